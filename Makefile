@@ -1,0 +1,65 @@
+# Step-by-step preference optimization, from Pick-a-Pic parquet files to a better model.
+#
+#   make spo          all of it: data, preference model, LoRA, pictures and report
+#   make prepare      parquet -> catalog -> latents and text embeddings -> shards
+#   make preference   shards -> step-aware preference model
+#   make build        the program, .build/release/spo
+#   make test         build, lint, and all tests
+#   make bench        benchmarks; PYTHON=/path/to/python adds PyTorch beside them
+#   make lint format  check or repair the formatting
+#   make deps         install missing system libraries (apt-get)
+#   make clean        remove the build
+#
+# PIPELINE=pipelines/NAME.json5 selects a pipeline, WORKSPACE=DIR where its files go.
+
+PIPELINE ?= pipelines/quickstart.json5
+WORKSPACE ?=
+SPO := .build/release/spo
+RUN = $(SPO) run $(PIPELINE) $(if $(WORKSPACE),--workspace $(WORKSPACE))
+
+# Kernels are built for the processor at hand; without this they are built for any of its family.
+NATIVE := $(if $(filter x86_64,$(shell uname -m)),-Xcc -march=native)
+SWIFT_FLAGS ?= -c release $(NATIVE)
+
+.PHONY: help deps build prepare preference spo test bench lint format clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '/^#/!q; s/^# \{0,1\}//p' Makefile
+
+deps:
+	@for package in openblas libpng sqlite3 zlib; do \
+	  pkg-config --exists $$package 2>/dev/null || missing=yes; done; \
+	if [ "$$missing" = yes ]; then \
+	  packages="libsqlite3-dev libpng-dev libopenblas-dev pkg-config"; \
+	  if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    apt-get update -qq && apt-get install -y -qq $$packages; \
+	  elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then \
+	    sudo apt-get update -qq && sudo apt-get install -y -qq $$packages; \
+	  else echo "please install: $$packages" >&2; exit 1; fi; \
+	fi
+
+build: deps
+	swift build $(SWIFT_FLAGS)
+
+prepare: build
+	$(RUN) --through shard
+
+preference: build
+	$(RUN) --through preference
+
+spo: build
+	$(RUN)
+
+test: deps lint
+	swift build $(SWIFT_FLAGS)
+	swift test $(SWIFT_FLAGS)
+
+lint:
+	swift format lint --strict --recursive Package.swift Sources Tests
+
+format:
+	swift format --in-place --recursive Package.swift Sources Tests
+
+clean:
+	swift package clean

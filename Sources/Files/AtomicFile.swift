@@ -1,0 +1,92 @@
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// A file being written that appears under its final name complete and durable, or not at all.
+///
+/// Bytes go to `PATH.tmp.PID` in the same folder. `commit` writes them to the disk (`fsync`), renames
+/// the file and makes the rename durable (`fsync` of the folder). Without `commit` the temporary
+/// file is removed.
+public final class AtomicFile {
+  public let path: String
+  /// Bytes appended so far.
+  public private(set) var byteCount = 0
+  private let temporaryPath: String
+  private var descriptor: Int32
+
+  public init(path: String) throws(FileError) {
+    self.path = path
+    temporaryPath = "\(path).tmp.\(getpid())"
+    descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw .systemFailure("create", temporaryPath) }
+  }
+
+  deinit {
+    guard descriptor >= 0 else { return }
+    close(descriptor)
+    unlink(temporaryPath)
+  }
+
+  public func append(_ bytes: UnsafeRawBufferPointer) throws(FileError) {
+    var done = 0
+    while done < bytes.count {
+      let count = write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw .systemFailure("write", temporaryPath)
+      }
+      done += count
+    }
+    byteCount += bytes.count
+  }
+
+  public func append(_ bytes: [UInt8]) throws(FileError) {
+    var failure: FileError?
+    bytes.withUnsafeBytes { buffer in
+      do throws(FileError) { try append(buffer) } catch { failure = error }
+    }
+    if let failure { throw failure }
+  }
+
+  /// Makes the file durable under its final name.
+  public func commit() throws(FileError) {
+    // A failed fsync is final: the kernel may have dropped the pages, so it is never tried again.
+    guard fsync(descriptor) == 0 else { throw .systemFailure("sync", temporaryPath) }
+    let closing = descriptor
+    descriptor = -1
+    guard close(closing) == 0 else {
+      let failure = FileError.systemFailure("close", temporaryPath)
+      unlink(temporaryPath)
+      throw failure
+    }
+    guard rename(temporaryPath, path) == 0 else {
+      let failure = FileError.systemFailure("rename to \(path)", temporaryPath)
+      unlink(temporaryPath)
+      throw failure
+    }
+    try syncFolder(containing: path)
+  }
+
+  /// Makes `bytes` the whole file at `path`.
+  public static func replace(_ path: String, with bytes: [UInt8]) throws(FileError) {
+    let file = try AtomicFile(path: path)
+    try file.append(bytes)
+    try file.commit()
+  }
+}
+
+/// Makes creations, renames and removals in the folder of `path` durable.
+public func syncFolder(containing path: String) throws(FileError) {
+  let folder: String
+  if let slash = path.lastIndex(of: "/") {
+    folder = slash == path.startIndex ? "/" : String(path[..<slash])
+  } else {
+    folder = "."
+  }
+  let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+  guard descriptor >= 0 else { throw .systemFailure("open", folder) }
+  defer { close(descriptor) }
+  guard fsync(descriptor) == 0 else { throw .systemFailure("sync", folder) }
+}

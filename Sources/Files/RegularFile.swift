@@ -1,0 +1,87 @@
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// A regular file open for reading at any offset.
+///
+/// Bytes are read with `pread`, never mapped: a file that shrinks while it is read ends in an
+/// error, not in a signal. Reads may come from any thread.
+public final class RegularFile: Sendable {
+  public let path: String
+  /// The size in bytes when the file was opened.
+  public let size: Int
+  private let descriptor: Int32
+
+  public init(path: String) throws(FileError) {
+    // Without O_NONBLOCK, opening a FIFO would wait for a writer that never comes.
+    descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    guard descriptor >= 0 else { throw .systemFailure("open", path) }
+    var status = stat()
+    guard fstat(descriptor, &status) == 0 else {
+      let failure = FileError.systemFailure("inspect", path)
+      close(descriptor)
+      throw failure
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      close(descriptor)
+      throw .notRegular(path: path)
+    }
+    self.path = path
+    size = Int(status.st_size)
+  }
+
+  deinit { close(descriptor) }
+
+  /// Fills `buffer` with the bytes from `offset` on.
+  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws(FileError) {
+    guard offset >= 0, offset <= size, buffer.count <= size - offset else {
+      throw .endOfFile(path: path, offset: offset, wanted: buffer.count, size: size)
+    }
+    var done = 0
+    while done < buffer.count {
+      let count = pread(
+        descriptor, buffer.baseAddress.map { $0 + done }, buffer.count - done, off_t(offset + done))
+      if count < 0 {
+        if errno == EINTR { continue }
+        throw .systemFailure("read", path)
+      }
+      guard count > 0 else {
+        throw .endOfFile(path: path, offset: offset, wanted: buffer.count, size: offset + done)
+      }
+      done += count
+    }
+  }
+
+  /// The `count` bytes from `offset` on.
+  ///
+  /// The range is checked before anything is allocated.
+  public func read(at offset: Int, count: Int) throws(FileError) -> [UInt8] {
+    guard offset >= 0, count >= 0, offset <= size, count <= size - offset else {
+      throw .endOfFile(path: path, offset: offset, wanted: count, size: size)
+    }
+    var failure: FileError?
+    let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+      do throws(FileError) {
+        let raw = UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count)
+        try read(at: offset, into: raw)
+        initialized = count
+      } catch {
+        failure = error
+      }
+    }
+    if let failure { throw failure }
+    return bytes
+  }
+
+  /// The whole file.
+  public func readAll() throws(FileError) -> [UInt8] { try read(at: 0, count: size) }
+}
+
+extension FileError {
+  /// The error for the system call that just set `errno`.
+  static func systemFailure(_ operation: String, _ path: String) -> FileError {
+    .system(operation: operation, path: path, reason: String(cString: strerror(errno)))
+  }
+}
