@@ -1,0 +1,37 @@
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// Raw memory that is used again from page to page.
+///
+/// `slack` bytes behind the capacity may be read and written, so that loops over packed bits and
+/// short copies can work on whole words.
+final class ByteBuffer {
+  static let slack = 64
+
+  private(set) var base: UnsafeMutableRawPointer
+  private(set) var capacity = 0
+
+  init() { base = .allocate(byteCount: Self.slack, alignment: 16) }
+
+  deinit { release() }
+
+  /// Makes room for `count` bytes; the first `kept` bytes keep their contents.
+  func reserve(_ count: Int, keeping kept: Int = 0) throws(Fault) {
+    guard count > capacity else { return }
+    let rounded = max(count, min(capacity * 2, count + (1 << 20)))
+    guard let larger = malloc(rounded + Self.slack) else {
+      throw .malformed("\(count) bytes are needed at once, more than there is memory")
+    }
+    if kept > 0 { memcpy(larger, base, kept) }
+    release()
+    base = larger
+    capacity = rounded
+  }
+
+  private func release() {
+    if capacity == 0 { base.deallocate() } else { free(base) }
+  }
+}

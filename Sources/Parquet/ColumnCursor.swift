@@ -1,0 +1,198 @@
+/// Walks down the rows of one column that has at most one value a row.
+///
+/// `bytes` are valid until the cursor moves. One cursor serves one thread; used for several row
+/// groups or files of one shape, it keeps its memory.
+public final class ColumnCursor {
+  public var column: LeafColumn { reader.column }
+  public var rowGroup: Int { reader.rowGroup }
+  /// The row in the row group, -1 before the first.
+  public private(set) var row = -1
+  /// Whether the row has no value, be it absent itself or part of a group that is.
+  public private(set) var isNull = true
+
+  private let reader: ColumnReader
+  private let isText: Bool
+  private let width: Int
+  private var entry = 0
+  /// The place of the next value in the reader's batch, and how many it holds.
+  private var next = 0
+  private var batchCount = 0
+
+  public init(
+    _ file: ParquetFile, column: LeafColumn, rowGroup: Int = 0
+  ) throws(ParquetError) {
+    guard !column.isRepeated else {
+      throw .typeMismatch(
+        path: file.path, column: column.name, expected: "one value a row", found: "lists")
+    }
+    reader = ColumnReader(file, column)
+    width = column.valueWidth
+    isText = column.physicalType == .byteArray
+    try open(rowGroup: rowGroup)
+  }
+
+  /// Stands before the first row of a row group.
+  public func open(rowGroup: Int) throws(ParquetError) {
+    row = -1
+    isNull = true
+    (entry, next, batchCount) = (0, 0, 0)
+    guard !reader.file.rowGroups.isEmpty else { return }
+    try reader.open(rowGroup: rowGroup)
+  }
+
+  /// Moves to the next row; false behind the last.
+  public func advance() throws(ParquetError) -> Bool {
+    if entry == reader.entryCount {
+      guard !reader.file.rowGroups.isEmpty, try reader.nextEntries() > 0 else {
+        isNull = true
+        return false
+      }
+      entry = 0
+      next = 0
+      batchCount = 0
+    }
+    row += 1
+    isNull = isAbsent(entry)
+    entry += 1
+    guard !isNull else { return true }
+    next += 1
+    if next >= batchCount {
+      batchCount = try reader.nextValues()
+      next = 0
+    }
+    return true
+  }
+
+  /// Moves to a row of a row group; forwards without unpacking the pages between.
+  public func move(toRowGroup rowGroup: Int, row target: Int) throws(ParquetError) {
+    if rowGroup != self.rowGroup || target < row { try open(rowGroup: rowGroup) }
+    precondition(
+      target >= 0 && target < reader.file.rowGroups[rowGroup].rowCount, "no row \(target)")
+    try pass(target - row - 1)
+    if row < target { _ = try advance() }
+  }
+
+  /// Passes over rows.
+  private func pass(_ count: Int) throws(ParquetError) {
+    guard count > 0 else { return }
+    let inStep = min(count, reader.entryCount - entry)
+    var values = 0
+    for index in entry..<entry + inStep where !isAbsent(index) { values += 1 }
+    entry += inStep
+    row += inStep
+    let inBatch = min(values, max(batchCount - next - 1, 0))
+    next += inBatch
+    if values > inBatch {
+      try reader.skipPending(values - inBatch)
+      (next, batchCount) = (0, 0)
+    }
+    guard count > inStep else { return }
+    try reader.skipEntries(count - inStep)
+    row += count - inStep
+    (entry, next, batchCount) = (reader.entryCount, 0, 0)
+  }
+
+  private func isAbsent(_ entry: Int) -> Bool {
+    column.isOptional
+      && Int(reader.definitionLevels[entry]) != column.maximumDefinitionLevel
+  }
+
+  // MARK: - Values
+
+  /// The bytes of the row's value, in the file's representation; nil for null.
+  public var bytes: UnsafeRawBufferPointer? {
+    if isNull { return nil }
+    if isText { return reader.batch.views[next] }
+    return UnsafeRawBufferPointer(start: reader.batch.fixed + next * width, count: width)
+  }
+
+  /// The row's value as text, nil for null; bytes that are not UTF-8 are an error.
+  public func text() throws(ParquetError) -> String? {
+    guard isText else { throw mismatch("text") }
+    guard let bytes else { return nil }
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw .value(
+        path: reader.file.path, rowGroup: rowGroup, column: column.name, row: row,
+        reason: "\(bytes.count) bytes that are not UTF-8")
+    }
+    return text
+  }
+
+  /// The row's value as an integer, nil for null; timestamps in the unit of the logical type.
+  public func integer() throws(ParquetError) -> Int64? {
+    guard column.physicalType == .int32 || column.physicalType == .int64 else {
+      throw mismatch("integers")
+    }
+    guard let bytes else { return nil }
+    if width == 8 { return bytes.loadUnaligned(as: Int64.self).littleEndian }
+    let word = bytes.loadUnaligned(as: UInt32.self).littleEndian
+    if case .integer(_, isSigned: false) = column.logicalType { return Int64(word) }
+    return Int64(Int32(bitPattern: word))
+  }
+
+  /// The row's value as a number, from integers as well; nil for null.
+  public func number() throws(ParquetError) -> Double? {
+    switch column.physicalType {
+    case .int32, .int64:
+      return try integer().map(Double.init)
+    case .float:
+      let bits = bytes?.loadUnaligned(as: UInt32.self).littleEndian
+      return bits.map { Double(Float(bitPattern: $0)) }
+    case .double:
+      let bits = bytes?.loadUnaligned(as: UInt64.self).littleEndian
+      return bits.map { Double(bitPattern: $0) }
+    default: throw mismatch("numbers")
+    }
+  }
+
+  /// The row's truth value; nil for null.
+  public func truth() throws(ParquetError) -> Bool? {
+    guard column.physicalType == .boolean else { throw mismatch("truth values") }
+    return bytes.map { $0[0] != 0 }
+  }
+
+  private func mismatch(_ expected: String) -> ParquetError {
+    .typeMismatch(
+      path: reader.file.path, column: column.name, expected: expected,
+      found: "\(column.physicalType)")
+  }
+}
+
+/// Walks down the rows of a row group with several columns in step.
+public final class RowCursor {
+  /// One cursor a column, all at the same row.
+  public let columns: [ColumnCursor]
+  private let file: ParquetFile
+
+  /// Columns whose number of values is not the row group's number of rows are refused.
+  public init(
+    _ file: ParquetFile, columns: [LeafColumn], rowGroup: Int = 0
+  ) throws(ParquetError) {
+    self.file = file
+    var cursors: [ColumnCursor] = []
+    for column in columns {
+      cursors.append(try ColumnCursor(file, column: column, rowGroup: rowGroup))
+    }
+    self.columns = cursors
+  }
+
+  public subscript(index: Int) -> ColumnCursor { columns[index] }
+
+  /// Stands before the first row of a row group.
+  public func open(rowGroup: Int) throws(ParquetError) {
+    for column in columns { try column.open(rowGroup: rowGroup) }
+  }
+
+  /// Moves to the next row; false behind the last.
+  public func advance() throws(ParquetError) -> Bool {
+    var moved = 0
+    for column in columns where try column.advance() { moved += 1 }
+    guard moved == 0 || moved == columns.count else {
+      let behind = columns.first { $0.row < columns[0].row } ?? columns[0]
+      throw .chunk(
+        path: file.path, rowGroup: behind.rowGroup, column: behind.column.name,
+        reason: "it ends before the other columns of the row group, behind row \(behind.row)")
+    }
+    return moved > 0
+  }
+}

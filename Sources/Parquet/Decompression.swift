@@ -1,0 +1,93 @@
+import CZlib
+
+extension ChunkInput {
+  /// Unpacks the next `packedCount` bytes to exactly `count` bytes in `output`.
+  ///
+  /// The sizes are compared with what the codec can do before memory is asked for.
+  func unpack(
+    _ packedCount: Int, codec: Codec, to output: ByteBuffer, count: Int
+  ) throws(Fault) {
+    switch codec {
+    case .uncompressed:
+      guard packedCount == count else {
+        throw .malformed("\(packedCount) bytes uncompressed, where the page says \(count)")
+      }
+      try output.reserve(count)
+      output.base.copyMemory(from: try take(count), byteCount: count)
+    case .snappy: try unpackSnappy(packedCount, to: output, count: count)
+    case .gzip: try unpackGzip(packedCount, to: output, count: count)
+    case .other: throw .unsupported("compressed with \(codec), which is not read")
+    }
+  }
+
+  private func unpackSnappy(
+    _ packedCount: Int, to output: ByteBuffer, count: Int
+  ) throws(Fault) {
+    // Writers pack an empty page to nothing at all.
+    if packedCount == 0, count == 0 { return }
+    guard SnappyDecoder.canUnpack(packedCount, to: count) else {
+      throw .malformed("snappy: \(packedCount) bytes cannot unpack to \(count)")
+    }
+    try output.reserve(count)
+    var decoder = SnappyDecoder(into: output.base, count: count)
+    var left = packedCount
+    let header = try decoder.checkSize(try piece(of: left))
+    skip(header)
+    left -= header
+    while left > 0 {
+      let piece = try piece(of: left)
+      let used = try decoder.feed(piece, isLast: piece.count == left)
+      skip(used)
+      left -= used
+    }
+    try decoder.finish()
+  }
+
+  /// Unpacks one or more gzip members in a row; zlib's own header is accepted as well.
+  private func unpackGzip(
+    _ packedCount: Int, to output: ByteBuffer, count: Int
+  ) throws(Fault) {
+    if packedCount == 0, count == 0 { return }
+    // Deflate's limit is 1,032 to 1.
+    guard count / 1032 <= packedCount else {
+      throw .malformed("gzip: \(packedCount) bytes cannot unpack to \(count)")
+    }
+    try output.reserve(count)
+    var stream = z_stream()
+    let detectHeader: Int32 = 15 + 32
+    guard
+      inflateInit2_(
+        &stream, detectHeader, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK
+    else { throw .malformed("gzip: zlib does not start") }
+    defer { inflateEnd(&stream) }
+    // One byte of the slack shows whether there is more than the page says.
+    stream.next_out = output.base.assumingMemoryBound(to: UInt8.self)
+    stream.avail_out = uInt(count + 1)
+    var left = packedCount
+    var isComplete = false
+    while left > 0 {
+      if isComplete {
+        guard inflateReset(&stream) == Z_OK else { throw .malformed("gzip: zlib does not reset") }
+      }
+      let piece = try piece(of: left)
+      stream.next_in = UnsafeMutablePointer(
+        mutating: piece.baseAddress?.assumingMemoryBound(to: UInt8.self))
+      stream.avail_in = uInt(piece.count)
+      let status = inflate(&stream, Z_NO_FLUSH)
+      guard status == Z_OK || status == Z_STREAM_END, stream.avail_out > 0 else {
+        throw .malformed(
+          stream.avail_out == 0
+            ? "gzip: the page unpacks to more than the \(count) bytes it claims"
+            : "gzip: the packed bytes are damaged")
+      }
+      isComplete = status == Z_STREAM_END
+      let used = piece.count - Int(stream.avail_in)
+      skip(used)
+      left -= used
+    }
+    let unpacked = count + 1 - Int(stream.avail_out)
+    guard isComplete, unpacked == count else {
+      throw .malformed("gzip: the page unpacks to \(unpacked) bytes instead of \(count)")
+    }
+  }
+}

@@ -1,0 +1,454 @@
+import Files
+import Foundation
+import Parquet
+import TestSupport
+import Testing
+
+/// Damaged and malicious files: each is refused with a reason, or read where it is legal.
+@Suite struct HostileFileTests {
+  typealias Page = HandMadeFile.Page
+
+  /// The outcome of the first column, or the error's text.
+  private func read(_ bytes: [UInt8]) throws -> String {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/hostile.parquet"
+      try Data(bytes).write(to: URL(fileURLWithPath: path))
+      do throws(ParquetError) {
+        let file = try ParquetFile(path: path)
+        var outcome = ""
+        for column in file.columns {
+          switch try file.digest(of: column).outcome {
+          case .values(let sum): outcome += sum
+          case .unsupported(let reason): outcome += "unsupported: \(reason)"
+          }
+        }
+        return outcome
+      } catch {
+        return "\(error)"
+      }
+    }
+  }
+
+  private func read(_ file: HandMadeFile) throws -> String { try read(file.bytes) }
+
+  private func digest(_ values: [UInt8]) -> String { SHA256.hexDigest(of: values) }
+
+  private func expect(
+    _ file: HandMadeFile, says text: String, sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    let outcome = try read(file)
+    #expect(outcome.contains(text), "\(outcome)", sourceLocation: sourceLocation)
+  }
+
+  private func withColumn(
+    _ file: HandMadeFile, _ change: (inout HandMadeFile.Column) -> Void
+  ) -> HandMadeFile {
+    var file = file
+    change(&file.columns[0])
+    return file
+  }
+
+  private let plain = HandMadeFile(.int32, [Page(words(1, 2, 3))])
+
+  @Test("the hand-made file is in order")
+  func handMadeFile() throws {
+    #expect(try read(plain) == digest(words(1, 2, 3)))
+  }
+
+  // MARK: - Footer
+
+  @Test("a list size is not believed")
+  func listSize() throws {
+    let footer: [UInt8] = [0x28, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0x51]
+    let start = Array("PAR1".utf8)
+    #expect(
+      try read(HandMadeFile.closed(start, footer: footer)).contains("field 2 is of type binary"))
+    // Field 2, a list of 2^31 structures.
+    let list: [UInt8] = [0x15, 2, 0x19, 0xfc, 0x80, 0x80, 0x80, 0x80, 8]
+    let outcome = try read(HandMadeFile.closed(start, footer: list))
+    #expect(outcome.contains("a length of 2147483648 in the metadata, where 0 bytes are left"))
+  }
+
+  @Test(
+    "nesting is limited", arguments: [[0x1c], [0x19, 0x1c], [0x19], [0x1b, 1, 0xbb]] as [[UInt8]])
+  func nesting(step: [UInt8]) throws {
+    let footer = [UInt8]((0..<100_000).flatMap { _ in step })
+    let outcome = try read(HandMadeFile.closed(Array("PAR1".utf8), footer: footer))
+    #expect(outcome.contains("metadata") || outcome.contains("field"), "\(outcome)")
+  }
+
+  @Test("the schema's depth is limited")
+  func schemaDepth() throws {
+    var footer = ThriftWriter()
+    footer.structure {
+      $0.field(1, Int32(1))
+      $0.field(2, list: Array(0..<1000)) { (writer, _) in
+        writer.field(4, "g")
+        writer.field(5, Int32(1))
+      }
+      $0.field(3, Int64(0))
+      $0.field(4, list: [Int32]())
+    }
+    let outcome = try read(HandMadeFile.closed(Array("PAR1".utf8), footer: footer.bytes))
+    #expect(outcome.contains("the schema is nested deeper than 64 levels"), "\(outcome)")
+  }
+
+  @Test(
+    "the footer's length lies within the file", arguments: [0, 1 << 31, .max, 1000, 60] as [UInt32])
+  func footerLength(length: UInt32) throws {
+    let bytes = plain.bytes
+    let body = Array(bytes.dropLast(8))
+    let outcome = try read(HandMadeFile.closed(body, footer: [], length: length))
+    #expect(outcome.contains("footer") || outcome.contains("metadata"), "\(outcome)")
+  }
+
+  @Test("both magics are needed, and said which is missing")
+  func magics() throws {
+    let bytes = plain.bytes
+    #expect(try read(Array(bytes.dropLast(4))).contains("PAR1 does not stand at the file's end"))
+    #expect(try read([0] + bytes).contains("not at its beginning"))
+    #expect(try read(Array(bytes.dropFirst(4).dropLast(4))).contains("neither"))
+    #expect(try read([]).contains("0 bytes"))
+    #expect(try read(Array("PAR1PAR1".utf8)).contains("8 bytes"))
+    #expect(try read(Array("PAR1\0\0\0\0PAR1".utf8)).contains("the footer claims 0 bytes"))
+    #expect(try read(bytes.dropLast(4) + Array("PARE".utf8)).contains("encrypted"))
+  }
+
+  @Test("a file cut anywhere is refused")
+  func truncation() throws {
+    let bytes = plain.bytes
+    for count in 0..<bytes.count {
+      #expect(try read(Array(bytes.prefix(count))).contains("hostile.parquet: "))
+    }
+  }
+
+  @Test("numbers of the footer below zero or past the file are refused")
+  func footerNumbers() throws {
+    try expect(withColumn(plain) { $0.byteCount = -1 }, says: "-1 bytes")
+    try expect(withColumn(plain) { $0.valueCount = -5 }, says: "-5 values")
+    try expect(withColumn(plain) { $0.byteCount = 1 << 40 }, says: "lie outside")
+    try expect(withColumn(plain) { $0.offset = 1 << 62 }, says: "lie outside")
+    try expect(withColumn(plain) { $0.offset = -9 }, says: "lie outside")
+    try expect(withColumn(plain) { $0.dictionaryOffset = -9 }, says: "lie outside")
+    var file = plain
+    file.rowCount = -1
+    #expect(try read(file).contains("number of rows"))
+  }
+
+  @Test("a dictionary offset of 0 means none")
+  func dictionaryOffsetZero() throws {
+    #expect(
+      try read(withColumn(plain) { $0.dictionaryOffset = 0 }) == digest(words(1, 2, 3)))
+  }
+
+  @Test("chunks that overlap are refused")
+  func overlap() throws {
+    var file = plain
+    file.columns.append(file.columns[0])
+    file.columns[1].name = "d"
+    file.columns[1].offset = 8
+    try expect(file, says: "row group 0, column d begins at byte 8, inside")
+  }
+
+  @Test("columns of unequal length are refused")
+  func unequalColumns() throws {
+    var file = plain
+    file.columns.append(
+      HandMadeFile.Column(name: "d", pages: [Page(words(1, 2), values: 2)], valueCount: 2))
+    try expect(file, says: "row group 0, column d: 2 values in a row group of 3 rows")
+    file.columns[1].valueCount = 3
+    try expect(file, says: "the column chunk ends with 1 values missing")
+  }
+
+  @Test("widths of fixed-length values are limited", arguments: [0, -1, 1 << 30, .min] as [Int32])
+  func fixedLength(width: Int32) throws {
+    var file = HandMadeFile(.fixedLengthByteArray, [Page([1, 2, 3])])
+    file.columns[0].typeLength = width
+    try expect(file, says: "has values of \(width) bytes")
+  }
+
+  @Test("encryption, codecs and encodings that are not read are named")
+  func unsupported() throws {
+    try expect(withColumn(plain) { $0.isEncrypted = true }, says: "unsupported: the column is enc")
+    try expect(withColumn(plain) { $0.codec = 99 }, says: "unknown codec 99")
+    try expect(withColumn(plain) { $0.codec = 6 }, says: "ZSTD")
+    try expect(
+      HandMadeFile(.int32, [Page(words(1, 2, 3), encoding: 77)]), says: "unknown encoding 77")
+  }
+
+  @Test("a logical type that is not known is read as its physical type")
+  func unknownLogicalType() throws {
+    let outcome = try read(withColumn(plain) { $0.logicalType = 999 })
+    #expect(outcome == digest(words(1, 2, 3)))
+  }
+
+  @Test("metadata is text, whatever it says")
+  func metadataIsText() throws {
+    var file = plain
+    let value = "\u{80}\u{4}cposix\nsystem\n http://localhost/kms"
+    file.keyValues = [KeyValue(key: "ARROW:extension:metadata", value: value)]
+    try withTemporaryFolder { folder in
+      try Data(file.bytes).write(to: URL(fileURLWithPath: "\(folder)/a.parquet"))
+      let parquet = try ParquetFile(path: "\(folder)/a.parquet")
+      #expect(parquet.metadata(for: "ARROW:extension:metadata") == value)
+    }
+  }
+
+  // MARK: - Page headers
+
+  @Test("the numbers of a page header are not believed")
+  func pageNumbers() throws {
+    let body = words(1, 2, 3)
+    try expect(
+      HandMadeFile(.int32, [Page(body, values: 1_000_000_000)]),
+      says: "the page claims 1000000000 values, but the column chunk has 3 left")
+    try expect(HandMadeFile(.int32, [Page(body, values: -3)]), says: "the page claims -3 values")
+    var page = Page(body)
+    page.packedByteCount = -1
+    try expect(HandMadeFile(.int32, [page]), says: "the page claims -1 bytes")
+    page.packedByteCount = 1 << 30
+    try expect(HandMadeFile(.int32, [page]), says: "the page claims 1073741824 bytes")
+    page = Page(body)
+    page.unpackedByteCount = -1
+    try expect(HandMadeFile(.int32, [page]), says: "-1 unpacked")
+    for change in [-1, 1, 1 << 29] {
+      page.unpackedByteCount = body.count + change
+      try expect(HandMadeFile(.int32, [page]), says: "page 0 (byte 4): ")
+    }
+  }
+
+  @Test("a billion values in chunk and footer too end in an error, not in memory")
+  func billionValues() throws {
+    var file = HandMadeFile(.int32, [Page(words(1, 2, 3), values: 1_000_000_000)])
+    file.rowCount = 1_000_000_000
+    file.columns[0].valueCount = 1_000_000_000
+    try expect(file, says: "row 3: 1021 values of 4 bytes are due, but 0 bytes are left")
+    // Indices without bits need no bytes at all, but a dictionary.
+    file.columns[0].pages = [.dictionary([], values: 0), Page([0], values: 1 << 20, encoding: 8)]
+    file.rowCount = 1 << 20
+    file.columns[0].valueCount = 1 << 20
+    try expect(file, says: "dictionary index 0, but the dictionary has 0")
+  }
+
+  @Test("the numbers of a page header of version 2 are not believed")
+  func version2Numbers() throws {
+    let body = words(1, 2, 3)
+    var page = Page.version2(body)
+    #expect(try read(HandMadeFile(.int32, [page])) == digest(body))
+    page.definitionByteCount = -1
+    try expect(HandMadeFile(.int32, [page]), says: "levels of 0 and -1 bytes")
+    page.definitionByteCount = 13
+    try expect(HandMadeFile(.int32, [page]), says: "levels of 0 and 13 bytes")
+    page = .version2(body)
+    page.nulls = -1
+    try expect(HandMadeFile(.int32, [page]), says: "-1 nulls")
+    page.nulls = 1
+    try expect(HandMadeFile(.int32, [page]), says: "0 nulls and 3 rows, but the page says 1 and 3")
+    page = .version2(body)
+    page.rows = 2
+    try expect(HandMadeFile(.int32, [page]), says: "2 rows for 3 values")
+  }
+
+  @Test("an empty page is legal, packed with snappy to nothing or to one byte")
+  func emptyPages() throws {
+    for body in [[], [0]] as [[UInt8]] {
+      var empty = Page.version2(body, values: 0)
+      empty.unpackedByteCount = 0
+      var full = Page([12, 11 << 2] + words(1, 2, 3))
+      full.unpackedByteCount = 12
+      var file = HandMadeFile(.int32, [empty, full])
+      file.columns[0].codec = 1
+      #expect(try read(file) == digest(words(1, 2, 3)))
+    }
+    var nulls = Page.version2([6, 0], values: 3)
+    nulls.definitionByteCount = 2
+    nulls.nulls = 3
+    var file = HandMadeFile(.int32, [nulls])
+    file.columns[0].repetition = 1
+    for codec in 0...2 as ClosedRange<Int32> {
+      file.columns[0].codec = codec
+      #expect(try read(file) == digest([]))
+    }
+  }
+
+  @Test("a wrong CRC is refused, whatever the size of the page")
+  func checksum() throws {
+    for count in [3, 300_000] {
+      let body = [UInt8](repeating: 7, count: count * 4)
+      var page = Page(body, values: count)
+      page.checksum = 12345
+      var file = HandMadeFile(.int32, [page])
+      file.rowCount = Int64(count)
+      file.columns[0].valueCount = Int64(count)
+      try expect(file, says: "its header says 00003039")
+    }
+  }
+
+  // MARK: - Values
+
+  @Test("a byte array that goes past its page is refused with its row")
+  func byteArrayLength() throws {
+    for length in [Int32.max, 3, -1] {
+      let body = words(1) + [65] + words(length) + [66, 67]
+      let expected = "row 1: a value of \(UInt32(bitPattern: length)) bytes, but 2 are left"
+      try expect(HandMadeFile(.byteArray, [Page(body)]), says: expected)
+      var packed = Page([UInt8(body.count), UInt8(body.count - 1) << 2] + body)
+      packed.unpackedByteCount = body.count
+      var file = HandMadeFile(.byteArray, [packed])
+      file.columns[0].codec = 1
+      try expect(file, says: expected)
+    }
+    try expect(
+      HandMadeFile(.byteArray, [Page(words(1) + [65])]), says: "row 1: a value is due, but 0 bytes")
+    let rest = words(0, 0, 0) + [1]
+    try expect(HandMadeFile(.byteArray, [Page(rest)]), says: "1 bytes are left behind")
+  }
+
+  @Test("dictionary indices lie within the dictionary")
+  func dictionaryIndices() throws {
+    let dictionary = Page.dictionary(words(7, 8), values: 2)
+    let runs: [UInt8] = [1, 4, 0, 2, 1]  // twice index 0, once index 1
+    #expect(
+      try read(HandMadeFile(.int32, [dictionary, Page(runs, encoding: 8)]))
+        == digest(words(7, 7, 8)))
+    try expect(
+      HandMadeFile(.int32, [Page(runs, encoding: 8)]), says: "without a dictionary page")
+    try expect(
+      HandMadeFile(.int32, [dictionary, Page([2, 6, 2], encoding: 8)]),
+      says: "row 0: dictionary index 2, but the dictionary has 2")
+    try expect(
+      HandMadeFile(.int32, [dictionary, Page([2, 3, 0b100100], encoding: 8)]),
+      says: "row 2: dictionary index 2, but")
+    try expect(
+      HandMadeFile(.int32, [dictionary, Page([32, 6, 0, 0, 0, 0x80], encoding: 8)]),
+      says: "dictionary index 2147483648")
+    try expect(
+      HandMadeFile(.int32, [dictionary, dictionary, Page(runs, encoding: 8)]),
+      says: "not the chunk's first page")
+    try expect(
+      HandMadeFile(.int32, [.dictionary(words(7, 8), values: 1 << 30), Page(runs, encoding: 8)]),
+      says: "a dictionary of 1073741824 values")
+    try expect(
+      HandMadeFile(.byteArray, [.dictionary(words(0), values: 1 << 30), Page(runs, encoding: 8)]),
+      says: "a dictionary of 1073741824 byte arrays in 4 bytes")
+    try expect(
+      HandMadeFile(.byteArray, [.dictionary(words(9), values: 1), Page(runs, encoding: 8)]),
+      says: "dictionary value 0 has 9 bytes")
+  }
+
+  @Test("widths of packed indices are 0 to 32", arguments: [33, 63, 254, 255] as [UInt8])
+  func indexWidths(width: UInt8) throws {
+    let dictionary = Page.dictionary(words(7, 8), values: 2)
+    try expect(
+      HandMadeFile(.int32, [dictionary, Page([width, 6, 0], encoding: 8)]),
+      says: "packed integers of \(width) bits")
+    for body in [[0], [0, 6], [0, 3]] as [[UInt8]] {
+      #expect(
+        try read(HandMadeFile(.int32, [dictionary, Page(body, encoding: 8)]))
+          == digest(words(7, 7, 7)))
+    }
+  }
+
+  @Test("levels and values fit together")
+  func levels() throws {
+    func optional(_ levels: [UInt8], _ values: [UInt8]) -> HandMadeFile {
+      var file = HandMadeFile(.int32, [Page(words(Int32(levels.count)) + levels + values)])
+      file.columns[0].repetition = 1
+      return file
+    }
+    #expect(try read(optional([4, 1, 2, 0], words(1, 2))) == digest(words(1, 2)))
+    try expect(optional([4, 1], words(1, 2, 3)), says: "packed integers end with 1 values missing")
+    try expect(optional([6, 1], words(1, 2)), says: "row 2: 1 values of 4 bytes are due")
+    try expect(optional([4, 1, 2, 0], words(1, 2, 3)), says: "4 bytes are left behind")
+    try expect(optional([6, 2], words(1, 2, 3)), says: "more than 1 bits")
+    try expect(optional([0, 0, 0, 0], words(1, 2, 3)), says: "packed integers end")
+    var file = HandMadeFile(.int32, [Page(words(1000) + [6, 1] + words(1, 2, 3))])
+    file.columns[0].repetition = 1
+    try expect(file, says: "1000 bytes are due")
+    // Nulls where there may be none: the levels are taken for values.
+    try expect(
+      HandMadeFile(.int32, [Page(words(2) + [6, 1] + words(1, 2, 3))]), says: "left behind")
+  }
+
+  @Test("lists begin with a row, and their rows are counted")
+  func repetitionLevels() throws {
+    func repeated(_ repetitions: [UInt8], rows: Int64) -> HandMadeFile {
+      let levels = words(Int32(repetitions.count)) + repetitions + words(2) + [6, 1]
+      var file = HandMadeFile(.int32, [Page(levels + words(1, 2, 3))])
+      file.columns[0].repetition = 2
+      file.rowCount = rows
+      return file
+    }
+    // Levels 0, 1, 0.
+    #expect(try read(repeated([3, 0b010], rows: 2)) == digest(words(1, 2, 3)))
+    try expect(repeated([3, 0b010], rows: 3), says: "the column has 2 rows, the row group 3")
+    try expect(repeated([3, 0b011], rows: 1), says: "begins inside a list")
+  }
+
+  @Test("the deprecated bit-packed levels are read")
+  func bitPackedLevels() throws {
+    var page = Page([0b1010_0000] + words(5, 6))
+    page.levelEncoding = 4
+    var file = HandMadeFile(.int32, [page])
+    file.columns[0].repetition = 1
+    #expect(try read(file) == digest(words(5, 6)))
+    file.columns[0].pages[0].levelEncoding = 9
+    try expect(file, says: "levels with encoding 9")
+  }
+
+  @Test(
+    "delta blocks are checked",
+    arguments: [
+      ([0, 4, 3, 2], "delta blocks of 0 values"),
+      ([100, 4, 3, 2], "delta blocks of 100 values"),
+      ([0x80, 1, 0, 3, 2], "in 0 miniblocks"),
+      ([0x80, 1, 3, 3, 2], "in 3 miniblocks"),
+      ([0x80, 1, 8, 3, 2], "in 8 miniblocks"),
+      ([0x80, 1, 4, 9, 2], "a delta stream claims 9 values"),
+      ([0x80, 1, 4, 2, 2, 2, 0, 0, 0, 0], "1 values missing"),
+      ([0x80, 1, 4, 3, 2, 2, 33, 0, 0, 0], "differences of 33 bits in a type of 32"),
+      ([0x80, 1, 4, 3, 2, 2, 8, 0, 0, 0, 1, 2], "ends inside a miniblock"),
+      ([0x80, 1, 4, 3, 2, 2, 0, 0], "ends inside its bit widths"),
+      ([0x80, 1, 4], "ends in its header"),
+      ([0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1], "more than 64 bits"),
+    ] as [([UInt8], String)])
+  func deltaBlocks(body: [UInt8], reason: String) throws {
+    try expect(HandMadeFile(.int32, [Page(body, encoding: 5)]), says: reason)
+  }
+
+  @Test("differences without bits are a legal arithmetic series")
+  func deltaSeries() throws {
+    let body: [UInt8] = [0x80, 1, 4, 3, 2, 2, 0, 0, 0, 0]
+    #expect(
+      try read(HandMadeFile(.int32, [Page(body, encoding: 5)])) == digest(words(1, 2, 3)))
+  }
+
+  @Test("a shared prefix is no longer than the value before")
+  func deltaPrefix() throws {
+    // Prefixes 0, 2, 4 and suffixes of one byte each.
+    let prefixes: [UInt8] = [0x80, 1, 4, 3, 0, 4, 0, 0, 0, 0]
+    let suffixes: [UInt8] = [0x80, 1, 4, 3, 2, 0, 0, 0, 0, 0]
+    try expect(
+      HandMadeFile(.byteArray, [Page(prefixes + suffixes + [65, 66, 67], encoding: 7)]),
+      says: "a value shares 2 bytes with the one before, which has 1")
+    try expect(
+      HandMadeFile(.byteArray, [Page(suffixes + [65, 66], encoding: 6)]),
+      says: "the values' lengths add up to 3, but 2 bytes follow")
+    // Lengths -1, -1, -1.
+    let negative: [UInt8] = [0x80, 1, 4, 3, 1, 0, 0, 0, 0, 0]
+    try expect(HandMadeFile(.byteArray, [Page(negative, encoding: 6)]), says: "a value of -1 bytes")
+  }
+
+  @Test("streams of split bytes are whole, and encodings fit their types")
+  func otherEncodings() throws {
+    try expect(
+      HandMadeFile(.float, [Page([1, 2, 3, 4, 5], encoding: 9)]), says: "5 bytes are not streams")
+    try expect(
+      HandMadeFile(.float, [Page(words(1, 2), encoding: 9)]), says: "values are due, but")
+    try expect(HandMadeFile(.double, [Page(words(1), encoding: 5)]), says: "values of type DOUBLE")
+    try expect(HandMadeFile(.boolean, [Page([], encoding: 0)]), says: "a value is due")
+    try expect(HandMadeFile(.boolean, [Page([1], encoding: 3)]), says: "without their length")
+    try expect(
+      HandMadeFile(.boolean, [Page(words(9) + [6], encoding: 3)]), says: "9 bytes of runs are due")
+  }
+}
