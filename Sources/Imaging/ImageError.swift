@@ -1,0 +1,27 @@
+/// Why bytes did not become a picture.
+public enum ImageError: Error, Equatable, CustomStringConvertible {
+  /// Neither JPEG nor PNG; says what the bytes look like instead.
+  case unrecognized(String)
+  /// A legal file of a kind that is not read; the reason names it.
+  case unsupported(ImageFormat, String)
+  /// The picture is larger than the limit allows.
+  case tooLarge(width: Int, height: Int, pixelLimit: Int)
+  /// The file ends before the picture does.
+  case truncated(ImageFormat, String)
+  /// The file contradicts its format.
+  case damaged(ImageFormat, String)
+  /// The encoder could not make the file.
+  case notEncoded(ImageFormat, String)
+
+  public var description: String {
+    switch self {
+    case .unrecognized(let found): "not a JPEG or PNG picture: \(found)"
+    case .unsupported(let format, let what): "\(format): \(what) is not supported"
+    case .tooLarge(let width, let height, let limit):
+      "\(width) x \(height) pixels are more than the limit of \(limit)"
+    case .truncated(let format, let place): "\(format): truncated: \(place)"
+    case .damaged(let format, let reason): "\(format): damaged: \(reason)"
+    case .notEncoded(let format, let reason): "\(format): cannot encode: \(reason)"
+    }
+  }
+}

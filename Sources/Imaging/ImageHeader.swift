@@ -1,0 +1,90 @@
+/// The file formats that are read.
+public enum ImageFormat: String, Sendable, CustomStringConvertible {
+  case jpeg = "JPEG"
+  case png = "PNG"
+
+  public var description: String { rawValue }
+
+  /// Tells the format by its first bytes; another format is refused by its name.
+  init(of bytes: UnsafeBufferPointer<UInt8>) throws(ImageError) {
+    if bytes.starts(with: [0xff, 0xd8, 0xff]) {
+      self = .jpeg
+    } else if bytes.starts(with: PNGHeader.signature) {
+      self = .png
+    } else {
+      throw .unrecognized(Self.describe(bytes))
+    }
+  }
+
+  private static func describe(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
+    if bytes.isEmpty { return "no bytes" }
+    let beginnings: [(String, [UInt8])] = [
+      ("GIF", Array("GIF8".utf8)), ("BMP", Array("BM".utf8)), ("TIFF", Array("II*\0".utf8)),
+      ("TIFF", Array("MM\0*".utf8)), ("JPEG XL", [0xff, 0x0a]),
+      ("JPEG 2000", [0, 0, 0, 12, 0x6a, 0x50]), ("JPEG XL", [0, 0, 0, 12, 0x4a, 0x58]),
+    ]
+    for (name, beginning) in beginnings where bytes.starts(with: beginning) { return name }
+    if bytes.count >= 12 {
+      let box = bytes[4..<8]
+      let brand = bytes[8..<12]
+      if bytes.starts(with: Array("RIFF".utf8)), brand.elementsEqual("WEBP".utf8) { return "WebP" }
+      if box.elementsEqual("ftyp".utf8) {
+        return brand.starts(with: "avi".utf8) ? "AVIF" : "HEIF or another ISO media file"
+      }
+    }
+    let first = bytes.prefix(8).map { hexadecimal($0) }.joined(separator: " ")
+    return "it begins with the bytes \(first)"
+  }
+}
+
+/// What a picture's file says of it, read without decoding the pixels.
+public struct ImageHeader: Equatable, Sendable {
+  public let format: ImageFormat
+  /// Columns and rows as stored, before the EXIF orientation is applied.
+  public let storedWidth: Int
+  public let storedHeight: Int
+  /// How the stored picture is to be turned; `.up` where the file does not say.
+  public let orientation: Orientation
+
+  /// Columns after the EXIF orientation is applied.
+  public var width: Int { orientation.swapsAxes ? storedHeight : storedWidth }
+  /// Rows after the EXIF orientation is applied.
+  public var height: Int { orientation.swapsAxes ? storedWidth : storedHeight }
+
+  /// Reads the header of a JPEG or PNG file held in memory, whatever the size it declares.
+  public init(_ bytes: [UInt8]) throws(ImageError) {
+    self = try bytes.withUnsafeBufferPointer { (buffer) throws(ImageError) -> ImageHeader in
+      let format = try ImageFormat(of: buffer)
+      switch format {
+      case .jpeg:
+        var limits = ImageLimits()
+        limits.pixelCount = Int.max
+        var reader = JPEGHeaderReader(buffer, limits: limits)
+        let frame = try reader.readToFirstScan()
+        return ImageHeader(
+          format: format, storedWidth: frame.width, storedHeight: frame.height,
+          orientation: reader.orientation)
+      case .png:
+        let header = try PNGHeader(buffer)
+        return ImageHeader(
+          format: format, storedWidth: header.width, storedHeight: header.height,
+          orientation: PNGHeader.orientation(in: buffer))
+      }
+    }
+  }
+
+  private init(
+    format: ImageFormat, storedWidth: Int, storedHeight: Int, orientation: Orientation
+  ) {
+    self.format = format
+    self.storedWidth = storedWidth
+    self.storedHeight = storedHeight
+    self.orientation = orientation
+  }
+}
+
+/// Two hexadecimal digits.
+func hexadecimal(_ byte: UInt8) -> String {
+  let digits = String(byte, radix: 16)
+  return byte < 16 ? "0" + digits : digits
+}

@@ -1,0 +1,64 @@
+/// A picture of 8-bit red, green and blue samples.
+public struct RGBImage: Equatable, Sendable {
+  /// Columns, at least 1.
+  public let width: Int
+  /// Rows, at least 1.
+  public let height: Int
+  /// `[height, width, 3]`, rows from the top, 0...255, as stored (gamma-encoded, no colour profile
+  /// applied).
+  public let pixels: [UInt8]
+
+  public init(width: Int, height: Int, pixels: [UInt8]) {
+    precondition(
+      width > 0 && height > 0 && pixels.count == width * height * 3,
+      "\(pixels.count) samples do not make \(width) x \(height) RGB pixels")
+    self.width = width
+    self.height = height
+    self.pixels = pixels
+  }
+}
+
+/// What a picture may ask of memory and time.
+public struct ImageLimits: Sendable {
+  /// Largest width times height; by default Pillow's figure.
+  public var pixelCount = 89_478_485
+  /// Largest number of scans in a JPEG; real progressive files have about ten.
+  public var scanCount = 100
+
+  public init() {}
+
+  /// Refuses a size before anything is allocated for it.
+  func check(width: Int, height: Int) throws(ImageError) {
+    let (pixels, overflow) = width.multipliedReportingOverflow(by: height)
+    guard !overflow, pixels <= pixelCount else {
+      throw .tooLarge(width: width, height: height, pixelLimit: pixelCount)
+    }
+  }
+}
+
+extension RGBImage {
+  /// Decodes a JPEG or PNG file held in memory.
+  ///
+  /// The pixels are libjpeg-turbo's (accurate integer inverse DCT, fancy upsampling) and libpng's.
+  /// Grey becomes three equal channels, Adobe CMYK and YCCK become RGB as Pillow converts them,
+  /// transparency is laid over white, 16-bit samples keep their high byte. Damaged or truncated
+  /// data is an error: a picture is never filled up with samples that the file does not hold.
+  ///
+  /// - Parameter keepsOrientation: leave the EXIF orientation unapplied.
+  public init(
+    decoding bytes: [UInt8], limits: ImageLimits = ImageLimits(), keepsOrientation: Bool = false
+  ) throws(ImageError) {
+    let (stored, orientation) = try bytes.withUnsafeBufferPointer {
+      (buffer) throws(ImageError) -> (RGBImage, Orientation) in
+      switch try ImageFormat(of: buffer) {
+      case .jpeg:
+        var decoder = JPEGDecoder(buffer, limits: limits)
+        let image = try decoder.decode()
+        return (image, decoder.header.orientation)
+      case .png:
+        return (try decodePNG(buffer, limits: limits), PNGHeader.orientation(in: buffer))
+      }
+    }
+    self = keepsOrientation ? stored : stored.applying(orientation)
+  }
+}
