@@ -1,0 +1,82 @@
+extension CatalogDatabase {
+  /// A pair that is to be moved to the rejects.
+  public struct PairReject: Sendable {
+    public var pair: Int
+    public var code: String
+    public var reason: String
+
+    public init(pair: Int, code: String, reason: String) {
+      self.pair = pair
+      self.code = code
+      self.reason = reason
+    }
+  }
+
+  /// Moves pairs to the rejects, all or none.
+  public func rejectPairs(_ rejects: [PairReject], stage: String) throws {
+    try database.transaction {
+      for reject in rejects {
+        try database.run(
+          """
+          INSERT INTO reject (source_id, file, row, column_name, stage, code, reason)
+          SELECT source.id, source.path, pair.row, NULL, ?2, ?3, ?4
+          FROM pair JOIN source ON source.id = pair.source_id WHERE pair.id = ?1
+          """, reject.pair, stage, reject.code, reject.reason)
+        try setAside("id = ?1", reject.pair)
+      }
+    }
+  }
+
+  /// Takes back what a stage rejected: its pairs are pairs again.
+  public func restorePairs(rejectedBy stage: String) throws {
+    try database.transaction {
+      let rejected = "(SELECT source_id, row FROM reject WHERE stage = ?1)"
+      try database.run(
+        "INSERT INTO pair SELECT * FROM rejected_pair WHERE (source_id, row) IN \(rejected)", stage)
+      try database.run(
+        "DELETE FROM rejected_pair WHERE (source_id, row) IN \(rejected)", stage)
+      try database.run("DELETE FROM reject WHERE stage = ?1", stage)
+    }
+  }
+
+  /// Moves the pairs for which `condition` holds out of the table of pairs.
+  func setAside(_ condition: String, _ value: Int) throws {
+    try database.run("INSERT INTO rejected_pair SELECT * FROM pair WHERE \(condition)", value)
+    try database.run("DELETE FROM pair WHERE \(condition)", value)
+  }
+
+  /// The number of rows that `stage` rejected, by code.
+  public func rejectCountsByCode(stage: String) throws -> [String: Int] {
+    Dictionary(uniqueKeysWithValues: try rejectCounts(stage: stage).map { ($0.code, $0.count) })
+  }
+
+  /// The number of rows rejected for what they hold, not by a filter.
+  public func badRowCount() throws -> Int {
+    try database.integer("SELECT count(*) FROM reject WHERE code NOT LIKE 'filtered-%'")
+  }
+
+  /// Why the first row that was rejected was, with its place; nil if none was.
+  public func firstRejectReason() throws -> String? {
+    try database.firstRow(
+      """
+      SELECT file || ': row ' || row || ifnull(', column ' || column_name, '') || ': ' || reason
+      FROM reject ORDER BY file, row
+      """
+    ) { try $0[0] as String }
+  }
+
+  public func tieCount(inSplit split: String) throws -> Int {
+    try database.integer(
+      "SELECT count(*) FROM pair WHERE split = ? AND label_0 = 0.5 AND label_1 = 0.5", split)
+  }
+
+  /// The number of prompts that have pairs in `train` and in another split.
+  public func sharedPromptCount() throws -> Int {
+    try database.integer(
+      """
+      SELECT count(*) FROM prompt
+      WHERE EXISTS (SELECT 1 FROM pair WHERE prompt_id = prompt.id AND split = 'train')
+        AND EXISTS (SELECT 1 FROM pair WHERE prompt_id = prompt.id AND split <> 'train')
+      """)
+  }
+}

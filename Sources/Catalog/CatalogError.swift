@@ -1,0 +1,49 @@
+/// What can go wrong in a database file.
+public enum CatalogError: Error, Equatable, CustomStringConvertible {
+  /// SQLite refused: its extended result code and text, and the statement that was running.
+  case sqlite(path: String, code: Int, message: String, sql: String)
+  /// A column holds another type than the one that was asked for.
+  case wrongType(path: String, sql: String, column: Int, expected: String, found: String)
+  /// The file has been changed by a version of the program that knows more than this one.
+  case newerSchema(path: String, migration: String)
+  /// The file was opened for reading but lacks tables that only writing can add.
+  case olderSchema(path: String, migration: String)
+  /// The file belongs to another program or is another kind of database.
+  case wrongKind(path: String, expected: String)
+  /// A cached value whose bytes are not the ones that were stored.
+  case damagedEntry(path: String, content: String, reason: String)
+
+  public var description: String {
+    switch self {
+    case .sqlite(let path, let code, let message, let sql):
+      "\(path): SQLite error \(code): \(message)\(Self.hint(code))"
+        + (sql.isEmpty ? "" : ", while executing: \(Self.oneLine(sql))")
+    case .wrongType(let path, let sql, let column, let expected, let found):
+      "\(path): \(expected) expected in column \(column), found \(found), while executing: "
+        + Self.oneLine(sql)
+    case .newerSchema(let path, let migration):
+      "\(path): written by a newer version of this program (it has the change \"\(migration)\"); "
+        + "update the program or choose another workspace"
+    case .olderSchema(let path, let migration):
+      "\(path): written by an older version of this program (it lacks the change "
+        + "\"\(migration)\"); `spo run` brings it up to date"
+    case .wrongKind(let path, let expected):
+      "\(path): a SQLite database, but not \(expected); move it away or choose another workspace"
+    case .damagedEntry(let path, let content, let reason):
+      "\(path): the cached value of \(content) is damaged: \(reason); delete the file and run again"
+    }
+  }
+
+  private static func hint(_ code: Int) -> String {
+    switch code & 0xff {
+    case 5, 6: " (another program is using it)"
+    case 11, 26: " (restore it, or delete it and run again)"
+    case 13: " (the disk is full: free some space and run again, nothing is lost)"
+    default: ""
+    }
+  }
+
+  private static func oneLine(_ sql: String) -> String {
+    sql.split(whereSeparator: \.isWhitespace).joined(separator: " ")
+  }
+}

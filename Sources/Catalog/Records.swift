@@ -1,0 +1,204 @@
+/// A file that rows were read from.
+public struct SourceRecord: Equatable, Sendable {
+  public var id: Int
+  public var path: String
+  /// Text that changes when the content does, such as size and digest of the footer.
+  public var identity: String
+  public var rowCount: Int
+  public var rowGroupCount: Int
+  /// The columns that hold the two images; nil for a list of prompts.
+  public var image0Column: String?
+  public var image1Column: String?
+}
+
+/// Where the encoded bytes of an image lie.
+public struct ImageLocation: Equatable, Sendable {
+  public var sourcePath: String
+  public var rowGroup: Int
+  /// The row in the file, from 0.
+  public var row: Int
+  public var column: String
+
+  public init(sourcePath: String, rowGroup: Int, row: Int, column: String) {
+    self.sourcePath = sourcePath
+    self.rowGroup = rowGroup
+    self.row = row
+    self.column = column
+  }
+}
+
+/// An image with bytes, as later stages see it.
+public struct ImageRecord: Equatable, Sendable {
+  public var id: Int
+  public var uid: String
+  public var sha256: String
+  public var byteCount: Int
+  public var width: Int
+  public var height: Int
+  public var location: ImageLocation
+}
+
+public struct PromptRecord: Equatable, Sendable {
+  public var id: Int
+  public var text: String
+  public var sha256: String
+}
+
+/// One comparison of two images made for the same prompt.
+public struct PairRecord: Equatable, Sendable {
+  public var id: Int
+  public var image0: PairedImage
+  public var image1: PairedImage
+  /// (1, 0) if the first is preferred, (0, 1) if the second, (0.5, 0.5) for a tie.
+  public var label0: Double
+  public var label1: Double
+  public var weight: Double
+  public var bestImageUID: String?
+  public var rankingID: Int?
+  public var sourcePath: String
+  public var row: Int
+}
+
+public struct PairedImage: Equatable, Sendable {
+  public var id: Int
+  public var uid: String
+  /// Nil if the source had no bytes for it.
+  public var sha256: String?
+}
+
+/// A prompt with all its comparisons of one split.
+public struct PromptGroup: Equatable, Sendable {
+  public var prompt: PromptRecord
+  public var pairs: [PairRecord]
+}
+
+/// How many rows the tables hold.
+public struct CatalogCounts: Equatable, Sendable {
+  public var prompts: Int
+  public var images: Int
+  public var pairs: Int
+  public var listedPrompts: Int
+  public var rejects: Int
+
+  package init(prompts: Int, images: Int, pairs: Int, listedPrompts: Int, rejects: Int) {
+    self.prompts = prompts
+    self.images = images
+    self.pairs = pairs
+    self.listedPrompts = listedPrompts
+    self.rejects = rejects
+  }
+}
+
+/// The content of one row group, ready to be recorded.
+public struct RowGroupContents: Sendable {
+  public var ordinal: Int
+  /// Rows in the group: each is in exactly one of the lists below.
+  public var rowCount: Int
+  public var pairs: [Pair] = []
+  public var prompts: [ListedPrompt] = []
+  public var rejects: [Reject] = []
+
+  public init(ordinal: Int, rowCount: Int) {
+    self.ordinal = ordinal
+    self.rowCount = rowCount
+  }
+
+  public struct Image: Sendable {
+    public var uid: String
+    /// Nil for a source without bytes.
+    public var content: Content?
+
+    public init(uid: String, content: Content?) {
+      self.uid = uid
+      self.content = content
+    }
+
+    public struct Content: Sendable {
+      public var sha256: String
+      public var byteCount: Int
+      public var width: Int
+      public var height: Int
+      public var column: String
+      /// The bytes themselves, if they are to be copied into the catalog.
+      public var copy: [UInt8]?
+
+      public init(
+        sha256: String, byteCount: Int, width: Int, height: Int, column: String,
+        copy: [UInt8]? = nil
+      ) {
+        self.sha256 = sha256
+        self.byteCount = byteCount
+        self.width = width
+        self.height = height
+        self.column = column
+        self.copy = copy
+      }
+    }
+  }
+
+  public struct Pair: Sendable {
+    public var row: Int
+    public var prompt: String
+    public var image0: Image
+    public var image1: Image
+    public var label0: Double
+    public var label1: Double
+    public var weight: Double
+    public var split: String
+    public var provenance = Provenance()
+
+    public init(
+      row: Int, prompt: String, image0: Image, image1: Image, label0: Double, label1: Double,
+      weight: Double, split: String
+    ) {
+      self.row = row
+      self.prompt = prompt
+      self.image0 = image0
+      self.image1 = image1
+      self.label0 = label0
+      self.label1 = label1
+      self.weight = weight
+      self.split = split
+    }
+  }
+
+  /// Columns that no stage computes with, kept to trace a comparison back.
+  public struct Provenance: Sendable {
+    public var bestImageUID: String?
+    public var rankingID: Int?
+    public var userID: Int?
+    public var model0: String?
+    public var model1: String?
+    public var createdAt: String?
+    public var image0URL: String?
+    public var image1URL: String?
+
+    public init() {}
+  }
+
+  public struct ListedPrompt: Sendable {
+    public var row: Int
+    public var text: String
+    public var split: String
+
+    public init(row: Int, text: String, split: String) {
+      self.row = row
+      self.text = text
+      self.split = split
+    }
+  }
+
+  public struct Reject: Sendable {
+    public var row: Int
+    public var column: String?
+    public var code: String
+    public var reason: String
+
+    public init(row: Int, column: String?, code: String, reason: String) {
+      self.row = row
+      self.column = column
+      self.code = code
+      self.reason = reason
+    }
+  }
+}

@@ -1,0 +1,158 @@
+import CSQLite
+
+/// A connection to one SQLite file.
+///
+/// What a transaction has committed survives a crash and a power loss (`journal_mode=WAL`,
+/// `synchronous=FULL`). There must be only one writing connection to a file, under the workspace's
+/// lock: SQLite 3.7.0 to 3.51.2 can damage a file whose log two connections reset at the same time.
+/// Reading connections may come and go; they never write the log back.
+///
+/// Not `Sendable`: a connection and its statements belong to one thread.
+public final class Database {
+  public enum Access: Sendable {
+    case readOnly
+    case readWrite
+  }
+
+  public let path: String
+  public let access: Access
+  private let handle: OpaquePointer
+  /// Compiled statements that are not running now.
+  private var idleStatements: [String: Statement] = [:]
+
+  /// Opens the file; with write access creates it if it is missing.
+  public init(path: String, access: Access = .readWrite) throws(CatalogError) {
+    let flags =
+      switch access {
+      case .readOnly: SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX
+      case .readWrite: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
+      }
+    var opened: OpaquePointer?
+    let code = sqlite3_open_v2(path, &opened, flags, nil)
+    guard code == SQLITE_OK, let opened else {
+      let failure = CatalogError.lastFailure(of: opened, path: path, sql: "")
+      sqlite3_close_v2(opened)
+      throw failure
+    }
+    self.path = path
+    self.access = access
+    handle = opened
+    // From here on deinit closes the connection.
+    sqlite3_extended_result_codes(handle, 1)
+    sqlite3_busy_timeout(handle, 5_000)
+    if access == .readWrite {
+      // Keys in random order change a page for every row: the longer the log (here 80 MB), the more
+      // changes of one page reach the file as one write.
+      try execute(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 20000")
+    }
+    // Room for the indices of a million rows, whose keys arrive in random order.
+    try execute("PRAGMA foreign_keys = ON; PRAGMA cache_size = -131072")
+  }
+
+  deinit {
+    idleStatements.removeAll()
+    sqlite3_close_v2(handle)
+  }
+
+  /// Runs statements that take no values, separated by semicolons.
+  public func execute(_ script: String) throws(CatalogError) {
+    guard sqlite3_exec(handle, script, nil, nil, nil) == SQLITE_OK else {
+      throw .lastFailure(of: handle, path: path, sql: script)
+    }
+  }
+
+  /// Runs one statement and ignores any rows; `?` stands for the values in order.
+  public func run(_ sql: String, _ values: any SQLConvertible...) throws(CatalogError) {
+    let statement = try begin(sql, values)
+    defer { end(statement) }
+    while try statement.step() {}
+  }
+
+  /// Calls `body` with each row of the result.
+  public func forEachRow(
+    _ sql: String, _ values: any SQLConvertible..., body: (Row) throws -> Void
+  ) throws {
+    let statement = try begin(sql, values)
+    defer { end(statement) }
+    while try statement.step() { try body(Row(statement: statement)) }
+  }
+
+  /// The rows of the result, each turned into a value.
+  public func rows<Result>(
+    _ sql: String, _ values: any SQLConvertible..., read: (Row) throws -> Result
+  ) throws -> [Result] {
+    let statement = try begin(sql, values)
+    defer { end(statement) }
+    var results: [Result] = []
+    while try statement.step() { results.append(try read(Row(statement: statement))) }
+    return results
+  }
+
+  /// The first row of the result, or nil if there is none.
+  public func firstRow<Result>(
+    _ sql: String, _ values: any SQLConvertible..., read: (Row) throws -> Result
+  ) throws -> Result? {
+    let statement = try begin(sql, values)
+    defer { end(statement) }
+    return try statement.step() ? read(Row(statement: statement)) : nil
+  }
+
+  /// The integer of a result that is one row of one column, such as a count.
+  public func integer(_ sql: String, _ values: any SQLConvertible...) throws -> Int {
+    let statement = try begin(sql, values)
+    defer { end(statement) }
+    return try statement.step() ? Row(statement: statement)[0] : 0
+  }
+
+  /// Reads the whole file and throws the first fault that SQLite finds.
+  public func checkIntegrity() throws {
+    let sql = "PRAGMA quick_check(1)"
+    let finding = try firstRow(sql) { try $0[0] as String } ?? "no answer"
+    guard finding == "ok" else {
+      // SQLITE_CORRUPT, as a read that met the fault would have given.
+      throw CatalogError.sqlite(path: path, code: 11, message: finding, sql: sql)
+    }
+  }
+
+  /// The row id of the last row inserted on this connection.
+  public var lastInsertedID: Int { Int(sqlite3_last_insert_rowid(handle)) }
+
+  /// The number of rows that the last statement inserted, changed or deleted.
+  public var changedRowCount: Int { Int(sqlite3_changes64(handle)) }
+
+  /// Runs `body` so that all its changes are committed together, or, if it throws, none.
+  public func transaction<Result>(_ body: () throws -> Result) throws -> Result {
+    try run("BEGIN IMMEDIATE")
+    do {
+      let result = try body()
+      try run("COMMIT")
+      return result
+    } catch {
+      // Some failures, such as a full disk, have already rolled back.
+      if sqlite3_get_autocommit(handle) == 0 { try run("ROLLBACK") }
+      throw error
+    }
+  }
+
+  private func begin(
+    _ sql: String, _ values: [any SQLConvertible]
+  ) throws(CatalogError) -> Statement {
+    // A statement is taken out while it runs, so that the same SQL can run inside its own loop.
+    let idle = idleStatements.removeValue(forKey: sql)
+    let statement =
+      if let idle { idle } else { try Statement(sql, connection: handle, path: path) }
+    do throws(CatalogError) {
+      try statement.bind(values)
+    } catch {
+      end(statement)
+      throw error
+    }
+    return statement
+  }
+
+  private func end(_ statement: Statement) {
+    statement.reset()
+    idleStatements[statement.sql] = statement
+  }
+}

@@ -1,0 +1,181 @@
+public import Files
+
+/// `index.json`: what a folder of shards holds.
+///
+/// Written when all shards are there, so a folder with an index is complete.
+public struct ShardIndex: Equatable, Sendable {
+  public static let fileName = "index.json"
+  static let format = "spo-shards"
+  static let version = 1
+
+  /// One file.
+  public struct Shard: Equatable, Sendable {
+    public var file: String
+    public var split: String
+    public var byteCount: Int
+    /// Of the whole file, 64 hexadecimal digits.
+    public var sha256: String
+    public var promptCount: Int
+    public var imageCount: Int
+    public var pairCount: Int
+
+    public init(
+      file: String, split: String, byteCount: Int, sha256: String, promptCount: Int,
+      imageCount: Int, pairCount: Int
+    ) {
+      self.file = file
+      self.split = split
+      self.byteCount = byteCount
+      self.sha256 = sha256
+      self.promptCount = promptCount
+      self.imageCount = imageCount
+      self.pairCount = pairCount
+    }
+  }
+
+  public var layout: ShardLayout
+  /// Latents have been multiplied by this.
+  public var scalingFactor: Double
+  /// What made the values, by model part: `autoencoder`, `text_encoder`, `tokenizer`.
+  public var fingerprints: [String: String]
+  /// The settings that chose and ordered the pairs, for people.
+  public var settings: JSON
+  public var shards: [Shard]
+
+  public init(
+    layout: ShardLayout, scalingFactor: Double, fingerprints: [String: String], settings: JSON,
+    shards: [Shard]
+  ) {
+    self.layout = layout
+    self.scalingFactor = scalingFactor
+    self.fingerprints = fingerprints
+    self.settings = settings
+    self.shards = shards
+  }
+
+  /// The splits that there are, in alphabetical order.
+  public var splits: [String] { Set(shards.map(\.split)).sorted() }
+
+  /// The name of a shard, such as `train-00000-of-00003.safetensors`.
+  public static func fileName(split: String, number: Int, count: Int) -> String {
+    func digits(_ number: Int) -> String {
+      String(repeating: "0", count: max(0, 5 - "\(number)".count)) + "\(number)"
+    }
+    return "\(split)-\(digits(number))-of-\(digits(count)).safetensors"
+  }
+}
+
+/// The extents that all shards of a folder share.
+public struct ShardLayout: Equatable, Sendable {
+  public var latentChannels: Int
+  public var latentHeight: Int
+  public var latentWidth: Int
+  /// Tokens of a prompt, padding included.
+  public var tokens: Int
+  /// The width of a prompt's embedding.
+  public var textWidth: Int
+  /// Whether the latents' log-variances are stored beside their means.
+  public var hasLogVariance: Bool
+
+  public init(
+    latentChannels: Int, latentHeight: Int, latentWidth: Int, tokens: Int, textWidth: Int,
+    hasLogVariance: Bool
+  ) {
+    self.latentChannels = latentChannels
+    self.latentHeight = latentHeight
+    self.latentWidth = latentWidth
+    self.tokens = tokens
+    self.textWidth = textWidth
+    self.hasLogVariance = hasLogVariance
+  }
+
+  /// `[channels, height, width]` of one image's latent.
+  public var latentShape: [Int] { [latentChannels, latentHeight, latentWidth] }
+  /// `[tokens, width]` of one prompt's embedding.
+  public var embeddingShape: [Int] { [tokens, textWidth] }
+  public var latentCount: Int { latentChannels * latentHeight * latentWidth }
+  public var embeddingCount: Int { tokens * textWidth }
+}
+
+// MARK: - File
+
+extension ShardIndex {
+  public init(contentsOf path: String) throws {
+    let json = try JSONReader(contentsOf: path)
+    guard try json.string("format", default: "") == Self.format else {
+      throw ShardError.malformed(path: path, reason: "not an index of shards")
+    }
+    let version = try json.int("version")
+    guard version <= Self.version else {
+      throw ShardError.newerVersion(path: path, version: version)
+    }
+    let latents = try json["latents"]
+    let text = try json["text"]
+    let shape = try latents.ints("shape")
+    let extents = try shape + [text.int("tokens"), text.int("width")]
+    guard shape.count == 3, extents.allSatisfy({ (1...1 << 20).contains($0) }) else {
+      throw ShardError.malformed(path: path, reason: "the extents \(extents) are impossible")
+    }
+    layout = ShardLayout(
+      latentChannels: shape[0], latentHeight: shape[1], latentWidth: shape[2],
+      tokens: extents[3], textWidth: extents[4],
+      hasLogVariance: try latents.bool("has_log_variance"))
+    scalingFactor = try latents.double("scaling_factor")
+    fingerprints = [:]
+    for (part, fingerprint) in try json["fingerprints"].members() {
+      fingerprints[part] = try fingerprint.string()
+    }
+    settings = try json["settings"].value
+    shards = try json["shards"].elements().map { try Shard($0, indexPath: path) }
+  }
+
+  public func save(to path: String) throws {
+    try AtomicFile.replace(path, with: Array((json.text(.pretty) + "\n").utf8))
+  }
+
+  private var json: JSON {
+    var parts = JSON.Object()
+    for (part, fingerprint) in fingerprints.sorted(by: { $0.key < $1.key }) {
+      parts[part] = .string(fingerprint)
+    }
+    return [
+      "format": .string(Self.format), "version": .integer(Self.version),
+      "prompts": .integer(shards.reduce(0) { $0 + $1.promptCount }),
+      "images": .integer(shards.reduce(0) { $0 + $1.imageCount }),
+      "pairs": .integer(shards.reduce(0) { $0 + $1.pairCount }),
+      "latents": [
+        "shape": .array(layout.latentShape.map { .integer($0) }),
+        "scaling_factor": .number(scalingFactor), "has_log_variance": .bool(layout.hasLogVariance),
+      ],
+      "text": ["tokens": .integer(layout.tokens), "width": .integer(layout.textWidth)],
+      "fingerprints": .object(parts), "settings": settings,
+      "shards": .array(shards.map(\.json)),
+    ]
+  }
+}
+
+extension ShardIndex.Shard {
+  fileprivate init(_ reader: JSONReader, indexPath: String) throws {
+    file = try reader.string("file")
+    // Shards lie beside their index: a name is never a path.
+    guard !file.isEmpty, !file.hasPrefix("."), !file.utf8.contains(where: { $0 == 0x2f || $0 == 0 })
+    else { throw ShardError.malformed(path: indexPath, reason: "\(file) is no name of a file") }
+    split = try reader.string("split")
+    byteCount = try reader.int("bytes")
+    sha256 = try reader.string("sha256")
+    promptCount = try reader.int("prompts")
+    imageCount = try reader.int("images")
+    pairCount = try reader.int("pairs")
+    guard min(promptCount, imageCount, pairCount) >= 0,
+      max(promptCount, imageCount, pairCount) <= 1 << 40
+    else { throw ShardError.malformed(path: indexPath, reason: "\(file): impossible counts") }
+  }
+
+  fileprivate var json: JSON {
+    [
+      "file": .string(file), "split": .string(split), "prompts": .integer(promptCount),
+      "images": .integer(imageCount), "pairs": .integer(pairCount), "bytes": .integer(byteCount),
+      "sha256": .string(sha256),
+    ]
+  }
+}

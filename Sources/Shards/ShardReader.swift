@@ -1,0 +1,185 @@
+import Checkpoints
+import Files
+
+/// One shard open for reading.
+///
+/// What is small (pairs, labels) is read when the shard is opened; latents, embeddings and texts are
+/// read where they lie, one `pread` each. May be used from several threads.
+public final class ShardReader: Sendable {
+  public var path: String { file.path }
+  public let layout: ShardLayout
+  public let promptCount: Int
+  public let imageCount: Int
+  public var pairCount: Int { pairs.count }
+  public let pairs: [ShardPair]
+  /// The pairs of each prompt: those of one prompt stand together.
+  let pairRanges: [Range<Int>]
+  private let textOffsets: [Int]
+  private let isListed: [UInt8]
+  private let file: SafetensorsFile
+
+  /// Opens a shard and checks what its tensors say against each other.
+  public init(path: String, layout: ShardLayout) throws {
+    let file = try SafetensorsFile(path: path)
+    let prompts = try file.entry("input_ids").shape.first ?? 0
+    let images = try file.entry("latents").shape.first ?? 0
+    let pairs = try file.entry("pair_prompt").shape.first ?? 0
+    for (name, type, shape) in Self.tensors(layout, prompts, images, pairs) {
+      let entry = try file.entry(name)
+      guard entry.type == type, entry.shape == shape else {
+        throw ShardError.malformed(
+          path: path,
+          reason: "tensor \(name) is \(entry.type.rawValue) \(entry.shape), not "
+            + "\(type.rawValue) \(shape)")
+      }
+    }
+    self.file = file
+    self.layout = layout
+    promptCount = prompts
+    imageCount = images
+    textOffsets = try file.integers("prompt_text_offsets")
+    isListed = try file.bytes("prompt_is_listed")
+    self.pairs = try Self.readPairs(file, promptCount: prompts, imageCount: images)
+    pairRanges = Self.ranges(of: self.pairs, promptCount: prompts)
+    let textSize = try file.entry("prompt_text").byteCount
+    guard textOffsets.first == 0, textOffsets.last == textSize,
+      zip(textOffsets, textOffsets.dropFirst()).allSatisfy({ $0 <= $1 })
+    else {
+      throw ShardError.malformed(path: path, reason: "the prompts' text is not cut in order")
+    }
+  }
+
+  private static func tensors(
+    _ layout: ShardLayout, _ prompts: Int, _ images: Int, _ pairs: Int
+  ) -> [(String, ElementType, [Int])] {
+    var tensors: [(String, ElementType, [Int])] = [
+      ("latents", .f16, [images] + layout.latentShape),
+      ("prompt_embeddings", .f16, [prompts] + layout.embeddingShape),
+      ("empty_embedding", .f16, [1] + layout.embeddingShape),
+      ("input_ids", .i64, [prompts, layout.tokens]),
+      ("prompt_text_offsets", .i64, [prompts + 1]), ("prompt_is_listed", .u8, [prompts]),
+      ("pair_prompt", .i64, [pairs]), ("pair_image_0", .i64, [pairs]),
+      ("pair_image_1", .i64, [pairs]), ("labels", .f32, [pairs, 2]),
+      ("examples_per_prompt", .f32, [pairs]),
+    ]
+    if layout.hasLogVariance {
+      tensors.append(("latent_log_variances", .f16, [images] + layout.latentShape))
+    }
+    return tensors
+  }
+
+  private static func readPairs(
+    _ file: SafetensorsFile, promptCount: Int, imageCount: Int
+  ) throws -> [ShardPair] {
+    let prompts = try file.integers("pair_prompt")
+    let images0 = try file.integers("pair_image_0")
+    let images1 = try file.integers("pair_image_1")
+    let labels = try file.floats("labels")
+    let examples = try file.floats("examples_per_prompt")
+    var last = 0
+    return try prompts.indices.map { index in
+      guard (last..<promptCount).contains(prompts[index]),
+        (0..<imageCount).contains(images0[index]), (0..<imageCount).contains(images1[index])
+      else {
+        throw ShardError.malformed(
+          path: file.path, reason: "pair \(index) names a prompt or image that is not there")
+      }
+      last = prompts[index]
+      return ShardPair(
+        prompt: prompts[index], image0: images0[index], image1: images1[index],
+        label0: labels[2 * index], label1: labels[2 * index + 1],
+        examplesPerPrompt: examples[index])
+    }
+  }
+
+  private static func ranges(of pairs: [ShardPair], promptCount: Int) -> [Range<Int>] {
+    var ranges: [Range<Int>] = []
+    var next = 0
+    for prompt in 0..<promptCount {
+      let start = next
+      while next < pairs.count, pairs[next].prompt == prompt { next += 1 }
+      ranges.append(start..<next)
+    }
+    return ranges
+  }
+}
+
+/// A comparison of two images made for one prompt, all given by their numbers.
+public struct ShardPair: Equatable, Sendable {
+  public var prompt: Int
+  public var image0: Int
+  public var image1: Int
+  /// (1, 0) if the first is preferred, (0, 1) if the second, (0.5, 0.5) for a tie.
+  public var label0: Float
+  public var label1: Float
+  /// How many comparisons of the source share the prompt: a pair's weight is the inverse.
+  public var examplesPerPrompt: Float
+
+  /// A row without a label has (0, 0), which is no tie.
+  public var isTie: Bool { label0 == 0.5 && label1 == 0.5 }
+}
+
+/// A prompt and what was made of it by the tokenizer.
+public struct ShardPrompt: Equatable, Sendable {
+  public var text: String
+  /// As many as the tokenizer's length.
+  public var inputIDs: [Int]
+  /// Whether it comes from a list of prompts.
+  public var isListed: Bool
+  /// The numbers of its pairs.
+  public var pairs: Range<Int>
+}
+
+// MARK: - Values
+
+extension ShardReader {
+  public func prompt(_ index: Int) throws -> ShardPrompt {
+    let text = textOffsets[index]..<textOffsets[index + 1]
+    var bytes = [UInt8](repeating: 0, count: text.count)
+    try bytes.withUnsafeMutableBytes {
+      try file.read("prompt_text", from: text.lowerBound, into: $0)
+    }
+    var ids = [Int](repeating: 0, count: layout.tokens)
+    try ids.withUnsafeMutableBytes {
+      try file.read("input_ids", from: 8 * layout.tokens * index, into: $0)
+    }
+    return ShardPrompt(
+      text: String(decoding: bytes, as: UTF8.self), inputIDs: ids, isListed: isListed[index] != 0,
+      pairs: pairRanges[index])
+  }
+
+  /// Fills `destination` with an image's scaled latent, `[channels, height, width]`.
+  public func readLatent(
+    _ image: Int, into destination: UnsafeMutableBufferPointer<Float>
+  ) throws { try readHalves("latents", row: image, into: destination) }
+
+  /// Fills `destination` with the log-variance of an image's scaled latent.
+  public func readLogVariance(
+    _ image: Int, into destination: UnsafeMutableBufferPointer<Float>
+  ) throws { try readHalves("latent_log_variances", row: image, into: destination) }
+
+  /// Fills `destination` with a prompt's embedding, `[tokens, width]`.
+  public func readEmbedding(
+    ofPrompt prompt: Int, into destination: UnsafeMutableBufferPointer<Float>
+  ) throws { try readHalves("prompt_embeddings", row: prompt, into: destination) }
+
+  public func readEmptyEmbedding(into destination: UnsafeMutableBufferPointer<Float>) throws {
+    try readHalves("empty_embedding", row: 0, into: destination)
+  }
+
+  /// Reads row `row` of a half-precision tensor whose rows have as many numbers as `destination`.
+  private func readHalves(
+    _ name: String, row: Int, into destination: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    let entry = try file.entry(name)
+    precondition(
+      (0..<entry.shape[0]).contains(row)
+        && destination.count * entry.shape[0] == entry.elementCount,
+      "row \(row) of \(name) \(entry.shape) into \(destination.count) places")
+    try withUnsafeTemporaryAllocation(of: Float16.self, capacity: destination.count) { halves in
+      let bytes = UnsafeMutableRawBufferPointer(halves)
+      try file.read(name, from: row * bytes.count, into: bytes)
+      for index in halves.indices { destination[index] = Float(halves[index]) }
+    }
+  }
+}

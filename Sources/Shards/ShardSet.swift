@@ -1,0 +1,155 @@
+import Files
+import Synchronization
+
+/// All shards of one split, as one list of pairs, prompts and images.
+///
+///     let shards = try ShardSet(folder: "runs/quickstart/shards", split: "train")
+///     let pair = try shards.pair(17)
+///     let latent = try shards.latent(ofImage: pair.image0)  // [4, height, width], scaled
+///     let embedding = try shards.embedding(ofPrompt: pair.prompt)  // [tokens, width]
+///
+/// Numbers count through all shards, in their order. A shard is opened, and its digest compared with
+/// the index, when something of it is asked for the first time; after that every access costs the
+/// same, wherever it lies. May be used from several threads.
+public final class ShardSet: Sendable {
+  public let folder: String
+  public let split: String
+  public let index: ShardIndex
+  public var layout: ShardLayout { index.layout }
+  public var pairCount: Int { pairStarts.last ?? 0 }
+  public var promptCount: Int { promptStarts.last ?? 0 }
+  public var imageCount: Int { imageStarts.last ?? 0 }
+
+  private let shards: [ShardIndex.Shard]
+  /// The number of the first pair of each shard, and that behind the last shard.
+  private let pairStarts: [Int]
+  private let promptStarts: [Int]
+  private let imageStarts: [Int]
+  private let verifiesDigests: Bool
+  private let readers: Mutex<[ShardReader?]>
+
+  /// - Parameter verifiesDigests: read each shard as a whole once, to compare its digest
+  /// - Throws: `ShardError.unknownSplit` if there are no shards of the split
+  public init(folder: String, split: String, verifiesDigests: Bool = true) throws {
+    let path = "\(folder)/\(ShardIndex.fileName)"
+    index = try ShardIndex(contentsOf: path)
+    shards = index.shards.filter { $0.split == split }
+    guard !shards.isEmpty else {
+      throw ShardError.unknownSplit(path: path, split: split, known: index.splits)
+    }
+    self.folder = folder
+    self.split = split
+    self.verifiesDigests = verifiesDigests
+    pairStarts = Self.starts(shards.map(\.pairCount))
+    promptStarts = Self.starts(shards.map(\.promptCount))
+    imageStarts = Self.starts(shards.map(\.imageCount))
+    readers = Mutex(Array(repeating: nil, count: shards.count))
+  }
+
+  /// Pair `number`, with the numbers of its prompt and images among all of the split.
+  public func pair(_ number: Int) throws -> ShardPair {
+    let (shard, local) = place(number, pairStarts)
+    var pair = try reader(shard).pairs[local]
+    pair.prompt += promptStarts[shard]
+    pair.image0 += imageStarts[shard]
+    pair.image1 += imageStarts[shard]
+    return pair
+  }
+
+  public func prompt(_ number: Int) throws -> ShardPrompt {
+    let (shard, local) = place(number, promptStarts)
+    var prompt = try reader(shard).prompt(local)
+    let first = pairStarts[shard]
+    prompt.pairs = first + prompt.pairs.lowerBound..<first + prompt.pairs.upperBound
+    return prompt
+  }
+
+  /// The scaled latent of an image, `[channels, height, width]`: the posterior's mean.
+  public func latent(ofImage number: Int) throws -> [Float] {
+    try floats(layout.latentCount) { try readLatent(ofImage: number, into: $0) }
+  }
+
+  /// Fills `destination`, of `layout.latentCount` places, with the scaled latent of an image.
+  public func readLatent(
+    ofImage number: Int, into destination: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    let (shard, local) = place(number, imageStarts)
+    try reader(shard).readLatent(local, into: destination)
+  }
+
+  /// The log-variance of the scaled latent, the same shape; nil if only means were stored.
+  public func logVariance(ofImage number: Int) throws -> [Float]? {
+    guard layout.hasLogVariance else { return nil }
+    let (shard, local) = place(number, imageStarts)
+    return try floats(layout.latentCount) { try reader(shard).readLogVariance(local, into: $0) }
+  }
+
+  /// The embedding of a prompt, `[tokens, width]`.
+  public func embedding(ofPrompt number: Int) throws -> [Float] {
+    try floats(layout.embeddingCount) { try readEmbedding(ofPrompt: number, into: $0) }
+  }
+
+  /// Fills `destination`, of `layout.embeddingCount` places, with the embedding of a prompt.
+  public func readEmbedding(
+    ofPrompt number: Int, into destination: UnsafeMutableBufferPointer<Float>
+  ) throws {
+    let (shard, local) = place(number, promptStarts)
+    try reader(shard).readEmbedding(ofPrompt: local, into: destination)
+  }
+
+  /// The embedding of the empty prompt, `[tokens, width]`, for guidance.
+  public func emptyEmbedding() throws -> [Float] {
+    try floats(layout.embeddingCount) { try reader(0).readEmptyEmbedding(into: $0) }
+  }
+
+  // MARK: - Places
+
+  private static func starts(_ counts: [Int]) -> [Int] {
+    counts.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
+  }
+
+  /// The shard that holds item `number`, and the item's number in it.
+  private func place(_ number: Int, _ starts: [Int]) -> (shard: Int, local: Int) {
+    precondition(number >= 0 && number < starts[starts.count - 1], "no item \(number)")
+    var low = 0
+    var high = starts.count - 1
+    while high - low > 1 {
+      let middle = (low + high) / 2
+      if starts[middle] <= number { low = middle } else { high = middle }
+    }
+    return (low, number - starts[low])
+  }
+
+  private func reader(_ number: Int) throws -> ShardReader {
+    try readers.withLock { readers in
+      if let reader = readers[number] { return reader }
+      let reader = try open(shards[number])
+      readers[number] = reader
+      return reader
+    }
+  }
+
+  private func open(_ shard: ShardIndex.Shard) throws -> ShardReader {
+    let path = "\(folder)/\(shard.file)"
+    if verifiesDigests {
+      let found = try SHA256.digest(of: try RegularFile(path: path)).hexadecimal
+      guard found == shard.sha256 else {
+        throw ShardError.damaged(path: path, expected: shard.sha256, found: found)
+      }
+    }
+    let reader = try ShardReader(path: path, layout: layout)
+    guard reader.promptCount == shard.promptCount, reader.imageCount == shard.imageCount,
+      reader.pairCount == shard.pairCount
+    else { throw ShardError.malformed(path: path, reason: "its counts are not the index's") }
+    return reader
+  }
+
+  private func floats(
+    _ count: Int, _ fill: (UnsafeMutableBufferPointer<Float>) throws -> Void
+  ) throws -> [Float] {
+    try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      try fill(UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+      initialized = count
+    }
+  }
+}
