@@ -1,0 +1,77 @@
+/// The options and operands of one call of a command.
+public struct Arguments: Sendable {
+  private let syntax: CommandSyntax
+  /// What was given beside the options, in order.
+  public let operands: [String]
+  private let values: [String: [String]]
+  /// `--help` was given: the rest is incomplete.
+  public let wantsHelp: Bool
+
+  init(
+    syntax: CommandSyntax, operands: [String], values: [String: [String]], wantsHelp: Bool = false
+  ) {
+    self.syntax = syntax
+    self.operands = operands
+    self.values = values
+    self.wantsHelp = wantsHelp
+  }
+
+  public func has(_ option: String) -> Bool { given(option) != nil }
+
+  /// All values of an option that may be repeated.
+  public func values(_ option: String) -> [String] { given(option) ?? [] }
+
+  public func value(_ option: String) -> String? { given(option)?.first }
+
+  /// The value of an option that cannot be left out.
+  public func required(_ option: String) throws(UsageError) -> String {
+    guard let value = value(option) else { throw error("--\(option) is missing") }
+    return value
+  }
+
+  public func int(
+    _ option: String, in range: ClosedRange<Int> = Int.min...Int.max
+  ) throws(UsageError) -> Int? {
+    guard let text = value(option) else { return nil }
+    guard let number = Int(text), range.contains(number) else {
+      let bounds =
+        switch (range.lowerBound, range.upperBound) {
+        case (Int.min, Int.max): ""
+        case (let low, Int.max): " of at least \(low)"
+        case (let low, let high): " of \(low) to \(high)"
+        }
+      throw error("--\(option) must be a whole number\(bounds), but is \"\(text)\"")
+    }
+    return number
+  }
+
+  public func double(_ option: String) throws(UsageError) -> Double? {
+    guard let text = value(option) else { return nil }
+    guard let number = Double(text), number.isFinite else {
+      throw error("--\(option) must be a number, but is \"\(text)\"")
+    }
+    return number
+  }
+
+  /// Two whole numbers with a separator between them, such as `512x512` or `1/4`.
+  public func pair(
+    _ option: String, separator: Character
+  ) throws(UsageError) -> (first: Int, second: Int)? {
+    guard let text = value(option) else { return nil }
+    let parts = text.split(separator: separator, omittingEmptySubsequences: false).map { Int($0) }
+    guard parts.count == 2, let first = parts[0], let second = parts[1] else {
+      let placeholder = syntax.options.first { $0.name == option }?.placeholder ?? ""
+      throw error("--\(option) must be of the form \(placeholder), but is \"\(text)\"")
+    }
+    return (first, second)
+  }
+
+  /// A complaint about these arguments.
+  public func error(_ problem: String) -> UsageError { UsageError(command: syntax.name, problem) }
+
+  private func given(_ option: String) -> [String]? {
+    precondition(
+      syntax.options.contains { $0.name == option }, "--\(option) is no option of \(syntax.name)")
+    return values[option]
+  }
+}

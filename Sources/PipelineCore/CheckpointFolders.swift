@@ -1,0 +1,112 @@
+import Files
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// The checkpoints of a training stage: `step-000400/` and so on, each complete or absent.
+///
+/// A checkpoint is written as `step-000400.tmp.PID`, its files are made durable and listed with size
+/// and digest in `manifest.json`, and only then the folder gets its name.
+public struct CheckpointFolders {
+  public let folder: String
+  private let keptCount: Int
+  private static let manifestName = "manifest.json"
+
+  /// - Parameter keeping: how many of the newest stay when another is written.
+  public init(in folder: String, keeping keptCount: Int = 2) {
+    precondition(keptCount >= 1, "\(keptCount) checkpoints kept")
+    self.folder = folder
+    self.keptCount = keptCount
+  }
+
+  /// The steps of the checkpoints that are complete, oldest first.
+  public func steps() throws -> [Int] { try Folders.names(in: folder).compactMap(step).sorted() }
+
+  /// Where the checkpoint of a step is or will be.
+  public func path(step: Int) -> String {
+    let digits = String(step)
+    let zeros = String(repeating: "0", count: max(0, 6 - digits.count))
+    return "\(folder)/step-\(zeros)\(digits)"
+  }
+
+  /// The newest complete checkpoint, after comparing its files with their digests.
+  ///
+  /// - Throws: `PipelineError.damaged` if a file is not the one that was written.
+  public func newest() throws -> (step: Int, path: String)? {
+    guard let step = try steps().last else { return nil }
+    let path = path(step: step)
+    try Self.verify(path)
+    return (step, path)
+  }
+
+  /// Writes a checkpoint and removes the oldest.
+  ///
+  /// - Parameter body: writes the files into the folder whose path it gets.
+  public func write(step: Int, _ body: (String) throws -> Void) throws {
+    let final = path(step: step)
+    let temporary = "\(final).tmp.\(getpid())"
+    try Folders.removeLeftovers(in: folder)
+    try Folders.make(temporary)
+    do {
+      try body(temporary)
+      try Self.writeManifest(temporary)
+      try Folders.sync(temporary)
+      // A checkpoint of this step can only be a repetition, made after a fault.
+      try Folders.remove(final)
+      guard rename(temporary, final) == 0 else {
+        throw PipelineError.lastSystemFailure("rename to \(final)", temporary)
+      }
+    } catch {
+      try? Folders.remove(temporary)
+      throw error
+    }
+    try Folders.sync(folder)
+    for old in try steps().dropLast(keptCount) { try Folders.remove(path(step: old)) }
+  }
+
+  /// Removes all checkpoints.
+  public func removeAll() throws {
+    try Folders.removeLeftovers(in: folder)
+    for step in try steps() { try Folders.remove(path(step: step)) }
+  }
+
+  private func step(_ name: String) -> Int? {
+    guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)) else { return nil }
+    return path(step: step) == "\(folder)/\(name)" ? step : nil
+  }
+
+  private static func writeManifest(_ folder: String) throws {
+    var files = JSON.Object()
+    for name in try Folders.names(in: folder) {
+      let path = "\(folder)/\(name)"
+      let file = try RegularFile(path: path)
+      files[name] = [
+        "byte_count": .integer(file.size),
+        "sha256": .string(try SHA256.digest(of: file).hexadecimal),
+      ]
+      try Folders.sync(path)
+    }
+    try AtomicFile.replace(
+      "\(folder)/\(manifestName)", with: Array((JSON.object(files).text(.pretty) + "\n").utf8))
+  }
+
+  private static func verify(_ folder: String) throws {
+    for (name, entry) in try JSONReader(contentsOf: "\(folder)/\(manifestName)").members() {
+      let path = "\(folder)/\(name)"
+      let file = try RegularFile(path: path)
+      let byteCount = try entry.int("byte_count")
+      let hint = "delete the folder \(folder) to go on from the checkpoint before it"
+      guard file.size == byteCount else {
+        throw PipelineError.damaged(
+          path: path, reason: "\(file.size) bytes where \(byteCount) were written; \(hint)")
+      }
+      let digest = try entry.string("sha256")
+      guard try SHA256.digest(of: file).hexadecimal == digest else {
+        throw PipelineError.damaged(path: path, reason: "its digest does not match; \(hint)")
+      }
+    }
+  }
+}

@@ -1,0 +1,48 @@
+import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// The request to stop, by SIGINT or SIGTERM.
+///
+/// The first signal asks: the run ends after its item, or earlier where a stage asks
+/// `StageContext.checkInterruption()`. The second ends the process at once, which is safe too, since
+/// results appear complete or not at all.
+public struct Interruption: Error, Equatable, CustomStringConvertible {
+  public let signal: Int32
+
+  package init(signal: Int32) { self.signal = signal }
+
+  /// 130 or 143, as shells have it.
+  public var exitCode: Int32 { 128 + signal }
+  public var description: String {
+    "interrupted; what is done is saved, the same command goes on from here"
+  }
+
+  // A handler can reach nothing but globals.
+  private static let requested = Atomic<Int32>(0)
+
+  /// The signal that has asked to stop, if any.
+  public static var pending: Interruption? {
+    let signal = requested.load(ordering: .relaxed)
+    return signal == 0 ? nil : Interruption(signal: signal)
+  }
+
+  /// Makes SIGINT and SIGTERM requests to stop.
+  public static func handleSignals() {
+    // Also makes sure that the handler does not find the global before its first use.
+    requested.store(0, ordering: .relaxed)
+    var action = sigaction()
+    action.__sigaction_handler.sa_handler = { signal in
+      guard Interruption.requested.exchange(signal, ordering: .relaxed) == 0 else {
+        _exit(128 + signal)
+      }
+    }
+    action.sa_flags = Int32(SA_RESTART)
+    sigaction(SIGINT, &action, nil)
+    sigaction(SIGTERM, &action, nil)
+  }
+}

@@ -1,0 +1,150 @@
+public import Files
+
+/// What a pipeline file says: which stages, with which settings, in which folder.
+///
+///     {
+///       workspace: "runs/quickstart",   // where everything goes
+///       threads: 2,                     // left out: as many as there are processors
+///       model: "data/tiny-sd",          // any other key is shared by the stages that have it
+///       seed: 42,
+///       stages: { ingest: { source: "data/sample/*.parquet" }, encode: {} },
+///     }
+///
+/// A stage's settings are its defaults, then what is shared, then its own block. Keys are spelled
+/// `like_this`. The order of the stages is that of the program's list, not that of the file. Relative
+/// paths start at the current folder.
+public struct Pipeline {
+  public let path: String
+  public let workspacePath: String
+  /// Nil: as many as there are processors.
+  public let threads: Int?
+  /// The stages that the file lists, in the order in which they run.
+  public let stages: [ConfiguredStage]
+
+  /// - Parameters:
+  ///   - stages: all stages there are, in the order in which they run.
+  ///   - overrides: `stage.key=value` or `key=value`, laid over the file; the value is JSON5, or
+  ///     else a string.
+  ///   - workspace: replaces the file's.
+  public init(
+    path: String, stages: [any Stage.Type], overrides: [String] = [], workspace: String? = nil
+  ) throws {
+    let file = try JSON(contentsOf: path, dialect: .json5, maximumSize: 1 << 20)
+    guard var root = file.object else {
+      throw PipelineError.badSetting(path: path, reason: "must be an object, but is \(file.kind)")
+    }
+    for text in overrides { try Self.apply(text, to: &root, stages: stages) }
+    if let workspace { root["workspace"] = .string(workspace) }
+    let reader = JSONReader(.object(root), path: path)
+    workspacePath = try reader.string("workspace")
+    threads = try reader.optional("threads")?.int()
+    if let threads, threads < 1 {
+      throw PipelineError.badSetting(
+        path: "\(path): threads", reason: "must be at least 1, but is \(threads)")
+    }
+    self.path = path
+    self.stages = try Self.configure(stages, from: root, path: path)
+  }
+
+  private static let ownKeys = ["workspace", "threads", "stages"]
+
+  private static func configure(
+    _ types: [any Stage.Type], from root: JSON.Object, path: String
+  ) throws -> [ConfiguredStage] {
+    let blocks = try JSONReader(.object(root), path: path)["stages"].object()
+    let names = types.map { $0.name }
+    for name in blocks.keys where !names.contains(name) {
+      throw PipelineError.unknownStage(
+        name: name, nearest: nearest(to: name, in: names), known: names)
+    }
+    var shared = root
+    for key in ownKeys { shared[key] = nil }
+    var sharedKeysRead: Set<String> = []
+    var allKeys: [String] = []
+    var configured: [ConfiguredStage] = []
+    for type in types {
+      guard let block = blocks[type.name] else { continue }
+      let defaults = try defaults(of: type)
+      allKeys += defaults.keys
+      var settings = defaults
+      for (key, value) in shared where defaults[key] != nil {
+        settings[key] = overlay(value, on: settings[key])
+        sharedKeysRead.insert(key)
+      }
+      let stagePath = "\(path): stages.\(type.name)"
+      guard block.object != nil else {
+        throw PipelineError.badSetting(
+          path: stagePath, reason: "must be an object, but is \(block.kind)")
+      }
+      configured.append(
+        try ConfiguredStage(
+          type, settings: overlay(block, on: .object(settings)), path: stagePath))
+    }
+    if let unread = shared.keys.first(where: { !sharedKeysRead.contains($0) }) {
+      let known = Array(Set(ownKeys + allKeys)).sorted()
+      throw PipelineError.unknownSetting(
+        path: "\(path): \(unread)", nearest: nearest(to: unread, in: known), known: known)
+    }
+    return configured
+  }
+
+  private static func defaults<S: Stage>(of type: S.Type) throws -> JSON.Object {
+    try SettingsEncoder.json(S.Settings()).object ?? JSON.Object()
+  }
+
+  private static func apply(
+    _ text: String, to root: inout JSON.Object, stages: [any Stage.Type]
+  ) throws {
+    guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
+      throw PipelineError.badOverride(text)
+    }
+    let keys = text[..<equals].split(separator: ".", omittingEmptySubsequences: false)
+      .map(String.init)
+    let source = String(text[text.index(after: equals)...])
+    let value = (try? JSON(parsing: source, dialect: .json5)) ?? .string(source)
+    guard !keys.contains("") else { throw PipelineError.badOverride(text) }
+    if keys.count > 1 {
+      let names = stages.map { $0.name }
+      guard names.contains(keys[0]) else {
+        throw PipelineError.unknownStage(
+          name: keys[0], nearest: nearest(to: keys[0], in: names), known: names)
+      }
+      guard root["stages"]?[keys[0]] != nil else {
+        throw PipelineError.badSetting(
+          path: "--set \(text)", reason: "the pipeline has no stage \"\(keys[0])\"")
+      }
+    }
+    let path = keys.count > 1 ? ["stages"] + keys : keys
+    let addition = path.reversed().reduce(value) { inner, key in [key: inner] as JSON }
+    root = overlay(addition, on: .object(root)).object ?? root
+  }
+
+  /// Lays `value` over `base` key by key; anything but two objects replaces.
+  private static func overlay(_ value: JSON, on base: JSON?) -> JSON {
+    guard let additions = value.object, var merged = base?.object else { return value }
+    for (key, addition) in additions { merged[key] = overlay(addition, on: merged[key]) }
+    return .object(merged)
+  }
+}
+
+/// A stage with its settings, not yet made.
+public struct ConfiguredStage {
+  public let name: String
+  public let version: Int
+  public let unit: String
+  /// All settings, defaults included, as they are recorded.
+  public let settings: JSON
+  let settingsWithoutEffect: Set<String>
+  let make: (StageContext) throws -> any Stage
+
+  init<S: Stage>(_ type: S.Type, settings json: JSON, path: String) throws {
+    let settings = try SettingsDecoder.settings(S.Settings.self, from: json, path: path)
+    name = S.name
+    version = S.version
+    unit = S.unit
+    // Once more through the type, so that 1e2 and 100 are recorded as the same number.
+    self.settings = try SettingsEncoder.json(settings)
+    settingsWithoutEffect = S.settingsWithoutEffect
+    make = { try S(settings: settings, context: $0) }
+  }
+}

@@ -1,0 +1,47 @@
+/// What stops a pipeline before or between its items.
+public enum PipelineError: Error, Equatable, CustomStringConvertible {
+  /// A key of the pipeline file that nothing reads.
+  case unknownSetting(path: String, nearest: String?, known: [String])
+  /// A setting whose value cannot be used.
+  case badSetting(path: String, reason: String)
+  /// A `--set` without a key or value.
+  case badOverride(String)
+  case unknownStage(name: String, nearest: String?, known: [String])
+  /// A stage reads what no earlier stage of the pipeline writes.
+  case noProducer(stage: String, artifact: String)
+  case twoProducers(artifact: String, stages: [String])
+  case workspaceInUse(path: String, holder: String)
+  case tooManyRejects(stage: String, rejected: Int, total: Int, limit: Double)
+  /// A record or checkpoint whose content is not what its writer left.
+  case damaged(path: String, reason: String)
+  case system(operation: String, path: String, reason: String)
+
+  public var description: String {
+    switch self {
+    case .unknownSetting(let path, let nearest, let known):
+      "\(path): there is no such setting; \(Self.suggestion(nearest, known))"
+    case .badSetting(let path, let reason): "\(path): \(reason)"
+    case .badOverride(let text):
+      "--set \(text): expected stage.key=value, such as encode.batch_size=8, or key=value"
+    case .unknownStage(let name, let nearest, let known):
+      "there is no stage \"\(name)\"; \(Self.suggestion(nearest, known))"
+    case .noProducer(let stage, let artifact):
+      "stage \"\(stage)\" needs the \(artifact), which no earlier stage of the pipeline makes; "
+        + "add that stage or point the settings at a file"
+    case .twoProducers(let artifact, let stages):
+      "the \(artifact) would be made by \(stages.joined(separator: " and by ")); keep one of them"
+    case .workspaceInUse(let path, let holder):
+      "\(path): in use by \(holder); wait until it ends or choose another workspace"
+    case .tooManyRejects(let stage, let rejected, let total, let limit):
+      "\(stage): \(rejected) of \(total) were rejected, more than the \(limit) that "
+        + "max_reject_fraction allows; see their reasons, then mend the data or raise it"
+    case .damaged(let path, let reason): "\(path): damaged: \(reason)"
+    case .system(let operation, let path, let reason): "\(path): cannot \(operation): \(reason)"
+    }
+  }
+
+  private static func suggestion(_ nearest: String?, _ known: [String]) -> String {
+    if let nearest { return "did you mean \"\(nearest)\"?" }
+    return known.isEmpty ? "there are none here" : "known are \(known.joined(separator: ", "))"
+  }
+}

@@ -1,0 +1,141 @@
+/// One restartable step of a pipeline.
+///
+/// A stage answers three questions: what is left, what is the result for one item, and how a result
+/// is recorded. Order, resuming, progress, staleness, timing and locking belong to ``Runner``, once,
+/// for all. A training stage fits too: an item is the stretch to its next checkpoint.
+///
+/// A stage is made often (`spo status` makes one to ask for its inputs), so making it must be cheap:
+/// models are loaded in `prepare`.
+public protocol Stage {
+  /// What a pipeline file can set: every property has a default and a doc comment.
+  associatedtype Settings: StageSettings
+  associatedtype Item
+  associatedtype Output
+
+  /// The verb on the command line, the key in the pipeline file and the label in the log.
+  static var name: String { get }
+  /// Raised when the code changes what the same settings and inputs give.
+  static var version: Int { get }
+  /// What progress counts, in the plural, such as `images`.
+  static var unit: String { get }
+  /// Settings (as spelled in files) that change how long the work takes but not what comes out.
+  static var settingsWithoutEffect: Set<String> { get }
+
+  init(settings: Settings, context: StageContext) throws
+
+  /// What the stage needs from earlier stages, and what it makes for later ones.
+  var reads: Set<Artifact> { get }
+  var writes: Set<Artifact> { get }
+
+  /// The files outside the workspace that the result depends on, each with what identifies its
+  /// content: when one changes, the stage is stale.
+  func inputs() throws -> [StageInput]
+
+  /// What is missing of a finished run's output, in words, or nil; looks, but does not read.
+  func missingOutput() throws -> String?
+
+  /// Removes what an earlier run with other settings or inputs left. Caches that are keyed by
+  /// content may stay. Called before the first item of such a run, also when nothing is there.
+  func reset() throws
+
+  /// Items not yet done, in a stable order. Asked again after a crash, it returns what is left.
+  func pendingItems() throws -> [Item]
+
+  /// Makes ready to process and finish: loads models, opens files. Called once, after
+  /// `pendingItems`, and only in a run that has something to do.
+  func prepare() throws
+
+  /// Units that are done already, to which those of the pending items are added.
+  func finishedUnitCount() throws -> Int
+
+  /// How many units an item counts for.
+  func unitCount(of item: Item) -> Int
+
+  /// The text by which `--partition` assigns an item, or nil if the stage runs whole.
+  func partitionKey(of item: Item) -> String?
+
+  /// Computes the result of one item. A thrown ``Rejection`` loses this item only.
+  func process(_ item: Item) throws -> Output
+
+  /// Records one result, all or nothing.
+  func commit(_ output: Output, of item: Item) throws
+
+  /// Records that an item was rejected, so that it is pending no more.
+  func reject(_ item: Item, because rejection: Rejection) throws
+
+  /// Writes what belongs to the whole stage, when no item is left. Must be repeatable.
+  func finish() throws
+
+  /// What was rejected so far, by code, as the stage has recorded it.
+  func rejectCounts() throws -> [String: Int]
+
+  /// Lines for the end of a run, also of one that found nothing to do: figures, paths of outputs.
+  func results() throws -> [String]
+}
+
+/// A stage's block in a pipeline file: `init()` gives the defaults.
+public protocol StageSettings: Codable, Sendable {
+  init()
+}
+
+extension Stage {
+  public static var unit: String { "items" }
+  public static var settingsWithoutEffect: Set<String> { [] }
+  public func inputs() throws -> [StageInput] { [] }
+  public func missingOutput() throws -> String? { nil }
+  public func prepare() throws {}
+  public func finishedUnitCount() throws -> Int { 0 }
+  public func unitCount(of item: Item) -> Int { 1 }
+  public func partitionKey(of item: Item) -> String? { nil }
+  public func reject(_ item: Item, because rejection: Rejection) throws { throw rejection }
+  public func finish() throws {}
+  public func rejectCounts() throws -> [String: Int] { [:] }
+  public func results() throws -> [String] { [] }
+}
+
+/// Something that one stage makes and others need, such as `latents`.
+public struct Artifact: Hashable, Sendable, ExpressibleByStringLiteral, CustomStringConvertible {
+  public let name: String
+  public init(_ name: String) { self.name = name }
+  public init(stringLiteral name: String) { self.init(name) }
+  public var description: String { name }
+}
+
+/// A file that a stage reads from outside the workspace.
+public struct StageInput: Equatable, Sendable {
+  /// Usually the path.
+  public let name: String
+  /// Changes when the content does, such as a digest.
+  public let identity: String
+
+  public init(name: String, identity: String) {
+    self.name = name
+    self.identity = identity
+  }
+}
+
+/// Why one item cannot be used; the run goes on without it.
+public struct Rejection: Error, Equatable, CustomStringConvertible {
+  /// One of a few stable words, such as `unreadable-image`.
+  public let code: String
+  public let reason: String
+
+  public init(_ code: String, _ reason: String) {
+    self.code = code
+    self.reason = reason
+  }
+
+  public var description: String { "\(code): \(reason)" }
+}
+
+/// Ends a run in which too large a part of the data is unusable: a wrong column looks like that.
+///
+/// - Parameters:
+///   - limit: the largest fraction that may be rejected.
+///   - tolerated: as many are allowed whatever the fraction is.
+public func checkRejects(
+  stage: String, rejected: Int, of total: Int, limit: Double, tolerated: Int = 100
+) throws(PipelineError) {
+  guard rejected > tolerated, Double(rejected) > limit * Double(total) else { return }
+  throw .tooManyRejects(stage: stage, rejected: rejected, total: total, limit: limit)
+}

@@ -1,0 +1,100 @@
+/// What a stage is given beside its settings.
+public struct StageContext {
+  public let workspace: Workspace
+  /// Input files' digests, kept from run to run.
+  public let digests: FileDigests
+  public let progress: StageProgress
+
+  /// Throws ``Interruption`` if the user asked to stop.
+  ///
+  /// For stages whose items take long. The item is done again in the next run.
+  public func checkInterruption() throws {
+    if let interruption = Interruption.pending { throw interruption }
+  }
+}
+
+/// How far a stage is, counted in its units; a stage may advance it inside a long item.
+public final class StageProgress {
+  public struct Snapshot: Equatable, Sendable {
+    public var stage: String
+    public var unit: String
+    public var unitsDone: Int
+    public var unitsTotal: Int
+    /// Units done in this run, for the rate.
+    public var unitsThisRun: Int
+    /// Seconds of work in this run.
+    public var seconds: Double
+    /// What the stage said last, such as a loss.
+    public var note: String
+
+    /// Nil until the rate is known.
+    public var secondsLeft: Double? {
+      guard unitsThisRun > 0 else { return nil }
+      return seconds / Double(unitsThisRun) * Double(unitsTotal - unitsDone)
+    }
+  }
+
+  private let stage: String
+  private let unit: String
+  private let observe: (RunEvent) -> Void
+  private let start = ContinuousClock.now
+  private var unitsBefore = 0
+  private var unitsTotal = 0
+  /// Units of the items done in this run, and of the item at hand.
+  private var unitsOfItems = 0
+  private var unitsInItem = 0
+  private var note = ""
+
+  init(stage: String, unit: String, observe: @escaping (RunEvent) -> Void) {
+    self.stage = stage
+    self.unit = unit
+    self.observe = observe
+  }
+
+  /// Counts units inside the item at hand; at its end the rest of its units are counted.
+  public func advance(by units: Int = 1, note: String = "") {
+    unitsInItem += units
+    self.note = note
+    observe(.advanced(snapshot))
+  }
+
+  /// Says something worth a line of its own.
+  public func say(_ text: String) { observe(.said(stage: stage, text: text)) }
+
+  func begin(unitsBefore: Int, unitsToDo: Int) {
+    self.unitsBefore = unitsBefore
+    unitsTotal = unitsBefore + unitsToDo
+  }
+
+  func finishItem(units: Int) {
+    unitsOfItems += units
+    unitsInItem = 0
+    observe(.advanced(snapshot))
+  }
+
+  var snapshot: Snapshot {
+    let thisRun = unitsOfItems + unitsInItem
+    return Snapshot(
+      stage: stage, unit: unit, unitsDone: min(unitsBefore + thisRun, unitsTotal),
+      unitsTotal: unitsTotal, unitsThisRun: thisRun, seconds: seconds, note: note)
+  }
+
+  /// Units whose results are recorded.
+  var recordedUnits: Int { unitsBefore + unitsOfItems }
+  var total: Int { unitsTotal }
+  var seconds: Double { (ContinuousClock.now - start) / .seconds(1) }
+}
+
+/// What happens during a run, for whoever shows it.
+public enum RunEvent: Equatable, Sendable {
+  case upToDate(stage: String)
+  /// A stage begins or goes on; `reasons` say why it is not up to date.
+  case started(stage: String, reasons: [String], resumed: Bool)
+  case advanced(StageProgress.Snapshot)
+  case said(stage: String, text: String)
+  case finished(stage: String, units: Int, unit: String, rejects: [String: Int], seconds: Double)
+  /// The partition is done; the stage needs the others before it is.
+  case partitionDone(stage: String, itemsLeft: Int)
+  /// A line for the end, from a stage that is done.
+  case result(stage: String, text: String)
+}

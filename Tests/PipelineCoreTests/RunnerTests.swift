@@ -1,0 +1,200 @@
+import Files
+import PipelineCore
+import TestSupport
+import Testing
+
+struct RunnerTests {
+  @Test("a second run finds every stage up to date and repeats the results")
+  func upToDate() throws {
+    try withToy { toy throws in
+      let first = try toy.run()
+      #expect(toy.reasons("multiply") == ["never run"])
+      #expect(try toy.text("text") == "0.0 1.5 3.0 4.5")
+      let result = RunEvent.result(
+        stage: "multiply", text: "products are in \(toy.folder)/run/multiply")
+      #expect(first.last == result)
+      let second = try toy.run()
+      #expect(second == [.upToDate(stage: "multiply"), .upToDate(stage: "join"), result])
+    }
+  }
+
+  @Test("a changed setting is named, and runs its stage and those after it from the beginning")
+  func changedSetting() throws {
+    try withToy { toy throws in
+      try toy.run()
+      try toy.run("multiply.factor=2")
+      #expect(toy.reasons("multiply") == ["setting factor: 1.5 -> 2.0"])
+      #expect(toy.reasons("join") == ["stage multiply gives another result"])
+      #expect(try toy.text("text") == "0.0 2.0 4.0 6.0")
+      try toy.run("multiply.factor=2", "join.separator=,")
+      #expect(toy.reasons("multiply") == nil)
+      #expect(toy.reasons("join") == ["setting separator: \" \" -> \",\""])
+    }
+  }
+
+  @Test("a setting without effect runs nothing")
+  func settingWithoutEffect() throws {
+    try withToy { toy throws in
+      try toy.run()
+      try toy.run("multiply.batch_size=3")
+      #expect(toy.reasons("multiply") == nil)
+    }
+  }
+
+  @Test("an interrupted stage goes on where it was, and ends as if never interrupted")
+  func resume() throws {
+    try withToy { toy throws in
+      #expect(throws: Interruption(signal: 2)) { try toy.run("multiply.note=stop at 2") }
+      let status = try toy.pipeline("multiply.note=stop at 2").status()
+      #expect(status[0].state == .partial)
+      #expect(status[0].reasons == ["2 of 4 done so far"])
+      #expect(status[0].unitsDone == 2 && status[0].unitsTotal == 4)
+      #expect(status[1].state == .missing)
+      // Another note is another run; what was there is not used.
+      try toy.run("multiply.note=go")
+      #expect(toy.reasons("multiply") == ["setting note: \"stop at 2\" -> \"go\""])
+    }
+  }
+
+  @Test("a run killed between any two commits goes on from there")
+  func killed() throws {
+    try withToy { toy throws in
+      #expect(throws: PipelineError.self) { try toy.run("multiply.note=fail at 3") }
+      let before = try toy.text("state/multiply.json")
+      #expect(before.contains("\"done\": false"))
+      // As if the note had let it through: the same settings, and only the last item is left.
+      try AtomicFile.replace("\(toy.folder)/run/multiply/3", with: Array("by hand".utf8))
+      let events = try toy.run("multiply.note=fail at 3")
+      guard case .started("multiply", _, resumed: true)? = events.first else {
+        Issue.record("not resumed: \(events)")
+        return
+      }
+      #expect(try toy.text("text") == "0.0 1.5 3.0 by hand")
+    }
+  }
+
+  @Test("a rejected item is recorded and counted, and the run goes on")
+  func rejects() throws {
+    try withToy { toy throws in
+      try toy.run("multiply.note=reject 1")
+      #expect(try toy.text("text") == "0.0 rejected: odd 3.0 4.5")
+      let status = try toy.pipeline("multiply.note=reject 1").status()
+      #expect(status[0].rejects == ["odd": 1] && status[0].state == .done)
+      #expect(status[0].json["rejects"] == 1)
+    }
+  }
+
+  @Test("output that has gone is made again")
+  func missingOutput() throws {
+    try withToy { toy throws in
+      try toy.run()
+      try Folders.remove("\(toy.folder)/run/multiply/2")
+      try toy.run()
+      #expect(toy.reasons("multiply") == ["missing: \(toy.folder)/run/multiply/2"])
+      #expect(toy.reasons("join") == nil)
+      #expect(try toy.text("multiply/2") == "3.0")
+    }
+  }
+
+  @Test("an input file is known by its content, not by its time")
+  func inputFile() throws {
+    try withToy { toy throws in
+      let table = toy.folder + "/table"
+      try AtomicFile.replace(table, with: [1, 2, 3])
+      try toy.run("multiply.table=\(table)")
+      try AtomicFile.replace(table, with: [1, 2, 3])
+      try toy.run("multiply.table=\(table)")
+      #expect(toy.reasons("multiply") == nil)
+      try AtomicFile.replace(table, with: [1, 2, 4])
+      try toy.run("multiply.table=\(table)")
+      #expect(toy.reasons("multiply")?.count == 1)
+      #expect(
+        toy.reasons("multiply")?.first?.hasPrefix("input \(table) changed: 039058c6f2c0") == true)
+    }
+  }
+
+  @Test("a forced stage starts over, and those after it need not")
+  func forced() throws {
+    try withToy { toy throws in
+      try toy.run()
+      try AtomicFile.replace("\(toy.folder)/run/multiply/2", with: Array("x".utf8))
+      try toy.run(forced: ["multiply"])
+      #expect(toy.reasons("multiply") == ["forced"])
+      #expect(toy.reasons("join") == nil)
+      #expect(try toy.text("multiply/2") == "3.0")
+    }
+  }
+
+  @Test("a run ends after the stage it is asked for")
+  func through() throws {
+    try withToy { toy throws in
+      try toy.run(through: "multiply")
+      #expect(toy.reasons("multiply") != nil && toy.reasons("join") == nil)
+      let error = #expect(throws: PipelineError.self) { try toy.run(through: "jion") }
+      #expect(error?.description == "there is no stage \"jion\"; did you mean \"join\"?")
+    }
+  }
+
+  @Test("partitions share the items out, and later stages wait for all of them")
+  func partitions() throws {
+    try withToy { toy throws in
+      try toy.write("stages: { multiply: { count: 20 }, join: {} }")
+      let first = try toy.run(partition: Runner.Partition(index: 1, count: 2))
+      guard case .partitionDone("multiply", let left)? = first.last else {
+        Issue.record("no end of the partition: \(first)")
+        return
+      }
+      #expect((1..<20).contains(left))
+      #expect(try toy.pipeline().status()[0].unitsDone == 20 - left)
+      #expect(toy.reasons("join") == nil)
+      try toy.run(partition: Runner.Partition(index: 2, count: 2))
+      #expect(toy.reasons("join") != nil)
+      #expect(Runner.Partition(index: 3, count: 2) == nil)
+    }
+  }
+
+  @Test("a pipeline whose input nobody makes is refused before any work")
+  func noProducer() throws {
+    try withToy { toy throws in
+      try toy.write("stages: { join: {} }")
+      #expect(throws: PipelineError.noProducer(stage: "join", artifact: "products")) {
+        try toy.run()
+      }
+    }
+  }
+
+  @Test("a workspace has one writer at a time")
+  func lock() throws {
+    try withToy { toy throws in
+      let workspace = Workspace(path: toy.folder + "/run")
+      let lock = try WorkspaceLock(workspace)
+      let error = #expect(throws: PipelineError.self) { try toy.run() }
+      #expect(error?.description.contains("/run: in use by process ") == true)
+      withExtendedLifetime(lock) {}
+    }
+  }
+
+  @Test("a record that was tampered with is an error that says what to do")
+  func damagedRecord() throws {
+    try withToy { toy throws in
+      try toy.run()
+      let path = toy.folder + "/run/state/multiply.json"
+      try AtomicFile.replace(path, with: Array("{\"done\": 1".utf8))
+      let error = #expect(throws: PipelineError.self) { try toy.run() }
+      #expect(error?.description.hasPrefix("\(path): damaged: ") == true)
+    }
+  }
+
+  @Test("too many rejects end a run, a few never do")
+  func rejectLimit() throws {
+    try checkRejects(stage: "ingest", rejected: 100, of: 100, limit: 0.01)
+    try checkRejects(stage: "ingest", rejected: 110, of: 11_000, limit: 0.01)
+    #expect(throws: PipelineError.self) {
+      try checkRejects(stage: "ingest", rejected: 111, of: 11_000, limit: 0.01)
+    }
+  }
+
+  private func withToy(_ body: (ToyRun) throws -> Void) throws {
+    try withTemporaryFolder { try body(ToyRun($0, "stages: { multiply: {}, join: {} }")) }
+  }
+}

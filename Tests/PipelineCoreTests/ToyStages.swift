@@ -1,0 +1,178 @@
+import Files
+import PipelineCore
+
+/// Writes one file an item: the item's number times a factor.
+final class Multiply: Stage {
+  struct Settings: StageSettings {
+    var count = 4
+    var factor = 1.5
+    var seed: UInt64 = 42
+    var note: String?
+    var mode = Mode.plain
+    var limits = Limits()
+    var columns: [String: String] = ["caption": "caption"]
+    var batchSize = 8
+    /// A file that the result depends on.
+    var table = ""
+
+    enum Mode: String, Codable, CaseIterable {
+      case plain
+      case fancy
+    }
+
+    struct Limits: Codable {
+      var maxRejectFraction = 0.01
+    }
+  }
+
+  static let name = "multiply"
+  static let version = 1
+  static let unit = "numbers"
+  static let settingsWithoutEffect: Set<String> = ["batch_size"]
+
+  let reads: Set<Artifact> = []
+  let writes: Set<Artifact> = ["products"]
+  private let settings: Settings
+  private let context: StageContext
+  private let folder: String
+
+  init(settings: Settings, context: StageContext) throws {
+    self.settings = settings
+    self.context = context
+    folder = context.workspace.path(Self.name)
+  }
+
+  func inputs() throws -> [StageInput] {
+    settings.table.isEmpty ? [] : [try context.digests.input(file: settings.table)]
+  }
+
+  func missingOutput() -> String? {
+    (0..<settings.count).first { !exists($0) }.map { path($0) }
+  }
+
+  func reset() throws { try Folders.remove(folder) }
+
+  func pendingItems() -> [Int] { (0..<settings.count).filter { !exists($0) } }
+  func finishedUnitCount() -> Int { settings.count - pendingItems().count }
+  func partitionKey(of item: Int) -> String? { "\(item)" }
+
+  func process(_ item: Int) throws -> String {
+    if settings.note == "stop at \(item)" { throw Interruption(signal: 2) }
+    if settings.note == "fail at \(item)" {
+      throw PipelineError.damaged(path: "item \(item)", reason: "as the test wants it")
+    }
+    if settings.note == "reject \(item)" { throw Rejection("odd", "item \(item) is odd") }
+    return "\(settings.factor * Double(item))"
+  }
+
+  func commit(_ output: String, of item: Int) throws { try write(output, item) }
+
+  func reject(_ item: Int, because rejection: Rejection) throws {
+    try write("rejected: \(rejection.code)", item)
+  }
+
+  func rejectCounts() -> [String: Int] {
+    let rejected = (0..<settings.count).filter { (try? text($0)) == "rejected: odd" }
+    return rejected.isEmpty ? [:] : ["odd": rejected.count]
+  }
+
+  func results() -> [String] { ["products are in \(folder)"] }
+
+  private func path(_ item: Int) -> String { "\(folder)/\(item)" }
+  private func exists(_ item: Int) -> Bool { Folders.exists(path(item)) }
+
+  private func text(_ item: Int) throws -> String {
+    String(decoding: try RegularFile(path: path(item)).readAll(), as: UTF8.self)
+  }
+
+  private func write(_ text: String, _ item: Int) throws {
+    try context.workspace.makeFolder(Self.name)
+    try AtomicFile.replace(path(item), with: Array(text.utf8))
+  }
+}
+
+/// Joins the products into one file, in its `finish`.
+final class Join: Stage {
+  struct Settings: StageSettings {
+    var separator = " "
+    var seed: UInt64 = 0
+  }
+
+  static let name = "join"
+  static let version = 1
+
+  let reads: Set<Artifact> = ["products"]
+  let writes: Set<Artifact> = ["text"]
+  private let settings: Settings
+  private let context: StageContext
+
+  init(settings: Settings, context: StageContext) throws {
+    self.settings = settings
+    self.context = context
+  }
+
+  func reset() throws {}
+  func pendingItems() -> [Int] { [] }
+  func process(_ item: Int) -> Int { item }
+  func commit(_ output: Int, of item: Int) {}
+
+  func finish() throws {
+    let products = try (0..<4).map { number in
+      String(
+        decoding: try RegularFile(path: context.workspace.path("multiply/\(number)")).readAll(),
+        as: UTF8.self)
+    }
+    try AtomicFile.replace(
+      context.workspace.path("text"),
+      with: Array(products.joined(separator: settings.separator).utf8)
+    )
+  }
+}
+
+var toyStages: [any Stage.Type] { [Multiply.self, Join.self] }
+
+/// A folder with a pipeline file, and what its runs said.
+final class ToyRun {
+  let folder: String
+  private(set) var events: [RunEvent] = []
+
+  init(_ folder: String, _ body: String) throws {
+    self.folder = folder
+    try write(body)
+  }
+
+  func write(_ body: String) throws {
+    try AtomicFile.replace(
+      folder + "/pipeline.json5", with: Array("{ workspace: '\(folder)/run', \(body) }".utf8))
+  }
+
+  func pipeline(_ overrides: String...) throws -> Pipeline {
+    try Pipeline(path: folder + "/pipeline.json5", stages: toyStages, overrides: overrides)
+  }
+
+  /// Runs and returns the events, progress left out.
+  @discardableResult
+  func run(
+    _ overrides: String..., through: String? = nil, forced: Set<String> = [],
+    partition: Runner.Partition? = nil
+  ) throws -> [RunEvent] {
+    let pipeline = try Pipeline(
+      path: folder + "/pipeline.json5", stages: toyStages, overrides: overrides)
+    events = []
+    try Runner(pipeline) { event in
+      if case .advanced = event { return }
+      self.events.append(event)
+    }.run(through: through, forced: forced, partition: partition)
+    return events
+  }
+
+  func text(_ relative: String) throws -> String {
+    String(decoding: try RegularFile(path: "\(folder)/run/\(relative)").readAll(), as: UTF8.self)
+  }
+
+  /// The reasons that a stage gave for running, or nil if it was up to date.
+  func reasons(_ stage: String) -> [String]? {
+    for case .started(stage, let reasons, _) in events { return reasons }
+    return nil
+  }
+}
