@@ -1,0 +1,180 @@
+import Foundation
+
+/// The activation functions that checkpoints of this family name.
+public enum Activation: String, Sendable {
+  /// `x sigmoid(x)`; also called swish.
+  case silu
+  /// `x Phi(x)` with the normal distribution function Phi (the exact, "erf" form).
+  case gelu
+  /// `x sigmoid(1.702 x)`, OpenAI's approximation of GELU.
+  case quickGELU = "quick_gelu"
+}
+
+/// `output = activation(input)`.
+public func activate(
+  _ activation: Activation, _ input: UnsafePointer<Float>,
+  into output: UnsafeMutablePointer<Float>, count: Int
+) {
+  parallelRanges(count, grain: elementGrain / 4) { range in
+    let input = input + range.lowerBound
+    let output = output + range.lowerBound
+    switch activation {
+    case .silu: mapVectors(input, into: output, count: range.count, silu)
+    case .gelu: mapVectors(input, into: output, count: range.count, gelu)
+    case .quickGELU: mapVectors(input, into: output, count: range.count, quickGELU)
+    }
+  }
+}
+
+/// `inputGradient = outputGradient * activation'(input)`.
+public func activationGradient(
+  _ activation: Activation, _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
+  into inputGradient: UnsafeMutablePointer<Float>, count: Int
+) {
+  parallelRanges(count, grain: elementGrain / 4) { range in
+    let x = input + range.lowerBound
+    let dy = outputGradient + range.lowerBound
+    let dx = inputGradient + range.lowerBound
+    switch activation {
+    case .silu: mapVectors(x, dy, into: dx, count: range.count) { siluSlope($0) * $1 }
+    case .gelu: mapVectors(x, dy, into: dx, count: range.count) { geluSlope($0) * $1 }
+    case .quickGELU: mapVectors(x, dy, into: dx, count: range.count) { quickGELUSlope($0) * $1 }
+    }
+  }
+}
+
+@inline(__always)
+func sigmoid(_ x: Vector) -> Vector { 1 / (1 + exponential(-x)) }
+
+@inline(__always)
+func silu(_ x: Vector) -> Vector { x * sigmoid(x) }
+
+// d/dx x s(x) = s (1 + x (1 - s))
+@inline(__always)
+func siluSlope(_ x: Vector) -> Vector {
+  let s = sigmoid(x)
+  return s * (1 + x * (1 - s))
+}
+
+@inline(__always)
+func quickGELU(_ x: Vector) -> Vector { x * sigmoid(1.702 * x) }
+
+// d/dx x s(a x) = s (1 + a x (1 - s))
+@inline(__always)
+func quickGELUSlope(_ x: Vector) -> Vector {
+  let s = sigmoid(1.702 * x)
+  return s * (1 + 1.702 * x * (1 - s))
+}
+
+@inline(__always)
+func gelu(_ x: Vector) -> Vector { x * normalDistribution(x, exponential(-0.5 * x * x)) }
+
+// d/dx x Phi(x) = Phi(x) + x phi(x)
+@inline(__always)
+func geluSlope(_ x: Vector) -> Vector {
+  let bell = exponential(-0.5 * x * x)
+  return normalDistribution(x, bell) + x * bell * 0.398_942_28
+}
+
+/// Phi(x), given `bell` = exp(-x^2 / 2); absolute error under 2e-7.
+///
+/// Source: Abramowitz and Stegun, formula 7.1.26, at x / sqrt 2.
+@inline(__always)
+private func normalDistribution(_ x: Vector, _ bell: Vector) -> Vector {
+  let isNegative = x .< 0
+  let magnitude = x.replacing(with: -x, where: isNegative)
+  let t = 1 / (1 + 0.231_641_888 * magnitude)
+  var polynomial = Vector(repeating: 1.061_405_43)
+  polynomial = Vector(repeating: -1.453_152_03).addingProduct(polynomial, t)
+  polynomial = Vector(repeating: 1.421_413_74).addingProduct(polynomial, t)
+  polynomial = Vector(repeating: -0.284_496_736).addingProduct(polynomial, t)
+  polynomial = Vector(repeating: 0.254_829_592).addingProduct(polynomial, t)
+  let upperTail = 0.5 * polynomial * t * bell
+  return (1 - upperTail).replacing(with: upperTail, where: isNegative)
+}
+
+/// GEGLU: `output = value * gelu(gate)`, where each input row holds `width` values, then `width`
+/// gates.
+///
+/// - Source: Shazeer 2020, arXiv 2002.05202
+public func gatedGELU(
+  _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, rows: Int, width: Int
+) {
+  parallelRanges(rows, grain: elementGrain / 4 / width) { range in
+    for row in range {
+      let value = input + row * 2 * width
+      mapVectors(value, value + width, into: output + row * width, count: width) { $0 * gelu($1) }
+    }
+  }
+}
+
+/// The gradient of `gatedGELU` with respect to its input.
+public func gatedGELUGradient(
+  _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
+  into inputGradient: UnsafeMutablePointer<Float>, rows: Int, width: Int
+) {
+  parallelRanges(rows, grain: elementGrain / 4 / width) { range in
+    for row in range {
+      let value = input + row * 2 * width
+      let gate = value + width
+      let dy = outputGradient + row * width
+      let valueGradient = inputGradient + row * 2 * width
+      mapVectors(dy, gate, into: valueGradient, count: width) { $0 * gelu($1) }
+      let gateGradient = valueGradient + width
+      mapVectors(gate, dy, into: gateGradient, count: width) { geluSlope($0) * $1 }
+      mapVectors(gateGradient, value, into: gateGradient, count: width) { $0 * $1 }
+    }
+  }
+}
+
+/// The smooth scalar functions of losses.
+public enum ScalarFunction: Sendable {
+  case exponential
+  case square
+  case absolute
+  /// `log sigmoid(x) = -log(1 + exp(-x))`
+  case logSigmoid
+}
+
+/// `output = function(input)`; for the short arrays of losses, evaluated in double precision.
+public func evaluate(
+  _ function: ScalarFunction, _ input: UnsafePointer<Float>,
+  into output: UnsafeMutablePointer<Float>, count: Int
+) {
+  switch function {
+  case .exponential: for index in 0..<count { output[index] = Float(exp(Double(input[index]))) }
+  case .square: mapVectors(input, into: output, count: count) { $0 * $0 }
+  case .absolute:
+    mapVectors(input, into: output, count: count) { $0.replacing(with: -$0, where: $0 .< 0) }
+  case .logSigmoid:
+    for index in 0..<count {
+      let x = Double(input[index])
+      output[index] = Float(min(x, 0) - log1p(exp(-abs(x))))
+    }
+  }
+}
+
+/// `inputGradient = outputGradient * function'(input)`.
+public func evaluateGradient(
+  _ function: ScalarFunction, _ input: UnsafePointer<Float>,
+  _ outputGradient: UnsafePointer<Float>, into inputGradient: UnsafeMutablePointer<Float>,
+  count: Int
+) {
+  switch function {
+  case .exponential:
+    for index in 0..<count {
+      inputGradient[index] = outputGradient[index] * Float(exp(Double(input[index])))
+    }
+  case .square: mapVectors(input, outputGradient, into: inputGradient, count: count) { 2 * $0 * $1 }
+  case .absolute:
+    mapVectors(input, outputGradient, into: inputGradient, count: count) { x, dy in
+      let signed = dy.replacing(with: -dy, where: x .< 0)
+      return signed.replacing(with: 0, where: x .== 0)
+    }
+  case .logSigmoid:
+    // d/dx log sigmoid(x) = sigmoid(-x)
+    for index in 0..<count {
+      inputGradient[index] = outputGradient[index] / Float(1 + exp(Double(input[index])))
+    }
+  }
+}

@@ -1,0 +1,256 @@
+/// Pixels of an image in memory: where the first lies, and how many floats to the next one.
+struct ImagePointer {
+  var pointer: UnsafeMutablePointer<Float>
+  var imageStride: Int
+  var rowStride: Int
+  var pixelStride: Int
+
+  /// A dense image `[batch, height, width, channels]`.
+  init(_ pointer: UnsafeMutablePointer<Float>, height: Int, width: Int, channels: Int) {
+    self.pointer = pointer
+    imageStride = height * width * channels
+    rowStride = width * channels
+    pixelStride = channels
+  }
+
+  /// Only every `step`th pixel, beginning with the one at (`y`, `x`).
+  func every(_ step: Int, y: Int, x: Int) -> ImagePointer {
+    var image = self
+    image.pointer += y * rowStride + x * pixelStride
+    image.rowStride *= step
+    image.pixelStride *= step
+    return image
+  }
+}
+
+/// An image with a border of zeros: a copy, unless the border is empty.
+struct PaddedImage {
+  let image: ImagePointer
+  private let storage: Storage?
+
+  init(
+    _ source: UnsafePointer<Float>, batch: Int, height: Int, width: Int, channels: Int,
+    top: Int, left: Int, bottom: Int, right: Int
+  ) {
+    let source = UnsafeMutablePointer(mutating: source)
+    guard top > 0 || left > 0 || bottom > 0 || right > 0 else {
+      image = ImagePointer(source, height: height, width: width, channels: channels)
+      storage = nil
+      return
+    }
+    let paddedHeight = top + height + bottom
+    let paddedWidth = left + width + right
+    let storage = Storage(count: batch * paddedHeight * paddedWidth * channels)
+    let rowCount = paddedWidth * channels
+    let target = storage.pointer
+    parallelRanges(batch * paddedHeight, grain: max(1, elementGrain / rowCount)) { range in
+      for row in range {
+        let (index, paddedY) = row.quotientAndRemainder(dividingBy: paddedHeight)
+        let line = target + row * rowCount
+        guard paddedY >= top, paddedY < top + height else {
+          line.update(repeating: 0, count: rowCount)
+          continue
+        }
+        line.update(repeating: 0, count: left * channels)
+        (line + left * channels).update(
+          from: source + (index * height + paddedY - top) * width * channels,
+          count: width * channels)
+        (line + (left + width) * channels).update(repeating: 0, count: right * channels)
+      }
+    }
+    image = ImagePointer(
+      target, height: paddedHeight, width: paddedWidth, channels: channels)
+    self.storage = storage
+  }
+}
+
+/// A convolution without padding, in tiles of six pixels and 16 channels straight from the image.
+///
+/// In channels-last memory a row of the kernel meets one contiguous stretch of the image.
+struct DirectConvolution {
+  let input: ImagePointer
+  let output: ImagePointer
+  let batch: Int
+  /// Of the output.
+  let height: Int
+  let width: Int
+  let kernelHeight: Int
+  /// Floats in one row of the kernel, and floats between the image rows that two of them meet.
+  let kernelRowCount: Int
+  let kernelRowStride: Int
+
+  /// Pixels whose input stays in cache while all panels pass.
+  private static let blockSize = 8 * TileProduct.rows
+
+  func run(_ panels: MatrixPanels, initial: UnsafePointer<Float>) {
+    let count = batch * height * width
+    let size = Self.blockSize
+    let work = size * panels.source.rows * panels.source.columns
+    parallelBlocks((count + size - 1) / size, work: work) { blocks in
+      let pixels = PixelBlock(capacity: size)
+      for block in blocks {
+        locate(block * size, min(size, count - block * size), pixels)
+        multiply(panels, pixels, initial: initial)
+      }
+    }
+  }
+
+  /// Finds where the pixels from `start` begin in the input and the output.
+  private func locate(_ start: Int, _ count: Int, _ pixels: PixelBlock) {
+    let (line, column) = start.quotientAndRemainder(dividingBy: width)
+    var (index, y) = line.quotientAndRemainder(dividingBy: height)
+    var x = column
+    pixels.count = count
+    for slot in 0..<count {
+      pixels.inputs[slot] = UnsafePointer(
+        input.pointer + index * input.imageStride + y * input.rowStride + x * input.pixelStride)
+      pixels.outputs[slot] =
+        output.pointer + index * output.imageStride + y * output.rowStride
+        + x * output.pixelStride
+      x += 1
+      guard x == width else { continue }
+      x = 0
+      y += 1
+      guard y == height else { continue }
+      y = 0
+      index += 1
+    }
+    // What fills up the last tile reads a pixel that is there.
+    for slot in count..<Self.blockSize { pixels.inputs[slot] = pixels.inputs[count - 1] }
+  }
+
+  private func multiply(
+    _ panels: MatrixPanels, _ pixels: PixelBlock, initial: UnsafePointer<Float>
+  ) {
+    for panel in 0..<panels.source.panelCount {
+      let width = panels.source.width(panel)
+      let product = TileProduct(
+        runCount: kernelHeight, runLength: kernelRowCount, leftStep: 1,
+        leftRunStride: kernelRowStride, rightStep: width, rightRunStride: kernelRowCount * width)
+      let column = panel * TileProduct.columns
+      let usedColumns = min(width, panels.source.columns - column)
+      let right = UnsafePointer(panels.pointer(panel))
+      for start in stride(from: 0, to: pixels.count, by: TileProduct.rows) {
+        let usedRows = min(TileProduct.rows, pixels.count - start)
+        pixels.aim(start, column: column, rows: usedColumns == width ? usedRows : 0)
+        let left = UnsafePointer(pixels.inputs + start)
+        if width == TileProduct.columns {
+          product.multiply16(left, right, into: pixels.tile, initial: initial + column)
+        } else {
+          product.multiply8(left, right, into: pixels.tile, initial: initial + column)
+        }
+        guard usedColumns < width else { continue }
+        for row in 0..<usedRows {
+          (pixels.outputs[start + row] + column).update(from: pixels.tile[row], count: usedColumns)
+        }
+      }
+    }
+  }
+}
+
+/// One thread's working memory: where a block of pixels lies in the input and in the output.
+private final class PixelBlock {
+  let inputs: UnsafeMutablePointer<UnsafePointer<Float>>
+  let outputs: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
+  /// The output rows of one tile, and memory for those that reach beyond the output.
+  let tile: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
+  let overhang: UnsafeMutablePointer<Float>
+  var count = 0
+
+  init(capacity: Int) {
+    inputs = .allocate(capacity: capacity)
+    outputs = .allocate(capacity: capacity)
+    tile = .allocate(capacity: TileProduct.rows)
+    overhang = .allocate(capacity: TileProduct.rows * TileProduct.columns)
+  }
+
+  deinit {
+    inputs.deallocate()
+    outputs.deallocate()
+    tile.deallocate()
+    overhang.deallocate()
+  }
+
+  /// Points the tile at the first `rows` pixels from `start`, the rest at the overhang.
+  @inline(__always)
+  func aim(_ start: Int, column: Int, rows: Int) {
+    for row in 0..<TileProduct.rows {
+      tile[row] =
+        row < rows ? outputs[start + row] + column : overhang + row * TileProduct.columns
+    }
+  }
+}
+
+func convolveDirectly(
+  _ input: UnsafePointer<Float>, _ weights: ConvolutionWeights, bias: UnsafePointer<Float>?,
+  into output: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape
+) {
+  let padded = PaddedImage(
+    input, batch: shape.batch, height: shape.height, width: shape.width,
+    channels: shape.inputChannels, top: shape.paddingTop, left: shape.paddingLeft,
+    bottom: shape.paddingBottom, right: shape.paddingRight)
+  let initial = paddedBias(bias, channels: shape.outputChannels)
+  let convolution = DirectConvolution(
+    input: padded.image.every(shape.stride, y: 0, x: 0),
+    output: ImagePointer(
+      output, height: shape.outputHeight, width: shape.outputWidth,
+      channels: shape.outputChannels),
+    batch: shape.batch, height: shape.outputHeight, width: shape.outputWidth,
+    kernelHeight: shape.kernelHeight, kernelRowCount: shape.kernelWidth * shape.inputChannels,
+    kernelRowStride: padded.image.rowStride)
+  convolution.run(weights.forwardPanels(), initial: initial.pointer)
+}
+
+/// An ordinary convolution of the output's gradient for every phase of the stride.
+///
+/// In one dimension, the input pixel `a + s u` of phase `a` takes part in output `u - j` through kernel element `a + s j`.
+func convolveInputGradientDirectly(
+  _ outputGradient: UnsafePointer<Float>, _ weights: ConvolutionWeights,
+  into inputGradient: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape
+) {
+  let step = shape.stride
+  // What any phase reads before the first and after the last output.
+  let before = (
+    y: (shape.kernelHeight - 1) / step, x: (shape.kernelWidth - 1) / step
+  )
+  let after = (
+    y: max(0, (shape.height - 1 + shape.paddingTop) / step - (shape.outputHeight - 1)),
+    x: max(0, (shape.width - 1 + shape.paddingLeft) / step - (shape.outputWidth - 1))
+  )
+  let padded = PaddedImage(
+    outputGradient, batch: shape.batch, height: shape.outputHeight, width: shape.outputWidth,
+    channels: shape.outputChannels, top: before.y, left: before.x, bottom: after.y,
+    right: after.x)
+  let target = ImagePointer(
+    inputGradient, height: shape.height, width: shape.width, channels: shape.inputChannels)
+  let zeros = paddedBias(nil, channels: shape.inputChannels)
+
+  for y in 0..<min(step, shape.height) {
+    for x in 0..<min(step, shape.width) {
+      // The first pixels of this phase are (y, x) in the input.
+      let phase = ConvolutionPhase(
+        stride: step, y: (y + shape.paddingTop) % step, x: (x + shape.paddingLeft) % step)
+      let taps = phase.taps(shape.kernelHeight, shape.kernelWidth)
+      let first = (
+        y: (y + shape.paddingTop) / step - (taps.height - 1) + before.y,
+        x: (x + shape.paddingLeft) / step - (taps.width - 1) + before.x
+      )
+      let isTouched = taps.height > 0 && taps.width > 0
+      let convolution = DirectConvolution(
+        input: isTouched ? padded.image.every(1, y: first.y, x: first.x) : padded.image,
+        output: target.every(step, y: y, x: x), batch: shape.batch,
+        height: (shape.height - y + step - 1) / step, width: (shape.width - x + step - 1) / step,
+        kernelHeight: isTouched ? taps.height : 0,
+        kernelRowCount: taps.width * shape.outputChannels, kernelRowStride: padded.image.rowStride)
+      convolution.run(weights.gradientPanels(phase), initial: zeros.pointer)
+    }
+  }
+}
+
+/// The bias, or zeros, filled up to whole vectors.
+func paddedBias(_ bias: UnsafePointer<Float>?, channels: Int) -> Storage {
+  let storage = Storage(count: (channels + 7) / 8 * 8)
+  storage.pointer.update(repeating: 0, count: storage.count)
+  if let bias { storage.pointer.update(from: bias, count: channels) }
+  return storage
+}

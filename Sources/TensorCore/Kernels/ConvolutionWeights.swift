@@ -1,0 +1,113 @@
+/// The weights of one convolution and the layouts that the kernels derive from them, each made when it
+/// is first wanted.
+///
+/// Not safe to share between threads that convolve at the same time.
+public final class ConvolutionWeights {
+  /// The weights as given, `[kernelHeight, kernelWidth, inputChannels, outputChannels]`.
+  public let storage: Storage
+  public let kernelHeight: Int
+  public let kernelWidth: Int
+  public let inputChannels: Int
+  public let outputChannels: Int
+
+  private var panels: MatrixPanels?
+  private var phases: [ConvolutionPhase: MatrixPanels] = [:]
+  private var forwardWinograd: WinogradPanels?
+  private var gradientWinograd: WinogradPanels?
+
+  public init(
+    _ storage: Storage, kernelHeight: Int, kernelWidth: Int, inputChannels: Int,
+    outputChannels: Int
+  ) {
+    self.storage = storage
+    self.kernelHeight = kernelHeight
+    self.kernelWidth = kernelWidth
+    self.inputChannels = inputChannels
+    self.outputChannels = outputChannels
+  }
+
+  /// Forgets all derived layouts; to be called after every change of the storage.
+  public func weightsChanged() {
+    panels = nil
+    phases = [:]
+    forwardWinograd = nil
+    gradientWinograd = nil
+  }
+
+  func forwardPanels() -> MatrixPanels {
+    if let panels { return panels }
+    let made = MatrixPanels(forwardSource)
+    panels = made
+    return made
+  }
+
+  func gradientPanels(_ phase: ConvolutionPhase) -> MatrixPanels {
+    if let made = phases[phase] { return made }
+    let made = MatrixPanels(gradientSource(phase))
+    phases[phase] = made
+    return made
+  }
+
+  /// For a convolution by ``WinogradConvolution``.
+  func forwardKernel() -> WinogradKernel {
+    let source = forwardSource
+    guard WinogradPanels.isSmall(source) else { return .made(from: source) }
+    let panels = forwardWinograd ?? WinogradPanels(source)
+    forwardWinograd = panels
+    return .kept(panels)
+  }
+
+  /// The same for the gradient of its input.
+  func gradientKernel() -> WinogradKernel {
+    let source = gradientSource(ConvolutionPhase(stride: 1, y: 0, x: 0))
+    guard WinogradPanels.isSmall(source) else { return .made(from: source) }
+    let panels = gradientWinograd ?? WinogradPanels(source)
+    gradientWinograd = panels
+    return .kept(panels)
+  }
+
+  /// All weights as `[kernelHeight * kernelWidth * inputChannels, outputChannels]`.
+  private var forwardSource: PanelSource {
+    let first = UnsafePointer(storage.pointer)
+    let columns = outputChannels
+    return PanelSource(
+      rows: kernelHeight * kernelWidth * inputChannels, columns: columns, columnStride: 1
+    ) { row in first + row * columns }
+  }
+
+  /// The part of the kernel that reaches the input pixels of one phase, flipped and transposed.
+  ///
+  /// `[phase.taps.height * phase.taps.width * outputChannels, inputChannels]`
+  private func gradientSource(_ phase: ConvolutionPhase) -> PanelSource {
+    let taps = phase.taps(kernelHeight, kernelWidth)
+    let first = UnsafePointer(storage.pointer)
+    return PanelSource(
+      rows: taps.height * taps.width * outputChannels, columns: inputChannels,
+      columnStride: outputChannels
+    ) { [kernelWidth, inputChannels, outputChannels] row in
+      let (tap, output) = row.quotientAndRemainder(dividingBy: outputChannels)
+      let (j, i) = tap.quotientAndRemainder(dividingBy: taps.width)
+      let y = phase.y + phase.stride * (taps.height - 1 - j)
+      let x = phase.x + phase.stride * (taps.width - 1 - i)
+      return first + (y * kernelWidth + x) * inputChannels * outputChannels + output
+    }
+  }
+}
+
+/// The padded input pixels whose coordinates leave the remainders `(y, x)` when divided by the stride.
+///
+/// Kernel elements with other remainders never touch them, so a strided convolution's input gradient is
+/// an ordinary convolution for each phase.
+struct ConvolutionPhase: Hashable {
+  let stride: Int
+  let y: Int
+  let x: Int
+
+  /// How many kernel rows and columns reach the phase.
+  func taps(_ kernelHeight: Int, _ kernelWidth: Int) -> (height: Int, width: Int) {
+    (
+      max(0, (kernelHeight - y + stride - 1) / stride),
+      max(0, (kernelWidth - x + stride - 1) / stride)
+    )
+  }
+}

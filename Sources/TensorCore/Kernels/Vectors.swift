@@ -1,0 +1,112 @@
+/// Eight neighbouring floats: one AVX register, two of NEON.
+public typealias Vector = SIMD8<Float>
+
+@inline(__always)
+func loadVector(_ pointer: UnsafePointer<Float>) -> Vector {
+  UnsafeRawPointer(pointer).loadUnaligned(as: Vector.self)
+}
+
+@inline(__always)
+func storeVector(_ vector: Vector, to pointer: UnsafeMutablePointer<Float>) {
+  UnsafeMutableRawPointer(pointer).storeBytes(of: vector, as: Vector.self)
+}
+
+/// The first `count` (under 8) floats, the other lanes 0.
+@inline(__always)
+func loadPartialVector(_ pointer: UnsafePointer<Float>, _ count: Int) -> Vector {
+  var vector = Vector.zero
+  for lane in 0..<count { vector[lane] = pointer[lane] }
+  return vector
+}
+
+@inline(__always)
+func storePartialVector(_ vector: Vector, to pointer: UnsafeMutablePointer<Float>, _ count: Int) {
+  for lane in 0..<count { pointer[lane] = vector[lane] }
+}
+
+/// Elements below which a loop is not worth a second thread.
+let elementGrain = 16_384
+
+/// `output[i] = transform(input[i])` on the calling thread; the two may be the same memory.
+@inline(__always)
+func mapVectors(
+  _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, count: Int,
+  _ transform: (Vector) -> Vector
+) {
+  var index = 0
+  while index + 8 <= count {
+    storeVector(transform(loadVector(input + index)), to: output + index)
+    index += 8
+  }
+  let rest = count - index
+  guard rest > 0 else { return }
+  let vector = transform(loadPartialVector(input + index, rest))
+  storePartialVector(vector, to: output + index, rest)
+}
+
+/// `output[i] = transform(a[i], b[i])` on the calling thread.
+@inline(__always)
+func mapVectors(
+  _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
+  into output: UnsafeMutablePointer<Float>, count: Int, _ transform: (Vector, Vector) -> Vector
+) {
+  var index = 0
+  while index + 8 <= count {
+    storeVector(transform(loadVector(a + index), loadVector(b + index)), to: output + index)
+    index += 8
+  }
+  let rest = count - index
+  guard rest > 0 else { return }
+  let vector = transform(loadPartialVector(a + index, rest), loadPartialVector(b + index, rest))
+  storePartialVector(vector, to: output + index, rest)
+}
+
+/// `output[i] = transform(a[i], b[i], c[i])` on the calling thread.
+@inline(__always)
+func mapVectors(
+  _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ c: UnsafePointer<Float>,
+  into output: UnsafeMutablePointer<Float>, count: Int,
+  _ transform: (Vector, Vector, Vector) -> Vector
+) {
+  var index = 0
+  while index + 8 <= count {
+    storeVector(
+      transform(loadVector(a + index), loadVector(b + index), loadVector(c + index)),
+      to: output + index)
+    index += 8
+  }
+  let rest = count - index
+  guard rest > 0 else { return }
+  let vector = transform(
+    loadPartialVector(a + index, rest), loadPartialVector(b + index, rest),
+    loadPartialVector(c + index, rest))
+  storePartialVector(vector, to: output + index, rest)
+}
+
+/// The sum of `term(a[i], b[i])`; floats within a block of 4,096, doubles between blocks.
+@inline(__always)
+func sumVectors(
+  _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int,
+  _ term: (Vector, Vector) -> Vector
+) -> Double {
+  var total = 0.0
+  var start = 0
+  while start < count {
+    let end = min(count, start + 4096)
+    var sum = Vector.zero
+    var index = start
+    while index + 8 <= end {
+      sum += term(loadVector(a + index), loadVector(b + index))
+      index += 8
+    }
+    var blockTotal = sum.sum()
+    let rest = end - index
+    if rest > 0 {
+      let last = term(loadPartialVector(a + index, rest), loadPartialVector(b + index, rest))
+      for lane in 0..<rest { blockTotal += last[lane] }
+    }
+    total += Double(blockTotal)
+    start = end
+  }
+  return total
+}

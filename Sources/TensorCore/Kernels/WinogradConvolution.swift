@@ -1,0 +1,249 @@
+/// Where the transformed kernel of a convolution comes from.
+enum WinogradKernel {
+  /// Kept between calls: for few channels, where it stays in a cache.
+  case kept(WinogradPanels)
+  /// Made again for every panel and thrown away: next to the products of many channels that costs
+  /// little, and it saves four times the memory of the weights.
+  case made(from: PanelSource)
+}
+
+/// A 3x3 convolution with stride 1 by ``Winograd``'s tiles.
+struct WinogradConvolution {
+  let tiles: WinogradTiles
+  let input: UnsafePointer<Float>
+  /// Pixels of `paddedChannels`.
+  let output: UnsafeMutablePointer<Float>
+  /// A bias for each output channel, filled up to whole vectors.
+  let bias: UnsafePointer<Float>
+
+  /// Tiles at once when every thread has its own: transformed, those of 64 channels fill half of a
+  /// second-level cache.
+  private static let ownTiles = 24
+  /// Transformed input floats when the threads share them: many, for every time they change the
+  /// kernel is made again.
+  private static let sharedCount = 3 << 20
+  /// Input channels whose part of a transformed kernel is made at once.
+  private static let channelsAtOnce = 320
+
+  func run(_ kernel: WinogradKernel) {
+    switch kernel {
+    case .kept(let panels): runOwnTiles(panels)
+    case .made(let source): runSharedTiles(source)
+    }
+  }
+
+  /// Every thread takes some tiles through all steps.
+  private func runOwnTiles(_ panels: WinogradPanels) {
+    let share = (tiles.count + Threads.count - 1) / Threads.count
+    let size = min(
+      Self.ownTiles, (share + TileProduct.rows - 1) / TileProduct.rows * TileProduct.rows)
+    let blocks = (tiles.count + size - 1) / size
+    let channels = 0..<tiles.inputChannels
+    let work = size * Winograd.planes * tiles.inputChannels * tiles.outputChannels
+    parallelBlocks(blocks, work: work) { range in
+      let planes = WinogradPlanes(tiles: size, channels: tiles.inputChannels)
+      let products = WinogradPlanes(tiles: size, channels: TileProduct.columns)
+      let scratch = WinogradScratch(channels: max(tiles.inputChannels, TileProduct.columns))
+      for block in range {
+        let members = block * size..<min(tiles.count, (block + 1) * size)
+        transformInput(members, first: members.lowerBound, into: planes, scratch)
+        for panel in 0..<panels.source.panelCount {
+          let width = panels.source.width(panel)
+          for plane in 0..<Winograd.planes {
+            multiply(
+              plane, planes, channels, panels.pointer(panel) + plane * channels.count * width,
+              width: width, into: products,
+              count: members.count, scratch)
+          }
+          transformProducts(members, panel, width: width, products, scratch)
+        }
+      }
+    }
+  }
+
+  /// The threads share the transformed tiles; each takes some output channels through all steps.
+  private func runSharedTiles(_ source: PanelSource) {
+    let size = min(
+      tiles.count, max(96, Self.sharedCount / (Winograd.planes * tiles.inputChannels)))
+    let planes = WinogradPlanes(tiles: size, channels: tiles.inputChannels)
+    // Neighbouring panels read a transformed tile together.
+    let panelsAtOnce = max(1, min(4, source.panelCount / 10))
+    for start in stride(from: 0, to: tiles.count, by: size) {
+      let members = start..<min(tiles.count, start + size)
+      parallelBlocks(members.count, work: 250 * tiles.inputChannels) { range in
+        let scratch = WinogradScratch(channels: tiles.inputChannels)
+        transformInput(
+          start + range.lowerBound..<start + range.upperBound, first: start, into: planes, scratch)
+      }
+      parallelItems((source.panelCount + panelsAtOnce - 1) / panelsAtOnce) { group in
+        let first = group * panelsAtOnce
+        multiplyPanels(
+          first..<min(first + panelsAtOnce, source.panelCount), of: source, members, planes)
+      }
+    }
+  }
+
+  private func multiplyPanels(
+    _ panels: Range<Int>, of source: PanelSource, _ members: Range<Int>, _ planes: WinogradPlanes
+  ) {
+    let kernel = WinogradPlanes(
+      tiles: min(Self.channelsAtOnce, tiles.inputChannels),
+      channels: panels.count * TileProduct.columns)
+    let products = panels.map { _ in
+      WinogradPlanes(tiles: members.count, channels: TileProduct.columns)
+    }
+    let scratch = WinogradScratch(channels: TileProduct.columns)
+    for channel in stride(from: 0, to: tiles.inputChannels, by: Self.channelsAtOnce) {
+      let channels = channel..<min(channel + Self.channelsAtOnce, tiles.inputChannels)
+      WinogradPanels.fill(
+        kernel.pointer, planeStride: kernel.stride, panels, channels, of: source)
+      for plane in 0..<Winograd.planes {
+        for (slot, panel) in panels.enumerated() {
+          let part =
+            kernel.pointer + plane * kernel.stride
+            + slot * channels.count * TileProduct.columns
+          multiply(
+            plane, planes, channels, part, width: source.width(panel), into: products[slot],
+            count: members.count, scratch)
+        }
+      }
+    }
+    for (slot, panel) in panels.enumerated() {
+      transformProducts(members, panel, width: source.width(panel), products[slot], scratch)
+    }
+  }
+
+  private func transformInput(
+    _ members: Range<Int>, first: Int, into planes: WinogradPlanes, _ scratch: WinogradScratch
+  ) {
+    for tile in members {
+      tiles.locateInput(
+        tile, in: input, outside: scratch.zeros.pointer, into: scratch.pixels)
+      Winograd.transformInput(
+        scratch.pixels, channels: tiles.inputChannels,
+        into: planes.pointer + (tile - first) * tiles.inputChannels,
+        planeStride: planes.stride, scratch: scratch.vectors)
+    }
+  }
+
+  /// Multiplies one plane of some tiles with the part of the kernel that belongs to `channels`.
+  ///
+  /// The first channels set the products, later ones add to them.
+  private func multiply(
+    _ plane: Int, _ planes: WinogradPlanes, _ channels: Range<Int>,
+    _ kernel: UnsafePointer<Float>, width: Int, into products: WinogradPlanes, count: Int,
+    _ scratch: WinogradScratch
+  ) {
+    scratch.worker.multiply(
+      planes.pointer + plane * planes.stride + channels.lowerBound,
+      leftStride: tiles.inputChannels, rows: count, inner: channels.count, kernel,
+      panelStride: width, width: width, into: products.pointer + plane * products.stride,
+      outputStride: width, isAdding: channels.lowerBound > 0)
+  }
+
+  private func transformProducts(
+    _ members: Range<Int>, _ panel: Int, width: Int, _ products: WinogradPlanes,
+    _ scratch: WinogradScratch
+  ) {
+    let column = panel * TileProduct.columns
+    for (slot, tile) in members.enumerated() {
+      tiles.locateOutput(
+        tile, in: output + column, outside: scratch.unused.pointer, into: scratch.pixels)
+      Winograd.transformProducts(
+        products.pointer + slot * width, planeStride: products.stride, channels: width,
+        bias: bias + column, into: scratch.pixels, scratch: scratch.vectors)
+    }
+  }
+}
+
+/// Memory for some transformed tiles, `[36, tiles, channels]` with gaps between the planes.
+struct WinogradPlanes {
+  let storage: Storage
+  let stride: Int
+
+  init(tiles: Int, channels: Int) {
+    // Planes a power of two apart would share a few lines of the first-level cache: 16 more floats
+    // move each on by one line.
+    stride = tiles * channels + 16
+    storage = Storage(count: Winograd.planes * stride)
+  }
+
+  var pointer: UnsafeMutablePointer<Float> { storage.pointer }
+}
+
+/// A transformed kernel in panels `[36, inputChannels, width]`.
+struct WinogradPanels {
+  let source: PanelSource
+  private let storage: Storage
+  private let panelCount: Int
+
+  init(_ source: PanelSource) {
+    self.source = source
+    let rows = source.rows / 9
+    panelCount = Winograd.planes * rows * TileProduct.columns
+    storage = Storage(count: Winograd.planes * rows * source.paddedColumns)
+    for panel in 0..<source.panelCount {
+      Self.fill(
+        pointer(panel), planeStride: rows * source.width(panel), panel..<panel + 1, 0..<rows,
+        of: source)
+    }
+  }
+
+  func pointer(_ panel: Int) -> UnsafeMutablePointer<Float> {
+    storage.pointer + panel * panelCount
+  }
+
+  /// Whether the transformed kernel takes at most 2 MB.
+  static func isSmall(_ source: PanelSource) -> Bool {
+    Winograd.planes * source.rows / 9 * source.paddedColumns <= 1 << 19
+  }
+
+  /// Writes the part of some panels that belongs to some input channels.
+  ///
+  /// Each of the 36 planes gets one panel `[channels, width]` after the other.
+  static func fill(
+    _ target: UnsafeMutablePointer<Float>, planeStride: Int, _ panels: Range<Int>,
+    _ channels: Range<Int>, of source: PanelSource
+  ) {
+    let rows = source.rows / 9
+    let width = source.width(panels)
+    let weightStride = channels.count * width + 16
+    let weights = Storage(count: 9 * weightStride)
+    for element in 0..<9 {
+      let first = element * rows
+      source.copy(
+        panels, rows: first + channels.lowerBound..<first + channels.upperBound,
+        into: weights.pointer + element * weightStride)
+    }
+    let scratch = WinogradScratch(channels: 8)
+    for row in 0..<channels.count {
+      for column in stride(from: 0, to: width, by: 8) {
+        let slot = column / TileProduct.columns
+        let panel = target + slot * channels.count * TileProduct.columns
+        let panelWidth = min(TileProduct.columns, width - slot * TileProduct.columns)
+        Winograd.transformKernel(
+          weights.pointer + row * width + column, kernelStride: weightStride,
+          into: panel + row * panelWidth + column % TileProduct.columns,
+          planeStride: planeStride, scratch: scratch.vectors)
+      }
+    }
+  }
+}
+
+func convolveByWinograd(
+  _ input: UnsafePointer<Float>, _ kernel: WinogradKernel, bias: UnsafePointer<Float>?,
+  into output: UnsafeMutablePointer<Float>, _ tiles: WinogradTiles
+) {
+  let bias = paddedBias(bias, channels: tiles.outputChannels)
+  guard tiles.paddedChannels > tiles.outputChannels else {
+    return WinogradConvolution(tiles: tiles, input: input, output: output, bias: bias.pointer)
+      .run(kernel)
+  }
+  let pixelCount = tiles.batch * tiles.outputHeight * tiles.outputWidth
+  let padded = Storage(count: pixelCount * tiles.paddedChannels)
+  WinogradConvolution(tiles: tiles, input: input, output: padded.pointer, bias: bias.pointer)
+    .run(kernel)
+  copyRows(
+    padded.pointer, inputStride: tiles.paddedChannels, into: output,
+    outputStride: tiles.outputChannels, rows: pixelCount, width: tiles.outputChannels)
+}

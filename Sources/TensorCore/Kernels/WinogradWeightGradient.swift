@@ -1,0 +1,108 @@
+/// The weight gradient of a 3x3 convolution with stride 1 by the adjoint of ``Winograd``'s algorithm.
+///
+///     dg = G^T (sum over tiles of (A dy A^T) * (B^T d B)) G
+///
+/// Each of the 36 sums is a matrix product over the tiles, owned by one thread at a time, so the order
+/// of summation does not depend on the number of threads.
+struct WinogradWeightGradient {
+  private let tiles: WinogradTiles
+  private let input: UnsafePointer<Float>
+  private let outputGradient: UnsafePointer<Float>
+
+  /// Transformed floats of input and output that are kept at once.
+  private static let transformedCount = 1 << 18
+
+  /// The same rule as for the convolution, while the 36 sums take at most 16 MB.
+  static func isFaster(_ shape: ConvolutionShape) -> Bool {
+    WinogradTiles.suit(shape) && WinogradTiles(shape).areFaster && shape.outputChannels % 8 == 0
+      && Winograd.planes * shape.inputChannels * shape.outputChannels <= 1 << 22
+  }
+
+  init(
+    _ shape: ConvolutionShape, input: UnsafePointer<Float>,
+    outputGradient: UnsafePointer<Float>
+  ) {
+    tiles = WinogradTiles(shape)
+    self.input = input
+    self.outputGradient = outputGradient
+  }
+
+  func run(into weightGradient: UnsafeMutablePointer<Float>) {
+    let pairs = tiles.inputChannels * tiles.outputChannels
+    let sums = Storage(count: Winograd.planes * pairs)
+    sums.pointer.update(repeating: 0, count: sums.count)
+
+    let channels = tiles.inputChannels + tiles.outputChannels
+    let size = min(tiles.count, max(96, Self.transformedCount / (Winograd.planes * channels)))
+    let inputs = WinogradPlanes(tiles: size, channels: tiles.inputChannels)
+    let gradients = WinogradPlanes(tiles: size, channels: tiles.outputChannels)
+    for start in stride(from: 0, to: tiles.count, by: size) {
+      let members = start..<min(tiles.count, start + size)
+      transform(members, into: inputs, gradients)
+      addProducts(members.count, inputs, gradients, to: sums.pointer)
+    }
+
+    parallelBlocks(tiles.inputChannels, work: 150 * tiles.outputChannels) { rows in
+      let scratch = WinogradScratch(channels: 8)
+      for offset in stride(
+        from: rows.lowerBound * tiles.outputChannels,
+        to: rows.upperBound * tiles.outputChannels, by: 8)
+      {
+        Winograd.transformKernelGradient(
+          sums.pointer + offset, planeStride: pairs, into: weightGradient + offset,
+          kernelStride: pairs, scratch: scratch.vectors)
+      }
+    }
+  }
+
+  private func transform(
+    _ members: Range<Int>, into inputs: WinogradPlanes, _ gradients: WinogradPlanes
+  ) {
+    let (inputChannels, outputChannels) = (tiles.inputChannels, tiles.outputChannels)
+    parallelBlocks(members.count, work: 250 * (inputChannels + outputChannels)) { range in
+      let scratch = WinogradScratch(channels: max(inputChannels, outputChannels))
+      for slot in range {
+        tiles.locateInput(
+          members.lowerBound + slot, in: input, outside: scratch.zeros.pointer,
+          into: scratch.pixels)
+        Winograd.transformInput(
+          scratch.pixels, channels: inputChannels, into: inputs.pointer + slot * inputChannels,
+          planeStride: inputs.stride, scratch: scratch.vectors)
+        tiles.locateOutput(
+          members.lowerBound + slot, in: outputGradient, outside: scratch.zeros.pointer,
+          into: scratch.pixels)
+        Winograd.transformOutputGradient(
+          scratch.pixels, channels: outputChannels,
+          into: gradients.pointer + slot * outputChannels, planeStride: gradients.stride,
+          scratch: scratch.vectors)
+      }
+    }
+  }
+
+  /// Adds `inputs[plane]^T gradients[plane]` to `sums[plane]`.
+  private func addProducts(
+    _ count: Int, _ inputs: WinogradPlanes, _ gradients: WinogradPlanes,
+    to sums: UnsafeMutablePointer<Float>
+  ) {
+    let (inputChannels, outputChannels) = (tiles.inputChannels, tiles.outputChannels)
+    let strips = (inputChannels + TileProduct.rows - 1) / TileProduct.rows
+    let work = count * TileProduct.rows * outputChannels
+    parallelBlocks(Winograd.planes * strips, work: work) { range in
+      let worker = TileWorker()
+      for item in range {
+        let (plane, strip) = item.quotientAndRemainder(dividingBy: strips)
+        let row = strip * TileProduct.rows
+        let left = inputs.pointer + plane * inputs.stride + row
+        let right = gradients.pointer + plane * gradients.stride
+        let target = sums + (plane * inputChannels + row) * outputChannels
+        for column in stride(from: 0, to: outputChannels, by: TileProduct.columns) {
+          worker.multiply(
+            left, leftStride: 1, leftStep: inputChannels,
+            rows: min(TileProduct.rows, inputChannels - row), inner: count, right + column,
+            panelStride: outputChannels, width: min(TileProduct.columns, outputChannels - column),
+            into: target + column, outputStride: outputChannels, isAdding: true)
+        }
+      }
+    }
+  }
+}

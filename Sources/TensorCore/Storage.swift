@@ -1,0 +1,85 @@
+import Synchronization
+
+/// Floats in memory that is recycled when the last reference goes.
+///
+/// Aligned to 64 bytes; the contents are undefined until written.
+public final class Storage {
+  public let count: Int
+  public let pointer: UnsafeMutablePointer<Float>
+  private let block: BufferPool.Block
+
+  public init(count: Int) {
+    self.count = count
+    block = BufferPool.shared.take(byteCount: max(1, count) * MemoryLayout<Float>.stride)
+    pointer = block.address.assumingMemoryBound(to: Float.self)
+  }
+
+  deinit { BufferPool.shared.giveBack(block) }
+}
+
+/// Recycles large blocks, so that a steady state allocates nothing and faults no pages.
+public final class BufferPool: Sendable {
+  struct Block: @unchecked Sendable {
+    let address: UnsafeMutableRawPointer
+    let byteCount: Int
+  }
+
+  private struct State {
+    var free: [Int: [Block]] = [:]
+    var freeBytes = 0
+    var usedBytes = 0
+    var peakBytes = 0
+  }
+
+  public static let shared = BufferPool()
+  /// Free blocks beyond this many bytes go back to the system.
+  private static let freeByteLimit = 1 << 30
+  private let state = Mutex(State())
+
+  /// The most bytes that were in use at once.
+  public var peakBytes: Int { state.withLock { $0.peakBytes } }
+
+  /// Returns every free block to the system.
+  public func releaseFreeBlocks() {
+    let blocks = state.withLock { state in
+      defer {
+        state.free = [:]
+        state.freeBytes = 0
+      }
+      return state.free.values.flatMap { $0 }
+    }
+    for block in blocks { block.address.deallocate() }
+  }
+
+  func take(byteCount: Int) -> Block {
+    let size = Self.blockSize(holding: byteCount)
+    let recycled: Block? = state.withLock { state in
+      state.usedBytes += size
+      state.peakBytes = max(state.peakBytes, state.usedBytes)
+      guard let block = state.free[size]?.popLast() else { return nil }
+      state.freeBytes -= size
+      return block
+    }
+    if let recycled { return recycled }
+    return Block(address: .allocate(byteCount: size, alignment: 64), byteCount: size)
+  }
+
+  func giveBack(_ block: Block) {
+    let isKept = state.withLock { state in
+      state.usedBytes -= block.byteCount
+      guard state.freeBytes + block.byteCount <= Self.freeByteLimit else { return false }
+      state.free[block.byteCount, default: []].append(block)
+      state.freeBytes += block.byteCount
+      return true
+    }
+    if !isKept { block.address.deallocate() }
+  }
+
+  /// The next of eight sizes between one power of two and the next: at most 1/8 is wasted.
+  private static func blockSize(holding byteCount: Int) -> Int {
+    guard byteCount > 256 else { return 256 }
+    let powerOfTwo = 1 << (Int.bitWidth - 1 - (byteCount - 1).leadingZeroBitCount)
+    let step = powerOfTwo / 8
+    return (byteCount + step - 1) / step * step
+  }
+}

@@ -1,0 +1,50 @@
+import COpenBLAS
+import Dispatch
+import Synchronization
+
+/// How many threads the kernels use.
+///
+/// Work is split into parts by its size and this count alone, so results repeat for a given count.
+/// OpenBLAS runs on the thread that calls it: its own threads would compete with these.
+public enum Threads {
+  private static let setting = Atomic<Int>(initialCount())
+
+  /// The number of threads, at least 1; at first the number of processors.
+  public static var count: Int {
+    get { setting.load(ordering: .relaxed) }
+    set { setting.store(max(1, newValue), ordering: .relaxed) }
+  }
+
+  private static func initialCount() -> Int {
+    openblas_set_num_threads(1)
+    return max(1, Int(openblas_get_num_procs()))
+  }
+}
+
+/// Splits `0..<count` into contiguous ranges of at least `grain` and runs `body` on each, in parallel.
+///
+/// There are at most `Threads.count` ranges; a single one runs on the caller's thread. The ranges must
+/// not write to the same memory.
+public func parallelRanges(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
+  guard count > 0 else { return }
+  let parts = min(Threads.count, max(1, count / max(1, grain)))
+  guard parts > 1 else { return body(0..<count) }
+  parallelItems(parts) { part in
+    body(count * part / parts..<count * (part + 1) / parts)
+  }
+}
+
+/// Runs `body` for every index of `0..<count`, in parallel, each thread taking the next index left.
+///
+/// For items of uneven cost. The items must not write to the same memory.
+public func parallelItems(_ count: Int, _ body: (Int) -> Void) {
+  guard count > 1, Threads.count > 1 else {
+    for index in 0..<count { body(index) }
+    return
+  }
+  withoutActuallyEscaping(body) { body in
+    // Kernels capture raw pointers, which are not Sendable; the callers keep the writes apart.
+    nonisolated(unsafe) let body = body
+    DispatchQueue.concurrentPerform(iterations: count) { body($0) }
+  }
+}
