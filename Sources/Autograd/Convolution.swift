@@ -1,0 +1,45 @@
+public import TensorCore
+
+/// Two-dimensional convolution (cross-correlation) of channels-last images.
+///
+/// - Parameters:
+///   - x: `[batch, height, width, inputs]`
+///   - weight: `[kernel height, kernel width, inputs, outputs]`, the memory that `prepared` derives
+///     its forms from
+///   - bias: `[outputs]`
+///   - shape: extents, stride and padding
+/// - Returns: `[batch, output height, output width, outputs]`
+public func convolution(
+  _ x: Tensor, weight: Tensor, prepared: ConvolutionWeights, bias: Tensor?,
+  _ shape: ConvolutionShape
+) -> Tensor {
+  precondition(
+    x.shape == [shape.batch, shape.height, shape.width, shape.inputChannels],
+    "convolution: input \(x.shape), expected \(shape)")
+  let result = Tensor(
+    uninitialized: [shape.batch, shape.outputHeight, shape.outputWidth, shape.outputChannels])
+  convolve(x.pointer, prepared, bias: bias?.pointer, into: result.pointer, shape)
+  let operands = [x, weight] + (bias.map { [$0] } ?? [])
+  guard isRecording(operands) else { return result }
+  let needsInput = x.requiresGradient
+  let needsBias = bias?.requiresGradient ?? false
+  let keptInput = weight.requiresGradient ? x.detached : nil
+  let weightShape = weight.shape
+  return result.recorded(from: operands) { gradient in
+    var inputGradient: Tensor?
+    if needsInput {
+      let dx = Tensor(
+        uninitialized: [shape.batch, shape.height, shape.width, shape.inputChannels])
+      convolveInputGradient(gradient.pointer, prepared, into: dx.pointer, shape)
+      inputGradient = dx
+    }
+    let weightGradient = keptInput.map { input in
+      let dw = Tensor(uninitialized: weightShape)
+      convolveWeightGradient(input.pointer, gradient.pointer, into: dw.pointer, shape)
+      return dw
+    }
+    let biasGradient = needsBias ? gradient.sum(over: 0..<3) : nil
+    return operands.count == 3
+      ? [inputGradient, weightGradient, biasGradient] : [inputGradient, weightGradient]
+  }
+}

@@ -1,0 +1,125 @@
+import TensorCore
+
+/// One recorded operation, or a leaf.
+final class GradientNode {
+  /// The nodes of the operation's inputs; nil where an input needs no gradient.
+  private(set) var inputs: [GradientNode?]
+  /// From the gradient of the output to the gradients of the inputs, in the order of `inputs`.
+  private var backward: ((Tensor) -> [Tensor?])?
+
+  /// A leaf.
+  init() { inputs = [] }
+
+  init(inputs: [GradientNode?], backward: @escaping (Tensor) -> [Tensor?]) {
+    self.inputs = inputs
+    self.backward = backward
+  }
+
+  var isLeaf: Bool { inputs.isEmpty }
+
+  /// Runs the rule and forgets it, with everything it had saved.
+  func takeInputGradients(for outputGradient: Tensor) -> [(GradientNode, Tensor)] {
+    guard let backward else { return [] }
+    let gradients = backward(outputGradient)
+    let targets = inputs
+    self.backward = nil
+    inputs = []
+    return zip(targets, gradients).compactMap { node, gradient in
+      guard let node, let gradient else { return nil }
+      return (node, gradient)
+    }
+  }
+}
+
+/// Whether operations record how to differentiate them.
+public enum GradientRecording {
+  @TaskLocal static var isOn = true
+}
+
+/// Runs `body` without recording: parameters count as constants and nothing is saved.
+public func withoutGradients<Result>(_ body: () throws -> Result) rethrows -> Result {
+  try GradientRecording.$isOn.withValue(false, operation: body)
+}
+
+extension Tensor {
+  /// The result of an operation with its gradient rule.
+  ///
+  /// - Parameters:
+  ///   - inputs: the tensors that the result depends on
+  ///   - backward: from the output's gradient to one gradient for each input, nil where
+  ///     that input does not require one; must capture no more than it needs
+  func recorded(from inputs: [Tensor], backward: @escaping (Tensor) -> [Tensor?]) -> Tensor {
+    let node = GradientNode(inputs: inputs.map(\.node), backward: backward)
+    return Tensor(shape: shape, storage: storage, offset: offset, node: node)
+  }
+}
+
+/// Whether an operation on these inputs has to be recorded.
+func isRecording(_ inputs: Tensor...) -> Bool {
+  inputs.contains(where: \.requiresGradient) && GradientRecording.isOn
+}
+
+func isRecording(_ inputs: [Tensor]) -> Bool {
+  inputs.contains(where: \.requiresGradient) && GradientRecording.isOn
+}
+
+/// The gradients of `output` with respect to each of `leaves`, nil for a leaf that does not take part.
+///
+/// Walks the recorded graph once, from the output back, and dissolves it on the way.
+///
+/// - Parameter outputGradient: the gradient that arrives at `output`; 1 for a scalar by default
+public func gradients(
+  of output: Tensor, for leaves: [Tensor], outputGradient: Tensor? = nil
+) -> [Tensor?] {
+  guard let root = output.node else { return leaves.map { _ in nil } }
+  precondition(
+    outputGradient.map { $0.shape == output.shape } ?? (output.count == 1),
+    "an output of shape \(output.shape) needs an output gradient of that shape")
+  var pending: [ObjectIdentifier: Tensor] = [
+    ObjectIdentifier(root): outputGradient ?? Tensor(repeating: 1, shape: output.shape)
+  ]
+  for node in nodesInOrder(from: root).reversed() where !node.isLeaf {
+    guard let gradient = pending.removeValue(forKey: ObjectIdentifier(node)) else { continue }
+    for (input, inputGradient) in node.takeInputGradients(for: gradient) {
+      accumulate(inputGradient, into: &pending[ObjectIdentifier(input)])
+    }
+  }
+  return leaves.map { leaf in leaf.node.flatMap { pending[ObjectIdentifier($0)] } }
+}
+
+/// Adds `gradient` to `total`, in place: what `total` holds is never shared once it was summed.
+private func accumulate(_ gradient: Tensor, into total: inout Tensor?) {
+  guard let current = total else {
+    total = gradient
+    return
+  }
+  // The first arrival may be shared with another node, so the first sum is a new tensor.
+  let sum = Tensor(uninitialized: current.shape)
+  combine(
+    .add, current.pointer, gradient.pointer, into: sum.pointer,
+    Broadcast(outer: sum.count, repeats: 1, inner: 1))
+  total = sum
+}
+
+/// All nodes that `root` depends on, each after its inputs.
+///
+/// Iterative: graphs are deep.
+private func nodesInOrder(from root: GradientNode) -> [GradientNode] {
+  var order: [GradientNode] = []
+  var seen: Set<ObjectIdentifier> = [ObjectIdentifier(root)]
+  var stack: [(node: GradientNode, nextInput: Int)] = [(root, 0)]
+  while let top = stack.last {
+    guard top.nextInput < top.node.inputs.count else {
+      order.append(top.node)
+      stack.removeLast()
+      continue
+    }
+    stack[stack.count - 1].nextInput += 1
+    if let input = top.node.inputs[top.nextInput],
+      seen.insert(ObjectIdentifier(input)).inserted
+    {
+      stack.append((input, 0))
+    }
+  }
+  return order
+}

@@ -1,0 +1,169 @@
+import TensorCore
+
+extension Tensor {
+  /// The same elements in the same order under another shape; memory is shared.
+  public func reshaped(to newShape: [Int]) -> Tensor {
+    precondition(newShape.reduce(1, *) == count, "cannot reshape \(shape) to \(newShape)")
+    let result = Tensor(shape: newShape, storage: storage, offset: offset)
+    guard isRecording(self) else { return result }
+    let shape = shape
+    return result.recorded(from: [self]) { [$0.reshaped(to: shape)] }
+  }
+
+  /// The part `range` of an axis.
+  ///
+  /// Parts of the first axis share memory.
+  public func slice(axis: Int, _ range: Range<Int>) -> Tensor {
+    precondition(
+      range.lowerBound >= 0 && range.upperBound <= shape[axis],
+      "no \(range) in axis \(axis) of \(shape)")
+    var newShape = shape
+    newShape[axis] = range.count
+    let inner = shape[(axis + 1)...].reduce(1, *)
+    let outer = shape[..<axis].reduce(1, *)
+    let stride = shape[axis] * inner
+    let start = range.lowerBound * inner
+    let width = range.count * inner
+    let result: Tensor
+    if outer == 1 {
+      result = Tensor(shape: newShape, storage: storage, offset: offset + start)
+    } else {
+      result = Tensor(uninitialized: newShape)
+      copyRows(
+        pointer + start, inputStride: stride, into: result.pointer, outputStride: width,
+        rows: outer, width: width)
+    }
+    guard isRecording(self) else { return result }
+    let shape = shape
+    return result.recorded(from: [self]) { gradient in
+      let inputGradient = Tensor(repeating: 0, shape: shape)
+      copyRows(
+        gradient.pointer, inputStride: width, into: inputGradient.pointer + start,
+        outputStride: stride, rows: outer, width: width)
+      return [inputGradient]
+    }
+  }
+
+  /// Equal parts of an axis.
+  public func split(axis: Int, into parts: Int) -> [Tensor] {
+    let width = shape[axis] / parts
+    return (0..<parts).map { slice(axis: axis, $0 * width..<($0 + 1) * width) }
+  }
+
+  /// Rows of the first axis at `indices`, in that order; a row may be taken more than once.
+  ///
+  /// An embedding lookup: `[rows, ...]` to `[indices.count, ...]`.
+  public func rows(at indices: [Int]) -> Tensor {
+    let width = shape.dropFirst().reduce(1, *)
+    let result = Tensor(uninitialized: [indices.count] + shape.dropFirst())
+    for (row, index) in indices.enumerated() {
+      precondition(index >= 0 && index < shape[0], "no row \(index) in \(shape)")
+      (result.pointer + row * width).update(from: pointer + index * width, count: width)
+    }
+    guard isRecording(self) else { return result }
+    let shape = shape
+    return result.recorded(from: [self]) { gradient in
+      let inputGradient = Tensor(repeating: 0, shape: shape)
+      for (row, index) in indices.enumerated() {
+        addScaled(
+          gradient.pointer + row * width, to: inputGradient.pointer + index * width, count: width)
+      }
+      return [inputGradient]
+    }
+  }
+
+  /// The tensor `times` times over along a new first axis merged with the present one.
+  public func repeated(_ times: Int) -> Tensor {
+    times == 1 ? self : concatenated([Tensor](repeating: self, count: times), axis: 0)
+  }
+
+  /// The first two axes exchanged: `[a, b, ...]` to `[b, a, ...]`.
+  public func transposed() -> Tensor {
+    let (rows, columns) = (shape[0], shape[1])
+    let width = shape.dropFirst(2).reduce(1, *)
+    let result = Tensor(uninitialized: [columns, rows] + shape.dropFirst(2))
+    for row in 0..<rows {
+      copyRows(
+        pointer + row * columns * width, inputStride: width, into: result.pointer + row * width,
+        outputStride: rows * width, rows: columns, width: width)
+    }
+    guard isRecording(self) else { return result }
+    return result.recorded(from: [self]) { [$0.transposed()] }
+  }
+}
+
+/// The tensors one after another along an axis; the other extents must agree.
+public func concatenated(_ parts: [Tensor], axis: Int) -> Tensor {
+  precondition(!parts.isEmpty, "nothing to concatenate")
+  var shape = parts[0].shape
+  let outer = shape[..<axis].reduce(1, *)
+  let inner = shape[(axis + 1)...].reduce(1, *)
+  let widths = parts.map { $0.shape[axis] * inner }
+  shape[axis] = parts.reduce(0) { $0 + $1.shape[axis] }
+  let stride = shape[axis] * inner
+  let result = Tensor(uninitialized: shape)
+  var start = 0
+  for (part, width) in zip(parts, widths) {
+    precondition(
+      part.count == outer * width, "cannot concatenate \(parts.map(\.shape)) along \(axis)")
+    copyRows(
+      part.pointer, inputStride: width, into: result.pointer + start, outputStride: stride,
+      rows: outer, width: width)
+    start += width
+  }
+  guard isRecording(parts) else { return result }
+  let needs = parts.map(\.requiresGradient)
+  let extents = parts.map { $0.shape[axis] }
+  return result.recorded(from: parts) { gradient in
+    var start = 0
+    return zip(needs, extents).map { isNeeded, extent in
+      defer { start += extent }
+      return isNeeded ? gradient.slice(axis: axis, start..<start + extent) : nil
+    }
+  }
+}
+
+/// Nearest-neighbour enlargement of `[batch, height, width, channels]` by two in height and width.
+public func enlargedTwofold(_ x: Tensor) -> Tensor {
+  let (batch, height, width, channels) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])
+  let result = Tensor(uninitialized: [batch, 2 * height, 2 * width, channels])
+  enlargeTwofold(
+    x.pointer, into: result.pointer, batch: batch, height: height, width: width,
+    channels: channels)
+  guard isRecording(x) else { return result }
+  return result.recorded(from: [x]) { gradient in
+    let inputGradient = Tensor(uninitialized: [batch, height, width, channels])
+    enlargeTwofoldGradient(
+      gradient.pointer, into: inputGradient.pointer, batch: batch, height: height, width: width,
+      channels: channels)
+    return [inputGradient]
+  }
+}
+
+extension Tensor {
+  /// Images in the layout of checkpoints, `[batch, channels, height, width]`, in that of the program,
+  /// `[batch, height, width, channels]`; cut off from the graph.
+  public func channelsLast() -> Tensor {
+    eachTransposed(rows: shape[1], columns: shape[2] * shape[3])
+      .reshaped(to: [shape[0], shape[2], shape[3], shape[1]])
+  }
+
+  /// The inverse of `channelsLast`.
+  public func channelsFirst() -> Tensor {
+    eachTransposed(rows: shape[1] * shape[2], columns: shape[3])
+      .reshaped(to: [shape[0], shape[3], shape[1], shape[2]])
+  }
+
+  /// Every matrix `[rows, columns]` of the first axis transposed.
+  private func eachTransposed(rows: Int, columns: Int) -> Tensor {
+    let result = Tensor(uninitialized: [shape[0], columns, rows])
+    for image in 0..<shape[0] {
+      let source = pointer + image * rows * columns
+      let target = result.pointer + image * rows * columns
+      for row in 0..<rows {
+        for column in 0..<columns { target[column * rows + row] = source[row * columns + column] }
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,117 @@
+import Autograd
+import TensorCore
+
+/// A low-rank term added to a linear layer: `scale * (x down^T) up^T`.
+///
+/// - Source: Hu et al. 2021, arXiv 2106.09685
+public struct LowRankAdapter {
+  /// Shape `[rank, inputs]`.
+  public let down: Parameter
+  /// Shape `[outputs, rank]`.
+  public let up: Parameter
+  /// `alpha / rank`, times the strength that the user asked for.
+  public let scale: Float
+
+  public init(down: Parameter, up: Parameter, scale: Float) {
+    self.down = down
+    self.up = up
+    self.scale = scale
+  }
+
+  func callAsFunction(_ x: Tensor) -> Tensor {
+    linear(linear(x, weight: down.tensor).scaled(by: scale), weight: up.tensor)
+  }
+}
+
+/// What is wrong with an adapter for a layer.
+public enum AdapterError: Error, Equatable, CustomStringConvertible {
+  case shapeMismatch(
+    layer: String, down: [Int], up: [Int], inputs: Int, outputs: Int)
+  case unmatched(layers: [String])
+
+  public var description: String {
+    switch self {
+    case .shapeMismatch(let layer, let down, let up, let inputs, let outputs):
+      "the adapter of \(layer) has shapes \(down) and \(up), but the layer maps \(inputs) to "
+        + "\(outputs)"
+    case .unmatched(let layers):
+      "\(layers.count) adapters match no linear layer of the model: "
+        + layers.prefix(5).joined(separator: ", ") + (layers.count > 5 ? ", ..." : "")
+    }
+  }
+}
+
+/// Adapters by the path of the layer they belong to, such as
+/// `down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q`.
+///
+/// Paths are compared with `.` and `_` taken as equal: some files do not tell them apart.
+public final class AdapterSet {
+  private var byLayer: [String: [LowRankAdapter]] = [:]
+  private var matched: Set<String> = []
+  /// Every adapter, in the order it was added.
+  public private(set) var all: [LowRankAdapter] = []
+  private let makeMissing: ((String, Int, Int) -> LowRankAdapter?)?
+
+  /// An empty set.
+  ///
+  /// - Parameter makeMissing: called with the path, inputs and outputs of each linear layer that
+  ///   has no adapter when a model is built; what it returns is added
+  public init(makeMissing: ((String, Int, Int) -> LowRankAdapter?)? = nil) {
+    self.makeMissing = makeMissing
+  }
+
+  /// Fresh trainable adapters of `rank` for every layer `isTarget` accepts, `down` drawn from
+  /// N(0, 1/rank), `up` 0: at first they change nothing.
+  public static func fresh(
+    rank: Int, seed: UInt64, isTarget: @escaping (String) -> Bool
+  ) -> AdapterSet {
+    let weights = Weights(randomSeed: seed)
+    return AdapterSet { path, inputs, outputs in
+      guard isTarget(path) else { return nil }
+      let scope = weights[path]
+      // Fresh values are drawn, never read, so nothing can be missing or misshapen.
+      guard
+        let down = try? scope.parameter(
+          "down", shape: [rank, inputs], initial: .normal(deviation: 1 / Float(rank))),
+        let up = try? scope.parameter("up", shape: [outputs, rank], initial: .constant(0))
+      else { return nil }
+      return LowRankAdapter(down: down, up: up, scale: 1)
+    }
+  }
+
+  public func add(_ adapter: LowRankAdapter, to layer: String) {
+    byLayer[Self.normalized(layer), default: []].append(adapter)
+    all.append(adapter)
+  }
+
+  /// The trainable arrays, in the order that layers were built.
+  public var parameters: [Parameter] { all.flatMap { [$0.down, $0.up] } }
+
+  /// Throws if an adapter belongs to a layer that no model built so far has.
+  public func requireAllMatched() throws {
+    let unmatched = byLayer.keys.filter { !matched.contains($0) }
+    guard unmatched.isEmpty else { throw AdapterError.unmatched(layers: unmatched.sorted()) }
+  }
+
+  func adapters(for layer: String, inputs: Int, outputs: Int) throws -> [LowRankAdapter] {
+    let key = Self.normalized(layer)
+    if byLayer[key] == nil, let adapter = makeMissing?(layer, inputs, outputs) {
+      add(adapter, to: layer)
+    }
+    let found = byLayer[key] ?? []
+    for adapter in found {
+      let (down, up) = (adapter.down.storedShape, adapter.up.storedShape)
+      guard down.count >= 2, up.count >= 2, down[1] == inputs, up[0] == outputs, down[0] == up[1]
+      else {
+        throw AdapterError.shapeMismatch(
+          layer: layer, down: down, up: up, inputs: inputs, outputs: outputs)
+      }
+    }
+    matched.insert(key)
+    return found
+  }
+
+  private static func normalized(_ layer: String) -> String {
+    String(layer.map { $0 == "." ? "_" : $0 })
+  }
+}

@@ -1,0 +1,30 @@
+/// Named arrays of floats that layers are built from: a checkpoint, or fresh random numbers.
+public protocol WeightSource {
+  /// The extents of an array in the checkpoint's layout, or nil if there is none of that name.
+  func shape(of name: String) -> [Int]?
+
+  /// Writes the array `name`, in the checkpoint's layout, to `destination`.
+  func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws
+
+  /// Every name the source holds.
+  var names: [String] { get }
+}
+
+/// What is wrong between a model and the weights it was given.
+public enum WeightError: Error, Equatable, CustomStringConvertible {
+  case missing(name: String, expected: [Int])
+  case shapeMismatch(name: String, expected: [Int], found: [Int])
+  case unused(names: [String])
+
+  public var description: String {
+    switch self {
+    case .missing(let name, let expected):
+      "the weights have no \(name) (shape \(expected)), which the configuration asks for"
+    case .shapeMismatch(let name, let expected, let found):
+      "\(name) has shape \(found), but the configuration asks for \(expected)"
+    case .unused(let names):
+      "\(names.count) weights belong to no layer of this configuration: "
+        + names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", ..." : "")
+    }
+  }
+}

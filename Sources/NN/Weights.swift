@@ -1,0 +1,140 @@
+import Autograd
+import TensorCore
+
+/// How fresh values of an array are drawn when a model starts from nothing.
+public enum Initializer: Sendable {
+  case constant(Float)
+  /// Equal parts of the array, each of one value.
+  case perPart([Float])
+  case normal(deviation: Float)
+  /// Uniform within `1 / sqrt(fanIn)` of 0, as PyTorch starts linear and convolution layers.
+  case uniform(fanIn: Int)
+}
+
+/// A scope of named weights, from which a layer takes what it needs.
+///
+/// The path of scopes is the key in the checkpoint, so the constructors of layers are the key mapping:
+/// `weights["down_blocks"][0]["resnets"][1]` holds what a checkpoint names `down_blocks.0.resnets.1.*`.
+/// Layers built twice from one root share memory.
+public struct Weights {
+  let root: WeightRoot
+  let path: String
+  let adapters: AdapterSet?
+
+  /// A scope over everything in `source`.
+  ///
+  /// - Parameter isTrainable: whether parameters are leaves that gradients are wanted for
+  public init(_ source: some WeightSource, isTrainable: Bool = false) {
+    self.init(root: WeightRoot(source: source, seed: 0, isTrainable: isTrainable), path: "")
+  }
+
+  /// A scope that draws fresh values, the same for the same seed and names.
+  public init(randomSeed seed: UInt64, isTrainable: Bool = true) {
+    self.init(root: WeightRoot(source: nil, seed: seed, isTrainable: isTrainable), path: "")
+  }
+
+  private init(root: WeightRoot, path: String, adapters: AdapterSet? = nil) {
+    self.root = root
+    self.path = path
+    self.adapters = adapters
+  }
+
+  public subscript(name: String) -> Weights {
+    Weights(root: root, path: path.isEmpty ? name : "\(path).\(name)", adapters: adapters)
+  }
+
+  public subscript(index: Int) -> Weights { self["\(index)"] }
+
+  /// The same weights, whose linear layers add what `adapters` holds for them.
+  public func adapted(by adapters: AdapterSet) -> Weights {
+    Weights(root: root, path: path, adapters: adapters)
+  }
+
+  /// The array `name` of this scope.
+  ///
+  /// - Parameter shape: the extents expected in the checkpoint; a checkpoint may have further extents
+  ///   of 1 at the end (1 x 1 convolutions where a linear layer is expected) or lack them
+  public func parameter(
+    _ name: String, shape: [Int], initial: Initializer, layout: WeightLayout = .asStored
+  ) throws -> Parameter {
+    try root.parameter(self[name].path, shape: shape, initial: initial, layout: layout)
+  }
+
+  /// Whether the checkpoint holds `name` in this scope; false when values are drawn afresh.
+  public func contains(_ name: String) -> Bool {
+    root.source?.shape(of: self[name].path) != nil
+  }
+
+  /// Every parameter taken so far through any scope of the same root, in order.
+  public var parameters: [Parameter] { root.parameters }
+
+  /// Throws if the source holds names that no layer asked for, other than those `isIgnored` accepts.
+  public func requireAllUsed(except isIgnored: (String) -> Bool = { _ in false }) throws {
+    let unused = (root.source?.names ?? []).filter { root.byName[$0] == nil && !isIgnored($0) }
+    guard unused.isEmpty else { throw WeightError.unused(names: unused.sorted()) }
+  }
+}
+
+/// What all scopes of one set of weights share.
+final class WeightRoot {
+  let source: (any WeightSource)?
+  private let seed: UInt64
+  private let isTrainable: Bool
+  private(set) var byName: [String: Parameter] = [:]
+  private(set) var parameters: [Parameter] = []
+
+  init(source: (any WeightSource)?, seed: UInt64, isTrainable: Bool) {
+    self.source = source
+    self.seed = seed
+    self.isTrainable = isTrainable
+  }
+
+  func parameter(
+    _ name: String, shape: [Int], initial: Initializer, layout: WeightLayout
+  ) throws -> Parameter {
+    if let known = byName[name] { return known }
+    let stored = Tensor(uninitialized: shape)
+    let buffer = UnsafeMutableBufferPointer(start: stored.pointer, count: stored.count)
+    if let source {
+      guard let found = source.shape(of: name) else {
+        throw WeightError.missing(name: name, expected: shape)
+      }
+      guard found.droppingTrailingOnes == shape.droppingTrailingOnes else {
+        throw WeightError.shapeMismatch(name: name, expected: shape, found: found)
+      }
+      try source.read(name, into: buffer)
+    } else {
+      fill(buffer, name: name, initial)
+    }
+    let parameter = Parameter(
+      name: name, stored: stored, layout: layout, isTrainable: isTrainable)
+    byName[name] = parameter
+    parameters.append(parameter)
+    return parameter
+  }
+
+  private func fill(
+    _ buffer: UnsafeMutableBufferPointer<Float>, name: String, _ initial: Initializer
+  ) {
+    var stream = RandomStream(seed: seed, purpose: "initial " + name)
+    switch initial {
+    case .constant(let value): buffer.update(repeating: value)
+    case .perPart(let values):
+      for index in buffer.indices { buffer[index] = values[index * values.count / buffer.count] }
+    case .normal(let deviation):
+      stream.fillNormal(buffer)
+      for index in buffer.indices { buffer[index] *= deviation }
+    case .uniform(let fanIn):
+      let bound = 1 / Float(fanIn).squareRoot()
+      for index in buffer.indices { buffer[index] = bound * (2 * Float(stream.uniform()) - 1) }
+    }
+  }
+}
+
+extension [Int] {
+  fileprivate var droppingTrailingOnes: [Int] {
+    var extents = self
+    while extents.count > 1, extents.last == 1 { extents.removeLast() }
+    return extents
+  }
+}

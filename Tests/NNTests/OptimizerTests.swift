@@ -1,0 +1,120 @@
+import Autograd
+import NN
+import Testing
+
+@Suite("AdamW")
+struct AdamWTests {
+  /// A model of one array `w` of 3 values, all 1.
+  private func parameter() throws -> Parameter {
+    try Weights(randomSeed: 0).parameter("w", shape: [3], initial: .constant(1))
+  }
+
+  @Test("two updates are PyTorch's")
+  func twoUpdates() throws {
+    // torch.optim.AdamW([w], lr=0.1, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.5), w = 1, with the
+    // gradients (1, -2, 0), then (0.5, 1, 0).
+    let w = try parameter()
+    var optimizer = AdamW(
+      [w], settings: .init(beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.5))
+    optimizer.update([Tensor([1, -2, 0], shape: [3])], learningRate: 0.1)
+    // m / (1 - b1) = g and v / (1 - b2) = g^2, so the step is 0.95 - 0.1 sign(g).
+    let first: [Float] = [0.85, 1.05, 0.95]
+    for (found, expected) in zip(w.tensor.values, first) { #expect(abs(found - expected) < 1e-6) }
+    optimizer.update([Tensor([0.5, 1, 0], shape: [3])], learningRate: 0.1)
+    // m = 0.9 m + 0.1 g over 0.19; v = 0.99 v + 0.01 g^2 over 0.0199
+    let second: [Float] = [
+      0.85 * 0.95 - 0.1 * (0.14 / 0.19) / (0.0124 / 0.0199).squareRoot(),
+      1.05 * 0.95 - 0.1 * (-0.08 / 0.19) / (0.0496 / 0.0199).squareRoot(), 0.9025,
+    ]
+    for (found, expected) in zip(w.tensor.values, second) { #expect(abs(found - expected) < 1e-5) }
+  }
+
+  @Test("a restored state goes on as if nothing had happened")
+  func restored() throws {
+    let (a, b) = (try parameter(), try parameter())
+    let gradients = (1...4).map { Tensor([Float($0), -1, 0.5], shape: [3]) }
+    var whole = AdamW([a], settings: .init())
+    for gradient in gradients { whole.update([gradient], learningRate: 0.01) }
+    var before = AdamW([b], settings: .init())
+    for gradient in gradients[..<2] { before.update([gradient], learningRate: 0.01) }
+    var after = AdamW([b], settings: .init())
+    let state = Dictionary(uniqueKeysWithValues: before.state.map { ($0.name, $0.values) })
+    try after.restore(stepCount: before.stepCount) { try #require(state[$0]) }
+    for gradient in gradients[2...] { after.update([gradient], learningRate: 0.01) }
+    #expect(a.tensor.values == b.tensor.values)
+  }
+
+  @Test("gradients are scaled to a joint norm, and only if theirs is larger")
+  func clipping() {
+    let gradients = [Tensor([3], shape: [1]), nil, Tensor([4], shape: [1])]
+    let (small, norm) = clipped(gradients, toNorm: 1)
+    #expect(norm == 5)
+    #expect(abs((small[0]?.scalar ?? 0) - 0.6) < 1e-5)
+    #expect(clipped(gradients, toNorm: 6).0[2]?.scalar == 4)
+  }
+}
+
+@Suite("Learning rate")
+struct LearningRateTests {
+  @Test("a linear schedule rises, then falls to its end")
+  func linear() {
+    let schedule = LearningRateSchedule(peak: 1, warmUpSteps: 9, decay: .linear, steps: 109)
+    #expect(abs(schedule.rate(at: 0) - 0.1) < 1e-6)
+    #expect(schedule.rate(at: 9) == 1)
+    #expect(abs(schedule.rate(at: 59) - 0.5) < 1e-6)
+    #expect(schedule.rate(at: 500) == 0)
+  }
+
+  @Test("a cosine schedule ends at its share of the peak")
+  func cosine() {
+    let schedule = LearningRateSchedule(peak: 2, decay: .cosine, steps: 100, finalShare: 0.1)
+    #expect(schedule.rate(at: 0) == 2)
+    #expect(abs(schedule.rate(at: 50) - 1.1) < 1e-5)
+    #expect(abs(schedule.rate(at: 100) - 0.2) < 1e-5)
+  }
+}
+
+@Suite("Weights")
+struct WeightsTests {
+  @Test("layers built twice from one root share memory, adapters or not")
+  func shared() throws {
+    let weights = Weights(randomSeed: 3)
+    let plain = try Linear(weights["a"]["to_q"], inputs: 4, outputs: 3)
+    let set = AdapterSet.fresh(rank: 2, seed: 1) { $0.hasSuffix(".to_q") }
+    let adapted = try Linear(weights.adapted(by: set)["a"]["to_q"], inputs: 4, outputs: 3)
+    let x = Tensor([1, 2, 3, 4], shape: [1, 4])
+    // A fresh adapter's up matrix is 0: it changes nothing.
+    #expect(plain(x).values == adapted(x).values)
+    #expect(set.parameters.map(\.name) == ["a.to_q.down", "a.to_q.up"])
+    set.parameters[1].assign([1, 0, 0, 0, 0, 0])
+    #expect(plain(x).values != adapted(x).values)
+    #expect(weights.parameters.count == 2)
+  }
+
+  @Test("the same seed and name give the same values")
+  func repeatable() throws {
+    let values = try (0..<2).map { _ in
+      try Weights(randomSeed: 5).parameter("x", shape: [9], initial: .normal(deviation: 1))
+        .tensor.values
+    }
+    #expect(values[0] == values[1])
+    let other = try Weights(randomSeed: 5).parameter(
+      "y", shape: [9], initial: .normal(deviation: 1))
+    #expect(other.tensor.values != values[0])
+  }
+
+  @Test("convolutions keep the checkpoint's layout outside")
+  func convolutionLayout() throws {
+    let weights = Weights(randomSeed: 1)
+    let layer = try Conv2d(weights, inputs: 2, outputs: 3, kernel: 3)
+    let parameter = try #require(weights.parameters.first)
+    #expect(parameter.storedShape == [3, 2, 3, 3])
+    #expect(parameter.tensor.shape == [3, 3, 2, 3])
+    let stored = (0..<54).map { Float($0) }
+    parameter.assign(stored)
+    #expect(parameter.storedValues == stored)
+    // A single pixel of input channel 1 meets the centre of each kernel: o * 18 + 9 + 4.
+    let output = layer(Tensor([0, 1], shape: [1, 1, 1, 2]))
+    #expect(output.values == [13, 31, 49])
+  }
+}
