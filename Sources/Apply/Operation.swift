@@ -1,0 +1,44 @@
+public import Autograd
+public import Diffusion
+
+/// What an operation needs besides its tensors.
+public struct OperationOptions {
+  public var model: ModelFolder
+  public var loraPath: String?
+  public var steps = 20
+  public var eta: Float = 1
+  public var guidance: Float = 5
+  public var beta: Float = 10
+  public var clip: Float = 0.1
+
+  public init(model: ModelFolder) { self.model = model }
+}
+
+/// One part of a model or of the method, run on tensors from a file: what `spo apply` calls.
+///
+/// Outputs are in the layout of checkpoints, `[batch, channels, height, width]`.
+public struct Operation: Sendable {
+  public let name: String
+  private let apply: @Sendable (OperationOptions, InputTensors) throws -> [(String, Tensor)]
+
+  init(
+    _ name: String,
+    _ apply: @escaping @Sendable (OperationOptions, InputTensors) throws -> [(String, Tensor)]
+  ) {
+    self.name = name
+    self.apply = apply
+  }
+
+  public func callAsFunction(
+    _ options: OperationOptions, _ inputs: InputTensors
+  ) throws -> [(name: String, tensor: Tensor)] {
+    let outputs = try apply(options, inputs)
+    try inputs.requireAllTaken()
+    return outputs
+  }
+
+  public static let all: [Operation] = [
+    textEncoder("text_encoder"), textEncoder("text_encoder_2"), unet, encode, decode,
+    preference, preferenceLoss, ddim, stepwiseLoss,
+  ]
+}

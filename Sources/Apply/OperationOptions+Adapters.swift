@@ -1,0 +1,13 @@
+import Diffusion
+import NN
+
+extension OperationOptions {
+  /// The adapters of the LoRA file, if one was given.
+  func adapters() throws -> AdapterSet? {
+    try loraPath.map { path in
+      let set = AdapterSet()
+      try LoRAFile(path: path).addUNetAdapters(to: set)
+      return set
+    }
+  }
+}

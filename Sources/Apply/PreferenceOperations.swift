@@ -1,0 +1,58 @@
+import Autograd
+import Diffusion
+import NN
+import PreferenceModels
+
+extension Operation {
+  static let preference = Operation("preference") { options, inputs in
+    let model = try options.model.preferenceModel().model
+    let image = try inputs.images("image", channels: 3)
+    let (ids, timesteps) = try inputs.promptsAndSteps(of: model, batch: image.shape[0])
+    let score = model.score(
+      image: model.imageEmbedding(model.scoringPixels(image), timesteps: timesteps),
+      text: model.textEmbedding(ids))
+    return [("score", score)]
+  }
+
+  static let preferenceLoss = Operation("spm.loss") { options, inputs in
+    let (model, weights) = try options.model.preferenceModel(isTrainable: true)
+    let first = try inputs.images("image_0", channels: 3)
+    let batch = first.shape[0]
+    let second = try inputs.images("image_1", channels: 3, batch: batch)
+    let (ids, timesteps) = try inputs.promptsAndSteps(of: model, batch: batch)
+    let columns = try ["label_0", "label_1", "examples_per_prompt"].map {
+      try inputs.floats($0, shape: [batch]).values
+    }
+    let labels = (0..<batch).map {
+      PreferenceLabel(
+        first: columns[0][$0], second: columns[1][$0], examplesPerPrompt: columns[2][$0])
+    }
+    let text = model.textEmbedding(ids)
+    let scores = [first, second].map { image in
+      model.score(
+        image: model.imageEmbedding(model.trainingPixels(image), timesteps: timesteps),
+        text: text)
+    }
+    let loss = PreferenceModels.preferenceLoss(scores: (scores[0], scores[1]), labels: labels)
+    let found = gradients(of: loss, for: weights.parameters.map(\.tensor))
+    return [("loss", loss), ("score_0", scores[0]), ("score_1", scores[1])]
+      + zip(weights.parameters, found).map { parameter, gradient in
+        let zero = Tensor(repeating: 0, shape: parameter.tensor.shape)
+        return ("grad.\(parameter.name)", parameter.stored(gradient ?? zero))
+      }
+  }
+}
+
+extension InputTensors {
+  fileprivate func promptsAndSteps(
+    of model: PreferenceModel, batch: Int
+  ) throws -> ([[Int]], [Float]) {
+    let text = model.configuration.text
+    let ids = try tokenIDs("input_ids", limit: text.tokens, vocabulary: text.vocabularySize)
+    guard ids.count == batch else {
+      throw InputError.shapeMismatch(
+        name: "input_ids", expected: "[\(batch), any]", found: [ids.count, ids[0].count])
+    }
+    return (ids, try timesteps(batch: batch).map(Float.init))
+  }
+}

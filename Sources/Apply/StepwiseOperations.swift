@@ -1,0 +1,105 @@
+import Autograd
+import Diffusion
+import NN
+import StepwiseOptimization
+
+extension Operation {
+  static let ddim = Operation("ddim") { options, inputs in
+    let scheduler = try options.scheduler()
+    let output = try inputs.images("model_output")
+    let shape = output.shape
+    let (sample, noise) = (
+      try inputs.images("sample", channels: shape[3], batch: shape[0]),
+      try inputs.images("noise", channels: shape[3], batch: shape[0])
+    )
+    guard sample.shape == shape, noise.shape == shape else {
+      throw InputError.shapeMismatch(
+        name: "sample and noise", expected: "that of model_output", found: sample.shape)
+    }
+    let timesteps = try inputs.timesteps(batch: shape[0], limit: scheduler.schedule.count)
+    let transition = try scheduler.transition(
+      from: timesteps, stepCount: options.steps, eta: options.eta)
+    try transition.requireDensity()
+    let mean = transition.mean(sample, modelOutput: output)
+    let previous = transition.sample(mean: mean, noise: noise)
+    let original = transition.predictedOriginal(sample, modelOutput: output)
+    return [
+      ("prev_sample", previous.channelsFirst()),
+      ("pred_original_sample", original.channelsFirst()),
+      ("log_prob", transition.logDensity(previous, mean: mean)),
+    ]
+  }
+
+  static let stepwiseLoss = Operation("spo.loss") { options, inputs in
+    guard let loraPath = options.loraPath else { throw OperationError.loraRequired }
+    let scheduler = try options.scheduler()
+    let adapters = AdapterSet()
+    let parameters = try LoRAFile(path: loraPath).addUNetAdapters(
+      to: adapters, isTrainable: true)
+    let (reference, weights) = try options.model.unet()
+    let configuration = reference.configuration
+    let tuned = try UNet(weights.adapted(by: adapters), configuration)
+    try adapters.requireAllMatched()
+
+    let latents = try inputs.images("latents", channels: configuration.inputChannels)
+    let (batch, height, width) = (latents.shape[0], latents.shape[1], latents.shape[2])
+    let channels = configuration.inputChannels
+    let next = try inputs.floats("next_latents", shape: [batch, 2, channels, height, width])
+    let timesteps = try inputs.timesteps(batch: batch, limit: scheduler.schedule.count)
+    let context = try inputs.floats(
+      "encoder_hidden_states", shape: [batch, nil, configuration.contextWidth])
+    let negative = try inputs.floats(
+      "negative_hidden_states", shape: [1, context.shape[1], configuration.contextWidth])
+    let halves = next.split(axis: 1, into: 2).map {
+      $0.reshaped(to: [batch, channels, height, width]).channelsLast()
+    }
+
+    let transition = try scheduler.transition(
+      from: timesteps, stepCount: options.steps, eta: options.eta)
+    try transition.requireDensity()
+    func predict(_ unet: UNet) -> Tensor {
+      GuidedUNet(unet, guidance: options.guidance)(
+        latents, timesteps: timesteps.map(Float.init), context: context, negative: negative)
+    }
+    let result = StepwiseLoss(beta: options.beta, clip: options.clip)(
+      transition, latents: latents, win: halves[0], lose: halves[1], tuned: predict(tuned),
+      reference: predict(reference))
+    let found = gradients(of: result.loss, for: parameters.map(\.tensor))
+    return [
+      ("loss", result.loss), ("ratio_win", Tensor(result.winRatios, shape: [batch])),
+      ("ratio_lose", Tensor(result.loseRatios, shape: [batch])),
+    ]
+      + zip(parameters, found).map { parameter, gradient in
+        let zero = Tensor(repeating: 0, shape: parameter.tensor.shape)
+        return ("grad.\(parameter.name)", parameter.stored(gradient ?? zero))
+      }
+  }
+}
+
+extension OperationOptions {
+  fileprivate func scheduler() throws -> DDIMScheduler {
+    try DDIMScheduler(SchedulerConfig(folder: "\(model.path)/scheduler"))
+  }
+}
+
+extension DDIMTransition {
+  fileprivate func requireDensity() throws {
+    if let row = rows.first(where: { $0.sigma <= 0 }) {
+      throw OperationError.noDensity(timestep: row.timestep)
+    }
+  }
+}
+
+/// What keeps an operation from running.
+public enum OperationError: Error, Equatable, CustomStringConvertible {
+  case loraRequired
+  case noDensity(timestep: Int)
+
+  public var description: String {
+    switch self {
+    case .loraRequired: "the operation needs a LoRA file: --lora FILE"
+    case .noDensity(let timestep):
+      "log_prob: the step from timestep \(timestep) draws nothing (sigma is 0), so it has no density"
+    }
+  }
+}

@@ -1,0 +1,54 @@
+public import Autograd
+public import Diffusion
+
+/// Pictures as the preference model is trained on them: what the diffusion model would make of a noised
+/// latent in one step.
+///
+///     x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon,  picture = decode(estimate of x_0 from x_t)
+///
+/// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2
+public struct CleanEstimator {
+  public let unet: GuidedUNet
+  public let autoencoder: Autoencoder
+  public let schedule: NoiseSchedule
+  public let prediction: PredictionType
+
+  public init(
+    unet: GuidedUNet, autoencoder: Autoencoder, schedule: NoiseSchedule,
+    prediction: PredictionType
+  ) {
+    self.unet = unet
+    self.autoencoder = autoencoder
+    self.schedule = schedule
+    self.prediction = prediction
+  }
+
+  /// Pictures `[batch, height, width, 3]` in 0...1.
+  ///
+  /// - Parameters:
+  ///   - latents: clean and scaled, `[batch, height, width, channels]`
+  ///   - noise: standard normal numbers of the same shape
+  ///   - timesteps: one for each row
+  ///   - context: `[batch, tokens, width]`
+  ///   - negative: `[1, tokens, width]`
+  public func callAsFunction(
+    _ latents: Tensor, noise: Tensor, timesteps: [Int], context: Tensor, negative: Tensor
+  ) -> Tensor {
+    withoutGradients {
+      let noisy = schedule.noised(latents, with: noise, timesteps: timesteps)
+      let output = unet(
+        noisy, timesteps: timesteps.map { Float($0) }, context: context, negative: negative)
+      return decoded(
+        schedule.denoised(
+          noisy, modelOutput: output, timesteps: timesteps, prediction: prediction))
+    }
+  }
+
+  /// The pictures of scaled latents, in 0...1.
+  public func decoded(_ latents: Tensor) -> Tensor {
+    withoutGradients {
+      autoencoder.decoder(latents.scaled(by: 1 / autoencoder.configuration.scalingFactor))
+        .scaled(by: 0.5, adding: 0.5).clamped(to: 0...1)
+    }
+  }
+}

@@ -1,0 +1,46 @@
+public import Autograd
+import Foundation
+
+/// One comparison of two pictures, as people labelled it.
+public struct PreferenceLabel: Equatable, Sendable {
+  /// (1, 0): the first was preferred; (0, 1): the second; (0.5, 0.5): a tie.
+  public var first: Float
+  public var second: Float
+  /// How many comparisons share the prompt; the comparison's weight is its inverse.
+  public var examplesPerPrompt: Float
+
+  public init(first: Float, second: Float, examplesPerPrompt: Float) {
+    self.first = first
+    self.second = second
+    self.examplesPerPrompt = examplesPerPrompt
+  }
+}
+
+/// The weighted cross-entropy of the two scores' softmax against the labels.
+///
+///     loss = sum w (-y0 log p0 - y1 log p1 - ln 2 [tie]),  w = (1/n) / sum (1/n)
+///
+/// A tie that is predicted perfectly costs 0.
+///
+/// - Parameters:
+///   - scores: of the first and of the second pictures, `[batch]` each
+///   - labels: one for each row
+/// - Returns: a scalar
+/// - Source: Kirstain et al. 2023, arXiv 2305.01569, section 3; Liang et al. 2024, section 4.2
+public func preferenceLoss(
+  scores: (first: Tensor, second: Tensor), labels: [PreferenceLabel]
+) -> Tensor {
+  let batch = labels.count
+  let weights = labels.map { 1 / $0.examplesPerPrompt }
+  let total = weights.reduce(0, +)
+  let logits = concatenated(
+    [scores.first.reshaped(to: [batch, 1]), scores.second.reshaped(to: [batch, 1])], axis: 1)
+  let targets = zip(labels, weights).flatMap { label, weight in
+    [-label.first * weight / total, -label.second * weight / total]
+  }
+  let crossEntropy = (logits.logSoftmax() * Tensor(targets, shape: [batch, 2])).sum()
+  let tieWeight = zip(labels, weights).reduce(Float(0)) { sum, row in
+    row.0.first == row.0.second ? sum + row.1 / total : sum
+  }
+  return crossEntropy.scaled(by: 1, adding: -tieWeight * Float(log(2.0)))
+}
