@@ -1,0 +1,19 @@
+/// What the world itself knows of a picture: how pleasant it is, and how well it fits its prompt.
+///
+/// Training never sees these scores, only labels made from them with noise (see ``Utility``).
+public struct OracleScore: Equatable, Sendable {
+  /// 0...100, from the pixels alone.
+  public var aesthetics: Double
+  /// 0...100, from the pixels and the scene that the prompt asks for.
+  public var agreement: Double
+
+  public init(aesthetics: Double, agreement: Double) {
+    self.aesthetics = aesthetics
+    self.agreement = agreement
+  }
+
+  /// Judges a picture as one of `scene`.
+  public init(of picture: Picture, as scene: Scene) {
+    self.init(aesthetics: picture.aesthetics, agreement: picture.agreement(with: scene))
+  }
+}

@@ -1,0 +1,30 @@
+extension SceneShape {
+  /// The distance of a point from the shape's outline, in pixels, positive inside.
+  ///
+  /// For a point (x, y) from the centre of a shape of radius r, y down:
+  /// - circle: r - |(x, y)|
+  /// - square: the smaller of h - |x| and h - |y|, h = 0.88 r
+  /// - triangle, apex up: the smallest of 0.8 r - y and (t w - |x| H) / sqrt(w^2 + H^2), with
+  ///   t = y + 1.05 r below the apex, half the base w = 1.1 r and the height H = 1.85 r
+  func signedDistance(to point: SIMD2<Float>, radius r: Float) -> Float {
+    switch self {
+    case .circle:
+      return r - (point * point).sum().squareRoot()
+    case .square:
+      return 0.88 * r - max(abs(point.x), abs(point.y))
+    case .triangle:
+      let width = 1.1 * r
+      let height = 1.85 * r
+      let side = (width * width + height * height).squareRoot()
+      let slanted = ((point.y + 1.05 * r) * width - abs(point.x) * height) / side
+      return min(0.8 * r - point.y, slanted)
+    }
+  }
+
+  /// How much of each pixel the shape covers, in 0...1, for every pixel of a picture.
+  func coverage(centre: SIMD2<Float>, radius: Float) -> [Float] {
+    Picture.pixelCentres.map { pixel in
+      unit(signedDistance(to: pixel - centre, radius: radius) + 0.5)
+    }
+  }
+}

@@ -1,0 +1,40 @@
+/// `text` with the characters that mean something in HTML written as entities.
+///
+/// Control characters, which HTML forbids, become U+FFFD.
+func escaped(_ text: String) -> String {
+  var result = ""
+  for scalar in text.unicodeScalars {
+    switch scalar {
+    case "&": result += "&amp;"
+    case "<": result += "&lt;"
+    case ">": result += "&gt;"
+    case "\"": result += "&quot;"
+    case "\t", "\n", "\r": result.unicodeScalars.append(scalar)
+    default:
+      let isControl = scalar.properties.generalCategory == .control
+      result.unicodeScalars.append(isControl ? "\u{FFFD}" : scalar)
+    }
+  }
+  return result
+}
+
+/// An element around `content`, which is markup already.
+func element(_ name: String, class style: String? = nil, _ content: String) -> String {
+  let attribute = style.map { " class=\"\($0)\"" } ?? ""
+  return "<\(name)\(attribute)>\(content)</\(name)>\n"
+}
+
+/// Bytes in base 64 (RFC 4648), for `data:` addresses.
+func base64(_ bytes: [UInt8]) -> String {
+  let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".utf8)
+  var text: [UInt8] = []
+  text.reserveCapacity((bytes.count + 2) / 3 * 4)
+  for start in stride(from: 0, to: bytes.count, by: 3) {
+    let group = bytes[start..<min(start + 3, bytes.count)]
+    let bits = group.reduce(0) { $0 << 8 | Int($1) } << (8 * (3 - group.count))
+    for place in 0..<4 {
+      text.append(place <= group.count ? digits[bits >> (18 - 6 * place) & 63] : UInt8(ascii: "="))
+    }
+  }
+  return String(decoding: text, as: UTF8.self)
+}

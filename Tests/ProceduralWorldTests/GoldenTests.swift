@@ -1,0 +1,75 @@
+import Foundation
+import ProceduralWorld
+import TestSupport
+import Testing
+
+/// Renders and scores against those of `Tests/Fixtures/world/generate.py`.
+@Suite struct GoldenTests {
+  private struct Case: Decodable {
+    var prompt: String
+    var appearance: Look?
+    var aesthetics: Double
+    var agreement: Double
+  }
+
+  private struct Look: Decodable {
+    var graininess: Float
+    var harshness: Float
+    var isPale: Bool
+    var backgroundHue: Float
+    var backgroundSaturation: Float
+    var objects: [ObjectLook]
+    var grain: [Float]
+
+    struct ObjectLook: Decodable {
+      var offset: [Float]
+      var radius: Float
+      var hueOffset: Float
+    }
+
+    var appearance: Appearance {
+      Appearance(
+        graininess: graininess, harshness: harshness, isPale: isPale,
+        backgroundHue: backgroundHue, backgroundSaturation: backgroundSaturation,
+        objects: objects.map { object in
+          Appearance.ObjectAppearance(
+            offset: [object.offset[0], object.offset[1]], radius: object.radius,
+            hueOffset: object.hueOffset)
+        },
+        grain: grain)
+    }
+  }
+
+  private let cases: [(expected: Case, bytes: [UInt8])]
+
+  init() throws {
+    let text = try Data(contentsOf: URL(fileURLWithPath: fixturePath("world/cases.json")))
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: fixturePath("world/pictures.bin")))
+    let size = 3 * Picture.side * Picture.side
+    cases = try JSONDecoder().decode([Case].self, from: text).enumerated().map { index, expected in
+      (expected, Array(bytes[index * size..<(index + 1) * size]))
+    }
+  }
+
+  @Test("a given appearance is rendered as numpy renders it")
+  func renders() throws {
+    for (expected, bytes) in cases {
+      guard let look = expected.appearance else { continue }
+      let picture = Picture(of: try Scene(prompt: expected.prompt), appearance: look.appearance)
+      let worst = zip(picture.values, bytes).map { abs($0 * 255 - Float($1)) }.max() ?? 0
+      // Bytes are rounded: half a level, and a little for single precision.
+      #expect(worst < 0.505, "\(expected.prompt)")
+      #expect(picture.bytes.count == bytes.count)
+    }
+  }
+
+  @Test("the oracle's scores are numpy's")
+  func scores() throws {
+    for (expected, bytes) in cases {
+      let scene = try Scene(prompt: expected.prompt)
+      let score = OracleScore(of: Picture(bytes: bytes), as: scene)
+      #expect(abs(score.aesthetics - expected.aesthetics) < 0.01, "\(expected.prompt)")
+      #expect(abs(score.agreement - expected.agreement) < 0.01, "\(expected.prompt)")
+    }
+  }
+}
