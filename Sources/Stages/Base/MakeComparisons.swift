@@ -1,0 +1,206 @@
+import Autograd
+import Checkpoints
+import Diffusion
+import Files
+import Foundation
+import Imaging
+public import PipelineCore
+import ProceduralWorld
+import TensorCore
+
+/// Makes the embedded sample of comparisons: pictures that the embedded model draws, compared by a noisy
+/// blend of the oracle's two scores, in the published schema of Pick-a-Pic.
+///
+/// Within a prompt the winner stays and the loser is replaced, as people saw it there: five pictures
+/// make four comparisons.
+///
+/// - Reads: `model`
+/// - Writes: `comparisons`, parquet files in `comparisons/data`
+public final class MakeComparisons: Stage {
+  public struct Settings: StageSettings {
+    public var seed: UInt64 = 42
+    public var trainPrompts = 600
+    public var validationPrompts = 120
+    public var picturesPerPrompt = 5
+    public var steps = 10
+    public var guidance: Float = 3
+    /// How surely the blend decides: the factor of its difference before the logistic noise.
+    public var sharpness = 6.0
+    public var tieShare = 0.12
+    public var jpegQuality = 85
+    public var rowsPerGroup = 200
+
+    public init() {}
+  }
+
+  public static let name = "comparisons"
+  public static let version = 1
+  public static let unit = "prompts"
+  public let reads: Set<Artifact> = ["model"]
+  public let writes: Set<Artifact> = ["comparisons"]
+
+  private static let promptsPerItem = 8
+  private let settings: Settings
+  private let context: StageContext
+  private var painter: Painter?
+
+  private struct Painter {
+    let pipeline: TextToImage
+    let sampler: LatentSampler
+    let negative: Tensor
+  }
+
+  public init(settings: Settings, context: StageContext) throws {
+    self.settings = settings
+    self.context = context
+  }
+
+  private var folder: String { context.workspace.path(Self.name) }
+  private var promptCount: Int { settings.trainPrompts + settings.validationPrompts }
+  private func path(_ item: Int) -> String { "\(folder)/pictures/\(item).safetensors" }
+
+  private func prompts(_ item: Int) -> Range<Int> {
+    item * Self.promptsPerItem..<min((item + 1) * Self.promptsPerItem, promptCount)
+  }
+
+  public func missingOutput() -> String? {
+    Folders.exists("\(folder)/data") ? nil : "\(folder)/data"
+  }
+
+  public func reset() throws { try Folders.remove(folder) }
+
+  public func pendingItems() -> [Int] {
+    (0..<(promptCount + Self.promptsPerItem - 1) / Self.promptsPerItem)
+      .filter { !Folders.exists(path($0)) }
+  }
+
+  public func finishedUnitCount() -> Int {
+    promptCount - pendingItems().reduce(0) { $0 + prompts($1).count }
+  }
+
+  public func unitCount(of item: Int) -> Int { prompts(item).count }
+
+  public func prepare() throws {
+    try Folders.make("\(folder)/pictures")
+    let pipeline = try TextToImage(ModelFolder(path: context.workspace.path("model")))
+    let scheduler = try DDIMScheduler(
+      SchedulerConfig(folder: context.workspace.path("model/scheduler")))
+    painter = Painter(
+      pipeline: pipeline,
+      sampler: LatentSampler(
+        unet: GuidedUNet(pipeline.unet, guidance: settings.guidance), scheduler: scheduler,
+        stepCount: settings.steps, eta: 1),
+      negative: try pipeline.context(of: [""]))
+  }
+
+  /// The encoded pictures of an item's prompts.
+  public func process(_ item: Int) throws -> [[UInt8]] {
+    guard let painter else { return [] }
+    let scenes = prompts(item).map { SceneSplit.standard.training[$0] }
+    let contexts = try painter.pipeline.context(of: scenes.map(\.prompt))
+    let count = settings.picturesPerPrompt
+    let rows = scenes.indices.flatMap { [Int](repeating: $0, count: count) }
+    let streams = prompts(item).flatMap { prompt in
+      (0..<count).map {
+        RandomStream(
+          seed: settings.seed, purpose: "comparisons.picture", item: UInt64(prompt), UInt64($0))
+      }
+    }
+    let latents = try painter.sampler(
+      context: contexts.rows(at: rows), negative: painter.negative, streams: streams,
+      latentShape: [TinyModel.latentSide, TinyModel.latentSide, 4])
+    let decoded = withoutGradients { painter.pipeline.autoencoder.decoder(latents) }
+    return try images(decoded).map { try $0.encodedAsJPEG(quality: settings.jpegQuality) }
+  }
+
+  public func commit(_ pictures: [[UInt8]], of item: Int) throws {
+    try writeSafetensors(
+      pictures.enumerated().map { index, bytes in
+        OutgoingTensor("\(index)", type: .u8, shape: [bytes.count], bytes: { bytes })
+      }, to: path(item))
+  }
+
+  // MARK: - Comparing
+
+  /// One row of the data set, before its label is drawn.
+  private struct Row {
+    let prompt: Int
+    let first: Int
+    let second: Int
+    let firstIsLeft: Bool
+  }
+
+  public func finish() throws {
+    let scenes = SceneSplit.standard.training
+    var pictures: [[UInt8]] = []
+    for item in 0..<(promptCount + Self.promptsPerItem - 1) / Self.promptsPerItem {
+      let file = try SafetensorsFile(path: path(item))
+      for index in 0..<file.entries.count { pictures.append(try file.bytes("\(index)")) }
+    }
+    let count = settings.picturesPerPrompt
+    let scores = try pictures.enumerated().map { index, bytes in
+      OracleScore(
+        of: Picture(bytes: try RGBImage(decoding: bytes).pixels), as: scenes[index / count])
+    }
+    try report(scores)
+    let utility = Utility(scores: scores)
+    let rows = compared(scores.map { utility($0) })
+    let labels = PreferenceLabels(sharpness: settings.sharpness, tieShare: settings.tieShare)
+      .labels(
+        utilityDifferences: rows.map { utility(scores[$0.first]) - utility(scores[$0.second]) },
+        seed: settings.seed)
+    try Folders.make("\(folder)/data")
+    try writePrompts(SceneSplit.standard.validation, to: "\(folder)/validation-prompts.json")
+    try writePrompts(SceneSplit.standard.tuning, to: "\(folder)/tuning-prompts.json")
+    let table = ComparisonFile(
+      pictures: pictures, prompts: scenes.map(\.prompt), seed: settings.seed)
+    let all = zip(rows, labels).map { row, label in
+      ComparisonFile.Row(
+        prompt: row.prompt, first: row.first, second: row.second, label: label,
+        isSwapped: !row.firstIsLeft, rowsOfPrompt: count - 1)
+    }
+    try table.write(
+      all.filter { $0.prompt < settings.trainPrompts }, split: "train", to: "\(folder)/data",
+      rowsPerGroup: settings.rowsPerGroup)
+    try table.write(
+      all.filter { $0.prompt >= settings.trainPrompts }, split: "validation_unique",
+      to: "\(folder)/data", rowsPerGroup: settings.rowsPerGroup)
+  }
+
+  /// The winner stays (by the blend itself, so that rows and labels are drawn apart), the loser is
+  /// replaced by the next picture.
+  private func compared(_ utilities: [Double]) -> [Row] {
+    let count = settings.picturesPerPrompt
+    return (0..<promptCount).flatMap { prompt in
+      var stream = RandomStream(
+        seed: settings.seed, purpose: "comparisons.side", item: UInt64(prompt))
+      var champion = prompt * count
+      return (1..<count).map { number in
+        let challenger = prompt * count + number
+        let row = Row(
+          prompt: prompt, first: champion, second: challenger,
+          firstIsLeft: stream.uniform() < 0.5)
+        if utilities[challenger] > utilities[champion] { champion = challenger }
+        return row
+      }
+    }
+  }
+
+  /// A prompt list that `report` draws.
+  private func writePrompts(_ scenes: [Scene], to path: String) throws {
+    try writeJSON(.array(scenes.map { ["caption": .string($0.prompt)] }), to: path)
+  }
+
+  private func report(_ scores: [OracleScore]) throws {
+    func text(_ values: [Double]) -> String {
+      let mean = values.reduce(0, +) / Double(values.count)
+      let square = values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / Double(values.count)
+      return "\(shortened(Float(mean))) (sd \(shortened(Float(square.squareRoot()))))"
+    }
+    context.progress.say(
+      "\(scores.count) pictures: aesthetics \(text(scores.map(\.aesthetics))), "
+        + "agreement \(text(scores.map(\.agreement)))")
+  }
+
+  public func results() -> [String] { ["the comparisons are in \(folder)/data"] }
+}

@@ -1,0 +1,72 @@
+import Checkpoints
+import Files
+import NN
+import ProceduralWorld
+
+/// The configuration of the embedded model: a Stable Diffusion in miniature, in the layout of diffusers.
+enum TinyModel {
+  static let imageSide = Picture.side
+  static let latentSide = 16
+
+  static let autoencoder: JSON = [
+    "_class_name": "AutoencoderKL", "act_fn": "silu", "block_out_channels": [16, 24, 48],
+    "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
+    "force_upcast": false, "in_channels": 3, "latent_channels": 4, "layers_per_block": 1,
+    "norm_num_groups": 8, "out_channels": 3, "sample_size": 64, "scaling_factor": 1.0,
+    "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"],
+  ]
+
+  static let unet: JSON = [
+    "_class_name": "UNet2DConditionModel", "act_fn": "silu", "attention_head_dim": 4,
+    "block_out_channels": [32, 64], "center_input_sample": false, "cross_attention_dim": 64,
+    "down_block_types": ["DownBlock2D", "CrossAttnDownBlock2D"], "downsample_padding": 1,
+    "flip_sin_to_cos": true, "freq_shift": 0, "in_channels": 4, "layers_per_block": 1,
+    "norm_eps": 1e-5, "norm_num_groups": 8, "out_channels": 4, "sample_size": 16,
+    "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+  ]
+
+  static func textEncoder(_ tokenizer: TinyTokenizer) -> JSON {
+    [
+      "architectures": ["CLIPTextModel"], "model_type": "clip_text_model",
+      "hidden_act": "quick_gelu", "hidden_size": 64, "intermediate_size": 128,
+      "layer_norm_eps": 1e-5, "max_position_embeddings": .integer(TinyTokenizer.length),
+      "num_attention_heads": 4, "num_hidden_layers": 2, "projection_dim": 64,
+      "vocab_size": .integer(tokenizer.vocabulary.count),
+      "bos_token_id": .integer(tokenizer.vocabulary.count - 2),
+      "eos_token_id": .integer(tokenizer.vocabulary.count - 1),
+      "pad_token_id": .integer(tokenizer.vocabulary.count - 1),
+    ]
+  }
+
+  static let scheduler: JSON = [
+    "_class_name": "DDIMScheduler", "beta_end": 0.012, "beta_schedule": "scaled_linear",
+    "beta_start": 0.00085, "clip_sample": false, "num_train_timesteps": 1000,
+    "prediction_type": "epsilon", "set_alpha_to_one": false, "steps_offset": 1,
+    "timestep_spacing": "leading", "trained_betas": nil,
+  ]
+
+  static let index: JSON = [
+    "_class_name": "StableDiffusionPipeline", "_diffusers_version": "0.30.0",
+    "feature_extractor": [nil, nil], "requires_safety_checker": false,
+    "safety_checker": [nil, nil], "scheduler": ["diffusers", "DDIMScheduler"],
+    "text_encoder": ["transformers", "CLIPTextModel"],
+    "tokenizer": ["transformers", "CLIPTokenizer"], "unet": ["diffusers", "UNet2DConditionModel"],
+    "vae": ["diffusers", "AutoencoderKL"],
+  ]
+}
+
+/// Writes a JSON file as people read it.
+func writeJSON(_ value: JSON, to path: String) throws {
+  try AtomicFile.replace(path, with: Array((value.text(.pretty) + "\n").utf8))
+}
+
+/// Writes parameters in half precision, as a model file.
+///
+/// - Parameter prefix: a scope that their names begin with and the file's do not
+func writeModel(_ parameters: [Parameter], dropping prefix: String = "", to path: String) throws {
+  try writeSafetensors(
+    parameters.map { parameter in
+      OutgoingTensor(
+        String(parameter.name.dropFirst(prefix.count)), type: .f16, storing: parameter)
+    }, metadata: ["format": "pt"], to: path)
+}

@@ -1,0 +1,232 @@
+import Autograd
+import Diffusion
+import Files
+import Foundation
+import NN
+public import PipelineCore
+import ProceduralWorld
+import Telemetry
+import TensorCore
+
+/// Trains the autoencoder of the embedded model from nothing, on renders of the procedural world.
+///
+///     loss = |e| + 2 e^2 + (|dx e| + |dy e|) / 2 + KL weight KL + anchor weight anchor
+///
+/// with e the error of the decoded picture and dx, dy its differences between neighbours. The anchor
+/// ties the first three latent channels to the whitened mean colour of their 4 x 4 cell: without it
+/// the latent channels collapse onto one another. Afterwards the latents are whitened exactly.
+///
+/// - Reads: nothing
+/// - Writes: `autoencoder`, the folder `autoencoder/vae` in the layout of diffusers
+public final class TrainAutoencoder: Stage {
+  public struct Settings: StageSettings {
+    public var seed: UInt64 = 42
+    public var steps = 1200
+    /// Pictures that are rendered once and drawn from.
+    public var pictures = 1024
+    /// Crops of half the side in a batch of the first four fifths of the steps.
+    public var cropBatch = 16
+    /// Whole pictures in a batch of the rest.
+    public var pictureBatch = 8
+    public var learningRate: Float = 2e-3
+    public var klWeight: Float = 1e-4
+    public var anchorWeight: Float = 0.1
+    public var checkpointEvery = 100
+
+    public init() {}
+  }
+
+  public static let name = "autoencoder"
+  public static let version = 1
+  public static let unit = "steps"
+  public static let settingsWithoutEffect: Set<String> = ["checkpoint_every"]
+  public let reads: Set<Artifact> = []
+  public let writes: Set<Artifact> = ["autoencoder"]
+
+  private let settings: Settings
+  private let context: StageContext
+  private let stretches: TrainingStretches
+  private var training: Training?
+
+  /// What `prepare` makes.
+  private struct Training {
+    let model: Autoencoder
+    var state: TrainingState
+    let log: MetricsLog
+    /// `[pictures, 64, 64, 3]` in -1...1.
+    let pictures: Tensor
+    let colours: Whitening
+  }
+
+  public init(settings: Settings, context: StageContext) throws {
+    self.settings = settings
+    self.context = context
+    stretches = try TrainingStretches(
+      context, stage: Self.name, stepCount: settings.steps, interval: settings.checkpointEvery)
+  }
+
+  private var outputFolder: String { context.workspace.path("\(Self.name)/vae") }
+
+  public func missingOutput() -> String? {
+    Folders.exists(outputFolder) ? nil : outputFolder
+  }
+
+  public func reset() throws { try Folders.remove(context.workspace.path(Self.name)) }
+  public func pendingItems() throws -> [Range<Int>] { try stretches.pending() }
+  public func finishedUnitCount() throws -> Int { try stretches.finishedSteps() }
+  public func unitCount(of item: Range<Int>) -> Int { item.count }
+
+  public func prepare() throws {
+    try context.workspace.makeFolder(Self.name)
+    let weights = Weights(randomSeed: settings.seed, isTrainable: true)
+    let model = try Autoencoder(
+      weights, AutoencoderConfiguration(JSONReader(TinyModel.autoencoder, path: "autoencoder")))
+    var state = TrainingState(
+      weights.parameters,
+      optimizer: .init(beta1: 0.9, beta2: 0.99, weightDecay: 1e-4),
+      schedule: .init(
+        peak: settings.learningRate, warmUpSteps: 50, decay: .cosine, steps: settings.steps,
+        finalShare: 0.02))
+    let log = try stretches.resume(&state)
+    let pictures = renderedPictures(
+      scenes: SceneSplit.standard.training, count: settings.pictures, seed: settings.seed)
+    training = Training(
+      model: model, state: state, log: log, pictures: pictures,
+      colours: Whitening(
+        of: Self.cellColours(of: pictures.slice(axis: 0, 0..<min(512, settings.pictures)))))
+  }
+
+  public func process(_ item: Range<Int>) throws -> Int {
+    guard var training else { return 0 }
+    for step in item {
+      try context.checkInterruption()
+      let batch = batch(step, from: training.pictures)
+      let (loss, error) = try loss(training.model, batch, training.colours, step: step)
+      let norm = try training.state.update(minimizing: loss)
+      try training.log.append(
+        step: step + 1,
+        .figures([("loss", loss.scalar), ("error", error), ("gradient_norm", norm)]))
+      context.progress.advance(note: "loss \(shortened(loss.scalar))")
+    }
+    self.training = training
+    return item.upperBound
+  }
+
+  public func commit(_ step: Int, of item: Range<Int>) throws {
+    guard let training else { return }
+    try stretches.commit(training.state, step: step, log: training.log)
+  }
+
+  public func finish() throws {
+    guard let training else { return }
+    try whitenLatents(training)
+    try Folders.make(outputFolder)
+    try writeJSON(TinyModel.autoencoder, to: "\(outputFolder)/config.json")
+    try writeModel(
+      training.state.parameters, to: "\(outputFolder)/diffusion_pytorch_model.safetensors")
+  }
+
+  // MARK: - One step
+
+  private func batch(_ step: Int, from pictures: Tensor) -> Tensor {
+    var stream = RandomStream(seed: settings.seed, purpose: "autoencoder.batch", item: UInt64(step))
+    let isWhole = step >= settings.steps * 4 / 5
+    let count = isWhole ? settings.pictureBatch : settings.cropBatch
+    let rows = (0..<count).map { _ in stream.integer(below: settings.pictures) }
+    guard !isWhole else { return pictures.rows(at: rows) }
+    let side = TinyModel.imageSide / 2
+    return concatenated(
+      rows.map { row in
+        // Crops keep to the grid of the 4 x 4 cells that a latent stands for.
+        let top = 4 * stream.integer(below: side / 4 + 1)
+        let left = 4 * stream.integer(below: side / 4 + 1)
+        return pictures.slice(axis: 0, row..<row + 1).slice(axis: 1, top..<top + side)
+          .slice(axis: 2, left..<left + side)
+      }, axis: 0)
+  }
+
+  private func loss(
+    _ model: Autoencoder, _ pictures: Tensor, _ colours: Whitening, step: Int
+  ) throws -> (Tensor, error: Float) {
+    let posterior = model.encoder(pictures)
+    let noise = Tensor(uninitialized: posterior.mean.shape)
+    var stream = RandomStream(seed: settings.seed, purpose: "autoencoder.noise", item: UInt64(step))
+    stream.fillNormal(noise.mutableElements)
+    let deviation = posterior.logVariance.scaled(by: 0.5).mapped(by: .exponential)
+    let decoded = model.decoder(posterior.mean + deviation * noise)
+
+    let error = decoded - pictures
+    let absolute = error.mapped(by: .absolute).mean()
+    let squared = error.mapped(by: .square).mean()
+    let (height, width) = (error.shape[1], error.shape[2])
+    let across =
+      error.slice(axis: 2, 1..<width) - error.slice(axis: 2, 0..<width - 1)
+    let down = error.slice(axis: 1, 1..<height) - error.slice(axis: 1, 0..<height - 1)
+    let differences = across.mapped(by: .absolute).mean() + down.mapped(by: .absolute).mean()
+    // KL(N(m, v) || N(0, 1)) = (m^2 + v - 1 - log v) / 2
+    let divergence =
+      (posterior.mean.mapped(by: .square) + posterior.logVariance.mapped(by: .exponential)
+      - posterior.logVariance).scaled(by: 0.5, adding: -0.5).mean()
+    let targets = Self.cellColours(of: pictures).flatMap { colours($0) }
+    let anchored = posterior.mean.slice(axis: 3, 0..<3)
+    let anchor = (anchored - Tensor(targets, shape: anchored.shape)).mapped(by: .square).mean()
+    let loss =
+      absolute + squared.scaled(by: 2) + differences.scaled(by: 0.5)
+      + divergence.scaled(by: settings.klWeight) + anchor.scaled(by: settings.anchorWeight)
+    return (loss, absolute.scalar)
+  }
+
+  /// The mean colour of each 4 x 4 cell, three numbers each, in the order of latents.
+  private static func cellColours(of pictures: Tensor) -> [[Float]] {
+    let (count, side) = (pictures.shape[0], pictures.shape[1])
+    let cells = side / 4
+    let rows = pictures.reshaped(to: [count * cells, 4, cells, 12])
+    let sums = rows.sum(over: 1..<2).reshaped(to: [count * cells * cells, 4, 3])
+    let means = sums.sum(over: 1..<2).scaled(by: 1 / 16).values
+    return stride(from: 0, to: means.count, by: 3).map { Array(means[$0..<$0 + 3]) }
+  }
+
+  // MARK: - The end
+
+  private func whitenLatents(_ training: Training) throws {
+    let (samples, variance) = withoutGradients {
+      var samples: [[Float]] = []
+      var variance = [Double](repeating: 0, count: 4)
+      for start in stride(from: 0, to: min(512, settings.pictures), by: 32) {
+        let posterior = training.model.encoder(training.pictures.slice(axis: 0, start..<start + 32))
+        let means = posterior.mean.values
+        samples += stride(from: 0, to: means.count, by: 4).map { Array(means[$0..<$0 + 4]) }
+        let logs = posterior.logVariance.values
+        for (index, log) in logs.enumerated() {
+          variance[index % 4] += exp(Double(log))
+        }
+      }
+      return (samples, variance.map { $0 / Double(samples.count) })
+    }
+    func parameter(_ name: String) throws -> Parameter {
+      guard let found = training.state.parameters.first(where: { $0.name == name }) else {
+        throw WeightError.missing(name: name, expected: [])
+      }
+      return found
+    }
+    let whitening = Whitening(of: samples)
+    whitening.fold(
+      intoQuant: (try parameter("quant_conv.weight"), try parameter("quant_conv.bias")),
+      postQuant: (try parameter("post_quant_conv.weight"), try parameter("post_quant_conv.bias")),
+      variance: variance)
+    let spread = (0..<4).map { shortened(Float(whitening.inverse[$0][$0])) }
+    context.progress.say("latents whitened; their spread was \(spread.joined(separator: ", "))")
+  }
+}
+
+/// Renders of scenes, one after another, `[count, 64, 64, 3]` in -1...1.
+func renderedPictures(scenes: [Scene], count: Int, seed: UInt64) -> Tensor {
+  let side = Picture.side
+  let result = Tensor(uninitialized: [count, side, side, 3])
+  parallelItems(count) { index in
+    let picture = Picture(of: scenes[index % scenes.count], seed: seed, item: UInt64(index))
+    let target = result.pointer + index * side * side * 3
+    for (place, value) in picture.values.enumerated() { target[place] = 2 * value - 1 }
+  }
+  return result
+}

@@ -1,0 +1,201 @@
+import Autograd
+import Diffusion
+import Files
+import NN
+public import PipelineCore
+import ProceduralWorld
+import Telemetry
+import TensorCore
+
+/// Trains the U-Net and the text encoder of the embedded model from nothing, on latents of renders, and
+/// writes the whole model.
+///
+///     loss = |epsilon - unet(sqrt(abar) x0 + sqrt(1 - abar) epsilon, t, prompt)|^2
+///
+/// What is kept are exponential averages of the weights.
+///
+/// - Reads: `autoencoder`
+/// - Writes: `model`, the folder `model` in the layout of diffusers
+/// - Source: Ho et al. 2020, arXiv 2006.11239, algorithm 1; Ho and Salimans 2022, arXiv 2207.12598,
+///   for the prompts left out
+public final class TrainDenoiser: Stage {
+  public struct Settings: StageSettings {
+    public var seed: UInt64 = 42
+    public var steps = 3000
+    /// Renders that are encoded once and drawn from.
+    public var pictures = 4096
+    public var batch = 16
+    /// The share of prompts that are replaced by the empty one, for guidance.
+    public var emptyPromptShare = 0.1
+    public var learningRate: Float = 1.5e-3
+    public var averageDecay: Float = 0.998
+    public var checkpointEvery = 100
+
+    public init() {}
+  }
+
+  public static let name = "denoiser"
+  public static let version = 1
+  public static let unit = "steps"
+  public static let settingsWithoutEffect: Set<String> = ["checkpoint_every"]
+  public let reads: Set<Artifact> = ["autoencoder"]
+  public let writes: Set<Artifact> = ["model"]
+
+  private let settings: Settings
+  private let context: StageContext
+  private let stretches: TrainingStretches
+  private var training: Training?
+
+  private struct Training {
+    let unet: UNet
+    let textEncoder: CLIPTextEncoder
+    var state: TrainingState
+    let log: MetricsLog
+    /// `[pictures, 16, 16, 4]`, scaled.
+    let latents: Tensor
+    /// Token ids of the scenes; picture i shows scene i modulo their number.
+    let ids: [[Int]]
+    let emptyIDs: [Int]
+    let schedule: NoiseSchedule
+  }
+
+  public init(settings: Settings, context: StageContext) throws {
+    self.settings = settings
+    self.context = context
+    stretches = try TrainingStretches(
+      context, stage: Self.name, stepCount: settings.steps, interval: settings.checkpointEvery)
+  }
+
+  private var outputFolder: String { context.workspace.path("model") }
+  private var autoencoderFolder: ModelFolder {
+    ModelFolder(path: context.workspace.path(TrainAutoencoder.name))
+  }
+
+  public func missingOutput() -> String? {
+    let index = "\(outputFolder)/model_index.json"
+    return Folders.exists(index) ? nil : index
+  }
+
+  public func reset() throws {
+    try Folders.remove(context.workspace.path(Self.name))
+    try Folders.remove(outputFolder)
+  }
+
+  public func pendingItems() throws -> [Range<Int>] { try stretches.pending() }
+  public func finishedUnitCount() throws -> Int { try stretches.finishedSteps() }
+  public func unitCount(of item: Range<Int>) -> Int { item.count }
+
+  public func prepare() throws {
+    try context.workspace.makeFolder(Self.name)
+    // The tokenizer first: the prompts are read with the files that the model will have.
+    let tokenizerFiles = TinyTokenizer()
+    try Folders.make("\(outputFolder)/tokenizer")
+    for (name, contents) in tokenizerFiles.files {
+      try AtomicFile.replace("\(outputFolder)/tokenizer/\(name)", with: Array(contents.utf8))
+    }
+    try Folders.make("\(outputFolder)/scheduler")
+    try writeJSON(TinyModel.scheduler, to: "\(outputFolder)/scheduler/scheduler_config.json")
+
+    let weights = Weights(randomSeed: settings.seed, isTrainable: true)
+    let unet = try UNet(
+      weights["unet"], UNetConfiguration(JSONReader(TinyModel.unet, path: "unet")))
+    let textEncoder = try CLIPTextEncoder(
+      weights["text_encoder"],
+      CLIPTextConfiguration(
+        JSONReader(TinyModel.textEncoder(tokenizerFiles), path: "text_encoder")),
+      hasProjection: false)
+    var state = TrainingState(
+      weights.parameters, optimizer: .init(beta1: 0.9, beta2: 0.99, weightDecay: 1e-3),
+      schedule: .init(
+        peak: settings.learningRate, warmUpSteps: 100, decay: .cosine, steps: settings.steps,
+        finalShare: 0.02),
+      keepsAverage: true)
+    let log = try stretches.resume(&state)
+
+    let scenes = SceneSplit.standard.training
+    let tokenizer = try Tokenizer(folder: "\(outputFolder)/tokenizer")
+    training = Training(
+      unet: unet, textEncoder: textEncoder, state: state, log: log,
+      latents: try encodedRenders(of: scenes),
+      ids: try scenes.map { try tokenizer.encode($0.prompt) },
+      emptyIDs: try tokenizer.encode(""),
+      schedule: try NoiseSchedule(SchedulerConfig(folder: "\(outputFolder)/scheduler")))
+  }
+
+  private func encodedRenders(of scenes: [Scene]) throws -> Tensor {
+    let autoencoder = try autoencoderFolder.autoencoder().model
+    let pictures = renderedPictures(
+      scenes: scenes, count: settings.pictures, seed: settings.seed &+ 1)
+    context.progress.say("encoding \(settings.pictures) renders")
+    return withoutGradients {
+      concatenated(
+        stride(from: 0, to: settings.pictures, by: 32).map { start in
+          let end = min(start + 32, settings.pictures)
+          return autoencoder.encoder(pictures.slice(axis: 0, start..<end)).mean
+        }, axis: 0
+      ).scaled(by: autoencoder.configuration.scalingFactor)
+    }
+  }
+
+  public func process(_ item: Range<Int>) throws -> Int {
+    guard var training else { return 0 }
+    for step in item {
+      try context.checkInterruption()
+      let loss = loss(training, step: step)
+      let norm = try training.state.update(minimizing: loss)
+      let warmUp = Float(step + 1) / Float(step + 10)
+      training.state.updateAverage(decay: min(settings.averageDecay, warmUp))
+      try training.log.append(
+        step: step + 1, .figures([("loss", loss.scalar), ("gradient_norm", norm)]))
+      context.progress.advance()
+    }
+    self.training = training
+    return item.upperBound
+  }
+
+  private func loss(_ training: Training, step: Int) -> Tensor {
+    var stream = RandomStream(seed: settings.seed, purpose: "denoiser.batch", item: UInt64(step))
+    let rows = (0..<settings.batch).map { _ in stream.integer(below: settings.pictures) }
+    let timesteps = rows.map { _ in stream.integer(below: training.schedule.count) }
+    let ids = rows.map { row in
+      stream.uniform() < settings.emptyPromptShare
+        ? training.emptyIDs : training.ids[row % training.ids.count]
+    }
+    let latents = training.latents.rows(at: rows)
+    let noise = Tensor(uninitialized: latents.shape)
+    stream.fillNormal(noise.mutableElements)
+    let noisy = training.schedule.noised(latents, with: noise, timesteps: timesteps)
+    let predicted = training.unet(
+      noisy, timesteps: timesteps.map { Float($0) },
+      context: training.textEncoder(ids).lastHiddenState)
+    return (predicted - noise).mapped(by: .square).mean()
+  }
+
+  public func commit(_ step: Int, of item: Range<Int>) throws {
+    guard let training else { return }
+    try stretches.commit(training.state, step: step, log: training.log)
+  }
+
+  public func finish() throws {
+    guard let training else { return }
+    training.state.adoptAverage()
+    for part in ["unet", "text_encoder", "vae"] { try Folders.make("\(outputFolder)/\(part)") }
+    try writeJSON(TinyModel.unet, to: "\(outputFolder)/unet/config.json")
+    try writeJSON(
+      TinyModel.textEncoder(TinyTokenizer()), to: "\(outputFolder)/text_encoder/config.json")
+    for (part, file) in [
+      ("unet", "diffusion_pytorch_model"), ("text_encoder", "model"),
+    ] {
+      try writeModel(
+        training.state.parameters.filter { $0.name.hasPrefix(part + ".") },
+        dropping: part + ".", to: "\(outputFolder)/\(part)/\(file).safetensors")
+    }
+    for name in ["config.json", "diffusion_pytorch_model.safetensors"] {
+      let bytes = try RegularFile(path: "\(autoencoderFolder.path)/vae/\(name)").readAll()
+      try AtomicFile.replace("\(outputFolder)/vae/\(name)", with: bytes)
+    }
+    try writeJSON(TinyModel.index, to: "\(outputFolder)/model_index.json")
+  }
+
+  public func results() -> [String] { ["the model is in \(outputFolder)"] }
+}

@@ -1,0 +1,231 @@
+import Catalog
+import Imaging
+import PipelineCore
+import TensorCore
+
+/// Encodes each image that a pair uses to a latent, and each prompt to an embedding, once per model.
+///
+/// - Reads:   the catalog, and the images in the files it names
+/// - Writes:  `cache.sqlite`, by content; `encodings.json`, what to look for in it
+/// - Item:    some images, or some prompts; the same ones together whatever was done before, so
+///   that a run that was interrupted computes what one in a piece computes
+/// - Rejects: `unreadable-image`, `non-finite-latent`
+final class Encode: Stage {
+  static let name = "encode"
+  static let version = 1
+  static let unit = "encodings"
+  static let settingsWithoutEffect: Set<String> = ["max_reject_fraction"]
+
+  enum Item {
+    case images([Int])
+    case prompts([(sha256: String, text: String)])
+  }
+
+  struct Output {
+    var values: [(content: String, bytes: [UInt8])] = []
+    var rejects: [(image: ImageRecord, code: String, reason: String)] = []
+  }
+
+  let reads: Set<Artifact> = [.catalog]
+  let writes: Set<Artifact> = [.encodings]
+
+  private let settings: EncodeSettings
+  private let context: StageContext
+  private var limits = ImageLimits()
+  private var connections: Connections?
+  private var encodings: Encodings?
+  private var latentEncoder: LatentEncoder?
+  private var promptEncoder: PromptEncoder?
+  private var plan = EncodePlan()
+  private var rejectedImageCount = 0
+
+  private struct Connections {
+    let catalog: CatalogDatabase
+    let cache: CacheDatabase
+    let images: ImageSource
+  }
+
+  init(settings: EncodeSettings, context: StageContext) throws {
+    try settings.validate()
+    self.settings = settings
+    self.context = context
+    limits.pixelCount = settings.imagePixelLimit
+  }
+
+  func inputs() throws -> [StageInput] {
+    try Encodings.inputs(model: settings.model, digests: context.digests)
+  }
+
+  func missingOutput() throws -> String? {
+    [Encodings.fileName, CacheDatabase.fileName].first {
+      !Folders.exists(context.workspace.path($0))
+    }
+  }
+
+  /// The cache stays: its entries are found by what they were made from.
+  func reset() throws {
+    try databases().catalog.restorePairs(rejectedBy: Self.name)
+    try Folders.remove(context.workspace.path(Encodings.fileName))
+  }
+
+  func pendingItems() throws -> [Item] {
+    let databases = try databases()
+    plan = try EncodePlan(
+      databases.catalog, databases.cache, try currentEncodings(), batch: settings.batch)
+    return plan.items
+  }
+
+  func finishedUnitCount() throws -> Int { plan.reusedCount }
+
+  func unitCount(of item: Item) -> Int {
+    switch item {
+    case .images(let ids): ids.count
+    case .prompts(let prompts): prompts.count
+    }
+  }
+
+  func prepare() throws {
+    for line in plan.announcement { context.progress.say(line) }
+    try DiskSpace.require(
+      plan.newByteCount, at: context.workspace.path, for: "encodings")
+  }
+
+  func process(_ item: Item) throws -> Output {
+    switch item {
+    case .images(let ids): return try encodeImages(ids)
+    case .prompts(let prompts): return try encodePrompts(prompts)
+    }
+  }
+
+  func commit(_ output: Output, of item: Item) throws {
+    let databases = try databases()
+    let encodings = try currentEncodings()
+    let encoder: CacheDatabase.Encoder
+    if case .images = item { encoder = encodings.image } else { encoder = encodings.text }
+    try databases.cache.store(output.values, from: encoder)
+    for (image, code, reason) in output.rejects {
+      rejectedImageCount += 1
+      for id in try databases.catalog.imageIDs(sha256: image.sha256) {
+        try databases.catalog.rejectPairs(
+          usingImage: id, stage: Self.name, code: code, reason: "image \(image.uid): \(reason)")
+      }
+    }
+    try checkRejects(
+      stage: Self.name, rejected: rejectedImageCount, of: plan.imageCount,
+      limit: settings.maxRejectFraction)
+  }
+
+  func finish() throws {
+    try currentEncodings().save(to: context.workspace.path(Encodings.fileName))
+  }
+
+  func rejectCounts() throws -> [String: Int] {
+    try databases().catalog.rejectCountsByCode(stage: Self.name)
+  }
+
+  // MARK: - Work
+
+  private func encodeImages(_ ids: [Int]) throws -> Output {
+    let encoder = try currentLatentEncoder()
+    let databases = try databases()
+    var output = Output()
+    let records = try ids.compactMap { try databases.catalog.image(id: $0) }
+    let files = try records.map { try databases.images.bytes(of: $0) }
+    var accepted: [ImageRecord] = []
+    var pictures: [[Float]] = []
+    for (record, outcome) in zip(records, decode(files, encoder)) {
+      switch outcome {
+      case .success(let pixels):
+        accepted.append(record)
+        pictures.append(pixels)
+      case .failure(let error): output.rejects.append((record, "unreadable-image", "\(error)"))
+      }
+    }
+    guard !pictures.isEmpty else { return output }
+    for (record, value) in zip(accepted, encoder(pictures)) {
+      if let value {
+        output.values.append((record.sha256, value))
+      } else {
+        output.rejects.append(
+          (record, "non-finite-latent", "the autoencoder gives numbers beyond half precision"))
+      }
+    }
+    return output
+  }
+
+  private func decode(
+    _ files: [[UInt8]], _ encoder: LatentEncoder
+  ) -> [Result<[Float], ImageError>] {
+    let limits = limits
+    return [Result<[Float], ImageError>](unsafeUninitializedCapacity: files.count) {
+      buffer, initialized in
+      let start = buffer.baseAddress
+      parallelItems(files.count) { index in
+        let outcome = Result { () throws(ImageError) in
+          try encoder.pixels(of: files[index], limits: limits)
+        }
+        start.map { ($0 + index).initialize(to: outcome) }
+      }
+      initialized = files.count
+    }
+  }
+
+  private func encodePrompts(_ prompts: [(sha256: String, text: String)]) throws -> Output {
+    // Images come first; their encoder is needed no more.
+    latentEncoder = nil
+    let values = try currentPromptEncoder()(prompts.map(\.text))
+    var output = Output()
+    for (prompt, value) in zip(prompts, values) {
+      guard let value else { throw EncodeError.nonFiniteEmbedding(prompt: prompt.text) }
+      output.values.append((prompt.sha256, value))
+    }
+    return output
+  }
+
+  // MARK: - What is opened when it is needed
+
+  private func databases() throws -> Connections {
+    if let connections { return connections }
+    let catalog = try CatalogDatabase(path: context.workspace.path(CatalogDatabase.fileName))
+    let opened = Connections(
+      catalog: catalog,
+      cache: try CacheDatabase(path: context.workspace.path(CacheDatabase.fileName)),
+      images: try ImageSource(catalog))
+    connections = opened
+    return opened
+  }
+
+  private func currentEncodings() throws -> Encodings {
+    if let encodings { return encodings }
+    let made = try Encodings(settings, digests: context.digests)
+    encodings = made
+    return made
+  }
+
+  private func currentLatentEncoder() throws -> LatentEncoder {
+    if let latentEncoder { return latentEncoder }
+    let made = try LatentEncoder(try currentEncodings())
+    latentEncoder = made
+    return made
+  }
+
+  private func currentPromptEncoder() throws -> PromptEncoder {
+    if let promptEncoder { return promptEncoder }
+    let made = try PromptEncoder(try currentEncodings())
+    promptEncoder = made
+    return made
+  }
+}
+
+/// What no row is to blame for.
+enum EncodeError: Error, CustomStringConvertible {
+  case nonFiniteEmbedding(prompt: String)
+
+  var description: String {
+    switch self {
+    case .nonFiniteEmbedding(let prompt):
+      "encode: the text encoder gives numbers beyond half precision for the prompt "
+        + "\"\(prompt.prefix(80))\"; are its weights damaged?"
+    }
+  }
+}

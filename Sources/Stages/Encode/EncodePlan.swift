@@ -1,0 +1,92 @@
+import Catalog
+import Files
+
+/// What there is to encode, and what of it the cache has already.
+struct EncodePlan {
+  private(set) var items: [Encode.Item] = []
+  /// Different images that pairs use.
+  private(set) var imageCount = 0
+  private(set) var promptCount = 0
+  private var newImageCount = 0
+  private var newPromptCount = 0
+  private var imageByteCount = 0
+  private var promptByteCount = 0
+
+  init() {}
+
+  /// - Parameter batch: what is encoded together has ids in one block of so many, which does not
+  ///   depend on what is done already
+  init(
+    _ catalog: CatalogDatabase, _ cache: CacheDatabase, _ encodings: Encodings, batch: Int
+  ) throws {
+    imageByteCount = encodings.image.byteCount
+    promptByteCount = encodings.text.byteCount
+    try addImages(catalog, cache, encodings.image, batch)
+    try addPrompts(catalog, cache, encodings.text, batch)
+  }
+
+  var reusedCount: Int { imageCount - newImageCount + promptCount - newPromptCount }
+
+  var newByteCount: Int { newImageCount * imageByteCount + newPromptCount * promptByteCount }
+
+  /// What will be done, in words.
+  var announcement: [String] {
+    [
+      "\(newImageCount) images to encode (\(imageCount - newImageCount) reused), "
+        + DiskSpace.megabytes(newImageCount * imageByteCount),
+      "\(newPromptCount) prompts to encode (\(promptCount - newPromptCount) reused), "
+        + DiskSpace.megabytes(newPromptCount * promptByteCount),
+    ]
+  }
+
+  private mutating func addImages(
+    _ catalog: CatalogDatabase, _ cache: CacheDatabase, _ encoder: CacheDatabase.Encoder,
+    _ batch: Int
+  ) throws {
+    var ids: [String: Int] = [:]
+    var contents: [String] = []
+    try catalog.forEachImage { image in
+      guard ids[image.sha256] == nil else { return }
+      ids[image.sha256] = image.id
+      contents.append(image.sha256)
+    }
+    imageCount = contents.count
+    let missing = try cache.missing(contents, from: encoder).compactMap { ids[$0] }
+    newImageCount = missing.count
+    items += Self.blocks(missing, of: batch) { $0 }.map(Encode.Item.images)
+  }
+
+  private mutating func addPrompts(
+    _ catalog: CatalogDatabase, _ cache: CacheDatabase, _ encoder: CacheDatabase.Encoder,
+    _ batch: Int
+  ) throws {
+    // The empty prompt is always needed, for guidance.
+    var prompts = [(id: 0, sha256: SHA256.hexDigest(of: []), text: "")]
+    prompts += try catalog.prompts().filter { !$0.text.isEmpty }.map { ($0.id, $0.sha256, $0.text) }
+    promptCount = prompts.count
+    let missing = Set(try cache.missing(prompts.map { $0.sha256 }, from: encoder))
+    newPromptCount = missing.count
+    let pending = prompts.filter { missing.contains($0.sha256) }.sorted { $0.id < $1.id }
+    items += Self.blocks(pending, of: batch) { $0.id }.map { block in
+      .prompts(block.map { ($0.sha256, $0.text) })
+    }
+  }
+
+  /// The elements by `id / size`, in the order in which each block's first one comes.
+  private static func blocks<Element>(
+    _ elements: [Element], of size: Int, id: (Element) -> Int
+  ) -> [[Element]] {
+    var places: [Int: Int] = [:]
+    var blocks: [[Element]] = []
+    for element in elements {
+      let key = id(element) / size
+      if let place = places[key] {
+        blocks[place].append(element)
+      } else {
+        places[key] = blocks.count
+        blocks.append([element])
+      }
+    }
+    return blocks
+  }
+}

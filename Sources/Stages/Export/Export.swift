@@ -1,0 +1,121 @@
+public import Diffusion
+public import PipelineCore
+
+/// Writes the trained LoRA in the forms that other programs load, and the model with it merged in.
+///
+/// - Reads:  `lora`, the file `spo/pytorch_lora_weights.safetensors`
+/// - Writes: in the folder `export` `pytorch_lora_weights.safetensors` (diffusers),
+///   `webui/NAME.safetensors` (webui, ComfyUI) and `merged` (a model folder)
+public final class Export: Stage {
+  public struct Settings: StageSettings {
+    /// The model that the LoRA was trained on, a folder in the layout of diffusers.
+    public var model = ""
+    /// What the webui calls the LoRA: `<lora:NAME:1>`.
+    public var name = "spo"
+    /// How numbers are stored: `f32`, `f16` or `bf16`.
+    public var dtype = WeightPrecision.f32
+    /// What to write: `lora`, `webui`, `merged`.
+    public var forms = Form.allCases
+
+    public init() {}
+  }
+
+  public enum Form: String, CaseIterable, Codable, Sendable {
+    case lora
+    case webui
+    case merged
+  }
+
+  public static let name = "export"
+  public static let version = 1
+  public static let unit = "files"
+  public let reads: Set<Artifact> = ["lora"]
+  public let writes: Set<Artifact> = ["exports"]
+
+  private let settings: Settings
+  private let context: StageContext
+  private var lora: LoRAWeights?
+
+  public init(settings: Settings, context: StageContext) throws {
+    guard !settings.model.isEmpty else {
+      throw PipelineError.badSetting(
+        path: "model", reason: "is missing: the folder of the model that the LoRA was tuned on")
+    }
+    guard Set(settings.forms).count == settings.forms.count, !settings.forms.isEmpty else {
+      throw PipelineError.badSetting(
+        path: "export.forms", reason: "must be some of lora, webui and merged, each once")
+    }
+    guard !settings.name.isEmpty, !settings.name.hasPrefix("."),
+      !settings.name.contains(where: { "/\\:<>\0".contains($0) })
+    else {
+      throw PipelineError.badSetting(
+        path: "export.name", reason: "must be the name of a file, but is \"\(settings.name)\"")
+    }
+    self.settings = settings
+    self.context = context
+  }
+
+  private var model: ModelFolder { ModelFolder(path: settings.model) }
+  private var folder: String { context.workspace.path(Self.name) }
+
+  private func path(_ form: Form) -> String {
+    switch form {
+    case .lora: "\(folder)/pytorch_lora_weights.safetensors"
+    case .webui: "\(folder)/webui/\(settings.name).safetensors"
+    case .merged: "\(folder)/merged"
+    }
+  }
+
+  public func inputs() throws -> [StageInput] {
+    try context.digests.inputs(folder: settings.model)
+  }
+
+  public func missingOutput() -> String? {
+    settings.forms.map(path).first { !Folders.exists($0) }
+  }
+
+  public func reset() throws { try Folders.remove(folder) }
+
+  /// A form whose path exists is complete: it got its name when it was.
+  public func pendingItems() throws -> [Form] {
+    settings.forms.filter { !Folders.exists(path($0)) }
+  }
+
+  public func finishedUnitCount() throws -> Int {
+    settings.forms.count - (try pendingItems().count)
+  }
+
+  public func prepare() throws {
+    try Folders.make("\(folder)/webui")
+    try Folders.removeLeftovers(in: folder)
+    try Folders.removeLeftovers(in: "\(folder)/webui")
+    let file = context.workspace.path("spo/pytorch_lora_weights.safetensors")
+    lora = try LoRAFile(path: file).weights(for: try model.unetLayers())
+  }
+
+  public func process(_ form: Form) throws {}
+
+  public func commit(_ output: Void, of form: Form) throws {
+    guard let lora else { return }
+    switch form {
+    case .lora: try lora.write(to: path(form), as: .diffusers, precision: settings.dtype)
+    case .webui:
+      try lora.write(
+        to: path(form), as: .webUI(try model.webUIHeader(name: settings.name)),
+        precision: settings.dtype)
+    case .merged: try model.writeMerged(lora, precision: settings.dtype, to: path(form))
+    }
+  }
+
+  public func finish() throws { try Folders.sync(folder) }
+
+  public func results() -> [String] {
+    settings.forms.map { form in
+      switch form {
+      case .lora: "the LoRA for diffusers is \(path(form))"
+      case .webui: "the LoRA for the webui and ComfyUI is \(path(form))"
+      case .merged: "the merged model is in \(path(form))"
+      }
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import Catalog
+
+/// Turns one block of a source into what the catalog records.
+///
+/// Rows are collected until their images fill a few megabytes, then the images are hashed and checked
+/// together: a row group of gigabytes passes through in bounded memory.
+struct BlockReader {
+  private static let batchByteCount = 16 << 20
+  private static let batchRowCount = 256
+
+  let settings: IngestSettings
+  let names: ColumnNames
+  let split: String
+  let hasImages: Bool
+  private(set) var contents: RowGroupContents
+  private var waiting: [(row: Int, record: ComparisonRecord)] = []
+  private var waitingByteCount = 0
+
+  /// Reads block `ordinal` of `file`.
+  ///
+  /// - Parameter observe: is told of every batch of rows that is done; a throw ends the work
+  static func read(
+    _ file: any RecordFile, block ordinal: Int, split: String, settings: IngestSettings,
+    names: ColumnNames, inspector: inout ImageInspector, observe: (_ rows: Int) throws -> Void
+  ) throws -> RowGroupContents {
+    var reader = BlockReader(
+      settings: settings, names: names, split: split, hasImages: file.hasImages,
+      contents: RowGroupContents(ordinal: ordinal, rowCount: file.blockRowCounts[ordinal]))
+    let isPromptList = file.isPromptList
+    var row = file.blockStarts[ordinal]
+    var observedRow = row
+    try file.forEachRow(inBlock: ordinal) { values in
+      do {
+        let values = try values.get()
+        if isPromptList {
+          try reader.addPrompt(values, row: row)
+        } else {
+          try reader.addComparison(values, row: row)
+        }
+      } catch let fault as RowFault {
+        reader.reject(row, fault)
+      }
+      row += 1
+      guard reader.isFull else { return }
+      reader.finishWaiting(&inspector)
+      try observe(row - observedRow)
+      observedRow = row
+    }
+    reader.finishWaiting(&inspector)
+    return reader.contents
+  }
+
+  private var isFull: Bool {
+    waiting.count >= Self.batchRowCount || waitingByteCount >= Self.batchByteCount
+  }
+
+  private mutating func addPrompt(_ values: some RowValues, row: Int) throws {
+    contents.prompts.append(
+      .init(row: row, text: try ComparisonRecord.caption(values), split: split))
+  }
+
+  private mutating func addComparison(_ values: some RowValues, row: Int) throws {
+    let record = try ComparisonRecord(values, hasImages: hasImages) {
+      try settings.filter($0, split: split)
+    }
+    waiting.append((row, record))
+    for case .bytes(let bytes) in [record.image0, record.image1] { waitingByteCount += bytes.count }
+  }
+
+  private mutating func reject(_ row: Int, _ fault: RowFault) {
+    contents.rejects.append(
+      .init(
+        row: row, column: fault.field.map(names.name), code: fault.code, reason: fault.reason))
+  }
+
+  private mutating func finishWaiting(_ inspector: inout ImageInspector) {
+    var tasks: [ImageInspector.Task] = []
+    for (_, record) in waiting {
+      for (image, field) in [(record.image0, RecordField.image0), (record.image1, .image1)] {
+        guard let image else { continue }
+        tasks.append(.init(image: image, field: field, column: names.name(of: field)))
+      }
+    }
+    let outcomes = inspector.inspect(tasks)
+    for (index, (row, record)) in waiting.enumerated() {
+      do {
+        let first = hasImages ? try outcomes[2 * index].get() : nil
+        let second = hasImages ? try outcomes[2 * index + 1].get() : nil
+        contents.pairs.append(pair(row, record, first, second))
+      } catch {
+        reject(row, error)
+      }
+    }
+    waiting.removeAll(keepingCapacity: true)
+    waitingByteCount = 0
+  }
+
+  private func pair(
+    _ row: Int, _ record: ComparisonRecord, _ first: RowGroupContents.Image.Content?,
+    _ second: RowGroupContents.Image.Content?
+  ) -> RowGroupContents.Pair {
+    var pair = RowGroupContents.Pair(
+      row: row, prompt: record.caption,
+      image0: .init(uid: record.image0UID, content: first),
+      image1: .init(uid: record.image1UID, content: second), label0: record.label0,
+      label1: record.label1, weight: record.weight, split: split)
+    pair.provenance = record.provenance
+    return pair
+  }
+}

@@ -1,0 +1,178 @@
+import Catalog
+import PipelineCore
+
+/// Reads comparisons, and lists of prompts, into the catalog.
+///
+/// - Reads:   the files of `source`; nothing of them is copied but text and numbers
+/// - Writes:  `catalog.sqlite`
+/// - Item:    a row group of a parquet file, or some lines of a text file
+/// - Rejects: `missing-value`, `bad-value`, `bad-text`, `bad-label`, `bad-count`, `long-caption`,
+///   `unreadable-record`, `missing-image`, `unreadable-image`, `conflicting-image`; and what filters
+///   leave out: `filtered-tie`, `filtered-unlabelled`, `filtered-same-images`,
+///   `filtered-many-per-prompt`, `filtered-not-best`
+final class Ingest: Stage {
+  static let name = "ingest"
+  static let version = 1
+  static let unit = "rows"
+  static let settingsWithoutEffect: Set<String> = ["max_reject_fraction"]
+
+  struct Item {
+    let source: SourceFile
+    let block: Int
+    let rowCount: Int
+  }
+
+  let reads: Set<Artifact> = []
+  let writes: Set<Artifact> = [.catalog]
+
+  private let settings: IngestSettings
+  private let context: StageContext
+  private let names: ColumnNames
+  private var catalogConnection: CatalogDatabase?
+  private var openFile: (path: String, records: any RecordFile)?
+  private var sourceRecords: [String: SourceRecord] = [:]
+  private var inspector: ImageInspector
+  /// Rows that cannot be used, without those that filters left out; and all rows there are.
+  private var badRowCount = 0
+  private var totalRowCount = 0
+
+  init(settings: IngestSettings, context: StageContext) throws {
+    try settings.validate()
+    self.settings = settings
+    self.context = context
+    names = try ColumnNames(settings.columns)
+    inspector = ImageInspector(
+      check: settings.checkImages, pixelLimit: settings.imagePixelLimit,
+      keepsCopies: settings.copyImages)
+  }
+
+  private var catalogPath: String { context.workspace.path(CatalogDatabase.fileName) }
+
+  private func catalog() throws -> CatalogDatabase {
+    if let catalogConnection { return catalogConnection }
+    let catalog = try CatalogDatabase(path: catalogPath)
+    catalogConnection = catalog
+    return catalog
+  }
+
+  func inputs() throws -> [StageInput] {
+    // With copies of the images in the catalog, files may go: what they held stays as it was.
+    let copied = settings.copyImages ? try catalogedSources() : []
+    let gone = copied.filter { !Folders.exists($0.path) }
+    let files = try SourceFile.all(
+      settings.source, split: settings.split, mayBeGone: !gone.isEmpty)
+    return try files.map { StageInput(name: $0.path, identity: try $0.identity()) }
+      + gone.map { StageInput(name: $0.path, identity: $0.identity) }
+  }
+
+  private func catalogedSources() throws -> [SourceRecord] {
+    guard Folders.exists(catalogPath) else { return [] }
+    return try CatalogDatabase(path: catalogPath, access: .readOnly).sources()
+  }
+
+  func missingOutput() throws -> String? {
+    Folders.exists(catalogPath) ? nil : CatalogDatabase.fileName
+  }
+
+  func reset() throws { try catalog().removeAll() }
+
+  func pendingItems() throws -> [Item] {
+    let known = Dictionary(uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
+    var items: [Item] = []
+    totalRowCount = 0
+    for source in try SourceFile.all(settings.source, split: settings.split) {
+      let file = try records(of: source.path, source)
+      let done = try known[source.path].map { try catalog().recordedRowGroups(ofSource: $0.id) }
+      for (block, rowCount) in file.blockRowCounts.enumerated() {
+        totalRowCount += rowCount
+        if done?.contains(block) != true {
+          items.append(Item(source: source, block: block, rowCount: rowCount))
+        }
+      }
+    }
+    return items
+  }
+
+  func finishedUnitCount() throws -> Int {
+    try catalog().database.integer("SELECT coalesce(sum(row_count), 0) FROM row_group")
+  }
+
+  func unitCount(of item: Item) -> Int { item.rowCount }
+
+  func partitionKey(of item: Item) -> String? { "\(item.source.path) \(item.block)" }
+
+  func prepare() throws {
+    sourceRecords = Dictionary(
+      uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
+    badRowCount = try catalog().badRowCount()
+    try checkRejects()
+  }
+
+  func process(_ item: Item) throws -> RowGroupContents {
+    try BlockReader.read(
+      try records(of: item.source.path, item.source), block: item.block, split: item.source.split,
+      settings: settings, names: names, inspector: &inspector
+    ) { rows in
+      context.progress.advance(by: rows)
+      try context.checkInterruption()
+    }
+  }
+
+  func commit(_ contents: RowGroupContents, of item: Item) throws {
+    let filtered = contents.rejects.count { $0.code.hasPrefix(RowFault.filterPrefix) }
+    badRowCount += try catalog().record(contents, of: try sourceRecord(item.source)) - filtered
+    try checkRejects()
+  }
+
+  func finish() throws {
+    let catalog = try catalog()
+    try PairFilters(settings).apply(to: catalog)
+    let counts = try catalog.counts()
+    guard counts.pairs + counts.listedPrompts > 0 else {
+      throw SourceError.nothingUsable(
+        rows: totalRowCount, example: try catalog.firstRejectReason() ?? "there are no rows")
+    }
+    for line in try Funnel(catalog).lines { context.progress.say(line) }
+  }
+
+  func rejectCounts() throws -> [String: Int] {
+    try catalog().rejectCountsByCode(stage: Self.name)
+  }
+
+  private func checkRejects() throws {
+    try PipelineCore.checkRejects(
+      stage: Self.name, rejected: badRowCount, of: totalRowCount,
+      limit: settings.maxRejectFraction)
+  }
+
+  /// The open file; one is kept, since items come file by file.
+  private func records(of path: String, _ source: SourceFile) throws -> any RecordFile {
+    if let openFile, openFile.path == path { return openFile.records }
+    let records = try source.open(names)
+    try records.requireColumns(names, also: settings.filteredFields)
+    openFile = (path, records)
+    return records
+  }
+
+  private func sourceRecord(_ source: SourceFile) throws -> SourceRecord {
+    if let record = sourceRecords[source.path] { return record }
+    let file = try records(of: source.path, source)
+    let hasImages = !file.isPromptList && file.hasImages
+    _ = try catalog().addSource(
+      path: source.path, identity: try source.identity(),
+      rowCount: file.blockRowCounts.reduce(0, +), rowGroupCount: file.blockRowCounts.count,
+      image0Column: hasImages ? names.name(of: .image0) : nil,
+      image1Column: hasImages ? names.name(of: .image1) : nil)
+    for record in try catalog().sources() { sourceRecords[record.path] = record }
+    guard let record = sourceRecords[source.path] else {
+      throw SourceError.changed(path: source.path)
+    }
+    return record
+  }
+}
+
+extension Artifact {
+  static let catalog: Artifact = "catalog"
+  static let encodings: Artifact = "encodings"
+  static let shards: Artifact = "shards"
+}

@@ -1,0 +1,123 @@
+import Files
+import PipelineCore
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// One file or pattern, or a list of them, as a pipeline file says it.
+struct SourceList: Codable, Equatable, Sendable {
+  var patterns: [String]
+
+  init(_ patterns: [String] = []) { self.patterns = patterns }
+
+  init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    if let pattern = try? container.decode(String.self) {
+      patterns = [pattern]
+    } else {
+      patterns = try container.decode([String].self)
+    }
+  }
+
+  func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(patterns)
+  }
+}
+
+/// A file that `ingest.source` names.
+struct SourceFile: Equatable {
+  let path: String
+  let split: String
+
+  /// The files that the patterns match, each once, ordered by path.
+  ///
+  /// - Parameters:
+  ///   - split: overrides what the files' names say
+  ///   - mayBeGone: a pattern that matches nothing is no error
+  static func all(
+    _ sources: SourceList, split: String?, mayBeGone: Bool = false
+  ) throws -> [SourceFile] {
+    guard !sources.patterns.isEmpty else {
+      throw PipelineError.badSetting(
+        path: "ingest.source", reason: "is missing: name a file, a pattern or a list of them")
+    }
+    var paths: Set<String> = []
+    for pattern in sources.patterns {
+      let matches = try Self.paths(matching: pattern)
+      guard !matches.isEmpty || mayBeGone else { throw SourceError.noFiles(source: pattern) }
+      paths.formUnion(matches.map(plain))
+    }
+    return paths.sorted().map { SourceFile(path: $0, split: split ?? splitName(ofFile: $0)) }
+  }
+
+  /// What tells whether the file has changed: size, time of change and its end, where a parquet file
+  /// has its footer.
+  func identity() throws -> String {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      throw PipelineError.system(
+        operation: "inspect", path: path, reason: String(cString: strerror(errno)))
+    }
+    let file = try RegularFile(path: path)
+    let tail = min(file.size, 64 << 10)
+    let digest = SHA256.hexDigest(of: try file.read(at: file.size - tail, count: tail))
+    // The digest first: `spo status` shows the beginning of what changed.
+    return "\(digest.prefix(32)) \(file.size) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
+  }
+
+  func open(_ names: ColumnNames) throws -> any RecordFile {
+    switch path.split(separator: ".").last?.lowercased() {
+    case "parquet": return try ParquetRecords(path: path, names: names)
+    case "jsonl", "ndjson": return try TextRecords(path: path, form: .jsonLines, names: names)
+    case "json": return try TextRecords(path: path, form: .json, names: names)
+    case "csv": return try TextRecords(path: path, form: .csv, names: names)
+    default: throw SourceError.unknownFormat(path: path)
+    }
+  }
+
+  /// The split that a file's name says: `data/validation_unique-00000-of-00001-0f1e.parquet`, or a
+  /// name that is or begins or ends with a split's; otherwise `train`.
+  static func splitName(ofFile path: String) -> String {
+    let name = String(
+      path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...])
+    let parts = name.split(separator: "-", omittingEmptySubsequences: false).map(String.init)
+    func isNumber(_ part: Substring) -> Bool {
+      part.count == 5 && part.utf8.allSatisfy { (48...57).contains($0) }
+    }
+    if parts.count >= 4 {
+      for index in 1...parts.count - 3
+      where isNumber(parts[index][...]) && parts[index + 1] == "of"
+        && isNumber(parts[index + 2].prefix(5)) && !parts[index - 1].isEmpty
+      { return parts[index - 1] }
+    }
+    let stem = name.prefix { $0 != "." }
+    let known = ["validation_unique", "test_unique", "validation", "test", "train"]
+    let words = stem.split { $0 == "-" || $0 == "." }.map(String.init)
+    return known.first { $0 == words.first || $0 == words.last } ?? "train"
+  }
+
+  private static func paths(matching pattern: String) throws -> [String] {
+    // A name with brackets in it stands for itself if it exists.
+    if Folders.exists(pattern) { return [pattern] }
+    var result = glob_t()
+    defer { globfree(&result) }
+    let code = glob(pattern, GLOB_ERR, nil, &result)
+    guard code == 0 || code == GLOB_NOMATCH else {
+      throw PipelineError.system(
+        operation: "list", path: pattern, reason: "the pattern cannot be matched")
+    }
+    return (0..<Int(result.gl_pathc)).compactMap { index in
+      result.gl_pathv[index].map { String(cString: $0) }
+    }
+  }
+
+  /// One spelling for one path: `a//b` and `./a/b` are `a/b`.
+  private static func plain(_ path: String) -> String {
+    let parts = path.split(separator: "/").filter { $0 != "." }
+    return (path.hasPrefix("/") ? "/" : "") + parts.joined(separator: "/")
+  }
+}

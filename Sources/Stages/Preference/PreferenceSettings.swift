@@ -1,0 +1,37 @@
+public import PipelineCore
+
+/// Settings of stage `preference`; the defaults are those published for Stable Diffusion v1.5.
+public struct PreferenceSettings: StageSettings {
+  /// The folder of the diffusion model whose estimates are judged.
+  public var model = ""
+  public var seed: UInt64 = 42
+  /// The folder of the CLIP model to start from.
+  public var start = ""
+  /// Draw the weights afresh; only the configuration files of `start` are used.
+  public var startsFresh = false
+  public var steps = 8_000
+  /// Comparisons in a batch.
+  public var batch = 64
+  /// The first steps see clean pictures at timestep 0: the part that a fine-tuned CLIP plays at full
+  /// size.
+  public var cleanSteps = 0
+  /// Timesteps are drawn from 0 to below this.
+  public var timestepLimit = 1_000
+  public var guidance: Float = 5
+  /// Estimates of each comparison that are made once and used again; 0 makes new ones at every step.
+  public var estimates = 0
+  public var learningRate: Float = 3e-6
+  public var warmUpSteps = 500
+  public var weightDecay: Float = 0.3
+  public var beta2: Float = 0.999
+  public var gradientLimit: Float = 1
+  /// Comparisons of the validation split that choose the best checkpoint; all of them are used for
+  /// the last evaluation.
+  public var validationPairs = 500
+  public var validationTimesteps = [1, 251, 501, 701, 951]
+  /// The timesteps, of those above, whose mean accuracy chooses the best checkpoint.
+  public var selectionLimit = 1_000
+  public var checkpointEvery = 500
+
+  public init() {}
+}

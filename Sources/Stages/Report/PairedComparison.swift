@@ -1,0 +1,37 @@
+import Files
+
+/// The mean of a score before and after, over the same prompts and noises.
+struct PairedComparison {
+  let before: Double
+  let after: Double
+  /// Of the mean difference, over prompts: pictures of one prompt are not independent.
+  let standardError: Double
+
+  var change: Double { after - before }
+
+  /// - Parameters:
+  ///   - before, after: a score of each picture, those of a prompt one after another
+  ///   - groupSize: pictures of a prompt
+  init(before: [Double], after: [Double], groupSize: Int) {
+    func means(_ values: [Double]) -> [Double] {
+      stride(from: 0, to: values.count, by: groupSize).map { start in
+        values[start..<start + groupSize].reduce(0, +) / Double(groupSize)
+      }
+    }
+    func mean(_ values: [Double]) -> Double { values.reduce(0, +) / Double(max(1, values.count)) }
+    let differences = zip(means(after), means(before)).map { $0 - $1 }
+    let change = mean(differences)
+    let square = differences.reduce(0) { $0 + ($1 - change) * ($1 - change) }
+    let count = Double(differences.count)
+    standardError = (square / max(1, count - 1) / max(1, count)).squareRoot()
+    self.before = mean(before)
+    self.after = mean(after)
+  }
+
+  var json: JSON {
+    [
+      "before": .number(before), "after": .number(after),
+      "paired_standard_error": .number(standardError),
+    ]
+  }
+}

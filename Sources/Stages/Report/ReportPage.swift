@@ -1,0 +1,126 @@
+import Files
+import Foundation
+import ProceduralWorld
+import Reporting
+
+/// The page that shows a run: pictures, scores and curves.
+struct ReportPage {
+  let prompts: [String]
+  let settings: ReportSettings
+  let evaluation: JSONReader
+  let oracle: OracleComparison?
+  let metrics: (preference: [JSON.Object], spo: [JSON.Object])
+  /// The PNG of a prompt's number, a picture's number, and `before` or `after`.
+  let picture: (Int, Int, String) throws -> [UInt8]
+
+  func report() throws -> Report {
+    var sections: [ReportSection] = []
+    if let oracle { sections.append(ReportSection("Scores", [.comparison(scores(oracle))])) }
+    sections.append(ReportSection("Before and after", [.pictures(try grid())]))
+    sections.append(
+      ReportSection(
+        "Preference model",
+        [
+          .chart(try accuracyChart()),
+          .chart(curve("Loss", "loss", metrics.preference, x: "step")),
+        ]))
+    sections.append(
+      ReportSection(
+        "Step-by-step preference optimization",
+        [
+          .chart(curve("Loss", "loss", metrics.spo, x: "sampling batch")),
+          .chart(keptChart()),
+          .chart(curve("Clipped ratios, share", "clipped_share", metrics.spo, x: "sampling batch")),
+          .chart(
+            curve("Mean score of finished samples", "final_score", metrics.spo, x: "sampling batch")
+          ),
+        ]))
+    return Report(
+      title: "Step-by-step preference optimization",
+      subtitle: "\(prompts.count) held-out prompts, \(settings.picturesPerPrompt) pictures each, "
+        + "the same noise before and after",
+      sections: sections)
+  }
+
+  private func scores(_ oracle: OracleComparison) -> ComparisonTable {
+    ComparisonTable(
+      rows: [("aesthetics", oracle.aesthetics), ("agreement with the prompt", oracle.agreement)]
+        .map { name, score in
+          ComparisonTable.Row(
+            name, before: score.before, after: score.after, standardError: score.standardError)
+        },
+      note: "The oracle's scores, 0 to 100, over \(oracle.pictures) pictures. "
+        + "The standard error is that of the mean difference, over prompts.")
+  }
+
+  private func grid() throws -> PictureGrid {
+    let shown = prompts.prefix(settings.shownPrompts).enumerated()
+    return PictureGrid(
+      cards: try shown.map { index, prompt in
+        PictureGrid.Card(
+          prompt: prompt,
+          shots: try (0..<min(2, settings.picturesPerPrompt)).flatMap { number in
+            try ["before", "after"].map { state in
+              PictureGrid.Shot(
+                state, png: try picture(index, number, state),
+                note: note(index * settings.picturesPerPrompt + number, state))
+            }
+          })
+      })
+  }
+
+  private func note(_ index: Int, _ state: String) -> String {
+    guard let oracle else { return "" }
+    let score = state == "before" ? oracle.before[index] : oracle.after[index]
+    return String(format: "%.0f / %.0f", score.aesthetics, score.agreement)
+  }
+
+  private func accuracyChart() throws -> Chart {
+    let count = Double(max(1, try evaluation.int("pairs")))
+    let points = try evaluation["accuracy"].members().compactMap { key, value -> Chart.Point? in
+      guard let timestep = key == "clean" ? 0 : Double(key) else { return nil }
+      let share = try value.double()
+      return Chart.Point(
+        x: timestep, y: share, error: (share * (1 - share) / count).squareRoot())
+    }
+    return Chart(
+      title: "Held-out comparisons ordered as labelled", x: .init("timestep"),
+      y: .init("share", range: 0.4...1),
+      series: [.init("accuracy", style: .points, points: points)],
+      rules: [.init(y: 0.5, label: "chance")],
+      note: "0 stands for clean pictures. Ties are left out.")
+  }
+
+  private func curve(
+    _ title: String, _ key: String, _ lines: [JSON.Object], x: String
+  ) -> Chart {
+    let points = lines.compactMap { line -> Chart.Point? in
+      guard let step = line["step"]?.double, let value = line[key]?.double else { return nil }
+      return Chart.Point(x: step, y: value)
+    }
+    return Chart(
+      title: title, x: .init(x), y: .init(key.replacingOccurrences(of: "_", with: " ")),
+      series: [.init(key, points: points)])
+  }
+
+  /// For each compared timestep, the share of prompts whose pair passed the threshold.
+  private func keptChart() -> Chart {
+    var compared: [Int: Double] = [:]
+    var kept: [Int: Double] = [:]
+    for step in metrics.spo.flatMap({ $0["steps"]?.array ?? [] }) {
+      guard let timestep = step["timestep"]?.int else { continue }
+      compared[timestep, default: 0] += step["compared"]?.double ?? 0
+      kept[timestep, default: 0] += step["kept"]?.double ?? 0
+    }
+    return Chart(
+      title: "Pairs that passed the threshold", x: .init("timestep"),
+      y: .init("share", range: 0...1),
+      series: [
+        .init(
+          "kept", style: .points,
+          points: compared.sorted { $0.key < $1.key }.map { timestep, count in
+            Chart.Point(x: Double(timestep), y: (kept[timestep] ?? 0) / max(1, count))
+          })
+      ])
+  }
+}

@@ -1,0 +1,26 @@
+public import PipelineCore
+
+/// Settings of stage `report`.
+public struct ReportSettings: StageSettings {
+  /// The folder of the model before tuning.
+  public var model = ""
+  public var seed: UInt64 = 42
+  /// A JSON list of prompts to draw, `[{"caption": "..."}]`.
+  public var prompts = ""
+  /// Pictures of each prompt, each from a noise of its own, the same before and after.
+  public var picturesPerPrompt = 4
+  public var samplingSteps = 20
+  public var guidance: Float = 5
+  public var eta: Float = 1
+  /// What judges the pictures: nothing, or the embedded world's oracle.
+  public var oracle = Oracle.none
+  /// Prompts that the report shows.
+  public var shownPrompts = 12
+
+  public enum Oracle: String, Codable, Sendable {
+    case none
+    case proceduralWorld = "procedural-world"
+  }
+
+  public init() {}
+}

@@ -1,0 +1,36 @@
+public import PipelineCore
+
+/// Settings of stage `spo`; the defaults are those published for Stable Diffusion v1.5.
+public struct SPOSettings: StageSettings {
+  /// The folder of the model to tune.
+  public var model = ""
+  public var seed: UInt64 = 42
+  public var epochs = 10
+  /// Prompts of an epoch, drawn from the training split; all of them if there are fewer.
+  public var prompts = 4_000
+  /// Prompts of a sampling batch.
+  public var batch = 10
+  /// Ends the run after this many sampling batches; 0 makes all epochs.
+  public var iterations = 0
+  public var samplingSteps = 20
+  public var eta: Float = 1
+  public var guidance: Float = 5
+  /// Continuations drawn from each shared latent.
+  public var candidates = 4
+  /// The first sampling step whose candidates are compared.
+  public var divertStep = 4
+  /// A pair is kept if the preference probability of its best exceeds that of its worst by more.
+  public var threshold = 0.3
+  /// Pairs of a training batch.
+  public var pairBatch = 10
+  public var rank = 4
+  public var beta: Float = 10
+  public var clip: Float = 0.1
+  public var learningRate: Float = 6e-5
+  public var weightDecay: Float = 1e-4
+  public var gradientLimit: Float = 1
+  /// Sampling batches between checkpoints.
+  public var checkpointEvery = 10
+
+  public init() {}
+}

@@ -1,0 +1,96 @@
+import Catalog
+import Shards
+
+/// Which prompts go into which shard.
+///
+/// Prompts stand in the order of their text's digest, as good as random and the same everywhere; a
+/// shard is filled up to its size, then the next one begins. So the same catalog always gives the same
+/// shards, and none depends on what was written before.
+struct ShardPlan {
+  struct Shard {
+    let split: String
+    /// The split that the prompts' pairs have in the catalog.
+    let sourceSplit: String
+    let number: Int
+    let count: Int
+    /// Ids in the catalog.
+    let prompts: [Int]
+
+    var fileName: String { ShardIndex.fileName(split: split, number: number, count: count) }
+  }
+
+  private(set) var shards: [Shard] = []
+  private(set) var byteCount = 0
+  /// Pairs without the encodings of both images.
+  private(set) var droppedPairCount = 0
+
+  init() {}
+
+  init(
+    _ catalog: CatalogDatabase, _ contents: ShardSource, settings: ShardSettings
+  ) throws {
+    let sourceSplits = try catalog.splits()
+    for sourceSplit in sourceSplits {
+      let prompts = try usablePrompts(catalog, contents, sourceSplit)
+      let fraction = sourceSplits.count == 1 ? settings.validationFraction : 0
+      let isValidation: (Candidate) -> Bool = { $0.position < fraction }
+      add(prompts.filter { !isValidation($0) }, sourceSplit, sourceSplit, settings)
+      add(prompts.filter(isValidation), "validation", sourceSplit, settings)
+    }
+    shards.sort { ($0.split, $0.number) < ($1.split, $1.number) }
+  }
+
+  private struct Candidate {
+    let id: Int
+    let byteCount: Int
+    /// Where the prompt's digest stands among all digests, 0..<1.
+    let position: Double
+  }
+
+  /// The prompts of a split that are listed or have a pair with all its encodings.
+  private mutating func usablePrompts(
+    _ catalog: CatalogDatabase, _ contents: ShardSource, _ split: String
+  ) throws -> [Candidate] {
+    var sizes: [Int: Int] = [:]
+    var dropped = 0
+    try catalog.forEachPromptGroup(inSplit: split) { group in
+      let pairs = try group.pairs.filter(contents.isComplete)
+      dropped += group.pairs.count - pairs.count
+      guard !pairs.isEmpty else { return }
+      let images = Set(pairs.flatMap { [$0.image0.sha256, $0.image1.sha256] })
+      sizes[group.prompt.id] =
+        images.count * contents.latentByteCount + pairs.count * ShardSource.pairByteCount
+    }
+    droppedPairCount += dropped
+    let listed = try catalog.listedPromptIDs(inSplit: split)
+    return try catalog.prompts(inSplit: split).compactMap { prompt in
+      guard sizes[prompt.id] != nil || listed.contains(prompt.id) else { return nil }
+      return Candidate(
+        id: prompt.id,
+        byteCount: (sizes[prompt.id] ?? 0) + contents.promptByteCount + prompt.text.utf8.count,
+        position: Double(UInt32(prompt.sha256.prefix(8), radix: 16) ?? 0) / 0x1p32)
+    }
+  }
+
+  private mutating func add(
+    _ prompts: [Candidate], _ split: String, _ sourceSplit: String, _ settings: ShardSettings
+  ) {
+    let limit = Int(settings.shardSizeMb * 1e6)
+    var groups: [[Int]] = []
+    var size = 0
+    for prompt in prompts {
+      if groups.isEmpty || size + prompt.byteCount > limit {
+        groups.append([])
+        size = 0
+      }
+      groups[groups.count - 1].append(prompt.id)
+      size += prompt.byteCount
+      byteCount += prompt.byteCount
+    }
+    shards += groups.enumerated().map { number, prompts in
+      Shard(
+        split: split, sourceSplit: sourceSplit, number: number, count: groups.count,
+        prompts: prompts)
+    }
+  }
+}

@@ -1,0 +1,10 @@
+public import PipelineCore
+
+/// All stages there are, in the order in which they run.
+public var stageTypes: [any Stage.Type] {
+  [
+    TrainAutoencoder.self, TrainDenoiser.self, MakeComparisons.self,
+    Ingest.self, Encode.self, Shard.self, TrainPreference.self, TuneSPO.self, Export.self,
+    WriteReport.self,
+  ]
+}

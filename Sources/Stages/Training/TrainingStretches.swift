@@ -1,0 +1,52 @@
+import Files
+import Foundation
+import PipelineCore
+import Telemetry
+
+/// The checkpoints and the log of a training stage, whose items are the stretches of steps between
+/// checkpoints.
+struct TrainingStretches {
+  let checkpoints: CheckpointFolders
+  let stepCount: Int
+  let interval: Int
+  private let logPath: String
+
+  init(_ context: StageContext, stage: String, stepCount: Int, interval: Int) throws {
+    checkpoints = CheckpointFolders(in: context.workspace.path("\(stage)/checkpoints"))
+    logPath = context.workspace.path("\(stage)/metrics.jsonl")
+    self.stepCount = stepCount
+    self.interval = max(1, interval)
+  }
+
+  /// The step of the newest complete checkpoint, 0 if there is none.
+  func finishedSteps() throws -> Int { try checkpoints.steps().last ?? 0 }
+
+  func pending() throws -> [Range<Int>] {
+    stride(from: try finishedSteps(), to: stepCount, by: interval).map {
+      $0..<min($0 + interval, stepCount)
+    }
+  }
+
+  /// Takes up the newest checkpoint, if there is one, and opens the log behind it.
+  func resume(_ state: inout TrainingState) throws -> MetricsLog {
+    let newest = try checkpoints.newest()
+    if let newest { try state.read(from: newest.path) }
+    return try MetricsLog(path: logPath, resumingAfter: newest?.step ?? 0)
+  }
+
+  /// Makes the log durable, then the checkpoint that says how much of it counts.
+  func commit(_ state: TrainingState, step: Int, log: MetricsLog?) throws {
+    try log?.sync()
+    try checkpoints.write(step: step) { try state.write(to: $0) }
+  }
+}
+
+extension JSON.Object {
+  /// Named measurements, in their order.
+  static func figures(_ values: [(String, Float)]) -> JSON.Object {
+    values.reduce(into: JSON.Object()) { $0[$1.0] = .number(Double($1.1)) }
+  }
+}
+
+/// A measurement with four significant digits, for people.
+func shortened(_ value: Float) -> String { String(format: "%.4g", Double(value)) }

@@ -1,0 +1,117 @@
+import Checkpoints
+import Files
+import Foundation
+import PipelineCore
+import Stages
+import TestSupport
+import Testing
+
+/// Stands for the training: puts a LoRA of the fixture's U-Net where `export` looks for it.
+private final class GivenLoRA: Stage {
+  struct Settings: StageSettings {
+    var file = "diffusers"
+  }
+
+  static let name = "spo"
+  static let version = 1
+  let reads: Set<Artifact> = []
+  let writes: Set<Artifact> = ["lora"]
+  private let settings: Settings
+  private let context: StageContext
+  private var path: String { context.workspace.path("spo/pytorch_lora_weights.safetensors") }
+
+  init(settings: Settings, context: StageContext) {
+    self.settings = settings
+    self.context = context
+  }
+
+  func reset() throws { try Folders.remove(path) }
+  func pendingItems() -> [Int] { Folders.exists(path) ? [] : [0] }
+  func process(_ item: Int) {}
+
+  func commit(_ output: Void, of item: Int) throws {
+    try context.workspace.makeFolder("spo")
+    let bytes = try RegularFile(path: fixturePath("lora/\(settings.file).safetensors")).readAll()
+    try AtomicFile.replace(path, with: bytes)
+  }
+}
+
+@Suite struct ExportTests {
+  /// A model with the fixture's U-Net, and a pipeline of the two stages.
+  private func withPipeline(
+    _ settings: String = "{}",
+    _ body: (_ folder: String, _ run: ([String]) throws -> [RunEvent]) throws -> Void
+  ) throws {
+    try withTemporaryFolder { folder in
+      let manager = FileManager.default
+      try manager.copyItem(
+        atPath: fixturePath("sample/model"), toPath: "\(folder)/model")
+      try manager.removeItem(atPath: "\(folder)/model/unet")
+      try manager.copyItem(atPath: fixturePath("lora/unet"), toPath: "\(folder)/model/unet")
+      let text = """
+        { workspace: "\(folder)/run", model: "\(folder)/model",
+          stages: { spo: {}, export: \(settings) } }
+        """
+      try AtomicFile.replace("\(folder)/pipeline.json5", with: Array(text.utf8))
+      try body(folder) { overrides in
+        var events: [RunEvent] = []
+        let pipeline = try Pipeline(
+          path: "\(folder)/pipeline.json5", stages: [GivenLoRA.self, Export.self],
+          overrides: overrides)
+        try Runner(pipeline) { events.append($0) }.run()
+        return events
+      }
+    }
+  }
+
+  private func results(_ events: [RunEvent]) -> [String] {
+    events.compactMap { if case .result("export", let text) = $0 { text } else { nil } }
+  }
+
+  @Test("writes the LoRA, the webui's LoRA and the merged model, and says where they are")
+  func all() throws {
+    try withPipeline("{ dtype: \"f32\", name: \"soft\" }") { folder, run in
+      let results = results(try run([]))
+      let outputs = [
+        "pytorch_lora_weights.safetensors", "webui/soft.safetensors", "merged",
+      ].map { "\(folder)/run/export/\($0)" }
+      #expect(results.count == 3)
+      for (text, path) in zip(results, outputs) { #expect(text.hasSuffix(path)) }
+      let lora = try SafetensorsFile(path: outputs[0])
+      let given = try SafetensorsFile(path: fixturePath("lora/diffusers.safetensors"))
+      #expect(lora.entries == given.entries)
+      #expect(try lora.entries.allSatisfy { try lora.floats($0.name) == given.floats($0.name) })
+      #expect(try SafetensorsFile(path: outputs[1]).metadata["ss_output_name"] == "soft")
+      let merged = try SafetensorsFile(
+        path: "\(outputs[2])/unet/diffusion_pytorch_model.safetensors")
+      #expect(merged.entries.allSatisfy { $0.type == .f32 })
+    }
+  }
+
+  @Test("finds nothing to do again, writes what is missing, and all of it for another LoRA")
+  func repetition() throws {
+    try withPipeline { folder, run in
+      _ = try run([])
+      #expect(try run([]).contains(.upToDate(stage: "export")))
+      let webui = "\(folder)/run/export/webui/spo.safetensors"
+      let bytes = try RegularFile(path: webui).readAll()
+      try FileManager.default.removeItem(atPath: webui)
+      #expect(try !run([]).contains(.upToDate(stage: "export")))
+      #expect(try RegularFile(path: webui).readAll() == bytes)
+      _ = try run(["spo.file=partial"])
+      #expect(try RegularFile(path: webui).readAll() != bytes)
+    }
+  }
+
+  @Test("writes only the forms that are wanted")
+  func forms() throws {
+    try withPipeline("{ forms: [\"lora\"] }") { folder, run in
+      let lines = results(try run([]))
+      #expect(lines.count == 1)
+      #expect(!Folders.exists("\(folder)/run/export/merged"))
+      #expect(throws: PipelineError.self) { try run(["export.forms=[]"]) }
+      #expect(throws: PipelineError.self) { try run(["export.forms=[\"onnx\"]"]) }
+      #expect(throws: PipelineError.self) { try run(["export.name=../escape"]) }
+    }
+  }
+}
