@@ -1,0 +1,97 @@
+/// Named tensors that can be read one at a time: a file, or several that belong together.
+public protocol CheckpointSource: Sendable {
+  /// The file's path, for messages.
+  var path: String { get }
+
+  /// All tensors, by name in ascending order.
+  var entries: [TensorEntry] { get }
+
+  /// The tensor called `name`; nil where there is none.
+  func find(_ name: String) -> TensorEntry?
+
+  /// Fills `buffer` with the bytes of the tensor `name` from `offset` on, row-major, little-endian.
+  func read(
+    _ name: String, from offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws
+}
+
+extension CheckpointSource {
+  /// The tensor called `name`, which must be there.
+  public func entry(_ name: String) throws(CheckpointError) -> TensorEntry {
+    guard let entry = find(name) else { throw .missingTensor(path: path, tensor: name) }
+    return entry
+  }
+
+  /// All bytes of a tensor as they are stored.
+  public func bytes(_ name: String) throws -> [UInt8] {
+    let count = try entry(name).byteCount
+    return try [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
+      try read(
+        name, from: 0,
+        into: UnsafeMutableRawBufferPointer(start: buffer.baseAddress, count: count))
+      initialized = count
+    }
+  }
+
+  /// The elements of a tensor as single-precision numbers, row-major.
+  public func floats(_ name: String) throws -> [Float] {
+    let count = try entry(name).elementCount
+    return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
+      try readFloats(name, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
+      initialized = count
+    }
+  }
+
+  /// Fills `destination`, one place for each element, from a tensor of type F32, F16, BF16 or F64.
+  ///
+  /// Half precision widens exactly; F64 rounds to nearest. Reads in pieces of at most a megabyte.
+  public func readFloats(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws
+  {
+    let entry = try entry(name)
+    guard destination.count == entry.elementCount else {
+      throw CheckpointError.wrongSize(
+        path: path, tensor: name, expected: entry.elementCount, found: destination.count)
+    }
+    guard entry.type != .f32 else {
+      return try read(name, from: 0, into: UnsafeMutableRawBufferPointer(destination))
+    }
+    guard let widen = entry.type.widening else {
+      throw CheckpointError.unsuitable(
+        path: path, tensor: name, type: entry.type, wanted: "F32, F16, BF16 or F64 is needed")
+    }
+    try readPieces(entry) { piece, position in widen(piece, destination, position) }
+  }
+
+  /// The elements of a tensor of any whole-number type.
+  public func integers(_ name: String) throws -> [Int] {
+    let entry = try entry(name)
+    guard let convert = entry.type.integerConversion else {
+      throw CheckpointError.unsuitable(
+        path: path, tensor: name, type: entry.type, wanted: "whole numbers are needed")
+    }
+    var integers: [Int] = []
+    integers.reserveCapacity(entry.elementCount)
+    try readPieces(entry) { piece, _ in
+      guard convert(piece, &integers) else {
+        throw CheckpointError.malformedTensor(
+          path: path, tensor: name, problem: "an element is larger than \(Int.max)")
+      }
+    }
+    return integers
+  }
+
+  /// Reads a tensor of whole-byte elements; `body` gets the bytes and the first element's position.
+  private func readPieces(
+    _ entry: TensorEntry, _ body: (UnsafeRawBufferPointer, Int) throws -> Void
+  ) throws {
+    let elementSize = entry.type.bitCount / 8
+    let piece = UnsafeMutableRawBufferPointer.allocate(
+      byteCount: min(1 << 20, entry.byteCount), alignment: 16)
+    defer { piece.deallocate() }
+    for offset in stride(from: 0, to: entry.byteCount, by: max(1, piece.count)) {
+      let part = UnsafeMutableRawBufferPointer(
+        rebasing: piece.prefix(entry.byteCount - offset))
+      try read(entry.name, from: offset, into: part)
+      try body(UnsafeRawBufferPointer(part), offset / elementSize)
+    }
+  }
+}

@@ -1,0 +1,296 @@
+import Files
+
+/// Reads the pickle of a torch checkpoint, which is a program for a small machine with a stack.
+///
+/// Python's own reader calls whatever function the program names. This one knows containers,
+/// numbers, texts, storages and tensors, calls nothing, and refuses every other name. Lists, tuples
+/// and dictionaries live in one table and are values by their number in it, so that a hostile
+/// program can build cycles and deep nests, but freeing them needs no recursion.
+///
+/// Source: Python's `pickletools`; names as in `torch/_utils.py` and `torch/serialization.py`.
+struct Unpickler {
+  enum Value {
+    case none
+    case bool(Bool)
+    case int(Int)
+    case double(Double)
+    case string(String)
+    /// A tuple or list; a dictionary as keys and values in turn. The number is its place in the table.
+    case sequence(Int)
+    case dictionary(Int)
+    case name(Name)
+    case storage(TorchStorage)
+    case tensor(TorchTensor)
+  }
+
+  /// The names that a checkpoint may refer to.
+  enum Name {
+    case orderedDictionary
+    case rebuildTensor
+    case rebuildParameter
+    case storage(ElementType)
+  }
+
+  struct Failure: Error {
+    let problem: String
+  }
+
+  /// Sequences and dictionaries.
+  private(set) var containers: [[Value]] = []
+  private var reader: ByteReader
+  private var stack: [Value] = []
+  /// Heights of the stack where a group of values begins.
+  private var marks: [Int] = []
+  private var memo: [Int: Value] = [:]
+
+  init(_ bytes: [UInt8]) { reader = ByteReader(bytes) }
+
+  /// Runs the program; the result is its value.
+  mutating func run() throws(Failure) -> Value {
+    while true {
+      let start = reader.position
+      do {
+        if let result = try step() { return result }
+      } catch let failure as Failure {
+        throw Failure(problem: "pickle, byte \(start): \(failure.problem)")
+      } catch {
+        throw Failure(problem: "pickle, byte \(start): the program ends too early")
+      }
+    }
+  }
+
+  /// Runs one instruction; the value that the program stops with.
+  private mutating func step() throws -> Value? {
+    let code = try reader.take(UInt8.self)
+    switch Character(Unicode.Scalar(code)) {
+    // Program
+    case "\u{80}": _ = try reader.take(1)  // protocol
+    case "\u{95}": _ = try reader.take(8)  // frame
+    case ".": return try pop()
+    // Numbers and texts
+    case "N": stack.append(.none)
+    case "\u{88}": stack.append(.bool(true))
+    case "\u{89}": stack.append(.bool(false))
+    case "K": stack.append(.int(Int(try reader.take(UInt8.self))))
+    case "M": stack.append(.int(Int(try reader.take(UInt16.self))))
+    case "J": stack.append(.int(Int(try reader.take(Int32.self))))
+    case "\u{8a}": stack.append(.int(try takeLong()))
+    case "G":
+      let bits = UInt64(bigEndian: UInt64(littleEndian: try reader.take(UInt64.self)))
+      stack.append(.double(Double(bitPattern: bits)))
+    case "X", "T": try pushText(count: Int(try reader.take(UInt32.self)))
+    case "\u{8c}", "U": try pushText(count: Int(try reader.take(UInt8.self)))
+    // Containers
+    case "(": marks.append(stack.count)
+    case ")", "]": pushSequence([])
+    case "\u{85}": try pushSequence(popLast(1))
+    case "\u{86}": try pushSequence(popLast(2))
+    case "\u{87}": try pushSequence(popLast(3))
+    case "t", "l": try pushSequence(popGroup())
+    case "}": try pushDictionary([])
+    case "d": try pushDictionary(popGroup())
+    case "a": try appendToSequence(popLast(1))
+    case "e": try appendToSequence(popGroup())
+    case "s": try appendToDictionary(popLast(2))
+    case "u": try appendToDictionary(popGroup())
+    // Memory
+    case "q": memo[Int(try reader.take(UInt8.self))] = try top()
+    case "r": memo[Int(try reader.take(UInt32.self))] = try top()
+    case "\u{94}": memo[memo.count] = try top()
+    case "h": try recall(Int(try reader.take(UInt8.self)))
+    case "j": try recall(Int(try reader.take(UInt32.self)))
+    case "0": _ = try pop()
+    // Objects
+    case "c":
+      let module = String(decoding: try reader.takeLine(), as: UTF8.self)
+      stack.append(
+        .name(try Self.name(module, String(decoding: try reader.takeLine(), as: UTF8.self))))
+    case "\u{93}":
+      guard case .string(let name) = try pop(), case .string(let module) = try pop() else {
+        throw Failure(problem: "a name must be a text")
+      }
+      stack.append(.name(try Self.name(module, name)))
+    case "R": try call(arguments: pop(), function: pop())
+    case "b":
+      let state = try pop()
+      try setAttributes(state)
+    case "Q":
+      let identifier = try pop()
+      stack.append(.storage(try storage(identifier)))
+    default:
+      throw Failure(
+        problem: "the instruction 0x\([code].hexadecimal) does not belong to tensors and containers"
+      )
+    }
+    return nil
+  }
+}
+
+// MARK: - Stack
+
+extension Unpickler {
+  /// The values of a group may not be taken from below its mark.
+  private mutating func pop() throws(Failure) -> Value {
+    guard stack.count > marks.last ?? 0, let value = stack.popLast() else {
+      throw Failure(problem: "a value is missing")
+    }
+    return value
+  }
+
+  private func top() throws(Failure) -> Value {
+    guard stack.count > marks.last ?? 0, let value = stack.last else {
+      throw Failure(problem: "a value is missing")
+    }
+    return value
+  }
+
+  private mutating func popLast(_ count: Int) throws(Failure) -> [Value] {
+    guard stack.count - (marks.last ?? 0) >= count else {
+      throw Failure(problem: "a value is missing")
+    }
+    defer { stack.removeLast(count) }
+    return Array(stack.suffix(count))
+  }
+
+  private mutating func popGroup() throws(Failure) -> [Value] {
+    guard let mark = marks.popLast() else { throw Failure(problem: "a mark is missing") }
+    defer { stack.removeLast(stack.count - mark) }
+    return Array(stack[mark...])
+  }
+
+  private mutating func pushSequence(_ values: [Value]) {
+    stack.append(.sequence(containers.count))
+    containers.append(values)
+  }
+
+  private mutating func pushDictionary(_ values: [Value]) throws(Failure) {
+    guard values.count.isMultiple(of: 2) else { throw Failure(problem: "a key has no value") }
+    stack.append(.dictionary(containers.count))
+    containers.append(values)
+  }
+
+  private mutating func appendToSequence(_ values: [Value]) throws(Failure) {
+    guard case .sequence(let index) = try top() else {
+      throw Failure(problem: "no list to append to")
+    }
+    containers[index] += values
+  }
+
+  private mutating func appendToDictionary(_ values: [Value]) throws(Failure) {
+    guard case .dictionary(let index) = try top(), values.count.isMultiple(of: 2) else {
+      throw Failure(problem: "no dictionary to set members of")
+    }
+    containers[index] += values
+  }
+
+  private mutating func recall(_ index: Int) throws(Failure) {
+    guard let value = memo[index] else {
+      throw Failure(problem: "value \(index) is not remembered")
+    }
+    stack.append(value)
+  }
+
+  private mutating func pushText(count: Int) throws {
+    guard let text = String(validating: try reader.take(count), as: UTF8.self) else {
+      throw Failure(problem: "a text is not valid UTF-8")
+    }
+    stack.append(.string(text))
+  }
+
+  /// A whole number of up to 8 bytes, in two's complement.
+  private mutating func takeLong() throws -> Int {
+    let bytes = try reader.take(Int(try reader.take(UInt8.self)))
+    guard bytes.count <= 8 else { throw Failure(problem: "a whole number of more than 64 bits") }
+    let fill: UInt8 = (bytes.last ?? 0) & 0x80 == 0 ? 0 : 0xFF
+    let padded = bytes + repeatElement(fill, count: 8 - bytes.count)
+    return padded.reversed().reduce(0) { $0 << 8 | Int($1) }
+  }
+}
+
+// MARK: - Objects
+
+extension Unpickler {
+  private static func name(_ module: String, _ name: String) throws(Failure) -> Name {
+    switch "\(module).\(name)" {
+    case "collections.OrderedDict": return .orderedDictionary
+    case "torch._utils._rebuild_tensor_v2": return .rebuildTensor
+    case "torch._utils._rebuild_parameter": return .rebuildParameter
+    case "torch.FloatStorage": return .storage(.f32)
+    case "torch.DoubleStorage": return .storage(.f64)
+    case "torch.HalfStorage": return .storage(.f16)
+    case "torch.BFloat16Storage": return .storage(.bf16)
+    case "torch.LongStorage": return .storage(.i64)
+    case "torch.IntStorage": return .storage(.i32)
+    case "torch.ShortStorage": return .storage(.i16)
+    case "torch.CharStorage": return .storage(.i8)
+    case "torch.ByteStorage": return .storage(.u8)
+    case "torch.BoolStorage": return .storage(.bool)
+    case let full:
+      throw Failure(
+        problem: "it refers to \(full.prefix(200)), but only tensors, storages and containers are "
+          + "read from such a file; convert it to safetensors")
+    }
+  }
+
+  private mutating func call(arguments: Value, function: Value) throws(Failure) {
+    let arguments = try elements(arguments)
+    switch function {
+    case .name(.orderedDictionary) where arguments.isEmpty: try pushDictionary([])
+    case .name(.rebuildTensor) where arguments.count >= 6:
+      stack.append(.tensor(try tensor(arguments)))
+    case .name(.rebuildParameter) where arguments.count == 3:
+      guard case .tensor = arguments[0] else { throw Failure(problem: "a parameter of no tensor") }
+      stack.append(arguments[0])
+    default: throw Failure(problem: "a call that makes no tensor, storage or container")
+    }
+  }
+
+  /// Attributes of a dictionary (torch sets `_metadata`) are read over; nothing else has any.
+  private func setAttributes(_ state: Value) throws(Failure) {
+    guard case .dictionary = try top(), case .dictionary = state else {
+      throw Failure(problem: "attributes are set on what is no dictionary")
+    }
+  }
+
+  /// The storage that `("storage", type, key, device, count)` stands for.
+  private func storage(_ identifier: Value) throws(Failure) -> TorchStorage {
+    let parts = try elements(identifier)
+    guard parts.count == 5, case .string("storage") = parts[0],
+      case .name(.storage(let type)) = parts[1],
+      case .string(let key) = parts[2], case .int(let count) = parts[4], count >= 0
+    else { throw Failure(problem: "an identifier of no storage") }
+    return TorchStorage(key: key, type: type, elementCount: count)
+  }
+
+  /// The tensor of `(storage, offset, shape, strides, …)`.
+  private func tensor(_ arguments: [Value]) throws(Failure) -> TorchTensor {
+    guard case .storage(let storage) = arguments[0], case .int(let offset) = arguments[1] else {
+      throw Failure(problem: "a tensor without storage")
+    }
+    let shape = try integers(arguments[2])
+    let strides = try integers(arguments[3])
+    guard
+      let tensor = TorchTensor(storage: storage, offset: offset, shape: shape, strides: strides)
+    else {
+      throw Failure(
+        problem: "a tensor of shape \(shape), strides \(strides) and offset \(offset) does not fit "
+          + "its storage of \(storage.elementCount) elements")
+    }
+    return tensor
+  }
+
+  private func elements(_ value: Value) throws(Failure) -> [Value] {
+    guard case .sequence(let index) = value else { throw Failure(problem: "a tuple is missing") }
+    return containers[index]
+  }
+
+  private func integers(_ value: Value) throws(Failure) -> [Int] {
+    let elements = try elements(value)
+    // Torch allows no more dimensions; one long tuple must not be copied into every tensor.
+    guard elements.count <= 64 else { throw Failure(problem: "a tensor of over 64 dimensions") }
+    return try elements.map { (element) throws(Failure) in
+      guard case .int(let integer) = element else { throw Failure(problem: "a size is no number") }
+      return integer
+    }
+  }
+}

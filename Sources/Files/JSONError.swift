@@ -1,0 +1,24 @@
+/// What can be wrong with a JSON text or with what it says.
+public enum JSONError: Error, Equatable, CustomStringConvertible {
+  /// The text breaks the rules; lines and columns count from 1, columns in characters (scalars).
+  case syntax(source: String, line: Int, column: Int, problem: String)
+  /// An object lacks a key; `present` are the keys that it has.
+  case missing(path: String, present: [String])
+  /// The value at `path` is not what its reader needs.
+  case unexpected(path: String, expected: String, found: String)
+  /// The file is larger than its reader allows.
+  case tooLarge(source: String, size: Int, limit: Int)
+
+  public var description: String {
+    switch self {
+    case .syntax(let source, let line, let column, let problem):
+      "\(source):\(line):\(column): \(problem)"
+    case .missing(let path, let present):
+      "\(path) is missing; present are \(present.isEmpty ? "no keys" : present.joined(separator: ", "))"
+    case .unexpected(let path, let expected, let found):
+      "\(path) must be \(expected), but is \(found)"
+    case .tooLarge(let source, let size, let limit):
+      "\(source): \(size) bytes, more than the \(limit) allowed"
+    }
+  }
+}
