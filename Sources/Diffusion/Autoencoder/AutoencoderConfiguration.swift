@@ -1,0 +1,46 @@
+public import Files
+
+/// `vae/config.json` of an `AutoencoderKL`; fields that a file lacks take diffusers' defaults.
+public struct AutoencoderConfiguration: Equatable, Sendable {
+  public var imageChannels: Int
+  public var outputChannels: Int
+  public var latentChannels: Int
+  public var channels: [Int]
+  public var layersPerBlock: Int
+  public var groups: Int
+  public var hasMiddleAttention: Bool
+  public var hasQuantConvolution: Bool
+  public var hasPostQuantConvolution: Bool
+  /// Latents are multiplied by this before they are noised.
+  public var scalingFactor: Float
+
+  public init(_ json: JSONReader) throws {
+    imageChannels = try json.size("in_channels", default: 3)
+    outputChannels = try json.size("out_channels", default: 3)
+    latentChannels = try json.size("latent_channels", default: 4)
+    channels = try json.sizes("block_out_channels", default: [64])
+    layersPerBlock = try json.size("layers_per_block", default: 1)
+    groups = try json.size("norm_num_groups", default: 32)
+    hasMiddleAttention = try json.bool("mid_block_add_attention", default: true)
+    hasQuantConvolution = try json.bool("use_quant_conv", default: true)
+    hasPostQuantConvolution = try json.bool("use_post_quant_conv", default: true)
+    scalingFactor = Float(try json.double("scaling_factor", default: 0.18215))
+    for (field, plain) in [
+      ("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D"),
+    ] {
+      let kinds = try json.strings(field, default: [plain])
+      for kind in kinds where kind != plain {
+        throw ConfigurationError.unsupported(path: json.path, field: field, value: kind)
+      }
+      guard kinds.count == channels.count else {
+        throw ConfigurationError.wrongCount(
+          path: json.path, field: field, expected: channels.count, found: kinds.count)
+      }
+    }
+    try json.require("act_fn", oneOf: ["silu"])
+    try json.requireMultiples("block_out_channels", channels, of: groups, "norm_num_groups")
+  }
+
+  /// How many times smaller latents are than pictures, in height and in width.
+  public var reduction: Int { 1 << (channels.count - 1) }
+}

@@ -1,0 +1,38 @@
+import Checkpoints
+
+extension LoRAFile {
+  /// The adapters of the U-Net as arrays.
+  ///
+  /// - Parameter layers: of the U-Net that the file belongs to
+  /// - Throws: `LoRAError` if a module fits no layer, or if the file adapts text encoders too
+  public func weights(for layers: LinearLayers) throws -> LoRAWeights {
+    guard Set(modules.keys).isSubset(of: [.unet]) else {
+      throw LoRAError.textEncoders(path: path)
+    }
+    let unet = (modules[.unet] ?? [:]).sorted { $0.key < $1.key }
+    let unknown = unet.map(\.key).filter { layers[$0] == nil }
+    guard unknown.isEmpty else { throw LoRAError.noSuchLayers(path: path, modules: unknown) }
+    return LoRAWeights(
+      modules: try unet.compactMap { name, module in
+        try layers[name].map { try weights(of: module, named: name, layer: $0) }
+      })
+  }
+
+  private func weights(
+    of module: Module, named name: String, layer: LinearLayer
+  ) throws -> LoRAWeights.Module {
+    let (down, up) = (try matrixShape(module.downKey), try matrixShape(module.upKey))
+    guard down[0] == up[1] else {
+      throw LoRAError.rankMismatch(path: path, module: name, down: down, up: up)
+    }
+    guard down[1] == layer.inputs, up[0] == layer.outputs else {
+      throw LoRAError.layerMismatch(path: path, down: down, up: up, layer: layer)
+    }
+    let rank = down[0]
+    let scale = try alpha(of: module, named: name, prefix: "unet").map { $0 / Float(rank) } ?? 1
+    let values = try checkpoint.floats(module.upKey)
+    return LoRAWeights.Module(
+      layer: layer, rank: rank, down: try checkpoint.floats(module.downKey),
+      up: scale == 1 ? values : values.map { scale * $0 })
+  }
+}

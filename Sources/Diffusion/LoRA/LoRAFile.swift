@@ -1,0 +1,169 @@
+import Checkpoints
+import Files
+import Foundation
+public import NN
+
+/// A LoRA file in any of the spellings that diffusers, PEFT and kohya's scripts write.
+public struct LoRAFile {
+  /// One adapted module.
+  struct Module {
+    /// By role; down and up are always there once a file is open.
+    var keys: [LoRAKey.Role: String] = [:]
+
+    var downKey: String { keys[.down] ?? "" }
+    var upKey: String { keys[.up] ?? "" }
+    var alphaKey: String? { keys[.alpha] }
+  }
+
+  public let path: String
+  let checkpoint: any CheckpointSource
+  let modules: [LoRAKey.Component: [String: Module]]
+  private let metadata: JSON?
+
+  public init(path: String) throws {
+    let file = try SafetensorsFile(path: path)
+    self.path = path
+    checkpoint = file
+    var modules: [LoRAKey.Component: [String: Module]] = [:]
+    for entry in file.entries {
+      guard let key = LoRAKey(entry.name) else {
+        throw LoRAError.unknownKey(path: path, key: entry.name)
+      }
+      if let other = modules[key.component]?[key.module]?.keys[key.role] {
+        throw LoRAError.ambiguous(path: path, other, entry.name)
+      }
+      modules[key.component, default: [:]][key.module, default: Module()].keys[key.role] =
+        entry.name
+    }
+    for (name, module) in modules.values.joined()
+    where module.keys[.down] == nil || module.keys[.up] == nil {
+      throw LoRAError.incomplete(path: path, module: name)
+    }
+    self.modules = modules
+    metadata = try Self.adapterMetadata(of: file)
+  }
+
+  public var hasUNetModules: Bool { modules[.unet]?.isEmpty == false }
+
+  /// Adapters of the U-Net's layers, added to `set`.
+  ///
+  /// - Parameter strength: multiplies what they add
+  /// - Returns: the arrays, named as in the file, in ascending order
+  @discardableResult
+  public func addUNetAdapters(
+    to set: AdapterSet, strength: Float = 1, isTrainable: Bool = false
+  ) throws -> [Parameter] {
+    try add(.unet, named: "unet", to: set, strength: strength, isTrainable: isTrainable)
+  }
+
+  private func add(
+    _ component: LoRAKey.Component, named prefix: String, to set: AdapterSet, strength: Float,
+    isTrainable: Bool
+  ) throws -> [Parameter] {
+    let weights = Weights(try CheckpointWeights(checkpoint), isTrainable: isTrainable)
+    for (name, module) in (modules[component] ?? [:]).sorted(by: { $0.key < $1.key }) {
+      let down = try parameter(module.downKey, weights)
+      let up = try parameter(module.upKey, weights)
+      let rank = down.storedShape[0]
+      guard up.storedShape[1] == rank else {
+        throw LoRAError.rankMismatch(
+          path: path, module: name, down: down.storedShape, up: up.storedShape)
+      }
+      let alpha = try alpha(of: module, named: name, prefix: prefix) ?? Float(rank)
+      set.add(
+        LowRankAdapter(down: down, up: up, scale: strength * alpha / Float(rank)), to: name)
+    }
+    return weights.parameters.sorted { $0.name < $1.name }
+  }
+
+  private func parameter(_ key: String, _ weights: Weights) throws -> Parameter {
+    try weights.parameter(key, shape: try matrixShape(key), initial: .constant(0))
+  }
+
+  /// The shape of a matrix; convolutions of 1 x 1 are kept as `[rank, inputs, 1, 1]` by some writers.
+  func matrixShape(_ key: String) throws -> [Int] {
+    let shape = try checkpoint.entry(key).shape
+    guard shape.count >= 2, shape.dropFirst(2).allSatisfy({ $0 == 1 }), shape[0] > 0, shape[1] > 0
+    else { throw LoRAError.unsupportedShape(path: path, key: key, shape: shape) }
+    return shape
+  }
+
+  func alpha(of module: Module, named name: String, prefix: String) throws -> Float? {
+    if let key = module.alphaKey {
+      guard try checkpoint.entry(key).elementCount == 1 else {
+        throw LoRAError.unsupportedShape(
+          path: path, key: key, shape: try checkpoint.entry(key).shape)
+      }
+      return try checkpoint.floats(key)[0]
+    }
+    guard let metadata else { return nil }
+    for pattern in [prefix + ".alpha_pattern", "alpha_pattern"] {
+      guard let members = metadata[pattern]?.object else { continue }
+      for (suffix, value) in members where name.hasSuffix(LoRAKey.normalized(suffix)) {
+        return value.double.map { Float($0) }
+      }
+    }
+    return (metadata[prefix + ".lora_alpha"] ?? metadata["lora_alpha"])?.double
+      .map { Float($0) }
+  }
+
+  /// What the writer recorded about the adapters: in the header (diffusers), or in a file beside it
+  /// (PEFT).
+  private static func adapterMetadata(of file: SafetensorsFile) throws -> JSON? {
+    if let text = file.metadata["lora_adapter_metadata"] {
+      return try JSON(parsing: Array(text.utf8), source: "\(file.path): lora_adapter_metadata")
+    }
+    let folder = URL(fileURLWithPath: file.path).deletingLastPathComponent()
+    let beside = folder.appendingPathComponent("adapter_config.json").path
+    guard file.path.hasSuffix("adapter_model.safetensors"),
+      FileManager.default.fileExists(atPath: beside)
+    else { return nil }
+    return try JSONReader(contentsOf: beside).value
+  }
+}
+
+/// What is wrong with a LoRA file.
+public enum LoRAError: Error, Equatable, CustomStringConvertible {
+  case unknownKey(path: String, key: String)
+  case incomplete(path: String, module: String)
+  case rankMismatch(path: String, module: String, down: [Int], up: [Int])
+  case unsupportedShape(path: String, key: String, shape: [Int])
+  case ambiguous(path: String, String, String)
+  case noSuchLayers(path: String, modules: [String])
+  case layerMismatch(path: String, down: [Int], up: [Int], layer: LinearLayer)
+  case textEncoders(path: String)
+  case originalNames(layersPerBlock: [Int])
+  /// What was read back is not what was to be written.
+  case imprecise(path: String, module: String, error: Double)
+  case unlike(path: String, expected: Int, found: Int)
+
+  public var description: String {
+    switch self {
+    case .unknownKey(let path, let key): "\(path): key \(key) is of no LoRA spelling known"
+    case .incomplete(let path, let module):
+      "\(path): module \(module) lacks its down or its up matrix"
+    case .rankMismatch(let path, let module, let down, let up):
+      "\(path): module \(module): the ranks of down \(down) and up \(up) differ"
+    case .unsupportedShape(let path, let key, let shape):
+      "\(path): \(key) has shape \(shape), expected a matrix"
+    case .ambiguous(let path, let one, let other):
+      "\(path): \(one) and \(other) are two spellings of one array"
+    case .noSuchLayers(let path, let modules):
+      "\(path): \(modules.count) modules match no linear layer of the model's U-Net: "
+        + modules.prefix(5).joined(separator: ", ") + (modules.count > 5 ? ", ..." : "")
+    case .layerMismatch(let path, let down, let up, let layer):
+      "\(path): \(layer.path): shapes \(down) and \(up), but the model's layer maps "
+        + "\(layer.inputs) to \(layer.outputs)"
+    case .textEncoders(let path):
+      "\(path): adapts text encoders too; only LoRA files of the U-Net alone can be exported"
+    case .originalNames(let layersPerBlock):
+      "the names of sgm exist for \(OriginalBlockNames.layersPerBlock) layers a block, but "
+        + "unet/config.json has layers_per_block \(layersPerBlock); use --lora-keys diffusers"
+    case .imprecise(let path, let module, let error):
+      "\(path): \(module) read back differs from what was written by \(error) of its norm; "
+        + "its numbers are too large or too small for this dtype: use f32"
+    case .unlike(let path, let expected, let found):
+      "\(path): has \(found) arrays where \(expected) were written, or others"
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import Foundation
+
+/// A key of a LoRA file, taken apart; all spellings in use lead to the same parts.
+struct LoRAKey: Equatable {
+  /// The part of the model that a module belongs to.
+  enum Component: Hashable {
+    case unet
+    case textEncoder
+    case secondTextEncoder
+  }
+
+  enum Role: Hashable {
+    case down
+    case up
+    case alpha
+  }
+
+  var component: Component
+  /// The module's path in diffusers' names with `.` written as `_`: kohya's files do not tell the two
+  /// apart.
+  var module: String
+  var role: Role
+
+  /// - Returns: nil for a key of no known spelling
+  init?(_ key: String) {
+    guard let (component, rest) = Self.component(of: key),
+      let (module, role) = Self.role(of: rest)
+    else { return nil }
+    self.component = component
+    self.module = OriginalBlockNames.diffusers(Self.normalized(module))
+    self.role = role
+  }
+
+  /// A module's path as files of every spelling can be compared with it.
+  static func normalized(_ path: String) -> String {
+    path.replacingOccurrences(of: ".", with: "_")
+  }
+
+  private static func component(of key: String) -> (Component, String)? {
+    let prefixes: [(String, Component)] = [
+      ("unet.", .unet), ("text_encoder_2.", .secondTextEncoder), ("text_encoder.", .textEncoder),
+      ("base_model.model.", .unet), ("lora_unet_", .unet), ("lora_te1_", .textEncoder),
+      ("lora_te2_", .secondTextEncoder), ("lora_te_", .textEncoder),
+    ]
+    for (prefix, component) in prefixes where key.hasPrefix(prefix) {
+      return (component, String(key.dropFirst(prefix.count)))
+    }
+    // Files of a U-Net alone may have no prefix.
+    let blocks = ["down_blocks.", "mid_block.", "up_blocks."]
+    return blocks.contains(where: key.hasPrefix) ? (.unet, key) : nil
+  }
+
+  private static func role(of rest: String) -> (String, Role)? {
+    let suffixes: [(String, Role)] = [
+      (".lora.down.weight", .down), (".lora.up.weight", .up),
+      (".lora_A.weight", .down), (".lora_B.weight", .up),
+      (".lora_A.default.weight", .down), (".lora_B.default.weight", .up),
+      (".lora_down.weight", .down), (".lora_up.weight", .up),
+      (".lora_linear_layer.down.weight", .down), (".lora_linear_layer.up.weight", .up),
+      ("_lora.down.weight", .down), ("_lora.up.weight", .up), (".alpha", .alpha),
+    ]
+    for (suffix, role) in suffixes where rest.hasSuffix(suffix) {
+      var module = String(rest.dropLast(suffix.count))
+      if suffix.hasPrefix("_lora") {
+        // The oldest spelling: `attn1.processor.to_out_lora.up.weight` for `attn1.to_out.0`.
+        module = module.replacingOccurrences(of: ".processor.", with: ".")
+        if module.hasSuffix("to_out") { module += ".0" }
+      }
+      return (module, role)
+    }
+    return nil
+  }
+}

@@ -1,0 +1,76 @@
+import Checkpoints
+
+extension LoRAWeights {
+  /// The spellings that files are written in; one a file, as readers decide by the first key.
+  public enum Form: Sendable {
+    /// `unet.PATH.lora.down.weight`
+    case diffusers
+    /// `unet.PATH.lora_A.weight`
+    case peft
+    /// kohya's `lora_unet_PATH.lora_down.weight`, with `_` for `.`, and `.alpha`.
+    case webUI(WebUIHeader)
+  }
+
+  /// Writes a safetensors file, opens it again and compares: the count of arrays, every module, and
+  /// what each adds, within the rounding of `precision`.
+  ///
+  /// - Throws: `LoRAError.imprecise` if `precision` cannot hold the numbers, `CheckpointError`,
+  ///   `FileError`
+  public func write(to path: String, as form: Form, precision: WeightPrecision) throws {
+    let tensors = modules.flatMap { self.tensors(of: $0, form, precision.elementType) }
+    var metadata = ["format": "pt"]
+    if case .webUI(let header) = form {
+      metadata = header.pairs(self, digest: try safetensorsDataDigest(tensors))
+    }
+    try writeSafetensors(tensors, metadata: metadata, to: path)
+    try verify(path, tensorCount: tensors.count, precision: precision)
+  }
+
+  private func tensors(
+    of module: Module, _ form: Form, _ type: ElementType
+  ) -> [OutgoingTensor] {
+    let layer = module.layer
+    func pair(_ downKey: String, _ upKey: String) -> [OutgoingTensor] {
+      [
+        OutgoingTensor(
+          downKey, type: type, shape: [module.rank, layer.inputs], floats: { module.down }),
+        OutgoingTensor(
+          upKey, type: type, shape: [layer.outputs, module.rank], floats: { module.up }),
+      ]
+    }
+    switch form {
+    case .diffusers:
+      let stem = "unet.\(layer.path)"
+      return pair("\(stem).lora.down.weight", "\(stem).lora.up.weight")
+    case .peft:
+      let stem = "unet.\(layer.path)"
+      return pair("\(stem).lora_A.weight", "\(stem).lora_B.weight")
+    case .webUI(let header):
+      let name = LoRAKey.normalized(layer.path)
+      let stem =
+        "lora_unet_\(header.blockNames == .sgm ? OriginalBlockNames.original(name) : name)"
+      let alpha = OutgoingTensor(
+        "\(stem).alpha", type: type, shape: [], floats: { [Float(module.rank)] })
+      return pair("\(stem).lora_down.weight", "\(stem).lora_up.weight") + [alpha]
+    }
+  }
+
+  private func verify(_ path: String, tensorCount: Int, precision: WeightPrecision) throws {
+    let file = try LoRAFile(path: path)
+    let found = try file.weights(for: LinearLayers(modules.map(\.layer)))
+    guard file.checkpoint.entries.count == tensorCount,
+      found.modules.map(\.layer) == modules.map(\.layer)
+    else {
+      throw LoRAError.unlike(
+        path: path, expected: tensorCount, found: file.checkpoint.entries.count)
+    }
+    for (found, module) in zip(found.modules, modules) {
+      let error = max(
+        relativeError(found.down, module.down), relativeError(found.up, module.up))
+      // Not `>`, which is false for NaN.
+      guard error <= precision.tolerance else {
+        throw LoRAError.imprecise(path: path, module: module.layer.path, error: error)
+      }
+    }
+  }
+}

@@ -1,0 +1,66 @@
+public import NN
+import TensorCore
+
+/// A LoRA of a U-Net as arrays.
+///
+/// Scaled so that `alpha = rank`: what a layer gains is `up down`, with no further factor. Programs
+/// differ in what they take for alpha where a file says nothing; with this none has a choice.
+public struct LoRAWeights: Equatable, Sendable {
+  public struct Module: Equatable, Sendable {
+    public let layer: LinearLayer
+    public let rank: Int
+    /// Shape `[rank, inputs]`.
+    public let down: [Float]
+    /// Shape `[outputs, rank]`.
+    public let up: [Float]
+
+    /// Adds `up down` to a layer's weight `[outputs, inputs]`.
+    func add(to weight: inout [Float]) {
+      precondition(weight.count == layer.outputs * layer.inputs, "\(layer.path): \(weight.count)")
+      down.withUnsafeBufferPointer { down in
+        up.withUnsafeBufferPointer { up in
+          weight.withUnsafeMutableBufferPointer { weight in
+            guard let down = down.baseAddress, let up = up.baseAddress,
+              let weight = weight.baseAddress
+            else { return }
+            multiplyMatricesInParallel(
+              MatrixPointer(up, stride: rank), MatrixPointer(down, stride: layer.inputs),
+              into: weight, outputStride: layer.inputs, rows: layer.outputs,
+              columns: layer.inputs, inner: rank, keep: 1)
+          }
+        }
+      }
+    }
+  }
+
+  /// In ascending order of their layers' paths.
+  public let modules: [Module]
+
+  init(modules: [Module]) { self.modules = modules.sorted { $0.layer.path < $1.layer.path } }
+
+  /// What was trained from `AdapterSet.fresh`, whose arrays are named after their layers.
+  public init(trained adapters: AdapterSet) {
+    self.init(
+      modules: adapters.all.map { adapter in
+        let (down, up) = (adapter.down, adapter.up)
+        precondition(
+          down.name.hasSuffix(".down") && adapter.scale == 1, "\(down.name) is of another set")
+        return Module(
+          layer: LinearLayer(
+            path: String(down.name.dropLast(".down".count)), inputs: down.storedShape[1],
+            outputs: up.storedShape[0]),
+          rank: down.storedShape[0], down: down.storedValues, up: up.storedValues)
+      })
+  }
+}
+
+/// `|found - expected| / |expected|` in the Euclidean norm; 0 if both are 0.
+func relativeError(_ found: [Float], _ expected: [Float]) -> Double {
+  guard found.count == expected.count else { return .infinity }
+  var (difference, norm) = (0.0, 0.0)
+  for (a, b) in zip(found, expected) {
+    difference += Double(a - b) * Double(a - b)
+    norm += Double(b) * Double(b)
+  }
+  return difference == 0 ? 0 : (difference / norm).squareRoot()
+}

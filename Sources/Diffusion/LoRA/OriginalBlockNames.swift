@@ -1,0 +1,60 @@
+/// The two names of a U-Net's attention blocks: diffusers' and those of Stability's own code (sgm),
+/// which LoRA files of SDXL use.
+///
+///     down_blocks_I_attentions_J   input_blocks_{1 + 3 I + J}_1
+///     mid_block_attentions_0       middle_block_1
+///     up_blocks_I_attentions_J     output_blocks_{3 I + J}_1
+///
+/// Modules are written with `_` for `.`. Holds for two layers a block, as all published models have.
+/// Other modules than those of attention blocks keep their names.
+package enum OriginalBlockNames {
+  static let layersPerBlock = 2
+  private static let stride = layersPerBlock + 1
+
+  package static func original(_ module: String) -> String {
+    let words = module.split(separator: "_", omittingEmptySubsequences: false)
+    switch (words.starting(at: 0, "down", "blocks"), words.starting(at: 0, "up", "blocks")) {
+    case (true, _), (_, true):
+      guard words.count > 5, words[3] == "attentions", let block = Int(words[2]),
+        let layer = Int(words[4]), (0..<16).contains(block), (0..<stride).contains(layer)
+      else { return module }
+      let isDown = words[0] == "down"
+      let index = stride * block + layer + (isDown ? 1 : 0)
+      return joined("\(isDown ? "input" : "output")_blocks_\(index)_1", words[5...])
+    default:
+      guard words.count > 4, words.starting(at: 0, "mid", "block"),
+        words.starting(at: 2, "attentions", "0")
+      else { return module }
+      return joined("middle_block_1", words[4...])
+    }
+  }
+
+  package static func diffusers(_ module: String) -> String {
+    let words = module.split(separator: "_", omittingEmptySubsequences: false)
+    if words.count > 3, words.starting(at: 0, "middle", "block"), words[2] == "1" {
+      return joined("mid_block_attentions_0", words[3...])
+    }
+    guard words.count > 4, words[1] == "blocks", words[3] == "1", let index = Int(words[2]),
+      (0..<64).contains(index)
+    else { return module }
+    switch words[0] {
+    case "input" where index >= 1:
+      let (block, layer) = (index - 1).quotientAndRemainder(dividingBy: stride)
+      return joined("down_blocks_\(block)_attentions_\(layer)", words[4...])
+    case "output":
+      let (block, layer) = index.quotientAndRemainder(dividingBy: stride)
+      return joined("up_blocks_\(block)_attentions_\(layer)", words[4...])
+    default: return module
+    }
+  }
+
+  private static func joined(_ block: String, _ rest: ArraySlice<Substring>) -> String {
+    ([Substring(block)] + rest).joined(separator: "_")
+  }
+}
+
+extension [Substring] {
+  fileprivate func starting(at index: Int, _ first: String, _ second: String) -> Bool {
+    count > index + 1 && self[index] == first && self[index + 1] == second
+  }
+}

@@ -1,0 +1,76 @@
+import Foundation
+
+/// What the webui shows of a LoRA file, and by what it lists the file under the right base model.
+///
+/// Nothing in it changes from run to run: equal LoRAs give equal files.
+public struct WebUIHeader: Equatable, Sendable {
+  public enum BaseModel: Sendable {
+    case stableDiffusion1
+    case stableDiffusionXL
+  }
+
+  /// How the blocks of the U-Net are called.
+  public enum BlockNames: String, CaseIterable, Sendable {
+    case diffusers
+    /// As in Stability's own code, which kohya's scripts train SDXL with.
+    case sgm
+  }
+
+  /// The name in `<lora:NAME:1>`.
+  public var name: String
+  /// The model that the LoRA was trained on.
+  public var modelName: String
+  public var base: BaseModel
+  public var blockNames: BlockNames
+  /// The side of the model's pictures; nil where the folder has no autoencoder that would tell.
+  public var pixels: Int?
+
+  /// - Parameter digest: SHA-256 of the file's bytes after the header, in hexadecimal digits
+  func pairs(_ lora: LoRAWeights, digest: String) -> [String: String] {
+    let ranks = Set(lora.modules.map(\.rank))
+    let rank = ranks.count == 1 ? ranks.map { String($0) }[0] : "Dynamic"
+    let isXL = base == .stableDiffusionXL
+    var pairs = [
+      "ss_v2": "False", "ss_base_model_version": isXL ? "sdxl_base_v1-0" : "sd_v1",
+      "ss_network_module": "networks.lora", "ss_network_dim": rank, "ss_network_alpha": rank,
+      "ss_network_args": "{}", "ss_output_name": name, "ss_sd_model_name": modelName,
+      "ss_training_comment": "step-by-step preference optimization", "sshs_model_hash": digest,
+      "modelspec.sai_model_spec": "1.0.1", "modelspec.title": name,
+      "modelspec.architecture":
+        isXL ? "stable-diffusion-xl-v1-base/lora" : "stable-diffusion-v1/lora",
+      "modelspec.implementation":
+        isXL ? "https://github.com/Stability-AI/generative-models" : "diffusers",
+      "modelspec.hash_sha256": "0x\(digest)",
+    ]
+    if let pixels {
+      pairs["ss_resolution"] = "(\(pixels), \(pixels))"
+      pairs["modelspec.resolution"] = "\(pixels)x\(pixels)"
+    }
+    return pairs
+  }
+}
+
+extension ModelFolder {
+  /// The header of a LoRA of this model.
+  ///
+  /// - Parameter blockNames: nil: those that files of the model's family usually have
+  /// - Throws: `LoRAError.originalNames` if sgm has no names for blocks of this size
+  public func webUIHeader(
+    name: String, blockNames: WebUIHeader.BlockNames? = nil
+  ) throws -> WebUIHeader {
+    let unet = try UNetConfiguration(try configuration("unet"))
+    let hasOriginalNames =
+      unet.layersPerBlock.allSatisfy { $0 == OriginalBlockNames.layersPerBlock }
+    guard hasOriginalNames || blockNames != .sgm else {
+      throw LoRAError.originalNames(layersPerBlock: unet.layersPerBlock)
+    }
+    let isXL = unet.textTime != nil
+    let reduction =
+      hasPart("vae") ? try AutoencoderConfiguration(try configuration("vae")).reduction : nil
+    return WebUIHeader(
+      name: name, modelName: URL(fileURLWithPath: path).lastPathComponent,
+      base: isXL ? .stableDiffusionXL : .stableDiffusion1,
+      blockNames: blockNames ?? (isXL && hasOriginalNames ? .sgm : .diffusers),
+      pixels: reduction.map { $0 * unet.sampleSize })
+  }
+}

@@ -1,0 +1,30 @@
+import Checkpoints
+
+/// How finely the numbers of a written model are stored.
+public enum WeightPrecision: String, CaseIterable, Codable, Sendable {
+  case f32
+  case f16
+  case bf16
+
+  var elementType: ElementType {
+    switch self {
+    case .f32: .f32
+    case .f16: .f16
+    case .bf16: .bf16
+    }
+  }
+
+  /// What `config.json` of transformers calls it.
+  var torchName: String {
+    switch self {
+    case .f32: "float32"
+    case .f16: "float16"
+    case .bf16: "bfloat16"
+    }
+  }
+
+  /// The largest relative error of an array that rounding explains.
+  ///
+  /// Numbers below 6e-5, where f16 has fewer digits, are the reason why it is not smaller.
+  var tolerance: Double { self == .f32 ? 1e-6 : 1e-2 }
+}

@@ -1,0 +1,214 @@
+import Checkpoints
+import Files
+import Foundation
+
+extension ModelFolder {
+  /// Writes the whole model, with a LoRA added to the weights of its U-Net, as a folder of its own.
+  ///
+  /// Holds every part that `model_index.json` names, each with its small files and its weights in one
+  /// file, all floats of `precision`. Weights in other formats and hidden files stay behind. The
+  /// folder appears under its name complete and durable, or not at all.
+  ///
+  /// - Parameter destination: a path where nothing is yet
+  /// - Throws: `ModelFolderError`; `LoRAError.imprecise` if `precision` cannot hold the numbers
+  public func writeMerged(
+    _ lora: LoRAWeights, precision: WeightPrecision, to destination: String
+  ) throws {
+    let parts = try modelParts()
+    try writeFolder(destination) { folder in
+      let files = try FolderReader(self)
+      for name in files.names where name.isModelFile && name != Self.indexName {
+        try files.copy(name, to: folder)
+      }
+      for part in parts.present {
+        let target = "\(folder)/\(part)"
+        try FileManager.default.createDirectory(
+          atPath: target, withIntermediateDirectories: false)
+        try copyPart(part, adding: part == "unet" ? lora : nil, precision, to: target)
+        try syncFolder(containing: "\(target)/.")
+      }
+      try AtomicFile.replace("\(folder)/\(Self.indexName)", with: parts.index)
+    }
+  }
+
+  private static let indexName = "model_index.json"
+  /// Parts without which pipelines load, if the index says that they are not there.
+  private static let optionalParts = ["safety_checker", "feature_extractor", "image_encoder"]
+
+  /// The parts of the index whose folders are there, and the index without the optional ones whose
+  /// folders are not.
+  private func modelParts() throws -> (present: [String], index: [UInt8]) {
+    let path = "\(path)/\(Self.indexName)"
+    let reader = try JSONReader(contentsOf: path)
+    var index = try reader.object()
+    var present: [String] = []
+    for (name, value) in index {
+      guard let names = value.array, names.count == 2, names.allSatisfy({ $0.string != nil })
+      else { continue }
+      guard name.utf8.allSatisfy({ $0.isLetterOrDigit || $0 == UInt8(ascii: "_") }) else {
+        throw ModelFolderError.unusablePart(path: path, part: name)
+      }
+      if hasPart(name) {
+        present.append(name)
+      } else if Self.optionalParts.contains(name) {
+        index[name] = [nil, nil]
+      } else {
+        throw ModelFolderError.noPart(path: path, part: name)
+      }
+    }
+    guard present.contains("unet") else {
+      throw ModelFolderError.noPart(path: path, part: "unet")
+    }
+    return (present, Array((JSON.object(index).text(.pretty) + "\n").utf8))
+  }
+
+  private func copyPart(
+    _ part: String, adding lora: LoRAWeights?, _ precision: WeightPrecision, to target: String
+  ) throws {
+    let source = try FolderReader(self, part: part)
+    for name in source.names where name.isModelFile {
+      try source.copy(name, to: target) { contents in
+        name == "config.json" ? try Self.naming(precision, contents, source.path) : contents
+      }
+    }
+    let weights = source.names.filter(\.isWeights)
+    guard !weights.isEmpty else { return }
+    for name in weights { try source.requireInside(name) }
+    let isDiffusers = weights.contains { $0.hasPrefix("diffusion_pytorch_model") }
+    let stem = isDiffusers ? "diffusion_pytorch_model" : "model"
+    let checkpoint = try checkpoint(part, stem: stem)
+    let merged = MergedWeights(checkpoint, lora, precision)
+    try merged.write(to: "\(target)/\(stem).safetensors")
+  }
+
+  /// A configuration that says which precision its weights have, if it said so before: transformers
+  /// load what it says.
+  private static func naming(
+    _ precision: WeightPrecision, _ contents: [UInt8], _ path: String
+  ) throws -> [UInt8] {
+    guard var object = try JSON(parsing: contents, source: "\(path)/config.json").object else {
+      return contents
+    }
+    let keys = ["torch_dtype", "dtype"].filter { object[$0]?.string != nil }
+    guard !keys.isEmpty else { return contents }
+    for key in keys { object[key] = .string(precision.torchName) }
+    return Array((JSON.object(object).text(.pretty) + "\n").utf8)
+  }
+}
+
+/// The weights of a part with what a LoRA adds.
+private struct MergedWeights {
+  let checkpoint: any CheckpointSource
+  let precision: WeightPrecision
+  /// By the name of the weight that each is added to.
+  let modules: [String: LoRAWeights.Module]
+
+  init(_ checkpoint: any CheckpointSource, _ lora: LoRAWeights?, _ precision: WeightPrecision) {
+    self.checkpoint = checkpoint
+    self.precision = precision
+    modules = Dictionary(
+      (lora?.modules ?? []).map { ($0.layer.path + LinearLayers.suffix, $0) }
+    ) { first, _ in first }
+  }
+
+  /// Writes the file, one tensor in memory at a time, and reads it back.
+  func write(to path: String) throws {
+    let tensors = checkpoint.entries.map { entry in
+      guard entry.type.isFloat else {
+        return OutgoingTensor(
+          entry.name, type: entry.type, shape: entry.shape,
+          bytes: { try checkpoint.bytes(entry.name) })
+      }
+      return OutgoingTensor(
+        entry.name, type: precision.elementType, shape: entry.shape,
+        floats: { try values(entry.name) })
+    }
+    try writeSafetensors(tensors, metadata: ["format": "pt"], to: path)
+    let written = try SafetensorsFile(path: path)
+    guard written.entries.map(\.name) == checkpoint.entries.map(\.name) else {
+      throw LoRAError.unlike(
+        path: path, expected: checkpoint.entries.count, found: written.entries.count)
+    }
+    for entry in checkpoint.entries where entry.type.isFloat {
+      let error = relativeError(try written.floats(entry.name), try values(entry.name))
+      // Not `>`, which is false for NaN.
+      guard error <= precision.tolerance else {
+        throw LoRAError.imprecise(path: path, module: entry.name, error: error)
+      }
+    }
+  }
+
+  private func values(_ name: String) throws -> [Float] {
+    var values = try checkpoint.floats(name)
+    modules[name]?.add(to: &values)
+    return values
+  }
+}
+
+/// The files of one folder of a model.
+///
+/// Symbolic links are followed as far as the model's own folder, or into the store of a download
+/// cache of the Hub, where `snapshots/REVISION/...` links to `blobs/`.
+private struct FolderReader {
+  let path: String
+  /// All that are not hidden, sorted.
+  let names: [String]
+  private let roots: [String]
+
+  init(_ model: ModelFolder, part: String? = nil) throws {
+    path = part.map { "\(model.path)/\($0)" } ?? model.path
+    guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
+      throw ModelFolderError.unreadable(folder: path)
+    }
+    self.names = names.filter { !$0.hasPrefix(".") }.sorted()
+    let root = URL(fileURLWithPath: model.path).resolvingSymlinksInPath()
+    let snapshots = root.deletingLastPathComponent()
+    roots =
+      snapshots.lastPathComponent == "snapshots"
+      ? [root.path, snapshots.deletingLastPathComponent().appendingPathComponent("blobs").path]
+      : [root.path]
+  }
+
+  /// Throws if the file lies elsewhere.
+  func requireInside(_ name: String) throws {
+    let file = "\(path)/\(name)"
+    let target = URL(fileURLWithPath: file).resolvingSymlinksInPath().path
+    guard roots.contains(where: { target.hasPrefix($0 + "/") }) else {
+      throw ModelFolderError.linksOutside(path: file, target: target)
+    }
+  }
+
+  /// Copies a small file, changed by `edit`.
+  func copy(
+    _ name: String, to folder: String, edit: ([UInt8]) throws -> [UInt8] = { $0 }
+  ) throws {
+    try requireInside(name)
+    let contents = try RegularFile(path: "\(path)/\(name)").readAll()
+    try AtomicFile.replace("\(folder)/\(name)", with: try edit(contents))
+  }
+}
+
+extension String {
+  /// Whether the file says something about a model or its licence.
+  fileprivate var isModelFile: Bool {
+    let ending = URL(fileURLWithPath: self).pathExtension
+    return ["json", "txt", "md"].contains(ending) && !contains(".index.") || self == "LICENSE"
+  }
+
+  fileprivate var isWeights: Bool { hasSuffix(".safetensors") || hasSuffix(".bin") }
+}
+
+extension UInt8 {
+  fileprivate var isLetterOrDigit: Bool {
+    switch self {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"):
+      true
+    default: false
+    }
+  }
+}
+
+extension ElementType {
+  fileprivate var isFloat: Bool { [.f16, .bf16, .f32, .f64].contains(self) }
+}

@@ -1,0 +1,132 @@
+public import Checkpoints
+public import Files
+import Foundation
+public import NN
+
+/// A model in the layout of diffusers: one folder for each part, with its configuration and weights.
+public struct ModelFolder: Sendable {
+  public let path: String
+
+  public init(path: String) { self.path = path }
+
+  /// A configuration file, such as `configuration("unet")` or `configuration("scheduler",
+  /// "scheduler_config.json")`.
+  public func configuration(
+    _ part: String, _ file: String = "config.json"
+  ) throws -> JSONReader {
+    try JSONReader(contentsOf: "\(path)/\(part)/\(file)")
+  }
+
+  public func hasPart(_ part: String) -> Bool {
+    FileManager.default.fileExists(atPath: "\(path)/\(part)")
+  }
+
+  /// Opens the weights of a part: one file or several with an index, in full or half precision.
+  ///
+  /// - Parameter stem: the name that libraries give the file: `diffusion_pytorch_model` or `model`
+  public func checkpoint(_ part: String, stem: String) throws -> any CheckpointSource {
+    let folder = part.isEmpty ? path : "\(path)/\(part)"
+    let candidates = ["", ".fp16"].flatMap { variant in
+      [
+        "\(stem)\(variant).safetensors", "\(stem).safetensors.index\(variant).json",
+        "\(stem)\(variant).safetensors.index.json",
+      ]
+    }
+    for name in candidates where FileManager.default.fileExists(atPath: "\(folder)/\(name)") {
+      return name.hasSuffix(".json")
+        ? try ShardedCheckpoint(indexPath: "\(folder)/\(name)")
+        : try SafetensorsFile(path: "\(folder)/\(name)")
+    }
+    throw ModelFolderError.noWeights(folder: folder, tried: candidates)
+  }
+
+  /// The U-Net and the weights it was built from.
+  ///
+  /// - Parameter adapters: what its linear layers add
+  public func unet(
+    adapters: AdapterSet? = nil, isTrainable: Bool = false
+  ) throws -> (model: UNet, weights: Weights) {
+    let weights = try self.weights("unet", stem: unetStem, isTrainable: isTrainable)
+    let scope = adapters.map { weights.adapted(by: $0) } ?? weights
+    let unet = try UNet(scope, try UNetConfiguration(try configuration("unet")))
+    try weights.requireAllUsed()
+    return (unet, weights)
+  }
+
+  public func autoencoder(
+    isTrainable: Bool = false
+  ) throws -> (model: Autoencoder, weights: Weights) {
+    let weights = try self.weights(
+      "vae", stem: unetStem, isTrainable: isTrainable, rename: Self.currentAutoencoderKey)
+    let model = try Autoencoder(
+      weights, try AutoencoderConfiguration(try configuration("vae")))
+    try weights.requireAllUsed()
+    return (model, weights)
+  }
+
+  /// A text encoder.
+  ///
+  /// - Parameter part: `text_encoder` or `text_encoder_2`; the second has a projection
+  public func textEncoder(
+    _ part: String = "text_encoder", isTrainable: Bool = false
+  ) throws -> (model: CLIPTextEncoder, weights: Weights) {
+    let weights = try self.weights(
+      part, stem: "model", isTrainable: isTrainable, rename: Self.currentTextKey)
+    let model = try CLIPTextEncoder(
+      weights, try CLIPTextConfiguration(try configuration(part)),
+      hasProjection: weights.contains("text_projection.weight"))
+    try weights.requireAllUsed()
+    return (model, weights)
+  }
+
+  private var unetStem: String { "diffusion_pytorch_model" }
+
+  private func weights(
+    _ part: String, stem: String, isTrainable: Bool,
+    rename: (String) -> String? = { $0 }
+  ) throws -> Weights {
+    Weights(
+      try CheckpointWeights(try checkpoint(part, stem: stem), rename: rename),
+      isTrainable: isTrainable)
+  }
+
+  /// Autoencoders of before 2023 spell their attention otherwise.
+  static func currentAutoencoderKey(_ key: String) -> String {
+    guard key.contains(".attentions.") else { return key }
+    return [
+      (".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."),
+      (".proj_attn.", ".to_out.0."),
+    ].reduce(key) { $0.replacingOccurrences(of: $1.0, with: $1.1) }
+  }
+
+  /// Text encoders come with and without the prefix `text_model.`, some with integer positions.
+  static func currentTextKey(_ key: String) -> String? {
+    if key.hasSuffix("position_ids") { return nil }
+    return key.hasPrefix("text_model.") || key.hasPrefix("text_projection.")
+      ? key : "text_model." + key
+  }
+}
+
+/// What is missing in a model folder.
+public enum ModelFolderError: Error, Equatable, CustomStringConvertible {
+  case noWeights(folder: String, tried: [String])
+  /// `model_index.json` names a part that is not there.
+  case noPart(path: String, part: String)
+  case unusablePart(path: String, part: String)
+  case unreadable(folder: String)
+  case linksOutside(path: String, target: String)
+  case exists(path: String)
+
+  public var description: String {
+    switch self {
+    case .noWeights(let folder, let tried):
+      "\(folder) has no weights; looked for \(tried.joined(separator: ", "))"
+    case .noPart(let path, let part): "\(path): the model has no folder \(part)"
+    case .unusablePart(let path, let part): "\(path): \"\(part)\" is no name of a folder"
+    case .unreadable(let folder): "\(folder): there is no such folder, or it cannot be read"
+    case .linksOutside(let path, let target):
+      "\(path): leads out of the model's folder, to \(target); copy the file to its place"
+    case .exists(let path): "\(path): exists already; remove it or choose another path"
+    }
+  }
+}

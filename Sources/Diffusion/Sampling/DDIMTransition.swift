@@ -1,0 +1,67 @@
+public import Autograd
+import Foundation
+import TensorCore
+
+/// The Gaussians from which one DDIM step of each row of a batch draws x_{t-1}.
+///
+///     x0 = predicted clean latent
+///     mean = sqrt(abar_prev) x0 + sqrt(1 - abar_prev - sigma^2) epsilon
+///     x_{t-1} = mean + sigma z
+///
+/// - Source: Song et al. 2020, arXiv 2010.02502, equations 12 and 16
+public struct DDIMTransition {
+  public let rows: [DDIMStep]
+
+  public init(rows: [DDIMStep]) { self.rows = rows }
+
+  /// The clean latents that a model output implies, `[batch, height, width, channels]`.
+  public func predictedOriginal(_ latents: Tensor, modelOutput: Tensor) -> Tensor {
+    let original = mixed(latents, modelOutput, \.original)
+    return rows[0].clipRange.map { original.clamped(to: -$0...$0) } ?? original
+  }
+
+  /// The mean of x_{t-1}.
+  public func mean(_ latents: Tensor, modelOutput: Tensor) -> Tensor {
+    predictedOriginal(latents, modelOutput: modelOutput) * column(\.originalScale)
+      + mixed(latents, modelOutput, \.noise) * column(\.noiseScale)
+  }
+
+  /// `mean + sigma noise`.
+  public func sample(mean: Tensor, noise: Tensor) -> Tensor { mean + noise * column(\.sigma) }
+
+  /// The mean over elements of the log-density of `next`, one for each row.
+  ///
+  /// Only for steps whose sigma is not 0: others have no density.
+  public func logDensity(_ next: Tensor, mean: Tensor) -> Tensor {
+    let squares = (next - mean).mapped(by: .square).mean(over: 1..<next.shape.count)  // [batch]
+    let scales = rows.map { -0.5 / ($0.sigma * $0.sigma) }
+    let constants = rows.map { -log($0.sigma) - 0.5 * log(2 * Float.pi) }
+    return squares * Tensor(scales, shape: [rows.count])
+      + Tensor(constants, shape: [rows.count])
+  }
+
+  private func mixed(
+    _ latents: Tensor, _ modelOutput: Tensor, _ mixture: KeyPath<DDIMStep, Mixture>
+  ) -> Tensor {
+    modelOutput * column(mixture.appending(path: \.output))
+      + latents * column(mixture.appending(path: \.sample))
+  }
+
+  /// One number for each row, `[batch, 1, 1, 1]`.
+  private func column(_ value: KeyPath<DDIMStep, Float>) -> Tensor {
+    Tensor(rows.map { $0[keyPath: value] }, shape: [rows.count, 1, 1, 1])
+  }
+}
+
+extension DDIMScheduler {
+  /// One step of a batch whose rows are at `timesteps`, as step-by-step preference optimization
+  /// takes it: the last step ends at timestep 0.
+  public func transition(
+    from timesteps: [Int], stepCount: Int, eta: Float
+  ) throws -> DDIMTransition {
+    DDIMTransition(
+      rows: try timesteps.map {
+        try step(from: $0, stepCount: stepCount, eta: eta, finalStep: .timestepZero)
+      })
+  }
+}

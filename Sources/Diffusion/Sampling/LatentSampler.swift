@@ -1,0 +1,54 @@
+public import Autograd
+public import TensorCore
+
+/// Draws latents for many prompts at once by DDIM, each from a random stream of its own: what a prompt
+/// gets does not depend on its company.
+public struct LatentSampler {
+  public let unet: GuidedUNet
+  public let scheduler: DDIMScheduler
+  public let stepCount: Int
+  public let eta: Float
+
+  public init(unet: GuidedUNet, scheduler: DDIMScheduler, stepCount: Int, eta: Float) {
+    self.unet = unet
+    self.scheduler = scheduler
+    self.stepCount = stepCount
+    self.eta = eta
+  }
+
+  /// Scaled latents, `[batch, height, width, channels]`.
+  ///
+  /// - Parameters:
+  ///   - context: `[batch, tokens, width]`
+  ///   - negative: `[1, tokens, width]`
+  ///   - streams: one for each row
+  ///   - latentShape: height, width, channels
+  public func callAsFunction(
+    context: Tensor, negative: Tensor, streams: [RandomStream], latentShape: [Int]
+  ) throws -> Tensor {
+    var streams = streams
+    let batch = streams.count
+    func noise() -> Tensor {
+      let result = Tensor(uninitialized: [batch] + latentShape)
+      let size = latentShape.reduce(1, *)
+      for row in 0..<batch {
+        streams[row].fillNormal(
+          UnsafeMutableBufferPointer(start: result.pointer + row * size, count: size))
+      }
+      return result
+    }
+    return try withoutGradients {
+      var latents = noise()
+      for timestep in try scheduler.timesteps(stepCount: stepCount) {
+        let output = unet(
+          latents, timesteps: [Float](repeating: Float(timestep), count: batch),
+          context: context, negative: negative)
+        let step = try scheduler.step(from: timestep, stepCount: stepCount, eta: eta)
+        let transition = DDIMTransition(rows: [DDIMStep](repeating: step, count: batch))
+        let mean = transition.mean(latents, modelOutput: output)
+        latents = step.sigma > 0 ? transition.sample(mean: mean, noise: noise()) : mean
+      }
+      return latents
+    }
+  }
+}

@@ -1,0 +1,28 @@
+public import Autograd
+
+extension NoiseSchedule {
+  /// Latents with noise mixed in, each row at its own timestep.
+  ///
+  ///     x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon
+  ///
+  /// - Source: Ho et al. 2020, arXiv 2006.11239, equation 4
+  public func noised(_ latents: Tensor, with noise: Tensor, timesteps: [Int]) -> Tensor {
+    func column(_ value: (Float) -> Float) -> Tensor {
+      Tensor(timesteps.map { value(alphaBar[$0]) }, shape: [timesteps.count, 1, 1, 1])
+    }
+    return latents * column { $0.squareRoot() } + noise * column { (1 - $0).squareRoot() }
+  }
+
+  /// The clean latents that a model output implies, each row at its own timestep.
+  public func denoised(
+    _ latents: Tensor, modelOutput: Tensor, timesteps: [Int], prediction: PredictionType
+  ) -> Tensor {
+    let mixtures = timesteps.map { timestep in
+      prediction.original(
+        alpha: alphaBar[timestep].squareRoot(), sigma: (1 - alphaBar[timestep]).squareRoot())
+    }
+    let shape = [timesteps.count, 1, 1, 1]
+    return latents * Tensor(mixtures.map(\.sample), shape: shape)
+      + modelOutput * Tensor(mixtures.map(\.output), shape: shape)
+  }
+}

@@ -1,0 +1,112 @@
+import Files
+
+/// One step of a sampler: linear combinations, with h_0 the newest of the recorded estimates.
+///
+///     h = recorded(x, output), clipped
+///     x = next(x, output) + history_0 h_0 + history_1 h_1 + ... + noise z
+public struct SamplingStep: Equatable, Sendable {
+  /// What the U-Net is told.
+  public let timestep: Float
+  /// What the sample is multiplied with before the U-Net sees it.
+  public var inputScale: Float = 1
+  /// The estimate that this step puts at the front of the history; nil where it puts none.
+  public var recorded: Mixture?
+  public var clipRange: Float?
+  public let next: Mixture
+  public let history: [Float]
+  /// The standard deviation of fresh noise; nil where the step draws none.
+  public var noise: Float?
+  /// Whether the step starts where the one before it started, to correct it.
+  public var isCorrection = false
+}
+
+/// A sampler for a given number of steps: a table of coefficients that one loop executes.
+public struct SamplingPlan: Equatable, Sendable {
+  public let steps: [SamplingStep]
+  /// What standard normal numbers are multiplied with to become the first sample.
+  public let initialNoiseScale: Float
+
+  /// The plan of the class that the settings name, or of `kind`.
+  ///
+  /// - Parameter eta: of DDIM alone; the other samplers draw no noise.
+  public init(
+    _ config: SchedulerConfig, kind: SchedulerKind? = nil, stepCount: Int, eta: Float = 0
+  ) throws {
+    switch try kind ?? config.kind() {
+    case .ddim: self = try .ddim(config, stepCount: stepCount, eta: eta)
+    case .pndm: self = try .pndm(config, stepCount: stepCount)
+    case .euler: self = try .euler(config, stepCount: stepCount)
+    case .dpmSolver: self = try .dpmSolver(config, stepCount: stepCount)
+    }
+  }
+
+  init(steps: [SamplingStep], initialNoiseScale: Float = 1) {
+    self.steps = steps
+    self.initialNoiseScale = initialNoiseScale
+  }
+
+  static func ddim(_ config: SchedulerConfig, stepCount: Int, eta: Float) throws -> SamplingPlan {
+    let scheduler = try DDIMScheduler(config)
+    let steps = try scheduler.timesteps(stepCount: stepCount).map { timestep in
+      let step = try scheduler.step(from: timestep, stepCount: stepCount, eta: eta)
+      return SamplingStep(
+        timestep: Float(timestep), recorded: step.original, clipRange: step.clipRange,
+        next: Mixture(
+          sample: step.noiseScale * step.noise.sample,
+          output: step.noiseScale * step.noise.output),
+        history: [step.originalScale], noise: eta > 0 ? step.sigma : nil)
+    }
+    return SamplingPlan(steps: steps)
+  }
+}
+
+/// Executes a plan on one sample (or on a batch as one array), step by step.
+///
+///     var sampler = Sampler(plan)
+///     while let step = sampler.nextStep {
+///       // output = unet(step.inputScale * sample, step.timestep), with guidance
+///       sampler.advance(output: output, noise: z, sample: sample)
+///     }
+public struct Sampler: Sendable {
+  public let plan: SamplingPlan
+  private var index = 0
+  private var history: [[Float]] = []
+  private var startOfLastStep: [Float] = []
+
+  public init(_ plan: SamplingPlan) { self.plan = plan }
+
+  /// The step to do next; nil when all are done.
+  public var nextStep: SamplingStep? {
+    index < plan.steps.count ? plan.steps[index] : nil
+  }
+
+  /// Replaces `sample` by the next one.
+  ///
+  /// The buffers have one size; `noise` holds standard normal numbers where the step draws them.
+  public mutating func advance(
+    output: UnsafeBufferPointer<Float>, noise: UnsafeBufferPointer<Float>? = nil,
+    sample: UnsafeMutableBufferPointer<Float>
+  ) {
+    guard let step = nextStep else { preconditionFailure("all \(index) steps are done") }
+    precondition(
+      output.count == sample.count && (step.noise == nil || noise?.count == sample.count))
+    let start = step.isCorrection ? startOfLastStep : Array(sample)
+    if let recorded = step.recorded {
+      let limit = step.clipRange ?? .infinity
+      let estimate = zip(start, output).map {
+        min(max(recorded.sample * $0 + recorded.output * $1, -limit), limit)
+      }
+      history.insert(estimate, at: 0)
+    }
+    precondition(history.count >= step.history.count)
+    for place in sample.indices {
+      var value = step.next.sample * start[place] + step.next.output * output[place]
+      for (weight, estimate) in zip(step.history, history) { value += weight * estimate[place] }
+      if let sigma = step.noise, let noise { value += sigma * noise[place] }
+      sample[place] = value
+    }
+    startOfLastStep = start
+    history.removeLast(max(0, history.count - 3))  // no step looks back further than four
+    index += 1
+  }
+}

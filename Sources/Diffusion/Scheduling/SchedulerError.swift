@@ -1,0 +1,23 @@
+/// What can be wrong with a scheduler's settings or with how it is used.
+public enum SchedulerError: Error, Equatable, CustomStringConvertible {
+  /// A setting has a value that is not understood; `supported` says which are.
+  case unsupported(path: String, key: String, found: String, supported: String)
+  /// The steps do not fit the schedule.
+  case stepCount(Int, path: String, problem: String)
+  /// `eta` is not in 0...1.
+  case eta(Float)
+  /// A step is deterministic: its result has no density.
+  case noDensity(timestep: Int)
+
+  public var description: String {
+    switch self {
+    case .unsupported(let path, let key, let found, let supported):
+      "\(path): \(key) is \(found); supported is \(supported)"
+    case .stepCount(let count, let path, let problem): "\(path): \(count) steps: \(problem)"
+    case .eta(let eta): "eta is \(eta), but must be between 0 and 1"
+    case .noDensity(let timestep):
+      "the step at timestep \(timestep) adds no noise, so its result has no density; "
+        + "use eta above 0 and leave out the last step"
+    }
+  }
+}

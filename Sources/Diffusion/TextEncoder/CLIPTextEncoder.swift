@@ -1,0 +1,80 @@
+public import Autograd
+public import NN
+
+/// CLIP's text tower: token ids to hidden states.
+///
+/// - Keys: `text_model.{embeddings, encoder, final_layer_norm}`, `text_projection.weight` where the
+///   encoder has a projection
+/// - Source: Radford et al. 2021, arXiv 2103.00020; transformers' `CLIPTextModel` and
+///   `CLIPTextModelWithProjection`
+public struct CLIPTextEncoder {
+  public let configuration: CLIPTextConfiguration
+  let tokenEmbedding: Embedding
+  let positionEmbedding: Embedding
+  let encoder: CLIPEncoder
+  let finalNorm: LayerNorm
+  let projection: Linear?
+
+  public init(
+    _ weights: Weights, _ configuration: CLIPTextConfiguration, hasProjection: Bool
+  ) throws {
+    self.configuration = configuration
+    let width = configuration.transformer.width
+    let model = weights["text_model"]
+    tokenEmbedding = try Embedding(
+      model["embeddings"]["token_embedding"], count: configuration.vocabularySize, width: width)
+    positionEmbedding = try Embedding(
+      model["embeddings"]["position_embedding"], count: configuration.tokens, width: width)
+    encoder = try CLIPEncoder(
+      model["encoder"], configuration.transformer, isTimeConditioned: false)
+    finalNorm = try LayerNorm(
+      model["final_layer_norm"], width: width, epsilon: configuration.transformer.epsilon)
+    projection =
+      hasProjection
+      ? try Linear(
+        weights["text_projection"], inputs: width, outputs: configuration.projectionWidth,
+        hasBias: false, initial: .normal(deviation: 1 / Float(width).squareRoot()))
+      : nil
+  }
+
+  public struct Output {
+    /// After the final norm, `[batch, tokens, width]`.
+    public let lastHiddenState: Tensor
+    /// Before the last layer, without the final norm, `[batch, tokens, width]`.
+    public let penultimateHiddenState: Tensor
+    /// The last hidden state at the end token, projected where there is a projection,
+    /// `[batch, width]` or `[batch, projection width]`.
+    public let pooled: Tensor
+  }
+
+  /// - Parameter ids: one array of token ids for each prompt, all of one length
+  public func callAsFunction(_ ids: [[Int]]) -> Output {
+    let batch = ids.count
+    let tokens = ids[0].count
+    let width = configuration.transformer.width
+    precondition(
+      tokens <= configuration.tokens && ids.allSatisfy { $0.count == tokens },
+      "prompts of \(ids.map(\.count)) tokens; the encoder takes \(configuration.tokens)")
+    let embedded =
+      tokenEmbedding(ids.flatMap { $0 }).reshaped(to: [batch, tokens, width])
+      + positionEmbedding(Array(0..<tokens))  // [batch, tokens, width]
+    let states = encoder.hiddenStates(embedded, isCausal: true)
+    let last = finalNorm(states[states.count - 1])
+    let ends = ids.enumerated().map { $0.offset * tokens + endPosition(of: $0.element) }
+    let pooled = last.reshaped(to: [batch * tokens, width]).rows(at: ends)  // [batch, width]
+    return Output(
+      lastHiddenState: last, penultimateHiddenState: states[max(0, states.count - 2)],
+      pooled: projection?(pooled) ?? pooled)
+  }
+
+  /// Where a prompt ends.
+  ///
+  /// Configurations written before transformers knew the end token say 2; for them it is the
+  /// first place of the largest id.
+  private func endPosition(of ids: [Int]) -> Int {
+    if configuration.endToken == 2 {
+      return ids.firstIndex(of: ids.max() ?? 0) ?? 0
+    }
+    return ids.firstIndex(of: configuration.endToken) ?? 0
+  }
+}

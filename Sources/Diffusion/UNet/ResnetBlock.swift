@@ -1,0 +1,87 @@
+import Autograd
+import NN
+
+/// Two convolutions around a residual connection, told the timestep in between.
+///
+///     h = conv1(silu(norm1(x))) + time_emb_proj(time)
+///     y = shortcut(x) + conv2(silu(norm2(h)))
+///
+/// - Input: `[batch, height, width, inputs]`, time `[batch, timeWidth]` after SiLU
+/// - Output: `[batch, height, width, outputs]`
+/// - Keys: `norm1`, `conv1`, `time_emb_proj`, `norm2`, `conv2`, `conv_shortcut` where widths differ
+/// - Source: diffusers' `ResnetBlock2D`
+struct ResnetBlock {
+  let norm1: GroupNorm
+  let conv1: Conv2d
+  let timeProjection: Linear?
+  let norm2: GroupNorm
+  let conv2: Conv2d
+  let shortcut: Conv2d?
+
+  init(
+    _ weights: Weights, inputs: Int, outputs: Int, timeWidth: Int?, groups: Int, epsilon: Float
+  ) throws {
+    norm1 = try GroupNorm(weights["norm1"], channels: inputs, groups: groups, epsilon: epsilon)
+    conv1 = try Conv2d(weights["conv1"], inputs: inputs, outputs: outputs, kernel: 3)
+    timeProjection = try timeWidth.map {
+      try Linear(weights["time_emb_proj"], inputs: $0, outputs: outputs)
+    }
+    norm2 = try GroupNorm(weights["norm2"], channels: outputs, groups: groups, epsilon: epsilon)
+    conv2 = try Conv2d(weights["conv2"], inputs: outputs, outputs: outputs, kernel: 3)
+    shortcut =
+      inputs == outputs
+      ? nil : try Conv2d(weights["conv_shortcut"], inputs: inputs, outputs: outputs, kernel: 1)
+  }
+
+  func callAsFunction(_ x: Tensor, time: Tensor? = nil) -> Tensor {
+    var h = conv1(norm1(x, appliesSiLU: true))
+    if let time, let timeProjection {
+      let shift = timeProjection(time)  // [batch, outputs]
+      h = h + shift.reshaped(to: [shift.shape[0], 1, 1, shift.shape[1]])
+    }
+    h = conv2(norm2(h, appliesSiLU: true))
+    return (shortcut?(x) ?? x) + h
+  }
+}
+
+/// Halves height and width by a convolution of stride 2.
+///
+/// - Keys: `conv`
+struct Downsampler {
+  let conv: Conv2d
+
+  /// - Parameter padding: 1 on all sides in U-Nets; in autoencoders one row and column at the end
+  init(_ weights: Weights, channels: Int, padding: Conv2d.Padding) throws {
+    conv = try Conv2d(
+      weights["conv"], inputs: channels, outputs: channels, kernel: 3, stride: 2,
+      padding: padding)
+  }
+
+  func callAsFunction(_ x: Tensor) -> Tensor { conv(x) }
+}
+
+/// Doubles height and width by nearest neighbours, then convolves.
+///
+/// - Keys: `conv`
+struct Upsampler {
+  let conv: Conv2d
+
+  init(_ weights: Weights, channels: Int) throws {
+    conv = try Conv2d(weights["conv"], inputs: channels, outputs: channels, kernel: 3)
+  }
+
+  /// - Parameter size: height and width of the result, each the doubled one or 1 less: what odd
+  ///   extents were before they were halved
+  func callAsFunction(_ x: Tensor, size: (height: Int, width: Int)? = nil) -> Tensor {
+    var enlarged = enlargedTwofold(x)
+    if let size {
+      if size.height < enlarged.shape[1] {
+        enlarged = enlarged.slice(axis: 1, 0..<size.height)
+      }
+      if size.width < enlarged.shape[2] {
+        enlarged = enlarged.slice(axis: 2, 0..<size.width)
+      }
+    }
+    return conv(enlarged)
+  }
+}

@@ -1,0 +1,114 @@
+public import Autograd
+public import NN
+
+/// The network that predicts the noise in a latent at a timestep, given a prompt.
+///
+/// - Keys: as diffusers' `UNet2DConditionModel` names them
+/// - Source: Rombach et al. 2022, arXiv 2112.10752; Podell et al. 2023, arXiv 2307.01952
+public struct UNet {
+  public let configuration: UNetConfiguration
+  let timeEmbedding: TimestepEmbedding
+  let textTimeEmbedding: TimestepEmbedding?
+  let inputConvolution: Conv2d
+  let downBlocks: [DownBlock]
+  let middleBlock: MiddleBlock?
+  let upBlocks: [UpBlock]
+  let outputNorm: GroupNorm
+  let outputConvolution: Conv2d
+
+  public init(_ weights: Weights, _ configuration: UNetConfiguration) throws {
+    self.configuration = configuration
+    let channels = configuration.channels
+    let timeWidth = 4 * channels[0]
+    timeEmbedding = try TimestepEmbedding(
+      weights["time_embedding"], inputs: channels[0], width: timeWidth)
+    textTimeEmbedding = try configuration.textTime.map {
+      try TimestepEmbedding(weights["add_embedding"], inputs: $0.inputWidth, width: timeWidth)
+    }
+    inputConvolution = try Conv2d(
+      weights["conv_in"], inputs: configuration.inputChannels, outputs: channels[0], kernel: 3)
+
+    downBlocks = try channels.indices.map { index in
+      try DownBlock(
+        weights["down_blocks"][index], inputs: channels[max(0, index - 1)], level: index,
+        isLast: index == channels.count - 1, configuration)
+    }
+    middleBlock =
+      configuration.hasMiddleBlock ? try MiddleBlock(weights["mid_block"], configuration) : nil
+
+    // What the way up takes over from the way down, last in first out.
+    var skipWidths = [channels[0]] + downBlocks.flatMap(\.skipWidths)
+    var width = channels[channels.count - 1]
+    upBlocks = try channels.indices.map { index in
+      let level = channels.count - 1 - index
+      let count = configuration.layersPerBlock[level] + 1
+      let block = try UpBlock(
+        weights["up_blocks"][index], inputs: width,
+        skipWidths: Array(skipWidths.suffix(count).reversed()), level: level, kind: index,
+        configuration)
+      skipWidths.removeLast(count)
+      width = channels[level]
+      return block
+    }
+    outputNorm = try GroupNorm(
+      weights["conv_norm_out"], channels: channels[0], groups: configuration.groups,
+      epsilon: configuration.epsilon)
+    outputConvolution = try Conv2d(
+      weights["conv_out"], inputs: channels[0], outputs: configuration.outputChannels, kernel: 3)
+  }
+
+  /// SDXL's conditioning besides the hidden states of the prompt.
+  public struct TextTime {
+    /// Pooled output of the second text encoder, `[batch, width]`.
+    public var pooledText: Tensor
+    /// For each picture original height and width, top and left of the crop, target height and width.
+    public var sizes: [[Float]]
+
+    public init(pooledText: Tensor, sizes: [[Float]]) {
+      self.pooledText = pooledText
+      self.sizes = sizes
+    }
+  }
+
+  /// The predicted noise (or velocity, as the model was trained).
+  ///
+  /// - Parameters:
+  ///   - sample: noisy latents `[batch, height, width, 4]`
+  ///   - timesteps: one for each latent
+  ///   - context: hidden states of the prompts, `[batch, tokens, contextWidth]`
+  ///   - textTime: for models that are conditioned on it
+  /// - Returns: `[batch, height, width, 4]`
+  public func callAsFunction(
+    _ sample: Tensor, timesteps: [Float], context: Tensor, textTime: TextTime? = nil
+  ) -> Tensor {
+    let time = silu(timeVector(timesteps, textTime))  // [batch, timeWidth]
+
+    // down
+    var h = inputConvolution(sample)
+    var skips = [h]
+    for block in downBlocks { h = block(h, time: time, context: context, skips: &skips) }
+
+    // middle
+    if let middleBlock { h = middleBlock(h, time: time, context: context) }
+
+    // up
+    for block in upBlocks { h = block(h, time: time, context: context, skips: &skips) }
+    return outputConvolution(outputNorm(h, appliesSiLU: true))
+  }
+
+  private func timeVector(_ timesteps: [Float], _ textTime: TextTime?) -> Tensor {
+    let features = sinusoidalFeatures(
+      of: timesteps, width: configuration.channels[0], cosinesFirst: configuration.cosinesFirst,
+      shift: configuration.frequencyShift)
+    let embedding = timeEmbedding(features)
+    guard let textTimeEmbedding, let width = configuration.textTime?.featureWidth, let textTime
+    else { return embedding }
+    let sizes = textTime.sizes.flatMap { $0 }
+    let sizeFeatures = sinusoidalFeatures(
+      of: sizes, width: width, cosinesFirst: configuration.cosinesFirst,
+      shift: configuration.frequencyShift
+    ).reshaped(to: [timesteps.count, sizes.count / timesteps.count * width])
+    return embedding
+      + textTimeEmbedding(concatenated([textTime.pooledText, sizeFeatures], axis: 1))
+  }
+}

@@ -1,0 +1,141 @@
+import Autograd
+import NN
+
+/// One level on the way down: residual blocks, each followed by attention where the level has it, then
+/// a halving of height and width, except at the last level.
+///
+/// - Keys: `resnets.N`, `attentions.N`, `downsamplers.0`
+struct DownBlock {
+  let resnets: [ResnetBlock]
+  let transformers: [SpatialTransformer]
+  let downsampler: Downsampler?
+  /// The channels of everything this level hands over to the way up.
+  let skipWidths: [Int]
+
+  init(
+    _ weights: Weights, inputs: Int, level: Int, isLast: Bool, _ configuration: UNetConfiguration
+  ) throws {
+    let width = configuration.channels[level]
+    let layers = configuration.layersPerBlock[level]
+    resnets = try (0..<layers).map { index in
+      try ResnetBlock(
+        weights["resnets"][index], inputs: index == 0 ? inputs : width, outputs: width,
+        configuration)
+    }
+    transformers =
+      configuration.downBlocks[level] == .crossAttention
+      ? try (0..<layers).map { index in
+        try SpatialTransformer(weights["attentions"][index], level: level, configuration)
+      } : []
+    downsampler =
+      isLast
+      ? nil
+      : try Downsampler(
+        weights["downsamplers"][0], channels: width,
+        padding: configuration.downsamplePadding == 0
+          ? .init(top: 0, left: 0, bottom: 1, right: 1) : .init(configuration.downsamplePadding))
+    skipWidths = [Int](repeating: width, count: layers + (isLast ? 0 : 1))
+  }
+
+  func callAsFunction(
+    _ x: Tensor, time: Tensor, context: Tensor, skips: inout [Tensor]
+  ) -> Tensor {
+    var h = x
+    for (index, resnet) in resnets.enumerated() {
+      h = resnet(h, time: time)
+      if !transformers.isEmpty { h = transformers[index](h, context: context) }
+      skips.append(h)
+    }
+    if let downsampler {
+      h = downsampler(h)
+      skips.append(h)
+    }
+    return h
+  }
+}
+
+/// The lowest level: a residual block, attention and another residual block.
+///
+/// - Keys: `resnets.0`, `attentions.0`, `resnets.1`
+struct MiddleBlock {
+  let first: ResnetBlock
+  let transformer: SpatialTransformer
+  let second: ResnetBlock
+
+  init(_ weights: Weights, _ configuration: UNetConfiguration) throws {
+    let level = configuration.channels.count - 1
+    let width = configuration.channels[level]
+    first = try ResnetBlock(
+      weights["resnets"][0], inputs: width, outputs: width, configuration)
+    transformer = try SpatialTransformer(weights["attentions"][0], level: level, configuration)
+    second = try ResnetBlock(
+      weights["resnets"][1], inputs: width, outputs: width, configuration)
+  }
+
+  func callAsFunction(_ x: Tensor, time: Tensor, context: Tensor) -> Tensor {
+    second(transformer(first(x, time: time), context: context), time: time)
+  }
+}
+
+/// One level on the way up: residual blocks that each take a tensor of the way down beside their input,
+/// attention where the level has it, then a doubling of height and width, except at the top.
+///
+/// - Keys: `resnets.N`, `attentions.N`, `upsamplers.0`
+struct UpBlock {
+  let resnets: [ResnetBlock]
+  let transformers: [SpatialTransformer]
+  let upsampler: Upsampler?
+
+  /// - Parameters:
+  ///   - skipWidths: channels of the tensors taken over, in the order they are taken
+  ///   - level: the level on the way down that this one mirrors
+  ///   - kind: its place on the way up
+  init(
+    _ weights: Weights, inputs: Int, skipWidths: [Int], level: Int, kind: Int,
+    _ configuration: UNetConfiguration
+  ) throws {
+    let width = configuration.channels[level]
+    resnets = try skipWidths.enumerated().map { index, skipWidth in
+      try ResnetBlock(
+        weights["resnets"][index], inputs: (index == 0 ? inputs : width) + skipWidth,
+        outputs: width, configuration)
+    }
+    transformers =
+      configuration.upBlocks[kind] == .crossAttention
+      ? try skipWidths.indices.map { index in
+        try SpatialTransformer(weights["attentions"][index], level: level, configuration)
+      } : []
+    upsampler = level == 0 ? nil : try Upsampler(weights["upsamplers"][0], channels: width)
+  }
+
+  func callAsFunction(
+    _ x: Tensor, time: Tensor, context: Tensor, skips: inout [Tensor]
+  ) -> Tensor {
+    var h = x
+    for (index, resnet) in resnets.enumerated() {
+      h = resnet(concatenated([h, skips.removeLast()], axis: 3), time: time)
+      if !transformers.isEmpty { h = transformers[index](h, context: context) }
+    }
+    guard let upsampler, let next = skips.last else { return h }
+    return upsampler(h, size: (next.shape[1], next.shape[2]))
+  }
+}
+
+extension ResnetBlock {
+  fileprivate init(
+    _ weights: Weights, inputs: Int, outputs: Int, _ configuration: UNetConfiguration
+  ) throws {
+    try self.init(
+      weights, inputs: inputs, outputs: outputs, timeWidth: 4 * configuration.channels[0],
+      groups: configuration.groups, epsilon: configuration.epsilon)
+  }
+}
+
+extension SpatialTransformer {
+  fileprivate init(_ weights: Weights, level: Int, _ configuration: UNetConfiguration) throws {
+    try self.init(
+      weights, channels: configuration.channels[level], heads: configuration.heads[level],
+      layers: configuration.transformerLayers[level], contextWidth: configuration.contextWidth,
+      groups: configuration.groups)
+  }
+}

@@ -1,0 +1,127 @@
+public import Files
+
+/// `unet/config.json` of a `UNet2DConditionModel` of the Stable Diffusion v1 and XL families.
+///
+/// Fields that a file lacks take diffusers' defaults. What is read but not built is refused by name.
+public struct UNetConfiguration: Equatable, Sendable {
+  /// The kinds of blocks on the way down, and in mirrored order on the way up.
+  public enum BlockKind: Equatable, Sendable {
+    case plain
+    case crossAttention
+  }
+
+  /// The extra conditioning of SDXL: pooled text and six numbers on size and crop.
+  public struct TextTimeConditioning: Equatable, Sendable {
+    /// Sinusoidal features of each of the six numbers.
+    public var featureWidth: Int
+    /// The pooled text's width plus six times `featureWidth`.
+    public var inputWidth: Int
+  }
+
+  public var inputChannels: Int
+  public var outputChannels: Int
+  public var sampleSize: Int
+  public var channels: [Int]
+  public var downBlocks: [BlockKind]
+  public var upBlocks: [BlockKind]
+  public var hasMiddleBlock: Bool
+  public var layersPerBlock: [Int]
+  public var transformerLayers: [Int]
+  public var heads: [Int]
+  public var contextWidth: Int
+  public var groups: Int
+  public var epsilon: Float
+  public var cosinesFirst: Bool
+  public var frequencyShift: Float
+  public var downsamplePadding: Int
+  public var textTime: TextTimeConditioning?
+
+  public init(_ json: JSONReader) throws {
+    for (field, accepted) in Self.fixedFields { try json.require(field, oneOf: accepted) }
+    inputChannels = try json.size("in_channels", default: 4)
+    outputChannels = try json.size("out_channels", default: 4)
+    sampleSize = try json.size("sample_size", default: 64)
+    channels = try json.sizes("block_out_channels", default: [320, 640, 1280, 1280])
+    let count = channels.count
+    downBlocks = try json.blockKinds(
+      "down_block_types",
+      [("DownBlock2D", .plain), ("CrossAttnDownBlock2D", .crossAttention)], count: count,
+      default: [.crossAttention, .crossAttention, .crossAttention, .plain])
+    upBlocks = try json.blockKinds(
+      "up_block_types", [("UpBlock2D", .plain), ("CrossAttnUpBlock2D", .crossAttention)],
+      count: count, default: [.plain, .crossAttention, .crossAttention, .crossAttention])
+    // Absent means the usual block, null none.
+    hasMiddleBlock = json.value["mid_block_type"] != .null
+    layersPerBlock = try json.sizes("layers_per_block", default: [2], count: count)
+    transformerLayers = try json.sizes("transformer_layers_per_block", default: [1], count: count)
+    // Old configurations call the number of heads "attention_head_dim"; diffusers reads it as such.
+    let headsField =
+      try json.optional("num_attention_heads") == nil ? "attention_head_dim" : "num_attention_heads"
+    heads = try json.sizes(headsField, default: [8], count: count)
+    contextWidth = try json.size("cross_attention_dim", default: 1280)
+    groups = try json.size("norm_num_groups", default: 32)
+    epsilon = Float(try json.double("norm_eps", default: 1e-5))
+    cosinesFirst = try json.bool("flip_sin_to_cos", default: true)
+    frequencyShift = Float(try json.double("freq_shift", default: 0))
+    downsamplePadding = try json.size("downsample_padding", default: 1, atLeast: 0)
+    if try json.string("addition_embed_type", default: "") == "text_time" {
+      textTime = TextTimeConditioning(
+        featureWidth: try json.size("addition_time_embed_dim", default: 256),
+        inputWidth: try json.size("projection_class_embeddings_input_dim", default: 2816))
+    }
+    try json.requireMultiples("block_out_channels", channels, of: groups, "norm_num_groups")
+    for (width, heads) in zip(channels, heads) {
+      try json.requireMultiples("block_out_channels", [width], of: heads, headsField)
+    }
+  }
+
+  /// Fields whose other values would need layers that are not built.
+  private static let fixedFields: [(String, [JSON])] = [
+    ("act_fn", [.string("silu"), .string("swish")]),
+    ("addition_embed_type", [.string("text_time")]),
+    ("attention_type", [.string("default")]),
+    ("center_input_sample", [.bool(false)]),
+    ("class_embed_type", []),
+    ("class_embeddings_concat", [.bool(false)]),
+    ("conv_in_kernel", [.integer(3)]),
+    ("conv_out_kernel", [.integer(3)]),
+    ("cross_attention_norm", []),
+    ("dual_cross_attention", [.bool(false)]),
+    ("encoder_hid_dim", []),
+    ("encoder_hid_dim_type", []),
+    ("mid_block_only_cross_attention", [.bool(false)]),
+    ("mid_block_scale_factor", [.integer(1), .number(1)]),
+    ("mid_block_type", [.string("UNetMidBlock2DCrossAttn")]),
+    ("num_class_embeds", []),
+    ("only_cross_attention", [.bool(false)]),
+    ("resnet_out_scale_factor", [.integer(1), .number(1)]),
+    ("resnet_skip_time_act", [.bool(false)]),
+    ("resnet_time_scale_shift", [.string("default")]),
+    ("reverse_transformer_layers_per_block", []),
+    ("time_cond_proj_dim", []),
+    ("time_embedding_act_fn", []),
+    ("time_embedding_dim", []),
+    ("time_embedding_type", [.string("positional")]),
+    ("timestep_post_act", []),
+  ]
+}
+
+extension JSONReader {
+  fileprivate func blockKinds(
+    _ key: String, _ kinds: [(String, UNetConfiguration.BlockKind)], count: Int,
+    default value: [UNetConfiguration.BlockKind]
+  ) throws -> [UNetConfiguration.BlockKind] {
+    let found = try optional(key)?.strings().map { name in
+      guard let kind = kinds.first(where: { $0.0 == name })?.1 else {
+        throw ConfigurationError.unsupported(path: path, field: key, value: name)
+      }
+      return kind
+    }
+    let list = found ?? value
+    guard list.count == count else {
+      throw ConfigurationError.wrongCount(
+        path: path, field: key, expected: count, found: list.count)
+    }
+    return list
+  }
+}
