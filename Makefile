@@ -5,8 +5,8 @@
 #   make preference   shards -> step-aware preference model
 #   make build        the program, .build/release/spo
 #   make test         build, lint, and all tests
-#   make bench        benchmarks; PYTHON=/path/to/python adds PyTorch beside them
 #   make lint format  check or repair the formatting
+#   make base         train the embedded model and make the sample anew (an hour)
 #   make deps         install missing system libraries (apt-get)
 #   make clean        remove the build
 #
@@ -21,7 +21,7 @@ RUN = $(SPO) run $(PIPELINE) $(if $(WORKSPACE),--workspace $(WORKSPACE))
 NATIVE := $(if $(filter x86_64,$(shell uname -m)),-Xcc -march=native)
 SWIFT_FLAGS ?= -c release $(NATIVE)
 
-.PHONY: help deps build prepare preference spo test bench lint format clean
+.PHONY: help deps build prepare preference spo base test lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -51,9 +51,15 @@ preference: build
 spo: build
 	$(RUN)
 
+base: build
+	$(SPO) run pipelines/tiny-base.json5 --workspace runs/tiny-base
+	rm -rf data/tiny-sd data/pickapic-sample
+	cp -r runs/tiny-base/model data/tiny-sd
+	mkdir -p data/pickapic-sample && cp -r runs/tiny-base/comparisons/data data/pickapic-sample/
+	cp runs/tiny-base/comparisons/*-prompts.json data/
+
 test: deps lint
-	swift build $(SWIFT_FLAGS)
-	swift test $(SWIFT_FLAGS)
+	swift test $(SWIFT_FLAGS) --disable-testable-imports
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests

@@ -14,14 +14,19 @@ let package = Package(
     .systemLibrary(name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+    .systemLibrary(name: "CSHA256"),
 
-    .target(name: "Files"),
+    .target(name: "Files", dependencies: ["CSHA256"]),
     .target(name: "Parquet", dependencies: ["Files", "CZlib"]),
     .target(name: "Imaging", dependencies: ["Files", "CPNG"]),
     .target(name: "Checkpoints", dependencies: ["Files"]),
+    .target(
+      name: "Shards", dependencies: ["Checkpoints", "Files"], exclude: ["README.md"]),
     .target(name: "Telemetry", dependencies: ["Files"]),
+    .target(name: "Reporting", dependencies: ["Files"]),
     .target(name: "Catalog", dependencies: ["Files", "CSQLite"]),
     .target(name: "PipelineCore", dependencies: ["Files"]),
+    .target(name: "CommandSyntax", dependencies: ["PipelineCore"]),
 
     .target(name: "TensorCore", dependencies: ["COpenBLAS"], swiftSettings: kernelSettings),
     .target(name: "Autograd", dependencies: ["TensorCore"]),
@@ -33,19 +38,26 @@ let package = Package(
       name: "PreferenceModels", dependencies: ["Diffusion", "NN", "Autograd", "TensorCore"]),
     .target(
       name: "StepwiseOptimization", dependencies: ["Diffusion", "NN", "Autograd", "TensorCore"]),
+    .target(
+      name: "Apply",
+      dependencies: [
+        "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN", "Autograd", "Checkpoints",
+      ]),
     .target(name: "ProceduralWorld", dependencies: ["TensorCore"]),
     .target(
       name: "Stages",
       dependencies: [
-        "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints", "Telemetry", "Files",
-        "Diffusion", "PreferenceModels", "StepwiseOptimization", "ProceduralWorld", "NN",
+        "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints", "Shards", "Telemetry",
+        "Reporting",
+        "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "ProceduralWorld", "NN",
         "Autograd", "TensorCore",
       ]),
     .executableTarget(
       name: "spo",
       dependencies: [
-        "Stages", "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints", "Files",
-        "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN", "Autograd", "TensorCore",
+        "Apply", "Stages", "CommandSyntax", "PipelineCore", "Catalog", "Parquet", "Imaging",
+        "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
+        "Autograd", "TensorCore",
       ]),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),
@@ -54,8 +66,10 @@ let package = Package(
     .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Files", "TestSupport"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Files", "TestSupport"]),
     .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "Files", "TestSupport"]),
+    .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
     .testTarget(name: "CatalogTests", dependencies: ["Catalog", "Files", "TestSupport"]),
     .testTarget(name: "PipelineCoreTests", dependencies: ["PipelineCore", "Files", "TestSupport"]),
+    .testTarget(name: "CommandSyntaxTests", dependencies: ["CommandSyntax"]),
     .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "TestSupport"]),
     .testTarget(name: "AutogradTests", dependencies: ["Autograd", "TensorCore", "TestSupport"]),
     .testTarget(
@@ -68,15 +82,17 @@ let package = Package(
     .testTarget(
       name: "MethodTests",
       dependencies: [
-        "PreferenceModels", "StepwiseOptimization", "Diffusion", "NN", "Autograd", "TensorCore",
-        "Checkpoints", "Files", "TestSupport",
+        "Apply", "PreferenceModels", "StepwiseOptimization", "Diffusion", "NN", "Autograd",
+        "TensorCore", "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
-      name: "ProceduralWorldTests", dependencies: ["ProceduralWorld", "TensorCore", "TestSupport"]),
+      name: "ProceduralWorldTests",
+      dependencies: ["ProceduralWorld", "Diffusion", "TensorCore", "TestSupport"]),
     .testTarget(
       name: "StagesTests",
       dependencies: [
-        "Stages", "PipelineCore", "Catalog", "Parquet", "Imaging", "Files", "TestSupport",
+        "Stages", "Shards", "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints", "Files",
+        "TestSupport",
       ]),
   ],
   swiftLanguageModes: [.v6]

@@ -1,0 +1,57 @@
+import Apply
+import Autograd
+import Checkpoints
+import CommandSyntax
+import Diffusion
+
+/// `spo apply`: one part of a model, run on tensors from a file.
+enum ApplyCommand: Command {
+  static var syntax: CommandSyntax {
+    CommandSyntax(
+      name: "apply", summary: "Run one part of a model on tensors from a file.",
+      operands: [CommandSyntax.Operand("OP")],
+      options: [
+        .value("model", "DIR", "a model folder in the layout of diffusers"),
+        .value("inputs", "FILE", "a safetensors file with the operation's inputs"),
+        .value("outputs", "FILE", "the safetensors file to write"),
+        .value("lora", "FILE", "a LoRA file for the U-Net"),
+        .value("steps", "N", "sampling steps of the DDIM schedule (20)"),
+        .value("eta", "X", "noise of a DDIM step, 0 to 1 (1)"),
+        .value("guidance", "X", "classifier-free guidance scale (5)"),
+        .value("beta", "X", "strength of the preference loss (10)"),
+        .value("clip", "X", "how far a likelihood ratio may go from 1 (0.1)"),
+      ],
+      examples: [
+        (
+          "spo apply unet --model data/tiny-sd --inputs in.safetensors --outputs out.safetensors",
+          "the noise that the U-Net predicts"
+        )
+      ])
+  }
+
+  static func run(_ arguments: Arguments) throws {
+    let name = arguments.operands[0]
+    guard let operation = Operation.all.first(where: { $0.name == name }) else {
+      let names = Operation.all.map(\.name).joined(separator: ", ")
+      throw arguments.error("there is no operation \"\(name)\"; known are \(names)")
+    }
+    var options = OperationOptions(model: ModelFolder(path: try arguments.required("model")))
+    options.loraPath = arguments.value("lora")
+    options.steps = try arguments.int("steps", in: 1...1000) ?? options.steps
+    options.eta = try arguments.float("eta") ?? options.eta
+    options.guidance = try arguments.float("guidance") ?? options.guidance
+    options.beta = try arguments.float("beta") ?? options.beta
+    options.clip = try arguments.float("clip") ?? options.clip
+    let outputs = try arguments.required("outputs")
+    let inputs = InputTensors(try SafetensorsFile(path: try arguments.required("inputs")))
+    let results = try operation(options, inputs)
+    try writeSafetensors(
+      results.map { name, tensor in
+        OutgoingTensor(name, shape: tensor.shape, floats: { tensor.values })
+      }, to: outputs)
+  }
+}
+
+extension Arguments {
+  func float(_ option: String) throws -> Float? { try double(option).map { Float($0) } }
+}

@@ -1,0 +1,38 @@
+import CommandSyntax
+import Files
+import Imaging
+
+/// `spo decode`: an image as the pipeline sees it.
+enum Decode: Command {
+  static var syntax: CommandSyntax {
+    CommandSyntax(
+      name: "decode", summary: "Write the pixels of an image, as the pipeline sees them, to a PNG.",
+      operands: [CommandSyntax.Operand("IMAGE")],
+      options: [
+        .value("out", "FILE", "the PNG to write"),
+        .flag("keep-orientation", "leave the EXIF orientation unapplied"),
+      ],
+      examples: [("spo decode photo.jpg --out photo.png", "what the encoder would be given")])
+  }
+
+  static func run(_ arguments: Arguments) throws {
+    let path = arguments.operands[0]
+    let output = try arguments.required("out")
+    let bytes = try RegularFile(path: path).readAll()
+    let image: RGBImage
+    do {
+      image = try RGBImage(
+        decoding: bytes, keepsOrientation: arguments.has("keep-orientation"))
+    } catch {
+      throw UnreadableImage(path: path, reason: error)
+    }
+    try AtomicFile.replace(output, with: try image.encodedAsPNG())
+  }
+}
+
+/// An image that cannot be decoded, and where it lies.
+struct UnreadableImage: Error, CustomStringConvertible {
+  let path: String
+  let reason: ImageError
+  var description: String { "\(path): \(reason)" }
+}

@@ -1,0 +1,76 @@
+import CommandSyntax
+import Diffusion
+import Foundation
+
+/// `spo export`: a LoRA for other programs, or a model that holds it.
+enum Export: Command {
+  static var syntax: CommandSyntax {
+    CommandSyntax(
+      name: "export", summary: "Write a LoRA for other programs, or merge it into its model.",
+      operands: [],
+      options: [
+        .value("model", "DIR", "the LoRA's model, a folder in the layout of diffusers"),
+        .value("lora", "FILE", "a LoRA file of any spelling"),
+        .value("to", "FORM", "lora (for diffusers), webui, or merged (a model folder)"),
+        .value("dtype", "NAME", "f32, f16 or bf16 (f32)"),
+        .value(
+          "lora-keys", "NAME",
+          "to lora: diffusers or peft (diffusers); to webui: diffusers or sgm (sgm for SDXL)"),
+        .value("out", "PATH", "the file to write; for merged a folder that is not there yet"),
+      ],
+      examples: [
+        (
+          "spo export --model data/tiny-sd --lora pytorch_lora_weights.safetensors --to webui"
+            + " --out spo.safetensors", "for the webui and ComfyUI"
+        )
+      ])
+  }
+
+  static func run(_ arguments: Arguments) throws {
+    let folder = ModelFolder(path: try arguments.required("model"))
+    let loraPath = try arguments.required("lora")
+    let output = try arguments.required("out")
+    let precision: WeightPrecision = try arguments.choice("dtype") ?? .f32
+    let target = try arguments.required("to")
+    func lora() throws -> LoRAWeights {
+      try LoRAFile(path: loraPath).weights(for: try folder.unetLayers())
+    }
+    switch target {
+    case "lora":
+      let keys: DiffusersKeys = try arguments.choice("lora-keys") ?? .diffusers
+      try lora().write(
+        to: output, as: keys == .peft ? .peft : .diffusers, precision: precision)
+    case "webui":
+      let name = URL(fileURLWithPath: output).deletingPathExtension().lastPathComponent
+      let header = try folder.webUIHeader(
+        name: name, blockNames: try arguments.choice("lora-keys"))
+      try lora().write(to: output, as: .webUI(header), precision: precision)
+    case "merged":
+      guard !arguments.has("lora-keys") else {
+        throw arguments.error("--lora-keys has no meaning for a merged model")
+      }
+      try folder.writeMerged(try lora(), precision: precision, to: output)
+    default: throw arguments.error("--to must be lora, webui or merged, but is \"\(target)\"")
+    }
+    Console.print(output)
+  }
+
+  private enum DiffusersKeys: String, CaseIterable {
+    case diffusers
+    case peft
+  }
+}
+
+extension Arguments {
+  /// The value of an option that is one of a few words.
+  fileprivate func choice<Value: RawRepresentable<String> & CaseIterable>(
+    _ option: String
+  ) throws -> Value? {
+    guard let text = value(option) else { return nil }
+    guard let value = Value(rawValue: text) else {
+      let known = Value.allCases.map(\.rawValue).joined(separator: ", ")
+      throw error("--\(option) must be one of \(known), but is \"\(text)\"")
+    }
+    return value
+  }
+}

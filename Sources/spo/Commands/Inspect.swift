@@ -1,0 +1,59 @@
+import CommandSyntax
+import Files
+
+/// `spo inspect`: what a file is, what is in it, what is wrong with it.
+enum Inspect: Command {
+  /// The kinds of file that are known, asked in this order.
+  static var inspectors: [any FileInspector.Type] { [DatabaseInspector.self] }
+
+  static var syntax: CommandSyntax {
+    CommandSyntax(
+      name: "inspect", summary: "Say what a file is, what is in it and what is wrong with it.",
+      operands: [CommandSyntax.Operand("FILE")],
+      options: [
+        .flag("json", "print one JSON object"),
+        .flag("digest", "add digests of what it holds, where its kind has them"),
+      ],
+      examples: [("spo inspect runs/quickstart/catalog.sqlite", "how many pairs, how many rejects")]
+    )
+  }
+
+  static func run(_ arguments: Arguments) throws {
+    let path = arguments.operands[0]
+    let file = try RegularFile(path: path)
+    let head = try file.read(at: 0, count: min(file.size, 64))
+    guard let inspector = inspectors.first(where: { $0.recognizes(head: head) }) else {
+      let kinds = inspectors.map { $0.kinds }.joined(separator: ", ")
+      throw InspectionError.unknownKind(path: path, size: file.size, kinds: kinds)
+    }
+    let report = try inspector.inspect(path: path, withDigests: arguments.has("digest"))
+    Console.print(arguments.has("json") ? report.json.text(.pretty) : report.text)
+  }
+}
+
+/// Knows one kind of file.
+protocol FileInspector {
+  /// In words, for the list of what is known.
+  static var kinds: String { get }
+  /// Judges by the first bytes, at most 64.
+  static func recognizes(head: [UInt8]) -> Bool
+  /// - Throws: the file's own error if it is damaged.
+  static func inspect(path: String, withDigests: Bool) throws -> InspectionReport
+}
+
+/// What was found, for programs and for people.
+struct InspectionReport {
+  var json: JSON
+  var text: String
+}
+
+enum InspectionError: Error, CustomStringConvertible {
+  case unknownKind(path: String, size: Int, kinds: String)
+
+  var description: String {
+    switch self {
+    case .unknownKind(let path, let size, let kinds):
+      "\(path): not a kind of file that is known here (\(size) bytes); known are \(kinds)"
+    }
+  }
+}

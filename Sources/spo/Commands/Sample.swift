@@ -1,0 +1,126 @@
+import Autograd
+import CommandSyntax
+import Diffusion
+import Files
+import Imaging
+import NN
+import TensorCore
+
+/// `spo sample`: pictures of a prompt.
+enum Sample: Command {
+  static var syntax: CommandSyntax {
+    CommandSyntax(
+      name: "sample", summary: "Draw pictures of a prompt.", operands: [],
+      options: [
+        .value("model", "DIR", "a model folder in the layout of diffusers"),
+        .value("lora", "FILE", isRepeatable: true, "a LoRA file; several add up"),
+        .value("lora-scale", "X", "strength of the LoRA files (1)"),
+        .value("prompt", "STR", "what to draw"),
+        .value("negative", "STR", "what to keep away from (empty)"),
+        .value("seed", "N", "the noise to start from (42)"),
+        .value("steps", "N", "sampling steps (20)"),
+        .value("guidance", "X", "classifier-free guidance scale (7.5)"),
+        .value("eta", "X", "noise of a DDIM step, 0 to 1 (0)"),
+        .value("size", "WxH", "pixels (the model's own size)"),
+        .value("count", "N", "pictures, each of the next seed (1)"),
+        .value("scheduler", "NAME", "ddim, pndm, euler or dpm++ instead of the model's own"),
+        .value("rng", "NAME", "torch-cpu, torch-cuda or native noise (torch-cpu)"),
+        .value("out", "FILE", "the PNG to write; several get -1, -2 ... before the ending"),
+      ],
+      examples: [
+        (
+          "spo sample --model data/tiny-sd --prompt \"a red circle in the middle , light background\""
+            + " --out circle.png", "one picture"
+        )
+      ])
+  }
+
+  static func run(_ arguments: Arguments) throws {
+    let folder = ModelFolder(path: try arguments.required("model"))
+    var request = TextToImage.Request(prompt: try arguments.required("prompt"))
+    request.negativePrompt = arguments.value("negative") ?? ""
+    request.steps = try arguments.int("steps", in: 1...1000) ?? 20
+    request.guidance = try arguments.float("guidance") ?? 7.5
+    request.eta = try arguments.float("eta") ?? 0
+    request.scheduler = try scheduler(arguments)
+    let output = try arguments.required("out")
+    let seed = try arguments.int("seed", in: 0...Int.max) ?? 42
+    let count = try arguments.int("count", in: 1...100_000) ?? 1
+    let makeSource = try source(arguments)
+
+    let pipeline = try TextToImage(folder, unet: try adaptedUNet(folder, arguments))
+    if let size = try arguments.pair("size", separator: "x") {
+      let unit = pipeline.autoencoder.configuration.reduction
+      guard size.first > 0, size.second > 0, size.first % unit == 0, size.second % unit == 0 else {
+        throw arguments.error("--size must be positive multiples of \(unit)")
+      }
+      request.size = (height: size.second, width: size.first)
+    }
+    for index in 0..<count {
+      var source = makeSource(UInt64(seed + index))
+      let image = try pipeline(request, source: &source)
+      let path = count == 1 ? output : numbered(output, index + 1)
+      try AtomicFile.replace(path, with: try RGBImage(image).encodedAsPNG())
+      Console.print(path)
+    }
+  }
+
+  /// The U-Net with the LoRA files that were given; nil if none was.
+  private static func adaptedUNet(_ folder: ModelFolder, _ arguments: Arguments) throws -> UNet? {
+    let paths = arguments.values("lora")
+    guard !paths.isEmpty else { return nil }
+    let adapters = AdapterSet()
+    let strength = try arguments.float("lora-scale") ?? 1
+    for path in paths {
+      try LoRAFile(path: path).addUNetAdapters(to: adapters, strength: strength)
+    }
+    let unet = try folder.unet(adapters: adapters).model
+    try adapters.requireAllMatched()
+    return unet
+  }
+
+  private static func scheduler(_ arguments: Arguments) throws -> SchedulerKind? {
+    guard let name = arguments.value("scheduler") else { return nil }
+    let kinds: [String: SchedulerKind] = [
+      "ddim": .ddim, "pndm": .pndm, "euler": .euler, "dpm++": .dpmSolver,
+    ]
+    guard let kind = kinds[name] else {
+      throw arguments.error("--scheduler must be ddim, pndm, euler or dpm++, but is \"\(name)\"")
+    }
+    return kind
+  }
+
+  private static func source(_ arguments: Arguments) throws -> (UInt64) -> AnyNormalSource {
+    switch arguments.value("rng") ?? "torch-cpu" {
+    case "torch-cpu": { AnyNormalSource(TorchCPUGenerator(seed: $0)) }
+    case "torch-cuda": { AnyNormalSource(TorchCUDAGenerator(seed: $0)) }
+    case "native": { AnyNormalSource(RandomStream(seed: $0, purpose: "sample")) }
+    case let name:
+      throw arguments.error("--rng must be torch-cpu, torch-cuda or native, but is \"\(name)\"")
+    }
+  }
+
+  private static func numbered(_ path: String, _ number: Int) -> String {
+    guard path.hasSuffix(".png") else { return "\(path)-\(number)" }
+    return "\(path.dropLast(4))-\(number).png"
+  }
+}
+
+/// Any of the sources of noise.
+private struct AnyNormalSource: NormalSource {
+  private var source: any NormalSource
+  init(_ source: some NormalSource) { self.source = source }
+  mutating func fillNormal(_ values: UnsafeMutableBufferPointer<Float>) {
+    source.fillNormal(values)
+  }
+}
+
+extension RGBImage {
+  /// A picture `[1, height, width, 3]` in -1...1, rounded as diffusers rounds it.
+  fileprivate init(_ tensor: Tensor) {
+    let pixels = tensor.elements.map { value in
+      UInt8((min(max(value / 2 + 0.5, 0), 1) * 255).rounded(.toNearestOrEven))
+    }
+    self.init(width: tensor.shape[2], height: tensor.shape[1], pixels: pixels)
+  }
+}

@@ -1,0 +1,61 @@
+import CommandSyntax
+import Files
+import PipelineCore
+import Stages
+
+/// `spo status`: how a pipeline's stages stand, and why.
+enum Status: Command {
+  static var syntax: CommandSyntax {
+    CommandSyntax(
+      name: "status", summary: "Say what of a pipeline is done, what is stale and why.",
+      operands: [CommandSyntax.Operand("PIPELINE")],
+      options: [
+        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "as if a run had this setting"),
+        .value("workspace", "DIR", "look here instead of where the file says"),
+        .flag("json", "print one JSON object"),
+      ],
+      examples: [
+        ("spo status pipelines/quickstart.json5", "how far it is"),
+        (
+          "spo status pipelines/quickstart.json5 --set encode.size=128",
+          "what another setting would run again"
+        ),
+      ])
+  }
+
+  static func run(_ arguments: Arguments) throws {
+    let pipeline = try Pipeline(
+      path: arguments.operands[0], stages: stageTypes, overrides: arguments.values("set"),
+      workspace: arguments.value("workspace"))
+    let stages = try pipeline.status()
+    if arguments.has("json") {
+      let report: JSON = [
+        "pipeline": .string(pipeline.path), "workspace": .string(pipeline.workspacePath),
+        "stages": .array(stages.map(\.json)),
+      ]
+      return Console.print(report.text(.pretty))
+    }
+    Console.print(table(stages))
+  }
+
+  private static func table(_ stages: [StageStatus]) -> String {
+    let nameWidth = stages.map(\.name.count).max() ?? 0
+    return stages.flatMap { stage -> [String] in
+      var parts = [stage.state.rawValue]
+      if stage.unitsTotal > 0 {
+        parts.append(
+          "\(Spelled.count(stage.unitsDone)) of \(Spelled.count(stage.unitsTotal)) \(stage.unit)")
+      }
+      let rejected = stage.rejects.values.reduce(0, +)
+      if rejected > 0 { parts.append("\(Spelled.count(rejected)) rejected") }
+      if stage.seconds > 0 { parts.append("took \(Spelled.duration(stage.seconds))") }
+      if let left = stage.secondsLeft, left > 0 {
+        parts.append("about \(Spelled.duration(left)) left")
+      }
+      let padding = String(repeating: " ", count: nameWidth - stage.name.count)
+      let head = "\(stage.name)\(padding)  \(parts.joined(separator: ", "))"
+      let indent = String(repeating: " ", count: nameWidth + 4)
+      return [head] + stage.reasons.map { indent + $0 }
+    }.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,72 @@
+import Catalog
+import Files
+
+/// `catalog.sqlite` and `cache.sqlite`.
+enum DatabaseInspector: FileInspector {
+  static var kinds: String { "catalogs and caches (SQLite)" }
+
+  static func recognizes(head: [UInt8]) -> Bool {
+    head.starts(with: Array("SQLite format 3\0".utf8))
+  }
+
+  static func inspect(path: String, withDigests: Bool) throws -> InspectionReport {
+    do {
+      return try inspect(try CatalogDatabase(path: path, access: .readOnly))
+    } catch CatalogError.wrongKind {
+      return try inspect(try CacheDatabase(path: path, access: .readOnly))
+    }
+  }
+
+  private static func inspect(_ catalog: CatalogDatabase) throws -> InspectionReport {
+    try catalog.database.checkIntegrity()
+    let counts = try catalog.counts()
+    let splits = try catalog.pairCounts()
+    let rejects = try catalog.rejectCounts()
+    let sources = try catalog.sources()
+    let rows: [(String, Int)] = [
+      ("sources", sources.count), ("prompts", counts.prompts), ("images", counts.images),
+      ("pairs", counts.pairs), ("listed prompts", counts.listedPrompts),
+      ("rejects", counts.rejects),
+    ]
+    var lines = ["\(catalog.database.path): catalog"]
+    lines += rows.map { "  \($0.0): \(Spelled.count($0.1))" }
+    lines += splits.map { "  pairs of \($0.split): \(Spelled.count($0.count))" }
+    lines += rejects.map { "  rejected, \($0.code): \(Spelled.count($0.count))" }
+    var report = JSON.Object()
+    report["kind"] = "catalog"
+    for (name, count) in rows {
+      report[name == "listed prompts" ? "listed_prompts" : name] = .integer(count)
+    }
+    report["pairs_by_split"] = object(splits.map { ($0.split, $0.count) })
+    report["rejects_by_code"] = object(rejects.map { ($0.code, $0.count) })
+    return InspectionReport(json: .object(report), text: lines.joined(separator: "\n"))
+  }
+
+  private static func inspect(_ cache: CacheDatabase) throws -> InspectionReport {
+    try cache.database.checkIntegrity()
+    let usage = try cache.usage()
+    let lines = usage.map { use in
+      "  \(use.encoder.kind.rawValue) by \(use.encoder.fingerprint.prefix(12)), "
+        + "\(use.encoder.geometry): \(Spelled.count(use.entryCount)) entries, "
+        + "\(Spelled.count(use.byteCount)) bytes"
+    }
+    let encoders = usage.map { use -> JSON in
+      [
+        "encoder": .string(use.encoder.kind.rawValue),
+        "fingerprint": .string(use.encoder.fingerprint),
+        "geometry": .string(use.encoder.geometry),
+        "shape": .array(use.encoder.shape.map { .integer($0) }),
+        "entries": .integer(use.entryCount), "bytes": .integer(use.byteCount),
+      ]
+    }
+    return InspectionReport(
+      json: ["kind": "cache", "encoders": .array(encoders)],
+      text: (["\(cache.database.path): cache of encodings"] + lines).joined(separator: "\n"))
+  }
+
+  private static func object(_ counts: [(String, Int)]) -> JSON {
+    var object = JSON.Object()
+    for (name, count) in counts { object[name] = .integer(count) }
+    return .object(object)
+  }
+}

@@ -1,0 +1,78 @@
+import PipelineCore
+
+/// Shows a run: one line that moves on a terminal, otherwise a line every ten seconds.
+final class RunConsole {
+  private let isQuiet: Bool
+  private let hasTerminal = Console.hasTerminal
+  private var lastProgress: ContinuousClock.Instant?
+  private var hasOpenLine = false
+
+  init(isQuiet: Bool) { self.isQuiet = isQuiet }
+
+  func show(_ event: RunEvent) {
+    // Results are what the run was for; a quiet run prints them too.
+    if case .result(_, let text) = event {
+      closeLine()
+      return Console.print(text)
+    }
+    guard !isQuiet else { return }
+    switch event {
+    case .advanced(let progress): show(progress)
+    case .upToDate(let stage): line("\(stage): up to date")
+    case .said(let stage, let text): line("\(stage): \(text)")
+    case .started(let stage, let reasons, let resumed):
+      let shown = reasons.prefix(5).joined(separator: "; ")
+      let more = reasons.count > 5 ? "; and \(reasons.count - 5) more changes" : ""
+      line("\(stage): \(resumed ? "goes on" : "starts") (\(shown)\(more))")
+      lastProgress = nil
+    case .finished(let stage, let units, let unit, let rejects, let seconds):
+      let rejected = rejects.values.reduce(0, +)
+      let codes = rejects.sorted { $0.key < $1.key }.map { "\($0.key) \(Spelled.count($0.value))" }
+      let loss =
+        rejected == 0
+        ? "" : ", \(Spelled.count(rejected)) rejected (\(codes.joined(separator: ", ")))"
+      let what = units == 0 ? "done" : "\(Spelled.count(units)) \(unit)"
+      line("\(stage): \(what) in \(Spelled.duration(seconds))\(loss)")
+    case .partitionDone(let stage, let left):
+      line("\(stage): this part is done; \(Spelled.count(left)) items of other parts are left")
+    case .result: break
+    }
+  }
+
+  private func show(_ progress: StageProgress.Snapshot) {
+    let interval: Duration = hasTerminal ? .milliseconds(200) : .seconds(10)
+    let now = ContinuousClock.now
+    // The first event starts the clock: what is done at once needs no progress.
+    guard let last = lastProgress else {
+      lastProgress = now
+      return
+    }
+    guard now - last >= interval else { return }
+    lastProgress = now
+    var parts = [
+      "\(progress.stage): \(Spelled.count(progress.unitsDone)) of "
+        + "\(Spelled.count(progress.unitsTotal)) \(progress.unit)"
+    ]
+    if progress.seconds > 0 {
+      parts.append("\(Spelled.rate(Double(progress.unitsThisRun) / progress.seconds))/s")
+    }
+    if let left = progress.secondsLeft { parts.append("\(Spelled.duration(left)) left") }
+    if !progress.note.isEmpty { parts.append(progress.note) }
+    let text = parts.joined(separator: ", ")
+    guard hasTerminal else { return Console.note(text) }
+    // Return to the line's start and clear what the last text left.
+    Console.noteInPlace("\r\(text)\u{1B}[K")
+    hasOpenLine = true
+  }
+
+  private func line(_ text: String) {
+    closeLine()
+    Console.note(text)
+  }
+
+  /// Clears the moving line, so that the next text stands alone.
+  func closeLine() {
+    if hasOpenLine { Console.noteInPlace("\r\u{1B}[K") }
+    hasOpenLine = false
+  }
+}
