@@ -4,7 +4,9 @@ import Files
 /// `spo inspect`: what a file is, what is in it, what is wrong with it.
 enum Inspect: Command {
   /// The kinds of file that are known, asked in this order.
-  static var inspectors: [any FileInspector.Type] { [DatabaseInspector.self] }
+  static var inspectors: [any FileInspector.Type] {
+    [DatabaseInspector.self, ParquetInspector.self, SafetensorsInspector.self]
+  }
 
   static var syntax: CommandSyntax {
     CommandSyntax(

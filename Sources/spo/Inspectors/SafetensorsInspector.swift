@@ -1,0 +1,45 @@
+import Checkpoints
+import Files
+
+/// Safetensors files: models, LoRAs, shards, checkpoints of training.
+enum SafetensorsInspector: FileInspector {
+  static var kinds: String { "safetensors files" }
+
+  /// A header's length in 8 bytes, then its JSON.
+  static func recognizes(head: [UInt8]) -> Bool {
+    head.count > 8 && head[8] == UInt8(ascii: "{")
+  }
+
+  static func inspect(path: String, withDigests: Bool) throws -> InspectionReport {
+    let file = try SafetensorsFile(path: path)
+    let elements = file.entries.reduce(0) { $0 + $1.elementCount }
+    var lines = [
+      "\(path): safetensors, \(Spelled.count(file.entries.count)) tensors, "
+        + "\(Spelled.count(elements)) elements"
+    ]
+    var metadata = JSON.Object()
+    for (key, value) in file.metadata.sorted(by: { $0.key < $1.key }) {
+      metadata[key] = .string(value)
+      lines.append("  \(key) = \(value.prefix(80))")
+    }
+    var tensors: [JSON] = []
+    for entry in file.entries {
+      var tensor = JSON.Object()
+      tensor["name"] = .string(entry.name)
+      tensor["dtype"] = .string(entry.type.rawValue)
+      tensor["shape"] = .array(entry.shape.map { .integer($0) })
+      var line = "  \(entry.name): \(entry.type.rawValue) \(entry.shape)"
+      if withDigests {
+        let digest = SHA256.hexDigest(of: try file.bytes(entry.name))
+        tensor["sha256"] = .string(digest)
+        line += ", sha256 \(digest)"
+      }
+      tensors.append(.object(tensor))
+      lines.append(line)
+    }
+    let json: JSON = [
+      "kind": "safetensors", "metadata": .object(metadata), "tensors": .array(tensors),
+    ]
+    return InspectionReport(json: json, text: lines.joined(separator: "\n"))
+  }
+}
