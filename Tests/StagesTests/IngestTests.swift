@@ -196,6 +196,27 @@ import Testing
     }
   }
 
+  @Test("train rows without a label keep what they hold, or (0, 0) where that is no label")
+  func unlabelled() throws {
+    try withTemporaryFolder { folder in
+      let labels = [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (0.0, 0.0), (7.0, -6.0), (.nan, 1.0)]
+      let rows = try labels.indices.map { index in
+        var row = Row(
+          first: ("a\(index)", try picture(index)), second: ("b\(index)", try picture(index)))
+        row.labels = labels[index]
+        row.hasLabel = false
+        return row
+      }
+      try write(rows, to: "\(folder)/train.parquet")
+      let pipeline = try DataPipeline(in: folder, sources: ["train.parquet"])
+      try pipeline.run(through: "ingest")
+      let found = try pipeline.catalog().database.rows(
+        "SELECT label_0 || ' ' || label_1 FROM pair ORDER BY row"
+      ) { try $0[0] as String }
+      #expect(found == ["1.0 0.0", "0.0 1.0", "0.5 0.5", "0.0 0.0", "0.0 0.0", "0.0 0.0"])
+    }
+  }
+
   @Test("too many rejects end the run")
   func tooManyRejects() throws {
     try withTemporaryFolder { folder in

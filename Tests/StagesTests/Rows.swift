@@ -7,6 +7,7 @@ struct Row {
   var first: (uid: String, bytes: [UInt8]?)
   var second: (uid: String, bytes: [UInt8]?)
   var labels = (1.0, 0.0)
+  var hasLabel = true
 
   init(first: (uid: String, bytes: [UInt8]?), second: (uid: String, bytes: [UInt8]?)) {
     self.first = first
@@ -20,7 +21,8 @@ func write(_ rows: [Row], to path: String, captionColumn: String = "caption") th
     fields: [
       .init(captionColumn, .string), .init("image_0_uid", .string), .init("image_1_uid", .string),
       .init("jpg_0", .bytes), .init("jpg_1", .bytes), .init("label_0", .double),
-      .init("label_1", .double), .init("num_example_per_prompt", .int64),
+      .init("label_1", .double), .init("has_label", .boolean),
+      .init("num_example_per_prompt", .int64),
     ])
   for start in stride(from: 0, to: rows.count, by: 50) {
     let group = rows[start..<min(start + 50, rows.count)]
@@ -28,7 +30,8 @@ func write(_ rows: [Row], to path: String, captionColumn: String = "caption") th
       .strings(group.map(\.caption)), .strings(group.map(\.first.uid)),
       .strings(group.map(\.second.uid)), .bytes(group.map(\.first.bytes)),
       .bytes(group.map(\.second.bytes)), .doubles(group.map(\.labels.0)),
-      .doubles(group.map(\.labels.1)), .int64s(group.map { _ in 2 }),
+      .doubles(group.map(\.labels.1)), .booleans(group.map(\.hasLabel)),
+      .int64s(group.map { _ in 2 }),
     ])
   }
   try writer.commit()

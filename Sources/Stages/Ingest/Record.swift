@@ -126,7 +126,7 @@ struct ComparisonRecord {
 
 /// What a row says of which image is better.
 struct RowLabels {
-  /// (1, 0), (0, 1) or (0.5, 0.5); without a label (0.5, 0.5) if the row says so, else (0, 0).
+  /// (1, 0), (0, 1) or (0.5, 0.5); (0, 0) where a row without a label holds something else.
   let label0: Double
   let label1: Double
   let hasLabel: Bool
@@ -139,21 +139,19 @@ struct RowLabels {
     areDifferent = try values.truth(.areDifferent) ?? true
     let first = try values.number(.label0)
     let second = try values.number(.label1)
+    if let first, let second, first + second == 1, [0, 0.5, 1].contains(first) {
+      // Also without a label: the published trainer uses what such rows hold.
+      (label0, label1) = (first, second)
+      return
+    }
     guard hasLabel else {
-      // Whatever stands there must not look like a preference that nobody had.
-      let isTie = first == 0.5 && second == 0.5
-      (label0, label1) = isTie ? (0.5, 0.5) : (0, 0)
+      (label0, label1) = (0, 0)
       return
     }
     guard let first else { throw RowFault.missing(.label0) }
     guard let second else { throw RowFault.missing(.label1) }
-    guard first + second == 1, [0, 0.5, 1].contains(first) else {
-      throw RowFault(
-        .label0, "bad-label",
-        "(\(first), \(second)) is none of (1, 0), (0, 1) and (0.5, 0.5)")
-    }
-    label0 = first
-    label1 = second
+    throw RowFault(
+      .label0, "bad-label", "(\(first), \(second)) is none of (1, 0), (0, 1) and (0.5, 0.5)")
   }
 }
 
