@@ -49,24 +49,40 @@ extension CatalogDatabase {
       contents.pairs.count + contents.prompts.count + contents.rejects.count == contents.rowCount,
       "\(contents.rowCount) rows, but \(contents.pairs.count) pairs, \(contents.prompts.count) "
         + "prompts and \(contents.rejects.count) rejects")
-    return try database.transaction {
-      try database.run(
-        "INSERT OR IGNORE INTO row_group (source_id, ordinal, row_count) VALUES (?, ?, ?)",
-        source.id, contents.ordinal, contents.rowCount)
-      guard database.changedRowCount > 0 else { return 0 }
-      var rejects = contents.rejects
-      for pair in contents.pairs {
-        let reject = try insert(pair, rowGroup: contents.ordinal, of: source)
-        if let reject { rejects.append(reject) }
-      }
-      for prompt in contents.prompts {
-        try database.run(
-          "INSERT INTO listed_prompt (source_id, row, prompt_id, split) VALUES (?, ?, ?, ?)",
-          source.id, prompt.row, try promptID(prompt.text), prompt.split)
-      }
-      for reject in rejects { try insert(reject, stage: "ingest", of: source) }
-      return rejects.count
+    try readImageIDsByUID()
+    do {
+      return try database.transaction { try insert(contents, of: source) }
+    } catch {
+      // It names images that were not inserted after all.
+      imageIDsByUID = nil
+      throw error
     }
+  }
+
+  private func readImageIDsByUID() throws {
+    guard imageIDsByUID == nil else { return }
+    var ids: [String: Int] = [:]
+    try database.forEachRow("SELECT uid, id FROM image") { ids[try $0[0]] = try $0[1] as Int }
+    imageIDsByUID = ids
+  }
+
+  private func insert(_ contents: RowGroupContents, of source: SourceRecord) throws -> Int {
+    try database.run(
+      "INSERT OR IGNORE INTO row_group (source_id, ordinal, row_count) VALUES (?, ?, ?)",
+      source.id, contents.ordinal, contents.rowCount)
+    guard database.changedRowCount > 0 else { return 0 }
+    var rejects = contents.rejects
+    for pair in contents.pairs {
+      let reject = try insert(pair, rowGroup: contents.ordinal, of: source)
+      if let reject { rejects.append(reject) }
+    }
+    for prompt in contents.prompts {
+      try database.run(
+        "INSERT INTO listed_prompt (source_id, row, prompt_id, split) VALUES (?, ?, ?, ?)",
+        source.id, prompt.row, try promptID(prompt.text), prompt.split)
+    }
+    for reject in rejects { try insert(reject, stage: "ingest", of: source) }
+    return rejects.count
   }
 
   /// Moves every pair that uses an image to the rejects, as when its bytes cannot be decoded.
@@ -149,8 +165,9 @@ extension CatalogDatabase {
   }
 
   private func knownImage(_ uid: String) throws -> KnownImage? {
-    try database.firstRow("SELECT id, sha256 FROM image WHERE uid = ?", uid) {
-      KnownImage(id: try $0[0] as Int, sha256: try $0[1])
+    guard let id = imageIDsByUID?[uid] else { return nil }
+    return try database.firstRow("SELECT sha256 FROM image WHERE id = ?", id) {
+      KnownImage(id: id, sha256: try $0[0])
     }
   }
 
@@ -172,20 +189,22 @@ extension CatalogDatabase {
   ) throws -> Int {
     if let id = known?.id, known?.sha256 != nil || image.content == nil { return id }
     let content = image.content
+    // An image that came without bytes is found by its id and gets them.
     try database.run(
       """
       INSERT INTO image
-        (uid, sha256, byte_count, width, height, source_id, row_group, row, column_name)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
-      ON CONFLICT (uid) DO UPDATE SET
+        (id, uid, sha256, byte_count, width, height, source_id, row_group, row, column_name)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+      ON CONFLICT (id) DO UPDATE SET
         sha256 = excluded.sha256, byte_count = excluded.byte_count, width = excluded.width,
         height = excluded.height, source_id = excluded.source_id,
         row_group = excluded.row_group, row = excluded.row, column_name = excluded.column_name
       """,
-      image.uid, content?.sha256, content?.byteCount, content?.width, content?.height,
+      known?.id, image.uid, content?.sha256, content?.byteCount, content?.width, content?.height,
       content.map { _ in source }, content.map { _ in rowGroup }, content.map { _ in pair.row },
       content?.column)
     let id = known?.id ?? database.lastInsertedID
+    imageIDsByUID?[image.uid] = id
     if let copy = content?.copy {
       try database.run("INSERT INTO image_copy (image_id, bytes) VALUES (?, ?)", id, copy)
     }

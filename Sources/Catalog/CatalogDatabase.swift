@@ -3,6 +3,12 @@ public final class CatalogDatabase {
   public static let fileName = "catalog.sqlite"
   public let database: Database
 
+  /// The ids of images by identity, read when the first row is recorded.
+  ///
+  /// Identities come in random order. An index of them in the file would change a page for every
+  /// image and make each dearer than the one before; a million take about 100 MB here.
+  var imageIDsByUID: [String: Int]?
+
   public init(path: String, access: Database.Access = .readWrite) throws {
     database = try Database(path: path, access: access)
     try database.migrate(to: .catalog)
@@ -35,6 +41,7 @@ public final class CatalogDatabase {
 
   /// Forgets everything that was read.
   public func removeAll() throws {
+    imageIDsByUID = nil
     try database.transaction {
       // Children first, so that no foreign key is ever left without its parent.
       for table in [

@@ -35,7 +35,7 @@ extension Schema {
 
           CREATE TABLE image (
             id INTEGER PRIMARY KEY,
-            uid TEXT NOT NULL UNIQUE,
+            uid TEXT NOT NULL,             -- unique, see CatalogDatabase.imageIDsByUID
             sha256 TEXT,                   -- of the encoded bytes; NULL until bytes are seen
             byte_count INTEGER,
             width INTEGER,
