@@ -6,8 +6,14 @@ public struct PreferenceLabel: Equatable, Sendable {
   /// (1, 0): the first was preferred; (0, 1): the second; (0.5, 0.5): a tie.
   public var first: Float
   public var second: Float
-  /// How many comparisons share the prompt; the comparison's weight is its inverse.
+  /// How many comparisons share the prompt.
   public var examplesPerPrompt: Float
+
+  /// Every prompt counts the same, however many comparisons it has.
+  public var weight: Float { 1 / examplesPerPrompt }
+
+  /// Two labels of 0 are none: such a row costs nothing.
+  var isTie: Bool { first == 0.5 && second == 0.5 }
 
   public init(first: Float, second: Float, examplesPerPrompt: Float) {
     self.first = first
@@ -31,7 +37,7 @@ public func preferenceLoss(
   scores: (first: Tensor, second: Tensor), labels: [PreferenceLabel]
 ) -> Tensor {
   let batch = labels.count
-  let weights = labels.map { 1 / $0.examplesPerPrompt }
+  let weights = labels.map(\.weight)
   let total = weights.reduce(0, +)
   let logits = concatenated(
     [scores.first.reshaped(to: [batch, 1]), scores.second.reshaped(to: [batch, 1])], axis: 1)
@@ -40,7 +46,7 @@ public func preferenceLoss(
   }
   let crossEntropy = (logits.logSoftmax() * Tensor(targets, shape: [batch, 2])).sum()
   let tieWeight = zip(labels, weights).reduce(Float(0)) { sum, row in
-    row.0.first == row.0.second ? sum + row.1 / total : sum
+    row.0.isTie ? sum + row.1 / total : sum
   }
   return crossEntropy.scaled(by: 1, adding: -tieWeight * Float(log(2.0)))
 }

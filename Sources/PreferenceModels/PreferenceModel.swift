@@ -78,7 +78,8 @@ public struct PreferenceModel {
     Int((Double(length - side) / 2).rounded(.toNearestOrEven))
   }
 
-  private func normalized(_ image: Tensor) -> Tensor {
+  /// Pictures of the tower's size in 0...1, as the tower takes them.
+  public func normalized(_ image: Tensor) -> Tensor {
     let mean = Tensor(configuration.imageMean, shape: [3])
     let reciprocal = Tensor(configuration.imageDeviation.map { 1 / $0 }, shape: [3])
     return (image.clamped(to: 0...1) - mean) * reciprocal

@@ -5,7 +5,6 @@ import Foundation
 import NN
 public import PipelineCore
 import ProceduralWorld
-import Telemetry
 import TensorCore
 
 /// Trains the autoencoder of the embedded model from nothing, on renders of the procedural world.
@@ -52,7 +51,7 @@ public final class TrainAutoencoder: Stage {
   private struct Training {
     let model: Autoencoder
     var state: TrainingState
-    let log: MetricsLog
+    let log: TrainingLog
     /// `[pictures, 64, 64, 3]` in -1...1.
     let pictures: Tensor
     let colours: Whitening

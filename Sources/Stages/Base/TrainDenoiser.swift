@@ -4,7 +4,6 @@ import Files
 import NN
 public import PipelineCore
 import ProceduralWorld
-import Telemetry
 import TensorCore
 
 /// Trains the U-Net and the text encoder of the embedded model from nothing, on latents of renders, and
@@ -50,7 +49,7 @@ public final class TrainDenoiser: Stage {
     let unet: UNet
     let textEncoder: CLIPTextEncoder
     var state: TrainingState
-    let log: MetricsLog
+    let log: TrainingLog
     /// `[pictures, 16, 16, 4]`, scaled.
     let latents: Tensor
     /// Token ids of the scenes; picture i shows scene i modulo their number.

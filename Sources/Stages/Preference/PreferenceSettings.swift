@@ -12,6 +12,8 @@ public struct PreferenceSettings: StageSettings {
   public var steps = 8_000
   /// Comparisons in a batch.
   public var batch = 64
+  /// Comparisons whose gradients are computed at once; a batch is the sum of such parts.
+  public var microBatch = 4
   /// The first steps see clean pictures at timestep 0: the part that a fine-tuned CLIP plays at full
   /// size.
   public var cleanSteps = 0
@@ -20,16 +22,17 @@ public struct PreferenceSettings: StageSettings {
   public var guidance: Float = 5
   /// Estimates of each comparison that are made once and used again; 0 makes new ones at every step.
   public var estimates = 0
+  /// Comparisons that are estimated at once.
+  public var estimateBatch = 2
   public var learningRate: Float = 3e-6
   public var warmUpSteps = 500
   public var weightDecay: Float = 0.3
   public var beta2: Float = 0.999
   public var gradientLimit: Float = 1
-  /// Comparisons of the validation split that choose the best checkpoint; all of them are used for
-  /// the last evaluation.
+  /// Comparisons of the validation split that choose the best checkpoint and evaluate it.
   public var validationPairs = 500
   public var validationTimesteps = [1, 251, 501, 701, 951]
-  /// The timesteps, of those above, whose mean accuracy chooses the best checkpoint.
+  /// The mean accuracy at those of these timesteps that lie below chooses the best checkpoint.
   public var selectionLimit = 1_000
   public var checkpointEvery = 500
 

@@ -8,7 +8,6 @@ public import PipelineCore
 import PreferenceModels
 import Shards
 import StepwiseOptimization
-import Telemetry
 import TensorCore
 
 /// Tunes the U-Net by step-by-step preference optimization.
@@ -39,7 +38,7 @@ public final class TuneSPO: Stage {
     let shards: ShardSet
     let negative: Tensor
     var state: TrainingState
-    let log: MetricsLog
+    let log: TrainingLog
   }
 
   public init(settings: SPOSettings, context: StageContext) throws {

@@ -1,7 +1,6 @@
 import Files
 import Foundation
 import PipelineCore
-import Telemetry
 
 /// The checkpoints and the log of a training stage, whose items are the stretches of steps between
 /// checkpoints.
@@ -9,11 +8,11 @@ struct TrainingStretches {
   let checkpoints: CheckpointFolders
   let stepCount: Int
   let interval: Int
-  private let logPath: String
+  private let folder: String
 
   init(_ context: StageContext, stage: String, stepCount: Int, interval: Int) throws {
     checkpoints = CheckpointFolders(in: context.workspace.path("\(stage)/checkpoints"))
-    logPath = context.workspace.path("\(stage)/metrics.jsonl")
+    folder = context.workspace.path(stage)
     self.stepCount = stepCount
     self.interval = max(1, interval)
   }
@@ -28,14 +27,14 @@ struct TrainingStretches {
   }
 
   /// Takes up the newest checkpoint, if there is one, and opens the log behind it.
-  func resume(_ state: inout TrainingState) throws -> MetricsLog {
+  func resume(_ state: inout TrainingState) throws -> TrainingLog {
     let newest = try checkpoints.newest()
     if let newest { try state.read(from: newest.path) }
-    return try MetricsLog(path: logPath, resumingAfter: newest?.step ?? 0)
+    return try TrainingLog(folder: folder, resumingAfter: newest?.step ?? 0)
   }
 
   /// Makes the log durable, then the checkpoint that says how much of it counts.
-  func commit(_ state: TrainingState, step: Int, log: MetricsLog?) throws {
+  func commit(_ state: TrainingState, step: Int, log: TrainingLog?) throws {
     try log?.sync()
     try checkpoints.write(step: step) { try state.write(to: $0) }
   }

@@ -1,0 +1,87 @@
+import Autograd
+import Checkpoints
+import PipelineCore
+
+/// Pictures made once and looked at many times, with 8 bits a channel, in files of some comparisons
+/// each.
+final class PictureStore {
+  /// Comparisons in a file.
+  static let blockSize = 64
+
+  private let folder: String
+  private var openFiles: [String: SafetensorsFile] = [:]
+
+  init(folder: String) { self.folder = folder }
+
+  /// Some comparisons of a split in one view: one file.
+  struct Block: Hashable {
+    let split: String
+    let view: PreferenceView
+    let pairs: Range<Int>
+
+    /// All of a split's comparisons below `count`.
+    static func all(_ split: String, _ view: PreferenceView, count: Int) -> [Block] {
+      stride(from: 0, to: count, by: blockSize).map {
+        Block(split: split, view: view, pairs: $0..<min($0 + blockSize, count))
+      }
+    }
+  }
+
+  private func path(_ split: String, _ view: PreferenceView, pair: Int) -> String {
+    "\(folder)/\(split)-\(view.name)-\(pair / Self.blockSize).safetensors"
+  }
+
+  func holds(_ block: Block) -> Bool {
+    Folders.exists(path(block.split, block.view, pair: block.pairs.lowerBound))
+  }
+
+  /// - Parameter pictures: the left ones, then the right ones, `[2 pairs, side, side, 3]` in 0...1
+  func write(_ pictures: Tensor, _ block: Block) throws {
+    let bytes = pictures.elements.map { UInt8(($0 * 255).rounded()) }
+    try writeSafetensors(
+      [OutgoingTensor("pictures", type: .u8, shape: pictures.shape, bytes: { bytes })],
+      to: path(block.split, block.view, pair: block.pairs.lowerBound))
+  }
+
+  /// The pictures of comparisons, all left ones, then all right ones.
+  ///
+  /// - Parameter views: one for each comparison
+  /// - Returns: `[2 pairs, side, side, 3]` in 0...1
+  func pictures(
+    _ split: String, of pairs: [Int], _ views: [PreferenceView], side: Int
+  ) throws -> Tensor {
+    let size = side * side * 3
+    let result = Tensor(uninitialized: [2 * pairs.count, side, side, 3])
+    var bytes = [UInt8](repeating: 0, count: size)
+    for (index, (pair, view)) in zip(pairs, views).enumerated() {
+      let file = try file(path(split, view, pair: pair))
+      let entry = try file.entry("pictures")
+      let local = pair % Self.blockSize
+      guard entry.type == .u8, entry.shape.count == 4,
+        entry.shape == [entry.shape[0], side, side, 3], local < entry.shape[0] / 2
+      else {
+        throw CheckpointError.malformedTensor(
+          path: file.path, tensor: "pictures",
+          problem: "\(entry.type.rawValue) \(entry.shape) has no comparison \(local) "
+            + "of pictures \(side) x \(side)")
+      }
+      for (side, row) in [local, entry.shape[0] / 2 + local].enumerated() {
+        try bytes.withUnsafeMutableBytes {
+          try file.read("pictures", from: row * size, into: $0)
+        }
+        let place = result.pointer + (side * pairs.count + index) * size
+        for (offset, byte) in bytes.enumerated() { place[offset] = Float(byte) / 255 }
+      }
+    }
+    return result
+  }
+
+  /// A header is read once; a few files stay open.
+  private func file(_ path: String) throws -> SafetensorsFile {
+    if let file = openFiles[path] { return file }
+    if openFiles.count >= 256 { openFiles.removeAll() }
+    let file = try SafetensorsFile(path: path)
+    openFiles[path] = file
+    return file
+  }
+}

@@ -1,0 +1,88 @@
+import Autograd
+import Diffusion
+import PreferenceModels
+import Shards
+import TensorCore
+
+/// The comparisons of one split, as tensors.
+struct PreferenceExamples {
+  let shards: ShardSet
+  let seed: UInt64
+  /// Timesteps are drawn from 0 to below this.
+  let timestepLimit: Int
+
+  var count: Int { shards.pairCount }
+
+  /// The clean and scaled latents of comparisons, all left ones, then all right ones.
+  ///
+  /// - Returns: `[2 pairs, height, width, channels]`
+  func latents(of pairs: [Int]) throws -> Tensor {
+    let layout = shards.layout
+    let places = try pairs.map { try shards.pair($0) }
+    let images = places.map(\.image0) + places.map(\.image1)
+    let result = Tensor(uninitialized: [images.count] + layout.latentShape)
+    for (row, image) in images.enumerated() {
+      try shards.readLatent(
+        ofImage: image,
+        into: UnsafeMutableBufferPointer(
+          start: result.pointer + row * layout.latentCount, count: layout.latentCount))
+    }
+    return result.channelsLast()
+  }
+
+  /// Standard normal noise, one for both pictures of a comparison: only what they show tells them apart.
+  ///
+  /// Keyed by comparison and view, not by step: whoever asks gets the same noise.
+  ///
+  /// - Returns: `[2 pairs, height, width, channels]`
+  func noise(for pairs: [Int], _ views: [PreferenceView]) -> Tensor {
+    let layout = shards.layout
+    let size = layout.latentCount
+    let noise = Tensor(uninitialized: [
+      pairs.count, layout.latentHeight, layout.latentWidth, layout.latentChannels,
+    ])
+    for (row, (pair, view)) in zip(pairs, views).enumerated() {
+      var stream = RandomStream(
+        seed: seed, purpose: "preference.noise " + shards.split, item: UInt64(pair),
+        view.noiseKey)
+      stream.fillNormal(
+        UnsafeMutableBufferPointer(start: noise.pointer + row * size, count: size))
+    }
+    return noise.repeated(2)
+  }
+
+  /// The timestep at which a view shows a comparison.
+  func timestep(of pair: Int, _ view: PreferenceView) -> Int {
+    switch view {
+    case .clean: return 0
+    case .timestep(let timestep): return timestep
+    case .draw(let number):
+      var stream = RandomStream(
+        seed: seed, purpose: "preference.timestep " + shards.split, item: UInt64(pair),
+        UInt64(number))
+      return stream.integer(below: timestepLimit)
+    }
+  }
+
+  /// The prompts' embeddings, once for the left pictures and once for the right ones.
+  func context(of pairs: [Int]) throws -> Tensor {
+    let contexts = try pairs.map { pair in
+      Tensor(
+        try shards.embedding(ofPrompt: shards.pair(pair).prompt),
+        shape: [1] + shards.layout.embeddingShape)
+    }
+    return concatenated(contexts + contexts, axis: 0)
+  }
+
+  func labels(of pairs: [Int]) throws -> [PreferenceLabel] {
+    try pairs.map { pair in
+      let pair = try shards.pair(pair)
+      return PreferenceLabel(
+        first: pair.label0, second: pair.label1, examplesPerPrompt: pair.examplesPerPrompt)
+    }
+  }
+
+  func ids(of pairs: [Int]) throws -> [[Int]] {
+    try pairs.map { try shards.prompt(shards.pair($0).prompt).inputIDs }
+  }
+}

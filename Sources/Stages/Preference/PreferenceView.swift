@@ -1,0 +1,26 @@
+/// How the two pictures of a comparison are shown to the preference model.
+enum PreferenceView: Hashable {
+  /// As they are, at timestep 0.
+  case clean
+  /// Noised at a timestep of the comparison's own, drawn anew for each number.
+  case draw(Int)
+  /// Noised at this timestep.
+  case timestep(Int)
+
+  /// For file names and messages.
+  var name: String {
+    switch self {
+    case .clean: "clean"
+    case .draw(let number): "draw\(number)"
+    case .timestep(let timestep): "t\(timestep)"
+    }
+  }
+
+  /// Tells apart the noises of one comparison.
+  var noiseKey: UInt64 {
+    switch self {
+    case .clean: 0
+    case .draw(let number), .timestep(let number): UInt64(number)
+    }
+  }
+}

@@ -1,0 +1,35 @@
+import Files
+import Telemetry
+
+/// What a training run measures: `metrics.jsonl`, and event files for TensorBoard beside it.
+final class TrainingLog {
+  private let folder: String
+  private let metrics: MetricsLog
+  private var events: EventFile?
+  /// What the event file gets when it is durable: events cannot be taken back.
+  private var pending: [(step: Int, values: JSON.Object)] = []
+
+  init(folder: String, resumingAfter step: Int) throws {
+    self.folder = folder
+    metrics = try MetricsLog(path: "\(folder)/metrics.jsonl", resumingAfter: step)
+  }
+
+  func append(step: Int, _ values: JSON.Object) throws {
+    try metrics.append(step: step, values)
+    pending.append((step, values))
+  }
+
+  /// Makes everything so far durable.
+  func sync() throws {
+    try metrics.sync()
+    let file = try events ?? EventFile(folder: folder)
+    events = file
+    for (step, values) in pending {
+      for (name, value) in values {
+        if let number = value.double { try file.append(name, Float(number), step: step) }
+      }
+    }
+    try file.sync()
+    pending = []
+  }
+}
