@@ -27,7 +27,7 @@ extension Operation {
     let textTime = try configuration.textTime.map { textTime in
       let sizes = try inputs.floats("time_ids", shape: [batch, nil]).values
       let count = sizes.count / batch
-      return UNet.TextTime(
+      return Conditioning.TextTime(
         pooledText: try inputs.floats(
           "text_embeds", shape: [batch, textTime.inputWidth - count * textTime.featureWidth]),
         sizes: (0..<batch).map { Array(sizes[$0 * count..<($0 + 1) * count]) })
@@ -35,7 +35,8 @@ extension Operation {
     let adapters = try options.adapters()
     let unet = try options.model.unet(adapters: adapters).model
     try adapters?.requireAllMatched()
-    let output = unet(sample, timesteps: timesteps, context: context, textTime: textTime)
+    let output = unet(
+      sample, timesteps: timesteps, conditioning: Conditioning(context, textTime: textTime))
     return [("sample", output.channelsFirst())]
   }
 

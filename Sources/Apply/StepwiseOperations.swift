@@ -59,7 +59,8 @@ extension Operation {
     try transition.requireDensity()
     func predict(_ unet: UNet) -> Tensor {
       GuidedUNet(unet, guidance: options.guidance)(
-        latents, timesteps: timesteps.map(Float.init), context: context, negative: negative)
+        latents, timesteps: timesteps.map(Float.init), conditioning: Conditioning(context),
+        negative: Conditioning(negative))
     }
     let result = StepwiseLoss(beta: options.beta, clip: options.clip)(
       transition, latents: latents, win: halves[0], lose: halves[1], tuned: predict(tuned),

@@ -29,15 +29,17 @@ public struct CleanEstimator {
   ///   - latents: clean and scaled, `[batch, height, width, channels]`
   ///   - noise: standard normal numbers of the same shape
   ///   - timesteps: one for each row
-  ///   - context: `[batch, tokens, width]`
-  ///   - negative: `[1, tokens, width]`
+  ///   - conditioning: of the prompts, one row for each
+  ///   - negative: of the empty prompt, one row for all
   public func callAsFunction(
-    _ latents: Tensor, noise: Tensor, timesteps: [Int], context: Tensor, negative: Tensor
+    _ latents: Tensor, noise: Tensor, timesteps: [Int], conditioning: Conditioning,
+    negative: Conditioning
   ) -> Tensor {
     withoutGradients {
       let noisy = schedule.noised(latents, with: noise, timesteps: timesteps)
       let output = unet(
-        noisy, timesteps: timesteps.map { Float($0) }, context: context, negative: negative)
+        noisy, timesteps: timesteps.map { Float($0) }, conditioning: conditioning,
+        negative: negative)
       return decoded(
         schedule.denoised(
           noisy, modelOutput: output, timesteps: timesteps, prediction: prediction))

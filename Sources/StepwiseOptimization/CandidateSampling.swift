@@ -42,12 +42,12 @@ public protocol CandidateScorer {
 public struct PromptBatch {
   /// Stable numbers of the prompts, which key their random streams.
   public var identifiers: [UInt64]
-  /// Hidden states, `[batch, tokens, width]`.
-  public var context: Tensor
+  /// One row for each.
+  public var conditioning: Conditioning
 
-  public init(identifiers: [UInt64], context: Tensor) {
+  public init(identifiers: [UInt64], conditioning: Conditioning) {
     self.identifiers = identifiers
-    self.context = context
+    self.conditioning = conditioning
   }
 }
 
@@ -86,10 +86,10 @@ public struct CandidateSampler {
 
   /// - Parameters:
   ///   - prompts: what to draw pictures of
-  ///   - negative: `[1, tokens, width]`
+  ///   - negative: of the empty prompt, one row for all
   ///   - iteration: keys the random streams, so that every batch draws anew
   public func callAsFunction(
-    _ prompts: PromptBatch, negative: Tensor, iteration: UInt64, scorer: some CandidateScorer
+    _ prompts: PromptBatch, negative: Conditioning, iteration: UInt64, scorer: some CandidateScorer
   ) throws -> SampledPairs {
     try withoutGradients {
       try sample(prompts, negative: negative, iteration: iteration, scorer: scorer)
@@ -97,13 +97,13 @@ public struct CandidateSampler {
   }
 
   private func sample(
-    _ prompts: PromptBatch, negative: Tensor, iteration: UInt64, scorer: some CandidateScorer
+    _ prompts: PromptBatch, negative: Conditioning, iteration: UInt64, scorer: some CandidateScorer
   ) throws -> SampledPairs {
     var result = SampledPairs()
     let batch = prompts.identifiers.count
     let timesteps = try scheduler.timesteps(stepCount: settings.steps)
     var latents = noise("spo.initial", prompts, iteration: iteration, item: 0)
-    var output = predict(latents, timesteps[0], prompts.context, negative)
+    var output = predict(latents, timesteps[0], prompts.conditioning, negative)
     for (step, timestep) in timesteps.enumerated() {
       let transition = try scheduler.transition(
         from: Array(repeating: timestep, count: batch), stepCount: settings.steps,
@@ -124,7 +124,7 @@ public struct CandidateSampler {
       let isLast = step == timesteps.count - 1
       let next = isLast ? 0 : timesteps[step + 1]
       let nextOutput =
-        isLast ? nil : predict(candidates, next, prompts.context.repeated(count), negative)
+        isLast ? nil : predict(candidates, next, prompts.conditioning.repeated(count), negative)
       if isCompared {
         let estimates =
           try nextOutput.map { nextOutput in
@@ -152,11 +152,12 @@ public struct CandidateSampler {
   }
 
   private func predict(
-    _ latents: Tensor, _ timestep: Int, _ context: Tensor, _ negative: Tensor
+    _ latents: Tensor, _ timestep: Int, _ conditioning: Conditioning,
+    _ negative: Conditioning
   ) -> Tensor {
     unet(
       latents, timesteps: [Float](repeating: Float(timestep), count: latents.shape[0]),
-      context: context, negative: negative)
+      conditioning: conditioning, negative: negative)
   }
 
   /// Standard normal noise, each prompt's from a stream of its own.

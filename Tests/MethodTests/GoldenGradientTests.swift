@@ -61,13 +61,14 @@ struct GoldenGradientTests {
       let textTime = try unet.configuration.textTime.map { _ in
         let sizes = try inputs.floats("time_ids", shape: [batch, nil])
         let rows = (0..<batch).map { sizes.slice(axis: 0, $0..<$0 + 1).values }
-        return UNet.TextTime(
+        return Conditioning.TextTime(
           pooledText: try inputs.floats("text_embeds", shape: [batch, nil]), sizes: rows)
       }
       let output = unet(
         sample, timesteps: try inputs.timesteps(batch: batch).map(Float.init),
-        context: try inputs.floats("encoder_hidden_states", shape: [batch, nil, nil]),
-        textTime: textTime)
+        conditioning: Conditioning(
+          try inputs.floats("encoder_hidden_states", shape: [batch, nil, nil]),
+          textTime: textTime))
       return ([("sample", output)], weights)
     case "vae.encode":
       let (model, weights) = try golden.model.autoencoder(isTrainable: true)

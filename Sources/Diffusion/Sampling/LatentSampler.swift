@@ -19,12 +19,12 @@ public struct LatentSampler {
   /// Scaled latents, `[batch, height, width, channels]`.
   ///
   /// - Parameters:
-  ///   - context: `[batch, tokens, width]`
-  ///   - negative: `[1, tokens, width]`
+  ///   - conditioning: of the prompts, one row for each
+  ///   - negative: of the negative prompt, one row for all
   ///   - streams: one for each row
   ///   - latentShape: height, width, channels
   public func callAsFunction(
-    context: Tensor, negative: Tensor, streams: [RandomStream], latentShape: [Int]
+    conditioning: Conditioning, negative: Conditioning, streams: [RandomStream], latentShape: [Int]
   ) throws -> Tensor {
     var streams = streams
     let batch = streams.count
@@ -42,7 +42,7 @@ public struct LatentSampler {
       for timestep in try scheduler.timesteps(stepCount: stepCount) {
         let output = unet(
           latents, timesteps: [Float](repeating: Float(timestep), count: batch),
-          context: context, negative: negative)
+          conditioning: conditioning, negative: negative)
         let step = try scheduler.step(from: timestep, stepCount: stepCount, eta: eta)
         let transition = DDIMTransition(rows: [DDIMStep](repeating: step, count: batch))
         let mean = transition.mean(latents, modelOutput: output)

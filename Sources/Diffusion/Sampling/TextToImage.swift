@@ -36,10 +36,15 @@ public struct TextToImage {
       .asInStableDiffusionPipeline()
   }
 
-  /// The hidden states that condition the U-Net, `[prompts, tokens, width]`.
-  public func context(of prompts: [String]) throws -> Tensor {
+  /// What the U-Net is told of prompts, one row for each.
+  public func conditioning(of prompts: [String]) throws -> Conditioning {
     let ids = try prompts.map { try tokenizer.encode($0) }
-    return withoutGradients { textEncoder(ids).lastHiddenState }
+    return withoutGradients { Conditioning(textEncoder(ids).lastHiddenState) }
+  }
+
+  /// What guidance leads away from: a negative prompt, or nothing in particular.
+  public func negativeConditioning(_ prompt: String = "") throws -> Conditioning {
+    try conditioning(of: [prompt])
   }
 
   /// A picture `[1, height, width, 3]` in -1...1.
@@ -62,8 +67,8 @@ public struct TextToImage {
     let height = request.size.map { $0.height / reduction } ?? side
     let width = request.size.map { $0.width / reduction } ?? side
     let channels = unet.configuration.inputChannels
-    let positive = try context(of: [request.prompt])
-    let negative = try context(of: [request.negativePrompt])
+    let positive = try conditioning(of: [request.prompt])
+    let negative = try negativeConditioning(request.negativePrompt)
     let plan = try SamplingPlan(
       schedulerConfig, kind: request.scheduler, stepCount: request.steps, eta: request.eta)
     let guided = GuidedUNet(unet, guidance: request.guidance)
@@ -80,8 +85,8 @@ public struct TextToImage {
       // Without guidance diffusers runs the prompt alone.
       let output =
         request.guidance > 1
-        ? guided(input, timesteps: [step.timestep], context: positive, negative: negative)
-        : unet(input, timesteps: [step.timestep], context: positive)
+        ? guided(input, timesteps: [step.timestep], conditioning: positive, negative: negative)
+        : unet(input, timesteps: [step.timestep], conditioning: positive)
       let noise = step.noise.map { _ in draw() }
       sampler.advance(
         output: output.elements, noise: noise?.elements, sample: latents.mutableElements)

@@ -17,28 +17,17 @@ public struct GuidedUNet {
   /// - Parameters:
   ///   - sample: `[batch, height, width, channels]`
   ///   - timesteps: one for each row
-  ///   - context: of the prompts, `[batch, tokens, width]`
-  ///   - negative: of the negative prompt, `[1, tokens, width]` for all rows
-  ///   - textTime: of the prompts and of the negative prompt, for models conditioned on it
+  ///   - conditioning: of the prompts, one row for each
+  ///   - negative: of the negative prompt, one row for all
   /// - Returns: the guided model output, the shape of `sample`
   public func callAsFunction(
-    _ sample: Tensor, timesteps: [Float], context: Tensor, negative: Tensor,
-    textTime: (positive: UNet.TextTime, negative: UNet.TextTime)? = nil
+    _ sample: Tensor, timesteps: [Float], conditioning: Conditioning, negative: Conditioning
   ) -> Tensor {
     let batch = sample.shape[0]
     // Both halves in one call: larger matrix products.
     let output = unet(
       sample.repeated(2), timesteps: timesteps + timesteps,
-      context: concatenated([negative.repeated(batch), context], axis: 0),
-      textTime: textTime.map { conditioning in
-        UNet.TextTime(
-          pooledText: concatenated(
-            [
-              conditioning.negative.pooledText.repeated(batch), conditioning.positive.pooledText,
-            ], axis: 0),
-          sizes: Array(repeating: conditioning.negative.sizes[0], count: batch)
-            + conditioning.positive.sizes)
-      })
+      conditioning: concatenated([negative.repeated(batch), conditioning]))
     let unconditional = output.slice(axis: 0, 0..<batch)
     let conditional = output.slice(axis: 0, batch..<2 * batch)
     return unconditional + (conditional - unconditional).scaled(by: guidance)

@@ -57,31 +57,18 @@ public struct UNet {
       weights["conv_out"], inputs: channels[0], outputs: configuration.outputChannels, kernel: 3)
   }
 
-  /// SDXL's conditioning besides the hidden states of the prompt.
-  public struct TextTime {
-    /// Pooled output of the second text encoder, `[batch, width]`.
-    public var pooledText: Tensor
-    /// For each picture original height and width, top and left of the crop, target height and width.
-    public var sizes: [[Float]]
-
-    public init(pooledText: Tensor, sizes: [[Float]]) {
-      self.pooledText = pooledText
-      self.sizes = sizes
-    }
-  }
-
   /// The predicted noise (or velocity, as the model was trained).
   ///
   /// - Parameters:
   ///   - sample: noisy latents `[batch, height, width, 4]`
   ///   - timesteps: one for each latent
-  ///   - context: hidden states of the prompts, `[batch, tokens, contextWidth]`
-  ///   - textTime: for models that are conditioned on it
+  ///   - conditioning: one row for each latent
   /// - Returns: `[batch, height, width, 4]`
   public func callAsFunction(
-    _ sample: Tensor, timesteps: [Float], context: Tensor, textTime: TextTime? = nil
+    _ sample: Tensor, timesteps: [Float], conditioning: Conditioning
   ) -> Tensor {
-    let time = silu(timeVector(timesteps, textTime))  // [batch, timeWidth]
+    let context = conditioning.hiddenStates
+    let time = silu(timeVector(timesteps, conditioning.textTime))  // [batch, timeWidth]
 
     // down
     var h = inputConvolution(sample)
@@ -96,7 +83,7 @@ public struct UNet {
     return outputConvolution(outputNorm(h, appliesSiLU: true))
   }
 
-  private func timeVector(_ timesteps: [Float], _ textTime: TextTime?) -> Tensor {
+  private func timeVector(_ timesteps: [Float], _ textTime: Conditioning.TextTime?) -> Tensor {
     let features = sinusoidalFeatures(
       of: timesteps, width: configuration.channels[0], cosinesFirst: configuration.cosinesFirst,
       shift: configuration.frequencyShift)

@@ -47,7 +47,7 @@ public final class MakeComparisons: Stage {
   private struct Painter {
     let pipeline: TextToImage
     let sampler: LatentSampler
-    let negative: Tensor
+    let negative: Conditioning
   }
 
   public init(settings: Settings, context: StageContext) throws {
@@ -90,14 +90,14 @@ public final class MakeComparisons: Stage {
       sampler: LatentSampler(
         unet: GuidedUNet(pipeline.unet, guidance: settings.guidance), scheduler: scheduler,
         stepCount: settings.steps, eta: 1),
-      negative: try pipeline.context(of: [""]))
+      negative: try pipeline.negativeConditioning())
   }
 
   /// The encoded pictures of an item's prompts.
   public func process(_ item: Int) throws -> [[UInt8]] {
     guard let painter else { return [] }
     let scenes = prompts(item).map { SceneSplit.standard.training[$0] }
-    let contexts = try painter.pipeline.context(of: scenes.map(\.prompt))
+    let conditioning = try painter.pipeline.conditioning(of: scenes.map(\.prompt))
     let count = settings.picturesPerPrompt
     let rows = scenes.indices.flatMap { [Int](repeating: $0, count: count) }
     let streams = prompts(item).flatMap { prompt in
@@ -107,7 +107,7 @@ public final class MakeComparisons: Stage {
       }
     }
     let latents = try painter.sampler(
-      context: contexts.rows(at: rows), negative: painter.negative, streams: streams,
+      conditioning: conditioning.rows(at: rows), negative: painter.negative, streams: streams,
       latentShape: [TinyModel.latentSide, TinyModel.latentSide, 4])
     let decoded = withoutGradients { painter.pipeline.autoencoder.decoder(latents) }
     return try images(decoded).map { try $0.encodedAsJPEG(quality: settings.jpegQuality) }

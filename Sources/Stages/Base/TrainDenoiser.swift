@@ -166,7 +166,7 @@ public final class TrainDenoiser: Stage {
     let noisy = training.schedule.noised(latents, with: noise, timesteps: timesteps)
     let predicted = training.unet(
       noisy, timesteps: timesteps.map { Float($0) },
-      context: training.textEncoder(ids).lastHiddenState)
+      conditioning: Conditioning(training.textEncoder(ids).lastHiddenState))
     return (predicted - noise).mapped(by: .square).mean()
   }
 

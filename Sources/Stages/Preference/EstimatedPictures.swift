@@ -36,11 +36,10 @@ struct EstimatedPictures {
     let latents = try examples.latents(of: pairs)
     guard views.first != .clean else { return estimator.decoded(latents) }
     let timesteps = zip(pairs, views).map { examples.timestep(of: $0, $1) }
-    let shards = examples.shards
     return estimator(
       latents, noise: examples.noise(for: pairs, views), timesteps: timesteps + timesteps,
-      context: try examples.context(of: pairs),
-      negative: Tensor(try shards.emptyEmbedding(), shape: [1] + shards.layout.embeddingShape))
+      conditioning: try examples.conditioning(of: pairs),
+      negative: try examples.shards.emptyConditioning())
   }
 }
 

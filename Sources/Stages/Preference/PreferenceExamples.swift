@@ -64,14 +64,9 @@ struct PreferenceExamples {
     }
   }
 
-  /// The prompts' embeddings, once for the left pictures and once for the right ones.
-  func context(of pairs: [Int]) throws -> Tensor {
-    let contexts = try pairs.map { pair in
-      Tensor(
-        try shards.embedding(ofPrompt: shards.pair(pair).prompt),
-        shape: [1] + shards.layout.embeddingShape)
-    }
-    return concatenated(contexts + contexts, axis: 0)
+  /// What the U-Net is told of the prompts, once for the left pictures and once for the right ones.
+  func conditioning(of pairs: [Int]) throws -> Conditioning {
+    try shards.conditioning(ofPrompts: pairs.map { try shards.pair($0).prompt }).repeated(2)
   }
 
   func labels(of pairs: [Int]) throws -> [PreferenceLabel] {

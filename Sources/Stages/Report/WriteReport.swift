@@ -31,7 +31,7 @@ public final class WriteReport: Stage {
     let pipeline: TextToImage
     let tuned: UNet
     let scheduler: DDIMScheduler
-    let negative: Tensor
+    let negative: Conditioning
   }
 
   public init(settings: ReportSettings, context: StageContext) throws {
@@ -87,7 +87,7 @@ public final class WriteReport: Stage {
     painter = Painter(
       pipeline: pipeline, tuned: tuned,
       scheduler: try DDIMScheduler(SchedulerConfig(folder: "\(model.path)/scheduler")),
-      negative: try pipeline.context(of: [""]))
+      negative: try pipeline.negativeConditioning())
   }
 
   // MARK: - Pictures
@@ -96,14 +96,15 @@ public final class WriteReport: Stage {
   public func process(_ prompt: Int) throws -> [[UInt8]] {
     guard let painter else { return [] }
     let count = settings.picturesPerPrompt
-    let context = try painter.pipeline.context(of: [try prompts()[prompt]]).repeated(count)
+    let conditioning = try painter.pipeline.conditioning(of: [try prompts()[prompt]])
+      .repeated(count)
     return try [painter.pipeline.unet, painter.tuned].flatMap { unet in
       let sampler = LatentSampler(
         unet: GuidedUNet(unet, guidance: settings.guidance), scheduler: painter.scheduler,
         stepCount: settings.samplingSteps, eta: settings.eta)
       let side = unet.configuration.sampleSize
       let latents = try sampler(
-        context: context, negative: painter.negative,
+        conditioning: conditioning, negative: painter.negative,
         streams: (0..<count).map {
           RandomStream(
             seed: settings.seed, purpose: "report.picture", item: UInt64(prompt), UInt64($0))

@@ -36,7 +36,7 @@ public final class TuneSPO: Stage {
     let preference: PreferenceModel
     let scheduler: DDIMScheduler
     let shards: ShardSet
-    let negative: Tensor
+    let negative: Conditioning
     var state: TrainingState
     let log: TrainingLog
   }
@@ -97,8 +97,7 @@ public final class TuneSPO: Stage {
       preference: try preferenceFolder.preferenceModel().model,
       scheduler: try DDIMScheduler(SchedulerConfig(folder: "\(model.path)/scheduler")),
       shards: shards,
-      negative: Tensor(
-        try shards.emptyEmbedding(), shape: [1] + shards.layout.embeddingShape),
+      negative: try shards.emptyConditioning(),
       state: state, log: log)
   }
 
@@ -123,12 +122,9 @@ public final class TuneSPO: Stage {
       count: min(settings.prompts, tuning.shards.promptCount), seed: settings.seed)
     let prompts = order.items(step: iteration, batch: settings.batch).map(\.item)
     let layout = tuning.shards.layout
-    let embeddings = try prompts.map { prompt in
-      Tensor(
-        try tuning.shards.embedding(ofPrompt: prompt), shape: [1] + layout.embeddingShape)
-    }
+    let conditioning = try tuning.shards.conditioning(ofPrompts: prompts)
     let batch = PromptBatch(
-      identifiers: prompts.map { UInt64($0) }, context: concatenated(embeddings, axis: 0))
+      identifiers: prompts.map { UInt64($0) }, conditioning: conditioning)
     let ids = try prompts.map { try tuning.shards.prompt($0).inputIDs }
     let scorer = PreferenceScorer(
       model: tuning.preference, autoencoder: tuning.autoencoder,
@@ -141,7 +137,7 @@ public final class TuneSPO: Stage {
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
     let sampled = try sampler(
       batch, negative: tuning.negative, iteration: UInt64(iteration), scorer: scorer)
-    let trained = try train(on: sampled.pairs, embeddings, iteration: iteration, &tuning)
+    let trained = try train(on: sampled.pairs, conditioning, iteration: iteration, &tuning)
     try tuning.log.append(step: iteration + 1, Self.figures(sampled, trained))
     context.progress.advance(
       note: "\(sampled.pairs.count) pairs, loss \(shortened(trained.loss)), "
@@ -157,7 +153,7 @@ public final class TuneSPO: Stage {
   }
 
   private func train(
-    on pairs: [CandidatePair], _ embeddings: [Tensor], iteration: Int, _ tuning: inout Tuning
+    on pairs: [CandidatePair], _ prompts: Conditioning, iteration: Int, _ tuning: inout Tuning
   ) throws -> Trained {
     var stream = RandomStream(
       seed: settings.seed, purpose: "spo.shuffle", item: UInt64(iteration))
@@ -167,11 +163,12 @@ public final class TuneSPO: Stage {
     for start in stride(from: 0, to: shuffled.count, by: settings.pairBatch) {
       let batch = Array(shuffled[start..<min(start + settings.pairBatch, shuffled.count)])
       let latents = concatenated(batch.map(\.latent), axis: 0)
-      let context = concatenated(batch.map { embeddings[$0.prompt] }, axis: 0)
+      let conditioning = prompts.rows(at: batch.map(\.prompt))
       let timesteps = batch.map { Float($0.timestep) }
       let reference = withoutGradients {
         tuning.reference(
-          latents, timesteps: timesteps, context: context, negative: tuning.negative)
+          latents, timesteps: timesteps, conditioning: conditioning,
+          negative: tuning.negative)
       }
       // The winner and the loser come from one x_t, so one call serves both.
       let loss = StepwiseLoss(beta: settings.beta, clip: settings.clip)(
@@ -180,7 +177,8 @@ public final class TuneSPO: Stage {
         latents: latents, win: concatenated(batch.map(\.win), axis: 0),
         lose: concatenated(batch.map(\.lose), axis: 0),
         tuned: tuning.tuned(
-          latents, timesteps: timesteps, context: context, negative: tuning.negative),
+          latents, timesteps: timesteps, conditioning: conditioning,
+          negative: tuning.negative),
         reference: reference)
       result.gradientNorm += try tuning.state.update(minimizing: loss.loss)
       result.loss += loss.loss.scalar

@@ -25,7 +25,7 @@ private func output(_ unet: UNet) -> [Float] {
   let sample = Tensor((0..<2 * 64 * 4).map { sin(Float($0)) }, shape: [2, 8, 8, 4])
   let width = unet.configuration.contextWidth
   let context = Tensor((0..<2 * 5 * width).map { cos(Float($0)) }, shape: [2, 5, width])
-  return unet(sample, timesteps: [901, 1], context: context).values
+  return unet(sample, timesteps: [901, 1], conditioning: Conditioning(context)).values
 }
 
 private func difference(_ a: [Float], _ b: [Float]) -> Float {

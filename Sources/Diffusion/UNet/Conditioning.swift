@@ -1,0 +1,59 @@
+public import Autograd
+
+/// What a U-Net is told about the pictures it draws, one row for each.
+public struct Conditioning {
+  /// Hidden states of the prompts, `[batch, tokens, width]`.
+  public var hiddenStates: Tensor
+  /// For models that are conditioned on it; nil for others.
+  public var textTime: TextTime?
+
+  public init(_ hiddenStates: Tensor, textTime: TextTime? = nil) {
+    self.hiddenStates = hiddenStates
+    self.textTime = textTime
+  }
+
+  /// SDXL's conditioning besides the hidden states of the prompt.
+  public struct TextTime {
+    /// Pooled output of the second text encoder, `[batch, width]`.
+    public var pooledText: Tensor
+    /// For each picture original height and width, top and left of the crop, target height and width.
+    public var sizes: [[Float]]
+
+    public init(pooledText: Tensor, sizes: [[Float]]) {
+      self.pooledText = pooledText
+      self.sizes = sizes
+    }
+  }
+
+  public var batch: Int { hiddenStates.shape[0] }
+
+  /// The rows at `indices`, in that order; a row may be taken more than once.
+  public func rows(at indices: [Int]) -> Conditioning {
+    Conditioning(
+      hiddenStates.rows(at: indices),
+      textTime: textTime.map { textTime in
+        TextTime(
+          pooledText: textTime.pooledText.rows(at: indices),
+          sizes: indices.map { textTime.sizes[$0] })
+      })
+  }
+
+  /// All rows `times` times over.
+  public func repeated(_ times: Int) -> Conditioning {
+    times == 1 ? self : concatenated([Conditioning](repeating: self, count: times))
+  }
+}
+
+/// The rows of several conditionings of one model, one after another.
+public func concatenated(_ parts: [Conditioning]) -> Conditioning {
+  let textTimes = parts.compactMap(\.textTime)
+  precondition(
+    textTimes.isEmpty || textTimes.count == parts.count, "conditionings of different models")
+  return Conditioning(
+    concatenated(parts.map(\.hiddenStates), axis: 0),
+    textTime: textTimes.isEmpty
+      ? nil
+      : Conditioning.TextTime(
+        pooledText: concatenated(textTimes.map(\.pooledText), axis: 0),
+        sizes: textTimes.flatMap(\.sizes)))
+}
