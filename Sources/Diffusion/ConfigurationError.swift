@@ -6,6 +6,8 @@ public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
   case indivisible(path: String, field: String, value: Int, by: String, divisor: Int)
   case outOfRange(path: String, field: String, value: Int, minimum: Int)
   case wrongCount(path: String, field: String, expected: Int, found: Int)
+  /// Parts of one model that do not go together.
+  case misfit(path: String, reason: String)
 
   public var description: String {
     switch self {
@@ -17,6 +19,7 @@ public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
       "\(path): \(field) is \(value), expected \(minimum) to \(maximumSize)"
     case .wrongCount(let path, let field, let expected, let found):
       "\(path): \(field) has \(found) entries, expected \(expected)"
+    case .misfit(let path, let reason): "\(path): \(reason); are the parts of one model?"
     }
   }
 }

@@ -7,6 +7,7 @@ import Checkpoints
 public struct ShardContents {
   public let layout: ShardLayout
   public let emptyEmbedding: [UInt8]
+  public let emptyPooledText: [UInt8]
   public private(set) var promptCount = 0
   public private(set) var imageCount = 0
   public private(set) var pairCount = 0
@@ -16,6 +17,7 @@ public struct ShardContents {
   private var isListed: [UInt8] = []
   private var inputIDs: [Int] = []
   private var embeddings: [UInt8] = []
+  private var pooledTexts: [UInt8] = []
   private var latents: [UInt8] = []
   private var logVariances: [UInt8] = []
   private var pairPrompts: [Int] = []
@@ -23,10 +25,17 @@ public struct ShardContents {
   private var labels: [Float] = []
   private var examplesPerPrompt: [Float] = []
 
-  public init(layout: ShardLayout, emptyEmbedding: [UInt8]) {
-    precondition(emptyEmbedding.count == 2 * layout.embeddingCount, "an embedding's size")
+  /// - Parameters:
+  ///   - emptyEmbedding: of the empty prompt, `[tokens, width]`
+  ///   - emptyPooledText: of the empty prompt; empty if the layout has no pooled text
+  public init(layout: ShardLayout, emptyEmbedding: [UInt8], emptyPooledText: [UInt8] = []) {
+    precondition(
+      emptyEmbedding.count == 2 * layout.embeddingCount
+        && emptyPooledText.count == 2 * layout.pooledWidth,
+      "an embedding of \(emptyEmbedding.count) bytes, pooled text of \(emptyPooledText.count)")
     self.layout = layout
     self.emptyEmbedding = emptyEmbedding
+    self.emptyPooledText = emptyPooledText
   }
 
   /// Adds a prompt, to which the pairs that follow belong.
@@ -34,17 +43,22 @@ public struct ShardContents {
   /// - Parameters:
   ///   - isListed: whether the prompt comes from a list of prompts
   ///   - embedding: `[tokens, width]`
+  ///   - pooledText: empty if the layout has none
   public mutating func addPrompt(
-    _ text: String, isListed: Bool, inputIDs ids: [Int], embedding: [UInt8]
+    _ text: String, isListed: Bool, inputIDs ids: [Int], embedding: [UInt8],
+    pooledText: [UInt8] = []
   ) {
     precondition(
-      ids.count == layout.tokens && embedding.count == 2 * layout.embeddingCount,
-      "\(ids.count) tokens, an embedding of \(embedding.count) bytes")
+      ids.count == layout.tokens && embedding.count == 2 * layout.embeddingCount
+        && pooledText.count == 2 * layout.pooledWidth,
+      "\(ids.count) tokens, an embedding of \(embedding.count) bytes, pooled text of "
+        + "\(pooledText.count)")
     texts += text.utf8
     textOffsets.append(texts.count)
     self.isListed.append(isListed ? 1 : 0)
     inputIDs += ids
     embeddings += embedding
+    pooledTexts += pooledText
     promptCount += 1
   }
 
@@ -96,6 +110,10 @@ public struct ShardContents {
     ]
     if layout.hasLogVariance {
       tensors.append(half("latent_log_variances", latentShape, logVariances))
+    }
+    if layout.pooledText != nil {
+      tensors.append(half("prompt_pooled", [promptCount, layout.pooledWidth], pooledTexts))
+      tensors.append(half("empty_pooled", [1, layout.pooledWidth], emptyPooledText))
     }
     try writeSafetensors(tensors, metadata: ["format": ShardIndex.format], to: path)
   }

@@ -76,10 +76,23 @@ public struct ShardLayout: Equatable, Sendable {
   public var textWidth: Int
   /// Whether the latents' log-variances are stored beside their means.
   public var hasLogVariance: Bool
+  /// What SDXL is told besides a prompt's embedding; nil for other models.
+  public var pooledText: PooledText?
+
+  public struct PooledText: Equatable, Sendable {
+    public var width: Int
+    /// Of every picture: original height and width, top and left of the crop, target height and width.
+    public var sizes: [Int]
+
+    public init(width: Int, sizes: [Int]) {
+      self.width = width
+      self.sizes = sizes
+    }
+  }
 
   public init(
     latentChannels: Int, latentHeight: Int, latentWidth: Int, tokens: Int, textWidth: Int,
-    hasLogVariance: Bool
+    hasLogVariance: Bool, pooledText: PooledText? = nil
   ) {
     self.latentChannels = latentChannels
     self.latentHeight = latentHeight
@@ -87,6 +100,7 @@ public struct ShardLayout: Equatable, Sendable {
     self.tokens = tokens
     self.textWidth = textWidth
     self.hasLogVariance = hasLogVariance
+    self.pooledText = pooledText
   }
 
   /// `[channels, height, width]` of one image's latent.
@@ -95,6 +109,8 @@ public struct ShardLayout: Equatable, Sendable {
   public var embeddingShape: [Int] { [tokens, textWidth] }
   public var latentCount: Int { latentChannels * latentHeight * latentWidth }
   public var embeddingCount: Int { tokens * textWidth }
+  /// The width of a prompt's pooled text; 0 where there is none.
+  public var pooledWidth: Int { pooledText?.width ?? 0 }
 }
 
 // MARK: - File
@@ -119,7 +135,18 @@ extension ShardIndex {
     layout = ShardLayout(
       latentChannels: shape[0], latentHeight: shape[1], latentWidth: shape[2],
       tokens: extents[3], textWidth: extents[4],
-      hasLogVariance: try latents.bool("has_log_variance"))
+      hasLogVariance: try latents.bool("has_log_variance"),
+      pooledText: try text.optional("pooled").map {
+        ShardLayout.PooledText(width: try $0.int("width"), sizes: try $0.ints("sizes"))
+      })
+    if let pooled = layout.pooledText {
+      guard pooled.sizes.count == 6, pooled.sizes.allSatisfy({ (0...1 << 20).contains($0) }),
+        (1...1 << 20).contains(pooled.width)
+      else {
+        throw ShardError.malformed(
+          path: path, reason: "pooled text \(pooled.width) wide, sizes \(pooled.sizes)")
+      }
+    }
     scalingFactor = try latents.double("scaling_factor")
     fingerprints = [:]
     for (part, fingerprint) in try json["fingerprints"].members() {
@@ -138,6 +165,14 @@ extension ShardIndex {
     for (part, fingerprint) in fingerprints.sorted(by: { $0.key < $1.key }) {
       parts[part] = .string(fingerprint)
     }
+    var text = JSON.Object()
+    text["tokens"] = .integer(layout.tokens)
+    text["width"] = .integer(layout.textWidth)
+    if let pooled = layout.pooledText {
+      text["pooled"] = [
+        "width": .integer(pooled.width), "sizes": .array(pooled.sizes.map { .integer($0) }),
+      ]
+    }
     return [
       "format": .string(Self.format), "version": .integer(Self.version),
       "prompts": .integer(shards.reduce(0) { $0 + $1.promptCount }),
@@ -147,7 +182,7 @@ extension ShardIndex {
         "shape": .array(layout.latentShape.map { .integer($0) }),
         "scaling_factor": .number(scalingFactor), "has_log_variance": .bool(layout.hasLogVariance),
       ],
-      "text": ["tokens": .integer(layout.tokens), "width": .integer(layout.textWidth)],
+      "text": .object(text),
       "fingerprints": .object(parts), "settings": settings,
       "shards": .array(shards.map(\.json)),
     ]

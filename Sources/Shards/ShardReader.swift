@@ -65,6 +65,10 @@ public final class ShardReader: Sendable {
     if layout.hasLogVariance {
       tensors.append(("latent_log_variances", .f16, [images] + layout.latentShape))
     }
+    if let pooled = layout.pooledText {
+      tensors.append(("prompt_pooled", .f16, [prompts, pooled.width]))
+      tensors.append(("empty_pooled", .f16, [1, pooled.width]))
+    }
     return tensors
   }
 
@@ -165,6 +169,15 @@ extension ShardReader {
 
   public func readEmptyEmbedding(into destination: UnsafeMutableBufferPointer<Float>) throws {
     try readHalves("empty_embedding", row: 0, into: destination)
+  }
+
+  /// Fills `destination` with a prompt's pooled text, which the layout must have.
+  public func readPooledText(
+    ofPrompt prompt: Int, into destination: UnsafeMutableBufferPointer<Float>
+  ) throws { try readHalves("prompt_pooled", row: prompt, into: destination) }
+
+  public func readEmptyPooledText(into destination: UnsafeMutableBufferPointer<Float>) throws {
+    try readHalves("empty_pooled", row: 0, into: destination)
   }
 
   /// Reads row `row` of a half-precision tensor whose rows have as many numbers as `destination`.

@@ -102,6 +102,19 @@ public final class ShardSet: Sendable {
     try floats(layout.embeddingCount) { try reader(0).readEmptyEmbedding(into: $0) }
   }
 
+  /// The pooled text of a prompt; nil if the layout has none.
+  public func pooledText(ofPrompt number: Int) throws -> [Float]? {
+    guard let width = layout.pooledText?.width else { return nil }
+    let (shard, local) = place(number, promptStarts)
+    return try floats(width) { try reader(shard).readPooledText(ofPrompt: local, into: $0) }
+  }
+
+  /// The pooled text of the empty prompt; nil if the layout has none.
+  public func emptyPooledText() throws -> [Float]? {
+    guard let width = layout.pooledText?.width else { return nil }
+    return try floats(width) { try reader(0).readEmptyPooledText(into: $0) }
+  }
+
   // MARK: - Places
 
   private static func starts(_ counts: [Int]) -> [Int] {

@@ -482,11 +482,36 @@ def pipeline_folder(judge, shapes):
     return folder
 
 
+def pipeline_folder_xl(judge, shapes, zeros):
+    folder = judge.path(f"pipeline xl {zeros}")
+    if not (folder / "model_index.json").exists():
+        unet = dict(
+            sample_size=8, block_out_channels=(8, 16, 16), layers_per_block=1, norm_num_groups=4,
+            down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
+            up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
+            attention_head_dim=[2, 4, 4], transformer_layers_per_block=[1, 2, 3])
+        vae = dict(
+            down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
+            block_out_channels=(4, 8, 8), layers_per_block=1, norm_num_groups=4,
+            latent_channels=4, sample_size=32, scaling_factor=0.13025)
+        text = dict(hidden_size=12, intermediate_size=24, num_hidden_layers=2,
+                    num_attention_heads=2, max_position_embeddings=77)
+        text_2 = dict(hidden_size=20, intermediate_size=32, num_hidden_layers=3,
+                      num_attention_heads=4, max_position_embeddings=77, projection_dim=14,
+                      hidden_act="gelu")
+        ref.save_pipeline_xl(
+            folder, seed=shapes.seed(), unet=unet, vae=vae, text=text, text_2=text_2, zeros=zeros,
+            half=zeros is None)
+    return folder
+
+
 def picture_arguments(settings):
-    width, height = settings["size"]
     arguments = ["--prompt", settings["prompt"], "--seed", settings["seed"], "--steps",
-                 settings["steps"], "--guidance", settings["guidance"], "--size",
-                 f"{width}x{height}", "--eta", settings.get("eta", 0)]
+                 settings["steps"], "--guidance", settings["guidance"], "--eta",
+                 settings.get("eta", 0)]
+    if "size" in settings:
+        width, height = settings["size"]
+        arguments += ["--size", f"{width}x{height}"]
     if "negative" in settings:
         arguments += ["--negative", settings["negative"]]
     return arguments
@@ -518,16 +543,66 @@ def check_sample(judge, options):
                 if "half" in title:
                     pipeline.set_adapters(pipeline.unet.active_adapters(), 0.5)
                     arguments += ["--lora-scale", 0.5]
-            expected = ref.sample_picture(pipeline, **settings) * 255
-            picture = judge.path(name, "picture.png")
-            judge.run("sample", "--model", folder, *arguments, "--rng", "torch-cpu",
-                      "--out", picture)
-            found = np.asarray(Image.open(picture).convert("RGB"), dtype=np.float32)
-            if found.shape != expected.shape:
-                raise Failure(f"picture of {found.shape} instead of {expected.shape}")
-            for channel in range(3):
-                difference = np.abs(found - expected.round())[..., channel].mean()
-                measured.append((float(difference), 1.0))
+            compare_pictures(judge, measured, name, folder, arguments,
+                             ref.sample_picture(pipeline, **settings))
+
+
+SCHEDULERS = {
+    "ddim": diffusers.DDIMScheduler,
+    "pndm": diffusers.PNDMScheduler,
+    "euler": diffusers.EulerDiscreteScheduler,
+    "dpm++": diffusers.DPMSolverMultistepScheduler,
+}
+
+
+def check_sample_xl(judge, options):
+    prompt = "a red circle on the left"
+    plain = dict(prompt=prompt, seed=42, steps=20, guidance=5.0)
+    cases = {
+        "plain": (True, plain),
+        "no zeros": (False, plain | dict(seed=7)),
+        "zeros by default": (None, plain | dict(prompt="blue!", steps=9)),
+        "negative": (True, plain | dict(negative="yellow, green", size=(48, 64), steps=6)),
+        "empty negative": (True, plain | dict(negative="", size=(64, 32), steps=6)),
+        "empty prompt": (True, plain | dict(prompt="", steps=5, seed=2**33)),
+        "no guidance": (True, plain | dict(guidance=1.0, steps=4)),
+        "lora": (True, plain | dict(steps=8)),
+    } | {f"scheduler {name}": (True, plain | dict(steps=10)) for name in SCHEDULERS} | {
+        "eta 1": (True, plain | dict(steps=8, eta=1.0, prompt="purple triangle")),
+    }
+    for title, (zeros, settings) in cases.items():
+        name = f"sample xl {title}"
+        if not judge.wanted(name):
+            continue
+        with judge.case(name) as measured:
+            folder = pipeline_folder_xl(judge, Shapes(f"{options.seed} pipeline xl"), zeros)
+            pipeline = ref.load_pipeline(folder)
+            arguments = picture_arguments(settings)
+            scheduler = "ddim" if title == "eta 1" else title.removeprefix("scheduler ")
+            if scheduler in SCHEDULERS:
+                pipeline.scheduler = SCHEDULERS[scheduler].from_pretrained(folder / "scheduler")
+                arguments += ["--scheduler", scheduler]
+            if title == "lora":
+                file, _ = random_lora_file(
+                    judge, name, pipeline.unet, "diffusers", Shapes(f"{options.seed} {title}"))
+                ref.load_lora(pipeline.unet, file)
+                arguments += ["--lora", file]
+            compare_pictures(judge, measured, name, folder, arguments,
+                             ref.sample_picture(pipeline, **settings))
+
+
+def compare_pictures(judge, measured, name, folder, arguments, expected):
+    """The mean absolute difference of each channel, of 255."""
+    picture = judge.path(name, "picture.png")
+    judge.run("sample", "--model", folder, *arguments, "--rng", "torch-cpu", "--out", picture)
+    found = np.asarray(Image.open(picture).convert("RGB"), dtype=np.float32)
+    if found.shape != expected.shape:
+        raise Failure(f"picture of {found.shape} instead of {expected.shape}")
+    if found.std() < 8:
+        raise Failure(f"a picture without contrast judges nothing: {found.std()}")
+    for channel in range(3):
+        difference = np.abs(found - (expected * 255).round())[..., channel].mean()
+        measured.append((float(difference), 1.0))
 
 
 def check_export(judge, options):
@@ -651,6 +726,6 @@ if __name__ == "__main__":
     harness.main(
         __doc__.splitlines()[0],
         [check_text_encoders, check_unet, check_lora, check_vae, check_preference, check_ddim,
-         check_spo_loss, check_files, check_refusals, check_sample, check_export, check_tokens],
+         check_spo_loss, check_files, check_refusals, check_sample, check_sample_xl, check_export, check_tokens],
         count=dict(type=int, default=6, help="cases of each kind"),
         seed=dict(default="0", help="another seed gives other shapes and weights"))

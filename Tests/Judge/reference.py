@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from diffusers import (
     AutoencoderKL,
     DDIMScheduler,
+    DiffusionPipeline,
     StableDiffusionPipeline,
     UNet2DConditionModel,
 )
@@ -487,16 +488,68 @@ def save_pipeline(folder, seed, unet, vae, text, half=False, **scheduler_config)
     return folder
 
 
+PIPELINE_INDEX_XL = PIPELINE_INDEX | {
+    "_class_name": "StableDiffusionXLPipeline",
+    "scheduler": ["diffusers", "EulerDiscreteScheduler"],
+    "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+    "tokenizer_2": ["transformers", "CLIPTokenizer"],
+}
+for absent in ("requires_safety_checker", "safety_checker"):
+    del PIPELINE_INDEX_XL[absent]
+
+
+# The fields that SDXL's own folder has, those of other schedulers among them.
+SCHEDULER_XL = {
+    "_class_name": "EulerDiscreteScheduler", "_diffusers_version": "0.42.1",
+    "beta_end": 0.012, "beta_schedule": "scaled_linear", "beta_start": 0.00085,
+    "clip_sample": False, "interpolation_type": "linear", "num_train_timesteps": 1000,
+    "prediction_type": "epsilon", "sample_max_value": 1.0, "set_alpha_to_one": False,
+    "skip_prk_steps": True, "steps_offset": 1, "timestep_spacing": "leading",
+    "trained_betas": None, "use_karras_sigmas": False,
+}
+
+
+def save_pipeline_xl(folder, seed, unet, vae, text, text_2, zeros=True, half=False):
+    """A complete random SDXL folder, with Euler's scheduler. `zeros`: what stands for the empty
+    negative prompt; None leaves the field out."""
+    folder = Path(folder)
+    pooled = text_2["projection_dim"]
+    for index, (suffix, rows, pad) in enumerate(
+            (("", text, "<|endoftext|>"), ("_2", text_2, "!"))):
+        vocabulary = save_tokenizer(
+            folder / f"tokenizer{suffix}", WORDS, length=rows.get("max_position_embeddings", 77),
+            pad=pad)
+        end = vocabulary["<|endoftext|>"]
+        rows = dict(vocab_size=len(vocabulary), bos_token_id=end - 1, eos_token_id=end,
+                    pad_token_id=vocabulary[pad]) | rows
+        save_model(build_text_encoder(seed + index, index == 1, **rows),
+                   folder / f"text_encoder{suffix}", half)
+    width = text["hidden_size"] + text_2["hidden_size"]
+    features = 8
+    added = dict(
+        addition_embed_type="text_time", addition_time_embed_dim=features,
+        projection_class_embeddings_input_dim=pooled + 6 * features, use_linear_projection=True)
+    save_model(build_unet(seed + 2, cross_attention_dim=width, **added, **unet),
+               folder / "unet", half)
+    save_model(build_vae(seed + 3, force_upcast=True, **vae), folder / "vae", half)
+    (folder / "scheduler").mkdir()
+    (folder / "scheduler" / "scheduler_config.json").write_text(
+        json.dumps(SCHEDULER_XL, indent=2) + "\n")
+    index = PIPELINE_INDEX_XL | ({} if zeros is None else {"force_zeros_for_empty_prompt": zeros})
+    (folder / "model_index.json").write_text(json.dumps(index, indent=2) + "\n")
+    return folder
+
+
 def load_pipeline(folder):
-    pipeline = StableDiffusionPipeline.from_pretrained(
+    pipeline = DiffusionPipeline.from_pretrained(
         folder, dtype=torch.float32, local_files_only=True)
     pipeline.set_progress_bar_config(disable=True)
     return pipeline
 
 
-def sample_picture(pipeline, prompt, seed, steps, guidance, size, negative=None, eta=0.0):
+def sample_picture(pipeline, prompt, seed, steps, guidance, size=None, negative=None, eta=0.0):
     """[height, width, 3] in 0...1 as the pipeline gives it for a seeded CPU generator."""
-    width, height = size
+    width, height = size or (None, None)
     return pipeline(
         prompt, negative_prompt=negative, num_inference_steps=steps, guidance_scale=guidance,
         eta=eta, width=width, height=height, generator=generator(seed), output_type="np",

@@ -38,6 +38,9 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
       }
     }
     try json.require("act_fn", oneOf: ["silu"])
+    // Some latents are shifted and scaled channel by channel.
+    try json.require("latents_mean", oneOf: [])
+    try json.require("latents_std", oneOf: [])
     try json.requireMultiples("block_out_channels", channels, of: groups, "norm_num_groups")
   }
 

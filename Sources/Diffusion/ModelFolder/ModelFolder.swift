@@ -74,7 +74,7 @@ public struct ModelFolder: Sendable {
       part, stem: "model", isTrainable: isTrainable, rename: Self.currentTextKey)
     let model = try CLIPTextEncoder(
       weights, try CLIPTextConfiguration(try configuration(part)),
-      hasProjection: weights.contains("text_projection.weight"))
+      hasProjection: part == "text_encoder_2" || weights.contains("text_projection.weight"))
     try weights.requireAllUsed()
     return (model, weights)
   }

@@ -4,11 +4,13 @@ public import TensorCore
 
 /// The parts of a model folder that turn a prompt into a picture.
 ///
-/// The same picture as diffusers' `StableDiffusionPipeline` gives, for the same noise.
+/// The same picture as diffusers' `StableDiffusionPipeline` or, of a model with two text encoders,
+/// `StableDiffusionXLPipeline` gives, for the same noise.
 public struct TextToImage {
   public struct Request {
     public var prompt: String
-    public var negativePrompt = ""
+    /// Nil: the empty one, or zeros where the model's folder says so.
+    public var negativePrompt: String?
     public var steps = 20
     public var guidance: Float = 7.5
     public var eta: Float = 0
@@ -20,31 +22,49 @@ public struct TextToImage {
     public init(prompt: String) { self.prompt = prompt }
   }
 
-  public let tokenizer: Tokenizer
-  public let textEncoder: CLIPTextEncoder
+  public let promptEncoder: PromptEncoder
   public let unet: UNet
   public let autoencoder: Autoencoder
   let schedulerConfig: SchedulerConfig
 
   /// - Parameter unet: one built with adapters; the folder's own if nil
   public init(_ folder: ModelFolder, unet: UNet? = nil) throws {
-    tokenizer = try Tokenizer(folder: "\(folder.path)/tokenizer")
-    textEncoder = try folder.textEncoder().model
-    self.unet = try unet ?? folder.unet().model
+    promptEncoder = try PromptEncoder(folder)
+    let unet = try unet ?? folder.unet().model
+    try promptEncoder.configuration.requireFit(unet.configuration, of: folder)
+    self.unet = unet
     autoencoder = try folder.autoencoder().model
-    schedulerConfig = try SchedulerConfig(folder: "\(folder.path)/scheduler")
-      .asInStableDiffusionPipeline()
+    let config = try SchedulerConfig(folder: "\(folder.path)/scheduler")
+    schedulerConfig =
+      promptEncoder.configuration.parts.count > 1
+      ? config : try config.asInStableDiffusionPipeline()
+  }
+
+  /// Height and width of the pictures that the model was made for.
+  public var ownSize: (height: Int, width: Int) {
+    let side = unet.configuration.sampleSize * autoencoder.configuration.reduction
+    return (side, side)
   }
 
   /// What the U-Net is told of prompts, one row for each.
-  public func conditioning(of prompts: [String]) throws -> Conditioning {
-    let ids = try prompts.map { try tokenizer.encode($0) }
-    return withoutGradients { Conditioning(textEncoder(ids).lastHiddenState) }
+  ///
+  /// - Parameter size: in pixels; the model's own if nil
+  public func conditioning(
+    of prompts: [String], size: (height: Int, width: Int)? = nil
+  ) throws -> Conditioning {
+    let (height, width) = size ?? ownSize
+    return Conditioning(try promptEncoder(prompts), height: height, width: width)
   }
 
-  /// What guidance leads away from: a negative prompt, or nothing in particular.
-  public func negativeConditioning(_ prompt: String = "") throws -> Conditioning {
-    try conditioning(of: [prompt])
+  /// What guidance leads away from: one row.
+  ///
+  /// - Parameter prompt: the empty one, or zeros where the model's folder says so, if nil
+  public func negativeConditioning(
+    _ prompt: String? = nil, size: (height: Int, width: Int)? = nil
+  ) throws -> Conditioning {
+    if let prompt { return try conditioning(of: [prompt], size: size) }
+    let (height, width) = size ?? ownSize
+    return Conditioning(try promptEncoder.empty(), height: height, width: width)
   }
 
   /// A picture `[1, height, width, 3]` in -1...1.
@@ -62,13 +82,12 @@ public struct TextToImage {
   }
 
   private func sample(_ request: Request, source: inout some NormalSource) throws -> Tensor {
-    let reduction = autoencoder.configuration.reduction
-    let side = unet.configuration.sampleSize
-    let height = request.size.map { $0.height / reduction } ?? side
-    let width = request.size.map { $0.width / reduction } ?? side
+    let size = request.size ?? ownSize
+    let height = size.height / autoencoder.configuration.reduction
+    let width = size.width / autoencoder.configuration.reduction
     let channels = unet.configuration.inputChannels
-    let positive = try conditioning(of: [request.prompt])
-    let negative = try negativeConditioning(request.negativePrompt)
+    let positive = try conditioning(of: [request.prompt], size: size)
+    let negative = try negativeConditioning(request.negativePrompt, size: size)
     let plan = try SamplingPlan(
       schedulerConfig, kind: request.scheduler, stepCount: request.steps, eta: request.eta)
     let guided = GuidedUNet(unet, guidance: request.guidance)
@@ -85,7 +104,8 @@ public struct TextToImage {
       // Without guidance diffusers runs the prompt alone.
       let output =
         request.guidance > 1
-        ? guided(input, timesteps: [step.timestep], conditioning: positive, negative: negative)
+        ? guided(
+          input, timesteps: [step.timestep], conditioning: positive, negative: negative)
         : unet(input, timesteps: [step.timestep], conditioning: positive)
       let noise = step.noise.map { _ in draw() }
       sampler.advance(

@@ -25,7 +25,23 @@ public struct Conditioning {
     }
   }
 
-  public var batch: Int { hiddenStates.shape[0] }
+  /// All rows with the same sizes; those without pooled text are told of no size.
+  public init(_ hiddenStates: Tensor, pooledText: Tensor?, sizes: [Float]) {
+    let batch = hiddenStates.shape[0]
+    self.init(
+      hiddenStates,
+      textTime: pooledText.map {
+        TextTime(pooledText: $0, sizes: [[Float]](repeating: sizes, count: batch))
+      })
+  }
+
+  /// How many numbers tell of sizes.
+  public static let sizeCount = 6
+
+  /// The sizes of a picture that was neither enlarged nor cropped.
+  public static func sizes(ofWholePicture height: Int, _ width: Int) -> [Float] {
+    [Float(height), Float(width), 0, 0, Float(height), Float(width)]
+  }
 
   /// The rows at `indices`, in that order; a row may be taken more than once.
   public func rows(at indices: [Int]) -> Conditioning {

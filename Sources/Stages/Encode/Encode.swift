@@ -35,7 +35,7 @@ final class Encode: Stage {
   private var connections: Connections?
   private var encodings: Encodings?
   private var latentEncoder: LatentEncoder?
-  private var promptEncoder: PromptEncoder?
+  private var embeddingEncoder: EmbeddingEncoder?
   private var plan = EncodePlan()
   private var rejectedImageCount = 0
 
@@ -173,7 +173,7 @@ final class Encode: Stage {
   private func encodePrompts(_ prompts: [(sha256: String, text: String)]) throws -> Output {
     // Images come first; their encoder is needed no more.
     latentEncoder = nil
-    let values = try currentPromptEncoder()(prompts.map(\.text))
+    let values = try currentEmbeddingEncoder()(prompts.map(\.text))
     var output = Output()
     for (prompt, value) in zip(prompts, values) {
       guard let value else { throw EncodeError.nonFiniteEmbedding(prompt: prompt.text) }
@@ -209,10 +209,10 @@ final class Encode: Stage {
     return made
   }
 
-  private func currentPromptEncoder() throws -> PromptEncoder {
-    if let promptEncoder { return promptEncoder }
-    let made = try PromptEncoder(try currentEncodings())
-    promptEncoder = made
+  private func currentEmbeddingEncoder() throws -> EmbeddingEncoder {
+    if let embeddingEncoder { return embeddingEncoder }
+    let made = try EmbeddingEncoder(try currentEncodings())
+    embeddingEncoder = made
     return made
   }
 }

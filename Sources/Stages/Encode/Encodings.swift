@@ -13,33 +13,37 @@ struct Encodings: Equatable {
 
   var modelPath: String
   var image: CacheDatabase.Encoder
+  /// A prompt's hidden states, followed by its pooled text where there is one.
   var text: CacheDatabase.Encoder
+  /// What is in a value of `text`.
+  var prompt: PromptLayout
   var tokenizerFingerprint: String
   var scalingFactor: Double
 
   /// Height and width of the pictures.
   var size: Int
   var hasLogVariance: Bool { image.shape.count == 4 }
+  struct PromptLayout: Equatable {
+    var tokens: Int
+    var width: Int
+    /// Nil where one text encoder gives hidden states alone.
+    var pooledWidth: Int?
+    /// Whether zeros stand for the empty prompt in guidance.
+    var isEmptyPromptZero = false
+
+    var embeddingCount: Int { tokens * width }
+  }
+
   /// `[channels, height, width]` of one latent.
   var latentShape: [Int] { Array(image.shape.suffix(3)) }
 
   init(_ settings: EncodeSettings, digests: FileDigests) throws {
     let folder = ModelFolder(path: settings.model)
-    guard !folder.hasPart("text_encoder_2") else {
-      throw PipelineError.badSetting(
-        path: "model", reason: "\(settings.model) has two text encoders; one is supported")
-    }
     let vae = try AutoencoderConfiguration(try folder.configuration("vae"))
-    let text = try CLIPTextConfiguration(try folder.configuration("text_encoder"))
-    let tokenizer = try Tokenizer(folder: "\(settings.model)/tokenizer")
-    guard tokenizer.length <= text.tokens, tokenizer.vocabularySize <= text.vocabularySize else {
-      throw PipelineError.badSetting(
-        path: "model",
-        reason: "\(settings.model): the tokenizer makes \(tokenizer.length) of "
-          + "\(tokenizer.vocabularySize) ids, but the text encoder takes \(text.tokens) of "
-          + "\(text.vocabularySize)")
-    }
-    size = try Self.size(settings, folder, vae)
+    let unet = try UNetConfiguration(try folder.configuration("unet"))
+    let encoder = try PromptEncoderConfiguration(folder)
+    try encoder.requireFit(unet, of: folder)
+    size = try Self.size(settings, unet, vae)
     let side = size / vae.reduction
     let latent = [vae.latentChannels, side, side]
     let isMean = settings.latents == .mean
@@ -48,10 +52,15 @@ struct Encodings: Equatable {
       geometry: "\(size)x\(size) shorter-edge bicubic centre-crop, scaled "
         + settings.latents.rawValue,
       shape: isMean ? latent : [2] + latent)
-    self.text = CacheDatabase.Encoder(
+    prompt = PromptLayout(
+      tokens: encoder.tokens, width: encoder.width, pooledWidth: encoder.pooledWidth,
+      isEmptyPromptZero: encoder.isEmptyPromptZero)
+    text = CacheDatabase.Encoder(
       kind: .textEmbedding,
-      fingerprint: try Self.fingerprint(folder, ["text_encoder", "tokenizer"], digests),
-      geometry: "last hidden state", shape: [tokenizer.length, text.transformer.width])
+      fingerprint: try Self.fingerprint(folder, Self.textParts(folder), digests),
+      geometry: prompt.pooledWidth == nil
+        ? "last hidden state" : "penultimate hidden states joined, then pooled text",
+      shape: prompt.valueShape)
     tokenizerFingerprint = try Self.fingerprint(folder, ["tokenizer"], digests)
     // By way of the shortest text, so that 0.18215 stays 0.18215.
     scalingFactor = Double(vae.scalingFactor.description) ?? Double(vae.scalingFactor)
@@ -59,11 +68,9 @@ struct Encodings: Equatable {
   }
 
   private static func size(
-    _ settings: EncodeSettings, _ folder: ModelFolder, _ vae: AutoencoderConfiguration
+    _ settings: EncodeSettings, _ unet: UNetConfiguration, _ vae: AutoencoderConfiguration
   ) throws -> Int {
-    let size =
-      try settings.size
-      ?? vae.reduction * UNetConfiguration(folder.configuration("unet")).sampleSize
+    let size = settings.size ?? vae.reduction * unet.sampleSize
     guard (1...16_384).contains(size), size.isMultiple(of: vae.reduction) else {
       throw PipelineError.badSetting(
         path: "encode.size",
@@ -74,9 +81,19 @@ struct Encodings: Equatable {
 
   /// The files that the encodings depend on.
   static func inputs(model: String, digests: FileDigests) throws -> [StageInput] {
-    try ["vae", "text_encoder", "tokenizer"].flatMap {
+    let folder = ModelFolder(path: model)
+    let files = ["unet/config.json", "model_index.json"].filter {
+      // Only of two text encoders the index says what stands for the empty prompt.
+      $0.hasPrefix("unet") || folder.hasPart("text_encoder_2") && folder.hasPart($0)
+    }
+    return try (["vae"] + textParts(folder)).flatMap {
       try digests.inputs(folder: "\(model)/\($0)")
-    } + [try digests.input(file: "\(model)/unet/config.json")]
+    } + files.map { try digests.input(file: "\(model)/\($0)") }
+  }
+
+  private static func textParts(_ folder: ModelFolder) -> [String] {
+    let parts = ["text_encoder", "tokenizer"]
+    return folder.hasPart("text_encoder_2") ? parts + parts.map { "\($0)_2" } : parts
   }
 
   /// SHA-256 over the names and contents of all files of some parts of a model.
@@ -104,18 +121,47 @@ extension Encodings {
     tokenizerFingerprint = try json.string("tokenizer")
     image = try CacheDatabase.Encoder(json["image"], kind: .latent)
     text = try CacheDatabase.Encoder(json["text"], kind: .textEmbedding)
-    guard [3, 4].contains(image.shape.count), text.shape.count == 2 else {
+    prompt = try PromptLayout(try json.optional("prompt"), shape: text.shape)
+    guard [3, 4].contains(image.shape.count), text.shape == prompt.valueShape else {
       throw PipelineError.damaged(path: path, reason: "shapes \(image.shape) and \(text.shape)")
     }
   }
 
   func save(to path: String) throws {
-    let json: JSON = [
-      "model": .string(modelPath), "size": .integer(size),
-      "scaling_factor": .number(scalingFactor), "tokenizer": .string(tokenizerFingerprint),
-      "image": image.json, "text": text.json,
-    ]
-    try AtomicFile.replace(path, with: Array((json.text(.pretty) + "\n").utf8))
+    var json = JSON.Object()
+    json["model"] = .string(modelPath)
+    json["size"] = .integer(size)
+    json["scaling_factor"] = .number(scalingFactor)
+    json["tokenizer"] = .string(tokenizerFingerprint)
+    json["image"] = image.json
+    json["text"] = text.json
+    if let pooledWidth = prompt.pooledWidth {
+      json["prompt"] = [
+        "tokens": .integer(prompt.tokens), "width": .integer(prompt.width),
+        "pooled_width": .integer(pooledWidth),
+        "is_empty_prompt_zero": .bool(prompt.isEmptyPromptZero),
+      ]
+    }
+    try AtomicFile.replace(path, with: Array((JSON.object(json).text(.pretty) + "\n").utf8))
+  }
+}
+
+extension Encodings.PromptLayout {
+  /// - Parameter json: nil where hidden states of `shape` are all there is
+  fileprivate init(_ json: JSONReader?, shape: [Int]) throws {
+    guard let json else {
+      self.init(tokens: shape.first ?? 0, width: shape.last ?? 0)
+      return
+    }
+    self.init(
+      tokens: try json.size("tokens", default: 0), width: try json.size("width", default: 0),
+      pooledWidth: try json.size("pooled_width", default: 0),
+      isEmptyPromptZero: try json.bool("is_empty_prompt_zero"))
+  }
+
+  /// Of a prompt's value in the cache.
+  fileprivate var valueShape: [Int] {
+    pooledWidth.map { [embeddingCount + $0] } ?? [tokens, width]
   }
 }
 

@@ -45,22 +45,24 @@ struct LatentEncoder {
   }
 }
 
-/// Turns prompts into the hidden states that condition the U-Net, in half precision.
-struct PromptEncoder {
-  private let tokenizer: Tokenizer
-  private let encoder: CLIPTextEncoder
+/// Turns prompts into what the U-Net is told of them, in half precision.
+struct EmbeddingEncoder {
+  private let encoder: PromptEncoder
 
   init(_ encodings: Encodings) throws {
-    tokenizer = try Tokenizer(folder: "\(encodings.modelPath)/tokenizer")
-    encoder = try ModelFolder(path: encodings.modelPath).textEncoder().model
+    encoder = try PromptEncoder(ModelFolder(path: encodings.modelPath))
   }
 
-  /// One value for each prompt, `[tokens, width]`; nil where a number is not finite.
+  /// One value for each prompt, `[tokens, width]` and the pooled text where there is one, one after
+  /// the other; nil where a number is not finite.
   func callAsFunction(_ prompts: [String]) throws -> [[UInt8]?] {
-    let ids = try prompts.map { try tokenizer.encode($0) }
-    let states = withoutGradients { encoder(ids).lastHiddenState.values }
-    let count = states.count / prompts.count
-    return prompts.indices.map { halfPrecision(Array(states[$0 * count..<($0 + 1) * count])) }
+    let output = try encoder(prompts)
+    return prompts.indices.map { row in
+      halfPrecision(
+        [output.hiddenStates, output.pooledText].compactMap { $0 }.flatMap { tensor in
+          tensor.slice(axis: 0, row..<row + 1).values
+        })
+    }
   }
 }
 

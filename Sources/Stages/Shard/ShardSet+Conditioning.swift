@@ -12,11 +12,22 @@ extension ShardSet {
         into: UnsafeMutableBufferPointer(
           start: states.pointer + row * layout.embeddingCount, count: layout.embeddingCount))
     }
-    return Conditioning(states)
+    return conditioning(
+      states, pooledText: try prompts.flatMap { try pooledText(ofPrompt: $0) ?? [] })
   }
 
   /// What the U-Net is told of the empty prompt, for guidance: one row.
   func emptyConditioning() throws -> Conditioning {
-    Conditioning(Tensor(try emptyEmbedding(), shape: [1] + layout.embeddingShape))
+    conditioning(
+      Tensor(try emptyEmbedding(), shape: [1] + layout.embeddingShape),
+      pooledText: try emptyPooledText() ?? [])
+  }
+
+  private func conditioning(_ states: Tensor, pooledText: [Float]) -> Conditioning {
+    Conditioning(
+      states,
+      pooledText: layout.pooledText.map {
+        Tensor(pooledText, shape: [states.shape[0], $0.width])
+      }, sizes: (layout.pooledText?.sizes ?? []).map { Float($0) })
   }
 }

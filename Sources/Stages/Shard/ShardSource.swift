@@ -10,7 +10,8 @@ struct ShardSource {
   private let catalog: CatalogDatabase
   private let cache: CacheDatabase
   private let tokenizer: Tokenizer
-  private let emptyEmbedding: [UInt8]
+  /// The value of the empty prompt.
+  private let emptyValue: [UInt8]
 
   /// Three numbers of 8 bytes, three of 4.
   static let pairByteCount = 36
@@ -27,9 +28,17 @@ struct ShardSource {
     let latent = encodings.latentShape
     layout = ShardLayout(
       latentChannels: latent[0], latentHeight: latent[1], latentWidth: latent[2],
-      tokens: encodings.text.shape[0], textWidth: encodings.text.shape[1],
-      hasLogVariance: encodings.hasLogVariance)
-    emptyEmbedding = try Self.value(of: SHA256.hexDigest(of: []), from: encodings.text, cache)
+      tokens: encodings.prompt.tokens, textWidth: encodings.prompt.width,
+      hasLogVariance: encodings.hasLogVariance,
+      pooledText: encodings.prompt.pooledWidth.map {
+        // Training sees every picture as one of its own size, from its corner.
+        .init(
+          width: $0, sizes: [encodings.size, encodings.size, 0, 0, encodings.size, encodings.size])
+      })
+    emptyValue =
+      encodings.prompt.isEmptyPromptZero
+      ? [UInt8](repeating: 0, count: encodings.text.byteCount)
+      : try Self.value(of: SHA256.hexDigest(of: []), from: encodings.text, cache)
   }
 
   /// Whether both images of a pair have latents.
@@ -41,14 +50,19 @@ struct ShardSource {
   }
 
   func contents(of shard: ShardPlan.Shard) throws -> ShardContents {
-    var contents = ShardContents(layout: layout, emptyEmbedding: emptyEmbedding)
+    let embeddingSize = 2 * layout.embeddingCount
+    var contents = ShardContents(
+      layout: layout, emptyEmbedding: Array(emptyValue.prefix(embeddingSize)),
+      emptyPooledText: Array(emptyValue.dropFirst(embeddingSize)))
     var numbers: [String: Int] = [:]
     let listed = try catalog.listedPromptIDs(inSplit: shard.sourceSplit)
     for id in shard.prompts {
       guard let prompt = try catalog.prompt(id: id) else { continue }
+      let value = try Self.value(of: prompt.sha256, from: encodings.text, cache)
       contents.addPrompt(
         prompt.text, isListed: listed.contains(id), inputIDs: try tokenizer.encode(prompt.text),
-        embedding: try Self.value(of: prompt.sha256, from: encodings.text, cache))
+        embedding: Array(value.prefix(embeddingSize)),
+        pooledText: Array(value.dropFirst(embeddingSize)))
       for pair in try catalog.pairs(ofPrompt: id, inSplit: shard.sourceSplit)
       where try isComplete(pair) {
         contents.addPair(

@@ -16,7 +16,7 @@ enum Sample: Command {
         .value("lora", "FILE", isRepeatable: true, "a LoRA file; several add up"),
         .value("lora-scale", "X", "strength of the LoRA files (1)"),
         .value("prompt", "STR", "what to draw"),
-        .value("negative", "STR", "what to keep away from (empty)"),
+        .value("negative", "STR", "what to keep away from (nothing in particular)"),
         .value("seed", "N", "the noise to start from (42)"),
         .value("steps", "N", "sampling steps (20)"),
         .value("guidance", "X", "classifier-free guidance scale (7.5)"),
@@ -38,7 +38,7 @@ enum Sample: Command {
   static func run(_ arguments: Arguments) throws {
     let folder = ModelFolder(path: try arguments.required("model"))
     var request = TextToImage.Request(prompt: try arguments.required("prompt"))
-    request.negativePrompt = arguments.value("negative") ?? ""
+    request.negativePrompt = arguments.value("negative")
     request.steps = try arguments.int("steps", in: 1...1000) ?? 20
     request.guidance = try arguments.float("guidance") ?? 7.5
     request.eta = try arguments.float("eta") ?? 0

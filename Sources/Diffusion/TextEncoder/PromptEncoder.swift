@@ -1,0 +1,54 @@
+public import Autograd
+
+/// Turns prompts into what a model's U-Net is told of them.
+///
+/// One text encoder gives its last hidden states, after the final norm. Of two (SDXL) the hidden states
+/// before the last layer are joined, without a norm, and the second's pooled and projected output goes
+/// along.
+///
+/// - Source: Podell et al. 2023, arXiv 2307.01952, section 2.1
+public struct PromptEncoder {
+  public let configuration: PromptEncoderConfiguration
+  private let encoders: [CLIPTextEncoder]
+
+  public struct Output {
+    /// One row for each prompt, `[prompts, tokens, width]`.
+    public var hiddenStates: Tensor
+    /// The same, `[prompts, pooled width]`; nil where there is one text encoder.
+    public var pooledText: Tensor?
+  }
+
+  public init(_ folder: ModelFolder) throws {
+    configuration = try PromptEncoderConfiguration(folder)
+    encoders = try configuration.parts.map { try folder.textEncoder($0.encoderFolder).model }
+  }
+
+  public func callAsFunction(_ prompts: [String]) throws -> Output {
+    try withoutGradients {
+      let outputs = try zip(configuration.parts, encoders).map { part, encoder in
+        encoder(try prompts.map { try part.tokenizer.encode($0) })
+      }
+      guard outputs.count > 1 else { return Output(hiddenStates: outputs[0].lastHiddenState) }
+      return Output(
+        hiddenStates: concatenated(outputs.map(\.penultimateHiddenState), axis: 2),
+        pooledText: outputs[1].pooled)
+    }
+  }
+
+  /// What guidance leads away from where no negative prompt is given: one row.
+  public func empty() throws -> Output {
+    guard configuration.isEmptyPromptZero else { return try self([""]) }
+    return Output(
+      hiddenStates: Tensor(repeating: 0, shape: [1, configuration.tokens, configuration.width]),
+      pooledText: configuration.pooledWidth.map { Tensor(repeating: 0, shape: [1, $0]) })
+  }
+}
+
+extension Conditioning {
+  /// Tells of prompts and, where there is pooled text, of whole pictures of a size.
+  public init(_ prompts: PromptEncoder.Output, height: Int, width: Int) {
+    self.init(
+      prompts.hiddenStates, pooledText: prompts.pooledText,
+      sizes: Self.sizes(ofWholePicture: height, width))
+  }
+}
