@@ -38,6 +38,45 @@ import Testing
     }
   }
 
+  @Test(
+    "of a model with two text encoders come joined states, pooled text, and zeros for no prompt")
+  func twoTextEncoders() throws {
+    let expected = try SafetensorsFile(path: fixturePath("sample-xl/prompts.safetensors"))
+    try DataPipeline.with([DataPipeline.train]) { pipeline in
+      var pipeline = pipeline
+      pipeline.model = fixturePath("sample-xl/model")
+      pipeline.encode["size"] = nil
+      pipeline.shard["validation_fraction"] = 0
+      try pipeline.run()
+      let shards = try pipeline.shards("train")
+      #expect(shards.layout.latentShape == [4, 8, 8])
+      #expect(shards.layout.embeddingShape == [24, 10])
+      #expect(shards.layout.pooledText == .init(width: 5, sizes: [16, 16, 0, 0, 16, 16]))
+      for number in 0..<shards.promptCount {
+        let text = try shards.prompt(number).text
+        expectClose(
+          try shards.embedding(ofPrompt: number), try expected.floats("embedding \(text)"), 2e-3)
+        expectClose(
+          try shards.pooledText(ofPrompt: number) ?? [], try expected.floats("pooled \(text)"),
+          2e-3)
+      }
+      #expect(try shards.emptyEmbedding().allSatisfy { $0 == 0 })
+      #expect(try shards.emptyPooledText() == [0, 0, 0, 0, 0])
+
+      // What stands for the empty prompt is the folder's word, and encodes nothing anew.
+      let model = "\(pipeline.folder)/model"
+      try FileManager.default.copyItem(atPath: pipeline.model, toPath: model)
+      try AtomicFile.replace(
+        "\(model)/model_index.json", with: Array(#"{"force_zeros_for_empty_prompt": false}"#.utf8))
+      pipeline.model = model
+      #expect(try announced(pipeline).hasPrefix("0 images to encode (30 reused)"))
+      try pipeline.run()
+      let encoded = try pipeline.shards("train")
+      expectClose(try encoded.emptyEmbedding(), try expected.floats("embedding "), 2e-3)
+      expectClose(try encoded.emptyPooledText() ?? [], try expected.floats("pooled "), 2e-3)
+    }
+  }
+
   /// The identities of the two images of each pair, in the shards' order.
   private func pairedImages(_ pipeline: DataPipeline) throws -> [[String]] {
     var uids: [[String]] = []
