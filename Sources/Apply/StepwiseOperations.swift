@@ -63,8 +63,8 @@ extension Operation {
         negative: Conditioning(negative))
     }
     let result = StepwiseLoss(beta: options.beta, clip: options.clip)(
-      transition, latents: latents, win: halves[0], lose: halves[1], tuned: predict(tuned),
-      reference: predict(reference))
+      PairBatch(latents: latents, timesteps: timesteps, win: halves[0], lose: halves[1]),
+      transition, tuned: predict(tuned), reference: predict(reference))
     let found = gradients(of: result.loss, for: parameters.map(\.tensor))
     return [
       ("loss", result.loss), ("ratio_win", Tensor(result.winRatios, shape: [batch])),

@@ -137,6 +137,9 @@ public struct ShardPrompt: Equatable, Sendable {
 // MARK: - Values
 
 extension ShardReader {
+  /// The prompts that come from a list of prompts.
+  var listedPrompts: [Int] { isListed.indices.filter { isListed[$0] != 0 } }
+
   public func prompt(_ index: Int) throws -> ShardPrompt {
     let text = textOffsets[index]..<textOffsets[index + 1]
     var bytes = [UInt8](repeating: 0, count: text.count)

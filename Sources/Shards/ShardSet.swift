@@ -64,6 +64,13 @@ public final class ShardSet: Sendable {
     return prompt
   }
 
+  /// The numbers of the prompts that come from a list of prompts; opens every shard.
+  public func listedPrompts() throws -> [Int] {
+    try shards.indices.flatMap { shard in
+      try reader(shard).listedPrompts.map { $0 + promptStarts[shard] }
+    }
+  }
+
   /// The scaled latent of an image, `[channels, height, width]`: the posterior's mean.
   public func latent(ofImage number: Int) throws -> [Float] {
     try floats(layout.latentCount) { try readLatent(ofImage: number, into: $0) }

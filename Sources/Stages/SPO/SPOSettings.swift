@@ -6,10 +6,14 @@ public struct SPOSettings: StageSettings {
   public var model = ""
   public var seed: UInt64 = 42
   public var epochs = 10
-  /// Prompts of an epoch, drawn from the training split; all of them if there are fewer.
+  /// Prompts of an epoch, of the training split; all of them if there are fewer.
   public var prompts = 4_000
+  /// Take only prompts that come from a list of prompts.
+  public var onlyListed = false
   /// Prompts of a sampling batch.
   public var batch = 10
+  /// Prompts that are drawn together, for which memory must do.
+  public var promptsAtOnce = 1
   /// Ends the run after this many sampling batches; 0 makes all epochs.
   public var iterations = 0
   public var samplingSteps = 20
@@ -19,10 +23,14 @@ public struct SPOSettings: StageSettings {
   public var candidates = 4
   /// The first sampling step whose candidates are compared.
   public var divertStep = 4
+  /// Steps that each candidate goes on alone before it is judged; published for SDXL: 3.
+  public var innerSteps = 0
   /// A pair is kept if the preference probability of its best exceeds that of its worst by more.
   public var threshold = 0.3
   /// Pairs of a training batch.
   public var pairBatch = 10
+  /// Pairs whose gradients are computed at once; a batch is the sum of such parts.
+  public var microBatch = 1
   public var rank = 4
   public var beta: Float = 10
   public var clip: Float = 0.1

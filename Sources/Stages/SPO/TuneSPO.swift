@@ -28,6 +28,7 @@ public final class TuneSPO: Stage {
   private let settings: SPOSettings
   private let context: StageContext
   private var tuning: Tuning?
+  private var chosenPrompts: [Int]?
 
   private struct Tuning {
     let reference: GuidedUNet
@@ -62,10 +63,23 @@ public final class TuneSPO: Stage {
   public func missingOutput() -> String? { Folders.exists(loraPath) ? nil : loraPath }
   public func reset() throws { try Folders.remove(folder) }
 
+  /// The prompts that pictures are drawn of, by their numbers in the shards.
+  private func prompts() throws -> [Int] {
+    if let chosenPrompts { return chosenPrompts }
+    let shards = try ShardSet(folder: shardFolder, split: "train", verifiesDigests: false)
+    let all = settings.onlyListed ? try shards.listedPrompts() : Array(0..<shards.promptCount)
+    guard !all.isEmpty else {
+      throw PipelineError.badSetting(
+        path: "spo.only_listed",
+        reason: "is set, but no prompt of the training split comes from a list of prompts")
+    }
+    let chosen = Array(all.prefix(settings.prompts))
+    chosenPrompts = chosen
+    return chosen
+  }
+
   private func stretches() throws -> TrainingStretches {
-    let prompts = min(
-      settings.prompts, try ShardSet(folder: shardFolder, split: "train").promptCount)
-    let batches = (prompts + settings.batch - 1) / settings.batch * settings.epochs
+    let batches = (try prompts().count + settings.batch - 1) / settings.batch * settings.epochs
     return try TrainingStretches(
       context, stage: Self.name,
       stepCount: settings.iterations > 0 ? min(settings.iterations, batches) : batches,
@@ -118,9 +132,9 @@ public final class TuneSPO: Stage {
 
   private func tune(_ iteration: Int) throws {
     guard var tuning else { return }
-    let order = EpochOrder(
-      count: min(settings.prompts, tuning.shards.promptCount), seed: settings.seed)
-    let prompts = order.items(step: iteration, batch: settings.batch).map(\.item)
+    let numbers = try self.prompts()
+    let order = EpochOrder(count: numbers.count, seed: settings.seed)
+    let prompts = order.items(step: iteration, batch: settings.batch).map { numbers[$0.item] }
     let layout = tuning.shards.layout
     let conditioning = try tuning.shards.conditioning(ofPrompts: prompts)
     let batch = PromptBatch(
@@ -133,7 +147,8 @@ public final class TuneSPO: Stage {
       unet: tuning.tuned, scheduler: tuning.scheduler,
       settings: .init(
         steps: settings.samplingSteps, eta: settings.eta, candidates: settings.candidates,
-        divertStep: settings.divertStep, threshold: settings.threshold, seed: settings.seed),
+        divertStep: settings.divertStep, innerSteps: settings.innerSteps,
+        threshold: settings.threshold, promptsAtOnce: settings.promptsAtOnce, seed: settings.seed),
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
     let sampled = try sampler(
       batch, negative: tuning.negative, iteration: UInt64(iteration), scorer: scorer)
@@ -141,7 +156,7 @@ public final class TuneSPO: Stage {
     try tuning.log.append(step: iteration + 1, Self.figures(sampled, trained))
     context.progress.advance(
       note: "\(sampled.pairs.count) pairs, loss \(shortened(trained.loss)), "
-        + "score \(shortened(Float(sampled.finalScore)))")
+        + "score \(shortened(sampled.meanFinalScore))")
     self.tuning = tuning
   }
 
@@ -158,50 +173,65 @@ public final class TuneSPO: Stage {
     var stream = RandomStream(
       seed: settings.seed, purpose: "spo.shuffle", item: UInt64(iteration))
     let shuffled = stream.permutation(count: pairs.count).map { pairs[$0] }
+    let starts = Array(stride(from: 0, to: shuffled.count, by: settings.pairBatch))
     var result = Trained()
-    var batches: Float = 0
-    for start in stride(from: 0, to: shuffled.count, by: settings.pairBatch) {
+    for start in starts {
       let batch = Array(shuffled[start..<min(start + settings.pairBatch, shuffled.count)])
-      let latents = concatenated(batch.map(\.latent), axis: 0)
-      let conditioning = prompts.rows(at: batch.map(\.prompt))
-      let timesteps = batch.map { Float($0.timestep) }
-      let reference = withoutGradients {
-        tuning.reference(
-          latents, timesteps: timesteps, conditioning: conditioning,
-          negative: tuning.negative)
-      }
-      // The winner and the loser come from one x_t, so one call serves both.
-      let loss = StepwiseLoss(beta: settings.beta, clip: settings.clip)(
-        try tuning.scheduler.transition(
-          from: batch.map(\.timestep), stepCount: settings.samplingSteps, eta: settings.eta),
-        latents: latents, win: concatenated(batch.map(\.win), axis: 0),
-        lose: concatenated(batch.map(\.lose), axis: 0),
-        tuned: tuning.tuned(
-          latents, timesteps: timesteps, conditioning: conditioning,
-          negative: tuning.negative),
-        reference: reference)
-      result.gradientNorm += try tuning.state.update(minimizing: loss.loss)
-      result.loss += loss.loss.scalar
-      result.clippedShare += loss.clippedShare(limit: settings.clip)
-      batches += 1
+      let trained = try update(with: batch, prompts, &tuning)
+      result.loss += trained.loss
+      result.clippedShare += trained.clippedShare
+      result.gradientNorm += trained.gradientNorm
     }
-    guard batches > 0 else { return result }
+    let batches = Float(max(1, starts.count))
     return Trained(
       loss: result.loss / batches, clippedShare: result.clippedShare / batches,
       gradientNorm: result.gradientNorm / batches)
   }
 
+  /// One update of the adapters, by a batch of pairs that is computed in parts.
+  private func update(
+    with pairs: [CandidatePair], _ prompts: Conditioning, _ tuning: inout Tuning
+  ) throws -> Trained {
+    var sum = GradientSum(tuning.state.parameters)
+    var clippedShare: Float = 0
+    for start in stride(from: 0, to: pairs.count, by: max(1, settings.microBatch)) {
+      let part = pairs[start..<min(start + max(1, settings.microBatch), pairs.count)]
+      let share = Float(part.count) / Float(pairs.count)
+      let loss = try loss(of: PairBatch(Array(part)), prompts, tuning)
+      sum.add(loss.loss, weight: share)
+      clippedShare += share * loss.clippedShare(limit: settings.clip)
+    }
+    let norm = try tuning.state.update(sum.gradients, loss: sum.loss)
+    return Trained(loss: sum.loss, clippedShare: clippedShare, gradientNorm: norm)
+  }
+
+  private func loss(
+    of pairs: PairBatch, _ prompts: Conditioning, _ tuning: Tuning
+  ) throws -> StepwiseLoss.Result {
+    let conditioning = prompts.rows(at: pairs.prompts)
+    func predict(_ unet: GuidedUNet) -> Tensor {
+      unet(
+        pairs.latents, timesteps: pairs.timesteps.map { Float($0) }, conditioning: conditioning,
+        negative: tuning.negative)
+    }
+    return StepwiseLoss(beta: settings.beta, clip: settings.clip)(
+      pairs,
+      try tuning.scheduler.transition(
+        from: pairs.timesteps, stepCount: settings.samplingSteps, eta: settings.eta),
+      tuned: predict(tuning.tuned), reference: withoutGradients { predict(tuning.reference) })
+  }
+
   private static func figures(_ sampled: SampledPairs, _ trained: Trained) -> JSON.Object {
     var figures = JSON.Object.figures([
       ("loss", trained.loss), ("gradient_norm", trained.gradientNorm),
-      ("clipped_share", trained.clippedShare), ("final_score", Float(sampled.finalScore)),
+      ("clipped_share", trained.clippedShare), ("final_score", sampled.meanFinalScore),
     ])
     figures["pairs"] = .integer(sampled.pairs.count)
     figures["steps"] = .array(
-      sampled.steps.map { step in
+      sampled.comparisons.map { comparison in
         [
-          "timestep": .integer(step.timestep), "compared": .integer(step.compared),
-          "kept": .integer(step.kept), "mean_gap": .number(step.meanGap),
+          "timestep": .integer(comparison.timestep), "compared": .integer(comparison.compared),
+          "kept": .integer(comparison.kept), "mean_gap": .number(comparison.meanGap),
         ]
       })
     return figures

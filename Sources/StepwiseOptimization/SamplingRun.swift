@@ -1,0 +1,149 @@
+import Autograd
+import Diffusion
+import Foundation
+import TensorCore
+
+/// The sampling of some prompts of a batch; row `c * prompts + p` is candidate c of prompt p.
+struct SamplingRun {
+  let sampler: CandidateSampler
+  let identifiers: ArraySlice<UInt64>
+  let conditioning: Conditioning
+  let negative: Conditioning
+  let iteration: UInt64
+  private(set) var result = SampledPairs()
+  /// The steps since the candidates parted; empty while there is one for each prompt.
+  private var trail: [Step] = []
+
+  private struct Step {
+    let timestep: Int
+    let latents: Tensor
+    let next: Tensor
+  }
+
+  init(
+    sampler: CandidateSampler, prompts: PromptBatch, part: Range<Int>, negative: Conditioning,
+    iteration: UInt64
+  ) {
+    self.sampler = sampler
+    identifiers = prompts.identifiers[part]
+    conditioning = prompts.conditioning.rows(at: Array(part))
+    self.negative = negative
+    self.iteration = iteration
+  }
+
+  private var settings: CandidateSamplingSettings { sampler.settings }
+  private var count: Int { identifiers.count }
+
+  mutating func sample(_ scorer: some CandidateScorer) throws {
+    let timesteps = try sampler.scheduler.timesteps(stepCount: settings.steps)
+    var latents = noise("spo.initial", item: 0)
+    var output = predict(latents, timesteps[0])
+    var partedAt: Int?
+    for (step, timestep) in timesteps.enumerated() {
+      let sigma = try transition(from: timestep, rows: 1).rows[0].sigma
+      if partedAt == nil, step >= settings.divertStep, sigma > 0 {
+        partedAt = step
+        latents = latents.repeated(settings.candidates)
+        output = output.repeated(settings.candidates)
+      }
+      let rows = latents.shape[0]
+      let transition = try transition(from: timestep, rows: rows)
+      let drawn = transition.sample(
+        mean: transition.mean(latents, modelOutput: output), noise: noise(step: step, rows: rows))
+      // A step that draws nothing has no density to learn from.
+      if partedAt != nil, sigma > 0 {
+        trail.append(Step(timestep: timestep, latents: latents, next: drawn))
+      }
+
+      let isLast = step == timesteps.count - 1
+      let next = isLast ? 0 : timesteps[step + 1]
+      output = isLast ? output : predict(drawn, next)
+      latents = drawn
+      guard let start = partedAt, isLast || step - start == settings.innerSteps else { continue }
+      let estimates =
+        isLast
+        ? drawn
+        : try self.transition(from: next, rows: rows)
+          .predictedOriginal(drawn, modelOutput: output)
+      let places = (0..<rows).map { identifiers.startIndex + $0 % count }
+      record(try scorer.scores(of: estimates, timestep: next, prompts: places))
+
+      // Go on from one candidate of each prompt, whichever.
+      let chosen = chosenRows(step: step)
+      latents = latents.rows(at: chosen)
+      output = output.rows(at: chosen)
+      partedAt = nil
+    }
+  }
+
+  private func transition(from timestep: Int, rows: Int) throws -> DDIMTransition {
+    try sampler.scheduler.transition(
+      from: [Int](repeating: timestep, count: rows), stepCount: settings.steps, eta: settings.eta)
+  }
+
+  private func predict(_ latents: Tensor, _ timestep: Int) -> Tensor {
+    let rows = latents.shape[0]
+    return sampler.unet(
+      latents, timesteps: [Float](repeating: Float(timestep), count: rows),
+      conditioning: conditioning.repeated(rows / count), negative: negative)
+  }
+
+  /// The rows of one candidate of each prompt, drawn uniformly.
+  private func chosenRows(step: Int) -> [Int] {
+    identifiers.enumerated().map { place, identifier in
+      var stream = RandomStream(
+        seed: settings.seed, purpose: "spo.continue", item: iteration, identifier, UInt64(step))
+      return stream.integer(below: settings.candidates) * count + place
+    }
+  }
+
+  private func noise(step: Int, rows: Int) -> Tensor {
+    concatenated(
+      (0..<rows / count).map { noise("spo.step", item: UInt64(step * 1024 + $0)) }, axis: 0)
+  }
+
+  /// Standard normal noise, each prompt's from a stream of its own.
+  private func noise(_ purpose: String, item: UInt64) -> Tensor {
+    let size = sampler.latentShape.reduce(1, *)
+    let result = Tensor(uninitialized: [count] + sampler.latentShape)
+    for (place, identifier) in identifiers.enumerated() {
+      var stream = RandomStream(
+        seed: settings.seed, purpose: purpose, item: iteration, identifier, item)
+      stream.fillNormal(
+        UnsafeMutableBufferPointer(start: result.pointer + place * size, count: size))
+    }
+    return result
+  }
+
+  /// Keeps the steps of the best and the worst candidate of each prompt where the scores tell them apart.
+  private mutating func record(_ scores: [Float]) {
+    var comparison = SampledPairs.Comparison(
+      timestep: trail[0].timestep, compared: count, kept: 0, gapSum: 0)
+    for prompt in 0..<count {
+      let rows = stride(from: prompt, to: scores.count, by: count)
+      guard let best = rows.max(by: { scores[$0] < scores[$1] }),
+        let worst = rows.min(by: { scores[$0] < scores[$1] })
+      else { continue }
+      // p_best - p_worst of the softmax over the two: tanh of half their difference.
+      let gap = tanh(Double(scores[best] - scores[worst]) / 2)
+      comparison.gapSum += gap
+      guard gap > settings.threshold else { continue }
+      comparison.kept += 1
+      for (place, step) in trail.enumerated() {
+        result.pairs.append(
+          CandidatePair(
+            timestep: step.timestep, win: draw(best, step), lose: draw(worst, step),
+            sharesLatent: place == 0, prompt: identifiers.startIndex + prompt))
+      }
+    }
+    result.comparisons.append(comparison)
+    result.finalScores = scores
+    trail = []
+  }
+
+  private func draw(_ row: Int, _ step: Step) -> CandidatePair.Draw {
+    CandidatePair.Draw(
+      latent: step.latents.slice(axis: 0, row..<row + 1),
+      next: step.next.slice(axis: 0, row..<row + 1))
+  }
+}
