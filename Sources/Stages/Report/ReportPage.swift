@@ -8,14 +8,24 @@ struct ReportPage {
   let prompts: [String]
   let settings: ReportSettings
   let evaluation: JSONReader
-  let oracle: OracleComparison?
+  let oracle: OracleFindings?
   let metrics: (preference: [JSON.Object], spo: [JSON.Object])
+  /// The stages before this one, as the runner has recorded them.
+  let records: [(stage: String, record: JSONReader)]
   /// The PNG of a prompt's number, a picture's number, and `before` or `after`.
   let picture: (Int, Int, String) throws -> [UInt8]
 
+  /// What the world itself says of the run.
+  struct OracleFindings {
+    let comparison: OracleComparison
+    let candidates: [CandidateOrder]
+  }
+
   func report() throws -> Report {
     var sections: [ReportSection] = []
-    if let oracle { sections.append(ReportSection("Scores", [.comparison(scores(oracle))])) }
+    if let oracle {
+      sections.append(ReportSection("Scores", [.comparison(scores(oracle.comparison))]))
+    }
     sections.append(ReportSection("Before and after", [.pictures(try grid())]))
     sections.append(
       ReportSection(
@@ -23,7 +33,7 @@ struct ReportPage {
         [
           .chart(try accuracyChart()),
           .chart(curve("Loss", "loss", metrics.preference, x: "step")),
-        ]))
+        ] + (oracle.map { [.chart(candidateChart($0.candidates))] } ?? [])))
     sections.append(
       ReportSection(
         "Step-by-step preference optimization",
@@ -35,11 +45,52 @@ struct ReportPage {
             curve("Mean score of finished samples", "final_score", metrics.spo, x: "sampling batch")
           ),
         ]))
+    sections.append(ReportSection("How it was made", try provenance()))
     return Report(
       title: "Step-by-step preference optimization",
       subtitle: "\(prompts.count) held-out prompts, \(settings.picturesPerPrompt) pictures each, "
         + "the same noise before and after",
-      sections: sections)
+      sections: sections, footer: Machine.description)
+  }
+
+  /// Time and settings of each stage.
+  private func provenance() throws -> [ReportBlock] {
+    let times = ReportTable(
+      columns: ["stage", "version", "units", "rejected", "seconds"],
+      rows: try records.map { stage, record in
+        let rejects = try record["rejects"].members().reduce(0) { $0 + (try $1.value.int()) }
+        return [
+          stage, "\(try record.int("version"))", "\(try record.int("units_total"))", "\(rejects)",
+          String(format: "%.1f", try record.double("seconds")),
+        ]
+      }, numberColumns: [1, 2, 3, 4])
+    return [.table(times)]
+      + (try records.map { stage, record in
+        .table(
+          ReportTable(
+            caption: "Settings of \(stage)",
+            pairs: try record["settings"].members().map { ($0.key, $0.value.value.text()) },
+            isFolded: true))
+      })
+  }
+
+  private func candidateChart(_ orders: [CandidateOrder]) -> Chart {
+    func points(_ share: (CandidateOrder) -> CandidateOrder.Share) -> [Chart.Point] {
+      orders.filter { share($0).pairs > 0 }.map {
+        Chart.Point(
+          x: Double($0.timestep), y: share($0).value, error: share($0).standardError)
+      }
+    }
+    return Chart(
+      title: "Candidates of one noisy latent ordered as by the oracle", x: .init("timestep"),
+      y: .init("share", range: 0.4...1),
+      series: [
+        .init("all pairs", style: .points, points: points(\.all)),
+        .init("recorded pairs", style: .points, points: points(\.recorded)),
+      ],
+      rules: [.init(y: 0.5, label: "chance")],
+      note: "Candidates of the held-out prompts, drawn by the model before tuning. The bars are "
+        + "standard errors over prompts.")
   }
 
   private func scores(_ oracle: OracleComparison) -> ComparisonTable {
@@ -71,7 +122,8 @@ struct ReportPage {
 
   private func note(_ index: Int, _ state: String) -> String {
     guard let oracle else { return "" }
-    let score = state == "before" ? oracle.before[index] : oracle.after[index]
+    let comparison = oracle.comparison
+    let score = state == "before" ? comparison.before[index] : comparison.after[index]
     return String(format: "%.0f / %.0f", score.aesthetics, score.agreement)
   }
 

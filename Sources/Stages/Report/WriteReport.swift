@@ -1,40 +1,45 @@
-import Autograd
 import Diffusion
 import Files
 import Foundation
 import Imaging
-import NN
-public import PipelineCore
+import PipelineCore
+import PreferenceModels
 import ProceduralWorld
 import Reporting
+import StepwiseOptimization
 import Telemetry
-import TensorCore
 
 /// Draws held-out prompts before and after tuning and writes what came of it.
 ///
 /// - Reads: `lora`, `preference-model`, `exports`
 /// - Writes: `report`, the files `report/index.html` and `report/summary.json`, the pictures in
 ///   `report/pictures`
-public final class WriteReport: Stage {
-  public static let name = "report"
-  public static let version = 1
-  public static let unit = "prompts"
-  public let reads: Set<Artifact> = ["lora", "preference-model", "exports"]
-  public let writes: Set<Artifact> = ["report"]
+final class WriteReport: Stage {
+  static let name = "report"
+  static let version = 2
+  static let unit = "prompts"
+  let reads: Set<Artifact> = ["lora", "preference-model", "exports"]
+  let writes: Set<Artifact> = ["report"]
 
   private let settings: ReportSettings
   private let context: StageContext
   private var painter: Painter?
 
-  /// The model with and without what was learned.
-  private struct Painter {
-    let pipeline: TextToImage
-    let tuned: UNet
-    let scheduler: DDIMScheduler
-    let negative: Conditioning
+  private var judging: CandidateJudging?
+
+  enum Item {
+    /// All pictures of a prompt, before and after.
+    case pictures(prompt: Int)
+    /// The candidates of a batch of prompts.
+    case candidates(batch: Int)
   }
 
-  public init(settings: ReportSettings, context: StageContext) throws {
+  enum Output {
+    case pictures([[UInt8]])
+    case judgements([CandidateJudging.Judgement])
+  }
+
+  init(settings: ReportSettings, context: StageContext) throws {
     self.settings = settings
     self.context = context
   }
@@ -53,15 +58,15 @@ public final class WriteReport: Stage {
       .map { $0.value.string == nil ? try $0.string("caption") : try $0.string() }
   }
 
-  public func inputs() throws -> [StageInput] {
+  func inputs() throws -> [StageInput] {
     [try context.digests.input(file: settings.prompts)]
   }
 
-  public func missingOutput() -> String? {
+  func missingOutput() -> String? {
     ["index.html", "summary.json"].map { "\(folder)/\($0)" }.first { !Folders.exists($0) }
   }
 
-  public func reset() throws { try Folders.remove(folder) }
+  func reset() throws { try Folders.remove(folder) }
 
   private func isDrawn(_ prompt: Int) -> Bool {
     (0..<settings.picturesPerPrompt).allSatisfy {
@@ -70,64 +75,97 @@ public final class WriteReport: Stage {
     }
   }
 
-  public func pendingItems() throws -> [Int] {
-    try prompts().indices.filter { !isDrawn($0) }
+  private func candidatePath(_ batch: Int) -> String { "\(folder)/candidates/\(batch).json" }
+
+  /// The batches of prompts whose candidates are judged: none without an oracle.
+  private func candidateBatches() throws -> [Int] {
+    guard settings.oracle != .none else { return [] }
+    let batch = CandidateJudging.batch
+    return Array(0..<(try prompts().count + batch - 1) / batch)
   }
 
-  public func finishedUnitCount() throws -> Int { try prompts().indices.filter(isDrawn).count }
+  func pendingItems() throws -> [Item] {
+    let pictures = try prompts().indices.filter { !isDrawn($0) }
+    let batches = try candidateBatches().filter { !Folders.exists(candidatePath($0)) }
+    return pictures.map { .pictures(prompt: $0) } + batches.map { .candidates(batch: $0) }
+  }
 
-  public func prepare() throws {
+  func finishedUnitCount() throws -> Int {
+    try prompts().indices.filter(isDrawn).count
+      + candidateBatches().filter { Folders.exists(candidatePath($0)) }
+      .reduce(0) { $0 + unitCount(of: .candidates(batch: $1)) }
+  }
+
+  func unitCount(of item: Item) -> Int {
+    if case .candidates = item { CandidateJudging.batch } else { 1 }
+  }
+
+  func prepare() throws {
     try Folders.make("\(folder)/pictures")
-    let model = ModelFolder(path: settings.model)
-    let pipeline = try TextToImage(model)
-    let adapters = AdapterSet()
-    try LoRAFile(path: loraPath).addUNetAdapters(to: adapters)
-    let tuned = try model.unet(adapters: adapters).model
-    try adapters.requireAllMatched()
-    painter = Painter(
-      pipeline: pipeline, tuned: tuned,
-      scheduler: try DDIMScheduler(SchedulerConfig(folder: "\(model.path)/scheduler")),
-      negative: try pipeline.negativeConditioning())
+    try Folders.make("\(folder)/candidates")
+    let painter = try Painter(settings, loraPath: loraPath)
+    self.painter = painter
+    guard settings.oracle != .none else { return }
+    let optimization = try optimizationSettings()
+    judging = CandidateJudging(
+      sampler: CandidateSampler(
+        unet: GuidedUNet(painter.pipeline.unet, guidance: Float(try optimization.double("guidance"))),
+        scheduler: painter.scheduler,
+        settings: .init(
+          steps: try optimization.int("sampling_steps"), eta: Float(try optimization.double("eta")),
+          candidates: try optimization.int("candidates"),
+          divertStep: try optimization.int("divert_step"),
+          innerSteps: try optimization.int("inner_steps"),
+          threshold: try optimization.double("threshold"), promptsAtOnce: CandidateJudging.batch,
+          seed: settings.seed),
+        latentShape: painter.latentShape),
+      preference: try ModelFolder(
+        path: context.workspace.path("\(TrainPreference.name)/model")
+      ).preferenceModel().model,
+      pipeline: painter.pipeline, negative: painter.negative)
+  }
+
+  /// What candidates were drawn with.
+  private func optimizationSettings() throws -> JSONReader {
+    try JSONReader(contentsOf: recordPath(TuneSPO.name))["settings"]
+  }
+
+  private func recordPath(_ stage: String) -> String {
+    context.workspace.path("state/\(stage).json")
   }
 
   // MARK: - Pictures
 
-  /// The pictures before, then those after, encoded.
-  public func process(_ prompt: Int) throws -> [[UInt8]] {
-    guard let painter else { return [] }
-    let count = settings.picturesPerPrompt
-    let conditioning = try painter.pipeline.conditioning(of: [try prompts()[prompt]])
-      .repeated(count)
-    return try [painter.pipeline.unet, painter.tuned].flatMap { unet in
-      let sampler = LatentSampler(
-        unet: GuidedUNet(unet, guidance: settings.guidance), scheduler: painter.scheduler,
-        stepCount: settings.samplingSteps, eta: settings.eta)
-      let side = unet.configuration.sampleSize
-      let latents = try sampler(
-        conditioning: conditioning, negative: painter.negative,
-        streams: (0..<count).map {
-          RandomStream(
-            seed: settings.seed, purpose: "report.picture", item: UInt64(prompt), UInt64($0))
-        }, latentShape: [side, side, unet.configuration.inputChannels])
-      let autoencoder = painter.pipeline.autoencoder
-      let decoded = withoutGradients {
-        autoencoder.decoder(latents.scaled(by: 1 / autoencoder.configuration.scalingFactor))
-      }
-      return try images(decoded).map { try $0.encodedAsPNG() }
+  func process(_ item: Item) throws -> Output {
+    let prompts = try prompts()
+    switch item {
+    case .pictures(let prompt):
+      let pictures = try painter?.pictures(of: prompts[prompt], number: prompt) ?? []
+      return .pictures(try pictures.map { try $0.encodedAsPNG() })
+    case .candidates(let batch):
+      let start = batch * CandidateJudging.batch
+      return .judgements(
+        try judging?(prompts, start..<min(start + CandidateJudging.batch, prompts.count)) ?? [])
     }
   }
 
-  public func commit(_ pictures: [[UInt8]], of prompt: Int) throws {
-    let count = settings.picturesPerPrompt
-    for (index, bytes) in pictures.enumerated() {
-      let state = index < count ? "before" : "after"
-      try AtomicFile.replace(picturePath(prompt, index % count, state), with: bytes)
+  func commit(_ output: Output, of item: Item) throws {
+    switch (output, item) {
+    case (.pictures(let pictures), .pictures(let prompt)):
+      let count = settings.picturesPerPrompt
+      for (index, bytes) in pictures.enumerated() {
+        let state = index < count ? "before" : "after"
+        try AtomicFile.replace(picturePath(prompt, index % count, state), with: bytes)
+      }
+    case (.judgements(let judgements), .candidates(let batch)):
+      try writeJSON(.array(judgements.map(\.json)), to: candidatePath(batch))
+    default: preconditionFailure("an output of another item")
     }
   }
 
   // MARK: - Report
 
-  public func finish() throws {
+  func finish() throws {
     let prompts = try prompts()
     var summary = JSON.Object()
     let evaluationPath = context.workspace.path("\(TrainPreference.name)/evaluation.json")
@@ -135,40 +173,55 @@ public final class WriteReport: Stage {
     summary["preference"] = [
       "accuracy": try evaluation["accuracy"].value, "pairs": try evaluation["pairs"].value,
     ]
-    var scores: OracleComparison?
-    if settings.oracle == .proceduralWorld {
-      let comparison = try OracleComparison(prompts: prompts, settings: settings) {
-        try RGBImage(decoding: try RegularFile(path: picturePath($0, $1, $2)).readAll())
-      }
-      summary["oracle"] = comparison.json
-      scores = comparison
+    let oracle = try oracleFindings(prompts)
+    if let oracle {
+      summary["oracle"] = oracle.comparison.json
+      summary["candidates"] = .array(oracle.candidates.map(\.json))
     }
     summary["seconds"] = .object(try seconds())
     summary["outputs"] = .object(try outputs())
     try writeJSON(.object(summary), to: "\(folder)/summary.json")
     try ReportPage(
-      prompts: prompts, settings: settings, evaluation: evaluation, oracle: scores,
+      prompts: prompts, settings: settings, evaluation: evaluation, oracle: oracle,
       metrics: (
         preference: try MetricsLog.lines(
           of: context.workspace.path("\(TrainPreference.name)/metrics.jsonl")),
         spo: try MetricsLog.lines(of: context.workspace.path("\(TuneSPO.name)/metrics.jsonl"))
       ),
+      records: try records(),
       picture: { try RegularFile(path: self.picturePath($0, $1, $2)).readAll() }
     ).report().write(to: "\(folder)/index.html")
   }
 
-  /// How long each stage before this one took, from the runner's records.
-  private func seconds() throws -> JSON.Object {
-    let folder = context.workspace.path("state")
-    var seconds = JSON.Object()
-    for stage in [
-      Ingest.name, Encode.name, Shard.name, TrainPreference.name, TuneSPO.name, Export.name,
-    ] {
-      let path = "\(folder)/\(stage).json"
-      guard Folders.exists(path) else { continue }
-      seconds[stage] = .number(try JSONReader(contentsOf: path).double("seconds"))
+  private func oracleFindings(_ prompts: [String]) throws -> ReportPage.OracleFindings? {
+    guard settings.oracle == .proceduralWorld else { return nil }
+    let comparison = try OracleComparison(prompts: prompts, settings: settings) {
+      try RGBImage(decoding: try RegularFile(path: picturePath($0, $1, $2)).readAll())
     }
-    return seconds
+    let judgements = try candidateBatches().flatMap { batch in
+      try JSONReader(contentsOf: candidatePath(batch)).elements().map {
+        try CandidateJudging.Judgement($0)
+      }
+    }
+    return ReportPage.OracleFindings(
+      comparison: comparison,
+      candidates: CandidateOrder.all(
+        judgements, Utility(scores: comparison.before),
+        threshold: try optimizationSettings().double("threshold")))
+  }
+
+  /// The stages before this one, as the runner has recorded them.
+  private func records() throws -> [(stage: String, record: JSONReader)] {
+    try [
+      Ingest.name, Encode.name, Shard.name, TrainPreference.name, TuneSPO.name, Export.name,
+    ].filter { Folders.exists(recordPath($0)) }
+      .map { ($0, try JSONReader(contentsOf: recordPath($0))) }
+  }
+
+  private func seconds() throws -> JSON.Object {
+    try records().reduce(into: JSON.Object()) { seconds, entry in
+      seconds[entry.stage] = .number(try entry.record.double("seconds"))
+    }
   }
 
   /// What a run made and where it lies, relative to the workspace.
@@ -183,7 +236,7 @@ public final class WriteReport: Stage {
     return outputs
   }
 
-  public func results() throws -> [String] {
+  func results() throws -> [String] {
     let summary = try JSONReader(contentsOf: "\(folder)/summary.json")
     var lines: [String] = []
     if let oracle = try summary.optional("oracle") {
@@ -194,6 +247,18 @@ public final class WriteReport: Stage {
           String(
             format: "%@ %.2f -> %.2f (%+.2f, standard error %.2f)", name, before, after,
             after - before, try score["paired_standard_error"].double()))
+      }
+    }
+    if let candidates = try summary.optional("candidates") {
+      lines.append("candidates of one noisy latent, ordered as the oracle orders them:")
+      for step in try candidates.elements() {
+        let (all, recorded) = (try step["all"], try step["recorded"])
+        lines.append(
+          String(
+            format: "  t=%d: %.3f of %d (standard error %.3f); recorded pairs %.3f of %d (%.3f)",
+            try step.int("timestep"), try all.double("share"), try all.int("pairs"),
+            try all.double("standard_error"), try recorded.double("share"),
+            try recorded.int("pairs"), try recorded.double("standard_error")))
       }
     }
     return lines + ["the report is \(folder)/index.html"]

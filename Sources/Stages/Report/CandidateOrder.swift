@@ -1,0 +1,87 @@
+import Files
+import Foundation
+import ProceduralWorld
+
+/// How often the preference model orders candidates of one noisy latent as the oracle does, at one step.
+struct CandidateOrder {
+  let timestep: Int
+  /// All pairs of candidates that the oracle tells apart.
+  let all: Share
+  /// The best and the worst by score, where the step would have recorded them.
+  let recorded: Share
+
+  /// A share of pairs, with its standard error over prompts: pairs of one prompt are not independent.
+  struct Share {
+    var pairs = 0
+    var value = 0.0
+    var standardError = 0.0
+
+    /// - Parameter prompts: of each prompt, how many pairs there are and how many agree
+    init(_ prompts: [(pairs: Int, agreeing: Int)]) {
+      let present = prompts.filter { $0.pairs > 0 }
+      pairs = present.reduce(0) { $0 + $1.pairs }
+      guard pairs > 0 else { return }
+      value = Double(present.reduce(0) { $0 + $1.agreeing }) / Double(pairs)
+      // The ratio estimator's variance over clusters.
+      let square = present.reduce(0.0) { sum, prompt in
+        let residual = Double(prompt.agreeing) - value * Double(prompt.pairs)
+        return sum + residual * residual
+      }
+      let count = Double(present.count)
+      standardError = (square * count / max(1, count - 1)).squareRoot() / Double(pairs)
+    }
+
+    var json: JSON {
+      [
+        "pairs": .integer(pairs), "share": .number(value),
+        "standard_error": .number(standardError),
+      ]
+    }
+  }
+
+  /// The orders at all steps, the first step first.
+  ///
+  /// - Parameters:
+  ///   - utility: the oracle's two scores as one
+  ///   - threshold: the probability gap from which a pair is recorded
+  static func all(
+    _ judgements: [CandidateJudging.Judgement], _ utility: Utility, threshold: Double
+  ) -> [CandidateOrder] {
+    Dictionary(grouping: judgements, by: \.timestep).sorted { $0.key > $1.key }
+      .map { timestep, judgements in
+        let counts = judgements.map { count($0, utility, threshold: threshold) }
+        return CandidateOrder(
+          timestep: timestep, all: Share(counts.map(\.all)),
+          recorded: Share(counts.map(\.recorded)))
+      }
+  }
+
+  private typealias Count = (pairs: Int, agreeing: Int)
+
+  private static func count(
+    _ judgement: CandidateJudging.Judgement, _ utility: Utility, threshold: Double
+  ) -> (all: Count, recorded: Count) {
+    let scores = judgement.scores
+    let utilities = zip(judgement.aesthetics, judgement.agreement).map {
+      utility(OracleScore(aesthetics: $0, agreement: $1))
+    }
+    func compared(_ a: Int, _ b: Int) -> Count {
+      guard utilities[a] != utilities[b], scores[a] != scores[b] else { return (0, 0) }
+      return (1, (utilities[a] > utilities[b]) == (scores[a] > scores[b]) ? 1 : 0)
+    }
+    var all: Count = (0, 0)
+    for a in scores.indices {
+      for b in scores.indices where b > a {
+        let pair = compared(a, b)
+        all = (all.pairs + pair.pairs, all.agreeing + pair.agreeing)
+      }
+    }
+    guard let best = scores.indices.max(by: { scores[$0] < scores[$1] }),
+      let worst = scores.indices.min(by: { scores[$0] < scores[$1] }),
+      tanh((scores[best] - scores[worst]) / 2) > threshold
+    else { return (all, (0, 0)) }
+    return (all, compared(best, worst))
+  }
+
+  var json: JSON { ["timestep": .integer(timestep), "all": all.json, "recorded": recorded.json] }
+}

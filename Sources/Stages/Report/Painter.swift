@@ -1,0 +1,56 @@
+import Autograd
+import Diffusion
+import Imaging
+import NN
+import TensorCore
+
+/// Draws prompts with and without what was learned, from the same noise.
+struct Painter {
+  let pipeline: TextToImage
+  let scheduler: DDIMScheduler
+  let negative: Conditioning
+  private let tuned: UNet
+  private let settings: ReportSettings
+
+  init(_ settings: ReportSettings, loraPath: String) throws {
+    let model = ModelFolder(path: settings.model)
+    let adapters = AdapterSet()
+    try LoRAFile(path: loraPath).addUNetAdapters(to: adapters)
+    tuned = try model.unet(adapters: adapters).model
+    try adapters.requireAllMatched()
+    pipeline = try TextToImage(model)
+    scheduler = try DDIMScheduler(SchedulerConfig(folder: "\(model.path)/scheduler"))
+    negative = try pipeline.negativeConditioning()
+    self.settings = settings
+  }
+
+  /// The pictures before, then those after.
+  ///
+  /// - Parameter number: the prompt's, which keys its noises
+  func pictures(of prompt: String, number: Int) throws -> [RGBImage] {
+    let count = settings.picturesPerPrompt
+    let conditioning = try pipeline.conditioning(of: [prompt]).repeated(count)
+    return try [pipeline.unet, tuned].flatMap { unet in
+      let sampler = LatentSampler(
+        unet: GuidedUNet(unet, guidance: settings.guidance), scheduler: scheduler,
+        stepCount: settings.samplingSteps, eta: settings.eta)
+      let latents = try sampler(
+        conditioning: conditioning, negative: negative,
+        streams: (0..<count).map {
+          RandomStream(
+            seed: settings.seed, purpose: "report.picture", item: UInt64(number), UInt64($0))
+        }, latentShape: latentShape)
+      let autoencoder = pipeline.autoencoder
+      return images(
+        withoutGradients {
+          autoencoder.decoder(latents.scaled(by: 1 / autoencoder.configuration.scalingFactor))
+        })
+    }
+  }
+
+  /// Height, width and channels of a latent of the model's own size.
+  var latentShape: [Int] {
+    let configuration = pipeline.unet.configuration
+    return [configuration.sampleSize, configuration.sampleSize, configuration.inputChannels]
+  }
+}
