@@ -5,6 +5,17 @@ public struct StageContext {
   public let digests: FileDigests
   public let progress: StageProgress
 
+  /// The settings with which another stage has run.
+  public func settings<Settings: StageSettings>(
+    _ type: Settings.Type, of stage: String
+  ) throws -> Settings {
+    let path = workspace.recordPath(stage)
+    guard let record = try StageRecord.load(from: path) else {
+      throw PipelineError.damaged(path: path, reason: "it is gone; run stage \(stage) again")
+    }
+    return try SettingsDecoder.settings(type, from: record.basis.settings, path: path)
+  }
+
   /// Throws ``Interruption`` if the user asked to stop.
   ///
   /// For stages whose items take long. The item is done again in the next run.

@@ -46,6 +46,13 @@ public final class ShardSet: Sendable {
     readers = Mutex(Array(repeating: nil, count: shards.count))
   }
 
+  /// The held-out split of a folder: `validation_unique` as published, else `validation`.
+  public static func heldOut(in folder: String) throws -> ShardSet {
+    let splits = try ShardIndex(contentsOf: "\(folder)/\(ShardIndex.fileName)").splits
+    let split = splits.contains("validation_unique") ? "validation_unique" : "validation"
+    return try ShardSet(folder: folder, split: split)
+  }
+
   /// Pair `number`, with the numbers of its prompt and images among all of the split.
   public func pair(_ number: Int) throws -> ShardPair {
     let (shard, local) = place(number, pairStarts)

@@ -15,3 +15,19 @@ func image(_ tensor: Tensor) -> RGBImage {
 func images(_ batch: Tensor) -> [RGBImage] {
   (0..<batch.shape[0]).map { image(batch.slice(axis: 0, $0..<$0 + 1)) }
 }
+
+extension RGBImage {
+  /// Pictures of one height side by side.
+  init(sideBySide pictures: [RGBImage]) {
+    let width = pictures.reduce(0) { $0 + $1.width }
+    let height = pictures.first?.height ?? 0
+    var pixels: [UInt8] = []
+    pixels.reserveCapacity(3 * width * height)
+    for row in 0..<height {
+      for picture in pictures {
+        pixels += picture.pixels[3 * picture.width * row..<3 * picture.width * (row + 1)]
+      }
+    }
+    self.init(width: width, height: height, pixels: pixels)
+  }
+}

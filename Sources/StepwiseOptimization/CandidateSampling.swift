@@ -6,8 +6,8 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
   public var steps: Int
   public var eta: Float
   public var candidates: Int
-  /// The first step whose candidates are compared, counted from 0; before it, single samples.
-  public var divertStep: Int
+  /// The steps whose candidates are compared, counted from 0; before them, single samples.
+  public var comparedSteps: Range<Int>
   /// Steps that each candidate goes on alone before it is judged.
   public var innerSteps: Int
   /// A pair is kept if the preference probability of its best candidate exceeds that of its worst by
@@ -18,13 +18,13 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
   public var seed: UInt64
 
   public init(
-    steps: Int, eta: Float, candidates: Int, divertStep: Int, innerSteps: Int = 0,
+    steps: Int, eta: Float, candidates: Int, comparedSteps: Range<Int>, innerSteps: Int = 0,
     threshold: Double, promptsAtOnce: Int, seed: UInt64
   ) {
     self.steps = steps
     self.eta = eta
     self.candidates = candidates
-    self.divertStep = divertStep
+    self.comparedSteps = comparedSteps
     self.innerSteps = innerSteps
     self.threshold = threshold
     self.promptsAtOnce = promptsAtOnce
@@ -61,7 +61,7 @@ public struct SampledPairs {
   public var pairs: [CandidatePair] = []
   /// One for each timestep at which candidates part.
   public var comparisons: [Comparison] = []
-  /// The scores of all candidates at the last step.
+  /// The scores of all candidates at the last compared step.
   public var finalScores: [Float] = []
 
   public var meanFinalScore: Float {
@@ -98,7 +98,7 @@ public struct SampledPairs {
 
 /// Draws candidates from shared noisy latents, step by step, and keeps the best and the worst of each.
 ///
-/// From `divertStep` on, several x_{t-1} are drawn from one x_t; each goes on alone for the inner steps, if
+/// In the compared steps, several x_{t-1} are drawn from one x_t; each goes on alone for the inner steps, if
 /// there are any; they are judged by the clean latents that the model predicts from them, and sampling
 /// goes on from one of them **chosen at random**: going on from the best drifts away from what the model
 /// samples by itself.

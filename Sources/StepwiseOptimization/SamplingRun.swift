@@ -40,8 +40,10 @@ struct SamplingRun {
     var output = predict(latents, timesteps[0])
     var partedAt: Int?
     for (step, timestep) in timesteps.enumerated() {
+      // Nothing is left to compare.
+      if partedAt == nil, step >= settings.comparedSteps.upperBound { break }
       let sigma = try transition(from: timestep, rows: 1).rows[0].sigma
-      if partedAt == nil, step >= settings.divertStep, sigma > 0 {
+      if partedAt == nil, settings.comparedSteps.contains(step), sigma > 0 {
         partedAt = step
         latents = latents.repeated(settings.candidates)
         output = output.repeated(settings.candidates)

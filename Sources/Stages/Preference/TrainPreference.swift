@@ -76,7 +76,7 @@ final class TrainPreference: Stage {
   // MARK: - What is left
 
   private func blocks() throws -> [PictureStore.Block] {
-    let training = try examples("train")
+    let training = try trainingExamples()
     let cleanViews = settings.cleanSteps > 0 ? [PreferenceView.clean] : []
     let trainingViews =
       settings.estimates > 0
@@ -119,18 +119,19 @@ final class TrainPreference: Stage {
 
   // MARK: - Work
 
-  private func examples(_ split: String) throws -> PreferenceExamples {
-    PreferenceExamples(
-      shards: try ShardSet(folder: context.workspace.path("shards"), split: split),
-      seed: settings.seed, timestepLimit: settings.timestepLimit)
+  private var shardFolder: String { context.workspace.path("shards") }
+
+  private func trainingExamples() throws -> PreferenceExamples {
+    examples(try ShardSet(folder: shardFolder, split: "train"))
   }
 
-  /// The held-out split: `validation_unique` as published, else `validation`.
   private func validationExamples() throws -> PreferenceExamples {
-    let index = try ShardIndex(
-      contentsOf: context.workspace.path("shards/\(ShardIndex.fileName)"))
-    return try examples(
-      index.splits.contains("validation_unique") ? "validation_unique" : "validation")
+    examples(try .heldOut(in: shardFolder))
+  }
+
+  private func examples(_ shards: ShardSet) -> PreferenceExamples {
+    PreferenceExamples(
+      shards: shards, seed: settings.seed, timestepLimit: settings.timestepLimit)
   }
 
   func prepare() throws {
@@ -161,7 +162,7 @@ final class TrainPreference: Stage {
           estimator: estimator, batch: max(1, settings.estimateBatch),
           side: model.configuration.imageSize),
         store: store),
-      state: state, log: log, examples: try examples("train"),
+      state: state, log: log, examples: try trainingExamples(),
       validation: try validationExamples(),
       best: try stretches.checkpoints.newest().map {
         try BestWeights(weights.parameters, readFrom: $0.path)

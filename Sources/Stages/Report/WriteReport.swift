@@ -109,15 +109,13 @@ final class WriteReport: Stage {
     let optimization = try optimizationSettings()
     judging = CandidateJudging(
       sampler: CandidateSampler(
-        unet: GuidedUNet(painter.pipeline.unet, guidance: Float(try optimization.double("guidance"))),
+        unet: GuidedUNet(painter.pipeline.unet, guidance: optimization.guidance),
         scheduler: painter.scheduler,
         settings: .init(
-          steps: try optimization.int("sampling_steps"), eta: Float(try optimization.double("eta")),
-          candidates: try optimization.int("candidates"),
-          divertStep: try optimization.int("divert_step"),
-          innerSteps: try optimization.int("inner_steps"),
-          threshold: try optimization.double("threshold"), promptsAtOnce: CandidateJudging.batch,
-          seed: settings.seed),
+          steps: optimization.samplingSteps, eta: optimization.eta,
+          candidates: optimization.candidates, comparedSteps: optimization.comparedSteps,
+          innerSteps: optimization.innerSteps, threshold: optimization.threshold,
+          promptsAtOnce: CandidateJudging.batch, seed: settings.seed),
         latentShape: painter.latentShape),
       preference: try ModelFolder(
         path: context.workspace.path("\(TrainPreference.name)/model")
@@ -126,8 +124,8 @@ final class WriteReport: Stage {
   }
 
   /// What candidates were drawn with.
-  private func optimizationSettings() throws -> JSONReader {
-    try JSONReader(contentsOf: recordPath(TuneSPO.name))["settings"]
+  private func optimizationSettings() throws -> SPOSettings {
+    try context.settings(SPOSettings.self, of: TuneSPO.name)
   }
 
   private func recordPath(_ stage: String) -> String {
@@ -199,7 +197,8 @@ final class WriteReport: Stage {
       try RGBImage(decoding: try RegularFile(path: picturePath($0, $1, $2)).readAll())
     }
     let judgements = try candidateBatches().flatMap { batch in
-      try JSONReader(contentsOf: candidatePath(batch)).elements().map {
+      let path = candidatePath(batch)
+      return try JSONReader(try JSON(contentsOf: path), path: path).elements().map {
         try CandidateJudging.Judgement($0)
       }
     }
@@ -207,7 +206,7 @@ final class WriteReport: Stage {
       comparison: comparison,
       candidates: CandidateOrder.all(
         judgements, Utility(scores: comparison.before),
-        threshold: try optimizationSettings().double("threshold")))
+        threshold: try optimizationSettings().threshold))
   }
 
   /// The stages before this one, as the runner has recorded them.

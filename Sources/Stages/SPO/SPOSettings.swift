@@ -23,6 +23,8 @@ public struct SPOSettings: StageSettings {
   public var candidates = 4
   /// The first sampling step whose candidates are compared.
   public var divertStep = 4
+  /// The first sampling step, counted from 0, whose candidates are compared no more; nil: none.
+  public var stopStep: Int?
   /// Steps that each candidate goes on alone before it is judged; published for SDXL: 3.
   public var innerSteps = 0
   /// A pair is kept if the preference probability of its best exceeds that of its worst by more.
@@ -37,8 +39,16 @@ public struct SPOSettings: StageSettings {
   public var learningRate: Float = 6e-5
   public var weightDecay: Float = 1e-4
   public var gradientLimit: Float = 1
+  /// Held-out prompts to draw before the first batch, after each epoch and at the end.
+  public var pictures = 4
   /// Sampling batches between checkpoints.
   public var checkpointEvery = 10
 
   public init() {}
+
+  /// The sampling steps whose candidates are compared.
+  var comparedSteps: Range<Int> {
+    let end = min(stopStep ?? samplingSteps, samplingSteps)
+    return min(max(0, divertStep), end)..<end
+  }
 }

@@ -4,7 +4,7 @@ import Diffusion
 import Files
 import Foundation
 import NN
-public import PipelineCore
+import PipelineCore
 import PreferenceModels
 import Shards
 import StepwiseOptimization
@@ -18,12 +18,12 @@ import TensorCore
 /// - Reads: `shards`, `preference-model`
 /// - Writes: `lora`, the file `spo/pytorch_lora_weights.safetensors` with diffusers' keys
 /// - Source: Liang et al. 2024, arXiv 2406.04314, algorithm 1
-public final class TuneSPO: Stage {
-  public static let name = "spo"
-  public static let version = 1
-  public static let unit = "batches"
-  public let reads: Set<Artifact> = ["shards", "preference-model"]
-  public let writes: Set<Artifact> = ["lora"]
+final class TuneSPO: Stage {
+  static let name = "spo"
+  static let version = 1
+  static let unit = "batches"
+  let reads: Set<Artifact> = ["shards", "preference-model"]
+  let writes: Set<Artifact> = ["lora"]
 
   private let settings: SPOSettings
   private let context: StageContext
@@ -38,11 +38,13 @@ public final class TuneSPO: Stage {
     let scheduler: DDIMScheduler
     let shards: ShardSet
     let negative: Conditioning
+    let pictures: EpochPictures
+    let adapters: AdapterSet
     var state: TrainingState
     let log: TrainingLog
   }
 
-  public init(settings: SPOSettings, context: StageContext) throws {
+  init(settings: SPOSettings, context: StageContext) throws {
     self.settings = settings
     self.context = context
   }
@@ -54,14 +56,14 @@ public final class TuneSPO: Stage {
     ModelFolder(path: context.workspace.path("\(TrainPreference.name)/model"))
   }
 
-  public func inputs() throws -> [StageInput] {
+  func inputs() throws -> [StageInput] {
     try ["unet", "vae", "scheduler"].flatMap {
       try context.digests.inputs(folder: "\(settings.model)/\($0)")
     }
   }
 
-  public func missingOutput() -> String? { Folders.exists(loraPath) ? nil : loraPath }
-  public func reset() throws { try Folders.remove(folder) }
+  func missingOutput() -> String? { Folders.exists(loraPath) ? nil : loraPath }
+  func reset() throws { try Folders.remove(folder) }
 
   /// The prompts that pictures are drawn of, by their numbers in the shards.
   private func prompts() throws -> [Int] {
@@ -78,19 +80,23 @@ public final class TuneSPO: Stage {
     return chosen
   }
 
+  private func batchesPerEpoch() throws -> Int {
+    (try prompts().count + settings.batch - 1) / settings.batch
+  }
+
   private func stretches() throws -> TrainingStretches {
-    let batches = (try prompts().count + settings.batch - 1) / settings.batch * settings.epochs
+    let batches = try batchesPerEpoch() * settings.epochs
     return try TrainingStretches(
       context, stage: Self.name,
       stepCount: settings.iterations > 0 ? min(settings.iterations, batches) : batches,
       interval: settings.checkpointEvery)
   }
 
-  public func pendingItems() throws -> [Range<Int>] { try stretches().pending() }
-  public func finishedUnitCount() throws -> Int { try stretches().finishedSteps() }
-  public func unitCount(of item: Range<Int>) -> Int { item.count }
+  func pendingItems() throws -> [Range<Int>] { try stretches().pending() }
+  func finishedUnitCount() throws -> Int { try stretches().finishedSteps() }
+  func unitCount(of item: Range<Int>) -> Int { item.count }
 
-  public func prepare() throws {
+  func prepare() throws {
     try Folders.make(folder)
     let model = ModelFolder(path: settings.model)
     let adapters = AdapterSet.fresh(rank: settings.rank, seed: settings.seed) { path in
@@ -104,26 +110,42 @@ public final class TuneSPO: Stage {
       schedule: .init(peak: settings.learningRate), gradientLimit: settings.gradientLimit)
     let log = try stretches().resume(&state)
     let shards = try ShardSet(folder: shardFolder, split: "train")
+    let scheduler = try DDIMScheduler(SchedulerConfig(folder: "\(model.path)/scheduler"))
     tuning = Tuning(
       reference: GuidedUNet(reference, guidance: settings.guidance),
       tuned: GuidedUNet(tuned, guidance: settings.guidance),
       autoencoder: try model.autoencoder().model,
       preference: try preferenceFolder.preferenceModel().model,
-      scheduler: try DDIMScheduler(SchedulerConfig(folder: "\(model.path)/scheduler")),
-      shards: shards,
+      scheduler: scheduler, shards: shards,
       negative: try shards.emptyConditioning(),
-      state: state, log: log)
+      pictures: EpochPictures(
+        shards: try .heldOut(in: shardFolder), count: settings.pictures,
+        scheduler: scheduler, settings: settings, folder: "\(folder)/pictures"),
+      adapters: adapters, state: state, log: log)
   }
 
-  public func process(_ item: Range<Int>) throws -> Int {
+  func process(_ item: Range<Int>) throws -> Int {
+    let stretches = try stretches()
     for iteration in item {
       try context.checkInterruption()
+      if iteration == 0 { try drawPictures(afterBatch: 0) }
       try tune(iteration)
+      let done = iteration + 1
+      if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
+        try drawPictures(afterBatch: done)
+      }
     }
     return item.upperBound
   }
 
-  public func commit(_ iteration: Int, of item: Range<Int>) throws {
+  private func drawPictures(afterBatch batch: Int) throws {
+    guard let tuning, settings.pictures > 0 else { return }
+    let row = try tuning.pictures.draw(
+      tuning.tuned, tuning.autoencoder, negative: tuning.negative, afterBatch: batch)
+    tuning.log.append(step: batch, "held-out prompts", row)
+  }
+
+  func commit(_ iteration: Int, of item: Range<Int>) throws {
     guard let tuning else { return }
     try stretches().commit(tuning.state, step: iteration, log: tuning.log)
   }
@@ -147,7 +169,7 @@ public final class TuneSPO: Stage {
       unet: tuning.tuned, scheduler: tuning.scheduler,
       settings: .init(
         steps: settings.samplingSteps, eta: settings.eta, candidates: settings.candidates,
-        divertStep: settings.divertStep, innerSteps: settings.innerSteps,
+        comparedSteps: settings.comparedSteps, innerSteps: settings.innerSteps,
         threshold: settings.threshold, promptsAtOnce: settings.promptsAtOnce, seed: settings.seed),
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
     let sampled = try sampler(
@@ -237,19 +259,12 @@ public final class TuneSPO: Stage {
     return figures
   }
 
-  public func finish() throws {
+  func finish() throws {
     guard let tuning else { return }
-    try writeSafetensors(
-      tuning.state.parameters.map { parameter in
-        // Adapters are called PATH.down and PATH.up; diffusers spells them so.
-        let parts = parameter.name.split(separator: ".")
-        let path = parts.dropLast().joined(separator: ".")
-        return OutgoingTensor(
-          "unet.\(path).lora.\(parts[parts.count - 1]).weight", storing: parameter)
-      }, metadata: ["format": "pt"], to: loraPath)
+    try LoRAWeights(trained: tuning.adapters).write(to: loraPath, as: .diffusers, precision: .f32)
   }
 
-  public func results() -> [String] { ["the LoRA is \(loraPath)"] }
+  func results() -> [String] { ["the LoRA is \(loraPath)"] }
 }
 
 extension StepwiseLoss.Result {

@@ -1,4 +1,5 @@
 import Files
+import Imaging
 import Telemetry
 
 /// What a training run measures: `metrics.jsonl`, and event files for TensorBoard beside it.
@@ -8,6 +9,7 @@ final class TrainingLog {
   private var events: EventFile?
   /// What the event file gets when it is durable: events cannot be taken back.
   private var pending: [(step: Int, values: JSON.Object)] = []
+  private var pendingImages: [(step: Int, name: String, image: RGBImage)] = []
 
   init(folder: String, resumingAfter step: Int) throws {
     self.folder = folder
@@ -19,11 +21,22 @@ final class TrainingLog {
     pending.append((step, values))
   }
 
+  /// Adds a picture for TensorBoard.
+  func append(step: Int, _ name: String, _ image: RGBImage) {
+    pendingImages.append((step, name, image))
+  }
+
   /// Makes everything so far durable.
   func sync() throws {
     try metrics.sync()
     let file = try events ?? EventFile(folder: folder)
     events = file
+    for (step, name, image) in pendingImages {
+      try file.appendImage(
+        name, encoded: try image.encodedAsPNG(), width: image.width, height: image.height,
+        step: step)
+    }
+    pendingImages = []
     for (step, values) in pending {
       for (name, value) in values {
         if let number = value.double { try file.append(name, Float(number), step: step) }

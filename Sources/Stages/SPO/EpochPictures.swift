@@ -1,0 +1,52 @@
+import Autograd
+import Diffusion
+import Files
+import Imaging
+import PipelineCore
+import Shards
+import TensorCore
+
+/// Draws held-out prompts as the model stands, always from the same noise, to be looked at while it learns.
+struct EpochPictures {
+  let shards: ShardSet
+  /// The prompts are the first so many.
+  let count: Int
+  let scheduler: DDIMScheduler
+  let settings: SPOSettings
+  let folder: String
+
+  private func path(batch: Int) -> String {
+    let digits = String(batch)
+    return "\(folder)/batch-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+      + ".png"
+  }
+
+  /// Writes one picture of each prompt, side by side.
+  ///
+  /// - Returns: the file's picture
+  func draw(
+    _ unet: GuidedUNet, _ autoencoder: Autoencoder, negative: Conditioning, afterBatch batch: Int
+  ) throws -> RGBImage {
+    let layout = shards.layout
+    let sampler = LatentSampler(
+      unet: unet, scheduler: scheduler, stepCount: settings.samplingSteps, eta: settings.eta)
+    var pictures: [RGBImage] = []
+    // One at a time: memory must do for no more than training takes.
+    for prompt in 0..<min(count, shards.promptCount) {
+      let latents = try sampler(
+        conditioning: try shards.conditioning(ofPrompts: [prompt]), negative: negative,
+        streams: [
+          RandomStream(seed: settings.seed, purpose: "spo.picture", item: UInt64(prompt))
+        ],
+        latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
+      pictures += images(
+        withoutGradients {
+          autoencoder.decoder(latents.scaled(by: 1 / autoencoder.configuration.scalingFactor))
+        })
+    }
+    let row = RGBImage(sideBySide: pictures)
+    try Folders.make(folder)
+    try AtomicFile.replace(path(batch: batch), with: try row.encodedAsPNG())
+    return row
+  }
+}

@@ -1,0 +1,88 @@
+import Files
+import Foundation
+import PipelineCore
+import Stages
+import TestSupport
+
+/// `pipelines/quickstart.json5` on a few comparisons, with a handful of steps of everything.
+struct MiniatureRun {
+  let folder: String
+  let workspace: String
+
+  private static let repository = URL(fileURLWithPath: fixturePath(""))
+    .deletingLastPathComponent().deletingLastPathComponent().path
+
+  /// - Parameter folder: where sources and workspaces are
+  init(in folder: String, workspace: String = "workspace") {
+    self.folder = folder
+    self.workspace = "\(folder)/\(workspace)"
+  }
+
+  /// Writes sources and prompts.
+  func makeSources() throws {
+    let captions = [
+      "a yellow circle on the left and a blue triangle on the right, dark background",
+      "a purple circle on the top and a green square on the bottom, light background",
+    ]
+    try write(try rows(12, captions), to: "\(folder)/train-00000-of-00001-0f1e2d3c.parquet")
+    try write(
+      try rows(6, captions), to: "\(folder)/validation_unique-00000-of-00001-8796a5b4.parquet")
+    try AtomicFile.replace(
+      "\(folder)/prompts.json",
+      with: Array(
+        JSON.array(captions.map { ["caption": .string($0)] }).text().utf8))
+  }
+
+  private func rows(_ count: Int, _ captions: [String]) throws -> [Row] {
+    try (0..<count).map { number in
+      var row = Row(
+        first: ("\(count)-\(number)-a", try picture(number)),
+        second: ("\(count)-\(number)-b", try picture(100 + number)))
+      row.caption = captions[number % 2]
+      row.labels = [(1, 0), (0, 1), (0.5, 0.5)][number % 3]
+      return row
+    }
+  }
+
+  private static let settings = [
+    "preference.steps=4", "preference.clean_steps=2", "preference.batch=4",
+    "preference.micro_batch=3", "preference.estimates=1", "preference.checkpoint_every=1",
+    "preference.validation_timesteps=[1, 501]",
+    "spo.iterations=2", "spo.batch=2", "spo.sampling_steps=4", "spo.divert_step=2",
+    "spo.candidates=2", "spo.threshold=0", "spo.checkpoint_every=1",
+    "report.pictures_per_prompt=1", "report.sampling_steps=2",
+  ]
+
+  @discardableResult
+  func run(observe: @escaping (RunEvent) throws -> Void = { _ in }) throws -> [RunEvent] {
+    let pipeline = try Pipeline(
+      path: "\(Self.repository)/pipelines/quickstart.json5", stages: stageTypes,
+      overrides: Self.settings + [
+        "ingest.source=\(folder)/*.parquet", "model=\(Self.repository)/data/tiny-sd",
+        "preference.start=\(Self.repository)/data/tiny-preference",
+        "report.prompts=\(folder)/prompts.json",
+      ], workspace: workspace)
+    var events: [RunEvent] = []
+    var failure: (any Error)?
+    try Runner(pipeline) { event in
+      events.append(event)
+      do { try observe(event) } catch { failure = error }
+    }.run()
+    if let failure { throw failure }
+    return events
+  }
+
+  /// What a run is for, by name: the same bytes whatever happened on the way.
+  func results() throws -> [String: [UInt8]] {
+    var files: [String: [UInt8]] = [:]
+    for name in [
+      "shards/index.json", "preference/model/model.safetensors", "preference/evaluation.json",
+      "preference/metrics.jsonl", "spo/metrics.jsonl", "spo/pytorch_lora_weights.safetensors",
+      "export/merged/unet/diffusion_pytorch_model.safetensors",
+      "report/pictures/001-0-after.png", "report/candidates/0.json",
+    ] {
+      files[name] = try RegularFile(path: "\(workspace)/\(name)").readAll()
+    }
+    return files
+  }
+}

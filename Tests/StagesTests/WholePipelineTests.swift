@@ -1,0 +1,80 @@
+import Checkpoints
+import Files
+import Foundation
+import PipelineCore
+import TestSupport
+import Testing
+
+@Suite struct WholePipelineTests {
+  @Test("from parquet files to a LoRA, pictures and a report; a second run finds nothing to do")
+  func endToEnd() throws {
+    try withTemporaryFolder { folder in
+      let run = MiniatureRun(in: folder)
+      try run.makeSources()
+      try run.run()
+
+      let lora = try SafetensorsFile(
+        path: "\(run.workspace)/spo/pytorch_lora_weights.safetensors")
+      let up = try #require(lora.entries.first { $0.name.hasSuffix(".lora.up.weight") })
+      let values = try lora.floats(up.name)
+      #expect(values.contains { $0 != 0 } && values.allSatisfy(\.isFinite))
+
+      let summary = try JSONReader(contentsOf: "\(run.workspace)/report/summary.json")
+      let accuracy = try summary["preference"]["accuracy"].members().map(\.key)
+      #expect(accuracy == ["clean", "1", "501"])
+      let pictures = try summary["oracle"].int("pictures")
+      #expect(pictures == 2)
+      let steps = try summary["candidates"].elements().map { try $0.int("timestep") }
+      #expect(steps == [251, 1])
+      for (name, path) in try summary["outputs"].members() {
+        let output = "\(run.workspace)/\(try path.string())"
+        #expect(FileManager.default.fileExists(atPath: output), "\(name)")
+      }
+      let page = try RegularFile(path: "\(run.workspace)/report/index.html").readAll()
+      #expect(String(decoding: page, as: UTF8.self).contains("</html>"))
+
+      let again = try run.run()
+      let stages = again.compactMap { event in
+        if case .upToDate(let stage) = event { stage } else { nil }
+      }
+      #expect(
+        stages == ["ingest", "encode", "shard", "preference", "spo", "export", "report"])
+    }
+  }
+
+  @Test("a run that was killed ends with the bytes of one that was not")
+  func killed() throws {
+    try withTemporaryFolder { folder in
+      let whole = MiniatureRun(in: folder)
+      try whole.makeSources()
+      // What a killed process leaves behind is what is on disk at that moment.
+      var moments: [MiniatureRun] = []
+      var advances: [String: Int] = [:]
+      try whole.run { event in
+        guard case .advanced(let progress) = event else { return }
+        let count = advances[progress.stage, default: 0] + 1
+        advances[progress.stage] = count
+        guard (MiniatureRun.killed[progress.stage] ?? []).contains(count) else { return }
+        let moment = MiniatureRun(in: folder, workspace: "\(progress.stage)-\(count)")
+        try FileManager.default.copyItem(atPath: whole.workspace, toPath: moment.workspace)
+        moments.append(moment)
+      }
+      #expect(moments.count == MiniatureRun.killed.values.reduce(0) { $0 + $1.count })
+      let expected = try whole.results()
+      for moment in moments {
+        try moment.run()
+        let found = try moment.results()
+        for (name, bytes) in expected {
+          #expect(found[name] == bytes, "\(name) after \(moment.workspace)")
+        }
+      }
+    }
+  }
+}
+
+extension MiniatureRun {
+  /// How often each stage has reported progress when it is killed.
+  fileprivate static let killed = [
+    "ingest": [1], "encode": [2, 4], "preference": [2, 9, 12, 14], "spo": [1, 3], "report": [2],
+  ]
+}
