@@ -90,6 +90,8 @@ import Testing
       let train = try pipeline.shards("train")
       #expect(train.promptCount == 5)
       #expect(train.imageCount == 30)
+      #expect(try train.listedPrompts() == [0, 1, 2, 3, 4])
+      #expect(try pipeline.shards("validation").listedPrompts().isEmpty)
       let texts = try (0..<5).map { try train.prompt($0) }
       #expect(texts.first { $0.text == "a listed one" }?.pairs.isEmpty == true)
     }

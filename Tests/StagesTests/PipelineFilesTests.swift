@@ -1,0 +1,37 @@
+import Files
+import Foundation
+import PipelineCore
+import Stages
+import TestSupport
+import Testing
+
+@Suite struct PipelineFilesTests {
+  private static var folder: String { fixturePath("../../pipelines") }
+
+  private static func names() throws -> [String] {
+    try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".json5") }
+  }
+
+  @Test("every setting of the repository's pipelines is known", arguments: try names())
+  func settings(name: String) throws {
+    let pipeline = try Pipeline(path: "\(Self.folder)/\(name)", stages: stageTypes)
+    #expect(!pipeline.stages.isEmpty)
+  }
+
+  @Test("the pipelines of full size say what SPO published", arguments: ["sd15", "sdxl"])
+  func published(name: String) throws {
+    let pipeline = try Pipeline(path: "\(Self.folder)/\(name).json5", stages: stageTypes)
+    let spo = try #require(pipeline.stages.first { $0.name == "spo" }).settings
+    let isXL = name == "sdxl"
+    #expect(spo["rank"] == .integer(isXL ? 64 : 4))
+    #expect(spo["candidates"] == .integer(isXL ? 2 : 4))
+    #expect(spo["inner_steps"] == .integer(isXL ? 3 : 0))
+    #expect(spo["threshold"] == .number(isXL ? 0.4 : 0.3))
+    #expect(spo["only_listed"] == true)
+    #expect(spo["seed"] == 42)
+    let preference = try #require(pipeline.stages.first { $0.name == "preference" }).settings
+    #expect(preference["steps"] == .integer(isXL ? 7_000 : 8_000))
+    let prompts = try JSONReader(contentsOf: "\(Self.folder)/report-prompts.json").elements()
+    #expect(try prompts.allSatisfy { try !$0.string("caption").isEmpty })
+  }
+}
