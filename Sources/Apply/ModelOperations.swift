@@ -22,21 +22,13 @@ extension Operation {
     let sample = try inputs.images("sample", channels: configuration.inputChannels)
     let batch = sample.shape[0]
     let timesteps = try inputs.timesteps(batch: batch).map(Float.init)
-    let context = try inputs.floats(
-      "encoder_hidden_states", shape: [batch, nil, configuration.contextWidth])
-    let textTime = try configuration.textTime.map { textTime in
-      let sizes = try inputs.floats("time_ids", shape: [batch, nil]).values
-      let count = sizes.count / batch
-      return Conditioning.TextTime(
-        pooledText: try inputs.floats(
-          "text_embeds", shape: [batch, textTime.inputWidth - count * textTime.featureWidth]),
-        sizes: (0..<batch).map { Array(sizes[$0 * count..<($0 + 1) * count]) })
-    }
+    let conditioning = try inputs.conditioning(
+      "encoder_hidden_states", batch: batch, for: configuration)
     let adapters = try options.adapters()
     let unet = try options.model.unet(adapters: adapters).model
     try adapters?.requireAllMatched()
     let output = unet(
-      sample, timesteps: timesteps, conditioning: Conditioning(context, textTime: textTime))
+      sample, timesteps: timesteps, conditioning: conditioning)
     return [("sample", output.channelsFirst())]
   }
 
@@ -54,5 +46,30 @@ extension Operation {
     let autoencoder = try options.model.autoencoder().model
     let latents = try inputs.images("latents", channels: autoencoder.configuration.latentChannels)
     return [("image", autoencoder.decoder(latents).channelsFirst())]
+  }
+}
+
+extension InputTensors {
+  /// What a U-Net is told of `batch` pictures: hidden states of prompts and, where the model is
+  /// conditioned on them, `text_embeds` and `time_ids`.
+  ///
+  /// - Parameters:
+  ///   - name: of the hidden states
+  ///   - tokens: as many as the hidden states must have; nil where any number will do
+  ///   - prefix: of the names of the other tensors
+  func conditioning(
+    _ name: String, batch: Int, tokens: Int? = nil, for configuration: UNetConfiguration,
+    prefix: String = ""
+  ) throws -> Conditioning {
+    let states = try floats(name, shape: [batch, tokens, configuration.contextWidth])
+    guard let textTime = configuration.textTime else { return Conditioning(states) }
+    let count = Conditioning.sizeCount
+    let sizes = try floats("\(prefix)time_ids", shape: [batch, count]).values
+    let width = textTime.inputWidth - count * textTime.featureWidth
+    return Conditioning(
+      states,
+      textTime: .init(
+        pooledText: try floats("\(prefix)text_embeds", shape: [batch, width]),
+        sizes: (0..<batch).map { Array(sizes[$0 * count..<($0 + 1) * count]) }))
   }
 }

@@ -46,10 +46,11 @@ extension Operation {
     let channels = configuration.inputChannels
     let next = try inputs.floats("next_latents", shape: [batch, 2, channels, height, width])
     let timesteps = try inputs.timesteps(batch: batch, limit: scheduler.schedule.count)
-    let context = try inputs.floats(
-      "encoder_hidden_states", shape: [batch, nil, configuration.contextWidth])
-    let negative = try inputs.floats(
-      "negative_hidden_states", shape: [1, context.shape[1], configuration.contextWidth])
+    let conditioning = try inputs.conditioning(
+      "encoder_hidden_states", batch: batch, for: configuration)
+    let negative = try inputs.conditioning(
+      "negative_hidden_states", batch: 1, tokens: conditioning.hiddenStates.shape[1],
+      for: configuration, prefix: "negative_")
     let halves = next.split(axis: 1, into: 2).map {
       $0.reshaped(to: [batch, channels, height, width]).channelsLast()
     }
@@ -59,8 +60,8 @@ extension Operation {
     try transition.requireDensity()
     func predict(_ unet: UNet) -> Tensor {
       GuidedUNet(unet, guidance: options.guidance)(
-        latents, timesteps: timesteps.map(Float.init), conditioning: Conditioning(context),
-        negative: Conditioning(negative))
+        latents, timesteps: timesteps.map(Float.init), conditioning: conditioning,
+        negative: negative)
     }
     let result = StepwiseLoss(beta: options.beta, clip: options.clip)(
       PairBatch(latents: latents, timesteps: timesteps, win: halves[0], lose: halves[1]),

@@ -343,12 +343,14 @@ def check_ddim(judge, options):
 
 def check_spo_loss(judge, options):
     forms = ["diffusers", "peft", "kohya alpha"]
-    for index, shapes, wide in shapes_for(options, "spo.loss"):
-        name = f"spo.loss {index}"
+    kinds = [(kind, *case) for kind in ("spo.loss", "spo.loss sdxl")
+             for case in shapes_for(options, kind)]
+    for kind, index, shapes, wide in kinds:
+        name = f"{kind} {index}"
         if not judge.wanted(name):
             continue
         with judge.case(name) as measured:
-            config = shapes.unet(wide)
+            config = shapes.unet(wide, sdxl=kind == "spo.loss sdxl")
             unet = ref.build_unet(shapes.seed(), **config)
             ref.save_model(unet, judge.path(name, "unet"), half=shapes.pick(True, False))
             scheduler = ref.scheduler(prediction_type=shapes.pick("epsilon", "v_prediction"))
@@ -379,6 +381,10 @@ def spo_inputs(unet, scheduler, config, settings, shapes):
         "encoder_hidden_states": drawn["encoder_hidden_states"],
         "negative_hidden_states": ref.normal(seed, 1, length, channels),
     }
+    for name in ("text_embeds", "time_ids"):
+        if name in drawn:
+            inputs[name] = drawn[name]
+            inputs[f"negative_{name}"] = drawn[name][:1] * 0.9
     noise = ref.guided_noise(unet, inputs, settings["guidance"])
     mean, sigma, _ = ref.ddim_step(
         scheduler, noise, inputs["latents"], inputs["timestep"], settings["steps"],

@@ -305,8 +305,13 @@ def guided_noise(unet, inputs, guidance):
     latents, timestep = inputs["latents"], inputs["timestep"]
     text = inputs["encoder_hidden_states"]
     empty = inputs["negative_hidden_states"].expand_as(text)
+    added = {
+        name: torch.cat([inputs[f"negative_{name}"].expand_as(inputs[name]), inputs[name]])
+        for name in ("text_embeds", "time_ids") if name in inputs
+    }
     both = unet(
         torch.cat([latents, latents]), torch.cat([timestep, timestep]), torch.cat([empty, text]),
+        added_cond_kwargs=added or None,
     ).sample
     unconditional, conditional = both.chunk(2)
     return unconditional + guidance * (conditional - unconditional)

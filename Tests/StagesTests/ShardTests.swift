@@ -151,6 +151,9 @@ import Testing
       var other = layout
       other.tokens = 4
       #expect(throws: ShardError.self) { _ = try ShardReader(path: path, layout: other) }
+      other = layout
+      other.pooledText = .init(width: 5, sizes: [8, 16, 0, 0, 8, 16])
+      #expect(throws: (any Error).self) { _ = try ShardReader(path: path, layout: other) }
       for (name, integers) in [
         ("pair_prompt", [1]), ("pair_image_0", [-1]), ("pair_image_1", [1]),
         ("prompt_text_offsets", [0, 99]),
@@ -160,11 +163,20 @@ import Testing
           _ = try ShardReader(path: "\(folder)/b.safetensors", layout: layout)
         }
       }
+      let pooled = #"{"width": 5, "sizes": [8, 16, 0, 0, 8, 16]}"#
+      try AtomicFile.replace(
+        "\(folder)/index.json", with: Array(validIndex(file: "a", pooled: pooled).utf8))
+      #expect(
+        try ShardSet(folder: folder, split: "train").layout.pooledText
+          == .init(width: 5, sizes: [8, 16, 0, 0, 8, 16]))
       for index in [
         "{}", #"{"format": "spo-shards", "version": 2}"#,
         #"{"format": "spo-shards", "version": 1, "latents": {"shape": [4, 1, 99999999999]}}"#,
         validIndex(file: "../a.safetensors"), validIndex(file: "/etc/passwd"),
         validIndex(file: "a\\u0000"),
+        validIndex(file: "a", pooled: #"{"width": 0, "sizes": [8, 8, 0, 0, 8, 8]}"#),
+        validIndex(file: "a", pooled: #"{"width": 5, "sizes": [8, 8, 0, 0, 8]}"#),
+        validIndex(file: "a", pooled: #"{"width": 5, "sizes": [8, 8, 0, -1, 8, 8]}"#),
       ] {
         try AtomicFile.replace("\(folder)/index.json", with: Array(index.utf8))
         #expect(throws: (any Error).self, "\(index)") {
@@ -174,11 +186,11 @@ import Testing
     }
   }
 
-  private func validIndex(file: String) -> String {
+  private func validIndex(file: String, pooled: String = "null") -> String {
     """
     {"format": "spo-shards", "version": 1, "fingerprints": {}, "settings": {},
      "latents": {"shape": [4, 1, 2], "scaling_factor": 1, "has_log_variance": false},
-     "text": {"tokens": 3, "width": 2}, "shards": [{"file": "\(file)", "split": "train",
+     "text": {"tokens": 3, "width": 2, "pooled": \(pooled)}, "shards": [{"file": "\(file)", "split": "train",
      "prompts": 1, "images": 1, "pairs": 1, "bytes": 1, "sha256": ""}]}
     """
   }

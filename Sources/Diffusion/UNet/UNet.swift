@@ -88,8 +88,10 @@ public struct UNet {
       of: timesteps, width: configuration.channels[0], cosinesFirst: configuration.cosinesFirst,
       shift: configuration.frequencyShift)
     let embedding = timeEmbedding(features)
-    guard let textTimeEmbedding, let width = configuration.textTime?.featureWidth, let textTime
-    else { return embedding }
+    guard let textTimeEmbedding, let width = configuration.textTime?.featureWidth else {
+      return embedding
+    }
+    guard let textTime else { preconditionFailure("the model is told of pooled text and sizes") }
     let sizes = textTime.sizes.flatMap { $0 }
     let sizeFeatures = sinusoidalFeatures(
       of: sizes, width: width, cosinesFirst: configuration.cosinesFirst,
