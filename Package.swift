@@ -56,6 +56,7 @@ let package = Package(
       name: "spo",
       dependencies: [
         "Apply", "Stages", "CommandSyntax", "PipelineCore", "Catalog", "Parquet", "Imaging",
+        "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
         "Autograd", "TensorCore",
       ]),

@@ -1,0 +1,142 @@
+import Autograd
+import Diffusion
+import NN
+import PreferenceModels
+import TensorCore
+
+/// Forward and backward passes of the parts of a model, on random inputs.
+enum ModelBench {
+  static func unet(_ options: BenchOptions) throws -> BenchWork {
+    let (unet, _) = try options.model.unet()
+    let inputs = try UNetInputs(unet.configuration, options)
+    return BenchWork(flop: inputs.work.total, items: inputs.timesteps.count) {
+      withoutGradients { _ = inputs.predict(with: unet) }
+    }
+  }
+
+  /// Forward, and backward to every matrix of a LoRA of rank 4 on the attention projections.
+  static func unetLoRA(_ options: BenchOptions) throws -> BenchWork {
+    let adapters = AdapterSet.fresh(rank: 4, seed: 1) { path in
+      [".to_q", ".to_k", ".to_v", ".to_out.0"].contains { path.hasSuffix($0) }
+    }
+    let (unet, _) = try options.model.unet(adapters: adapters)
+    let inputs = try UNetInputs(unet.configuration, options)
+    let leaves = adapters.parameters.map(\.tensor)
+    return BenchWork(items: inputs.timesteps.count) {
+      let output = inputs.predict(with: unet)
+      let scale = 2 / Float(output.count)  // of the mean of squares
+      _ = gradients(
+        of: output, for: leaves,
+        outputGradient: withoutGradients { output.scaled(by: scale, adding: 0) })
+    }
+  }
+
+  static func decode(_ options: BenchOptions) throws -> BenchWork {
+    let (autoencoder, _) = try options.model.autoencoder()
+    let configuration = autoencoder.configuration
+    let side = try options.latentSide()
+    let (width, height) = options.size ?? (side, side)
+    let batch = options.batch ?? 1
+    let latents = normal([batch, height, width, configuration.latentChannels], seed: 1)
+    let work = configuration.decodingWork(height: height, width: width, batch: batch)
+    return BenchWork(flop: work.total, items: batch) {
+      withoutGradients { _ = autoencoder.decoder(latents) }
+    }
+  }
+
+  static func encode(_ options: BenchOptions) throws -> BenchWork {
+    let (autoencoder, _) = try options.model.autoencoder()
+    let configuration = autoencoder.configuration
+    let side = try options.latentSide() * configuration.reduction
+    let (width, height) = options.size ?? (side, side)
+    let batch = options.batch ?? 1
+    let image = normal([batch, height, width, configuration.imageChannels], seed: 1)
+    let work = configuration.encodingWork(height: height, width: width, batch: batch)
+    return BenchWork(flop: work.total, items: batch) {
+      withoutGradients { _ = autoencoder.encoder(image) }
+    }
+  }
+
+  static func textEncoder(_ options: BenchOptions) throws -> BenchWork {
+    let (encoder, _) = try options.model.textEncoder()
+    let ids = tokenIDs(for: encoder.configuration, batch: options.batch ?? 4)
+    return BenchWork(items: ids.count) { withoutGradients { _ = encoder(ids) } }
+  }
+
+  /// Scores of pictures for prompts, by the weights of the folder or, if it has none, by fresh ones.
+  static func preference(_ options: BenchOptions) throws -> BenchWork {
+    let folder = options.preference
+    let hasWeights = (try? folder.checkpoint("", stem: "model")) != nil
+    let (model, _) =
+      hasWeights ? try folder.preferenceModel() : try folder.freshPreferenceModel(seed: 1)
+    let batch = options.batch ?? 4
+    let side = model.configuration.imageSize
+    let pixels = normal([batch, side, side, 3], seed: 1)
+    let ids = tokenIDs(for: model.configuration.text, batch: batch)
+    let timesteps = spread(batch)
+    return BenchWork(items: batch) {
+      withoutGradients {
+        _ = model.score(
+          image: model.imageEmbedding(pixels, timesteps: timesteps), text: model.textEmbedding(ids))
+      }
+    }
+  }
+
+  fileprivate static func normal(_ shape: [Int], seed: UInt64) -> Tensor {
+    var random = RandomStream(seed: seed, purpose: "bench")
+    let values = random.normals(count: shape.reduce(1, *))
+    return Tensor(values, shape: shape)
+  }
+
+  /// Timesteps from 1 to 951.
+  fileprivate static func spread(_ batch: Int) -> [Float] {
+    (0..<batch).map { Float(1 + 950 * $0 / max(1, batch - 1)) }
+  }
+
+  private static func tokenIDs(
+    for configuration: CLIPTextConfiguration, batch: Int
+  ) -> [[Int]] {
+    var random = RandomStream(seed: 1, purpose: "bench tokens")
+    let end = configuration.vocabularySize - 1
+    return (0..<batch).map { _ in
+      (1..<configuration.tokens).map { _ in random.integer(below: max(1, end)) } + [end]
+    }
+  }
+}
+
+extension BenchOptions {
+  /// The side of the latents that the model's U-Net was trained on.
+  fileprivate func latentSide() throws -> Int {
+    try UNetConfiguration(try model.configuration("unet")).sampleSize
+  }
+}
+
+/// Random latents and hidden states of prompts, as a U-Net takes them.
+private struct UNetInputs {
+  let sample: Tensor
+  let timesteps: [Float]
+  let conditioning: Conditioning
+  let work: ForwardWork
+
+  init(_ configuration: UNetConfiguration, _ options: BenchOptions) throws {
+    let side = configuration.sampleSize
+    let (width, height) = options.size ?? (side, side)
+    let batch = options.batch ?? 2
+    let tokens = try CLIPTextConfiguration(try options.model.configuration("text_encoder")).tokens
+    sample = ModelBench.normal([batch, height, width, configuration.inputChannels], seed: 1)
+    timesteps = ModelBench.spread(batch)
+    let sizes = Conditioning.sizes(ofWholePicture: 8 * height, 8 * width)
+    let pooledText = configuration.textTime.map { textTime in
+      let pooled = textTime.inputWidth - sizes.count * textTime.featureWidth
+      return ModelBench.normal([batch, pooled], seed: 3)
+    }
+    conditioning = Conditioning(
+      ModelBench.normal([batch, tokens, configuration.contextWidth], seed: 2),
+      pooledText: pooledText, sizes: sizes)
+    work = configuration.forwardWork(height: height, width: width, tokens: tokens, batch: batch)
+  }
+
+  func predict(with unet: UNet) -> Tensor {
+    unet(sample, timesteps: timesteps, conditioning: conditioning)
+  }
+}
