@@ -5,6 +5,7 @@
 #   make preference   shards -> step-aware preference model
 #   make build        the program, .build/release/spo
 #   make test         build, lint, and all tests
+#   make bench        how fast it is here; PYTHON=... puts PyTorch beside it
 #   make lint format  check or repair the formatting
 #   make base         train the embedded model and make the sample anew (an hour)
 #   make deps         install missing system libraries (apt-get)
@@ -21,7 +22,7 @@ RUN = $(SPO) run $(PIPELINE) $(if $(WORKSPACE),--workspace $(WORKSPACE))
 NATIVE := $(if $(filter x86_64,$(shell uname -m)),-Xcc -march=native)
 SWIFT_FLAGS ?= -c release $(NATIVE)
 
-.PHONY: help deps build prepare preference spo base test lint format clean
+.PHONY: help deps build prepare preference spo base test bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -60,6 +61,15 @@ base: build
 
 test: deps lint
 	swift test $(SWIFT_FLAGS) --disable-testable-imports
+
+BENCHES := unet unet-lora vae-decode vae-encode text-encoder preference
+
+bench: build
+	@for name in $(BENCHES); do $(SPO) bench $$name || exit 1; done
+	$(if $(PYTHON),$(PYTHON) Tests/Judge/bench_peers.py)
+
+bench-peers: build
+	$(or $(PYTHON),python3) Tests/Judge/bench_peers.py
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests

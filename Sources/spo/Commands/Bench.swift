@@ -47,14 +47,13 @@ enum Bench: Command {
     }
     let runs = try arguments.int("repeat", in: 1...100_000) ?? 5
     if let threads = try arguments.int("threads", in: 1...1024) { Threads.count = threads }
-    let result = BenchResult(
-      name: name, work: try subject.make(options), runs: runs)
+    let result = try BenchResult(name: name, work: try subject.make(options), runs: runs)
     Console.print(arguments.has("json") ? result.json.text() : result.line)
   }
 }
 
 /// Prepares the work of one benchmark.
-typealias Maker = (BenchOptions) throws -> BenchWork
+typealias Maker = @Sendable (BenchOptions) throws -> BenchWork
 
 /// What a benchmark was asked for.
 struct BenchOptions {

@@ -74,7 +74,7 @@ struct BenchResult {
   private static var peakMegabytes: Double {
     var usage = rusage()
     #if canImport(Glibc)
-    getrusage(RUSAGE_SELF, &usage)
+    getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
     return Double(usage.ru_maxrss) / 1024
     #else
     getrusage(RUSAGE_SELF, &usage)
