@@ -13,7 +13,7 @@ enum FileBench {
     let bytes = pictures.reduce(0) { $0 + $1.bytes.count }
     return BenchWork(bytes: bytes, items: pictures.count) {
       for (path, bytes) in pictures {
-        do {
+        do throws(ImageError) {
           _ = try RGBImage(decoding: bytes, keepsOrientation: true)
         } catch {
           throw UnreadableImage(path: path, reason: error)
