@@ -62,7 +62,7 @@ base: build
 test: deps lint
 	swift test $(SWIFT_FLAGS) --disable-testable-imports
 
-BENCHES := unet unet-lora vae-decode vae-encode text-encoder preference
+BENCHES := unet unet-lora vae-decode vae-encode text-encoder preference spo-step
 
 bench: build
 	@for name in $(BENCHES); do $(SPO) bench $$name || exit 1; done

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Name and batch.
 ROWS = [
     ("unet", 8), ("unet-lora", 8), ("vae-decode", 8), ("vae-encode", 8), ("text-encoder", 4),
-    ("preference", 4)]
+    ("preference", 4), ("spo-step", 10)]
 
 
 def measure(command):
@@ -48,7 +48,7 @@ def main():
         batch = options.batch or usual
         tail = ["--batch", str(batch), "--repeat", str(options.repeat),
                 "--threads", str(options.threads), "--json"]
-        model = [] if name == "preference" else ["--model", options.model]
+        model = ["--model", options.model]
         peer = [sys.executable, "Tests/Judge/bench_torch.py", name]
         sides = ([options.program, "bench", name, *model, *tail], [*peer, *model, *tail])
         rounds = [[measure(side) for side in sides] for _ in range(options.rounds)]

@@ -44,8 +44,8 @@ TINY = dict(
         down_block_types=("DownEncoderBlock2D",) * 3, up_block_types=("UpDecoderBlock2D",) * 3,
         sample_size=64, scaling_factor=1.0),
     text=dict(
-        vocab_size=24, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
-        num_attention_heads=4, max_position_embeddings=24, bos_token_id=22, eos_token_id=23),
+        vocab_size=581, hidden_size=64, intermediate_size=128, num_hidden_layers=2,
+        num_attention_heads=4, max_position_embeddings=24, bos_token_id=579, eos_token_id=580),
     vision=dict(
         hidden_size=96, intermediate_size=192, num_hidden_layers=3, num_attention_heads=4,
         image_size=64, patch_size=8),

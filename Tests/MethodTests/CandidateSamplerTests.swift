@@ -32,7 +32,8 @@ import Testing
       sampler = CandidateSampler(
         unet: GuidedUNet(pipeline.unet, guidance: 3), scheduler: scheduler,
         settings: .init(
-          steps: 10, eta: 1, candidates: 3, comparedSteps: 2..<10, innerSteps: innerSteps, threshold: 0,
+          steps: 10, eta: 1, candidates: 3, comparedSteps: 2..<10, innerSteps: innerSteps,
+          threshold: 0,
           promptsAtOnce: promptsAtOnce, seed: 5), latentShape: [8, 8, 4])
       prompts = PromptBatch(
         identifiers: [7, 8, 9],

@@ -79,7 +79,7 @@ struct MiniatureRun {
       "shards/index.json", "preference/model/model.safetensors", "preference/evaluation.json",
       "preference/metrics.jsonl", "spo/metrics.jsonl", "spo/pytorch_lora_weights.safetensors",
       "export/merged/unet/diffusion_pytorch_model.safetensors",
-      "report/pictures/001-0-after.png", "report/candidates/0.json",
+      "report/pictures/001-0-after.png", "report/candidates/1-0.json",
     ] {
       files[name] = try RegularFile(path: "\(workspace)/\(name)").readAll()
     }

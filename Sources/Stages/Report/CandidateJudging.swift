@@ -30,7 +30,10 @@ struct CandidateJudging {
   /// - Parameters:
   ///   - prompts: all prompts of the report
   ///   - range: those to draw
-  func callAsFunction(_ prompts: [String], _ range: Range<Int>) throws -> [Judgement] {
+  ///   - draw: tells apart several draws of a prompt
+  func callAsFunction(
+    _ prompts: [String], _ range: Range<Int>, draw: Int
+  ) throws -> [Judgement] {
     let tokenizer = pipeline.promptEncoder.configuration.parts[0].tokenizer
     let ids = try range.map { try tokenizer.encode(prompts[$0]) }
     let scorer = OracleScorer(
@@ -42,7 +45,7 @@ struct CandidateJudging {
       PromptBatch(
         identifiers: range.map { UInt64($0) },
         conditioning: try pipeline.conditioning(of: range.map { prompts[$0] })),
-      negative: negative, iteration: 0, scorer: scorer)
+      negative: negative, iteration: UInt64(draw), scorer: scorer)
     return zip(drawn.comparisons, scorer.calls).flatMap { comparison, call in
       range.map { prompt in
         let rows = call.prompts.indices.filter { call.prompts[$0] == prompt - range.lowerBound }

@@ -49,14 +49,21 @@ struct CandidateOrder {
   ) -> [CandidateOrder] {
     Dictionary(grouping: judgements, by: \.timestep).sorted { $0.key > $1.key }
       .map { timestep, judgements in
-        let counts = judgements.map { count($0, utility, threshold: threshold) }
+        let byPrompt = Dictionary(grouping: judgements, by: \.prompt).sorted { $0.key < $1.key }
+        let prompts = byPrompt.map { _, draws in
+          draws.map { count($0, utility, threshold: threshold) }
+        }
         return CandidateOrder(
-          timestep: timestep, all: Share(counts.map(\.all)),
-          recorded: Share(counts.map(\.recorded)))
+          timestep: timestep, all: Share(prompts.map { total($0.map(\.all)) }),
+          recorded: Share(prompts.map { total($0.map(\.recorded)) }))
       }
   }
 
   private typealias Count = (pairs: Int, agreeing: Int)
+
+  private static func total(_ counts: [Count]) -> Count {
+    counts.reduce((0, 0)) { ($0.pairs + $1.pairs, $0.agreeing + $1.agreeing) }
+  }
 
   private static func count(
     _ judgement: CandidateJudging.Judgement, _ utility: Utility, threshold: Double

@@ -14,6 +14,8 @@ public struct ReportSettings: StageSettings {
   public var eta: Float = 1
   /// What judges the pictures: nothing, or the embedded world's oracle.
   public var oracle = Oracle.none
+  /// How often candidates of each prompt are drawn for the oracle to judge.
+  public var candidateDraws = 2
   /// Prompts that the report shows.
   public var shownPrompts = 12
 

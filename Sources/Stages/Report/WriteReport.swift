@@ -30,8 +30,8 @@ final class WriteReport: Stage {
   enum Item {
     /// All pictures of a prompt, before and after.
     case pictures(prompt: Int)
-    /// The candidates of a batch of prompts.
-    case candidates(batch: Int)
+    /// The candidates of a batch of prompts, drawn once.
+    case candidates(CandidateBatch)
   }
 
   enum Output {
@@ -75,29 +75,41 @@ final class WriteReport: Stage {
     }
   }
 
-  private func candidatePath(_ batch: Int) -> String { "\(folder)/candidates/\(batch).json" }
+  struct CandidateBatch {
+    let draw: Int
+    let prompts: Range<Int>
+  }
+
+  private func candidatePath(_ batch: CandidateBatch) -> String {
+    "\(folder)/candidates/\(batch.draw)-\(batch.prompts.lowerBound).json"
+  }
 
   /// The batches of prompts whose candidates are judged: none without an oracle.
-  private func candidateBatches() throws -> [Int] {
+  private func candidateBatches() throws -> [CandidateBatch] {
     guard settings.oracle != .none else { return [] }
-    let batch = CandidateJudging.batch
-    return Array(0..<(try prompts().count + batch - 1) / batch)
+    let count = try prompts().count
+    let size = CandidateJudging.batch
+    return (0..<settings.candidateDraws).flatMap { draw in
+      stride(from: 0, to: count, by: size).map {
+        CandidateBatch(draw: draw, prompts: $0..<min($0 + size, count))
+      }
+    }
   }
 
   func pendingItems() throws -> [Item] {
     let pictures = try prompts().indices.filter { !isDrawn($0) }
     let batches = try candidateBatches().filter { !Folders.exists(candidatePath($0)) }
-    return pictures.map { .pictures(prompt: $0) } + batches.map { .candidates(batch: $0) }
+    return pictures.map { .pictures(prompt: $0) } + batches.map { .candidates($0) }
   }
 
   func finishedUnitCount() throws -> Int {
     try prompts().indices.filter(isDrawn).count
       + candidateBatches().filter { Folders.exists(candidatePath($0)) }
-      .reduce(0) { $0 + unitCount(of: .candidates(batch: $1)) }
+      .reduce(0) { $0 + $1.prompts.count }
   }
 
   func unitCount(of item: Item) -> Int {
-    if case .candidates = item { CandidateJudging.batch } else { 1 }
+    if case .candidates(let batch) = item { batch.prompts.count } else { 1 }
   }
 
   func prepare() throws {
@@ -141,9 +153,7 @@ final class WriteReport: Stage {
       let pictures = try painter?.pictures(of: prompts[prompt], number: prompt) ?? []
       return .pictures(try pictures.map { try $0.encodedAsPNG() })
     case .candidates(let batch):
-      let start = batch * CandidateJudging.batch
-      return .judgements(
-        try judging?(prompts, start..<min(start + CandidateJudging.batch, prompts.count)) ?? [])
+      return .judgements(try judging?(prompts, batch.prompts, draw: batch.draw) ?? [])
     }
   }
 

@@ -14,7 +14,7 @@ enum Bench: Command {
       ],
       options: [
         .value("model", "DIR", "a model folder in the layout of diffusers (data/tiny-sd)"),
-        .value("preference", "DIR", "a preference model (data/tiny-preference)"),
+        .value("preference", "DIR", "a preference model (a random one)"),
         .value("batch", "B", "pictures, latents or prompts at once"),
         .value("size", "WxH", "of the latents, or of the picture to encode (the model's own)"),
         .value("repeat", "R", "measured runs, after one that is not measured (5)"),
@@ -27,11 +27,28 @@ enum Bench: Command {
       ])
   }
 
-  private static let subjects: [(name: String, takesFiles: Bool, make: Maker)] = [
-    ("unet", false, ModelBench.unet), ("unet-lora", false, ModelBench.unetLoRA),
-    ("vae-decode", false, ModelBench.decode), ("vae-encode", false, ModelBench.encode),
-    ("text-encoder", false, ModelBench.textEncoder), ("preference", false, ModelBench.preference),
-    ("jpeg", true, FileBench.jpeg), ("shard", true, FileBench.shard),
+  private struct Subject {
+    let name: String
+    /// Options that it reads, beside `--repeat`, `--threads` and `--json`.
+    let options: Set<String>
+    var takesFiles = false
+    let make: @Sendable (BenchOptions) throws -> BenchWork
+  }
+
+  private static let subjects = [
+    Subject(name: "unet", options: ["model", "batch", "size"], make: ModelBench.unet),
+    Subject(name: "unet-lora", options: ["model", "batch", "size"], make: ModelBench.unetLoRA),
+    Subject(name: "vae-decode", options: ["model", "batch", "size"], make: ModelBench.decode),
+    Subject(name: "vae-encode", options: ["model", "batch", "size"], make: ModelBench.encode),
+    Subject(name: "text-encoder", options: ["model", "batch"], make: ModelBench.textEncoder),
+    Subject(
+      name: "preference", options: ["model", "preference", "batch"], make: ModelBench.preference),
+    Subject(
+      name: "spo-step", options: ["model", "preference", "batch", "size"],
+      make: ModelBench.stepwise),
+    Subject(name: "jpeg", options: [], takesFiles: true, make: FileBench.jpeg),
+    Subject(name: "parquet", options: [], takesFiles: true, make: FileBench.parquet),
+    Subject(name: "shard", options: [], takesFiles: true, make: FileBench.shard),
   ]
 
   static func run(_ arguments: Arguments) throws {
@@ -39,6 +56,10 @@ enum Bench: Command {
     guard let subject = subjects.first(where: { $0.name == name }) else {
       let names = subjects.map(\.name).joined(separator: ", ")
       throw arguments.error("there is no benchmark \"\(name)\"; known are \(names)")
+    }
+    for option in ["model", "preference", "batch", "size"]
+    where arguments.value(option) != nil && !subject.options.contains(option) {
+      throw arguments.error("\(name) does not read --\(option)")
     }
     let options = try BenchOptions(arguments)
     if subject.takesFiles, options.files.isEmpty { throw arguments.error("FILE is missing") }
@@ -52,20 +73,17 @@ enum Bench: Command {
   }
 }
 
-/// Prepares the work of one benchmark.
-typealias Maker = @Sendable (BenchOptions) throws -> BenchWork
-
 /// What a benchmark was asked for.
 struct BenchOptions {
   let model: ModelFolder
-  let preference: ModelFolder
+  let preference: ModelFolder?
   let batch: Int?
   let size: (width: Int, height: Int)?
   let files: [String]
 
   init(_ arguments: Arguments) throws {
     model = ModelFolder(path: arguments.value("model") ?? "data/tiny-sd")
-    preference = ModelFolder(path: arguments.value("preference") ?? "data/tiny-preference")
+    preference = arguments.value("preference").map { ModelFolder(path: $0) }
     batch = try arguments.int("batch", in: 1...4096)
     size = try arguments.pair("size", separator: "x").map { ($0.first, $0.second) }
     if let size, !(1...16384).contains(size.width) || !(1...16384).contains(size.height) {

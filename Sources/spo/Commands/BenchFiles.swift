@@ -1,6 +1,10 @@
+import Catalog
 import Files
+import Foundation
 import Imaging
+import PipelineCore
 import Shards
+import Stages
 import TensorCore
 
 /// Reading of files.
@@ -20,6 +24,30 @@ enum FileBench {
         }
       }
     }
+  }
+
+  /// Rows to a new catalog: every image is hashed and looked at, as stage `ingest` does.
+  static func parquet(_ options: BenchOptions) throws -> BenchWork {
+    let folder = FileManager.default.temporaryDirectory.path + "/spo-bench-\(getpid())"
+    try Folders.make(folder)
+    let paths = options.files.map { JSON.string(URL(fileURLWithPath: $0).path) }
+    let file: JSON = [
+      "workspace": .string("\(folder)/workspace"),
+      "stages": ["ingest": ["source": .array(paths)]],
+    ]
+    try AtomicFile.replace("\(folder)/pipeline.json5", with: Array(file.text().utf8))
+    let pipeline = try Pipeline(path: "\(folder)/pipeline.json5", stages: stageTypes)
+    func ingest() throws {
+      try Folders.remove("\(folder)/workspace")
+      try Runner(pipeline) { _ in }.run()
+    }
+    try ingest()
+    let catalog = try CatalogDatabase(
+      path: "\(folder)/workspace/\(CatalogDatabase.fileName)", access: .readOnly)
+    let rows = try catalog.sources().reduce(0) { $0 + $1.rowCount }
+    let bytes = try options.files.reduce(0) { $0 + (try RegularFile(path: $1).size) }
+    return BenchWork(
+      bytes: bytes, items: rows, cleanUp: { try Folders.remove(folder) }, run: ingest)
   }
 
   /// Every training pair once, in random order: both latents and the prompt's embedding.

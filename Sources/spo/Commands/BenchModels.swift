@@ -63,12 +63,9 @@ enum ModelBench {
     return BenchWork(items: ids.count) { withoutGradients { _ = encoder(ids) } }
   }
 
-  /// Scores of pictures for prompts, by the weights of the folder or, if it has none, by fresh ones.
+  /// Scores of pictures for prompts.
   static func preference(_ options: BenchOptions) throws -> BenchWork {
-    let folder = options.preference
-    let hasWeights = (try? folder.checkpoint("", stem: "model")) != nil
-    let (model, _) =
-      hasWeights ? try folder.preferenceModel() : try folder.freshPreferenceModel(seed: 1)
+    let model = try preferenceModel(options, latentSide: try options.latentSide())
     let batch = options.batch ?? 4
     let side = model.configuration.imageSize
     let pixels = normal([batch, side, side, 3], seed: 1)
@@ -93,7 +90,7 @@ enum ModelBench {
     (0..<batch).map { Float(1 + 950 * $0 / max(1, batch - 1)) }
   }
 
-  private static func tokenIDs(
+  static func tokenIDs(
     for configuration: CLIPTextConfiguration, batch: Int
   ) -> [[Int]] {
     var random = RandomStream(seed: 1, purpose: "bench tokens")

@@ -14,6 +14,8 @@ struct BenchWork {
   /// Bytes read.
   var bytes: Int?
   var items: Int?
+  /// Removes what the runs left.
+  var cleanUp: () throws -> Void = {}
   var run: () throws -> Void
 }
 
@@ -31,6 +33,7 @@ struct BenchResult {
     try work.run()
     let clock = ContinuousClock()
     seconds = try (0..<runs).map { _ in try clock.measure(work.run) / .seconds(1) }.sorted()
+    try work.cleanUp()
   }
 
   var median: Double {

@@ -1,0 +1,145 @@
+import Autograd
+package import Diffusion
+import NN
+package import PreferenceModels
+package import StepwiseOptimization
+import TensorCore
+
+/// One model that learns from its own samples: draws candidates for a batch of prompts, has them judged, and
+/// trains its adapters on the pairs.
+///
+/// - Source: Liang et al. 2024, arXiv 2406.04314, algorithm 1
+package struct StepwiseTuner {
+  let settings: SPOSettings
+  let tuned: GuidedUNet
+  private let reference: GuidedUNet
+  let autoencoder: Autoencoder
+  let adapters: AdapterSet
+  let scheduler: DDIMScheduler
+  let negative: Conditioning
+  private let preference: PreferenceModel
+  private let latentShape: [Int]
+  var state: TrainingState
+
+  /// - Parameters:
+  ///   - negative: of the empty prompt, one row
+  ///   - latentShape: height, width and channels
+  package init(
+    _ settings: SPOSettings, preference: PreferenceModel, negative: Conditioning,
+    latentShape: [Int]
+  ) throws {
+    self.settings = settings
+    self.preference = preference
+    self.negative = negative
+    self.latentShape = latentShape
+    let model = ModelFolder(path: settings.model)
+    adapters = AdapterSet.fresh(rank: settings.rank, seed: settings.seed) { path in
+      [".to_q", ".to_k", ".to_v", ".to_out.0"].contains { path.hasSuffix($0) }
+    }
+    // Both models are built on the same arrays; the tuned one adds its adapters.
+    let (unet, weights) = try model.unet()
+    reference = GuidedUNet(unet, guidance: settings.guidance)
+    tuned = GuidedUNet(
+      try UNet(weights.adapted(by: adapters), unet.configuration), guidance: settings.guidance)
+    autoencoder = try model.autoencoder().model
+    scheduler = try DDIMScheduler(SchedulerConfig(folder: "\(model.path)/scheduler"))
+    state = TrainingState(
+      adapters.parameters, optimizer: .init(weightDecay: settings.weightDecay),
+      schedule: .init(peak: settings.learningRate), gradientLimit: settings.gradientLimit)
+  }
+
+  /// Samples a batch of prompts and trains on what it gave.
+  ///
+  /// - Parameters:
+  ///   - ids: the prompts' tokens, for the preference model
+  ///   - iteration: keys the random streams
+  package mutating func iterate(
+    _ prompts: PromptBatch, ids: [[Int]], iteration: Int
+  ) throws -> (sampled: SampledPairs, trained: Trained) {
+    let scorer = PreferenceScorer(
+      model: preference, autoencoder: autoencoder,
+      texts: withoutGradients { preference.textEmbedding(ids) })
+    let sampler = CandidateSampler(
+      unet: tuned, scheduler: scheduler,
+      settings: .init(
+        steps: settings.samplingSteps, eta: settings.eta, candidates: settings.candidates,
+        comparedSteps: settings.comparedSteps, innerSteps: settings.innerSteps,
+        threshold: settings.threshold, promptsAtOnce: settings.promptsAtOnce, seed: settings.seed),
+      latentShape: latentShape)
+    let sampled = try sampler(
+      prompts, negative: negative, iteration: UInt64(iteration), scorer: scorer)
+    return (
+      sampled, try train(on: sampled.pairs, prompts.conditioning, iteration: iteration)
+    )
+  }
+
+  /// Means over the training batches of one sampling batch.
+  package struct Trained {
+    var loss: Float = 0
+    var clippedShare: Float = 0
+    var gradientNorm: Float = 0
+  }
+
+  private mutating func train(
+    on pairs: [CandidatePair], _ prompts: Conditioning, iteration: Int
+  ) throws -> Trained {
+    var stream = RandomStream(
+      seed: settings.seed, purpose: "spo.shuffle", item: UInt64(iteration))
+    let shuffled = stream.permutation(count: pairs.count).map { pairs[$0] }
+    let starts = Array(stride(from: 0, to: shuffled.count, by: settings.pairBatch))
+    var result = Trained()
+    for start in starts {
+      let batch = Array(shuffled[start..<min(start + settings.pairBatch, shuffled.count)])
+      let trained = try update(with: batch, prompts)
+      result.loss += trained.loss
+      result.clippedShare += trained.clippedShare
+      result.gradientNorm += trained.gradientNorm
+    }
+    let batches = Float(max(1, starts.count))
+    return Trained(
+      loss: result.loss / batches, clippedShare: result.clippedShare / batches,
+      gradientNorm: result.gradientNorm / batches)
+  }
+
+  /// One update of the adapters, by a batch of pairs that is computed in parts.
+  private mutating func update(
+    with pairs: [CandidatePair], _ prompts: Conditioning
+  ) throws -> Trained {
+    var sum = GradientSum(state.parameters)
+    var clippedShare: Float = 0
+    for start in stride(from: 0, to: pairs.count, by: max(1, settings.microBatch)) {
+      let part = pairs[start..<min(start + max(1, settings.microBatch), pairs.count)]
+      let share = Float(part.count) / Float(pairs.count)
+      let loss = try loss(of: PairBatch(Array(part)), prompts)
+      sum.add(loss.loss, weight: share)
+      clippedShare += share * loss.clippedShare(limit: settings.clip)
+    }
+    let norm = try state.update(sum.gradients, loss: sum.loss)
+    return Trained(loss: sum.loss, clippedShare: clippedShare, gradientNorm: norm)
+  }
+
+  private func loss(
+    of pairs: PairBatch, _ prompts: Conditioning
+  ) throws -> StepwiseLoss.Result {
+    let conditioning = prompts.rows(at: pairs.prompts)
+    func predict(_ unet: GuidedUNet) -> Tensor {
+      unet(
+        pairs.latents, timesteps: pairs.timesteps.map { Float($0) }, conditioning: conditioning,
+        negative: negative)
+    }
+    return StepwiseLoss(beta: settings.beta, clip: settings.clip)(
+      pairs,
+      try scheduler.transition(
+        from: pairs.timesteps, stepCount: settings.samplingSteps, eta: settings.eta),
+      tuned: predict(tuned), reference: withoutGradients { predict(reference) })
+  }
+}
+
+extension StepwiseLoss.Result {
+  /// The share of likelihood ratios that reached a limit.
+  fileprivate func clippedShare(limit: Float) -> Float {
+    let ratios = winRatios + loseRatios
+    let clipped = ratios.filter { abs($0 - 1) >= limit * 0.999 }
+    return Float(clipped.count) / Float(max(1, ratios.count))
+  }
+}
