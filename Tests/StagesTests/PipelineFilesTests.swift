@@ -31,7 +31,8 @@ import Testing
     #expect(spo["seed"] == 42)
     let preference = try #require(pipeline.stages.first { $0.name == "preference" }).settings
     #expect(preference["steps"] == .integer(isXL ? 7_000 : 8_000))
-    let prompts = try JSONReader(contentsOf: "\(Self.folder)/report-prompts.json").elements()
+    let path = "\(Self.folder)/report-prompts.json"
+    let prompts = try JSONReader(try JSON(contentsOf: path), path: path).elements()
     #expect(try prompts.allSatisfy { try !$0.string("caption").isEmpty })
   }
 }
