@@ -16,9 +16,11 @@ struct Painter {
     let model = ModelFolder(path: settings.model)
     let adapters = AdapterSet()
     try LoRAFile(path: loraPath).addUNetAdapters(to: adapters)
-    tuned = try model.unet(adapters: adapters).model
+    // Both are built on the same arrays; the tuned one adds the adapters.
+    let (unet, weights) = try model.unet()
+    tuned = try UNet(weights.adapted(by: adapters), unet.configuration)
     try adapters.requireAllMatched()
-    pipeline = try TextToImage(model)
+    pipeline = try TextToImage(model, unet: unet)
     scheduler = try DDIMScheduler(SchedulerConfig(folder: "\(model.path)/scheduler"))
     negative = try pipeline.negativeConditioning()
     self.settings = settings

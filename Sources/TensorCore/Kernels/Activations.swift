@@ -19,9 +19,9 @@ public func activate(
     let input = input + range.lowerBound
     let output = output + range.lowerBound
     switch activation {
-    case .silu: mapVectors(input, into: output, count: range.count, silu)
-    case .gelu: mapVectors(input, into: output, count: range.count, gelu)
-    case .quickGELU: mapVectors(input, into: output, count: range.count, quickGELU)
+    case .silu: mapVectors(input, into: output, count: range.count) { silu($0) }
+    case .gelu: mapVectors(input, into: output, count: range.count) { gelu($0) }
+    case .quickGELU: mapVectors(input, into: output, count: range.count) { quickGELU($0) }
     }
   }
 }
