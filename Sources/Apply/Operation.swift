@@ -10,6 +10,7 @@ public struct OperationOptions {
   public var guidance: Float = 5
   public var beta: Float = 10
   public var clip: Float = 0.1
+  public var usesGradientCheckpointing = false
 
   public init(model: ModelFolder) { self.model = model }
 }

@@ -38,7 +38,8 @@ extension Operation {
       to: adapters, isTrainable: true)
     let (reference, weights) = try options.model.unet()
     let configuration = reference.configuration
-    let tuned = try UNet(weights.adapted(by: adapters), configuration)
+    var tuned = try UNet(weights.adapted(by: adapters), configuration)
+    tuned.usesGradientCheckpointing = options.usesGradientCheckpointing
     try adapters.requireAllMatched()
 
     let latents = try inputs.images("latents", channels: configuration.inputChannels)

@@ -5,12 +5,12 @@ public import TensorCore
 /// - Parameters:
 ///   - x: `[batch, height, width, inputs]`
 ///   - weight: `[kernel height, kernel width, inputs, outputs]`, the memory that `prepared` derives
-///     its forms from
+///     its forms from; nil if that is of half precision, and then no gradient is wanted for it
 ///   - bias: `[outputs]`
 ///   - shape: extents, stride and padding
 /// - Returns: `[batch, output height, output width, outputs]`
 public func convolution(
-  _ x: Tensor, weight: Tensor, prepared: ConvolutionWeights, bias: Tensor?,
+  _ x: Tensor, weight: Tensor?, prepared: ConvolutionWeights, bias: Tensor?,
   _ shape: ConvolutionShape
 ) -> Tensor {
   precondition(
@@ -19,12 +19,13 @@ public func convolution(
   let result = Tensor(
     uninitialized: [shape.batch, shape.outputHeight, shape.outputWidth, shape.outputChannels])
   convolve(x.pointer, prepared, bias: bias?.pointer, into: result.pointer, shape)
-  let operands = [x, weight] + (bias.map { [$0] } ?? [])
+  let operands = [x, weight, bias].compactMap { $0 }
   guard isRecording(operands) else { return result }
   let needsInput = x.requiresGradient
   let needsBias = bias?.requiresGradient ?? false
-  let keptInput = weight.requiresGradient ? x.detached : nil
-  let weightShape = weight.shape
+  let hasWeight = weight != nil
+  let hasBias = bias != nil
+  let keptInput = weight.map(\.requiresGradient) ?? false ? x.detached : nil
   return result.recorded(from: operands) { gradient in
     var inputGradient: Tensor?
     if needsInput {
@@ -34,12 +35,15 @@ public func convolution(
       inputGradient = dx
     }
     let weightGradient = keptInput.map { input in
-      let dw = Tensor(uninitialized: weightShape)
+      let dw = Tensor(
+        uninitialized: [
+          shape.kernelHeight, shape.kernelWidth, shape.inputChannels, shape.outputChannels,
+        ])
       convolveWeightGradient(input.pointer, gradient.pointer, into: dw.pointer, shape)
       return dw
     }
     let biasGradient = needsBias ? gradient.sum(over: 0..<3) : nil
-    return operands.count == 3
-      ? [inputGradient, weightGradient, biasGradient] : [inputGradient, weightGradient]
+    return [inputGradient] + (hasWeight ? [weightGradient] : [])
+      + (hasBias ? [biasGradient] : [])
   }
 }

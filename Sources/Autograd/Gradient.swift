@@ -49,8 +49,12 @@ extension Tensor {
   ///   - backward: from the output's gradient to one gradient for each input, nil where
   ///     that input does not require one; must capture no more than it needs
   func recorded(from inputs: [Tensor], backward: @escaping (Tensor) -> [Tensor?]) -> Tensor {
-    let node = GradientNode(inputs: inputs.map(\.node), backward: backward)
-    return Tensor(shape: shape, storage: storage, offset: offset, node: node)
+    attached(to: GradientNode(inputs: inputs.map(\.node), backward: backward))
+  }
+
+  /// The same values at another place in the graph.
+  func attached(to node: GradientNode) -> Tensor {
+    Tensor(shape: shape, storage: storage, offset: offset, node: node)
   }
 }
 
@@ -75,16 +79,23 @@ public func gradients(
   precondition(
     outputGradient.map { $0.shape == output.shape } ?? (output.count == 1),
     "an output of shape \(output.shape) needs an output gradient of that shape")
-  var pending: [ObjectIdentifier: Tensor] = [
-    ObjectIdentifier(root): outputGradient ?? Tensor(repeating: 1, shape: output.shape)
-  ]
+  return gradients(
+    of: root, for: leaves.map(\.node),
+    outputGradient: outputGradient ?? Tensor(repeating: 1, shape: output.shape))
+}
+
+/// The same for nodes; nil for a leaf without one.
+func gradients(
+  of root: GradientNode, for leaves: [GradientNode?], outputGradient: Tensor
+) -> [Tensor?] {
+  var pending: [ObjectIdentifier: Tensor] = [ObjectIdentifier(root): outputGradient]
   for node in nodesInOrder(from: root).reversed() where !node.isLeaf {
     guard let gradient = pending.removeValue(forKey: ObjectIdentifier(node)) else { continue }
     for (input, inputGradient) in node.takeInputGradients(for: gradient) {
       accumulate(inputGradient, into: &pending[ObjectIdentifier(input)])
     }
   }
-  return leaves.map { leaf in leaf.node.flatMap { pending[ObjectIdentifier($0)] } }
+  return leaves.map { leaf in leaf.flatMap { pending[ObjectIdentifier($0)] } }
 }
 
 /// Adds `gradient` to `total`, in place: what `total` holds is never shared once it was summed.
@@ -104,7 +115,7 @@ private func accumulate(_ gradient: Tensor, into total: inout Tensor?) {
 /// All nodes that `root` depends on, each after its inputs.
 ///
 /// Iterative: graphs are deep.
-private func nodesInOrder(from root: GradientNode) -> [GradientNode] {
+func nodesInOrder(from root: GradientNode) -> [GradientNode] {
   var order: [GradientNode] = []
   var seen: Set<ObjectIdentifier> = [ObjectIdentifier(root)]
   var stack: [(node: GradientNode, nextInput: Int)] = [(root, 0)]

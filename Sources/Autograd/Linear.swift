@@ -30,13 +30,8 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil) -> Tensor {
   let keptInput = weight.requiresGradient ? x.detached : nil
   let needsBias = bias?.requiresGradient ?? false
   return result.recorded(from: operands) { gradient in
-    let inputGradient = keptWeight.map { weight in
-      let dx = Tensor(uninitialized: inputShape)
-      multiplyMatricesInParallel(
-        MatrixPointer(gradient.pointer, stride: outputs),
-        MatrixPointer(weight.pointer, stride: inputs), into: dx.pointer, outputStride: inputs,
-        rows: rows, columns: inputs, inner: outputs)
-      return dx
+    let inputGradient = keptWeight.map {
+      linearInputGradient(gradient, weight: $0, shape: inputShape)
     }
     let weightGradient = keptInput.map { input in
       let dw = Tensor(uninitialized: [outputs, inputs])
@@ -50,4 +45,33 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil) -> Tensor {
     return operands.count == 3
       ? [inputGradient, weightGradient, biasGradient] : [inputGradient, weightGradient]
   }
+}
+
+/// The same for a weight of half precision, which is widened for each product and needs no gradient.
+public func linear(_ x: Tensor, weight: HalfTensor, bias: Tensor? = nil) -> Tensor {
+  let result = linear(x.detached, weight: weight.widened(), bias: bias?.detached)
+  let operands = [x] + (bias.map { [$0] } ?? [])
+  guard isRecording(operands) else { return result }
+  let inputShape = x.shape
+  let needsInput = x.requiresGradient
+  let needsBias = bias?.requiresGradient ?? false
+  return result.recorded(from: operands) { gradient in
+    let rows = gradient.reshaped(to: [gradient.count / weight.shape[0], weight.shape[0]])
+    return [
+      needsInput
+        ? linearInputGradient(gradient, weight: weight.widened(), shape: inputShape) : nil,
+      needsBias ? rows.sum(over: 0..<1) : nil,
+    ]
+  }
+}
+
+/// `dx = dy W`, of shape `shape`.
+private func linearInputGradient(_ gradient: Tensor, weight: Tensor, shape: [Int]) -> Tensor {
+  let (outputs, inputs) = (weight.shape[0], weight.shape[1])
+  let dx = Tensor(uninitialized: shape)
+  multiplyMatricesInParallel(
+    MatrixPointer(gradient.pointer, stride: outputs),
+    MatrixPointer(weight.pointer, stride: inputs), into: dx.pointer, outputStride: inputs,
+    rows: dx.count / inputs, columns: inputs, inner: outputs)
+  return dx
 }

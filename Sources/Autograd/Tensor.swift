@@ -83,7 +83,7 @@ extension Tensor {
   public func convolutionWeights() -> ConvolutionWeights {
     precondition(shape.count == 4 && offset == 0, "not the weights of a convolution: \(shape)")
     return ConvolutionWeights(
-      storage, kernelHeight: shape[0], kernelWidth: shape[1], inputChannels: shape[2],
+      .full(storage), kernelHeight: shape[0], kernelWidth: shape[1], inputChannels: shape[2],
       outputChannels: shape[3])
   }
 }

@@ -1,4 +1,5 @@
 public import Checkpoints
+public import TensorCore
 
 /// The weights of a checkpoint under the names that layers ask for.
 public struct CheckpointWeights: WeightSource {
@@ -28,6 +29,27 @@ public struct CheckpointWeights: WeightSource {
 
   public func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
     try checkpoint.readFloats(stored[name] ?? name, into: destination)
+  }
+
+  public func halfFormat(of name: String) -> HalfFormat? {
+    switch stored[name].flatMap({ checkpoint.find($0)?.type }) {
+    case .f16: .binary16
+    case .bf16: .bfloat16
+    default: nil
+    }
+  }
+
+  public func readHalf(
+    _ name: String, into destination: UnsafeMutableBufferPointer<UInt16>
+  ) throws {
+    let bytes = UnsafeMutableRawBufferPointer(destination)
+    let entry = try checkpoint.entry(stored[name] ?? name)
+    guard entry.byteCount == bytes.count else {
+      throw CheckpointError.wrongSize(
+        path: checkpoint.path, tensor: entry.name, expected: entry.elementCount,
+        found: destination.count)
+    }
+    try checkpoint.read(entry.name, from: 0, into: bytes)
   }
 }
 

@@ -24,9 +24,15 @@ public struct Linear {
   }
 
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    adapters.reduce(linear(x, weight: weight.tensor, bias: bias?.tensor)) { y, adapter in
-      y + adapter(x)
-    }
+    adapters.reduce(linear(x, weight: weight, bias: bias)) { y, adapter in y + adapter(x) }
+  }
+}
+
+/// `y = x W^T + b`, in whatever precision the weight is kept.
+func linear(_ x: Tensor, weight: Parameter, bias: Parameter? = nil) -> Tensor {
+  switch weight.values {
+  case .full(let weight): Autograd.linear(x, weight: weight, bias: bias?.tensor)
+  case .half(let weight): Autograd.linear(x, weight: weight, bias: bias?.tensor)
   }
 }
 
@@ -80,7 +86,8 @@ public struct Conv2d {
     guard let prepared = weight.convolutionWeights else {
       preconditionFailure("\(weight.name) was not taken as a convolution")
     }
-    return convolution(x, weight: weight.tensor, prepared: prepared, bias: bias?.tensor, shape)
+    return convolution(
+      x, weight: weight.fullTensor, prepared: prepared, bias: bias?.tensor, shape)
   }
 }
 
@@ -141,5 +148,10 @@ public struct Embedding {
       "weight", shape: [count, width], initial: .normal(deviation: 0.02))
   }
 
-  public func callAsFunction(_ indices: [Int]) -> Tensor { weight.tensor.rows(at: indices) }
+  public func callAsFunction(_ indices: [Int]) -> Tensor {
+    switch weight.values {
+    case .full(let table): table.rows(at: indices)
+    case .half(let table): table.rows(at: indices)
+    }
+  }
 }

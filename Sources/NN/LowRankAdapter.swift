@@ -19,7 +19,7 @@ public struct LowRankAdapter {
   }
 
   func callAsFunction(_ x: Tensor) -> Tensor {
-    linear(linear(x, weight: down.tensor).scaled(by: scale), weight: up.tensor)
+    linear(linear(x, weight: down).scaled(by: scale), weight: up)
   }
 }
 

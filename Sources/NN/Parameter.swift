@@ -12,34 +12,60 @@ public enum WeightLayout: Sendable {
 
 /// One named array of a model.
 ///
-/// The object that layers built from the same scope share.
+/// The object that layers built from the same scope share. A large frozen array that a checkpoint
+/// holds in half precision is kept so.
 public final class Parameter {
+  enum Values {
+    /// A leaf of the graph if trainable.
+    case full(Tensor)
+    case half(HalfTensor)
+  }
+
   /// The full key in the checkpoint.
   public let name: String
   /// The extents in the checkpoint.
   public let storedShape: [Int]
-  /// The values in the layout of memory; a leaf of the graph if trainable.
-  public let tensor: Tensor
+  /// In the layout of memory.
+  let values: Values
   let layout: WeightLayout
   /// The forms that convolution kernels derive from the values.
   let convolutionWeights: ConvolutionWeights?
 
   init(name: String, stored: Tensor, layout: WeightLayout, isTrainable: Bool) {
+    let tensor = layout == .convolution ? permutedForMemory(stored) : stored
     self.name = name
-    storedShape = stored.shape
     self.layout = layout
-    switch layout {
-    case .asStored:
-      tensor = isTrainable ? stored.trainable() : stored
-      convolutionWeights = nil
-    case .convolution:
-      let values = permutedForMemory(stored)
-      tensor = isTrainable ? values.trainable() : values
-      convolutionWeights = values.convolutionWeights()
+    storedShape = stored.shape
+    values = .full(isTrainable ? tensor.trainable() : tensor)
+    convolutionWeights = layout == .convolution ? tensor.convolutionWeights() : nil
+  }
+
+  init(name: String, stored: HalfTensor, layout: WeightLayout) {
+    let tensor = layout == .convolution ? permutedForMemory(stored) : stored
+    self.name = name
+    self.layout = layout
+    storedShape = stored.shape
+    values = .half(tensor)
+    convolutionWeights = layout == .convolution ? tensor.convolutionWeights() : nil
+  }
+
+  /// The values in the layout of memory; a copy of those kept in half precision.
+  public var tensor: Tensor {
+    switch values {
+    case .full(let tensor): tensor
+    case .half(let tensor): tensor.widened()
     }
   }
 
-  public var isTrainable: Bool { tensor.requiresGradient }
+  /// The same, or nil if they are kept in half precision.
+  var fullTensor: Tensor? {
+    switch values {
+    case .full(let tensor): tensor
+    case .half: nil
+    }
+  }
+
+  public var isTrainable: Bool { fullTensor?.requiresGradient ?? false }
 
   /// The values in the checkpoint's layout and row-major order.
   public var storedValues: [Float] {
@@ -57,8 +83,12 @@ public final class Parameter {
     }
   }
 
-  /// Replaces the values with `values`, given in the checkpoint's layout.
+  /// Replaces the values, which must not be kept in half precision, with `values`, given in the
+  /// checkpoint's layout.
   public func assign(_ values: [Float]) {
+    guard let tensor = fullTensor else {
+      preconditionFailure("\(name) is kept in half precision, to be read only")
+    }
     let stored = Tensor(values, shape: storedShape)
     let source = layout == .convolution ? permutedForMemory(stored) : stored
     tensor.pointer.update(from: source.pointer, count: tensor.count)
@@ -71,18 +101,40 @@ public final class Parameter {
 
 /// `[outputs, inputs, height, width]` to `[height, width, inputs, outputs]`.
 private func permutedForMemory(_ stored: Tensor) -> Tensor {
-  let (outputs, inputs) = (stored.shape[0], stored.shape[1])
-  let area = stored.shape[2] * stored.shape[3]
-  let result = Tensor(uninitialized: [stored.shape[2], stored.shape[3], inputs, outputs])
-  for output in 0..<outputs {
-    for input in 0..<inputs {
-      for place in 0..<area {
-        result.pointer[(place * inputs + input) * outputs + output] =
-          stored.pointer[(output * inputs + input) * area + place]
+  let result = Tensor(uninitialized: memoryShape(of: stored.shape))
+  permute(stored.pointer, shape: stored.shape, into: result.pointer)
+  return result
+}
+
+private func permutedForMemory(_ stored: HalfTensor) -> HalfTensor {
+  let storage = HalfStorage(count: stored.storage.count, format: stored.storage.format)
+  permute(stored.storage.pointer, shape: stored.shape, into: storage.pointer)
+  return HalfTensor(shape: memoryShape(of: stored.shape), storage: storage)
+}
+
+private func memoryShape(of stored: [Int]) -> [Int] {
+  [stored[2], stored[3], stored[1], stored[0]]
+}
+
+@inline(__always)
+private func permute<Element>(
+  _ stored: UnsafePointer<Element>, shape: [Int], into target: UnsafeMutablePointer<Element>
+) {
+  let (outputs, inputs, area) = (shape[0], shape[1], shape[2] * shape[3])
+  parallelRanges(inputs, grain: max(1, (1 << 16) / max(1, outputs * area))) { range in
+    // For a few inputs at a time all places are written in one stretch each.
+    for first in stride(from: range.lowerBound, to: range.upperBound, by: 4) {
+      let members = first..<min(first + 4, range.upperBound)
+      for output in 0..<outputs {
+        for input in members {
+          let source = stored + (output * inputs + input) * area
+          for place in 0..<area {
+            target[(place * inputs + input) * outputs + output] = source[place]
+          }
+        }
       }
     }
   }
-  return result
 }
 
 /// The inverse of `permutedForMemory`.

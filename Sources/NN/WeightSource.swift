@@ -1,3 +1,5 @@
+public import TensorCore
+
 /// Named arrays of floats that layers are built from: a checkpoint, or fresh random numbers.
 public protocol WeightSource {
   /// The extents of an array in the checkpoint's layout, or nil if there is none of that name.
@@ -5,6 +7,12 @@ public protocol WeightSource {
 
   /// Writes the array `name`, in the checkpoint's layout, to `destination`.
   func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws
+
+  /// How the numbers of the array `name` are stored; nil unless in half precision.
+  func halfFormat(of name: String) -> HalfFormat?
+
+  /// Writes the array `name`, which is stored in half precision, as it is stored.
+  func readHalf(_ name: String, into destination: UnsafeMutableBufferPointer<UInt16>) throws
 
   /// Every name the source holds.
   var names: [String] { get }

@@ -93,8 +93,7 @@ final class WeightRoot {
     _ name: String, shape: [Int], initial: Initializer, layout: WeightLayout
   ) throws -> Parameter {
     if let known = byName[name] { return known }
-    let stored = Tensor(uninitialized: shape)
-    let buffer = UnsafeMutableBufferPointer(start: stored.pointer, count: stored.count)
+    let parameter: Parameter
     if let source {
       guard let found = source.shape(of: name) else {
         throw WeightError.missing(name: name, expected: shape)
@@ -102,15 +101,34 @@ final class WeightRoot {
       guard found.droppingTrailingOnes == shape.droppingTrailingOnes else {
         throw WeightError.shapeMismatch(name: name, expected: shape, found: found)
       }
-      try source.read(name, into: buffer)
+      parameter = try read(name, from: source, shape: shape, layout: layout)
     } else {
-      fill(buffer, name: name, initial)
+      let stored = Tensor(uninitialized: shape)
+      fill(stored.mutableElements, name: name, initial)
+      parameter = Parameter(name: name, stored: stored, layout: layout, isTrainable: isTrainable)
     }
-    let parameter = Parameter(
-      name: name, stored: stored, layout: layout, isTrainable: isTrainable)
     byName[name] = parameter
     parameters.append(parameter)
     return parameter
+  }
+
+  /// Frozen arrays of at least so many numbers stay in half precision; smaller ones would save little.
+  private static let smallestHalf = 1 << 17
+
+  private func read(
+    _ name: String, from source: any WeightSource, shape: [Int], layout: WeightLayout
+  ) throws -> Parameter {
+    let count = shape.reduce(1, *)
+    if !isTrainable, count >= Self.smallestHalf, let format = source.halfFormat(of: name) {
+      let storage = HalfStorage(count: count, format: format)
+      try source.readHalf(
+        name, into: UnsafeMutableBufferPointer(start: storage.pointer, count: count))
+      return Parameter(
+        name: name, stored: HalfTensor(shape: shape, storage: storage), layout: layout)
+    }
+    let stored = Tensor(uninitialized: shape)
+    try source.read(name, into: stored.mutableElements)
+    return Parameter(name: name, stored: stored, layout: layout, isTrainable: isTrainable)
   }
 
   private func fill(

@@ -154,8 +154,9 @@ struct ConvolutionTests {
       weights = noise(shape.weightCount, seed: 2)
       outputGradient = noise(shape.outputCount, seed: 4)
       layer = ConvolutionWeights(
-        makeStorage(weights), kernelHeight: shape.kernelHeight, kernelWidth: shape.kernelWidth,
-        inputChannels: shape.inputChannels, outputChannels: shape.outputChannels)
+        .full(makeStorage(weights)), kernelHeight: shape.kernelHeight,
+        kernelWidth: shape.kernelWidth, inputChannels: shape.inputChannels,
+        outputChannels: shape.outputChannels)
     }
 
     func output(bias: [Float]?) -> [Float] {

@@ -17,6 +17,10 @@ public struct Autoencoder {
     decoder = try Decoder(weights, configuration)
   }
 
+  /// Pixels that go through the network together, unless a single picture has more: those of one
+  /// picture of 512 x 512 fill all processors, and several would only take memory.
+  static let placesAtOnce = 512 * 512
+
   /// A diagonal Gaussian over latents.
   public struct Posterior {
     /// `[batch, height, width, latentChannels]`, not scaled.
@@ -73,15 +77,21 @@ public struct Encoder {
 
   /// - Parameter image: `[batch, height, width, 3]` in -1...1
   public func callAsFunction(_ image: Tensor) -> Autoencoder.Posterior {
+    let places = image.shape[1] * image.shape[2]
+    let moments = inSlices(image, of: Autoencoder.placesAtOnce / max(1, places), moments)
+    let parts = moments.split(axis: 3, into: 2)
+    return Autoencoder.Posterior(mean: parts[0], logVariance: parts[1].clamped(to: -30...20))
+  }
+
+  /// Means and logarithms of variances, `[batch, height, width, 2 latentChannels]`.
+  private func moments(_ image: Tensor) -> Tensor {
     var h = inputConvolution(image)
     for block in blocks {
       for resnet in block.resnets { h = resnet(h) }
       if let downsampler = block.downsampler { h = downsampler(h) }
     }
     h = outputConvolution(outputNorm(middle(h), appliesSiLU: true))
-    let moments = quantConvolution?(h) ?? h  // [batch, height, width, 2 latentChannels]
-    let parts = moments.split(axis: 3, into: 2)
-    return Autoencoder.Posterior(mean: parts[0], logVariance: parts[1].clamped(to: -30...20))
+    return quantConvolution?(h) ?? h
   }
 }
 
@@ -128,6 +138,11 @@ public struct Decoder {
   ///   scaling factor
   /// - Returns: pictures `[batch, 2^n height, 2^n width, 3]`, about -1...1
   public func callAsFunction(_ latents: Tensor) -> Tensor {
+    let places = latents.shape[1] * latents.shape[2] << (2 * (blocks.count - 1))
+    return inSlices(latents, of: Autoencoder.placesAtOnce / max(1, places), decoded)
+  }
+
+  private func decoded(_ latents: Tensor) -> Tensor {
     var h = middle(inputConvolution(postQuantConvolution?(latents) ?? latents))
     for block in blocks {
       for resnet in block.resnets { h = resnet(h) }
@@ -135,6 +150,17 @@ public struct Decoder {
     }
     return outputConvolution(outputNorm(h, appliesSiLU: true))
   }
+}
+
+/// `body` of the batch, run on at most `size` rows at a time.
+private func inSlices(_ batch: Tensor, of size: Int, _ body: (Tensor) -> Tensor) -> Tensor {
+  let size = max(1, size)
+  let count = batch.shape[0]
+  guard count > size else { return body(batch) }
+  let slices = stride(from: 0, to: count, by: size).map { start in
+    body(batch.slice(axis: 0, start..<min(count, start + size)))
+  }
+  return concatenated(slices, axis: 0)
 }
 
 /// A residual block, attention with one head over all places, and another residual block.

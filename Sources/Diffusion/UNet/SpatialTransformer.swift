@@ -27,10 +27,13 @@ struct SpatialTransformer {
     outputProjection = try Linear(weights["proj_out"], inputs: channels, outputs: channels)
   }
 
-  func callAsFunction(_ x: Tensor, context: Tensor) -> Tensor {
+  /// - Parameter isCheckpointed: whether each block is run again in the backward pass
+  func callAsFunction(_ x: Tensor, context: Tensor, isCheckpointed: Bool) -> Tensor {
     let tokens = [x.shape[0], x.shape[1] * x.shape[2], x.shape[3]]
     var h = inputProjection(norm(x)).reshaped(to: tokens)  // [batch, height * width, channels]
-    for block in blocks { h = block(h, context: context) }
+    for block in blocks {
+      h = checkpointed([h, context], if: isCheckpointed) { block($0[0], context: $0[1]) }
+    }
     return x + outputProjection(h).reshaped(to: x.shape)
   }
 }

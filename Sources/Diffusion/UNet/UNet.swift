@@ -7,6 +7,9 @@ public import NN
 /// - Source: Rombach et al. 2022, arXiv 2112.10752; Podell et al. 2023, arXiv 2307.01952
 public struct UNet {
   public let configuration: UNetConfiguration
+  /// Whether residual and transformer blocks are run again in the backward pass, which then needs
+  /// little memory and a third more time.
+  public var usesGradientCheckpointing = false
   let timeEmbedding: TimestepEmbedding
   let textTimeEmbedding: TimestepEmbedding?
   let inputConvolution: Conv2d
@@ -73,13 +76,21 @@ public struct UNet {
     // down
     var h = inputConvolution(sample)
     var skips = [h]
-    for block in downBlocks { h = block(h, time: time, context: context, skips: &skips) }
+    for block in downBlocks {
+      h = block(
+        h, time: time, context: context, skips: &skips, isCheckpointed: usesGradientCheckpointing)
+    }
 
     // middle
-    if let middleBlock { h = middleBlock(h, time: time, context: context) }
+    if let middleBlock {
+      h = middleBlock(h, time: time, context: context, isCheckpointed: usesGradientCheckpointing)
+    }
 
     // up
-    for block in upBlocks { h = block(h, time: time, context: context, skips: &skips) }
+    for block in upBlocks {
+      h = block(
+        h, time: time, context: context, skips: &skips, isCheckpointed: usesGradientCheckpointing)
+    }
     return outputConvolution(outputNorm(h, appliesSiLU: true))
   }
 

@@ -38,12 +38,14 @@ struct DownBlock {
   }
 
   func callAsFunction(
-    _ x: Tensor, time: Tensor, context: Tensor, skips: inout [Tensor]
+    _ x: Tensor, time: Tensor, context: Tensor, skips: inout [Tensor], isCheckpointed: Bool
   ) -> Tensor {
     var h = x
     for (index, resnet) in resnets.enumerated() {
-      h = resnet(h, time: time)
-      if !transformers.isEmpty { h = transformers[index](h, context: context) }
+      h = checkpointed([h, time], if: isCheckpointed) { resnet($0[0], time: $0[1]) }
+      if !transformers.isEmpty {
+        h = transformers[index](h, context: context, isCheckpointed: isCheckpointed)
+      }
       skips.append(h)
     }
     if let downsampler {
@@ -72,8 +74,12 @@ struct MiddleBlock {
       weights["resnets"][1], inputs: width, outputs: width, configuration)
   }
 
-  func callAsFunction(_ x: Tensor, time: Tensor, context: Tensor) -> Tensor {
-    second(transformer(first(x, time: time), context: context), time: time)
+  func callAsFunction(
+    _ x: Tensor, time: Tensor, context: Tensor, isCheckpointed: Bool
+  ) -> Tensor {
+    var h = checkpointed([x, time], if: isCheckpointed) { first($0[0], time: $0[1]) }
+    h = transformer(h, context: context, isCheckpointed: isCheckpointed)
+    return checkpointed([h, time], if: isCheckpointed) { second($0[0], time: $0[1]) }
   }
 }
 
@@ -109,12 +115,16 @@ struct UpBlock {
   }
 
   func callAsFunction(
-    _ x: Tensor, time: Tensor, context: Tensor, skips: inout [Tensor]
+    _ x: Tensor, time: Tensor, context: Tensor, skips: inout [Tensor], isCheckpointed: Bool
   ) -> Tensor {
     var h = x
     for (index, resnet) in resnets.enumerated() {
-      h = resnet(concatenated([h, skips.removeLast()], axis: 3), time: time)
-      if !transformers.isEmpty { h = transformers[index](h, context: context) }
+      h = checkpointed([h, skips.removeLast(), time], if: isCheckpointed) {
+        resnet(concatenated([$0[0], $0[1]], axis: 3), time: $0[2])
+      }
+      if !transformers.isEmpty {
+        h = transformers[index](h, context: context, isCheckpointed: isCheckpointed)
+      }
     }
     guard let upsampler, let next = skips.last else { return h }
     return upsampler(h, size: (next.shape[1], next.shape[2]))

@@ -97,8 +97,8 @@ struct HeadPanels {
         let (image, index) = head.quotientAndRemainder(dividingBy: shape.heads)
         let first = tokens + image * count * stride + index * width
         let source = PanelSource(
-          rows: rows, columns: columns, columnStride: layout == .rows ? 1 : stride
-        ) { row in first + row * (layout == .rows ? stride : 1) }
+          .full(first), rows: rows, columns: columns, columnStride: layout == .rows ? 1 : stride
+        ) { row in row * (layout == .rows ? stride : 1) }
         for panel in 0..<source.panelCount {
           source.copy(
             panel..<panel + 1, rows: 0..<rows,

@@ -1,10 +1,17 @@
-/// The weights of one convolution and the layouts that the kernels derive from them, each made when it
-/// is first wanted.
+/// The weights of one convolution and the layouts that the kernels derive from them.
+///
+/// Each layout is made when it is first wanted, and kept. From weights of half precision it is made,
+/// widened, for every convolution, unless it is small.
 ///
 /// Not safe to share between threads that convolve at the same time.
 public final class ConvolutionWeights {
-  /// The weights as given, `[kernelHeight, kernelWidth, inputChannels, outputChannels]`.
-  public let storage: Storage
+  /// Where weights `[kernelHeight, kernelWidth, inputChannels, outputChannels]` lie.
+  public enum Values {
+    case full(Storage)
+    case half(HalfStorage)
+  }
+
+  public let values: Values
   public let kernelHeight: Int
   public let kernelWidth: Int
   public let inputChannels: Int
@@ -16,17 +23,17 @@ public final class ConvolutionWeights {
   private var gradientWinograd: WinogradPanels?
 
   public init(
-    _ storage: Storage, kernelHeight: Int, kernelWidth: Int, inputChannels: Int,
+    _ values: Values, kernelHeight: Int, kernelWidth: Int, inputChannels: Int,
     outputChannels: Int
   ) {
-    self.storage = storage
+    self.values = values
     self.kernelHeight = kernelHeight
     self.kernelWidth = kernelWidth
     self.inputChannels = inputChannels
     self.outputChannels = outputChannels
   }
 
-  /// Forgets all derived layouts; to be called after every change of the storage.
+  /// Forgets all derived layouts; to be called after every change of the values.
   public func weightsChanged() {
     panels = nil
     phases = [:]
@@ -37,15 +44,23 @@ public final class ConvolutionWeights {
   func forwardPanels() -> MatrixPanels {
     if let panels { return panels }
     let made = MatrixPanels(forwardSource)
-    panels = made
+    if keepsPanels { panels = made }
     return made
   }
 
   func gradientPanels(_ phase: ConvolutionPhase) -> MatrixPanels {
     if let made = phases[phase] { return made }
     let made = MatrixPanels(gradientSource(phase))
-    phases[phase] = made
+    if keepsPanels { phases[phase] = made }
     return made
+  }
+
+  /// Panels take twice the memory of weights in half precision.
+  private var keepsPanels: Bool {
+    switch values {
+    case .full: true
+    case .half: false
+    }
   }
 
   /// For a convolution by ``WinogradConvolution``.
@@ -68,11 +83,17 @@ public final class ConvolutionWeights {
 
   /// All weights as `[kernelHeight * kernelWidth * inputChannels, outputChannels]`.
   private var forwardSource: PanelSource {
-    let first = UnsafePointer(storage.pointer)
-    let columns = outputChannels
-    return PanelSource(
-      rows: kernelHeight * kernelWidth * inputChannels, columns: columns, columnStride: 1
-    ) { row in first + row * columns }
+    PanelSource(
+      panelValues, rows: kernelHeight * kernelWidth * inputChannels, columns: outputChannels,
+      columnStride: 1
+    ) { [outputChannels] row in row * outputChannels }
+  }
+
+  private var panelValues: PanelValues {
+    switch values {
+    case .full(let storage): .full(storage.pointer)
+    case .half(let storage): .half(storage)
+    }
   }
 
   /// The part of the kernel that reaches the input pixels of one phase, flipped and transposed.
@@ -80,16 +101,15 @@ public final class ConvolutionWeights {
   /// `[phase.taps.height * phase.taps.width * outputChannels, inputChannels]`
   private func gradientSource(_ phase: ConvolutionPhase) -> PanelSource {
     let taps = phase.taps(kernelHeight, kernelWidth)
-    let first = UnsafePointer(storage.pointer)
     return PanelSource(
-      rows: taps.height * taps.width * outputChannels, columns: inputChannels,
+      panelValues, rows: taps.height * taps.width * outputChannels, columns: inputChannels,
       columnStride: outputChannels
     ) { [kernelWidth, inputChannels, outputChannels] row in
       let (tap, output) = row.quotientAndRemainder(dividingBy: outputChannels)
       let (j, i) = tap.quotientAndRemainder(dividingBy: taps.width)
       let y = phase.y + phase.stride * (taps.height - 1 - j)
       let x = phase.x + phase.stride * (taps.width - 1 - i)
-      return first + (y * kernelWidth + x) * inputChannels * outputChannels + output
+      return (y * kernelWidth + x) * inputChannels * outputChannels + output
     }
   }
 }

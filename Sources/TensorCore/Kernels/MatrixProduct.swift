@@ -62,9 +62,9 @@ private func multiplyInTiles(
     for column in stride(from: 0, to: columns, by: TileProduct.columns) {
       let width = min(TileProduct.columns, columns - column)
       if let panel {
-        PanelSource(rows: count, columns: width, columnStride: b.stride) { row in
-          right + column * b.stride + row
-        }.copy(0..<1, rows: 0..<count, into: panel.pointer)
+        PanelSource(
+          .full(right + column * b.stride), rows: count, columns: width, columnStride: b.stride
+        ) { row in row }.copy(0..<1, rows: 0..<count, into: panel.pointer)
       }
       worker.multiply(
         left, leftStride: a.isTransposed ? 1 : a.stride, leftStep: a.isTransposed ? a.stride : 1,

@@ -20,6 +20,8 @@ enum ApplyCommand: Command {
         .value("guidance", "X", "classifier-free guidance scale (5)"),
         .value("beta", "X", "strength of the preference loss (10)"),
         .value("clip", "X", "how far a likelihood ratio may go from 1 (0.1)"),
+        .flag(
+          "gradient-checkpointing", "run the U-Net's blocks again in the backward pass: less memory"),
       ],
       examples: [
         (
@@ -42,6 +44,7 @@ enum ApplyCommand: Command {
     options.guidance = try arguments.float("guidance") ?? options.guidance
     options.beta = try arguments.float("beta") ?? options.beta
     options.clip = try arguments.float("clip") ?? options.clip
+    options.usesGradientCheckpointing = arguments.has("gradient-checkpointing")
     let outputs = try arguments.required("outputs")
     let inputs = InputTensors(try SafetensorsFile(path: try arguments.required("inputs")))
     let results = try operation(options, inputs)

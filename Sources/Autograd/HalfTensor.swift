@@ -1,0 +1,44 @@
+public import TensorCore
+
+/// A dense, row-major array of half precision: a weight that no gradient is wanted for.
+///
+/// Takes half the memory of a `Tensor`; operations widen it where they use it.
+public struct HalfTensor {
+  public let shape: [Int]
+  public let storage: HalfStorage
+
+  public init(shape: [Int], storage: HalfStorage) {
+    precondition(
+      storage.count == shape.reduce(1, *),
+      "\(storage.count) values do not fill a tensor of shape \(shape)")
+    self.shape = shape
+    self.storage = storage
+  }
+
+  /// The same numbers in single precision.
+  public func widened() -> Tensor {
+    let result = Tensor(uninitialized: shape)
+    storage.widen(0..<storage.count, into: result.pointer)
+    return result
+  }
+
+  /// Rows of the first axis at `indices`, in that order, in single precision.
+  public func rows(at indices: [Int]) -> Tensor {
+    let width = shape.dropFirst().reduce(1, *)
+    let result = Tensor(uninitialized: [indices.count] + shape.dropFirst())
+    for (row, index) in indices.enumerated() {
+      precondition(index >= 0 && index < shape[0], "no row \(index) in \(shape)")
+      storage.widen(index * width..<(index + 1) * width, into: result.pointer + row * width)
+    }
+    return result
+  }
+
+  /// The forms that convolution kernels derive from these values, `[kernel height, kernel width,
+  /// inputs, outputs]`.
+  public func convolutionWeights() -> ConvolutionWeights {
+    precondition(shape.count == 4, "not the weights of a convolution: \(shape)")
+    return ConvolutionWeights(
+      .half(storage), kernelHeight: shape[0], kernelWidth: shape[1], inputChannels: shape[2],
+      outputChannels: shape[3])
+  }
+}
