@@ -81,7 +81,7 @@ extension Operation {
 
 extension OperationOptions {
   fileprivate func scheduler() throws -> DDIMScheduler {
-    try DDIMScheduler(SchedulerConfig(folder: "\(model.path)/scheduler"))
+    try DDIMScheduler(model.schedulerConfig())
   }
 }
 

@@ -14,6 +14,7 @@ extension ModelFolder {
   public func writeMerged(
     _ lora: LoRAWeights, precision: WeightPrecision, to destination: String
   ) throws {
+    guard !isFile else { throw OriginalCheckpointError.notWritable(path: path) }
     let parts = try modelParts()
     try writeFolder(destination) { folder in
       let files = try FolderReader(self)

@@ -4,27 +4,68 @@ import Foundation
 public import NN
 
 /// A model in the layout of diffusers: one folder for each part, with its configuration and weights.
+///
+/// Or a single `.safetensors` file in the original layout, which looks like such a folder.
 public struct ModelFolder: Sendable {
   public let path: String
+  /// A folder with a tokenizer, or with parts `tokenizer` and `tokenizer_2`, for a single file.
+  let tokenizerPath: String?
 
-  public init(path: String) { self.path = path }
+  public init(path: String, tokenizer: String? = nil) {
+    self.path = path
+    tokenizerPath = tokenizer
+  }
+
+  /// Whether the model is a single file.
+  public var isFile: Bool { path.hasSuffix(".safetensors") }
+
+  private func original() throws -> OriginalCheckpoint? {
+    isFile ? try OriginalCheckpoint(try SafetensorsFile(path: path)) : nil
+  }
 
   /// A configuration file, such as `configuration("unet")` or `configuration("scheduler",
   /// "scheduler_config.json")`.
   public func configuration(
     _ part: String, _ file: String = "config.json"
   ) throws -> JSONReader {
-    try JSONReader(contentsOf: "\(path)/\(part)/\(file)")
+    try original()?.configuration(part)
+      ?? JSONReader(contentsOf: "\(path)/\(part)/\(file)")
   }
 
   public func hasPart(_ part: String) -> Bool {
-    FileManager.default.fileExists(atPath: "\(path)/\(part)")
+    guard !isFile else { return (try? original()?.parts.contains(part)) ?? false }
+    return FileManager.default.fileExists(atPath: "\(path)/\(part)")
+  }
+
+  /// The settings of the model's scheduler.
+  public func schedulerConfig() throws -> SchedulerConfig {
+    guard let original = try original() else {
+      return try SchedulerConfig(folder: "\(path)/scheduler")
+    }
+    return SchedulerConfig(try original.configuration("scheduler"))
+  }
+
+  /// The tokenizer of `tokenizer` or `tokenizer_2`.
+  public func tokenizer(_ part: String = "tokenizer") throws -> Tokenizer {
+    guard isFile || tokenizerPath != nil else {
+      return try Tokenizer(folder: "\(path)/\(part)")
+    }
+    guard let tokenizerPath else { throw OriginalCheckpointError.noTokenizer(path: path) }
+    let inside = "\(tokenizerPath)/\(part)"
+    return try Tokenizer(
+      folder: FileManager.default.fileExists(atPath: inside) ? inside : tokenizerPath)
   }
 
   /// Opens the weights of a part: one file or several with an index, in full or half precision.
   ///
   /// - Parameter stem: the name that libraries give the file: `diffusion_pytorch_model` or `model`
   public func checkpoint(_ part: String, stem: String) throws -> any CheckpointSource {
+    if let original = try original() {
+      guard let checkpoint = try original.part(part) else {
+        throw OriginalCheckpointError.noPart(path: path, part: part)
+      }
+      return checkpoint
+    }
     let folder = part.isEmpty ? path : "\(path)/\(part)"
     let candidates = ["", ".fp16"].flatMap { variant in
       [

@@ -34,7 +34,7 @@ public struct TextToImage {
     try promptEncoder.configuration.requireFit(unet.configuration, of: folder)
     self.unet = unet
     autoencoder = try folder.autoencoder().model
-    let config = try SchedulerConfig(folder: "\(folder.path)/scheduler")
+    let config = try folder.schedulerConfig()
     schedulerConfig =
       promptEncoder.configuration.parts.count > 1
       ? config : try config.asInStableDiffusionPipeline()

@@ -68,7 +68,7 @@ extension PromptEncoderConfiguration.Part {
   fileprivate init(_ folder: ModelFolder, suffix: String) throws {
     encoderFolder = "text_encoder\(suffix)"
     tokenizerFolder = "tokenizer\(suffix)"
-    tokenizer = try Tokenizer(folder: "\(folder.path)/\(tokenizerFolder)")
+    tokenizer = try folder.tokenizer(tokenizerFolder)
     configuration = try CLIPTextConfiguration(try folder.configuration(encoderFolder))
     guard tokenizer.length <= configuration.tokens,
       tokenizer.vocabularySize <= configuration.vocabularySize

@@ -11,7 +11,7 @@ enum ApplyCommand: Command {
       name: "apply", summary: "Run one part of a model on tensors from a file.",
       operands: [CommandSyntax.Operand("OP")],
       options: [
-        .value("model", "DIR", "a model folder in the layout of diffusers"),
+        .value("model", "DIR", "a model folder in the layout of diffusers, or a checkpoint file"),
         .value("inputs", "FILE", "a safetensors file with the operation's inputs"),
         .value("outputs", "FILE", "the safetensors file to write"),
         .value("lora", "FILE", "a LoRA file for the U-Net"),
@@ -21,7 +21,8 @@ enum ApplyCommand: Command {
         .value("beta", "X", "strength of the preference loss (10)"),
         .value("clip", "X", "how far a likelihood ratio may go from 1 (0.1)"),
         .flag(
-          "gradient-checkpointing", "run the U-Net's blocks again in the backward pass: less memory"),
+          "gradient-checkpointing", "run the U-Net's blocks again in the backward pass: less memory"
+        ),
       ],
       examples: [
         (

@@ -12,7 +12,8 @@ enum Sample: Command {
     CommandSyntax(
       name: "sample", summary: "Draw pictures of a prompt.", operands: [],
       options: [
-        .value("model", "DIR", "a model folder in the layout of diffusers"),
+        .value("model", "DIR", "a model folder in the layout of diffusers, or a checkpoint file"),
+        .value("tokenizer", "DIR", "a folder with the tokenizer, for a checkpoint file"),
         .value("lora", "FILE", isRepeatable: true, "a LoRA file; several add up"),
         .value("lora-scale", "X", "strength of the LoRA files (1)"),
         .value("prompt", "STR", "what to draw"),
@@ -36,7 +37,8 @@ enum Sample: Command {
   }
 
   static func run(_ arguments: Arguments) throws {
-    let folder = ModelFolder(path: try arguments.required("model"))
+    let folder = ModelFolder(
+      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
     var request = TextToImage.Request(prompt: try arguments.required("prompt"))
     request.negativePrompt = arguments.value("negative")
     request.steps = try arguments.int("steps", in: 1...1000) ?? 20

@@ -1,0 +1,146 @@
+package import Checkpoints
+import Files
+
+/// A whole model in one file, in the layout of Stability's own code: what the webui calls a checkpoint.
+///
+/// Its parts are given under the names, shapes and configurations of diffusers. The file has no
+/// configuration: it is the published one of its family, with the extents that the shapes tell.
+/// Stable Diffusion 1 and XL are known.
+package struct OriginalCheckpoint {
+  enum Family {
+    case stableDiffusion1
+    case stableDiffusionXL
+  }
+
+  let source: any CheckpointSource
+  let family: Family
+
+  static let unetPrefix = "model.diffusion_model."
+  static let autoencoderPrefix = "first_stage_model."
+
+  /// - Throws: `OriginalCheckpointError` if the file is of another layout or family; what reading it
+  ///   throws
+  package init(_ source: any CheckpointSource) throws {
+    self.source = source
+    func has(_ prefix: String) -> Bool { source.entries.contains { $0.name.hasPrefix(prefix) } }
+    guard has(Self.unetPrefix) else {
+      throw OriginalCheckpointError.otherLayout(path: source.path)
+    }
+    switch (has("conditioner.embedders.1.model."), has("cond_stage_model.transformer.")) {
+    case (true, _): family = .stableDiffusionXL
+    case (_, true): family = .stableDiffusion1
+    default: throw OriginalCheckpointError.otherFamily(path: source.path)
+    }
+  }
+
+  /// The weights of `unet`, `vae`, `text_encoder` or `text_encoder_2`; nil for any other part.
+  package func part(_ name: String) throws -> (any CheckpointSource)? {
+    guard let origins = try origins(of: name) else { return nil }
+    return try RenamedCheckpoint(source, origins)
+  }
+
+  /// The parts that the file has.
+  var parts: [String] {
+    ["unet", "vae", "text_encoder"] + (family == .stableDiffusionXL ? ["text_encoder_2"] : [])
+  }
+
+  private func origins(of part: String) throws -> [String: RenamedCheckpoint.Origin]? {
+    guard parts.contains(part) else { return nil }
+    switch part {
+    case "unet":
+      let layers = try UNetExtents(self).layersPerBlock
+      return renamed(Self.unetPrefix) { OriginalNames.unet($0, layersPerBlock: layers) }
+    case "vae":
+      let levels = count { "\(Self.autoencoderPrefix)encoder.down.\($0).block.0.conv1.weight" }
+      return renamed(Self.autoencoderPrefix) {
+        OriginalNames.autoencoder($0, levels: levels)
+      }
+    case "text_encoder": return renamed(textPrefix) { ModelFolder.currentTextKey($0) }
+    default:
+      let width = try extent("\(Self.openCLIPPrefix)token_embedding.weight", 1)
+      var origins: [String: RenamedCheckpoint.Origin] = [:]
+      for entry in source.entries where entry.name.hasPrefix(Self.openCLIPPrefix) {
+        let name = String(entry.name.dropFirst(Self.openCLIPPrefix.count))
+        for (new, origin) in OriginalNames.openCLIP(name, width: width) {
+          var origin = origin
+          origin.name = entry.name
+          origins[new] = origin
+        }
+      }
+      return origins
+    }
+  }
+
+  private func renamed(
+    _ prefix: String, _ rename: (String) -> String?
+  ) -> [String: RenamedCheckpoint.Origin] {
+    var origins: [String: RenamedCheckpoint.Origin] = [:]
+    for entry in source.entries where entry.name.hasPrefix(prefix) {
+      guard let name = rename(String(entry.name.dropFirst(prefix.count))) else { continue }
+      origins[name] = .init(name: entry.name)
+    }
+    return origins
+  }
+
+  // MARK: - Shapes
+
+  static let openCLIPPrefix = "conditioner.embedders.1.model."
+
+  /// Of CLIP's own text encoder, in transformers' names.
+  var textPrefix: String {
+    switch family {
+    case .stableDiffusion1: "cond_stage_model.transformer."
+    case .stableDiffusionXL: "conditioner.embedders.0.transformer."
+    }
+  }
+
+  /// The first of its names under which CLIP's own text encoder has a weight.
+  func textName(_ name: String) -> String {
+    let long = "\(textPrefix)text_model.\(name)"
+    return source.find(long) == nil ? textPrefix + name : long
+  }
+
+  /// The extent of an axis of a tensor, which must be there.
+  func extent(_ name: String, _ axis: Int) throws -> Int {
+    let shape = try source.entry(name).shape
+    guard shape.indices.contains(axis), shape[axis] > 0 else {
+      throw CheckpointError.malformedTensor(
+        path: source.path, tensor: name, problem: "its shape \(shape) has no axis \(axis)")
+    }
+    return shape[axis]
+  }
+
+  /// How many tensors of numbered names there are, from number `first` on.
+  func count(from first: Int = 0, _ name: (Int) -> String) -> Int {
+    var number = first
+    while source.find(name(number)) != nil { number += 1 }
+    return number - first
+  }
+}
+
+/// Why a single file cannot serve as a model.
+public enum OriginalCheckpointError: Error, Equatable, CustomStringConvertible {
+  case otherLayout(path: String)
+  case otherFamily(path: String)
+  case noPart(path: String, part: String)
+  case noTokenizer(path: String)
+  case notWritable(path: String)
+
+  public var description: String {
+    switch self {
+    case .otherLayout(let path):
+      "\(path): no weights named \(OriginalCheckpoint.unetPrefix)...: this is no checkpoint in the "
+        + "original layout; a model of diffusers is given by its folder"
+    case .otherFamily(let path):
+      "\(path): has neither cond_stage_model.transformer.* nor conditioner.embedders.1.model.*; only "
+        + "checkpoints of Stable Diffusion 1 and XL with their text encoders are read"
+    case .noPart(let path, let part): "\(path): the checkpoint has no \(part)"
+    case .noTokenizer(let path):
+      "\(path): a checkpoint has no tokenizer; name a folder that has one with --tokenizer (the "
+        + "vocabulary is the same for all models of Stable Diffusion 1 and XL)"
+    case .notWritable(let path):
+      "\(path): a merged model is written as a folder, for which a checkpoint lacks the small files; "
+        + "give the model as a folder of diffusers"
+    }
+  }
+}

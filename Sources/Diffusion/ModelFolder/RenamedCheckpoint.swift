@@ -1,0 +1,98 @@
+import Checkpoints
+
+/// The tensors of another checkpoint under other names; some are parts of a tensor there, or its
+/// transpose.
+///
+/// Nothing is copied: a tensor is looked up when it is read.
+struct RenamedCheckpoint: CheckpointSource {
+  /// Where a tensor's numbers come from.
+  struct Origin {
+    var name: String
+    /// Rows of the first dimension; all if nil.
+    var rows: Range<Int>?
+    var isTransposed = false
+  }
+
+  private struct Place {
+    let entry: TensorEntry
+    let source: TensorEntry
+    /// Bytes of the source before the first one of this tensor.
+    let offset: Int
+    let isTransposed: Bool
+  }
+
+  let entries: [TensorEntry]
+  private let source: any CheckpointSource
+  private let places: [String: Place]
+
+  /// - Parameter origins: by new name
+  init(_ source: any CheckpointSource, _ origins: [String: Origin]) throws {
+    self.source = source
+    places = try Dictionary(
+      uniqueKeysWithValues: origins.map { name, origin in
+        (name, try Self.place(name, origin, in: source))
+      })
+    entries = places.values.map(\.entry).sorted { $0.name < $1.name }
+  }
+
+  var path: String { source.path }
+
+  func find(_ name: String) -> TensorEntry? { places[name]?.entry }
+
+  func read(
+    _ name: String, from offset: Int, into buffer: UnsafeMutableRawBufferPointer
+  ) throws {
+    guard let place = places[name] else {
+      throw CheckpointError.missingTensor(path: path, tensor: name)
+    }
+    guard place.isTransposed else {
+      return try source.read(place.source.name, from: place.offset + offset, into: buffer)
+    }
+    let transposed = try Self.transposed(source.bytes(place.source.name), place.source)
+    buffer.copyBytes(from: transposed[offset..<offset + buffer.count])
+  }
+
+  private static func place(
+    _ name: String, _ origin: Origin, in source: any CheckpointSource
+  ) throws -> Place {
+    let entry = try source.entry(origin.name)
+    func malformed(_ problem: String) -> CheckpointError {
+      .malformedTensor(path: source.path, tensor: origin.name, problem: problem)
+    }
+    var shape = entry.shape
+    var offset = 0
+    if let rows = origin.rows {
+      guard let count = shape.first, rows.upperBound <= count, count > 0 else {
+        throw malformed("its shape \(shape) has no rows \(rows)")
+      }
+      shape[0] = rows.count
+      offset = entry.byteCount / count * rows.lowerBound
+    }
+    if origin.isTransposed {
+      guard shape.count == 2, entry.type.bitCount % 8 == 0 else {
+        throw malformed("its shape \(shape) is not that of a matrix")
+      }
+      shape.reverse()
+    }
+    guard let renamed = TensorEntry(name: name, type: entry.type, shape: shape) else {
+      throw malformed("its rows do not fill whole bytes")
+    }
+    return Place(
+      entry: renamed, source: entry, offset: offset, isTransposed: origin.isTransposed)
+  }
+
+  private static func transposed(_ bytes: [UInt8], _ entry: TensorEntry) -> [UInt8] {
+    let (rows, columns) = (entry.shape[0], entry.shape[1])
+    let size = entry.type.bitCount / 8
+    var result = [UInt8](repeating: 0, count: bytes.count)
+    for row in 0..<rows {
+      for column in 0..<columns {
+        for byte in 0..<size {
+          result[(column * rows + row) * size + byte] =
+            bytes[(row * columns + column) * size + byte]
+        }
+      }
+    }
+    return result
+  }
+}

@@ -1,0 +1,116 @@
+import Checkpoints
+import Diffusion
+import Files
+import TestSupport
+import Testing
+
+/// The published models, by their names and shapes (`Tests/Fixtures/original/generate.py`).
+@Suite("Checkpoints in the original layout")
+struct OriginalCheckpointTests {
+  /// The numbers of `Shapes` are never read.
+  private struct Shapes: CheckpointSource {
+    let path = "model.safetensors"
+    let entries: [TensorEntry]
+    private let byName: [String: TensorEntry]
+
+    init(_ tensors: JSONReader, without dropped: (String) -> Bool = { _ in false }) throws {
+      entries = try tensors.members().filter { !dropped($0.0) }.map { name, shape in
+        try #require(TensorEntry(name: name, type: .f16, shape: try shape.ints()))
+      }.sorted { $0.name < $1.name }
+      byName = Dictionary(uniqueKeysWithValues: entries.map { ($0.name, $0) })
+    }
+
+    func find(_ name: String) -> TensorEntry? { byName[name] }
+
+    func read(_ name: String, from offset: Int, into buffer: UnsafeMutableRawBufferPointer) {}
+  }
+
+  private func fixture(_ family: String) throws -> JSONReader {
+    try JSONReader(contentsOf: fixturePath("original/\(family).json"))
+  }
+
+  @Test(
+    "every weight of the published models has its place under diffusers' name and shape",
+    arguments: ["sd15", "sdxl"])
+  func names(family: String) throws {
+    let fixture = try fixture(family)
+    let checkpoint = try OriginalCheckpoint(try Shapes(fixture["tensors"]))
+    for (part, weights) in try fixture["parts"].members() {
+      let found = try #require(try checkpoint.part(part))
+      let expected = try weights.members()
+      #expect(found.entries.count == expected.count)
+      for (name, shape) in expected {
+        let entry = try found.entry(name)
+        // Attention of the autoencoder is a convolution of 1 x 1 there, a linear layer here.
+        var extents = entry.shape
+        while extents.count > (try shape.ints().count), extents.last == 1 { extents.removeLast() }
+        #expect(try extents == shape.ints(), "\(name)")
+      }
+    }
+  }
+
+  @Test("the published configurations are told from the shapes", arguments: ["sd15", "sdxl"])
+  func configurations(family: String) throws {
+    let fixture = try fixture(family)
+    let checkpoint = try OriginalCheckpoint(try Shapes(fixture["tensors"]))
+    let expected = try fixture["configurations"]
+    #expect(
+      try UNetConfiguration(checkpoint.configuration("unet"))
+        == UNetConfiguration(expected["unet"]))
+    #expect(
+      try AutoencoderConfiguration(checkpoint.configuration("vae"))
+        == AutoencoderConfiguration(expected["vae"]))
+    for part in ["text_encoder", "text_encoder_2"] {
+      guard let published = try expected.optional(part) else { continue }
+      #expect(
+        try CLIPTextConfiguration(checkpoint.configuration(part))
+          == CLIPTextConfiguration(published))
+    }
+  }
+
+  @Test("query, key and value are parts of one tensor, the projection is transposed")
+  func parts() throws {
+    let tensors: [(String, [Int])] = [
+      ("model.diffusion_model.out.2.weight", [1]),
+      ("conditioner.embedders.1.model.token_embedding.weight", [9, 2]),
+      ("conditioner.embedders.1.model.transformer.resblocks.3.attn.in_proj_weight", [6, 2]),
+      ("conditioner.embedders.1.model.text_projection", [2, 3]),
+    ]
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/x.safetensors"
+      try writeSafetensors(
+        tensors.map { name, shape in
+          OutgoingTensor(
+            name, type: .f16, shape: shape,
+            floats: { (0..<shape.reduce(1, *)).map { Float($0) } })
+        }, to: path)
+      let checkpoint = try OriginalCheckpoint(try SafetensorsFile(path: path))
+      let text = try #require(try checkpoint.part("text_encoder_2"))
+      let layer = "text_model.encoder.layers.3.self_attn"
+      #expect(try text.floats("\(layer).q_proj.weight") == [0, 1, 2, 3])
+      #expect(try text.floats("\(layer).k_proj.weight") == [4, 5, 6, 7])
+      #expect(try text.floats("\(layer).v_proj.weight") == [8, 9, 10, 11])
+      #expect(try text.entry("text_projection.weight").shape == [3, 2])
+      #expect(try text.floats("text_projection.weight") == [0, 3, 1, 4, 2, 5])
+    }
+  }
+
+  @Test("what is no such checkpoint is refused, and what it lacks is named")
+  func refusals() throws {
+    let tensors = try fixture("sd15")["tensors"]
+    #expect(throws: OriginalCheckpointError.otherLayout(path: "model.safetensors")) {
+      try OriginalCheckpoint(try Shapes(tensors) { $0.hasPrefix("model.") })
+    }
+    #expect(throws: OriginalCheckpointError.otherFamily(path: "model.safetensors")) {
+      try OriginalCheckpoint(try Shapes(tensors) { $0.hasPrefix("cond_stage_model.") })
+    }
+    let checkpoint = try OriginalCheckpoint(
+      try Shapes(tensors) { $0.hasSuffix("input_blocks.1.0.in_layers.2.weight") })
+    #expect(throws: CheckpointError.self) { try checkpoint.configuration("unet") }
+    let file = ModelFolder(path: fixturePath("safetensors/mixed.safetensors"))
+    #expect(throws: OriginalCheckpointError.otherLayout(path: file.path)) { try file.unet() }
+    #expect(throws: OriginalCheckpointError.noTokenizer(path: file.path)) {
+      try file.tokenizer()
+    }
+  }
+}
