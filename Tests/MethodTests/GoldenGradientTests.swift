@@ -20,10 +20,17 @@ private let gradientCases: [GoldenCase] =
 @Suite("Golden gradients")
 struct GoldenGradientTests {
   @Test("a model's gradients are the reference library's", arguments: gradientCases)
-  func gradientsAgree(golden: GoldenCase) throws {
+  func gradientsAgree(golden: GoldenCase) throws { try check(golden) }
+
+  @Test(
+    "so are those of a U-Net whose blocks are run again",
+    arguments: gradientCases.filter { $0.operation == "unet" })
+  func checkpointed(golden: GoldenCase) throws { try check(golden, isCheckpointed: true) }
+
+  private func check(_ golden: GoldenCase, isCheckpointed: Bool = false) throws {
     let file = try golden.open()
     let inputs = InputTensors(file, prefix: "input.")
-    let (outputs, weights) = try outputs(golden, inputs)
+    let (outputs, weights) = try outputs(golden, inputs, isCheckpointed: isCheckpointed)
     var loss = Tensor(0)
     for (name, output) in outputs {
       let key = "grad_output.\(name)"
@@ -51,11 +58,12 @@ struct GoldenGradientTests {
   }
 
   private func outputs(
-    _ golden: GoldenCase, _ inputs: InputTensors
+    _ golden: GoldenCase, _ inputs: InputTensors, isCheckpointed: Bool
   ) throws -> ([(String, Tensor)], Weights) {
     switch golden.operation {
     case "unet":
-      let (unet, weights) = try golden.model.unet(isTrainable: true)
+      var (unet, weights) = try golden.model.unet(isTrainable: true)
+      unet.usesGradientCheckpointing = isCheckpointed
       let sample = try inputs.images("sample")
       let batch = sample.shape[0]
       let textTime = try unet.configuration.textTime.map { _ in

@@ -51,9 +51,14 @@ public struct ModelFolder: Sendable {
       return try Tokenizer(folder: "\(path)/\(part)")
     }
     guard let tokenizerPath else { throw OriginalCheckpointError.noTokenizer(path: path) }
-    let inside = "\(tokenizerPath)/\(part)"
+    func folder(_ name: String) -> String? {
+      let inside = "\(tokenizerPath)/\(name)"
+      return FileManager.default.fileExists(atPath: inside) ? inside : nil
+    }
+    if let own = folder(part) { return try Tokenizer(folder: own) }
+    // The second tokenizer of SDXL is the first, but pads with "!".
     return try Tokenizer(
-      folder: FileManager.default.fileExists(atPath: inside) ? inside : tokenizerPath)
+      folder: folder("tokenizer") ?? tokenizerPath, padding: part == "tokenizer_2" ? "!" : nil)
   }
 
   /// Opens the weights of a part: one file or several with an index, in full or half precision.

@@ -26,8 +26,10 @@ public struct Tokenizer: Sendable {
   /// `special_tokens_map.json` and `added_tokens.json` there is.
   ///
   /// Throws `TokenizerError`, `JSONError` or `FileError`.
-  public init(folder: String) throws {
-    let files = try TokenizerFiles(folder: folder)
+  ///
+  /// - Parameter padding: the padding token, in place of the one that the files name
+  public init(folder: String, padding: String? = nil) throws {
+    let files = try TokenizerFiles(folder: folder, padding: padding)
     length = files.length
     vocabularySize = files.idCount
     startToken = Int(try files.token(for: .start))

@@ -30,7 +30,7 @@ struct TokenizerFiles {
   private var added: [(text: String, id: Int)] = []
   private var roles: [Role: String] = [:]
 
-  init(folder: String) throws {
+  init(folder: String, padding: String?) throws {
     self.folder = folder
     let config = try Self.readIfPresent("\(folder)/tokenizer_config.json")
     length = try Self.length(config)
@@ -52,6 +52,7 @@ struct TokenizerFiles {
     for role in Role.allCases {
       roles[role] = try Self.text(map, role) ?? Self.text(config, role) ?? role.defaultToken
     }
+    if let padding { roles[.padding] = padding }
     for (key, token) in try decoder?.members() ?? [] {
       guard let id = Int(key) else { throw token.unexpected(expected: "under a token id") }
       try add(try token.string("content"), id, from: token.path)

@@ -33,6 +33,8 @@ public struct SPOSettings: StageSettings {
   public var pairBatch = 10
   /// Pairs whose gradients are computed at once; a batch is the sum of such parts.
   public var microBatch = 1
+  /// Run the U-Net's blocks again in the backward pass: a third more time, little memory.
+  public var gradientCheckpointing = false
   public var rank = 4
   public var beta: Float = 10
   public var clip: Float = 0.1

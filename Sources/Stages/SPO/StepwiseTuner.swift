@@ -39,8 +39,9 @@ package struct StepwiseTuner {
     // Both models are built on the same arrays; the tuned one adds its adapters.
     let (unet, weights) = try model.unet()
     reference = GuidedUNet(unet, guidance: settings.guidance)
-    tuned = GuidedUNet(
-      try UNet(weights.adapted(by: adapters), unet.configuration), guidance: settings.guidance)
+    var adapted = try UNet(weights.adapted(by: adapters), unet.configuration)
+    adapted.usesGradientCheckpointing = settings.gradientCheckpointing
+    tuned = GuidedUNet(adapted, guidance: settings.guidance)
     autoencoder = try model.autoencoder().model
     scheduler = try DDIMScheduler(SchedulerConfig(folder: "\(model.path)/scheduler"))
     state = TrainingState(

@@ -95,6 +95,20 @@ struct OriginalCheckpointTests {
     }
   }
 
+  @Test("a checkpoint takes its tokenizers from a folder; the second pads with an exclamation mark")
+  func tokenizers() throws {
+    let model = fixturePath("sample-xl/model")
+    let text = "a red ! circle!"
+    for folder in [model, "\(model)/tokenizer"] {
+      let file = ModelFolder(path: "model.safetensors", tokenizer: folder)
+      for part in ["tokenizer", "tokenizer_2"] {
+        #expect(
+          try file.tokenizer(part).encode(text)
+            == Tokenizer(folder: "\(model)/\(part)").encode(text), "\(part) of \(folder)")
+      }
+    }
+  }
+
   @Test("what is no such checkpoint is refused, and what it lacks is named")
   func refusals() throws {
     let tensors = try fixture("sd15")["tensors"]
