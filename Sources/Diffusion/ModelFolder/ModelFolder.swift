@@ -61,7 +61,7 @@ public struct ModelFolder: Sendable {
       folder: folder("tokenizer") ?? tokenizerPath, padding: part == "tokenizer_2" ? "!" : nil)
   }
 
-  /// Opens the weights of a part: one file or several with an index, in full or half precision.
+  /// Opens the weights of a part: one file, several with an index, or a file of torch.
   ///
   /// - Parameter stem: the name that libraries give the file: `diffusion_pytorch_model` or `model`
   public func checkpoint(_ part: String, stem: String) throws -> any CheckpointSource {
@@ -72,16 +72,15 @@ public struct ModelFolder: Sendable {
       return checkpoint
     }
     let folder = part.isEmpty ? path : "\(path)/\(part)"
-    let candidates = ["", ".fp16"].flatMap { variant in
-      [
-        "\(stem)\(variant).safetensors", "\(stem).safetensors.index\(variant).json",
-        "\(stem)\(variant).safetensors.index.json",
-      ]
-    }
+    let candidates =
+      ["", ".fp16"].flatMap { variant in
+        [
+          "\(stem)\(variant).safetensors", "\(stem).safetensors.index\(variant).json",
+          "\(stem)\(variant).safetensors.index.json",
+        ]
+      } + (stem == "model" ? ["pytorch_model.bin"] : ["\(stem).bin"])
     for name in candidates where FileManager.default.fileExists(atPath: "\(folder)/\(name)") {
-      return name.hasSuffix(".json")
-        ? try ShardedCheckpoint(indexPath: "\(folder)/\(name)")
-        : try SafetensorsFile(path: "\(folder)/\(name)")
+      return try openCheckpoint("\(folder)/\(name)")
     }
     throw ModelFolderError.noWeights(folder: folder, tried: candidates)
   }
