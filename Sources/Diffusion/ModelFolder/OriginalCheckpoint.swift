@@ -1,5 +1,6 @@
 package import Checkpoints
 import Files
+import NN
 
 /// A whole model in one file, in the layout of Stability's own code: what the webui calls a checkpoint.
 ///
@@ -49,35 +50,45 @@ package struct OriginalCheckpoint {
     switch part {
     case "unet":
       let layers = try UNetExtents(self).layersPerBlock
-      return renamed(Self.unetPrefix) { OriginalNames.unet($0, layersPerBlock: layers) }
+      return try renamed(Self.unetPrefix) { OriginalNames.unet($0, layersPerBlock: layers) }
     case "vae":
       let levels = count { "\(Self.autoencoderPrefix)encoder.down.\($0).block.0.conv1.weight" }
-      return renamed(Self.autoencoderPrefix) {
+      return try renamed(Self.autoencoderPrefix) {
         OriginalNames.autoencoder($0, levels: levels)
       }
-    case "text_encoder": return renamed(textPrefix) { ModelFolder.currentTextKey($0) }
+    case "text_encoder": return try renamed(textPrefix) { ModelFolder.currentTextKey($0) }
     default:
-      let width = try extent("\(Self.openCLIPPrefix)token_embedding.weight", 1)
-      var origins: [String: RenamedCheckpoint.Origin] = [:]
-      for entry in source.entries where entry.name.hasPrefix(Self.openCLIPPrefix) {
-        let name = String(entry.name.dropFirst(Self.openCLIPPrefix.count))
-        for (new, origin) in OriginalNames.openCLIP(name, width: width) {
-          var origin = origin
-          origin.name = entry.name
-          origins[new] = origin
-        }
+      return try origins(Self.openCLIPPrefix) { name, entry in
+        OriginalNames.openCLIP(name, rows: entry.shape.first ?? 0)
       }
-      return origins
     }
   }
 
   private func renamed(
     _ prefix: String, _ rename: (String) -> String?
-  ) -> [String: RenamedCheckpoint.Origin] {
+  ) throws -> [String: RenamedCheckpoint.Origin] {
+    try origins(prefix) { name, entry in
+      rename(name).map { [$0: .init(name: entry.name)] } ?? [:]
+    }
+  }
+
+  /// What becomes of all tensors whose names begin with `prefix`, by new name.
+  ///
+  /// - Parameter translate: gets the rest of the name; what it gives is of this tensor
+  private func origins(
+    _ prefix: String,
+    _ translate: (String, TensorEntry) -> [String: RenamedCheckpoint.Origin]
+  ) throws -> [String: RenamedCheckpoint.Origin] {
     var origins: [String: RenamedCheckpoint.Origin] = [:]
     for entry in source.entries where entry.name.hasPrefix(prefix) {
-      guard let name = rename(String(entry.name.dropFirst(prefix.count))) else { continue }
-      origins[name] = .init(name: entry.name)
+      for (name, origin) in translate(String(entry.name.dropFirst(prefix.count)), entry) {
+        var origin = origin
+        origin.name = entry.name
+        if let other = origins.updateValue(origin, forKey: name) {
+          throw CheckpointWeightsError.ambiguous(
+            path: source.path, entry.name, other.name)
+        }
+      }
     }
     return origins
   }

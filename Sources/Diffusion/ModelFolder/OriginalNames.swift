@@ -110,8 +110,8 @@ enum OriginalNames {
   /// `in_proj_weight` and `in_proj_bias` hold query, key and value one after another;
   /// `text_projection` is transposed.
   ///
-  /// - Parameter width: of the encoder
-  static func openCLIP(_ name: String, width: Int) -> [String: RenamedCheckpoint.Origin] {
+  /// - Parameter rows: the first extent of the tensor
+  static func openCLIP(_ name: String, rows: Int) -> [String: RenamedCheckpoint.Origin] {
     if name == "text_projection" {
       return ["text_projection.weight": .init(name: name, isTransposed: true)]
     }
@@ -122,7 +122,8 @@ enum OriginalNames {
     guard words.count == 4, words[0] == "transformer", words[1] == "resblocks" else { return [:] }
     let layer = "text_model.encoder.layers.\(words[2])."
     let rest = String(words[3])
-    if rest.hasPrefix("attn.in_proj_") {
+    if rest.hasPrefix("attn.in_proj_"), rows.isMultiple(of: 3) {
+      let width = rows / 3
       let kind = rest.dropFirst("attn.in_proj_".count)
       return Dictionary(
         uniqueKeysWithValues: ["q", "k", "v"].enumerated().map { index, letter in
