@@ -132,7 +132,7 @@ struct ConvolutionTests {
       padding: 1)
     let problem = Problem(shape)
     let before = (problem.output(bias: nil), problem.inputGradient())
-    let storage = problem.layer.storage
+    let storage = problem.storage
     for index in 0..<storage.count { storage.pointer[index] *= 2 }
     problem.layer.weightsChanged()
     let after = (problem.output(bias: nil), problem.inputGradient())
@@ -146,6 +146,7 @@ struct ConvolutionTests {
     let input: [Float]
     let weights: [Float]
     let outputGradient: [Float]
+    let storage: Storage
     let layer: ConvolutionWeights
 
     init(_ shape: ConvolutionShape) {
@@ -153,8 +154,9 @@ struct ConvolutionTests {
       input = noise(shape.inputCount, seed: 1)
       weights = noise(shape.weightCount, seed: 2)
       outputGradient = noise(shape.outputCount, seed: 4)
+      storage = makeStorage(weights)
       layer = ConvolutionWeights(
-        .full(makeStorage(weights)), kernelHeight: shape.kernelHeight,
+        .full(storage), kernelHeight: shape.kernelHeight,
         kernelWidth: shape.kernelWidth, inputChannels: shape.inputChannels,
         outputChannels: shape.outputChannels)
     }
