@@ -150,7 +150,7 @@ final class TrainPreference: Stage {
       gradientLimit: settings.gradientLimit)
     let log = try stretches.resume(&state)
     let base = ModelFolder(path: settings.model)
-    let scheduler = try DDIMScheduler(SchedulerConfig(folder: "\(base.path)/scheduler"))
+    let scheduler = try DDIMScheduler(base.schedulerConfig())
     let estimator = CleanEstimator(
       unet: GuidedUNet(try base.unet().model, guidance: settings.guidance),
       autoencoder: try base.autoencoder().model, schedule: scheduler.schedule,
