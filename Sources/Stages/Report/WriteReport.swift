@@ -122,8 +122,8 @@ final class WriteReport: Stage {
     guard height == Picture.side, width == Picture.side else {
       throw PipelineError.badSetting(
         path: "report.oracle",
-        reason: "judges pictures of \(Picture.side) x \(Picture.side) pixels, but \(settings.model) "
-          + "draws \(width) x \(height)")
+        reason: "judges pictures of \(Picture.side) x \(Picture.side) pixels, but "
+          + "\(settings.model) draws \(width) x \(height)")
     }
     let optimization = try optimizationSettings()
     judging = CandidateJudging(
