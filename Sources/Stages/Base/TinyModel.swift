@@ -23,6 +23,7 @@ enum TinyModel {
     "flip_sin_to_cos": true, "freq_shift": 0, "in_channels": 4, "layers_per_block": 1,
     "norm_eps": 1e-5, "norm_num_groups": 8, "out_channels": 4, "sample_size": 16,
     "up_block_types": ["CrossAttnUpBlock2D", "CrossAttnUpBlock2D"],
+    "use_linear_projection": true,
   ]
 
   static func textEncoder(_ tokenizer: TinyTokenizer) -> JSON {
@@ -60,13 +61,18 @@ func writeJSON(_ value: JSON, to path: String) throws {
   try AtomicFile.replace(path, with: Array((value.text(.pretty) + "\n").utf8))
 }
 
-/// Writes parameters in half precision, as a model file.
+/// Writes parameters as a model file.
 ///
-/// - Parameter prefix: a scope that their names begin with and the file's do not
-func writeModel(_ parameters: [Parameter], dropping prefix: String = "", to path: String) throws {
+/// - Parameters:
+///   - prefix: a scope that their names begin with and the file's do not
+///   - type: their precision
+func writeModel(
+  _ parameters: [Parameter], dropping prefix: String = "", type: ElementType = .f16,
+  to path: String
+) throws {
   try writeSafetensors(
     parameters.map { parameter in
       OutgoingTensor(
-        String(parameter.name.dropFirst(prefix.count)), type: .f16, storing: parameter)
+        String(parameter.name.dropFirst(prefix.count)), type: type, storing: parameter)
     }, metadata: ["format": "pt"], to: path)
 }

@@ -1,4 +1,5 @@
 import Autograd
+import Checkpoints
 import Diffusion
 import Files
 import NN
@@ -182,12 +183,13 @@ public final class TrainDenoiser: Stage {
     try writeJSON(TinyModel.unet, to: "\(outputFolder)/unet/config.json")
     try writeJSON(
       TinyModel.textEncoder(TinyTokenizer()), to: "\(outputFolder)/text_encoder/config.json")
-    for (part, file) in [
-      ("unet", "diffusion_pytorch_model"), ("text_encoder", "model"),
+    // Transformers computes in the precision that it finds, diffusers in single precision.
+    for (part, file, type) in [
+      ("unet", "diffusion_pytorch_model", ElementType.f16), ("text_encoder", "model", .f32),
     ] {
       try writeModel(
         training.state.parameters.filter { $0.name.hasPrefix(part + ".") },
-        dropping: part + ".", to: "\(outputFolder)/\(part)/\(file).safetensors")
+        dropping: part + ".", type: type, to: "\(outputFolder)/\(part)/\(file).safetensors")
     }
     for name in ["config.json", "diffusion_pytorch_model.safetensors"] {
       let bytes = try RegularFile(path: "\(autoencoderFolder.path)/vae/\(name)").readAll()
