@@ -49,8 +49,7 @@ public struct CleanEstimator {
   /// The pictures of scaled latents, in 0...1.
   public func decoded(_ latents: Tensor) -> Tensor {
     withoutGradients {
-      autoencoder.decoder(latents.scaled(by: 1 / autoencoder.configuration.scalingFactor))
-        .scaled(by: 0.5, adding: 0.5).clamped(to: 0...1)
+      autoencoder.pictures(of: latents).scaled(by: 0.5, adding: 0.5).clamped(to: 0...1)
     }
   }
 }

@@ -11,22 +11,23 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
   /// Steps that each candidate goes on alone before it is judged.
   public var innerSteps: Int
   /// A pair is kept if the preference probability of its best candidate exceeds that of its worst by
-  /// more than this.
-  public var threshold: Double
+  /// more than this: the lower bound at the step that draws the least noise, the upper bound at the one
+  /// that draws the most, and between them in proportion to the noise.
+  public var thresholds: ClosedRange<Double>
   /// Prompts that are drawn together; what they get does not depend on it.
   public var promptsAtOnce: Int
   public var seed: UInt64
 
   public init(
     steps: Int, eta: Float, candidates: Int, comparedSteps: Range<Int>, innerSteps: Int = 0,
-    threshold: Double, promptsAtOnce: Int, seed: UInt64
+    thresholds: ClosedRange<Double>, promptsAtOnce: Int, seed: UInt64
   ) {
     self.steps = steps
     self.eta = eta
     self.candidates = candidates
     self.comparedSteps = comparedSteps
     self.innerSteps = innerSteps
-    self.threshold = threshold
+    self.thresholds = thresholds
     self.promptsAtOnce = promptsAtOnce
     self.seed = seed
   }
@@ -34,13 +35,24 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
 
 /// Judges candidates for the sampling loop.
 public protocol CandidateScorer {
+  var view: CandidateView { get }
+
   /// The score of each candidate.
   ///
   /// - Parameters:
-  ///   - estimates: predicted clean latents, `[batch, height, width, channels]`, scaled
-  ///   - timestep: the one they were estimated at; 0 for finished samples
+  ///   - latents: of the candidates as `view` says, `[batch, height, width, channels]`, scaled
+  ///   - timestep: as `view` says
   ///   - prompts: for each candidate, the place of its prompt in the batch
-  func scores(of estimates: Tensor, timestep: Int, prompts: [Int]) throws -> [Float]
+  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) throws -> [Float]
+}
+
+/// How a scorer is shown candidates.
+public enum CandidateView: Equatable, Sendable {
+  /// As the clean latents that the model predicts from them, with the timestep of that prediction;
+  /// finished samples as they are, with timestep 0.
+  case estimated
+  /// As they were drawn, noise and all, with the timestep that they were drawn at.
+  case drawn
 }
 
 /// The prompts of one sampling batch.
@@ -70,6 +82,8 @@ public struct SampledPairs {
 
   public struct Comparison: Equatable, Sendable {
     public var timestep: Int
+    /// The gap above which pairs were kept.
+    public var threshold: Double
     /// Prompts whose candidates were compared.
     public var compared: Int
     /// Those of which pairs were kept.
@@ -99,8 +113,8 @@ public struct SampledPairs {
 /// Draws candidates from shared noisy latents, step by step, and keeps the best and the worst of each.
 ///
 /// In the compared steps, several x_{t-1} are drawn from one x_t; each goes on alone for the inner steps, if
-/// there are any; they are judged by the clean latents that the model predicts from them, and sampling
-/// goes on from one of them **chosen at random**: going on from the best drifts away from what the model
+/// there are any; they are judged, as they are or by the clean latents that the model predicts from them, and
+/// sampling goes on from one of them **chosen at random**: going on from the best drifts away from what the model
 /// samples by itself.
 ///
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4 and algorithm 1

@@ -36,14 +36,14 @@ struct SamplingRun {
 
   mutating func sample(_ scorer: some CandidateScorer) throws {
     let timesteps = try sampler.scheduler.timesteps(stepCount: settings.steps)
+    let sigmas = try timesteps.map { try transition(from: $0, rows: 1).rows[0].sigma }
     var latents = noise("spo.initial", item: 0)
     var output = predict(latents, timesteps[0])
     var partedAt: Int?
     for (step, timestep) in timesteps.enumerated() {
       // Nothing is left to compare.
       if partedAt == nil, step >= settings.comparedSteps.upperBound { break }
-      let sigma = try transition(from: timestep, rows: 1).rows[0].sigma
-      if partedAt == nil, settings.comparedSteps.contains(step), sigma > 0 {
+      if partedAt == nil, settings.comparedSteps.contains(step), sigmas[step] > 0 {
         partedAt = step
         latents = latents.repeated(settings.candidates)
         output = output.repeated(settings.candidates)
@@ -53,29 +53,56 @@ struct SamplingRun {
       let drawn = transition.sample(
         mean: transition.mean(latents, modelOutput: output), noise: noise(step: step, rows: rows))
       // A step that draws nothing has no density to learn from.
-      if partedAt != nil, sigma > 0 {
+      if partedAt != nil, sigmas[step] > 0 {
         trail.append(Step(timestep: timestep, latents: latents, next: drawn))
       }
-
-      let isLast = step == timesteps.count - 1
-      let next = isLast ? 0 : timesteps[step + 1]
-      output = isLast ? output : predict(drawn, next)
       latents = drawn
-      guard let start = partedAt, isLast || step - start == settings.innerSteps else { continue }
-      let estimates =
-        isLast
-        ? drawn
-        : try self.transition(from: next, rows: rows)
-          .predictedOriginal(drawn, modelOutput: output)
-      let places = (0..<rows).map { identifiers.startIndex + $0 % count }
-      record(try scorer.scores(of: estimates, timestep: next, prompts: places))
 
+      let next = step + 1 < timesteps.count ? timesteps[step + 1] : nil
+      let isJudged = partedAt.map { next == nil || step - $0 == settings.innerSteps } ?? false
+      let threshold = threshold(sigmas, at: partedAt ?? step)
+      guard isJudged else {
+        if let next { output = predict(latents, next) }
+        continue
+      }
       // Go on from one candidate of each prompt, whichever.
       let chosen = chosenRows(step: step)
-      latents = latents.rows(at: chosen)
-      output = output.rows(at: chosen)
+      switch scorer.view {
+      case .drawn:
+        record(try scores(scorer, latents, timestep), threshold)
+        latents = latents.rows(at: chosen)
+        if let next { output = predict(latents, next) }
+      case .estimated:
+        guard let next else {
+          record(try scores(scorer, latents, 0), threshold)
+          break
+        }
+        output = predict(latents, next)
+        let estimates = try self.transition(from: next, rows: rows)
+          .predictedOriginal(latents, modelOutput: output)
+        record(try scores(scorer, estimates, next), threshold)
+        latents = latents.rows(at: chosen)
+        output = output.rows(at: chosen)
+      }
       partedAt = nil
     }
+  }
+
+  private func scores(
+    _ scorer: some CandidateScorer, _ latents: Tensor, _ timestep: Int
+  ) throws -> [Float] {
+    let places = (0..<latents.shape[0]).map { identifiers.startIndex + $0 % count }
+    return try scorer.scores(of: latents, timestep: timestep, prompts: places)
+  }
+
+  /// The gap above which pairs of candidates that parted at a step are kept.
+  private func threshold(_ sigmas: [Float], at step: Int) -> Double {
+    let bounds = settings.thresholds
+    guard let least = sigmas.min(), let most = sigmas.max(), most > least else {
+      return bounds.lowerBound
+    }
+    let share = Double((sigmas[step] - least) / (most - least))
+    return bounds.lowerBound + (bounds.upperBound - bounds.lowerBound) * share
   }
 
   private func transition(from timestep: Int, rows: Int) throws -> DDIMTransition {
@@ -118,9 +145,9 @@ struct SamplingRun {
   }
 
   /// Keeps the steps of the best and the worst candidate of each prompt where the scores tell them apart.
-  private mutating func record(_ scores: [Float]) {
+  private mutating func record(_ scores: [Float], _ threshold: Double) {
     var comparison = SampledPairs.Comparison(
-      timestep: trail[0].timestep, compared: count, kept: 0, gapSum: 0)
+      timestep: trail[0].timestep, threshold: threshold, compared: count, kept: 0, gapSum: 0)
     for prompt in 0..<count {
       let rows = stride(from: prompt, to: scores.count, by: count)
       guard let best = rows.max(by: { scores[$0] < scores[$1] }),
@@ -129,7 +156,7 @@ struct SamplingRun {
       // p_best - p_worst of the softmax over the two: tanh of half their difference.
       let gap = tanh(Double(scores[best] - scores[worst]) / 2)
       comparison.gapSum += gap
-      guard gap > settings.threshold else { continue }
+      guard gap > threshold else { continue }
       comparison.kept += 1
       for (place, step) in trail.enumerated() {
         result.pairs.append(

@@ -11,6 +11,9 @@ import Testing
   private final class Brightness: CandidateScorer {
     var timesteps: [Int] = []
     var prompts: [[Int]] = []
+    let view: CandidateView
+
+    init(_ view: CandidateView = .estimated) { self.view = view }
 
     func scores(of estimates: Tensor, timestep: Int, prompts: [Int]) -> [Float] {
       timesteps.append(timestep)
@@ -25,7 +28,10 @@ import Testing
     let negative: Conditioning
     let scheduler: DDIMScheduler
 
-    init(_ fixture: String, innerSteps: Int, promptsAtOnce: Int = 3) throws {
+    init(
+      _ fixture: String, innerSteps: Int, thresholds: ClosedRange<Double> = 0...0,
+      promptsAtOnce: Int = 3
+    ) throws {
       let folder = ModelFolder(path: fixturePath("\(fixture)/model"))
       let pipeline = try TextToImage(folder)
       scheduler = try DDIMScheduler(SchedulerConfig(folder: "\(folder.path)/scheduler"))
@@ -33,8 +39,7 @@ import Testing
         unet: GuidedUNet(pipeline.unet, guidance: 3), scheduler: scheduler,
         settings: .init(
           steps: 10, eta: 1, candidates: 3, comparedSteps: 2..<10, innerSteps: innerSteps,
-          threshold: 0,
-          promptsAtOnce: promptsAtOnce, seed: 5), latentShape: [8, 8, 4])
+          thresholds: thresholds, promptsAtOnce: promptsAtOnce, seed: 5), latentShape: [8, 8, 4])
       prompts = PromptBatch(
         identifiers: [7, 8, 9],
         conditioning: try pipeline.conditioning(of: ["red circle", "a blue square", ""]))
@@ -63,6 +68,25 @@ import Testing
     }
     let last = sampled.pairs.filter { $0.timestep == 1 }
     #expect(last.allSatisfy { mean($0.win.next) > mean($0.lose.next) })
+  }
+
+  @Test(
+    "noisy candidates are judged at the timestep they were drawn at, below thresholds none is kept")
+  func drawnCandidates() throws {
+    let scorer = Brightness(.drawn)
+    let sampled = try Setting("sample", innerSteps: 0).sample(scorer)
+    #expect(scorer.timesteps == [701, 601, 501, 401, 301, 201, 101, 1])
+    for pair in sampled.pairs {
+      #expect(mean(pair.win.next) > mean(pair.lose.next))
+    }
+    #expect(sampled.pairs.count == 24)
+
+    let strict = try Setting("sample", innerSteps: 0, thresholds: 0...2).sample(scorer)
+    let thresholds = strict.comparisons.map(\.threshold)
+    #expect(thresholds == thresholds.sorted(by: >))
+    // The first steps draw the most noise, the last the least.
+    #expect(thresholds[0] > 1 && thresholds[thresholds.count - 1] == 0)
+    #expect(strict.comparisons[0].kept == 0 && strict.comparisons.last?.kept == 3)
   }
 
   @Test(

@@ -4,18 +4,28 @@ import PipelineCore
 import Stages
 import TestSupport
 
-/// `pipelines/quickstart.json5` on a few comparisons, with a handful of steps of everything.
+/// `pipelines/quickstart.json5`, or its variant, on a few comparisons, with a handful of steps of everything.
 struct MiniatureRun {
   let folder: String
   let workspace: String
+  /// The name of the pipeline file.
+  private let pipeline: String
+  private let besides: String
 
   private static let repository = URL(fileURLWithPath: fixturePath(""))
     .deletingLastPathComponent().deletingLastPathComponent().path
 
-  /// - Parameter folder: where sources and workspaces are
-  init(in folder: String, workspace: String = "workspace") {
+  /// - Parameters:
+  ///   - folder: where sources and workspaces are
+  ///   - other: a workspace to compare with
+  init(
+    in folder: String, workspace: String = "workspace", pipeline: String = "quickstart",
+    beside other: String = "none"
+  ) {
     self.folder = folder
     self.workspace = "\(folder)/\(workspace)"
+    self.pipeline = pipeline
+    besides = "[\"\(folder)/\(other)/report/summary.json\"]"
   }
 
   /// Writes sources and prompts.
@@ -56,12 +66,15 @@ struct MiniatureRun {
   @discardableResult
   func run(observe: @escaping (RunEvent) throws -> Void = { _ in }) throws -> [RunEvent] {
     let pipeline = try Pipeline(
-      path: "\(Self.repository)/pipelines/quickstart.json5", stages: stageTypes,
+      path: "\(Self.repository)/pipelines/\(pipeline).json5", stages: stageTypes,
       overrides: Self.settings + [
         "ingest.source=\(folder)/*.parquet", "model=\(Self.repository)/data/tiny-sd",
-        "preference.start=\(Self.repository)/data/tiny-preference",
+        "report.beside=\(besides)",
         "report.prompts=\(folder)/prompts.json",
-      ], workspace: workspace)
+      ]
+        + (pipeline == "quickstart"
+          ? ["preference.start=\(Self.repository)/data/tiny-preference"] : []),
+      workspace: workspace)
     var events: [RunEvent] = []
     var failure: (any Error)?
     try Runner(pipeline) { event in
@@ -79,10 +92,14 @@ struct MiniatureRun {
       "shards/index.json", "preference/model/model.safetensors", "preference/evaluation.json",
       "preference/metrics.jsonl", "spo/metrics.jsonl", "spo/pytorch_lora_weights.safetensors",
       "export/merged/unet/diffusion_pytorch_model.safetensors",
-      "report/pictures/001-0-after.png", "report/candidates/1-0.json",
+      "report/pictures/001-0-after.png",
     ] {
       files[name] = try RegularFile(path: "\(workspace)/\(name)").readAll()
     }
+    // All but the seconds that were measured.
+    let candidates = "report/candidates/1-0.json"
+    let judgements = try JSONReader(contentsOf: "\(workspace)/\(candidates)")["judgements"]
+    files[candidates] = Array(judgements.value.text().utf8)
     return files
   }
 }

@@ -42,6 +42,35 @@ import Testing
     }
   }
 
+  @Test("a latent preference model takes the place of one of pixels, and stands beside it")
+  func latent() throws {
+    try withTemporaryFolder { folder in
+      let pixel = MiniatureRun(in: folder, workspace: "pixel")
+      try pixel.makeSources()
+      try pixel.run()
+      let latent = MiniatureRun(
+        in: folder, workspace: "latent", pipeline: "quickstart-latent", beside: "pixel")
+      try latent.run()
+
+      let summaries = try [pixel, latent].map {
+        try JSONReader(contentsOf: "\($0.workspace)/report/summary.json")
+      }
+      let kinds = try summaries.map { try $0["preference"].string("kind") }
+      #expect(kinds == ["pixel", "latent"])
+      for summary in summaries {
+        let seconds = try summary.double("seconds_per_sampling_step")
+        #expect(seconds > 0)
+      }
+      let model = "\(latent.workspace)/preference/model"
+      for name in ["unet/config.json", "text_encoder/model.safetensors", "model.safetensors"] {
+        #expect(FileManager.default.fileExists(atPath: "\(model)/\(name)"))
+      }
+      #expect(!FileManager.default.fileExists(atPath: "\(latent.workspace)/preference/pictures"))
+      let page = try RegularFile(path: "\(latent.workspace)/report/index.html").readAll()
+      #expect(String(decoding: page, as: UTF8.self).contains("Side by side"))
+    }
+  }
+
   @Test("a run that was killed ends with the bytes of one that was not")
   func killed() throws {
     try withTemporaryFolder { folder in

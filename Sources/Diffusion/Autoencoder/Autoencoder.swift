@@ -17,6 +17,11 @@ public struct Autoencoder {
     decoder = try Decoder(weights, configuration)
   }
 
+  /// The pictures of scaled latents, `[batch, height, width, 3]` in -1...1.
+  public func pictures(of latents: Tensor) -> Tensor {
+    withoutGradients { decoder(latents.scaled(by: 1 / configuration.scalingFactor)) }
+  }
+
   /// Pixels that go through the network together, unless a single picture has more: those of one
   /// picture of 512 x 512 fill all processors, and several would only take memory.
   static let placesAtOnce = 512 * 512

@@ -85,6 +85,18 @@ public struct ModelFolder: Sendable {
     throw ModelFolderError.noWeights(folder: folder, tried: candidates)
   }
 
+  /// The way down of the U-Net and its lowest level; its weights' names begin with `unet.`.
+  public func unetEncoder(
+    isTrainable: Bool = false
+  ) throws -> (model: UNetEncoder, weights: Weights) {
+    let weights = try self.weights(
+      "unet", stem: unetStem, isTrainable: isTrainable, namedBelow: "unet"
+    ) { UNetEncoder.isWayUp($0) ? nil : $0 }
+    let model = try UNetEncoder(weights, try UNetConfiguration(try configuration("unet")))
+    try weights.requireAllUsed()
+    return (model, weights)
+  }
+
   /// The U-Net and the weights it was built from.
   ///
   /// - Parameter adapters: what its linear layers add
@@ -111,12 +123,15 @@ public struct ModelFolder: Sendable {
 
   /// A text encoder.
   ///
-  /// - Parameter part: `text_encoder` or `text_encoder_2`; the second has a projection
+  /// - Parameters:
+  ///   - part: `text_encoder` or `text_encoder_2`; the second has a projection
+  ///   - scope: what the weights' names begin with; nothing if nil
   public func textEncoder(
-    _ part: String = "text_encoder", isTrainable: Bool = false
+    _ part: String = "text_encoder", isTrainable: Bool = false, namedBelow scope: String? = nil
   ) throws -> (model: CLIPTextEncoder, weights: Weights) {
     let weights = try self.weights(
-      part, stem: "model", isTrainable: isTrainable, rename: Self.currentTextKey)
+      part, stem: "model", isTrainable: isTrainable, namedBelow: scope,
+      rename: Self.currentTextKey)
     let model = try CLIPTextEncoder(
       weights, try CLIPTextConfiguration(try configuration(part)),
       hasProjection: part == "text_encoder_2" || weights.contains("text_projection.weight"))
@@ -127,12 +142,14 @@ public struct ModelFolder: Sendable {
   private var unetStem: String { "diffusion_pytorch_model" }
 
   private func weights(
-    _ part: String, stem: String, isTrainable: Bool,
+    _ part: String, stem: String, isTrainable: Bool, namedBelow scope: String? = nil,
     rename: (String) -> String? = { $0 }
   ) throws -> Weights {
-    Weights(
-      try CheckpointWeights(try checkpoint(part, stem: stem), rename: rename),
-      isTrainable: isTrainable)
+    let source = try CheckpointWeights(try checkpoint(part, stem: stem)) { key in
+      rename(key).map { name in scope.map { "\($0).\(name)" } ?? name }
+    }
+    let weights = Weights(source, isTrainable: isTrainable)
+    return scope.map { weights[$0] } ?? weights
   }
 
   /// Autoencoders of before 2023 spell their attention otherwise.

@@ -76,8 +76,7 @@ public struct TextToImage {
   ) throws -> Tensor {
     try withoutGradients {
       let latents = try sample(request, source: &source)
-      return autoencoder.decoder(
-        latents.scaled(by: 1 / autoencoder.configuration.scalingFactor))
+      return autoencoder.pictures(of: latents)
     }
   }
 

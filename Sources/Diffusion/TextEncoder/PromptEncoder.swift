@@ -1,4 +1,5 @@
 public import Autograd
+public import NN
 
 /// Turns prompts into what a model's U-Net is told of them.
 ///
@@ -9,6 +10,8 @@ public import Autograd
 /// - Source: Podell et al. 2023, arXiv 2307.01952, section 2.1
 public struct PromptEncoder {
   public let configuration: PromptEncoderConfiguration
+  /// Of all text encoders, under the names of their folders.
+  public let parameters: [Parameter]
   private let encoders: [CLIPTextEncoder]
 
   public struct Output {
@@ -18,21 +21,38 @@ public struct PromptEncoder {
     public var pooledText: Tensor?
   }
 
-  public init(_ folder: ModelFolder) throws {
-    configuration = try PromptEncoderConfiguration(folder)
-    encoders = try configuration.parts.map { try folder.textEncoder($0.encoderFolder).model }
+  /// - Parameters:
+  ///   - tokenizers: whose tokenizers to use; the folder's own if nil
+  ///   - isTrainable: whether gradients of the text encoders' weights are wanted
+  public init(
+    _ folder: ModelFolder, tokenizers: ModelFolder? = nil, isTrainable: Bool = false
+  ) throws {
+    configuration = try PromptEncoderConfiguration(folder, tokenizers: tokenizers)
+    let built = try configuration.parts.map {
+      try folder.textEncoder(
+        $0.encoderFolder, isTrainable: isTrainable, namedBelow: $0.encoderFolder)
+    }
+    encoders = built.map(\.model)
+    parameters = built.flatMap(\.weights.parameters)
   }
 
   public func callAsFunction(_ prompts: [String]) throws -> Output {
-    try withoutGradients {
-      let outputs = try zip(configuration.parts, encoders).map { part, encoder in
-        encoder(try prompts.map { try part.tokenizer.encode($0) })
-      }
-      guard outputs.count > 1 else { return Output(hiddenStates: outputs[0].lastHiddenState) }
-      return Output(
-        hiddenStates: concatenated(outputs.map(\.penultimateHiddenState), axis: 2),
-        pooledText: outputs[1].pooled)
+    try withoutGradients { joined(try outputs(prompts)) }
+  }
+
+  /// What each text encoder makes of prompts.
+  public func outputs(_ prompts: [String]) throws -> [CLIPTextEncoder.Output] {
+    try zip(configuration.parts, encoders).map { part, encoder in
+      encoder(try prompts.map { try part.tokenizer.encode($0) })
     }
+  }
+
+  /// What the U-Net is told, of what the text encoders made.
+  public func joined(_ outputs: [CLIPTextEncoder.Output]) -> Output {
+    guard outputs.count > 1 else { return Output(hiddenStates: outputs[0].lastHiddenState) }
+    return Output(
+      hiddenStates: concatenated(outputs.map(\.penultimateHiddenState), axis: 2),
+      pooledText: outputs[1].pooled)
   }
 
   /// What guidance leads away from where no negative prompt is given: one row.

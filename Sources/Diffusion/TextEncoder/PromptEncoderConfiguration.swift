@@ -23,9 +23,10 @@ public struct PromptEncoderConfiguration: Sendable {
     public let configuration: CLIPTextConfiguration
   }
 
-  public init(_ folder: ModelFolder) throws {
+  /// - Parameter tokenizers: whose tokenizers to use; the folder's own if nil
+  public init(_ folder: ModelFolder, tokenizers: ModelFolder? = nil) throws {
     parts = try ["", "_2"].filter { $0.isEmpty || folder.hasPart("text_encoder\($0)") }.map {
-      try Part(folder, suffix: $0)
+      try Part(folder, tokenizers: tokenizers ?? folder, suffix: $0)
     }
     tokens = parts[0].tokenizer.length
     width = parts.reduce(0) { $0 + $1.configuration.transformer.width }
@@ -65,16 +66,16 @@ public struct PromptEncoderConfiguration: Sendable {
 }
 
 extension PromptEncoderConfiguration.Part {
-  fileprivate init(_ folder: ModelFolder, suffix: String) throws {
+  fileprivate init(_ folder: ModelFolder, tokenizers: ModelFolder, suffix: String) throws {
     encoderFolder = "text_encoder\(suffix)"
     tokenizerFolder = "tokenizer\(suffix)"
-    tokenizer = try folder.tokenizer(tokenizerFolder)
+    tokenizer = try tokenizers.tokenizer(tokenizerFolder)
     configuration = try CLIPTextConfiguration(try folder.configuration(encoderFolder))
     guard tokenizer.length <= configuration.tokens,
       tokenizer.vocabularySize <= configuration.vocabularySize
     else {
       throw ConfigurationError.misfit(
-        path: "\(folder.path)/\(tokenizerFolder)",
+        path: "\(tokenizers.path)/\(tokenizerFolder)",
         reason: "makes \(tokenizer.length) of \(tokenizer.vocabularySize) ids, but the text "
           + "encoder takes \(configuration.tokens) of \(configuration.vocabularySize)")
     }

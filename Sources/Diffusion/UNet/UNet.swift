@@ -6,41 +6,25 @@ public import NN
 /// - Keys: as diffusers' `UNet2DConditionModel` names them
 /// - Source: Rombach et al. 2022, arXiv 2112.10752; Podell et al. 2023, arXiv 2307.01952
 public struct UNet {
-  public let configuration: UNetConfiguration
-  /// Whether residual and transformer blocks are run again in the backward pass, which then needs
-  /// little memory and a third more time.
-  public var usesGradientCheckpointing = false
-  let timeEmbedding: TimestepEmbedding
-  let textTimeEmbedding: TimestepEmbedding?
-  let inputConvolution: Conv2d
-  let downBlocks: [DownBlock]
-  let middleBlock: MiddleBlock?
+  private(set) var encoder: UNetEncoder
   let upBlocks: [UpBlock]
   let outputNorm: GroupNorm
   let outputConvolution: Conv2d
 
+  public var configuration: UNetConfiguration { encoder.configuration }
+
+  /// Whether residual and transformer blocks are run again in the backward pass, which then needs
+  /// little memory and a third more time.
+  public var usesGradientCheckpointing: Bool {
+    get { encoder.usesGradientCheckpointing }
+    set { encoder.usesGradientCheckpointing = newValue }
+  }
+
   public init(_ weights: Weights, _ configuration: UNetConfiguration) throws {
-    self.configuration = configuration
+    encoder = try UNetEncoder(weights, configuration)
     let channels = configuration.channels
-    let timeWidth = 4 * channels[0]
-    timeEmbedding = try TimestepEmbedding(
-      weights["time_embedding"], inputs: channels[0], width: timeWidth)
-    textTimeEmbedding = try configuration.textTime.map {
-      try TimestepEmbedding(weights["add_embedding"], inputs: $0.inputWidth, width: timeWidth)
-    }
-    inputConvolution = try Conv2d(
-      weights["conv_in"], inputs: configuration.inputChannels, outputs: channels[0], kernel: 3)
-
-    downBlocks = try channels.indices.map { index in
-      try DownBlock(
-        weights["down_blocks"][index], inputs: channels[max(0, index - 1)], level: index,
-        isLast: index == channels.count - 1, configuration)
-    }
-    middleBlock =
-      configuration.hasMiddleBlock ? try MiddleBlock(weights["mid_block"], configuration) : nil
-
     // What the way up takes over from the way down, last in first out.
-    var skipWidths = [channels[0]] + downBlocks.flatMap(\.skipWidths)
+    var skipWidths = [channels[0]] + encoder.downBlocks.flatMap(\.skipWidths)
     var width = channels[channels.count - 1]
     upBlocks = try channels.indices.map { index in
       let level = channels.count - 1 - index
@@ -70,45 +54,14 @@ public struct UNet {
   public func callAsFunction(
     _ sample: Tensor, timesteps: [Float], conditioning: Conditioning
   ) -> Tensor {
-    let context = conditioning.hiddenStates
-    let time = silu(timeVector(timesteps, conditioning.textTime))  // [batch, timeWidth]
-
-    // down
-    var h = inputConvolution(sample)
-    var skips = [h]
-    for block in downBlocks {
-      h = block(
-        h, time: time, context: context, skips: &skips, isCheckpointed: usesGradientCheckpointing)
-    }
-
-    // middle
-    if let middleBlock {
-      h = middleBlock(h, time: time, context: context, isCheckpointed: usesGradientCheckpointing)
-    }
-
-    // up
+    let encoded = encoder(sample, timesteps: timesteps, conditioning: conditioning)
+    var h = encoded.lowest
+    var skips = encoded.skips
     for block in upBlocks {
       h = block(
-        h, time: time, context: context, skips: &skips, isCheckpointed: usesGradientCheckpointing)
+        h, time: encoded.time, context: conditioning.hiddenStates, skips: &skips,
+        isCheckpointed: usesGradientCheckpointing)
     }
     return outputConvolution(outputNorm(h, appliesSiLU: true))
-  }
-
-  private func timeVector(_ timesteps: [Float], _ textTime: Conditioning.TextTime?) -> Tensor {
-    let features = sinusoidalFeatures(
-      of: timesteps, width: configuration.channels[0], cosinesFirst: configuration.cosinesFirst,
-      shift: configuration.frequencyShift)
-    let embedding = timeEmbedding(features)
-    guard let textTimeEmbedding, let width = configuration.textTime?.featureWidth else {
-      return embedding
-    }
-    guard let textTime else { preconditionFailure("the model is told of pooled text and sizes") }
-    let sizes = textTime.sizes.flatMap { $0 }
-    let sizeFeatures = sinusoidalFeatures(
-      of: sizes, width: width, cosinesFirst: configuration.cosinesFirst,
-      shift: configuration.frequencyShift
-    ).reshaped(to: [timesteps.count, sizes.count / timesteps.count * width])
-    return embedding
-      + textTimeEmbedding(concatenated([textTime.pooledText, sizeFeatures], axis: 1))
   }
 }

@@ -8,8 +8,22 @@ import TensorCore
 struct PreferenceExamples {
   let shards: ShardSet
   let seed: UInt64
-  /// Timesteps are drawn from 0 to below this.
-  let timestepLimit: Int
+  let timesteps: DrawnTimesteps
+  /// Whether both pictures of a comparison get one noise, so that only what they show tells them apart.
+  let sharesNoise: Bool
+
+  /// Which timesteps are drawn.
+  struct DrawnTimesteps: Equatable {
+    /// All below this.
+    let limit: Int
+    /// Only 1 and every so many more.
+    let spacing: Int?
+
+    func draw(from stream: inout RandomStream) -> Int {
+      guard let spacing else { return stream.integer(below: limit) }
+      return 1 + spacing * stream.integer(below: (limit - 2) / spacing + 1)
+    }
+  }
 
   var count: Int { shards.pairCount }
 
@@ -30,12 +44,21 @@ struct PreferenceExamples {
     return result.channelsLast()
   }
 
-  /// Standard normal noise, one for both pictures of a comparison: only what they show tells them apart.
+  /// Standard normal noise for the left pictures, then for the right ones.
   ///
   /// Keyed by comparison and view, not by step: whoever asks gets the same noise.
   ///
   /// - Returns: `[2 pairs, height, width, channels]`
   func noise(for pairs: [Int], _ views: [PreferenceView]) -> Tensor {
+    let left = noise(for: pairs, views, purpose: "preference.noise ")
+    return sharesNoise
+      ? left.repeated(2)
+      : concatenated([left, noise(for: pairs, views, purpose: "preference.noise right ")], axis: 0)
+  }
+
+  private func noise(
+    for pairs: [Int], _ views: [PreferenceView], purpose: String
+  ) -> Tensor {
     let layout = shards.layout
     let size = layout.latentCount
     let noise = Tensor(uninitialized: [
@@ -43,12 +66,11 @@ struct PreferenceExamples {
     ])
     for (row, (pair, view)) in zip(pairs, views).enumerated() {
       var stream = RandomStream(
-        seed: seed, purpose: "preference.noise " + shards.split, item: UInt64(pair),
-        view.noiseKey)
+        seed: seed, purpose: purpose + shards.split, item: UInt64(pair), view.noiseKey)
       stream.fillNormal(
         UnsafeMutableBufferPointer(start: noise.pointer + row * size, count: size))
     }
-    return noise.repeated(2)
+    return noise
   }
 
   /// The timestep at which a view shows a comparison.
@@ -60,7 +82,7 @@ struct PreferenceExamples {
       var stream = RandomStream(
         seed: seed, purpose: "preference.timestep " + shards.split, item: UInt64(pair),
         UInt64(number))
-      return stream.integer(below: timestepLimit)
+      return timesteps.draw(from: &stream)
     }
   }
 
@@ -75,6 +97,10 @@ struct PreferenceExamples {
       return PreferenceLabel(
         first: pair.label0, second: pair.label1, examplesPerPrompt: pair.examplesPerPrompt)
     }
+  }
+
+  func texts(of pairs: [Int]) throws -> [String] {
+    try pairs.map { try shards.prompt(shards.pair($0).prompt).text }
   }
 
   func ids(of pairs: [Int]) throws -> [[Int]] {

@@ -2,10 +2,15 @@ public import PipelineCore
 
 /// Settings of stage `preference`; the defaults are those published for Stable Diffusion v1.5.
 public struct PreferenceSettings: StageSettings {
-  /// The folder of the diffusion model whose estimates are judged.
+  /// What the preference model is shown.
+  public var kind = Kind.pixel
+  /// The folder of the diffusion model whose estimates, or latents, are judged.
   public var model = ""
   public var seed: UInt64 = 42
   /// The folder of the CLIP model to start from.
+  ///
+  /// A latent one starts from `model` and takes only the text projection from here, a fresh one if this
+  /// is empty.
   public var start = ""
   /// Draw the weights afresh; only the configuration files of `start` are used.
   public var startsFresh = false
@@ -19,7 +24,14 @@ public struct PreferenceSettings: StageSettings {
   public var cleanSteps = 0
   /// Timesteps are drawn from 0 to below this.
   public var timestepLimit = 1_000
+  /// Draw only 1 and every so many more of them; nil: all.
+  public var timestepSpacing: Int?
+  /// Whether both pictures of a comparison get the same noise.
+  public var sharesNoise = true
+  /// Of the estimates.
   public var guidance: Float = 5
+  /// Of the features of a latent preference model's lowest level; 1: none, for half the work.
+  public var featureGuidance: Float = 7.5
   /// Estimates of each comparison that are made once and used again; 0 makes new ones at every step.
   public var estimates = 0
   /// Comparisons that are estimated at once.
@@ -35,6 +47,13 @@ public struct PreferenceSettings: StageSettings {
   /// The mean accuracy at those of these timesteps that lie below chooses the best checkpoint.
   public var selectionLimit = 1_000
   public var checkpointEvery = 500
+
+  public enum Kind: String, Codable, Sendable {
+    /// Pictures, as the diffusion model estimates them from noise.
+    case pixel
+    /// Noised latents.
+    case latent
+  }
 
   public init() {}
 }

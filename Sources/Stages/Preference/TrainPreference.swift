@@ -10,12 +10,14 @@ import Shards
 
 /// Trains the step-aware preference model on comparisons of noised latents.
 ///
-/// Pictures that are looked at more than once are made first and kept.
+/// Pictures that are looked at more than once are made first and kept; a latent preference model needs
+/// none.
 ///
 /// - Reads: `shards`
 /// - Writes: `preference-model`, the folder `preference/model` with the best weights, and
 ///   `preference/evaluation.json`, how often it orders held-out comparisons as their labels do
-/// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2
+/// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2; Zhang et al. 2025, arXiv 2502.01051,
+///   section 4.1
 final class TrainPreference: Stage {
   /// Pictures to make, or a stretch of steps.
   enum Item {
@@ -41,7 +43,9 @@ final class TrainPreference: Stage {
   private var training: Training?
 
   private struct Training {
-    let trainer: PreferenceTrainer
+    let trainee: any PreferenceTrainee
+    /// Nil where none are made.
+    let pictures: EstimatedPictures?
     var state: TrainingState
     let log: TrainingLog
     let examples: PreferenceExamples
@@ -50,6 +54,12 @@ final class TrainPreference: Stage {
   }
 
   init(settings: PreferenceSettings, context: StageContext) throws {
+    guard settings.timestepLimit > 1, settings.timestepSpacing ?? 1 > 0 else {
+      throw PipelineError.badSetting(
+        path: "preference",
+        reason: "timestep_limit must be above 1, timestep_spacing above 0; they are "
+          + "\(settings.timestepLimit) and \(settings.timestepSpacing ?? 1)")
+    }
     self.settings = settings
     self.context = context
     stretches = try TrainingStretches(
@@ -61,9 +71,14 @@ final class TrainPreference: Stage {
   private var modelFolder: String { "\(folder)/model" }
 
   func inputs() throws -> [StageInput] {
-    try ["unet", "vae", "scheduler"].flatMap {
-      try context.digests.inputs(folder: "\(settings.model)/\($0)")
-    } + context.digests.inputs(folder: settings.start)
+    let model = ModelFolder(path: settings.model)
+    let parts =
+      settings.kind == .pixel
+      ? ["unet", "vae", "scheduler"]
+      : ["unet", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"]
+        .filter { !$0.hasSuffix("_2") || model.hasPart($0) }
+    return try parts.flatMap { try context.digests.inputs(folder: "\(settings.model)/\($0)") }
+      + (settings.start.isEmpty ? [] : context.digests.inputs(folder: settings.start))
   }
 
   func missingOutput() -> String? {
@@ -76,6 +91,7 @@ final class TrainPreference: Stage {
   // MARK: - What is left
 
   private func blocks() throws -> [PictureStore.Block] {
+    guard settings.kind == .pixel else { return [] }
     let training = try trainingExamples()
     let cleanViews = settings.cleanSteps > 0 ? [PreferenceView.clean] : []
     let trainingViews =
@@ -131,46 +147,63 @@ final class TrainPreference: Stage {
 
   private func examples(_ shards: ShardSet) -> PreferenceExamples {
     PreferenceExamples(
-      shards: shards, seed: settings.seed, timestepLimit: settings.timestepLimit)
+      shards: shards, seed: settings.seed,
+      timesteps: .init(limit: settings.timestepLimit, spacing: settings.timestepSpacing),
+      sharesNoise: settings.sharesNoise)
   }
 
   func prepare() throws {
     try Folders.make("\(folder)/pictures")
-    let start = ModelFolder(path: settings.start)
-    let (model, weights) =
-      settings.startsFresh
-      ? try start.freshPreferenceModel(seed: settings.seed)
-      : try start.preferenceModel(isTrainable: true)
+    let (trainee, pictures) = try settings.kind == .pixel ? pixelTrainee() : (latentTrainee(), nil)
     var state = TrainingState(
-      weights.parameters,
+      trainee.parameters,
       optimizer: .init(beta2: settings.beta2, weightDecay: settings.weightDecay),
       schedule: .init(
         peak: settings.learningRate, warmUpSteps: settings.warmUpSteps, decay: .linear,
         steps: settings.steps),
       gradientLimit: settings.gradientLimit)
     let log = try stretches.resume(&state)
+    training = Training(
+      trainee: trainee, pictures: pictures, state: state, log: log,
+      examples: try trainingExamples(), validation: try validationExamples(),
+      best: try stretches.checkpoints.newest().map {
+        try BestWeights(trainee.parameters, readFrom: $0.path)
+      })
+    guard let pictures else { return }
+    let pairs = try blocks().filter { !store.holds($0) }.reduce(0) { $0 + $1.pairs.count }
+    try DiskSpace.require(
+      pairs * 2 * pictures.side * pictures.side * 3, at: context.workspace.path, for: "pictures")
+  }
+
+  private func pixelTrainee() throws -> (any PreferenceTrainee, EstimatedPictures?) {
+    let start = ModelFolder(path: settings.start)
+    let (model, weights) =
+      settings.startsFresh
+      ? try start.freshPreferenceModel(seed: settings.seed)
+      : try start.preferenceModel(isTrainable: true)
     let base = ModelFolder(path: settings.model)
     let scheduler = try DDIMScheduler(base.schedulerConfig())
     let estimator = CleanEstimator(
       unet: GuidedUNet(try base.unet().model, guidance: settings.guidance),
       autoencoder: try base.autoencoder().model, schedule: scheduler.schedule,
       prediction: scheduler.predictionType)
-    training = Training(
-      trainer: PreferenceTrainer(
-        model: model,
-        pictures: EstimatedPictures(
-          estimator: estimator, batch: max(1, settings.estimateBatch),
-          side: model.configuration.imageSize),
-        store: store),
-      state: state, log: log, examples: try trainingExamples(),
-      validation: try validationExamples(),
-      best: try stretches.checkpoints.newest().map {
-        try BestWeights(weights.parameters, readFrom: $0.path)
-      })
-    let side = model.configuration.imageSize
-    let pairs = try blocks().filter { !store.holds($0) }.reduce(0) { $0 + $1.pairs.count }
-    try DiskSpace.require(
-      pairs * 2 * side * side * 3, at: context.workspace.path, for: "pictures")
+    let pictures = EstimatedPictures(
+      estimator: estimator, batch: max(1, settings.estimateBatch),
+      side: model.configuration.imageSize)
+    return (
+      PixelTrainee(
+        model: model, parameters: weights.parameters, pictures: pictures, store: store,
+        storesTraining: settings.estimates > 0, start: settings.start), pictures
+    )
+  }
+
+  private func latentTrainee() throws -> any PreferenceTrainee {
+    let base = ModelFolder(path: settings.model)
+    return LatentTrainee(
+      model: try base.startingLatentPreferenceModel(
+        textProjection: settings.start.isEmpty ? nil : ModelFolder(path: settings.start),
+        guidance: settings.featureGuidance, seed: settings.seed),
+      schedule: try DDIMScheduler(base.schedulerConfig()).schedule, base: base)
   }
 
   func process(_ item: Item) throws -> Output {
@@ -180,9 +213,11 @@ final class TrainPreference: Stage {
       let examples =
         block.split == training.examples.shards.split ? training.examples : training.validation
       context.progress.advance(by: 0, note: "pictures of \(block.split), \(block.view.name)")
+      guard let pictures = training.pictures else {
+        preconditionFailure("pictures for a model of latents")
+      }
       let pairs = Array(block.pairs)
-      return .pictures(
-        try training.trainer.pictures(examples, of: pairs, pairs.map { _ in block.view }))
+      return .pictures(try pictures(examples, of: pairs, pairs.map { _ in block.view }))
     case .steps(let range):
       for step in range {
         try context.checkInterruption()
@@ -223,7 +258,7 @@ final class TrainPreference: Stage {
   private func accuracy(
     _ training: Training, _ view: PreferenceView
   ) throws -> (share: Double, count: Int) {
-    try training.trainer.accuracy(
+    try training.trainee.accuracy(
       training.validation, count: validationCount(training.validation), view,
       batch: settings.batch)
   }
@@ -243,8 +278,8 @@ final class TrainPreference: Stage {
     var sum = GradientSum(training.state.parameters)
     for start in stride(from: 0, to: pairs.count, by: max(1, settings.microBatch)) {
       let part = start..<min(start + max(1, settings.microBatch), pairs.count)
-      let scores = try training.trainer.scores(
-        examples, of: Array(pairs[part]), Array(views[part]), isStored: settings.estimates > 0)
+      let scores = try training.trainee.scores(
+        examples, of: Array(pairs[part]), Array(views[part]))
       sum.add(
         preferenceLoss(scores: scores, labels: Array(labels[part])),
         weight: labels[part].reduce(0) { $0 + $1.weight } / total)
@@ -267,14 +302,8 @@ final class TrainPreference: Stage {
     guard let training, let best = training.best else { return }
     best.adopt(training.state.parameters)
     try Folders.make(modelFolder)
-    for name in ["config.json", "preprocessor_config.json"] {
-      let bytes = try RegularFile(path: "\(settings.start)/\(name)").readAll()
-      try AtomicFile.replace("\(modelFolder)/\(name)", with: bytes)
-    }
-    try writeSafetensors(
-      training.state.parameters.map { OutgoingTensor($0.name, storing: $0) },
-      metadata: ["format": "pt", "step": "\(best.step)"],
-      to: "\(modelFolder)/model.safetensors")
+    try training.trainee.write(
+      to: modelFolder, metadata: ["format": "pt", "step": "\(best.step)"])
 
     var accuracies = JSON.Object()
     var count = 0

@@ -7,10 +7,10 @@ import ProceduralWorld
 import StepwiseOptimization
 
 /// Draws candidates as step-by-step preference optimization does, and asks the preference model and the
-/// oracle about the same pictures.
+/// oracle about the same candidates.
 struct CandidateJudging {
   let sampler: CandidateSampler
-  let preference: PreferenceModel
+  let judge: PreferenceJudge
   let pipeline: TextToImage
   let negative: Conditioning
 
@@ -22,9 +22,30 @@ struct CandidateJudging {
     var prompt: Int
     /// The one at which the candidates parted.
     var timestep: Int
+    /// The probability gap above which a pair would be recorded.
+    var threshold: Double
     var scores: [Double]
     var aesthetics: [Double]
     var agreement: [Double]
+  }
+
+  /// What a batch of prompts gave.
+  struct Batch: Equatable {
+    var judgements: [Judgement]
+    var time: StepTime
+  }
+
+  /// What it took to draw and score candidates, from one comparison to the next, without the oracle's part.
+  struct StepTime: Equatable {
+    var seconds = 0.0
+    /// One for each prompt and comparison.
+    var steps = 0
+
+    static func + (a: StepTime, b: StepTime) -> StepTime {
+      StepTime(seconds: a.seconds + b.seconds, steps: a.steps + b.steps)
+    }
+
+    var secondsPerStep: Double { seconds / Double(max(1, steps)) }
   }
 
   /// - Parameters:
@@ -33,46 +54,85 @@ struct CandidateJudging {
   ///   - draw: tells apart several draws of a prompt
   func callAsFunction(
     _ prompts: [String], _ range: Range<Int>, draw: Int
-  ) throws -> [Judgement] {
+  ) throws -> Batch {
     let tokenizer = pipeline.promptEncoder.configuration.parts[0].tokenizer
-    let ids = try range.map { try tokenizer.encode(prompts[$0]) }
+    let judged = try range.map {
+      JudgedPrompt(text: prompts[$0], ids: try tokenizer.encode(prompts[$0]))
+    }
+    let batch = PromptBatch(
+      identifiers: range.map { UInt64($0) },
+      conditioning: try pipeline.conditioning(of: range.map { prompts[$0] }))
     let scorer = OracleScorer(
-      scorer: PreferenceScorer(
-        model: preference, autoencoder: pipeline.autoencoder,
-        texts: withoutGradients { preference.textEmbedding(ids) }),
-      scenes: try range.map { try Scene(prompt: prompts[$0]) })
+      scorer: try judge.scorer(for: judged, pipeline.autoencoder), judging: self,
+      conditioning: batch.conditioning, scenes: try range.map { try Scene(prompt: prompts[$0]) })
     let drawn = try sampler(
-      PromptBatch(
-        identifiers: range.map { UInt64($0) },
-        conditioning: try pipeline.conditioning(of: range.map { prompts[$0] })),
-      negative: negative, iteration: UInt64(draw), scorer: scorer)
-    return zip(drawn.comparisons, scorer.calls).flatMap { comparison, call in
+      batch, negative: negative, iteration: UInt64(draw), scorer: scorer)
+    let judgements = zip(drawn.comparisons, scorer.calls).flatMap { comparison, call in
       range.map { prompt in
         let rows = call.prompts.indices.filter { call.prompts[$0] == prompt - range.lowerBound }
         return Judgement(
-          prompt: prompt, timestep: comparison.timestep,
+          prompt: prompt, timestep: comparison.timestep, threshold: comparison.threshold,
           scores: rows.map { Double(call.scores[$0]) },
           aesthetics: rows.map { call.oracle[$0].aesthetics },
           agreement: rows.map { call.oracle[$0].agreement })
       }
     }
+    return Batch(
+      judgements: judgements,
+      time: StepTime(
+        seconds: scorer.duration / .seconds(1),
+        steps: range.count * max(0, scorer.calls.count - 1)))
+  }
+
+  /// The clean latents that the model predicts from what was drawn at a timestep.
+  fileprivate func estimates(
+    of drawn: Tensor, at timestep: Int, _ conditioning: Conditioning
+  ) throws -> Tensor {
+    let (scheduler, settings) = (sampler.scheduler, sampler.settings)
+    let timesteps = try scheduler.timesteps(stepCount: settings.steps)
+    guard let next = timesteps.first(where: { $0 < timestep }) else { return drawn }
+    let rows = [Int](repeating: next, count: drawn.shape[0])
+    return try withoutGradients {
+      let output = sampler.unet(
+        drawn, timesteps: rows.map { Float($0) }, conditioning: conditioning, negative: negative)
+      return try scheduler.transition(from: rows, stepCount: settings.steps, eta: settings.eta)
+        .predictedOriginal(drawn, modelOutput: output)
+    }
   }
 }
 
-/// A scorer that lets the oracle judge what it scores.
+/// A scorer that lets the oracle judge the pictures of what it scores.
 private final class OracleScorer: CandidateScorer {
-  private let scorer: PreferenceScorer
+  private let scorer: any CandidateScorer
+  private let judging: CandidateJudging
+  /// Of the prompts, one row for each.
+  private let conditioning: Conditioning
   private let scenes: [Scene]
   private(set) var calls: [(prompts: [Int], scores: [Float], oracle: [OracleScore])] = []
+  /// From one call to the next, without the oracle's part.
+  private(set) var duration = Duration.zero
+  private var lastCall: ContinuousClock.Instant?
 
-  init(scorer: PreferenceScorer, scenes: [Scene]) {
+  init(
+    scorer: any CandidateScorer, judging: CandidateJudging, conditioning: Conditioning,
+    scenes: [Scene]
+  ) {
     self.scorer = scorer
+    self.judging = judging
+    self.conditioning = conditioning
     self.scenes = scenes
   }
 
-  func scores(of estimates: Tensor, timestep: Int, prompts: [Int]) throws -> [Float] {
-    let scores = scorer.scores(of: estimates, timestep: timestep, prompts: prompts)
-    let pictures = images(scorer.pictures(of: estimates))
+  var view: CandidateView { scorer.view }
+
+  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) throws -> [Float] {
+    let scores = try scorer.scores(of: latents, timestep: timestep, prompts: prompts)
+    if let lastCall { duration += lastCall.duration(to: .now) }
+    defer { lastCall = .now }
+    let clean =
+      try view == .estimated
+      ? latents : judging.estimates(of: latents, at: timestep, conditioning.rows(at: prompts))
+    let pictures = images(judging.pipeline.autoencoder.pictures(of: clean))
     let oracle = zip(pictures, prompts).map { picture, prompt in
       OracleScore(of: Picture(bytes: picture.pixels), as: scenes[prompt])
     }
@@ -83,19 +143,36 @@ private final class OracleScorer: CandidateScorer {
 
 // MARK: - Files
 
-extension CandidateJudging.Judgement {
+extension CandidateJudging.Batch {
   var json: JSON {
     [
+      "seconds": .number(time.seconds), "steps": .integer(time.steps),
+      "judgements": .array(judgements.map(\.json)),
+    ]
+  }
+
+  init(_ reader: JSONReader) throws {
+    time = CandidateJudging.StepTime(
+      seconds: try reader.double("seconds"), steps: try reader.int("steps"))
+    judgements = try reader["judgements"].elements().map { try CandidateJudging.Judgement($0) }
+  }
+}
+
+extension CandidateJudging.Judgement {
+  fileprivate var json: JSON {
+    [
       "prompt": .integer(prompt), "timestep": .integer(timestep),
+      "threshold": .number(threshold),
       "scores": .array(scores.map { .number($0) }),
       "aesthetics": .array(aesthetics.map { .number($0) }),
       "agreement": .array(agreement.map { .number($0) }),
     ]
   }
 
-  init(_ reader: JSONReader) throws(JSONError) {
+  fileprivate init(_ reader: JSONReader) throws(JSONError) {
     prompt = try reader.int("prompt")
     timestep = try reader.int("timestep")
+    threshold = try reader.double("threshold")
     func doubles(_ key: String) throws(JSONError) -> [Double] {
       var values: [Double] = []
       for element in try reader[key].elements() { values.append(try element.double()) }

@@ -41,17 +41,15 @@ struct CandidateOrder {
 
   /// The orders at all steps, the first step first.
   ///
-  /// - Parameters:
-  ///   - utility: the oracle's two scores as one
-  ///   - threshold: the probability gap from which a pair is recorded
+  /// - Parameter utility: the oracle's two scores as one
   static func all(
-    _ judgements: [CandidateJudging.Judgement], _ utility: Utility, threshold: Double
+    _ judgements: [CandidateJudging.Judgement], _ utility: Utility
   ) -> [CandidateOrder] {
     Dictionary(grouping: judgements, by: \.timestep).sorted { $0.key > $1.key }
       .map { timestep, judgements in
         let byPrompt = Dictionary(grouping: judgements, by: \.prompt).sorted { $0.key < $1.key }
         let prompts = byPrompt.map { _, draws in
-          draws.map { count($0, utility, threshold: threshold) }
+          draws.map { count($0, utility) }
         }
         return CandidateOrder(
           timestep: timestep, all: Share(prompts.map { total($0.map(\.all)) }),
@@ -66,7 +64,7 @@ struct CandidateOrder {
   }
 
   private static func count(
-    _ judgement: CandidateJudging.Judgement, _ utility: Utility, threshold: Double
+    _ judgement: CandidateJudging.Judgement, _ utility: Utility
   ) -> (all: Count, recorded: Count) {
     let scores = judgement.scores
     let utilities = zip(judgement.aesthetics, judgement.agreement).map {
@@ -85,7 +83,7 @@ struct CandidateOrder {
     }
     guard let best = scores.indices.max(by: { scores[$0] < scores[$1] }),
       let worst = scores.indices.min(by: { scores[$0] < scores[$1] }),
-      tanh((scores[best] - scores[worst]) / 2) > threshold
+      tanh((scores[best] - scores[worst]) / 2) > judgement.threshold
     else { return (all, (0, 0)) }
     return (all, compared(best, worst))
   }

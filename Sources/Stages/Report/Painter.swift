@@ -42,11 +42,7 @@ struct Painter {
           RandomStream(
             seed: settings.seed, purpose: "report.picture", item: UInt64(number), UInt64($0))
         }, latentShape: latentShape)
-      let autoencoder = pipeline.autoencoder
-      return images(
-        withoutGradients {
-          autoencoder.decoder(latents.scaled(by: 1 / autoencoder.configuration.scalingFactor))
-        })
+      return images(pipeline.autoencoder.pictures(of: latents))
     }
   }
 

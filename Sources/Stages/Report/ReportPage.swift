@@ -7,6 +7,8 @@ import Reporting
 struct ReportPage {
   let prompts: [String]
   let settings: ReportSettings
+  /// This run, then those that it is compared with.
+  let variants: [RunSummary]
   let evaluation: JSONReader
   let oracle: OracleFindings?
   let metrics: (preference: [JSON.Object], spo: [JSON.Object])
@@ -19,6 +21,7 @@ struct ReportPage {
   struct OracleFindings {
     let comparison: OracleComparison
     let candidates: [CandidateOrder]
+    let stepTime: CandidateJudging.StepTime
   }
 
   func report() throws -> Report {
@@ -27,6 +30,9 @@ struct ReportPage {
       sections.append(ReportSection("Scores", [.comparison(scores(oracle.comparison))]))
     }
     sections.append(ReportSection("Before and after", [.pictures(try grid())]))
+    if variants.count > 1 {
+      sections.append(ReportSection("Side by side", try RunSummary.blocks(variants)))
+    }
     sections.append(
       ReportSection(
         "Preference model",

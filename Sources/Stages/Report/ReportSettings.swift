@@ -19,6 +19,9 @@ public struct ReportSettings: StageSettings {
   /// Prompts that the report shows.
   public var shownPrompts = 12
 
+  /// `report/summary.json` of other runs, whose figures stand beside this one's where there are any yet.
+  public var beside: [String] = []
+
   public enum Oracle: String, Codable, Sendable {
     case none
     case proceduralWorld = "procedural-world"

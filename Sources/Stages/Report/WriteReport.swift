@@ -36,7 +36,7 @@ final class WriteReport: Stage {
 
   enum Output {
     case pictures([[UInt8]])
-    case judgements([CandidateJudging.Judgement])
+    case judgements(CandidateJudging.Batch?)
   }
 
   init(settings: ReportSettings, context: StageContext) throws {
@@ -59,7 +59,8 @@ final class WriteReport: Stage {
   }
 
   func inputs() throws -> [StageInput] {
-    [try context.digests.input(file: settings.prompts)]
+    let beside = settings.beside.filter { Folders.exists($0) }
+    return try ([settings.prompts] + beside).map { try context.digests.input(file: $0) }
   }
 
   func missingOutput() -> String? {
@@ -130,15 +131,12 @@ final class WriteReport: Stage {
       sampler: CandidateSampler(
         unet: GuidedUNet(painter.pipeline.unet, guidance: optimization.guidance),
         scheduler: painter.scheduler,
-        settings: .init(
-          steps: optimization.samplingSteps, eta: optimization.eta,
-          candidates: optimization.candidates, comparedSteps: optimization.comparedSteps,
-          innerSteps: optimization.innerSteps, threshold: optimization.threshold,
+        settings: optimization.sampling(
           promptsAtOnce: CandidateJudging.batch, seed: settings.seed),
         latentShape: painter.latentShape),
-      preference: try ModelFolder(
-        path: context.workspace.path("\(TrainPreference.name)/model")
-      ).preferenceModel().model,
+      judge: try PreferenceJudge(
+        ModelFolder(path: context.workspace.path("\(TrainPreference.name)/model")),
+        of: ModelFolder(path: settings.model)),
       pipeline: painter.pipeline, negative: painter.negative)
   }
 
@@ -160,7 +158,7 @@ final class WriteReport: Stage {
       let pictures = try painter?.pictures(of: prompts[prompt], number: prompt) ?? []
       return .pictures(try pictures.map { try $0.encodedAsPNG() })
     case .candidates(let batch):
-      return .judgements(try judging?(prompts, batch.prompts, draw: batch.draw) ?? [])
+      return .judgements(try judging?(prompts, batch.prompts, draw: batch.draw))
     }
   }
 
@@ -172,8 +170,8 @@ final class WriteReport: Stage {
         let state = index < count ? "before" : "after"
         try AtomicFile.replace(picturePath(prompt, index % count, state), with: bytes)
       }
-    case (.judgements(let judgements), .candidates(let batch)):
-      try writeJSON(.array(judgements.map(\.json)), to: candidatePath(batch))
+    case (.judgements(let judged), .candidates(let batch)):
+      if let judged { try writeJSON(judged.json, to: candidatePath(batch)) }
     default: preconditionFailure("an output of another item")
     }
   }
@@ -186,18 +184,24 @@ final class WriteReport: Stage {
     let evaluationPath = context.workspace.path("\(TrainPreference.name)/evaluation.json")
     let evaluation = try JSONReader(contentsOf: evaluationPath)
     summary["preference"] = [
+      "kind": .string(
+        try context.settings(PreferenceSettings.self, of: TrainPreference.name).kind.rawValue),
       "accuracy": try evaluation["accuracy"].value, "pairs": try evaluation["pairs"].value,
     ]
     let oracle = try oracleFindings(prompts)
     if let oracle {
       summary["oracle"] = oracle.comparison.json
       summary["candidates"] = .array(oracle.candidates.map(\.json))
+      summary["seconds_per_sampling_step"] = .number(oracle.stepTime.secondsPerStep)
     }
     summary["seconds"] = .object(try seconds())
     summary["outputs"] = .object(try outputs())
     try writeJSON(.object(summary), to: "\(folder)/summary.json")
     try ReportPage(
-      prompts: prompts, settings: settings, evaluation: evaluation, oracle: oracle,
+      prompts: prompts, settings: settings,
+      variants: try RunSummary.all(
+        summary: .object(summary), folder: folder, beside: settings.beside), evaluation: evaluation,
+      oracle: oracle,
       metrics: (
         preference: try MetricsLog.lines(
           of: context.workspace.path("\(TrainPreference.name)/metrics.jsonl")),
@@ -213,17 +217,14 @@ final class WriteReport: Stage {
     let comparison = try OracleComparison(prompts: prompts, settings: settings) {
       try RGBImage(decoding: try RegularFile(path: picturePath($0, $1, $2)).readAll())
     }
-    let judgements = try candidateBatches().flatMap { batch in
-      let path = candidatePath(batch)
-      return try JSONReader(try JSON(contentsOf: path), path: path).elements().map {
-        try CandidateJudging.Judgement($0)
-      }
+    let judged = try candidateBatches().map {
+      try CandidateJudging.Batch(try JSONReader(contentsOf: candidatePath($0)))
     }
     return ReportPage.OracleFindings(
       comparison: comparison,
       candidates: CandidateOrder.all(
-        judgements, Utility(scores: comparison.before),
-        threshold: try optimizationSettings().threshold))
+        judged.flatMap(\.judgements), Utility(scores: comparison.before)),
+      stepTime: judged.reduce(.init()) { $0 + $1.time })
   }
 
   /// The stages before this one, as the runner has recorded them.
@@ -276,6 +277,12 @@ final class WriteReport: Stage {
             try all.double("standard_error"), try recorded.double("share"),
             try recorded.int("pairs"), try recorded.double("standard_error")))
       }
+    }
+    if let seconds = try summary.optional("seconds_per_sampling_step") {
+      lines.append(
+        String(
+          format: "a sampling step with its candidates took %.1f ms a prompt",
+          1_000 * (try seconds.double())))
     }
     return lines + ["the report is \(folder)/index.html"]
   }

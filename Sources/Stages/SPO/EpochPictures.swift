@@ -39,10 +39,7 @@ struct EpochPictures {
           RandomStream(seed: settings.seed, purpose: "spo.picture", item: UInt64(prompt))
         ],
         latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
-      pictures += images(
-        withoutGradients {
-          autoencoder.decoder(latents.scaled(by: 1 / autoencoder.configuration.scalingFactor))
-        })
+      pictures += images(autoencoder.pictures(of: latents))
     }
     let row = RGBImage(sideBySide: pictures)
     try Folders.make(folder)

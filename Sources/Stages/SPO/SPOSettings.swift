@@ -1,4 +1,5 @@
 public import PipelineCore
+import StepwiseOptimization
 
 /// Settings of stage `spo`; the defaults are those published for Stable Diffusion v1.5.
 public struct SPOSettings: StageSettings {
@@ -29,6 +30,10 @@ public struct SPOSettings: StageSettings {
   public var innerSteps = 0
   /// A pair is kept if the preference probability of its best exceeds that of its worst by more.
   public var threshold = 0.3
+  /// The same at the step that draws the most noise, where `threshold` is that of the least.
+  ///
+  /// Between them it is in proportion to the noise. Nil: one for all steps.
+  public var highestThreshold: Double?
   /// Pairs of a training batch.
   public var pairBatch = 10
   /// Pairs whose gradients are computed at once; a batch is the sum of such parts.
@@ -48,9 +53,13 @@ public struct SPOSettings: StageSettings {
 
   public init() {}
 
-  /// The sampling steps whose candidates are compared.
-  var comparedSteps: Range<Int> {
+  /// How candidates are drawn and compared.
+  func sampling(promptsAtOnce: Int, seed: UInt64) -> CandidateSamplingSettings {
     let end = min(stopStep ?? samplingSteps, samplingSteps)
-    return min(max(0, divertStep), end)..<end
+    return CandidateSamplingSettings(
+      steps: samplingSteps, eta: eta, candidates: candidates,
+      comparedSteps: min(max(0, divertStep), end)..<end, innerSteps: innerSteps,
+      thresholds: threshold...max(threshold, highestThreshold ?? threshold),
+      promptsAtOnce: promptsAtOnce, seed: seed)
   }
 }

@@ -1,7 +1,7 @@
 import Autograd
 package import Diffusion
 import NN
-package import PreferenceModels
+import PreferenceModels
 package import StepwiseOptimization
 import TensorCore
 
@@ -17,7 +17,7 @@ package struct StepwiseTuner {
   let adapters: AdapterSet
   let scheduler: DDIMScheduler
   let negative: Conditioning
-  private let preference: PreferenceModel
+  private let judge: PreferenceJudge
   private let latentShape: [Int]
   var state: TrainingState
 
@@ -25,11 +25,10 @@ package struct StepwiseTuner {
   ///   - negative: of the empty prompt, one row
   ///   - latentShape: height, width and channels
   package init(
-    _ settings: SPOSettings, preference: PreferenceModel, negative: Conditioning,
-    latentShape: [Int]
+    _ settings: SPOSettings, judge: PreferenceJudge, negative: Conditioning, latentShape: [Int]
   ) throws {
     self.settings = settings
-    self.preference = preference
+    self.judge = judge
     self.negative = negative
     self.latentShape = latentShape
     let model = ModelFolder(path: settings.model)
@@ -52,23 +51,18 @@ package struct StepwiseTuner {
   /// Samples a batch of prompts and trains on what it gave.
   ///
   /// - Parameters:
-  ///   - ids: the prompts' tokens, for the preference model
+  ///   - judged: the same prompts, as the preference model reads them
   ///   - iteration: keys the random streams
   package mutating func iterate(
-    _ prompts: PromptBatch, ids: [[Int]], iteration: Int
+    _ prompts: PromptBatch, judged: [JudgedPrompt], iteration: Int
   ) throws -> (sampled: SampledPairs, trained: Trained) {
-    let scorer = PreferenceScorer(
-      model: preference, autoencoder: autoencoder,
-      texts: withoutGradients { preference.textEmbedding(ids) })
     let sampler = CandidateSampler(
       unet: tuned, scheduler: scheduler,
-      settings: .init(
-        steps: settings.samplingSteps, eta: settings.eta, candidates: settings.candidates,
-        comparedSteps: settings.comparedSteps, innerSteps: settings.innerSteps,
-        threshold: settings.threshold, promptsAtOnce: settings.promptsAtOnce, seed: settings.seed),
+      settings: settings.sampling(promptsAtOnce: settings.promptsAtOnce, seed: settings.seed),
       latentShape: latentShape)
     let sampled = try sampler(
-      prompts, negative: negative, iteration: UInt64(iteration), scorer: scorer)
+      prompts, negative: negative, iteration: UInt64(iteration),
+      scorer: try judge.scorer(for: judged, autoencoder))
     return (
       sampled, try train(on: sampled.pairs, prompts.conditioning, iteration: iteration)
     )

@@ -90,7 +90,8 @@ final class TuneSPO: Stage {
     let shards = try ShardSet(folder: shardFolder, split: "train")
     let layout = shards.layout
     var tuner = try StepwiseTuner(
-      settings, preference: try preferenceFolder.preferenceModel().model,
+      settings,
+      judge: try PreferenceJudge(preferenceFolder, of: ModelFolder(path: settings.model)),
       negative: try shards.emptyConditioning(),
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
     let log = try stretches().resume(&tuner.state)
@@ -138,7 +139,10 @@ final class TuneSPO: Stage {
       PromptBatch(
         identifiers: prompts.map { UInt64($0) },
         conditioning: try tuning.shards.conditioning(ofPrompts: prompts)),
-      ids: try prompts.map { try tuning.shards.prompt($0).inputIDs }, iteration: iteration)
+      judged: try prompts.map {
+        let prompt = try tuning.shards.prompt($0)
+        return JudgedPrompt(text: prompt.text, ids: prompt.inputIDs)
+      }, iteration: iteration)
     try tuning.log.append(step: iteration + 1, Self.figures(sampled, trained))
     context.progress.advance(
       note: "\(sampled.pairs.count) pairs, loss \(shortened(trained.loss)), "
@@ -158,7 +162,8 @@ final class TuneSPO: Stage {
       sampled.comparisons.map { comparison in
         [
           "timestep": .integer(comparison.timestep), "compared": .integer(comparison.compared),
-          "kept": .integer(comparison.kept), "mean_gap": .number(comparison.meanGap),
+          "kept": .integer(comparison.kept), "threshold": .number(comparison.threshold),
+          "mean_gap": .number(comparison.meanGap),
         ]
       })
     return figures

@@ -22,19 +22,21 @@ extension ModelBench {
     let side = configuration.sampleSize
     let (width, height) = options.size ?? (side, side)
     let encoder = try PromptEncoder(options.model)
-    let prompts = Conditioning(
-      try encoder((0..<batch).map { "a picture of \($0) things" }), height: 8 * height,
-      width: 8 * width)
-    let preference = try preferenceModel(options, latentSide: side)
-    let ids = tokenIDs(for: preference.configuration.text, batch: batch)
+    let texts = (0..<batch).map { "a picture of \($0) things" }
+    let prompts = Conditioning(try encoder(texts), height: 8 * height, width: 8 * width)
+    let judge =
+      try options.preference.map { try PreferenceJudge($0, of: options.model) }
+      ?? .pixel(try preferenceModel(options, latentSide: side))
+    let ids = judge.tokenIDs(batch: batch)
     var tuner = try StepwiseTuner(
-      settings, preference: preference,
+      settings, judge: judge,
       negative: Conditioning(try encoder.empty(), height: 8 * height, width: 8 * width),
       latentShape: [height, width, configuration.inputChannels])
     let batchOfPrompts = PromptBatch(
       identifiers: (0..<batch).map { UInt64($0) }, conditioning: prompts)
+    let judged = zip(texts, ids).map { JudgedPrompt(text: $0, ids: $1) }
     return BenchWork(items: batch) {
-      _ = try tuner.iterate(batchOfPrompts, ids: ids, iteration: 0)
+      _ = try tuner.iterate(batchOfPrompts, judged: judged, iteration: 0)
     }
   }
 
@@ -76,4 +78,14 @@ extension ModelBench {
       "num_attention_heads": 16, "num_hidden_layers": 32, "patch_size": 14,
     ],
   ]
+}
+
+extension PreferenceJudge {
+  /// Some prompts' tokens, for a model that reads tokens.
+  fileprivate func tokenIDs(batch: Int) -> [[Int]] {
+    switch self {
+    case .pixel(let model): ModelBench.tokenIDs(for: model.configuration.text, batch: batch)
+    case .latent: [[Int]](repeating: [], count: batch)
+    }
+  }
 }

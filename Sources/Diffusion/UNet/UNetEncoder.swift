@@ -1,0 +1,99 @@
+public import Autograd
+public import NN
+
+/// The way down of a U-Net and its lowest level: what the network makes of a noisy latent before it
+/// draws.
+///
+/// - Keys: `time_embedding`, `add_embedding`, `conv_in`, `down_blocks`, `mid_block` of diffusers'
+///   `UNet2DConditionModel`
+public struct UNetEncoder {
+  public let configuration: UNetConfiguration
+  /// Whether blocks are run again in the backward pass.
+  public var usesGradientCheckpointing = false
+  let timeEmbedding: TimestepEmbedding
+  let textTimeEmbedding: TimestepEmbedding?
+  let inputConvolution: Conv2d
+  let downBlocks: [DownBlock]
+  let middleBlock: MiddleBlock?
+
+  public init(_ weights: Weights, _ configuration: UNetConfiguration) throws {
+    self.configuration = configuration
+    let channels = configuration.channels
+    let timeWidth = 4 * channels[0]
+    timeEmbedding = try TimestepEmbedding(
+      weights["time_embedding"], inputs: channels[0], width: timeWidth)
+    textTimeEmbedding = try configuration.textTime.map {
+      try TimestepEmbedding(weights["add_embedding"], inputs: $0.inputWidth, width: timeWidth)
+    }
+    inputConvolution = try Conv2d(
+      weights["conv_in"], inputs: configuration.inputChannels, outputs: channels[0], kernel: 3)
+    downBlocks = try channels.indices.map { index in
+      try DownBlock(
+        weights["down_blocks"][index], inputs: channels[max(0, index - 1)], level: index,
+        isLast: index == channels.count - 1, configuration)
+    }
+    middleBlock =
+      configuration.hasMiddleBlock ? try MiddleBlock(weights["mid_block"], configuration) : nil
+  }
+
+  /// Whether a key of the U-Net belongs to the way up, which is not built here.
+  public static func isWayUp(_ key: String) -> Bool {
+    ["up_blocks.", "conv_norm_out.", "conv_out."].contains { key.hasPrefix($0) }
+  }
+
+  /// What the way up goes on from.
+  public struct Output {
+    /// Of the lowest level, `[batch, height, width, channels]`.
+    public let lowest: Tensor
+    /// Handed over to the way up, the first first.
+    let skips: [Tensor]
+    /// Of the timestep, `[batch, width]`.
+    let time: Tensor
+    /// The places among the skips of what each level ends with, before its downsampler.
+    fileprivate let levelEnds: [Int]
+
+    /// What each level ends with, before its downsampler, `[batch, height, width, channels]` each.
+    public var levels: [Tensor] { levelEnds.map { skips[$0] } }
+  }
+
+  /// - Parameters:
+  ///   - sample: noisy latents `[batch, height, width, channels]`
+  ///   - timesteps: one for each latent
+  ///   - conditioning: one row for each latent
+  public func callAsFunction(
+    _ sample: Tensor, timesteps: [Float], conditioning: Conditioning
+  ) -> Output {
+    let context = conditioning.hiddenStates
+    let time = silu(timeVector(timesteps, conditioning.textTime))  // [batch, timeWidth]
+    var h = inputConvolution(sample)
+    var skips = [h]
+    var levelEnds: [Int] = []
+    for block in downBlocks {
+      h = block(
+        h, time: time, context: context, skips: &skips, isCheckpointed: usesGradientCheckpointing)
+      levelEnds.append(skips.count - (block.downsampler == nil ? 1 : 2))
+    }
+    if let middleBlock {
+      h = middleBlock(h, time: time, context: context, isCheckpointed: usesGradientCheckpointing)
+    }
+    return Output(lowest: h, skips: skips, time: time, levelEnds: levelEnds)
+  }
+
+  private func timeVector(_ timesteps: [Float], _ textTime: Conditioning.TextTime?) -> Tensor {
+    let features = sinusoidalFeatures(
+      of: timesteps, width: configuration.channels[0], cosinesFirst: configuration.cosinesFirst,
+      shift: configuration.frequencyShift)
+    let embedding = timeEmbedding(features)
+    guard let textTimeEmbedding, let width = configuration.textTime?.featureWidth else {
+      return embedding
+    }
+    guard let textTime else { preconditionFailure("the model is told of pooled text and sizes") }
+    let sizes = textTime.sizes.flatMap { $0 }
+    let sizeFeatures = sinusoidalFeatures(
+      of: sizes, width: width, cosinesFirst: configuration.cosinesFirst,
+      shift: configuration.frequencyShift
+    ).reshaped(to: [timesteps.count, sizes.count / timesteps.count * width])
+    return embedding
+      + textTimeEmbedding(concatenated([textTime.pooledText, sizeFeatures], axis: 1))
+  }
+}

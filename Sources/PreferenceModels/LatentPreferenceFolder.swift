@@ -1,0 +1,65 @@
+import Checkpoints
+public import Diffusion
+import Files
+import NN
+
+extension ModelFolder {
+  /// Whether the folder holds a latent preference model, which has a U-Net, and not one of pixels.
+  public var isLatentPreferenceModel: Bool { hasPart("unet") }
+
+  /// The latent preference model of a folder.
+  ///
+  /// The U-Net and the text encoders lie in the layout of diffusers, the heads in `model.safetensors`.
+  ///
+  /// - Parameter base: the diffusion model whose latents are judged; gives the tokenizers
+  public func latentPreferenceModel(
+    of base: ModelFolder, isTrainable: Bool = false
+  ) throws -> LatentPreferenceModel {
+    let heads = Weights(
+      try CheckpointWeights(try checkpoint("", stem: "model")), isTrainable: isTrainable)
+    let model = try LatentPreferenceModel(
+      heads: heads, encoder: try unetEncoder(isTrainable: isTrainable),
+      promptEncoder: try PromptEncoder(self, tokenizers: base, isTrainable: isTrainable),
+      pictureSide: try base.pictureSide(),
+      guidance: Float(
+        try JSONReader(contentsOf: "\(path)/config.json")
+          .double(LatentPreferenceModel.guidanceField)))
+    try heads.requireAllUsed()
+    return model
+  }
+
+  /// A trainable latent preference model that starts from a diffusion model, with fresh projections.
+  ///
+  /// - Parameters:
+  ///   - textProjection: a CLIP model whose text projection to start from; a fresh one if nil
+  ///   - guidance: of the lowest level's features
+  public func startingLatentPreferenceModel(
+    textProjection: ModelFolder?, guidance: Float, seed: UInt64
+  ) throws -> LatentPreferenceModel {
+    let heads = Weights(randomSeed: seed)
+    let model = try LatentPreferenceModel(
+      heads: heads, encoder: try unetEncoder(isTrainable: true),
+      promptEncoder: try PromptEncoder(self, isTrainable: true), pictureSide: try pictureSide(),
+      guidance: guidance)
+    if let textProjection { try adoptTextProjection(of: textProjection, heads) }
+    return model
+  }
+
+  private func adoptTextProjection(of clip: ModelFolder, _ heads: Weights) throws {
+    let name = "text_projection.weight"
+    // SDXL's second text encoder has its own.
+    guard let parameter = heads.parameters.first(where: { $0.name == name }) else { return }
+    let checkpoint = try clip.checkpoint("", stem: "model")
+    let found = try checkpoint.entry(name).shape
+    guard found == parameter.storedShape else {
+      throw WeightError.shapeMismatch(name: name, expected: parameter.storedShape, found: found)
+    }
+    parameter.assign(try checkpoint.floats(name))
+  }
+
+  /// Height and width in pixels of the pictures that the model was made for.
+  private func pictureSide() throws -> Int {
+    try UNetConfiguration(try configuration("unet")).sampleSize
+      * AutoencoderConfiguration(try configuration("vae")).reduction
+  }
+}

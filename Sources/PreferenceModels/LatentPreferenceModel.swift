@@ -1,0 +1,127 @@
+public import Autograd
+public import Diffusion
+public import NN
+import TensorCore
+
+/// The latent reward model: how well people would like a picture, told from its noisy latent alone.
+///
+///     features = means over height and width of what each level of the U-Net's way down ends with,
+///                and of its lowest level, the latter with guidance
+///     score = exp(logit_scale) cos(visual_projection(features), text)
+///
+/// The text is the pooled output of the text encoder, projected: by a layer of its own, or by the
+/// second encoder of SDXL.
+///
+/// - Keys: `unet.*` and `text_encoder.*` as diffusers and transformers name them,
+///   `visual_projection`, `text_projection`, `logit_scale`
+/// - Source: Zhang et al. 2025, arXiv 2502.01051, section 4.1
+public struct LatentPreferenceModel {
+  /// How far the lowest level's features lead away from those of the empty prompt; 1: not at all.
+  public let guidance: Float
+  /// All weights.
+  public let parameters: [Parameter]
+  private let encoder: UNetEncoder
+  private let promptEncoder: PromptEncoder
+  private let visualProjection: Linear
+  /// Nil where the text encoder projects.
+  private let textProjection: Linear?
+  private let logitScale: Parameter
+  /// Height and width in pixels of the pictures that the U-Net was made for.
+  private let pictureSide: Int
+
+  /// - Parameters:
+  ///   - heads: the weights of the two projections and the scale
+  ///   - encoder: with its weights
+  init(
+    heads: Weights, encoder: (model: UNetEncoder, weights: Weights), promptEncoder: PromptEncoder,
+    pictureSide: Int, guidance: Float
+  ) throws {
+    self.encoder = encoder.model
+    self.promptEncoder = promptEncoder
+    self.guidance = guidance
+    self.pictureSide = pictureSide
+    let channels = encoder.model.configuration.channels
+    let text = promptEncoder.configuration.parts[promptEncoder.configuration.parts.count - 1]
+      .configuration
+    let width = promptEncoder.configuration.pooledWidth ?? text.transformer.width
+    visualProjection = try Linear(
+      heads["visual_projection"], inputs: (channels + channels.suffix(1)).reduce(0, +),
+      outputs: width,
+      hasBias: false, initial: .normal(deviation: 0.02))
+    textProjection =
+      promptEncoder.configuration.pooledWidth == nil
+      ? try Linear(
+        heads["text_projection"], inputs: width, outputs: width, hasBias: false,
+        initial: .normal(deviation: 1 / Float(width).squareRoot())) : nil
+    // ln(1 / 0.07), CLIP's own start.
+    logitScale = try heads.parameter("logit_scale", shape: [], initial: .constant(2.6592))
+    parameters =
+      encoder.weights.parameters + promptEncoder.parameters + heads.parameters
+  }
+
+  /// Of `config.json`.
+  public static let guidanceField = "feature_guidance"
+
+  /// What scores need of prompts.
+  public struct Prompts {
+    /// What the U-Net is told, one row for each.
+    public let conditioning: Conditioning
+    /// The same of the empty prompt, one row; nil without guidance.
+    public let empty: Conditioning?
+    /// Unit vectors, `[prompts, width]`.
+    public let embedding: Tensor
+
+    /// The prompts at `indices`, in that order.
+    public func rows(at indices: [Int]) -> Prompts {
+      Prompts(
+        conditioning: conditioning.rows(at: indices), empty: empty,
+        embedding: embedding.rows(at: indices))
+    }
+  }
+
+  public func prompts(_ texts: [String]) throws -> Prompts {
+    // The empty prompt goes along as one more.
+    let hasGuidance = guidance != 1
+    let outputs = try promptEncoder.outputs(hasGuidance ? texts + [""] : texts)
+    let all = Conditioning(promptEncoder.joined(outputs), height: pictureSide, width: pictureSide)
+    let own = Array(texts.indices)
+    let pooled = outputs[outputs.count - 1].pooled.rows(at: own)
+    return Prompts(
+      conditioning: all.rows(at: own), empty: hasGuidance ? all.rows(at: [texts.count]) : nil,
+      embedding: (textProjection?(pooled) ?? pooled).normalizedRows())
+  }
+
+  /// The scores of noisy latents, `[batch]`.
+  ///
+  /// - Parameters:
+  ///   - latents: scaled and noised, `[batch, height, width, channels]`
+  ///   - timesteps: one for each
+  ///   - prompts: one for each
+  public func scores(of latents: Tensor, timesteps: [Float], for prompts: Prompts) -> Tensor {
+    let visual = visualProjection(features(of: latents, timesteps: timesteps, for: prompts))
+    let cosines = (visual.normalizedRows() * prompts.embedding).sum(over: 1..<2)
+    return cosines * logitScale.tensor.mapped(by: .exponential)
+  }
+
+  /// `[batch, width]`, the levels in the order of the way down, then the lowest.
+  private func features(
+    of latents: Tensor, timesteps: [Float], for prompts: Prompts
+  ) -> Tensor {
+    func means(_ level: Tensor) -> Tensor { level.mean(over: 1..<3) }
+    let batch = latents.shape[0]
+    guard let empty = prompts.empty else {
+      let output = encoder(latents, timesteps: timesteps, conditioning: prompts.conditioning)
+      return concatenated((output.levels + [output.lowest]).map(means), axis: 1)
+    }
+    // Both halves in one call: larger matrix products.
+    let output = encoder(
+      latents.repeated(2), timesteps: timesteps + timesteps,
+      conditioning: concatenated([empty.repeated(batch), prompts.conditioning]))
+    let levels = output.levels.map { means($0.slice(axis: 0, batch..<2 * batch)) }
+    let lowest = means(output.lowest)
+    let unconditional = lowest.slice(axis: 0, 0..<batch)
+    let conditional = lowest.slice(axis: 0, batch..<2 * batch)
+    let guided = unconditional + (conditional - unconditional).scaled(by: guidance)
+    return concatenated(levels + [guided], axis: 1)
+  }
+}

@@ -1,0 +1,45 @@
+import Autograd
+import Checkpoints
+import Files
+import NN
+import PreferenceModels
+import Shards
+
+/// The step-aware preference model in training: sees what the diffusion model makes of noised latents.
+struct PixelTrainee: PreferenceTrainee {
+  let model: PreferenceModel
+  let parameters: [Parameter]
+  let pictures: EstimatedPictures
+  /// The pictures of the validation split.
+  let store: PictureStore
+  /// Whether the store holds those of the training split as well; otherwise they are made each time.
+  let storesTraining: Bool
+  /// The folder whose configuration files the model was built from.
+  let start: String
+
+  func scores(
+    _ examples: PreferenceExamples, of pairs: [Int], _ views: [PreferenceView]
+  ) throws -> (first: Tensor, second: Tensor) {
+    let split = examples.shards.split
+    let shown =
+      try storesTraining || split != "train"
+      ? store.pictures(split, of: pairs, views, side: pictures.side)
+      : pictures(examples, of: pairs, views)
+    let timesteps = zip(pairs, views).map { Float(examples.timestep(of: $0, $1)) }
+    let images = model.imageEmbedding(
+      model.normalized(shown), timesteps: timesteps + timesteps)
+    let texts = model.textEmbedding(try examples.ids(of: pairs))
+    let halves = images.split(axis: 0, into: 2)
+    return (model.score(image: halves[0], text: texts), model.score(image: halves[1], text: texts))
+  }
+
+  func write(to folder: String, metadata: [String: String]) throws {
+    for name in ["config.json", "preprocessor_config.json"] {
+      let bytes = try RegularFile(path: "\(start)/\(name)").readAll()
+      try AtomicFile.replace("\(folder)/\(name)", with: bytes)
+    }
+    try writeSafetensors(
+      parameters.map { OutgoingTensor($0.name, storing: $0) }, metadata: metadata,
+      to: "\(folder)/model.safetensors")
+  }
+}

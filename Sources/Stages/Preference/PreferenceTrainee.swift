@@ -1,0 +1,46 @@
+import Autograd
+import NN
+import PreferenceModels
+import Shards
+
+/// A preference model in training, with what it is shown of comparisons.
+protocol PreferenceTrainee {
+  /// Everything that is trained.
+  var parameters: [Parameter] { get }
+
+  /// Scores of both pictures of comparisons.
+  ///
+  /// - Parameter views: one for each comparison; clean ones and others do not mix
+  func scores(
+    _ examples: PreferenceExamples, of pairs: [Int], _ views: [PreferenceView]
+  ) throws -> (first: Tensor, second: Tensor)
+
+  /// Writes the model as a folder that others read.
+  func write(to folder: String, metadata: [String: String]) throws
+}
+
+extension PreferenceTrainee {
+  /// How often the scores order comparisons as their labels do; ties are left out.
+  func accuracy(
+    _ examples: PreferenceExamples, count: Int, _ view: PreferenceView, batch: Int
+  ) throws -> (share: Double, count: Int) {
+    let decided = try (0..<count).filter { number in
+      let pair = try examples.shards.pair(number)
+      return pair.label0 != pair.label1
+    }
+    var correct = 0
+    for start in stride(from: 0, to: decided.count, by: batch) {
+      let pairs = Array(decided[start..<min(start + batch, decided.count)])
+      let scores = try withoutGradients {
+        try self.scores(examples, of: pairs, pairs.map { _ in view })
+      }
+      for (index, label) in try examples.labels(of: pairs).enumerated() {
+        let margin = scores.first.pointer[index] - scores.second.pointer[index]
+        if margin > 0 && label.first > label.second || margin < 0 && label.first < label.second {
+          correct += 1
+        }
+      }
+    }
+    return (Double(correct) / Double(max(1, decided.count)), decided.count)
+  }
+}

@@ -1,0 +1,56 @@
+import Autograd
+import Diffusion
+import PreferenceModels
+import StepwiseOptimization
+
+/// Scores candidates by the pictures that they promise.
+struct PixelScorer: CandidateScorer {
+  let model: PreferenceModel
+  let autoencoder: Autoencoder
+  /// Unit vectors of the batch's prompts, `[prompts, width]`.
+  let texts: Tensor
+  /// Pictures that are decoded at once.
+  var batch = 40
+
+  var view: CandidateView { .estimated }
+
+  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) -> [Float] {
+    inParts(of: batch, latents, timestep, prompts) { latents, timesteps, prompts in
+      let pictures = autoencoder.pictures(of: latents)
+      let images = model.imageEmbedding(model.scoringPixels(pictures), timesteps: timesteps)
+      return model.score(image: images, text: texts.rows(at: prompts))
+    }
+  }
+}
+
+/// Scores candidates by their noisy latents.
+struct LatentScorer: CandidateScorer {
+  let model: LatentPreferenceModel
+  let prompts: LatentPreferenceModel.Prompts
+  /// Latents that are scored at once.
+  var batch = 40
+
+  var view: CandidateView { .drawn }
+
+  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) -> [Float] {
+    inParts(of: batch, latents, timestep, prompts) { latents, timesteps, prompts in
+      model.scores(of: latents, timesteps: timesteps, for: self.prompts.rows(at: prompts))
+    }
+  }
+}
+
+/// The scores that `score` gives some rows at a time.
+private func inParts(
+  of size: Int, _ latents: Tensor, _ timestep: Int, _ prompts: [Int],
+  _ score: (Tensor, [Float], [Int]) -> Tensor
+) -> [Float] {
+  withoutGradients {
+    stride(from: 0, to: prompts.count, by: size).flatMap { start in
+      let part = start..<min(start + size, prompts.count)
+      return score(
+        latents.slice(axis: 0, part), [Float](repeating: Float(timestep), count: part.count),
+        Array(prompts[part])
+      ).values
+    }
+  }
+}

@@ -1,0 +1,47 @@
+import Autograd
+package import Diffusion
+package import PreferenceModels
+import StepwiseOptimization
+
+/// A trained preference model of either kind.
+package enum PreferenceJudge {
+  case pixel(PreferenceModel)
+  case latent(LatentPreferenceModel)
+
+  package init(_ folder: ModelFolder, of base: ModelFolder) throws {
+    self =
+      folder.isLatentPreferenceModel
+      ? .latent(try folder.latentPreferenceModel(of: base))
+      : .pixel(try folder.preferenceModel().model)
+  }
+
+  /// Judges candidates of some prompts.
+  ///
+  /// - Parameter autoencoder: decodes what a model of pixels is shown
+  func scorer(
+    for prompts: [JudgedPrompt], _ autoencoder: Autoencoder
+  ) throws -> any CandidateScorer {
+    switch self {
+    case .pixel(let model):
+      PixelScorer(
+        model: model, autoencoder: autoencoder,
+        texts: withoutGradients { model.textEmbedding(prompts.map(\.ids)) })
+    case .latent(let model):
+      LatentScorer(
+        model: model,
+        prompts: try withoutGradients { try model.prompts(prompts.map(\.text)) })
+    }
+  }
+}
+
+/// A prompt as preference models read it.
+package struct JudgedPrompt {
+  package var text: String
+  /// Of the tokenizer that both kinds share with the diffusion model's first text encoder.
+  package var ids: [Int]
+
+  package init(text: String, ids: [Int]) {
+    self.text = text
+    self.ids = ids
+  }
+}
