@@ -20,7 +20,7 @@ public struct LatentPreferenceModel {
   public let guidance: Float
   /// All weights.
   public let parameters: [Parameter]
-  private let encoder: UNetEncoder
+  private var encoder: UNetEncoder
   private let promptEncoder: PromptEncoder
   private let visualProjection: Linear
   /// Nil where the text encoder projects.
@@ -61,6 +61,12 @@ public struct LatentPreferenceModel {
 
   /// Of `config.json`.
   public static let guidanceField = "feature_guidance"
+
+  /// Whether the U-Net's blocks are run again in the backward pass.
+  public var usesGradientCheckpointing: Bool {
+    get { encoder.usesGradientCheckpointing }
+    set { encoder.usesGradientCheckpointing = newValue }
+  }
 
   /// What scores need of prompts.
   public struct Prompts {

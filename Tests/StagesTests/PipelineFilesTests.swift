@@ -35,4 +35,19 @@ import Testing
     let prompts = try JSONReader(try JSON(contentsOf: path), path: path).elements()
     #expect(try prompts.allSatisfy { try !$0.string("caption").isEmpty })
   }
+  @Test("the latent ones say what LPO published", arguments: ["sd15-latent", "sdxl-latent"])
+  func publishedLatent(name: String) throws {
+    let pipeline = try Pipeline(path: "\(Self.folder)/\(name).json5", stages: stageTypes)
+    let spo = try #require(pipeline.stages.first { $0.name == "spo" }).settings
+    let isXL = name == "sdxl-latent"
+    #expect(spo["beta"] == .integer(500))
+    #expect(spo["divert_step"] == .integer(0))
+    #expect(spo["candidates"] == .integer(4))
+    #expect(spo["threshold"] == .number(isXL ? 0.45 : 0.35))
+    #expect(spo["highest_threshold"] == .number(isXL ? 0.6 : 0.5))
+    let preference = try #require(pipeline.stages.first { $0.name == "preference" }).settings
+    #expect(preference["kind"] == "latent")
+    #expect(preference["feature_guidance"] == .number(7.5))
+    #expect(preference["timestep_spacing"] == .integer(50))
+  }
 }

@@ -19,6 +19,10 @@ public struct PreferenceSettings: StageSettings {
   public var batch = 64
   /// Comparisons whose gradients are computed at once; a batch is the sum of such parts.
   public var microBatch = 4
+  /// Run the blocks of a latent preference model's U-Net again in the backward pass.
+  ///
+  /// A third more time, little memory.
+  public var gradientCheckpointing = false
   /// The first steps see clean pictures at timestep 0: the part that a fine-tuned CLIP plays at full
   /// size.
   public var cleanSteps = 0

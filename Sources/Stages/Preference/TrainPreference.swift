@@ -199,11 +199,12 @@ final class TrainPreference: Stage {
 
   private func latentTrainee() throws -> any PreferenceTrainee {
     let base = ModelFolder(path: settings.model)
+    var model = try base.startingLatentPreferenceModel(
+      textProjection: settings.start.isEmpty ? nil : ModelFolder(path: settings.start),
+      guidance: settings.featureGuidance, seed: settings.seed)
+    model.usesGradientCheckpointing = settings.gradientCheckpointing
     return LatentTrainee(
-      model: try base.startingLatentPreferenceModel(
-        textProjection: settings.start.isEmpty ? nil : ModelFolder(path: settings.start),
-        guidance: settings.featureGuidance, seed: settings.seed),
-      schedule: try DDIMScheduler(base.schedulerConfig()).schedule, base: base)
+      model: model, schedule: try DDIMScheduler(base.schedulerConfig()).schedule, base: base)
   }
 
   func process(_ item: Item) throws -> Output {
