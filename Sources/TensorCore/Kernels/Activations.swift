@@ -15,13 +15,15 @@ public func activate(
   _ activation: Activation, _ input: UnsafePointer<Float>,
   into output: UnsafeMutablePointer<Float>, count: Int
 ) {
-  parallelRanges(count, grain: elementGrain / 4) { range in
-    let input = input + range.lowerBound
-    let output = output + range.lowerBound
-    switch activation {
-    case .silu: mapVectors(input, into: output, count: range.count) { silu($0) }
-    case .gelu: mapVectors(input, into: output, count: range.count) { gelu($0) }
-    case .quickGELU: mapVectors(input, into: output, count: range.count) { quickGELU($0) }
+  profiled("activation") {
+    parallelRanges(count, grain: elementGrain / 4) { range in
+      let input = input + range.lowerBound
+      let output = output + range.lowerBound
+      switch activation {
+      case .silu: mapVectors(input, into: output, count: range.count) { silu($0) }
+      case .gelu: mapVectors(input, into: output, count: range.count) { gelu($0) }
+      case .quickGELU: mapVectors(input, into: output, count: range.count) { quickGELU($0) }
+      }
     }
   }
 }
@@ -31,14 +33,16 @@ public func activationGradient(
   _ activation: Activation, _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
   into inputGradient: UnsafeMutablePointer<Float>, count: Int
 ) {
-  parallelRanges(count, grain: elementGrain / 4) { range in
-    let x = input + range.lowerBound
-    let dy = outputGradient + range.lowerBound
-    let dx = inputGradient + range.lowerBound
-    switch activation {
-    case .silu: mapVectors(x, dy, into: dx, count: range.count) { siluSlope($0) * $1 }
-    case .gelu: mapVectors(x, dy, into: dx, count: range.count) { geluSlope($0) * $1 }
-    case .quickGELU: mapVectors(x, dy, into: dx, count: range.count) { quickGELUSlope($0) * $1 }
+  profiled("activation gradient") {
+    parallelRanges(count, grain: elementGrain / 4) { range in
+      let x = input + range.lowerBound
+      let dy = outputGradient + range.lowerBound
+      let dx = inputGradient + range.lowerBound
+      switch activation {
+      case .silu: mapVectors(x, dy, into: dx, count: range.count) { siluSlope($0) * $1 }
+      case .gelu: mapVectors(x, dy, into: dx, count: range.count) { geluSlope($0) * $1 }
+      case .quickGELU: mapVectors(x, dy, into: dx, count: range.count) { quickGELUSlope($0) * $1 }
+      }
     }
   }
 }
@@ -100,10 +104,12 @@ private func normalDistribution(_ x: Vector, _ bell: Vector) -> Vector {
 public func gatedGELU(
   _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, rows: Int, width: Int
 ) {
-  parallelRanges(rows, grain: elementGrain / 4 / width) { range in
-    for row in range {
-      let value = input + row * 2 * width
-      mapVectors(value, value + width, into: output + row * width, count: width) { $0 * gelu($1) }
+  profiled("gated GELU") {
+    parallelRanges(rows, grain: elementGrain / 4 / width) { range in
+      for row in range {
+        let value = input + row * 2 * width
+        mapVectors(value, value + width, into: output + row * width, count: width) { $0 * gelu($1) }
+      }
     }
   }
 }
@@ -113,16 +119,18 @@ public func gatedGELUGradient(
   _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
   into inputGradient: UnsafeMutablePointer<Float>, rows: Int, width: Int
 ) {
-  parallelRanges(rows, grain: elementGrain / 4 / width) { range in
-    for row in range {
-      let value = input + row * 2 * width
-      let gate = value + width
-      let dy = outputGradient + row * width
-      let valueGradient = inputGradient + row * 2 * width
-      mapVectors(dy, gate, into: valueGradient, count: width) { $0 * gelu($1) }
-      let gateGradient = valueGradient + width
-      mapVectors(gate, dy, into: gateGradient, count: width) { geluSlope($0) * $1 }
-      mapVectors(gateGradient, value, into: gateGradient, count: width) { $0 * $1 }
+  profiled("gated GELU gradient") {
+    parallelRanges(rows, grain: elementGrain / 4 / width) { range in
+      for row in range {
+        let value = input + row * 2 * width
+        let gate = value + width
+        let dy = outputGradient + row * width
+        let valueGradient = inputGradient + row * 2 * width
+        mapVectors(dy, gate, into: valueGradient, count: width) { $0 * gelu($1) }
+        let gateGradient = valueGradient + width
+        mapVectors(gate, dy, into: gateGradient, count: width) { geluSlope($0) * $1 }
+        mapVectors(gateGradient, value, into: gateGradient, count: width) { $0 * $1 }
+      }
     }
   }
 }

@@ -39,6 +39,8 @@ public struct AttentionShape: Equatable, Sendable {
   /// Multiplications of the forward pass, masked ones included.
   public var multiplications: Int { 2 * batch * heads * queryCount * keyCount * headWidth }
 
+  var label: String { "\(batch) x \(heads) heads of \(headWidth), \(queryCount) to \(keyCount)" }
+
   /// Keys that at least one of the queries sees.
   func visibleKeys(_ queries: Range<Int>) -> Int {
     isCausal ? min(keyCount, queries.upperBound) : keyCount
@@ -55,17 +57,19 @@ public func attend(
   into output: UnsafeMutablePointer<Float>, logSumExp: UnsafeMutablePointer<Float>?,
   _ shape: AttentionShape
 ) {
-  let keys = HeadPanels(key, count: shape.keyCount, stride: shape.keyStride, .transposed, shape)
-  let values = HeadPanels(value, count: shape.keyCount, stride: shape.valueStride, .rows, shape)
-  let size = min(AttentionBlock.queriesAtOnce, shape.queryCount)
-  let blocks = (shape.queryCount + size - 1) / max(1, size)
-  let work = 2 * size * shape.keyCount * (shape.headWidth + 16)
-  parallelBlocks(shape.batch * shape.heads * blocks, work: work) { items in
-    let block = AttentionBlock(shape, query: query, keys: keys, values: values)
-    for item in items {
-      let (head, index) = item.quotientAndRemainder(dividingBy: blocks)
-      let queries = index * size..<min(shape.queryCount, (index + 1) * size)
-      block.attend(head, queries, into: output, logSumExp: logSumExp)
+  profiled("attention", shape.label, flop: 2 * shape.multiplications) {
+    let keys = HeadPanels(key, count: shape.keyCount, stride: shape.keyStride, .transposed, shape)
+    let values = HeadPanels(value, count: shape.keyCount, stride: shape.valueStride, .rows, shape)
+    let size = min(AttentionBlock.queriesAtOnce, shape.queryCount)
+    let blocks = (shape.queryCount + size - 1) / max(1, size)
+    let work = 2 * size * shape.keyCount * (shape.headWidth + 16)
+    parallelBlocks(shape.batch * shape.heads * blocks, work: work) { items in
+      let block = AttentionBlock(shape, query: query, keys: keys, values: values)
+      for item in items {
+        let (head, index) = item.quotientAndRemainder(dividingBy: blocks)
+        let queries = index * size..<min(shape.queryCount, (index + 1) * size)
+        block.attend(head, queries, into: output, logSumExp: logSumExp)
+      }
     }
   }
 }

@@ -11,15 +11,17 @@ public func attendGradients(
   keyGradient: UnsafeMutablePointer<Float>, valueGradient: UnsafeMutablePointer<Float>,
   _ shape: AttentionShape
 ) {
-  let operands = AttentionOperands(
-    query: query, key: key, value: value, output: output, outputGradient: outputGradient,
-    logSumExp: logSumExp, shape)
-  let work = 5 * shape.queryCount * shape.keyCount * (shape.headWidth + 16)
-  parallelBlocks(shape.batch * shape.heads, work: work) { heads in
-    let gradients = HeadGradients(operands)
-    for head in heads {
-      gradients.compute(head)
-      gradients.copy(head, query: queryGradient, key: keyGradient, value: valueGradient)
+  profiled("attention gradient", shape.label, flop: 5 * shape.multiplications) {
+    let operands = AttentionOperands(
+      query: query, key: key, value: value, output: output, outputGradient: outputGradient,
+      logSumExp: logSumExp, shape)
+    let work = 5 * shape.queryCount * shape.keyCount * (shape.headWidth + 16)
+    parallelBlocks(shape.batch * shape.heads, work: work) { heads in
+      let gradients = HeadGradients(operands)
+      for head in heads {
+        gradients.compute(head)
+        gradients.copy(head, query: queryGradient, key: keyGradient, value: valueGradient)
+      }
     }
   }
 }

@@ -61,6 +61,11 @@ public struct ConvolutionShape: Equatable, Sendable {
 
   /// Multiplications of the plain sum; each kernel's two gradients take as many.
   public var multiplications: Int { outputCount * kernelHeight * kernelWidth * inputChannels }
+
+  var label: String {
+    "\(batch) x \(outputHeight) x \(outputWidth), \(inputChannels) to \(outputChannels), "
+      + "\(kernelHeight) x \(kernelWidth)" + (stride > 1 ? " / \(stride)" : "")
+  }
 }
 
 /// `output[n, y, x, :] = bias + sum over ky, kx of input[n, y stride + ky - top, x stride + kx - left, :]
@@ -69,12 +74,14 @@ public func convolve(
   _ input: UnsafePointer<Float>, _ weights: ConvolutionWeights, bias: UnsafePointer<Float>?,
   into output: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape
 ) {
-  guard shape.outputCount > 0 else { return }
-  let tiles = WinogradTiles(shape)
-  if WinogradTiles.suit(shape), tiles.areFaster {
-    convolveByWinograd(input, weights.forwardKernel(), bias: bias, into: output, tiles)
-  } else {
-    convolveDirectly(input, weights, bias: bias, into: output, shape)
+  profiled("convolution", shape.label, flop: 2 * shape.multiplications) {
+    guard shape.outputCount > 0 else { return }
+    let tiles = WinogradTiles(shape)
+    if WinogradTiles.suit(shape), tiles.areFaster {
+      convolveByWinograd(input, weights.forwardKernel(), bias: bias, into: output, tiles)
+    } else {
+      convolveDirectly(input, weights, bias: bias, into: output, shape)
+    }
   }
 }
 
@@ -83,13 +90,15 @@ public func convolveInputGradient(
   _ outputGradient: UnsafePointer<Float>, _ weights: ConvolutionWeights,
   into inputGradient: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape
 ) {
-  guard shape.inputCount > 0 else { return }
-  let tiles = WinogradTiles(inputGradientOf: shape)
-  if WinogradTiles.suit(shape), tiles.areFaster {
-    convolveByWinograd(
-      outputGradient, weights.gradientKernel(), bias: nil, into: inputGradient, tiles)
-  } else {
-    convolveInputGradientDirectly(outputGradient, weights, into: inputGradient, shape)
+  profiled("convolution input gradient", shape.label, flop: 2 * shape.multiplications) {
+    guard shape.inputCount > 0 else { return }
+    let tiles = WinogradTiles(inputGradientOf: shape)
+    if WinogradTiles.suit(shape), tiles.areFaster {
+      convolveByWinograd(
+        outputGradient, weights.gradientKernel(), bias: nil, into: inputGradient, tiles)
+    } else {
+      convolveInputGradientDirectly(outputGradient, weights, into: inputGradient, shape)
+    }
   }
 }
 
@@ -99,14 +108,16 @@ public func convolveWeightGradient(
   _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
   into weightGradient: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape
 ) {
-  guard shape.weightCount > 0 else { return }
-  guard shape.outputCount > 0 else {
-    return weightGradient.update(repeating: 0, count: shape.weightCount)
-  }
-  if WinogradWeightGradient.isFaster(shape) {
-    WinogradWeightGradient(shape, input: input, outputGradient: outputGradient)
-      .run(into: weightGradient)
-  } else {
-    convolveWeightGradientDirectly(input, outputGradient, into: weightGradient, shape)
+  profiled("convolution weight gradient", shape.label, flop: 2 * shape.multiplications) {
+    guard shape.weightCount > 0 else { return }
+    guard shape.outputCount > 0 else {
+      return weightGradient.update(repeating: 0, count: shape.weightCount)
+    }
+    if WinogradWeightGradient.isFaster(shape) {
+      WinogradWeightGradient(shape, input: input, outputGradient: outputGradient)
+        .run(into: weightGradient)
+    } else {
+      convolveWeightGradientDirectly(input, outputGradient, into: weightGradient, shape)
+    }
   }
 }

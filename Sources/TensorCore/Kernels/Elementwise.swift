@@ -26,10 +26,12 @@ public func combine(
   _ operation: BinaryOperation, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
   into output: UnsafeMutablePointer<Float>, _ broadcast: Broadcast
 ) {
-  switch operation {
-  case .add: combine(a, b, into: output, broadcast) { $0 + $1 }
-  case .subtract: combine(a, b, into: output, broadcast) { $0 - $1 }
-  case .multiply: combine(a, b, into: output, broadcast) { $0 * $1 }
+  profiled("elementwise") {
+    switch operation {
+    case .add: combine(a, b, into: output, broadcast) { $0 + $1 }
+    case .subtract: combine(a, b, into: output, broadcast) { $0 - $1 }
+    case .multiply: combine(a, b, into: output, broadcast) { $0 * $1 }
+    }
   }
 }
 
@@ -70,35 +72,37 @@ private func combine(
 public func sumRepeats(
   _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, _ broadcast: Broadcast
 ) {
-  let inner = broadcast.inner
-  let repeats = broadcast.repeats
-  if inner == 1 {
-    parallelRanges(broadcast.outer, grain: elementGrain / repeats) { range in
-      for row in range {
-        let values = input + row * repeats
-        output[row] = Float(sumVectors(values, values, count: repeats) { value, _ in value })
+  profiled("sum") {
+    let inner = broadcast.inner
+    let repeats = broadcast.repeats
+    if inner == 1 {
+      parallelRanges(broadcast.outer, grain: elementGrain / repeats) { range in
+        for row in range {
+          let values = input + row * repeats
+          output[row] = Float(sumVectors(values, values, count: repeats) { value, _ in value })
+        }
       }
+      return
     }
-    return
-  }
-  if broadcast.outer >= Threads.count || repeats * inner < elementGrain {
-    parallelRanges(broadcast.outer, grain: elementGrain / (repeats * inner)) { range in
-      for row in range {
+    if broadcast.outer >= Threads.count || repeats * inner < elementGrain {
+      parallelRanges(broadcast.outer, grain: elementGrain / (repeats * inner)) { range in
+        for row in range {
+          sumRows(
+            input + row * repeats * inner, into: output + row * inner, rows: repeats, stride: inner,
+            columns: inner)
+        }
+      }
+      return
+    }
+    // Few sums of many rows: split the columns, in whole vectors.
+    for row in 0..<broadcast.outer {
+      parallelRanges((inner + 7) / 8, grain: 1) { range in
+        let start = range.lowerBound * 8
+        let end = min(inner, range.upperBound * 8)
         sumRows(
-          input + row * repeats * inner, into: output + row * inner, rows: repeats, stride: inner,
-          columns: inner)
+          input + row * repeats * inner + start, into: output + row * inner + start,
+          rows: repeats, stride: inner, columns: end - start)
       }
-    }
-    return
-  }
-  // Few sums of many rows: split the columns, in whole vectors.
-  for row in 0..<broadcast.outer {
-    parallelRanges((inner + 7) / 8, grain: 1) { range in
-      let start = range.lowerBound * 8
-      let end = min(inner, range.upperBound * 8)
-      sumRows(
-        input + row * repeats * inner + start, into: output + row * inner + start,
-        rows: repeats, stride: inner, columns: end - start)
     }
   }
 }
@@ -140,12 +144,14 @@ public func scaleAndShift(
   _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, count: Int,
   scale: Float, offset: Float = 0
 ) {
-  let scales = Vector(repeating: scale)
-  let offsets = Vector(repeating: offset)
-  parallelRanges(count, grain: elementGrain) { range in
-    let start = range.lowerBound
-    mapVectors(input + start, into: output + start, count: range.count) {
-      offsets.addingProduct($0, scales)
+  profiled("elementwise") {
+    let scales = Vector(repeating: scale)
+    let offsets = Vector(repeating: offset)
+    parallelRanges(count, grain: elementGrain) { range in
+      let start = range.lowerBound
+      mapVectors(input + start, into: output + start, count: range.count) {
+        offsets.addingProduct($0, scales)
+      }
     }
   }
 }
@@ -155,11 +161,13 @@ public func addScaled(
   _ input: UnsafePointer<Float>, to output: UnsafeMutablePointer<Float>, count: Int,
   scale: Float = 1
 ) {
-  let scales = Vector(repeating: scale)
-  parallelRanges(count, grain: elementGrain) { range in
-    let start = range.lowerBound
-    mapVectors(input + start, output + start, into: output + start, count: range.count) {
-      $1.addingProduct($0, scales)
+  profiled("elementwise") {
+    let scales = Vector(repeating: scale)
+    parallelRanges(count, grain: elementGrain) { range in
+      let start = range.lowerBound
+      mapVectors(input + start, output + start, into: output + start, count: range.count) {
+        $1.addingProduct($0, scales)
+      }
     }
   }
 }

@@ -80,25 +80,31 @@ public func multiplyMatricesInParallel(
   _ a: MatrixPointer, _ b: MatrixPointer, into output: UnsafeMutablePointer<Float>,
   outputStride: Int, rows: Int, columns: Int, inner: Int, scale: Float = 1, keep: Float = 0
 ) {
-  // Whole tiles stay together. Below a million multiplications waking a thread costs more than it
-  // saves.
-  let unit = rows >= columns ? TileProduct.rows : TileProduct.columns
-  let side = max(rows, columns)
-  let workPerUnit = max(1, min(rows, columns) * inner * unit)
-  parallelRanges((side + unit - 1) / unit, grain: max(1, 500_000 / workPerUnit)) { units in
-    let part = units.lowerBound * unit..<min(side, units.upperBound * unit)
-    if rows >= columns {
-      let start = part.lowerBound * (a.isTransposed ? 1 : a.stride)
-      multiplyMatrices(
-        MatrixPointer(a.pointer + start, stride: a.stride, isTransposed: a.isTransposed), b,
-        into: output + part.lowerBound * outputStride, outputStride: outputStride,
-        rows: part.count, columns: columns, inner: inner, scale: scale, keep: keep)
-    } else {
-      let start = part.lowerBound * (b.isTransposed ? b.stride : 1)
-      multiplyMatrices(
-        a, MatrixPointer(b.pointer + start, stride: b.stride, isTransposed: b.isTransposed),
-        into: output + part.lowerBound, outputStride: outputStride,
-        rows: rows, columns: part.count, inner: inner, scale: scale, keep: keep)
+  profiled(
+    "matrix product",
+    "\(rows) x \(inner)\(a.isTransposed ? "'" : "") x \(columns)\(b.isTransposed ? "'" : "")",
+    flop: 2 * rows * inner * columns
+  ) {
+    // Whole tiles stay together. Below a million multiplications waking a thread costs more than it
+    // saves.
+    let unit = rows >= columns ? TileProduct.rows : TileProduct.columns
+    let side = max(rows, columns)
+    let workPerUnit = max(1, min(rows, columns) * inner * unit)
+    parallelRanges((side + unit - 1) / unit, grain: max(1, 500_000 / workPerUnit)) { units in
+      let part = units.lowerBound * unit..<min(side, units.upperBound * unit)
+      if rows >= columns {
+        let start = part.lowerBound * (a.isTransposed ? 1 : a.stride)
+        multiplyMatrices(
+          MatrixPointer(a.pointer + start, stride: a.stride, isTransposed: a.isTransposed), b,
+          into: output + part.lowerBound * outputStride, outputStride: outputStride,
+          rows: part.count, columns: columns, inner: inner, scale: scale, keep: keep)
+      } else {
+        let start = part.lowerBound * (b.isTransposed ? b.stride : 1)
+        multiplyMatrices(
+          a, MatrixPointer(b.pointer + start, stride: b.stride, isTransposed: b.isTransposed),
+          into: output + part.lowerBound, outputStride: outputStride,
+          rows: rows, columns: part.count, inner: inner, scale: scale, keep: keep)
+      }
     }
   }
 }

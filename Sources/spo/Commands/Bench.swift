@@ -19,17 +19,19 @@ enum Bench: Command {
         .value("size", "WxH", "of the latents, or of the picture to encode (the model's own)"),
         .value("repeat", "R", "measured runs, after one that is not measured (5)"),
         .value("threads", "T", "threads of the kernels (all processors)"),
+        .flag("profile", "print what each operation costs, too"),
         .flag("json", "print one JSON object"),
       ],
       examples: [
         ("spo bench unet --batch 8", "a forward pass of the embedded U-Net"),
+        ("spo bench unet-lora --profile", "where the time of forward and backward passes goes"),
         ("spo bench jpeg pictures/*.jpg --threads 1", "decoding pictures"),
       ])
   }
 
   private struct Subject {
     let name: String
-    /// Options that it reads, beside `--repeat`, `--threads` and `--json`.
+    /// Options that it reads, beside those that all read.
     let options: Set<String>
     var takesFiles = false
     let make: @Sendable (BenchOptions) throws -> BenchWork
@@ -68,8 +70,10 @@ enum Bench: Command {
     }
     let runs = try arguments.int("repeat", in: 1...100_000) ?? 5
     if let threads = try arguments.int("threads", in: 1...1024) { Threads.count = threads }
-    let result = try BenchResult(name: name, work: try subject.make(options), runs: runs)
-    Console.print(arguments.has("json") ? result.json.text() : result.line)
+    let result = try BenchResult(
+      name: name, work: try subject.make(options), runs: runs,
+      profile: arguments.has("profile") ? OperationProfile() : nil)
+    Console.print(arguments.has("json") ? result.json.text() : result.text)
   }
 }
 

@@ -25,14 +25,20 @@ struct BenchResult {
   let work: BenchWork
   /// Of each run, ascending.
   let seconds: [Double]
+  /// Of all runs together.
+  let profile: OperationProfile?
 
   /// Runs the work once to warm up, then `runs` times against the clock.
-  init(name: String, work: BenchWork, runs: Int) throws {
+  init(name: String, work: BenchWork, runs: Int, profile: OperationProfile?) throws {
     self.name = name
     self.work = work
+    self.profile = profile
     try work.run()
     let clock = ContinuousClock()
-    seconds = try (0..<runs).map { _ in try clock.measure(work.run) / .seconds(1) }.sorted()
+    func measure() throws -> [Double] {
+      try (0..<runs).map { _ in try clock.measure(work.run) / .seconds(1) }
+    }
+    seconds = try (profile?.record(measure) ?? measure()).sorted()
     try work.cleanUp()
   }
 
@@ -53,11 +59,20 @@ struct BenchResult {
     for (key, count) in [("flop", work.flop), ("bytes", work.bytes), ("items", work.items)] {
       if let count { fields[key] = .integer(count) }
     }
+    if let profile {
+      fields["profile"] = .array(BenchProfile(profile, seconds: seconds).rows.map(\.json))
+    }
     return .object(fields)
   }
 
+  /// A line, and the profile if there is one.
+  var text: String {
+    guard let profile else { return line }
+    return line + "\n\n" + BenchProfile(profile, seconds: seconds).table
+  }
+
   /// One row of a table: name, milliseconds, rates, memory.
-  var line: String {
+  private var line: String {
     let rates = [
       work.flop.map { "\(Self.rounded(Double($0) / median / 1e9)) GFLOP/s" },
       work.bytes.map { "\(Self.rounded(Double($0) / median / 1e6)) MB/s" },
