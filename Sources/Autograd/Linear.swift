@@ -12,16 +12,11 @@ public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil) -> Tensor {
   precondition(x.shape.last == inputs, "linear: input \(x.shape), weight \(weight.shape)")
   let rows = x.count / inputs
   let result = Tensor(uninitialized: x.shape.dropLast() + [outputs])
-  if let bias {
-    for row in 0..<rows {
-      (result.pointer + row * outputs).update(from: bias.pointer, count: outputs)
-    }
-  }
   multiplyMatricesInParallel(
     MatrixPointer(x.pointer, stride: inputs),
     MatrixPointer(weight.pointer, stride: inputs, isTransposed: true), into: result.pointer,
     outputStride: outputs, rows: rows, columns: outputs, inner: inputs,
-    keep: bias == nil ? 0 : 1)
+    bias: bias?.pointer)
 
   let operands = [x, weight] + (bias.map { [$0] } ?? [])
   guard isRecording(operands) else { return result }

@@ -43,6 +43,8 @@ public func parallelItems(_ count: Int, _ body: (Int) -> Void) {
     return
   }
   withoutActuallyEscaping(body) { body in
+    if ThreadTeam.shared.run(count, threads: min(count, Threads.count), body) { return }
+    // The team is busy with a loop of another thread, or with the one that this is part of.
     // Kernels capture raw pointers, which are not Sendable; the callers keep the writes apart.
     nonisolated(unsafe) let body = body
     DispatchQueue.concurrentPerform(iterations: count) { body($0) }

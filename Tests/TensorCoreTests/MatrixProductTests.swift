@@ -41,7 +41,11 @@ struct MatrixProductTests {
           }
         }
       }
-      for (scale, keep) in [(Float(1), Float(0)), (1, 1), (0.5, 1), (-2, 0.25)] {
+      let bias = noise(columns, seed: 4)
+      for (scale, keep, hasBias) in [
+        (Float(1), Float(0), false), (1, 0, true), (1, 1, false), (1, 1, true), (0.5, 1, false),
+        (-2, 0.25, false), (-2, 0.25, true),
+      ] {
         let before = noise(rows * (columns + gap), seed: 3)
         var expected = before.map(Double.init)
         for row in 0..<rows {
@@ -49,20 +53,24 @@ struct MatrixProductTests {
             let index = row * (columns + gap) + column
             expected[index] =
               Double(scale) * product[row * columns + column] + Double(keep) * expected[index]
+              + (hasBias ? Double(bias[column]) : 0)
           }
         }
         for multiply in [multiplyMatrices, multiplyMatricesInParallel] {
           var result = before
           a.withUnsafeBufferPointer { a in
             b.withUnsafeBufferPointer { b in
-              result.withUnsafeMutableBufferPointer { result in
-                guard let a = a.baseAddress, let b = b.baseAddress,
-                  let result = result.baseAddress
-                else { return }
-                multiply(
-                  MatrixPointer(a, stride: strideA, isTransposed: transposesA),
-                  MatrixPointer(b, stride: strideB, isTransposed: transposesB), result,
-                  columns + gap, rows, columns, inner, scale, keep)
+              bias.withUnsafeBufferPointer { bias in
+                result.withUnsafeMutableBufferPointer { result in
+                  guard let a = a.baseAddress, let b = b.baseAddress,
+                    let result = result.baseAddress
+                  else { return }
+                  multiply(
+                    MatrixPointer(a, stride: strideA, isTransposed: transposesA),
+                    MatrixPointer(b, stride: strideB, isTransposed: transposesB), result,
+                    columns + gap, rows, columns, inner, scale, keep,
+                    hasBias ? bias.baseAddress : nil)
+                }
               }
             }
           }

@@ -48,7 +48,7 @@ public func activationGradient(
 }
 
 @inline(__always)
-func sigmoid(_ x: Vector) -> Vector { 1 / (1 + exponential(-x)) }
+func sigmoid(_ x: Vector) -> Vector { 1 / (1 + limitedExponential(-x)) }
 
 @inline(__always)
 func silu(_ x: Vector) -> Vector { x * sigmoid(x) }
@@ -71,14 +71,18 @@ func quickGELUSlope(_ x: Vector) -> Vector {
 }
 
 @inline(__always)
-func gelu(_ x: Vector) -> Vector { x * normalDistribution(x, exponential(-0.5 * x * x)) }
+func gelu(_ x: Vector) -> Vector { x * normalDistribution(x, bell(x)) }
 
 // d/dx x Phi(x) = Phi(x) + x phi(x)
 @inline(__always)
 func geluSlope(_ x: Vector) -> Vector {
-  let bell = exponential(-0.5 * x * x)
-  return normalDistribution(x, bell) + x * bell * 0.398_942_28
+  let height = bell(x)
+  return normalDistribution(x, height) + x * height * 0.398_942_28
 }
+
+/// exp(-x^2 / 2), but never less than 1e-38.
+@inline(__always)
+private func bell(_ x: Vector) -> Vector { exponentialUpToZero(-0.5 * x * x) }
 
 /// Phi(x), given `bell` = exp(-x^2 / 2); absolute error under 2e-7.
 ///

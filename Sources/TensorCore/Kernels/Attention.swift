@@ -253,7 +253,7 @@ private func exponentiateRow(
   var last = Vector.zero
   for index in stride(from: 0, to: count, by: 8) {
     total += last
-    last = exponentialOfScore(shifts.addingProduct(loadVector(values + index), scales))
+    last = exponentialUpToZero(shifts.addingProduct(loadVector(values + index), scales))
     storeVector(last, to: values + index)
   }
   last.replace(with: 0, where: lanes .>= Float((count - 1) % 8 + 1))
@@ -278,13 +278,7 @@ private func largest(_ values: UnsafePointer<Float>, count: Int, scale: Float) -
   return largest
 }
 
-/// `exp` where nothing is much above 0; what is below the normal range becomes about 1e-38.
-@inline(__always)
-func exponentialOfScore(_ x: Vector) -> Vector {
-  exponentialWithinRange(x.replacing(with: -87.336, where: x .< -87.336))
-}
-
-private let lanes = Vector(0, 1, 2, 3, 4, 5, 6, 7)
+private var lanes: Vector { Vector(0, 1, 2, 3, 4, 5, 6, 7) }
 
 @inline(__always)
 private func scaleRow(

@@ -160,7 +160,7 @@ private final class HeadGradients {
     let mean = Vector(repeating: mean)
     // The rows are filled up to whole vectors.
     for index in stride(from: 0, to: count, by: 8) {
-      let probability = exponentialOfScore(shift.addingProduct(loadVector(p + index), scale))
+      let probability = exponentialUpToZero(shift.addingProduct(loadVector(p + index), scale))
       storeVector(probability, to: p + index)
       storeVector(probability * (loadVector(dS + index) - mean) * scale, to: dS + index)
     }

@@ -149,13 +149,15 @@ final class TileWorker {
 
   /// The sums of `product` for `rows` rows and a panel of 8 or 16 columns.
   ///
-  /// The rows of the left factor begin `leftStride` apart.
+  /// The rows of the left factor begin `leftStride` apart. The sums start with the numbers at
+  /// `initial`, or with zeros.
   @inline(__always)
   func multiply(
     _ product: TileProduct, _ first: UnsafePointer<Float>, leftStride: Int, rows: Int,
     _ panel: UnsafePointer<Float>, width: Int, into target: UnsafeMutablePointer<Float>,
-    outputStride: Int, isAdding: Bool
+    outputStride: Int, isAdding: Bool, initial: UnsafePointer<Float>? = nil
   ) {
+    let initial = initial ?? UnsafePointer(zeros)
     for start in stride(from: 0, to: rows, by: TileProduct.rows) {
       let used = min(TileProduct.rows, rows - start)
       for row in 0..<TileProduct.rows {
@@ -165,9 +167,9 @@ final class TileWorker {
           ? target + (start + row) * outputStride : overhang + row * TileProduct.columns
       }
       if width == TileProduct.columns {
-        product.multiply16(left, panel, into: output, initial: zeros, isAdding: isAdding)
+        product.multiply16(left, panel, into: output, initial: initial, isAdding: isAdding)
       } else {
-        product.multiply8(left, panel, into: output, initial: zeros, isAdding: isAdding)
+        product.multiply8(left, panel, into: output, initial: initial, isAdding: isAdding)
       }
     }
   }
@@ -179,14 +181,15 @@ final class TileWorker {
   func multiply(
     _ left: UnsafePointer<Float>, leftStride: Int, leftStep: Int = 1, rows: Int, inner: Int,
     _ panel: UnsafePointer<Float>, panelStride: Int, width: Int,
-    into target: UnsafeMutablePointer<Float>, outputStride: Int, isAdding: Bool = false
+    into target: UnsafeMutablePointer<Float>, outputStride: Int, isAdding: Bool = false,
+    initial: UnsafePointer<Float>? = nil
   ) {
     let product = TileProduct(
       runCount: 1, runLength: inner, leftStep: leftStep, leftRunStride: 0,
       rightStep: panelStride, rightRunStride: 0)
     multiply(
       product, left, leftStride: leftStride, rows: rows, panel, width: width, into: target,
-      outputStride: outputStride, isAdding: isAdding)
+      outputStride: outputStride, isAdding: isAdding, initial: initial)
   }
 }
 
@@ -298,6 +301,6 @@ struct PanelSource {
 ///
 /// - Parameter work: the multiplications of one index
 func parallelBlocks(_ count: Int, work: Int, _ body: (Range<Int>) -> Void) {
-  let items = min(count, 8 * Threads.count, max(1, count * work / 500_000))
+  let items = min(count, 8 * Threads.count, max(1, count * work / 100_000))
   parallelItems(items) { item in body(count * item / items..<count * (item + 1) / items) }
 }

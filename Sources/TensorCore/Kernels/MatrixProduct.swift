@@ -14,18 +14,32 @@ public struct MatrixPointer {
   }
 }
 
-/// `output = scale * a b + keep * output`, with `a` [rows, inner] and `b` [inner, columns], on the
-/// calling thread.
+/// `output = scale * a b + keep * output + bias`, with `a` [rows, inner], `b` [inner, columns] and
+/// `bias` [columns] or none, on the calling thread.
 public func multiplyMatrices(
   _ a: MatrixPointer, _ b: MatrixPointer, into output: UnsafeMutablePointer<Float>,
-  outputStride: Int, rows: Int, columns: Int, inner: Int, scale: Float = 1, keep: Float = 0
+  outputStride: Int, rows: Int, columns: Int, inner: Int, scale: Float = 1, keep: Float = 0,
+  bias: UnsafePointer<Float>? = nil
 ) {
   guard rows > 0, columns > 0 else { return }
   let isPlain = scale == 1 && (keep == 0 || keep == 1)
   if isPlain, isFasterInTiles(a, b, rows: rows, columns: columns, inner: inner) {
     return multiplyInTiles(
       a, b, into: output, outputStride: outputStride, rows: rows, columns: columns, inner: inner,
-      isAdding: keep == 1)
+      isAdding: keep == 1, bias: bias)
+  }
+  var keep = keep
+  if let bias {
+    for row in 0..<rows {
+      let line = output + row * outputStride
+      if keep == 0 {
+        line.update(from: bias, count: columns)
+      } else {
+        let factor = Vector(repeating: keep)
+        mapVectors(line, bias, into: line, count: columns) { $1.addingProduct($0, factor) }
+      }
+    }
+    keep = 1
   }
   cblas_sgemm(
     CblasRowMajor, a.isTransposed ? CblasTrans : CblasNoTrans,
@@ -51,7 +65,8 @@ private func isFasterInTiles(
 
 private func multiplyInTiles(
   _ a: MatrixPointer, _ b: MatrixPointer, into output: UnsafeMutablePointer<Float>,
-  outputStride: Int, rows: Int, columns: Int, inner: Int, isAdding: Bool
+  outputStride: Int, rows: Int, columns: Int, inner: Int, isAdding: Bool,
+  bias: UnsafePointer<Float>?
 ) {
   let worker = TileWorker()
   let panel = b.isTransposed ? Storage(count: min(inner, innerAtOnce) * TileProduct.columns) : nil
@@ -70,7 +85,8 @@ private func multiplyInTiles(
         left, leftStride: a.isTransposed ? 1 : a.stride, leftStep: a.isTransposed ? a.stride : 1,
         rows: rows, inner: count, panel.map { UnsafePointer($0.pointer) } ?? right + column,
         panelStride: panel == nil ? b.stride : width, width: width, into: output + column,
-        outputStride: outputStride, isAdding: isAdding || start > 0)
+        outputStride: outputStride, isAdding: isAdding || start > 0,
+        initial: start == 0 ? bias.map { $0 + column } : nil)
     }
   }
 }
@@ -78,32 +94,34 @@ private func multiplyInTiles(
 /// The same product on all threads: the longer side of the output is split among them.
 public func multiplyMatricesInParallel(
   _ a: MatrixPointer, _ b: MatrixPointer, into output: UnsafeMutablePointer<Float>,
-  outputStride: Int, rows: Int, columns: Int, inner: Int, scale: Float = 1, keep: Float = 0
+  outputStride: Int, rows: Int, columns: Int, inner: Int, scale: Float = 1, keep: Float = 0,
+  bias: UnsafePointer<Float>? = nil
 ) {
   profiled(
     "matrix product",
     "\(rows) x \(inner)\(a.isTransposed ? "'" : "") x \(columns)\(b.isTransposed ? "'" : "")",
     flop: 2 * rows * inner * columns
   ) {
-    // Whole tiles stay together. Below a million multiplications waking a thread costs more than it
-    // saves.
+    // Whole tiles stay together, and less than 100,000 multiplications are not handed over.
     let unit = rows >= columns ? TileProduct.rows : TileProduct.columns
     let side = max(rows, columns)
     let workPerUnit = max(1, min(rows, columns) * inner * unit)
-    parallelRanges((side + unit - 1) / unit, grain: max(1, 500_000 / workPerUnit)) { units in
+    parallelRanges((side + unit - 1) / unit, grain: max(1, 100_000 / workPerUnit)) { units in
       let part = units.lowerBound * unit..<min(side, units.upperBound * unit)
       if rows >= columns {
         let start = part.lowerBound * (a.isTransposed ? 1 : a.stride)
         multiplyMatrices(
           MatrixPointer(a.pointer + start, stride: a.stride, isTransposed: a.isTransposed), b,
           into: output + part.lowerBound * outputStride, outputStride: outputStride,
-          rows: part.count, columns: columns, inner: inner, scale: scale, keep: keep)
+          rows: part.count, columns: columns, inner: inner, scale: scale, keep: keep,
+          bias: bias)
       } else {
         let start = part.lowerBound * (b.isTransposed ? b.stride : 1)
         multiplyMatrices(
           a, MatrixPointer(b.pointer + start, stride: b.stride, isTransposed: b.isTransposed),
           into: output + part.lowerBound, outputStride: outputStride,
-          rows: rows, columns: part.count, inner: inner, scale: scale, keep: keep)
+          rows: rows, columns: part.count, inner: inner, scale: scale, keep: keep,
+          bias: bias.map { $0 + part.lowerBound })
       }
     }
   }

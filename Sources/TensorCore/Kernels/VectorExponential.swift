@@ -10,6 +10,19 @@ public func exponential(_ x: SIMD8<Float>) -> SIMD8<Float> {
   return result
 }
 
+/// The same where nothing is much above 0; results below the normal range become about 1e-38.
+@inline(__always)
+func exponentialUpToZero(_ x: SIMD8<Float>) -> SIMD8<Float> {
+  exponentialWithinRange(x.replacing(with: -87.336, where: x .< -87.336))
+}
+
+/// The same, x being limited to -87...87.
+@inline(__always)
+func limitedExponential(_ x: SIMD8<Float>) -> SIMD8<Float> {
+  exponentialWithinRange(
+    x.replacing(with: -87, where: x .< -87).replacing(with: 87, where: x .> 87))
+}
+
 /// The same for eight floats in -87.336...88.722, of others anything.
 ///
 ///     exp(x) = 2^n exp(r),  n = round(x / ln 2),  r = x - n ln 2,  |r| <= ln 2 / 2

@@ -25,7 +25,7 @@ func storePartialVector(_ vector: Vector, to pointer: UnsafeMutablePointer<Float
 }
 
 /// Elements below which a loop is not worth a second thread.
-let elementGrain = 16_384
+let elementGrain = 4_096
 
 /// `output[i] = transform(input[i])` on the calling thread; the two may be the same memory.
 @inline(__always)

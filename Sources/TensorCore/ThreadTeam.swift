@@ -1,0 +1,122 @@
+import Dispatch
+import Foundation
+import Synchronization
+
+/// Threads that share the items of one parallel loop after another.
+///
+/// Kernels of small models take less time than it takes to wake a sleeping thread, so a thread that
+/// has run out of work looks out for the next loop for a while before it sleeps.
+final class ThreadTeam: Sendable {
+  static let shared = ThreadTeam()
+
+  private struct Work: @unchecked Sendable {
+    var body: (Int) -> Void = { _ in }
+    var count = 0
+  }
+
+  /// What members run: written while the gate is shut, read by those who came in.
+  private let work = UnsafeSendableBox(Work())
+  /// Whether a thread is running a loop with this team.
+  private let isTaken = Atomic(false)
+  /// Grows with each loop.
+  private let loop = Atomic(0)
+  /// 0 while no loop runs, otherwise 1 more than the threads that came to help.
+  private let gate = Atomic(0)
+  /// The first item that nobody has taken.
+  private let next = Atomic(0)
+  private let helperCount = Atomic(0)
+  /// Helpers asleep that no signal is under way to.
+  private let sleeperCount = Atomic(0)
+  private let alarm = DispatchSemaphore(value: 0)
+
+  /// How often a helper looks for a new loop before it sleeps: about a tenth of a millisecond.
+  private static let patience = 200
+
+  /// Runs `body` for every index of `0..<count` on up to `threads` threads, the caller's included;
+  /// returns false, having done nothing, if the team is at work already.
+  func run(_ count: Int, threads: Int, _ body: @escaping (Int) -> Void) -> Bool {
+    guard isTaken.compareExchange(expected: false, desired: true, ordering: .acquiring).exchanged
+    else { return false }
+    while helperCount.load(ordering: .relaxed) < threads - 1 {
+      let number = helperCount.wrappingAdd(1, ordering: .relaxed).oldValue
+      Thread.detachNewThread { self.help(as: number) }
+    }
+    work.value = Work(body: body, count: count)
+    next.store(0, ordering: .relaxed)
+    gate.store(1, ordering: .releasing)
+    loop.wrappingAdd(1, ordering: .sequentiallyConsistent)
+    for _ in 0..<sleeperCount.exchange(0, ordering: .sequentiallyConsistent) { alarm.signal() }
+
+    takeItems()
+    // Shuts the gate when the last helper has left.
+    while !gate.weakCompareExchange(expected: 1, desired: 0, ordering: .acquiring).exchanged {
+      sched_yield()
+    }
+    work.value = Work()
+    isTaken.store(false, ordering: .releasing)
+    return true
+  }
+
+  private func takeItems() {
+    let (body, count) = (work.value.body, work.value.count)
+    while true {
+      let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+      guard index < count else { return }
+      body(index)
+    }
+  }
+
+  private func help(as number: Int) {
+    var last = 0
+    while true {
+      last = waitForLoop(after: last)
+      // Fewer threads may be wanted than there once were.
+      guard number < Threads.count - 1, enter() else { continue }
+      takeItems()
+      gate.wrappingSubtract(1, ordering: .releasing)
+    }
+  }
+
+  private func waitForLoop(after last: Int) -> Int {
+    while true {
+      for _ in 0..<Self.patience {
+        let current = loop.load(ordering: .acquiring)
+        if current != last { return current }
+        sched_yield()
+      }
+      sleeperCount.wrappingAdd(1, ordering: .sequentiallyConsistent)
+      if loop.load(ordering: .sequentiallyConsistent) != last, retractSleep() { continue }
+      alarm.wait()
+    }
+  }
+
+  /// Whether this thread no longer counts as asleep; if not, a signal is under way to it.
+  private func retractSleep() -> Bool {
+    var count = sleeperCount.load(ordering: .relaxed)
+    while count > 0 {
+      let (exchanged, original) = sleeperCount.compareExchange(
+        expected: count, desired: count - 1, ordering: .sequentiallyConsistent)
+      if exchanged { return true }
+      count = original
+    }
+    return false
+  }
+
+  private func enter() -> Bool {
+    var members = gate.load(ordering: .relaxed)
+    while members > 0 {
+      let (exchanged, original) = gate.compareExchange(
+        expected: members, desired: members + 1, ordering: .acquiringAndReleasing)
+      if exchanged { return true }
+      members = original
+    }
+    return false
+  }
+}
+
+/// A variable whose users keep out of each other's way by other means.
+private final class UnsafeSendableBox<Value>: @unchecked Sendable {
+  var value: Value
+
+  init(_ value: Value) { self.value = value }
+}
