@@ -75,7 +75,7 @@ package struct StepwiseTuner {
     var gradientNorm: Float = 0
   }
 
-  private mutating func train(
+  package mutating func train(
     on pairs: [CandidatePair], _ prompts: Conditioning, iteration: Int
   ) throws -> Trained {
     var stream = RandomStream(
