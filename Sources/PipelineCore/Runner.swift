@@ -105,7 +105,7 @@ extension Runner {
       observe(
         .finished(
           stage: name, units: record.unitsTotal, unit: step.configured.unit,
-          rejects: record.rejects, seconds: record.seconds))
+          rejects: record.rejects, seconds: record.seconds, peakMemory: record.peakMemory))
     }
     return left == 0
   }
@@ -115,7 +115,10 @@ extension Runner {
     _ stage: S, _ record: inout StageRecord, _ progress: StageProgress, _ partition: Partition?
   ) throws -> Int {
     let secondsBefore = record.seconds
+    let peakBefore = record.peakMemory
+    let memory = PeakMemory()
     func update() {
+      record.peakMemory = max(peakBefore, memory.byteCount)
       record.unitsDone = progress.recordedUnits
       record.unitsTotal = progress.total
       record.seconds = secondsBefore + progress.seconds

@@ -103,7 +103,10 @@ public enum RunEvent: Equatable, Sendable {
   case started(stage: String, reasons: [String], resumed: Bool)
   case advanced(StageProgress.Snapshot)
   case said(stage: String, text: String)
-  case finished(stage: String, units: Int, unit: String, rejects: [String: Int], seconds: Double)
+  /// `peakMemory`: the most resident bytes while the stage ran, this time.
+  case finished(
+    stage: String, units: Int, unit: String, rejects: [String: Int], seconds: Double,
+    peakMemory: Int)
   /// The partition is done; the stage needs the others before it is.
   case partitionDone(stage: String, itemsLeft: Int)
   /// A line for the end, from a stage that is done.

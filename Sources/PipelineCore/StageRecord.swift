@@ -86,6 +86,8 @@ struct StageRecord: Equatable {
   var rejects: [String: Int] = [:]
   /// Time worked, over all runs with this basis.
   var seconds = 0.0
+  /// The most resident bytes in any of these runs; 0 where a record does not say.
+  var peakMemory = 0
 
   /// Nil if the stage has never begun.
   ///
@@ -124,6 +126,7 @@ extension StageRecord {
     unitsTotal = try reader.int("units_total")
     for (code, count) in try reader["rejects"].members() { rejects[code] = try count.int() }
     seconds = try reader.double("seconds")
+    peakMemory = try reader.optional("peak_memory")?.int() ?? 0
   }
 
   var json: JSON {
@@ -135,6 +138,7 @@ extension StageRecord {
       "done": .bool(isDone), "units_done": .integer(unitsDone),
       "units_total": .integer(unitsTotal), "rejects": .object(counts),
       "seconds": .number((seconds * 1_000).rounded() / 1_000),
+      "peak_memory": .integer(peakMemory),
       "version": .integer(basis.version), "settings": basis.settings,
       "inputs": StageBasis.object(inputs), "upstream": StageBasis.object(basis.upstream),
     ]

@@ -12,6 +12,8 @@ public struct StageStatus: Equatable, Sendable {
   public var rejects: [String: Int]
   /// Time worked so far.
   public var seconds: Double
+  /// The most memory it took so far, in bytes; 0 where that is not known.
+  public var peakMemory: Int
   /// Judged by the pace so far, or by the last run; nil if there was none.
   public var secondsLeft: Double?
 
@@ -21,6 +23,7 @@ public struct StageStatus: Equatable, Sendable {
       "why": .array(reasons.map { .string($0) }), "unit": .string(unit),
       "units_done": .integer(unitsDone), "units_total": .integer(unitsTotal),
       "rejects": .integer(rejects.values.reduce(0, +)), "seconds": .number(seconds),
+      "peak_memory": .integer(peakMemory),
       "seconds_left": secondsLeft.map { .number($0) } ?? .null,
     ]
   }
@@ -44,7 +47,8 @@ extension Pipeline {
         name: step.configured.name, state: step.state, reasons: step.reasons,
         unit: step.configured.unit, unitsDone: step.state == .stale ? 0 : record?.unitsDone ?? 0,
         unitsTotal: record?.unitsTotal ?? 0, rejects: record?.rejects ?? [:],
-        seconds: record?.seconds ?? 0, secondsLeft: Self.secondsLeft(step))
+        seconds: record?.seconds ?? 0, peakMemory: record?.peakMemory ?? 0,
+        secondsLeft: Self.secondsLeft(step))
     }
   }
 

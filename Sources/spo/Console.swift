@@ -59,6 +59,13 @@ enum Spelled {
     return "\(whole / 86_400) d \(whole / 3_600 % 24) h"
   }
 
+  /// A size such as `540 MB` or `7.3 GB`.
+  static func bytes(_ count: Int) -> String {
+    let megabytes = Double(count) / 1e6
+    return megabytes < 1_000
+      ? "\(Int(megabytes.rounded(.up))) MB" : "\(decimal(megabytes / 1_000)) GB"
+  }
+
   /// A rate with three digits or so, such as `0.04`, `3.1` or `120`.
   static func rate(_ perSecond: Double) -> String {
     if perSecond >= 10 { return count(Int(min(perSecond, 1e15).rounded())) }

@@ -25,14 +25,15 @@ final class RunConsole {
       let more = reasons.count > 5 ? "; and \(reasons.count - 5) more changes" : ""
       line("\(stage): \(resumed ? "goes on" : "starts") (\(shown)\(more))")
       lastProgress = nil
-    case .finished(let stage, let units, let unit, let rejects, let seconds):
+    case .finished(let stage, let units, let unit, let rejects, let seconds, let peakMemory):
       let rejected = rejects.values.reduce(0, +)
       let codes = rejects.sorted { $0.key < $1.key }.map { "\($0.key) \(Spelled.count($0.value))" }
       let loss =
         rejected == 0
         ? "" : ", \(Spelled.count(rejected)) rejected (\(codes.joined(separator: ", ")))"
       let what = units == 0 ? "done" : "\(Spelled.count(units)) \(unit)"
-      line("\(stage): \(what) in \(Spelled.duration(seconds))\(loss)")
+      let memory = "peak memory \(Spelled.bytes(peakMemory))"
+      line("\(stage): \(what) in \(Spelled.duration(seconds))\(loss), \(memory)")
     case .partitionDone(let stage, let left):
       line("\(stage): this part is done; \(Spelled.count(left)) items of other parts are left")
     case .result: break

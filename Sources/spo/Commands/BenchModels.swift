@@ -79,7 +79,7 @@ enum ModelBench {
     }
   }
 
-  fileprivate static func normal(_ shape: [Int], seed: UInt64) -> Tensor {
+  static func normal(_ shape: [Int], seed: UInt64) -> Tensor {
     var random = RandomStream(seed: seed, purpose: "bench")
     let values = random.normals(count: shape.reduce(1, *))
     return Tensor(values, shape: shape)
@@ -103,7 +103,7 @@ enum ModelBench {
 
 extension BenchOptions {
   /// The side of the latents that the model's U-Net was trained on.
-  fileprivate func latentSide() throws -> Int {
+  func latentSide() throws -> Int {
     try UNetConfiguration(try model.configuration("unet")).sampleSize
   }
 }

@@ -1,11 +1,6 @@
 import Files
+import PipelineCore
 import TensorCore
-
-#if canImport(Glibc)
-import Glibc
-#else
-import Darwin
-#endif
 
 /// Work that can be repeated, and how much of it there is in one run.
 struct BenchWork {
@@ -28,12 +23,14 @@ struct BenchResult {
   /// Of all runs together.
   let profile: OperationProfile?
 
-  /// Runs the work once to warm up, then `runs` times against the clock.
-  init(name: String, work: BenchWork, runs: Int, profile: OperationProfile?) throws {
+  /// Runs the work once to warm up, unless it `isCold`, then `runs` times against the clock.
+  init(
+    name: String, work: BenchWork, runs: Int, isCold: Bool, profile: OperationProfile?
+  ) throws {
     self.name = name
     self.work = work
     self.profile = profile
-    try work.run()
+    if !isCold { try work.run() }
     let clock = ContinuousClock()
     func measure() throws -> [Double] {
       try (0..<runs).map { _ in try clock.measure(work.run) / .seconds(1) }
@@ -89,14 +86,5 @@ struct BenchResult {
   private static func rounded(_ number: Double) -> Double { (number * 10).rounded() / 10 }
 
   /// The largest resident memory of the process so far, MiB.
-  private static var peakMegabytes: Double {
-    var usage = rusage()
-    #if canImport(Glibc)
-    getrusage(Int32(RUSAGE_SELF.rawValue), &usage)
-    return Double(usage.ru_maxrss) / 1024
-    #else
-    getrusage(RUSAGE_SELF, &usage)
-    return Double(usage.ru_maxrss) / 1_048_576
-    #endif
-  }
+  private static var peakMegabytes: Double { Double(PeakMemory.ofProcess) / 1_048_576 }
 }

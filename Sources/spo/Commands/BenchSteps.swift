@@ -11,32 +11,64 @@ extension ModelBench {
   /// One iteration of step-by-step preference optimization: draws candidates for a batch of prompts, judges
   /// them and trains on every pair.
   static func stepwise(_ options: BenchOptions) throws -> BenchWork {
-    let batch = options.batch ?? 2
-    var settings = SPOSettings()
-    settings.model = options.model.path
-    settings.batch = batch
-    settings.promptsAtOnce = batch
-    settings.microBatch = settings.pairBatch
+    var settings = options.tuning
+    settings.promptsAtOnce = settings.batch
     settings.threshold = -1
-    let configuration = try UNetConfiguration(try options.model.configuration("unet"))
-    let side = configuration.sampleSize
-    let (width, height) = options.size ?? (side, side)
-    let encoder = try PromptEncoder(options.model)
-    let texts = (0..<batch).map { "a picture of \($0) things" }
-    let prompts = Conditioning(try encoder(texts), height: 8 * height, width: 8 * width)
     let judge =
       try options.preference.map { try PreferenceJudge($0, of: options.model) }
-      ?? .pixel(try preferenceModel(options, latentSide: side))
-    let ids = judge.tokenIDs(batch: batch)
-    var tuner = try StepwiseTuner(
-      settings, judge: judge,
-      negative: Conditioning(try encoder.empty(), height: 8 * height, width: 8 * width),
-      latentShape: [height, width, configuration.inputChannels])
-    let batchOfPrompts = PromptBatch(
-      identifiers: (0..<batch).map { UInt64($0) }, conditioning: prompts)
-    let judged = zip(texts, ids).map { JudgedPrompt(text: $0, ids: $1) }
-    return BenchWork(items: batch) {
-      _ = try tuner.iterate(batchOfPrompts, judged: judged, iteration: 0)
+      ?? .pixel(try preferenceModel(options, latentSide: try options.latentSide()))
+    let setting = try Tuning(settings, options, judge)
+    let judged = zip(setting.texts, judge.tokenIDs(batch: settings.batch)).map {
+      JudgedPrompt(text: $0, ids: $1)
+    }
+    let prompts = PromptBatch(
+      identifiers: (0..<settings.batch).map { UInt64($0) }, conditioning: setting.prompts)
+    var tuner = setting.tuner
+    return BenchWork(items: settings.batch) {
+      _ = try tuner.iterate(prompts, judged: judged, iteration: 0)
+    }
+  }
+
+  /// Training on random pairs, whose winner and loser each come from a latent of their own, as after
+  /// inner steps.
+  static func training(_ options: BenchOptions) throws -> BenchWork {
+    var settings = options.tuning
+    settings.pairBatch = settings.batch
+    // It is not asked for anything.
+    let setting = try Tuning(
+      settings, options, .pixel(try preferenceModel(options, latentSide: 1)))
+    let timestep = try DDIMScheduler(options.model.schedulerConfig())
+      .timesteps(stepCount: settings.samplingSteps)[0]
+    let pairs = (0..<settings.batch).map { prompt in
+      let latents = (0..<4).map { normal([1] + setting.latentShape, seed: UInt64(4 * prompt + $0)) }
+      return CandidatePair(
+        timestep: timestep, win: .init(latent: latents[0], next: latents[1]),
+        lose: .init(latent: latents[2], next: latents[3]), sharesLatent: false, prompt: prompt)
+    }
+    var tuner = setting.tuner
+    return BenchWork(items: pairs.count) {
+      _ = try tuner.train(on: pairs, setting.prompts, iteration: 0)
+    }
+  }
+
+  /// A tuner with random prompts.
+  private struct Tuning {
+    let tuner: StepwiseTuner
+    let texts: [String]
+    let prompts: Conditioning
+    let latentShape: [Int]
+
+    init(_ settings: SPOSettings, _ options: BenchOptions, _ judge: PreferenceJudge) throws {
+      let configuration = try UNetConfiguration(try options.model.configuration("unet"))
+      let (width, height) = options.size ?? (configuration.sampleSize, configuration.sampleSize)
+      let encoder = try PromptEncoder(options.model)
+      texts = (0..<settings.batch).map { "a picture of \($0) things" }
+      prompts = Conditioning(try encoder(texts), height: 8 * height, width: 8 * width)
+      latentShape = [height, width, configuration.inputChannels]
+      tuner = try StepwiseTuner(
+        settings, judge: judge,
+        negative: Conditioning(try encoder.empty(), height: 8 * height, width: 8 * width),
+        latentShape: latentShape)
     }
   }
 
@@ -87,5 +119,20 @@ extension PreferenceJudge {
     case .pixel(let model): ModelBench.tokenIDs(for: model.configuration.text, batch: batch)
     case .latent: [[Int]](repeating: [], count: batch)
     }
+  }
+}
+
+extension BenchOptions {
+  /// The published settings with what was asked for.
+  fileprivate var tuning: SPOSettings {
+    var settings = SPOSettings()
+    settings.model = model.path
+    settings.batch = batch ?? 2
+    settings.samplingSteps = steps ?? settings.samplingSteps
+    settings.divertStep = min(settings.divertStep, settings.samplingSteps - 1)
+    settings.rank = rank ?? settings.rank
+    settings.microBatch = microBatch ?? settings.pairBatch
+    settings.gradientCheckpointing = usesGradientCheckpointing
+    return settings
   }
 }

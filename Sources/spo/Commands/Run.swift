@@ -41,7 +41,12 @@ enum Run: Command {
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))
     defer { console.closeLine() }
-    try Runner(pipeline, observe: console.show).run(
+    let runner = Runner(pipeline) { event in
+      // What one stage leaves is of little use to the next.
+      if case .started = event { BufferPool.shared.releaseFreeBlocks() }
+      console.show(event)
+    }
+    try runner.run(
       through: arguments.value("through"), forced: Set(arguments.values("force")),
       partition: partition)
   }

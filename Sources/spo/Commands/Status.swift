@@ -49,6 +49,7 @@ enum Status: Command {
       let rejected = stage.rejects.values.reduce(0, +)
       if rejected > 0 { parts.append("\(Spelled.count(rejected)) rejected") }
       if stage.seconds > 0 { parts.append("took \(Spelled.duration(stage.seconds))") }
+      if stage.peakMemory > 0 { parts.append("peak memory \(Spelled.bytes(stage.peakMemory))") }
       if let left = stage.secondsLeft, left > 0 {
         parts.append("about \(Spelled.duration(left)) left")
       }
