@@ -113,7 +113,7 @@ final class WeightRoot {
   }
 
   /// Frozen arrays of at least so many numbers stay in half precision; smaller ones would save little.
-  private static let smallestHalf = 1 << 17
+  static let smallestHalf = 1 << 17
 
   private func read(
     _ name: String, from source: any WeightSource, shape: [Int], layout: WeightLayout

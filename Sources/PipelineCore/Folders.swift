@@ -20,6 +20,12 @@ public enum Folders {
 
   public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+  /// The size of a file; 0 if it cannot be told.
+  public static func byteCount(of path: String) -> Int {
+    var status = stat()
+    return stat(path, &status) == 0 ? Int(status.st_size) : 0
+  }
+
   /// The names in a folder, sorted; none if the folder does not exist.
   public static func names(in path: String) throws(PipelineError) -> [String] {
     guard let folder = opendir(path) else {

@@ -28,7 +28,8 @@ extension ModelFolder {
     return (try PreferenceModel(weights, try preferenceConfiguration()), weights)
   }
 
-  private func preferenceConfiguration() throws -> PreferenceConfiguration {
+  /// What `config.json` and `preprocessor_config.json` say.
+  public func preferenceConfiguration() throws -> PreferenceConfiguration {
     try PreferenceConfiguration(
       try configuration("."),
       preprocessor: try configuration(".", "preprocessor_config.json"))

@@ -10,16 +10,23 @@ import Darwin
 enum DiskSpace {
   /// - Parameter byteCount: what is to be written below `path`
   static func require(_ byteCount: Int, at path: String, for purpose: String) throws {
+    guard let free = free(at: path), byteCount > free else { return }  // unknown is not too little
+    throw PipelineError.system(
+      operation: "write the \(purpose)", path: path,
+      reason: "they take \(megabytes(byteCount)), but only \(megabytes(free)) are free; "
+        + "free some space or choose another workspace")
+  }
+
+  /// Bytes that are free at a path, or where it would be made; nil if the system does not tell.
+  static func free(at path: String) -> Int? {
     var status = statvfs()
-    guard statvfs(path, &status) == 0 else { return }  // unknown is not too little
+    guard statvfs(path, &status) == 0 else {
+      guard errno == ENOENT, !path.isEmpty, path != ".", path != "/" else { return nil }
+      return free(at: folder(of: path))
+    }
     let (free, overflow) = Int(clamping: status.f_bavail).multipliedReportingOverflow(
       by: Int(clamping: status.f_frsize))
-    guard overflow || byteCount <= free else {
-      throw PipelineError.system(
-        operation: "write the \(purpose)", path: path,
-        reason: "they take \(megabytes(byteCount)), but only \(megabytes(free)) are free; "
-          + "free some space or choose another workspace")
-    }
+    return overflow ? Int.max : free
   }
 
   /// A size for people, such as `12.5 MB`.

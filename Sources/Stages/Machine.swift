@@ -4,13 +4,19 @@ import TensorCore
 /// What this machine is, for reports.
 enum Machine {
   /// The processor's own name, if the system tells it.
-  static var processor: String {
+  static var processor: String { processorField("model name") ?? "unknown processor" }
+
+  /// Optional instruction sets that it has, in the system's names; none if the system does not tell.
+  static var instructionSets: Set<String> {
+    Set((processorField("flags") ?? "").split(separator: " ").map(String.init))
+  }
+
+  private static func processorField(_ name: String) -> String? {
     guard let text = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8) else {
-      return "unknown processor"
+      return nil
     }
-    let line = text.split(separator: "\n").first { $0.hasPrefix("model name") }
-    let name = line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) }
-    return name ?? "unknown processor"
+    let line = text.split(separator: "\n").first { $0.hasPrefix(name) }
+    return line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) }
   }
 
   static var system: String { ProcessInfo.processInfo.operatingSystemVersionString }

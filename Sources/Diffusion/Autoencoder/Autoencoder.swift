@@ -24,7 +24,7 @@ public struct Autoencoder {
 
   /// Pixels that go through the network together, unless a single picture has more: those of one
   /// picture of 512 x 512 fill all processors, and several would only take memory.
-  static let placesAtOnce = 512 * 512
+  public static let placesAtOnce = 512 * 512
 
   /// A diagonal Gaussian over latents.
   public struct Posterior {

@@ -29,7 +29,7 @@ final class Encode: Stage {
   let reads: Set<Artifact> = [.catalog]
   let writes: Set<Artifact> = [.encodings]
 
-  private let settings: EncodeSettings
+  let settings: EncodeSettings
   private let context: StageContext
   private var limits = ImageLimits()
   private var connections: Connections?

@@ -32,7 +32,7 @@ public final class Export: Stage {
   public let reads: Set<Artifact> = ["lora"]
   public let writes: Set<Artifact> = ["exports"]
 
-  private let settings: Settings
+  let settings: Settings
   private let context: StageContext
   private var lora: LoRAWeights?
 

@@ -5,7 +5,7 @@ import Catalog
 /// Rows are collected until their images fill a few megabytes, then the images are hashed and checked
 /// together: a row group of gigabytes passes through in bounded memory.
 struct BlockReader {
-  private static let batchByteCount = 16 << 20
+  static let batchByteCount = 16 << 20
   private static let batchRowCount = 256
 
   let settings: IngestSettings

@@ -25,7 +25,7 @@ final class Ingest: Stage {
   let reads: Set<Artifact> = []
   let writes: Set<Artifact> = [.catalog]
 
-  private let settings: IngestSettings
+  let settings: IngestSettings
   private let context: StageContext
   private let names: ColumnNames
   private var catalogConnection: CatalogDatabase?
@@ -46,7 +46,7 @@ final class Ingest: Stage {
       keepsCopies: settings.copyImages)
   }
 
-  private var catalogPath: String { context.workspace.path(CatalogDatabase.fileName) }
+  var catalogPath: String { context.workspace.path(CatalogDatabase.fileName) }
 
   private func catalog() throws -> CatalogDatabase {
     if let catalogConnection { return catalogConnection }

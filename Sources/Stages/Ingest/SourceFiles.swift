@@ -100,6 +100,12 @@ struct SourceFile: Equatable {
     return known.first { $0 == words.first || $0 == words.last } ?? "train"
   }
 
+  /// Whether a path is there, or a pattern matches something.
+  static func isThere(_ pattern: String) -> Bool {
+    guard !pattern.isEmpty, let paths = try? paths(matching: pattern) else { return false }
+    return !paths.isEmpty
+  }
+
   private static func paths(matching pattern: String) throws -> [String] {
     // A name with brackets in it stands for itself if it exists.
     if Folders.exists(pattern) { return [pattern] }

@@ -36,7 +36,7 @@ final class TrainPreference: Stage {
   let reads: Set<Artifact> = ["shards"]
   let writes: Set<Artifact> = ["preference-model"]
 
-  private let settings: PreferenceSettings
+  let settings: PreferenceSettings
   private let context: StageContext
   private let stretches: TrainingStretches
   private let store: PictureStore

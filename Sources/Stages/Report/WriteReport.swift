@@ -21,7 +21,7 @@ final class WriteReport: Stage {
   let reads: Set<Artifact> = ["lora", "preference-model", "exports"]
   let writes: Set<Artifact> = ["report"]
 
-  private let settings: ReportSettings
+  let settings: ReportSettings
   private let context: StageContext
   private var painter: Painter?
 

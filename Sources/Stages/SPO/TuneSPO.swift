@@ -21,7 +21,7 @@ final class TuneSPO: Stage {
   let reads: Set<Artifact> = ["shards", "preference-model"]
   let writes: Set<Artifact> = ["lora"]
 
-  private let settings: SPOSettings
+  let settings: SPOSettings
   private let context: StageContext
   private var tuning: Tuning?
   private var chosenPrompts: [Int]?

@@ -16,7 +16,7 @@ final class Shard: Stage {
   let reads: Set<Artifact> = [.catalog, .encodings]
   let writes: Set<Artifact> = [.shards]
 
-  private let settings: ShardSettings
+  let settings: ShardSettings
   private let context: StageContext
   private var source: ShardSource?
   private var plan = ShardPlan()

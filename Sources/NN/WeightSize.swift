@@ -1,0 +1,36 @@
+public import Checkpoints
+
+/// What a checkpoint's weights take.
+public struct WeightSize: Equatable, Sendable {
+  /// Numbers in all.
+  public private(set) var count = 0
+  /// Bytes in memory where the weights are only read.
+  public private(set) var frozenByteCount = 0
+  /// Bytes of the largest one as single-precision numbers.
+  public private(set) var largestByteCount = 0
+  /// Whether most of the numbers are stored in single precision.
+  public var isFull: Bool { frozenByteCount > 3 * count }
+
+  public init() {}
+
+  /// - Parameter isIncluded: whether a weight of that name counts
+  public init(
+    of checkpoint: any CheckpointSource, where isIncluded: (String) -> Bool = { _ in true }
+  ) {
+    for entry in checkpoint.entries where isIncluded(entry.name) {
+      let isHalf =
+        [.f16, .bf16].contains(entry.type) && entry.elementCount >= WeightRoot.smallestHalf
+      count += entry.elementCount
+      frozenByteCount += entry.elementCount * (isHalf ? 2 : 4)
+      largestByteCount = max(largestByteCount, 4 * entry.elementCount)
+    }
+  }
+
+  public static func + (a: WeightSize, b: WeightSize) -> WeightSize {
+    var sum = a
+    sum.count += b.count
+    sum.frozenByteCount += b.frozenByteCount
+    sum.largestByteCount = max(a.largestByteCount, b.largestByteCount)
+    return sum
+  }
+}

@@ -1,0 +1,71 @@
+import Diffusion
+import NN
+import PipelineCore
+
+extension Encode: Estimating {
+  var sources: [NamedSource] { [.model(settings.model)] }
+
+  func memory(_ scale: PipelineScale) throws -> MemoryNeed {
+    let model = try ModelParts(settings.model, scale)
+    var images = MemoryNeed()
+    images.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
+    images.add("pictures", bytes: 3 * 4 * settings.batch * model.pictureCount)
+    images.add("encoding", passing: model.encodingMemory(pictures: settings.batch))
+    var prompts = MemoryNeed()
+    for (configuration, size) in try model.textEncoders() {
+      prompts.add("weights of the text encoder", bytes: size.frozenByteCount)
+      prompts.add(
+        "encoding",
+        passing: settings.batch
+          * configuration.transformer.forwardMemory(tokens: configuration.tokens))
+    }
+    // The autoencoder is gone when the text encoders come.
+    return images.byteCount > prompts.byteCount ? images : prompts
+  }
+
+  func diskByteCount(_ scale: PipelineScale) -> Int {
+    scale.volume.images * (scale.latentByteCount + Self.entryByteCount)
+      + (1 + scale.volume.prompts) * (scale.promptByteCount + Self.entryByteCount)
+  }
+
+  /// Keys, index and what is left free of a page, of each entry: measured.
+  private static let entryByteCount = 500
+
+  func seconds(_ scale: PipelineScale, _ speed: MachineSpeed) throws -> Double {
+    let model = try ModelParts(settings.model, scale)
+    let picture = model.autoencoder.encodingWork(
+      height: model.pictureSide, width: model.pictureSide)
+    let prompt = try model.textEncoders().reduce(0.0) { sum, encoder in
+      let configuration = encoder.configuration
+      return sum
+        + speed.seconds(configuration.transformer.forwardWork(tokens: configuration.tokens))
+    }
+    return Double(scale.volume.images) * (scale.volume.secondsPerImage + speed.seconds(picture))
+      + Double(scale.volume.prompts) * prompt
+  }
+
+  var savings: [String] { settings.batch > 1 ? ["encode.batch=1"] : [] }
+}
+
+extension NamedSource {
+  /// The model that is tuned, which all stages share.
+  static func model(_ path: String) -> NamedSource {
+    NamedSource(
+      setting: "model", path: path, what: "the diffusion model to tune, a folder of diffusers")
+  }
+}
+
+extension ModelParts {
+  /// Of one image, in half precision.
+  func latentByteCount(_ form: EncodeSettings.LatentForm) -> Int {
+    2 * latentCount * (form == .mean ? 1 : 2)
+  }
+
+  /// Of one prompt's hidden states and pooled text, in half precision.
+  func promptByteCount() throws -> Int {
+    let encoders = try textEncoders().map(\.configuration)
+    let width = encoders.reduce(0) { $0 + $1.transformer.width }
+    let pooled = encoders.count > 1 ? encoders[1].projectionWidth : 0
+    return 2 * (width * (encoders.first?.tokens ?? 77) + pooled)
+  }
+}

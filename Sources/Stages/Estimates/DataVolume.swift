@@ -1,0 +1,109 @@
+import Catalog
+import Foundation
+import Imaging
+import PipelineCore
+import TensorCore
+
+/// How much data a pipeline has: counted where its catalog is, otherwise judged by a sample.
+public struct DataVolume: Equatable, Sendable {
+  var rows = 0
+  /// Rows by split.
+  var rowsBySplit: [String: Int] = [:]
+  /// Different ones.
+  var images = 0
+  var prompts = 0
+  /// Of lists of prompts.
+  var listedPrompts = 0
+  /// Bytes of all source files.
+  var sourceByteCount = 0
+  /// Time to read a row, without its images.
+  var secondsPerRow = 0.0
+  /// Time to decode an image, on all threads.
+  var secondsPerImage = 0.0
+
+  init() {}
+
+  func rows(ofSplit split: String) -> Int { rowsBySplit[split] ?? 0 }
+
+  /// Those of the split that is held out.
+  var heldOutRows: Int {
+    ["validation_unique", "validation", "test_unique", "test"].lazy
+      .map(rows(ofSplit:)).first { $0 > 0 } ?? 0
+  }
+}
+
+extension DataVolume {
+  /// Reads the beginning of the sources, and counts in the catalog if it is there.
+  init(_ settings: IngestSettings, catalog path: String) throws {
+    let names = try ColumnNames(settings.columns)
+    var sample = SourceSample()
+    for source in try SourceFile.all(settings.source, split: settings.split) {
+      let file = try source.open(names)
+      let count = file.blockRowCounts.reduce(0, +)
+      sourceByteCount += Folders.byteCount(of: source.path)
+      if file.isPromptList {
+        listedPrompts += count
+        prompts += count
+        continue
+      }
+      rows += count
+      rowsBySplit[source.split, default: 0] += count
+      if sample.rows == 0 { try sample.read(file) }
+    }
+    secondsPerRow = sample.secondsPerRow
+    secondsPerImage = sample.secondsPerImage
+    guard !Folders.exists(path) else {
+      let counts = try CatalogDatabase(path: path, access: .readOnly).counts()
+      images = counts.images
+      prompts = counts.prompts
+      return
+    }
+    images = Int(Double(rows) * sample.imagesPerRow)
+    prompts += Int(Double(rows) * sample.promptsPerRow)
+  }
+}
+
+/// The first rows of a source against the clock.
+private struct SourceSample {
+  private(set) var rows = 0
+  private var images: Set<String> = []
+  private var prompts: Set<String> = []
+  private var readingSeconds = 0.0
+  private var decodingSeconds = 0.0
+  private var decoded = 0
+
+  var secondsPerRow: Double { readingSeconds / Double(max(1, rows)) }
+  var secondsPerImage: Double {
+    decodingSeconds / Double(max(1, decoded)) / Double(Threads.count)
+  }
+  var imagesPerRow: Double { Double(images.count) / Double(max(1, rows)) }
+  var promptsPerRow: Double { Double(prompts.count) / Double(max(1, rows)) }
+
+  private static let secondsAtMost = 1.0
+  private static let decodedAtMost = 64
+
+  private struct Enough: Error {}
+
+  mutating func read(_ file: any RecordFile) throws {
+    let clock = ContinuousClock()
+    let start = clock.now
+    do {
+      try file.forEachRow(inBlock: 0) { values in
+        guard let values = try? values.get() else { return }
+        if let caption = try values.text(.caption) { prompts.insert(caption) }
+        for (identity, image) in [
+          (RecordField.image0UID, RecordField.image0), (.image1UID, .image1),
+        ] {
+          guard let uid = try values.text(identity), images.insert(uid).inserted else { continue }
+          guard decoded < Self.decodedAtMost, case .bytes(let bytes)? = try values.image(image)
+          else { continue }
+          decodingSeconds += clock.measure { _ = try? RGBImage(decoding: bytes) } / .seconds(1)
+          decoded += 1
+        }
+        rows += 1
+        if (clock.now - start) / .seconds(1) > Self.secondsAtMost { throw Enough() }
+      }
+    } catch is Enough {}
+    readingSeconds = max(0, (clock.now - start) / .seconds(1) - decodingSeconds)
+  }
+}

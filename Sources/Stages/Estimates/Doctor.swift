@@ -1,0 +1,192 @@
+import Diffusion
+import Files
+public import PipelineCore
+import PreferenceModels
+import TensorCore
+
+/// Says of a pipeline what it will take, and what stands in its way.
+public struct Doctor {
+  /// About what one stage takes.
+  public struct Forecast: Sendable {
+    public let stage: String
+    public let memory: MemoryNeed
+    /// Bytes that it adds to the workspace, at most at one time.
+    public let diskByteCount: Int
+    public let seconds: Double
+  }
+
+  /// What is wrong, and what to do.
+  public struct Problem: Sendable, CustomStringConvertible {
+    public let what: String
+    public let remedy: String
+    public var description: String { "\(what); \(remedy)" }
+  }
+
+  public let pipeline: Pipeline
+  public private(set) var forecasts: [Forecast] = []
+  public private(set) var problems: [Problem] = []
+  private let overrides: [String]
+  private let limits: MachineLimits
+
+  /// - Parameters:
+  ///   - overrides: as the pipeline was given them
+  ///   - makePipeline: reads the pipeline again with other overrides
+  public init(
+    overrides: [String] = [], limits: MachineLimits,
+    makePipeline: ([String]) throws -> Pipeline
+  ) throws {
+    pipeline = try makePipeline(overrides)
+    self.overrides = overrides
+    self.limits = limits
+    let stages = try pipeline.estimatingStages()
+    problems += stages.flatMap(Self.missingSources)
+    guard problems.isEmpty else { return }
+    let scale = try PipelineScale(stages, workspace: Workspace(path: pipeline.workspacePath))
+    let speed = try Self.speed(stages, scale)
+    forecasts = try stages.map { stage in
+      Forecast(
+        stage: type(of: stage).name, memory: try stage.memory(scale),
+        diskByteCount: try stage.diskByteCount(scale),
+        seconds: try stage.seconds(scale, speed))
+    }
+    for stage in stages {
+      if let problem = try Self.memoryProblem(stage, scale, overrides, limits, makePipeline) {
+        problems.append(problem)
+      }
+    }
+    problems += diskProblems()
+  }
+
+  public var diskByteCount: Int { forecasts.reduce(0) { $0 + $1.diskByteCount } }
+  public var seconds: Double { forecasts.reduce(0) { $0 + $1.seconds } }
+}
+
+// MARK: - What is missing
+
+extension Doctor {
+  private static func missingSources(_ stage: any Estimating) -> [Problem] {
+    stage.sources.compactMap { source in
+      guard !SourceFile.isThere(source.path) else { return nil }
+      let name = source.path.isEmpty ? "nothing is named" : "\(source.path) is not there"
+      return Problem(
+        what: "\(type(of: stage).name): \(name): \(source.what)",
+        remedy: "put it there, or say where it is: --set \(source.setting)=PATH")
+    }
+  }
+}
+
+// MARK: - What does not fit
+
+extension Doctor {
+  /// Refuses a stage that the machine's memory cannot hold, with the settings that would change it.
+  static func memoryProblem(
+    _ stage: any Estimating, _ scale: PipelineScale, _ overrides: [String], _ limits: MachineLimits,
+    _ makePipeline: ([String]) throws -> Pipeline
+  ) throws -> Problem? {
+    let need = try stage.memory(scale)
+    guard need.byteCount > limits.memory else { return nil }
+    let name = type(of: stage).name
+    let largest = need.parts.max { $0.byteCount < $1.byteCount }
+    let what =
+      "\(name) needs about \(gigabytes(need.byteCount)), but the machine has "
+      + "\(gigabytes(limits.memory))"
+      + (largest.map { " (most for \($0.what): \(gigabytes($0.byteCount)))" } ?? "")
+    // The settings one after the other, until it fits.
+    var changes: [String] = []
+    for saving in stage.savings {
+      changes.append(saving)
+      let stages = try makePipeline(overrides + changes).estimatingStages()
+      guard let thriftier = stages.first(where: { type(of: $0).name == name }) else { continue }
+      let less = try thriftier.memory(scale).byteCount
+      if less <= limits.memory {
+        return Problem(
+          what: what,
+          remedy: "set \(changes.joined(separator: ", ")): then it needs about \(gigabytes(less))")
+      }
+    }
+    let tried = changes.isEmpty ? "" : ", also with \(changes.joined(separator: ", "))"
+    return Problem(
+      what: what + tried,
+      remedy: "take a machine with more memory, a smaller model, or one whose weights are F16")
+  }
+
+  private func diskProblems() -> [Problem] {
+    guard let free = limits.freeDisk, diskByteCount > free else { return [] }
+    let largest = forecasts.max { $0.diskByteCount < $1.diskByteCount }
+    return [
+      Problem(
+        what:
+          "\(pipeline.workspacePath): the pipeline writes about \(Self.gigabytes(diskByteCount)), "
+          + "but \(Self.gigabytes(free)) are free"
+          + (largest.map { " (most in \($0.stage): \(Self.gigabytes($0.diskByteCount)))" } ?? ""),
+        remedy: "free some space or choose another place: --workspace DIR")
+    ]
+  }
+
+  private static func gigabytes(_ byteCount: Int) -> String {
+    let tenths = (Double(byteCount) / 1e8).rounded()
+    return "\(tenths / 10) GB"
+  }
+}
+
+// MARK: - What estimates start from
+
+extension Pipeline {
+  func estimatingStages() throws -> [any Estimating] {
+    try madeStages().compactMap { $0 as? any Estimating }
+  }
+}
+
+extension PipelineScale {
+  /// What the stages' settings say of one another, and what there is of data.
+  init(_ stages: [any Estimating], workspace: Workspace) throws {
+    for stage in stages {
+      switch stage {
+      case let ingest as Ingest: volume = try ingest.volume()
+      case let encode as Encode:
+        pictureSide = encode.settings.size
+        let model = try ModelParts(encode.settings.model, self)
+        latentByteCount = model.latentByteCount(encode.settings.latents)
+        promptByteCount = try model.promptByteCount()
+      case let train as TrainPreference: preference = try train.judge()
+      case let tune as TuneSPO: tuning = tune.settings
+      default: break
+      }
+    }
+  }
+}
+
+extension Doctor {
+  /// Measured on layers like those of the model; nothing to compute needs no speed.
+  private static func speed(
+    _ stages: [any Estimating], _ scale: PipelineScale
+  ) throws -> MachineSpeed {
+    guard let encode = stages.lazy.compactMap({ $0 as? Encode }).first else { return .unknown }
+    let unet = try ModelParts(encode.settings.model, scale).unet
+    // The level with the most places that has attention.
+    let level = unet.downBlocks.firstIndex(of: .crossAttention) ?? 0
+    let side = max(1, (scale.pictureSide.map { $0 / 8 } ?? unet.sampleSize) >> level)
+    return try .measured(
+      channels: unet.channels[level], side: min(64, side), heads: unet.heads[level])
+  }
+}
+
+/// What a machine has.
+public struct MachineLimits: Sendable {
+  /// Bytes.
+  public var memory: Int
+  /// Bytes that are free where the workspace is; nil if the system does not tell.
+  public var freeDisk: Int?
+
+  public init(memory: Int, freeDisk: Int?) {
+    self.memory = memory
+    self.freeDisk = freeDisk
+  }
+
+  /// This machine's.
+  ///
+  /// - Parameter path: of the workspace, which need not be there yet
+  public static func here(_ path: String) -> MachineLimits {
+    MachineLimits(memory: Machine.memory, freeDisk: DiskSpace.free(at: path))
+  }
+}

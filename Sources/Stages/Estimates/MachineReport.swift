@@ -1,0 +1,63 @@
+import Catalog
+public import Files
+import Imaging
+import Parquet
+import TensorCore
+
+/// What the program stands on here.
+public struct MachineReport: Sendable {
+  public struct Entry: Sendable {
+    public let name: String
+    public let value: String
+  }
+
+  public let entries: [Entry]
+  public let problems: [Doctor.Problem]
+
+  public init() {
+    let built = KernelBuild.instructionSets
+    entries = [
+      Entry(name: "processor", value: Machine.processor),
+      Entry(name: "system", value: Machine.system),
+      Entry(name: "threads", value: "\(Threads.count)"),
+      Entry(
+        name: "built for", value: built.isEmpty ? "any processor" : built.joined(separator: " ")),
+      Entry(name: "memory", value: DiskSpace.megabytes(Machine.memory)),
+      Entry(
+        name: "disk",
+        value: DiskSpace.free(at: ".").map { "\(DiskSpace.megabytes($0)) free here" } ?? "unknown"),
+      Entry(name: "OpenBLAS", value: KernelBuild.openBLAS),
+      Entry(name: "SQLite", value: sqliteVersion),
+      Entry(name: "libpng", value: libpngVersion),
+      Entry(name: "zlib", value: zlibVersionText),
+    ]
+    let unused = ["avx2", "fma", "f16c", "avx512f"].filter {
+      Machine.instructionSets.contains($0) && !built.contains($0)
+    }
+    problems =
+      unused.isEmpty
+      ? []
+      : [
+        Doctor.Problem(
+          what:
+            "the program does not use \(unused.joined(separator: ", ")), which this processor has",
+          remedy: "build it here with `make build`")
+      ]
+  }
+
+  public var lines: [String] {
+    let width = entries.reduce(0) { max($0, $1.name.count) }
+    return entries.map { entry in
+      entry.name + String(repeating: " ", count: width + 2 - entry.name.count) + entry.value
+    }
+  }
+
+  public var json: JSON {
+    var object = JSON.Object()
+    for entry in entries {
+      let key = String(entry.name.lowercased().map { $0 == " " ? "_" : $0 })
+      object[key] = .string(entry.value)
+    }
+    return .object(object)
+  }
+}

@@ -1,0 +1,30 @@
+import Diffusion
+import NN
+import PipelineCore
+
+extension Export: Estimating {
+  var sources: [NamedSource] { [.model(settings.model)] }
+
+  private func weights(_ scale: PipelineScale) throws -> WeightSize {
+    let model = try ModelParts(settings.model, scale)
+    return try model.unetSize() + model.autoencoderSize()
+      + model.textEncoders().reduce(WeightSize()) { $0 + $1.size }
+  }
+
+  func memory(_ scale: PipelineScale) throws -> MemoryNeed {
+    var need = MemoryNeed()
+    // As it is stored, with the LoRA added, as it is written, and as it is read back.
+    need.add("the largest weight", bytes: 4 * (try weights(scale).largestByteCount))
+    return need
+  }
+
+  func diskByteCount(_ scale: PipelineScale) throws -> Int {
+    guard settings.forms.contains(.merged) else { return 0 }
+    return try weights(scale).count * (settings.dtype == .f32 ? 4 : 2)
+  }
+
+  /// Read, written and read back, at what an ordinary disk bears.
+  func seconds(_ scale: PipelineScale, _ speed: MachineSpeed) throws -> Double {
+    Double(try diskByteCount(scale)) * 3 / 500e6
+  }
+}

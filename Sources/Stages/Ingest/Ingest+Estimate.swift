@@ -1,0 +1,34 @@
+import PipelineCore
+
+extension Ingest: Estimating {
+  /// What a row takes in the catalog, with its indices: measured.
+  private static let catalogByteCountPerRow = 460
+
+  var sources: [NamedSource] {
+    settings.source.patterns.map {
+      NamedSource(setting: "ingest.source", path: $0, what: "the comparisons, parquet files")
+    }
+  }
+
+  func volume() throws -> DataVolume { try DataVolume(settings, catalog: catalogPath) }
+
+  func memory(_ scale: PipelineScale) -> MemoryNeed {
+    var need = MemoryNeed()
+    // A page of each column, rows that wait for their images to be checked, and these decoded.
+    let batch = min(BlockReader.batchByteCount, scale.volume.sourceByteCount)
+    need.add("rows and their images", bytes: 3 * batch)
+    return need
+  }
+
+  func diskByteCount(_ scale: PipelineScale) -> Int {
+    scale.volume.rows * Self.catalogByteCountPerRow
+      + (settings.copyImages ? scale.volume.sourceByteCount : 0)
+  }
+
+  func seconds(_ scale: PipelineScale, _ speed: MachineSpeed) -> Double {
+    let decoding =
+      settings.checkImages == .decode
+      ? Double(scale.volume.images) * scale.volume.secondsPerImage : 0
+    return Double(scale.volume.rows) * scale.volume.secondsPerRow + decoding
+  }
+}

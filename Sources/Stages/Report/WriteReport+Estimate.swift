@@ -1,0 +1,69 @@
+import Diffusion
+import Files
+import NN
+import PipelineCore
+
+extension WriteReport: Estimating {
+  var sources: [NamedSource] {
+    [
+      .model(settings.model),
+      NamedSource(
+        setting: "report.prompts", path: settings.prompts,
+        what: "a JSON list of prompts to draw, [{\"caption\": \"...\"}]"),
+    ]
+  }
+
+  func memory(_ scale: PipelineScale) throws -> MemoryNeed {
+    let model = try ModelParts(settings.model, PipelineScale())
+    var need = MemoryNeed()
+    need.add("weights of the U-Net", bytes: try model.unetSize().frozenByteCount)
+    need.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
+    for (_, size) in try model.textEncoders() {
+      need.add("weights of the text encoder", bytes: size.frozenByteCount)
+    }
+    let judged = judgedRows(scale)
+    let pictures = max(settings.picturesPerPrompt, judged)
+    need.add(
+      "passes",
+      passing: max(
+        try model.unetMemory().most * 2 * pictures, model.decodingMemory(pictures: pictures)))
+    return need
+  }
+
+  /// Candidates that are drawn together for the oracle.
+  private func judgedRows(_ scale: PipelineScale) -> Int {
+    settings.oracle == .none ? 0 : CandidateJudging.batch * (scale.tuning?.candidates ?? 1)
+  }
+
+  func diskByteCount(_ scale: PipelineScale) throws -> Int {
+    let model = try ModelParts(settings.model, PipelineScale())
+    // PNG takes about two bytes a pixel.
+    return try promptCount() * settings.picturesPerPrompt * 2 * model.pictureCount * 2 / 3
+  }
+
+  private func promptCount() throws -> Int {
+    try JSONReader(try JSON(contentsOf: settings.prompts), path: settings.prompts).elements().count
+  }
+
+  func seconds(_ scale: PipelineScale, _ speed: MachineSpeed) throws -> Double {
+    let model = try ModelParts(settings.model, PipelineScale())
+    let prompts = Double(try promptCount())
+    let row = speed.seconds(try model.unetWork(rows: 1))
+    let decoding = speed.seconds(model.decodingWork(pictures: 1))
+    let picture = Double(settings.samplingSteps) * 2 * row + decoding
+    var seconds = prompts * Double(2 * settings.picturesPerPrompt) * picture
+    if settings.oracle != .none, let tuning = scale.tuning {
+      let run = tuning.samplingRun
+      // Each candidate is decoded for the model and for the oracle.
+      let judging = 2 * decoding + (scale.preference?.seconds(speed) ?? 0)
+      seconds +=
+        prompts * Double(settings.candidateDraws)
+        * (Double(run.rows) * 2 * row + Double(run.judged) * judging)
+    }
+    return seconds
+  }
+
+  var savings: [String] {
+    settings.picturesPerPrompt > 1 ? ["report.pictures_per_prompt=1"] : []
+  }
+}

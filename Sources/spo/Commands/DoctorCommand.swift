@@ -1,0 +1,103 @@
+import CommandSyntax
+import Files
+import PipelineCore
+import Stages
+
+/// `spo doctor`: whether this machine can do it, and what a pipeline will take.
+enum DoctorCommand: Command {
+  static var syntax: CommandSyntax {
+    CommandSyntax(
+      name: "doctor",
+      summary: "Look at this machine, and at what a pipeline takes: memory, disk, time.",
+      operands: [CommandSyntax.Operand("PIPELINE", isOptional: true)],
+      options: [
+        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "as if a run had this setting"),
+        .value("workspace", "DIR", "as if a run wrote here"),
+        .flag("json", "print one JSON object"),
+      ],
+      examples: [
+        ("spo doctor", "libraries, threads, memory, disk"),
+        (
+          "spo doctor pipelines/sd15.json5", "what is missing, what does not fit, how long it takes"
+        ),
+      ])
+  }
+
+  static func run(_ arguments: Arguments) throws {
+    let machine = MachineReport()
+    let doctor = try arguments.operands.first.map { try examined($0, arguments) }
+    let problems = machine.problems + (doctor?.problems ?? [])
+    if arguments.has("json") {
+      var report = JSON.Object()
+      report["machine"] = machine.json
+      if let doctor { report["pipeline"] = doctor.json }
+      report["problems"] = .array(
+        problems.map { ["what": .string($0.what), "remedy": .string($0.remedy)] })
+      Console.print(JSON.object(report).text(.pretty))
+    } else {
+      Console.print((machine.lines + (doctor?.lines ?? [])).joined(separator: "\n"))
+    }
+    guard let first = problems.first else { return }
+    if !arguments.has("json") {
+      for problem in problems.dropFirst() { Console.complain("error: \(problem)") }
+    }
+    throw DoctorError.found(first)
+  }
+
+  private static func examined(_ path: String, _ arguments: Arguments) throws -> Doctor {
+    func pipeline(_ overrides: [String]) throws -> Pipeline {
+      try Pipeline(
+        path: path, stages: stageTypes, overrides: overrides,
+        workspace: arguments.value("workspace"))
+    }
+    let overrides = arguments.values("set")
+    return try Doctor(
+      overrides: overrides, limits: .here(try pipeline(overrides).workspacePath),
+      makePipeline: pipeline)
+  }
+}
+
+enum DoctorError: Error, CustomStringConvertible {
+  case found(Doctor.Problem)
+
+  var description: String {
+    switch self {
+    case .found(let problem): "\(problem)"
+    }
+  }
+}
+
+extension Doctor {
+  /// A table: a row a stage.
+  var lines: [String] {
+    guard !forecasts.isEmpty else { return [] }
+    let rows =
+      [("stage", "memory", "disk", "time")]
+      + forecasts.map {
+        (
+          $0.stage, Spelled.bytes($0.memory.byteCount), Spelled.bytes($0.diskByteCount),
+          Spelled.duration($0.seconds)
+        )
+      } + [("together", "", Spelled.bytes(diskByteCount), Spelled.duration(seconds))]
+    func padded(_ text: String, _ width: Int) -> String {
+      text + String(repeating: " ", count: max(0, width - text.count))
+    }
+    return ["", "\(pipeline.path), from the beginning, about:"]
+      + rows.map { "  \(padded($0.0, 12))\(padded($0.1, 10))\(padded($0.2, 10))\($0.3)" }
+  }
+
+  var json: JSON {
+    [
+      "path": .string(pipeline.path), "workspace": .string(pipeline.workspacePath),
+      "stages": .array(
+        forecasts.map { forecast in
+          [
+            "stage": .string(forecast.stage), "peak_memory": .integer(forecast.memory.byteCount),
+            "memory": .array(
+              forecast.memory.parts.map { [.string($0.what), .integer($0.byteCount)] }),
+            "disk": .integer(forecast.diskByteCount), "seconds": .number(forecast.seconds),
+          ]
+        }),
+    ]
+  }
+}
