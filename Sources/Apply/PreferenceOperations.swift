@@ -10,7 +10,7 @@ extension Operation {
     let (ids, timesteps) = try inputs.promptsAndSteps(of: model, batch: image.shape[0])
     let score = model.score(
       image: model.imageEmbedding(model.scoringPixels(image), timesteps: timesteps),
-      text: model.textEmbedding(ids))
+      text: try model.textEmbedding(ids))
     return [("score", score)]
   }
 
@@ -27,7 +27,7 @@ extension Operation {
       PreferenceLabel(
         first: columns[0][$0], second: columns[1][$0], examplesPerPrompt: columns[2][$0])
     }
-    let text = model.textEmbedding(ids)
+    let text = try model.textEmbedding(ids)
     let scores = [first, second].map { image in
       model.score(
         image: model.imageEmbedding(model.trainingPixels(image), timesteps: timesteps),

@@ -40,6 +40,16 @@ public struct PreferenceConfiguration: Equatable, Sendable {
     }
   }
 
+  func requireFit(_ ids: [[Int]]) throws(PreferenceConfigurationError) {
+    let length = ids.reduce(0) { max($0, $1.count) }
+    let highest = ids.reduce(0) { max($0, $1.max() ?? 0) }
+    guard length <= text.tokens, highest < text.vocabularySize else {
+      throw .unknownTokens(
+        length: length, highest: highest, tokens: text.tokens,
+        vocabularySize: text.vocabularySize)
+    }
+  }
+
   /// A number, or an object that holds it; the model's own size where the file says nothing.
   private static func size(_ preprocessor: JSONReader) throws -> Int {
     guard let size = try preprocessor.optional("size") else { return 224 }
@@ -50,11 +60,16 @@ public struct PreferenceConfiguration: Equatable, Sendable {
 /// What is wrong between a preference model and its preprocessor.
 public enum PreferenceConfigurationError: Error, Equatable, CustomStringConvertible {
   case sizeMismatch(path: String, found: Int, expected: Int)
+  /// Prompts were made with a tokenizer of another model.
+  case unknownTokens(length: Int, highest: Int, tokens: Int, vocabularySize: Int)
 
   public var description: String {
     switch self {
     case .sizeMismatch(let path, let found, let expected):
       "\(path): pictures are resized to \(found), but the vision tower takes \(expected)"
+    case .unknownTokens(let length, let highest, let tokens, let vocabularySize):
+      "prompts are \(length) tokens long with ids up to \(highest), but the preference model takes "
+        + "\(tokens) of \(vocabularySize); it must have the tokenizer of the diffusion model"
     }
   }
 }

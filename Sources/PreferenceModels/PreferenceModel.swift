@@ -30,7 +30,12 @@ public struct PreferenceModel {
   }
 
   /// Unit vectors of prompts, `[batch, projection width]`.
-  public func textEmbedding(_ ids: [[Int]]) -> Tensor { textEncoder(ids).pooled.normalizedRows() }
+  ///
+  /// - Throws: `PreferenceConfigurationError.unknownTokens` if the model has no such tokens
+  public func textEmbedding(_ ids: [[Int]]) throws -> Tensor {
+    try configuration.requireFit(ids)
+    return textEncoder(ids).pooled.normalizedRows()
+  }
 
   /// Unit vectors of pictures, `[batch, projection width]`.
   ///

@@ -6,33 +6,42 @@ extension ModelFolder {
   /// Writes the whole model, with a LoRA added to the weights of its U-Net, as a folder of its own.
   ///
   /// Holds every part that `model_index.json` names, each with its small files and its weights in one
-  /// file, all floats of `precision`. Weights in other formats and hidden files stay behind. The
-  /// folder appears under its name complete and durable, or not at all.
+  /// file, all floats of `precision`. Weights in other formats and hidden files stay behind. Of a
+  /// single file the small files are those of its family, the tokenizers copies. The folder appears
+  /// under its name complete and durable, or not at all.
   ///
   /// - Parameter destination: a path where nothing is yet
   /// - Throws: `ModelFolderError`; `LoRAError.imprecise` if `precision` cannot hold the numbers
   public func writeMerged(
     _ lora: LoRAWeights, precision: WeightPrecision, to destination: String
   ) throws {
-    guard !isFile else { throw OriginalCheckpointError.notWritable(path: path) }
+    if let original = try original() {
+      return try writeMerged(original, lora, precision, to: destination)
+    }
     let parts = try modelParts()
     try writeFolder(destination) { folder in
-      let files = try FolderReader(self)
+      let files = try FolderReader(path, of: path)
       for name in files.names where name.isModelFile && name != Self.indexName {
         try files.copy(name, to: folder)
       }
       for part in parts.present {
-        let target = "\(folder)/\(part)"
-        try FileManager.default.createDirectory(
-          atPath: target, withIntermediateDirectories: false)
-        try copyPart(part, adding: part == "unet" ? lora : nil, precision, to: target)
-        try syncFolder(containing: "\(target)/.")
+        try writePart(part, in: folder) { target in
+          try copyPart(part, adding: part == "unet" ? lora : nil, precision, to: target)
+        }
       }
       try AtomicFile.replace("\(folder)/\(Self.indexName)", with: parts.index)
     }
   }
 
-  private static let indexName = "model_index.json"
+  /// Makes the folder of a part, which `body` fills with durable files.
+  func writePart(_ part: String, in folder: String, _ body: (String) throws -> Void) throws {
+    let target = "\(folder)/\(part)"
+    try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: false)
+    try body(target)
+    try syncFolder(containing: "\(target)/.")
+  }
+
+  static let indexName = "model_index.json"
   /// Parts without which pipelines load, if the index says that they are not there.
   private static let optionalParts = ["safety_checker", "feature_extractor", "image_encoder"]
 
@@ -66,7 +75,7 @@ extension ModelFolder {
   private func copyPart(
     _ part: String, adding lora: LoRAWeights?, _ precision: WeightPrecision, to target: String
   ) throws {
-    let source = try FolderReader(self, part: part)
+    let source = try FolderReader("\(path)/\(part)", of: path)
     for name in source.names where name.isModelFile {
       try source.copy(name, to: target) { contents in
         name == "config.json" ? try Self.naming(precision, contents, source.path) : contents
@@ -98,7 +107,7 @@ extension ModelFolder {
 }
 
 /// The weights of a part with what a LoRA adds.
-private struct MergedWeights {
+struct MergedWeights {
   let checkpoint: any CheckpointSource
   let precision: WeightPrecision
   /// By the name of the weight that each is added to.
@@ -143,49 +152,6 @@ private struct MergedWeights {
     var values = try checkpoint.floats(name)
     modules[name]?.add(to: &values)
     return values
-  }
-}
-
-/// The files of one folder of a model.
-///
-/// Symbolic links are followed as far as the model's own folder, or into the store of a download
-/// cache of the Hub, where `snapshots/REVISION/...` links to `blobs/`.
-private struct FolderReader {
-  let path: String
-  /// All that are not hidden, sorted.
-  let names: [String]
-  private let roots: [String]
-
-  init(_ model: ModelFolder, part: String? = nil) throws {
-    path = part.map { "\(model.path)/\($0)" } ?? model.path
-    guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
-      throw ModelFolderError.unreadable(folder: path)
-    }
-    self.names = names.filter { !$0.hasPrefix(".") }.sorted()
-    let root = URL(fileURLWithPath: model.path).resolvingSymlinksInPath()
-    let snapshots = root.deletingLastPathComponent()
-    roots =
-      snapshots.lastPathComponent == "snapshots"
-      ? [root.path, snapshots.deletingLastPathComponent().appendingPathComponent("blobs").path]
-      : [root.path]
-  }
-
-  /// Throws if the file lies elsewhere.
-  func requireInside(_ name: String) throws {
-    let file = "\(path)/\(name)"
-    let target = URL(fileURLWithPath: file).resolvingSymlinksInPath().path
-    guard roots.contains(where: { target.hasPrefix($0 + "/") }) else {
-      throw ModelFolderError.linksOutside(path: file, target: target)
-    }
-  }
-
-  /// Copies a small file, changed by `edit`.
-  func copy(
-    _ name: String, to folder: String, edit: ([UInt8]) throws -> [UInt8] = { $0 }
-  ) throws {
-    try requireInside(name)
-    let contents = try RegularFile(path: "\(path)/\(name)").readAll()
-    try AtomicFile.replace("\(folder)/\(name)", with: try edit(contents))
   }
 }
 

@@ -6,10 +6,10 @@ public import NN
 /// A model in the layout of diffusers: one folder for each part, with its configuration and weights.
 ///
 /// Or a single `.safetensors` file in the original layout, which looks like such a folder.
-public struct ModelFolder: Sendable {
+public struct ModelFolder: Equatable, Sendable {
   public let path: String
   /// A folder with a tokenizer, or with parts `tokenizer` and `tokenizer_2`, for a single file.
-  let tokenizerPath: String?
+  public let tokenizerPath: String?
 
   public init(path: String, tokenizer: String? = nil) {
     self.path = path
@@ -19,7 +19,7 @@ public struct ModelFolder: Sendable {
   /// Whether the model is a single file.
   public var isFile: Bool { path.hasSuffix(".safetensors") }
 
-  private func original() throws -> OriginalCheckpoint? {
+  func original() throws -> OriginalCheckpoint? {
     isFile ? try OriginalCheckpoint(try SafetensorsFile(path: path)) : nil
   }
 
@@ -47,18 +47,24 @@ public struct ModelFolder: Sendable {
 
   /// The tokenizer of `tokenizer` or `tokenizer_2`.
   public func tokenizer(_ part: String = "tokenizer") throws -> Tokenizer {
-    guard isFile || tokenizerPath != nil else {
-      return try Tokenizer(folder: "\(path)/\(part)")
-    }
+    let (folder, padding) = try tokenizerFolder(part)
+    return try Tokenizer(folder: folder, padding: padding)
+  }
+
+  /// Where the files of `tokenizer` or `tokenizer_2` are, and the padding token where they do not name
+  /// it.
+  ///
+  /// - Throws: `OriginalCheckpointError.noTokenizer` for a single file without such a folder
+  public func tokenizerFolder(_ part: String) throws -> (path: String, padding: String?) {
+    guard isFile || tokenizerPath != nil else { return ("\(path)/\(part)", nil) }
     guard let tokenizerPath else { throw OriginalCheckpointError.noTokenizer(path: path) }
     func folder(_ name: String) -> String? {
       let inside = "\(tokenizerPath)/\(name)"
       return FileManager.default.fileExists(atPath: inside) ? inside : nil
     }
-    if let own = folder(part) { return try Tokenizer(folder: own) }
+    if let own = folder(part) { return (own, nil) }
     // The second tokenizer of SDXL is the first, but pads with "!".
-    return try Tokenizer(
-      folder: folder("tokenizer") ?? tokenizerPath, padding: part == "tokenizer_2" ? "!" : nil)
+    return (folder("tokenizer") ?? tokenizerPath, part == "tokenizer_2" ? "!" : nil)
   }
 
   /// Opens the weights of a part: one file, several with an index, or a file of torch.

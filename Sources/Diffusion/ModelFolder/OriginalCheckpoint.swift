@@ -40,7 +40,7 @@ package struct OriginalCheckpoint {
     return try RenamedCheckpoint(source, origins)
   }
 
-  /// The parts that the file has.
+  /// The parts that the file has the weights of.
   var parts: [String] {
     ["unet", "vae", "text_encoder"] + (family == .stableDiffusionXL ? ["text_encoder_2"] : [])
   }
@@ -55,6 +55,11 @@ package struct OriginalCheckpoint {
       let levels = count { "\(Self.autoencoderPrefix)encoder.down.\($0).block.0.conv1.weight" }
       return try renamed(Self.autoencoderPrefix) {
         OriginalNames.autoencoder($0, levels: levels)
+      }.mapValues { origin in
+        // Attention is made of convolutions there, of linear layers here.
+        var origin = origin
+        origin.isFlattened = OriginalNames.isAutoencoderProjection(origin.name)
+        return origin
       }
     case "text_encoder": return try renamed(textPrefix) { ModelFolder.currentTextKey($0) }
     default:
@@ -135,7 +140,6 @@ public enum OriginalCheckpointError: Error, Equatable, CustomStringConvertible {
   case otherFamily(path: String)
   case noPart(path: String, part: String)
   case noTokenizer(path: String)
-  case notWritable(path: String)
 
   public var description: String {
     switch self {
@@ -147,11 +151,9 @@ public enum OriginalCheckpointError: Error, Equatable, CustomStringConvertible {
         + "checkpoints of Stable Diffusion 1 and XL with their text encoders are read"
     case .noPart(let path, let part): "\(path): the checkpoint has no \(part)"
     case .noTokenizer(let path):
-      "\(path): a checkpoint has no tokenizer; name a folder that has one with --tokenizer (the "
-        + "vocabulary is the same for all models of Stable Diffusion 1 and XL)"
-    case .notWritable(let path):
-      "\(path): a merged model is written as a folder, for which a checkpoint lacks the small files; "
-        + "give the model as a folder of diffusers"
+      "\(path): a checkpoint has no tokenizer; name a folder that has one, by --tokenizer or by "
+        + "the setting tokenizer beside model (the vocabulary is the same for all models of Stable "
+        + "Diffusion 1 and XL)"
     }
   }
 }

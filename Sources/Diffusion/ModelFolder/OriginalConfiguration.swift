@@ -2,7 +2,8 @@ import Checkpoints
 package import Files
 
 extension OriginalCheckpoint {
-  /// The configuration that diffusers or transformers would save for a part.
+  /// The configuration that diffusers or transformers would save for a part, complete enough for them
+  /// to load it.
   ///
   /// - Source: the model folders `stable-diffusion-v1-5` and `stable-diffusion-xl-base-1.0`
   package func configuration(_ part: String) throws -> JSONReader {
@@ -87,7 +88,7 @@ extension OriginalCheckpoint {
       positions: try extent(textName("embeddings.position_embedding.weight"), 0),
       inner: try extent(expand, 0),
       layers: count { textName("encoder.layers.\($0).mlp.fc1.weight") },
-      activation: "quick_gelu", projection: width)
+      activation: "quick_gelu", projection: width, architecture: "CLIPTextModel")
   }
 
   private func openCLIPConfiguration() throws -> JSON {
@@ -100,20 +101,23 @@ extension OriginalCheckpoint {
       vocabulary: try extent(tokens, 0), width: try extent(tokens, 1),
       positions: try extent("\(prefix)positional_embedding", 0), inner: try extent(expand(0), 0),
       layers: count(expand), activation: "gelu",
-      projection: try extent("\(prefix)text_projection", 1))
+      projection: try extent("\(prefix)text_projection", 1),
+      architecture: "CLIPTextModelWithProjection")
   }
 
   private static func textConfiguration(
     vocabulary: Int, width: Int, positions: Int, inner: Int, layers: Int, activation: String,
-    projection: Int
+    projection: Int, architecture: String
   ) -> JSON {
     [
+      "architectures": [.string(architecture)], "model_type": "clip_text_model",
       "vocab_size": .integer(vocabulary), "hidden_size": .integer(width),
       "intermediate_size": .integer(inner), "num_hidden_layers": .integer(layers),
       // Heads are 64 wide.
       "num_attention_heads": .integer(max(1, width / 64)),
       "max_position_embeddings": .integer(positions), "projection_dim": .integer(projection),
-      "hidden_act": .string(activation), "layer_norm_eps": 1e-5, "eos_token_id": 2,
+      "hidden_act": .string(activation), "layer_norm_eps": 1e-5, "bos_token_id": 0,
+      "eos_token_id": 2, "pad_token_id": 1,
     ]
   }
 
@@ -177,7 +181,7 @@ extension JSON {
   fileprivate static func integers(_ values: [Int]) -> JSON { .array(values.map(JSON.integer)) }
 
   /// An object with the members of another.
-  fileprivate func adding(_ other: JSON) -> JSON {
+  func adding(_ other: JSON) -> JSON {
     var members = object ?? .init()
     for (key, value) in other.object ?? .init() { members[key] = value }
     return .object(members)

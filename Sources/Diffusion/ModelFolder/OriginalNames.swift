@@ -105,6 +105,11 @@ enum OriginalNames {
     "norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0",
   ]
 
+  /// Whether an original name of the autoencoder is a weight of its attention's linear layers.
+  static func isAutoencoderProjection(_ name: String) -> Bool {
+    name.contains(".attn_1.") && name.hasSuffix(".weight") && !name.hasSuffix(".norm.weight")
+  }
+
   /// Of a text encoder of OpenCLIP (`conditioner.embedders.1.model.`).
   ///
   /// `in_proj_weight` and `in_proj_bias` hold query, key and value one after another;

@@ -11,6 +11,8 @@ struct RenamedCheckpoint: CheckpointSource {
     /// Rows of the first dimension; all if nil.
     var rows: Range<Int>?
     var isTransposed = false
+    /// A convolution of 1 x 1 that becomes a matrix.
+    var isFlattened = false
   }
 
   private struct Place {
@@ -73,6 +75,12 @@ struct RenamedCheckpoint: CheckpointSource {
         throw malformed("its shape \(shape) is not that of a matrix")
       }
       shape.reverse()
+    }
+    if origin.isFlattened {
+      guard shape.count >= 2, shape.dropFirst(2).allSatisfy({ $0 == 1 }) else {
+        throw malformed("its shape \(shape) is not that of a convolution of 1 x 1")
+      }
+      shape.removeLast(shape.count - 2)
     }
     guard let renamed = TensorEntry(name: name, type: entry.type, shape: shape) else {
       throw malformed("its rows do not fill whole bytes")

@@ -69,8 +69,10 @@ struct TokenizerFiles {
   /// The number of ids, those of added tokens included.
   var idCount: Int { vocabulary.idCount(with: added) }
 
+  func text(for role: Role) -> String { roles[role] ?? role.defaultToken }
+
   func token(for role: Role) throws(TokenizerError) -> Int32 {
-    let text = roles[role] ?? role.defaultToken
+    let text = text(for: role)
     if let id = vocabulary[text] { return id }
     if let token = added.first(where: { $0.text.utf8.elementsEqual(text.utf8) }) {
       return Int32(token.id)
@@ -81,8 +83,7 @@ struct TokenizerFiles {
   func addedTokens() throws(TokenizerError) -> [AddedToken] {
     var tokens = added.map { AddedToken(text: Array($0.text.utf8), token: Int32($0.id)) }
     for role in Role.allCases {
-      let text = Array((roles[role] ?? role.defaultToken).utf8)
-      tokens.append(AddedToken(text: text, token: try token(for: role)))
+      tokens.append(AddedToken(text: Array(text(for: role).utf8), token: try token(for: role)))
     }
     return tokens.filter { !$0.text.isEmpty }
   }

@@ -1,4 +1,5 @@
 import Catalog
+import Diffusion
 import Imaging
 import PipelineCore
 import TensorCore
@@ -53,7 +54,8 @@ final class Encode: Stage {
   }
 
   func inputs() throws -> [StageInput] {
-    try Encodings.inputs(model: settings.model, digests: context.digests)
+    try Encodings.inputs(
+      ModelFolder(path: settings.model, tokenizer: settings.tokenizer), context.digests)
   }
 
   func missingOutput() throws -> String? {

@@ -3,8 +3,11 @@ import PipelineCore
 
 /// Settings of `encode`.
 struct EncodeSettings: StageSettings {
-  /// The model's folder, in the layout of diffusers; usually set once for all stages.
+  /// The model, a folder in the layout of diffusers or a checkpoint file; usually set once for all
+  /// stages.
   var model = ""
+  /// A folder with the tokenizer, for a checkpoint file; null: the model's own.
+  var tokenizer: String?
   /// Height and width of the pictures that are encoded; null: the model's own.
   var size: Int?
   /// What is kept of a latent's distribution: its `mean`, or `mean+logvar` to draw from it later.
@@ -23,7 +26,8 @@ struct EncodeSettings: StageSettings {
 
   func validate() throws(PipelineError) {
     guard !model.isEmpty else {
-      throw .badSetting(path: "model", reason: "is missing: the folder of the model to tune")
+      throw .badSetting(
+        path: "model", reason: "is missing: the folder or file of the model to tune")
     }
     guard (1...4_096).contains(batch) else {
       throw .badSetting(path: "encode.batch", reason: "must be between 1 and 4096")

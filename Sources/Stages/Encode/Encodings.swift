@@ -11,7 +11,7 @@ struct Encodings: Equatable {
   /// Raised when the code changes what the same weights make of the same content.
   private static let codeVersion = 1
 
-  var modelPath: String
+  var model: ModelFolder
   var image: CacheDatabase.Encoder
   /// A prompt's hidden states, followed by its pooled text where there is one.
   var text: CacheDatabase.Encoder
@@ -38,7 +38,7 @@ struct Encodings: Equatable {
   var latentShape: [Int] { Array(image.shape.suffix(3)) }
 
   init(_ settings: EncodeSettings, digests: FileDigests) throws {
-    let folder = ModelFolder(path: settings.model)
+    let folder = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
     let vae = try AutoencoderConfiguration(try folder.configuration("vae"))
     let unet = try UNetConfiguration(try folder.configuration("unet"))
     let encoder = try PromptEncoderConfiguration(folder)
@@ -57,14 +57,14 @@ struct Encodings: Equatable {
       isEmptyPromptZero: encoder.isEmptyPromptZero)
     text = CacheDatabase.Encoder(
       kind: .textEmbedding,
-      fingerprint: try Self.fingerprint(folder, Self.textParts(folder), digests),
+      fingerprint: try Self.fingerprint(folder, folder.textParts, digests),
       geometry: prompt.pooledWidth == nil
         ? "last hidden state" : "penultimate hidden states joined, then pooled text",
       shape: prompt.valueShape)
     tokenizerFingerprint = try Self.fingerprint(folder, ["tokenizer"], digests)
     // By way of the shortest text, so that 0.18215 stays 0.18215.
     scalingFactor = Double(vae.scalingFactor.description) ?? Double(vae.scalingFactor)
-    modelPath = settings.model
+    model = folder
   }
 
   private static func size(
@@ -80,31 +80,25 @@ struct Encodings: Equatable {
   }
 
   /// The files that the encodings depend on.
-  static func inputs(model: String, digests: FileDigests) throws -> [StageInput] {
-    let folder = ModelFolder(path: model)
+  static func inputs(_ model: ModelFolder, _ digests: FileDigests) throws -> [StageInput] {
     let files = ["unet/config.json", "model_index.json"].filter {
       // Only of two text encoders the index says what stands for the empty prompt.
-      $0.hasPrefix("unet") || folder.hasPart("text_encoder_2") && folder.hasPart($0)
+      $0.hasPrefix("unet") || model.hasPart("text_encoder_2") && model.hasPart($0)
     }
-    return try (["vae"] + textParts(folder)).flatMap {
-      try digests.inputs(folder: "\(model)/\($0)")
-    } + files.map { try digests.input(file: "\(model)/\($0)") }
-  }
-
-  private static func textParts(_ folder: ModelFolder) -> [String] {
-    let parts = ["text_encoder", "tokenizer"]
-    return folder.hasPart("text_encoder_2") ? parts + parts.map { "\($0)_2" } : parts
+    return try model.inputs(["vae"] + model.textParts, digests)
+      + (model.isFile ? [] : files.map { try digests.input(file: "\(model.path)/\($0)") })
   }
 
   /// SHA-256 over the names and contents of all files of some parts of a model.
   private static func fingerprint(
-    _ folder: ModelFolder, _ parts: [String], _ digests: FileDigests
+    _ model: ModelFolder, _ parts: [String], _ digests: FileDigests
   ) throws -> String {
     var lines = ["code \(codeVersion)"]
-    for part in parts {
-      for file in try digests.inputs(folder: "\(folder.path)/\(part)") {
-        lines.append("\(file.name.dropFirst(folder.path.count)) \(file.identity)")
-      }
+    for file in try model.inputs(parts, digests) {
+      let root =
+        [model.tokenizerPath, model.path].compactMap(\.self)
+        .first { file.name == $0 || file.name.hasPrefix("\($0)/") } ?? ""
+      lines.append("\(file.name.dropFirst(root.count)) \(file.identity)")
     }
     return SHA256.hexDigest(of: Array(lines.joined(separator: "\n").utf8))
   }
@@ -115,7 +109,8 @@ struct Encodings: Equatable {
 extension Encodings {
   init(contentsOf path: String) throws {
     let json = try JSONReader(contentsOf: path)
-    modelPath = try json.string("model")
+    model = ModelFolder(
+      path: try json.string("model"), tokenizer: try json.optional("tokenizer_folder")?.string())
     size = try json.int("size")
     scalingFactor = try json.double("scaling_factor")
     tokenizerFingerprint = try json.string("tokenizer")
@@ -129,7 +124,8 @@ extension Encodings {
 
   func save(to path: String) throws {
     var json = JSON.Object()
-    json["model"] = .string(modelPath)
+    json["model"] = .string(model.path)
+    if let path = model.tokenizerPath { json["tokenizer_folder"] = .string(path) }
     json["size"] = .integer(size)
     json["scaling_factor"] = .number(scalingFactor)
     json["tokenizer"] = .string(tokenizerFingerprint)

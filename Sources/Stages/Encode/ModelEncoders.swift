@@ -12,7 +12,7 @@ struct LatentEncoder {
   private let hasLogVariance: Bool
 
   init(_ encodings: Encodings) throws {
-    let autoencoder = try ModelFolder(path: encodings.modelPath).autoencoder().model
+    let autoencoder = try encodings.model.autoencoder().model
     encoder = autoencoder.encoder
     scale = autoencoder.configuration.scalingFactor
     size = encodings.size
@@ -50,7 +50,7 @@ struct EmbeddingEncoder {
   private let encoder: PromptEncoder
 
   init(_ encodings: Encodings) throws {
-    encoder = try PromptEncoder(ModelFolder(path: encodings.modelPath))
+    encoder = try PromptEncoder(encodings.model)
   }
 
   /// One value for each prompt, `[tokens, width]` and the pooled text where there is one, one after

@@ -8,8 +8,11 @@ public import PipelineCore
 ///   `webui/NAME.safetensors` (webui, ComfyUI) and `merged` (a model folder)
 public final class Export: Stage {
   public struct Settings: StageSettings {
-    /// The model that the LoRA was trained on, a folder in the layout of diffusers.
+    /// The model that the LoRA was trained on, a folder in the layout of diffusers or a checkpoint
+    /// file.
     public var model = ""
+    /// A folder with the tokenizer, for a checkpoint file that is merged; null: the model's own.
+    public var tokenizer: String?
     /// What the webui calls the LoRA: `<lora:NAME:1>`.
     public var name = "spo"
     /// How numbers are stored: `f32`, `f16` or `bf16`.
@@ -39,7 +42,8 @@ public final class Export: Stage {
   public init(settings: Settings, context: StageContext) throws {
     guard !settings.model.isEmpty else {
       throw PipelineError.badSetting(
-        path: "model", reason: "is missing: the folder of the model that the LoRA was tuned on")
+        path: "model",
+        reason: "is missing: the folder or file of the model that the LoRA was tuned on")
     }
     guard Set(settings.forms).count == settings.forms.count, !settings.forms.isEmpty else {
       throw PipelineError.badSetting(
@@ -55,7 +59,9 @@ public final class Export: Stage {
     self.context = context
   }
 
-  private var model: ModelFolder { ModelFolder(path: settings.model) }
+  private var model: ModelFolder {
+    ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
+  }
   private var folder: String { context.workspace.path(Self.name) }
 
   private func path(_ form: Form) -> String {
@@ -67,7 +73,10 @@ public final class Export: Stage {
   }
 
   public func inputs() throws -> [StageInput] {
-    try context.digests.inputs(folder: settings.model)
+    let model = model
+    guard model.isFile else { return try context.digests.inputs(folder: settings.model) }
+    let isMerged = settings.forms.contains(.merged)
+    return try model.inputs(isMerged ? model.textParts : [], context.digests)
   }
 
   public func missingOutput() -> String? {

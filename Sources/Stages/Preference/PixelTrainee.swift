@@ -28,7 +28,7 @@ struct PixelTrainee: PreferenceTrainee {
     let timesteps = zip(pairs, views).map { Float(examples.timestep(of: $0, $1)) }
     let images = model.imageEmbedding(
       model.normalized(shown), timesteps: timesteps + timesteps)
-    let texts = model.textEmbedding(try examples.ids(of: pairs))
+    let texts = try model.textEmbedding(try examples.ids(of: pairs))
     let halves = images.split(axis: 0, into: 2)
     return (model.score(image: halves[0], text: texts), model.score(image: halves[1], text: texts))
   }

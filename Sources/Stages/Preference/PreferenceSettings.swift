@@ -4,8 +4,10 @@ public import PipelineCore
 public struct PreferenceSettings: StageSettings {
   /// What the preference model is shown.
   public var kind = Kind.pixel
-  /// The folder of the diffusion model whose estimates, or latents, are judged.
+  /// The diffusion model whose estimates, or latents, are judged: a folder or a checkpoint file.
   public var model = ""
+  /// A folder with the tokenizer, for a checkpoint file; null: the model's own.
+  public var tokenizer: String?
   public var seed: UInt64 = 42
   /// The folder of the CLIP model to start from.
   ///

@@ -69,15 +69,16 @@ final class TrainPreference: Stage {
 
   private var folder: String { context.workspace.path(Self.name) }
   private var modelFolder: String { "\(folder)/model" }
+  private var base: ModelFolder {
+    ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
+  }
 
   func inputs() throws -> [StageInput] {
-    let model = ModelFolder(path: settings.model)
+    let model = base
     let parts =
       settings.kind == .pixel
-      ? ["unet", "vae", "scheduler"]
-      : ["unet", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler"]
-        .filter { !$0.hasSuffix("_2") || model.hasPart($0) }
-    return try parts.flatMap { try context.digests.inputs(folder: "\(settings.model)/\($0)") }
+      ? ["unet", "vae", "scheduler"] : ["unet"] + model.textParts + ["scheduler"]
+    return try model.inputs(parts, context.digests)
       + (settings.start.isEmpty ? [] : context.digests.inputs(folder: settings.start))
   }
 
@@ -181,7 +182,6 @@ final class TrainPreference: Stage {
       settings.startsFresh
       ? try start.freshPreferenceModel(seed: settings.seed)
       : try start.preferenceModel(isTrainable: true)
-    let base = ModelFolder(path: settings.model)
     let scheduler = try DDIMScheduler(base.schedulerConfig())
     let estimator = CleanEstimator(
       unet: GuidedUNet(try base.unet().model, guidance: settings.guidance),
@@ -198,7 +198,6 @@ final class TrainPreference: Stage {
   }
 
   private func latentTrainee() throws -> any PreferenceTrainee {
-    let base = ModelFolder(path: settings.model)
     var model = try base.startingLatentPreferenceModel(
       textProjection: settings.start.isEmpty ? nil : ModelFolder(path: settings.start),
       guidance: settings.featureGuidance, seed: settings.seed)

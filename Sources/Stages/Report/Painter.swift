@@ -13,7 +13,7 @@ struct Painter {
   private let settings: ReportSettings
 
   init(_ settings: ReportSettings, loraPath: String) throws {
-    let model = ModelFolder(path: settings.model)
+    let model = settings.base
     let adapters = AdapterSet()
     try LoRAFile(path: loraPath).addUNetAdapters(to: adapters)
     // Both are built on the same arrays; the tuned one adds the adapters.

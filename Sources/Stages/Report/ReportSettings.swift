@@ -1,9 +1,12 @@
+import Diffusion
 public import PipelineCore
 
 /// Settings of stage `report`.
 public struct ReportSettings: StageSettings {
-  /// The folder of the model before tuning.
+  /// The model before tuning, a folder or a checkpoint file.
   public var model = ""
+  /// A folder with the tokenizer, for a checkpoint file; null: the model's own.
+  public var tokenizer: String?
   public var seed: UInt64 = 42
   /// A JSON list of prompts to draw, `[{"caption": "..."}]`.
   public var prompts = ""
@@ -28,4 +31,6 @@ public struct ReportSettings: StageSettings {
   }
 
   public init() {}
+
+  var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer) }
 }

@@ -59,8 +59,10 @@ final class WriteReport: Stage {
   }
 
   func inputs() throws -> [StageInput] {
-    let beside = settings.beside.filter { Folders.exists($0) }
-    return try ([settings.prompts] + beside).map { try context.digests.input(file: $0) }
+    let model = settings.base
+    let files = [settings.prompts] + settings.beside.filter { Folders.exists($0) }
+    return try model.inputs(model.textParts, context.digests)
+      + (try files.map { try context.digests.input(file: $0) })
   }
 
   func missingOutput() -> String? {
@@ -136,7 +138,7 @@ final class WriteReport: Stage {
         latentShape: painter.latentShape),
       judge: try PreferenceJudge(
         ModelFolder(path: context.workspace.path("\(TrainPreference.name)/model")),
-        of: ModelFolder(path: settings.model)),
+        of: settings.base),
       pipeline: painter.pipeline, negative: painter.negative)
   }
 

@@ -25,7 +25,7 @@ package enum PreferenceJudge {
     case .pixel(let model):
       PixelScorer(
         model: model, autoencoder: autoencoder,
-        texts: withoutGradients { model.textEmbedding(prompts.map(\.ids)) })
+        texts: try withoutGradients { try model.textEmbedding(prompts.map(\.ids)) })
     case .latent(let model):
       LatentScorer(
         model: model,

@@ -1,10 +1,13 @@
+import Diffusion
 public import PipelineCore
 import StepwiseOptimization
 
 /// Settings of stage `spo`; the defaults are those published for Stable Diffusion v1.5.
 public struct SPOSettings: StageSettings {
-  /// The folder of the model to tune.
+  /// The model to tune, a folder or a checkpoint file.
   public var model = ""
+  /// A folder with the tokenizer, for a checkpoint file; null: the model's own.
+  public var tokenizer: String?
   public var seed: UInt64 = 42
   public var epochs = 10
   /// Prompts of an epoch, of the training split; all of them if there are fewer.
@@ -53,12 +56,19 @@ public struct SPOSettings: StageSettings {
 
   public init() {}
 
+  var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer) }
+
+  /// The sampling steps whose candidates are compared.
+  var comparedSteps: Range<Int> {
+    let end = min(stopStep ?? samplingSteps, samplingSteps)
+    return min(max(0, divertStep), end)..<end
+  }
+
   /// How candidates are drawn and compared.
   func sampling(promptsAtOnce: Int, seed: UInt64) -> CandidateSamplingSettings {
-    let end = min(stopStep ?? samplingSteps, samplingSteps)
-    return CandidateSamplingSettings(
-      steps: samplingSteps, eta: eta, candidates: candidates,
-      comparedSteps: min(max(0, divertStep), end)..<end, innerSteps: innerSteps,
+    CandidateSamplingSettings(
+      steps: samplingSteps, eta: eta, candidates: candidates, comparedSteps: comparedSteps,
+      innerSteps: innerSteps,
       thresholds: threshold...max(threshold, highestThreshold ?? threshold),
       promptsAtOnce: promptsAtOnce, seed: seed)
   }

@@ -31,7 +31,7 @@ package struct StepwiseTuner {
     self.judge = judge
     self.negative = negative
     self.latentShape = latentShape
-    let model = ModelFolder(path: settings.model)
+    let model = settings.base
     adapters = AdapterSet.fresh(rank: settings.rank, seed: settings.seed) { path in
       [".to_q", ".to_k", ".to_v", ".to_out.0"].contains { path.hasSuffix($0) }
     }

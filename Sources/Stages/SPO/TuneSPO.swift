@@ -46,9 +46,7 @@ final class TuneSPO: Stage {
   }
 
   func inputs() throws -> [StageInput] {
-    try ["unet", "vae", "scheduler"].flatMap {
-      try context.digests.inputs(folder: "\(settings.model)/\($0)")
-    }
+    try settings.base.inputs(["unet", "vae", "scheduler"], context.digests)
   }
 
   func missingOutput() -> String? { Folders.exists(loraPath) ? nil : loraPath }
@@ -91,7 +89,7 @@ final class TuneSPO: Stage {
     let layout = shards.layout
     var tuner = try StepwiseTuner(
       settings,
-      judge: try PreferenceJudge(preferenceFolder, of: ModelFolder(path: settings.model)),
+      judge: try PreferenceJudge(preferenceFolder, of: settings.base),
       negative: try shards.emptyConditioning(),
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
     let log = try stretches().resume(&tuner.state)

@@ -24,7 +24,7 @@ struct ShardSource {
     self.encodings = encodings
     self.catalog = catalog
     self.cache = cache
-    tokenizer = try Tokenizer(folder: "\(encodings.modelPath)/tokenizer")
+    tokenizer = try encodings.model.tokenizer()
     let latent = encodings.latentShape
     layout = ShardLayout(
       latentChannels: latent[0], latentHeight: latent[1], latentWidth: latent[2],

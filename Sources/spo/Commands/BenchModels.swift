@@ -72,9 +72,10 @@ enum ModelBench {
     let ids = tokenIDs(for: model.configuration.text, batch: batch)
     let timesteps = spread(batch)
     return BenchWork(items: batch) {
-      withoutGradients {
-        _ = model.score(
-          image: model.imageEmbedding(pixels, timesteps: timesteps), text: model.textEmbedding(ids))
+      _ = try withoutGradients {
+        model.score(
+          image: model.imageEmbedding(pixels, timesteps: timesteps),
+          text: try model.textEmbedding(ids))
       }
     }
   }

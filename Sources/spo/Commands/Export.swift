@@ -9,7 +9,8 @@ enum Export: Command {
       name: "export", summary: "Write a LoRA for other programs, or merge it into its model.",
       operands: [],
       options: [
-        .value("model", "DIR", "the LoRA's model, a folder in the layout of diffusers"),
+        .value("model", "DIR", "the LoRA's model, a folder of diffusers or a checkpoint file"),
+        .value("tokenizer", "DIR", "to merged: a folder with the tokenizer, for a checkpoint file"),
         .value("lora", "FILE", "a LoRA file of any spelling"),
         .value("to", "FORM", "lora (for diffusers), webui, or merged (a model folder)"),
         .value("dtype", "NAME", "f32, f16 or bf16 (f32)"),
@@ -27,7 +28,8 @@ enum Export: Command {
   }
 
   static func run(_ arguments: Arguments) throws {
-    let folder = ModelFolder(path: try arguments.required("model"))
+    let folder = ModelFolder(
+      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
     let loraPath = try arguments.required("lora")
     let output = try arguments.required("out")
     let precision: WeightPrecision = try arguments.choice("dtype") ?? .f32

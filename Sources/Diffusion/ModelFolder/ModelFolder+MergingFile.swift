@@ -1,0 +1,95 @@
+import Checkpoints
+import Files
+import Foundation
+
+extension ModelFolder {
+  /// Writes the model of a single file, with a LoRA added, as `writeMerged` does for a folder.
+  func writeMerged(
+    _ original: OriginalCheckpoint, _ lora: LoRAWeights, _ precision: WeightPrecision,
+    to destination: String
+  ) throws {
+    let tokenizers = original.parts.filter { $0.hasPrefix("text_encoder") }.map {
+      $0.replacingOccurrences(of: "text_encoder", with: "tokenizer")
+    }
+    let sources = try tokenizers.map { try tokenizerFolder($0) }
+    try writeFolder(destination) { folder in
+      for part in original.parts {
+        guard let weights = try original.part(part) else { continue }
+        let stem = part.hasPrefix("text_encoder") ? "model" : "diffusion_pytorch_model"
+        try writePart(part, in: folder) { target in
+          try writeText(try original.configuration(part).value, to: "\(target)/config.json")
+          try MergedWeights(weights, part == "unet" ? lora : nil, precision)
+            .write(to: "\(target)/\(stem).safetensors")
+        }
+      }
+      for (part, source) in zip(tokenizers, sources) {
+        try writePart(part, in: folder) { target in
+          try copyTokenizer(source.path, padding: source.padding, to: target)
+        }
+      }
+      try writePart("scheduler", in: folder) { target in
+        try writeText(
+          try original.configuration("scheduler").value, to: "\(target)/scheduler_config.json")
+      }
+      try writeText(original.pipelineIndex, to: "\(folder)/\(Self.indexName)")
+    }
+  }
+
+  private func writeText(_ json: JSON, to path: String) throws {
+    try AtomicFile.replace(path, with: Array((json.text(.pretty) + "\n").utf8))
+  }
+
+  /// Copies a tokenizer's files; its configuration says all that libraries would else have to guess.
+  private func copyTokenizer(_ source: String, padding: String?, to target: String) throws {
+    let files = try FolderReader(source, of: tokenizerPath ?? source)
+    let configurationName = "tokenizer_config.json"
+    let mapName = "special_tokens_map.json"
+    for name in ["vocab.json", "merges.txt", "tokenizer.json", "added_tokens.json"]
+    where files.names.contains(name) {
+      try files.copy(name, to: target)
+    }
+    func object(_ name: String) throws -> JSON.Object? {
+      guard files.names.contains(name) else { return nil }
+      try files.requireInside(name)
+      return try JSONReader(contentsOf: "\(source)/\(name)").object()
+    }
+    let tokenizer = try TokenizerFiles(folder: source, padding: padding)
+    let roles = TokenizerFiles.Role.allCases.map { ($0.rawValue, tokenizer.text(for: $0)) }
+    var configuration = try object(configurationName) ?? JSON.Object()
+    configuration["tokenizer_class"] = "CLIPTokenizer"
+    configuration["model_max_length"] = .integer(tokenizer.length)
+    for (role, text) in roles { configuration[role] = .string(text) }
+    try writeText(.object(configuration), to: "\(target)/\(configurationName)")
+    if var map = try object(mapName) {
+      for (role, text) in roles { map[role] = .string(text) }
+      try writeText(.object(map), to: "\(target)/\(mapName)")
+    }
+  }
+}
+
+extension OriginalCheckpoint {
+  /// `model_index.json`: the parts of a pipeline and the classes that load them.
+  fileprivate var pipelineIndex: JSON {
+    let nothing: JSON = [nil, nil]
+    let common: JSON = [
+      "_diffusers_version": "0.30.0", "feature_extractor": nothing, "image_encoder": nothing,
+      "text_encoder": ["transformers", "CLIPTextModel"],
+      "tokenizer": ["transformers", "CLIPTokenizer"],
+      "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
+    ]
+    switch family {
+    case .stableDiffusion1:
+      return common.adding([
+        "_class_name": "StableDiffusionPipeline", "requires_safety_checker": false,
+        "safety_checker": nothing, "scheduler": ["diffusers", "PNDMScheduler"],
+      ])
+    case .stableDiffusionXL:
+      return common.adding([
+        "_class_name": "StableDiffusionXLPipeline", "force_zeros_for_empty_prompt": true,
+        "scheduler": ["diffusers", "EulerDiscreteScheduler"],
+        "text_encoder_2": ["transformers", "CLIPTextModelWithProjection"],
+        "tokenizer_2": ["transformers", "CLIPTokenizer"],
+      ])
+    }
+  }
+}
