@@ -1,10 +1,11 @@
 public import Checkpoints
+import TensorCore
 
 /// What a checkpoint's weights take.
 public struct WeightSize: Equatable, Sendable {
   /// Numbers in all.
   public private(set) var count = 0
-  /// Bytes in memory where the weights are only read.
+  /// Bytes in memory where the weights are only read, with the forms that kernels keep of them.
   public private(set) var frozenByteCount = 0
   /// Bytes of the largest one as single-precision numbers.
   public private(set) var largestByteCount = 0
@@ -22,6 +23,7 @@ public struct WeightSize: Equatable, Sendable {
         [.f16, .bf16].contains(entry.type) && entry.elementCount >= WeightRoot.smallestHalf
       count += entry.elementCount
       frozenByteCount += entry.elementCount * (isHalf ? 2 : 4)
+      frozenByteCount += ConvolutionWeights.keptByteCount(entry.shape)
       largestByteCount = max(largestByteCount, 4 * entry.elementCount)
     }
   }

@@ -23,10 +23,16 @@ public struct Runner {
 
   private let pipeline: Pipeline
   private let workspace: Workspace
+  private let check: (any Stage) throws -> Void
   private let observe: (RunEvent) -> Void
 
-  public init(_ pipeline: Pipeline, observe: @escaping (RunEvent) -> Void) {
+  /// - Parameter check: is asked about every stage that has something to do, before the first one runs
+  public init(
+    _ pipeline: Pipeline, check: @escaping (any Stage) throws -> Void = { _ in },
+    observe: @escaping (RunEvent) -> Void
+  ) {
     self.pipeline = pipeline
+    self.check = check
     self.observe = observe
     workspace = Workspace(path: pipeline.workspacePath)
   }
@@ -53,6 +59,9 @@ public struct Runner {
     let digests = FileDigests(savedAt: workspace.digestsPath)
     let plan = try Plan(pipeline, through: last, forced: forced) { context($0, digests) }
     try digests.save(to: workspace.digestsPath)
+    for step in plan.steps where !step.reasons.isEmpty {
+      try check(try step.configured.make(context(step.configured, digests)))
+    }
     for step in plan.steps {
       guard !step.reasons.isEmpty else {
         observe(.upToDate(stage: step.configured.name))

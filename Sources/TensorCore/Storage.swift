@@ -33,11 +33,14 @@ public final class BufferPool: Sendable {
 
   public static let shared = BufferPool()
   /// Free blocks beyond this many bytes go back to the system.
-  private static let freeByteLimit = 1 << 30
+  public static let freeByteLimit = 1 << 30
   private let state = Mutex(State())
 
   /// The most bytes that were in use at once.
   public var peakBytes: Int { state.withLock { $0.peakBytes } }
+
+  /// The bytes that are in use.
+  public var usedBytes: Int { state.withLock { $0.usedBytes } }
 
   /// Returns every free block to the system.
   public func releaseFreeBlocks() {

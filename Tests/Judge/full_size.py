@@ -162,7 +162,7 @@ class Table:
                 status = Path(f"/proc/{child.pid}/status").read_text()
                 found = re.search(r"VmHWM:\s+(\d+) kB", status)
                 peak = int(found[1]) * 1024 / 1e9 if found else peak
-                time.sleep(0.02)
+                time.sleep(0.1)
             if child.returncode:
                 sys.exit(f"spo {' '.join(map(str, arguments))}: exit code {child.returncode}")
             output.seek(0)

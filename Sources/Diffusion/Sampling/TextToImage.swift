@@ -34,10 +34,14 @@ public struct TextToImage {
     try promptEncoder.configuration.requireFit(unet.configuration, of: folder)
     self.unet = unet
     autoencoder = try folder.autoencoder().model
+    schedulerConfig = try Self.schedulerConfig(folder, promptEncoder.configuration)
+  }
+
+  static func schedulerConfig(
+    _ folder: ModelFolder, _ prompts: PromptEncoderConfiguration
+  ) throws -> SchedulerConfig {
     let config = try folder.schedulerConfig()
-    schedulerConfig =
-      promptEncoder.configuration.parts.count > 1
-      ? config : try config.asInStableDiffusionPipeline()
+    return prompts.parts.count > 1 ? config : try config.asInStableDiffusionPipeline()
   }
 
   /// Height and width of the pictures that the model was made for.
@@ -82,11 +86,22 @@ public struct TextToImage {
 
   private func sample(_ request: Request, source: inout some NormalSource) throws -> Tensor {
     let size = request.size ?? ownSize
-    let height = size.height / autoencoder.configuration.reduction
-    let width = size.width / autoencoder.configuration.reduction
+    let reduction = autoencoder.configuration.reduction
+    return try Self.latents(
+      request, unet, positive: try conditioning(of: [request.prompt], size: size),
+      negative: try negativeConditioning(request.negativePrompt, size: size),
+      height: size.height / reduction, width: size.width / reduction, schedulerConfig,
+      source: &source)
+  }
+
+  /// - Parameters:
+  ///   - positive, negative: one row each
+  ///   - height, width: of the latents
+  static func latents(
+    _ request: Request, _ unet: UNet, positive: Conditioning, negative: Conditioning, height: Int,
+    width: Int, _ schedulerConfig: SchedulerConfig, source: inout some NormalSource
+  ) throws -> Tensor {
     let channels = unet.configuration.inputChannels
-    let positive = try conditioning(of: [request.prompt], size: size)
-    let negative = try negativeConditioning(request.negativePrompt, size: size)
     let plan = try SamplingPlan(
       schedulerConfig, kind: request.scheduler, stepCount: request.steps, eta: request.eta)
     let guided = GuidedUNet(unet, guidance: request.guidance)

@@ -12,18 +12,20 @@ public struct ForwardMemory: Equatable, Sendable {
   /// The most that one such block takes when it is run again.
   private var largestBlock = 0
 
-  /// The most in a forward and backward pass.
-  public func training(isCheckpointed: Bool) -> Int {
-    isCheckpointed ? keptByCheckpoints + largestBlock : kept + largestWorking
-  }
+  /// The most that one part takes, its input included.
+  private var largestPart = 0
 
-  private var largestWorking = 0
+  /// In a forward and backward pass: what is kept from one to the other, and the most at one time
+  /// beside it.
+  public func training(isCheckpointed: Bool) -> (kept: Int, working: Int) {
+    isCheckpointed ? (keptByCheckpoints, largestBlock) : (kept, largestPart)
+  }
 
   /// - Parameter rank: of the adapters on the attention projections of transformers
   init(_ parts: [NetworkPart], rank: Int = 0) {
     for part in parts {
       most = max(most, part.waiting + part.working)
-      largestWorking = max(largestWorking, part.working)
+      largestPart = max(largestPart, part.working)
       kept += part.kept(rank: rank)
       keptByCheckpoints += part.keptByCheckpoints
       largestBlock = max(largestBlock, part.working + part.keptByOneLayer(rank: rank))
@@ -62,13 +64,15 @@ extension NetworkPart {
     // The inputs of both norms.
     case .resnet: return input + output
     case .attention: return 6 * input
-    case .transformer(let layers, _, _): return input + layers * keptByOneLayer(rank: rank)
+    case .transformer(let layers, _, _, _): return input + layers * keptByOneLayer(rank: rank)
     }
   }
 
   /// Of one layer of a transformer, or of another part as a whole.
   func keptByOneLayer(rank: Int) -> Int {
-    guard case .transformer(_, let tokens, let contextWidth) = kind else { return kept(rank: rank) }
+    guard case .transformer(_, let tokens, let contextWidth, _) = kind else {
+      return kept(rank: rank)
+    }
     // Self-attention: input, norm, queries, keys, values, result. Attention to the prompt: input, norm,
     // queries, result. Feed-forward: input, 8 before the gate. Of each adapter what stands between
     // its matrices.
@@ -83,7 +87,7 @@ extension NetworkPart {
     case .linear, .convolution: return 0
     case .resnet: return input
     case .attention: return 6 * input
-    case .transformer(let layers, _, _): return (1 + layers) * input
+    case .transformer(let layers, _, _, _): return (1 + layers) * input
     }
   }
 }

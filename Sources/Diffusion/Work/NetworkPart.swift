@@ -6,7 +6,7 @@ struct NetworkPart: Equatable {
     /// `timeWidth` is nil where no timestep is told.
     case resnet(timeWidth: Int?)
     /// Attention among the places and, where there is a context, to its tokens.
-    case transformer(layers: Int, tokens: Int, contextWidth: Int)
+    case transformer(layers: Int, tokens: Int, contextWidth: Int, heads: Int)
     /// One head over all places, as in the middle of an autoencoder.
     case attention
     /// From one vector to another.
@@ -61,7 +61,8 @@ extension UNetConfiguration {
       add(
         .init(
           .transformer(
-            layers: transformerLayers[level], tokens: tokens, contextWidth: contextWidth),
+            layers: transformerLayers[level], tokens: tokens, contextWidth: contextWidth,
+            heads: heads[level]),
           places: places[level], inputs: channels[level], outputs: channels[level]))
     }
 

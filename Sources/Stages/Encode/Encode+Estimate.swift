@@ -10,14 +10,15 @@ extension Encode: Estimating {
     var images = MemoryNeed()
     images.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
     images.add("pictures", bytes: 3 * 4 * settings.batch * model.pictureCount)
-    images.add("encoding", passing: model.encodingMemory(pictures: settings.batch))
+    images.add([.init(working: model.encodingMemory(pictures: settings.batch))])
     var prompts = MemoryNeed()
     for (configuration, size) in try model.textEncoders() {
       prompts.add("weights of the text encoder", bytes: size.frozenByteCount)
-      prompts.add(
-        "encoding",
-        passing: settings.batch
-          * configuration.transformer.forwardMemory(tokens: configuration.tokens))
+      prompts.add([
+        .init(
+          working: settings.batch
+            * configuration.transformer.forwardMemory(tokens: configuration.tokens))
+      ])
     }
     // The autoencoder is gone when the text encoders come.
     return images.byteCount > prompts.byteCount ? images : prompts
@@ -31,17 +32,9 @@ extension Encode: Estimating {
   /// Keys, index and what is left free of a page, of each entry: measured.
   private static let entryByteCount = 500
 
-  func seconds(_ scale: PipelineScale, _ speed: MachineSpeed) throws -> Double {
-    let model = try ModelParts(settings.model, scale)
-    let picture = model.autoencoder.encodingWork(
-      height: model.pictureSide, width: model.pictureSide)
-    let prompt = try model.textEncoders().reduce(0.0) { sum, encoder in
-      let configuration = encoder.configuration
-      return sum
-        + speed.seconds(configuration.transformer.forwardWork(tokens: configuration.tokens))
-    }
-    return Double(scale.volume.images) * (scale.volume.secondsPerImage + speed.seconds(picture))
-      + Double(scale.volume.prompts) * prompt
+  func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
+    let image = scale.volume.secondsPerImage + times.encoding.seconds
+    return Double(scale.volume.images) * image + Double(scale.volume.prompts) * times.text.seconds
   }
 
   var savings: [String] { settings.batch > 1 ? ["encode.batch=1"] : [] }

@@ -22,6 +22,14 @@ public struct Doctor {
     public var description: String { "\(what); \(remedy)" }
   }
 
+  /// What ends a run before it begins.
+  public struct Refusal: Error, CustomStringConvertible {
+    public let problem: Problem
+    public var description: String { "\(problem)" }
+
+    public init(problem: Problem) { self.problem = problem }
+  }
+
   public let pipeline: Pipeline
   public private(set) var forecasts: [Forecast] = []
   public private(set) var problems: [Problem] = []
@@ -39,15 +47,15 @@ public struct Doctor {
     self.overrides = overrides
     self.limits = limits
     let stages = try pipeline.estimatingStages()
-    problems += stages.flatMap(Self.missingSources)
+    problems += Self.missingSources(stages)
     guard problems.isEmpty else { return }
-    let scale = try PipelineScale(stages, workspace: Workspace(path: pipeline.workspacePath))
-    let speed = try Self.speed(stages, scale)
+    let scale = try PipelineScale(stages)
+    let times = try Self.times(stages, scale)
     forecasts = try stages.map { stage in
       Forecast(
         stage: type(of: stage).name, memory: try stage.memory(scale),
         diskByteCount: try stage.diskByteCount(scale),
-        seconds: try stage.seconds(scale, speed))
+        seconds: Self.secondsAtLeast + (try stage.seconds(scale, times)))
     }
     for stage in stages {
       if let problem = try Self.memoryProblem(stage, scale, overrides, limits, makePipeline) {
@@ -57,6 +65,9 @@ public struct Doctor {
     problems += diskProblems()
   }
 
+  /// To open, to make durable and to close: measured.
+  private static let secondsAtLeast = 0.2
+
   public var diskByteCount: Int { forecasts.reduce(0) { $0 + $1.diskByteCount } }
   public var seconds: Double { forecasts.reduce(0) { $0 + $1.seconds } }
 }
@@ -64,12 +75,17 @@ public struct Doctor {
 // MARK: - What is missing
 
 extension Doctor {
-  private static func missingSources(_ stage: any Estimating) -> [Problem] {
-    stage.sources.compactMap { source in
-      guard !SourceFile.isThere(source.path) else { return nil }
+  /// What settings name and is not there, each once.
+  private static func missingSources(_ stages: [any Estimating]) -> [Problem] {
+    var seen: Set<String> = []
+    return stages.flatMap { stage in
+      stage.sources.filter { source in
+        !SourceFile.isThere(source.path) && seen.insert(source.setting + source.path).inserted
+      }
+    }.map { source in
       let name = source.path.isEmpty ? "nothing is named" : "\(source.path) is not there"
       return Problem(
-        what: "\(type(of: stage).name): \(name): \(source.what)",
+        what: "\(source.setting): \(name): \(source.what)",
         remedy: "put it there, or say where it is: --set \(source.setting)=PATH")
     }
   }
@@ -129,6 +145,34 @@ extension Doctor {
   }
 }
 
+/// Refuses stages that the machine's memory cannot hold, before the first of them runs.
+public struct MemoryCheck {
+  private let overrides: [String]
+  private let limits: MachineLimits
+  private let makePipeline: ([String]) throws -> Pipeline
+
+  /// As of ``Doctor``.
+  public init(
+    overrides: [String], limits: MachineLimits,
+    makePipeline: @escaping ([String]) throws -> Pipeline
+  ) {
+    self.overrides = overrides
+    self.limits = limits
+    self.makePipeline = makePipeline
+  }
+
+  /// - Throws: `Doctor.Refusal`
+  public func require(_ stage: any Stage) throws {
+    // What is missing or damaged is for the stage itself to say.
+    guard let stage = stage as? any Estimating,
+      let scale = try? PipelineScale(
+        try makePipeline(overrides).estimatingStages(), looksAtData: false),
+      let problem = try? Doctor.memoryProblem(stage, scale, overrides, limits, makePipeline)
+    else { return }
+    throw Doctor.Refusal(problem: problem)
+  }
+}
+
 // MARK: - What estimates start from
 
 extension Pipeline {
@@ -139,10 +183,10 @@ extension Pipeline {
 
 extension PipelineScale {
   /// What the stages' settings say of one another, and what there is of data.
-  init(_ stages: [any Estimating], workspace: Workspace) throws {
+  init(_ stages: [any Estimating], looksAtData: Bool = true) throws {
     for stage in stages {
       switch stage {
-      case let ingest as Ingest: volume = try ingest.volume()
+      case let ingest as Ingest: if looksAtData { volume = try ingest.volume() }
       case let encode as Encode:
         pictureSide = encode.settings.size
         let model = try ModelParts(encode.settings.model, self)
@@ -157,17 +201,12 @@ extension PipelineScale {
 }
 
 extension Doctor {
-  /// Measured on layers like those of the model; nothing to compute needs no speed.
-  private static func speed(
+  private static func times(
     _ stages: [any Estimating], _ scale: PipelineScale
-  ) throws -> MachineSpeed {
-    guard let encode = stages.lazy.compactMap({ $0 as? Encode }).first else { return .unknown }
-    let unet = try ModelParts(encode.settings.model, scale).unet
-    // The level with the most places that has attention.
-    let level = unet.downBlocks.firstIndex(of: .crossAttention) ?? 0
-    let side = max(1, (scale.pictureSide.map { $0 / 8 } ?? unet.sampleSize) >> level)
-    return try .measured(
-      channels: unet.channels[level], side: min(64, side), heads: unet.heads[level])
+  ) throws -> ModelTimes {
+    let encode = stages.lazy.compactMap { $0 as? Encode }.first
+    return try ModelTimes(
+      try encode.map { try ModelParts($0.settings.model, scale) }, scale.preference)
   }
 }
 

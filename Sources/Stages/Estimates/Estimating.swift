@@ -1,9 +1,10 @@
 import PipelineCore
+import TensorCore
 
 /// A stage that can tell what it will take before it runs.
 ///
-/// Numbers are about right, not exact: memory is counted from shapes, time from the work there is and
-/// the speed of this machine. They are for the whole stage, as if nothing of it were done.
+/// Numbers are about right, not exact: memory is counted from shapes, time from what there is to do and
+/// how long the layers take on this machine. They are for the whole stage, as if nothing of it were done.
 protocol Estimating: Stage {
   /// Files and folders that the settings name, from outside the workspace.
   var sources: [NamedSource] { get }
@@ -14,7 +15,7 @@ protocol Estimating: Stage {
   /// Bytes that the stage adds to the workspace, at most at one time.
   func diskByteCount(_ scale: PipelineScale) throws -> Int
 
-  func seconds(_ scale: PipelineScale, _ speed: MachineSpeed) throws -> Double
+  func seconds(_ scale: PipelineScale, _ times: ModelTimes) throws -> Double
 
   /// Settings that need less memory, as `--set` takes them, the cheapest first.
   var savings: [String] { get }
@@ -43,8 +44,8 @@ public struct MemoryNeed: Sendable {
 
   public private(set) var parts: [Part] = []
 
-  /// The program itself, its libraries and what its threads use: measured.
-  private static let programByteCount = 60_000_000
+  /// The program itself and its libraries: measured.
+  private static let programByteCount = 22_000_000
 
   public var byteCount: Int {
     parts.reduce(Self.programByteCount) { $0 + $1.byteCount }
@@ -55,11 +56,23 @@ public struct MemoryNeed: Sendable {
     parts.append(Part(what: what, byteCount: bytes))
   }
 
-  /// Adds single-precision numbers that come and go.
-  ///
-  /// Blocks of memory come in steps of an eighth, and those that were given back are kept for the next
-  /// one of their size, up to a limit: a quarter more, as measured at both sizes.
-  mutating func add(_ what: String, passing numbers: Int) { add(what, bytes: 4 * numbers * 5 / 4) }
+  /// Adds the numbers of the passes through networks of which one runs at a time.
+  mutating func add(_ passes: [Pass]) {
+    let most = passes.reduce(0) { max($0, $1.kept + $1.working) }
+    add("passes", bytes: 4 * most)
+    // Blocks that were given back wait for the next of their size, up to a limit. How many depends on
+    // how sizes differ: measured, they come to 1.5 times what works at once.
+    let working = passes.reduce(0) { max($0, $1.working) }
+    add("memory to be used again", bytes: min(BufferPool.freeByteLimit, 6 * working))
+  }
+
+  /// Numbers in memory during a pass.
+  struct Pass {
+    /// Until its end.
+    var kept = 0
+    /// Most of the others at one time.
+    var working: Int
+  }
 
   /// Adds what training `count` numbers takes beside their gradients' way there: values, the two
   /// moments, the gradients summed up and those being added or limited.

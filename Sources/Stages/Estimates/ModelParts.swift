@@ -44,16 +44,8 @@ struct ModelParts {
 
   func tokens() throws -> Int { try textEncoders().first?.configuration.tokens ?? 77 }
 
-  func unetWork(rows: Int) throws -> ForwardWork {
-    unet.forwardWork(height: latentSide, width: latentSide, tokens: try tokens(), batch: rows)
-  }
-
   func unetMemory(rank: Int = 0) throws -> ForwardMemory {
     unet.forwardMemory(height: latentSide, width: latentSide, tokens: try tokens(), rank: rank)
-  }
-
-  func decodingWork(pictures: Int) -> ForwardWork {
-    autoencoder.decodingWork(height: latentSide, width: latentSide, batch: pictures)
   }
 
   /// Numbers of one decoding pass of at most `pictures`.
@@ -77,13 +69,6 @@ struct ModelParts {
 
 extension PreferenceConfiguration {
   var visionTokens: Int { 1 + (imageSize / patchSize) * (imageSize / patchSize) }
-
-  func visionWork() -> ForwardWork {
-    var work = vision.forwardWork(tokens: visionTokens, isTimeConditioned: true)
-    work.addLinear(
-      rows: visionTokens - 1, inputs: 3 * patchSize * patchSize, outputs: vision.width)
-    return work
-  }
 
   /// All weights of both towers.
   var weightCount: Int {
@@ -119,6 +104,4 @@ struct JudgeParts: Sendable {
       configuration.vision.forwardMemory(tokens: configuration.visionTokens)
     )
   }
-
-  func seconds(_ speed: MachineSpeed) -> Double { speed.seconds(configuration.visionWork()) }
 }

@@ -24,7 +24,7 @@ extension Export: Estimating {
   }
 
   /// Read, written and read back, at what an ordinary disk bears.
-  func seconds(_ scale: PipelineScale, _ speed: MachineSpeed) throws -> Double {
+  func seconds(_ scale: PipelineScale, _ times: ModelTimes) throws -> Double {
     Double(try diskByteCount(scale)) * 3 / 500e6
   }
 }

@@ -3,6 +3,8 @@ import PipelineCore
 extension Ingest: Estimating {
   /// What a row takes in the catalog, with its indices: measured.
   private static let catalogByteCountPerRow = 460
+  /// To write it there: measured.
+  private static let catalogSecondsPerRow = 1e-4
 
   var sources: [NamedSource] {
     settings.source.patterns.map {
@@ -25,10 +27,11 @@ extension Ingest: Estimating {
       + (settings.copyImages ? scale.volume.sourceByteCount : 0)
   }
 
-  func seconds(_ scale: PipelineScale, _ speed: MachineSpeed) -> Double {
+  func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
     let decoding =
       settings.checkImages == .decode
       ? Double(scale.volume.images) * scale.volume.secondsPerImage : 0
-    return Double(scale.volume.rows) * scale.volume.secondsPerRow + decoding
+    let row = scale.volume.secondsPerRow + Self.catalogSecondsPerRow
+    return Double(scale.volume.rows) * row + decoding
   }
 }

@@ -25,18 +25,16 @@ extension TrainPreference: Estimating {
     need.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
     need.addTraining(of: configuration.weightCount)
     need.add("the best weights so far", bytes: 4 * configuration.weightCount)
-    // Either pictures are made or gradients are computed.
-    let estimating = max(
-      try model.unetMemory().most * 4 * settings.estimateBatch,
-      model.decodingMemory(pictures: 2 * settings.estimateBatch))
-    let training =
-      settings.microBatch
-      * (2
-        * configuration.vision.trainingMemory(
-          tokens: configuration.visionTokens, isTimeConditioned: true)
-        + configuration.text.transformer.trainingMemory(
-          tokens: configuration.text.tokens, isTimeConditioned: false))
-    need.add("passes", passing: max(estimating, training))
+    let batch = settings.microBatch
+    let vision = configuration.vision.trainingMemory(
+      tokens: configuration.visionTokens, isTimeConditioned: true)
+    let text = configuration.text.transformer.trainingMemory(
+      tokens: configuration.text.tokens, isTimeConditioned: false)
+    need.add([
+      .init(working: try model.unetMemory().most * 4 * settings.estimateBatch),
+      .init(working: model.decodingMemory(pictures: 2 * settings.estimateBatch)),
+      .init(kept: batch * (2 * vision + text), working: batch * 2 * model.pictureCount),
+    ])
     return need
   }
 
@@ -59,17 +57,13 @@ extension TrainPreference: Estimating {
     min(settings.validationPairs, scale.volume.heldOutRows)
   }
 
-  func seconds(_ scale: PipelineScale, _ speed: MachineSpeed) throws -> Double {
-    let model = try ModelParts(settings.model, scale)
-    let configuration = try ModelFolder(path: settings.start).preferenceConfiguration()
-    let decoding = speed.seconds(model.decodingWork(pictures: 2))
-    let estimating = decoding + speed.seconds(try model.unetWork(rows: 4))
-    let vision = configuration.visionWork() * 2
-    let text = configuration.text.transformer.forwardWork(tokens: configuration.text.tokens)
-    let scoring = speed.seconds(vision) + speed.seconds(text)
+  func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
+    let decoding = 2 * times.decoding.seconds
+    let estimating = decoding + 4 * times.unet.seconds
+    let scoring = 2 * times.vision.seconds + times.judgedText.seconds
     let training =
-      speed.trainingSeconds(vision, trainsWeights: true)
-      + speed.trainingSeconds(text, trainsWeights: true)
+      2 * times.vision.trainingSeconds(trainsWeights: true)
+      + times.judgedText.trainingSeconds(trainsWeights: true)
 
     let seen = settings.steps * settings.batch
     let learning = Double(seen) * training

@@ -23,10 +23,11 @@ extension WriteReport: Estimating {
     }
     let judged = judgedRows(scale)
     let pictures = max(settings.picturesPerPrompt, judged)
-    need.add(
-      "passes",
-      passing: max(
-        try model.unetMemory().most * 2 * pictures, model.decodingMemory(pictures: pictures)))
+    need.add([
+      .init(working: try model.unetMemory().most * 2 * pictures),
+      .init(
+        kept: pictures * model.pictureCount, working: model.decodingMemory(pictures: pictures)),
+    ])
     return need
   }
 
@@ -45,17 +46,16 @@ extension WriteReport: Estimating {
     try JSONReader(try JSON(contentsOf: settings.prompts), path: settings.prompts).elements().count
   }
 
-  func seconds(_ scale: PipelineScale, _ speed: MachineSpeed) throws -> Double {
-    let model = try ModelParts(settings.model, PipelineScale())
+  func seconds(_ scale: PipelineScale, _ times: ModelTimes) throws -> Double {
     let prompts = Double(try promptCount())
-    let row = speed.seconds(try model.unetWork(rows: 1))
-    let decoding = speed.seconds(model.decodingWork(pictures: 1))
+    let row = times.unet.seconds
+    let decoding = times.decoding.seconds
     let picture = Double(settings.samplingSteps) * 2 * row + decoding
     var seconds = prompts * Double(2 * settings.picturesPerPrompt) * picture
     if settings.oracle != .none, let tuning = scale.tuning {
       let run = tuning.samplingRun
       // Each candidate is decoded for the model and for the oracle.
-      let judging = 2 * decoding + (scale.preference?.seconds(speed) ?? 0)
+      let judging = 2 * decoding + times.vision.seconds
       seconds +=
         prompts * Double(settings.candidateDraws)
         * (Double(run.rows) * 2 * row + Double(run.judged) * judging)

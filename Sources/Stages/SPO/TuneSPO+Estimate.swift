@@ -14,23 +14,19 @@ extension TuneSPO: Estimating {
     need.addTraining(of: model.unet.adapterWeightCount(rank: settings.rank))
     let judge = scale.preference.map { $0.memory() }
     need.add("weights of the preference model", bytes: judge?.weights ?? 0)
-    need.add(
-      "passes", passing: max(try sampling(model), try training(model), judge?.passing ?? 0))
-    return need
-  }
-
-  /// Candidates of some prompts, each with and without guidance; or the decoding of them.
-  private func sampling(_ model: ModelParts) throws -> Int {
     let candidates = max(1, settings.promptsAtOnce) * settings.candidates
-    return max(
-      try model.unetMemory(rank: settings.rank).most * 2 * candidates,
-      model.decodingMemory(pictures: candidates) + 2 * candidates * model.pictureCount)
-  }
-
-  private func training(_ model: ModelParts) throws -> Int {
-    let memory = try model.unetMemory(rank: settings.rank)
-    return rowsOfPair * max(1, min(settings.microBatch, settings.pairBatch))
-      * memory.training(isCheckpointed: settings.gradientCheckpointing)
+    let unet = try model.unetMemory(rank: settings.rank)
+    let trained = unet.training(isCheckpointed: settings.gradientCheckpointing)
+    let rows = rowsOfPair * max(1, min(settings.microBatch, settings.pairBatch))
+    need.add([
+      // Every candidate with and without guidance.
+      .init(working: unet.most * 2 * candidates),
+      .init(
+        kept: candidates * (model.pictureCount + (judge?.passing ?? 0)),
+        working: model.decodingMemory(pictures: candidates)),
+      .init(kept: rows * trained.kept, working: rows * trained.working),
+    ])
+    return need
   }
 
   /// Each latent with and without guidance; after inner steps winner and loser have their own.
@@ -45,18 +41,17 @@ extension TuneSPO: Estimating {
       + (2 + settings.epochs) * settings.pictures * model.pictureCount * 2 / 3
   }
 
-  func seconds(_ scale: PipelineScale, _ speed: MachineSpeed) throws -> Double {
-    let model = try ModelParts(settings.model, scale)
-    let row = speed.seconds(try model.unetWork(rows: 1))
-    let decoding = speed.seconds(model.decodingWork(pictures: 1))
-    let judging = scale.preference?.seconds(speed) ?? 0
+  func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
+    let row = times.unet.seconds
+    let decoding = times.decoding.seconds
+    let judging = times.vision.seconds
     let run = settings.samplingRun
 
-    // As if every comparison gave a pair.
-    let trained = try model.unetWork(rows: rowsOfPair)
+    // As if every comparison gave a pair: the reference, and what is trained.
+    let again = settings.gradientCheckpointing ? 1.0 : 0
     let training =
-      speed.seconds(trained) * (settings.gradientCheckpointing ? 2 : 1)
-      + speed.trainingSeconds(trained, trainsWeights: false)
+      Double(rowsOfPair)
+      * ((1 + again) * row + times.unet.trainingSeconds(trainsWeights: false))
     let prompt =
       Double(run.rows) * 2 * row + Double(run.judged) * (decoding + judging)
       + Double(run.pairs) * training

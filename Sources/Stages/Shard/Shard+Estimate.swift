@@ -20,7 +20,7 @@ extension Shard: Estimating {
   func diskByteCount(_ scale: PipelineScale) -> Int { byteCount(scale) }
 
   /// From the cache to a file, and once more to digest it, at what an ordinary disk bears.
-  func seconds(_ scale: PipelineScale, _ speed: MachineSpeed) -> Double {
+  func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
     Double(byteCount(scale)) / 100e6
   }
 

@@ -193,9 +193,12 @@ struct WinogradPanels {
     storage.pointer + panel * panelCount
   }
 
-  /// Whether the transformed kernel takes at most 2 MB.
+  /// Numbers of the largest transformed kernel that is kept: 2 MB.
+  static let largestKept = 1 << 19
+
+  /// Whether the transformed kernel is kept.
   static func isSmall(_ source: PanelSource) -> Bool {
-    Winograd.planes * source.rows / 9 * source.paddedColumns <= 1 << 19
+    Winograd.planes * source.rows / 9 * source.paddedColumns <= largestKept
   }
 
   /// Writes the part of some panels that belongs to some input channels.

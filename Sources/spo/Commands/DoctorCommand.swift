@@ -37,11 +37,11 @@ enum DoctorCommand: Command {
     } else {
       Console.print((machine.lines + (doctor?.lines ?? [])).joined(separator: "\n"))
     }
-    guard let first = problems.first else { return }
+    guard let last = problems.last else { return }
     if !arguments.has("json") {
-      for problem in problems.dropFirst() { Console.complain("error: \(problem)") }
+      for problem in problems.dropLast() { Console.complain("error: \(problem)") }
     }
-    throw DoctorError.found(first)
+    throw Doctor.Refusal(problem: last)
   }
 
   private static func examined(_ path: String, _ arguments: Arguments) throws -> Doctor {
@@ -54,16 +54,6 @@ enum DoctorCommand: Command {
     return try Doctor(
       overrides: overrides, limits: .here(try pipeline(overrides).workspacePath),
       makePipeline: pipeline)
-  }
-}
-
-enum DoctorError: Error, CustomStringConvertible {
-  case found(Doctor.Problem)
-
-  var description: String {
-    switch self {
-    case .found(let problem): "\(problem)"
-    }
   }
 }
 

@@ -34,14 +34,20 @@ enum Run: Command {
       }
       return partition
     }
-    let pipeline = try Pipeline(
-      path: arguments.operands[0], stages: stageTypes, overrides: arguments.values("set"),
-      workspace: arguments.value("workspace"))
+    func makePipeline(_ overrides: [String]) throws -> Pipeline {
+      try Pipeline(
+        path: arguments.operands[0], stages: stageTypes, overrides: overrides,
+        workspace: arguments.value("workspace"))
+    }
+    let pipeline = try makePipeline(arguments.values("set"))
     if let threads = pipeline.threads { Threads.count = threads }
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))
     defer { console.closeLine() }
-    let runner = Runner(pipeline) { event in
+    let memory = MemoryCheck(
+      overrides: arguments.values("set"), limits: .here(pipeline.workspacePath),
+      makePipeline: makePipeline)
+    let runner = Runner(pipeline, check: memory.require) { event in
       // What one stage leaves is of little use to the next.
       if case .started = event { BufferPool.shared.releaseFreeBlocks() }
       console.show(event)

@@ -4,6 +4,7 @@ import Diffusion
 import Files
 import Imaging
 import NN
+import PipelineCore
 import TensorCore
 
 /// `spo sample`: pictures of a prompt.
@@ -50,27 +51,29 @@ enum Sample: Command {
     let count = try arguments.int("count", in: 1...100_000) ?? 1
     let makeSource = try source(arguments)
 
-    let pipeline = try TextToImage(folder, unet: try adaptedUNet(folder, arguments))
     if let size = try arguments.pair("size", separator: "x") {
-      let unit = pipeline.autoencoder.configuration.reduction
+      let unit = try AutoencoderConfiguration(try folder.configuration("vae")).reduction
       guard size.first > 0, size.second > 0, size.first % unit == 0, size.second % unit == 0 else {
         throw arguments.error("--size must be positive multiples of \(unit)")
       }
       request.size = (height: size.second, width: size.first)
     }
-    for index in 0..<count {
-      var source = makeSource(UInt64(seed + index))
-      let image = try pipeline(request, source: &source)
+    let memory = PeakMemory()
+    try TextToImage.draw(
+      request, of: folder, unet: { try adaptedUNet(folder, arguments) },
+      from: (0..<count).map { makeSource(UInt64(seed + $0)) }
+    ) { index, image in
       let path = count == 1 ? output : numbered(output, index + 1)
       try AtomicFile.replace(path, with: try RGBImage(image).encodedAsPNG())
       Console.print(path)
     }
+    Console.note("peak memory \(Spelled.bytes(memory.byteCount))")
   }
 
-  /// The U-Net with the LoRA files that were given; nil if none was.
-  private static func adaptedUNet(_ folder: ModelFolder, _ arguments: Arguments) throws -> UNet? {
+  /// The U-Net with the LoRA files that were given.
+  private static func adaptedUNet(_ folder: ModelFolder, _ arguments: Arguments) throws -> UNet {
     let paths = arguments.values("lora")
-    guard !paths.isEmpty else { return nil }
+    guard !paths.isEmpty else { return try folder.unet().model }
     let adapters = AdapterSet()
     let strength = try arguments.float("lora-scale") ?? 1
     for path in paths {

@@ -1,0 +1,58 @@
+public import Autograd
+import Files
+public import TensorCore
+
+extension TextToImage {
+  /// Draws a picture from each source of noise, with one part of the model in memory at a time: first
+  /// its text encoders, then its U-Net, then its autoencoder.
+  ///
+  /// - Parameters:
+  ///   - makeUNet: loads one with adapters; the folder's own if nil
+  ///   - use: is given the place of the source and its picture `[1, height, width, 3]` in -1...1
+  public static func draw(
+    _ request: Request, of folder: ModelFolder, unet makeUNet: (() throws -> UNet)? = nil,
+    from sources: [some NormalSource], _ use: (Int, Tensor) throws -> Void
+  ) throws {
+    let prompts = try PromptEncoderConfiguration(folder)
+    let configuration = try UNetConfiguration(try folder.configuration("unet"))
+    try prompts.requireFit(configuration, of: folder)
+    let reduction = try AutoencoderConfiguration(try folder.configuration("vae")).reduction
+    let own = configuration.sampleSize * reduction
+    let size = request.size ?? (height: own, width: own)
+    let schedulerConfig = try schedulerConfig(folder, prompts)
+
+    let (positive, negative) = try conditionings(request, of: folder, size)
+    BufferPool.shared.releaseFreeBlocks()
+    let latents = try withoutGradients {
+      let unet = try makeUNet?() ?? folder.unet().model
+      return try sources.map { source in
+        var source = source
+        return try Self.latents(
+          request, unet, positive: positive, negative: negative, height: size.height / reduction,
+          width: size.width / reduction, schedulerConfig, source: &source)
+      }
+    }
+    BufferPool.shared.releaseFreeBlocks()
+    let autoencoder = try folder.autoencoder().model
+    for (place, latent) in latents.enumerated() {
+      try use(
+        place,
+        withoutGradients {
+          autoencoder.decoder(latent.scaled(by: 1 / autoencoder.configuration.scalingFactor))
+        })
+    }
+  }
+
+  private static func conditionings(
+    _ request: Request, of folder: ModelFolder, _ size: (height: Int, width: Int)
+  ) throws -> (positive: Conditioning, negative: Conditioning) {
+    let encoder = try PromptEncoder(folder)
+    func conditioning(_ output: PromptEncoder.Output) -> Conditioning {
+      Conditioning(output, height: size.height, width: size.width)
+    }
+    return (
+      conditioning(try encoder([request.prompt])),
+      conditioning(try request.negativePrompt.map { try encoder([$0]) } ?? encoder.empty())
+    )
+  }
+}

@@ -1,0 +1,149 @@
+import Autograd
+import TensorCore
+
+/// How long a forward pass of one row takes here, by what takes it.
+///
+/// Every layer of its own size is run once or a few times, large ones on a part of their places.
+public struct ForwardTime: Sendable {
+  private var convolution = 0.0
+  private var linear = 0.0
+  private var attention = 0.0
+  private var elements = 0.0
+
+  public var seconds: Double { convolution + linear + attention + elements }
+
+  /// Of a forward pass that is recorded and its backward pass.
+  ///
+  /// A product's gradient takes as long as the product, that of attention 2.5 times as long: scores are
+  /// computed again. Where weights are trained, there is one more product of each.
+  ///
+  /// - Parameter trainsWeights: or else low-rank adapters alone
+  public func trainingSeconds(trainsWeights: Bool) -> Double {
+    (convolution + linear) * (trainsWeights ? 3 : 2) + attention * 3.5 + elements * 3
+  }
+
+  init(_ operations: [NetworkOperation]) {
+    var measured: [NetworkOperation: Double] = [:]
+    for operation in operations {
+      let seconds = measured[operation] ?? operation.measuredSeconds()
+      measured[operation] = seconds
+      switch operation {
+      case .convolution: convolution += seconds
+      case .linear: linear += seconds
+      case .attention: attention += seconds
+      case .elements: elements += seconds
+      }
+    }
+  }
+
+  public static func + (a: ForwardTime, b: ForwardTime) -> ForwardTime {
+    var sum = a
+    sum.convolution += b.convolution
+    sum.linear += b.linear
+    sum.attention += b.attention
+    sum.elements += b.elements
+    return sum
+  }
+}
+
+extension NetworkOperation {
+  /// At most so much work is done at once, so that the largest model takes a few seconds.
+  private static let workAtMost = 4_000_000_000
+  /// Small layers are run on many rows, as batches are: at least so many numbers.
+  private static let numbersAtLeast = 1 << 18
+  private static let elementsAtMost = 1 << 22
+
+  fileprivate func measuredSeconds() -> Double {
+    switch self {
+    case .convolution(let places, let inputs, let outputs, let kernel):
+      let share = min(1, Double(Self.workAtMost) / Double(max(1, work)))
+      let side = max(1, Int((Double(places) * share).squareRoot()))
+      let rows = Self.rows(side * side * inputs)
+      let x = Tensor(repeating: 0.5, shape: [rows, side, side, inputs])
+      let weight = Tensor(repeating: 0.01, shape: [kernel, kernel, inputs, outputs])
+      let prepared = weight.convolutionWeights()
+      let shape = ConvolutionShape(
+        batch: rows, height: side, width: side, inputChannels: inputs, outputChannels: outputs,
+        kernel: (kernel, kernel), padding: kernel / 2)
+      let seconds = Self.seconds {
+        _ = Autograd.convolution(x, weight: weight, prepared: prepared, bias: nil, shape)
+      }
+      return seconds * Double(places) / Double(rows * side * side)
+    case .linear(let rows, let inputs, let outputs):
+      let share = min(1, Double(Self.workAtMost) / Double(max(1, work)))
+      let some = max(1, Int(Double(rows) * share)) * Self.rows(rows * inputs)
+      let x = Tensor(repeating: 0.5, shape: [some, inputs])
+      let weight = Tensor(repeating: 0.01, shape: [outputs, inputs])
+      return Self.seconds { _ = Autograd.linear(x, weight: weight) } * Double(rows) / Double(some)
+    case .attention(let queries, let keys, let width, let heads):
+      let share = min(1, Double(Self.workAtMost) / Double(max(1, work)))
+      let some = max(1, Int(Double(queries) * share))
+      let rows = Self.rows(some * width)
+      let query = Tensor(repeating: 0.5, shape: [rows, some, width])
+      let key = Tensor(repeating: 0.01, shape: [rows, keys, width])
+      let seconds = Self.seconds {
+        _ = Autograd.attention(query: query, key: key, value: key, heads: heads)
+      }
+      return seconds * Double(queries) / Double(rows * some)
+    case .elements(let count):
+      let some = min(max(count, Self.numbersAtLeast), Self.elementsAtMost) / 64
+      let x = Tensor(repeating: 0.5, shape: [1, some, 64])
+      let gamma = Tensor(repeating: 1, shape: [64])
+      let seconds = Self.seconds {
+        _ = groupNormalized(
+          x, gamma: gamma, beta: gamma, groups: 8, epsilon: 1e-5, appliesSiLU: true)
+      }
+      return seconds * Double(count) / Double(64 * some)
+    }
+  }
+
+  private static func rows(_ numbers: Int) -> Int {
+    max(1, min(64, numbersAtLeast / max(1, numbers)))
+  }
+
+  /// The least of a few runs, if they are short: others may use the machine too.
+  private static func seconds(_ body: () -> Void) -> Double {
+    let clock = ContinuousClock()
+    return withoutGradients {
+      // The first run faults memory in and makes derived forms of weights; of long ones it counts.
+      var best = clock.measure(body) / .seconds(1)
+      guard best < 0.02 else { return best }
+      best = .infinity
+      var total = 0.0
+      repeat {
+        let time = clock.measure(body) / .seconds(1)
+        best = min(best, time)
+        total += time
+      } while total < 0.01
+      return best
+    }
+  }
+}
+
+extension UNetConfiguration {
+  /// Measures one forward pass over latents of `height` x `width`.
+  public func forwardTime(height: Int, width: Int, tokens: Int) -> ForwardTime {
+    ForwardTime(parts(height: height, width: width, tokens: tokens).flatMap(\.operations))
+  }
+}
+
+extension AutoencoderConfiguration {
+  /// Measures decoding latents of `height` x `width`.
+  public func decodingTime(height: Int, width: Int) -> ForwardTime {
+    ForwardTime(decoderParts(height: height, width: width).flatMap(\.operations))
+  }
+
+  /// Measures encoding pictures of `height` x `width`.
+  public func encodingTime(height: Int, width: Int) -> ForwardTime {
+    ForwardTime(encoderParts(height: height, width: width).flatMap(\.operations))
+  }
+}
+
+extension CLIPTransformerConfiguration {
+  /// Measures one forward pass over `tokens`.
+  ///
+  /// - Parameter isTimeConditioned: whether each layer is modulated by a timestep
+  public func forwardTime(tokens: Int, isTimeConditioned: Bool = false) -> ForwardTime {
+    ForwardTime(operations(tokens: tokens, isTimeConditioned: isTimeConditioned))
+  }
+}
