@@ -5,31 +5,36 @@
 public struct ForwardMemory: Equatable, Sendable {
   /// The most at one time where nothing is kept for a backward pass.
   public private(set) var most = 0
-  /// What a backward pass needs, where only low-rank adapters are trained.
+  /// What a backward pass needs.
   public private(set) var kept = 0
   /// The same if every residual and transformer block is run again.
   public private(set) var keptByCheckpoints = 0
-  /// The most that one such block takes when it is run again.
+  /// The most that one part takes, its input included; and one such block when it is run again.
+  private var largestPart = 0
   private var largestBlock = 0
 
-  /// The most that one part takes, its input included.
-  private var largestPart = 0
+  /// What gradients are wanted for.
+  enum Trained: Equatable {
+    /// Adapters on the attention projections of transformers.
+    case adapters(rank: Int)
+    /// Every weight.
+    case weights
+  }
+
+  init(_ parts: [NetworkPart], training trained: Trained = .adapters(rank: 0)) {
+    for part in parts {
+      most = max(most, part.waiting + part.working)
+      kept += part.kept(trained)
+      keptByCheckpoints += part.keptByCheckpoints
+      largestPart = max(largestPart, part.working)
+      largestBlock = max(largestBlock, part.working + part.keptByOneLayer(trained))
+    }
+  }
 
   /// In a forward and backward pass: what is kept from one to the other, and the most at one time
   /// beside it.
   public func training(isCheckpointed: Bool) -> (kept: Int, working: Int) {
     isCheckpointed ? (keptByCheckpoints, largestBlock) : (kept, largestPart)
-  }
-
-  /// - Parameter rank: of the adapters on the attention projections of transformers
-  init(_ parts: [NetworkPart], rank: Int = 0) {
-    for part in parts {
-      most = max(most, part.waiting + part.working)
-      largestPart = max(largestPart, part.working)
-      kept += part.kept(rank: rank)
-      keptByCheckpoints += part.keptByCheckpoints
-      largestBlock = max(largestBlock, part.working + part.keptByOneLayer(rank: rank))
-    }
   }
 }
 
@@ -38,7 +43,7 @@ extension NetworkPart {
   private var output: Int { places * outputs }
 
   /// The most at one time within the part, its input included.
-  var working: Int {
+  fileprivate var working: Int {
     switch kind {
     case .linear: return 0
     case .convolution:
@@ -58,31 +63,38 @@ extension NetworkPart {
   }
 
   /// What the gradient rules keep of the whole part, without its output.
-  func kept(rank: Int) -> Int {
+  fileprivate func kept(_ trained: ForwardMemory.Trained) -> Int {
+    let isAll = trained == .weights
     switch kind {
-    case .linear, .convolution: return 0
-    // The inputs of both norms.
-    case .resnet: return input + output
+    case .linear: return 0
+    case .convolution: return isAll ? input : 0
+    // The inputs of both norms; those of both convolutions.
+    case .resnet: return (input + output) * (isAll ? 2 : 1)
     case .attention: return 6 * input
-    case .transformer(let layers, _, _, _): return input + layers * keptByOneLayer(rank: rank)
+    // The input of the norm; those of both projections.
+    case .transformer(let layers, _, _, _):
+      return input * (isAll ? 3 : 1) + layers * keptByOneLayer(trained)
     }
   }
 
   /// Of one layer of a transformer, or of another part as a whole.
-  func keptByOneLayer(rank: Int) -> Int {
+  fileprivate func keptByOneLayer(_ trained: ForwardMemory.Trained) -> Int {
     guard case .transformer(_, let tokens, let contextWidth, _) = kind else {
-      return kept(rank: rank)
+      return kept(trained)
     }
     // Self-attention: input, norm, queries, keys, values, result. Attention to the prompt: input, norm,
     // queries, result. Feed-forward: input, 8 before the gate. Of each adapter what stands between
-    // its matrices.
-    let ofPlaces = 19 * inputs + 6 * rank
-    let ofTokens = 2 * inputs + 2 * rank + contextWidth
-    return places * ofPlaces + tokens * ofTokens
+    // its matrices; where weights are trained, what the two products of the feed-forward layer take in.
+    let (ofPlaces, between) =
+      switch trained {
+      case .adapters(let rank): (19 * inputs + 6 * rank, 2 * rank)
+      case .weights: (24 * inputs, 0)
+      }
+    return places * ofPlaces + tokens * (2 * inputs + between + contextWidth)
   }
 
   /// What is kept where blocks are run again: their inputs.
-  var keptByCheckpoints: Int {
+  fileprivate var keptByCheckpoints: Int {
     switch kind {
     case .linear, .convolution: return 0
     case .resnet: return input
@@ -99,7 +111,15 @@ extension UNetConfiguration {
   public func forwardMemory(
     height: Int, width: Int, tokens: Int, rank: Int = 0
   ) -> ForwardMemory {
-    ForwardMemory(parts(height: height, width: width, tokens: tokens), rank: rank)
+    ForwardMemory(
+      parts(height: height, width: width, tokens: tokens), training: .adapters(rank: rank))
+  }
+
+  /// Of the way down and the lowest level, where all their weights are trained.
+  public func encoderMemory(height: Int, width: Int, tokens: Int) -> ForwardMemory {
+    ForwardMemory(
+      parts(height: height, width: width, tokens: tokens).filter { !$0.isWayUp },
+      training: .weights)
   }
 }
 

@@ -147,3 +147,12 @@ extension CLIPTransformerConfiguration {
     ForwardTime(operations(tokens: tokens, isTimeConditioned: isTimeConditioned))
   }
 }
+
+extension UNetConfiguration {
+  /// Measures the way down and the lowest level alone.
+  public func encoderTime(height: Int, width: Int, tokens: Int) -> ForwardTime {
+    ForwardTime(
+      parts(height: height, width: width, tokens: tokens).filter { !$0.isWayUp }
+        .flatMap(\.operations))
+  }
+}

@@ -24,6 +24,8 @@ struct NetworkPart: Equatable {
   var waiting = 0
   /// Whether what goes in is joined from two tensors.
   var isJoined = false
+  /// Whether it belongs to the way up of a U-Net.
+  var isWayUp = false
 
   init(
     _ kind: Kind, places: Int, inputs: Int, outputs: Int, inputPlaces: Int? = nil,
@@ -45,11 +47,13 @@ extension UNetConfiguration {
     let last = channels.count - 1
     let places = placesByLevel(height: height, width: width)
     var parts: [NetworkPart] = []
+    var isWayUp = false
     // What the way down leaves for the way up.
     var skips: [(places: Int, channels: Int)] = []
     func add(_ part: NetworkPart) {
       parts.append(part)
       parts[parts.count - 1].waiting = skips.reduce(0) { $0 + $1.places * $1.channels }
+      parts[parts.count - 1].isWayUp = isWayUp
     }
     func addResnet(_ level: Int, inputs: Int, isJoined: Bool = false) {
       add(
@@ -98,6 +102,7 @@ extension UNetConfiguration {
     }
 
     // up
+    isWayUp = true
     var inputs = channels[last]
     for level in channels.indices.reversed() {
       for _ in 0...layersPerBlock[level] {

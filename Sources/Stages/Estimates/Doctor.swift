@@ -192,7 +192,7 @@ extension PipelineScale {
         let model = try ModelParts(encode.settings.model, self)
         latentByteCount = model.latentByteCount(encode.settings.latents)
         promptByteCount = try model.promptByteCount()
-      case let train as TrainPreference: preference = try train.judge()
+      case let train as TrainPreference: preference = try train.judge(self)
       case let tune as TuneSPO: tuning = tune.settings
       default: break
       }

@@ -82,7 +82,7 @@ public struct MemoryNeed: Sendable {
 }
 
 /// How large a pipeline's pictures and data are.
-public struct PipelineScale: Sendable {
+public struct PipelineScale {
   /// Height and width of the pictures; nil: the model's own.
   var pictureSide: Int?
   /// Of the encodings of one image and of one prompt.

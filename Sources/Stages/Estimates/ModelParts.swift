@@ -92,16 +92,3 @@ extension CLIPTransformerConfiguration {
     return layers * (attention + feedForward + modulation + 4 * width) + 4 * width
   }
 }
-
-/// The preference model that candidates are judged by, as it will be.
-struct JudgeParts: Sendable {
-  let configuration: PreferenceConfiguration
-
-  /// Bytes of its weights, and numbers of judging one picture.
-  func memory() -> (weights: Int, passing: Int) {
-    (
-      4 * configuration.weightCount,
-      configuration.vision.forwardMemory(tokens: configuration.visionTokens)
-    )
-  }
-}

@@ -7,8 +7,8 @@ struct ModelTimes {
   private(set) var encoding: ForwardTime?
   private(set) var decoding: ForwardTime?
   private(set) var text: ForwardTime?
-  /// Of the preference model.
-  private(set) var vision: ForwardTime?
+  /// Of the preference model, for one candidate and for one prompt.
+  private(set) var judging: ForwardTime?
   private(set) var judgedText: ForwardTime?
 
   init() {}
@@ -25,10 +25,18 @@ struct ModelTimes {
         $0.transformer.forwardTime(tokens: $0.tokens)
       }.reduce(nil) { sum, time in sum.map { $0 + time } ?? time }
     }
-    if let configuration = judge?.configuration {
-      vision = configuration.vision.forwardTime(
+    switch judge {
+    case nil: break
+    case .pixel(let configuration):
+      judging = configuration.vision.forwardTime(
         tokens: configuration.visionTokens, isTimeConditioned: true)
       judgedText = configuration.text.transformer.forwardTime(tokens: configuration.text.tokens)
+    case .latent(let parts):
+      let side = parts.model.latentSide
+      let row = parts.model.unet.encoderTime(
+        height: side, width: side, tokens: try parts.model.tokens())
+      judging = parts.hasGuidance ? row + row : row
+      judgedText = text
     }
   }
 }

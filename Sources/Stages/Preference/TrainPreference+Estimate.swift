@@ -5,43 +5,56 @@ import PreferenceModels
 
 extension TrainPreference: Estimating {
   var sources: [NamedSource] {
-    [
-      .model(settings.model),
-      NamedSource(
-        setting: "preference.start", path: settings.start,
-        what: "the CLIP model to start from, such as PickScore v1"),
-    ]
+    let start = NamedSource(
+      setting: "preference.start", path: settings.start,
+      what: "the CLIP model to start from, such as PickScore v1")
+    // A latent one starts from the model itself; a text projection is welcome.
+    return [.model(settings.model)]
+      + (settings.kind == .latent && settings.start.isEmpty ? [] : [start])
   }
 
-  func judge() throws -> JudgeParts {
-    JudgeParts(configuration: try ModelFolder(path: settings.start).preferenceConfiguration())
+  /// The preference model that will come out.
+  func judge(_ scale: PipelineScale) throws -> JudgeParts {
+    switch settings.kind {
+    case .pixel:
+      .pixel(try ModelFolder(path: settings.start).preferenceConfiguration())
+    case .latent:
+      .latent(
+        .init(
+          model: try ModelParts(settings.model, scale),
+          hasGuidance: settings.featureGuidance != 1))
+    }
   }
 
   func memory(_ scale: PipelineScale) throws -> MemoryNeed {
-    let model = try ModelParts(settings.model, scale)
-    let configuration = try ModelFolder(path: settings.start).preferenceConfiguration()
+    let judge = try judge(scale)
+    let count = try judge.weightCount()
     var need = MemoryNeed()
-    need.add("weights of the U-Net", bytes: try model.unetSize().frozenByteCount)
-    need.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
-    need.addTraining(of: configuration.weightCount)
-    need.add("the best weights so far", bytes: 4 * configuration.weightCount)
-    let batch = settings.microBatch
-    let vision = configuration.vision.trainingMemory(
-      tokens: configuration.visionTokens, isTimeConditioned: true)
-    let text = configuration.text.transformer.trainingMemory(
-      tokens: configuration.text.tokens, isTimeConditioned: false)
-    need.add([
-      .init(working: try model.unetMemory().most * 4 * settings.estimateBatch),
-      .init(working: model.decodingMemory(pictures: 2 * settings.estimateBatch)),
-      .init(kept: batch * (2 * vision + text), working: batch * 2 * model.pictureCount),
-    ])
+    var passes = [
+      try judge.training(
+        pairs: settings.microBatch, isCheckpointed: settings.gradientCheckpointing)
+    ]
+    if settings.kind == .pixel {
+      // Either pictures are made or gradients are computed.
+      let model = try ModelParts(settings.model, scale)
+      need.add("weights of the U-Net", bytes: try model.unetSize().frozenByteCount)
+      need.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
+      passes += [
+        .init(working: try model.unetMemory().most * 4 * settings.estimateBatch),
+        .init(working: model.decodingMemory(pictures: 2 * settings.estimateBatch)),
+      ]
+    }
+    need.addTraining(of: count)
+    need.add("the best weights so far", bytes: 4 * count)
+    need.add(passes)
     return need
   }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
-    let configuration = try ModelFolder(path: settings.start).preferenceConfiguration()
+    let judge = try judge(scale)
     // Weights, two moments and the best weights; the newest two and one being written; and the model.
-    let checkpoints = 4 * configuration.weightCount * (3 * 4 + 1)
+    let checkpoints = 4 * (try judge.weightCount()) * (3 * 4 + 1)
+    guard case .pixel(let configuration) = judge else { return checkpoints }
     let picture = 3 * configuration.imageSize * configuration.imageSize
     return checkpoints + 2 * keptPairs(scale) * picture
   }
@@ -58,34 +71,48 @@ extension TrainPreference: Estimating {
   }
 
   func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
-    let decoding = 2 * times.decoding.seconds
-    let estimating = decoding + 4 * times.unet.seconds
-    let scoring = 2 * times.vision.seconds + times.judgedText.seconds
+    let scoring = 2 * times.judging.seconds + times.judgedText.seconds
+    let again =
+      settings.kind == .latent && settings.gradientCheckpointing ? 2 * times.judging.seconds : 0
     let training =
-      2 * times.vision.trainingSeconds(trainsWeights: true)
-      + times.judgedText.trainingSeconds(trainsWeights: true)
-
-    let seen = settings.steps * settings.batch
-    let learning = Double(seen) * training
-    // Those that are not kept are made at every step.
-    let train = scale.volume.rows(ofSplit: "train")
-    let held = validationPairs(scale)
-    let cleanSeen = min(settings.cleanSteps, settings.steps) * settings.batch
-    let estimates =
-      settings.estimates > 0
-      ? Double(settings.estimates * train) * estimating
-        + (settings.cleanSteps > 0 ? Double(train) * decoding : 0)
-      : Double(seen - cleanSeen) * estimating + Double(cleanSeen) * decoding
-    let validationEstimates =
-      Double(settings.validationTimesteps.count * held) * estimating + Double(held) * decoding
+      2 * times.judging.trainingSeconds(trainsWeights: true)
+      + times.judgedText.trainingSeconds(trainsWeights: true) + again
     let checkpoints = settings.steps / max(1, settings.checkpointEvery)
     let selected = settings.validationTimesteps.count { $0 < settings.selectionLimit }
     let evaluated = checkpoints * selected + 1 + settings.validationTimesteps.count
-    return learning + estimates + validationEstimates + Double(evaluated * held) * scoring
+    return Double(settings.steps * settings.batch) * training
+      + Double(evaluated * validationPairs(scale)) * scoring + picturesSeconds(scale, times)
+  }
+
+  /// The time to make the pictures that a model of pixels is shown.
+  private func picturesSeconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
+    guard settings.kind == .pixel else { return 0 }
+    let decoding = 2 * times.decoding.seconds
+    let estimating = decoding + 4 * times.unet.seconds
+    let held = Double(validationPairs(scale))
+    let validation = held * (Double(settings.validationTimesteps.count) * estimating + decoding)
+    guard settings.estimates == 0 else {
+      let train = Double(scale.volume.rows(ofSplit: "train"))
+      return validation + train * Double(settings.estimates) * estimating
+        + (settings.cleanSteps > 0 ? train * decoding : 0)
+    }
+    // Those that are not kept are made at every step.
+    let clean = min(settings.cleanSteps, settings.steps) * settings.batch
+    let noised = settings.steps * settings.batch - clean
+    return validation + Double(noised) * estimating + Double(clean) * decoding
   }
 
   var savings: [String] {
-    (settings.microBatch > 1 ? ["preference.micro_batch=1"] : [])
-      + (settings.estimateBatch > 1 ? ["preference.estimate_batch=1"] : [])
+    var savings: [String] = []
+    if settings.microBatch > 1 { savings.append("preference.micro_batch=1") }
+    switch settings.kind {
+    case .pixel:
+      if settings.estimateBatch > 1 { savings.append("preference.estimate_batch=1") }
+    case .latent:
+      if !settings.gradientCheckpointing {
+        savings.append("preference.gradient_checkpointing=true")
+      }
+    }
+    return savings
   }
 }

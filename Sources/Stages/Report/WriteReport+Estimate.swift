@@ -53,9 +53,12 @@ extension WriteReport: Estimating {
     let picture = Double(settings.samplingSteps) * 2 * row + decoding
     var seconds = prompts * Double(2 * settings.picturesPerPrompt) * picture
     if settings.oracle != .none, let tuning = scale.tuning {
-      let run = tuning.samplingRun
-      // Each candidate is decoded for the model and for the oracle.
-      let judging = 2 * decoding + times.vision.seconds
+      let isLatent = scale.preference?.isLatent ?? false
+      let run = tuning.samplingRun(judgesLatents: isLatent)
+      // The oracle sees each candidate decoded, of noisy ones what the U-Net makes of them; a model of
+      // pixels has decoded it before.
+      let judging =
+        times.judging.seconds + decoding + (isLatent ? 2 * row : decoding)
       seconds +=
         prompts * Double(settings.candidateDraws)
         * (Double(run.rows) * 2 * row + Double(run.judged) * judging)

@@ -2,6 +2,7 @@ import Diffusion
 import NN
 import PipelineCore
 import PreferenceModels
+import StepwiseOptimization
 
 extension TuneSPO: Estimating {
   var sources: [NamedSource] { [.model(settings.model)] }
@@ -12,18 +13,22 @@ extension TuneSPO: Estimating {
     need.add("weights of the U-Net", bytes: try model.unetSize().frozenByteCount)
     need.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
     need.addTraining(of: model.unet.adapterWeightCount(rank: settings.rank))
-    let judge = scale.preference.map { $0.memory() }
-    need.add("weights of the preference model", bytes: judge?.weights ?? 0)
+    let judge = scale.preference
+    need.add("weights of the preference model", bytes: 4 * (try judge?.weightCount() ?? 0))
+
     let candidates = max(1, settings.promptsAtOnce) * settings.candidates
     let unet = try model.unetMemory(rank: settings.rank)
     let trained = unet.training(isCheckpointed: settings.gradientCheckpointing)
     let rows = rowsOfPair * max(1, min(settings.microBatch, settings.pairBatch))
+    let isLatent = judge?.isLatent ?? false
     need.add([
-      // Every candidate with and without guidance.
-      .init(working: unet.most * 2 * candidates),
+      // What is drawn goes through the U-Net with and without guidance: every candidate, unless they are
+      // judged as they are.
+      .init(working: unet.most * 2 * (isLatent ? max(1, settings.promptsAtOnce) : candidates)),
       .init(
-        kept: candidates * (model.pictureCount + (judge?.passing ?? 0)),
-        working: model.decodingMemory(pictures: candidates)),
+        kept: 2 * candidates * model.pictureCount,
+        working: isLatent ? 0 : model.decodingMemory(pictures: candidates)),
+      .init(working: candidates * (try judge?.passing() ?? 0)),
       .init(kept: rows * trained.kept, working: rows * trained.working),
     ])
     return need
@@ -44,8 +49,9 @@ extension TuneSPO: Estimating {
   func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
     let row = times.unet.seconds
     let decoding = times.decoding.seconds
-    let judging = times.vision.seconds
-    let run = settings.samplingRun
+    let isLatent = scale.preference?.isLatent ?? false
+    let judging = times.judging.seconds + (isLatent ? 0 : decoding)
+    let run = settings.samplingRun(judgesLatents: isLatent)
 
     // As if every comparison gave a pair: the reference, and what is trained.
     let again = settings.gradientCheckpointing ? 1.0 : 0
@@ -53,8 +59,7 @@ extension TuneSPO: Estimating {
       Double(rowsOfPair)
       * ((1 + again) * row + times.unet.trainingSeconds(trainsWeights: false))
     let prompt =
-      Double(run.rows) * 2 * row + Double(run.judged) * (decoding + judging)
-      + Double(run.pairs) * training
+      Double(run.rows) * 2 * row + Double(run.judged) * judging + Double(run.pairs) * training
     let picture = Double(settings.samplingSteps) * 2 * row + decoding
 
     let prompts = min(
@@ -76,18 +81,21 @@ extension TuneSPO: Estimating {
 extension SPOSettings {
   /// What sampling of one prompt comes to: latents that go through the U-Net, candidates that are judged,
   /// and pairs at most.
-  var samplingRun: (rows: Int, judged: Int, pairs: Int) {
-    var rows = 1
-    var judged = 0
-    var pairs = 0
+  ///
+  /// - Parameter judgesLatents: candidates are judged as they are, so that only the one that sampling goes
+  ///   on from goes through the U-Net
+  func samplingRun(judgesLatents: Bool) -> (rows: Int, judged: Int, pairs: Int) {
+    let comparedSteps = sampling(promptsAtOnce: 1, seed: seed).comparedSteps
+    var (rows, judged, pairs) = (1, 0, 0)
     var partedAt: Int?
     for step in 0..<samplingSteps {
       if partedAt == nil, step >= comparedSteps.upperBound { break }
       if partedAt == nil, comparedSteps.contains(step) { partedAt = step }
       let isLast = step == samplingSteps - 1
       let candidates = partedAt == nil ? 1 : candidates
-      rows += isLast ? 0 : candidates
-      guard let start = partedAt, isLast || step - start == innerSteps else { continue }
+      let isJudged = partedAt.map { isLast || step - $0 == innerSteps } ?? false
+      rows += isLast ? 0 : isJudged && judgesLatents ? 1 : candidates
+      guard let start = partedAt, isJudged else { continue }
       judged += candidates
       pairs += step - start + 1
       partedAt = nil
