@@ -119,9 +119,9 @@ public struct LatentPreferenceModel {
       let output = encoder(latents, timesteps: timesteps, conditioning: prompts.conditioning)
       return concatenated((output.levels + [output.lowest]).map(means), axis: 1)
     }
-    // Both halves in one call: larger matrix products.
+    // Both halves in one call: larger matrix products, and what they share is computed once.
     let output = encoder(
-      latents.repeated(2), timesteps: timesteps + timesteps,
+      latents, timesteps: timesteps,
       conditioning: concatenated([empty.repeated(batch), prompts.conditioning]))
     let levels = output.levels.map { means($0.slice(axis: 0, batch..<2 * batch)) }
     let lowest = means(output.lowest)

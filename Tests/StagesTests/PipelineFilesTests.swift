@@ -40,7 +40,7 @@ import Testing
     let pipeline = try Pipeline(path: "\(Self.folder)/\(name).json5", stages: stageTypes)
     let spo = try #require(pipeline.stages.first { $0.name == "spo" }).settings
     let isXL = name == "sdxl-latent"
-    #expect(spo["beta"] == .integer(500))
+    #expect(spo["beta"] == .number(500))
     #expect(spo["divert_step"] == .integer(0))
     #expect(spo["candidates"] == .integer(4))
     #expect(spo["threshold"] == .number(isXL ? 0.45 : 0.35))

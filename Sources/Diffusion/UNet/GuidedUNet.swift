@@ -24,9 +24,9 @@ public struct GuidedUNet {
     _ sample: Tensor, timesteps: [Float], conditioning: Conditioning, negative: Conditioning
   ) -> Tensor {
     let batch = sample.shape[0]
-    // Both halves in one call: larger matrix products.
+    // Both halves in one call: larger matrix products, and what they share is computed once.
     let output = unet(
-      sample.repeated(2), timesteps: timesteps + timesteps,
+      sample, timesteps: timesteps,
       conditioning: concatenated([negative.repeated(batch), conditioning]))
     let unconditional = output.slice(axis: 0, 0..<batch)
     let conditional = output.slice(axis: 0, batch..<2 * batch)

@@ -49,8 +49,9 @@ public struct UNet {
   /// - Parameters:
   ///   - sample: noisy latents `[batch, height, width, 4]`
   ///   - timesteps: one for each latent
-  ///   - conditioning: one row for each latent
-  /// - Returns: `[batch, height, width, 4]`
+  ///   - conditioning: one row for each latent; or several for each, first one for all latents, then
+  ///     the next
+  /// - Returns: `[rows of the conditioning, height, width, 4]`
   public func callAsFunction(
     _ sample: Tensor, timesteps: [Float], conditioning: Conditioning
   ) -> Tensor {

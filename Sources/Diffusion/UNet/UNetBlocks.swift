@@ -1,6 +1,31 @@
 import Autograd
 import NN
 
+/// What comes down the levels.
+struct DownPass {
+  /// `[rows, height, width, channels]`.
+  var h: Tensor
+  /// Of the timestep, `[rows, width]`.
+  var time: Tensor
+  /// What is handed over to the way up, the first first.
+  var skips: [Tensor]
+
+  init(h: Tensor, time: Tensor) {
+    self.h = h
+    self.time = time
+    skips = [h]
+  }
+
+  /// Repeats all rows, if there are fewer: from here on they are told of different prompts.
+  mutating func spread(to rows: Int) {
+    let times = rows / h.shape[0]
+    guard times > 1 else { return }
+    h = h.repeated(times)
+    time = time.repeated(times)
+    skips = skips.map { $0.repeated(times) }
+  }
+}
+
 /// One level on the way down: residual blocks, each followed by attention where the level has it, then
 /// a halving of height and width, except at the last level.
 ///
@@ -37,22 +62,21 @@ struct DownBlock {
     skipWidths = [Int](repeating: width, count: layers + (isLast ? 0 : 1))
   }
 
-  func callAsFunction(
-    _ x: Tensor, time: Tensor, context: Tensor, skips: inout [Tensor], isCheckpointed: Bool
-  ) -> Tensor {
-    var h = x
+  func callAsFunction(_ pass: inout DownPass, context: Tensor, isCheckpointed: Bool) {
     for (index, resnet) in resnets.enumerated() {
-      h = checkpointed([h, time], if: isCheckpointed) { resnet($0[0], time: $0[1]) }
-      if !transformers.isEmpty {
-        h = transformers[index](h, context: context, isCheckpointed: isCheckpointed)
+      pass.h = checkpointed([pass.h, pass.time], if: isCheckpointed) {
+        resnet($0[0], time: $0[1])
       }
-      skips.append(h)
+      if !transformers.isEmpty {
+        pass.spread(to: context.shape[0])
+        pass.h = transformers[index](pass.h, context: context, isCheckpointed: isCheckpointed)
+      }
+      pass.skips.append(pass.h)
     }
     if let downsampler {
-      h = downsampler(h)
-      skips.append(h)
+      pass.h = downsampler(pass.h)
+      pass.skips.append(pass.h)
     }
-    return h
   }
 }
 

@@ -59,24 +59,31 @@ public struct UNetEncoder {
   /// - Parameters:
   ///   - sample: noisy latents `[batch, height, width, channels]`
   ///   - timesteps: one for each latent
-  ///   - conditioning: one row for each latent
+  ///   - conditioning: one row for each latent; or several for each, first one for all latents, then
+  ///     the next: what does not depend on it is computed once
   public func callAsFunction(
     _ sample: Tensor, timesteps: [Float], conditioning: Conditioning
   ) -> Output {
     let context = conditioning.hiddenStates
-    let time = silu(timeVector(timesteps, conditioning.textTime))  // [batch, timeWidth]
-    var h = inputConvolution(sample)
-    var skips = [h]
+    let times = context.shape[0] / sample.shape[0]
+    // SDXL's time vector tells of the prompt, so there is nothing to share.
+    let isShared = times > 1 && conditioning.textTime == nil
+    let rowTimesteps =
+      isShared ? timesteps : (0..<times).flatMap { _ in timesteps }
+    var pass = DownPass(
+      h: inputConvolution(isShared ? sample : sample.repeated(times)),
+      time: silu(timeVector(rowTimesteps, conditioning.textTime)))  // [rows, timeWidth]
     var levelEnds: [Int] = []
     for block in downBlocks {
-      h = block(
-        h, time: time, context: context, skips: &skips, isCheckpointed: usesGradientCheckpointing)
-      levelEnds.append(skips.count - (block.downsampler == nil ? 1 : 2))
+      block(&pass, context: context, isCheckpointed: usesGradientCheckpointing)
+      levelEnds.append(pass.skips.count - (block.downsampler == nil ? 1 : 2))
     }
+    pass.spread(to: context.shape[0])
     if let middleBlock {
-      h = middleBlock(h, time: time, context: context, isCheckpointed: usesGradientCheckpointing)
+      pass.h = middleBlock(
+        pass.h, time: pass.time, context: context, isCheckpointed: usesGradientCheckpointing)
     }
-    return Output(lowest: h, skips: skips, time: time, levelEnds: levelEnds)
+    return Output(lowest: pass.h, skips: pass.skips, time: pass.time, levelEnds: levelEnds)
   }
 
   private func timeVector(_ timesteps: [Float], _ textTime: Conditioning.TextTime?) -> Tensor {
