@@ -5,7 +5,9 @@ import Synchronization
 /// Threads that share the items of one parallel loop after another.
 ///
 /// Kernels of small models take less time than it takes to wake a sleeping thread, so a thread that
-/// has run out of work looks out for the next loop for a while before it sleeps.
+/// has run out of work looks out for the next loop for a while before it sleeps. The caller takes
+/// items from the front and its helpers from the back: loops over one batch after another then find
+/// most of their input in the cache of the core that made it.
 final class ThreadTeam: Sendable {
   static let shared = ThreadTeam()
 
@@ -22,15 +24,16 @@ final class ThreadTeam: Sendable {
   private let loop = Atomic(0)
   /// 0 while no loop runs, otherwise 1 more than the threads that came to help.
   private let gate = Atomic(0)
-  /// The first item that nobody has taken.
-  private let next = Atomic(0)
+  /// Items taken from the front, plus 2^32 times those taken from the back.
+  private let taken = Atomic(0)
   private let helperCount = Atomic(0)
   /// Helpers asleep that no signal is under way to.
   private let sleeperCount = Atomic(0)
   private let alarm = DispatchSemaphore(value: 0)
 
-  /// How often a helper looks for a new loop before it sleeps: about a tenth of a millisecond.
-  private static let patience = 200
+  /// How often a helper looks for a new loop before it sleeps: about a millisecond, which is
+  /// longer than the stretches of small operations that one thread does alone.
+  private static let patience = 2_000
 
   /// Runs `body` for every index of `0..<count` on up to `threads` threads, the caller's included;
   /// returns false, having done nothing, if the team is at work already.
@@ -42,12 +45,12 @@ final class ThreadTeam: Sendable {
       Thread.detachNewThread { self.help(as: number) }
     }
     work.value = Work(body: body, count: count)
-    next.store(0, ordering: .relaxed)
+    taken.store(0, ordering: .relaxed)
     gate.store(1, ordering: .releasing)
     loop.wrappingAdd(1, ordering: .sequentiallyConsistent)
     for _ in 0..<sleeperCount.exchange(0, ordering: .sequentiallyConsistent) { alarm.signal() }
 
-    takeItems()
+    takeItems(fromBack: false)
     // Shuts the gate when the last helper has left.
     while !gate.weakCompareExchange(expected: 1, desired: 0, ordering: .acquiring).exchanged {
       sched_yield()
@@ -57,12 +60,13 @@ final class ThreadTeam: Sendable {
     return true
   }
 
-  private func takeItems() {
+  private func takeItems(fromBack: Bool) {
     let (body, count) = (work.value.body, work.value.count)
     while true {
-      let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-      guard index < count else { return }
-      body(index)
+      let before = taken.wrappingAdd(fromBack ? 1 << 32 : 1, ordering: .relaxed).oldValue
+      let (front, back) = (before & 0xFFFF_FFFF, before >> 32)
+      guard front + back < count else { return }
+      body(fromBack ? count - 1 - back : front)
     }
   }
 
@@ -72,7 +76,7 @@ final class ThreadTeam: Sendable {
       last = waitForLoop(after: last)
       // Fewer threads may be wanted than there once were.
       guard number < Threads.count - 1, enter() else { continue }
-      takeItems()
+      takeItems(fromBack: true)
       gate.wrappingSubtract(1, ordering: .releasing)
     }
   }

@@ -301,6 +301,6 @@ struct PanelSource {
 ///
 /// - Parameter work: the multiplications of one index
 func parallelBlocks(_ count: Int, work: Int, _ body: (Range<Int>) -> Void) {
-  let items = min(count, 8 * Threads.count, max(1, count * work / 100_000))
+  let items = min(count, 8 * Threads.count, max(1, count * work / 30_000))
   parallelItems(items) { item in body(count * item / items..<count * (item + 1) / items) }
 }
