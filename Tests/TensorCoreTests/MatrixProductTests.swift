@@ -17,7 +17,8 @@ struct MatrixProductTests {
     .init(rows: 131, columns: 33, inner: 20), .init(rows: 64, columns: 64, inner: 1100),
     .init(rows: 600, columns: 32, inner: 40), .init(rows: 20, columns: 600, inner: 30),
     .init(rows: 150, columns: 264, inner: 130), .init(rows: 3, columns: 5, inner: 0),
-    .init(rows: 0, columns: 8, inner: 4),
+    .init(rows: 0, columns: 8, inner: 4), .init(rows: 96, columns: 192, inner: 1040),
+    .init(rows: 7, columns: 328, inner: 600),
   ]
 
   @Test(

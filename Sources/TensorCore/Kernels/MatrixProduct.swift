@@ -58,7 +58,9 @@ private let innerAtOnce = 512
 private func isFasterInTiles(
   _ a: MatrixPointer, _ b: MatrixPointer, rows: Int, columns: Int, inner: Int
 ) -> Bool {
-  columns % 8 == 0 && inner > 0 && columns * min(inner, innerAtOnce) <= 1 << 15
+  // For the products of weight gradients OpenBLAS takes up to three times as long.
+  let widest = a.isTransposed && !b.isTransposed ? 320 * innerAtOnce : 64 * innerAtOnce
+  return columns % 8 == 0 && inner > 0 && columns * min(inner, innerAtOnce) <= widest
     && rows >= (b.isTransposed ? 128 : TileProduct.rows)
     && (!a.isTransposed || a.stride <= 512)
 }
@@ -102,11 +104,11 @@ public func multiplyMatricesInParallel(
     "\(rows) x \(inner)\(a.isTransposed ? "'" : "") x \(columns)\(b.isTransposed ? "'" : "")",
     flop: 2 * rows * inner * columns
   ) {
-    // Whole tiles stay together, and less than 100,000 multiplications are not handed over.
+    // Whole tiles stay together, and less than 30,000 multiplications are not handed over.
     let unit = rows >= columns ? TileProduct.rows : TileProduct.columns
     let side = max(rows, columns)
     let workPerUnit = max(1, min(rows, columns) * inner * unit)
-    parallelRanges((side + unit - 1) / unit, grain: max(1, 100_000 / workPerUnit)) { units in
+    parallelRanges((side + unit - 1) / unit, grain: max(1, 30_000 / workPerUnit)) { units in
       let part = units.lowerBound * unit..<min(side, units.upperBound * unit)
       if rows >= columns {
         let start = part.lowerBound * (a.isTransposed ? 1 : a.stride)
