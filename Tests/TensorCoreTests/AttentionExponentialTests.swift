@@ -23,6 +23,22 @@ struct AttentionExponentialTests {
     #expect(worst <= 2e-7, "worst relative error \(worst)")
   }
 
+  @Test("the short one's error stays below 3e-7, and it saturates")
+  func powers() {
+    var worst = 0.0
+    var x: Float = -126
+    while x < 126 {
+      let expected = Foundation.exp2(Double(x))
+      worst = max(worst, abs(Double(powerOfTwo(SIMD8(repeating: x))[3]) - expected) / expected)
+      x += 0.000_371
+    }
+    #expect(worst <= 3e-7, "worst relative error \(worst)")
+    let limits = powerOfTwo(SIMD8<Float>(0, -0.0, -200, -.infinity, 200, .infinity, 1, -1))
+    let (least, largest) = (Float(sign: .plus, exponent: -126, significand: 1), Float(8.507_059e37))
+    #expect(limits == SIMD8<Float>(1, 1, least, least, largest, largest, 2, 0.5))
+    #expect(powerOfTwo(SIMD8(repeating: .nan))[0].isNaN)
+  }
+
   @Test("zero gives one, extremes saturate, NaN stays NaN")
   func extremes() {
     let x = SIMD8<Float>(0, -0.0, -88, -.infinity, 89, .infinity, -1e30, 1e30)

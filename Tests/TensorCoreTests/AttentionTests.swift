@@ -23,6 +23,10 @@ struct AttentionTests {
     .init(
       batch: 2, heads: 3, queryCount: 9, keyCount: 70, headWidth: 5, queryStride: 17,
       keyStride: 31, valueStride: 15, outputStride: 16, scale: 3),
+    // Scores so large that their maximum has to be followed.
+    .init(batch: 1, heads: 2, queryCount: 100, keyCount: 1100, headWidth: 40, scale: 4),
+    .init(
+      batch: 2, heads: 2, queryCount: 120, keyCount: 120, headWidth: 12, scale: 12, isCausal: true),
   ]
 
   @Test("output and logarithm of the denominator agree with plain sums", arguments: shapes)

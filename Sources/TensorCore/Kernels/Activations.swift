@@ -48,10 +48,10 @@ public func activationGradient(
 }
 
 @inline(__always)
-func sigmoid(_ x: Vector) -> Vector { 1 / (1 + limitedExponential(-x)) }
+func sigmoid(_ x: Vector) -> Vector { 1 / (1 + powerOfTwo(-binaryLogarithmOfE * x)) }
 
 @inline(__always)
-func silu(_ x: Vector) -> Vector { x * sigmoid(x) }
+func silu(_ x: Vector) -> Vector { x / (1 + powerOfTwo(-binaryLogarithmOfE * x)) }
 
 // d/dx x s(x) = s (1 + x (1 - s))
 @inline(__always)
@@ -82,7 +82,7 @@ func geluSlope(_ x: Vector) -> Vector {
 
 /// exp(-x^2 / 2), but never less than 1e-38.
 @inline(__always)
-private func bell(_ x: Vector) -> Vector { exponentialUpToZero(-0.5 * x * x) }
+private func bell(_ x: Vector) -> Vector { powerOfTwoUpToZero(-0.5 * binaryLogarithmOfE * x * x) }
 
 /// Phi(x), given `bell` = exp(-x^2 / 2); absolute error under 2e-7.
 ///
@@ -130,13 +130,35 @@ public func gatedGELUGradient(
         let gate = value + width
         let dy = outputGradient + row * width
         let valueGradient = inputGradient + row * 2 * width
-        mapVectors(dy, gate, into: valueGradient, count: width) { $0 * gelu($1) }
         let gateGradient = valueGradient + width
-        mapVectors(gate, dy, into: gateGradient, count: width) { geluSlope($0) * $1 }
-        mapVectors(gateGradient, value, into: gateGradient, count: width) { $0 * $1 }
+        let whole = width / 8 * 8
+        for column in stride(from: 0, to: whole, by: 8) {
+          let (dv, dg) = gatedGELUGradient(
+            loadVector(value + column), loadVector(gate + column), loadVector(dy + column))
+          storeVector(dv, to: valueGradient + column)
+          storeVector(dg, to: gateGradient + column)
+        }
+        guard whole < width else { continue }
+        let rest = width - whole
+        let (dv, dg) = gatedGELUGradient(
+          loadPartialVector(value + whole, rest), loadPartialVector(gate + whole, rest),
+          loadPartialVector(dy + whole, rest))
+        storePartialVector(dv, to: valueGradient + whole, rest)
+        storePartialVector(dg, to: gateGradient + whole, rest)
       }
     }
   }
+}
+
+/// The gradients of `value * gelu(gate)`, which share the distribution function.
+@inline(__always)
+private func gatedGELUGradient(
+  _ value: Vector, _ gate: Vector, _ dy: Vector
+) -> (value: Vector, gate: Vector) {
+  let height = bell(gate)
+  let probability = normalDistribution(gate, height)
+  let slope = probability + gate * height * 0.398_942_28
+  return (dy * gate * probability, dy * value * slope)
 }
 
 /// The smooth scalar functions of losses.

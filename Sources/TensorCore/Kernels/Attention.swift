@@ -115,6 +115,25 @@ struct HeadPanels {
     self.columns = columns
   }
 
+  /// The largest squared length of one head's tokens, if they are transposed.
+  func largestSquare(_ head: Int) -> Float {
+    var largest = Vector.zero
+    for column in stride(from: 0, to: paddedColumns, by: TileProduct.columns) {
+      let width = min(TileProduct.columns, paddedColumns - column)
+      let panel = storage.pointer + (head * paddedColumns + column) * rows
+      for part in stride(from: 0, to: width, by: 8) {
+        var squares = Vector.zero
+        for row in 0..<rows {
+          let values = loadVector(panel + row * width + part)
+          squares = squares.addingProduct(values, values)
+        }
+        // Squares that are not numbers stay.
+        largest = squares.replacing(with: largest, where: largest .> squares)
+      }
+    }
+    return (0..<8).reduce(0) { $0 > largest[$1] ? $0 : largest[$1] }
+  }
+
   /// Columns filled up to whole vectors.
   var paddedColumns: Int { (columns + 7) / 8 * 8 }
 
@@ -162,6 +181,8 @@ private final class AttentionBlock {
   /// For each query the maximum of its scores and the sum of their exponentials.
   private let maxima: Storage
   private let totals: Storage
+  /// The head whose longest key is known, and that key's squared length.
+  private var longest: (head: Int, square: Float) = (-1, 0)
 
   init(
     _ shape: AttentionShape, query: UnsafePointer<Float>, keys: HeadPanels, values: HeadPanels
@@ -185,7 +206,9 @@ private final class AttentionBlock {
     let (image, index) = head.quotientAndRemainder(dividingBy: shape.heads)
     let firstQuery = image * shape.queryCount + queries.lowerBound
     let offset = index * shape.headWidth
-    maxima.pointer.update(repeating: -.infinity, count: queries.count)
+    let isBounded = boundsScores(
+      head, queries.count, at: query + firstQuery * shape.queryStride + offset)
+    maxima.pointer.update(repeating: isBounded ? 0 : -.infinity, count: queries.count)
     totals.pointer.update(repeating: 0, count: queries.count)
     sums.pointer.update(repeating: 0, count: queries.count * values.paddedColumns)
 
@@ -196,7 +219,7 @@ private final class AttentionBlock {
         head, rows: 0..<shape.headWidth, columns: stretch,
         query + firstQuery * shape.queryStride + offset, leftStride: shape.queryStride,
         count: queries.count, into: scores.pointer, outputStride: scoreStride, worker)
-      exponentiate(queries, stretch)
+      exponentiate(queries, stretch, isBounded: isBounded)
       values.multiply(
         head, rows: stretch, columns: 0..<shape.headWidth, scores.pointer,
         leftStride: scoreStride, count: queries.count, into: sums.pointer,
@@ -215,8 +238,34 @@ private final class AttentionBlock {
     }
   }
 
+  /// Whether the scores of some queries are so small that their exponentials need no scaling down.
+  ///
+  ///     |q k| <= |q| |k|
+  private func boundsScores(_ head: Int, _ count: Int, at first: UnsafePointer<Float>) -> Bool {
+    // The weight of a single key is exactly 1 this way.
+    guard shape.keyCount > 1 else { return false }
+    if longest.head != head { longest = (head, keys.largestSquare(head)) }
+    let limit = 900 / (shape.scale * shape.scale * longest.square)
+    for row in 0..<count {
+      let query = first + row * shape.queryStride
+      var squares = Vector.zero
+      let whole = shape.headWidth / 8 * 8
+      for index in stride(from: 0, to: whole, by: 8) {
+        let part = loadVector(query + index)
+        squares = squares.addingProduct(part, part)
+      }
+      var square = squares.sum()
+      for index in whole..<shape.headWidth { square += query[index] * query[index] }
+      // Not NaN either.
+      guard square <= limit else { return false }
+    }
+    return true
+  }
+
   /// Replaces scores by `exp(scale score - maximum)`, and those of invisible keys by 0.
-  private func exponentiate(_ queries: Range<Int>, _ keys: Range<Int>) {
+  ///
+  /// - Parameter isBounded: whether 0 will do for the maximum
+  private func exponentiate(_ queries: Range<Int>, _ keys: Range<Int>, isBounded: Bool) {
     for (row, query) in queries.enumerated() {
       let scores = scores.pointer + row * scoreStride
       let visible = shape.visibleKeys(query..<query + 1)
@@ -225,18 +274,25 @@ private final class AttentionBlock {
         scores.update(repeating: 0, count: keys.count)
         continue
       }
-      let maximum = max(maxima.pointer[row], largest(scores, count: count, scale: shape.scale))
-      if keys.lowerBound > 0 {
-        let shrink = exp(maxima.pointer[row] - maximum)
-        totals.pointer[row] *= shrink
-        let row = sums.pointer + row * values.paddedColumns
-        scaleRow(row, by: shrink, into: row, count: values.paddedColumns)
-      }
-      maxima.pointer[row] = maximum
+      if !isBounded { raiseMaximum(row, scores, count: count, isFirst: keys.lowerBound == 0) }
       totals.pointer[row] += exponentiateRow(
-        scores, count: count, scale: shape.scale, shift: -maximum)
+        scores, count: count, scale: shape.scale, shift: -maxima.pointer[row])
       (scores + count).update(repeating: 0, count: keys.count - count)
     }
+  }
+
+  /// Takes new scores into account, scaling down earlier sums if the maximum grows.
+  private func raiseMaximum(
+    _ row: Int, _ scores: UnsafePointer<Float>, count: Int, isFirst: Bool
+  ) {
+    let maximum = max(maxima.pointer[row], largest(scores, count: count, scale: shape.scale))
+    if !isFirst {
+      let shrink = exp(maxima.pointer[row] - maximum)
+      totals.pointer[row] *= shrink
+      let row = sums.pointer + row * values.paddedColumns
+      scaleRow(row, by: shrink, into: row, count: values.paddedColumns)
+    }
+    maxima.pointer[row] = maximum
   }
 }
 
@@ -247,16 +303,20 @@ private final class AttentionBlock {
 private func exponentiateRow(
   _ values: UnsafeMutablePointer<Float>, count: Int, scale: Float, shift: Float
 ) -> Float {
-  let scales = Vector(repeating: scale)
-  let shifts = Vector(repeating: shift)
+  let scales = Vector(repeating: scale * binaryLogarithmOfE)
+  let shifts = Vector(repeating: shift * binaryLogarithmOfE)
   var total = Vector.zero
-  var last = Vector.zero
-  for index in stride(from: 0, to: count, by: 8) {
-    total += last
-    last = exponentialUpToZero(shifts.addingProduct(loadVector(values + index), scales))
-    storeVector(last, to: values + index)
+  let whole = (count - 1) / 8 * 8
+  var index = 0
+  while index < whole {
+    let power = powerOfTwoUpToZero(shifts.addingProduct(loadVector(values + index), scales))
+    storeVector(power, to: values + index)
+    total += power
+    index += 8
   }
-  last.replace(with: 0, where: lanes .>= Float((count - 1) % 8 + 1))
+  var last = powerOfTwoUpToZero(shifts.addingProduct(loadVector(values + index), scales))
+  storeVector(last, to: values + index)
+  last.replace(with: 0, where: lanes .>= Float(count - whole))
   return (total + last).sum()
 }
 

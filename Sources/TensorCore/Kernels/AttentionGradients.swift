@@ -156,11 +156,12 @@ private final class HeadGradients {
     let dS = scoreGradients.pointer + row * blockStride
     let count = max(0, min(keys.upperBound, visible) - keys.lowerBound)
     let scale = Vector(repeating: shape.scale)
-    let shift = Vector(repeating: -logSumExp)
+    let powerScale = Vector(repeating: shape.scale * binaryLogarithmOfE)
+    let shift = Vector(repeating: -logSumExp * binaryLogarithmOfE)
     let mean = Vector(repeating: mean)
     // The rows are filled up to whole vectors.
     for index in stride(from: 0, to: count, by: 8) {
-      let probability = exponentialUpToZero(shift.addingProduct(loadVector(p + index), scale))
+      let probability = powerOfTwoUpToZero(shift.addingProduct(loadVector(p + index), powerScale))
       storeVector(probability, to: p + index)
       storeVector(probability * (loadVector(dS + index) - mean) * scale, to: dS + index)
     }
