@@ -1,6 +1,7 @@
 import Files
 
-/// A checkpoint in several safetensors files, joined by an index (`….safetensors.index.json`).
+/// A checkpoint in several files, of safetensors or of torch, joined by an index
+/// (`….safetensors.index.json`, `….bin.index.json`).
 ///
 /// The index says for each tensor which file of its own folder holds it; file and index must agree
 /// completely. Source: `weight_map` of transformers and diffusers.
@@ -8,7 +9,7 @@ public struct ShardedCheckpoint: CheckpointSource {
   public let path: String
   public let entries: [TensorEntry]
   /// The files, by name in ascending order.
-  private let files: [SafetensorsFile]
+  private let files: [any CheckpointSource]
   /// By tensor name: the position of its file.
   private let homes: [String: Int]
 
@@ -20,10 +21,10 @@ public struct ShardedCheckpoint: CheckpointSource {
     for (tensor, file) in try JSONReader(contentsOf: path)["weight_map"].members() {
       tensorsByFile[try Self.fileName(file), default: []].insert(tensor)
     }
-    var files: [SafetensorsFile] = []
+    var files: [any CheckpointSource] = []
     var homes: [String: Int] = [:]
     for (name, tensors) in tensorsByFile.sorted(by: { $0.key < $1.key }) {
-      let file = try SafetensorsFile(path: folder + name)
+      let file = try openCheckpointFile(folder + name)
       if let absent = tensors.filter({ file.find($0) == nil }).min() {
         throw CheckpointError.missingTensor(path: file.path, tensor: absent)
       }

@@ -66,6 +66,35 @@ import Testing
     }
   }
 
+  @Test("every instruction that makes something else than tensors and containers is refused")
+  func instructions() throws {
+    let original = try RegularFile(path: fixturePath("torch/mixed.bin")).readAll()
+    let begin = try #require(original.indices.first { original[$0...].starts(with: [0x80, 2]) })
+    let end = try #require(
+      original.indices.first { original[$0...].starts(with: Array("PK\u{7}\u{8}".utf8)) })
+    let directory = try #require(
+      original.indices.first { original[$0...].starts(with: Array("PK\u{1}\u{2}".utf8)) })
+    let known =
+      Array(".NKMJGXTU()]tl}daesuqrhj0cRbQ".utf8)
+      + [0x80, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8C, 0x93, 0x94, 0x95]
+    try withTemporaryFolder { folder in
+      for code in UInt8.min...UInt8.max where !known.contains(code) {
+        var bytes = original
+        bytes[begin + 2] = code
+        let sum = crc32(Array(bytes[begin..<end]))
+        withUnsafeBytes(of: sum.littleEndian) { sum in
+          for place in 0..<4 { bytes[directory + 16 + place] = sum[place] }
+        }
+        let path = "\(folder)/program.bin"
+        try Data(bytes).write(to: URL(fileURLWithPath: path))
+        do {
+          _ = try TorchCheckpoint(path: path)
+          Issue.record("instruction \(code) was done")
+        } catch { #expect("\(error)".contains("the instruction 0x"), "\(code): \(error)") }
+      }
+    }
+  }
+
   @Test("three thousand damaged programs give errors or tensors, never a crash")
   func damagedPrograms() throws {
     let original = try RegularFile(path: fixturePath("torch/mixed.bin")).readAll()

@@ -78,13 +78,7 @@ public struct ModelFolder: Equatable, Sendable {
       return checkpoint
     }
     let folder = part.isEmpty ? path : "\(path)/\(part)"
-    let candidates =
-      ["", ".fp16"].flatMap { variant in
-        [
-          "\(stem)\(variant).safetensors", "\(stem).safetensors.index\(variant).json",
-          "\(stem)\(variant).safetensors.index.json",
-        ]
-      } + (stem == "model" ? ["pytorch_model.bin"] : ["\(stem).bin"])
+    let candidates = Self.weightFiles(stem: stem)
     for name in candidates where FileManager.default.fileExists(atPath: "\(folder)/\(name)") {
       return try openCheckpoint("\(folder)/\(name)")
     }
@@ -101,6 +95,19 @@ public struct ModelFolder: Equatable, Sendable {
     let model = try UNetEncoder(weights, try UNetConfiguration(try configuration("unet")))
     try weights.requireAllUsed()
     return (model, weights)
+  }
+
+  /// The names that weights are found under, the best first.
+  private static func weightFiles(stem: String) -> [String] {
+    let torchStem = stem == "model" ? "pytorch_model" : stem
+    return [(stem, "safetensors"), (torchStem, "bin")].flatMap { stem, ending in
+      ["\(stem).\(ending)", "\(stem).\(ending).index.json"]
+        + [
+          "\(stem).fp16.\(ending)", "\(stem).\(ending).index.fp16.json",
+          // As diffusers and transformers called them at first.
+          "\(stem).\(ending).fp16.index.json", "\(stem).fp16.\(ending).index.json",
+        ]
+    }
   }
 
   /// The U-Net and the weights it was built from.
@@ -131,15 +138,18 @@ public struct ModelFolder: Equatable, Sendable {
   ///
   /// - Parameters:
   ///   - part: `text_encoder` or `text_encoder_2`; the second has a projection
+  ///   - adapters: what its linear layers add
   ///   - scope: what the weights' names begin with; nothing if nil
   public func textEncoder(
-    _ part: String = "text_encoder", isTrainable: Bool = false, namedBelow scope: String? = nil
+    _ part: String = "text_encoder", adapters: AdapterSet? = nil, isTrainable: Bool = false,
+    namedBelow scope: String? = nil
   ) throws -> (model: CLIPTextEncoder, weights: Weights) {
     let weights = try self.weights(
       part, stem: "model", isTrainable: isTrainable, namedBelow: scope,
       rename: Self.currentTextKey)
+    let adapted = adapters.map { weights.adapted(by: $0) } ?? weights
     let model = try CLIPTextEncoder(
-      weights, try CLIPTextConfiguration(try configuration(part)),
+      adapted, try CLIPTextConfiguration(try configuration(part)),
       hasProjection: part == "text_encoder_2" || weights.contains("text_projection.weight"))
     try weights.requireAllUsed()
     return (model, weights)

@@ -1,6 +1,6 @@
-"""Checkpoints in the original layout: writes sd15.json and sdxl.json beside itself.
+"""Checkpoints in the original layout: writes sd15.json, sdxl.json and tiny.json beside itself.
 
-Usage: python generate.py                 the names and shapes of the published models (no weights)
+Usage: python generate.py                 the names and shapes of the published models and of a tiny one
        python generate.py --models DIR    tiny random models, each as a folder and as a single file
 
 The way from diffusers' names to the original ones is written down here; the way back is that of
@@ -269,3 +269,5 @@ if __name__ == "__main__":
     else:
         write_names("sd15", sd15)
         write_names("sdxl", sdxl)
+        write_names("tiny", lambda: sd15(
+            (32, 64), 48, vae=(32, 64), layers=1, text=2, vocabulary=600, vae_layers=1))

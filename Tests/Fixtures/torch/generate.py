@@ -4,6 +4,7 @@ Written with torch 2.13.0, safetensors 0.8.0.
 
 * mixed.bin: a checkpoint of torch.save; mixed.safetensors: the same tensors by the names they get
 * protocol4.bin, large.zip.bin: the same with pickle protocol 4, and with the zip's 64-bit extension
+* model/: a text encoder whose weights are files of torch
 * hostile/: files that are refused; hostile.json: a part of the error each must give
 """
 
@@ -16,7 +17,7 @@ import shutil
 import zipfile
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 here = os.path.dirname(os.path.abspath(__file__))
 
@@ -74,6 +75,25 @@ with zipfile.ZipFile(path("mixed.bin")) as source, zipfile.ZipFile(path("large.z
         with target.open(zipfile.ZipInfo(entry.filename), "w", force_zip64=True) as file:
             file.write(source.read(entry))
 zipfile.ZIP64_LIMIT = limit
+
+# A part of a model: that of `../models/text-quick`, as one file and in two with their index
+
+folder = path("model", "text_encoder")
+shutil.rmtree(path("model"), ignore_errors=True)
+os.makedirs(folder)
+os.makedirs(path("model", "text_encoder_2"))
+source = path("..", "models", "text-quick", "text_encoder")
+weights = load_file(os.path.join(source, "model.safetensors"))
+for part in ("text_encoder", "text_encoder_2"):
+    shutil.copy(os.path.join(source, "config.json"), path("model", part))
+torch.save(weights, os.path.join(folder, "pytorch_model.bin"))
+names, places = sorted(weights), {}
+for number, part in enumerate((names[::2], names[1::2]), start=1):
+    file = f"pytorch_model-0000{number}-of-00002.bin"
+    torch.save({name: weights[name] for name in part}, path("model", "text_encoder_2", file))
+    places |= {name: file for name in part}
+with open(path("model", "text_encoder_2", "pytorch_model.bin.index.json"), "w") as file:
+    json.dump({"metadata": {}, "weight_map": places}, file)
 
 # Files that are refused
 
