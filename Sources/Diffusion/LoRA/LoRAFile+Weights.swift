@@ -29,7 +29,7 @@ extension LoRAFile {
       throw LoRAError.layerMismatch(path: path, down: down, up: up, layer: layer)
     }
     let rank = down[0]
-    let scale = try alpha(of: module, named: name, prefix: "unet").map { $0 / Float(rank) } ?? 1
+    let scale = try scale(of: module, named: name, .unet, rank: rank)
     let values = try checkpoint.floats(module.upKey)
     return LoRAWeights.Module(
       layer: layer, rank: rank, down: try checkpoint.floats(module.downKey),

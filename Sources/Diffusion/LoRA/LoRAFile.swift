@@ -53,12 +53,22 @@ public struct LoRAFile {
   public func addUNetAdapters(
     to set: AdapterSet, strength: Float = 1, isTrainable: Bool = false
   ) throws -> [Parameter] {
-    try add(.unet, named: "unet", to: set, strength: strength, isTrainable: isTrainable)
+    try add(.unet, to: set, strength: strength, isTrainable: isTrainable)
   }
 
+  /// All adapters of the file, added to those of a model's parts.
+  ///
+  /// - Parameter strength: multiplies what they add
+  public func add(to adapters: ModelAdapters, strength: Float = 1) throws {
+    for component in modules.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
+      try add(
+        component, to: adapters[component.rawValue], strength: strength, isTrainable: false)
+    }
+  }
+
+  @discardableResult
   private func add(
-    _ component: LoRAKey.Component, named prefix: String, to set: AdapterSet, strength: Float,
-    isTrainable: Bool
+    _ component: LoRAKey.Component, to set: AdapterSet, strength: Float, isTrainable: Bool
   ) throws -> [Parameter] {
     let weights = Weights(try CheckpointWeights(checkpoint), isTrainable: isTrainable)
     for (name, module) in (modules[component] ?? [:]).sorted(by: { $0.key < $1.key }) {
@@ -69,9 +79,8 @@ public struct LoRAFile {
         throw LoRAError.rankMismatch(
           path: path, module: name, down: down.storedShape, up: up.storedShape)
       }
-      let alpha = try alpha(of: module, named: name, prefix: prefix) ?? Float(rank)
-      set.add(
-        LowRankAdapter(down: down, up: up, scale: strength * alpha / Float(rank)), to: name)
+      let scale = try scale(of: module, named: name, component, rank: rank)
+      set.add(LowRankAdapter(down: down, up: up, scale: strength * scale), to: name)
     }
     return weights.parameters.sorted { $0.name < $1.name }
   }
@@ -88,7 +97,19 @@ public struct LoRAFile {
     return shape
   }
 
-  func alpha(of module: Module, named name: String, prefix: String) throws -> Float? {
+  /// What `up down` is multiplied with: alpha / rank, or alpha / sqrt(rank) where the file says that
+  /// scales are stabilised by rank (Kalajdzievski 2023, arXiv 2312.03732).
+  func scale(
+    of module: Module, named name: String, _ component: LoRAKey.Component, rank: Int
+  ) throws -> Float {
+    let alpha = try alpha(of: module, named: name, prefix: component.rawValue) ?? Float(rank)
+    let isStabilised = ["\(component.rawValue).use_rslora", "use_rslora"].contains {
+      metadata?[$0]?.bool == true
+    }
+    return alpha / (isStabilised ? Float(rank).squareRoot() : Float(rank))
+  }
+
+  private func alpha(of module: Module, named name: String, prefix: String) throws -> Float? {
     if let key = module.alphaKey {
       guard try checkpoint.entry(key).elementCount == 1 else {
         throw LoRAError.unsupportedShape(
@@ -99,7 +120,9 @@ public struct LoRAFile {
     guard let metadata else { return nil }
     for pattern in [prefix + ".alpha_pattern", "alpha_pattern"] {
       guard let members = metadata[pattern]?.object else { continue }
-      for (suffix, value) in members where name.hasSuffix(LoRAKey.normalized(suffix)) {
+      for (pattern, value) in members {
+        let path = LoRAKey.normalized(pattern)
+        guard name == path || name.hasSuffix("_\(path)") else { continue }
         return value.double.map { Float($0) }
       }
     }
@@ -119,6 +142,26 @@ public struct LoRAFile {
       FileManager.default.fileExists(atPath: beside)
     else { return nil }
     return try JSONReader(contentsOf: beside).value
+  }
+}
+
+/// What LoRA files add to the linear layers of a model, part by part.
+public final class ModelAdapters {
+  private var parts: [String: AdapterSet] = [:]
+
+  public init() {}
+
+  /// Of `unet`, `text_encoder` or `text_encoder_2`.
+  public subscript(part: String) -> AdapterSet {
+    if let set = parts[part] { return set }
+    let set = AdapterSet()
+    parts[part] = set
+    return set
+  }
+
+  /// Throws if an adapter belongs to a layer that no model built so far has.
+  public func requireAllMatched() throws {
+    for (_, set) in parts.sorted(by: { $0.key < $1.key }) { try set.requireAllMatched() }
   }
 }
 

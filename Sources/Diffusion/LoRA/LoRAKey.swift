@@ -2,11 +2,11 @@ import Foundation
 
 /// A key of a LoRA file, taken apart; all spellings in use lead to the same parts.
 struct LoRAKey: Equatable {
-  /// The part of the model that a module belongs to.
-  enum Component: Hashable {
+  /// The part of the model that a module belongs to, by the name of its folder.
+  enum Component: String {
     case unet
-    case textEncoder
-    case secondTextEncoder
+    case textEncoder = "text_encoder"
+    case secondTextEncoder = "text_encoder_2"
   }
 
   enum Role: Hashable {
@@ -27,7 +27,13 @@ struct LoRAKey: Equatable {
       let (module, role) = Self.role(of: rest)
     else { return nil }
     self.component = component
-    self.module = OriginalBlockNames.diffusers(Self.normalized(module))
+    let name = Self.normalized(module)
+    switch component {
+    case .unet: self.module = OriginalBlockNames.diffusers(name)
+    case .textEncoder, .secondTextEncoder:
+      // Newer versions of transformers leave the first word out.
+      self.module = name.hasPrefix("encoder_") ? "text_model_\(name)" : name
+    }
     self.role = role
   }
 

@@ -11,8 +11,9 @@ extension LoRAWeights {
     case webUI(WebUIHeader)
   }
 
-  /// Writes a safetensors file, opens it again and compares: the count of arrays, every module, and
-  /// what each adds, within the rounding of `precision`.
+  /// Writes a safetensors file, opens it again and compares: the count of arrays, every key by the rule
+  /// of those who read this form, every module, and what each adds, within the rounding of
+  /// `precision`.
   ///
   /// - Throws: `LoRAError.imprecise` if `precision` cannot hold the numbers, `CheckpointError`,
   ///   `FileError`
@@ -23,7 +24,7 @@ extension LoRAWeights {
       metadata = header.pairs(self, digest: try safetensorsDataDigest(tensors))
     }
     try writeSafetensors(tensors, metadata: metadata, to: path)
-    try verify(path, tensorCount: tensors.count, precision: precision)
+    try verify(path, form, tensorCount: tensors.count, precision: precision)
   }
 
   private func tensors(
@@ -55,8 +56,14 @@ extension LoRAWeights {
     }
   }
 
-  private func verify(_ path: String, tensorCount: Int, precision: WeightPrecision) throws {
+  private func verify(
+    _ path: String, _ form: Form, tensorCount: Int, precision: WeightPrecision
+  ) throws {
     let file = try LoRAFile(path: path)
+    let isKnown = form.readersRule(for: modules.map(\.layer.path))
+    if let key = file.checkpoint.entries.map(\.name).first(where: { !isKnown($0) }) {
+      throw LoRAError.unknownKey(path: path, key: key)
+    }
     let found = try file.weights(for: LinearLayers(modules.map(\.layer)))
     guard file.checkpoint.entries.count == tensorCount,
       found.modules.map(\.layer) == modules.map(\.layer)
@@ -71,6 +78,35 @@ extension LoRAWeights {
       guard error <= precision.tolerance else {
         throw LoRAError.imprecise(path: path, module: module.layer.path, error: error)
       }
+    }
+  }
+}
+
+extension LoRAWeights.Form {
+  /// Whether a key is found by those who read this form, for layers of these paths.
+  ///
+  /// diffusers and PEFT cut off the model's prefix and the ending and look for a layer of what is left.
+  /// The webui and ComfyUI cut at the first dot and look for a module under its name in either
+  /// scheme, with `_` for `.`.
+  fileprivate func readersRule(for paths: [String]) -> (String) -> Bool {
+    let endings: [String]
+    let stems: Set<String>
+    switch self {
+    case .diffusers:
+      endings = [".lora.down.weight", ".lora.up.weight"]
+      stems = Set(paths.map { "unet.\($0)" })
+    case .peft:
+      endings = [".lora_A.weight", ".lora_B.weight"]
+      stems = Set(paths.map { "unet.\($0)" })
+    case .webUI(let header):
+      endings = [".lora_down.weight", ".lora_up.weight", ".alpha"]
+      let names = paths.map(LoRAKey.normalized)
+      stems = Set(
+        (header.blockNames == .sgm ? names.map(OriginalBlockNames.original) : names)
+          .map { "lora_unet_\($0)" })
+    }
+    return { key in
+      endings.contains { key.hasSuffix($0) && stems.contains(String(key.dropLast($0.count))) }
     }
   }
 }

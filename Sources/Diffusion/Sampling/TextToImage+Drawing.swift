@@ -7,10 +7,10 @@ extension TextToImage {
   /// its text encoders, then its U-Net, then its autoencoder.
   ///
   /// - Parameters:
-  ///   - makeUNet: loads one with adapters; the folder's own if nil
+  ///   - adapters: what the layers of the text encoders and of the U-Net add
   ///   - use: is given the place of the source and its picture `[1, height, width, 3]` in -1...1
   public static func draw(
-    _ request: Request, of folder: ModelFolder, unet makeUNet: (() throws -> UNet)? = nil,
+    _ request: Request, of folder: ModelFolder, adapters: ModelAdapters? = nil,
     from sources: [some NormalSource], _ use: (Int, Tensor) throws -> Void
   ) throws {
     let prompts = try PromptEncoderConfiguration(folder)
@@ -21,10 +21,11 @@ extension TextToImage {
     let size = request.size ?? (height: own, width: own)
     let schedulerConfig = try schedulerConfig(folder, prompts)
 
-    let (positive, negative) = try conditionings(request, of: folder, size)
+    let (positive, negative) = try conditionings(request, of: folder, adapters, size)
     BufferPool.shared.releaseFreeBlocks()
     let latents = try withoutGradients {
-      let unet = try makeUNet?() ?? folder.unet().model
+      let unet = try folder.unet(adapters: adapters?["unet"]).model
+      try adapters?.requireAllMatched()
       return try sources.map { source in
         var source = source
         return try Self.latents(
@@ -44,9 +45,10 @@ extension TextToImage {
   }
 
   private static func conditionings(
-    _ request: Request, of folder: ModelFolder, _ size: (height: Int, width: Int)
+    _ request: Request, of folder: ModelFolder, _ adapters: ModelAdapters?,
+    _ size: (height: Int, width: Int)
   ) throws -> (positive: Conditioning, negative: Conditioning) {
-    let encoder = try PromptEncoder(folder)
+    let encoder = try PromptEncoder(folder, adapters: adapters)
     func conditioning(_ output: PromptEncoder.Output) -> Conditioning {
       Conditioning(output, height: size.height, width: size.width)
     }

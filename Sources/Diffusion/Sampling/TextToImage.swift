@@ -27,10 +27,14 @@ public struct TextToImage {
   public let autoencoder: Autoencoder
   let schedulerConfig: SchedulerConfig
 
-  /// - Parameter unet: one built with adapters; the folder's own if nil
-  public init(_ folder: ModelFolder, unet: UNet? = nil) throws {
-    promptEncoder = try PromptEncoder(folder)
-    let unet = try unet ?? folder.unet().model
+  /// - Parameters:
+  ///   - unet: one built with adapters; the folder's own if nil
+  ///   - adapters: what the layers of the text encoders add, and those of the U-Net if none is given
+  /// - Throws: `AdapterError` if an adapter belongs to no layer
+  public init(_ folder: ModelFolder, unet: UNet? = nil, adapters: ModelAdapters? = nil) throws {
+    promptEncoder = try PromptEncoder(folder, adapters: adapters)
+    let unet = try unet ?? folder.unet(adapters: adapters?["unet"]).model
+    try adapters?.requireAllMatched()
     try promptEncoder.configuration.requireFit(unet.configuration, of: folder)
     self.unet = unet
     autoencoder = try folder.autoencoder().model

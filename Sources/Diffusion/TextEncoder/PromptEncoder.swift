@@ -23,14 +23,18 @@ public struct PromptEncoder {
 
   /// - Parameters:
   ///   - tokenizers: whose tokenizers to use; the folder's own if nil
+  ///   - adapters: what the text encoders' layers add
   ///   - isTrainable: whether gradients of the text encoders' weights are wanted
   public init(
-    _ folder: ModelFolder, tokenizers: ModelFolder? = nil, isTrainable: Bool = false
+    _ folder: ModelFolder, tokenizers: ModelFolder? = nil, adapters: ModelAdapters? = nil,
+    isTrainable: Bool = false
   ) throws {
     configuration = try PromptEncoderConfiguration(folder, tokenizers: tokenizers)
+    // Weights that are named below a scope would not match adapters.
     let built = try configuration.parts.map {
       try folder.textEncoder(
-        $0.encoderFolder, isTrainable: isTrainable, namedBelow: $0.encoderFolder)
+        $0.encoderFolder, adapters: adapters?[$0.encoderFolder], isTrainable: isTrainable,
+        namedBelow: adapters == nil ? $0.encoderFolder : nil)
     }
     encoders = built.map(\.model)
     parameters = built.flatMap(\.weights.parameters)

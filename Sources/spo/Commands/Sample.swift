@@ -60,7 +60,7 @@ enum Sample: Command {
     }
     let memory = PeakMemory()
     try TextToImage.draw(
-      request, of: folder, unet: { try adaptedUNet(folder, arguments) },
+      request, of: folder, adapters: try adapters(arguments),
       from: (0..<count).map { makeSource(UInt64(seed + $0)) }
     ) { index, image in
       let path = count == 1 ? output : numbered(output, index + 1)
@@ -70,18 +70,14 @@ enum Sample: Command {
     Console.note("peak memory \(Spelled.bytes(memory.byteCount))")
   }
 
-  /// The U-Net with the LoRA files that were given.
-  private static func adaptedUNet(_ folder: ModelFolder, _ arguments: Arguments) throws -> UNet {
+  /// What the LoRA files that were given add; nil if none was.
+  private static func adapters(_ arguments: Arguments) throws -> ModelAdapters? {
     let paths = arguments.values("lora")
-    guard !paths.isEmpty else { return try folder.unet().model }
-    let adapters = AdapterSet()
+    guard !paths.isEmpty else { return nil }
+    let adapters = ModelAdapters()
     let strength = try arguments.float("lora-scale") ?? 1
-    for path in paths {
-      try LoRAFile(path: path).addUNetAdapters(to: adapters, strength: strength)
-    }
-    let unet = try folder.unet(adapters: adapters).model
-    try adapters.requireAllMatched()
-    return unet
+    for path in paths { try LoRAFile(path: path).add(to: adapters, strength: strength) }
+    return adapters
   }
 
   private static func scheduler(_ arguments: Arguments) throws -> SchedulerKind? {
