@@ -92,8 +92,8 @@ let package = Package(
     .testTarget(
       name: "StagesTests",
       dependencies: [
-        "Stages", "Shards", "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints", "Files",
-        "TestSupport",
+        "Stages", "Shards", "PipelineCore", "Catalog", "PreferenceModels", "Diffusion", "NN",
+        "Parquet", "Imaging", "Checkpoints", "Files", "TestSupport",
       ]),
   ],
   swiftLanguageModes: [.v6]

@@ -28,6 +28,18 @@ public struct Weights {
     self.init(root: WeightRoot(source: source, seed: 0, isTrainable: isTrainable), path: "")
   }
 
+  /// A scope over everything in `source`, and fresh values of what it lacks.
+  ///
+  /// - Parameter isFresh: the names of arrays that are drawn if the source lacks them
+  public init(
+    _ source: some WeightSource, isTrainable: Bool, freshSeed seed: UInt64,
+    isFresh: @escaping (String) -> Bool
+  ) {
+    self.init(
+      root: WeightRoot(source: source, seed: seed, isTrainable: isTrainable, isFresh: isFresh),
+      path: "")
+  }
+
   /// A scope that draws fresh values, the same for the same seed and names.
   public init(randomSeed seed: UInt64, isTrainable: Bool = true) {
     self.init(root: WeightRoot(source: nil, seed: seed, isTrainable: isTrainable), path: "")
@@ -80,13 +92,18 @@ final class WeightRoot {
   let source: (any WeightSource)?
   private let seed: UInt64
   private let isTrainable: Bool
+  private let isFresh: (String) -> Bool
   private(set) var byName: [String: Parameter] = [:]
   private(set) var parameters: [Parameter] = []
 
-  init(source: (any WeightSource)?, seed: UInt64, isTrainable: Bool) {
+  init(
+    source: (any WeightSource)?, seed: UInt64, isTrainable: Bool,
+    isFresh: @escaping (String) -> Bool = { _ in false }
+  ) {
     self.source = source
     self.seed = seed
     self.isTrainable = isTrainable
+    self.isFresh = isFresh
   }
 
   func parameter(
@@ -94,7 +111,7 @@ final class WeightRoot {
   ) throws -> Parameter {
     if let known = byName[name] { return known }
     let parameter: Parameter
-    if let source {
+    if let source, source.shape(of: name) != nil || !isFresh(name) {
       guard let found = source.shape(of: name) else {
         throw WeightError.missing(name: name, expected: shape)
       }

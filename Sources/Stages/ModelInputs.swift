@@ -1,5 +1,6 @@
 import Diffusion
 import PipelineCore
+import PreferenceModels
 
 extension ModelFolder {
   /// The files of some parts of a model, as inputs of a stage.
@@ -18,6 +19,17 @@ extension ModelFolder {
       }
     }
     return inputs
+  }
+
+  /// The files of a preference model.
+  ///
+  /// A file of weights is read with its configuration, which lies beside it; nothing else there is.
+  func preferenceInputs(_ digests: FileDigests) throws -> [StageInput] {
+    let (folder, weights) = preferenceFiles()
+    guard let weights else { return try digests.inputs(folder: folder) }
+    return try [weights, "\(folder)/config.json", "\(folder)/preprocessor_config.json"].map {
+      try digests.input(file: $0)
+    }
   }
 
   /// The folders of text encoders and of their tokenizers.

@@ -193,7 +193,9 @@ extension PipelineScale {
         latentByteCount = model.latentByteCount(encode.settings.latents)
         promptByteCount = try model.promptByteCount()
       case let train as TrainPreference: preference = try train.judge(self)
-      case let tune as TuneSPO: tuning = tune.settings
+      case let tune as TuneSPO:
+        tuning = tune.settings
+        preference = try tune.givenJudge(self) ?? preference
       default: break
       }
     }

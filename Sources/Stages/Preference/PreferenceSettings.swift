@@ -9,7 +9,7 @@ public struct PreferenceSettings: StageSettings {
   /// A folder with the tokenizer, for a checkpoint file; null: the model's own.
   public var tokenizer: String?
   public var seed: UInt64 = 42
-  /// The folder of the CLIP model to start from.
+  /// The folder of the CLIP model to start from, step-aware or not.
   ///
   /// A latent one starts from `model` and takes only the text projection from here, a fresh one if this
   /// is empty.

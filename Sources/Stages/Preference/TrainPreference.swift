@@ -78,8 +78,9 @@ final class TrainPreference: Stage {
     let parts =
       settings.kind == .pixel
       ? ["unet", "vae", "scheduler"] : ["unet"] + model.textParts + ["scheduler"]
+    let start = ModelFolder(path: settings.start)
     return try model.inputs(parts, context.digests)
-      + (settings.start.isEmpty ? [] : context.digests.inputs(folder: settings.start))
+      + (settings.start.isEmpty ? [] : start.preferenceInputs(context.digests))
   }
 
   func missingOutput() -> String? {
@@ -181,7 +182,7 @@ final class TrainPreference: Stage {
     let (model, weights) =
       settings.startsFresh
       ? try start.freshPreferenceModel(seed: settings.seed)
-      : try start.preferenceModel(isTrainable: true)
+      : try start.preferenceModel(isTrainable: true, seed: settings.seed)
     let scheduler = try DDIMScheduler(base.schedulerConfig())
     let estimator = CleanEstimator(
       unet: GuidedUNet(try base.unet().model, guidance: settings.guidance),

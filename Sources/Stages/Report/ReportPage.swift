@@ -9,7 +9,8 @@ struct ReportPage {
   let settings: ReportSettings
   /// This run, then those that it is compared with.
   let variants: [RunSummary]
-  let evaluation: JSONReader
+  /// Of the preference model; nil where one was given that is not evaluated.
+  let evaluation: JSONReader?
   let oracle: OracleFindings?
   let metrics: (preference: [JSON.Object], spo: [JSON.Object])
   /// The stages before this one, as the runner has recorded them.
@@ -33,13 +34,16 @@ struct ReportPage {
     if variants.count > 1 {
       sections.append(ReportSection("Side by side", try RunSummary.blocks(variants)))
     }
-    sections.append(
-      ReportSection(
-        "Preference model",
-        [
-          .chart(try accuracyChart()),
-          .chart(curve("Loss", "loss", metrics.preference, x: "step")),
-        ] + (oracle.map { [.chart(candidateChart($0.candidates))] } ?? [])))
+    let judged = oracle.map { [ReportBlock.chart(candidateChart($0.candidates))] } ?? []
+    let trained = try evaluation.map { evaluation in
+      [
+        ReportBlock.chart(try accuracyChart(evaluation)),
+        .chart(curve("Loss", "loss", metrics.preference, x: "step")),
+      ]
+    }
+    if !judged.isEmpty || trained != nil {
+      sections.append(ReportSection("Preference model", (trained ?? []) + judged))
+    }
     sections.append(
       ReportSection(
         "Step-by-step preference optimization",
@@ -133,7 +137,7 @@ struct ReportPage {
     return String(format: "%.0f / %.0f", score.aesthetics, score.agreement)
   }
 
-  private func accuracyChart() throws -> Chart {
+  private func accuracyChart(_ evaluation: JSONReader) throws -> Chart {
     let count = Double(max(1, try evaluation.int("pairs")))
     let points = try evaluation["accuracy"].members().compactMap { key, value -> Chart.Point? in
       guard let timestep = key == "clean" ? 0 : Double(key) else { return nil }

@@ -49,7 +49,7 @@ struct RunSummary {
 
   private static func rows(_ runs: [RunSummary]) throws -> [[String]] {
     let figures: [(String, (RunSummary) throws -> String?)] = [
-      ("preference model", { try $0.json["preference"].optional("kind")?.string() }),
+      ("preference model", { try $0.json.optional("preference")?.optional("kind")?.string() }),
       ("aesthetics", { try $0.change("aesthetics") }),
       ("agreement with the prompt", { try $0.change("agreement") }),
       (
@@ -67,7 +67,8 @@ struct RunSummary {
   }
 
   private func accuracies() throws -> [Chart.Point] {
-    let preference = try json["preference"]
+    // A preference model that was given is not evaluated.
+    guard let preference = try json.optional("preference") else { return [] }
     let count = Double(max(1, try preference.int("pairs")))
     return try preference["accuracy"].members().compactMap { key, value in
       guard let timestep = key == "clean" ? 0 : Double(key) else { return nil }

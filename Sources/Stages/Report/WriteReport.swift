@@ -11,14 +11,14 @@ import Telemetry
 
 /// Draws held-out prompts before and after tuning and writes what came of it.
 ///
-/// - Reads: `lora`, `preference-model`, `exports`
+/// - Reads: `lora` (and what it was made with), `exports`
 /// - Writes: `report`, the files `report/index.html` and `report/summary.json`, the pictures in
 ///   `report/pictures`
 final class WriteReport: Stage {
   static let name = "report"
   static let version = 2
   static let unit = "prompts"
-  let reads: Set<Artifact> = ["lora", "preference-model", "exports"]
+  let reads: Set<Artifact> = ["lora", "exports"]
   let writes: Set<Artifact> = ["report"]
 
   let settings: ReportSettings
@@ -136,9 +136,7 @@ final class WriteReport: Stage {
         settings: optimization.sampling(
           promptsAtOnce: CandidateJudging.batch, seed: settings.seed),
         latentShape: painter.latentShape),
-      judge: try PreferenceJudge(
-        ModelFolder(path: context.workspace.path("\(TrainPreference.name)/model")),
-        of: settings.base),
+      judge: try optimization.judge(in: context.workspace),
       pipeline: painter.pipeline, negative: painter.negative)
   }
 
@@ -184,12 +182,16 @@ final class WriteReport: Stage {
     let prompts = try prompts()
     var summary = JSON.Object()
     let evaluationPath = context.workspace.path("\(TrainPreference.name)/evaluation.json")
-    let evaluation = try JSONReader(contentsOf: evaluationPath)
-    summary["preference"] = [
-      "kind": .string(
-        try context.settings(PreferenceSettings.self, of: TrainPreference.name).kind.rawValue),
-      "accuracy": try evaluation["accuracy"].value, "pairs": try evaluation["pairs"].value,
-    ]
+    // A preference model that was given has none.
+    let evaluation =
+      try optimizationSettings().preference == nil ? JSONReader(contentsOf: evaluationPath) : nil
+    if let evaluation {
+      summary["preference"] = [
+        "kind": .string(
+          try context.settings(PreferenceSettings.self, of: TrainPreference.name).kind.rawValue),
+        "accuracy": try evaluation["accuracy"].value, "pairs": try evaluation["pairs"].value,
+      ]
+    }
     let oracle = try oracleFindings(prompts)
     if let oracle {
       summary["oracle"] = oracle.comparison.json
@@ -205,8 +207,10 @@ final class WriteReport: Stage {
         summary: .object(summary), folder: folder, beside: settings.beside), evaluation: evaluation,
       oracle: oracle,
       metrics: (
-        preference: try MetricsLog.lines(
-          of: context.workspace.path("\(TrainPreference.name)/metrics.jsonl")),
+        preference: try evaluation == nil
+          ? []
+          : MetricsLog.lines(
+            of: context.workspace.path("\(TrainPreference.name)/metrics.jsonl")),
         spo: try MetricsLog.lines(of: context.workspace.path("\(TuneSPO.name)/metrics.jsonl"))
       ),
       records: try records(),
@@ -232,7 +236,8 @@ final class WriteReport: Stage {
   /// The stages before this one, as the runner has recorded them.
   private func records() throws -> [(stage: String, record: JSONReader)] {
     try [
-      Ingest.name, Encode.name, Shard.name, TrainPreference.name, TuneSPO.name, Export.name,
+      Ingest.name, Encode.name, Label.name, Shard.name, TrainPreference.name, TuneSPO.name,
+      Export.name,
     ].filter { Folders.exists(recordPath($0)) }
       .map { ($0, try JSONReader(contentsOf: recordPath($0))) }
   }

@@ -8,6 +8,11 @@ public struct SPOSettings: StageSettings {
   public var model = ""
   /// A folder with the tokenizer, for a checkpoint file; null: the model's own.
   public var tokenizer: String?
+  /// A trained preference model, step-aware or latent; null: the one that stage `preference` makes.
+  ///
+  /// A folder, or a file of weights with its configuration beside it. Stage `preference` is then not
+  /// needed.
+  public var preference: String?
   public var seed: UInt64 = 42
   public var epochs = 10
   /// Prompts of an epoch, of the training split; all of them if there are fewer.

@@ -5,7 +5,24 @@ import PreferenceModels
 import StepwiseOptimization
 
 extension TuneSPO: Estimating {
-  var sources: [NamedSource] { [.model(settings.model)] }
+  var sources: [NamedSource] {
+    [.model(settings.model)]
+      + (settings.preference.map {
+        [
+          NamedSource(
+            setting: "spo.preference", path: $0, what: "the trained preference model to judge by")
+        ]
+      } ?? [])
+  }
+
+  /// The preference model that is given; nil where it is trained.
+  func givenJudge(_ scale: PipelineScale) throws -> JudgeParts? {
+    guard let folder = settings.preference.map({ ModelFolder(path: $0) }) else { return nil }
+    guard folder.isLatentPreferenceModel else {
+      return .pixel(try folder.preferenceConfiguration())
+    }
+    return .latent(.init(model: try ModelParts(settings.model, scale), hasGuidance: true))
+  }
 
   func memory(_ scale: PipelineScale) throws -> MemoryNeed {
     let model = try ModelParts(settings.model, scale)

@@ -11,14 +11,14 @@ import StepwiseOptimization
 /// One item samples a batch of prompts, keeps the best and the worst candidate of each step, and trains
 /// on those pairs. What is tuned are low-rank adapters of all attention projections.
 ///
-/// - Reads: `shards`, `preference-model`
+/// - Reads: `shards`, and `preference-model` unless a setting names another
 /// - Writes: `lora`, the file `spo/pytorch_lora_weights.safetensors` with diffusers' keys
 /// - Source: Liang et al. 2024, arXiv 2406.04314, algorithm 1
 final class TuneSPO: Stage {
   static let name = "spo"
   static let version = 2
   static let unit = "batches"
-  let reads: Set<Artifact> = ["shards", "preference-model"]
+  let reads: Set<Artifact>
   let writes: Set<Artifact> = ["lora"]
 
   let settings: SPOSettings
@@ -36,17 +36,16 @@ final class TuneSPO: Stage {
   init(settings: SPOSettings, context: StageContext) throws {
     self.settings = settings
     self.context = context
+    reads = settings.preference == nil ? ["shards", "preference-model"] : ["shards"]
   }
 
   private var folder: String { context.workspace.path(Self.name) }
   private var loraPath: String { "\(folder)/pytorch_lora_weights.safetensors" }
   private var shardFolder: String { context.workspace.path("shards") }
-  private var preferenceFolder: ModelFolder {
-    ModelFolder(path: context.workspace.path("\(TrainPreference.name)/model"))
-  }
 
   func inputs() throws -> [StageInput] {
     try settings.base.inputs(["unet", "vae", "scheduler"], context.digests)
+      + (settings.preference.map { ModelFolder(path: $0) }?.preferenceInputs(context.digests) ?? [])
   }
 
   func missingOutput() -> String? { Folders.exists(loraPath) ? nil : loraPath }
@@ -89,7 +88,7 @@ final class TuneSPO: Stage {
     let layout = shards.layout
     var tuner = try StepwiseTuner(
       settings,
-      judge: try PreferenceJudge(preferenceFolder, of: settings.base),
+      judge: try settings.judge(in: context.workspace),
       negative: try shards.emptyConditioning(),
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
     let log = try stretches().resume(&tuner.state)
@@ -174,4 +173,12 @@ final class TuneSPO: Stage {
   }
 
   func results() -> [String] { ["the LoRA is \(loraPath)"] }
+}
+
+extension SPOSettings {
+  /// The preference model that is given, or else the one that was trained.
+  func judge(in workspace: Workspace) throws -> PreferenceJudge {
+    let path = preference ?? workspace.path("\(TrainPreference.name)/model")
+    return try PreferenceJudge(ModelFolder(path: path), of: base)
+  }
 }

@@ -1,0 +1,119 @@
+import Checkpoints
+import Diffusion
+import Files
+import Foundation
+import NN
+import PipelineCore
+import PreferenceModels
+import Stages
+import TestSupport
+import Testing
+
+/// A model in one file of the original layout, and a preference model that is given, go the whole way.
+@Suite struct CheckpointFileTests {
+  private static let repository = URL(fileURLWithPath: fixturePath(""))
+    .deletingLastPathComponent().deletingLastPathComponent().path
+
+  /// A tiny model of random weights.
+  private func writeCheckpoint(_ path: String, seed: UInt64) throws {
+    let fixture = try JSONReader(contentsOf: fixturePath("original/tiny.json"))
+    var random = Sequence(state: seed)
+    var tensors: [OutgoingTensor] = []
+    for (name, value) in try fixture["tensors"].members() {
+      let shape = try value.ints()
+      let count = shape.reduce(1, *)
+      let bound = 1 / Float(max(1, count / (shape.first ?? 1))).squareRoot()
+      let floats = (0..<count).map { _ -> Float in
+        guard shape.count > 1 else { return name.hasSuffix("weight") ? 1 : 0 }
+        return Float.random(in: -bound...bound, using: &random)
+      }
+      tensors.append(OutgoingTensor(name, shape: shape, floats: { floats }))
+    }
+    try writeSafetensors(tensors, to: path)
+  }
+
+  private func run(_ run: MiniatureRun, _ overrides: [String]) throws -> [RunEvent] {
+    let stages = """
+      { ingest: { source: "\(run.folder)/*.parquet" }, encode: { size: 32, batch: 4 }, shard: {},
+        spo: { preference: "\(run.folder)/judge", iterations: 1, batch: 1, sampling_steps: 3,
+          divert_step: 1, candidates: 2, threshold: 0, pictures: 1, rank: 2 },
+        export: { name: "soft" },
+        report: { prompts: "\(run.folder)/prompts.json", pictures_per_prompt: 1,
+          sampling_steps: 1 } }
+      """
+    let text = """
+      { workspace: "\(run.workspace)", model: "\(run.folder)/model.safetensors",
+        stages: \(stages) }
+      """
+    let path = "\(run.folder)/pipeline.json5"
+    try AtomicFile.replace(path, with: Array(text.utf8))
+    let pipeline = try Pipeline(path: path, stages: stageTypes, overrides: overrides)
+    var events: [RunEvent] = []
+    try Runner(pipeline) { events.append($0) }.run()
+    return events
+  }
+
+  @Test("a pipeline tunes a checkpoint file with a preference model that is given")
+  func wholeWay() throws {
+    try withTemporaryFolder { folder in
+      let run = MiniatureRun(in: folder)
+      try run.makeSources()
+      try writeCheckpoint("\(folder)/model.safetensors", seed: 3)
+      try writeFreshPreferenceModel("\(folder)/judge")
+      #expect(throws: OriginalCheckpointError.self) { try self.run(run, []) }
+
+      let tokenizer = "\(Self.repository)/data/tiny-sd/tokenizer"
+      let overrides = ["tokenizer=\(tokenizer)"]
+      _ = try self.run(run, overrides)
+      let merged = ModelFolder(path: "\(run.workspace)/export/merged")
+      let file = ModelFolder(path: "\(folder)/model.safetensors", tokenizer: tokenizer)
+      let ids = [try merged.tokenizer().encode("a red circle")]
+      #expect(try ids == [file.tokenizer().encode("a red circle")])
+      #expect(
+        try merged.textEncoder().model(ids).lastHiddenState.values
+          == file.textEncoder().model(ids).lastHiddenState.values)
+      #expect(
+        try UNetConfiguration(merged.configuration("unet"))
+          == UNetConfiguration(file.configuration("unet")))
+      _ = try merged.unet()
+      let picture = try merged.autoencoder().model.decoder(
+        .init(repeating: 0.5, shape: [1, 2, 2, 4]))
+      #expect(
+        try picture.values
+          == file.autoencoder().model.decoder(.init(repeating: 0.5, shape: [1, 2, 2, 4])).values)
+      let summary = try JSONReader(contentsOf: "\(run.workspace)/report/summary.json")
+      #expect(try summary.optional("preference") == nil)
+
+      let again = try self.run(run, overrides)
+      #expect(again.count { if case .upToDate = $0 { true } else { false } } == 6)
+      try writeCheckpoint("\(folder)/model.safetensors", seed: 4)
+      let changed = try self.run(run, overrides).compactMap { event in
+        if case .started(let stage, _, _) = event { stage } else { nil }
+      }
+      #expect(changed == ["encode", "shard", "spo", "export", "report"])
+    }
+  }
+}
+
+private struct Sequence: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state = state &* 6_364_136_223_846_793_005 &+ 1_442_695_040_888_963_407
+    return state ^ state >> 29
+  }
+}
+
+/// Writes a preference model of the embedded world, with fresh weights.
+func writeFreshPreferenceModel(_ folder: String) throws {
+  let repository = URL(fileURLWithPath: fixturePath(""))
+    .deletingLastPathComponent().deletingLastPathComponent().path
+  try FileManager.default.copyItem(
+    atPath: "\(repository)/data/tiny-preference", toPath: folder)
+  let weights = try ModelFolder(path: folder).freshPreferenceModel(seed: 5).weights
+  try writeSafetensors(
+    weights.parameters.map { parameter in
+      OutgoingTensor(
+        parameter.name, shape: parameter.storedShape, floats: { parameter.storedValues })
+    }, to: "\(folder)/model.safetensors")
+}
