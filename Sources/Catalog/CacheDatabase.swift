@@ -19,6 +19,7 @@ public final class CacheDatabase {
     public enum Kind: String, Sendable {
       case latent
       case textEmbedding = "text_embedding"
+      case pictureEmbedding = "picture_embedding"
     }
 
     public var kind: Kind

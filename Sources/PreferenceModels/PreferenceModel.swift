@@ -46,6 +46,11 @@ public struct PreferenceModel {
     visualProjection(visionTower(pixels, timesteps: timesteps)).normalizedRows()
   }
 
+  /// What a cosine is multiplied with to become a score.
+  public var scale: Float {
+    withoutGradients { logitScale.tensor.mapped(by: .exponential) }.values[0]
+  }
+
   /// The scores of pictures for prompts, row by row, `[batch]`.
   public func score(image: Tensor, text: Tensor) -> Tensor {
     let cosines = (image * text).sum(over: 1..<2)

@@ -4,7 +4,7 @@ public import PipelineCore
 public var stageTypes: [any Stage.Type] {
   [
     TrainAutoencoder.self, TrainDenoiser.self, MakeComparisons.self,
-    Ingest.self, Encode.self, Shard.self, TrainPreference.self, TuneSPO.self, Export.self,
-    WriteReport.self,
+    Ingest.self, Encode.self, Label.self, Shard.self, TrainPreference.self, TuneSPO.self,
+    Export.self, WriteReport.self,
   ]
 }

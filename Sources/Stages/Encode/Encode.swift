@@ -72,8 +72,10 @@ final class Encode: Stage {
 
   func pendingItems() throws -> [Item] {
     let databases = try databases()
+    let encodings = try currentEncodings()
     plan = try EncodePlan(
-      databases.catalog, databases.cache, try currentEncodings(), batch: settings.batch)
+      databases.catalog, databases.cache, image: encodings.image, text: encodings.text,
+      batch: settings.batch)
     return plan.items
   }
 

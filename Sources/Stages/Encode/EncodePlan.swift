@@ -17,12 +17,13 @@ struct EncodePlan {
   /// - Parameter batch: what is encoded together has ids in one block of so many, which does not
   ///   depend on what is done already
   init(
-    _ catalog: CatalogDatabase, _ cache: CacheDatabase, _ encodings: Encodings, batch: Int
+    _ catalog: CatalogDatabase, _ cache: CacheDatabase, image: CacheDatabase.Encoder,
+    text: CacheDatabase.Encoder, batch: Int
   ) throws {
-    imageByteCount = encodings.image.byteCount
-    promptByteCount = encodings.text.byteCount
-    try addImages(catalog, cache, encodings.image, batch)
-    try addPrompts(catalog, cache, encodings.text, batch)
+    imageByteCount = image.byteCount
+    promptByteCount = text.byteCount
+    try addImages(catalog, cache, image, batch)
+    try addPrompts(catalog, cache, text, batch)
   }
 
   var reusedCount: Int { imageCount - newImageCount + promptCount - newPromptCount }

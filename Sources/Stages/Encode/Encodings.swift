@@ -162,13 +162,13 @@ extension Encodings.PromptLayout {
 }
 
 extension CacheDatabase.Encoder {
-  fileprivate init(_ json: JSONReader, kind: Kind) throws {
+  init(_ json: JSONReader, kind: Kind) throws {
     self.init(
       kind: kind, fingerprint: try json.string("fingerprint"),
       geometry: try json.string("geometry"), shape: try json.ints("shape"))
   }
 
-  fileprivate var json: JSON {
+  var json: JSON {
     [
       "fingerprint": .string(fingerprint), "geometry": .string(geometry),
       "shape": .array(shape.map { .integer($0) }),

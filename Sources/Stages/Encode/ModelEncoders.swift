@@ -67,7 +67,7 @@ struct EmbeddingEncoder {
 }
 
 /// The numbers as little-endian half-precision bytes, rounded to nearest; nil if one is not finite.
-private func halfPrecision(_ numbers: [Float]) -> [UInt8]? {
+func halfPrecision(_ numbers: [Float]) -> [UInt8]? {
   let halves = numbers.map { Float16($0) }
   guard halves.allSatisfy(\.isFinite) else { return nil }
   return halves.withUnsafeBytes { [UInt8]($0) }

@@ -174,5 +174,6 @@ final class Ingest: Stage {
 extension Artifact {
   static let catalog: Artifact = "catalog"
   static let encodings: Artifact = "encodings"
+  static let labels: Artifact = "labels"
   static let shards: Artifact = "shards"
 }

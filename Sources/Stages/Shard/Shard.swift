@@ -5,7 +5,7 @@ import Shards
 
 /// Writes what training reads: self-contained files of prompts with their latents and labels.
 ///
-/// - Reads:   the catalog and the cache
+/// - Reads:   the catalog and the cache, `labels.json` where a model labels
 /// - Writes:  `shards/SPLIT-00000-of-00003.safetensors`, then `shards/index.json`
 /// - Item:    one file
 final class Shard: Stage {
@@ -13,7 +13,7 @@ final class Shard: Stage {
   static let version = 1
   static let unit = "shards"
 
-  let reads: Set<Artifact> = [.catalog, .encodings]
+  let reads: Set<Artifact>
   let writes: Set<Artifact> = [.shards]
 
   let settings: ShardSettings
@@ -25,6 +25,8 @@ final class Shard: Stage {
     try settings.validate()
     self.settings = settings
     self.context = context
+    let labels: Set<Artifact> = settings.labels == .model ? [.labels] : []
+    reads = labels.union([.catalog, .encodings])
   }
 
   private var folder: String { context.workspace.path("shards") }
@@ -45,7 +47,9 @@ final class Shard: Stage {
     let cache = try CacheDatabase(
       path: context.workspace.path(CacheDatabase.fileName), access: .readOnly)
     let source = try ShardSource(
-      try Encodings(contentsOf: context.workspace.path(Encodings.fileName)), catalog, cache)
+      try Encodings(contentsOf: context.workspace.path(Encodings.fileName)), catalog, cache,
+      labels: settings.labels == .model
+        ? ScoredLabels(contentsOf: context.workspace.path(ScoredLabels.fileName)) : nil)
     plan = try ShardPlan(catalog, source, settings: settings)
     self.source = source
     return plan.shards.filter { !Folders.exists("\(folder)/\($0.fileName)") }
@@ -100,6 +104,7 @@ final class Shard: Stage {
       settings: [
         "size": .integer(encodings.size), "shard_size_mb": .number(settings.shardSizeMb),
         "validation_fraction": .number(settings.validationFraction),
+        "labels": .string(settings.labels.rawValue),
       ], shards: shards)
     try index.save(to: indexPath)
   }

@@ -7,6 +7,14 @@ struct ShardSettings: StageSettings {
   /// Where all rows are of one split, this part of the prompts becomes `validation`.
   var validationFraction = 0.05
 
+  /// Whose labels comparisons have: those of `people`, or of the model of stage `label`.
+  var labels = LabelSource.people
+
+  enum LabelSource: String, Codable, CaseIterable, Sendable {
+    case people
+    case model
+  }
+
   func validate() throws(PipelineError) {
     guard shardSizeMb > 0, shardSizeMb <= 16_384 else {
       throw .badSetting(path: "shard.shard_size_mb", reason: "must be above 0 and at most 16384")

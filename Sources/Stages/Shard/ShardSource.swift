@@ -9,6 +9,8 @@ struct ShardSource {
   let layout: ShardLayout
   private let catalog: CatalogDatabase
   private let cache: CacheDatabase
+  /// Nil: those of people.
+  private let labels: ScoredLabels?
   private let tokenizer: Tokenizer
   /// The value of the empty prompt.
   private let emptyValue: [UInt8]
@@ -20,7 +22,11 @@ struct ShardSource {
   /// Without the text.
   var promptByteCount: Int { encodings.text.byteCount + 8 * layout.tokens + 9 }
 
-  init(_ encodings: Encodings, _ catalog: CatalogDatabase, _ cache: CacheDatabase) throws {
+  init(
+    _ encodings: Encodings, _ catalog: CatalogDatabase, _ cache: CacheDatabase,
+    labels: ScoredLabels?
+  ) throws {
+    self.labels = labels
     self.encodings = encodings
     self.catalog = catalog
     self.cache = cache
@@ -65,13 +71,23 @@ struct ShardSource {
         pooledText: Array(value.dropFirst(embeddingSize)))
       for pair in try catalog.pairs(ofPrompt: id, inSplit: shard.sourceSplit)
       where try isComplete(pair) {
+        let (first, second) = try self.labels(of: pair, prompt: prompt.sha256)
         contents.addPair(
           image0: try number(of: pair.image0, &contents, &numbers),
-          image1: try number(of: pair.image1, &contents, &numbers), label0: Float(pair.label0),
-          label1: Float(pair.label1), examplesPerPrompt: Float(1 / pair.weight))
+          image1: try number(of: pair.image1, &contents, &numbers), label0: first,
+          label1: second, examplesPerPrompt: Float(1 / pair.weight))
       }
     }
     return contents
+  }
+
+  private func labels(
+    of pair: PairRecord, prompt: String
+  ) throws -> (first: Float, second: Float) {
+    guard let labels, let first = pair.image0.sha256, let second = pair.image1.sha256 else {
+      return (Float(pair.label0), Float(pair.label1))
+    }
+    return try labels(first, second, prompt: prompt, cache)
   }
 
   /// The number of an image in the shard, to which it is added if it is new.

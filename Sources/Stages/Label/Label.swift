@@ -1,0 +1,163 @@
+import Autograd
+import Catalog
+import Diffusion
+import Files
+import Imaging
+import PipelineCore
+import PreferenceModels
+import TensorCore
+
+/// Has a CLIP model such as PickScore say which picture of each comparison it prefers.
+///
+/// The labels are those that Stable Diffusion XL's preference model was published with; stage `shard`
+/// takes them where it is told to.
+///
+/// - Reads:   the catalog, and the images in the files it names
+/// - Writes:  embeddings to `cache.sqlite`, by content; `labels.json`, what to look for in it
+/// - Item:    some images, or some prompts, as in stage `encode`
+final class Label: Stage {
+  static let name = "label"
+  static let version = 1
+  static let unit = "embeddings"
+
+  let reads: Set<Artifact> = [.catalog, .encodings]
+  let writes: Set<Artifact> = [.labels]
+
+  let settings: LabelSettings
+  private let context: StageContext
+  private var connections: Connections?
+  private var model: PreferenceModel?
+  private var plan = EncodePlan()
+
+  private struct Connections {
+    let catalog: CatalogDatabase
+    let cache: CacheDatabase
+    let images: ImageSource
+    let tokenizer: Tokenizer
+    let labels: ScoredLabels
+  }
+
+  init(settings: LabelSettings, context: StageContext) throws {
+    try settings.validate()
+    self.settings = settings
+    self.context = context
+  }
+
+  private var scorer: ModelFolder { ModelFolder(path: settings.scorer) }
+  private var labelPath: String { context.workspace.path(ScoredLabels.fileName) }
+
+  func inputs() throws -> [StageInput] { try scorer.preferenceInputs(context.digests) }
+
+  func missingOutput() -> String? { Folders.exists(labelPath) ? nil : ScoredLabels.fileName }
+
+  /// The cache stays: its entries are found by what they were made from.
+  func reset() throws { try Folders.remove(labelPath) }
+
+  func pendingItems() throws -> [Encode.Item] {
+    let open = try opened()
+    plan = try EncodePlan(
+      open.catalog, open.cache, image: open.labels.image, text: open.labels.text,
+      batch: settings.batch)
+    return plan.items
+  }
+
+  func finishedUnitCount() throws -> Int { plan.reusedCount }
+
+  func unitCount(of item: Encode.Item) -> Int {
+    switch item {
+    case .images(let ids): ids.count
+    case .prompts(let prompts): prompts.count
+    }
+  }
+
+  func prepare() throws {
+    try DiskSpace.require(plan.newByteCount, at: context.workspace.path, for: "embeddings")
+    if !plan.items.isEmpty { model = try scorer.preferenceModel().model }
+  }
+
+  func process(_ item: Encode.Item) throws -> [(content: String, bytes: [UInt8])] {
+    guard let model else { preconditionFailure("not prepared") }
+    let open = try opened()
+    let contents: [String]
+    let vectors: Tensor
+    switch item {
+    case .images(let ids):
+      let images = try ids.compactMap { try open.catalog.image(id: $0) }
+      contents = images.map(\.sha256)
+      vectors = try pictures(images, open.images, model)
+    case .prompts(let prompts):
+      contents = prompts.map(\.sha256)
+      let ids = try prompts.map { try open.tokenizer.encode($0.text) }
+      vectors = try withoutGradients {
+        try model.textEmbedding(ids).scaled(by: model.scale)
+      }
+    }
+    return try contents.enumerated().map { row, content in
+      guard let bytes = halfPrecision(vectors.slice(axis: 0, row..<row + 1).values) else {
+        throw LabelError.nonFinite(content: content)
+      }
+      return (content, bytes)
+    }
+  }
+
+  /// Embeddings of clean pictures, as CLIP's own processor shows them.
+  private func pictures(
+    _ images: [ImageRecord], _ source: ImageSource, _ model: PreferenceModel
+  ) throws -> Tensor {
+    let side = model.configuration.imageSize
+    var limits = ImageLimits()
+    limits.pixelCount = settings.imagePixelLimit
+    let pixels = try images.map { image in
+      try RGBImage(decoding: try source.bytes(of: image), limits: limits)
+        .resized(shorterEdge: side, limits: limits)
+        .croppedToCenter(width: side, height: side).normalizedPixels()
+    }
+    return withoutGradients {
+      let pictures = Tensor(pixels.flatMap { $0 }, shape: [images.count, side, side, 3])
+      return model.imageEmbedding(
+        model.normalized(pictures.scaled(by: 0.5, adding: 0.5)),
+        timesteps: [Float](repeating: 0, count: images.count))
+    }
+  }
+
+  func commit(
+    _ output: [(content: String, bytes: [UInt8])], of item: Encode.Item
+  ) throws {
+    let open = try opened()
+    let encoder: CacheDatabase.Encoder
+    if case .images = item { encoder = open.labels.image } else { encoder = open.labels.text }
+    try open.cache.store(output, from: encoder)
+  }
+
+  func finish() throws { try opened().labels.save(to: labelPath) }
+
+  private func opened() throws -> Connections {
+    if let connections { return connections }
+    let catalog = try CatalogDatabase(path: context.workspace.path(CatalogDatabase.fileName))
+    let encodings = try Encodings(contentsOf: context.workspace.path(Encodings.fileName))
+    let identities = try inputs().map(\.identity).joined(separator: "\n")
+    let opened = Connections(
+      catalog: catalog,
+      cache: try CacheDatabase(path: context.workspace.path(CacheDatabase.fileName)),
+      images: try ImageSource(catalog), tokenizer: try encodings.model.tokenizer(),
+      labels: ScoredLabels(
+        settings, width: try scorer.preferenceConfiguration().projectionWidth,
+        fingerprint: SHA256.hexDigest(of: Array(identities.utf8)),
+        tokenizer: encodings.tokenizerFingerprint))
+    connections = opened
+    return opened
+  }
+}
+
+/// What no row is to blame for.
+enum LabelError: Error, CustomStringConvertible {
+  case nonFinite(content: String)
+
+  var description: String {
+    switch self {
+    case .nonFinite(let content):
+      "label: the model gives numbers beyond half precision for content \(content); are its "
+        + "weights damaged?"
+    }
+  }
+}
