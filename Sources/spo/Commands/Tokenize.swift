@@ -2,7 +2,7 @@ import CommandSyntax
 import Diffusion
 import Files
 
-/// `spo tokenize`: the token ids of a text.
+/// `spo tokenize`: the token ids of texts.
 enum Tokenize: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
@@ -10,6 +10,9 @@ enum Tokenize: Command {
       options: [
         .value("model", "DIR", "a model folder with a tokenizer, or a tokenizer's folder"),
         .value("text", "STR", "the text, verbatim"),
+        .value(
+          "prompts", "FILE",
+          "instead of a text: a JSON list of texts or of {\"caption\": text}; an array a line"),
       ],
       examples: [
         ("spo tokenize --model data/tiny-sd --text \"a red circle\"", "padded to full length")
@@ -19,7 +22,19 @@ enum Tokenize: Command {
   static func run(_ arguments: Arguments) throws {
     let model = ModelFolder(path: try arguments.required("model"))
     let folder = model.hasPart("tokenizer") ? "\(model.path)/tokenizer" : model.path
-    let ids = try Tokenizer(folder: folder).encode(try arguments.required("text"))
-    Console.print(JSON.array(ids.map { .integer($0) }).text())
+    let tokenizer = try Tokenizer(folder: folder)
+    for text in try texts(arguments) {
+      Console.print(JSON.array(try tokenizer.encode(text).map { .integer($0) }).text())
+    }
+  }
+
+  private static func texts(_ arguments: Arguments) throws -> [String] {
+    guard let path = arguments.value("prompts") else { return [try arguments.required("text")] }
+    guard !arguments.has("text") else {
+      throw arguments.error("--text and --prompts exclude each other")
+    }
+    return try JSONReader(try JSON(contentsOf: path), path: path).elements().map {
+      $0.value.string == nil ? try $0.string("caption") : try $0.string()
+    }
   }
 }
