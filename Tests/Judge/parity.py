@@ -294,9 +294,13 @@ def check_preference(judge, options):
         if judge.wanted(loss_name):
             with judge.case(loss_name) as measured:
                 inputs = shared | spm_inputs(shapes, batch, shapes.pick(side, 24, 64))
-                compare(measured, apply(judge, name, "spm.loss", inputs),
-                        with_gradients(ref.apply_spm_loss(model, inputs),
-                                       dict(model.named_parameters())))
+                found = apply(judge, name, "spm.loss", inputs)
+                # In single precision the reference's own gradients are off by more than 1e-3 at times.
+                model.double()
+                exact = {key: value.double() if value.is_floating_point() else value
+                         for key, value in inputs.items()}
+                compare(measured, found, with_gradients(
+                    ref.apply_spm_loss(model, exact), dict(model.named_parameters())))
 
 
 def spm_inputs(shapes, batch, side):

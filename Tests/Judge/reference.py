@@ -127,7 +127,8 @@ class TimestepEmbedder(torch.nn.Module):
         half = self.features // 2
         frequencies = torch.exp(-math.log(10000) * torch.arange(half) / half)
         angles = timestep[:, None].float() * frequencies[None]
-        return self.mlp(torch.cat([angles.cos(), angles.sin()], dim=-1))
+        features = torch.cat([angles.cos(), angles.sin()], dim=-1)
+        return self.mlp(features.to(self.mlp[0].weight.dtype))
 
 
 class StepAwareCLIP(CLIPModel):
