@@ -51,7 +51,10 @@ public enum CandidateView: Equatable, Sendable {
   /// As the clean latents that the model predicts from them, with the timestep of that prediction;
   /// finished samples as they are, with timestep 0.
   case estimated
-  /// As they were drawn, noise and all, with the timestep that they were drawn at.
+  /// As they were drawn, with the timestep of the noise in them; 0 for finished samples.
+  ///
+  /// The published implementation says the timestep before, at which they were drawn. Where steps are long,
+  /// the model then looks for noise that is not there, and what learns from it draws noise.
   case drawn
 }
 

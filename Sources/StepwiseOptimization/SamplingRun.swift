@@ -69,7 +69,7 @@ struct SamplingRun {
       let chosen = chosenRows(step: step)
       switch scorer.view {
       case .drawn:
-        record(try scores(scorer, latents, timestep), threshold)
+        record(try scores(scorer, latents, next ?? 0), threshold)
         latents = latents.rows(at: chosen)
         if let next { output = predict(latents, next) }
       case .estimated:

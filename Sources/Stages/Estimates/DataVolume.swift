@@ -56,6 +56,9 @@ extension DataVolume {
       let counts = try CatalogDatabase(path: path, access: .readOnly).counts()
       images = counts.images
       prompts = counts.prompts
+      // Filters may have left some out.
+      let share = Double(counts.pairs) / Double(max(1, rows))
+      rowsBySplit = rowsBySplit.mapValues { Int((Double($0) * share).rounded()) }
       return
     }
     images = Int(Double(rows) * sample.imagesPerRow)

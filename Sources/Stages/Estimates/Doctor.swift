@@ -102,27 +102,29 @@ extension Doctor {
     let need = try stage.memory(scale)
     guard need.byteCount > limits.memory else { return nil }
     let name = type(of: stage).name
-    let largest = need.parts.max { $0.byteCount < $1.byteCount }
-    let what =
-      "\(name) needs about \(gigabytes(need.byteCount)), but the machine has "
-      + "\(gigabytes(limits.memory))"
-      + (largest.map { " (most for \($0.what): \(gigabytes($0.byteCount)))" } ?? "")
     // The settings one after the other, until it fits.
     var changes: [String] = []
+    var less = need
     for saving in stage.savings {
       changes.append(saving)
       let stages = try makePipeline(overrides + changes).estimatingStages()
       guard let thriftier = stages.first(where: { type(of: $0).name == name }) else { continue }
-      let less = try thriftier.memory(scale).byteCount
-      if less <= limits.memory {
-        return Problem(
-          what: what,
-          remedy: "set \(changes.joined(separator: ", ")): then it needs about \(gigabytes(less))")
-      }
+      less = try thriftier.memory(scale)
+      guard less.byteCount <= limits.memory else { continue }
+      return Problem(
+        what: "\(name) needs about \(gigabytes(need.byteCount)), but the machine has "
+          + gigabytes(limits.memory),
+        remedy: "set \(changes.joined(separator: ", ")): then it needs about "
+          + gigabytes(less.byteCount))
     }
-    let tried = changes.isEmpty ? "" : ", also with \(changes.joined(separator: ", "))"
+    let least =
+      changes.isEmpty
+      ? "" : " and, with \(changes.joined(separator: ", ")), still \(gigabytes(less.byteCount))"
+    let largest = less.parts.max { $0.byteCount < $1.byteCount }
     return Problem(
-      what: what + tried,
+      what: "\(name) needs about \(gigabytes(need.byteCount))\(least), but the machine has "
+        + gigabytes(limits.memory)
+        + (largest.map { " (\(gigabytes($0.byteCount)) for \($0.what))" } ?? ""),
       remedy: "take a machine with more memory, a smaller model, or one whose weights are F16")
   }
 

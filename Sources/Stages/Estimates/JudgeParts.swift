@@ -52,8 +52,9 @@ enum JudgeParts {
         tokens: configuration.visionTokens, isTimeConditioned: true)
       let text = configuration.text.transformer.trainingMemory(
         tokens: configuration.text.tokens, isTimeConditioned: false)
-      let picture = 3 * configuration.imageSize * configuration.imageSize
-      return .init(kept: pairs * (2 * vision + text), working: pairs * 4 * picture)
+      // The gradients of one layer beside what all of them keep.
+      let layer = 2 * vision / max(1, configuration.vision.layers)
+      return .init(kept: pairs * (2 * vision + text), working: pairs * layer)
     case .latent(let parts):
       let encoder = try parts.encoderMemory().training(isCheckpointed: isCheckpointed)
       let text = try parts.model.textEncoders().map(\.configuration).reduce(0) {

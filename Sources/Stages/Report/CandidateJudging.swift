@@ -84,14 +84,13 @@ struct CandidateJudging {
         steps: range.count * max(0, scorer.calls.count - 1)))
   }
 
-  /// The clean latents that the model predicts from what was drawn at a timestep.
+  /// The clean latents that the model predicts at a timestep; finished samples are clean.
   fileprivate func estimates(
     of drawn: Tensor, at timestep: Int, _ conditioning: Conditioning
   ) throws -> Tensor {
     let (scheduler, settings) = (sampler.scheduler, sampler.settings)
-    let timesteps = try scheduler.timesteps(stepCount: settings.steps)
-    guard let next = timesteps.first(where: { $0 < timestep }) else { return drawn }
-    let rows = [Int](repeating: next, count: drawn.shape[0])
+    guard timestep > 0 else { return drawn }
+    let rows = [Int](repeating: timestep, count: drawn.shape[0])
     return try withoutGradients {
       let output = sampler.unet(
         drawn, timesteps: rows.map { Float($0) }, conditioning: conditioning, negative: negative)

@@ -1,0 +1,103 @@
+import Files
+import Foundation
+import PipelineCore
+import Stages
+import TestSupport
+import Testing
+
+@Suite struct DoctorTests {
+  private static let repository = URL(fileURLWithPath: fixturePath(""))
+    .deletingLastPathComponent().deletingLastPathComponent().path
+
+  private static let paths = [
+    "ingest.source=\(repository)/data/pickapic-sample/data/*.parquet",
+    "model=\(repository)/data/tiny-sd", "preference.start=\(repository)/data/tiny-preference",
+    "report.prompts=\(repository)/data/validation-prompts.json",
+  ]
+
+  private static func pipeline(_ overrides: [String], _ name: String) throws -> Pipeline {
+    try Pipeline(
+      path: "\(repository)/pipelines/\(name).json5", stages: stageTypes, overrides: overrides,
+      workspace: "/tmp/no-such-workspace")
+  }
+
+  private func doctor(
+    _ name: String = "quickstart", memory: Int = 1 << 34, freeDisk: Int = 1 << 34,
+    overrides: [String] = paths
+  ) throws -> Doctor {
+    try Doctor(
+      overrides: overrides, limits: MachineLimits(memory: memory, freeDisk: freeDisk)
+    ) { try Self.pipeline($0, name) }
+  }
+
+  @Test("every stage of the quickstart is forecast, and nothing stands in its way")
+  func forecasts() throws {
+    let doctor = try doctor()
+    #expect(
+      doctor.forecasts.map(\.stage) == [
+        "ingest", "encode", "shard", "preference", "spo", "export", "report",
+      ])
+    #expect(doctor.problems.isEmpty)
+    for forecast in doctor.forecasts {
+      #expect((20_000_000...600_000_000).contains(forecast.memory.byteCount), "\(forecast.stage)")
+      #expect(forecast.diskByteCount > 0 && forecast.seconds > 0, "\(forecast.stage)")
+      let parts = forecast.memory.parts.reduce(0) { $0 + $1.byteCount }
+      #expect(parts < forecast.memory.byteCount)
+    }
+    #expect(doctor.diskByteCount == doctor.forecasts.reduce(0) { $0 + $1.diskByteCount })
+  }
+
+  @Test("a stage that memory cannot hold is refused with the settings that make it fit")
+  func refusal() throws {
+    let needs = try doctor().forecasts.first { $0.stage == "spo" }?.memory.byteCount ?? 0
+    let problems = try doctor(memory: needs / 2).problems.map(\.description)
+    let spo = try #require(problems.first { $0.hasPrefix("spo needs about") })
+    #expect(spo.contains("set spo.micro_batch=1, spo.prompts_at_once=1: then it needs about"))
+    let none = try doctor(memory: 1_000_000).problems.map(\.description)
+    #expect(none.contains { $0.hasPrefix("spo needs") && $0.contains("more memory") })
+  }
+
+  @Test("a run is refused before its first stage begins")
+  func earlyRefusal() throws {
+    try withTemporaryFolder { folder in
+      func make(_ overrides: [String]) throws -> Pipeline {
+        try Pipeline(
+          path: "\(Self.repository)/pipelines/quickstart.json5", stages: stageTypes,
+          overrides: overrides, workspace: "\(folder)/workspace")
+      }
+      let check = MemoryCheck(
+        overrides: Self.paths, limits: MachineLimits(memory: 1_000_000, freeDisk: nil),
+        makePipeline: make)
+      #expect(throws: Doctor.Refusal.self) {
+        try Runner(try make(Self.paths), check: check.require) { _ in }.run()
+      }
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/workspace/catalog.sqlite"))
+    }
+  }
+
+  @Test("what does not fit on the disk is refused")
+  func disk() throws {
+    let problem = try #require(try doctor(freeDisk: 1_000_000).problems.last)
+    #expect(problem.what.contains("are free") && problem.remedy.contains("--workspace DIR"))
+  }
+
+  @Test("models and data that are missing are named, each once, with what to do")
+  func missing() throws {
+    let problems = try doctor("sd15", overrides: []).problems.map(\.description)
+    #expect(problems.count == Set(problems).count)
+    #expect(problems.filter { $0.contains("models/stable-diffusion-v1-5") }.count == 1)
+    #expect(problems.contains { $0.contains("--set preference.start=PATH") })
+    #expect(problems.contains { $0.contains("data/4k_training_prompts.json is not there") })
+  }
+
+  @Test("more rows at once take more memory, gradient checkpointing less")
+  func proportions() throws {
+    func spo(_ overrides: [String]) throws -> Int {
+      let doctor = try doctor(overrides: Self.paths + overrides)
+      return doctor.forecasts.first { $0.stage == "spo" }?.memory.byteCount ?? 0
+    }
+    let large = ["spo.micro_batch=64", "spo.pair_batch=64"]
+    #expect(try spo(large) > 2 * spo([]))
+    #expect(try spo(large + ["spo.gradient_checkpointing=true"]) < spo(large))
+  }
+}
