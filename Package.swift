@@ -93,7 +93,7 @@ let package = Package(
       name: "StagesTests",
       dependencies: [
         "Stages", "Shards", "PipelineCore", "Catalog", "PreferenceModels", "Diffusion", "NN",
-        "Parquet", "Imaging", "Checkpoints", "Files", "TestSupport",
+        "Autograd", "Parquet", "Imaging", "Checkpoints", "Files", "TestSupport",
       ]),
   ],
   swiftLanguageModes: [.v6]

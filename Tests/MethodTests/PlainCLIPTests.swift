@@ -1,7 +1,9 @@
 import Apply
+import Autograd
 import Checkpoints
 import Diffusion
 import Foundation
+import NN
 import PreferenceModels
 import TestSupport
 import Testing

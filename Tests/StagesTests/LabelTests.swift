@@ -42,7 +42,7 @@ import Testing
       try writeFreshPreferenceModel("\(folder)/judge")
       _ = try self.run(run, ["label.gap=0"])
       let decided = try labels(run)
-      #expect(Set(decided).isSubset(of: [0, 1]) && Set(decided).count == 2)
+      #expect(!decided.isEmpty && Set(decided).isSubset(of: [0, 1]))
       #expect(try self.run(run, ["label.gap=0"]).contains(.upToDate(stage: "label")))
 
       // Another gap needs no model, only the embeddings.
