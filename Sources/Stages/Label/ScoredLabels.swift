@@ -9,7 +9,7 @@ import PipelineCore
 ///
 /// `label` leaves it as `WORKSPACE/labels.json` for stage `shard`.
 ///
-/// - Source: method.md, section 3; Liang et al. 2024, arXiv 2406.04314, for Stable Diffusion XL
+/// - Source: Liang et al. 2024, arXiv 2406.04314, for Stable Diffusion XL
 struct ScoredLabels {
   static let fileName = "labels.json"
 

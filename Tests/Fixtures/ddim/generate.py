@@ -1,7 +1,7 @@
 """Writes schedulers.json: timesteps and whole sampling runs of diffusers' schedulers.
 
 Made with diffusers 0.42.1 and torch 2.13.0. The model is a table of outputs, one a call, the same for
-all runs; eight numbers stand for a sample. `spo` holds steps of method.md section 4 in double precision.
+all runs; eight numbers stand for a sample. `spo` holds DDIM steps in double precision.
 """
 
 import json
@@ -101,7 +101,7 @@ def alpha_bar(settings):
 
 
 def spo_step(settings, timestep, steps, eta):
-    """Formulas of method.md, section 4, for epsilon prediction without clipping."""
+    """DDIM with eta (Song et al. 2021, equation 12) for epsilon prediction without clipping."""
     bars = diffusers.DDIMScheduler(**settings).alphas_cumprod.double()
     x, m, z = START.double(), OUTPUTS[0].double(), NOISE[0].double()
     a, b = bars[timestep], bars[max(timestep - len(bars) // steps, 0)]
