@@ -59,7 +59,7 @@ public struct ImageHeader: Equatable, Sendable {
       case .jpeg:
         var limits = ImageLimits()
         limits.pixelCount = Int.max
-        var reader = JPEGHeaderReader(buffer, limits: limits)
+        var reader = JPEGHeaderReader(buffer, limits: limits, buildsTables: false)
         let frame = try reader.readToFirstScan()
         return ImageHeader(
           format: format, storedWidth: frame.width, storedHeight: frame.height,
@@ -68,6 +68,29 @@ public struct ImageHeader: Equatable, Sendable {
         let header = try PNGHeader(buffer)
         return ImageHeader(
           format: format, storedWidth: header.width, storedHeight: header.height,
+          orientation: PNGHeader.orientation(in: buffer))
+      }
+    }
+  }
+
+  /// Reads a whole JPEG or PNG file and throws what decoding it to an `RGBImage` would throw.
+  ///
+  /// Of a JPEG no pixels are computed, which is most of the work: all that can be wrong shows when
+  /// its bits are read.
+  public init(checking bytes: [UInt8], limits: ImageLimits) throws(ImageError) {
+    self = try bytes.withUnsafeBufferPointer { (buffer) throws(ImageError) -> ImageHeader in
+      let format = try ImageFormat(of: buffer)
+      switch format {
+      case .jpeg:
+        var decoder = JPEGDecoder(buffer, limits: limits)
+        let frame = try decoder.check()
+        return ImageHeader(
+          format: format, storedWidth: frame.width, storedHeight: frame.height,
+          orientation: decoder.header.orientation)
+      case .png:
+        let image = try decodePNG(buffer, limits: limits)
+        return ImageHeader(
+          format: format, storedWidth: image.width, storedHeight: image.height,
           orientation: PNGHeader.orientation(in: buffer))
       }
     }

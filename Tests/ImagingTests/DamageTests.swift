@@ -8,7 +8,7 @@ import Testing
     "palette-alpha.png", "grey-16-bit.png",
   ]
 
-  @Test("a mutated file is decoded or refused, never a crash", arguments: mutated)
+  @Test("a mutated file is decoded or refused, by a check alike, never a crash", arguments: mutated)
   func mutations(name: String) throws {
     let original = try fixture(name)
     var limits = ImageLimits()
@@ -26,10 +26,16 @@ import Testing
         default: bytes.insert(UInt8.random(in: 0...255, using: &generator), at: place)
         }
       }
-      do {
+      let check = Result { () throws(ImageError) in
+        try ImageHeader(checking: bytes, limits: limits)
+      }
+      do throws(ImageError) {
         let image = try RGBImage(decoding: bytes, limits: limits)
         #expect(image.pixels.count == 3 * image.width * image.height)
+        let checked = try check.get()
+        #expect(checked.width == image.width && checked.height == image.height)
       } catch {
+        #expect(check == .failure(error))
         refusals += 1
       }
     }

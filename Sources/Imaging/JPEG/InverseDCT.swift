@@ -3,8 +3,13 @@
 /// The method is Loeffler, Ligtenberg and Moschytz, "Practical fast 1-D DCT algorithms with 11
 /// multiplications", ICASSP 1989, with factors of 13 fractional bits. Columns first, with 2 bits
 /// kept, then rows. Eight columns (or rows) are the lanes of a vector.
+///
+/// Between the passes 16 bits suffice for a picture's coefficients. A vector of them is widened to its
+/// even and its odd lanes, which shifts do; conversions of whole vectors would go lane by lane.
 enum InverseDCT {
-  private typealias Vector = SIMD8<Int32>
+  /// Every other lane of a row, widened.
+  private typealias Vector = SIMD4<Int32>
+  private typealias ShortVector = SIMD8<Int16>
 
   /// Writes the samples of one block.
   ///
@@ -48,47 +53,35 @@ enum InverseDCT {
     _ coefficients: UnsafePointer<Int16>, _ steps: UnsafePointer<Int16>, hasLowerRows: Bool,
     into samples: UnsafeMutablePointer<UInt8>, stride: Int
   ) {
-    @inline(__always) func row(_ index: Int) -> Vector {
-      widened(load(coefficients, index) &* load(steps, index))
+    @inline(__always) func row(_ index: Int) -> ShortVector {
+      load(coefficients, index) &* load(steps, index)
     }
-    let zero = Vector(repeating: 0)
-    var rows = Rows(
+    let zero = ShortVector(repeating: 0)
+    let rows = ShortRows(
       row(0), row(1), row(2), row(3), hasLowerRows ? row(4) : zero, hasLowerRows ? row(5) : zero,
       hasLowerRows ? row(6) : zero, hasLowerRows ? row(7) : zero)
-    rows.transform(shift: 11, offset: 1 << 10)
-    var columns = rows.narrowed().transposed().widened()
+    let columns = rows.transformed(shift: 11, offset: 1 << 10).transposed()
     // Half of the last shift's unit, and 128: samples are stored without a sign.
-    columns.transform(shift: 18, offset: 1 << 17 + 128 << 18)
-    columns.narrowed().transposed().store(samples, stride: stride)
+    columns.transformed(shift: 18, offset: 1 << 17 + 128 << 18)
+      .storeColumns(samples, stride: stride)
   }
 
   @inline(__always)
-  private static func load(_ values: UnsafePointer<Int16>, _ row: Int) -> SIMD8<Int16> {
-    UnsafeRawPointer(values + 8 &* row).loadUnaligned(as: SIMD8<Int16>.self)
+  private static func load(_ values: UnsafePointer<Int16>, _ row: Int) -> ShortVector {
+    UnsafeRawPointer(values + 8 &* row).loadUnaligned(as: ShortVector.self)
   }
 
   @inline(__always)
-  private static func isZero(_ row: SIMD8<Int16>) -> Bool {
+  private static func isZero(_ row: ShortVector) -> Bool {
     let words = unsafeBitCast(row, to: SIMD2<UInt64>.self)
     return words[0] | words[1] == 0
   }
 
-  @inline(__always)
-  private static func widened(_ row: SIMD8<Int16>) -> Vector { Vector(truncatingIfNeeded: row) }
-
   // MARK: - Eight vectors
 
+  /// Half of the columns of a block, widened.
   private struct Rows {
     var r0, r1, r2, r3, r4, r5, r6, r7: Vector
-
-    @inline(__always)
-    init(
-      _ r0: Vector, _ r1: Vector, _ r2: Vector, _ r3: Vector, _ r4: Vector, _ r5: Vector,
-      _ r6: Vector, _ r7: Vector
-    ) {
-      (self.r0, self.r1, self.r2, self.r3) = (r0, r1, r2, r3)
-      (self.r4, self.r5, self.r6, self.r7) = (r4, r5, r6, r7)
-    }
 
     /// The transform of each lane; `(sum + offset) >> shift` removes the fractional bits.
     @inline(__always)
@@ -125,28 +118,53 @@ enum InverseDCT {
       r3 = (sum3 &+ odd0) &>> bits
       r4 = (sum3 &- odd0) &>> bits
     }
-
-    /// To 16 bits: coefficients of a picture leave room in them between the passes.
-    @inline(__always)
-    func narrowed() -> ShortRows {
-      ShortRows(
-        SIMD8(truncatingIfNeeded: r0), SIMD8(truncatingIfNeeded: r1),
-        SIMD8(truncatingIfNeeded: r2), SIMD8(truncatingIfNeeded: r3),
-        SIMD8(truncatingIfNeeded: r4), SIMD8(truncatingIfNeeded: r5),
-        SIMD8(truncatingIfNeeded: r6), SIMD8(truncatingIfNeeded: r7))
-    }
   }
 
   private struct ShortRows {
-    var r0, r1, r2, r3, r4, r5, r6, r7: SIMD8<Int16>
+    var r0, r1, r2, r3, r4, r5, r6, r7: ShortVector
 
     @inline(__always)
     init(
-      _ r0: SIMD8<Int16>, _ r1: SIMD8<Int16>, _ r2: SIMD8<Int16>, _ r3: SIMD8<Int16>,
-      _ r4: SIMD8<Int16>, _ r5: SIMD8<Int16>, _ r6: SIMD8<Int16>, _ r7: SIMD8<Int16>
+      _ r0: ShortVector, _ r1: ShortVector, _ r2: ShortVector, _ r3: ShortVector,
+      _ r4: ShortVector, _ r5: ShortVector, _ r6: ShortVector, _ r7: ShortVector
     ) {
       (self.r0, self.r1, self.r2, self.r3) = (r0, r1, r2, r3)
       (self.r4, self.r5, self.r6, self.r7) = (r4, r5, r6, r7)
+    }
+
+    /// The transform of each lane.
+    @inline(__always)
+    func transformed(shift: Int32, offset: Int32) -> ShortRows {
+      var even = Rows(
+        r0: Self.even(r0), r1: Self.even(r1), r2: Self.even(r2), r3: Self.even(r3),
+        r4: Self.even(r4), r5: Self.even(r5), r6: Self.even(r6), r7: Self.even(r7))
+      even.transform(shift: shift, offset: offset)
+      var odd = Rows(
+        r0: Self.odd(r0), r1: Self.odd(r1), r2: Self.odd(r2), r3: Self.odd(r3), r4: Self.odd(r4),
+        r5: Self.odd(r5), r6: Self.odd(r6), r7: Self.odd(r7))
+      odd.transform(shift: shift, offset: offset)
+      return ShortRows(
+        Self.joined(even.r0, odd.r0), Self.joined(even.r1, odd.r1), Self.joined(even.r2, odd.r2),
+        Self.joined(even.r3, odd.r3), Self.joined(even.r4, odd.r4), Self.joined(even.r5, odd.r5),
+        Self.joined(even.r6, odd.r6), Self.joined(even.r7, odd.r7))
+    }
+
+    @inline(__always)
+    private static func even(_ row: ShortVector) -> Vector {
+      let bits = Vector(repeating: 16)
+      return (unsafeBitCast(row, to: Vector.self) &<< bits) &>> bits
+    }
+
+    @inline(__always)
+    private static func odd(_ row: ShortVector) -> Vector {
+      unsafeBitCast(row, to: Vector.self) &>> Vector(repeating: 16)
+    }
+
+    /// The low halves of the lanes.
+    @inline(__always)
+    private static func joined(_ even: Vector, _ odd: Vector) -> ShortVector {
+      unsafeBitCast(
+        (even & Vector(repeating: 0xffff)) | (odd &<< Vector(repeating: 16)), to: ShortVector.self)
     }
 
     /// Rows become columns: swaps the off-diagonal quarters of the 2 x 2, then of the 4 x 4 squares,
@@ -171,72 +189,79 @@ enum InverseDCT {
     /// Swaps the odd lanes of `upper` with the even lanes of `lower`.
     @inline(__always)
     private static func swapped16(
-      _ upper: SIMD8<Int16>, _ lower: SIMD8<Int16>
-    ) -> (SIMD8<Int16>, SIMD8<Int16>) {
+      _ upper: ShortVector, _ lower: ShortVector
+    ) -> (ShortVector, ShortVector) {
       let a = unsafeBitCast(upper, to: SIMD4<UInt32>.self)
       let b = unsafeBitCast(lower, to: SIMD4<UInt32>.self)
       let even = SIMD4<UInt32>(repeating: 0xffff)
       let bits = SIMD4<UInt32>(repeating: 16)
       return (
-        unsafeBitCast((a & even) | (b &<< bits), to: SIMD8<Int16>.self),
-        unsafeBitCast((a &>> bits) | (b & ~even), to: SIMD8<Int16>.self)
+        unsafeBitCast((a & even) | (b &<< bits), to: ShortVector.self),
+        unsafeBitCast((a &>> bits) | (b & ~even), to: ShortVector.self)
       )
     }
 
     /// Swaps the odd pairs of lanes of `upper` with the even pairs of `lower`.
     @inline(__always)
     private static func swapped32(
-      _ upper: SIMD8<Int16>, _ lower: SIMD8<Int16>
-    ) -> (SIMD8<Int16>, SIMD8<Int16>) {
+      _ upper: ShortVector, _ lower: ShortVector
+    ) -> (ShortVector, ShortVector) {
       let a = unsafeBitCast(upper, to: SIMD2<UInt64>.self)
       let b = unsafeBitCast(lower, to: SIMD2<UInt64>.self)
       let even = SIMD2<UInt64>(repeating: 0xffff_ffff)
       let bits = SIMD2<UInt64>(repeating: 32)
       return (
-        unsafeBitCast((a & even) | (b &<< bits), to: SIMD8<Int16>.self),
-        unsafeBitCast((a &>> bits) | (b & ~even), to: SIMD8<Int16>.self)
+        unsafeBitCast((a & even) | (b &<< bits), to: ShortVector.self),
+        unsafeBitCast((a &>> bits) | (b & ~even), to: ShortVector.self)
       )
     }
 
     /// Swaps the high half of `upper` with the low half of `lower`.
     @inline(__always)
     private static func swapped64(
-      _ upper: SIMD8<Int16>, _ lower: SIMD8<Int16>
-    ) -> (SIMD8<Int16>, SIMD8<Int16>) {
+      _ upper: ShortVector, _ lower: ShortVector
+    ) -> (ShortVector, ShortVector) {
       (
         SIMD8(lowHalf: upper.lowHalf, highHalf: lower.lowHalf),
         SIMD8(lowHalf: upper.highHalf, highHalf: lower.highHalf)
       )
     }
 
+    /// Stores the columns of a block, each limited to 0...255, as rows of bytes.
     @inline(__always)
-    func widened() -> Rows {
-      Rows(
-        InverseDCT.widened(r0), InverseDCT.widened(r1), InverseDCT.widened(r2),
-        InverseDCT.widened(r3), InverseDCT.widened(r4), InverseDCT.widened(r5),
-        InverseDCT.widened(r6), InverseDCT.widened(r7))
+    func storeColumns(_ samples: UnsafeMutablePointer<UInt8>, stride: Int) {
+      // Two columns to a vector, then four, then all eight to each row.
+      let (even03, odd03) = Self.swapped16(Self.bytes(r0, r1), Self.bytes(r2, r3))
+      let (even47, odd47) = Self.swapped16(Self.bytes(r4, r5), Self.bytes(r6, r7))
+      let (rows04, rows26) = Self.swapped32(even03, even47)
+      let (rows15, rows37) = Self.swapped32(odd03, odd47)
+      Self.store(rows04, samples, samples + 4 &* stride)
+      Self.store(rows15, samples + stride, samples + 5 &* stride)
+      Self.store(rows26, samples + 2 &* stride, samples + 6 &* stride)
+      Self.store(rows37, samples + 3 &* stride, samples + 7 &* stride)
+    }
+
+    /// Lanes of two bytes: `first` and `second`, limited to 0...255.
+    @inline(__always)
+    private static func bytes(_ first: ShortVector, _ second: ShortVector) -> ShortVector {
+      limited(first) | (limited(second) &<< ShortVector(repeating: 8))
     }
 
     @inline(__always)
-    func store(_ samples: UnsafeMutablePointer<UInt8>, stride: Int) {
-      Self.store(r0, samples)
-      Self.store(r1, samples + stride)
-      Self.store(r2, samples + 2 &* stride)
-      Self.store(r3, samples + 3 &* stride)
-      Self.store(r4, samples + 4 &* stride)
-      Self.store(r5, samples + 5 &* stride)
-      Self.store(r6, samples + 6 &* stride)
-      Self.store(r7, samples + 7 &* stride)
+    private static func limited(_ values: ShortVector) -> ShortVector {
+      let low = ShortVector(repeating: 0)
+      let high = ShortVector(repeating: 255)
+      let positive = values.replacing(with: low, where: values .< low)
+      return positive.replacing(with: high, where: positive .> high)
     }
 
     @inline(__always)
-    private static func store(_ row: SIMD8<Int16>, _ samples: UnsafeMutablePointer<UInt8>) {
-      let low = SIMD8<Int16>(repeating: 0)
-      let high = SIMD8<Int16>(repeating: 255)
-      let clamped = row.replacing(with: low, where: row .< low)
-      let bytes = SIMD8<UInt8>(
-        truncatingIfNeeded: clamped.replacing(with: high, where: clamped .> high))
-      UnsafeMutableRawPointer(samples).storeBytes(of: bytes, as: SIMD8<UInt8>.self)
+    private static func store(
+      _ rows: ShortVector, _ upper: UnsafeMutablePointer<UInt8>,
+      _ lower: UnsafeMutablePointer<UInt8>
+    ) {
+      UnsafeMutableRawPointer(upper).storeBytes(of: rows.lowHalf, as: SIMD4<Int16>.self)
+      UnsafeMutableRawPointer(lower).storeBytes(of: rows.highHalf, as: SIMD4<Int16>.self)
     }
   }
 }

@@ -15,6 +15,24 @@ struct JPEGDecoder {
 
   /// The picture as stored, without its orientation.
   mutating func decode() throws(ImageError) -> RGBImage {
+    let frame = try readFrame()
+    let planes = frame.components.map {
+      Plane<UInt8>(
+        width: frame.mcusPerRow * $0.horizontalFactor * 8,
+        height: frame.mcuRows * $0.verticalFactor * 8)
+    }
+    try readScans(of: frame, into: planes)
+    return try RGBImage(frame: frame, planes: planes, colors: colors(of: frame))
+  }
+
+  /// Reads all that ``decode()`` reads, with the same errors, but computes no samples.
+  mutating func check() throws(ImageError) -> JPEGFrame {
+    let frame = try readFrame()
+    try readScans(of: frame, into: nil)
+    return frame
+  }
+
+  private mutating func readFrame() throws(ImageError) -> JPEGFrame {
     let frame = try header.readToFirstScan()
     // Each block takes at least one bit, so a few bytes cannot ask for much memory.
     guard frame.blockCount <= 8 * (header.bytes.count - header.offset) else {
@@ -22,21 +40,22 @@ struct JPEGDecoder {
         .jpeg,
         "\(header.bytes.count) bytes cannot hold \(frame.width) x \(frame.height) pixels")
     }
-    let planes = frame.components.map {
-      Plane<UInt8>(
-        width: frame.mcusPerRow * $0.horizontalFactor * 8,
-        height: frame.mcuRows * $0.verticalFactor * 8)
-    }
-    if frame.isProgressive {
-      try decodeProgressive(frame, into: planes)
-    } else {
-      try decodeSequential(frame, into: planes)
-    }
-    return try RGBImage(frame: frame, planes: planes, colors: colors(of: frame))
+    return frame
   }
 
-  private mutating func decodeSequential(
-    _ frame: JPEGFrame, into planes: [Plane<UInt8>]
+  /// - Parameter planes: by component, where its samples go; nil if none are wanted
+  private mutating func readScans(
+    of frame: JPEGFrame, into planes: [Plane<UInt8>]?
+  ) throws(ImageError) {
+    if frame.isProgressive {
+      try readProgressive(frame, into: planes)
+    } else {
+      try readSequential(frame, into: planes)
+    }
+  }
+
+  private mutating func readSequential(
+    _ frame: JPEGFrame, into planes: [Plane<UInt8>]?
   ) throws(ImageError) {
     var missing = Set(frame.components.indices)
     while let scan = try header.nextScan() {
@@ -49,7 +68,7 @@ struct JPEGDecoder {
           SequentialScan.Member(
             dcTable: try dcTable(member.dcTable), acTable: try acTable(member.acTable),
             steps: try quantizer(frame.components[member.component]),
-            samples: planes[member.component]))
+            samples: planes?[member.component]))
       }
       let data = try EntropyCodedData(header.bytes, offset: &header.offset)
       try SequentialScan(members: members).decode(
@@ -60,12 +79,15 @@ struct JPEGDecoder {
     }
   }
 
-  private mutating func decodeProgressive(
-    _ frame: JPEGFrame, into planes: [Plane<UInt8>]
+  private mutating func readProgressive(
+    _ frame: JPEGFrame, into planes: [Plane<UInt8>]?
   ) throws(ImageError) {
-    let coefficients = planes.map { Plane<Int16>(width: $0.width * 8, height: $0.height / 8) }
-    var progress = ProgressiveProgress(componentCount: planes.count)
-    var steps: [Plane<Int16>?] = Array(repeating: nil, count: planes.count)
+    let blocks = frame.components.map {
+      ProgressiveBlocks(
+        columns: frame.mcusPerRow * $0.horizontalFactor, rows: frame.mcuRows * $0.verticalFactor)
+    }
+    var progress = ProgressiveProgress(componentCount: blocks.count)
+    var steps: [Plane<Int16>?] = Array(repeating: nil, count: blocks.count)
     var scanCount = 0
     while let scan = try header.nextScan() {
       scanCount += 1
@@ -84,27 +106,28 @@ struct JPEGDecoder {
           ProgressiveScan.Member(
             dcTable: isDC && scan.highBit == 0 ? try dcTable(member.dcTable) : nil,
             acTable: isDC ? nil : try acTable(member.acTable),
-            coefficients: coefficients[member.component]))
+            blocks: blocks[member.component]))
       }
       let data = try EntropyCodedData(header.bytes, offset: &header.offset)
       try ProgressiveScan(scan: scan, members: members).decode(
         data, walk: ScanWalk(scan, of: frame, restartInterval: header.restartInterval))
     }
     try progress.requireComplete()
+    guard let planes else { return }
     for index in planes.indices {
       guard let steps = steps[index] else { continue }
-      Self.transform(coefficients[index], steps, of: frame.components[index], into: planes[index])
+      Self.transform(blocks[index], steps, of: frame.components[index], into: planes[index])
     }
   }
 
   private static func transform(
-    _ coefficients: Plane<Int16>, _ steps: Plane<Int16>, of component: JPEGComponent,
+    _ blocks: ProgressiveBlocks, _ steps: Plane<Int16>, of component: JPEGComponent,
     into samples: Plane<UInt8>
   ) {
     for row in 0..<component.blockRows {
       for column in 0..<component.blocksPerRow {
         InverseDCT.transform(
-          coefficients.values + (row * coefficients.width + column * 64), steps: steps.values,
+          blocks.coefficients(column, row), steps: steps.values,
           into: samples.values + (row * samples.width + column) * 8, stride: samples.width)
       }
     }

@@ -4,6 +4,8 @@
 struct JPEGHeaderReader {
   let bytes: UnsafeBufferPointer<UInt8>
   let limits: ImageLimits
+  /// Whether Huffman tables are wanted.
+  private let buildsTables: Bool
   /// Offset of the next byte to read.
   var offset = 2
   private(set) var frame: JPEGFrame?
@@ -21,9 +23,10 @@ struct JPEGHeaderReader {
   var orientation: Orientation { storedOrientation ?? .up }
 
   /// `bytes` begins with a start-of-image marker.
-  init(_ bytes: UnsafeBufferPointer<UInt8>, limits: ImageLimits) {
+  init(_ bytes: UnsafeBufferPointer<UInt8>, limits: ImageLimits, buildsTables: Bool = true) {
     self.bytes = bytes
     self.limits = limits
+    self.buildsTables = buildsTables
   }
 
   /// Reads up to the first scan header and stops before it.
@@ -87,7 +90,7 @@ struct JPEGHeaderReader {
     var segment = try takeSegment(marker)
     switch marker {
     case 0xc0, 0xc1, 0xc2: try readFrameHeader(&segment, isProgressive: marker == 0xc2)
-    case 0xc4: try readHuffmanTables(&segment)
+    case 0xc4: if buildsTables { try readHuffmanTables(&segment) }
     case 0xdb: try readQuantizers(&segment)
     case 0xdd: restartInterval = try segment.integer16()
     case 0xe0: hasJFIF = hasJFIF || segment.starts(with: "JFIF\0")

@@ -6,8 +6,7 @@ struct ProgressiveScan {
   struct Member {
     let dcTable: HuffmanTable?
     let acTable: HuffmanTable?
-    /// Blocks of 64 coefficients in natural order.
-    let coefficients: Plane<Int16>
+    let blocks: ProgressiveBlocks
   }
 
   let scan: JPEGScan
@@ -28,11 +27,6 @@ struct ProgressiveScan {
     }
   }
 
-  private func block(_ member: Int, _ column: Int, _ row: Int) -> UnsafeMutablePointer<Int16> {
-    let plane = members[member].coefficients
-    return plane.values + (row &* plane.width &+ column &* 64)
-  }
-
   private func decodeFirstDC(_ data: EntropyCodedData, _ walk: ScanWalk) throws(ImageError) {
     var predictors = [0, 0, 0, 0]
     try walk.decode(data) {
@@ -44,7 +38,7 @@ struct ProgressiveScan {
       guard let mean = Int16(exactly: predictors[member] &<< scan.lowBit) else {
         throw .valueOutOfRange
       }
-      block(member, column, row)[0] = mean
+      members[member].blocks.coefficients(column, row)[0] = mean
     } end: { () throws(ScanFault) in
     }
   }
@@ -54,42 +48,48 @@ struct ProgressiveScan {
     try walk.decode(data) {
     } block: { (reader, member, column, row) throws(ScanFault) in
       reader.refillIfNeeded()
-      if reader.bit() { block(member, column, row)[0] |= bit }
+      if reader.bit() { members[member].blocks.coefficients(column, row)[0] |= bit }
     } end: { () throws(ScanFault) in
     }
   }
 
   private func decodeFirstAC(_ data: EntropyCodedData, _ walk: ScanWalk) throws(ImageError) {
     guard let table = members[0].acTable else { return }
-    let last = scan.band.upperBound
+    let blocks = members[0].blocks
+    let band = scan.band
     // Blocks still to come whose band is empty.
     var emptyBlocks = 0
     try walk.decode(data) {
       emptyBlocks = 0
-    } block: { (reader, member, column, row) throws(ScanFault) in
+    } block: { (reader, _, column, row) throws(ScanFault) in
       if emptyBlocks > 0 {
         emptyBlocks &-= 1
         return
       }
-      let coefficients = block(member, column, row)
-      var index = scan.band.lowerBound
-      while index <= last {
+      let coefficients = blocks.coefficients(column, row)
+      var places = blocks.places(column, row).pointee
+      var index = band.lowerBound
+      repeat {
         reader.refillIfNeeded()
         let symbol = try reader.symbol(table)
         let run = symbol &>> 4
         let size = symbol & 15
         if size == 0, run < 15 {
           emptyBlocks = 1 &<< run &- 1 &+ reader.bits(run)
-          return
+          break
         }
         index &+= run
-        guard index <= last else { throw .coefficientOutsideBlock }
-        guard let value = Int16(exactly: reader.signedValue(size) &<< scan.lowBit) else {
-          throw .valueOutOfRange
+        guard index <= band.upperBound else { throw .coefficientOutsideBlock }
+        if size > 0 {
+          guard let value = Int16(exactly: reader.signedValue(size) &<< scan.lowBit) else {
+            throw .valueOutOfRange
+          }
+          coefficients[zigzag.values[index]] = value
+          places |= 1 &<< UInt64(truncatingIfNeeded: index)
         }
-        coefficients[zigzag.values[index]] = value
         index &+= 1
-      }
+      } while index <= band.upperBound
+      blocks.places(column, row).pointee = places
     } end: { () throws(ScanFault) in
       guard emptyBlocks == 0 else { throw .bandRunTooLong }
     }
@@ -97,17 +97,45 @@ struct ProgressiveScan {
 
   private func decodeACRefinement(_ data: EntropyCodedData, _ walk: ScanWalk) throws(ImageError) {
     guard let table = members[0].acTable else { return }
+    let blocks = members[0].blocks
+    let band =
+      Self.places(from: scan.band.lowerBound) & ~Self.places(from: scan.band.upperBound + 1)
     var emptyBlocks = 0
     try walk.decode(data) {
       emptyBlocks = 0
-    } block: { (reader, member, column, row) throws(ScanFault) in
-      let coefficients = block(member, column, row)
-      var index = scan.band.lowerBound
-      if emptyBlocks == 0 {
-        emptyBlocks = try addCoefficients(&reader, table, to: coefficients, from: &index)
+    } block: { (reader, _, column, row) throws(ScanFault) in
+      let coefficients = blocks.coefficients(column, row)
+      let places = blocks.places(column, row)
+      // What is still to be visited: coefficients that have bits already, and zeros.
+      var known = places.pointee & band
+      var zeros = band & ~known
+      while emptyBlocks == 0, known | zeros != 0 {
+        reader.refillIfNeeded()
+        let symbol = try reader.symbol(table)
+        let run = symbol &>> 4
+        let size = symbol & 15
+        if size == 0, run < 15 {
+          emptyBlocks = 1 &<< run &+ reader.bits(run)
+          break
+        }
+        guard size <= 1 else { throw .valueOutOfRange }
+        let isPositive = size == 1 && reader.bit()
+        // The zero behind `run` others is where the coefficient goes, or the last of a run of 16.
+        for _ in 0..<run { zeros &= zeros &- 1 }
+        guard zeros != 0 else { throw .coefficientOutsideBlock }
+        let index = zeros.trailingZeroBitCount
+        let rest = ~1 &<< UInt64(truncatingIfNeeded: index)
+        refine(&reader, coefficients, known & ~rest)
+        known &= rest
+        zeros &= rest
+        if size == 1 {
+          let magnitude = Int16(1) << Int16(scan.lowBit)
+          coefficients[zigzag.values[index]] = isPositive ? magnitude : -magnitude
+          places.pointee |= 1 &<< UInt64(truncatingIfNeeded: index)
+        }
       }
       if emptyBlocks > 0 {
-        refine(&reader, coefficients, from: &index, overZeros: 64)
+        refine(&reader, coefficients, known)
         emptyBlocks &-= 1
       }
     } end: { () throws(ScanFault) in
@@ -115,55 +143,46 @@ struct ProgressiveScan {
     }
   }
 
-  /// Adds the coefficients that become non-zero with this bit, refining those they pass.
-  ///
-  /// Returns how many blocks, from this one on, have no more of them.
-  @inline(__always)
-  private func addCoefficients(
-    _ reader: inout BitReader, _ table: HuffmanTable,
-    to coefficients: UnsafeMutablePointer<Int16>, from index: inout Int
-  ) throws(ScanFault) -> Int {
-    while index <= scan.band.upperBound {
-      reader.refillIfNeeded()
-      let symbol = try reader.symbol(table)
-      let run = symbol &>> 4
-      let size = symbol & 15
-      if size == 0, run < 15 { return 1 &<< run &+ reader.bits(run) }
-      guard size <= 1 else { throw .valueOutOfRange }
-      let isPositive = size == 1 && reader.bit()
-      refine(&reader, coefficients, from: &index, overZeros: run)
-      guard index <= scan.band.upperBound else { throw .coefficientOutsideBlock }
-      if size == 1 {
-        let magnitude = Int16(1) << Int16(scan.lowBit)
-        coefficients[zigzag.values[index]] = isPositive ? magnitude : -magnitude
-      }
-      index &+= 1
-    }
-    return 0
-  }
-
-  /// Moves `index` past `zeros` zero coefficients to the next one, or to the end of the band, and
-  /// gives each non-zero coefficient on the way its next bit.
+  /// Gives each coefficient at these places its next bit.
   @inline(__always)
   private func refine(
-    _ reader: inout BitReader, _ coefficients: UnsafeMutablePointer<Int16>, from index: inout Int,
-    overZeros zeros: Int
+    _ reader: inout BitReader, _ coefficients: UnsafeMutablePointer<Int16>, _ places: UInt64
   ) {
-    let bit = Int16(1) << Int16(scan.lowBit)
-    var zeros = zeros
-    while index <= scan.band.upperBound {
-      let place = zigzag.values[index]
-      let value = coefficients[place]
-      if value == 0 {
-        if zeros == 0 { return }
-        zeros &-= 1
-      } else {
-        reader.refillIfNeeded()
-        if reader.bit(), value & bit == 0 {
-          coefficients[place] = value > 0 ? value &+ bit : value &- bit
-        }
-      }
-      index &+= 1
+    var places = places
+    while places != 0 {
+      reader.refillIfNeeded()
+      let place = zigzag.values[places.trailingZeroBitCount]
+      let sign = coefficients[place] &>> 15  // 0 or -1
+      let bit = Int16(truncatingIfNeeded: reader.bits(1) &<< scan.lowBit)
+      coefficients[place] &+= (bit ^ sign) &- sign
+      places &= places &- 1
     }
+  }
+
+  /// The places from `index`, at most 64, to the end of a block.
+  private static func places(from index: Int) -> UInt64 { ~0 << UInt64(index) }
+}
+
+/// The coefficients of a component of a progressive picture, gathered scan by scan.
+struct ProgressiveBlocks {
+  /// Blocks of 64 coefficients in natural order.
+  private let coefficients: Plane<Int16>
+  /// By block: the places in zigzag order, a bit each, of its coefficients other than 0, the mean
+  /// left out.
+  private let places: Plane<UInt64>
+
+  init(columns: Int, rows: Int) {
+    coefficients = Plane(width: 64 * columns, height: rows)
+    places = Plane(width: columns, height: rows)
+  }
+
+  @inline(__always)
+  func coefficients(_ column: Int, _ row: Int) -> UnsafeMutablePointer<Int16> {
+    coefficients.values + (row &* coefficients.width &+ column &* 64)
+  }
+
+  @inline(__always)
+  func places(_ column: Int, _ row: Int) -> UnsafeMutablePointer<UInt64> {
+    places.values + (row &* places.width &+ column)
   }
 }

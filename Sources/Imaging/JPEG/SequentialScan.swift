@@ -2,13 +2,13 @@
 ///
 /// Source: ITU-T T.81, section F.2.
 struct SequentialScan {
-  /// A component of the scan: its tables and where its samples go.
+  /// A component of the scan: its tables and where its samples go, if they are wanted.
   struct Member {
     let dcTable: HuffmanTable
     let acTable: HuffmanTable
     /// 64 quantization steps in natural order.
     let steps: Plane<Int16>
-    let samples: Plane<UInt8>
+    let samples: Plane<UInt8>?
   }
 
   let members: [Member]
@@ -27,10 +27,10 @@ struct SequentialScan {
       try Self.readBlock(
         &reader, member, predictor: &predictors.values[index], zigzag: zigzag.values,
         into: coefficients)
-      let stride = member.samples.width
+      guard let samples = member.samples else { return }
       InverseDCT.transform(
         coefficients, steps: member.steps.values,
-        into: member.samples.values + (row &* stride &+ column) &* 8, stride: stride)
+        into: samples.values + (row &* samples.width &+ column) &* 8, stride: samples.width)
     } end: { () throws(ScanFault) in
     }
   }
