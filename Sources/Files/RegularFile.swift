@@ -79,6 +79,26 @@ public final class RegularFile: Sendable {
   public func readAll() throws(FileError) -> [UInt8] { try read(at: 0, count: size) }
 }
 
+extension RegularFile {
+  /// Lets this many more files be open at the same time, as far as the system lets a process decide.
+  ///
+  /// The usual limit is 1,024; what is allowed is far more.
+  public static func allowOpen(_ count: Int) {
+    #if canImport(Glibc)
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    #else
+    let resource = RLIMIT_NOFILE
+    #endif
+    var limits = rlimit()
+    guard getrlimit(resource, &limits) == 0 else { return }
+    // Beside what else is open: databases, logs, the files of a model.
+    let wanted = rlim_t(count + 1024)
+    guard limits.rlim_cur < wanted else { return }
+    limits.rlim_cur = min(wanted, limits.rlim_max)
+    setrlimit(resource, &limits)
+  }
+}
+
 extension FileError {
   /// The error for the system call that just set `errno`.
   static func systemFailure(_ operation: String, _ path: String) -> FileError {

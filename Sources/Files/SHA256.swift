@@ -32,16 +32,22 @@ public struct SHA256: Sendable {
 
   /// The digest, 32 bytes, of everything so far; the value then stands at the start again.
   public mutating func finalize() -> [UInt8] {
-    let bitCount = byteCount * 8
-    var padding: [UInt8] = [0x80]
-    let used = (pending.count + 1) % Self.blockSize
-    padding += [UInt8](repeating: 0, count: (Self.blockSize + 56 - used) % Self.blockSize)
-    padding += stride(from: 56, through: 0, by: -8).map {
-      UInt8(truncatingIfNeeded: bitCount >> $0)
+    // A one bit, zeros up to 8 bytes before the end of a block, the number of bits.
+    let paddedCount = pending.count + 9 <= Self.blockSize ? Self.blockSize : 2 * Self.blockSize
+    withUnsafeTemporaryAllocation(byteCount: paddedCount, alignment: 8) { blocks in
+      blocks.initializeMemory(as: UInt8.self, repeating: 0)
+      blocks.copyBytes(from: pending)
+      blocks[pending.count] = 0x80
+      blocks.storeBytes(
+        of: (byteCount * 8).bigEndian, toByteOffset: paddedCount - 8, as: UInt64.self)
+      Self.compress(&state, UnsafeRawBufferPointer(blocks))
     }
-    update(padding)
-    let digest = state.flatMap { word in
-      stride(from: 24, through: 0, by: -8).map { UInt8(truncatingIfNeeded: word >> $0) }
+    let digest = [UInt8](unsafeUninitializedCapacity: 4 * state.count) { bytes, count in
+      let words = UnsafeMutableRawBufferPointer(bytes)
+      for (index, word) in state.enumerated() {
+        words.storeBytes(of: word.bigEndian, toByteOffset: 4 * index, as: UInt32.self)
+      }
+      count = 4 * state.count
     }
     self = SHA256()
     return digest
