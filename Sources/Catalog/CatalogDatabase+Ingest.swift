@@ -49,21 +49,14 @@ extension CatalogDatabase {
       contents.pairs.count + contents.prompts.count + contents.rejects.count == contents.rowCount,
       "\(contents.rowCount) rows, but \(contents.pairs.count) pairs, \(contents.prompts.count) "
         + "prompts and \(contents.rejects.count) rejects")
-    try readImageIDsByUID()
+    if knownIDs == nil { knownIDs = try KnownIDs(database) }
     do {
       return try database.transaction { try insert(contents, of: source) }
     } catch {
-      // It names images that were not inserted after all.
-      imageIDsByUID = nil
+      // They name rows that were not inserted after all.
+      knownIDs = nil
       throw error
     }
-  }
-
-  private func readImageIDsByUID() throws {
-    guard imageIDsByUID == nil else { return }
-    var ids: [String: Int] = [:]
-    try database.forEachRow("SELECT uid, id FROM image") { ids[try $0[0]] = try $0[1] as Int }
-    imageIDsByUID = ids
   }
 
   private func insert(_ contents: RowGroupContents, of source: SourceRecord) throws -> Int {
@@ -110,17 +103,18 @@ extension CatalogDatabase {
   private func insert(
     _ pair: RowGroupContents.Pair, rowGroup: Int, of source: SourceRecord
   ) throws -> RowGroupContents.Reject? {
-    let first = try knownImage(pair.image0.uid)
-    if let reject = conflict(pair.image0, first?.sha256, row: pair.row) { return reject }
-    let isTwice = pair.image0.uid == pair.image1.uid
-    let second =
-      try isTwice
-      ? KnownImage(id: first?.id, sha256: first?.sha256 ?? pair.image0.content?.sha256)
-      : knownImage(pair.image1.uid)
-    if let reject = conflict(pair.image1, second?.sha256, row: pair.row) { return reject }
+    let place = Place(source: source.id, rowGroup: rowGroup, row: pair.row)
+    let first = IncomingImage(pair.image0)
+    let second = IncomingImage(pair.image1)
+    let knownFirst = knownIDs?.images[first.key]
+    if let reject = conflict(first, knownFirst?.content, place) { return reject }
+    let isTwice = first.key == second.key
+    let secondContent =
+      isTwice ? knownFirst?.content ?? first.content : knownIDs?.images[second.key]?.content
+    if let reject = conflict(second, secondContent, place) { return reject }
 
-    let firstID = try imageID(pair.image0, first, pair, rowGroup, source.id)
-    let secondID = try isTwice ? firstID : imageID(pair.image1, second, pair, rowGroup, source.id)
+    let firstID = try imageID(first, place)
+    let secondID = try isTwice ? firstID : imageID(second, place)
     let origin = pair.provenance
     try database.run(
       """
@@ -148,47 +142,49 @@ extension CatalogDatabase {
   }
 
   private func promptID(_ text: String) throws -> Int {
-    let known = try database.firstRow("SELECT id FROM prompt WHERE text = ?", text) {
-      try $0[0] as Int
-    }
-    if let known { return known }
+    let digest = SHA256.digest(of: Array(text.utf8))
+    let key = KnownIDs.Key(digest: digest)
+    if let id = knownIDs?.prompts[key] { return id }
     try database.run(
-      "INSERT INTO prompt (text, sha256) VALUES (?, ?)", text,
-      SHA256.hexDigest(of: Array(text.utf8)))
-    return database.lastInsertedID
+      "INSERT INTO prompt (text, sha256) VALUES (?, ?)", text, digest.hexadecimal)
+    let id = database.lastInsertedID
+    knownIDs?.prompts[key] = id
+    return id
   }
 
-  /// What the catalog has of an image; `sha256` is nil if it came without bytes.
-  private struct KnownImage {
-    var id: Int?
-    var sha256: String?
+  private struct Place {
+    let source: Int
+    let rowGroup: Int
+    let row: Int
   }
 
-  private func knownImage(_ uid: String) throws -> KnownImage? {
-    guard let id = imageIDsByUID?[uid] else { return nil }
-    return try database.firstRow("SELECT sha256 FROM image WHERE id = ?", id) {
-      KnownImage(id: id, sha256: try $0[0])
+  private struct IncomingImage {
+    let image: RowGroupContents.Image
+    let key: KnownIDs.Key
+    /// Of the digest of its bytes, if it comes with them.
+    let content: KnownIDs.Key?
+
+    init(_ image: RowGroupContents.Image) {
+      self.image = image
+      key = KnownIDs.Key(of: image.uid)
+      content = image.content.map { KnownIDs.Key(of: $0.sha256) }
     }
   }
 
   private func conflict(
-    _ image: RowGroupContents.Image, _ knownDigest: String?, row: Int
+    _ incoming: IncomingImage, _ known: KnownIDs.Key?, _ place: Place
   ) -> RowGroupContents.Reject? {
-    guard let content = image.content, let knownDigest, knownDigest != content.sha256 else {
-      return nil
-    }
+    guard let content = incoming.content, let known, known != content else { return nil }
     return RowGroupContents.Reject(
-      row: row, column: content.column, code: "conflicting-image",
-      reason: "image \(image.uid) has other bytes here than elsewhere")
+      row: place.row, column: incoming.image.content?.column, code: "conflicting-image",
+      reason: "image \(incoming.image.uid) has other bytes here than elsewhere")
   }
 
   /// The id of an image, which is inserted if it is new; one without bytes gets them if it can.
-  private func imageID(
-    _ image: RowGroupContents.Image, _ known: KnownImage?, _ pair: RowGroupContents.Pair,
-    _ rowGroup: Int, _ source: Int
-  ) throws -> Int {
-    if let id = known?.id, known?.sha256 != nil || image.content == nil { return id }
-    let content = image.content
+  private func imageID(_ incoming: IncomingImage, _ place: Place) throws -> Int {
+    let known = knownIDs?.images[incoming.key]
+    let content = incoming.image.content
+    if let known, known.content != nil || content == nil { return known.id }
     // An image that came without bytes is found by its id and gets them.
     try database.run(
       """
@@ -200,11 +196,11 @@ extension CatalogDatabase {
         height = excluded.height, source_id = excluded.source_id,
         row_group = excluded.row_group, row = excluded.row, column_name = excluded.column_name
       """,
-      known?.id, image.uid, content?.sha256, content?.byteCount, content?.width, content?.height,
-      content.map { _ in source }, content.map { _ in rowGroup }, content.map { _ in pair.row },
-      content?.column)
+      known?.id, incoming.image.uid, content?.sha256, content?.byteCount, content?.width,
+      content?.height, content.map { _ in place.source }, content.map { _ in place.rowGroup },
+      content.map { _ in place.row }, content?.column)
     let id = known?.id ?? database.lastInsertedID
-    imageIDsByUID?[image.uid] = id
+    knownIDs?.images[incoming.key] = KnownIDs.Image(id: id, content: incoming.content)
     if let copy = content?.copy {
       try database.run("INSERT INTO image_copy (image_id, bytes) VALUES (?, ?)", id, copy)
     }

@@ -26,7 +26,6 @@ extension CatalogDatabase {
   /// The digests of all images and prompts: what a cache of encodings may be asked for.
   public func contentDigests() throws -> Set<String> {
     var digests: Set<String> = []
-    // Not indexed: digests come in random order, which would make every insertion dearer.
     try database.forEachRow(
       "SELECT sha256 FROM image WHERE sha256 IS NOT NULL UNION ALL SELECT sha256 FROM prompt"
     ) { digests.insert(try $0[0]) }

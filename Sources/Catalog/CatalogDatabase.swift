@@ -3,11 +3,8 @@ public final class CatalogDatabase {
   public static let fileName = "catalog.sqlite"
   public let database: Database
 
-  /// The ids of images by identity, read when the first row is recorded.
-  ///
-  /// Identities come in random order. An index of them in the file would change a page for every
-  /// image and make each dearer than the one before; a million take about 100 MB here.
-  var imageIDsByUID: [String: Int]?
+  /// The prompts and images that new rows may share, read when the first is recorded.
+  var knownIDs: KnownIDs?
 
   public init(path: String, access: Database.Access = .readWrite) throws {
     database = try Database(path: path, access: access)
@@ -39,9 +36,36 @@ public final class CatalogDatabase {
     }
   }
 
+  /// What rows are found by besides their numbers, see ``Schema/catalog``.
+  private static let indices = [
+    ("prompt_by_digest", "prompt (sha256)"),
+    ("image_by_digest", "image (sha256)"),
+    ("image_by_location", "image (source_id, row_group, row)"),
+    ("pair_by_prompt", "pair (prompt_id, split)"),
+    ("pair_by_image_0", "pair (image_0_id)"),
+    ("pair_by_image_1", "pair (image_1_id)"),
+    ("listed_prompt_by_prompt", "listed_prompt (prompt_id, split)"),
+  ]
+
+  /// Makes the indices that queries need, when all rows are in.
+  public func makeIndices() throws {
+    try database.transaction {
+      for (name, columns) in Self.indices {
+        try database.execute("CREATE INDEX IF NOT EXISTS \(name) ON \(columns)")
+      }
+    }
+  }
+
+  /// Removes what would have to be kept up with every row, before many are recorded.
+  public func dropIndices() throws {
+    try database.transaction {
+      for (name, _) in Self.indices { try database.execute("DROP INDEX IF EXISTS \(name)") }
+    }
+  }
+
   /// Forgets everything that was read.
   public func removeAll() throws {
-    imageIDsByUID = nil
+    knownIDs = nil
     try database.transaction {
       // Children first, so that no foreign key is ever left without its parent.
       for table in [

@@ -3,6 +3,10 @@ extension Schema {
   ///
   /// An image's bytes stay where they are unless they were copied: `source_id`, `row_group`, `row`
   /// and `column_name` say where. Digests are SHA-256 in lower-case hexadecimal.
+  ///
+  /// While rows come in, every key is one that grows with them. What else rows are found by comes in
+  /// random order: an index of it would change a page for every row and make each dearer than the
+  /// one before. ``CatalogDatabase/makeIndices()`` makes those when all rows are in.
   static let catalog = Schema(
     kind: "a catalog", applicationID: 0x5350_4f63,  // "SPOc"
     migrations: [
@@ -29,13 +33,13 @@ extension Schema {
 
           CREATE TABLE prompt (
             id INTEGER PRIMARY KEY,
-            text TEXT NOT NULL UNIQUE,
-            sha256 TEXT NOT NULL UNIQUE    -- of the text's UTF-8 bytes; orders the shards
+            text TEXT NOT NULL,            -- unique, see CatalogDatabase.knownIDs
+            sha256 TEXT NOT NULL           -- of the text's UTF-8 bytes; orders the shards
           ) STRICT;
 
           CREATE TABLE image (
             id INTEGER PRIMARY KEY,
-            uid TEXT NOT NULL,             -- unique, see CatalogDatabase.imageIDsByUID
+            uid TEXT NOT NULL,             -- unique, see CatalogDatabase.knownIDs
             sha256 TEXT,                   -- of the encoded bytes; NULL until bytes are seen
             byte_count INTEGER,
             width INTEGER,
@@ -45,7 +49,6 @@ extension Schema {
             row INTEGER,                   -- in the file, from 0
             column_name TEXT
           ) STRICT;
-          CREATE INDEX image_by_location ON image (source_id, row_group, row);
 
           CREATE TABLE image_copy (
             image_id INTEGER PRIMARY KEY REFERENCES image (id) ON DELETE CASCADE,
@@ -74,9 +77,6 @@ extension Schema {
             image_1_url TEXT,
             UNIQUE (source_id, row)
           ) STRICT;
-          CREATE INDEX pair_by_prompt ON pair (prompt_id, split);
-          CREATE INDEX pair_by_image_0 ON pair (image_0_id);
-          CREATE INDEX pair_by_image_1 ON pair (image_1_id);
 
           -- Prompts from lists, which have no pairs.
           CREATE TABLE listed_prompt (
@@ -86,7 +86,6 @@ extension Schema {
             split TEXT NOT NULL,
             PRIMARY KEY (source_id, row)
           ) STRICT, WITHOUT ROWID;
-          CREATE INDEX listed_prompt_by_prompt ON listed_prompt (prompt_id, split);
 
           CREATE TABLE reject (
             id INTEGER PRIMARY KEY,

@@ -17,6 +17,43 @@ struct CatalogDatabaseTests {
     }
   }
 
+  @Test("rows recorded after the catalog was opened again share its prompts and images")
+  func shareAfterOpening() throws {
+    try withTemporaryFolder { folder throws in
+      let path = folder + "/catalog.sqlite"
+      for ordinal in 0..<3 {
+        let catalog = try CatalogDatabase(path: path)
+        try catalog.dropIndices()
+        let source = try catalog.sources().first ?? addSource("b.parquet", to: catalog)
+        let rejected = try catalog.record(
+          group(ordinal, [pair(ordinal, "a fox", "x", "y")]), of: source)
+        #expect(rejected == 0)
+        try catalog.makeIndices()
+      }
+      let catalog = try CatalogDatabase(path: path)
+      #expect(try catalog.counts() == counts(prompts: 1, images: 2, pairs: 3))
+    }
+  }
+
+  @Test("the queries of later stages find their indices made")
+  func indices() throws {
+    try withCatalog { catalog, source throws in
+      try catalog.record(group(0, [pair(0, "a fox", "x", "y")]), of: source)
+      try catalog.makeIndices()
+      for (condition, index) in [
+        ("pair WHERE prompt_id = 1 AND split = 'train'", "pair_by_prompt"),
+        ("pair WHERE image_0_id = 1", "pair_by_image_0"),
+        ("pair WHERE image_1_id = 1", "pair_by_image_1"),
+        ("image WHERE sha256 = ''", "image_by_digest"),
+      ] {
+        let plan = try catalog.database.rows("EXPLAIN QUERY PLAN SELECT * FROM \(condition)") {
+          try $0[3] as String
+        }
+        #expect(plan.contains { $0.contains(index) })
+      }
+    }
+  }
+
   @Test("an identity seen with other bytes rejects its row and keeps the count of rows")
   func conflictingImage() throws {
     try withCatalog { catalog, source throws in

@@ -17,8 +17,9 @@ public final class Database {
   public let path: String
   public let access: Access
   private let handle: OpaquePointer
-  /// Compiled statements that are not running now.
-  private var idleStatements: [String: Statement] = [:]
+  /// Compiled statements that are not running now, the last used last: few are in use at a time, and
+  /// comparing a text with itself is quicker than hashing it.
+  private var idleStatements: [Statement] = []
 
   /// Opens the file; with write access creates it if it is missing.
   public init(path: String, access: Access = .readWrite) throws(CatalogError) {
@@ -139,9 +140,13 @@ public final class Database {
     _ sql: String, _ values: [any SQLConvertible]
   ) throws(CatalogError) -> Statement {
     // A statement is taken out while it runs, so that the same SQL can run inside its own loop.
-    let idle = idleStatements.removeValue(forKey: sql)
+    let place = idleStatements.lastIndex { $0.sql == sql }
     let statement =
-      if let idle { idle } else { try Statement(sql, connection: handle, path: path) }
+      if let place {
+        idleStatements.remove(at: place)
+      } else {
+        try Statement(sql, connection: handle, path: path)
+      }
     do throws(CatalogError) {
       try statement.bind(values)
     } catch {
@@ -153,6 +158,6 @@ public final class Database {
 
   private func end(_ statement: Statement) {
     statement.reset()
-    idleStatements[statement.sql] = statement
+    idleStatements.append(statement)
   }
 }
