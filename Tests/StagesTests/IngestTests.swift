@@ -316,6 +316,22 @@ import Testing
     }
   }
 
+  @Test("a source that is not there, or is a folder, is named with what is missing")
+  func missingSource() throws {
+    try withTemporaryFolder { folder in
+      for (source, part) in [
+        ("absent/*.parquet", "there is no folder \(folder)/absent"),
+        ("*.parquet", "no file matches"),
+        ("", "is a folder"),
+      ] {
+        let pipeline = try DataPipeline(in: folder, sources: [source])
+        let message = failure { try pipeline.run(through: "ingest") }
+        #expect(message?.contains("ingest.source") == true)
+        #expect(message?.contains(part) == true)
+      }
+    }
+  }
+
   @Test("a damaged parquet file ends the run with its name")
   func damagedFile() throws {
     try DataPipeline.with([DataPipeline.train]) { pipeline in

@@ -3,9 +3,9 @@ import Catalog
 /// Turns one block of a source into what the catalog records.
 ///
 /// Rows are collected until their images fill a few megabytes, then the images are hashed and checked
-/// together: a row group of gigabytes passes through in bounded memory.
+/// together, while the next rows are read: a row group of gigabytes passes through in bounded memory.
 struct BlockReader {
-  static let batchByteCount = 16 << 20
+  static let batchByteCount = 8 << 20
   private static let batchRowCount = 256
 
   let settings: IngestSettings
@@ -15,13 +15,15 @@ struct BlockReader {
   private(set) var contents: RowGroupContents
   private var waiting: [(row: Int, record: ComparisonRecord)] = []
   private var waitingByteCount = 0
+  /// The batch before, and what is found out about its images.
+  private var inspected: (rows: [(row: Int, record: ComparisonRecord)], images: Inspection)?
 
   /// Reads block `ordinal` of `file`.
   ///
   /// - Parameter observe: is told of every batch of rows that is done; a throw ends the work
   static func read(
     _ file: any RecordFile, block ordinal: Int, split: String, settings: IngestSettings,
-    names: ColumnNames, inspector: inout ImageInspector, observe: (_ rows: Int) throws -> Void
+    names: ColumnNames, inspector: ImageInspector, observe: (_ rows: Int) throws -> Void
   ) throws -> RowGroupContents {
     var reader = BlockReader(
       settings: settings, names: names, split: split, hasImages: file.hasImages,
@@ -42,11 +44,13 @@ struct BlockReader {
       }
       row += 1
       guard reader.isFull else { return }
-      reader.finishWaiting(&inspector)
+      reader.inspectWaiting(inspector)
       try observe(row - observedRow)
       observedRow = row
     }
-    reader.finishWaiting(&inspector)
+    reader.inspectWaiting(inspector)
+    reader.finishInspected()
+    reader.contents.rejects.sort { $0.row < $1.row }
     return reader.contents
   }
 
@@ -73,7 +77,8 @@ struct BlockReader {
         row: row, column: fault.field.map(names.name), code: fault.code, reason: fault.reason))
   }
 
-  private mutating func finishWaiting(_ inspector: inout ImageInspector) {
+  private mutating func inspectWaiting(_ inspector: ImageInspector) {
+    finishInspected()
     var tasks: [ImageInspector.Task] = []
     for (_, record) in waiting {
       for (image, field) in [(record.image0, RecordField.image0), (record.image1, .image1)] {
@@ -81,8 +86,16 @@ struct BlockReader {
         tasks.append(.init(image: image, field: field, column: names.name(of: field)))
       }
     }
-    let outcomes = inspector.inspect(tasks)
-    for (index, (row, record)) in waiting.enumerated() {
+    inspected = (waiting, Inspection(of: tasks, by: inspector))
+    waiting.removeAll()
+    waitingByteCount = 0
+  }
+
+  private mutating func finishInspected() {
+    guard let (rows, images) = inspected else { return }
+    inspected = nil
+    let outcomes = images.outcomes()
+    for (index, (row, record)) in rows.enumerated() {
       do {
         let first = hasImages ? try outcomes[2 * index].get() : nil
         let second = hasImages ? try outcomes[2 * index + 1].get() : nil
@@ -91,8 +104,6 @@ struct BlockReader {
         reject(row, error)
       }
     }
-    waiting.removeAll(keepingCapacity: true)
-    waitingByteCount = 0
   }
 
   private func pair(

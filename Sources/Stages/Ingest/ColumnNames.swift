@@ -24,6 +24,8 @@ struct ColumnNames {
 /// What a source cannot be read without.
 enum SourceError: Error, Equatable, CustomStringConvertible {
   case noFiles(source: String)
+  case noFolder(source: String, folder: String)
+  case isFolder(source: String)
   case unknownFormat(path: String)
   case missingColumn(path: String, column: String, field: String, present: [String])
   case malformed(path: String, reason: String)
@@ -34,6 +36,11 @@ enum SourceError: Error, Equatable, CustomStringConvertible {
     switch self {
     case .noFiles(let source):
       "ingest.source: no file matches \"\(source)\"; relative paths start at the current folder"
+    case .noFolder(let source, let folder):
+      "ingest.source: no file matches \"\(source)\", since there is no folder \(folder); relative "
+        + "paths start at the current folder"
+    case .isFolder(let source):
+      "ingest.source: \(source) is a folder; name its files, as in \"\(source)/*.parquet\""
     case .unknownFormat(let path):
       "\(path): the name of a source must end in .parquet, .jsonl, .json or .csv"
     case .missingColumn(let path, let column, let field, let present):

@@ -1,22 +1,27 @@
 import Catalog
+import Dispatch
 import Files
 import Imaging
+import Synchronization
 import TensorCore
 
 /// Hashes and checks images, many at a time.
-struct ImageInspector {
-  var check: IngestSettings.ImageCheck
-  var limits: ImageLimits
-  var keepsCopies: Bool
-  /// Digests of images that were found good, so that a repeated one is decoded once.
-  private var known: [String: (width: Int, height: Int)] = [:]
+final class ImageInspector: Sendable {
+  private typealias Size = (width: Int, height: Int)
+
+  private let check: IngestSettings.ImageCheck
+  private let limits: ImageLimits
+  private let keepsCopies: Bool
+  /// Digests of images that were found good, so that a repeated one is read through once.
+  private let known = Mutex<[String: Size]>([:])
   private static let knownLimit = 200_000
 
   init(check: IngestSettings.ImageCheck, pixelLimit: Int, keepsCopies: Bool) {
     self.check = check
     self.keepsCopies = keepsCopies
-    limits = ImageLimits()
+    var limits = ImageLimits()
     limits.pixelCount = pixelLimit
+    self.limits = limits
   }
 
   struct Task {
@@ -28,20 +33,14 @@ struct ImageInspector {
   typealias Outcome = Result<RowGroupContents.Image.Content, RowFault>
 
   /// What each image is, or why it cannot be used; on all threads.
-  mutating func inspect(_ tasks: [Task]) -> [Outcome] {
-    if known.count > Self.knownLimit { known.removeAll() }
-    let inspector = self
-    let outcomes = [Outcome](unsafeUninitializedCapacity: tasks.count) { buffer, initialized in
+  func inspect(_ tasks: [Task]) -> [Outcome] {
+    [Outcome](unsafeUninitializedCapacity: tasks.count) { buffer, initialized in
       let start = buffer.baseAddress
       parallelItems(tasks.count) { index in
-        start.map { ($0 + index).initialize(to: inspector.inspect(tasks[index])) }
+        start.map { ($0 + index).initialize(to: inspect(tasks[index])) }
       }
       initialized = tasks.count
     }
-    for case .success(let content) in outcomes {
-      known[content.sha256] = (content.width, content.height)
-    }
-    return outcomes
   }
 
   private func inspect(_ task: Task) -> Outcome {
@@ -57,7 +56,7 @@ struct ImageInspector {
     }
     let digest = SHA256.hexDigest(of: bytes)
     do throws(ImageError) {
-      let size = if let found = known[digest] { found } else { try size(of: bytes) }
+      let size = try size(of: bytes, digest: digest)
       return .success(
         RowGroupContents.Image.Content(
           sha256: digest, byteCount: bytes.count, width: size.width, height: size.height,
@@ -67,11 +66,16 @@ struct ImageInspector {
     }
   }
 
-  private func size(of bytes: [UInt8]) throws(ImageError) -> (width: Int, height: Int) {
+  private func size(of bytes: [UInt8], digest: String) throws(ImageError) -> Size {
     switch check {
     case .decode:
-      let image = try RGBImage(decoding: bytes, limits: limits)
-      return (image.width, image.height)
+      if let size = known.withLock({ $0[digest] }) { return size }
+      let header = try ImageHeader(checking: bytes, limits: limits)
+      known.withLock { known in
+        if known.count >= Self.knownLimit { known.removeAll() }
+        known[digest] = (header.width, header.height)
+      }
+      return (header.width, header.height)
     case .header:
       let header = try ImageHeader(bytes)
       let (pixels, overflow) = header.width.multipliedReportingOverflow(by: header.height)
@@ -93,5 +97,26 @@ struct ImageInspector {
         path: path, reason: "\(file.size) bytes are too many for an image")
     }
     return try file.readAll()
+  }
+}
+
+/// An inspection that goes on while its caller does something else.
+final class Inspection: Sendable {
+  private let found = Mutex<[ImageInspector.Outcome]>([])
+  private let end = DispatchSemaphore(value: 0)
+
+  init(of tasks: [ImageInspector.Task], by inspector: ImageInspector) {
+    let inspect = { @Sendable [self] in
+      let outcomes = inspector.inspect(tasks)
+      found.withLock { $0 = outcomes }
+      end.signal()
+    }
+    if Threads.count > 1 { DispatchQueue.global().async(execute: inspect) } else { inspect() }
+  }
+
+  /// Waits for the end; may be called once.
+  func outcomes() -> [ImageInspector.Outcome] {
+    end.wait()
+    return found.withLock { $0 }
   }
 }

@@ -31,7 +31,7 @@ final class Ingest: Stage {
   private var catalogConnection: CatalogDatabase?
   private var openFile: (path: String, records: any RecordFile)?
   private var sourceRecords: [String: SourceRecord] = [:]
-  private var inspector: ImageInspector
+  private let inspector: ImageInspector
   /// Rows that cannot be used, without those that filters left out; and all rows there are.
   private var badRowCount = 0
   private var totalRowCount = 0
@@ -104,6 +104,7 @@ final class Ingest: Stage {
   func prepare() throws {
     sourceRecords = Dictionary(
       uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
+    try catalog().dropIndices()
     badRowCount = try catalog().badRowCount()
     try checkRejects()
   }
@@ -111,7 +112,7 @@ final class Ingest: Stage {
   func process(_ item: Item) throws -> RowGroupContents {
     try BlockReader.read(
       try records(of: item.source.path, item.source), block: item.block, split: item.source.split,
-      settings: settings, names: names, inspector: &inspector
+      settings: settings, names: names, inspector: inspector
     ) { rows in
       context.progress.advance(by: rows)
       try context.checkInterruption()
@@ -126,6 +127,7 @@ final class Ingest: Stage {
 
   func finish() throws {
     let catalog = try catalog()
+    try catalog.makeIndices()
     try PairFilters(settings).apply(to: catalog)
     let counts = try catalog.counts()
     guard counts.pairs + counts.listedPrompts > 0 else {

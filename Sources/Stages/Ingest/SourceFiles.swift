@@ -47,8 +47,15 @@ struct SourceFile: Equatable {
     }
     var paths: Set<String> = []
     for pattern in sources.patterns {
+      if Folders.exists(pattern), Folders.exists(pattern + "/.") {
+        throw SourceError.isFolder(source: pattern)
+      }
       let matches = try Self.paths(matching: pattern)
-      guard !matches.isEmpty || mayBeGone else { throw SourceError.noFiles(source: pattern) }
+      if matches.isEmpty, !mayBeGone {
+        let folder = missingFolder(of: pattern)
+        throw folder.map { SourceError.noFolder(source: pattern, folder: $0) }
+          ?? .noFiles(source: pattern)
+      }
       paths.formUnion(matches.map(plain))
     }
     return paths.sorted().map { SourceFile(path: $0, split: split ?? splitName(ofFile: $0)) }
@@ -109,6 +116,8 @@ struct SourceFile: Equatable {
   private static func paths(matching pattern: String) throws -> [String] {
     // A name with brackets in it stands for itself if it exists.
     if Folders.exists(pattern) { return [pattern] }
+    // To match in a folder that is not there counts as a failure.
+    guard missingFolder(of: pattern) == nil else { return [] }
     var result = glob_t()
     defer { globfree(&result) }
     let code = glob(pattern, GLOB_ERR, nil, &result)
@@ -119,6 +128,16 @@ struct SourceFile: Equatable {
     return (0..<Int(result.gl_pathc)).compactMap { index in
       result.gl_pathv[index].map { String(cString: $0) }
     }
+  }
+
+  /// The first folder on a pattern's way that does not exist; nil from where it leaves the choice.
+  private static func missingFolder(of pattern: String) -> String? {
+    for place in pattern.indices.dropFirst() where pattern[place] == "/" {
+      let folder = String(pattern[..<place])
+      if folder.contains(where: { "*?[\\".contains($0) }) { return nil }
+      if !Folders.exists(folder) { return folder }
+    }
+    return nil
   }
 
   /// One spelling for one path: `a//b` and `./a/b` are `a/b`.
