@@ -51,6 +51,11 @@ public struct SafetensorsFile: CheckpointSource {
     return place.offset..<place.offset + place.entry.byteCount
   }
 
+  /// Fills `buffer` with bytes of the file, from where ``byteRange(_:)`` says that a tensor lies.
+  public func read(at offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws {
+    try file.read(at: offset, into: buffer)
+  }
+
   public func read(
     _ name: String, from offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws {

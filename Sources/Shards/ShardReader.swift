@@ -17,6 +17,24 @@ public final class ShardReader: Sendable {
   private let textOffsets: [Int]
   private let isListed: [UInt8]
   private let file: SafetensorsFile
+  private let latents: Rows
+  private let logVariances: Rows?
+  private let embeddings: Rows
+  private let pooledTexts: Rows?
+
+  /// A half-precision tensor as rows, found without looking its name up again.
+  private struct Rows {
+    let offset: Int
+    let count: Int
+    let rowByteCount: Int
+
+    init(_ name: String, of file: SafetensorsFile) throws {
+      let range = try file.byteRange(name)
+      count = try file.entry(name).shape[0]
+      offset = range.lowerBound
+      rowByteCount = count == 0 ? 0 : range.count / count
+    }
+  }
 
   /// Opens a shard and checks what its tensors say against each other.
   public init(path: String, layout: ShardLayout) throws {
@@ -35,6 +53,10 @@ public final class ShardReader: Sendable {
     }
     self.file = file
     self.layout = layout
+    latents = try Rows("latents", of: file)
+    logVariances = try layout.hasLogVariance ? Rows("latent_log_variances", of: file) : nil
+    embeddings = try Rows("prompt_embeddings", of: file)
+    pooledTexts = try layout.pooledText.map { _ in try Rows("prompt_pooled", of: file) }
     promptCount = prompts
     imageCount = images
     textOffsets = try file.integers("prompt_text_offsets")
@@ -158,43 +180,41 @@ extension ShardReader {
   /// Fills `destination` with an image's scaled latent, `[channels, height, width]`.
   public func readLatent(
     _ image: Int, into destination: UnsafeMutableBufferPointer<Float>
-  ) throws { try readHalves("latents", row: image, into: destination) }
+  ) throws { try read(latents, row: image, into: destination) }
 
-  /// Fills `destination` with the log-variance of an image's scaled latent.
+  /// Fills `destination` with the log-variance of an image's scaled latent, which the layout must have.
   public func readLogVariance(
     _ image: Int, into destination: UnsafeMutableBufferPointer<Float>
-  ) throws { try readHalves("latent_log_variances", row: image, into: destination) }
+  ) throws { try read(logVariances, row: image, into: destination) }
 
   /// Fills `destination` with a prompt's embedding, `[tokens, width]`.
   public func readEmbedding(
     ofPrompt prompt: Int, into destination: UnsafeMutableBufferPointer<Float>
-  ) throws { try readHalves("prompt_embeddings", row: prompt, into: destination) }
+  ) throws { try read(embeddings, row: prompt, into: destination) }
 
   public func readEmptyEmbedding(into destination: UnsafeMutableBufferPointer<Float>) throws {
-    try readHalves("empty_embedding", row: 0, into: destination)
+    try read(Rows("empty_embedding", of: file), row: 0, into: destination)
   }
 
   /// Fills `destination` with a prompt's pooled text, which the layout must have.
   public func readPooledText(
     ofPrompt prompt: Int, into destination: UnsafeMutableBufferPointer<Float>
-  ) throws { try readHalves("prompt_pooled", row: prompt, into: destination) }
+  ) throws { try read(pooledTexts, row: prompt, into: destination) }
 
   public func readEmptyPooledText(into destination: UnsafeMutableBufferPointer<Float>) throws {
-    try readHalves("empty_pooled", row: 0, into: destination)
+    try read(Rows("empty_pooled", of: file), row: 0, into: destination)
   }
 
-  /// Reads row `row` of a half-precision tensor whose rows have as many numbers as `destination`.
-  private func readHalves(
-    _ name: String, row: Int, into destination: UnsafeMutableBufferPointer<Float>
+  private func read(
+    _ rows: Rows?, row: Int, into destination: UnsafeMutableBufferPointer<Float>
   ) throws {
-    let entry = try file.entry(name)
+    guard let rows else { preconditionFailure("the layout has no such tensor") }
     precondition(
-      (0..<entry.shape[0]).contains(row)
-        && destination.count * entry.shape[0] == entry.elementCount,
-      "row \(row) of \(name) \(entry.shape) into \(destination.count) places")
+      row >= 0 && row < rows.count && 2 * destination.count == rows.rowByteCount,
+      "row \(row) of \(rows.count), \(rows.rowByteCount) bytes into \(destination.count) places")
     try withUnsafeTemporaryAllocation(of: Float16.self, capacity: destination.count) { halves in
       let bytes = UnsafeMutableRawBufferPointer(halves)
-      try file.read(name, from: row * bytes.count, into: bytes)
+      try file.read(at: rows.offset + row * bytes.count, into: bytes)
       for index in halves.indices { destination[index] = Float(halves[index]) }
     }
   }

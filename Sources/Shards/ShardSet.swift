@@ -44,6 +44,8 @@ public final class ShardSet: Sendable {
     promptStarts = Self.starts(shards.map(\.promptCount))
     imageStarts = Self.starts(shards.map(\.imageCount))
     readers = Mutex(Array(repeating: nil, count: shards.count))
+    // Every shard stays open.
+    RegularFile.allowOpen(shards.count)
   }
 
   /// The held-out split of a folder: `validation_unique` as published, else `validation`.
