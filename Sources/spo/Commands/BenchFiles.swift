@@ -26,14 +26,15 @@ enum FileBench {
     }
   }
 
-  /// Rows to a new catalog: every image is hashed and looked at, as stage `ingest` does.
+  /// Rows to a new catalog, as stage `ingest` with `check_images: "header"`: every image is hashed and
+  /// its size read.
   static func parquet(_ options: BenchOptions) throws -> BenchWork {
     let folder = FileManager.default.temporaryDirectory.path + "/spo-bench-\(getpid())"
     try Folders.make(folder)
     let paths = options.files.map { JSON.string(URL(fileURLWithPath: $0).path) }
     let file: JSON = [
       "workspace": .string("\(folder)/workspace"),
-      "stages": ["ingest": ["source": .array(paths)]],
+      "stages": ["ingest": ["source": .array(paths), "check_images": "header"]],
     ]
     try AtomicFile.replace("\(folder)/pipeline.json5", with: Array(file.text().utf8))
     let pipeline = try Pipeline(path: "\(folder)/pipeline.json5", stages: stageTypes)
