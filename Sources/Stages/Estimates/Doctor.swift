@@ -194,10 +194,14 @@ extension PipelineScale {
         let model = try ModelParts(encode.settings.model, self)
         latentByteCount = model.latentByteCount(encode.settings.latents)
         promptByteCount = try model.promptByteCount()
-      case let train as TrainPreference: preference = try train.judge(self)
+      case let train as TrainPreference:
+        preference = try train.judge(self)
+        preferencePrecision = train.settings.precision
       case let tune as TuneSPO:
         tuning = tune.settings
-        preference = try tune.givenJudge(self) ?? preference
+        guard let judge = try tune.givenJudge(self) else { break }
+        preference = judge.parts
+        preferencePrecision = judge.precision
       default: break
       }
     }
