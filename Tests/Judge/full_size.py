@@ -274,7 +274,7 @@ def check_preference_training(table, folder, options):
         "guidance": 5,
         "stages": {
             "ingest": {"source": str(work / "*.parquet")},
-            "encode": {"size": 512, "batch": 1},
+            "encode": {"size": options.pictures, "batch": 1},
             "shard": {},
             "preference": {
                 "start": str(folder), "steps": 1, "batch": 2, "micro_batch": 1, "estimate_batch": 1,
@@ -317,6 +317,8 @@ def main():
     parser.add_argument("--program", default=ROOT / ".build/release/spo")
     parser.add_argument("--model", action="append", choices=["sd15", "sdxl", "preference"])
     parser.add_argument("--precision", default="f16", choices=["f32", "f16"])
+    parser.add_argument("--pictures", type=int, default=512, metavar="PIXELS",
+                        help="a side of the pictures that the preference model is trained on")
     parser.add_argument("--only", action="append", metavar="PREFIX")
     options = parser.parse_args()
     options.folder.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ public struct Doctor {
   }
 
   /// To open, to make durable and to close: measured.
-  private static let secondsAtLeast = 0.2
+  private static let secondsAtLeast = 0.1
 
   public var diskByteCount: Int { forecasts.reduce(0) { $0 + $1.diskByteCount } }
   public var seconds: Double { forecasts.reduce(0) { $0 + $1.seconds } }
