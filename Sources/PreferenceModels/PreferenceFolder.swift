@@ -36,14 +36,14 @@ extension ModelFolder {
   }
 
   /// Opens the weights of a preference model of pictures.
-  package func preferenceWeights() throws -> any CheckpointSource {
+  package func preferenceCheckpoint() throws -> any CheckpointSource {
     isWeightFile ? try openCheckpoint(path) : try checkpoint("", stem: "model")
   }
 
   private func preferenceWeights(
     isTrainable: Bool = false, seed: UInt64 = 0, where isIncluded: (String) -> Bool = { _ in true }
   ) throws -> Weights {
-    let source = try CheckpointWeights(try preferenceWeights()) { key in
+    let source = try CheckpointWeights(try preferenceCheckpoint()) { key in
       if key.hasSuffix("position_ids") { return nil }
       let name = key.hasPrefix("model.") ? String(key.dropFirst(6)) : key
       return isIncluded(name) ? name : nil

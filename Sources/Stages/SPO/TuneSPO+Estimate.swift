@@ -23,7 +23,8 @@ extension TuneSPO: Estimating {
     let isLatent = folder.isLatentPreferenceModel
     let weights = WeightSize(
       of: try isLatent
-        ? folder.checkpoint("unet", stem: "diffusion_pytorch_model") : folder.preferenceWeights())
+        ? folder.checkpoint("unet", stem: "diffusion_pytorch_model") : folder.preferenceCheckpoint()
+    )
     let parts: JudgeParts =
       isLatent
       ? .latent(
