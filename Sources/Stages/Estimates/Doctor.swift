@@ -112,7 +112,7 @@ extension Doctor {
       less = try thriftier.memory(scale)
       guard less.byteCount <= limits.memory else { continue }
       return Problem(
-        what: "\(name) needs about \(gigabytes(need.byteCount)), but the machine has "
+        what: "\(name) needs about \(gigabytes(need.byteCount)), but the machine can spare "
           + gigabytes(limits.memory),
         remedy: "set \(changes.joined(separator: ", ")): then it needs about "
           + gigabytes(less.byteCount))
@@ -122,7 +122,7 @@ extension Doctor {
       ? "" : " and, with \(changes.joined(separator: ", ")), still \(gigabytes(less.byteCount))"
     let largest = less.parts.max { $0.byteCount < $1.byteCount }
     return Problem(
-      what: "\(name) needs about \(gigabytes(need.byteCount))\(least), but the machine has "
+      what: "\(name) needs about \(gigabytes(need.byteCount))\(least), but the machine can spare "
         + gigabytes(limits.memory)
         + (largest.map { " (\(gigabytes($0.byteCount)) for \($0.what))" } ?? ""),
       remedy: "take a machine with more memory, a smaller model, or one whose weights are F16")
@@ -220,7 +220,7 @@ extension Doctor {
 
 /// What a machine has.
 public struct MachineLimits: Sendable {
-  /// Bytes.
+  /// Bytes that a run may take.
   public var memory: Int
   /// Bytes that are free where the workspace is; nil if the system does not tell.
   public var freeDisk: Int?
@@ -230,10 +230,10 @@ public struct MachineLimits: Sendable {
     self.freeDisk = freeDisk
   }
 
-  /// This machine's.
+  /// This machine's; a tenth of its memory is left to the system.
   ///
   /// - Parameter path: of the workspace, which need not be there yet
   public static func here(_ path: String) -> MachineLimits {
-    MachineLimits(memory: Machine.memory, freeDisk: DiskSpace.free(at: path))
+    MachineLimits(memory: Machine.memory / 10 * 9, freeDisk: DiskSpace.free(at: path))
   }
 }
