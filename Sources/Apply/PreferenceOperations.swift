@@ -8,9 +8,10 @@ extension Operation {
     let model = try options.model.preferenceModel().model
     let image = try inputs.images("image", channels: 3)
     let (ids, timesteps) = try inputs.promptsAndSteps(of: model, batch: image.shape[0])
-    let score = model.score(
-      image: model.imageEmbedding(model.scoringPixels(image), timesteps: timesteps),
-      text: try model.textEmbedding(ids))
+    let score = model.pictures.score(
+      image: model.pictures.embedding(
+        of: model.pictures.scoringPixels(image), timesteps: timesteps),
+      text: try model.prompts(ids))
     return [("score", score)]
   }
 
@@ -27,10 +28,11 @@ extension Operation {
       PreferenceLabel(
         first: columns[0][$0], second: columns[1][$0], examplesPerPrompt: columns[2][$0])
     }
-    let text = try model.textEmbedding(ids)
+    let text = try model.prompts(ids)
     let scores = [first, second].map { image in
-      model.score(
-        image: model.imageEmbedding(model.trainingPixels(image), timesteps: timesteps),
+      model.pictures.score(
+        image: model.pictures.embedding(
+          of: model.pictures.trainingPixels(image), timesteps: timesteps),
         text: text)
     }
     let loss = PreferenceModels.preferenceLoss(scores: (scores[0], scores[1]), labels: labels)

@@ -84,18 +84,44 @@ public func gradients(
     outputGradient: outputGradient ?? Tensor(repeating: 1, shape: output.shape))
 }
 
-/// The same for nodes; nil for a leaf without one.
+/// Adds the gradients of a scalar to `sums`, one for each leaf, where nil counts as 0.
+///
+/// Each gradient is added as it is found, so that memory holds those of all leaves once, not twice.
+public func addGradients(of output: Tensor, for leaves: [Tensor], to sums: inout [Tensor?]) {
+  precondition(output.count == 1 && sums.count == leaves.count, "one sum for each leaf")
+  guard let root = output.node else { return }
+  var pending: [ObjectIdentifier: Tensor] = [:]
+  for (index, leaf) in leaves.enumerated() {
+    guard let node = leaf.node else { continue }
+    pending[ObjectIdentifier(node)] = sums[index]
+    // Now the dictionary alone holds it, and lets go of it when a larger sum takes its place.
+    sums[index] = nil
+  }
+  passBack(from: root, Tensor(repeating: 1, shape: output.shape), &pending)
+  sums = leaves.map { leaf in leaf.node.flatMap { pending[ObjectIdentifier($0)] } }
+}
+
+/// The same as the gradients of tensors, for nodes; nil for a leaf without one.
 func gradients(
   of root: GradientNode, for leaves: [GradientNode?], outputGradient: Tensor
 ) -> [Tensor?] {
-  var pending: [ObjectIdentifier: Tensor] = [ObjectIdentifier(root): outputGradient]
+  var pending: [ObjectIdentifier: Tensor] = [:]
+  passBack(from: root, outputGradient, &pending)
+  return leaves.map { leaf in leaf.flatMap { pending[ObjectIdentifier($0)] } }
+}
+
+/// Walks the graph from `root` back and leaves the gradients of the leaves, added to what there is of
+/// them, in `pending`.
+private func passBack(
+  from root: GradientNode, _ outputGradient: Tensor, _ pending: inout [ObjectIdentifier: Tensor]
+) {
+  accumulate(outputGradient, into: &pending[ObjectIdentifier(root)])
   for node in nodesInOrder(from: root).reversed() where !node.isLeaf {
     guard let gradient = pending.removeValue(forKey: ObjectIdentifier(node)) else { continue }
     for (input, inputGradient) in node.takeInputGradients(for: gradient) {
       accumulate(inputGradient, into: &pending[ObjectIdentifier(input)])
     }
   }
-  return leaves.map { leaf in leaf.flatMap { pending[ObjectIdentifier($0)] } }
 }
 
 /// Adds `gradient` to `total`, in place: what `total` holds is never shared once it was summed.

@@ -1,4 +1,14 @@
 #include <cblas.h>
+#ifdef __linux__
+#include <malloc.h>
+#endif
+
+// Gives memory that was freed back to the system, also what lies between blocks that are in use.
+static inline void spo_return_freed_memory(void) {
+#ifdef __GLIBC__
+  malloc_trim(0);
+#endif
+}
 
 // What the kernels were built to use, in the names of /proc/cpuinfo.
 static inline const char *spo_instruction_sets(void) {

@@ -30,18 +30,26 @@ public struct AdamW {
   /// Updates made so far.
   public private(set) var stepCount = 0
   /// The running means of the gradients and of their squares, in memory's layout.
-  private var means: [Tensor]
-  private var squares: [Tensor]
+  private var means: ArrayStore
+  private var squares: ArrayStore
 
-  public init(_ parameters: [Parameter], settings: Settings) {
+  /// - Parameter folder: on whose disk the running means are kept; in memory if nil
+  public init(
+    _ parameters: [Parameter], settings: Settings, momentsOnDiskOf folder: String? = nil
+  ) throws {
     self.parameters = parameters
     self.settings = settings
-    means = parameters.map { Tensor(repeating: 0, shape: $0.tensor.shape) }
-    squares = parameters.map { Tensor(repeating: 0, shape: $0.tensor.shape) }
+    let shapes = parameters.map(\.tensor.shape)
+    means = try ArrayStore(zerosOf: shapes, onDiskOf: folder)
+    squares = try ArrayStore(zerosOf: shapes, onDiskOf: folder)
   }
 
   /// Updates every parameter that has a gradient.
-  public mutating func update(_ gradients: [Tensor?], learningRate: Float) {
+  ///
+  /// - Parameter scale: what the gradients are multiplied with first
+  public mutating func update(
+    _ gradients: [Tensor?], learningRate: Float, scale: Float = 1
+  ) throws {
     precondition(gradients.count == parameters.count, "one gradient for each parameter")
     stepCount += 1
     let correction1 = 1 - pow(Double(settings.beta1), Double(stepCount))
@@ -52,18 +60,37 @@ public struct AdamW {
       rate: Float(Double(learningRate) / correction1),
       squareScale: Float(1 / correction2.squareRoot()))
     for (index, parameter) in parameters.enumerated() {
-      guard let gradient = gradients[index] else { continue }
+      guard var gradient = gradients[index] else { continue }
+      if scale != 1 { gradient = gradient.scaled(by: scale) }
+      let mean = try means.load(index)
+      let square = try squares.load(index)
       step.apply(
-        gradient.pointer, mean: means[index].pointer, square: squares[index].pointer,
+        gradient.pointer, mean: mean.pointer, square: square.pointer,
         parameter: parameter.tensor.pointer, count: gradient.count)
+      try means.store(mean, at: index)
+      try squares.store(square, at: index)
       parameter.valuesChanged()
     }
   }
 
-  /// The state as named arrays, flat and in memory's order: `mean.KEY` and `square.KEY`.
-  public var state: [(name: String, values: [Float])] {
-    zip(parameters, means).map { ("mean.\($0.name)", $1.values) }
-      + zip(parameters, squares).map { ("square.\($0.name)", $1.values) }
+  /// One array of the state, flat and in memory's order.
+  public struct StateArray {
+    /// `mean.KEY` or `square.KEY`.
+    public let name: String
+    public let count: Int
+    /// As they are when they are asked for.
+    public let values: () throws -> [Float]
+  }
+
+  /// Everything that goes from one update to the next, besides the parameters.
+  public var state: [StateArray] {
+    [("mean", means), ("square", squares)].flatMap { kind, store in
+      parameters.enumerated().map { index, parameter in
+        StateArray(
+          name: "\(kind).\(parameter.name)", count: parameter.tensor.count,
+          values: { try store.load(index).values })
+      }
+    }
   }
 
   /// Takes up a state that `state` gave.
@@ -73,23 +100,23 @@ public struct AdamW {
     self.stepCount = stepCount
     for (index, parameter) in parameters.enumerated() {
       let shape = parameter.tensor.shape
-      means[index] = Tensor(try values("mean.\(parameter.name)"), shape: shape)
-      squares[index] = Tensor(try values("square.\(parameter.name)"), shape: shape)
+      try means.store(Tensor(try values("mean.\(parameter.name)"), shape: shape), at: index)
+      try squares.store(Tensor(try values("square.\(parameter.name)"), shape: shape), at: index)
     }
   }
 }
 
-/// Scales the gradients so that their joint Euclidean norm is at most `limit`.
+/// The joint Euclidean norm of gradients, and what to multiply them with so that it is at most `limit`.
 ///
-/// - Returns: the gradients and the norm they had; a norm that is not finite is for the caller to stop
-public func clipped(_ gradients: [Tensor?], toNorm limit: Float) -> ([Tensor?], norm: Float) {
+/// A norm that is not finite is for the caller to stop.
+public func clipping(
+  _ gradients: [Tensor?], toNorm limit: Float
+) -> (norm: Float, scale: Float) {
   let total = gradients.reduce(0.0) { sum, gradient in
     guard let gradient else { return sum }
     return sum + dotProduct(gradient.pointer, gradient.pointer, count: gradient.count)
   }
   let norm = Float(total.squareRoot())
-  guard norm > limit else { return (gradients, norm) }
   // The small term is PyTorch's.
-  let scale = limit / (norm + 1e-6)
-  return (gradients.map { $0?.scaled(by: scale) }, norm)
+  return (norm, norm > limit ? limit / (norm + 1e-6) : 1)
 }

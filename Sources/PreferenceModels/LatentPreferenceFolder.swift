@@ -9,23 +9,38 @@ extension ModelFolder {
 
   /// The latent preference model of a folder.
   ///
-  /// The U-Net and the text encoders lie in the layout of diffusers, the heads in `model.safetensors`.
+  /// The U-Net and the text encoders lie in the layout of diffusers, the heads in `model.safetensors` or,
+  /// as published, in `state_dict.pt`.
   ///
-  /// - Parameter base: the diffusion model whose latents are judged; gives the tokenizers
+  /// - Parameter base: the diffusion model whose latents are judged; gives the tokenizers, and text encoders
+  ///   that were not trained
   public func latentPreferenceModel(
     of base: ModelFolder, isTrainable: Bool = false
   ) throws -> LatentPreferenceModel {
-    let heads = Weights(
-      try CheckpointWeights(try checkpoint("", stem: "model")), isTrainable: isTrainable)
+    let heads = try latentHeads(isTrainable: isTrainable)
     let model = try LatentPreferenceModel(
       heads: heads, encoder: try unetEncoder(isTrainable: isTrainable),
-      promptEncoder: try PromptEncoder(self, tokenizers: base, isTrainable: isTrainable),
+      promptEncoder: try PromptEncoder(
+        hasPart("text_encoder") ? self : base, tokenizers: base, isTrainable: isTrainable),
       pictureSide: try base.pictureSide(),
-      guidance: Float(
-        try JSONReader(contentsOf: "\(path)/config.json")
-          .double(LatentPreferenceModel.guidanceField)))
+      guidance: try latentPreferenceGuidance())
     try heads.requireAllUsed()
     return model
+  }
+
+  private func latentHeads(isTrainable: Bool) throws -> Weights {
+    hasPart(PublishedHeads.fileName)
+      ? Weights(
+        try PublishedHeads(path: "\(path)/\(PublishedHeads.fileName)"), isTrainable: isTrainable)
+      : Weights(
+        try CheckpointWeights(try checkpoint("", stem: "model")), isTrainable: isTrainable)
+  }
+
+  /// The guidance of a latent preference model's lowest features.
+  public func latentPreferenceGuidance() throws -> Float {
+    guard !hasPart(PublishedHeads.fileName) else { return PublishedHeads.guidance }
+    return Float(
+      try JSONReader(contentsOf: "\(path)/config.json").double(LatentPreferenceModel.guidanceField))
   }
 
   /// A trainable latent preference model that starts from a diffusion model, with fresh projections.

@@ -1,4 +1,4 @@
-import Checkpoints
+package import Checkpoints
 public import Diffusion
 public import NN
 
@@ -13,19 +13,45 @@ extension ModelFolder {
   public func preferenceModel(
     isTrainable: Bool = false, seed: UInt64 = 0
   ) throws -> (model: PreferenceModel, weights: Weights) {
-    let checkpoint =
-      isWeightFile ? try openCheckpoint(path) : try self.checkpoint("", stem: "model")
-    let source = try CheckpointWeights(checkpoint) { key in
-      if key.hasSuffix("position_ids") { return nil }
-      return key.hasPrefix("model.") ? String(key.dropFirst(6)) : key
-    }
-    let isStepAware = source.names.contains(where: Self.isOfTimestep)
-    let weights = Weights(
-      source, isTrainable: isTrainable, freshSeed: seed,
-      isFresh: { !isStepAware && Self.isOfTimestep($0) })
+    let weights = try preferenceWeights(isTrainable: isTrainable, seed: seed)
     let model = try PreferenceModel(weights, try preferenceConfiguration())
     try weights.requireAllUsed()
     return (model, weights)
+  }
+
+  /// The half of a preference model that looks at pictures; the other half is not read.
+  public func pictureScorer() throws -> PictureScorer {
+    let weights = try preferenceWeights { !PromptEmbedder.owns($0) }
+    let scorer = try PictureScorer(weights, try preferenceConfiguration())
+    try weights.requireAllUsed()
+    return scorer
+  }
+
+  /// The half of a preference model that reads prompts; the other half is not read.
+  public func promptEmbedder() throws -> PromptEmbedder {
+    let weights = try preferenceWeights(where: PromptEmbedder.owns)
+    let embedder = try PromptEmbedder(weights, try preferenceConfiguration())
+    try weights.requireAllUsed()
+    return embedder
+  }
+
+  /// Opens the weights of a preference model of pictures.
+  package func preferenceCheckpoint() throws -> any CheckpointSource {
+    isWeightFile ? try openCheckpoint(path) : try checkpoint("", stem: "model")
+  }
+
+  private func preferenceWeights(
+    isTrainable: Bool = false, seed: UInt64 = 0, where isIncluded: (String) -> Bool = { _ in true }
+  ) throws -> Weights {
+    let source = try CheckpointWeights(try preferenceCheckpoint()) { key in
+      if key.hasSuffix("position_ids") { return nil }
+      let name = key.hasPrefix("model.") ? String(key.dropFirst(6)) : key
+      return isIncluded(name) ? name : nil
+    }
+    let isStepAware = source.names.contains(where: Self.isOfTimestep)
+    return Weights(
+      source, isTrainable: isTrainable, freshSeed: seed,
+      isFresh: { !isStepAware && Self.isOfTimestep($0) })
   }
 
   /// Whether an array is of those that CLIP does not have.

@@ -1,7 +1,4 @@
-public import Autograd
-import Diffusion
 public import NN
-import TensorCore
 
 /// The step-aware preference model: how well people would like a picture, estimated at a timestep,
 /// for a prompt.
@@ -12,86 +9,21 @@ import TensorCore
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2
 public struct PreferenceModel {
   public let configuration: PreferenceConfiguration
-  let textEncoder: CLIPTextEncoder
-  let visionTower: VisionTower
-  let visualProjection: Linear
-  let logitScale: Parameter
+  public private(set) var prompts: PromptEmbedder
+  public private(set) var pictures: PictureScorer
 
   public init(_ weights: Weights, _ configuration: PreferenceConfiguration) throws {
     self.configuration = configuration
-    textEncoder = try CLIPTextEncoder(weights, configuration.text, hasProjection: true)
-    visionTower = try VisionTower(weights, configuration)
-    let width = configuration.vision.width
-    visualProjection = try Linear(
-      weights["visual_projection"], inputs: width, outputs: configuration.projectionWidth,
-      hasBias: false, initial: .normal(deviation: 1 / Float(width).squareRoot()))
-    // ln(1 / 0.07), CLIP's own start.
-    logitScale = try weights.parameter("logit_scale", shape: [], initial: .constant(2.6592))
+    prompts = try PromptEmbedder(weights, configuration)
+    pictures = try PictureScorer(weights, configuration)
   }
 
-  /// Unit vectors of prompts, `[batch, projection width]`.
-  ///
-  /// - Throws: `PreferenceConfigurationError.unknownTokens` if the model has no such tokens
-  public func textEmbedding(_ ids: [[Int]]) throws -> Tensor {
-    try configuration.requireFit(ids)
-    return textEncoder(ids).pooled.normalizedRows()
-  }
-
-  /// Unit vectors of pictures, `[batch, projection width]`.
-  ///
-  /// - Parameters:
-  ///   - pixels: `[batch, side, side, 3]` as `trainingPixels` or `scoringPixels` give them
-  ///   - timesteps: one for each picture
-  public func imageEmbedding(_ pixels: Tensor, timesteps: [Float]) -> Tensor {
-    visualProjection(visionTower(pixels, timesteps: timesteps)).normalizedRows()
-  }
-
-  /// What a cosine is multiplied with to become a score.
-  public var scale: Float {
-    withoutGradients { logitScale.tensor.mapped(by: .exponential) }.values[0]
-  }
-
-  /// The scores of pictures for prompts, row by row, `[batch]`.
-  public func score(image: Tensor, text: Tensor) -> Tensor {
-    let cosines = (image * text).sum(over: 1..<2)
-    return cosines * logitScale.tensor.mapped(by: .exponential)
-  }
-
-  /// What the vision tower is shown in training: resized to its square, limited to 0...1, normalised.
-  ///
-  /// - Parameter image: `[batch, height, width, 3]` in 0...1
-  public func trainingPixels(_ image: Tensor) -> Tensor {
-    let side = configuration.imageSize
-    return normalized(resizedBicubic(image, height: side, width: side))
-  }
-
-  /// What the vision tower is shown when candidates are scored: the shorter edge resized, the
-  /// centre cut out, limited to 0...1, normalised.
-  ///
-  /// - Parameter image: `[batch, height, width, 3]` in -1...1, as the autoencoder decodes it
-  public func scoringPixels(_ image: Tensor) -> Tensor {
-    let side = configuration.imageSize
-    let (height, width) = (image.shape[1], image.shape[2])
-    let scale = Double(side) / Double(min(height, width))
-    let newHeight = Int(Double(height) * scale + 0.5)
-    let newWidth = Int(Double(width) * scale + 0.5)
-    let resized = resizedBicubic(
-      image.scaled(by: 0.5, adding: 0.5), height: newHeight, width: newWidth)
-    let top = centredOffset(of: side, in: newHeight)
-    let left = centredOffset(of: side, in: newWidth)
-    return normalized(
-      resized.slice(axis: 1, top..<top + side).slice(axis: 2, left..<left + side))
-  }
-
-  /// Half the margin, a half rounded to even, as torchvision's centre crop has it.
-  private func centredOffset(of side: Int, in length: Int) -> Int {
-    Int((Double(length - side) / 2).rounded(.toNearestOrEven))
-  }
-
-  /// Pictures of the tower's size in 0...1, as the tower takes them.
-  public func normalized(_ image: Tensor) -> Tensor {
-    let mean = Tensor(configuration.imageMean, shape: [3])
-    let reciprocal = Tensor(configuration.imageDeviation.map { 1 / $0 }, shape: [3])
-    return (image.clamped(to: 0...1) - mean) * reciprocal
+  /// Whether the layers of both towers are run again in the backward pass.
+  public var usesGradientCheckpointing: Bool {
+    get { pictures.usesGradientCheckpointing }
+    set {
+      pictures.usesGradientCheckpointing = newValue
+      prompts.usesGradientCheckpointing = newValue
+    }
   }
 }

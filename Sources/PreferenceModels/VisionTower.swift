@@ -17,7 +17,7 @@ public struct VisionTower {
   let patchEmbedding: Conv2d
   let positionEmbedding: Parameter
   let inputNorm: LayerNorm
-  let encoder: CLIPEncoder
+  var encoder: CLIPEncoder
   let outputNorm: LayerNorm
   let outputModulation: Linear
   let width: Int

@@ -1,3 +1,4 @@
+import COpenBLAS
 import Synchronization
 
 /// Floats in memory that is recycled when the last reference goes.
@@ -52,6 +53,7 @@ public final class BufferPool: Sendable {
       return state.free.values.flatMap { $0 }
     }
     for block in blocks { block.address.deallocate() }
+    spo_return_freed_memory()
   }
 
   func take(byteCount: Int) -> Block {

@@ -15,8 +15,8 @@ private let textParts = GoldenCase.all("text_encoder", in: "models", prefix: "te
 private let forwardCases: [GoldenCase] =
   textParts
   + GoldenCase.all("unet", in: "models", prefix: "unet-") { _ in true }
-  + GoldenCase.all("vae.encode", in: "models", prefix: "vae-") { $0.contains("encode") }
-  + GoldenCase.all("vae.decode", in: "models", prefix: "vae-") { $0.contains("decode") }
+  + GoldenCase.all("vae.encode", in: "models", prefix: "vae-") { $0.hasPrefix("case-encode") }
+  + GoldenCase.all("vae.decode", in: "models", prefix: "vae-") { $0.hasPrefix("case-decode") }
   + GoldenCase.all("preference", in: "models", prefix: "preference-") {
     $0.hasPrefix("case") && !$0.contains("loss")
   }

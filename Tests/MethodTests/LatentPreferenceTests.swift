@@ -2,6 +2,7 @@ import Autograd
 import Checkpoints
 import Diffusion
 import Files
+import Foundation
 import NN
 import PreferenceModels
 import TestSupport
@@ -43,6 +44,27 @@ struct LatentPreferenceTests {
         ?? [Float](repeating: 0, count: values.count)
       let error = relativeError(own, values, floor: largest * 1e-3)
       #expect(error <= 1e-3, "\(parameter.name): \(error)")
+    }
+  }
+
+  @Test("a published folder gives the scores of one of ours", arguments: cases)
+  func published(name: String, base: String) throws {
+    let own = ModelFolder(path: fixturePath("latent-preference/\(name)"))
+    let base = ModelFolder(path: fixturePath("\(base)/model"))
+    let latents = Tensor(repeating: 0.5, shape: [1, 8, 8, 4])
+    func score(_ folder: ModelFolder) throws -> [Float] {
+      let model = try folder.latentPreferenceModel(of: base)
+      return model.scores(of: latents, timesteps: [501], for: try model.prompts(["red"])).values
+    }
+    try withTemporaryFolder { path in
+      for part in ["unet", "text_encoder", "text_encoder_2"] where own.hasPart(part) {
+        try FileManager.default.copyItem(
+          atPath: "\(own.path)/\(part)", toPath: "\(path)/\(part)")
+      }
+      try FileManager.default.copyItem(
+        atPath: fixturePath("latent-preference/\(name)-state_dict.pt"),
+        toPath: "\(path)/state_dict.pt")
+      #expect(try score(ModelFolder(path: path)) == score(own))
     }
   }
 

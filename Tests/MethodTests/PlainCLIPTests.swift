@@ -39,9 +39,9 @@ import Testing
       try copy(to: folder) { !Self.isOfTimestep($0) }
       let (model, weights) = try ModelFolder(path: folder).preferenceModel(isTrainable: true)
       let side = model.configuration.imageSize
-      let pixels = model.normalized(.init(repeating: 0.3, shape: [2, side, side, 3]))
-      let first = model.imageEmbedding(pixels, timesteps: [0, 0]).values
-      #expect(model.imageEmbedding(pixels, timesteps: [901, 33]).values == first)
+      let pixels = model.pictures.normalized(.init(repeating: 0.3, shape: [2, side, side, 3]))
+      let first = model.pictures.embedding(of: pixels, timesteps: [0, 0]).values
+      #expect(model.pictures.embedding(of: pixels, timesteps: [901, 33]).values == first)
       #expect(weights.parameters.contains { Self.isOfTimestep($0.name) })
     }
   }
@@ -61,8 +61,41 @@ import Testing
       try copy(to: folder, prefix: "model.", name: "step-aware.safetensors")
       let path = "\(folder)/step-aware.safetensors"
       let model = try ModelFolder(path: path).preferenceModel().model
-      #expect(try model.textEmbedding([[1, 2]]).values == expected.textEmbedding([[1, 2]]).values)
+      #expect(try model.prompts([[1, 2]]).values == expected.prompts([[1, 2]]).values)
     }
+  }
+
+  @Test("each half of a model can be read alone")
+  func halves() throws {
+    let folder = ModelFolder(path: source)
+    let whole = try folder.preferenceModel().model
+    #expect(try folder.promptEmbedder()([[1, 2]]).values == whole.prompts([[1, 2]]).values)
+    let side = whole.configuration.imageSize
+    let pixels = Tensor(repeating: 0.3, shape: [1, side, side, 3])
+    let scorer = try folder.pictureScorer()
+    #expect(
+      scorer.embedding(of: pixels, timesteps: [501]).values
+        == whole.pictures.embedding(of: pixels, timesteps: [501]).values)
+    #expect(scorer.scale == whole.pictures.scale)
+  }
+
+  @Test("layers that are run again give the same gradients, bit for bit")
+  func checkpointing() throws {
+    func gradients(isCheckpointed: Bool) throws -> [[Float]?] {
+      var (model, weights) = try ModelFolder(path: source).preferenceModel(isTrainable: true)
+      model.usesGradientCheckpointing = isCheckpointed
+      let side = model.configuration.imageSize
+      let images = model.pictures.embedding(
+        of: Tensor(
+          (0..<2 * side * side * 3).map { Float($0 % 11) / 11 }, shape: [2, side, side, 3]),
+        timesteps: [1, 501])
+      let score = model.pictures.score(image: images, text: try model.prompts([[1, 2], [3, 4]]))
+      return Autograd.gradients(of: score.sum(), for: weights.parameters.map(\.tensor))
+        .map { $0?.values }
+    }
+    let plain = try gradients(isCheckpointed: false)
+    #expect(plain.contains { $0 != nil })
+    #expect(try gradients(isCheckpointed: true) == plain)
   }
 
   @Test("prompts of another tokenizer are refused")
@@ -70,10 +103,10 @@ import Testing
     let model = try ModelFolder(path: source).preferenceModel().model
     let text = model.configuration.text
     #expect(throws: PreferenceConfigurationError.self) {
-      try model.textEmbedding([[text.vocabularySize]])
+      try model.prompts([[text.vocabularySize]])
     }
     #expect(throws: PreferenceConfigurationError.self) {
-      try model.textEmbedding([[Int](repeating: 1, count: text.tokens + 1)])
+      try model.prompts([[Int](repeating: 1, count: text.tokens + 1)])
     }
   }
 }

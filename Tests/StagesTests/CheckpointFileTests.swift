@@ -16,7 +16,7 @@ import Testing
     .deletingLastPathComponent().deletingLastPathComponent().path
 
   /// A tiny model of random weights.
-  private func writeCheckpoint(_ path: String, seed: UInt64) throws {
+  private func writeCheckpoint(_ path: String, seed: UInt64, prefix: String = "") throws {
     let fixture = try JSONReader(contentsOf: fixturePath("original/tiny.json"))
     var random = Sequence(state: seed)
     var tensors: [OutgoingTensor] = []
@@ -28,7 +28,7 @@ import Testing
         guard shape.count > 1 else { return name.hasSuffix("weight") ? 1 : 0 }
         return Float.random(in: -bound...bound, using: &random)
       }
-      tensors.append(OutgoingTensor(name, shape: shape, floats: { floats }))
+      tensors.append(OutgoingTensor(prefix + name, shape: shape, floats: { floats }))
     }
     try writeSafetensors(tensors, to: path)
   }
@@ -52,6 +52,24 @@ import Testing
     var events: [RunEvent] = []
     try Runner(pipeline) { events.append($0) }.run()
     return events
+  }
+
+  @Test("a .ckpt holds the weights below state_dict")
+  func trainingCheckpoint() throws {
+    try withTemporaryFolder { folder in
+      let plain = "\(folder)/model.safetensors"
+      let ofTraining = "\(folder)/model.ckpt"
+      try writeCheckpoint(plain, seed: 3)
+      // What a file is, its content says: this one need not be torch's.
+      try writeCheckpoint(ofTraining, seed: 3, prefix: "state_dict.")
+      let pictures = try [plain, ofTraining].map { path in
+        try ModelFolder(path: path).autoencoder().model.decoder(
+          .init(repeating: 0.5, shape: [1, 2, 2, 4])
+        ).values
+      }
+      #expect(pictures[0] == pictures[1])
+      #expect(ModelFolder(path: ofTraining).isFile)
+    }
   }
 
   @Test("a pipeline tunes a checkpoint file with a preference model that is given")

@@ -92,12 +92,25 @@ import Testing
 
   @Test("more rows at once take more memory, gradient checkpointing less")
   func proportions() throws {
-    func spo(_ overrides: [String]) throws -> Int {
-      let doctor = try doctor(overrides: Self.paths + overrides)
-      return doctor.forecasts.first { $0.stage == "spo" }?.memory.byteCount ?? 0
-    }
     let large = ["spo.micro_batch=64", "spo.pair_batch=64"]
-    #expect(try spo(large) > 2 * spo([]))
-    #expect(try spo(large + ["spo.gradient_checkpointing=true"]) < spo(large))
+    #expect(try memory("spo", large) > 2 * memory("spo"))
+    #expect(
+      try memory("spo", large + ["spo.gradient_checkpointing=true"]) < memory("spo", large))
+  }
+
+  @Test("what thrift with the preference model saves is counted")
+  func thrift() throws {
+    let none = try memory("preference")
+    let rerun = try memory("preference", ["preference.gradient_checkpointing=true"])
+    let onDisk = try memory("preference", ["preference.optimizer_on_disk=true"])
+    #expect(rerun < none && onDisk < none)
+    #expect(try memory("spo", ["preference.precision=f16"]) < memory("spo"))
+    let disk = try doctor(overrides: Self.paths + ["preference.optimizer_on_disk=true"])
+    #expect(try disk.diskByteCount > doctor().diskByteCount)
+  }
+
+  private func memory(_ stage: String, _ overrides: [String] = []) throws -> Int {
+    try doctor(overrides: Self.paths + overrides).forecasts.first { $0.stage == stage }?.memory
+      .byteCount ?? 0
   }
 }

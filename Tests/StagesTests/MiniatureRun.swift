@@ -11,6 +11,7 @@ struct MiniatureRun {
   /// The name of the pipeline file.
   private let pipeline: String
   private let besides: String
+  private let overrides: [String]
 
   private static let repository = URL(fileURLWithPath: fixturePath(""))
     .deletingLastPathComponent().deletingLastPathComponent().path
@@ -18,13 +19,15 @@ struct MiniatureRun {
   /// - Parameters:
   ///   - folder: where sources and workspaces are
   ///   - other: a workspace to compare with
+  ///   - overrides: further settings
   init(
     in folder: String, workspace: String = "workspace", pipeline: String = "quickstart",
-    beside other: String = "none"
+    beside other: String = "none", overrides: [String] = []
   ) {
     self.folder = folder
     self.workspace = "\(folder)/\(workspace)"
     self.pipeline = pipeline
+    self.overrides = overrides
     besides = "[\"\(folder)/\(other)/report/summary.json\"]"
   }
 
@@ -64,7 +67,9 @@ struct MiniatureRun {
   ]
 
   @discardableResult
-  func run(observe: @escaping (RunEvent) throws -> Void = { _ in }) throws -> [RunEvent] {
+  func run(
+    through last: String? = nil, observe: @escaping (RunEvent) throws -> Void = { _ in }
+  ) throws -> [RunEvent] {
     let pipeline = try Pipeline(
       path: "\(Self.repository)/pipelines/\(pipeline).json5", stages: stageTypes,
       overrides: Self.settings + [
@@ -73,14 +78,14 @@ struct MiniatureRun {
         "report.prompts=\(folder)/prompts.json",
       ]
         + (pipeline == "quickstart"
-          ? ["preference.start=\(Self.repository)/data/tiny-preference"] : []),
+          ? ["preference.start=\(Self.repository)/data/tiny-preference"] : []) + overrides,
       workspace: workspace)
     var events: [RunEvent] = []
     var failure: (any Error)?
     try Runner(pipeline) { event in
       events.append(event)
       do { try observe(event) } catch { failure = error }
-    }.run()
+    }.run(through: last)
     if let failure { throw failure }
     return events
   }

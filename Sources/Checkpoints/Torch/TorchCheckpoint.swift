@@ -4,12 +4,14 @@ import Files
 /// and the bytes of storages.
 ///
 /// The tensors of nested dictionaries and lists are named by their path: `state_dict.weight`,
-/// `layers.0`. Numbers and texts beside them are read over. Anything else than tensors, storages
+/// `layers.0`. Numbers beside them are kept, texts are read over. Anything else than tensors, storages
 /// and containers is refused by name, and nothing is ever run. The format of torch before 1.6,
 /// without the archive, is not read.
 public struct TorchCheckpoint: CheckpointSource {
   public let path: String
   public let entries: [TensorEntry]
+  /// Numbers that are no tensors, by path.
+  public let numbers: [String: Double]
   private let file: RegularFile
   private let tensors: [String: Located]
 
@@ -39,7 +41,8 @@ public struct TorchCheckpoint: CheckpointSource {
       throw CheckpointError.malformed(path: path, problem: "its numbers are not little-endian")
     }
     var tensors: [String: Located] = [:]
-    for (name, tensor) in try Self.namedTensors(program, path: path) {
+    let collected = try Self.collected(program, path: path)
+    for (name, tensor) in collected.tensors {
       let located = try Self.locate(name, tensor, archive, "\(folder)data/\(tensor.storage.key)")
       guard tensors.updateValue(located, forKey: name) == nil else {
         throw CheckpointError.malformedTensor(
@@ -49,6 +52,7 @@ public struct TorchCheckpoint: CheckpointSource {
     self.path = path
     self.file = file
     self.tensors = tensors
+    numbers = collected.numbers
     entries = tensors.values.map(\.entry).sorted { $0.name < $1.name }
   }
 
@@ -110,16 +114,16 @@ public struct TorchCheckpoint: CheckpointSource {
 // MARK: - Names
 
 extension TorchCheckpoint {
-  /// The tensors that a pickle holds, with their names.
-  private static func namedTensors(
+  /// What a pickle holds, with its names.
+  private static func collected(
     _ program: [UInt8], path: String
-  ) throws(CheckpointError) -> [(String, TorchTensor)] {
+  ) throws(CheckpointError) -> TensorCollector {
     var unpickler = Unpickler(program)
     do throws(Unpickler.Failure) {
       let root = try unpickler.run()
       var collector = TensorCollector(containers: unpickler.containers)
       try collector.collect(root, name: "", depth: 0)
-      return collector.tensors
+      return collector
     } catch {
       throw .malformed(path: path, problem: error.problem)
     }
@@ -130,6 +134,7 @@ extension TorchCheckpoint {
 private struct TensorCollector {
   let containers: [[Unpickler.Value]]
   private(set) var tensors: [(String, TorchTensor)] = []
+  private(set) var numbers: [String: Double] = [:]
   private var visitCount = 0
 
   init(containers: [[Unpickler.Value]]) { self.containers = containers }
@@ -160,7 +165,9 @@ private struct TensorCollector {
         }
         try collect(members[position + 1], name: Self.path(name, key), depth: depth + 1)
       }
-    case .none, .bool, .int, .double, .string, .name, .storage: break
+    case .int(let number): numbers[name] = Double(number)
+    case .double(let number): numbers[name] = number
+    case .none, .bool, .string, .name, .storage: break
     }
   }
 

@@ -8,13 +8,24 @@ import TensorCore
 /// - Source: Rombach et al. 2022, arXiv 2112.10752, section 3.1
 public struct Autoencoder {
   public let configuration: AutoencoderConfiguration
-  public let encoder: Encoder
-  public let decoder: Decoder
+  public private(set) var encoder: Encoder
+  public private(set) var decoder: Decoder
 
   public init(_ weights: Weights, _ configuration: AutoencoderConfiguration) throws {
     self.configuration = configuration
     encoder = try Encoder(weights, configuration)
     decoder = try Decoder(weights, configuration)
+  }
+
+  /// Pixels of a tile's side at most: its part of the working memory stays below a gigabyte.
+  private static let largestTile = 512
+
+  /// Has larger pictures made tile by tile: less memory, and not quite the same pictures.
+  public mutating func useTiles() {
+    let side = min(configuration.sampleSize, Self.largestTile)
+    let latentSide = max(1, side / configuration.reduction)
+    encoder.tiles = Tiles(inputSide: side, outputSide: latentSide)
+    decoder.tiles = Tiles(inputSide: latentSide, outputSide: side)
   }
 
   /// The pictures of scaled latents, `[batch, height, width, 3]` in -1...1.
@@ -44,6 +55,7 @@ public struct Encoder {
   let outputConvolution: Conv2d
   let quantConvolution: Conv2d?
   let latentChannels: Int
+  fileprivate(set) var tiles: Tiles?
 
   init(_ weights: Weights, _ configuration: AutoencoderConfiguration) throws {
     let channels = configuration.channels
@@ -83,7 +95,9 @@ public struct Encoder {
   /// - Parameter image: `[batch, height, width, 3]` in -1...1
   public func callAsFunction(_ image: Tensor) -> Autoencoder.Posterior {
     let places = image.shape[1] * image.shape[2]
-    let moments = inSlices(image, of: Autoencoder.placesAtOnce / max(1, places), moments)
+    let moments = inSlices(image, of: Autoencoder.placesAtOnce / max(1, places)) { slice in
+      tiles?(slice, self.moments) ?? self.moments(slice)
+    }
     let parts = moments.split(axis: 3, into: 2)
     return Autoencoder.Posterior(mean: parts[0], logVariance: parts[1].clamped(to: -30...20))
   }
@@ -108,6 +122,7 @@ public struct Decoder {
   let blocks: [(resnets: [ResnetBlock], upsampler: Upsampler?)]
   let outputNorm: GroupNorm
   let outputConvolution: Conv2d
+  fileprivate(set) var tiles: Tiles?
 
   init(_ weights: Weights, _ configuration: AutoencoderConfiguration) throws {
     let channels = Array(configuration.channels.reversed())
@@ -144,7 +159,9 @@ public struct Decoder {
   /// - Returns: pictures `[batch, 2^n height, 2^n width, 3]`, about -1...1
   public func callAsFunction(_ latents: Tensor) -> Tensor {
     let places = latents.shape[1] * latents.shape[2] << (2 * (blocks.count - 1))
-    return inSlices(latents, of: Autoencoder.placesAtOnce / max(1, places), decoded)
+    return inSlices(latents, of: Autoencoder.placesAtOnce / max(1, places)) { slice in
+      tiles?(slice, decoded) ?? decoded(slice)
+    }
   }
 
   private func decoded(_ latents: Tensor) -> Tensor {

@@ -11,6 +11,8 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
   public var hasMiddleAttention: Bool
   public var hasQuantConvolution: Bool
   public var hasPostQuantConvolution: Bool
+  /// Height and width of the pictures that it was made for.
+  public var sampleSize: Int
   /// Latents are multiplied by this before they are noised.
   public var scalingFactor: Float
 
@@ -24,6 +26,7 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
     hasMiddleAttention = try json.bool("mid_block_add_attention", default: true)
     hasQuantConvolution = try json.bool("use_quant_conv", default: true)
     hasPostQuantConvolution = try json.bool("use_post_quant_conv", default: true)
+    sampleSize = try json.size("sample_size", default: 32)
     scalingFactor = Float(try json.double("scaling_factor", default: 0.18215))
     for (field, plain) in [
       ("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D"),

@@ -1,4 +1,4 @@
-import Checkpoints
+package import Checkpoints
 
 /// How finely the numbers of a written model are stored.
 public enum WeightPrecision: String, CaseIterable, Codable, Sendable {
@@ -6,13 +6,16 @@ public enum WeightPrecision: String, CaseIterable, Codable, Sendable {
   case f16
   case bf16
 
-  var elementType: ElementType {
+  package var elementType: ElementType {
     switch self {
     case .f32: .f32
     case .f16: .f16
     case .bf16: .bf16
     }
   }
+
+  /// Bytes of a number.
+  package var byteCount: Int { elementType.bitCount / 8 }
 
   /// What `config.json` of transformers calls it.
   var torchName: String {

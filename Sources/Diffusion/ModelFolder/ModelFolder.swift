@@ -5,7 +5,7 @@ public import NN
 
 /// A model in the layout of diffusers: one folder for each part, with its configuration and weights.
 ///
-/// Or a single `.safetensors` file in the original layout, which looks like such a folder.
+/// Or a single file in the original layout, `.safetensors` or `.ckpt`, which looks like such a folder.
 public struct ModelFolder: Equatable, Sendable {
   public let path: String
   /// A folder with a tokenizer, or with parts `tokenizer` and `tokenizer_2`, for a single file.
@@ -17,10 +17,22 @@ public struct ModelFolder: Equatable, Sendable {
   }
 
   /// Whether the model is a single file.
-  public var isFile: Bool { path.hasSuffix(".safetensors") }
+  public var isFile: Bool { path.hasSuffix(".safetensors") || path.hasSuffix(".ckpt") }
 
   func original() throws -> OriginalCheckpoint? {
-    isFile ? try OriginalCheckpoint(try SafetensorsFile(path: path)) : nil
+    guard isFile else { return nil }
+    let checkpoint = try openCheckpoint(path)
+    // A file of torch holds the weights beside other things of its training.
+    let prefix = "state_dict."
+    let weights = checkpoint.entries.filter { $0.name.hasPrefix(prefix) }.map(\.name)
+    guard !weights.isEmpty else { return try OriginalCheckpoint(checkpoint) }
+    return try OriginalCheckpoint(
+      RenamedCheckpoint(
+        checkpoint,
+        Dictionary(
+          uniqueKeysWithValues: weights.map {
+            (String($0.dropFirst(prefix.count)), RenamedCheckpoint.Origin(name: $0))
+          })))
   }
 
   /// A configuration file, such as `configuration("unet")` or `configuration("scheduler",

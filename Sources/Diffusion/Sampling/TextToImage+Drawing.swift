@@ -34,7 +34,8 @@ extension TextToImage {
       }
     }
     BufferPool.shared.releaseFreeBlocks()
-    let autoencoder = try folder.autoencoder().model
+    var autoencoder = try folder.autoencoder().model
+    if request.usesTiles { autoencoder.useTiles() }
     for (place, latent) in latents.enumerated() {
       try use(
         place,

@@ -16,6 +16,8 @@ public struct TextToImage {
     public var eta: Float = 0
     /// Height and width in pixels; those of the model's own size if nil.
     public var size: (height: Int, width: Int)?
+    /// Whether the autoencoder makes large pictures tile by tile.
+    public var usesTiles = false
     /// Overrides the folder's scheduler class.
     public var scheduler: SchedulerKind?
 

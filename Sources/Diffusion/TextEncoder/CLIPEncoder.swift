@@ -8,6 +8,8 @@ public import NN
 /// - Source: Radford et al. 2021, arXiv 2103.00020
 public struct CLIPEncoder {
   let layers: [CLIPEncoderLayer]
+  /// Whether layers are run again in the backward pass.
+  public var usesGradientCheckpointing = false
 
   /// - Parameter isTimeConditioned: whether each layer is modulated by a timestep
   public init(
@@ -26,7 +28,11 @@ public struct CLIPEncoder {
   ///   - time: `[batch, width]`, after SiLU, for a time-conditioned encoder
   public func hiddenStates(_ x: Tensor, isCausal: Bool, time: Tensor? = nil) -> [Tensor] {
     layers.reduce(into: [x]) { states, layer in
-      states.append(layer(states[states.count - 1], isCausal: isCausal, time: time))
+      let inputs = [states[states.count - 1]] + (time.map { [$0] } ?? [])
+      states.append(
+        checkpointed(inputs, if: usesGradientCheckpointing) {
+          layer($0[0], isCausal: isCausal, time: time == nil ? nil : $0[1])
+        })
     }
   }
 }

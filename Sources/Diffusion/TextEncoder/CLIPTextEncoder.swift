@@ -11,7 +11,7 @@ public struct CLIPTextEncoder {
   public let configuration: CLIPTextConfiguration
   let tokenEmbedding: Embedding
   let positionEmbedding: Embedding
-  let encoder: CLIPEncoder
+  private var encoder: CLIPEncoder
   let finalNorm: LayerNorm
   let projection: Linear?
 
@@ -35,6 +35,12 @@ public struct CLIPTextEncoder {
         weights["text_projection"], inputs: width, outputs: configuration.projectionWidth,
         hasBias: false, initial: .normal(deviation: 1 / Float(width).squareRoot()))
       : nil
+  }
+
+  /// Whether layers are run again in the backward pass.
+  public var usesGradientCheckpointing: Bool {
+    get { encoder.usesGradientCheckpointing }
+    set { encoder.usesGradientCheckpointing = newValue }
   }
 
   public struct Output {

@@ -114,16 +114,32 @@ extension NetworkOperation {
         let time = clock.measure(body) / .seconds(1)
         best = min(best, time)
         total += time
-      } while total < 0.01
+      } while total < 0.03
       return best
     }
   }
 }
 
 extension UNetConfiguration {
-  /// Measures one forward pass over latents of `height` x `width`.
-  public func forwardTime(height: Int, width: Int, tokens: Int) -> ForwardTime {
-    ForwardTime(parts(height: height, width: width, tokens: tokens).flatMap(\.operations))
+  /// Measures one forward pass with guidance over a latent of `height` x `width`.
+  public func guidedTime(height: Int, width: Int, tokens: Int) -> ForwardTime {
+    ForwardTime(withGuidance(parts(height: height, width: width, tokens: tokens)))
+  }
+
+  /// Measures the way down and the lowest level alone.
+  public func encoderTime(
+    height: Int, width: Int, tokens: Int, hasGuidance: Bool
+  ) -> ForwardTime {
+    let parts = parts(height: height, width: width, tokens: tokens).filter { !$0.isWayUp }
+    return ForwardTime(hasGuidance ? withGuidance(parts) : parts.flatMap(\.operations))
+  }
+
+  /// The operations of both halves, which share what comes before the first look at the prompt.
+  private func withGuidance(_ parts: [NetworkPart]) -> [NetworkOperation] {
+    let own =
+      textTime == nil
+      ? parts.drop { part in if case .transformer = part.kind { false } else { true } } : parts[...]
+    return (parts + own).flatMap(\.operations)
   }
 }
 
@@ -145,14 +161,5 @@ extension CLIPTransformerConfiguration {
   /// - Parameter isTimeConditioned: whether each layer is modulated by a timestep
   public func forwardTime(tokens: Int, isTimeConditioned: Bool = false) -> ForwardTime {
     ForwardTime(operations(tokens: tokens, isTimeConditioned: isTimeConditioned))
-  }
-}
-
-extension UNetConfiguration {
-  /// Measures the way down and the lowest level alone.
-  public func encoderTime(height: Int, width: Int, tokens: Int) -> ForwardTime {
-    ForwardTime(
-      parts(height: height, width: width, tokens: tokens).filter { !$0.isWayUp }
-        .flatMap(\.operations))
   }
 }

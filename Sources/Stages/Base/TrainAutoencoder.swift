@@ -80,7 +80,7 @@ public final class TrainAutoencoder: Stage {
     let weights = Weights(randomSeed: settings.seed, isTrainable: true)
     let model = try Autoencoder(
       weights, AutoencoderConfiguration(JSONReader(TinyModel.autoencoder, path: "autoencoder")))
-    var state = TrainingState(
+    var state = try TrainingState(
       weights.parameters,
       optimizer: .init(beta1: 0.9, beta2: 0.99, weightDecay: 1e-4),
       schedule: .init(

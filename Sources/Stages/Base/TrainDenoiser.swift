@@ -104,7 +104,7 @@ public final class TrainDenoiser: Stage {
       CLIPTextConfiguration(
         JSONReader(TinyModel.textEncoder(tokenizerFiles), path: "text_encoder")),
       hasProjection: false)
-    var state = TrainingState(
+    var state = try TrainingState(
       weights.parameters, optimizer: .init(beta1: 0.9, beta2: 0.99, weightDecay: 1e-3),
       schedule: .init(
         peak: settings.learningRate, warmUpSteps: 100, decay: .cosine, steps: settings.steps,

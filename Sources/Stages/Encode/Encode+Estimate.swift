@@ -21,16 +21,27 @@ extension Encode: Estimating {
       ])
     }
     // The autoencoder is gone when the text encoders come.
-    return images.byteCount > prompts.byteCount ? images : prompts
+    var need = images.byteCount > prompts.byteCount ? images : prompts
+    need.add(
+      "pages of the database", bytes: min(Self.pageByteLimit, diskByteCount(scale)))
+    return need
   }
 
   func diskByteCount(_ scale: PipelineScale) -> Int {
-    scale.volume.images * (scale.latentByteCount + Self.entryByteCount)
-      + (1 + scale.volume.prompts) * (scale.promptByteCount + Self.entryByteCount)
+    scale.volume.images * Self.entryByteCount(scale.latentByteCount)
+      + (1 + scale.volume.prompts) * Self.entryByteCount(scale.promptByteCount)
   }
 
-  /// Keys, index and what is left free of a page, of each entry: measured.
-  private static let entryByteCount = 500
+  /// Pages that a connection to a database keeps.
+  private static let pageByteLimit = 131_072 * 1_024
+
+  /// What an encoding takes in the database: pages of its own where it is long, and the rest, with its keys,
+  /// on a page with others as far as they fit.
+  private static func entryByteCount(_ value: Int) -> Int {
+    let (page, inPage, keys, indexed) = (4096, 4060, 110, 100)
+    let rest = value % (page - 4) + keys
+    return value / (page - 4) * page + page / max(1, inPage / rest) + indexed
+  }
 
   func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
     let image = scale.volume.secondsPerImage + times.encoding.seconds

@@ -66,7 +66,7 @@ public struct Doctor {
   }
 
   /// To open, to make durable and to close: measured.
-  private static let secondsAtLeast = 0.2
+  private static let secondsAtLeast = 0.1
 
   public var diskByteCount: Int { forecasts.reduce(0) { $0 + $1.diskByteCount } }
   public var seconds: Double { forecasts.reduce(0) { $0 + $1.seconds } }
@@ -112,7 +112,7 @@ extension Doctor {
       less = try thriftier.memory(scale)
       guard less.byteCount <= limits.memory else { continue }
       return Problem(
-        what: "\(name) needs about \(gigabytes(need.byteCount)), but the machine has "
+        what: "\(name) needs about \(gigabytes(need.byteCount)), but the machine can spare "
           + gigabytes(limits.memory),
         remedy: "set \(changes.joined(separator: ", ")): then it needs about "
           + gigabytes(less.byteCount))
@@ -122,7 +122,7 @@ extension Doctor {
       ? "" : " and, with \(changes.joined(separator: ", ")), still \(gigabytes(less.byteCount))"
     let largest = less.parts.max { $0.byteCount < $1.byteCount }
     return Problem(
-      what: "\(name) needs about \(gigabytes(need.byteCount))\(least), but the machine has "
+      what: "\(name) needs about \(gigabytes(need.byteCount))\(least), but the machine can spare "
         + gigabytes(limits.memory)
         + (largest.map { " (\(gigabytes($0.byteCount)) for \($0.what))" } ?? ""),
       remedy: "take a machine with more memory, a smaller model, or one whose weights are F16")
@@ -194,10 +194,14 @@ extension PipelineScale {
         let model = try ModelParts(encode.settings.model, self)
         latentByteCount = model.latentByteCount(encode.settings.latents)
         promptByteCount = try model.promptByteCount()
-      case let train as TrainPreference: preference = try train.judge(self)
+      case let train as TrainPreference:
+        preference = try train.judge(self)
+        preferencePrecision = train.settings.precision
       case let tune as TuneSPO:
         tuning = tune.settings
-        preference = try tune.givenJudge(self) ?? preference
+        guard let judge = try tune.givenJudge(self) else { break }
+        preference = judge.parts
+        preferencePrecision = judge.precision
       default: break
       }
     }
@@ -216,7 +220,7 @@ extension Doctor {
 
 /// What a machine has.
 public struct MachineLimits: Sendable {
-  /// Bytes.
+  /// Bytes that a run may take.
   public var memory: Int
   /// Bytes that are free where the workspace is; nil if the system does not tell.
   public var freeDisk: Int?
@@ -226,10 +230,10 @@ public struct MachineLimits: Sendable {
     self.freeDisk = freeDisk
   }
 
-  /// This machine's.
+  /// This machine's; a tenth of its memory is left to the system.
   ///
   /// - Parameter path: of the workspace, which need not be there yet
   public static func here(_ path: String) -> MachineLimits {
-    MachineLimits(memory: Machine.memory, freeDisk: DiskSpace.free(at: path))
+    MachineLimits(memory: Machine.memory / 10 * 9, freeDisk: DiskSpace.free(at: path))
   }
 }

@@ -1,3 +1,4 @@
+import Diffusion
 import PipelineCore
 import TensorCore
 
@@ -75,10 +76,11 @@ public struct MemoryNeed: Sendable {
     var working: Int
   }
 
-  /// Adds what training `count` numbers takes beside their gradients' way there: values, the two
-  /// moments, the gradients summed up and those being added or limited.
-  mutating func addTraining(of count: Int) {
-    add("values, moments and gradients of what is trained", bytes: 5 * 4 * count)
+  /// Adds what training `count` numbers takes beside their gradients' way there: values, gradients and,
+  /// unless a file holds them, the two moments.
+  mutating func addTraining(of count: Int, momentsAreOnDisk: Bool = false) {
+    add("values and gradients of what is trained", bytes: 2 * 4 * count)
+    add("moments of what is trained", bytes: momentsAreOnDisk ? 0 : 2 * 4 * count)
   }
 }
 
@@ -92,5 +94,7 @@ public struct PipelineScale {
   /// How candidates are drawn, and what they are judged by.
   var tuning: SPOSettings?
   var preference: JudgeParts?
+  /// Of the preference model's weights when candidates are judged.
+  var preferencePrecision = WeightPrecision.f32
   var volume = DataVolume()
 }

@@ -24,7 +24,7 @@ enum JudgeParts {
 
   var isLatent: Bool { if case .latent = self { true } else { false } }
 
-  /// All numbers, which are in single precision.
+  /// All numbers.
   func weightCount() throws -> Int {
     switch self {
     case .pixel(let configuration): return configuration.weightCount
@@ -32,6 +32,23 @@ enum JudgeParts {
       let checkpoint = try parts.model.folder.checkpoint("unet", stem: "diffusion_pytorch_model")
       let encoder = WeightSize(of: checkpoint) { !UNetEncoder.isWayUp($0) }
       return try parts.model.textEncoders().reduce(encoder.count) { $0 + $1.size.count }
+    }
+  }
+
+  /// Numbers of the half that only reads prompts, and that is let go of when it has.
+  var promptWeightCount: Int {
+    switch self {
+    case .pixel(let configuration): configuration.promptWeightCount
+    case .latent: 0
+    }
+  }
+
+  /// Numbers of reading one prompt.
+  var promptPassing: Int {
+    switch self {
+    case .pixel(let configuration):
+      configuration.text.transformer.forwardMemory(tokens: configuration.text.tokens)
+    case .latent: 0
     }
   }
 
@@ -52,9 +69,16 @@ enum JudgeParts {
         tokens: configuration.visionTokens, isTimeConditioned: true)
       let text = configuration.text.transformer.trainingMemory(
         tokens: configuration.text.tokens, isTimeConditioned: false)
-      // The gradients of one layer beside what all of them keep.
       let layer = 2 * vision / max(1, configuration.vision.layers)
-      return .init(kept: pairs * (2 * vision + text), working: pairs * layer)
+      guard isCheckpointed else {
+        // The gradients of one layer beside what all of them keep.
+        return .init(kept: pairs * (2 * vision + text), working: pairs * layer)
+      }
+      let inputs =
+        2 * configuration.vision.layerInputs(tokens: configuration.visionTokens)
+        + configuration.text.transformer.layerInputs(tokens: configuration.text.tokens)
+      // One layer that is run again, with its gradients.
+      return .init(kept: pairs * inputs, working: pairs * 2 * layer)
     case .latent(let parts):
       let encoder = try parts.encoderMemory().training(isCheckpointed: isCheckpointed)
       let text = try parts.model.textEncoders().map(\.configuration).reduce(0) {

@@ -71,19 +71,24 @@ extension PreferenceConfiguration {
   var visionTokens: Int { 1 + (imageSize / patchSize) * (imageSize / patchSize) }
 
   /// All weights of both towers.
-  var weightCount: Int {
-    let textWeights =
-      (text.vocabularySize + text.tokens + projectionWidth) * text.transformer.width
+  var weightCount: Int { promptWeightCount + pictureWeightCount }
+
+  var promptWeightCount: Int {
+    (text.vocabularySize + text.tokens + projectionWidth) * text.transformer.width
       + text.transformer.weightCount(isTimeConditioned: false)
+  }
+
+  private var pictureWeightCount: Int {
     let timeWidths = 256 * vision.width + 3 * vision.width * vision.width
-    let visionWeights =
-      (3 * patchSize * patchSize + visionTokens + projectionWidth) * vision.width + timeWidths
+    return (3 * patchSize * patchSize + visionTokens + projectionWidth) * vision.width + timeWidths
       + vision.weightCount(isTimeConditioned: true)
-    return textWeights + visionWeights
   }
 }
 
 extension CLIPTransformerConfiguration {
+  /// Numbers that go into the layers.
+  func layerInputs(tokens: Int) -> Int { (layers + 1) * tokens * width }
+
   /// Matrices, biases and norms of the layers.
   fileprivate func weightCount(isTimeConditioned: Bool) -> Int {
     let attention = 4 * (width * width + width)

@@ -1,8 +1,9 @@
 import Diffusion
 import PreferenceModels
 
-/// How long the parts of a pipeline's models take here, measured: for one row, picture or prompt.
+/// How long the parts of a pipeline's models take here, measured: for one latent, picture or prompt.
 struct ModelTimes {
+  /// With guidance.
   private(set) var unet: ForwardTime?
   private(set) var encoding: ForwardTime?
   private(set) var decoding: ForwardTime?
@@ -17,7 +18,7 @@ struct ModelTimes {
   init(_ model: ModelParts?, _ judge: JudgeParts?) throws {
     if let model {
       let side = model.latentSide
-      unet = model.unet.forwardTime(height: side, width: side, tokens: try model.tokens())
+      unet = model.unet.guidedTime(height: side, width: side, tokens: try model.tokens())
       encoding = model.autoencoder.encodingTime(
         height: model.pictureSide, width: model.pictureSide)
       decoding = model.autoencoder.decodingTime(height: side, width: side)
@@ -33,9 +34,9 @@ struct ModelTimes {
       judgedText = configuration.text.transformer.forwardTime(tokens: configuration.text.tokens)
     case .latent(let parts):
       let side = parts.model.latentSide
-      let row = parts.model.unet.encoderTime(
-        height: side, width: side, tokens: try parts.model.tokens())
-      judging = parts.hasGuidance ? row + row : row
+      judging = parts.model.unet.encoderTime(
+        height: side, width: side, tokens: try parts.model.tokens(),
+        hasGuidance: parts.hasGuidance)
       judgedText = text
     }
   }

@@ -84,12 +84,12 @@ final class Label: Stage {
     case .images(let ids):
       let images = try ids.compactMap { try open.catalog.image(id: $0) }
       contents = images.map(\.sha256)
-      vectors = try pictures(images, open.images, model)
+      vectors = try pictures(images, open.images, model.pictures)
     case .prompts(let prompts):
       contents = prompts.map(\.sha256)
       let ids = try prompts.map { try open.tokenizer.encode($0.text) }
       vectors = try withoutGradients {
-        try model.textEmbedding(ids).scaled(by: model.scale)
+        try model.prompts(ids).scaled(by: model.pictures.scale)
       }
     }
     return try contents.enumerated().map { row, content in
@@ -102,7 +102,7 @@ final class Label: Stage {
 
   /// Embeddings of clean pictures, as CLIP's own processor shows them.
   private func pictures(
-    _ images: [ImageRecord], _ source: ImageSource, _ model: PreferenceModel
+    _ images: [ImageRecord], _ source: ImageSource, _ model: PictureScorer
   ) throws -> Tensor {
     let side = model.configuration.imageSize
     var limits = ImageLimits()
@@ -114,8 +114,8 @@ final class Label: Stage {
     }
     return withoutGradients {
       let pictures = Tensor(pixels.flatMap { $0 }, shape: [images.count, side, side, 3])
-      return model.imageEmbedding(
-        model.normalized(pictures.scaled(by: 0.5, adding: 0.5)),
+      return model.embedding(
+        of: model.normalized(pictures.scaled(by: 0.5, adding: 0.5)),
         timesteps: [Float](repeating: 0, count: images.count))
     }
   }

@@ -1,41 +1,43 @@
 import Checkpoints
 import NN
+import PipelineCore
 
-/// The weights that ordered validation comparisons best so far; part of every checkpoint.
+/// The weights that ordered validation comparisons best so far, in a file of their own.
+///
+/// They are written before the checkpoint of their step. A run that is killed in between does that step
+/// again, and finds the same weights no better than themselves.
 struct BestWeights {
-  private(set) var accuracy: Double
-  private(set) var step: Int
-  /// In the order of the parameters, as files have them.
-  private var values: [[Float]]
+  let accuracy: Double
+  let step: Int
+  private let path: String
 
-  private static let fileName = "best.safetensors"
+  private static func path(in folder: String) -> String { "\(folder)/best.safetensors" }
 
-  init(_ parameters: [Parameter], accuracy: Double, step: Int) {
+  /// Keeps the parameters as they are now.
+  init(_ parameters: [Parameter], accuracy: Double, step: Int, in folder: String) throws {
     self.accuracy = accuracy
     self.step = step
-    values = parameters.map(\.storedValues)
+    path = Self.path(in: folder)
+    try writeSafetensors(
+      parameters.map { OutgoingTensor($0.name, storing: $0) },
+      metadata: ["accuracy": "\(accuracy)", "step": "\(step)"], to: path)
   }
 
-  init(_ parameters: [Parameter], readFrom folder: String) throws {
-    let file = try SafetensorsFile(path: "\(folder)/\(Self.fileName)")
+  /// Those that are kept in a folder; nil if there are none.
+  init?(in folder: String) throws {
+    path = Self.path(in: folder)
+    guard Folders.exists(path) else { return nil }
+    let file = try SafetensorsFile(path: path)
     guard let accuracy = file.metadata["accuracy"].flatMap({ Double($0) }),
       let step = file.metadata["step"].flatMap({ Int($0) })
-    else { throw TrainingError.noStep(path: file.path) }
+    else { throw TrainingError.noStep(path: path) }
     self.accuracy = accuracy
     self.step = step
-    values = try parameters.map { try file.floats($0.name) }
-  }
-
-  func write(_ parameters: [Parameter], to folder: String) throws {
-    try writeSafetensors(
-      zip(parameters, values).map { parameter, values in
-        OutgoingTensor(parameter.name, shape: parameter.storedShape, floats: { values })
-      }, metadata: ["accuracy": "\(accuracy)", "step": "\(step)"],
-      to: "\(folder)/\(Self.fileName)")
   }
 
   /// Puts the weights in the parameters' place.
-  func adopt(_ parameters: [Parameter]) {
-    for (parameter, values) in zip(parameters, values) { parameter.assign(values) }
+  func adopt(_ parameters: [Parameter]) throws {
+    let file = try SafetensorsFile(path: path)
+    for parameter in parameters { parameter.assign(try file.floats(parameter.name)) }
   }
 }

@@ -35,7 +35,7 @@ struct LatentTrainee: PreferenceTrainee {
   }
 
   /// The U-Net and the text encoders in the layout of diffusers, the heads in `model.safetensors`.
-  func write(to folder: String, metadata: [String: String]) throws {
+  func write(to folder: String, precision: WeightPrecision, metadata: [String: String]) throws {
     let parts = Dictionary(grouping: parameters) { parameter in
       ["unet", "text_encoder", "text_encoder_2"].first { parameter.name.hasPrefix($0 + ".") }
     }
@@ -45,7 +45,10 @@ struct LatentTrainee: PreferenceTrainee {
       let prefix = part.map { $0 + "." } ?? ""
       let stem = part == "unet" ? "diffusion_pytorch_model" : "model"
       try writeSafetensors(
-        parameters.map { OutgoingTensor(String($0.name.dropFirst(prefix.count)), storing: $0) },
+        parameters.map {
+          OutgoingTensor(
+            String($0.name.dropFirst(prefix.count)), finished: $0, precision: precision)
+        },
         metadata: metadata, to: "\(partFolder)/\(stem).safetensors")
       try writeJSON(
         try part.map { try base.configuration($0).value }

@@ -1,5 +1,6 @@
 import Autograd
 import Checkpoints
+import Diffusion
 import Files
 import NN
 import PreferenceModels
@@ -26,20 +27,23 @@ struct PixelTrainee: PreferenceTrainee {
       ? store.pictures(split, of: pairs, views, side: pictures.side)
       : pictures(examples, of: pairs, views)
     let timesteps = zip(pairs, views).map { Float(examples.timestep(of: $0, $1)) }
-    let images = model.imageEmbedding(
-      model.normalized(shown), timesteps: timesteps + timesteps)
-    let texts = try model.textEmbedding(try examples.ids(of: pairs))
+    let images = model.pictures.embedding(
+      of: model.pictures.normalized(shown), timesteps: timesteps + timesteps)
+    let texts = try model.prompts(try examples.ids(of: pairs))
     let halves = images.split(axis: 0, into: 2)
-    return (model.score(image: halves[0], text: texts), model.score(image: halves[1], text: texts))
+    return (
+      model.pictures.score(image: halves[0], text: texts),
+      model.pictures.score(image: halves[1], text: texts)
+    )
   }
 
-  func write(to folder: String, metadata: [String: String]) throws {
+  func write(to folder: String, precision: WeightPrecision, metadata: [String: String]) throws {
     for name in ["config.json", "preprocessor_config.json"] {
       let bytes = try RegularFile(path: "\(start)/\(name)").readAll()
       try AtomicFile.replace("\(folder)/\(name)", with: bytes)
     }
     try writeSafetensors(
-      parameters.map { OutgoingTensor($0.name, storing: $0) }, metadata: metadata,
-      to: "\(folder)/model.safetensors")
+      parameters.map { OutgoingTensor($0.name, finished: $0, precision: precision) },
+      metadata: metadata, to: "\(folder)/model.safetensors")
   }
 }

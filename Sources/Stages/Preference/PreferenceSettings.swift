@@ -1,3 +1,4 @@
+public import Diffusion
 public import PipelineCore
 
 /// Settings of stage `preference`; the defaults are those published for Stable Diffusion v1.5.
@@ -12,7 +13,7 @@ public struct PreferenceSettings: StageSettings {
   /// The folder of the CLIP model to start from, step-aware or not.
   ///
   /// A latent one starts from `model` and takes only the text projection from here, a fresh one if this
-  /// is empty.
+  /// is empty; or, with its guidance, from a latent preference model here.
   public var start = ""
   /// Draw the weights afresh; only the configuration files of `start` are used.
   public var startsFresh = false
@@ -21,10 +22,14 @@ public struct PreferenceSettings: StageSettings {
   public var batch = 64
   /// Comparisons whose gradients are computed at once; a batch is the sum of such parts.
   public var microBatch = 4
-  /// Run the blocks of a latent preference model's U-Net again in the backward pass.
+  /// Run layers, or the blocks of a latent preference model's U-Net, again in the backward pass.
   ///
   /// A third more time, little memory.
   public var gradientCheckpointing = false
+  /// Keep the optimiser's two running means of each weight in a file, read and written at every step.
+  ///
+  /// Halves what training takes beside its layers; changes no result.
+  public var optimizerOnDisk = false
   /// The first steps see clean pictures at timestep 0: the part that a fine-tuned CLIP plays at full
   /// size.
   public var cleanSteps = 0
@@ -53,6 +58,8 @@ public struct PreferenceSettings: StageSettings {
   /// The mean accuracy at those of these timesteps that lie below chooses the best checkpoint.
   public var selectionLimit = 1_000
   public var checkpointEvery = 500
+  /// Of the matrices of the finished model; `f16` halves what stage `spo` needs for it.
+  public var precision = WeightPrecision.f32
 
   public enum Kind: String, Codable, Sendable {
     /// Pictures, as the diffusion model estimates them from noise.

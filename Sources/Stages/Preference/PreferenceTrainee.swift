@@ -1,4 +1,6 @@
 import Autograd
+import Checkpoints
+import Diffusion
 import NN
 import PreferenceModels
 import Shards
@@ -16,7 +18,20 @@ protocol PreferenceTrainee {
   ) throws -> (first: Tensor, second: Tensor)
 
   /// Writes the model as a folder that others read.
-  func write(to folder: String, metadata: [String: String]) throws
+  ///
+  /// - Parameter precision: of matrices and kernels
+  func write(to folder: String, precision: WeightPrecision, metadata: [String: String]) throws
+}
+
+extension OutgoingTensor {
+  /// A parameter of a finished model.
+  ///
+  /// Vectors and single numbers take little room and are left as they are.
+  init(_ name: String, finished parameter: Parameter, precision: WeightPrecision) {
+    self.init(
+      name, type: parameter.storedShape.count > 1 ? precision.elementType : .f32,
+      storing: parameter)
+  }
 }
 
 extension PreferenceTrainee {

@@ -44,16 +44,20 @@ extension TrainPreference: Estimating {
         .init(working: model.decodingMemory(pictures: 2 * settings.estimateBatch)),
       ]
     }
-    need.addTraining(of: count)
-    need.add("the best weights so far", bytes: 4 * count)
+    need.addTraining(of: count, momentsAreOnDisk: settings.optimizerOnDisk)
     need.add(passes)
     return need
   }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
     let judge = try judge(scale)
-    // Weights, two moments and the best weights; the newest two and one being written; and the model.
-    let checkpoints = 4 * (try judge.weightCount()) * (3 * 4 + 1)
+    let count = try judge.weightCount()
+    let written = (settings.steps + settings.checkpointEvery - 1) / max(1, settings.checkpointEvery)
+    // Weights and two moments, the newest two and one being written; the best weights and those that take
+    // their place; and the model.
+    let checkpoints =
+      4 * count * (3 * min(3, written) + min(2, written)) + settings.precision.byteCount * count
+      + (settings.optimizerOnDisk ? 2 * 4 * count : 0)
     guard case .pixel(let configuration) = judge else { return checkpoints }
     let picture = 3 * configuration.imageSize * configuration.imageSize
     return checkpoints + 2 * keptPairs(scale) * picture
@@ -72,8 +76,7 @@ extension TrainPreference: Estimating {
 
   func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
     let scoring = 2 * times.judging.seconds + times.judgedText.seconds
-    let again =
-      settings.kind == .latent && settings.gradientCheckpointing ? 2 * times.judging.seconds : 0
+    let again = settings.gradientCheckpointing ? scoring : 0
     let training =
       2 * times.judging.trainingSeconds(trainsWeights: true)
       + times.judgedText.trainingSeconds(trainsWeights: true) + again
@@ -88,7 +91,7 @@ extension TrainPreference: Estimating {
   private func picturesSeconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
     guard settings.kind == .pixel else { return 0 }
     let decoding = 2 * times.decoding.seconds
-    let estimating = decoding + 4 * times.unet.seconds
+    let estimating = decoding + 2 * times.unet.seconds
     let held = Double(validationPairs(scale))
     let validation = held * (Double(settings.validationTimesteps.count) * estimating + decoding)
     guard settings.estimates == 0 else {
@@ -105,14 +108,11 @@ extension TrainPreference: Estimating {
   var savings: [String] {
     var savings: [String] = []
     if settings.microBatch > 1 { savings.append("preference.micro_batch=1") }
-    switch settings.kind {
-    case .pixel:
-      if settings.estimateBatch > 1 { savings.append("preference.estimate_batch=1") }
-    case .latent:
-      if !settings.gradientCheckpointing {
-        savings.append("preference.gradient_checkpointing=true")
-      }
+    if settings.kind == .pixel, settings.estimateBatch > 1 {
+      savings.append("preference.estimate_batch=1")
     }
+    if !settings.gradientCheckpointing { savings.append("preference.gradient_checkpointing=true") }
+    if !settings.optimizerOnDisk { savings.append("preference.optimizer_on_disk=true") }
     return savings
   }
 }

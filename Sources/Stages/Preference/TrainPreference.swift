@@ -157,20 +157,23 @@ final class TrainPreference: Stage {
   func prepare() throws {
     try Folders.make("\(folder)/pictures")
     let (trainee, pictures) = try settings.kind == .pixel ? pixelTrainee() : (latentTrainee(), nil)
-    var state = TrainingState(
+    if settings.optimizerOnDisk {
+      let count = trainee.parameters.reduce(0) { $0 + $1.tensor.count }
+      try DiskSpace.require(8 * count, at: folder, for: "running means of the optimiser")
+    }
+    var state = try TrainingState(
       trainee.parameters,
       optimizer: .init(beta2: settings.beta2, weightDecay: settings.weightDecay),
       schedule: .init(
         peak: settings.learningRate, warmUpSteps: settings.warmUpSteps, decay: .linear,
         steps: settings.steps),
-      gradientLimit: settings.gradientLimit)
+      gradientLimit: settings.gradientLimit,
+      momentsOnDiskOf: settings.optimizerOnDisk ? folder : nil)
     let log = try stretches.resume(&state)
     training = Training(
       trainee: trainee, pictures: pictures, state: state, log: log,
       examples: try trainingExamples(), validation: try validationExamples(),
-      best: try stretches.checkpoints.newest().map {
-        try BestWeights(trainee.parameters, readFrom: $0.path)
-      })
+      best: try BestWeights(in: folder))
     guard let pictures else { return }
     let pairs = try blocks().filter { !store.holds($0) }.reduce(0) { $0 + $1.pairs.count }
     try DiskSpace.require(
@@ -179,10 +182,11 @@ final class TrainPreference: Stage {
 
   private func pixelTrainee() throws -> (any PreferenceTrainee, EstimatedPictures?) {
     let start = ModelFolder(path: settings.start)
-    let (model, weights) =
+    var (model, weights) =
       settings.startsFresh
       ? try start.freshPreferenceModel(seed: settings.seed)
       : try start.preferenceModel(isTrainable: true, seed: settings.seed)
+    model.usesGradientCheckpointing = settings.gradientCheckpointing
     let scheduler = try DDIMScheduler(base.schedulerConfig())
     let estimator = CleanEstimator(
       unet: GuidedUNet(try base.unet().model, guidance: settings.guidance),
@@ -199,9 +203,13 @@ final class TrainPreference: Stage {
   }
 
   private func latentTrainee() throws -> any PreferenceTrainee {
-    var model = try base.startingLatentPreferenceModel(
-      textProjection: settings.start.isEmpty ? nil : ModelFolder(path: settings.start),
-      guidance: settings.featureGuidance, seed: settings.seed)
+    let start = ModelFolder(path: settings.start)
+    var model =
+      try !settings.start.isEmpty && start.isLatentPreferenceModel
+      ? start.latentPreferenceModel(of: base, isTrainable: true)
+      : base.startingLatentPreferenceModel(
+        textProjection: settings.start.isEmpty ? nil : start,
+        guidance: settings.featureGuidance, seed: settings.seed)
     model.usesGradientCheckpointing = settings.gradientCheckpointing
     return LatentTrainee(
       model: model, schedule: try DDIMScheduler(base.schedulerConfig()).schedule, base: base)
@@ -243,17 +251,14 @@ final class TrainPreference: Stage {
     }
     let shares = try views.map { try accuracy(training, $0).share }
     let mean = shares.reduce(0, +) / Double(max(1, shares.count))
-    let parameters = training.state.parameters
     if mean > training.best?.accuracy ?? -1 {
-      training.best = BestWeights(parameters, accuracy: mean, step: step)
+      training.best = try BestWeights(
+        training.state.parameters, accuracy: mean, step: step, in: folder)
     }
     self.training = training
     try training.log.append(step: step, .figures([("validation_accuracy", Float(mean))]))
     try training.log.sync()
-    try stretches.checkpoints.write(step: step) { folder in
-      try training.state.write(to: folder)
-      try training.best?.write(parameters, to: folder)
-    }
+    try stretches.checkpoints.write(step: step) { try training.state.write(to: $0) }
   }
 
   private func accuracy(
@@ -301,10 +306,11 @@ final class TrainPreference: Stage {
 
   private func writeResults() throws {
     guard let training, let best = training.best else { return }
-    best.adopt(training.state.parameters)
+    try best.adopt(training.state.parameters)
     try Folders.make(modelFolder)
     try training.trainee.write(
-      to: modelFolder, metadata: ["format": "pt", "step": "\(best.step)"])
+      to: modelFolder, precision: settings.precision,
+      metadata: ["format": "pt", "step": "\(best.step)"])
 
     var accuracies = JSON.Object()
     var count = 0

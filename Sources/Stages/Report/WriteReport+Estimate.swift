@@ -48,9 +48,9 @@ extension WriteReport: Estimating {
 
   func seconds(_ scale: PipelineScale, _ times: ModelTimes) throws -> Double {
     let prompts = Double(try promptCount())
-    let row = times.unet.seconds
+    let guided = times.unet.seconds
     let decoding = times.decoding.seconds
-    let picture = Double(settings.samplingSteps) * 2 * row + decoding
+    let picture = Double(settings.samplingSteps) * guided + decoding
     var seconds = prompts * Double(2 * settings.picturesPerPrompt) * picture
     if settings.oracle != .none, let tuning = scale.tuning {
       let isLatent = scale.preference?.isLatent ?? false
@@ -58,10 +58,10 @@ extension WriteReport: Estimating {
       // The oracle sees each candidate decoded, of noisy ones what the U-Net makes of them; a model of
       // pixels has decoded it before.
       let judging =
-        times.judging.seconds + decoding + (isLatent ? 2 * row : decoding)
+        times.judging.seconds + decoding + (isLatent ? guided : decoding)
       seconds +=
         prompts * Double(settings.candidateDraws)
-        * (Double(run.rows) * 2 * row + Double(run.judged) * judging)
+        * (Double(run.rows) * guided + Double(run.judged) * judging)
     }
     return seconds
   }

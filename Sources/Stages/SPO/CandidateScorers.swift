@@ -5,7 +5,7 @@ import StepwiseOptimization
 
 /// Scores candidates by the pictures that they promise.
 struct PixelScorer: CandidateScorer {
-  let model: PreferenceModel
+  let model: PictureScorer
   let autoencoder: Autoencoder
   /// Unit vectors of the batch's prompts, `[prompts, width]`.
   let texts: Tensor
@@ -17,7 +17,7 @@ struct PixelScorer: CandidateScorer {
   func scores(of latents: Tensor, timestep: Int, prompts: [Int]) -> [Float] {
     inParts(of: batch, latents, timestep, prompts) { latents, timesteps, prompts in
       let pictures = autoencoder.pictures(of: latents)
-      let images = model.imageEmbedding(model.scoringPixels(pictures), timesteps: timesteps)
+      let images = model.embedding(of: model.scoringPixels(pictures), timesteps: timesteps)
       return model.score(image: images, text: texts.rows(at: prompts))
     }
   }

@@ -5,14 +5,20 @@ import StepwiseOptimization
 
 /// A trained preference model of either kind.
 package enum PreferenceJudge {
-  case pixel(PreferenceModel)
+  /// The half that reads prompts is large and needed seldom: it is read anew each time and let go of.
+  case pixel(PictureScorer, prompts: () throws -> PromptEmbedder)
   case latent(LatentPreferenceModel)
 
   package init(_ folder: ModelFolder, of base: ModelFolder) throws {
     self =
       folder.isLatentPreferenceModel
       ? .latent(try folder.latentPreferenceModel(of: base))
-      : .pixel(try folder.preferenceModel().model)
+      : .pixel(try folder.pictureScorer(), prompts: folder.promptEmbedder)
+  }
+
+  /// Keeps both halves of a model.
+  package init(_ model: PreferenceModel) {
+    self = .pixel(model.pictures, prompts: { model.prompts })
   }
 
   /// Judges candidates of some prompts.
@@ -22,10 +28,10 @@ package enum PreferenceJudge {
     for prompts: [JudgedPrompt], _ autoencoder: Autoencoder
   ) throws -> any CandidateScorer {
     switch self {
-    case .pixel(let model):
+    case .pixel(let model, let embedder):
       PixelScorer(
         model: model, autoencoder: autoencoder,
-        texts: try withoutGradients { try model.textEmbedding(prompts.map(\.ids)) })
+        texts: try withoutGradients { try embedder()(prompts.map(\.ids)) })
     case .latent(let model):
       LatentScorer(
         model: model,

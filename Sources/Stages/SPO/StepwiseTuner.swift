@@ -43,7 +43,7 @@ package struct StepwiseTuner {
     tuned = GuidedUNet(adapted, guidance: settings.guidance)
     autoencoder = try model.autoencoder().model
     scheduler = try DDIMScheduler(model.schedulerConfig())
-    state = TrainingState(
+    state = try TrainingState(
       adapters.parameters, optimizer: .init(weightDecay: settings.weightDecay),
       schedule: .init(peak: settings.learningRate), gradientLimit: settings.gradientLimit)
   }

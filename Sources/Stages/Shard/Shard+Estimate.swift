@@ -19,9 +19,14 @@ extension Shard: Estimating {
 
   func diskByteCount(_ scale: PipelineScale) -> Int { byteCount(scale) }
 
+  /// To look an encoding or a pair up: measured.
+  private static let secondsPerRow = 3e-5
+
   /// From the cache to a file, and once more to digest it, at what an ordinary disk bears.
   func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
-    Double(byteCount(scale)) / 100e6
+    let volume = scale.volume
+    return Double(byteCount(scale)) / 100e6
+      + Double(volume.images + volume.prompts + volume.rows) * Self.secondsPerRow
   }
 
   var savings: [String] { settings.shardSizeMb > 64 ? ["shard.shard_size_mb=64"] : [] }

@@ -18,10 +18,6 @@ struct GradientSum {
   mutating func add(_ part: Tensor, weight: Float = 1) {
     let scaled = part.scaled(by: weight)
     loss += scaled.scalar
-    let found = Autograd.gradients(of: scaled, for: parameters.map(\.tensor))
-    for (index, gradient) in found.enumerated() {
-      guard let gradient else { continue }
-      gradients[index] = gradients[index].map { $0 + gradient } ?? gradient
-    }
+    addGradients(of: scaled, for: parameters.map(\.tensor), to: &gradients)
   }
 }

@@ -18,12 +18,13 @@ struct TrainingState {
   /// Gradients are scaled down to this joint norm.
   let gradientLimit: Float
 
+  /// - Parameter folder: on whose disk the optimiser's running means are kept; in memory if nil
   init(
     _ parameters: [Parameter], optimizer: AdamW.Settings, schedule: LearningRateSchedule,
-    gradientLimit: Float = 1, keepsAverage: Bool = false
-  ) {
+    gradientLimit: Float = 1, keepsAverage: Bool = false, momentsOnDiskOf folder: String? = nil
+  ) throws {
     self.parameters = parameters
-    self.optimizer = AdamW(parameters, settings: optimizer)
+    self.optimizer = try AdamW(parameters, settings: optimizer, momentsOnDiskOf: folder)
     self.schedule = schedule
     self.gradientLimit = gradientLimit
     average =
@@ -44,11 +45,11 @@ struct TrainingState {
 
   /// One update by gradients that were collected elsewhere.
   mutating func update(_ gradients: [Tensor?], loss: Float) throws -> Float {
-    let (limited, norm) = clipped(gradients, toNorm: gradientLimit)
+    let (norm, scale) = clipping(gradients, toNorm: gradientLimit)
     guard loss.isFinite, norm.isFinite else {
       throw TrainingError.notFinite(step: step, loss: loss, gradientNorm: norm)
     }
-    optimizer.update(limited, learningRate: schedule.rate(at: step))
+    try optimizer.update(gradients, learningRate: schedule.rate(at: step), scale: scale)
     return norm
   }
 
@@ -76,9 +77,8 @@ struct TrainingState {
       parameters.map { OutgoingTensor($0.name, storing: $0) },
       to: "\(folder)/weights.safetensors")
     try writeSafetensors(
-      optimizer.state.map { name, values in
-        OutgoingTensor(name, shape: [values.count], floats: { values })
-      }, metadata: ["step": "\(step)"], to: "\(folder)/optimizer.safetensors")
+      optimizer.state.map { OutgoingTensor($0.name, shape: [$0.count], floats: $0.values) },
+      metadata: ["step": "\(step)"], to: "\(folder)/optimizer.safetensors")
     if let average {
       try writeSafetensors(
         zip(parameters, average).map { parameter, mean in

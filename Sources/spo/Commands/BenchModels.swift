@@ -73,9 +73,9 @@ enum ModelBench {
     let timesteps = spread(batch)
     return BenchWork(items: batch) {
       _ = try withoutGradients {
-        model.score(
-          image: model.imageEmbedding(pixels, timesteps: timesteps),
-          text: try model.textEmbedding(ids))
+        model.pictures.score(
+          image: model.pictures.embedding(of: pixels, timesteps: timesteps),
+          text: try model.prompts(ids))
       }
     }
   }

@@ -16,7 +16,7 @@ extension ModelBench {
     settings.threshold = -1
     let judge =
       try options.preference.map { try PreferenceJudge($0, of: options.model) }
-      ?? .pixel(try preferenceModel(options, latentSide: try options.latentSide()))
+      ?? PreferenceJudge(try preferenceModel(options, latentSide: try options.latentSide()))
     let setting = try Tuning(settings, options, judge)
     let judged = zip(setting.texts, judge.tokenIDs(batch: settings.batch)).map {
       JudgedPrompt(text: $0, ids: $1)
@@ -36,7 +36,7 @@ extension ModelBench {
     settings.pairBatch = settings.batch
     // It is not asked for anything.
     let setting = try Tuning(
-      settings, options, .pixel(try preferenceModel(options, latentSide: 1)))
+      settings, options, PreferenceJudge(try preferenceModel(options, latentSide: 1)))
     let timestep = try DDIMScheduler(options.model.schedulerConfig())
       .timesteps(stepCount: settings.samplingSteps)[0]
     let pairs = (0..<settings.batch).map { prompt in
@@ -116,7 +116,7 @@ extension PreferenceJudge {
   /// Some prompts' tokens, for a model that reads tokens.
   fileprivate func tokenIDs(batch: Int) -> [[Int]] {
     switch self {
-    case .pixel(let model): ModelBench.tokenIDs(for: model.configuration.text, batch: batch)
+    case .pixel(let model, _): ModelBench.tokenIDs(for: model.configuration.text, batch: batch)
     case .latent: [[Int]](repeating: [], count: batch)
     }
   }

@@ -26,6 +26,7 @@ enum Sample: Command {
         .value("size", "WxH", "pixels (the model's own size)"),
         .value("count", "N", "pictures, each of the next seed (1)"),
         .value("scheduler", "NAME", "ddim, pndm, euler or dpm++ instead of the model's own"),
+        .flag("vae-tiling", "decode tile by tile: large pictures take less memory"),
         .value("rng", "NAME", "torch-cpu, torch-cuda or native noise (torch-cpu)"),
         .value("out", "FILE", "the PNG to write; several get -1, -2 ... before the ending"),
       ],
@@ -46,6 +47,7 @@ enum Sample: Command {
     request.guidance = try arguments.float("guidance") ?? 7.5
     request.eta = try arguments.float("eta") ?? 0
     request.scheduler = try scheduler(arguments)
+    request.usesTiles = arguments.has("vae-tiling")
     let output = try arguments.required("out")
     let seed = try arguments.int("seed", in: 0...Int.max) ?? 42
     let count = try arguments.int("count", in: 1...100_000) ?? 1

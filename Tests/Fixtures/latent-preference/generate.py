@@ -137,6 +137,11 @@ def case(name, base, seed, guidance):
         | {"output.score": score, "grad_output.score": weights}
         | {f"grad.{key}": value for key, value in found.items()}, folder / "case.safetensors")
     (folder / "texts.json").write_text(json.dumps(TEXTS) + "\n")
+    # As github.com/Kwai-Kolors/LPO saves them; the scale as a number, as some of its releases have it.
+    heads = {key.removesuffix(".weight"): {"weight": value.detach()}
+             for key, value in model.heads.items() if key != "logit_scale"}
+    torch.save(heads | {"logit_scale": model.heads["logit_scale"].item()},
+               HERE / f"{name}-state_dict.pt")
 
 
 if __name__ == "__main__":

@@ -110,7 +110,8 @@ UNETS = {
 # Autoencoder
 
 
-def vae_case(folder, seed, config, batch, size, gradients=False, half=False, clamped=False):
+def vae_case(folder, seed, config, batch, size, gradients=False, half=False, clamped=False,
+             tiles=None):
     vae = ref.build_vae(seed, **config)
     if clamped:  # one log-variance channel below -30, one above 20
         with torch.no_grad():
@@ -131,6 +132,16 @@ def vae_case(folder, seed, config, batch, size, gradients=False, half=False, cla
         ref.case_tensors(vae, ref.apply_vae_decode, latents, seed + 20, False, of("latents"))
         | parameter_gradients(vae, ref.apply_vae_decode, latents, seed + 20, gradients),
         folder / "case-decode.safetensors")
+    if tiles:
+        vae.enable_tiling()
+        image = {"image": ref.normal(seed + 3, 1, 3, *tiles).clamp(-1, 1)}
+        latents = {"latents": ref.normal(
+            seed + 4, 1, vae.config.latent_channels, *(side // factor for side in tiles))}
+        for name, apply, inputs in (
+            ("encode", ref.apply_vae_encode, image), ("decode", ref.apply_vae_decode, latents),
+        ):
+            ref.save_case(
+                ref.case_tensors(vae, apply, inputs, 0, False), folder / f"tiles-{name}.safetensors")
 
 
 def parameter_gradients(vae, apply, inputs, seed, wanted):
@@ -160,7 +171,7 @@ VAES = {
         config=vae_config(
             3, block_out_channels=(4, 6, 12), norm_num_groups=2, scaling_factor=1.0)),
     "vae-odd": dict(
-        seed=360, batch=3, size=(13, 18), half=True,
+        seed=360, batch=3, size=(13, 18), half=True, tiles=(36, 56),
         config=vae_config(
             3, block_out_channels=(6, 9, 9), layers_per_block=2, norm_num_groups=3,
             latent_channels=3)),
