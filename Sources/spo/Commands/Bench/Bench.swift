@@ -25,6 +25,7 @@ enum Bench: Command {
         .value("repeat", "R", "measured runs, after one that is not measured (5)"),
         .value("seconds", "S", "begin no further run after this time, but a second one"),
         .flag("cold", "measure the first run too"),
+        .value("save", "FILE", "write inputs and outputs as safetensors, for others to compare"),
         .value("threads", "T", "threads of the kernels (all processors)"),
         .flag("profile", "print what each operation costs, too"),
         .flag("json", "print one JSON object"),
@@ -44,17 +45,23 @@ enum Bench: Command {
       return try printTable(arguments)
     }
     let subject = try BenchSubject(checking: arguments)
+    if arguments.has("save"), arguments.has("cold") {
+      throw arguments.error("--save keeps the run that --cold leaves out")
+    }
     let options = try BenchOptions(arguments)
     if let threads = try arguments.int("threads", in: 1...1024) { Threads.count = threads }
     let result = try BenchResult(
       name: name, try subject.make(options), schedule: try BenchSchedule(arguments),
-      profile: arguments.has("profile") ? OperationProfile() : nil)
+      profile: arguments.has("profile") ? OperationProfile() : nil,
+      keepsOutputs: arguments.has("save"))
+    if let path = arguments.value("save") { try result.save(to: path) }
     guard !arguments.has("json") else { return Console.print(result.json.text()) }
     Console.print(try BenchTable(BenchRow.rows(of: result.json)).text)
     if let profile = result.profileTable { Console.print("\n\(profile)") }
   }
 
   private static func printTable(_ arguments: Arguments) throws {
+    if arguments.has("save") { throw arguments.error("--save is for one NAME with --json") }
     let rows = try BenchPlan(arguments).run()
     guard arguments.has("json") else { return Console.print(BenchTable(rows).text) }
     Console.print(BenchTable(rows).json.text())

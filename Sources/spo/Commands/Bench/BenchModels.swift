@@ -10,7 +10,7 @@ enum ModelBench {
     let (unet, _) = try options.model.unet()
     let inputs = try UNetInputs(unet.configuration, options)
     return inputs.benchWork(flop: inputs.forwardWork(unet.configuration)) {
-      withoutGradients { _ = inputs.predict(with: unet) }
+      withoutGradients { ["output": inputs.predict(with: unet)] }
     }
   }
 
@@ -22,14 +22,24 @@ enum ModelBench {
     }
     let (unet, _) = try options.model.unet(adapters: adapters)
     let inputs = try UNetInputs(unet.configuration, options)
+    // Fresh ones are 0, and so would be half of the gradients.
+    for (number, adapter) in adapters.all.enumerated() {
+      let values = normal(adapter.up.storedShape, seed: UInt64(100 + number))
+      adapter.up.assign(withoutGradients { values.scaled(by: 0.02) }.values)
+    }
+    let names = adapters.parameters.map(\.name)
     let leaves = adapters.parameters.map(\.tensor)
-    return inputs.benchWork(flop: inputs.trainingWork(unet.configuration, rank: rank)) {
+    var work = inputs.benchWork(flop: inputs.trainingWork(unet.configuration, rank: rank)) {
       let output = inputs.predict(with: unet)
       let scale = 2 / Float(output.count)  // of the mean of squares
-      _ = gradients(
+      let found = gradients(
         of: output, for: leaves,
         outputGradient: withoutGradients { output.scaled(by: scale, adding: 0) })
+      return Dictionary(
+        zip(names, found).map { ("grad.\($0)", $1 ?? Tensor(0)) }, uniquingKeysWith: { $1 })
     }
+    for (name, leaf) in zip(names, leaves) { work.inputs["adapter.\(name)"] = leaf }
+    return work
   }
 
   static func decode(_ options: BenchOptions) throws -> BenchWork {
@@ -41,9 +51,10 @@ enum ModelBench {
     let latents = normal([batch, height, width, configuration.latentChannels], seed: 1)
     let work = configuration.decodingWork(height: height, width: width, batch: batch)
     return BenchWork(
-      size: "\(width)x\(height)", batch: batch, flop: work.total, items: batch
+      size: "\(width)x\(height)", batch: batch, flop: work.total, items: batch,
+      inputs: ["x": latents]
     ) {
-      withoutGradients { _ = autoencoder.decoder(latents) }
+      withoutGradients { ["output": autoencoder.decoder(latents)] }
     }
   }
 
@@ -56,9 +67,10 @@ enum ModelBench {
     let image = normal([batch, height, width, configuration.imageChannels], seed: 1)
     let work = configuration.encodingWork(height: height, width: width, batch: batch)
     return BenchWork(
-      size: "\(width)x\(height)", batch: batch, flop: work.total, items: batch
+      size: "\(width)x\(height)", batch: batch, flop: work.total, items: batch,
+      inputs: ["x": image]
     ) {
-      withoutGradients { _ = autoencoder.encoder(image) }
+      withoutGradients { ["output": autoencoder.encoder(image).mean] }
     }
   }
 
@@ -67,8 +79,10 @@ enum ModelBench {
     let ids = tokenIDs(for: encoder.configuration, batch: options.batch ?? 4)
     let work = encoder.configuration.transformer.forwardWork(
       tokens: encoder.configuration.tokens, batch: ids.count)
-    return BenchWork(batch: ids.count, flop: work.total, items: ids.count) {
-      withoutGradients { _ = encoder(ids) }
+    return BenchWork(
+      batch: ids.count, flop: work.total, items: ids.count, inputs: ["ids": tensor(ids)]
+    ) {
+      withoutGradients { ["output": encoder(ids).lastHiddenState] }
     }
   }
 
@@ -81,11 +95,15 @@ enum ModelBench {
     let ids = tokenIDs(for: model.configuration.text, batch: batch)
     let timesteps = spread(batch)
     let flop = batch * (model.configuration.pictureWork + model.configuration.promptWork)
-    return BenchWork(batch: batch, flop: flop, items: batch) {
-      _ = try withoutGradients {
-        model.score(
+    let inputs = [
+      "pixels": pixels, "ids": tensor(ids), "timesteps": Tensor(timesteps, shape: [batch]),
+    ]
+    return BenchWork(batch: batch, flop: flop, items: batch, inputs: inputs) {
+      try withoutGradients {
+        let score = model.score(
           image: model.imageEmbedding(pixels, timesteps: timesteps),
           text: try model.textEmbedding(ids))
+        return ["output": score]
       }
     }
   }
@@ -94,6 +112,10 @@ enum ModelBench {
     var random = RandomStream(seed: seed, purpose: "bench")
     let values = random.normals(count: shape.reduce(1, *))
     return Tensor(values, shape: shape)
+  }
+
+  private static func tensor(_ ids: [[Int]]) -> Tensor {
+    Tensor(ids.flatMap { $0.map(Float.init) }, shape: [ids.count, ids[0].count])
   }
 
   /// Timesteps from 1 to 951.
@@ -160,8 +182,14 @@ private struct UNetInputs {
       height: height, width: width, tokens: tokens, rank: rank, batch: batch)
   }
 
-  func benchWork(flop: ForwardWork, run: @escaping () throws -> Void) -> BenchWork {
+  func benchWork(
+    flop: ForwardWork, run: @escaping () throws -> [String: Tensor]
+  ) -> BenchWork {
     BenchWork(
-      size: "\(width)x\(height)", batch: batch, flop: flop.total, items: batch, run: run)
+      size: "\(width)x\(height)", batch: batch, flop: flop.total, items: batch,
+      inputs: [
+        "sample": sample, "timesteps": Tensor(timesteps, shape: [batch]),
+        "hidden_states": conditioning.hiddenStates,
+      ], run: run)
   }
 }

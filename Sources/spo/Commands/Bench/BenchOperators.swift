@@ -16,7 +16,8 @@ enum OperatorBench {
       let prepared = weight.convolutionWeights()
       let flop = 2 * 9 * shape.batch * side * side * inputs * outputs
       return work(
-        "\(inputs)>\(outputs) at \(side)x\(side)", options, [x], flop: flop, backward: flop
+        "\(inputs)>\(outputs) at \(side)x\(side)", options, [x],
+        constants: ["weight": weight, "bias": bias], flop: flop, backward: flop
       ) {
         Autograd.convolution($0[0], weight: weight, prepared: prepared, bias: bias, shape)
       }
@@ -33,7 +34,10 @@ enum OperatorBench {
       let weight = weights([outputs, inputs], fanIn: inputs)
       let bias = ModelBench.normal([outputs], seed: 3)
       let flop = 2 * options.rows * tokens * inputs * outputs
-      return work("\(tokens): \(inputs)>\(outputs)", options, [x], flop: flop, backward: flop) {
+      return work(
+        "\(tokens): \(inputs)>\(outputs)", options, [x],
+        constants: ["weight": weight, "bias": bias], flop: flop, backward: flop
+      ) {
         Autograd.linear($0[0], weight: weight, bias: bias)
       }
     }
@@ -64,7 +68,10 @@ enum OperatorBench {
       let (gamma, beta) = (
         ModelBench.normal([channels], seed: 2), ModelBench.normal([channels], seed: 3)
       )
-      return work("\(channels) at \(side)x\(side)", options, [x], bytes: 8 * x.count) {
+      return work(
+        "\(channels) at \(side)x\(side)", options, [x],
+        constants: ["weight": gamma, "bias": beta], bytes: 8 * x.count
+      ) {
         groupNormalized(
           $0[0], gamma: gamma, beta: beta, groups: 32, epsilon: 1e-5, appliesSiLU: true)
       }
@@ -77,7 +84,10 @@ enum OperatorBench {
       let (gamma, beta) = (
         ModelBench.normal([width], seed: 2), ModelBench.normal([width], seed: 3)
       )
-      return work("\(tokens): \(width)", options, [x], bytes: 8 * x.count) {
+      return work(
+        "\(tokens): \(width)", options, [x], constants: ["weight": gamma, "bias": beta],
+        bytes: 8 * x.count
+      ) {
         layerNormalized($0[0], gamma: gamma, beta: beta, epsilon: 1e-5)
       }
     }
@@ -93,22 +103,34 @@ enum OperatorBench {
   }
 
   /// - Parameters:
+  ///   - inputs: those that gradients are asked for
+  ///   - constants: what else the operation reads
   ///   - flop: of the operation, nil where memory is what limits
   ///   - backward: of the gradients of its inputs
   ///   - bytes: of what comes in and goes out
   private static func work(
-    _ size: String, _ options: BenchOptions, _ inputs: [Tensor], flop: Int? = nil,
-    backward: Int = 0, bytes: Int? = nil, _ operation: @escaping ([Tensor]) -> Tensor
+    _ size: String, _ options: BenchOptions, _ inputs: [Tensor],
+    constants: [String: Tensor] = [:], flop: Int? = nil, backward: Int = 0, bytes: Int? = nil,
+    _ operation: @escaping ([Tensor]) -> Tensor
   ) -> BenchWork {
+    func named(_ prefix: String, _ tensors: [Tensor]) -> [String: Tensor] {
+      Dictionary(uniqueKeysWithValues: tensors.enumerated().map { ("\(prefix)\($0)", $1) })
+    }
+    let all = constants.merging(named("x", inputs)) { $1 }
     guard options.wantsGradients else {
-      return BenchWork(size: size, batch: options.rows, flop: flop, bytes: bytes) {
-        withoutGradients { _ = operation(inputs) }
+      return BenchWork(size: size, batch: options.rows, flop: flop, bytes: bytes, inputs: all) {
+        withoutGradients { ["y": operation(inputs)] }
       }
     }
     let arriving = withoutGradients { operation(inputs) }
-    return BenchWork(size: size, batch: options.rows, flop: flop.map { $0 + backward }) {
+    return BenchWork(
+      size: size, batch: options.rows, flop: flop.map { $0 + backward },
+      inputs: all.merging(["dy": arriving]) { $1 }
+    ) {
       let leaves = inputs.map { $0.trainable() }
-      _ = gradients(of: operation(leaves), for: leaves, outputGradient: arriving)
+      let output = operation(leaves)
+      let found = gradients(of: output, for: leaves, outputGradient: arriving)
+      return named("dx", found.compactMap { $0 })
     }
   }
 

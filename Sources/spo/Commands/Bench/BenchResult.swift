@@ -1,3 +1,5 @@
+import Autograd
+import Checkpoints
 import Files
 import PipelineCore
 import TensorCore
@@ -12,9 +14,12 @@ struct BenchWork {
   /// Bytes read; of operators, read and written.
   var bytes: Int?
   var items: Int?
+  /// What others need to do the same, images channels-last.
+  var inputs: [String: Tensor] = [:]
   /// Removes what the runs left.
   var cleanUp: () throws -> Void = {}
-  var run: () throws -> Void
+  /// Returns what the inputs led to, where it can be compared.
+  var run: () throws -> [String: Tensor]
 }
 
 /// What a benchmark measured.
@@ -23,6 +28,8 @@ struct BenchResult {
     let work: BenchWork
     /// Of each run, ascending.
     let seconds: [Double]
+    /// Of the first run.
+    let outputs: [String: Tensor]
   }
 
   let name: String
@@ -31,18 +38,31 @@ struct BenchResult {
   let profile: OperationProfile?
 
   /// Runs each piece of work once to warm up, unless the schedule is cold, then against the clock.
+  ///
+  /// - Parameter keepsOutputs: of the run that warms up
   init(
-    name: String, _ works: [BenchWork], schedule: BenchSchedule, profile: OperationProfile?
+    name: String, _ works: [BenchWork], schedule: BenchSchedule, profile: OperationProfile?,
+    keepsOutputs: Bool
   ) throws {
     self.name = name
     self.profile = profile
     cases = try works.map { work in
-      if !schedule.isCold { try work.run() }
-      func measure() throws -> [Double] { try schedule.measure(work.run) }
+      let outputs = schedule.isCold ? [:] : try work.run()
+      func measure() throws -> [Double] { try schedule.measure { _ = try work.run() } }
       let seconds = try profile?.record(measure) ?? measure()
       try work.cleanUp()
-      return Case(work: work, seconds: seconds)
+      return Case(work: work, seconds: seconds, outputs: keepsOutputs ? outputs : [:])
     }
+  }
+
+  /// Writes inputs and outputs of every case, `NUMBER.NAME`, as safetensors.
+  func save(to path: String) throws {
+    let tensors = cases.enumerated().flatMap { number, part in
+      part.work.inputs.merging(part.outputs) { $1 }.map { name, tensor in
+        OutgoingTensor("\(number).\(name)", shape: tensor.shape, floats: { tensor.values })
+      }
+    }
+    try writeSafetensors(tensors, to: path)
   }
 
   /// One object; of several sizes the sums, and an object for each.

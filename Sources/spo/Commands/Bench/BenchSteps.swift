@@ -28,6 +28,7 @@ extension ModelBench {
       batch: settings.batch, flop: setting.iterationWork(), items: settings.batch
     ) {
       _ = try tuner.iterate(prompts, judged: judged, iteration: 0)
+      return [:]
     }
   }
 
@@ -53,6 +54,7 @@ extension ModelBench {
       items: pairs.count
     ) {
       _ = try tuner.train(on: pairs, setting.prompts, iteration: 0)
+      return [:]
     }
   }
 
