@@ -29,7 +29,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import bench_torch_operators
 import reference as ref
-from bench_torch_step import CANDIDATES, STEPS, Iteration, add_lora
+from bench_torch_step import Iteration, add_lora
 
 # ---------------------------------------------------------------------------------------------
 # Models
@@ -126,10 +126,10 @@ class Inputs:
 
     def image(self, name, *shape):
         found = self.tensors.get(name)
-        return ref.normal(1, *shape) if found is None else ref_layout(found)
+        return ref.normal(1, *shape) if found is None else their_layout(found)
 
     def tensor(self, name, make):
-        return self.tensors.get(name, None) if name in self.tensors else make()
+        return self.tensors[name] if name in self.tensors else make()
 
     def error(self, outputs):
         """The largest difference from ours, as a share of the largest value of that output."""
@@ -138,7 +138,7 @@ class Inputs:
                    default=None)
 
 
-def ref_layout(image):
+def their_layout(image):
     return image.permute(0, 3, 1, 2).contiguous()
 
 
@@ -233,8 +233,8 @@ def preference(models, inputs, options):
 
 
 def spo_step(models, inputs, options):
-    side = models.unet().config.sample_size
-    iteration = Iteration(models, options.batch or 10, sides(options, side))
+    iteration = Iteration(
+        models, options.batch or 10, lambda config: sides(options, config.sample_size))
 
     def work():
         iteration()

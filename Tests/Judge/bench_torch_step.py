@@ -1,8 +1,6 @@
 """One iteration of SPO in PyTorch, for bench_torch.py: sample with candidates, score, train on every
 pair."""
 
-import time
-
 import torch
 import torch.nn.functional as F
 from peft import LoraConfig
@@ -25,11 +23,12 @@ class Iteration:
     """As the published code does it: prompts encoded for each batch, the reference a second model,
     win and lose each with their own tuned and reference call."""
 
-    def __init__(self, models, prompts, size):
-        self.prompts, self.size = prompts, size
+    def __init__(self, models, prompts, size_for):
+        self.prompts = prompts
         self.scheduler, self.vae = models.scheduler(), models.vae()
         self.text_encoder, self.preference = models.text_encoder(), models.preference()
         self.unet, self.reference = models.unet(), models.unet().requires_grad_(False)
+        self.size = size_for(self.unet.config)
         self.trained = list(add_lora(self.unet).values())
         self.optimizer = torch.optim.AdamW(
             self.trained, lr=6e-5, betas=(0.9, 0.999), weight_decay=1e-4, eps=1e-8)
@@ -128,8 +127,4 @@ class Iteration:
             text, empty = (
                 self.text_encoder(input_ids=part).last_hidden_state
                 for part in (ids, self.empty_ids))
-        start = time.perf_counter()
-        rows = self.sample(ids, empty, text)
-        self.sampling = time.perf_counter() - start
-        self.pairs = len(rows[0])
-        self.train(rows, empty)
+        self.train(self.sample(ids, empty, text), empty)
