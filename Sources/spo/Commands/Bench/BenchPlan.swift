@@ -89,8 +89,8 @@ struct BenchPlan {
       read.contains($0) && arguments.has($0) && !chosen.contains("--\($0)")
     }
     let limit =
-      arguments.has("repeat") || arguments.has("seconds")
-      ? [] : ["--repeat", "50", "--seconds", "2"]
+      arguments.has("repeat")
+      ? [] : ["--repeat", "50"] + (arguments.has("seconds") ? [] : ["--seconds", "2"])
     return [name] + chosen
       + given.map { name in "--\(name)" + (arguments.value(name).map { "=\($0)" } ?? "") } + limit
   }
