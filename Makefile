@@ -5,7 +5,8 @@
 #   make preference   shards -> step-aware preference model
 #   make build        the program, .build/release/spo
 #   make test         build, lint, and all tests
-#   make bench        how fast it is here; PYTHON=... puts PyTorch beside it
+#   make bench        how fast it is here; BENCH=operators less of it, MODEL=DIR a full-size model, too
+#   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
 #   make lint format  check or repair the formatting
 #   make base         train the embedded model and make the sample anew (an hour)
 #   make deps         install missing system libraries (apt-get)
@@ -63,14 +64,23 @@ base: build
 test: deps lint
 	swift test $(SWIFT_FLAGS) --disable-testable-imports --no-parallel
 
-BENCHES := unet unet-lora vae-decode vae-encode text-encoder preference spo-step
+# BENCH="unet operators" measures these alone. MODEL is a folder of Stable Diffusion v1.5, and PREFERENCE
+# one of a preference model of its size; the machine should have nothing else to do for half an hour.
+FULL_SIZE = $(if $(MODEL),--model $(MODEL)) $(if $(PREFERENCE),--preference $(PREFERENCE))
 
 bench: build
-	@for name in $(BENCHES); do $(SPO) bench $$name || exit 1; done
-	$(if $(PYTHON),$(PYTHON) Tests/Judge/bench_peers.py)
+	$(SPO) bench $(BENCH)
+	$(if $(MODEL),$(SPO) bench models sizes $(FULL_SIZE))
 
-bench-peers: build
-	$(or $(PYTHON),python3) Tests/Judge/bench_peers.py
+# PEERS="--only full --rounds 2 --json FILE" and the like goes on to the script.
+bench-peers: build $(if $(VENV),.venv-bench/ready)
+	$(or $(PYTHON),$(if $(VENV),.venv-bench/bin/python,python3)) Tests/Judge/bench_peers.py \
+	  $(FULL_SIZE) $(PEERS)
+
+.venv-bench/ready: Tests/Judge/requirements.txt
+	python3 -m venv .venv-bench
+	.venv-bench/bin/pip install --quiet -r $<
+	touch $@
 
 lint:
 	swift format lint --strict --recursive Package.swift Sources Tests

@@ -58,7 +58,7 @@ let package = Package(
         "Apply", "Stages", "CommandSyntax", "PipelineCore", "Catalog", "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
-        "Autograd", "TensorCore",
+        "Autograd", "TensorCore", "COpenBLAS",
       ]),
 
     .target(name: "TestSupport", path: "Tests/TestSupport"),

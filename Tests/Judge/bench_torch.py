@@ -1,19 +1,20 @@
 """The same work as `spo bench NAME`, done by PyTorch with diffusers, transformers and peft.
 
 Usage: python Tests/Judge/bench_torch.py NAME [--model DIR|tiny|sd15] [--batch B] [--size WxH]
-                                         [--repeat R] [--threads T] [--preference DIR]
+                                         [--repeat R] [--seconds S] [--threads T]
+                                         [--preference DIR] [--inputs FILE] [--flop]
 
-NAME: unet, unet-backward, unet-lora, vae-decode, vae-encode, text-encoder, preference, spo-step, or
-an operator at the U-Net's shapes: conv3x3, linear, attention, groupnorm-silu, geglu, layernorm.
+NAME: unet, unet-lora, vae-decode, vae-encode, text-encoder, preference, spo-step, or an operator.
 `tiny` (the default) and `sd15` are random models of the embedded and of the published shape.
-Prints one JSON object: name, median_s, min_s, runs, threads, peak_rss_mb and what was done.
+With `--inputs FILE`, what `spo bench NAME --save FILE` wrote, the inputs are the same and the outputs
+are compared; operators need it. Prints one JSON object: name, median_s, min_s, runs, threads,
+peak_rss_mb (of the runs alone, not of loading), max_error (of the largest output) and what was done.
 Single precision throughout; nothing else should be running.
 """
 
 import argparse
 import json
 import os
-import resource
 import statistics
 import time
 from pathlib import Path
@@ -22,13 +23,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 import diffusers
 import torch
-import torch.nn.functional as F
 import transformers
-from peft import LoraConfig
 from safetensors.torch import load_file
 from torch.utils.flop_counter import FlopCounterMode
 
+import bench_torch_operators
 import reference as ref
+from bench_torch_step import Iteration, add_lora
 
 # ---------------------------------------------------------------------------------------------
 # Models
@@ -111,348 +112,207 @@ class Models:
         return ref.build_preference(2, text, self.shapes["vision"], self.shapes["projection"])
 
 
-def with_lora(unet, rank=4):
-    unet.requires_grad_(False)
-    unet.add_adapter(LoraConfig(
-        r=rank, lora_alpha=rank, init_lora_weights="gaussian",
-        target_modules=list(ref.ATTENTION_PROJECTIONS)))
-    return [parameter for parameter in unet.parameters() if parameter.requires_grad]
-
-
-def latent_size(options, config):
-    if options.size:
-        width, height = map(int, options.size.split("x"))
-        return height, width
-    return config.sample_size, config.sample_size
-
-
-def unet_inputs(unet, text_length, options):
-    batch = options.batch or 2
-    height, width = latent_size(options, unet.config)
-    return (
-        ref.normal(1, batch, unet.config.in_channels, height, width),
-        torch.linspace(1, 951, batch).long(),
-        ref.normal(2, batch, text_length, unet.config.cross_attention_dim))
-
-
 # ---------------------------------------------------------------------------------------------
-# Work: each returns a function to be timed, and a description
+# Work: each takes the models, the inputs and the options, and returns a function to be timed, whose
+# outputs have the names and the layout (images channels-last) of ours
 
 
-def forward(function, **description):
-    def work():
-        with torch.inference_mode():
-            function()
+class Inputs:
+    """What ours worked on, or random tensors."""
 
-    with FlopCounterMode(display=False) as counter:
-        work()
-    return work, {"flop": counter.get_total_flops()} | description
+    def __init__(self, path):
+        tensors = load_file(path) if path else {}
+        self.tensors = {name.removeprefix("0."): value for name, value in tensors.items()}
+
+    def image(self, name, *shape):
+        found = self.tensors.get(name)
+        return ref.normal(1, *shape) if found is None else their_layout(found)
+
+    def tensor(self, name, make):
+        return self.tensors[name] if name in self.tensors else make()
+
+    def error(self, outputs):
+        """The largest difference from ours, as a share of the largest value of that output."""
+        shared = [name for name in outputs if name in self.tensors]
+        return max((relative_error(self.tensors[name], outputs[name]) for name in shared),
+                   default=None)
 
 
-def text_length(models):
-    return models.shapes["text"]["max_position_embeddings"] if not models.folder else (
-        models.text_encoder().config.max_position_embeddings)
+def their_layout(image):
+    return image.permute(0, 3, 1, 2).contiguous()
 
 
-def unet_forward(models, options):
+def our_layout(image):
+    return image.permute(0, 2, 3, 1)
+
+
+def relative_error(ours, theirs):
+    theirs = theirs.detach().reshape(ours.shape)
+    return ((ours - theirs).abs().max() / theirs.abs().max().clamp_min(1e-30)).item()
+
+
+def sides(options, usual):
+    """Height and width."""
+    if not options.size:
+        return usual, usual
+    width, height = map(int, options.size.split("x"))
+    return height, width
+
+
+def unet_inputs(unet, models, inputs, options):
+    batch, config = options.batch or 2, unet.config
+    length = models.shapes["text"]["max_position_embeddings"] if not models.folder else (
+        transformers.CLIPTextConfig.from_pretrained(
+            models.folder / "text_encoder").max_position_embeddings)
+    return (
+        inputs.image("sample", batch, config.in_channels, *sides(options, config.sample_size)),
+        inputs.tensor("timesteps", lambda: torch.linspace(1, 951, batch)).long(),
+        inputs.tensor(
+            "hidden_states", lambda: ref.normal(2, batch, length, config.cross_attention_dim)))
+
+
+def unet(models, inputs, options):
     unet = models.unet()
-    inputs = unet_inputs(unet, text_length(models), options)
-    return forward(lambda: unet(*inputs), batch=len(inputs[1]), shape=list(inputs[0].shape))
+    given = unet_inputs(unet, models, inputs, options)
+    return torch.inference_mode()(lambda: {"output": our_layout(unet(*given).sample)})
 
 
-def unet_backward(models, options):
-    """Forward and backward through every weight, as the base model is trained."""
+def unet_lora(models, inputs, options):
     unet = models.unet()
-    inputs = unet_inputs(unet, text_length(models), options)
+    trained = {}
+    for name, parameter in add_lora(unet).items():
+        for theirs, half in (("lora_A", "down"), ("lora_B", "up")):
+            name = name.replace(f"{theirs}.default.weight", half)
+        trained[name] = parameter
+        parameter.data = inputs.tensor(f"adapter.{name}", lambda: parameter.data)
+    given = unet_inputs(unet, models, inputs, options)
 
     def work():
-        unet.zero_grad(set_to_none=True)
-        unet(*inputs).sample.square().mean().backward()
-
-    return work, {"batch": len(inputs[1]), "shape": list(inputs[0].shape)}
-
-
-def unet_lora(models, options):
-    unet = models.unet()
-    trained = with_lora(unet)
-    inputs = unet_inputs(unet, text_length(models), options)
-
-    def work():
-        for parameter in trained:
+        for parameter in trained.values():
             parameter.grad = None
-        unet(*inputs).sample.square().mean().backward()
+        unet(*given).sample.square().mean().backward()
+        return {f"grad.{name}": parameter.grad for name, parameter in trained.items()}
 
-    return work, {
-        "batch": len(inputs[1]), "shape": list(inputs[0].shape),
-        "trained": sum(parameter.numel() for parameter in trained)}
+    return work
 
 
-def vae_decode(models, options):
+def vae_decode(models, inputs, options):
     vae = models.vae()
     side = vae.config.sample_size // 2 ** (len(vae.config.block_out_channels) - 1)
-    size = [int(part) for part in reversed((options.size or f"{side}x{side}").split("x"))]
-    latents = ref.normal(1, options.batch or 1, vae.config.latent_channels, *size)
-    return forward(lambda: vae.decode(latents).sample, shape=list(latents.shape))
+    latents = inputs.image(
+        "x", options.batch or 1, vae.config.latent_channels, *sides(options, side))
+    return torch.inference_mode()(lambda: {"output": our_layout(vae.decode(latents).sample)})
 
 
-def vae_encode(models, options):
+def vae_encode(models, inputs, options):
     vae = models.vae()
-    side = vae.config.sample_size
-    size = [int(part) for part in reversed((options.size or f"{side}x{side}").split("x"))]
-    image = ref.normal(1, options.batch or 1, 3, *size)
-    return forward(lambda: vae.encode(image).latent_dist.mean, shape=list(image.shape))
+    image = inputs.image("x", options.batch or 1, 3, *sides(options, vae.config.sample_size))
+    return torch.inference_mode()(
+        lambda: {"output": our_layout(vae.encode(image).latent_dist.mean)})
 
 
-def text_encoder(models, options):
+def random_ids(config, batch):
+    ids = torch.randint(0, config.vocab_size - 1, (batch, config.max_position_embeddings))
+    ids[:, -1] = config.vocab_size - 1
+    return ids
+
+
+def text_encoder(models, inputs, options):
     model = models.text_encoder()
-    length = model.config.max_position_embeddings
-    ids = torch.randint(0, model.config.vocab_size - 1, (options.batch or 4, length))
-    ids[:, -1] = model.config.vocab_size - 1
-    return forward(lambda: model(input_ids=ids).last_hidden_state, shape=list(ids.shape))
+    ids = inputs.tensor("ids", lambda: random_ids(model.config, options.batch or 4)).long()
+    return torch.inference_mode()(lambda: {"output": model(input_ids=ids).last_hidden_state})
 
 
-def preference(models, options):
+def preference(models, inputs, options):
     model = models.preference()
-    side = model.config.vision_config.image_size
-    batch, length = options.batch or 4, model.config.text_config.max_position_embeddings
-    pixels, timestep = ref.normal(1, batch, 3, side, side), torch.linspace(0, 951, batch)
-    ids = torch.randint(0, model.config.text_config.vocab_size - 1, (batch, length))
-    return forward(lambda: model.score(pixels, ids, timestep), shape=list(pixels.shape))
+    side, batch = model.config.vision_config.image_size, options.batch or 4
+    pixels = inputs.image("pixels", batch, 3, side, side)
+    timestep = inputs.tensor("timesteps", lambda: torch.linspace(1, 951, batch))
+    ids = inputs.tensor("ids", lambda: random_ids(model.config.text_config, batch)).long()
+    return torch.inference_mode()(lambda: {"output": model.score(pixels, ids, timestep)})
 
 
-# ---------------------------------------------------------------------------------------------
-# One iteration of SPO: sample with candidates, score, train on every pair
-
-
-STEPS, CANDIDATES, GUIDANCE, DIVERT, ETA, TRAIN_BATCH = 20, 4, 5.0, 4, 1.0, 10
-
-
-class Iteration:
-    """As the published code does it: prompts encoded for each batch, the reference a second model,
-    win and lose each with their own tuned and reference call."""
-
-    def __init__(self, models, options):
-        self.prompts = options.batch or 10
-        self.scheduler, self.vae = models.scheduler(), models.vae()
-        self.text_encoder, self.preference = models.text_encoder(), models.preference()
-        self.unet, self.reference = models.unet(), models.unet().requires_grad_(False)
-        self.trained = with_lora(self.unet)
-        self.optimizer = torch.optim.AdamW(
-            self.trained, lr=6e-5, betas=(0.9, 0.999), weight_decay=1e-4, eps=1e-8)
-        self.scheduler.set_timesteps(STEPS)
-        self.size = latent_size(options, self.unet.config)
-        self.empty_ids = self.random_ids(1)
-
-    def random_ids(self, count):
-        config = self.text_encoder.config
-        ids = torch.randint(0, config.vocab_size - 2, (count, config.max_position_embeddings))
-        ids[:, 9:] = config.vocab_size - 1
-        return ids
-
-    def guided(self, unet, latents, timestep, empty, text):
-        both = unet(
-            torch.cat([latents, latents]), torch.cat([timestep, timestep]),
-            torch.cat([empty.expand_as(text), text])).sample
-        unconditional, conditional = both.chunk(2)
-        return unconditional + GUIDANCE * (conditional - unconditional)
-
-    def scores(self, latents, ids, timestep):
-        image = self.vae.decode(latents / self.vae.config.scaling_factor).sample
-        side = self.preference.config.vision_config.image_size
-        timesteps = timestep.expand(len(latents))
-        return self.preference.score(ref.scoring_pixels(image, side), ids, timesteps)
-
-    @torch.no_grad()
-    def sample(self, ids, empty, text):
-        """Recorded (timestep, x_t, winner, loser, prompt) rows, one a prompt and diverging step."""
-        shape = (self.prompts, self.unet.config.in_channels, *self.size)
-        shared, candidates, recorded = torch.randn(shape), None, []
-        many_text, many_ids = text.repeat(CANDIDATES, 1, 1), ids.repeat(CANDIDATES, 1)
-        many = (CANDIDATES, *shape)
-        last = None
-
-        def record(scores, timestep):
-            best, worst = scores.argmax(0), scores.argmin(0)
-            chances = torch.stack([scores.amax(0), scores.amin(0)]).softmax(0)
-            kept = chances[0] - chances[1] >= 0
-            rows = torch.arange(self.prompts)
-            recorded.append([part[kept] for part in (
-                timestep.expand(self.prompts), shared, candidates[best, rows],
-                candidates[worst, rows], text)])
-
-        for index, timestep in enumerate(self.scheduler.timesteps):
-            if candidates is None:
-                noise = self.guided(
-                    self.unet, shared, timestep.expand(self.prompts), empty, text)
-                mean, sigma, _ = ref.ddim_step(
-                    self.scheduler, noise, shared, timestep.expand(self.prompts), STEPS, ETA)
-                if index < DIVERT:
-                    shared = mean + sigma * torch.randn_like(mean)
-                    continue
-            else:
-                flat = candidates.flatten(0, 1)
-                noise = self.guided(
-                    self.unet, flat, timestep.expand(len(flat)), empty, many_text)
-                mean, sigma, original = ref.ddim_step(
-                    self.scheduler, noise, flat, timestep.expand(len(flat)), STEPS, ETA)
-                record(self.scores(original, many_ids, timestep).view(CANDIDATES, -1), last)
-                chosen = torch.randint(0, CANDIDATES, (self.prompts,))
-                rows = torch.arange(self.prompts)
-                shared = candidates[chosen, rows]
-                mean, sigma = mean.view(many)[chosen, rows], sigma[:self.prompts]
-            candidates = mean + sigma * torch.randn(many)
-            last = timestep
-        flat = candidates.flatten(0, 1)
-        record(self.scores(flat, many_ids, torch.zeros((), dtype=torch.long))
-               .view(CANDIDATES, -1), last)
-        return [torch.cat(parts) for parts in zip(*recorded)]
-
-    def log_density(self, unet, latents, following, timestep, empty, text):
-        noise = self.guided(unet, latents, timestep, empty, text)
-        mean, sigma, _ = ref.ddim_step(self.scheduler, noise, latents, timestep, STEPS, ETA)
-        return ref.log_density(following, mean, sigma)
-
-    def train(self, rows, empty):
-        order = torch.randperm(len(rows[0]))
-        for batch in order.split(TRAIN_BATCH):
-            timestep, latents, winner, loser, text = (part[batch] for part in rows)
-            logs = []
-            for following in (winner, loser):
-                tuned, fixed = (
-                    self.log_density(unet, latents, following, timestep, empty, text)
-                    for unet in (self.unet, self.reference))
-                logs.append((tuned - fixed).exp().clamp(0.9, 1.1).log())
-            loss = -F.logsigmoid(10 * (logs[0] - logs[1])).mean()
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(self.trained, 1.0)
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-
-    def __call__(self):
-        torch.manual_seed(0)
-        ids = self.random_ids(self.prompts)
-        with torch.no_grad():
-            text, empty = (
-                self.text_encoder(input_ids=part).last_hidden_state
-                for part in (ids, self.empty_ids))
-        start = time.perf_counter()
-        rows = self.sample(ids, empty, text)
-        self.sampling = time.perf_counter() - start
-        self.pairs = len(rows[0])
-        self.train(rows, empty)
-
-
-def spo_step(models, options):
-    iteration = Iteration(models, options)
+def spo_step(models, inputs, options):
+    iteration = Iteration(
+        models, options.batch or 10, lambda config: sides(options, config.sample_size))
 
     def work():
         iteration()
-        description["pairs"], description["sampling_s"] = iteration.pairs, iteration.sampling
+        return {}
 
-    description = {"prompts": iteration.prompts, "steps": STEPS, "candidates": CANDIDATES}
-    return work, description
-
-
-# ---------------------------------------------------------------------------------------------
-# Operators at Stable Diffusion v1's shapes, batch 2: (channels, side of the latent)
-
-
-LEVELS = [(320, 64), (640, 32), (1280, 16), (1280, 8)]
-
-
-def operators(name, batch):
-    for channels, side in LEVELS:
-        tokens = side * side
-        image = ref.normal(1, batch, channels, side, side)
-        rows = ref.normal(2, batch, tokens, channels)
-        if name == "conv3x3":
-            layer = torch.nn.Conv2d(channels, channels, 3, padding=1)
-            yield (channels, side), lambda layer=layer, image=image: layer(image)
-        elif name == "linear":
-            layer = torch.nn.Linear(channels, channels)
-            yield (channels, side), lambda layer=layer, rows=rows: layer(rows)
-        elif name == "attention":
-            heads = rows.view(batch, tokens, 8, channels // 8).transpose(1, 2)
-            yield (channels, side), lambda heads=heads: F.scaled_dot_product_attention(
-                heads, heads, heads)
-        elif name == "groupnorm-silu":
-            layer = torch.nn.GroupNorm(32, channels)
-            yield (channels, side), lambda layer=layer, image=image: F.silu(layer(image))
-        elif name == "layernorm":
-            layer = torch.nn.LayerNorm(channels)
-            yield (channels, side), lambda layer=layer, rows=rows: layer(rows)
-        elif name == "geglu":
-            wide = ref.normal(3, batch, tokens, 8 * channels)
-
-            def geglu(wide=wide):
-                value, gate = wide.chunk(2, dim=-1)
-                return value * F.gelu(gate)
-
-            yield (channels, side), geglu
-
-
-def measure_operators(name, options):
-    batch = options.batch or 2
-    cases = []
-    for (channels, side), function in operators(name, batch):
-        work, description = forward(function)
-        seconds = timed(work, options.repeat)
-        cases.append({
-            "channels": channels, "side": side, "batch": batch, "median_s": seconds[0],
-            "min_s": seconds[1]} | ({"flop": description["flop"]} if description["flop"] else {}))
-    return {"cases": cases, "median_s": sum(case["median_s"] for case in cases),
-            "min_s": sum(case["min_s"] for case in cases)}
-
-
-# ---------------------------------------------------------------------------------------------
-
-
-def timed(work, repeat):
-    """Median and least of `repeat` runs after one that is thrown away."""
-    work()
-    seconds = []
-    for _ in range(repeat):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return statistics.median(seconds), min(seconds)
+    return work
 
 
 WORK = {
-    "unet": unet_forward, "unet-backward": unet_backward, "unet-lora": unet_lora,
-    "vae-decode": vae_decode, "vae-encode": vae_encode, "text-encoder": text_encoder,
-    "preference": preference, "spo-step": spo_step,
+    "unet": unet, "unet-lora": unet_lora, "vae-decode": vae_decode, "vae-encode": vae_encode,
+    "text-encoder": text_encoder, "preference": preference, "spo-step": spo_step,
 }
-OPERATORS = ["conv3x3", "linear", "attention", "groupnorm-silu", "geglu", "layernorm"]
+
+# ---------------------------------------------------------------------------------------------
+
+
+def forget_peak():
+    """The peak of resident memory is counted from here on, where the system allows it."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        pass
+
+
+def peak_megabytes():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+
+
+def measure(work, options, compare):
+    """Median and least of the runs after one that is thrown away, and that one's error."""
+    error = compare(work())
+    seconds = []
+    while len(seconds) < options.repeat and (len(seconds) < 2 or sum(seconds) < options.seconds):
+        start = time.perf_counter()
+        work()
+        seconds.append(time.perf_counter() - start)
+    return {"median_s": statistics.median(seconds), "min_s": min(seconds), "runs": len(seconds)} | (
+        {} if error is None else {"max_error": error})
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=[*WORK, *OPERATORS])
+    parser.add_argument("name", choices=[*WORK, *bench_torch_operators.OPERATORS])
     parser.add_argument("--model", default="tiny")
     parser.add_argument("--preference", metavar="DIR")
     parser.add_argument("--batch", type=int)
     parser.add_argument("--size", help="WxH of the latents, or of the picture to encode")
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     parser.add_argument("--threads", type=int)
-    parser.add_argument("--json", action="store_true", help="accepted; the output is always JSON")
+    parser.add_argument("--inputs", metavar="FILE")
+    parser.add_argument("--flop", action="store_true", help="count what a run takes, too")
     options = parser.parse_args()
     if options.threads:
         torch.set_num_threads(options.threads)
-    transformers.logging.set_verbosity_error()
-    diffusers.utils.logging.set_verbosity_error()
-    diffusers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.disable_progress_bar()
+    for library in (transformers, diffusers.utils):
+        library.logging.set_verbosity_error()
+        library.logging.disable_progress_bar()
 
-    if options.name in OPERATORS:
-        result = measure_operators(options.name, options)
+    if options.name in WORK:
+        inputs = Inputs(options.inputs)
+        work = WORK[options.name](Models(options.model, options.preference), inputs, options)
+        forget_peak()
+        result = measure(work, options, inputs.error)
+        if options.flop:
+            with FlopCounterMode(display=False) as counter:
+                work()
+            result["flop"] = counter.get_total_flops()
     else:
-        work, result = WORK[options.name](Models(options.model, options.preference), options)
-        median, least = timed(work, options.repeat)
-        result = {"median_s": median, "min_s": least} | result
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        if not options.inputs:
+            parser.error(f"{options.name} needs --inputs")
+        cases = bench_torch_operators.cases(options.name, load_file(options.inputs))
+        result = {"cases": [
+            measure(work, options, lambda output, ours=ours: relative_error(ours, output))
+            for work, ours in cases]}
     print(json.dumps({"name": options.name} | result | {
-        "runs": options.repeat, "threads": torch.get_num_threads(), "peak_rss_mb": round(peak, 1),
+        "threads": torch.get_num_threads(), "peak_rss_mb": round(peak_megabytes(), 1),
         "peer": f"torch {torch.__version__}, diffusers {diffusers.__version__}"}))
 
 

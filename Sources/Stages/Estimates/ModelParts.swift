@@ -68,8 +68,6 @@ struct ModelParts {
 }
 
 extension PreferenceConfiguration {
-  var visionTokens: Int { 1 + (imageSize / patchSize) * (imageSize / patchSize) }
-
   /// All weights of both towers.
   var weightCount: Int { promptWeightCount + pictureWeightCount }
 

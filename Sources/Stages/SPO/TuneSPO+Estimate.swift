@@ -128,7 +128,7 @@ extension SPOSettings {
   ///
   /// - Parameter judgesLatents: candidates are judged as they are, so that only the one that sampling goes
   ///   on from goes through the U-Net
-  func samplingRun(judgesLatents: Bool) -> (rows: Int, judged: Int, pairs: Int) {
+  package func samplingRun(judgesLatents: Bool) -> (rows: Int, judged: Int, pairs: Int) {
     let comparedSteps = sampling(promptsAtOnce: 1, seed: seed).comparedSteps
     var (rows, judged, pairs) = (1, 0, 0)
     var partedAt: Int?

@@ -99,6 +99,7 @@ public func multiplyMatricesInParallel(
   outputStride: Int, rows: Int, columns: Int, inner: Int, scale: Float = 1, keep: Float = 0,
   bias: UnsafePointer<Float>? = nil
 ) {
+  _ = PackingMemory.isFilled
   profiled(
     "matrix product",
     "\(rows) x \(inner)\(a.isTransposed ? "'" : "") x \(columns)\(b.isTransposed ? "'" : "")",

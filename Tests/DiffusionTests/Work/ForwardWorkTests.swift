@@ -17,6 +17,30 @@ struct ForwardWorkTests {
     #expect(twice.total == 2 * work.total)
   }
 
+  @Test("training adapters takes what PyTorch counts, but for the way into the first transformer")
+  func adapters() throws {
+    let configuration = try UNetConfiguration(
+      JSONReader(["cross_attention_dim": 768, "sample_size": 64], path: "config.json"))
+    let work = configuration.adapterTrainingWork(height: 64, width: 64, tokens: 77, rank: 4)
+    // torch.utils.flop_counter 2.13, meta tensors, attention as two products: 1,714.41 GFLOP. Its first
+    // norm, input projection, queries, keys and values have no gradient to hand on.
+    #expect(billions(work.attention) == 378)
+    #expect((1714...1719).contains(billions(work.total)))
+  }
+
+  @Test("a transformer of CLIP takes two operations for each weight and token, and its scores")
+  func textEncoder() throws {
+    let configuration = try CLIPTextConfiguration(
+      JSONReader(
+        [
+          "hidden_size": 768, "intermediate_size": 3072, "num_attention_heads": 12,
+          "num_hidden_layers": 12,
+        ], path: "config.json"))
+    let work = configuration.transformer.forwardWork(tokens: 77, batch: 4)
+    #expect(work.linear == 4 * 12 * 2 * 77 * (4 * 768 * 768 + 2 * 768 * 3072))
+    #expect(work.attention == 4 * 12 * 4 * 77 * 77 * 768)
+  }
+
   @Test("SDXL's U-Net takes 6,761 GFLOP at 128 x 128")
   func xl() throws {
     let configuration = try UNetConfiguration(

@@ -9,26 +9,37 @@ enum ModelBench {
   static func unet(_ options: BenchOptions) throws -> BenchWork {
     let (unet, _) = try options.model.unet()
     let inputs = try UNetInputs(unet.configuration, options)
-    return BenchWork(flop: inputs.work.total, items: inputs.timesteps.count) {
-      withoutGradients { _ = inputs.predict(with: unet) }
+    return inputs.benchWork(flop: inputs.forwardWork(unet.configuration)) {
+      withoutGradients { ["output": inputs.predict(with: unet)] }
     }
   }
 
-  /// Forward, and backward to every matrix of a LoRA of rank 4 on the attention projections.
+  /// Forward, and backward to every matrix of a LoRA on the attention projections.
   static func unetLoRA(_ options: BenchOptions) throws -> BenchWork {
-    let adapters = AdapterSet.fresh(rank: 4, seed: 1) { path in
+    let rank = options.rank ?? 4
+    let adapters = AdapterSet.fresh(rank: rank, seed: 1) { path in
       [".to_q", ".to_k", ".to_v", ".to_out.0"].contains { path.hasSuffix($0) }
     }
     let (unet, _) = try options.model.unet(adapters: adapters)
     let inputs = try UNetInputs(unet.configuration, options)
+    // Fresh ones are 0, and so would be half of the gradients.
+    for (number, adapter) in adapters.all.enumerated() {
+      let values = normal(adapter.up.storedShape, seed: UInt64(100 + number))
+      adapter.up.assign(withoutGradients { values.scaled(by: 0.02) }.values)
+    }
+    let names = adapters.parameters.map(\.name)
     let leaves = adapters.parameters.map(\.tensor)
-    return BenchWork(items: inputs.timesteps.count) {
+    var work = inputs.benchWork(flop: inputs.trainingWork(unet.configuration, rank: rank)) {
       let output = inputs.predict(with: unet)
       let scale = 2 / Float(output.count)  // of the mean of squares
-      _ = gradients(
+      let found = gradients(
         of: output, for: leaves,
         outputGradient: withoutGradients { output.scaled(by: scale, adding: 0) })
+      return Dictionary(
+        zip(names, found).map { ("grad.\($0)", $1 ?? Tensor(0)) }, uniquingKeysWith: { $1 })
     }
+    for (name, leaf) in zip(names, leaves) { work.inputs["adapter.\(name)"] = leaf }
+    return work
   }
 
   static func decode(_ options: BenchOptions) throws -> BenchWork {
@@ -39,8 +50,11 @@ enum ModelBench {
     let batch = options.batch ?? 1
     let latents = normal([batch, height, width, configuration.latentChannels], seed: 1)
     let work = configuration.decodingWork(height: height, width: width, batch: batch)
-    return BenchWork(flop: work.total, items: batch) {
-      withoutGradients { _ = autoencoder.decoder(latents) }
+    return BenchWork(
+      size: "\(width)x\(height)", batch: batch, flop: work.total, items: batch,
+      inputs: ["x": latents]
+    ) {
+      withoutGradients { ["output": autoencoder.decoder(latents)] }
     }
   }
 
@@ -52,15 +66,24 @@ enum ModelBench {
     let batch = options.batch ?? 1
     let image = normal([batch, height, width, configuration.imageChannels], seed: 1)
     let work = configuration.encodingWork(height: height, width: width, batch: batch)
-    return BenchWork(flop: work.total, items: batch) {
-      withoutGradients { _ = autoencoder.encoder(image) }
+    return BenchWork(
+      size: "\(width)x\(height)", batch: batch, flop: work.total, items: batch,
+      inputs: ["x": image]
+    ) {
+      withoutGradients { ["output": autoencoder.encoder(image).mean] }
     }
   }
 
   static func textEncoder(_ options: BenchOptions) throws -> BenchWork {
     let (encoder, _) = try options.model.textEncoder()
     let ids = tokenIDs(for: encoder.configuration, batch: options.batch ?? 4)
-    return BenchWork(items: ids.count) { withoutGradients { _ = encoder(ids) } }
+    let work = encoder.configuration.transformer.forwardWork(
+      tokens: encoder.configuration.tokens, batch: ids.count)
+    return BenchWork(
+      batch: ids.count, flop: work.total, items: ids.count, inputs: ["ids": tensor(ids)]
+    ) {
+      withoutGradients { ["output": encoder(ids).lastHiddenState] }
+    }
   }
 
   /// Scores of pictures for prompts.
@@ -71,11 +94,16 @@ enum ModelBench {
     let pixels = normal([batch, side, side, 3], seed: 1)
     let ids = tokenIDs(for: model.configuration.text, batch: batch)
     let timesteps = spread(batch)
-    return BenchWork(items: batch) {
-      _ = try withoutGradients {
-        model.pictures.score(
+    let flop = batch * (model.configuration.pictureWork + model.configuration.promptWork)
+    let inputs = [
+      "pixels": pixels, "ids": tensor(ids), "timesteps": Tensor(timesteps, shape: [batch]),
+    ]
+    return BenchWork(batch: batch, flop: flop, items: batch, inputs: inputs) {
+      try withoutGradients {
+        let score = model.pictures.score(
           image: model.pictures.embedding(of: pixels, timesteps: timesteps),
           text: try model.prompts(ids))
+        return ["output": score]
       }
     }
   }
@@ -84,6 +112,10 @@ enum ModelBench {
     var random = RandomStream(seed: seed, purpose: "bench")
     let values = random.normals(count: shape.reduce(1, *))
     return Tensor(values, shape: shape)
+  }
+
+  private static func tensor(_ ids: [[Int]]) -> Tensor {
+    Tensor(ids.flatMap { $0.map(Float.init) }, shape: [ids.count, ids[0].count])
   }
 
   /// Timesteps from 1 to 951.
@@ -114,7 +146,6 @@ private struct UNetInputs {
   let sample: Tensor
   let timesteps: [Float]
   let conditioning: Conditioning
-  let work: ForwardWork
 
   init(_ configuration: UNetConfiguration, _ options: BenchOptions) throws {
     let side = configuration.sampleSize
@@ -131,10 +162,34 @@ private struct UNetInputs {
     conditioning = Conditioning(
       ModelBench.normal([batch, tokens, configuration.contextWidth], seed: 2),
       pooledText: pooledText, sizes: sizes)
-    work = configuration.forwardWork(height: height, width: width, tokens: tokens, batch: batch)
   }
 
   func predict(with unet: UNet) -> Tensor {
     unet(sample, timesteps: timesteps, conditioning: conditioning)
+  }
+
+  private var height: Int { sample.shape[1] }
+  private var width: Int { sample.shape[2] }
+  private var batch: Int { sample.shape[0] }
+  private var tokens: Int { conditioning.hiddenStates.shape[1] }
+
+  func forwardWork(_ configuration: UNetConfiguration) -> ForwardWork {
+    configuration.forwardWork(height: height, width: width, tokens: tokens, batch: batch)
+  }
+
+  func trainingWork(_ configuration: UNetConfiguration, rank: Int) -> ForwardWork {
+    configuration.adapterTrainingWork(
+      height: height, width: width, tokens: tokens, rank: rank, batch: batch)
+  }
+
+  func benchWork(
+    flop: ForwardWork, run: @escaping () throws -> [String: Tensor]
+  ) -> BenchWork {
+    BenchWork(
+      size: "\(width)x\(height)", batch: batch, flop: flop.total, items: batch,
+      inputs: [
+        "sample": sample, "timesteps": Tensor(timesteps, shape: [batch]),
+        "hidden_states": conditioning.hiddenStates,
+      ], run: run)
   }
 }

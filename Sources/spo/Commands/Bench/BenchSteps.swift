@@ -24,8 +24,11 @@ extension ModelBench {
     let prompts = PromptBatch(
       identifiers: (0..<settings.batch).map { UInt64($0) }, conditioning: setting.prompts)
     var tuner = setting.tuner
-    return BenchWork(items: settings.batch) {
+    return BenchWork(
+      batch: settings.batch, flop: setting.iterationWork(), items: settings.batch
+    ) {
       _ = try tuner.iterate(prompts, judged: judged, iteration: 0)
+      return [:]
     }
   }
 
@@ -46,8 +49,12 @@ extension ModelBench {
         lose: .init(latent: latents[2], next: latents[3]), sharesLatent: false, prompt: prompt)
     }
     var tuner = setting.tuner
-    return BenchWork(items: pairs.count) {
+    return BenchWork(
+      batch: pairs.count, flop: setting.trainingWork(pairs: pairs.count, rowsOfPair: 4),
+      items: pairs.count
+    ) {
       _ = try tuner.train(on: pairs, setting.prompts, iteration: 0)
+      return [:]
     }
   }
 
@@ -57,19 +64,53 @@ extension ModelBench {
     let texts: [String]
     let prompts: Conditioning
     let latentShape: [Int]
+    private let settings: SPOSettings
+    private let judge: PreferenceJudge
+    private let unet: UNetConfiguration
+    private let autoencoder: AutoencoderConfiguration
 
     init(_ settings: SPOSettings, _ options: BenchOptions, _ judge: PreferenceJudge) throws {
-      let configuration = try UNetConfiguration(try options.model.configuration("unet"))
-      let (width, height) = options.size ?? (configuration.sampleSize, configuration.sampleSize)
+      self.settings = settings
+      self.judge = judge
+      unet = try UNetConfiguration(try options.model.configuration("unet"))
+      autoencoder = try AutoencoderConfiguration(try options.model.configuration("vae"))
+      let (width, height) = options.size ?? (unet.sampleSize, unet.sampleSize)
       let encoder = try PromptEncoder(options.model)
       texts = (0..<settings.batch).map { "a picture of \($0) things" }
       prompts = Conditioning(try encoder(texts), height: 8 * height, width: 8 * width)
-      latentShape = [height, width, configuration.inputChannels]
+      latentShape = [height, width, unet.inputChannels]
       tuner = try StepwiseTuner(
         settings, judge: judge,
         negative: Conditioning(try encoder.empty(), height: 8 * height, width: 8 * width),
         latentShape: latentShape)
     }
+
+    /// Floating-point operations of drawing, judging, and training on every pair, whose winner and loser
+    /// share a latent; nil where latents are judged.
+    func iterationWork() -> Int? {
+      guard case .pixel(let model, _) = judge else { return nil }
+      let run = settings.samplingRun(judgesLatents: false)
+      let (height, width) = (latentShape[0], latentShape[1])
+      let latent = unet.forwardWork(height: height, width: width, tokens: tokens).total
+      let decoding = autoencoder.decodingWork(height: height, width: width).total
+      let judging = decoding + model.configuration.pictureWork
+      return settings.batch
+        * (run.rows * 2 * latent + run.judged * judging + model.configuration.promptWork)
+        + trainingWork(pairs: settings.batch * run.pairs, rowsOfPair: 2)
+    }
+
+    /// Of the reference's forward pass, and of what is tuned, both with guidance.
+    ///
+    /// - Parameter rowsOfPair: latents of each pair, with guidance and without
+    func trainingWork(pairs: Int, rowsOfPair: Int) -> Int {
+      let (height, width) = (latentShape[0], latentShape[1])
+      let reference = unet.forwardWork(height: height, width: width, tokens: tokens)
+      let tuned = unet.adapterTrainingWork(
+        height: height, width: width, tokens: tokens, rank: settings.rank)
+      return pairs * rowsOfPair * (reference.total + tuned.total)
+    }
+
+    private var tokens: Int { prompts.hiddenStates.shape[1] }
   }
 
   /// The model of the folder that was given, or a random one whose size suits the diffusion model.

@@ -23,6 +23,7 @@ enum FileBench {
           throw UnreadableImage(path: path, reason: error)
         }
       }
+      return [:]
     }
   }
 
@@ -48,7 +49,11 @@ enum FileBench {
     let rows = try catalog.sources().reduce(0) { $0 + $1.rowCount }
     let bytes = try options.files.reduce(0) { $0 + (try RegularFile(path: $1).size) }
     return BenchWork(
-      bytes: bytes, items: rows, cleanUp: { try Folders.remove(folder) }, run: ingest)
+      bytes: bytes, items: rows, cleanUp: { try Folders.remove(folder) },
+      run: {
+        try ingest()
+        return [:]
+      })
   }
 
   /// Every training pair once, in random order: both latents and the prompt's embedding.
@@ -70,6 +75,7 @@ enum FileBench {
           _ = try set.embedding(ofPrompt: pair.prompt)
         }
       }
+      return [:]
     }
   }
 }

@@ -49,13 +49,7 @@ struct BenchProfile {
           String(format: "%.1f %%", row.share * 100),
         ]
       }
-    let widths = header.indices.map { column in lines.map { $0[column].count }.max() ?? 0 }
-    return lines.map { line in
-      zip(line, widths).enumerated().map { column, cell in
-        let space = String(repeating: " ", count: cell.1 - cell.0.count)
-        return column < 2 ? cell.0 + space : space + cell.0
-      }.joined(separator: "  ")
-    }.joined(separator: "\n")
+    return BenchTable.aligned(lines, textColumns: [0, 1])
   }
 }
 

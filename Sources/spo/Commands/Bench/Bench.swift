@@ -1,0 +1,69 @@
+import CommandSyntax
+import Files
+import TensorCore
+
+/// `spo bench`: how long parts of the program take here.
+enum Bench: Command {
+  static var syntax: CommandSyntax {
+    CommandSyntax(
+      name: "bench", summary: "Measure parts of the program on this machine.",
+      operands: [
+        CommandSyntax.Operand("NAME", isOptional: true),
+        CommandSyntax.Operand("NAME|FILE", isOptional: true, isRepeatable: true),
+      ],
+      options: [
+        .value("model", "DIR", "a model folder in the layout of diffusers (data/tiny-sd)"),
+        .value("preference", "DIR", "a preference model (a random one)"),
+        .value("batch", "B", "pictures, latents or prompts at once"),
+        .value("size", "WxH", "of the latents, or of the picture to encode (the model's own)"),
+        .value("steps", "N", "sampling steps of an iteration (20)"),
+        .value("rank", "R", "of the LoRA (4)"),
+        .value("micro-batch", "B", "pairs whose gradients are computed at once (10)"),
+        .flag("gradient-checkpointing", "run the U-Net's blocks again in the backward pass"),
+        .value("case", "TEXT", "only those sizes of an operator whose name contains this"),
+        .flag("gradients", "of operators: those of the inputs, too"),
+        .value("repeat", "R", "measured runs, after one that is not measured (5)"),
+        .value("seconds", "S", "begin no further run after this time, but a second one"),
+        .flag("cold", "measure the first run too"),
+        .value("save", "FILE", "write inputs and outputs as safetensors, for others to compare"),
+        .value("threads", "T", "threads of the kernels (all processors)"),
+        .flag("profile", "print what each operation costs, too"),
+        .flag("json", "print one JSON object"),
+      ],
+      examples: [
+        ("spo bench", "a table of everything that needs no files"),
+        ("spo bench operators --threads 1", "kernels at the U-Net's sizes"),
+        ("spo bench convolution --case 64x64 --gradients --profile", "one of them, forth and back"),
+        ("spo bench unet-lora --profile", "where the time of forward and backward passes goes"),
+        ("spo bench jpeg pictures/*.jpg --threads 1", "decoding pictures"),
+      ])
+  }
+
+  static func run(_ arguments: Arguments) throws {
+    let isAlone = arguments.has("json") || arguments.has("profile")
+    guard let name = arguments.operands.first, isAlone, BenchSubject.named(name) != nil else {
+      return try printTable(arguments)
+    }
+    let subject = try BenchSubject(checking: arguments)
+    if arguments.has("save"), arguments.has("cold") {
+      throw arguments.error("--save keeps the run that --cold leaves out")
+    }
+    let options = try BenchOptions(arguments)
+    if let threads = try arguments.int("threads", in: 1...1024) { Threads.count = threads }
+    let result = try BenchResult(
+      name: name, try subject.make(options), schedule: try BenchSchedule(arguments),
+      profile: arguments.has("profile") ? OperationProfile() : nil,
+      keepsOutputs: arguments.has("save"))
+    if let path = arguments.value("save") { try result.save(to: path) }
+    guard !arguments.has("json") else { return Console.print(result.json.text()) }
+    Console.print(try BenchTable(BenchRow.rows(of: result.json)).text)
+    if let profile = result.profileTable { Console.print("\n\(profile)") }
+  }
+
+  private static func printTable(_ arguments: Arguments) throws {
+    if arguments.has("save") { throw arguments.error("--save is for one NAME with --json") }
+    let rows = try BenchPlan(arguments).run()
+    guard arguments.has("json") else { return Console.print(BenchTable(rows).text) }
+    Console.print(BenchTable(rows).json.text())
+  }
+}

@@ -1,0 +1,26 @@
+import Autograd
+import COpenBLAS
+import TensorCore
+
+/// What the processor can do: one large product of matrices by OpenBLAS.
+enum GEMMBench {
+  /// Each thread computes rows of its own.
+  static func square() -> BenchWork {
+    let side = 2048
+    let a = ModelBench.normal([side, side], seed: 1)
+    let b = ModelBench.normal([side, side], seed: 2)
+    let c = ModelBench.normal([side, side], seed: 3)
+    let size = blasint(side)
+    return BenchWork(
+      size: "\(side) x \(side) x \(side)", flop: 2 * side * side * side, inputs: ["a": a, "b": b]
+    ) {
+      parallelRanges(side, grain: 1) { rows in
+        let start = rows.lowerBound * side
+        cblas_sgemm(
+          CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(rows.count), size, size, 1,
+          a.pointer + start, size, b.pointer, size, 0, c.pointer + start, size)
+      }
+      return ["y": c]
+    }
+  }
+}
