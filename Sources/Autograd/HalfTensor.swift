@@ -42,3 +42,41 @@ public struct HalfTensor {
       outputChannels: shape[3])
   }
 }
+
+/// A weight in the precision it is kept in.
+public enum WeightTensor {
+  /// A leaf of the graph if trainable.
+  case full(Tensor)
+  case half(HalfTensor)
+
+  public var shape: [Int] {
+    switch self {
+    case .full(let tensor): tensor.shape
+    case .half(let tensor): tensor.shape
+    }
+  }
+
+  /// The values in single precision: a copy of those kept in half precision.
+  public var widened: Tensor {
+    switch self {
+    case .full(let tensor): tensor
+    case .half(let tensor): tensor.widened()
+    }
+  }
+
+  /// The values in single precision, or nil if they are kept in half precision.
+  public var full: Tensor? {
+    switch self {
+    case .full(let tensor): tensor
+    case .half: nil
+    }
+  }
+
+  /// The same values, cut off from the graph.
+  var detached: WeightTensor {
+    switch self {
+    case .full(let tensor): .full(tensor.detached)
+    case .half: self
+    }
+  }
+}

@@ -1,5 +1,20 @@
 import TensorCore
 
+/// A low-rank term of a linear layer: `scale * (x down^T) up^T`.
+public struct LowRankTerm {
+  /// Shape `[rank, inputs]`.
+  public let down: Tensor
+  /// Shape `[outputs, rank]`.
+  public let up: Tensor
+  public let scale: Float
+
+  public init(down: Tensor, up: Tensor, scale: Float) {
+    self.down = down
+    self.up = up
+    self.scale = scale
+  }
+}
+
 /// `y = x W^T + b`.
 ///
 /// - Parameters:
@@ -8,65 +23,101 @@ import TensorCore
 ///   - bias: `[outputs]`
 /// - Returns: `[..., outputs]`
 public func linear(_ x: Tensor, weight: Tensor, bias: Tensor? = nil) -> Tensor {
+  linear(x, weight: .full(weight), bias: bias)
+}
+
+/// The same plus low-rank terms, and for weights in any precision.
+///
+/// Weights of half precision are widened for each product and need no gradient.
+///
+/// - Source of the terms: Hu et al. 2021, arXiv 2106.09685
+public func linear(
+  _ x: Tensor, weight: WeightTensor, bias: Tensor? = nil, terms: [LowRankTerm] = []
+) -> Tensor {
   let (outputs, inputs) = (weight.shape[0], weight.shape[1])
   precondition(x.shape.last == inputs, "linear: input \(x.shape), weight \(weight.shape)")
-  let rows = x.count / inputs
   let result = Tensor(uninitialized: x.shape.dropLast() + [outputs])
-  multiplyMatricesInParallel(
-    MatrixPointer(x.pointer, stride: inputs),
-    MatrixPointer(weight.pointer, stride: inputs, isTransposed: true), into: result.pointer,
-    outputStride: outputs, rows: rows, columns: outputs, inner: inputs,
-    bias: bias?.pointer)
-
-  let operands = [x, weight] + (bias.map { [$0] } ?? [])
-  guard isRecording(operands) else { return result }
-  let inputShape = x.shape
-  let keptWeight = x.requiresGradient ? weight.detached : nil
-  let keptInput = weight.requiresGradient ? x.detached : nil
-  let needsBias = bias?.requiresGradient ?? false
-  return result.recorded(from: operands) { gradient in
-    let inputGradient = keptWeight.map {
-      linearInputGradient(gradient, weight: $0, shape: inputShape)
-    }
-    let weightGradient = keptInput.map { input in
-      let dw = Tensor(uninitialized: [outputs, inputs])
-      multiplyMatricesInParallel(
-        MatrixPointer(gradient.pointer, stride: outputs, isTransposed: true),
-        MatrixPointer(input.pointer, stride: inputs), into: dw.pointer, outputStride: inputs,
-        rows: outputs, columns: inputs, inner: rows)
-      return dw
-    }
-    let biasGradient = needsBias ? gradient.reshaped(to: [rows, outputs]).sum(over: 0..<1) : nil
-    return operands.count == 3
-      ? [inputGradient, weightGradient, biasGradient] : [inputGradient, weightGradient]
+  multiply(x, by: weight.widened, .transposed, into: result, bias: bias)
+  // [rows, rank] each
+  let inner = terms.map { term in
+    let inner = Tensor(uninitialized: [x.count / inputs, term.down.shape[0]])
+    multiply(x, by: term.down, .transposed, into: inner)
+    scale(inner, by: term.scale)
+    multiply(inner, by: term.up, .transposed, into: result, isAdding: true)
+    return inner
   }
-}
 
-/// The same for a weight of half precision, which is widened for each product and needs no gradient.
-public func linear(_ x: Tensor, weight: HalfTensor, bias: Tensor? = nil) -> Tensor {
-  let result = linear(x.detached, weight: weight.widened(), bias: bias?.detached)
-  let operands = [x] + (bias.map { [$0] } ?? [])
+  let operands = [x] + [weight.full, bias].compactMap { $0 } + terms.flatMap { [$0.down, $0.up] }
   guard isRecording(operands) else { return result }
-  let inputShape = x.shape
+  let shape = x.shape
   let needsInput = x.requiresGradient
-  let needsBias = bias?.requiresGradient ?? false
-  return result.recorded(from: operands) { gradient in
-    let rows = gradient.reshaped(to: [gradient.count / weight.shape[0], weight.shape[0]])
-    return [
-      needsInput
-        ? linearInputGradient(gradient, weight: weight.widened(), shape: inputShape) : nil,
-      needsBias ? rows.sum(over: 0..<1) : nil,
-    ]
+  let frozen = weight.detached
+  let input =
+    operands.dropFirst().contains(where: \.requiresGradient) ? x.detached : nil
+  let needsWeight = weight.full?.requiresGradient
+  let needsBias = bias?.requiresGradient
+  let needsTerms = terms.map { (down: $0.down.requiresGradient, up: $0.up.requiresGradient) }
+  let frozenTerms = terms.map {
+    LowRankTerm(down: $0.down.detached, up: $0.up.detached, scale: $0.scale)
+  }
+  return result.recorded(from: operands) { dy in
+    let dx = needsInput ? Tensor(uninitialized: shape) : nil
+    if let dx { multiply(dy, by: frozen.widened, .plain, into: dx) }
+    var gradients: [Tensor?] = [dx]
+    if let needsWeight {
+      gradients.append(needsWeight ? input.map { transposedProduct(dy, $0) } : nil)
+    }
+    if let needsBias {
+      gradients.append(
+        needsBias ? dy.reshaped(to: [dy.count / outputs, outputs]).sum(over: 0..<1) : nil)
+    }
+    for (index, term) in frozenTerms.enumerated() {
+      let needed = needsTerms[index]
+      // The gradient of `x down^T`.
+      let dh = Tensor(uninitialized: inner[index].shape)
+      multiply(dy, by: term.up, .plain, into: dh)
+      scale(dh, by: term.scale)
+      if let dx { multiply(dh, by: term.down, .plain, into: dx, isAdding: true) }
+      gradients.append(needed.down ? input.map { transposedProduct(dh, $0) } : nil)
+      gradients.append(needed.up ? transposedProduct(dy, inner[index]) : nil)
+    }
+    return gradients
   }
 }
 
-/// `dx = dy W`, of shape `shape`.
-private func linearInputGradient(_ gradient: Tensor, weight: Tensor, shape: [Int]) -> Tensor {
-  let (outputs, inputs) = (weight.shape[0], weight.shape[1])
-  let dx = Tensor(uninitialized: shape)
+private enum Side {
+  /// `b` as it is.
+  case plain
+  case transposed
+}
+
+/// `output (+)= a b + bias`, with the leading axes of `a` and `output` as rows.
+private func multiply(
+  _ a: Tensor, by b: Tensor, _ side: Side, into output: Tensor, bias: Tensor? = nil,
+  isAdding: Bool = false
+) {
+  let columns = b.shape[side == .plain ? 1 : 0]
+  let inner = b.shape[side == .plain ? 0 : 1]
   multiplyMatricesInParallel(
-    MatrixPointer(gradient.pointer, stride: outputs),
-    MatrixPointer(weight.pointer, stride: inputs), into: dx.pointer, outputStride: inputs,
-    rows: dx.count / inputs, columns: inputs, inner: outputs)
-  return dx
+    MatrixPointer(a.pointer, stride: inner),
+    MatrixPointer(b.pointer, stride: b.shape[1], isTransposed: side == .transposed),
+    into: output.pointer, outputStride: columns, rows: a.count / inner, columns: columns,
+    inner: inner, keep: isAdding ? 1 : 0, bias: bias?.pointer)
+}
+
+/// `a^T b`, with the leading axes of both as rows.
+private func transposedProduct(_ a: Tensor, _ b: Tensor) -> Tensor {
+  let (rows, columns) = (a.shape[a.shape.count - 1], b.shape[b.shape.count - 1])
+  let result = Tensor(uninitialized: [rows, columns])
+  multiplyMatricesInParallel(
+    MatrixPointer(a.pointer, stride: rows, isTransposed: true),
+    MatrixPointer(b.pointer, stride: columns), into: result.pointer, outputStride: columns,
+    rows: rows, columns: columns, inner: a.count / rows)
+  return result
+}
+
+/// Scales a tensor that nothing else has seen yet.
+private func scale(_ tensor: Tensor, by factor: Float) {
+  guard factor != 1 else { return }
+  scaleAndShift(tensor.pointer, into: tensor.pointer, count: tensor.count, scale: factor)
 }

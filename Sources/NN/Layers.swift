@@ -24,15 +24,7 @@ public struct Linear {
   }
 
   public func callAsFunction(_ x: Tensor) -> Tensor {
-    adapters.reduce(linear(x, weight: weight, bias: bias)) { y, adapter in y + adapter(x) }
-  }
-}
-
-/// `y = x W^T + b`, in whatever precision the weight is kept.
-func linear(_ x: Tensor, weight: Parameter, bias: Parameter? = nil) -> Tensor {
-  switch weight.values {
-  case .full(let weight): Autograd.linear(x, weight: weight, bias: bias?.tensor)
-  case .half(let weight): Autograd.linear(x, weight: weight, bias: bias?.tensor)
+    linear(x, weight: weight.values, bias: bias?.tensor, terms: adapters.map(\.term))
   }
 }
 

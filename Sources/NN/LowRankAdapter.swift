@@ -18,9 +18,7 @@ public struct LowRankAdapter {
     self.scale = scale
   }
 
-  func callAsFunction(_ x: Tensor) -> Tensor {
-    linear(linear(x, weight: down).scaled(by: scale), weight: up)
-  }
+  var term: LowRankTerm { LowRankTerm(down: down.tensor, up: up.tensor, scale: scale) }
 }
 
 /// What is wrong with an adapter for a layer.

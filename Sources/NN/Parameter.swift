@@ -15,18 +15,12 @@ public enum WeightLayout: Sendable {
 /// The object that layers built from the same scope share. A large frozen array that a checkpoint
 /// holds in half precision is kept so.
 public final class Parameter {
-  enum Values {
-    /// A leaf of the graph if trainable.
-    case full(Tensor)
-    case half(HalfTensor)
-  }
-
   /// The full key in the checkpoint.
   public let name: String
   /// The extents in the checkpoint.
   public let storedShape: [Int]
   /// In the layout of memory.
-  let values: Values
+  let values: WeightTensor
   let layout: WeightLayout
   /// The forms that convolution kernels derive from the values.
   let convolutionWeights: ConvolutionWeights?
@@ -50,20 +44,10 @@ public final class Parameter {
   }
 
   /// The values in the layout of memory; a copy of those kept in half precision.
-  public var tensor: Tensor {
-    switch values {
-    case .full(let tensor): tensor
-    case .half(let tensor): tensor.widened()
-    }
-  }
+  public var tensor: Tensor { values.widened }
 
   /// The same, or nil if they are kept in half precision.
-  var fullTensor: Tensor? {
-    switch values {
-    case .full(let tensor): tensor
-    case .half: nil
-    }
-  }
+  var fullTensor: Tensor? { values.full }
 
   public var isTrainable: Bool { fullTensor?.requiresGradient ?? false }
 

@@ -60,6 +60,20 @@ let operations: [OperationCase] = [
   .init("resize down", [[2, 9, 7, 3]]) { resizedBicubic($0[0], height: 4, width: 3) },
   .init("linear", [[2, 3, 5], [4, 5], [4]]) { linear($0[0], weight: $0[1], bias: $0[2]) },
   .init("linear without bias", [[3, 5], [4, 5]]) { linear($0[0], weight: $0[1]) },
+  .init(
+    "linear with low-rank terms", [[2, 3, 5], [4, 5], [4], [2, 5], [4, 2], [1, 5], [4, 1]]
+  ) {
+    linear(
+      $0[0], weight: .full($0[1]), bias: $0[2],
+      terms: [
+        LowRankTerm(down: $0[3], up: $0[4], scale: 1),
+        LowRankTerm(down: $0[5], up: $0[6], scale: -0.5),
+      ])
+  },
+  .init("linear with a low-rank term of half scale", [[7, 5], [4, 5], [2, 5], [4, 2]]) {
+    linear(
+      $0[0], weight: .full($0[1]), terms: [LowRankTerm(down: $0[2], up: $0[3], scale: 0.5)])
+  },
   .init("group norm", [[2, 3, 4, 6], [6], [6]]) {
     groupNormalized($0[0], gamma: $0[1], beta: $0[2], groups: 3, epsilon: 1e-5)
   },

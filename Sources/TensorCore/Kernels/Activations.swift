@@ -70,8 +70,12 @@ func quickGELUSlope(_ x: Vector) -> Vector {
   return s * (1 + 1.702 * x * (1 - s))
 }
 
+// x Phi(x) = max(x, 0) - |x| (1 - Phi(|x|))
 @inline(__always)
-func gelu(_ x: Vector) -> Vector { x * normalDistribution(x, bell(x)) }
+func gelu(_ x: Vector) -> Vector {
+  let magnitude = magnitude(x)
+  return 0.5 * (x + magnitude - magnitude * tailOfBothSides(magnitude, bell(x)))
+}
 
 // d/dx x Phi(x) = Phi(x) + x phi(x)
 @inline(__always)
@@ -80,25 +84,34 @@ func geluSlope(_ x: Vector) -> Vector {
   return normalDistribution(x, height) + x * height * 0.398_942_28
 }
 
+@inline(__always)
+private func magnitude(_ x: Vector) -> Vector {
+  unsafeBitCast(unsafeBitCast(x, to: SIMD8<UInt32>.self) & 0x7FFF_FFFF, to: Vector.self)
+}
+
 /// exp(-x^2 / 2), but never less than 1e-38.
 @inline(__always)
 private func bell(_ x: Vector) -> Vector { powerOfTwoUpToZero(-0.5 * binaryLogarithmOfE * x * x) }
 
 /// Phi(x), given `bell` = exp(-x^2 / 2); absolute error under 2e-7.
+@inline(__always)
+private func normalDistribution(_ x: Vector, _ bell: Vector) -> Vector {
+  let upperTail = 0.5 * tailOfBothSides(magnitude(x), bell)
+  return (1 - upperTail).replacing(with: upperTail, where: x .< 0)
+}
+
+/// 2 (1 - Phi(x)) of x >= 0, given `bell` = exp(-x^2 / 2).
 ///
 /// Source: Abramowitz and Stegun, formula 7.1.26, at x / sqrt 2.
 @inline(__always)
-private func normalDistribution(_ x: Vector, _ bell: Vector) -> Vector {
-  let isNegative = x .< 0
-  let magnitude = x.replacing(with: -x, where: isNegative)
-  let t = 1 / (1 + 0.231_641_888 * magnitude)
+private func tailOfBothSides(_ x: Vector, _ bell: Vector) -> Vector {
+  let t = 1 / Vector(repeating: 1).addingProduct(Vector(repeating: 0.231_641_888), x)
   var polynomial = Vector(repeating: 1.061_405_43)
   polynomial = Vector(repeating: -1.453_152_03).addingProduct(polynomial, t)
   polynomial = Vector(repeating: 1.421_413_74).addingProduct(polynomial, t)
   polynomial = Vector(repeating: -0.284_496_736).addingProduct(polynomial, t)
   polynomial = Vector(repeating: 0.254_829_592).addingProduct(polynomial, t)
-  let upperTail = 0.5 * polynomial * t * bell
-  return (1 - upperTail).replacing(with: upperTail, where: isNegative)
+  return polynomial * t * bell
 }
 
 /// GEGLU: `output = value * gelu(gate)`, where each input row holds `width` values, then `width`

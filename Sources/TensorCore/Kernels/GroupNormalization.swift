@@ -34,19 +34,22 @@ public func normalizeGroups(
   epsilon: Float, appliesSiLU: Bool, _ shape: GroupShape
 ) {
   profiled("group norm", shape.label) {
-    let sums = sumChannels(input, input, shape) { x, _ in (x, x * x) }
+    let sums = ChannelSums(shape)
     let channels = shape.channels
     let scratch = Storage(count: 2 * shape.batch * channels)
     let scales = scratch.pointer
     let shifts = scratch.pointer + shape.batch * channels
-    for image in 0..<shape.batch {
+    shape.inTwoPasses { block in
+      sums.sum(block, input, input) { x, _ in (x, x * x) }
+    } between: { image in
+      let totals = sums.total(image)
       for group in 0..<shape.groups {
         let first = group * shape.channelsPerGroup
         var sum = 0.0
         var squares = 0.0
         for channel in first..<first + shape.channelsPerGroup {
-          sum += sums[(image * channels + channel) * 2]
-          squares += sums[(image * channels + channel) * 2 + 1]
+          sum += totals[channel * 2]
+          squares += totals[channel * 2 + 1]
         }
         let mean = sum / shape.elementsPerGroup
         let variance = max(0, squares / shape.elementsPerGroup - mean * mean)
@@ -59,19 +62,31 @@ public func normalizeGroups(
           shifts[image * channels + channel] = Float(Double(beta[channel]) - mean * scale)
         }
       }
+    } then: { image, positions in
+      let start = (image * shape.positions + positions.lowerBound) * channels
+      scaleRows(
+        input + start, scales + image * channels, shifts + image * channels, into: output + start,
+        rows: positions.count, width: channels, appliesSiLU: appliesSiLU)
     }
-    parallelRanges(shape.batch * shape.positions, grain: elementGrain / 2 / channels) { range in
-      for row in range {
-        let image = row / shape.positions
-        let x = input + row * channels
-        let y = output + row * channels
-        let scale = scales + image * channels
-        let shift = shifts + image * channels
-        if appliesSiLU {
-          mapVectors(x, scale, shift, into: y, count: channels) { silu($2.addingProduct($0, $1)) }
-        } else {
-          mapVectors(x, scale, shift, into: y, count: channels) { $2.addingProduct($0, $1) }
-        }
+  }
+}
+
+/// `output[row] = input[row] * scale + shift`, with SiLU after it if asked.
+@inline(never)
+private func scaleRows(
+  _ input: UnsafePointer<Float>, _ scale: UnsafePointer<Float>, _ shift: UnsafePointer<Float>,
+  into output: UnsafeMutablePointer<Float>, rows: Int, width: Int, appliesSiLU: Bool
+) {
+  if appliesSiLU {
+    for row in 0..<rows {
+      mapVectors(input + row * width, scale, shift, into: output + row * width, count: width) {
+        silu($2.addingProduct($0, $1))
+      }
+    }
+  } else {
+    for row in 0..<rows {
+      mapVectors(input + row * width, scale, shift, into: output + row * width, count: width) {
+        $2.addingProduct($0, $1)
       }
     }
   }
@@ -93,57 +108,23 @@ public func normalizeGroupsGradient(
 ) {
   profiled("group norm gradient", shape.label) {
     let channels = shape.channels
-    var gradient = outputGradient
-    // SiLU first: its gradient goes where the result will go.
-    if appliesSiLU {
-      parallelRanges(shape.batch * shape.positions, grain: elementGrain / 4 / channels) { range in
-        let row = Storage(count: 2 * channels)
-        var image = -1
-        for position in range {
-          if position / shape.positions != image {
-            image = position / shape.positions
-            for channel in 0..<channels {
-              let group = image * shape.groups + channel / shape.channelsPerGroup
-              let scale = gamma[channel] * statistics[group * 2 + 1]
-              row.pointer[channel] = scale
-              row.pointer[channels + channel] = beta[channel] - statistics[group * 2] * scale
-            }
-          }
-          let start = position * channels
-          let y = inputGradient + start
-          mapVectors(
-            input + start, row.pointer, row.pointer + channels, into: y, count: channels
-          ) { siluSlope($2.addingProduct($0, $1)) }
-          mapVectors(y, outputGradient + start, into: y, count: channels) { $0 * $1 }
-        }
-      }
-      gradient = UnsafePointer(inputGradient)
-    }
-
-    let sums = sumChannels(gradient, input, shape) { dy, x in (dy, dy * x) }
-    if let (gammaGradient, betaGradient) = parameterGradients {
-      for channel in 0..<channels {
-        var gammaSum = 0.0
-        var betaSum = 0.0
-        for image in 0..<shape.batch {
-          let group = image * shape.groups + channel / shape.channelsPerGroup
-          let sum = sums[(image * channels + channel) * 2]
-          let product = sums[(image * channels + channel) * 2 + 1]
-          betaSum += sum
-          gammaSum +=
-            (product - Double(statistics[group * 2]) * sum) * Double(statistics[group * 2 + 1])
-        }
-        gammaGradient[channel] = Float(gammaSum)
-        betaGradient[channel] = Float(betaSum)
-      }
-    }
-
+    let sums = ChannelSums(shape)
+    // After SiLU its gradient goes where the result will go.
+    let gradient = appliesSiLU ? UnsafePointer(inputGradient) : outputGradient
     // dx = dy * a + x * b + c, with a per channel, b and c per group
     let scratch = Storage(count: 3 * shape.batch * channels)
     let a = scratch.pointer
     let b = a + shape.batch * channels
     let c = b + shape.batch * channels
-    for image in 0..<shape.batch {
+    shape.inTwoPasses { block in
+      if appliesSiLU {
+        differentiateSiLU(
+          block, input, outputGradient, gamma: gamma, beta: beta, statistics: statistics,
+          into: inputGradient, shape)
+      }
+      sums.sum(block, gradient, input) { dy, x in (dy, dy * x) }
+    } between: { image in
+      let totals = sums.total(image)
       for group in 0..<shape.groups {
         let mean = Double(statistics[(image * shape.groups + group) * 2])
         let reciprocal = Double(statistics[(image * shape.groups + group) * 2 + 1])
@@ -152,8 +133,8 @@ public func normalizeGroupsGradient(
         var product = 0.0
         for channel in first..<first + shape.channelsPerGroup {
           let weight = Double(gamma[channel])
-          sum += weight * sums[(image * channels + channel) * 2]
-          product += weight * sums[(image * channels + channel) * 2 + 1]
+          sum += weight * totals[channel * 2]
+          product += weight * totals[channel * 2 + 1]
         }
         let averageGradient = sum / shape.elementsPerGroup
         let averageProduct = (product - mean * sum) * reciprocal / shape.elementsPerGroup
@@ -164,12 +145,10 @@ public func normalizeGroupsGradient(
           c[image * channels + channel] = Float(-reciprocal * averageGradient - slope * mean)
         }
       }
-    }
-    parallelRanges(shape.batch * shape.positions, grain: elementGrain / channels) { range in
-      for row in range {
-        let image = row / shape.positions
-        let start = row * channels
-        let offset = image * channels
+    } then: { image, positions in
+      let offset = image * channels
+      for position in positions {
+        let start = (image * shape.positions + position) * channels
         let dx = inputGradient + start
         mapVectors(gradient + start, a + offset, c + offset, into: dx, count: channels) {
           $2.addingProduct($0, $1)
@@ -179,53 +158,142 @@ public func normalizeGroupsGradient(
         }
       }
     }
+
+    guard let (gammaGradient, betaGradient) = parameterGradients else { return }
+    for channel in 0..<channels {
+      var gammaSum = 0.0
+      var betaSum = 0.0
+      for image in 0..<shape.batch {
+        let group = image * shape.groups + channel / shape.channelsPerGroup
+        let sum = sums.totals[(image * channels + channel) * 2]
+        let product = sums.totals[(image * channels + channel) * 2 + 1]
+        betaSum += sum
+        gammaSum +=
+          (product - Double(statistics[group * 2]) * sum) * Double(statistics[group * 2 + 1])
+      }
+      gammaGradient[channel] = Float(gammaSum)
+      betaGradient[channel] = Float(betaSum)
+    }
   }
 }
 
-/// For every image and channel, the sums over all positions of the two `terms`, as
-/// `[batch, channels, 2]`: floats within a block of positions, doubles between blocks.
-@inline(__always)
-private func sumChannels(
-  _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ shape: GroupShape,
-  terms: (Vector, Vector) -> (Vector, Vector)
-) -> [Double] {
+/// The gradient with respect to what SiLU was applied to, for one block of positions.
+private func differentiateSiLU(
+  _ block: Int, _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
+  gamma: UnsafePointer<Float>, beta: UnsafePointer<Float>, statistics: UnsafePointer<Float>,
+  into target: UnsafeMutablePointer<Float>, _ shape: GroupShape
+) {
   let channels = shape.channels
-  let blocks = shape.blocks
-  let partial = Storage(count: shape.batch * blocks * channels * 2)
-  parallelRanges(shape.batch * blocks, grain: max(1, elementGrain / 8_192)) { range in
-    for block in range {
-      let image = block / blocks
-      let start = block % blocks * shape.positionsPerBlock
-      let end = min(shape.positions, start + shape.positionsPerBlock)
-      let sums = partial.pointer + block * channels * 2
-      var channel = 0
-      while channel < channels {
-        let width = min(8, channels - channel)
-        var first = Vector.zero
-        var second = Vector.zero
-        for position in start..<end {
-          let index = (image * shape.positions + position) * channels + channel
-          let (one, two) =
-            width == 8
-            ? terms(loadVector(a + index), loadVector(b + index))
-            : terms(loadPartialVector(a + index, width), loadPartialVector(b + index, width))
-          first += one
-          second += two
+  let (image, positions) = shape.positions(ofBlock: block)
+  let row = Storage(count: 2 * channels)
+  for channel in 0..<channels {
+    let group = image * shape.groups + channel / shape.channelsPerGroup
+    let scale = gamma[channel] * statistics[group * 2 + 1]
+    row.pointer[channel] = scale
+    row.pointer[channels + channel] = beta[channel] - statistics[group * 2] * scale
+  }
+  for position in positions {
+    let start = (image * shape.positions + position) * channels
+    let y = target + start
+    mapVectors(
+      input + start, row.pointer, row.pointer + channels, into: y, count: channels
+    ) { siluSlope($2.addingProduct($0, $1)) }
+    mapVectors(y, outputGradient + start, into: y, count: channels) { $0 * $1 }
+  }
+}
+
+extension GroupShape {
+  /// The image that a block of positions belongs to, and which these are.
+  fileprivate func positions(ofBlock block: Int) -> (image: Int, positions: Range<Int>) {
+    let (image, index) = block.quotientAndRemainder(dividingBy: blocks)
+    let start = index * positionsPerBlock
+    return (image, start..<min(positions, start + positionsPerBlock))
+  }
+
+  /// Runs `first` for every block of positions, then `middle` and `last` for every image.
+  ///
+  /// With as many images as threads, each image passes through all of it on one thread and stays in that
+  /// one's cache; otherwise its positions are shared out.
+  @inline(__always)
+  fileprivate func inTwoPasses(
+    _ first: (Int) -> Void, between middle: (Int) -> Void,
+    then last: (_ image: Int, _ positions: Range<Int>) -> Void
+  ) {
+    guard batch < Threads.count else {
+      parallelRanges(batch, grain: max(1, elementGrain / (positions * channels))) { images in
+        for image in images {
+          for block in image * blocks..<(image + 1) * blocks { first(block) }
+          middle(image)
+          last(image, 0..<positions)
         }
-        for lane in 0..<width {
-          sums[(channel + lane) * 2] = first[lane]
-          sums[(channel + lane) * 2 + 1] = second[lane]
-        }
-        channel += 8
+      }
+      return
+    }
+    parallelRanges(batch * blocks, grain: 1) { for block in $0 { first(block) } }
+    for image in 0..<batch { middle(image) }
+    parallelRanges(batch * blocks, grain: 1) { range in
+      for block in range {
+        let (image, positions) = positions(ofBlock: block)
+        last(image, positions)
       }
     }
   }
-  var totals = [Double](repeating: 0, count: shape.batch * channels * 2)
-  for block in 0..<shape.batch * blocks {
-    let offset = block / blocks * channels * 2
-    for index in 0..<channels * 2 {
-      totals[offset + index] += Double(partial.pointer[block * channels * 2 + index])
+}
+
+/// For every image and channel, the sums over all positions of two terms, as `[batch, channels, 2]`:
+/// floats within a block of positions, doubles between blocks.
+private final class ChannelSums {
+  let totals: UnsafeMutablePointer<Double>
+  private let shape: GroupShape
+  /// The same for every block.
+  private let partial: Storage
+
+  init(_ shape: GroupShape) {
+    self.shape = shape
+    partial = Storage(count: shape.batch * shape.blocks * shape.channels * 2)
+    totals = .allocate(capacity: shape.batch * shape.channels * 2)
+  }
+
+  deinit { totals.deallocate() }
+
+  @inline(__always)
+  func sum(
+    _ block: Int, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
+    terms: (Vector, Vector) -> (Vector, Vector)
+  ) {
+    let channels = shape.channels
+    let (image, positions) = shape.positions(ofBlock: block)
+    let sums = partial.pointer + block * channels * 2
+    var channel = 0
+    while channel < channels {
+      let width = min(8, channels - channel)
+      var first = Vector.zero
+      var second = Vector.zero
+      for position in positions {
+        let index = (image * shape.positions + position) * channels + channel
+        let (one, two) =
+          width == 8
+          ? terms(loadVector(a + index), loadVector(b + index))
+          : terms(loadPartialVector(a + index, width), loadPartialVector(b + index, width))
+        first += one
+        second += two
+      }
+      for lane in 0..<width {
+        sums[(channel + lane) * 2] = first[lane]
+        sums[(channel + lane) * 2 + 1] = second[lane]
+      }
+      channel += 8
     }
   }
-  return totals
+
+  /// Adds up the blocks of an image, and returns its part of the totals.
+  func total(_ image: Int) -> UnsafePointer<Double> {
+    let count = shape.channels * 2
+    let result = totals + image * count
+    result.update(repeating: 0, count: count)
+    for block in image * shape.blocks..<(image + 1) * shape.blocks {
+      for index in 0..<count { result[index] += Double(partial.pointer[block * count + index]) }
+    }
+    return UnsafePointer(result)
+  }
 }

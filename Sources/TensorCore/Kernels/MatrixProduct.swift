@@ -50,6 +50,8 @@ public func multiplyMatrices(
 
 /// Steps after which sums leave the registers, so that both factors' parts stay in cache.
 private let innerAtOnce = 512
+/// Rows that meet all columns before the next ones do.
+private let rowsAtOnce = 16 * TileProduct.rows
 
 /// Whether tiles are faster than OpenBLAS, which copies both factors: they are for few columns.
 ///
@@ -71,24 +73,34 @@ private func multiplyInTiles(
   bias: UnsafePointer<Float>?
 ) {
   let worker = TileWorker()
-  let panel = b.isTransposed ? Storage(count: min(inner, innerAtOnce) * TileProduct.columns) : nil
+  let packed = b.isTransposed ? Storage(count: min(inner, innerAtOnce) * columns) : nil
   for start in stride(from: 0, to: inner, by: innerAtOnce) {
     let count = min(innerAtOnce, inner - start)
     let left = a.pointer + start * (a.isTransposed ? a.stride : 1)
     let right = b.pointer + start * (b.isTransposed ? 1 : b.stride)
-    for column in stride(from: 0, to: columns, by: TileProduct.columns) {
-      let width = min(TileProduct.columns, columns - column)
-      if let panel {
-        PanelSource(
-          .full(right + column * b.stride), rows: count, columns: width, columnStride: b.stride
-        ) { row in row }.copy(0..<1, rows: 0..<count, into: panel.pointer)
+    if let packed {
+      let source = PanelSource(
+        .full(right), rows: count, columns: columns, columnStride: b.stride
+      ) { row in row }
+      for panel in 0..<source.panelCount {
+        source.copy(
+          panel..<panel + 1, rows: 0..<count,
+          into: packed.pointer + panel * TileProduct.columns * count)
       }
-      worker.multiply(
-        left, leftStride: a.isTransposed ? 1 : a.stride, leftStep: a.isTransposed ? a.stride : 1,
-        rows: rows, inner: count, panel.map { UnsafePointer($0.pointer) } ?? right + column,
-        panelStride: panel == nil ? b.stride : width, width: width, into: output + column,
-        outputStride: outputStride, isAdding: isAdding || start > 0,
-        initial: start == 0 ? bias.map { $0 + column } : nil)
+    }
+    // All panels for a few rows at a time: their part of the left factor and of the output stays in
+    // cache.
+    for row in stride(from: 0, to: rows, by: rowsAtOnce) {
+      for column in stride(from: 0, to: columns, by: TileProduct.columns) {
+        let width = min(TileProduct.columns, columns - column)
+        worker.multiply(
+          left + row * (a.isTransposed ? 1 : a.stride), leftStride: a.isTransposed ? 1 : a.stride,
+          leftStep: a.isTransposed ? a.stride : 1, rows: min(rowsAtOnce, rows - row),
+          inner: count, packed.map { UnsafePointer($0.pointer) + column * count } ?? right + column,
+          panelStride: packed == nil ? b.stride : width, width: width,
+          into: output + row * outputStride + column, outputStride: outputStride,
+          isAdding: isAdding || start > 0, initial: start == 0 ? bias.map { $0 + column } : nil)
+      }
     }
   }
 }
