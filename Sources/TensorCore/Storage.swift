@@ -30,6 +30,18 @@ public final class BufferPool: Sendable {
     var freeBytes = 0
     var usedBytes = 0
     var peakBytes = 0
+
+    /// The smallest free block between two sizes.
+    ///
+    /// Larger ones are taken, too: batches of changing sizes would otherwise each leave blocks of their own.
+    mutating func takeFree(from size: Int, upTo limit: Int) -> Block? {
+      var size = size
+      while size <= limit {
+        if let block = free[size]?.popLast() { return block }
+        size = BufferPool.blockSize(holding: size + 1)
+      }
+      return nil
+    }
   }
 
   public static let shared = BufferPool()
@@ -59,10 +71,10 @@ public final class BufferPool: Sendable {
   func take(byteCount: Int) -> Block {
     let size = Self.blockSize(holding: byteCount)
     let recycled: Block? = state.withLock { state in
-      state.usedBytes += size
+      let block = state.takeFree(from: size, upTo: 2 * size)
+      state.freeBytes -= block?.byteCount ?? 0
+      state.usedBytes += block?.byteCount ?? size
       state.peakBytes = max(state.peakBytes, state.usedBytes)
-      guard let block = state.free[size]?.popLast() else { return nil }
-      state.freeBytes -= size
       return block
     }
     if let recycled { return recycled }

@@ -22,8 +22,7 @@ extension Encode: Estimating {
     }
     // The autoencoder is gone when the text encoders come.
     var need = images.byteCount > prompts.byteCount ? images : prompts
-    need.add(
-      "pages of the database", bytes: min(Self.pageByteLimit, diskByteCount(scale)))
+    need.addPages(of: diskByteCount(scale))
     return need
   }
 
@@ -31,9 +30,6 @@ extension Encode: Estimating {
     scale.volume.images * Self.entryByteCount(scale.latentByteCount)
       + (1 + scale.volume.prompts) * Self.entryByteCount(scale.promptByteCount)
   }
-
-  /// Pages that a connection to a database keeps.
-  private static let pageByteLimit = 131_072 * 1_024
 
   /// What an encoding takes in the database: pages of its own where it is long, and the rest, with its keys,
   /// on a page with others as far as they fit.

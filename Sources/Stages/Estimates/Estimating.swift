@@ -60,12 +60,21 @@ public struct MemoryNeed: Sendable {
   /// Adds the numbers of the passes through networks of which one runs at a time.
   mutating func add(_ passes: [Pass]) {
     let most = passes.reduce(0) { max($0, $1.kept + $1.working) }
-    add("passes", bytes: 4 * most)
-    // Blocks that were given back wait for the next of their size, up to a limit. How many depends on
-    // how sizes differ: measured, each pass leaves 2.5 times what works at once, part of it in use.
-    let largest = passes.reduce(0) { max($0, $1.working) }
-    let left = passes.reduce(0) { $0 + $1.working } * 10 - 4 * largest
+    // Blocks come in sizes an eighth apart.
+    add("passes", bytes: 4 * most * 9 / 8)
+    // Blocks that were given back wait for the next of their size or somewhat less, up to a limit: measured,
+    // each pass leaves about what works at once.
+    let left = 4 * passes.reduce(0) { $0 + $1.working }
     add("memory to be used again", bytes: min(BufferPool.freeByteLimit, left))
+    addKernels()
+  }
+
+  /// Adds what matrix products copy parts of their factors into.
+  mutating func addKernels() { add("copies of factors", bytes: 4_000_000 * Threads.count) }
+
+  /// Adds the pages that a connection to a database of a size keeps.
+  mutating func addPages(of byteCount: Int) {
+    add("pages of the database", bytes: min(131_072 * 1_024, byteCount))
   }
 
   /// Numbers in memory during a pass.

@@ -15,6 +15,7 @@ extension Export: Estimating {
     var need = MemoryNeed()
     // As it is stored, with the LoRA added, as it is written, and as it is read back.
     need.add("the largest weight", bytes: 4 * (try weights(scale).largestByteCount))
+    need.addKernels()
     return need
   }
 

@@ -14,6 +14,7 @@ extension Shard: Estimating {
     // Collected piece by piece, then as the file has them.
     let shard = min(Int(settings.shardSizeMb * 1e6), byteCount(scale))
     need.add("one shard", bytes: 2 * shard)
+    need.addPages(of: byteCount(scale))
     return need
   }
 
