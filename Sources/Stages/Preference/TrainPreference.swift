@@ -50,6 +50,7 @@ final class TrainPreference: Stage {
     let log: TrainingLog
     let examples: PreferenceExamples
     let validation: PreferenceExamples
+    var order: EpochOrder
     var best: BestWeights?
   }
 
@@ -170,9 +171,11 @@ final class TrainPreference: Stage {
       gradientLimit: settings.gradientLimit,
       momentsOnDiskOf: settings.optimizerOnDisk ? folder : nil)
     let log = try stretches.resume(&state)
+    let examples = try trainingExamples()
     training = Training(
       trainee: trainee, pictures: pictures, state: state, log: log,
-      examples: try trainingExamples(), validation: try validationExamples(),
+      examples: examples, validation: try validationExamples(),
+      order: EpochOrder(count: examples.count, seed: settings.seed),
       best: try BestWeights(in: folder))
     guard let pictures else { return }
     let pairs = try blocks().filter { !store.holds($0) }.reduce(0) { $0 + $1.pairs.count }
@@ -272,8 +275,7 @@ final class TrainPreference: Stage {
   private func train(_ step: Int) throws {
     guard var training else { return }
     let examples = training.examples
-    let order = EpochOrder(count: examples.count, seed: settings.seed)
-    let items = order.items(step: step, batch: settings.batch)
+    let items = training.order.items(step: step, batch: settings.batch)
     let views = items.map { item -> PreferenceView in
       guard step >= settings.cleanSteps else { return .clean }
       return .draw(settings.estimates > 0 ? item.epoch % settings.estimates : item.epoch)

@@ -31,6 +31,7 @@ final class TuneSPO: Stage {
     let shards: ShardSet
     let pictures: EpochPictures
     let log: TrainingLog
+    var order: EpochOrder
   }
 
   init(settings: SPOSettings, context: StageContext) throws {
@@ -97,7 +98,7 @@ final class TuneSPO: Stage {
       pictures: EpochPictures(
         shards: try .heldOut(in: shardFolder), count: settings.pictures,
         scheduler: tuner.scheduler, settings: settings, folder: "\(folder)/pictures"),
-      log: log)
+      log: log, order: EpochOrder(count: try prompts().count, seed: settings.seed))
   }
 
   func process(_ item: Range<Int>) throws -> Int {
@@ -130,8 +131,9 @@ final class TuneSPO: Stage {
   private func tune(_ iteration: Int) throws {
     guard var tuning else { return }
     let numbers = try self.prompts()
-    let order = EpochOrder(count: numbers.count, seed: settings.seed)
-    let prompts = order.items(step: iteration, batch: settings.batch).map { numbers[$0.item] }
+    let prompts = tuning.order.items(step: iteration, batch: settings.batch).map {
+      numbers[$0.item]
+    }
     let (sampled, trained) = try tuning.tuner.iterate(
       PromptBatch(
         identifiers: prompts.map { UInt64($0) },
