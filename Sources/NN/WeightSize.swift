@@ -12,6 +12,9 @@ public struct WeightSize: Equatable, Sendable {
   /// Whether most of the numbers are stored in single precision.
   public var isFull: Bool { frozenByteCount > 3 * count }
 
+  /// Frozen arrays of at least so many numbers stay in half precision; smaller ones would save little.
+  public static let smallestHalf = 1 << 17
+
   public init() {}
 
   /// - Parameter isIncluded: whether a weight of that name counts
@@ -20,7 +23,7 @@ public struct WeightSize: Equatable, Sendable {
   ) {
     for entry in checkpoint.entries where isIncluded(entry.name) {
       let isHalf =
-        [.f16, .bf16].contains(entry.type) && entry.elementCount >= WeightRoot.smallestHalf
+        [.f16, .bf16].contains(entry.type) && entry.elementCount >= Self.smallestHalf
       count += entry.elementCount
       frozenByteCount += entry.elementCount * (isHalf ? 2 : 4)
       frozenByteCount += ConvolutionWeights.keptByteCount(entry.shape)

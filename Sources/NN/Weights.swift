@@ -129,14 +129,11 @@ final class WeightRoot {
     return parameter
   }
 
-  /// Frozen arrays of at least so many numbers stay in half precision; smaller ones would save little.
-  static let smallestHalf = 1 << 17
-
   private func read(
     _ name: String, from source: any WeightSource, shape: [Int], layout: WeightLayout
   ) throws -> Parameter {
     let count = shape.reduce(1, *)
-    if !isTrainable, count >= Self.smallestHalf, let format = source.halfFormat(of: name) {
+    if !isTrainable, count >= WeightSize.smallestHalf, let format = source.halfFormat(of: name) {
       let storage = HalfStorage(count: count, format: format)
       try source.readHalf(
         name, into: UnsafeMutableBufferPointer(start: storage.pointer, count: count))

@@ -37,7 +37,7 @@ extension ModelFolder {
 
   /// Opens the weights of a preference model of pictures.
   package func preferenceCheckpoint() throws -> any CheckpointSource {
-    isWeightFile ? try openCheckpoint(path) : try checkpoint("", stem: "model")
+    isWeightFile ? try weights(file: path) : try checkpoint("", stem: "model")
   }
 
   private func preferenceWeights(

@@ -10,10 +10,21 @@ public struct ModelFolder: Equatable, Sendable {
   public let path: String
   /// A folder with a tokenizer, or with parts `tokenizer` and `tokenizer_2`, for a single file.
   public let tokenizerPath: String?
+  /// What large weights of single precision are rounded to as they are read; nil: nothing.
+  private var narrowing: WeightPrecision?
 
   public init(path: String, tokenizer: String? = nil) {
     self.path = path
     tokenizerPath = tokenizer
+  }
+
+  /// The same model, whose large weights of single precision are rounded as they are read.
+  ///
+  /// - Parameter precision: nil or `f32`: as they are stored
+  public func narrowed(to precision: WeightPrecision?) -> ModelFolder {
+    var folder = self
+    folder.narrowing = precision
+    return folder
   }
 
   /// Whether the model is a single file.
@@ -87,14 +98,25 @@ public struct ModelFolder: Equatable, Sendable {
       guard let checkpoint = try original.part(part) else {
         throw OriginalCheckpointError.noPart(path: path, part: part)
       }
-      return checkpoint
+      return narrowed(checkpoint)
     }
     let folder = part.isEmpty ? path : "\(path)/\(part)"
     let candidates = Self.weightFiles(stem: stem)
     for name in candidates where FileManager.default.fileExists(atPath: "\(folder)/\(name)") {
-      return try openCheckpoint("\(folder)/\(name)")
+      return try weights(file: "\(folder)/\(name)")
     }
     throw ModelFolderError.noWeights(folder: folder, tried: candidates)
+  }
+
+  /// Opens weights, by the path of their file.
+  package func weights(file path: String) throws -> any CheckpointSource {
+    narrowed(try openCheckpoint(path))
+  }
+
+  private func narrowed(_ checkpoint: any CheckpointSource) -> any CheckpointSource {
+    guard let narrowing, narrowing != .f32 else { return checkpoint }
+    return NarrowedCheckpoint(
+      checkpoint, to: narrowing.elementType, from: WeightSize.smallestHalf)
   }
 
   /// The way down of the U-Net and its lowest level; its weights' names begin with `unet.`.

@@ -13,6 +13,9 @@ public struct SPOSettings: StageSettings {
   /// A folder, or a file of weights with its configuration beside it. Stage `preference` is then not
   /// needed.
   public var preference: String?
+  /// How large weights of the preference model are kept in memory: `as-stored`, or rounded as they are
+  /// read to `f16` or `bf16`, which halves what a file of single precision takes.
+  public var preferencePrecision = PreferencePrecision.asStored
   public var seed: UInt64 = 42
   public var epochs = 10
   /// Prompts of an epoch, of the training split; all of them if there are fewer.
@@ -58,6 +61,15 @@ public struct SPOSettings: StageSettings {
   public var pictures = 4
   /// Sampling batches between checkpoints.
   public var checkpointEvery = 10
+
+  public enum PreferencePrecision: String, CaseIterable, Codable, Sendable {
+    case asStored = "as-stored"
+    case f16
+    case bf16
+
+    /// Nil: the file's own.
+    var narrowing: WeightPrecision? { WeightPrecision(rawValue: rawValue) }
+  }
 
   public init() {}
 

@@ -42,7 +42,8 @@ extension TuneSPO: Estimating {
     need.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
     need.addTraining(of: model.unet.adapterWeightCount(rank: settings.rank))
     let judge = scale.preference
-    let precision = scale.preferencePrecision.byteCount
+    let stored = scale.preferencePrecision.byteCount
+    let precision = min(stored, settings.preferencePrecision.narrowing?.byteCount ?? stored)
     let ofPrompts = judge?.promptWeightCount ?? 0
     need.add(
       "weights of the preference model",
@@ -110,6 +111,7 @@ extension TuneSPO: Estimating {
     (settings.microBatch > 1 ? ["spo.micro_batch=1"] : [])
       + (settings.promptsAtOnce > 1 ? ["spo.prompts_at_once=1"] : [])
       + (settings.gradientCheckpointing ? [] : ["spo.gradient_checkpointing=true"])
+      + (settings.preferencePrecision == .asStored ? ["spo.preference_precision=f16"] : [])
   }
 }
 

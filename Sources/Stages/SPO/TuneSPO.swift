@@ -181,6 +181,7 @@ extension SPOSettings {
   /// The preference model that is given, or else the one that was trained.
   func judge(in workspace: Workspace) throws -> PreferenceJudge {
     let path = preference ?? workspace.path("\(TrainPreference.name)/model")
-    return try PreferenceJudge(ModelFolder(path: path), of: base)
+    return try PreferenceJudge(
+      ModelFolder(path: path).narrowed(to: preferencePrecision.narrowing), of: base)
   }
 }
