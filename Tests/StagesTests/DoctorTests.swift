@@ -79,6 +79,64 @@ import Testing
   func disk() throws {
     let problem = try #require(try doctor(freeDisk: 1_000_000).problems.last)
     #expect(problem.what.contains("are free") && problem.remedy.contains("--workspace DIR"))
+    #expect(problem.what.contains("still"))
+  }
+
+  /// The settings that a remedy names.
+  private func advice(_ problem: Doctor.Problem) -> [String] {
+    guard problem.remedy.hasPrefix("set "), let end = problem.remedy.range(of: ": then") else {
+      return []
+    }
+    return problem.remedy[..<end.lowerBound].dropFirst(4).components(separatedBy: ", ")
+  }
+
+  private func refusal(
+    of stage: String, _ name: String, memory: Int, overrides: [String]
+  ) throws -> Doctor.Problem? {
+    let check = MemoryCheck(
+      overrides: overrides, limits: MachineLimits(memory: memory, freeDisk: nil)
+    ) { try Self.pipeline($0, name) }
+    let stages = try Self.pipeline(overrides, name).madeStages()
+    let found = try #require(stages.first { type(of: $0).name == stage })
+    do { try check.require(found) } catch let refusal as Doctor.Refusal { return refusal.problem }
+    return nil
+  }
+
+  @Test(
+    "a stage whose memory was refused is accepted with the settings that the refusal names",
+    arguments: ["quickstart", "quickstart-latent"])
+  func memoryAdvice(name: String) throws {
+    var advised: Set<String> = []
+    for forecast in try doctor(name).forecasts {
+      // A little less than it needs, and so much less that several settings must change.
+      for percent in [95, 80, 60] {
+        let memory = forecast.memory.byteCount / 100 * percent
+        let refused = try refusal(
+          of: forecast.stage, name, memory: memory, overrides: Self.paths)
+        guard let refused else { continue }
+        let settings = advice(refused)
+        guard !settings.isEmpty else {
+          #expect(refused.remedy.contains("more memory"))
+          continue
+        }
+        advised.insert(forecast.stage)
+        let left = try refusal(
+          of: forecast.stage, name, memory: memory, overrides: Self.paths + settings)
+        #expect(left == nil, "\(refused)")
+      }
+    }
+    #expect(advised.isSuperset(of: ["encode", "preference", "spo"]), "\(advised)")
+  }
+
+  @Test("a disk that was too small suffices with the settings that the refusal names")
+  func diskAdvice() throws {
+    let overrides = Self.paths + ["ingest.copy_images=true"]
+    let free = try doctor(overrides: overrides).diskByteCount - 1
+    let problem = try #require(try doctor(freeDisk: free, overrides: overrides).problems.last)
+    let settings = advice(problem)
+    #expect(!settings.isEmpty)
+    let left = try doctor(freeDisk: free, overrides: overrides + settings).problems
+    #expect(left.isEmpty, "\(problem)")
   }
 
   @Test("models and data that are missing are named, each once, with what to do")
@@ -104,7 +162,9 @@ import Testing
     let rerun = try memory("preference", ["preference.gradient_checkpointing=true"])
     let onDisk = try memory("preference", ["preference.optimizer_on_disk=true"])
     #expect(rerun < none && onDisk < none)
-    #expect(try memory("spo", ["preference.precision=f16"]) < memory("spo"))
+    let half = try memory("spo", ["preference.precision=f16"])
+    #expect(try half < memory("spo"))
+    #expect(try memory("spo", ["spo.preference_precision=f16"]) == half)
     let disk = try doctor(overrides: Self.paths + ["preference.optimizer_on_disk=true"])
     #expect(try disk.diskByteCount > doctor().diskByteCount)
   }

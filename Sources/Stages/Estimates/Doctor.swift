@@ -62,7 +62,7 @@ public struct Doctor {
         problems.append(problem)
       }
     }
-    problems += diskProblems()
+    if let problem = try diskProblem(stages, scale, makePipeline) { problems.append(problem) }
   }
 
   /// To open, to make durable and to close: measured.
@@ -125,20 +125,40 @@ extension Doctor {
       what: "\(name) needs about \(gigabytes(need.byteCount))\(least), but the machine can spare "
         + gigabytes(limits.memory)
         + (largest.map { " (\(gigabytes($0.byteCount)) for \($0.what))" } ?? ""),
-      remedy: "take a machine with more memory, a smaller model, or one whose weights are F16")
+      remedy: "take a machine with more memory"
+        + (stage.sources.contains { $0.setting == "model" }
+          ? ", or a smaller model or one whose weights are F16: --set model=PATH" : ""))
   }
 
-  private func diskProblems() -> [Problem] {
-    guard let free = limits.freeDisk, diskByteCount > free else { return [] }
+  /// Refuses a pipeline that the disk cannot hold, in the same way.
+  private func diskProblem(
+    _ stages: [any Estimating], _ scale: PipelineScale,
+    _ makePipeline: ([String]) throws -> Pipeline
+  ) throws -> Problem? {
+    guard let free = limits.freeDisk, diskByteCount > free else { return nil }
     let largest = forecasts.max { $0.diskByteCount < $1.diskByteCount }
-    return [
-      Problem(
-        what:
-          "\(pipeline.workspacePath): the pipeline writes about \(Self.gigabytes(diskByteCount)), "
-          + "but \(Self.gigabytes(free)) are free"
-          + (largest.map { " (most in \($0.stage): \(Self.gigabytes($0.diskByteCount)))" } ?? ""),
-        remedy: "free some space or choose another place: --workspace DIR")
-    ]
+    let what =
+      "\(pipeline.workspacePath): the pipeline writes about \(Self.gigabytes(diskByteCount)), "
+      + "but \(Self.gigabytes(free)) are free"
+      + (largest.map { " (most in \($0.stage): \(Self.gigabytes($0.diskByteCount)))" } ?? "")
+    let elsewhere = "free some space or choose another place: --workspace DIR"
+    var changes: [String] = []
+    var less = diskByteCount
+    for saving in stages.flatMap(\.diskSavings) {
+      changes.append(saving)
+      less = try makePipeline(overrides + changes).estimatingStages().reduce(0) {
+        $0 + (try $1.diskByteCount(scale))
+      }
+      guard less <= free else { continue }
+      return Problem(
+        what: what,
+        remedy: "set \(changes.joined(separator: ", ")): then it writes about "
+          + "\(Self.gigabytes(less)); or \(elsewhere)")
+    }
+    guard less < diskByteCount else { return Problem(what: what, remedy: elsewhere) }
+    return Problem(
+      what: what + ", and, with \(changes.joined(separator: ", ")), still \(Self.gigabytes(less))",
+      remedy: elsewhere)
   }
 
   private static func gigabytes(_ byteCount: Int) -> String {

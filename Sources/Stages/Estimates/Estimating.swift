@@ -20,11 +20,15 @@ protocol Estimating: Stage {
 
   /// Settings that need less memory, as `--set` takes them, the cheapest first.
   var savings: [String] { get }
+
+  /// Settings that write less, in the same way.
+  var diskSavings: [String] { get }
 }
 
 extension Estimating {
   var sources: [NamedSource] { [] }
   var savings: [String] { [] }
+  var diskSavings: [String] { [] }
 }
 
 /// Something that a setting names.

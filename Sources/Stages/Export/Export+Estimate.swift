@@ -24,6 +24,12 @@ extension Export: Estimating {
     return try weights(scale).count * (settings.dtype == .f32 ? 4 : 2)
   }
 
+  var diskSavings: [String] {
+    guard settings.forms.contains(.merged) else { return [] }
+    return (settings.dtype == .f32 ? ["export.dtype=f16"] : [])
+      + ["export.forms=[\"lora\",\"webui\"]"]
+  }
+
   /// Read, written and read back, at what an ordinary disk bears.
   func seconds(_ scale: PipelineScale, _ times: ModelTimes) throws -> Double {
     Double(try diskByteCount(scale)) * 3 / 500e6

@@ -27,6 +27,8 @@ extension Ingest: Estimating {
       + (settings.copyImages ? scale.volume.sourceByteCount : 0)
   }
 
+  var diskSavings: [String] { settings.copyImages ? ["ingest.copy_images=false"] : [] }
+
   func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
     let decoding =
       settings.checkImages == .decode
