@@ -66,6 +66,18 @@ public struct Arguments: Sendable {
     return (first, second)
   }
 
+  /// The value of an option that is one of a few words.
+  public func choice<Value: RawRepresentable<String> & CaseIterable>(
+    _ option: String
+  ) throws(UsageError) -> Value? {
+    guard let text = value(option) else { return nil }
+    guard let value = Value(rawValue: text) else {
+      let known = Value.allCases.map(\.rawValue).joined(separator: ", ")
+      throw error("--\(option) must be one of \(known), but is \"\(text)\"")
+    }
+    return value
+  }
+
   /// A complaint about these arguments.
   public func error(_ problem: String) -> UsageError { UsageError(command: syntax.name, problem) }
 

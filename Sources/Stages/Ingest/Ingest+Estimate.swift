@@ -8,7 +8,9 @@ extension Ingest: Estimating {
 
   var sources: [NamedSource] {
     settings.source.patterns.map {
-      NamedSource(setting: "ingest.source", path: $0, what: "the comparisons, parquet files")
+      NamedSource(
+        setting: "ingest.source", path: $0,
+        what: $0.hasSuffix(".json") ? "a list of prompts" : "the comparisons, parquet files")
     }
   }
 

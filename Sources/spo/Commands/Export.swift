@@ -62,17 +62,3 @@ enum Export: Command {
     case peft
   }
 }
-
-extension Arguments {
-  /// The value of an option that is one of a few words.
-  fileprivate func choice<Value: RawRepresentable<String> & CaseIterable>(
-    _ option: String
-  ) throws -> Value? {
-    guard let text = value(option) else { return nil }
-    guard let value = Value(rawValue: text) else {
-      let known = Value.allCases.map(\.rawValue).joined(separator: ", ")
-      throw error("--\(option) must be one of \(known), but is \"\(text)\"")
-    }
-    return value
-  }
-}

@@ -14,6 +14,7 @@ enum Bench: Command {
       options: [
         .value("model", "DIR", "a model folder in the layout of diffusers (data/tiny-sd)"),
         .value("preference", "DIR", "a preference model (a random one)"),
+        .value("preference-precision", "P", "f16 or bf16: round its large weights when reading"),
         .value("batch", "B", "pictures, latents or prompts at once"),
         .value("size", "WxH", "of the latents, or of the picture to encode (the model's own)"),
         .value("steps", "N", "sampling steps of an iteration (20)"),

@@ -18,7 +18,10 @@ struct BenchOptions {
 
   init(_ arguments: Arguments) throws {
     model = ModelFolder(path: arguments.value("model") ?? "data/tiny-sd")
-    preference = arguments.value("preference").map { ModelFolder(path: $0) }
+    let precision: WeightPrecision? = try arguments.choice("preference-precision")
+    preference = arguments.value("preference").map {
+      ModelFolder(path: $0).narrowed(to: precision)
+    }
     batch = try arguments.int("batch", in: 1...4096)
     size = try arguments.pair("size", separator: "x").map { ($0.first, $0.second) }
     if let size, !(1...16384).contains(size.width) || !(1...16384).contains(size.height) {

@@ -16,12 +16,14 @@ struct BenchSubject {
     one("vae-decode", ["model", "batch", "size"], ModelBench.decode),
     one("vae-encode", ["model", "batch", "size"], ModelBench.encode),
     one("text-encoder", ["model", "batch"], ModelBench.textEncoder),
-    one("preference", ["model", "preference", "batch"], ModelBench.preference),
+    one(
+      "preference", ["model", "preference", "preference-precision", "batch"],
+      ModelBench.preference),
     one(
       "spo-step",
       [
-        "model", "preference", "batch", "size", "steps", "rank", "micro-batch",
-        "gradient-checkpointing",
+        "model", "preference", "preference-precision", "batch", "size", "steps", "rank",
+        "micro-batch", "gradient-checkpointing",
       ], ModelBench.stepwise),
     one(
       "spo-train", ["model", "batch", "size", "rank", "micro-batch", "gradient-checkpointing"],
