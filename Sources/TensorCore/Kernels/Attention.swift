@@ -66,7 +66,10 @@ public func attend(
     parallelBlocks(shape.batch * shape.heads * blocks, work: work) { items in
       let block = AttentionBlock(shape, query: query, keys: keys, values: values)
       for item in items {
-        let (head, index) = item.quotientAndRemainder(dividingBy: blocks)
+        // The heads of one query lie side by side: they are read together.
+        let (part, ofImage) = item.quotientAndRemainder(dividingBy: shape.heads)
+        let (image, index) = part.quotientAndRemainder(dividingBy: blocks)
+        let head = image * shape.heads + ofImage
         let queries = index * size..<min(shape.queryCount, (index + 1) * size)
         block.attend(head, queries, into: output, logSumExp: logSumExp)
       }
@@ -83,6 +86,8 @@ struct HeadPanels {
     case transposed
   }
 
+  /// The squared length of each head's longest token, if they are transposed.
+  let longestSquares: Storage
   private let storage: Storage
   private let rows: Int
   private let columns: Int
@@ -96,6 +101,7 @@ struct HeadPanels {
     let (rows, columns) = layout == .rows ? (count, width) : (width, count)
     let headCount = rows * ((columns + 7) / 8 * 8)
     let storage = Storage(count: shape.batch * shape.heads * headCount)
+    let squares = Storage(count: shape.batch * shape.heads)
     parallelBlocks(shape.batch * shape.heads, work: 4 * count * width) { heads in
       for head in heads {
         let (image, index) = head.quotientAndRemainder(dividingBy: shape.heads)
@@ -103,35 +109,38 @@ struct HeadPanels {
         let source = PanelSource(
           .full(first), rows: rows, columns: columns, columnStride: layout == .rows ? 1 : stride
         ) { row in row * (layout == .rows ? stride : 1) }
+        var longest = Vector.zero
         for panel in 0..<source.panelCount {
-          source.copy(
-            panel..<panel + 1, rows: 0..<rows,
-            into: storage.pointer + head * headCount + panel * rows * TileProduct.columns)
+          let target = storage.pointer + head * headCount + panel * rows * TileProduct.columns
+          source.copy(panel..<panel + 1, rows: 0..<rows, into: target)
+          guard layout == .transposed else { continue }
+          longest = Self.longestSquares(
+            target, rows: rows, width: source.width(panel), atLeast: longest)
         }
+        squares.pointer[head] = (0..<8).reduce(0) { $0 > longest[$1] ? $0 : longest[$1] }
       }
     }
     self.storage = storage
+    longestSquares = squares
     self.rows = rows
     self.columns = columns
   }
 
-  /// The largest squared length of one head's tokens, if they are transposed.
-  func largestSquare(_ head: Int) -> Float {
-    var largest = Vector.zero
-    for column in stride(from: 0, to: paddedColumns, by: TileProduct.columns) {
-      let width = min(TileProduct.columns, paddedColumns - column)
-      let panel = storage.pointer + (head * paddedColumns + column) * rows
-      for part in stride(from: 0, to: width, by: 8) {
-        var squares = Vector.zero
-        for row in 0..<rows {
-          let values = loadVector(panel + row * width + part)
-          squares = squares.addingProduct(values, values)
-        }
-        // Squares that are not numbers stay.
-        largest = squares.replacing(with: largest, where: largest .> squares)
+  /// The larger ones of some squares and those of the lengths of a panel's columns, lane by lane.
+  private static func longestSquares(
+    _ panel: UnsafePointer<Float>, rows: Int, width: Int, atLeast: Vector
+  ) -> Vector {
+    var longest = atLeast
+    for part in stride(from: 0, to: width, by: 8) {
+      var squares = Vector.zero
+      for row in 0..<rows {
+        let values = loadVector(panel + row * width + part)
+        squares = squares.addingProduct(values, values)
       }
+      // Squares that are not numbers stay.
+      longest = squares.replacing(with: longest, where: longest .> squares)
     }
-    return (0..<8).reduce(0) { $0 > largest[$1] ? $0 : largest[$1] }
+    return longest
   }
 
   /// Columns filled up to whole vectors.
@@ -181,8 +190,6 @@ private final class AttentionBlock {
   /// For each query the maximum of its scores and the sum of their exponentials.
   private let maxima: Storage
   private let totals: Storage
-  /// The head whose longest key is known, and that key's squared length.
-  private var longest: (head: Int, square: Float) = (-1, 0)
 
   init(
     _ shape: AttentionShape, query: UnsafePointer<Float>, keys: HeadPanels, values: HeadPanels
@@ -244,8 +251,7 @@ private final class AttentionBlock {
   private func boundsScores(_ head: Int, _ count: Int, at first: UnsafePointer<Float>) -> Bool {
     // The weight of a single key is exactly 1 this way.
     guard shape.keyCount > 1 else { return false }
-    if longest.head != head { longest = (head, keys.largestSquare(head)) }
-    let limit = 900 / (shape.scale * shape.scale * longest.square)
+    let limit = 900 / (shape.scale * shape.scale * keys.longestSquares.pointer[head])
     for row in 0..<count {
       let query = first + row * shape.queryStride
       var squares = Vector.zero

@@ -21,9 +21,15 @@ struct WinogradConvolution {
   private static let ownTiles = 24
   /// Transformed input floats when the threads share them: many, for every time they change the
   /// kernel is made again.
-  private static let sharedCount = 3 << 20
-  /// Input channels whose part of a transformed kernel is made at once.
-  private static let channelsAtOnce = 320
+  private static let sharedCount = 16 << 20
+
+  /// What is made at once of a kernel that is made anew: input channels, and panels of the output's.
+  ///
+  /// Few tiles read it again so soon that it should stay in a second-level cache. With many, neighbouring
+  /// panels read a transformed tile together, and products are added to less often.
+  private var partOfKernel: (channels: Int, panels: Int) {
+    tiles.count < 96 ? (128, 2) : (320, 4)
+  }
 
   func run(_ kernel: WinogradKernel) {
     switch kernel {
@@ -63,11 +69,11 @@ struct WinogradConvolution {
 
   /// The threads share the transformed tiles; each takes some output channels through all steps.
   private func runSharedTiles(_ source: PanelSource) {
-    let size = min(
-      tiles.count, max(96, Self.sharedCount / (Winograd.planes * tiles.inputChannels)))
+    let most = max(96, Self.sharedCount / (Winograd.planes * tiles.inputChannels))
+    let passes = (tiles.count + most - 1) / most
+    let size = (tiles.count + passes - 1) / passes
     let planes = WinogradPlanes(tiles: size, channels: tiles.inputChannels)
-    // Neighbouring panels read a transformed tile together.
-    let panelsAtOnce = max(1, min(4, source.panelCount / 10))
+    let panelsAtOnce = max(1, min(partOfKernel.panels, source.panelCount / 10))
     for start in stride(from: 0, to: tiles.count, by: size) {
       let members = start..<min(tiles.count, start + size)
       parallelBlocks(members.count, work: 250 * tiles.inputChannels) { range in
@@ -86,15 +92,16 @@ struct WinogradConvolution {
   private func multiplyPanels(
     _ panels: Range<Int>, of source: PanelSource, _ members: Range<Int>, _ planes: WinogradPlanes
   ) {
+    let channelsAtOnce = min(partOfKernel.channels, tiles.inputChannels)
     let kernel = WinogradPlanes(
-      tiles: min(Self.channelsAtOnce, tiles.inputChannels),
+      tiles: channelsAtOnce,
       channels: panels.count * TileProduct.columns)
     let products = panels.map { _ in
       WinogradPlanes(tiles: members.count, channels: TileProduct.columns)
     }
     let scratch = WinogradScratch(channels: TileProduct.columns)
-    for channel in stride(from: 0, to: tiles.inputChannels, by: Self.channelsAtOnce) {
-      let channels = channel..<min(channel + Self.channelsAtOnce, tiles.inputChannels)
+    for channel in stride(from: 0, to: tiles.inputChannels, by: channelsAtOnce) {
+      let channels = channel..<min(channel + channelsAtOnce, tiles.inputChannels)
       WinogradPanels.fill(
         kernel.pointer, planeStride: kernel.stride, panels, channels, of: source)
       for plane in 0..<Winograd.planes {
