@@ -50,3 +50,11 @@ public func parallelItems(_ count: Int, _ body: (Int) -> Void) {
     DispatchQueue.concurrentPerform(iterations: count) { body($0) }
   }
 }
+
+/// Splits `0..<count` into ranges worth a thread's while and runs `body` on each, in parallel.
+///
+/// - Parameter work: the multiplications of one index
+func parallelBlocks(_ count: Int, work: Int, _ body: (Range<Int>) -> Void) {
+  let items = min(count, 8 * Threads.count, max(1, count * work / 30_000))
+  parallelItems(items) { item in body(count * item / items..<count * (item + 1) / items) }
+}

@@ -135,9 +135,9 @@ struct DirectConvolution {
         pixels.aim(start, column: column, rows: usedColumns == width ? usedRows : 0)
         let left = UnsafePointer(pixels.inputs + start)
         if width == TileProduct.columns {
-          product.multiply16(left, right, into: pixels.tile, initial: initial + column)
+          product.multiply6x16(left, right, into: pixels.tile, initial: initial + column)
         } else {
-          product.multiply8(left, right, into: pixels.tile, initial: initial + column)
+          product.multiply6x8(left, right, into: pixels.tile, initial: initial + column)
         }
         guard usedColumns < width else { continue }
         for row in 0..<usedRows {

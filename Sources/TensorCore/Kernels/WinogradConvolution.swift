@@ -21,7 +21,7 @@ struct WinogradConvolution {
   private static let ownTiles = 24
   /// Transformed input floats when the threads share them: many, for every time they change the
   /// kernel is made again.
-  private static let sharedCount = 16 << 20
+  private static let sharedCount = 9 << 20
 
   /// What is made at once of a kernel that is made anew: input channels, and panels of the output's.
   ///
@@ -73,7 +73,7 @@ struct WinogradConvolution {
     let passes = (tiles.count + most - 1) / most
     let size = (tiles.count + passes - 1) / passes
     let planes = WinogradPlanes(tiles: size, channels: tiles.inputChannels)
-    let panelsAtOnce = max(1, min(partOfKernel.panels, source.panelCount / 10))
+    let panelsAtOnce = panelsAtOnce(of: source.panelCount)
     for start in stride(from: 0, to: tiles.count, by: size) {
       let members = start..<min(tiles.count, start + size)
       parallelBlocks(members.count, work: 250 * tiles.inputChannels) { range in
@@ -87,6 +87,16 @@ struct WinogradConvolution {
           first..<min(first + panelsAtOnce, source.panelCount), of: source, members, planes)
       }
     }
+  }
+
+  /// So many neighbouring panels that the threads get shares of one size.
+  private func panelsAtOnce(of count: Int) -> Int {
+    let sizes = 1...partOfKernel.panels
+    let fitting = sizes.last { size in
+      let groups = (count + size - 1) / size
+      return groups % Threads.count == 0 || groups >= 8 * Threads.count
+    }
+    return fitting ?? 1
   }
 
   private func multiplyPanels(
@@ -200,8 +210,8 @@ struct WinogradPanels {
     storage.pointer + panel * panelCount
   }
 
-  /// Numbers of the largest transformed kernel that is kept: 2 MB.
-  static let largestKept = 1 << 19
+  /// Numbers of the largest transformed kernel that is kept: 4.7 MB, of 128 and 256 channels.
+  static let largestKept = Winograd.planes << 15
 
   /// Whether the transformed kernel is kept.
   static func isSmall(_ source: PanelSource) -> Bool {

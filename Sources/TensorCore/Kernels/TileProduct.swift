@@ -23,13 +23,13 @@ typealias TileRows = UnsafePointer<UnsafePointer<Float>>
 typealias MutableTileRows = UnsafePointer<UnsafeMutablePointer<Float>>
 
 extension TileProduct {
-  // Neither function is inlined: among other code the compiler does not keep the sums in registers.
+  // None of these is inlined: among other code the compiler does not keep the sums in registers.
 
   /// Computes a tile of six rows and 16 columns, and stores it or adds it to the output.
   ///
   /// The sums of every row start with the 16 numbers at `initial`.
   @inline(never)
-  func multiply16(
+  func multiply6x16(
     _ left: TileRows, _ right: UnsafePointer<Float>, into output: MutableTileRows,
     initial: UnsafePointer<Float>, isAdding: Bool = false
   ) {
@@ -76,9 +76,50 @@ extension TileProduct {
     put(a5, b5, output[5], isAdding)
   }
 
+  /// Computes a tile of the first four rows and 16 columns, for what is left below the full tiles.
+  @inline(never)
+  func multiply4x16(
+    _ left: TileRows, _ right: UnsafePointer<Float>, into output: MutableTileRows,
+    initial: UnsafePointer<Float>, isAdding: Bool = false
+  ) {
+    let first = loadVector(initial)
+    let second = loadVector(initial + 8)
+    var (a0, a1, a2, a3) = (first, first, first, first)
+    var (b0, b1, b2, b3) = (second, second, second, second)
+    for run in 0..<runCount {
+      let offset = run * leftRunStride
+      let (l0, l1) = (left[0] + offset, left[1] + offset)
+      let (l2, l3) = (left[2] + offset, left[3] + offset)
+      var r = right + run * rightRunStride
+      var k = 0
+      for _ in 0..<runLength {
+        let u = loadVector(r)
+        let v = loadVector(r + 8)
+        var x = Vector(repeating: l0[k])
+        a0 = a0.addingProduct(x, u)
+        b0 = b0.addingProduct(x, v)
+        x = Vector(repeating: l1[k])
+        a1 = a1.addingProduct(x, u)
+        b1 = b1.addingProduct(x, v)
+        x = Vector(repeating: l2[k])
+        a2 = a2.addingProduct(x, u)
+        b2 = b2.addingProduct(x, v)
+        x = Vector(repeating: l3[k])
+        a3 = a3.addingProduct(x, u)
+        b3 = b3.addingProduct(x, v)
+        k += leftStep
+        r += rightStep
+      }
+    }
+    put(a0, b0, output[0], isAdding)
+    put(a1, b1, output[1], isAdding)
+    put(a2, b2, output[2], isAdding)
+    put(a3, b3, output[3], isAdding)
+  }
+
   /// Computes a tile of six rows and 8 columns, for what is left beside the full tiles.
   @inline(never)
-  func multiply8(
+  func multiply6x8(
     _ left: TileRows, _ right: UnsafePointer<Float>, into output: MutableTileRows,
     initial: UnsafePointer<Float>, isAdding: Bool = false
   ) {
@@ -158,19 +199,28 @@ final class TileWorker {
     outputStride: Int, isAdding: Bool, initial: UnsafePointer<Float>? = nil
   ) {
     let initial = initial ?? UnsafePointer(zeros)
-    for start in stride(from: 0, to: rows, by: TileProduct.rows) {
-      let used = min(TileProduct.rows, rows - start)
-      for row in 0..<TileProduct.rows {
+    let isWide = width == TileProduct.columns
+    var start = 0
+    while start < rows {
+      let missing = rows - start
+      // Two tiles of four rows are less work than one of six and another for one or two.
+      let isShort = isWide && (missing <= 4 || missing == 7 || missing == 8)
+      let height = isShort ? 4 : TileProduct.rows
+      let used = min(height, missing)
+      for row in 0..<height {
         left[row] = first + (start + min(row, used - 1)) * leftStride
         output[row] =
           row < used
           ? target + (start + row) * outputStride : overhang + row * TileProduct.columns
       }
-      if width == TileProduct.columns {
-        product.multiply16(left, panel, into: output, initial: initial, isAdding: isAdding)
+      if isShort {
+        product.multiply4x16(left, panel, into: output, initial: initial, isAdding: isAdding)
+      } else if isWide {
+        product.multiply6x16(left, panel, into: output, initial: initial, isAdding: isAdding)
       } else {
-        product.multiply8(left, panel, into: output, initial: initial, isAdding: isAdding)
+        product.multiply6x8(left, panel, into: output, initial: initial, isAdding: isAdding)
       }
+      start += used
     }
   }
 
@@ -191,116 +241,4 @@ final class TileWorker {
       product, left, leftStride: leftStride, rows: rows, panel, width: width, into: target,
       outputStride: outputStride, isAdding: isAdding, initial: initial)
   }
-}
-
-/// A row-major matrix `[rows, columns]` cut into panels of 16 columns.
-///
-/// So a tile reads its right factor in one stretch. The last panel is 8 or 16 wide and filled up with
-/// zeros.
-struct MatrixPanels {
-  let source: PanelSource
-  let storage: Storage
-
-  init(_ source: PanelSource) {
-    self.source = source
-    storage = Storage(count: source.rows * source.paddedColumns)
-    let first = storage.pointer
-    parallelBlocks(source.panelCount, work: TileProduct.columns * source.rows) { panels in
-      for panel in panels {
-        source.copy(
-          panel..<panel + 1, rows: 0..<source.rows,
-          into: first + panel * TileProduct.columns * source.rows)
-      }
-    }
-  }
-
-  func pointer(_ panel: Int) -> UnsafeMutablePointer<Float> {
-    storage.pointer + panel * TileProduct.columns * source.rows
-  }
-}
-
-/// Where the numbers that panels are made of lie, and in what precision.
-enum PanelValues {
-  case full(UnsafePointer<Float>)
-  case half(HalfStorage)
-}
-
-/// A matrix `[rows, columns]` somewhere in memory, from which panels are made.
-struct PanelSource {
-  let values: PanelValues
-  let rows: Int
-  let columns: Int
-  let columnStride: Int
-  /// Where a row's first column lies among the values; the others follow `columnStride` apart.
-  let row: (Int) -> Int
-
-  init(
-    _ values: PanelValues, rows: Int, columns: Int, columnStride: Int, row: @escaping (Int) -> Int
-  ) {
-    self.values = values
-    self.rows = rows
-    self.columns = columns
-    self.columnStride = columnStride
-    self.row = row
-  }
-
-  var panelCount: Int { (columns + TileProduct.columns - 1) / TileProduct.columns }
-  var paddedColumns: Int { (columns + 7) / 8 * 8 }
-
-  func width(_ panel: Int) -> Int { width(panel..<panel + 1) }
-
-  /// The padded columns of neighbouring panels.
-  func width(_ panels: Range<Int>) -> Int {
-    min(paddedColumns, panels.upperBound * TileProduct.columns)
-      - panels.lowerBound * TileProduct.columns
-  }
-
-  /// Writes some rows of neighbouring panels, side by side: `[rows, width(panels)]`.
-  func copy(_ panels: Range<Int>, rows: Range<Int>, into target: UnsafeMutablePointer<Float>) {
-    switch values {
-    case .full(let values): copy(panels, rows, from: values, into: target) { $0 }
-    case .half(let storage):
-      let values = UnsafePointer(storage.pointer)
-      switch storage.format {
-      case .binary16: copy(panels, rows, from: values, into: target, widenedBinary16)
-      case .bfloat16: copy(panels, rows, from: values, into: target, widenedBfloat16)
-      }
-    }
-  }
-
-  @inline(__always)
-  private func copy<Element>(
-    _ panels: Range<Int>, _ rows: Range<Int>, from values: UnsafePointer<Element>,
-    into target: UnsafeMutablePointer<Float>, _ widen: (Element) -> Float
-  ) {
-    let width = width(panels)
-    let start = panels.lowerBound * TileProduct.columns
-    let used = min(width, columns - start)
-    for (line, index) in rows.enumerated() {
-      let target = target + line * width
-      if columnStride == 1 {
-        let source = values + row(index) + start
-        for column in 0..<used { target[column] = widen(source[column]) }
-      }
-      (target + used).update(repeating: 0, count: width - used)
-    }
-    guard columnStride != 1 else { return }
-    // Panel by panel: a row's columns lie far apart, but neighbouring rows share their cache lines.
-    for first in stride(from: 0, to: used, by: TileProduct.columns) {
-      let count = min(TileProduct.columns, used - first)
-      for (line, index) in rows.enumerated() {
-        let source = values + row(index) + (start + first) * columnStride
-        let target = target + line * width + first
-        for column in 0..<count { target[column] = widen(source[column * columnStride]) }
-      }
-    }
-  }
-}
-
-/// Splits `0..<count` into ranges worth a thread's while and runs `body` on each, in parallel.
-///
-/// - Parameter work: the multiplications of one index
-func parallelBlocks(_ count: Int, work: Int, _ body: (Range<Int>) -> Void) {
-  let items = min(count, 8 * Threads.count, max(1, count * work / 30_000))
-  parallelItems(items) { item in body(count * item / items..<count * (item + 1) / items) }
 }
