@@ -1,12 +1,20 @@
 #include <cblas.h>
 #ifdef __linux__
 #include <malloc.h>
+#include <sys/mman.h>
 #endif
 
 // Gives memory that was freed back to the system, also what lies between blocks that are in use.
 static inline void spo_return_freed_memory(void) {
 #ifdef __GLIBC__
   malloc_trim(0);
+#endif
+}
+
+// Asks the system to back a block by huge pages, where it has them and leaves the choice to programs.
+static inline void spo_prefer_huge_pages(void *address, size_t count) {
+#ifdef MADV_HUGEPAGE
+  madvise(address, count, MADV_HUGEPAGE);
 #endif
 }
 

@@ -19,8 +19,7 @@ public final class HalfStorage {
     self.format = format
     self.count = count
     // Weights live as long as their model: they take what they need, not a block of the pool.
-    let memory = UnsafeMutableRawPointer.allocate(
-      byteCount: max(1, count) * MemoryLayout<UInt16>.stride, alignment: 64)
+    let memory = allocateTensorMemory(byteCount: max(1, count) * MemoryLayout<UInt16>.stride)
     pointer = memory.bindMemory(to: UInt16.self, capacity: max(1, count))
   }
 

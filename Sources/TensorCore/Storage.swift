@@ -18,6 +18,20 @@ public final class Storage {
   deinit { BufferPool.shared.giveBack(block) }
 }
 
+/// The size of a huge page of x86-64, and of arm64 with pages of 4 KB.
+private let hugePageSize = 2 << 20
+
+/// Memory for numbers, aligned to 64 bytes at least: of huge pages if it is large.
+///
+/// Kernels read many rows that lie far apart, each from a page of its own, and look them up faster if
+/// these are few.
+func allocateTensorMemory(byteCount: Int) -> UnsafeMutableRawPointer {
+  guard byteCount >= 2 * hugePageSize else { return .allocate(byteCount: byteCount, alignment: 64) }
+  let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: hugePageSize)
+  spo_prefer_huge_pages(memory, byteCount)
+  return memory
+}
+
 /// Recycles large blocks, so that a steady state allocates nothing and faults no pages.
 public final class BufferPool: Sendable {
   struct Block: @unchecked Sendable {
@@ -78,7 +92,7 @@ public final class BufferPool: Sendable {
       return block
     }
     if let recycled { return recycled }
-    return Block(address: .allocate(byteCount: size, alignment: 64), byteCount: size)
+    return Block(address: allocateTensorMemory(byteCount: size), byteCount: size)
   }
 
   func giveBack(_ block: Block) {
