@@ -37,13 +37,13 @@ public func linear(
   let (outputs, inputs) = (weight.shape[0], weight.shape[1])
   precondition(x.shape.last == inputs, "linear: input \(x.shape), weight \(weight.shape)")
   let result = Tensor(uninitialized: x.shape.dropLast() + [outputs])
-  multiply(x, by: weight.widened, .transposed, into: result, bias: bias)
+  multiply(x, by: weight, .transposed, into: result, bias: bias)
   // [rows, rank] each
   let inner = terms.map { term in
     let inner = Tensor(uninitialized: [x.count / inputs, term.down.shape[0]])
-    multiply(x, by: term.down, .transposed, into: inner)
+    multiply(x, by: .full(term.down), .transposed, into: inner)
     scale(inner, by: term.scale)
-    multiply(inner, by: term.up, .transposed, into: result, isAdding: true)
+    multiply(inner, by: .full(term.up), .transposed, into: result, isAdding: true)
     return inner
   }
 
@@ -62,7 +62,7 @@ public func linear(
   }
   return result.recorded(from: operands) { dy in
     let dx = needsInput ? Tensor(uninitialized: shape) : nil
-    if let dx { multiply(dy, by: frozen.widened, .plain, into: dx) }
+    if let dx { multiply(dy, by: frozen, .plain, into: dx) }
     var gradients: [Tensor?] = [dx]
     if let needsWeight {
       gradients.append(needsWeight ? input.map { transposedProduct(dy, $0) } : nil)
@@ -75,9 +75,9 @@ public func linear(
       let needed = needsTerms[index]
       // The gradient of `x down^T`.
       let dh = Tensor(uninitialized: inner[index].shape)
-      multiply(dy, by: term.up, .plain, into: dh)
+      multiply(dy, by: .full(term.up), .plain, into: dh)
       scale(dh, by: term.scale)
-      if let dx { multiply(dh, by: term.down, .plain, into: dx, isAdding: true) }
+      if let dx { multiply(dh, by: .full(term.down), .plain, into: dx, isAdding: true) }
       gradients.append(needed.down ? input.map { transposedProduct(dh, $0) } : nil)
       gradients.append(needed.up ? transposedProduct(dy, inner[index]) : nil)
     }
@@ -93,14 +93,21 @@ private enum Side {
 
 /// `output (+)= a b + bias`, with the leading axes of `a` and `output` as rows.
 private func multiply(
-  _ a: Tensor, by b: Tensor, _ side: Side, into output: Tensor, bias: Tensor? = nil,
+  _ a: Tensor, by b: WeightTensor, _ side: Side, into output: Tensor, bias: Tensor? = nil,
   isAdding: Bool = false
 ) {
   let columns = b.shape[side == .plain ? 1 : 0]
   let inner = b.shape[side == .plain ? 0 : 1]
-  multiplyMatricesInParallel(
-    MatrixPointer(a.pointer, stride: inner),
-    MatrixPointer(b.pointer, stride: b.shape[1], isTransposed: side == .transposed),
+  let isTransposed = side == .transposed
+  let factor =
+    switch b {
+    case .full(let tensor):
+      RightFactor(tensor.pointer, stride: b.shape[1], isTransposed: isTransposed)
+    case .half(let tensor):
+      RightFactor(tensor.storage, stride: b.shape[1], isTransposed: isTransposed)
+    }
+  multiplyMatrices(
+    MatrixPointer(a.pointer, stride: inner), factor,
     into: output.pointer, outputStride: columns, rows: a.count / inner, columns: columns,
     inner: inner, keep: isAdding ? 1 : 0, bias: bias?.pointer)
 }
@@ -109,9 +116,9 @@ private func multiply(
 private func transposedProduct(_ a: Tensor, _ b: Tensor) -> Tensor {
   let (rows, columns) = (a.shape[a.shape.count - 1], b.shape[b.shape.count - 1])
   let result = Tensor(uninitialized: [rows, columns])
-  multiplyMatricesInParallel(
+  multiplyMatrices(
     MatrixPointer(a.pointer, stride: rows, isTransposed: true),
-    MatrixPointer(b.pointer, stride: columns), into: result.pointer, outputStride: columns,
+    RightFactor(b.pointer, stride: columns), into: result.pointer, outputStride: columns,
     rows: rows, columns: columns, inner: a.count / rows)
   return result
 }

@@ -18,20 +18,29 @@ struct MatrixProductTests {
     .init(rows: 600, columns: 32, inner: 40), .init(rows: 20, columns: 600, inner: 30),
     .init(rows: 150, columns: 264, inner: 130), .init(rows: 3, columns: 5, inner: 0),
     .init(rows: 0, columns: 8, inner: 4), .init(rows: 96, columns: 192, inner: 1040),
-    .init(rows: 7, columns: 328, inner: 600),
+    .init(rows: 7, columns: 328, inner: 600), .init(rows: 1, columns: 56, inner: 9),
+    .init(rows: 16, columns: 24, inner: 385), .init(rows: 100, columns: 312, inner: 771),
   ]
 
   @Test(
     "every layout gives the plain sums, on one thread and on several", arguments: sizes,
     [false, true])
   func layouts(_ sizes: Sizes, isPadded: Bool) {
+    let threads = Threads.count
+    defer { Threads.count = threads }
     let (rows, columns, inner) = (sizes.rows, sizes.columns, sizes.inner)
     let gap = isPadded ? 3 : 0
     for (transposesA, transposesB) in [(false, false), (false, true), (true, false), (true, true)] {
       let strideA = (transposesA ? rows : inner) + gap
       let strideB = (transposesB ? inner : columns) + gap
       let a = noise((transposesA ? inner : rows) * strideA + 1, seed: 1)
-      let b = noise((transposesB ? columns : inner) * strideB + 1, seed: 2)
+      // Numbers that half precision holds, too.
+      let half = noise((transposesB ? columns : inner) * strideB + 1, seed: 2).map { Float16($0) }
+      let b = half.map { Float($0) }
+      let halfStorage = HalfStorage(count: half.count, format: .binary16)
+      for (index, value) in half.enumerated() {
+        halfStorage.pointer[index] = value.bitPattern
+      }
       var product = [Double](repeating: 0, count: rows * columns)
       for row in 0..<rows {
         for column in 0..<columns {
@@ -57,7 +66,8 @@ struct MatrixProductTests {
               + (hasBias ? Double(bias[column]) : 0)
           }
         }
-        for multiply in [multiplyMatrices, multiplyMatricesInParallel] {
+        for (count, isHalf) in [(1, false), (3, false), (1, true), (3, true)] {
+          Threads.count = count
           var result = before
           a.withUnsafeBufferPointer { a in
             b.withUnsafeBufferPointer { b in
@@ -66,11 +76,13 @@ struct MatrixProductTests {
                   guard let a = a.baseAddress, let b = b.baseAddress,
                     let result = result.baseAddress
                   else { return }
-                  multiply(
+                  multiplyMatrices(
                     MatrixPointer(a, stride: strideA, isTransposed: transposesA),
-                    MatrixPointer(b, stride: strideB, isTransposed: transposesB), result,
-                    columns + gap, rows, columns, inner, scale, keep,
-                    hasBias ? bias.baseAddress : nil)
+                    isHalf
+                      ? RightFactor(halfStorage, stride: strideB, isTransposed: transposesB)
+                      : RightFactor(b, stride: strideB, isTransposed: transposesB),
+                    into: result, outputStride: columns + gap, rows: rows, columns: columns,
+                    inner: inner, scale: scale, keep: keep, bias: hasBias ? bias.baseAddress : nil)
                 }
               }
             }
@@ -79,5 +91,29 @@ struct MatrixProductTests {
         }
       }
     }
+  }
+
+  @Test("products in panels do not depend on the number of threads")
+  func threads() {
+    let threads = Threads.count
+    defer { Threads.count = threads }
+    let (rows, columns, inner) = (4100, 72, 500)
+    let a = Storage(count: rows * inner)
+    let b = Storage(count: columns * inner)
+    for (storage, seed) in [(a, UInt64(1)), (b, 2)] {
+      for (index, value) in noise(storage.count, seed: seed).enumerated() {
+        storage.pointer[index] = value
+      }
+    }
+    let results = [1, 2, 5].map { count in
+      Threads.count = count
+      let result = Storage(count: rows * columns)
+      multiplyMatrices(
+        MatrixPointer(a.pointer, stride: inner),
+        RightFactor(b.pointer, stride: inner, isTransposed: true), into: result.pointer,
+        outputStride: columns, rows: rows, columns: columns, inner: inner)
+      return Array(UnsafeBufferPointer(start: result.pointer, count: rows * columns))
+    }
+    #expect(results[0] == results[1] && results[0] == results[2])
   }
 }

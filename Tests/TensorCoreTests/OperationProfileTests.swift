@@ -13,9 +13,10 @@ struct OperationProfileTests {
   private func multiply(_ size: Int) {
     let (a, product) = (Storage(count: size * size), Storage(count: size * size))
     a.pointer.update(repeating: 1, count: size * size)
-    let matrix = MatrixPointer(a.pointer, stride: size)
-    multiplyMatricesInParallel(
-      matrix, matrix, into: product.pointer, outputStride: size, rows: size, columns: size,
+    let pointer = a.pointer
+    multiplyMatrices(
+      MatrixPointer(pointer, stride: size), RightFactor(pointer, stride: size),
+      into: product.pointer, outputStride: size, rows: size, columns: size,
       inner: size)
   }
 

@@ -23,8 +23,8 @@ public struct LoRAWeights: Equatable, Sendable {
             guard let down = down.baseAddress, let up = up.baseAddress,
               let weight = weight.baseAddress
             else { return }
-            multiplyMatricesInParallel(
-              MatrixPointer(up, stride: rank), MatrixPointer(down, stride: layer.inputs),
+            multiplyMatrices(
+              MatrixPointer(up, stride: rank), RightFactor(down, stride: layer.inputs),
               into: weight, outputStride: layer.inputs, rows: layer.outputs,
               columns: layer.inputs, inner: rank, keep: 1)
           }

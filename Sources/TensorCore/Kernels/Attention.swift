@@ -88,6 +88,7 @@ struct HeadPanels {
 
   /// The squared length of each head's longest token, if they are transposed.
   let longestSquares: Storage
+  private let layout: Layout
   private let storage: Storage
   private let rows: Int
   private let columns: Int
@@ -107,19 +108,30 @@ struct HeadPanels {
         let (image, index) = head.quotientAndRemainder(dividingBy: shape.heads)
         let first = tokens + image * count * stride + index * width
         let source = PanelSource(
-          .full(first), rows: rows, columns: columns, columnStride: layout == .rows ? 1 : stride
+          .full(first), rows: rows, columns: columns, columnStride: layout == .rows ? 1 : stride,
+          neighbours: layout == .rows ? 1 : rows
         ) { row in row * (layout == .rows ? stride : 1) }
+        let target = storage.pointer + head * headCount
         var longest = Vector.zero
-        for panel in 0..<source.panelCount {
-          let target = storage.pointer + head * headCount + panel * rows * TileProduct.columns
-          source.copy(panel..<panel + 1, rows: 0..<rows, into: target)
-          guard layout == .transposed else { continue }
-          longest = Self.longestSquares(
-            target, rows: rows, width: source.width(panel), atLeast: longest)
+        switch layout {
+        case .rows:
+          for panel in 0..<TileProduct.panelCount(source.paddedColumns) {
+            let columns = TileProduct.panel(panel, of: source.paddedColumns)
+            source.copy(columns, rows: 0..<rows, into: target + columns.lowerBound * rows)
+          }
+        case .transposed:
+          for panel in 0..<source.panelCount {
+            let columns = source.columns(panel..<panel + 1)
+            let target = target + columns.lowerBound * rows
+            source.copy(columns, rows: 0..<rows, into: target)
+            longest = Self.longestSquares(
+              target, rows: rows, width: columns.count, atLeast: longest)
+          }
         }
         squares.pointer[head] = (0..<8).reduce(0) { $0 > longest[$1] ? $0 : longest[$1] }
       }
     }
+    self.layout = layout
     self.storage = storage
     longestSquares = squares
     self.rows = rows
@@ -146,24 +158,33 @@ struct HeadPanels {
   /// Columns filled up to whole vectors.
   var paddedColumns: Int { (columns + 7) / 8 * 8 }
 
-  /// `output[count, columns] (+)= left[count, rows] panels[rows, columns]`, for some rows and columns of
-  /// the panels; of the columns, whole vectors are written.
-  @inline(__always)
+  /// `output[count, columns] (+)= left[count, rows] panels[rows, columns]`, where some of the tokens are the
+  /// rows, or the columns if they are transposed; of the columns, whole vectors are written.
   func multiply(
-    _ head: Int, rows used: Range<Int>, columns wanted: Range<Int>,
+    _ head: Int, _ tokens: Range<Int>,
     _ left: UnsafePointer<Float>, leftStride: Int, leftStep: Int = 1, count: Int,
     into output: UnsafeMutablePointer<Float>, outputStride: Int, isAdding: Bool = false,
     _ worker: TileWorker
   ) {
-    for column in stride(
-      from: wanted.lowerBound, to: wanted.upperBound, by: TileProduct.columns)
-    {
-      let width = min(TileProduct.columns, paddedColumns - column)
+    let used = layout == .rows ? tokens : 0..<rows
+    let first = layout == .rows ? 0 : tokens.lowerBound
+    func multiply(_ panel: Range<Int>) {
       worker.multiply(
         left, leftStride: leftStride, leftStep: leftStep, rows: count, inner: used.count,
-        storage.pointer + (head * paddedColumns + column) * rows + used.lowerBound * width,
-        panelStride: width, width: width, into: output + column - wanted.lowerBound,
+        storage.pointer + (head * paddedColumns + panel.lowerBound) * rows
+          + used.lowerBound * panel.count,
+        panelStride: panel.count, width: panel.count, into: output + panel.lowerBound - first,
         outputStride: outputStride, isAdding: isAdding)
+    }
+    switch layout {
+    case .rows:
+      for panel in 0..<TileProduct.panelCount(paddedColumns) {
+        multiply(TileProduct.panel(panel, of: paddedColumns))
+      }
+    case .transposed:
+      for column in stride(from: first, to: tokens.upperBound, by: TileProduct.columns) {
+        multiply(column..<min(column + TileProduct.columns, paddedColumns))
+      }
     }
   }
 }
@@ -223,13 +244,13 @@ private final class AttentionBlock {
     for start in stride(from: 0, to: keyCount, by: Self.keysAtOnce) {
       let stretch = start..<min(keyCount, start + Self.keysAtOnce)
       keys.multiply(
-        head, rows: 0..<shape.headWidth, columns: stretch,
-        query + firstQuery * shape.queryStride + offset, leftStride: shape.queryStride,
+        head, stretch, query + firstQuery * shape.queryStride + offset,
+        leftStride: shape.queryStride,
         count: queries.count, into: scores.pointer, outputStride: scoreStride, worker)
       exponentiate(queries, stretch, isBounded: isBounded)
       values.multiply(
-        head, rows: stretch, columns: 0..<shape.headWidth, scores.pointer,
-        leftStride: scoreStride, count: queries.count, into: sums.pointer,
+        head, stretch, scores.pointer, leftStride: scoreStride, count: queries.count,
+        into: sums.pointer,
         outputStride: values.paddedColumns, isAdding: true, worker)
     }
 

@@ -111,14 +111,13 @@ private final class HeadGradients {
     let (image, index) = head.quotientAndRemainder(dividingBy: shape.heads)
     let firstQuery = image * shape.queryCount + queries.lowerBound
     let offset = index * shape.headWidth
-    let inner = 0..<shape.headWidth
     let outputOffset = firstQuery * shape.outputStride + offset
     operands.keyColumns.multiply(
-      head, rows: inner, columns: keys,
-      operands.query + firstQuery * shape.queryStride + offset, leftStride: shape.queryStride,
+      head, keys, operands.query + firstQuery * shape.queryStride + offset,
+      leftStride: shape.queryStride,
       count: queries.count, into: probabilities.pointer, outputStride: blockStride, worker)
     operands.valueColumns.multiply(
-      head, rows: inner, columns: keys, operands.outputGradient + outputOffset,
+      head, keys, operands.outputGradient + outputOffset,
       leftStride: shape.outputStride, count: queries.count, into: scoreGradients.pointer,
       outputStride: blockStride, worker)
 
@@ -133,17 +132,17 @@ private final class HeadGradients {
     }
 
     operands.outputGradientRows.multiply(
-      head, rows: queries, columns: inner, probabilities.pointer, leftStride: 1,
-      leftStep: blockStride, count: keys.count,
+      head, queries, probabilities.pointer, leftStride: 1, leftStep: blockStride,
+      count: keys.count,
       into: valueGradient.pointer + keys.lowerBound * width, outputStride: width, isAdding: true,
       worker)
     operands.keyRows.multiply(
-      head, rows: keys, columns: inner, scoreGradients.pointer, leftStride: blockStride,
-      count: queries.count, into: queryGradient.pointer + queries.lowerBound * width,
+      head, keys, scoreGradients.pointer, leftStride: blockStride, count: queries.count,
+      into: queryGradient.pointer + queries.lowerBound * width,
       outputStride: width, isAdding: true, worker)
     operands.queryRows.multiply(
-      head, rows: queries, columns: inner, scoreGradients.pointer, leftStride: 1,
-      leftStep: blockStride, count: keys.count,
+      head, queries, scoreGradients.pointer, leftStride: 1, leftStep: blockStride,
+      count: keys.count,
       into: keyGradient.pointer + keys.lowerBound * width, outputStride: width, isAdding: true,
       worker)
   }

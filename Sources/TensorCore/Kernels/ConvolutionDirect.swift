@@ -87,97 +87,60 @@ struct DirectConvolution {
     let size = Self.blockSize
     let work = size * panels.source.rows * panels.source.columns
     parallelBlocks((count + size - 1) / size, work: work) { blocks in
-      let pixels = PixelBlock(capacity: size)
+      let worker = TileWorker()
       for block in blocks {
-        locate(block * size, min(size, count - block * size), pixels)
-        multiply(panels, pixels, initial: initial)
+        let stretches = stretches(of: block * size..<min(count, (block + 1) * size))
+        for panel in 0..<panels.source.panelCount {
+          for stretch in stretches {
+            multiply(panels, panel, stretch, initial: initial, worker)
+          }
+        }
       }
     }
   }
 
-  /// Finds where the pixels from `start` begin in the input and the output.
-  private func locate(_ start: Int, _ count: Int, _ pixels: PixelBlock) {
-    let (line, column) = start.quotientAndRemainder(dividingBy: width)
-    var (index, y) = line.quotientAndRemainder(dividingBy: height)
-    var x = column
-    pixels.count = count
-    for slot in 0..<count {
-      pixels.inputs[slot] = UnsafePointer(
-        input.pointer + index * input.imageStride + y * input.rowStride + x * input.pixelStride)
-      pixels.outputs[slot] =
-        output.pointer + index * output.imageStride + y * output.rowStride
-        + x * output.pixelStride
-      x += 1
-      guard x == width else { continue }
-      x = 0
-      y += 1
-      guard y == height else { continue }
-      y = 0
-      index += 1
+  /// Neighbouring pixels of one row of the output, and where they begin in the input and the output.
+  private struct Stretch {
+    let input: UnsafePointer<Float>
+    let output: UnsafeMutablePointer<Float>
+    let count: Int
+  }
+
+  /// Cuts a range of all pixels where rows end.
+  private func stretches(of pixels: Range<Int>) -> [Stretch] {
+    var stretches: [Stretch] = []
+    var pixel = pixels.lowerBound
+    while pixel < pixels.upperBound {
+      let (line, x) = pixel.quotientAndRemainder(dividingBy: width)
+      let (index, y) = line.quotientAndRemainder(dividingBy: height)
+      let count = min(width - x, pixels.upperBound - pixel)
+      stretches.append(
+        Stretch(
+          input: UnsafePointer(
+            input.pointer + index * input.imageStride + y * input.rowStride
+              + x * input.pixelStride),
+          output: output.pointer + index * output.imageStride + y * output.rowStride
+            + x * output.pixelStride,
+          count: count))
+      pixel += count
     }
-    // What fills up the last tile reads a pixel that is there.
-    for slot in count..<Self.blockSize { pixels.inputs[slot] = pixels.inputs[count - 1] }
+    return stretches
   }
 
   private func multiply(
-    _ panels: MatrixPanels, _ pixels: PixelBlock, initial: UnsafePointer<Float>
+    _ panels: MatrixPanels, _ panel: Int, _ stretch: Stretch, initial: UnsafePointer<Float>,
+    _ worker: TileWorker
   ) {
-    for panel in 0..<panels.source.panelCount {
-      let width = panels.source.width(panel)
-      let product = TileProduct(
-        runCount: kernelHeight, runLength: kernelRowCount, leftStep: 1,
-        leftRunStride: kernelRowStride, rightStep: width, rightRunStride: kernelRowCount * width)
-      let column = panel * TileProduct.columns
-      let usedColumns = min(width, panels.source.columns - column)
-      let right = UnsafePointer(panels.pointer(panel))
-      for start in stride(from: 0, to: pixels.count, by: TileProduct.rows) {
-        let usedRows = min(TileProduct.rows, pixels.count - start)
-        pixels.aim(start, column: column, rows: usedColumns == width ? usedRows : 0)
-        let left = UnsafePointer(pixels.inputs + start)
-        if width == TileProduct.columns {
-          product.multiply6x16(left, right, into: pixels.tile, initial: initial + column)
-        } else {
-          product.multiply6x8(left, right, into: pixels.tile, initial: initial + column)
-        }
-        guard usedColumns < width else { continue }
-        for row in 0..<usedRows {
-          (pixels.outputs[start + row] + column).update(from: pixels.tile[row], count: usedColumns)
-        }
-      }
-    }
-  }
-}
-
-/// One thread's working memory: where a block of pixels lies in the input and in the output.
-private final class PixelBlock {
-  let inputs: UnsafeMutablePointer<UnsafePointer<Float>>
-  let outputs: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
-  /// The output rows of one tile, and memory for those that reach beyond the output.
-  let tile: UnsafeMutablePointer<UnsafeMutablePointer<Float>>
-  let overhang: UnsafeMutablePointer<Float>
-  var count = 0
-
-  init(capacity: Int) {
-    inputs = .allocate(capacity: capacity)
-    outputs = .allocate(capacity: capacity)
-    tile = .allocate(capacity: TileProduct.rows)
-    overhang = .allocate(capacity: TileProduct.rows * TileProduct.columns)
-  }
-
-  deinit {
-    inputs.deallocate()
-    outputs.deallocate()
-    tile.deallocate()
-    overhang.deallocate()
-  }
-
-  /// Points the tile at the first `rows` pixels from `start`, the rest at the overhang.
-  @inline(__always)
-  func aim(_ start: Int, column: Int, rows: Int) {
-    for row in 0..<TileProduct.rows {
-      tile[row] =
-        row < rows ? outputs[start + row] + column : overhang + row * TileProduct.columns
-    }
+    let width = panels.source.width(panel)
+    let column = panel * TileProduct.columns
+    let product = TileProduct(
+      runCount: kernelHeight, runLength: kernelRowCount, leftStep: 1,
+      leftRunStride: kernelRowStride, rightStep: width, rightRunStride: kernelRowCount * width)
+    worker.multiply(
+      product, stretch.input, leftStride: input.pixelStride, rows: stretch.count,
+      panels.pointer(panel), width: width, columns: min(width, panels.source.columns - column),
+      into: stretch.output + column, outputStride: output.pixelStride, isAdding: false,
+      initial: initial + column)
   }
 }
 

@@ -110,7 +110,7 @@ public final class ConvolutionWeights {
     let taps = phase.taps(kernelHeight, kernelWidth)
     return PanelSource(
       panelValues, rows: taps.height * taps.width * outputChannels, columns: inputChannels,
-      columnStride: outputChannels
+      columnStride: outputChannels, neighbours: outputChannels
     ) { [kernelWidth, inputChannels, outputChannels] row in
       let (tap, output) = row.quotientAndRemainder(dividingBy: outputChannels)
       let (j, i) = tap.quotientAndRemainder(dividingBy: taps.width)

@@ -13,7 +13,7 @@ struct MatrixPanels {
     parallelBlocks(source.panelCount, work: TileProduct.columns * source.rows) { panels in
       for panel in panels {
         source.copy(
-          panel..<panel + 1, rows: 0..<source.rows,
+          source.columns(panel..<panel + 1), rows: 0..<source.rows,
           into: first + panel * TileProduct.columns * source.rows)
       }
     }
@@ -36,68 +36,90 @@ struct PanelSource {
   let rows: Int
   let columns: Int
   let columnStride: Int
+  /// Rows that lie one after another in memory if columns do not, so many at a time.
+  let neighbours: Int
   /// Where a row's first column lies among the values; the others follow `columnStride` apart.
   let row: (Int) -> Int
 
   init(
-    _ values: PanelValues, rows: Int, columns: Int, columnStride: Int, row: @escaping (Int) -> Int
+    _ values: PanelValues, rows: Int, columns: Int, columnStride: Int, neighbours: Int = 1,
+    row: @escaping (Int) -> Int
   ) {
     self.values = values
     self.rows = rows
     self.columns = columns
     self.columnStride = columnStride
+    self.neighbours = neighbours
     self.row = row
   }
 
   var panelCount: Int { (columns + TileProduct.columns - 1) / TileProduct.columns }
   var paddedColumns: Int { (columns + 7) / 8 * 8 }
 
-  func width(_ panel: Int) -> Int { width(panel..<panel + 1) }
+  func width(_ panel: Int) -> Int { columns(panel..<panel + 1).count }
 
   /// The padded columns of neighbouring panels.
-  func width(_ panels: Range<Int>) -> Int {
-    min(paddedColumns, panels.upperBound * TileProduct.columns)
-      - panels.lowerBound * TileProduct.columns
+  func columns(_ panels: Range<Int>) -> Range<Int> {
+    let end = min(paddedColumns, panels.upperBound * TileProduct.columns)
+    return panels.lowerBound * TileProduct.columns..<end
   }
 
-  /// Writes some rows of neighbouring panels, side by side: `[rows, width(panels)]`.
-  func copy(_ panels: Range<Int>, rows: Range<Int>, into target: UnsafeMutablePointer<Float>) {
-    switch values {
-    case .full(let values): copy(panels, rows, from: values, into: target) { $0 }
-    case .half(let storage):
-      let values = UnsafePointer(storage.pointer)
-      switch storage.format {
-      case .binary16: copy(panels, rows, from: values, into: target, widenedBinary16)
-      case .bfloat16: copy(panels, rows, from: values, into: target, widenedBfloat16)
-      }
-    }
-  }
-
-  @inline(__always)
-  private func copy<Element>(
-    _ panels: Range<Int>, _ rows: Range<Int>, from values: UnsafePointer<Element>,
-    into target: UnsafeMutablePointer<Float>, _ widen: (Element) -> Float
-  ) {
-    let width = width(panels)
-    let start = panels.lowerBound * TileProduct.columns
-    let used = min(width, columns - start)
-    for (line, index) in rows.enumerated() {
-      let target = target + line * width
-      if columnStride == 1 {
-        let source = values + row(index) + start
-        for column in 0..<used { target[column] = widen(source[column]) }
-      }
-      (target + used).update(repeating: 0, count: width - used)
-    }
-    guard columnStride != 1 else { return }
-    // Panel by panel: a row's columns lie far apart, but neighbouring rows share their cache lines.
-    for first in stride(from: 0, to: used, by: TileProduct.columns) {
-      let count = min(TileProduct.columns, used - first)
+  /// Writes some rows of some padded columns: `[rows, columns]`.
+  func copy(_ columns: Range<Int>, rows: Range<Int>, into target: UnsafeMutablePointer<Float>) {
+    let width = columns.count
+    let used = min(columns.upperBound, self.columns) - columns.lowerBound
+    if columnStride == 1 {
       for (line, index) in rows.enumerated() {
-        let source = values + row(index) + (start + first) * columnStride
-        let target = target + line * width + first
-        for column in 0..<count { target[column] = widen(source[column * columnStride]) }
+        copy(row(index) + columns.lowerBound, count: used, into: target + line * width)
       }
+    } else {
+      transpose(columns.lowerBound..<columns.lowerBound + used, rows, into: target, width: width)
+    }
+    guard used < width else { return }
+    for line in 0..<rows.count {
+      (target + line * width + used).update(repeating: 0, count: width - used)
+    }
+  }
+
+  /// Widens neighbouring numbers.
+  @inline(__always)
+  private func copy(_ first: Int, count: Int, into target: UnsafeMutablePointer<Float>) {
+    switch values {
+    case .full(let values): target.update(from: values + first, count: count)
+    case .half(let storage):
+      let source = UnsafePointer(storage.pointer) + first
+      switch storage.format {
+      case .binary16: for i in 0..<count { target[i] = widenedBinary16(source[i]) }
+      case .bfloat16: for i in 0..<count { target[i] = widenedBfloat16(source[i]) }
+      }
+    }
+  }
+
+  /// The same where a column's numbers lie together.
+  private func transpose(
+    _ columns: Range<Int>, _ rows: Range<Int>, into target: UnsafeMutablePointer<Float>, width: Int
+  ) {
+    let run = min(neighbours, rows.count)
+    var wide: Storage?
+    if case .half = values { wide = Storage(count: columns.count * run) }
+    var index = rows.lowerBound
+    while index < rows.upperBound {
+      let count = min(neighbours - index % neighbours, rows.upperBound - index)
+      let first = row(index) + columns.lowerBound * columnStride
+      let target = target + (index - rows.lowerBound) * width
+      if let wide {
+        for column in 0..<columns.count {
+          copy(first + column * columnStride, count: count, into: wide.pointer + column * run)
+        }
+        transposeMatrix(
+          wide.pointer, stride: run, rows: columns.count, columns: count, into: target,
+          targetStride: width)
+      } else if case .full(let values) = values {
+        transposeMatrix(
+          values + first, stride: columnStride, rows: columns.count, columns: count, into: target,
+          targetStride: width)
+      }
+      index += count
     }
   }
 }

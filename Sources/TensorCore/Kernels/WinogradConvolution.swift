@@ -226,13 +226,14 @@ struct WinogradPanels {
     _ channels: Range<Int>, of source: PanelSource
   ) {
     let rows = source.rows / 9
-    let width = source.width(panels)
+    let columns = source.columns(panels)
+    let width = columns.count
     let weightStride = channels.count * width + 16
     let weights = Storage(count: 9 * weightStride)
     for element in 0..<9 {
       let first = element * rows
       source.copy(
-        panels, rows: first + channels.lowerBound..<first + channels.upperBound,
+        columns, rows: first + channels.lowerBound..<first + channels.upperBound,
         into: weights.pointer + element * weightStride)
     }
     let scratch = WinogradScratch(channels: 8)

@@ -1,0 +1,104 @@
+/// A product of matrices whose right factor is copied into panels, a few at a time.
+///
+/// Every thread copies, and widens, the panels it multiplies with, so they stay in its second-level
+/// cache while the left factor passes. Sums do not depend on the number of threads.
+struct PanelProduct {
+  let left: MatrixPointer
+  let right: PanelSource
+  let output: UnsafeMutablePointer<Float>
+  let outputStride: Int
+  let rows: Int
+  let isAdding: Bool
+  let bias: UnsafePointer<Float>?
+
+  /// Steps after which sums leave the registers, so that a panel stays in the first-level cache.
+  private static let stepsAtOnce = 384
+  /// Rows that meet all panels before the next ones do.
+  private static let rowsAtOnce = 16 * TileProduct.rows
+  /// Floats of the panels that stay in cache.
+  private static let panelFloats = 1 << 16
+
+  /// Whether this is faster than OpenBLAS, which copies both factors.
+  ///
+  /// It needs enough rows to make up for transposing the right factor, and no long strides in the
+  /// left.
+  static func suits(
+    _ left: MatrixPointer, _ right: RightFactor, rows: Int, columns: Int, inner: Int
+  ) -> Bool {
+    columns % 8 == 0 && inner > 0 && rows >= (right.isTransposed ? 16 : TileProduct.rows)
+      && (!left.isTransposed || left.stride <= 512)
+  }
+
+  func run() {
+    let parts = (right.rows + Self.stepsAtOnce - 1) / Self.stepsAtOnce
+    // Whole squares of eight are faster to transpose.
+    let steps = ((right.rows + parts - 1) / parts + 7) / 8 * 8
+    let panelCount = TileProduct.panelCount(right.columns)
+    let units = (rows + TileProduct.rows - 1) / TileProduct.rows
+    let shares = shares(panelCount, units, steps: steps)
+    parallelItems(shares.panels * shares.rows) { item in
+      let (share, part) = item.quotientAndRemainder(dividingBy: shares.rows)
+      let first = units * part / shares.rows * TileProduct.rows
+      multiply(
+        panelCount * share / shares.panels..<panelCount * (share + 1) / shares.panels,
+        first..<min(rows, units * (part + 1) / shares.rows * TileProduct.rows), steps: steps)
+    }
+  }
+
+  /// Into how many shares panels and tiles of rows are split.
+  private func shares(_ panelCount: Int, _ units: Int, steps: Int) -> (panels: Int, rows: Int) {
+    let fitting = max(1, Self.panelFloats / (steps * TileProduct.columns))
+    let threads = Threads.count
+    let panels = (panelCount + fitting - 1) / fitting
+    // Less than 30,000 multiplications are not handed over.
+    let most = max(1, rows * right.rows * right.columns / 30_000)
+    if panelCount < threads || rows >= 2048 * threads {
+      // Copying panels for each thread costs little beside so many rows.
+      return (panels, min(threads, most, max(1, units / 8)))
+    }
+    return (min(panelCount, most, (panels + threads - 1) / threads * threads), 1)
+  }
+
+  private func multiply(_ panels: Range<Int>, _ rows: Range<Int>, steps: Int) {
+    let ranges = panels.map { TileProduct.panel($0, of: right.columns) }
+    guard let first = ranges.first?.lowerBound, let last = ranges.last?.upperBound else { return }
+    let worker = TileWorker()
+    let packed = inPlace == nil ? Storage(count: steps * (last - first)) : nil
+    for start in stride(from: 0, to: right.rows, by: steps) {
+      let count = min(steps, right.rows - start)
+      if let packed {
+        for columns in ranges {
+          right.copy(
+            columns, rows: start..<start + count,
+            into: packed.pointer + (columns.lowerBound - first) * count)
+        }
+      }
+      for row in stride(from: rows.lowerBound, to: rows.upperBound, by: Self.rowsAtOnce) {
+        for columns in ranges {
+          let panel =
+            packed.map { UnsafePointer($0.pointer) + (columns.lowerBound - first) * count }
+            ?? inPlace.map { $0 + right.row(start) + columns.lowerBound }
+          guard let panel else { continue }
+          worker.multiply(
+            left.pointer + row * (left.isTransposed ? 1 : left.stride)
+              + start * (left.isTransposed ? left.stride : 1),
+            leftStride: left.isTransposed ? 1 : left.stride,
+            leftStep: left.isTransposed ? left.stride : 1,
+            rows: min(Self.rowsAtOnce, rows.upperBound - row), inner: count, panel,
+            panelStride: packed == nil ? right.row(1) - right.row(0) : columns.count,
+            width: columns.count, into: output + row * outputStride + columns.lowerBound,
+            outputStride: outputStride, isAdding: isAdding || start > 0,
+            initial: start == 0 ? bias.map { $0 + columns.lowerBound } : nil)
+        }
+      }
+    }
+  }
+
+  /// The right factor where few rows read it: from where it lies.
+  private var inPlace: UnsafePointer<Float>? {
+    guard case .full(let values) = right.values, right.columnStride == 1, rows < 64 else {
+      return nil
+    }
+    return values
+  }
+}
