@@ -93,8 +93,15 @@ func sumVectors(
   var start = 0
   while start < count {
     let end = min(count, start + 4096)
-    var sum = Vector.zero
+    // One sum alone would wait for itself.
+    var (sum, second) = (Vector.zero, Vector.zero)
     var index = start
+    while index + 16 <= end {
+      sum += term(loadVector(a + index), loadVector(b + index))
+      second += term(loadVector(a + index + 8), loadVector(b + index + 8))
+      index += 16
+    }
+    sum += second
     while index + 8 <= end {
       sum += term(loadVector(a + index), loadVector(b + index))
       index += 8
