@@ -13,11 +13,12 @@ public func attendGradients(
 ) {
   profiled("attention gradient", shape.label, flop: 5 * shape.multiplications) {
     let operands = AttentionOperands(
-      query: query, key: key, value: value, output: output, outputGradient: outputGradient,
-      logSumExp: logSumExp, shape)
+      query: query, output: output, outputGradient: outputGradient, logSumExp: logSumExp,
+      keys: HeadTokens(key, count: shape.keyCount, stride: shape.keyStride, shape),
+      values: HeadTokens(value, count: shape.keyCount, stride: shape.valueStride, shape))
     let work = 5 * shape.queryCount * shape.keyCount * (shape.headWidth + 16)
     parallelBlocks(shape.batch * shape.heads, work: work) { heads in
-      let gradients = HeadGradients(operands)
+      var gradients = HeadGradients(shape, operands)
       for head in heads {
         gradients.compute(head)
         gradients.copy(head, query: queryGradient, key: keyGradient, value: valueGradient)
@@ -26,146 +27,173 @@ public func attendGradients(
   }
 }
 
-/// What the backward pass reads, and its factors in panels.
+/// What the backward pass reads.
 private struct AttentionOperands {
-  let shape: AttentionShape
   let query: UnsafePointer<Float>
   let output: UnsafePointer<Float>
   let outputGradient: UnsafePointer<Float>
   let logSumExp: UnsafePointer<Float>
-  let queryRows: HeadPanels
-  let outputGradientRows: HeadPanels
-  let keyRows: HeadPanels
-  let keyColumns: HeadPanels
-  let valueColumns: HeadPanels
-
-  init(
-    query: UnsafePointer<Float>, key: UnsafePointer<Float>, value: UnsafePointer<Float>,
-    output: UnsafePointer<Float>, outputGradient: UnsafePointer<Float>,
-    logSumExp: UnsafePointer<Float>, _ shape: AttentionShape
-  ) {
-    self.shape = shape
-    self.query = query
-    self.output = output
-    self.outputGradient = outputGradient
-    self.logSumExp = logSumExp
-    let (queries, keys) = (shape.queryCount, shape.keyCount)
-    queryRows = HeadPanels(query, count: queries, stride: shape.queryStride, .rows, shape)
-    outputGradientRows = HeadPanels(
-      outputGradient, count: queries, stride: shape.outputStride, .rows, shape)
-    keyRows = HeadPanels(key, count: keys, stride: shape.keyStride, .rows, shape)
-    keyColumns = HeadPanels(key, count: keys, stride: shape.keyStride, .transposed, shape)
-    valueColumns = HeadPanels(value, count: keys, stride: shape.valueStride, .transposed, shape)
-  }
+  let keys: HeadTokens
+  let values: HeadTokens
 }
 
 /// The backward pass of one head at a time, in one thread's working memory.
-private final class HeadGradients {
-  private static let queriesAtOnce = 96
-  /// A multiple of the width of panels.
-  private static let keysAtOnce = 256
+private struct HeadGradients {
+  private static let panelsAtOnce = 4
+  private static let keysAtOnce = 128
+  /// The keys that all queries meet before the next ones do: with values and gradients, they stay in a
+  /// second-level cache.
+  private static let keysInCache = 512
 
-  private let operands: AttentionOperands
   private let shape: AttentionShape
+  private let operands: AttentionOperands
   private let worker = TileWorker()
-  /// `[queriesAtOnce, keysAtOnce]` in rows of `blockStride` floats: probabilities, and the gradients
-  /// first of them, then of the scores.
+  /// Scaled so that the probabilities are powers of two.
+  private var queryColumns: TokenColumns
+  private var queryRows: TokenRows
+  /// Scaled as the scores are.
+  private var outputGradientColumns: TokenColumns
+  private var outputGradientRows: TokenRows
+  /// What the sums of each query's scores and of their gradients begin with: the logarithm of the
+  /// softmax's denominator, and the mean gradient of the probabilities, both negative.
+  private let firstScores: Storage
+  private let firstGradients: Storage
+  /// `[keysAtOnce, blockStride]`: scores, then probabilities; and the gradients of the scores.
   private let probabilities: Storage
   private let scoreGradients: Storage
   private let blockStride: Int
-  /// `[tokens, width]` in rows of whole vectors.
+  /// Whether all scores are small.
+  private var isBounded = false
+  /// Panels of `[headWidth, 24]`.
   private let queryGradient: Storage
+  /// Rows of whole vectors.
   private let keyGradient: Storage
   private let valueGradient: Storage
-  private let width: Int
 
-  init(_ operands: AttentionOperands) {
+  init(_ shape: AttentionShape, _ operands: AttentionOperands) {
+    self.shape = shape
     self.operands = operands
-    shape = operands.shape
-    width = operands.keyRows.paddedColumns
-    // The odd 16 keep the rows of a block from sharing a few lines of the first-level cache.
-    blockStride = min(Self.keysAtOnce, operands.keyColumns.paddedColumns) + 16
-    let blockCount = min(Self.queriesAtOnce, shape.queryCount) * blockStride
-    probabilities = Storage(count: blockCount)
-    scoreGradients = Storage(count: blockCount)
-    queryGradient = Storage(count: shape.queryCount * width)
-    keyGradient = Storage(count: shape.keyCount * width)
-    valueGradient = Storage(count: shape.keyCount * width)
+    let (queries, width) = (shape.queryCount, shape.headWidth)
+    queryColumns = TokenColumns(capacity: queries, headWidth: width)
+    queryRows = TokenRows(capacity: queries, headWidth: width)
+    outputGradientColumns = TokenColumns(capacity: queries, headWidth: width)
+    outputGradientRows = TokenRows(capacity: queries, headWidth: width)
+    firstScores = Storage(count: TokenColumns.padded(queries))
+    firstGradients = Storage(count: TokenColumns.padded(queries))
+    blockStride = min(
+      Self.panelsAtOnce * TokenColumns.columnsAtOnce, TokenColumns.padded(queries))
+    probabilities = Storage(count: Self.keysAtOnce * blockStride)
+    scoreGradients = Storage(count: Self.keysAtOnce * blockStride)
+    queryGradient = Storage(count: TokenColumns.padded(queries) * width)
+    keyGradient = Storage(count: shape.keyCount * queryRows.columns)
+    valueGradient = Storage(count: shape.keyCount * queryRows.columns)
   }
 
-  func compute(_ head: Int) {
+  mutating func compute(_ head: Int) {
+    takeQueries(head)
     for gradient in [queryGradient, keyGradient, valueGradient] {
       gradient.pointer.update(repeating: 0, count: gradient.count)
     }
-    for start in stride(from: 0, to: shape.queryCount, by: Self.queriesAtOnce) {
-      let queries = start..<min(start + Self.queriesAtOnce, shape.queryCount)
-      let keyCount = shape.visibleKeys(queries)
-      for first in stride(from: 0, to: keyCount, by: Self.keysAtOnce) {
-        add(head, queries, first..<min(first + Self.keysAtOnce, keyCount))
+    for first in stride(from: 0, to: shape.keyCount, by: Self.keysInCache) {
+      for start in stride(from: 0, to: queryColumns.panels.count, by: Self.panelsAtOnce) {
+        let panels = queryColumns.panels[start...].prefix(Self.panelsAtOnce)
+        let end = min(first + Self.keysInCache, shape.visibleKeys(queries(in: panels)))
+        for start in stride(from: first, to: end, by: Self.keysAtOnce) {
+          add(head, panels, start..<min(start + Self.keysAtOnce, end))
+        }
       }
     }
   }
 
-  /// Adds what some queries and some keys have to do with each other.
-  private func add(_ head: Int, _ queries: Range<Int>, _ keys: Range<Int>) {
+  private mutating func takeQueries(_ head: Int) {
     let (image, index) = head.quotientAndRemainder(dividingBy: shape.heads)
-    let firstQuery = image * shape.queryCount + queries.lowerBound
-    let offset = index * shape.headWidth
-    let outputOffset = firstQuery * shape.outputStride + offset
-    operands.keyColumns.multiply(
-      head, keys, operands.query + firstQuery * shape.queryStride + offset,
-      leftStride: shape.queryStride,
-      count: queries.count, into: probabilities.pointer, outputStride: blockStride, worker)
-    operands.valueColumns.multiply(
-      head, keys, operands.outputGradient + outputOffset,
-      leftStride: shape.outputStride, count: queries.count, into: scoreGradients.pointer,
-      outputStride: blockStride, worker)
-
-    for (row, query) in queries.enumerated() {
-      let token = outputOffset + row * shape.outputStride
-      differentiateSoftmax(
-        row, keys, visible: shape.visibleKeys(query..<query + 1),
-        logSumExp: operands.logSumExp[head * shape.queryCount + query],
-        mean: Float(
-          dotProduct(
-            operands.output + token, operands.outputGradient + token, count: shape.headWidth)))
+    let (count, offset) = (shape.queryCount, index * shape.headWidth)
+    let query = operands.query + image * count * shape.queryStride + offset
+    let output = operands.output + image * count * shape.outputStride + offset
+    let gradient = operands.outputGradient + image * count * shape.outputStride + offset
+    queryColumns.take(
+      query, stride: shape.queryStride, count: count, scale: shape.scale * binaryLogarithmOfE)
+    queryRows.take(query, stride: shape.queryStride, count: count)
+    outputGradientColumns.take(
+      gradient, stride: shape.outputStride, count: count, scale: shape.scale)
+    outputGradientRows.take(gradient, stride: shape.outputStride, count: count)
+    for first in [firstScores, firstGradients] {
+      first.pointer.update(repeating: 0, count: first.count)
     }
-
-    operands.outputGradientRows.multiply(
-      head, queries, probabilities.pointer, leftStride: 1, leftStep: blockStride,
-      count: keys.count,
-      into: valueGradient.pointer + keys.lowerBound * width, outputStride: width, isAdding: true,
-      worker)
-    operands.keyRows.multiply(
-      head, keys, scoreGradients.pointer, leftStride: blockStride, count: queries.count,
-      into: queryGradient.pointer + queries.lowerBound * width,
-      outputStride: width, isAdding: true, worker)
-    operands.queryRows.multiply(
-      head, queries, scoreGradients.pointer, leftStride: 1, leftStep: blockStride,
-      count: keys.count,
-      into: keyGradient.pointer + keys.lowerBound * width, outputStride: width, isAdding: true,
-      worker)
+    for row in 0..<count {
+      let token = row * shape.outputStride
+      let mean = dotProduct(output + token, gradient + token, count: shape.headWidth)
+      firstScores.pointer[row] =
+        -binaryLogarithmOfE * operands.logSumExp[head * count + row]
+      firstGradients.pointer[row] = -shape.scale * Float(mean)
+    }
+    isBounded =
+      !shape.isCausal && operands.keys.boundsProducts(head, with: queryColumns)
   }
 
-  /// Turns one query's scores into probabilities, and their gradients into those of the scores.
-  private func differentiateSoftmax(
-    _ row: Int, _ keys: Range<Int>, visible: Int, logSumExp: Float, mean: Float
-  ) {
-    let p = probabilities.pointer + row * blockStride
-    let dS = scoreGradients.pointer + row * blockStride
-    let count = max(0, min(keys.upperBound, visible) - keys.lowerBound)
-    let scale = Vector(repeating: shape.scale)
-    let powerScale = Vector(repeating: shape.scale * binaryLogarithmOfE)
-    let shift = Vector(repeating: -logSumExp * binaryLogarithmOfE)
-    let mean = Vector(repeating: mean)
-    // The rows are filled up to whole vectors.
-    for index in stride(from: 0, to: count, by: 8) {
-      let probability = powerOfTwoUpToZero(shift.addingProduct(loadVector(p + index), powerScale))
-      storeVector(probability, to: p + index)
-      storeVector(probability * (loadVector(dS + index) - mean) * scale, to: dS + index)
+  /// The queries in some panels' columns.
+  private func queries(in panels: ArraySlice<Range<Int>>) -> Range<Int> {
+    let (first, end) = (panels.first?.lowerBound ?? 0, panels.last?.upperBound ?? 0)
+    return first..<min(shape.queryCount, end)
+  }
+
+  /// Adds what some queries and some keys have to do with each other.
+  private func add(_ head: Int, _ panels: ArraySlice<Range<Int>>, _ keys: Range<Int>) {
+    let width = shape.headWidth
+    let queries = queries(in: panels)
+    let key = operands.keys.pointer(head) + keys.lowerBound * width
+    let value = operands.values.pointer(head) + keys.lowerBound * width
+    for panel in panels {
+      let place = panel.lowerBound - queries.lowerBound
+      func multiply(
+        _ left: UnsafePointer<Float>, _ right: TokenColumns, first: Storage, into block: Storage
+      ) {
+        worker.multiply(
+          left, leftStride: width, rows: keys.count, inner: width, right.pointer(panel),
+          panelStride: panel.count, width: panel.count, into: block.pointer + place,
+          outputStride: blockStride, initial: first.pointer + panel.lowerBound)
+      }
+      multiply(key, queryColumns, first: firstScores, into: probabilities)
+      multiply(value, outputGradientColumns, first: firstGradients, into: scoreGradients)
+      if shape.isCausal { hide(keys, panel, at: place) }
+      for column in stride(from: 0, to: panel.count, by: 8) {
+        differentiateSoftmax(keys.count, at: place + column)
+      }
+      worker.multiply(
+        key, leftStride: 1, leftStep: width, rows: width, inner: keys.count,
+        scoreGradients.pointer + place, panelStride: blockStride, width: panel.count,
+        into: queryGradient.pointer + panel.lowerBound * width, outputStride: panel.count,
+        isAdding: true)
     }
-    (p + count).update(repeating: 0, count: keys.count - count)
-    (dS + count).update(repeating: 0, count: keys.count - count)
+    outputGradientRows.addProduct(
+      probabilities.pointer, leftStride: blockStride, rows: keys.count, queries,
+      into: valueGradient.pointer + keys.lowerBound * queryRows.columns, worker)
+    queryRows.addProduct(
+      scoreGradients.pointer, leftStride: blockStride, rows: keys.count, queries,
+      into: keyGradient.pointer + keys.lowerBound * queryRows.columns, worker)
+  }
+
+  /// Replaces the scores of keys that come after a query.
+  private func hide(_ keys: Range<Int>, _ panel: Range<Int>, at place: Int) {
+    for key in keys where key > panel.lowerBound {
+      let row = probabilities.pointer + (key - keys.lowerBound) * blockStride + place
+      for column in 0..<min(panel.count, key - panel.lowerBound) { row[column] = -.infinity }
+    }
+  }
+
+  /// Turns eight queries' scores into probabilities, and finishes the gradients of the scores.
+  private func differentiateSoftmax(_ keyCount: Int, at place: Int) {
+    var p = probabilities.pointer + place
+    var dS = scoreGradients.pointer + place
+    for _ in 0..<keyCount {
+      let score = loadVector(p)
+      let probability =
+        isBounded ? powerOfTwoWithinRange(score) : powerOfTwoUpToZero(score)
+      storeVector(probability, to: p)
+      storeVector(probability * loadVector(dS), to: dS)
+      p += blockStride
+      dS += blockStride
+    }
   }
 
   /// Writes the gradients of a head where they belong.
@@ -174,17 +202,21 @@ private final class HeadGradients {
     value: UnsafeMutablePointer<Float>
   ) {
     let (image, index) = head.quotientAndRemainder(dividingBy: shape.heads)
-    let offset = index * shape.headWidth
-    func copy(
-      _ gradient: Storage, _ target: UnsafeMutablePointer<Float>, _ count: Int, _ stride: Int
-    ) {
-      for token in 0..<count {
-        (target + (image * count + token) * stride + offset).update(
-          from: gradient.pointer + token * width, count: shape.headWidth)
+    let (width, offset) = (shape.headWidth, index * shape.headWidth)
+    let firstQuery = query + image * shape.queryCount * shape.queryStride + offset
+    for panel in queryColumns.panels {
+      transposeMatrix(
+        queryGradient.pointer + panel.lowerBound * width, stride: panel.count, rows: width,
+        columns: min(shape.queryCount, panel.upperBound) - panel.lowerBound,
+        into: firstQuery + panel.lowerBound * shape.queryStride, targetStride: shape.queryStride)
+    }
+    func copy(_ gradient: Storage, _ target: UnsafeMutablePointer<Float>, stride: Int) {
+      for token in 0..<shape.keyCount {
+        (target + (image * shape.keyCount + token) * stride + offset).update(
+          from: gradient.pointer + token * queryRows.columns, count: width)
       }
     }
-    copy(queryGradient, query, shape.queryCount, shape.queryStride)
-    copy(keyGradient, key, shape.keyCount, shape.keyStride)
-    copy(valueGradient, value, shape.keyCount, shape.valueStride)
+    copy(keyGradient, key, stride: shape.keyStride)
+    copy(valueGradient, value, stride: shape.valueStride)
   }
 }

@@ -203,9 +203,9 @@ extension TileProduct {
     }
   }
 
-  /// Computes tiles of six rows and 8 columns, where there are no more.
+  /// Computes tiles of eight rows and 8 columns, where there are no more.
   @inline(never)
-  func multiply6x8(
+  func multiply8x8(
     _ left: TileRows, _ right: UnsafePointer<Float>, tileCount: Int,
     into output: UnsafeMutablePointer<Float>, outputStride: Int, initial: UnsafePointer<Float>,
     isAdding: Bool
@@ -213,7 +213,8 @@ extension TileProduct {
     var (left, output) = (left, output)
     for _ in 0..<tileCount {
       let first = loadVector(initial)
-      var (a0, a1, a2, a3, a4, a5) = (first, first, first, first, first, first)
+      var (a0, a1, a2, a3) = (first, first, first, first)
+      var (a4, a5, a6, a7) = (first, first, first, first)
       for run in 0..<runCount {
         var p = left.pointer + run * leftRunStride
         var q = p + left.half
@@ -223,9 +224,11 @@ extension TileProduct {
           a0 = a0.addingProduct(Vector(repeating: p[0]), u)
           a1 = a1.addingProduct(Vector(repeating: p[left.stride]), u)
           a2 = a2.addingProduct(Vector(repeating: p[2 * left.stride]), u)
-          a3 = a3.addingProduct(Vector(repeating: q[0]), u)
-          a4 = a4.addingProduct(Vector(repeating: q[left.stride]), u)
-          a5 = a5.addingProduct(Vector(repeating: q[2 * left.stride]), u)
+          a3 = a3.addingProduct(Vector(repeating: p[3 * left.stride]), u)
+          a4 = a4.addingProduct(Vector(repeating: q[0]), u)
+          a5 = a5.addingProduct(Vector(repeating: q[left.stride]), u)
+          a6 = a6.addingProduct(Vector(repeating: q[2 * left.stride]), u)
+          a7 = a7.addingProduct(Vector(repeating: q[3 * left.stride]), u)
           p += leftStep
           q += leftStep
           r += rightStep
@@ -237,8 +240,10 @@ extension TileProduct {
       put(a3, output + 3 * outputStride, isAdding)
       put(a4, output + 4 * outputStride, isAdding)
       put(a5, output + 5 * outputStride, isAdding)
-      left.pointer += 6 * left.stride
-      output += 6 * outputStride
+      put(a6, output + 6 * outputStride, isAdding)
+      put(a7, output + 7 * outputStride, isAdding)
+      left.pointer += 8 * left.stride
+      output += 8 * outputStride
     }
   }
 

@@ -65,7 +65,13 @@ final class TileWorker {
     let initial: UnsafePointer<Float>
     let isAdding: Bool
 
-    var tallest: Int { width == 24 ? 4 : TileProduct.rows }
+    var tallest: Int {
+      switch width {
+      case 24: 4
+      case 16: TileProduct.rows
+      default: 8
+      }
+    }
   }
 
   /// The rows for the tallest tiles: of 16 columns, others are left to tiles of four rows.
@@ -147,7 +153,7 @@ final class TileWorker {
         left, stripe.panel, tileCount: tileCount, into: output, outputStride: outputStride,
         initial: stripe.initial, isAdding: isAdding)
     default:
-      stripe.product.multiply6x8(
+      stripe.product.multiply8x8(
         left, stripe.panel, tileCount: tileCount, into: output, outputStride: outputStride,
         initial: stripe.initial, isAdding: isAdding)
     }

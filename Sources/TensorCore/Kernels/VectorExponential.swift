@@ -54,7 +54,12 @@ package func powerOfTwo(_ x: Vector) -> Vector {
 /// The same where nothing is above 126.
 @inline(__always)
 func powerOfTwoUpToZero(_ x: Vector) -> Vector {
-  let x = x.replacing(with: -126, where: x .< -126)
+  powerOfTwoWithinRange(x.replacing(with: -126, where: x .< -126))
+}
+
+/// The same for eight floats in -126...126, of others anything.
+@inline(__always)
+func powerOfTwoWithinRange(_ x: Vector) -> Vector {
   let rounder = Vector(repeating: 12_582_912)
   let shifted = x + rounder
   let f = x - (shifted - rounder)

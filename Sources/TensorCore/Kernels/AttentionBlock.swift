@@ -1,0 +1,182 @@
+import Foundation
+
+/// A few queries of one head against all keys, a stretch of keys at a time.
+///
+/// Queries are columns: the scores of 24 queries and a stretch of keys stay in the first-level cache, and
+/// what the softmax needs of each query is computed in a lane of its own. With the maximum of the scores seen so
+/// far, earlier sums are scaled down whenever it grows.
+final class AttentionBlock {
+  static let queriesAtOnce = 4 * TokenColumns.columnsAtOnce
+  /// The scores of 24 queries and so many keys fill three eighths of a first-level cache.
+  private static let keysAtOnce = 128
+
+  private let shape: AttentionShape
+  private let keys: HeadTokens
+  private let values: HeadTokens
+  private let worker = TileWorker()
+  /// Scaled so that the weights are powers of two.
+  private var queries: TokenColumns
+  /// Of one panel of queries, `[keysAtOnce, 24]`.
+  private let scores: Storage
+  /// The sums of values for each query, panels of `[headWidth, 24]`.
+  private let sums: Storage
+  /// For each query the maximum of its scores and the sum of their powers.
+  private let maxima: Storage
+  private let totals: Storage
+
+  init(_ shape: AttentionShape, keys: HeadTokens, values: HeadTokens) {
+    self.shape = shape
+    self.keys = keys
+    self.values = values
+    let capacity = min(Self.queriesAtOnce, shape.queryCount)
+    queries = TokenColumns(capacity: capacity, headWidth: shape.headWidth)
+    scores = Storage(count: min(Self.keysAtOnce, shape.keyCount) * TokenColumns.columnsAtOnce)
+    sums = Storage(count: TokenColumns.padded(capacity) * shape.headWidth)
+    maxima = Storage(count: TokenColumns.padded(capacity))
+    totals = Storage(count: TokenColumns.padded(capacity))
+  }
+
+  /// - Parameters:
+  ///   - head: of all images' heads
+  ///   - range: the places of the queries among those of their image
+  ///   - query: the first of them; `output` and `logSumExp` are where its results go
+  func attend(
+    _ head: Int, _ range: Range<Int>, _ query: UnsafePointer<Float>,
+    into output: UnsafeMutablePointer<Float>, logSumExp: UnsafeMutablePointer<Float>?
+  ) {
+    queries.take(
+      query, stride: shape.queryStride, count: range.count,
+      scale: shape.scale * binaryLogarithmOfE)
+    // Unscaled, the weight of a single key might not be exactly 1, nor that of an invisible one vanish.
+    let isBounded =
+      shape.keyCount > 1 && !shape.isCausal && keys.boundsProducts(head, with: queries)
+    for storage in [sums, maxima, totals] {
+      storage.pointer.update(repeating: 0, count: storage.count)
+    }
+    let keyCount = shape.visibleKeys(range)
+    for start in stride(from: 0, to: keyCount, by: Self.keysAtOnce) {
+      let stretch = start..<min(keyCount, start + Self.keysAtOnce)
+      for panel in queries.panels {
+        add(head, stretch, panel, firstQuery: range.lowerBound, isBounded: isBounded)
+      }
+    }
+    for panel in queries.panels { finish(panel, into: output) }
+    if let logSumExp {
+      for row in 0..<range.count {
+        logSumExp[row] =
+          maxima.pointer[row] / binaryLogarithmOfE + log(totals.pointer[row])
+      }
+    }
+  }
+
+  /// Adds what some keys give to a panel of queries.
+  private func add(
+    _ head: Int, _ keys: Range<Int>, _ panel: Range<Int>, firstQuery: Int, isBounded: Bool
+  ) {
+    let (width, headWidth) = (panel.count, shape.headWidth)
+    let offset = keys.lowerBound * headWidth
+    worker.multiply(
+      self.keys.pointer(head) + offset, leftStride: headWidth, rows: keys.count, inner: headWidth,
+      queries.pointer(panel), panelStride: width, width: width, into: scores.pointer,
+      outputStride: width)
+    if shape.isCausal { hide(keys, firstQuery + panel.lowerBound, width: width) }
+    for column in stride(from: 0, to: width, by: 8) {
+      let place = panel.lowerBound + column
+      var shift = Vector.zero
+      if !isBounded {
+        raiseMaxima(keys, panel, column: column)
+        shift = loadVector(maxima.pointer + place)
+      }
+      let added = raiseTwo(
+        scores.pointer + column, stride: width, count: keys.count, shift: shift,
+        isBounded: isBounded)
+      storeVector(loadVector(totals.pointer + place) + added, to: totals.pointer + place)
+    }
+    worker.multiply(
+      values.pointer(head) + offset, leftStride: 1, leftStep: headWidth, rows: headWidth,
+      inner: keys.count, scores.pointer, panelStride: width, width: width,
+      into: sums.pointer + panel.lowerBound * headWidth, outputStride: width, isAdding: true)
+  }
+
+  /// Replaces the scores of keys that come after a query.
+  private func hide(_ keys: Range<Int>, _ firstQuery: Int, width: Int) {
+    for key in max(keys.lowerBound, firstQuery + 1)..<max(keys.upperBound, firstQuery + 1) {
+      let row = scores.pointer + (key - keys.lowerBound) * width
+      for column in 0..<min(width, key - firstQuery) { row[column] = -.infinity }
+    }
+  }
+
+  /// Takes the new scores of eight queries into account, scaling down earlier sums where the maximum grows.
+  private func raiseMaxima(_ keys: Range<Int>, _ panel: Range<Int>, column: Int) {
+    let place = panel.lowerBound + column
+    var maximum = largest(scores.pointer + column, stride: panel.count, count: keys.count)
+    if keys.lowerBound > 0 {
+      let earlier = loadVector(maxima.pointer + place)
+      maximum = earlier.replacing(with: maximum, where: maximum .> earlier)
+      let shrink = powerOfTwoUpToZero(earlier - maximum)
+      storeVector(loadVector(totals.pointer + place) * shrink, to: totals.pointer + place)
+      let sums = sums.pointer + panel.lowerBound * shape.headWidth + column
+      for row in 0..<shape.headWidth {
+        let sum = sums + row * panel.count
+        storeVector(loadVector(sum) * shrink, to: sum)
+      }
+    }
+    storeVector(maximum, to: maxima.pointer + place)
+  }
+
+  /// Divides a panel's sums by their totals and writes them as tokens.
+  private func finish(_ panel: Range<Int>, into output: UnsafeMutablePointer<Float>) {
+    let sums = sums.pointer + panel.lowerBound * shape.headWidth
+    for column in stride(from: 0, to: panel.count, by: 8) {
+      let factor = 1 / loadVector(totals.pointer + panel.lowerBound + column)
+      for row in 0..<shape.headWidth {
+        let sum = sums + row * panel.count + column
+        storeVector(loadVector(sum) * factor, to: sum)
+      }
+    }
+    transposeMatrix(
+      sums, stride: panel.count, rows: shape.headWidth,
+      columns: min(queries.count, panel.upperBound) - panel.lowerBound,
+      into: output + panel.lowerBound * shape.outputStride, targetStride: shape.outputStride)
+  }
+}
+
+/// Replaces eight columns of values by `2^(value - shift)` and returns the sums of the results.
+///
+/// - Parameter isBounded: whether the shift is 0 and no value beyond 126
+@inline(never)
+private func raiseTwo(
+  _ columns: UnsafeMutablePointer<Float>, stride: Int, count: Int, shift: Vector, isBounded: Bool
+) -> Vector {
+  var total = Vector.zero
+  var row = columns
+  if isBounded {
+    for _ in 0..<count {
+      let power = powerOfTwoWithinRange(loadVector(row))
+      storeVector(power, to: row)
+      total += power
+      row += stride
+    }
+  } else {
+    for _ in 0..<count {
+      let power = powerOfTwoUpToZero(loadVector(row) - shift)
+      storeVector(power, to: row)
+      total += power
+      row += stride
+    }
+  }
+  return total
+}
+
+/// The largest value of each of eight columns.
+@inline(never)
+private func largest(_ columns: UnsafePointer<Float>, stride: Int, count: Int) -> Vector {
+  var result = loadVector(columns)
+  var row = columns
+  for _ in 1..<max(1, count) {
+    row += stride
+    let values = loadVector(row)
+    result.replace(with: values, where: values .> result)
+  }
+  return result
+}
