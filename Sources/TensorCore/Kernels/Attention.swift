@@ -41,6 +41,17 @@ public struct AttentionShape: Equatable, Sendable {
 
   var label: String { "\(batch) x \(heads) heads of \(headWidth), \(queryCount) to \(keyCount)" }
 
+  /// The order in which blocks of queries meet the keys of their heads, of `count` blocks a head.
+  fileprivate func place(ofBlock item: Int, _ count: Int) -> (image: Int, head: Int, index: Int) {
+    let (image, rest) = item.quotientAndRemainder(dividingBy: heads * count)
+    if keyCount > 512 {
+      // One head's keys and values stay in a cache, not all heads'.
+      return (image, rest / count, rest % count)
+    }
+    // The heads of one query lie side by side: they are read together.
+    return (image, rest % heads, rest / heads)
+  }
+
   /// Keys that at least one of the queries sees.
   func visibleKeys(_ queries: Range<Int>) -> Int {
     isCausal ? min(keyCount, queries.upperBound) : keyCount
@@ -66,9 +77,7 @@ public func attend(
     parallelBlocks(shape.batch * shape.heads * blocks, work: work) { items in
       let block = AttentionBlock(shape, keys: keys, values: values)
       for item in items {
-        // The heads of one query lie side by side: they are read together.
-        let (part, head) = item.quotientAndRemainder(dividingBy: shape.heads)
-        let (image, index) = part.quotientAndRemainder(dividingBy: blocks)
+        let (image, head, index) = shape.place(ofBlock: item, blocks)
         let queries = index * size..<min(shape.queryCount, (index + 1) * size)
         let first = image * shape.queryCount + queries.lowerBound
         let offset = head * shape.headWidth
