@@ -37,15 +37,8 @@ public func linear(
   let (outputs, inputs) = (weight.shape[0], weight.shape[1])
   precondition(x.shape.last == inputs, "linear: input \(x.shape), weight \(weight.shape)")
   let result = Tensor(uninitialized: x.shape.dropLast() + [outputs])
-  multiply(x, by: weight, .transposed, into: result, bias: bias)
-  // [rows, rank] each
-  let inner = terms.map { term in
-    let inner = Tensor(uninitialized: [x.count / inputs, term.down.shape[0]])
-    multiply(x, by: .full(term.down), .transposed, into: inner)
-    scale(inner, by: term.scale)
-    multiply(inner, by: .full(term.up), .transposed, into: result, isAdding: true)
-    return inner
-  }
+  let update = terms.isEmpty ? nil : UpdateFactors(terms)
+  multiply(x, by: weight, .transposed, update?.ofTranspose, into: result, bias: bias)
 
   let operands = [x] + [weight.full, bias].compactMap { $0 } + terms.flatMap { [$0.down, $0.up] }
   guard isRecording(operands) else { return result }
@@ -62,7 +55,7 @@ public func linear(
   }
   return result.recorded(from: operands) { dy in
     let dx = needsInput ? Tensor(uninitialized: shape) : nil
-    if let dx { multiply(dy, by: frozen, .plain, into: dx) }
+    if let dx { multiply(dy, by: frozen, .plain, update?.plain, into: dx) }
     var gradients: [Tensor?] = [dx]
     if let needsWeight {
       gradients.append(needsWeight ? input.map { transposedProduct(dy, $0) } : nil)
@@ -71,18 +64,59 @@ public func linear(
       gradients.append(
         needsBias ? dy.reshaped(to: [dy.count / outputs, outputs]).sum(over: 0..<1) : nil)
     }
-    for (index, term) in frozenTerms.enumerated() {
-      let needed = needsTerms[index]
-      // The gradient of `x down^T`.
-      let dh = Tensor(uninitialized: inner[index].shape)
-      multiply(dy, by: .full(term.up), .plain, into: dh)
-      scale(dh, by: term.scale)
-      if let dx { multiply(dh, by: .full(term.down), .plain, into: dx, isAdding: true) }
-      gradients.append(needed.down ? input.map { transposedProduct(dh, $0) } : nil)
-      gradients.append(needed.up ? transposedProduct(dy, inner[index]) : nil)
+    for (term, needed) in zip(frozenTerms, needsTerms) {
+      gradients.append(
+        needed.down
+          ? input.map { transposedProduct(inner(dy, term.up, .plain, term.scale), $0) } : nil)
+      gradients.append(
+        needed.up
+          ? input.map {
+            transposedProduct(dy, inner($0, term.down, .transposed, term.scale))
+          } : nil)
     }
     return gradients
   }
+}
+
+/// The terms' sum as an update of the weight, `[outputs, inputs]`: `up^T down` with all ranks below one
+/// another, `up` scaled.
+private struct UpdateFactors {
+  private let up: Storage
+  private let down: Storage
+  private let rank: Int
+
+  init(_ terms: [LowRankTerm]) {
+    let (inputs, outputs) = (terms[0].down.shape[1], terms[0].up.shape[0])
+    rank = terms.reduce(0) { $0 + $1.down.shape[0] }
+    up = Storage(count: rank * outputs)
+    down = Storage(count: rank * inputs)
+    var first = 0
+    for term in terms {
+      let rank = term.down.shape[0]
+      (down.pointer + first * inputs).update(from: term.down.pointer, count: rank * inputs)
+      for row in 0..<rank {
+        for output in 0..<outputs {
+          up.pointer[(first + row) * outputs + output] =
+            term.scale * term.up.pointer[output * rank + row]
+        }
+      }
+      first += rank
+    }
+  }
+
+  var plain: LowRankUpdate { LowRankUpdate(left: up, right: down, rank: rank) }
+  var ofTranspose: LowRankUpdate { LowRankUpdate(left: down, right: up, rank: rank) }
+}
+
+/// `scale * a factor`, `[rows, rank]`.
+private func inner(_ a: Tensor, _ factor: Tensor, _ side: Side, _ scale: Float) -> Tensor {
+  let rank = factor.shape[side == .plain ? 1 : 0]
+  let result = Tensor(uninitialized: [a.count / (a.shape.last ?? 1), rank])
+  multiply(a, by: .full(factor), side, into: result)
+  if scale != 1 {
+    scaleAndShift(result.pointer, into: result.pointer, count: result.count, scale: scale)
+  }
+  return result
 }
 
 private enum Side {
@@ -91,25 +125,26 @@ private enum Side {
   case transposed
 }
 
-/// `output (+)= a b + bias`, with the leading axes of `a` and `output` as rows.
+/// `output = a (b + update) + bias`, with the leading axes of `a` and `output` as rows.
 private func multiply(
-  _ a: Tensor, by b: WeightTensor, _ side: Side, into output: Tensor, bias: Tensor? = nil,
-  isAdding: Bool = false
+  _ a: Tensor, by b: WeightTensor, _ side: Side, _ update: LowRankUpdate? = nil,
+  into output: Tensor, bias: Tensor? = nil
 ) {
   let columns = b.shape[side == .plain ? 1 : 0]
   let inner = b.shape[side == .plain ? 0 : 1]
   let isTransposed = side == .transposed
-  let factor =
+  var factor =
     switch b {
     case .full(let tensor):
       RightFactor(tensor.pointer, stride: b.shape[1], isTransposed: isTransposed)
     case .half(let tensor):
       RightFactor(tensor.storage, stride: b.shape[1], isTransposed: isTransposed)
     }
+  factor.update = update
   multiplyMatrices(
     MatrixPointer(a.pointer, stride: inner), factor,
     into: output.pointer, outputStride: columns, rows: a.count / inner, columns: columns,
-    inner: inner, keep: isAdding ? 1 : 0, bias: bias?.pointer)
+    inner: inner, bias: bias?.pointer)
 }
 
 /// `a^T b`, with the leading axes of both as rows.
@@ -121,10 +156,4 @@ private func transposedProduct(_ a: Tensor, _ b: Tensor) -> Tensor {
     RightFactor(b.pointer, stride: columns), into: result.pointer, outputStride: columns,
     rows: rows, columns: columns, inner: a.count / rows)
   return result
-}
-
-/// Scales a tensor that nothing else has seen yet.
-private func scale(_ tensor: Tensor, by factor: Float) {
-  guard factor != 1 else { return }
-  scaleAndShift(tensor.pointer, into: tensor.pointer, count: tensor.count, scale: factor)
 }

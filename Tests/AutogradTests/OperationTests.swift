@@ -74,6 +74,10 @@ let operations: [OperationCase] = [
     linear(
       $0[0], weight: .full($0[1]), terms: [LowRankTerm(down: $0[2], up: $0[3], scale: 0.5)])
   },
+  .init("linear with a low-rank term and many rows", [[24, 16], [16, 16], [3, 16], [16, 3]]) {
+    linear(
+      $0[0], weight: .full($0[1]), terms: [LowRankTerm(down: $0[2], up: $0[3], scale: 0.5)])
+  },
   .init("group norm", [[2, 3, 4, 6], [6], [6]]) {
     groupNormalized($0[0], gamma: $0[1], beta: $0[2], groups: 3, epsilon: 1e-5)
   },

@@ -116,4 +116,60 @@ struct MatrixProductTests {
     }
     #expect(results[0] == results[1] && results[0] == results[2])
   }
+
+  /// With few rows an update is multiplied with on its own, with many it is added to the factor.
+  static let updatedSizes: [(Sizes, rank: Int)] = [
+    (.init(rows: 3, columns: 40, inner: 30), 2), (.init(rows: 40, columns: 64, inner: 16), 1),
+    (.init(rows: 600, columns: 32, inner: 40), 9), (.init(rows: 200, columns: 33, inner: 20), 4),
+    (.init(rows: 400, columns: 40, inner: 800), 5), (.init(rows: 20, columns: 600, inner: 70), 3),
+  ]
+
+  @Test("the right factor may have an update of low rank", arguments: updatedSizes)
+  func updates(_ sizes: Sizes, rank: Int) {
+    let threads = Threads.count
+    defer { Threads.count = threads }
+    let (rows, columns, inner) = (sizes.rows, sizes.columns, sizes.inner)
+    func storage(_ values: [Float]) -> Storage {
+      let storage = Storage(count: values.count)
+      storage.pointer.update(from: values, count: values.count)
+      return storage
+    }
+    let a = noise(rows * inner, seed: 1)
+    let half = noise(inner * columns, seed: 2).map { Float16($0) }
+    let (left, right) = (noise(rank * inner, seed: 3), noise(rank * columns, seed: 4))
+    let rowsOfA = storage(a)
+    let update = LowRankUpdate(left: storage(left), right: storage(right), rank: rank)
+    for isTransposed in [false, true] {
+      let stride = isTransposed ? inner : columns
+      var expected = [Double](repeating: 0, count: rows * columns)
+      for k in 0..<inner {
+        for column in 0..<columns {
+          var factor = Double(half[isTransposed ? column * inner + k : k * columns + column])
+          for index in 0..<rank {
+            factor += Double(left[index * inner + k]) * Double(right[index * columns + column])
+          }
+          for row in 0..<rows {
+            expected[row * columns + column] += Double(a[row * inner + k]) * factor
+          }
+        }
+      }
+      let full = storage(half.map { Float($0) })
+      let halfStorage = HalfStorage(count: half.count, format: .binary16)
+      for (index, value) in half.enumerated() { halfStorage.pointer[index] = value.bitPattern }
+      for (count, isHalf) in [(1, false), (3, false), (1, true), (3, true)] {
+        Threads.count = count
+        var factor =
+          isHalf
+          ? RightFactor(halfStorage, stride: stride, isTransposed: isTransposed)
+          : RightFactor(full.pointer, stride: stride, isTransposed: isTransposed)
+        factor.update = update
+        let result = Storage(count: rows * columns)
+        multiplyMatrices(
+          MatrixPointer(rowsOfA.pointer, stride: inner), factor, into: result.pointer,
+          outputStride: columns, rows: rows, columns: columns, inner: inner)
+        let values = Array(UnsafeBufferPointer(start: result.pointer, count: rows * columns))
+        #expect(largestError(values, expected) <= 1e-5)
+      }
+    }
+  }
 }

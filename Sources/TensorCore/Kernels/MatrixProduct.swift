@@ -20,6 +20,8 @@ public struct RightFactor {
   let stride: Int
   /// Whether the product uses the transpose of what lies in memory.
   let isTransposed: Bool
+  /// What is added to it.
+  public var update: LowRankUpdate?
 
   public init(_ pointer: UnsafePointer<Float>, stride: Int, isTransposed: Bool = false) {
     values = .full(pointer)
@@ -50,17 +52,31 @@ public func multiplyMatrices(
   bias: UnsafePointer<Float>? = nil
 ) {
   guard rows > 0, columns > 0 else { return }
+  let suitsPanels =
+    scale == 1 && (keep == 0 || keep == 1)
+    && PanelProduct.suits(a, b, rows: rows, columns: columns, inner: inner)
+  if let update = b.update,
+    !suitsPanels || !update.isCheaperMerged(rows: rows, columns: columns, inner: inner)
+  {
+    var b = b
+    b.update = nil
+    multiplyMatrices(
+      a, b, into: output, outputStride: outputStride, rows: rows, columns: columns, inner: inner,
+      scale: scale, keep: keep, bias: bias)
+    update.add(
+      productWith: a, into: output, outputStride: outputStride, rows: rows, columns: columns,
+      inner: inner, scale: scale)
+    return
+  }
   profiled(
     "matrix product",
     "\(rows) x \(inner)\(a.isTransposed ? "'" : "") x \(columns)\(b.isTransposed ? "'" : "")",
     flop: 2 * rows * inner * columns
   ) {
-    if scale == 1, keep == 0 || keep == 1,
-      PanelProduct.suits(a, b, rows: rows, columns: columns, inner: inner)
-    {
+    if suitsPanels {
       PanelProduct(
-        left: a, right: b.panels(rows: inner, columns: columns), output: output,
-        outputStride: outputStride, rows: rows, isAdding: keep == 1, bias: bias
+        left: a, right: b.panels(rows: inner, columns: columns), update: b.update,
+        output: output, outputStride: outputStride, rows: rows, isAdding: keep == 1, bias: bias
       ).run()
       return
     }

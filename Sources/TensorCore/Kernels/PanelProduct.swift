@@ -5,6 +5,8 @@
 struct PanelProduct {
   let left: MatrixPointer
   let right: PanelSource
+  /// Added to the right factor's panels.
+  let update: LowRankUpdate?
   let output: UnsafeMutablePointer<Float>
   let outputStride: Int
   let rows: Int
@@ -68,9 +70,10 @@ struct PanelProduct {
       let count = min(steps, right.rows - start)
       if let packed {
         for columns in ranges {
-          right.copy(
-            columns, rows: start..<start + count,
-            into: packed.pointer + (columns.lowerBound - first) * count)
+          let panel = packed.pointer + (columns.lowerBound - first) * count
+          right.copy(columns, rows: start..<start + count, into: panel)
+          update?.add(
+            columns, of: right.columns, start..<start + count, of: right.rows, into: panel, worker)
         }
       }
       for row in stride(from: rows.lowerBound, to: rows.upperBound, by: Self.rowsAtOnce) {
@@ -96,9 +99,9 @@ struct PanelProduct {
 
   /// The right factor where few rows read it: from where it lies.
   private var inPlace: UnsafePointer<Float>? {
-    guard case .full(let values) = right.values, right.columnStride == 1, rows < 64 else {
-      return nil
-    }
+    guard case .full(let values) = right.values, right.columnStride == 1, rows < 64,
+      update == nil
+    else { return nil }
     return values
   }
 }
