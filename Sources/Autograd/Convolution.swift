@@ -8,17 +8,25 @@ public import TensorCore
 ///     its forms from; nil if that is of half precision, and then no gradient is wanted for it
 ///   - bias: `[outputs]`
 ///   - shape: extents, stride and padding
+///   - enlarges: whether the image is first enlarged twofold by nearest neighbours; then `shape` tells of
+///     the enlarged one
 /// - Returns: `[batch, output height, output width, outputs]`
 public func convolution(
   _ x: Tensor, weight: Tensor?, prepared: ConvolutionWeights, bias: Tensor?,
-  _ shape: ConvolutionShape
+  _ shape: ConvolutionShape, enlarges: Bool = false
 ) -> Tensor {
+  let factor = enlarges ? 2 : 1
   precondition(
-    x.shape == [shape.batch, shape.height, shape.width, shape.inputChannels],
+    [x.shape[0], factor * x.shape[1], factor * x.shape[2], x.shape[3]]
+      == [shape.batch, shape.height, shape.width, shape.inputChannels],
     "convolution: input \(x.shape), expected \(shape)")
   let result = Tensor(
     uninitialized: [shape.batch, shape.outputHeight, shape.outputWidth, shape.outputChannels])
-  convolve(x.pointer, prepared, bias: bias?.pointer, into: result.pointer, shape)
+  if enlarges {
+    convolveEnlarged(x.pointer, prepared, bias: bias?.pointer, into: result.pointer, shape)
+  } else {
+    convolve(x.pointer, prepared, bias: bias?.pointer, into: result.pointer, shape)
+  }
   let operands = [x, weight, bias].compactMap { $0 }
   guard isRecording(operands) else { return result }
   let needsInput = x.requiresGradient
@@ -32,9 +40,10 @@ public func convolution(
       let dx = Tensor(
         uninitialized: [shape.batch, shape.height, shape.width, shape.inputChannels])
       convolveInputGradient(gradient.pointer, prepared, into: dx.pointer, shape)
-      inputGradient = dx
+      inputGradient = enlarges ? enlargementGradient(dx) : dx
     }
     let weightGradient = keptInput.map { input in
+      let input = enlarges ? enlargedTwofold(input) : input
       let dw = Tensor(
         uninitialized: [
           shape.kernelHeight, shape.kernelWidth, shape.inputChannels, shape.outputChannels,

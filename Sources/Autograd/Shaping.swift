@@ -131,13 +131,18 @@ public func enlargedTwofold(_ x: Tensor) -> Tensor {
     x.pointer, into: result.pointer, batch: batch, height: height, width: width,
     channels: channels)
   guard isRecording(x) else { return result }
-  return result.recorded(from: [x]) { gradient in
-    let inputGradient = Tensor(uninitialized: [batch, height, width, channels])
-    enlargeTwofoldGradient(
-      gradient.pointer, into: inputGradient.pointer, batch: batch, height: height, width: width,
-      channels: channels)
-    return [inputGradient]
-  }
+  return result.recorded(from: [x]) { [enlargementGradient($0)] }
+}
+
+/// The gradient of ``enlargedTwofold(_:)``.
+func enlargementGradient(_ gradient: Tensor) -> Tensor {
+  let shape = gradient.shape
+  let (batch, height, width, channels) = (shape[0], shape[1] / 2, shape[2] / 2, shape[3])
+  let result = Tensor(uninitialized: [batch, height, width, channels])
+  enlargeTwofoldGradient(
+    gradient.pointer, into: result.pointer, batch: batch, height: height, width: width,
+    channels: channels)
+  return result
 }
 
 extension Tensor {

@@ -70,16 +70,20 @@ public struct Conv2d {
     self.padding = padding ?? Padding(kernel / 2)
   }
 
-  public func callAsFunction(_ x: Tensor) -> Tensor {
+  /// - Parameter enlarges: whether the image is first enlarged twofold by nearest neighbours
+  public func callAsFunction(_ x: Tensor, enlarges: Bool = false) -> Tensor {
+    let factor = enlarges ? 2 : 1
     let shape = ConvolutionShape(
-      batch: x.shape[0], height: x.shape[1], width: x.shape[2], inputChannels: x.shape[3],
+      batch: x.shape[0], height: factor * x.shape[1], width: factor * x.shape[2],
+      inputChannels: x.shape[3],
       outputChannels: weight.storedShape[0], kernel: (kernel, kernel), stride: stride,
       padding: (padding.top, padding.left, padding.bottom, padding.right))
     guard let prepared = weight.convolutionWeights else {
       preconditionFailure("\(weight.name) was not taken as a convolution")
     }
     return convolution(
-      x, weight: weight.fullTensor, prepared: prepared, bias: bias?.tensor, shape)
+      x, weight: weight.fullTensor, prepared: prepared, bias: bias?.tensor, shape,
+      enlarges: enlarges)
   }
 }
 

@@ -100,6 +100,10 @@ let operations: [OperationCase] = [
   .init("convolution of stride 2", [[2, 6, 5, 3], [3, 3, 3, 4], [4]]) {
     convolution($0[0], weight: $0[1], bias: $0[2], stride: 2, padding: (0, 0, 1, 1))
   },
+  .init("convolution of an enlarged image", [[2, 3, 2, 3], [3, 3, 3, 2], [2]]) {
+    convolution(
+      $0[0], weight: $0[1], bias: $0[2], stride: 1, padding: (1, 1, 1, 1), enlarges: true)
+  },
   .init("convolution of patches", [[1, 4, 6, 3], [2, 2, 3, 5], [5]]) {
     convolution($0[0], weight: $0[1], bias: $0[2], stride: 2, padding: (0, 0, 0, 0))
   },
@@ -107,14 +111,16 @@ let operations: [OperationCase] = [
 
 private func convolution(
   _ x: Tensor, weight: Tensor, bias: Tensor, stride: Int,
-  padding: (top: Int, left: Int, bottom: Int, right: Int)
+  padding: (top: Int, left: Int, bottom: Int, right: Int), enlarges: Bool = false
 ) -> Tensor {
-  convolution(
+  let factor = enlarges ? 2 : 1
+  return convolution(
     x, weight: weight, prepared: weight.convolutionWeights(), bias: bias,
     ConvolutionShape(
-      batch: x.shape[0], height: x.shape[1], width: x.shape[2], inputChannels: x.shape[3],
-      outputChannels: weight.shape[3], kernel: (weight.shape[0], weight.shape[1]),
-      stride: stride, padding: padding))
+      batch: x.shape[0], height: factor * x.shape[1], width: factor * x.shape[2],
+      inputChannels: x.shape[3], outputChannels: weight.shape[3],
+      kernel: (weight.shape[0], weight.shape[1]), stride: stride, padding: padding),
+    enlarges: enlarges)
 }
 
 @Suite("Gradients")

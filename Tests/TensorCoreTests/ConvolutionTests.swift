@@ -114,6 +114,54 @@ struct ConvolutionTests {
     #expect(results[0] == results[2])
   }
 
+  /// Of the enlarged image: with odd halves, one or many channels, and paddings that tiles cannot have.
+  static let enlargedShapes: [ConvolutionShape] = [
+    .init(
+      batch: 1, height: 2, width: 2, inputChannels: 1, outputChannels: 1, kernel: (3, 3), padding: 1
+    ),
+    .init(
+      batch: 3, height: 6, width: 10, inputChannels: 16, outputChannels: 24, kernel: (3, 3),
+      padding: 1),
+    .init(
+      batch: 2, height: 16, width: 16, inputChannels: 64, outputChannels: 20, kernel: (3, 3),
+      padding: 1),
+    .init(
+      batch: 2, height: 18, width: 14, inputChannels: 336, outputChannels: 328, kernel: (3, 3),
+      padding: 1),
+    .init(
+      batch: 97, height: 4, width: 4, inputChannels: 1456, outputChannels: 16, kernel: (3, 3),
+      padding: 1),
+    .init(batch: 1, height: 8, width: 8, inputChannels: 16, outputChannels: 16, kernel: (3, 3)),
+    .init(
+      batch: 1, height: 8, width: 8, inputChannels: 16, outputChannels: 16, kernel: (1, 1)),
+  ]
+
+  @Test(
+    "an enlarged image gives the plain sums, on any number of threads", arguments: enlargedShapes)
+  func enlarged(_ shape: ConvolutionShape) {
+    let count = Threads.count
+    defer { Threads.count = count }
+    let problem = Problem(shape)
+    let small = Array(problem.input[..<(shape.inputCount / 4)])
+    let large = filled(shape.inputCount) {
+      enlargeTwofold(
+        small, into: $0, batch: shape.batch, height: shape.height / 2, width: shape.width / 2,
+        channels: shape.inputChannels)
+    }
+    let bias = noise(shape.outputChannels, seed: 3)
+    let expected = ConvolutionReference(shape: shape)
+      .forward(large, problem.weights, bias: bias)
+    let stored = makeStorage(bias)
+    let results = [1, 2, 5].map { threads in
+      Threads.count = threads
+      return filled(shape.outputCount) {
+        convolveEnlarged(small, problem.layer, bias: stored.pointer, into: $0, shape)
+      }
+    }
+    #expect(largestError(results[0], expected) <= Self.tolerance)
+    #expect(results[0] == results[1] && results[0] == results[2])
+  }
+
   @Test("more tiles than are transformed at once give the plain sums")
   func manyTiles() {
     let shape = ConvolutionShape(

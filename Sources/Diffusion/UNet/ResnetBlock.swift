@@ -73,15 +73,9 @@ struct Upsampler {
   /// - Parameter size: height and width of the result, each the doubled one or 1 less: what odd
   ///   extents were before they were halved
   func callAsFunction(_ x: Tensor, size: (height: Int, width: Int)? = nil) -> Tensor {
-    var enlarged = enlargedTwofold(x)
-    if let size {
-      if size.height < enlarged.shape[1] {
-        enlarged = enlarged.slice(axis: 1, 0..<size.height)
-      }
-      if size.width < enlarged.shape[2] {
-        enlarged = enlarged.slice(axis: 2, 0..<size.width)
-      }
-    }
-    return conv(enlarged)
+    let (height, width) = size ?? (2 * x.shape[1], 2 * x.shape[2])
+    if height == 2 * x.shape[1], width == 2 * x.shape[2] { return conv(x, enlarges: true) }
+    return conv(
+      enlargedTwofold(x).slice(axis: 1, 0..<height).slice(axis: 2, 0..<width))
   }
 }

@@ -78,10 +78,33 @@ public func convolve(
     guard shape.outputCount > 0 else { return }
     let tiles = WinogradTiles(shape)
     if WinogradTiles.suit(shape), tiles.areFaster {
-      convolveByWinograd(input, weights.forwardKernel(), bias: bias, into: output, tiles)
+      convolveByWinograd(input, weights.forwardKernel(.plain), bias: bias, into: output, tiles)
     } else {
       convolveDirectly(input, weights, bias: bias, into: output, shape)
     }
+  }
+}
+
+/// The same of the input's twofold enlargement by nearest neighbours, which has the shape's height and
+/// width.
+///
+/// - Parameter input: `[batch, height / 2, width / 2, inputChannels]`
+public func convolveEnlarged(
+  _ input: UnsafePointer<Float>, _ weights: ConvolutionWeights, bias: UnsafePointer<Float>?,
+  into output: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape
+) {
+  let tiles = WinogradTiles(enlarged: shape)
+  guard WinogradTiles.suitEnlarged(shape), tiles.areFaster else {
+    let enlarged = Storage(count: shape.inputCount)
+    enlargeTwofold(
+      input, into: enlarged.pointer, batch: shape.batch, height: shape.height / 2,
+      width: shape.width / 2, channels: shape.inputChannels)
+    convolve(enlarged.pointer, weights, bias: bias, into: output, shape)
+    return
+  }
+  profiled("convolution", shape.label + ", enlarged", flop: 2 * shape.multiplications) {
+    guard shape.outputCount > 0 else { return }
+    convolveByWinograd(input, weights.forwardKernel(.enlarging), bias: bias, into: output, tiles)
   }
 }
 

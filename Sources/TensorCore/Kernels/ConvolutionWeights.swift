@@ -19,7 +19,7 @@ public final class ConvolutionWeights {
 
   private var panels: MatrixPanels?
   private var phases: [ConvolutionPhase: MatrixPanels] = [:]
-  private var forwardWinograd: WinogradPanels?
+  private var forwardWinograd: [WinogradForm: WinogradPanels] = [:]
   private var gradientWinograd: WinogradPanels?
 
   public init(
@@ -37,7 +37,7 @@ public final class ConvolutionWeights {
   public func weightsChanged() {
     panels = nil
     phases = [:]
-    forwardWinograd = nil
+    forwardWinograd = [:]
     gradientWinograd = nil
   }
 
@@ -71,11 +71,11 @@ public final class ConvolutionWeights {
   }
 
   /// For a convolution by ``WinogradConvolution``.
-  func forwardKernel() -> WinogradKernel {
+  func forwardKernel(_ form: WinogradForm) -> WinogradKernel {
     let source = forwardSource
     guard WinogradPanels.isSmall(source) else { return .made(from: source) }
-    let panels = forwardWinograd ?? WinogradPanels(source)
-    forwardWinograd = panels
+    let panels = forwardWinograd[form] ?? WinogradPanels(source, form)
+    forwardWinograd[form] = panels
     return .kept(panels)
   }
 
@@ -83,7 +83,7 @@ public final class ConvolutionWeights {
   func gradientKernel() -> WinogradKernel {
     let source = gradientSource(ConvolutionPhase(stride: 1, y: 0, x: 0))
     guard WinogradPanels.isSmall(source) else { return .made(from: source) }
-    let panels = gradientWinograd ?? WinogradPanels(source)
+    let panels = gradientWinograd ?? WinogradPanels(source, .plain)
     gradientWinograd = panels
     return .kept(panels)
   }

@@ -45,17 +45,19 @@ struct WinogradConvolution {
       Self.ownTiles, (share + TileProduct.rows - 1) / TileProduct.rows * TileProduct.rows)
     let blocks = (tiles.count + size - 1) / size
     let channels = 0..<tiles.inputChannels
-    let work = size * Winograd.planes * tiles.inputChannels * tiles.outputChannels
+    let work = size * tiles.form.planes * tiles.inputChannels * tiles.outputChannels
     parallelBlocks(blocks, work: work) { range in
-      let planes = WinogradPlanes(tiles: size, channels: tiles.inputChannels)
-      let products = WinogradPlanes(tiles: size, channels: TileProduct.columns)
+      let planes = WinogradPlanes(
+        tiles.form.inputPlanes, tiles: size, channels: tiles.inputChannels)
+      let products = WinogradPlanes(
+        tiles.form.planes, tiles: size, channels: TileProduct.columns)
       let scratch = WinogradScratch(channels: max(tiles.inputChannels, TileProduct.columns))
       for block in range {
         let members = block * size..<min(tiles.count, (block + 1) * size)
         transformInput(members, first: members.lowerBound, into: planes, scratch)
         for panel in 0..<panels.source.panelCount {
           let width = panels.source.width(panel)
-          for plane in 0..<Winograd.planes {
+          for plane in 0..<tiles.form.planes {
             multiply(
               plane, planes, channels, panels.pointer(panel) + plane * channels.count * width,
               width: width, into: products,
@@ -69,10 +71,11 @@ struct WinogradConvolution {
 
   /// The threads share the transformed tiles; each takes some output channels through all steps.
   private func runSharedTiles(_ source: PanelSource) {
-    let most = max(96, Self.sharedCount / (Winograd.planes * tiles.inputChannels))
+    let most = max(96, Self.sharedCount / (tiles.form.inputPlanes * tiles.inputChannels))
     let passes = (tiles.count + most - 1) / most
     let size = (tiles.count + passes - 1) / passes
-    let planes = WinogradPlanes(tiles: size, channels: tiles.inputChannels)
+    let planes = WinogradPlanes(
+      tiles.form.inputPlanes, tiles: size, channels: tiles.inputChannels)
     let panelsAtOnce = panelsAtOnce(of: source.panelCount)
     for start in stride(from: 0, to: tiles.count, by: size) {
       let members = start..<min(tiles.count, start + size)
@@ -104,17 +107,16 @@ struct WinogradConvolution {
   ) {
     let channelsAtOnce = min(partOfKernel.channels, tiles.inputChannels)
     let kernel = WinogradPlanes(
-      tiles: channelsAtOnce,
-      channels: panels.count * TileProduct.columns)
+      tiles.form.planes, tiles: channelsAtOnce, channels: panels.count * TileProduct.columns)
     let products = panels.map { _ in
-      WinogradPlanes(tiles: members.count, channels: TileProduct.columns)
+      WinogradPlanes(tiles.form.planes, tiles: members.count, channels: TileProduct.columns)
     }
     let scratch = WinogradScratch(channels: TileProduct.columns)
     for channel in stride(from: 0, to: tiles.inputChannels, by: channelsAtOnce) {
       let channels = channel..<min(channel + channelsAtOnce, tiles.inputChannels)
       WinogradPanels.fill(
-        kernel.pointer, planeStride: kernel.stride, panels, channels, of: source)
-      for plane in 0..<Winograd.planes {
+        kernel.pointer, planeStride: kernel.stride, panels, channels, of: source, tiles.form)
+      for plane in 0..<tiles.form.planes {
         for (slot, panel) in panels.enumerated() {
           let part =
             kernel.pointer + plane * kernel.stride
@@ -136,10 +138,10 @@ struct WinogradConvolution {
     for tile in members {
       tiles.locateInput(
         tile, in: input, outside: scratch.zeros.pointer, into: scratch.pixels)
-      Winograd.transformInput(
-        scratch.pixels, channels: tiles.inputChannels,
+      tiles.form.transformInput(
+        scratch, channels: tiles.inputChannels,
         into: planes.pointer + (tile - first) * tiles.inputChannels,
-        planeStride: planes.stride, scratch: scratch.vectors)
+        planeStride: planes.stride)
     }
   }
 
@@ -152,7 +154,7 @@ struct WinogradConvolution {
     _ scratch: WinogradScratch
   ) {
     scratch.worker.multiply(
-      planes.pointer + plane * planes.stride + channels.lowerBound,
+      planes.pointer + tiles.form.inputPlane(plane) * planes.stride + channels.lowerBound,
       leftStride: tiles.inputChannels, rows: count, inner: channels.count, kernel,
       panelStride: width, width: width, into: products.pointer + plane * products.stride,
       outputStride: width, isAdding: channels.lowerBound > 0)
@@ -166,43 +168,43 @@ struct WinogradConvolution {
     for (slot, tile) in members.enumerated() {
       tiles.locateOutput(
         tile, in: output + column, outside: scratch.unused.pointer, into: scratch.pixels)
-      Winograd.transformProducts(
+      tiles.form.transformProducts(
         products.pointer + slot * width, planeStride: products.stride, channels: width,
-        bias: bias + column, into: scratch.pixels, scratch: scratch.vectors)
+        bias: bias + column, scratch)
     }
   }
 }
 
-/// Memory for some transformed tiles, `[36, tiles, channels]` with gaps between the planes.
+/// Memory for some transformed tiles, `[planes, tiles, channels]` with gaps between the planes.
 struct WinogradPlanes {
   let storage: Storage
   let stride: Int
 
-  init(tiles: Int, channels: Int) {
+  init(_ planes: Int, tiles: Int, channels: Int) {
     // Planes a power of two apart would share a few lines of the first-level cache: 16 more floats
     // move each on by one line.
     stride = tiles * channels + 16
-    storage = Storage(count: Winograd.planes * stride)
+    storage = Storage(count: planes * stride)
   }
 
   var pointer: UnsafeMutablePointer<Float> { storage.pointer }
 }
 
-/// A transformed kernel in panels `[36, inputChannels, width]`.
+/// A transformed kernel in panels `[planes, inputChannels, width]`.
 struct WinogradPanels {
   let source: PanelSource
   private let storage: Storage
   private let panelCount: Int
 
-  init(_ source: PanelSource) {
+  init(_ source: PanelSource, _ form: WinogradForm) {
     self.source = source
     let rows = source.rows / 9
-    panelCount = Winograd.planes * rows * TileProduct.columns
-    storage = Storage(count: Winograd.planes * rows * source.paddedColumns)
+    panelCount = form.planes * rows * TileProduct.columns
+    storage = Storage(count: form.planes * rows * source.paddedColumns)
     for panel in 0..<source.panelCount {
       Self.fill(
         pointer(panel), planeStride: rows * source.width(panel), panel..<panel + 1, 0..<rows,
-        of: source)
+        of: source, form)
     }
   }
 
@@ -220,10 +222,10 @@ struct WinogradPanels {
 
   /// Writes the part of some panels that belongs to some input channels.
   ///
-  /// Each of the 36 planes gets one panel `[channels, width]` after the other.
+  /// Each of the planes gets one panel `[channels, width]` after the other.
   static func fill(
     _ target: UnsafeMutablePointer<Float>, planeStride: Int, _ panels: Range<Int>,
-    _ channels: Range<Int>, of source: PanelSource
+    _ channels: Range<Int>, of source: PanelSource, _ form: WinogradForm
   ) {
     let rows = source.rows / 9
     let columns = source.columns(panels)
@@ -242,10 +244,10 @@ struct WinogradPanels {
         let slot = column / TileProduct.columns
         let panel = target + slot * channels.count * TileProduct.columns
         let panelWidth = min(TileProduct.columns, width - slot * TileProduct.columns)
-        Winograd.transformKernel(
+        form.transformKernel(
           weights.pointer + row * width + column, kernelStride: weightStride,
           into: panel + row * panelWidth + column % TileProduct.columns,
-          planeStride: planeStride, scratch: scratch.vectors)
+          planeStride: planeStride, scratch)
       }
     }
   }

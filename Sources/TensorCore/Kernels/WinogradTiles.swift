@@ -1,5 +1,6 @@
 /// How an image is cut into tiles of 4x4 output pixels, in the order of memory.
 struct WinogradTiles {
+  let form: WinogradForm
   let batch: Int
   let inputHeight: Int
   let inputWidth: Int
@@ -16,6 +17,7 @@ struct WinogradTiles {
   var count: Int { batch * down * across }
 
   init(_ shape: ConvolutionShape) {
+    form = .plain
     batch = shape.batch
     inputHeight = shape.height
     inputWidth = shape.width
@@ -27,8 +29,23 @@ struct WinogradTiles {
     left = shape.paddingLeft
   }
 
+  /// The convolution of an enlarged image of a shape; the input is as it was before.
+  init(enlarged shape: ConvolutionShape) {
+    form = .enlarging
+    batch = shape.batch
+    inputHeight = shape.height / 2
+    inputWidth = shape.width / 2
+    inputChannels = shape.inputChannels
+    outputHeight = shape.outputHeight
+    outputWidth = shape.outputWidth
+    outputChannels = shape.outputChannels
+    top = 1
+    left = 1
+  }
+
   /// The convolution that turns an output's gradient into the input's.
   init(inputGradientOf shape: ConvolutionShape) {
+    form = .plain
     batch = shape.batch
     inputHeight = shape.outputHeight
     inputWidth = shape.outputWidth
@@ -49,7 +66,7 @@ struct WinogradTiles {
   /// channel, and a kernel's 400 for each pair of channels.
   var areFaster: Bool {
     let pairs = inputChannels * paddedChannels
-    let tile = Winograd.planes * pairs + 250 * (inputChannels + paddedChannels)
+    let tile = form.planes * pairs + 250 * (inputChannels + paddedChannels)
     let direct = batch * outputHeight * outputWidth * 9 * pairs
     return inputChannels % 8 == 0 && count * tile + 400 * pairs < direct
   }
@@ -60,26 +77,35 @@ struct WinogradTiles {
       && max(shape.paddingTop, shape.paddingLeft) <= 2
   }
 
+  /// Whether the algorithm for enlarged images computes this convolution at all.
+  static func suitEnlarged(_ shape: ConvolutionShape) -> Bool {
+    suit(shape) && shape.height % 2 == 0 && shape.width % 2 == 0
+      && [shape.paddingTop, shape.paddingLeft, shape.paddingBottom, shape.paddingRight]
+        .allSatisfy { $0 == 1 }
+  }
+
   private func position(_ tile: Int) -> (image: Int, y: Int, x: Int) {
     let (line, x) = tile.quotientAndRemainder(dividingBy: across)
     let (image, y) = line.quotientAndRemainder(dividingBy: down)
     return (image, y * Winograd.outputSize, x * Winograd.outputSize)
   }
 
-  /// Finds the 36 input pixels of a tile; those outside the image are at `zeros`.
+  /// Finds the input pixels of a tile; those outside the image are at `zeros`.
   @inline(__always)
   func locateInput(
     _ tile: Int, in input: UnsafePointer<Float>, outside zeros: UnsafePointer<Float>,
     into pixels: UnsafeMutablePointer<UnsafePointer<Float>>
   ) {
-    let (image, firstY, firstX) = position(tile)
-    for row in 0..<Winograd.inputSize {
+    var (image, firstY, firstX) = position(tile)
+    if form == .enlarging { (firstY, firstX) = (firstY / 2, firstX / 2) }
+    let size = form.inputSize
+    for row in 0..<size {
       let y = firstY + row - top
       let line = input + (image * inputHeight + y) * inputWidth * inputChannels
-      for column in 0..<Winograd.inputSize {
+      for column in 0..<size {
         let x = firstX + column - left
         let isInside = y >= 0 && y < inputHeight && x >= 0 && x < inputWidth
-        pixels[row * Winograd.inputSize + column] = isInside ? line + x * inputChannels : zeros
+        pixels[row * size + column] = isInside ? line + x * inputChannels : zeros
       }
     }
   }

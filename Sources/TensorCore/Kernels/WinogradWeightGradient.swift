@@ -34,8 +34,8 @@ struct WinogradWeightGradient {
 
     let channels = tiles.inputChannels + tiles.outputChannels
     let size = min(tiles.count, max(96, Self.transformedCount / (Winograd.planes * channels)))
-    let inputs = WinogradPlanes(tiles: size, channels: tiles.inputChannels)
-    let gradients = WinogradPlanes(tiles: size, channels: tiles.outputChannels)
+    let inputs = WinogradPlanes(Winograd.planes, tiles: size, channels: tiles.inputChannels)
+    let gradients = WinogradPlanes(Winograd.planes, tiles: size, channels: tiles.outputChannels)
     for start in stride(from: 0, to: tiles.count, by: size) {
       let members = start..<min(tiles.count, start + size)
       transform(members, into: inputs, gradients)
