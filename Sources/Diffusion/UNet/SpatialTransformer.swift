@@ -3,8 +3,9 @@ import NN
 
 /// Attention among the places of an image and from them to the prompt.
 ///
-/// - Input: `[batch, height, width, channels]`, context `[batch, tokens, contextWidth]`
-/// - Output: `[batch, height, width, channels]`
+/// - Input: `[batch, height, width, channels]`, context `[rows, tokens, contextWidth]`: one row for each
+///   image; or several for each, first one for all images, then the next
+/// - Output: `[rows, height, width, channels]`
 /// - Keys: `norm`, `proj_in`, `transformer_blocks.N`, `proj_out`
 /// - Source: Rombach et al. 2022, arXiv 2112.10752, appendix E.2.1; diffusers' `Transformer2DModel`
 struct SpatialTransformer {
@@ -34,7 +35,8 @@ struct SpatialTransformer {
     for block in blocks {
       h = checkpointed([h, context], if: isCheckpointed) { block($0[0], context: $0[1]) }
     }
-    return x + outputProjection(h).reshaped(to: x.shape)
+    let result = outputProjection(h).reshaped(to: [context.shape[0]] + x.shape.dropFirst())
+    return x.spread(to: context.shape[0]) + result
   }
 }
 
@@ -69,8 +71,17 @@ struct TransformerBlock {
     var x = input
     let normalized = norm1(x)
     x = x + selfAttention(normalized, context: normalized)
+    // Until here images have not been told of a prompt.
+    x = x.spread(to: context.shape[0])
     x = x + crossAttention(norm2(x), context: context)
     return x + contract(gatedGELU(expand(norm3(x))))
+  }
+}
+
+extension Tensor {
+  /// All rows of the first axis again and again, until there are `count`.
+  func spread(to count: Int) -> Tensor {
+    count == shape[0] ? self : repeated(count / shape[0])
   }
 }
 

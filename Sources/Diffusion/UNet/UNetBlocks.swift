@@ -16,13 +16,11 @@ struct DownPass {
     skips = [h]
   }
 
-  /// Repeats all rows, if there are fewer: from here on they are told of different prompts.
+  /// Repeats all rows where there are fewer: from here on they are told of different prompts.
   mutating func spread(to rows: Int) {
-    let times = rows / h.shape[0]
-    guard times > 1 else { return }
-    h = h.repeated(times)
-    time = time.repeated(times)
-    skips = skips.map { $0.repeated(times) }
+    h = h.spread(to: rows)
+    time = time.spread(to: rows)
+    skips = skips.map { $0.spread(to: rows) }
   }
 }
 
@@ -68,8 +66,8 @@ struct DownBlock {
         resnet($0[0], time: $0[1])
       }
       if !transformers.isEmpty {
-        pass.spread(to: context.shape[0])
         pass.h = transformers[index](pass.h, context: context, isCheckpointed: isCheckpointed)
+        pass.spread(to: context.shape[0])
       }
       pass.skips.append(pass.h)
     }
