@@ -85,6 +85,26 @@ struct AttentionTests {
     #expect(largestError(problem.attend().output, problem.expected.output) <= 1e-4)
   }
 
+  @Test("what is not a number reaches every query that meets it, and no other")
+  func notNumbers() {
+    let shape = AttentionShape(batch: 1, heads: 2, queryCount: 30, keyCount: 140, headWidth: 8)
+    let query = noise(shape.queryCount * 16, seed: 1)
+    let key = noise(shape.keyCount * 16, seed: 2)
+    func output(_ query: [Float], _ key: [Float]) -> [Float] {
+      filled(query.count) {
+        attend(query: query, key: key, value: key, into: $0, logSumExp: nil, shape)
+      }
+    }
+    var spoiled = key
+    spoiled[16 * 3 + 9] = .nan
+    let ofKey = output(query, spoiled).enumerated().map { $1.isNaN == ($0 % 16 >= 8) }
+    #expect(ofKey.allSatisfy { $0 })
+    spoiled = query
+    spoiled[16 * 5 + 2] = .infinity
+    let ofQuery = output(spoiled, key).enumerated().map { $1.isNaN == ($0 / 8 == 10) }
+    #expect(ofQuery.allSatisfy { $0 })
+  }
+
   /// One attention with something in all its operands, and what plain loops make of it.
   struct Problem {
     let shape: AttentionShape

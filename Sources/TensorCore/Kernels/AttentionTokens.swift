@@ -19,9 +19,7 @@ struct HeadTokens {
         for token in 0..<count {
           let row = target + token * width
           row.update(from: first + token * stride, count: width)
-          let square = squaredLength(row, count: width)
-          // Not a number stays.
-          if !(square <= longest) { longest = square }
+          longest = larger(longest, squaredLength(row, count: width))
         }
         squares.pointer[head] = longest
       }
@@ -45,6 +43,9 @@ struct HeadTokens {
     longestSquares.pointer[head] * columns.longestSquare <= 43 * 43
   }
 }
+
+/// The larger of two numbers, or what is none.
+private func larger(_ a: Float, _ b: Float) -> Float { a >= b || a.isNaN ? a : b }
 
 private func squaredLength(_ token: UnsafePointer<Float>, count: Int) -> Float {
   var squares = Vector.zero
@@ -119,7 +120,7 @@ struct TokenColumns {
           let values = loadVector(pointer(panel) + row * panel.count + column)
           squares = squares.addingProduct(values, values)
         }
-        for lane in 0..<8 where !(squares[lane] <= longest) { longest = squares[lane] }
+        for lane in 0..<8 { longest = larger(longest, squares[lane]) }
       }
     }
     return longest
