@@ -47,7 +47,7 @@ public struct CheckpointFolders {
   /// - Parameter body: writes the files into the folder whose path it gets.
   public func write(step: Int, _ body: (String) throws -> Void) throws {
     let final = path(step: step)
-    let temporary = "\(final).tmp.\(getpid())"
+    let temporary = Folders.temporaryPath(beside: final)
     try Folders.removeLeftovers(in: folder)
     try Folders.make(temporary)
     do {
@@ -55,7 +55,10 @@ public struct CheckpointFolders {
       try Self.writeManifest(temporary)
       try Folders.sync(temporary)
       // A checkpoint of this step can only be a repetition, made after a fault.
-      try Folders.remove(final)
+      let replaced = Folders.temporaryPath(beside: "\(final).replaced")
+      guard rename(final, replaced) == 0 || errno == ENOENT else {
+        throw PipelineError.lastSystemFailure("rename to \(replaced)", final)
+      }
       guard rename(temporary, final) == 0 else {
         throw PipelineError.lastSystemFailure("rename to \(final)", temporary)
       }
@@ -64,14 +67,12 @@ public struct CheckpointFolders {
       throw error
     }
     try Folders.sync(folder)
-    for old in try steps().dropLast(keptCount) { try Folders.remove(path(step: old)) }
+    for old in try steps().dropLast(keptCount) { try remove(step: old) }
+    try Folders.removeLeftovers(in: folder)
   }
 
-  /// Removes all checkpoints.
-  public func removeAll() throws {
-    try Folders.removeLeftovers(in: folder)
-    for step in try steps() { try Folders.remove(path(step: step)) }
-  }
+  /// Removes a checkpoint, which is complete until it is gone.
+  func remove(step: Int) throws { try Folders.discard(path(step: step)) }
 
   private func step(_ name: String) -> Int? {
     guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)) else { return nil }
@@ -93,7 +94,8 @@ public struct CheckpointFolders {
       "\(folder)/\(manifestName)", with: Array((JSON.object(files).text(.pretty) + "\n").utf8))
   }
 
-  private static func verify(_ folder: String) throws {
+  /// Compares the files of a checkpoint with their digests.
+  static func verify(_ folder: String) throws {
     for (name, entry) in try JSONReader(contentsOf: "\(folder)/\(manifestName)").members() {
       let path = "\(folder)/\(name)"
       let file = try RegularFile(path: path)

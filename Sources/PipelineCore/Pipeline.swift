@@ -20,6 +20,8 @@ public struct Pipeline {
   public let threads: Int?
   /// The stages that the file lists, in the order in which they run.
   public let stages: [ConfiguredStage]
+  /// What any stage, also of another pipeline, writes to in a workspace.
+  let knownNames: Set<String>
 
   /// - Parameters:
   ///   - stages: all stages there are, in the order in which they run.
@@ -42,7 +44,9 @@ public struct Pipeline {
       throw PipelineError.badSetting(
         path: "\(path): threads", reason: "must be at least 1, but is \(threads)")
     }
+    guard !workspacePath.isEmpty else { throw WorkspaceError.empty }
     self.path = path
+    knownNames = Set(stages.flatMap { $0.namesInWorkspace })
     self.stages = try Self.configure(stages, from: root, path: path)
   }
 
@@ -129,6 +133,7 @@ public struct Pipeline {
 
 /// A stage with its settings, not yet made.
 public struct ConfiguredStage {
+  let type: any Stage.Type
   public let name: String
   public let version: Int
   public let unit: String
@@ -139,6 +144,7 @@ public struct ConfiguredStage {
 
   init<S: Stage>(_ type: S.Type, settings json: JSON, path: String) throws {
     let settings = try SettingsDecoder.settings(S.Settings.self, from: json, path: path)
+    self.type = type
     name = S.name
     version = S.version
     unit = S.unit
