@@ -42,6 +42,18 @@ public struct CheckpointFolders {
     return (step, path)
   }
 
+  /// What is wrong with the checkpoints, each in a line.
+  public func findings() throws -> [String] {
+    try steps().compactMap { step in
+      do {
+        try Self.verify(path(step: step))
+        return nil
+      } catch let error as PipelineError {
+        return "\(error)"
+      }
+    }
+  }
+
   /// Writes a checkpoint and removes the oldest.
   ///
   /// - Parameter body: writes the files into the folder whose path it gets.

@@ -117,6 +117,9 @@ struct Planner {
       return (.partial, ["complete; the next run puts it in its place"], .unknown)
     }
     if let result = record.result, !result.isUnlisted, isCurrent(result.run) {
+      if forced.contains(configured.name) {
+        return (.done, ["forced"], .build(resumes: false))
+      }
       let lost = try OutputCheck(places: configured.places(in: workspace), digests: digests)(
         result, of: stage
       ).lost
@@ -130,8 +133,7 @@ struct Planner {
           Self.repair(lost, of: result, configured)
         )
       }
-      return forced.contains(configured.name)
-        ? (.done, ["forced"], .build(resumes: false)) : (.done, [], .nothing)
+      return (.done, [], .nothing)
     }
     if record.phase == .building, isCurrent(record.run) {
       return (

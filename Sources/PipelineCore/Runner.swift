@@ -102,7 +102,8 @@ public struct Runner {
   private func requireNothingForeign(_ configured: ConfiguredStage) throws {
     let places = configured.places(in: workspace)
     let found =
-      try places.finalFiles().first.map(workspace.path) ?? places.builtFiles().first.map(
+      try places.finalFiles().first.map(workspace.path)
+      ?? places.builtFiles().first.map(
         places.building)
     if let found { throw WorkspaceError.foreign(path: found, stage: configured.name) }
   }

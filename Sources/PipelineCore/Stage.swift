@@ -26,7 +26,6 @@ public protocol Stage {
   /// where files lie that are among the inputs.
   static var settingsWithoutEffect: Set<String> { get }
 
-
   /// The folders (`spo/`) and files (`catalog.sqlite`) in the workspace that are the stage's own.
   static var places: [String] { get }
   /// Files in the workspace that stages share and that are found by content; never replaced.
@@ -103,7 +102,7 @@ public protocol Stage {
   /// references, contents.
   func findings() throws -> [String]
 
-  /// What the stage keeps and no finished result of the workspace needs, with how to remove it.
+  /// What a finished stage has left in the shared caches and no finished result needs.
   func garbage() throws -> [Garbage]
 }
 
@@ -135,19 +134,6 @@ extension Stage {
   public func results() throws -> [String] { [] }
   public func findings() throws -> [String] { [] }
   public func garbage() throws -> [Garbage] { [] }
-}
-
-/// Something that can be removed without loss.
-public struct Garbage {
-  public let what: String
-  public let byteCount: Int
-  let remove: () throws -> Void
-
-  public init(_ what: String, byteCount: Int, remove: @escaping () throws -> Void) {
-    self.what = what
-    self.byteCount = byteCount
-    self.remove = remove
-  }
 }
 
 /// Something that one stage makes and others need, such as `latents`.

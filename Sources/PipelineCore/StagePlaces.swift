@@ -80,7 +80,8 @@ struct StagePlaces {
   }
 
   /// The paths below a folder that are no folders; links are not followed.
-  private static func leaves(_ folder: String, excluding names: Set<String> = []) throws -> [String] {
+  private static func leaves(_ folder: String, excluding names: Set<String> = []) throws -> [String]
+  {
     try Folders.names(in: folder).filter {
       !names.contains($0) && !Folders.isTemporary($0)
     }.flatMap { name -> [String] in
