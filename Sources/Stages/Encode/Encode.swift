@@ -47,7 +47,6 @@ final class Encode: Stage {
   }
 
   init(settings: EncodeSettings, context: StageContext) throws {
-    try settings.validate()
     self.settings = settings
     self.context = context
     limits.pixelCount = settings.imagePixelLimit

@@ -38,7 +38,6 @@ final class Label: Stage {
   }
 
   init(settings: LabelSettings, context: StageContext) throws {
-    try settings.validate()
     self.settings = settings
     self.context = context
   }

@@ -22,7 +22,6 @@ final class Shard: Stage {
   private var plan = ShardPlan()
 
   init(settings: ShardSettings, context: StageContext) throws {
-    try settings.validate()
     self.settings = settings
     self.context = context
     let labels: Set<Artifact> = settings.labels == .model ? [.labels] : []
