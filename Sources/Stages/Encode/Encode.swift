@@ -190,6 +190,7 @@ final class Encode: Stage {
   private func databases() throws -> Connections {
     if let connections { return connections }
     let catalog = try CatalogDatabase(path: context.workspace.path(CatalogDatabase.fileName))
+    try catalog.checkDigests()
     let opened = Connections(
       catalog: catalog,
       cache: try CacheDatabase(path: context.workspace.path(CacheDatabase.fileName)),

@@ -103,6 +103,7 @@ final class Ingest: Stage {
   func prepare() throws {
     sourceRecords = Dictionary(
       uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
+    try catalog().removeDigests()
     try catalog().dropIndices()
     badRowCount = try catalog().badRowCount()
     try checkRejects()
@@ -133,6 +134,7 @@ final class Ingest: Stage {
       throw SourceError.nothingUsable(
         rows: totalRowCount, example: try catalog.firstRejectReason() ?? "there are no rows")
     }
+    try catalog.recordDigests()
     for line in try Funnel(catalog).lines { context.progress.say(line) }
   }
 

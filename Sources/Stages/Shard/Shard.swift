@@ -43,6 +43,7 @@ final class Shard: Stage {
   func pendingItems() throws -> [ShardPlan.Shard] {
     let catalog = try CatalogDatabase(
       path: context.workspace.path(CatalogDatabase.fileName), access: .readOnly)
+    try catalog.checkDigests()
     let cache = try CacheDatabase(
       path: context.workspace.path(CacheDatabase.fileName), access: .readOnly)
     let source = try ShardSource(
