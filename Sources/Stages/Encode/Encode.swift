@@ -88,6 +88,7 @@ final class Encode: Stage {
   }
 
   func prepare() throws {
+    try HeldOutData.require(in: databases().catalog, context)
     for line in plan.announcement { context.progress.say(line) }
     try DiskSpace.require(
       plan.newByteCount, at: context.workspace.path, for: "encodings")
