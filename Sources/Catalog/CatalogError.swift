@@ -1,5 +1,7 @@
+public import Files
+
 /// What can go wrong in a database file.
-public enum CatalogError: Error, Equatable, CustomStringConvertible {
+public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
   /// SQLite refused: its extended result code and text, and the statement that was running.
   case sqlite(path: String, code: Int, message: String, sql: String)
   /// A column holds another type than the one that was asked for.
@@ -12,6 +14,18 @@ public enum CatalogError: Error, Equatable, CustomStringConvertible {
   case wrongKind(path: String, expected: String)
   /// A cached value whose bytes are not the ones that were stored.
   case damagedEntry(path: String, content: String, reason: String)
+
+  public var kind: FailureKind {
+    guard case .sqlite(_, let code, _, _) = self else { return .input }
+    // The low byte is the code, the rest a detail of it; 3082: no memory for input or output.
+    switch (code & 0xff, code) {
+    case (5, _), (6, _): return .busy
+    case (7, _), (13, _), (_, 3082): return .space
+    // An error of the disk, a damaged file, one that cannot be opened or is no database.
+    case (10, _), (11, _), (14, _), (26, _): return .input
+    default: return .other
+    }
+  }
 
   public var description: String {
     switch self {
