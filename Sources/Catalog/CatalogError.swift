@@ -14,16 +14,24 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
   case wrongKind(path: String, expected: String)
   /// A cached value whose bytes are not the ones that were stored.
   case damagedEntry(path: String, content: String, reason: String)
+  /// A table whose rows are not those that were recorded.
+  case damagedTable(path: String, table: String, reason: String)
+  /// A row whose content contradicts itself, by its id.
+  case damagedRow(path: String, table: String, row: Int, reason: String)
 
   public var kind: FailureKind {
-    guard case .sqlite(_, let code, _, _) = self else { return .input }
-    // The low byte is the code, the rest a detail of it; 3082: no memory for input or output.
-    switch (code & 0xff, code) {
-    case (5, _), (6, _): return .busy
-    case (7, _), (13, _), (_, 3082): return .space
-    // An error of the disk, a damaged file, one that cannot be opened or is no database.
-    case (10, _), (11, _), (14, _), (26, _): return .input
-    default: return .other
+    switch self {
+    case .sqlite(_, let code, _, _):
+      // The low byte is the code, the rest a detail of it; 3082: no memory for input or output.
+      switch (code & 0xff, code) {
+      case (5, _), (6, _): .busy
+      case (7, _), (13, _), (_, 3082): .space
+      // An error of the disk, a damaged file, one that cannot be opened or is no database.
+      case (10, _), (11, _), (14, _), (24, _), (26, _): .input
+      default: .other
+      }
+    case .newerSchema, .olderSchema: .other
+    case .wrongType, .wrongKind, .damagedEntry, .damagedTable, .damagedRow: .input
     }
   }
 
@@ -45,8 +53,14 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): a SQLite database, but not \(expected); move it away or choose another workspace"
     case .damagedEntry(let path, let content, let reason):
       "\(path): the cached value of \(content) is damaged: \(reason); delete the file and run again"
+    case .damagedTable(let path, let table, let reason):
+      "\(path): table \(table) is damaged: it \(reason); \(Self.mend)"
+    case .damagedRow(let path, let table, let row, let reason):
+      "\(path): table \(table), row \(row) is damaged: \(reason); \(Self.mend)"
     }
   }
+
+  private static let mend = "run again with --force ingest"
 
   private static func hint(_ code: Int) -> String {
     switch code & 0xff {

@@ -75,9 +75,29 @@ public protocol Stage {
   func results() throws -> [String]
 }
 
-/// A stage's block in a pipeline file: `init()` gives the defaults.
+/// A stage's block in a pipeline file: `init()` gives the defaults, each declared with ``Setting``.
 public protocol StageSettings: Codable, Sendable {
   init()
+
+  /// Refuses settings that are in range but do not fit each other.
+  func check() throws(SettingConflict)
+}
+
+extension StageSettings {
+  public func check() throws(SettingConflict) {}
+}
+
+/// A setting that does not fit the others.
+public struct SettingConflict: Error {
+  /// As it is spelled in a pipeline file.
+  let name: String
+  let reason: String
+
+  /// - Parameter reason: follows the name in a message: "must be below steps (10), but is 12"
+  public init(_ name: String, _ reason: String) {
+    self.name = name
+    self.reason = reason
+  }
 }
 
 extension Stage {

@@ -58,7 +58,8 @@ struct MiniatureRun {
   }
 
   private static let settings = [
-    "preference.steps=4", "preference.clean_steps=2", "preference.batch=4",
+    "preference.steps=4", "preference.clean_steps=2", "preference.warm_up_steps=2",
+    "preference.batch=4",
     "preference.micro_batch=3", "preference.estimates=1", "preference.checkpoint_every=1",
     "preference.validation_timesteps=[1, 501]",
     "spo.iterations=2", "spo.batch=2", "spo.sampling_steps=4", "spo.divert_step=2",

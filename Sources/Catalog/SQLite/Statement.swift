@@ -6,7 +6,7 @@ final class Statement {
   let sql: String
   let path: String
   private let connection: OpaquePointer
-  private let handle: OpaquePointer
+  let handle: OpaquePointer
 
   init(_ sql: String, connection: OpaquePointer, path: String) throws(CatalogError) {
     var handle: OpaquePointer?

@@ -48,7 +48,6 @@ final class Encode: Stage {
   }
 
   init(settings: EncodeSettings, context: StageContext) throws {
-    try settings.validate()
     self.settings = settings
     self.context = context
     limits.pixelCount = settings.imagePixelLimit
@@ -192,6 +191,7 @@ final class Encode: Stage {
   private func databases() throws -> Connections {
     if let connections { return connections }
     let catalog = try CatalogDatabase(path: context.workspace.path(CatalogDatabase.fileName))
+    try catalog.checkDigests()
     let opened = Connections(
       catalog: catalog,
       cache: try CacheDatabase(path: context.workspace.path(CacheDatabase.fileName)),

@@ -8,7 +8,9 @@ import Darwin
 #endif
 
 /// One file or pattern, or a list of them, as a pipeline file says it.
-struct SourceList: Codable, Equatable, Sendable {
+struct SourceList: Codable, Equatable, Sendable, NamedSettingKind {
+  static let settingKind = "a string or a list of strings"
+
   var patterns: [String]
 
   init(_ patterns: [String] = []) { self.patterns = patterns }

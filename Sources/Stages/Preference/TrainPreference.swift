@@ -55,12 +55,6 @@ final class TrainPreference: Stage {
   }
 
   init(settings: PreferenceSettings, context: StageContext) throws {
-    guard settings.timestepLimit > 1, settings.timestepSpacing ?? 1 > 0 else {
-      throw PipelineError.badSetting(
-        path: "preference",
-        reason: "timestep_limit must be above 1, timestep_spacing above 0; they are "
-          + "\(settings.timestepLimit) and \(settings.timestepSpacing ?? 1)")
-    }
     self.settings = settings
     self.context = context
     stretches = try TrainingStretches(

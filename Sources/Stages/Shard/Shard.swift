@@ -22,7 +22,6 @@ final class Shard: Stage {
   private var plan = ShardPlan()
 
   init(settings: ShardSettings, context: StageContext) throws {
-    try settings.validate()
     self.settings = settings
     self.context = context
     let labels: Set<Artifact> = settings.labels == .model ? [.labels] : []
@@ -44,6 +43,7 @@ final class Shard: Stage {
   func pendingItems() throws -> [ShardPlan.Shard] {
     let catalog = try CatalogDatabase(
       path: context.workspace.path(CatalogDatabase.fileName), access: .readOnly)
+    try catalog.checkDigests()
     let cache = try CacheDatabase(
       path: context.workspace.path(CacheDatabase.fileName), access: .readOnly)
     let source = try ShardSource(

@@ -26,6 +26,7 @@ enum DoctorCommand: Command {
   static func run(_ arguments: Arguments) throws {
     let machine = MachineReport()
     let doctor = try arguments.operands.first.map { try examined($0, arguments) }
+    for note in doctor?.pipeline.notes ?? [] { Console.note("note: \(note)") }
     let problems = machine.problems + (doctor?.problems ?? [])
     if arguments.has("json") {
       var report = JSON.Object()

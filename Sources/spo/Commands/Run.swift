@@ -40,6 +40,7 @@ enum Run: Command {
         workspace: arguments.value("workspace"))
     }
     let pipeline = try makePipeline(arguments.values("set"))
+    for note in pipeline.notes { Console.note("note: \(note)") }
     if let threads = pipeline.threads { Threads.count = threads }
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))

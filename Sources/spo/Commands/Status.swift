@@ -27,6 +27,7 @@ enum Status: Command {
     let pipeline = try Pipeline(
       path: arguments.operands[0], stages: stageTypes, overrides: arguments.values("set"),
       workspace: arguments.value("workspace"))
+    for note in pipeline.notes { Console.note("note: \(note)") }
     let stages = try pipeline.status()
     if arguments.has("json") {
       let report: JSON = [
