@@ -8,7 +8,7 @@ import Darwin
 
 /// The checkpoints of a training stage: `step-000400/` and so on, each complete or absent.
 ///
-/// A checkpoint is written as `step-000400.tmp.PID`, its files are made durable and listed with size
+/// A checkpoint is written under a ``TemporaryName``, its files are made durable and listed with size
 /// and digest in `manifest.json`, and only then the folder gets its name.
 public struct CheckpointFolders {
   public let folder: String
@@ -59,7 +59,7 @@ public struct CheckpointFolders {
   /// - Parameter body: writes the files into the folder whose path it gets.
   public func write(step: Int, _ body: (String) throws -> Void) throws {
     let final = path(step: step)
-    let temporary = Folders.temporaryPath(beside: final)
+    let temporary = TemporaryName.beside(final)
     try Folders.removeLeftovers(in: folder)
     try Folders.make(temporary)
     do {
@@ -67,7 +67,7 @@ public struct CheckpointFolders {
       try Self.writeManifest(temporary)
       try Folders.sync(temporary)
       // A checkpoint of this step can only be a repetition, made after a fault.
-      let replaced = Folders.temporaryPath(beside: "\(final).replaced")
+      let replaced = TemporaryName.beside("\(final).replaced")
       guard rename(final, replaced) == 0 || errno == ENOENT else {
         throw PipelineError.lastSystemFailure("rename to \(replaced)", final)
       }

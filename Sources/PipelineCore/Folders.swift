@@ -1,3 +1,5 @@
+import Files
+
 #if canImport(Glibc)
 import Glibc
 #else
@@ -93,22 +95,12 @@ public enum Folders {
   /// Removes a folder so that it is whole under its name or not there at all: it is renamed first.
   public static func discard(_ path: String) throws(PipelineError) {
     guard isThere(path) else { return }
-    let away = temporaryPath(beside: path)
+    let away = TemporaryName.beside(path)
     guard rename(path, away) == 0 else { throw .lastSystemFailure("rename to \(away)", path) }
     try remove(away)
   }
 
-  /// Where something is put that is being made, or removed.
-  static func temporaryPath(beside path: String) -> String { "\(path).tmp.\(getpid())" }
-
-  /// Whether a name is that of a file or folder that this program had not finished.
-  static func isTemporary(_ name: String) -> Bool {
-    guard let mark = name.lastIndex(of: "."), name[..<mark].hasSuffix(".tmp") else { return false }
-    let digits = name[name.index(after: mark)...]
-    return (1...16).contains(digits.utf8.count) && digits.allSatisfy(\.isHexDigit)
-  }
-
-  /// Removes the temporary files and folders that killed processes left in a folder.
+  /// Removes the files and folders of a ``TemporaryName`` that killed processes left in a folder.
   ///
   /// Only the process that may write there can know that no other still needs them.
   public static func removeLeftovers(
@@ -116,7 +108,7 @@ public enum Folders {
   ) throws(PipelineError) {
     for name in try names(in: path) {
       let item = "\(path)/\(name)"
-      if isTemporary(name) {
+      if TemporaryName.matches(name) {
         try remove(item)
       } else if recursively, name != "lost+found", isFolder(item), !isLink(item) {
         try removeLeftovers(in: item, recursively: true)

@@ -84,8 +84,13 @@ public struct Runner {
       guard let record = try StageRecord.load(from: workspace.recordPath(configured.name)) else {
         continue
       }
-      try StageWork(configured, in: workspace, digests, observe).settle(record)
+      try work(configured, digests).settle(record)
     }
+  }
+
+  private func work(_ configured: ConfiguredStage, _ digests: FileDigests) -> StageWork {
+    StageWork(
+      configured, in: workspace, digests, planned: pipeline.plannedSettings, observe)
   }
 
   /// Asks about every stage that may have something to do.
@@ -124,7 +129,7 @@ extension Runner {
     while index < stages.count {
       let configured = stages[index]
       let step = try planner.step(configured)
-      let work = StageWork(configured, in: workspace, digests, observe)
+      let work = work(configured, digests)
       guard step.work != .nothing else {
         if isSeen.insert(configured.name).inserted { observe(.upToDate(stage: configured.name)) }
         planner.pass(step, digests: try work.keep(step))

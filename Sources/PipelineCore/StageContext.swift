@@ -1,3 +1,5 @@
+import Files
+
 /// What a stage is given beside its settings.
 public struct StageContext {
   public let workspace: Workspace
@@ -13,6 +15,16 @@ public struct StageContext {
   /// - Parameter relative: its path in the workspace, such as `spo/checkpoints`
   public func output(_ relative: String) -> String {
     isBuilding ? places.building(relative) : places.final(relative)
+  }
+
+  /// The settings of all stages of the pipeline, by their names; empty where a stage is only asked.
+  var planned: [String: JSON] = [:]
+
+  /// The settings that another stage has in this pipeline; nil if the pipeline does not have it.
+  public func planned<Settings: StageSettings>(
+    _ type: Settings.Type, of stage: String
+  ) throws -> Settings? {
+    try planned[stage].map { try SettingsDecoder.settings(type, from: $0, path: stage) }
   }
 
   /// The settings with which another stage has run.

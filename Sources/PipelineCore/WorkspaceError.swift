@@ -2,8 +2,6 @@ public import Files
 
 /// Why a workspace, or a stage's place in it, is not used: what is there is not this program's.
 public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible {
-  /// No path at all, as of a variable that is not set.
-  case empty
   case notFolder(path: String)
   /// A folder that holds something else.
   case notOurs(path: String, example: String)
@@ -18,8 +16,6 @@ public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible 
 
   public var description: String {
     switch self {
-    case .empty:
-      "workspace: the path is empty; name a folder (is a variable not set?)"
     case .notFolder(let path):
       "\(path): the workspace must be a folder, but this is a file; choose another workspace"
     case .notOurs(let path, let example):

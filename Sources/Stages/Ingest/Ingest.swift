@@ -41,7 +41,6 @@ final class Ingest: Stage {
   private var finished: (contentDigest: String, rejectCounts: [String: Int])?
 
   init(settings: IngestSettings, context: StageContext) throws {
-    try settings.validate()
     self.settings = settings
     self.context = context
     names = try ColumnNames(settings.columns)

@@ -8,7 +8,9 @@ import Darwin
 #endif
 
 /// One file or pattern, or a list of them, as a pipeline file says it.
-struct SourceList: Codable, Equatable, Sendable {
+struct SourceList: Codable, Equatable, Sendable, NamedSettingKind {
+  static let settingKind = "a string or a list of strings"
+
   var patterns: [String]
 
   init(_ patterns: [String] = []) { self.patterns = patterns }
@@ -108,7 +110,7 @@ struct SourceFile: Equatable {
     let code = glob(pattern, GLOB_ERR, nil, &result)
     guard code == 0 || code == GLOB_NOMATCH else {
       throw PipelineError.system(
-        operation: "list", path: pattern, reason: "the pattern cannot be matched")
+        operation: "match", path: pattern, code: code == GLOB_NOSPACE ? ENOMEM : errno)
     }
     return (0..<Int(result.gl_pathc)).compactMap { index in
       result.gl_pathv[index].map { String(cString: $0) }
