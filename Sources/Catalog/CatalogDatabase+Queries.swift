@@ -1,3 +1,5 @@
+import Files
+
 extension CatalogDatabase {
   /// Calls `body` with each image that a pair uses and whose bytes are known, in file order.
   ///
@@ -47,7 +49,7 @@ extension CatalogDatabase {
           SELECT 1 FROM listed_prompt WHERE prompt_id = prompt.id AND (?1 IS NULL OR split = ?1))
       ORDER BY sha256
       """, split
-    ) { PromptRecord(id: try $0[0], text: try $0[1], sha256: try $0[2]) }
+    ) { try prompt($0) }
   }
 
   /// Calls `body` with each prompt of a split and all its pairs there.
@@ -71,8 +73,7 @@ extension CatalogDatabase {
       let promptID: Int = try row[0]
       if group?.prompt.id != promptID {
         if let group { try body(group) }
-        let prompt = PromptRecord(id: promptID, text: try row[1], sha256: try row[2])
-        group = PromptGroup(prompt: prompt, pairs: [])
+        group = PromptGroup(prompt: try prompt(row), pairs: [])
       }
       group?.pairs.append(try Self.pair(row, from: 3))
     }
@@ -91,9 +92,7 @@ extension CatalogDatabase {
 
   /// The prompt with this id, or nil if there is none.
   public func prompt(id: Int) throws -> PromptRecord? {
-    try database.firstRow("SELECT id, text, sha256 FROM prompt WHERE id = ?", id) {
-      PromptRecord(id: try $0[0], text: try $0[1], sha256: try $0[2])
-    }
+    try database.firstRow("SELECT id, text, sha256 FROM prompt WHERE id = ?", id, read: prompt)
   }
 
   /// The splits that pairs or listed prompts have, in alphabetical order.
@@ -139,6 +138,17 @@ extension CatalogDatabase {
       width: try row[4], height: try row[5],
       location: ImageLocation(
         sourcePath: try row[6], rowGroup: try row[7], row: try row[8], column: try row[9]))
+  }
+
+  /// A prompt whose text is the one that was recorded.
+  private func prompt(_ row: Row) throws -> PromptRecord {
+    let prompt = PromptRecord(id: try row[0], text: try row[1], sha256: try row[2])
+    guard SHA256.hexDigest(of: Array(prompt.text.utf8)) == prompt.sha256 else {
+      throw CatalogError.damagedRow(
+        path: database.path, table: "prompt", row: prompt.id,
+        reason: "its text does not have the digest that is recorded with it")
+    }
+    return prompt
   }
 
   private static func pair(_ row: Row, from column: Int) throws -> PairRecord {

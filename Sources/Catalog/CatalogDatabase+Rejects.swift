@@ -65,6 +65,37 @@ extension CatalogDatabase {
     ) { try $0[0] as String }
   }
 
+  /// What became of the rows of one file.
+  public struct SourceCounts: Equatable, Sendable {
+    public var path: String
+    /// Rows in the file's row groups that are recorded.
+    public var rows: Int
+    public var pairs: Int
+    public var listedPrompts: Int
+    public var rejects: Int
+
+    /// Whether every row became exactly one pair, listed prompt or reject.
+    public var isBalanced: Bool { rows == pairs + listedPrompts + rejects }
+  }
+
+  /// What became of the rows of each file, by path.
+  public func countsBySource() throws -> [SourceCounts] {
+    try database.rows(
+      """
+      SELECT path,
+        (SELECT coalesce(sum(row_count), 0) FROM row_group WHERE source_id = source.id),
+        (SELECT count(*) FROM pair WHERE source_id = source.id),
+        (SELECT count(*) FROM listed_prompt WHERE source_id = source.id),
+        (SELECT count(*) FROM reject WHERE source_id = source.id)
+      FROM source ORDER BY path
+      """
+    ) { row in
+      SourceCounts(
+        path: try row[0], rows: try row[1], pairs: try row[2], listedPrompts: try row[3],
+        rejects: try row[4])
+    }
+  }
+
   public func tieCount(inSplit split: String) throws -> Int {
     try database.integer(
       "SELECT count(*) FROM pair WHERE split = ? AND label_0 = 0.5 AND label_1 = 0.5", split)

@@ -70,7 +70,7 @@ public final class CatalogDatabase {
       // Children first, so that no foreign key is ever left without its parent.
       for table in [
         "pair", "rejected_pair", "listed_prompt", "reject", "row_group", "image_copy", "image",
-        "prompt", "source",
+        "prompt", "source", "digest",
       ] {
         try database.run("DELETE FROM \(table)")
       }

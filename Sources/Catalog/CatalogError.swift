@@ -1,5 +1,7 @@
+public import Files
+
 /// What can go wrong in a database file.
-public enum CatalogError: Error, Equatable, CustomStringConvertible {
+public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
   /// SQLite refused: its extended result code and text, and the statement that was running.
   case sqlite(path: String, code: Int, message: String, sql: String)
   /// A column holds another type than the one that was asked for.
@@ -12,6 +14,26 @@ public enum CatalogError: Error, Equatable, CustomStringConvertible {
   case wrongKind(path: String, expected: String)
   /// A cached value whose bytes are not the ones that were stored.
   case damagedEntry(path: String, content: String, reason: String)
+  /// A table whose rows are not those that were recorded.
+  case damagedTable(path: String, table: String, reason: String)
+  /// A row whose content contradicts itself, by its id.
+  case damagedRow(path: String, table: String, row: Int, reason: String)
+
+  public var kind: FailureKind {
+    switch self {
+    case .sqlite(_, let code, _, _):
+      // The low byte is the code, the rest a detail of it; 3082: no memory for input or output.
+      switch (code & 0xff, code) {
+      case (5, _), (6, _): .busy
+      case (7, _), (13, _), (_, 3082): .space
+      // An error of the disk, a damaged file, one that cannot be opened or is no database.
+      case (10, _), (11, _), (14, _), (24, _), (26, _): .input
+      default: .other
+      }
+    case .newerSchema, .olderSchema: .other
+    case .wrongType, .wrongKind, .damagedEntry, .damagedTable, .damagedRow: .input
+    }
+  }
 
   public var description: String {
     switch self {
@@ -31,8 +53,14 @@ public enum CatalogError: Error, Equatable, CustomStringConvertible {
       "\(path): a SQLite database, but not \(expected); move it away or choose another workspace"
     case .damagedEntry(let path, let content, let reason):
       "\(path): the cached value of \(content) is damaged: \(reason); delete the file and run again"
+    case .damagedTable(let path, let table, let reason):
+      "\(path): table \(table) is damaged: it \(reason); \(Self.mend)"
+    case .damagedRow(let path, let table, let row, let reason):
+      "\(path): table \(table), row \(row) is damaged: \(reason); \(Self.mend)"
     }
   }
+
+  private static let mend = "run again with --force ingest"
 
   private static func hint(_ code: Int) -> String {
     switch code & 0xff {

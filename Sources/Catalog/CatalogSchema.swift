@@ -105,6 +105,15 @@ extension Schema {
           -- The pairs behind rejects of later stages, which other settings may take back.
           CREATE TABLE rejected_pair AS SELECT * FROM pair WHERE 0;
           """),
+      Migration(
+        name: "digests of tables",
+        sql: """
+          CREATE TABLE digest (
+            table_name TEXT PRIMARY KEY,
+            sha256 TEXT NOT NULL           -- of its rows, see CatalogDatabase.recordDigests
+          ) STRICT, WITHOUT ROWID;
+          CREATE INDEX rejected_pair_by_row ON rejected_pair (source_id, row);
+          """),
     ])
 
   /// `cache.sqlite`: encoded images and texts, found by what they were made from and by what.

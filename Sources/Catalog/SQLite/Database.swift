@@ -107,8 +107,10 @@ public final class Database {
   }
 
   /// Reads the whole file and throws the first fault that SQLite finds.
-  public func checkIntegrity() throws {
-    let sql = "PRAGMA quick_check(1)"
+  ///
+  /// - Parameter withIndices: compares the indices with their tables too, which takes longer
+  public func checkIntegrity(withIndices: Bool = false) throws {
+    let sql = withIndices ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)"
     let finding = try firstRow(sql) { try $0[0] as String } ?? "no answer"
     guard finding == "ok" else {
       // SQLITE_CORRUPT, as a read that met the fault would have given.
@@ -136,7 +138,7 @@ public final class Database {
     }
   }
 
-  private func begin(
+  func begin(
     _ sql: String, _ values: [any SQLConvertible]
   ) throws(CatalogError) -> Statement {
     // A statement is taken out while it runs, so that the same SQL can run inside its own loop.
@@ -156,7 +158,7 @@ public final class Database {
     return statement
   }
 
-  private func end(_ statement: Statement) {
+  func end(_ statement: Statement) {
     statement.reset()
     idleStatements.append(statement)
   }

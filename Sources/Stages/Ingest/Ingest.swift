@@ -37,7 +37,6 @@ final class Ingest: Stage {
   private var totalRowCount = 0
 
   init(settings: IngestSettings, context: StageContext) throws {
-    try settings.validate()
     self.settings = settings
     self.context = context
     names = try ColumnNames(settings.columns)
@@ -104,6 +103,7 @@ final class Ingest: Stage {
   func prepare() throws {
     sourceRecords = Dictionary(
       uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
+    try catalog().removeDigests()
     try catalog().dropIndices()
     badRowCount = try catalog().badRowCount()
     try checkRejects()
@@ -134,6 +134,7 @@ final class Ingest: Stage {
       throw SourceError.nothingUsable(
         rows: totalRowCount, example: try catalog.firstRejectReason() ?? "there are no rows")
     }
+    try catalog.recordDigests()
     for line in try Funnel(catalog).lines { context.progress.say(line) }
   }
 

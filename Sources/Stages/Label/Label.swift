@@ -38,7 +38,6 @@ final class Label: Stage {
   }
 
   init(settings: LabelSettings, context: StageContext) throws {
-    try settings.validate()
     self.settings = settings
     self.context = context
   }
@@ -134,6 +133,7 @@ final class Label: Stage {
   private func opened() throws -> Connections {
     if let connections { return connections }
     let catalog = try CatalogDatabase(path: context.workspace.path(CatalogDatabase.fileName))
+    try catalog.checkDigests()
     let encodings = try Encodings(contentsOf: context.workspace.path(Encodings.fileName))
     let identities = try inputs().map(\.identity).joined(separator: "\n")
     let opened = Connections(
@@ -150,8 +150,10 @@ final class Label: Stage {
 }
 
 /// What no row is to blame for.
-enum LabelError: Error, CustomStringConvertible {
+enum LabelError: ClassifiedError, CustomStringConvertible {
   case nonFinite(content: String)
+
+  var kind: FailureKind { .notFinite }
 
   var description: String {
     switch self {

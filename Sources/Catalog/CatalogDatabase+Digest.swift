@@ -1,0 +1,160 @@
+import Files
+
+/// Digests of the tables, by which damage is found and by which two catalogs are compared.
+///
+/// Rows are hashed in an order that follows from what was read: files by path, rows by number,
+/// prompts by digest. Rows refer to each other by content, not by id. So neither the order of
+/// insertion nor SQLite's pages matter, and rejections of later stages change nothing: a pair that
+/// was moved to the rejects counts as the pair that ingest recorded.
+extension CatalogDatabase {
+  /// The SHA-256 of all that later stages can see of the pairs and prompts, in hexadecimal.
+  ///
+  /// Where the files and the images' bytes lie is not part of it: the same data read from other
+  /// paths gives the same digest, as long as the files keep their order.
+  public func contentDigest() throws -> String {
+    let files = try filesInOrder()
+    var hash = RowHash()
+    try append(.pair, files, to: &hash)
+    try append(.listedPrompt, files, to: &hash)
+    return hash.finalize()
+  }
+
+  /// Notes the digests of all tables, when ingest has recorded all rows.
+  public func recordDigests() throws {
+    let files = try filesInOrder()
+    try database.transaction {
+      for table in DigestedTable.allCases {
+        try database.run(
+          "INSERT OR REPLACE INTO digest (table_name, sha256) VALUES (?, ?)", table.rawValue,
+          try digest(of: table, files))
+      }
+    }
+  }
+
+  /// Forgets the digests, before rows are added.
+  public func removeDigests() throws { try database.run("DELETE FROM digest") }
+
+  /// Reads everything and compares it with what ingest recorded; a million rows take some seconds.
+  ///
+  /// - Throws: `CatalogError.damagedTable` naming the table, or what SQLite finds wrong
+  public func checkDigests() throws {
+    // Also finds an index that does not lead to all rows of its table.
+    try database.checkIntegrity(withIndices: true)
+    let files = try filesInOrder()
+    for table in DigestedTable.allCases {
+      let recorded = try database.firstRow(
+        "SELECT sha256 FROM digest WHERE table_name = ?", table.rawValue
+      ) { try $0[0] as String }
+      guard let recorded else {
+        throw CatalogError.damagedTable(
+          path: database.path, table: table.rawValue, reason: "has no digest from ingest")
+      }
+      guard try digest(of: table, files) == recorded else {
+        throw CatalogError.damagedTable(
+          path: database.path, table: table.rawValue,
+          reason: "does not hold the rows that ingest recorded")
+      }
+    }
+  }
+
+  private typealias File = (id: Int, path: String)
+
+  private func filesInOrder() throws -> [File] {
+    try database.rows("SELECT id, path FROM source ORDER BY path") {
+      (id: try $0[0] as Int, path: try $0[1] as String)
+    }
+  }
+
+  private func digest(of table: DigestedTable, _ files: [File]) throws -> String {
+    var hash = RowHash()
+    try append(table, files, to: &hash)
+    return hash.finalize()
+  }
+
+  private func append(_ table: DigestedTable, _ files: [File], to hash: inout RowHash) throws {
+    if let rows = table.rowsOfNoFile { try database.append(rowsOf: rows, to: &hash) }
+    guard let rows = table.rowsOfFile else { return }
+    for (ordinal, file) in files.enumerated() {
+      hash.append(ordinal)
+      hash.append(try database.append(rowsOf: rows, file.id, to: &hash))
+    }
+  }
+}
+
+private enum DigestedTable: String, CaseIterable {
+  case source
+  case rowGroup = "row_group"
+  case prompt
+  case image
+  case pair
+  case listedPrompt = "listed_prompt"
+  case reject
+
+  /// The rows that belong to no file.
+  var rowsOfNoFile: String? {
+    switch self {
+    case .prompt: "SELECT sha256, text FROM prompt ORDER BY sha256, text"
+    case .image: "SELECT uid, sha256 FROM image WHERE source_id IS NULL ORDER BY uid"
+    default: nil
+    }
+  }
+
+  /// The rows of the file whose id is given.
+  var rowsOfFile: String? {
+    switch self {
+    case .prompt: nil
+    case .source:
+      """
+      SELECT path, identity, row_count, row_group_count, image_0_column, image_1_column
+      FROM source WHERE id = ?1
+      """
+    case .rowGroup:
+      "SELECT ordinal, row_count FROM row_group WHERE source_id = ?1 ORDER BY ordinal"
+    case .image:
+      """
+      SELECT row_group, row, column_name, uid, sha256, byte_count, width, height
+      FROM image WHERE source_id = ?1 ORDER BY row_group, row, column_name, uid
+      """
+    case .pair:
+      """
+      SELECT row, text_digest, uid_0, bytes_0, uid_1, bytes_1, label_0, label_1, weight, split,
+        row_group, best_image_uid, ranking_id, user_id, model_0, model_1, created_at, image_0_url,
+        image_1_url
+      FROM (
+        \(Self.pairs(from: "pair", where: "pair.source_id = ?1"))
+        UNION ALL
+        \(Self.pairs(
+          from: "rejected_pair AS pair",
+          where: """
+            pair.source_id = ?1 AND EXISTS (
+              SELECT 1 FROM reject WHERE reject.source_id = ?1 AND reject.row = pair.row
+                AND reject.stage <> 'ingest')
+            """))
+      ) ORDER BY row
+      """
+    case .listedPrompt:
+      """
+      SELECT row, prompt.sha256, split
+      FROM listed_prompt LEFT JOIN prompt ON prompt.id = prompt_id
+      WHERE source_id = ?1 ORDER BY row
+      """
+    case .reject:
+      """
+      SELECT row, column_name, code, reason, file = (SELECT path FROM source WHERE id = ?1)
+      FROM reject WHERE source_id = ?1 AND stage = 'ingest' ORDER BY row
+      """
+    }
+  }
+
+  private static func pairs(from table: String, where condition: String) -> String {
+    """
+    SELECT pair.*, prompt.sha256 AS text_digest, first.uid AS uid_0, first.sha256 AS bytes_0,
+      second.uid AS uid_1, second.sha256 AS bytes_1
+    FROM \(table)
+    LEFT JOIN prompt ON prompt.id = pair.prompt_id
+    LEFT JOIN image AS first ON first.id = pair.image_0_id
+    LEFT JOIN image AS second ON second.id = pair.image_1_id
+    WHERE \(condition)
+    """
+  }
+}
