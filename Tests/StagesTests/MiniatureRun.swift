@@ -72,11 +72,11 @@ struct MiniatureRun {
     "report.pictures_per_prompt=1", "report.sampling_steps=2",
   ]
 
-  @discardableResult
-  func run(
-    through last: String? = nil, observe: @escaping (RunEvent) throws -> Void = { _ in }
-  ) throws -> [RunEvent] {
-    let pipeline = try Pipeline(
+  func status() throws -> [StageStatus] { try configured().status() }
+  func collectGarbage() throws -> [Garbage] { try configured().collectGarbage(isDry: false) }
+
+  private func configured() throws -> Pipeline {
+    try Pipeline(
       path: "\(Self.repository)/pipelines/\(pipeline).json5", stages: stageTypes,
       overrides: Self.settings + [
         "ingest.source=\(folder)/*.parquet", "model=\(Self.repository)/data/tiny-sd",
@@ -86,9 +86,15 @@ struct MiniatureRun {
         + (pipeline == "quickstart"
           ? ["preference.start=\(Self.repository)/data/tiny-preference"] : []) + overrides,
       workspace: workspace)
+  }
+
+  @discardableResult
+  func run(
+    through last: String? = nil, observe: @escaping (RunEvent) throws -> Void = { _ in }
+  ) throws -> [RunEvent] {
     var events: [RunEvent] = []
     var failure: (any Error)?
-    try Runner(pipeline) { event in
+    try Runner(try configured()) { event in
       events.append(event)
       do { try observe(event) } catch { failure = error }
     }.run(through: last)
