@@ -309,6 +309,9 @@ final class TrainPreference: Stage {
   private func writeResults() throws {
     guard let training, let best = training.best else { return }
     try best.adopt(training.state.parameters)
+    for parameter in training.state.parameters {
+      try parameter.tensor.requiringFinite("training of \(parameter.name)")
+    }
     try Folders.make(modelFolder)
     try training.trainee.write(
       to: modelFolder, precision: settings.precision,

@@ -1,6 +1,7 @@
 import Diffusion
 import Files
 import Foundation
+import NN
 import PipelineCore
 import PreferenceModels
 import Shards
@@ -105,11 +106,18 @@ final class TuneSPO: Stage {
     let stretches = try stretches()
     for iteration in item {
       try context.checkInterruption()
-      if iteration == 0 { try drawPictures(afterBatch: 0) }
-      try tune(iteration)
-      let done = iteration + 1
-      if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
-        try drawPictures(afterBatch: done)
+      try naming(
+        ["stage spo, batch \(iteration + 1)"],
+        remedy: iteration == 0
+          ? nil
+          : "the last checkpoint is kept: lower spo.learning_rate and run again with --force spo"
+      ) {
+        if iteration == 0 { try drawPictures(afterBatch: 0) }
+        try tune(iteration)
+        let done = iteration + 1
+        if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
+          try drawPictures(afterBatch: done)
+        }
       }
     }
     return item.upperBound
@@ -170,6 +178,9 @@ final class TuneSPO: Stage {
 
   func finish() throws {
     guard let tuning else { return }
+    for parameter in tuning.tuner.adapters.parameters {
+      try parameter.tensor.requiringFinite("training of \(parameter.name)")
+    }
     try LoRAWeights(trained: tuning.tuner.adapters).write(
       to: loraPath, as: .diffusers, precision: .f32)
   }

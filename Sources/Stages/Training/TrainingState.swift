@@ -113,9 +113,16 @@ extension OutgoingTensor {
 }
 
 /// What ends a training run.
-enum TrainingError: Error, Equatable, CustomStringConvertible {
+enum TrainingError: ClassifiedError, Equatable, CustomStringConvertible {
   case notFinite(step: Int, loss: Float, gradientNorm: Float)
   case noStep(path: String)
+
+  var kind: FailureKind {
+    switch self {
+    case .notFinite: .notFinite
+    case .noStep: .input
+    }
+  }
 
   var description: String {
     switch self {
