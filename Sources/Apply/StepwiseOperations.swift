@@ -1,5 +1,6 @@
 import Autograd
 import Diffusion
+public import Files
 import NN
 import StepwiseOptimization
 
@@ -38,6 +39,12 @@ extension Operation {
       to: adapters, isTrainable: true)
     let (reference, weights) = try options.model.unet()
     let configuration = reference.configuration
+    guard configuration.outputChannels == configuration.inputChannels else {
+      throw ConfigurationError.misfit(
+        path: try options.model.configuration("unet").path,
+        reason: "in_channels is \(configuration.inputChannels), but out_channels "
+          + "\(configuration.outputChannels); inpainting and editing models cannot be tuned")
+    }
     var tuned = try UNet(weights.adapted(by: adapters), configuration)
     tuned.usesGradientCheckpointing = options.usesGradientCheckpointing
     try adapters.requireAllMatched()
@@ -81,7 +88,9 @@ extension Operation {
 
 extension OperationOptions {
   fileprivate func scheduler() throws -> DDIMScheduler {
-    try DDIMScheduler(model.schedulerConfig())
+    let config = try model.schedulerConfig()
+    try config.requireKnownProcess()
+    return try DDIMScheduler(config)
   }
 }
 
@@ -94,9 +103,16 @@ extension DDIMTransition {
 }
 
 /// What keeps an operation from running.
-public enum OperationError: Error, Equatable, CustomStringConvertible {
+public enum OperationError: ClassifiedError, Equatable, CustomStringConvertible {
   case loraRequired
   case noDensity(timestep: Int)
+
+  public var kind: FailureKind {
+    switch self {
+    case .loraRequired: .usage
+    case .noDensity: .input
+    }
+  }
 
   public var description: String {
     switch self {

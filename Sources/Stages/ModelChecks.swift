@@ -5,8 +5,8 @@ import PreferenceModels
 
 /// A stage that opens models, which are checked before any stage runs.
 protocol ModelReading: Stage {
-  /// Checks the configurations of all models that the settings name, that their parts and the settings go
-  /// together, and the names and shapes of weights, without reading these.
+  /// Checks the configurations of all models that the settings name, that their parts go together, and the
+  /// names and shapes of weights, without reading these.
   func checkModels(_ checked: CheckedModels) throws
 }
 
@@ -56,8 +56,7 @@ extension Label: ModelReading {
 extension TrainPreference: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
     let base = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
-    let scheduler = try DDIMScheduler(checked.configuration(base).scheduler)
-    try requireTimesteps(scheduler.schedule.count)
+    _ = try DDIMScheduler(checked.configuration(base).scheduler)
     let start = ModelFolder(path: settings.start)
     guard settings.kind == .latent, settings.start.isEmpty || !start.isLatentPreferenceModel
     else {
@@ -67,23 +66,11 @@ extension TrainPreference: ModelReading {
       textProjection: settings.start.isEmpty ? nil : start, guidance: settings.featureGuidance,
       seed: settings.seed)
   }
-
-  private func requireTimesteps(_ count: Int) throws {
-    for (setting, timestep) in [("timestep_limit", settings.timestepLimit - 1)]
-      + settings.validationTimesteps.map({ ("validation_timesteps", $0) })
-    where !(0..<count).contains(timestep) {
-      throw PipelineError.badSetting(
-        path: "preference.\(setting)",
-        reason: "asks for timestep \(timestep), but \(settings.model) has timesteps 0 to "
-          + "\(count - 1)")
-    }
-  }
 }
 
 extension TuneSPO: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
-    let model = try checked.configuration(settings.base)
-    _ = try DDIMScheduler(model.scheduler).timesteps(stepCount: settings.samplingSteps)
+    _ = try DDIMScheduler(checked.configuration(settings.base).scheduler)
     guard let preference = settings.preference else { return }
     try checked.checkPreference(ModelFolder(path: preference), of: settings.base)
   }
@@ -98,7 +85,6 @@ extension Export: ModelReading {
 
 extension WriteReport: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
-    let model = try checked.configuration(settings.base)
-    _ = try DDIMScheduler(model.scheduler).timesteps(stepCount: settings.samplingSteps)
+    _ = try DDIMScheduler(checked.configuration(settings.base).scheduler)
   }
 }

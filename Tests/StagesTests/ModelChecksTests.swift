@@ -98,19 +98,6 @@ import Testing
     }
   }
 
-  @Test("timesteps and steps that the model's schedule does not have are refused")
-  func timesteps() throws {
-    try withTemporaryFolder { folder in
-      for (setting, mention) in [
-        ("preference.timestep_limit=1001", "asks for timestep 1000, but"),
-        ("preference.validation_timesteps=[1, 5000]", "asks for timestep 5000, but"),
-      ] {
-        let text = try refusal([setting], in: folder)
-        #expect(text.contains(mention), "\(text)")
-      }
-    }
-  }
-
   @Test("every number of a preference model's configurations is refused or harmless")
   func hostilePreference() throws {
     let source = repositoryPath("data/tiny-preference")

@@ -1,8 +1,8 @@
 import Files
 
-/// The configurations of all parts of a diffusion model, each within its ranges and all checked to go
-/// together. No weights are read.
+/// The configurations of all parts of a diffusion model, which go together.
 ///
+/// Each number is within its range; no weights are read.
 /// Whatever opens a whole model comes by here first, so that parts of different models, and models that
 /// are made for something else, are refused by file and key before any work.
 public struct ModelConfiguration: Sendable {

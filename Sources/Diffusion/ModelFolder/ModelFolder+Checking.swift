@@ -2,8 +2,9 @@ import Checkpoints
 import Files
 
 extension ModelFolder {
-  /// Checks a whole diffusion model before any work: its configurations, that they go together, and the names
-  /// and shapes of all weights. No weights are read.
+  /// Checks a whole diffusion model before any work.
+  ///
+  /// Its configurations, that they go together, and the names and shapes of all weights, which are not read.
   ///
   /// - Throws: what opening the model would throw, but for numbers that are not finite
   @discardableResult

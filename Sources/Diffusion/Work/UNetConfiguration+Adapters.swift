@@ -10,14 +10,4 @@ extension UNetConfiguration {
       return sum + layers * rank * (4 * 2 * width + 2 * 2 * width + 2 * (width + contextWidth))
     }
   }
-
-  /// The largest rank that a LoRA can use in every projection of every attention, the least of their widths;
-  /// nil where no level has attention.
-  public var largestAdapterRank: Int? {
-    let levels = channels.indices.filter {
-      downBlocks[$0] == .crossAttention || upBlocks[channels.count - 1 - $0] == .crossAttention
-    }
-    let widths = levels.map { channels[$0] } + (hasMiddleBlock ? channels.suffix(1) : [])
-    return widths.min().map { min($0, contextWidth) }
-  }
 }

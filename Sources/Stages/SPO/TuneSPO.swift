@@ -6,6 +6,7 @@ import PipelineCore
 import PreferenceModels
 import Shards
 import StepwiseOptimization
+import Telemetry
 
 /// Tunes the U-Net by step-by-step preference optimization.
 ///
@@ -150,7 +151,12 @@ final class TuneSPO: Stage {
         let prompt = try tuning.shards.prompt($0)
         return JudgedPrompt(text: prompt.text, ids: prompt.inputIDs)
       }, iteration: iteration)
-    try tuning.log.append(step: iteration + 1, Self.figures(sampled, trained))
+    let figures = Self.figures(sampled, trained)
+    try tuning.log.append(step: iteration + 1, figures)
+    if sampled.pairs.isEmpty {
+      context.progress.say(
+        "warning: batch \(iteration + 1): \(try TuningFindings([figures]).noPair)")
+    }
     context.progress.advance(
       note: "\(sampled.pairs.count) pairs, loss \(shortened(trained.loss)), "
         + "score \(shortened(sampled.meanFinalScore))")
@@ -178,14 +184,30 @@ final class TuneSPO: Stage {
 
   func finish() throws {
     guard let tuning else { return }
-    for parameter in tuning.tuner.adapters.parameters {
-      try parameter.tensor.requiringFinite("training of \(parameter.name)")
-    }
+    // The log ends where the newest checkpoint does, so it counts what other runs have sampled, too.
+    let findings = try TuningFindings(try MetricsLog.lines(of: "\(folder)/metrics.jsonl"))
+    try findings.requirePairs()
+    try requireChange(tuning.tuner.adapters, findings)
+    try TrainingWarnings.write(findings.warnings(), to: folder)
     try LoRAWeights(trained: tuning.tuner.adapters).write(
       to: loraPath, as: .diffusers, precision: .f32)
   }
 
-  func results() -> [String] { ["the LoRA is \(loraPath)"] }
+  /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
+  private func requireChange(_ adapters: AdapterSet, _ findings: TuningFindings) throws {
+    guard adapters.parameters.allSatisfy(\.tensor.isFinite) else {
+      throw TrainingError.weightsNotFinite(stage: Self.name)
+    }
+    guard adapters.all.allSatisfy({ $0.up.storedValues.allSatisfy { $0 == 0 } }) else { return }
+    throw NothingLearned(
+      reason:
+        "stage spo trained on \(findings.pairs) pairs, but all up matrices of the LoRA are 0; "
+        + "raise spo.learning_rate or spo.clip")
+  }
+
+  func results() throws -> [String] {
+    try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is \(loraPath)"]
+  }
 }
 
 extension SPOSettings {

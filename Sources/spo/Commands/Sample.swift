@@ -78,7 +78,7 @@ enum Sample: Command {
       ) { index, image in
         let path = count == 1 ? output : numbered(output, index + 1)
         try AtomicFile.replace(path, with: try RGBImage(decoded: image).encodedAsPNG())
-        Console.print(path)
+        try Console.print(path)
       }
     }
     Console.note("peak memory \(Spelled.bytes(memory.byteCount))")

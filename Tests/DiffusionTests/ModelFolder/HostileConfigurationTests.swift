@@ -164,12 +164,6 @@ import Testing
     }
   }
 
-  @Test("models as they are pass, and the rank that a LoRA can use is told")
-  func sound() throws {
-    let ranks = try Self.models.map { try ModelFolder(path: $0).check().unet.largestAdapterRank }
-    #expect(ranks[0] == 32)
-    for name in ["sample/model", "sample-xl/model"] {
-      try ModelFolder(path: fixturePath(name)).check()
-    }
-  }
+  @Test("models as they are pass", arguments: models + [fixturePath("sample/model")])
+  func sound(model: String) throws { try ModelFolder(path: model).check() }
 }
