@@ -1,3 +1,4 @@
+import Autograd
 import Diffusion
 import Files
 import Foundation
