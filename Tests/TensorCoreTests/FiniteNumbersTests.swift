@@ -45,6 +45,15 @@ import Testing
       signed.withUnsafeBufferPointer {
         quantized($0, scale: 0.5, shift: 0.5, rounding: .toNearestOrEven)
       } == [0, 64, 128, 255, 255])
+    // Multiplied and shifted at once or one after the other: the same bytes.
+    let steps = (0...(1 << 16)).map { Float($0) / Float(1 << 15) - 1 }
+    #expect(
+      steps.withUnsafeBufferPointer {
+        quantized($0, scale: 0.5, shift: 0.5, rounding: .toNearestOrEven)
+      } == steps.map { UInt8((min(max($0 / 2 + 0.5, 0), 1) * 255).rounded(.toNearestOrEven)) })
+    let unit = steps.filter { $0 >= 0 }
+    #expect(
+      bytes(unit, .toNearestOrAwayFromZero) == unit.map { UInt8(($0 * 255).rounded()) })
     for value in [Float.nan, .infinity, -.infinity] {
       #expect(bytes([0.1, value], .toNearestOrEven) == nil)
     }

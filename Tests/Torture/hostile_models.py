@@ -2,8 +2,9 @@
 
 usage: hostile_models.py SPO OUT [MODEL] [PREFERENCE]
 
-Every outcome must be exit code 0 or one line of error; a signal, a stack trace, silence or a run that
-does not end is a failure. Prints a table of trials and failures; exit code 1 if there is any failure.
+Every outcome must be exit code 0, or one line of error with the exit code of bad input (4), of bad settings
+(3: what the model cannot follow) or of numbers that are not finite (7); a signal, a stack trace, silence or
+a run that does not end is a failure. Prints a table of trials and failures; exit code 1 if there is any failure.
 """
 import collections, copy, json, os, shutil, subprocess, sys
 
@@ -72,8 +73,8 @@ def problem(words):
     if done.returncode == 0:
         return "accepted", None
     lines = [line for line in done.stderr.splitlines() if not line.startswith("peak memory")]
-    if done.returncode < 0 or done.returncode > 8:
-        return "signal", f"exit code {done.returncode}: {done.stderr[-300:]}"
+    if done.returncode not in (3, 4, 7):
+        return "other code", f"exit code {done.returncode}: {done.stderr[-300:]}"
     if len(lines) != 1 or not lines[0].startswith("error: "):
         return "lines", f"{len(lines)} lines: {done.stderr[-300:]}"
     return f"exit code {done.returncode}", None
