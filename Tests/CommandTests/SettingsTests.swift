@@ -101,6 +101,6 @@ import Testing
     let json = try spo("settings", "spo", "--json")
     expectSuccess(json)
     #expect(try JSON(parsing: json.output) != .null)
-    expect(try spo("settings", "sop"), failsAs: .settings, naming: "spo")
+    expect(try spo("settings", "sop"), failsAs: .usage, naming: "spo")
   }
 }

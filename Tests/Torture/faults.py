@@ -63,9 +63,6 @@ class Faults(Campaign):
         for line in log.read_text(errors="replace").splitlines():
             operation = line.split("\t")[0]
             counts[operation] = counts.get(operation, 0) + 1
-        # Reads and opens for reading are not in the log: as many again as there are of the others.
-        counts["open"] = counts.get("open", 0) * 2 + 40
-        counts["read"] = sum(counts.values())
         return counts
 
     def trial(self, folder, stage, operation, action, number):

@@ -7,9 +7,9 @@ import math
 from harness import PIPELINE, STAGES, Campaign
 from models import header
 
-VALUES = [-1, 0, 1, 2, 3, 0.5, -0.5, 1e-9, 7.5, 100, 5000, 1e9, 1e30, 2**62, -2**63,
-          "x", "", "../x", None, True, False, [], [1], [0.5, 900], {}]
-# Refusals: settings, input, space, not finite, nothing learned; and what was interrupted at the limit.
+STRANGE = [-1, 0, 1, 2, 0.5, -0.5, 1e9, 1e30, 2**62, -2**63, "x", "", "../x", None, True, [], [1],
+           [0.5, 900], {}]
+# Refusals: settings, input, space, not finite, nothing learned.
 REFUSALS = (3, 4, 5, 7, 8)
 
 
@@ -20,22 +20,28 @@ class Settings(Campaign):
     def __init__(self, program, snapshots, random):
         self.program, self.snapshots, self.random = program, snapshots, random
 
-    def known(self):
-        """stage.key and default of every setting of the small pipeline, from the records of its run."""
-        for stage in STAGES:
-            record = json.loads((self.snapshots.finished / f"state/{stage}.json").read_text())
-            for key, default in record["settings"].items():
-                yield f"{stage}.{key}", default
-
     def trials(self):
-        known = list(self.known())
+        listed = json.loads(self.program.run("settings", "--json").output)
+        known = [(f"{stage['stage']}.{setting['name']}", setting)
+                 for stage in listed["stages"] if stage["stage"] in STAGES
+                 for setting in stage["settings"]]
         while True:
-            name, default = self.random.choice(known)
-            values = VALUES
-            if isinstance(default, (int, float)) and not isinstance(default, bool):
-                values = VALUES + [default * 2, default * 0.5, default + 1, -default]
-            value = json.dumps(self.random.choice(values))
+            name, setting = self.random.choice(known)
+            value = json.dumps(self.random.choice(self.values(setting)))
             yield f"{name}={value}", lambda folder, a=(name, value): self.trial(folder, *a)
+
+    def values(self, setting):
+        """In range as often as not: the bounds, between them and beyond them, near the default, any choice."""
+        values = list(STRANGE)
+        if "minimum" in setting:
+            low, high = setting["minimum"], setting["maximum"]
+            near = min(max(setting["default"] or low, low), high)
+            inside = [low, near, min(2 * near, high), max(near / 2, low), min(near + 1, high),
+                      low + (high - low) * self.random.random() ** 4]
+            if "whole" in setting["type"]:
+                inside = [round(value) for value in inside]
+            values = inside * 4 + values + [high, low - 1, high + 1]
+        return values + setting.get("values", []) * 4
 
     def trial(self, folder, name, value):
         workspace = self.snapshots.start(folder, name.split(".")[0])
@@ -44,7 +50,7 @@ class Settings(Campaign):
         if doctor.unsound():
             return f"doctor: {doctor.unsound()}"
         # A value in range may ask for hours: those are interrupted, which is no failure.
-        result = self.program.pipeline(workspace, *words, interrupt_after=60, address_space=6_000_000)
+        result = self.program.pipeline(workspace, *words, interrupt_after=20, address_space=6_000_000)
         if result.unsound():
             return result.unsound()
         if result.code not in (0, 130, *REFUSALS):

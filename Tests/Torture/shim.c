@@ -114,7 +114,7 @@ static void after(int hit, int succeeded, const char *name, const char *path, co
       kill(getpid(), SIGKILL);                                                        \
     }                                                                                 \
     ssize_t result = real ARGUMENTS;                                                  \
-    after(hit, result >= 0 && strcmp(kind, "read"), kind, path, 0);                   \
+    after(hit, result >= 0, kind, path, 0);                                           \
     return result;                                                                    \
   }
 
@@ -181,7 +181,7 @@ ON_PATH(mkdir, "mkdir", (const char *path, mode_t mode), (path, mode), 0)
     int hit = is_place("open");                                        \
     FAILING                                                            \
     int result = real(path, flags, mode);                              \
-    after(hit, result >= 0 && flags & O_CREAT, "open", path, 0);       \
+    after(hit, result >= 0, "open", path, 0);                          \
     return result;                                                     \
   }
 
