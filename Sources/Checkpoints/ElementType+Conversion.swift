@@ -33,8 +33,9 @@ extension ElementType {
     }
   }
 
-  /// The magnitude from which a `Float` is rounded to infinity: half a step above the largest finite
-  /// number. Nil where none is.
+  /// The magnitude from which a number of single precision is rounded to infinity; nil where none is.
+  ///
+  /// Half a step above the largest finite number.
   package var overflow: Float? {
     switch self {
     case .f16: 65_520

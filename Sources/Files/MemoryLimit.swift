@@ -103,8 +103,9 @@ extension MemoryLimit {
     return limits.min()
   }
 
-  /// The numbers in a file of the folder `path` below a mount, and of those above it. A container may
-  /// see the path of the host and find only the mount itself.
+  /// The numbers in a file of the folder `path` below a mount, and of those above it.
+  ///
+  /// A container may see the path of the host and find only the mount itself.
   private static func values(
     of file: String, below mount: String, _ path: Substring
   ) -> [Int] {

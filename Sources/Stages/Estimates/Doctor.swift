@@ -58,6 +58,7 @@ public struct Doctor {
     let stages = try pipeline.estimatingStages()
     problems += Self.missingSources(stages)
     guard problems.isEmpty else { return }
+    try pipeline.checkFit()
     let scale = try PipelineScale(stages)
     let times = try Self.times(stages, scale)
     forecasts = try stages.map { stage in

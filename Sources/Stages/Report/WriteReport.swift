@@ -11,15 +11,19 @@ import Telemetry
 
 /// Draws held-out prompts before and after tuning and writes what came of it.
 ///
-/// - Reads: `lora` (and what it was made with), `exports`
+/// - Reads: `lora` (and what it was made with), `optimization`, `exports`; `evaluation` where a
+///   preference model was trained
 /// - Writes: `report`, the files `report/index.html` and `report/summary.json`, the pictures in
 ///   `report/pictures`
 final class WriteReport: Stage {
   static let name = "report"
-  static let version = 2
+  static let version = 3
   static let unit = "prompts"
-  let reads: Set<Artifact> = ["lora", "exports"]
-  let writes: Set<Artifact> = ["report"]
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "prompts"]
+  static let repairsFiles = true
+  let reads: Set<Artifact> = ["lora", "optimization", "exports"]
+  let readsIfMade: Set<Artifact> = ["evaluation"]
+  let writes: [Artifact: [String]] = ["report": [name]]
 
   let settings: ReportSettings
   private let context: StageContext
@@ -44,9 +48,9 @@ final class WriteReport: Stage {
     self.context = context
   }
 
-  private var folder: String { context.workspace.path(Self.name) }
+  private var folder: String { context.output(Self.name) }
   private var loraPath: String {
-    context.workspace.path("\(TuneSPO.name)/pytorch_lora_weights.safetensors")
+    context.workspace.path(TuneSPO.loraFile)
   }
 
   private func picturePath(_ prompt: Int, _ picture: Int, _ state: String) -> String {
@@ -60,16 +64,12 @@ final class WriteReport: Stage {
 
   func inputs() throws -> [StageInput] {
     let model = settings.base
-    let files = [settings.prompts] + settings.beside.filter { Folders.exists($0) }
     return try model.inputs(model.textParts, context.digests)
-      + (try files.map { try context.digests.input(file: $0) })
+      + [context.digests.input(file: settings.prompts, as: "prompts")]
+      + settings.beside.filter { Folders.exists($0) }.map {
+        try context.digests.input(file: $0)
+      }
   }
-
-  func missingOutput() -> String? {
-    ["index.html", "summary.json"].map { "\(folder)/\($0)" }.first { !Folders.exists($0) }
-  }
-
-  func reset() throws { try Folders.remove(folder) }
 
   private func isDrawn(_ prompt: Int) -> Bool {
     (0..<settings.picturesPerPrompt).allSatisfy {
@@ -198,11 +198,13 @@ final class WriteReport: Stage {
       summary["candidates"] = .array(oracle.candidates.map(\.json))
       summary["seconds_per_sampling_step"] = .number(oracle.stepTime.secondsPerStep)
     }
+    let warnings = try warnings()
+    summary["warnings"] = .array(warnings.map { .string($0) })
     summary["seconds"] = .object(try seconds())
     summary["outputs"] = .object(try outputs())
     try writeJSON(.object(summary), to: "\(folder)/summary.json")
     try ReportPage(
-      prompts: prompts, settings: settings,
+      prompts: prompts, settings: settings, warnings: warnings,
       variants: try RunSummary.all(
         summary: .object(summary), folder: folder, beside: settings.beside), evaluation: evaluation,
       oracle: oracle,
@@ -216,6 +218,14 @@ final class WriteReport: Stage {
       records: try records(),
       picture: { try RegularFile(path: self.picturePath($0, $1, $2)).readAll() }
     ).report().write(to: "\(folder)/index.html")
+  }
+
+  /// What the stages that trained say against their own results.
+  private func warnings() throws -> [String] {
+    let isTrained = try optimizationSettings().preference == nil
+    return try ((isTrained ? [TrainPreference.name] : []) + [TuneSPO.name]).flatMap {
+      try TrainingWarnings.read(from: context.workspace.path($0))
+    }
   }
 
   private func oracleFindings(_ prompts: [String]) throws -> ReportPage.OracleFindings? {

@@ -1,10 +1,12 @@
 import Diffusion
 import Files
 import Foundation
+import NN
 import PipelineCore
 import PreferenceModels
 import Shards
 import StepwiseOptimization
+import Telemetry
 
 /// Tunes the U-Net by step-by-step preference optimization.
 ///
@@ -12,14 +14,20 @@ import StepwiseOptimization
 /// on those pairs. What is tuned are low-rank adapters of all attention projections.
 ///
 /// - Reads: `shards`, and `preference-model` unless a setting names another
-/// - Writes: `lora`, the file `spo/pytorch_lora_weights.safetensors` with diffusers' keys
+/// - Writes: `lora`, the file `spo/pytorch_lora_weights.safetensors` with diffusers' keys;
+///   `optimization`, what was measured on the way
 /// - Source: Liang et al. 2024, arXiv 2406.04314, algorithm 1
 final class TuneSPO: Stage {
   static let name = "spo"
   static let version = 2
   static let unit = "batches"
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "preference"]
+  static let spare = ["spo/checkpoints"]
+  static let repairsFiles = true
   let reads: Set<Artifact>
-  let writes: Set<Artifact> = ["lora"]
+  let writes: [Artifact: [String]] = [
+    "lora": [loraFile], "optimization": ["spo/metrics.jsonl", "spo/warnings.json"],
+  ]
 
   let settings: SPOSettings
   private let context: StageContext
@@ -40,17 +48,16 @@ final class TuneSPO: Stage {
     reads = settings.preference == nil ? ["shards", "preference-model"] : ["shards"]
   }
 
-  private var folder: String { context.workspace.path(Self.name) }
-  private var loraPath: String { "\(folder)/pytorch_lora_weights.safetensors" }
+  static let loraFile = "spo/pytorch_lora_weights.safetensors"
+  private var folder: String { context.output(Self.name) }
+  private var loraPath: String { context.output(Self.loraFile) }
   private var shardFolder: String { context.workspace.path("shards") }
 
   func inputs() throws -> [StageInput] {
     try settings.base.inputs(["unet", "vae", "scheduler"], context.digests)
-      + (settings.preference.map { ModelFolder(path: $0) }?.preferenceInputs(context.digests) ?? [])
+      + (settings.preference.map { ModelFolder(path: $0) }?
+        .preferenceInputs(context.digests, as: "preference") ?? [])
   }
-
-  func missingOutput() -> String? { Folders.exists(loraPath) ? nil : loraPath }
-  func reset() throws { try Folders.remove(folder) }
 
   /// The prompts that pictures are drawn of, by their numbers in the shards.
   private func prompts() throws -> [Int] {
@@ -84,7 +91,6 @@ final class TuneSPO: Stage {
   func unitCount(of item: Range<Int>) -> Int { item.count }
 
   func prepare() throws {
-    try Folders.make(folder)
     let shards = try ShardSet(folder: shardFolder, split: "train")
     let layout = shards.layout
     var tuner = try StepwiseTuner(
@@ -142,7 +148,12 @@ final class TuneSPO: Stage {
         let prompt = try tuning.shards.prompt($0)
         return JudgedPrompt(text: prompt.text, ids: prompt.inputIDs)
       }, iteration: iteration)
-    try tuning.log.append(step: iteration + 1, Self.figures(sampled, trained))
+    let figures = Self.figures(sampled, trained)
+    try tuning.log.append(step: iteration + 1, figures)
+    if sampled.pairs.isEmpty {
+      context.progress.say(
+        "warning: batch \(iteration + 1): \(try TuningFindings([figures]).noPair)")
+    }
     context.progress.advance(
       note: "\(sampled.pairs.count) pairs, loss \(shortened(trained.loss)), "
         + "score \(shortened(sampled.meanFinalScore))")
@@ -170,11 +181,38 @@ final class TuneSPO: Stage {
 
   func finish() throws {
     guard let tuning else { return }
+    // The log ends where the newest checkpoint does, so it counts what other runs have sampled, too.
+    let findings = try TuningFindings(try MetricsLog.lines(of: "\(folder)/metrics.jsonl"))
+    try findings.requirePairs()
+    try requireChange(tuning.tuner.adapters, findings)
+    try TrainingWarnings.write(findings.warnings(), to: folder)
     try LoRAWeights(trained: tuning.tuner.adapters).write(
       to: loraPath, as: .diffusers, precision: .f32)
   }
 
-  func results() -> [String] { ["the LoRA is \(loraPath)"] }
+  func findings() throws -> [String] {
+    try CheckpointFolders(in: "\(folder)/checkpoints").findings()
+  }
+
+  /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
+  private func requireChange(_ adapters: AdapterSet, _ findings: TuningFindings) throws {
+    var isZero = true
+    for adapter in adapters.all {
+      for value in adapter.up.storedValues where value != 0 {
+        guard value.isFinite else { throw TrainingError.weightsNotFinite(stage: Self.name) }
+        isZero = false
+      }
+    }
+    guard isZero else { return }
+    throw NothingLearned(
+      reason:
+        "stage spo trained on \(findings.pairs) pairs, but all up matrices of the LoRA are 0; "
+        + "raise spo.learning_rate or spo.clip")
+  }
+
+  func results() throws -> [String] {
+    try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is \(loraPath)"]
+  }
 }
 
 extension SPOSettings {
