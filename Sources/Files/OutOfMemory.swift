@@ -13,10 +13,12 @@ import Darwin
 ///
 /// - Parameter purpose: such as `a tensor`
 public func exitForLackOfMemory(_ byteCount: Int, for purpose: String) -> Never {
+  let limit = MemoryLimit.current
   let line =
     "error: no memory: the system refused \(ByteCount.text(byteCount)) for \(purpose)"
-    + "\(MemoryLimit.current.note); take less at a time (smaller batches or images), "
-    + "raise the limit, or use a machine with more memory; what is done is saved\n"
+    + "\(limit.note); take less at a time (smaller batches or images), "
+    + (limit.source == .machine ? "or use a machine with more memory" : "or raise the limit")
+    + "; what is done is saved\n"
   _ = Array(line.utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
   _exit(FailureKind.space.rawValue)
 }

@@ -137,7 +137,8 @@ extension Doctor {
         "\(name) needs about \(ByteCount.text(need.byteCount))\(least), but the machine can spare "
         + ByteCount.text(limits.memory) + limits.memoryNote
         + (largest.map { " (\(ByteCount.text($0.byteCount)) for \($0.what))" } ?? ""),
-      remedy: "take a machine with more memory"
+      remedy: (limits.memoryNote.isEmpty
+        ? "take a machine with more memory" : "raise the limit")
         + (stage.sources.contains { $0.setting == "model" }
           ? ", or a smaller model or one whose weights are F16: --set model=PATH" : ""),
       kind: .space)
