@@ -28,7 +28,8 @@ let package = Package(
     .target(name: "PipelineCore", dependencies: ["Files"]),
     .target(name: "CommandSyntax", dependencies: ["PipelineCore", "Files"]),
 
-    .target(name: "TensorCore", dependencies: ["COpenBLAS"], swiftSettings: kernelSettings),
+    .target(
+      name: "TensorCore", dependencies: ["COpenBLAS", "Files"], swiftSettings: kernelSettings),
     .target(name: "Autograd", dependencies: ["TensorCore"]),
     .target(name: "NN", dependencies: ["Autograd", "TensorCore", "Checkpoints", "Files"]),
     .target(

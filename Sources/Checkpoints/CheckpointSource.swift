@@ -1,3 +1,5 @@
+import Files
+
 /// Named tensors that can be read one at a time: a file, or several that belong together.
 public protocol CheckpointSource: Sendable {
   /// The file's path, for messages.
@@ -35,6 +37,7 @@ extension CheckpointSource {
   /// All bytes of a tensor as they are stored.
   public func bytes(_ name: String) throws -> [UInt8] {
     let count = try entry(name).byteCount
+    try requireMemory(count, for: path)
     return try [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
       try read(
         name, from: 0,
@@ -46,6 +49,7 @@ extension CheckpointSource {
   /// The elements of a tensor as single-precision numbers, row-major.
   public func floats(_ name: String) throws -> [Float] {
     let count = try entry(name).elementCount
+    try requireMemory(4 * count, for: path)
     return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
       try readFloats(name, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
       initialized = count

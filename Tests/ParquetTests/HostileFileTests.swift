@@ -108,7 +108,7 @@ import Testing
     #expect(try read(Array(bytes.dropLast(4))).contains("PAR1 does not stand at the file's end"))
     #expect(try read([0] + bytes).contains("not at its beginning"))
     #expect(try read(Array(bytes.dropFirst(4).dropLast(4))).contains("neither"))
-    #expect(try read([]).contains("0 bytes"))
+    #expect(try read([]).contains("is empty"))
     #expect(try read(Array("PAR1PAR1".utf8)).contains("8 bytes"))
     #expect(try read(Array("PAR1\0\0\0\0PAR1".utf8)).contains("the footer claims 0 bytes"))
     #expect(try read(bytes.dropLast(4) + Array("PARE".utf8)).contains("encrypted"))
@@ -118,7 +118,7 @@ import Testing
   func truncation() throws {
     let bytes = plain.bytes
     for count in 0..<bytes.count {
-      #expect(try read(Array(bytes.prefix(count))).contains("hostile.parquet: "))
+      #expect(try read(Array(bytes.prefix(count))).contains("hostile.parquet"))
     }
   }
 

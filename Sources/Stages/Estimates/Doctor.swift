@@ -125,7 +125,7 @@ extension Doctor {
       guard less.byteCount <= limits.memory else { continue }
       return Problem(
         what: "\(name) needs about \(ByteCount.text(need.byteCount)), but the machine can spare "
-          + ByteCount.text(limits.memory),
+          + ByteCount.text(limits.memory) + limits.memoryNote,
         remedy: "set \(changes.joined(separator: ", ")): then it needs about "
           + ByteCount.text(less.byteCount), kind: .space)
     }
@@ -137,9 +137,10 @@ extension Doctor {
     return Problem(
       what:
         "\(name) needs about \(ByteCount.text(need.byteCount))\(least), but the machine can spare "
-        + ByteCount.text(limits.memory)
+        + ByteCount.text(limits.memory) + limits.memoryNote
         + (largest.map { " (\(ByteCount.text($0.byteCount)) for \($0.what))" } ?? ""),
-      remedy: "take a machine with more memory"
+      remedy: (limits.memoryNote.isEmpty
+        ? "take a machine with more memory" : "raise the limit")
         + (stage.sources.contains { $0.setting == "model" }
           ? ", or a smaller model or one whose weights are F16: --set model=PATH" : ""),
       kind: .space)
@@ -255,18 +256,23 @@ extension Doctor {
 public struct MachineLimits: Sendable {
   /// Bytes that a run may take.
   public var memory: Int
+  /// What limits it, for messages: `, limited by ...`; empty for the machine itself.
+  public var memoryNote: String
   /// Bytes that are free where the workspace is; nil if the system does not tell.
   public var freeDisk: Int?
 
-  public init(memory: Int, freeDisk: Int?) {
+  public init(memory: Int, memoryNote: String = "", freeDisk: Int?) {
     self.memory = memory
+    self.memoryNote = memoryNote
     self.freeDisk = freeDisk
   }
 
-  /// This machine's; a tenth of its memory is left to the system.
+  /// This machine's and this process's; a tenth of the memory is left to the system.
   ///
   /// - Parameter path: of the workspace, which need not be there yet
   public static func here(_ path: String) -> MachineLimits {
-    MachineLimits(memory: Machine.memory / 10 * 9, freeDisk: DiskSpace.free(at: path))
+    let limit = MemoryLimit.current
+    return MachineLimits(
+      memory: limit.byteCount / 10 * 9, memoryNote: limit.note, freeDisk: DiskSpace.free(at: path))
   }
 }

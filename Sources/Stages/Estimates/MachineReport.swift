@@ -22,7 +22,7 @@ public struct MachineReport: Sendable {
       Entry(name: "threads", value: "\(Threads.count)"),
       Entry(
         name: "built for", value: built.isEmpty ? "any processor" : built.joined(separator: " ")),
-      Entry(name: "memory", value: ByteCount.text(Machine.memory)),
+      Entry(name: "memory", value: Self.memory),
       Entry(
         name: "disk",
         value: DiskSpace.free(at: ".").map { "\(ByteCount.text($0)) free here" } ?? "unknown"),
@@ -43,6 +43,13 @@ public struct MachineReport: Sendable {
             "the program does not use \(unused.joined(separator: ", ")), which this processor has",
           remedy: "build it here with `make build`", kind: .other)
       ]
+  }
+
+  private static var memory: String {
+    let limit = MemoryLimit.current
+    let machine = ByteCount.text(Machine.memory)
+    guard limit.source != .machine else { return machine }
+    return "\(machine), of which \(ByteCount.text(limit.byteCount)) can be had\(limit.note)"
   }
 
   public var lines: [String] {

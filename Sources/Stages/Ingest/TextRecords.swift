@@ -25,6 +25,7 @@ final class TextRecords: RecordFile {
 
   init(path: String, form: Form, names: ColumnNames) throws {
     let file = try RegularFile(path: path)
+    try file.requireNoMistake(expected: "a file of records", isText: true)
     let elements = form == .json ? try Self.elements(path) : []
     let blocks = form == .json ? [] : try TextBlocks.blocks(of: file, hasQuotes: form == .csv)
     let first = try blocks.first.flatMap { block in

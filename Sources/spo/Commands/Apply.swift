@@ -3,6 +3,7 @@ import Autograd
 import Checkpoints
 import CommandSyntax
 import Diffusion
+import Files
 
 /// `spo apply`: one part of a model, run on tensors from a file.
 enum ApplyCommand: Command {
@@ -50,6 +51,7 @@ enum ApplyCommand: Command {
     }
     options.usesGradientCheckpointing = arguments.has("gradient-checkpointing")
     let outputs = try arguments.required("outputs")
+    _ = try OutputPath.resolved(outputs)
     let inputs = InputTensors(try SafetensorsFile(path: try arguments.required("inputs")))
     let results = try operation(options, inputs)
     try writeSafetensors(

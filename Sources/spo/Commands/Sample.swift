@@ -53,6 +53,8 @@ enum Sample: Command {
     let seed = try arguments.int("seed", in: 0...Int.max) ?? 42
     let count = try arguments.int("count", in: 1...100_000) ?? 1
     let makeSource = try source(arguments)
+    let paths = count == 1 ? [output] : (1...count).map { numbered(output, $0) }
+    for path in paths { _ = try OutputPath.resolved(path) }
 
     if let size = try arguments.pair("size", separator: "x") {
       let unit = try AutoencoderConfiguration(try folder.configuration("vae")).reduction
@@ -76,9 +78,8 @@ enum Sample: Command {
         request, of: folder, adapters: adapters,
         from: (0..<count).map { makeSource(UInt64(seed &+ $0)) }
       ) { index, image in
-        let path = count == 1 ? output : numbered(output, index + 1)
-        try AtomicFile.replace(path, with: try RGBImage(decoded: image).encodedAsPNG())
-        try Console.print(path)
+        try AtomicFile.replace(paths[index], with: try RGBImage(decoded: image).encodedAsPNG())
+        try Console.print(paths[index])
       }
     }
     Console.note("peak memory \(Spelled.bytes(memory.byteCount))")
