@@ -63,7 +63,7 @@ let package = Package(
         "Autograd", "TensorCore", "COpenBLAS",
       ]),
 
-    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
     .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
     .testTarget(name: "ParquetTests", dependencies: ["Parquet", "Files", "TestSupport"]),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Files", "TestSupport"]),
@@ -97,9 +97,34 @@ let package = Package(
         "Stages", "Shards", "PipelineCore", "Catalog", "PreferenceModels", "Diffusion", "NN",
         "Autograd", "Parquet", "Imaging", "Checkpoints", "Files", "TestSupport",
       ]),
+    .testTarget(
+      name: "CommandTests",
+      dependencies: ["spo", "Catalog", "Checkpoints", "Files", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )
+
+// SPO_TARGETS="FilesTests ParquetTests" in the environment keeps these targets and what they need, so that a
+// build with a sanitizer does not build the rest; SPO_TARGETS=Fuzz adds the fuzzer, which needs one.
+if let names = Context.environment["SPO_TARGETS"], !names.isEmpty {
+  package.targets += [
+    .systemLibrary(name: "CFuzzer", path: "Tests/Fuzz/CFuzzer"),
+    .executableTarget(
+      name: "Fuzz",
+      dependencies: [
+        "CFuzzer", "CZlib", "Catalog", "Checkpoints", "Diffusion", "Files", "Imaging", "NN",
+        "Parquet", "PipelineCore", "PreferenceModels", "Shards", "Stages",
+      ],
+      path: "Tests/Fuzz/Sources"),
+  ]
+  var wanted = Set(names.split(separator: " ").map(String.init))
+  // Users stand after what they use.
+  for target in package.targets.reversed() where wanted.contains(target.name) {
+    for case .byNameItem(let name, _) in target.dependencies { wanted.insert(name) }
+  }
+  package.targets.removeAll { !wanted.contains($0.name) }
+  package.products.removeAll { !wanted.contains($0.name) }
+}
 
 for target in package.targets where target.type != .system {
   target.swiftSettings =

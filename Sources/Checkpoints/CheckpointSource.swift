@@ -12,6 +12,17 @@ public protocol CheckpointSource: Sendable {
   /// Fills `buffer` with the bytes of the tensor `name` from `offset` on, row-major, little-endian.
   func read(
     _ name: String, from offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws
+
+  /// What the file itself calls the tensor `name`, for messages.
+  func nameInFile(of name: String) -> String
+
+  /// The free text pairs beside the tensors; empty for kinds of files that have none.
+  var metadata: [String: String] { get }
+}
+
+extension CheckpointSource {
+  public func nameInFile(of name: String) -> String { name }
+  public var metadata: [String: String] { [:] }
 }
 
 extension CheckpointSource {

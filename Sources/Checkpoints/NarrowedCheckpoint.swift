@@ -28,6 +28,9 @@ public struct NarrowedCheckpoint: CheckpointSource {
   }
 
   public var path: String { source.path }
+  public var metadata: [String: String] { source.metadata }
+
+  public func nameInFile(of name: String) -> String { source.nameInFile(of: name) }
 
   public func find(_ name: String) -> TensorEntry? { narrowed[name] ?? source.find(name) }
 

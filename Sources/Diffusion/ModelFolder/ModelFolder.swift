@@ -12,6 +12,8 @@ public struct ModelFolder: Equatable, Sendable {
   public let tokenizerPath: String?
   /// What large weights of single precision are rounded to as they are read; nil: nothing.
   private var narrowing: WeightPrecision?
+  /// Whether what is built from the folder has its weights' values, or is there to be checked alone.
+  package private(set) var readsValues = true
 
   public init(path: String, tokenizer: String? = nil) {
     self.path = path
@@ -24,6 +26,13 @@ public struct ModelFolder: Equatable, Sendable {
   public func narrowed(to precision: WeightPrecision?) -> ModelFolder {
     var folder = self
     folder.narrowing = precision
+    return folder
+  }
+
+  /// The same model, of whose weights names and shapes are checked, but nothing is read.
+  package var checkedOnly: ModelFolder {
+    var folder = self
+    folder.readsValues = false
     return folder
   }
 
@@ -198,7 +207,7 @@ public struct ModelFolder: Equatable, Sendable {
     let source = try CheckpointWeights(try checkpoint(part, stem: stem)) { key in
       rename(key).map { name in scope.map { "\($0).\(name)" } ?? name }
     }
-    let weights = Weights(source, isTrainable: isTrainable)
+    let weights = Weights(source, isTrainable: isTrainable, readsValues: readsValues)
     return scope.map { weights[$0] } ?? weights
   }
 

@@ -58,6 +58,8 @@ public struct Doctor {
     let stages = try pipeline.estimatingStages()
     problems += Self.missingSources(stages)
     guard problems.isEmpty else { return }
+    let checked = CheckedModels()
+    for stage in stages { try (stage as? any ModelReading)?.checkModels(checked) }
     try pipeline.checkFit()
     let scale = try PipelineScale(stages)
     let times = try Self.times(stages, scale)
@@ -175,8 +177,10 @@ extension Doctor {
   }
 }
 
-/// Refuses stages that the machine's memory cannot hold, before the first of them runs.
+/// Refuses stages whose models cannot be used, or that the machine's memory cannot hold, before the first of
+/// them runs.
 public struct MemoryCheck {
+  private let checked = CheckedModels()
   private let overrides: [String]
   private let limits: MachineLimits
   private let makePipeline: ([String]) throws -> Pipeline
@@ -191,8 +195,9 @@ public struct MemoryCheck {
     self.makePipeline = makePipeline
   }
 
-  /// - Throws: `Doctor.Refusal`
+  /// - Throws: `Doctor.Refusal`; what is wrong with a model
   public func require(_ stage: any Stage) throws {
+    try (stage as? any ModelReading)?.checkModels(checked)
     // What is missing or damaged is for the stage itself to say.
     guard let stage = stage as? any Estimating,
       let scale = try? PipelineScale(

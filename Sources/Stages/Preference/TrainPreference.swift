@@ -327,6 +327,9 @@ final class TrainPreference: Stage {
   func finish() throws {
     guard let training, let best = training.best else { return }
     try best.adopt(training.state.parameters)
+    guard training.state.parameters.allSatisfy(\.tensor.isFinite) else {
+      throw TrainingError.weightsNotFinite(stage: Self.name)
+    }
     try Folders.make(modelFolder)
     try training.trainee.write(
       to: modelFolder, precision: settings.precision,

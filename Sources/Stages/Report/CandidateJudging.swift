@@ -131,7 +131,7 @@ private final class OracleScorer: CandidateScorer {
     let clean =
       try view == .estimated
       ? latents : judging.estimates(of: latents, at: timestep, conditioning.rows(at: prompts))
-    let pictures = images(judging.pipeline.autoencoder.pictures(of: clean))
+    let pictures = try images(try judging.pipeline.autoencoder.pictures(of: clean))
     let oracle = zip(pictures, prompts).map { picture, prompt in
       OracleScore(of: Picture(bytes: picture.pixels), as: scenes[prompt])
     }

@@ -42,7 +42,7 @@ struct Painter {
           RandomStream(
             seed: settings.seed, purpose: "report.picture", item: UInt64(number), UInt64($0))
         }, latentShape: latentShape)
-      return images(pipeline.autoencoder.pictures(of: latents))
+      return try images(try pipeline.autoencoder.pictures(of: latents))
     }
   }
 

@@ -14,9 +14,9 @@ struct PixelScorer: CandidateScorer {
 
   var view: CandidateView { .estimated }
 
-  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) -> [Float] {
-    inParts(of: batch, latents, timestep, prompts) { latents, timesteps, prompts in
-      let pictures = autoencoder.pictures(of: latents)
+  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) throws -> [Float] {
+    try inParts(of: batch, latents, timestep, prompts) { latents, timesteps, prompts in
+      let pictures = try autoencoder.pictures(of: latents)
       let images = model.embedding(of: model.scoringPixels(pictures), timesteps: timesteps)
       return model.score(image: images, text: texts.rows(at: prompts))
     }
@@ -42,12 +42,12 @@ struct LatentScorer: CandidateScorer {
 /// The scores that `score` gives some rows at a time.
 private func inParts(
   of size: Int, _ latents: Tensor, _ timestep: Int, _ prompts: [Int],
-  _ score: (Tensor, [Float], [Int]) -> Tensor
-) -> [Float] {
-  withoutGradients {
-    stride(from: 0, to: prompts.count, by: size).flatMap { start in
+  _ score: (Tensor, [Float], [Int]) throws -> Tensor
+) rethrows -> [Float] {
+  try withoutGradients {
+    try stride(from: 0, to: prompts.count, by: size).flatMap { start in
       let part = start..<min(start + size, prompts.count)
-      return score(
+      return try score(
         latents.slice(axis: 0, part), [Float](repeating: Float(timestep), count: part.count),
         Array(prompts[part])
       ).values

@@ -39,7 +39,7 @@ struct EpochPictures {
           RandomStream(seed: settings.seed, purpose: "spo.picture", item: UInt64(prompt))
         ],
         latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
-      pictures += images(autoencoder.pictures(of: latents))
+      pictures += try images(try autoencoder.pictures(of: latents))
     }
     let row = RGBImage(sideBySide: pictures)
     try Folders.make(folder)

@@ -65,7 +65,7 @@ public struct SPOSettings: StageSettings {
   public var rank = 4
   @Setting("Scale of the log-ratios in the loss.", above: 0, upTo: 1_000_000)
   public var beta: Float = 10
-  @Setting("Likelihood ratios are clamped to within this of 1.", in: 1e-6...0.99)
+  @Setting("Likelihood ratios are clamped to within this of 1.", in: 1e-4...0.99)
   public var clip: Float = 0.1
   @Setting("Learning rate of AdamW.", in: 1e-9...0.1)
   public var learningRate: Float = 6e-5

@@ -120,16 +120,18 @@ package struct StepwiseTuner {
     of pairs: PairBatch, _ prompts: Conditioning
   ) throws -> StepwiseLoss.Result {
     let conditioning = prompts.rows(at: pairs.prompts)
-    func predict(_ unet: GuidedUNet) -> Tensor {
-      unet(
+    func predict(_ unet: GuidedUNet, _ name: String) throws -> Tensor {
+      try unet(
         pairs.latents, timesteps: pairs.timesteps.map { Float($0) }, conditioning: conditioning,
-        negative: negative)
+        negative: negative
+      ).requiringFinite("\(name), timesteps \(Set(pairs.timesteps).sorted())")
     }
     return StepwiseLoss(beta: settings.beta, clip: settings.clip)(
       pairs,
       try scheduler.transition(
         from: pairs.timesteps, stepCount: settings.samplingSteps, eta: settings.eta),
-      tuned: predict(tuned), reference: withoutGradients { predict(reference) })
+      tuned: try predict(tuned, "tuned unet"),
+      reference: try withoutGradients { try predict(reference, "unet") })
   }
 }
 

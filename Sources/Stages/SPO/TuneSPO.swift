@@ -1,3 +1,4 @@
+import Autograd
 import Diffusion
 import Files
 import Foundation
@@ -111,11 +112,18 @@ final class TuneSPO: Stage {
     let stretches = try stretches()
     for iteration in item {
       try context.checkInterruption()
-      if iteration == 0 { try drawPictures(afterBatch: 0) }
-      try tune(iteration)
-      let done = iteration + 1
-      if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
-        try drawPictures(afterBatch: done)
+      try naming(
+        ["stage spo, batch \(iteration + 1)"],
+        remedy: iteration == 0
+          ? nil
+          : "the last checkpoint is kept: lower spo.learning_rate and run again with --force spo"
+      ) {
+        if iteration == 0 { try drawPictures(afterBatch: 0) }
+        try tune(iteration)
+        let done = iteration + 1
+        if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
+          try drawPictures(afterBatch: done)
+        }
       }
     }
     return item.upperBound
@@ -196,14 +204,10 @@ final class TuneSPO: Stage {
 
   /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
   private func requireChange(_ adapters: AdapterSet, _ findings: TuningFindings) throws {
-    var isZero = true
-    for adapter in adapters.all {
-      for value in adapter.up.storedValues where value != 0 {
-        guard value.isFinite else { throw TrainingError.weightsNotFinite(stage: Self.name) }
-        isZero = false
-      }
+    guard adapters.parameters.allSatisfy(\.tensor.isFinite) else {
+      throw TrainingError.weightsNotFinite(stage: Self.name)
     }
-    guard isZero else { return }
+    guard adapters.all.allSatisfy({ $0.up.storedValues.allSatisfy { $0 == 0 } }) else { return }
     throw NothingLearned(
       reason:
         "stage spo trained on \(findings.pairs) pairs, but all up matrices of the LoRA are 0; "

@@ -45,6 +45,9 @@ enum ApplyCommand: Command {
     options.guidance = try arguments.float("guidance") ?? options.guidance
     options.beta = try arguments.float("beta") ?? options.beta
     options.clip = try arguments.float("clip") ?? options.clip
+    guard options.clip > 0, options.clip < 1 else {
+      throw arguments.error("--clip must be above 0 and below 1, but is \(options.clip)")
+    }
     options.usesGradientCheckpointing = arguments.has("gradient-checkpointing")
     let outputs = try arguments.required("outputs")
     let inputs = InputTensors(try SafetensorsFile(path: try arguments.required("inputs")))
@@ -57,5 +60,10 @@ enum ApplyCommand: Command {
 }
 
 extension Arguments {
-  func float(_ option: String) throws -> Float? { try double(option).map { Float($0) } }
+  /// A number that single precision holds.
+  func float(_ option: String) throws -> Float? {
+    guard let number = try double(option).map({ Float($0) }) else { return nil }
+    guard number.isFinite else { throw error("--\(option) must be a finite number") }
+    return number
+  }
 }

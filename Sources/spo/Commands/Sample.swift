@@ -5,6 +5,7 @@ import Files
 import Imaging
 import NN
 import PipelineCore
+import Stages
 import TensorCore
 
 /// `spo sample`: pictures of a prompt.
@@ -55,19 +56,30 @@ enum Sample: Command {
 
     if let size = try arguments.pair("size", separator: "x") {
       let unit = try AutoencoderConfiguration(try folder.configuration("vae")).reduction
-      guard size.first > 0, size.second > 0, size.first % unit == 0, size.second % unit == 0 else {
-        throw arguments.error("--size must be positive multiples of \(unit)")
+      guard
+        [size.first, size.second].allSatisfy({
+          ConfigurationRange.side.contains($0) && $0.isMultiple(of: unit)
+        })
+      else {
+        throw arguments.error(
+          "--size must be multiples of \(unit) up to \(ConfigurationRange.side.upperBound)")
       }
       request.size = (height: size.second, width: size.first)
     }
     let memory = PeakMemory()
-    try TextToImage.draw(
-      request, of: folder, adapters: try adapters(arguments),
-      from: (0..<count).map { makeSource(UInt64(seed + $0)) }
-    ) { index, image in
-      let path = count == 1 ? output : numbered(output, index + 1)
-      try AtomicFile.replace(path, with: try RGBImage(image).encodedAsPNG())
-      try Console.print(path)
+    let adapters = try adapters(arguments)
+    try naming(
+      ["guidance \(request.guidance)"] + arguments.values("lora").map { "LoRA \($0)" }
+        + ["prompt \"\(request.prompt.prefix(80))\""]
+    ) {
+      try TextToImage.draw(
+        request, of: folder, adapters: adapters,
+        from: (0..<count).map { makeSource(UInt64(seed &+ $0)) }
+      ) { index, image in
+        let path = count == 1 ? output : numbered(output, index + 1)
+        try AtomicFile.replace(path, with: try RGBImage(decoded: image).encodedAsPNG())
+        try Console.print(path)
+      }
     }
     Console.note("peak memory \(Spelled.bytes(memory.byteCount))")
   }
@@ -115,15 +127,5 @@ private struct AnyNormalSource: NormalSource {
   init(_ source: some NormalSource) { self.source = source }
   mutating func fillNormal(_ values: UnsafeMutableBufferPointer<Float>) {
     source.fillNormal(values)
-  }
-}
-
-extension RGBImage {
-  /// A picture `[1, height, width, 3]` in -1...1, rounded as diffusers rounds it.
-  fileprivate init(_ tensor: Tensor) {
-    let pixels = tensor.elements.map { value in
-      UInt8((min(max(value / 2 + 0.5, 0), 1) * 255).rounded(.toNearestOrEven))
-    }
-    self.init(width: tensor.shape[2], height: tensor.shape[1], pixels: pixels)
   }
 }
