@@ -99,8 +99,11 @@ struct Planner {
     guard let record else { return step(.missing, ["never run"], .build(resumes: false)) }
     guard waitsFor.isEmpty else {
       let lost = try record.result.map { try lostFiles(of: $0, stage, configured) } ?? []
-      let stages = waitsFor.sorted().joined(separator: " and ")
-      let reasons = ["stage \(stages) runs first; this one follows if its result is another"]
+      let stages = waitsFor.sorted()
+      let subject =
+        stages.count == 1
+        ? "stage \(stages[0]) runs" : "stages \(stages.joined(separator: ", ")) run"
+      let reasons = ["\(subject) first; this one follows only if that changes what it reads"]
       return step(
         lost.state ?? (record.result == nil ? .partial : .stale),
         lost.map(\.description) + reasons, .unknown)

@@ -146,7 +146,7 @@ struct ReplacementTests {
   func leftovers() throws {
     try withToy { toy throws in
       try toy.run()
-      let ours = ["multiply/1.tmp.00112233445566aa", "state/x.tmp.00112233445566aa"]
+      let ours = ["multiply/1.tmp.00112233445566aa", "state/x.tmp.123", "text.tmp.4"]
       let theirs = ["multiply/notes.tmp.txt", "notes.tmp.00112233445566aa"]
       for name in ours + theirs { try toy.put(name, "x") }
       try toy.run()

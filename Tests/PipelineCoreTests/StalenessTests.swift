@@ -54,7 +54,7 @@ struct StalenessTests {
       #expect(status.map(\.state) == [.stale, .stale])
       #expect(
         status[1].reasons == [
-          "stage multiply runs first; this one follows if its result is another"
+          "stage multiply runs first; this one follows only if that changes what it reads"
         ])
       try toy.run("multiply.seed=7")
       #expect(toy.reasons("multiply") == ["setting seed: 42 -> 7"])

@@ -141,7 +141,7 @@ import Testing
 
       try Database(path: path).execute("UPDATE entry SET digest = 'x' || digest WHERE id = 40")
       let stages = try pipeline.pipeline().verify()
-      #expect(stages.filter { !$0.problems.isEmpty }.map(\.stage) == ["encode", "shard"])
+      #expect(stages.filter { !$0.problems.isEmpty }.map(\.stage) == ["encode"])
     }
   }
 
@@ -168,6 +168,17 @@ import Testing
       #expect(try RegularFile(path: webui).readAll() == whole)
       let found = try run.results()
       for (name, bytes) in expected { #expect(found[name] == bytes, "\(name)") }
+
+      // What they are made from is checked, too.
+      try manager.removeItem(atPath: "\(run.workspace)/preference/model")
+      let best = "\(run.workspace)/preference/best.safetensors"
+      let kept = try RegularFile(path: best).readAll()
+      try flipBit(of: best)
+      let error = #expect(throws: PipelineError.self) { try run.run() }
+      #expect(error?.description.hasPrefix("\(best): damaged") == true)
+      try AtomicFile.replace(best, with: kept)
+      try run.run()
+      #expect(try run.results() == expected)
 
       // With the checkpoints gone the results stay.
       let spare = try run.collectGarbage()
