@@ -17,7 +17,8 @@ let package = Package(
     .systemLibrary(name: "CSHA256"),
 
     .target(name: "Files", dependencies: ["CSHA256"]),
-    .target(name: "Parquet", dependencies: ["Files", "CZlib"]),
+    .target(name: "DynamicLibraries"),
+    .target(name: "Parquet", dependencies: ["Files", "DynamicLibraries", "CZlib"]),
     .target(name: "Imaging", dependencies: ["Files", "CPNG"]),
     .target(name: "Checkpoints", dependencies: ["Files"]),
     .target(

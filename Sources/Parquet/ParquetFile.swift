@@ -58,6 +58,15 @@ public final class ParquetFile: Sendable {
     return column
   }
 
+  /// Refuses a column whose chunks cannot be unpacked here, or are encrypted.
+  public func requireReadable(_ column: LeafColumn) throws(ParquetError) {
+    for (index, group) in rowGroups.enumerated() {
+      let chunk = group.chunks[column.index]
+      guard let obstacle = chunk.obstacle ?? chunk.codec.obstacle(path: path) else { continue }
+      throw .unsupported(path: path, rowGroup: index, column: column.name, reason: obstacle)
+    }
+  }
+
   /// The value of the first pair of the metadata with this key.
   public func metadata(for key: String) -> String? {
     keyValues.first { $0.key == key }?.value

@@ -2,10 +2,11 @@ import PipelineCore
 
 /// Settings of `ingest`.
 struct IngestSettings: StageSettings {
-  @Setting("Files or patterns, such as \"data/*.parquet\": parquet, JSON, JSONL or CSV.")
+  @Setting(
+    "Files, folders or patterns, such as \"data/**/*.parquet\": parquet, JSON, JSONL or CSV.")
   var source = SourceList()
   @Setting(
-    "Split of all rows; null: what the path of each file says, train where it says nothing.",
+    "Split of all rows; null: what the name of each file or folder says, else train.",
     .fileName)
   var split: String? = nil
   @Setting("Columns of other names, such as { caption: \"prompt\", jpg_0: \"image_a\" }.")
@@ -28,7 +29,9 @@ struct IngestSettings: StageSettings {
   var imagePixelLimit = 89_478_485
   @Setting("Copy the images into the catalog, so that the source can be deleted.")
   var copyImages = false
-  @Setting("Stop when a larger fraction of the rows is rejected, filters not counted.", in: 0...1)
+  @Setting(
+    "Stop when a larger fraction of the rows is rejected, but more than one row unless it is 0.",
+    in: 0...1)
   var maxRejectFraction = 0.01
 
   enum Ties: String, Codable, CaseIterable, Sendable { case soft, drop }
@@ -43,7 +46,7 @@ struct IngestSettings: StageSettings {
 
   func check() throws(SettingConflict) {
     guard !source.patterns.isEmpty, !source.patterns.contains("") else {
-      throw SettingConflict("source", "is missing: name a file, a pattern or a list of them")
+      throw SettingConflict("source", "is missing: name a file, a folder, a pattern or a list")
     }
   }
 }

@@ -15,14 +15,14 @@ enum CheckpointInspector: FileInspector {
     let kind = file is TorchCheckpoint ? "torch" : "safetensors"
     let elements = file.entries.reduce(0) { $0 + $1.elementCount }
     var lines = [
-      "\(path): \(kind), \(Spelled.count(file.entries.count)) tensors, "
+      "\(path.printable): \(kind), \(Spelled.count(file.entries.count)) tensors, "
         + "\(Spelled.count(elements)) elements"
     ]
     var metadata = JSON.Object()
     for (key, value) in ((file as? SafetensorsFile)?.metadata ?? [:]).sorted(by: { $0.key < $1.key }
     ) {
       metadata[key] = .string(value)
-      lines.append("  \(key) = \(value.prefix(80))")
+      lines.append("  \(key.printable) = \(String(value.prefix(80)).printable)")
     }
     var tensors: [JSON] = []
     for entry in file.entries {
@@ -30,7 +30,7 @@ enum CheckpointInspector: FileInspector {
       tensor["name"] = .string(entry.name)
       tensor["dtype"] = .string(entry.type.rawValue)
       tensor["shape"] = .array(entry.shape.map { .integer($0) })
-      var line = "  \(entry.name): \(entry.type.rawValue) \(entry.shape)"
+      var line = "  \(entry.name.printable): \(entry.type.rawValue) \(entry.shape)"
       if withDigests {
         let digest = SHA256.hexDigest(of: try file.bytes(entry.name))
         tensor["sha256"] = .string(digest)
