@@ -18,7 +18,8 @@ struct IngestSettings: StageSettings {
   var onlyWithLabel = LabelRule.outsideTrain
   /// At most this many rows of one prompt in a split, the first ones; null, as published: all.
   var maxPerPrompt: Int?
-  /// Keep only comparisons won by the final winner of a prompt's chain; published: false.
+  /// Of split `train`, compare each loser with the final winner of its ranking, whose image takes the place
+  /// of the one that it lost to; ties and circles are left out; published: false.
   var onlyOnBest = false
 
   /// What is done with each image: `decode` it, so that damaged ones are found now, or look at the
