@@ -49,6 +49,7 @@ public struct Doctor {
     let stages = try pipeline.estimatingStages()
     problems += Self.missingSources(stages)
     guard problems.isEmpty else { return }
+    problems += try Self.otherTokenizers(stages, TokenizerCheck(pipeline))
     let scale = try PipelineScale(stages)
     let times = try Self.times(stages, scale)
     forecasts = try stages.map { stage in
@@ -92,6 +93,23 @@ extension Doctor {
 }
 
 // MARK: - What does not fit
+
+extension Doctor {
+  private static func otherTokenizers(
+    _ stages: [any Estimating], _ check: TokenizerCheck
+  ) throws -> [Problem] {
+    try stages.compactMap { stage in
+      do {
+        try check.require(stage)
+        return nil
+      } catch PreferenceConfigurationError.otherTokenizer(let path, let reason, let tokenizer) {
+        return Problem(
+          what: "\(path): \(reason) (\(tokenizer))",
+          remedy: "take a preference model with that tokenizer")
+      }
+    }
+  }
+}
 
 extension Doctor {
   /// Refuses a stage that the machine's memory cannot hold, with the settings that would change it.

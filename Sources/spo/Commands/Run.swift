@@ -47,7 +47,12 @@ enum Run: Command {
     let memory = MemoryCheck(
       overrides: arguments.values("set"), limits: .here(pipeline.workspacePath),
       makePipeline: makePipeline)
-    let runner = Runner(pipeline, check: memory.require) { event in
+    let tokenizers = TokenizerCheck(pipeline)
+    func check(_ stage: any Stage) throws {
+      try tokenizers.require(stage)
+      try memory.require(stage)
+    }
+    let runner = Runner(pipeline, check: check) { event in
       // What one stage leaves is of little use to the next.
       if case .started = event { BufferPool.shared.releaseFreeBlocks() }
       console.show(event)
