@@ -92,8 +92,9 @@ let package = Package(
     .testTarget(
       name: "StagesTests",
       dependencies: [
-        "Stages", "Shards", "PipelineCore", "Catalog", "PreferenceModels", "Diffusion", "NN",
-        "Autograd", "Parquet", "Imaging", "Checkpoints", "Files", "TestSupport",
+        "Stages", "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
+        "Diffusion", "NN", "Autograd", "TensorCore", "Parquet", "Imaging", "Checkpoints", "Files",
+        "TestSupport",
       ]),
   ],
   swiftLanguageModes: [.v6]

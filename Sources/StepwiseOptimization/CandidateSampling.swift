@@ -42,8 +42,11 @@ public protocol CandidateScorer {
   /// - Parameters:
   ///   - latents: of the candidates as `view` says, `[batch, height, width, channels]`, scaled
   ///   - timestep: as `view` says
+  ///   - source: the timestep that the candidates were drawn from
   ///   - prompts: for each candidate, the place of its prompt in the batch
-  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) throws -> [Float]
+  func scores(
+    of latents: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
+  ) throws -> [Float]
 }
 
 /// How a scorer is shown candidates.
@@ -52,9 +55,6 @@ public enum CandidateView: Equatable, Sendable {
   /// finished samples as they are, with timestep 0.
   case estimated
   /// As they were drawn, with the timestep of the noise in them; 0 for finished samples.
-  ///
-  /// The published implementation says the timestep before, at which they were drawn. Where steps are long,
-  /// the model then looks for noise that is not there, and what learns from it draws noise.
   case drawn
 }
 

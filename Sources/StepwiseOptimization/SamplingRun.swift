@@ -69,18 +69,18 @@ struct SamplingRun {
       let chosen = chosenRows(step: step)
       switch scorer.view {
       case .drawn:
-        record(try scores(scorer, latents, next ?? 0), threshold)
+        record(try scores(scorer, latents, next ?? 0, drawnFrom: timestep), threshold)
         latents = latents.rows(at: chosen)
         if let next { output = predict(latents, next) }
       case .estimated:
         guard let next else {
-          record(try scores(scorer, latents, 0), threshold)
+          record(try scores(scorer, latents, 0, drawnFrom: timestep), threshold)
           break
         }
         output = predict(latents, next)
         let estimates = try self.transition(from: next, rows: rows)
           .predictedOriginal(latents, modelOutput: output)
-        record(try scores(scorer, estimates, next), threshold)
+        record(try scores(scorer, estimates, next, drawnFrom: timestep), threshold)
         latents = latents.rows(at: chosen)
         output = output.rows(at: chosen)
       }
@@ -89,10 +89,11 @@ struct SamplingRun {
   }
 
   private func scores(
-    _ scorer: some CandidateScorer, _ latents: Tensor, _ timestep: Int
+    _ scorer: some CandidateScorer, _ latents: Tensor, _ timestep: Int, drawnFrom source: Int
   ) throws -> [Float] {
     let places = (0..<latents.shape[0]).map { identifiers.startIndex + $0 % count }
-    return try scorer.scores(of: latents, timestep: timestep, prompts: places)
+    return try scorer.scores(
+      of: latents, timestep: timestep, drawnFrom: source, prompts: places)
   }
 
   /// The gap above which pairs of candidates that parted at a step are kept.

@@ -19,7 +19,7 @@ extension TextToImage {
     let reduction = try AutoencoderConfiguration(try folder.configuration("vae")).reduction
     let own = configuration.sampleSize * reduction
     let size = request.size ?? (height: own, width: own)
-    let schedulerConfig = try schedulerConfig(folder, prompts)
+    let schedulerConfig = try folder.pipelineSchedulerConfig()
 
     let (positive, negative) = try conditionings(request, of: folder, adapters, size)
     BufferPool.shared.releaseFreeBlocks()

@@ -40,14 +40,7 @@ public struct TextToImage {
     try promptEncoder.configuration.requireFit(unet.configuration, of: folder)
     self.unet = unet
     autoencoder = try folder.autoencoder().model
-    schedulerConfig = try Self.schedulerConfig(folder, promptEncoder.configuration)
-  }
-
-  static func schedulerConfig(
-    _ folder: ModelFolder, _ prompts: PromptEncoderConfiguration
-  ) throws -> SchedulerConfig {
-    let config = try folder.schedulerConfig()
-    return prompts.parts.count > 1 ? config : try config.asInStableDiffusionPipeline()
+    schedulerConfig = try folder.pipelineSchedulerConfig()
   }
 
   /// Height and width of the pictures that the model was made for.

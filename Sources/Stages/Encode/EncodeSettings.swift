@@ -10,7 +10,8 @@ struct EncodeSettings: StageSettings {
   var tokenizer: String?
   /// Height and width of the pictures that are encoded; null: the model's own.
   var size: Int?
-  /// What is kept of a latent's distribution: its `mean`, or `mean+logvar` to draw from it later.
+  /// What is kept of a latent's distribution: its `mean`, or `mean+logvar`, from which stage `preference`
+  /// then draws a latent each time that it looks, as published; twice the space.
   var latents = LatentForm.mean
   /// Images or prompts that are encoded together.
   var batch = 8

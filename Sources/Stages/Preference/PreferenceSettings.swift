@@ -1,4 +1,5 @@
 public import Diffusion
+public import NN
 public import PipelineCore
 
 /// Settings of stage `preference`; the defaults are those published for Stable Diffusion v1.5.
@@ -48,11 +49,20 @@ public struct PreferenceSettings: StageSettings {
   /// Comparisons that are estimated at once.
   public var estimateBatch = 2
   public var learningRate: Float = 3e-6
+  /// How the rate rises: `log` as DeepSpeed does by default and as published (the first update runs at the
+  /// peak, the second at 0, number i at log(i) / log(`warm_up_steps`) of it), or in equal steps, `linear`.
+  ///
+  /// Then it falls to 0 in a straight line.
+  public var warmUp = LearningRateSchedule.WarmUp.log
   public var warmUpSteps = 500
   public var weightDecay: Float = 0.3
   public var beta2: Float = 0.999
   public var gradientLimit: Float = 1
-  /// Comparisons of the validation split that choose the best checkpoint and evaluate it.
+  /// Which checkpoint becomes the model: the `last`, as published, or the one that orders held-out
+  /// comparisons `best`.
+  public var keep = KeptCheckpoint.last
+  /// Comparisons of the validation split that checkpoints are judged by, and of `test_unique` or `test`,
+  /// where there is one, that evaluate the finished model.
   public var validationPairs = 500
   public var validationTimesteps = [1, 251, 501, 701, 951]
   /// The mean accuracy at those of these timesteps that lie below chooses the best checkpoint.
@@ -66,6 +76,11 @@ public struct PreferenceSettings: StageSettings {
     case pixel
     /// Noised latents.
     case latent
+  }
+
+  public enum KeptCheckpoint: String, CaseIterable, Codable, Sendable {
+    case last
+    case best
   }
 
   public init() {}

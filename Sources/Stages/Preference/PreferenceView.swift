@@ -1,5 +1,5 @@
 /// How the two pictures of a comparison are shown to the preference model.
-enum PreferenceView: Hashable {
+package enum PreferenceView: Hashable {
   /// As they are, at timestep 0.
   case clean
   /// Noised at a timestep of the comparison's own, drawn anew for each number.

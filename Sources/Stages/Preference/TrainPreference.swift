@@ -14,8 +14,9 @@ import Shards
 /// none.
 ///
 /// - Reads: `shards`
-/// - Writes: `preference-model`, the folder `preference/model` with the best weights, and
-///   `preference/evaluation.json`, how often it orders held-out comparisons as their labels do
+/// - Writes: `preference-model`, the folder `preference/model` with the last weights or the best, and
+///   `preference/evaluation.json`, how often it orders comparisons that it has not learned from as their
+///   labels do
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2; Zhang et al. 2025, arXiv 2502.01051,
 ///   section 4.1
 final class TrainPreference: Stage {
@@ -50,6 +51,8 @@ final class TrainPreference: Stage {
     let log: TrainingLog
     let examples: PreferenceExamples
     let validation: PreferenceExamples
+    /// What the finished model is evaluated on; may be the same.
+    let evaluation: PreferenceExamples
     var order: EpochOrder
     var best: BestWeights?
   }
@@ -100,18 +103,27 @@ final class TrainPreference: Stage {
     let trainingViews =
       settings.estimates > 0
       ? cleanViews + (0..<settings.estimates).map { PreferenceView.draw($0) } : []
-    let validation = try validationExamples()
+    let (validation, evaluation) = (try validationExamples(), try evaluationExamples())
+    let isOneSplit = validation.shards.split == evaluation.shards.split
+    let heldOut = (isOneSplit ? [] : [(validation, checkedViews)]) + [(evaluation, evaluatedViews)]
     return trainingViews.flatMap {
       PictureStore.Block.all("train", $0, count: training.count)
     }
-      + validationViews.flatMap {
-        PictureStore.Block.all(
-          validation.shards.split, $0, count: validationCount(validation))
+      + heldOut.flatMap { examples, views in
+        views.flatMap {
+          PictureStore.Block.all(examples.shards.split, $0, count: validationCount(examples))
+        }
       }
   }
 
-  private var validationViews: [PreferenceView] {
+  /// How the finished model is shown comparisons.
+  private var evaluatedViews: [PreferenceView] {
     [.clean] + settings.validationTimesteps.map { .timestep($0) }
+  }
+
+  /// How checkpoints are shown comparisons.
+  private var checkedViews: [PreferenceView] {
+    settings.validationTimesteps.filter { $0 < settings.selectionLimit }.map { .timestep($0) }
   }
 
   private func validationCount(_ examples: PreferenceExamples) -> Int {
@@ -148,6 +160,10 @@ final class TrainPreference: Stage {
     examples(try .heldOut(in: shardFolder))
   }
 
+  private func evaluationExamples() throws -> PreferenceExamples {
+    examples(try .evaluated(in: shardFolder))
+  }
+
   private func examples(_ shards: ShardSet) -> PreferenceExamples {
     PreferenceExamples(
       shards: shards, seed: settings.seed,
@@ -166,8 +182,8 @@ final class TrainPreference: Stage {
       trainee.parameters,
       optimizer: .init(beta2: settings.beta2, weightDecay: settings.weightDecay),
       schedule: .init(
-        peak: settings.learningRate, warmUpSteps: settings.warmUpSteps, decay: .linear,
-        steps: settings.steps),
+        peak: settings.learningRate, warmUp: settings.warmUp, warmUpSteps: settings.warmUpSteps,
+        decay: .linear, steps: settings.steps),
       gradientLimit: settings.gradientLimit,
       momentsOnDiskOf: settings.optimizerOnDisk ? folder : nil)
     let log = try stretches.resume(&state)
@@ -175,8 +191,9 @@ final class TrainPreference: Stage {
     training = Training(
       trainee: trainee, pictures: pictures, state: state, log: log,
       examples: examples, validation: try validationExamples(),
+      evaluation: try evaluationExamples(),
       order: EpochOrder(count: examples.count, seed: settings.seed),
-      best: try BestWeights(in: folder))
+      best: settings.keep == .best ? try BestWeights(in: folder) : nil)
     guard let pictures else { return }
     let pairs = try blocks().filter { !store.holds($0) }.reduce(0) { $0 + $1.pairs.count }
     try DiskSpace.require(
@@ -190,7 +207,7 @@ final class TrainPreference: Stage {
       ? try start.freshPreferenceModel(seed: settings.seed)
       : try start.preferenceModel(isTrainable: true, seed: settings.seed)
     model.usesGradientCheckpointing = settings.gradientCheckpointing
-    let scheduler = try DDIMScheduler(base.schedulerConfig())
+    let scheduler = try DDIMScheduler(base.pipelineSchedulerConfig())
     let estimator = CleanEstimator(
       unet: GuidedUNet(try base.unet().model, guidance: settings.guidance),
       autoencoder: try base.autoencoder().model, schedule: scheduler.schedule,
@@ -215,15 +232,18 @@ final class TrainPreference: Stage {
         guidance: settings.featureGuidance, seed: settings.seed)
     model.usesGradientCheckpointing = settings.gradientCheckpointing
     return LatentTrainee(
-      model: model, schedule: try DDIMScheduler(base.schedulerConfig()).schedule, base: base)
+      model: model, schedule: try DDIMScheduler(base.pipelineSchedulerConfig()).schedule, base: base
+    )
   }
 
   func process(_ item: Item) throws -> Output {
     guard let training else { preconditionFailure("not prepared") }
     switch item {
     case .pictures(let block):
-      let examples =
-        block.split == training.examples.shards.split ? training.examples : training.validation
+      let all = [training.examples, training.validation, training.evaluation]
+      guard let examples = all.first(where: { $0.shards.split == block.split }) else {
+        preconditionFailure("pictures of a split that is not looked at")
+      }
       context.progress.advance(by: 0, note: "pictures of \(block.split), \(block.view.name)")
       guard let pictures = training.pictures else {
         preconditionFailure("pictures for a model of latents")
@@ -249,12 +269,11 @@ final class TrainPreference: Stage {
 
   private func writeCheckpoint(_ step: Int) throws {
     guard var training else { return }
-    let views = validationViews.filter { view in
-      if case .timestep(let timestep) = view { timestep < settings.selectionLimit } else { false }
+    let shares = try checkedViews.map {
+      try accuracy(training, on: training.validation, $0).share
     }
-    let shares = try views.map { try accuracy(training, $0).share }
     let mean = shares.reduce(0, +) / Double(max(1, shares.count))
-    if mean > training.best?.accuracy ?? -1 {
+    if settings.keep == .best, mean > training.best?.accuracy ?? -1 {
       training.best = try BestWeights(
         training.state.parameters, accuracy: mean, step: step, in: folder)
     }
@@ -265,11 +284,10 @@ final class TrainPreference: Stage {
   }
 
   private func accuracy(
-    _ training: Training, _ view: PreferenceView
+    _ training: Training, on examples: PreferenceExamples, _ view: PreferenceView
   ) throws -> (share: Double, count: Int) {
     try training.trainee.accuracy(
-      training.validation, count: validationCount(training.validation), view,
-      batch: settings.batch)
+      examples, count: validationCount(examples), view, batch: settings.batch)
   }
 
   private func train(_ step: Int) throws {
@@ -307,17 +325,21 @@ final class TrainPreference: Stage {
   }
 
   private func writeResults() throws {
-    guard let training, let best = training.best else { return }
-    try best.adopt(training.state.parameters)
+    guard let training else { return }
+    var step = training.state.step
+    if let best = training.best {
+      try best.adopt(training.state.parameters)
+      step = best.step
+    }
     try Folders.make(modelFolder)
     try training.trainee.write(
       to: modelFolder, precision: settings.precision,
-      metadata: ["format": "pt", "step": "\(best.step)"])
+      metadata: ["format": "pt", "step": "\(step)"])
 
     var accuracies = JSON.Object()
     var count = 0
-    for view in validationViews {
-      let accuracy = try accuracy(training, view)
+    for view in evaluatedViews {
+      let accuracy = try accuracy(training, on: training.evaluation, view)
       count = accuracy.count
       if case .timestep(let timestep) = view {
         accuracies["\(timestep)"] = .number(accuracy.share)
@@ -325,10 +347,13 @@ final class TrainPreference: Stage {
         accuracies["clean"] = .number(accuracy.share)
       }
     }
+    let split = training.evaluation.shards.split
     try writeJSON(
       [
-        "accuracy": .object(accuracies), "pairs": .integer(count),
-        "step": .integer(best.step),
+        "accuracy": .object(accuracies), "pairs": .integer(count), "split": .string(split),
+        "chose_checkpoint": .bool(
+          settings.keep == .best && split == training.validation.shards.split),
+        "step": .integer(step),
       ], to: "\(folder)/evaluation.json")
   }
 
@@ -337,9 +362,12 @@ final class TrainPreference: Stage {
     let parts = try evaluation["accuracy"].members().map { key, value in
       "\(key == "clean" ? key : "t=\(key)") \(String(format: "%.3f", try value.double()))"
     }
+    let note =
+      try evaluation.bool("chose_checkpoint")
+      ? " (these also chose the checkpoint, which flatters it)" : ""
     return [
-      "orders \(try evaluation.int("pairs")) held-out comparisons as their labels do: "
-        + parts.joined(separator: ", "),
+      "orders \(try evaluation.int("pairs")) comparisons of \(try evaluation.string("split")) as "
+        + "their labels do: \(parts.joined(separator: ", "))\(note)",
       "the preference model is in \(modelFolder)",
     ]
   }

@@ -14,7 +14,8 @@ public struct ReportSettings: StageSettings {
   public var picturesPerPrompt = 4
   public var samplingSteps = 20
   public var guidance: Float = 5
-  public var eta: Float = 1
+  /// How much noise each step adds, from 0, none, as in the published validation, to 1.
+  public var eta: Float = 0
   /// What judges the pictures: nothing, or the embedded world's oracle.
   public var oracle = Oracle.none
   /// How often candidates of each prompt are drawn for the oracle to judge.

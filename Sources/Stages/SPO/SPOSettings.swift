@@ -47,6 +47,10 @@ public struct SPOSettings: StageSettings {
   public var highestThreshold: Double?
   /// Pairs of a training batch.
   public var pairBatch = 10
+  /// Training batches that make one update together; published for SDXL: 2.
+  ///
+  /// What is left at the end of a sampling batch is carried over to the next.
+  public var gradientAccumulation = 1
   /// Pairs whose gradients are computed at once; a batch is the sum of such parts.
   public var microBatch = 1
   /// Run the U-Net's blocks again in the backward pass: a third more time, little memory.
@@ -56,7 +60,11 @@ public struct SPOSettings: StageSettings {
   public var clip: Float = 0.1
   public var learningRate: Float = 6e-5
   public var weightDecay: Float = 1e-4
-  public var gradientLimit: Float = 1
+  /// The joint norm that gradients are scaled down to; null: they are left as they are, as published.
+  public var gradientLimit: Float?
+  /// The timestep that a latent preference model is told of a candidate: the one that it was drawn from,
+  /// `source`, as published, or that of the noise in it, `drawn`.
+  public var judgedTimestep = JudgedTimestep.source
   /// Held-out prompts to draw before the first batch, after each epoch and at the end.
   public var pictures = 4
   /// Sampling batches between checkpoints.
@@ -69,6 +77,11 @@ public struct SPOSettings: StageSettings {
 
     /// Nil: the file's own.
     var narrowing: WeightPrecision? { WeightPrecision(rawValue: rawValue) }
+  }
+
+  public enum JudgedTimestep: String, CaseIterable, Codable, Sendable {
+    case drawn
+    case source
   }
 
   public init() {}

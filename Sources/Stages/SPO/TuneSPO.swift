@@ -156,6 +156,7 @@ final class TuneSPO: Stage {
       ("loss", trained.loss), ("gradient_norm", trained.gradientNorm),
       ("clipped_share", trained.clippedShare), ("final_score", sampled.meanFinalScore),
     ])
+    figures["updates"] = .integer(trained.updates)
     figures["pairs"] = .integer(sampled.pairs.count)
     figures["steps"] = .array(
       sampled.comparisons.map { comparison in
@@ -182,6 +183,7 @@ extension SPOSettings {
   func judge(in workspace: Workspace) throws -> PreferenceJudge {
     let path = preference ?? workspace.path("\(TrainPreference.name)/model")
     return try PreferenceJudge(
-      ModelFolder(path: path).narrowed(to: preferencePrecision.narrowing), of: base)
+      ModelFolder(path: path).narrowed(to: preferencePrecision.narrowing), of: base,
+      told: judgedTimestep)
   }
 }
