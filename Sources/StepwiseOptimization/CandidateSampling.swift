@@ -14,7 +14,10 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
   /// more than this: the lower bound at the step that draws the least noise, the upper bound at the one
   /// that draws the most, and between them in proportion to the noise.
   public var thresholds: ClosedRange<Double>
-  /// Prompts that are drawn together; what they get does not depend on it.
+  /// Prompts that are drawn together.
+  ///
+  /// Each has random streams of its own, so what it gets does not depend on its company but for the last bits:
+  /// products and convolutions of few rows are summed in another order than those of many.
   public var promptsAtOnce: Int
   public var seed: UInt64
 

@@ -139,7 +139,7 @@ import Testing
     }
   }
 
-  @Test("what a prompt gets does not depend on how many are drawn together")
+  @Test("what a prompt gets does not depend on how many are drawn together, but for the last bits")
   func promptsAtOnce() throws {
     let together = Brightness()
     let alone = Brightness()
