@@ -7,6 +7,7 @@
 #   make test         build, lint, and all tests
 #   make bench        how fast it is here; BENCH=operators less of it, MODEL=DIR a full-size model, too
 #   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
+#   make docs         write docs/settings.md, the reference of all settings, anew
 #   make lint format  check or repair the formatting
 #   make base         train the embedded model and make the sample anew (an hour)
 #   make deps         install missing system libraries (apt-get)
@@ -23,7 +24,7 @@ RUN = $(SPO) run $(PIPELINE) $(if $(WORKSPACE),--workspace $(WORKSPACE))
 NATIVE := $(if $(filter x86_64,$(shell uname -m)),-Xcc -march=native)
 SWIFT_FLAGS ?= -c release $(NATIVE)
 
-.PHONY: help deps build prepare preference spo base test bench bench-peers lint format clean
+.PHONY: help deps build prepare preference spo base docs test bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -59,6 +60,9 @@ base: build
 	cp -r runs/tiny-base/model data/tiny-sd
 	mkdir -p data/pickapic-sample && cp -r runs/tiny-base/comparisons/data data/pickapic-sample/
 	cp runs/tiny-base/comparisons/*-prompts.json data/
+
+docs: build
+	mkdir -p docs && $(SPO) settings --markdown > docs/settings.md
 
 # One at a time: some tests set the number of threads, on which the last bits depend.
 test: deps lint

@@ -1,4 +1,4 @@
-public import Files
+import Files
 
 /// What a pipeline file says: which stages, with which settings, in which folder.
 ///
@@ -20,6 +20,8 @@ public struct Pipeline {
   public let threads: Int?
   /// The stages that the file lists, in the order in which they run.
   public let stages: [ConfiguredStage]
+  /// What is worth a line before anything else, such as an override that not every stage follows.
+  public let notes: [String]
 
   /// - Parameters:
   ///   - stages: all stages there are, in the order in which they run.
@@ -29,59 +31,65 @@ public struct Pipeline {
   public init(
     path: String, stages: [any Stage.Type], overrides: [String] = [], workspace: String? = nil
   ) throws {
-    let file = try JSON(contentsOf: path, dialect: .json5, maximumSize: 1 << 20)
+    let file = try Self.asSettings {
+      try JSON(contentsOf: path, dialect: .json5, maximumSize: 1 << 20)
+    }
     guard var root = file.object else {
       throw PipelineError.badSetting(path: path, reason: "must be an object, but is \(file.kind)")
     }
     for text in overrides { try Self.apply(text, to: &root, stages: stages) }
     if let workspace { root["workspace"] = .string(workspace) }
-    let reader = JSONReader(.object(root), path: path)
-    workspacePath = try reader.string("workspace")
-    threads = try reader.optional("threads")?.int()
-    if let threads, threads < 1 {
-      throw PipelineError.badSetting(
-        path: "\(path): threads", reason: "must be at least 1, but is \(threads)")
-    }
+    let own = try PipelineSettings(from: root, path: path)
+    workspacePath = own.workspace
+    threads = own.threads
     self.path = path
     self.stages = try Self.configure(stages, from: root, path: path)
+    notes = try OverrideReach(of: overrides, self.stages, root).notes()
   }
 
-  private static let ownKeys = ["workspace", "threads", "stages"]
+  /// What cannot be read in a pipeline file is a bad setting, not bad data.
+  private static func asSettings<Value>(_ read: () throws -> Value) throws -> Value {
+    do { return try read() } catch let error as JSONError {
+      throw PipelineError.malformedFile(error)
+    }
+  }
 
   private static func configure(
     _ types: [any Stage.Type], from root: JSON.Object, path: String
   ) throws -> [ConfiguredStage] {
-    let blocks = try JSONReader(.object(root), path: path)["stages"].object()
+    let blocks = try asSettings { try JSONReader(.object(root), path: path)["stages"].object() }
     let names = types.map { $0.name }
     for name in blocks.keys where !names.contains(name) {
       throw PipelineError.unknownStage(
         name: name, nearest: nearest(to: name, in: names), known: names)
     }
     var shared = root
-    for key in ownKeys { shared[key] = nil }
+    for key in PipelineSettings.keys { shared[key] = nil }
     var sharedKeysRead: Set<String> = []
     var allKeys: [String] = []
     var configured: [ConfiguredStage] = []
     for type in types {
       guard let block = blocks[type.name] else { continue }
-      let defaults = try defaults(of: type)
-      allKeys += defaults.keys
-      var settings = defaults
-      for (key, value) in shared where defaults[key] != nil {
-        settings[key] = overlay(value, on: settings[key])
-        sharedKeysRead.insert(key)
-      }
       let stagePath = "\(path): stages.\(type.name)"
-      guard block.object != nil else {
+      guard let ownKeys = block.object?.keys else {
         throw PipelineError.badSetting(
           path: stagePath, reason: "must be an object, but is \(block.kind)")
       }
+      let defaults = try defaults(of: type)
+      allKeys += defaults.keys
+      var settings = defaults
+      var paths: [String: String] = [:]
+      for (key, value) in shared where defaults[key] != nil {
+        settings[key] = overlay(value, on: settings[key])
+        sharedKeysRead.insert(key)
+        if !ownKeys.contains(key) { paths[key] = "\(path): \(key)" }
+      }
       configured.append(
         try ConfiguredStage(
-          type, settings: overlay(block, on: .object(settings)), path: stagePath))
+          type, settings: overlay(block, on: .object(settings)), path: stagePath, paths: paths))
     }
     if let unread = shared.keys.first(where: { !sharedKeysRead.contains($0) }) {
-      let known = Array(Set(ownKeys + allKeys)).sorted()
+      let known = Array(Set(PipelineSettings.keys + allKeys)).sorted()
       throw PipelineError.unknownSetting(
         path: "\(path): \(unread)", nearest: nearest(to: unread, in: known), known: known)
     }
@@ -95,14 +103,7 @@ public struct Pipeline {
   private static func apply(
     _ text: String, to root: inout JSON.Object, stages: [any Stage.Type]
   ) throws {
-    guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
-      throw PipelineError.badOverride(text)
-    }
-    let keys = text[..<equals].split(separator: ".", omittingEmptySubsequences: false)
-      .map(String.init)
-    let source = String(text[text.index(after: equals)...])
-    let value = (try? JSON(parsing: source, dialect: .json5)) ?? .string(source)
-    guard !keys.contains("") else { throw PipelineError.badOverride(text) }
+    let (keys, value) = try SettingOverride.parts(of: text)
     if keys.count > 1 {
       let names = stages.map { $0.name }
       guard names.contains(keys[0]) else {
@@ -124,27 +125,5 @@ public struct Pipeline {
     guard let additions = value.object, var merged = base?.object else { return value }
     for (key, addition) in additions { merged[key] = overlay(addition, on: merged[key]) }
     return .object(merged)
-  }
-}
-
-/// A stage with its settings, not yet made.
-public struct ConfiguredStage {
-  public let name: String
-  public let version: Int
-  public let unit: String
-  /// All settings, defaults included, as they are recorded.
-  public let settings: JSON
-  let settingsWithoutEffect: Set<String>
-  let make: (StageContext) throws -> any Stage
-
-  init<S: Stage>(_ type: S.Type, settings json: JSON, path: String) throws {
-    let settings = try SettingsDecoder.settings(S.Settings.self, from: json, path: path)
-    name = S.name
-    version = S.version
-    unit = S.unit
-    // Once more through the type, so that 1e2 and 100 are recorded as the same number.
-    self.settings = try SettingsEncoder.json(settings)
-    settingsWithoutEffect = S.settingsWithoutEffect
-    make = { try S(settings: settings, context: $0) }
   }
 }

@@ -1,3 +1,5 @@
+public import Files
+
 /// One restartable step of a pipeline.
 ///
 /// A stage answers three questions: what is left, what is the result for one item, and how a result
@@ -73,9 +75,29 @@ public protocol Stage {
   func results() throws -> [String]
 }
 
-/// A stage's block in a pipeline file: `init()` gives the defaults.
+/// A stage's block in a pipeline file: `init()` gives the defaults, each declared with ``Setting``.
 public protocol StageSettings: Codable, Sendable {
   init()
+
+  /// Refuses settings that are in range but do not fit each other.
+  func check() throws(SettingConflict)
+}
+
+extension StageSettings {
+  public func check() throws(SettingConflict) {}
+}
+
+/// A setting that does not fit the others.
+public struct SettingConflict: Error {
+  /// As it is spelled in a pipeline file.
+  let name: String
+  let reason: String
+
+  /// - Parameter reason: follows the name in a message: "must be below steps (10), but is 12"
+  public init(_ name: String, _ reason: String) {
+    self.name = name
+    self.reason = reason
+  }
 }
 
 extension Stage {
@@ -115,7 +137,7 @@ public struct StageInput: Equatable, Sendable {
 }
 
 /// Why one item cannot be used; the run goes on without it.
-public struct Rejection: Error, Equatable, CustomStringConvertible {
+public struct Rejection: ClassifiedError, Equatable, CustomStringConvertible {
   /// One of a few stable words, such as `unreadable-image`.
   public let code: String
   public let reason: String
@@ -124,6 +146,8 @@ public struct Rejection: Error, Equatable, CustomStringConvertible {
     self.code = code
     self.reason = reason
   }
+
+  public var kind: FailureKind { .input }
 
   public var description: String { "\(code): \(reason)" }
 }

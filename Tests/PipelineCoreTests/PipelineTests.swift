@@ -21,6 +21,7 @@ struct PipelineTests {
           "count": 4, "factor": 2.0, "seed": .unsigned(.max), "note": nil, "mode": "fancy",
           "limits": ["max_reject_fraction": 0.5],
           "columns": ["caption": "caption", "jpgLeft": "left"], "batch_size": 8, "table": "",
+          "steps": [1, 2], "rate": 0.1, "last": nil, "name": "products",
         ])
       #expect(pipeline.stages[1].settings == ["separator": " ", "seed": .unsigned(.max)])
     }
@@ -54,15 +55,16 @@ struct PipelineTests {
       ),
       (
         "stages: { multiply: { count: \"many\" } }",
-        "stages.multiply.count: must be a whole number, but is \"many\""
+        "stages.multiply.count: must be a whole number from 0 to 1000, but is \"many\""
       ),
       (
         "stages: { multiply: { count: 1.5 } }",
-        "stages.multiply.count: must be a whole number, but is 1.5"
+        "stages.multiply.count: must be a whole number from 0 to 1000, but is 1.5"
       ),
       (
-        "stages: { multiply: { mode: \"plane\" } }",
-        "stages.multiply.mode: must be one of \"plain\", \"fancy\", but is \"plane\""
+        "stages: { multiply: { mode: \"plai\" } }",
+        "stages.multiply.mode: must be \"plain\" or \"fancy\", but is \"plai\"; "
+          + "did you mean \"plain\"?"
       ),
       (
         "stages: { multiply: { columns: { caption: 1 } } }",
@@ -77,7 +79,7 @@ struct PipelineTests {
         "sede: 1, stages: { multiply: {} }",
         "sede: there is no such setting; did you mean \"seed\"?"
       ),
-      ("threads: 0, stages: {}", "threads: must be at least 1, but is 0"),
+      ("threads: 0, stages: {}", "threads: must be 1 to 1024, but is 0"),
     ])
   func errors(body: String, message: String) throws {
     try withTemporaryFolder { folder throws in

@@ -4,16 +4,25 @@ import PipelineCore
 /// Writes one file an item: the item's number times a factor.
 final class Multiply: Stage {
   struct Settings: StageSettings {
-    var count = 4
-    var factor = 1.5
-    var seed: UInt64 = 42
-    var note: String?
-    var mode = Mode.plain
+    @Setting("Numbers to multiply.", in: 0...1_000) var count = 4
+    @Setting("What they are multiplied with.", in: -1e6...1e6) var factor = 1.5
+    @Setting("Of the random streams.") var seed: UInt64 = 42
+    @Setting("What happens on the way.") var note: String? = nil
+    @Setting("How it is done.") var mode = Mode.plain
     var limits = Limits()
-    var columns: [String: String] = ["caption": "caption"]
-    var batchSize = 8
-    /// A file that the result depends on.
-    var table = ""
+    @Setting("Names of columns.") var columns: [String: String] = ["caption": "caption"]
+    @Setting("Numbers at a time.", in: 1...64) var batchSize = 8
+    @Setting("A file that the result depends on.") var table = ""
+    @Setting("Steps to look at.", in: 0..<100) var steps: [Int] = [1, 2]
+    @Setting("How fast to learn.", above: 0, upTo: 0.5) var rate: Float = 0.1
+    @Setting("The last number; null: none.", in: 1...99) var last: Int? = nil
+    @Setting("What the result is called.", .fileName) var name = "products"
+
+    func check() throws(SettingConflict) {
+      if let last, last >= count {
+        throw SettingConflict("last", "must be below count (\(count)), but is \(last)")
+      }
+    }
 
     enum Mode: String, Codable, CaseIterable {
       case plain
@@ -94,8 +103,8 @@ final class Multiply: Stage {
 /// Joins the products into one file, in its `finish`.
 final class Join: Stage {
   struct Settings: StageSettings {
-    var separator = " "
-    var seed: UInt64 = 0
+    @Setting("Between two products.") var separator = " "
+    @Setting("Of the random streams.") var seed: UInt64 = 0
   }
 
   static let name = "join"

@@ -57,46 +57,6 @@ import Testing
     #expect(none.contains { $0.hasPrefix("spo needs") && $0.contains("more memory") })
   }
 
-  @Test("a preference model of another tokenizer is refused before anything is read")
-  func otherTokenizer() throws {
-    let foreign = fixturePath("models/preference-gelu")
-    func message(_ setting: String) throws -> [String] {
-      let overrides = Self.paths + ["\(setting)=\(foreign)"]
-      let pipeline = try Self.pipeline(overrides, "quickstart")
-      let runner = Runner(pipeline, check: TokenizerCheck(pipeline).require) { event in
-        Issue.record("\(event) before the refusal")
-      }
-      let failure = failure { try runner.run() } ?? ""
-      let problems = try doctor(overrides: overrides).problems.map(\.description)
-      #expect(problems.contains { failure.hasPrefix($0.prefix(60)) })
-      return [failure]
-    }
-    for setting in ["preference.start", "spo.preference"] {
-      let failure = try message(setting)[0]
-      #expect(failure.contains("\(foreign)/config.json: text_config.vocab_size is"), "\(failure)")
-      #expect(failure.contains("the diffusion model's tokenizer has 581 tokens"))
-    }
-    // The tokenizer of the model itself, beside the weights of a preference model.
-    try withTemporaryFolder { folder in
-      let own = "\(folder)/preference"
-      try FileManager.default.copyItem(
-        atPath: "\(Self.repository)/data/tiny-preference", toPath: own)
-      for name in ["vocab.json", "merges.txt"] {
-        try FileManager.default.copyItem(
-          atPath: "\(Self.repository)/data/tiny-sd/tokenizer/\(name)", toPath: "\(own)/\(name)")
-      }
-      let overrides = Self.paths + ["preference.start=\(own)"]
-      #expect(try doctor(overrides: overrides).problems.isEmpty)
-      // Two words change places.
-      var ids = try #require(try JSON(contentsOf: "\(own)/vocab.json").object)
-      let words = ids.keys.filter { $0.hasSuffix("</w>") && $0.count > 5 }
-      (ids[words[0]], ids[words[1]]) = (ids[words[1]], ids[words[0]])
-      try AtomicFile.replace("\(own)/vocab.json", with: Array(JSON.object(ids).text().utf8))
-      let problems = try doctor(overrides: overrides).problems.map(\.description)
-      #expect(problems.contains { $0.contains("its tokenizer makes other ids") })
-    }
-  }
-
   @Test("a run is refused before its first stage begins")
   func earlyRefusal() throws {
     try withTemporaryFolder { folder in

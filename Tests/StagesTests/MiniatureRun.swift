@@ -39,18 +39,24 @@ struct MiniatureRun {
 
   /// Writes sources and prompts.
   ///
-  /// - Parameter hasTestSplit: whether there are comparisons for the finished preference model alone
-  func makeSources(hasTestSplit: Bool = false) throws {
+  /// - Parameters:
+  ///   - labels: of the rows, in turn
+  ///   - hasTestSplit: whether there are comparisons for the finished preference model alone
+  func makeSources(
+    labels: [(Double, Double)] = [(1, 0), (0, 1), (0.5, 0.5)], hasTestSplit: Bool = false
+  ) throws {
     let captions = [
       "a yellow circle on the left and a blue triangle on the right, dark background",
       "a purple circle on the top and a green square on the bottom, light background",
     ]
-    try write(try rows(12, captions), to: "\(folder)/train-00000-of-00001-0f1e2d3c.parquet")
+    try write(try rows(12, captions, labels), to: "\(folder)/train-00000-of-00001-0f1e2d3c.parquet")
     try write(
-      try rows(6, captions), to: "\(folder)/validation_unique-00000-of-00001-8796a5b4.parquet")
+      try rows(6, captions, labels),
+      to: "\(folder)/validation_unique-00000-of-00001-8796a5b4.parquet")
     if hasTestSplit {
       try write(
-        try rows(9, captions), to: "\(folder)/test_unique-00000-of-00001-1a2b3c4d.parquet")
+        try rows(9, captions, labels),
+        to: "\(folder)/test_unique-00000-of-00001-1a2b3c4d.parquet")
     }
     try AtomicFile.replace(
       "\(folder)/prompts.json",
@@ -58,19 +64,22 @@ struct MiniatureRun {
         JSON.array(captions.map { ["caption": .string($0)] }).text().utf8))
   }
 
-  private func rows(_ count: Int, _ captions: [String]) throws -> [Row] {
+  private func rows(
+    _ count: Int, _ captions: [String], _ labels: [(Double, Double)]
+  ) throws -> [Row] {
     try (0..<count).map { number in
       var row = Row(
         first: ("\(count)-\(number)-a", try picture(number)),
         second: ("\(count)-\(number)-b", try picture(100 + number)))
       row.caption = captions[number % 2]
-      row.labels = [(1, 0), (0, 1), (0.5, 0.5)][number % 3]
+      row.labels = labels[number % labels.count]
       return row
     }
   }
 
   private static let settings = [
-    "preference.steps=4", "preference.clean_steps=2", "preference.batch=4",
+    "preference.steps=4", "preference.clean_steps=2", "preference.warm_up_steps=2",
+    "preference.batch=4",
     "preference.micro_batch=3", "preference.estimates=1", "preference.checkpoint_every=1",
     "preference.validation_timesteps=[1, 501]",
     "spo.iterations=2", "spo.batch=2", "spo.sampling_steps=4", "spo.divert_step=2",
@@ -107,7 +116,8 @@ struct MiniatureRun {
     var files: [String: [UInt8]] = [:]
     for name in [
       "shards/index.json", "preference/model/model.safetensors", "preference/evaluation.json",
-      "preference/metrics.jsonl", "spo/metrics.jsonl", "spo/pytorch_lora_weights.safetensors",
+      "preference/metrics.jsonl", "preference/warnings.json", "spo/metrics.jsonl",
+      "spo/warnings.json", "spo/pytorch_lora_weights.safetensors",
       "export/merged/unet/diffusion_pytorch_model.safetensors",
       "report/pictures/001-0-after.png",
     ] {

@@ -1,13 +1,18 @@
 import Files
 
-/// Reads settings from JSON and refuses keys that nothing asked for.
+/// Reads settings from JSON; refuses keys that nothing asked for and values outside their range.
 struct SettingsDecoder {
-  /// - Parameter path: what errors call the value, such as `stages.encode`.
-  static func settings<Value: Decodable>(
-    _ type: Value.Type, from json: JSON, path: String
-  ) throws -> Value {
+  /// - Parameters:
+  ///   - path: what errors call the value, such as `stages.encode`
+  ///   - paths: what they call some of its settings instead
+  static func settings<Settings: StageSettings>(
+    _ type: Settings.Type, from json: JSON, path: String, paths: [String: String] = [:]
+  ) throws -> Settings {
     let log = KeyLog()
-    let value = try DecodingNode(json: json, path: path, codingPath: [], log: log).decode(type)
+    var node = DecodingNode(json: json, path: path, codingPath: [], log: log)
+    node.paths = paths
+    for descriptor in try type.descriptors() { node.limits[descriptor.name] = descriptor.limits }
+    let value = try node.decode(type)
     try log.refuseUnknownKeys()
     return value
   }
@@ -42,34 +47,55 @@ private struct DecodingNode: Decoder {
   let codingPath: [any CodingKey]
   let log: KeyLog
   var keepsKeys = false
+  /// What values are taken here, once a type has said so.
+  var kind: SettingKind?
+  /// Of the value here, or of its elements.
+  var ownLimits = SettingLimits.none
+  /// Of the members.
+  var limits: [String: SettingLimits] = [:]
+  /// What errors call members that come from elsewhere.
+  var paths: [String: String] = [:]
   var userInfo: [CodingUserInfoKey: Any] { [:] }
 
   func decode<Value: Decodable>(_ type: Value.Type) throws -> Value {
+    var node = self
+    node.kind = kind ?? SettingKind(of: type, ownLimits)
     if let primitive = type as? any SettingPrimitive.Type {
       guard let value = primitive.init(setting: json) as? Value else {
-        throw wrongKind(primitive.settingKind)
+        throw node.wrongKind(primitive.settingKind)
       }
       return value
     }
-    var node = self
     node.keepsKeys = type is any FreeMap.Type
     do {
       return try Value(from: node)
     } catch DecodingError.dataCorrupted(let context) {
-      // A type's own refusal, or that of an enum made from text, which does not name its cases.
-      guard let cases = type as? any CaseIterable.Type else {
-        throw PipelineError.badSetting(path: path, reason: context.debugDescription)
-      }
-      throw wrongKind("one of \(caseNames(cases).joined(separator: ", "))")
+      // An enum made from text does not name its cases; a type's own refusal says why.
+      if node.kind?.choices.isEmpty == false { throw node.wrongKind("") }
+      throw PipelineError.badSetting(path: path, reason: context.debugDescription)
     }
   }
 
-  func child(_ json: JSON, _ key: any CodingKey, name: String) -> DecodingNode {
-    DecodingNode(json: json, path: path + name, codingPath: codingPath + [key], log: log)
+  func member(_ json: JSON, _ key: any CodingKey, name: String) -> DecodingNode {
+    var node = DecodingNode(
+      json: json, path: paths[name] ?? "\(path).\(name)", codingPath: codingPath + [key], log: log)
+    node.ownLimits = limits[name] ?? .none
+    return node
   }
 
+  func element(_ json: JSON, _ key: any CodingKey, index: Int) -> DecodingNode {
+    var node = DecodingNode(
+      json: json, path: "\(path)[\(index)]", codingPath: codingPath + [key], log: log)
+    node.ownLimits = ownLimits
+    return node
+  }
+
+  /// - Parameter expected: said where the type of the setting says nothing
   func wrongKind(_ expected: String) -> PipelineError {
-    .badSetting(path: path, reason: "must be \(expected), but is \(json.text())")
+    let meant = json.string.flatMap { nearest(to: $0, in: kind?.choices ?? []) }
+    let hint = meant.map { "; did you mean \"\($0)\"?" } ?? ""
+    return .badSetting(
+      path: path, reason: "must be \(kind?.text ?? expected), but is \(json.shortText)\(hint)")
   }
 
   func container<Key: CodingKey>(keyedBy type: Key.Type) throws -> KeyedDecodingContainer<Key> {
@@ -86,12 +112,6 @@ private struct DecodingNode: Decoder {
   func singleValueContainer() -> any SingleValueDecodingContainer { SingleDecoding(node: self) }
 }
 
-private func caseNames<Cases: CaseIterable>(_ type: Cases.Type) -> [String] {
-  type.allCases.map { value in
-    if let raw = (value as? any RawRepresentable)?.rawValue { "\"\(raw)\"" } else { "\(value)" }
-  }
-}
-
 private struct KeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
   let node: DecodingNode
   let object: JSON.Object
@@ -103,7 +123,13 @@ private struct KeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
   func decodeNil(forKey key: Key) -> Bool { value(key) == .null }
 
   func decode<Value: Decodable>(_ type: Value.Type, forKey key: Key) throws -> Value {
-    try child(key).decode(type)
+    let child = try child(key)
+    let value = try child.decode(type)
+    if let setting = value as? any AnySetting {
+      // The value that will be used: a number that a Float cannot hold has become infinite.
+      try child.ownLimits.check(setting.json(), given: child.json, path: child.path)
+    }
+    return value
   }
 
   func nestedContainer<Nested: CodingKey>(
@@ -121,7 +147,7 @@ private struct KeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
     guard let json = value(key) else {
       throw PipelineError.badSetting(path: "\(node.path).\(name(key))", reason: "is missing")
     }
-    return node.child(json, key, name: ".\(name(key))")
+    return node.member(json, key, name: name(key))
   }
 
   private func value(_ key: Key) -> JSON? {
@@ -175,8 +201,8 @@ private struct UnkeyedDecoding: UnkeyedDecodingContainer {
         path: node.path, reason: "has \(elements.count) elements, more are needed")
     }
     defer { currentIndex += 1 }
-    return node.child(
-      elements[currentIndex], Index(intValue: currentIndex), name: "[\(currentIndex)]")
+    return node.element(
+      elements[currentIndex], Index(intValue: currentIndex), index: currentIndex)
   }
 }
 

@@ -18,19 +18,39 @@ import TensorCore
 /// - Writes: `comparisons`, parquet files in `comparisons/data`
 public final class MakeComparisons: Stage {
   public struct Settings: StageSettings {
+    @Setting("Seed of all random streams.")
     public var seed: UInt64 = 42
+    @Setting("Prompts of the training split.", in: 1...100_000)
     public var trainPrompts = 600
+    @Setting("Prompts of the validation split.", in: 1...100_000)
     public var validationPrompts = 120
+    @Setting("Images per prompt; each but the first makes a comparison.", in: 2...1_000)
     public var picturesPerPrompt = 5
+    @Setting("DDIM sampling steps.", in: 1...1_000)
     public var steps = 10
+    @Setting("Classifier-free guidance scale.", in: 0...100)
     public var guidance: Float = 3
-    /// How surely the blend decides: the factor of its difference before the logistic noise.
+    @Setting(
+      "Factor of the difference in utility before the logistic noise.", above: 0, upTo: 1_000)
     public var sharpness = 6.0
+    @Setting("Fraction of comparisons that tie.", in: 0..<1)
     public var tieShare = 0.12
+    @Setting("Quality of the JPEG files.", in: 1...100)
     public var jpegQuality = 85
+    @Setting("Rows per row group of the parquet files.", in: 1...1_000_000)
     public var rowsPerGroup = 200
 
     public init() {}
+
+    public func check() throws(SettingConflict) {
+      let count = SceneSplit.standard.training.count
+      guard trainPrompts + validationPrompts <= count else {
+        throw SettingConflict(
+          "train_prompts",
+          "must be at most \(count) together with validation_prompts (\(validationPrompts)), but is "
+            + "\(trainPrompts): there are no more scenes")
+      }
+    }
   }
 
   public static let name = "comparisons"

@@ -19,17 +19,24 @@ import TensorCore
 /// - Writes: `autoencoder`, the folder `autoencoder/vae` in the layout of diffusers
 public final class TrainAutoencoder: Stage {
   public struct Settings: StageSettings {
+    @Setting("Seed of all random streams.")
     public var seed: UInt64 = 42
+    @Setting("Training steps.", in: 1...1_000_000)
     public var steps = 1200
-    /// Pictures that are rendered once and drawn from.
+    @Setting("Images rendered once and drawn from.", in: 32...1_000_000)
     public var pictures = 1024
-    /// Crops of half the side in a batch of the first four fifths of the steps.
+    @Setting(
+      "Crops of half the side per batch in the first four fifths of the steps.", in: 1...4_096)
     public var cropBatch = 16
-    /// Whole pictures in a batch of the rest.
+    @Setting("Whole images per batch in the remaining steps.", in: 1...4_096)
     public var pictureBatch = 8
+    @Setting("Peak learning rate of AdamW.", in: 1e-9...0.1)
     public var learningRate: Float = 2e-3
+    @Setting("Weight of the KL divergence in the loss.", in: 0...1_000)
     public var klWeight: Float = 1e-4
+    @Setting("Weight of the term that ties latents to mean colours.", in: 0...1_000)
     public var anchorWeight: Float = 0.1
+    @Setting("Steps between checkpoints.", in: 1...1_000_000)
     public var checkpointEvery = 100
 
     public init() {}
@@ -191,8 +198,10 @@ public final class TrainAutoencoder: Stage {
     let (samples, variance) = withoutGradients {
       var samples: [[Float]] = []
       var variance = [Double](repeating: 0, count: 4)
-      for start in stride(from: 0, to: min(512, settings.pictures), by: 32) {
-        let posterior = training.model.encoder(training.pictures.slice(axis: 0, start..<start + 32))
+      let count = min(512, settings.pictures)
+      for start in stride(from: 0, to: count, by: 32) {
+        let posterior = training.model.encoder(
+          training.pictures.slice(axis: 0, start..<min(start + 32, count)))
         let means = posterior.mean.values
         samples += stride(from: 0, to: means.count, by: 4).map { Array(means[$0..<$0 + 4]) }
         let logs = posterior.logVariance.values

@@ -20,15 +20,21 @@ import TensorCore
 ///   for the prompts left out
 public final class TrainDenoiser: Stage {
   public struct Settings: StageSettings {
+    @Setting("Seed of all random streams.")
     public var seed: UInt64 = 42
+    @Setting("Training steps.", in: 1...1_000_000)
     public var steps = 3000
-    /// Renders that are encoded once and drawn from.
+    @Setting("Renders encoded once and drawn from.", in: 1...1_000_000)
     public var pictures = 4096
+    @Setting("Latents per batch.", in: 1...4_096)
     public var batch = 16
-    /// The share of prompts that are replaced by the empty one, for guidance.
+    @Setting("Fraction of prompts replaced by the empty one, for guidance.", in: 0...1)
     public var emptyPromptShare = 0.1
+    @Setting("Peak learning rate of AdamW.", in: 1e-9...0.1)
     public var learningRate: Float = 1.5e-3
+    @Setting("Decay of the exponential moving average of the weights.", in: 0..<1)
     public var averageDecay: Float = 0.998
+    @Setting("Steps between checkpoints.", in: 1...1_000_000)
     public var checkpointEvery = 100
 
     public init() {}

@@ -8,19 +8,27 @@ public import PipelineCore
 ///   `webui/NAME.safetensors` (webui, ComfyUI) and `merged` (a model folder)
 public final class Export: Stage {
   public struct Settings: StageSettings {
-    /// The model that the LoRA was trained on, a folder in the layout of diffusers or a checkpoint
-    /// file.
+    @Setting(
+      "The diffusion model that the LoRA was trained on: a diffusers folder or a checkpoint file.")
     public var model = ""
-    /// A folder with the tokenizer, for a checkpoint file that is merged; null: the model's own.
-    public var tokenizer: String?
-    /// What the webui calls the LoRA: `<lora:NAME:1>`.
+    @Setting(
+      "Folder with the tokenizer, for a checkpoint file that is merged; null: the model's own.")
+    public var tokenizer: String? = nil
+    @Setting("Name of the LoRA in the webui: <lora:NAME:1>.", .fileName)
     public var name = "spo"
-    /// How numbers are stored: `f32`, `f16` or `bf16`.
+    @Setting("Precision of the exported weights.")
     public var dtype = WeightPrecision.f32
-    /// What to write: `lora`, `webui`, `merged`.
+    @Setting("What to write.")
     public var forms = Form.allCases
 
     public init() {}
+
+    public func check() throws(SettingConflict) {
+      try requireModel(model)
+      guard !forms.isEmpty, Set(forms).count == forms.count else {
+        throw SettingConflict("forms", "must name one or more of lora, webui and merged, each once")
+      }
+    }
   }
 
   public enum Form: String, CaseIterable, Codable, Sendable {
@@ -40,21 +48,6 @@ public final class Export: Stage {
   private var lora: LoRAWeights?
 
   public init(settings: Settings, context: StageContext) throws {
-    guard !settings.model.isEmpty else {
-      throw PipelineError.badSetting(
-        path: "model",
-        reason: "is missing: the folder or file of the model that the LoRA was tuned on")
-    }
-    guard Set(settings.forms).count == settings.forms.count, !settings.forms.isEmpty else {
-      throw PipelineError.badSetting(
-        path: "export.forms", reason: "must be some of lora, webui and merged, each once")
-    }
-    guard !settings.name.isEmpty, !settings.name.hasPrefix("."),
-      !settings.name.contains(where: { "/\\:<>\0".contains($0) })
-    else {
-      throw PipelineError.badSetting(
-        path: "export.name", reason: "must be the name of a file, but is \"\(settings.name)\"")
-    }
     self.settings = settings
     self.context = context
   }

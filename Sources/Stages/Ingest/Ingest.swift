@@ -37,7 +37,6 @@ final class Ingest: Stage {
   private var totalRowCount = 0
 
   init(settings: IngestSettings, context: StageContext) throws {
-    try settings.validate()
     self.settings = settings
     self.context = context
     names = try ColumnNames(settings.columns)

@@ -2,34 +2,35 @@ import PipelineCore
 
 /// Settings of `ingest`.
 struct IngestSettings: StageSettings {
-  /// A file, a pattern such as `"data/*.parquet"`, or a list of them: parquet, JSONL, JSON, CSV.
+  @Setting("Files or patterns, such as \"data/*.parquet\": parquet, JSON, JSONL or CSV.")
   var source = SourceList()
-  /// The split of all rows; null: what each file's name says (`validation-00000-of-00001.parquet`),
-  /// `train` where it says nothing.
-  var split: String?
-  /// Where the columns have other names: `{ caption: "prompt", jpg_0: "image_a" }`.
+  @Setting(
+    "Split of all rows; null: what the path of each file says, train where it says nothing.",
+    .fileName)
+  var split: String? = nil
+  @Setting("Columns of other names, such as { caption: \"prompt\", jpg_0: \"image_a\" }.")
   var columns: [String: String] = [:]
-
-  /// Ties, (0.5, 0.5): keep them (`soft`), as published, or `drop` them.
+  @Setting("Keep ties, labelled (0.5, 0.5), or drop them; published: soft.")
   var ties = Ties.soft
-  /// Leave out rows whose images are the same (`are_different` false); published: false.
+  @Setting("Leave out rows whose images are the same (are_different is false); published: false.")
   var onlyDifferent = false
-  /// Leave out rows without a label: `never`, `outside_train` (published) or `always`.
+  @Setting("Where to leave out rows without a label; published: outside_train.")
   var onlyWithLabel = LabelRule.outsideTrain
-  /// At most this many rows of one prompt in a split, the first ones; null, as published: all.
-  var maxPerPrompt: Int?
-  /// Of split `train`, compare each loser with the final winner of its ranking, whose image takes the place
-  /// of the one that it lost to; ties and circles are left out; published: false.
+  @Setting(
+    "At most this many rows per prompt and split, the first ones; null: all, as published.",
+    in: 1...1_000_000_000)
+  var maxPerPrompt: Int? = nil
+  /// Ties and circles are left out; other splits stay as they are.
+  @Setting(
+    "Compare each loser with the final winner of its ranking in split train; published: false.")
   var onlyOnBest = false
-
-  /// What is done with each image: `decode` it, so that damaged ones are found now, or look at the
-  /// `header` only.
+  @Setting("Whether images are decoded, which finds damaged ones now, or only their headers read.")
   var checkImages = ImageCheck.decode
-  /// Larger images are refused (width times height).
+  @Setting("Images with more pixels are rejected.", in: 1...1_000_000_000)
   var imagePixelLimit = 89_478_485
-  /// Copy the images' bytes into the catalog, for those who delete the source.
+  @Setting("Copy the images into the catalog, so that the source can be deleted.")
   var copyImages = false
-  /// Stop when a larger part of the rows cannot be used (not counting what filters leave out).
+  @Setting("Stop when a larger fraction of the rows is rejected, filters not counted.", in: 0...1)
   var maxRejectFraction = 0.01
 
   enum Ties: String, Codable, CaseIterable, Sendable { case soft, drop }
@@ -42,15 +43,9 @@ struct IngestSettings: StageSettings {
 
   enum ImageCheck: String, Codable, CaseIterable, Sendable { case decode, header }
 
-  func validate() throws(PipelineError) {
-    if let maxPerPrompt, maxPerPrompt < 1 {
-      throw .badSetting(path: "ingest.max_per_prompt", reason: "must be at least 1 or null")
-    }
-    guard imagePixelLimit >= 1 else {
-      throw .badSetting(path: "ingest.image_pixel_limit", reason: "must be at least 1")
-    }
-    guard (0...1).contains(maxRejectFraction) else {
-      throw .badSetting(path: "ingest.max_reject_fraction", reason: "must be between 0 and 1")
+  func check() throws(SettingConflict) {
+    guard !source.patterns.isEmpty, !source.patterns.contains("") else {
+      throw SettingConflict("source", "is missing: name a file, a pattern or a list of them")
     }
   }
 }

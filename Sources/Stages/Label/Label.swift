@@ -38,7 +38,6 @@ final class Label: Stage {
   }
 
   init(settings: LabelSettings, context: StageContext) throws {
-    try settings.validate()
     self.settings = settings
     self.context = context
   }
@@ -151,8 +150,10 @@ final class Label: Stage {
 }
 
 /// What no row is to blame for.
-enum LabelError: Error, CustomStringConvertible {
+enum LabelError: ClassifiedError, CustomStringConvertible {
   case nonFinite(content: String)
+
+  var kind: FailureKind { .notFinite }
 
   var description: String {
     switch self {

@@ -4,74 +4,82 @@ public import PipelineCore
 
 /// Settings of stage `preference`; the defaults are those published for Stable Diffusion v1.5.
 public struct PreferenceSettings: StageSettings {
-  /// What the preference model is shown.
+  @Setting("What the preference model judges: estimated images, or noised latents.")
   public var kind = Kind.pixel
-  /// The diffusion model whose estimates, or latents, are judged: a folder or a checkpoint file.
+  @Setting("The diffusion model that images are estimated with: a diffusers folder or a file.")
   public var model = ""
-  /// A folder with the tokenizer, for a checkpoint file; null: the model's own.
-  public var tokenizer: String?
+  @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
+  public var tokenizer: String? = nil
+  @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
-  /// The folder of the CLIP model to start from, step-aware or not.
-  ///
   /// A latent one starts from `model` and takes only the text projection from here, a fresh one if this
   /// is empty; or, with its guidance, from a latent preference model here.
+  @Setting("Folder of the CLIP model, or preference model, to start from.")
   public var start = ""
-  /// Draw the weights afresh; only the configuration files of `start` are used.
+  @Setting("Initialize the weights afresh; only the configuration files of start are used.")
   public var startsFresh = false
+  @Setting("Training steps.", in: 1...1_000_000)
   public var steps = 8_000
-  /// Comparisons in a batch.
+  @Setting("Comparisons per batch.", in: 1...65_536)
   public var batch = 64
-  /// Comparisons whose gradients are computed at once; a batch is the sum of such parts.
+  @Setting("Comparisons backpropagated at a time; the batch is their sum.", in: 1...65_536)
   public var microBatch = 4
-  /// Run layers, or the blocks of a latent preference model's U-Net, again in the backward pass.
-  ///
-  /// A third more time, little memory.
+  @Setting("Recompute layers in the backward pass: a third more time, little memory.")
   public var gradientCheckpointing = false
-  /// Keep the optimiser's two running means of each weight in a file, read and written at every step.
-  ///
-  /// Halves what training takes beside its layers; changes no result.
+  @Setting("Keep the optimizer's moments in a file, which halves the memory for weights.")
   public var optimizerOnDisk = false
-  /// The first steps see clean pictures at timestep 0: the part that a fine-tuned CLIP plays at full
-  /// size.
+  /// The part that a fine-tuned CLIP plays at full size.
+  @Setting("Steps at the beginning that see clean images at timestep 0.", in: 0...1_000_000)
   public var cleanSteps = 0
-  /// Timesteps are drawn from 0 to below this.
+  @Setting("Timesteps are drawn from 0 to below this.", in: 2...1_000)
   public var timestepLimit = 1_000
-  /// Draw only 1 and every so many more of them; nil: all.
-  public var timestepSpacing: Int?
-  /// Whether both pictures of a comparison get the same noise.
+  @Setting("Draw only timestep 1 and every so many more; null: all timesteps.", in: 1...999)
+  public var timestepSpacing: Int? = nil
+  @Setting("Use the same noise for both images of a comparison.")
   public var sharesNoise = true
-  /// Of the estimates.
+  @Setting("Classifier-free guidance scale of the estimated images.", in: 0...100)
   public var guidance: Float = 5
-  /// Of the features of a latent preference model's lowest level; 1: none, for half the work.
+  @Setting(
+    "Guidance of a latent model's lowest features; 1: none, for half the work.", in: 0...100)
   public var featureGuidance: Float = 7.5
-  /// Estimates of each comparison that are made once and used again; 0 makes new ones at every step.
+  @Setting(
+    "Noised estimates made once per comparison and reused; 0: new ones at every step.", in: 0...100)
   public var estimates = 0
-  /// Comparisons that are estimated at once.
+  @Setting("Comparisons estimated at a time.", in: 1...4_096)
   public var estimateBatch = 2
+  @Setting("Peak learning rate of AdamW.", in: 1e-9...0.1)
   public var learningRate: Float = 3e-6
-  /// How the rate rises: `log` as DeepSpeed does by default and as published (the first update runs at the
-  /// peak, the second at 0, number i at log(i) / log(`warm_up_steps`) of it), or in equal steps, `linear`.
-  ///
-  /// Then it falls to 0 in a straight line.
+  /// By `log`, the first update runs at the peak, the second at 0, and update i, counted from 0, at
+  /// log(i) / log(`warm_up_steps`) of it, as DeepSpeed's scheduler does by default.
+  @Setting("How the rate rises, before it falls to 0 in a straight line; published: log.")
   public var warmUp = LearningRateSchedule.WarmUp.log
+  @Setting("Steps of the warm-up.", in: 0...1_000_000)
   public var warmUpSteps = 500
+  @Setting("Weight decay of AdamW.", in: 0...10)
   public var weightDecay: Float = 0.3
+  @Setting("Decay of AdamW's second moment.", in: 0..<1)
   public var beta2: Float = 0.999
+  @Setting("Gradients are scaled down to this joint norm.", in: 1e-3...1e6)
   public var gradientLimit: Float = 1
-  /// Which checkpoint becomes the model: the `last`, as published, or the one that orders held-out
-  /// comparisons `best`.
+  @Setting(
+    "Checkpoint that becomes the model: the last, as published, or the best on held-out pairs.")
   public var keep = KeptCheckpoint.last
-  /// Comparisons of the validation split that checkpoints are judged by, and of `test_unique` or `test`,
-  /// where there is one, that evaluate the finished model.
+  @Setting(
+    "Held-out comparisons that checkpoints, and those that the model, are evaluated on.",
+    in: 1...1_000_000)
   public var validationPairs = 500
+  @Setting("Timesteps at which accuracy is measured.", in: 0...999)
   public var validationTimesteps = [1, 251, 501, 701, 951]
-  /// The mean accuracy at those of these timesteps that lie below chooses the best checkpoint.
+  @Setting(
+    "The best checkpoint has the best mean accuracy at those validation timesteps below this.",
+    in: 1...1_000)
   public var selectionLimit = 1_000
+  @Setting("Steps between checkpoints.", in: 1...1_000_000)
   public var checkpointEvery = 500
-  /// Of the matrices of the finished model; `f16` halves what stage `spo` needs for it.
+  @Setting("Precision of the finished model's matrices; f16 halves the memory stage spo needs.")
   public var precision = WeightPrecision.f32
 
-  public enum Kind: String, Codable, Sendable {
+  public enum Kind: String, CaseIterable, Codable, Sendable {
     /// Pictures, as the diffusion model estimates them from noise.
     case pixel
     /// Noised latents.
@@ -84,4 +92,37 @@ public struct PreferenceSettings: StageSettings {
   }
 
   public init() {}
+
+  public func check() throws(SettingConflict) {
+    try requireModel(model)
+    guard kind == .latent || !start.isEmpty else {
+      throw SettingConflict("start", "is missing: the folder of the CLIP model to start from")
+    }
+    guard warmUpSteps < steps else {
+      throw SettingConflict(
+        "warm_up_steps", "must be below steps (\(steps)), but is \(warmUpSteps)")
+    }
+    guard cleanSteps < steps else {
+      throw SettingConflict(
+        "clean_steps",
+        "must be below steps (\(steps)), but is \(cleanSteps): no step would see a noised image")
+    }
+    if let timestepSpacing, timestepSpacing >= timestepLimit {
+      throw SettingConflict(
+        "timestep_spacing",
+        "must be below timestep_limit (\(timestepLimit)), but is \(timestepSpacing)")
+    }
+    guard Set(validationTimesteps).count == validationTimesteps.count else {
+      throw SettingConflict("validation_timesteps", "must name each timestep once")
+    }
+    guard let least = validationTimesteps.min() else {
+      throw SettingConflict("validation_timesteps", "must name at least one timestep")
+    }
+    guard least < selectionLimit else {
+      throw SettingConflict(
+        "selection_limit",
+        "must be above the least of validation_timesteps (\(least)), but is \(selectionLimit): "
+          + "nothing would choose the best checkpoint")
+    }
+  }
 }

@@ -7,6 +7,7 @@ import NN
 import PipelineCore
 import PreferenceModels
 import Shards
+import Telemetry
 
 /// Trains the step-aware preference model on comparisons of noised latents.
 ///
@@ -58,12 +59,6 @@ final class TrainPreference: Stage {
   }
 
   init(settings: PreferenceSettings, context: StageContext) throws {
-    guard settings.timestepLimit > 1, settings.timestepSpacing ?? 1 > 0 else {
-      throw PipelineError.badSetting(
-        path: "preference",
-        reason: "timestep_limit must be above 1, timestep_spacing above 0; they are "
-          + "\(settings.timestepLimit) and \(settings.timestepSpacing ?? 1)")
-    }
     self.settings = settings
     self.context = context
     stretches = try TrainingStretches(
@@ -172,6 +167,7 @@ final class TrainPreference: Stage {
   }
 
   func prepare() throws {
+    try requireComparisons()
     try Folders.make("\(folder)/pictures")
     let (trainee, pictures) = try settings.kind == .pixel ? pixelTrainee() : (latentTrainee(), nil)
     if settings.optimizerOnDisk {
@@ -198,6 +194,28 @@ final class TrainPreference: Stage {
     let pairs = try blocks().filter { !store.holds($0) }.reduce(0) { $0 + $1.pairs.count }
     try DiskSpace.require(
       pairs * 2 * pictures.side * pictures.side * 3, at: context.workspace.path, for: "pictures")
+  }
+
+  /// Refuses data that teaches no preference.
+  private func requireComparisons() throws {
+    let examples = try trainingExamples()
+    let heldOut = try validationExamples()
+    guard examples.count > 0, heldOut.count > 0 else {
+      throw PipelineError.badSetting(
+        path: "ingest.source",
+        reason: "stage preference needs comparisons to learn from and others that are held out "
+          + "(shard.validation_fraction)")
+    }
+    let isDecided = try (0..<examples.count).contains { number in
+      let pair = try examples.shards.pair(number)
+      return pair.label0 != pair.label1
+    }
+    guard isDecided else {
+      throw NothingLearned(
+        reason:
+          "all \(examples.count) training comparisons are ties, which teach no preference; add "
+          + "comparisons with a preferred image to ingest.source")
+    }
   }
 
   private func pixelTrainee() throws -> (any PreferenceTrainee, EstimatedPictures?) {
@@ -338,9 +356,12 @@ final class TrainPreference: Stage {
 
     var accuracies = JSON.Object()
     var count = 0
+    // At the timesteps that checkpoints are judged by.
+    var shares: [Double] = []
     for view in evaluatedViews {
       let accuracy = try accuracy(training, on: training.evaluation, view)
       count = accuracy.count
+      if checkedViews.contains(view) { shares.append(accuracy.share) }
       if case .timestep(let timestep) = view {
         accuracies["\(timestep)"] = .number(accuracy.share)
       } else {
@@ -348,6 +369,11 @@ final class TrainPreference: Stage {
       }
     }
     let split = training.evaluation.shards.split
+    try TrainingWarnings.write(
+      PreferenceFindings(
+        try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), cleanSteps: settings.cleanSteps,
+        accuracy: shares.reduce(0, +) / Double(max(1, shares.count)), comparisons: count
+      ).warnings(), to: folder)
     try writeJSON(
       [
         "accuracy": .object(accuracies), "pairs": .integer(count), "split": .string(split),
@@ -365,7 +391,7 @@ final class TrainPreference: Stage {
     let note =
       try evaluation.bool("chose_checkpoint")
       ? " (these also chose the checkpoint, which flatters it)" : ""
-    return [
+    return try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + [
       "orders \(try evaluation.int("pairs")) comparisons of \(try evaluation.string("split")) as "
         + "their labels do: \(parts.joined(separator: ", "))\(note)",
       "the preference model is in \(modelFolder)",

@@ -4,70 +4,90 @@ import StepwiseOptimization
 
 /// Settings of stage `spo`; the defaults are those published for Stable Diffusion v1.5.
 public struct SPOSettings: StageSettings {
-  /// The model to tune, a folder or a checkpoint file.
+  @Setting("The diffusion model to tune: a diffusers folder or a checkpoint file.")
   public var model = ""
-  /// A folder with the tokenizer, for a checkpoint file; null: the model's own.
-  public var tokenizer: String?
-  /// A trained preference model, step-aware or latent; null: the one that stage `preference` makes.
-  ///
-  /// A folder, or a file of weights with its configuration beside it. Stage `preference` is then not
-  /// needed.
-  public var preference: String?
-  /// How large weights of the preference model are kept in memory: `as-stored`, or rounded as they are
-  /// read to `f16` or `bf16`, which halves what a file of single precision takes.
+  @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
+  public var tokenizer: String? = nil
+  /// A folder, or a file of weights with its configuration beside it.
+  @Setting(
+    "A trained preference model, step-aware or latent; null: the one that stage preference trains.")
+  public var preference: String? = nil
+  @Setting("Precision of the preference model's large weights in memory.")
   public var preferencePrecision = PreferencePrecision.asStored
+  @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
+  @Setting("Passes over the prompts.", in: 1...10_000)
   public var epochs = 10
-  /// Prompts of an epoch, of the training split; all of them if there are fewer.
+  @Setting("Training prompts per epoch; all of them if there are fewer.", in: 1...10_000_000)
   public var prompts = 4_000
-  /// Take only prompts that come from a list of prompts.
+  @Setting("Use only prompts that come from a list of prompts.")
   public var onlyListed = false
-  /// Prompts of a sampling batch.
+  @Setting("Prompts per sampling batch.", in: 1...4_096)
   public var batch = 10
-  /// Prompts that are drawn together, for which memory must do.
+  @Setting(
+    "Prompts sampled at a time, which bounds the memory; changes the last bits of results.",
+    in: 1...4_096)
   public var promptsAtOnce = 1
-  /// Ends the run after this many sampling batches; 0 makes all epochs.
+  @Setting("Stop after this many sampling batches; 0: after all epochs.", in: 0...10_000_000)
   public var iterations = 0
+  @Setting("DDIM sampling steps.", in: 1...1_000)
   public var samplingSteps = 20
+  @Setting("Noise of the DDIM steps: 1 is ancestral sampling.", in: 0.01...1)
   public var eta: Float = 1
+  @Setting("Classifier-free guidance scale.", in: 0...100)
   public var guidance: Float = 5
-  /// Continuations drawn from each shared latent.
+  @Setting("Candidates drawn from each shared latent.", in: 2...256)
   public var candidates = 4
-  /// The first sampling step whose candidates are compared.
+  @Setting("First sampling step, counted from 0, whose candidates are compared.", in: 0...999)
   public var divertStep = 4
-  /// The first sampling step, counted from 0, whose candidates are compared no more; nil: none.
-  public var stopStep: Int?
-  /// Steps that each candidate goes on alone before it is judged; published for SDXL: 3.
+  @Setting(
+    "First sampling step, counted from 0, whose candidates are no longer compared; null: none.",
+    in: 1...1_000)
+  public var stopStep: Int? = nil
+  @Setting(
+    "Steps that each candidate continues alone before it is judged; SDXL as published: 3.",
+    in: 0...998)
   public var innerSteps = 0
-  /// A pair is kept if the preference probability of its best exceeds that of its worst by more.
+  @Setting(
+    "A pair is kept if the preference probabilities of its best and worst candidates differ by more.",
+    in: 0..<1)
   public var threshold = 0.3
-  /// The same at the step that draws the most noise, where `threshold` is that of the least.
-  ///
-  /// Between them it is in proportion to the noise. Nil: one for all steps.
-  public var highestThreshold: Double?
-  /// Pairs of a training batch.
+  /// Between the two, thresholds are in proportion to the noise.
+  @Setting(
+    "Threshold of the noisiest step, where threshold is that of the least noisy; null: the same.",
+    in: 0..<1)
+  public var highestThreshold: Double? = nil
+  @Setting("Pairs per training batch.", in: 1...4_096)
   public var pairBatch = 10
-  /// Training batches that make one update together; published for SDXL: 2.
-  ///
   /// What is left at the end of a sampling batch is carried over to the next.
+  @Setting("Training batches whose gradients make one update; SDXL as published: 2.", in: 1...4_096)
   public var gradientAccumulation = 1
-  /// Pairs whose gradients are computed at once; a batch is the sum of such parts.
+  @Setting("Pairs backpropagated at a time; the batch is their sum.", in: 1...4_096)
   public var microBatch = 1
-  /// Run the U-Net's blocks again in the backward pass: a third more time, little memory.
+  @Setting("Recompute the U-Net's blocks in the backward pass: a third more time, little memory.")
   public var gradientCheckpointing = false
+  @Setting("Rank of the LoRA; alpha is the rank.", in: 1...4_096)
   public var rank = 4
+  @Setting("Scale of the log-ratios in the loss.", above: 0, upTo: 1_000_000)
   public var beta: Float = 10
+  @Setting("Likelihood ratios are clamped to within this of 1.", in: 1e-6...0.99)
   public var clip: Float = 0.1
+  @Setting("Learning rate of AdamW.", in: 1e-9...0.1)
   public var learningRate: Float = 6e-5
+  @Setting("Weight decay of AdamW.", in: 0...10)
   public var weightDecay: Float = 1e-4
-  /// The joint norm that gradients are scaled down to; null: they are left as they are, as published.
-  public var gradientLimit: Float?
-  /// The timestep that a latent preference model is told of a candidate: the one that it was drawn from,
-  /// `source`, as published, or that of the noise in it, `drawn`.
+  @Setting(
+    "Gradients are scaled down to this joint norm; null: they are not, as published.",
+    in: 1e-3...1e6)
+  public var gradientLimit: Float? = nil
+  @Setting(
+    "Timestep a latent judge is told: that of the noise, or the one drawn from, as published.")
   public var judgedTimestep = JudgedTimestep.source
-  /// Held-out prompts to draw before the first batch, after each epoch and at the end.
+  @Setting(
+    "Held-out prompts to sample before the first batch, after each epoch and at the end.",
+    in: 0...256)
   public var pictures = 4
-  /// Sampling batches between checkpoints.
+  @Setting("Sampling batches between checkpoints.", in: 1...1_000_000)
   public var checkpointEvery = 10
 
   public enum PreferencePrecision: String, CaseIterable, Codable, Sendable {
@@ -80,11 +100,40 @@ public struct SPOSettings: StageSettings {
   }
 
   public enum JudgedTimestep: String, CaseIterable, Codable, Sendable {
+    /// That of the noise in a candidate.
     case drawn
+    /// The one that it was drawn from.
     case source
   }
 
   public init() {}
+
+  public func check() throws(SettingConflict) {
+    try requireModel(model)
+    guard divertStep < samplingSteps else {
+      throw SettingConflict(
+        "divert_step",
+        "must be below sampling_steps (\(samplingSteps)), but is \(divertStep): no candidates would "
+          + "be compared")
+    }
+    if let stopStep, stopStep <= divertStep {
+      throw SettingConflict(
+        "stop_step",
+        "must be above divert_step (\(divertStep)), but is \(stopStep): no candidates would be "
+          + "compared")
+    }
+    guard divertStep + innerSteps < samplingSteps else {
+      throw SettingConflict(
+        "inner_steps",
+        "must be below sampling_steps less divert_step (\(samplingSteps - divertStep)), but is "
+          + "\(innerSteps): candidates would never be judged in time")
+    }
+    if let highestThreshold, highestThreshold < threshold {
+      throw SettingConflict(
+        "highest_threshold",
+        "must be at least threshold (\(threshold)), but is \(highestThreshold)")
+    }
+  }
 
   var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer) }
 

@@ -2,26 +2,16 @@ import PipelineCore
 
 /// Settings of `shard`.
 struct ShardSettings: StageSettings {
-  /// A shard is closed before it becomes larger than this, in millions of bytes.
+  @Setting("A shard is closed before it exceeds this many megabytes.", in: 0.001...16_384)
   var shardSizeMb = 256.0
-  /// Where all rows are of one split, this part of the prompts becomes `validation`.
+  @Setting(
+    "Where all rows are of one split, this fraction of the prompts becomes validation.", in: 0..<1)
   var validationFraction = 0.05
-
-  /// Whose labels comparisons have: those of `people`, or of the model of stage `label`.
+  @Setting("Whose labels comparisons have: people's, or those of the model of stage label.")
   var labels = LabelSource.people
 
   enum LabelSource: String, Codable, CaseIterable, Sendable {
     case people
     case model
-  }
-
-  func validate() throws(PipelineError) {
-    guard shardSizeMb > 0, shardSizeMb <= 16_384 else {
-      throw .badSetting(path: "shard.shard_size_mb", reason: "must be above 0 and at most 16384")
-    }
-    guard (0..<1).contains(validationFraction) else {
-      throw .badSetting(
-        path: "shard.validation_fraction", reason: "must be at least 0 and less than 1")
-    }
   }
 }

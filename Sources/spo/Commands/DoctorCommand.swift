@@ -26,6 +26,7 @@ enum DoctorCommand: Command {
   static func run(_ arguments: Arguments) throws {
     let machine = MachineReport()
     let doctor = try arguments.operands.first.map { try examined($0, arguments) }
+    for note in doctor?.pipeline.notes ?? [] { Console.note("note: \(note)") }
     let problems = machine.problems + (doctor?.problems ?? [])
     if arguments.has("json") {
       var report = JSON.Object()
@@ -33,9 +34,9 @@ enum DoctorCommand: Command {
       if let doctor { report["pipeline"] = doctor.json }
       report["problems"] = .array(
         problems.map { ["what": .string($0.what), "remedy": .string($0.remedy)] })
-      Console.print(JSON.object(report).text(.pretty))
+      try Console.print(JSON.object(report).text(.pretty))
     } else {
-      Console.print((machine.lines + (doctor?.lines ?? [])).joined(separator: "\n"))
+      try Console.print((machine.lines + (doctor?.lines ?? [])).joined(separator: "\n"))
     }
     guard let last = problems.last else { return }
     if !arguments.has("json") {

@@ -40,6 +40,8 @@ enum Run: Command {
         workspace: arguments.value("workspace"))
     }
     let pipeline = try makePipeline(arguments.values("set"))
+    for note in pipeline.notes { Console.note("note: \(note)") }
+    try pipeline.checkFit()
     if let threads = pipeline.threads { Threads.count = threads }
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))
@@ -47,12 +49,7 @@ enum Run: Command {
     let memory = MemoryCheck(
       overrides: arguments.values("set"), limits: .here(pipeline.workspacePath),
       makePipeline: makePipeline)
-    let tokenizers = TokenizerCheck(pipeline)
-    func check(_ stage: any Stage) throws {
-      try tokenizers.require(stage)
-      try memory.require(stage)
-    }
-    let runner = Runner(pipeline, check: check) { event in
+    let runner = Runner(pipeline, check: memory.require) { event in
       // What one stage leaves is of little use to the next.
       if case .started = event { BufferPool.shared.releaseFreeBlocks() }
       console.show(event)
@@ -60,5 +57,6 @@ enum Run: Command {
     try runner.run(
       through: arguments.value("through"), forced: Set(arguments.values("force")),
       partition: partition)
+    try console.finish()
   }
 }

@@ -1,0 +1,37 @@
+public import Files
+
+/// A stage with its settings, not yet made.
+public struct ConfiguredStage {
+  public let name: String
+  public let version: Int
+  public let unit: String
+  /// All settings, defaults included, as they are recorded.
+  public let settings: JSON
+  let settingsWithoutEffect: Set<String>
+  let make: (StageContext) throws -> any Stage
+
+  /// Reads and checks a stage's settings: the one place where that is done.
+  ///
+  /// - Parameters:
+  ///   - path: what errors call the block
+  ///   - paths: what they call settings that are shared
+  init<S: Stage>(
+    _ type: S.Type, settings json: JSON, path: String, paths: [String: String] = [:]
+  ) throws {
+    let settings = try SettingsDecoder.settings(
+      S.Settings.self, from: json, path: path, paths: paths)
+    do {
+      try settings.check()
+    } catch let conflict {
+      throw PipelineError.badSetting(
+        path: paths[conflict.name] ?? "\(path).\(conflict.name)", reason: conflict.reason)
+    }
+    name = S.name
+    version = S.version
+    unit = S.unit
+    // Once more through the type, so that 1e2 and 100 are recorded as the same number.
+    self.settings = try SettingsEncoder.json(settings)
+    settingsWithoutEffect = S.settingsWithoutEffect
+    make = { try S(settings: settings, context: $0) }
+  }
+}

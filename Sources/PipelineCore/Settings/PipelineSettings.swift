@@ -1,0 +1,27 @@
+import Files
+
+/// What a pipeline file says beside the settings of its stages.
+public struct PipelineSettings: StageSettings {
+  @Setting("Folder for everything that the pipeline makes.", .notEmpty)
+  public var workspace = ""
+  @Setting("Threads to compute with; null: one per processor.", in: 1...1_024)
+  public var threads: Int? = nil
+
+  public init() {}
+
+  /// The keys of a pipeline file that no stage shares.
+  static let keys = ["workspace", "threads", "stages"]
+
+  init(from root: JSON.Object, path: String) throws {
+    guard root["workspace"] != nil else {
+      throw PipelineError.badSetting(
+        path: "\(path): workspace",
+        reason: "is missing: the folder for everything that the pipeline makes")
+    }
+    var object = try SettingsEncoder.json(Self()).object ?? JSON.Object()
+    for key in object.keys { object[key] = root[key] ?? object[key] }
+    let paths = Dictionary(uniqueKeysWithValues: object.keys.map { ($0, "\(path): \($0)") })
+    self = try SettingsDecoder.settings(
+      Self.self, from: .object(object), path: path, paths: paths)
+  }
+}

@@ -1,0 +1,164 @@
+import Files
+import Foundation
+import PipelineCore
+import Stages
+import TestSupport
+import Testing
+
+/// Every setting of every stage, from its declaration.
+@Suite struct SettingRangesTests {
+  struct Case: Sendable, CustomTestStringConvertible {
+    let stage: String
+    let setting: SettingDescriptor
+    var testDescription: String { "\(stage).\(setting.name)" }
+  }
+
+  private static func cases(of type: any Stage.Type) throws -> [Case] {
+    func all<S: Stage>(_ type: S.Type) throws -> [Case] {
+      try S.Settings.descriptors().map { Case(stage: S.name, setting: $0) }
+    }
+    return try all(type)
+  }
+
+  static func cases() throws -> [Case] { try stageTypes.flatMap { try cases(of: $0) } }
+
+  /// What has no default.
+  private static let required: [String: [String: JSON]] = [
+    "ingest": ["source": "rows.parquet"], "encode": ["model": "m"], "label": ["scorer": "m"],
+    "preference": ["model": "m", "start": "m"], "spo": ["model": "m"], "export": ["model": "m"],
+    "report": ["model": "m", "prompts": "p.json"],
+  ]
+
+  /// The settings of a pipeline with one stage and one value that is not the default.
+  private func message(_ stage: String, _ name: String, _ value: JSON) throws -> String? {
+    try withTemporaryFolder { folder in
+      var block = JSON.Object()
+      for (key, value) in Self.required[stage] ?? [:] { block[key] = value }
+      block[name] = value
+      let root: JSON = ["workspace": "w", "stages": [stage: .object(block)]]
+      let path = "\(folder)/p.json5"
+      try root.text().write(toFile: path, atomically: false, encoding: .utf8)
+      do {
+        _ = try Pipeline(path: path, stages: stageTypes)
+        return nil
+      } catch let error as PipelineError {
+        return error.description.replacingOccurrences(of: path, with: "FILE")
+      }
+    }
+  }
+
+  @Test(
+    "each setting is declared with a sentence, and each number with a range", arguments: try cases()
+  )
+  func declared(_ one: Case) {
+    let setting = one.setting
+    #expect(setting.sentence.hasSuffix("."))
+    #expect(setting.sentence.first?.isUppercase == true)
+    let kinds = ["a ", "an ", "true or false", "\""]
+    #expect(kinds.contains { setting.type.hasPrefix($0) }, "\(setting.type)")
+    if setting.isNumeric, setting.name != "seed" {
+      guard case .range = setting.limits else {
+        Issue.record("a number without a range")
+        return
+      }
+    }
+  }
+
+  @Test("no setting is left undeclared")
+  func complete() throws {
+    for type in stageTypes {
+      func check<S: Stage>(_ type: S.Type) throws {
+        let keys = Mirror(reflecting: S.Settings()).children.count
+        #expect(try S.Settings.descriptors().count == keys, "\(S.name)")
+      }
+      try check(type)
+    }
+  }
+
+  @Test(
+    "values that cannot be used are refused in one line that says what can", arguments: try cases())
+  func refused(_ one: Case) throws {
+    let setting = one.setting
+    var bad: [JSON] = [["x": [1]]]
+    if !setting.type.contains("string") { bad += ["", "nothing like it", "NaN", "Infinity"] }
+    if !setting.type.contains("or null") { bad.append(.null) }
+    if setting.isNumeric || setting.type.hasPrefix("a ") { bad.append(true) }
+    if let first = setting.choices.first { bad += [.string(first + "x"), 3] }
+    if case .range(let bounds) = setting.limits {
+      bad += Self.outside(bounds).map { setting.type.hasPrefix("a list") ? [$0] : $0 }
+    }
+    if case .text = setting.limits { bad += ["../x", "a/b", "", ".", 4] }
+    // An object is what a map of columns is.
+    if setting.type.hasPrefix("an object") { bad = [3, "x", ["caption": 1]] }
+    for value in bad {
+      let message = try message(one.stage, setting.name, value) ?? "accepted: \(value.text())"
+      #expect(message.hasPrefix("FILE: stages.\(one.stage).\(setting.name)"), "\(message)")
+      #expect(message.contains(": must be "), "\(message)")
+      #expect(message.contains("but is "), "\(message)")
+      #expect(!message.contains("\n"))
+      if case .range = setting.limits, value.double != nil {
+        #expect(message.contains(setting.limits.text ?? "?"), "\(message)")
+      }
+    }
+  }
+
+  private static func outside(_ bounds: SettingLimits.Bounds) -> [JSON] {
+    [
+      .number(bounds.includesLower ? bounds.lower - 1 : bounds.lower),
+      .number(bounds.includesUpper ? bounds.upper * 2 + 1 : bounds.upper),
+      .number(-1e30), .number(1e30), .number(1e300), .integer(.max), .integer(.min),
+    ]
+  }
+
+  @Test("the ends of a range belong to it", arguments: try cases())
+  func accepted(_ one: Case) throws {
+    guard case .range(let bounds) = one.setting.limits else { return }
+    let ends =
+      (bounds.includesLower ? [bounds.lower] : []) + (bounds.includesUpper ? [bounds.upper] : [])
+    for end in ends {
+      let value: JSON = one.setting.type.hasPrefix("a list") ? [.number(end)] : .number(end)
+      // Another setting may forbid it; the range may not.
+      let message = try message(one.stage, one.setting.name, value) ?? ""
+      #expect(!message.contains("must be \(one.setting.limits.text ?? "?")"), "\(message)")
+      #expect(!message.contains("whole number"), "\(message)")
+    }
+  }
+
+  @Test(
+    "settings that do not fit each other are refused",
+    arguments: [
+      ("spo", "divert_step", 50), ("spo", "divert_step", 20), ("spo", "stop_step", 4),
+      ("spo", "inner_steps", 16), ("spo", "highest_threshold", 0.2), ("spo", "sampling_steps", 4),
+      ("preference", "steps", 500), ("preference", "warm_up_steps", 8_000),
+      ("preference", "clean_steps", 8_000), ("preference", "selection_limit", 1),
+      ("preference", "validation_timesteps", []),
+      ("preference", "validation_timesteps", [1, 1]), ("export", "forms", []),
+      ("export", "forms", ["lora", "lora"]), ("comparisons", "train_prompts", 700),
+    ] as [(String, String, JSON)])
+  func conflicts(stage: String, setting: String, value: JSON) throws {
+    let message = try message(stage, setting, value) ?? "accepted"
+    #expect(message.hasPrefix("FILE: stages.\(stage)."), "\(message)")
+    #expect(message.contains(": must "), "\(message)")
+  }
+
+  @Test("words are corrected")
+  func suggestions() throws {
+    #expect(
+      try message("preference", "kind", "pixl")
+        == "FILE: stages.preference.kind: must be \"pixel\" or \"latent\", but is \"pixl\"; "
+        + "did you mean \"pixel\"?")
+    #expect(
+      try message("ingest", "source", 3)
+        == "FILE: stages.ingest.source: must be a string or a list of strings, but is 3")
+    #expect(
+      try message("spo", "learning_rte", 1)
+        == "FILE: stages.spo.learning_rte: there is no such setting; did you mean \"learning_rate\"?"
+    )
+  }
+
+  @Test("the documentation's page is what the program says")
+  func documentation() throws {
+    let page = try String(contentsOfFile: fixturePath("../../docs/settings.md"), encoding: .utf8)
+    #expect(page == (try SettingsReference(stageTypes).markdown) + "\n", "run `make docs`")
+  }
+}
