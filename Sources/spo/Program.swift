@@ -20,8 +20,8 @@ enum Program {
   /// In the order in which help shows them.
   static var commands: [any Command.Type] {
     [
-      Run.self, Status.self, DoctorCommand.self, SettingsCommand.self, Inspect.self, Decode.self,
-      Sample.self, Tokenize.self,
+      Run.self, Status.self, Verify.self, CollectGarbage.self, DoctorCommand.self,
+      SettingsCommand.self, Inspect.self, Decode.self, Sample.self, Tokenize.self,
       ApplyCommand.self, Export.self, Bench.self,
     ]
   }

@@ -24,3 +24,13 @@ package enum PreferenceView: Hashable {
     }
   }
 }
+
+extension PreferenceSettings {
+  /// How the finished model is shown comparisons.
+  var evaluatedViews: [PreferenceView] { [.clean] + validationTimesteps.map { .timestep($0) } }
+
+  /// How checkpoints are shown comparisons.
+  var checkedViews: [PreferenceView] {
+    validationTimesteps.filter { $0 < selectionLimit }.map { .timestep($0) }
+  }
+}
