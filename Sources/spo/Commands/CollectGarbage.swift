@@ -26,9 +26,9 @@ enum CollectGarbage: Command {
     let isDry = arguments.has("dry-run")
     let found = try pipeline.collectGarbage(isDry: isDry)
     for garbage in found {
-      Console.print("\(Spelled.count(garbage.byteCount)) bytes  \(garbage.what)")
+      try Console.print("\(Spelled.count(garbage.byteCount)) bytes  \(garbage.what)")
     }
     let total = found.reduce(0) { $0 + $1.byteCount }
-    Console.print("\(Spelled.count(total)) bytes \(isDry ? "could be removed" : "removed")")
+    try Console.print("\(Spelled.count(total)) bytes \(isDry ? "could be removed" : "removed")")
   }
 }

@@ -30,9 +30,9 @@ enum Verify: Command {
         "pipeline": .string(pipeline.path), "workspace": .string(pipeline.workspacePath),
         "stages": .array(stages.map(\.json)),
       ]
-      Console.print(report.text(.pretty))
+      try Console.print(report.text(.pretty))
     } else {
-      Console.print(stages.flatMap(lines).joined(separator: "\n"))
+      try Console.print(stages.flatMap(lines).joined(separator: "\n"))
     }
     let failure = VerificationFailure(workspace: pipeline.workspacePath, stages)
     if failure.problemCount > 0 { throw failure }
