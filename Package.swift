@@ -96,8 +96,9 @@ let package = Package(
     .testTarget(
       name: "StagesTests",
       dependencies: [
-        "Stages", "Shards", "PipelineCore", "Catalog", "PreferenceModels", "Diffusion", "NN",
-        "Autograd", "Parquet", "Imaging", "Checkpoints", "Files", "TestSupport",
+        "Stages", "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
+        "Diffusion", "NN", "Autograd", "TensorCore", "Parquet", "Imaging", "Checkpoints", "Files",
+        "TestSupport",
       ]),
     .testTarget(
       name: "CommandTests",

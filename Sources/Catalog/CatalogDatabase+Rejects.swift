@@ -27,6 +27,31 @@ extension CatalogDatabase {
     }
   }
 
+  /// An image that takes a side of a pair.
+  public struct ImageReplacement: Sendable {
+    public var pair: Int
+    /// 0 or 1.
+    public var side: Int
+    public var image: Int
+
+    public init(pair: Int, side: Int, image: Int) {
+      self.pair = pair
+      self.side = side
+      self.image = image
+    }
+  }
+
+  /// Puts other images into pairs, all or none.
+  public func replaceImages(_ replacements: [ImageReplacement]) throws {
+    try database.transaction {
+      for replacement in replacements {
+        try database.run(
+          "UPDATE pair SET image_\(replacement.side == 0 ? 0 : 1)_id = ?2 WHERE id = ?1",
+          replacement.pair, replacement.image)
+      }
+    }
+  }
+
   /// Takes back what a stage rejected: its pairs are pairs again.
   public func restorePairs(rejectedBy stage: String) throws {
     try database.transaction {

@@ -85,6 +85,8 @@ public enum PreferenceConfigurationError: ClassifiedError, Equatable, CustomStri
   case sizeMismatch(path: String, found: Int, expected: Int)
   /// Prompts were made with a tokenizer of another model.
   case unknownTokens(length: Int, highest: Int, tokens: Int, vocabularySize: Int)
+  /// The model was made for another tokenizer than that of the diffusion model, which is at `tokenizer`.
+  case otherTokenizer(path: String, reason: String, tokenizer: String)
 
   public var kind: FailureKind { .input }
 
@@ -95,6 +97,8 @@ public enum PreferenceConfigurationError: ClassifiedError, Equatable, CustomStri
     case .unknownTokens(let length, let highest, let tokens, let vocabularySize):
       "prompts are \(length) tokens long with ids up to \(highest), but the preference model takes "
         + "\(tokens) of \(vocabularySize); it must have the tokenizer of the diffusion model"
+    case .otherTokenizer(let path, let reason, let tokenizer):
+      "\(path): \(reason) (\(tokenizer)); take a preference model with that tokenizer"
     }
   }
 }

@@ -70,18 +70,18 @@ struct SamplingRun {
       let chosen = chosenRows(step: step)
       switch scorer.view {
       case .drawn:
-        record(try scores(scorer, latents, next ?? 0), threshold)
+        record(try scores(scorer, latents, next ?? 0, drawnFrom: timestep), threshold)
         latents = latents.rows(at: chosen)
         if let next { output = try predict(latents, next) }
       case .estimated:
         guard let next else {
-          record(try scores(scorer, latents, 0), threshold)
+          record(try scores(scorer, latents, 0, drawnFrom: timestep), threshold)
           break
         }
         output = try predict(latents, next)
         let estimates = try self.transition(from: next, rows: rows)
           .predictedOriginal(latents, modelOutput: output)
-        record(try scores(scorer, estimates, next), threshold)
+        record(try scores(scorer, estimates, next, drawnFrom: timestep), threshold)
         latents = latents.rows(at: chosen)
         output = output.rows(at: chosen)
       }
@@ -90,11 +90,12 @@ struct SamplingRun {
   }
 
   private func scores(
-    _ scorer: some CandidateScorer, _ latents: Tensor, _ timestep: Int
+    _ scorer: some CandidateScorer, _ latents: Tensor, _ timestep: Int, drawnFrom source: Int
   ) throws -> [Float] {
     let places = (0..<latents.shape[0]).map { identifiers.startIndex + $0 % count }
     try latents.requiringFinite("scheduler, timestep \(timestep)")
-    let scores = try scorer.scores(of: latents, timestep: timestep, prompts: places)
+    let scores = try scorer.scores(
+      of: latents, timestep: timestep, drawnFrom: source, prompts: places)
     if let score = scores.first(where: { !$0.isFinite }) {
       throw NonFiniteError("preference model, timestep \(timestep)", isNaN: score.isNaN)
     }

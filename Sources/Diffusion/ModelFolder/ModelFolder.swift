@@ -69,7 +69,17 @@ public struct ModelFolder: Equatable, Sendable {
     return FileManager.default.fileExists(atPath: "\(path)/\(part)")
   }
 
-  /// The settings of the model's scheduler.
+  /// The settings of the model's scheduler as diffusers' pipeline of the model takes them.
+  ///
+  /// `StableDiffusionPipeline` changes those of old folders when it is made; `StableDiffusionXLPipeline`, which
+  /// models with two text encoders are for, takes them as they are. Whatever draws or learns from samples
+  /// of a model must go by these.
+  public func pipelineSchedulerConfig() throws -> SchedulerConfig {
+    let config = try schedulerConfig()
+    return hasPart("text_encoder_2") ? config : try config.asInStableDiffusionPipeline()
+  }
+
+  /// The settings of the model's scheduler, as they are written.
   public func schedulerConfig() throws -> SchedulerConfig {
     guard let original = try original() else {
       return try SchedulerConfig(folder: "\(path)/scheduler")

@@ -3,7 +3,7 @@ import NN
 public import TensorCore
 
 /// Draws latents for many prompts at once by DDIM, each from a random stream of its own: what a prompt
-/// gets does not depend on its company.
+/// gets does not depend on its company but for the last bits.
 public struct LatentSampler {
   public let unet: GuidedUNet
   public let scheduler: DDIMScheduler

@@ -17,7 +17,7 @@ extension TextToImage {
     let reduction = configuration.autoencoder.reduction
     let own = configuration.imageSide
     let size = request.size ?? (height: own, width: own)
-    let schedulerConfig = try schedulerConfig(configuration)
+    let schedulerConfig = try folder.pipelineSchedulerConfig()
 
     let (positive, negative) = try conditionings(request, of: folder, adapters, size)
     BufferPool.shared.releaseFreeBlocks()

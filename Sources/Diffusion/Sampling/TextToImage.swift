@@ -34,18 +34,14 @@ public struct TextToImage {
   ///   - adapters: what the layers of the text encoders add, and those of the U-Net if none is given
   /// - Throws: `AdapterError` if an adapter belongs to no layer
   public init(_ folder: ModelFolder, unet: UNet? = nil, adapters: ModelAdapters? = nil) throws {
-    let configuration = try ModelConfiguration(folder)
+    // Refuses parts that do not fit each other before any weights are read.
+    _ = try ModelConfiguration(folder)
     promptEncoder = try PromptEncoder(folder, adapters: adapters)
     let unet = try unet ?? folder.unet(adapters: adapters?["unet"]).model
     try adapters?.requireAllMatched()
     self.unet = unet
     autoencoder = try folder.autoencoder().model
-    schedulerConfig = try Self.schedulerConfig(configuration)
-  }
-
-  static func schedulerConfig(_ model: ModelConfiguration) throws -> SchedulerConfig {
-    model.prompts.parts.count > 1
-      ? model.scheduler : try model.scheduler.asInStableDiffusionPipeline()
+    schedulerConfig = try folder.pipelineSchedulerConfig()
   }
 
   /// Height and width of the pictures that the model was made for.

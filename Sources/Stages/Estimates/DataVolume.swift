@@ -27,9 +27,16 @@ public struct DataVolume: Equatable, Sendable {
 
   /// Those of the split that is held out.
   var heldOutRows: Int {
-    ["validation_unique", "validation", "test_unique", "test"].lazy
-      .map(rows(ofSplit:)).first { $0 > 0 } ?? 0
+    ["validation_unique", "validation"].lazy.map(rows(ofSplit:)).first { $0 > 0 } ?? 0
   }
+
+  /// Those of the split that chooses nothing.
+  var testRows: Int {
+    ["test_unique", "test"].lazy.map(rows(ofSplit:)).first { $0 > 0 } ?? 0
+  }
+
+  /// Those that a finished preference model is evaluated on.
+  var evaluatedRows: Int { testRows > 0 ? testRows : heldOutRows }
 }
 
 extension DataVolume {

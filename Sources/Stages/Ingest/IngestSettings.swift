@@ -21,7 +21,9 @@ struct IngestSettings: StageSettings {
     "At most this many rows per prompt and split, the first ones; null: all, as published.",
     in: 1...1_000_000_000)
   var maxPerPrompt: Int? = nil
-  @Setting("Keep only comparisons won by the final winner of a prompt's chain; published: false.")
+  /// Ties and circles are left out; other splits stay as they are.
+  @Setting(
+    "Compare each loser with the final winner of its ranking in split train; published: false.")
   var onlyOnBest = false
   @Setting("Whether images are decoded, which finds damaged ones now, or only their headers read.")
   var checkImages = ImageCheck.decode

@@ -33,7 +33,7 @@ struct EstimatedPictures {
   private func pictures(
     _ examples: PreferenceExamples, of pairs: [Int], _ views: [PreferenceView]
   ) throws -> Tensor {
-    let latents = try examples.latents(of: pairs)
+    let latents = try examples.latents(of: pairs, views)
     guard views.first != .clean else { return try estimator.decoded(latents) }
     let timesteps = zip(pairs, views).map { examples.timestep(of: $0, $1) }
     return try estimator(

@@ -124,8 +124,11 @@ private final class OracleScorer: CandidateScorer {
 
   var view: CandidateView { scorer.view }
 
-  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) throws -> [Float] {
-    let scores = try scorer.scores(of: latents, timestep: timestep, prompts: prompts)
+  func scores(
+    of latents: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
+  ) throws -> [Float] {
+    let scores = try scorer.scores(
+      of: latents, timestep: timestep, drawnFrom: source, prompts: prompts)
     if let lastCall { duration += lastCall.duration(to: .now) }
     defer { lastCall = .now }
     let clean =

@@ -21,7 +21,7 @@ struct Painter {
     tuned = try UNet(weights.adapted(by: adapters), unet.configuration)
     try adapters.requireAllMatched()
     pipeline = try TextToImage(model, unet: unet)
-    scheduler = try DDIMScheduler(model.schedulerConfig())
+    scheduler = try DDIMScheduler(model.pipelineSchedulerConfig())
     negative = try pipeline.negativeConditioning()
     self.settings = settings
   }

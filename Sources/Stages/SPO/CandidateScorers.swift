@@ -14,7 +14,9 @@ struct PixelScorer: CandidateScorer {
 
   var view: CandidateView { .estimated }
 
-  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) throws -> [Float] {
+  func scores(
+    of latents: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
+  ) throws -> [Float] {
     try inParts(of: batch, latents, timestep, prompts) { latents, timesteps, prompts in
       let pictures = try autoencoder.pictures(of: latents)
       let images = model.embedding(of: model.scoringPixels(pictures), timesteps: timesteps)
@@ -27,13 +29,22 @@ struct PixelScorer: CandidateScorer {
 struct LatentScorer: CandidateScorer {
   let model: LatentPreferenceModel
   let prompts: LatentPreferenceModel.Prompts
+  /// The timestep that the model is told.
+  ///
+  /// It was trained on latents with the noise of the timestep it is told, so `drawn` is the one that fits.
+  /// LPO says `source`. Where steps are long, the model then looks for noise that is not there, and what
+  /// learns from it draws noise.
+  let told: SPOSettings.JudgedTimestep
   /// Latents that are scored at once.
   var batch = 40
 
   var view: CandidateView { .drawn }
 
-  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) -> [Float] {
-    inParts(of: batch, latents, timestep, prompts) { latents, timesteps, prompts in
+  func scores(
+    of latents: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
+  ) -> [Float] {
+    let told = told == .source ? source : timestep
+    return inParts(of: batch, latents, told, prompts) { latents, timesteps, prompts in
       model.scores(of: latents, timesteps: timesteps, for: self.prompts.rows(at: prompts))
     }
   }

@@ -175,6 +175,7 @@ final class TuneSPO: Stage {
       ("loss", trained.loss), ("gradient_norm", trained.gradientNorm),
       ("clipped_share", trained.clippedShare), ("final_score", sampled.meanFinalScore),
     ])
+    figures["updates"] = .integer(trained.updates)
     figures["pairs"] = .integer(sampled.pairs.count)
     figures["steps"] = .array(
       sampled.comparisons.map { comparison in
@@ -208,6 +209,12 @@ final class TuneSPO: Stage {
       throw TrainingError.weightsNotFinite(stage: Self.name)
     }
     guard adapters.all.allSatisfy({ $0.up.storedValues.allSatisfy { $0 == 0 } }) else { return }
+    guard findings.updates > 0 else {
+      throw NothingLearned(
+        reason: "stage spo trained on \(findings.pairs) pairs, too few for one update: lower "
+          + "spo.gradient_accumulation (\(settings.gradientAccumulation)) or spo.pair_batch "
+          + "(\(settings.pairBatch))")
+    }
     throw NothingLearned(
       reason:
         "stage spo trained on \(findings.pairs) pairs, but all up matrices of the LoRA are 0; "
@@ -224,6 +231,7 @@ extension SPOSettings {
   func judge(in workspace: Workspace) throws -> PreferenceJudge {
     let path = preference ?? workspace.path("\(TrainPreference.name)/model")
     return try PreferenceJudge(
-      ModelFolder(path: path).narrowed(to: preferencePrecision.narrowing), of: base)
+      ModelFolder(path: path).narrowed(to: preferencePrecision.narrowing), of: base,
+      told: judgedTimestep)
   }
 }
