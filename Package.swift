@@ -37,6 +37,12 @@ let package = Package(
     .target(
       name: "PreferenceModels", dependencies: ["Diffusion", "NN", "Autograd", "TensorCore"]),
     .target(
+      name: "Scorers",
+      dependencies: [
+        "PreferenceModels", "Diffusion", "NN", "Autograd", "TensorCore", "Imaging", "Checkpoints",
+        "Files",
+      ]),
+    .target(
       name: "StepwiseOptimization", dependencies: ["Diffusion", "NN", "Autograd", "TensorCore"]),
     .target(
       name: "Apply",
@@ -55,7 +61,8 @@ let package = Package(
     .executableTarget(
       name: "spo",
       dependencies: [
-        "Apply", "Stages", "CommandSyntax", "PipelineCore", "Catalog", "Parquet", "Imaging",
+        "Apply", "Stages", "CommandSyntax", "PipelineCore", "Catalog",
+        "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
         "Autograd", "TensorCore", "COpenBLAS",
@@ -85,6 +92,12 @@ let package = Package(
       dependencies: [
         "Apply", "PreferenceModels", "StepwiseOptimization", "Diffusion", "NN", "Autograd",
         "TensorCore", "Checkpoints", "Files", "TestSupport",
+      ]),
+    .testTarget(
+      name: "ScorersTests",
+      dependencies: [
+        "Scorers", "Diffusion", "Autograd", "TensorCore", "Imaging", "Checkpoints", "Files",
+        "TestSupport",
       ]),
     .testTarget(
       name: "ProceduralWorldTests",
