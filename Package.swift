@@ -51,6 +51,12 @@ let package = Package(
       ]),
     .target(name: "ProceduralWorld", dependencies: ["TensorCore"]),
     .target(
+      name: "Evaluation",
+      dependencies: [
+        "Scorers", "Reporting", "Diffusion", "NN", "Autograd", "TensorCore", "Imaging",
+        "PipelineCore", "Files",
+      ]),
+    .target(
       name: "Stages",
       dependencies: [
         "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints", "Shards", "Telemetry",
@@ -61,7 +67,7 @@ let package = Package(
     .executableTarget(
       name: "spo",
       dependencies: [
-        "Apply", "Stages", "CommandSyntax", "PipelineCore", "Catalog",
+        "Apply", "Stages", "Evaluation", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
@@ -98,6 +104,12 @@ let package = Package(
       dependencies: [
         "Scorers", "Diffusion", "Autograd", "TensorCore", "Imaging", "Checkpoints", "Files",
         "TestSupport",
+      ]),
+    .testTarget(
+      name: "EvaluationTests",
+      dependencies: [
+        "Evaluation", "Scorers", "Reporting", "Diffusion", "Autograd", "TensorCore", "Imaging",
+        "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "ProceduralWorldTests",

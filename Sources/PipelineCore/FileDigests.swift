@@ -17,7 +17,7 @@ public final class FileDigests {
   private var isChanged = false
 
   /// Starts with what an earlier run saved; a file that cannot be read counts as empty.
-  init(savedAt path: String? = nil) {
+  public init(savedAt path: String? = nil) {
     guard let path, let saved = try? JSON(contentsOf: path).object else { return }
     for (file, value) in saved {
       guard let stamp = value["stamp"]?.string, let digest = value["sha256"]?.string else {
@@ -59,7 +59,8 @@ public final class FileDigests {
     }
   }
 
-  func save(to path: String) throws {
+  /// Keeps the digests for a later run.
+  public func save(to path: String) throws {
     guard isChanged else { return }
     var saved = JSON.Object()
     for (file, entry) in entries.sorted(by: { $0.key < $1.key }) {

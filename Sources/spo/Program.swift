@@ -14,7 +14,7 @@ enum Program {
   static var commands: [any Command.Type] {
     [
       Run.self, Status.self, DoctorCommand.self, SettingsCommand.self, Inspect.self, Decode.self,
-      Sample.self, Tokenize.self,
+      Sample.self, Evaluate.self, Tokenize.self,
       ApplyCommand.self, Export.self, Bench.self,
     ]
   }
