@@ -86,6 +86,8 @@ public struct TextToImage {
   ) throws -> Tensor {
     try withoutGradients {
       let latents = try sample(request, source: &source)
+      var autoencoder = autoencoder
+      if request.usesTiles { autoencoder.useTiles() }
       return autoencoder.pictures(of: latents)
     }
   }
