@@ -1,5 +1,6 @@
 import Catalog
 import Diffusion
+import Files
 import Imaging
 import PipelineCore
 import TensorCore
@@ -223,8 +224,10 @@ final class Encode: Stage {
 }
 
 /// What no row is to blame for.
-enum EncodeError: Error, CustomStringConvertible {
+enum EncodeError: ClassifiedError, CustomStringConvertible {
   case nonFiniteEmbedding(prompt: String)
+
+  var kind: FailureKind { .notFinite }
 
   var description: String {
     switch self {

@@ -125,8 +125,10 @@ final class Shard: Stage {
   }
 }
 
-enum ShardStageError: Error, CustomStringConvertible {
+enum ShardStageError: ClassifiedError, CustomStringConvertible {
   case nothingToWrite(droppedPairs: Int)
+
+  var kind: FailureKind { .input }
 
   var description: String {
     switch self {

@@ -57,5 +57,6 @@ enum Run: Command {
     try runner.run(
       through: arguments.value("through"), forced: Set(arguments.values("force")),
       partition: partition)
+    try console.finish()
   }
 }

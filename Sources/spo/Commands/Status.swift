@@ -35,9 +35,9 @@ enum Status: Command {
         "pipeline": .string(pipeline.path), "workspace": .string(pipeline.workspacePath),
         "stages": .array(stages.map(\.json)),
       ]
-      return Console.print(report.text(.pretty))
+      return try Console.print(report.text(.pretty))
     }
-    Console.print(table(stages))
+    try Console.print(table(stages))
   }
 
   private static func table(_ stages: [StageStatus]) -> String {
