@@ -50,8 +50,8 @@ enum Evaluate: Command {
       defer { console.close() }
       result = try Evaluation(request, report: console.show).run()
     }
-    guard !arguments.has("json") else { return Console.print(result.json.text(.pretty)) }
-    for line in result.lines { Console.print(line) }
+    guard !arguments.has("json") else { return try Console.print(result.json.text(.pretty)) }
+    for line in result.lines { try Console.print(line) }
     Console.note("the page is \(request.folder)/index.html")
   }
 

@@ -79,12 +79,12 @@ enum Sample: Command {
         .generate(
           request, with: try evaluatedModel(folder, arguments), seed: UInt64(seed),
           noise: (arguments.value("rng") ?? "torch-cpu", makeSource)
-        ) { Console.print($0) }
+        ) { try Console.print($0) }
     }
     let memory = PeakMemory()
     try TextToImage.draw(
       request, of: folder, adapters: try adapters(arguments),
-      from: (0..<count).map { makeSource(UInt64(seed + $0)) }
+      from: (0..<count).map { makeSource(UInt64(seed) &+ UInt64($0)) }
     ) { index, image in
       let path = count == 1 ? output : numbered(output, index + 1)
       try AtomicFile.replace(path, with: try RGBImage(image).encodedAsPNG())
