@@ -16,9 +16,10 @@
 # PIPELINE=pipelines/NAME.json5 selects a pipeline, WORKSPACE=DIR where its files go.
 
 PIPELINE ?= pipelines/quickstart.json5
-WORKSPACE ?=
 SPO := .build/release/spo
-RUN = $(SPO) run $(PIPELINE) $(if $(WORKSPACE),--workspace $(WORKSPACE))
+# A variable that is set but empty goes on to the program, which refuses it.
+RUN = $(SPO) run $(PIPELINE) \
+  $(if $(filter-out undefined,$(origin WORKSPACE)),--workspace "$(WORKSPACE)")
 
 # Kernels are built for the processor at hand; without this they are built for any of its family.
 NATIVE := $(if $(filter x86_64,$(shell uname -m)),-Xcc -march=native)

@@ -39,6 +39,37 @@ extension CatalogDatabase {
     }
   }
 
+  /// Rejects the pairs that later stages have rejected in another catalog of the same content.
+  public func takeOverRejects(
+    from earlier: CatalogDatabase, exceptOf stage: String
+  ) throws {
+    // Files keep their order, not their paths or ids.
+    let ids = try sources().map(\.id)
+    let places = Dictionary(
+      uniqueKeysWithValues: try earlier.sources().enumerated().map { ($0.element.id, $0.offset) })
+    let rejects = try earlier.database.rows(
+      "SELECT source_id, row, column_name, stage, code, reason FROM reject WHERE stage <> ?", stage
+    ) { row in
+      (
+        source: try row[0] as Int, row: try row[1] as Int, column: try row[2] as String?,
+        stage: try row[3] as String, code: try row[4] as String, reason: try row[5] as String
+      )
+    }
+    try database.transaction {
+      for reject in rejects {
+        guard let place = places[reject.source] else { continue }
+        try database.run(
+          """
+          INSERT INTO reject (source_id, file, row, column_name, stage, code, reason)
+          SELECT id, path, ?2, ?3, ?4, ?5, ?6 FROM source WHERE id = ?1
+          """, ids[place], reject.row, reject.column, reject.stage, reject.code, reject.reason)
+      }
+      let rejected = "(source_id, row) IN (SELECT source_id, row FROM reject WHERE stage <> ?1)"
+      try database.run("INSERT INTO rejected_pair SELECT * FROM pair WHERE \(rejected)", stage)
+      try database.run("DELETE FROM pair WHERE \(rejected)", stage)
+    }
+  }
+
   /// Moves the pairs for which `condition` holds out of the table of pairs.
   func setAside(_ condition: String, _ value: Int) throws {
     try database.run("INSERT INTO rejected_pair SELECT * FROM pair WHERE \(condition)", value)

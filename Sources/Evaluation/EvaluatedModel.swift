@@ -38,14 +38,16 @@ public struct EvaluatedModel: Sendable {
   func digest(_ digests: FileDigests) throws -> String {
     var files = folder.isFile ? [try digests.input(file: folder.path)] : []
     for suffix in ["", "_2"] where suffix.isEmpty || folder.hasPart("text_encoder\(suffix)") {
-      files += try digests.inputs(folder: folder.tokenizerFolder("tokenizer\(suffix)").path)
+      files += try digests.inputs(
+        folder: folder.tokenizerFolder("tokenizer\(suffix)").path, as: "tokenizer")
       if !folder.isFile {
-        files += try digests.inputs(folder: "\(folder.path)/text_encoder\(suffix)")
+        files += try digests.inputs(
+          folder: "\(folder.path)/text_encoder\(suffix)", as: "text_encoder")
       }
     }
     if !folder.isFile {
       for part in ["unet", "vae", "scheduler"] {
-        files += try digests.inputs(folder: "\(folder.path)/\(part)")
+        files += try digests.inputs(folder: "\(folder.path)/\(part)", as: part)
       }
     }
     files += try loraPaths.map { try digests.input(file: $0) }

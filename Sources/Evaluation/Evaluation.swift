@@ -44,6 +44,7 @@ public struct Evaluation {
     try Folders.make("\(request.folder)/state")
     let lock = try WorkspaceLock(Workspace(path: request.folder))
     return try withExtendedLifetime(lock) {
+      try Folders.removeLeftovers(in: request.folder, recursively: true)
       try digests.save(to: digestsPath)
       try requireReadable(sets)
       try generate(sets)
@@ -155,7 +156,9 @@ public struct Evaluation {
   ) throws -> String {
     let own = try Scorer.files(path: path, kind: kind).map { try digests.digest(ofFile: $0) }
     let tokenizer = try request.model.folder.tokenizerFolder("tokenizer").path
-    let shared = try kind.readsPrompts ? digests.inputs(folder: tokenizer).map(\.identity) : []
+    let shared =
+      try kind.readsPrompts
+      ? digests.inputs(folder: tokenizer, as: "tokenizer").map(\.identity) : []
     let content = ["scores 1", kind.rawValue] + own + shared
     return SHA256.hexDigest(of: Array(content.joined(separator: "\n").utf8))
   }

@@ -9,7 +9,7 @@ public import TensorCore
 ///     00000/samples/0000.png    its images
 ///
 /// Images that are there are kept, so the same call goes on where an interrupted one stopped. What they
-/// were made with stands in `images.json`, so that no others are taken for them.
+/// were made with stands in `state/images.json`, so that no others are taken for them.
 public struct PromptFolders {
   public let path: String
   private let prompts: PromptList
@@ -35,7 +35,12 @@ public struct PromptFolders {
     _ request: TextToImage.Request, with model: EvaluatedModel, seed: UInt64,
     noise: (name: String, source: (UInt64) -> some NormalSource), _ use: (String) throws -> Void
   ) throws {
-    try claim(request, model, seed, noise.name)
+    let settings = try settings(request, model, seed, noise.name)
+    try requireOwnFolder()
+    let lock = try WorkspaceLock(Workspace(path: path))
+    defer { withExtendedLifetime(lock) {} }
+    try Folders.removeLeftovers(in: path, recursively: true)
+    try claim(settings)
     var open: ImageGenerator?
     for (index, entry) in prompts.entries.enumerated() {
       let folder = "\(path)/\(padded(index, 5))"
@@ -57,31 +62,47 @@ public struct PromptFolders {
     }
   }
 
-  /// Writes down what the images are made with, or checks that it is what they were made with.
-  private func claim(
+  /// Everything that the images depend on.
+  private func settings(
     _ request: TextToImage.Request, _ model: EvaluatedModel, _ seed: UInt64, _ noise: String
-  ) throws {
+  ) throws -> JSON.Object {
     let size = request.size.map { JSON.string("\($0.width)x\($0.height)") } ?? .null
-    let settings: JSON = [
-      "model": .string(try model.digest(FileDigests())),
-      "prompts": .array(prompts.entries.map { .string($0.text) }),
-      "negative": request.negativePrompt.map { .string($0) } ?? .null,
-      "seed": JSON(seed), "rng": .string(noise), "steps": .integer(request.steps),
-      "guidance": .number(Double(request.guidance)), "eta": .number(Double(request.eta)),
-      "scheduler": request.scheduler.map { .string("\($0)") } ?? .null, "size": size,
-      "vae_tiling": .bool(request.usesTiles),
-    ]
-    let record = "\(path)/images.json"
+    var settings: JSON.Object = .init()
+    settings["model"] = .string(try model.digest(FileDigests()))
+    settings["prompts"] = .array(prompts.entries.map { .string($0.text) })
+    settings["negative"] = request.negativePrompt.map { .string($0) } ?? .null
+    settings["seed"] = JSON(seed)
+    settings["rng"] = .string(noise)
+    settings["steps"] = .integer(request.steps)
+    settings["guidance"] = .number(Double(request.guidance))
+    settings["eta"] = .number(Double(request.eta))
+    settings["scheduler"] = request.scheduler.map { .string("\($0)") } ?? .null
+    settings["size"] = size
+    settings["vae_tiling"] = .bool(request.usesTiles)
+    return settings
+  }
+
+  /// Refuses a folder that holds what no such call wrote.
+  private func requireOwnFolder() throws {
     let names = try Folders.names(in: path)
-    guard !names.isEmpty else {
-      try Folders.make(path)
-      return try AtomicFile.replace(record, with: Array((settings.text(.pretty) + "\n").utf8))
-    }
-    guard Folders.exists(record) else {
+    guard names.isEmpty || names.contains("state") else {
       throw EvaluationError.foreignFolder(path: path, holds: names[0])
     }
+  }
+
+  /// Writes down what the images are made with, or checks that it is what they were made with.
+  private func claim(_ settings: JSON.Object) throws {
+    let record = "\(path)/state/images.json"
+    guard Folders.exists(record) else {
+      let text = JSON.object(settings).text(.pretty) + "\n"
+      let others = try Folders.names(in: path).filter { $0 != "state" && $0 != "lock" }
+      if let other = others.first {
+        throw EvaluationError.foreignFolder(path: path, holds: other)
+      }
+      return try AtomicFile.replace(record, with: Array(text.utf8))
+    }
     let known = try JSON(contentsOf: record)
-    for (key, value) in settings.object ?? .init() where known[key] != value {
+    for (key, value) in settings where known[key] != value {
       throw EvaluationError.otherImages(path: path, setting: key)
     }
   }

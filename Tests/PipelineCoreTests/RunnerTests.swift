@@ -63,7 +63,7 @@ struct RunnerTests {
       let before = try toy.text("state/multiply.json")
       #expect(before.contains("\"done\": false"))
       // As if the note had let it through: the same settings, and only the last item is left.
-      try AtomicFile.replace("\(toy.folder)/run/multiply/3", with: Array("by hand".utf8))
+      try AtomicFile.replace("\(toy.folder)/run/multiply/.building/3", with: Array("by hand".utf8))
       let events = try toy.run("multiply.note=fail at 3")
       guard case .started("multiply", _, resumed: true)? = events.first else {
         Issue.record("not resumed: \(events)")

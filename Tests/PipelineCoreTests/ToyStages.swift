@@ -37,10 +37,11 @@ final class Multiply: Stage {
   static let name = "multiply"
   static let version = 1
   static let unit = "numbers"
-  static let settingsWithoutEffect: Set<String> = ["batch_size"]
+  static let settingsWithoutEffect: Set<String> = ["batch_size", "table"]
+  static let repairsFiles = true
 
   let reads: Set<Artifact> = []
-  let writes: Set<Artifact> = ["products"]
+  let writes: [Artifact: [String]] = ["products": ["multiply"]]
   private let settings: Settings
   private let context: StageContext
   private let folder: String
@@ -48,18 +49,12 @@ final class Multiply: Stage {
   init(settings: Settings, context: StageContext) throws {
     self.settings = settings
     self.context = context
-    folder = context.workspace.path(Self.name)
+    folder = context.output(Self.name)
   }
 
   func inputs() throws -> [StageInput] {
-    settings.table.isEmpty ? [] : [try context.digests.input(file: settings.table)]
+    settings.table.isEmpty ? [] : [try context.digests.input(file: settings.table, as: "table")]
   }
-
-  func missingOutput() -> String? {
-    (0..<settings.count).first { !exists($0) }.map { path($0) }
-  }
-
-  func reset() throws { try Folders.remove(folder) }
 
   func pendingItems() -> [Int] { (0..<settings.count).filter { !exists($0) } }
   func finishedUnitCount() -> Int { settings.count - pendingItems().count }
@@ -95,7 +90,6 @@ final class Multiply: Stage {
   }
 
   private func write(_ text: String, _ item: Int) throws {
-    try context.workspace.makeFolder(Self.name)
     try AtomicFile.replace(path(item), with: Array(text.utf8))
   }
 }
@@ -110,8 +104,10 @@ final class Join: Stage {
   static let name = "join"
   static let version = 1
 
+  static let places = ["text"]
+
   let reads: Set<Artifact> = ["products"]
-  let writes: Set<Artifact> = ["text"]
+  let writes: [Artifact: [String]] = ["text": ["text"]]
   private let settings: Settings
   private let context: StageContext
 
@@ -120,7 +116,6 @@ final class Join: Stage {
     self.context = context
   }
 
-  func reset() throws {}
   func pendingItems() -> [Int] { [] }
   func process(_ item: Int) -> Int { item }
   func commit(_ output: Int, of item: Int) {}
@@ -132,7 +127,7 @@ final class Join: Stage {
         as: UTF8.self)
     }
     try AtomicFile.replace(
-      context.workspace.path("text"),
+      context.output("text"),
       with: Array(products.joined(separator: settings.separator).utf8)
     )
   }

@@ -67,7 +67,8 @@ import Testing
       whole.workspace = "whole"
       try whole.run(through: "ingest")
 
-      let obstacle = Obstacle(path: "\(pipeline.workspacePath)/catalog.sqlite", table: "pair")
+      let building = "\(pipeline.workspacePath)/catalog.sqlite.building"
+      let obstacle = Obstacle(path: building, table: "pair")
       var stopped = pipeline
       var isAdded = false
       stopped.observe = { event in
@@ -77,7 +78,7 @@ import Testing
         }
       }
       #expect(throws: CatalogError.self) { try stopped.run(through: "ingest") }
-      #expect(try pipeline.catalog().counts().pairs == 10)
+      #expect(try CatalogDatabase(path: building, access: .readOnly).counts().pairs == 10)
       try obstacle.remove()
       let events = try pipeline.run(through: "ingest")
       #expect(

@@ -86,7 +86,8 @@ struct Encodings: Equatable {
       $0.hasPrefix("unet") || model.hasPart("text_encoder_2") && model.hasPart($0)
     }
     return try model.inputs(["vae"] + model.textParts, digests)
-      + (model.isFile ? [] : files.map { try digests.input(file: "\(model.path)/\($0)") })
+      + (model.isFile
+        ? [] : files.map { try digests.input(file: "\(model.path)/\($0)", as: "model/\($0)") })
   }
 
   /// SHA-256 over the names and contents of all files of some parts of a model.
@@ -97,8 +98,8 @@ struct Encodings: Equatable {
     for file in try model.inputs(parts, digests) {
       let root =
         [model.tokenizerPath, model.path].compactMap(\.self)
-        .first { file.name == $0 || file.name.hasPrefix("\($0)/") } ?? ""
-      lines.append("\(file.name.dropFirst(root.count)) \(file.identity)")
+        .first { file.path == $0 || file.path.hasPrefix("\($0)/") } ?? ""
+      lines.append("\(file.path.dropFirst(root.count)) \(file.identity)")
     }
     return SHA256.hexDigest(of: Array(lines.joined(separator: "\n").utf8))
   }
@@ -107,10 +108,18 @@ struct Encodings: Equatable {
 // MARK: - File
 
 extension Encodings {
-  init(contentsOf path: String) throws {
+  /// What stage `encode` has left for another one.
+  init(_ context: StageContext) throws {
+    let settings = try context.settings(EncodeSettings.self, of: Encode.name)
+    try self.init(
+      contentsOf: context.workspace.path(Self.fileName),
+      model: ModelFolder(path: settings.model, tokenizer: settings.tokenizer))
+  }
+
+  /// - Parameter model: the file says what it is, not where it lies
+  private init(contentsOf path: String, model: ModelFolder) throws {
     let json = try JSONReader(contentsOf: path)
-    model = ModelFolder(
-      path: try json.string("model"), tokenizer: try json.optional("tokenizer_folder")?.string())
+    self.model = model
     size = try json.int("size")
     scalingFactor = try json.double("scaling_factor")
     tokenizerFingerprint = try json.string("tokenizer")
@@ -124,8 +133,6 @@ extension Encodings {
 
   func save(to path: String) throws {
     var json = JSON.Object()
-    json["model"] = .string(model.path)
-    if let path = model.tokenizerPath { json["tokenizer_folder"] = .string(path) }
     json["size"] = .integer(size)
     json["scaling_factor"] = .number(scalingFactor)
     json["tokenizer"] = .string(tokenizerFingerprint)

@@ -63,20 +63,6 @@ struct SourceFile: Equatable {
     return paths.sorted().map { SourceFile(path: $0, split: split ?? splitName(ofFile: $0)) }
   }
 
-  /// What tells whether the file has changed: size, time of change and its end, where a parquet file
-  /// has its footer.
-  func identity() throws -> String {
-    var status = stat()
-    guard stat(path, &status) == 0 else {
-      throw PipelineError.system(operation: "inspect", path: path, code: errno)
-    }
-    let file = try RegularFile(path: path)
-    let tail = min(file.size, 64 << 10)
-    let digest = SHA256.hexDigest(of: try file.read(at: file.size - tail, count: tail))
-    // The digest first: `spo status` shows the beginning of what changed.
-    return "\(digest.prefix(32)) \(file.size) \(status.st_mtim.tv_sec).\(status.st_mtim.tv_nsec)"
-  }
-
   func open(_ names: ColumnNames) throws -> any RecordFile {
     switch path.split(separator: ".").last?.lowercased() {
     case "parquet": return try ParquetRecords(path: path, names: names)

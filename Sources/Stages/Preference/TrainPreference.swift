@@ -15,8 +15,8 @@ import Telemetry
 /// none.
 ///
 /// - Reads: `shards`
-/// - Writes: `preference-model`, the folder `preference/model` with the best weights, and
-///   `preference/evaluation.json`, how often it orders held-out comparisons as their labels do
+/// - Writes: `preference-model`, the folder `preference/model` with the best weights; `evaluation`, how
+///   often it orders held-out comparisons as their labels do and what was measured on the way
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2; Zhang et al. 2025, arXiv 2502.01051,
 ///   section 4.1
 final class TrainPreference: Stage {
@@ -34,8 +34,17 @@ final class TrainPreference: Stage {
   static let name = "preference"
   static let version = 2
   static let unit = "comparisons"
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "start"]
+  static let scratch = ["preference/pictures"]
+  static let spare = ["preference/checkpoints", "preference/best.safetensors"]
+  static let repairsFiles = true
   let reads: Set<Artifact> = ["shards"]
-  let writes: Set<Artifact> = ["preference-model"]
+  let writes: [Artifact: [String]] = [
+    "preference-model": ["preference/model"],
+    "evaluation": [
+      "preference/evaluation.json", "preference/metrics.jsonl", "preference/warnings.json",
+    ],
+  ]
 
   let settings: PreferenceSettings
   private let context: StageContext
@@ -60,10 +69,10 @@ final class TrainPreference: Stage {
     self.context = context
     stretches = try TrainingStretches(
       context, stage: Self.name, stepCount: settings.steps, interval: settings.checkpointEvery)
-    store = PictureStore(folder: context.workspace.path("\(Self.name)/pictures"))
+    store = PictureStore(folder: context.output("\(Self.name)/pictures"))
   }
 
-  private var folder: String { context.workspace.path(Self.name) }
+  private var folder: String { context.output(Self.name) }
   private var modelFolder: String { "\(folder)/model" }
   private var base: ModelFolder {
     ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
@@ -76,33 +85,30 @@ final class TrainPreference: Stage {
       ? ["unet", "vae", "scheduler"] : ["unet"] + model.textParts + ["scheduler"]
     let start = ModelFolder(path: settings.start)
     return try model.inputs(parts, context.digests)
-      + (settings.start.isEmpty ? [] : start.preferenceInputs(context.digests))
+      + (settings.start.isEmpty ? [] : start.preferenceInputs(context.digests, as: "start"))
   }
-
-  func missingOutput() -> String? {
-    ["model/model.safetensors", "evaluation.json"].map { "\(folder)/\($0)" }
-      .first { !Folders.exists($0) }
-  }
-
-  func reset() throws { try Folders.remove(folder) }
 
   // MARK: - What is left
 
   private func blocks() throws -> [PictureStore.Block] {
-    guard settings.kind == .pixel else { return [] }
-    let training = try trainingExamples()
+    try trainingBlocks() + validationBlocks()
+  }
+
+  private func trainingBlocks() throws -> [PictureStore.Block] {
+    guard settings.kind == .pixel, settings.estimates > 0 else { return [] }
+    let count = try trainingExamples().count
     let cleanViews = settings.cleanSteps > 0 ? [PreferenceView.clean] : []
-    let trainingViews =
-      settings.estimates > 0
-      ? cleanViews + (0..<settings.estimates).map { PreferenceView.draw($0) } : []
-    let validation = try validationExamples()
-    return trainingViews.flatMap {
-      PictureStore.Block.all("train", $0, count: training.count)
+    return (cleanViews + (0..<settings.estimates).map { .draw($0) }).flatMap {
+      PictureStore.Block.all("train", $0, count: count)
     }
-      + validationViews.flatMap {
-        PictureStore.Block.all(
-          validation.shards.split, $0, count: validationCount(validation))
-      }
+  }
+
+  private func validationBlocks() throws -> [PictureStore.Block] {
+    guard settings.kind == .pixel else { return [] }
+    let validation = try validationExamples()
+    return validationViews.flatMap {
+      PictureStore.Block.all(validation.shards.split, $0, count: validationCount(validation))
+    }
   }
 
   private var validationViews: [PreferenceView] {
@@ -115,8 +121,9 @@ final class TrainPreference: Stage {
 
   func pendingItems() throws -> [Item] {
     let steps = try stretches.pending().map { Item.steps($0) }
-    guard !steps.isEmpty else { return [] }
-    return try blocks().filter { !store.holds($0) }.map { .pictures($0) } + steps
+    // To evaluate, those of the validation split are needed when all is learned, too.
+    let blocks = try steps.isEmpty ? validationBlocks() : blocks()
+    return blocks.filter { !store.holds($0) }.map { .pictures($0) } + steps
   }
 
   func finishedUnitCount() throws -> Int {
@@ -278,8 +285,7 @@ final class TrainPreference: Stage {
     }
     self.training = training
     try training.log.append(step: step, .figures([("validation_accuracy", Float(mean))]))
-    try training.log.sync()
-    try stretches.checkpoints.write(step: step) { try training.state.write(to: $0) }
+    try stretches.commit(training.state, step: step, log: training.log)
   }
 
   private func accuracy(
@@ -319,12 +325,6 @@ final class TrainPreference: Stage {
   }
 
   func finish() throws {
-    if missingOutput() != nil { try writeResults() }
-    // Only now: a finish that was interrupted begins again.
-    try Folders.remove("\(folder)/pictures")
-  }
-
-  private func writeResults() throws {
     guard let training, let best = training.best else { return }
     try best.adopt(training.state.parameters)
     try Folders.make(modelFolder)
@@ -354,6 +354,8 @@ final class TrainPreference: Stage {
         "step": .integer(best.step),
       ], to: "\(folder)/evaluation.json")
   }
+
+  func findings() throws -> [String] { try stretches.findings() }
 
   func results() throws -> [String] {
     let evaluation = try JSONReader(contentsOf: "\(folder)/evaluation.json")

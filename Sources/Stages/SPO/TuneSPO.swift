@@ -14,14 +14,20 @@ import Telemetry
 /// on those pairs. What is tuned are low-rank adapters of all attention projections.
 ///
 /// - Reads: `shards`, and `preference-model` unless a setting names another
-/// - Writes: `lora`, the file `spo/pytorch_lora_weights.safetensors` with diffusers' keys
+/// - Writes: `lora`, the file `spo/pytorch_lora_weights.safetensors` with diffusers' keys;
+///   `optimization`, what was measured on the way
 /// - Source: Liang et al. 2024, arXiv 2406.04314, algorithm 1
 final class TuneSPO: Stage {
   static let name = "spo"
   static let version = 2
   static let unit = "batches"
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "preference"]
+  static let spare = ["spo/checkpoints"]
+  static let repairsFiles = true
   let reads: Set<Artifact>
-  let writes: Set<Artifact> = ["lora"]
+  let writes: [Artifact: [String]] = [
+    "lora": [loraFile], "optimization": ["spo/metrics.jsonl", "spo/warnings.json"],
+  ]
 
   let settings: SPOSettings
   private let context: StageContext
@@ -42,17 +48,16 @@ final class TuneSPO: Stage {
     reads = settings.preference == nil ? ["shards", "preference-model"] : ["shards"]
   }
 
-  private var folder: String { context.workspace.path(Self.name) }
-  private var loraPath: String { "\(folder)/pytorch_lora_weights.safetensors" }
+  static let loraFile = "spo/pytorch_lora_weights.safetensors"
+  private var folder: String { context.output(Self.name) }
+  private var loraPath: String { context.output(Self.loraFile) }
   private var shardFolder: String { context.workspace.path("shards") }
 
   func inputs() throws -> [StageInput] {
     try settings.base.inputs(["unet", "vae", "scheduler"], context.digests)
-      + (settings.preference.map { ModelFolder(path: $0) }?.preferenceInputs(context.digests) ?? [])
+      + (settings.preference.map { ModelFolder(path: $0) }?
+        .preferenceInputs(context.digests, as: "preference") ?? [])
   }
-
-  func missingOutput() -> String? { Folders.exists(loraPath) ? nil : loraPath }
-  func reset() throws { try Folders.remove(folder) }
 
   /// The prompts that pictures are drawn of, by their numbers in the shards.
   private func prompts() throws -> [Int] {
@@ -86,7 +91,6 @@ final class TuneSPO: Stage {
   func unitCount(of item: Range<Int>) -> Int { item.count }
 
   func prepare() throws {
-    try Folders.make(folder)
     let shards = try ShardSet(folder: shardFolder, split: "train")
     let layout = shards.layout
     var tuner = try StepwiseTuner(
@@ -184,6 +188,10 @@ final class TuneSPO: Stage {
     try TrainingWarnings.write(findings.warnings(), to: folder)
     try LoRAWeights(trained: tuning.tuner.adapters).write(
       to: loraPath, as: .diffusers, precision: .f32)
+  }
+
+  func findings() throws -> [String] {
+    try CheckpointFolders(in: "\(folder)/checkpoints").findings()
   }
 
   /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
