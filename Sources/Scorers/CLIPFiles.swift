@@ -17,7 +17,8 @@ struct CLIPFiles {
   private let checkpoint: any CheckpointSource
   private let isOpenCLIP: Bool
 
-  init(path: String) throws {
+  /// - Parameter published: the name under which the weights are published, if it is not the layouts' own
+  init(path: String, published: String? = nil) throws {
     self.path = path
     var isFolder: ObjCBool = false
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
@@ -25,7 +26,8 @@ struct CLIPFiles {
     }
     folder = isFolder.boolValue ? path : Self.folder(of: path)
     let stored =
-      isFolder.boolValue ? try Self.openWeights(inFolder: path) : try openCheckpoint(path)
+      isFolder.boolValue
+      ? try Self.openWeights(inFolder: path, published) : try openCheckpoint(path)
     let weights = try stored.nested(below: "state_dict.")
     isOpenCLIP = OpenCLIPCheckpoint.isOne(weights)
     checkpoint = isOpenCLIP ? try OpenCLIPCheckpoint.renamed(weights) : weights
@@ -36,8 +38,13 @@ struct CLIPFiles {
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
-  private static func openWeights(inFolder path: String) throws -> any CheckpointSource {
-    let names = ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"]
+  private static func openWeights(
+    inFolder path: String, _ published: String?
+  ) throws -> any CheckpointSource {
+    let names =
+      (published.map { [$0] } ?? []) + [
+        "open_clip_model.safetensors", "open_clip_pytorch_model.bin",
+      ]
     for name in names where has(path, name) { return try openCheckpoint("\(path)/\(name)") }
     return try ModelFolder(path: path).checkpoint("", stem: "model")
   }
@@ -108,7 +115,7 @@ struct CLIPFiles {
       "merges.txt", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
       "added_tokens.json",
     ]
-    let endings = [".safetensors", ".bin", ".index.json"]
+    let endings = [".safetensors", ".bin", ".index.json", ".pt"]
     let names = try FileManager.default.contentsOfDirectory(atPath: folder).filter { name in
       configurations.contains(name)
         // Beside a file of weights others may lie, which are not read.

@@ -26,7 +26,7 @@ public struct Scorer {
   /// - Throws: `ScorerError`, and what reading files throws
   public init(_ kind: ScorerKind, path: String, tokenizer fallback: Tokenizer?) throws {
     self.kind = kind
-    let files = try CLIPFiles(path: path)
+    let files = try CLIPFiles(path: path, published: kind.publishedFile)
     if let version = kind.headVersion {
       images = try files.imageHalf()
       rating = .image(
@@ -57,7 +57,7 @@ public struct Scorer {
 
   /// The files that a scorer is read from, in a fixed order.
   public static func files(path: String, kind: ScorerKind) throws -> [String] {
-    let files = try CLIPFiles(path: path)
+    let files = try CLIPFiles(path: path, published: kind.publishedFile)
     let head = kind.headVersion.map { "\(files.folder)/\($0.fileName)" }
     return Set(try files.all() + (head.map { [$0] } ?? [])).sorted()
   }

@@ -26,6 +26,15 @@ public enum ScorerKind: String, CaseIterable, Sendable {
     }
   }
 
+  /// What the weights are called where they are published as one file.
+  var publishedFile: String? {
+    switch self {
+    case .hpsV2: "HPS_v2_compressed.pt"
+    case .hpsV21: "HPS_v2.1_compressed.pt"
+    default: nil
+    }
+  }
+
   var headVersion: AestheticHead.Version? {
     switch self {
     case .aesthetic1: .linear

@@ -82,6 +82,13 @@ import Testing
     #expect(message(.pickScore, "\(clip)-absent", nil).contains("no such file"))
   }
 
+  @Test("a file under its published name is found in its folder")
+  func folder() throws {
+    #expect(message(.hpsV21, fixturePath("scorers/clip-open"), try tokenizer()) == "")
+    #expect(
+      message(.hpsV2, fixturePath("scorers/clip-open"), try tokenizer()).contains("has no weights"))
+  }
+
   @Test("an architecture of OpenCLIP that is not known is refused by its field")
   func architecture() throws {
     let source = fixturePath("scorers/clip-open")
