@@ -40,6 +40,12 @@ let package = Package(
       name: "PreferenceModels",
       dependencies: ["Diffusion", "NN", "Autograd", "TensorCore", "Files"]),
     .target(
+      name: "Scorers",
+      dependencies: [
+        "PreferenceModels", "Diffusion", "NN", "Autograd", "TensorCore", "Imaging", "Checkpoints",
+        "Files",
+      ]),
+    .target(
       name: "StepwiseOptimization", dependencies: ["Diffusion", "NN", "Autograd", "TensorCore"]),
     .target(
       name: "Apply",
@@ -48,6 +54,12 @@ let package = Package(
         "Files",
       ]),
     .target(name: "ProceduralWorld", dependencies: ["TensorCore", "Files"]),
+    .target(
+      name: "Evaluation",
+      dependencies: [
+        "Scorers", "Reporting", "Diffusion", "NN", "Autograd", "TensorCore", "Imaging",
+        "PipelineCore", "Files",
+      ]),
     .target(
       name: "Stages",
       dependencies: [
@@ -59,7 +71,8 @@ let package = Package(
     .executableTarget(
       name: "spo",
       dependencies: [
-        "Apply", "Stages", "CommandSyntax", "PipelineCore", "Catalog", "Parquet", "Imaging",
+        "Apply", "Stages", "Evaluation", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
+        "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
         "Autograd", "TensorCore", "COpenBLAS",
@@ -89,6 +102,18 @@ let package = Package(
       dependencies: [
         "Apply", "PreferenceModels", "StepwiseOptimization", "Diffusion", "NN", "Autograd",
         "TensorCore", "Checkpoints", "Files", "TestSupport",
+      ]),
+    .testTarget(
+      name: "ScorersTests",
+      dependencies: [
+        "Scorers", "Diffusion", "Autograd", "TensorCore", "Imaging", "Checkpoints", "Files",
+        "TestSupport",
+      ]),
+    .testTarget(
+      name: "EvaluationTests",
+      dependencies: [
+        "Evaluation", "Scorers", "Reporting", "Diffusion", "Autograd", "TensorCore", "Imaging",
+        "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "ProceduralWorldTests",

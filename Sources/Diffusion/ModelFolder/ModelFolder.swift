@@ -41,18 +41,7 @@ public struct ModelFolder: Equatable, Sendable {
 
   func original() throws -> OriginalCheckpoint? {
     guard isFile else { return nil }
-    let checkpoint = try openCheckpoint(path)
-    // A file of torch holds the weights beside other things of its training.
-    let prefix = "state_dict."
-    let weights = checkpoint.entries.filter { $0.name.hasPrefix(prefix) }.map(\.name)
-    guard !weights.isEmpty else { return try OriginalCheckpoint(checkpoint) }
-    return try OriginalCheckpoint(
-      RenamedCheckpoint(
-        checkpoint,
-        Dictionary(
-          uniqueKeysWithValues: weights.map {
-            (String($0.dropFirst(prefix.count)), RenamedCheckpoint.Origin(name: $0))
-          })))
+    return try OriginalCheckpoint(try openCheckpoint(path).nested(below: "state_dict."))
   }
 
   /// A configuration file, such as `configuration("unet")` or `configuration("scheduler",

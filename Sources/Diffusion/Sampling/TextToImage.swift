@@ -79,7 +79,10 @@ public struct TextToImage {
     _ request: Request, source: inout some NormalSource
   ) throws -> Tensor {
     try withoutGradients {
-      try autoencoder.pictures(of: try sample(request, source: &source))
+      let latents = try sample(request, source: &source)
+      var autoencoder = autoencoder
+      if request.usesTiles { autoencoder.useTiles() }
+      return try autoencoder.pictures(of: latents)
     }
   }
 
