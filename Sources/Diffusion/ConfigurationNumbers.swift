@@ -6,24 +6,24 @@ public import Files
 /// memory and work are counted.
 public enum ConfigurationRange {
   /// Of images and latents.
-  static let channels = 1...1_024
+  public static let channels = 1...1_024
   /// Of hidden states.
   public static let width = 1...16_384
   /// Within a feed-forward layer, or joined from several encoders.
-  static let innerWidth = 1...131_072
+  public static let innerWidth = 1...131_072
   /// Resolutions that a network halves its way through.
-  static let levels = 1...8
-  static let blockLayers = 1...32
-  static let transformerLayers = 1...64
-  static let encoderLayers = 0...256
-  static let heads = 1...1_024
+  public static let levels = 1...8
+  public static let blockLayers = 1...32
+  public static let transformerLayers = 1...64
+  public static let encoderLayers = 0...256
+  public static let heads = 1...1_024
   /// Pixels of an image's side, or places of a latent's.
   public static let side = 1...16_384
-  static let vocabulary = 1...4_194_304
-  static let tokens = 2...65_536
+  public static let vocabulary = 1...4_194_304
+  public static let tokens = 2...65_536
   /// Added to variances before they divide.
-  static let epsilon: ClosedRange<Float> = 1e-12...1
-  static let scalingFactor: ClosedRange<Float> = 1e-3...1e3
+  public static let epsilon: ClosedRange<Float> = 1e-12...1
+  public static let scalingFactor: ClosedRange<Float> = 1e-3...1e3
 }
 
 extension JSONReader {

@@ -36,32 +36,39 @@ struct OpenCLIPConfiguration {
       vision, ["image_size", "layers", "width", "head_width", "patch_size", "mlp_ratio"])
     try refuseOthers(
       text, ["context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio"])
-    let width = try vision.size("width", default: 768)
-    let headWidth = try vision.size("head_width", default: 64)
+    let width = try vision.size("width", default: 768, in: ConfigurationRange.width)
+    let headWidth = try vision.size("head_width", default: 64, in: ConfigurationRange.width)
     guard width.isMultiple(of: headWidth) else {
       throw ConfigurationError.indivisible(
         path: vision.path, field: "width", value: width, by: "head_width", divisor: headWidth)
     }
-    let side = try vision.size("image_size", default: 224)
-    let textWidth = try text.size("width", default: 512)
+    let side = try vision.size("image_size", default: 224, in: ConfigurationRange.side)
+    let textWidth = try text.size("width", default: 512, in: ConfigurationRange.width)
     let activation: JSON = try model.bool("quick_gelu", default: false) ? "quick_gelu" : "gelu"
     let clip: JSON = [
-      "projection_dim": .integer(try model.size("embed_dim", default: 512)),
+      "projection_dim": .integer(
+        try model.size("embed_dim", default: 512, in: ConfigurationRange.width)),
       "vision_config": [
         "hidden_size": .integer(width), "hidden_act": activation,
         "intermediate_size": .integer(try feedForwardWidth(vision, width)),
-        "num_hidden_layers": .integer(try vision.size("layers", default: 12)),
+        "num_hidden_layers": .integer(
+          try vision.size("layers", default: 12, in: ConfigurationRange.encoderLayers)),
         "num_attention_heads": .integer(width / headWidth),
         "image_size": .integer(side),
-        "patch_size": .integer(try vision.size("patch_size", default: 16)),
+        "patch_size": .integer(
+          try vision.size("patch_size", default: 16, in: ConfigurationRange.side)),
       ],
       "text_config": [
         "hidden_size": .integer(textWidth), "hidden_act": activation,
         "intermediate_size": .integer(try feedForwardWidth(text, textWidth)),
-        "num_hidden_layers": .integer(try text.size("layers", default: 12)),
-        "num_attention_heads": .integer(try text.size("heads", default: 8)),
-        "vocab_size": .integer(try text.size("vocab_size", default: 49_408)),
-        "max_position_embeddings": .integer(try text.size("context_length", default: 77)),
+        "num_hidden_layers": .integer(
+          try text.size("layers", default: 12, in: ConfigurationRange.encoderLayers)),
+        "num_attention_heads": .integer(
+          try text.size("heads", default: 8, in: ConfigurationRange.heads)),
+        "vocab_size": .integer(
+          try text.size("vocab_size", default: 49_408, in: ConfigurationRange.vocabulary)),
+        "max_position_embeddings": .integer(
+          try text.size("context_length", default: 77, in: ConfigurationRange.tokens)),
         // Prompts end at their largest id.
         "eos_token_id": 2,
       ],
