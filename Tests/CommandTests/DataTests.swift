@@ -215,7 +215,8 @@ import Testing
       }
       try AtomicFile.replace(path, with: Array(lines.joined(separator: "\n").utf8))
       let outcome = try ingest(path, in: folder).outcome
-      expect(outcome, failsAs: .input, naming: "8", "24", "many")
+      expect(outcome, failsAs: .input, naming: "8", "24")
+      #expect(outcome.errors.contains("label_0: \"many\""), "\(outcome)")
       let allowed = try ingest(
         path, in: folder, "--set", "ingest.max_reject_fraction=0.5"
       ).outcome

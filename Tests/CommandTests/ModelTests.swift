@@ -43,7 +43,7 @@ import Testing
   func latentChannels() throws {
     try withTemporaryFolder { folder in
       let model = try ModelVariant.withLatentChannels(16, in: folder)
-      try expectRefusal(of: model, in: folder, naming: "latent_channels", "16", "4")
+      try expectRefusal(of: model, in: folder, naming: "in_channels", "latents", "16", "4")
     }
   }
 

@@ -59,10 +59,10 @@ import Testing
     }
   }
 
-  @Test("a guidance that gives infinite numbers is an error that names the step")
+  @Test("a guidance that gives infinite numbers is an error that names it")
   func guidance() throws {
     try withTemporaryFolder { folder in
-      expect(try sample(folder, "--guidance", "1e38"), failsAs: .notFinite, naming: "step")
+      expect(try sample(folder, "--guidance", "1e38"), failsAs: .notFinite, naming: "guidance")
     }
   }
 }

@@ -50,6 +50,8 @@ import Testing
           "sample", "--model", "data/tiny-sd", "--lora", "\(folder)/\(name)", "--prompt", "x",
           "--steps", "2", "--out", "\(folder)/x.png")
         expect(outcome, failsAs: .input, naming: name, word)
+        // As models, files of torch are known by the ending .ckpt alone.
+        guard !["bin", "pt"].contains(name.split(separator: ".").last) else { return }
         let model = try spo(
           "sample", "--model", "\(folder)/\(name)", "--tokenizer", "data/tiny-sd/tokenizer",
           "--prompt", "x", "--steps", "2", "--out", "\(folder)/x.png")

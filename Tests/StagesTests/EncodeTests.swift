@@ -130,6 +130,7 @@ import Testing
       try write(rows, to: "\(folder)/train.parquet")
       var pipeline = try DataPipeline(in: folder, sources: ["train.parquet"])
       pipeline.ingest["check_images"] = "header"
+      pipeline.encode["max_reject_fraction"] = 1
       try pipeline.run(through: "encode")
       let catalog = try pipeline.catalog()
       #expect(try catalog.rejectCountsByCode(stage: "encode") == ["unreadable-image": 1])

@@ -22,6 +22,7 @@ public struct SchedulerConfig: Sendable {
     guard file.size <= limit else {
       throw JSONError.tooLarge(source: path, size: file.size, limit: limit)
     }
+    try file.requireNoMistake(expected: "a JSON file", isText: true)
     // Python writes the default of `lambda_min_clipped` as -Infinity, which JSON does not have.
     let text = String(decoding: try file.readAll(), as: UTF8.self)
       .split(separator: ": -Infinity", omittingEmptySubsequences: false).joined(separator: ": null")
