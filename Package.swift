@@ -26,7 +26,7 @@ let package = Package(
     .target(name: "Reporting", dependencies: ["Files"]),
     .target(name: "Catalog", dependencies: ["Files", "CSQLite"]),
     .target(name: "PipelineCore", dependencies: ["Files"]),
-    .target(name: "CommandSyntax", dependencies: ["PipelineCore"]),
+    .target(name: "CommandSyntax", dependencies: ["PipelineCore", "Files"]),
 
     .target(name: "TensorCore", dependencies: ["COpenBLAS"], swiftSettings: kernelSettings),
     .target(name: "Autograd", dependencies: ["TensorCore"]),
@@ -35,15 +35,17 @@ let package = Package(
       name: "Diffusion",
       dependencies: ["NN", "Autograd", "TensorCore", "Checkpoints", "Files"]),
     .target(
-      name: "PreferenceModels", dependencies: ["Diffusion", "NN", "Autograd", "TensorCore"]),
+      name: "PreferenceModels",
+      dependencies: ["Diffusion", "NN", "Autograd", "TensorCore", "Files"]),
     .target(
       name: "StepwiseOptimization", dependencies: ["Diffusion", "NN", "Autograd", "TensorCore"]),
     .target(
       name: "Apply",
       dependencies: [
         "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN", "Autograd", "Checkpoints",
+        "Files",
       ]),
-    .target(name: "ProceduralWorld", dependencies: ["TensorCore"]),
+    .target(name: "ProceduralWorld", dependencies: ["TensorCore", "Files"]),
     .target(
       name: "Stages",
       dependencies: [

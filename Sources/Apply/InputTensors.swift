@@ -1,5 +1,6 @@
 public import Autograd
 public import Checkpoints
+public import Files
 
 /// The tensors of an input file, each checked when it is taken.
 public final class InputTensors {
@@ -84,11 +85,13 @@ public final class InputTensors {
 }
 
 /// What is wrong with the tensors of an input file.
-public enum InputError: Error, Equatable, CustomStringConvertible {
+public enum InputError: ClassifiedError, Equatable, CustomStringConvertible {
   case missing(name: String, present: [String])
   case unexpected(names: [String])
   case shapeMismatch(name: String, expected: String, found: [Int])
   case outOfRange(name: String, value: Int, range: String)
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {

@@ -1,5 +1,6 @@
 import Autograd
 import Diffusion
+public import Files
 import NN
 import StepwiseOptimization
 
@@ -94,9 +95,16 @@ extension DDIMTransition {
 }
 
 /// What keeps an operation from running.
-public enum OperationError: Error, Equatable, CustomStringConvertible {
+public enum OperationError: ClassifiedError, Equatable, CustomStringConvertible {
   case loraRequired
   case noDensity(timestep: Int)
+
+  public var kind: FailureKind {
+    switch self {
+    case .loraRequired: .usage
+    case .noDensity: .input
+    }
+  }
 
   public var description: String {
     switch self {

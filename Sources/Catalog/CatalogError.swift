@@ -22,10 +22,12 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
   public var kind: FailureKind {
     switch self {
     case .sqlite(_, let code, _, _):
-      switch code & 0xff {
-      case 5, 6: .busy
-      case 7, 13: .space
-      case 11, 24, 26: .input
+      // The low byte is the code, the rest a detail of it; 3082: no memory for input or output.
+      switch (code & 0xff, code) {
+      case (5, _), (6, _): .busy
+      case (7, _), (13, _), (_, 3082): .space
+      // An error of the disk, a damaged file, one that cannot be opened or is no database.
+      case (10, _), (11, _), (14, _), (24, _), (26, _): .input
       default: .other
       }
     case .newerSchema, .olderSchema: .other

@@ -1,5 +1,7 @@
+public import Files
+
 /// What can be wrong with a checkpoint file, or with what is asked of it.
-public enum CheckpointError: Error, Equatable, CustomStringConvertible {
+public enum CheckpointError: ClassifiedError, Equatable, CustomStringConvertible {
   /// The file breaks a rule of its format.
   case malformed(path: String, problem: String)
   /// One tensor of the file breaks a rule of the format.
@@ -10,6 +12,8 @@ public enum CheckpointError: Error, Equatable, CustomStringConvertible {
   case unsuitable(path: String, tensor: String, type: ElementType, wanted: String)
   /// A tensor to be written does not have the size that its entry says.
   case wrongSize(path: String, tensor: String, expected: Int, found: Int)
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {

@@ -1,3 +1,4 @@
+public import Files
 import PipelineCore
 
 /// What a command accepts: its options and what stands beside them.
@@ -124,7 +125,7 @@ public struct CommandSyntax: Sendable {
 }
 
 /// A command that was called wrongly.
-public struct UsageError: Error, Equatable, CustomStringConvertible {
+public struct UsageError: ClassifiedError, Equatable, CustomStringConvertible {
   /// Nil for the program itself.
   public let command: String?
   public let problem: String
@@ -133,6 +134,8 @@ public struct UsageError: Error, Equatable, CustomStringConvertible {
     self.command = command
     self.problem = problem
   }
+
+  public var kind: FailureKind { .usage }
 
   public var description: String {
     let command = command.map { " \($0)" } ?? ""

@@ -1,13 +1,15 @@
 public import Files
 
 /// What is wrong with a model's configuration, beyond the shape of its JSON.
-public enum ConfigurationError: Error, Equatable, CustomStringConvertible {
+public enum ConfigurationError: ClassifiedError, Equatable, CustomStringConvertible {
   case unsupported(path: String, field: String, value: String)
   case indivisible(path: String, field: String, value: Int, by: String, divisor: Int)
   case outOfRange(path: String, field: String, value: Int, minimum: Int)
   case wrongCount(path: String, field: String, expected: Int, found: Int)
   /// Parts of one model that do not go together.
   case misfit(path: String, reason: String)
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {

@@ -6,21 +6,25 @@ import Darwin
 
 /// A file being written that appears under its final name complete and durable, or not at all.
 ///
-/// Bytes go to `PATH.tmp.PID` in the same folder. `commit` writes them to the disk (`fsync`), renames
-/// the file and makes the rename durable (`fsync` of the folder). Without `commit` the temporary
-/// file is removed.
+/// Bytes go to a file of a ``TemporaryName`` in the same folder. `commit` writes them to the disk
+/// (`fsync`), renames the file and makes the rename durable (`fsync` of the folder). Without `commit`
+/// the temporary file is removed. Messages name the final path.
 public final class AtomicFile {
   public let path: String
   /// Bytes appended so far.
   public private(set) var byteCount = 0
+  /// Where ``path`` leads if it is a symbolic link.
+  private let destination: String
   private let temporaryPath: String
   private var descriptor: Int32
 
   public init(path: String) throws(FileError) {
     self.path = path
-    temporaryPath = "\(path).tmp.\(getpid())"
-    descriptor = open(temporaryPath, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
-    guard descriptor >= 0 else { throw .systemFailure("create", temporaryPath) }
+    destination = try OutputPath.resolved(path)
+    temporaryPath = TemporaryName.beside(destination)
+    descriptor = open(
+      temporaryPath, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o644)
+    guard descriptor >= 0 else { throw .systemFailure("create", path) }
   }
 
   deinit {
@@ -35,7 +39,7 @@ public final class AtomicFile {
       let count = write(descriptor, bytes.baseAddress.map { $0 + done }, bytes.count - done)
       if count < 0 {
         if errno == EINTR { continue }
-        throw .systemFailure("write", temporaryPath)
+        throw .systemFailure("write", path)
       }
       done += count
     }
@@ -50,23 +54,28 @@ public final class AtomicFile {
     if let failure { throw failure }
   }
 
+  /// What was appended so far, to be checked before `commit`.
+  public func written() throws(FileError) -> RegularFile {
+    try RegularFile(path: temporaryPath, named: path)
+  }
+
   /// Makes the file durable under its final name.
   public func commit() throws(FileError) {
     // A failed fsync is final: the kernel may have dropped the pages, so it is never tried again.
-    guard fsync(descriptor) == 0 else { throw .systemFailure("sync", temporaryPath) }
+    guard fsync(descriptor) == 0 else { throw .systemFailure("sync", path) }
     let closing = descriptor
     descriptor = -1
     guard close(closing) == 0 else {
-      let failure = FileError.systemFailure("close", temporaryPath)
+      let failure = FileError.systemFailure("close", path)
       unlink(temporaryPath)
       throw failure
     }
-    guard rename(temporaryPath, path) == 0 else {
-      let failure = FileError.systemFailure("rename to \(path)", temporaryPath)
+    guard rename(temporaryPath, destination) == 0 else {
+      let failure = FileError.systemFailure("give its name to", path)
       unlink(temporaryPath)
       throw failure
     }
-    try syncFolder(containing: path)
+    try syncFolder(containing: destination)
   }
 
   /// Makes `bytes` the whole file at `path`.
@@ -79,12 +88,7 @@ public final class AtomicFile {
 
 /// Makes creations, renames and removals in the folder of `path` durable.
 public func syncFolder(containing path: String) throws(FileError) {
-  let folder: String
-  if let slash = path.lastIndex(of: "/") {
-    folder = slash == path.startIndex ? "/" : String(path[..<slash])
-  } else {
-    folder = "."
-  }
+  let folder = OutputPath.folder(of: path)
   let descriptor = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
   guard descriptor >= 0 else { throw .systemFailure("open", folder) }
   defer { close(descriptor) }

@@ -1,18 +1,74 @@
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 /// What can go wrong between a path and its bytes.
-public enum FileError: Error, Equatable, CustomStringConvertible {
-  /// A system call failed; `reason` is the system's own text.
-  case system(operation: String, path: String, reason: String)
+public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {
+  /// A system call failed; `code` is its error number.
+  case system(operation: String, path: String, code: Int32)
   /// The path names a folder, a device or a pipe.
   case notRegular(path: String)
+  /// No file can be written under this path.
+  case unusableOutput(path: String, reason: String)
   /// The file ends before the bytes that were asked for, or shrank while it was read.
   case endOfFile(path: String, offset: Int, wanted: Int, size: Int)
 
+  public var kind: FailureKind {
+    switch self {
+    case .system(_, _, let code): FailureKind(systemError: code)
+    case .notRegular, .endOfFile: .input
+    case .unusableOutput: .other
+    }
+  }
+
   public var description: String {
     switch self {
-    case .system(let operation, let path, let reason): "\(path): cannot \(operation): \(reason)"
+    case .system(let operation, let path, let code):
+      "\(path): cannot \(operation): \(String(cString: strerror(code)))"
     case .notRegular(let path): "\(path): not a regular file"
+    case .unusableOutput(let path, let reason): "\(path): cannot write there: \(reason)"
     case .endOfFile(let path, let offset, let wanted, let size):
       "\(path): \(wanted) bytes wanted at byte \(offset), but the file has \(size)"
+    }
+  }
+}
+
+extension FileError {
+  /// The error for the system call that just set `errno`.
+  package static func systemFailure(_ operation: String, _ path: String) -> FileError {
+    .system(operation: operation, path: path, code: errno)
+  }
+}
+
+extension FileError {
+  /// The same failure where its path, which begins with `temporary`, begins with `final`.
+  package func replacing(_ temporary: String, with final: String) -> FileError {
+    func renamed(_ path: String) -> String {
+      path.hasPrefix(temporary) ? final + path.dropFirst(temporary.count) : path
+    }
+    return switch self {
+    case .system(let operation, let path, let code):
+      .system(operation: operation, path: renamed(path), code: code)
+    case .notRegular(let path): .notRegular(path: renamed(path))
+    case .unusableOutput(let path, let reason):
+      .unusableOutput(path: renamed(path), reason: reason)
+    case .endOfFile(let path, let offset, let wanted, let size):
+      .endOfFile(path: renamed(path), offset: offset, wanted: wanted, size: size)
+    }
+  }
+}
+
+extension FailureKind {
+  /// The kind of a system call's failure.
+  public init(systemError code: Int32) {
+    switch code {
+    // EFBIG: the limit on the size of files (`ulimit -f`).
+    case ENOSPC, EDQUOT, EFBIG, ENOMEM: self = .space
+    // What is to be read is not there, or the disk cannot give its bytes.
+    case ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EISDIR, EIO: self = .input
+    default: self = .other
     }
   }
 }

@@ -1,5 +1,5 @@
 /// What can be wrong with a JSON text or with what it says.
-public enum JSONError: Error, Equatable, CustomStringConvertible {
+public enum JSONError: ClassifiedError, Equatable, CustomStringConvertible {
   /// The text breaks the rules; lines and columns count from 1, columns in characters (scalars).
   case syntax(source: String, line: Int, column: Int, problem: String)
   /// An object lacks a key; `present` are the keys that it has.
@@ -8,6 +8,8 @@ public enum JSONError: Error, Equatable, CustomStringConvertible {
   case unexpected(path: String, expected: String, found: String)
   /// The file is larger than its reader allows.
   case tooLarge(source: String, size: Int, limit: Int)
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {

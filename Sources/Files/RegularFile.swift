@@ -14,9 +14,14 @@ public final class RegularFile: Sendable {
   public let size: Int
   private let descriptor: Int32
 
-  public init(path: String) throws(FileError) {
+  public convenience init(path: String) throws(FileError) { try self.init(path: path, named: nil) }
+
+  /// - Parameter name: what messages call the file; nil: its path
+  init(path: String, named name: String?) throws(FileError) {
+    let opened = path
+    let path = name ?? path
     // Without O_NONBLOCK, opening a FIFO would wait for a writer that never comes.
-    descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+    descriptor = open(opened, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
     guard descriptor >= 0 else { throw .systemFailure("open", path) }
     var status = stat()
     guard fstat(descriptor, &status) == 0 else {
@@ -96,12 +101,5 @@ extension RegularFile {
     guard limits.rlim_cur < wanted else { return }
     limits.rlim_cur = min(wanted, limits.rlim_max)
     setrlimit(resource, &limits)
-  }
-}
-
-extension FileError {
-  /// The error for the system call that just set `errno`.
-  static func systemFailure(_ operation: String, _ path: String) -> FileError {
-    .system(operation: operation, path: path, reason: String(cString: strerror(errno)))
   }
 }

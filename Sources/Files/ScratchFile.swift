@@ -15,8 +15,8 @@ public final class ScratchFile {
 
   /// A file of zeros on the disk of `folder`.
   public init(in folder: String, size: Int) throws(FileError) {
-    let path = "\(folder)/scratch.tmp.\(getpid())"
-    let descriptor = open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+    let path = TemporaryName.beside("\(folder)/scratch")
+    let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
     guard descriptor >= 0 else { throw .systemFailure("create", path) }
     guard unlink(path) == 0, ftruncate(descriptor, off_t(size)) == 0 else {
       let failure = FileError.systemFailure("prepare", path)

@@ -1,5 +1,7 @@
+public import Files
+
 /// Why bytes did not become a picture.
-public enum ImageError: Error, Equatable, CustomStringConvertible {
+public enum ImageError: ClassifiedError, Equatable, CustomStringConvertible {
   /// Neither JPEG nor PNG; says what the bytes look like instead.
   case unrecognized(String)
   /// A legal file of a kind that is not read; the reason names it.
@@ -12,6 +14,13 @@ public enum ImageError: Error, Equatable, CustomStringConvertible {
   case damaged(ImageFormat, String)
   /// The encoder could not make the file.
   case notEncoded(ImageFormat, String)
+
+  public var kind: FailureKind {
+    switch self {
+    case .notEncoded: .other
+    default: .input
+    }
+  }
 
   public var description: String {
     switch self {

@@ -1,4 +1,5 @@
 public import Checkpoints
+public import Files
 public import TensorCore
 
 /// The weights of a checkpoint under the names that layers ask for.
@@ -54,8 +55,10 @@ public struct CheckpointWeights: WeightSource {
 }
 
 /// Two entries of one file that stand for the same weight.
-public enum CheckpointWeightsError: Error, Equatable, CustomStringConvertible {
+public enum CheckpointWeightsError: ClassifiedError, Equatable, CustomStringConvertible {
   case ambiguous(path: String, String, String)
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {

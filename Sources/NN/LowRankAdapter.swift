@@ -1,4 +1,5 @@
 import Autograd
+public import Files
 import TensorCore
 
 /// A low-rank term added to a linear layer: `scale * (x down^T) up^T`.
@@ -22,10 +23,12 @@ public struct LowRankAdapter {
 }
 
 /// What is wrong with an adapter for a layer.
-public enum AdapterError: Error, Equatable, CustomStringConvertible {
+public enum AdapterError: ClassifiedError, Equatable, CustomStringConvertible {
   case shapeMismatch(
     layer: String, down: [Int], up: [Int], inputs: Int, outputs: Int)
   case unmatched(layers: [String])
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {

@@ -1,3 +1,4 @@
+public import Files
 public import TensorCore
 
 /// Named arrays of floats that layers are built from: a checkpoint, or fresh random numbers.
@@ -19,10 +20,12 @@ public protocol WeightSource {
 }
 
 /// What is wrong between a model and the weights it was given.
-public enum WeightError: Error, Equatable, CustomStringConvertible {
+public enum WeightError: ClassifiedError, Equatable, CustomStringConvertible {
   case missing(name: String, expected: [Int])
   case shapeMismatch(name: String, expected: [Int], found: [Int])
   case unused(names: [String])
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {

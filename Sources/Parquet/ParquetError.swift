@@ -4,7 +4,7 @@ public import Files
 ///
 /// Row groups, rows and pages are counted from 0. The dictionary page of a column chunk is page 0
 /// where there is one.
-public enum ParquetError: Error, CustomStringConvertible {
+public enum ParquetError: ClassifiedError, CustomStringConvertible {
   /// The bytes could not be read.
   case file(FileError)
   /// The footer, the schema or the list of row groups is damaged.
@@ -22,6 +22,10 @@ public enum ParquetError: Error, CustomStringConvertible {
   case missingColumn(path: String, name: String, available: [String])
   /// A column was asked for as a type that it does not hold.
   case typeMismatch(path: String, column: String, expected: String, found: String)
+
+  public var kind: FailureKind {
+    if case .file(let error) = self { error.kind } else { .input }
+  }
 
   public var description: String {
     switch self {

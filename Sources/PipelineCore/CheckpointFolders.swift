@@ -8,7 +8,7 @@ import Darwin
 
 /// The checkpoints of a training stage: `step-000400/` and so on, each complete or absent.
 ///
-/// A checkpoint is written as `step-000400.tmp.PID`, its files are made durable and listed with size
+/// A checkpoint is written under a ``TemporaryName``, its files are made durable and listed with size
 /// and digest in `manifest.json`, and only then the folder gets its name.
 public struct CheckpointFolders {
   public let folder: String
@@ -47,7 +47,7 @@ public struct CheckpointFolders {
   /// - Parameter body: writes the files into the folder whose path it gets.
   public func write(step: Int, _ body: (String) throws -> Void) throws {
     let final = path(step: step)
-    let temporary = "\(final).tmp.\(getpid())"
+    let temporary = TemporaryName.beside(final)
     try Folders.removeLeftovers(in: folder)
     try Folders.make(temporary)
     do {

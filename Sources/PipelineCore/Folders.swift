@@ -1,3 +1,5 @@
+import Files
+
 #if canImport(Glibc)
 import Glibc
 #else
@@ -59,11 +61,13 @@ public enum Folders {
     }
   }
 
-  /// Removes the temporary files and folders (`NAME.tmp.PID`) that killed processes left in a folder.
+  /// Removes the files and folders of a ``TemporaryName`` that killed processes left in a folder.
   ///
   /// Only the process that may write there can know that no other still needs them.
   public static func removeLeftovers(in path: String) throws(PipelineError) {
-    for name in try names(in: path) where name.contains(".tmp.") { try remove("\(path)/\(name)") }
+    for name in try names(in: path) where TemporaryName.matches(name) {
+      try remove("\(path)/\(name)")
+    }
   }
 
   /// Makes a file's bytes or a folder's entries durable.

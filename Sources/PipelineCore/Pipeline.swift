@@ -31,7 +31,9 @@ public struct Pipeline {
   public init(
     path: String, stages: [any Stage.Type], overrides: [String] = [], workspace: String? = nil
   ) throws {
-    let file = try JSON(contentsOf: path, dialect: .json5, maximumSize: 1 << 20)
+    let file = try Self.asSettings {
+      try JSON(contentsOf: path, dialect: .json5, maximumSize: 1 << 20)
+    }
     guard var root = file.object else {
       throw PipelineError.badSetting(path: path, reason: "must be an object, but is \(file.kind)")
     }
@@ -45,10 +47,17 @@ public struct Pipeline {
     notes = try OverrideReach(of: overrides, self.stages, root).notes()
   }
 
+  /// What cannot be read in a pipeline file is a bad setting, not bad data.
+  private static func asSettings<Value>(_ read: () throws -> Value) throws -> Value {
+    do { return try read() } catch let error as JSONError {
+      throw PipelineError.malformedFile(error)
+    }
+  }
+
   private static func configure(
     _ types: [any Stage.Type], from root: JSON.Object, path: String
   ) throws -> [ConfiguredStage] {
-    let blocks = try JSONReader(.object(root), path: path)["stages"].object()
+    let blocks = try asSettings { try JSONReader(.object(root), path: path)["stages"].object() }
     let names = types.map { $0.name }
     for name in blocks.keys where !names.contains(name) {
       throw PipelineError.unknownStage(

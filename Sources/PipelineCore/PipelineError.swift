@@ -1,5 +1,7 @@
+public import Files
+
 /// What stops a pipeline before or between its items.
-public enum PipelineError: Error, Equatable, CustomStringConvertible {
+public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
   /// A key of the pipeline file that nothing reads.
   case unknownSetting(path: String, nearest: String?, known: [String])
   /// A setting whose value cannot be used.
@@ -14,7 +16,24 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
   case tooManyRejects(stage: String, rejected: Int, total: Int, limit: Double)
   /// A record or checkpoint whose content is not what its writer left.
   case damaged(path: String, reason: String)
-  case system(operation: String, path: String, reason: String)
+  /// The disk has too little room for what is to be written to `path`.
+  case noSpace(path: String, what: String, byteCount: Int, free: Int)
+  /// The pipeline file is no JSON5, or its own keys are missing or of another type.
+  case malformedFile(JSONError)
+  /// A system call failed; `code` is its error number.
+  case system(operation: String, path: String, code: Int32)
+
+  public var kind: FailureKind {
+    switch self {
+    case .unknownSetting, .badSetting, .badOverride, .unknownStage, .noProducer, .twoProducers,
+      .malformedFile:
+      .settings
+    case .workspaceInUse: .busy
+    case .tooManyRejects, .damaged: .input
+    case .noSpace: .space
+    case .system(_, _, let code): FailureKind(systemError: code)
+    }
+  }
 
   public var description: String {
     switch self {
@@ -36,7 +55,12 @@ public enum PipelineError: Error, Equatable, CustomStringConvertible {
       "\(stage): \(rejected) of \(total) were rejected, more than the \(limit) that "
         + "max_reject_fraction allows; see their reasons, then mend the data or raise it"
     case .damaged(let path, let reason): "\(path): damaged: \(reason)"
-    case .system(let operation, let path, let reason): "\(path): cannot \(operation): \(reason)"
+    case .noSpace(let path, let what, let byteCount, let free):
+      "\(path): no space for the \(what): it takes \(ByteCount.text(byteCount)), but only "
+        + "\(ByteCount.text(free)) are free; free some space or choose another workspace"
+    case .malformedFile(let error): error.description
+    case .system(let operation, let path, let code):
+      FileError.system(operation: operation, path: path, code: code).description
     }
   }
 

@@ -81,7 +81,8 @@ public struct Runner {
   private func context(_ stage: ConfiguredStage, _ digests: FileDigests) -> StageContext {
     StageContext(
       workspace: workspace, digests: digests,
-      progress: StageProgress(stage: stage.name, unit: stage.unit, observe: observe))
+      progress: StageProgress(stage: stage.name, unit: stage.unit, observe: observe),
+      planned: pipeline.plannedSettings)
   }
 }
 

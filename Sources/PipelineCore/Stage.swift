@@ -1,3 +1,5 @@
+public import Files
+
 /// One restartable step of a pipeline.
 ///
 /// A stage answers three questions: what is left, what is the result for one item, and how a result
@@ -135,7 +137,7 @@ public struct StageInput: Equatable, Sendable {
 }
 
 /// Why one item cannot be used; the run goes on without it.
-public struct Rejection: Error, Equatable, CustomStringConvertible {
+public struct Rejection: ClassifiedError, Equatable, CustomStringConvertible {
   /// One of a few stable words, such as `unreadable-image`.
   public let code: String
   public let reason: String
@@ -144,6 +146,8 @@ public struct Rejection: Error, Equatable, CustomStringConvertible {
     self.code = code
     self.reason = reason
   }
+
+  public var kind: FailureKind { .input }
 
   public var description: String { "\(code): \(reason)" }
 }

@@ -1,9 +1,20 @@
+import Files
+
 /// What a stage is given beside its settings.
 public struct StageContext {
   public let workspace: Workspace
   /// Input files' digests, kept from run to run.
   public let digests: FileDigests
   public let progress: StageProgress
+  /// The settings of all stages of the pipeline, by their names; empty where a stage is only asked.
+  var planned: [String: JSON] = [:]
+
+  /// The settings that another stage has in this pipeline; nil if the pipeline does not have it.
+  public func planned<Settings: StageSettings>(
+    _ type: Settings.Type, of stage: String
+  ) throws -> Settings? {
+    try planned[stage].map { try SettingsDecoder.settings(type, from: $0, path: stage) }
+  }
 
   /// The settings with which another stage has run.
   public func settings<Settings: StageSettings>(

@@ -73,6 +73,6 @@ public final class WorkspaceLock {
 extension PipelineError {
   /// The error for the system call that just set `errno`.
   static func lastSystemFailure(_ operation: String, _ path: String) -> PipelineError {
-    .system(operation: operation, path: path, reason: String(cString: strerror(errno)))
+    .system(operation: operation, path: path, code: errno)
   }
 }

@@ -58,10 +58,12 @@ public struct PreferenceConfiguration: Equatable, Sendable {
 }
 
 /// What is wrong between a preference model and its preprocessor.
-public enum PreferenceConfigurationError: Error, Equatable, CustomStringConvertible {
+public enum PreferenceConfigurationError: ClassifiedError, Equatable, CustomStringConvertible {
   case sizeMismatch(path: String, found: Int, expected: Int)
   /// Prompts were made with a tokenizer of another model.
   case unknownTokens(length: Int, highest: Int, tokens: Int, vocabularySize: Int)
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {

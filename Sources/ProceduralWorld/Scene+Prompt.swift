@@ -1,10 +1,14 @@
+public import Files
+
 /// Why a text is no prompt of the procedural world.
-public enum ScenePromptError: Error, Equatable, CustomStringConvertible {
+public enum ScenePromptError: ClassifiedError, Equatable, CustomStringConvertible {
   /// The word at `position` (counted from 1, a comma is a word) is none of those that may stand
   /// there; `found` is nil where the prompt ends too early.
   case unexpected(prompt: String, position: Int, found: String?, expected: [String])
   /// Two objects have the same colour, so that no word tells them apart.
   case sameColour(prompt: String, colour: SceneColour)
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {

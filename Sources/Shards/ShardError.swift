@@ -1,11 +1,15 @@
+public import Files
+
 /// What can be wrong with a folder of shards.
-public enum ShardError: Error, Equatable, CustomStringConvertible {
+public enum ShardError: ClassifiedError, Equatable, CustomStringConvertible {
   /// The index or a shard breaks a rule of the format.
   case malformed(path: String, reason: String)
   /// The bytes of a shard are not those that were written.
   case damaged(path: String, expected: String, found: String)
   case newerVersion(path: String, version: Int)
   case unknownSplit(path: String, split: String, known: [String])
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {

@@ -11,10 +11,7 @@ enum DiskSpace {
   /// - Parameter byteCount: what is to be written below `path`
   static func require(_ byteCount: Int, at path: String, for purpose: String) throws {
     guard let free = free(at: path), byteCount > free else { return }  // unknown is not too little
-    throw PipelineError.system(
-      operation: "write the \(purpose)", path: path,
-      reason: "they take \(megabytes(byteCount)), but only \(megabytes(free)) are free; "
-        + "free some space or choose another workspace")
+    throw PipelineError.noSpace(path: path, what: purpose, byteCount: byteCount, free: free)
   }
 
   /// Bytes that are free at a path, or where it would be made; nil if the system does not tell.
@@ -27,11 +24,5 @@ enum DiskSpace {
     let (free, overflow) = Int(clamping: status.f_bavail).multipliedReportingOverflow(
       by: Int(clamping: status.f_frsize))
     return overflow ? Int.max : free
-  }
-
-  /// A size for people, such as `12.5 MB`.
-  static func megabytes(_ byteCount: Int) -> String {
-    let tenths = (Double(byteCount) / 100_000).rounded()
-    return "\(tenths / 10) MB"
   }
 }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import TensorCore
 
@@ -25,7 +26,6 @@ enum Machine {
   static var memory: Int { Int(clamping: ProcessInfo.processInfo.physicalMemory) }
 
   static var description: String {
-    let gigabytes = String(format: "%.1f", Double(memory) / 1e9)
-    return "\(processor), \(Threads.count) threads, \(gigabytes) GB, \(system)"
+    "\(processor), \(Threads.count) threads, \(ByteCount.text(memory)), \(system)"
   }
 }

@@ -1,5 +1,12 @@
 import CommandSyntax
+import Files
 import PipelineCore
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
 
 /// One word after `spo`.
 protocol Command {
@@ -19,20 +26,25 @@ enum Program {
     ]
   }
 
-  /// - Returns: 0 done; 1 failed; 2 called wrongly; 130 or 143 interrupted, state saved.
+  /// - Returns: 0 done; otherwise the number of a ``FailureKind``; 130 or 143 interrupted, state saved.
   static func run(_ words: [String]) -> Int32 {
+    Console.prepare()
     do {
       try dispatch(words)
+      try Console.finish()
       return 0
     } catch let error as UsageError {
       Console.complain("\(error)")
-      return 2
+      return error.kind.rawValue
     } catch let interruption as Interruption {
       Console.complain("\(interruption)")
       return interruption.exitCode
+    } catch let failure as OutputFailure where failure.isClosedPipe {
+      // Whoever read the output has seen enough, and says so in this way.
+      return 128 + SIGPIPE
     } catch {
       Console.complain("error: \(error)")
-      return 1
+      return FailureKind(error).rawValue
     }
   }
 
@@ -42,14 +54,14 @@ enum Program {
     }
     let rest = Array(words.dropFirst())
     switch first {
-    case "--help", "-h": return Console.print(help)
+    case "--help", "-h": return try Console.print(help)
     case "help":
-      guard let name = rest.first else { return Console.print(help) }
-      return Console.print(try command(name).syntax.help)
+      guard let name = rest.first else { return try Console.print(help) }
+      return try Console.print(command(name).syntax.help)
     default:
       let command = try command(first)
       let arguments = try command.syntax.parse(rest)
-      guard !arguments.wantsHelp else { return Console.print(command.syntax.help) }
+      guard !arguments.wantsHelp else { return try Console.print(command.syntax.help) }
       try command.run(arguments)
     }
   }
@@ -61,6 +73,11 @@ enum Program {
       nearest(to: name, in: names).map { "did you mean \($0)?" }
       ?? "known are \(names.joined(separator: ", "))"
     throw UsageError(command: nil, "there is no command \"\(name)\"; \(hint)")
+  }
+
+  private static var exitCodes: [(String, String)] {
+    [("0", "done")] + FailureKind.allCases.map { ("\($0.rawValue)", $0.meaning) }
+      + [("130, 143", "interrupted; what is done is saved, the same command goes on")]
   }
 
   private static var help: String {
@@ -79,8 +96,26 @@ enum Program {
         # what a command takes
         spo run --help
 
-      Results go to standard output, progress to standard error. Exit codes: 0 done, 1 failed,
-      2 called wrongly, 130 or 143 interrupted (the same command goes on).
+      Results go to standard output, progress to standard error.
+
+      exit codes:
+      \(CommandSyntax.columns(exitCodes).joined(separator: "\n"))
       """
+  }
+}
+
+extension FailureKind {
+  /// For help.
+  fileprivate var meaning: String {
+    switch self {
+    case .other: "failed for a reason without a code of its own"
+    case .usage: "usage error"
+    case .settings: "a setting is unknown, of the wrong type or out of range"
+    case .input: "an input is missing, damaged or not what it should be"
+    case .space: "no space on the disk, or not enough memory"
+    case .busy: "another process works in the same workspace"
+    case .notFinite: "numbers that are not finite"
+    case .nothingLearned: "training ended without having learned anything"
+    }
   }
 }

@@ -6,6 +6,7 @@ final class RunConsole {
   private let hasTerminal = Console.hasTerminal
   private var lastProgress: ContinuousClock.Instant?
   private var hasOpenLine = false
+  private var failure: OutputFailure?
 
   init(isQuiet: Bool) { self.isQuiet = isQuiet }
 
@@ -13,7 +14,8 @@ final class RunConsole {
     // Results are what the run was for; a quiet run prints them too.
     if case .result(_, let text) = event {
       closeLine()
-      return Console.print(text)
+      do throws(OutputFailure) { try Console.print(text) } catch { failure = error }
+      return
     }
     guard !isQuiet else { return }
     switch event {
@@ -70,6 +72,9 @@ final class RunConsole {
     closeLine()
     Console.note(text)
   }
+
+  /// Throws if a result could not be printed.
+  func finish() throws(OutputFailure) { if let failure { throw failure } }
 
   /// Clears the moving line, so that the next text stands alone.
   func closeLine() {

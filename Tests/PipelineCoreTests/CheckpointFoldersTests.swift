@@ -38,7 +38,7 @@ struct CheckpointFoldersTests {
   @Test("what a killed process left is neither found nor kept")
   func leftover() throws {
     try withCheckpoints { checkpoints throws in
-      let leftover = checkpoints.path(step: 7) + ".tmp.99"
+      let leftover = TemporaryName.beside(checkpoints.path(step: 7))
       try Workspace(path: leftover).makeFolder("inner")
       #expect(try checkpoints.newest() == nil)
       try write(8, in: checkpoints)

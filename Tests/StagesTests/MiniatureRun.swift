@@ -32,27 +32,32 @@ struct MiniatureRun {
   }
 
   /// Writes sources and prompts.
-  func makeSources() throws {
+  ///
+  /// - Parameter labels: of the rows, in turn
+  func makeSources(labels: [(Double, Double)] = [(1, 0), (0, 1), (0.5, 0.5)]) throws {
     let captions = [
       "a yellow circle on the left and a blue triangle on the right, dark background",
       "a purple circle on the top and a green square on the bottom, light background",
     ]
-    try write(try rows(12, captions), to: "\(folder)/train-00000-of-00001-0f1e2d3c.parquet")
+    try write(try rows(12, captions, labels), to: "\(folder)/train-00000-of-00001-0f1e2d3c.parquet")
     try write(
-      try rows(6, captions), to: "\(folder)/validation_unique-00000-of-00001-8796a5b4.parquet")
+      try rows(6, captions, labels),
+      to: "\(folder)/validation_unique-00000-of-00001-8796a5b4.parquet")
     try AtomicFile.replace(
       "\(folder)/prompts.json",
       with: Array(
         JSON.array(captions.map { ["caption": .string($0)] }).text().utf8))
   }
 
-  private func rows(_ count: Int, _ captions: [String]) throws -> [Row] {
+  private func rows(
+    _ count: Int, _ captions: [String], _ labels: [(Double, Double)]
+  ) throws -> [Row] {
     try (0..<count).map { number in
       var row = Row(
         first: ("\(count)-\(number)-a", try picture(number)),
         second: ("\(count)-\(number)-b", try picture(100 + number)))
       row.caption = captions[number % 2]
-      row.labels = [(1, 0), (0, 1), (0.5, 0.5)][number % 3]
+      row.labels = labels[number % labels.count]
       return row
     }
   }
@@ -96,7 +101,8 @@ struct MiniatureRun {
     var files: [String: [UInt8]] = [:]
     for name in [
       "shards/index.json", "preference/model/model.safetensors", "preference/evaluation.json",
-      "preference/metrics.jsonl", "spo/metrics.jsonl", "spo/pytorch_lora_weights.safetensors",
+      "preference/metrics.jsonl", "preference/warnings.json", "spo/metrics.jsonl",
+      "spo/warnings.json", "spo/pytorch_lora_weights.safetensors",
       "export/merged/unet/diffusion_pytorch_model.safetensors",
       "report/pictures/001-0-after.png",
     ] {

@@ -1,4 +1,5 @@
 import CSQLite
+import Files
 
 /// One compiled statement, run many times with different values.
 final class Statement {
@@ -89,9 +90,16 @@ extension CatalogError {
   static func lastFailure(
     of connection: OpaquePointer?, path: String, sql: String
   ) -> CatalogError {
-    .sqlite(
-      path: path, code: Int(sqlite3_extended_errcode(connection)),
-      message: String(cString: sqlite3_errmsg(connection)), sql: sql)
+    var code = Int(sqlite3_extended_errcode(connection))
+    // A full disk shows as SQLITE_FULL where a write meets it, but as an error of input and output
+    // where syncing, truncating or creating a file does.
+    if [SQLITE_IOERR, SQLITE_CANTOPEN].contains(Int32(code & 0xff)),
+      FailureKind(systemError: sqlite3_system_errno(connection)) == .space
+    {
+      code = Int(SQLITE_FULL)
+    }
+    return .sqlite(
+      path: path, code: code, message: String(cString: sqlite3_errmsg(connection)), sql: sql)
   }
 }
 

@@ -1,5 +1,5 @@
 import Checkpoints
-import Files
+public import Files
 import Foundation
 public import NN
 
@@ -166,7 +166,7 @@ public final class ModelAdapters {
 }
 
 /// What is wrong with a LoRA file.
-public enum LoRAError: Error, Equatable, CustomStringConvertible {
+public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   case unknownKey(path: String, key: String)
   case incomplete(path: String, module: String)
   case rankMismatch(path: String, module: String, down: [Int], up: [Int])
@@ -179,6 +179,14 @@ public enum LoRAError: Error, Equatable, CustomStringConvertible {
   /// What was read back is not what was to be written.
   case imprecise(path: String, module: String, error: Double)
   case unlike(path: String, expected: Int, found: Int)
+
+  public var kind: FailureKind {
+    switch self {
+    case .imprecise: .notFinite
+    case .originalNames: .usage
+    default: .input
+    }
+  }
 
   public var description: String {
     switch self {

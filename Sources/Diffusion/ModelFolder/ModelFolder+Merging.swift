@@ -2,6 +2,12 @@ import Checkpoints
 import Files
 import Foundation
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 extension ModelFolder {
   /// Writes the whole model, with a LoRA added to the weights of its U-Net, as a folder of its own.
   ///
@@ -36,7 +42,9 @@ extension ModelFolder {
   /// Makes the folder of a part, which `body` fills with durable files.
   func writePart(_ part: String, in folder: String, _ body: (String) throws -> Void) throws {
     let target = "\(folder)/\(part)"
-    try FileManager.default.createDirectory(atPath: target, withIntermediateDirectories: false)
+    guard mkdir(target, 0o755) == 0 else {
+      throw FileError.systemFailure("make the folder", target)
+    }
     try body(target)
     try syncFolder(containing: "\(target)/.")
   }

@@ -220,14 +220,15 @@ public struct ModelFolder: Equatable, Sendable {
 }
 
 /// What is missing in a model folder.
-public enum ModelFolderError: Error, Equatable, CustomStringConvertible {
+public enum ModelFolderError: ClassifiedError, Equatable, CustomStringConvertible {
   case noWeights(folder: String, tried: [String])
   /// `model_index.json` names a part that is not there.
   case noPart(path: String, part: String)
   case unusablePart(path: String, part: String)
   case unreadable(folder: String)
   case linksOutside(path: String, target: String)
-  case exists(path: String)
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {
@@ -238,7 +239,6 @@ public enum ModelFolderError: Error, Equatable, CustomStringConvertible {
     case .unreadable(let folder): "\(folder): there is no such folder, or it cannot be read"
     case .linksOutside(let path, let target):
       "\(path): leads out of the model's folder, to \(target); copy the file to its place"
-    case .exists(let path): "\(path): exists already; remove it or choose another path"
     }
   }
 }

@@ -1,5 +1,5 @@
 package import Checkpoints
-import Files
+public import Files
 import NN
 
 /// A whole model in one file, in the layout of Stability's own code: what the webui calls a checkpoint.
@@ -135,11 +135,13 @@ package struct OriginalCheckpoint {
 }
 
 /// Why a single file cannot serve as a model.
-public enum OriginalCheckpointError: Error, Equatable, CustomStringConvertible {
+public enum OriginalCheckpointError: ClassifiedError, Equatable, CustomStringConvertible {
   case otherLayout(path: String)
   case otherFamily(path: String)
   case noPart(path: String, part: String)
   case noTokenizer(path: String)
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {

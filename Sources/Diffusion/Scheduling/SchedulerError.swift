@@ -1,5 +1,7 @@
+public import Files
+
 /// What can be wrong with a scheduler's settings or with how it is used.
-public enum SchedulerError: Error, Equatable, CustomStringConvertible {
+public enum SchedulerError: ClassifiedError, Equatable, CustomStringConvertible {
   /// A setting has a value that is not understood; `supported` says which are.
   case unsupported(path: String, key: String, found: String, supported: String)
   /// The steps do not fit the schedule.
@@ -8,6 +10,13 @@ public enum SchedulerError: Error, Equatable, CustomStringConvertible {
   case eta(Float)
   /// A step is deterministic: its result has no density.
   case noDensity(timestep: Int)
+
+  public var kind: FailureKind {
+    switch self {
+    case .unsupported: .input
+    case .stepCount, .eta, .noDensity: .settings
+    }
+  }
 
   public var description: String {
     switch self {

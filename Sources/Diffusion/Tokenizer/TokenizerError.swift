@@ -1,5 +1,7 @@
+public import Files
+
 /// What can be wrong with a tokenizer's folder, or with a caption.
-public enum TokenizerError: Error, Equatable, CustomStringConvertible {
+public enum TokenizerError: ClassifiedError, Equatable, CustomStringConvertible {
   /// The folder holds neither `vocab.json` and `merges.txt` nor `tokenizer.json`.
   case noVocabulary(folder: String)
   /// The tokenizer is of another kind.
@@ -19,6 +21,8 @@ public enum TokenizerError: Error, Equatable, CustomStringConvertible {
   /// `model_max_length` leaves no room for start and end.
   case lengthTooSmall(path: String, length: Int)
   case captionTooLong(byteCount: Int, limit: Int)
+
+  public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {

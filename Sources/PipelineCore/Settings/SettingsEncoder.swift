@@ -150,6 +150,8 @@ private struct SingleEncoding: SingleValueEncodingContainer {
   func encodeNil() { node.content = .value(.null) }
 
   func encode<Value: Encodable>(_ value: Value) throws {
-    node.content = try EncodingNode.encoding(value, path: codingPath).content
+    let encoded = try EncodingNode.encoding(value, path: codingPath)
+    node.content = encoded.content
+    node.keepsKeys = encoded.keepsKeys
   }
 }

@@ -1,5 +1,6 @@
 import Catalog
 import Diffusion
+import Files
 import Imaging
 import PipelineCore
 import TensorCore
@@ -88,6 +89,7 @@ final class Encode: Stage {
   }
 
   func prepare() throws {
+    try HeldOutData.require(in: databases().catalog, context)
     for line in plan.announcement { context.progress.say(line) }
     try DiskSpace.require(
       plan.newByteCount, at: context.workspace.path, for: "encodings")
@@ -222,8 +224,10 @@ final class Encode: Stage {
 }
 
 /// What no row is to blame for.
-enum EncodeError: Error, CustomStringConvertible {
+enum EncodeError: ClassifiedError, CustomStringConvertible {
   case nonFiniteEmbedding(prompt: String)
+
+  var kind: FailureKind { .notFinite }
 
   var description: String {
     switch self {

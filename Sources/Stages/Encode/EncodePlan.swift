@@ -34,9 +34,9 @@ struct EncodePlan {
   var announcement: [String] {
     [
       "\(newImageCount) images to encode (\(imageCount - newImageCount) reused), "
-        + DiskSpace.megabytes(newImageCount * imageByteCount),
+        + ByteCount.text(newImageCount * imageByteCount),
       "\(newPromptCount) prompts to encode (\(promptCount - newPromptCount) reused), "
-        + DiskSpace.megabytes(newPromptCount * promptByteCount),
+        + ByteCount.text(newPromptCount * promptByteCount),
     ]
   }
 

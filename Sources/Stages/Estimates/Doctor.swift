@@ -1,5 +1,5 @@
 import Diffusion
-import Files
+public import Files
 public import PipelineCore
 import PreferenceModels
 import TensorCore
@@ -19,12 +19,21 @@ public struct Doctor {
   public struct Problem: Sendable, CustomStringConvertible {
     public let what: String
     public let remedy: String
+    public let kind: FailureKind
     public var description: String { "\(what); \(remedy)" }
+
+    /// - Parameter kind: what a run that meets the problem fails with
+    public init(what: String, remedy: String, kind: FailureKind) {
+      self.what = what
+      self.remedy = remedy
+      self.kind = kind
+    }
   }
 
   /// What ends a run before it begins.
-  public struct Refusal: Error, CustomStringConvertible {
+  public struct Refusal: ClassifiedError, CustomStringConvertible {
     public let problem: Problem
+    public var kind: FailureKind { problem.kind }
     public var description: String { "\(problem)" }
 
     public init(problem: Problem) { self.problem = problem }
@@ -49,6 +58,7 @@ public struct Doctor {
     let stages = try pipeline.estimatingStages()
     problems += Self.missingSources(stages)
     guard problems.isEmpty else { return }
+    try pipeline.checkFit()
     let scale = try PipelineScale(stages)
     let times = try Self.times(stages, scale)
     forecasts = try stages.map { stage in
@@ -86,7 +96,7 @@ extension Doctor {
       let name = source.path.isEmpty ? "nothing is named" : "\(source.path) is not there"
       return Problem(
         what: "\(source.setting): \(name): \(source.what)",
-        remedy: "put it there, or say where it is: --set \(source.setting)=PATH")
+        remedy: "put it there, or say where it is: --set \(source.setting)=PATH", kind: .input)
     }
   }
 }
@@ -112,22 +122,25 @@ extension Doctor {
       less = try thriftier.memory(scale)
       guard less.byteCount <= limits.memory else { continue }
       return Problem(
-        what: "\(name) needs about \(gigabytes(need.byteCount)), but the machine can spare "
-          + gigabytes(limits.memory),
+        what: "\(name) needs about \(ByteCount.text(need.byteCount)), but the machine can spare "
+          + ByteCount.text(limits.memory),
         remedy: "set \(changes.joined(separator: ", ")): then it needs about "
-          + gigabytes(less.byteCount))
+          + ByteCount.text(less.byteCount), kind: .space)
     }
     let least =
       changes.isEmpty
-      ? "" : " and, with \(changes.joined(separator: ", ")), still \(gigabytes(less.byteCount))"
+      ? ""
+      : " and, with \(changes.joined(separator: ", ")), still \(ByteCount.text(less.byteCount))"
     let largest = less.parts.max { $0.byteCount < $1.byteCount }
     return Problem(
-      what: "\(name) needs about \(gigabytes(need.byteCount))\(least), but the machine can spare "
-        + gigabytes(limits.memory)
-        + (largest.map { " (\(gigabytes($0.byteCount)) for \($0.what))" } ?? ""),
+      what:
+        "\(name) needs about \(ByteCount.text(need.byteCount))\(least), but the machine can spare "
+        + ByteCount.text(limits.memory)
+        + (largest.map { " (\(ByteCount.text($0.byteCount)) for \($0.what))" } ?? ""),
       remedy: "take a machine with more memory"
         + (stage.sources.contains { $0.setting == "model" }
-          ? ", or a smaller model or one whose weights are F16: --set model=PATH" : ""))
+          ? ", or a smaller model or one whose weights are F16: --set model=PATH" : ""),
+      kind: .space)
   }
 
   /// Refuses a pipeline that the disk cannot hold, in the same way.
@@ -138,9 +151,9 @@ extension Doctor {
     guard let free = limits.freeDisk, diskByteCount > free else { return nil }
     let largest = forecasts.max { $0.diskByteCount < $1.diskByteCount }
     let what =
-      "\(pipeline.workspacePath): the pipeline writes about \(Self.gigabytes(diskByteCount)), "
-      + "but \(Self.gigabytes(free)) are free"
-      + (largest.map { " (most in \($0.stage): \(Self.gigabytes($0.diskByteCount)))" } ?? "")
+      "\(pipeline.workspacePath): the pipeline writes about \(ByteCount.text(diskByteCount)), "
+      + "but \(ByteCount.text(free)) are free"
+      + (largest.map { " (most in \($0.stage): \(ByteCount.text($0.diskByteCount)))" } ?? "")
     let elsewhere = "free some space or choose another place: --workspace DIR"
     var changes: [String] = []
     var less = diskByteCount
@@ -153,17 +166,12 @@ extension Doctor {
       return Problem(
         what: what,
         remedy: "set \(changes.joined(separator: ", ")): then it writes about "
-          + "\(Self.gigabytes(less)); or \(elsewhere)")
+          + "\(ByteCount.text(less)); or \(elsewhere)", kind: .space)
     }
-    guard less < diskByteCount else { return Problem(what: what, remedy: elsewhere) }
+    guard less < diskByteCount else { return Problem(what: what, remedy: elsewhere, kind: .space) }
     return Problem(
-      what: what + ", and, with \(changes.joined(separator: ", ")), still \(Self.gigabytes(less))",
-      remedy: elsewhere)
-  }
-
-  private static func gigabytes(_ byteCount: Int) -> String {
-    let tenths = (Double(byteCount) / 1e8).rounded()
-    return "\(tenths / 10) GB"
+      what: what + ", and, with \(changes.joined(separator: ", ")), still \(ByteCount.text(less))",
+      remedy: elsewhere, kind: .space)
   }
 }
 

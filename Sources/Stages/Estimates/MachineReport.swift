@@ -22,10 +22,10 @@ public struct MachineReport: Sendable {
       Entry(name: "threads", value: "\(Threads.count)"),
       Entry(
         name: "built for", value: built.isEmpty ? "any processor" : built.joined(separator: " ")),
-      Entry(name: "memory", value: DiskSpace.megabytes(Machine.memory)),
+      Entry(name: "memory", value: ByteCount.text(Machine.memory)),
       Entry(
         name: "disk",
-        value: DiskSpace.free(at: ".").map { "\(DiskSpace.megabytes($0)) free here" } ?? "unknown"),
+        value: DiskSpace.free(at: ".").map { "\(ByteCount.text($0)) free here" } ?? "unknown"),
       Entry(name: "OpenBLAS", value: KernelBuild.openBLAS),
       Entry(name: "SQLite", value: sqliteVersion),
       Entry(name: "libpng", value: libpngVersion),
@@ -41,7 +41,7 @@ public struct MachineReport: Sendable {
         Doctor.Problem(
           what:
             "the program does not use \(unused.joined(separator: ", ")), which this processor has",
-          remedy: "build it here with `make build`")
+          remedy: "build it here with `make build`", kind: .other)
       ]
   }
 

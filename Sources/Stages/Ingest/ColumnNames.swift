@@ -1,3 +1,4 @@
+import Files
 import PipelineCore
 
 /// Under which names a source's columns stand.
@@ -22,7 +23,7 @@ struct ColumnNames {
 }
 
 /// What a source cannot be read without.
-enum SourceError: Error, Equatable, CustomStringConvertible {
+enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
   case noFiles(source: String)
   case noFolder(source: String, folder: String)
   case isFolder(source: String)
@@ -31,6 +32,8 @@ enum SourceError: Error, Equatable, CustomStringConvertible {
   case malformed(path: String, reason: String)
   case changed(path: String)
   case nothingUsable(rows: Int, example: String)
+
+  var kind: FailureKind { .input }
 
   var description: String {
     switch self {

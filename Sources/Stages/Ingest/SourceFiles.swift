@@ -68,8 +68,7 @@ struct SourceFile: Equatable {
   func identity() throws -> String {
     var status = stat()
     guard stat(path, &status) == 0 else {
-      throw PipelineError.system(
-        operation: "inspect", path: path, reason: String(cString: strerror(errno)))
+      throw PipelineError.system(operation: "inspect", path: path, code: errno)
     }
     let file = try RegularFile(path: path)
     let tail = min(file.size, 64 << 10)
@@ -125,7 +124,7 @@ struct SourceFile: Equatable {
     let code = glob(pattern, GLOB_ERR, nil, &result)
     guard code == 0 || code == GLOB_NOMATCH else {
       throw PipelineError.system(
-        operation: "list", path: pattern, reason: "the pattern cannot be matched")
+        operation: "match", path: pattern, code: code == GLOB_NOSPACE ? ENOMEM : errno)
     }
     return (0..<Int(result.gl_pathc)).compactMap { index in
       result.gl_pathv[index].map { String(cString: $0) }

@@ -150,8 +150,10 @@ final class Label: Stage {
 }
 
 /// What no row is to blame for.
-enum LabelError: Error, CustomStringConvertible {
+enum LabelError: ClassifiedError, CustomStringConvertible {
   case nonFinite(content: String)
+
+  var kind: FailureKind { .notFinite }
 
   var description: String {
     switch self {

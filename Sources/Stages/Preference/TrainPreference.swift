@@ -7,6 +7,7 @@ import NN
 import PipelineCore
 import PreferenceModels
 import Shards
+import Telemetry
 
 /// Trains the step-aware preference model on comparisons of noised latents.
 ///
@@ -150,6 +151,7 @@ final class TrainPreference: Stage {
   }
 
   func prepare() throws {
+    try requireComparisons()
     try Folders.make("\(folder)/pictures")
     let (trainee, pictures) = try settings.kind == .pixel ? pixelTrainee() : (latentTrainee(), nil)
     if settings.optimizerOnDisk {
@@ -175,6 +177,28 @@ final class TrainPreference: Stage {
     let pairs = try blocks().filter { !store.holds($0) }.reduce(0) { $0 + $1.pairs.count }
     try DiskSpace.require(
       pairs * 2 * pictures.side * pictures.side * 3, at: context.workspace.path, for: "pictures")
+  }
+
+  /// Refuses data that teaches no preference.
+  private func requireComparisons() throws {
+    let examples = try trainingExamples()
+    let heldOut = try validationExamples()
+    guard examples.count > 0, heldOut.count > 0 else {
+      throw PipelineError.badSetting(
+        path: "ingest.source",
+        reason: "stage preference needs comparisons to learn from and others that are held out "
+          + "(shard.validation_fraction)")
+    }
+    let isDecided = try (0..<examples.count).contains { number in
+      let pair = try examples.shards.pair(number)
+      return pair.label0 != pair.label1
+    }
+    guard isDecided else {
+      throw NothingLearned(
+        reason:
+          "all \(examples.count) training comparisons are ties, which teach no preference; add "
+          + "comparisons with a preferred image to ingest.source")
+    }
   }
 
   private func pixelTrainee() throws -> (any PreferenceTrainee, EstimatedPictures?) {
@@ -319,6 +343,11 @@ final class TrainPreference: Stage {
         accuracies["clean"] = .number(accuracy.share)
       }
     }
+    try TrainingWarnings.write(
+      PreferenceFindings(
+        try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), cleanSteps: settings.cleanSteps,
+        accuracy: best.accuracy, comparisons: count
+      ).warnings(), to: folder)
     try writeJSON(
       [
         "accuracy": .object(accuracies), "pairs": .integer(count),
@@ -331,7 +360,7 @@ final class TrainPreference: Stage {
     let parts = try evaluation["accuracy"].members().map { key, value in
       "\(key == "clean" ? key : "t=\(key)") \(String(format: "%.3f", try value.double()))"
     }
-    return [
+    return try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + [
       "orders \(try evaluation.int("pairs")) held-out comparisons as their labels do: "
         + parts.joined(separator: ", "),
       "the preference model is in \(modelFolder)",

@@ -7,6 +7,8 @@ import Reporting
 struct ReportPage {
   let prompts: [String]
   let settings: ReportSettings
+  /// Why the figures may mean less than they seem to.
+  let warnings: [String]
   /// This run, then those that it is compared with.
   let variants: [RunSummary]
   /// Of the preference model; nil where one was given that is not evaluated.
@@ -27,6 +29,9 @@ struct ReportPage {
 
   func report() throws -> Report {
     var sections: [ReportSection] = []
+    if !warnings.isEmpty {
+      sections.append(ReportSection("Warnings", warnings.map { .text($0) }))
+    }
     if let oracle {
       sections.append(ReportSection("Scores", [.comparison(scores(oracle.comparison))]))
     }

@@ -25,7 +25,8 @@ public struct ReportSettings: StageSettings {
   public var candidateDraws = 2
   @Setting("Prompts that the report shows.", in: 0...10_000)
   public var shownPrompts = 12
-  @Setting("summary.json files of other runs to compare with; those not there yet are left out.")
+  @Setting(
+    "The summary.json files of other runs to compare with; those not there yet are left out.")
   public var beside: [String] = []
 
   public enum Oracle: String, CaseIterable, Codable, Sendable {

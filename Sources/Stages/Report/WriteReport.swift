@@ -16,7 +16,7 @@ import Telemetry
 ///   `report/pictures`
 final class WriteReport: Stage {
   static let name = "report"
-  static let version = 2
+  static let version = 3
   static let unit = "prompts"
   let reads: Set<Artifact> = ["lora", "exports"]
   let writes: Set<Artifact> = ["report"]
@@ -198,11 +198,13 @@ final class WriteReport: Stage {
       summary["candidates"] = .array(oracle.candidates.map(\.json))
       summary["seconds_per_sampling_step"] = .number(oracle.stepTime.secondsPerStep)
     }
+    let warnings = try warnings()
+    summary["warnings"] = .array(warnings.map { .string($0) })
     summary["seconds"] = .object(try seconds())
     summary["outputs"] = .object(try outputs())
     try writeJSON(.object(summary), to: "\(folder)/summary.json")
     try ReportPage(
-      prompts: prompts, settings: settings,
+      prompts: prompts, settings: settings, warnings: warnings,
       variants: try RunSummary.all(
         summary: .object(summary), folder: folder, beside: settings.beside), evaluation: evaluation,
       oracle: oracle,
@@ -216,6 +218,14 @@ final class WriteReport: Stage {
       records: try records(),
       picture: { try RegularFile(path: self.picturePath($0, $1, $2)).readAll() }
     ).report().write(to: "\(folder)/index.html")
+  }
+
+  /// What the stages that trained say against their own results.
+  private func warnings() throws -> [String] {
+    let isTrained = try optimizationSettings().preference == nil
+    return try ((isTrained ? [TrainPreference.name] : []) + [TuneSPO.name]).flatMap {
+      try TrainingWarnings.read(from: context.workspace.path($0))
+    }
   }
 
   private func oracleFindings(_ prompts: [String]) throws -> ReportPage.OracleFindings? {

@@ -21,6 +21,9 @@ package struct StepwiseTuner {
   private let latentShape: [Int]
   var state: TrainingState
 
+  /// The ends of the paths of the layers that are tuned: all projections of every attention.
+  static let targets = [".to_q", ".to_k", ".to_v", ".to_out.0"]
+
   /// - Parameters:
   ///   - negative: of the empty prompt, one row
   ///   - latentShape: height, width and channels
@@ -33,7 +36,7 @@ package struct StepwiseTuner {
     self.latentShape = latentShape
     let model = settings.base
     adapters = AdapterSet.fresh(rank: settings.rank, seed: settings.seed) { path in
-      [".to_q", ".to_k", ".to_v", ".to_out.0"].contains { path.hasSuffix($0) }
+      Self.targets.contains { path.hasSuffix($0) }
     }
     // Both models are built on the same arrays; the tuned one adds its adapters.
     let (unet, weights) = try model.unet()

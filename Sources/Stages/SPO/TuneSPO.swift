@@ -1,10 +1,12 @@
 import Diffusion
 import Files
 import Foundation
+import NN
 import PipelineCore
 import PreferenceModels
 import Shards
 import StepwiseOptimization
+import Telemetry
 
 /// Tunes the U-Net by step-by-step preference optimization.
 ///
@@ -142,7 +144,12 @@ final class TuneSPO: Stage {
         let prompt = try tuning.shards.prompt($0)
         return JudgedPrompt(text: prompt.text, ids: prompt.inputIDs)
       }, iteration: iteration)
-    try tuning.log.append(step: iteration + 1, Self.figures(sampled, trained))
+    let figures = Self.figures(sampled, trained)
+    try tuning.log.append(step: iteration + 1, figures)
+    if sampled.pairs.isEmpty {
+      context.progress.say(
+        "warning: batch \(iteration + 1): \(try TuningFindings([figures]).noPair)")
+    }
     context.progress.advance(
       note: "\(sampled.pairs.count) pairs, loss \(shortened(trained.loss)), "
         + "score \(shortened(sampled.meanFinalScore))")
@@ -170,11 +177,34 @@ final class TuneSPO: Stage {
 
   func finish() throws {
     guard let tuning else { return }
+    // The log ends where the newest checkpoint does, so it counts what other runs have sampled, too.
+    let findings = try TuningFindings(try MetricsLog.lines(of: "\(folder)/metrics.jsonl"))
+    try findings.requirePairs()
+    try requireChange(tuning.tuner.adapters, findings)
+    try TrainingWarnings.write(findings.warnings(), to: folder)
     try LoRAWeights(trained: tuning.tuner.adapters).write(
       to: loraPath, as: .diffusers, precision: .f32)
   }
 
-  func results() -> [String] { ["the LoRA is \(loraPath)"] }
+  /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
+  private func requireChange(_ adapters: AdapterSet, _ findings: TuningFindings) throws {
+    var isZero = true
+    for adapter in adapters.all {
+      for value in adapter.up.storedValues where value != 0 {
+        guard value.isFinite else { throw TrainingError.weightsNotFinite(stage: Self.name) }
+        isZero = false
+      }
+    }
+    guard isZero else { return }
+    throw NothingLearned(
+      reason:
+        "stage spo trained on \(findings.pairs) pairs, but all up matrices of the LoRA are 0; "
+        + "raise spo.learning_rate or spo.clip")
+  }
+
+  func results() throws -> [String] {
+    try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is \(loraPath)"]
+  }
 }
 
 extension SPOSettings {

@@ -66,6 +66,9 @@ final class Shard: Stage {
     if plan.droppedPairCount > 0 {
       context.progress.say("\(plan.droppedPairCount) pairs left out: their images have no latents")
     }
+    try HeldOutData.require(
+      in: CatalogDatabase(
+        path: context.workspace.path(CatalogDatabase.fileName), access: .readOnly), context)
     try context.workspace.makeFolder("shards")
     try Folders.removeLeftovers(in: folder)
     // A folder with an index is complete.
@@ -122,8 +125,10 @@ final class Shard: Stage {
   }
 }
 
-enum ShardStageError: Error, CustomStringConvertible {
+enum ShardStageError: ClassifiedError, CustomStringConvertible {
   case nothingToWrite(droppedPairs: Int)
+
+  var kind: FailureKind { .input }
 
   var description: String {
     switch self {

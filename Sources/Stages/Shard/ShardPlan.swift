@@ -68,7 +68,7 @@ struct ShardPlan {
       return Candidate(
         id: prompt.id,
         byteCount: (sizes[prompt.id] ?? 0) + contents.promptByteCount + prompt.text.utf8.count,
-        position: Double(UInt32(prompt.sha256.prefix(8), radix: 16) ?? 0) / 0x1p32)
+        position: prompt.position)
     }
   }
 

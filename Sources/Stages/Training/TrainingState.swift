@@ -113,15 +113,25 @@ extension OutgoingTensor {
 }
 
 /// What ends a training run.
-enum TrainingError: Error, Equatable, CustomStringConvertible {
+enum TrainingError: ClassifiedError, Equatable, CustomStringConvertible {
   case notFinite(step: Int, loss: Float, gradientNorm: Float)
+  case weightsNotFinite(stage: String)
   case noStep(path: String)
+
+  var kind: FailureKind {
+    switch self {
+    case .notFinite, .weightsNotFinite: .notFinite
+    case .noStep: .input
+    }
+  }
 
   var description: String {
     switch self {
     case .notFinite(let step, let loss, let norm):
       "step \(step): the loss is \(loss) and the gradients' norm \(norm); the last checkpoint is "
         + "kept: lower the learning rate and run again"
+    case .weightsNotFinite(let stage):
+      "stage \(stage): the trained weights are not finite; lower \(stage).learning_rate and run again"
     case .noStep(let path): "\(path): the header does not say how many steps were made"
     }
   }

@@ -31,8 +31,10 @@ enum Decode: Command {
 }
 
 /// An image that cannot be decoded, and where it lies.
-struct UnreadableImage: Error, CustomStringConvertible {
+struct UnreadableImage: ClassifiedError, CustomStringConvertible {
   let path: String
   let reason: ImageError
+  var kind: FailureKind { .input }
+
   var description: String { "\(path): \(reason)" }
 }

@@ -34,9 +34,9 @@ enum DoctorCommand: Command {
       if let doctor { report["pipeline"] = doctor.json }
       report["problems"] = .array(
         problems.map { ["what": .string($0.what), "remedy": .string($0.remedy)] })
-      Console.print(JSON.object(report).text(.pretty))
+      try Console.print(JSON.object(report).text(.pretty))
     } else {
-      Console.print((machine.lines + (doctor?.lines ?? [])).joined(separator: "\n"))
+      try Console.print((machine.lines + (doctor?.lines ?? [])).joined(separator: "\n"))
     }
     guard let last = problems.last else { return }
     if !arguments.has("json") {

@@ -54,7 +54,7 @@ enum Export: Command {
       try folder.writeMerged(try lora(), precision: precision, to: output)
     default: throw arguments.error("--to must be lora, webui or merged, but is \"\(target)\"")
     }
-    Console.print(output)
+    try Console.print(output)
   }
 
   private enum DiffusersKeys: String, CaseIterable {

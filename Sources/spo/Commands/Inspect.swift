@@ -29,7 +29,7 @@ enum Inspect: Command {
       throw InspectionError.unknownKind(path: path, size: file.size, kinds: kinds)
     }
     let report = try inspector.inspect(path: path, withDigests: arguments.has("digest"))
-    Console.print(arguments.has("json") ? report.json.text(.pretty) : report.text)
+    try Console.print(arguments.has("json") ? report.json.text(.pretty) : report.text)
   }
 }
 
@@ -49,8 +49,10 @@ struct InspectionReport {
   var text: String
 }
 
-enum InspectionError: Error, CustomStringConvertible {
+enum InspectionError: ClassifiedError, CustomStringConvertible {
   case unknownKind(path: String, size: Int, kinds: String)
+
+  var kind: FailureKind { .input }
 
   var description: String {
     switch self {

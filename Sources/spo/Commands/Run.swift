@@ -41,6 +41,7 @@ enum Run: Command {
     }
     let pipeline = try makePipeline(arguments.values("set"))
     for note in pipeline.notes { Console.note("note: \(note)") }
+    try pipeline.checkFit()
     if let threads = pipeline.threads { Threads.count = threads }
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))
@@ -56,5 +57,6 @@ enum Run: Command {
     try runner.run(
       through: arguments.value("through"), forced: Set(arguments.values("force")),
       partition: partition)
+    try console.finish()
   }
 }

@@ -67,7 +67,7 @@ enum Sample: Command {
     ) { index, image in
       let path = count == 1 ? output : numbered(output, index + 1)
       try AtomicFile.replace(path, with: try RGBImage(image).encodedAsPNG())
-      Console.print(path)
+      try Console.print(path)
     }
     Console.note("peak memory \(Spelled.bytes(memory.byteCount))")
   }

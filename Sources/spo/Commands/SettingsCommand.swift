@@ -31,11 +31,11 @@ enum SettingsCommand: Command {
       reference = reference.only(stage)
     }
     if arguments.has("json") {
-      Console.print(reference.json.text(.pretty))
+      try Console.print(reference.json.text(.pretty))
     } else if arguments.has("markdown") {
-      Console.print(reference.markdown)
+      try Console.print(reference.markdown)
     } else {
-      Console.print(reference.lines.joined(separator: "\n"))
+      try Console.print(reference.lines.joined(separator: "\n"))
     }
   }
 }

@@ -28,15 +28,16 @@ enum Status: Command {
       path: arguments.operands[0], stages: stageTypes, overrides: arguments.values("set"),
       workspace: arguments.value("workspace"))
     for note in pipeline.notes { Console.note("note: \(note)") }
+    try pipeline.checkFit()
     let stages = try pipeline.status()
     if arguments.has("json") {
       let report: JSON = [
         "pipeline": .string(pipeline.path), "workspace": .string(pipeline.workspacePath),
         "stages": .array(stages.map(\.json)),
       ]
-      return Console.print(report.text(.pretty))
+      return try Console.print(report.text(.pretty))
     }
-    Console.print(table(stages))
+    try Console.print(table(stages))
   }
 
   private static func table(_ stages: [StageStatus]) -> String {

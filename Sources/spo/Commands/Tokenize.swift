@@ -24,7 +24,7 @@ enum Tokenize: Command {
     let folder = model.hasPart("tokenizer") ? "\(model.path)/tokenizer" : model.path
     let tokenizer = try Tokenizer(folder: folder)
     for text in try texts(arguments) {
-      Console.print(JSON.array(try tokenizer.encode(text).map { .integer($0) }).text())
+      try Console.print(JSON.array(try tokenizer.encode(text).map { .integer($0) }).text())
     }
   }
 

@@ -56,15 +56,15 @@ enum Bench: Command {
       profile: arguments.has("profile") ? OperationProfile() : nil,
       keepsOutputs: arguments.has("save"))
     if let path = arguments.value("save") { try result.save(to: path) }
-    guard !arguments.has("json") else { return Console.print(result.json.text()) }
-    Console.print(try BenchTable(BenchRow.rows(of: result.json)).text)
-    if let profile = result.profileTable { Console.print("\n\(profile)") }
+    guard !arguments.has("json") else { return try Console.print(result.json.text()) }
+    try Console.print(BenchTable(BenchRow.rows(of: result.json)).text)
+    if let profile = result.profileTable { try Console.print("\n\(profile)") }
   }
 
   private static func printTable(_ arguments: Arguments) throws {
     if arguments.has("save") { throw arguments.error("--save is for one NAME with --json") }
     let rows = try BenchPlan(arguments).run()
-    guard arguments.has("json") else { return Console.print(BenchTable(rows).text) }
-    Console.print(BenchTable(rows).json.text())
+    guard arguments.has("json") else { return try Console.print(BenchTable(rows).text) }
+    try Console.print(BenchTable(rows).json.text())
   }
 }

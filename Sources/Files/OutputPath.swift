@@ -1,0 +1,69 @@
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// What may stand where a file or a folder is to be written.
+public enum OutputPath {
+  /// Where a file written as `path` goes: to `path` itself, or, if that is a symbolic link to a regular
+  /// file, to the file that it leads to.
+  ///
+  /// - Throws: `FileError.unusableOutput` if something else than a regular file is there, or if the
+  ///   folder does not exist
+  public static func resolved(_ path: String) throws(FileError) -> String {
+    var status = stat()
+    guard stat(path, &status) == 0 else {
+      guard errno == ENOENT || errno == ENOTDIR else { throw .systemFailure("write", path) }
+      try requireAbsent(path)
+      return path
+    }
+    guard status.st_mode & S_IFMT == S_IFREG else {
+      throw .unusableOutput(
+        path: path, reason: "it is \(description(status)), not a regular file; choose another name")
+    }
+    guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFLNK else { return path }
+    guard let target = realpath(path, nil) else { throw .systemFailure("write", path) }
+    defer { free(target) }
+    return String(cString: target)
+  }
+
+  /// - Throws: `FileError.unusableOutput` if anything is there, or if the folder does not exist
+  public static func requireAbsent(_ path: String) throws(FileError) {
+    guard let last = path.last else {
+      throw .unusableOutput(path: "\"\"", reason: "the name is empty")
+    }
+    var status = stat()
+    guard lstat(path, &status) != 0 else {
+      let isLink = status.st_mode & S_IFMT == S_IFLNK && stat(path, &status) != 0
+      throw .unusableOutput(
+        path: path,
+        reason: isLink
+          ? "it is a symbolic link to what does not exist; remove it or choose another name"
+          : "it exists already; remove it or choose another name")
+    }
+    guard last != "/" else {
+      throw .unusableOutput(path: path, reason: "it is the name of a folder, not of a file")
+    }
+    let folder = Self.folder(of: path)
+    guard stat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
+      throw .unusableOutput(
+        path: path, reason: "the folder \(folder) does not exist; make it or choose another name")
+    }
+  }
+
+  /// The folder that holds `path`.
+  static func folder(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  private static func description(_ status: stat) -> String {
+    switch status.st_mode & S_IFMT {
+    case S_IFDIR: "a folder"
+    case S_IFIFO: "a pipe"
+    case S_IFSOCK: "a socket"
+    default: "a device"
+    }
+  }
+}

@@ -1,0 +1,62 @@
+import Files
+import Foundation
+
+/// What should make one doubt a trained preference model.
+struct PreferenceFindings {
+  /// Mean agreement with labels at the timesteps that choose the best checkpoint.
+  let accuracy: Double
+  /// Held-out comparisons that are no ties.
+  let comparisons: Int
+  /// The loss at each step that saw noised images, or latents.
+  private let losses: [Double]
+  private let gradientNorms: [Double]
+
+  /// - Parameters:
+  ///   - lines: of the stage's `metrics.jsonl`
+  ///   - cleanSteps: at the beginning, whose loss does not compare with that of later ones
+  init(_ lines: [JSON.Object], cleanSteps: Int, accuracy: Double, comparisons: Int) {
+    self.accuracy = accuracy
+    self.comparisons = comparisons
+    let steps = lines.filter { $0["loss"] != nil && $0["step"]?.int ?? 0 > cleanSteps }
+    losses = steps.compactMap { $0["loss"]?.double }
+    gradientNorms = lines.compactMap { $0["gradient_norm"]?.double }
+  }
+
+  /// One sentence for each thing that makes the model doubtful.
+  func warnings() -> [String] {
+    var warnings: [String] = []
+    if comparisons == 0 {
+      warnings.append(
+        "preference: all held-out comparisons are ties, so nothing says how good the model is")
+    } else {
+      // Of a model that guesses.
+      let standardError = (0.25 / Double(comparisons)).squareRoot()
+      if accuracy < 0.5 + 2 * standardError {
+        warnings.append(
+          "preference: the model agrees with \(percent(accuracy)) of \(comparisons) held-out "
+            + "comparisons, no better than chance (50 %, standard error "
+            + "\(percent(standardError))); train longer, on more comparisons, or at another "
+            + "preference.learning_rate")
+      }
+    }
+    if !gradientNorms.isEmpty, gradientNorms.allSatisfy({ $0 == 0 }) {
+      warnings.append("preference: all gradients were 0; the model was not trained")
+    }
+    if losses.count >= 20 {
+      let part = losses.count / 5
+      let (first, last) = (mean(losses.prefix(part)), mean(losses.suffix(part)))
+      if last >= first {
+        warnings.append(
+          "preference: the loss did not fall: \(TuningFindings.text(first)) in the first fifth of "
+            + "the steps, \(TuningFindings.text(last)) in the last")
+      }
+    }
+    return warnings
+  }
+
+  private func percent(_ share: Double) -> String { String(format: "%.1f %%", 100 * share) }
+
+  private func mean(_ values: ArraySlice<Double>) -> Double {
+    values.reduce(0, +) / Double(max(1, values.count))
+  }
+}

@@ -1,0 +1,99 @@
+import Files
+import Foundation
+
+/// What a run of stage `spo` came to, from the metrics of all its batches.
+struct TuningFindings {
+  private(set) var batches = 0
+  private(set) var batchesWithoutPair = 0
+  private(set) var pairs = 0
+  /// Prompts times steps whose candidates were compared.
+  private(set) var compared = 0
+  /// The mean difference between the preference probabilities of the best and the worst candidate.
+  private(set) var meanGap = 0.0
+  /// Of all comparisons; nil if there was none.
+  private(set) var thresholds: ClosedRange<Double>?
+  /// Of each batch that had pairs.
+  private var clippedShares: [Double] = []
+  private var gradientNorms: [Double] = []
+
+  /// - Parameter lines: of the stage's `metrics.jsonl`
+  init(_ lines: [JSON.Object]) throws {
+    var gapSum = 0.0
+    for line in lines {
+      let reader = JSONReader(.object(line), path: "metrics.jsonl")
+      let count = try reader.int("pairs")
+      batches += 1
+      pairs += count
+      for step in try reader["steps"].elements() {
+        let (number, threshold) = (try step.int("compared"), try step.double("threshold"))
+        compared += number
+        gapSum += try step.double("mean_gap") * Double(number)
+        thresholds =
+          min(
+            thresholds?.lowerBound ?? threshold, threshold)...max(
+            thresholds?.upperBound ?? threshold, threshold)
+      }
+      guard count > 0 else {
+        batchesWithoutPair += 1
+        continue
+      }
+      clippedShares.append(try reader.double("clipped_share"))
+      gradientNorms.append(try reader.double("gradient_norm"))
+    }
+    meanGap = gapSum / Double(max(1, compared))
+  }
+
+  /// - Throws: ``NothingLearned`` if no pair was recorded
+  func requirePairs() throws(NothingLearned) {
+    guard pairs == 0 else { return }
+    throw NothingLearned(
+      reason: "stage spo kept no pair in \(batches) sampling batches: \(gapAndThreshold); lower "
+        + "spo.threshold, raise spo.candidates, or train a preference model that tells candidates "
+        + "apart")
+  }
+
+  /// Of a batch that gave nothing.
+  var noPair: String { "no pair was kept: \(gapAndThreshold)" }
+
+  private var gapAndThreshold: String {
+    "the preference probabilities of the best and the worst candidate differ by "
+      + "\(Self.text(meanGap)) on average (mean gap), and spo.threshold is \(thresholdText)"
+  }
+
+  /// One sentence for each thing that makes the result doubtful.
+  func warnings() -> [String] {
+    var warnings: [String] = []
+    if batchesWithoutPair > 0 {
+      warnings.append(
+        "spo: \(batchesWithoutPair) of \(batches) sampling batches kept no pair (mean gap "
+          + "\(Self.text(meanGap)), threshold \(thresholdText)); lower spo.threshold")
+    }
+    if compared > 0, meanGap < 1e-4 {
+      warnings.append(
+        "spo: the preference model hardly tells candidates apart (mean gap "
+          + "\(Self.text(meanGap))); what was learned is noise")
+    }
+    if !gradientNorms.isEmpty, gradientNorms.allSatisfy({ $0 == 0 }) {
+      warnings.append("spo: all gradients were 0; the LoRA was not trained")
+    }
+    let last = clippedShares.suffix((clippedShares.count + 3) / 4)
+    let share = last.reduce(0, +) / Double(max(1, last.count))
+    if share > 0.95 {
+      warnings.append(
+        "spo: \(String(format: "%.0f", 100 * share)) % of the likelihood ratios were clipped in the "
+          + "last quarter of the batches, so that little more was learned; lower "
+          + "spo.learning_rate or raise spo.clip")
+    }
+    return warnings
+  }
+
+  private var thresholdText: String {
+    guard let thresholds else { return "not reached" }
+    let least = Self.text(thresholds.lowerBound)
+    return thresholds.lowerBound == thresholds.upperBound
+      ? least : "\(least) to \(Self.text(thresholds.upperBound))"
+  }
+
+  /// Three significant digits.
+  static func text(_ number: Double) -> String { String(format: "%.3g", number) }
+}
