@@ -5,6 +5,9 @@
 #   make preference   shards -> step-aware preference model
 #   make build        the program, .build/release/spo
 #   make test         build, lint, and all tests
+#   make torture      kills, full disks, flipped bits, hostile models, little memory; SHORT=1, FULL=1 (hours)
+#   make fuzz         every reader of files under the address sanitizer; SHORT=1, FUZZ="--only jpeg"
+#   make sanitize     tests of the readers and of the thread team under the sanitizers
 #   make bench        how fast it is here; BENCH=operators less of it, MODEL=DIR a full-size model, too
 #   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
 #   make docs         write docs/settings.md, the reference of all settings, anew
@@ -16,15 +19,17 @@
 # PIPELINE=pipelines/NAME.json5 selects a pipeline, WORKSPACE=DIR where its files go.
 
 PIPELINE ?= pipelines/quickstart.json5
-WORKSPACE ?=
 SPO := .build/release/spo
-RUN = $(SPO) run $(PIPELINE) $(if $(WORKSPACE),--workspace $(WORKSPACE))
+# A variable that is set but empty goes on to the program, which refuses it.
+RUN = $(SPO) run $(PIPELINE) \
+  $(if $(filter-out undefined,$(origin WORKSPACE)),--workspace "$(WORKSPACE)")
 
 # Kernels are built for the processor at hand; without this they are built for any of its family.
 NATIVE := $(if $(filter x86_64,$(shell uname -m)),-Xcc -march=native)
 SWIFT_FLAGS ?= -c release $(NATIVE)
 
-.PHONY: help deps build prepare preference spo base docs test bench bench-peers lint format clean
+.PHONY: help deps build prepare preference spo base docs test torture fuzz fuzz-corpus sanitize \
+  bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -68,6 +73,30 @@ docs: build
 test: deps lint
 	swift test $(SWIFT_FLAGS) --disable-testable-imports --no-parallel
 
+# TORTURE="--only kills --seed 7" and the like goes on to the script.
+torture: build
+	python3 Tests/Torture/torture.py $(if $(SHORT),--minutes 2) $(if $(FULL),--full --minutes 240) \
+	  $(TORTURE)
+
+# SPO_TARGETS names what Package.swift keeps: a build with a sanitizer of everything would take long.
+FUZZ_PROGRAM = SPO_TARGETS=Fuzz swift build -c release $(NATIVE) --sanitize=address \
+  --scratch-path .build-fuzz --product Fuzz -Xswiftc -sanitize=fuzzer -Xswiftc -enable-testing
+
+fuzz: deps
+	$(FUZZ_PROGRAM)
+	python3 Tests/Fuzz/fuzz.py $(if $(SHORT),--seconds 5) $(FUZZ)
+
+fuzz-corpus: build
+	python3 Tests/Fuzz/make_corpus.py
+	$(FUZZ_PROGRAM)
+	python3 Tests/Fuzz/fuzz.py --grow $(FUZZ)
+
+sanitize: deps
+	SPO_TARGETS="FilesTests ParquetTests ImagingTests CheckpointsTests CatalogTests TelemetryTests" \
+	  ASAN_OPTIONS=detect_leaks=0 swift test --sanitize=address --scratch-path .build-address --no-parallel
+	SPO_TARGETS=TensorCoreTests swift test --sanitize=thread --scratch-path .build-thread \
+	  --no-parallel --filter ThreadsTests
+
 # BENCH="unet operators" measures these alone. MODEL is a folder of Stable Diffusion v1.5, and PREFERENCE
 # one of a preference model of its size; the machine should have nothing else to do for half an hour.
 FULL_SIZE = $(if $(MODEL),--model $(MODEL)) $(if $(PREFERENCE),--preference $(PREFERENCE))
@@ -94,3 +123,4 @@ format:
 
 clean:
 	swift package clean
+	rm -rf .build-fuzz .build-address .build-thread

@@ -27,6 +27,31 @@ extension CatalogDatabase {
     }
   }
 
+  /// An image that takes a side of a pair.
+  public struct ImageReplacement: Sendable {
+    public var pair: Int
+    /// 0 or 1.
+    public var side: Int
+    public var image: Int
+
+    public init(pair: Int, side: Int, image: Int) {
+      self.pair = pair
+      self.side = side
+      self.image = image
+    }
+  }
+
+  /// Puts other images into pairs, all or none.
+  public func replaceImages(_ replacements: [ImageReplacement]) throws {
+    try database.transaction {
+      for replacement in replacements {
+        try database.run(
+          "UPDATE pair SET image_\(replacement.side == 0 ? 0 : 1)_id = ?2 WHERE id = ?1",
+          replacement.pair, replacement.image)
+      }
+    }
+  }
+
   /// Takes back what a stage rejected: its pairs are pairs again.
   public func restorePairs(rejectedBy stage: String) throws {
     try database.transaction {
@@ -36,6 +61,37 @@ extension CatalogDatabase {
       try database.run(
         "DELETE FROM rejected_pair WHERE (source_id, row) IN \(rejected)", stage)
       try database.run("DELETE FROM reject WHERE stage = ?1", stage)
+    }
+  }
+
+  /// Rejects the pairs that later stages have rejected in another catalog of the same content.
+  public func takeOverRejects(
+    from earlier: CatalogDatabase, exceptOf stage: String
+  ) throws {
+    // Files keep their order, not their paths or ids.
+    let ids = try sources().map(\.id)
+    let places = Dictionary(
+      uniqueKeysWithValues: try earlier.sources().enumerated().map { ($0.element.id, $0.offset) })
+    let rejects = try earlier.database.rows(
+      "SELECT source_id, row, column_name, stage, code, reason FROM reject WHERE stage <> ?", stage
+    ) { row in
+      (
+        source: try row[0] as Int, row: try row[1] as Int, column: try row[2] as String?,
+        stage: try row[3] as String, code: try row[4] as String, reason: try row[5] as String
+      )
+    }
+    try database.transaction {
+      for reject in rejects {
+        guard let place = places[reject.source] else { continue }
+        try database.run(
+          """
+          INSERT INTO reject (source_id, file, row, column_name, stage, code, reason)
+          SELECT id, path, ?2, ?3, ?4, ?5, ?6 FROM source WHERE id = ?1
+          """, ids[place], reject.row, reject.column, reject.stage, reject.code, reject.reason)
+      }
+      let rejected = "(source_id, row) IN (SELECT source_id, row FROM reject WHERE stage <> ?1)"
+      try database.run("INSERT INTO rejected_pair SELECT * FROM pair WHERE \(rejected)", stage)
+      try database.run("DELETE FROM pair WHERE \(rejected)", stage)
     }
   }
 
@@ -55,14 +111,23 @@ extension CatalogDatabase {
     try database.integer("SELECT count(*) FROM reject WHERE code NOT LIKE 'filtered-%'")
   }
 
-  /// Why the first row that was rejected was, with its place; nil if none was.
-  public func firstRejectReason() throws -> String? {
-    try database.firstRow(
+  /// The rejected rows of one code, and why the first of them was, with its file, row and column.
+  public struct RejectExample: Equatable, Sendable {
+    public var code: String
+    public var count: Int
+    public var example: String
+  }
+
+  /// Every code with its number of rows and its first row, by code.
+  public func rejectExamples() throws -> [RejectExample] {
+    // Beside a minimum SQLite gives the other columns of the row that has it.
+    try database.rows(
       """
-      SELECT file || ': row ' || row || ifnull(', column ' || column_name, '') || ': ' || reason
-      FROM reject ORDER BY file, row
+      SELECT code, count(*),
+        file || ': row ' || row || ifnull(', column ' || column_name, '') || ': ' || reason, min(id)
+      FROM reject GROUP BY code ORDER BY code
       """
-    ) { try $0[0] as String }
+    ) { RejectExample(code: try $0[0], count: try $0[1], example: try $0[2]) }
   }
 
   /// What became of the rows of one file.

@@ -42,6 +42,18 @@ public struct CheckpointFolders {
     return (step, path)
   }
 
+  /// What is wrong with the checkpoints, each in a line.
+  public func findings() throws -> [String] {
+    try steps().compactMap { step in
+      do {
+        try Self.verify(path(step: step))
+        return nil
+      } catch let error as PipelineError {
+        return "\(error)"
+      }
+    }
+  }
+
   /// Writes a checkpoint and removes the oldest.
   ///
   /// - Parameter body: writes the files into the folder whose path it gets.
@@ -55,7 +67,10 @@ public struct CheckpointFolders {
       try Self.writeManifest(temporary)
       try Folders.sync(temporary)
       // A checkpoint of this step can only be a repetition, made after a fault.
-      try Folders.remove(final)
+      let replaced = TemporaryName.beside("\(final).replaced")
+      guard rename(final, replaced) == 0 || errno == ENOENT else {
+        throw PipelineError.lastSystemFailure("rename to \(replaced)", final)
+      }
       guard rename(temporary, final) == 0 else {
         throw PipelineError.lastSystemFailure("rename to \(final)", temporary)
       }
@@ -64,14 +79,12 @@ public struct CheckpointFolders {
       throw error
     }
     try Folders.sync(folder)
-    for old in try steps().dropLast(keptCount) { try Folders.remove(path(step: old)) }
+    for old in try steps().dropLast(keptCount) { try remove(step: old) }
+    try Folders.removeLeftovers(in: folder)
   }
 
-  /// Removes all checkpoints.
-  public func removeAll() throws {
-    try Folders.removeLeftovers(in: folder)
-    for step in try steps() { try Folders.remove(path(step: step)) }
-  }
+  /// Removes a checkpoint, which is complete until it is gone.
+  func remove(step: Int) throws { try Folders.discard(path(step: step)) }
 
   private func step(_ name: String) -> Int? {
     guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)) else { return nil }
@@ -93,7 +106,8 @@ public struct CheckpointFolders {
       "\(folder)/\(manifestName)", with: Array((JSON.object(files).text(.pretty) + "\n").utf8))
   }
 
-  private static func verify(_ folder: String) throws {
+  /// Compares the files of a checkpoint with their digests.
+  static func verify(_ folder: String) throws {
     for (name, entry) in try JSONReader(contentsOf: "\(folder)/\(manifestName)").members() {
       let path = "\(folder)/\(name)"
       let file = try RegularFile(path: path)

@@ -2,6 +2,7 @@ public import Files
 
 /// A stage with its settings, not yet made.
 public struct ConfiguredStage {
+  let type: any Stage.Type
   public let name: String
   public let version: Int
   public let unit: String
@@ -26,6 +27,7 @@ public struct ConfiguredStage {
       throw PipelineError.badSetting(
         path: paths[conflict.name] ?? "\(path).\(conflict.name)", reason: conflict.reason)
     }
+    self.type = type
     name = S.name
     version = S.version
     unit = S.unit

@@ -6,20 +6,37 @@ import Glibc
 import Darwin
 #endif
 
-/// SHA-256 digests of input files, computed again only when size, time of change or inode differ.
+/// SHA-256 digests of files, computed again only where size, a time of change or the inode differ.
+///
+/// Files are known by their real path, so that another spelling or a link is the same file. The time at
+/// which the system last changed a file counts too: unlike the time of modification it cannot be set.
 public final class FileDigests {
-  private struct Entry {
+  private struct Entry: Equatable {
     var stamp: String
     var digest: String
   }
 
   private var entries: [String: Entry] = [:]
   private var isChanged = false
+  /// Bytes that may still be read; files beyond are taken to be what they were.
+  private var budget: Int
+  /// Files that were changed but not read, for want of budget.
+  private(set) var unread: [String] = []
+  /// Is told of large files before they are read.
+  var observe: (_ path: String, _ byteCount: Int) -> Void = { _, _ in }
 
-  /// Starts with what an earlier run saved; a file that cannot be read counts as empty.
-  init(savedAt path: String? = nil) {
-    guard let path, let saved = try? JSON(contentsOf: path).object else { return }
-    for (file, value) in saved {
+  private static let large = 1 << 30
+
+  /// Starts with what an earlier run saved; a file that is not as it was saved counts as empty.
+  ///
+  /// - Parameter budget: how many bytes may be read in all
+  public init(savedAt path: String? = nil, budget: Int = .max) {
+    self.budget = budget
+    guard let path, let saved = try? JSON(contentsOf: path).object,
+      let files = saved["files"], files.object != nil,
+      saved["sha256"]?.string == Self.checksum(files)
+    else { return }
+    for (file, value) in files.object ?? JSON.Object() {
       guard let stamp = value["stamp"]?.string, let digest = value["sha256"]?.string else {
         continue
       }
@@ -28,44 +45,101 @@ public final class FileDigests {
   }
 
   /// The digest of a file's content, 64 hexadecimal digits.
+  ///
+  /// - Throws: ``Interruption`` if the user asked to stop
   public func digest(ofFile path: String) throws -> String {
-    var status = stat()
-    guard stat(path, &status) == 0 else { throw PipelineError.lastSystemFailure("inspect", path) }
-    let changed = status.st_mtim
-    let stamp = "\(status.st_size) \(changed.tv_sec).\(changed.tv_nsec) \(status.st_ino)"
-    if let entry = entries[path], entry.stamp == stamp { return entry.digest }
+    let (key, stamp, byteCount) = try Self.identify(path)
+    let known = entries[key]
+    if let known, known.stamp == stamp { return known.digest }
+    guard byteCount <= budget else {
+      unread.append(path)
+      return known?.digest ?? "not read"
+    }
+    budget -= budget == .max ? 0 : byteCount
+    if let interruption = Interruption.pending { throw interruption }
+    if byteCount >= Self.large { observe(path, byteCount) }
+    return try read(path, key, stamp)
+  }
+
+  /// Reads a file whatever is known of it.
+  func read(_ path: String) throws -> String {
+    let (key, stamp, _) = try Self.identify(path)
+    return try read(path, key, stamp)
+  }
+
+  private func read(_ path: String, _ key: String, _ stamp: String) throws -> String {
     let digest = try SHA256.digest(of: try RegularFile(path: path)).hexadecimal
-    entries[path] = Entry(stamp: stamp, digest: digest)
-    isChanged = true
+    note(Entry(stamp: stamp, digest: digest), key)
     return digest
   }
 
+  /// Notes the digest of a file that was only moved since it was read.
+  func assign(_ digest: String, toFile path: String) throws {
+    let (key, stamp, _) = try Self.identify(path)
+    note(Entry(stamp: stamp, digest: digest), key)
+  }
+
+  private func note(_ entry: Entry, _ key: String) {
+    isChanged = isChanged || entries[key] != entry
+    entries[key] = entry
+  }
+
+  private static func identify(
+    _ path: String
+  ) throws -> (key: String, stamp: String, byteCount: Int) {
+    var status = stat()
+    guard stat(path, &status) == 0 else { throw PipelineError.lastSystemFailure("inspect", path) }
+    let (modified, changed) = (status.st_mtim, status.st_ctim)
+    let stamp =
+      "\(status.st_size) \(modified.tv_sec).\(modified.tv_nsec) "
+      + "\(changed.tv_sec).\(changed.tv_nsec) \(status.st_ino)"
+    return (Folders.canonical(path), stamp, Int(status.st_size))
+  }
+
+  /// Saves what is known of files that still exist.
+  public func save(to path: String) throws {
+    guard isChanged else { return }
+    var files = JSON.Object()
+    for (file, entry) in entries.sorted(by: { $0.key < $1.key }) where Folders.exists(file) {
+      files[file] = ["stamp": .string(entry.stamp), "sha256": .string(entry.digest)]
+    }
+    let saved: JSON = [
+      "files": .object(files), "sha256": .string(Self.checksum(.object(files))),
+    ]
+    try AtomicFile.replace(path, with: Array((saved.text(.pretty) + "\n").utf8))
+    isChanged = false
+  }
+
+  private static func checksum(_ files: JSON) -> String {
+    SHA256.hexDigest(of: Array(files.text().utf8))
+  }
+}
+
+// MARK: - Inputs
+
+extension FileDigests {
   /// A file as a stage's input, identified by its content.
-  public func input(file path: String) throws -> StageInput {
-    StageInput(name: path, identity: try digest(ofFile: path))
+  ///
+  /// - Parameter name: what the file is to the stage, such as `prompts`; wherever it lies, it is the
+  ///   same input. Nil: its real path.
+  public func input(file path: String, as name: String? = nil) throws -> StageInput {
+    StageInput(
+      name: name ?? Folders.canonical(path), path: path, identity: try digest(ofFile: path))
   }
 
   /// All regular files below a folder as inputs, by path; hidden ones are left out.
-  public func inputs(folder path: String) throws -> [StageInput] {
-    try Folders.names(in: path).filter { !$0.hasPrefix(".") }.flatMap { name in
-      let item = "\(path)/\(name)"
+  ///
+  /// - Parameter name: what the folder is to the stage, such as `model`
+  public func inputs(folder path: String, as name: String) throws -> [StageInput] {
+    try Folders.names(in: path).filter { !$0.hasPrefix(".") }.flatMap { entry in
+      let (item, itemName) = ("\(path)/\(entry)", "\(name)/\(entry)")
       var status = stat()
       guard stat(item, &status) == 0 else { throw PipelineError.lastSystemFailure("inspect", item) }
       switch status.st_mode & S_IFMT {
-      case S_IFDIR: return try inputs(folder: item)
-      case S_IFREG: return [try input(file: item)]
+      case S_IFDIR: return try inputs(folder: item, as: itemName)
+      case S_IFREG: return [try input(file: item, as: itemName)]
       default: return []
       }
     }
-  }
-
-  func save(to path: String) throws {
-    guard isChanged else { return }
-    var saved = JSON.Object()
-    for (file, entry) in entries.sorted(by: { $0.key < $1.key }) {
-      saved[file] = ["stamp": .string(entry.stamp), "sha256": .string(entry.digest)]
-    }
-    try AtomicFile.replace(path, with: Array((JSON.object(saved).text(.pretty) + "\n").utf8))
-    isChanged = false
   }
 }

@@ -22,6 +22,37 @@ public enum Folders {
 
   public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
+  /// Whether anything has this name, a link to nothing included.
+  static func isThere(_ path: String) -> Bool { mode(path, followsLinks: false) != nil }
+  static func isFolder(_ path: String) -> Bool { mode(path) == S_IFDIR }
+  static func isRegular(_ path: String) -> Bool { mode(path) == S_IFREG }
+  static func isLink(_ path: String) -> Bool { mode(path, followsLinks: false) == S_IFLNK }
+
+  private static func mode(_ path: String, followsLinks: Bool = true) -> mode_t? {
+    var status = stat()
+    guard (followsLinks ? stat(path, &status) : lstat(path, &status)) == 0 else { return nil }
+    return status.st_mode & S_IFMT
+  }
+
+  /// The folder that holds `path`: `.` for a name alone.
+  static func parent(of path: String) -> String {
+    guard let slash = path.lastIndex(of: "/") else { return "." }
+    return slash == path.startIndex ? "/" : String(path[..<slash])
+  }
+
+  /// The one path of a file however it is spelled, links followed; also of one that does not exist.
+  public static func canonical(_ path: String) -> String {
+    if let real = realpath(path, nil) {
+      defer { free(real) }
+      return String(cString: real)
+    }
+    let parent = parent(of: path)
+    guard parent != path, !path.isEmpty else { return path }
+    let name = path.split(separator: "/").last.map(String.init) ?? ""
+    let folder = canonical(parent)
+    return folder == "/" ? "/\(name)" : "\(folder)/\(name)"
+  }
+
   /// The size of a file; 0 if it cannot be told.
   public static func byteCount(of path: String) -> Int {
     var status = stat()
@@ -61,12 +92,38 @@ public enum Folders {
     }
   }
 
-  /// Removes the files and folders of a ``TemporaryName`` that killed processes left in a folder.
+  /// Removes a folder so that it is whole under its name or not there at all: it is renamed first.
+  public static func discard(_ path: String) throws(PipelineError) {
+    guard isThere(path) else { return }
+    let away = TemporaryName.beside(path)
+    guard rename(path, away) == 0 else { throw .lastSystemFailure("rename to \(away)", path) }
+    try remove(away)
+  }
+
+  /// Whether a name is a ``TemporaryName``, or one that earlier versions gave: `NAME.tmp.PROCESS`.
+  static func isLeftover(_ name: String) -> Bool {
+    if TemporaryName.matches(name) { return true }
+    guard let point = name.lastIndex(of: "."), name[..<point].hasSuffix(".tmp") else {
+      return false
+    }
+    let digits = name[name.index(after: point)...].utf8
+    return !digits.isEmpty
+      && digits.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+  }
+
+  /// Removes the temporary files and folders that killed processes left in a folder.
   ///
   /// Only the process that may write there can know that no other still needs them.
-  public static func removeLeftovers(in path: String) throws(PipelineError) {
-    for name in try names(in: path) where TemporaryName.matches(name) {
-      try remove("\(path)/\(name)")
+  public static func removeLeftovers(
+    in path: String, recursively: Bool = false
+  ) throws(PipelineError) {
+    for name in try names(in: path) {
+      let item = "\(path)/\(name)"
+      if isLeftover(name) {
+        try remove(item)
+      } else if recursively, name != "lost+found", isFolder(item), !isLink(item) {
+        try removeLeftovers(in: item, recursively: true)
+      }
     }
   }
 

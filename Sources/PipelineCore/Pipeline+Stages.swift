@@ -10,11 +10,37 @@ extension Pipeline {
   public func madeStages() throws -> [any Stage] {
     let workspace = Workspace(path: workspacePath)
     let digests = FileDigests(savedAt: workspace.digestsPath)
-    return try stages.map { configured in
-      try configured.make(
-        StageContext(
-          workspace: workspace, digests: digests,
-          progress: StageProgress(stage: configured.name, unit: configured.unit) { _ in }))
+    return try stages.map { try $0.make(StageContext($0, in: workspace, digests)) }
+  }
+}
+
+extension ConfiguredStage {
+  func places(in workspace: Workspace) -> StagePlaces {
+    StagePlaces(stage: name, workspace: workspace, places: type.places)
+  }
+}
+
+extension StageContext {
+  /// For a stage that is asked, or runs if someone observes it.
+  init(
+    _ stage: ConfiguredStage, in workspace: Workspace, _ digests: FileDigests,
+    isBuilding: Bool = false, observe: @escaping (RunEvent) -> Void = { _ in }
+  ) {
+    self.init(
+      workspace: workspace, digests: digests,
+      progress: StageProgress(stage: stage.name, unit: stage.unit, observe: observe),
+      places: stage.places(in: workspace), isBuilding: isBuilding)
+  }
+}
+
+extension Stage {
+  /// What it writes to, as it is listed in a workspace.
+  static var namesInWorkspace: [String] {
+    let names = places.map { String($0.prefix { $0 != "/" }) } + caches
+    return names.flatMap { name in
+      ["", ".building"].flatMap { building in
+        ["", "-wal", "-shm", "-journal"].map { name + building + $0 }
+      }
     }
   }
 }

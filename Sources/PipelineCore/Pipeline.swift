@@ -20,6 +20,8 @@ public struct Pipeline {
   public let threads: Int?
   /// The stages that the file lists, in the order in which they run.
   public let stages: [ConfiguredStage]
+  /// What any stage, also of another pipeline, writes to in a workspace.
+  let knownNames: Set<String>
   /// What is worth a line before anything else, such as an override that not every stage follows.
   public let notes: [String]
 
@@ -43,6 +45,7 @@ public struct Pipeline {
     workspacePath = own.workspace
     threads = own.threads
     self.path = path
+    knownNames = Set(stages.flatMap { $0.namesInWorkspace })
     self.stages = try Self.configure(stages, from: root, path: path)
     notes = try OverrideReach(of: overrides, self.stages, root).notes()
   }

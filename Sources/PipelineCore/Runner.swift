@@ -53,128 +53,145 @@ public struct Runner {
       throw PipelineError.unknownStage(
         name: name, nearest: nearest(to: name, in: names), known: names)
     }
+    let digests = FileDigests(savedAt: workspace.digestsPath)
+    digests.observe = { [observe] path, byteCount in
+      let gigabytes = Double(byteCount / 100_000_000) / 10
+      observe(.said(stage: "inputs", text: "reading \(path) (\(gigabytes) GB): is it as it was?"))
+    }
+    try workspace.requireUsable(knowing: pipeline.knownNames)
+    // What stops a run must not leave an empty workspace behind.
+    if !workspace.isOurs { try requireReady(last, forced, digests) }
     let lock = try WorkspaceLock(workspace)
     defer { withExtendedLifetime(lock) {} }
-    try Folders.removeLeftovers(in: workspace.path("state"))
-    let digests = FileDigests(savedAt: workspace.digestsPath)
-    let plan = try Plan(pipeline, through: last, forced: forced) { context($0, digests) }
+    defer { try? digests.save(to: workspace.digestsPath) }
+    try tidy(digests)
+    try requireReady(last, forced, digests)
     try digests.save(to: workspace.digestsPath)
-    for step in plan.steps where !step.reasons.isEmpty {
-      try check(try step.configured.make(context(step.configured, digests)))
-    }
-    for step in plan.steps {
-      guard !step.reasons.isEmpty else {
-        observe(.upToDate(stage: step.configured.name))
-        continue
-      }
-      let isForced = forced.contains(step.configured.name)
-      guard try run(step, isForced: isForced, partition, digests) else { return }
-    }
-    for step in plan.steps {
-      let stage = try step.configured.make(context(step.configured, digests))
+    guard try bringUpToDate(last, forced, partition, digests) else { return }
+    try digests.save(to: workspace.digestsPath)
+    for configured in pipeline.stages(through: last) {
+      let stage = try configured.make(StageContext(configured, in: workspace, digests))
       for line in try stage.results() {
-        observe(.result(stage: step.configured.name, text: line))
+        observe(.result(stage: configured.name, text: line))
       }
     }
   }
 
-  private func context(_ stage: ConfiguredStage, _ digests: FileDigests) -> StageContext {
-    StageContext(
-      workspace: workspace, digests: digests,
-      progress: StageProgress(stage: stage.name, unit: stage.unit, observe: observe),
-      planned: pipeline.plannedSettings)
+  /// Completes what a killed run has begun to put in place, and removes its temporary files.
+  private func tidy(_ digests: FileDigests) throws {
+    try Folders.removeLeftovers(in: workspace.path("state"))
+    for configured in pipeline.stages {
+      guard let record = try StageRecord.load(from: workspace.recordPath(configured.name)) else {
+        continue
+      }
+      try work(configured, digests).settle(record)
+    }
+  }
+
+  private func work(_ configured: ConfiguredStage, _ digests: FileDigests) -> StageWork {
+    StageWork(
+      configured, in: workspace, digests, planned: pipeline.plannedSettings, observe)
+  }
+
+  /// Asks about every stage that may have something to do.
+  private func requireReady(_ last: String?, _ forced: Set<String>, _ digests: FileDigests) throws {
+    for step in try Planner.steps(of: pipeline, through: last, forced: forced, digests)
+    where step.work != .nothing {
+      try step.configured.places(in: workspace).requireKinds()
+      if step.record == nil { try requireNothingForeign(step.configured) }
+      try check(step.stage)
+    }
+  }
+
+  /// Refuses what lies where a stage that has never run would write.
+  private func requireNothingForeign(_ configured: ConfiguredStage) throws {
+    let places = configured.places(in: workspace)
+    let found =
+      try places.finalFiles().first.map(workspace.path)
+      ?? places.builtFiles().first.map(
+        places.building)
+    if let found { throw WorkspaceError.foreign(path: found, stage: configured.name) }
   }
 }
 
-// MARK: - One stage
+// MARK: - Stage after stage
 
 extension Runner {
-  /// Runs one stage; false if other partitions of it are left.
-  private func run(
-    _ step: Plan.Step, isForced: Bool, _ partition: Partition?, _ digests: FileDigests
+  /// False if other partitions of a stage are left.
+  private func bringUpToDate(
+    _ last: String?, _ forced: Set<String>, _ partition: Partition?, _ digests: FileDigests
   ) throws -> Bool {
-    let name = step.configured.name
-    let context = context(step.configured, digests)
-    let stage = try step.configured.make(context)
-    let resumes = step.canResume && !isForced
-    observe(.started(stage: name, reasons: step.reasons, resumed: resumes))
-    var record = StageRecord(isDone: false, basis: step.basis)
-    if resumes, let earlier = step.record {
-      record = earlier
-      record.isDone = false
-    } else {
-      // In this order: until the record says otherwise, what is there belongs to an earlier run.
-      try stage.reset()
+    let stages = pipeline.stages(through: last)
+    var planner = Planner(workspace, digests, forced: forced)
+    var isSeen: Set<String> = []
+    var mended: Set<String> = []
+    var index = 0
+    while index < stages.count {
+      let configured = stages[index]
+      let step = try planner.step(configured)
+      let work = work(configured, digests)
+      guard step.work != .nothing else {
+        if isSeen.insert(configured.name).inserted { observe(.upToDate(stage: configured.name)) }
+        planner.pass(step, digests: try work.keep(step))
+        index += 1
+        continue
+      }
+      if let (maker, lost) = try damagedInput(of: step, planner, digests) {
+        // What reads it has found it; what made it makes it again.
+        guard mended.insert(maker).inserted,
+          let place = stages.firstIndex(where: { $0.name == maker })
+        else {
+          throw PipelineError.damaged(
+            path: lost.path, reason: "\(lost.damage ?? "it is missing"); stage \(maker) wrote it")
+        }
+        index = place
+        continue
+      }
+      let artifacts = try work(step, partition)
+      isSeen.insert(configured.name)
+      planner.forced.remove(configured.name)
+      guard let artifacts else { return false }
+      planner.pass(step, digests: artifacts)
+      for maker in Set(planner.makers(for: step.stage).values) { try refresh(maker, digests) }
+      index += 1
     }
-    try record.save(to: workspace.recordPath(name))
-    let left = try work(stage, &record, context.progress, partition)
-    try record.save(to: workspace.recordPath(name))
-    if left > 0 {
-      observe(.partitionDone(stage: name, itemsLeft: left))
-    } else {
-      observe(
-        .finished(
-          stage: name, units: record.unitsTotal, unit: step.configured.unit,
-          rejects: record.rejects, seconds: record.seconds, peakMemory: record.peakMemory))
-    }
-    return left == 0
+    return true
   }
 
-  /// Processes what is left and finishes the stage; returns the number of items of other partitions.
-  private func work<S: Stage>(
-    _ stage: S, _ record: inout StageRecord, _ progress: StageProgress, _ partition: Partition?
-  ) throws -> Int {
-    let secondsBefore = record.seconds
-    let peakBefore = record.peakMemory
-    let memory = PeakMemory()
-    func update() {
-      record.peakMemory = max(peakBefore, memory.byteCount)
-      record.unitsDone = progress.recordedUnits
-      record.unitsTotal = progress.total
-      record.seconds = secondsBefore + progress.seconds
-    }
-    do {
-      let pending = try stage.pendingItems()
-      let items = pending.filter { item in
-        guard let partition, let key = stage.partitionKey(of: item) else { return true }
-        return partition.contains(key)
+  /// Reads what a stage is going to read; the first file that is damaged, and which stage made it.
+  private func damagedInput(
+    of step: Planner.Step, _ planner: Planner, _ digests: FileDigests
+  ) throws -> (maker: String, file: LostFile)? {
+    for (artifact, maker) in planner.makers(for: step.stage).sorted(by: { $0.value < $1.value }) {
+      guard let configured = pipeline.stages.first(where: { $0.name == maker }),
+        var result = try StageRecord.load(from: workspace.recordPath(maker))?.result
+      else { continue }
+      let stage = try configured.make(StageContext(configured, in: workspace, digests))
+      let paths = stage.writes[artifact] ?? []
+      result.files = result.files.filter { file, _ in
+        OutputCheck.covers(paths, file)
+          && !configured.type.checkedByReaders.contains { file.hasSuffix($0) }
       }
-      progress.begin(
-        unitsBefore: try stage.finishedUnitCount(),
-        unitsToDo: pending.reduce(0) { $0 + stage.unitCount(of: $1) })
-      try stage.prepare()
-      var lastSave = ContinuousClock.now
-      for item in items {
-        if let interruption = Interruption.pending { throw interruption }
-        try handle(item, stage)
-        progress.finishItem(units: stage.unitCount(of: item))
-        guard ContinuousClock.now - lastSave > .seconds(2) else { continue }
-        update()
-        try record.save(to: workspace.recordPath(S.name))
-        lastSave = .now
+      let check = OutputCheck(places: configured.places(in: workspace), digests: digests)
+      if let lost = try check(result, of: stage, readsAll: true).lost.first {
+        return (maker, lost)
       }
-      if let interruption = Interruption.pending { throw interruption }
-      let left = items.count < pending.count ? try stage.pendingItems().count : 0
-      if left == 0 { try stage.finish() }
-      update()
-      record.rejects = try stage.rejectCounts()
-      record.isDone = left == 0
-      return left
-    } catch {
-      // What stopped the work matters more than whether its progress could be noted.
-      update()
-      try? record.save(to: workspace.recordPath(S.name))
-      throw error
     }
+    return nil
   }
 
-  private func handle<S: Stage>(_ item: S.Item, _ stage: S) throws {
-    let output: S.Output
-    do {
-      output = try stage.process(item)
-    } catch let rejection as Rejection {
-      return try stage.reject(item, because: rejection)
-    }
-    try stage.commit(output, of: item)
+  /// Notes anew what another stage has changed in a result without changing what it means.
+  private func refresh(_ maker: String, _ digests: FileDigests) throws {
+    let path = workspace.recordPath(maker)
+    guard let configured = pipeline.stages.first(where: { $0.name == maker }),
+      var record = try StageRecord.load(from: path), record.phase == .done,
+      let result = record.result
+    else { return }
+    let stage = try configured.make(StageContext(configured, in: workspace, digests))
+    let check = OutputCheck(places: configured.places(in: workspace), digests: digests)
+    let current = try check(result, of: stage).result
+    guard current != result else { return }
+    record.result = current
+    try record.save(to: path)
   }
 }

@@ -6,6 +6,10 @@ public import Files
 /// is recorded. Order, resuming, progress, staleness, timing and locking belong to ``Runner``, once,
 /// for all. A training stage fits too: an item is the stretch to its next checkpoint.
 ///
+/// A stage says which places of the workspace are its own and writes where `StageContext.output` says.
+/// That is not where the finished result lies, which stays until ``Runner`` puts the new one in its
+/// place: a stage removes nothing.
+///
 /// A stage is made often (`spo status` makes one to ask for its inputs), so making it must be cheap:
 /// models are loaded in `prepare`.
 public protocol Stage {
@@ -20,25 +24,46 @@ public protocol Stage {
   static var version: Int { get }
   /// What progress counts, in the plural, such as `images`.
   static var unit: String { get }
-  /// Settings (as spelled in files) that change how long the work takes but not what comes out.
+  /// Settings (as spelled in files) that do not change what comes out: how long the work takes, or
+  /// where files lie that are among the inputs.
   static var settingsWithoutEffect: Set<String> { get }
+
+  /// The folders (`spo/`) and files (`catalog.sqlite`) in the workspace that are the stage's own.
+  static var places: [String] { get }
+  /// Files in the workspace that stages share and that are found by content; never replaced.
+  static var caches: [String] { get }
+  /// Folders that are used only while a result is made; removed when it is finished.
+  static var scratch: [String] { get }
+  /// What a finished result keeps only so that lost files can be made again without all the work:
+  /// checkpoints. `spo gc` removes it.
+  static var spare: [String] { get }
+  /// Whether lost or damaged files of a finished result can be made again beside the others, since
+  /// the stage asks of each whether it is there; otherwise the whole result is made anew.
+  static var repairsFiles: Bool { get }
+  /// Endings of files whose digests are compared by whoever reads them.
+  static var checkedByReaders: Set<String> { get }
 
   init(settings: Settings, context: StageContext) throws
 
-  /// What the stage needs from earlier stages, and what it makes for later ones.
+  /// What the stage needs from earlier stages.
   var reads: Set<Artifact> { get }
-  var writes: Set<Artifact> { get }
+  /// What it reads too where the pipeline has a stage that makes it.
+  var readsIfMade: Set<Artifact> { get }
+  /// What it makes for later ones: files, and folders of them, in the stage's places.
+  var writes: [Artifact: [String]] { get }
+
+  /// The digest of what an artifact means, where its bytes may differ though it means the same; nil:
+  /// the digest of its files' bytes. Called after `finish`, and for a finished result.
+  ///
+  /// - Throws: what is wrong with the files, if they are damaged
+  func contentDigest(of artifact: Artifact) throws -> String?
 
   /// The files outside the workspace that the result depends on, each with what identifies its
   /// content: when one changes, the stage is stale.
   func inputs() throws -> [StageInput]
 
-  /// What is missing of a finished run's output, in words, or nil; looks, but does not read.
+  /// What a finished run needs besides its own files and has lost, in words, or nil.
   func missingOutput() throws -> String?
-
-  /// Removes what an earlier run with other settings or inputs left. Caches that are keyed by
-  /// content may stay. Called before the first item of such a run, also when nothing is there.
-  func reset() throws
 
   /// Items not yet done, in a stable order. Asked again after a crash, it returns what is left.
   func pendingItems() throws -> [Item]
@@ -65,7 +90,8 @@ public protocol Stage {
   /// Records that an item was rejected, so that it is pending no more.
   func reject(_ item: Item, because rejection: Rejection) throws
 
-  /// Writes what belongs to the whole stage, when no item is left. Must be repeatable.
+  /// Writes what belongs to the whole stage, when no item is left, and closes what must not be open
+  /// when it is moved. Must be repeatable.
   func finish() throws
 
   /// What was rejected so far, by code, as the stage has recorded it.
@@ -73,6 +99,13 @@ public protocol Stage {
 
   /// Lines for the end of a run, also of one that found nothing to do: figures, paths of outputs.
   func results() throws -> [String]
+
+  /// What is wrong with a finished result beyond its files' digests, each in a line: counts,
+  /// references, contents.
+  func findings() throws -> [String]
+
+  /// What a finished stage has left in the shared caches and no finished result needs.
+  func garbage() throws -> [Garbage]
 }
 
 /// A stage's block in a pipeline file: `init()` gives the defaults, each declared with ``Setting``.
@@ -103,6 +136,14 @@ public struct SettingConflict: Error {
 extension Stage {
   public static var unit: String { "items" }
   public static var settingsWithoutEffect: Set<String> { [] }
+  public static var places: [String] { ["\(name)/"] }
+  public static var caches: [String] { [] }
+  public static var scratch: [String] { [] }
+  public static var spare: [String] { [] }
+  public static var repairsFiles: Bool { false }
+  public static var checkedByReaders: Set<String> { [] }
+  public var readsIfMade: Set<Artifact> { [] }
+  public func contentDigest(of artifact: Artifact) throws -> String? { nil }
   public func inputs() throws -> [StageInput] { [] }
   public func missingOutput() throws -> String? { nil }
   public func prepare() throws {}
@@ -113,6 +154,8 @@ extension Stage {
   public func finish() throws {}
   public func rejectCounts() throws -> [String: Int] { [:] }
   public func results() throws -> [String] { [] }
+  public func findings() throws -> [String] { [] }
+  public func garbage() throws -> [Garbage] { [] }
 }
 
 /// Something that one stage makes and others need, such as `latents`.
@@ -125,13 +168,17 @@ public struct Artifact: Hashable, Sendable, ExpressibleByStringLiteral, CustomSt
 
 /// A file that a stage reads from outside the workspace.
 public struct StageInput: Equatable, Sendable {
-  /// Usually the path.
+  /// What the file is to the stage, such as `model/vae/config.json`.
   public let name: String
+  /// Where it lies, as it is spelled in the settings.
+  public let path: String
   /// Changes when the content does, such as a digest.
   public let identity: String
 
-  public init(name: String, identity: String) {
+  /// - Parameter path: nil where it is the name
+  public init(name: String, path: String? = nil, identity: String) {
     self.name = name
+    self.path = path ?? name
     self.identity = identity
   }
 }
@@ -154,12 +201,13 @@ public struct Rejection: ClassifiedError, Equatable, CustomStringConvertible {
 
 /// Ends a run in which too large a part of the data is unusable: a wrong column looks like that.
 ///
-/// - Parameters:
-///   - limit: the largest fraction that may be rejected.
-///   - tolerated: as many are allowed whatever the fraction is.
+/// One rejected item ends no run, however few there are, unless the limit is 0: a single damaged
+/// image says nothing about the others.
+///
+/// - Parameter limit: the largest fraction that may be rejected.
 public func checkRejects(
-  stage: String, rejected: Int, of total: Int, limit: Double, tolerated: Int = 100
+  stage: String, rejected: Int, of total: Int, limit: Double
 ) throws(PipelineError) {
-  guard rejected > tolerated, Double(rejected) > limit * Double(total) else { return }
+  guard rejected > (limit > 0 ? 1 : 0), Double(rejected) > limit * Double(total) else { return }
   throw .tooManyRejects(stage: stage, rejected: rejected, total: total, limit: limit)
 }

@@ -6,6 +6,17 @@ public struct StageContext {
   /// Input files' digests, kept from run to run.
   public let digests: FileDigests
   public let progress: StageProgress
+  let places: StagePlaces
+  /// Whether the stage makes a new result, or is asked about the finished one.
+  let isBuilding: Bool
+
+  /// Where the stage's own file or folder lies, or, while it makes a new result, is made.
+  ///
+  /// - Parameter relative: its path in the workspace, such as `spo/checkpoints`
+  public func output(_ relative: String) -> String {
+    isBuilding ? places.building(relative) : places.final(relative)
+  }
+
   /// The settings of all stages of the pipeline, by their names; empty where a stage is only asked.
   var planned: [String: JSON] = [:]
 
@@ -24,7 +35,7 @@ public struct StageContext {
     guard let record = try StageRecord.load(from: path) else {
       throw PipelineError.damaged(path: path, reason: "it is gone; run stage \(stage) again")
     }
-    return try SettingsDecoder.settings(type, from: record.basis.settings, path: path)
+    return try SettingsDecoder.settings(type, from: record.run.basis.settings, path: path)
   }
 
   /// Throws ``Interruption`` if the user asked to stop.

@@ -1,85 +1,7 @@
 import Files
 
-/// What a stage's result depends on: equal bases give equal results.
-struct StageBasis: Equatable {
-  var version: Int
-  /// All settings; those without effect are left out of the fingerprint and of the comparison.
-  var settings: JSON
-  var settingsWithoutEffect: Set<String> = []
-  var inputs: [StageInput]
-  /// The fingerprints of the stages whose artifacts it reads.
-  var upstream: [String: String]
-
-  private var effectiveSettings: JSON {
-    var object = settings.object ?? JSON.Object()
-    for key in settingsWithoutEffect { object[key] = nil }
-    return .object(object)
-  }
-
-  /// SHA-256 over all of it, 64 hexadecimal digits.
-  var fingerprint: String {
-    let content: JSON = [
-      "version": .integer(version), "settings": effectiveSettings.sorted,
-      "inputs": .array(
-        inputs.sorted { $0.name < $1.name }.map { [.string($0.name), .string($0.identity)] }),
-      "upstream": Self.object(upstream),
-    ]
-    return SHA256.hexDigest(of: Array(content.text().utf8))
-  }
-
-  /// What is different now from `earlier`, in words.
-  func changes(since earlier: StageBasis) -> [String] {
-    var changes: [String] = []
-    if version != earlier.version {
-      changes.append("the program's stage changed: version \(earlier.version) -> \(version)")
-    }
-    changes += Self.differences(
-      "setting ", earlier.effective(without: settingsWithoutEffect), effectiveSettings)
-    let before = Dictionary(earlier.inputs.map { ($0.name, $0.identity) }) { first, _ in first }
-    let now = Dictionary(inputs.map { ($0.name, $0.identity) }) { first, _ in first }
-    for name in Set(before.keys).union(now.keys).sorted() where before[name] != now[name] {
-      let how =
-        switch (before[name], now[name]) {
-        case (nil, _): "is new"
-        case (_, nil): "is no longer read"
-        case (let old?, let new?): "changed: \(old.prefix(12)) -> \(new.prefix(12))"
-        }
-      changes.append("input \(name) \(how)")
-    }
-    for stage in Set(upstream.keys).union(earlier.upstream.keys).sorted()
-    where upstream[stage] != earlier.upstream[stage] {
-      changes.append("stage \(stage) gives another result")
-    }
-    return changes
-  }
-
-  private func effective(without keys: Set<String>) -> JSON {
-    var copy = self
-    copy.settingsWithoutEffect = keys
-    return copy.effectiveSettings
-  }
-
-  private static func differences(_ path: String, _ old: JSON?, _ new: JSON?) -> [String] {
-    guard old?.sorted != new?.sorted else { return [] }
-    if let before = old?.object, let now = new?.object {
-      let separator = path.hasSuffix(" ") ? "" : "."
-      return Set(before.keys).union(now.keys).sorted().flatMap {
-        differences(path + separator + $0, before[$0], now[$0])
-      }
-    }
-    return ["\(path): \(old?.text() ?? "none") -> \(new?.text() ?? "none")"]
-  }
-
-  fileprivate static func object(_ values: [String: String]) -> JSON {
-    var object = JSON.Object()
-    for (key, value) in values.sorted(by: { $0.key < $1.key }) { object[key] = .string(value) }
-    return .object(object)
-  }
-}
-
-/// How far a stage got, kept in `state/STAGE.json`.
-struct StageRecord: Equatable {
-  var isDone: Bool
+/// One making of a stage's result: from what, how far, at what cost.
+struct StageRun: Equatable {
   var basis: StageBasis
   var unitsDone = 0
   var unitsTotal = 0
@@ -88,36 +10,152 @@ struct StageRecord: Equatable {
   var seconds = 0.0
   /// The most resident bytes in any of these runs; 0 where a record does not say.
   var peakMemory = 0
+}
+
+/// A file that a stage has made.
+struct OutputFile: Equatable {
+  var byteCount: Int
+  /// Nil for what no other stage reads: checkpoints, logs.
+  var sha256: String?
+}
+
+/// A complete result: what made it and its files, by their paths in the workspace.
+struct StageResult: Equatable {
+  var run: StageRun
+  var files: [String: OutputFile] = [:]
+  /// What later stages compare, by the names of the artifacts.
+  var artifacts: [String: String] = [:]
+  /// Recorded by a version of this program that did not list the files.
+  var isUnlisted = false
+}
+
+/// How far a stage got, kept in `state/STAGE.json`.
+struct StageRecord: Equatable {
+  enum Phase: String {
+    /// A new result is being made, out of the way of the one that `result` is.
+    case building
+    /// `next` is complete and takes the place of `result`: file by file, so this may be half done.
+    case replacing
+    /// What is missing of `result` is being made again where it was.
+    case repairing
+    case done
+  }
+
+  var phase: Phase
+  /// The making that goes on, or that made `result`.
+  var run: StageRun
+  /// What is in the stage's places.
+  var result: StageResult?
+  /// What is about to be there.
+  var next: StageResult?
+  /// What was in the stage's places before a repair and is not the stage's.
+  var foreign: [String] = []
 
   /// Nil if the stage has never begun.
   ///
   /// - Throws: `PipelineError.damaged`: records are only ever replaced as a whole, so one that
-  ///   cannot be read was changed by something else.
+  ///   is not as it was written was changed by something else.
   static func load(from path: String) throws -> StageRecord? {
     guard Folders.exists(path) else { return nil }
     do {
       return try StageRecord(JSONReader(contentsOf: path))
     } catch let error as JSONError {
       throw PipelineError.damaged(
-        path: path, reason: "\(error); delete it to run the stage from its beginning")
+        path: path,
+        reason: "\(error); it lists the files of its stage: move both away to run the stage again")
     }
   }
 
   func save(to path: String) throws {
-    try AtomicFile.replace(path, with: Array((json.text(.pretty) + "\n").utf8))
+    var json = self.json
+    json["check"] = .string(Self.checksum(json))
+    try AtomicFile.replace(path, with: Array((JSON.object(json).text(.pretty) + "\n").utf8))
+  }
+
+  fileprivate static func checksum(_ json: JSON.Object) -> String {
+    SHA256.hexDigest(of: Array(JSON.object(json).text().utf8))
   }
 }
 
+// MARK: - JSON
+
 extension StageRecord {
   init(_ reader: JSONReader) throws(JSONError) {
-    isDone = try reader.bool("done")
+    run = try StageRun(reader)
+    guard let phaseName = try reader.optional("phase")?.string() else {
+      // An earlier version: what is there is not listed, and compared by other rules.
+      phase = .done
+      result = StageResult(run: run, isUnlisted: true)
+      return
+    }
+    var content = try reader.object()
+    content["check"] = nil
+    guard let phase = Phase(rawValue: phaseName),
+      try reader.string("check") == Self.checksum(content)
+    else {
+      throw .unexpected(
+        path: reader.path, expected: "what was written", found: "something else: its check differs")
+    }
+    self.phase = phase
+    result = try reader.optional("result").map { value throws(JSONError) in
+      try StageResult(value, run: phase == .done ? run : nil)
+    }
+    next = try reader.optional("next").map { value throws(JSONError) in
+      try StageResult(value, run: run)
+    }
+    for path in try reader["foreign"].elements() { foreign.append(try path.string()) }
+  }
+
+  fileprivate var json: JSON.Object {
+    var json = run.json
+    json["done"] = .bool(phase == .done)
+    json["phase"] = .string(phase.rawValue)
+    json["result"] = result.map { .object($0.json(withRun: phase != .done)) }
+    json["next"] = next.map { .object($0.json(withRun: false)) }
+    json["foreign"] = .array(foreign.map { .string($0) })
+    return json
+  }
+}
+
+extension StageResult {
+  /// - Parameter run: that of the record where it is the same
+  fileprivate init(_ reader: JSONReader, run: StageRun?) throws(JSONError) {
+    if let run { self.run = run } else { self.run = try StageRun(reader) }
+    isUnlisted = try reader.optional("unlisted")?.bool() ?? false
+    for (path, file) in try reader["files"].members() {
+      files[path] = OutputFile(
+        byteCount: try file.int("bytes"), sha256: try file.optional("sha256")?.string())
+    }
+    for (name, digest) in try reader["artifacts"].members() {
+      artifacts[name] = try digest.string()
+    }
+  }
+
+  fileprivate func json(withRun: Bool) -> JSON.Object {
+    var json = withRun ? run.json : JSON.Object()
+    if isUnlisted { json["unlisted"] = true }
+    var list = JSON.Object()
+    for (path, file) in files.sorted(by: { $0.key < $1.key }) {
+      var entry = JSON.Object()
+      entry["bytes"] = .integer(file.byteCount)
+      entry["sha256"] = file.sha256.map { .string($0) }
+      list[path] = .object(entry)
+    }
+    json["files"] = .object(list)
+    json["artifacts"] = JSON(artifacts)
+    return json
+  }
+}
+
+extension StageRun {
+  fileprivate init(_ reader: JSONReader) throws(JSONError) {
     var inputs: [StageInput] = []
     for (name, identity) in try reader["inputs"].members() {
       inputs.append(StageInput(name: name, identity: try identity.string()))
     }
     var upstream: [String: String] = [:]
-    for (stage, fingerprint) in try reader["upstream"].members() {
-      upstream[stage] = try fingerprint.string()
+    for (artifact, digest) in try reader["upstream"].members() {
+      upstream[artifact] = try digest.string()
     }
     basis = StageBasis(
       version: try reader.int("version"), settings: try reader["settings"].value, inputs: inputs,
@@ -129,32 +167,29 @@ extension StageRecord {
     peakMemory = try reader.optional("peak_memory")?.int() ?? 0
   }
 
-  var json: JSON {
+  fileprivate var json: JSON.Object {
     var counts = JSON.Object()
     for (code, count) in rejects.sorted(by: { $0.key < $1.key }) { counts[code] = .integer(count) }
-    var inputs: [String: String] = [:]
-    for input in basis.inputs { inputs[input.name] = input.identity }
-    return [
-      "done": .bool(isDone), "units_done": .integer(unitsDone),
-      "units_total": .integer(unitsTotal), "rejects": .object(counts),
-      "seconds": .number((seconds * 1_000).rounded() / 1_000),
-      "peak_memory": .integer(peakMemory),
-      "version": .integer(basis.version), "settings": basis.settings,
-      "inputs": StageBasis.object(inputs), "upstream": StageBasis.object(basis.upstream),
-    ]
+    var json = JSON.Object()
+    json["units_done"] = .integer(unitsDone)
+    json["units_total"] = .integer(unitsTotal)
+    json["rejects"] = .object(counts)
+    json["seconds"] = .number((seconds * 1_000).rounded() / 1_000)
+    json["peak_memory"] = .integer(peakMemory)
+    json["version"] = .integer(basis.version)
+    json["settings"] = basis.settings
+    json["inputs"] = JSON(
+      Dictionary(basis.inputs.map { ($0.name, $0.identity) }) { first, _ in first })
+    json["upstream"] = JSON(basis.upstream)
+    return json
   }
 }
 
 extension JSON {
-  /// The same value with the keys of all objects in alphabetical order.
-  fileprivate var sorted: JSON {
-    switch self {
-    case .array(let elements): return .array(elements.map(\.sorted))
-    case .object(let object):
-      var result = Object()
-      for (key, value) in object.sorted(by: { $0.0 < $1.0 }) { result[key] = value.sorted }
-      return .object(result)
-    default: return self
-    }
+  /// An object of texts, by key.
+  fileprivate init(_ texts: [String: String]) {
+    var object = Object()
+    for (key, value) in texts.sorted(by: { $0.key < $1.key }) { object[key] = .string(value) }
+    self = .object(object)
   }
 }

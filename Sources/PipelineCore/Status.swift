@@ -14,6 +14,10 @@ public struct StageStatus: Equatable, Sendable {
   public var seconds: Double
   /// The most memory it took so far, in bytes; 0 where that is not known.
   public var peakMemory: Int
+  /// The files of a finished result that stay until a new one is complete.
+  public var replaced: [String]
+  /// Inputs that were touched and are too large to be compared now; the next run compares them.
+  public var unread: [String]
   /// Judged by the pace so far, or by the last run; nil if there was none.
   public var secondsLeft: Double?
 
@@ -24,6 +28,8 @@ public struct StageStatus: Equatable, Sendable {
       "units_done": .integer(unitsDone), "units_total": .integer(unitsTotal),
       "rejects": .integer(rejects.values.reduce(0, +)), "seconds": .number(seconds),
       "peak_memory": .integer(peakMemory),
+      "replaces": .array(replaced.map { .string($0) }),
+      "unread": .array(unread.map { .string($0) }),
       "seconds_left": secondsLeft.map { .number($0) } ?? .null,
     ]
   }
@@ -35,29 +41,26 @@ extension Pipeline {
   /// Changes nothing, so it may be asked while the pipeline runs.
   public func status() throws -> [StageStatus] {
     let workspace = Workspace(path: workspacePath)
-    let digests = FileDigests(savedAt: workspace.digestsPath)
-    let plan = try Plan(self, through: nil) { configured in
-      StageContext(
-        workspace: workspace, digests: digests,
-        progress: StageProgress(stage: configured.name, unit: configured.unit) { _ in })
-    }
-    return plan.steps.map { step in
-      let record = step.record
+    let digests = FileDigests(savedAt: workspace.digestsPath, budget: Self.statusBudget)
+    return try Planner.steps(of: self, digests).map { step in
+      let run = step.record?.run
       return StageStatus(
         name: step.configured.name, state: step.state, reasons: step.reasons,
-        unit: step.configured.unit, unitsDone: step.state == .stale ? 0 : record?.unitsDone ?? 0,
-        unitsTotal: record?.unitsTotal ?? 0, rejects: record?.rejects ?? [:],
-        seconds: record?.seconds ?? 0, peakMemory: record?.peakMemory ?? 0,
-        secondsLeft: Self.secondsLeft(step))
+        unit: step.configured.unit, unitsDone: step.state == .stale ? 0 : run?.unitsDone ?? 0,
+        unitsTotal: run?.unitsTotal ?? 0, rejects: run?.rejects ?? [:],
+        seconds: run?.seconds ?? 0, peakMemory: run?.peakMemory ?? 0, replaced: step.replaced,
+        unread: step.unread, secondsLeft: Self.secondsLeft(step))
     }
   }
 
-  private static func secondsLeft(_ step: Plan.Step) -> Double? {
+  /// Bytes that are read to see whether files that were touched have changed: a few seconds.
+  private static let statusBudget = 4 << 30
+
+  private static func secondsLeft(_ step: Planner.Step) -> Double? {
     guard step.state != .done else { return 0 }
-    guard let record = step.record, record.unitsDone > 0 else { return nil }
-    let pace = record.seconds / Double(record.unitsDone)
-    let unitsLeft =
-      step.state == .stale ? record.unitsTotal : record.unitsTotal - record.unitsDone
+    guard let run = step.record?.run, run.unitsDone > 0 else { return nil }
+    let pace = run.seconds / Double(run.unitsDone)
+    let unitsLeft = step.state == .stale ? run.unitsTotal : run.unitsTotal - run.unitsDone
     return pace * Double(unitsLeft)
   }
 }

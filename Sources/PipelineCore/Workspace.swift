@@ -8,7 +8,7 @@ import Darwin
 
 /// The folder where everything that a pipeline makes goes.
 ///
-///     catalog.sqlite  shards/  …   the stages' own
+///     catalog.sqlite  shards/  …   the stages' own; `.building` is what takes their place when complete
 ///     state/STAGE.json             settings, inputs, progress and time of each stage
 ///     state/digests.json           digests of input files, by size and time of change
 ///     lock                         held by the running process
@@ -26,6 +26,26 @@ public struct Workspace: Sendable {
     let folder = self.path(relative)
     try Folders.make(folder)
     return folder
+  }
+
+  /// Whether this program has written here.
+  var isOurs: Bool {
+    Folders.isFolder(path("state"))
+      && (Folders.isThere(path("lock")) || Folders.isThere(digestsPath))
+  }
+
+  /// Refuses a folder that holds something of which this program knows nothing.
+  ///
+  /// - Parameter names: what stages write to
+  func requireUsable(knowing names: Set<String>) throws {
+    guard Folders.isThere(path) else { return }
+    guard Folders.isFolder(path) else { throw WorkspaceError.notFolder(path: path) }
+    guard !isOurs else { return }
+    let known = names.union(["state", "lock", "lost+found"])
+    guard let stranger = try Folders.names(in: path).first(where: { !known.contains($0) }) else {
+      return
+    }
+    throw WorkspaceError.notOurs(path: path, example: stranger)
   }
 
   func recordPath(_ stage: String) -> String { path("state/\(stage).json") }

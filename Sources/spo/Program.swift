@@ -20,9 +20,9 @@ enum Program {
   /// In the order in which help shows them.
   static var commands: [any Command.Type] {
     [
-      Run.self, Status.self, DoctorCommand.self, SettingsCommand.self, Inspect.self, Decode.self,
-      Sample.self, Tokenize.self,
-      ApplyCommand.self, Export.self, Bench.self,
+      Run.self, Status.self, Verify.self, CollectGarbage.self, DoctorCommand.self,
+      SettingsCommand.self, Inspect.self, Decode.self, Sample.self, Evaluate.self,
+      Tokenize.self, ApplyCommand.self, Export.self, Bench.self,
     ]
   }
 

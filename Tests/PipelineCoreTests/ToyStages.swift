@@ -1,5 +1,7 @@
 import Files
+import Foundation
 import PipelineCore
+import Testing
 
 /// Writes one file an item: the item's number times a factor.
 final class Multiply: Stage {
@@ -37,10 +39,14 @@ final class Multiply: Stage {
   static let name = "multiply"
   static let version = 1
   static let unit = "numbers"
-  static let settingsWithoutEffect: Set<String> = ["batch_size"]
+  static let settingsWithoutEffect: Set<String> = ["batch_size", "table"]
+  static let repairsFiles = true
 
   let reads: Set<Artifact> = []
-  let writes: Set<Artifact> = ["products"]
+  static let spare = ["multiply/spare"]
+  var writes: [Artifact: [String]] {
+    ["products": (0..<settings.count).map { "multiply/\($0)" }]
+  }
   private let settings: Settings
   private let context: StageContext
   private let folder: String
@@ -48,25 +54,23 @@ final class Multiply: Stage {
   init(settings: Settings, context: StageContext) throws {
     self.settings = settings
     self.context = context
-    folder = context.workspace.path(Self.name)
+    folder = context.output(Self.name)
   }
 
   func inputs() throws -> [StageInput] {
-    settings.table.isEmpty ? [] : [try context.digests.input(file: settings.table)]
+    settings.table.isEmpty ? [] : [try context.digests.input(file: settings.table, as: "table")]
   }
-
-  func missingOutput() -> String? {
-    (0..<settings.count).first { !exists($0) }.map { path($0) }
-  }
-
-  func reset() throws { try Folders.remove(folder) }
 
   func pendingItems() -> [Int] { (0..<settings.count).filter { !exists($0) } }
   func finishedUnitCount() -> Int { settings.count - pendingItems().count }
   func partitionKey(of item: Int) -> String? { "\(item)" }
 
   func process(_ item: Int) throws -> String {
-    if settings.note == "stop at \(item)" { throw Interruption(signal: 2) }
+    if settings.note == "stop at \(item)"
+      || Folders.exists(ToyRun.stopPath(context.workspace, item))
+    {
+      throw Interruption(signal: 2)
+    }
     if settings.note == "fail at \(item)" {
       throw PipelineError.damaged(path: "item \(item)", reason: "as the test wants it")
     }
@@ -85,6 +89,12 @@ final class Multiply: Stage {
     return rejected.isEmpty ? [:] : ["odd": rejected.count]
   }
 
+  func finish() throws {
+    guard settings.note == "spare" else { return }
+    try Folders.make("\(folder)/spare")
+    try AtomicFile.replace("\(folder)/spare/0", with: Array("spare".utf8))
+  }
+
   func results() -> [String] { ["products are in \(folder)"] }
 
   private func path(_ item: Int) -> String { "\(folder)/\(item)" }
@@ -95,7 +105,6 @@ final class Multiply: Stage {
   }
 
   private func write(_ text: String, _ item: Int) throws {
-    try context.workspace.makeFolder(Self.name)
     try AtomicFile.replace(path(item), with: Array(text.utf8))
   }
 }
@@ -110,8 +119,10 @@ final class Join: Stage {
   static let name = "join"
   static let version = 1
 
+  static let places = ["text"]
+
   let reads: Set<Artifact> = ["products"]
-  let writes: Set<Artifact> = ["text"]
+  let writes: [Artifact: [String]] = ["text": ["text"]]
   private let settings: Settings
   private let context: StageContext
 
@@ -120,7 +131,6 @@ final class Join: Stage {
     self.context = context
   }
 
-  func reset() throws {}
   func pendingItems() -> [Int] { [] }
   func process(_ item: Int) -> Int { item }
   func commit(_ output: Int, of item: Int) {}
@@ -132,10 +142,22 @@ final class Join: Stage {
         as: UTF8.self)
     }
     try AtomicFile.replace(
-      context.workspace.path("text"),
+      context.output("text"),
       with: Array(products.joined(separator: settings.separator).utf8)
     )
   }
+}
+
+/// Changes one bit of a file and keeps its time of modification.
+func flipBit(of path: String) throws {
+  let manager = FileManager.default
+  let time = try manager.attributesOfItem(atPath: path)[.modificationDate]
+  let handle = try #require(FileHandle(forUpdatingAtPath: path))
+  let first = try #require(try handle.read(upToCount: 1)?.first)
+  try handle.seek(toOffset: 0)
+  try handle.write(contentsOf: [first ^ 1])
+  try handle.close()
+  try manager.setAttributes([.modificationDate: time as Any], ofItemAtPath: path)
 }
 
 var toyStages: [any Stage.Type] { [Multiply.self, Join.self] }
@@ -144,6 +166,20 @@ var toyStages: [any Stage.Type] { [Multiply.self, Join.self] }
 final class ToyRun {
   let folder: String
   private(set) var events: [RunEvent] = []
+  /// The item at which runs are interrupted, whatever their settings.
+  var stop: Int? {
+    didSet {
+      let workspace = Workspace(path: folder + "/run")
+      if let oldValue { unlink(Self.stopPath(workspace, oldValue)) }
+      if let stop {
+        _ = FileManager.default.createFile(atPath: Self.stopPath(workspace, stop), contents: nil)
+      }
+    }
+  }
+  static func stopPath(_ workspace: Workspace, _ item: Int) -> String {
+    workspace.path("stop at \(item)")
+  }
+  var name: String { folder.split(separator: "/").last.map(String.init) ?? "" }
 
   init(_ folder: String, _ body: String) throws {
     self.folder = folder
@@ -173,6 +209,14 @@ final class ToyRun {
       self.events.append(event)
     }.run(through: through, forced: forced, partition: partition)
     return events
+  }
+
+  /// Puts a file into the workspace.
+  func put(_ relative: String, _ text: String) throws {
+    let url = URL(fileURLWithPath: "\(folder)/run/\(relative)")
+    try FileManager.default.createDirectory(
+      at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data(text.utf8).write(to: url)
   }
 
   func text(_ relative: String) throws -> String {

@@ -15,22 +15,20 @@ private final class GivenLoRA: Stage {
   static let name = "spo"
   static let version = 1
   let reads: Set<Artifact> = []
-  let writes: Set<Artifact> = ["lora"]
+  let writes: [Artifact: [String]] = ["lora": ["spo/pytorch_lora_weights.safetensors"]]
   private let settings: Settings
   private let context: StageContext
-  private var path: String { context.workspace.path("spo/pytorch_lora_weights.safetensors") }
+  private var path: String { context.output("spo/pytorch_lora_weights.safetensors") }
 
   init(settings: Settings, context: StageContext) {
     self.settings = settings
     self.context = context
   }
 
-  func reset() throws { try Folders.remove(path) }
   func pendingItems() -> [Int] { Folders.exists(path) ? [] : [0] }
   func process(_ item: Int) {}
 
   func commit(_ output: Void, of item: Int) throws {
-    try context.workspace.makeFolder("spo")
     let bytes = try RegularFile(path: fixturePath("lora/\(settings.file).safetensors")).readAll()
     try AtomicFile.replace(path, with: bytes)
   }

@@ -124,6 +124,11 @@ public final class Database {
   /// The number of rows that the last statement inserted, changed or deleted.
   public var changedRowCount: Int { Int(sqlite3_changes64(handle)) }
 
+  /// Writes the log back, so that the file alone holds everything when the connection is closed.
+  ///
+  /// Where another connection is reading, as much as it allows.
+  public func writeLogBack() throws { try run("PRAGMA wal_checkpoint(TRUNCATE)") }
+
   /// Runs `body` so that all its changes are committed together, or, if it throws, none.
   public func transaction<Result>(_ body: () throws -> Result) throws -> Result {
     try run("BEGIN IMMEDIATE")

@@ -57,7 +57,13 @@ public final class MakeComparisons: Stage {
   public static let version = 1
   public static let unit = "prompts"
   public let reads: Set<Artifact> = ["model"]
-  public let writes: Set<Artifact> = ["comparisons"]
+  public static let spare = ["comparisons/pictures"]
+  public static let repairsFiles = true
+  public let writes: [Artifact: [String]] = [
+    "comparisons": [
+      "comparisons/data", "comparisons/validation-prompts.json", "comparisons/tuning-prompts.json",
+    ]
+  ]
 
   private static let promptsPerItem = 8
   private let settings: Settings
@@ -75,19 +81,13 @@ public final class MakeComparisons: Stage {
     self.context = context
   }
 
-  private var folder: String { context.workspace.path(Self.name) }
+  private var folder: String { context.output(Self.name) }
   private var promptCount: Int { settings.trainPrompts + settings.validationPrompts }
   private func path(_ item: Int) -> String { "\(folder)/pictures/\(item).safetensors" }
 
   private func prompts(_ item: Int) -> Range<Int> {
     item * Self.promptsPerItem..<min((item + 1) * Self.promptsPerItem, promptCount)
   }
-
-  public func missingOutput() -> String? {
-    Folders.exists("\(folder)/data") ? nil : "\(folder)/data"
-  }
-
-  public func reset() throws { try Folders.remove(folder) }
 
   public func pendingItems() -> [Int] {
     (0..<(promptCount + Self.promptsPerItem - 1) / Self.promptsPerItem)

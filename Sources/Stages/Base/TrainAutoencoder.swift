@@ -47,7 +47,9 @@ public final class TrainAutoencoder: Stage {
   public static let unit = "steps"
   public static let settingsWithoutEffect: Set<String> = ["checkpoint_every"]
   public let reads: Set<Artifact> = []
-  public let writes: Set<Artifact> = ["autoencoder"]
+  public static let spare = ["autoencoder/checkpoints"]
+  public static let repairsFiles = true
+  public let writes: [Artifact: [String]] = ["autoencoder": ["autoencoder/vae"]]
 
   private let settings: Settings
   private let context: StageContext
@@ -71,19 +73,13 @@ public final class TrainAutoencoder: Stage {
       context, stage: Self.name, stepCount: settings.steps, interval: settings.checkpointEvery)
   }
 
-  private var outputFolder: String { context.workspace.path("\(Self.name)/vae") }
+  private var outputFolder: String { context.output("\(Self.name)/vae") }
 
-  public func missingOutput() -> String? {
-    Folders.exists(outputFolder) ? nil : outputFolder
-  }
-
-  public func reset() throws { try Folders.remove(context.workspace.path(Self.name)) }
   public func pendingItems() throws -> [Range<Int>] { try stretches.pending() }
   public func finishedUnitCount() throws -> Int { try stretches.finishedSteps() }
   public func unitCount(of item: Range<Int>) -> Int { item.count }
 
   public func prepare() throws {
-    try context.workspace.makeFolder(Self.name)
     let weights = Weights(randomSeed: settings.seed, isTrainable: true)
     let model = try Autoencoder(
       weights, AutoencoderConfiguration(JSONReader(TinyModel.autoencoder, path: "autoencoder")))
@@ -213,7 +209,7 @@ public final class TrainAutoencoder: Stage {
     }
     func parameter(_ name: String) throws -> Parameter {
       guard let found = training.state.parameters.first(where: { $0.name == name }) else {
-        throw WeightError.missing(name: name, expected: [])
+        throw WeightError.missing(path: nil, name: name, expected: [])
       }
       return found
     }

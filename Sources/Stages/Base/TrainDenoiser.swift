@@ -45,7 +45,10 @@ public final class TrainDenoiser: Stage {
   public static let unit = "steps"
   public static let settingsWithoutEffect: Set<String> = ["checkpoint_every"]
   public let reads: Set<Artifact> = ["autoencoder"]
-  public let writes: Set<Artifact> = ["model"]
+  public static let places = ["denoiser/", "model/"]
+  public static let spare = ["denoiser/checkpoints"]
+  public static let repairsFiles = true
+  public let writes: [Artifact: [String]] = ["model": ["model"]]
 
   private let settings: Settings
   private let context: StageContext
@@ -72,19 +75,9 @@ public final class TrainDenoiser: Stage {
       context, stage: Self.name, stepCount: settings.steps, interval: settings.checkpointEvery)
   }
 
-  private var outputFolder: String { context.workspace.path("model") }
+  private var outputFolder: String { context.output("model") }
   private var autoencoderFolder: ModelFolder {
     ModelFolder(path: context.workspace.path(TrainAutoencoder.name))
-  }
-
-  public func missingOutput() -> String? {
-    let index = "\(outputFolder)/model_index.json"
-    return Folders.exists(index) ? nil : index
-  }
-
-  public func reset() throws {
-    try Folders.remove(context.workspace.path(Self.name))
-    try Folders.remove(outputFolder)
   }
 
   public func pendingItems() throws -> [Range<Int>] { try stretches.pending() }
@@ -92,7 +85,6 @@ public final class TrainDenoiser: Stage {
   public func unitCount(of item: Range<Int>) -> Int { item.count }
 
   public func prepare() throws {
-    try context.workspace.makeFolder(Self.name)
     // The tokenizer first: the prompts are read with the files that the model will have.
     let tokenizerFiles = TinyTokenizer()
     try Folders.make("\(outputFolder)/tokenizer")

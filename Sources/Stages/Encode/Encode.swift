@@ -2,6 +2,7 @@ import Catalog
 import Diffusion
 import Files
 import Imaging
+import NN
 import PipelineCore
 import TensorCore
 
@@ -16,7 +17,9 @@ final class Encode: Stage {
   static let name = "encode"
   static let version = 1
   static let unit = "encodings"
-  static let settingsWithoutEffect: Set<String> = ["max_reject_fraction"]
+  static let settingsWithoutEffect: Set<String> = ["max_reject_fraction", "model", "tokenizer"]
+  static let places = [Encodings.fileName]
+  static let caches = [CacheDatabase.fileName]
 
   enum Item {
     case images([Int])
@@ -29,7 +32,7 @@ final class Encode: Stage {
   }
 
   let reads: Set<Artifact> = [.catalog]
-  let writes: Set<Artifact> = [.encodings]
+  let writes: [Artifact: [String]] = [.encodings: [Encodings.fileName]]
 
   let settings: EncodeSettings
   private let context: StageContext
@@ -58,16 +61,9 @@ final class Encode: Stage {
       ModelFolder(path: settings.model, tokenizer: settings.tokenizer), context.digests)
   }
 
-  func missingOutput() throws -> String? {
-    [Encodings.fileName, CacheDatabase.fileName].first {
-      !Folders.exists(context.workspace.path($0))
-    }
-  }
-
-  /// The cache stays: its entries are found by what they were made from.
-  func reset() throws {
-    try databases().catalog.restorePairs(rejectedBy: Self.name)
-    try Folders.remove(context.workspace.path(Encodings.fileName))
+  func missingOutput() -> String? {
+    let cache = context.workspace.path(CacheDatabase.fileName)
+    return Folders.exists(cache) ? nil : cache
   }
 
   func pendingItems() throws -> [Item] {
@@ -121,12 +117,21 @@ final class Encode: Stage {
   }
 
   func finish() throws {
-    try currentEncodings().save(to: context.workspace.path(Encodings.fileName))
+    try databases().catalog.database.writeLogBack()
+    try currentEncodings().save(to: context.output(Encodings.fileName))
   }
 
   func rejectCounts() throws -> [String: Int] {
     try databases().catalog.rejectCountsByCode(stage: Self.name)
   }
+
+  func findings() throws -> [String] {
+    let cache = try CacheDatabase(
+      path: context.workspace.path(CacheDatabase.fileName), access: .readOnly)
+    return try cache.damagedEntries().map { error in "\(error)" }
+  }
+
+  func garbage() throws -> [Garbage] { try CacheGarbage(context).garbage() }
 
   // MARK: - Work
 
@@ -147,7 +152,10 @@ final class Encode: Stage {
       }
     }
     guard !pictures.isEmpty else { return output }
-    for (record, value) in zip(accepted, encoder(pictures)) {
+    let values = try naming(["images \(accepted.map(\.uid).joined(separator: ", ").prefix(120))"]) {
+      try encoder(pictures)
+    }
+    for (record, value) in zip(accepted, values) {
       if let value {
         output.values.append((record.sha256, value))
       } else {
@@ -193,6 +201,8 @@ final class Encode: Stage {
     if let connections { return connections }
     let catalog = try CatalogDatabase(path: context.workspace.path(CatalogDatabase.fileName))
     try catalog.checkDigests()
+    // What cannot be encoded shows again: its pairs are as ingest has left them.
+    try catalog.restorePairs(rejectedBy: Self.name)
     let opened = Connections(
       catalog: catalog,
       cache: try CacheDatabase(path: context.workspace.path(CacheDatabase.fileName)),

@@ -39,11 +39,10 @@ struct Encodings: Equatable {
 
   init(_ settings: EncodeSettings, digests: FileDigests) throws {
     let folder = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
-    let vae = try AutoencoderConfiguration(try folder.configuration("vae"))
-    let unet = try UNetConfiguration(try folder.configuration("unet"))
-    let encoder = try PromptEncoderConfiguration(folder)
-    try encoder.requireFit(unet, of: folder)
-    size = try Self.size(settings, unet, vae)
+    let configuration = try ModelConfiguration(folder)
+    let (vae, encoder) = (configuration.autoencoder, configuration.prompts)
+    size = try Self.size(settings, configuration)
+    try configuration.requireFeasible(imageSide: size)
     let side = size / vae.reduction
     let latent = [vae.latentChannels, side, side]
     let isMean = settings.latents == .mean
@@ -67,11 +66,11 @@ struct Encodings: Equatable {
     model = folder
   }
 
-  private static func size(
-    _ settings: EncodeSettings, _ unet: UNetConfiguration, _ vae: AutoencoderConfiguration
-  ) throws -> Int {
-    let size = settings.size ?? vae.reduction * unet.sampleSize
-    guard (1...16_384).contains(size), size.isMultiple(of: vae.reduction) else {
+  /// Height and width of the pictures.
+  static func size(_ settings: EncodeSettings, _ model: ModelConfiguration) throws -> Int {
+    let size = settings.size ?? model.imageSide
+    let vae = model.autoencoder
+    guard ConfigurationRange.side.contains(size), size.isMultiple(of: vae.reduction) else {
       throw PipelineError.badSetting(
         path: "encode.size",
         reason: "\(size) must be a multiple of \(vae.reduction), by which the autoencoder reduces")
@@ -86,7 +85,8 @@ struct Encodings: Equatable {
       $0.hasPrefix("unet") || model.hasPart("text_encoder_2") && model.hasPart($0)
     }
     return try model.inputs(["vae"] + model.textParts, digests)
-      + (model.isFile ? [] : files.map { try digests.input(file: "\(model.path)/\($0)") })
+      + (model.isFile
+        ? [] : files.map { try digests.input(file: "\(model.path)/\($0)", as: "model/\($0)") })
   }
 
   /// SHA-256 over the names and contents of all files of some parts of a model.
@@ -97,8 +97,8 @@ struct Encodings: Equatable {
     for file in try model.inputs(parts, digests) {
       let root =
         [model.tokenizerPath, model.path].compactMap(\.self)
-        .first { file.name == $0 || file.name.hasPrefix("\($0)/") } ?? ""
-      lines.append("\(file.name.dropFirst(root.count)) \(file.identity)")
+        .first { file.path == $0 || file.path.hasPrefix("\($0)/") } ?? ""
+      lines.append("\(file.path.dropFirst(root.count)) \(file.identity)")
     }
     return SHA256.hexDigest(of: Array(lines.joined(separator: "\n").utf8))
   }
@@ -107,10 +107,18 @@ struct Encodings: Equatable {
 // MARK: - File
 
 extension Encodings {
-  init(contentsOf path: String) throws {
+  /// What stage `encode` has left for another one.
+  init(_ context: StageContext) throws {
+    let settings = try context.settings(EncodeSettings.self, of: Encode.name)
+    try self.init(
+      contentsOf: context.workspace.path(Self.fileName),
+      model: ModelFolder(path: settings.model, tokenizer: settings.tokenizer))
+  }
+
+  /// - Parameter model: the file says what it is, not where it lies
+  private init(contentsOf path: String, model: ModelFolder) throws {
     let json = try JSONReader(contentsOf: path)
-    model = ModelFolder(
-      path: try json.string("model"), tokenizer: try json.optional("tokenizer_folder")?.string())
+    self.model = model
     size = try json.int("size")
     scalingFactor = try json.double("scaling_factor")
     tokenizerFingerprint = try json.string("tokenizer")
@@ -124,8 +132,6 @@ extension Encodings {
 
   func save(to path: String) throws {
     var json = JSON.Object()
-    json["model"] = .string(model.path)
-    if let path = model.tokenizerPath { json["tokenizer_folder"] = .string(path) }
     json["size"] = .integer(size)
     json["scaling_factor"] = .number(scalingFactor)
     json["tokenizer"] = .string(tokenizerFingerprint)
@@ -150,8 +156,9 @@ extension Encodings.PromptLayout {
       return
     }
     self.init(
-      tokens: try json.size("tokens", default: 0), width: try json.size("width", default: 0),
-      pooledWidth: try json.size("pooled_width", default: 0),
+      tokens: try json.size("tokens", default: 0, in: ConfigurationRange.width),
+      width: try json.size("width", default: 0, in: ConfigurationRange.width),
+      pooledWidth: try json.size("pooled_width", default: 0, in: ConfigurationRange.width),
       isEmptyPromptZero: try json.bool("is_empty_prompt_zero"))
   }
 

@@ -41,7 +41,8 @@ public final class Export: Stage {
   public static let version = 1
   public static let unit = "files"
   public let reads: Set<Artifact> = ["lora"]
-  public let writes: Set<Artifact> = ["exports"]
+  public static let settingsWithoutEffect: Set<String> = ["model", "tokenizer"]
+  public let writes: [Artifact: [String]] = ["exports": [name]]
 
   let settings: Settings
   private let context: StageContext
@@ -55,7 +56,7 @@ public final class Export: Stage {
   private var model: ModelFolder {
     ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
   }
-  private var folder: String { context.workspace.path(Self.name) }
+  private var folder: String { context.output(Self.name) }
 
   private func path(_ form: Form) -> String {
     switch form {
@@ -67,16 +68,12 @@ public final class Export: Stage {
 
   public func inputs() throws -> [StageInput] {
     let model = model
-    guard model.isFile else { return try context.digests.inputs(folder: settings.model) }
+    guard model.isFile else {
+      return try context.digests.inputs(folder: settings.model, as: "model")
+    }
     let isMerged = settings.forms.contains(.merged)
     return try model.inputs(isMerged ? model.textParts : [], context.digests)
   }
-
-  public func missingOutput() -> String? {
-    settings.forms.map(path).first { !Folders.exists($0) }
-  }
-
-  public func reset() throws { try Folders.remove(folder) }
 
   /// A form whose path exists is complete: it got its name when it was.
   public func pendingItems() throws -> [Form] {
@@ -89,8 +86,10 @@ public final class Export: Stage {
 
   public func prepare() throws {
     try Folders.make("\(folder)/webui")
-    try Folders.removeLeftovers(in: folder)
-    try Folders.removeLeftovers(in: "\(folder)/webui")
+    if try pendingItems().contains(.merged) {
+      try DiskSpace.require(
+        try diskByteCount(PipelineScale()), at: folder, for: "merged model")
+    }
     let file = context.workspace.path("spo/pytorch_lora_weights.safetensors")
     lora = try LoRAFile(path: file).weights(for: try model.unetLayers())
   }

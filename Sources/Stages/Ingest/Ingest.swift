@@ -12,9 +12,11 @@ import PipelineCore
 ///   `filtered-many-per-prompt`, `filtered-not-best`
 final class Ingest: Stage {
   static let name = "ingest"
-  static let version = 1
+  static let version = 2
   static let unit = "rows"
-  static let settingsWithoutEffect: Set<String> = ["max_reject_fraction"]
+  /// What the sources hold is among the inputs.
+  static let settingsWithoutEffect: Set<String> = ["max_reject_fraction", "source"]
+  static let places = [CatalogDatabase.fileName]
 
   struct Item {
     let source: SourceFile
@@ -23,7 +25,7 @@ final class Ingest: Stage {
   }
 
   let reads: Set<Artifact> = []
-  let writes: Set<Artifact> = [.catalog]
+  let writes: [Artifact: [String]] = [.catalog: [CatalogDatabase.fileName]]
 
   let settings: IngestSettings
   private let context: StageContext
@@ -35,6 +37,8 @@ final class Ingest: Stage {
   /// Rows that cannot be used, without those that filters left out; and all rows there are.
   private var badRowCount = 0
   private var totalRowCount = 0
+  /// What is asked for when the catalog is complete and closed.
+  private var finished: (contentDigest: String, rejectCounts: [String: Int])?
 
   init(settings: IngestSettings, context: StageContext) throws {
     self.settings = settings
@@ -45,7 +49,9 @@ final class Ingest: Stage {
       keepsCopies: settings.copyImages)
   }
 
-  var catalogPath: String { context.workspace.path(CatalogDatabase.fileName) }
+  var catalogPath: String { context.output(CatalogDatabase.fileName) }
+  /// Of the last finished run, also while another one is made.
+  private var finishedCatalogPath: String { context.workspace.path(CatalogDatabase.fileName) }
 
   private func catalog() throws -> CatalogDatabase {
     if let catalogConnection { return catalogConnection }
@@ -60,20 +66,35 @@ final class Ingest: Stage {
     let gone = copied.filter { !Folders.exists($0.path) }
     let files = try SourceFile.all(
       settings.source, split: settings.split, mayBeGone: !gone.isEmpty)
-    return try files.map { StageInput(name: $0.path, identity: try $0.identity()) }
-      + gone.map { StageInput(name: $0.path, identity: $0.identity) }
+    let sources =
+      try files.map { (path: $0.path, identity: try identity(of: $0)) }
+      + gone.map { (path: $0.path, identity: $0.identity) }
+    // The same file by two names is read twice.
+    var counts: [String: Int] = [:]
+    return sources.map { source in
+      let path = Folders.canonical(source.path)
+      counts[path, default: 0] += 1
+      let name = counts[path].map { $0 > 1 ? "\(path) (\($0))" : path } ?? path
+      return StageInput(name: name, path: source.path, identity: source.identity)
+    }
+  }
+
+  /// What a source holds and is taken for.
+  private func identity(of source: SourceFile) throws -> String {
+    "\(try context.digests.digest(ofFile: source.path)) \(source.split)"
   }
 
   private func catalogedSources() throws -> [SourceRecord] {
-    guard Folders.exists(catalogPath) else { return [] }
-    return try CatalogDatabase(path: catalogPath, access: .readOnly).sources()
+    guard Folders.exists(finishedCatalogPath) else { return [] }
+    return try CatalogDatabase(path: finishedCatalogPath, access: .readOnly).sources()
   }
 
-  func missingOutput() throws -> String? {
-    Folders.exists(catalogPath) ? nil : CatalogDatabase.fileName
+  func contentDigest(of artifact: Artifact) throws -> String? {
+    if let finished { return finished.contentDigest }
+    let catalog = try CatalogDatabase(path: finishedCatalogPath, access: .readOnly)
+    try catalog.checkDigests()
+    return try catalog.contentDigest()
   }
-
-  func reset() throws { try catalog().removeAll() }
 
   func pendingItems() throws -> [Item] {
     let known = Dictionary(uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
@@ -132,20 +153,54 @@ final class Ingest: Stage {
     let counts = try catalog.counts()
     guard counts.pairs + counts.listedPrompts > 0 else {
       throw SourceError.nothingUsable(
-        rows: totalRowCount, example: try catalog.firstRejectReason() ?? "there are no rows")
+        rows: totalRowCount,
+        example: try catalog.rejectExamples().first?.example ?? "there are no rows")
     }
     try catalog.recordDigests()
-    for line in try Funnel(catalog).lines { context.progress.say(line) }
+    let contentDigest = try catalog.contentDigest()
+    try keepLaterRejects(in: catalog, contentDigest)
+    let sources = try SourceFiles(settings.source, split: settings.split, mayBeGone: true)
+    for line in try Funnel(catalog, notes: sources.notes).lines { context.progress.say(line) }
+    finished = (contentDigest, try catalog.rejectCountsByCode(stage: Self.name))
+    try catalog.database.writeLogBack()
+    catalogConnection = nil
+  }
+
+  /// Where the catalog came out the same, later stages do not run again: what they rejected stays so.
+  private func keepLaterRejects(in catalog: CatalogDatabase, _ contentDigest: String) throws {
+    guard Folders.exists(finishedCatalogPath) else { return }
+    do {
+      let earlier = try CatalogDatabase(path: finishedCatalogPath, access: .readOnly)
+      guard try earlier.contentDigest() == contentDigest else { return }
+      try catalog.takeOverRejects(from: earlier, exceptOf: Self.name)
+    } catch let error as CatalogError {
+      context.progress.say("rejects of later stages are not taken over: \(error)")
+    }
   }
 
   func rejectCounts() throws -> [String: Int] {
-    try catalog().rejectCountsByCode(stage: Self.name)
+    try finished?.rejectCounts ?? catalog().rejectCountsByCode(stage: Self.name)
+  }
+
+  func findings() throws -> [String] {
+    let catalog = try CatalogDatabase(path: finishedCatalogPath, access: .readOnly)
+    try catalog.checkDigests()
+    return try catalog.countsBySource().filter { !$0.isBalanced }.map {
+      "\($0.path): \($0.rows) rows were read, but the catalog has \($0.pairs) pairs, "
+        + "\($0.listedPrompts) prompts and \($0.rejects) rejects of them"
+    }
   }
 
   private func checkRejects() throws {
-    try PipelineCore.checkRejects(
-      stage: Self.name, rejected: badRowCount, of: totalRowCount,
-      limit: settings.maxRejectFraction)
+    do throws(PipelineError) {
+      try PipelineCore.checkRejects(
+        stage: Self.name, rejected: badRowCount, of: totalRowCount,
+        limit: settings.maxRejectFraction)
+    } catch {
+      // The error counts them; these lines say why.
+      for line in try Funnel.rejectLines(try catalog()) { context.progress.say(line) }
+      throw error
+    }
   }
 
   /// The open file; one is kept, since items come file by file.
@@ -162,7 +217,7 @@ final class Ingest: Stage {
     let file = try records(of: source.path, source)
     let hasImages = !file.isPromptList && file.hasImages
     _ = try catalog().addSource(
-      path: source.path, identity: try source.identity(),
+      path: source.path, identity: try identity(of: source),
       rowCount: file.blockRowCounts.reduce(0, +), rowGroupCount: file.blockRowCounts.count,
       image0Column: hasImages ? names.name(of: .image0) : nil,
       image1Column: hasImages ? names.name(of: .image1) : nil)

@@ -19,9 +19,12 @@ final class Label: Stage {
   static let name = "label"
   static let version = 1
   static let unit = "embeddings"
+  static let settingsWithoutEffect: Set<String> = ["scorer"]
+  static let places = [ScoredLabels.fileName]
+  static let caches = [CacheDatabase.fileName]
 
   let reads: Set<Artifact> = [.catalog, .encodings]
-  let writes: Set<Artifact> = [.labels]
+  let writes: [Artifact: [String]] = [.labels: [ScoredLabels.fileName]]
 
   let settings: LabelSettings
   private let context: StageContext
@@ -43,14 +46,10 @@ final class Label: Stage {
   }
 
   private var scorer: ModelFolder { ModelFolder(path: settings.scorer) }
-  private var labelPath: String { context.workspace.path(ScoredLabels.fileName) }
 
-  func inputs() throws -> [StageInput] { try scorer.preferenceInputs(context.digests) }
-
-  func missingOutput() -> String? { Folders.exists(labelPath) ? nil : ScoredLabels.fileName }
-
-  /// The cache stays: its entries are found by what they were made from.
-  func reset() throws { try Folders.remove(labelPath) }
+  func inputs() throws -> [StageInput] {
+    try scorer.preferenceInputs(context.digests, as: "scorer")
+  }
 
   func pendingItems() throws -> [Encode.Item] {
     let open = try opened()
@@ -128,13 +127,14 @@ final class Label: Stage {
     try open.cache.store(output, from: encoder)
   }
 
-  func finish() throws { try opened().labels.save(to: labelPath) }
+  func finish() throws { try opened().labels.save(to: context.output(ScoredLabels.fileName)) }
 
   private func opened() throws -> Connections {
     if let connections { return connections }
-    let catalog = try CatalogDatabase(path: context.workspace.path(CatalogDatabase.fileName))
+    let catalog = try CatalogDatabase(
+      path: context.workspace.path(CatalogDatabase.fileName), access: .readOnly)
     try catalog.checkDigests()
-    let encodings = try Encodings(contentsOf: context.workspace.path(Encodings.fileName))
+    let encodings = try Encodings(context)
     let identities = try inputs().map(\.identity).joined(separator: "\n")
     let opened = Connections(
       catalog: catalog,

@@ -11,15 +11,19 @@ import Telemetry
 
 /// Draws held-out prompts before and after tuning and writes what came of it.
 ///
-/// - Reads: `lora` (and what it was made with), `exports`
+/// - Reads: `lora` (and what it was made with), `optimization`, `exports`; `evaluation` where a
+///   preference model was trained
 /// - Writes: `report`, the files `report/index.html` and `report/summary.json`, the pictures in
 ///   `report/pictures`
 final class WriteReport: Stage {
   static let name = "report"
   static let version = 3
   static let unit = "prompts"
-  let reads: Set<Artifact> = ["lora", "exports"]
-  let writes: Set<Artifact> = ["report"]
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "prompts"]
+  static let repairsFiles = true
+  let reads: Set<Artifact> = ["lora", "optimization", "exports"]
+  let readsIfMade: Set<Artifact> = ["evaluation"]
+  let writes: [Artifact: [String]] = ["report": [name]]
 
   let settings: ReportSettings
   private let context: StageContext
@@ -44,9 +48,9 @@ final class WriteReport: Stage {
     self.context = context
   }
 
-  private var folder: String { context.workspace.path(Self.name) }
+  private var folder: String { context.output(Self.name) }
   private var loraPath: String {
-    context.workspace.path("\(TuneSPO.name)/pytorch_lora_weights.safetensors")
+    context.workspace.path(TuneSPO.loraFile)
   }
 
   private func picturePath(_ prompt: Int, _ picture: Int, _ state: String) -> String {
@@ -60,16 +64,12 @@ final class WriteReport: Stage {
 
   func inputs() throws -> [StageInput] {
     let model = settings.base
-    let files = [settings.prompts] + settings.beside.filter { Folders.exists($0) }
     return try model.inputs(model.textParts, context.digests)
-      + (try files.map { try context.digests.input(file: $0) })
+      + [context.digests.input(file: settings.prompts, as: "prompts")]
+      + settings.beside.filter { Folders.exists($0) }.map {
+        try context.digests.input(file: $0)
+      }
   }
-
-  func missingOutput() -> String? {
-    ["index.html", "summary.json"].map { "\(folder)/\($0)" }.first { !Folders.exists($0) }
-  }
-
-  func reset() throws { try Folders.remove(folder) }
 
   private func isDrawn(_ prompt: Int) -> Bool {
     (0..<settings.picturesPerPrompt).allSatisfy {
@@ -190,6 +190,8 @@ final class WriteReport: Stage {
         "kind": .string(
           try context.settings(PreferenceSettings.self, of: TrainPreference.name).kind.rawValue),
         "accuracy": try evaluation["accuracy"].value, "pairs": try evaluation["pairs"].value,
+        "split": try evaluation["split"].value,
+        "chose_checkpoint": try evaluation["chose_checkpoint"].value,
       ]
     }
     let oracle = try oracleFindings(prompts)

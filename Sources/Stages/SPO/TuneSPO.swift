@@ -1,3 +1,4 @@
+import Autograd
 import Diffusion
 import Files
 import Foundation
@@ -14,14 +15,20 @@ import Telemetry
 /// on those pairs. What is tuned are low-rank adapters of all attention projections.
 ///
 /// - Reads: `shards`, and `preference-model` unless a setting names another
-/// - Writes: `lora`, the file `spo/pytorch_lora_weights.safetensors` with diffusers' keys
+/// - Writes: `lora`, the file `spo/pytorch_lora_weights.safetensors` with diffusers' keys;
+///   `optimization`, what was measured on the way
 /// - Source: Liang et al. 2024, arXiv 2406.04314, algorithm 1
 final class TuneSPO: Stage {
   static let name = "spo"
   static let version = 2
   static let unit = "batches"
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "preference"]
+  static let spare = ["spo/checkpoints"]
+  static let repairsFiles = true
   let reads: Set<Artifact>
-  let writes: Set<Artifact> = ["lora"]
+  let writes: [Artifact: [String]] = [
+    "lora": [loraFile], "optimization": ["spo/metrics.jsonl", "spo/warnings.json"],
+  ]
 
   let settings: SPOSettings
   private let context: StageContext
@@ -42,17 +49,16 @@ final class TuneSPO: Stage {
     reads = settings.preference == nil ? ["shards", "preference-model"] : ["shards"]
   }
 
-  private var folder: String { context.workspace.path(Self.name) }
-  private var loraPath: String { "\(folder)/pytorch_lora_weights.safetensors" }
+  static let loraFile = "spo/pytorch_lora_weights.safetensors"
+  private var folder: String { context.output(Self.name) }
+  private var loraPath: String { context.output(Self.loraFile) }
   private var shardFolder: String { context.workspace.path("shards") }
 
   func inputs() throws -> [StageInput] {
     try settings.base.inputs(["unet", "vae", "scheduler"], context.digests)
-      + (settings.preference.map { ModelFolder(path: $0) }?.preferenceInputs(context.digests) ?? [])
+      + (settings.preference.map { ModelFolder(path: $0) }?
+        .preferenceInputs(context.digests, as: "preference") ?? [])
   }
-
-  func missingOutput() -> String? { Folders.exists(loraPath) ? nil : loraPath }
-  func reset() throws { try Folders.remove(folder) }
 
   /// The prompts that pictures are drawn of, by their numbers in the shards.
   private func prompts() throws -> [Int] {
@@ -86,7 +92,6 @@ final class TuneSPO: Stage {
   func unitCount(of item: Range<Int>) -> Int { item.count }
 
   func prepare() throws {
-    try Folders.make(folder)
     let shards = try ShardSet(folder: shardFolder, split: "train")
     let layout = shards.layout
     var tuner = try StepwiseTuner(
@@ -107,11 +112,18 @@ final class TuneSPO: Stage {
     let stretches = try stretches()
     for iteration in item {
       try context.checkInterruption()
-      if iteration == 0 { try drawPictures(afterBatch: 0) }
-      try tune(iteration)
-      let done = iteration + 1
-      if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
-        try drawPictures(afterBatch: done)
+      try naming(
+        ["stage spo, batch \(iteration + 1)"],
+        remedy: iteration == 0
+          ? nil
+          : "the last checkpoint is kept: lower spo.learning_rate and run again with --force spo"
+      ) {
+        if iteration == 0 { try drawPictures(afterBatch: 0) }
+        try tune(iteration)
+        let done = iteration + 1
+        if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
+          try drawPictures(afterBatch: done)
+        }
       }
     }
     return item.upperBound
@@ -163,6 +175,7 @@ final class TuneSPO: Stage {
       ("loss", trained.loss), ("gradient_norm", trained.gradientNorm),
       ("clipped_share", trained.clippedShare), ("final_score", sampled.meanFinalScore),
     ])
+    figures["updates"] = .integer(trained.updates)
     figures["pairs"] = .integer(sampled.pairs.count)
     figures["steps"] = .array(
       sampled.comparisons.map { comparison in
@@ -186,16 +199,22 @@ final class TuneSPO: Stage {
       to: loraPath, as: .diffusers, precision: .f32)
   }
 
+  func findings() throws -> [String] {
+    try CheckpointFolders(in: "\(folder)/checkpoints").findings()
+  }
+
   /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
   private func requireChange(_ adapters: AdapterSet, _ findings: TuningFindings) throws {
-    var isZero = true
-    for adapter in adapters.all {
-      for value in adapter.up.storedValues where value != 0 {
-        guard value.isFinite else { throw TrainingError.weightsNotFinite(stage: Self.name) }
-        isZero = false
-      }
+    guard adapters.parameters.allSatisfy(\.tensor.isFinite) else {
+      throw TrainingError.weightsNotFinite(stage: Self.name)
     }
-    guard isZero else { return }
+    guard adapters.all.allSatisfy({ $0.up.storedValues.allSatisfy { $0 == 0 } }) else { return }
+    guard findings.updates > 0 else {
+      throw NothingLearned(
+        reason: "stage spo trained on \(findings.pairs) pairs, too few for one update: lower "
+          + "spo.gradient_accumulation (\(settings.gradientAccumulation)) or spo.pair_batch "
+          + "(\(settings.pairBatch))")
+    }
     throw NothingLearned(
       reason:
         "stage spo trained on \(findings.pairs) pairs, but all up matrices of the LoRA are 0; "
@@ -212,6 +231,7 @@ extension SPOSettings {
   func judge(in workspace: Workspace) throws -> PreferenceJudge {
     let path = preference ?? workspace.path("\(TrainPreference.name)/model")
     return try PreferenceJudge(
-      ModelFolder(path: path).narrowed(to: preferencePrecision.narrowing), of: base)
+      ModelFolder(path: path).narrowed(to: preferencePrecision.narrowing), of: base,
+      told: judgedTimestep)
   }
 }

@@ -12,9 +12,12 @@ final class Shard: Stage {
   static let name = "shard"
   static let version = 1
   static let unit = "shards"
+  static let repairsFiles = true
+  /// `ShardSet` compares them with the index.
+  static let checkedByReaders: Set<String> = [".safetensors"]
 
   let reads: Set<Artifact>
-  let writes: Set<Artifact> = [.shards]
+  let writes: [Artifact: [String]] = [.shards: ["shards"]]
 
   let settings: ShardSettings
   private let context: StageContext
@@ -28,17 +31,9 @@ final class Shard: Stage {
     reads = labels.union([.catalog, .encodings])
   }
 
-  private var folder: String { context.workspace.path("shards") }
+  static let places = ["shards/"]
+  private var folder: String { context.output("shards") }
   private var indexPath: String { "\(folder)/\(ShardIndex.fileName)" }
-
-  func missingOutput() throws -> String? {
-    guard Folders.exists(indexPath) else { return "shards/\(ShardIndex.fileName)" }
-    return try ShardIndex(contentsOf: indexPath).shards.map(\.file).first {
-      !Folders.exists("\(folder)/\($0)")
-    }.map { "shards/\($0)" }
-  }
-
-  func reset() throws { try Folders.remove(folder) }
 
   func pendingItems() throws -> [ShardPlan.Shard] {
     let catalog = try CatalogDatabase(
@@ -47,7 +42,7 @@ final class Shard: Stage {
     let cache = try CacheDatabase(
       path: context.workspace.path(CacheDatabase.fileName), access: .readOnly)
     let source = try ShardSource(
-      try Encodings(contentsOf: context.workspace.path(Encodings.fileName)), catalog, cache,
+      try Encodings(context), catalog, cache,
       labels: settings.labels == .model
         ? ScoredLabels(contentsOf: context.workspace.path(ScoredLabels.fileName)) : nil)
     plan = try ShardPlan(catalog, source, settings: settings)
@@ -69,10 +64,6 @@ final class Shard: Stage {
     try HeldOutData.require(
       in: CatalogDatabase(
         path: context.workspace.path(CatalogDatabase.fileName), access: .readOnly), context)
-    try context.workspace.makeFolder("shards")
-    try Folders.removeLeftovers(in: folder)
-    // A folder with an index is complete.
-    try Folders.remove(indexPath)
     try DiskSpace.require(plan.byteCount, at: folder, for: "shards")
   }
 
@@ -92,10 +83,9 @@ final class Shard: Stage {
     let shards = try plan.shards.map { shard in
       let path = "\(folder)/\(shard.fileName)"
       let reader = try ShardReader(path: path, layout: source.layout)
-      let file = try RegularFile(path: path)
       return ShardIndex.Shard(
-        file: shard.fileName, split: shard.split, byteCount: file.size,
-        sha256: try SHA256.digest(of: file).hexadecimal, promptCount: reader.promptCount,
+        file: shard.fileName, split: shard.split.text, byteCount: Folders.byteCount(of: path),
+        sha256: try context.digests.digest(ofFile: path), promptCount: reader.promptCount,
         imageCount: reader.imageCount, pairCount: reader.pairCount)
     }
     let index = ShardIndex(
@@ -110,6 +100,23 @@ final class Shard: Stage {
         "labels": .string(settings.labels.rawValue),
       ], shards: shards)
     try index.save(to: indexPath)
+  }
+
+  /// Compares the shards with the index, and both with what the catalog would give now.
+  func findings() throws -> [String] {
+    _ = try pendingItems()
+    let index = try ShardIndex(contentsOf: indexPath)
+    for split in index.splits {
+      // Opens every shard.
+      _ = try ShardSet(folder: folder, split: split).listedPrompts()
+    }
+    let planned = plan.shards.map { "\($0.fileName), \($0.prompts.count) prompts" }
+    let found = index.shards.map { "\($0.file), \($0.promptCount) prompts" }
+    return Set(planned).symmetricDifference(found).sorted().map {
+      planned.contains($0)
+        ? "\(indexPath): \($0) should be there by the catalog and the cache"
+        : "\(indexPath): \($0) should not be there by the catalog and the cache"
+    }
   }
 
   func results() throws -> [String] {
@@ -127,6 +134,7 @@ final class Shard: Stage {
 
 enum ShardStageError: ClassifiedError, CustomStringConvertible {
   case nothingToWrite(droppedPairs: Int)
+  case badSplit(String)
 
   var kind: FailureKind { .input }
 
@@ -137,6 +145,8 @@ enum ShardStageError: ClassifiedError, CustomStringConvertible {
         ? "shard: the catalog has no pairs and no listed prompts"
         : "shard: none of the \(dropped) pairs has the latents of both images; "
           + "was the source one without images?"
+    case .badSplit(let split):
+      "shard: the catalog's split \"\(split.printable)\" cannot name a file: \(SafeName.rule)"
     }
   }
 }

@@ -11,14 +11,17 @@ struct TrainingStretches {
   private let folder: String
 
   init(_ context: StageContext, stage: String, stepCount: Int, interval: Int) throws {
-    checkpoints = CheckpointFolders(in: context.workspace.path("\(stage)/checkpoints"))
-    folder = context.workspace.path(stage)
+    checkpoints = CheckpointFolders(in: context.output("\(stage)/checkpoints"))
+    folder = context.output(stage)
     self.stepCount = stepCount
     self.interval = max(1, interval)
   }
 
   /// The step of the newest complete checkpoint, 0 if there is none.
   func finishedSteps() throws -> Int { try checkpoints.steps().last ?? 0 }
+
+  /// What is wrong with the checkpoints that a finished run keeps.
+  func findings() throws -> [String] { try checkpoints.findings() }
 
   func pending() throws -> [Range<Int>] {
     stride(from: try finishedSteps(), to: stepCount, by: interval).map {
@@ -29,14 +32,27 @@ struct TrainingStretches {
   /// Takes up the newest checkpoint, if there is one, and opens the log behind it.
   func resume(_ state: inout TrainingState) throws -> TrainingLog {
     let newest = try checkpoints.newest()
-    if let newest { try state.read(from: newest.path) }
+    if let newest {
+      try state.read(from: newest.path)
+      let (log, copy) = ("\(folder)/\(Self.logName)", "\(newest.path)/\(Self.logName)")
+      if !Folders.exists(log), Folders.exists(copy) {
+        try AtomicFile.replace(log, with: try RegularFile(path: copy).readAll())
+      }
+    }
     return try TrainingLog(folder: folder, resumingAfter: newest?.step ?? 0)
   }
 
-  /// Makes the log durable, then the checkpoint that says how much of it counts.
-  func commit(_ state: TrainingState, step: Int, log: TrainingLog?) throws {
-    try log?.sync()
-    try checkpoints.write(step: step) { try state.write(to: $0) }
+  private static let logName = "metrics.jsonl"
+
+  /// Makes the log durable, then the checkpoint that says how much of it counts and keeps a copy.
+  func commit(_ state: TrainingState, step: Int, log: TrainingLog) throws {
+    try log.sync()
+    try checkpoints.write(step: step) { checkpoint in
+      try state.write(to: checkpoint)
+      try AtomicFile.replace(
+        "\(checkpoint)/\(Self.logName)",
+        with: try RegularFile(path: "\(folder)/\(Self.logName)").readAll())
+    }
   }
 }
 

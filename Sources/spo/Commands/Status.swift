@@ -58,7 +58,13 @@ enum Status: Command {
       let padding = String(repeating: " ", count: nameWidth - stage.name.count)
       let head = "\(stage.name)\(padding)  \(parts.joined(separator: ", "))"
       let indent = String(repeating: " ", count: nameWidth + 4)
-      return [head] + stage.reasons.map { indent + $0 }
+      var notes = stage.reasons
+      if let first = stage.replaced.first {
+        let more = stage.replaced.count > 1 ? " and \(stage.replaced.count - 1) more files" : ""
+        notes.append("\(first)\(more): usable, replaced when the new result is complete")
+      }
+      notes += stage.unread.map { "\($0): touched; the next run compares its content" }
+      return [head] + notes.map { indent + $0 }
     }.joined(separator: "\n")
   }
 }

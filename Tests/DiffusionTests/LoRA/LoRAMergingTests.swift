@@ -112,7 +112,7 @@ private func withCopy(_ body: (ModelFolder, _ folder: String) throws -> Void) th
     func expectRefusal(_ mentions: String, _ change: (String, String) throws -> Void) throws {
       try withCopy { model, folder in
         try change(model.path, folder)
-        let error = #expect(throws: (any ClassifiedError).self) {
+        let error = #expect(throws: (any Error).self) {
           try model.writeMerged(lora, precision: .f16, to: "\(folder)/merged")
         }
         #expect("\(error.map { "\($0)" } ?? "")".contains(mentions))

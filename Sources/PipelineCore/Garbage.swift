@@ -1,0 +1,61 @@
+/// Something in a workspace that can be removed without loss.
+public struct Garbage {
+  public let what: String
+  public let byteCount: Int
+  private let remove: () throws -> Void
+
+  public init(_ what: String, byteCount: Int, remove: @escaping () throws -> Void) {
+    self.what = what
+    self.byteCount = byteCount
+    self.remove = remove
+  }
+
+  fileprivate func callAsFunction() throws { try remove() }
+}
+
+extension Pipeline {
+  /// Removes what no result of the workspace needs: what finished stages keep only to make lost files
+  /// again, and what they no longer use in shared caches.
+  ///
+  /// Never anything that is not recorded.
+  ///
+  /// - Parameter isDry: looks only
+  /// - Returns: what was found
+  public func collectGarbage(isDry: Bool) throws -> [Garbage] {
+    let workspace = Workspace(path: workspacePath)
+    try workspace.requireExisting(knowing: knownNames)
+    let lock = try WorkspaceLock(workspace)
+    defer { withExtendedLifetime(lock) {} }
+    let digests = FileDigests(savedAt: workspace.digestsPath)
+    var found: [Garbage] = []
+    for step in try Planner.steps(of: self, digests) where step.work == .nothing {
+      found += try spare(step, workspace) + step.stage.garbage()
+    }
+    if !isDry { for garbage in found { try garbage() } }
+    return found
+  }
+
+  /// The files of a finished result that only help to make others again.
+  private func spare(_ step: Planner.Step, _ workspace: Workspace) throws -> [Garbage] {
+    guard let record = step.record, record.phase == .done, let result = record.result else {
+      return []
+    }
+    let places = step.configured.places(in: workspace)
+    return step.configured.type.spare.compactMap { spare in
+      let files = result.files.filter {
+        OutputCheck.covers([spare], $0.key) && $0.value.sha256 == nil
+          && Folders.exists(places.final($0.key))
+      }
+      guard !files.isEmpty else { return nil }
+      return Garbage(
+        workspace.path(spare), byteCount: files.values.reduce(0) { $0 + $1.byteCount }
+      ) {
+        for path in files.keys.sorted() { try places.remove(path) }
+        guard var record = try StageRecord.load(from: workspace.recordPath(step.configured.name))
+        else { return }
+        for path in files.keys { record.result?.files[path] = nil }
+        try record.save(to: workspace.recordPath(step.configured.name))
+      }
+    }
+  }
+}

@@ -1,0 +1,110 @@
+import Files
+
+/// A file of a finished result that is not as it was made.
+struct LostFile: Equatable {
+  /// In the workspace.
+  let relative: String
+  let path: String
+  /// Nil: it is missing.
+  let damage: String?
+
+  var description: String { damage.map { "damaged: \(path): \($0)" } ?? "missing: \(path)" }
+}
+
+/// Compares a finished result with its record.
+struct OutputCheck {
+  let places: StagePlaces
+  let digests: FileDigests
+
+  /// The files of a result that are missing or damaged.
+  ///
+  /// Files are read where size or times are not those at which they were last read.
+  ///
+  /// - Parameter readsAll: read also what seems unchanged
+  /// - Returns: and the result with the digests that its files have now, where they mean the same
+  func callAsFunction(
+    _ result: StageResult, of stage: any Stage, readsAll: Bool = false
+  ) throws -> (lost: [LostFile], result: StageResult) {
+    var lost: [LostFile] = []
+    var current = result
+    for (relative, file) in result.files.sorted(by: { $0.key < $1.key }) {
+      guard let expected = file.sha256 else { continue }
+      let path = places.final(relative)
+      guard Folders.exists(path) else {
+        lost.append(LostFile(relative: relative, path: path, damage: nil))
+        continue
+      }
+      let byteCount = Folders.byteCount(of: path)
+      let found =
+        byteCount == file.byteCount
+        ? try readsAll ? digests.read(path) : digests.digest(ofFile: path) : nil
+      if found == expected { continue }
+      if let damage = try Self.damage(of: relative, in: result, stage) {
+        let difference =
+          found.map { "its SHA-256 is \($0.prefix(12))…, but \(expected.prefix(12))… was written" }
+          ?? "\(byteCount) bytes where \(file.byteCount) were written"
+        lost.append(
+          LostFile(relative: relative, path: path, damage: damage.isEmpty ? difference : damage))
+      } else {
+        current.files[relative] = OutputFile(
+          byteCount: byteCount, sha256: try digests.digest(ofFile: path))
+      }
+    }
+    return (lost, current)
+  }
+
+  /// What is wrong with a file whose bytes have changed; nil if it means what it did.
+  private static func damage(
+    of relative: String, in result: StageResult, _ stage: any Stage
+  ) throws -> String? {
+    guard let artifact = stage.writes.first(where: { covers($0.value, relative) })?.key else {
+      return ""
+    }
+    do {
+      guard let content = try stage.contentDigest(of: artifact) else { return "" }
+      return content == result.artifacts[artifact.name] ? nil : ""
+    } catch let interruption as Interruption {
+      throw interruption
+    } catch {
+      return "\(error)"
+    }
+  }
+
+  /// Whether a file is one of these paths, or lies below one.
+  static func covers(_ paths: [String], _ file: String) -> Bool {
+    paths.contains { file == $0 || file.hasPrefix("\($0)/") }
+  }
+}
+
+// MARK: - A new result
+
+extension StageResult {
+  /// Lists what a stage has made.
+  ///
+  /// - Parameter path: where a file lies now
+  init(
+    _ run: StageRun, files paths: [String], of stage: any Stage, _ digests: FileDigests,
+    path: (String) -> String
+  ) throws {
+    self.init(run: run)
+    let artifacts = stage.writes
+    for relative in paths {
+      let path = path(relative)
+      let isRead = artifacts.values.contains { OutputCheck.covers($0, relative) }
+      files[relative] = OutputFile(
+        byteCount: Folders.byteCount(of: path),
+        sha256: isRead ? try digests.digest(ofFile: path) : nil)
+    }
+    for (artifact, paths) in artifacts {
+      self.artifacts[artifact.name] =
+        try stage.contentDigest(of: artifact) ?? digest(ofFilesAt: paths)
+    }
+  }
+
+  /// SHA-256 over paths and digests.
+  private func digest(ofFilesAt paths: [String]) -> String {
+    let lines = files.filter { OutputCheck.covers(paths, $0.key) }.sorted { $0.key < $1.key }
+      .map { "\($0.key) \($0.value.sha256 ?? "")" }
+    return SHA256.hexDigest(of: Array(lines.joined(separator: "\n").utf8))
+  }
+}

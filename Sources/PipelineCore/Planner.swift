@@ -1,0 +1,209 @@
+/// What a pipeline's stages would do now, compared with what they did.
+///
+/// Asked stage after stage: what a stage has to do depends on what those before it have made.
+struct Planner {
+  /// What a stage has to do.
+  enum Work: Equatable {
+    case nothing
+    /// A result beside the one that is there, from what was already made of it or from nothing.
+    case build(resumes: Bool)
+    /// What is missing of the result that is there.
+    case repair([LostFile])
+    /// It shows when the stages before it have run.
+    case unknown
+  }
+
+  struct Step {
+    let configured: ConfiguredStage
+    let stage: any Stage
+    let basis: StageBasis
+    let record: StageRecord?
+    let state: StageState
+    /// Why the stage is not done.
+    let reasons: [String]
+    let work: Work
+    /// Inputs and outputs that were not read though they were touched, see ``FileDigests``.
+    let unread: [String]
+
+    /// The files of a finished result that stay until the new one is complete.
+    var replaced: [String] {
+      guard let result = record?.result, state == .stale || state == .partial else { return [] }
+      return result.files.filter { $0.value.sha256 != nil }.keys.sorted()
+    }
+  }
+
+  private let workspace: Workspace
+  private let digests: FileDigests
+  var forced: Set<String>
+  /// Who makes what, and its digest; nil as long as a stage has to run before that is known.
+  private var artifacts: [Artifact: (maker: String, digest: String?)] = [:]
+
+  init(_ workspace: Workspace, _ digests: FileDigests, forced: Set<String> = []) {
+    self.workspace = workspace
+    self.digests = digests
+    self.forced = forced
+  }
+
+  /// The stages of a pipeline as they stand before any runs.
+  static func steps(
+    of pipeline: Pipeline, through last: String? = nil, forced: Set<String> = [],
+    _ digests: FileDigests
+  ) throws -> [Step] {
+    var planner = Planner(Workspace(path: pipeline.workspacePath), digests, forced: forced)
+    var steps: [Step] = []
+    for configured in pipeline.stages(through: last) {
+      let step = try planner.step(configured)
+      planner.pass(step, digests: step.work == .nothing ? step.record?.result?.artifacts : nil)
+      steps.append(step)
+    }
+    return steps
+  }
+
+  /// The stages whose artifacts a stage reads, by artifact.
+  func makers(for stage: any Stage) -> [Artifact: String] {
+    artifacts.filter { stage.reads.union(stage.readsIfMade).contains($0.key) }.mapValues(\.maker)
+  }
+
+  /// What a stage has to do, after those before it have been passed.
+  func step(_ configured: ConfiguredStage) throws -> Step {
+    let unreadBefore = digests.unread.count
+    let stage = try configured.make(StageContext(configured, in: workspace, digests))
+    for artifact in stage.reads.sorted(by: { $0.name < $1.name }) where artifacts[artifact] == nil {
+      throw PipelineError.noProducer(stage: configured.name, artifact: artifact.name)
+    }
+    for artifact in stage.writes.keys.sorted(by: { $0.name < $1.name }) {
+      guard let other = artifacts[artifact], other.maker != configured.name else { continue }
+      throw PipelineError.twoProducers(
+        artifact: artifact.name, stages: [other.maker, configured.name])
+    }
+    var upstream: [String: String] = [:]
+    var waitsFor: Set<String> = []
+    for (artifact, maker) in makers(for: stage) {
+      guard let digest = artifacts[artifact]?.digest else {
+        waitsFor.insert(maker)
+        continue
+      }
+      upstream[artifact.name] = digest
+    }
+    var seen: Set<String> = []
+    let basis = StageBasis(
+      version: configured.version, settings: configured.settings,
+      settingsWithoutEffect: configured.settingsWithoutEffect,
+      inputs: try stage.inputs().filter { seen.insert($0.name).inserted }, upstream: upstream)
+    let record = try StageRecord.load(from: workspace.recordPath(configured.name))
+    func step(_ state: StageState, _ reasons: [String], _ work: Work) -> Step {
+      Step(
+        configured: configured, stage: stage, basis: basis, record: record, state: state,
+        reasons: reasons, work: work, unread: Array(digests.unread.dropFirst(unreadBefore)))
+    }
+    guard let record else { return step(.missing, ["never run"], .build(resumes: false)) }
+    guard waitsFor.isEmpty else {
+      let lost = try record.result.map { try lostFiles(of: $0, stage, configured) } ?? []
+      let stages = waitsFor.sorted()
+      let subject =
+        stages.count == 1
+        ? "stage \(stages[0]) runs" : "stages \(stages.joined(separator: ", ")) run"
+      let reasons = ["\(subject) first; this one follows only if that changes what it reads"]
+      return step(
+        lost.state ?? (record.result == nil ? .partial : .stale),
+        lost.map(\.description) + reasons, .unknown)
+    }
+    let (state, reasons, work) = try judge(stage, configured, basis, record)
+    return step(state, reasons, work)
+  }
+
+  private func judge(
+    _ stage: any Stage, _ configured: ConfiguredStage, _ basis: StageBasis, _ record: StageRecord
+  ) throws -> (StageState, [String], Work) {
+    var makers: [String: String] = [:]
+    for (artifact, entry) in artifacts { makers[artifact.name] = entry.maker }
+    func isCurrent(_ run: StageRun) -> Bool { basis.changes(since: run.basis).isEmpty }
+    if record.phase == .replacing {
+      return (.partial, ["complete; the next run puts it in its place"], .unknown)
+    }
+    if let result = record.result, !result.isUnlisted, isCurrent(result.run) {
+      if forced.contains(configured.name) {
+        return (.done, ["forced"], .build(resumes: false))
+      }
+      let lost = try lostFiles(of: result, stage, configured)
+      let missing = try stage.missingOutput()
+      if !lost.isEmpty || missing != nil || record.phase == .repairing {
+        return (
+          lost.state ?? .missing,
+          lost.map(\.description) + (missing.map { ["missing: \($0)"] } ?? [])
+            + (record.phase == .repairing && lost.isEmpty ? ["being made again"] : []),
+          Self.repair(lost, of: result, configured)
+        )
+      }
+      return (.done, [], .nothing)
+    }
+    if record.phase == .building, isCurrent(record.run) {
+      return (
+        .partial, ["\(record.run.unitsDone) of \(record.run.unitsTotal) done so far"],
+        .build(resumes: !forced.contains(configured.name))
+      )
+    }
+    if record.result?.isUnlisted == true, record.phase != .building {
+      return (
+        .stale, ["made by an earlier version of this program"], .build(resumes: false)
+      )
+    }
+    let earlier = record.result.flatMap { $0.isUnlisted ? nil : $0.run } ?? record.run
+    return (
+      .stale, basis.changes(since: earlier.basis, makers: makers), .build(resumes: false)
+    )
+  }
+
+  private func lostFiles(
+    of result: StageResult, _ stage: any Stage, _ configured: ConfiguredStage
+  ) throws -> [LostFile] {
+    let places = configured.places(in: workspace)
+    return try OutputCheck(places: places, digests: digests)(result, of: stage).lost
+  }
+
+  private static func repair(
+    _ lost: [LostFile], of result: StageResult, _ configured: ConfiguredStage
+  ) -> Work {
+    let recorded = result.files.filter { $0.value.sha256 != nil }.count
+    // With nothing left there is nothing to keep.
+    return configured.type.repairsFiles && (lost.count < recorded || recorded == 0)
+      ? .repair(lost) : .build(resumes: false)
+  }
+
+  /// Notes what a stage makes.
+  ///
+  /// - Parameter digests: of its artifacts; nil if it has to run first
+  mutating func pass(_ step: Step, digests: [String: String]?) {
+    for artifact in step.stage.writes.keys {
+      artifacts[artifact] = (step.configured.name, digests?[artifact.name])
+    }
+  }
+}
+
+extension Pipeline {
+  /// The stages up to one, or all.
+  func stages(through last: String?) -> [ConfiguredStage] {
+    guard let last, let end = stages.firstIndex(where: { $0.name == last }) else { return stages }
+    return Array(stages[...end])
+  }
+}
+
+extension [LostFile] {
+  /// What they make of their stage; nil if nothing is lost.
+  fileprivate var state: StageState? {
+    isEmpty ? nil : contains { $0.damage != nil } ? .damaged : .missing
+  }
+}
+
+/// How a stage stands.
+public enum StageState: String, Sendable {
+  case done
+  /// What is there was made with other settings or inputs, or by another version.
+  case stale
+  /// Begun, and can go on.
+  case partial
+  /// Never begun, or its output is gone.
+  case missing
+  /// Its output is not what it wrote.
+  case damaged
+}

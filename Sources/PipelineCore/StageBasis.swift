@@ -1,0 +1,82 @@
+import Files
+
+/// What a stage's result depends on: equal bases give equal results.
+struct StageBasis: Equatable {
+  var version: Int
+  /// All settings; those without effect are left out of the comparison.
+  var settings: JSON
+  var settingsWithoutEffect: Set<String> = []
+  var inputs: [StageInput]
+  /// The digests of what it reads of earlier stages, by the names of the artifacts.
+  var upstream: [String: String]
+
+  private var effectiveSettings: JSON {
+    var object = settings.object ?? JSON.Object()
+    for key in settingsWithoutEffect { object[key] = nil }
+    return .object(object)
+  }
+
+  /// What is different now from `earlier`, in words.
+  ///
+  /// - Parameter makers: the stages that make the artifacts
+  func changes(since earlier: StageBasis, makers: [String: String] = [:]) -> [String] {
+    var changes: [String] = []
+    if version != earlier.version {
+      changes.append("the program's stage changed: version \(earlier.version) -> \(version)")
+    }
+    changes += Self.differences(
+      "setting ", earlier.effective(without: settingsWithoutEffect), effectiveSettings)
+    let before = Dictionary(earlier.inputs.map { ($0.name, $0) }) { first, _ in first }
+    let now = Dictionary(inputs.map { ($0.name, $0) }) { first, _ in first }
+    for name in Set(before.keys).union(now.keys).sorted() {
+      let (old, new) = (before[name], now[name])
+      guard old?.identity != new?.identity else { continue }
+      let how =
+        switch (old, new) {
+        case (nil, _): "is new"
+        case (_, nil): "is no longer read"
+        case (let old?, let new?):
+          "changed: \(old.identity.prefix(12)) -> \(new.identity.prefix(12))"
+        }
+      changes.append("input \(new?.path ?? name) \(how)")
+    }
+    let artifacts = Set(upstream.keys).union(earlier.upstream.keys).filter {
+      upstream[$0] != earlier.upstream[$0]
+    }
+    for stage in Set(artifacts.map { makers[$0] ?? $0 }).sorted() {
+      changes.append("stage \(stage) gives another result")
+    }
+    return changes
+  }
+
+  private func effective(without keys: Set<String>) -> JSON {
+    var copy = self
+    copy.settingsWithoutEffect = keys
+    return copy.effectiveSettings
+  }
+
+  private static func differences(_ path: String, _ old: JSON?, _ new: JSON?) -> [String] {
+    guard old?.sorted != new?.sorted else { return [] }
+    if let before = old?.object, let now = new?.object {
+      let separator = path.hasSuffix(" ") ? "" : "."
+      return Set(before.keys).union(now.keys).sorted().flatMap {
+        differences(path + separator + $0, before[$0], now[$0])
+      }
+    }
+    return ["\(path): \(old?.text() ?? "none") -> \(new?.text() ?? "none")"]
+  }
+}
+
+extension JSON {
+  /// The same value with the keys of all objects in alphabetical order.
+  fileprivate var sorted: JSON {
+    switch self {
+    case .array(let elements): return .array(elements.map(\.sorted))
+    case .object(let object):
+      var result = Object()
+      for (key, value) in object.sorted(by: { $0.0 < $1.0 }) { result[key] = value.sorted }
+      return .object(result)
+    default: return self
+    }
+  }
+}

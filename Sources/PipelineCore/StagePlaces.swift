@@ -1,0 +1,176 @@
+import Files
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// The folders and files of a workspace that belong to one stage, and where new ones are made until
+/// they take their place.
+///
+/// Paths are relative to the workspace. A new `spo/x` is made as `spo/.building/x`, and a new
+/// `catalog.sqlite` as `catalog.sqlite.building`: in the same file system, also where the folder or the
+/// file is a symbolic link, which is followed and kept.
+struct StagePlaces {
+  let stage: String
+  let workspace: Workspace
+  /// With a slash at the end for folders.
+  let places: [String]
+
+  private static let folderName = ".building"
+  private static let fileEnding = ".building"
+  /// What a database keeps beside its file while it is open.
+  private static let companionEndings = ["-wal", "-shm", "-journal"]
+
+  private var folders: [String] {
+    places.filter { $0.hasSuffix("/") }.map { String($0.dropLast()) }
+  }
+  private var singleFiles: [String] { places.filter { !$0.hasSuffix("/") } }
+
+  // MARK: - Paths
+
+  /// Where a finished file or folder lies.
+  func final(_ relative: String) -> String {
+    let path = workspace.path(relative)
+    return singleFiles.contains(relative) ? Folders.canonical(path) : path
+  }
+
+  /// Where it is made.
+  func building(_ relative: String) -> String {
+    for folder in folders where relative == folder || relative.hasPrefix("\(folder)/") {
+      return workspace.path("\(folder)/\(Self.folderName)\(relative.dropFirst(folder.count))")
+    }
+    precondition(singleFiles.contains(relative), "\(relative) is no place of stage \(stage)")
+    return final(relative) + Self.fileEnding
+  }
+
+  // MARK: - What is there
+
+  /// All that is in the places and is no folder, without temporary files and what is being made.
+  func finalFiles() throws -> [String] {
+    try folders.flatMap { folder in
+      // A disk's own folder, which only the system may read.
+      try Self.leaves(workspace.path(folder), excluding: [Self.folderName, "lost+found"])
+        .map { "\(folder)/\($0)" }
+    }
+      + singleFiles.filter { Folders.isThere(workspace.path($0)) }
+  }
+
+  /// What has been made, by its final path.
+  func builtFiles() throws -> [String] {
+    try folders.flatMap { folder in
+      try Self.leaves(workspace.path("\(folder)/\(Self.folderName)")).map { "\(folder)/\($0)" }
+    }
+      + singleFiles.filter { Folders.isThere(building($0)) }
+  }
+
+  /// - Throws: ``WorkspaceError`` if a folder of the stage is a file, or a file a folder
+  func requireKinds() throws(WorkspaceError) {
+    for folder in folders {
+      let path = workspace.path(folder)
+      guard Folders.isThere(path), !Folders.isFolder(path) else { continue }
+      throw .wrongKind(path: path, stage: stage, isFolder: true, isLink: Folders.isLink(path))
+    }
+    for file in singleFiles {
+      let path = workspace.path(file)
+      guard Folders.isThere(path), !Folders.isRegular(path) else { continue }
+      throw .wrongKind(path: path, stage: stage, isFolder: false, isLink: Folders.isLink(path))
+    }
+  }
+
+  /// The paths below a folder that are no folders; links are not followed.
+  private static func leaves(_ folder: String, excluding names: Set<String> = []) throws -> [String]
+  {
+    try Folders.names(in: folder).filter {
+      !names.contains($0) && !Folders.isLeftover($0)
+    }.flatMap { name -> [String] in
+      let path = "\(folder)/\(name)"
+      guard Folders.isFolder(path), !Folders.isLink(path) else { return [name] }
+      return try leaves(path).map { "\(name)/\($0)" }
+    }
+  }
+
+  // MARK: - Changes
+
+  /// Removes what was being made.
+  func discardBuilding() throws {
+    for folder in folders {
+      try Folders.discard(workspace.path("\(folder)/\(Self.folderName)"))
+    }
+    for file in singleFiles {
+      for ending in Self.companionEndings + [""] { try Folders.remove(building(file) + ending) }
+    }
+  }
+
+  /// Makes the stage's folders, so that it finds them.
+  func makeFolders(isBuilding: Bool) throws {
+    for folder in folders { try Folders.make(isBuilding ? building(folder) : final(folder)) }
+  }
+
+  /// Removes the temporary files that a killed process left.
+  func removeLeftovers() throws {
+    for folder in folders {
+      try Folders.removeLeftovers(in: workspace.path(folder), recursively: true)
+    }
+    for file in singleFiles {
+      let path = final(file)
+      let (parent, prefix) = (Folders.parent(of: path), path.split(separator: "/").last ?? "")
+      for name in try Folders.names(in: parent)
+      where name.hasPrefix(prefix) && Folders.isLeftover(name) {
+        try Folders.remove("\(parent)/\(name)")
+      }
+    }
+  }
+
+  /// Moves what was made to its final paths and removes what `old` lists besides; does what is left of
+  /// it where it was begun before.
+  func replace(_ old: StageResult?, with new: StageResult) throws {
+    var changed: Set<String> = []
+    for path in new.files.keys.sorted() {
+      let (source, target) = (building(path), final(path))
+      guard Folders.exists(source) else { continue }
+      if singleFiles.contains(path) {
+        // A log that belongs to the old database would be applied to the new one.
+        for ending in Self.companionEndings { try Folders.remove(target + ending) }
+      }
+      let parent = Folders.parent(of: target)
+      try Folders.make(parent)
+      guard rename(source, target) == 0 else {
+        throw PipelineError.lastSystemFailure("rename to \(target)", source)
+      }
+      changed.insert(parent)
+    }
+    for path in (old?.files.keys.sorted() ?? []) where new.files[path] == nil {
+      try remove(path)
+      changed.insert(Folders.parent(of: final(path)))
+    }
+    if old?.isUnlisted == true { try removeUnlistedCheckpoints(keeping: new) }
+    for folder in changed.sorted() where Folders.exists(folder) { try Folders.sync(folder) }
+    try discardBuilding()
+  }
+
+  /// Removes a file of the stage, and folders that are empty without it.
+  func remove(_ relative: String) throws {
+    try Folders.remove(final(relative))
+    // The stage's own folder stays: it may be a link, or another disk.
+    var folder = Folders.parent(of: relative)
+    while folder.contains("/"), rmdir(workspace.path(folder)) == 0 {
+      folder = Folders.parent(of: folder)
+    }
+  }
+
+  /// The checkpoints that an earlier version left: resuming must not find them.
+  private func removeUnlistedCheckpoints(keeping new: StageResult) throws {
+    for folder in folders {
+      let checkpoints = CheckpointFolders(in: workspace.path("\(folder)/checkpoints"))
+      for step in try checkpoints.steps() {
+        let path = checkpoints.path(step: step)
+        let relative = "\(folder)/checkpoints/\(path.dropFirst(checkpoints.folder.count + 1))/"
+        if !new.files.keys.contains(where: { $0.hasPrefix(relative) }) {
+          try checkpoints.remove(step: step)
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,107 @@
+public import Files
+
+/// What reading everything of a stage's finished result has found.
+public struct StageVerification: Sendable {
+  public let stage: String
+  /// Nil: there is no finished result.
+  public let files: Int?
+  public let byteCount: Int
+  /// What is wrong, each in a line.
+  public let problems: [String]
+  /// What mends it.
+  public let remedy: String?
+
+  public var json: JSON {
+    [
+      "stage": .string(stage), "files": files.map { .integer($0) } ?? .null,
+      "bytes": .integer(byteCount), "problems": .array(problems.map { .string($0) }),
+      "remedy": remedy.map { .string($0) } ?? .null,
+    ]
+  }
+}
+
+/// A workspace of which something is damaged.
+public struct VerificationFailure: ClassifiedError, Equatable, CustomStringConvertible {
+  public let workspace: String
+  public let problemCount: Int
+  public let remedies: [String]
+
+  public init(workspace: String, _ stages: [StageVerification]) {
+    self.workspace = workspace
+    problemCount = stages.reduce(0) { $0 + $1.problems.count }
+    remedies = stages.compactMap(\.remedy).reduce(into: []) {
+      if !$0.contains($1) { $0.append($1) }
+    }
+  }
+
+  public var kind: FailureKind { .input }
+  public var description: String {
+    "\(workspace): \(problemCount) problem\(problemCount == 1 ? "" : "s"); to mend it: "
+      + remedies.joined(separator: ", then ")
+  }
+}
+
+extension Pipeline {
+  /// Reads everything that the stages have finished: digests, and what else each stage can compare.
+  ///
+  /// - Parameter observe: is told before a stage's files are read
+  /// - Throws: `PipelineError.workspaceInUse` while something runs there
+  public func verify(observe: (String) -> Void = { _ in }) throws -> [StageVerification] {
+    let workspace = Workspace(path: workspacePath)
+    try workspace.requireExisting(knowing: knownNames)
+    let lock = try WorkspaceLock(workspace)
+    defer { withExtendedLifetime(lock) {} }
+    let digests = FileDigests(savedAt: workspace.digestsPath)
+    return try stages.map { configured in
+      observe(configured.name)
+      return try verify(configured, workspace, digests)
+    }
+  }
+
+  private func verify(
+    _ configured: ConfiguredStage, _ workspace: Workspace, _ digests: FileDigests
+  ) throws -> StageVerification {
+    func report(
+      _ result: StageResult?, _ problems: [String], _ remedy: String?
+    ) -> StageVerification {
+      StageVerification(
+        stage: configured.name, files: result?.files.count,
+        byteCount: result?.files.values.reduce(0) { $0 + $1.byteCount } ?? 0,
+        problems: problems, remedy: problems.isEmpty ? nil : remedy)
+    }
+    let run = "spo run \(path)"
+    let record: StageRecord?
+    do {
+      record = try StageRecord.load(from: workspace.recordPath(configured.name))
+    } catch let error as PipelineError {
+      return report(nil, ["\(error)"], "move away what it names")
+    }
+    guard let result = record?.result else { return report(nil, [], nil) }
+    guard !result.isUnlisted else {
+      return report(
+        result, ["made by an earlier version of this program, which kept no digests"], run)
+    }
+    let stage = try configured.make(StageContext(configured, in: workspace, digests))
+    let check = OutputCheck(places: configured.places(in: workspace), digests: digests)
+    let lost = try check(result, of: stage, readsAll: true).lost
+    guard lost.isEmpty else { return report(result, lost.map(\.description), run) }
+    do {
+      return report(
+        result, try stage.findings(), "\(run) --force \(configured.name)")
+    } catch let interruption as Interruption {
+      throw interruption
+    } catch {
+      return report(result, ["\(error)"], "\(run) --force \(configured.name)")
+    }
+  }
+}
+
+extension Workspace {
+  /// - Throws: if there is nothing, or nothing of this program
+  func requireExisting(knowing names: Set<String>) throws {
+    guard Folders.exists(path) else {
+      throw PipelineError.damaged(path: path, reason: "there is no such workspace")
+    }
+    try requireUsable(knowing: names)
+  }
+}

@@ -1,0 +1,37 @@
+public import Files
+
+/// Why a workspace, or a stage's place in it, is not used: what is there is not this program's.
+public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible {
+  case notFolder(path: String)
+  /// A folder that holds something else.
+  case notOurs(path: String, example: String)
+  /// Something lies where a stage that has never run would write.
+  case foreign(path: String, stage: String)
+  /// Something lies where a file of a finished result belongs.
+  case occupied(path: String, stage: String)
+  /// A file where a folder belongs, or the other way round.
+  case wrongKind(path: String, stage: String, isFolder: Bool, isLink: Bool)
+
+  public var kind: FailureKind { .settings }
+
+  public var description: String {
+    switch self {
+    case .notFolder(let path):
+      "\(path): the workspace must be a folder, but this is a file; choose another workspace"
+    case .notOurs(let path, let example):
+      "\(path): not a workspace of this program, and not empty (it holds \(example)); choose "
+        + "an empty folder or one that does not exist"
+    case .foreign(let path, let stage):
+      "\(path): stage \(stage) would write here, but this is not this program's; move it away or "
+        + "choose another workspace"
+    case .occupied(let path, let stage):
+      "\(path): stage \(stage) has made a new file for this place, but what is there is not this "
+        + "program's; move it away and run again: the new result is complete"
+    case .wrongKind(let path, let stage, let isFolder, let isLink):
+      "\(path): stage \(stage) needs a \(isFolder ? "folder" : "file") here, but this is "
+        + (isLink
+          ? "a symbolic link to something else or to nothing" : isFolder ? "a file" : "no file")
+        + "; move it away or choose another workspace"
+    }
+  }
+}

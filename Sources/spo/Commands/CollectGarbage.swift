@@ -1,0 +1,34 @@
+import CommandSyntax
+import PipelineCore
+import Stages
+
+/// `spo gc`: removes what a workspace no longer needs.
+enum CollectGarbage: Command {
+  static var syntax: CommandSyntax {
+    CommandSyntax(
+      name: "gc",
+      summary: "Remove what no result in a workspace needs: cache entries, checkpoints, images.",
+      operands: [CommandSyntax.Operand("PIPELINE")],
+      options: [
+        .value("workspace", "DIR", "clean this workspace instead of the file's"),
+        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the file"),
+        .flag("dry-run", "only say what would be removed"),
+      ],
+      examples: [
+        ("spo gc pipelines/quickstart.json5 --dry-run", "what could go, with its size")
+      ])
+  }
+
+  static func run(_ arguments: Arguments) throws {
+    let pipeline = try Pipeline(
+      path: arguments.operands[0], stages: stageTypes, overrides: arguments.values("set"),
+      workspace: arguments.value("workspace"))
+    let isDry = arguments.has("dry-run")
+    let found = try pipeline.collectGarbage(isDry: isDry)
+    for garbage in found {
+      try Console.print("\(Spelled.count(garbage.byteCount)) bytes  \(garbage.what)")
+    }
+    let total = found.reduce(0) { $0 + $1.byteCount }
+    try Console.print("\(Spelled.count(total)) bytes \(isDry ? "could be removed" : "removed")")
+  }
+}

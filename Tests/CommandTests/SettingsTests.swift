@@ -1,0 +1,106 @@
+import Files
+import Foundation
+import TestSupport
+import Testing
+
+/// Settings out of their range are refused in one line before any work, by whatever reads them.
+@Suite(.serialized) struct SettingsTests {
+  static let quickstart = "pipelines/quickstart.json5"
+
+  /// The public table of settings that trapped, ended late or were never looked at.
+  static let outOfRange = [
+    "encode.size=0", "encode.size=-8", "encode.batch=0",
+    "spo.rank=0", "spo.rank=100000", "spo.candidates=0", "spo.candidates=1", "spo.batch=0",
+    "spo.pair_batch=0", "spo.clip=-1", "spo.learning_rate=-1", "spo.learning_rate=1e30",
+    "spo.epochs=0", "spo.prompts=0", "spo.divert_step=50", "spo.threshold=2", "spo.threshold=1",
+    "spo.eta=0", "spo.eta=2", "spo.sampling_steps=0", "spo.sampling_steps=5000",
+    "spo.inner_steps=-1", "spo.micro_batch=0", "spo.beta=0", "spo.iterations=-1",
+    "preference.batch=0", "preference.steps=0", "preference.timestep_limit=0",
+    "preference.timestep_limit=5000", "preference.timestep_spacing=0",
+    "preference.validation_timesteps=[5000]", "preference.validation_timesteps=[-1]",
+    "preference.warm_up_steps=-1", "preference.weight_decay=-1", "preference.beta2=1",
+    "preference.micro_batch=0", "preference.estimates=-1", "preference.validation_pairs=0",
+    "report.pictures_per_prompt=0", "report.shown_prompts=-1", "report.sampling_steps=0",
+    "report.eta=3", "ingest.max_reject_fraction=2", "threads=0",
+  ]
+
+  /// Ranges that span two settings.
+  static let inconsistent = [
+    ["spo.divert_step=8", "spo.stop_step=5"], ["spo.divert_step=10"], ["spo.stop_step=11"],
+  ]
+
+  private func expectRefusal(
+    of settings: [String], by command: String, sourceLocation: SourceLocation = #_sourceLocation
+  ) throws {
+    try withTemporaryFolder { folder in
+      let workspace = "\(folder)/workspace"
+      let through = command == "run" ? ["--through", "ingest"] : []
+      let outcome = try Program(
+        [command, Self.quickstart, "--workspace", workspace] + through
+          + settings.flatMap { ["--set", $0] }
+      ).outcome(within: 60, sourceLocation: sourceLocation)
+      #expect(
+        outcome.exitCode == FailureKind.settings.rawValue, "\(command) \(settings): \(outcome)",
+        sourceLocation: sourceLocation)
+      #expect(outcome.failures.count == 1, "\(outcome)", sourceLocation: sourceLocation)
+      // The setting and its value are named.
+      let (key, value) = (
+        settings[0].prefix { $0 != "=" }, settings[0].drop { $0 != "=" }.dropFirst()
+      )
+      let line = outcome.failures.joined()
+      let name = key.split(separator: ".").last ?? key
+      #expect(line.contains(name), "\(outcome)", sourceLocation: sourceLocation)
+      let bare = value.filter { !"[]".contains($0) }
+      #expect(
+        line.contains(bare) || line.contains("\(Double(bare) ?? .nan)"), "\(outcome)",
+        sourceLocation: sourceLocation)
+      #expect(
+        !FileManager.default.fileExists(atPath: workspace), "a workspace was made",
+        sourceLocation: sourceLocation)
+    }
+  }
+
+  @Test("run, status and doctor refuse a value out of range by name", arguments: outOfRange)
+  func ranges(setting: String) throws {
+    for command in ["run", "status", "doctor"] { try expectRefusal(of: [setting], by: command) }
+  }
+
+  @Test("settings that contradict each other are refused", arguments: inconsistent)
+  func relations(settings: [String]) throws {
+    for command in ["run", "doctor"] { try expectRefusal(of: settings, by: command) }
+  }
+
+  @Test(
+    "a misspelt name or value is answered with what there is",
+    arguments: [
+      ("preference.kind=pixl", ["pixel", "latent"]), ("spo.treshold=0.1", ["threshold"]),
+      ("sop.threshold=0.1", ["spo"]), ("spo.rank=\"four\"", ["rank", "number"]),
+      ("ingest.source=3", ["source", "list"]), ("ingest.ties=sotf", ["soft", "drop"]),
+    ])
+  func misspelt(setting: String, words: [String]) throws {
+    let outcome = try spo("status", Self.quickstart, "--set", setting)
+    expect(outcome, failsAs: .settings)
+    for word in words { #expect(outcome.errors.contains(word), "\(outcome)") }
+  }
+
+  @Test("a shared setting that a stage overrules is not lost in silence")
+  func overruled() throws {
+    let outcome = try spo("status", Self.quickstart, "--set", "rank=4")
+    let isNamed = outcome.errors.contains("spo.rank") || outcome.output.contains("spo.rank")
+    #expect(outcome.exitCode != 0 || isNamed, "\(outcome)")
+  }
+
+  @Test("spo settings lists every setting with its default, its range and a sentence")
+  func list() throws {
+    let all = try spo("settings")
+    expectSuccess(all)
+    for name in ["spo.threshold", "preference.steps", "encode.size", "report.eta"] {
+      let key = name.split(separator: ".").last ?? ""
+      #expect(all.output.contains(key), "\(name) is missing")
+    }
+    let json = try spo("settings", "spo", "--json")
+    expectSuccess(json)
+    #expect(try JSON(parsing: json.output) != .null)
+    expect(try spo("settings", "sop"), failsAs: .usage, naming: "spo")
+  }
+}
