@@ -18,6 +18,15 @@ static inline void spo_prefer_huge_pages(void *address, size_t count) {
 #endif
 }
 
+// Whether the kernels were built for 32 registers of 16 floats.
+static inline int spo_has_wide_registers(void) {
+#ifdef __AVX512F__
+  return 1;
+#else
+  return 0;
+#endif
+}
+
 // What the kernels were built to use, in the names of /proc/cpuinfo.
 static inline const char *spo_instruction_sets(void) {
   return ""

@@ -66,7 +66,7 @@ public struct AttentionShape: Equatable, Sendable {
 public func attend(
   query: UnsafePointer<Float>, key: UnsafePointer<Float>, value: UnsafePointer<Float>,
   into output: UnsafeMutablePointer<Float>, logSumExp: UnsafeMutablePointer<Float>?,
-  _ shape: AttentionShape
+  _ shape: AttentionShape, form: TileForm = .native
 ) {
   profiled("attention", shape.label, flop: 2 * shape.multiplications) {
     let keys = HeadTokens(key, count: shape.keyCount, stride: shape.keyStride, shape)
@@ -75,7 +75,7 @@ public func attend(
     let blocks = (shape.queryCount + size - 1) / max(1, size)
     let work = 2 * size * shape.keyCount * (shape.headWidth + 16)
     parallelBlocks(shape.batch * shape.heads * blocks, work: work) { items in
-      let block = AttentionBlock(shape, keys: keys, values: values)
+      let block = AttentionBlock(shape, keys: keys, values: values, form)
       for item in items {
         let (image, head, index) = shape.place(ofBlock: item, blocks)
         let queries = index * size..<min(shape.queryCount, (index + 1) * size)

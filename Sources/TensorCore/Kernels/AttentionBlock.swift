@@ -2,35 +2,37 @@ import Foundation
 
 /// A few queries of one head against all keys, a stretch of keys at a time.
 ///
-/// Queries are columns: the scores of 24 queries and a stretch of keys stay in the first-level cache, and
+/// Queries are columns: the scores of a panel of queries and a stretch of keys stay in a cache, and
 /// what the softmax needs of each query is computed in a lane of its own. With the maximum of the scores seen so
 /// far, earlier sums are scaled down whenever it grows.
 final class AttentionBlock {
-  static let queriesAtOnce = 4 * TokenColumns.columnsAtOnce
-  /// The scores of 24 queries and so many keys fill three eighths of a first-level cache.
+  static let queriesAtOnce = TokenColumns.columnsTogether
+  /// The scores of 24 queries and so many keys fill three eighths of a first-level cache of 32 KB, those of 48
+  /// half of one of 48 KB.
   private static let keysAtOnce = 128
 
   private let shape: AttentionShape
   private let keys: HeadTokens
   private let values: HeadTokens
-  private let worker = TileWorker()
+  private let worker: TileWorker
   /// Scaled so that the weights are powers of two.
   private var queries: TokenColumns
-  /// Of one panel of queries, `[keysAtOnce, 24]`.
+  /// Of one panel of queries, `[keysAtOnce, panel]`.
   private let scores: Storage
-  /// The sums of values for each query, panels of `[headWidth, 24]`.
+  /// The sums of values for each query, `[headWidth, panel]`.
   private let sums: Storage
   /// For each query the maximum of its scores and the sum of their powers.
   private let maxima: Storage
   private let totals: Storage
 
-  init(_ shape: AttentionShape, keys: HeadTokens, values: HeadTokens) {
+  init(_ shape: AttentionShape, keys: HeadTokens, values: HeadTokens, _ form: TileForm) {
+    worker = TileWorker(form)
     self.shape = shape
     self.keys = keys
     self.values = values
     let capacity = min(Self.queriesAtOnce, shape.queryCount)
-    queries = TokenColumns(capacity: capacity, headWidth: shape.headWidth)
-    scores = Storage(count: min(Self.keysAtOnce, shape.keyCount) * TokenColumns.columnsAtOnce)
+    queries = TokenColumns(form, capacity: capacity, headWidth: shape.headWidth)
+    scores = Storage(count: min(Self.keysAtOnce, shape.keyCount) * form.attentionColumns)
     sums = Storage(count: TokenColumns.padded(capacity) * shape.headWidth)
     maxima = Storage(count: TokenColumns.padded(capacity))
     totals = Storage(count: TokenColumns.padded(capacity))
@@ -80,22 +82,31 @@ final class AttentionBlock {
       queries.pointer(panel), panelStride: width, width: width, into: scores.pointer,
       outputStride: width)
     if shape.isCausal { hide(keys, firstQuery + panel.lowerBound, width: width) }
-    for column in stride(from: 0, to: width, by: 8) {
-      let place = panel.lowerBound + column
-      var shift = Vector.zero
-      if !isBounded {
-        raiseMaxima(keys, panel, column: column)
-        shift = loadVector(maxima.pointer + place)
-      }
-      let added = raiseTwo(
-        scores.pointer + column, stride: width, count: keys.count, shift: shift,
-        isBounded: isBounded)
-      storeVector(loadVector(totals.pointer + place) + added, to: totals.pointer + place)
+    let wide = worker.form == .wide ? width / 16 * 16 : 0
+    for column in stride(from: 0, to: wide, by: 16) {
+      addPowers(SIMD16.self, keys, panel, column: column, isBounded: isBounded)
+    }
+    for column in stride(from: wide, to: width, by: 8) {
+      addPowers(SIMD8.self, keys, panel, column: column, isBounded: isBounded)
     }
     worker.multiply(
       values.pointer(head) + offset, leftStride: 1, leftStep: headWidth, rows: headWidth,
       inner: keys.count, scores.pointer, panelStride: width, width: width,
       into: sums.pointer + panel.lowerBound * headWidth, outputStride: width, isAdding: true)
+  }
+
+  /// Turns the scores of a vector of queries into weights and adds those up.
+  @inline(__always)
+  private func addPowers<Lanes: FloatVector>(
+    _: Lanes.Type, _ keys: Range<Int>, _ panel: Range<Int>, column: Int, isBounded: Bool
+  ) {
+    let total = totals.pointer + panel.lowerBound + column
+    var shift = Lanes.zero
+    if !isBounded { shift = raiseMaxima(keys, panel, column: column) }
+    let added = raiseTwo(
+      scores.pointer + column, stride: panel.count, count: keys.count, shift: shift,
+      isBounded: isBounded)
+    store(load(total) + added, to: total)
   }
 
   /// Replaces the scores of keys that come after a query.
@@ -106,22 +117,27 @@ final class AttentionBlock {
     }
   }
 
-  /// Takes the new scores of eight queries into account, scaling down earlier sums where the maximum grows.
-  private func raiseMaxima(_ keys: Range<Int>, _ panel: Range<Int>, column: Int) {
+  /// Takes the new scores of a vector of queries into account, scaling down earlier sums where the maximum
+  /// grows; returns the maxima.
+  @inline(__always)
+  private func raiseMaxima<Lanes: FloatVector>(
+    _ keys: Range<Int>, _ panel: Range<Int>, column: Int
+  ) -> Lanes {
     let place = panel.lowerBound + column
-    var maximum = largest(scores.pointer + column, stride: panel.count, count: keys.count)
+    var maximum: Lanes = largest(scores.pointer + column, stride: panel.count, count: keys.count)
     if keys.lowerBound > 0 {
-      let earlier = loadVector(maxima.pointer + place)
-      maximum = earlier.replacing(with: maximum, where: maximum .> earlier)
+      let earlier: Lanes = load(maxima.pointer + place)
+      maximum = earlier.orLarger(maximum)
       let shrink = powerOfTwoUpToZero(earlier - maximum)
-      storeVector(loadVector(totals.pointer + place) * shrink, to: totals.pointer + place)
+      store(load(totals.pointer + place) * shrink, to: totals.pointer + place)
       let sums = sums.pointer + panel.lowerBound * shape.headWidth + column
       for row in 0..<shape.headWidth {
         let sum = sums + row * panel.count
-        storeVector(loadVector(sum) * shrink, to: sum)
+        store(load(sum) * shrink, to: sum)
       }
     }
-    storeVector(maximum, to: maxima.pointer + place)
+    store(maximum, to: maxima.pointer + place)
+    return maximum
   }
 
   /// Divides a panel's sums by their totals and writes them as tokens.
@@ -141,42 +157,43 @@ final class AttentionBlock {
   }
 }
 
-/// Replaces eight columns of values by `2^(value - shift)` and returns the sums of the results.
+/// Replaces a vector of columns of values by `2^(value - shift)` and returns the sums of the results.
 ///
 /// - Parameter isBounded: whether the shift is 0 and no value beyond 126
-@inline(never)
-private func raiseTwo(
-  _ columns: UnsafeMutablePointer<Float>, stride: Int, count: Int, shift: Vector, isBounded: Bool
-) -> Vector {
-  var total = Vector.zero
+@inline(__always)
+private func raiseTwo<Lanes: FloatVector>(
+  _ columns: UnsafeMutablePointer<Float>, stride: Int, count: Int, shift: Lanes, isBounded: Bool
+) -> Lanes {
+  var total = Lanes.zero
   var row = columns
   if isBounded {
     for _ in 0..<count {
-      let power = powerOfTwoWithinRange(loadVector(row))
-      storeVector(power, to: row)
-      total += power
+      let power: Lanes = powerOfTwoWithinRange(load(row))
+      store(power, to: row)
+      total = total + power
       row += stride
     }
   } else {
     for _ in 0..<count {
-      let power = powerOfTwoUpToZero(loadVector(row) - shift)
-      storeVector(power, to: row)
-      total += power
+      let power: Lanes = powerOfTwoUpToZero(load(row) - shift)
+      store(power, to: row)
+      total = total + power
       row += stride
     }
   }
   return total
 }
 
-/// The largest value of each of eight columns.
-@inline(never)
-private func largest(_ columns: UnsafePointer<Float>, stride: Int, count: Int) -> Vector {
-  var result = loadVector(columns)
+/// The largest value of each of a vector of columns.
+@inline(__always)
+private func largest<Lanes: FloatVector>(
+  _ columns: UnsafePointer<Float>, stride: Int, count: Int
+) -> Lanes {
+  var result: Lanes = load(columns)
   var row = columns
   for _ in 1..<max(1, count) {
     row += stride
-    let values = loadVector(row)
-    result.replace(with: values, where: values .> result)
+    result = result.orLarger(load(row))
   }
   return result
 }

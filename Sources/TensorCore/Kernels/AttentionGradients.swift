@@ -9,7 +9,7 @@ public func attendGradients(
   output: UnsafePointer<Float>, outputGradient: UnsafePointer<Float>,
   logSumExp: UnsafePointer<Float>, queryGradient: UnsafeMutablePointer<Float>,
   keyGradient: UnsafeMutablePointer<Float>, valueGradient: UnsafeMutablePointer<Float>,
-  _ shape: AttentionShape
+  _ shape: AttentionShape, form: TileForm = .native
 ) {
   profiled("attention gradient", shape.label, flop: 5 * shape.multiplications) {
     let operands = AttentionOperands(
@@ -18,7 +18,7 @@ public func attendGradients(
       values: HeadTokens(value, count: shape.keyCount, stride: shape.valueStride, shape))
     let work = 5 * shape.queryCount * shape.keyCount * (shape.headWidth + 16)
     parallelBlocks(shape.batch * shape.heads, work: work) { heads in
-      var gradients = HeadGradients(shape, operands)
+      var gradients = HeadGradients(shape, operands, form)
       for head in heads {
         gradients.compute(head)
         gradients.copy(head, query: queryGradient, key: keyGradient, value: valueGradient)
@@ -39,7 +39,6 @@ private struct AttentionOperands {
 
 /// The backward pass of one head at a time, in one thread's working memory.
 private struct HeadGradients {
-  private static let panelsAtOnce = 4
   private static let keysAtOnce = 128
   /// The keys that all queries meet before the next ones do: with values and gradients, they stay in a
   /// second-level cache.
@@ -47,7 +46,7 @@ private struct HeadGradients {
 
   private let shape: AttentionShape
   private let operands: AttentionOperands
-  private let worker = TileWorker()
+  private let worker: TileWorker
   /// Scaled so that the probabilities are powers of two.
   private var queryColumns: TokenColumns
   private var queryRows: TokenRows
@@ -64,24 +63,24 @@ private struct HeadGradients {
   private let blockStride: Int
   /// Whether all scores are small.
   private var isBounded = false
-  /// Panels of `[headWidth, 24]`.
+  /// `[headWidth, panel]`.
   private let queryGradient: Storage
   /// Rows of whole vectors.
   private let keyGradient: Storage
   private let valueGradient: Storage
 
-  init(_ shape: AttentionShape, _ operands: AttentionOperands) {
+  init(_ shape: AttentionShape, _ operands: AttentionOperands, _ form: TileForm) {
+    worker = TileWorker(form)
     self.shape = shape
     self.operands = operands
     let (queries, width) = (shape.queryCount, shape.headWidth)
-    queryColumns = TokenColumns(capacity: queries, headWidth: width)
-    queryRows = TokenRows(capacity: queries, headWidth: width)
-    outputGradientColumns = TokenColumns(capacity: queries, headWidth: width)
-    outputGradientRows = TokenRows(capacity: queries, headWidth: width)
+    queryColumns = TokenColumns(form, capacity: queries, headWidth: width)
+    queryRows = TokenRows(form, capacity: queries, headWidth: width)
+    outputGradientColumns = TokenColumns(form, capacity: queries, headWidth: width)
+    outputGradientRows = TokenRows(form, capacity: queries, headWidth: width)
     firstScores = Storage(count: TokenColumns.padded(queries))
     firstGradients = Storage(count: TokenColumns.padded(queries))
-    blockStride = min(
-      Self.panelsAtOnce * TokenColumns.columnsAtOnce, TokenColumns.padded(queries))
+    blockStride = min(TokenColumns.columnsTogether, TokenColumns.padded(queries))
     probabilities = Storage(count: Self.keysAtOnce * blockStride)
     scoreGradients = Storage(count: Self.keysAtOnce * blockStride)
     queryGradient = Storage(count: TokenColumns.padded(queries) * width)
@@ -94,9 +93,10 @@ private struct HeadGradients {
     for gradient in [queryGradient, keyGradient, valueGradient] {
       gradient.pointer.update(repeating: 0, count: gradient.count)
     }
+    let panelsAtOnce = TokenColumns.columnsTogether / worker.form.attentionColumns
     for first in stride(from: 0, to: shape.keyCount, by: Self.keysInCache) {
-      for start in stride(from: 0, to: queryColumns.panels.count, by: Self.panelsAtOnce) {
-        let panels = queryColumns.panels[start...].prefix(Self.panelsAtOnce)
+      for start in stride(from: 0, to: queryColumns.panels.count, by: panelsAtOnce) {
+        let panels = queryColumns.panels[start...].prefix(panelsAtOnce)
         let end = min(first + Self.keysInCache, shape.visibleKeys(queries(in: panels)))
         for start in stride(from: first, to: end, by: Self.keysAtOnce) {
           add(head, panels, start..<min(start + Self.keysAtOnce, end))
@@ -156,8 +156,12 @@ private struct HeadGradients {
       multiply(key, queryColumns, first: firstScores, into: probabilities)
       multiply(value, outputGradientColumns, first: firstGradients, into: scoreGradients)
       if shape.isCausal { hide(keys, panel, at: place) }
-      for column in stride(from: 0, to: panel.count, by: 8) {
-        differentiateSoftmax(keys.count, at: place + column)
+      let wide = worker.form == .wide ? panel.count / 16 * 16 : 0
+      for column in stride(from: 0, to: wide, by: 16) {
+        differentiateSoftmax(SIMD16.self, keys.count, at: place + column)
+      }
+      for column in stride(from: wide, to: panel.count, by: 8) {
+        differentiateSoftmax(SIMD8.self, keys.count, at: place + column)
       }
       worker.multiply(
         key, leftStride: 1, leftStep: width, rows: width, inner: keys.count,
@@ -181,16 +185,19 @@ private struct HeadGradients {
     }
   }
 
-  /// Turns eight queries' scores into probabilities, and finishes the gradients of the scores.
-  private func differentiateSoftmax(_ keyCount: Int, at place: Int) {
+  /// Turns the scores of a vector of queries into probabilities, and finishes the gradients of the scores.
+  @inline(__always)
+  private func differentiateSoftmax<Lanes: FloatVector>(
+    _: Lanes.Type, _ keyCount: Int, at place: Int
+  ) {
     var p = probabilities.pointer + place
     var dS = scoreGradients.pointer + place
     for _ in 0..<keyCount {
-      let score = loadVector(p)
+      let score: Lanes = load(p)
       let probability =
         isBounded ? powerOfTwoWithinRange(score) : powerOfTwoUpToZero(score)
-      storeVector(probability, to: p)
-      storeVector(probability * loadVector(dS), to: dS)
+      store(probability, to: p)
+      store(probability * load(dS), to: dS)
       p += blockStride
       dS += blockStride
     }

@@ -59,19 +59,22 @@ private func squaredLength(_ token: UnsafePointer<Float>, count: Int) -> Float {
   return sum
 }
 
-/// Some tokens of one head as columns: panels `[headWidth, 24]` to multiply other tokens with.
+/// Some tokens of one head as columns: panels `[headWidth, 24 or 48]` to multiply other tokens with.
 ///
 /// Columns without a token, up to whole vectors, are zeros.
 struct TokenColumns {
-  static let columnsAtOnce = 24
+  /// Panels never reach across a multiple of so many columns.
+  static let columnsTogether = 96
 
+  private let form: TileForm
   private let headWidth: Int
   private let storage: Storage
   private(set) var count = 0
-  /// The columns of each panel: 24, in the last 16 or 8, or two of 16 rather than 24 and 8.
+  /// The columns of each panel: 24 or 48, in the last ones fewer, and two of 16 rather than 24 and 8.
   private(set) var panels: [Range<Int>] = []
 
-  init(capacity: Int, headWidth: Int) {
+  init(_ form: TileForm, capacity: Int, headWidth: Int) {
+    self.form = form
     self.headWidth = headWidth
     storage = Storage(count: Self.padded(capacity) * headWidth)
   }
@@ -79,11 +82,13 @@ struct TokenColumns {
   /// So many columns take whole vectors.
   static func padded(_ count: Int) -> Int { (count + 7) / 8 * 8 }
 
-  private static func panels(_ columns: Int) -> [Range<Int>] {
+  private func makePanels(_ columns: Int) -> [Range<Int>] {
     var panels: [Range<Int>] = []
     while case let start = panels.last?.upperBound ?? 0, start < columns {
-      let left = columns - start
-      panels.append(start..<start + (left == 32 ? 16 : min(columnsAtOnce, left)))
+      let together = Self.columnsTogether
+      let left = min(columns, (start / together + 1) * together) - start
+      let isSplit = form == .narrow && left == 32
+      panels.append(start..<start + (isSplit ? 16 : min(form.attentionColumns, left)))
     }
     return panels
   }
@@ -94,7 +99,7 @@ struct TokenColumns {
   ) {
     if count != self.count {
       self.count = count
-      panels = Self.panels(Self.padded(count))
+      panels = makePanels(Self.padded(count))
     }
     let factor = Vector(repeating: scale)
     for columns in panels {
@@ -133,11 +138,13 @@ struct TokenColumns {
 
 /// The tokens of one head as rows `[count, headWidth]` to multiply others' weights with, in panels.
 struct TokenRows {
+  private let form: TileForm
   private let headWidth: Int
   private let storage: Storage
   private var count = 0
 
-  init(capacity: Int, headWidth: Int) {
+  init(_ form: TileForm, capacity: Int, headWidth: Int) {
+    self.form = form
     self.headWidth = headWidth
     storage = Storage(count: capacity * TokenColumns.padded(headWidth))
   }
@@ -149,7 +156,7 @@ struct TokenRows {
   mutating func take(_ tokens: UnsafePointer<Float>, stride: Int, count: Int) {
     self.count = count
     let source = PanelSource(
-      .full(tokens), rows: count, columns: headWidth, columnStride: 1
+      form, .full(tokens), rows: count, columns: headWidth, columnStride: 1
     ) { row in row * stride }
     for panel in panels {
       source.copy(panel, rows: 0..<count, into: storage.pointer + panel.lowerBound * count)
@@ -157,7 +164,7 @@ struct TokenRows {
   }
 
   private var panels: some Sequence<Range<Int>> {
-    (0..<TileProduct.panelCount(columns)).lazy.map { TileProduct.panel($0, of: columns) }
+    (0..<form.panelCount(columns)).lazy.map { form.panel($0, of: columns) }
   }
 
   /// `output[rows, columns] += left[rows, tokens] tokens[tokens, columns]`, for some of the tokens.

@@ -129,7 +129,8 @@ public func convolveInputGradient(
 /// `[kernelHeight, kernelWidth, inputChannels, outputChannels]`; overwrites it.
 public func convolveWeightGradient(
   _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
-  into weightGradient: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape
+  into weightGradient: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape,
+  form: TileForm = .native
 ) {
   profiled("convolution weight gradient", shape.label, flop: 2 * shape.multiplications) {
     guard shape.weightCount > 0 else { return }
@@ -137,10 +138,11 @@ public func convolveWeightGradient(
       return weightGradient.update(repeating: 0, count: shape.weightCount)
     }
     if WinogradWeightGradient.isFaster(shape) {
-      WinogradWeightGradient(shape, input: input, outputGradient: outputGradient)
+      WinogradWeightGradient(shape, input: input, outputGradient: outputGradient, form: form)
         .run(into: weightGradient)
     } else {
-      convolveWeightGradientDirectly(input, outputGradient, into: weightGradient, shape)
+      convolveWeightGradientDirectly(
+        input, outputGradient, into: weightGradient, shape, form: form)
     }
   }
 }

@@ -64,7 +64,7 @@ struct PaddedImage {
   }
 }
 
-/// A convolution without padding, in tiles of six pixels and 16 channels straight from the image.
+/// A convolution without padding, in tiles of some pixels and channels straight from the image.
 ///
 /// In channels-last memory a row of the kernel meets one contiguous stretch of the image.
 struct DirectConvolution {
@@ -80,14 +80,14 @@ struct DirectConvolution {
   let kernelRowStride: Int
 
   /// Pixels whose input stays in cache while all panels pass.
-  private static let blockSize = 8 * TileProduct.rows
+  private static let blockSize = 48
 
   func run(_ panels: MatrixPanels, initial: UnsafePointer<Float>) {
     let count = batch * height * width
     let size = Self.blockSize
     let work = size * panels.source.rows * panels.source.columns
     parallelBlocks((count + size - 1) / size, work: work) { blocks in
-      let worker = TileWorker()
+      let worker = TileWorker(panels.source.form)
       for block in blocks {
         let stretches = stretches(of: block * size..<min(count, (block + 1) * size))
         for panel in 0..<panels.source.panelCount {
@@ -132,7 +132,7 @@ struct DirectConvolution {
     _ worker: TileWorker
   ) {
     let width = panels.source.width(panel)
-    let column = panel * TileProduct.columns
+    let column = panel * panels.source.form.columns
     let product = TileProduct(
       runCount: kernelHeight, runLength: kernelRowCount, leftStep: 1,
       leftRunStride: kernelRowStride, rightStep: width, rightRunStride: kernelRowCount * width)

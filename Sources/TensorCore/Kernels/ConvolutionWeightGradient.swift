@@ -1,10 +1,10 @@
-/// Sums over all pixels, in tiles of six kernel elements and 16 output channels.
+/// Sums over all pixels, in tiles of some kernel elements and output channels.
 ///
 /// Each thread owns some rows of the result, so the order of summation does not depend on the number
 /// of threads.
 func convolveWeightGradientDirectly(
   _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
-  into weightGradient: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape
+  into weightGradient: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape, form: TileForm
 ) {
   let padded = PaddedImage(
     input, batch: shape.batch, height: shape.height, width: shape.width,
@@ -15,7 +15,7 @@ func convolveWeightGradientDirectly(
   guard channels > shape.outputChannels else {
     weightGradient.update(repeating: 0, count: shape.weightCount)
     return WeightGradient(
-      shape: shape, input: padded.image, outputGradient: outputGradient,
+      form: form, shape: shape, input: padded.image, outputGradient: outputGradient,
       channels: channels, result: weightGradient
     ).run()
   }
@@ -27,7 +27,7 @@ func convolveWeightGradientDirectly(
   let result = Storage(count: rowCount * channels)
   result.pointer.update(repeating: 0, count: result.count)
   WeightGradient(
-    shape: shape, input: padded.image, outputGradient: gradient.pointer, channels: channels,
+    form: form, shape: shape, input: padded.image, outputGradient: gradient.pointer, channels: channels,
     result: result.pointer
   ).run()
   copyRows(
@@ -49,6 +49,7 @@ private func copyRows(
 }
 
 private struct WeightGradient {
+  let form: TileForm
   let shape: ConvolutionShape
   /// Padded.
   let input: ImagePointer
@@ -64,19 +65,19 @@ private struct WeightGradient {
 
   func run() {
     let kernelRowCount = shape.kernelWidth * shape.inputChannels
-    let tilesPerRow = (kernelRowCount + TileProduct.rows - 1) / TileProduct.rows
+    let tilesPerRow = (kernelRowCount + form.rows - 1) / form.rows
     let work = shape.multiplications / max(1, shape.kernelHeight * tilesPerRow)
     parallelBlocks(shape.kernelHeight * tilesPerRow, work: work) { tiles in
       let rowsAtOnce = max(1, Self.pixelsAtOnce / shape.outputWidth)
-      let worker = TileWorker()
+      let worker = TileWorker(form)
       for index in 0..<shape.batch {
         for start in stride(from: 0, to: shape.outputHeight, by: rowsAtOnce) {
           let rows = start..<min(start + rowsAtOnce, shape.outputHeight)
-          for column in stride(from: 0, to: channels, by: TileProduct.columns) {
+          for column in stride(from: 0, to: channels, by: form.columns) {
             for tile in tiles {
               let (kernelRow, part) = tile.quotientAndRemainder(dividingBy: tilesPerRow)
               add(
-                index, rows, kernelRow, part * TileProduct.rows, column: column,
+                index, rows, kernelRow, part * form.rows, column: column,
                 kernelRowCount: kernelRowCount, worker)
             }
           }
@@ -85,7 +86,7 @@ private struct WeightGradient {
     }
   }
 
-  /// Adds what some rows of one image give to six elements of a kernel row from `element` on.
+  /// Adds what some rows of one image give to some elements of a kernel row from `element` on.
   private func add(
     _ index: Int, _ rows: Range<Int>, _ kernelRow: Int, _ element: Int, column: Int,
     kernelRowCount: Int, _ worker: TileWorker
@@ -104,8 +105,8 @@ private struct WeightGradient {
 
     worker.multiply(
       product, left + element, leftStride: 1,
-      rows: min(TileProduct.rows, kernelRowCount - element), right,
-      width: min(TileProduct.columns, channels - column), into: output + element * channels,
+      rows: min(form.rows, kernelRowCount - element), right,
+      width: min(form.columns, channels - column), into: output + element * channels,
       outputStride: channels, isAdding: true)
   }
 }

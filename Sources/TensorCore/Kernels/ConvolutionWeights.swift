@@ -16,6 +16,7 @@ public final class ConvolutionWeights {
   public let kernelWidth: Int
   public let inputChannels: Int
   public let outputChannels: Int
+  let form: TileForm
 
   private var panels: MatrixPanels?
   private var phases: [ConvolutionPhase: MatrixPanels] = [:]
@@ -24,13 +25,14 @@ public final class ConvolutionWeights {
 
   public init(
     _ values: Values, kernelHeight: Int, kernelWidth: Int, inputChannels: Int,
-    outputChannels: Int
+    outputChannels: Int, form: TileForm = .native
   ) {
     self.values = values
     self.kernelHeight = kernelHeight
     self.kernelWidth = kernelWidth
     self.inputChannels = inputChannels
     self.outputChannels = outputChannels
+    self.form = form
   }
 
   /// Forgets all derived layouts; to be called after every change of the values.
@@ -91,7 +93,7 @@ public final class ConvolutionWeights {
   /// All weights as `[kernelHeight * kernelWidth * inputChannels, outputChannels]`.
   private var forwardSource: PanelSource {
     PanelSource(
-      panelValues, rows: kernelHeight * kernelWidth * inputChannels, columns: outputChannels,
+      form, panelValues, rows: kernelHeight * kernelWidth * inputChannels, columns: outputChannels,
       columnStride: 1
     ) { [outputChannels] row in row * outputChannels }
   }
@@ -109,7 +111,7 @@ public final class ConvolutionWeights {
   private func gradientSource(_ phase: ConvolutionPhase) -> PanelSource {
     let taps = phase.taps(kernelHeight, kernelWidth)
     return PanelSource(
-      panelValues, rows: taps.height * taps.width * outputChannels, columns: inputChannels,
+      form, panelValues, rows: taps.height * taps.width * outputChannels, columns: inputChannels,
       columnStride: outputChannels, neighbours: outputChannels
     ) { [kernelWidth, inputChannels, outputChannels] row in
       let (tap, output) = row.quotientAndRemainder(dividingBy: outputChannels)

@@ -20,15 +20,17 @@ public struct LowRankUpdate {
   /// Adds `scale * a left^T right` to the output.
   func add(
     productWith a: MatrixPointer, into output: UnsafeMutablePointer<Float>, outputStride: Int,
-    rows: Int, columns: Int, inner: Int, scale: Float
+    rows: Int, columns: Int, inner: Int, scale: Float, form: TileForm
   ) {
     let sums = Storage(count: rows * rank)
     multiplyMatrices(
       a, RightFactor(left.pointer, stride: inner, isTransposed: true), into: sums.pointer,
-      outputStride: rank, rows: rows, columns: rank, inner: inner, scale: scale)
+      outputStride: rank, rows: rows, columns: rank, inner: inner, scale: scale,
+      form: form)
     multiplyMatrices(
       MatrixPointer(sums.pointer, stride: rank), RightFactor(right.pointer, stride: columns),
-      into: output, outputStride: outputStride, rows: rows, columns: columns, inner: rank, keep: 1)
+      into: output, outputStride: outputStride, rows: rows, columns: columns, inner: rank, keep: 1,
+      form: form)
   }
 
   /// Adds it to some rows of some columns, `[rows, columns]`, a multiple of 8.

@@ -1,7 +1,7 @@
-/// A row-major matrix `[rows, columns]` cut into panels of 16 columns.
+/// A row-major matrix `[rows, columns]` cut into panels of 16 or 32 columns.
 ///
-/// So a tile reads its right factor in one stretch. The last panel is 8 or 16 wide and filled up with
-/// zeros.
+/// So a tile reads its right factor in one stretch. The last panel is as wide as its columns
+/// take, a multiple of 8, and filled up with zeros.
 struct MatrixPanels {
   let source: PanelSource
   let storage: Storage
@@ -10,17 +10,17 @@ struct MatrixPanels {
     self.source = source
     storage = Storage(count: source.rows * source.paddedColumns)
     let first = storage.pointer
-    parallelBlocks(source.panelCount, work: TileProduct.columns * source.rows) { panels in
+    parallelBlocks(source.panelCount, work: source.form.columns * source.rows) { panels in
       for panel in panels {
         source.copy(
           source.columns(panel..<panel + 1), rows: 0..<source.rows,
-          into: first + panel * TileProduct.columns * source.rows)
+          into: first + panel * source.form.columns * source.rows)
       }
     }
   }
 
   func pointer(_ panel: Int) -> UnsafeMutablePointer<Float> {
-    storage.pointer + panel * TileProduct.columns * source.rows
+    storage.pointer + panel * source.form.columns * source.rows
   }
 }
 
@@ -32,6 +32,7 @@ enum PanelValues {
 
 /// A matrix `[rows, columns]` somewhere in memory, from which panels are made.
 struct PanelSource {
+  let form: TileForm
   let values: PanelValues
   let rows: Int
   let columns: Int
@@ -42,9 +43,10 @@ struct PanelSource {
   let row: (Int) -> Int
 
   init(
-    _ values: PanelValues, rows: Int, columns: Int, columnStride: Int, neighbours: Int = 1,
-    row: @escaping (Int) -> Int
+    _ form: TileForm, _ values: PanelValues, rows: Int, columns: Int, columnStride: Int,
+    neighbours: Int = 1, row: @escaping (Int) -> Int
   ) {
+    self.form = form
     self.values = values
     self.rows = rows
     self.columns = columns
@@ -53,15 +55,15 @@ struct PanelSource {
     self.row = row
   }
 
-  var panelCount: Int { (columns + TileProduct.columns - 1) / TileProduct.columns }
+  var panelCount: Int { (columns + form.columns - 1) / form.columns }
   var paddedColumns: Int { (columns + 7) / 8 * 8 }
 
   func width(_ panel: Int) -> Int { columns(panel..<panel + 1).count }
 
   /// The padded columns of neighbouring panels.
   func columns(_ panels: Range<Int>) -> Range<Int> {
-    let end = min(paddedColumns, panels.upperBound * TileProduct.columns)
-    return panels.lowerBound * TileProduct.columns..<end
+    let end = min(paddedColumns, panels.upperBound * form.columns)
+    return panels.lowerBound * form.columns..<end
   }
 
   /// Writes some rows of some padded columns: `[rows, columns]`.

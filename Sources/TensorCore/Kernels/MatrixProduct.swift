@@ -36,9 +36,9 @@ public struct RightFactor {
     self.isTransposed = isTransposed
   }
 
-  func panels(rows: Int, columns: Int) -> PanelSource {
+  func panels(_ form: TileForm, rows: Int, columns: Int) -> PanelSource {
     PanelSource(
-      values, rows: rows, columns: columns, columnStride: isTransposed ? stride : 1,
+      form, values, rows: rows, columns: columns, columnStride: isTransposed ? stride : 1,
       neighbours: isTransposed ? rows : 1
     ) { [stride, isTransposed] row in isTransposed ? row : row * stride }
   }
@@ -49,7 +49,7 @@ public struct RightFactor {
 public func multiplyMatrices(
   _ a: MatrixPointer, _ b: RightFactor, into output: UnsafeMutablePointer<Float>,
   outputStride: Int, rows: Int, columns: Int, inner: Int, scale: Float = 1, keep: Float = 0,
-  bias: UnsafePointer<Float>? = nil
+  bias: UnsafePointer<Float>? = nil, form: TileForm = .native
 ) {
   guard rows > 0, columns > 0 else { return }
   let suitsPanels =
@@ -62,10 +62,10 @@ public func multiplyMatrices(
     b.update = nil
     multiplyMatrices(
       a, b, into: output, outputStride: outputStride, rows: rows, columns: columns, inner: inner,
-      scale: scale, keep: keep, bias: bias)
+      scale: scale, keep: keep, bias: bias, form: form)
     update.add(
       productWith: a, into: output, outputStride: outputStride, rows: rows, columns: columns,
-      inner: inner, scale: scale)
+      inner: inner, scale: scale, form: form)
     return
   }
   profiled(
@@ -75,7 +75,7 @@ public func multiplyMatrices(
   ) {
     if suitsPanels {
       PanelProduct(
-        left: a, right: b.panels(rows: inner, columns: columns), update: b.update,
+        left: a, right: b.panels(form, rows: inner, columns: columns), update: b.update,
         output: output, outputStride: outputStride, rows: rows, isAdding: keep == 1, bias: bias
       ).run()
       return

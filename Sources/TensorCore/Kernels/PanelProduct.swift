@@ -16,7 +16,7 @@ struct PanelProduct {
   /// Steps after which sums leave the registers, so that a panel stays in the first-level cache.
   private static let stepsAtOnce = 384
   /// Rows that meet all panels before the next ones do.
-  private static let rowsAtOnce = 16 * TileProduct.rows
+  private var rowsAtOnce: Int { 16 * form.rows }
   /// Floats of the panels that stay in cache.
   private static let panelFloats = 1 << 16
 
@@ -27,29 +27,31 @@ struct PanelProduct {
   static func suits(
     _ left: MatrixPointer, _ right: RightFactor, rows: Int, columns: Int, inner: Int
   ) -> Bool {
-    columns % 8 == 0 && inner > 0 && rows >= (right.isTransposed ? 16 : TileProduct.rows)
+    columns % 8 == 0 && inner > 0 && rows >= (right.isTransposed ? 16 : 6)
       && (!left.isTransposed || left.stride <= 512)
   }
+
+  private var form: TileForm { right.form }
 
   func run() {
     let parts = (right.rows + Self.stepsAtOnce - 1) / Self.stepsAtOnce
     // Whole squares of eight are faster to transpose.
     let steps = ((right.rows + parts - 1) / parts + 7) / 8 * 8
-    let panelCount = TileProduct.panelCount(right.columns)
-    let units = (rows + TileProduct.rows - 1) / TileProduct.rows
+    let panelCount = form.panelCount(right.columns)
+    let units = (rows + form.rows - 1) / form.rows
     let shares = shares(panelCount, units, steps: steps)
     parallelItems(shares.panels * shares.rows) { item in
       let (share, part) = item.quotientAndRemainder(dividingBy: shares.rows)
-      let first = units * part / shares.rows * TileProduct.rows
+      let first = units * part / shares.rows * form.rows
       multiply(
         panelCount * share / shares.panels..<panelCount * (share + 1) / shares.panels,
-        first..<min(rows, units * (part + 1) / shares.rows * TileProduct.rows), steps: steps)
+        first..<min(rows, units * (part + 1) / shares.rows * form.rows), steps: steps)
     }
   }
 
   /// Into how many shares panels and tiles of rows are split.
   private func shares(_ panelCount: Int, _ units: Int, steps: Int) -> (panels: Int, rows: Int) {
-    let fitting = max(1, Self.panelFloats / (steps * TileProduct.columns))
+    let fitting = max(1, Self.panelFloats / (steps * form.columns))
     let threads = Threads.count
     let panels = (panelCount + fitting - 1) / fitting
     // Less than 30,000 multiplications are not handed over.
@@ -62,9 +64,9 @@ struct PanelProduct {
   }
 
   private func multiply(_ panels: Range<Int>, _ rows: Range<Int>, steps: Int) {
-    let ranges = panels.map { TileProduct.panel($0, of: right.columns) }
+    let ranges = panels.map { form.panel($0, of: right.columns) }
     guard let first = ranges.first?.lowerBound, let last = ranges.last?.upperBound else { return }
-    let worker = TileWorker()
+    let worker = TileWorker(form)
     let packed = inPlace == nil ? Storage(count: steps * (last - first)) : nil
     for start in stride(from: 0, to: right.rows, by: steps) {
       let count = min(steps, right.rows - start)
@@ -76,7 +78,7 @@ struct PanelProduct {
             columns, of: right.columns, start..<start + count, of: right.rows, into: panel, worker)
         }
       }
-      for row in stride(from: rows.lowerBound, to: rows.upperBound, by: Self.rowsAtOnce) {
+      for row in stride(from: rows.lowerBound, to: rows.upperBound, by: rowsAtOnce) {
         for columns in ranges {
           let panel =
             packed.map { UnsafePointer($0.pointer) + (columns.lowerBound - first) * count }
@@ -87,7 +89,7 @@ struct PanelProduct {
               + start * (left.isTransposed ? left.stride : 1),
             leftStride: left.isTransposed ? 1 : left.stride,
             leftStep: left.isTransposed ? left.stride : 1,
-            rows: min(Self.rowsAtOnce, rows.upperBound - row), inner: count, panel,
+            rows: min(rowsAtOnce, rows.upperBound - row), inner: count, panel,
             panelStride: packed == nil ? right.row(1) - right.row(0) : columns.count,
             width: columns.count, into: output + row * outputStride + columns.lowerBound,
             outputStride: outputStride, isAdding: isAdding || start > 0,

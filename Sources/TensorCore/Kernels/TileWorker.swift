@@ -1,13 +1,15 @@
 /// One thread's means to multiply a matrix with a panel of another, tile by tile.
 final class TileWorker {
+  let form: TileForm
   /// Takes tiles that reach beyond the output.
   private let overhang: UnsafeMutablePointer<Float>
   private let zeros: UnsafeMutablePointer<Float>
 
-  init() {
-    overhang = .allocate(capacity: TileProduct.rows * TileProduct.columns)
-    zeros = .allocate(capacity: 24)
-    zeros.initialize(repeating: 0, count: 24)
+  init(_ form: TileForm) {
+    self.form = form
+    overhang = .allocate(capacity: form.largestTile)
+    zeros = .allocate(capacity: form.attentionColumns)
+    zeros.initialize(repeating: 0, count: form.attentionColumns)
   }
 
   deinit {
@@ -15,8 +17,8 @@ final class TileWorker {
     zeros.deallocate()
   }
 
-  /// The sums of `product` for `rows` rows and a panel of 8, 16 or 24 columns, of which the first `columns`
-  /// are wanted.
+  /// The sums of `product` for `rows` rows and a panel of 8, 16, 24 ... columns, of which the first
+  /// `columns` are wanted.
   ///
   /// The rows of the left factor begin `leftStride` apart. The sums start with the numbers at
   /// `initial`, or with zeros.
@@ -30,14 +32,15 @@ final class TileWorker {
       product: product, panel: panel, width: width, columns: columns ?? width,
       leftStride: leftStride, outputStride: outputStride, initial: initial ?? UnsafePointer(zeros),
       isAdding: isAdding)
-    let tall = tallTileRows(rows, width: width)
-    multiply(stripe, left, height: stripe.tallest, rows: tall, into: target)
+    let height = form.tallestRows(columns: width)
+    let tall = tallTileRows(rows, height: height)
+    multiply(stripe, left, height: height, rows: tall, into: target)
     multiply(
       stripe, left + tall * leftStride, height: 4, rows: rows - tall,
       into: target + tall * outputStride)
   }
 
-  /// `output[rows, width] (+)= left[rows, inner] panel[inner, width]`, with 8, 16 or 24 columns.
+  /// `output[rows, width] (+)= left[rows, inner] panel[inner, width]`, with 8, 16, 24 ... columns.
   ///
   /// The columns of the left factor lie `leftStep` apart.
   func multiply(
@@ -64,25 +67,14 @@ final class TileWorker {
     let outputStride: Int
     let initial: UnsafePointer<Float>
     let isAdding: Bool
-
-    var tallest: Int {
-      switch width {
-      case 24: 4
-      case 16: TileProduct.rows
-      default: 8
-      }
-    }
   }
 
-  /// The rows for the tallest tiles: of 16 columns, others are left to tiles of four rows.
-  private func tallTileRows(_ rows: Int, width: Int) -> Int {
-    guard width == TileProduct.columns else { return rows }
+  /// The rows for the tallest tiles: those that tiles of four rows compute with less work are left to them.
+  private func tallTileRows(_ rows: Int, height: Int) -> Int {
+    let rest = rows % height
     // Two tiles of four rows are less work than one of six and another for one or two.
-    return switch rows % TileProduct.rows {
-    case 0, 5: rows
-    case 1, 2: max(0, rows / TileProduct.rows - 1) * TileProduct.rows
-    default: rows / TileProduct.rows * TileProduct.rows
-    }
+    if height == 6, rest == 1 || rest == 2 { return max(0, rows - rest - height) }
+    return height <= (rest + 3) / 4 * 4 ? rows : rows - rest
   }
 
   private func multiply(
@@ -139,23 +131,11 @@ final class TileWorker {
     _ stripe: Stripe, _ left: TileRows, height: Int, tileCount: Int,
     into output: UnsafeMutablePointer<Float>, outputStride: Int, isAdding: Bool
   ) {
-    switch (height, stripe.width) {
-    case (6, 16):
-      stripe.product.multiply6x16(
-        left, stripe.panel, tileCount: tileCount, into: output, outputStride: outputStride,
-        initial: stripe.initial, isAdding: isAdding)
-    case (4, 16):
-      stripe.product.multiply4x16(
-        left, stripe.panel, tileCount: tileCount, into: output, outputStride: outputStride,
-        initial: stripe.initial, isAdding: isAdding)
-    case (4, 24):
-      stripe.product.multiply4x24(
-        left, stripe.panel, tileCount: tileCount, into: output, outputStride: outputStride,
-        initial: stripe.initial, isAdding: isAdding)
-    default:
-      stripe.product.multiply8x8(
-        left, stripe.panel, tileCount: tileCount, into: output, outputStride: outputStride,
-        initial: stripe.initial, isAdding: isAdding)
-    }
+    let column = TileColumn(
+      left: left, right: stripe.panel, count: tileCount, output: output,
+      outputStride: outputStride, initial: stripe.initial, isAdding: isAdding)
+    form.multiply(
+      stripe.product, column, columns: stripe.width,
+      isTall: height == form.tallestRows(columns: stripe.width))
   }
 }

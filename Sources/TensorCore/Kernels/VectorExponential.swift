@@ -53,24 +53,20 @@ package func powerOfTwo(_ x: Vector) -> Vector {
 
 /// The same where nothing is above 126.
 @inline(__always)
-func powerOfTwoUpToZero(_ x: Vector) -> Vector {
-  powerOfTwoWithinRange(x.replacing(with: -126, where: x .< -126))
+func powerOfTwoUpToZero<Lanes: FloatVector>(_ x: Lanes) -> Lanes {
+  powerOfTwoWithinRange(x.orLarger(Lanes(repeating: -126)))
 }
 
-/// The same for eight floats in -126...126, of others anything.
+/// The same for floats in -126...126, of others anything.
 @inline(__always)
-func powerOfTwoWithinRange(_ x: Vector) -> Vector {
-  let rounder = Vector(repeating: 12_582_912)
-  let shifted = x + rounder
-  let f = x - (shifted - rounder)
+func powerOfTwoWithinRange<Lanes: FloatVector>(_ x: Lanes) -> Lanes {
+  func all(_ value: Float) -> Lanes { Lanes(repeating: value) }
+  let shifted = x + all(12_582_912)
+  let f = x - (shifted - all(12_582_912))
   let square = f * f
-  let low = Vector(repeating: 1).addingProduct(Vector(repeating: 0.693_147_004), f)
-  let middle = Vector(repeating: 0.240_222_424).addingProduct(
-    Vector(repeating: 0.055_507_336), f)
-  let high = Vector(repeating: 0.009_671_513).addingProduct(
-    Vector(repeating: 0.001_326_472_73), f)
+  let low = all(1).addingProduct(all(0.693_147_004), f)
+  let middle = all(0.240_222_424).addingProduct(all(0.055_507_336), f)
+  let high = all(0.009_671_513).addingProduct(all(0.001_326_472_73), f)
   let series = low.addingProduct(middle.addingProduct(high, square), square)
-  let bits = unsafeBitCast(series, to: SIMD8<Int32>.self)
-  let power = unsafeBitCast(shifted, to: SIMD8<Int32>.self) &<< 23
-  return unsafeBitCast(bits &+ power, to: Vector.self)
+  return series.timesPowerOfTwo(inBitsOf: shifted)
 }

@@ -1,6 +1,54 @@
 /// Eight neighbouring floats: one AVX register, two of NEON.
 public typealias Vector = SIMD8<Float>
 
+/// Floats in a register, for kernels that are the same for registers of eight and of 16.
+///
+/// What is required here is what they use: members that a generic function finds in `SIMD` itself work
+/// lane by lane.
+@usableFromInline
+protocol FloatVector: SIMD where Scalar == Float {
+  static func + (a: Self, b: Self) -> Self
+  static func - (a: Self, b: Self) -> Self
+  static func * (a: Self, b: Self) -> Self
+  func addingProduct(_ a: Self, _ b: Self) -> Self
+  /// The larger number in each lane; of one that is none and another, `self`.
+  func orLarger(_ other: Self) -> Self
+  /// `self * 2^n`, where the low bits of `shifted` hold `n`.
+  func timesPowerOfTwo(inBitsOf shifted: Self) -> Self
+}
+
+extension SIMD8: FloatVector where Scalar == Float {
+  @inlinable @inline(__always)
+  func orLarger(_ other: Self) -> Self { replacing(with: other, where: other .> self) }
+
+  @inlinable @inline(__always)
+  func timesPowerOfTwo(inBitsOf shifted: Self) -> Self {
+    let power = unsafeBitCast(shifted, to: SIMD8<Int32>.self) &<< 23
+    return unsafeBitCast(unsafeBitCast(self, to: SIMD8<Int32>.self) &+ power, to: Self.self)
+  }
+}
+
+extension SIMD16: FloatVector where Scalar == Float {
+  @inlinable @inline(__always)
+  func orLarger(_ other: Self) -> Self { replacing(with: other, where: other .> self) }
+
+  @inlinable @inline(__always)
+  func timesPowerOfTwo(inBitsOf shifted: Self) -> Self {
+    let power = unsafeBitCast(shifted, to: SIMD16<Int32>.self) &<< 23
+    return unsafeBitCast(unsafeBitCast(self, to: SIMD16<Int32>.self) &+ power, to: Self.self)
+  }
+}
+
+@inline(__always)
+func load<Lanes: FloatVector>(_ pointer: UnsafePointer<Float>) -> Lanes {
+  UnsafeRawPointer(pointer).loadUnaligned(as: Lanes.self)
+}
+
+@inline(__always)
+func store<Lanes: FloatVector>(_ vector: Lanes, to pointer: UnsafeMutablePointer<Float>) {
+  UnsafeMutableRawPointer(pointer).storeBytes(of: vector, as: Lanes.self)
+}
+
 @inline(__always)
 func loadVector(_ pointer: UnsafePointer<Float>) -> Vector {
   UnsafeRawPointer(pointer).loadUnaligned(as: Vector.self)

@@ -27,8 +27,8 @@ struct WinogradConvolution {
   ///
   /// Few tiles read it again so soon that it should stay in a second-level cache. With many, neighbouring
   /// panels read a transformed tile together, and products are added to less often.
-  private var partOfKernel: (channels: Int, panels: Int) {
-    tiles.count < 96 ? (128, 2) : (320, 4)
+  private func partOfKernel(_ form: TileForm) -> (channels: Int, panels: Int) {
+    tiles.count < 96 ? (128, 32 / form.columns) : (320, 64 / form.columns)
   }
 
   func run(_ kernel: WinogradKernel) {
@@ -40,9 +40,10 @@ struct WinogradConvolution {
 
   /// Every thread takes some tiles through all steps.
   private func runOwnTiles(_ panels: WinogradPanels) {
+    let form = panels.source.form
     let share = (tiles.count + Threads.count - 1) / Threads.count
     let size = min(
-      Self.ownTiles, (share + TileProduct.rows - 1) / TileProduct.rows * TileProduct.rows)
+      Self.ownTiles, (share + form.rows - 1) / form.rows * form.rows)
     let blocks = (tiles.count + size - 1) / size
     let channels = 0..<tiles.inputChannels
     let work = size * tiles.form.planes * tiles.inputChannels * tiles.outputChannels
@@ -50,8 +51,8 @@ struct WinogradConvolution {
       let planes = WinogradPlanes(
         tiles.form.inputPlanes, tiles: size, channels: tiles.inputChannels)
       let products = WinogradPlanes(
-        tiles.form.planes, tiles: size, channels: TileProduct.columns)
-      let scratch = WinogradScratch(channels: max(tiles.inputChannels, TileProduct.columns))
+        tiles.form.planes, tiles: size, channels: form.columns)
+      let scratch = WinogradScratch(form, channels: max(tiles.inputChannels, form.columns))
       for block in range {
         let members = block * size..<min(tiles.count, (block + 1) * size)
         transformInput(members, first: members.lowerBound, into: planes, scratch)
@@ -71,16 +72,17 @@ struct WinogradConvolution {
 
   /// The threads share the transformed tiles; each takes some output channels through all steps.
   private func runSharedTiles(_ source: PanelSource) {
+    let form = source.form
     let most = max(96, Self.sharedCount / (tiles.form.inputPlanes * tiles.inputChannels))
     let passes = (tiles.count + most - 1) / most
     let size = (tiles.count + passes - 1) / passes
     let planes = WinogradPlanes(
       tiles.form.inputPlanes, tiles: size, channels: tiles.inputChannels)
-    let panelsAtOnce = panelsAtOnce(of: source.panelCount)
+    let panelsAtOnce = panelsAtOnce(of: source)
     for start in stride(from: 0, to: tiles.count, by: size) {
       let members = start..<min(tiles.count, start + size)
       parallelBlocks(members.count, work: 250 * tiles.inputChannels) { range in
-        let scratch = WinogradScratch(channels: tiles.inputChannels)
+        let scratch = WinogradScratch(form, channels: tiles.inputChannels)
         transformInput(
           start + range.lowerBound..<start + range.upperBound, first: start, into: planes, scratch)
       }
@@ -93,8 +95,9 @@ struct WinogradConvolution {
   }
 
   /// So many neighbouring panels that the threads get shares of one size.
-  private func panelsAtOnce(of count: Int) -> Int {
-    let sizes = 1...partOfKernel.panels
+  private func panelsAtOnce(of source: PanelSource) -> Int {
+    let count = source.panelCount
+    let sizes = 1...partOfKernel(source.form).panels
     let fitting = sizes.last { size in
       let groups = (count + size - 1) / size
       return groups % Threads.count == 0 || groups >= 8 * Threads.count
@@ -105,13 +108,14 @@ struct WinogradConvolution {
   private func multiplyPanels(
     _ panels: Range<Int>, of source: PanelSource, _ members: Range<Int>, _ planes: WinogradPlanes
   ) {
-    let channelsAtOnce = min(partOfKernel.channels, tiles.inputChannels)
+    let form = source.form
+    let channelsAtOnce = min(partOfKernel(form).channels, tiles.inputChannels)
     let kernel = WinogradPlanes(
-      tiles.form.planes, tiles: channelsAtOnce, channels: panels.count * TileProduct.columns)
+      tiles.form.planes, tiles: channelsAtOnce, channels: panels.count * form.columns)
     let products = panels.map { _ in
-      WinogradPlanes(tiles.form.planes, tiles: members.count, channels: TileProduct.columns)
+      WinogradPlanes(tiles.form.planes, tiles: members.count, channels: form.columns)
     }
-    let scratch = WinogradScratch(channels: TileProduct.columns)
+    let scratch = WinogradScratch(form, channels: form.columns)
     for channel in stride(from: 0, to: tiles.inputChannels, by: channelsAtOnce) {
       let channels = channel..<min(channel + channelsAtOnce, tiles.inputChannels)
       WinogradPanels.fill(
@@ -120,7 +124,7 @@ struct WinogradConvolution {
         for (slot, panel) in panels.enumerated() {
           let part =
             kernel.pointer + plane * kernel.stride
-            + slot * channels.count * TileProduct.columns
+            + slot * channels.count * form.columns
           multiply(
             plane, planes, channels, part, width: source.width(panel), into: products[slot],
             count: members.count, scratch)
@@ -164,7 +168,7 @@ struct WinogradConvolution {
     _ members: Range<Int>, _ panel: Int, width: Int, _ products: WinogradPlanes,
     _ scratch: WinogradScratch
   ) {
-    let column = panel * TileProduct.columns
+    let column = panel * scratch.worker.form.columns
     for (slot, tile) in members.enumerated() {
       tiles.locateOutput(
         tile, in: output + column, outside: scratch.unused.pointer, into: scratch.pixels)
@@ -199,7 +203,7 @@ struct WinogradPanels {
   init(_ source: PanelSource, _ form: WinogradForm) {
     self.source = source
     let rows = source.rows / 9
-    panelCount = form.planes * rows * TileProduct.columns
+    panelCount = form.planes * rows * source.form.columns
     storage = Storage(count: form.planes * rows * source.paddedColumns)
     for panel in 0..<source.panelCount {
       Self.fill(
@@ -238,15 +242,16 @@ struct WinogradPanels {
         columns, rows: first + channels.lowerBound..<first + channels.upperBound,
         into: weights.pointer + element * weightStride)
     }
-    let scratch = WinogradScratch(channels: 8)
+    let panelColumns = source.form.columns
+    let scratch = WinogradScratch(source.form, channels: 8)
     for row in 0..<channels.count {
       for column in stride(from: 0, to: width, by: 8) {
-        let slot = column / TileProduct.columns
-        let panel = target + slot * channels.count * TileProduct.columns
-        let panelWidth = min(TileProduct.columns, width - slot * TileProduct.columns)
+        let slot = column / panelColumns
+        let panel = target + slot * channels.count * panelColumns
+        let panelWidth = min(panelColumns, width - slot * panelColumns)
         form.transformKernel(
           weights.pointer + row * width + column, kernelStride: weightStride,
-          into: panel + row * panelWidth + column % TileProduct.columns,
+          into: panel + row * panelWidth + column % panelColumns,
           planeStride: planeStride, scratch)
       }
     }

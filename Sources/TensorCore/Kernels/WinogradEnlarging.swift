@@ -17,9 +17,9 @@ enum WinogradEnlarging {
   static let inputPlanes = 16
   static let planes = 25
 
-  private typealias Three = (Vector, Vector, Vector)
-  private typealias Four = (Vector, Vector, Vector, Vector)
-  private typealias Five = (Vector, Vector, Vector, Vector, Vector)
+  private typealias Three<Lanes> = (Lanes, Lanes, Lanes)
+  private typealias Four<Lanes> = (Lanes, Lanes, Lanes, Lanes)
+  private typealias Five<Lanes> = (Lanes, Lanes, Lanes, Lanes, Lanes)
 
   /// Which element of the input belongs to a product.
   static func inputPlane(_ plane: Int) -> Int {
@@ -29,17 +29,19 @@ enum WinogradEnlarging {
 
   /// The 16 sums of the 16 pixels that begin at `pixels`, row by row.
   @inline(__always)
-  static func transformInput(
-    _ pixels: UnsafePointer<UnsafePointer<Float>>, channels: Int,
+  static func transformInput<Lanes: FloatVector>(
+    _ pixels: UnsafePointer<UnsafePointer<Float>>, channels: Range<Int>,
     into planes: UnsafeMutablePointer<Float>, planeStride: Int,
-    scratch: UnsafeMutablePointer<Vector>
+    scratch: UnsafeMutablePointer<Lanes>
   ) {
-    for channel in stride(from: 0, to: channels, by: 8) {
+    for channel in stride(
+      from: channels.lowerBound, to: channels.upperBound, by: Lanes.scalarCount)
+    {
       for x in 0..<4 {
-        let column = inputMatrix(
+        let column: Four<Lanes> = inputMatrix(
           (
-            loadVector(pixels[x] + channel), loadVector(pixels[4 + x] + channel),
-            loadVector(pixels[8 + x] + channel), loadVector(pixels[12 + x] + channel)
+            load(pixels[x] + channel), load(pixels[4 + x] + channel),
+            load(pixels[8 + x] + channel), load(pixels[12 + x] + channel)
           ))
         (scratch[x], scratch[4 + x], scratch[8 + x], scratch[12 + x]) = column
       }
@@ -47,39 +49,41 @@ enum WinogradEnlarging {
         let row = scratch + 4 * y
         let sums = inputMatrix((row[0], row[1], row[2], row[3]))
         let target = planes + 4 * y * planeStride + channel
-        storeVector(sums.0, to: target)
-        storeVector(sums.1, to: target + planeStride)
-        storeVector(sums.2, to: target + 2 * planeStride)
-        storeVector(sums.3, to: target + 3 * planeStride)
+        store(sums.0, to: target)
+        store(sums.1, to: target + planeStride)
+        store(sums.2, to: target + 2 * planeStride)
+        store(sums.3, to: target + 3 * planeStride)
       }
     }
   }
 
   /// The outputs plus a bias, written to 16 pixels, row by row.
   @inline(__always)
-  static func transformProducts(
-    _ planes: UnsafePointer<Float>, planeStride: Int, channels: Int,
+  static func transformProducts<Lanes: FloatVector>(
+    _ planes: UnsafePointer<Float>, planeStride: Int, channels: Range<Int>,
     bias: UnsafePointer<Float>, into pixels: UnsafePointer<UnsafePointer<Float>>,
-    scratch: UnsafeMutablePointer<Vector>
+    scratch: UnsafeMutablePointer<Lanes>
   ) {
-    for channel in stride(from: 0, to: channels, by: 8) {
+    for channel in stride(
+      from: channels.lowerBound, to: channels.upperBound, by: Lanes.scalarCount)
+    {
       for x in 0..<5 {
         let column = planes + x * planeStride + channel
         (scratch[x], scratch[5 + x], scratch[10 + x], scratch[15 + x]) = outputMatrix(
           (
-            loadVector(column), loadVector(column + 5 * planeStride),
-            loadVector(column + 10 * planeStride), loadVector(column + 15 * planeStride),
-            loadVector(column + 20 * planeStride)
+            load(column), load(column + 5 * planeStride),
+            load(column + 10 * planeStride), load(column + 15 * planeStride),
+            load(column + 20 * planeStride)
           ))
       }
-      let bias = loadVector(bias + channel)
+      let bias: Lanes = load(bias + channel)
       for y in 0..<4 {
         let row = scratch + 5 * y
         let (x0, x1, x2, x3) = outputMatrix((row[0], row[1], row[2], row[3], row[4]))
-        storeVector(x0 + bias, to: UnsafeMutablePointer(mutating: pixels[4 * y] + channel))
-        storeVector(x1 + bias, to: UnsafeMutablePointer(mutating: pixels[4 * y + 1] + channel))
-        storeVector(x2 + bias, to: UnsafeMutablePointer(mutating: pixels[4 * y + 2] + channel))
-        storeVector(x3 + bias, to: UnsafeMutablePointer(mutating: pixels[4 * y + 3] + channel))
+        store(x0 + bias, to: UnsafeMutablePointer(mutating: pixels[4 * y] + channel))
+        store(x1 + bias, to: UnsafeMutablePointer(mutating: pixels[4 * y + 1] + channel))
+        store(x2 + bias, to: UnsafeMutablePointer(mutating: pixels[4 * y + 2] + channel))
+        store(x3 + bias, to: UnsafeMutablePointer(mutating: pixels[4 * y + 3] + channel))
       }
     }
   }
@@ -112,17 +116,17 @@ enum WinogradEnlarging {
   }
 
   @inline(__always)
-  private static func inputMatrix(_ s: Four) -> Four {
+  private static func inputMatrix<Lanes: FloatVector>(_ s: Four<Lanes>) -> Four<Lanes> {
     (s.1 + s.2, s.2 - s.1, s.0 - s.2, s.3 - s.1)
   }
 
   @inline(__always)
-  private static func outputMatrix(_ m: Five) -> Four {
+  private static func outputMatrix<Lanes: FloatVector>(_ m: Five<Lanes>) -> Four<Lanes> {
     (m.0 - m.1 + m.3, m.0 + m.2, m.0 + m.1, m.0 - m.2 + m.4)
   }
 
   @inline(__always)
-  private static func kernelMatrix(_ g: Three) -> Five {
+  private static func kernelMatrix(_ g: Three<Vector>) -> Five<Vector> {
     let sum = 0.5 * (g.0 + g.2)
     let difference = 0.5 * (g.2 - g.0)
     let half = 0.5 * g.1

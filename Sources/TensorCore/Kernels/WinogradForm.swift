@@ -21,14 +21,21 @@ enum WinogradForm {
     _ scratch: WinogradScratch, channels: Int, into planes: UnsafeMutablePointer<Float>,
     planeStride: Int
   ) {
+    let wide = scratch.channelsOfWideVectors(channels)
     switch self {
     case .plain:
       Winograd.transformInput(
-        scratch.pixels, channels: channels, into: planes, planeStride: planeStride,
+        scratch.pixels, channels: 0..<wide, into: planes, planeStride: planeStride,
+        scratch: scratch.wideVectors)
+      Winograd.transformInput(
+        scratch.pixels, channels: wide..<channels, into: planes, planeStride: planeStride,
         scratch: scratch.vectors)
     case .enlarging:
       WinogradEnlarging.transformInput(
-        scratch.pixels, channels: channels, into: planes, planeStride: planeStride,
+        scratch.pixels, channels: 0..<wide, into: planes, planeStride: planeStride,
+        scratch: scratch.wideVectors)
+      WinogradEnlarging.transformInput(
+        scratch.pixels, channels: wide..<channels, into: planes, planeStride: planeStride,
         scratch: scratch.vectors)
     }
   }
@@ -37,15 +44,22 @@ enum WinogradForm {
     _ planes: UnsafePointer<Float>, planeStride: Int, channels: Int, bias: UnsafePointer<Float>,
     _ scratch: WinogradScratch
   ) {
+    let wide = scratch.channelsOfWideVectors(channels)
     switch self {
     case .plain:
       Winograd.transformProducts(
-        planes, planeStride: planeStride, channels: channels, bias: bias, into: scratch.pixels,
-        scratch: scratch.vectors)
+        planes, planeStride: planeStride, channels: 0..<wide, bias: bias, into: scratch.pixels,
+        scratch: scratch.wideVectors)
+      Winograd.transformProducts(
+        planes, planeStride: planeStride, channels: wide..<channels, bias: bias,
+        into: scratch.pixels, scratch: scratch.vectors)
     case .enlarging:
       WinogradEnlarging.transformProducts(
-        planes, planeStride: planeStride, channels: channels, bias: bias, into: scratch.pixels,
-        scratch: scratch.vectors)
+        planes, planeStride: planeStride, channels: 0..<wide, bias: bias, into: scratch.pixels,
+        scratch: scratch.wideVectors)
+      WinogradEnlarging.transformProducts(
+        planes, planeStride: planeStride, channels: wide..<channels, bias: bias,
+        into: scratch.pixels, scratch: scratch.vectors)
     }
   }
 

@@ -135,20 +135,31 @@ struct WinogradTiles {
 final class WinogradScratch {
   let pixels: UnsafeMutablePointer<UnsafePointer<Float>>
   let vectors: UnsafeMutablePointer<Vector>
+  let wideVectors: UnsafeMutablePointer<SIMD16<Float>>
   /// Stands for pixels outside the image: read as zeros, and written to where nobody reads.
   let zeros: Storage
   let unused: Storage
-  let worker = TileWorker()
+  let worker: TileWorker
+  private let form: TileForm
 
-  init(channels: Int) {
+  init(_ form: TileForm, channels: Int) {
+    self.form = form
     pixels = .allocate(capacity: Winograd.planes)
     vectors = .allocate(capacity: Winograd.scratchCount)
+    wideVectors = .allocate(capacity: Winograd.scratchCount)
     zeros = paddedBias(nil, channels: channels)
     unused = Storage(count: channels)
+    worker = TileWorker(form)
   }
 
   deinit {
     pixels.deallocate()
     vectors.deallocate()
+    wideVectors.deallocate()
+  }
+
+  /// How many of the channels are transformed 16 at a time.
+  func channelsOfWideVectors(_ channels: Int) -> Int {
+    form == .wide ? channels / 16 * 16 : 0
   }
 }

@@ -5,6 +5,7 @@
 /// Each of the 36 sums is a matrix product over the tiles, owned by one thread at a time, so the order
 /// of summation does not depend on the number of threads.
 struct WinogradWeightGradient {
+  private let form: TileForm
   private let tiles: WinogradTiles
   private let input: UnsafePointer<Float>
   private let outputGradient: UnsafePointer<Float>
@@ -20,8 +21,9 @@ struct WinogradWeightGradient {
 
   init(
     _ shape: ConvolutionShape, input: UnsafePointer<Float>,
-    outputGradient: UnsafePointer<Float>
+    outputGradient: UnsafePointer<Float>, form: TileForm
   ) {
+    self.form = form
     tiles = WinogradTiles(shape)
     self.input = input
     self.outputGradient = outputGradient
@@ -43,7 +45,7 @@ struct WinogradWeightGradient {
     }
 
     parallelBlocks(tiles.inputChannels, work: 150 * tiles.outputChannels) { rows in
-      let scratch = WinogradScratch(channels: 8)
+      let scratch = WinogradScratch(form, channels: 8)
       for offset in stride(
         from: rows.lowerBound * tiles.outputChannels,
         to: rows.upperBound * tiles.outputChannels, by: 8)
@@ -60,19 +62,19 @@ struct WinogradWeightGradient {
   ) {
     let (inputChannels, outputChannels) = (tiles.inputChannels, tiles.outputChannels)
     parallelBlocks(members.count, work: 250 * (inputChannels + outputChannels)) { range in
-      let scratch = WinogradScratch(channels: max(inputChannels, outputChannels))
+      let scratch = WinogradScratch(form, channels: max(inputChannels, outputChannels))
       for slot in range {
         tiles.locateInput(
           members.lowerBound + slot, in: input, outside: scratch.zeros.pointer,
           into: scratch.pixels)
-        Winograd.transformInput(
-          scratch.pixels, channels: inputChannels, into: inputs.pointer + slot * inputChannels,
-          planeStride: inputs.stride, scratch: scratch.vectors)
+        tiles.form.transformInput(
+          scratch, channels: inputChannels, into: inputs.pointer + slot * inputChannels,
+          planeStride: inputs.stride)
         tiles.locateOutput(
           members.lowerBound + slot, in: outputGradient, outside: scratch.zeros.pointer,
           into: scratch.pixels)
         Winograd.transformOutputGradient(
-          scratch.pixels, channels: outputChannels,
+          scratch.pixels, channels: 0..<outputChannels,
           into: gradients.pointer + slot * outputChannels, planeStride: gradients.stride,
           scratch: scratch.vectors)
       }
@@ -85,21 +87,21 @@ struct WinogradWeightGradient {
     to sums: UnsafeMutablePointer<Float>
   ) {
     let (inputChannels, outputChannels) = (tiles.inputChannels, tiles.outputChannels)
-    let strips = (inputChannels + TileProduct.rows - 1) / TileProduct.rows
-    let work = count * TileProduct.rows * outputChannels
+    let strips = (inputChannels + form.rows - 1) / form.rows
+    let work = count * form.rows * outputChannels
     parallelBlocks(Winograd.planes * strips, work: work) { range in
-      let worker = TileWorker()
+      let worker = TileWorker(form)
       for item in range {
         let (plane, strip) = item.quotientAndRemainder(dividingBy: strips)
-        let row = strip * TileProduct.rows
+        let row = strip * form.rows
         let left = inputs.pointer + plane * inputs.stride + row
         let right = gradients.pointer + plane * gradients.stride
         let target = sums + (plane * inputChannels + row) * outputChannels
-        for column in stride(from: 0, to: outputChannels, by: TileProduct.columns) {
+        for column in stride(from: 0, to: outputChannels, by: form.columns) {
           worker.multiply(
             left, leftStride: 1, leftStep: inputChannels,
-            rows: min(TileProduct.rows, inputChannels - row), inner: count, right + column,
-            panelStride: outputChannels, width: min(TileProduct.columns, outputChannels - column),
+            rows: min(form.rows, inputChannels - row), inner: count, right + column,
+            panelStride: outputChannels, width: min(form.columns, outputChannels - column),
             into: target + column, outputStride: outputChannels, isAdding: true)
         }
       }
