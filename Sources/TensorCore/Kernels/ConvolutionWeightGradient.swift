@@ -27,7 +27,8 @@ func convolveWeightGradientDirectly(
   let result = Storage(count: rowCount * channels)
   result.pointer.update(repeating: 0, count: result.count)
   WeightGradient(
-    form: form, shape: shape, input: padded.image, outputGradient: gradient.pointer, channels: channels,
+    form: form, shape: shape, input: padded.image, outputGradient: gradient.pointer,
+    channels: channels,
     result: result.pointer
   ).run()
   copyRows(

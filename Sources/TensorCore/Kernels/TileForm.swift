@@ -20,7 +20,7 @@ public enum TileForm: CaseIterable, Sendable {
   /// The columns of scores that attention computes at once.
   var attentionColumns: Int { self == .narrow ? 24 : 48 }
 
-  /// The rows of the tallest tiles of a panel of 8, 16, 24 ... columns.
+  /// The rows of the tallest tiles of a panel of 8, 16, 24 and more columns.
   func tallestRows(columns: Int) -> Int {
     switch (self, columns) {
     case (_, 8): 8

@@ -17,7 +17,7 @@ final class TileWorker {
     zeros.deallocate()
   }
 
-  /// The sums of `product` for `rows` rows and a panel of 8, 16, 24 ... columns, of which the first
+  /// The sums of `product` for `rows` rows and a panel of 8, 16, 24 and more columns, of which the first
   /// `columns` are wanted.
   ///
   /// The rows of the left factor begin `leftStride` apart. The sums start with the numbers at
@@ -40,7 +40,7 @@ final class TileWorker {
       into: target + tall * outputStride)
   }
 
-  /// `output[rows, width] (+)= left[rows, inner] panel[inner, width]`, with 8, 16, 24 ... columns.
+  /// `output[rows, width] (+)= left[rows, inner] panel[inner, width]`, with 8, 16, 24 and more columns.
   ///
   /// The columns of the left factor lie `leftStep` apart.
   func multiply(
