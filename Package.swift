@@ -17,7 +17,8 @@ let package = Package(
     .systemLibrary(name: "CSHA256"),
 
     .target(name: "Files", dependencies: ["CSHA256"]),
-    .target(name: "Parquet", dependencies: ["Files", "CZlib"]),
+    .target(name: "DynamicLibraries"),
+    .target(name: "Parquet", dependencies: ["Files", "DynamicLibraries", "CZlib"]),
     .target(name: "Imaging", dependencies: ["Files", "CPNG"]),
     .target(name: "Checkpoints", dependencies: ["Files"]),
     .target(
@@ -28,7 +29,8 @@ let package = Package(
     .target(name: "PipelineCore", dependencies: ["Files"]),
     .target(name: "CommandSyntax", dependencies: ["PipelineCore", "Files"]),
 
-    .target(name: "TensorCore", dependencies: ["COpenBLAS"], swiftSettings: kernelSettings),
+    .target(
+      name: "TensorCore", dependencies: ["COpenBLAS", "Files"], swiftSettings: kernelSettings),
     .target(name: "Autograd", dependencies: ["TensorCore"]),
     .target(name: "NN", dependencies: ["Autograd", "TensorCore", "Checkpoints", "Files"]),
     .target(
@@ -38,6 +40,12 @@ let package = Package(
       name: "PreferenceModels",
       dependencies: ["Diffusion", "NN", "Autograd", "TensorCore", "Files"]),
     .target(
+      name: "Scorers",
+      dependencies: [
+        "PreferenceModels", "Diffusion", "NN", "Autograd", "TensorCore", "Imaging", "Checkpoints",
+        "Files",
+      ]),
+    .target(
       name: "StepwiseOptimization", dependencies: ["Diffusion", "NN", "Autograd", "TensorCore"]),
     .target(
       name: "Apply",
@@ -46,6 +54,12 @@ let package = Package(
         "Files",
       ]),
     .target(name: "ProceduralWorld", dependencies: ["TensorCore", "Files"]),
+    .target(
+      name: "Evaluation",
+      dependencies: [
+        "Scorers", "Reporting", "Diffusion", "NN", "Autograd", "TensorCore", "Imaging",
+        "PipelineCore", "Files",
+      ]),
     .target(
       name: "Stages",
       dependencies: [
@@ -57,13 +71,14 @@ let package = Package(
     .executableTarget(
       name: "spo",
       dependencies: [
-        "Apply", "Stages", "CommandSyntax", "PipelineCore", "Catalog", "Parquet", "Imaging",
+        "Apply", "Stages", "Evaluation", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
+        "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
         "Autograd", "TensorCore", "COpenBLAS",
       ]),
 
-    .target(name: "TestSupport", path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
     .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
     .testTarget(name: "ParquetTests", dependencies: ["Parquet", "Files", "TestSupport"]),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Files", "TestSupport"]),
@@ -89,13 +104,26 @@ let package = Package(
         "TensorCore", "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
+      name: "ScorersTests",
+      dependencies: [
+        "Scorers", "Diffusion", "Autograd", "TensorCore", "Imaging", "Checkpoints", "Files",
+        "TestSupport",
+      ]),
+    .testTarget(
+      name: "EvaluationTests",
+      dependencies: [
+        "Evaluation", "Scorers", "Reporting", "Diffusion", "Autograd", "TensorCore", "Imaging",
+        "Checkpoints", "Files", "TestSupport",
+      ]),
+    .testTarget(
       name: "ProceduralWorldTests",
       dependencies: ["ProceduralWorld", "Diffusion", "TensorCore", "TestSupport"]),
     .testTarget(
       name: "StagesTests",
       dependencies: [
-        "Stages", "Shards", "PipelineCore", "Catalog", "PreferenceModels", "Diffusion", "NN",
-        "Autograd", "Parquet", "Imaging", "Checkpoints", "Files", "TestSupport",
+        "Stages", "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
+        "Diffusion", "NN", "Autograd", "TensorCore", "Parquet", "Imaging", "Checkpoints", "Files",
+        "TestSupport",
       ]),
     .testTarget(
       name: "CommandTests",

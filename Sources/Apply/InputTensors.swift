@@ -14,12 +14,12 @@ public final class InputTensors {
     self.prefix = prefix
   }
 
-  /// Floats in the file's layout.
+  /// Floats in the file's layout, all finite.
   ///
   /// - Parameter shape: the extents expected, nil where any will do
   public func floats(_ name: String, shape: [Int?]) throws -> Tensor {
     let entry = try take(name, shape: shape)
-    return Tensor(try checkpoint.floats(prefix + name), shape: entry.shape)
+    return Tensor(try checkpoint.finiteFloats(prefix + name), shape: entry.shape)
   }
 
   /// Images of the file's layout `[batch, channels, height, width]` as `[batch, height, width,

@@ -1,5 +1,6 @@
 public import Autograd
 public import Diffusion
+import NN
 
 /// What an operation needs besides its tensors.
 public struct OperationOptions {
@@ -30,11 +31,13 @@ public struct Operation: Sendable {
     self.apply = apply
   }
 
+  /// - Throws: `InputError`, `NonFiniteError`; what opening the model throws
   public func callAsFunction(
     _ options: OperationOptions, _ inputs: InputTensors
   ) throws -> [(name: String, tensor: Tensor)] {
     let outputs = try apply(options, inputs)
     try inputs.requireAllTaken()
+    for (output, tensor) in outputs { try tensor.requiringFinite("\(name), output \(output)") }
     return outputs
   }
 

@@ -39,6 +39,12 @@ extension Operation {
       to: adapters, isTrainable: true)
     let (reference, weights) = try options.model.unet()
     let configuration = reference.configuration
+    guard configuration.outputChannels == configuration.inputChannels else {
+      throw ConfigurationError.misfit(
+        path: try options.model.configuration("unet").path,
+        reason: "in_channels is \(configuration.inputChannels), but out_channels "
+          + "\(configuration.outputChannels); inpainting and editing models cannot be tuned")
+    }
     var tuned = try UNet(weights.adapted(by: adapters), configuration)
     tuned.usesGradientCheckpointing = options.usesGradientCheckpointing
     try adapters.requireAllMatched()
@@ -82,7 +88,9 @@ extension Operation {
 
 extension OperationOptions {
   fileprivate func scheduler() throws -> DDIMScheduler {
-    try DDIMScheduler(model.schedulerConfig())
+    let config = try model.schedulerConfig()
+    try config.requireKnownProcess()
+    return try DDIMScheduler(config)
   }
 }
 

@@ -71,10 +71,7 @@ public struct Tensor {
   }
 
   /// Whether no element is infinite or not a number.
-  public var isFinite: Bool {
-    // x * 0 is 0 for finite x only, and so is a sum of them.
-    UnsafeBufferPointer(start: pointer, count: count).reduce(into: Float(0)) { $0 += $1 * 0 } == 0
-  }
+  public var isFinite: Bool { firstNonFinite(pointer, count: count) == nil }
 }
 
 extension Tensor {

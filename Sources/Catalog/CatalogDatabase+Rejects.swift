@@ -27,6 +27,31 @@ extension CatalogDatabase {
     }
   }
 
+  /// An image that takes a side of a pair.
+  public struct ImageReplacement: Sendable {
+    public var pair: Int
+    /// 0 or 1.
+    public var side: Int
+    public var image: Int
+
+    public init(pair: Int, side: Int, image: Int) {
+      self.pair = pair
+      self.side = side
+      self.image = image
+    }
+  }
+
+  /// Puts other images into pairs, all or none.
+  public func replaceImages(_ replacements: [ImageReplacement]) throws {
+    try database.transaction {
+      for replacement in replacements {
+        try database.run(
+          "UPDATE pair SET image_\(replacement.side == 0 ? 0 : 1)_id = ?2 WHERE id = ?1",
+          replacement.pair, replacement.image)
+      }
+    }
+  }
+
   /// Takes back what a stage rejected: its pairs are pairs again.
   public func restorePairs(rejectedBy stage: String) throws {
     try database.transaction {
@@ -86,14 +111,23 @@ extension CatalogDatabase {
     try database.integer("SELECT count(*) FROM reject WHERE code NOT LIKE 'filtered-%'")
   }
 
-  /// Why the first row that was rejected was, with its place; nil if none was.
-  public func firstRejectReason() throws -> String? {
-    try database.firstRow(
+  /// The rejected rows of one code, and why the first of them was, with its file, row and column.
+  public struct RejectExample: Equatable, Sendable {
+    public var code: String
+    public var count: Int
+    public var example: String
+  }
+
+  /// Every code with its number of rows and its first row, by code.
+  public func rejectExamples() throws -> [RejectExample] {
+    // Beside a minimum SQLite gives the other columns of the row that has it.
+    try database.rows(
       """
-      SELECT file || ': row ' || row || ifnull(', column ' || column_name, '') || ': ' || reason
-      FROM reject ORDER BY file, row
+      SELECT code, count(*),
+        file || ': row ' || row || ifnull(', column ' || column_name, '') || ': ' || reason, min(id)
+      FROM reject GROUP BY code ORDER BY code
       """
-    ) { try $0[0] as String }
+    ) { RejectExample(code: try $0[0], count: try $0[1], example: try $0[2]) }
   }
 
   /// What became of the rows of one file.

@@ -1,3 +1,5 @@
+import Files
+
 /// Named tensors that can be read one at a time: a file, or several that belong together.
 public protocol CheckpointSource: Sendable {
   /// The file's path, for messages.
@@ -12,6 +14,17 @@ public protocol CheckpointSource: Sendable {
   /// Fills `buffer` with the bytes of the tensor `name` from `offset` on, row-major, little-endian.
   func read(
     _ name: String, from offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws
+
+  /// What the file itself calls the tensor `name`, for messages.
+  func nameInFile(of name: String) -> String
+
+  /// The free text pairs beside the tensors; empty for kinds of files that have none.
+  var metadata: [String: String] { get }
+}
+
+extension CheckpointSource {
+  public func nameInFile(of name: String) -> String { name }
+  public var metadata: [String: String] { [:] }
 }
 
 extension CheckpointSource {
@@ -24,6 +37,7 @@ extension CheckpointSource {
   /// All bytes of a tensor as they are stored.
   public func bytes(_ name: String) throws -> [UInt8] {
     let count = try entry(name).byteCount
+    try requireMemory(count, for: path)
     return try [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
       try read(
         name, from: 0,
@@ -35,6 +49,7 @@ extension CheckpointSource {
   /// The elements of a tensor as single-precision numbers, row-major.
   public func floats(_ name: String) throws -> [Float] {
     let count = try entry(name).elementCount
+    try requireMemory(4 * count, for: path)
     return try [Float](unsafeUninitializedCapacity: count) { buffer, initialized in
       try readFloats(name, into: UnsafeMutableBufferPointer(rebasing: buffer[..<count]))
       initialized = count

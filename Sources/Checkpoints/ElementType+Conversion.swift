@@ -33,6 +33,17 @@ extension ElementType {
     }
   }
 
+  /// The magnitude from which a number of single precision is rounded to infinity; nil where none is.
+  ///
+  /// Half a step above the largest finite number.
+  package var overflow: Float? {
+    switch self {
+    case .f16: 65_520
+    case .bf16: Float(bitPattern: 0x7F7F_8000)
+    default: nil
+    }
+  }
+
   /// The bytes of `floats` as elements of this type, rounded to nearest, ties to even; nil for types
   /// that are not written from floats.
   func narrowed(_ floats: UnsafeBufferPointer<Float>) -> [UInt8]? {

@@ -28,6 +28,9 @@ public struct NarrowedCheckpoint: CheckpointSource {
   }
 
   public var path: String { source.path }
+  public var metadata: [String: String] { source.metadata }
+
+  public func nameInFile(of name: String) -> String { source.nameInFile(of: name) }
 
   public func find(_ name: String) -> TensorEntry? { narrowed[name] ?? source.find(name) }
 
@@ -56,9 +59,9 @@ public struct NarrowedCheckpoint: CheckpointSource {
   }
 
   private func requireFit(_ floats: UnsafeMutableBufferPointer<Float>, of name: String) throws {
-    // What is rounded to infinity: half a step above the largest finite number.
-    let limit: Float = type == .f16 ? 65_520 : Float(bitPattern: 0x7F7F_8000)
-    guard let large = floats.first(where: { $0.isFinite && $0.magnitude >= limit }) else { return }
+    guard let limit = type.overflow,
+      let large = floats.first(where: { $0.isFinite && $0.magnitude >= limit })
+    else { return }
     throw CheckpointError.malformedTensor(
       path: path, tensor: name,
       problem: "\(large) is more than \(type.rawValue) can hold; "

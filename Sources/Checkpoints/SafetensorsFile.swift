@@ -24,9 +24,12 @@ public struct SafetensorsFile: CheckpointSource {
   /// - Parameter maximumHeaderSize: in bytes; the default is the format's own limit.
   /// - Throws: `CheckpointError`, `FileError` or `JSONError`.
   public init(path: String, maximumHeaderSize: Int = 100_000_000) throws {
-    let file = try RegularFile(path: path)
+    try self.init(try RegularFile(path: path), maximumHeaderSize: maximumHeaderSize)
+  }
+
+  init(_ file: RegularFile, maximumHeaderSize: Int = 100_000_000) throws {
     let header = try SafetensorsHeader(file, maximumSize: maximumHeaderSize)
-    self.path = path
+    path = file.path
     self.file = file
     metadata = header.metadata
     dataOffset = header.dataOffset

@@ -13,10 +13,12 @@ struct SafetensorsHeader {
   private(set) var metadata: [String: String] = [:]
   let dataOffset: Int
   private let path: String
+  private static let kind = "a safetensors file"
 
   init(_ file: RegularFile, maximumSize: Int) throws {
     path = file.path
     guard file.size >= 8 else {
+      try file.requireNoMistake(expected: Self.kind)
       throw CheckpointError.malformed(
         path: path, problem: "\(file.size) bytes are too few for a safetensors file")
     }
@@ -24,6 +26,7 @@ struct SafetensorsHeader {
       UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self))
     }
     guard length <= maximumSize, Int(length) <= file.size - 8 else {
+      try file.requireNoMistake(expected: Self.kind)
       throw CheckpointError.malformed(
         path: path,
         problem: "the header's length is \(length), but at most \(min(maximumSize, file.size - 8)) "
@@ -32,6 +35,7 @@ struct SafetensorsHeader {
     dataOffset = 8 + Int(length)
     let text = try file.read(at: 8, count: Int(length))
     guard text.first == UInt8(ascii: "{") else {
+      try file.requireNoMistake(expected: Self.kind)
       throw CheckpointError.malformed(path: path, problem: "the header does not begin with '{'")
     }
     let header = JSONReader(

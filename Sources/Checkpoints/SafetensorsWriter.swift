@@ -61,10 +61,13 @@ public struct OutgoingTensor {
 /// equal content gives equal bytes, whatever the order of `tensors`. The header is padded with
 /// spaces to a multiple of 8.
 ///
+/// - Parameter check: looks at what was written, before it takes the place of what is there; what it
+///   throws leaves that as it is
 /// - Throws: `CheckpointError` for an impossible shape, a name used twice or elements that do not
-///   fill the shape; `FileError`; what a tensor's closure throws.
+///   fill the shape; `FileError`; what a tensor's closure or `check` throws.
 public func writeSafetensors(
-  _ tensors: [OutgoingTensor], metadata: [String: String] = [:], to path: String
+  _ tensors: [OutgoingTensor], metadata: [String: String] = [:], to path: String,
+  check: (SafetensorsFile) throws -> Void = { _ in }
 ) throws {
   let sorted = tensors.inFileOrder
   var header = JSON.Object()
@@ -92,6 +95,7 @@ public func writeSafetensors(
   let file = try AtomicFile(path: path)
   try file.append(headerBytes(header))
   for tensor in sorted { try write(tensor, to: file) }
+  try check(SafetensorsFile(file.written()))
   try file.commit()
 }
 

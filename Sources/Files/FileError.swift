@@ -10,6 +10,8 @@ public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {
   case system(operation: String, path: String, code: Int32)
   /// The path names a folder, a device or a pipe.
   case notRegular(path: String)
+  /// Something else is in the file's place, such as a Git LFS pointer.
+  case mistaken(path: String, MistakenFile, expected: String)
   /// No file can be written under this path.
   case unusableOutput(path: String, reason: String)
   /// The file ends before the bytes that were asked for, or shrank while it was read.
@@ -18,7 +20,7 @@ public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {
   public var kind: FailureKind {
     switch self {
     case .system(_, _, let code): FailureKind(systemError: code)
-    case .notRegular, .endOfFile: .input
+    case .notRegular, .mistaken, .endOfFile: .input
     case .unusableOutput: .other
     }
   }
@@ -28,6 +30,8 @@ public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {
     case .system(let operation, let path, let code):
       "\(path): cannot \(operation): \(String(cString: strerror(code)))"
     case .notRegular(let path): "\(path): not a regular file"
+    case .mistaken(let path, let mistake, let expected):
+      "\(path) \(mistake.problem(expected: expected))"
     case .unusableOutput(let path, let reason): "\(path): cannot write there: \(reason)"
     case .endOfFile(let path, let offset, let wanted, let size):
       "\(path): \(wanted) bytes wanted at byte \(offset), but the file has \(size)"
@@ -52,6 +56,8 @@ extension FileError {
     case .system(let operation, let path, let code):
       .system(operation: operation, path: renamed(path), code: code)
     case .notRegular(let path): .notRegular(path: renamed(path))
+    case .mistaken(let path, let mistake, let expected):
+      .mistaken(path: renamed(path), mistake, expected: expected)
     case .unusableOutput(let path, let reason):
       .unusableOutput(path: renamed(path), reason: reason)
     case .endOfFile(let path, let offset, let wanted, let size):

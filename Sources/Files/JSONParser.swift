@@ -42,7 +42,13 @@ extension JSON {
     guard file.size <= maximumSize else {
       throw JSONError.tooLarge(source: path, size: file.size, limit: maximumSize)
     }
-    try self.init(parsing: try file.readAll(), dialect: dialect, source: path)
+    let bytes = try file.readAll()
+    do {
+      self = try JSON(parsing: bytes, dialect: dialect, source: path)
+    } catch {
+      try file.requireNoMistake(expected: "a JSON file", isText: true)
+      throw error
+    }
   }
 
   private static func place(of offset: Int, in bytes: [UInt8]) -> (line: Int, column: Int) {

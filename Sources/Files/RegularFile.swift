@@ -66,6 +66,7 @@ public final class RegularFile: Sendable {
     guard offset >= 0, count >= 0, offset <= size, count <= size - offset else {
       throw .endOfFile(path: path, offset: offset, wanted: count, size: size)
     }
+    try requireMemory(count, for: path)
     var failure: FileError?
     let bytes = [UInt8](unsafeUninitializedCapacity: count) { buffer, initialized in
       do throws(FileError) {

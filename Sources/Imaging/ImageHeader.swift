@@ -1,3 +1,5 @@
+import Files
+
 /// The file formats that are read.
 public enum ImageFormat: String, Sendable, CustomStringConvertible {
   case jpeg = "JPEG"
@@ -17,7 +19,6 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
   }
 
   private static func describe(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
-    if bytes.isEmpty { return "no bytes" }
     let beginnings: [(String, [UInt8])] = [
       ("GIF", Array("GIF8".utf8)), ("BMP", Array("BM".utf8)), ("TIFF", Array("II*\0".utf8)),
       ("TIFF", Array("MM\0*".utf8)), ("JPEG XL", [0xff, 0x0a]),
@@ -31,6 +32,9 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
       if box.elementsEqual("ftyp".utf8) {
         return brand.starts(with: "avi".utf8) ? "AVIF" : "HEIF or another ISO media file"
       }
+    }
+    if let mistake = MistakenFile(head: bytes, expected: "an image") {
+      return "it \(mistake.problem(expected: "an image"))"
     }
     let first = bytes.prefix(8).map { hexadecimal($0) }.joined(separator: " ")
     return "it begins with the bytes \(first)"

@@ -22,14 +22,21 @@ public struct CheckpointWeights: WeightSource {
     self.stored = stored
   }
 
+  public var path: String? { checkpoint.path }
   public var names: [String] { stored.keys.sorted() }
 
   public func shape(of name: String) -> [Int]? {
     stored[name].flatMap { checkpoint.find($0)?.shape }
   }
 
+  /// - Throws: `NonFiniteTensorError` if a number is NaN or infinite; what reading throws
   public func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
-    try checkpoint.readFloats(stored[name] ?? name, into: destination)
+    let name = stored[name] ?? name
+    try checkpoint.readFloats(name, into: destination)
+    guard let start = destination.baseAddress,
+      let position = firstNonFinite(start, count: destination.count)
+    else { return }
+    throw checkpoint.nonFinite(name, position, isNaN: destination[position].isNaN)
   }
 
   public func halfFormat(of name: String) -> HalfFormat? {
@@ -40,6 +47,7 @@ public struct CheckpointWeights: WeightSource {
     }
   }
 
+  /// - Throws: `NonFiniteTensorError` if a number is NaN or infinite; what reading throws
   public func readHalf(
     _ name: String, into destination: UnsafeMutableBufferPointer<UInt16>
   ) throws {
@@ -51,6 +59,12 @@ public struct CheckpointWeights: WeightSource {
         found: destination.count)
     }
     try checkpoint.read(entry.name, from: 0, into: bytes)
+    guard let format = halfFormat(of: name), let start = destination.baseAddress,
+      let position = firstNonFinite(start, count: destination.count, format: format)
+    else { return }
+    let infinity: UInt16 = format == .binary16 ? 0x7C00 : 0x7F80
+    throw checkpoint.nonFinite(
+      entry.name, position, isNaN: destination[position] & 0x7FFF != infinity)
   }
 }
 

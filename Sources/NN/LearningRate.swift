@@ -1,7 +1,18 @@
 import Foundation
 
-/// How the learning rate changes over a training run: a linear rise, then a way down.
+/// How the learning rate changes over a training run: a rise, then a way down.
 public struct LearningRateSchedule: Codable, Equatable, Sendable {
+  public enum WarmUp: String, CaseIterable, Codable, Sendable {
+    /// By equal amounts from update to update.
+    case linear
+    /// By the logarithm of the update's number, as DeepSpeed's `WarmupDecayLR` rises unless told otherwise.
+    ///
+    /// DeepSpeed sets a rate after each update, so the first one runs at the optimizer's own rate, which
+    /// is the peak, the second at 0, and update i, counted from 0, at log(i) / log(warmUpSteps) of the
+    /// peak; the way down is an update late, too.
+    case log
+  }
+
   public enum Decay: String, Codable, Sendable {
     case constant
     case linear
@@ -9,6 +20,8 @@ public struct LearningRateSchedule: Codable, Equatable, Sendable {
   }
 
   public var peak: Float
+  public var warmUp: WarmUp
+  /// Updates until the rate is at its peak; 0: none.
   public var warmUpSteps: Int
   public var decay: Decay
   /// The step at which the decay ends.
@@ -17,10 +30,12 @@ public struct LearningRateSchedule: Codable, Equatable, Sendable {
   public var finalShare: Float
 
   public init(
-    peak: Float, warmUpSteps: Int = 0, decay: Decay = .constant, steps: Int = 0,
+    peak: Float, warmUp: WarmUp = .linear, warmUpSteps: Int = 0, decay: Decay = .constant,
+    steps: Int = 0,
     finalShare: Float = 0
   ) {
     self.peak = peak
+    self.warmUp = warmUp
     self.warmUpSteps = warmUpSteps
     self.decay = decay
     self.steps = steps
@@ -29,7 +44,20 @@ public struct LearningRateSchedule: Codable, Equatable, Sendable {
 
   /// The rate of update `step`, counted from 0.
   public func rate(at step: Int) -> Float {
-    if step < warmUpSteps { return peak * Float(step + 1) / Float(warmUpSteps + 1) }
+    guard warmUpSteps > 0 else { return decayed(at: step) }
+    switch warmUp {
+    case .linear:
+      guard step < warmUpSteps else { return decayed(at: step) }
+      return peak * Float(step + 1) / Float(warmUpSteps + 1)
+    case .log:
+      guard step > 0 else { return peak }
+      let last = max(2, warmUpSteps)
+      guard step <= last else { return decayed(at: step - 1) }
+      return peak * Float(log(Double(step)) / log(Double(last)))
+    }
+  }
+
+  private func decayed(at step: Int) -> Float {
     let length = max(1, steps - warmUpSteps)
     let progress = min(1, Float(step - warmUpSteps) / Float(length))
     switch decay {

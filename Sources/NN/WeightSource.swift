@@ -3,6 +3,9 @@ public import TensorCore
 
 /// Named arrays of floats that layers are built from: a checkpoint, or fresh random numbers.
 public protocol WeightSource {
+  /// The file, for messages; nil where there is none.
+  var path: String? { get }
+
   /// The extents of an array in the checkpoint's layout, or nil if there is none of that name.
   func shape(of name: String) -> [Int]?
 
@@ -21,21 +24,25 @@ public protocol WeightSource {
 
 /// What is wrong between a model and the weights it was given.
 public enum WeightError: ClassifiedError, Equatable, CustomStringConvertible {
-  case missing(name: String, expected: [Int])
-  case shapeMismatch(name: String, expected: [Int], found: [Int])
-  case unused(names: [String])
+  case missing(path: String?, name: String, expected: [Int])
+  case shapeMismatch(path: String?, name: String, expected: [Int], found: [Int])
+  case unused(path: String?, names: [String])
 
   public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {
-    case .missing(let name, let expected):
-      "the weights have no \(name) (shape \(expected)), which the configuration asks for"
-    case .shapeMismatch(let name, let expected, let found):
-      "\(name) has shape \(found), but the configuration asks for \(expected)"
-    case .unused(let names):
-      "\(names.count) weights belong to no layer of this configuration: "
+    case .missing(let path, let name, let expected):
+      "\(Self.prefix(path))there is no tensor \(name) (shape \(expected)), which the configuration "
+        + "asks for"
+    case .shapeMismatch(let path, let name, let expected, let found):
+      "\(Self.prefix(path))tensor \(name) has shape \(found), but the configuration asks for "
+        + "\(expected)"
+    case .unused(let path, let names):
+      "\(Self.prefix(path))\(names.count) tensors belong to no layer of this configuration: "
         + names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", ..." : "")
     }
   }
+
+  private static func prefix(_ path: String?) -> String { path.map { "\($0): " } ?? "" }
 }

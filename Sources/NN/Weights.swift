@@ -23,21 +23,28 @@ public struct Weights {
 
   /// A scope over everything in `source`.
   ///
-  /// - Parameter isTrainable: whether parameters are leaves that gradients are wanted for
-  public init(_ source: some WeightSource, isTrainable: Bool = false) {
-    self.init(root: WeightRoot(source: source, seed: 0, isTrainable: isTrainable), path: "")
+  /// - Parameters:
+  ///   - isTrainable: whether parameters are leaves that gradients are wanted for
+  ///   - readsValues: false: names and shapes are checked alone, and what is built computes nothing
+  public init(_ source: some WeightSource, isTrainable: Bool = false, readsValues: Bool = true) {
+    self.init(
+      root: WeightRoot(
+        source: source, seed: 0, isTrainable: isTrainable, readsValues: readsValues), path: "")
   }
 
   /// A scope over everything in `source`, and fresh values of what it lacks.
   ///
-  /// - Parameter isFresh: the names of arrays that are drawn if the source lacks them
+  /// - Parameters:
+  ///   - readsValues: false: names and shapes are checked alone, and what is built computes nothing
+  ///   - isFresh: the names of arrays that are drawn if the source lacks them
   public init(
     _ source: some WeightSource, isTrainable: Bool, freshSeed seed: UInt64,
-    isFresh: @escaping (String) -> Bool
+    readsValues: Bool = true, isFresh: @escaping (String) -> Bool
   ) {
     self.init(
-      root: WeightRoot(source: source, seed: seed, isTrainable: isTrainable, isFresh: isFresh),
-      path: "")
+      root: WeightRoot(
+        source: source, seed: seed, isTrainable: isTrainable, readsValues: readsValues,
+        isFresh: isFresh), path: "")
   }
 
   /// A scope that draws fresh values, the same for the same seed and names.
@@ -83,7 +90,9 @@ public struct Weights {
   /// Throws if the source holds names that no layer asked for, other than those `isIgnored` accepts.
   public func requireAllUsed(except isIgnored: (String) -> Bool = { _ in false }) throws {
     let unused = (root.source?.names ?? []).filter { root.byName[$0] == nil && !isIgnored($0) }
-    guard unused.isEmpty else { throw WeightError.unused(names: unused.sorted()) }
+    guard unused.isEmpty else {
+      throw WeightError.unused(path: root.source?.path, names: unused.sorted())
+    }
   }
 }
 
@@ -92,17 +101,19 @@ final class WeightRoot {
   let source: (any WeightSource)?
   private let seed: UInt64
   private let isTrainable: Bool
+  private let readsValues: Bool
   private let isFresh: (String) -> Bool
   private(set) var byName: [String: Parameter] = [:]
   private(set) var parameters: [Parameter] = []
 
   init(
-    source: (any WeightSource)?, seed: UInt64, isTrainable: Bool,
+    source: (any WeightSource)?, seed: UInt64, isTrainable: Bool, readsValues: Bool = true,
     isFresh: @escaping (String) -> Bool = { _ in false }
   ) {
     self.source = source
     self.seed = seed
     self.isTrainable = isTrainable
+    self.readsValues = readsValues
     self.isFresh = isFresh
   }
 
@@ -113,12 +124,18 @@ final class WeightRoot {
     let parameter: Parameter
     if let source, source.shape(of: name) != nil || !isFresh(name) {
       guard let found = source.shape(of: name) else {
-        throw WeightError.missing(name: name, expected: shape)
+        throw WeightError.missing(path: source.path, name: name, expected: shape)
       }
       guard found.droppingTrailingOnes == shape.droppingTrailingOnes else {
-        throw WeightError.shapeMismatch(name: name, expected: shape, found: found)
+        throw WeightError.shapeMismatch(
+          path: source.path, name: name, expected: shape, found: found)
       }
-      parameter = try read(name, from: source, shape: shape, layout: layout)
+      parameter =
+        readsValues
+        ? try read(name, from: source, shape: shape, layout: layout)
+        : Parameter(name: name, storedShape: shape, layout: layout)
+    } else if !readsValues {
+      parameter = Parameter(name: name, storedShape: shape, layout: layout)
     } else {
       let stored = Tensor(uninitialized: shape)
       fill(stored.mutableElements, name: name, initial)

@@ -27,7 +27,7 @@ final class PlainBytesDecoder: ValueDecoder {
     return count
   }
 
-  func finish() throws(Fault) { try refuseRest(byteCount - position) }
+  func finish() throws(Fault) { try refuseRest(start + position, byteCount - position) }
 }
 
 /// The same, read through the window of the input: a page of any size needs little memory.
@@ -65,7 +65,11 @@ final class StreamedBytesDecoder: ValueDecoder {
     }
   }
 
-  func finish() throws(Fault) { try refuseRest(left) }
+  func finish() throws(Fault) {
+    // What is far too long is refused by its length alone.
+    let start = try input.peek(min(left, paddingLimit))
+    try refuseRest(start, left)
+  }
 
   private func peekLength() throws(Fault) -> Int {
     let start = try input.peek(min(4, left))
@@ -130,7 +134,7 @@ final class DeltaLengthDecoder: ValueDecoder {
     return UnsafeRawBufferPointer(start: start + position, count: Int(length))
   }
 
-  func finish() throws(Fault) { try refuseRest(end - position) }
+  func finish() throws(Fault) { try refuseRest(start + position, end - position) }
 }
 
 /// Byte arrays as the number of bytes shared with the value before, and the rest.

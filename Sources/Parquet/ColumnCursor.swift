@@ -5,13 +5,14 @@
 public final class ColumnCursor {
   public var column: LeafColumn { reader.column }
   public var rowGroup: Int { reader.rowGroup }
+  var path: String { reader.file.path }
   /// The row in the row group, -1 before the first.
   public private(set) var row = -1
   /// Whether the row has no value, be it absent itself or part of a group that is.
   public private(set) var isNull = true
 
   private let reader: ColumnReader
-  private let isText: Bool
+  private let isVariable: Bool
   private let width: Int
   private var entry = 0
   /// The place of the next value in the reader's batch, and how many it holds.
@@ -27,7 +28,7 @@ public final class ColumnCursor {
     }
     reader = ColumnReader(file, column)
     width = column.valueWidth
-    isText = column.physicalType == .byteArray
+    isVariable = column.physicalType == .byteArray
     try open(rowGroup: rowGroup)
   }
 
@@ -102,59 +103,8 @@ public final class ColumnCursor {
   /// The bytes of the row's value, in the file's representation; nil for null.
   public var bytes: UnsafeRawBufferPointer? {
     if isNull { return nil }
-    if isText { return reader.batch.views[next] }
+    if isVariable { return reader.batch.views[next] }
     return UnsafeRawBufferPointer(start: reader.batch.fixed + next * width, count: width)
-  }
-
-  /// The row's value as text, nil for null; bytes that are not UTF-8 are an error.
-  public func text() throws(ParquetError) -> String? {
-    guard isText else { throw mismatch("text") }
-    guard let bytes else { return nil }
-    guard let text = String(validating: bytes, as: UTF8.self) else {
-      throw .value(
-        path: reader.file.path, rowGroup: rowGroup, column: column.name, row: row,
-        reason: "\(bytes.count) bytes that are not UTF-8")
-    }
-    return text
-  }
-
-  /// The row's value as an integer, nil for null; timestamps in the unit of the logical type.
-  public func integer() throws(ParquetError) -> Int64? {
-    guard column.physicalType == .int32 || column.physicalType == .int64 else {
-      throw mismatch("integers")
-    }
-    guard let bytes else { return nil }
-    if width == 8 { return bytes.loadUnaligned(as: Int64.self).littleEndian }
-    let word = bytes.loadUnaligned(as: UInt32.self).littleEndian
-    if case .integer(_, isSigned: false) = column.logicalType { return Int64(word) }
-    return Int64(Int32(bitPattern: word))
-  }
-
-  /// The row's value as a number, from integers as well; nil for null.
-  public func number() throws(ParquetError) -> Double? {
-    switch column.physicalType {
-    case .int32, .int64:
-      return try integer().map(Double.init)
-    case .float:
-      let bits = bytes?.loadUnaligned(as: UInt32.self).littleEndian
-      return bits.map { Double(Float(bitPattern: $0)) }
-    case .double:
-      let bits = bytes?.loadUnaligned(as: UInt64.self).littleEndian
-      return bits.map { Double(bitPattern: $0) }
-    default: throw mismatch("numbers")
-    }
-  }
-
-  /// The row's truth value; nil for null.
-  public func truth() throws(ParquetError) -> Bool? {
-    guard column.physicalType == .boolean else { throw mismatch("truth values") }
-    return bytes.map { $0[0] != 0 }
-  }
-
-  private func mismatch(_ expected: String) -> ParquetError {
-    .typeMismatch(
-      path: reader.file.path, column: column.name, expected: expected,
-      found: "\(column.physicalType)")
   }
 }
 

@@ -9,10 +9,12 @@ extension ColumnReader {
       definitions = try levels(
         &page, count: header.definitionByteCount, column.maximumDefinitionLevel, definitionBytes)
       let levelCount = header.repetitionByteCount + header.definitionByteCount
-      if header.isCompressed {
+      if header.isCompressed, chunk.codec != .uncompressed {
+        guard header.unpackedByteCount >= levelCount else {
+          throw .malformed(
+            "levels of \(levelCount) bytes in a page that unpacks to \(header.unpackedByteCount)")
+        }
         page = try unpacked(page.remaining, to: header.unpackedByteCount - levelCount)
-      } else {
-        try checkUncompressedSize()
       }
     } else {
       page = try unpacked(header.byteCount, to: header.unpackedByteCount)
@@ -38,10 +40,10 @@ extension ColumnReader {
       throw .malformed("a dictionary of truth values")
     }
     try verifyChecksum()
-    try input.unpack(
-      header.byteCount, codec: chunk.codec, to: dictionaryBytes, count: header.unpackedByteCount)
+    let byteCount = unpackedByteCount
+    try input.unpack(header.byteCount, codec: chunk.codec, to: dictionaryBytes, count: byteCount)
     dictionary = try ValueDictionary(
-      dictionaryBytes.base, byteCount: header.unpackedByteCount, count: header.valueCount,
+      dictionaryBytes.base, byteCount: byteCount, count: header.valueCount,
       width: column.valueWidth)
   }
 
@@ -61,20 +63,14 @@ extension ColumnReader {
 
   /// The next bytes of the input, unpacked unless the chunk is not compressed.
   private func unpacked(_ packedCount: Int, to count: Int) throws(Fault) -> PageBytes {
-    if chunk.codec == .uncompressed {
-      try checkUncompressedSize()
-      return PageBytes(input, count: packedCount)
-    }
+    if chunk.codec == .uncompressed { return PageBytes(input, count: packedCount) }
     try input.unpack(packedCount, codec: chunk.codec, to: pageBytes, count: count)
     return PageBytes(pageBytes.base, count: count)
   }
 
-  private func checkUncompressedSize() throws(Fault) {
-    guard header.byteCount == header.unpackedByteCount else {
-      throw .malformed(
-        "\(header.byteCount) bytes in a page that is not compressed, "
-          + "but its unpacked size is \(header.unpackedByteCount)")
-    }
+  /// Of a page that is not compressed the size is said twice: that of its bytes decides.
+  private var unpackedByteCount: Int {
+    chunk.codec == .uncompressed ? header.byteCount : header.unpackedByteCount
   }
 
   // MARK: - Levels

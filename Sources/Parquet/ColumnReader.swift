@@ -34,8 +34,6 @@ final class ColumnReader {
   var entriesLeftInPage = 0
   /// Entries of the chunk's pages that are not yet opened.
   var entriesLeftInChunk = 0
-  private var nullsInPage = 0
-  private var rowsInPage = 0
   /// Rows that began before the current step.
   private var rowsBefore = 0
   private var rowsInStep = 0
@@ -63,9 +61,7 @@ final class ColumnReader {
     self.rowGroup = rowGroup
     let group = file.rowGroups[rowGroup]
     if let obstacle = chunk.obstacle { throw unsupported(obstacle) }
-    if case .other = chunk.codec {
-      throw unsupported("compressed with \(chunk.codec); UNCOMPRESSED, SNAPPY and GZIP are read")
-    }
+    if let obstacle = chunk.codec.obstacle(path: file.path) { throw unsupported(obstacle) }
     guard column.isRepeated || chunk.valueCount == group.rowCount else {
       throw .chunk(
         path: file.path, rowGroup: rowGroup, column: column.name,
@@ -80,7 +76,7 @@ final class ColumnReader {
     pendingValues = 0
     entriesLeftInPage = 0
     entriesLeftInChunk = chunk.valueCount
-    (nullsInPage, rowsInPage, rowsBefore, rowsInStep) = (0, 0, 0, 0)
+    (rowsBefore, rowsInStep) = (0, 0)
   }
 
   /// Decodes the levels of the next entries; returns how many, 0 at the end of the chunk.
@@ -205,24 +201,12 @@ final class ColumnReader {
           + "but the column chunk has \(input.remaining) left")
     }
     pageEnd = input.offset + header.byteCount
-    if header.kind == .dataV2, !column.isRepeated, header.rowCount != header.valueCount {
-      throw .malformed("\(header.rowCount) rows for \(header.valueCount) values")
-    }
   }
 
   private func finishPage() throws(Fault) {
     guard let decoder else { return }
     try decoder.finish()
-    if header.kind == .dataV2 {
-      guard nullsInPage == header.nullCount, rowsInPage == header.rowCount else {
-        throw .malformed(
-          "\(nullsInPage) nulls and \(rowsInPage) rows, "
-            + "but the page says \(header.nullCount) and \(header.rowCount)")
-      }
-    }
     self.decoder = nil
-    nullsInPage = 0
-    rowsInPage = 0
     input.skip(pageEnd - input.offset)
   }
 
@@ -249,8 +233,6 @@ final class ColumnReader {
     entryCount = count
     pendingValues = present
     entriesLeftInPage -= count
-    nullsInPage += count - present
-    rowsInPage += rowsInStep
   }
 
   private func countPresent(_ count: Int) throws(Fault) -> Int {

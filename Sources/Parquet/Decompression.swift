@@ -16,7 +16,53 @@ extension ChunkInput {
       output.base.copyMemory(from: try take(count), byteCount: count)
     case .snappy: try unpackSnappy(packedCount, to: output, count: count)
     case .gzip: try unpackGzip(packedCount, to: output, count: count)
+    case .lz4Raw, .lz4: try unpackLZ4(packedCount, isFramed: codec == .lz4, to: output, count)
+    case .zstd:
+      // A block of 128 KB may be one byte, repeated, behind a header of three.
+      try unpack(packedCount, "zstd", expansion: 1 << 15, to: output, count) {
+        Zstd.shared?.unpack($0, packedCount, into: $1, count)
+      }
+    case .brotli:
+      try unpack(packedCount, "brotli", expansion: PageHeader.maximumByteCount, to: output, count) {
+        Brotli.shared?.unpack($0, packedCount, into: $1, count)
+      }
     case .other: throw .unsupported("compressed with \(codec), which is not read")
+    }
+  }
+
+  private func unpackLZ4(
+    _ packedCount: Int, isFramed: Bool, to output: ByteBuffer, _ count: Int
+  ) throws(Fault) {
+    guard LZ4Decoder.canUnpack(packedCount, to: count) else {
+      throw .malformed("lz4: \(packedCount) bytes cannot unpack to \(count)")
+    }
+    try output.reserve(count)
+    let packed = UnsafeRawBufferPointer(start: try take(packedCount), count: packedCount)
+    let unpacked = UnsafeMutableRawBufferPointer(start: output.base, count: count)
+    if isFramed {
+      try LZ4Decoder.unpackFramed(packed, into: unpacked)
+    } else {
+      try LZ4Decoder.unpack(packed, into: unpacked)
+    }
+  }
+
+  /// Unpacks with a library's function, which gives the unpacked size, or nil for damaged bytes.
+  ///
+  /// - Parameter expansion: to how many bytes one can unpack
+  private func unpack(
+    _ packedCount: Int, _ name: String, expansion: Int, to output: ByteBuffer, _ count: Int,
+    _ unpack: (UnsafeRawPointer, UnsafeMutableRawPointer) -> Int?
+  ) throws(Fault) {
+    if packedCount == 0, count == 0 { return }
+    guard count / expansion <= packedCount else {
+      throw .malformed("\(name): \(packedCount) bytes cannot unpack to \(count)")
+    }
+    try output.reserve(count)
+    guard let found = unpack(try take(packedCount), output.base) else {
+      throw .malformed("\(name): the packed bytes are damaged, or unpack to more than \(count)")
+    }
+    guard found == count else {
+      throw .malformed("\(name): the page unpacks to \(found) bytes instead of \(count)")
     }
   }
 

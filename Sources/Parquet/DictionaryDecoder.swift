@@ -16,10 +16,11 @@ struct ValueDictionary {
     self.count = count
     self.width = width
     if width > 0 {
-      guard byteCount % width == 0, byteCount / width == count else {
+      guard count <= byteCount / width else {
         throw .malformed("a dictionary of \(count) values of \(width) bytes in \(byteCount) bytes")
       }
       offsets = []
+      try refuseRest(bytes + count * width, byteCount - count * width)
       return
     }
     guard count <= byteCount / 4 else {
@@ -41,9 +42,7 @@ struct ValueDictionary {
       offsets.append(UInt32(position))
       position += 4 + length
     }
-    guard position == byteCount else {
-      throw .malformed("\(byteCount - position) bytes are left behind the dictionary's last value")
-    }
+    try refuseRest(bytes + position, byteCount - position)
     self.offsets = offsets
   }
 

@@ -1,35 +1,3 @@
-/// How the pages of a column chunk are compressed.
-public enum Codec: Sendable, Equatable, CustomStringConvertible {
-  case uncompressed
-  case snappy
-  case gzip
-  /// A codec that is not read here, by its number in the format's definition.
-  case other(Int32)
-
-  init(_ number: Int32) {
-    switch number {
-    case 0: self = .uncompressed
-    case 1: self = .snappy
-    case 2: self = .gzip
-    default: self = .other(number)
-    }
-  }
-
-  public var description: String {
-    switch self {
-    case .uncompressed: "UNCOMPRESSED"
-    case .snappy: "SNAPPY"
-    case .gzip: "GZIP"
-    case .other(3): "LZO"
-    case .other(4): "BROTLI"
-    case .other(5): "LZ4"
-    case .other(6): "ZSTD"
-    case .other(7): "LZ4_RAW"
-    case .other(let number): "unknown codec \(number)"
-    }
-  }
-}
-
 /// The values of one column in one row group.
 public struct ColumnChunk: Sendable {
   public let codec: Codec
@@ -89,11 +57,11 @@ struct FileMetadata {
         try reader.readList(field, of: .structure) { (reader) throws(Fault) in
           groups.append(try RowGroupDraft(&reader))
         }
-      case 5:
+      case 5 where reader.isList(field, of: .structure):
         try reader.readList(field, of: .structure) { (reader) throws(Fault) in
           keyValues.append(try KeyValue(&reader))
         }
-      case 6: createdBy = try reader.readText(field)
+      case 6 where field.type == .binary: createdBy = try reader.readText(field)
       default: try reader.skip(field)
       }
     }
@@ -145,8 +113,9 @@ extension KeyValue {
     var value = ""
     try reader.readStruct { (reader, field) throws(Fault) in
       switch field.id {
-      case 1: key = try reader.readText(field)
-      case 2: value = try reader.readText(field)
+      // What is no text is nothing that anyone asks for.
+      case 1 where field.type == .binary: key = try reader.readText(field)
+      case 2 where field.type == .binary: value = try reader.readText(field)
       default: try reader.skip(field)
       }
     }

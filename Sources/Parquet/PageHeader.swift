@@ -24,9 +24,7 @@ struct PageHeader {
   // Version 1 only.
   private(set) var definitionEncoding: Int32 = -1
   private(set) var repetitionEncoding: Int32 = -1
-  // Version 2 only.
-  private(set) var nullCount = 0
-  private(set) var rowCount = 0
+  // Version 2 only. How many nulls and rows there are is said as well: the levels decide.
   private(set) var definitionByteCount = 0
   private(set) var repetitionByteCount = 0
   private(set) var isCompressed = true
@@ -116,8 +114,6 @@ struct PageHeader {
   ) throws(Fault) {
     switch field.id {
     case 1: valueCount = Int(try reader.readInteger(field, as: Int32.self))
-    case 2: nullCount = Int(try reader.readInteger(field, as: Int32.self))
-    case 3: rowCount = Int(try reader.readInteger(field, as: Int32.self))
     case 4: encoding = try reader.readInteger(field)
     case 5: definitionByteCount = Int(try reader.readInteger(field, as: Int32.self))
     case 6: repetitionByteCount = Int(try reader.readInteger(field, as: Int32.self))
@@ -136,11 +132,8 @@ struct PageHeader {
     }
     guard valueCount >= 0 else { throw .malformed("the page claims \(valueCount) values") }
     guard kind == .dataV2 else { return }
-    guard (0...valueCount).contains(nullCount), (0...valueCount).contains(rowCount) else {
-      throw .malformed("\(nullCount) nulls and \(rowCount) rows in \(valueCount) values")
-    }
     guard definitionByteCount >= 0, repetitionByteCount >= 0,
-      definitionByteCount + repetitionByteCount <= min(byteCount, unpackedByteCount)
+      definitionByteCount + repetitionByteCount <= byteCount
     else {
       throw .malformed(
         "levels of \(repetitionByteCount) and \(definitionByteCount) bytes "

@@ -58,6 +58,15 @@ public final class ParquetFile: Sendable {
     return column
   }
 
+  /// Refuses a column whose chunks cannot be unpacked here, or are encrypted.
+  public func requireReadable(_ column: LeafColumn) throws(ParquetError) {
+    for (index, group) in rowGroups.enumerated() {
+      let chunk = group.chunks[column.index]
+      guard let obstacle = chunk.obstacle ?? chunk.codec.obstacle(path: path) else { continue }
+      throw .unsupported(path: path, rowGroup: index, column: column.name, reason: obstacle)
+    }
+  }
+
   /// The value of the first pair of the metadata with this key.
   public func metadata(for key: String) -> String? {
     keyValues.first { $0.key == key }?.value
@@ -66,6 +75,7 @@ public final class ParquetFile: Sendable {
   /// Finds the footer: the file ends with its length (4 bytes) and the magic `PAR1`.
   private static func footerRange(of file: RegularFile) throws(Fault) -> Range<Int> {
     guard file.size >= 12 else {
+      try file.requireParquet()
       throw .malformed("not a parquet file: \(file.size) bytes are fewer than the least, 12")
     }
     let head = try magic(file, at: 0)
@@ -74,9 +84,11 @@ public final class ParquetFile: Sendable {
       throw .unsupported("the footer is encrypted, and no keys can be given")
     }
     guard head == "PAR1" || tail == "PAR1" else {
+      try file.requireParquet()
       throw .malformed("not a parquet file: PAR1 stands neither at its beginning nor at its end")
     }
     guard head == "PAR1" else {
+      try file.requireParquet()
       throw .malformed("not a parquet file: PAR1 stands at its end, but not at its beginning")
     }
     guard tail == "PAR1" else {
@@ -112,6 +124,15 @@ extension RegularFile {
     do throws(FileError) {
       return try read(at: offset, count: count)
     } catch {
+      throw .file(error)
+    }
+  }
+}
+
+extension RegularFile {
+  /// Throws if the file shows what else it is.
+  fileprivate func requireParquet() throws(Fault) {
+    do throws(FileError) { try requireNoMistake(expected: "a parquet file") } catch {
       throw .file(error)
     }
   }

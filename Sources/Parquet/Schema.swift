@@ -24,13 +24,22 @@ public enum PhysicalType: Int32, Sendable, CustomStringConvertible {
   }
 }
 
-public enum TimeUnit: Sendable {
+public enum TimeUnit: Sendable, CustomStringConvertible {
   case milliseconds
   case microseconds
   case nanoseconds
+
+  /// The name that the format's definition uses.
+  public var description: String {
+    switch self {
+    case .milliseconds: "MILLIS"
+    case .microseconds: "MICROS"
+    case .nanoseconds: "NANOS"
+    }
+  }
 }
 
-/// What the values of a column mean, which never changes how they are read.
+/// What the values of a column mean; how they lie in the file is for ``PhysicalType`` to say.
 public enum LogicalType: Sendable, Equatable {
   case string
   case enumeration
@@ -39,6 +48,7 @@ public enum LogicalType: Sendable, Equatable {
   case uuid
   case date
   case float16
+  case interval
   case null
   case time(TimeUnit, isUTC: Bool)
   case timestamp(TimeUnit, isUTC: Bool)
@@ -107,7 +117,8 @@ struct SchemaWalk {
 
   static func leaves(of elements: [SchemaElement]) throws(Fault) -> [LeafColumn] {
     guard let root = elements.first else { throw .malformed("the schema is empty") }
-    guard root.physicalType == nil else { throw .malformed("the schema's root is a column") }
+    // A lone root that claims to be a column stands for a file without columns.
+    if root.physicalType != nil, elements.count == 1 { return [] }
     var walk = SchemaWalk(elements)
     try walk.visitChildren(of: root, path: [], definition: 0, repetition: 0)
     guard walk.next == elements.count else {

@@ -94,6 +94,7 @@ extension LogicalType {
     case 15...18: self = .integer(bits: 8 << (Int(convertedType) - 15), isSigned: true)
     case 19: self = .json
     case 20: self = .bson
+    case 21: self = .interval
     default: return nil
     }
   }

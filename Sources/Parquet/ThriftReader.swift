@@ -62,6 +62,13 @@ struct ThriftReader {
     try readStruct(body)
   }
 
+  /// Whether a field is a list of elements of this type, or an empty one.
+  func isList(_ field: Field, of element: WireType) -> Bool {
+    guard field.type == .list, remaining > 0 else { return false }
+    let header = bytes[position]
+    return header >> 4 == 0 || header & 0x0f == element.rawValue
+  }
+
   /// Calls `body` for each element of a list whose elements must be of type `element`.
   mutating func readList(
     _ field: Field, of element: WireType, _ body: (inout ThriftReader) throws(Fault) -> Void

@@ -87,7 +87,7 @@ final class PlainFixedDecoder: ValueDecoder {
     return whole
   }
 
-  func finish() throws(Fault) { try refuseRest(byteCount - position) }
+  func finish() throws(Fault) { try refuseRest(start + position, byteCount - position) }
 }
 
 /// Truth values of one bit, the lowest bit first.
@@ -116,7 +116,8 @@ final class PlainBooleanDecoder: ValueDecoder {
     return count
   }
 
-  func finish() throws(Fault) { try refuseRest((bitCount - bit) / 8) }
+  /// Some writers round up to groups of 8 values or more.
+  func finish() {}
 }
 
 /// Truth values as runs and packed bits, behind the length of the whole.
@@ -209,11 +210,20 @@ final class ByteStreamSplitDecoder: ValueDecoder {
     position += count
   }
 
-  func finish() throws(Fault) { try refuseRest((valueCount - position) * width) }
+  func finish() throws(Fault) {
+    guard position == valueCount else {
+      throw .malformed("the page has \(valueCount - position) values more than its levels say")
+    }
+  }
 }
 
-func refuseRest(_ byteCount: Int) throws(Fault) {
-  guard byteCount == 0 else {
+/// The most zero bytes that a writer may leave behind the last value; fastparquet leaves 8.
+let paddingLimit = 64
+
+/// Refuses bytes behind a page's last value, except for some zeros.
+func refuseRest(_ start: UnsafeRawPointer, _ byteCount: Int) throws(Fault) {
+  let rest = UnsafeRawBufferPointer(start: start, count: byteCount)
+  guard byteCount <= paddingLimit, rest.allSatisfy({ $0 == 0 }) else {
     throw .malformed(
       "\(byteCount) bytes are left behind the page's last value: "
         + "its levels and its values do not fit together")

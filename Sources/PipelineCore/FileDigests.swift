@@ -30,7 +30,7 @@ public final class FileDigests {
   /// Starts with what an earlier run saved; a file that is not as it was saved counts as empty.
   ///
   /// - Parameter budget: how many bytes may be read in all
-  init(savedAt path: String? = nil, budget: Int = .max) {
+  public init(savedAt path: String? = nil, budget: Int = .max) {
     self.budget = budget
     guard let path, let saved = try? JSON(contentsOf: path).object,
       let files = saved["files"], files.object != nil,
@@ -97,7 +97,7 @@ public final class FileDigests {
   }
 
   /// Saves what is known of files that still exist.
-  func save(to path: String) throws {
+  public func save(to path: String) throws {
     guard isChanged else { return }
     var files = JSON.Object()
     for (file, entry) in entries.sorted(by: { $0.key < $1.key }) where Folders.exists(file) {

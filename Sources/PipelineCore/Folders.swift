@@ -100,7 +100,18 @@ public enum Folders {
     try remove(away)
   }
 
-  /// Removes the files and folders of a ``TemporaryName`` that killed processes left in a folder.
+  /// Whether a name is a ``TemporaryName``, or one that earlier versions gave: `NAME.tmp.PROCESS`.
+  static func isLeftover(_ name: String) -> Bool {
+    if TemporaryName.matches(name) { return true }
+    guard let point = name.lastIndex(of: "."), name[..<point].hasSuffix(".tmp") else {
+      return false
+    }
+    let digits = name[name.index(after: point)...].utf8
+    return !digits.isEmpty
+      && digits.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+  }
+
+  /// Removes the temporary files and folders that killed processes left in a folder.
   ///
   /// Only the process that may write there can know that no other still needs them.
   public static func removeLeftovers(
@@ -108,7 +119,7 @@ public enum Folders {
   ) throws(PipelineError) {
     for name in try names(in: path) {
       let item = "\(path)/\(name)"
-      if TemporaryName.matches(name) {
+      if isLeftover(name) {
         try remove(item)
       } else if recursively, name != "lost+found", isFolder(item), !isLink(item) {
         try removeLeftovers(in: item, recursively: true)

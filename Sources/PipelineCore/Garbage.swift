@@ -15,7 +15,9 @@ public struct Garbage {
 
 extension Pipeline {
   /// Removes what no result of the workspace needs: what finished stages keep only to make lost files
-  /// again, and what they no longer use in shared caches. Never anything that is not recorded.
+  /// again, and what they no longer use in shared caches.
+  ///
+  /// Never anything that is not recorded.
   ///
   /// - Parameter isDry: looks only
   /// - Returns: what was found

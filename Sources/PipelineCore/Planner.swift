@@ -98,10 +98,15 @@ struct Planner {
     }
     guard let record else { return step(.missing, ["never run"], .build(resumes: false)) }
     guard waitsFor.isEmpty else {
-      let stages = waitsFor.sorted().joined(separator: " and ")
+      let lost = try record.result.map { try lostFiles(of: $0, stage, configured) } ?? []
+      let stages = waitsFor.sorted()
+      let subject =
+        stages.count == 1
+        ? "stage \(stages[0]) runs" : "stages \(stages.joined(separator: ", ")) run"
+      let reasons = ["\(subject) first; this one follows only if that changes what it reads"]
       return step(
-        record.result == nil ? .partial : .stale,
-        ["stage \(stages) runs first; this one follows if its result is another"], .unknown)
+        lost.state ?? (record.result == nil ? .partial : .stale),
+        lost.map(\.description) + reasons, .unknown)
     }
     let (state, reasons, work) = try judge(stage, configured, basis, record)
     return step(state, reasons, work)
@@ -120,14 +125,11 @@ struct Planner {
       if forced.contains(configured.name) {
         return (.done, ["forced"], .build(resumes: false))
       }
-      let lost = try OutputCheck(places: configured.places(in: workspace), digests: digests)(
-        result, of: stage
-      ).lost
+      let lost = try lostFiles(of: result, stage, configured)
       let missing = try stage.missingOutput()
       if !lost.isEmpty || missing != nil || record.phase == .repairing {
-        let isDamaged = lost.contains { $0.damage != nil }
         return (
-          isDamaged ? .damaged : .missing,
+          lost.state ?? .missing,
           lost.map(\.description) + (missing.map { ["missing: \($0)"] } ?? [])
             + (record.phase == .repairing && lost.isEmpty ? ["being made again"] : []),
           Self.repair(lost, of: result, configured)
@@ -150,6 +152,13 @@ struct Planner {
     return (
       .stale, basis.changes(since: earlier.basis, makers: makers), .build(resumes: false)
     )
+  }
+
+  private func lostFiles(
+    of result: StageResult, _ stage: any Stage, _ configured: ConfiguredStage
+  ) throws -> [LostFile] {
+    let places = configured.places(in: workspace)
+    return try OutputCheck(places: places, digests: digests)(result, of: stage).lost
   }
 
   private static func repair(
@@ -176,6 +185,13 @@ extension Pipeline {
   func stages(through last: String?) -> [ConfiguredStage] {
     guard let last, let end = stages.firstIndex(where: { $0.name == last }) else { return stages }
     return Array(stages[...end])
+  }
+}
+
+extension [LostFile] {
+  /// What they make of their stage; nil if nothing is lost.
+  fileprivate var state: StageState? {
+    isEmpty ? nil : contains { $0.damage != nil } ? .damaged : .missing
   }
 }
 

@@ -201,12 +201,13 @@ public struct Rejection: ClassifiedError, Equatable, CustomStringConvertible {
 
 /// Ends a run in which too large a part of the data is unusable: a wrong column looks like that.
 ///
-/// - Parameters:
-///   - limit: the largest fraction that may be rejected.
-///   - tolerated: as many are allowed whatever the fraction is.
+/// One rejected item ends no run, however few there are, unless the limit is 0: a single damaged
+/// image says nothing about the others.
+///
+/// - Parameter limit: the largest fraction that may be rejected.
 public func checkRejects(
-  stage: String, rejected: Int, of total: Int, limit: Double, tolerated: Int = 100
+  stage: String, rejected: Int, of total: Int, limit: Double
 ) throws(PipelineError) {
-  guard rejected > tolerated, Double(rejected) > limit * Double(total) else { return }
+  guard rejected > (limit > 0 ? 1 : 0), Double(rejected) > limit * Double(total) else { return }
   throw .tooManyRejects(stage: stage, rejected: rejected, total: total, limit: limit)
 }

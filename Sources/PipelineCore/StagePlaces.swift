@@ -83,7 +83,7 @@ struct StagePlaces {
   private static func leaves(_ folder: String, excluding names: Set<String> = []) throws -> [String]
   {
     try Folders.names(in: folder).filter {
-      !names.contains($0) && !TemporaryName.matches($0)
+      !names.contains($0) && !Folders.isLeftover($0)
     }.flatMap { name -> [String] in
       let path = "\(folder)/\(name)"
       guard Folders.isFolder(path), !Folders.isLink(path) else { return [name] }
@@ -117,7 +117,7 @@ struct StagePlaces {
       let path = final(file)
       let (parent, prefix) = (Folders.parent(of: path), path.split(separator: "/").last ?? "")
       for name in try Folders.names(in: parent)
-      where name.hasPrefix(prefix) && TemporaryName.matches(name) {
+      where name.hasPrefix(prefix) && Folders.isLeftover(name) {
         try Folders.remove("\(parent)/\(name)")
       }
     }

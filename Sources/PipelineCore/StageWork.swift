@@ -119,7 +119,9 @@ struct StageWork {
     return 0
   }
 
-  /// Puts a complete result where it belongs. The record says so first, for another run to go on with.
+  /// Puts a complete result where it belongs.
+  ///
+  /// The record says so first, for another run to go on with.
   private func replace(_ record: StageRecord, with next: StageResult) throws {
     if record.result?.isUnlisted != true {
       let own = record.result?.files ?? [:]

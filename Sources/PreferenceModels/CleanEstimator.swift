@@ -1,5 +1,6 @@
 public import Autograd
 public import Diffusion
+import NN
 
 /// Pictures as the preference model is trained on them: what the diffusion model would make of a noised
 /// latent in one step.
@@ -25,6 +26,7 @@ public struct CleanEstimator {
 
   /// Pictures `[batch, height, width, 3]` in 0...1.
   ///
+  /// - Throws: `NonFiniteError`
   /// - Parameters:
   ///   - latents: clean and scaled, `[batch, height, width, channels]`
   ///   - noise: standard normal numbers of the same shape
@@ -34,22 +36,23 @@ public struct CleanEstimator {
   public func callAsFunction(
     _ latents: Tensor, noise: Tensor, timesteps: [Int], conditioning: Conditioning,
     negative: Conditioning
-  ) -> Tensor {
-    withoutGradients {
+  ) throws -> Tensor {
+    try withoutGradients {
       let noisy = schedule.noised(latents, with: noise, timesteps: timesteps)
       let output = unet(
         noisy, timesteps: timesteps.map { Float($0) }, conditioning: conditioning,
         negative: negative)
-      return decoded(
+      try output.requiringFinite("unet, timesteps \(Set(timesteps).sorted())")
+      return try decoded(
         schedule.denoised(
           noisy, modelOutput: output, timesteps: timesteps, prediction: prediction))
     }
   }
 
   /// The pictures of scaled latents, in 0...1.
-  public func decoded(_ latents: Tensor) -> Tensor {
-    withoutGradients {
-      autoencoder.pictures(of: latents).scaled(by: 0.5, adding: 0.5).clamped(to: 0...1)
+  public func decoded(_ latents: Tensor) throws -> Tensor {
+    try withoutGradients {
+      try autoencoder.pictures(of: latents).scaled(by: 0.5, adding: 0.5).clamped(to: 0...1)
     }
   }
 }

@@ -17,6 +17,7 @@ extension ModelFolder {
   public func latentPreferenceModel(
     of base: ModelFolder, isTrainable: Bool = false
   ) throws -> LatentPreferenceModel {
+    try requireFit(base)
     let heads = try latentHeads(isTrainable: isTrainable)
     let model = try LatentPreferenceModel(
       heads: heads, encoder: try unetEncoder(isTrainable: isTrainable),
@@ -28,19 +29,43 @@ extension ModelFolder {
     return model
   }
 
+  /// Checks that the configurations are of a model that judges the latents and prompts of `base`.
+  private func requireFit(_ base: ModelFolder) throws {
+    let file = try configuration("unet")
+    let unet = try UNetConfiguration(file)
+    let latents = try AutoencoderConfiguration(try base.configuration("vae")).latentChannels
+    guard unet.inputChannels == latents else {
+      throw ConfigurationError.misfit(
+        path: file.path,
+        reason: "in_channels is \(unet.inputChannels), but the latents of \(base.path) have "
+          + "\(latents); a latent preference model judges those of its own diffusion model")
+    }
+    let texts = hasPart("text_encoder") ? self : base
+    let prompts = try PromptEncoderConfiguration(texts, tokenizers: base)
+    try prompts.requireFit(unet, path: file.path)
+    for part in prompts.parts {
+      try part.configuration.requireFit(
+        part.tokenizer, "\(base.path)/\(part.tokenizerFolder)",
+        path: try texts.configuration(part.encoderFolder).path, readsEnd: true)
+    }
+  }
+
   private func latentHeads(isTrainable: Bool) throws -> Weights {
     hasPart(PublishedHeads.fileName)
       ? Weights(
-        try PublishedHeads(path: "\(path)/\(PublishedHeads.fileName)"), isTrainable: isTrainable)
+        try PublishedHeads(path: "\(path)/\(PublishedHeads.fileName)"), isTrainable: isTrainable,
+        readsValues: readsValues)
       : Weights(
-        try CheckpointWeights(try checkpoint("", stem: "model")), isTrainable: isTrainable)
+        try CheckpointWeights(try checkpoint("", stem: "model")), isTrainable: isTrainable,
+        readsValues: readsValues)
   }
 
   /// The guidance of a latent preference model's lowest features.
   public func latentPreferenceGuidance() throws -> Float {
     guard !hasPart(PublishedHeads.fileName) else { return PublishedHeads.guidance }
-    return Float(
-      try JSONReader(contentsOf: "\(path)/config.json").double(LatentPreferenceModel.guidanceField))
+    let json = try JSONReader(contentsOf: "\(path)/config.json")
+    _ = try json.double(LatentPreferenceModel.guidanceField)
+    return try json.number(LatentPreferenceModel.guidanceField, default: 1, in: -1e4...1e4)
   }
 
   /// A trainable latent preference model that starts from a diffusion model, with fresh projections.
@@ -67,7 +92,8 @@ extension ModelFolder {
     let checkpoint = try clip.checkpoint("", stem: "model")
     let found = try checkpoint.entry(name).shape
     guard found == parameter.storedShape else {
-      throw WeightError.shapeMismatch(name: name, expected: parameter.storedShape, found: found)
+      throw WeightError.shapeMismatch(
+        path: checkpoint.path, name: name, expected: parameter.storedShape, found: found)
     }
     parameter.assign(try checkpoint.floats(name))
   }

@@ -13,9 +13,13 @@ public struct PictureScorer {
   private let visualProjection: Linear
   private let logitScale: Parameter
 
-  public init(_ weights: Weights, _ configuration: PreferenceConfiguration) throws {
+  /// - Parameter isTimeConditioned: false for CLIP as published, which is told no timestep
+  public init(
+    _ weights: Weights, _ configuration: PreferenceConfiguration, isTimeConditioned: Bool = true
+  ) throws {
     self.configuration = configuration
-    visionTower = try VisionTower(weights, configuration)
+    visionTower = try VisionTower(
+      weights, configuration, isTimeConditioned: isTimeConditioned)
     let width = configuration.vision.width
     visualProjection = try Linear(
       weights["visual_projection"], inputs: width, outputs: configuration.projectionWidth,
@@ -34,8 +38,8 @@ public struct PictureScorer {
   ///
   /// - Parameters:
   ///   - pixels: `[batch, side, side, 3]` as `trainingPixels` or `scoringPixels` give them
-  ///   - timesteps: one for each picture
-  public func embedding(of pixels: Tensor, timesteps: [Float]) -> Tensor {
+  ///   - timesteps: one for each picture; nil for a tower that is told none
+  public func embedding(of pixels: Tensor, timesteps: [Float]?) -> Tensor {
     visualProjection(visionTower(pixels, timesteps: timesteps)).normalizedRows()
   }
 

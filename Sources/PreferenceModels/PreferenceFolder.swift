@@ -50,7 +50,7 @@ extension ModelFolder {
     }
     let isStepAware = source.names.contains(where: Self.isOfTimestep)
     return Weights(
-      source, isTrainable: isTrainable, freshSeed: seed,
+      source, isTrainable: isTrainable, freshSeed: seed, readsValues: readsValues,
       isFresh: { !isStepAware && Self.isOfTimestep($0) })
   }
 

@@ -20,8 +20,13 @@ struct PublishedHeads: WeightSource {
     let checkpoint = try TorchCheckpoint(path: path)
     tensors = try CheckpointWeights(checkpoint)
     scale = checkpoint.numbers[Self.scaleName].map { Float($0) }
+    if let scale, !scale.isFinite {
+      throw NonFiniteTensorError(
+        path: path, tensor: Self.scaleName, position: 0, isNaN: scale.isNaN)
+    }
   }
 
+  var path: String? { tensors.path }
   var names: [String] { tensors.names + (scale == nil ? [] : [Self.scaleName]) }
 
   private func isNumber(_ name: String) -> Bool { scale != nil && name == Self.scaleName }

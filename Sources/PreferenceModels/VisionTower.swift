@@ -2,7 +2,8 @@ import Autograd
 import Diffusion
 import NN
 
-/// CLIP's vision tower, told the timestep of the noise that the picture was estimated from.
+/// CLIP's vision tower, told the timestep of the noise that the picture was estimated from; or, for
+/// finished pictures, as published.
 ///
 ///     pooled = norm(class token),  result = pooled (1 + scale(t)) + shift(t)
 ///
@@ -11,28 +12,35 @@ import NN
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2; Peebles and Xie 2023,
 ///   arXiv 2212.09748, for the modulation
 public struct VisionTower {
-  let timeFirst: Linear
-  let timeSecond: Linear
+  /// These and `outputModulation` are nil in a tower that is told no timestep.
+  let timeFirst: Linear?
+  let timeSecond: Linear?
   let classEmbedding: Parameter
   let patchEmbedding: Conv2d
   let positionEmbedding: Parameter
   let inputNorm: LayerNorm
   var encoder: CLIPEncoder
   let outputNorm: LayerNorm
-  let outputModulation: Linear
+  let outputModulation: Linear?
   let width: Int
 
   /// Sinusoidal features of a timestep.
   static let timeFeatures = 256
 
-  init(_ weights: Weights, _ configuration: PreferenceConfiguration) throws {
+  init(
+    _ weights: Weights, _ configuration: PreferenceConfiguration, isTimeConditioned: Bool = true
+  ) throws {
     let tower = configuration.vision
     let patches = configuration.imageSize / configuration.patchSize
     width = tower.width
     let small = Initializer.normal(deviation: 0.02)
     let time = weights["t_embedder"]["mlp"]
-    timeFirst = try Linear(time[0], inputs: Self.timeFeatures, outputs: width, initial: small)
-    timeSecond = try Linear(time[2], inputs: width, outputs: width, initial: small)
+    timeFirst =
+      isTimeConditioned
+      ? try Linear(time[0], inputs: Self.timeFeatures, outputs: width, initial: small) : nil
+    timeSecond =
+      isTimeConditioned
+      ? try Linear(time[2], inputs: width, outputs: width, initial: small) : nil
     let model = weights["vision_model"]
     let embeddings = model["embeddings"]
     classEmbedding = try embeddings.parameter(
@@ -44,21 +52,22 @@ public struct VisionTower {
     positionEmbedding = try embeddings["position_embedding"].parameter(
       "weight", shape: [patches * patches + 1, width], initial: small)
     inputNorm = try LayerNorm(model["pre_layrnorm"], width: width, epsilon: tower.epsilon)
-    encoder = try CLIPEncoder(model["encoder"], tower, isTimeConditioned: true)
+    encoder = try CLIPEncoder(model["encoder"], tower, isTimeConditioned: isTimeConditioned)
     outputNorm = try LayerNorm(model["post_layernorm"], width: width, epsilon: tower.epsilon)
-    outputModulation = try Linear(
-      model["adaLN_modulation"][1], inputs: width, outputs: 2 * width, initial: .constant(0))
+    outputModulation =
+      isTimeConditioned
+      ? try Linear(
+        model["adaLN_modulation"][1], inputs: width, outputs: 2 * width, initial: .constant(0))
+      : nil
   }
 
   /// - Parameters:
   ///   - pixels: `[batch, side, side, 3]`, normalised
-  ///   - timesteps: one for each picture
+  ///   - timesteps: one for each picture; nil for a tower that is told none
   /// - Returns: `[batch, width]`
-  func callAsFunction(_ pixels: Tensor, timesteps: [Float]) -> Tensor {
+  func callAsFunction(_ pixels: Tensor, timesteps: [Float]?) -> Tensor {
     let batch = pixels.shape[0]
-    let features = sinusoidalFeatures(
-      of: timesteps, width: Self.timeFeatures, cosinesFirst: true, shift: 0)
-    let time = silu(timeSecond(silu(timeFirst(features))))  // [batch, width]
+    let time = timesteps.flatMap(timeVectors)
 
     let patches = patchEmbedding(pixels)  // [batch, rows, columns, width]
     let tokens = patches.reshaped(to: [batch, patches.shape[1] * patches.shape[2], width])
@@ -68,7 +77,16 @@ public struct VisionTower {
 
     let pooled = outputNorm(states[states.count - 1].slice(axis: 1, 0..<1))
       .reshaped(to: [batch, width])
+    guard let time, let outputModulation else { return pooled }
     let parts = outputModulation(time).split(axis: 1, into: 2)  // shift, scale
     return pooled * parts[1].scaled(by: 1, adding: 1) + parts[0]
+  }
+
+  /// `[batch, width]`; nil in a tower that is told no timestep.
+  private func timeVectors(of timesteps: [Float]) -> Tensor? {
+    guard let timeFirst, let timeSecond else { return nil }
+    let features = sinusoidalFeatures(
+      of: timesteps, width: Self.timeFeatures, cosinesFirst: true, shift: 0)
+    return silu(timeSecond(silu(timeFirst(features))))
   }
 }

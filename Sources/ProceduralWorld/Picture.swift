@@ -1,3 +1,5 @@
+import TensorCore
+
 /// A picture of the procedural world: 64 x 64 pixels of red, green and blue, each in 0...1.
 public struct Picture: Equatable, Sendable {
   /// Width and height in pixels.
@@ -25,7 +27,14 @@ public struct Picture: Equatable, Sendable {
   }
 
   /// The nearest 8-bit values, `[64, 64, 3]`.
-  public var bytes: [UInt8] { values.map { UInt8(($0 * 255).rounded()) } }
+  public var bytes: [UInt8] {
+    values.withUnsafeBufferPointer {
+      guard let bytes = quantized($0, rounding: .toNearestOrAwayFromZero) else {
+        preconditionFailure("a picture's values are in 0...1")
+      }
+      return bytes
+    }
+  }
 
   /// Red, green and blue of a pixel, counted row by row.
   subscript(pixel: Int) -> SIMD3<Float> {

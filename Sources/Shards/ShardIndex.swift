@@ -57,7 +57,7 @@ public struct ShardIndex: Equatable, Sendable {
   public var splits: [String] { Set(shards.map(\.split)).sorted() }
 
   /// The name of a shard, such as `train-00000-of-00003.safetensors`.
-  public static func fileName(split: String, number: Int, count: Int) -> String {
+  public static func fileName(split: SafeName, number: Int, count: Int) -> String {
     func digits(_ number: Int) -> String {
       String(repeating: "0", count: max(0, 5 - "\(number)".count)) + "\(number)"
     }
@@ -192,10 +192,14 @@ extension ShardIndex {
 extension ShardIndex.Shard {
   fileprivate init(_ reader: JSONReader, indexPath: String) throws {
     file = try reader.string("file")
-    // Shards lie beside their index: a name is never a path.
-    guard !file.isEmpty, !file.hasPrefix("."), !file.utf8.contains(where: { $0 == 0x2f || $0 == 0 })
-    else { throw ShardError.malformed(path: indexPath, reason: "\(file) is no name of a file") }
     split = try reader.string("split")
+    // Shards lie beside their index: a name is never a path.
+    for (member, name) in [("file", file), ("split", split)]
+    where SafeName(name, limit: 2 * SafeName.lengthLimit) == nil {
+      throw ShardError.malformed(
+        path: indexPath,
+        reason: "\(member) \"\(name.printable)\" cannot name a shard: \(SafeName.rule)")
+    }
     byteCount = try reader.int("bytes")
     sha256 = try reader.string("sha256")
     promptCount = try reader.int("prompts")

@@ -55,6 +55,16 @@ public final class ShardSet: Sendable {
     return try ShardSet(folder: folder, split: split)
   }
 
+  /// The split that a finished preference model is evaluated on: `test_unique` or `test` where there are
+  /// comparisons in it, so that they have chosen nothing; else the held-out one.
+  public static func evaluated(in folder: String) throws -> ShardSet {
+    let shards = try ShardIndex(contentsOf: "\(folder)/\(ShardIndex.fileName)").shards
+    let split = ["test_unique", "test"].first { name in
+      shards.contains { $0.split == name && $0.pairCount > 0 }
+    }
+    return try split.map { try ShardSet(folder: folder, split: $0) } ?? heldOut(in: folder)
+  }
+
   /// Pair `number`, with the numbers of its prompt and images among all of the split.
   public func pair(_ number: Int) throws -> ShardPair {
     let (shard, local) = place(number, pairStarts)

@@ -23,7 +23,7 @@ enum Machine {
   static var system: String { ProcessInfo.processInfo.operatingSystemVersionString }
 
   /// Bytes.
-  static var memory: Int { Int(clamping: ProcessInfo.processInfo.physicalMemory) }
+  static var memory: Int { MemoryLimit.machine }
 
   static var description: String {
     "\(processor), \(Threads.count) threads, \(ByteCount.text(memory)), \(system)"

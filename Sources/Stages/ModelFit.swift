@@ -6,14 +6,20 @@ public import PipelineCore
 protocol ModelFitting: Stage {
   /// Reads configurations, and no weights. What is missing or damaged is for others to say.
   ///
-  /// - Throws: `PipelineError.badSetting`
+  /// - Throws: `PipelineError.badSetting`, `PreferenceConfigurationError.otherTokenizer`
   func checkFit() throws
 }
 
 extension Pipeline {
   /// Refuses settings that do not suit the models they name, of every stage whether it has run or not.
   public func checkFit() throws {
-    for stage in try madeStages() { try (stage as? any ModelFitting)?.checkFit() }
+    let stages = try madeStages()
+    for stage in stages { try (stage as? any ModelFitting)?.checkFit() }
+    if let label = stages.lazy.compactMap({ $0 as? Label }).first,
+      let encode = stages.lazy.compactMap({ $0 as? Encode }).first
+    {
+      try label.settings.checkTokenizer(of: encode.settings)
+    }
   }
 }
 
@@ -21,7 +27,7 @@ extension ModelFolder {
   /// The scheduler that the model names; nil where it has none that can be read.
   fileprivate var readableScheduler: DDIMScheduler? {
     guard Folders.exists(path) else { return nil }
-    return try? DDIMScheduler(schedulerConfig())
+    return try? DDIMScheduler(pipelineSchedulerConfig())
   }
 
   /// Refuses a number of sampling steps that the schedule does not have.
@@ -48,6 +54,7 @@ extension ModelFolder {
 
 extension TuneSPO: ModelFitting {
   func checkFit() throws {
+    try settings.checkTokenizer()
     let model = settings.base
     try model.require(steps: settings.samplingSteps, of: "spo.sampling_steps")
     if let width = model.leastAttentionWidth, settings.rank > width {
@@ -74,6 +81,7 @@ extension TuneSPO: ModelFitting {
 
 extension TrainPreference: ModelFitting {
   func checkFit() throws {
+    try settings.checkTokenizer()
     let model = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
     guard let count = model.readableScheduler?.schedule.count else { return }
     guard settings.timestepLimit <= count else {

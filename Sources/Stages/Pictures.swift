@@ -1,22 +1,27 @@
-import Autograd
-import Imaging
-import ProceduralWorld
-
-/// A decoded picture `[1, height, width, 3]` in -1...1 as 8-bit pixels.
-func image(_ tensor: Tensor) -> RGBImage {
-  RGBImage(
-    width: tensor.shape[2], height: tensor.shape[1],
-    pixels: tensor.elements.map { value in
-      UInt8((min(max(value / 2 + 0.5, 0), 1) * 255).rounded(.toNearestOrEven))
-    })
-}
+public import Autograd
+public import Imaging
+import NN
+import TensorCore
 
 /// The rows of a batch of decoded pictures, each as an image.
-func images(_ batch: Tensor) -> [RGBImage] {
-  (0..<batch.shape[0]).map { image(batch.slice(axis: 0, $0..<$0 + 1)) }
+///
+/// - Throws: `NonFiniteError`
+func images(_ batch: Tensor) throws -> [RGBImage] {
+  try (0..<batch.shape[0]).map { try RGBImage(decoded: batch.slice(axis: 0, $0..<$0 + 1)) }
 }
 
 extension RGBImage {
+  /// A decoded picture `[1, height, width, 3]` in -1...1 as 8-bit pixels, rounded as diffusers rounds them.
+  ///
+  /// - Throws: `NonFiniteError`
+  public init(decoded tensor: Tensor) throws {
+    guard
+      let pixels = quantized(
+        tensor.elements, scale: 0.5, shift: 0.5, rounding: .toNearestOrEven)
+    else { throw NonFiniteError("vae, decoding", isNaN: true) }
+    self.init(width: tensor.shape[2], height: tensor.shape[1], pixels: pixels)
+  }
+
   /// Pictures of one height side by side.
   init(sideBySide pictures: [RGBImage]) {
     let width = pictures.reduce(0) { $0 + $1.width }

@@ -14,7 +14,10 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
   /// more than this: the lower bound at the step that draws the least noise, the upper bound at the one
   /// that draws the most, and between them in proportion to the noise.
   public var thresholds: ClosedRange<Double>
-  /// Prompts that are drawn together; what they get does not depend on it.
+  /// Prompts that are drawn together.
+  ///
+  /// Each has random streams of its own, so what it gets does not depend on its company but for the last bits:
+  /// products and convolutions of few rows are summed in another order than those of many.
   public var promptsAtOnce: Int
   public var seed: UInt64
 
@@ -42,8 +45,11 @@ public protocol CandidateScorer {
   /// - Parameters:
   ///   - latents: of the candidates as `view` says, `[batch, height, width, channels]`, scaled
   ///   - timestep: as `view` says
+  ///   - source: the timestep that the candidates were drawn from
   ///   - prompts: for each candidate, the place of its prompt in the batch
-  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) throws -> [Float]
+  func scores(
+    of latents: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
+  ) throws -> [Float]
 }
 
 /// How a scorer is shown candidates.
@@ -52,9 +58,6 @@ public enum CandidateView: Equatable, Sendable {
   /// finished samples as they are, with timestep 0.
   case estimated
   /// As they were drawn, with the timestep of the noise in them; 0 for finished samples.
-  ///
-  /// The published implementation says the timestep before, at which they were drawn. Where steps are long,
-  /// the model then looks for noise that is not there, and what learns from it draws noise.
   case drawn
 }
 

@@ -1,6 +1,7 @@
 import Autograd
 import Diffusion
 import Foundation
+import NN
 import TensorCore
 
 /// The sampling of some prompts of a batch; row `c * prompts + p` is candidate c of prompt p.
@@ -38,7 +39,7 @@ struct SamplingRun {
     let timesteps = try sampler.scheduler.timesteps(stepCount: settings.steps)
     let sigmas = try timesteps.map { try transition(from: $0, rows: 1).rows[0].sigma }
     var latents = noise("spo.initial", item: 0)
-    var output = predict(latents, timesteps[0])
+    var output = try predict(latents, timesteps[0])
     var partedAt: Int?
     for (step, timestep) in timesteps.enumerated() {
       // Nothing is left to compare.
@@ -62,25 +63,25 @@ struct SamplingRun {
       let isJudged = partedAt.map { next == nil || step - $0 == settings.innerSteps } ?? false
       let threshold = threshold(sigmas, at: partedAt ?? step)
       guard isJudged else {
-        if let next { output = predict(latents, next) }
+        if let next { output = try predict(latents, next) }
         continue
       }
       // Go on from one candidate of each prompt, whichever.
       let chosen = chosenRows(step: step)
       switch scorer.view {
       case .drawn:
-        record(try scores(scorer, latents, next ?? 0), threshold)
+        record(try scores(scorer, latents, next ?? 0, drawnFrom: timestep), threshold)
         latents = latents.rows(at: chosen)
-        if let next { output = predict(latents, next) }
+        if let next { output = try predict(latents, next) }
       case .estimated:
         guard let next else {
-          record(try scores(scorer, latents, 0), threshold)
+          record(try scores(scorer, latents, 0, drawnFrom: timestep), threshold)
           break
         }
-        output = predict(latents, next)
+        output = try predict(latents, next)
         let estimates = try self.transition(from: next, rows: rows)
           .predictedOriginal(latents, modelOutput: output)
-        record(try scores(scorer, estimates, next), threshold)
+        record(try scores(scorer, estimates, next, drawnFrom: timestep), threshold)
         latents = latents.rows(at: chosen)
         output = output.rows(at: chosen)
       }
@@ -89,10 +90,16 @@ struct SamplingRun {
   }
 
   private func scores(
-    _ scorer: some CandidateScorer, _ latents: Tensor, _ timestep: Int
+    _ scorer: some CandidateScorer, _ latents: Tensor, _ timestep: Int, drawnFrom source: Int
   ) throws -> [Float] {
     let places = (0..<latents.shape[0]).map { identifiers.startIndex + $0 % count }
-    return try scorer.scores(of: latents, timestep: timestep, prompts: places)
+    try latents.requiringFinite("scheduler, timestep \(timestep)")
+    let scores = try scorer.scores(
+      of: latents, timestep: timestep, drawnFrom: source, prompts: places)
+    if let score = scores.first(where: { !$0.isFinite }) {
+      throw NonFiniteError("preference model, timestep \(timestep)", isNaN: score.isNaN)
+    }
+    return scores
   }
 
   /// The gap above which pairs of candidates that parted at a step are kept.
@@ -110,11 +117,12 @@ struct SamplingRun {
       from: [Int](repeating: timestep, count: rows), stepCount: settings.steps, eta: settings.eta)
   }
 
-  private func predict(_ latents: Tensor, _ timestep: Int) -> Tensor {
+  private func predict(_ latents: Tensor, _ timestep: Int) throws -> Tensor {
     let rows = latents.shape[0]
-    return sampler.unet(
+    return try sampler.unet(
       latents, timesteps: [Float](repeating: Float(timestep), count: rows),
-      conditioning: conditioning.repeated(rows / count), negative: negative)
+      conditioning: conditioning.repeated(rows / count), negative: negative
+    ).requiringFinite("unet, timestep \(timestep)")
   }
 
   /// The rows of one candidate of each prompt, drawn uniformly.

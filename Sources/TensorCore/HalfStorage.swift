@@ -1,3 +1,9 @@
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 /// How a number of half precision is stored.
 public enum HalfFormat: Sendable {
   /// IEEE 754's 16 bits: 5 of exponent, 10 of fraction.
@@ -23,7 +29,7 @@ public final class HalfStorage {
     pointer = memory.bindMemory(to: UInt16.self, capacity: max(1, count))
   }
 
-  deinit { UnsafeMutableRawPointer(pointer).deallocate() }
+  deinit { free(pointer) }
 
   /// Writes the numbers of `range` as `Float`, on all threads.
   public func widen(_ range: Range<Int>, into target: UnsafeMutablePointer<Float>) {

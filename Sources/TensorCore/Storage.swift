@@ -1,6 +1,12 @@
 import COpenBLAS
-import Foundation
+import Files
 import Synchronization
+
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
 
 /// Floats in memory that is recycled when the last reference goes.
 ///
@@ -25,11 +31,21 @@ private let hugePageSize = 2 << 20
 /// Memory for numbers, aligned to 64 bytes at least: of huge pages if it is large.
 ///
 /// Kernels read many rows that lie far apart, each from a page of its own, and look them up faster if
-/// these are few.
+/// these are few. Where the system refuses, blocks that wait to be used again go back to it first; then
+/// the process ends, see `exitForLackOfMemory`. To be freed with `free`.
 func allocateTensorMemory(byteCount: Int) -> UnsafeMutableRawPointer {
-  guard byteCount >= 2 * hugePageSize else { return .allocate(byteCount: byteCount, alignment: 64) }
-  let memory = UnsafeMutableRawPointer.allocate(byteCount: byteCount, alignment: hugePageSize)
-  spo_prefer_huge_pages(memory, byteCount)
+  let isLarge = byteCount >= 2 * hugePageSize
+  func allocated() -> UnsafeMutableRawPointer? {
+    var memory: UnsafeMutableRawPointer?
+    return posix_memalign(&memory, isLarge ? hugePageSize : 64, byteCount) == 0 ? memory : nil
+  }
+  var memory = allocated()
+  if memory == nil {
+    BufferPool.shared.releaseFreeBlocks()
+    memory = allocated()
+  }
+  guard let memory else { exitForLackOfMemory(byteCount, for: "a tensor") }
+  if isLarge { spo_prefer_huge_pages(memory, byteCount) }
   return memory
 }
 
@@ -60,11 +76,10 @@ public final class BufferPool: Sendable {
   }
 
   public static let shared = BufferPool()
-  /// Free blocks beyond this many bytes go back to the system: an eighth of the machine's memory.
+  /// Free blocks beyond this many bytes go back to the system: an eighth of what the process may have.
   ///
   /// A training step of 512 x 512 pixels frees 2.2 GB. Getting them back costs 3 % of its time.
-  public static let freeByteLimit = Int(
-    min(ProcessInfo.processInfo.physicalMemory / 8, 4 << 30))
+  public static let freeByteLimit = min(MemoryLimit.current.byteCount / 8, 4 << 30)
   private let state = Mutex(State())
 
   /// The most bytes that were in use at once.
@@ -82,7 +97,7 @@ public final class BufferPool: Sendable {
       }
       return state.free.values.flatMap { $0 }
     }
-    for block in blocks { block.address.deallocate() }
+    for block in blocks { free(block.address) }
     spo_return_freed_memory()
   }
 
@@ -107,7 +122,7 @@ public final class BufferPool: Sendable {
       state.freeBytes += block.byteCount
       return true
     }
-    if !isKept { block.address.deallocate() }
+    if !isKept { free(block.address) }
   }
 
   /// The next of eight sizes between one power of two and the next: at most 1/8 is wasted.

@@ -21,8 +21,8 @@ enum Program {
   static var commands: [any Command.Type] {
     [
       Run.self, Status.self, Verify.self, CollectGarbage.self, DoctorCommand.self,
-      SettingsCommand.self, Inspect.self, Decode.self, Sample.self, Tokenize.self,
-      ApplyCommand.self, Export.self, Bench.self,
+      SettingsCommand.self, Inspect.self, Decode.self, Sample.self, Evaluate.self,
+      Tokenize.self, ApplyCommand.self, Export.self, Bench.self,
     ]
   }
 

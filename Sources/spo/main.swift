@@ -4,4 +4,6 @@ import Glibc
 import Darwin
 #endif
 
-exit(Program.run(Array(CommandLine.arguments.dropFirst())))
+// Not `exit`, which waits for a thread of OpenBLAS, which waits for ever where `ulimit -v` leaves it no
+// memory. All output is written by now.
+_exit(Program.run(Array(CommandLine.arguments.dropFirst())))

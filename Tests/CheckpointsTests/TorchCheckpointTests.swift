@@ -7,7 +7,9 @@ import Testing
 @Suite struct TorchCheckpointTests {
   @Test(
     "a checkpoint of torch has the tensors that torch has",
-    arguments: ["mixed.bin", "protocol4.bin", "large.zip.bin"])
+    arguments: [
+      "mixed.bin", "protocol4.bin", "large.zip.bin", "unarchived.bin", "published.ckpt",
+    ])
   func mixed(name: String) throws {
     let checkpoint = try TorchCheckpoint(path: fixturePath("torch/\(name)"))
     let expected = try SafetensorsFile(path: fixturePath("torch/mixed.safetensors"))
@@ -17,6 +19,7 @@ import Testing
     }
     #expect(try checkpoint.floats("transposed") == expected.floats("transposed"))
     #expect(try checkpoint.integers("swapped") == expected.integers("swapped"))
+    #expect(checkpoint.numbers["epoch"] == 3)
   }
 
   @Test("each hostile or damaged file is refused, by name where it names something")
@@ -37,7 +40,9 @@ import Testing
 
   @Test(
     "a thousand damaged files give errors or tensors, never a crash",
-    arguments: ["torch/mixed.bin", "torch/large.zip.bin"])
+    arguments: [
+      "torch/mixed.bin", "torch/large.zip.bin", "torch/unarchived.bin", "torch/published.ckpt",
+    ])
   func mutations(name: String) throws {
     let original = try RegularFile(path: fixturePath(name)).readAll()
     try withTemporaryFolder { folder in
@@ -66,7 +71,7 @@ import Testing
     }
   }
 
-  @Test("every instruction that makes something else than tensors and containers is refused")
+  @Test("every instruction that is not known is refused")
   func instructions() throws {
     let original = try RegularFile(path: fixturePath("torch/mixed.bin")).readAll()
     let begin = try #require(original.indices.first { original[$0...].starts(with: [0x80, 2]) })
@@ -75,8 +80,9 @@ import Testing
     let directory = try #require(
       original.indices.first { original[$0...].starts(with: Array("PK\u{1}\u{2}".utf8)) })
     let known =
-      Array(".NKMJGXTU()]tl}daesuqrhj0cRbQ".utf8)
-      + [0x80, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8C, 0x93, 0x94, 0x95]
+      Array(".NKMJGXTUBC()]tl}daesuqrhj012cRiobQ".utf8)
+      + [0x80, 0x81, 0x85, 0x86, 0x87, 0x88, 0x89, 0x8A, 0x8B, 0x8C, 0x8D, 0x8E, 0x8F]
+      + [0x90, 0x91, 0x92, 0x93, 0x94, 0x95, 0x96]
     try withTemporaryFolder { folder in
       for code in UInt8.min...UInt8.max where !known.contains(code) {
         var bytes = original
@@ -149,7 +155,8 @@ import Testing
     #expect(try openCheckpoint(fixturePath("torch/mixed.safetensors")) is SafetensorsFile)
     let index = fixturePath("safetensors/sharded/model.safetensors.index.json")
     #expect(try openCheckpoint(index) is ShardedCheckpoint)
-    #expect(throws: CheckpointError.self) {
+    #expect(try openCheckpoint(fixturePath("torch/unarchived.bin")) is TorchCheckpoint)
+    #expect(throws: FileError.self) {
       try openCheckpoint(fixturePath("safetensors/hostile/empty-file.safetensors"))
     }
   }

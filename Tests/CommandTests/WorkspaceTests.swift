@@ -128,11 +128,11 @@ import Testing
       let model = try run.bytes("preference/model/model.safetensors")
       let lora = try run.bytes("spo/pytorch_lora_weights.safetensors")
       // Long enough to be interrupted while the successor is trained.
-      let changes = ["--set", "preference.clean_steps=500", "--set", "preference.steps=500"]
+      let changes = ["--set", "preference.clean_steps=499", "--set", "preference.steps=500"]
       let program = try Program(
         ["run", SmallRun.pipeline, "--workspace", run.workspace] + changes)
       try program.wait {
-        try run.states("--set", "preference.clean_steps=500", "--set", "preference.steps=500")[
+        try run.states("--set", "preference.clean_steps=499", "--set", "preference.steps=500")[
           "preference"] == "partial"
       }
       program.interrupt()

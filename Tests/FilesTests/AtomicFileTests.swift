@@ -85,7 +85,8 @@ import Testing
     #expect(path.hasPrefix("a/b.c.tmp.") && path != TemporaryName.beside("a/b.c"))
     #expect(TemporaryName.matches(String(path.dropFirst(2))))
     for name in [
-      "notes.tmp.1", "x.tmp.0123456789abcdeg", ".tmp.0123456789abcdef", "x.tmp.0123456789abcdef.png",
+      "notes.tmp.1", "x.tmp.0123456789abcdeg", ".tmp.0123456789abcdef",
+      "x.tmp.0123456789abcdef.png",
       "x.tmp.0123456789ABCDEF", "x.tmp-0123456789abcdef", "",
     ] {
       #expect(!TemporaryName.matches(name), "\(name)")

@@ -99,8 +99,17 @@ import Testing
   func otherFormats() {
     let beginnings: [(String, [UInt8])] = [
       ("GIF", Array("GIF89a".utf8)), ("WebP", Array("RIFF\0\0\0\0WEBPVP8 ".utf8)),
-      ("AVIF", [0, 0, 0, 28] + Array("ftypavif".utf8)), ("no bytes", []),
-      ("it begins with the bytes 68 69", Array("hi".utf8)),
+      ("AVIF", [0, 0, 0, 28] + Array("ftypavif".utf8)),
+      ("it is empty, not an image: the download or copy failed", []),
+      ("it begins with the bytes 01 02", [1, 2]),
+      (
+        "it is a text that begins with \"hi\", not an image: did the download fail?",
+        Array("hi".utf8)
+      ),
+      (
+        "it is a Git LFS pointer, not the file itself: git lfs pull",
+        Array("version https://git-lfs.github.com/spec/v1\noid sha256:0\n".utf8)
+      ),
     ]
     for (name, bytes) in beginnings {
       #expect(throws: ImageError.unrecognized(name)) { try RGBImage(decoding: bytes) }

@@ -7,16 +7,20 @@ import Testing
 
 /// Candidates of the fixtures' tiny models, judged by the mean of their estimates.
 @Suite struct CandidateSamplerTests {
-  /// Prefers bright latents, and notes at which timesteps it was asked.
+  /// Prefers bright latents, and notes at which timesteps it was asked, and of what was drawn where.
   private final class Brightness: CandidateScorer {
     var timesteps: [Int] = []
+    var sources: [Int] = []
     var prompts: [[Int]] = []
     let view: CandidateView
 
     init(_ view: CandidateView = .estimated) { self.view = view }
 
-    func scores(of estimates: Tensor, timestep: Int, prompts: [Int]) -> [Float] {
+    func scores(
+      of estimates: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
+    ) -> [Float] {
       timesteps.append(timestep)
+      sources.append(source)
       self.prompts.append(prompts)
       return estimates.mean(over: 1..<4).values.map { 50 * $0 }
     }
@@ -76,6 +80,7 @@ import Testing
     let scorer = Brightness(.drawn)
     let sampled = try Setting("sample", innerSteps: 0).sample(scorer)
     #expect(scorer.timesteps == [601, 501, 401, 301, 201, 101, 1, 0])
+    #expect(scorer.sources == [701, 601, 501, 401, 301, 201, 101, 1])
     for pair in sampled.pairs {
       #expect(mean(pair.win.next) > mean(pair.lose.next))
     }
@@ -97,6 +102,7 @@ import Testing
     let scorer = Brightness()
     let sampled = try setting.sample(scorer)
     #expect(scorer.timesteps == [401, 101, 0])
+    #expect(scorer.sources == [501, 201, 1])
     #expect(sampled.comparisons.map(\.timestep) == [701, 401, 101])
     let segments = [[701, 601, 501], [401, 301, 201], [101, 1]]
     #expect(sampled.pairs.count == 3 * 8)
@@ -133,7 +139,7 @@ import Testing
     }
   }
 
-  @Test("what a prompt gets does not depend on how many are drawn together")
+  @Test("what a prompt gets does not depend on how many are drawn together, but for the last bits")
   func promptsAtOnce() throws {
     let together = Brightness()
     let alone = Brightness()

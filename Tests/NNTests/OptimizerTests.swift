@@ -84,6 +84,26 @@ struct LearningRateTests {
     #expect(schedule.rate(at: 500) == 0)
   }
 
+  @Test("the logarithmic warm-up is that of DeepSpeed's WarmupDecayLR")
+  func logarithmic() {
+    // deepspeed.runtime.lr_schedules.WarmupDecayLR(AdamW([w], lr=1), total_num_steps=8000,
+    // warmup_max_lr=1, warmup_num_steps=500), its optimizer's rate at each update, step() after it.
+    let schedule = LearningRateSchedule(
+      peak: 1, warmUp: .log, warmUpSteps: 500, decay: .linear, steps: 8_000)
+    let expected: [(update: Int, rate: Float)] = [
+      (0, 1), (1, 0), (2, 0.111_535), (10, 0.370_512), (100, 0.741_023), (499, 0.999_678),
+      (500, 1), (501, 1), (502, 0.999_867), (4_000, 0.533_467), (7_999, 0.000_267),
+    ]
+    for (update, rate) in expected {
+      #expect(abs(schedule.rate(at: update) - rate) < 2e-6, "update \(update)")
+    }
+    // Of no updates there is no logarithm to divide by.
+    let none = LearningRateSchedule(peak: 2, warmUp: .log, decay: .linear, steps: 10)
+    #expect(none.rate(at: 0) == 2 && none.rate(at: 5) == 1)
+    let short = LearningRateSchedule(peak: 2, warmUp: .log, warmUpSteps: 1)
+    #expect((0..<4).map(short.rate(at:)) == [2, 0, 2, 2])
+  }
+
   @Test("a cosine schedule ends at its share of the peak")
   func cosine() {
     let schedule = LearningRateSchedule(peak: 2, decay: .cosine, steps: 100, finalShare: 0.1)

@@ -82,6 +82,8 @@ struct HandMadeFile {
     var typeLength: Int32?
     var repetition: Int32 = 0
     var logicalType: Int?
+    /// Said in the older way, without a logical type.
+    var decimal: (precision: Int32, scale: Int32)?
     var codec: Int32 = 0
     var pages: [Page] = []
     var valueCount: Int64 = 3
@@ -144,6 +146,11 @@ struct HandMadeFile {
     if let length = column.typeLength { writer.field(2, length) }
     writer.field(3, column.repetition)
     writer.field(4, column.name)
+    if let decimal = column.decimal {
+      writer.field(6, Int32(5))
+      writer.field(7, decimal.scale)
+      writer.field(8, decimal.precision)
+    }
     if let type = column.logicalType { writer.field(10) { $0.field(type) { _ in } } }
   }
 

@@ -9,7 +9,7 @@ import Testing
   typealias Page = HandMadeFile.Page
 
   /// The outcome of the first column, or the error's text.
-  private func read(_ bytes: [UInt8]) throws -> String {
+  func read(_ bytes: [UInt8]) throws -> String {
     try withTemporaryFolder { folder in
       let path = "\(folder)/hostile.parquet"
       try Data(bytes).write(to: URL(fileURLWithPath: path))
@@ -29,9 +29,9 @@ import Testing
     }
   }
 
-  private func read(_ file: HandMadeFile) throws -> String { try read(file.bytes) }
+  func read(_ file: HandMadeFile) throws -> String { try read(file.bytes) }
 
-  private func digest(_ values: [UInt8]) -> String { SHA256.hexDigest(of: values) }
+  func digest(_ values: [UInt8]) -> String { SHA256.hexDigest(of: values) }
 
   private func expect(
     _ file: HandMadeFile, says text: String, sourceLocation: SourceLocation = #_sourceLocation
@@ -108,7 +108,7 @@ import Testing
     #expect(try read(Array(bytes.dropLast(4))).contains("PAR1 does not stand at the file's end"))
     #expect(try read([0] + bytes).contains("not at its beginning"))
     #expect(try read(Array(bytes.dropFirst(4).dropLast(4))).contains("neither"))
-    #expect(try read([]).contains("0 bytes"))
+    #expect(try read([]).contains("is empty"))
     #expect(try read(Array("PAR1PAR1".utf8)).contains("8 bytes"))
     #expect(try read(Array("PAR1\0\0\0\0PAR1".utf8)).contains("the footer claims 0 bytes"))
     #expect(try read(bytes.dropLast(4) + Array("PARE".utf8)).contains("encrypted"))
@@ -118,7 +118,7 @@ import Testing
   func truncation() throws {
     let bytes = plain.bytes
     for count in 0..<bytes.count {
-      #expect(try read(Array(bytes.prefix(count))).contains("hostile.parquet: "))
+      #expect(try read(Array(bytes.prefix(count))).contains("hostile.parquet"))
     }
   }
 
@@ -171,7 +171,8 @@ import Testing
   func unsupported() throws {
     try expect(withColumn(plain) { $0.isEncrypted = true }, says: "unsupported: the column is enc")
     try expect(withColumn(plain) { $0.codec = 99 }, says: "unknown codec 99")
-    try expect(withColumn(plain) { $0.codec = 6 }, says: "ZSTD")
+    try expect(withColumn(plain) { $0.codec = 3 }, says: "compressed with LZO, which is not read")
+    try expect(withColumn(plain) { $0.codec = 3 }, says: "(COMPRESSION snappy)")
     try expect(
       HandMadeFile(.int32, [Page(words(1, 2, 3), encoding: 77)]), says: "unknown encoding 77")
   }
@@ -212,8 +213,10 @@ import Testing
     page.unpackedByteCount = -1
     try expect(HandMadeFile(.int32, [page]), says: "-1 unpacked")
     for change in [-1, 1, 1 << 29] {
-      page.unpackedByteCount = body.count + change
-      try expect(HandMadeFile(.int32, [page]), says: "page 0 (byte 4): ")
+      var packed = Page([12, 11 << 2] + body)
+      packed.unpackedByteCount = body.count + change
+      try expect(
+        withColumn(HandMadeFile(.int32, [packed])) { $0.codec = 1 }, says: "page 0 (byte 4): ")
     }
   }
 
@@ -239,14 +242,6 @@ import Testing
     try expect(HandMadeFile(.int32, [page]), says: "levels of 0 and -1 bytes")
     page.definitionByteCount = 13
     try expect(HandMadeFile(.int32, [page]), says: "levels of 0 and 13 bytes")
-    page = .version2(body)
-    page.nulls = -1
-    try expect(HandMadeFile(.int32, [page]), says: "-1 nulls")
-    page.nulls = 1
-    try expect(HandMadeFile(.int32, [page]), says: "0 nulls and 3 rows, but the page says 1 and 3")
-    page = .version2(body)
-    page.rows = 2
-    try expect(HandMadeFile(.int32, [page]), says: "2 rows for 3 values")
   }
 
   @Test("an empty page is legal, packed with snappy to nothing or to one byte")
@@ -300,8 +295,11 @@ import Testing
     }
     try expect(
       HandMadeFile(.byteArray, [Page(words(1) + [65])]), says: "row 1: a value is due, but 0 bytes")
-    let rest = words(0, 0, 0) + [1]
-    try expect(HandMadeFile(.byteArray, [Page(rest)]), says: "1 bytes are left behind")
+    for rest in [[1], words(0, 0) + [1], [UInt8](repeating: 0, count: 65)] {
+      try expect(
+        HandMadeFile(.byteArray, [Page(words(0, 0, 0) + rest)]),
+        says: "\(rest.count) bytes are left behind")
+    }
   }
 
   @Test("dictionary indices lie within the dictionary")

@@ -35,15 +35,4 @@ import Testing
       #expect(digest.nonNullCount == (try description.int("nonnull")), "\(column.name)")
     }
   }
-
-  @Test("a codec that is not read is named", arguments: ["zstd", "lz4", "brotli"])
-  func unreadCodecs(codec: String) throws {
-    let file = try ParquetFile(path: fixturePath("parquet/codec-\(codec).parquet"))
-    let column = try file.requiredColumn(named: "n")
-    #expect(
-      try "\(file.digest(of: column).outcome)".contains(codec.uppercased()))
-    #expect {
-      try ColumnCursor(file, column: column)
-    } throws: { "\($0)".contains("row group 0, column n: compressed with \(codec.uppercased())") }
-  }
 }

@@ -113,7 +113,10 @@ import Testing
     let cursor = try ColumnCursor(file, column: file.requiredColumn(named: "flag"))
     _ = try cursor.advance()
     #expect(throws: ParquetError.self) { try cursor.text() }
-    #expect(throws: ParquetError.self) { try cursor.number() }
+    let texts = try ColumnCursor(file, column: file.requiredColumn(named: "text"))
+    _ = try texts.advance()
+    #expect(throws: ParquetError.self) { try texts.number() }
+    #expect(throws: ParquetError.self) { try texts.truth() }
     let lists = try open("nested")
     #expect(throws: ParquetError.self) {
       try ColumnCursor(lists, column: lists.requiredColumn(named: "numbers.list.element"))

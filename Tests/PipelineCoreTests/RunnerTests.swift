@@ -185,9 +185,14 @@ struct RunnerTests {
     }
   }
 
-  @Test("too many rejects end a run, a few never do")
+  @Test("too many rejects end a run, one does only where none is allowed")
   func rejectLimit() throws {
-    try checkRejects(stage: "ingest", rejected: 100, of: 100, limit: 0.01)
+    try checkRejects(stage: "ingest", rejected: 1, of: 8, limit: 0.01)
+    for (rejected, total, limit) in [(1, 8, 0), (2, 8, 0.01), (8, 24, 0.01)] {
+      #expect(throws: PipelineError.self) {
+        try checkRejects(stage: "ingest", rejected: rejected, of: total, limit: limit)
+      }
+    }
     try checkRejects(stage: "ingest", rejected: 110, of: 11_000, limit: 0.01)
     #expect(throws: PipelineError.self) {
       try checkRejects(stage: "ingest", rejected: 111, of: 11_000, limit: 0.01)

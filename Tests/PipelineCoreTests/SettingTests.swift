@@ -32,8 +32,8 @@ import Testing
       ("last: 4", "last: must be below count (4), but is 4"),
       (
         "name: \"../x\"",
-        "name: must be a file name of letters, digits, \".\", \"_\" and \"-\" that does not begin "
-          + "with \".\", but is \"../x\""
+        "name: must be a file name of 1 to 100 letters, digits, dots, underscores and hyphens, not "
+          + "beginning with a dot, but is \"../x\""
       ),
       ("columns: \"x\"", "columns: must be an object whose values are strings, but is \"x\""),
     ])

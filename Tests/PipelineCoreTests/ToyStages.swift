@@ -1,5 +1,7 @@
 import Files
+import Foundation
 import PipelineCore
+import Testing
 
 /// Writes one file an item: the item's number times a factor.
 final class Multiply: Stage {
@@ -41,7 +43,10 @@ final class Multiply: Stage {
   static let repairsFiles = true
 
   let reads: Set<Artifact> = []
-  let writes: [Artifact: [String]] = ["products": ["multiply"]]
+  static let spare = ["multiply/spare"]
+  var writes: [Artifact: [String]] {
+    ["products": (0..<settings.count).map { "multiply/\($0)" }]
+  }
   private let settings: Settings
   private let context: StageContext
   private let folder: String
@@ -61,7 +66,11 @@ final class Multiply: Stage {
   func partitionKey(of item: Int) -> String? { "\(item)" }
 
   func process(_ item: Int) throws -> String {
-    if settings.note == "stop at \(item)" { throw Interruption(signal: 2) }
+    if settings.note == "stop at \(item)"
+      || Folders.exists(ToyRun.stopPath(context.workspace, item))
+    {
+      throw Interruption(signal: 2)
+    }
     if settings.note == "fail at \(item)" {
       throw PipelineError.damaged(path: "item \(item)", reason: "as the test wants it")
     }
@@ -78,6 +87,12 @@ final class Multiply: Stage {
   func rejectCounts() -> [String: Int] {
     let rejected = (0..<settings.count).filter { (try? text($0)) == "rejected: odd" }
     return rejected.isEmpty ? [:] : ["odd": rejected.count]
+  }
+
+  func finish() throws {
+    guard settings.note == "spare" else { return }
+    try Folders.make("\(folder)/spare")
+    try AtomicFile.replace("\(folder)/spare/0", with: Array("spare".utf8))
   }
 
   func results() -> [String] { ["products are in \(folder)"] }
@@ -133,12 +148,38 @@ final class Join: Stage {
   }
 }
 
+/// Changes one bit of a file and keeps its time of modification.
+func flipBit(of path: String) throws {
+  let manager = FileManager.default
+  let time = try manager.attributesOfItem(atPath: path)[.modificationDate]
+  let handle = try #require(FileHandle(forUpdatingAtPath: path))
+  let first = try #require(try handle.read(upToCount: 1)?.first)
+  try handle.seek(toOffset: 0)
+  try handle.write(contentsOf: [first ^ 1])
+  try handle.close()
+  try manager.setAttributes([.modificationDate: time as Any], ofItemAtPath: path)
+}
+
 var toyStages: [any Stage.Type] { [Multiply.self, Join.self] }
 
 /// A folder with a pipeline file, and what its runs said.
 final class ToyRun {
   let folder: String
   private(set) var events: [RunEvent] = []
+  /// The item at which runs are interrupted, whatever their settings.
+  var stop: Int? {
+    didSet {
+      let workspace = Workspace(path: folder + "/run")
+      if let oldValue { unlink(Self.stopPath(workspace, oldValue)) }
+      if let stop {
+        _ = FileManager.default.createFile(atPath: Self.stopPath(workspace, stop), contents: nil)
+      }
+    }
+  }
+  static func stopPath(_ workspace: Workspace, _ item: Int) -> String {
+    workspace.path("stop at \(item)")
+  }
+  var name: String { folder.split(separator: "/").last.map(String.init) ?? "" }
 
   init(_ folder: String, _ body: String) throws {
     self.folder = folder
@@ -168,6 +209,14 @@ final class ToyRun {
       self.events.append(event)
     }.run(through: through, forced: forced, partition: partition)
     return events
+  }
+
+  /// Puts a file into the workspace.
+  func put(_ relative: String, _ text: String) throws {
+    let url = URL(fileURLWithPath: "\(folder)/run/\(relative)")
+    try FileManager.default.createDirectory(
+      at: url.deletingLastPathComponent(), withIntermediateDirectories: true)
+    try Data(text.utf8).write(to: url)
   }
 
   func text(_ relative: String) throws -> String {

@@ -16,12 +16,19 @@ import Testing
     .deletingLastPathComponent().deletingLastPathComponent().path
 
   /// A tiny model of random weights.
-  private func writeCheckpoint(_ path: String, seed: UInt64, prefix: String = "") throws {
+  ///
+  /// - Parameters:
+  ///   - shapes: of tensors that differ from the fixture's
+  ///   - metadata: of the header
+  private func writeCheckpoint(
+    _ path: String, seed: UInt64, prefix: String = "", shapes: [String: [Int]] = [:],
+    metadata: [String: String] = [:]
+  ) throws {
     let fixture = try JSONReader(contentsOf: fixturePath("original/tiny.json"))
     var random = Sequence(state: seed)
     var tensors: [OutgoingTensor] = []
     for (name, value) in try fixture["tensors"].members() {
-      let shape = try value.ints()
+      let shape = try shapes[name] ?? value.ints()
       let count = shape.reduce(1, *)
       let bound = 1 / Float(max(1, count / (shape.first ?? 1))).squareRoot()
       let floats = (0..<count).map { _ -> Float in
@@ -30,7 +37,39 @@ import Testing
       }
       tensors.append(OutgoingTensor(prefix + name, shape: shape, floats: { floats }))
     }
-    try writeSafetensors(tensors, to: path)
+    try writeSafetensors(tensors, metadata: metadata, to: path)
+  }
+
+  @Test("a file whose parts do not fit, or of another process, is refused by its shapes and marks")
+  func misfits() throws {
+    let tokenizer = "\(Self.repository)/data/tiny-sd/tokenizer"
+    let input = "model.diffusion_model.input_blocks.0.0.weight"
+    let output = "model.diffusion_model.out.2.weight"
+    let fixture = try JSONReader(contentsOf: fixturePath("original/tiny.json"))["tensors"]
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/model.safetensors"
+      let file = ModelFolder(path: path, tokenizer: tokenizer)
+      try writeCheckpoint(path, seed: 3)
+      try file.check()
+      var (inpainting, variance) = (try fixture.ints(input), try fixture.ints(output))
+      inpainting[1] = 9
+      variance[0] = 8
+      for (shapes, mention) in [
+        (
+          [input: inpainting],
+          "(unet): in_channels is 9, but the autoencoder's latents have 4; inpaint"
+        ),
+        ([output: variance], "(unet): out_channels is 8, but the autoencoder's latents have 4"),
+      ] {
+        try writeCheckpoint(path, seed: 3, shapes: shapes)
+        let error = try #require(#expect(throws: ConfigurationError.self) { try file.check() })
+        #expect("\(error)".hasPrefix("\(path) \(mention)"), "\(error)")
+      }
+      try writeCheckpoint(path, seed: 3, metadata: ["modelspec.prediction_type": "flow"])
+      #expect(throws: CheckpointMarkError.self) { try file.check() }
+      try writeCheckpoint(path, seed: 3, metadata: ["modelspec.prediction_type": "v"])
+      #expect(try file.check().scheduler.predictionType() == .velocity)
+    }
   }
 
   private func run(_ run: MiniatureRun, _ overrides: [String]) throws -> [RunEvent] {

@@ -40,7 +40,7 @@ struct DataPipeline {
 
   var workspacePath: String { "\(folder)/\(workspace)" }
 
-  private func pipeline() throws -> Pipeline {
+  func pipeline() throws -> Pipeline {
     let stages: JSON = [
       "ingest": block(ingest), "encode": block(encode), "shard": block(shard),
     ]

@@ -8,10 +8,14 @@ import TestSupport
 struct MiniatureRun {
   let folder: String
   let workspace: String
+  /// Nil: the repository's.
+  private let model: String?
   /// The name of the pipeline file.
   private let pipeline: String
   private let besides: String
   private let overrides: [String]
+
+  static var tinyModel: String { "\(repository)/data/tiny-sd" }
 
   private static let repository = URL(fileURLWithPath: fixturePath(""))
     .deletingLastPathComponent().deletingLastPathComponent().path
@@ -19,11 +23,13 @@ struct MiniatureRun {
   /// - Parameters:
   ///   - folder: where sources and workspaces are
   ///   - other: a workspace to compare with
+  ///   - model: another one
   ///   - overrides: further settings
   init(
     in folder: String, workspace: String = "workspace", pipeline: String = "quickstart",
-    beside other: String = "none", overrides: [String] = []
+    beside other: String = "none", model: String? = nil, overrides: [String] = []
   ) {
+    self.model = model
     self.folder = folder
     self.workspace = "\(folder)/\(workspace)"
     self.pipeline = pipeline
@@ -33,8 +39,12 @@ struct MiniatureRun {
 
   /// Writes sources and prompts.
   ///
-  /// - Parameter labels: of the rows, in turn
-  func makeSources(labels: [(Double, Double)] = [(1, 0), (0, 1), (0.5, 0.5)]) throws {
+  /// - Parameters:
+  ///   - labels: of the rows, in turn
+  ///   - hasTestSplit: whether there are comparisons for the finished preference model alone
+  func makeSources(
+    labels: [(Double, Double)] = [(1, 0), (0, 1), (0.5, 0.5)], hasTestSplit: Bool = false
+  ) throws {
     let captions = [
       "a yellow circle on the left and a blue triangle on the right, dark background",
       "a purple circle on the top and a green square on the bottom, light background",
@@ -43,6 +53,11 @@ struct MiniatureRun {
     try write(
       try rows(6, captions, labels),
       to: "\(folder)/validation_unique-00000-of-00001-8796a5b4.parquet")
+    if hasTestSplit {
+      try write(
+        try rows(9, captions, labels),
+        to: "\(folder)/test_unique-00000-of-00001-1a2b3c4d.parquet")
+    }
     try AtomicFile.replace(
       "\(folder)/prompts.json",
       with: Array(
@@ -72,23 +87,29 @@ struct MiniatureRun {
     "report.pictures_per_prompt=1", "report.sampling_steps=2",
   ]
 
-  @discardableResult
-  func run(
-    through last: String? = nil, observe: @escaping (RunEvent) throws -> Void = { _ in }
-  ) throws -> [RunEvent] {
-    let pipeline = try Pipeline(
+  func status() throws -> [StageStatus] { try configured().status() }
+  func collectGarbage() throws -> [Garbage] { try configured().collectGarbage(isDry: false) }
+
+  private func configured() throws -> Pipeline {
+    try Pipeline(
       path: "\(Self.repository)/pipelines/\(pipeline).json5", stages: stageTypes,
       overrides: Self.settings + [
-        "ingest.source=\(folder)/*.parquet", "model=\(Self.repository)/data/tiny-sd",
+        "ingest.source=\(folder)/*.parquet", "model=\(model ?? Self.tinyModel)",
         "report.beside=\(besides)",
         "report.prompts=\(folder)/prompts.json",
       ]
         + (pipeline == "quickstart"
           ? ["preference.start=\(Self.repository)/data/tiny-preference"] : []) + overrides,
       workspace: workspace)
+  }
+
+  @discardableResult
+  func run(
+    through last: String? = nil, observe: @escaping (RunEvent) throws -> Void = { _ in }
+  ) throws -> [RunEvent] {
     var events: [RunEvent] = []
     var failure: (any Error)?
-    try Runner(pipeline) { event in
+    try Runner(try configured()) { event in
       events.append(event)
       do { try observe(event) } catch { failure = error }
     }.run(through: last)

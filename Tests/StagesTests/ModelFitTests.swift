@@ -1,3 +1,5 @@
+import Files
+import Foundation
 import PipelineCore
 import Stages
 import TestSupport
@@ -31,5 +33,55 @@ import Testing
   @Test("what the model has is accepted")
   func accepted() throws {
     #expect(try message("spo.rank=32", "encode.size=64", "preference.timestep_limit=1000") == nil)
+  }
+
+  @Test(
+    "a preference model of another tokenizer is refused",
+    arguments: ["preference.start", "spo.preference"])
+  func otherVocabulary(setting: String) throws {
+    let foreign = fixturePath("models/preference-gelu")
+    let message = try message("\(setting)=\(foreign)") ?? "accepted"
+    #expect(
+      message.hasPrefix("\(foreign)/config.json: text_config.vocab_size is "), "\(message)")
+    #expect(message.contains("the diffusion model's tokenizer has 581 tokens"))
+  }
+
+  @Test("a preference model that labels is held to the tokenizer that prompts are encoded with")
+  func otherLabels() throws {
+    let root = fixturePath("../..")
+    try withTemporaryFolder { folder in
+      let file: JSON = [
+        "workspace": .string(folder), "model": .string("\(root)/data/tiny-sd"),
+        "stages": [
+          "encode": [:], "label": ["scorer": .string(fixturePath("models/preference-gelu"))],
+        ],
+      ]
+      let path = "\(folder)/pipeline.json5"
+      try AtomicFile.replace(path, with: Array(file.text().utf8))
+      let pipeline = try Pipeline(path: path, stages: stageTypes)
+      let message = failure { try pipeline.checkFit() } ?? "accepted"
+      #expect(message.contains("config.json: text_config.vocab_size is "), "\(message)")
+    }
+  }
+
+  @Test("a preference model's own tokenizer must make the ids of the diffusion model's")
+  func otherIDs() throws {
+    let root = fixturePath("../..")
+    try withTemporaryFolder { folder in
+      let own = "\(folder)/preference"
+      try FileManager.default.copyItem(atPath: "\(root)/data/tiny-preference", toPath: own)
+      for name in ["vocab.json", "merges.txt"] {
+        try FileManager.default.copyItem(
+          atPath: "\(root)/data/tiny-sd/tokenizer/\(name)", toPath: "\(own)/\(name)")
+      }
+      #expect(try message("preference.start=\(own)") == nil)
+      // Two words change places.
+      var ids = try #require(try JSON(contentsOf: "\(own)/vocab.json").object)
+      let words = ids.keys.filter { $0.hasSuffix("</w>") && $0.count > 5 }
+      (ids[words[0]], ids[words[1]]) = (ids[words[1]], ids[words[0]])
+      try AtomicFile.replace("\(own)/vocab.json", with: Array(JSON.object(ids).text().utf8))
+      let message = try message("preference.start=\(own)") ?? "accepted"
+      #expect(message.hasPrefix("\(own): its tokenizer makes other ids"), "\(message)")
+    }
   }
 }

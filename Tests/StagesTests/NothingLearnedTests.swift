@@ -47,7 +47,7 @@ import Testing
   func warnings() throws {
     try withTemporaryFolder { folder in
       // Every ratio is clipped after an update as large as this.
-      let run = MiniatureRun(in: folder, overrides: ["spo.learning_rate=0.05", "spo.clip=1e-6"])
+      let run = MiniatureRun(in: folder, overrides: ["spo.learning_rate=0.05", "spo.clip=0.001"])
       try run.makeSources()
       try run.run()
       let summary = try JSONReader(contentsOf: "\(run.workspace)/report/summary.json")

@@ -35,6 +35,29 @@ import Testing
     let prompts = try JSONReader(try JSON(contentsOf: path), path: path).elements()
     #expect(try prompts.allSatisfy { try !$0.string("caption").isEmpty })
   }
+
+  @Test(
+    "the pipelines of full size take what the published code does, not what its settings say",
+    arguments: ["sd15", "sdxl", "sd15-latent", "sdxl-latent"])
+  func publishedBehaviour(name: String) throws {
+    let stages = try Pipeline(path: "\(Self.folder)/\(name).json5", stages: stageTypes).stages
+    func settings(_ stage: String) throws -> JSON.Object {
+      let found = try #require(stages.first { $0.name == stage })
+      return try #require(found.settings.object)
+    }
+    let (spo, preference) = (try settings("spo"), try settings("preference"))
+    #expect(spo["gradient_limit"] == .null)
+    #expect(spo["gradient_accumulation"] == .integer(name == "sdxl" ? 2 : 1))
+    #expect(spo["pair_batch"] == .integer(["sdxl": 8, "sdxl-latent": 16][name] ?? 40))
+    #expect(spo["judged_timestep"] == "source")
+    #expect(preference["gradient_limit"] == .number(1))
+    #expect(preference["warm_up"] == "log")
+    #expect(preference["keep"] == "last")
+    #expect(try settings("encode")["latents"] == "mean+logvar")
+    #expect(try settings("report")["eta"] == .number(0))
+    #expect(try settings("ingest")["only_on_best"] == false)
+  }
+
   @Test("the latent ones say what LPO published", arguments: ["sd15-latent", "sdxl-latent"])
   func publishedLatent(name: String) throws {
     let pipeline = try Pipeline(path: "\(Self.folder)/\(name).json5", stages: stageTypes)

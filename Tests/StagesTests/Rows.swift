@@ -8,6 +8,7 @@ struct Row {
   var second: (uid: String, bytes: [UInt8]?)
   var labels = (1.0, 0.0)
   var hasLabel = true
+  var ranking = 0
 
   init(first: (uid: String, bytes: [UInt8]?), second: (uid: String, bytes: [UInt8]?)) {
     self.first = first
@@ -22,7 +23,7 @@ func write(_ rows: [Row], to path: String, captionColumn: String = "caption") th
       .init(captionColumn, .string), .init("image_0_uid", .string), .init("image_1_uid", .string),
       .init("jpg_0", .bytes), .init("jpg_1", .bytes), .init("label_0", .double),
       .init("label_1", .double), .init("has_label", .boolean),
-      .init("num_example_per_prompt", .int64),
+      .init("num_example_per_prompt", .int64), .init("ranking_id", .int64),
     ])
   for start in stride(from: 0, to: rows.count, by: 50) {
     let group = rows[start..<min(start + 50, rows.count)]
@@ -31,7 +32,7 @@ func write(_ rows: [Row], to path: String, captionColumn: String = "caption") th
       .strings(group.map(\.second.uid)), .bytes(group.map(\.first.bytes)),
       .bytes(group.map(\.second.bytes)), .doubles(group.map(\.labels.0)),
       .doubles(group.map(\.labels.1)), .booleans(group.map(\.hasLabel)),
-      .int64s(group.map { _ in 2 }),
+      .int64s(group.map { _ in 2 }), .int64s(group.map { Int64($0.ranking) }),
     ])
   }
   try writer.commit()

@@ -173,7 +173,8 @@ import Testing
         "{}", #"{"format": "spo-shards", "version": 2}"#,
         #"{"format": "spo-shards", "version": 1, "latents": {"shape": [4, 1, 99999999999]}}"#,
         validIndex(file: "../a.safetensors"), validIndex(file: "/etc/passwd"),
-        validIndex(file: "a\\u0000"),
+        validIndex(file: "a\\u0000"), validIndex(file: ".a"), validIndex(file: ""),
+        validIndex(file: "a", split: "../../victim"), validIndex(file: "a", split: ""),
         validIndex(file: "a", pooled: #"{"width": 0, "sizes": [8, 8, 0, 0, 8, 8]}"#),
         validIndex(file: "a", pooled: #"{"width": 5, "sizes": [8, 8, 0, 0, 8]}"#),
         validIndex(file: "a", pooled: #"{"width": 5, "sizes": [8, 8, 0, -1, 8, 8]}"#),
@@ -186,11 +187,13 @@ import Testing
     }
   }
 
-  private func validIndex(file: String, pooled: String = "null") -> String {
+  private func validIndex(
+    file: String, split: String = "train", pooled: String = "null"
+  ) -> String {
     """
     {"format": "spo-shards", "version": 1, "fingerprints": {}, "settings": {},
      "latents": {"shape": [4, 1, 2], "scaling_factor": 1, "has_log_variance": false},
-     "text": {"tokens": 3, "width": 2, "pooled": \(pooled)}, "shards": [{"file": "\(file)", "split": "train",
+     "text": {"tokens": 3, "width": 2, "pooled": \(pooled)}, "shards": [{"file": "\(file)", "split": "\(split)",
      "prompts": 1, "images": 1, "pairs": 1, "bytes": 1, "sha256": ""}]}
     """
   }

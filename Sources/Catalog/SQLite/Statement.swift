@@ -98,8 +98,14 @@ extension CatalogError {
     {
       code = Int(SQLITE_FULL)
     }
-    return .sqlite(
-      path: path, code: code, message: String(cString: sqlite3_errmsg(connection)), sql: sql)
+    var message = String(cString: sqlite3_errmsg(connection))
+    // What SQLite says stands if the file cannot be looked at.
+    if code == SQLITE_NOTADB, let file = try? RegularFile(path: path) {
+      do throws(FileError) { try file.requireNoMistake(expected: "a SQLite database") } catch {
+        message = "\(error)"
+      }
+    }
+    return .sqlite(path: path, code: code, message: message, sql: sql)
   }
 }
 

@@ -6,7 +6,10 @@ struct ByteReader {
   let bytes: [UInt8]
   private(set) var position = 0
 
-  init(_ bytes: [UInt8]) { self.bytes = bytes }
+  init(_ bytes: [UInt8], from position: Int = 0) {
+    self.bytes = bytes
+    self.position = position
+  }
 
   mutating func take(_ count: Int) throws(EndOfBytes) -> ArraySlice<UInt8> {
     guard count >= 0, count <= bytes.count - position else { throw EndOfBytes() }

@@ -3,9 +3,10 @@ import Files
 /// Reads the pickle of a torch checkpoint, which is a program for a small machine with a stack.
 ///
 /// Python's own reader calls whatever function the program names. This one knows containers,
-/// numbers, texts, storages and tensors, calls nothing, and refuses every other name. Lists, tuples
-/// and dictionaries live in one table and are values by their number in it, so that a hostile
-/// program can build cycles and deep nests, but freeing them needs no recursion.
+/// numbers, texts, storages and tensors, and calls nothing. What any other name would make is an empty
+/// dictionary, which takes what the program puts into it. Lists, tuples and dictionaries live in one
+/// table and are values by their number in it, so that a hostile program can build cycles and deep
+/// nests, but freeing them needs no recursion.
 ///
 /// Source: Python's `pickletools`; names as in `torch/_utils.py` and `torch/serialization.py`.
 struct Unpickler {
@@ -18,32 +19,34 @@ struct Unpickler {
     /// A tuple or list; a dictionary as keys and values in turn. The number is its place in the table.
     case sequence(Int)
     case dictionary(Int)
-    case name(Name)
+    case name(PickledName)
     case storage(TorchStorage)
     case tensor(TorchTensor)
   }
 
-  /// The names that a checkpoint may refer to.
-  enum Name {
-    case orderedDictionary
-    case rebuildTensor
-    case rebuildParameter
-    case storage(ElementType)
-  }
-
   struct Failure: Error {
     let problem: String
+    /// Whether the program would go on behind the bytes that were given.
+    var isCut = false
   }
 
   /// Sequences and dictionaries.
   private(set) var containers: [[Value]] = []
+  /// Storages that the program names, by their keys.
+  private(set) var storages: [String: TorchStorage] = [:]
+  /// Names that the program would call, other than those of tensors and containers.
+  private(set) var calledNames: Set<String> = []
   private var reader: ByteReader
   private var stack: [Value] = []
   /// Heights of the stack where a group of values begins.
   private var marks: [Int] = []
   private var memo: [Int: Value] = [:]
 
-  init(_ bytes: [UInt8]) { reader = ByteReader(bytes) }
+  /// - Parameter start: where in `bytes` the program begins
+  init(_ bytes: [UInt8], from start: Int = 0) { reader = ByteReader(bytes, from: start) }
+
+  /// Behind the last instruction that was run.
+  var position: Int { reader.position }
 
   /// Runs the program; the result is its value.
   mutating func run() throws(Failure) -> Value {
@@ -54,7 +57,7 @@ struct Unpickler {
       } catch let failure as Failure {
         throw Failure(problem: "pickle, byte \(start): \(failure.problem)")
       } catch {
-        throw Failure(problem: "pickle, byte \(start): the program ends too early")
+        throw Failure(problem: "pickle, byte \(start): the program ends too early", isCut: true)
       }
     }
   }
@@ -74,23 +77,29 @@ struct Unpickler {
     case "K": stack.append(.int(Int(try reader.take(UInt8.self))))
     case "M": stack.append(.int(Int(try reader.take(UInt16.self))))
     case "J": stack.append(.int(Int(try reader.take(Int32.self))))
-    case "\u{8a}": stack.append(.int(try takeLong()))
+    case "\u{8a}": try pushLong(count: Int(try reader.take(UInt8.self)))
+    case "\u{8b}": try pushLong(count: Int(try reader.take(UInt32.self)))
     case "G":
       let bits = UInt64(bigEndian: UInt64(littleEndian: try reader.take(UInt64.self)))
       stack.append(.double(Double(bitPattern: bits)))
-    case "X", "T": try pushText(count: Int(try reader.take(UInt32.self)))
-    case "\u{8c}", "U": try pushText(count: Int(try reader.take(UInt8.self)))
+    case "X": try pushText(count: Int(try reader.take(UInt32.self)))
+    case "\u{8c}": try pushText(count: Int(try reader.take(UInt8.self)))
+    case "\u{8d}": try pushText(count: try takeCount())
+    // Texts of Python 2 and bytes, in any encoding or none
+    case "T", "B": try pushBytes(count: Int(try reader.take(UInt32.self)))
+    case "U", "C": try pushBytes(count: Int(try reader.take(UInt8.self)))
+    case "\u{8e}", "\u{96}": try pushBytes(count: try takeCount())
     // Containers
     case "(": marks.append(stack.count)
-    case ")", "]": pushSequence([])
+    case ")", "]", "\u{8f}": pushSequence([])
     case "\u{85}": try pushSequence(popLast(1))
     case "\u{86}": try pushSequence(popLast(2))
     case "\u{87}": try pushSequence(popLast(3))
-    case "t", "l": try pushSequence(popGroup())
+    case "t", "l", "\u{91}": try pushSequence(popGroup())
     case "}": try pushDictionary([])
     case "d": try pushDictionary(popGroup())
     case "a": try appendToSequence(popLast(1))
-    case "e": try appendToSequence(popGroup())
+    case "e", "\u{90}": try appendToSequence(popGroup())
     case "s": try appendToDictionary(popLast(2))
     case "u": try appendToDictionary(popGroup())
     // Memory
@@ -100,23 +109,35 @@ struct Unpickler {
     case "h": try recall(Int(try reader.take(UInt8.self)))
     case "j": try recall(Int(try reader.take(UInt32.self)))
     case "0": _ = try pop()
+    case "1": _ = try popGroup()
+    case "2": stack.append(try top())
     // Objects
     case "c":
-      let module = String(decoding: try reader.takeLine(), as: UTF8.self)
-      stack.append(
-        .name(try Self.name(module, String(decoding: try reader.takeLine(), as: UTF8.self))))
+      stack.append(.name(try takeName()))
     case "\u{93}":
       guard case .string(let name) = try pop(), case .string(let module) = try pop() else {
         throw Failure(problem: "a name must be a text")
       }
-      stack.append(.name(try Self.name(module, name)))
-    case "R": try call(arguments: pop(), function: pop())
+      stack.append(.name(try PickledName(module: module, name: name)))
+    case "R", "\u{81}": try call(arguments: elements(pop()), function: pop())
+    case "\u{92}":
+      _ = try pop()  // named arguments
+      try call(arguments: elements(pop()), function: pop())
+    case "i":
+      let name = try takeName()
+      try call(arguments: popGroup(), function: .name(name))
+    case "o":
+      let group = try popGroup()
+      guard let function = group.first else { throw Failure(problem: "a class is missing") }
+      try call(arguments: Array(group.dropFirst()), function: function)
     case "b":
-      let state = try pop()
-      try setAttributes(state)
+      _ = try pop()
+      try setAttributes()
     case "Q":
       let identifier = try pop()
-      stack.append(.storage(try storage(identifier)))
+      let storage = try storage(identifier)
+      storages[storage.key] = storage
+      stack.append(.storage(storage))
     default:
       throw Failure(
         problem: "the instruction 0x\([code].hexadecimal) does not belong to tensors and containers"
@@ -170,10 +191,15 @@ extension Unpickler {
   }
 
   private mutating func appendToSequence(_ values: [Value]) throws(Failure) {
-    guard case .sequence(let index) = try top() else {
-      throw Failure(problem: "no list to append to")
+    switch try top() {
+    case .sequence(let index): containers[index] += values
+    case .dictionary(let index):
+      // An object of a class that is a list.
+      for value in values {
+        containers[index] += [.int(containers[index].count / 2), value]
+      }
+    default: throw Failure(problem: "no list to append to")
     }
-    containers[index] += values
   }
 
   private mutating func appendToDictionary(_ values: [Value]) throws(Failure) {
@@ -197,43 +223,37 @@ extension Unpickler {
     stack.append(.string(text))
   }
 
-  /// A whole number of up to 8 bytes, in two's complement.
-  private mutating func takeLong() throws -> Int {
-    let bytes = try reader.take(Int(try reader.take(UInt8.self)))
-    guard bytes.count <= 8 else { throw Failure(problem: "a whole number of more than 64 bits") }
+  /// Bytes are read over; where a key is a text of Python 2, it is one of ASCII.
+  private mutating func pushBytes(count: Int) throws {
+    let bytes = try reader.take(count)
+    stack.append(String(validating: bytes, as: UTF8.self).map(Value.string) ?? .none)
+  }
+
+  /// A whole number in two's complement; no size has more than 64 bits, so longer ones are read over.
+  private mutating func pushLong(count: Int) throws {
+    let bytes = try reader.take(count)
+    guard bytes.count <= 8 else { return stack.append(.none) }
     let fill: UInt8 = (bytes.last ?? 0) & 0x80 == 0 ? 0 : 0xFF
     let padded = bytes + repeatElement(fill, count: 8 - bytes.count)
-    return padded.reversed().reduce(0) { $0 << 8 | Int($1) }
+    stack.append(.int(padded.reversed().reduce(0) { $0 << 8 | Int($1) }))
+  }
+
+  private mutating func takeCount() throws -> Int {
+    Int(clamping: try reader.take(UInt64.self))
+  }
+
+  /// A module and a name, a line each.
+  private mutating func takeName() throws -> PickledName {
+    let module = String(decoding: try reader.takeLine(), as: UTF8.self)
+    return try PickledName(
+      module: module, name: String(decoding: try reader.takeLine(), as: UTF8.self))
   }
 }
 
 // MARK: - Objects
 
 extension Unpickler {
-  private static func name(_ module: String, _ name: String) throws(Failure) -> Name {
-    switch "\(module).\(name)" {
-    case "collections.OrderedDict": return .orderedDictionary
-    case "torch._utils._rebuild_tensor_v2": return .rebuildTensor
-    case "torch._utils._rebuild_parameter": return .rebuildParameter
-    case "torch.FloatStorage": return .storage(.f32)
-    case "torch.DoubleStorage": return .storage(.f64)
-    case "torch.HalfStorage": return .storage(.f16)
-    case "torch.BFloat16Storage": return .storage(.bf16)
-    case "torch.LongStorage": return .storage(.i64)
-    case "torch.IntStorage": return .storage(.i32)
-    case "torch.ShortStorage": return .storage(.i16)
-    case "torch.CharStorage": return .storage(.i8)
-    case "torch.ByteStorage": return .storage(.u8)
-    case "torch.BoolStorage": return .storage(.bool)
-    case let full:
-      throw Failure(
-        problem: "it refers to \(full.prefix(200)), but only tensors, storages and containers are "
-          + "read from such a file; convert it to safetensors")
-    }
-  }
-
-  private mutating func call(arguments: Value, function: Value) throws(Failure) {
-    let arguments = try elements(arguments)
+  private mutating func call(arguments: [Value], function: Value) throws(Failure) {
     switch function {
     case .name(.orderedDictionary) where arguments.isEmpty: try pushDictionary([])
     case .name(.rebuildTensor) where arguments.count >= 6:
@@ -241,24 +261,39 @@ extension Unpickler {
     case .name(.rebuildParameter) where arguments.count == 3:
       guard case .tensor = arguments[0] else { throw Failure(problem: "a parameter of no tensor") }
       stack.append(arguments[0])
+    case .name(.opaque(let name)):
+      calledNames.insert(name)
+      try pushDictionary([])
     default: throw Failure(problem: "a call that makes no tensor, storage or container")
     }
   }
 
-  /// Attributes of a dictionary (torch sets `_metadata`) are read over; nothing else has any.
-  private func setAttributes(_ state: Value) throws(Failure) {
-    guard case .dictionary = try top(), case .dictionary = state else {
+  /// Attributes of a dictionary (torch sets `_metadata`) and the state of an object are read over.
+  private func setAttributes() throws(Failure) {
+    guard case .dictionary = try top() else {
       throw Failure(problem: "attributes are set on what is no dictionary")
     }
   }
 
-  /// The storage that `("storage", type, key, device, count)` stands for.
+  /// The storage that `("storage", type, key, device, count)` stands for; before torch 1.6 a view on
+  /// another storage follows, or none.
   private func storage(_ identifier: Value) throws(Failure) -> TorchStorage {
     let parts = try elements(identifier)
-    guard parts.count == 5, case .string("storage") = parts[0],
-      case .name(.storage(let type)) = parts[1],
+    guard parts.count == 5 || parts.count == 6, case .string("storage") = parts[0],
+      case .name(let name) = parts[1],
       case .string(let key) = parts[2], case .int(let count) = parts[4], count >= 0
     else { throw Failure(problem: "an identifier of no storage") }
+    guard case .storage(let type) = name else {
+      throw Failure(
+        problem: "a storage of type \(name) is not read; convert the file to safetensors")
+    }
+    if parts.count == 6 {
+      guard case .none = parts[5] else {
+        throw Failure(
+          problem: "a storage that is a view on another is not read; "
+            + "load the file and save it again with torch 1.6 or newer")
+      }
+    }
     return TorchStorage(key: key, type: type, elementCount: count)
   }
 

@@ -28,9 +28,14 @@ public struct Autoencoder {
     decoder.tiles = Tiles(inputSide: latentSide, outputSide: side)
   }
 
-  /// The pictures of scaled latents, `[batch, height, width, 3]` in -1...1.
-  public func pictures(of latents: Tensor) -> Tensor {
-    withoutGradients { decoder(latents.scaled(by: 1 / configuration.scalingFactor)) }
+  /// The pictures of scaled latents, `[batch, height, width, 3]`, about -1...1.
+  ///
+  /// - Throws: `NonFiniteError`
+  public func pictures(of latents: Tensor) throws -> Tensor {
+    try withoutGradients {
+      try decoder(latents.scaled(by: 1 / configuration.scalingFactor))
+        .requiringFinite("vae, decoding")
+    }
   }
 
   /// Pixels that go through the network together, unless a single picture has more: those of one

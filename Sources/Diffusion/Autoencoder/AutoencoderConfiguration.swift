@@ -17,17 +17,20 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
   public var scalingFactor: Float
 
   public init(_ json: JSONReader) throws {
-    imageChannels = try json.size("in_channels", default: 3)
-    outputChannels = try json.size("out_channels", default: 3)
-    latentChannels = try json.size("latent_channels", default: 4)
-    channels = try json.sizes("block_out_channels", default: [64])
-    layersPerBlock = try json.size("layers_per_block", default: 1)
-    groups = try json.size("norm_num_groups", default: 32)
+    try json.require("_class_name", oneOf: ["AutoencoderKL"])
+    imageChannels = try json.size("in_channels", default: 3, in: ConfigurationRange.channels)
+    outputChannels = try json.size("out_channels", default: 3, in: ConfigurationRange.channels)
+    latentChannels = try json.size("latent_channels", default: 4, in: ConfigurationRange.channels)
+    channels = try json.sizes("block_out_channels", default: [64], in: ConfigurationRange.width)
+    layersPerBlock = try json.size(
+      "layers_per_block", default: 1, in: ConfigurationRange.blockLayers)
+    groups = try json.size("norm_num_groups", default: 32, in: ConfigurationRange.width)
     hasMiddleAttention = try json.bool("mid_block_add_attention", default: true)
     hasQuantConvolution = try json.bool("use_quant_conv", default: true)
     hasPostQuantConvolution = try json.bool("use_post_quant_conv", default: true)
-    sampleSize = try json.size("sample_size", default: 32)
-    scalingFactor = Float(try json.double("scaling_factor", default: 0.18215))
+    sampleSize = try json.size("sample_size", default: 32, in: ConfigurationRange.side)
+    scalingFactor = try json.number(
+      "scaling_factor", default: 0.18215, in: ConfigurationRange.scalingFactor)
     for (field, plain) in [
       ("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D"),
     ] {
@@ -37,13 +40,14 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
       }
       guard kinds.count == channels.count else {
         throw ConfigurationError.wrongCount(
-          path: json.path, field: field, expected: channels.count, found: kinds.count)
+          path: json.path, field: field, expected: "\(channels.count)", found: kinds.count)
       }
     }
     try json.require("act_fn", oneOf: ["silu"])
-    // Some latents are shifted and scaled channel by channel.
+    // Some latents are shifted as well, or scaled channel by channel.
     try json.require("latents_mean", oneOf: [])
     try json.require("latents_std", oneOf: [])
+    try json.require("shift_factor", oneOf: [.integer(0), .number(0)])
     try json.requireMultiples("block_out_channels", channels, of: groups, "norm_num_groups")
   }
 

@@ -4,7 +4,8 @@ extension LoRAFile {
   /// The adapters of the U-Net as arrays.
   ///
   /// - Parameter layers: of the U-Net that the file belongs to
-  /// - Throws: `LoRAError` if a module fits no layer, or if the file adapts text encoders too
+  /// - Throws: `LoRAError` if a module fits no layer, if the file adapts text encoders too, or if a
+  ///   number is not finite
   public func weights(for layers: LinearLayers) throws -> LoRAWeights {
     guard Set(modules.keys).isSubset(of: [.unet]) else {
       throw LoRAError.textEncoders(path: path)
@@ -16,6 +17,12 @@ extension LoRAFile {
       modules: try unet.compactMap { name, module in
         try layers[name].map { try weights(of: module, named: name, layer: $0) }
       })
+  }
+
+  private func finiteFloats(_ key: String) throws -> [Float] {
+    let values = try checkpoint.floats(key)
+    guard let value = values.first(where: { !$0.isFinite }) else { return values }
+    throw LoRAError.notFinite(path: path, key: key, value: value)
   }
 
   private func weights(
@@ -30,9 +37,12 @@ extension LoRAFile {
     }
     let rank = down[0]
     let scale = try scale(of: module, named: name, .unet, rank: rank)
-    let values = try checkpoint.floats(module.upKey)
+    if let key = module.alphaKey, !scale.isFinite {
+      throw LoRAError.notFinite(path: path, key: key, value: scale)
+    }
+    let values = try finiteFloats(module.upKey)
     return LoRAWeights.Module(
-      layer: layer, rank: rank, down: try checkpoint.floats(module.downKey),
+      layer: layer, rank: rank, down: try finiteFloats(module.downKey),
       up: scale == 1 ? values : values.map { scale * $0 })
   }
 }

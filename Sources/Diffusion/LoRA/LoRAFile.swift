@@ -3,7 +3,8 @@ public import Files
 import Foundation
 public import NN
 
-/// A LoRA file in any of the spellings that diffusers, PEFT and kohya's scripts write.
+/// A LoRA file, of safetensors or of torch, in any of the spellings that diffusers, PEFT and kohya's
+/// scripts write.
 public struct LoRAFile {
   /// One adapted module.
   struct Module {
@@ -21,8 +22,12 @@ public struct LoRAFile {
   private let metadata: JSON?
 
   public init(path: String) throws {
-    let file = try SafetensorsFile(path: path)
-    self.path = path
+    try self.init(openCheckpoint(path))
+  }
+
+  /// - Parameter file: a checkpoint of safetensors or of torch
+  init(_ file: any CheckpointSource) throws {
+    path = file.path
     checkpoint = file
     var modules: [LoRAKey.Component: [String: Module]] = [:]
     for entry in file.entries {
@@ -132,13 +137,14 @@ public struct LoRAFile {
 
   /// What the writer recorded about the adapters: in the header (diffusers), or in a file beside it
   /// (PEFT).
-  private static func adapterMetadata(of file: SafetensorsFile) throws -> JSON? {
-    if let text = file.metadata["lora_adapter_metadata"] {
+  private static func adapterMetadata(of file: any CheckpointSource) throws -> JSON? {
+    if let text = (file as? SafetensorsFile)?.metadata["lora_adapter_metadata"] {
       return try JSON(parsing: Array(text.utf8), source: "\(file.path): lora_adapter_metadata")
     }
     let folder = URL(fileURLWithPath: file.path).deletingLastPathComponent()
     let beside = folder.appendingPathComponent("adapter_config.json").path
-    guard file.path.hasSuffix("adapter_model.safetensors"),
+    let names = ["adapter_model.safetensors", "adapter_model.bin"]
+    guard names.contains(where: file.path.hasSuffix),
       FileManager.default.fileExists(atPath: beside)
     else { return nil }
     return try JSONReader(contentsOf: beside).value
@@ -176,13 +182,18 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   case layerMismatch(path: String, down: [Int], up: [Int], layer: LinearLayer)
   case textEncoders(path: String)
   case originalNames(layersPerBlock: [Int])
+  /// An array of a given file holds a number that is NaN or infinite.
+  case notFinite(path: String, key: String, value: Float)
+  /// A number to be written is too large for the type it is to be stored as.
+  case overflow(path: String, array: String, value: Float, precision: WeightPrecision)
   /// What was read back is not what was to be written.
-  case imprecise(path: String, module: String, error: Double)
+  case imprecise(path: String, module: String, error: Double, precision: WeightPrecision)
   case unlike(path: String, expected: Int, found: Int)
 
   public var kind: FailureKind {
     switch self {
-    case .imprecise: .notFinite
+    case .notFinite, .overflow: .notFinite
+    case .imprecise: .other
     case .originalNames: .usage
     default: .input
     }
@@ -210,9 +221,19 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
     case .originalNames(let layersPerBlock):
       "the names of sgm exist for \(OriginalBlockNames.layersPerBlock) layers a block, but "
         + "unet/config.json has layers_per_block \(layersPerBlock); use --lora-keys diffusers"
-    case .imprecise(let path, let module, let error):
+    case .notFinite(let path, let key, let value):
+      "\(path): \(key) holds \(value.isNaN ? "NaN" : "infinity"): the file that was given is damaged, "
+        + "or its training failed"
+    case .overflow(let path, let array, let value, let precision):
+      value.isNaN
+        ? "\(path): \(array) holds NaN"
+        : "\(path): \(array) would hold \(value), which is more than \(precision.rawValue) can "
+          + "store; \(precision.advice)"
+    case .imprecise(let path, let module, let error, let precision):
       "\(path): \(module) read back differs from what was written by \(error) of its norm; "
-        + "its numbers are too large or too small for this dtype: use f32"
+        + (precision == .f32
+          ? "the disk did not keep what was written"
+          : "its numbers are too small for \(precision.rawValue): \(precision.advice)")
     case .unlike(let path, let expected, let found):
       "\(path): has \(found) arrays where \(expected) were written, or others"
     }

@@ -11,20 +11,29 @@ extension LoRAWeights {
     case webUI(WebUIHeader)
   }
 
-  /// Writes a safetensors file, opens it again and compares: the count of arrays, every key by the rule
-  /// of those who read this form, every module, and what each adds, within the rounding of
+  /// Writes a safetensors file and compares, before it gets its name: the count of arrays, every key by
+  /// the rule of those who read this form, every module, and what each adds, within the rounding of
   /// `precision`.
   ///
-  /// - Throws: `LoRAError.imprecise` if `precision` cannot hold the numbers, `CheckpointError`,
-  ///   `FileError`
+  /// - Throws: `LoRAError.overflow` or `.imprecise` if `precision` cannot hold the numbers,
+  ///   `CheckpointError`, `FileError`; what was at `path` is still there then
   public func write(to path: String, as form: Form, precision: WeightPrecision) throws {
     let tensors = modules.flatMap { self.tensors(of: $0, form, precision.elementType) }
     var metadata = ["format": "pt"]
     if case .webUI(let header) = form {
       metadata = header.pairs(self, digest: try safetensorsDataDigest(tensors))
     }
-    try writeSafetensors(tensors, metadata: metadata, to: path)
-    try verify(path, form, tensorCount: tensors.count, precision: precision)
+    for module in modules {
+      for (name, values) in [("down", module.down), ("up", module.up)] {
+        guard let value = precision.firstOverflow(in: values) else { continue }
+        throw LoRAError.overflow(
+          path: path, array: "the \(name) matrix of \(module.layer.path)", value: value,
+          precision: precision)
+      }
+    }
+    try writeSafetensors(tensors, metadata: metadata, to: path) { file in
+      try verify(file, form, tensorCount: tensors.count, precision: precision)
+    }
   }
 
   private func tensors(
@@ -57,9 +66,10 @@ extension LoRAWeights {
   }
 
   private func verify(
-    _ path: String, _ form: Form, tensorCount: Int, precision: WeightPrecision
+    _ written: SafetensorsFile, _ form: Form, tensorCount: Int, precision: WeightPrecision
   ) throws {
-    let file = try LoRAFile(path: path)
+    let path = written.path
+    let file = try LoRAFile(written)
     let isKnown = form.readersRule(for: modules.map(\.layer.path))
     if let key = file.checkpoint.entries.map(\.name).first(where: { !isKnown($0) }) {
       throw LoRAError.unknownKey(path: path, key: key)
@@ -76,7 +86,8 @@ extension LoRAWeights {
         relativeError(found.down, module.down), relativeError(found.up, module.up))
       // Not `>`, which is false for NaN.
       guard error <= precision.tolerance else {
-        throw LoRAError.imprecise(path: path, module: module.layer.path, error: error)
+        throw LoRAError.imprecise(
+          path: path, module: module.layer.path, error: error, precision: precision)
       }
     }
   }

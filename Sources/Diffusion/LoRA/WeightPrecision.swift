@@ -26,6 +26,22 @@ public enum WeightPrecision: String, CaseIterable, Codable, Sendable {
     }
   }
 
+  /// What to do if a number is too large or too small.
+  var advice: String {
+    switch self {
+    case .f16: "use bf16 or f32"
+    case .bf16: "use f32"
+    case .f32: "the LoRA is too strong for any type"
+    }
+  }
+
+  /// The first number that would be stored as infinity.
+  func firstOverflow(in values: [Float]) -> Float? {
+    let limit = elementType.overflow ?? .infinity
+    // Not `>=`, which is false for NaN.
+    return values.first { !($0.magnitude < limit) }
+  }
+
   /// The largest relative error of an array that rounding explains.
   ///
   /// Numbers below 6e-5, where f16 has fewer digits, are the reason why it is not smaller.

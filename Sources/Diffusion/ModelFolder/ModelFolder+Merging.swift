@@ -129,7 +129,7 @@ struct MergedWeights {
     ) { first, _ in first }
   }
 
-  /// Writes the file, one tensor in memory at a time, and reads it back.
+  /// Writes the file, one tensor in memory at a time, and reads it back before it gets its name.
   func write(to path: String) throws {
     let tensors = checkpoint.entries.map { entry in
       guard entry.type.isFloat else {
@@ -139,10 +139,14 @@ struct MergedWeights {
       }
       return OutgoingTensor(
         entry.name, type: precision.elementType, shape: entry.shape,
-        floats: { try values(entry.name) })
+        floats: { try storableValues(entry.name) })
     }
-    try writeSafetensors(tensors, metadata: ["format": "pt"], to: path)
-    let written = try SafetensorsFile(path: path)
+    try writeSafetensors(tensors, metadata: ["format": "pt"], to: path, check: verify)
+  }
+
+  private func verify(_ written: SafetensorsFile) throws {
+    // What is written has a temporary name still.
+    let path = checkpoint.path
     guard written.entries.map(\.name) == checkpoint.entries.map(\.name) else {
       throw LoRAError.unlike(
         path: path, expected: checkpoint.entries.count, found: written.entries.count)
@@ -151,7 +155,8 @@ struct MergedWeights {
       let error = relativeError(try written.floats(entry.name), try values(entry.name))
       // Not `>`, which is false for NaN.
       guard error <= precision.tolerance else {
-        throw LoRAError.imprecise(path: path, module: entry.name, error: error)
+        throw LoRAError.imprecise(
+          path: path, module: entry.name, error: error, precision: precision)
       }
     }
   }
@@ -160,6 +165,18 @@ struct MergedWeights {
     var values = try checkpoint.floats(name)
     modules[name]?.add(to: &values)
     return values
+  }
+
+  /// Numbers that are not finite are refused, by the name of the file that they come from.
+  private func storableValues(_ name: String) throws -> [Float] {
+    let values = try values(name)
+    guard let value = precision.firstOverflow(in: values) else { return values }
+    if let given = try checkpoint.floats(name).first(where: { !$0.isFinite }) {
+      throw LoRAError.notFinite(path: checkpoint.path, key: name, value: given)
+    }
+    throw LoRAError.overflow(
+      path: checkpoint.path, array: modules[name] == nil ? name : "\(name) with the LoRA added",
+      value: value, precision: precision)
   }
 }
 

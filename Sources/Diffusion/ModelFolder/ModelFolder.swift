@@ -12,6 +12,8 @@ public struct ModelFolder: Equatable, Sendable {
   public let tokenizerPath: String?
   /// What large weights of single precision are rounded to as they are read; nil: nothing.
   private var narrowing: WeightPrecision?
+  /// Whether what is built from the folder has its weights' values, or is there to be checked alone.
+  package private(set) var readsValues = true
 
   public init(path: String, tokenizer: String? = nil) {
     self.path = path
@@ -27,23 +29,19 @@ public struct ModelFolder: Equatable, Sendable {
     return folder
   }
 
+  /// The same model, of whose weights names and shapes are checked, but nothing is read.
+  package var checkedOnly: ModelFolder {
+    var folder = self
+    folder.readsValues = false
+    return folder
+  }
+
   /// Whether the model is a single file.
   public var isFile: Bool { path.hasSuffix(".safetensors") || path.hasSuffix(".ckpt") }
 
   func original() throws -> OriginalCheckpoint? {
     guard isFile else { return nil }
-    let checkpoint = try openCheckpoint(path)
-    // A file of torch holds the weights beside other things of its training.
-    let prefix = "state_dict."
-    let weights = checkpoint.entries.filter { $0.name.hasPrefix(prefix) }.map(\.name)
-    guard !weights.isEmpty else { return try OriginalCheckpoint(checkpoint) }
-    return try OriginalCheckpoint(
-      RenamedCheckpoint(
-        checkpoint,
-        Dictionary(
-          uniqueKeysWithValues: weights.map {
-            (String($0.dropFirst(prefix.count)), RenamedCheckpoint.Origin(name: $0))
-          })))
+    return try OriginalCheckpoint(try openCheckpoint(path).nested(below: "state_dict."))
   }
 
   /// A configuration file, such as `configuration("unet")` or `configuration("scheduler",
@@ -60,7 +58,17 @@ public struct ModelFolder: Equatable, Sendable {
     return FileManager.default.fileExists(atPath: "\(path)/\(part)")
   }
 
-  /// The settings of the model's scheduler.
+  /// The settings of the model's scheduler as diffusers' pipeline of the model takes them.
+  ///
+  /// `StableDiffusionPipeline` changes those of old folders when it is made; `StableDiffusionXLPipeline`, which
+  /// models with two text encoders are for, takes them as they are. Whatever draws or learns from samples
+  /// of a model must go by these.
+  public func pipelineSchedulerConfig() throws -> SchedulerConfig {
+    let config = try schedulerConfig()
+    return hasPart("text_encoder_2") ? config : try config.asInStableDiffusionPipeline()
+  }
+
+  /// The settings of the model's scheduler, as they are written.
   public func schedulerConfig() throws -> SchedulerConfig {
     guard let original = try original() else {
       return try SchedulerConfig(folder: "\(path)/scheduler")
@@ -198,7 +206,7 @@ public struct ModelFolder: Equatable, Sendable {
     let source = try CheckpointWeights(try checkpoint(part, stem: stem)) { key in
       rename(key).map { name in scope.map { "\($0).\(name)" } ?? name }
     }
-    let weights = Weights(source, isTrainable: isTrainable)
+    let weights = Weights(source, isTrainable: isTrainable, readsValues: readsValues)
     return scope.map { weights[$0] } ?? weights
   }
 

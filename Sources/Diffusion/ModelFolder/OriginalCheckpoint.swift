@@ -15,6 +15,8 @@ package struct OriginalCheckpoint {
 
   let source: any CheckpointSource
   let family: Family
+  /// What the file says of itself.
+  let marks: CheckpointMarks
 
   static let unetPrefix = "model.diffusion_model."
   static let autoencoderPrefix = "first_stage_model."
@@ -32,6 +34,7 @@ package struct OriginalCheckpoint {
     case (_, true): family = .stableDiffusion1
     default: throw OriginalCheckpointError.otherFamily(path: source.path)
     }
+    marks = try CheckpointMarks(source)
   }
 
   /// The weights of `unet`, `vae`, `text_encoder` or `text_encoder_2`; nil for any other part.

@@ -121,15 +121,13 @@ extension OriginalCheckpoint {
     ]
   }
 
-  /// A tensor `v_pred` marks models trained to predict velocities, `ztsnr` those whose schedule ends
-  /// in pure noise.
   private func schedulerConfiguration() -> JSON {
     let json: JSON = [
       "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
       "num_train_timesteps": 1000, "clip_sample": false, "set_alpha_to_one": false,
       "skip_prk_steps": true, "steps_offset": 1,
-      "prediction_type": source.find("v_pred") == nil ? "epsilon" : "v_prediction",
-      "rescale_betas_zero_snr": .bool(source.find("ztsnr") != nil),
+      "prediction_type": .string((marks.prediction ?? .noise).rawValue),
+      "rescale_betas_zero_snr": .bool(marks.endsInPureNoise),
     ]
     switch family {
     case .stableDiffusion1: return json.adding(["_class_name": "PNDMScheduler"])

@@ -38,6 +38,11 @@ struct RenamedCheckpoint: CheckpointSource {
   }
 
   var path: String { source.path }
+  var metadata: [String: String] { source.metadata }
+
+  func nameInFile(of name: String) -> String {
+    places[name].map { source.nameInFile(of: $0.source.name) } ?? name
+  }
 
   func find(_ name: String) -> TensorEntry? { places[name]?.entry }
 

@@ -1,8 +1,9 @@
 public import Autograd
+import NN
 public import TensorCore
 
 /// Draws latents for many prompts at once by DDIM, each from a random stream of its own: what a prompt
-/// gets does not depend on its company.
+/// gets does not depend on its company but for the last bits.
 public struct LatentSampler {
   public let unet: GuidedUNet
   public let scheduler: DDIMScheduler
@@ -43,10 +44,12 @@ public struct LatentSampler {
         let output = unet(
           latents, timesteps: [Float](repeating: Float(timestep), count: batch),
           conditioning: conditioning, negative: negative)
+        try output.requiringFinite("unet, timestep \(timestep)")
         let step = try scheduler.step(from: timestep, stepCount: stepCount, eta: eta)
         let transition = DDIMTransition(rows: [DDIMStep](repeating: step, count: batch))
         let mean = transition.mean(latents, modelOutput: output)
         latents = step.sigma > 0 ? transition.sample(mean: mean, noise: noise()) : mean
+        try latents.requiringFinite("scheduler, timestep \(timestep)")
       }
       return latents
     }

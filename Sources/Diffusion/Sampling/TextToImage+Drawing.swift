@@ -13,13 +13,11 @@ extension TextToImage {
     _ request: Request, of folder: ModelFolder, adapters: ModelAdapters? = nil,
     from sources: [some NormalSource], _ use: (Int, Tensor) throws -> Void
   ) throws {
-    let prompts = try PromptEncoderConfiguration(folder)
-    let configuration = try UNetConfiguration(try folder.configuration("unet"))
-    try prompts.requireFit(configuration, of: folder)
-    let reduction = try AutoencoderConfiguration(try folder.configuration("vae")).reduction
-    let own = configuration.sampleSize * reduction
+    let configuration = try ModelConfiguration(folder)
+    let reduction = configuration.autoencoder.reduction
+    let own = configuration.imageSide
     let size = request.size ?? (height: own, width: own)
-    let schedulerConfig = try schedulerConfig(folder, prompts)
+    let schedulerConfig = try folder.pipelineSchedulerConfig()
 
     let (positive, negative) = try conditionings(request, of: folder, adapters, size)
     BufferPool.shared.releaseFreeBlocks()
@@ -37,11 +35,7 @@ extension TextToImage {
     var autoencoder = try folder.autoencoder().model
     if request.usesTiles { autoencoder.useTiles() }
     for (place, latent) in latents.enumerated() {
-      try use(
-        place,
-        withoutGradients {
-          autoencoder.decoder(latent.scaled(by: 1 / autoencoder.configuration.scalingFactor))
-        })
+      try use(place, try autoencoder.pictures(of: latent))
     }
   }
 

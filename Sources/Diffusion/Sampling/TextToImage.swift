@@ -1,5 +1,5 @@
 public import Autograd
-import Files
+import NN
 public import TensorCore
 
 /// The parts of a model folder that turn a prompt into a picture.
@@ -34,20 +34,14 @@ public struct TextToImage {
   ///   - adapters: what the layers of the text encoders add, and those of the U-Net if none is given
   /// - Throws: `AdapterError` if an adapter belongs to no layer
   public init(_ folder: ModelFolder, unet: UNet? = nil, adapters: ModelAdapters? = nil) throws {
+    // Refuses parts that do not fit each other before any weights are read.
+    _ = try ModelConfiguration(folder)
     promptEncoder = try PromptEncoder(folder, adapters: adapters)
     let unet = try unet ?? folder.unet(adapters: adapters?["unet"]).model
     try adapters?.requireAllMatched()
-    try promptEncoder.configuration.requireFit(unet.configuration, of: folder)
     self.unet = unet
     autoencoder = try folder.autoencoder().model
-    schedulerConfig = try Self.schedulerConfig(folder, promptEncoder.configuration)
-  }
-
-  static func schedulerConfig(
-    _ folder: ModelFolder, _ prompts: PromptEncoderConfiguration
-  ) throws -> SchedulerConfig {
-    let config = try folder.schedulerConfig()
-    return prompts.parts.count > 1 ? config : try config.asInStableDiffusionPipeline()
+    schedulerConfig = try folder.pipelineSchedulerConfig()
   }
 
   /// Height and width of the pictures that the model was made for.
@@ -86,7 +80,9 @@ public struct TextToImage {
   ) throws -> Tensor {
     try withoutGradients {
       let latents = try sample(request, source: &source)
-      return autoencoder.pictures(of: latents)
+      var autoencoder = autoencoder
+      if request.usesTiles { autoencoder.useTiles() }
+      return try autoencoder.pictures(of: latents)
     }
   }
 
@@ -119,7 +115,13 @@ public struct TextToImage {
     }
     let latents = draw().scaled(by: plan.initialNoiseScale)
     var sampler = Sampler(plan)
+    var number = 0
     while let step = sampler.nextStep {
+      number += 1
+      func place(_ part: String) -> String {
+        let timestep = Int(exactly: step.timestep).map { "\($0)" } ?? "\(step.timestep)"
+        return "\(part), step \(number) of \(plan.steps.count) (timestep \(timestep))"
+      }
       let input = latents.scaled(by: step.inputScale)
       // Without guidance diffusers runs the prompt alone.
       let output =
@@ -127,9 +129,11 @@ public struct TextToImage {
         ? guided(
           input, timesteps: [step.timestep], conditioning: positive, negative: negative)
         : unet(input, timesteps: [step.timestep], conditioning: positive)
+      try output.requiringFinite(place("unet"))
       let noise = step.noise.map { _ in draw() }
       sampler.advance(
         output: output.elements, noise: noise?.elements, sample: latents.mutableElements)
+      try latents.requiringFinite(place("scheduler"))
     }
     return latents
   }

@@ -28,9 +28,9 @@ public struct SchedulerConfig: Sendable {
     json = JSONReader(try JSON(parsing: text, source: path), path: path)
   }
 
-  /// The settings as diffusers' `StableDiffusionPipeline` changes those of old folders.
+  /// The settings as diffusers' `StableDiffusionPipeline` changes those of a scheduler that it is given.
   ///
-  /// `steps_offset` becomes 1 and `clip_sample` false. The pipeline of SDXL changes nothing.
+  /// `steps_offset` becomes 1 and `clip_sample` false, whatever they are or where they are missing.
   public func asInStableDiffusionPipeline() throws -> SchedulerConfig {
     var object = try json.object()
     object["steps_offset"] = 1

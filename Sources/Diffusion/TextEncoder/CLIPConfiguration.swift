@@ -14,16 +14,19 @@ public struct CLIPTransformerConfiguration: Equatable, Sendable {
   public init(
     _ json: JSONReader, defaultWidth: Int, defaultFeedForwardWidth: Int, defaultHeads: Int
   ) throws {
-    width = try json.size("hidden_size", default: defaultWidth)
-    feedForwardWidth = try json.size("intermediate_size", default: defaultFeedForwardWidth)
-    layers = try json.size("num_hidden_layers", default: 12, atLeast: 0)
-    heads = try json.size("num_attention_heads", default: defaultHeads)
+    width = try json.size("hidden_size", default: defaultWidth, in: ConfigurationRange.width)
+    feedForwardWidth = try json.size(
+      "intermediate_size", default: defaultFeedForwardWidth, in: ConfigurationRange.innerWidth)
+    layers = try json.size(
+      "num_hidden_layers", default: 12, in: ConfigurationRange.encoderLayers)
+    heads = try json.size(
+      "num_attention_heads", default: defaultHeads, in: ConfigurationRange.heads)
     let name = try json.string("hidden_act", default: "quick_gelu")
     guard let activation = Activation(rawValue: name) else {
       throw ConfigurationError.unsupported(path: json.path, field: "hidden_act", value: name)
     }
     self.activation = activation
-    epsilon = Float(try json.double("layer_norm_eps", default: 1e-5))
+    epsilon = try json.number("layer_norm_eps", default: 1e-5, in: ConfigurationRange.epsilon)
     try json.requireMultiples("hidden_size", [width], of: heads, "num_attention_heads")
   }
 }
@@ -37,12 +40,20 @@ public struct CLIPTextConfiguration: Equatable, Sendable {
   public var endToken: Int
   public var projectionWidth: Int
 
+  /// Configurations written before transformers knew the end token say this; for them the end is the first
+  /// place of the largest id.
+  static let legacyEndToken = 2
+
   public init(_ json: JSONReader) throws {
+    // Other text encoders have fields of the same names.
+    try json.require("model_type", oneOf: ["clip_text_model", "clip"])
     transformer = try CLIPTransformerConfiguration(
       json, defaultWidth: 512, defaultFeedForwardWidth: 2048, defaultHeads: 8)
-    vocabularySize = try json.size("vocab_size", default: 49_408)
-    tokens = try json.size("max_position_embeddings", default: 77)
-    endToken = try json.size("eos_token_id", default: 49_407, atLeast: 0)
-    projectionWidth = try json.size("projection_dim", default: 512)
+    vocabularySize = try json.size(
+      "vocab_size", default: 49_408, in: ConfigurationRange.vocabulary)
+    tokens = try json.size("max_position_embeddings", default: 77, in: ConfigurationRange.tokens)
+    let ids = 0...vocabularySize - 1
+    endToken = try json.size("eos_token_id", default: min(49_407, ids.upperBound), in: ids)
+    projectionWidth = try json.size("projection_dim", default: 512, in: ConfigurationRange.width)
   }
 }

@@ -74,11 +74,8 @@ public struct CLIPTextEncoder {
   }
 
   /// Where a prompt ends.
-  ///
-  /// Configurations written before transformers knew the end token say 2; for them it is the
-  /// first place of the largest id.
   private func endPosition(of ids: [Int]) -> Int {
-    if configuration.endToken == 2 {
+    if configuration.endToken == CLIPTextConfiguration.legacyEndToken {
       return ids.firstIndex(of: ids.max() ?? 0) ?? 0
     }
     return ids.firstIndex(of: configuration.endToken) ?? 0

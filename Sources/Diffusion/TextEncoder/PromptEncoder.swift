@@ -45,9 +45,20 @@ public struct PromptEncoder {
   }
 
   /// What each text encoder makes of prompts.
+  ///
+  /// - Throws: `NonFiniteError`; `TokenizerError` for a prompt that is too long
   public func outputs(_ prompts: [String]) throws -> [CLIPTextEncoder.Output] {
     try zip(configuration.parts, encoders).map { part, encoder in
-      encoder(try prompts.map { try part.tokenizer.encode($0) })
+      let output = encoder(try prompts.map { try part.tokenizer.encode($0) })
+      for tensor in [output.lastHiddenState, output.penultimateHiddenState, output.pooled]
+      where !tensor.isFinite {
+        for (row, prompt) in prompts.enumerated() {
+          try naming(["prompt \"\(prompt.prefix(80))\""]) {
+            try tensor.slice(axis: 0, row..<row + 1).requiringFinite(part.encoderFolder)
+          }
+        }
+      }
+      return output
     }
   }
 

@@ -35,7 +35,8 @@ public struct PromptEncoderConfiguration: Sendable {
     if let other = parts.last, other.tokenizer.length != tokens {
       throw ConfigurationError.misfit(
         path: "\(folder.path)/\(other.tokenizerFolder)",
-        reason: "pads to \(other.tokenizer.length) tokens, but the first tokenizer to \(tokens)")
+        reason: "model_max_length is \(other.tokenizer.length), but that of the first tokenizer "
+          + "is \(tokens)")
     }
   }
 
@@ -46,21 +47,33 @@ public struct PromptEncoderConfiguration: Sendable {
       .bool("force_zeros_for_empty_prompt", default: true)
   }
 
-  /// Checks that a U-Net can be told what the text encoders give.
-  public func requireFit(_ unet: UNetConfiguration, of folder: ModelFolder) throws {
-    let path = "\(folder.path)/unet/config.json"
-    guard unet.contextWidth == width else {
-      throw ConfigurationError.misfit(
-        path: path,
-        reason: "cross_attention_dim is \(unet.contextWidth), but the text encoders give \(width)")
+  /// Checks that a U-Net can be conditioned on what the text encoders give.
+  ///
+  /// - Parameter path: of the U-Net's configuration
+  public func requireFit(_ unet: UNetConfiguration, path: String) throws {
+    func misfit(_ reason: String) -> ConfigurationError {
+      .misfit(path: path, reason: "\(reason); are the parts of one model?")
     }
-    let wanted = unet.textTime.map { $0.inputWidth - Conditioning.sizeCount * $0.featureWidth }
-    guard wanted == pooledWidth else {
-      func text(_ width: Int?) -> String { width.map { "\($0) wide" } ?? "none" }
-      throw ConfigurationError.misfit(
-        path: path,
-        reason: "the pooled text must be \(text(wanted)), but the text encoders give "
-          + text(pooledWidth))
+    guard unet.contextWidth == width else {
+      let widths = parts.map { "\($0.configuration.transformer.width)" }
+      throw misfit(
+        "cross_attention_dim is \(unet.contextWidth), but the text encoders give "
+          + (widths.count > 1 ? widths.joined(separator: " + ") + " = \(width)" : "\(width)"))
+    }
+    switch (unet.textTime, pooledWidth) {
+    case (nil, nil): break
+    case (let textTime?, let pooledWidth?):
+      let features = Conditioning.sizeCount * textTime.featureWidth
+      guard textTime.pooledWidth == pooledWidth else {
+        throw misfit(
+          "projection_class_embeddings_input_dim is \(textTime.inputWidth), but the second text "
+            + "encoder's projection of \(pooledWidth) and \(Conditioning.sizeCount) x "
+            + "\(textTime.featureWidth) features of sizes make \(pooledWidth + features)")
+      }
+    case (_?, nil):
+      throw misfit("addition_embed_type is text_time, but there is one text encoder")
+    case (nil, _?):
+      throw misfit("addition_embed_type is not text_time, but there are two text encoders")
     }
   }
 }
@@ -70,14 +83,38 @@ extension PromptEncoderConfiguration.Part {
     encoderFolder = "text_encoder\(suffix)"
     tokenizerFolder = "tokenizer\(suffix)"
     tokenizer = try tokenizers.tokenizer(tokenizerFolder)
-    configuration = try CLIPTextConfiguration(try folder.configuration(encoderFolder))
-    guard tokenizer.length <= configuration.tokens,
-      tokenizer.vocabularySize <= configuration.vocabularySize
-    else {
-      throw ConfigurationError.misfit(
-        path: "\(tokenizers.path)/\(tokenizerFolder)",
-        reason: "makes \(tokenizer.length) of \(tokenizer.vocabularySize) ids, but the text "
-          + "encoder takes \(configuration.tokens) of \(configuration.vocabularySize)")
+    let file = try folder.configuration(encoderFolder)
+    configuration = try CLIPTextConfiguration(file)
+    // Where there are two, the second's output at the end token is read.
+    try configuration.requireFit(
+      tokenizer, "\(tokenizers.path)/\(tokenizerFolder)", path: file.path,
+      readsEnd: !suffix.isEmpty)
+  }
+}
+
+extension CLIPTextConfiguration {
+  /// Checks that every id of a tokenizer has an embedding, every position too, and that the end is found.
+  ///
+  /// - Parameters:
+  ///   - name: of the tokenizer, for messages
+  ///   - path: of this configuration
+  ///   - readsEnd: whether the output at the end token is made use of
+  public func requireFit(
+    _ tokenizer: Tokenizer, _ name: String, path: String, readsEnd: Bool
+  ) throws {
+    func misfit(_ reason: String) -> ConfigurationError { .misfit(path: path, reason: reason) }
+    guard tokenizer.vocabularySize <= vocabularySize else {
+      throw misfit(
+        "vocab_size is \(vocabularySize), but \(name) has \(tokenizer.vocabularySize) tokens")
+    }
+    guard tokenizer.length <= tokens else {
+      throw misfit(
+        "max_position_embeddings is \(tokens), but \(name) pads prompts to \(tokenizer.length) "
+          + "tokens (model_max_length)")
+    }
+    guard !readsEnd || endToken == tokenizer.endToken || endToken == Self.legacyEndToken else {
+      throw misfit(
+        "eos_token_id is \(endToken), but \(name) ends prompts with \(tokenizer.endToken)")
     }
   }
 }

@@ -3,12 +3,12 @@
 /// A word of n bytes takes O(n log n) steps, however it is made.
 ///
 /// Source: Sennrich et al. 2016, arXiv 1508.07909; over bytes as in GPT-2.
-struct BytePairEncoder: Sendable {
+struct BytePairEncoder: Equatable, Sendable {
   struct Pair: Hashable {
     let left: Int32
     let right: Int32
   }
-  struct Merge {
+  struct Merge: Equatable {
     let rank: Int32
     let token: Int32
   }

@@ -15,6 +15,8 @@ public struct Tokenizer: Sendable {
   /// The number of ids that `encode` returns, `model_max_length`.
   public let length: Int
   public let vocabularySize: Int
+  /// The same without tokens that were added to the vocabulary, for textual inversion as a rule.
+  public let ownVocabularySize: Int
   public let startToken: Int
   public let endToken: Int
   public let paddingToken: Int
@@ -32,6 +34,7 @@ public struct Tokenizer: Sendable {
     let files = try TokenizerFiles(folder: folder, padding: padding)
     length = files.length
     vocabularySize = files.idCount
+    ownVocabularySize = files.ownIDCount
     startToken = Int(try files.token(for: .start))
     endToken = Int(try files.token(for: .end))
     paddingToken = Int(try files.token(for: .padding))
@@ -44,6 +47,11 @@ public struct Tokenizer: Sendable {
     let kept = try tokens(of: caption).prefix(length - 2)
     let padding = repeatElement(paddingToken, count: length - 2 - kept.count)
     return [startToken] + kept + [endToken] + padding
+  }
+
+  /// Whether another tokenizer makes the same ids of the same words; padding and added tokens may differ.
+  public func hasSameVocabulary(as other: Tokenizer) -> Bool {
+    startToken == other.startToken && endToken == other.endToken && encoder == other.encoder
   }
 
   /// All tokens of the caption, without start and end.

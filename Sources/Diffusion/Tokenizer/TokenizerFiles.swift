@@ -69,6 +69,12 @@ struct TokenizerFiles {
   /// The number of ids, those of added tokens included.
   var idCount: Int { vocabulary.idCount(with: added) }
 
+  /// The same without added tokens that have no role.
+  var ownIDCount: Int {
+    let roles = Set(Role.allCases.map { text(for: $0) })
+    return vocabulary.idCount(with: added.filter { roles.contains($0.text) })
+  }
+
   func text(for role: Role) -> String { roles[role] ?? role.defaultToken }
 
   func token(for role: Role) throws(TokenizerError) -> Int32 {

@@ -18,6 +18,7 @@ struct Vocabulary {
     mergesPath = "\(folder)/merges.txt"
     ids = try JSONReader(contentsOf: path).object()
     let file = try RegularFile(path: mergesPath)
+    try file.requireNoMistake(expected: "a list of merges", isText: true)
     guard file.size <= Self.mergesByteLimit else {
       throw JSONError.tooLarge(source: mergesPath, size: file.size, limit: Self.mergesByteLimit)
     }

@@ -16,6 +16,25 @@ public struct UNetConfiguration: Equatable, Sendable {
     public var featureWidth: Int
     /// The pooled text's width plus six times `featureWidth`.
     public var inputWidth: Int
+
+    /// Of the pooled text.
+    public var pooledWidth: Int { inputWidth - Conditioning.sizeCount * featureWidth }
+
+    fileprivate init(_ json: JSONReader) throws {
+      featureWidth = try json.size(
+        "addition_time_embed_dim", default: 256, in: ConfigurationRange.width)
+      inputWidth = try json.size(
+        "projection_class_embeddings_input_dim", default: 2816,
+        in: ConfigurationRange.innerWidth)
+      guard pooledWidth > 0 else {
+        throw ConfigurationError.misfit(
+          path: json.path,
+          reason:
+            "projection_class_embeddings_input_dim is \(inputWidth), which leaves nothing for "
+            + "pooled text beside \(Conditioning.sizeCount) times addition_time_embed_dim "
+            + "\(featureWidth)")
+      }
+    }
   }
 
   public var inputChannels: Int
@@ -38,10 +57,11 @@ public struct UNetConfiguration: Equatable, Sendable {
 
   public init(_ json: JSONReader) throws {
     for (field, accepted) in Self.fixedFields { try json.require(field, oneOf: accepted) }
-    inputChannels = try json.size("in_channels", default: 4)
-    outputChannels = try json.size("out_channels", default: 4)
-    sampleSize = try json.size("sample_size", default: 64)
-    channels = try json.sizes("block_out_channels", default: [320, 640, 1280, 1280])
+    inputChannels = try json.size("in_channels", default: 4, in: ConfigurationRange.channels)
+    outputChannels = try json.size("out_channels", default: 4, in: ConfigurationRange.channels)
+    sampleSize = try json.size("sample_size", default: 64, in: ConfigurationRange.side)
+    channels = try json.sizes(
+      "block_out_channels", default: [320, 640, 1280, 1280], in: ConfigurationRange.width)
     let count = channels.count
     downBlocks = try json.blockKinds(
       "down_block_types",
@@ -52,31 +72,48 @@ public struct UNetConfiguration: Equatable, Sendable {
       count: count, default: [.plain, .crossAttention, .crossAttention, .crossAttention])
     // Absent means the usual block, null none.
     hasMiddleBlock = json.value["mid_block_type"] != .null
-    layersPerBlock = try json.sizes("layers_per_block", default: [2], count: count)
-    transformerLayers = try json.sizes("transformer_layers_per_block", default: [1], count: count)
+    layersPerBlock = try json.sizes(
+      "layers_per_block", default: [2], count: count, in: ConfigurationRange.blockLayers)
+    transformerLayers = try json.sizes(
+      "transformer_layers_per_block", default: [1], count: count,
+      in: ConfigurationRange.transformerLayers)
     // Old configurations call the number of heads "attention_head_dim"; diffusers reads it as such.
     let headsField =
       try json.optional("num_attention_heads") == nil ? "attention_head_dim" : "num_attention_heads"
-    heads = try json.sizes(headsField, default: [8], count: count)
-    contextWidth = try json.size("cross_attention_dim", default: 1280)
-    groups = try json.size("norm_num_groups", default: 32)
-    epsilon = Float(try json.double("norm_eps", default: 1e-5))
+    heads = try json.sizes(
+      headsField, default: [8], count: count, in: ConfigurationRange.heads)
+    contextWidth = try json.size(
+      "cross_attention_dim", default: 1280, in: ConfigurationRange.width)
+    groups = try json.size("norm_num_groups", default: 32, in: ConfigurationRange.width)
+    epsilon = try json.number("norm_eps", default: 1e-5, in: ConfigurationRange.epsilon)
     cosinesFirst = try json.bool("flip_sin_to_cos", default: true)
-    frequencyShift = Float(try json.double("freq_shift", default: 0))
-    downsamplePadding = try json.size("downsample_padding", default: 1, atLeast: 0)
+    frequencyShift = try json.number("freq_shift", default: 0, in: 0...1)
+    downsamplePadding = try json.size("downsample_padding", default: 1, in: 0...1)
     if try json.string("addition_embed_type", default: "") == "text_time" {
-      textTime = TextTimeConditioning(
-        featureWidth: try json.size("addition_time_embed_dim", default: 256),
-        inputWidth: try json.size("projection_class_embeddings_input_dim", default: 2816))
+      let textTime = try TextTimeConditioning(json)
+      try requireFeatures("addition_time_embed_dim", textTime.featureWidth, json)
+      self.textTime = textTime
     }
+    try requireFeatures("block_out_channels", channels[0], json)
     try json.requireMultiples("block_out_channels", channels, of: groups, "norm_num_groups")
     for (width, heads) in zip(channels, heads) {
       try json.requireMultiples("block_out_channels", [width], of: heads, headsField)
     }
   }
 
+  /// Checks that sinusoidal features of a width have frequencies, the first of which is not shifted to
+  /// infinity.
+  private func requireFeatures(_ field: String, _ width: Int, _ json: JSONReader) throws {
+    guard Float(width / 2) > frequencyShift else {
+      throw ConfigurationError.misfit(
+        path: json.path,
+        reason: "\(field) \(width) is too little for freq_shift \(frequencyShift)")
+    }
+  }
+
   /// Fields whose other values would need layers that are not built.
   private static let fixedFields: [(String, [JSON])] = [
+    ("_class_name", [.string("UNet2DConditionModel")]),
     ("act_fn", [.string("silu"), .string("swish")]),
     ("addition_embed_type", [.string("text_time")]),
     ("attention_type", [.string("default")]),
@@ -120,7 +157,7 @@ extension JSONReader {
     let list = found ?? value
     guard list.count == count else {
       throw ConfigurationError.wrongCount(
-        path: path, field: key, expected: count, found: list.count)
+        path: path, field: key, expected: "\(count)", found: list.count)
     }
     return list
   }

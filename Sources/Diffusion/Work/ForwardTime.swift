@@ -52,10 +52,14 @@ extension NetworkOperation {
   /// Small layers are run on many rows, as batches are: at least so many numbers.
   private static let numbersAtLeast = 1 << 18
   private static let elementsAtMost = 1 << 22
+  /// Nor are arrays larger than that: what they are short of counts as so many of them.
+  private static let widthAtMost = 1 << 13
+  private static let keysAtMost = 1 << 26
 
   fileprivate func measuredSeconds() -> Double {
     switch self {
-    case .convolution(let places, let inputs, let outputs, let kernel):
+    case .convolution(let places, let allInputs, let allOutputs, let kernel):
+      let (inputs, outputs, rest) = Self.limited(allInputs, allOutputs)
       let share = min(1, Double(Self.workAtMost) / Double(max(1, work)))
       let side = max(1, Int((Double(places) * share).squareRoot()))
       let rows = Self.rows(side * side * inputs)
@@ -68,14 +72,17 @@ extension NetworkOperation {
       let seconds = Self.seconds {
         _ = Autograd.convolution(x, weight: weight, prepared: prepared, bias: nil, shape)
       }
-      return seconds * Double(places) / Double(rows * side * side)
-    case .linear(let rows, let inputs, let outputs):
+      return rest * seconds * Double(places) / Double(rows * side * side)
+    case .linear(let rows, let allInputs, let allOutputs):
+      let (inputs, outputs, rest) = Self.limited(allInputs, allOutputs)
       let share = min(1, Double(Self.workAtMost) / Double(max(1, work)))
       let some = max(1, Int(Double(rows) * share)) * Self.rows(rows * inputs)
       let x = Tensor(repeating: 0.5, shape: [some, inputs])
       let weight = Tensor(repeating: 0.01, shape: [outputs, inputs])
-      return Self.seconds { _ = Autograd.linear(x, weight: weight) } * Double(rows) / Double(some)
-    case .attention(let queries, let keys, let width, let heads):
+      return rest * Self.seconds { _ = Autograd.linear(x, weight: weight) } * Double(rows)
+        / Double(some)
+    case .attention(let queries, let allKeys, let width, let heads):
+      let keys = min(allKeys, max(1, Self.keysAtMost / width))
       let share = min(1, Double(Self.workAtMost) / Double(max(1, work)))
       let some = max(1, Int(Double(queries) * share))
       let rows = Self.rows(some * width)
@@ -84,7 +91,7 @@ extension NetworkOperation {
       let seconds = Self.seconds {
         _ = Autograd.attention(query: query, key: key, value: key, heads: heads)
       }
-      return seconds * Double(queries) / Double(rows * some)
+      return seconds * Double(queries) / Double(rows * some) * Double(allKeys) / Double(keys)
     case .elements(let count):
       let some = min(max(count, Self.numbersAtLeast), Self.elementsAtMost) / 64
       let x = Tensor(repeating: 0.5, shape: [1, some, 64])
@@ -95,6 +102,12 @@ extension NetworkOperation {
       }
       return seconds * Double(count) / Double(64 * some)
     }
+  }
+
+  /// Widths to measure with, and how often that work makes all of it.
+  private static func limited(_ inputs: Int, _ outputs: Int) -> (Int, Int, rest: Double) {
+    let (some, others) = (min(inputs, widthAtMost), min(outputs, widthAtMost))
+    return (some, others, Double(inputs) * Double(outputs) / (Double(some) * Double(others)))
   }
 
   private static func rows(_ numbers: Int) -> Int {

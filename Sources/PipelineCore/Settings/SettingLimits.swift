@@ -48,18 +48,8 @@ public enum SettingLimits: Equatable, Sendable {
 
     func accepts(_ text: String) -> Bool {
       switch self {
-      case .notEmpty: return !text.isEmpty
-      case .fileName:
-        let allowed = text.utf8.allSatisfy {
-          switch $0 {
-          case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-            UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "."), UInt8(ascii: "_"),
-            UInt8(ascii: "-"):
-            true
-          default: false
-          }
-        }
-        return allowed && !text.isEmpty && !text.hasPrefix(".") && text.utf8.count <= 200
+      case .notEmpty: !text.isEmpty
+      case .fileName: SafeName(text) != nil
       }
     }
   }
@@ -71,7 +61,7 @@ public enum SettingLimits: Equatable, Sendable {
     case .range(let bounds): bounds.text
     case .text(.notEmpty): "a string that is not empty"
     case .text(.fileName):
-      "a file name of letters, digits, \".\", \"_\" and \"-\" that does not begin with \".\""
+      "a file name of \(SafeName.rule)"
     }
   }
 

@@ -209,7 +209,7 @@ public final class TrainAutoencoder: Stage {
     }
     func parameter(_ name: String) throws -> Parameter {
       guard let found = training.state.parameters.first(where: { $0.name == name }) else {
-        throw WeightError.missing(name: name, expected: [])
+        throw WeightError.missing(path: nil, name: name, expected: [])
       }
       return found
     }

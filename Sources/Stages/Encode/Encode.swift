@@ -2,6 +2,7 @@ import Catalog
 import Diffusion
 import Files
 import Imaging
+import NN
 import PipelineCore
 import TensorCore
 
@@ -151,7 +152,10 @@ final class Encode: Stage {
       }
     }
     guard !pictures.isEmpty else { return output }
-    for (record, value) in zip(accepted, encoder(pictures)) {
+    let values = try naming(["images \(accepted.map(\.uid).joined(separator: ", ").prefix(120))"]) {
+      try encoder(pictures)
+    }
+    for (record, value) in zip(accepted, values) {
       if let value {
         output.values.append((record.sha256, value))
       } else {

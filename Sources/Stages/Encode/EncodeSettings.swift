@@ -10,7 +10,8 @@ struct EncodeSettings: StageSettings {
   var tokenizer: String? = nil
   @Setting("Height and width of the encoded images; null: the model's own.", in: 8...8_192)
   var size: Int? = nil
-  @Setting("What is kept of a latent's distribution.")
+  @Setting(
+    "What is kept of a latent's distribution; from mean+logvar, preference draws; published so.")
   var latents = LatentForm.mean
   @Setting("Images or prompts encoded at a time.", in: 1...4_096)
   var batch = 8

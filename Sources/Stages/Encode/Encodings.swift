@@ -39,11 +39,10 @@ struct Encodings: Equatable {
 
   init(_ settings: EncodeSettings, digests: FileDigests) throws {
     let folder = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
-    let vae = try AutoencoderConfiguration(try folder.configuration("vae"))
-    let unet = try UNetConfiguration(try folder.configuration("unet"))
-    let encoder = try PromptEncoderConfiguration(folder)
-    try encoder.requireFit(unet, of: folder)
-    size = try Self.size(settings, unet, vae)
+    let configuration = try ModelConfiguration(folder)
+    let (vae, encoder) = (configuration.autoencoder, configuration.prompts)
+    size = try Self.size(settings, configuration)
+    try configuration.requireFeasible(imageSide: size)
     let side = size / vae.reduction
     let latent = [vae.latentChannels, side, side]
     let isMean = settings.latents == .mean
@@ -67,11 +66,11 @@ struct Encodings: Equatable {
     model = folder
   }
 
-  private static func size(
-    _ settings: EncodeSettings, _ unet: UNetConfiguration, _ vae: AutoencoderConfiguration
-  ) throws -> Int {
-    let size = settings.size ?? vae.reduction * unet.sampleSize
-    guard (1...16_384).contains(size), size.isMultiple(of: vae.reduction) else {
+  /// Height and width of the pictures.
+  static func size(_ settings: EncodeSettings, _ model: ModelConfiguration) throws -> Int {
+    let size = settings.size ?? model.imageSide
+    let vae = model.autoencoder
+    guard ConfigurationRange.side.contains(size), size.isMultiple(of: vae.reduction) else {
       throw PipelineError.badSetting(
         path: "encode.size",
         reason: "\(size) must be a multiple of \(vae.reduction), by which the autoencoder reduces")
@@ -157,8 +156,9 @@ extension Encodings.PromptLayout {
       return
     }
     self.init(
-      tokens: try json.size("tokens", default: 0), width: try json.size("width", default: 0),
-      pooledWidth: try json.size("pooled_width", default: 0),
+      tokens: try json.size("tokens", default: 0, in: ConfigurationRange.width),
+      width: try json.size("width", default: 0, in: ConfigurationRange.width),
+      pooledWidth: try json.size("pooled_width", default: 0, in: ConfigurationRange.width),
       isEmptyPromptZero: try json.bool("is_empty_prompt_zero"))
   }
 

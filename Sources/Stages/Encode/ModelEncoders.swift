@@ -3,6 +3,7 @@ import Catalog
 import Diffusion
 import Foundation
 import Imaging
+import NN
 
 /// Turns pictures into scaled latents, in half precision.
 struct LatentEncoder {
@@ -27,10 +28,15 @@ struct LatentEncoder {
 
   /// One value for each picture: the mean, or mean and log-variance, of the latent times the scale,
   /// `[channels, height, width]`; nil where a number is not finite in half precision.
-  func callAsFunction(_ pictures: [[Float]]) -> [[UInt8]?] {
-    withoutGradients {
+  ///
+  /// - Throws: `NonFiniteError` if one is not finite in single precision
+  func callAsFunction(_ pictures: [[Float]]) throws -> [[UInt8]?] {
+    try withoutGradients {
       let posterior = encoder(
         Tensor(pictures.flatMap { $0 }, shape: [pictures.count, size, size, 3]))
+      for moment in [posterior.mean, posterior.logVariance] {
+        try moment.requiringFinite("vae, encoding")
+      }
       var parts = [posterior.mean.scaled(by: scale)]
       // Var(s z) = s^2 Var(z)
       if hasLogVariance {

@@ -27,9 +27,16 @@ public struct DataVolume: Equatable, Sendable {
 
   /// Those of the split that is held out.
   var heldOutRows: Int {
-    ["validation_unique", "validation", "test_unique", "test"].lazy
-      .map(rows(ofSplit:)).first { $0 > 0 } ?? 0
+    ["validation_unique", "validation"].lazy.map(rows(ofSplit:)).first { $0 > 0 } ?? 0
   }
+
+  /// Those of the split that chooses nothing.
+  var testRows: Int {
+    ["test_unique", "test"].lazy.map(rows(ofSplit:)).first { $0 > 0 } ?? 0
+  }
+
+  /// Those that a finished preference model is evaluated on.
+  var evaluatedRows: Int { testRows > 0 ? testRows : heldOutRows }
 }
 
 extension DataVolume {
@@ -39,6 +46,7 @@ extension DataVolume {
     var sample = SourceSample()
     for source in try SourceFile.all(settings.source, split: settings.split) {
       let file = try source.open(names)
+      try file.requireColumns(names, also: settings.filteredFields)
       let count = file.blockRowCounts.reduce(0, +)
       sourceByteCount += Folders.byteCount(of: source.path)
       if file.isPromptList {
@@ -97,7 +105,9 @@ private struct SourceSample {
         for (identity, image) in [
           (RecordField.image0UID, RecordField.image0), (.image1UID, .image1),
         ] {
-          guard let uid = try values.text(identity), images.insert(uid).inserted else { continue }
+          // Without identities every image counts as another one.
+          let uid = try values.text(identity) ?? "\(rows) \(image)"
+          guard images.insert(uid).inserted else { continue }
           guard decoded < Self.decodedAtMost, case .bytes(let bytes)? = try values.image(image)
           else { continue }
           decodingSeconds += clock.measure { _ = try? RGBImage(decoding: bytes) } / .seconds(1)

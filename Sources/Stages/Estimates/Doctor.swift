@@ -58,6 +58,8 @@ public struct Doctor {
     let stages = try pipeline.estimatingStages()
     problems += Self.missingSources(stages)
     guard problems.isEmpty else { return }
+    let checked = CheckedModels()
+    for stage in stages { try (stage as? any ModelReading)?.checkModels(checked) }
     try pipeline.checkFit()
     let scale = try PipelineScale(stages)
     let times = try Self.times(stages, scale)
@@ -123,7 +125,7 @@ extension Doctor {
       guard less.byteCount <= limits.memory else { continue }
       return Problem(
         what: "\(name) needs about \(ByteCount.text(need.byteCount)), but the machine can spare "
-          + ByteCount.text(limits.memory),
+          + ByteCount.text(limits.memory) + limits.memoryNote,
         remedy: "set \(changes.joined(separator: ", ")): then it needs about "
           + ByteCount.text(less.byteCount), kind: .space)
     }
@@ -135,9 +137,10 @@ extension Doctor {
     return Problem(
       what:
         "\(name) needs about \(ByteCount.text(need.byteCount))\(least), but the machine can spare "
-        + ByteCount.text(limits.memory)
+        + ByteCount.text(limits.memory) + limits.memoryNote
         + (largest.map { " (\(ByteCount.text($0.byteCount)) for \($0.what))" } ?? ""),
-      remedy: "take a machine with more memory"
+      remedy: (limits.memoryNote.isEmpty
+        ? "take a machine with more memory" : "raise the limit")
         + (stage.sources.contains { $0.setting == "model" }
           ? ", or a smaller model or one whose weights are F16: --set model=PATH" : ""),
       kind: .space)
@@ -175,8 +178,10 @@ extension Doctor {
   }
 }
 
-/// Refuses stages that the machine's memory cannot hold, before the first of them runs.
+/// Refuses stages whose models cannot be used, or that the machine's memory cannot hold, before the first of
+/// them runs.
 public struct MemoryCheck {
+  private let checked = CheckedModels()
   private let overrides: [String]
   private let limits: MachineLimits
   private let makePipeline: ([String]) throws -> Pipeline
@@ -191,8 +196,9 @@ public struct MemoryCheck {
     self.makePipeline = makePipeline
   }
 
-  /// - Throws: `Doctor.Refusal`
+  /// - Throws: `Doctor.Refusal`; what is wrong with a model
   public func require(_ stage: any Stage) throws {
+    try (stage as? any ModelReading)?.checkModels(checked)
     // What is missing or damaged is for the stage itself to say.
     guard let stage = stage as? any Estimating,
       let scale = try? PipelineScale(
@@ -250,18 +256,23 @@ extension Doctor {
 public struct MachineLimits: Sendable {
   /// Bytes that a run may take.
   public var memory: Int
+  /// What limits it, for messages: `, limited by ...`; empty for the machine itself.
+  public var memoryNote: String
   /// Bytes that are free where the workspace is; nil if the system does not tell.
   public var freeDisk: Int?
 
-  public init(memory: Int, freeDisk: Int?) {
+  public init(memory: Int, memoryNote: String = "", freeDisk: Int?) {
     self.memory = memory
+    self.memoryNote = memoryNote
     self.freeDisk = freeDisk
   }
 
-  /// This machine's; a tenth of its memory is left to the system.
+  /// This machine's and this process's; a tenth of the memory is left to the system.
   ///
   /// - Parameter path: of the workspace, which need not be there yet
   public static func here(_ path: String) -> MachineLimits {
-    MachineLimits(memory: Machine.memory / 10 * 9, freeDisk: DiskSpace.free(at: path))
+    let limit = MemoryLimit.current
+    return MachineLimits(
+      memory: limit.byteCount / 10 * 9, memoryNote: limit.note, freeDisk: DiskSpace.free(at: path))
   }
 }

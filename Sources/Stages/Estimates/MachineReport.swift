@@ -16,21 +16,23 @@ public struct MachineReport: Sendable {
 
   public init() {
     let built = KernelBuild.instructionSets
-    entries = [
-      Entry(name: "processor", value: Machine.processor),
-      Entry(name: "system", value: Machine.system),
-      Entry(name: "threads", value: "\(Threads.count)"),
-      Entry(
-        name: "built for", value: built.isEmpty ? "any processor" : built.joined(separator: " ")),
-      Entry(name: "memory", value: ByteCount.text(Machine.memory)),
-      Entry(
-        name: "disk",
-        value: DiskSpace.free(at: ".").map { "\(ByteCount.text($0)) free here" } ?? "unknown"),
-      Entry(name: "OpenBLAS", value: KernelBuild.openBLAS),
-      Entry(name: "SQLite", value: sqliteVersion),
-      Entry(name: "libpng", value: libpngVersion),
-      Entry(name: "zlib", value: zlibVersionText),
-    ]
+    entries =
+      [
+        Entry(name: "processor", value: Machine.processor),
+        Entry(name: "system", value: Machine.system),
+        Entry(name: "threads", value: "\(Threads.count)"),
+        Entry(
+          name: "built for", value: built.isEmpty ? "any processor" : built.joined(separator: " ")),
+        Entry(name: "memory", value: Self.memory),
+        Entry(
+          name: "disk",
+          value: DiskSpace.free(at: ".").map { "\(ByteCount.text($0)) free here" } ?? "unknown"
+        ),
+        Entry(name: "OpenBLAS", value: KernelBuild.openBLAS),
+        Entry(name: "SQLite", value: sqliteVersion),
+        Entry(name: "libpng", value: libpngVersion),
+        Entry(name: "zlib", value: zlibVersionText),
+      ] + CompressionLibrary.allCases.map(Self.entry)
     let unused = ["avx2", "fma", "f16c", "avx512f"].filter {
       Machine.instructionSets.contains($0) && !built.contains($0)
     }
@@ -43,6 +45,20 @@ public struct MachineReport: Sendable {
             "the program does not use \(unused.joined(separator: ", ")), which this processor has",
           remedy: "build it here with `make build`", kind: .other)
       ]
+  }
+
+  private static var memory: String {
+    let limit = MemoryLimit.current
+    let machine = ByteCount.text(Machine.memory)
+    guard limit.source != .machine else { return machine }
+    return "\(machine), of which \(ByteCount.text(limit.byteCount)) can be had\(limit.note)"
+  }
+
+  private static func entry(_ library: CompressionLibrary) -> Entry {
+    Entry(
+      name: "\(library.codecName) parquet",
+      value: library.found
+        ?? "not read: \(library.fileName) is missing (package \(library.packageName))")
   }
 
   public var lines: [String] {

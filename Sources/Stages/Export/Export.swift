@@ -86,6 +86,10 @@ public final class Export: Stage {
 
   public func prepare() throws {
     try Folders.make("\(folder)/webui")
+    if try pendingItems().contains(.merged) {
+      try DiskSpace.require(
+        try diskByteCount(PipelineScale()), at: folder, for: "merged model")
+    }
     let file = context.workspace.path("spo/pytorch_lora_weights.safetensors")
     lora = try LoRAFile(path: file).weights(for: try model.unetLayers())
   }

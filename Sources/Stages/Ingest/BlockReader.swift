@@ -11,6 +11,7 @@ struct BlockReader {
   let settings: IngestSettings
   let names: ColumnNames
   let split: String
+  let hasUIDs: Bool
   let hasImages: Bool
   private(set) var contents: RowGroupContents
   private var waiting: [(row: Int, record: ComparisonRecord)] = []
@@ -26,7 +27,8 @@ struct BlockReader {
     names: ColumnNames, inspector: ImageInspector, observe: (_ rows: Int) throws -> Void
   ) throws -> RowGroupContents {
     var reader = BlockReader(
-      settings: settings, names: names, split: split, hasImages: file.hasImages,
+      settings: settings, names: names, split: split, hasUIDs: file.hasUIDs,
+      hasImages: file.hasImages,
       contents: RowGroupContents(ordinal: ordinal, rowCount: file.blockRowCounts[ordinal]))
     let isPromptList = file.isPromptList
     var row = file.blockStarts[ordinal]
@@ -64,7 +66,7 @@ struct BlockReader {
   }
 
   private mutating func addComparison(_ values: some RowValues, row: Int) throws {
-    let record = try ComparisonRecord(values, hasImages: hasImages) {
+    let record = try ComparisonRecord(values, hasUIDs: hasUIDs, hasImages: hasImages) {
       try settings.filter($0, split: split)
     }
     waiting.append((row, record))
@@ -112,8 +114,9 @@ struct BlockReader {
   ) -> RowGroupContents.Pair {
     var pair = RowGroupContents.Pair(
       row: row, prompt: record.caption,
-      image0: .init(uid: record.image0UID, content: first),
-      image1: .init(uid: record.image1UID, content: second), label0: record.label0,
+      image0: .init(uid: record.image0UID ?? first?.sha256 ?? "", content: first),
+      image1: .init(uid: record.image1UID ?? second?.sha256 ?? "", content: second),
+      label0: record.label0,
       label1: record.label1, weight: record.weight, split: split)
     pair.provenance = record.provenance
     return pair

@@ -24,9 +24,10 @@ struct ColumnNames {
 
 /// What a source cannot be read without.
 enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
-  case noFiles(source: String)
+  /// `escaped` is the pattern with its brackets standing for themselves, if it has any.
+  case noFiles(source: String, escaped: String?)
   case noFolder(source: String, folder: String)
-  case isFolder(source: String)
+  case emptyFolder(source: String)
   case unknownFormat(path: String)
   case missingColumn(path: String, column: String, field: String, present: [String])
   case malformed(path: String, reason: String)
@@ -37,13 +38,17 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
 
   var description: String {
     switch self {
-    case .noFiles(let source):
+    case .noFiles(let source, let escaped):
       "ingest.source: no file matches \"\(source)\"; relative paths start at the current folder"
+        + (escaped.map {
+          ", and brackets stand for a choice of characters: for a name that has them write \"\($0)\""
+        } ?? "")
     case .noFolder(let source, let folder):
       "ingest.source: no file matches \"\(source)\", since there is no folder \(folder); relative "
         + "paths start at the current folder"
-    case .isFolder(let source):
-      "ingest.source: \(source) is a folder; name its files, as in \"\(source)/*.parquet\""
+    case .emptyFolder(let source):
+      "ingest.source: in the folder \"\(source)\" and below it there are no files that end in "
+        + ".parquet, .jsonl, .json or .csv"
     case .unknownFormat(let path):
       "\(path): the name of a source must end in .parquet, .jsonl, .json or .csv"
     case .missingColumn(let path, let column, let field, let present):
@@ -54,7 +59,7 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
     case .changed(let path):
       "\(path): its images are not those that were ingested; run again with --force ingest"
     case .nothingUsable(let rows, let example):
-      "ingest: not one of \(rows) rows can be used; the first reason: \(example)"
+      "ingest: not one of \(rows) rows can be used; the first reason: \(example.printable)"
     }
   }
 }

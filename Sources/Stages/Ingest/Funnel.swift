@@ -1,14 +1,16 @@
 import Catalog
+import Files
 
 /// How many rows came in and what became of them, a line each.
 struct Funnel {
   let lines: [String]
 
-  init(_ catalog: CatalogDatabase) throws {
+  /// - Parameter notes: what else is to be said about the sources
+  init(_ catalog: CatalogDatabase, notes: [String]) throws {
     let counts = try catalog.counts()
     let rows = counts.pairs + counts.listedPrompts + counts.rejects
     var lines = ["\(rows) rows read"]
-    for (code, count) in try catalog.rejectCounts() { lines.append("- \(count) \(code)") }
+    lines += try Self.rejectLines(catalog)
     for (split, count) in try catalog.pairCounts() {
       let ties = try catalog.tieCount(inSplit: split)
       lines.append("= \(count) pairs in \(split), \(ties) of them ties")
@@ -19,6 +21,12 @@ struct Funnel {
     if shared > 0 {
       lines.append("note: \(shared) prompts of train are also in other splits")
     }
-    self.lines = lines
+    lines += notes.map { "note: \($0)" }
+    self.lines = lines.map(\.printable)
+  }
+
+  /// Each reason with its number of rows, and the first of them.
+  static func rejectLines(_ catalog: CatalogDatabase) throws -> [String] {
+    try catalog.rejectExamples().map { "- \($0.count) \($0.code), such as \($0.example)".printable }
   }
 }

@@ -12,7 +12,7 @@ import PipelineCore
 ///   `filtered-many-per-prompt`, `filtered-not-best`
 final class Ingest: Stage {
   static let name = "ingest"
-  static let version = 1
+  static let version = 2
   static let unit = "rows"
   /// What the sources hold is among the inputs.
   static let settingsWithoutEffect: Set<String> = ["max_reject_fraction", "source"]
@@ -153,12 +153,14 @@ final class Ingest: Stage {
     let counts = try catalog.counts()
     guard counts.pairs + counts.listedPrompts > 0 else {
       throw SourceError.nothingUsable(
-        rows: totalRowCount, example: try catalog.firstRejectReason() ?? "there are no rows")
+        rows: totalRowCount,
+        example: try catalog.rejectExamples().first?.example ?? "there are no rows")
     }
     try catalog.recordDigests()
     let contentDigest = try catalog.contentDigest()
     try keepLaterRejects(in: catalog, contentDigest)
-    for line in try Funnel(catalog).lines { context.progress.say(line) }
+    let sources = try SourceFiles(settings.source, split: settings.split, mayBeGone: true)
+    for line in try Funnel(catalog, notes: sources.notes).lines { context.progress.say(line) }
     finished = (contentDigest, try catalog.rejectCountsByCode(stage: Self.name))
     try catalog.database.writeLogBack()
     catalogConnection = nil
@@ -190,9 +192,15 @@ final class Ingest: Stage {
   }
 
   private func checkRejects() throws {
-    try PipelineCore.checkRejects(
-      stage: Self.name, rejected: badRowCount, of: totalRowCount,
-      limit: settings.maxRejectFraction)
+    do throws(PipelineError) {
+      try PipelineCore.checkRejects(
+        stage: Self.name, rejected: badRowCount, of: totalRowCount,
+        limit: settings.maxRejectFraction)
+    } catch {
+      // The error counts them; these lines say why.
+      for line in try Funnel.rejectLines(try catalog()) { context.progress.say(line) }
+      throw error
+    }
   }
 
   /// The open file; one is kept, since items come file by file.

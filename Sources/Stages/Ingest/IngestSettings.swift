@@ -2,10 +2,11 @@ import PipelineCore
 
 /// Settings of `ingest`.
 struct IngestSettings: StageSettings {
-  @Setting("Files or patterns, such as \"data/*.parquet\": parquet, JSON, JSONL or CSV.")
+  @Setting(
+    "Files, folders or patterns, such as \"data/**/*.parquet\": parquet, JSON, JSONL or CSV.")
   var source = SourceList()
   @Setting(
-    "Split of all rows; null: what the path of each file says, train where it says nothing.",
+    "Split of all rows; null: what the name of each file or folder says, else train.",
     .fileName)
   var split: String? = nil
   @Setting("Columns of other names, such as { caption: \"prompt\", jpg_0: \"image_a\" }.")
@@ -20,7 +21,9 @@ struct IngestSettings: StageSettings {
     "At most this many rows per prompt and split, the first ones; null: all, as published.",
     in: 1...1_000_000_000)
   var maxPerPrompt: Int? = nil
-  @Setting("Keep only comparisons won by the final winner of a prompt's chain; published: false.")
+  /// Ties and circles are left out; other splits stay as they are.
+  @Setting(
+    "Compare each loser with the final winner of its ranking in split train; published: false.")
   var onlyOnBest = false
   @Setting("Whether images are decoded, which finds damaged ones now, or only their headers read.")
   var checkImages = ImageCheck.decode
@@ -28,7 +31,9 @@ struct IngestSettings: StageSettings {
   var imagePixelLimit = 89_478_485
   @Setting("Copy the images into the catalog, so that the source can be deleted.")
   var copyImages = false
-  @Setting("Stop when a larger fraction of the rows is rejected, filters not counted.", in: 0...1)
+  @Setting(
+    "Stop when a larger fraction of the rows is rejected, but more than one row unless it is 0.",
+    in: 0...1)
   var maxRejectFraction = 0.01
 
   enum Ties: String, Codable, CaseIterable, Sendable { case soft, drop }
@@ -43,7 +48,7 @@ struct IngestSettings: StageSettings {
 
   func check() throws(SettingConflict) {
     guard !source.patterns.isEmpty, !source.patterns.contains("") else {
-      throw SettingConflict("source", "is missing: name a file, a pattern or a list of them")
+      throw SettingConflict("source", "is missing: name a file, a folder, a pattern or a list")
     }
   }
 }

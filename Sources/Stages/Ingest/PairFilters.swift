@@ -6,53 +6,90 @@ struct PairFilters {
 
   init(_ settings: IngestSettings) { self.settings = settings }
 
-  /// Moves the pairs that are left out to the rejects; a second call changes nothing.
+  /// Moves the pairs that are left out to the rejects, and puts final winners in the place of others; a second
+  /// call changes nothing.
+  ///
+  /// As published, `max_per_prompt` counts first, and `only_on_best` is a matter of what is trained on.
   func apply(to catalog: CatalogDatabase) throws {
     guard settings.onlyOnBest || settings.maxPerPrompt != nil else { return }
     var rejects: [CatalogDatabase.PairReject] = []
+    var replacements: [CatalogDatabase.ImageReplacement] = []
     for (split, _) in try catalog.pairCounts() {
       try catalog.forEachPromptGroup(inSplit: split) { group in
-        var kept = group.pairs
-        if settings.onlyOnBest {
-          let winners = FinalWinners(kept)
-          rejects += kept.filter { !winners.isWon($0) }.map {
-            .init(
-              pair: $0.id, code: RowFault.filterPrefix + "not-best",
-              reason: "its winner is not the prompt's final one, or the comparisons form a circle")
-          }
-          kept = kept.filter(winners.isWon)
-        }
+        var kept = group.pairs[...]
         if let limit = settings.maxPerPrompt {
           rejects += kept.dropFirst(limit).map {
             .init(
               pair: $0.id, code: RowFault.filterPrefix + "many-per-prompt",
               reason: "the prompt has \(limit) rows before it")
           }
+          kept = kept.prefix(limit)
+        }
+        guard settings.onlyOnBest, split == "train" else { return }
+        let rankings = Dictionary(grouping: kept, by: \.rankingID)
+          .sorted { $0.key ?? .min < $1.key ?? .min }
+        for (_, ranking) in rankings {
+          let winners = FinalWinners(ranking)
+          for pair in ranking {
+            switch winners.verdict(on: pair) {
+            case .kept: break
+            case .replaced(let side, let image):
+              replacements.append(.init(pair: pair.id, side: side, image: image))
+            case .dropped(let reason):
+              rejects.append(
+                .init(
+                  pair: pair.id, code: RowFault.filterPrefix + "not-best", reason: reason))
+            }
+          }
         }
       }
     }
+    try catalog.replaceImages(replacements)
     try catalog.rejectPairs(rejects, stage: Ingest.name)
   }
 }
 
-/// Where each image's way from loser to winner ends, among the comparisons of one prompt.
+/// Where each image's way from loser to winner ends, among the comparisons of one ranking.
+///
+/// The winner stays in a ranking and the loser is replaced, so an image that won early may lose later.
+///
+/// - Source: `only_on_best` of the published trainer, pick_a_pic_spm_dataset.py
 struct FinalWinners {
-  /// From an image that lost to the one that it lost to, last.
-  private var winners: [String: String] = [:]
+  /// What becomes of a comparison.
+  enum Verdict: Equatable {
+    /// Its winner is the final one.
+    case kept
+    /// An image takes the winner's side, 0 or 1.
+    case replaced(side: Int, image: Int)
+    case dropped(String)
+  }
+
+  /// From an image that lost to the one that it lost to, by their ids.
+  private var winners: [Int: Int] = [:]
 
   init(_ pairs: [PairRecord]) {
-    for pair in pairs {
-      guard let result = Self.result(of: pair) else { continue }
-      winners[result.loser] = result.winner
+    // Of several that an image lost to, the last one counts, and any on the left before those on the right.
+    for side in [1, 0] {
+      for pair in pairs where Self.winningSide(of: pair) == side {
+        let images = [pair.image0.id, pair.image1.id]
+        winners[images[1 - side]] = images[side]
+      }
     }
   }
 
-  /// Whether the pair's winner is the last of its chain; false for ties and circles.
-  func isWon(_ pair: PairRecord) -> Bool {
-    Self.result(of: pair).map { final(from: $0.loser) == $0.winner } ?? false
+  func verdict(on pair: PairRecord) -> Verdict {
+    guard let side = Self.winningSide(of: pair) else {
+      return .dropped("nobody won it")
+    }
+    let images = [pair.image0.id, pair.image1.id]
+    guard final(from: images[side]) != nil, let best = final(from: images[1 - side]) else {
+      return .dropped("its comparisons lead in a circle, so that none of its images is the best")
+    }
+    return best == images[side] ? .kept : .replaced(side: side, image: best)
   }
 
-  private func final(from loser: String) -> String? {
+  /// The image at the end of the way; nil if it leads in a circle.
+  private func final(from loser: Int) -> Int? {
     var image = loser
     for _ in 0...winners.count {
       guard let winner = winners[image] else { return image }
@@ -61,9 +98,9 @@ struct FinalWinners {
     return nil
   }
 
-  private static func result(of pair: PairRecord) -> (winner: String, loser: String)? {
-    if pair.label0 == 1, pair.label1 == 0 { return (pair.image0.uid, pair.image1.uid) }
-    if pair.label0 == 0, pair.label1 == 1 { return (pair.image1.uid, pair.image0.uid) }
+  private static func winningSide(of pair: PairRecord) -> Int? {
+    if pair.label0 == 1, pair.label1 == 0 { return 0 }
+    if pair.label0 == 0, pair.label1 == 1 { return 1 }
     return nil
   }
 }

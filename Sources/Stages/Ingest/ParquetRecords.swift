@@ -29,6 +29,9 @@ final class ParquetRecords: RecordFile {
         leaves[field] = leaves[field] ?? file.column(named: "\(name).bytes")
         pathLeaves[field] = file.column(named: "\(name).path")
       }
+      if field.isProvenance, let leaf = leaves[field], Self.obstacle(leaf, field) != nil {
+        leaves[field] = nil
+      }
     }
     self.file = file
     self.leaves = leaves
@@ -36,6 +39,31 @@ final class ParquetRecords: RecordFile {
   }
 
   func hasColumn(_ field: RecordField) -> Bool { leaves[field] != nil }
+
+  func requireReadableColumns() throws {
+    for field in RecordField.allCases {
+      guard let leaf = leaves[field] else { continue }
+      if let expected = Self.obstacle(leaf, field) {
+        throw ParquetError.typeMismatch(
+          path: path, column: leaf.name, expected: expected, found: leaf.typeName)
+      }
+      try file.requireReadable(leaf)
+    }
+    for leaf in pathLeaves.values { try file.requireReadable(leaf) }
+  }
+
+  /// What a column would have to be and is not; nil if it can be read.
+  private static func obstacle(_ leaf: LeafColumn, _ field: RecordField) -> String? {
+    if leaf.isRepeated { return "one value a row, but a list" }
+    switch field.kind {
+    case .text:
+      let isTime = field.isProvenance && leaf.isInteger
+      return leaf.holdsTexts || isTime ? nil : "a text"
+    case .number: return leaf.holdsNumbers || leaf.isText ? nil : "a number"
+    case .truth: return leaf.holdsNumbers || leaf.isText ? nil : "a truth value"
+    case .image: return leaf.physicalType == .byteArray ? nil : "an image"
+    }
+  }
 
   func forEachRow(
     inBlock block: Int, _ body: (Result<any RowValues, RowFault>) throws -> Void
@@ -59,7 +87,11 @@ final class ParquetRecords: RecordFile {
       let cursor = try imageCursor(found)
       try checkPlace(block, row)
       try cursor.move(toRowGroup: block, row: row)
-      if let bytes = cursor.bytes { return [UInt8](bytes) }
+      switch ParquetRow.image(cursor, folder: folder(of: path)) {
+      case .bytes(let bytes)?: return bytes
+      case .file(let path)?: return try RegularFile(path: path).readAll()
+      case nil: break
+      }
     }
     if let leaf = file.column(named: "\(column).path") {
       let cursor = try imageCursor(leaf)
@@ -84,67 +116,4 @@ final class ParquetRecords: RecordFile {
     imageCursors[leaf.name] = cursor
     return cursor
   }
-}
-
-/// The row that a set of cursors stands on.
-private struct ParquetRow: RowValues {
-  let folder: String
-  let cursors: [RecordField: ColumnCursor]
-  let pathCursors: [RecordField: ColumnCursor]
-
-  func text(_ field: RecordField) throws -> String? {
-    guard let cursor = cursors[field] else { return nil }
-    switch cursor.column.physicalType {
-    case .byteArray: return try row(field) { () throws(ParquetError) in try cursor.text() }
-    // Times are kept as the numbers that they are, identities sometimes are numbers too.
-    case .int32, .int64: return try cursor.integer().map { String($0) }
-    // What no stage computes with may be of any type.
-    default: return RecordField.required.contains(field) ? try cursor.text() : nil
-    }
-  }
-
-  func number(_ field: RecordField) throws -> Double? {
-    guard let cursor = cursors[field] else { return nil }
-    if field == .rankingID || field == .userID, cursor.column.physicalType == .byteArray {
-      return try row(field) { () throws(ParquetError) in try cursor.text() }.flatMap { Double($0) }
-    }
-    return try cursor.number()
-  }
-
-  func truth(_ field: RecordField) throws -> Bool? {
-    guard let cursor = cursors[field] else { return nil }
-    if cursor.column.physicalType == .boolean { return try cursor.truth() }
-    return try cursor.number().map { $0 != 0 }
-  }
-
-  func image(_ field: RecordField) throws -> EncodedImage? {
-    if let bytes = cursors[field]?.bytes { return .bytes([UInt8](bytes)) }
-    guard let cursor = pathCursors[field],
-      let name = try row(field, { () throws(ParquetError) in try cursor.text() })
-    else { return nil }
-    return .file(path: resolved(name, in: folder))
-  }
-
-  /// A value that is not what its column promises costs its row; other faults stop the run.
-  private func row<Value>(
-    _ field: RecordField, _ read: () throws(ParquetError) -> Value
-  ) throws -> Value {
-    do throws(ParquetError) {
-      return try read()
-    } catch {
-      guard case .value(_, _, _, _, let reason) = error else { throw error }
-      throw RowFault(field, "bad-text", reason)
-    }
-  }
-}
-
-/// The folder of a file, without the slash at its end.
-func folder(of path: String) -> String {
-  guard let slash = path.lastIndex(of: "/") else { return "." }
-  return slash == path.startIndex ? "/" : String(path[..<slash])
-}
-
-/// A path that a source names: relative ones start at the source's folder.
-func resolved(_ name: String, in folder: String) -> String {
-  name.hasPrefix("/") ? name : "\(folder)/\(name)"
 }

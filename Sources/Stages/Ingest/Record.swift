@@ -22,8 +22,32 @@ enum RecordField: String, CaseIterable {
   case image1URL = "image_1_url"
 
   /// Without these a source holds no comparisons.
-  static let required: [RecordField] = [.caption, .image0UID, .image1UID, .label0, .label1]
+  static let required: [RecordField] = [.caption, .label0, .label1]
+  /// Where a source has neither, the digest of an image's bytes is its identity.
+  static let uids: [RecordField] = [.image0UID, .image1UID]
   static let images: [RecordField] = [.image0, .image1]
+
+  enum Kind { case text, number, truth, image }
+
+  var kind: Kind {
+    switch self {
+    case .image0, .image1: .image
+    case .label0, .label1, .examplesPerPrompt, .rankingID, .userID: .number
+    case .hasLabel, .areDifferent: .truth
+    case .caption, .image0UID, .image1UID, .bestImageUID, .model0, .model1, .createdAt,
+      .image0URL, .image1URL:
+      .text
+    }
+  }
+
+  /// Whether no stage computes with it: what cannot be read of it costs no row.
+  var isProvenance: Bool {
+    switch self {
+    case .bestImageUID, .rankingID, .userID, .model0, .model1, .createdAt, .image0URL, .image1URL:
+      true
+    default: false
+    }
+  }
 }
 
 /// The values of one row; a field that the source does not have is nil everywhere.
@@ -33,12 +57,6 @@ protocol RowValues {
   func number(_ field: RecordField) throws -> Double?
   func truth(_ field: RecordField) throws -> Bool?
   func image(_ field: RecordField) throws -> EncodedImage?
-}
-
-/// The bytes of an image file, or where they are.
-enum EncodedImage {
-  case bytes([UInt8])
-  case file(path: String)
 }
 
 /// Why one row cannot be used, or is not wanted.
@@ -68,8 +86,9 @@ struct RowFault: Error {
 /// One comparison, checked except for its images.
 struct ComparisonRecord {
   var caption: String
-  var image0UID: String
-  var image1UID: String
+  /// Nil where the images' digests are their identities.
+  var image0UID: String?
+  var image1UID: String?
   var label0: Double
   var label1: Double
   var weight: Double
@@ -81,10 +100,14 @@ struct ComparisonRecord {
   static let captionByteLimit = 64 << 10
 
   /// Reads a row, asks the filters, and only then takes the images' bytes.
-  init(_ values: some RowValues, hasImages: Bool, filter: (RowLabels) throws -> Void) throws {
+  init(
+    _ values: some RowValues, hasUIDs: Bool, hasImages: Bool, filter: (RowLabels) throws -> Void
+  ) throws {
     caption = try Self.caption(values)
-    image0UID = try Self.uid(values, .image0UID)
-    image1UID = try Self.uid(values, .image1UID)
+    if hasUIDs {
+      image0UID = try Self.uid(values, .image0UID)
+      image1UID = try Self.uid(values, .image1UID)
+    }
     let labels = try RowLabels(values)
     try filter(labels)
     label0 = labels.label0
@@ -158,13 +181,22 @@ struct RowLabels {
 extension RowGroupContents.Provenance {
   init(_ values: some RowValues) throws {
     self.init()
-    bestImageUID = try values.text(.bestImageUID)
-    rankingID = try values.number(.rankingID).flatMap { Int(exactly: $0) }
-    userID = try values.number(.userID).flatMap { Int(exactly: $0) }
-    model0 = try values.text(.model0)
-    model1 = try values.text(.model1)
-    createdAt = try values.text(.createdAt)
-    image0URL = try values.text(.image0URL)
-    image1URL = try values.text(.image1URL)
+    bestImageUID = try Self.ifReadable { try values.text(.bestImageUID) }
+    rankingID = try Self.ifReadable { try values.number(.rankingID) }.flatMap { Int(exactly: $0) }
+    userID = try Self.ifReadable { try values.number(.userID) }.flatMap { Int(exactly: $0) }
+    model0 = try Self.ifReadable { try values.text(.model0) }
+    model1 = try Self.ifReadable { try values.text(.model1) }
+    createdAt = try Self.ifReadable { try values.text(.createdAt) }
+    image0URL = try Self.ifReadable { try values.text(.image0URL) }
+    image1URL = try Self.ifReadable { try values.text(.image1URL) }
+  }
+
+  /// Nil for a value that is not what it should be, since no stage computes with it.
+  private static func ifReadable<Value>(_ read: () throws -> Value?) throws -> Value? {
+    do {
+      return try read()
+    } catch is RowFault {
+      return nil
+    }
   }
 }

@@ -1,21 +1,15 @@
 import Files
 import PipelineCore
 
-#if canImport(Glibc)
-import Glibc
-#else
-import Darwin
-#endif
+/// One file, folder or pattern, or a list of them, as a pipeline file says it.
+package struct SourceList: Codable, Equatable, Sendable, NamedSettingKind {
+  package static let settingKind = "a string or a list of strings"
 
-/// One file or pattern, or a list of them, as a pipeline file says it.
-struct SourceList: Codable, Equatable, Sendable, NamedSettingKind {
-  static let settingKind = "a string or a list of strings"
+  package var patterns: [String]
 
-  var patterns: [String]
+  package init(_ patterns: [String] = []) { self.patterns = patterns }
 
-  init(_ patterns: [String] = []) { self.patterns = patterns }
-
-  init(from decoder: any Decoder) throws {
+  package init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()
     if let pattern = try? container.decode(String.self) {
       patterns = [pattern]
@@ -24,112 +18,190 @@ struct SourceList: Codable, Equatable, Sendable, NamedSettingKind {
     }
   }
 
-  func encode(to encoder: any Encoder) throws {
+  package func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     try container.encode(patterns)
   }
 }
 
-/// A file that `ingest.source` names.
-struct SourceFile: Equatable {
-  let path: String
-  let split: String
+/// How the records lie in a file, by the end of its name.
+enum SourceFormat {
+  case parquet
+  case text(TextRecords.Form)
 
+  init?(path: String) {
+    switch path.split(separator: ".").last?.lowercased() {
+    case "parquet": self = .parquet
+    case "jsonl", "ndjson": self = .text(.jsonLines)
+    case "json": self = .text(.json)
+    case "csv": self = .text(.csv)
+    default: return nil
+    }
+  }
+}
+
+/// A file that `ingest.source` names.
+package struct SourceFile: Equatable {
+  package let path: String
+  package let split: String
+
+  func open(_ names: ColumnNames) throws -> any RecordFile {
+    switch SourceFormat(path: path) {
+    case .parquet: return try ParquetRecords(path: path, names: names)
+    case .text(let form): return try TextRecords(path: path, form: form, names: names)
+    case nil: throw SourceError.unknownFormat(path: path)
+    }
+  }
+}
+
+extension SourceFile {
   /// The files that the patterns match, each once, ordered by path.
-  ///
-  /// - Parameters:
-  ///   - split: overrides what the files' names say
-  ///   - mayBeGone: a pattern that matches nothing is no error
   static func all(
     _ sources: SourceList, split: String?, mayBeGone: Bool = false
   ) throws -> [SourceFile] {
-    guard !sources.patterns.isEmpty else {
-      throw PipelineError.badSetting(
-        path: "ingest.source", reason: "is missing: name a file, a pattern or a list of them")
-    }
-    var paths: Set<String> = []
-    for pattern in sources.patterns {
-      if Folders.exists(pattern), Folders.exists(pattern + "/.") {
-        throw SourceError.isFolder(source: pattern)
-      }
-      let matches = try Self.paths(matching: pattern)
-      if matches.isEmpty, !mayBeGone {
-        let folder = missingFolder(of: pattern)
-        throw folder.map { SourceError.noFolder(source: pattern, folder: $0) }
-          ?? .noFiles(source: pattern)
-      }
-      paths.formUnion(matches.map(plain))
-    }
-    return paths.sorted().map { SourceFile(path: $0, split: split ?? splitName(ofFile: $0)) }
-  }
-
-  func open(_ names: ColumnNames) throws -> any RecordFile {
-    switch path.split(separator: ".").last?.lowercased() {
-    case "parquet": return try ParquetRecords(path: path, names: names)
-    case "jsonl", "ndjson": return try TextRecords(path: path, form: .jsonLines, names: names)
-    case "json": return try TextRecords(path: path, form: .json, names: names)
-    case "csv": return try TextRecords(path: path, form: .csv, names: names)
-    default: throw SourceError.unknownFormat(path: path)
-    }
-  }
-
-  /// The split that a file's name says: `data/validation_unique-00000-of-00001-0f1e.parquet`, or a
-  /// name that is or begins or ends with a split's; otherwise `train`.
-  static func splitName(ofFile path: String) -> String {
-    let name = String(
-      path[(path.lastIndex(of: "/").map { path.index(after: $0) } ?? path.startIndex)...])
-    let parts = name.split(separator: "-", omittingEmptySubsequences: false).map(String.init)
-    func isNumber(_ part: Substring) -> Bool {
-      part.count == 5 && part.utf8.allSatisfy { (48...57).contains($0) }
-    }
-    if parts.count >= 4 {
-      for index in 1...parts.count - 3
-      where isNumber(parts[index][...]) && parts[index + 1] == "of"
-        && isNumber(parts[index + 2].prefix(5)) && !parts[index - 1].isEmpty
-      { return parts[index - 1] }
-    }
-    let stem = name.prefix { $0 != "." }
-    let known = ["validation_unique", "test_unique", "validation", "test", "train"]
-    let words = stem.split { $0 == "-" || $0 == "." }.map(String.init)
-    return known.first { $0 == words.first || $0 == words.last } ?? "train"
+    try SourceFiles(sources, split: split, mayBeGone: mayBeGone).files
   }
 
   /// Whether a path is there, or a pattern matches something.
   static func isThere(_ pattern: String) -> Bool {
-    guard !pattern.isEmpty, let paths = try? paths(matching: pattern) else { return false }
-    return !paths.isEmpty
+    guard !pattern.isEmpty else { return false }
+    return PathKind(of: pattern) != nil || (try? PathPattern(pattern).paths())?.isEmpty == false
+  }
+}
+
+/// All files that `ingest.source` names, and what is to be said about them.
+package struct SourceFiles {
+  /// Each once, ordered by path.
+  package private(set) var files: [SourceFile] = []
+  /// Lines for the funnel: what was taken for granted, what is not read.
+  package private(set) var notes: [String] = []
+
+  /// - Parameters:
+  ///   - split: overrides what the paths say
+  ///   - mayBeGone: a pattern that matches nothing is no error
+  package init(_ sources: SourceList, split: String?, mayBeGone: Bool = false) throws {
+    guard !sources.patterns.isEmpty, !sources.patterns.contains("") else {
+      throw PipelineError.badSetting(
+        path: "ingest.source", reason: "is missing: name a file, a folder, a pattern or a list")
+    }
+    var paths: Set<String> = []
+    var unread: Set<String> = []
+    var bases: [String] = []
+    for pattern in sources.patterns {
+      let matches = try SourceMatches(pattern)
+      if matches.files.isEmpty, !mayBeGone { throw matches.emptiness }
+      paths.formUnion(matches.files)
+      unread.formUnion(matches.unread)
+      if let base = matches.base { bases.append(base) }
+    }
+    let base = Self.commonFolder(bases)
+    var silent: [String] = []
+    for path in paths.sorted() {
+      let named = split ?? SplitName.named(in: path, below: path.hasPrefix("/") ? base : "")
+      if named == nil { silent.append(path) }
+      files.append(SourceFile(path: path, split: named ?? "train"))
+    }
+    if let first = silent.first {
+      notes.append("no name of a split in \(first)\(Self.more(silent.count)): train")
+    }
+    if let first = unread.subtracting(paths).min() {
+      let count = unread.subtracting(paths).count
+      notes.append("not read beside the files of records: \(first)\(Self.more(count))")
+    }
   }
 
-  private static func paths(matching pattern: String) throws -> [String] {
+  private static func more(_ count: Int) -> String { count > 1 ? " and \(count - 1) more" : "" }
+
+  /// The folder that all of these lie in.
+  private static func commonFolder(_ folders: [String]) -> String {
+    let parts = folders.map { $0.split(separator: "/") }
+    guard var common = parts.first else { return "" }
+    for other in parts.dropFirst() {
+      common = Array(zip(common, other).prefix { $0 == $1 }.map(\.0))
+    }
+    return common.joined(separator: "/")
+  }
+}
+
+/// What one entry of `ingest.source` stands for.
+private struct SourceMatches {
+  let pattern: String
+  private(set) var files: [String] = []
+  /// What matches, too, but is of no format that is read, or does not look like records.
+  private(set) var unread: [String] = []
+  /// Where an absolute path begins to say what the data is; nil for a relative one, all of which the
+  /// user wrote to that end.
+  private(set) var base: String?
+
+  init(_ pattern: String) throws {
+    self.pattern = pattern
+    let kind = PathKind(of: pattern.isEmpty ? "." : pattern)
     // A name with brackets in it stands for itself if it exists.
-    if Folders.exists(pattern) { return [pattern] }
-    // To match in a folder that is not there counts as a failure.
-    guard missingFolder(of: pattern) == nil else { return [] }
-    var result = glob_t()
-    defer { globfree(&result) }
-    let code = glob(pattern, GLOB_ERR, nil, &result)
-    guard code == 0 || code == GLOB_NOMATCH else {
-      throw PipelineError.system(
-        operation: "match", path: pattern, code: code == GLOB_NOSPACE ? ENOMEM : errno)
+    switch kind {
+    case .folder?: try addContents(of: [pattern])
+    case .file?, .special?: files = [Self.plain(pattern)]
+    case nil: try addMatches()
     }
-    return (0..<Int(result.gl_pathc)).compactMap { index in
-      result.gl_pathv[index].map { String(cString: $0) }
-    }
+    guard pattern.hasPrefix("/") else { return }
+    base = kind == .folder ? pattern : PathPattern(pattern).literalFolder
   }
 
-  /// The first folder on a pattern's way that does not exist; nil from where it leaves the choice.
-  private static func missingFolder(of pattern: String) -> String? {
-    for place in pattern.indices.dropFirst() where pattern[place] == "/" {
-      let folder = String(pattern[..<place])
-      if folder.contains(where: { "*?[\\".contains($0) }) { return nil }
-      if !Folders.exists(folder) { return folder }
+  private mutating func addMatches() throws {
+    guard PathPattern(pattern).hasWildcards else { return }
+    let matches = try PathPattern(pattern).paths()
+    let found = matches.filter { PathKind(of: $0) == .file }
+    // Folders count where nothing but folders matches, as for `hub/*`.
+    guard !found.isEmpty else { return try addContents(of: matches) }
+    // Stars alone choose nothing: what such a pattern matches is a folder's contents.
+    if pattern.split(separator: "/").last?.allSatisfy({ $0 == "*" }) == true {
+      return addRecords(among: found)
     }
-    return nil
+    files = found.filter { SourceFormat(path: $0) != nil }.map(Self.plain)
+    unread = found.filter { SourceFormat(path: $0) == nil }.map(Self.plain)
+    // A pattern that asks for such files by their end gets an error that says what can be read.
+    if files.isEmpty { files = unread }
+  }
+
+  /// Adds all files below folders, except hidden ones.
+  private mutating func addContents(of folders: [String]) throws {
+    let found = try folders.flatMap { folder in
+      let start = folder.hasSuffix("/") ? folder : folder + "/"
+      return try PathPattern(PathPattern.escaped(start) + "**").paths()
+    }
+    addRecords(among: found.filter { PathKind(of: $0) == .file })
+  }
+
+  /// JSON is what descriptions are written in, too: it counts where there is nothing else.
+  private mutating func addRecords(among found: [String]) {
+    let records = found.filter { SourceFormat(path: $0) != nil }
+    let others = records.filter { !$0.lowercased().hasSuffix(".json") }
+    files = (others.isEmpty ? records : others).map(Self.plain)
+    unread = Set(found.map(Self.plain)).subtracting(files).sorted()
   }
 
   /// One spelling for one path: `a//b` and `./a/b` are `a/b`.
   private static func plain(_ path: String) -> String {
     let parts = path.split(separator: "/").filter { $0 != "." }
     return (path.hasPrefix("/") ? "/" : "") + parts.joined(separator: "/")
+  }
+
+  /// Why there are no files.
+  var emptiness: SourceError {
+    if PathKind(of: pattern.isEmpty ? "." : pattern) == .folder {
+      return .emptyFolder(source: pattern)
+    }
+    if let folder = missingFolder { return .noFolder(source: pattern, folder: folder) }
+    return .noFiles(
+      source: pattern, escaped: pattern.contains("[") ? PathPattern.escaped(pattern) : nil)
+  }
+
+  /// The first folder on the pattern's way that does not exist; nil from where it leaves the choice.
+  private var missingFolder: String? {
+    for place in pattern.indices.dropFirst() where pattern[place] == "/" {
+      let folder = String(pattern[..<place])
+      if PathPattern(folder).hasWildcards { return nil }
+      if PathKind(of: folder) == nil { return folder }
+    }
+    return nil
   }
 }

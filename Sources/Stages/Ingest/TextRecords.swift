@@ -1,5 +1,4 @@
 import Files
-import Foundation
 
 /// Records in a text file: one JSON object a line, a JSON array of them, or CSV with a header.
 ///
@@ -25,28 +24,22 @@ final class TextRecords: RecordFile {
 
   init(path: String, form: Form, names: ColumnNames) throws {
     let file = try RegularFile(path: path)
+    try file.requireNoMistake(expected: "a file of records", isText: true)
     let elements = form == .json ? try Self.elements(path) : []
     let blocks = form == .json ? [] : try TextBlocks.blocks(of: file, hasQuotes: form == .csv)
-    let first = try blocks.first.flatMap { block in
-      TextBlocks.records(
-        in: try file.read(at: block.offset, count: block.byteCount), hasQuotes: form == .csv
-      ).first
-    }
-    header = form == .csv ? try first.map { try Self.header($0, path) } ?? [] : []
+    header = form == .csv ? try Self.header(of: file, blocks) : []
     switch form {
     case .csv:
       columnNames = header
       // The first record is the header.
       blockRowCounts = blocks.enumerated().map { $1.rowCount - ($0 == 0 ? 1 : 0) }
     case .json:
-      columnNames = try elements.first.map { try Self.keys($0, path, names) } ?? []
+      columnNames = try RecordKeys.union(of: elements, path: path, names)
       blockRowCounts = stride(from: 0, to: elements.count, by: TextBlocks.rowLimit).map {
         min(TextBlocks.rowLimit, elements.count - $0)
       }
     case .jsonLines:
-      let source = "\(path): the first record"
-      columnNames =
-        try first.map { try Self.keys(JSON(parsing: Array($0), source: source), path, names) } ?? []
+      columnNames = try RecordKeys.union(of: file, blocks, names)
       blockRowCounts = blocks.map(\.rowCount)
     }
     self.path = path
@@ -58,6 +51,9 @@ final class TextRecords: RecordFile {
   }
 
   func hasColumn(_ field: RecordField) -> Bool { columnNames.contains(names.name(of: field)) }
+
+  /// What a record holds is for each record to say.
+  func requireReadableColumns() {}
 
   func forEachRow(
     inBlock block: Int, _ body: (Result<any RowValues, RowFault>) throws -> Void
@@ -142,11 +138,13 @@ final class TextRecords: RecordFile {
     return elements
   }
 
-  private static func keys(_ first: JSON, _ path: String, _ names: ColumnNames) throws -> [String] {
-    if let object = first.object { return object.keys }
-    if first.string != nil { return [names.name(of: .caption)] }
-    throw SourceError.malformed(
-      path: path, reason: "the first record is \(first.kind), not an object")
+  private static func header(of file: RegularFile, _ blocks: [TextBlocks.Block]) throws -> [String]
+  {
+    guard let block = blocks.first else { return [] }
+    let bytes = try file.read(at: block.offset, count: block.byteCount)
+    return try TextBlocks.records(in: bytes, hasQuotes: true).first.map {
+      try header($0, file.path)
+    } ?? []
   }
 
   private static func header(_ record: ArraySlice<UInt8>, _ path: String) throws -> [String] {
@@ -158,78 +156,5 @@ final class TextRecords: RecordFile {
         path: path, reason: "the header cannot be read, or names a column twice")
     }
     return header
-  }
-}
-
-/// A record of a text file; numbers and truth values may be spelled as text.
-private struct TextRow: RowValues {
-  let object: JSON.Object
-  let names: ColumnNames
-  let folder: String
-
-  private func value(_ field: RecordField) -> JSON? {
-    let value = object[names.name(of: field)]
-    return value == .null ? nil : value
-  }
-
-  func text(_ field: RecordField) throws -> String? {
-    guard let value = value(field) else { return nil }
-    if let text = value.string { return text }
-    if case .integer(let number) = value { return String(number) }
-    throw wrongKind(field, value, "a text")
-  }
-
-  func number(_ field: RecordField) throws -> Double? {
-    guard let value = value(field) else { return nil }
-    guard let number = value.double ?? value.string.flatMap({ Double($0) }) else {
-      throw wrongKind(field, value, "a number")
-    }
-    return number
-  }
-
-  func truth(_ field: RecordField) throws -> Bool? {
-    guard let value = value(field) else { return nil }
-    if let truth = value.bool { return truth }
-    switch value.string?.lowercased() ?? value.int.map(String.init) {
-    case "true", "1": return true
-    case "false", "0": return false
-    default: throw wrongKind(field, value, "true or false")
-    }
-  }
-
-  func image(_ field: RecordField) throws -> EncodedImage? {
-    guard let value = value(field) else { return nil }
-    guard let image = image(value) else {
-      throw RowFault(field, "unreadable-image", "neither the path of a file nor base64")
-    }
-    return image
-  }
-
-  func image(column: String) -> EncodedImage? { object[column].flatMap(image) }
-
-  private func image(_ value: JSON) -> EncodedImage? {
-    if let text = value.string { return image(text: text) }
-    if let bytes = value["bytes"]?.string { return decoded(bytes).map(EncodedImage.bytes) }
-    return value["path"]?.string.flatMap { .file(path: resolved($0, in: folder)) }
-  }
-
-  /// The beginnings of JPEG and PNG files in base64 tell them from paths.
-  private func image(text: String) -> EncodedImage? {
-    if text.hasPrefix("data:") {
-      guard let comma = text.firstIndex(of: ",") else { return nil }
-      return decoded(String(text[text.index(after: comma)...])).map(EncodedImage.bytes)
-    }
-    if text.hasPrefix("/9j/") || text.hasPrefix("iVBORw0KGgo") || text.utf8.count > 4_096 {
-      return decoded(text).map(EncodedImage.bytes)
-    }
-    return text.isEmpty || text.utf8.contains(0) ? nil : .file(path: resolved(text, in: folder))
-  }
-
-  private func decoded(_ text: String) -> [UInt8]? {
-    Data(base64Encoded: text, options: .ignoreUnknownCharacters).map { [UInt8]($0) }
-  }
-
-  private func wrongKind(_ field: RecordField, _ value: JSON, _ expected: String) -> RowFault {
-    RowFault(field, "bad-value", "\(value.text().prefix(60)) is not \(expected)")
   }
 }

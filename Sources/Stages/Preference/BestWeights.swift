@@ -1,4 +1,5 @@
 import Checkpoints
+import Files
 import NN
 import PipelineCore
 
@@ -20,10 +21,31 @@ struct BestWeights {
     path = Self.path(in: folder)
     try writeSafetensors(
       parameters.map { OutgoingTensor($0.name, storing: $0) },
-      metadata: ["accuracy": "\(accuracy)", "step": "\(step)"], to: path)
+      metadata: [
+        "accuracy": "\(accuracy)", "step": "\(step)",
+        "sha256": try Self.digest(
+          accuracy: accuracy, step: step,
+          Dictionary(uniqueKeysWithValues: parameters.map { ($0.name, $0) })
+        ) { $0.storedValues },
+      ], to: path)
+  }
+
+  /// SHA-256 over what was measured, then names and numbers in the names' order.
+  private static func digest<Weight>(
+    accuracy: Double, step: Int, _ weights: [String: Weight], _ values: (Weight) throws -> [Float]
+  ) throws -> String {
+    var hash = SHA256()
+    hash.update(Array("\(accuracy) \(step)".utf8))
+    for (name, weight) in weights.sorted(by: { $0.key < $1.key }) {
+      hash.update(Array(name.utf8))
+      try values(weight).withUnsafeBytes { hash.update($0) }
+    }
+    return hash.finalize().hexadecimal
   }
 
   /// Those that are kept in a folder; nil if there are none.
+  ///
+  /// - Throws: `PipelineError.damaged` if they are not those that were kept
   init?(in folder: String) throws {
     path = Self.path(in: folder)
     guard Folders.exists(path) else { return nil }
@@ -31,6 +53,16 @@ struct BestWeights {
     guard let accuracy = file.metadata["accuracy"].flatMap({ Double($0) }),
       let step = file.metadata["step"].flatMap({ Int($0) })
     else { throw TrainingError.noStep(path: path) }
+    let digest = try Self.digest(
+      accuracy: accuracy, step: step,
+      Dictionary(uniqueKeysWithValues: file.entries.map { ($0.name, $0.name) })
+    ) { try file.floats($0) }
+    guard digest == file.metadata["sha256"] else {
+      throw PipelineError.damaged(
+        path: path,
+        reason: "its digest does not match; run the stage from its beginning: "
+          + "--force \(TrainPreference.name)")
+    }
     self.accuracy = accuracy
     self.step = step
   }

@@ -33,10 +33,10 @@ struct EstimatedPictures {
   private func pictures(
     _ examples: PreferenceExamples, of pairs: [Int], _ views: [PreferenceView]
   ) throws -> Tensor {
-    let latents = try examples.latents(of: pairs)
-    guard views.first != .clean else { return estimator.decoded(latents) }
+    let latents = try examples.latents(of: pairs, views)
+    guard views.first != .clean else { return try estimator.decoded(latents) }
     let timesteps = zip(pairs, views).map { examples.timestep(of: $0, $1) }
-    return estimator(
+    return try estimator(
       latents, noise: examples.noise(for: pairs, views), timesteps: timesteps + timesteps,
       conditioning: try examples.conditioning(of: pairs),
       negative: try examples.shards.emptyConditioning())

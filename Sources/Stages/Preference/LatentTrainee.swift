@@ -19,7 +19,7 @@ struct LatentTrainee: PreferenceTrainee {
   func scores(
     _ examples: PreferenceExamples, of pairs: [Int], _ views: [PreferenceView]
   ) throws -> (first: Tensor, second: Tensor) {
-    let latents = try examples.latents(of: pairs)
+    let latents = try examples.latents(of: pairs, views)
     let timesteps = zip(pairs, views).map { examples.timestep(of: $0, $1) }
     let shown =
       views.first == .clean

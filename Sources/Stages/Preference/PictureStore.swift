@@ -1,6 +1,8 @@
 import Autograd
 import Checkpoints
+import NN
 import PipelineCore
+import TensorCore
 
 /// Pictures made once and looked at many times, with 8 bits a channel, in files of some comparisons
 /// each.
@@ -37,7 +39,11 @@ final class PictureStore {
 
   /// - Parameter pictures: the left ones, then the right ones, `[2 pairs, side, side, 3]` in 0...1
   func write(_ pictures: Tensor, _ block: Block) throws {
-    let bytes = pictures.elements.map { UInt8(($0 * 255).rounded()) }
+    guard let bytes = quantized(pictures.elements, rounding: .toNearestOrAwayFromZero) else {
+      throw NonFiniteError(
+        "estimates of \(block.split) \(block.view.name), comparisons from "
+          + "\(block.pairs.lowerBound) on", isNaN: true)
+    }
     try writeSafetensors(
       [OutgoingTensor("pictures", type: .u8, shape: pictures.shape, bytes: { bytes })],
       to: path(block.split, block.view, pair: block.pairs.lowerBound))

@@ -1,11 +1,12 @@
-import Autograd
+package import Autograd
 import Diffusion
+import Foundation
 import PreferenceModels
-import Shards
+package import Shards
 import TensorCore
 
 /// The comparisons of one split, as tensors.
-struct PreferenceExamples {
+package struct PreferenceExamples {
   let shards: ShardSet
   let seed: UInt64
   let timesteps: DrawnTimesteps
@@ -13,11 +14,16 @@ struct PreferenceExamples {
   let sharesNoise: Bool
 
   /// Which timesteps are drawn.
-  struct DrawnTimesteps: Equatable {
+  package struct DrawnTimesteps: Equatable {
     /// All below this.
     let limit: Int
     /// Only 1 and every so many more.
     let spacing: Int?
+
+    package init(limit: Int, spacing: Int?) {
+      self.limit = limit
+      self.spacing = spacing
+    }
 
     func draw(from stream: inout RandomStream) -> Int {
       guard let spacing else { return stream.integer(below: limit) }
@@ -25,12 +31,22 @@ struct PreferenceExamples {
     }
   }
 
+  package init(shards: ShardSet, seed: UInt64, timesteps: DrawnTimesteps, sharesNoise: Bool) {
+    self.shards = shards
+    self.seed = seed
+    self.timesteps = timesteps
+    self.sharesNoise = sharesNoise
+  }
+
   var count: Int { shards.pairCount }
 
   /// The clean and scaled latents of comparisons, all left ones, then all right ones.
   ///
+  /// Drawn from their distributions where those were kept: once for each comparison and view. Clean views
+  /// show the means.
+  ///
   /// - Returns: `[2 pairs, height, width, channels]`
-  func latents(of pairs: [Int]) throws -> Tensor {
+  package func latents(of pairs: [Int], _ views: [PreferenceView]) throws -> Tensor {
     let layout = shards.layout
     let places = try pairs.map { try shards.pair($0) }
     let images = places.map(\.image0) + places.map(\.image1)
@@ -40,6 +56,18 @@ struct PreferenceExamples {
         ofImage: image,
         into: UnsafeMutableBufferPointer(
           start: result.pointer + row * layout.latentCount, count: layout.latentCount))
+      let view = views[row % pairs.count]
+      guard view != .clean, let logVariance = try shards.logVariance(ofImage: image) else {
+        continue
+      }
+      let side = row < pairs.count ? "left" : "right"
+      var stream = RandomStream(
+        seed: seed, purpose: "preference.latent \(side) " + shards.split,
+        item: UInt64(pairs[row % pairs.count]), view.noiseKey)
+      let normals = stream.normals(count: layout.latentCount)
+      for (place, normal) in normals.enumerated() {
+        result.pointer[row * layout.latentCount + place] += exp(0.5 * logVariance[place]) * normal
+      }
     }
     return result.channelsLast()
   }

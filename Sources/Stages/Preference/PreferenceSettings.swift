@@ -1,4 +1,5 @@
 public import Diffusion
+public import NN
 public import PipelineCore
 
 /// Settings of stage `preference`; the defaults are those published for Stable Diffusion v1.5.
@@ -48,6 +49,10 @@ public struct PreferenceSettings: StageSettings {
   public var estimateBatch = 2
   @Setting("Peak learning rate of AdamW.", in: 1e-9...0.1)
   public var learningRate: Float = 3e-6
+  /// By `log`, the first update runs at the peak, the second at 0, and update i, counted from 0, at
+  /// log(i) / log(`warm_up_steps`) of it, as DeepSpeed's scheduler does by default.
+  @Setting("How the rate rises, before it falls to 0 in a straight line; published: log.")
+  public var warmUp = LearningRateSchedule.WarmUp.log
   @Setting("Steps of the warm-up.", in: 0...1_000_000)
   public var warmUpSteps = 500
   @Setting("Weight decay of AdamW.", in: 0...10)
@@ -56,7 +61,12 @@ public struct PreferenceSettings: StageSettings {
   public var beta2: Float = 0.999
   @Setting("Gradients are scaled down to this joint norm.", in: 1e-3...1e6)
   public var gradientLimit: Float = 1
-  @Setting("Held-out comparisons that choose and evaluate the best checkpoint.", in: 1...1_000_000)
+  @Setting(
+    "Checkpoint that becomes the model: the last, as published, or the best on held-out pairs.")
+  public var keep = KeptCheckpoint.last
+  @Setting(
+    "Held-out comparisons that checkpoints, and those that the model, are evaluated on.",
+    in: 1...1_000_000)
   public var validationPairs = 500
   @Setting("Timesteps at which accuracy is measured.", in: 0...999)
   public var validationTimesteps = [1, 251, 501, 701, 951]
@@ -74,6 +84,11 @@ public struct PreferenceSettings: StageSettings {
     case pixel
     /// Noised latents.
     case latent
+  }
+
+  public enum KeptCheckpoint: String, CaseIterable, Codable, Sendable {
+    case last
+    case best
   }
 
   public init() {}

@@ -49,6 +49,10 @@ extension PreferenceTrainee {
       let scores = try withoutGradients {
         try self.scores(examples, of: pairs, pairs.map { _ in view })
       }
+      for half in [scores.first, scores.second] {
+        try half.requiringFinite(
+          "preference model, \(examples.shards.split) comparisons \(view.name)")
+      }
       for (index, label) in try examples.labels(of: pairs).enumerated() {
         let margin = scores.first.pointer[index] - scores.second.pointer[index]
         if margin > 0 && label.first > label.second || margin < 0 && label.first < label.second {

@@ -1,5 +1,5 @@
 /// How the two pictures of a comparison are shown to the preference model.
-enum PreferenceView: Hashable {
+package enum PreferenceView: Hashable {
   /// As they are, at timestep 0.
   case clean
   /// Noised at a timestep of the comparison's own, drawn anew for each number.
@@ -22,5 +22,15 @@ enum PreferenceView: Hashable {
     case .clean: 0
     case .draw(let number), .timestep(let number): UInt64(number)
     }
+  }
+}
+
+extension PreferenceSettings {
+  /// How the finished model is shown comparisons.
+  var evaluatedViews: [PreferenceView] { [.clean] + validationTimesteps.map { .timestep($0) } }
+
+  /// How checkpoints are shown comparisons.
+  var checkedViews: [PreferenceView] {
+    validationTimesteps.filter { $0 < selectionLimit }.map { .timestep($0) }
   }
 }

@@ -54,9 +54,10 @@ extension TrainPreference: Estimating {
     let count = try judge.weightCount()
     let written = (settings.steps + settings.checkpointEvery - 1) / max(1, settings.checkpointEvery)
     // Weights and two moments, the newest two and one being written; the best weights and those that take
-    // their place; and the model.
+    // their place, if they are kept; and the model.
+    let best = settings.keep == .best ? min(2, written) : 0
     let checkpoints =
-      4 * count * (3 * min(3, written) + min(2, written)) + settings.precision.byteCount * count
+      4 * count * (3 * min(3, written) + best) + settings.precision.byteCount * count
       + (settings.optimizerOnDisk ? 2 * 4 * count : 0)
     guard case .pixel(let configuration) = judge else { return checkpoints }
     let picture = 3 * configuration.imageSize * configuration.imageSize
@@ -67,12 +68,23 @@ extension TrainPreference: Estimating {
   private func keptPairs(_ scale: PipelineScale) -> Int {
     let views = settings.estimates + (settings.cleanSteps > 0 ? 1 : 0)
     return (settings.estimates > 0 ? views : 0) * scale.volume.rows(ofSplit: "train")
-      + (1 + settings.validationTimesteps.count) * validationPairs(scale)
+      + heldOutViews(scale).checked + heldOutViews(scale).evaluated
   }
 
-  private func validationPairs(_ scale: PipelineScale) -> Int {
-    min(settings.validationPairs, scale.volume.heldOutRows)
+  /// Comparisons, each as often as it is seen anew, that checkpoints are judged by beside those that the
+  /// finished model is evaluated on.
+  private func heldOutViews(_ scale: PipelineScale) -> (checked: Int, evaluated: Int) {
+    let volume = scale.volume
+    let checked = volume.testRows > 0 ? selectedTimesteps * validationPairs(volume.heldOutRows) : 0
+    let views = 1 + settings.validationTimesteps.count
+    return (checked, views * validationPairs(volume.evaluatedRows))
   }
+
+  private var selectedTimesteps: Int {
+    settings.validationTimesteps.count { $0 < settings.selectionLimit }
+  }
+
+  private func validationPairs(_ rows: Int) -> Int { min(settings.validationPairs, rows) }
 
   func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
     let scoring = 2 * times.judging.seconds + times.judgedText.seconds
@@ -81,10 +93,9 @@ extension TrainPreference: Estimating {
       2 * times.judging.trainingSeconds(trainsWeights: true)
       + times.judgedText.trainingSeconds(trainsWeights: true) + again
     let checkpoints = settings.steps / max(1, settings.checkpointEvery)
-    let selected = settings.validationTimesteps.count { $0 < settings.selectionLimit }
-    let evaluated = checkpoints * selected + 1 + settings.validationTimesteps.count
+    let checked = checkpoints * selectedTimesteps * validationPairs(scale.volume.heldOutRows)
     return Double(settings.steps * settings.batch) * training
-      + Double(evaluated * validationPairs(scale)) * scoring + picturesSeconds(scale, times)
+      + Double(checked + heldOutViews(scale).evaluated) * scoring + picturesSeconds(scale, times)
   }
 
   /// The time to make the pictures that a model of pixels is shown.
@@ -92,17 +103,20 @@ extension TrainPreference: Estimating {
     guard settings.kind == .pixel else { return 0 }
     let decoding = 2 * times.decoding.seconds
     let estimating = decoding + 2 * times.unet.seconds
-    let held = Double(validationPairs(scale))
-    let validation = held * (Double(settings.validationTimesteps.count) * estimating + decoding)
+    let held = heldOutViews(scale)
+    // One view of each that is evaluated is clean.
+    let clean = validationPairs(scale.volume.evaluatedRows)
+    let validation =
+      Double(held.checked + held.evaluated - clean) * estimating + Double(clean) * decoding
     guard settings.estimates == 0 else {
       let train = Double(scale.volume.rows(ofSplit: "train"))
       return validation + train * Double(settings.estimates) * estimating
         + (settings.cleanSteps > 0 ? train * decoding : 0)
     }
     // Those that are not kept are made at every step.
-    let clean = min(settings.cleanSteps, settings.steps) * settings.batch
-    let noised = settings.steps * settings.batch - clean
-    return validation + Double(noised) * estimating + Double(clean) * decoding
+    let cleanRows = min(settings.cleanSteps, settings.steps) * settings.batch
+    let noised = settings.steps * settings.batch - cleanRows
+    return validation + Double(noised) * estimating + Double(cleanRows) * decoding
   }
 
   var savings: [String] {

@@ -15,8 +15,9 @@ import Telemetry
 /// none.
 ///
 /// - Reads: `shards`
-/// - Writes: `preference-model`, the folder `preference/model` with the best weights; `evaluation`, how
-///   often it orders held-out comparisons as their labels do and what was measured on the way
+/// - Writes: `preference-model`, the folder `preference/model` with the last weights or the best; `evaluation`, how
+///   often it orders comparisons that it has not learned from as their labels do and what was measured on
+///   the way
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2; Zhang et al. 2025, arXiv 2502.01051,
 ///   section 4.1
 final class TrainPreference: Stage {
@@ -60,6 +61,8 @@ final class TrainPreference: Stage {
     let log: TrainingLog
     let examples: PreferenceExamples
     let validation: PreferenceExamples
+    /// What the finished model is evaluated on; may be the same.
+    let evaluation: PreferenceExamples
     var order: EpochOrder
     var best: BestWeights?
   }
@@ -105,14 +108,17 @@ final class TrainPreference: Stage {
 
   private func validationBlocks() throws -> [PictureStore.Block] {
     guard settings.kind == .pixel else { return [] }
-    let validation = try validationExamples()
-    return validationViews.flatMap {
-      PictureStore.Block.all(validation.shards.split, $0, count: validationCount(validation))
+    let (validation, evaluation) = (try validationExamples(), try evaluationExamples())
+    let isOneSplit = validation.shards.split == evaluation.shards.split
+    let heldOut =
+      (isOneSplit ? [] : [(validation, settings.checkedViews)]) + [
+        (evaluation, settings.evaluatedViews)
+      ]
+    return heldOut.flatMap { examples, views in
+      views.flatMap {
+        PictureStore.Block.all(examples.shards.split, $0, count: validationCount(examples))
+      }
     }
-  }
-
-  private var validationViews: [PreferenceView] {
-    [.clean] + settings.validationTimesteps.map { .timestep($0) }
   }
 
   private func validationCount(_ examples: PreferenceExamples) -> Int {
@@ -150,6 +156,10 @@ final class TrainPreference: Stage {
     examples(try .heldOut(in: shardFolder))
   }
 
+  private func evaluationExamples() throws -> PreferenceExamples {
+    examples(try .evaluated(in: shardFolder))
+  }
+
   private func examples(_ shards: ShardSet) -> PreferenceExamples {
     PreferenceExamples(
       shards: shards, seed: settings.seed,
@@ -169,8 +179,8 @@ final class TrainPreference: Stage {
       trainee.parameters,
       optimizer: .init(beta2: settings.beta2, weightDecay: settings.weightDecay),
       schedule: .init(
-        peak: settings.learningRate, warmUpSteps: settings.warmUpSteps, decay: .linear,
-        steps: settings.steps),
+        peak: settings.learningRate, warmUp: settings.warmUp, warmUpSteps: settings.warmUpSteps,
+        decay: .linear, steps: settings.steps),
       gradientLimit: settings.gradientLimit,
       momentsOnDiskOf: settings.optimizerOnDisk ? folder : nil)
     let log = try stretches.resume(&state)
@@ -178,8 +188,9 @@ final class TrainPreference: Stage {
     training = Training(
       trainee: trainee, pictures: pictures, state: state, log: log,
       examples: examples, validation: try validationExamples(),
+      evaluation: try evaluationExamples(),
       order: EpochOrder(count: examples.count, seed: settings.seed),
-      best: try BestWeights(in: folder))
+      best: settings.keep == .best ? try BestWeights(in: folder) : nil)
     guard let pictures else { return }
     let pairs = try blocks().filter { !store.holds($0) }.reduce(0) { $0 + $1.pairs.count }
     try DiskSpace.require(
@@ -215,7 +226,7 @@ final class TrainPreference: Stage {
       ? try start.freshPreferenceModel(seed: settings.seed)
       : try start.preferenceModel(isTrainable: true, seed: settings.seed)
     model.usesGradientCheckpointing = settings.gradientCheckpointing
-    let scheduler = try DDIMScheduler(base.schedulerConfig())
+    let scheduler = try DDIMScheduler(base.pipelineSchedulerConfig())
     let estimator = CleanEstimator(
       unet: GuidedUNet(try base.unet().model, guidance: settings.guidance),
       autoencoder: try base.autoencoder().model, schedule: scheduler.schedule,
@@ -240,15 +251,18 @@ final class TrainPreference: Stage {
         guidance: settings.featureGuidance, seed: settings.seed)
     model.usesGradientCheckpointing = settings.gradientCheckpointing
     return LatentTrainee(
-      model: model, schedule: try DDIMScheduler(base.schedulerConfig()).schedule, base: base)
+      model: model, schedule: try DDIMScheduler(base.pipelineSchedulerConfig()).schedule, base: base
+    )
   }
 
   func process(_ item: Item) throws -> Output {
     guard let training else { preconditionFailure("not prepared") }
     switch item {
     case .pictures(let block):
-      let examples =
-        block.split == training.examples.shards.split ? training.examples : training.validation
+      let all = [training.examples, training.validation, training.evaluation]
+      guard let examples = all.first(where: { $0.shards.split == block.split }) else {
+        preconditionFailure("pictures of a split that is not looked at")
+      }
       context.progress.advance(by: 0, note: "pictures of \(block.split), \(block.view.name)")
       guard let pictures = training.pictures else {
         preconditionFailure("pictures for a model of latents")
@@ -274,12 +288,11 @@ final class TrainPreference: Stage {
 
   private func writeCheckpoint(_ step: Int) throws {
     guard var training else { return }
-    let views = validationViews.filter { view in
-      if case .timestep(let timestep) = view { timestep < settings.selectionLimit } else { false }
+    let shares = try settings.checkedViews.map {
+      try accuracy(training, on: training.validation, $0).share
     }
-    let shares = try views.map { try accuracy(training, $0).share }
     let mean = shares.reduce(0, +) / Double(max(1, shares.count))
-    if mean > training.best?.accuracy ?? -1 {
+    if settings.keep == .best, mean > training.best?.accuracy ?? -1 {
       training.best = try BestWeights(
         training.state.parameters, accuracy: mean, step: step, in: folder)
     }
@@ -289,11 +302,10 @@ final class TrainPreference: Stage {
   }
 
   private func accuracy(
-    _ training: Training, _ view: PreferenceView
+    _ training: Training, on examples: PreferenceExamples, _ view: PreferenceView
   ) throws -> (share: Double, count: Int) {
     try training.trainee.accuracy(
-      training.validation, count: validationCount(training.validation), view,
-      batch: settings.batch)
+      examples, count: validationCount(examples), view, batch: settings.batch)
   }
 
   private func train(_ step: Int) throws {
@@ -325,33 +337,46 @@ final class TrainPreference: Stage {
   }
 
   func finish() throws {
-    guard let training, let best = training.best else { return }
-    try best.adopt(training.state.parameters)
+    guard let training else { return }
+    var step = training.state.step
+    if let best = training.best {
+      try best.adopt(training.state.parameters)
+      step = best.step
+    }
+    guard training.state.parameters.allSatisfy(\.tensor.isFinite) else {
+      throw TrainingError.weightsNotFinite(stage: Self.name)
+    }
     try Folders.make(modelFolder)
     try training.trainee.write(
       to: modelFolder, precision: settings.precision,
-      metadata: ["format": "pt", "step": "\(best.step)"])
+      metadata: ["format": "pt", "step": "\(step)"])
 
     var accuracies = JSON.Object()
     var count = 0
-    for view in validationViews {
-      let accuracy = try accuracy(training, view)
+    // At the timesteps that checkpoints are judged by.
+    var shares: [Double] = []
+    for view in settings.evaluatedViews {
+      let accuracy = try accuracy(training, on: training.evaluation, view)
       count = accuracy.count
+      if settings.checkedViews.contains(view) { shares.append(accuracy.share) }
       if case .timestep(let timestep) = view {
         accuracies["\(timestep)"] = .number(accuracy.share)
       } else {
         accuracies["clean"] = .number(accuracy.share)
       }
     }
+    let split = training.evaluation.shards.split
     try TrainingWarnings.write(
       PreferenceFindings(
         try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), cleanSteps: settings.cleanSteps,
-        accuracy: best.accuracy, comparisons: count
+        accuracy: shares.reduce(0, +) / Double(max(1, shares.count)), comparisons: count
       ).warnings(), to: folder)
     try writeJSON(
       [
-        "accuracy": .object(accuracies), "pairs": .integer(count),
-        "step": .integer(best.step),
+        "accuracy": .object(accuracies), "pairs": .integer(count), "split": .string(split),
+        "chose_checkpoint": .bool(
+          settings.keep == .best && split == training.validation.shards.split),
+        "step": .integer(step),
       ], to: "\(folder)/evaluation.json")
   }
 
@@ -362,9 +387,12 @@ final class TrainPreference: Stage {
     let parts = try evaluation["accuracy"].members().map { key, value in
       "\(key == "clean" ? key : "t=\(key)") \(String(format: "%.3f", try value.double()))"
     }
+    let note =
+      try evaluation.bool("chose_checkpoint")
+      ? " (these also chose the checkpoint, which flatters it)" : ""
     return try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + [
-      "orders \(try evaluation.int("pairs")) held-out comparisons as their labels do: "
-        + parts.joined(separator: ", "),
+      "orders \(try evaluation.int("pairs")) comparisons of \(try evaluation.string("split")) as "
+        + "their labels do: \(parts.joined(separator: ", "))\(note)",
       "the preference model is in \(modelFolder)",
     ]
   }

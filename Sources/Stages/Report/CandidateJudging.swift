@@ -124,14 +124,17 @@ private final class OracleScorer: CandidateScorer {
 
   var view: CandidateView { scorer.view }
 
-  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) throws -> [Float] {
-    let scores = try scorer.scores(of: latents, timestep: timestep, prompts: prompts)
+  func scores(
+    of latents: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
+  ) throws -> [Float] {
+    let scores = try scorer.scores(
+      of: latents, timestep: timestep, drawnFrom: source, prompts: prompts)
     if let lastCall { duration += lastCall.duration(to: .now) }
     defer { lastCall = .now }
     let clean =
       try view == .estimated
       ? latents : judging.estimates(of: latents, at: timestep, conditioning.rows(at: prompts))
-    let pictures = images(judging.pipeline.autoencoder.pictures(of: clean))
+    let pictures = try images(try judging.pipeline.autoencoder.pictures(of: clean))
     let oracle = zip(pictures, prompts).map { picture, prompt in
       OracleScore(of: Picture(bytes: picture.pixels), as: scenes[prompt])
     }

@@ -21,7 +21,7 @@ struct Painter {
     tuned = try UNet(weights.adapted(by: adapters), unet.configuration)
     try adapters.requireAllMatched()
     pipeline = try TextToImage(model, unet: unet)
-    scheduler = try DDIMScheduler(model.schedulerConfig())
+    scheduler = try DDIMScheduler(model.pipelineSchedulerConfig())
     negative = try pipeline.negativeConditioning()
     self.settings = settings
   }
@@ -42,7 +42,7 @@ struct Painter {
           RandomStream(
             seed: settings.seed, purpose: "report.picture", item: UInt64(number), UInt64($0))
         }, latentShape: latentShape)
-      return images(pipeline.autoencoder.pictures(of: latents))
+      return try images(try pipeline.autoencoder.pictures(of: latents))
     }
   }
 

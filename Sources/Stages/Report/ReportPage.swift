@@ -151,11 +151,14 @@ struct ReportPage {
         x: timestep, y: share, error: (share * (1 - share) / count).squareRoot())
     }
     return Chart(
-      title: "Held-out comparisons ordered as labelled", x: .init("timestep"),
+      title: "Comparisons of \(try evaluation.string("split")) ordered as labelled",
+      x: .init("timestep"),
       y: .init("share", range: 0.4...1),
       series: [.init("accuracy", style: .points, points: points)],
       rules: [.init(y: 0.5, label: "chance")],
-      note: "0 stands for clean pictures. Ties are left out.")
+      note: "0 stands for clean pictures. Ties are left out."
+        + (try evaluation.bool("chose_checkpoint")
+          ? " The same comparisons chose the checkpoint, which flatters it." : ""))
   }
 
   private func curve(

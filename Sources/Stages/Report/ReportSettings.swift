@@ -18,7 +18,7 @@ public struct ReportSettings: StageSettings {
   @Setting("Classifier-free guidance scale.", in: 0...100)
   public var guidance: Float = 5
   @Setting("Noise of the DDIM steps: 0 is deterministic, 1 is ancestral sampling.", in: 0...1)
-  public var eta: Float = 1
+  public var eta: Float = 0
   @Setting("What scores the images: nothing, or the oracle of the embedded world.")
   public var oracle = Oracle.none
   @Setting("Draws of each prompt's candidates for the oracle to judge.", in: 1...100)

@@ -190,6 +190,8 @@ final class WriteReport: Stage {
         "kind": .string(
           try context.settings(PreferenceSettings.self, of: TrainPreference.name).kind.rawValue),
         "accuracy": try evaluation["accuracy"].value, "pairs": try evaluation["pairs"].value,
+        "split": try evaluation["split"].value,
+        "chose_checkpoint": try evaluation["chose_checkpoint"].value,
       ]
     }
     let oracle = try oracleFindings(prompts)

@@ -14,9 +14,11 @@ struct PixelScorer: CandidateScorer {
 
   var view: CandidateView { .estimated }
 
-  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) -> [Float] {
-    inParts(of: batch, latents, timestep, prompts) { latents, timesteps, prompts in
-      let pictures = autoencoder.pictures(of: latents)
+  func scores(
+    of latents: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
+  ) throws -> [Float] {
+    try inParts(of: batch, latents, timestep, prompts) { latents, timesteps, prompts in
+      let pictures = try autoencoder.pictures(of: latents)
       let images = model.embedding(of: model.scoringPixels(pictures), timesteps: timesteps)
       return model.score(image: images, text: texts.rows(at: prompts))
     }
@@ -27,13 +29,22 @@ struct PixelScorer: CandidateScorer {
 struct LatentScorer: CandidateScorer {
   let model: LatentPreferenceModel
   let prompts: LatentPreferenceModel.Prompts
+  /// The timestep that the model is told.
+  ///
+  /// It was trained on latents with the noise of the timestep it is told, so `drawn` is the one that fits.
+  /// LPO says `source`. Where steps are long, the model then looks for noise that is not there, and what
+  /// learns from it draws noise.
+  let told: SPOSettings.JudgedTimestep
   /// Latents that are scored at once.
   var batch = 40
 
   var view: CandidateView { .drawn }
 
-  func scores(of latents: Tensor, timestep: Int, prompts: [Int]) -> [Float] {
-    inParts(of: batch, latents, timestep, prompts) { latents, timesteps, prompts in
+  func scores(
+    of latents: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
+  ) -> [Float] {
+    let told = told == .source ? source : timestep
+    return inParts(of: batch, latents, told, prompts) { latents, timesteps, prompts in
       model.scores(of: latents, timesteps: timesteps, for: self.prompts.rows(at: prompts))
     }
   }
@@ -42,12 +53,12 @@ struct LatentScorer: CandidateScorer {
 /// The scores that `score` gives some rows at a time.
 private func inParts(
   of size: Int, _ latents: Tensor, _ timestep: Int, _ prompts: [Int],
-  _ score: (Tensor, [Float], [Int]) -> Tensor
-) -> [Float] {
-  withoutGradients {
-    stride(from: 0, to: prompts.count, by: size).flatMap { start in
+  _ score: (Tensor, [Float], [Int]) throws -> Tensor
+) rethrows -> [Float] {
+  try withoutGradients {
+    try stride(from: 0, to: prompts.count, by: size).flatMap { start in
       let part = start..<min(start + size, prompts.count)
-      return score(
+      return try score(
         latents.slice(axis: 0, part), [Float](repeating: Float(timestep), count: part.count),
         Array(prompts[part])
       ).values

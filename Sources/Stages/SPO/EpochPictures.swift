@@ -7,6 +7,8 @@ import Shards
 import TensorCore
 
 /// Draws held-out prompts as the model stands, always from the same noise, to be looked at while it learns.
+///
+/// No step adds noise of its own, as in the published validation, whatever candidates are drawn with.
 struct EpochPictures {
   let shards: ShardSet
   /// The prompts are the first so many.
@@ -29,7 +31,7 @@ struct EpochPictures {
   ) throws -> RGBImage {
     let layout = shards.layout
     let sampler = LatentSampler(
-      unet: unet, scheduler: scheduler, stepCount: settings.samplingSteps, eta: settings.eta)
+      unet: unet, scheduler: scheduler, stepCount: settings.samplingSteps, eta: 0)
     var pictures: [RGBImage] = []
     // One at a time: memory must do for no more than training takes.
     for prompt in 0..<min(count, shards.promptCount) {
@@ -39,7 +41,7 @@ struct EpochPictures {
           RandomStream(seed: settings.seed, purpose: "spo.picture", item: UInt64(prompt))
         ],
         latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
-      pictures += images(autoencoder.pictures(of: latents))
+      pictures += try images(try autoencoder.pictures(of: latents))
     }
     let row = RGBImage(sideBySide: pictures)
     try Folders.make(folder)

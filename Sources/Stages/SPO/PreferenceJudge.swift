@@ -1,18 +1,21 @@
 import Autograd
 package import Diffusion
 package import PreferenceModels
-import StepwiseOptimization
+package import StepwiseOptimization
 
 /// A trained preference model of either kind.
 package enum PreferenceJudge {
   /// The half that reads prompts is large and needed seldom: it is read anew each time and let go of.
   case pixel(PictureScorer, prompts: () throws -> PromptEmbedder)
-  case latent(LatentPreferenceModel)
+  case latent(LatentPreferenceModel, told: SPOSettings.JudgedTimestep)
 
-  package init(_ folder: ModelFolder, of base: ModelFolder) throws {
+  /// - Parameter told: the timestep that a latent one is told of a candidate
+  package init(
+    _ folder: ModelFolder, of base: ModelFolder, told: SPOSettings.JudgedTimestep
+  ) throws {
     self =
       folder.isLatentPreferenceModel
-      ? .latent(try folder.latentPreferenceModel(of: base))
+      ? .latent(try folder.latentPreferenceModel(of: base), told: told)
       : .pixel(try folder.pictureScorer(), prompts: folder.promptEmbedder)
   }
 
@@ -24,7 +27,7 @@ package enum PreferenceJudge {
   /// Judges candidates of some prompts.
   ///
   /// - Parameter autoencoder: decodes what a model of pixels is shown
-  func scorer(
+  package func scorer(
     for prompts: [JudgedPrompt], _ autoencoder: Autoencoder
   ) throws -> any CandidateScorer {
     switch self {
@@ -32,10 +35,10 @@ package enum PreferenceJudge {
       PixelScorer(
         model: model, autoencoder: autoencoder,
         texts: try withoutGradients { try embedder()(prompts.map(\.ids)) })
-    case .latent(let model):
+    case .latent(let model, let told):
       LatentScorer(
-        model: model,
-        prompts: try withoutGradients { try model.prompts(prompts.map(\.text)) })
+        model: model, prompts: try withoutGradients { try model.prompts(prompts.map(\.text)) },
+        told: told)
     }
   }
 }

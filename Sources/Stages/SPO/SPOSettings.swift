@@ -24,7 +24,9 @@ public struct SPOSettings: StageSettings {
   public var onlyListed = false
   @Setting("Prompts per sampling batch.", in: 1...4_096)
   public var batch = 10
-  @Setting("Prompts sampled at a time, which bounds the memory needed.", in: 1...4_096)
+  @Setting(
+    "Prompts sampled at a time, which bounds the memory; changes the last bits of results.",
+    in: 1...4_096)
   public var promptsAtOnce = 1
   @Setting("Stop after this many sampling batches; 0: after all epochs.", in: 0...10_000_000)
   public var iterations = 0
@@ -57,6 +59,9 @@ public struct SPOSettings: StageSettings {
   public var highestThreshold: Double? = nil
   @Setting("Pairs per training batch.", in: 1...4_096)
   public var pairBatch = 10
+  /// What is left at the end of a sampling batch is carried over to the next.
+  @Setting("Training batches whose gradients make one update; SDXL as published: 2.", in: 1...4_096)
+  public var gradientAccumulation = 1
   @Setting("Pairs backpropagated at a time; the batch is their sum.", in: 1...4_096)
   public var microBatch = 1
   @Setting("Recompute the U-Net's blocks in the backward pass: a third more time, little memory.")
@@ -65,14 +70,19 @@ public struct SPOSettings: StageSettings {
   public var rank = 4
   @Setting("Scale of the log-ratios in the loss.", above: 0, upTo: 1_000_000)
   public var beta: Float = 10
-  @Setting("Likelihood ratios are clamped to within this of 1.", in: 1e-6...0.99)
+  @Setting("Likelihood ratios are clamped to within this of 1.", in: 1e-4...0.99)
   public var clip: Float = 0.1
   @Setting("Learning rate of AdamW.", in: 1e-9...0.1)
   public var learningRate: Float = 6e-5
   @Setting("Weight decay of AdamW.", in: 0...10)
   public var weightDecay: Float = 1e-4
-  @Setting("Gradients are scaled down to this joint norm.", in: 1e-3...1e6)
-  public var gradientLimit: Float = 1
+  @Setting(
+    "Gradients are scaled down to this joint norm; null: they are not, as published.",
+    in: 1e-3...1e6)
+  public var gradientLimit: Float? = nil
+  @Setting(
+    "Timestep a latent judge is told: that of the noise, or the one drawn from, as published.")
+  public var judgedTimestep = JudgedTimestep.source
   @Setting(
     "Held-out prompts to sample before the first batch, after each epoch and at the end.",
     in: 0...256)
@@ -87,6 +97,13 @@ public struct SPOSettings: StageSettings {
 
     /// Nil: the file's own.
     var narrowing: WeightPrecision? { WeightPrecision(rawValue: rawValue) }
+  }
+
+  public enum JudgedTimestep: String, CaseIterable, Codable, Sendable {
+    /// That of the noise in a candidate.
+    case drawn
+    /// The one that it was drawn from.
+    case source
   }
 
   public init() {}

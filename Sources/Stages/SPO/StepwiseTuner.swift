@@ -1,6 +1,6 @@
 import Autograd
 package import Diffusion
-import NN
+package import NN
 import PreferenceModels
 package import StepwiseOptimization
 import TensorCore
@@ -14,7 +14,7 @@ package struct StepwiseTuner {
   let tuned: GuidedUNet
   private let reference: GuidedUNet
   let autoencoder: Autoencoder
-  let adapters: AdapterSet
+  package let adapters: AdapterSet
   let scheduler: DDIMScheduler
   let negative: Conditioning
   private let judge: PreferenceJudge
@@ -45,7 +45,7 @@ package struct StepwiseTuner {
     adapted.usesGradientCheckpointing = settings.gradientCheckpointing
     tuned = GuidedUNet(adapted, guidance: settings.guidance)
     autoencoder = try model.autoencoder().model
-    scheduler = try DDIMScheduler(model.schedulerConfig())
+    scheduler = try DDIMScheduler(model.pipelineSchedulerConfig())
     state = try TrainingState(
       adapters.parameters, optimizer: .init(weightDecay: settings.weightDecay),
       schedule: .init(peak: settings.learningRate), gradientLimit: settings.gradientLimit)
@@ -71,11 +71,12 @@ package struct StepwiseTuner {
     )
   }
 
-  /// Means over the training batches of one sampling batch.
+  /// Means over the training batches of one sampling batch; the gradients' norm over its updates.
   package struct Trained {
     var loss: Float = 0
     var clippedShare: Float = 0
     var gradientNorm: Float = 0
+    package var updates = 0
   }
 
   package mutating func train(
@@ -88,48 +89,61 @@ package struct StepwiseTuner {
     var result = Trained()
     for start in starts {
       let batch = Array(shuffled[start..<min(start + settings.pairBatch, shuffled.count)])
-      let trained = try update(with: batch, prompts)
+      let trained = try train(onBatch: batch, prompts)
       result.loss += trained.loss
       result.clippedShare += trained.clippedShare
       result.gradientNorm += trained.gradientNorm
+      result.updates += trained.updates
     }
     let batches = Float(max(1, starts.count))
     return Trained(
       loss: result.loss / batches, clippedShare: result.clippedShare / batches,
-      gradientNorm: result.gradientNorm / batches)
+      gradientNorm: result.gradientNorm / Float(max(1, result.updates)), updates: result.updates)
   }
 
-  /// One update of the adapters, by a batch of pairs that is computed in parts.
-  private mutating func update(
-    with pairs: [CandidatePair], _ prompts: Conditioning
+  /// Adds the gradients of a batch of pairs, computed in parts, to those that wait; once they are of enough
+  /// batches, they make one update of the adapters.
+  private mutating func train(
+    onBatch pairs: [CandidatePair], _ prompts: Conditioning
   ) throws -> Trained {
-    var sum = GradientSum(state.parameters)
+    var sum = state.carried ?? GradientSum(state.parameters)
+    let accumulation = max(1, settings.gradientAccumulation)
+    let lossBefore = sum.loss
     var clippedShare: Float = 0
     for start in stride(from: 0, to: pairs.count, by: max(1, settings.microBatch)) {
       let part = pairs[start..<min(start + max(1, settings.microBatch), pairs.count)]
       let share = Float(part.count) / Float(pairs.count)
       let loss = try loss(of: PairBatch(Array(part)), prompts)
-      sum.add(loss.loss, weight: share)
+      sum.add(loss.loss, weight: share / Float(accumulation))
       clippedShare += share * loss.clippedShare(limit: settings.clip)
     }
+    sum.batches += 1
+    let loss = (sum.loss - lossBefore) * Float(accumulation)
+    guard sum.batches >= accumulation else {
+      state.carried = sum
+      return Trained(loss: loss, clippedShare: clippedShare)
+    }
+    state.carried = nil
     let norm = try state.update(sum.gradients, loss: sum.loss)
-    return Trained(loss: sum.loss, clippedShare: clippedShare, gradientNorm: norm)
+    return Trained(loss: loss, clippedShare: clippedShare, gradientNorm: norm, updates: 1)
   }
 
   private func loss(
     of pairs: PairBatch, _ prompts: Conditioning
   ) throws -> StepwiseLoss.Result {
     let conditioning = prompts.rows(at: pairs.prompts)
-    func predict(_ unet: GuidedUNet) -> Tensor {
-      unet(
+    func predict(_ unet: GuidedUNet, _ name: String) throws -> Tensor {
+      try unet(
         pairs.latents, timesteps: pairs.timesteps.map { Float($0) }, conditioning: conditioning,
-        negative: negative)
+        negative: negative
+      ).requiringFinite("\(name), timesteps \(Set(pairs.timesteps).sorted())")
     }
     return StepwiseLoss(beta: settings.beta, clip: settings.clip)(
       pairs,
       try scheduler.transition(
         from: pairs.timesteps, stepCount: settings.samplingSteps, eta: settings.eta),
-      tuned: predict(tuned), reference: withoutGradients { predict(reference) })
+      tuned: try predict(tuned, "tuned unet"),
+      reference: try withoutGradients { try predict(reference, "unet") })
   }
 }
 

@@ -74,10 +74,11 @@ extension TuneSPO: Estimating {
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
     let model = try ModelParts(settings.model, scale)
-    // Values and two moments, the newest two and one being written; and the LoRA.
+    // Values, two moments and what is carried over, the newest two and one being written; and the LoRA.
     let lora = 4 * model.unet.adapterWeightCount(rank: settings.rank)
+    let kept = settings.gradientAccumulation > 1 ? 4 : 3
     // PNG takes about two bytes a pixel.
-    return lora * (3 * 3 + 1)
+    return lora * (3 * kept + 1)
       + (2 + settings.epochs) * settings.pictures * model.pictureCount * 2 / 3
   }
 

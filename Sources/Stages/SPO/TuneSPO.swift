@@ -1,3 +1,4 @@
+import Autograd
 import Diffusion
 import Files
 import Foundation
@@ -111,11 +112,18 @@ final class TuneSPO: Stage {
     let stretches = try stretches()
     for iteration in item {
       try context.checkInterruption()
-      if iteration == 0 { try drawPictures(afterBatch: 0) }
-      try tune(iteration)
-      let done = iteration + 1
-      if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
-        try drawPictures(afterBatch: done)
+      try naming(
+        ["stage spo, batch \(iteration + 1)"],
+        remedy: iteration == 0
+          ? nil
+          : "the last checkpoint is kept: lower spo.learning_rate and run again with --force spo"
+      ) {
+        if iteration == 0 { try drawPictures(afterBatch: 0) }
+        try tune(iteration)
+        let done = iteration + 1
+        if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
+          try drawPictures(afterBatch: done)
+        }
       }
     }
     return item.upperBound
@@ -167,6 +175,7 @@ final class TuneSPO: Stage {
       ("loss", trained.loss), ("gradient_norm", trained.gradientNorm),
       ("clipped_share", trained.clippedShare), ("final_score", sampled.meanFinalScore),
     ])
+    figures["updates"] = .integer(trained.updates)
     figures["pairs"] = .integer(sampled.pairs.count)
     figures["steps"] = .array(
       sampled.comparisons.map { comparison in
@@ -196,14 +205,16 @@ final class TuneSPO: Stage {
 
   /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
   private func requireChange(_ adapters: AdapterSet, _ findings: TuningFindings) throws {
-    var isZero = true
-    for adapter in adapters.all {
-      for value in adapter.up.storedValues where value != 0 {
-        guard value.isFinite else { throw TrainingError.weightsNotFinite(stage: Self.name) }
-        isZero = false
-      }
+    guard adapters.parameters.allSatisfy(\.tensor.isFinite) else {
+      throw TrainingError.weightsNotFinite(stage: Self.name)
     }
-    guard isZero else { return }
+    guard adapters.all.allSatisfy({ $0.up.storedValues.allSatisfy { $0 == 0 } }) else { return }
+    guard findings.updates > 0 else {
+      throw NothingLearned(
+        reason: "stage spo trained on \(findings.pairs) pairs, too few for one update: lower "
+          + "spo.gradient_accumulation (\(settings.gradientAccumulation)) or spo.pair_batch "
+          + "(\(settings.pairBatch))")
+    }
     throw NothingLearned(
       reason:
         "stage spo trained on \(findings.pairs) pairs, but all up matrices of the LoRA are 0; "
@@ -220,6 +231,7 @@ extension SPOSettings {
   func judge(in workspace: Workspace) throws -> PreferenceJudge {
     let path = preference ?? workspace.path("\(TrainPreference.name)/model")
     return try PreferenceJudge(
-      ModelFolder(path: path).narrowed(to: preferencePrecision.narrowing), of: base)
+      ModelFolder(path: path).narrowed(to: preferencePrecision.narrowing), of: base,
+      told: judgedTimestep)
   }
 }

@@ -6,6 +6,7 @@ struct TuningFindings {
   private(set) var batches = 0
   private(set) var batchesWithoutPair = 0
   private(set) var pairs = 0
+  private(set) var updates = 0
   /// Prompts times steps whose candidates were compared.
   private(set) var compared = 0
   /// The mean difference between the preference probabilities of the best and the worst candidate.
@@ -24,6 +25,7 @@ struct TuningFindings {
       let count = try reader.int("pairs")
       batches += 1
       pairs += count
+      updates += try reader.int("updates")
       for step in try reader["steps"].elements() {
         let (number, threshold) = (try step.int("compared"), try step.double("threshold"))
         compared += number
@@ -38,7 +40,10 @@ struct TuningFindings {
         continue
       }
       clippedShares.append(try reader.double("clipped_share"))
-      gradientNorms.append(try reader.double("gradient_norm"))
+      // Of batches whose gradients wait for more there is none.
+      if try reader.int("updates") > 0 {
+        gradientNorms.append(try reader.double("gradient_norm"))
+      }
     }
     meanGap = gapSum / Double(max(1, compared))
   }

@@ -84,7 +84,7 @@ final class Shard: Stage {
       let path = "\(folder)/\(shard.fileName)"
       let reader = try ShardReader(path: path, layout: source.layout)
       return ShardIndex.Shard(
-        file: shard.fileName, split: shard.split, byteCount: Folders.byteCount(of: path),
+        file: shard.fileName, split: shard.split.text, byteCount: Folders.byteCount(of: path),
         sha256: try context.digests.digest(ofFile: path), promptCount: reader.promptCount,
         imageCount: reader.imageCount, pairCount: reader.pairCount)
     }
@@ -134,6 +134,7 @@ final class Shard: Stage {
 
 enum ShardStageError: ClassifiedError, CustomStringConvertible {
   case nothingToWrite(droppedPairs: Int)
+  case badSplit(String)
 
   var kind: FailureKind { .input }
 
@@ -144,6 +145,8 @@ enum ShardStageError: ClassifiedError, CustomStringConvertible {
         ? "shard: the catalog has no pairs and no listed prompts"
         : "shard: none of the \(dropped) pairs has the latents of both images; "
           + "was the source one without images?"
+    case .badSplit(let split):
+      "shard: the catalog's split \"\(split.printable)\" cannot name a file: \(SafeName.rule)"
     }
   }
 }

@@ -1,4 +1,5 @@
 import Catalog
+import Files
 import Shards
 
 /// Which prompts go into which shard.
@@ -8,7 +9,7 @@ import Shards
 /// shards, and none depends on what was written before.
 struct ShardPlan {
   struct Shard {
-    let split: String
+    let split: SafeName
     /// The split that the prompts' pairs have in the catalog.
     let sourceSplit: String
     let number: Int
@@ -34,8 +35,8 @@ struct ShardPlan {
       let prompts = try usablePrompts(catalog, contents, sourceSplit)
       let fraction = sourceSplits.count == 1 ? settings.validationFraction : 0
       let isValidation: (Candidate) -> Bool = { $0.position < fraction }
-      add(prompts.filter { !isValidation($0) }, sourceSplit, sourceSplit, settings)
-      add(prompts.filter(isValidation), "validation", sourceSplit, settings)
+      try add(prompts.filter { !isValidation($0) }, sourceSplit, sourceSplit, settings)
+      try add(prompts.filter(isValidation), "validation", sourceSplit, settings)
     }
     shards.sort { ($0.split, $0.number) < ($1.split, $1.number) }
   }
@@ -74,7 +75,8 @@ struct ShardPlan {
 
   private mutating func add(
     _ prompts: [Candidate], _ split: String, _ sourceSplit: String, _ settings: ShardSettings
-  ) {
+  ) throws {
+    guard let name = SafeName(split) else { throw ShardStageError.badSplit(split) }
     let limit = Int(settings.shardSizeMb * 1e6)
     var groups: [[Int]] = []
     var size = 0
@@ -89,7 +91,7 @@ struct ShardPlan {
     }
     shards += groups.enumerated().map { number, prompts in
       Shard(
-        split: split, sourceSplit: sourceSplit, number: number, count: groups.count,
+        split: name, sourceSplit: sourceSplit, number: number, count: groups.count,
         prompts: prompts)
     }
   }

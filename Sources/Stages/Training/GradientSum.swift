@@ -2,16 +2,22 @@ import Autograd
 import NN
 import TensorCore
 
-/// The gradients of a batch that is computed in parts.
+/// The gradients of a batch that is computed in parts, or of several batches that make one update.
 struct GradientSum {
   private let parameters: [Parameter]
   private(set) var gradients: [Tensor?]
   /// The sum of the parts' losses.
-  private(set) var loss: Float = 0
+  private(set) var loss: Float
+  /// The batches that are in it as a whole.
+  var batches: Int
 
-  init(_ parameters: [Parameter]) {
+  init(
+    _ parameters: [Parameter], gradients: [Tensor?]? = nil, loss: Float = 0, batches: Int = 0
+  ) {
     self.parameters = parameters
-    gradients = parameters.map { _ in nil }
+    self.gradients = gradients ?? parameters.map { _ in nil }
+    self.loss = loss
+    self.batches = batches
   }
 
   /// Adds `weight` times the gradients of a part's loss.

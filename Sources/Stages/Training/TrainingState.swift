@@ -3,25 +3,28 @@ import Checkpoints
 import Files
 import Foundation
 import NN
+import PipelineCore
 import TensorCore
 
 /// What a training run needs to go on where it was: parameters, optimiser and averages.
 ///
-/// A checkpoint holds `weights.safetensors` (in the layout of model files), `optimizer.safetensors`
-/// and, where averages are kept, `average.safetensors`.
+/// A checkpoint holds `weights.safetensors` (in the layout of model files), `optimizer.safetensors`,
+/// `average.safetensors` where averages are kept, and `gradients.safetensors` where gradients wait for more.
 struct TrainingState {
   let parameters: [Parameter]
   var optimizer: AdamW
   /// Exponential averages of the parameters; kept only if asked for.
   private(set) var average: [Tensor]?
   let schedule: LearningRateSchedule
-  /// Gradients are scaled down to this joint norm.
-  let gradientLimit: Float
+  /// Gradients are scaled down to this joint norm; nil: they are left as they are.
+  let gradientLimit: Float?
+  /// The gradients of batches that make an update only together with the next ones.
+  var carried: GradientSum?
 
   /// - Parameter folder: on whose disk the optimiser's running means are kept; in memory if nil
   init(
     _ parameters: [Parameter], optimizer: AdamW.Settings, schedule: LearningRateSchedule,
-    gradientLimit: Float = 1, keepsAverage: Bool = false, momentsOnDiskOf folder: String? = nil
+    gradientLimit: Float? = 1, keepsAverage: Bool = false, momentsOnDiskOf folder: String? = nil
   ) throws {
     self.parameters = parameters
     self.optimizer = try AdamW(parameters, settings: optimizer, momentsOnDiskOf: folder)
@@ -45,7 +48,7 @@ struct TrainingState {
 
   /// One update by gradients that were collected elsewhere.
   mutating func update(_ gradients: [Tensor?], loss: Float) throws -> Float {
-    let (norm, scale) = clipping(gradients, toNorm: gradientLimit)
+    let (norm, scale) = clipping(gradients, toNorm: gradientLimit ?? .infinity)
     guard loss.isFinite, norm.isFinite else {
       throw TrainingError.notFinite(step: step, loss: loss, gradientNorm: norm)
     }
@@ -85,6 +88,36 @@ struct TrainingState {
           OutgoingTensor(parameter.name, shape: [mean.count], floats: { mean.values })
         }, to: "\(folder)/average.safetensors")
     }
+    if let carried { try write(carried, to: Self.gradientsPath(in: folder)) }
+  }
+
+  private static func gradientsPath(in folder: String) -> String {
+    "\(folder)/gradients.safetensors"
+  }
+
+  /// In memory's order, as the optimizer's means.
+  private func write(_ sum: GradientSum, to path: String) throws {
+    try writeSafetensors(
+      zip(parameters, sum.gradients).compactMap { parameter, gradient in
+        gradient.map { gradient in
+          OutgoingTensor(
+            parameter.name, shape: [gradient.count], floats: { gradient.values })
+        }
+      }, metadata: ["batches": "\(sum.batches)", "loss": "\(sum.loss)"], to: path)
+  }
+
+  private func readGradients(from path: String) throws -> GradientSum {
+    let file = try SafetensorsFile(path: path)
+    guard let batches = file.metadata["batches"].flatMap({ Int($0) }),
+      let loss = file.metadata["loss"].flatMap({ Float($0) })
+    else { throw TrainingError.noBatches(path: path) }
+    let names = Set(file.entries.map(\.name))
+    return GradientSum(
+      parameters,
+      gradients: try parameters.map { parameter in
+        guard names.contains(parameter.name) else { return nil }
+        return Tensor(try file.floats(parameter.name), shape: parameter.tensor.shape)
+      }, loss: loss, batches: batches)
   }
 
   mutating func read(from folder: String) throws {
@@ -101,6 +134,8 @@ struct TrainingState {
         try file.readFloats(parameter.name, into: mean.mutableElements)
       }
     }
+    let path = Self.gradientsPath(in: folder)
+    carried = Folders.exists(path) ? try readGradients(from: path) : nil
   }
 }
 
@@ -117,11 +152,12 @@ enum TrainingError: ClassifiedError, Equatable, CustomStringConvertible {
   case notFinite(step: Int, loss: Float, gradientNorm: Float)
   case weightsNotFinite(stage: String)
   case noStep(path: String)
+  case noBatches(path: String)
 
   var kind: FailureKind {
     switch self {
     case .notFinite, .weightsNotFinite: .notFinite
-    case .noStep: .input
+    case .noStep, .noBatches: .input
     }
   }
 
@@ -133,6 +169,8 @@ enum TrainingError: ClassifiedError, Equatable, CustomStringConvertible {
     case .weightsNotFinite(let stage):
       "stage \(stage): the trained weights are not finite; lower \(stage).learning_rate and run again"
     case .noStep(let path): "\(path): the header does not say how many steps were made"
+    case .noBatches(let path):
+      "\(path): the header does not say of how many batches the gradients are"
     }
   }
 }

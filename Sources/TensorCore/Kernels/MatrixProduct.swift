@@ -144,11 +144,13 @@ private struct LibraryProduct {
       }
       keep = 1
     }
-    cblas_sgemm(
-      CblasRowMajor, a.isTransposed ? CblasTrans : CblasNoTrans,
-      b.isTransposed ? CblasTrans : CblasNoTrans, blasint(rows.count), blasint(columns.count),
-      blasint(inner), scale, a.pointer + rows.lowerBound * (a.isTransposed ? 1 : a.stride),
-      blasint(a.stride), b.pointer + columns.lowerBound * (b.isTransposed ? b.stride : 1),
-      blasint(b.stride), keep, output, blasint(outputStride))
+    PackingMemory.during {
+      cblas_sgemm(
+        CblasRowMajor, a.isTransposed ? CblasTrans : CblasNoTrans,
+        b.isTransposed ? CblasTrans : CblasNoTrans, blasint(rows.count), blasint(columns.count),
+        blasint(inner), scale, a.pointer + rows.lowerBound * (a.isTransposed ? 1 : a.stride),
+        blasint(a.stride), b.pointer + columns.lowerBound * (b.isTransposed ? b.stride : 1),
+        blasint(b.stride), keep, output, blasint(outputStride))
+    }
   }
 }

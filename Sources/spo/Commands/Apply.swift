@@ -3,6 +3,7 @@ import Autograd
 import Checkpoints
 import CommandSyntax
 import Diffusion
+import Files
 
 /// `spo apply`: one part of a model, run on tensors from a file.
 enum ApplyCommand: Command {
@@ -45,8 +46,12 @@ enum ApplyCommand: Command {
     options.guidance = try arguments.float("guidance") ?? options.guidance
     options.beta = try arguments.float("beta") ?? options.beta
     options.clip = try arguments.float("clip") ?? options.clip
+    guard options.clip > 0, options.clip < 1 else {
+      throw arguments.error("--clip must be above 0 and below 1, but is \(options.clip)")
+    }
     options.usesGradientCheckpointing = arguments.has("gradient-checkpointing")
     let outputs = try arguments.required("outputs")
+    _ = try OutputPath.resolved(outputs)
     let inputs = InputTensors(try SafetensorsFile(path: try arguments.required("inputs")))
     let results = try operation(options, inputs)
     try writeSafetensors(
@@ -57,5 +62,10 @@ enum ApplyCommand: Command {
 }
 
 extension Arguments {
-  func float(_ option: String) throws -> Float? { try double(option).map { Float($0) } }
+  /// A number that single precision holds.
+  func float(_ option: String) throws -> Float? {
+    guard let number = try double(option).map({ Float($0) }) else { return nil }
+    guard number.isFinite else { throw error("--\(option) must be a finite number") }
+    return number
+  }
 }

@@ -1,5 +1,6 @@
 import CommandSyntax
 import Diffusion
+import Files
 import Foundation
 
 /// `spo export`: a LoRA for other programs, or a model that holds it.
@@ -32,29 +33,40 @@ enum Export: Command {
       path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
     let loraPath = try arguments.required("lora")
     let output = try arguments.required("out")
+    guard let form: Form = try arguments.choice("to") else {
+      throw arguments.error("--to is missing")
+    }
+    switch form {
+    case .merged: try OutputPath.requireAbsent(output)
+    case .lora, .webui: _ = try OutputPath.resolved(output)
+    }
     let precision: WeightPrecision = try arguments.choice("dtype") ?? .f32
-    let target = try arguments.required("to")
     func lora() throws -> LoRAWeights {
       try LoRAFile(path: loraPath).weights(for: try folder.unetLayers())
     }
-    switch target {
-    case "lora":
+    switch form {
+    case .lora:
       let keys: DiffusersKeys = try arguments.choice("lora-keys") ?? .diffusers
       try lora().write(
         to: output, as: keys == .peft ? .peft : .diffusers, precision: precision)
-    case "webui":
+    case .webui:
       let name = URL(fileURLWithPath: output).deletingPathExtension().lastPathComponent
       let header = try folder.webUIHeader(
         name: name, blockNames: try arguments.choice("lora-keys"))
       try lora().write(to: output, as: .webUI(header), precision: precision)
-    case "merged":
+    case .merged:
       guard !arguments.has("lora-keys") else {
         throw arguments.error("--lora-keys has no meaning for a merged model")
       }
       try folder.writeMerged(try lora(), precision: precision, to: output)
-    default: throw arguments.error("--to must be lora, webui or merged, but is \"\(target)\"")
     }
     try Console.print(output)
+  }
+
+  private enum Form: String, CaseIterable {
+    case lora
+    case webui
+    case merged
   }
 
   private enum DiffusersKeys: String, CaseIterable {

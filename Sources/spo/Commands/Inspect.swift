@@ -5,7 +5,7 @@ import Files
 enum Inspect: Command {
   /// The kinds of file that are known, asked in this order.
   static var inspectors: [any FileInspector.Type] {
-    [DatabaseInspector.self, ParquetInspector.self, SafetensorsInspector.self]
+    [DatabaseInspector.self, ParquetInspector.self, CheckpointInspector.self]
   }
 
   static var syntax: CommandSyntax {
@@ -25,6 +25,7 @@ enum Inspect: Command {
     let file = try RegularFile(path: path)
     let head = try file.read(at: 0, count: min(file.size, 64))
     guard let inspector = inspectors.first(where: { $0.recognizes(head: head) }) else {
+      try file.requireNoMistake(expected: "a file that is known here")
       let kinds = inspectors.map { $0.kinds }.joined(separator: ", ")
       throw InspectionError.unknownKind(path: path, size: file.size, kinds: kinds)
     }

@@ -1,10 +1,12 @@
 import Autograd
 import CommandSyntax
 import Diffusion
+import Evaluation
 import Files
 import Imaging
 import NN
 import PipelineCore
+import Stages
 import TensorCore
 
 /// `spo sample`: pictures of a prompt.
@@ -18,6 +20,7 @@ enum Sample: Command {
         .value("lora", "FILE", isRepeatable: true, "a LoRA file; several add up"),
         .value("lora-scale", "X", "strength of the LoRA files (1)"),
         .value("prompt", "STR", "what to draw"),
+        .value("prompts", "FILE", "a prompt list instead of one prompt; --out is then a folder"),
         .value("negative", "STR", "what to keep away from (nothing in particular)"),
         .value("seed", "N", "the noise to start from (42)"),
         .value("steps", "N", "sampling steps (20)"),
@@ -28,20 +31,31 @@ enum Sample: Command {
         .value("scheduler", "NAME", "ddim, pndm, euler or dpm++ instead of the model's own"),
         .flag("vae-tiling", "decode tile by tile: large pictures take less memory"),
         .value("rng", "NAME", "torch-cpu, torch-cuda or native noise (torch-cpu)"),
-        .value("out", "FILE", "the PNG to write; several get -1, -2 ... before the ending"),
+        .value(
+          "out", "FILE",
+          "the PNG to write, several get -1, -2 ... before the ending; a folder for --prompts"),
       ],
       examples: [
         (
           "spo sample --model data/tiny-sd --prompt \"a red circle in the middle , light background\""
             + " --out circle.png", "one picture"
-        )
+        ),
+        (
+          "spo sample --model data/tiny-sd --prompts data/validation-prompts.json --count 4"
+            + " --out pictures", "a prompt list, into pictures/00000/samples/0000.png and so on"
+        ),
       ])
   }
 
   static func run(_ arguments: Arguments) throws {
     let folder = ModelFolder(
       path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
-    var request = TextToImage.Request(prompt: try arguments.required("prompt"))
+    let list = arguments.value("prompts")
+    if list != nil, arguments.has("prompt") {
+      throw arguments.error("--prompt and --prompts exclude each other")
+    }
+    var request = TextToImage.Request(
+      prompt: try list == nil ? arguments.required("prompt") : "")
     request.negativePrompt = arguments.value("negative")
     request.steps = try arguments.int("steps", in: 1...1000) ?? 20
     request.guidance = try arguments.float("guidance") ?? 7.5
@@ -52,24 +66,51 @@ enum Sample: Command {
     let seed = try arguments.int("seed", in: 0...Int.max) ?? 42
     let count = try arguments.int("count", in: 1...100_000) ?? 1
     let makeSource = try source(arguments)
-
     if let size = try arguments.pair("size", separator: "x") {
       let unit = try AutoencoderConfiguration(try folder.configuration("vae")).reduction
-      guard size.first > 0, size.second > 0, size.first % unit == 0, size.second % unit == 0 else {
-        throw arguments.error("--size must be positive multiples of \(unit)")
+      guard
+        [size.first, size.second].allSatisfy({
+          ConfigurationRange.side.contains($0) && $0.isMultiple(of: unit)
+        })
+      else {
+        throw arguments.error(
+          "--size must be multiples of \(unit) up to \(ConfigurationRange.side.upperBound)")
       }
       request.size = (height: size.second, width: size.first)
     }
+    if let list {
+      Interruption.handleSignals()
+      return try PromptFolders(path: output, prompts: try PromptList(path: list), count: count)
+        .generate(
+          request, with: try evaluatedModel(folder, arguments), seed: UInt64(seed),
+          noise: (arguments.value("rng") ?? "torch-cpu", makeSource)
+        ) { try Console.print($0) }
+    }
+    let paths = count == 1 ? [output] : (1...count).map { numbered(output, $0) }
+    for path in paths { _ = try OutputPath.resolved(path) }
     let memory = PeakMemory()
-    try TextToImage.draw(
-      request, of: folder, adapters: try adapters(arguments),
-      from: (0..<count).map { makeSource(UInt64(seed + $0)) }
-    ) { index, image in
-      let path = count == 1 ? output : numbered(output, index + 1)
-      try AtomicFile.replace(path, with: try RGBImage(image).encodedAsPNG())
-      try Console.print(path)
+    let adapters = try adapters(arguments)
+    try naming(
+      ["guidance \(request.guidance)"] + arguments.values("lora").map { "LoRA \($0)" }
+        + ["prompt \"\(request.prompt.prefix(80))\""]
+    ) {
+      try TextToImage.draw(
+        request, of: folder, adapters: adapters,
+        from: (0..<count).map { makeSource(UInt64(seed) &+ UInt64($0)) }
+      ) { index, image in
+        try AtomicFile.replace(paths[index], with: try RGBImage(decoded: image).encodedAsPNG())
+        try Console.print(paths[index])
+      }
     }
     Console.note("peak memory \(Spelled.bytes(memory.byteCount))")
+  }
+
+  private static func evaluatedModel(
+    _ folder: ModelFolder, _ arguments: Arguments
+  ) throws -> EvaluatedModel {
+    EvaluatedModel(
+      folder, loraPaths: arguments.values("lora"),
+      loraScale: try arguments.float("lora-scale") ?? 1)
   }
 
   /// What the LoRA files that were given add; nil if none was.
@@ -115,15 +156,5 @@ private struct AnyNormalSource: NormalSource {
   init(_ source: some NormalSource) { self.source = source }
   mutating func fillNormal(_ values: UnsafeMutableBufferPointer<Float>) {
     source.fillNormal(values)
-  }
-}
-
-extension RGBImage {
-  /// A picture `[1, height, width, 3]` in -1...1, rounded as diffusers rounds it.
-  fileprivate init(_ tensor: Tensor) {
-    let pixels = tensor.elements.map { value in
-      UInt8((min(max(value / 2 + 0.5, 0), 1) * 255).rounded(.toNearestOrEven))
-    }
-    self.init(width: tensor.shape[2], height: tensor.shape[1], pixels: pixels)
   }
 }

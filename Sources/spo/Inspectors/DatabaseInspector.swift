@@ -28,10 +28,10 @@ enum DatabaseInspector: FileInspector {
       ("pairs", counts.pairs), ("listed prompts", counts.listedPrompts),
       ("rejects", counts.rejects),
     ]
-    var lines = ["\(catalog.database.path): catalog"]
+    var lines = ["\(catalog.database.path.printable): catalog"]
     lines += rows.map { "  \($0.0): \(Spelled.count($0.1))" }
-    lines += splits.map { "  pairs of \($0.split): \(Spelled.count($0.count))" }
-    lines += rejects.map { "  rejected, \($0.code): \(Spelled.count($0.count))" }
+    lines += splits.map { "  pairs of \($0.split.printable): \(Spelled.count($0.count))" }
+    lines += rejects.map { "  rejected, \($0.code.printable): \(Spelled.count($0.count))" }
     var report = JSON.Object()
     report["kind"] = "catalog"
     for (name, count) in rows {
@@ -46,8 +46,8 @@ enum DatabaseInspector: FileInspector {
     try cache.database.checkIntegrity()
     let usage = try cache.usage()
     let lines = usage.map { use in
-      "  \(use.encoder.kind.rawValue) by \(use.encoder.fingerprint.prefix(12)), "
-        + "\(use.encoder.geometry): \(Spelled.count(use.entryCount)) entries, "
+      "  \(use.encoder.kind.rawValue) by \(String(use.encoder.fingerprint.prefix(12)).printable), "
+        + "\(use.encoder.geometry.printable): \(Spelled.count(use.entryCount)) entries, "
         + "\(Spelled.count(use.byteCount)) bytes"
     }
     let encoders = usage.map { use -> JSON in

@@ -10,7 +10,7 @@ enum ParquetInspector: FileInspector {
   static func inspect(path: String, withDigests: Bool) throws -> InspectionReport {
     let file = try ParquetFile(path: path)
     var lines = [
-      "\(path): parquet, \(Spelled.count(file.rowCount)) rows in "
+      "\(path.printable): parquet, \(Spelled.count(file.rowCount)) rows in "
         + "\(Spelled.count(file.rowGroups.count)) row groups"
     ]
     var columns: [JSON] = []
@@ -18,7 +18,9 @@ enum ParquetInspector: FileInspector {
       var entry = JSON.Object()
       entry["name"] = .string(column.name)
       entry["physical_type"] = .string("\(column.physicalType)")
-      var line = "  \(column.name): \(column.physicalType)\(column.isOptional ? ", optional" : "")"
+      var line = "  \(column.name.printable): \(column.physicalType)"
+      if column.logicalType != nil { line += " (\(column.typeName))" }
+      if column.isOptional { line += ", optional" }
       if withDigests {
         let digest = try file.digest(of: column)
         switch digest.outcome {
@@ -28,7 +30,7 @@ enum ParquetInspector: FileInspector {
           line += ", \(Spelled.count(digest.nonNullCount)) values, sha256 \(sha256)"
         case .unsupported(let reason):
           entry["unsupported"] = .string(reason)
-          line += ", cannot be read: \(reason)"
+          line += ", cannot be read: \(reason.printable)"
         }
       }
       columns.append(.object(entry))

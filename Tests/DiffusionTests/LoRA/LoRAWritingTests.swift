@@ -43,11 +43,12 @@ private func difference(_ found: [String: [Float]], _ expected: [String: [Float]
 }
 
 @Suite struct LoRAWritingTests {
-  static let files = [
-    "diffusers", "diffusers-f16", "diffusers-bf16", "diffusers-metadata", "peft", "processor",
-    "adapter/adapter_model", "kohya", "kohya-no-alpha", "kohya-alpha-1", "kohya-mixed-f16",
-    "partial",
-  ].map { "\($0).safetensors" }
+  static let files =
+    [
+      "diffusers", "diffusers-f16", "diffusers-bf16", "diffusers-metadata", "peft", "processor",
+      "adapter/adapter_model", "kohya", "kohya-no-alpha", "kohya-alpha-1", "kohya-mixed-f16",
+      "partial",
+    ].map { "\($0).safetensors" } + ["processor.bin"]
 
   @Test("as arrays a file adds what it adds as adapters", arguments: files)
   func reading(file: String) throws {
@@ -260,11 +261,68 @@ private func difference(_ found: [String: [Float]], _ expected: [String: [Float]
       ], mentions: "two spellings")
   }
 
-  @Test("numbers that a precision cannot hold are noticed when the file is read back")
+  @Test("numbers that a precision cannot hold are an error that says which one can")
   func overflow() throws {
     let tensors = [
       ("unet.\(layer).lora.down.weight", [1, 8]), ("unet.\(layer).lora.up.weight", [8, 1]),
     ]
-    try expectError(tensors, mentions: "use f32", precision: .f16)
+    try expectError(tensors, mentions: "use bf16 or f32", precision: .f16)
+  }
+
+  @Test("an array that is not finite is named, in the file that was given", arguments: [0, 1])
+  func notFinite(place: Int) throws {
+    let keys = ["unet.\(layer).lora.down.weight", "unet.\(layer).lora.up.weight"]
+    try withTemporaryFolder { folder in
+      for value in [Float.nan, .infinity, -.infinity] {
+        let path = "\(folder)/lora.safetensors"
+        try writeSafetensors(
+          keys.enumerated().map { index, key in
+            OutgoingTensor(key, shape: index == 0 ? [1, 8] : [8, 1]) {
+              [Float](repeating: 1, count: 7) + [index == place ? value : 1]
+            }
+          }, to: path)
+        #expect(throws: LoRAError.self) {
+          do { _ = try LoRAFile(path: path).weights(for: try model.unetLayers()) } catch {
+            #expect("\(error)".hasPrefix("\(path): \(keys[place]) holds "))
+            #expect(FailureKind(error) == .notFinite)
+            throw error
+          }
+        }
+      }
+    }
+  }
+
+  @Test("an export that fails leaves what was there, and nothing under a new name")
+  func keepsOldFile() throws {
+    try withTemporaryFolder { folder in
+      let good = try weights("diffusers.safetensors")
+      let path = "\(folder)/mine.safetensors"
+      try good.write(to: path, as: .diffusers, precision: .f32)
+      let before = try RegularFile(path: path).readAll()
+      // One number of many is too large, another array too small to be kept.
+      for value in [Float(1e6), 1e-12] {
+        let given = "\(folder)/given.safetensors"
+        try writeSafetensors(
+          [
+            OutgoingTensor("unet.\(layer).lora.down.weight", shape: [1, 8]) {
+              [Float](repeating: value, count: 8)
+            },
+            OutgoingTensor("unet.\(layer).lora.up.weight", shape: [8, 1]) {
+              [Float](repeating: 1, count: 8)
+            },
+          ], to: given)
+        let bad = try LoRAFile(path: given).weights(for: try model.unetLayers())
+        for form in [LoRAWeights.Form.diffusers, .peft, .webUI(try header())] {
+          for target in [path, "\(folder)/new.safetensors"] {
+            #expect(throws: LoRAError.self) {
+              try bad.write(to: target, as: form, precision: .f16)
+            }
+          }
+        }
+        try FileManager.default.removeItem(atPath: given)
+      }
+      #expect(try RegularFile(path: path).readAll() == before)
+      #expect(try FileManager.default.contentsOfDirectory(atPath: folder) == ["mine.safetensors"])
+    }
   }
 }

@@ -11,11 +11,17 @@ struct OriginalCheckpointTests {
   private struct Shapes: CheckpointSource {
     let path = "model.safetensors"
     let entries: [TensorEntry]
+    let metadata: [String: String]
     private let byName: [String: TensorEntry]
 
-    init(_ tensors: JSONReader, without dropped: (String) -> Bool = { _ in false }) throws {
-      entries = try tensors.members().filter { !dropped($0.0) }.map { name, shape in
-        try #require(TensorEntry(name: name, type: .f16, shape: try shape.ints()))
+    init(
+      _ tensors: JSONReader, marks: [String] = [], metadata: [String: String] = [:],
+      without dropped: (String) -> Bool = { _ in false }
+    ) throws {
+      self.metadata = metadata
+      let named = try tensors.members().filter { !dropped($0.0) }.map { ($0, try $1.ints()) }
+      entries = try (named + marks.map { ($0, []) }).map { name, shape in
+        try #require(TensorEntry(name: name, type: .f16, shape: shape))
       }.sorted { $0.name < $1.name }
       byName = Dictionary(uniqueKeysWithValues: entries.map { ($0.name, $0) })
     }
@@ -126,5 +132,53 @@ struct OriginalCheckpointTests {
     #expect(throws: OriginalCheckpointError.noTokenizer(path: file.path)) {
       try file.tokenizer()
     }
+  }
+
+  @Test("marks of the prediction and of the schedule are obeyed", arguments: ["sd15", "sdxl"])
+  func marks(family: String) throws {
+    let tensors = try fixture(family)["tensors"]
+    func scheduler(
+      _ marks: [String] = [], _ metadata: [String: String] = [:]
+    ) throws -> SchedulerConfig {
+      let checkpoint = try OriginalCheckpoint(
+        try Shapes(tensors, marks: marks, metadata: metadata))
+      let config = SchedulerConfig(try checkpoint.configuration("scheduler"))
+      try config.requireKnownProcess()
+      return config
+    }
+    #expect(try scheduler().predictionType() == .noise)
+    #expect(try scheduler(["v_pred"]).predictionType() == .velocity)
+    let whole = try DDIMScheduler(scheduler(["v_pred", "ztsnr"]))
+    #expect(whole.schedule.alphaBar.last == 0 && whole.predictionType == .velocity)
+    for (key, text, prediction) in [
+      ("modelspec.prediction_type", "v", PredictionType.velocity),
+      ("modelspec.prediction_type", "epsilon", .noise),
+      ("modelspec.predict_key", "v_prediction", .velocity),
+      ("modelspec.prediction_type", "sample", .original),
+    ] {
+      #expect(try scheduler([], [key: text]).predictionType() == prediction)
+    }
+    #expect(
+      try scheduler(["v_pred"], ["modelspec.prediction_type": "V"]).predictionType() == .velocity)
+  }
+
+  @Test(
+    "marks of other processes, unknown and contradictory ones are refused by name",
+    arguments: [
+      (["edm_mean", "edm_std"], [:], "tensor edm_mean marks"),
+      (["edm_vpred.sigma_max"], [:], "tensor edm_vpred.sigma_max marks"),
+      ([], ["modelspec.prediction_type": "flow"], "modelspec.prediction_type \"flow\" marks"),
+      (
+        ["v_pred"], ["modelspec.prediction_type": "epsilon"],
+        "tensor v_pred and modelspec.prediction_type \"epsilon\" contradict"
+      ),
+    ] as [([String], [String: String], String)])
+  func refusedMarks(marks: [String], metadata: [String: String], mention: String) throws {
+    let tensors = try fixture("sdxl")["tensors"]
+    let error = try #require(
+      #expect(throws: CheckpointMarkError.self) {
+        try OriginalCheckpoint(try Shapes(tensors, marks: marks, metadata: metadata))
+      })
+    #expect("\(error)".hasPrefix("model.safetensors: \(mention)"), "\(error)")
   }
 }

@@ -96,8 +96,8 @@ import Testing
       let model = try copyOfModel("sample-xl", in: folder)
       let other = fixturePath("sample/model")
       for (part, mention) in [
-        ("text_encoder", "cross_attention_dim is 10, but the text encoders give 14"),
-        ("unet", "cross_attention_dim is 8, but the text encoders give 10"),
+        ("text_encoder", "cross_attention_dim is 10, but the text encoders give 8 + 6 = 14"),
+        ("unet", "cross_attention_dim is 8, but the text encoders give 4 + 6 = 10"),
       ] {
         try replace(part, of: model, from: other)
         let error = #expect(throws: ConfigurationError.self) { _ = try TextToImage(model) }
@@ -106,7 +106,9 @@ import Testing
       }
       let path = "\(model.path)/tokenizer_2/tokenizer_config.json"
       let text = String(decoding: try RegularFile(path: path).readAll(), as: UTF8.self)
-      for (length, mention) in [("20", "pads to 20 tokens"), ("77", "takes 24 of")] {
+      for (length, mention) in [
+        ("20", "model_max_length is 20"), ("77", "max_position_embeddings is 24"),
+      ] {
         try AtomicFile.replace(
           path, with: Array(text.replacingOccurrences(of: "24", with: length).utf8))
         let error = #expect(throws: ConfigurationError.self) { _ = try TextToImage(model) }

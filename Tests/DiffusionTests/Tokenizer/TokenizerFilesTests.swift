@@ -110,7 +110,7 @@ private let smallMerges = "#version: 0.2\na b</w>\n"
     #expect(message { try tokenizer(vocabulary: "[]") }.contains("vocab.json must be an object"))
     #expect(message { try tokenizer(vocabulary: "{") }.contains("vocab.json:1:2"))
     #expect(
-      message { try tokenizer(vocabulary: #"{"a":0}"#, merges: "") }
+      message { try tokenizer(vocabulary: #"{"a":0}"#, merges: "#version: 0.2\n") }
         == ": bos_token is \"<|startoftext|>\", which the vocabulary lacks")
     #expect(
       message { try tokenizer(map: #"{"pad_token": "[PAD]"}"#) }.contains("pad_token is \"[PAD]\""))

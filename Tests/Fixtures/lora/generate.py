@@ -26,6 +26,8 @@ def write(name, weights, metadata=None):
     path = HERE / f"{name}.safetensors"
     save_file({key: value.contiguous() for key, value in weights.items()}, path,
               metadata={"format": "pt"} | (metadata or {}))
+    if name == "processor":  # as diffusers wrote it at first
+        torch.save({key: value.contiguous() for key, value in weights.items()}, HERE / f"{name}.bin")
     return path
 
 

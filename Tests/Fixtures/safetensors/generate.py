@@ -106,7 +106,7 @@ def case(name, error, header, data=bytes(4)):
 shutil.rmtree(path("hostile"), ignore_errors=True)
 os.makedirs(path("hostile"))
 
-write("empty-file", b"", "too few")
+write("empty-file", b"", "is empty")
 write("seven-bytes", b"\x02\0\0\0\0\0\0", "too few")
 write("length-only", struct.pack("<Q", 0), "does not begin with '{'")
 write("length-zero", struct.pack("<Q", 0) + b"{}", "does not begin with '{'")

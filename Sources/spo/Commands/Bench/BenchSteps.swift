@@ -15,7 +15,7 @@ extension ModelBench {
     settings.promptsAtOnce = settings.batch
     settings.threshold = -1
     let judge =
-      try options.preference.map { try PreferenceJudge($0, of: options.model) }
+      try options.preference.map { try PreferenceJudge($0, of: options.model, told: .source) }
       ?? PreferenceJudge(try preferenceModel(options, latentSide: try options.latentSide()))
     let setting = try Tuning(settings, options, judge)
     let judged = zip(setting.texts, judge.tokenIDs(batch: settings.batch)).map {
@@ -40,7 +40,7 @@ extension ModelBench {
     // It is not asked for anything.
     let setting = try Tuning(
       settings, options, PreferenceJudge(try preferenceModel(options, latentSide: 1)))
-    let timestep = try DDIMScheduler(options.model.schedulerConfig())
+    let timestep = try DDIMScheduler(options.model.pipelineSchedulerConfig())
       .timesteps(stepCount: settings.samplingSteps)[0]
     let pairs = (0..<settings.batch).map { prompt in
       let latents = (0..<4).map { normal([1] + setting.latentShape, seed: UInt64(4 * prompt + $0)) }

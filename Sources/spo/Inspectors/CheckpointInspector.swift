@@ -1,26 +1,28 @@
 import Checkpoints
 import Files
 
-/// Safetensors files: models, LoRAs, shards, checkpoints of training.
-enum SafetensorsInspector: FileInspector {
-  static var kinds: String { "safetensors files" }
+/// Files of safetensors and of torch: models, LoRAs, shards, checkpoints of training.
+enum CheckpointInspector: FileInspector {
+  static var kinds: String { "files of safetensors and torch" }
 
-  /// A header's length in 8 bytes, then its JSON.
+  /// A file of torch, or a header's length in 8 bytes, then its JSON.
   static func recognizes(head: [UInt8]) -> Bool {
-    head.count > 8 && head[8] == UInt8(ascii: "{")
+    TorchCheckpoint.begins(head) || head.count > 8 && head[8] == UInt8(ascii: "{")
   }
 
   static func inspect(path: String, withDigests: Bool) throws -> InspectionReport {
-    let file = try SafetensorsFile(path: path)
+    let file = try openCheckpoint(path)
+    let kind = file is TorchCheckpoint ? "torch" : "safetensors"
     let elements = file.entries.reduce(0) { $0 + $1.elementCount }
     var lines = [
-      "\(path): safetensors, \(Spelled.count(file.entries.count)) tensors, "
+      "\(path.printable): \(kind), \(Spelled.count(file.entries.count)) tensors, "
         + "\(Spelled.count(elements)) elements"
     ]
     var metadata = JSON.Object()
-    for (key, value) in file.metadata.sorted(by: { $0.key < $1.key }) {
+    for (key, value) in ((file as? SafetensorsFile)?.metadata ?? [:]).sorted(by: { $0.key < $1.key }
+    ) {
       metadata[key] = .string(value)
-      lines.append("  \(key) = \(value.prefix(80))")
+      lines.append("  \(key.printable) = \(String(value.prefix(80)).printable)")
     }
     var tensors: [JSON] = []
     for entry in file.entries {
@@ -28,7 +30,7 @@ enum SafetensorsInspector: FileInspector {
       tensor["name"] = .string(entry.name)
       tensor["dtype"] = .string(entry.type.rawValue)
       tensor["shape"] = .array(entry.shape.map { .integer($0) })
-      var line = "  \(entry.name): \(entry.type.rawValue) \(entry.shape)"
+      var line = "  \(entry.name.printable): \(entry.type.rawValue) \(entry.shape)"
       if withDigests {
         let digest = SHA256.hexDigest(of: try file.bytes(entry.name))
         tensor["sha256"] = .string(digest)
@@ -38,7 +40,7 @@ enum SafetensorsInspector: FileInspector {
       lines.append(line)
     }
     let json: JSON = [
-      "kind": "safetensors", "metadata": .object(metadata), "tensors": .array(tensors),
+      "kind": .string(kind), "metadata": .object(metadata), "tensors": .array(tensors),
     ]
     return InspectionReport(json: json, text: lines.joined(separator: "\n"))
   }

@@ -1,0 +1,72 @@
+import Checkpoints
+public import Files
+
+/// What a file of weights says about how its model was trained, beside the weights: tensors that are there
+/// for their names, and entries of its header.
+///
+/// Marks that are known are obeyed; those of another process than the discrete one that is sampled and
+/// trained here are refused by name.
+///
+/// - Source: ComfyUI's `supported_models.py`; Stability's `modelspec` (sai_model_spec 1.0.1)
+struct CheckpointMarks: Equatable {
+  /// Nil: nothing is said.
+  let prediction: PredictionType?
+  /// Whether the schedule is rescaled so that its last timestep is pure noise.
+  let endsInPureNoise: Bool
+
+  /// - Throws: `CheckpointMarkError`
+  init(_ source: any CheckpointSource) throws {
+    let metadata = source.metadata
+    for entry in source.entries where Self.isOfContinuousProcess(entry.name) {
+      throw CheckpointMarkError.unsupported(
+        path: source.path, mark: "tensor \(entry.name)",
+        meaning: "a model of continuous noise levels (EDM)")
+    }
+    var found: (mark: String, prediction: PredictionType)?
+    func note(_ mark: String, _ prediction: PredictionType) throws {
+      if let found, found.prediction != prediction {
+        throw CheckpointMarkError.contradictory(path: source.path, found.mark, mark)
+      }
+      found = (mark, prediction)
+    }
+    if source.find("v_pred") != nil { try note("tensor v_pred", .velocity) }
+    for key in ["modelspec.prediction_type", "modelspec.predict_key"] {
+      guard let text = metadata[key] else { continue }
+      guard let prediction = Self.predictions[text.lowercased()] else {
+        throw CheckpointMarkError.unsupported(
+          path: source.path, mark: "\(key) \"\(text.prefix(40))\"",
+          meaning: "a model that predicts something else than noise, velocity or the image")
+      }
+      try note("\(key) \"\(text)\"", prediction)
+    }
+    prediction = found?.prediction
+    endsInPureNoise = source.find("ztsnr") != nil
+  }
+
+  /// Playground 2.5 has `edm_mean` and `edm_std`, CosXL `edm_vpred.sigma_max` and `.sigma_min`.
+  private static func isOfContinuousProcess(_ name: String) -> Bool {
+    ["edm_mean", "edm_std"].contains(name) || name.hasPrefix("edm_vpred.")
+  }
+
+  private static let predictions: [String: PredictionType] = [
+    "epsilon": .noise, "eps": .noise, "v": .velocity, "v_prediction": .velocity,
+    "v-prediction": .velocity, "vpred": .velocity, "sample": .original, "x0": .original,
+  ]
+}
+
+/// Why a file's marks keep it from serving as a model.
+public enum CheckpointMarkError: ClassifiedError, Equatable, CustomStringConvertible {
+  case unsupported(path: String, mark: String, meaning: String)
+  case contradictory(path: String, String, String)
+
+  public var kind: FailureKind { .input }
+
+  public var description: String {
+    switch self {
+    case .unsupported(let path, let mark, let meaning):
+      "\(path): \(mark) marks \(meaning), which is not supported"
+    case .contradictory(let path, let one, let other):
+      "\(path): \(one) and \(other) contradict each other"
+    }
+  }
+}

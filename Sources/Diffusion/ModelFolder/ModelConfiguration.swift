@@ -1,0 +1,70 @@
+import Files
+
+/// The configurations of all parts of a diffusion model, which go together.
+///
+/// Each number is within its range; no weights are read.
+/// Whatever opens a whole model comes by here first, so that parts of different models, and models that
+/// are made for something else, are refused by file and key before any work.
+public struct ModelConfiguration: Sendable {
+  public let unet: UNetConfiguration
+  public let autoencoder: AutoencoderConfiguration
+  public let prompts: PromptEncoderConfiguration
+  public let scheduler: SchedulerConfig
+  private let unetPath: String
+
+  /// - Throws: `ConfigurationError`, `SchedulerError`, `TokenizerError`; what reading the files throws
+  public init(_ folder: ModelFolder) throws {
+    let unetFile = try folder.configuration("unet")
+    let autoencoderFile = try folder.configuration("vae")
+    unet = try UNetConfiguration(unetFile)
+    autoencoder = try AutoencoderConfiguration(autoencoderFile)
+    unetPath = unetFile.path
+    scheduler = try folder.schedulerConfig()
+    prompts = try PromptEncoderConfiguration(folder)
+    try requireChannels(autoencoderPath: autoencoderFile.path)
+    try scheduler.requireKnownProcess()
+    try prompts.requireFit(unet, path: unetPath)
+    try requireFeasible(imageSide: imageSide)
+  }
+
+  /// Height and width in pixels of the images that the model was made for.
+  public var imageSide: Int { unet.sampleSize * autoencoder.reduction }
+
+  /// Images have three channels; latents have as many as the U-Net takes and gives.
+  private func requireChannels(autoencoderPath: String) throws {
+    for (field, channels) in [
+      ("in_channels", autoencoder.imageChannels), ("out_channels", autoencoder.outputChannels),
+    ] where channels != 3 {
+      throw ConfigurationError.misfit(
+        path: autoencoderPath, reason: "\(field) is \(channels), but images have 3 channels")
+    }
+    let latents = autoencoder.latentChannels
+    let hint =
+      unet.inputChannels > latents && unet.outputChannels == latents
+      ? "inpainting and editing models cannot be tuned" : "are the parts of one model?"
+    for (field, channels) in [
+      ("in_channels", unet.inputChannels), ("out_channels", unet.outputChannels),
+    ] where channels != latents {
+      throw ConfigurationError.misfit(
+        path: unetPath,
+        reason: "\(field) is \(channels), but the autoencoder's latents have \(latents); \(hint)")
+    }
+  }
+
+  /// Checks that what a pass over images takes can be counted.
+  ///
+  /// - Parameter side: height and width of the images in pixels
+  public func requireFeasible(imageSide side: Int) throws {
+    let latentSide = side / autoencoder.reduction
+    let tokens = ConfigurationRange.tokens.upperBound
+    guard ConfigurationRange.side.contains(side), latentSide > 0,
+      NetworkPart.areFeasible(unet.parts(height: latentSide, width: latentSide, tokens: tokens)),
+      NetworkPart.areFeasible(autoencoder.decoderParts(height: latentSide, width: latentSide))
+    else {
+      throw ConfigurationError.misfit(
+        path: unetPath,
+        reason: "sample_size \(unet.sampleSize) and block_out_channels \(unet.channels) ask for "
+          + "images of \(side) x \(side) pixels and more memory than can be counted")
+    }
+  }
+}

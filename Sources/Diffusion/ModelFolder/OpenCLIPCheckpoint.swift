@@ -1,0 +1,62 @@
+package import Checkpoints
+
+/// A whole CLIP model of OpenCLIP, given under transformers' names.
+///
+/// What has no such name keeps its own, so that whoever reads the model sees it and can refuse it.
+///
+/// - Source: `open_clip/model.py`; transformers' `convert_clip_original_pytorch_to_hf.py`
+package enum OpenCLIPCheckpoint {
+  /// Whether a checkpoint names its weights as OpenCLIP does.
+  package static func isOne(_ checkpoint: any CheckpointSource) -> Bool {
+    checkpoint.find("visual.conv1.weight") != nil
+  }
+
+  /// - Throws: `CheckpointError` if a tensor does not have the form that its name asks for
+  package static func renamed(
+    _ checkpoint: any CheckpointSource
+  ) throws -> any CheckpointSource {
+    var origins: [String: RenamedCheckpoint.Origin] = [:]
+    for entry in checkpoint.entries {
+      for (name, origin) in names(entry) {
+        guard origins.updateValue(origin, forKey: name) == nil else {
+          throw CheckpointError.malformedTensor(
+            path: checkpoint.path, tensor: entry.name, problem: "\(name) is there already")
+        }
+      }
+    }
+    return try RenamedCheckpoint(checkpoint, origins)
+  }
+
+  private static func names(_ entry: TensorEntry) -> [String: RenamedCheckpoint.Origin] {
+    let rows = entry.shape.first ?? 0
+    guard entry.name.hasPrefix(visionPrefix) else {
+      let text = OriginalNames.openCLIP(entry.name, rows: rows)
+      return text.isEmpty ? [entry.name: .init(name: entry.name)] : text
+    }
+    let rest = String(entry.name.dropFirst(visionPrefix.count))
+    if rest == "proj" {
+      return ["visual_projection.weight": .init(name: entry.name, isTransposed: true)]
+    }
+    for (old, new) in visionEnds where rest.hasPrefix(old) {
+      return ["vision_model.\(new)\(rest.dropFirst(old.count))": .init(name: entry.name)]
+    }
+    guard rest.hasPrefix("transformer.") else { return [entry.name: .init(name: entry.name)] }
+    // The layers of both towers have the same names.
+    let layers = OriginalNames.openCLIP(rest, rows: rows).map { name, origin in
+      var origin = origin
+      origin.name = entry.name
+      return ("vision_model.\(name.dropFirst("text_model.".count))", origin)
+    }
+    return layers.isEmpty
+      ? [entry.name: .init(name: entry.name)] : Dictionary(uniqueKeysWithValues: layers)
+  }
+
+  private static let visionPrefix = "visual."
+
+  private static let visionEnds = [
+    ("class_embedding", "embeddings.class_embedding"),
+    ("positional_embedding", "embeddings.position_embedding.weight"),
+    ("conv1.", "embeddings.patch_embedding."),
+    ("ln_pre.", "pre_layrnorm."), ("ln_post.", "post_layernorm."),
+  ]
+}

@@ -1,0 +1,93 @@
+import Autograd
+public import Diffusion
+public import Files
+import Imaging
+import PipelineCore
+import TensorCore
+
+/// A model to generate images with: its folder or file, plus LoRA files.
+public struct EvaluatedModel: Sendable {
+  public var folder: ModelFolder
+  public var loraPaths: [String]
+  /// Strength of the LoRA files.
+  public var loraScale: Float
+
+  public init(_ folder: ModelFolder, loraPaths: [String] = [], loraScale: Float = 1) {
+    self.folder = folder
+    self.loraPaths = loraPaths
+    self.loraScale = loraScale
+  }
+
+  /// Reads all its parts, which stay in memory together.
+  public func open() throws -> ImageGenerator {
+    let adapters = ModelAdapters()
+    for path in loraPaths {
+      try LoRAFile(path: path).add(to: adapters, strength: loraScale)
+    }
+    return ImageGenerator(
+      pipeline: try TextToImage(folder, adapters: loraPaths.isEmpty ? nil : adapters))
+  }
+
+  /// The names of its LoRA files beside its own, for people.
+  var text: String {
+    ([folder.path] + loraPaths).joined(separator: " + ")
+      + (loraScale == 1 || loraPaths.isEmpty ? "" : " at \(loraScale)")
+  }
+
+  /// A digest of everything that its images depend on.
+  func digest(_ digests: FileDigests) throws -> String {
+    var files = folder.isFile ? [try digests.input(file: folder.path)] : []
+    for suffix in ["", "_2"] where suffix.isEmpty || folder.hasPart("text_encoder\(suffix)") {
+      files += try digests.inputs(
+        folder: folder.tokenizerFolder("tokenizer\(suffix)").path, as: "tokenizer")
+      if !folder.isFile {
+        files += try digests.inputs(
+          folder: "\(folder.path)/text_encoder\(suffix)", as: "text_encoder")
+      }
+    }
+    if !folder.isFile {
+      for part in ["unet", "vae", "scheduler"] {
+        files += try digests.inputs(folder: "\(folder.path)/\(part)", as: part)
+      }
+    }
+    files += try loraPaths.map { try digests.input(file: $0) }
+    // Where the files lie makes no difference, their order does.
+    let content = files.map(\.identity) + ["\(loraPaths.isEmpty ? 1 : loraScale)"]
+    return SHA256.hexDigest(of: Array(content.joined(separator: "\n").utf8))
+  }
+}
+
+/// A model in memory.
+public struct ImageGenerator {
+  let pipeline: TextToImage
+
+  /// The image that `spo sample` generates, as a PNG file.
+  ///
+  /// - Throws: `GenerationError.notFinite` if the model gives what is no number
+  func png(_ request: TextToImage.Request, from source: some NormalSource) throws -> [UInt8] {
+    var source = source
+    let image = try pipeline(request, source: &source)
+    guard
+      let pixels = quantized(
+        image.elements, scale: 0.5, shift: 0.5, rounding: .toNearestOrEven)
+    else { throw GenerationError.notFinite(prompt: request.prompt) }
+    return try RGBImage(
+      width: image.shape[2], height: image.shape[1], pixels: pixels
+    ).encodedAsPNG()
+  }
+}
+
+/// What is wrong with an image.
+public enum GenerationError: ClassifiedError, Equatable, CustomStringConvertible {
+  case notFinite(prompt: String)
+
+  public var kind: FailureKind { .notFinite }
+
+  public var description: String {
+    switch self {
+    case .notFinite(let prompt):
+      "an image of \"\(prompt)\" holds numbers that are not finite; are the weights of the model and "
+        + "of its LoRA files sound?"
+    }
+  }
+}

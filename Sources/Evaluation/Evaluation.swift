@@ -1,0 +1,193 @@
+import Diffusion
+public import Files
+import PipelineCore
+import Reporting
+import Scorers
+import TensorCore
+
+/// Generates images with one or two models from the same noise, scores them and compares the models.
+///
+/// Images and scores that are there already are kept, so an interrupted evaluation goes on where it
+/// was. In `folder`:
+///
+///     images/DIGEST/PROMPT/PICTURE.png     by one model at one guidance
+///     scores/DIGEST/PICTURES/PROMPT.json     by one scorer, of one such folder
+///     evaluation.json  index.html            what came of it
+///     state/digests.json                     of the files of models and scorers
+public struct Evaluation {
+  /// How far a part of the work is.
+  public struct Progress {
+    public let activity: String
+    public let done: Int
+    public let total: Int
+    public let unit: String
+  }
+
+  let request: EvaluationRequest
+  private let report: (Progress) -> Void
+
+  /// - Parameter report: is told of progress after every image or prompt
+  public init(_ request: EvaluationRequest, report: @escaping (Progress) -> Void = { _ in }) {
+    self.request = request
+    self.report = report
+  }
+
+  /// - Throws: `EvaluationError`; `Interruption` if a signal asks to stop, after what is at work
+  public func run() throws -> EvaluationResult {
+    try requireOwnFolder()
+    let digestsPath = "\(request.folder)/state/digests.json"
+    let digests = FileDigests(savedAt: digestsPath)
+    let sets = try imageSets(digests)
+    let scorers = try request.scorers.map { kind, path in
+      (kind: kind, path: path, digest: try scorerDigest(kind, path, digests))
+    }
+    try Folders.make("\(request.folder)/state")
+    let lock = try WorkspaceLock(Workspace(path: request.folder))
+    return try withExtendedLifetime(lock) {
+      try Folders.removeLeftovers(in: request.folder, recursively: true)
+      try digests.save(to: digestsPath)
+      try requireReadable(sets)
+      try generate(sets)
+      let scores = try scorers.map { try self.scores(of: sets, by: $0) }
+      let result = EvaluationResult(request, sets: sets, scores: scores)
+      let text = result.json.text(.pretty) + "\n"
+      try AtomicFile.replace("\(request.folder)/evaluation.json", with: Array(text.utf8))
+      try EvaluationPage(result: result).report().write(to: "\(request.folder)/index.html")
+      return result
+    }
+  }
+
+  /// Opens every model and scorer once, one at a time, if there is anything to generate: what is wrong with
+  /// the last of them must not come out after hours.
+  private func requireReadable(_ sets: [[ImageSet]]) throws {
+    let sides = request.sides.indices.filter { side in sets.contains { !$0[side].missing.isEmpty } }
+    guard !sides.isEmpty else { return }
+    for side in sides { _ = try request.sides[side].open() }
+    for (kind, path) in request.scorers { _ = try scorer(kind, path) }
+    BufferPool.shared.releaseFreeBlocks()
+  }
+
+  private func scorer(_ kind: ScorerKind, _ path: String) throws -> Scorer {
+    try Scorer(kind, path: path, tokenizer: try request.model.folder.tokenizer())
+  }
+
+  /// Refuses a folder that holds what no evaluation wrote.
+  private func requireOwnFolder() throws {
+    let names = try Folders.names(in: request.folder)
+    guard names.isEmpty || names.contains("state") else {
+      throw EvaluationError.foreignFolder(path: request.folder, holds: names[0])
+    }
+  }
+
+  /// For each guidance those of the model, then those of what it is compared with.
+  private func imageSets(_ digests: FileDigests) throws -> [[ImageSet]] {
+    let modelDigests = try request.sides.map { try $0.digest(digests) }
+    guard Set(modelDigests).count == modelDigests.count else {
+      throw EvaluationError.sameModel(request.model.text)
+    }
+    return request.guidance.map { guidance in
+      zip(request.sides, modelDigests).map {
+        ImageSet(request, $0, modelDigest: $1, guidance: guidance)
+      }
+    }
+  }
+
+  /// Generates the missing images, one model after the other, so that one is in memory at a time.
+  private func generate(_ sets: [[ImageSet]]) throws {
+    for side in request.sides.indices {
+      let missing = sets.map { $0[side] }.flatMap { set in set.missing.map { (set, $0) } }
+      guard !missing.isEmpty else { continue }
+      let total = sets.count * request.prompts.entries.count * request.imagesPerPrompt
+      let model = try request.sides[side].open()
+      for (index, (set, place)) in missing.enumerated() {
+        if let interruption = Interruption.pending { throw interruption }
+        try set.generate(prompt: place.prompt, image: place.image, with: model)
+        report(
+          Progress(
+            activity: side == 0 ? "model" : "against", done: total - missing.count + index + 1,
+            total: total, unit: "images"))
+      }
+      // The next model needs the memory.
+      BufferPool.shared.releaseFreeBlocks()
+    }
+  }
+
+  /// What a scorer says of all sets; it is read when the first prompt without scores comes.
+  private func scores(
+    of sets: [[ImageSet]], by named: (kind: ScorerKind, path: String, digest: String)
+  ) throws -> [[ScoreSet]] {
+    var scorer: Scorer?
+    var done = 0
+    let total = sets.count * request.sides.count * request.prompts.entries.count
+    return try sets.map { sides in
+      try sides.map { set in
+        var found = ScoreSet()
+        for (prompt, entry) in request.prompts.entries.enumerated() {
+          if let interruption = Interruption.pending { throw interruption }
+          let paths = (0..<request.imagesPerPrompt).map {
+            set.fullPath(prompt: prompt, image: $0)
+          }
+          let contents = try paths.map { try RegularFile(path: $0).readAll() }
+          let images = contents.map { SHA256.hexDigest(of: $0) }
+          let kept =
+            "\(request.folder)/scores/\(named.digest.prefix(16))/\(set.name)/\(padded(prompt, 5)).json"
+          let scores: PromptScores
+          if let known = PromptScores(path: kept, of: images) {
+            scores = known
+          } else {
+            let reader = try scorer ?? self.scorer(named.kind, named.path)
+            scorer = reader
+            scores = try PromptScores.scored(
+              paths, contents: contents, digests: images, prompt: entry.text, by: reader)
+            try scores.write(to: kept)
+          }
+          found.scores.append(scores.scores)
+          found.diversity.append(scores.diversity)
+          done += 1
+          report(Progress(activity: named.kind.rawValue, done: done, total: total, unit: "prompts"))
+        }
+        return found
+      }
+    }
+  }
+
+  private func scorerDigest(
+    _ kind: ScorerKind, _ path: String, _ digests: FileDigests
+  ) throws -> String {
+    let own = try Scorer.files(path: path, kind: kind).map { try digests.digest(ofFile: $0) }
+    let tokenizer = try request.model.folder.tokenizerFolder("tokenizer").path
+    let shared =
+      try kind.readsPrompts
+      ? digests.inputs(folder: tokenizer, as: "tokenizer").map(\.identity) : []
+    let content = ["scores 1", kind.rawValue] + own + shared
+    return SHA256.hexDigest(of: Array(content.joined(separator: "\n").utf8))
+  }
+}
+
+/// Why an evaluation cannot begin or go on.
+public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible {
+  case foreignFolder(path: String, holds: String)
+  case sameModel(String)
+  case damagedImage(path: String, problem: String)
+  case otherImages(path: String, setting: String)
+
+  public var kind: FailureKind {
+    switch self {
+    case .foreignFolder, .sameModel, .otherImages: .settings
+    case .damagedImage: .input
+    }
+  }
+
+  public var description: String {
+    switch self {
+    case .foreignFolder(let path, let holds):
+      "\(path): contains \(holds) and was not made by an earlier call; name an empty folder"
+    case .sameModel(let text):
+      "\(text): would be compared with itself; give --against another model, or add a LoRA to one side"
+    case .damagedImage(let path, let problem):
+      "\(path): \(problem); remove it, and the same command generates it again"
+    case .otherImages(let path, let setting):
+      "\(path): its images were made with a different setting (\(setting)); name another folder"
+    }
+  }
+}

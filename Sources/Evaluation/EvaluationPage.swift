@@ -1,0 +1,93 @@
+import Files
+import Imaging
+import Reporting
+import Scorers
+
+/// The page that shows an evaluation: the table, and the prompts that gained and lost most with their
+/// images.
+struct EvaluationPage {
+  let result: EvaluationResult
+
+  /// Pixels of an image's wider side on the page; the files beside it have all.
+  private static let side = 320
+
+  func report() throws -> Report {
+    let request = result.request
+    let (columns, rows) = result.table
+    let table = ReportTable(
+      columns: columns, rows: rows, numberColumns: Set(columns.indices.dropFirst()))
+    var sections = [
+      ReportSection("Scores", [.table(table), .text(explanation)])
+    ]
+    // By the first scorer: others would show other prompts, and the page grows with each.
+    for row in result.rows where row.scorer == result.rows.first?.scorer {
+      sections += try pairs(row)
+    }
+    let side = request.against.map { " against \($0.text)" } ?? ""
+    return Report(
+      title: "Evaluation",
+      subtitle: "\(request.model.text)\(side)", sections: sections,
+      footer: "\(request.prompts.entries.count) prompts of \(request.prompts.path), "
+        + "\(request.imagesPerPrompt) images each, \(request.steps) steps of DDIM, "
+        + "eta \(request.eta), seed \(request.seed)")
+  }
+
+  private var explanation: String {
+    guard result.request.against != nil else {
+      return "Means over prompts. The interval is that of the mean over prompts like these."
+    }
+    return
+      "Means over prompts. Both models sampled every image from the same noise. The intervals are "
+      + "those of the mean difference, and of the share of images that score higher than the other "
+      + "model's, over prompts like these. An interval that holds 0, or 50 %, means that the two cannot "
+      + "be told apart by this many prompts."
+  }
+
+  private func pairs(_ row: EvaluationResult.Row) throws -> [ReportSection] {
+    guard let comparison = row.comparison,
+      let guidance = result.request.guidance.firstIndex(of: row.guidance)
+    else { return [] }
+    let order = comparison.order
+    let count = min(EvaluationResult.shown, (order.count + 1) / 2)
+    let title = "by \(row.scorer.rawValue), guidance \(row.guidance)"
+    return try [
+      ("Gained most \(title)", Array(order.prefix(count))),
+      ("Lost most \(title)", Array(order.reversed().prefix(count))),
+    ].map { title, prompts in
+      ReportSection(title, [.pictures(try grid(prompts, guidance))])
+    }
+  }
+
+  private func grid(_ prompts: [Int], _ guidance: Int) throws -> PictureGrid {
+    var isSmall = false
+    let cards = try prompts.map { prompt in
+      PictureGrid.Card(
+        prompt: result.request.prompts.entries[prompt].text,
+        shots: try [(1, "against"), (0, "model")].map { side, label in
+          let path = result.sets[guidance][side].fullPath(prompt: prompt, image: 0)
+          let image = try RGBImage(decoding: try RegularFile(path: path).readAll())
+          isSmall = max(image.width, image.height) < Self.side / 2
+          return PictureGrid.Shot(
+            label, png: try reduced(image).encodedAsPNG(),
+            note: note(prompt: prompt, guidance: guidance, side: side))
+        })
+    }
+    return PictureGrid(cards: cards, width: isSmall ? 128 : 256, isPixelated: isSmall)
+  }
+
+  /// The scores of the first image, one a line.
+  private func note(prompt: Int, guidance: Int, side: Int) -> String {
+    zip(result.request.scorers, result.scores).map { scorer, scores in
+      let score = scores[guidance][side].scores[prompt][0]
+      return "\(scorer.kind.rawValue) \(decimalText(score, decimals: scorer.kind.decimals))"
+    }.joined(separator: "\n")
+  }
+
+  private func reduced(_ image: RGBImage) -> RGBImage {
+    let longer = max(image.width, image.height)
+    guard longer > Self.side else { return image }
+    return image.resized(
+      width: max(1, image.width * Self.side / longer),
+      height: max(1, image.height * Self.side / longer))
+  }
+}

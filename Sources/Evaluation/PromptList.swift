@@ -1,0 +1,138 @@
+public import Files
+
+/// A list of prompts, in the formats in which such lists are published.
+///
+/// | ending | content |
+/// | --- | --- |
+/// | `.json` | a list of strings, or of objects with `prompt`, `caption` or `Prompt` (HPDv2's benchmark) |
+/// | `.jsonl` | one such object or string a line (GenEval's metadata) |
+/// | `.tsv`, `.csv` | a header with one of these names, and rows (PartiPrompts) |
+/// | others | one prompt a line |
+public struct PromptList: Equatable, Sendable {
+  public struct Entry: Equatable, Sendable {
+    public let text: String
+    /// All that the list says of the prompt.
+    public let metadata: JSON.Object
+  }
+
+  public let path: String
+  /// In the list's order; at least one.
+  public let entries: [Entry]
+
+  /// Larger files are no lists of prompts.
+  private static let byteLimit = 256 << 20
+  private static let columns = ["prompt", "caption", "Prompt"]
+
+  public init(path: String) throws {
+    self.path = path
+    let file = try RegularFile(path: path)
+    guard file.size <= Self.byteLimit else {
+      throw PromptListError.tooLarge(path: path, size: file.size, limit: Self.byteLimit)
+    }
+    let bytes = try file.readAll()
+    guard let text = String(validating: bytes, as: UTF8.self) else {
+      throw PromptListError.notText(path: path)
+    }
+    // A byte order mark is none of the text.
+    let plain = text.hasPrefix("\u{FEFF}") ? String(text.dropFirst()) : text
+    let ending = path.split(separator: ".").last?.lowercased()
+    entries =
+      switch ending {
+      case "json": try Self.objects(JSON(parsing: bytes, source: path), path)
+      case "jsonl": try Self.jsonLines(plain, path)
+      case "csv": try Self.table(plain, ",", path)
+      case "tsv": try Self.table(plain, "\t", path)
+      default: Self.lines(plain).map { Entry($0.text) }
+      }
+    guard !entries.isEmpty else { throw PromptListError.empty(path: path) }
+  }
+
+  /// Lines that are not blank, without white space at their ends, each with its number.
+  private static func lines(_ text: String) -> [(number: Int, text: String)] {
+    text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated()
+      .compactMap { index, line in
+        guard let first = line.firstIndex(where: { !$0.isWhitespace }),
+          let last = line.lastIndex(where: { !$0.isWhitespace })
+        else { return nil }
+        return (index + 1, String(line[first...last]))
+      }
+  }
+
+  private static func objects(_ json: JSON, _ path: String) throws -> [Entry] {
+    try JSONReader(json, path: path).elements().map(entry)
+  }
+
+  private static func jsonLines(_ text: String, _ path: String) throws -> [Entry] {
+    try lines(text).map { line in
+      let source = "\(path): line \(line.number)"
+      return try entry(
+        JSONReader(try JSON(parsing: Array(line.text.utf8), source: source), path: source))
+    }
+  }
+
+  private static func entry(_ reader: JSONReader) throws -> Entry {
+    if let text = reader.value.string { return Entry(text) }
+    let object = try reader.object()
+    guard let column = columns.first(where: { object[$0] != nil }) else {
+      throw PromptListError.noPrompt(path: reader.path, present: object.keys)
+    }
+    return Entry(text: try reader.string(column), metadata: object)
+  }
+
+  private static func table(
+    _ text: String, _ separator: Unicode.Scalar, _ path: String
+  ) throws(PromptListError) -> [Entry] {
+    let rows = try DelimitedText(text, separator: separator, path: path).rows
+    guard let header = rows.first?.fields else { return [] }
+    guard let column = columns.lazy.compactMap({ header.firstIndex(of: $0) }).first else {
+      throw .noPrompt(path: path, present: header)
+    }
+    var entries: [Entry] = []
+    for row in rows.dropFirst() {
+      guard row.fields.count == header.count else {
+        throw .rowOfOtherWidth(
+          path: path, line: row.line, found: row.fields.count, expected: header.count)
+      }
+      var metadata = JSON.Object()
+      for (name, field) in zip(header, row.fields) { metadata[name] = .string(field) }
+      entries.append(Entry(text: row.fields[column], metadata: metadata))
+    }
+    return entries
+  }
+}
+
+extension PromptList.Entry {
+  fileprivate init(_ text: String) {
+    var metadata = JSON.Object()
+    metadata["prompt"] = .string(text)
+    self.init(text: text, metadata: metadata)
+  }
+}
+
+/// What is wrong with a list of prompts.
+public enum PromptListError: ClassifiedError, Equatable, CustomStringConvertible {
+  case tooLarge(path: String, size: Int, limit: Int)
+  case notText(path: String)
+  case empty(path: String)
+  case noPrompt(path: String, present: [String])
+  case openQuote(path: String, line: Int)
+  case rowOfOtherWidth(path: String, line: Int, found: Int, expected: Int)
+
+  public var kind: FailureKind { .input }
+
+  public var description: String {
+    switch self {
+    case .tooLarge(let path, let size, let limit):
+      "\(path): \(size) bytes, more than the \(limit) of a list of prompts"
+    case .notText(let path): "\(path): not text in UTF-8, so no list of prompts"
+    case .empty(let path): "\(path): holds no prompt"
+    case .noPrompt(let path, let present):
+      "\(path): no member or column named prompt, caption or Prompt; present are "
+        + (present.isEmpty ? "none" : present.joined(separator: ", "))
+    case .openQuote(let path, let line):
+      "\(path): line \(line): a field begins with a quote that nothing closes"
+    case .rowOfOtherWidth(let path, let line, let found, let expected):
+      "\(path): line \(line): \(found) fields where the header has \(expected)"
+    }
+  }
+}

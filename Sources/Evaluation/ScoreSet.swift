@@ -1,0 +1,69 @@
+import Files
+import Imaging
+import PipelineCore
+import Scorers
+
+/// What a scorer says of the images of a set, prompt by prompt.
+struct ScoreSet {
+  /// `[prompt][image]`.
+  var scores: [[Double]] = []
+  /// Of each prompt; nil where it is not measured.
+  var diversity: [Double?] = []
+
+  /// The mean score of each prompt's images.
+  var promptMeans: [Double] { scores.map { $0.reduce(0, +) / Double($0.count) } }
+
+  /// The mean diversity over prompts; nil where it is not measured.
+  var meanDiversity: Double? {
+    let found = diversity.compactMap { $0 }
+    guard !found.isEmpty, found.count == diversity.count else { return nil }
+    return found.reduce(0, +) / Double(found.count)
+  }
+}
+
+/// The scores of one prompt, kept in a file with the digests of the images that they belong to.
+struct PromptScores {
+  let images: [String]
+  let scores: [Double]
+  let diversity: Double?
+
+  init(images: [String], scores: [Double], diversity: Double?) {
+    self.images = images
+    self.scores = scores
+    self.diversity = diversity
+  }
+
+  /// Nil if there is none for these images; a file that cannot be read is none.
+  init?(path: String, of images: [String]) {
+    guard let json = try? JSON(contentsOf: path),
+      json["images"]?.array?.map(\.string) == images,
+      let scores = json["scores"]?.array?.compactMap(\.double), scores.count == images.count
+    else { return nil }
+    self.init(images: images, scores: scores, diversity: json["diversity"]?.double)
+  }
+
+  func write(to path: String) throws {
+    var json: JSON.Object = .init()
+    json["images"] = .array(images.map { .string($0) })
+    json["scores"] = .array(scores.map { .number($0) })
+    if let diversity { json["diversity"] = .number(diversity) }
+    try Folders.make(folder(of: path))
+    try AtomicFile.replace(path, with: Array(JSON.object(json).text().utf8))
+  }
+
+  /// Scores images that lie at `paths`.
+  static func scored(
+    _ paths: [String], contents: [[UInt8]], digests: [String], prompt: String, by scorer: Scorer
+  ) throws -> PromptScores {
+    let images = try zip(paths, contents).map { path, bytes in
+      do { return try RGBImage(decoding: bytes) } catch {
+        throw EvaluationError.damagedImage(path: path, problem: "\(error)")
+      }
+    }
+    let judgement = try scorer(images, prompt: prompt)
+    return PromptScores(
+      images: digests, scores: judgement.scores,
+      diversity: scorer.kind.measuresDiversity
+        ? judgement.diversity(of: images.indices) : nil)
+  }
+}

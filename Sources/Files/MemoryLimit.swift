@@ -1,0 +1,132 @@
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// How much memory the system lets this process have: what the machine has, or less where a control
+/// group or a limit of the shell (`ulimit`) says so.
+public struct MemoryLimit: Equatable, Sendable {
+  public enum Source: String, Sendable {
+    case machine = "the machine's memory"
+    case controlGroup = "a control group"
+    case addressSpace = "ulimit -v"
+    case data = "ulimit -d"
+  }
+
+  public let byteCount: Int
+  /// What sets it.
+  public let source: Source
+
+  /// For memory that is used; the limits of the shell also count what is only set aside, which is
+  /// taken off here.
+  public static var current: MemoryLimit {
+    var limits = [MemoryLimit(byteCount: machine, source: .machine)]
+    if let byteCount = controlGroup() {
+      limits.append(MemoryLimit(byteCount: byteCount, source: .controlGroup))
+    }
+    for source in [Source.addressSpace, .data] {
+      guard let byteCount = shellLimit(source) else { continue }
+      limits.append(MemoryLimit(byteCount: max(0, byteCount - setAside(source)), source: source))
+    }
+    return limits.min { $0.byteCount < $1.byteCount }
+      ?? MemoryLimit(byteCount: machine, source: .machine)
+  }
+
+  /// Whether the shell limits what may be set aside, so that any request can be refused.
+  public static var isShellLimited: Bool {
+    shellLimit(.addressSpace) != nil || shellLimit(.data) != nil
+  }
+
+  /// The machine's memory, in bytes.
+  public static var machine: Int {
+    sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
+  }
+
+  /// Such as `, limited by ulimit -v`; empty for the machine's own.
+  public var note: String { source == .machine ? "" : ", limited by \(source.rawValue)" }
+}
+
+// MARK: - Limits of the shell
+
+extension MemoryLimit {
+  /// Nil if there is none.
+  private static func shellLimit(_ source: Source) -> Int? {
+    #if canImport(Glibc)
+    let resource = __rlimit_resource_t(
+      source == .data ? RLIMIT_DATA.rawValue : RLIMIT_AS.rawValue)
+    #else
+    let resource = source == .data ? RLIMIT_DATA : RLIMIT_AS
+    #endif
+    var limits = rlimit()
+    // No limit is the largest number.
+    guard getrlimit(resource, &limits) == 0, let byteCount = Int(exactly: limits.rlim_cur),
+      byteCount < Int.max
+    else { return nil }
+    return byteCount
+  }
+
+  /// Bytes that count for a limit without being used: what is mapped by now, and for each processor
+  /// 128 MiB that OpenBLAS copies factors into, 64 MiB for malloc and 8 MiB for a stack.
+  private static func setAside(_ source: Source) -> Int {
+    let fields = smallText("/proc/self/statm").split(separator: " ").compactMap { Int($0) }
+    let mapped =
+      fields.count > 5
+      ? (source == .data ? fields[5] : fields[0]) - fields[1] : 0
+    let processors = max(1, sysconf(Int32(_SC_NPROCESSORS_ONLN)))
+    return max(0, mapped) * sysconf(Int32(_SC_PAGESIZE)) + processors * (200 << 20)
+  }
+}
+
+// MARK: - Control groups
+
+extension MemoryLimit {
+  /// The least of what the control groups of this process and those above them allow, of either
+  /// version; nil if none says.
+  ///
+  /// - Parameter root: where `/proc` and `/sys` are, for tests
+  package static func controlGroup(root: String = "") -> Int? {
+    var limits: [Int] = []
+    for line in smallText("\(root)/proc/self/cgroup").split(separator: "\n") {
+      // `NUMBER:CONTROLLERS:PATH`; version 2 has the number 0 and no controllers.
+      let fields = line.split(separator: ":", maxSplits: 2, omittingEmptySubsequences: false)
+      guard fields.count == 3 else { continue }
+      if fields[1].isEmpty {
+        for mount in ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"] {
+          limits += values(of: "memory.max", below: root + mount, fields[2])
+        }
+      } else if fields[1].split(separator: ",").contains("memory") {
+        limits += values(
+          of: "memory.limit_in_bytes", below: "\(root)/sys/fs/cgroup/memory", fields[2])
+      }
+    }
+    return limits.min()
+  }
+
+  /// The numbers in a file of the folder `path` below a mount, and of those above it.
+  ///
+  /// A container may see the path of the host and find only the mount itself.
+  private static func values(
+    of file: String, below mount: String, _ path: Substring
+  ) -> [Int] {
+    var parts = path.split(separator: "/")[...]
+    var values: [Int] = []
+    while true {
+      let folder = parts.isEmpty ? mount : "\(mount)/\(parts.joined(separator: "/"))"
+      // Without a limit, version 2 says `max` and version 1 a number near 2^63.
+      let text = smallText("\(folder)/\(file)").prefix { $0 != "\n" }
+      if let value = Int(text), value < 1 << 60 { values.append(value) }
+      guard parts.popLast() != nil else { return values }
+    }
+  }
+
+  /// What a file of the kernel says, whose size is not known before; empty if it is not there.
+  private static func smallText(_ path: String) -> String {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { return "" }
+    defer { close(descriptor) }
+    var buffer = [UInt8](repeating: 0, count: 1 << 14)
+    let count = read(descriptor, &buffer, buffer.count)
+    return String(decoding: buffer.prefix(max(0, count)), as: UTF8.self)
+  }
+}

@@ -1,0 +1,30 @@
+extension String {
+  /// The text as it may be shown in a terminal: what would move the cursor, change colours, hide or
+  /// reorder text is spelled as an escape such as `\u{1b}`.
+  public var printable: String {
+    guard unicodeScalars.contains(where: \.isUnprintable) else { return self }
+    var text = String.UnicodeScalarView()
+    for scalar in unicodeScalars {
+      switch scalar {
+      case "\n": text.append(contentsOf: "\\n".unicodeScalars)
+      case "\r": text.append(contentsOf: "\\r".unicodeScalars)
+      case "\t": text.append(contentsOf: "\\t".unicodeScalars)
+      case _ where scalar.isUnprintable:
+        text.append(contentsOf: "\\u{\(String(scalar.value, radix: 16))}".unicodeScalars)
+      default: text.append(scalar)
+      }
+    }
+    return String(text)
+  }
+}
+
+extension Unicode.Scalar {
+  /// Controls, line separators, and what sets the direction of text.
+  fileprivate var isUnprintable: Bool {
+    switch value {
+    case 0..<0x20, 0x7f..<0xa0, 0x2028...0x202e, 0x2066...0x2069, 0x200e, 0x200f, 0x61c, 0xfeff:
+      true
+    default: false
+    }
+  }
+}

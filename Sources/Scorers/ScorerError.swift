@@ -1,0 +1,25 @@
+public import Files
+
+/// Why images cannot be scored.
+public enum ScorerError: ClassifiedError, Equatable, CustomStringConvertible {
+  case nothingThere(path: String)
+  case noTokenizer(path: String)
+  case otherTokenizer(
+    path: String, vocabularySize: Int, tokens: Int, foundSize: Int, foundTokens: Int)
+  case notFinite(scorer: String, score: Double, prompt: String)
+
+  public var kind: FailureKind { if case .notFinite = self { .notFinite } else { .input } }
+
+  public var description: String {
+    switch self {
+    case .nothingThere(let path): "\(path): there is no such file or folder"
+    case .noTokenizer(let path):
+      "\(path): has no tokenizer; put vocab.json and merges.txt, or tokenizer.json, beside the weights"
+    case .otherTokenizer(let path, let vocabularySize, let tokens, let foundSize, let foundTokens):
+      "\(path): takes \(tokens) tokens of \(vocabularySize), but the tokenizer gives \(foundTokens) of "
+        + "\(foundSize); put the scorer's own tokenizer beside its weights"
+    case .notFinite(let scorer, let score, let prompt):
+      "\(scorer): an image of \"\(prompt)\" has the score \(score), which is not finite"
+    }
+  }
+}

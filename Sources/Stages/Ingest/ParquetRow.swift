@@ -1,0 +1,85 @@
+import Parquet
+
+/// The row that a set of cursors stands on.
+struct ParquetRow: RowValues {
+  let folder: String
+  let cursors: [RecordField: ColumnCursor]
+  let pathCursors: [RecordField: ColumnCursor]
+
+  func text(_ field: RecordField) throws -> String? {
+    guard let cursor = cursors[field] else { return nil }
+    guard cursor.column.holdsTexts else {
+      // Times are kept as the numbers that they are.
+      return try cursor.integer().map { String($0) }
+    }
+    return try row(field) { () throws(ParquetError) in try cursor.text() }
+  }
+
+  func number(_ field: RecordField) throws -> Double? {
+    guard let cursor = cursors[field] else { return nil }
+    guard cursor.column.isText else {
+      return try row(field) { () throws(ParquetError) in try cursor.number() }
+    }
+    return try spelled(field, cursor, "a number", SpelledValue.number)
+  }
+
+  func truth(_ field: RecordField) throws -> Bool? {
+    guard let cursor = cursors[field] else { return nil }
+    guard cursor.column.isText else {
+      let number = try row(field) { () throws(ParquetError) in try cursor.number() }
+      return try number.map { number in
+        guard let truth = SpelledValue.truth(number) else {
+          throw RowFault(field, "bad-value", "\(number) is neither true nor false, 1 nor 0")
+        }
+        return truth
+      }
+    }
+    return try spelled(field, cursor, "true or false", SpelledValue.truth)
+  }
+
+  func image(_ field: RecordField) throws -> EncodedImage? {
+    if let cursor = cursors[field], !cursor.isNull {
+      guard let image = Self.image(cursor, folder: folder) else {
+        throw RowFault(field, "unreadable-image", "neither the path of a file nor base64")
+      }
+      return image
+    }
+    guard let cursor = pathCursors[field],
+      let name = try row(field, { () throws(ParquetError) in try cursor.text() })
+    else { return nil }
+    return .file(path: resolved(name, in: folder))
+  }
+
+  /// The image that a column holds in its bytes or, where it is one of texts, names.
+  static func image(_ cursor: ColumnCursor, folder: String) -> EncodedImage? {
+    guard let bytes = cursor.bytes else { return nil }
+    // Some writers call binary columns texts; no image file is UTF-8.
+    if cursor.column.logicalType == .string, let text = String(validating: bytes, as: UTF8.self) {
+      return EncodedImage(text: text, folder: folder)
+    }
+    return .bytes([UInt8](bytes))
+  }
+
+  private func spelled<Value>(
+    _ field: RecordField, _ cursor: ColumnCursor, _ expected: String, _ read: (String) -> Value?
+  ) throws -> Value? {
+    let text = try row(field) { () throws(ParquetError) in try cursor.text() }
+    guard let text, !text.isEmpty else { return nil }
+    guard let value = read(text) else {
+      throw RowFault(field, "bad-value", "\"\(text.prefix(60))\" is not \(expected)")
+    }
+    return value
+  }
+
+  /// A value that is not what its column promises costs its row; other faults stop the run.
+  private func row<Value>(
+    _ field: RecordField, _ read: () throws(ParquetError) -> Value
+  ) throws -> Value {
+    do throws(ParquetError) {
+      return try read()
+    } catch {
+      guard case .value(_, _, _, _, let reason) = error else { throw error }
+      throw RowFault(field, field.kind == .text ? "bad-text" : "bad-value", reason)
+    }
+  }
+}

@@ -1,0 +1,73 @@
+import Files
+
+/// What the records of a JSON or JSONL file hold: the union of what each one does.
+enum RecordKeys {
+  /// The members of all elements, in the order in which they first come.
+  static func union(of elements: [JSON], path: String, _ names: ColumnNames) throws -> [String] {
+    var keys = KeyUnion(names)
+    for element in elements { keys.add(element) }
+    return try keys.found(path: path)
+  }
+
+  /// The same for lines, read until every field that matters has come; a line that is no JSON, or no
+  /// record, adds nothing.
+  static func union(
+    of file: RegularFile, _ blocks: [TextBlocks.Block], _ names: ColumnNames
+  ) throws -> [String] {
+    var keys = KeyUnion(names)
+    for block in blocks where !keys.isComplete {
+      let bytes = try file.read(at: block.offset, count: block.byteCount)
+      for record in TextBlocks.records(in: bytes, hasQuotes: false) where !keys.isComplete {
+        do {
+          keys.add(try JSON(parsing: Array(record), source: "the first record"))
+        } catch {
+          keys.note("\(error)")
+        }
+      }
+    }
+    return try keys.found(path: file.path)
+  }
+}
+
+private struct KeyUnion {
+  private let captionName: String
+  /// Fields that decide how a file is read and have not come yet.
+  private var missing: Set<String>
+  private var keys: [String] = []
+  private var known: Set<String> = []
+  private var hasRecords = false
+  private var problem: String?
+
+  init(_ names: ColumnNames) {
+    captionName = names.name(of: .caption)
+    missing = Set(
+      RecordField.allCases.filter { !$0.isProvenance && $0 != .examplesPerPrompt }
+        .map(names.name))
+  }
+
+  var isComplete: Bool { missing.isEmpty }
+
+  mutating func add(_ record: JSON) {
+    if let object = record.object {
+      hasRecords = true
+      for key in object.keys where known.insert(key).inserted {
+        keys.append(key)
+        missing.remove(key)
+      }
+    } else if record.string != nil {
+      hasRecords = true
+      if known.insert(captionName).inserted { keys.append(captionName) }
+      missing.remove(captionName)
+    } else {
+      note("the first record is \(record.kind), not an object")
+    }
+  }
+
+  mutating func note(_ problem: String) { if self.problem == nil { self.problem = problem } }
+
+  /// Throws where there are records, but none that can be read.
+  func found(path: String) throws -> [String] {
+    if !hasRecords, let problem { throw SourceError.malformed(path: path, reason: problem) }
+    return keys
+  }
+}

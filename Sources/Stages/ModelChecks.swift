@@ -1,0 +1,90 @@
+import Diffusion
+import NN
+import PipelineCore
+import PreferenceModels
+
+/// A stage that opens models, which are checked before any stage runs.
+protocol ModelReading: Stage {
+  /// Checks the configurations of all models that the settings name, that their parts go together, and the
+  /// names and shapes of weights, without reading these.
+  func checkModels(_ checked: CheckedModels) throws
+}
+
+/// Diffusion models that were checked, each once.
+final class CheckedModels {
+  private var configurations: [String: ModelConfiguration] = [:]
+
+  func configuration(_ folder: ModelFolder) throws -> ModelConfiguration {
+    let key = "\(folder.path)\n\(folder.tokenizerPath ?? "")"
+    if let known = configurations[key] { return known }
+    let configuration = try folder.check()
+    configurations[key] = configuration
+    return configuration
+  }
+
+  /// Checks a preference model and that it goes with the diffusion model that it judges.
+  ///
+  /// - Parameter readsWeights: false where fresh ones are drawn
+  func checkPreference(
+    _ folder: ModelFolder, of base: ModelFolder, readsWeights: Bool = true
+  ) throws {
+    if folder.isLatentPreferenceModel {
+      _ = try folder.checkedOnly.latentPreferenceModel(of: base.checkedOnly)
+      return
+    }
+    let text = try configuration(base).prompts.parts[0]
+    try folder.preferenceConfiguration().requireFit(
+      text.tokenizer, "\(base.path)/\(text.tokenizerFolder)")
+    if readsWeights { _ = try folder.checkedOnly.preferenceModel() }
+  }
+}
+
+extension Encode: ModelReading {
+  func checkModels(_ checked: CheckedModels) throws {
+    let model = try checked.configuration(
+      ModelFolder(path: settings.model, tokenizer: settings.tokenizer))
+    try model.requireFeasible(imageSide: try Encodings.size(settings, model))
+  }
+}
+
+extension Label: ModelReading {
+  func checkModels(_ checked: CheckedModels) throws {
+    _ = try ModelFolder(path: settings.scorer).checkedOnly.preferenceModel()
+  }
+}
+
+extension TrainPreference: ModelReading {
+  func checkModels(_ checked: CheckedModels) throws {
+    let base = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
+    _ = try DDIMScheduler(checked.configuration(base).scheduler)
+    let start = ModelFolder(path: settings.start)
+    guard settings.kind == .latent, settings.start.isEmpty || !start.isLatentPreferenceModel
+    else {
+      return try checked.checkPreference(start, of: base, readsWeights: !settings.startsFresh)
+    }
+    _ = try base.checkedOnly.startingLatentPreferenceModel(
+      textProjection: settings.start.isEmpty ? nil : start, guidance: settings.featureGuidance,
+      seed: settings.seed)
+  }
+}
+
+extension TuneSPO: ModelReading {
+  func checkModels(_ checked: CheckedModels) throws {
+    _ = try DDIMScheduler(checked.configuration(settings.base).scheduler)
+    guard let preference = settings.preference else { return }
+    try checked.checkPreference(ModelFolder(path: preference), of: settings.base)
+  }
+}
+
+extension Export: ModelReading {
+  func checkModels(_ checked: CheckedModels) throws {
+    _ = try checked.configuration(
+      ModelFolder(path: settings.model, tokenizer: settings.tokenizer))
+  }
+}
+
+extension WriteReport: ModelReading {
+  func checkModels(_ checked: CheckedModels) throws {
+    _ = try DDIMScheduler(checked.configuration(settings.base).scheduler)
+  }
+}

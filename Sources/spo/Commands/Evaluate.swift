@@ -1,0 +1,150 @@
+import CommandSyntax
+import Diffusion
+import Evaluation
+import Files
+import PipelineCore
+import Scorers
+
+/// `spo evaluate`: whether a model is better than another, by published scores.
+enum Evaluate: Command {
+  static var syntax: CommandSyntax {
+    CommandSyntax(
+      name: "evaluate",
+      summary: "Compare the scores of two models' images of the same prompts and noise.",
+      options: [
+        .value("model", "DIR", "a model folder in the layout of diffusers, or a checkpoint file"),
+        .value("tokenizer", "DIR", "a folder with the tokenizer, for a checkpoint file"),
+        .value("lora", "FILE", isRepeatable: true, "a LoRA file for the model; several add up"),
+        .value("lora-scale", "X", "strength of the LoRA files (1)"),
+        .value("against", "DIR", "another model, or \"base\": the same without its LoRA files"),
+        .value("against-lora", "FILE", isRepeatable: true, "a LoRA file for the other model"),
+        .value("prompts", "FILE", "a prompt list: text, .json, .jsonl, .csv or .tsv"),
+        .value(
+          "scorer", "NAME=DIR", isRepeatable: true,
+          "\(ScorerKind.allCases.map(\.rawValue).joined(separator: ", ")), and its weights"),
+        .value("count", "N", "images per prompt (1)"),
+        .value(
+          "guidance", "X", isRepeatable: true, "guidance scale; may be given several times (7.5)"),
+        .value("steps", "N", "DDIM steps (20)"),
+        .value("eta", "X", "DDIM eta, 0 to 1 (0)"),
+        .value("seed", "N", "seed of the noise (42)"),
+        .value("out", "DIR", "the folder for images, scores, evaluation.json and index.html"),
+        .flag("json", "print one JSON object"),
+      ],
+      examples: [
+        (
+          "spo evaluate --model models/sd15 --lora aesthetic.safetensors --against base"
+            + " --prompts PartiPrompts.tsv --scorer pickscore=models/PickScore_v1"
+            + " --guidance 5 --guidance 7.5 --out runs/evaluation",
+          "does a LoRA help?"
+        )
+      ])
+  }
+
+  static func run(_ arguments: Arguments) throws {
+    let request = try request(arguments)
+    Interruption.handleSignals()
+    let console = ProgressLine()
+    let result: EvaluationResult
+    do {
+      defer { console.close() }
+      result = try Evaluation(request, report: console.show).run()
+    }
+    guard !arguments.has("json") else { return try Console.print(result.json.text(.pretty)) }
+    for line in result.lines { try Console.print(line) }
+    Console.note("the page is \(request.folder)/index.html")
+  }
+
+  private static func request(_ arguments: Arguments) throws -> EvaluationRequest {
+    let folder = ModelFolder(
+      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
+    let strength = try arguments.float("lora-scale") ?? 1
+    let output = try arguments.required("out")
+    guard !output.isEmpty else { throw arguments.error("--out is empty") }
+    var request = EvaluationRequest(
+      model: EvaluatedModel(folder, loraPaths: arguments.values("lora"), loraScale: strength),
+      against: try against(folder, strength, arguments),
+      prompts: try PromptList(path: try arguments.required("prompts")),
+      scorers: try scorers(arguments), folder: output)
+    request.imagesPerPrompt =
+      try arguments.int("count", in: 1...EvaluationRequest.largestCount) ?? 1
+    request.steps = try arguments.int("steps", in: 1...1000) ?? 20
+    request.eta = try arguments.float("eta") ?? 0
+    guard (0...1).contains(request.eta) else { throw arguments.error("--eta must be 0 to 1") }
+    request.seed = UInt64(try arguments.int("seed", in: 0...Int.max) ?? 42)
+    request.guidance = try guidance(arguments)
+    return request
+  }
+
+  private static func against(
+    _ folder: ModelFolder, _ strength: Float, _ arguments: Arguments
+  ) throws -> EvaluatedModel? {
+    let loras = arguments.values("against-lora")
+    guard let path = arguments.value("against") else {
+      guard loras.isEmpty else { throw arguments.error("--against-lora needs --against") }
+      return nil
+    }
+    return EvaluatedModel(
+      path == "base" ? folder : ModelFolder(path: path, tokenizer: arguments.value("tokenizer")),
+      loraPaths: loras, loraScale: strength)
+  }
+
+  private static func guidance(_ arguments: Arguments) throws -> [Float] {
+    let given = arguments.values("guidance")
+    guard !given.isEmpty else { return [7.5] }
+    let scales = try given.map { text in
+      guard let scale = Float(text), (0...1000).contains(scale) else {
+        throw arguments.error("--guidance must be a number of 0 to 1000, but is \"\(text)\"")
+      }
+      return scale
+    }
+    guard Set(scales).count == scales.count else {
+      throw arguments.error("--guidance names a scale twice")
+    }
+    return scales
+  }
+
+  private static func scorers(_ arguments: Arguments) throws -> [(kind: ScorerKind, path: String)] {
+    let names = ScorerKind.allCases.map(\.rawValue)
+    let scorers = try arguments.values("scorer").map { text in
+      let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      guard parts.count == 2, !parts[1].isEmpty else {
+        throw arguments.error("--scorer must be of the form NAME=DIR, but is \"\(text)\"")
+      }
+      guard let kind = ScorerKind(rawValue: String(parts[0])) else {
+        throw arguments.error(
+          "there is no scorer \"\(parts[0])\"; known are \(names.joined(separator: ", "))")
+      }
+      return (kind, String(parts[1]))
+    }
+    guard !scorers.isEmpty else { throw arguments.error("--scorer is missing") }
+    guard Set(scorers.map(\.0)).count == scorers.count else {
+      throw arguments.error("--scorer names a scorer twice")
+    }
+    return scorers
+  }
+}
+
+/// Shows how far an evaluation is, every ten seconds, or on a terminal on one line that moves.
+private final class ProgressLine {
+  private let hasTerminal = Console.hasTerminal
+  private var last = ContinuousClock.now
+  private var isOpen = false
+
+  func show(_ progress: Evaluation.Progress) {
+    let now = ContinuousClock.now
+    guard now - last >= (hasTerminal ? .milliseconds(200) : .seconds(10)) else { return }
+    last = now
+    let text =
+      "\(progress.activity): \(Spelled.count(progress.done)) of "
+      + "\(Spelled.count(progress.total)) \(progress.unit)"
+    guard hasTerminal else { return Console.note(text) }
+    Console.noteInPlace("\r\(text)\u{1B}[K")
+    isOpen = true
+  }
+
+  func close() {
+    if isOpen { Console.noteInPlace("\r\u{1B}[K") }
+    isOpen = false
+  }
+}

@@ -1,0 +1,66 @@
+import Autograd
+import Diffusion
+import Evaluation
+import Files
+import Foundation
+import Imaging
+import TensorCore
+import TestSupport
+import Testing
+
+@Suite struct PromptFoldersTests {
+  private let model = EvaluatedModel(ModelFolder(path: fixturePath("../../data/tiny-sd")))
+
+  private func generate(_ folder: String, steps: Int = 2, _ lines: String) throws -> [String] {
+    let list = "\(folder)/list.jsonl"
+    try lines.write(toFile: list, atomically: true, encoding: .utf8)
+    var request = TextToImage.Request(prompt: "")
+    request.steps = steps
+    var generated: [String] = []
+    try PromptFolders(path: "\(folder)/out", prompts: try PromptList(path: list), count: 2)
+      .generate(
+        request, with: model, seed: 7,
+        noise: ("torch-cpu", { TorchCPUGenerator(seed: $0) })
+      ) { generated.append(String($0.dropFirst(folder.count + 5))) }
+    return generated
+  }
+
+  private let lines = "{\"tag\":\"colors\",\"prompt\":\"a red circle\"}\n\"a blue square\"\n"
+
+  @Test("images lie where GenEval's scripts look, and are those of single calls")
+  func layout() throws {
+    try withTemporaryFolder { folder in
+      #expect(
+        try generate(folder, lines) == [
+          "00000/samples/0000.png", "00000/samples/0001.png", "00001/samples/0000.png",
+          "00001/samples/0001.png",
+        ])
+      let metadata = try String(
+        contentsOfFile: "\(folder)/out/00000/metadata.jsonl", encoding: .utf8)
+      #expect(metadata == "{\"tag\":\"colors\",\"prompt\":\"a red circle\"}\n")
+      var request = TextToImage.Request(prompt: "a red circle")
+      request.steps = 2
+      let second = try RGBImage(
+        decoding: try RegularFile(path: "\(folder)/out/00000/samples/0001.png").readAll())
+      try TextToImage.draw(
+        request, of: model.folder, from: [TorchCPUGenerator(seed: 8)]
+      ) { _, image in
+        let levels = image.elements.map { min(max($0 / 2 + 0.5, 0), 1) * 255 }
+        #expect(zip(levels, second.pixels).allSatisfy { abs($0 - Float($1)) <= 0.51 })
+      }
+      // What is there is kept.
+      try FileManager.default.removeItem(atPath: "\(folder)/out/00001/samples/0000.png")
+      #expect(try generate(folder, lines) == ["00001/samples/0000.png"])
+    }
+  }
+
+  @Test("images of other settings are not taken for these")
+  func others() throws {
+    try withTemporaryFolder { folder in
+      _ = try generate(folder, lines)
+      #expect(
+        throws: EvaluationError.otherImages(path: "\(folder)/out", setting: "steps")
+      ) { try generate(folder, steps: 3, lines) }
+    }
+  }
+}

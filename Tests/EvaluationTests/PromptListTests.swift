@@ -1,0 +1,67 @@
+import Evaluation
+import Files
+import Foundation
+import TestSupport
+import Testing
+
+@Suite struct PromptListTests {
+  private func list(_ name: String, _ content: String) throws -> PromptList {
+    try withTemporaryFolder { folder in
+      try Data(content.utf8).write(to: URL(fileURLWithPath: "\(folder)/\(name)"))
+      return try PromptList(path: "\(folder)/\(name)")
+    }
+  }
+
+  private func texts(_ name: String, _ content: String) throws -> [String] {
+    try list(name, content).entries.map(\.text)
+  }
+
+  @Test("text has a prompt a line; blank lines are none")
+  func text() throws {
+    #expect(try texts("a.txt", "a cat\r\n\n  a dog \n") == ["a cat", "a dog"])
+    #expect(try texts("prompts", "\u{FEFF}one") == ["one"])
+  }
+
+  @Test("JSON has strings, or objects under any of the published names")
+  func json() throws {
+    #expect(
+      try texts("a.json", #"["x", {"caption": "y"}, {"prompt": "z", "n": 1}]"#) == ["x", "y", "z"])
+    let lines = try list("a.jsonl", "{\"tag\": \"counting\", \"prompt\": \"two cats\"}\n\n\"b\"\n")
+    #expect(lines.entries.map(\.text) == ["two cats", "b"])
+    #expect(lines.entries[0].metadata["tag"] == "counting")
+    #expect(lines.entries[1].metadata["prompt"] == "b")
+  }
+
+  @Test("PartiPrompts' table is read, with quoted fields")
+  func table() throws {
+    let tsv =
+      "Prompt\tCategory\tChallenge\tNote\nbond\tAbstract\tBasic\t\n\"a \"\"sign\"\"\tthat\nreads\"\tx\ty\tz\n"
+    let parti = try list("PartiPrompts.tsv", tsv)
+    #expect(parti.entries.map(\.text) == ["bond", "a \"sign\"\tthat\nreads"])
+    #expect(parti.entries[0].metadata["Category"] == "Abstract")
+    #expect(try texts("a.csv", "id,prompt\n1,\"a, b\"\n2,c \"d\" e\n") == ["a, b", "c \"d\" e"])
+  }
+
+  @Test(
+    "what is no list is refused with its place",
+    arguments: [
+      ("a.json", "{}", "array"), ("a.json", #"[{"text": "x"}]"#, "present are text"),
+      ("a.json", "[3]", "object"), ("a.json", "[]", "no prompt"), ("a.txt", "\n \n", "no prompt"),
+      ("a.csv", "name\nx\n", "present are name"), ("a.csv", "prompt,b\nx\n", "line 2: 1 fields"),
+      ("a.csv", "prompt\n\"x\ny", "line 2: a field"), ("a.jsonl", "\n{\"prompt\": \n", "line 2"),
+    ])
+  func refused(name: String, content: String, part: String) {
+    #expect {
+      try list(name, content)
+    } throws: { "\($0)".contains(part) }
+  }
+
+  @Test("bytes that are no text are refused")
+  func bytes() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/a.txt"
+      try Data([0x61, 0xFF, 0xFE]).write(to: URL(fileURLWithPath: path))
+      #expect(throws: PromptListError.notText(path: path)) { try PromptList(path: path) }
+    }
+  }
+}

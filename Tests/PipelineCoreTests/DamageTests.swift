@@ -1,0 +1,109 @@
+import Files
+import Foundation
+import PipelineCore
+import TestSupport
+import Testing
+
+/// Finished results are compared with their records before they are used.
+struct DamageTests {
+  private func withToy(_ body: (ToyRun) throws -> Void) throws {
+    try withTemporaryFolder { try body(ToyRun($0, "stages: { multiply: {}, join: {} }")) }
+  }
+
+  @Test("status names what is damaged or missing, and a run makes it again")
+  func named() throws {
+    try withToy { toy throws in
+      try toy.run()
+      let text = toy.folder + "/run/text"
+      try AtomicFile.replace(text, with: Array("0.0".utf8))
+      var status = try toy.pipeline().status()
+      #expect(status.map(\.state) == [.done, .damaged])
+      #expect(status[1].reasons == ["damaged: \(text): 3 bytes where 15 were written"])
+      try toy.run()
+      #expect(toy.reasons("multiply") == nil && toy.reasons("join") != nil)
+      #expect(try toy.text("text") == "0.0 1.5 3.0 4.5")
+      try FileManager.default.removeItem(atPath: text)
+      status = try toy.pipeline().status()
+      #expect(status[1].state == .missing && status[1].reasons == ["missing: \(text)"])
+      try toy.run()
+      #expect(try toy.text("text") == "0.0 1.5 3.0 4.5")
+    }
+  }
+
+  @Test("a flipped bit is made good where it is, and nothing that follows runs")
+  func flipped() throws {
+    try withToy { toy throws in
+      try toy.run()
+      try toy.put("multiply/mine.txt", "mine")
+      try flipBit(of: toy.folder + "/run/multiply/2")
+      #expect(try toy.pipeline().status()[0].state == .damaged)
+      let others = try FileManager.default.attributesOfItem(atPath: toy.folder + "/run/multiply/1")
+      try toy.run()
+      #expect(toy.reasons("multiply")?.first?.contains("its SHA-256 is ") == true)
+      #expect(toy.reasons("join") == nil)
+      #expect(try toy.text("multiply/2") == "3.0" && toy.text("multiply/mine.txt") == "mine")
+      let same = try FileManager.default.attributesOfItem(atPath: toy.folder + "/run/multiply/1")
+      #expect(others[.modificationDate] as? Date == same[.modificationDate] as? Date)
+    }
+  }
+
+  @Test("a repair that is interrupted goes on, and knows what is not the stage's")
+  func interruptedRepair() throws {
+    try withToy { toy throws in
+      try toy.write("stages: { multiply: { note: 'go' }, join: {} }")
+      try toy.run()
+      try toy.put("multiply/mine.txt", "mine")
+      for item in [1, 3] {
+        try FileManager.default.removeItem(atPath: toy.folder + "/run/multiply/\(item)")
+      }
+      toy.stop = 3
+      #expect(throws: Interruption.self) { try toy.run() }
+      #expect(try toy.text("multiply/1") == "1.5")
+      #expect(try toy.pipeline().status()[0].state == .missing)
+      toy.stop = nil
+      try toy.run()
+      #expect(try toy.text("multiply/3") == "4.5")
+      #expect(toy.reasons("join") == nil)
+      try toy.run("multiply.factor=2")
+      #expect(try toy.text("multiply/mine.txt") == "mine")
+    }
+  }
+
+  @Test("verify reads everything and says what mends it")
+  func verify() throws {
+    try withToy { toy throws in
+      #expect(throws: PipelineError.self) { try toy.pipeline().verify() }
+      try toy.run()
+      var found = try toy.pipeline().verify()
+      #expect(found.map(\.files) == [4, 1] && found.allSatisfy { $0.problems.isEmpty })
+      try flipBit(of: toy.folder + "/run/text")
+      try flipBit(of: toy.folder + "/run/multiply/0")
+      found = try toy.pipeline().verify()
+      #expect(found.map(\.problems.count) == [1, 1])
+      let failure = VerificationFailure(workspace: "run", found)
+      #expect(failure.kind == .input)
+      #expect(
+        failure.description
+          == "run: 2 problems; to mend it: spo run \(toy.folder)/pipeline.json5")
+      try toy.run()
+      #expect(try toy.pipeline().verify().allSatisfy { $0.problems.isEmpty })
+    }
+  }
+
+  @Test("gc removes what a finished stage keeps in spare, and says so first")
+  func garbage() throws {
+    try withToy { toy throws in
+      try toy.run("multiply.note=spare")
+      try toy.put("multiply/spare/mine", "mine")
+      let dry = try toy.pipeline("multiply.note=spare").collectGarbage(isDry: true)
+      #expect(dry.map(\.byteCount) == [5])
+      #expect(dry.map(\.what) == ["\(toy.folder)/run/multiply/spare"])
+      #expect(try toy.text("multiply/spare/0") == "spare")
+      _ = try toy.pipeline("multiply.note=spare").collectGarbage(isDry: false)
+      #expect(try Folders.names(in: toy.folder + "/run/multiply/spare") == ["mine"])
+      #expect(try toy.pipeline("multiply.note=spare").collectGarbage(isDry: true).isEmpty)
+      try toy.run("multiply.note=spare")
+      #expect(toy.reasons("multiply") == nil)
+    }
+  }
+}

@@ -1,0 +1,173 @@
+import Files
+import Foundation
+import PipelineCore
+import TestSupport
+import Testing
+
+/// What is in a workspace belongs to the user, or to a stage whose record says so.
+struct ReplacementTests {
+  private let manager = FileManager.default
+
+  private func withToy(_ body: (ToyRun) throws -> Void) throws {
+    try withTemporaryFolder { try body(ToyRun($0, "stages: { multiply: {}, join: {} }")) }
+  }
+
+  private func message(_ body: () throws -> Void) -> String {
+    do { try body() } catch { return "\(error)" }
+    return "no error"
+  }
+
+  @Test("a finished result stays until the new one is complete, and goes on from there")
+  func stays() throws {
+    try withToy { toy throws in
+      try toy.run()
+      let stop = ["multiply.factor=2", "multiply.note=stop at 2"]
+      #expect(throws: Interruption.self) { try toy.run(stop[0], stop[1]) }
+      #expect(try toy.text("multiply/1") == "1.5")
+      #expect(try toy.text("multiply/.building/1") == "2.0")
+      let status = try toy.pipeline(stop[0], stop[1]).status()[0]
+      #expect(status.state == .partial && status.unitsDone == 2)
+      #expect(status.replaced == ["multiply/0", "multiply/1", "multiply/2", "multiply/3"])
+      // Back to the old settings: what was begun is dropped, what was done counts.
+      try toy.run()
+      #expect(toy.reasons("multiply") == nil && toy.reasons("join") == nil)
+      #expect(!Folders.exists(toy.folder + "/run/multiply/.building"))
+      try toy.run("multiply.factor=2")
+      #expect(try toy.text("multiply/1") == "2.0")
+      #expect(!Folders.exists(toy.folder + "/run/multiply/.building"))
+    }
+  }
+
+  @Test("files that the new result lacks are removed, and only those that the record lists")
+  func fewer() throws {
+    try withToy { toy throws in
+      try toy.write("stages: { multiply: { count: 6 } }")
+      try toy.run()
+      try toy.put("multiply/mine.txt", "mine")
+      try toy.run("multiply.count=4")
+      #expect(
+        try Folders.names(in: toy.folder + "/run/multiply") == ["0", "1", "2", "3", "mine.txt"])
+      #expect(try toy.text("multiply/mine.txt") == "mine")
+    }
+  }
+
+  @Test(
+    "what lies at the place of a stage that never ran is refused by name and left",
+    arguments: [
+      "multiply/mine.txt", "multiply", "text", "multiply/deep/er", "multiply/.building/0",
+    ])
+  func foreign(name: String) throws {
+    try withToy { toy throws in
+      try toy.put(name, "mine")
+      let message = message { try toy.run() }
+      #expect(message.hasPrefix("\(toy.folder)/run/\(name): stage "), "\(message)")
+      #expect(message.contains("move it away or choose another workspace"))
+      #expect(try toy.text(name) == "mine")
+      #expect(!Folders.exists(toy.folder + "/run/state/multiply.json"))
+    }
+  }
+
+  @Test("what came to lie where a new file belongs is not overwritten; the result waits")
+  func occupied() throws {
+    try withToy { toy throws in
+      try toy.run()
+      try toy.put("multiply/4", "mine")
+      let message = message { try toy.run("multiply.count=5") }
+      #expect(message.hasPrefix("\(toy.folder)/run/multiply/4: stage multiply has made"))
+      #expect(try toy.text("multiply/4") == "mine" && toy.text("multiply/3") == "4.5")
+      try manager.removeItem(atPath: toy.folder + "/run/multiply/4")
+      try toy.run("multiply.count=5")
+      #expect(try toy.text("multiply/4") == "6.0")
+    }
+  }
+
+  @Test("a folder or file that is a symbolic link is followed and kept")
+  func links() throws {
+    try withToy { toy throws in
+      let elsewhere = toy.folder + "/disk"
+      try manager.createDirectory(
+        atPath: elsewhere + "/lost+found", withIntermediateDirectories: true)
+      try manager.createDirectory(atPath: toy.folder + "/run", withIntermediateDirectories: true)
+      try manager.createSymbolicLink(
+        atPath: toy.folder + "/run/multiply", withDestinationPath: elsewhere)
+      for factor in ["1.5", "2"] {
+        try toy.run("multiply.factor=\(factor)")
+        let attributes = try manager.attributesOfItem(atPath: toy.folder + "/run/multiply")
+        #expect(attributes[.type] as? FileAttributeType == .typeSymbolicLink)
+        #expect(try Folders.names(in: elsewhere) == ["0", "1", "2", "3", "lost+found"])
+      }
+      // A single file, moved by the user and linked.
+      try manager.moveItem(atPath: toy.folder + "/run/text", toPath: elsewhere + "/text")
+      try manager.createSymbolicLink(
+        atPath: toy.folder + "/run/text", withDestinationPath: elsewhere + "/text")
+      try toy.run("multiply.factor=3")
+      #expect(
+        try manager.destinationOfSymbolicLink(atPath: toy.folder + "/run/text")
+          == elsewhere + "/text")
+      #expect(try toy.text("text") == "0.0 3.0 6.0 9.0")
+    }
+  }
+
+  @Test("a link to nothing is refused")
+  func danglingLink() throws {
+    try withToy { toy throws in
+      try manager.createDirectory(atPath: toy.folder + "/run", withIntermediateDirectories: true)
+      try manager.createSymbolicLink(
+        atPath: toy.folder + "/run/multiply", withDestinationPath: toy.folder + "/gone")
+      #expect(message { try toy.run() }.contains("a symbolic link to something else or to nothing"))
+    }
+  }
+
+  @Test("killed while a result is put in its place, the next run completes it", arguments: 0..<6)
+  func killedInReplacement(moved: Int) throws {
+    try withToy { toy throws in
+      try toy.write("stages: { multiply: { count: 6 }, join: {} }")
+      try toy.run()
+      // A folder stands in the way of one file after the other: those before it are moved.
+      try toy.write("stages: { multiply: { count: 6, factor: 2 }, join: {} }")
+      let blocked = "\(toy.folder)/run/multiply/\(moved)"
+      try manager.removeItem(atPath: blocked)
+      try manager.createDirectory(atPath: blocked + "/x", withIntermediateDirectories: true)
+      #expect(throws: (any Error).self) { try toy.run() }
+      for item in 0..<6 where item != moved {
+        #expect(try toy.text("multiply/\(item)") == "\((item < moved ? 2 : 1.5) * Double(item))")
+      }
+      #expect(
+        try toy.pipeline().status()[0].reasons == ["complete; the next run puts it in its place"])
+      try manager.removeItem(atPath: blocked)
+      try toy.run()
+      #expect(toy.reasons("multiply") == nil)
+      #expect(try toy.text("text") == "0.0 2.0 4.0 6.0")
+      #expect(try Folders.names(in: toy.folder + "/run/multiply").count == 6)
+    }
+  }
+
+  @Test("temporary files of this program's pattern are gone after the next run, others stay")
+  func leftovers() throws {
+    try withToy { toy throws in
+      try toy.run()
+      let ours = ["multiply/1.tmp.00112233445566aa", "state/x.tmp.123", "text.tmp.4"]
+      let theirs = ["multiply/notes.tmp.txt", "notes.tmp.00112233445566aa"]
+      for name in ours + theirs { try toy.put(name, "x") }
+      try toy.run()
+      for name in ours { #expect(!Folders.exists(toy.folder + "/run/\(name)"), "\(name)") }
+      for name in theirs { #expect(try toy.text(name) == "x") }
+    }
+  }
+
+  @Test("a result that an earlier version recorded is made again, its other files left")
+  func earlierVersion() throws {
+    try withToy { toy throws in
+      try toy.run()
+      let path = toy.folder + "/run/state/multiply.json"
+      var record = try #require(try JSON(contentsOf: path).object)
+      for key in ["phase", "check", "result", "next", "foreign"] { record[key] = nil }
+      try AtomicFile.replace(path, with: Array(JSON.object(record).text().utf8))
+      try toy.put("multiply/7", "old")
+      #expect(try toy.pipeline().status()[0].state == .stale)
+      try toy.run("multiply.factor=2")
+      #expect(toy.reasons("multiply") == ["made by an earlier version of this program"])
+      #expect(try toy.text("multiply/1") == "2.0" && toy.text("multiply/7") == "old")
+    }
+  }
+}

@@ -1,0 +1,83 @@
+import Files
+import Foundation
+import PipelineCore
+import TestSupport
+import Testing
+
+/// Stages run again where content has changed, and nowhere else.
+struct StalenessTests {
+  private func withToy(_ body: (ToyRun) throws -> Void) throws {
+    try withTemporaryFolder { try body(ToyRun($0, "stages: { multiply: {}, join: {} }")) }
+  }
+
+  @Test("an input that is touched, copied, moved, linked or spelled otherwise changes nothing")
+  func sameContent() throws {
+    try withToy { toy throws in
+      let manager = FileManager.default
+      let table = toy.folder + "/table"
+      try AtomicFile.replace(table, with: [1, 2, 3])
+      try toy.run("multiply.table=\(table)")
+      try manager.setAttributes([.modificationDate: Date()], ofItemAtPath: table)
+      try manager.copyItem(atPath: table, toPath: toy.folder + "/copy")
+      try manager.createSymbolicLink(
+        atPath: toy.folder + "/link", withDestinationPath: table)
+      for path in [table, "copy", "link", "./table", "../\(toy.name)/table"].map({
+        $0.hasPrefix("/") ? $0 : "\(toy.folder)/\($0)"
+      }) {
+        #expect(
+          try toy.pipeline("multiply.table=\(path)").status().map(\.state) == [.done, .done])
+        try toy.run("multiply.table=\(path)")
+        #expect(toy.reasons("multiply") == nil, "\(path)")
+      }
+      try AtomicFile.replace(table, with: [1, 2, 4])
+      #expect(try toy.pipeline("multiply.table=\(table)").status()[0].state == .stale)
+    }
+  }
+
+  @Test("a bit that changes while the time of modification is kept is noticed")
+  func keptTime() throws {
+    try withToy { toy throws in
+      let table = toy.folder + "/table"
+      try AtomicFile.replace(table, with: [1, 2, 3])
+      try toy.run("multiply.table=\(table)")
+      try flipBit(of: table)
+      try toy.run("multiply.table=\(table)")
+      #expect(toy.reasons("multiply")?.first?.hasPrefix("input \(table) changed: ") == true)
+    }
+  }
+
+  @Test("a stage whose result comes out the same stops there")
+  func cutOff() throws {
+    try withToy { toy throws in
+      try toy.run()
+      let status = try toy.pipeline("multiply.seed=7").status()
+      #expect(status.map(\.state) == [.stale, .stale])
+      #expect(
+        status[1].reasons == [
+          "stage multiply runs first; this one follows only if that changes what it reads"
+        ])
+      try toy.run("multiply.seed=7")
+      #expect(toy.reasons("multiply") == ["setting seed: 42 -> 7"])
+      #expect(toy.reasons("join") == nil)
+      #expect(toy.events.contains(.upToDate(stage: "join")))
+      try toy.run("multiply.seed=7", "multiply.factor=3")
+      #expect(toy.reasons("join") == ["stage multiply gives another result"])
+    }
+  }
+
+  @Test("digests that were tampered with are not believed")
+  func tamperedDigests() throws {
+    try withToy { toy throws in
+      let table = toy.folder + "/table"
+      try AtomicFile.replace(table, with: [1, 2, 3])
+      try toy.run("multiply.table=\(table)")
+      let path = toy.folder + "/run/state/digests.json"
+      let text = String(decoding: try RegularFile(path: path).readAll(), as: UTF8.self)
+      let changed = text.replacingOccurrences(of: "039058c6f2c0", with: "139058c6f2c0")
+      #expect(changed != text)
+      try AtomicFile.replace(path, with: Array(changed.utf8))
+      try toy.run("multiply.table=\(table)")
+      #expect(toy.reasons("multiply") == nil)
+    }
+  }
+}

@@ -1,0 +1,69 @@
+import Files
+import Foundation
+import PipelineCore
+import TestSupport
+import Testing
+
+struct WorkspaceTests {
+  private let body = "stages: { multiply: {}, join: {} }"
+
+  @Test("a folder that holds something else is not used as a workspace")
+  func notOurs() throws {
+    try withTemporaryFolder { folder throws in
+      let toy = try ToyRun(folder, body)
+      try toy.put("letter.txt", "mine")
+      let error = #expect(throws: WorkspaceError.self) { try toy.run() }
+      #expect(error == .notOurs(path: "\(folder)/run", example: "letter.txt"))
+      #expect(error?.kind == .settings)
+      #expect(try Folders.names(in: folder + "/run") == ["letter.txt"])
+      #expect(throws: WorkspaceError.self) { try toy.pipeline().verify() }
+      #expect(throws: WorkspaceError.self) { try toy.pipeline().collectGarbage(isDry: false) }
+    }
+  }
+
+  @Test("an empty folder, and one that is ours with something beside, are used")
+  func usable() throws {
+    try withTemporaryFolder { folder throws in
+      let toy = try ToyRun(folder, body)
+      try FileManager.default.createDirectory(
+        atPath: folder + "/run/multiply", withIntermediateDirectories: true)
+      try toy.run()
+      try toy.put("letter.txt", "mine")
+      try toy.run("multiply.factor=2")
+      #expect(try toy.text("letter.txt") == "mine")
+    }
+  }
+
+  @Test("a file and the root of all are refused")
+  func impossible() throws {
+    try withTemporaryFolder { folder throws in
+      _ = try ToyRun(folder, body)
+      func failure(_ workspace: String) -> (any Error)? {
+        do {
+          let pipeline = try Pipeline(
+            path: folder + "/pipeline.json5", stages: toyStages, workspace: workspace)
+          try Runner(pipeline) { _ in }.run()
+          return nil
+        } catch { return error }
+      }
+      try AtomicFile.replace(folder + "/file", with: [])
+      #expect(failure(folder + "/file") as? WorkspaceError == .notFolder(path: folder + "/file"))
+      if case .notOurs? = failure("/") as? WorkspaceError {} else { Issue.record("/ was taken") }
+      #expect(failure("").map { FailureKind($0) } == .settings)
+    }
+  }
+
+  @Test("a run that cannot begin leaves no workspace behind")
+  func nothingLeft() throws {
+    try withTemporaryFolder { folder throws in
+      let toy = try ToyRun(folder, body)
+      #expect(throws: (any Error).self) { try toy.run("multiply.table=absent") }
+      #expect(!Folders.exists(folder + "/run"))
+      struct Refusal: Error {}
+      #expect(throws: Refusal.self) {
+        try Runner(try toy.pipeline(), check: { _ in throw Refusal() }) { _ in }.run()
+      }
+      #expect(!Folders.exists(folder + "/run"))
+    }
+  }
+}

@@ -1,0 +1,145 @@
+import Catalog
+import Files
+import Shards
+import TestSupport
+import Testing
+
+/// The same comparisons in columns of other types, codecs and writers;
+/// `Fixtures/stages/generate_meanings.py` says how they were written.
+@Suite struct IngestMeaningTests {
+  /// Caption, identities, labels and weight of every pair, by row.
+  private func pairs(_ pipeline: DataPipeline) throws -> [String] {
+    try pipeline.catalog().database.rows(
+      """
+      SELECT text || ' ' || first.uid || ' ' || second.uid || ' ' || label_0 || ' ' || label_1 || ' '
+        || weight
+      FROM pair JOIN image AS first ON first.id = image_0_id
+      JOIN image AS second ON second.id = image_1_id JOIN prompt ON prompt.id = prompt_id
+      ORDER BY pair.row
+      """
+    ) { try $0[0] as String }
+  }
+
+  private static func expected(_ row: Int) -> String {
+    func uuid(_ number: Int) -> String {
+      let digits = String(number, radix: 16)
+      return "00000000-0000-0000-0000-" + String(repeating: "0", count: 12 - digits.count) + digits
+    }
+    let labels = row % 2 == 0 ? "1.0 0.0" : "0.0 1.0"
+    return "prompt \(row) \(uuid(row)) \(uuid(100 + row)) \(labels) 0.25"
+  }
+
+  @Test(
+    "labels, weights, identities and captions are read as they are meant",
+    arguments: [
+      "decimal-small", "decimal-wide", "decimal-fixed", "truth", "text", "words", "half",
+      "integers", "uuid", "category", "zstd", "lz4", "brotli", "gzip", "polars", "duckdb",
+    ])
+  func meanings(name: String) throws {
+    try DataPipeline.with(["pairs-\(name).parquet"]) { pipeline throws in
+      try pipeline.run(through: "ingest")
+      #expect(try pairs(pipeline) == (0..<8).map(Self.expected))
+    }
+  }
+
+  @Test("a file without identities is read with the digests of its images")
+  func withoutIdentities() throws {
+    try DataPipeline.with(["pairs-no-uids.parquet"]) { pipeline in
+      try pipeline.run(through: "ingest")
+      let catalog = try pipeline.catalog()
+      #expect(try catalog.counts().pairs == 8)
+      #expect(try catalog.counts().images == 16)
+      #expect(
+        try catalog.database.integer("SELECT count(*) FROM image WHERE uid = sha256") == 16)
+      try pipeline.run()
+      #expect(try pipeline.shards("train").pairCount > 0)
+    }
+  }
+
+  @Test(
+    "a type that is not what is needed is refused by its name, before any row",
+    arguments: [
+      ("moments", "column label_0 is TIMESTAMP(MICROS), which is not read as a number"),
+      ("days", "column caption is DATE, which is not read as a text"),
+    ])
+  func refused(name: String, message: String) throws {
+    try DataPipeline.with(["pairs-\(name).parquet"]) { pipeline throws in
+      let found = failure { try pipeline.run(through: "ingest") }
+      #expect(found?.contains(message) == true, "\(found ?? "")")
+      #expect(throws: CatalogError.self) { try pipeline.catalog() }
+    }
+  }
+
+  @Test("JSON and CSV spell labels and truth values as parquet does")
+  func textForms() throws {
+    let lines = [
+      #"{"caption": "a", "image_0_uid": 1, "image_1_uid": "y", "label_0": true, "label_1": false}"#,
+      #"{"caption": "b", "image_0_uid": 2, "image_1_uid": "y", "label_0": "0", "label_1": "1"}"#,
+      #"{"caption": "c", "image_0_uid": 3, "image_1_uid": "y", "label_0": 0.5, "label_1": "0.5","#
+        + #" "has_label": 1.0, "num_example_per_prompt": "4"}"#,
+      #"{"caption": "d", "image_0_uid": 4, "image_1_uid": "y", "label_0": "False","#
+        + #" "label_1": " TRUE ", "has_label": "true"}"#,
+    ]
+    let csv = """
+      caption,image_0_uid,image_1_uid,label_0,label_1,has_label,num_example_per_prompt
+      a,1,y,true,false,1,
+      b,2,y,0,1,TRUE,1
+      c,3,y,0.5,0.5,true,4.0
+      d,4,y,False, TRUE ,1.0,1
+      """
+    try withTemporaryFolder { folder in
+      try AtomicFile.replace(
+        "\(folder)/a.jsonl", with: Array(lines.joined(separator: "\n").utf8))
+      try AtomicFile.replace(
+        "\(folder)/b.json", with: Array("[\(lines.joined(separator: ","))]".utf8))
+      try AtomicFile.replace("\(folder)/c.csv", with: Array(csv.utf8))
+      for name in ["a.jsonl", "b.json", "c.csv"] {
+        let pipeline = try DataPipeline(in: folder, sources: [name])
+        try pipeline.run(through: "ingest")
+        #expect(
+          try pairs(pipeline) == [
+            "a 1 y 1.0 0.0 1.0", "b 2 y 0.0 1.0 1.0", "c 3 y 0.5 0.5 0.25", "d 4 y 0.0 1.0 1.0",
+          ], "\(name)")
+      }
+    }
+  }
+
+  @Test("what a file of records holds is the union of its records")
+  func unionOfRecords() throws {
+    let pair = #""image_0_uid": "x", "image_1_uid": "y", "label_0": 1, "label_1": 0"#
+    let lines = [
+      #"{"caption": "only a caption"}"#, #""a caption alone""#, "{ not JSON",
+      #"{\#(pair), "caption": "a pair"}"#,
+      #"{"caption": "another", \#(pair), "has_label": true}"#,
+    ]
+    try withTemporaryFolder { folder in
+      try AtomicFile.replace(
+        "\(folder)/train.jsonl", with: Array(lines.joined(separator: "\n").utf8))
+      var pipeline = try DataPipeline(in: folder, sources: ["train.jsonl"])
+      pipeline.ingest["max_reject_fraction"] = 0.9
+      pipeline.ingest["only_with_label"] = "always"
+      try pipeline.run(through: "ingest")
+      let catalog = try pipeline.catalog()
+      #expect(try catalog.prompts().map(\.text).sorted() == ["a pair", "another"])
+      #expect(
+        try catalog.rejectCountsByCode(stage: "ingest")
+          == ["missing-value": 2, "unreadable-record": 1])
+      #expect(try catalog.countsBySource().allSatisfy(\.isBalanced))
+    }
+  }
+
+  @Test("a column of texts names images, as JSON does")
+  func imagePaths() throws {
+    let path = fixturePath("stages/pictures")
+    let lines = [
+      #"{"caption": "a", "jpg_0": "\#(path)/image-0-0-a", "jpg_1": {"path": "\#(path)/image-0-0-b"},"#
+        + #" "label_0": 1, "label_1": 0}"#
+    ]
+    try withTemporaryFolder { folder in
+      try AtomicFile.replace("\(folder)/train.jsonl", with: Array(lines[0].utf8))
+      let pipeline = try DataPipeline(in: folder, sources: ["train.jsonl"])
+      try pipeline.run(through: "ingest")
+      #expect(try pipeline.catalog().counts().images == 2)
+    }
+  }
+}

@@ -1,0 +1,209 @@
+import Catalog
+import Files
+import Foundation
+import PipelineCore
+import Stages
+import TestSupport
+import Testing
+
+@Suite struct SourceFilesTests {
+  @Test(
+    "a path says its split as `datasets` reads it",
+    arguments: [
+      // A file's name, as a whole or as a word of it.
+      ("train-00000-of-00387-6ad1b7c22b3d6f0a.parquet", "train"),
+      ("validation_unique-00000-of-00001.parquet", "validation_unique"),
+      ("data/test_unique-00000-of-00001.parquet", "test_unique"),
+      ("sample-test-00002-of-00004-x.parquet", "test"), ("validation.parquet", "validation"),
+      ("validation_0000.parquet", "validation"), ("data_test.parquet", "test"),
+      ("valid.parquet", "validation"), ("my-test-split.parquet", "test"),
+      ("my val 3.parquet", "validation"), ("x.dev.parquet", "validation"),
+      ("eval.jsonl", "test"), ("pairs.evaluation.csv", "test"), ("training_1.parquet", "train"),
+      ("test1.parquet", "test"), ("val2017.parquet", "validation"),
+      ("test_unique_0000.parquet", "test_unique"), ("train_test.parquet", "test"),
+      // Words only: not parts of them, nor in capitals.
+      ("latest.parquet", nil), ("contest_5.parquet", nil), ("evaluate.parquet", nil),
+      ("devices.parquet", nil), ("TEST.parquet", nil), ("0000.parquet", nil),
+      // Folders, the nearest first, where the file's name says nothing.
+      ("hub/default/validation/0000.parquet", "validation"), ("test/train/0.parquet", "train"),
+      ("default/partial-train/0000.parquet", "train"), ("eval_set/part/0.parquet", "test"),
+      ("validation/train.parquet", "train"), ("hive/split=test/part-0.parquet", "test"),
+      ("split=dev/0.parquet", "validation"), ("split=held_out/0.parquet", "held_out"),
+      ("split=../0.parquet", nil),
+      // Any name before the numbers, in a folder `data`.
+      ("data/train_prefs-00000-of-00001.parquet", "train_prefs"),
+      ("data/val-00000-of-00002.parquet", "validation"),
+      ("train_sft-00000-of-00001.parquet", "train"),
+      ("test/part-00000-of-00010.parquet", "test"), ("data/.x-00000-of-00010.parquet", nil),
+    ] as [(String, String?)])
+  func splits(path: String, split: String?) {
+    #expect(SplitName.named(in: path, below: "") == split)
+  }
+
+  @Test("of the folders above the data only the file's own counts, and as a whole")
+  func foldersAbove() {
+    for (path, base, split) in [
+      ("/home/me/test/data/rows.parquet", "/home/me/test/data", nil),
+      ("/tmp/test_zstd0/rows.parquet", "/tmp/test_zstd0", nil),
+      ("/tmp/test/rows.parquet", "/tmp/test", "test"),
+      ("/tmp/test_1/validation_x/rows.parquet", "/tmp/test_1", "validation"),
+      ("/tmp/hub/validation/0000.parquet", "/tmp/hub/validation", "validation"),
+      ("/tmp/hub/split=dev/0000.parquet", "/tmp/hub/split=dev", "validation"),
+    ] as [(String, String, String?)] {
+      #expect(SplitName.named(in: path, below: base) == split, "\(path)")
+    }
+  }
+
+  /// Empty files under these paths.
+  private func with(
+    _ paths: [String], _ body: (String) throws -> Void
+  ) throws {
+    try withTemporaryFolder { folder throws in
+      for path in paths {
+        let full = "\(folder)/\(path)"
+        try FileManager.default.createDirectory(
+          atPath: String(full[..<(full.lastIndex(of: "/") ?? full.endIndex)]),
+          withIntermediateDirectories: true)
+        try AtomicFile.replace(full, with: [])
+      }
+      try body(folder)
+    }
+  }
+
+  private func names(_ folder: String, _ patterns: String...) throws -> [String] {
+    try SourceFiles(SourceList(patterns.map { "\(folder)/\($0)" }), split: nil).files.map {
+      String($0.path.dropFirst(folder.count + 1))
+    }
+  }
+
+  @Test("folders stand for all records below them; patterns may choose folders, too")
+  func folders() throws {
+    try with([
+      "hub/train/0.parquet", "hub/train/1.parquet", "hub/test/0.jsonl", "hub/README.md",
+      "hub/dataset_info.json", "hub/.cache/x.parquet", "lists/prompts.json",
+    ]) { folder throws in
+      let all = ["hub/test/0.jsonl", "hub/train/0.parquet", "hub/train/1.parquet"]
+      for pattern in ["hub", "hub/", "hub/**/*.*[tl]", "h*", "hub/**"] {
+        #expect(try names(folder, pattern) == all, "\(pattern)")
+      }
+      #expect(try names(folder, "hub/t*/") == all)
+      #expect(try names(folder, "hub/train/*", "hub/train") == Array(all.dropFirst()))
+      #expect(try names(folder, "lists") == ["lists/prompts.json"])
+      let files = try SourceFiles(SourceList(["\(folder)/hub"]), split: nil)
+      #expect(files.files.map(\.split) == ["test", "train", "train"])
+      #expect(
+        files.notes == ["not read beside the files of records: \(folder)/hub/README.md and 1 more"])
+    }
+  }
+
+  @Test("a name with brackets stands for itself, or is said how to be written")
+  func brackets() throws {
+    try with(["a[1].parquet", "a1.parquet", "b1.parquet"]) { folder throws in
+      #expect(try names(folder, "a[1].parquet") == ["a[1].parquet"])
+      #expect(try names(folder, "a[[]1].parquet") == ["a[1].parquet"])
+      #expect(try names(folder, "[ab]1.parquet") == ["a1.parquet", "b1.parquet"])
+      let message = failure { _ = try names(folder, "b[2].parquet") }
+      #expect(message?.contains("write \"\(folder)/b[[]2].parquet\"") == true)
+    }
+  }
+
+  @Test("where no path says a split, the funnel says that all is train")
+  func silentSplit() throws {
+    try with(["a.parquet", "b.parquet", "test.parquet"]) { folder throws in
+      let files = try SourceFiles(SourceList(["\(folder)/*.parquet"]), split: nil)
+      #expect(files.files.map(\.split) == ["train", "train", "test"])
+      #expect(files.notes == ["no name of a split in \(folder)/a.parquet and 1 more: train"])
+      let given = try SourceFiles(SourceList(["\(folder)/*.parquet"]), split: "test")
+      #expect(given.files.map(\.split) == ["test", "test", "test"])
+      #expect(given.notes.isEmpty)
+    }
+  }
+
+  @Test("the funnel of a run shows splits taken for granted, and every reason with an example")
+  func funnel() throws {
+    try withTemporaryFolder { folder throws in
+      let good = try picture(0)
+      var rows = (0..<10).map { Row(first: ("a\($0)", good), second: ("b\($0)", good)) }
+      rows[4].labels = (1, 1)
+      rows[5].labels = (0.3, 0.7)
+      rows[7].caption = nil
+      try write(rows, to: "\(folder)/\u{1b}[31mrows.parquet")
+      var pipeline = try DataPipeline(in: folder, sources: ["*.parquet"])
+      pipeline.ingest["max_reject_fraction"] = 0.5
+      let notes = try pipeline.run(through: "ingest").compactMap {
+        if case .said(_, let text) = $0 { text } else { nil }
+      }
+      let file = "\(folder)/\\u{1b}[31mrows.parquet"
+      #expect(
+        notes.contains(
+          "- 2 bad-label, such as \(file): row 4, column label_0: (1.0, 1.0) is none of (1, 0), "
+            + "(0, 1) and (0.5, 0.5)"))
+      #expect(notes.contains("- 1 missing-value, such as \(file): row 7, column caption: no value"))
+      #expect(notes.contains("note: no name of a split in \(file): train"))
+    }
+  }
+
+  @Test("the limit of rejects holds for small files; one row alone ends no run")
+  func limitOfRejects() throws {
+    for (bad, total, limit, ends) in [
+      (8, 24, 0.01, true), (2, 24, 0.01, true), (1, 24, 0.01, false), (1, 24, 0, true),
+      (2, 24, 0.1, false), (3, 300, 0.01, false), (4, 300, 0.01, true),
+    ] as [(Int, Int, Double, Bool)] {
+      try withTemporaryFolder { folder throws in
+        let good = try picture(0)
+        var rows = (0..<total).map { Row(first: ("a\($0)", good), second: ("b\($0)", good)) }
+        for index in 0..<bad { rows[2 * index].labels = (0.3, 0.7) }
+        try write(rows, to: "\(folder)/train.parquet")
+        var pipeline = try DataPipeline(in: folder, sources: ["train.parquet"])
+        pipeline.ingest["max_reject_fraction"] = .number(limit)
+        var notes: [String] = []
+        pipeline.observe = { if case .said(_, let text) = $0 { notes.append(text) } }
+        let message = failure { try pipeline.run(through: "ingest") }
+        #expect((message != nil) == ends, "\(bad) of \(total) at \(limit)")
+        if ends { #expect(notes.contains { $0.contains("bad-label, such as") }) }
+        guard ends, limit > 0 else { return }
+        // The next run ends the same way, and with a larger limit goes on.
+        #expect(failure { try pipeline.run(through: "ingest") } == message)
+        pipeline.ingest["max_reject_fraction"] = 0.5
+        try pipeline.run(through: "ingest")
+        #expect(try pipeline.catalog().counts().pairs == total - bad)
+      }
+    }
+  }
+
+  @Test("a split that is no plain name is refused, wherever it comes from")
+  func unsafeSplits() throws {
+    try DataPipeline.with([DataPipeline.train]) { pipeline in
+      for split in [
+        "../../victim", "a/b", ".hidden", "", "x\u{0}y", String(repeating: "a", count: 101),
+      ] {
+        var changed = pipeline
+        changed.ingest["split"] = .string(split)
+        #expect(failure { try changed.run() }?.contains("ingest.split") == true, "\(split)")
+      }
+      try pipeline.run(through: "encode")
+      let path = "\(pipeline.workspacePath)/catalog.sqlite"
+      let catalog = try CatalogDatabase(path: path)
+      try catalog.database.run("UPDATE pair SET split = '../../victim'")
+      // As if ingest of another version had written it.
+      try catalog.recordDigests()
+      let message = failure { try pipeline.run() }
+      #expect(message?.contains("\"../../victim\" cannot name a file") == true, "\(message ?? "")")
+    }
+  }
+
+  @Test("a catalog that changed after ingest is not used")
+  func changedCatalog() throws {
+    try DataPipeline.with([DataPipeline.train]) { pipeline in
+      try pipeline.run(through: "ingest")
+      let path = "\(pipeline.workspacePath)/catalog.sqlite"
+      let database = try Database(path: path)
+      // While it is open, what it wrote is in the log: the file itself is as ingest left it.
+      try database.run("UPDATE pair SET label_0 = 0, label_1 = 1 WHERE id = 3")
+      let message = failure { try pipeline.run() }
+      withExtendedLifetime(database) {
+        #expect(message?.contains("table pair is damaged") == true, "\(message ?? "")")
+      }
+    }
+  }
+}

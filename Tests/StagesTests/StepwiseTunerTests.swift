@@ -1,0 +1,105 @@
+import Autograd
+import Diffusion
+import NN
+import PreferenceModels
+import Stages
+import StepwiseOptimization
+import TensorCore
+import TestSupport
+import Testing
+
+@Suite struct StepwiseTunerTests {
+  private static let model = fixturePath("sample/model")
+
+  private func tuner(_ change: (inout SPOSettings) -> Void) throws -> StepwiseTuner {
+    var settings = SPOSettings()
+    settings.model = Self.model
+    change(&settings)
+    let pipeline = try TextToImage(ModelFolder(path: Self.model))
+    let judge = try ModelFolder(path: fixturePath("models/preference-gelu")).preferenceModel().model
+    return try StepwiseTuner(
+      settings, judge: PreferenceJudge(judge), negative: try pipeline.negativeConditioning(),
+      latentShape: [8, 8, 4])
+  }
+
+  private func pairs(_ count: Int) -> [CandidatePair] {
+    var source = RandomStream(seed: 4, purpose: "test")
+    func noise() -> Tensor { Tensor(source.normals(count: 256), shape: [1, 8, 8, 4]) }
+    return (0..<count).map {
+      CandidatePair(
+        timestep: 101 + 200 * $0, win: .init(latent: noise(), next: noise()),
+        lose: .init(latent: noise(), next: noise()), sharesLatent: false, prompt: $0 % 2)
+    }
+  }
+
+  private func prompts() throws -> Conditioning {
+    try TextToImage(ModelFolder(path: Self.model)).conditioning(of: ["a red circle", "blue"])
+  }
+
+  private func values(_ tuner: StepwiseTuner) -> [[Float]] {
+    tuner.adapters.parameters.map(\.tensor.values)
+  }
+
+  @Test("batches are accumulated over the end of a sampling batch into one update with their mean")
+  func accumulation() throws {
+    let (pairs, prompts) = (pairs(4), try prompts())
+    var carrying = try tuner {
+      $0.gradientAccumulation = 2
+      $0.pairBatch = 2
+    }
+    let start = values(carrying)
+    let first = try carrying.train(on: Array(pairs[..<2]), prompts, iteration: 0)
+    #expect(first.updates == 0 && values(carrying) == start)
+    let second = try carrying.train(on: Array(pairs[2...]), prompts, iteration: 1)
+    #expect(second.updates == 1)
+
+    // The same four pairs as one batch.
+    var whole = try tuner { $0.pairBatch = 4 }
+    let trained = try whole.train(on: pairs, prompts, iteration: 0)
+    #expect(trained.updates == 1)
+    #expect(values(whole) != start)
+    for (a, b) in zip(values(carrying), values(whole)) {
+      #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-6 })
+    }
+  }
+
+  @Test("without a limit gradients are left as they are")
+  func noLimit() throws {
+    let (pairs, prompts) = (pairs(2), try prompts())
+    func trained(_ limit: Float?) throws -> [[Float]] {
+      var tuner = try tuner { $0.gradientLimit = limit }
+      _ = try tuner.train(on: pairs, prompts, iteration: 0)
+      return values(tuner)
+    }
+    let free = try trained(nil)
+    #expect(try trained(1e9) == free)
+    // So small that the optimizer's epsilon counts.
+    #expect(try trained(1e-7) != free)
+  }
+
+  @Test("a latent judge is told the timestep of the noise, or the one that was drawn from")
+  func judgedTimestep() throws {
+    let base = ModelFolder(path: Self.model)
+    let model = try ModelFolder(path: fixturePath("latent-preference/v1"))
+      .latentPreferenceModel(of: base)
+    let autoencoder = try base.autoencoder().model
+    let latents = Tensor(
+      (0..<512).map { Float($0 % 7) / 3 - 1 }, shape: [2, 8, 8, 4])
+    func scores(_ told: SPOSettings.JudgedTimestep) throws -> [Float] {
+      try PreferenceJudge.latent(model, told: told)
+        .scorer(for: [JudgedPrompt(text: "red", ids: [])], autoencoder)
+        .scores(of: latents, timestep: 601, drawnFrom: 701, prompts: [0, 0])
+    }
+    func expected(_ timestep: Float) throws -> [Float] {
+      try withoutGradients {
+        model.scores(
+          of: latents, timesteps: [timestep, timestep],
+          for: try model.prompts(["red"]).rows(at: [0, 0])
+        ).values
+      }
+    }
+    #expect(try scores(.drawn) == expected(601))
+    #expect(try scores(.source) == expected(701))
+    #expect(try expected(601) != expected(701))
+  }
+}
