@@ -79,8 +79,11 @@ torture: build
 	  $(TORTURE)
 
 # SPO_TARGETS names what Package.swift keeps: a build with a sanitizer of everything would take long.
+# libFuzzer comes with the toolchain's clang; without its main, since the program has its own.
 FUZZ_PROGRAM = SPO_TARGETS=Fuzz swift build -c release $(NATIVE) --sanitize=address \
-  --scratch-path .build-fuzz --product Fuzz -Xswiftc -sanitize=fuzzer -Xswiftc -enable-testing
+  --scratch-path .build-fuzz --product Fuzz -Xswiftc -enable-testing -Xlinker -lstdc++ \
+  -Xswiftc -sanitize-coverage=edge,indirect-calls,trace-cmp,inline-8bit-counters,pc-table \
+  -Xlinker "$$(clang -print-file-name=libclang_rt.fuzzer_no_main-$$(uname -m).a)"
 
 fuzz: deps
 	$(FUZZ_PROGRAM)

@@ -35,7 +35,7 @@ let configurationTargets: [FuzzTarget] = [
 
 /// A target that replaces one file of a copy of the shipped model.
 private func part(
-  _ name: String, _ file: String, _ open: @escaping (ModelFolder) throws -> Void
+  _ name: String, _ file: String, _ open: @escaping @Sendable (ModelFolder) throws -> Void
 ) -> FuzzTarget {
   FuzzTarget(
     name,

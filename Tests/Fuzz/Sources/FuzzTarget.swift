@@ -1,19 +1,19 @@
 import Foundation
 
 /// One kind of file, and what reads it.
-struct FuzzTarget {
+struct FuzzTarget: Sendable {
   let name: String
   /// Does what is done once, and returns what is done with every input.
-  let prepare: () throws -> (_ input: UnsafeRawBufferPointer) throws -> Void
+  let prepare: @Sendable () throws -> (_ input: UnsafeRawBufferPointer) throws -> Void
 
-  init(_ name: String, _ run: @escaping (_ input: UnsafeRawBufferPointer) throws -> Void) {
+  init(_ name: String, _ run: @escaping @Sendable (_ input: UnsafeRawBufferPointer) throws -> Void) {
     self.name = name
     prepare = { run }
   }
 
   init(
     _ name: String,
-    preparing prepare: @escaping () throws -> (_ input: UnsafeRawBufferPointer) throws -> Void
+    preparing prepare: @escaping @Sendable () throws -> (_ input: UnsafeRawBufferPointer) throws -> Void
   ) {
     self.name = name
     self.prepare = prepare
