@@ -4,7 +4,7 @@ import Foundation
 import NN
 import PreferenceModels
 
-/// Configurations of a model's parts, whose weights are those of the shipped model.
+/// Configurations of a model's parts, whose weights are those of the smallest model there is.
 let configurationTargets: [FuzzTarget] = [
   part("unet-config", "unet/config.json") { folder in _ = try folder.unet() },
   part("vae-config", "vae/config.json") { folder in _ = try folder.autoencoder() },
@@ -33,14 +33,14 @@ let configurationTargets: [FuzzTarget] = [
     }),
 ]
 
-/// A target that replaces one file of a copy of the shipped model.
+/// A target that replaces one file of a copy of that model.
 private func part(
   _ name: String, _ file: String, _ open: @escaping @Sendable (ModelFolder) throws -> Void
 ) -> FuzzTarget {
   FuzzTarget(
     name,
     preparing: {
-      let path = try Scratch.copy("data/tiny-sd", to: "model")
+      let path = try Scratch.copy("Tests/Fixtures/sample/model", to: "model")
       return { input in
         _ = Scratch.write(input, to: "\(path)/\(file)")
         try open(ModelFolder(path: path))

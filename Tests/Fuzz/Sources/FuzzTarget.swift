@@ -6,14 +6,16 @@ struct FuzzTarget: Sendable {
   /// Does what is done once, and returns what is done with every input.
   let prepare: @Sendable () throws -> (_ input: UnsafeRawBufferPointer) throws -> Void
 
-  init(_ name: String, _ run: @escaping @Sendable (_ input: UnsafeRawBufferPointer) throws -> Void) {
+  init(_ name: String, _ run: @escaping @Sendable (_ input: UnsafeRawBufferPointer) throws -> Void)
+  {
     self.name = name
     prepare = { run }
   }
 
   init(
     _ name: String,
-    preparing prepare: @escaping @Sendable () throws -> (_ input: UnsafeRawBufferPointer) throws -> Void
+    preparing prepare:
+      @escaping @Sendable () throws -> (_ input: UnsafeRawBufferPointer) throws -> Void
   ) {
     self.name = name
     self.prepare = prepare
