@@ -31,8 +31,10 @@ let package = Package(
 
     .target(
       name: "TensorCore", dependencies: ["COpenBLAS", "Files"], swiftSettings: kernelSettings),
-    .target(name: "Autograd", dependencies: ["TensorCore"]),
-    .target(name: "NN", dependencies: ["Autograd", "TensorCore", "Checkpoints", "Files"]),
+    .target(name: "Backends", dependencies: ["TensorCore"]),
+    .target(name: "Autograd", dependencies: ["Backends", "TensorCore"]),
+    .target(
+      name: "NN", dependencies: ["Autograd", "Backends", "TensorCore", "Checkpoints", "Files"]),
     .target(
       name: "Diffusion",
       dependencies: ["NN", "Autograd", "TensorCore", "Checkpoints", "Files"]),
@@ -75,7 +77,7 @@ let package = Package(
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
-        "Autograd", "TensorCore", "COpenBLAS",
+        "Autograd", "Backends", "TensorCore", "COpenBLAS",
       ]),
 
     .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
@@ -89,6 +91,7 @@ let package = Package(
     .testTarget(name: "PipelineCoreTests", dependencies: ["PipelineCore", "Files", "TestSupport"]),
     .testTarget(name: "CommandSyntaxTests", dependencies: ["CommandSyntax"]),
     .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "TestSupport"]),
+    .testTarget(name: "BackendsTests", dependencies: ["Backends", "TensorCore", "TestSupport"]),
     .testTarget(name: "AutogradTests", dependencies: ["Autograd", "TensorCore", "TestSupport"]),
     .testTarget(
       name: "NNTests", dependencies: ["NN", "Autograd", "TensorCore", "Checkpoints", "TestSupport"]),

@@ -64,9 +64,7 @@ public struct AdamW {
       if scale != 1 { gradient = gradient.scaled(by: scale) }
       let mean = try means.load(index)
       let square = try squares.load(index)
-      step.apply(
-        gradient.pointer, mean: mean.pointer, square: square.pointer,
-        parameter: parameter.tensor.pointer, count: gradient.count)
+      parameter.tensor.update(by: step, gradient: gradient, mean: mean, square: square)
       try means.store(mean, at: index)
       try squares.store(square, at: index)
       parameter.valuesChanged()
@@ -113,8 +111,7 @@ public func clipping(
   _ gradients: [Tensor?], toNorm limit: Float
 ) -> (norm: Float, scale: Float) {
   let total = gradients.reduce(0.0) { sum, gradient in
-    guard let gradient else { return sum }
-    return sum + dotProduct(gradient.pointer, gradient.pointer, count: gradient.count)
+    sum + (gradient?.squareSum ?? 0)
   }
   let norm = Float(total.squareRoot())
   // The small term is PyTorch's.

@@ -32,10 +32,9 @@ struct ArrayStore {
   /// The array at `index`; to be handed to `store` if it is changed.
   func load(_ index: Int) throws(FileError) -> Tensor {
     guard let file else { return tensors[index] }
-    let tensor = Tensor(uninitialized: shapes[index])
-    try file.read(
-      at: offsets[index], into: UnsafeMutableRawBufferPointer(tensor.mutableElements))
-    return tensor
+    return try Tensor(shape: shapes[index]) { buffer throws(FileError) in
+      try file.read(at: offsets[index], into: UnsafeMutableRawBufferPointer(buffer))
+    }
   }
 
   mutating func store(_ tensor: Tensor, at index: Int) throws(FileError) {
@@ -43,6 +42,9 @@ struct ArrayStore {
       tensors[index] = tensor
       return
     }
-    try file.write(UnsafeRawBufferPointer(tensor.mutableElements), at: offsets[index])
+    let offset = offsets[index]
+    try tensor.withValues { values throws(FileError) in
+      try file.write(UnsafeRawBufferPointer(values), at: offset)
+    }
   }
 }

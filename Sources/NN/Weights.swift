@@ -137,9 +137,9 @@ final class WeightRoot {
     } else if !readsValues {
       parameter = Parameter(name: name, storedShape: shape, layout: layout)
     } else {
-      let stored = Tensor(uninitialized: shape)
-      fill(stored.mutableElements, name: name, initial)
-      parameter = Parameter(name: name, stored: stored, layout: layout, isTrainable: isTrainable)
+      parameter = Parameter(
+        name: name, storedShape: shape, layout: layout, isTrainable: isTrainable
+      ) { fill($0, name: name, initial) }
     }
     byName[name] = parameter
     parameters.append(parameter)
@@ -149,17 +149,16 @@ final class WeightRoot {
   private func read(
     _ name: String, from source: any WeightSource, shape: [Int], layout: WeightLayout
   ) throws -> Parameter {
-    let count = shape.reduce(1, *)
-    if !isTrainable, count >= WeightSize.smallestHalf, let format = source.halfFormat(of: name) {
-      let storage = HalfStorage(count: count, format: format)
-      try source.readHalf(
-        name, into: UnsafeMutableBufferPointer(start: storage.pointer, count: count))
-      return Parameter(
-        name: name, stored: HalfTensor(shape: shape, storage: storage), layout: layout)
+    if !isTrainable, shape.reduce(1, *) >= WeightSize.smallestHalf,
+      let format = source.halfFormat(of: name)
+    {
+      return try Parameter(name: name, storedShape: shape, layout: layout, format: format) {
+        try source.readHalf(name, into: $0)
+      }
     }
-    let stored = Tensor(uninitialized: shape)
-    try source.read(name, into: stored.mutableElements)
-    return Parameter(name: name, stored: stored, layout: layout, isTrainable: isTrainable)
+    return try Parameter(
+      name: name, storedShape: shape, layout: layout, isTrainable: isTrainable
+    ) { try source.read(name, into: $0) }
   }
 
   private func fill(

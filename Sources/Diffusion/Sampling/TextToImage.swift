@@ -113,7 +113,7 @@ public struct TextToImage {
         source.normals(count: channels * height * width), shape: [1, channels, height, width]
       ).channelsLast()
     }
-    let latents = draw().scaled(by: plan.initialNoiseScale)
+    var latents = draw().scaled(by: plan.initialNoiseScale)
     var sampler = Sampler(plan)
     var number = 0
     while let step = sampler.nextStep {
@@ -131,10 +131,25 @@ public struct TextToImage {
         : unet(input, timesteps: [step.timestep], conditioning: positive)
       try output.requiringFinite(place("unet"))
       let noise = step.noise.map { _ in draw() }
-      sampler.advance(
-        output: output.elements, noise: noise?.elements, sample: latents.mutableElements)
+      latents = advanced(latents, by: &sampler, output: output, noise: noise)
       try latents.requiringFinite(place("scheduler"))
     }
     return latents
+  }
+
+  /// The latents after the sampler's next step.
+  private static func advanced(
+    _ latents: Tensor, by sampler: inout Sampler, output: Tensor, noise: Tensor?
+  ) -> Tensor {
+    Tensor(shape: latents.shape, on: latents.backend) { sample in
+      latents.withValues { _ = sample.update(fromContentsOf: $0) }
+      output.withValues { output in
+        if let noise {
+          noise.withValues { sampler.advance(output: output, noise: $0, sample: sample) }
+        } else {
+          sampler.advance(output: output, noise: nil, sample: sample)
+        }
+      }
+    }
   }
 }

@@ -65,7 +65,7 @@ extension NetworkOperation {
       let rows = Self.rows(side * side * inputs)
       let x = Tensor(repeating: 0.5, shape: [rows, side, side, inputs])
       let weight = Tensor(repeating: 0.01, shape: [kernel, kernel, inputs, outputs])
-      let prepared = weight.convolutionWeights()
+      let prepared = weight.convolutionOperand()
       let shape = ConvolutionShape(
         batch: rows, height: side, width: side, inputChannels: inputs, outputChannels: outputs,
         kernel: (kernel, kernel), padding: kernel / 2)

@@ -160,8 +160,7 @@ public final class TrainDenoiser: Stage {
         ? training.emptyIDs : training.ids[row % training.ids.count]
     }
     let latents = training.latents.rows(at: rows)
-    let noise = Tensor(uninitialized: latents.shape)
-    stream.fillNormal(noise.mutableElements)
+    let noise = Tensor(shape: latents.shape) { stream.fillNormal($0) }
     let noisy = training.schedule.noised(latents, with: noise, timesteps: timesteps)
     let predicted = training.unet(
       noisy, timesteps: timesteps.map { Float($0) },

@@ -50,15 +50,12 @@ package struct PreferenceExamples {
     let layout = shards.layout
     let places = try pairs.map { try shards.pair($0) }
     let images = places.map(\.image0) + places.map(\.image1)
-    let result = Tensor(uninitialized: [images.count] + layout.latentShape)
-    for (row, image) in images.enumerated() {
-      try shards.readLatent(
-        ofImage: image,
-        into: UnsafeMutableBufferPointer(
-          start: result.pointer + row * layout.latentCount, count: layout.latentCount))
+    return try Tensor(rows: images.count, of: layout.latentShape) { row, latent in
+      let image = images[row]
+      try shards.readLatent(ofImage: image, into: latent)
       let view = views[row % pairs.count]
       guard view != .clean, let logVariance = try shards.logVariance(ofImage: image) else {
-        continue
+        return
       }
       let side = row < pairs.count ? "left" : "right"
       var stream = RandomStream(
@@ -66,10 +63,9 @@ package struct PreferenceExamples {
         item: UInt64(pairs[row % pairs.count]), view.noiseKey)
       let normals = stream.normals(count: layout.latentCount)
       for (place, normal) in normals.enumerated() {
-        result.pointer[row * layout.latentCount + place] += exp(0.5 * logVariance[place]) * normal
+        latent[place] += exp(0.5 * logVariance[place]) * normal
       }
-    }
-    return result.channelsLast()
+    }.channelsLast()
   }
 
   /// Standard normal noise for the left pictures, then for the right ones.
@@ -88,17 +84,14 @@ package struct PreferenceExamples {
     for pairs: [Int], _ views: [PreferenceView], purpose: String
   ) -> Tensor {
     let layout = shards.layout
-    let size = layout.latentCount
-    let noise = Tensor(uninitialized: [
-      pairs.count, layout.latentHeight, layout.latentWidth, layout.latentChannels,
-    ])
-    for (row, (pair, view)) in zip(pairs, views).enumerated() {
+    return Tensor(
+      rows: pairs.count, of: [layout.latentHeight, layout.latentWidth, layout.latentChannels]
+    ) { row, noise in
       var stream = RandomStream(
-        seed: seed, purpose: purpose + shards.split, item: UInt64(pair), view.noiseKey)
-      stream.fillNormal(
-        UnsafeMutableBufferPointer(start: noise.pointer + row * size, count: size))
+        seed: seed, purpose: purpose + shards.split, item: UInt64(pairs[row]),
+        views[row].noiseKey)
+      stream.fillNormal(noise)
     }
-    return noise
   }
 
   /// The timestep at which a view shows a comparison.

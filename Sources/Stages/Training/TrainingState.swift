@@ -60,9 +60,7 @@ struct TrainingState {
   mutating func updateAverage(decay: Float) {
     guard let average else { return }
     for (mean, parameter) in zip(average, parameters) {
-      scaleAndShift(mean.pointer, into: mean.pointer, count: mean.count, scale: decay)
-      addScaled(
-        parameter.tensor.pointer, to: mean.pointer, count: mean.count, scale: 1 - decay)
+      mean.average(with: parameter.tensor, keeping: decay)
     }
   }
 
@@ -70,8 +68,7 @@ struct TrainingState {
   func adoptAverage() {
     guard let average else { return }
     for (mean, parameter) in zip(average, parameters) {
-      parameter.tensor.pointer.update(from: mean.pointer, count: mean.count)
-      parameter.valuesChanged()
+      parameter.assignInMemory(mean)
     }
   }
 
@@ -131,7 +128,8 @@ struct TrainingState {
     if let average {
       let file = try SafetensorsFile(path: "\(folder)/average.safetensors")
       for (mean, parameter) in zip(average, parameters) {
-        try file.readFloats(parameter.name, into: mean.mutableElements)
+        mean.assign(
+          try Tensor(shape: mean.shape) { try file.readFloats(parameter.name, into: $0) })
       }
     }
     let path = Self.gradientsPath(in: folder)

@@ -26,15 +26,13 @@ public struct AdamWStep: Sendable {
     _ gradient: UnsafePointer<Float>, mean: UnsafeMutablePointer<Float>,
     square: UnsafeMutablePointer<Float>, parameter: UnsafeMutablePointer<Float>, count: Int
   ) {
-    profiled("AdamW") {
-      parallelRanges(count, grain: elementGrain) { range in
-        for index in range {
-          let g = gradient[index]
-          mean[index] = beta1 * mean[index] + (1 - beta1) * g
-          square[index] = beta2 * square[index] + (1 - beta2) * g * g
-          let deviation = square[index].squareRoot() * squareScale + epsilon
-          parameter[index] = parameter[index] * decay - rate * mean[index] / deviation
-        }
+    parallelRanges(count, grain: elementGrain) { range in
+      for index in range {
+        let g = gradient[index]
+        mean[index] = beta1 * mean[index] + (1 - beta1) * g
+        square[index] = beta2 * square[index] + (1 - beta2) * g * g
+        let deviation = square[index].squareRoot() * squareScale + epsilon
+        parameter[index] = parameter[index] * decay - rate * mean[index] / deviation
       }
     }
   }

@@ -26,7 +26,7 @@ struct ImagePointer {
 /// An image with a border of zeros: a copy, unless the border is empty.
 struct PaddedImage {
   let image: ImagePointer
-  private let storage: Storage?
+  private let storage: HostMemory?
 
   init(
     _ source: UnsafePointer<Float>, batch: Int, height: Int, width: Int, channels: Int,
@@ -40,7 +40,7 @@ struct PaddedImage {
     }
     let paddedHeight = top + height + bottom
     let paddedWidth = left + width + right
-    let storage = Storage(count: batch * paddedHeight * paddedWidth * channels)
+    let storage = HostMemory(count: batch * paddedHeight * paddedWidth * channels)
     let rowCount = paddedWidth * channels
     let target = storage.pointer
     parallelRanges(batch * paddedHeight, grain: max(1, elementGrain / rowCount)) { range in
@@ -211,8 +211,8 @@ func convolveInputGradientDirectly(
 }
 
 /// The bias, or zeros, filled up to whole vectors.
-func paddedBias(_ bias: UnsafePointer<Float>?, channels: Int) -> Storage {
-  let storage = Storage(count: (channels + 7) / 8 * 8)
+func paddedBias(_ bias: UnsafePointer<Float>?, channels: Int) -> HostMemory {
+  let storage = HostMemory(count: (channels + 7) / 8 * 8)
   storage.pointer.update(repeating: 0, count: storage.count)
   if let bias { storage.pointer.update(from: bias, count: channels) }
   return storage

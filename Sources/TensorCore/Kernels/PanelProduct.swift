@@ -67,7 +67,7 @@ struct PanelProduct {
     let ranges = panels.map { form.panel($0, of: right.columns) }
     guard let first = ranges.first?.lowerBound, let last = ranges.last?.upperBound else { return }
     let worker = TileWorker(form)
-    let packed = inPlace == nil ? Storage(count: steps * (last - first)) : nil
+    let packed = inPlace == nil ? HostMemory(count: steps * (last - first)) : nil
     for start in stride(from: 0, to: right.rows, by: steps) {
       let count = min(steps, right.rows - start)
       if let packed {

@@ -181,14 +181,14 @@ struct WinogradConvolution {
 
 /// Memory for some transformed tiles, `[planes, tiles, channels]` with gaps between the planes.
 struct WinogradPlanes {
-  let storage: Storage
+  let storage: HostMemory
   let stride: Int
 
   init(_ planes: Int, tiles: Int, channels: Int) {
     // Planes a power of two apart would share a few lines of the first-level cache: 16 more floats
     // move each on by one line.
     stride = tiles * channels + 16
-    storage = Storage(count: planes * stride)
+    storage = HostMemory(count: planes * stride)
   }
 
   var pointer: UnsafeMutablePointer<Float> { storage.pointer }
@@ -197,14 +197,14 @@ struct WinogradPlanes {
 /// A transformed kernel in panels `[planes, inputChannels, width]`.
 struct WinogradPanels {
   let source: PanelSource
-  private let storage: Storage
+  private let storage: HostMemory
   private let panelCount: Int
 
   init(_ source: PanelSource, _ form: WinogradForm) {
     self.source = source
     let rows = source.rows / 9
     panelCount = form.planes * rows * source.form.columns
-    storage = Storage(count: form.planes * rows * source.paddedColumns)
+    storage = HostMemory(count: form.planes * rows * source.paddedColumns)
     for panel in 0..<source.panelCount {
       Self.fill(
         pointer(panel), planeStride: rows * source.width(panel), panel..<panel + 1, 0..<rows,
@@ -235,7 +235,7 @@ struct WinogradPanels {
     let columns = source.columns(panels)
     let width = columns.count
     let weightStride = channels.count * width + 16
-    let weights = Storage(count: 9 * weightStride)
+    let weights = HostMemory(count: 9 * weightStride)
     for element in 0..<9 {
       let first = element * rows
       source.copy(
@@ -268,7 +268,7 @@ func convolveByWinograd(
       .run(kernel)
   }
   let pixelCount = tiles.batch * tiles.outputHeight * tiles.outputWidth
-  let padded = Storage(count: pixelCount * tiles.paddedChannels)
+  let padded = HostMemory(count: pixelCount * tiles.paddedChannels)
   WinogradConvolution(tiles: tiles, input: input, output: padded.pointer, bias: bias.pointer)
     .run(kernel)
   copyRows(

@@ -31,7 +31,7 @@ struct WinogradWeightGradient {
 
   func run(into weightGradient: UnsafeMutablePointer<Float>) {
     let pairs = tiles.inputChannels * tiles.outputChannels
-    let sums = Storage(count: Winograd.planes * pairs)
+    let sums = HostMemory(count: Winograd.planes * pairs)
     sums.pointer.update(repeating: 0, count: sums.count)
 
     let channels = tiles.inputChannels + tiles.outputChannels

@@ -1,3 +1,4 @@
+import Backends
 import CommandSyntax
 import Files
 import TensorCore

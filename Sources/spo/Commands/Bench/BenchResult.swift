@@ -1,4 +1,5 @@
 import Autograd
+import Backends
 import Checkpoints
 import Files
 import PipelineCore

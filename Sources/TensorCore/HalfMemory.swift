@@ -15,7 +15,7 @@ public enum HalfFormat: Sendable {
 /// Numbers of half precision in memory: weights that are only read, and widened where they are used.
 ///
 /// The contents are undefined until written.
-public final class HalfStorage {
+public final class HalfMemory {
   public let format: HalfFormat
   public let count: Int
   /// The numbers as they are stored.

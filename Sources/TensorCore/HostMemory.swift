@@ -11,7 +11,7 @@ import Darwin
 /// Floats in memory that is recycled when the last reference goes.
 ///
 /// Aligned to 64 bytes; the contents are undefined until written.
-public final class Storage {
+public final class HostMemory {
   public let count: Int
   public let pointer: UnsafeMutablePointer<Float>
   private let block: BufferPool.Block
