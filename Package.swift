@@ -130,7 +130,7 @@ let package = Package(
       ]),
     .testTarget(
       name: "CommandTests",
-      dependencies: ["spo", "Catalog", "Checkpoints", "Files", "TestSupport"]),
+      dependencies: ["spo", "TensorCore", "Catalog", "Checkpoints", "Files", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )
