@@ -4,6 +4,7 @@
 #   make prepare      parquet -> catalog -> latents and text embeddings -> shards
 #   make preference   shards -> step-aware preference model
 #   make build        the program, .build/release/spo
+#   make install      the program and what completes its commands, below PREFIX=/usr/local
 #   make test         build, lint, and all tests
 #   make torture      kills, full disks, flipped bits, hostile models, little memory; SHORT=1, FULL=1 (hours)
 #   make fuzz         every reader of files under the address sanitizer; SHORT=1, FUZZ="--only jpeg"
@@ -18,6 +19,10 @@
 #
 # PIPELINE=pipelines/NAME.json5 selects a pipeline, WORKSPACE=DIR where its files go.
 
+# A command in front of a pipe that fails is a failure.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+
 PIPELINE ?= pipelines/quickstart.json5
 SPO := .build/release/spo
 # A variable that is set but empty goes on to the program, which refuses it.
@@ -27,8 +32,11 @@ RUN = $(SPO) run $(PIPELINE) \
 # Kernels are built for the processor at hand; without this they are built for any of its family.
 NATIVE := $(if $(filter x86_64,$(shell uname -m)),-Xcc -march=native)
 SWIFT_FLAGS ?= -c release $(NATIVE)
+# On a terminal SwiftPM asks the compiler for colours, and what was built without them is built again.
+SWIFT_OUTPUT = 2>&1 | cat
+PREFIX ?= /usr/local
 
-.PHONY: help deps build prepare preference spo base docs test torture fuzz fuzz-corpus sanitize \
+.PHONY: help deps build install prepare preference spo base docs test torture fuzz fuzz-corpus sanitize \
   bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
@@ -48,7 +56,16 @@ deps:
 	fi
 
 build: deps
-	swift build $(SWIFT_FLAGS)
+	@test -x $(SPO) || echo "building spo: about 3 minutes on two cores the first time"
+	swift build $(SWIFT_FLAGS) $(SWIFT_OUTPUT)
+
+install: build
+	install -D -m 755 $(SPO) "$(DESTDIR)$(PREFIX)/bin/spo"
+	completion() { mkdir -p "$(DESTDIR)$(PREFIX)/share/$$2" && \
+	  $(SPO) completion $$1 > "$(DESTDIR)$(PREFIX)/share/$$2/$$3"; } && \
+	  completion bash bash-completion/completions spo && \
+	  completion zsh zsh/site-functions _spo && \
+	  completion fish fish/vendor_completions.d spo.fish
 
 prepare: build
 	$(RUN) --through shard
@@ -72,7 +89,7 @@ docs: build
 
 # One at a time: some tests set the number of threads, on which the last bits depend.
 test: deps lint
-	swift test $(SWIFT_FLAGS) --disable-testable-imports --no-parallel
+	swift test $(SWIFT_FLAGS) --disable-testable-imports --no-parallel $(SWIFT_OUTPUT)
 
 # TORTURE="--only kills --seed 7" and the like goes on to the script.
 torture: build
