@@ -32,6 +32,8 @@ let package = Package(
     .target(
       name: "TensorCore", dependencies: ["COpenBLAS", "Files"], swiftSettings: kernelSettings),
     .target(name: "Backends", dependencies: ["TensorCore"]),
+    .target(
+      name: "Devices", dependencies: ["Backends", "TensorCore", "DynamicLibraries", "Files"]),
     .target(name: "Autograd", dependencies: ["Backends", "TensorCore"]),
     .target(
       name: "NN", dependencies: ["Autograd", "Backends", "TensorCore", "Checkpoints", "Files"]),
@@ -92,6 +94,8 @@ let package = Package(
     .testTarget(name: "CommandSyntaxTests", dependencies: ["CommandSyntax"]),
     .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "TestSupport"]),
     .testTarget(name: "BackendsTests", dependencies: ["Backends", "TensorCore", "TestSupport"]),
+    .testTarget(
+      name: "DevicesTests", dependencies: ["Devices", "Autograd", "Backends", "TensorCore"]),
     .testTarget(name: "AutogradTests", dependencies: ["Autograd", "TensorCore", "TestSupport"]),
     .testTarget(
       name: "NNTests", dependencies: ["NN", "Autograd", "TensorCore", "Checkpoints", "TestSupport"]),
