@@ -70,7 +70,7 @@ let package = Package(
         "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints", "Shards", "Telemetry",
         "Reporting",
         "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "ProceduralWorld", "NN",
-        "Autograd", "TensorCore",
+        "Autograd", "Devices", "TensorCore",
       ]),
     .executableTarget(
       name: "spo",
@@ -79,7 +79,7 @@ let package = Package(
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
-        "Autograd", "Backends", "TensorCore", "COpenBLAS",
+        "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS",
       ]),
 
     .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
@@ -95,7 +95,8 @@ let package = Package(
     .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "TestSupport"]),
     .testTarget(name: "BackendsTests", dependencies: ["Backends", "TensorCore", "TestSupport"]),
     .testTarget(
-      name: "DevicesTests", dependencies: ["Devices", "Autograd", "Backends", "TensorCore"]),
+      name: "DevicesTests",
+      dependencies: ["Devices", "Autograd", "Backends", "TensorCore", "Files"]),
     .testTarget(name: "AutogradTests", dependencies: ["Autograd", "TensorCore", "TestSupport"]),
     .testTarget(
       name: "NNTests", dependencies: ["NN", "Autograd", "TensorCore", "Checkpoints", "TestSupport"]),

@@ -31,6 +31,9 @@ public final class OperationProfile: Sendable {
     try Self.$current.withValue(self, operation: body)
   }
 
+  /// Whether what this task does is recorded: a backend that queues operations then waits for each.
+  package static var isRecording: Bool { current != nil }
+
   public var costs: [Kind: Cost] { state.withLock { $0 } }
 
   /// Runs `body`, which performs `operation`, on the clock if a profile is recorded.

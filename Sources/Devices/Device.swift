@@ -1,3 +1,6 @@
+import Files
+import Foundation
+
 /// A processor of its own with memory of its own, on which kernels run one after another.
 ///
 /// It has one queue: what is asked for is done in that order, so that memory may be used again by what is
@@ -36,7 +39,7 @@ protocol Device: AnyObject, Sendable {
 }
 
 /// What `spo doctor` says about a device.
-public struct DeviceDescription: Sendable {
+public struct DeviceDescription: Sendable, CustomStringConvertible {
   /// The product's name.
   public let product: String
   public let driver: String
@@ -45,6 +48,15 @@ public struct DeviceDescription: Sendable {
   public let byteCount: Int
   /// Whether it is a processor that also runs this program.
   public let isProcessor: Bool
+  /// Floating-point operations of single precision a second at most; nil if the driver does not tell.
+  public let peakRate: Double?
+
+  public var description: String {
+    let peak =
+      peakRate.map { String(format: ", %.1f TFLOP/s in single precision", $0 / 1e12) } ?? ""
+    return "\(product), \(ByteCount.text(byteCount))\(peak), driver \(driver), compiler \(compiler)"
+      + (isProcessor ? ", a processor: used only if asked for" : "")
+  }
 }
 
 /// Memory of a device, in the driver's terms.

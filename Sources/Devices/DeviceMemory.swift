@@ -53,17 +53,22 @@ final class DeviceMemoryPool: Sendable {
     return block
   }
 
+  /// Returns every free block to the device.
+  func releaseFreeBlocks() throws(DeviceError) {
+    try device.finish()
+    let blocks = state.withLock { state in
+      defer { state.free = [:] }
+      return state.free.values.flatMap { $0 }
+    }
+    for block in blocks { device.release(block) }
+  }
+
   /// From the device, whose free blocks go back to it where that is short of memory.
   private func allocate(_ byteCount: Int) throws(DeviceError) -> DeviceBuffer {
     do {
       return try device.allocate(byteCount: byteCount)
     } catch .outOfMemory {
-      try device.finish()
-      let blocks = state.withLock { state in
-        defer { state.free = [:] }
-        return state.free.values.flatMap { $0 }
-      }
-      for block in blocks { device.release(block) }
+      try releaseFreeBlocks()
       return try device.allocate(byteCount: byteCount)
     }
   }

@@ -20,6 +20,11 @@ public enum Devices {
     } + openCL.map { Found(name: "opencl:\($0.index)", description: $0.description, flaw: $0.flaw) }
   }
 
+  /// The GPU that the setting `auto` takes: the first that can be used; nil if there is none.
+  public static var automatic: Found? {
+    all.first { $0.flaw == nil && !$0.description.isProcessor }
+  }
+
   /// What to install to have one, where none was found.
   public static let installation =
     "a GPU needs its driver; one of NVIDIA's \(NVRTC.installation), too; a processor's OpenCL, for tests, is "

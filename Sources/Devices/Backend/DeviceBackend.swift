@@ -22,6 +22,12 @@ public final class DeviceBackend: Backend {
   public var name: String { device.name }
   public var description: DeviceDescription { device.description }
 
+  /// What the last bits of results depend on, as records name it.
+  public var identity: String {
+    "\(device.name.prefix { $0 != ":" }) \(description.product), \(description.driver), "
+      + "\(description.compiler), kernels \(KernelSource.digest.prefix(8))"
+  }
+
   /// The most bytes of the device that were in use at once.
   public var peakBytes: Int { pool.peakBytes }
 
@@ -29,6 +35,11 @@ public final class DeviceBackend: Backend {
     orExit { () throws(DeviceError) in
       try DeviceMemory(byteCount: max(1, count) * format.byteCount, from: pool)
     }
+  }
+
+  /// Returns memory that is not in use to the device.
+  public func releaseFreeMemory() {
+    orExit { () throws(DeviceError) in try pool.releaseFreeBlocks() }
   }
 
   /// Waits until all operations are done.
@@ -86,7 +97,10 @@ public final class DeviceBackend: Backend {
 
   public func perform(_ operation: Operation) {
     OperationProfile.measure(operation) {
-      orExit { () throws(DeviceError) in try run(operation) }
+      orExit { () throws(DeviceError) in
+        try run(operation)
+        if OperationProfile.isRecording { try device.finish() }
+      }
     }
   }
 

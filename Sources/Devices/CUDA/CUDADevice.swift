@@ -115,6 +115,6 @@ final class CUDADevice: Device {
     guard status == 0 else { throw .failed(call: call, device: name, code: Int(status)) }
   }
 
-  /// `CUDA_ERROR_OUT_OF_MEMORY`
+  /// `CUDA_ERROR_OUT_OF_MEMORY`.
   private static let outOfMemory: Int32 = 2
 }

@@ -26,7 +26,8 @@ struct CUDADeviceIdentity: Sendable {
       var value: Int32 = 0
       return driver.getAttribute(&value, key, device) == 0 ? Int(value) : 0
     }
-    let target = "sm_\(attribute(Self.majorCapability))\(attribute(Self.minorCapability))"
+    let (major, minor) = (attribute(Self.majorCapability), attribute(Self.minorCapability))
+    let target = "sm_\(major)\(minor)"
     self.target = target
     var bytes = [CChar](repeating: 0, count: 256)
     let hasName = driver.getName(&bytes, Int32(bytes.count), device) == 0
@@ -39,10 +40,21 @@ struct CUDADeviceIdentity: Sendable {
       driver: "CUDA \(driver.version.major).\(driver.version.minor)",
       compiler: compiler.map { "NVRTC \($0.version.major).\($0.version.minor) for \(target)" }
         ?? "none: \(NVRTC.installation)",
-      byteCount: byteCount, isProcessor: false)
+      byteCount: byteCount, isProcessor: false,
+      peakRate: Double(attribute(Self.multiprocessors)) * Double(attribute(Self.clockRate)) * 1e3
+        * Self.operationsPerClock(major, minor))
   }
 
-  // `CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR` and `_MINOR`
+  /// Of single precision in one multiprocessor, a multiplication and an addition counting as two.
+  ///
+  /// - Source: CUDA C++ programming guide, throughput of native arithmetic instructions
+  private static func operationsPerClock(_ major: Int, _ minor: Int) -> Double {
+    major < 8 || (major, minor) == (8, 0) ? 128 : 256
+  }
+
+  // Numbers of CUDA's header, `CU_DEVICE_ATTRIBUTE_...`; the clock in kHz.
+  private static let clockRate: Int32 = 13
+  private static let multiprocessors: Int32 = 16
   private static let majorCapability: Int32 = 75
   private static let minorCapability: Int32 = 76
 }

@@ -1,8 +1,8 @@
 import DynamicLibraries
 
-/// The functions of CUDA's driver that are used here. Handles are the bits of pointers.
+/// The functions of CUDA's driver that are used here.
 ///
-/// The names with `_v2` are those that today's headers mean; the plain ones are older forms.
+/// Handles are the bits of pointers. The names with `_v2` are those that today's headers mean; the plain ones are older forms.
 struct CUDADriver: Sendable {
   typealias Handle = UInt
   /// An address in the device's memory.

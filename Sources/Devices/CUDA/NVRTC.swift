@@ -6,8 +6,9 @@ import Glibc
 import Darwin
 #endif
 
-/// NVIDIA's compiler at run time. A driver comes without it: it is part of the CUDA toolkit, and of a wheel
-/// that PyTorch brings.
+/// NVIDIA's compiler at run time.
+///
+/// A driver comes without it: it is part of the CUDA toolkit, and of a wheel that PyTorch brings.
 struct NVRTC: Sendable {
   typealias Handle = UInt
   typealias GetVersion =

@@ -1,3 +1,5 @@
+import Files
+
 /// A file of kernels in the common subset of OpenCL C and CUDA C++, compiled for a device when it is needed.
 ///
 /// They are strings of the program rather than files beside it, so that the binary is all there is to copy.
@@ -19,6 +21,11 @@ struct KernelSource: Sendable {
   }
 
   var text: String { Self.prelude + "\n" + body }
+
+  private static let all = [elementwise, movement, rows, normalization, product, attention]
+
+  /// Changes when the kernels do.
+  static let digest = SHA256.hexDigest(of: Array(all.map(\.text).joined().utf8))
 
   /// Every work group has so many work items.
   static let groupSize = 256

@@ -39,7 +39,8 @@ struct OpenCLDeviceIdentity: Sendable {
     let version = words(OpenCLCode.deviceVersion)
     description = DeviceDescription(
       product: product, driver: words(OpenCLCode.driverVersion), compiler: version,
-      byteCount: number(OpenCLCode.globalMemory), isProcessor: isProcessor)
+      byteCount: number(OpenCLCode.globalMemory), isProcessor: isProcessor,
+      peakRate: nil)
     largestBuffer = number(OpenCLCode.largestBuffer)
     let localBytes = number(OpenCLCode.localMemory)
     let groupSize = number(OpenCLCode.largestGroup)

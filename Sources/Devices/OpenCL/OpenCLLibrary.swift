@@ -1,6 +1,8 @@
 import DynamicLibraries
 
-/// The functions of OpenCL 1.2 that are used here. Handles are the bits of pointers.
+/// The functions of OpenCL 1.2 that are used here.
+///
+/// Handles are the bits of pointers.
 struct OpenCLLibrary: Sendable {
   typealias Handle = UInt
   /// Of a platform, device, program or kernel: which fact, room, target, size.
