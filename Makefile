@@ -9,6 +9,7 @@
 #   make torture      kills, full disks, flipped bits, hostile models, little memory; SHORT=1, FULL=1 (hours)
 #   make fuzz         every reader of files under the address sanitizer; SHORT=1, FUZZ="--only jpeg"
 #   make sanitize     tests of the readers and of the thread team under the sanitizers
+#   make check-cuda   compile every kernel for NVIDIA's GPUs, without one; see docs/devices.md
 #   make bench        how fast it is here; BENCH=operators less of it, MODEL=DIR a full-size model, too
 #   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
 #   make docs         write docs/settings.md and Tests/Fixtures/help anew, as the program has them
@@ -37,7 +38,7 @@ SWIFT_OUTPUT = 2>&1 | cat
 PREFIX ?= /usr/local
 
 .PHONY: help deps build install prepare preference spo base docs test torture fuzz fuzz-corpus sanitize \
-  bench bench-peers lint format clean
+  check-cuda bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -117,6 +118,15 @@ sanitize: deps
 	  ASAN_OPTIONS=detect_leaks=0 swift test --sanitize=address --scratch-path .build-address --no-parallel
 	SPO_TARGETS=TensorCoreTests swift test --sanitize=thread --scratch-path .build-thread \
 	  --no-parallel --filter ThreadsTests
+
+check-cuda: deps .venv-cuda/ready
+	VIRTUAL_ENV=$(CURDIR)/.venv-cuda swift test $(SWIFT_FLAGS) --disable-testable-imports \
+	  --filter CUDACompilationTests
+
+.venv-cuda/ready:
+	python3 -m venv .venv-cuda
+	.venv-cuda/bin/pip install --quiet nvidia-cuda-nvrtc-cu12
+	touch $@
 
 # BENCH="unet operators" measures these alone. MODEL is a folder of Stable Diffusion v1.5, and PREFERENCE
 # one of a preference model of its size; the machine should have nothing else to do for half an hour.

@@ -32,6 +32,8 @@ let package = Package(
     .target(
       name: "TensorCore", dependencies: ["COpenBLAS", "Files"], swiftSettings: kernelSettings),
     .target(name: "Backends", dependencies: ["TensorCore"]),
+    .target(
+      name: "Devices", dependencies: ["Backends", "TensorCore", "DynamicLibraries", "Files"]),
     .target(name: "Autograd", dependencies: ["Backends", "TensorCore"]),
     .target(
       name: "NN", dependencies: ["Autograd", "Backends", "TensorCore", "Checkpoints", "Files"]),
@@ -68,7 +70,7 @@ let package = Package(
         "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints", "Shards", "Telemetry",
         "Reporting",
         "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "ProceduralWorld", "NN",
-        "Autograd", "TensorCore",
+        "Autograd", "Devices", "TensorCore",
       ]),
     .executableTarget(
       name: "spo",
@@ -77,7 +79,7 @@ let package = Package(
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
-        "Autograd", "Backends", "TensorCore", "COpenBLAS",
+        "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS",
       ]),
 
     .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
@@ -92,6 +94,9 @@ let package = Package(
     .testTarget(name: "CommandSyntaxTests", dependencies: ["CommandSyntax"]),
     .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "TestSupport"]),
     .testTarget(name: "BackendsTests", dependencies: ["Backends", "TensorCore", "TestSupport"]),
+    .testTarget(
+      name: "DevicesTests",
+      dependencies: ["Devices", "Autograd", "Backends", "TensorCore", "Files"]),
     .testTarget(name: "AutogradTests", dependencies: ["Autograd", "TensorCore", "TestSupport"]),
     .testTarget(
       name: "NNTests", dependencies: ["NN", "Autograd", "TensorCore", "Checkpoints", "TestSupport"]),

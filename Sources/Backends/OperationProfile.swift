@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Where time goes: the cost of every operation that the host performs inside `record`, by its name and
+/// Where time goes: the cost of every operation that a backend performs inside `record`, by its name and
 /// size.
 ///
 /// It belongs to whoever asks for it. Without one, an operation looks up a task-local value and does no
@@ -31,11 +31,13 @@ public final class OperationProfile: Sendable {
     try Self.$current.withValue(self, operation: body)
   }
 
+  /// Whether what this task does is recorded: a backend that queues operations then waits for each.
+  package static var isRecording: Bool { current != nil }
+
   public var costs: [Kind: Cost] { state.withLock { $0 } }
 
   /// Runs `body`, which performs `operation`, on the clock if a profile is recorded.
-  @inline(__always)
-  static func measure(_ operation: Operation, _ body: () -> Void) {
+  package static func measure(_ operation: Operation, _ body: () -> Void) {
     guard let profile = current else { return body() }
     let duration = ContinuousClock().measure(body)
     profile.add(operation.cost, seconds: duration / .seconds(1))

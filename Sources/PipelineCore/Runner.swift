@@ -23,15 +23,20 @@ public struct Runner {
 
   private let pipeline: Pipeline
   private let workspace: Workspace
+  private let device: String
   private let check: (any Stage) throws -> Void
   private let observe: (RunEvent) -> Void
 
-  /// - Parameter check: is asked about every stage that has something to do, before the first one runs
+  /// - Parameters:
+  ///   - device: what computes, for the records: with what its last bits depend on
+  ///   - check: is asked about every stage that has something to do, before the first one runs
   public init(
-    _ pipeline: Pipeline, check: @escaping (any Stage) throws -> Void = { _ in },
+    _ pipeline: Pipeline, device: String = "cpu",
+    check: @escaping (any Stage) throws -> Void = { _ in },
     observe: @escaping (RunEvent) -> Void
   ) {
     self.pipeline = pipeline
+    self.device = device
     self.check = check
     self.observe = observe
     workspace = Workspace(path: pipeline.workspacePath)
@@ -90,7 +95,8 @@ public struct Runner {
 
   private func work(_ configured: ConfiguredStage, _ digests: FileDigests) -> StageWork {
     StageWork(
-      configured, in: workspace, digests, planned: pipeline.plannedSettings, observe)
+      configured, in: workspace, digests, device: device, planned: pipeline.plannedSettings,
+      observe)
   }
 
   /// Asks about every stage that may have something to do.
@@ -98,6 +104,7 @@ public struct Runner {
     for step in try Planner.steps(of: pipeline, through: last, forced: forced, digests)
     where step.work != .nothing {
       try step.configured.places(in: workspace).requireKinds()
+      if !pipeline.mayChangeDevice { try step.requireDevice(device) }
       if step.record == nil { try requireNothingForeign(step.configured) }
       try check(step.stage)
     }

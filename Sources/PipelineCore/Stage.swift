@@ -28,6 +28,9 @@ public protocol Stage {
   /// where files lie that are among the inputs.
   static var settingsWithoutEffect: Set<String> { get }
 
+  /// Whether it computes with models, so that the last bits of its result are those of one device.
+  static var usesDevice: Bool { get }
+
   /// The folders (`spo/`) and files (`catalog.sqlite`) in the workspace that are the stage's own.
   static var places: [String] { get }
   /// Files in the workspace that stages share and that are found by content; never replaced.
@@ -136,6 +139,7 @@ public struct SettingConflict: Error {
 extension Stage {
   public static var unit: String { "items" }
   public static var settingsWithoutEffect: Set<String> { [] }
+  public static var usesDevice: Bool { false }
   public static var places: [String] { ["\(name)/"] }
   public static var caches: [String] { [] }
   public static var scratch: [String] { [] }

@@ -6,18 +6,22 @@ struct StageWork {
   private let workspace: Workspace
   private let places: StagePlaces
   private let digests: FileDigests
+  private let device: String
   private let planned: [String: JSON]
   private let observe: (RunEvent) -> Void
   private var name: String { configured.name }
 
-  /// - Parameter planned: the settings of all stages of the pipeline
+  /// - Parameters:
+  ///   - device: what computes, for the record
+  ///   - planned: the settings of all stages of the pipeline
   init(
     _ configured: ConfiguredStage, in workspace: Workspace, _ digests: FileDigests,
-    planned: [String: JSON], _ observe: @escaping (RunEvent) -> Void
+    device: String, planned: [String: JSON], _ observe: @escaping (RunEvent) -> Void
   ) {
     self.configured = configured
     self.workspace = workspace
     self.digests = digests
+    self.device = device
     self.planned = planned
     self.observe = observe
     places = configured.places(in: workspace)
@@ -57,6 +61,10 @@ struct StageWork {
     _ step: Planner.Step, _ partition: Runner.Partition?
   ) throws -> [String: String]? {
     var (record, resumes) = try begin(step)
+    if configured.type.usesDevice {
+      record.run.note(device)
+      try save(record)
+    }
     observe(.started(stage: name, reasons: step.reasons, resumed: resumes))
     let left = try make(&record, partition)
     guard left == 0 else {

@@ -6,11 +6,19 @@ public struct PipelineSettings: StageSettings {
   public var workspace = ""
   @Setting("Threads to compute with; null: one per processor.", in: 1...1_024)
   public var threads: Int? = nil
+  @Setting(
+    "What computes: auto (a GPU if there is one), cpu, cuda or opencl; of several, one by its number: cuda:1.",
+    .notEmpty)
+  public var device = "auto"
+  @Setting(
+    "Whether a stage that was begun on another device may go on; then its result is that of no one device."
+  )
+  public var mayChangeDevice = false
 
   public init() {}
 
   /// The keys of a pipeline file that no stage shares.
-  static let keys = ["workspace", "threads", "stages"]
+  static let keys = ["workspace", "threads", "device", "may_change_device", "stages"]
 
   init(from root: JSON.Object, path: String) throws {
     guard root["workspace"] != nil else {

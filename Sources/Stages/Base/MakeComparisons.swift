@@ -56,6 +56,7 @@ public final class MakeComparisons: Stage {
   public static let name = "comparisons"
   public static let version = 1
   public static let unit = "prompts"
+  public static let usesDevice = true
   public let reads: Set<Artifact> = ["model"]
   public static let spare = ["comparisons/pictures"]
   public static let repairsFiles = true

@@ -17,6 +17,7 @@ final class Encode: Stage {
   static let name = "encode"
   static let version = 1
   static let unit = "encodings"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["max_reject_fraction", "model", "tokenizer"]
   static let places = [Encodings.fileName]
   static let caches = [CacheDatabase.fileName]

@@ -19,6 +19,7 @@ final class Label: Stage {
   static let name = "label"
   static let version = 1
   static let unit = "embeddings"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["scorer"]
   static let places = [ScoredLabels.fileName]
   static let caches = [CacheDatabase.fileName]

@@ -35,6 +35,7 @@ final class TrainPreference: Stage {
   static let name = "preference"
   static let version = 2
   static let unit = "comparisons"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "start"]
   static let scratch = ["preference/pictures"]
   static let spare = ["preference/checkpoints", "preference/best.safetensors"]

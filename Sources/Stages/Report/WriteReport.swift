@@ -19,6 +19,7 @@ final class WriteReport: Stage {
   static let name = "report"
   static let version = 3
   static let unit = "prompts"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "prompts"]
   static let repairsFiles = true
   let reads: Set<Artifact> = ["lora", "optimization", "exports"]

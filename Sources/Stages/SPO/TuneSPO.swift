@@ -22,6 +22,7 @@ final class TuneSPO: Stage {
   static let name = "spo"
   static let version = 2
   static let unit = "batches"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "preference"]
   static let spare = ["spo/checkpoints"]
   static let repairsFiles = true

@@ -13,6 +13,8 @@ enum DoctorCommand: Command {
       options: [
         .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "as if a run had this setting"),
         .value("workspace", "DIR", "as if a run wrote here"),
+        .flag("device-check", "compare every operation on the devices with the host instead"),
+        .value("device", "NAME", "of --device-check: this one alone, such as cuda:0"),
         .flag("json", "print one JSON object"),
       ],
       examples: [
@@ -20,10 +22,13 @@ enum DoctorCommand: Command {
         (
           "spo doctor pipelines/sd15.json5", "what is missing, what does not fit, how long it takes"
         ),
+        ("spo doctor --device-check", "whether the GPU computes what the processor computes"),
       ])
   }
 
   static func run(_ arguments: Arguments) throws {
+    if arguments.has("device-check") { return try DeviceCheckTable(arguments).run() }
+    if arguments.has("device") { throw arguments.error("--device is of --device-check") }
     let machine = MachineReport()
     let doctor = try arguments.operands.first.map { try examined($0, arguments) }
     for note in doctor?.pipeline.notes ?? [] { Console.note("note: \(note)") }
@@ -52,8 +57,10 @@ enum DoctorCommand: Command {
         workspace: arguments.value("workspace"))
     }
     let overrides = arguments.values("set")
+    let examined = try pipeline(overrides)
+    _ = try ComputingDevice.choice(examined)
     return try Doctor(
-      overrides: overrides, limits: .here(try pipeline(overrides).workspacePath),
+      overrides: overrides, limits: .here(examined.workspacePath),
       makePipeline: pipeline)
   }
 }

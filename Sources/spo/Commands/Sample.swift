@@ -31,6 +31,7 @@ enum Sample: Command {
         .value("scheduler", "NAME", "ddim, pndm, euler or dpm++ instead of the model's own"),
         .flag("vae-tiling", "decode tile by tile: large pictures take less memory"),
         .value("rng", "NAME", "torch-cpu, torch-cuda or native noise (torch-cpu)"),
+        ComputingDevice.option,
         .value(
           "out", "FILE",
           "the PNG to write, several get -1, -2 ... before the ending; a folder for --prompts"),
@@ -48,6 +49,10 @@ enum Sample: Command {
   }
 
   static func run(_ arguments: Arguments) throws {
+    try ComputingDevice(arguments).perform { try draw(arguments) }
+  }
+
+  private static func draw(_ arguments: Arguments) throws {
     let folder = ModelFolder(
       path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
     let list = arguments.value("prompts")

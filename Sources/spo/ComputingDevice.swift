@@ -1,0 +1,65 @@
+import Backends
+import CommandSyntax
+import Devices
+import PipelineCore
+
+/// What computes with tensors in a command, as the setting `device` or the option `--device` asks.
+struct ComputingDevice {
+  /// Nil: the host.
+  let backend: DeviceBackend?
+
+  static let option = CommandSyntax.Option.value(
+    "device", "NAME", "auto (a GPU if there is one), cpu, cuda[:N] or opencl[:N] (auto)")
+
+  /// - Throws: `UsageError`, or ``DeviceError`` if there is no such device
+  init(_ arguments: Arguments) throws {
+    let text = arguments.value("device") ?? "auto"
+    guard let choice = DeviceChoice(text) else {
+      throw arguments.error("--device must be \(DeviceChoice.expectation), but is \"\(text)\"")
+    }
+    try self.init(choice)
+  }
+
+  /// As a pipeline's setting says.
+  init(_ pipeline: Pipeline) throws {
+    try self.init(try Self.choice(pipeline))
+  }
+
+  /// - Throws: `PipelineError.badSetting`
+  static func choice(_ pipeline: Pipeline) throws(PipelineError) -> DeviceChoice {
+    guard let choice = DeviceChoice(pipeline.device) else {
+      throw .badSetting(
+        path: "\(pipeline.path): device",
+        reason: "must be \(DeviceChoice.expectation), but is \"\(pipeline.device)\"")
+    }
+    return choice
+  }
+
+  private init(_ choice: DeviceChoice) throws {
+    switch choice {
+    case .host: backend = nil
+    case .device(let device): backend = try Devices.open(device)
+    case .automatic:
+      // A GPU that cannot be used is worth a word: the host is a thousand times slower.
+      for found in Devices.all {
+        guard let flaw = found.flaw, !found.description.isProcessor else { continue }
+        Console.note("note: \(found.name), \(found.description.product), is not used: \(flaw)")
+      }
+      guard let found = Devices.automatic, case .device(let device)? = DeviceChoice(found.name)
+      else {
+        backend = nil
+        return
+      }
+      backend = try Devices.open(device)
+      Console.note("computing on \(found.name), \(found.description.product)")
+    }
+  }
+
+  /// What records call it.
+  var identity: String { backend?.identity ?? "cpu" }
+
+  /// Runs `body` with new tensors on the device.
+  func perform<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try withBackend(backend ?? HostBackend.shared, body)
+  }
+}
