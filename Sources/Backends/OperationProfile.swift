@@ -1,6 +1,6 @@
 import Synchronization
 
-/// Where time goes: the cost of every operation that the host performs inside `record`, by its name and
+/// Where time goes: the cost of every operation that a backend performs inside `record`, by its name and
 /// size.
 ///
 /// It belongs to whoever asks for it. Without one, an operation looks up a task-local value and does no
@@ -22,7 +22,12 @@ public final class OperationProfile: Sendable {
   }
 
   @TaskLocal private static var current: OperationProfile?
-  private let state = Mutex<[Kind: Cost]>([:])
+  private struct State {
+    var costs: [Kind: Cost] = [:]
+    var work: [RateClass: Int] = [:]
+  }
+
+  private let state = Mutex(State())
 
   public init() {}
 
@@ -31,7 +36,13 @@ public final class OperationProfile: Sendable {
     try Self.$current.withValue(self, operation: body)
   }
 
-  public var costs: [Kind: Cost] { state.withLock { $0 } }
+  public var costs: [Kind: Cost] { state.withLock { $0.costs } }
+
+  /// Of each class as much as its time is in proportion to.
+  var work: [RateClass: Int] { state.withLock { $0.work } }
+
+  /// The floating-point operations of all.
+  public var flop: Int { costs.values.reduce(0) { $0 + $1.flop } }
 
   /// Runs `body`, which performs `operation`, on the clock if a profile is recorded.
   @inline(__always)
@@ -41,16 +52,19 @@ public final class OperationProfile: Sendable {
     profile.add(operation.cost, seconds: duration / .seconds(1))
   }
 
-  /// Adds one operation; a backend that computes nothing says 0 seconds.
-  func add(_ cost: OperationCost, seconds: Double) {
+  /// Adds `operation`, which takes no time where nothing is computed.
+  static func count(_ operation: Operation) { current?.add(operation.cost, seconds: 0) }
+
+  private func add(_ cost: OperationCost, seconds: Double) {
     let kind = Kind(name: cost.name, size: cost.size)
-    state.withLock { costs in
-      var sum = costs[kind, default: Cost()]
+    state.withLock { state in
+      var sum = state.costs[kind, default: Cost()]
       sum.calls += 1
       sum.seconds += seconds
       sum.flop += cost.flop
       sum.byteCount += cost.byteCount
-      costs[kind] = sum
+      state.costs[kind] = sum
+      state.work[cost.rate, default: 0] += cost.work
     }
   }
 }
