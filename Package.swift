@@ -39,7 +39,7 @@ let package = Package(
       name: "NN", dependencies: ["Autograd", "Backends", "TensorCore", "Checkpoints", "Files"]),
     .target(
       name: "Diffusion",
-      dependencies: ["NN", "Autograd", "TensorCore", "Checkpoints", "Files"]),
+      dependencies: ["NN", "Autograd", "Backends", "TensorCore", "Checkpoints", "Files"]),
     .target(
       name: "PreferenceModels",
       dependencies: ["Diffusion", "NN", "Autograd", "TensorCore", "Files"]),
@@ -70,7 +70,7 @@ let package = Package(
         "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints", "Shards", "Telemetry",
         "Reporting",
         "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "ProceduralWorld", "NN",
-        "Autograd", "Devices", "TensorCore",
+        "Autograd", "Devices", "Backends", "TensorCore",
       ]),
     .executableTarget(
       name: "spo",
@@ -109,7 +109,7 @@ let package = Package(
       name: "MethodTests",
       dependencies: [
         "Apply", "PreferenceModels", "StepwiseOptimization", "Diffusion", "NN", "Autograd",
-        "TensorCore", "Checkpoints", "Files", "TestSupport",
+        "Backends", "TensorCore", "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "ScorersTests",
@@ -130,8 +130,8 @@ let package = Package(
       name: "StagesTests",
       dependencies: [
         "Stages", "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
-        "Diffusion", "NN", "Autograd", "TensorCore", "Parquet", "Imaging", "Checkpoints", "Files",
-        "TestSupport",
+        "Diffusion", "NN", "Autograd", "Backends", "TensorCore", "Parquet", "Imaging",
+        "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "CommandTests",

@@ -11,12 +11,26 @@ public struct OperationCost {
   public let flop: Int
   /// Read and written, each number once.
   public let byteCount: Int
+  /// What takes about as long for the same work.
+  public let rate: RateClass
 
-  fileprivate init(_ name: String, _ size: String = "", flop: Int = 0, floats: Int) {
+  /// Of what memory limits.
+  fileprivate init(
+    _ name: String, _ size: String = "", floats: Int, _ kind: RateClass.Kind = .movement
+  ) {
+    self.name = name
+    self.size = size
+    flop = 0
+    byteCount = floats * MemoryLayout<Float>.stride
+    rate = RateClass(kind, byteCount: byteCount)
+  }
+
+  fileprivate init(_ name: String, _ size: String, flop: Int, floats: Int, _ rate: RateClass) {
     self.name = name
     self.size = size
     self.flop = flop
     byteCount = floats * MemoryLayout<Float>.stride
+    self.rate = rate
   }
 }
 
@@ -34,14 +48,14 @@ extension Operation {
     case .addScaled(_, _, let count, _), .clampGradient(_, _, _, let count, _):
       OperationCost("elementwise", floats: 3 * count)
     case .activate(_, _, _, let count), .evaluate(_, _, _, let count):
-      OperationCost("activation", floats: 2 * count)
+      OperationCost("activation", floats: 2 * count, .activation)
     case .activationGradient(_, _, _, _, let count), .evaluateGradient(_, _, _, _, let count):
-      OperationCost("activation gradient", floats: 3 * count)
+      OperationCost("activation gradient", floats: 3 * count, .activationGradient)
     case .gatedGELU(_, _, let rows, let width):
-      OperationCost("gated GELU", floats: 3 * rows * width)
+      OperationCost("gated GELU", floats: 3 * rows * width, .gatedGELU)
     case .gatedGELUGradient(_, _, _, let rows, let width):
-      OperationCost("gated GELU gradient", floats: 5 * rows * width)
-    case .adamW(_, _, let count): OperationCost("AdamW", floats: 7 * count)
+      OperationCost("gated GELU gradient", floats: 5 * rows * width, .gatedGELUGradient)
+    case .adamW(_, _, let count): OperationCost("AdamW", floats: 7 * count, .adamW)
 
     case .normalizeLengths(_, _, let rows, let width), .logSoftmax(_, _, let rows, let width):
       OperationCost("rows", floats: 2 * rows * width)
@@ -52,17 +66,20 @@ extension Operation {
     case .normalizeRows(let operands):
       OperationCost(
         "layer norm", "\(operands.rows) x \(operands.width)",
-        floats: 2 * operands.rows * operands.width)
+        floats: 2 * operands.rows * operands.width, .layerNorm)
     case .normalizeRowsGradient(let operands):
       OperationCost(
         "layer norm gradient", "\(operands.rows) x \(operands.width)",
-        floats: 3 * operands.rows * operands.width)
+        floats: 3 * operands.rows * operands.width, .layerNormGradient)
     case .normalizeGroups(let operands):
-      OperationCost("group norm", operands.shape.label, floats: 2 * operands.shape.count)
+      OperationCost(
+        "group norm", operands.shape.label, floats: 2 * operands.shape.count, .groupNorm)
     case .normalizeGroupsGradient(let operands):
-      OperationCost("group norm gradient", operands.shape.label, floats: 3 * operands.shape.count)
+      OperationCost(
+        "group norm gradient", operands.shape.label, floats: 3 * operands.shape.count,
+        .groupNormGradient)
 
-    case .widen(_, _, let count): OperationCost("widen", floats: count + count / 2)
+    case .widen(_, _, let count): OperationCost("widen", floats: count + count / 2, .widening)
     case .copyRows(_, _, _, _, let rows, let width): OperationCost("copy", floats: 2 * rows * width)
     case .gatherRows(_, let indices, _, let width):
       OperationCost("copy", floats: 2 * indices.count * width)
@@ -73,9 +90,9 @@ extension Operation {
     case .enlargeTwofold(_, _, let shape): OperationCost("enlarge", floats: 5 * shape.count)
     case .enlargeTwofoldGradient(_, _, let shape):
       OperationCost("enlarge gradient", floats: 5 * shape.count)
-    case .resample(_, _, let how): OperationCost("resample", floats: how.floatCount)
+    case .resample(_, _, let how): OperationCost("resample", floats: how.floatCount, .resampling)
     case .resampleGradient(_, _, let how):
-      OperationCost("resample gradient", floats: how.floatCount)
+      OperationCost("resample gradient", floats: how.floatCount, .resampling)
 
     case .multiply(let product): product.cost
     case .convolve(let operands):
@@ -83,19 +100,22 @@ extension Operation {
         "convolution", operands.shape.label + (operands.enlarges ? ", enlarged" : ""),
         flop: 2 * operands.shape.multiplications,
         floats: operands.shape.inputCount / (operands.enlarges ? 4 : 1)
-          + operands.shape.outputCount + operands.shape.weightCount)
+          + operands.shape.outputCount + operands.shape.weightCount,
+        RateClass(operands.enlarges ? .enlargingConvolution : .convolution, operands.shape))
     case .convolveInputGradient(let operands):
-      operands.shape.cost("convolution input gradient")
+      operands.shape.cost("convolution input gradient", .convolutionInputGradient)
     case .convolveWeightGradient(let operands):
-      operands.shape.cost("convolution weight gradient")
+      operands.shape.cost("convolution weight gradient", .convolutionWeightGradient)
     case .attend(let operands):
       OperationCost(
         "attention", operands.shape.label, flop: 2 * operands.shape.multiplications,
-        floats: 2 * operands.shape.queryFloats + 2 * operands.shape.keyFloats)
+        floats: 2 * operands.shape.queryFloats + 2 * operands.shape.keyFloats,
+        RateClass(.attention, operands.shape))
     case .attendGradients(let operands):
       OperationCost(
         "attention gradient", operands.shape.label, flop: 5 * operands.shape.multiplications,
-        floats: 4 * operands.shape.queryFloats + 4 * operands.shape.keyFloats)
+        floats: 4 * operands.shape.queryFloats + 4 * operands.shape.keyFloats,
+        RateClass(.attentionGradient, operands.shape))
     }
   }
 }
@@ -108,7 +128,7 @@ extension MatrixProduct {
       "\(rows) x \(inner)\(left.isTransposed ? "'" : "") x \(columns)\(right.isTransposed ? "'" : "")"
         + (rank > 0 ? ", rank \(rank)" : ""),
       flop: 2 * rows * inner * columns + 2 * rank * rows * (inner + columns),
-      floats: rows * inner + inner * columns + rows * columns)
+      floats: rows * inner + inner * columns + rows * columns, RateClass(self))
   }
 }
 
@@ -118,9 +138,10 @@ extension ConvolutionShape {
       + "\(kernelHeight) x \(kernelWidth)" + (stride > 1 ? " / \(stride)" : "")
   }
 
-  fileprivate func cost(_ name: String) -> OperationCost {
+  fileprivate func cost(_ name: String, _ kind: RateClass.Kind) -> OperationCost {
     OperationCost(
-      name, label, flop: 2 * multiplications, floats: inputCount + outputCount + weightCount)
+      name, label, flop: 2 * multiplications, floats: inputCount + outputCount + weightCount,
+      RateClass(kind, self))
   }
 }
 

@@ -22,7 +22,12 @@ public final class OperationProfile: Sendable {
   }
 
   @TaskLocal private static var current: OperationProfile?
-  private let state = Mutex<[Kind: Cost]>([:])
+  private struct State {
+    var costs: [Kind: Cost] = [:]
+    var work: [RateClass: Int] = [:]
+  }
+
+  private let state = Mutex(State())
 
   public init() {}
 
@@ -34,7 +39,13 @@ public final class OperationProfile: Sendable {
   /// Whether what this task does is recorded: a backend that queues operations then waits for each.
   package static var isRecording: Bool { current != nil }
 
-  public var costs: [Kind: Cost] { state.withLock { $0 } }
+  public var costs: [Kind: Cost] { state.withLock { $0.costs } }
+
+  /// Of each class as much as its time is in proportion to.
+  var work: [RateClass: Int] { state.withLock { $0.work } }
+
+  /// The floating-point operations of all.
+  public var flop: Int { costs.values.reduce(0) { $0 + $1.flop } }
 
   /// Runs `body`, which performs `operation`, on the clock if a profile is recorded.
   package static func measure(_ operation: Operation, _ body: () -> Void) {
@@ -43,16 +54,19 @@ public final class OperationProfile: Sendable {
     profile.add(operation.cost, seconds: duration / .seconds(1))
   }
 
-  /// Adds one operation; a backend that computes nothing says 0 seconds.
-  func add(_ cost: OperationCost, seconds: Double) {
+  /// Adds `operation`, which takes no time where nothing is computed.
+  static func count(_ operation: Operation) { current?.add(operation.cost, seconds: 0) }
+
+  private func add(_ cost: OperationCost, seconds: Double) {
     let kind = Kind(name: cost.name, size: cost.size)
-    state.withLock { costs in
-      var sum = costs[kind, default: Cost()]
+    state.withLock { state in
+      var sum = state.costs[kind, default: Cost()]
       sum.calls += 1
       sum.seconds += seconds
       sum.flop += cost.flop
       sum.byteCount += cost.byteCount
-      costs[kind] = sum
+      state.costs[kind] = sum
+      state.work[cost.rate, default: 0] += cost.work
     }
   }
 }

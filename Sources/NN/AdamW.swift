@@ -33,15 +33,23 @@ public struct AdamW {
   private var means: ArrayStore
   private var squares: ArrayStore
 
-  /// - Parameter folder: on whose disk the running means are kept; in memory if nil
+  /// Where the running means are kept.
+  public enum MomentPlace: Equatable, Sendable {
+    case memory
+    /// On the disk of a folder.
+    case disk(folder: String)
+    /// As if on a disk, but nothing is kept: for plans.
+    case plannedDisk
+  }
+
   public init(
-    _ parameters: [Parameter], settings: Settings, momentsOnDiskOf folder: String? = nil
+    _ parameters: [Parameter], settings: Settings, moments place: MomentPlace = .memory
   ) throws {
     self.parameters = parameters
     self.settings = settings
     let shapes = parameters.map(\.tensor.shape)
-    means = try ArrayStore(zerosOf: shapes, onDiskOf: folder)
-    squares = try ArrayStore(zerosOf: shapes, onDiskOf: folder)
+    means = try ArrayStore(zerosOf: shapes, in: place)
+    squares = try ArrayStore(zerosOf: shapes, in: place)
   }
 
   /// Updates every parameter that has a gradient.

@@ -57,15 +57,6 @@ public final class Parameter {
     convolutionOperand = layout == .convolution ? tensor.convolutionOperand() : nil
   }
 
-  /// An array of which the name and the shape are known alone.
-  init(name: String, storedShape: [Int], layout: WeightLayout) {
-    self.name = name
-    self.layout = layout
-    self.storedShape = storedShape
-    values = .full(Tensor(0))
-    convolutionOperand = nil
-  }
-
   /// The values in the layout of memory; a copy of those kept in half precision.
   public var tensor: Tensor { values.widened }
 

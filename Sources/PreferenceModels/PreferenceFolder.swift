@@ -43,6 +43,7 @@ extension ModelFolder {
   private func preferenceWeights(
     isTrainable: Bool = false, seed: UInt64 = 0, where isIncluded: (String) -> Bool = { _ in true }
   ) throws -> Weights {
+    if let planned = plannedWeights(isTrainable: isTrainable) { return planned }
     let source = try CheckpointWeights(try preferenceCheckpoint()) { key in
       if key.hasSuffix("position_ids") { return nil }
       let name = key.hasPrefix("model.") ? String(key.dropFirst(6)) : key
@@ -50,7 +51,7 @@ extension ModelFolder {
     }
     let isStepAware = source.names.contains(where: Self.isOfTimestep)
     return Weights(
-      source, isTrainable: isTrainable, freshSeed: seed, readsValues: readsValues,
+      source, isTrainable: isTrainable, freshSeed: seed,
       isFresh: { !isStepAware && Self.isOfTimestep($0) })
   }
 

@@ -30,7 +30,8 @@ import Testing
     overrides: [String] = paths
   ) throws -> Doctor {
     try Doctor(
-      overrides: overrides, limits: MachineLimits(memory: memory, freeDisk: freeDisk)
+      overrides: overrides, limits: MachineLimits(memory: memory, freeDisk: freeDisk),
+      rates: .assumed
     ) { try Self.pipeline($0, name) }
   }
 

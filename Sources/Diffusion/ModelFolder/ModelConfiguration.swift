@@ -56,10 +56,9 @@ public struct ModelConfiguration: Sendable {
   /// - Parameter side: height and width of the images in pixels
   public func requireFeasible(imageSide side: Int) throws {
     let latentSide = side / autoencoder.reduction
-    let tokens = ConfigurationRange.tokens.upperBound
     guard ConfigurationRange.side.contains(side), latentSide > 0,
-      NetworkPart.areFeasible(unet.parts(height: latentSide, width: latentSide, tokens: tokens)),
-      NetworkPart.areFeasible(autoencoder.decoderParts(height: latentSide, width: latentSide))
+      FeasibleSize.holds(unet, side: latentSide),
+      FeasibleSize.holds(autoencoder, side: side, latentSide: latentSide)
     else {
       throw ConfigurationError.misfit(
         path: unetPath,

@@ -1,7 +1,7 @@
+import Backends
 import Diffusion
 public import Files
 public import PipelineCore
-import PreferenceModels
 import TensorCore
 
 /// Says of a pipeline what it will take, and what stands in its way.
@@ -41,34 +41,52 @@ public struct Doctor {
 
   public let pipeline: Pipeline
   public private(set) var forecasts: [Forecast] = []
+  /// What was assumed.
+  public private(set) var notes: [String] = []
   public private(set) var problems: [Problem] = []
   private let overrides: [String]
   private let limits: MachineLimits
 
   /// - Parameters:
   ///   - overrides: as the pipeline was given them
+  ///   - rates: how fast this processor is
   ///   - makePipeline: reads the pipeline again with other overrides
   public init(
-    overrides: [String] = [], limits: MachineLimits,
+    overrides: [String] = [], limits: MachineLimits, rates: Rates,
     makePipeline: ([String]) throws -> Pipeline
   ) throws {
     pipeline = try makePipeline(overrides)
     self.overrides = overrides
     self.limits = limits
     let stages = try pipeline.estimatingStages()
-    problems += Self.missingSources(stages)
-    guard problems.isEmpty else { return }
-    let checked = CheckedModels()
-    for stage in stages { try (stage as? any ModelReading)?.checkModels(checked) }
-    try pipeline.checkFit()
-    let scale = try PipelineScale(stages)
-    let times = try Self.times(stages, scale)
-    forecasts = try stages.map { stage in
-      Forecast(
-        stage: type(of: stage).name, memory: try stage.memory(scale),
-        diskByteCount: try stage.diskByteCount(scale),
-        seconds: Self.secondsAtLeast + (try stage.seconds(scale, times)))
+    let missing = Self.missingSources(stages)
+    problems += missing.map(\.problem)
+    if missing.isEmpty {
+      let checked = CheckedModels()
+      for stage in stages { try (stage as? any ModelReading)?.checkModels(checked) }
+      try pipeline.checkFit()
     }
+    guard let standIns = StandIns(missing) else { return }
+    notes = standIns.notes
+    try PublishedModel.$standIns.withValue(standIns.models) {
+      try forecast(stages, try PipelineScale(stages, standIns: standIns), rates, makePipeline)
+    }
+  }
+
+  private mutating func forecast(
+    _ stages: [any Estimating], _ scale: PipelineScale, _ rates: Rates,
+    _ makePipeline: ([String]) throws -> Pipeline
+  ) throws {
+    let cache = rates.cache
+    var known = cache?.read() ?? OperationRates(assuming: 1e-11)
+    forecasts = try stages.map { stage in
+      let plan = try stage.plan(scale)
+      return Forecast(
+        stage: type(of: stage).name, memory: plan.memory,
+        diskByteCount: try stage.diskByteCount(scale),
+        seconds: Self.secondsAtLeast + plan.seconds(at: &known))
+    }
+    cache?.write(known)
     for stage in stages {
       if let problem = try Self.memoryProblem(stage, scale, overrides, limits, makePipeline) {
         problems.append(problem)
@@ -80,6 +98,18 @@ public struct Doctor {
   /// To open, to make durable and to close: measured.
   private static let secondsAtLeast = 0.1
 
+  /// How fast a processor is.
+  public enum Rates: Sendable {
+    /// This one, as measured; kept in the user's cache folder.
+    case measured
+    /// 100 GFLOP/s and as many GB/s, whatever there is.
+    case assumed
+
+    fileprivate var cache: RateCache? {
+      self == .measured ? RateCache(folder: RateCache.userFolder) : nil
+    }
+  }
+
   public var diskByteCount: Int { forecasts.reduce(0) { $0 + $1.diskByteCount } }
   public var seconds: Double { forecasts.reduce(0) { $0 + $1.seconds } }
 }
@@ -88,18 +118,22 @@ public struct Doctor {
 
 extension Doctor {
   /// What settings name and is not there, each once.
-  private static func missingSources(_ stages: [any Estimating]) -> [Problem] {
+  private static func missingSources(_ stages: [any Estimating]) -> [NamedSource] {
     var seen: Set<String> = []
     return stages.flatMap { stage in
       stage.sources.filter { source in
         !SourceFile.isThere(source.path) && seen.insert(source.setting + source.path).inserted
       }
-    }.map { source in
-      let name = source.path.isEmpty ? "nothing is named" : "\(source.path) is not there"
-      return Problem(
-        what: "\(source.setting): \(name): \(source.what)",
-        remedy: "put it there, or say where it is: --set \(source.setting)=PATH", kind: .input)
     }
+  }
+}
+
+extension NamedSource {
+  fileprivate var problem: Doctor.Problem {
+    let name = path.isEmpty ? "nothing is named" : "\(path) is not there"
+    return Doctor.Problem(
+      what: "\(setting): \(name): \(what)",
+      remedy: "put it there, or say where it is: --set \(setting)=PATH", kind: .input)
   }
 }
 
@@ -202,7 +236,7 @@ public struct MemoryCheck {
     // What is missing or damaged is for the stage itself to say.
     guard let stage = stage as? any Estimating,
       let scale = try? PipelineScale(
-        try makePipeline(overrides).estimatingStages(), looksAtData: false),
+        try makePipeline(overrides).estimatingStages(), standIns: nil),
       let problem = try? Doctor.memoryProblem(stage, scale, overrides, limits, makePipeline)
     else { return }
     throw Doctor.Refusal(problem: problem)
@@ -214,41 +248,6 @@ public struct MemoryCheck {
 extension Pipeline {
   func estimatingStages() throws -> [any Estimating] {
     try madeStages().compactMap { $0 as? any Estimating }
-  }
-}
-
-extension PipelineScale {
-  /// What the stages' settings say of one another, and what there is of data.
-  init(_ stages: [any Estimating], looksAtData: Bool = true) throws {
-    for stage in stages {
-      switch stage {
-      case let ingest as Ingest: if looksAtData { volume = try ingest.volume() }
-      case let encode as Encode:
-        pictureSide = encode.settings.size
-        let model = try ModelParts(encode.settings.model, self)
-        latentByteCount = model.latentByteCount(encode.settings.latents)
-        promptByteCount = try model.promptByteCount()
-      case let train as TrainPreference:
-        preference = try train.judge(self)
-        preferencePrecision = train.settings.precision
-      case let tune as TuneSPO:
-        tuning = tune.settings
-        guard let judge = try tune.givenJudge(self) else { break }
-        preference = judge.parts
-        preferencePrecision = judge.precision
-      default: break
-      }
-    }
-  }
-}
-
-extension Doctor {
-  private static func times(
-    _ stages: [any Estimating], _ scale: PipelineScale
-  ) throws -> ModelTimes {
-    let encode = stages.lazy.compactMap { $0 as? Encode }.first
-    return try ModelTimes(
-      try encode.map { try ModelParts($0.settings.model, scale) }, scale.preference)
   }
 }
 

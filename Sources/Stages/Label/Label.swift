@@ -87,9 +87,7 @@ final class Label: Stage {
     case .prompts(let prompts):
       contents = prompts.map(\.sha256)
       let ids = try prompts.map { try open.tokenizer.encode($0.text) }
-      vectors = try withoutGradients {
-        try model.prompts(ids).scaled(by: model.pictures.scale)
-      }
+      vectors = try Self.vectors(ofPrompts: ids, model)
     }
     return try contents.enumerated().map { row, content in
       guard let bytes = halfPrecision(vectors.slice(axis: 0, row..<row + 1).values) else {
@@ -111,12 +109,21 @@ final class Label: Stage {
         .resized(shorterEdge: side, limits: limits)
         .croppedToCenter(width: side, height: side).normalizedPixels()
     }
-    return withoutGradients {
-      let pictures = Tensor(pixels.flatMap { $0 }, shape: [images.count, side, side, 3])
-      return model.embedding(
+    return Self.vectors(
+      ofPictures: Tensor(pixels.flatMap { $0 }, shape: [images.count, side, side, 3]), model)
+  }
+
+  /// Of `[batch, side, side, 3]` in -1...1.
+  static func vectors(ofPictures pictures: Tensor, _ model: PictureScorer) -> Tensor {
+    withoutGradients {
+      model.embedding(
         of: model.normalized(pictures.scaled(by: 0.5, adding: 0.5)),
-        timesteps: [Float](repeating: 0, count: images.count))
+        timesteps: [Float](repeating: 0, count: pictures.shape[0]))
     }
+  }
+
+  static func vectors(ofPrompts ids: [[Int]], _ model: PreferenceModel) throws -> Tensor {
+    try withoutGradients { try model.prompts(ids).scaled(by: model.pictures.scale) }
   }
 
   func commit(

@@ -2,12 +2,12 @@ package import Autograd
 import Diffusion
 import Foundation
 import PreferenceModels
-package import Shards
+import Shards
 import TensorCore
 
 /// The comparisons of one split, as tensors.
 package struct PreferenceExamples {
-  let shards: ShardSet
+  let shards: any ComparisonData
   let seed: UInt64
   let timesteps: DrawnTimesteps
   /// Whether both pictures of a comparison get one noise, so that only what they show tells them apart.
@@ -31,7 +31,9 @@ package struct PreferenceExamples {
     }
   }
 
-  package init(shards: ShardSet, seed: UInt64, timesteps: DrawnTimesteps, sharesNoise: Bool) {
+  package init(
+    shards: any ComparisonData, seed: UInt64, timesteps: DrawnTimesteps, sharesNoise: Bool
+  ) {
     self.shards = shards
     self.seed = seed
     self.timesteps = timesteps

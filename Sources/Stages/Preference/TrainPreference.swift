@@ -78,7 +78,7 @@ final class TrainPreference: Stage {
 
   private var folder: String { context.output(Self.name) }
   private var modelFolder: String { "\(folder)/model" }
-  private var base: ModelFolder {
+  var base: ModelFolder {
     ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
   }
 
@@ -154,14 +154,14 @@ final class TrainPreference: Stage {
   }
 
   private func validationExamples() throws -> PreferenceExamples {
-    examples(try .heldOut(in: shardFolder))
+    examples(try ShardSet.heldOut(in: shardFolder))
   }
 
   private func evaluationExamples() throws -> PreferenceExamples {
-    examples(try .evaluated(in: shardFolder))
+    examples(try ShardSet.evaluated(in: shardFolder))
   }
 
-  private func examples(_ shards: ShardSet) -> PreferenceExamples {
+  func examples(_ shards: any ComparisonData) -> PreferenceExamples {
     PreferenceExamples(
       shards: shards, seed: settings.seed,
       timesteps: .init(limit: settings.timestepLimit, spacing: settings.timestepSpacing),
@@ -171,19 +171,13 @@ final class TrainPreference: Stage {
   func prepare() throws {
     try requireComparisons()
     try Folders.make("\(folder)/pictures")
-    let (trainee, pictures) = try settings.kind == .pixel ? pixelTrainee() : (latentTrainee(), nil)
+    let (trainee, pictures) = try makeTrainee()
     if settings.optimizerOnDisk {
       let count = trainee.parameters.reduce(0) { $0 + $1.tensor.count }
       try DiskSpace.require(8 * count, at: folder, for: "running means of the optimiser")
     }
-    var state = try TrainingState(
-      trainee.parameters,
-      optimizer: .init(beta2: settings.beta2, weightDecay: settings.weightDecay),
-      schedule: .init(
-        peak: settings.learningRate, warmUp: settings.warmUp, warmUpSteps: settings.warmUpSteps,
-        decay: .linear, steps: settings.steps),
-      gradientLimit: settings.gradientLimit,
-      momentsOnDiskOf: settings.optimizerOnDisk ? folder : nil)
+    var state = try makeState(
+      trainee, moments: settings.optimizerOnDisk ? .disk(folder: folder) : .memory)
     let log = try stretches.resume(&state)
     let examples = try trainingExamples()
     training = Training(
@@ -218,6 +212,23 @@ final class TrainPreference: Stage {
           "all \(examples.count) training comparisons are ties, which teach no preference; add "
           + "comparisons with a preferred image to ingest.source")
     }
+  }
+
+  /// The model to train, and what makes its pictures where it sees any.
+  func makeTrainee() throws -> (any PreferenceTrainee, EstimatedPictures?) {
+    try settings.kind == .pixel ? pixelTrainee() : (latentTrainee(), nil)
+  }
+
+  func makeState(
+    _ trainee: any PreferenceTrainee, moments: AdamW.MomentPlace
+  ) throws -> TrainingState {
+    try TrainingState(
+      trainee.parameters,
+      optimizer: .init(beta2: settings.beta2, weightDecay: settings.weightDecay),
+      schedule: .init(
+        peak: settings.learningRate, warmUp: settings.warmUp, warmUpSteps: settings.warmUpSteps,
+        decay: .linear, steps: settings.steps),
+      gradientLimit: settings.gradientLimit, moments: moments)
   }
 
   private func pixelTrainee() throws -> (any PreferenceTrainee, EstimatedPictures?) {
@@ -317,23 +328,12 @@ final class TrainPreference: Stage {
       guard step >= settings.cleanSteps else { return .clean }
       return .draw(settings.estimates > 0 ? item.epoch % settings.estimates : item.epoch)
     }
-    let pairs = items.map(\.item)
-    let labels = try examples.labels(of: pairs)
-    let total = labels.reduce(0) { $0 + $1.weight }
-    var sum = GradientSum(training.state.parameters)
-    for start in stride(from: 0, to: pairs.count, by: max(1, settings.microBatch)) {
-      let part = start..<min(start + max(1, settings.microBatch), pairs.count)
-      let scores = try training.trainee.scores(
-        examples, of: Array(pairs[part]), Array(views[part]))
-      sum.add(
-        preferenceLoss(scores: scores, labels: Array(labels[part])),
-        weight: labels[part].reduce(0) { $0 + $1.weight } / total)
-    }
-    let norm = try training.state.update(sum.gradients, loss: sum.loss)
-    try training.log.append(
-      step: step + 1, .figures([("loss", sum.loss), ("gradient_norm", norm)]))
+    let (loss, norm) = try PreferenceStep(
+      trainee: training.trainee, microBatch: settings.microBatch)(
+        &training.state, examples, of: items.map(\.item), views)
+    try training.log.append(step: step + 1, .figures([("loss", loss), ("gradient_norm", norm)]))
     context.progress.advance(
-      by: settings.batch, note: "step \(step + 1), loss \(shortened(sum.loss))")
+      by: settings.batch, note: "step \(step + 1), loss \(shortened(loss))")
     self.training = training
   }
 

@@ -13,9 +13,14 @@ struct Painter {
   private let settings: ReportSettings
 
   init(_ settings: ReportSettings, loraPath: String) throws {
-    let model = settings.base
     let adapters = AdapterSet()
     try LoRAFile(path: loraPath).addUNetAdapters(to: adapters)
+    try self.init(settings, adapters)
+  }
+
+  /// - Parameter adapters: what was learned
+  init(_ settings: ReportSettings, _ adapters: AdapterSet) throws {
+    let model = settings.base
     // Both are built on the same arrays; the tuned one adds the adapters.
     let (unet, weights) = try model.unet()
     tuned = try UNet(weights.adapted(by: adapters), unet.configuration)
@@ -30,20 +35,31 @@ struct Painter {
   ///
   /// - Parameter number: the prompt's, which keys its noises
   func pictures(of prompt: String, number: Int) throws -> [RGBImage] {
-    let count = settings.picturesPerPrompt
-    let conditioning = try pipeline.conditioning(of: [prompt]).repeated(count)
-    return try [pipeline.unet, tuned].flatMap { unet in
-      let sampler = LatentSampler(
-        unet: GuidedUNet(unet, guidance: settings.guidance), scheduler: scheduler,
-        stepCount: settings.samplingSteps, eta: settings.eta)
-      let latents = try sampler(
-        conditioning: conditioning, negative: negative,
-        streams: (0..<count).map {
-          RandomStream(
-            seed: settings.seed, purpose: "report.picture", item: UInt64(number), UInt64($0))
-        }, latentShape: latentShape)
-      return try images(try pipeline.autoencoder.pictures(of: latents))
+    let conditioning = try pipeline.conditioning(of: [prompt])
+    return try [pipeline.unet, tuned].flatMap {
+      try images(try pictures(by: $0, of: conditioning, number: number))
     }
+  }
+
+  /// Decoded pictures `[pictures, height, width, 3]` before, and those after.
+  func decodedPictures(of conditioning: Conditioning) throws -> [Tensor] {
+    try [pipeline.unet, tuned].map { try pictures(by: $0, of: conditioning, number: 0) }
+  }
+
+  private func pictures(
+    by unet: UNet, of conditioning: Conditioning, number: Int
+  ) throws -> Tensor {
+    let count = settings.picturesPerPrompt
+    let sampler = LatentSampler(
+      unet: GuidedUNet(unet, guidance: settings.guidance), scheduler: scheduler,
+      stepCount: settings.samplingSteps, eta: settings.eta)
+    let latents = try sampler(
+      conditioning: conditioning.repeated(count), negative: negative,
+      streams: (0..<count).map {
+        RandomStream(
+          seed: settings.seed, purpose: "report.picture", item: UInt64(number), UInt64($0))
+      }, latentShape: latentShape)
+    return try pipeline.autoencoder.pictures(of: latents)
   }
 
   /// Height, width and channels of a latent of the model's own size.

@@ -13,57 +13,36 @@ extension WriteReport: Estimating {
     ]
   }
 
-  func memory(_ scale: PipelineScale) throws -> MemoryNeed {
-    let model = try ModelParts(settings.model, PipelineScale())
-    var need = MemoryNeed()
-    need.add("weights of the U-Net", bytes: try model.unetSize().frozenByteCount)
-    need.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
-    for (_, size) in try model.textEncoders() {
-      need.add("weights of the text encoder", bytes: size.frozenByteCount)
+  func plan(_ scale: PipelineScale) throws -> StagePlan {
+    var plan = StagePlan()
+    let prompts = try prompts()
+    let painter = try plan.build {
+      var tuning = scale.tuning ?? SPOSettings()
+      tuning.model = settings.model
+      return try Painter(settings, StepwiseTuner.freshAdapters(tuning))
     }
-    let judged = judgedRows(scale)
-    let pictures = max(settings.picturesPerPrompt, judged)
-    need.add([
-      .init(working: try model.unetMemory().most * 2 * pictures),
-      .init(
-        kept: pictures * model.pictureCount, working: model.decodingMemory(pictures: pictures)),
-    ])
-    return need
-  }
-
-  /// Candidates that are drawn together for the oracle.
-  private func judgedRows(_ scale: PipelineScale) -> Int {
-    settings.oracle == .none ? 0 : CandidateJudging.batch * (scale.tuning?.candidates ?? 1)
+    let judging = try plan.build {
+      try (settings.oracle == .none ? nil : scale.tuning).map {
+        makeJudging(painter, $0, try $0.plannedJudge(scale))
+      }
+    }
+    try plan.run(times: Double(prompts.count)) {
+      try painter.decodedPictures(of: try painter.pipeline.conditioning(of: [""]))
+    }
+    guard let judging, !prompts.isEmpty else { return plan }
+    let some = 0..<min(CandidateJudging.batch, prompts.count)
+    let all = try candidateBatches().reduce(0) { $0 + $1.prompts.count }
+    try plan.run(times: Double(all) / Double(some.count)) { try judging(prompts, some, draw: 0) }
+    return plan
   }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
-    let model = try ModelParts(settings.model, PipelineScale())
+    let model = settings.base
+    let side =
+      try UNetConfiguration(model.configuration("unet")).sampleSize
+      * AutoencoderConfiguration(model.configuration("vae")).reduction
     // PNG takes about two bytes a pixel.
-    return try promptCount() * settings.picturesPerPrompt * 2 * model.pictureCount * 2 / 3
-  }
-
-  private func promptCount() throws -> Int {
-    try JSONReader(try JSON(contentsOf: settings.prompts), path: settings.prompts).elements().count
-  }
-
-  func seconds(_ scale: PipelineScale, _ times: ModelTimes) throws -> Double {
-    let prompts = Double(try promptCount())
-    let guided = times.unet.seconds
-    let decoding = times.decoding.seconds
-    let picture = Double(settings.samplingSteps) * guided + decoding
-    var seconds = prompts * Double(2 * settings.picturesPerPrompt) * picture
-    if settings.oracle != .none, let tuning = scale.tuning {
-      let isLatent = scale.preference?.isLatent ?? false
-      let run = tuning.samplingRun(judgesLatents: isLatent)
-      // The oracle sees each candidate decoded, of noisy ones what the U-Net makes of them; a model of
-      // pixels has decoded it before.
-      let judging =
-        times.judging.seconds + decoding + (isLatent ? guided : decoding)
-      seconds +=
-        prompts * Double(settings.candidateDraws)
-        * (Double(run.rows) * guided + Double(run.judged) * judging)
-    }
-    return seconds
+    return try prompts().count * settings.picturesPerPrompt * 2 * 2 * side * side
   }
 
   var savings: [String] {

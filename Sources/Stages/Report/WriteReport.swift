@@ -58,7 +58,7 @@ final class WriteReport: Stage {
     "\(folder)/pictures/\(String(format: "%03d", prompt))-\(picture)-\(state).png"
   }
 
-  private func prompts() throws -> [String] {
+  func prompts() throws -> [String] {
     try JSONReader(try JSON(contentsOf: settings.prompts), path: settings.prompts).elements()
       .map { $0.value.string == nil ? try $0.string("caption") : try $0.string() }
   }
@@ -89,7 +89,7 @@ final class WriteReport: Stage {
   }
 
   /// The batches of prompts whose candidates are judged: none without an oracle.
-  private func candidateBatches() throws -> [CandidateBatch] {
+  func candidateBatches() throws -> [CandidateBatch] {
     guard settings.oracle != .none else { return [] }
     let count = try prompts().count
     let size = CandidateJudging.batch
@@ -130,15 +130,22 @@ final class WriteReport: Stage {
           + "\(settings.model) draws \(width) x \(height)")
     }
     let optimization = try optimizationSettings()
-    judging = CandidateJudging(
+    judging = makeJudging(
+      painter, optimization, try optimization.judge(in: context.workspace))
+  }
+
+  /// - Parameter optimization: what candidates were drawn with
+  func makeJudging(
+    _ painter: Painter, _ optimization: SPOSettings, _ judge: PreferenceJudge
+  ) -> CandidateJudging {
+    CandidateJudging(
       sampler: CandidateSampler(
         unet: GuidedUNet(painter.pipeline.unet, guidance: optimization.guidance),
         scheduler: painter.scheduler,
         settings: optimization.sampling(
           promptsAtOnce: CandidateJudging.batch, seed: settings.seed),
         latentShape: painter.latentShape),
-      judge: try optimization.judge(in: context.workspace),
-      pipeline: painter.pipeline, negative: painter.negative)
+      judge: judge, pipeline: painter.pipeline, negative: painter.negative)
   }
 
   /// What candidates were drawn with.

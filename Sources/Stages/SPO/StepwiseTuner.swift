@@ -24,6 +24,12 @@ package struct StepwiseTuner {
   /// The ends of the paths of the layers that are tuned: all projections of every attention.
   static let targets = [".to_q", ".to_k", ".to_v", ".to_out.0"]
 
+  static func freshAdapters(_ settings: SPOSettings) -> AdapterSet {
+    AdapterSet.fresh(rank: settings.rank, seed: settings.seed) { path in
+      targets.contains { path.hasSuffix($0) }
+    }
+  }
+
   /// - Parameters:
   ///   - negative: of the empty prompt, one row
   ///   - latentShape: height, width and channels
@@ -35,9 +41,7 @@ package struct StepwiseTuner {
     self.negative = negative
     self.latentShape = latentShape
     let model = settings.base
-    adapters = AdapterSet.fresh(rank: settings.rank, seed: settings.seed) { path in
-      Self.targets.contains { path.hasSuffix($0) }
-    }
+    adapters = Self.freshAdapters(settings)
     // Both models are built on the same arrays; the tuned one adds its adapters.
     let (unet, weights) = try model.unet()
     reference = GuidedUNet(unet, guidance: settings.guidance)
@@ -59,16 +63,27 @@ package struct StepwiseTuner {
   package mutating func iterate(
     _ prompts: PromptBatch, judged: [JudgedPrompt], iteration: Int
   ) throws -> (sampled: SampledPairs, trained: Trained) {
+    let sampled = try sample(prompts, scorer: try scorer(for: judged), iteration: iteration)
+    return (
+      sampled, try train(on: sampled.pairs, prompts.conditioning, iteration: iteration)
+    )
+  }
+
+  /// What judges candidates of some prompts.
+  func scorer(for prompts: [JudgedPrompt]) throws -> any CandidateScorer {
+    try judge.scorer(for: prompts, autoencoder)
+  }
+
+  /// Draws candidates for a batch of prompts and has them judged.
+  func sample(
+    _ prompts: PromptBatch, scorer: any CandidateScorer, iteration: Int
+  ) throws -> SampledPairs {
     let sampler = CandidateSampler(
       unet: tuned, scheduler: scheduler,
       settings: settings.sampling(promptsAtOnce: settings.promptsAtOnce, seed: settings.seed),
       latentShape: latentShape)
-    let sampled = try sampler(
-      prompts, negative: negative, iteration: UInt64(iteration),
-      scorer: try judge.scorer(for: judged, autoencoder))
-    return (
-      sampled, try train(on: sampled.pairs, prompts.conditioning, iteration: iteration)
-    )
+    return try sampler(
+      prompts, negative: negative, iteration: UInt64(iteration), scorer: scorer)
   }
 
   /// Means over the training batches of one sampling batch; the gradients' norm over its updates.

@@ -104,7 +104,7 @@ final class TuneSPO: Stage {
     tuning = Tuning(
       tuner: tuner, shards: shards,
       pictures: EpochPictures(
-        shards: try .heldOut(in: shardFolder), count: settings.pictures,
+        shards: try ShardSet.heldOut(in: shardFolder), count: settings.pictures,
         scheduler: tuner.scheduler, settings: settings, folder: "\(folder)/pictures"),
       log: log, order: EpochOrder(count: try prompts().count, seed: settings.seed))
   }

@@ -2,7 +2,7 @@ import Autograd
 import Diffusion
 import Shards
 
-extension ShardSet {
+extension ComparisonData {
   /// What the U-Net is told of prompts, one row for each.
   func conditioning(ofPrompts prompts: [Int]) throws -> Conditioning {
     let states = try Tensor(rows: prompts.count, of: layout.embeddingShape) { row, target in

@@ -21,13 +21,14 @@ struct TrainingState {
   /// The gradients of batches that make an update only together with the next ones.
   var carried: GradientSum?
 
-  /// - Parameter folder: on whose disk the optimiser's running means are kept; in memory if nil
+  /// - Parameter place: where the optimiser's running means are kept
   init(
     _ parameters: [Parameter], optimizer: AdamW.Settings, schedule: LearningRateSchedule,
-    gradientLimit: Float? = 1, keepsAverage: Bool = false, momentsOnDiskOf folder: String? = nil
+    gradientLimit: Float? = 1, keepsAverage: Bool = false,
+    moments place: AdamW.MomentPlace = .memory
   ) throws {
     self.parameters = parameters
-    self.optimizer = try AdamW(parameters, settings: optimizer, momentsOnDiskOf: folder)
+    self.optimizer = try AdamW(parameters, settings: optimizer, moments: place)
     self.schedule = schedule
     self.gradientLimit = gradientLimit
     average =

@@ -32,10 +32,14 @@ final class AttentionBlock {
     self.values = values
     let capacity = min(Self.queriesAtOnce, shape.queryCount)
     queries = TokenColumns(form, capacity: capacity, headWidth: shape.headWidth)
-    scores = HostMemory(count: min(Self.keysAtOnce, shape.keyCount) * form.attentionColumns)
+    scores = HostMemory(count: Self.scoreCount(shape, form))
     sums = HostMemory(count: TokenColumns.padded(capacity) * shape.headWidth)
     maxima = HostMemory(count: TokenColumns.padded(capacity))
     totals = HostMemory(count: TokenColumns.padded(capacity))
+  }
+
+  static func scoreCount(_ shape: AttentionShape, _ form: TileForm) -> Int {
+    min(keysAtOnce, shape.keyCount) * form.attentionColumns
   }
 
   /// - Parameters:

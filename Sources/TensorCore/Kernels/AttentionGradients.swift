@@ -26,7 +26,7 @@ public func attendGradients(
 }
 
 /// What the backward pass reads.
-private struct AttentionOperands {
+struct AttentionOperands {
   let query: UnsafePointer<Float>
   let output: UnsafePointer<Float>
   let outputGradient: UnsafePointer<Float>
@@ -36,7 +36,7 @@ private struct AttentionOperands {
 }
 
 /// The backward pass of one head at a time, in one thread's working memory.
-private struct HeadGradients {
+struct HeadGradients {
   private static let keysAtOnce = 128
   /// The keys that all queries meet before the next ones do: with values and gradients, they stay in a
   /// second-level cache.
@@ -78,13 +78,19 @@ private struct HeadGradients {
     outputGradientRows = TokenRows(form, capacity: queries, headWidth: width)
     firstScores = HostMemory(count: TokenColumns.padded(queries))
     firstGradients = HostMemory(count: TokenColumns.padded(queries))
-    blockStride = min(TokenColumns.columnsTogether, TokenColumns.padded(queries))
-    probabilities = HostMemory(count: Self.keysAtOnce * blockStride)
-    scoreGradients = HostMemory(count: Self.keysAtOnce * blockStride)
+    blockStride = Self.blockStride(shape)
+    probabilities = HostMemory(count: Self.blockCount(shape))
+    scoreGradients = HostMemory(count: Self.blockCount(shape))
     queryGradient = HostMemory(count: TokenColumns.padded(queries) * width)
     keyGradient = HostMemory(count: shape.keyCount * queryRows.columns)
     valueGradient = HostMemory(count: shape.keyCount * queryRows.columns)
   }
+
+  private static func blockStride(_ shape: AttentionShape) -> Int {
+    min(TokenColumns.columnsTogether, TokenColumns.padded(shape.queryCount))
+  }
+
+  static func blockCount(_ shape: AttentionShape) -> Int { keysAtOnce * blockStride(shape) }
 
   mutating func compute(_ head: Int) {
     takeQueries(head)

@@ -18,6 +18,11 @@ public struct GroupShape: Equatable, Sendable {
   /// the number of threads.
   var positionsPerBlock: Int { max(16, 8_192 / channels) }
   var blocks: Int { (positions + positionsPerBlock - 1) / positionsPerBlock }
+
+  /// What normalising takes, and its gradient.
+  public var workingMemory: WorkingMemory {
+    WorkingMemory([2 * batch * blocks * channels, 3 * batch * channels])
+  }
 }
 
 /// Group normalisation, with SiLU after it if asked.

@@ -13,7 +13,7 @@ public struct LowRankUpdate {
   }
 
   /// Whether adding it to a factor is less work than multiplying with it on its own.
-  func isCheaperMerged(rows: Int, columns: Int, inner: Int) -> Bool {
+  static func isCheaperMerged(rows: Int, columns: Int, inner: Int) -> Bool {
     inner * columns < rows * (inner + columns)
   }
 

@@ -56,7 +56,8 @@ public func multiplyMatrices(
     scale == 1 && (keep == 0 || keep == 1)
     && PanelProduct.suits(a, b, rows: rows, columns: columns, inner: inner)
   if let update = b.update,
-    !suitsPanels || !update.isCheaperMerged(rows: rows, columns: columns, inner: inner)
+    !suitsPanels
+      || !LowRankUpdate.isCheaperMerged(rows: rows, columns: columns, inner: inner)
   {
     var b = b
     b.update = nil

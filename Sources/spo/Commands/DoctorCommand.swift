@@ -31,7 +31,9 @@ enum DoctorCommand: Command {
     if arguments.has("device") { throw arguments.error("--device is of --device-check") }
     let machine = MachineReport()
     let doctor = try arguments.operands.first.map { try examined($0, arguments) }
-    for note in doctor?.pipeline.notes ?? [] { Console.note("note: \(note)") }
+    for note in (doctor?.pipeline.notes ?? []) + (doctor?.notes ?? []) {
+      Console.note("note: \(note)")
+    }
     let problems = machine.problems + (doctor?.problems ?? [])
     if arguments.has("json") {
       var report = JSON.Object()
@@ -60,7 +62,7 @@ enum DoctorCommand: Command {
     let examined = try pipeline(overrides)
     _ = try ComputingDevice.choice(examined)
     return try Doctor(
-      overrides: overrides, limits: .here(examined.workspacePath),
+      overrides: overrides, limits: .here(examined.workspacePath), rates: .measured,
       makePipeline: pipeline)
   }
 }
@@ -74,9 +76,9 @@ extension Doctor {
       + forecasts.map {
         (
           $0.stage, Spelled.bytes($0.memory.byteCount), Spelled.bytes($0.diskByteCount),
-          Spelled.duration($0.seconds)
+          Spelled.about($0.seconds)
         )
-      } + [("together", "", Spelled.bytes(diskByteCount), Spelled.duration(seconds))]
+      } + [("together", "", Spelled.bytes(diskByteCount), Spelled.about(seconds))]
     func padded(_ text: String, _ width: Int) -> String {
       text + String(repeating: " ", count: max(0, width - text.count))
     }

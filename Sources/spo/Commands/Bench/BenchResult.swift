@@ -11,7 +11,8 @@ struct BenchWork {
   /// Tells it from the other sizes of a benchmark.
   var size = ""
   var batch: Int?
-  /// Floating-point operations, a multiplication and an addition counting as two.
+  /// Floating-point operations, a multiplication and an addition counting as two; nil: what its
+  /// operations come to.
   var flop: Int?
   /// Bytes read; of operators, read and written.
   var bytes: Int?
@@ -28,6 +29,8 @@ struct BenchWork {
 struct BenchResult {
   struct Case {
     let work: BenchWork
+    /// Of one run; nil if nothing was counted.
+    let flop: Int?
     /// Of each run, ascending.
     let seconds: [Double]
     /// Of the first run.
@@ -54,7 +57,9 @@ struct BenchResult {
     self.device = device
     self.profile = profile
     cases = try works.map { work in
-      let outputs = schedule.isCold ? [:] : try Self.warmUp(work)
+      // A profile of its own takes the place of the one that was asked for.
+      let counted = OperationProfile()
+      let outputs = schedule.isCold ? [:] : try Self.warmUp(work, counted)
       func measure() throws -> [Double] {
         try schedule.measure {
           _ = try work.run()
@@ -63,15 +68,21 @@ struct BenchResult {
       }
       let seconds = try profile?.record(measure) ?? measure()
       try work.cleanUp()
-      return Case(work: work, seconds: seconds, outputs: keepsOutputs ? outputs : [:])
+      return Case(
+        work: work, flop: work.flop ?? (counted.flop > 0 ? counted.flop : nil), seconds: seconds,
+        outputs: keepsOutputs ? outputs : [:])
     }
   }
 
   /// Runs work until new threads have found processors of their own, and returns what it led to.
-  private static func warmUp(_ work: BenchWork) throws -> [String: Tensor] {
+  ///
+  /// - Parameter profile: of the first run
+  private static func warmUp(
+    _ work: BenchWork, _ profile: OperationProfile
+  ) throws -> [String: Tensor] {
     let clock = ContinuousClock()
     let end = clock.now + .milliseconds(200)
-    var outputs = try work.run()
+    var outputs = try profile.record { try work.run() }
     while clock.now < end { outputs = try work.run() }
     return outputs
   }
@@ -136,7 +147,7 @@ extension BenchResult.Case {
     fields["median_s"] = .number(median)
     fields["min_s"] = .number(seconds[0])
     fields["runs"] = .integer(seconds.count)
-    for (key, count) in [("flop", work.flop), ("bytes", work.bytes), ("items", work.items)] {
+    for (key, count) in [("flop", flop), ("bytes", work.bytes), ("items", work.items)] {
       if let count { fields[key] = .integer(count) }
     }
   }
