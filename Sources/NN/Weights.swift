@@ -25,7 +25,7 @@ public struct Weights {
   ///
   /// - Parameters:
   ///   - isTrainable: whether parameters are leaves that gradients are wanted for
-  ///   - readsValues: false: names and shapes are checked alone, and what is built computes nothing
+  ///   - readsValues: false: names, shapes and types are checked alone; what is built computes nothing
   public init(_ source: some WeightSource, isTrainable: Bool = false, readsValues: Bool = true) {
     self.init(
       root: WeightRoot(
@@ -35,7 +35,7 @@ public struct Weights {
   /// A scope over everything in `source`, and fresh values of what it lacks.
   ///
   /// - Parameters:
-  ///   - readsValues: false: names and shapes are checked alone, and what is built computes nothing
+  ///   - readsValues: false: names, shapes and types are checked alone; what is built computes nothing
   ///   - isFresh: the names of arrays that are drawn if the source lacks them
   public init(
     _ source: some WeightSource, isTrainable: Bool, freshSeed seed: UInt64,
@@ -130,6 +130,7 @@ final class WeightRoot {
         throw WeightError.shapeMismatch(
           path: source.path, name: name, expected: shape, found: found)
       }
+      if !readsValues { try source.requireFloats(name) }
       parameter =
         readsValues
         ? try read(name, from: source, shape: shape, layout: layout)

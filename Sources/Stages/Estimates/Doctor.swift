@@ -55,6 +55,7 @@ public struct Doctor {
     pipeline = try makePipeline(overrides)
     self.overrides = overrides
     self.limits = limits
+    try pipeline.checkOrder()
     let stages = try pipeline.estimatingStages()
     problems += Self.missingSources(stages)
     guard problems.isEmpty else { return }
