@@ -68,14 +68,7 @@ struct Planner {
   func step(_ configured: ConfiguredStage) throws -> Step {
     let unreadBefore = digests.unread.count
     let stage = try configured.make(StageContext(configured, in: workspace, digests))
-    for artifact in stage.reads.sorted(by: { $0.name < $1.name }) where artifacts[artifact] == nil {
-      throw PipelineError.noProducer(stage: configured.name, artifact: artifact.name)
-    }
-    for artifact in stage.writes.keys.sorted(by: { $0.name < $1.name }) {
-      guard let other = artifacts[artifact], other.maker != configured.name else { continue }
-      throw PipelineError.twoProducers(
-        artifact: artifact.name, stages: [other.maker, configured.name])
-    }
+    try stage.requireFollowing(artifacts.mapValues(\.maker))
     var upstream: [String: String] = [:]
     var waitsFor: Set<String> = []
     for (artifact, maker) in makers(for: stage) {

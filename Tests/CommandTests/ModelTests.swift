@@ -68,6 +68,20 @@ import Testing
     }
   }
 
+  @Test(
+    "weights that are whole numbers are refused by name",
+    arguments: [
+      ("unet", "conv_in.bias"), ("vae", "decoder.conv_in.bias"),
+      ("text_encoder", "text_model.final_layer_norm.weight"),
+    ])
+  func integerWeights(part: String, tensor: String) throws {
+    try withTemporaryFolder { folder in
+      let model = try ModelVariant(in: folder)
+      try model.makeIntegers(part, tensor)
+      try expectRefusal(of: model, in: folder, naming: "\(part)/", tensor, "I32")
+    }
+  }
+
   /// Numbers that no published model has: one line, whatever reads them.
   static let hostile: [(file: String, key: String, value: JSON)] = [
     ("unet/config.json", "norm_eps", -1), ("unet/config.json", "norm_num_groups", 0),

@@ -29,6 +29,17 @@ struct ModelVariant {
     try TensorData.write(tensors, to: path)
   }
 
+  /// Says that a tensor's numbers, which are of single precision, are whole numbers.
+  func makeIntegers(_ part: String, _ name: String) throws {
+    let stem = part == "text_encoder" ? "model" : "diffusion_pytorch_model"
+    let path = "\(path)/\(part)/\(stem).safetensors"
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    let entry = Data("\"\(name)\":{\"dtype\":\"F32\"".utf8)
+    guard let range = bytes.range(of: entry) else { return }
+    bytes.replaceSubrange(range, with: Data(entry.dropLast(4) + Data("I32\"".utf8)))
+    try bytes.write(to: URL(fileURLWithPath: path))
+  }
+
   /// A tensor of a part as it is.
   func tensor(_ part: String, _ name: String) throws -> TensorData {
     let stem = part == "text_encoder" ? "model" : "diffusion_pytorch_model"

@@ -30,6 +30,25 @@ import Testing
     ["spo.divert_step=8", "spo.stop_step=5"], ["spo.divert_step=10"],
   ]
 
+  @Test(
+    "labels of a stage that the pipeline does not have are refused",
+    arguments: ["run", "status", "doctor"])
+  func missingStage(command: String) throws {
+    try withTemporaryFolder { folder in
+      let outcome = try spo(
+        command, SmallRun.pipeline, "--workspace", "\(folder)/workspace", "--set",
+        "shard.labels=model")
+      expect(outcome, failsAs: .settings, naming: "shard", "labels", "add that stage")
+    }
+  }
+
+  @Test("more steps than the scheduler of the model that is made allows are refused")
+  func sampledSteps() throws {
+    let pipeline = "Tests/Torture/pipelines/base.json5"
+    let outcome = try spo("doctor", pipeline, "--set", "comparisons.steps=1000")
+    expect(outcome, failsAs: .settings, naming: "comparisons.steps", "1 to 999")
+  }
+
   private func expectRefusal(
     of settings: [String], by command: String, sourceLocation: SourceLocation = #_sourceLocation
   ) throws {

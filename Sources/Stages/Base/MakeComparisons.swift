@@ -26,7 +26,7 @@ public final class MakeComparisons: Stage {
     public var validationPrompts = 120
     @Setting("Images per prompt; each but the first makes a comparison.", in: 2...1_000)
     public var picturesPerPrompt = 5
-    @Setting("DDIM sampling steps.", in: 1...1_000)
+    @Setting("DDIM sampling steps.", in: 1...999)
     public var steps = 10
     @Setting("Classifier-free guidance scale.", in: 0...100)
     public var guidance: Float = 3

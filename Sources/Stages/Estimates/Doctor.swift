@@ -58,6 +58,7 @@ public struct Doctor {
     pipeline = try makePipeline(overrides)
     self.overrides = overrides
     self.limits = limits
+    try pipeline.checkOrder()
     let stages = try pipeline.estimatingStages()
     let missing = Self.missingSources(stages)
     problems += missing.map(\.problem)
