@@ -167,7 +167,9 @@ extension StageRun {
     for (code, count) in try reader["rejects"].members() { rejects[code] = try count.int() }
     seconds = try reader.double("seconds")
     peakMemory = try reader.optional("peak_memory")?.int() ?? 0
-    for device in try reader["devices"].elements() { devices.append(try device.string()) }
+    for device in try reader.optional("devices")?.elements() ?? [] {
+      devices.append(try device.string())
+    }
   }
 
   fileprivate var json: JSON.Object {
