@@ -21,7 +21,7 @@ enum Sample: Command {
         .value("lora-scale", "X", "strength of the LoRA files (1)"),
         .value("prompt", "STR", "what to draw"),
         .value("prompts", "FILE", "a prompt list instead of one prompt; --out is then a folder"),
-        .value("negative", "STR", "what to keep away from (nothing in particular)"),
+        .value("negative", "STR", "negative prompt (empty)"),
         .value("seed", "N", "the noise to start from (42)"),
         .value("steps", "N", "sampling steps (20)"),
         .value("guidance", "X", "classifier-free guidance scale (7.5)"),
