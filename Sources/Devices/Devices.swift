@@ -1,3 +1,5 @@
+import Files
+
 /// The devices of this machine.
 public enum Devices {
   /// One that was found, usable or not.
@@ -9,20 +11,35 @@ public enum Devices {
     public let flaw: String?
   }
 
-  /// All of them, those through CUDA first.
+  /// All of them, those through CUDA first; none under `ulimit -v`, see ``automatic``.
   public static var all: [Found] {
-    let cuda = CUDADriver.shared.map { CUDADeviceIdentity.all($0) } ?? []
-    let openCL = OpenCLLibrary.shared.map { OpenCLDeviceIdentity.all($0) } ?? []
-    return cuda.map {
+    guard !MemoryLimit.isShellLimited else { return [] }
+    return (CUDADriver.shared.map { all($0) } ?? []) + (OpenCLLibrary.shared.map { all($0) } ?? [])
+  }
+
+  private static func all(_ driver: CUDADriver) -> [Found] {
+    CUDADeviceIdentity.all(driver).map {
       Found(
         name: "cuda:\($0.index)", description: $0.description,
         flaw: $0.compiler == nil ? "no compiler, libnvrtc; \(NVRTC.installation)" : nil)
-    } + openCL.map { Found(name: "opencl:\($0.index)", description: $0.description, flaw: $0.flaw) }
+    }
   }
 
-  /// The GPU that the setting `auto` takes: the first that can be used; nil if there is none.
-  public static var automatic: Found? {
-    all.first { $0.flaw == nil && !$0.description.isProcessor }
+  private static func all(_ library: OpenCLLibrary) -> [Found] {
+    OpenCLDeviceIdentity.all(library).map {
+      Found(name: "opencl:\($0.index)", description: $0.description, flaw: $0.flaw)
+    }
+  }
+
+  /// The GPUs that the setting `auto` has the choice of, usable or not.
+  ///
+  /// Drivers are loaded only where there may be a GPU: they set aside more memory than `ulimit -v` allows, and
+  /// some end the process where they do not get it.
+  public static var automatic: [Found] {
+    guard !MemoryLimit.isShellLimited else { return [] }
+    let cuda = CUDADriver.shared.map { all($0) } ?? []
+    guard OpenCLLibrary.mayHaveGPU, let openCL = OpenCLLibrary.shared else { return cuda }
+    return cuda + all(openCL).filter { !$0.description.isProcessor }
   }
 
   /// What to install to have one, where none was found.

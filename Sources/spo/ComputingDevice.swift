@@ -40,18 +40,22 @@ struct ComputingDevice {
     case .host: backend = nil
     case .device(let device): backend = try Devices.open(device)
     case .automatic:
+      let gpus = Devices.automatic
       // A GPU that cannot be used is worth a word: the host is a thousand times slower.
-      for found in Devices.all {
-        guard let flaw = found.flaw, !found.description.isProcessor else { continue }
+      for found in gpus {
+        guard let flaw = found.flaw else { continue }
         Console.note("note: \(found.name), \(found.description.product), is not used: \(flaw)")
       }
-      guard let found = Devices.automatic, case .device(let device)? = DeviceChoice(found.name)
+      guard let found = gpus.first(where: { $0.flaw == nil }),
+        case .device(let device)? = DeviceChoice(found.name)
       else {
         backend = nil
         return
       }
       backend = try Devices.open(device)
-      Console.note("computing on \(found.name), \(found.description.product)")
+      Console.note(
+        "computing on \(found.name), \(found.description.product); `spo doctor --device-check` compares it "
+          + "with the processor")
     }
   }
 

@@ -72,7 +72,8 @@ import Testing
       #expect(line.contains(name), "\(outcome)", sourceLocation: sourceLocation)
       let bare = value.filter { !"[]".contains($0) }
       #expect(
-        line.contains(bare) || line.contains("\(Double(bare) ?? .nan)"), "\(outcome)",
+        bare.isEmpty || line.contains(bare) || line.contains("\(Double(bare) ?? .nan)"),
+        "\(outcome)",
         sourceLocation: sourceLocation)
       #expect(
         !FileManager.default.fileExists(atPath: workspace), "a workspace was made",

@@ -1,4 +1,5 @@
 import DynamicLibraries
+import Foundation
 
 /// The functions of OpenCL 1.2 that are used here.
 ///
@@ -68,6 +69,18 @@ struct OpenCLLibrary: Sendable {
 
   static let fileNames = ["libOpenCL.so.1"]
   static let shared = OpenCLLibrary()
+
+  /// Whether a driver is installed that may be a GPU's: told by the files that name drivers, without loading
+  /// one. PoCL's devices are processors.
+  static var mayHaveGPU: Bool {
+    let named = ProcessInfo.processInfo.environment["OCL_ICD_VENDORS"]
+    let folder = named ?? "/etc/OpenCL/vendors"
+    // The variable may name one driver, too.
+    guard let names = try? FileManager.default.contentsOfDirectory(atPath: folder) else {
+      return named.map { !$0.contains("pocl") } ?? false
+    }
+    return names.contains { $0.hasSuffix(".icd") && !$0.contains("pocl") }
+  }
 
   let getPlatformIDs: PlatformIDs
   let getDeviceIDs: DeviceIDs
