@@ -15,6 +15,7 @@ let package = Package(
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CSHA256"),
+    .systemLibrary(name: "CProcessor"),
 
     .target(name: "Files", dependencies: ["CSHA256"]),
     .target(name: "DynamicLibraries"),
@@ -79,7 +80,7 @@ let package = Package(
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
-        "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS",
+        "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS", "CProcessor",
       ]),
 
     .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),

@@ -1,4 +1,4 @@
-import COpenBLAS
+import CProcessor
 
 #if canImport(Glibc)
 import Glibc
@@ -6,7 +6,7 @@ import Glibc
 import Darwin
 #endif
 
-// Before any code that a lesser processor would stop at.
+// Runs before all this; the call makes it a part of the program.
 spo_require_processor()
 // Not `exit`, which waits for a thread of OpenBLAS, which waits for ever where `ulimit -v` leaves it no
 // memory. All output is written by now.
