@@ -57,10 +57,8 @@ enum DoctorCommand: Command {
         workspace: arguments.value("workspace"))
     }
     let overrides = arguments.values("set")
-    let examined = try pipeline(overrides)
-    _ = try ComputingDevice.choice(examined)
     return try Doctor(
-      overrides: overrides, limits: .here(examined.workspacePath),
+      overrides: overrides, limits: .here(try pipeline(overrides).workspacePath),
       makePipeline: pipeline)
   }
 }
