@@ -49,33 +49,23 @@ public enum Devices {
 
   /// The backend of a device.
   ///
+  /// - Parameter name: such as `cuda:0`
   /// - Throws: ``DeviceError/notFound(_:)`` if there is no such device, or it cannot be used
-  public static func open(_ choice: DeviceChoice.Device) throws(DeviceError) -> DeviceBackend {
-    let name = choice.description
-    switch choice.interface {
-    case .cuda:
-      guard let driver = CUDADriver.shared else {
-        throw .notFound("\(name): no driver of NVIDIA's, libcuda.so.1, that works; install it")
-      }
-      let all = CUDADeviceIdentity.all(driver)
-      guard all.indices.contains(choice.index) else { throw missing(name, all.count) }
-      return DeviceBackend(try CUDADevice(all[choice.index], driver))
-    case .openCL:
-      guard let library = OpenCLLibrary.shared else {
-        throw .notFound(
-          "\(name): no OpenCL, \(OpenCLLibrary.fileNames[0]); install ocl-icd-libopencl1 and a driver"
-        )
-      }
-      let all = OpenCLDeviceIdentity.all(library)
-      guard all.indices.contains(choice.index) else { throw missing(name, all.count) }
-      if let flaw = all[choice.index].flaw { throw .notFound("\(name): \(flaw)") }
-      return DeviceBackend(try OpenCLDevice(all[choice.index], library))
+  public static func open(_ name: String) throws(DeviceError) -> DeviceBackend {
+    if let driver = CUDADriver.shared,
+      let found = CUDADeviceIdentity.all(driver).first(where: { "cuda:\($0.index)" == name })
+    {
+      return DeviceBackend(try CUDADevice(found, driver))
     }
-  }
-
-  private static func missing(_ name: String, _ count: Int) -> DeviceError {
-    .notFound(
-      "\(name): no such device; \(count == 0 ? "none was found: \(installation)" : "there are \(count), from 0")"
-    )
+    if let library = OpenCLLibrary.shared,
+      let found = OpenCLDeviceIdentity.all(library).first(where: { "opencl:\($0.index)" == name })
+    {
+      if let flaw = found.flaw { throw .notFound("\(name): \(flaw)") }
+      return DeviceBackend(try OpenCLDevice(found, library))
+    }
+    let names = all.map(\.name)
+    throw .notFound(
+      "device \(name) is not there; "
+        + (names.isEmpty ? installation : "there are cpu, \(names.joined(separator: ", "))"))
   }
 }

@@ -18,8 +18,7 @@ public struct Pipeline {
   public let workspacePath: String
   /// Nil: as many as there are processors.
   public let threads: Int?
-  /// What computes, as ``PipelineSettings`` says it.
-  public let device: String
+  public let device: DeviceChoice
   /// Whether a stage that was begun on another device may go on.
   let mayChangeDevice: Bool
   /// The stages that the file lists, in the order in which they run.

@@ -20,25 +20,11 @@ struct ComputingDevice {
     try self.init(choice)
   }
 
-  /// As a pipeline's setting says.
-  init(_ pipeline: Pipeline) throws {
-    try self.init(try Self.choice(pipeline))
-  }
-
-  /// - Throws: `PipelineError.badSetting`
-  static func choice(_ pipeline: Pipeline) throws(PipelineError) -> DeviceChoice {
-    guard let choice = DeviceChoice(pipeline.device) else {
-      throw .badSetting(
-        path: "\(pipeline.path): device",
-        reason: "must be \(DeviceChoice.expectation), but is \"\(pipeline.device)\"")
-    }
-    return choice
-  }
-
-  private init(_ choice: DeviceChoice) throws {
+  /// - Throws: ``DeviceError`` if there is no such device
+  init(_ choice: DeviceChoice) throws {
     switch choice {
     case .host: backend = nil
-    case .device(let device): backend = try Devices.open(device)
+    case .device(let name): backend = try Devices.open(name)
     case .automatic:
       let gpus = Devices.automatic
       // A GPU that cannot be used is worth a word: the host is a thousand times slower.
@@ -46,13 +32,11 @@ struct ComputingDevice {
         guard let flaw = found.flaw else { continue }
         Console.note("note: \(found.name), \(found.description.product), is not used: \(flaw)")
       }
-      guard let found = gpus.first(where: { $0.flaw == nil }),
-        case .device(let device)? = DeviceChoice(found.name)
-      else {
+      guard let found = gpus.first(where: { $0.flaw == nil }) else {
         backend = nil
         return
       }
-      backend = try Devices.open(device)
+      backend = try Devices.open(found.name)
       Console.note(
         "computing on \(found.name), \(found.description.product); `spo doctor --device-check` compares it "
           + "with the processor")

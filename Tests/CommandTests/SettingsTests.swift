@@ -22,7 +22,7 @@ import Testing
     "preference.micro_batch=0", "preference.estimates=-1", "preference.validation_pairs=0",
     "report.pictures_per_prompt=0", "report.shown_prompts=-1", "report.sampling_steps=0",
     "report.eta=3", "ingest.max_reject_fraction=2", "threads=0",
-    "device=gpu", "device=cuda:-1", "device=",
+    "device=gpu", "device=cuda:-1",
   ]
 
   /// Ranges that span two settings.

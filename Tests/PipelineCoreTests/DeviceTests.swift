@@ -4,6 +4,26 @@ import TestSupport
 import Testing
 
 struct DeviceTests {
+  @Test(
+    "what the setting may say",
+    arguments: [
+      ("auto", "auto"), ("cpu", "cpu"), ("cuda", "cuda:0"), ("cuda:3", "cuda:3"),
+      ("opencl:12", "opencl:12"),
+    ])
+  func choices(_ text: String, _ expected: String) {
+    #expect(DeviceChoice(text)?.description == expected)
+  }
+
+  @Test(
+    "and what not",
+    arguments: [
+      "", "gpu", "cuda:", "cuda:-1", "cuda:+1", "cuda:1:2", "cuda:٣", "Auto", "cpu:0", "opencl: 1",
+      "cuda:99999999999999999999",
+    ])
+  func mistakes(_ text: String) {
+    #expect(DeviceChoice(text) == nil)
+  }
+
   private func run(_ toy: ToyRun, on device: String, _ overrides: [String] = []) throws {
     let pipeline = try Pipeline(
       path: toy.folder + "/pipeline.json5", stages: toyStages, overrides: overrides)

@@ -7,9 +7,8 @@ public struct PipelineSettings: StageSettings {
   @Setting("Threads to compute with; null: one per processor.", in: 1...1_024)
   public var threads: Int? = nil
   @Setting(
-    "What computes: auto (a GPU if there is one), cpu, cuda or opencl; of several, one by its number: cuda:1.",
-    .notEmpty)
-  public var device = "auto"
+    "What computes: auto takes a GPU if there is one; opencl:1 is the second one of OpenCL's.")
+  public var device = DeviceChoice.automatic
   @Setting(
     "Whether a stage that was begun on another device may go on; then its result is that of no one device."
   )

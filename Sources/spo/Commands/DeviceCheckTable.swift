@@ -2,10 +2,11 @@ import CommandSyntax
 import Devices
 import Files
 import Foundation
+import PipelineCore
 
 /// `spo doctor --device-check`: every operation on the devices of this machine, beside the host's results.
 struct DeviceCheckTable {
-  private let devices: [DeviceChoice.Device]
+  private let devices: [String]
   private let isJSON: Bool
 
   /// - Throws: ``DeviceError`` if there is nothing to check
@@ -21,10 +22,7 @@ struct DeviceCheckTable {
       }
       devices = [device]
     } else {
-      devices = Devices.all.filter { $0.flaw == nil }.compactMap {
-        guard case .device(let device)? = DeviceChoice($0.name) else { return nil }
-        return device
-      }
+      devices = Devices.all.filter { $0.flaw == nil }.map(\.name)
       guard !devices.isEmpty else {
         throw DeviceError.notFound("there is no device to check; \(Devices.installation)")
       }
@@ -35,8 +33,8 @@ struct DeviceCheckTable {
   func run() throws {
     var results: [JSON] = []
     var failures: [DeviceCheck.Failure] = []
-    for choice in devices {
-      let device = try Devices.open(choice)
+    for name in devices {
+      let device = try Devices.open(name)
       if !isJSON { try Console.print("\(device.name) \(device.description)") }
       let check = DeviceCheck(device) { finding in
         if !isJSON { try? Console.print("  \(Self.line(finding))") }

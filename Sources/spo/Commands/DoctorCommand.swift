@@ -59,10 +59,9 @@ enum DoctorCommand: Command {
         workspace: arguments.value("workspace"))
     }
     let overrides = arguments.values("set")
-    let examined = try pipeline(overrides)
-    _ = try ComputingDevice.choice(examined)
     return try Doctor(
-      overrides: overrides, limits: .here(examined.workspacePath), rates: .measured,
+      overrides: overrides, limits: .here(try pipeline(overrides).workspacePath),
+      rates: .measured,
       makePipeline: pipeline)
   }
 }

@@ -43,7 +43,7 @@ enum Run: Command {
     let pipeline = try makePipeline(arguments.values("set"))
     for note in pipeline.notes { Console.note("note: \(note)") }
     try pipeline.checkFit()
-    let computing = try ComputingDevice(pipeline)
+    let computing = try ComputingDevice(pipeline.device)
     if let threads = pipeline.threads { Threads.count = threads }
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))

@@ -28,7 +28,6 @@ enum Status: Command {
       path: arguments.operands[0], stages: stageTypes, overrides: arguments.values("set"),
       workspace: arguments.value("workspace"))
     for note in pipeline.notes { Console.note("note: \(note)") }
-    _ = try ComputingDevice.choice(pipeline)
     try pipeline.checkFit()
     let stages = try pipeline.status()
     if arguments.has("json") {
