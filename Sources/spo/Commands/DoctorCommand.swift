@@ -67,9 +67,9 @@ extension Doctor {
       + forecasts.map {
         (
           $0.stage, Spelled.bytes($0.memory.byteCount), Spelled.bytes($0.diskByteCount),
-          Spelled.duration($0.seconds)
+          $0.seconds.map(Spelled.duration) ?? "?"
         )
-      } + [("together", "", Spelled.bytes(diskByteCount), Spelled.duration(seconds))]
+      } + [("together", "", Spelled.bytes(diskByteCount), seconds.map(Spelled.duration) ?? "?")]
     func padded(_ text: String, _ width: Int) -> String {
       text + String(repeating: " ", count: max(0, width - text.count))
     }
@@ -86,7 +86,8 @@ extension Doctor {
             "stage": .string(forecast.stage), "peak_memory": .integer(forecast.memory.byteCount),
             "memory": .array(
               forecast.memory.parts.map { [.string($0.what), .integer($0.byteCount)] }),
-            "disk": .integer(forecast.diskByteCount), "seconds": .number(forecast.seconds),
+            "disk": .integer(forecast.diskByteCount),
+            "seconds": forecast.seconds.map { .number($0) } ?? .null,
           ]
         }),
     ]
