@@ -15,7 +15,8 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
   /// A stage was begun on one device and is to go on on another.
   case otherDevice(stage: String, begun: String, now: String)
   case workspaceInUse(path: String, holder: String)
-  case tooManyRejects(stage: String, rejected: Int, total: Int, limit: Double)
+  /// `example`: one of the reasons, where one is known.
+  case tooManyRejects(stage: String, rejected: Int, total: Int, limit: Double, example: String?)
   /// A record or checkpoint whose content is not what its writer left.
   case damaged(path: String, reason: String)
   /// The disk has too little room for what is to be written to `path`.
@@ -56,9 +57,10 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
         + "begin it again with --force \(stage), or mix both with --set may_change_device=true"
     case .workspaceInUse(let path, let holder):
       "\(path): in use by \(holder); wait until it ends or choose another workspace"
-    case .tooManyRejects(let stage, let rejected, let total, let limit):
-      "\(stage): \(rejected) of \(total) were rejected, more than the \(limit) that "
-        + "max_reject_fraction allows; see their reasons, then mend the data or raise it"
+    case .tooManyRejects(let stage, let rejected, let total, let limit, let example):
+      "\(stage): \(rejected) of \(total) were rejected, more than the fraction of \(limit) that "
+        + "\(stage).max_reject_fraction allows\(example.map { ", such as \($0.printable)" } ?? ""); "
+        + "mend the data or raise the limit"
     case .damaged(let path, let reason): "\(path): damaged: \(reason)"
     case .noSpace(let path, let what, let byteCount, let free):
       "\(path): no space for the \(what): it takes \(ByteCount.text(byteCount)), but only "

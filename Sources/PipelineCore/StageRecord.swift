@@ -27,8 +27,12 @@ struct StageResult: Equatable {
   var files: [String: OutputFile] = [:]
   /// What later stages compare, by the names of the artifacts.
   var artifacts: [String: String] = [:]
-  /// Recorded by a version of this program that did not list the files.
+  /// Recorded by a version of this program that did not list the files; what is listed was found later,
+  /// and there may be more.
   var isUnlisted = false
+
+  /// Whether its files and artifacts can be compared.
+  var isKnown: Bool { !isUnlisted || !artifacts.isEmpty }
 }
 
 /// How far a stage got, kept in `state/STAGE.json`.

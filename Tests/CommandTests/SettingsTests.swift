@@ -27,7 +27,7 @@ import Testing
 
   /// Ranges that span two settings.
   static let inconsistent = [
-    ["spo.divert_step=8", "spo.stop_step=5"], ["spo.divert_step=10"],
+    ["spo.divert_step=8", "spo.stop_step=5"], ["spo.divert_step=10"], ["spo.stop_step=11"],
   ]
 
   @Test(

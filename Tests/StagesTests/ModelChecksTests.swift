@@ -30,7 +30,7 @@ import Testing
     let limits = MachineLimits(memory: 1 << 36, freeDisk: nil)
     let error = try #require(
       #expect(throws: (any Error).self) { _ = try Doctor(limits: limits, makePipeline: make) })
-    let check = MemoryCheck(overrides: [], limits: limits, makePipeline: make)
+    let check = RunCheck(overrides: [], limits: limits, makePipeline: make)
     let other = try #require(
       #expect(throws: (any Error).self) {
         try Runner(try make([]), check: check.require) { _ in }.run()
@@ -116,12 +116,12 @@ import Testing
               let stages = try pipeline(
                 ["preference.start=\(copy)"], workspace: "\(folder)/workspace"
               ).madeStages()
-              let check = MemoryCheck(
+              let check = RunCheck(
                 overrides: ["preference.start=\(copy)"],
                 limits: MachineLimits(memory: 1 << 40, freeDisk: nil)
               ) { try pipeline($0, workspace: "\(folder)/workspace") }
               for stage in stages where type(of: stage).name == "preference" {
-                try check.require(stage)
+                try check.require([PlannedWork(stage: stage)])
               }
             } catch {
               #expect("\(error)".contains(copy) && !"\(error)".contains("\n"), "\(error)")

@@ -53,10 +53,12 @@ final class Label: Stage {
   }
 
   func pendingItems() throws -> [Encode.Item] {
-    let open = try opened()
-    plan = try EncodePlan(
-      open.catalog, open.cache, image: open.labels.image, text: open.labels.text,
-      batch: settings.batch)
+    plan = try usingCache(context, of: .labels) {
+      let open = try opened()
+      return try EncodePlan(
+        open.catalog, open.cache, image: open.labels.image, text: open.labels.text,
+        batch: settings.batch, isRepair: context.isForced)
+    }
     return plan.items
   }
 
@@ -132,7 +134,7 @@ final class Label: Stage {
     let open = try opened()
     let encoder: CacheDatabase.Encoder
     if case .images = item { encoder = open.labels.image } else { encoder = open.labels.text }
-    try open.cache.store(output, from: encoder)
+    try usingCache(context, of: .labels) { try open.cache.store(output, from: encoder) }
   }
 
   func finish() throws { try opened().labels.save(to: context.output(ScoredLabels.fileName)) }
@@ -146,7 +148,7 @@ final class Label: Stage {
     let identities = try inputs().map(\.identity).joined(separator: "\n")
     let opened = Connections(
       catalog: catalog,
-      cache: try CacheDatabase(path: context.workspace.path(CacheDatabase.fileName)),
+      cache: try .writable(context),
       images: try ImageSource(catalog), tokenizer: try encodings.model.tokenizer(),
       labels: ScoredLabels(
         settings, width: try scorer.preferenceConfiguration().projectionWidth,

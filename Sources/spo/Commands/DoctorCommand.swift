@@ -75,9 +75,9 @@ extension Doctor {
       + forecasts.map {
         (
           $0.stage, Spelled.bytes($0.memory.byteCount), Spelled.bytes($0.diskByteCount),
-          Spelled.about($0.seconds)
+          $0.seconds.map(Spelled.about) ?? "?"
         )
-      } + [("together", "", Spelled.bytes(diskByteCount), Spelled.about(seconds))]
+      } + [("together", "", Spelled.bytes(diskByteCount), seconds.map(Spelled.about) ?? "?")]
     func padded(_ text: String, _ width: Int) -> String {
       text + String(repeating: " ", count: max(0, width - text.count))
     }
@@ -94,7 +94,8 @@ extension Doctor {
             "stage": .string(forecast.stage), "peak_memory": .integer(forecast.memory.byteCount),
             "memory": .array(
               forecast.memory.parts.map { [.string($0.what), .integer($0.byteCount)] }),
-            "disk": .integer(forecast.diskByteCount), "seconds": .number(forecast.seconds),
+            "disk": .integer(forecast.diskByteCount),
+            "seconds": forecast.seconds.map { .number($0) } ?? .null,
           ]
         }),
     ]

@@ -48,10 +48,10 @@ enum Run: Command {
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))
     defer { console.closeLine() }
-    let memory = MemoryCheck(
+    let check = RunCheck(
       overrides: arguments.values("set"), limits: .here(pipeline.workspacePath),
       makePipeline: makePipeline)
-    let runner = Runner(pipeline, device: computing.identity, check: memory.require) { event in
+    let runner = Runner(pipeline, device: computing.identity, check: check.require) { event in
       // What one stage leaves is of little use to the next.
       if case .started = event {
         BufferPool.shared.releaseFreeBlocks()
