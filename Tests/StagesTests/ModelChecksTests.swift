@@ -29,7 +29,7 @@ import Testing
     }
     let limits = MachineLimits(memory: 1 << 36, freeDisk: nil)
     let error = try #require(
-      #expect(throws: (any Error).self) { _ = try Doctor(limits: limits, makePipeline: make) })
+      #expect(throws: (any Error).self) { _ = try Doctor(limits: limits, rates: .assumed, makePipeline: make) })
     let check = MemoryCheck(overrides: [], limits: limits, makePipeline: make)
     let other = try #require(
       #expect(throws: (any Error).self) {
