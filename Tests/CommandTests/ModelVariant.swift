@@ -2,6 +2,7 @@ import Checkpoints
 import Files
 import Foundation
 import TestSupport
+import Testing
 
 /// A copy of `data/tiny-sd` in which something is different.
 struct ModelVariant {
@@ -29,14 +30,14 @@ struct ModelVariant {
     try TensorData.write(tensors, to: path)
   }
 
-  /// Says that a tensor's numbers, which are of single precision, are whole numbers.
+  /// Says that a tensor's numbers, which are of half precision, are whole numbers.
   func makeIntegers(_ part: String, _ name: String) throws {
     let stem = part == "text_encoder" ? "model" : "diffusion_pytorch_model"
     let path = "\(path)/\(part)/\(stem).safetensors"
     var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
-    let entry = Data("\"\(name)\":{\"dtype\":\"F32\"".utf8)
-    guard let range = bytes.range(of: entry) else { return }
-    bytes.replaceSubrange(range, with: Data(entry.dropLast(4) + Data("I32\"".utf8)))
+    let entry = Data("\"\(name)\":{\"dtype\":\"F16\"".utf8)
+    let range = try #require(bytes.range(of: entry))
+    bytes.replaceSubrange(range, with: entry.dropLast(4) + Data("I16\"".utf8))
     try bytes.write(to: URL(fileURLWithPath: path))
   }
 
