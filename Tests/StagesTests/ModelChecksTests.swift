@@ -29,12 +29,10 @@ import Testing
     }
     let limits = MachineLimits(memory: 1 << 36, freeDisk: nil)
     let error = try #require(
-      #expect(throws: (any Error).self) { _ = try Doctor(limits: limits, rates: .assumed, makePipeline: make) })
-<<<<<<< HEAD
+      #expect(throws: (any Error).self) {
+        _ = try Doctor(limits: limits, rates: .assumed, makePipeline: make)
+      })
     let check = RunCheck(overrides: [], limits: limits, makePipeline: make)
-=======
-    let check = MemoryCheck(overrides: [], limits: limits, makePipeline: make)
->>>>>>> merge
     let other = try #require(
       #expect(throws: (any Error).self) {
         try Runner(try make([]), check: check.require) { _ in }.run()
