@@ -81,7 +81,7 @@ import Testing
     try withTemporaryFolder { folder in
       let model = try ModelVariant(in: folder)
       try model.makeIntegers(part, tensor)
-      try expectRefusal(of: model, in: folder, naming: "\(part)/", tensor, "I16")
+      try expectRefusal(of: model, in: folder, naming: "\(part)/", tensor, "I")
     }
   }
 

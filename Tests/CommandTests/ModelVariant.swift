@@ -30,14 +30,14 @@ struct ModelVariant {
     try TensorData.write(tensors, to: path)
   }
 
-  /// Says that a tensor's numbers, which are of half precision, are whole numbers.
+  /// Says that a tensor's numbers are whole numbers, of as many bits as they have.
   func makeIntegers(_ part: String, _ name: String) throws {
     let stem = part == "text_encoder" ? "model" : "diffusion_pytorch_model"
     let path = "\(path)/\(part)/\(stem).safetensors"
     var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
-    let entry = Data("\"\(name)\":{\"dtype\":\"F16\"".utf8)
+    let entry = Data("\"\(name)\":{\"dtype\":\"F".utf8)
     let range = try #require(bytes.range(of: entry))
-    bytes.replaceSubrange(range, with: entry.dropLast(4) + Data("I16\"".utf8))
+    bytes.replaceSubrange(range, with: entry.dropLast() + Data("I".utf8))
     try bytes.write(to: URL(fileURLWithPath: path))
   }
 

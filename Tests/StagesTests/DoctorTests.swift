@@ -177,12 +177,6 @@ import Testing
     #expect(try refusal(["export": report - 1, "report": 0], free: export) != nil)
   }
 
-  @Test("where the memory does not suffice, nothing is timed at that size")
-  func untimed() throws {
-    let doctor = try doctor(memory: 1_000_000)
-    #expect(doctor.seconds == nil && doctor.forecasts.count == 7)
-  }
-
   @Test("models and data that are missing are named, each once, with what to do")
   func missing() throws {
     let problems = try doctor("sd15", overrides: []).problems.map(\.description)

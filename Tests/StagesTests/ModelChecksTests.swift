@@ -58,7 +58,7 @@ import Testing
       mention: "in_channels is 9, but the autoencoder's latents have 4"),
     .init(
       model: "tiny-sd", setting: "model", file: "vae/config.json",
-      changes: ["latent_channels": 16], mention: "in_channels is 4, but the autoencoder's"),
+      changes: ["latent_channels": 16], mention: "latent_channels is 16, but"),
     .init(
       model: "tiny-sd", setting: "model", file: "unet/config.json",
       changes: ["layers_per_block": 2], mention: "there is no tensor down_blocks.0.resnets.1"),

@@ -70,8 +70,9 @@ struct OpenCLLibrary: Sendable {
   static let fileNames = ["libOpenCL.so.1"]
   static let shared = OpenCLLibrary()
 
-  /// Whether a driver is installed that may be a GPU's: told by the files that name drivers, without loading
-  /// one. PoCL's devices are processors.
+  /// Whether a driver is installed that may be a GPU's.
+  ///
+  /// Told by the files that name drivers, without loading one. PoCL's devices are processors.
   static var mayHaveGPU: Bool {
     let named = ProcessInfo.processInfo.environment["OCL_ICD_VENDORS"]
     let folder = named ?? "/etc/OpenCL/vendors"

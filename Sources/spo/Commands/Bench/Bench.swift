@@ -36,7 +36,7 @@ enum Bench: Command {
       examples: [
         ("spo bench", "a table of everything that needs no files"),
         ("spo bench operators --threads 1", "kernels at the U-Net's sizes"),
-        ("spo bench convolution --case 64x64 --gradients --profile", "one operator, forward and backward"),
+        ("spo bench convolution --case 64x64 --gradients --profile", "forward and backward"),
         ("spo bench unet-lora --profile", "where the time of forward and backward passes goes"),
         ("spo bench jpeg pictures/*.jpg --threads 1", "decoding pictures"),
       ])
