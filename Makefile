@@ -10,7 +10,7 @@
 #   make sanitize     tests of the readers and of the thread team under the sanitizers
 #   make bench        how fast it is here; BENCH=operators less of it, MODEL=DIR a full-size model, too
 #   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
-#   make docs         write docs/settings.md, the reference of all settings, anew
+#   make docs         write docs/settings.md and Tests/Fixtures/help anew, as the program has them
 #   make lint format  check or repair the formatting
 #   make base         train the embedded model and make the sample anew (an hour)
 #   make deps         install missing system libraries (apt-get)
@@ -68,6 +68,7 @@ base: build
 
 docs: build
 	mkdir -p docs && $(SPO) settings --markdown > docs/settings.md
+	Tests/Fixtures/help/generate.sh $(SPO)
 
 # One at a time: some tests set the number of threads, on which the last bits depend.
 test: deps lint

@@ -67,7 +67,7 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
     switch code & 0xff {
     case 5, 6: " (another program is using it)"
     case 11, 26: " (restore it, or delete it and run again)"
-    case 13: " (the disk is full: free some space and run again, nothing is lost)"
+    case 13: " (the disk, a quota or a limit is full: free some space and run again)"
     default: ""
     }
   }

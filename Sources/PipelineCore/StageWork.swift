@@ -150,11 +150,13 @@ extension StageWork {
     _ partition: Runner.Partition?
   ) throws -> Int {
     let before = record.run
+    // Intermediate files of a finished stage are gone, but their units belong to the result.
+    let unitsGone = record.phase == .repairing ? before.unitsTotal : 0
     let memory = PeakMemory()
     func update() {
       record.run.peakMemory = max(before.peakMemory, memory.byteCount)
-      record.run.unitsDone = progress.recordedUnits
-      record.run.unitsTotal = progress.total
+      record.run.unitsTotal = max(progress.total, unitsGone)
+      record.run.unitsDone = record.run.unitsTotal - (progress.total - progress.recordedUnits)
       record.run.seconds = before.seconds + progress.seconds
     }
     do {

@@ -49,20 +49,23 @@ def main() -> int:
     if unknown := set(options.only) - set(known):
         parser.error(f"there is no target {', '.join(sorted(unknown))}; known are {', '.join(known)}")
     targets = options.only or known
+    print(f"{'target':<20}{'executions':>12}{'seconds':>9}{'findings':>10}", flush=True)
     with concurrent.futures.ThreadPoolExecutor(options.workers) as pool:
         scores = list(pool.map(lambda target: fuzz(target, options), targets))
-    print(f"{'target':<20}{'executions':>12}{'seconds':>9}{'findings':>10}")
-    for score in scores:
-        print(f"{score.target:<20}{score.runs:>12}{score.seconds:>9.0f}{len(score.findings):>10}")
-    print(f"{'together':<20}{sum(s.runs for s in scores):>12}"
-          f"{sum(s.seconds for s in scores):>9.0f}{sum(len(s.findings) for s in scores):>10}")
+    print(row("together", sum(s.runs for s in scores), sum(s.seconds for s in scores),
+              sum(len(s.findings) for s in scores)))
     for score in scores:
         for path in score.findings:
             print(f"finding: {options.program} {score.target} {path}")
     return 1 if any(score.findings for score in scores) else 0
 
 
+def row(name: str, runs: int, seconds: float, findings: int) -> str:
+    return f"{name:<20}{runs:>12}{seconds:>9.0f}{findings:>10}"
+
+
 def fuzz(target: str, options) -> Score:
+    """Fuzzes a target, and prints its row of the table."""
     findings = pathlib.Path(options.findings).resolve() / target
     shutil.rmtree(findings, ignore_errors=True)
     findings.mkdir(parents=True)
@@ -91,7 +94,9 @@ def fuzz(target: str, options) -> Score:
     if result.returncode != 0:
         (findings.parent / f"{target}.log").write_text(result.stderr)
         artifacts = artifacts or [str(findings.parent / f"{target}.log")]
-    return Score(target, int(runs.group(1)) if runs else 0, time.monotonic() - start, artifacts)
+    score = Score(target, int(runs.group(1)) if runs else 0, time.monotonic() - start, artifacts)
+    print(row(target, score.runs, score.seconds, len(artifacts)), flush=True)
+    return score
 
 
 def environment():

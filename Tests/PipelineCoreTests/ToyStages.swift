@@ -62,7 +62,9 @@ final class Multiply: Stage {
   }
 
   func pendingItems() -> [Int] { (0..<settings.count).filter { !exists($0) } }
-  func finishedUnitCount() -> Int { settings.count - pendingItems().count }
+  func finishedUnitCount() -> Int {
+    settings.note == "forget" ? 0 : settings.count - pendingItems().count
+  }
   func partitionKey(of item: Int) -> String? { "\(item)" }
 
   func process(_ item: Int) throws -> String {
