@@ -45,8 +45,7 @@ final class TrainPreference: Stage {
   ]
   let reads: Set<Artifact> = ["shards"]
   let writes: [Artifact: [String]] = [
-    "preference-model": ["preference/model"],
-    "evaluation": secondary,
+    "preference-model": ["preference/model"], "evaluation": secondary,
   ]
 
   let settings: PreferenceSettings
@@ -348,12 +347,8 @@ final class TrainPreference: Stage {
   func finish() throws {
     guard let training else { return }
     var step = training.state.step
-    if settings.keep == .best, training.best == nil {
-      throw PipelineError.damaged(
-        path: BestWeights.path(in: folder),
-        reason: "it is missing; run again with --force preference, which trains again")
-    }
-    if let best = training.best {
+    if settings.keep == .best {
+      guard let best = training.best else { throw BestWeights.loss(in: folder) }
       try best.adopt(training.state.parameters)
       step = best.step
     }
@@ -397,19 +392,8 @@ final class TrainPreference: Stage {
   func findings() throws -> [String] { try stretches.findings() }
 
   func results() throws -> [String] {
-    guard let evaluation = try PreferenceEvaluation.read(from: folder) else {
-      return ["the preference model is in \(modelFolder)"]
-    }
-    let parts = try evaluation["accuracy"].members().map { key, value in
-      "\(key == "clean" ? key : "t=\(key)") \(String(format: "%.3f", try value.double()))"
-    }
-    let note =
-      try evaluation.bool("chose_checkpoint")
-      ? " (these also chose the checkpoint, which flatters it)" : ""
-    return try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + [
-      "orders \(try evaluation.int("pairs")) comparisons of \(try evaluation.string("split")) as "
-        + "their labels do: \(parts.joined(separator: ", "))\(note)",
-      "the preference model is in \(modelFolder)",
-    ]
+    try TrainingWarnings.read(from: folder).map { "warning: \($0)" }
+      + (PreferenceEvaluation.line(from: folder).map { [$0] } ?? [])
+      + ["the preference model is in \(modelFolder)"]
   }
 }
