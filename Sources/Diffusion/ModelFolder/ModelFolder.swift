@@ -45,6 +45,8 @@ public struct ModelFolder: Equatable, Sendable {
     return precision.map { Weights(planned: $0.halfFormat, isTrainable: isTrainable) }
   }
 
+  package var isThere: Bool { FileManager.default.fileExists(atPath: path) }
+
   /// Whether the model is a single file.
   public var isFile: Bool { path.hasSuffix(".safetensors") || path.hasSuffix(".ckpt") }
 

@@ -8,7 +8,7 @@ import TensorCore
 public struct DataVolume: Equatable, Sendable {
   var rows = 0
   /// Rows by split.
-  var rowsBySplit: [String: Int] = [:]
+  package var rowsBySplit: [String: Int] = [:]
   /// Different ones.
   var images = 0
   var prompts = 0

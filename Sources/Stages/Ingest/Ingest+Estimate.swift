@@ -1,3 +1,4 @@
+import Backends
 import PipelineCore
 
 extension Ingest: Estimating {
@@ -16,8 +17,8 @@ extension Ingest: Estimating {
 
   func volume() throws -> DataVolume { try DataVolume(settings, catalog: catalogPath) }
 
-  func plan(_ scale: PipelineScale) -> StagePlan {
-    var plan = StagePlan()
+  func plan(_ scale: PipelineScale, on backend: any Backend) -> StagePlan {
+    var plan = StagePlan(on: backend)
     // A page of each column, rows that wait for their images to be checked, and these decoded.
     let batch = min(BlockReader.batchByteCount, scale.volume.sourceByteCount)
     plan.add("rows and their images", bytes: 3 * batch)

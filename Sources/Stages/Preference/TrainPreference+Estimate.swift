@@ -31,8 +31,8 @@ extension TrainPreference: Estimating {
         isTrainable: false), told: told)
   }
 
-  func plan(_ scale: PipelineScale) throws -> StagePlan {
-    var plan = StagePlan()
+  func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
+    var plan = StagePlan(on: backend)
     let layout = try scale.layout(of: base)
     let (trainee, pictures) = try plan.build { try makeTrainee() }
     var state = try plan.build {
