@@ -15,6 +15,7 @@ let package = Package(
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CSHA256"),
+    .systemLibrary(name: "CProcessor"),
 
     .target(name: "Files", dependencies: ["CSHA256"]),
     .target(name: "DynamicLibraries"),
@@ -32,6 +33,8 @@ let package = Package(
     .target(
       name: "TensorCore", dependencies: ["COpenBLAS", "Files"], swiftSettings: kernelSettings),
     .target(name: "Backends", dependencies: ["TensorCore"]),
+    .target(
+      name: "Devices", dependencies: ["Backends", "TensorCore", "DynamicLibraries", "Files"]),
     .target(name: "Autograd", dependencies: ["Backends", "TensorCore"]),
     .target(
       name: "NN", dependencies: ["Autograd", "Backends", "TensorCore", "Checkpoints", "Files"]),
@@ -68,7 +71,7 @@ let package = Package(
         "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints", "Shards", "Telemetry",
         "Reporting",
         "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "ProceduralWorld", "NN",
-        "Autograd", "Backends", "TensorCore",
+        "Autograd", "Devices", "Backends", "TensorCore",
       ]),
     .executableTarget(
       name: "spo",
@@ -77,7 +80,7 @@ let package = Package(
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
-        "Autograd", "Backends", "TensorCore", "COpenBLAS",
+        "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS", "CProcessor",
       ]),
 
     .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
@@ -92,6 +95,9 @@ let package = Package(
     .testTarget(name: "CommandSyntaxTests", dependencies: ["CommandSyntax"]),
     .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "TestSupport"]),
     .testTarget(name: "BackendsTests", dependencies: ["Backends", "TensorCore", "TestSupport"]),
+    .testTarget(
+      name: "DevicesTests",
+      dependencies: ["Devices", "Autograd", "Backends", "TensorCore", "Files"]),
     .testTarget(name: "AutogradTests", dependencies: ["Autograd", "TensorCore", "TestSupport"]),
     .testTarget(
       name: "NNTests", dependencies: ["NN", "Autograd", "TensorCore", "Checkpoints", "TestSupport"]),
@@ -130,7 +136,7 @@ let package = Package(
       ]),
     .testTarget(
       name: "CommandTests",
-      dependencies: ["spo", "Catalog", "Checkpoints", "Files", "TestSupport"]),
+      dependencies: ["spo", "TensorCore", "Catalog", "Checkpoints", "Files", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

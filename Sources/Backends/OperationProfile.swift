@@ -36,6 +36,9 @@ public final class OperationProfile: Sendable {
     try Self.$current.withValue(self, operation: body)
   }
 
+  /// Whether what this task does is recorded: a backend that queues operations then waits for each.
+  package static var isRecording: Bool { current != nil }
+
   public var costs: [Kind: Cost] { state.withLock { $0.costs } }
 
   /// Of each class as much as its time is in proportion to.
@@ -45,8 +48,7 @@ public final class OperationProfile: Sendable {
   public var flop: Int { costs.values.reduce(0) { $0 + $1.flop } }
 
   /// Runs `body`, which performs `operation`, on the clock if a profile is recorded.
-  @inline(__always)
-  static func measure(_ operation: Operation, _ body: () -> Void) {
+  package static func measure(_ operation: Operation, _ body: () -> Void) {
     guard let profile = current else { return body() }
     let duration = ContinuousClock().measure(body)
     profile.add(operation.cost, seconds: duration / .seconds(1))

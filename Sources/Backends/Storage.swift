@@ -22,7 +22,7 @@ public final class Storage {
   public let format: NumberFormat
   public let backend: any Backend
   /// What the backend made of the request; its own type.
-  let memory: AnyObject
+  package let memory: AnyObject
 
   public init(count: Int, format: NumberFormat = .single, on backend: any Backend) {
     self.count = count

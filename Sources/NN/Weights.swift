@@ -136,6 +136,7 @@ final class WeightRoot {
         throw WeightError.shapeMismatch(
           path: source.path, name: name, expected: shape, found: found)
       }
+      try source.requireFloats(name)
       parameter = try read(name, from: source, shape: shape, layout: layout)
     } else if let plannedFormat, isKeptHalf(shape) {
       parameter = Parameter(

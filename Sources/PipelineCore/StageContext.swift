@@ -9,22 +9,14 @@ public struct StageContext {
   let places: StagePlaces
   /// Whether the stage makes a new result, or is asked about the finished one.
   let isBuilding: Bool
+  /// Whether a run is to do again what seems to be done: what shared caches hold is checked then.
+  public internal(set) var isForced = false
 
   /// Where the stage's own file or folder lies, or, while it makes a new result, is made.
   ///
   /// - Parameter relative: its path in the workspace, such as `spo/checkpoints`
   public func output(_ relative: String) -> String {
     isBuilding ? places.building(relative) : places.final(relative)
-  }
-
-  /// The settings of all stages of the pipeline, by their names; empty where a stage is only asked.
-  var planned: [String: JSON] = [:]
-
-  /// The settings that another stage has in this pipeline; nil if the pipeline does not have it.
-  public func planned<Settings: StageSettings>(
-    _ type: Settings.Type, of stage: String
-  ) throws -> Settings? {
-    try planned[stage].map { try SettingsDecoder.settings(type, from: $0, path: stage) }
   }
 
   /// The settings with which another stage has run.

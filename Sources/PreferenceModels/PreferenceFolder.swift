@@ -37,7 +37,7 @@ extension ModelFolder {
 
   /// Opens the weights of a preference model of pictures.
   package func preferenceCheckpoint() throws -> any CheckpointSource {
-    isWeightFile ? try weights(file: path) : try checkpoint("", stem: "model")
+    isFile ? try weights(file: path) : try checkpoint("", stem: "model")
   }
 
   private func preferenceWeights(
@@ -62,13 +62,9 @@ extension ModelFolder {
 
   /// The files that a preference model is made of: the configurations and the weights.
   public func preferenceFiles() -> (folder: String, weights: String?) {
-    guard isWeightFile else { return (path, nil) }
+    guard isFile else { return (path, nil) }
     let slash = path.lastIndex(of: "/")
     return (slash.map { String(path[..<$0]) } ?? ".", path)
-  }
-
-  private var isWeightFile: Bool {
-    [".bin", ".safetensors", ".pt", ".pth"].contains { path.hasSuffix($0) }
   }
 }
 

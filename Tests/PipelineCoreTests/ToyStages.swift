@@ -39,6 +39,7 @@ final class Multiply: Stage {
   static let name = "multiply"
   static let version = 1
   static let unit = "numbers"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["batch_size", "table"]
   static let repairsFiles = true
 

@@ -47,8 +47,9 @@ import Testing
     ])
   func planned(pipeline: String, stage: String) throws {
     let all = try stages(pipeline)
-    var scale = try PipelineScale(all, standIns: nil)
-    scale.volume.rowsBySplit["validation"] = 2
+    var volume = DataVolume()
+    volume.rowsBySplit["validation"] = 2
+    let scale = try PipelineScale(all, volume: volume)
     let found = try #require(all.first { type(of: $0).name == stage })
     let backend = PlanningBackend()
     let planned = try found.plan(scale, on: backend)

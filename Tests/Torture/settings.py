@@ -50,7 +50,8 @@ class Settings(Campaign):
         yield Subject("pipelines/sd15-latent.json5", STAGES, [*tiny, 'preference.start=""'])
         yield Subject("pipelines/sdxl.json5", labelled, [*tiny, *pixel, f"label.scorer={scorer}"])
         yield Subject("pipelines/sdxl-latent.json5", STAGES,
-                      [*DATA, "spo.rank=4", "model=Tests/Fixtures/sample-xl/model"])
+                      [*DATA, "spo.rank=4", "encode.size=64",
+                       "model=Tests/Fixtures/sample-xl/model"])
 
     def trials(self):
         listed = json.loads(self.program.run("settings", "--json").output)

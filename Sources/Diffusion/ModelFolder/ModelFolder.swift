@@ -5,7 +5,7 @@ public import NN
 
 /// A model in the layout of diffusers: one folder for each part, with its configuration and weights.
 ///
-/// Or a single file in the original layout, `.safetensors` or `.ckpt`, which looks like such a folder.
+/// Or a single file in the original layout, safetensors or torch, which looks like such a folder.
 public struct ModelFolder: Equatable, Sendable {
   public let path: String
   /// A folder with a tokenizer, or with parts `tokenizer` and `tokenizer_2`, for a single file.
@@ -47,8 +47,17 @@ public struct ModelFolder: Equatable, Sendable {
 
   package var isThere: Bool { FileManager.default.fileExists(atPath: path) }
 
-  /// Whether the model is a single file.
-  public var isFile: Bool { path.hasSuffix(".safetensors") || path.hasSuffix(".ckpt") }
+  /// Whether the model is a single file: what kind of file, its content tells, not its name.
+  public var isFile: Bool {
+    switch PathKind(of: path) {
+    case .file?, .special?: true
+    case .folder?: false
+    // Where there is nothing, the name says what is missing.
+    case nil: Self.fileEndings.contains { path.hasSuffix($0) }
+    }
+  }
+
+  private static let fileEndings = [".safetensors", ".ckpt", ".bin", ".pt", ".pth"]
 
   func original() throws -> OriginalCheckpoint? {
     guard isFile else { return nil }

@@ -28,6 +28,7 @@ public struct TextToImage {
   public let unet: UNet
   public let autoencoder: Autoencoder
   let schedulerConfig: SchedulerConfig
+  private let configuration: ModelConfiguration
 
   /// - Parameters:
   ///   - unet: one built with adapters; the folder's own if nil
@@ -35,7 +36,7 @@ public struct TextToImage {
   /// - Throws: `AdapterError` if an adapter belongs to no layer
   public init(_ folder: ModelFolder, unet: UNet? = nil, adapters: ModelAdapters? = nil) throws {
     // Refuses parts that do not fit each other before any weights are read.
-    _ = try ModelConfiguration(folder)
+    configuration = try ModelConfiguration(folder)
     promptEncoder = try PromptEncoder(folder, adapters: adapters)
     let unet = try unet ?? folder.unet(adapters: adapters?["unet"]).model
     try adapters?.requireAllMatched()
@@ -82,12 +83,24 @@ public struct TextToImage {
       let latents = try sample(request, source: &source)
       var autoencoder = autoencoder
       if request.usesTiles { autoencoder.useTiles() }
-      return try autoencoder.pictures(of: latents)
+      return try Self.picture(of: latents, autoencoder, afterSteps: request.steps)
+    }
+  }
+
+  /// - Parameter count: the steps that the latents come from
+  static func picture(
+    of latents: Tensor, _ autoencoder: Autoencoder, afterSteps count: Int
+  ) throws -> Tensor {
+    try naming(
+      ["after step \(count) of \(count), from latents of up to \(latents.largestMagnitude)"]
+    ) {
+      try autoencoder.pictures(of: latents)
     }
   }
 
   private func sample(_ request: Request, source: inout some NormalSource) throws -> Tensor {
     let size = request.size ?? ownSize
+    try configuration.requireMemory(of: request, size)
     let reduction = autoencoder.configuration.reduction
     return try Self.latents(
       request, unet, positive: try conditioning(of: [request.prompt], size: size),
@@ -152,4 +165,8 @@ public struct TextToImage {
       }
     }
   }
+}
+
+extension Tensor {
+  fileprivate var largestMagnitude: Float { values.reduce(0) { max($0, abs($1)) } }
 }

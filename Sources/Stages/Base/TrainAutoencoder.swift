@@ -45,6 +45,7 @@ public final class TrainAutoencoder: Stage {
   public static let name = "autoencoder"
   public static let version = 1
   public static let unit = "steps"
+  public static let usesDevice = true
   public static let settingsWithoutEffect: Set<String> = ["checkpoint_every"]
   public let reads: Set<Artifact> = []
   public static let spare = ["autoencoder/checkpoints"]

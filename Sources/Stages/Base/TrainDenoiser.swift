@@ -43,6 +43,7 @@ public final class TrainDenoiser: Stage {
   public static let name = "denoiser"
   public static let version = 1
   public static let unit = "steps"
+  public static let usesDevice = true
   public static let settingsWithoutEffect: Set<String> = ["checkpoint_every"]
   public let reads: Set<Artifact> = ["autoencoder"]
   public static let places = ["denoiser/", "model/"]

@@ -21,7 +21,7 @@ public struct DataVolume: Equatable, Sendable {
   /// Time to decode an image, on all threads.
   var secondsPerImage = 0.0
 
-  init() {}
+  package init() {}
 
   func rows(ofSplit split: String) -> Int { rowsBySplit[split] ?? 0 }
 
@@ -40,6 +40,15 @@ public struct DataVolume: Equatable, Sendable {
 }
 
 extension DataVolume {
+  /// Counts what a complete catalog holds.
+  init(catalog path: String) throws {
+    let catalog = try CatalogDatabase(path: path, access: .readOnly)
+    let counts = try catalog.counts()
+    (rows, images) = (counts.pairs, counts.images)
+    (prompts, listedPrompts) = (counts.prompts, counts.listedPrompts)
+    for (split, count) in try catalog.pairCounts() { rowsBySplit[split] = count }
+  }
+
   /// Reads the beginning of the sources, and counts in the catalog if it is there.
   init(_ settings: IngestSettings, catalog path: String) throws {
     let names = try ColumnNames(settings.columns)

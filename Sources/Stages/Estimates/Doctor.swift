@@ -1,4 +1,5 @@
 import Backends
+import Catalog
 import Diffusion
 public import Files
 public import PipelineCore
@@ -12,7 +13,8 @@ public struct Doctor {
     public let memory: MemoryNeed
     /// Bytes that it adds to the workspace, at most at one time.
     public let diskByteCount: Int
-    public let seconds: Double
+    /// Nil where the memory does not suffice to measure it.
+    public let seconds: Double?
   }
 
   /// What is wrong, and what to do.
@@ -58,6 +60,7 @@ public struct Doctor {
     pipeline = try makePipeline(overrides)
     self.overrides = overrides
     self.limits = limits
+    try pipeline.checkOrder()
     let stages = try pipeline.estimatingStages()
     let missing = Self.missingSources(stages)
     problems += missing.map(\.problem)
@@ -69,12 +72,14 @@ public struct Doctor {
     guard let standIns = StandIns(missing) else { return }
     notes = standIns.notes
     try PublishedModel.$standIns.withValue(standIns.models) {
-      try forecast(stages, try PipelineScale(stages, standIns: standIns), rates, makePipeline)
+      try forecast(
+        stages, try PipelineScale(stages, standIns: standIns), rates, isComplete: missing.isEmpty,
+        makePipeline)
     }
   }
 
   private mutating func forecast(
-    _ stages: [any Estimating], _ scale: PipelineScale, _ rates: Rates,
+    _ stages: [any Estimating], _ scale: PipelineScale, _ rates: Rates, isComplete: Bool,
     _ makePipeline: ([String]) throws -> Pipeline
   ) throws {
     let cache = rates.cache
@@ -92,7 +97,12 @@ public struct Doctor {
         problems.append(problem)
       }
     }
-    if let problem = try diskProblem(stages, scale, makePipeline) { problems.append(problem) }
+    // What is missing cannot be planned with.
+    guard isComplete else { return }
+    let work = try pipeline.plannedWork()
+    let disk = try Self.diskProblem(work, scale, overrides, limits, makePipeline)
+    if let disk { problems.append(disk) }
+    try HeldOutData.require(for: work, of: pipeline)
   }
 
   /// To open, to make durable and to close: measured.
@@ -111,7 +121,10 @@ public struct Doctor {
   }
 
   public var diskByteCount: Int { forecasts.reduce(0) { $0 + $1.diskByteCount } }
-  public var seconds: Double { forecasts.reduce(0) { $0 + $1.seconds } }
+  public var seconds: Double? {
+    let known = forecasts.compactMap(\.seconds)
+    return known.count == forecasts.count ? known.reduce(0, +) : nil
+  }
 }
 
 // MARK: - What is missing
@@ -180,66 +193,37 @@ extension Doctor {
       kind: .space)
   }
 
-  /// Refuses a pipeline that the disk cannot hold, in the same way.
-  private func diskProblem(
-    _ stages: [any Estimating], _ scale: PipelineScale,
+  /// Refuses work that the disk cannot hold, in the same way.
+  static func diskProblem(
+    _ work: [PlannedWork], _ scale: PipelineScale, _ overrides: [String], _ limits: MachineLimits,
     _ makePipeline: ([String]) throws -> Pipeline
   ) throws -> Problem? {
-    guard let free = limits.freeDisk, diskByteCount > free else { return nil }
-    let largest = forecasts.max { $0.diskByteCount < $1.diskByteCount }
+    guard let free = limits.freeDisk else { return nil }
+    let pipeline = try makePipeline(overrides)
+    let cached = Folders.byteCount(of: "\(pipeline.workspacePath)/\(CacheDatabase.fileName)")
+    let plan = try DiskPlan(work, try pipeline.estimatingStages(), scale, cached: cached)
+    guard plan.byteCount > free else { return nil }
     let what =
-      "\(pipeline.workspacePath): the pipeline writes about \(ByteCount.text(diskByteCount)), "
-      + "but \(ByteCount.text(free)) are free"
-      + (largest.map { " (most in \($0.stage): \(ByteCount.text($0.diskByteCount)))" } ?? "")
+      "\(pipeline.workspacePath): \(plan.description), but \(ByteCount.text(free)) are free"
     let elsewhere = "free some space or choose another place: --workspace DIR"
     var changes: [String] = []
-    var less = diskByteCount
-    for saving in stages.flatMap(\.diskSavings) {
+    var less = plan.byteCount
+    for saving in try pipeline.estimatingStages().flatMap(\.diskSavings) {
       changes.append(saving)
-      less = try makePipeline(overrides + changes).estimatingStages().reduce(0) {
-        $0 + (try $1.diskByteCount(scale))
-      }
+      let stages = try makePipeline(overrides + changes).estimatingStages()
+      less = try DiskPlan(work, stages, scale, cached: cached).byteCount
       guard less <= free else { continue }
       return Problem(
         what: what,
         remedy: "set \(changes.joined(separator: ", ")): then it writes about "
           + "\(ByteCount.text(less)); or \(elsewhere)", kind: .space)
     }
-    guard less < diskByteCount else { return Problem(what: what, remedy: elsewhere, kind: .space) }
+    guard less < plan.byteCount else {
+      return Problem(what: what, remedy: elsewhere, kind: .space)
+    }
     return Problem(
       what: what + ", and, with \(changes.joined(separator: ", ")), still \(ByteCount.text(less))",
       remedy: elsewhere, kind: .space)
-  }
-}
-
-/// Refuses stages whose models cannot be used, or that the machine's memory cannot hold, before the first of
-/// them runs.
-public struct MemoryCheck {
-  private let checked = CheckedModels()
-  private let overrides: [String]
-  private let limits: MachineLimits
-  private let makePipeline: ([String]) throws -> Pipeline
-
-  /// As of ``Doctor``.
-  public init(
-    overrides: [String], limits: MachineLimits,
-    makePipeline: @escaping ([String]) throws -> Pipeline
-  ) {
-    self.overrides = overrides
-    self.limits = limits
-    self.makePipeline = makePipeline
-  }
-
-  /// - Throws: `Doctor.Refusal`; what is wrong with a model
-  public func require(_ stage: any Stage) throws {
-    try (stage as? any ModelReading)?.checkModels(checked)
-    // What is missing or damaged is for the stage itself to say.
-    guard let stage = stage as? any Estimating,
-      let scale = try? PipelineScale(
-        try makePipeline(overrides).estimatingStages(), standIns: nil),
-      let problem = try? Doctor.memoryProblem(stage, scale, overrides, limits, makePipeline)
-    else { return }
-    throw Doctor.Refusal(problem: problem)
   }
 }
 

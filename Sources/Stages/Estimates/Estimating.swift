@@ -93,20 +93,23 @@ public struct PipelineScale {
   private(set) var tuning: SPOSettings?
   /// How the preference model comes about.
   private(set) var training: TrainPreference?
-  package var volume = DataVolume()
+  private(set) var volume = DataVolume()
 }
 
 extension PipelineScale {
   /// What the stages' settings say of one another, and what there is of data.
   ///
-  /// - Parameter standIns: for data that is not there; nil: none is looked at
-  package init(_ stages: [any Estimating], standIns: StandIns?) throws {
+  /// - Parameter standIns: for data that is not there
+  init(_ stages: [any Estimating], standIns: StandIns) throws {
+    let isThere = standIns.publishedData.isEmpty && standIns.lists.isEmpty
+    try self.init(stages, volume: isThere ? nil : DataVolume(standIns))
+  }
+
+  /// - Parameter volume: of the data; nil: the sources are looked at
+  package init(_ stages: [any Estimating], volume given: DataVolume? = nil) throws {
     for stage in stages {
       switch stage {
-      case let ingest as Ingest:
-        guard let standIns else { break }
-        let isThere = standIns.publishedData.isEmpty && standIns.lists.isEmpty
-        volume = isThere ? try ingest.volume() : DataVolume(standIns)
+      case let ingest as Ingest: volume = try given ?? ingest.volume()
       case let encode as Encode: layout = try encode.layout()
       case let train as TrainPreference: training = train
       case let tune as TuneSPO: tuning = tune.settings

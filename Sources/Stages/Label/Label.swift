@@ -19,6 +19,7 @@ final class Label: Stage {
   static let name = "label"
   static let version = 1
   static let unit = "embeddings"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["scorer"]
   static let places = [ScoredLabels.fileName]
   static let caches = [CacheDatabase.fileName]
@@ -52,10 +53,12 @@ final class Label: Stage {
   }
 
   func pendingItems() throws -> [Encode.Item] {
-    let open = try opened()
-    plan = try EncodePlan(
-      open.catalog, open.cache, image: open.labels.image, text: open.labels.text,
-      batch: settings.batch)
+    plan = try usingCache(context, of: .labels) {
+      let open = try opened()
+      return try EncodePlan(
+        open.catalog, open.cache, image: open.labels.image, text: open.labels.text,
+        batch: settings.batch, isRepair: context.isForced)
+    }
     return plan.items
   }
 
@@ -131,7 +134,7 @@ final class Label: Stage {
     let open = try opened()
     let encoder: CacheDatabase.Encoder
     if case .images = item { encoder = open.labels.image } else { encoder = open.labels.text }
-    try open.cache.store(output, from: encoder)
+    try usingCache(context, of: .labels) { try open.cache.store(output, from: encoder) }
   }
 
   func finish() throws { try opened().labels.save(to: context.output(ScoredLabels.fileName)) }
@@ -145,7 +148,7 @@ final class Label: Stage {
     let identities = try inputs().map(\.identity).joined(separator: "\n")
     let opened = Connections(
       catalog: catalog,
-      cache: try CacheDatabase(path: context.workspace.path(CacheDatabase.fileName)),
+      cache: try .writable(context),
       images: try ImageSource(catalog), tokenizer: try encodings.model.tokenizer(),
       labels: ScoredLabels(
         settings, width: try scorer.preferenceConfiguration().projectionWidth,

@@ -35,16 +35,18 @@ final class TrainPreference: Stage {
   static let name = "preference"
   static let version = 2
   static let unit = "comparisons"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "start"]
   static let scratch = ["preference/pictures"]
   static let spare = ["preference/checkpoints", "preference/best.safetensors"]
   static let repairsFiles = true
+  static let secondary = [
+    "preference/evaluation.json", "preference/metrics.jsonl", "preference/warnings.json",
+  ]
   let reads: Set<Artifact> = ["shards"]
   let writes: [Artifact: [String]] = [
     "preference-model": ["preference/model"],
-    "evaluation": [
-      "preference/evaluation.json", "preference/metrics.jsonl", "preference/warnings.json",
-    ],
+    "evaluation": secondary,
   ]
 
   let settings: PreferenceSettings
@@ -123,6 +125,13 @@ final class TrainPreference: Stage {
 
   private func validationCount(_ examples: PreferenceExamples) -> Int {
     min(settings.validationPairs, examples.count)
+  }
+
+  func earlierSettings() -> [String: JSON] { ["warm_up": "linear", "keep": "best"] }
+
+  func remakesFilesAtOnce() throws -> Bool {
+    try stretches.pending().isEmpty
+      && (settings.keep == .last || Folders.exists(BestWeights.path(in: folder)))
   }
 
   func pendingItems() throws -> [Item] {
@@ -339,6 +348,11 @@ final class TrainPreference: Stage {
   func finish() throws {
     guard let training else { return }
     var step = training.state.step
+    if settings.keep == .best, training.best == nil {
+      throw PipelineError.damaged(
+        path: BestWeights.path(in: folder),
+        reason: "it is missing; run again with --force preference, which trains again")
+    }
     if let best = training.best {
       try best.adopt(training.state.parameters)
       step = best.step
@@ -383,7 +397,9 @@ final class TrainPreference: Stage {
   func findings() throws -> [String] { try stretches.findings() }
 
   func results() throws -> [String] {
-    let evaluation = try JSONReader(contentsOf: "\(folder)/evaluation.json")
+    guard let evaluation = try PreferenceEvaluation.read(from: folder) else {
+      return ["the preference model is in \(modelFolder)"]
+    }
     let parts = try evaluation["accuracy"].members().map { key, value in
       "\(key == "clean" ? key : "t=\(key)") \(String(format: "%.3f", try value.double()))"
     }

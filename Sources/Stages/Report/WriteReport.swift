@@ -19,6 +19,7 @@ final class WriteReport: Stage {
   static let name = "report"
   static let version = 3
   static let unit = "prompts"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "prompts"]
   static let repairsFiles = true
   let reads: Set<Artifact> = ["lora", "optimization", "exports"]
@@ -188,10 +189,11 @@ final class WriteReport: Stage {
   func finish() throws {
     let prompts = try prompts()
     var summary = JSON.Object()
-    let evaluationPath = context.workspace.path("\(TrainPreference.name)/evaluation.json")
+    let preferenceFolder = context.workspace.path(TrainPreference.name)
     // A preference model that was given has none.
     let evaluation =
-      try optimizationSettings().preference == nil ? JSONReader(contentsOf: evaluationPath) : nil
+      try optimizationSettings().preference == nil
+      ? PreferenceEvaluation.read(from: preferenceFolder) : nil
     if let evaluation {
       summary["preference"] = [
         "kind": .string(
@@ -218,11 +220,8 @@ final class WriteReport: Stage {
         summary: .object(summary), folder: folder, beside: settings.beside), evaluation: evaluation,
       oracle: oracle,
       metrics: (
-        preference: try evaluation == nil
-          ? []
-          : MetricsLog.lines(
-            of: context.workspace.path("\(TrainPreference.name)/metrics.jsonl")),
-        spo: try MetricsLog.lines(of: context.workspace.path("\(TuneSPO.name)/metrics.jsonl"))
+        preference: try evaluation == nil ? [] : TrainingLog.lines(in: preferenceFolder),
+        spo: try TrainingLog.lines(in: context.workspace.path(TuneSPO.name))
       ),
       records: try records(),
       picture: { try RegularFile(path: self.picturePath($0, $1, $2)).readAll() }

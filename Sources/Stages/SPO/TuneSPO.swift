@@ -22,12 +22,14 @@ final class TuneSPO: Stage {
   static let name = "spo"
   static let version = 2
   static let unit = "batches"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "preference"]
   static let spare = ["spo/checkpoints"]
   static let repairsFiles = true
+  static let secondary = ["spo/metrics.jsonl", "spo/warnings.json"]
   let reads: Set<Artifact>
   let writes: [Artifact: [String]] = [
-    "lora": [loraFile], "optimization": ["spo/metrics.jsonl", "spo/warnings.json"],
+    "lora": [loraFile], "optimization": secondary,
   ]
 
   let settings: SPOSettings
@@ -87,6 +89,15 @@ final class TuneSPO: Stage {
       interval: settings.checkpointEvery)
   }
 
+  func earlierSettings() -> [String: JSON] {
+    let judge = ModelFolder(
+      path: settings.preference ?? context.workspace.path("\(TrainPreference.name)/model"))
+    // A judge of images is told no such timestep.
+    let told = judge.isLatentPreferenceModel ? .drawn : settings.judgedTimestep
+    return ["gradient_accumulation": 1, "judged_timestep": .string(told.rawValue)]
+  }
+
+  func remakesFilesAtOnce() throws -> Bool { try stretches().pending().isEmpty }
   func pendingItems() throws -> [Range<Int>] { try stretches().pending() }
   func finishedUnitCount() throws -> Int { try stretches().finishedSteps() }
   func unitCount(of item: Range<Int>) -> Int { item.count }

@@ -1,11 +1,11 @@
 /// One AdamW update of a flat array.
 public struct AdamWStep: Sendable {
-  let beta1: Float
-  let beta2: Float
-  let epsilon: Float
-  let decay: Float
-  let rate: Float
-  let squareScale: Float
+  package let beta1: Float
+  package let beta2: Float
+  package let epsilon: Float
+  package let decay: Float
+  package let rate: Float
+  package let squareScale: Float
 
   /// - Parameters:
   ///   - decay: what a parameter keeps of itself, `1 - rate * weight decay`

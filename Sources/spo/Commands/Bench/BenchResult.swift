@@ -1,6 +1,7 @@
 import Autograd
 import Backends
 import Checkpoints
+import Devices
 import Files
 import PipelineCore
 import TensorCore
@@ -38,23 +39,33 @@ struct BenchResult {
 
   let name: String
   let cases: [Case]
+  /// Nil: the host.
+  private let device: DeviceBackend?
   /// Of all runs together.
   let profile: OperationProfile?
 
   /// Runs each piece of work to warm up, unless the schedule is cold, then against the clock.
   ///
-  /// - Parameter keepsOutputs: of the run that warms up
+  /// - Parameters:
+  ///   - device: what computes, and is waited for; nil: the host
+  ///   - keepsOutputs: of the run that warms up
   init(
-    name: String, _ works: [BenchWork], schedule: BenchSchedule, profile: OperationProfile?,
-    keepsOutputs: Bool
+    name: String, _ works: [BenchWork], on device: DeviceBackend?, schedule: BenchSchedule,
+    profile: OperationProfile?, keepsOutputs: Bool
   ) throws {
     self.name = name
+    self.device = device
     self.profile = profile
     cases = try works.map { work in
       // A profile of its own takes the place of the one that was asked for.
       let counted = OperationProfile()
       let outputs = schedule.isCold ? [:] : try Self.warmUp(work, counted)
-      func measure() throws -> [Double] { try schedule.measure { _ = try work.run() } }
+      func measure() throws -> [Double] {
+        try schedule.measure {
+          _ = try work.run()
+          device?.finish()
+        }
+      }
       let seconds = try profile?.record(measure) ?? measure()
       try work.cleanUp()
       return Case(
@@ -99,6 +110,11 @@ struct BenchResult {
     }
     fields["threads"] = .integer(Threads.count)
     fields["peak_rss_mb"] = .number(Double(PeakMemory.ofProcess) / 1_048_576)
+    if let device {
+      fields["device"] = .string(device.name)
+      fields["device_peak_mb"] = .number(Double(device.peakBytes) / 1_048_576)
+      fields["peak_flop_rate"] = device.description.peakRate.map { .number($0) }
+    }
     if cases.count != 1 {
       fields["cases"] = .array(
         cases.map { part in
