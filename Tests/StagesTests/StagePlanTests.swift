@@ -14,13 +14,15 @@ import Testing
   /// Stages of a quickstart, made small.
   private func stages(_ name: String) throws -> [any Estimating] {
     let prompts = "\(Self.repository)/data/validation-prompts.json"
+    // Gradients are not limited: whether they need it, numbers would have to tell.
     var overrides = [
       "ingest.source=\(Self.repository)/data/pickapic-sample/data/*.parquet",
-      "model=\(Self.repository)/data/tiny-sd", "encode.batch=2",
+      "model=\(Self.repository)/data/tiny-sd", "encode.batch=1",
       "preference.batch=4", "preference.micro_batch=1", "preference.validation_pairs=2",
       "spo.batch=2", "spo.prompts_at_once=1", "spo.sampling_steps=4", "spo.divert_step=2",
-      "spo.stop_step=4", "spo.pair_batch=2", "spo.micro_batch=1", "spo.pictures=1",
-      "report.sampling_steps=2", "report.pictures_per_prompt=2", "report.oracle=none",
+      "spo.stop_step=4", "spo.gradient_limit=null", "spo.pair_batch=2", "spo.micro_batch=1",
+      "spo.pictures=1",
+      "report.sampling_steps=2", "report.pictures_per_prompt=1", "report.oracle=none",
       "report.prompts=\(prompts)",
     ]
     if name == "quickstart" {
@@ -57,7 +59,11 @@ import Testing
     BufferPool.shared.releaseFreeBlocks()
     let computed = try found.plan(scale, on: HostBackend.shared)
     let held = BufferPool.shared.heldPeakBytes - before
-    #expect(!planned.units.isEmpty && costs(planned) == costs(computed))
+    #expect(!planned.units.isEmpty && planned.units.count == computed.units.count)
+    for (expected, found) in zip(costs(planned), costs(computed)) {
+      let unlike = Set(expected.keys).union(found.keys).filter { expected[$0] != found[$0] }
+      #expect(unlike.isEmpty, "\(unlike.map { ($0, expected[$0], found[$0]) })")
+    }
     let expected = backend.poolHeldPeakBytes
     #expect(abs(held - expected) * 10 <= expected, "\(held) bytes, planned \(expected)")
   }

@@ -19,9 +19,9 @@ extension Ingest: Estimating {
 
   func plan(_ scale: PipelineScale, on backend: any Backend) -> StagePlan {
     var plan = StagePlan(on: backend)
-    // A page of each column, rows that wait for their images to be checked, and these decoded.
+    // Rows that wait for their images to be checked.
     let batch = min(BlockReader.batchByteCount, scale.volume.sourceByteCount)
-    plan.add("rows and their images", bytes: 3 * batch)
+    plan.add("rows and their images", bytes: batch)
     let decoding =
       settings.checkImages == .decode
       ? Double(scale.volume.images) * scale.volume.secondsPerImage : 0

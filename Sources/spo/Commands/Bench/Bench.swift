@@ -19,6 +19,7 @@ enum Bench: Command {
           "model", "DIR",
           "a model folder in the layout of diffusers (data/tiny-sd); one that is not there and is called "
             + "after Stable Diffusion v1.5 or XL gets random weights"),
+        .value("precision", "P", "f16 or bf16: round the model's large weights when reading"),
         .value("preference", "DIR", "a preference model (a random one)"),
         .value("preference-precision", "P", "f16 or bf16: round its large weights when reading"),
         .value("batch", "B", "pictures, latents or prompts at once"),

@@ -26,6 +26,7 @@ struct BenchOptions {
 
   init(_ arguments: Arguments) throws {
     model = ModelFolder(path: arguments.value("model") ?? "data/tiny-sd")
+      .narrowed(to: try arguments.choice("precision"))
     let precision: WeightPrecision? = try arguments.choice("preference-precision")
     preference = arguments.value("preference").map {
       ModelFolder(path: $0).narrowed(to: precision)
