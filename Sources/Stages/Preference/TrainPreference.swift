@@ -178,7 +178,7 @@ final class TrainPreference: Stage {
   func prepare() throws {
     try requireComparisons()
     try Folders.make("\(folder)/pictures")
-    let (trainee, pictures) = try makeTrainee()
+    let (trainee, pictures) = try makeTrainee(store)
     if settings.optimizerOnDisk {
       let count = trainee.parameters.reduce(0) { $0 + $1.tensor.count }
       try DiskSpace.require(8 * count, at: folder, for: "running means of the optimiser")
@@ -222,8 +222,10 @@ final class TrainPreference: Stage {
   }
 
   /// The model to train, and what makes its pictures where it sees any.
-  func makeTrainee() throws -> (any PreferenceTrainee, EstimatedPictures?) {
-    try settings.kind == .pixel ? pixelTrainee() : (latentTrainee(), nil)
+  func makeTrainee(
+    _ store: PictureStore
+  ) throws -> (any PreferenceTrainee, EstimatedPictures?) {
+    try settings.kind == .pixel ? pixelTrainee(store) : (latentTrainee(), nil)
   }
 
   func makeState(
@@ -238,7 +240,9 @@ final class TrainPreference: Stage {
       gradientLimit: settings.gradientLimit, moments: moments)
   }
 
-  private func pixelTrainee() throws -> (any PreferenceTrainee, EstimatedPictures?) {
+  private func pixelTrainee(
+    _ store: PictureStore
+  ) throws -> (any PreferenceTrainee, EstimatedPictures?) {
     let start = ModelFolder(path: settings.start)
     var (model, weights) =
       settings.startsFresh
@@ -324,7 +328,7 @@ final class TrainPreference: Stage {
     _ training: Training, on examples: PreferenceExamples, _ view: PreferenceView
   ) throws -> (share: Double, count: Int) {
     try training.trainee.accuracy(
-      examples, count: validationCount(examples), view, batch: settings.batch)
+      examples, count: validationCount(examples), view, batch: settings.judgedAtOnce)
   }
 
   private func train(_ step: Int) throws {
