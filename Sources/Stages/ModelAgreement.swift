@@ -48,10 +48,11 @@ struct ModelAgreement {
       for other in training {
         try compare(other, encoding) { model in
           [
-            ("text width", model.prompts.width), ("tokens of a prompt", model.prompts.tokens),
-            ("width of pooled text", model.prompts.pooledWidth ?? 0),
-            ("latent_channels", model.autoencoder.latentChannels),
-            ("pixels per latent", model.autoencoder.reduction),
+            ("text width", "\(model.prompts.width)"),
+            ("tokens of a prompt", "\(model.prompts.tokens)"),
+            ("width of pooled text", "\(model.prompts.pooledWidth ?? 0)"),
+            ("latent_channels", "\(model.autoencoder.latentChannels)"),
+            ("pixels per latent", "\(model.autoencoder.reduction)"),
           ]
         }
       }
@@ -60,15 +61,18 @@ struct ModelAgreement {
     for other in taking {
       try compare(other, tuned) { model in
         [
-          ("cross_attention_dim", model.unet.contextWidth),
-          ("weights of a LoRA", model.unet.adapterWeightCount(rank: 1)),
+          ("cross_attention_dim", "\(model.unet.contextWidth)"),
+          ("block_out_channels", "\(model.unet.channels)"),
+          ("layers_per_block", "\(model.unet.layersPerBlock)"),
+          ("transformer_layers_per_block", "\(model.unet.transformerLayers)"),
         ]
       }
     }
   }
 
   private func compare(
-    _ other: Named, _ first: Named, _ traits: (ModelConfiguration) -> [(name: String, value: Int)]
+    _ other: Named, _ first: Named,
+    _ traits: (ModelConfiguration) -> [(name: String, value: String)]
   ) throws {
     guard other.folder != first.folder, let found = try? ModelConfiguration(other.folder),
       let expected = try? ModelConfiguration(first.folder)

@@ -65,9 +65,9 @@ public struct Doctor {
     let missing = Self.missingSources(stages)
     problems += missing.map(\.problem)
     if missing.isEmpty {
+      try pipeline.checkFit()
       let checked = CheckedModels()
       for stage in stages { try (stage as? any ModelReading)?.checkModels(checked) }
-      try pipeline.checkFit()
     }
     guard let standIns = StandIns(missing) else { return }
     notes = standIns.notes
