@@ -58,7 +58,7 @@ extension CheckpointSource {
 
   /// Fills `destination`, one place for each element, from a tensor of type F32, F16, BF16 or F64.
   ///
-  /// Half precision widens exactly; F64 rounds to nearest. Reads in pieces of at most a megabyte.
+  /// Half precision and F8 widen exactly; F64 rounds to nearest. Reads in pieces of at most a megabyte.
   public func readFloats(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws
   {
     let entry = try entry(name)
@@ -83,7 +83,7 @@ extension CheckpointSource {
     guard let widen = entry.type.widening else {
       throw CheckpointError.unsuitable(
         path: path, tensor: entry.name, type: entry.type,
-        wanted: "F32, F16, BF16 or F64 is needed")
+        wanted: "F32, F16, BF16, F64 or an F8 with sign and mantissa is needed")
     }
     return widen
   }

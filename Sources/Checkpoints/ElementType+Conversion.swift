@@ -15,6 +15,24 @@ extension ElementType {
     case .bf16:
       { convert($0, $1, $2) { (value: UInt16) in Float(bitPattern: UInt32(value) << 16) } }
     case .f64: { convert($0, $1, $2) { (value: Double) in Float(value) } }
+    case .f8e5m2, .f8e4m3, .f8e4m3fnuz, .f8e5m2fnuz:
+      minifloat.map { format in
+        let values = format.values
+        return { convert($0, $1, $2) { (value: UInt8) in values[Int(value)] } }
+      }
+    default: nil
+    }
+  }
+
+  /// Whether its elements can be read as `Float`.
+  package var isFloat: Bool { widening != nil }
+
+  private var minifloat: Minifloat? {
+    switch self {
+    case .f8e4m3: Minifloat(mantissaBits: 3, bias: 7, notFinite: .largest)
+    case .f8e5m2: Minifloat(mantissaBits: 2, bias: 15, notFinite: .highestExponent)
+    case .f8e4m3fnuz: Minifloat(mantissaBits: 3, bias: 8, notFinite: .negativeZero)
+    case .f8e5m2fnuz: Minifloat(mantissaBits: 2, bias: 16, notFinite: .negativeZero)
     default: nil
     }
   }

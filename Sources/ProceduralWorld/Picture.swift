@@ -21,8 +21,9 @@ public struct Picture: Equatable, Sendable {
     self.values = values.map(unit)
   }
 
-  /// The picture of 8-bit values, `[64, 64, 3]`.
-  public init(bytes: [UInt8]) {
+  /// The picture of 8-bit values, `[64, 64, 3]`; nil for another number of them.
+  public init?(bytes: [UInt8]) {
+    guard bytes.count == 3 * Self.pixelCount else { return nil }
     self.init(values: bytes.map { Float($0) / 255 })
   }
 

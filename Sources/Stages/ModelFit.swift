@@ -1,6 +1,7 @@
 import Checkpoints
 import Diffusion
 public import PipelineCore
+import ProceduralWorld
 
 /// A stage whose settings may not suit the model they name: beyond its layers, its schedule or its size.
 protocol ModelFitting: Stage {
@@ -118,5 +119,12 @@ extension Encode: ModelFitting {
 extension WriteReport: ModelFitting {
   func checkFit() throws {
     try settings.base.require(steps: settings.samplingSteps, of: "report.sampling_steps")
+    guard settings.oracle != .none, let side = try? ModelConfiguration(settings.base).imageSide,
+      side != Picture.side
+    else { return }
+    throw PipelineError.badSetting(
+      path: "report.oracle",
+      reason: "judges pictures of \(Picture.side) x \(Picture.side) pixels, but "
+        + "\(settings.model) draws \(side) x \(side)")
   }
 }

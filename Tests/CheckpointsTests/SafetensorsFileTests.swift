@@ -24,6 +24,20 @@ import Testing
     }
   }
 
+  @Test("every number of eight bits is what torch takes it for")
+  func float8() throws {
+    let file = try SafetensorsFile(path: fixturePath("safetensors/float8.safetensors"))
+    let expected = try JSONReader(contentsOf: fixturePath("safetensors/float8.json"))
+    #expect(file.entries.count == 4)
+    for (name, content) in try expected.members() {
+      let values = try content.ints("values").map { Float(bitPattern: UInt32($0)) }
+      for (bits, (found, value)) in zip(try file.floats(name), values).enumerated() {
+        #expect(
+          found.isNaN ? value.isNaN : found.bitPattern == value.bitPattern, "\(name) \(bits)")
+      }
+    }
+  }
+
   @Test("large tensors are read in pieces")
   func pieces() throws {
     try withTemporaryFolder { folder in

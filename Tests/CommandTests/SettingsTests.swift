@@ -108,6 +108,30 @@ import Testing
     }
   }
 
+  @Test("the oracle of the embedded world is refused for a model of another size")
+  func oracle() throws {
+    try withTemporaryFolder { folder in
+      let model = "\(folder)/model"
+      try FileManager.default.copyItem(atPath: "data/tiny-sd", toPath: model)
+      // Without a size in the file it is diffusers' default, 64.
+      let path = "\(model)/unet/config.json"
+      var configuration = try JSONReader(contentsOf: path).object()
+      configuration["sample_size"] = nil
+      try Data(JSON.object(configuration).text().utf8).write(to: URL(fileURLWithPath: path))
+      let models = ["encode", "preference", "spo", "export", "report"].flatMap {
+        ["--set", "\($0).model=\(model)"]
+      }
+      for command in ["run", "doctor"] {
+        let workspace = "\(folder)/workspace"
+        let outcome = try Program(
+          [command, Self.quickstart, "--workspace", workspace] + models
+        ).outcome(within: 60)
+        expect(outcome, failsAs: .settings, naming: "report.oracle", "64 x 64", "256 x 256")
+        #expect(!FileManager.default.fileExists(atPath: workspace))
+      }
+    }
+  }
+
   @Test(
     "a misspelt name or value is answered with what there is",
     arguments: [

@@ -67,7 +67,7 @@ import Testing
   func scores() throws {
     for (expected, bytes) in cases {
       let scene = try Scene(prompt: expected.prompt)
-      let score = OracleScore(of: Picture(bytes: bytes), as: scene)
+      let score = OracleScore(of: try #require(Picture(bytes: bytes)), as: scene)
       #expect(abs(score.aesthetics - expected.aesthetics) < 0.01, "\(expected.prompt)")
       #expect(abs(score.agreement - expected.agreement) < 0.01, "\(expected.prompt)")
     }

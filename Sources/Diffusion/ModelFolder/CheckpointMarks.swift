@@ -22,6 +22,11 @@ struct CheckpointMarks: Equatable {
         path: source.path, mark: "tensor \(entry.name)",
         meaning: "a model of continuous noise levels (EDM)")
     }
+    for entry in source.entries where Self.isScale(entry.name) {
+      throw CheckpointMarkError.unsupported(
+        path: source.path, mark: "tensor \(entry.name)",
+        meaning: "weights that are stored divided by a scale (scaled F8)")
+    }
     var found: (mark: String, prediction: PredictionType)?
     func note(_ mark: String, _ prediction: PredictionType) throws {
       if let found, found.prediction != prediction {
@@ -46,6 +51,12 @@ struct CheckpointMarks: Equatable {
   /// Playground 2.5 has `edm_mean` and `edm_std`, CosXL `edm_vpred.sigma_max` and `.sigma_min`.
   private static func isOfContinuousProcess(_ name: String) -> Bool {
     ["edm_mean", "edm_std"].contains(name) || name.hasPrefix("edm_vpred.")
+  }
+
+  /// ComfyUI's scaled files have `scaled_fp8` and a scale beside each weight.
+  private static func isScale(_ name: String) -> Bool {
+    name.hasSuffix("scaled_fp8")
+      || [".scale_weight", ".weight_scale", ".scale_input"].contains(where: name.hasSuffix)
   }
 
   private static let predictions: [String: PredictionType] = [

@@ -200,7 +200,3 @@ extension UInt8 {
     }
   }
 }
-
-extension ElementType {
-  fileprivate var isFloat: Bool { [.f16, .bf16, .f32, .f64].contains(self) }
-}

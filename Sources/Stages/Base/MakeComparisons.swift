@@ -67,6 +67,8 @@ public final class MakeComparisons: Stage {
   ]
 
   private static let promptsPerItem = 8
+  /// What is drawn before the stage can be interrupted.
+  private static let picturesAtOnce = 64
   private let settings: Settings
   private let context: StageContext
   private var painter: Painter?
@@ -127,11 +129,20 @@ public final class MakeComparisons: Stage {
           seed: settings.seed, purpose: "comparisons.picture", item: UInt64(prompt), UInt64($0))
       }
     }
-    let latents = try painter.sampler(
-      conditioning: conditioning.rows(at: rows), negative: painter.negative, streams: streams,
-      latentShape: [TinyModel.latentSide, TinyModel.latentSide, 4])
-    let decoded = withoutGradients { painter.pipeline.autoencoder.decoder(latents) }
-    return try images(decoded).map { try $0.encodedAsJPEG(quality: settings.jpegQuality) }
+    var pictures: [[UInt8]] = []
+    for start in stride(from: 0, to: rows.count, by: Self.picturesAtOnce) {
+      try context.checkInterruption()
+      let part = start..<min(start + Self.picturesAtOnce, rows.count)
+      let latents = try painter.sampler(
+        conditioning: conditioning.rows(at: Array(rows[part])), negative: painter.negative,
+        streams: Array(streams[part]),
+        latentShape: [TinyModel.latentSide, TinyModel.latentSide, 4])
+      let decoded = withoutGradients { painter.pipeline.autoencoder.decoder(latents) }
+      pictures += try images(decoded).map {
+        try $0.encodedAsJPEG(quality: settings.jpegQuality)
+      }
+    }
+    return pictures
   }
 
   public func commit(_ pictures: [[UInt8]], of item: Int) throws {
@@ -161,7 +172,8 @@ public final class MakeComparisons: Stage {
     let count = settings.picturesPerPrompt
     let scores = try pictures.enumerated().map { index, bytes in
       OracleScore(
-        of: Picture(bytes: try RGBImage(decoding: bytes).pixels), as: scenes[index / count])
+        of: try Picture(try RGBImage(decoding: bytes), name: "picture \(index) of \(folder)"),
+        as: scenes[index / count])
     }
     try report(scores)
     let utility = Utility(scores: scores)

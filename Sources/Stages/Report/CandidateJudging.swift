@@ -135,8 +135,9 @@ private final class OracleScorer: CandidateScorer {
       try view == .estimated
       ? latents : judging.estimates(of: latents, at: timestep, conditioning.rows(at: prompts))
     let pictures = try images(try judging.pipeline.autoencoder.pictures(of: clean))
-    let oracle = zip(pictures, prompts).map { picture, prompt in
-      OracleScore(of: Picture(bytes: picture.pixels), as: scenes[prompt])
+    let oracle = try zip(pictures, prompts).map { picture, prompt in
+      OracleScore(
+        of: try Picture(picture, name: "a candidate of prompt \(prompt)"), as: scenes[prompt])
     }
     calls.append((prompts, scores, oracle))
     return scores

@@ -20,7 +20,10 @@ struct OracleComparison {
       try prompts.enumerated().flatMap { index, prompt in
         let scene = try Scene(prompt: prompt)
         return try (0..<settings.picturesPerPrompt).map { number in
-          OracleScore(of: Picture(bytes: try picture(index, number, state).pixels), as: scene)
+          OracleScore(
+            of: try Picture(
+              try picture(index, number, state), name: "picture \(number) of \"\(prompt)\""),
+            as: scene)
         }
       }
     }

@@ -122,13 +122,6 @@ final class WriteReport: Stage {
     let painter = try Painter(settings, loraPath: loraPath)
     self.painter = painter
     guard settings.oracle != .none else { return }
-    let (height, width) = painter.pipeline.ownSize
-    guard height == Picture.side, width == Picture.side else {
-      throw PipelineError.badSetting(
-        path: "report.oracle",
-        reason: "judges pictures of \(Picture.side) x \(Picture.side) pixels, but "
-          + "\(settings.model) draws \(width) x \(height)")
-    }
     let optimization = try optimizationSettings()
     judging = makeJudging(
       painter, optimization, try optimization.judge(in: context.workspace))

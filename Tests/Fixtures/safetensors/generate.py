@@ -3,7 +3,8 @@
 Written with safetensors 0.8.0, torch 2.13.0, numpy 2.4.6.
 
 * mixed.safetensors, one.safetensors, sharded/: files of the safetensors library
-* mixed.json: the numbers that are in mixed.safetensors
+* float8.safetensors: every number of the F8 types
+* mixed.json, float8.json: the numbers that are in them
 * hostile/: files that break one rule each; hostile.json: a part of the error each must give
 """
 
@@ -57,15 +58,19 @@ save_file({"x": torch.arange(6.0).reshape(2, 3)}, path("one.safetensors"))
 
 
 def numbers(tensor):
-    if tensor.dtype in (torch.bfloat16, torch.float16):
-        tensor = tensor.float()
     if tensor.is_floating_point():  # as bits: JSON has no infinity
         return tensor.float().numpy().view(numpy.uint32).reshape(-1).tolist()
     return tensor.reshape(-1).to(torch.int64).tolist()
 
 
-with open(path("mixed.json"), "w") as file:
-    json.dump({name: {"shape": list(t.shape), "values": numbers(t)} for name, t in mixed.items()}, file)
+every = torch.arange(256).to(torch.uint8)
+float8 = {str(kind).removeprefix("torch."): every.clone().view(kind)
+          for kind in (torch.float8_e4m3fn, torch.float8_e5m2, torch.float8_e4m3fnuz, torch.float8_e5m2fnuz)}
+save_file(float8, path("float8.safetensors"))
+
+for name, tensors in {"mixed": mixed, "float8": float8}.items():
+    with open(path(f"{name}.json"), "w") as file:
+        json.dump({key: {"shape": list(t.shape), "values": numbers(t)} for key, t in tensors.items()}, file)
 
 shutil.rmtree(path("sharded"), ignore_errors=True)
 os.makedirs(path("sharded"))
