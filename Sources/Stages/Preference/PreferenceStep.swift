@@ -7,6 +7,8 @@ struct PreferenceStep {
   let trainee: any PreferenceTrainee
   /// Comparisons of a part.
   let microBatch: Int
+  /// Called before each part, which at full size takes minutes; what it throws ends the step.
+  let checkInterruption: () throws -> Void
 
   /// - Parameter views: one for each comparison; clean ones and others do not mix
   /// - Returns: the batch's loss and the norm of its gradients
@@ -26,6 +28,7 @@ struct PreferenceStep {
     let total = labels.reduce(0) { $0 + $1.weight }
     var sum = GradientSum(parameters)
     for start in stride(from: 0, to: pairs.count, by: max(1, microBatch)) {
+      try checkInterruption()
       let part = start..<min(start + max(1, microBatch), pairs.count)
       let scores = try trainee.scores(examples, of: Array(pairs[part]), Array(views[part]))
       sum.add(

@@ -55,7 +55,8 @@ extension TrainPreference: Estimating {
       withExtendedLifetime(others) {}
     }
 
-    let step = PreferenceStep(trainee: trainee, microBatch: settings.microBatch)
+    let step = PreferenceStep(
+      trainee: trainee, microBatch: settings.microBatch, checkInterruption: {})
     let pairs = Array(0..<max(1, min(settings.batch, 2 * settings.microBatch)))
     let cleanSteps = min(settings.cleanSteps, settings.steps)
     var sum = GradientSum(state.parameters)

@@ -340,7 +340,8 @@ final class TrainPreference: Stage {
       return .draw(settings.estimates > 0 ? item.epoch % settings.estimates : item.epoch)
     }
     let (loss, norm) = try PreferenceStep(
-      trainee: training.trainee, microBatch: settings.microBatch)(
+      trainee: training.trainee, microBatch: settings.microBatch,
+      checkInterruption: context.checkInterruption)(
         &training.state, examples, of: items.map(\.item), views)
     try training.log.append(step: step + 1, .figures([("loss", loss), ("gradient_norm", norm)]))
     context.progress.advance(
