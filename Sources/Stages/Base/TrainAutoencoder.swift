@@ -26,9 +26,9 @@ public final class TrainAutoencoder: Stage {
     @Setting("Images rendered once and drawn from.", in: 32...1_000_000)
     public var pictures = 1024
     @Setting(
-      "Crops of half the side per batch in the first four fifths of the steps.", in: 1...4_096)
+      "Crops of half the side per batch in the first four fifths of the steps.", in: 1...256)
     public var cropBatch = 16
-    @Setting("Whole images per batch in the remaining steps.", in: 1...4_096)
+    @Setting("Whole images per batch in the remaining steps.", in: 1...256)
     public var pictureBatch = 8
     @Setting("Peak learning rate of AdamW.", in: 1e-9...0.1)
     public var learningRate: Float = 2e-3
