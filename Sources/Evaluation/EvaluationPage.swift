@@ -13,11 +13,8 @@ struct EvaluationPage {
 
   func report() throws -> Report {
     let request = result.request
-    let (columns, rows) = result.table
-    let table = ReportTable(
-      columns: columns, rows: rows, numberColumns: Set(columns.indices.dropFirst()))
     var sections = [
-      ReportSection("Scores", [.table(table), .text(explanation)])
+      ReportSection("Scores", [.table(result.table.report), .text(explanation)])
     ]
     // By the first scorer: others would show other prompts, and the page grows with each.
     for row in result.rows where row.scorer == result.rows.first?.scorer {
@@ -43,16 +40,15 @@ struct EvaluationPage {
       + "be told apart by this many prompts."
   }
 
-  private func pairs(_ row: EvaluationResult.Row) throws -> [ReportSection] {
+  private func pairs(_ row: ScoreRow) throws -> [ReportSection] {
     guard let comparison = row.comparison,
       let guidance = result.request.guidance.firstIndex(of: row.guidance)
     else { return [] }
-    let order = comparison.order
-    let count = min(EvaluationResult.shown, (order.count + 1) / 2)
+    let (best, worst) = comparison.extremes
     let title = "by \(row.scorer.rawValue), guidance \(row.guidance)"
     return try [
-      ("Gained most \(title)", Array(order.prefix(count))),
-      ("Lost most \(title)", Array(order.reversed().prefix(count))),
+      ("Gained most \(title)", best),
+      ("Lost most \(title)", worst),
     ].map { title, prompts in
       ReportSection(title, [.pictures(try grid(prompts, guidance))])
     }

@@ -1,11 +1,6 @@
 import Files
 
 extension Pipeline {
-  /// The settings of each stage.
-  var plannedSettings: [String: JSON] {
-    Dictionary(uniqueKeysWithValues: stages.map { ($0.name, $0.settings) })
-  }
-
   /// The stages, made to be asked and not to be run.
   public func madeStages() throws -> [any Stage] {
     let workspace = Workspace(path: workspacePath)
@@ -29,7 +24,7 @@ extension StageContext {
     self.init(
       workspace: workspace, digests: digests,
       progress: StageProgress(stage: stage.name, unit: stage.unit, observe: observe),
-      places: stage.places(in: workspace), isBuilding: isBuilding)
+      places: stage.places(in: workspace), isBuilding: isBuilding, planned: stage.planned)
   }
 }
 

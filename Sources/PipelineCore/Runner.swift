@@ -89,8 +89,7 @@ public struct Runner {
   }
 
   private func work(_ configured: ConfiguredStage, _ digests: FileDigests) -> StageWork {
-    StageWork(
-      configured, in: workspace, digests, planned: pipeline.plannedSettings, observe)
+    StageWork(configured, in: workspace, digests, observe)
   }
 
   /// Asks about every stage that may have something to do.

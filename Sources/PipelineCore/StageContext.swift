@@ -17,8 +17,11 @@ public struct StageContext {
     isBuilding ? places.building(relative) : places.final(relative)
   }
 
-  /// The settings of all stages of the pipeline, by their names; empty where a stage is only asked.
-  var planned: [String: JSON] = [:]
+  /// The settings of all stages of the pipeline, by their names.
+  let planned: [String: JSON]
+
+  /// Whether the pipeline has a stage.
+  public func plans(_ stage: String) -> Bool { planned[stage] != nil }
 
   /// The settings that another stage has in this pipeline; nil if the pipeline does not have it.
   public func planned<Settings: StageSettings>(

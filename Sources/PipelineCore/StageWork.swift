@@ -6,19 +6,16 @@ struct StageWork {
   private let workspace: Workspace
   private let places: StagePlaces
   private let digests: FileDigests
-  private let planned: [String: JSON]
   private let observe: (RunEvent) -> Void
   private var name: String { configured.name }
 
-  /// - Parameter planned: the settings of all stages of the pipeline
   init(
     _ configured: ConfiguredStage, in workspace: Workspace, _ digests: FileDigests,
-    planned: [String: JSON], _ observe: @escaping (RunEvent) -> Void
+    _ observe: @escaping (RunEvent) -> Void
   ) {
     self.configured = configured
     self.workspace = workspace
     self.digests = digests
-    self.planned = planned
     self.observe = observe
     places = configured.places(in: workspace)
   }
@@ -98,9 +95,8 @@ struct StageWork {
   /// partitions.
   private func make(_ record: inout StageRecord, _ partition: Runner.Partition?) throws -> Int {
     let isBuilding = record.phase == .building
-    var context = StageContext(
+    let context = StageContext(
       configured, in: workspace, digests, isBuilding: isBuilding, observe: observe)
-    context.planned = planned
     let stage = try configured.make(context)
     try places.makeFolders(isBuilding: isBuilding)
     let left = try work(stage, &record, context.progress, partition)

@@ -98,7 +98,8 @@ extension Doctor {
       let name = source.path.isEmpty ? "nothing is named" : "\(source.path) is not there"
       return Problem(
         what: "\(source.setting): \(name): \(source.what)",
-        remedy: "put it there, or say where it is: --set \(source.setting)=PATH", kind: .input)
+        remedy: "put it there, or say where it is: --set "
+          + (source.override ?? "\(source.setting)=PATH"), kind: .input)
     }
   }
 }

@@ -38,6 +38,8 @@ struct NamedSource {
   let path: String
   /// In words, such as `the folder of the model to tune`.
   let what: String
+  /// What `--set` takes instead of `SETTING=PATH`.
+  var override: String? = nil
 }
 
 /// What a stage has in memory at once, by what takes it.

@@ -20,8 +20,12 @@ extension Export: Estimating {
   }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
-    guard settings.forms.contains(.merged) else { return 0 }
-    return try weights(scale).count * (settings.dtype == .f32 ? 4 : 2)
+    settings.forms.contains(.merged) ? try reads.count * mergedByteCount(scale) : 0
+  }
+
+  /// Of one merged model.
+  func mergedByteCount(_ scale: PipelineScale) throws -> Int {
+    try weights(scale).count * (settings.dtype == .f32 ? 4 : 2)
   }
 
   var diskSavings: [String] {

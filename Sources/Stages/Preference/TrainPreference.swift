@@ -237,7 +237,8 @@ final class TrainPreference: Stage {
     return (
       PixelTrainee(
         model: model, parameters: weights.parameters, pictures: pictures, store: store,
-        storesTraining: settings.estimates > 0, start: settings.start), pictures
+        storesTraining: settings.estimates > 0, start: settings.start,
+        isStepAware: settings.stepAware), pictures
     )
   }
 
@@ -251,8 +252,9 @@ final class TrainPreference: Stage {
         guidance: settings.featureGuidance, seed: settings.seed)
     model.usesGradientCheckpointing = settings.gradientCheckpointing
     return LatentTrainee(
-      model: model, schedule: try DDIMScheduler(base.pipelineSchedulerConfig()).schedule, base: base
-    )
+      model: model, schedule: try DDIMScheduler(base.pipelineSchedulerConfig()).schedule,
+      base: base,
+      isStepAware: settings.stepAware)
   }
 
   func process(_ item: Item) throws -> Output {

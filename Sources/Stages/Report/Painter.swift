@@ -9,32 +9,40 @@ struct Painter {
   let pipeline: TextToImage
   let scheduler: DDIMScheduler
   let negative: Conditioning
-  private let tuned: UNet
+  /// Without a LoRA, then with each.
+  private let unets: [UNet]
   private let settings: ReportSettings
 
-  init(_ settings: ReportSettings, loraPath: String) throws {
+  init(_ settings: ReportSettings, loraPaths: [String]) throws {
     let model = settings.base
-    let adapters = AdapterSet()
-    try LoRAFile(path: loraPath).addUNetAdapters(to: adapters)
-    // Both are built on the same arrays; the tuned one adds the adapters.
+    // All are built on the same arrays; the tuned ones add their adapters.
     let (unet, weights) = try model.unet()
-    tuned = try UNet(weights.adapted(by: adapters), unet.configuration)
-    try adapters.requireAllMatched()
+    unets =
+      try [unet]
+      + loraPaths.map { path in
+        let adapters = AdapterSet()
+        try LoRAFile(path: path).addUNetAdapters(to: adapters)
+        let tuned = try UNet(weights.adapted(by: adapters), unet.configuration)
+        try adapters.requireAllMatched()
+        return tuned
+      }
     pipeline = try TextToImage(model, unet: unet)
     scheduler = try DDIMScheduler(model.pipelineSchedulerConfig())
     negative = try pipeline.negativeConditioning()
     self.settings = settings
   }
 
-  /// The pictures before, then those after.
+  /// The pictures without a LoRA, then those with each.
   ///
-  /// - Parameter number: the prompt's, which keys its noises
-  func pictures(of prompt: String, number: Int) throws -> [RGBImage] {
+  /// - Parameters:
+  ///   - number: the prompt's, which keys its noises
+  ///   - guidance: the scale of classifier-free guidance
+  func pictures(of prompt: String, number: Int, guidance: Float) throws -> [RGBImage] {
     let count = settings.picturesPerPrompt
     let conditioning = try pipeline.conditioning(of: [prompt]).repeated(count)
-    return try [pipeline.unet, tuned].flatMap { unet in
+    return try unets.flatMap { unet in
       let sampler = LatentSampler(
-        unet: GuidedUNet(unet, guidance: settings.guidance), scheduler: scheduler,
+        unet: GuidedUNet(unet, guidance: guidance), scheduler: scheduler,
         stepCount: settings.samplingSteps, eta: settings.eta)
       let latents = try sampler(
         conditioning: conditioning, negative: negative,

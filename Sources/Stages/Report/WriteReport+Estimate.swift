@@ -1,16 +1,25 @@
 import Diffusion
+import Evaluation
 import Files
 import NN
 import PipelineCore
+import Scorers
 
 extension WriteReport: Estimating {
   var sources: [NamedSource] {
-    [
-      .model(settings.model),
-      NamedSource(
-        setting: "report.prompts", path: settings.prompts,
-        what: "a JSON list of prompts to draw, [{\"caption\": \"...\"}]"),
-    ]
+    [.model(settings.model)]
+      + (settings.split == nil
+        ? [
+          NamedSource(
+            setting: "report.prompts", path: settings.prompts,
+            what: "a list of prompts to draw, such as [{\"caption\": \"...\"}]")
+        ] : [])
+      + settings.namedScorers.map { kind, path in
+        NamedSource(
+          setting: "report.scorers", path: path,
+          what: "the weights of the score \(kind.rawValue)",
+          override: "'report.scorers={\"\(kind.rawValue)\": \"PATH\"}'")
+      }
   }
 
   func memory(_ scale: PipelineScale) throws -> MemoryNeed {
@@ -21,6 +30,11 @@ extension WriteReport: Estimating {
     for (_, size) in try model.textEncoders() {
       need.add("weights of the text encoder", bytes: size.frozenByteCount)
     }
+    // One scorer at a time; weights of half precision are computed with as they are.
+    need.add(
+      "weights of the largest scorer",
+      bytes: try settings.namedScorers.map { try Self.weightByteCount($0.kind, $0.path) }.max() ?? 0
+    )
     let judged = judgedRows(scale)
     let pictures = max(settings.picturesPerPrompt, judged)
     need.add([
@@ -31,27 +45,43 @@ extension WriteReport: Estimating {
     return need
   }
 
+  /// Of the files that hold a scorer's weights.
+  private static func weightByteCount(_ kind: ScorerKind, _ path: String) throws -> Int {
+    try Scorer.files(path: path, kind: kind).map(Folders.byteCount).max() ?? 0
+  }
+
   /// Candidates that are drawn together for the oracle.
   private func judgedRows(_ scale: PipelineScale) -> Int {
-    settings.oracle == .none ? 0 : CandidateJudging.batch * (scale.tuning?.candidates ?? 1)
+    settings.oracle == .none ? 0 : CandidateJudging.batch * (scale.tuning?.candidates ?? 0)
   }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
     let model = try ModelParts(settings.model, PipelineScale())
     // PNG takes about two bytes a pixel.
-    return try promptCount() * settings.picturesPerPrompt * 2 * model.pictureCount * 2 / 3
+    return try drawnCount(scale) * model.pictureCount * 2 / 3
   }
 
-  private func promptCount() throws -> Int {
-    try JSONReader(try JSON(contentsOf: settings.prompts), path: settings.prompts).elements().count
+  private func promptCount(_ scale: PipelineScale) throws -> Int {
+    // A prompt of a unique split has one comparison.
+    try settings.split.map { scale.volume.rows(ofSplit: $0) }
+      ?? PromptList(path: settings.prompts).entries.count
+  }
+
+  /// All pictures.
+  private func drawnCount(_ scale: PipelineScale) throws -> Int {
+    try promptCount(scale) * settings.scales.count * models.count * settings.picturesPerPrompt
   }
 
   func seconds(_ scale: PipelineScale, _ times: ModelTimes) throws -> Double {
-    let prompts = Double(try promptCount())
+    let prompts = Double(try promptCount(scale))
     let guided = times.unet.seconds
     let decoding = times.decoding.seconds
     let picture = Double(settings.samplingSteps) * guided + decoding
-    var seconds = prompts * Double(2 * settings.picturesPerPrompt) * picture
+    let drawn = Double(try drawnCount(scale))
+    var seconds = drawn * picture
+    for (kind, path) in settings.namedScorers {
+      seconds += drawn * (try Scorer.secondsPerImage(path: path, kind: kind))
+    }
     if settings.oracle != .none, let tuning = scale.tuning {
       let isLatent = scale.preference?.isLatent ?? false
       let run = tuning.samplingRun(judgesLatents: isLatent)

@@ -69,8 +69,8 @@ extension TuneSPO: Estimating {
     return need
   }
 
-  /// Each latent with and without guidance; after inner steps winner and loser have their own.
-  private var rowsOfPair: Int { settings.innerSteps > 0 ? 4 : 2 }
+  /// Each latent with and without guidance; after steps that they go on alone, winner and loser have their own.
+  private var rowsOfPair: Int { settings.innerSteps > 0 || settings.labels == .trajectory ? 4 : 2 }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
     let model = try ModelParts(settings.model, scale)
@@ -140,11 +140,12 @@ extension SPOSettings {
       if partedAt == nil, comparedSteps.contains(step) { partedAt = step }
       let isLast = step == samplingSteps - 1
       let candidates = partedAt == nil ? 1 : candidates
-      let isJudged = partedAt.map { isLast || step - $0 == innerSteps } ?? false
+      let isJudged =
+        partedAt.map { isLast || labels == .step && step - $0 == innerSteps } ?? false
       rows += isLast ? 0 : isJudged && judgesLatents ? 1 : candidates
       guard let start = partedAt, isJudged else { continue }
       judged += candidates
-      pairs += step - start + 1
+      pairs += labels == .step ? step - start + 1 : comparedSteps.count
       partedAt = nil
     }
     return (rows, judged, pairs)

@@ -26,9 +26,7 @@ final class TuneSPO: Stage {
   static let spare = ["spo/checkpoints"]
   static let repairsFiles = true
   let reads: Set<Artifact>
-  let writes: [Artifact: [String]] = [
-    "lora": [loraFile], "optimization": ["spo/metrics.jsonl", "spo/warnings.json"],
-  ]
+  let writes: [Artifact: [String]] = TuningStage.spo.writes
 
   let settings: SPOSettings
   private let context: StageContext
@@ -38,7 +36,7 @@ final class TuneSPO: Stage {
   private struct Tuning {
     var tuner: StepwiseTuner
     let shards: ShardSet
-    let pictures: EpochPictures
+    let pictures: HeldOutPictures
     let log: TrainingLog
     var order: EpochOrder
   }
@@ -49,9 +47,8 @@ final class TuneSPO: Stage {
     reads = settings.preference == nil ? ["shards", "preference-model"] : ["shards"]
   }
 
-  static let loraFile = "spo/pytorch_lora_weights.safetensors"
   private var folder: String { context.output(Self.name) }
-  private var loraPath: String { context.output(Self.loraFile) }
+  private var loraPath: String { context.output(TuningStage.spo.loraFile) }
   private var shardFolder: String { context.workspace.path("shards") }
 
   func inputs() throws -> [StageInput] {
@@ -102,9 +99,10 @@ final class TuneSPO: Stage {
     let log = try stretches().resume(&tuner.state)
     tuning = Tuning(
       tuner: tuner, shards: shards,
-      pictures: EpochPictures(
+      pictures: HeldOutPictures(
         shards: try .heldOut(in: shardFolder), count: settings.pictures,
-        scheduler: tuner.scheduler, settings: settings, folder: "\(folder)/pictures"),
+        scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
+        unit: "batch", folder: "\(folder)/pictures"),
       log: log, order: EpochOrder(count: try prompts().count, seed: settings.seed))
   }
 
@@ -133,7 +131,7 @@ final class TuneSPO: Stage {
     guard let tuning, settings.pictures > 0 else { return }
     let row = try tuning.pictures.draw(
       tuning.tuner.tuned, tuning.tuner.autoencoder, negative: tuning.tuner.negative,
-      afterBatch: batch)
+      after: batch)
     tuning.log.append(step: batch, "held-out prompts", row)
   }
 
@@ -205,10 +203,8 @@ final class TuneSPO: Stage {
 
   /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
   private func requireChange(_ adapters: AdapterSet, _ findings: TuningFindings) throws {
-    guard adapters.parameters.allSatisfy(\.tensor.isFinite) else {
-      throw TrainingError.weightsNotFinite(stage: Self.name)
-    }
-    guard adapters.all.allSatisfy({ $0.up.storedValues.allSatisfy { $0 == 0 } }) else { return }
+    try adapters.requireFinite(stage: Self.name)
+    guard adapters.changesNothing else { return }
     guard findings.updates > 0 else {
       throw NothingLearned(
         reason: "stage spo trained on \(findings.pairs) pairs, too few for one update: lower "

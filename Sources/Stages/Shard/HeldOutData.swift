@@ -9,15 +9,19 @@ struct HeldOutData {
   /// - Throws: `PipelineError.badSetting`, if the pipeline trains and its data has no training or no
   ///   held-out prompts
   static func require(in catalog: CatalogDatabase, _ context: StageContext) throws {
-    let trains = try context.planned(PreferenceSettings.self, of: TrainPreference.name) != nil
-    let tunes = try context.planned(SPOSettings.self, of: TuneSPO.name) != nil
-    guard trains || tunes,
+    let judges = context.plans(TrainPreference.name)
+    let compares = judges || context.plans(TuneDPO.name)
+    guard compares || context.plans(TuneSPO.name),
       let settings = try context.planned(ShardSettings.self, of: Shard.name)
     else { return }
-    try HeldOutData(catalog: catalog, settings: settings).require(withPairs: trains)
+    try HeldOutData(catalog: catalog, settings: settings).require(
+      withPairs: compares, holdsOutPairs: judges)
   }
 
-  private func require(withPairs: Bool) throws {
+  /// - Parameters:
+  ///   - withPairs: prompts alone are nothing to train on
+  ///   - holdsOutPairs: prompts alone are nothing to hold out either
+  private func require(withPairs: Bool, holdsOutPairs: Bool) throws {
     let splits = try catalog.splits()
     if splits.count == 1, let only = splits.first { return try requireDivisible(only, withPairs) }
     let heldOut = ["validation_unique", "validation"].first { splits.contains($0) }
@@ -28,8 +32,8 @@ struct HeldOutData {
           + "but the data has \(splits.joined(separator: " and ")); add files, or leave one split, of "
           + "which shard.validation_fraction is held out")
     }
-    guard withPairs else { return }
-    for split in ["train", heldOut] where try positions(split, withPairs: true).isEmpty {
+    let compared = (withPairs ? ["train"] : []) + (holdsOutPairs ? [heldOut] : [])
+    for split in compared where try positions(split, withPairs: true).isEmpty {
       throw PipelineError.badSetting(
         path: "ingest.source",
         reason: "training needs comparisons of split \(split), but it has prompts alone")

@@ -88,7 +88,7 @@ extension ModelBench {
     /// Floating-point operations of drawing, judging, and training on every pair, whose winner and loser
     /// share a latent; nil where latents are judged.
     func iterationWork() -> Int? {
-      guard case .pixel(let model, _) = judge else { return nil }
+      guard case .pixel(let model, _, _) = judge else { return nil }
       let run = settings.samplingRun(judgesLatents: false)
       let (height, width) = (latentShape[0], latentShape[1])
       let latent = unet.forwardWork(height: height, width: width, tokens: tokens).total
@@ -157,7 +157,7 @@ extension PreferenceJudge {
   /// Some prompts' tokens, for a model that reads tokens.
   fileprivate func tokenIDs(batch: Int) -> [[Int]] {
     switch self {
-    case .pixel(let model, _): ModelBench.tokenIDs(for: model.configuration.text, batch: batch)
+    case .pixel(let model, _, _): ModelBench.tokenIDs(for: model.configuration.text, batch: batch)
     case .latent: [[Int]](repeating: [], count: batch)
     }
   }
