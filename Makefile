@@ -4,19 +4,25 @@
 #   make prepare      parquet -> catalog -> latents and text embeddings -> shards
 #   make preference   shards -> step-aware preference model
 #   make build        the program, .build/release/spo
+#   make install      the program and what completes its commands, below PREFIX=/usr/local
 #   make test         build, lint, and all tests
 #   make torture      kills, full disks, flipped bits, hostile models, little memory; SHORT=1, FULL=1 (hours)
 #   make fuzz         every reader of files under the address sanitizer; SHORT=1, FUZZ="--only jpeg"
 #   make sanitize     tests of the readers and of the thread team under the sanitizers
+#   make check-cuda   compile every kernel for NVIDIA's GPUs, without one; see docs/devices.md
 #   make bench        how fast it is here; BENCH=operators less of it, MODEL=DIR a full-size model, too
 #   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
-#   make docs         write docs/settings.md, the reference of all settings, anew
+#   make docs         write docs/settings.md and Tests/Fixtures/help anew, as the program has them
 #   make lint format  check or repair the formatting
 #   make base         train the embedded model and make the sample anew (an hour)
 #   make deps         install missing system libraries (apt-get)
 #   make clean        remove the build
 #
 # PIPELINE=pipelines/NAME.json5 selects a pipeline, WORKSPACE=DIR where its files go.
+
+# A command in front of a pipe that fails is a failure.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 
 PIPELINE ?= pipelines/quickstart.json5
 SPO := .build/release/spo
@@ -27,9 +33,12 @@ RUN = $(SPO) run $(PIPELINE) \
 # Kernels are built for the processor at hand; without this they are built for any of its family.
 NATIVE := $(if $(filter x86_64,$(shell uname -m)),-Xcc -march=native)
 SWIFT_FLAGS ?= -c release $(NATIVE)
+# On a terminal SwiftPM asks the compiler for colours, and what was built without them is built again.
+SWIFT_OUTPUT = 2>&1 | cat
+PREFIX ?= /usr/local
 
-.PHONY: help deps build prepare preference spo base docs test torture fuzz fuzz-corpus sanitize \
-  bench bench-peers lint format clean
+.PHONY: help deps build install prepare preference spo base docs test torture fuzz fuzz-corpus sanitize \
+  check-cuda bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -48,7 +57,16 @@ deps:
 	fi
 
 build: deps
-	swift build $(SWIFT_FLAGS)
+	@test -x $(SPO) || echo "building spo: about 3 minutes on two cores the first time"
+	swift build $(SWIFT_FLAGS) $(SWIFT_OUTPUT)
+
+install: build
+	install -D -m 755 $(SPO) "$(DESTDIR)$(PREFIX)/bin/spo"
+	completion() { mkdir -p "$(DESTDIR)$(PREFIX)/share/$$2" && \
+	  $(SPO) completion $$1 > "$(DESTDIR)$(PREFIX)/share/$$2/$$3"; } && \
+	  completion bash bash-completion/completions spo && \
+	  completion zsh zsh/site-functions _spo && \
+	  completion fish fish/vendor_completions.d spo.fish
 
 prepare: build
 	$(RUN) --through shard
@@ -68,10 +86,11 @@ base: build
 
 docs: build
 	mkdir -p docs && $(SPO) settings --markdown > docs/settings.md
+	Tests/Fixtures/help/generate.sh $(SPO)
 
 # One at a time: some tests set the number of threads, on which the last bits depend.
 test: deps lint
-	swift test $(SWIFT_FLAGS) --disable-testable-imports --no-parallel
+	swift test $(SWIFT_FLAGS) --disable-testable-imports --no-parallel $(SWIFT_OUTPUT)
 
 # TORTURE="--only kills --seed 7" and the like goes on to the script.
 torture: build
@@ -99,6 +118,15 @@ sanitize: deps
 	  ASAN_OPTIONS=detect_leaks=0 swift test --sanitize=address --scratch-path .build-address --no-parallel
 	SPO_TARGETS=TensorCoreTests swift test --sanitize=thread --scratch-path .build-thread \
 	  --no-parallel --filter ThreadsTests
+
+check-cuda: deps .venv-cuda/ready
+	VIRTUAL_ENV=$(CURDIR)/.venv-cuda swift test $(SWIFT_FLAGS) --disable-testable-imports \
+	  --filter CUDACompilationTests
+
+.venv-cuda/ready:
+	python3 -m venv .venv-cuda
+	.venv-cuda/bin/pip install --quiet nvidia-cuda-nvrtc-cu12
+	touch $@
 
 # BENCH="unet operators" measures these alone. MODEL is a folder of Stable Diffusion v1.5, and PREFERENCE
 # one of a preference model of its size; the machine should have nothing else to do for half an hour.

@@ -15,6 +15,7 @@ let package = Package(
     .systemLibrary(name: "CPNG", pkgConfig: "libpng", providers: [.apt(["libpng-dev"])]),
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CSHA256"),
+    .systemLibrary(name: "CProcessor"),
 
     .target(name: "Files", dependencies: ["CSHA256"]),
     .target(name: "DynamicLibraries"),
@@ -31,11 +32,15 @@ let package = Package(
 
     .target(
       name: "TensorCore", dependencies: ["COpenBLAS", "Files"], swiftSettings: kernelSettings),
-    .target(name: "Autograd", dependencies: ["TensorCore"]),
-    .target(name: "NN", dependencies: ["Autograd", "TensorCore", "Checkpoints", "Files"]),
+    .target(name: "Backends", dependencies: ["TensorCore"]),
+    .target(
+      name: "Devices", dependencies: ["Backends", "TensorCore", "DynamicLibraries", "Files"]),
+    .target(name: "Autograd", dependencies: ["Backends", "TensorCore"]),
+    .target(
+      name: "NN", dependencies: ["Autograd", "Backends", "TensorCore", "Checkpoints", "Files"]),
     .target(
       name: "Diffusion",
-      dependencies: ["NN", "Autograd", "TensorCore", "Checkpoints", "Files"]),
+      dependencies: ["NN", "Autograd", "Backends", "TensorCore", "Checkpoints", "Files"]),
     .target(
       name: "PreferenceModels",
       dependencies: ["Diffusion", "NN", "Autograd", "TensorCore", "Files"]),
@@ -67,7 +72,7 @@ let package = Package(
         "Shards", "Telemetry",
         "Reporting",
         "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "ProceduralWorld", "NN",
-        "Autograd", "TensorCore",
+        "Autograd", "Devices", "Backends", "TensorCore",
       ]),
     .executableTarget(
       name: "spo",
@@ -76,7 +81,7 @@ let package = Package(
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
-        "Autograd", "TensorCore", "COpenBLAS",
+        "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS", "CProcessor",
       ]),
 
     .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
@@ -90,6 +95,10 @@ let package = Package(
     .testTarget(name: "PipelineCoreTests", dependencies: ["PipelineCore", "Files", "TestSupport"]),
     .testTarget(name: "CommandSyntaxTests", dependencies: ["CommandSyntax"]),
     .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "TestSupport"]),
+    .testTarget(name: "BackendsTests", dependencies: ["Backends", "TensorCore", "TestSupport"]),
+    .testTarget(
+      name: "DevicesTests",
+      dependencies: ["Devices", "Autograd", "Backends", "TensorCore", "Files"]),
     .testTarget(name: "AutogradTests", dependencies: ["Autograd", "TensorCore", "TestSupport"]),
     .testTarget(
       name: "NNTests", dependencies: ["NN", "Autograd", "TensorCore", "Checkpoints", "TestSupport"]),
@@ -102,7 +111,7 @@ let package = Package(
       name: "MethodTests",
       dependencies: [
         "Apply", "PreferenceModels", "StepwiseOptimization", "Diffusion", "NN", "Autograd",
-        "TensorCore", "Checkpoints", "Files", "TestSupport",
+        "Backends", "TensorCore", "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "ScorersTests",
@@ -123,12 +132,12 @@ let package = Package(
       name: "StagesTests",
       dependencies: [
         "Stages", "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
-        "Diffusion", "NN", "Autograd", "TensorCore", "Parquet", "Imaging", "Checkpoints", "Files",
-        "TestSupport",
+        "Diffusion", "NN", "Autograd", "Backends", "TensorCore", "Parquet", "Imaging",
+        "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "CommandTests",
-      dependencies: ["spo", "Catalog", "Checkpoints", "Files", "TestSupport"]),
+      dependencies: ["spo", "TensorCore", "Catalog", "Checkpoints", "Files", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,3 +1,4 @@
+import Backends
 import TensorCore
 
 /// Scaled dot-product attention over several heads.
@@ -24,25 +25,30 @@ public func attention(
     batch: query.shape[0], heads: heads, queryCount: query.shape[1], keyCount: key.shape[1],
     headWidth: width / heads, queryStride: width, keyStride: width, valueStride: width,
     outputStride: width, scale: 1 / Float(width / heads).squareRoot(), isCausal: isCausal)
-  let result = Tensor(uninitialized: query.shape)
+  let backend = query.backend
+  let result = Tensor(uninitialized: query.shape, on: backend)
   let isRecorded = isRecording(query, key, value)
   let logSumExp =
-    isRecorded ? Tensor(uninitialized: [shape.batch, heads, shape.queryCount]) : nil
-  attend(
-    query: query.pointer, key: key.pointer, value: value.pointer, into: result.pointer,
-    logSumExp: logSumExp?.pointer, shape)
+    isRecorded
+    ? Tensor(uninitialized: [shape.batch, heads, shape.queryCount], on: backend) : nil
+  backend.perform(
+    .attend(
+      Attention(
+        query: query.operand, key: key.operand, value: value.operand, into: result.operand,
+        logSumExp: logSumExp?.operand, shape)))
   guard let logSumExp else { return result }
   let (q, k, v) = (query.detached, key.detached, value.detached)
   let output = result
   return result.recorded(from: [query, key, value]) { gradient in
-    let queryGradient = Tensor(uninitialized: q.shape)
-    let keyGradient = Tensor(uninitialized: k.shape)
-    let valueGradient = Tensor(uninitialized: v.shape)
-    attendGradients(
-      query: q.pointer, key: k.pointer, value: v.pointer, output: output.pointer,
-      outputGradient: gradient.pointer, logSumExp: logSumExp.pointer,
-      queryGradient: queryGradient.pointer, keyGradient: keyGradient.pointer,
-      valueGradient: valueGradient.pointer, shape)
+    let queryGradient = Tensor(uninitialized: q.shape, on: backend)
+    let keyGradient = Tensor(uninitialized: k.shape, on: backend)
+    let valueGradient = Tensor(uninitialized: v.shape, on: backend)
+    backend.perform(
+      .attendGradients(
+        AttentionGradients(
+          query: q.operand, key: k.operand, value: v.operand, output: output.operand,
+          outputGradient: gradient.operand, logSumExp: logSumExp.operand,
+          into: queryGradient.operand, keyGradient.operand, valueGradient.operand, shape)))
     return [queryGradient, keyGradient, valueGradient]
   }
 }

@@ -1,3 +1,4 @@
+public import Backends
 public import TensorCore
 
 /// Two-dimensional convolution (cross-correlation) of channels-last images.
@@ -12,7 +13,7 @@ public import TensorCore
 ///     the enlarged one
 /// - Returns: `[batch, output height, output width, outputs]`
 public func convolution(
-  _ x: Tensor, weight: Tensor?, prepared: ConvolutionWeights, bias: Tensor?,
+  _ x: Tensor, weight: Tensor?, prepared: ConvolutionOperand, bias: Tensor?,
   _ shape: ConvolutionShape, enlarges: Bool = false
 ) -> Tensor {
   let factor = enlarges ? 2 : 1
@@ -20,13 +21,15 @@ public func convolution(
     [x.shape[0], factor * x.shape[1], factor * x.shape[2], x.shape[3]]
       == [shape.batch, shape.height, shape.width, shape.inputChannels],
     "convolution: input \(x.shape), expected \(shape)")
+  let backend = x.backend
   let result = Tensor(
-    uninitialized: [shape.batch, shape.outputHeight, shape.outputWidth, shape.outputChannels])
-  if enlarges {
-    convolveEnlarged(x.pointer, prepared, bias: bias?.pointer, into: result.pointer, shape)
-  } else {
-    convolve(x.pointer, prepared, bias: bias?.pointer, into: result.pointer, shape)
-  }
+    uninitialized: [shape.batch, shape.outputHeight, shape.outputWidth, shape.outputChannels],
+    on: backend)
+  backend.perform(
+    .convolve(
+      Convolution(
+        x.operand, prepared, bias: bias?.operand, into: result.operand, shape,
+        enlarges: enlarges)))
   let operands = [x, weight, bias].compactMap { $0 }
   guard isRecording(operands) else { return result }
   let needsInput = x.requiresGradient
@@ -38,8 +41,11 @@ public func convolution(
     var inputGradient: Tensor?
     if needsInput {
       let dx = Tensor(
-        uninitialized: [shape.batch, shape.height, shape.width, shape.inputChannels])
-      convolveInputGradient(gradient.pointer, prepared, into: dx.pointer, shape)
+        uninitialized: [shape.batch, shape.height, shape.width, shape.inputChannels],
+        on: backend)
+      backend.perform(
+        .convolveInputGradient(
+          ConvolutionInputGradient(gradient.operand, prepared, into: dx.operand, shape)))
       inputGradient = enlarges ? enlargementGradient(dx) : dx
     }
     let weightGradient = keptInput.map { input in
@@ -47,8 +53,10 @@ public func convolution(
       let dw = Tensor(
         uninitialized: [
           shape.kernelHeight, shape.kernelWidth, shape.inputChannels, shape.outputChannels,
-        ])
-      convolveWeightGradient(input.pointer, gradient.pointer, into: dw.pointer, shape)
+        ], on: backend)
+      backend.perform(
+        .convolveWeightGradient(
+          ConvolutionWeightGradient(input.operand, gradient.operand, into: dw.operand, shape)))
       return dw
     }
     let biasGradient = needsBias ? gradient.sum(over: 0..<3) : nil

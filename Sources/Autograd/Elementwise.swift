@@ -1,3 +1,4 @@
+import Backends
 public import TensorCore
 
 extension Tensor {
@@ -50,8 +51,9 @@ extension Tensor {
 
   /// `scale * x + offset`.
   public func scaled(by scale: Float, adding offset: Float = 0) -> Tensor {
-    let result = Tensor(uninitialized: shape)
-    scaleAndShift(pointer, into: result.pointer, count: count, scale: scale, offset: offset)
+    let result = Tensor(uninitialized: shape, on: backend)
+    backend.perform(
+      .scaleAndShift(operand, into: result.operand, count: count, scale: scale, offset: offset))
     guard isRecording(self) else { return result }
     return result.recorded(from: [self]) { [$0.scaled(by: scale)] }
   }
@@ -60,23 +62,24 @@ extension Tensor {
     _ operation: BinaryOperation, _ a: Tensor, _ b: Tensor
   ) -> (Tensor, Broadcast, isSwapped: Bool) {
     if let broadcast = Broadcast(of: b.shape, over: a.shape) {
-      let result = Tensor(uninitialized: a.shape)
-      combine(operation, a.pointer, b.pointer, into: result.pointer, broadcast)
+      let result = Tensor(uninitialized: a.shape, on: a.backend)
+      a.backend.perform(
+        .combine(operation, a.operand, b.operand, into: result.operand, broadcast))
       return (result, broadcast, false)
     }
     guard operation != .subtract, let broadcast = Broadcast(of: a.shape, over: b.shape) else {
       preconditionFailure("\(operation): shapes \(a.shape) and \(b.shape) do not fit")
     }
-    let result = Tensor(uninitialized: b.shape)
-    combine(operation, b.pointer, a.pointer, into: result.pointer, broadcast)
+    let result = Tensor(uninitialized: b.shape, on: b.backend)
+    b.backend.perform(.combine(operation, b.operand, a.operand, into: result.operand, broadcast))
     return (result, broadcast, true)
   }
 
   /// The adjoint of repeating a tensor of shape `shape` as `broadcast` says.
   private func summed(_ broadcast: Broadcast, shape: [Int]) -> Tensor {
     if broadcast.repeats == 1 { return reshaped(to: shape) }
-    let result = Tensor(uninitialized: shape)
-    sumRepeats(pointer, into: result.pointer, broadcast)
+    let result = Tensor(uninitialized: shape, on: backend)
+    backend.perform(.sumRepeats(operand, into: result.operand, broadcast))
     return result
   }
 }
@@ -107,14 +110,16 @@ extension Broadcast {
 
 /// `activation(x)`, elementwise.
 public func activated(_ x: Tensor, by activation: Activation) -> Tensor {
-  let result = Tensor(uninitialized: x.shape)
-  activate(activation, x.pointer, into: result.pointer, count: x.count)
+  let result = Tensor(uninitialized: x.shape, on: x.backend)
+  x.backend.perform(.activate(activation, x.operand, into: result.operand, count: x.count))
   guard isRecording(x) else { return result }
   let input = x.detached
   return result.recorded(from: [x]) { gradient in
-    let inputGradient = Tensor(uninitialized: input.shape)
-    activationGradient(
-      activation, input.pointer, gradient.pointer, into: inputGradient.pointer, count: input.count)
+    let inputGradient = Tensor(uninitialized: input.shape, on: input.backend)
+    input.backend.perform(
+      .activationGradient(
+        activation, input.operand, gradient.operand, into: inputGradient.operand,
+        count: input.count))
     return [inputGradient]
   }
 }
@@ -125,14 +130,15 @@ public func silu(_ x: Tensor) -> Tensor { activated(x, by: .silu) }
 public func gatedGELU(_ x: Tensor) -> Tensor {
   let width = x.shape[x.shape.count - 1] / 2
   let rows = x.count / (2 * width)
-  let result = Tensor(uninitialized: x.shape.dropLast() + [width])
-  gatedGELU(x.pointer, into: result.pointer, rows: rows, width: width)
+  let result = Tensor(uninitialized: x.shape.dropLast() + [width], on: x.backend)
+  x.backend.perform(.gatedGELU(x.operand, into: result.operand, rows: rows, width: width))
   guard isRecording(x) else { return result }
   let input = x.detached
   return result.recorded(from: [x]) { gradient in
-    let inputGradient = Tensor(uninitialized: input.shape)
-    gatedGELUGradient(
-      input.pointer, gradient.pointer, into: inputGradient.pointer, rows: rows, width: width)
+    let inputGradient = Tensor(uninitialized: input.shape, on: input.backend)
+    input.backend.perform(
+      .gatedGELUGradient(
+        input.operand, gradient.operand, into: inputGradient.operand, rows: rows, width: width))
     return [inputGradient]
   }
 }
@@ -140,32 +146,31 @@ public func gatedGELU(_ x: Tensor) -> Tensor {
 extension Tensor {
   /// `function(x)`, elementwise.
   public func mapped(by function: ScalarFunction) -> Tensor {
-    let result = Tensor(uninitialized: shape)
-    evaluate(function, pointer, into: result.pointer, count: count)
+    let result = Tensor(uninitialized: shape, on: backend)
+    backend.perform(.evaluate(function, operand, into: result.operand, count: count))
     guard isRecording(self) else { return result }
     let input = detached
     return result.recorded(from: [self]) { gradient in
-      let inputGradient = Tensor(uninitialized: input.shape)
-      evaluateGradient(
-        function, input.pointer, gradient.pointer, into: inputGradient.pointer, count: input.count)
+      let inputGradient = Tensor(uninitialized: input.shape, on: input.backend)
+      input.backend.perform(
+        .evaluateGradient(
+          function, input.operand, gradient.operand, into: inputGradient.operand,
+          count: input.count))
       return [inputGradient]
     }
   }
 
   /// Each element limited to `range`; the gradient is 0 outside it.
   public func clamped(to range: ClosedRange<Float>) -> Tensor {
-    let result = Tensor(uninitialized: shape)
-    for index in 0..<count {
-      result.pointer[index] = min(max(pointer[index], range.lowerBound), range.upperBound)
-    }
+    let result = Tensor(uninitialized: shape, on: backend)
+    backend.perform(.clamp(operand, into: result.operand, count: count, range))
     guard isRecording(self) else { return result }
     let input = detached
     return result.recorded(from: [self]) { gradient in
-      let inputGradient = Tensor(uninitialized: input.shape)
-      for index in 0..<input.count {
-        inputGradient.pointer[index] =
-          range.contains(input.pointer[index]) ? gradient.pointer[index] : 0
-      }
+      let inputGradient = Tensor(uninitialized: input.shape, on: input.backend)
+      input.backend.perform(
+        .clampGradient(
+          input.operand, gradient.operand, into: inputGradient.operand, count: input.count, range))
       return [inputGradient]
     }
   }

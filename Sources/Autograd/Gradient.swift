@@ -1,3 +1,4 @@
+import Backends
 import TensorCore
 
 /// One recorded operation, or a leaf.
@@ -81,7 +82,7 @@ public func gradients(
     "an output of shape \(output.shape) needs an output gradient of that shape")
   return gradients(
     of: root, for: leaves.map(\.node),
-    outputGradient: outputGradient ?? Tensor(repeating: 1, shape: output.shape))
+    outputGradient: outputGradient ?? Tensor(repeating: 1, shape: output.shape, on: output.backend))
 }
 
 /// Adds the gradients of a scalar to `sums`, one for each leaf, where nil counts as 0.
@@ -97,7 +98,8 @@ public func addGradients(of output: Tensor, for leaves: [Tensor], to sums: inout
     // Now the dictionary alone holds it, and lets go of it when a larger sum takes its place.
     sums[index] = nil
   }
-  passBack(from: root, Tensor(repeating: 1, shape: output.shape), &pending)
+  passBack(
+    from: root, Tensor(repeating: 1, shape: output.shape, on: output.backend), &pending)
   sums = leaves.map { leaf in leaf.node.flatMap { pending[ObjectIdentifier($0)] } }
 }
 
@@ -131,10 +133,11 @@ private func accumulate(_ gradient: Tensor, into total: inout Tensor?) {
     return
   }
   // The first arrival may be shared with another node, so the first sum is a new tensor.
-  let sum = Tensor(uninitialized: current.shape)
-  combine(
-    .add, current.pointer, gradient.pointer, into: sum.pointer,
-    Broadcast(outer: sum.count, repeats: 1, inner: 1))
+  let sum = Tensor(uninitialized: current.shape, on: current.backend)
+  sum.backend.perform(
+    .combine(
+      .add, current.operand, gradient.operand, into: sum.operand,
+      Broadcast(outer: sum.count, repeats: 1, inner: 1)))
   total = sum
 }
 

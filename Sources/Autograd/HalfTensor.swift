@@ -1,3 +1,4 @@
+public import Backends
 public import TensorCore
 
 /// A dense, row-major array of half precision: a weight that no gradient is wanted for.
@@ -5,40 +6,46 @@ public import TensorCore
 /// Takes half the memory of a `Tensor`; operations widen it where they use it.
 public struct HalfTensor {
   public let shape: [Int]
-  public let storage: HalfStorage
+  let storage: Storage
 
-  public init(shape: [Int], storage: HalfStorage) {
-    precondition(
-      storage.count == shape.reduce(1, *),
-      "\(storage.count) values do not fill a tensor of shape \(shape)")
+  init(shape: [Int], storage: Storage) {
     self.shape = shape
     self.storage = storage
   }
 
+  /// A tensor of the numbers that `body` writes, all of them, as they are stored.
+  ///
+  /// A backend that computes nothing does not call it.
+  public init<Failure: Error>(
+    shape: [Int], format: HalfFormat, on backend: any Backend = CurrentBackend.value,
+    writtenBy body: (UnsafeMutableBufferPointer<UInt16>) throws(Failure) -> Void
+  ) throws(Failure) {
+    self.init(
+      shape: shape,
+      storage: Storage(count: shape.reduce(1, *), format: .half(format), on: backend))
+    try backend.writeHalf(operand, count: storage.count, body)
+  }
+
+  var operand: Operand { Operand(storage) }
+
   /// The same numbers in single precision.
   public func widened() -> Tensor {
-    let result = Tensor(uninitialized: shape)
-    storage.widen(0..<storage.count, into: result.pointer)
+    let result = Tensor(uninitialized: shape, on: storage.backend)
+    storage.backend.perform(.widen(operand, into: result.operand, count: storage.count))
     return result
   }
 
   /// Rows of the first axis at `indices`, in that order, in single precision.
   public func rows(at indices: [Int]) -> Tensor {
-    let width = shape.dropFirst().reduce(1, *)
-    let result = Tensor(uninitialized: [indices.count] + shape.dropFirst())
-    for (row, index) in indices.enumerated() {
-      precondition(index >= 0 && index < shape[0], "no row \(index) in \(shape)")
-      storage.widen(index * width..<(index + 1) * width, into: result.pointer + row * width)
-    }
-    return result
+    gathered(operand, shape: shape, at: indices)
   }
 
-  /// The forms that convolution kernels derive from these values, `[kernel height, kernel width,
-  /// inputs, outputs]`.
-  public func convolutionWeights() -> ConvolutionWeights {
+  /// The forms that convolutions derive from these values, `[kernel height, kernel width, inputs,
+  /// outputs]`.
+  public func convolutionOperand() -> ConvolutionOperand {
     precondition(shape.count == 4, "not the weights of a convolution: \(shape)")
-    return ConvolutionWeights(
-      .half(storage), kernelHeight: shape[0], kernelWidth: shape[1], inputChannels: shape[2],
+    return ConvolutionOperand(
+      operand, kernelHeight: shape[0], kernelWidth: shape[1], inputChannels: shape[2],
       outputChannels: shape[3])
   }
 }

@@ -1,4 +1,4 @@
-import TensorCore
+import Backends
 
 /// A low-rank term of a linear layer: `scale * (x down^T) up^T`.
 public struct LowRankTerm {
@@ -36,7 +36,8 @@ public func linear(
 ) -> Tensor {
   let (outputs, inputs) = (weight.shape[0], weight.shape[1])
   precondition(x.shape.last == inputs, "linear: input \(x.shape), weight \(weight.shape)")
-  let result = Tensor(uninitialized: x.shape.dropLast() + [outputs])
+  let backend = x.backend
+  let result = Tensor(uninitialized: x.shape.dropLast() + [outputs], on: backend)
   let update = terms.isEmpty ? nil : UpdateFactors(terms)
   multiply(x, by: weight, .transposed, update?.ofTranspose, into: result, bias: bias)
 
@@ -54,7 +55,7 @@ public func linear(
     LowRankTerm(down: $0.down.detached, up: $0.up.detached, scale: $0.scale)
   }
   return result.recorded(from: operands) { dy in
-    let dx = needsInput ? Tensor(uninitialized: shape) : nil
+    let dx = needsInput ? Tensor(uninitialized: shape, on: backend) : nil
     if let dx { multiply(dy, by: frozen, .plain, update?.plain, into: dx) }
     var gradients: [Tensor?] = [dx]
     if let needsWeight {
@@ -81,40 +82,32 @@ public func linear(
 /// The terms' sum as an update of the weight, `[outputs, inputs]`: `up^T down` with all ranks below one
 /// another, `up` scaled.
 private struct UpdateFactors {
-  private let up: Storage
-  private let down: Storage
+  private let up: Tensor
+  private let down: Tensor
   private let rank: Int
 
   init(_ terms: [LowRankTerm]) {
-    let (inputs, outputs) = (terms[0].down.shape[1], terms[0].up.shape[0])
-    rank = terms.reduce(0) { $0 + $1.down.shape[0] }
-    up = Storage(count: rank * outputs)
-    down = Storage(count: rank * inputs)
-    var first = 0
-    for term in terms {
-      let rank = term.down.shape[0]
-      (down.pointer + first * inputs).update(from: term.down.pointer, count: rank * inputs)
-      for row in 0..<rank {
-        for output in 0..<outputs {
-          up.pointer[(first + row) * outputs + output] =
-            term.scale * term.up.pointer[output * rank + row]
-        }
-      }
-      first += rank
-    }
+    down = concatenated(terms.map(\.down.detached), axis: 0)
+    up = concatenated(
+      terms.map { $0.up.detached.transposed().scaled(by: $0.scale) }, axis: 0)
+    rank = down.shape[0]
   }
 
-  var plain: LowRankUpdate { LowRankUpdate(left: up, right: down, rank: rank) }
-  var ofTranspose: LowRankUpdate { LowRankUpdate(left: down, right: up, rank: rank) }
+  var plain: LowRankOperand { LowRankOperand(left: up.operand, right: down.operand, rank: rank) }
+  var ofTranspose: LowRankOperand {
+    LowRankOperand(left: down.operand, right: up.operand, rank: rank)
+  }
 }
 
 /// `scale * a factor`, `[rows, rank]`.
 private func inner(_ a: Tensor, _ factor: Tensor, _ side: Side, _ scale: Float) -> Tensor {
   let rank = factor.shape[side == .plain ? 1 : 0]
-  let result = Tensor(uninitialized: [a.count / (a.shape.last ?? 1), rank])
+  let result = Tensor(uninitialized: [a.count / (a.shape.last ?? 1), rank], on: a.backend)
   multiply(a, by: .full(factor), side, into: result)
   if scale != 1 {
-    scaleAndShift(result.pointer, into: result.pointer, count: result.count, scale: scale)
+    result.backend.perform(
+      .scaleAndShift(
+        result.operand, into: result.operand, count: result.count, scale: scale, offset: 0))
   }
   return result
 }
@@ -127,33 +120,34 @@ private enum Side {
 
 /// `output = a (b + update) + bias`, with the leading axes of `a` and `output` as rows.
 private func multiply(
-  _ a: Tensor, by b: WeightTensor, _ side: Side, _ update: LowRankUpdate? = nil,
+  _ a: Tensor, by b: WeightTensor, _ side: Side, _ update: LowRankOperand? = nil,
   into output: Tensor, bias: Tensor? = nil
 ) {
   let columns = b.shape[side == .plain ? 1 : 0]
   let inner = b.shape[side == .plain ? 0 : 1]
-  let isTransposed = side == .transposed
-  var factor =
+  let values =
     switch b {
-    case .full(let tensor):
-      RightFactor(tensor.pointer, stride: b.shape[1], isTransposed: isTransposed)
-    case .half(let tensor):
-      RightFactor(tensor.storage, stride: b.shape[1], isTransposed: isTransposed)
+    case .full(let tensor): tensor.operand
+    case .half(let tensor): tensor.operand
     }
-  factor.update = update
-  multiplyMatrices(
-    MatrixPointer(a.pointer, stride: inner), factor,
-    into: output.pointer, outputStride: columns, rows: a.count / inner, columns: columns,
-    inner: inner, bias: bias?.pointer)
+  output.backend.perform(
+    .multiply(
+      MatrixProduct(
+        MatrixOperand(a.operand, stride: inner),
+        MatrixOperand(values, stride: b.shape[1], isTransposed: side == .transposed),
+        plus: update, into: output.operand, rows: a.count / inner, columns: columns, inner: inner,
+        bias: bias?.operand)))
 }
 
 /// `a^T b`, with the leading axes of both as rows.
 private func transposedProduct(_ a: Tensor, _ b: Tensor) -> Tensor {
   let (rows, columns) = (a.shape[a.shape.count - 1], b.shape[b.shape.count - 1])
-  let result = Tensor(uninitialized: [rows, columns])
-  multiplyMatrices(
-    MatrixPointer(a.pointer, stride: rows, isTransposed: true),
-    RightFactor(b.pointer, stride: columns), into: result.pointer, outputStride: columns,
-    rows: rows, columns: columns, inner: a.count / rows)
+  let result = Tensor(uninitialized: [rows, columns], on: a.backend)
+  result.backend.perform(
+    .multiply(
+      MatrixProduct(
+        MatrixOperand(a.operand, stride: rows, isTransposed: true),
+        MatrixOperand(b.operand, stride: columns), into: result.operand, rows: rows,
+        columns: columns, inner: a.count / rows)))
   return result
 }

@@ -1,3 +1,4 @@
+import Backends
 import TensorCore
 
 /// Group normalisation of `[batch, ..., channels]`, with SiLU after it if asked.
@@ -16,22 +17,28 @@ public func groupNormalized(
   let shape = GroupShape(
     batch: x.shape[0], positions: x.count / x.shape[0] / channels, channels: channels,
     groups: groups)
-  let result = Tensor(uninitialized: x.shape)
-  let statistics = Tensor(uninitialized: [shape.batch, groups, 2])
-  normalizeGroups(
-    x.pointer, gamma: gamma.pointer, beta: beta.pointer, into: result.pointer,
-    statistics: statistics.pointer, epsilon: epsilon, appliesSiLU: appliesSiLU, shape)
+  let backend = x.backend
+  let result = Tensor(uninitialized: x.shape, on: backend)
+  let statistics = Tensor(uninitialized: [shape.batch, groups, 2], on: backend)
+  backend.perform(
+    .normalizeGroups(
+      GroupNormalization(
+        x.operand, gamma: gamma.operand, beta: beta.operand, into: result.operand,
+        statistics: statistics.operand, epsilon: epsilon, appliesSiLU: appliesSiLU, shape)))
   guard isRecording(x, gamma, beta) else { return result }
   let (input, gammaValues, betaValues) = (x.detached, gamma.detached, beta.detached)
   let needsParameters = gamma.requiresGradient || beta.requiresGradient
   return result.recorded(from: [x, gamma, beta]) { gradient in
-    let dx = Tensor(uninitialized: input.shape)
-    let gammaGradient = needsParameters ? Tensor(uninitialized: [channels]) : nil
-    let betaGradient = needsParameters ? Tensor(uninitialized: [channels]) : nil
-    normalizeGroupsGradient(
-      input.pointer, gradient.pointer, gamma: gammaValues.pointer, beta: betaValues.pointer,
-      statistics: statistics.pointer, into: dx.pointer,
-      parameterGradients: pointers(gammaGradient, betaGradient), appliesSiLU: appliesSiLU, shape)
+    let dx = Tensor(uninitialized: input.shape, on: backend)
+    let gammaGradient = needsParameters ? Tensor(uninitialized: [channels], on: backend) : nil
+    let betaGradient = needsParameters ? Tensor(uninitialized: [channels], on: backend) : nil
+    backend.perform(
+      .normalizeGroupsGradient(
+        GroupNormalizationGradient(
+          input.operand, gradient.operand, gamma: gammaValues.operand, beta: betaValues.operand,
+          statistics: statistics.operand, into: dx.operand,
+          parameterGradients: ParameterGradients(gammaGradient, betaGradient),
+          appliesSiLU: appliesSiLU, shape)))
     return [dx, gammaGradient, betaGradient]
   }
 }
@@ -46,29 +53,35 @@ public func layerNormalized(
   let width = gamma.count
   precondition(x.shape.last == width, "layer normalisation: input \(x.shape), width \(width)")
   let rows = x.count / width
-  let result = Tensor(uninitialized: x.shape)
-  let statistics = Tensor(uninitialized: [rows, 2])
-  normalizeRows(
-    x.pointer, gamma: gamma.pointer, beta: beta.pointer, into: result.pointer,
-    statistics: statistics.pointer, epsilon: epsilon, rows: rows, width: width)
+  let backend = x.backend
+  let result = Tensor(uninitialized: x.shape, on: backend)
+  let statistics = Tensor(uninitialized: [rows, 2], on: backend)
+  backend.perform(
+    .normalizeRows(
+      RowNormalization(
+        x.operand, gamma: gamma.operand, beta: beta.operand, into: result.operand,
+        statistics: statistics.operand, epsilon: epsilon, rows: rows, width: width)))
   guard isRecording(x, gamma, beta) else { return result }
   let (input, gammaValues) = (x.detached, gamma.detached)
   let needsParameters = gamma.requiresGradient || beta.requiresGradient
   return result.recorded(from: [x, gamma, beta]) { gradient in
-    let dx = Tensor(uninitialized: input.shape)
-    let gammaGradient = needsParameters ? Tensor(uninitialized: [width]) : nil
-    let betaGradient = needsParameters ? Tensor(uninitialized: [width]) : nil
-    normalizeRowsGradient(
-      input.pointer, gradient.pointer, gamma: gammaValues.pointer,
-      statistics: statistics.pointer, into: dx.pointer,
-      parameterGradients: pointers(gammaGradient, betaGradient), rows: rows, width: width)
+    let dx = Tensor(uninitialized: input.shape, on: backend)
+    let gammaGradient = needsParameters ? Tensor(uninitialized: [width], on: backend) : nil
+    let betaGradient = needsParameters ? Tensor(uninitialized: [width], on: backend) : nil
+    backend.perform(
+      .normalizeRowsGradient(
+        RowNormalizationGradient(
+          input.operand, gradient.operand, gamma: gammaValues.operand,
+          statistics: statistics.operand, into: dx.operand,
+          parameterGradients: ParameterGradients(gammaGradient, betaGradient), rows: rows,
+          width: width)))
     return [dx, gammaGradient, betaGradient]
   }
 }
 
-private func pointers(
-  _ gamma: Tensor?, _ beta: Tensor?
-) -> (gamma: UnsafeMutablePointer<Float>, beta: UnsafeMutablePointer<Float>)? {
-  guard let gamma, let beta else { return nil }
-  return (gamma.pointer, beta.pointer)
+extension ParameterGradients {
+  fileprivate init?(_ gamma: Tensor?, _ beta: Tensor?) {
+    guard let gamma, let beta else { return nil }
+    self.init(gamma: gamma.operand, beta: beta.operand)
+  }
 }

@@ -1,13 +1,16 @@
-import Foundation
+import Backends
 import TensorCore
 
 extension Tensor {
   /// The sum of all elements, of shape `[]`.
   public func sum() -> Tensor {
-    let result = Tensor(Float(TensorCore.sum(pointer, count: count)))
+    let result = Tensor(uninitialized: [], on: backend)
+    backend.perform(.sum(operand, count: count, into: result.operand))
     guard isRecording(self) else { return result }
     let shape = shape
-    return result.recorded(from: [self]) { [Tensor(repeating: $0.scalar, shape: shape)] }
+    return result.recorded(from: [self]) { gradient in
+      [gradient.repeated(Broadcast(outer: 1, repeats: shape.reduce(1, *), inner: 1), shape: shape)]
+    }
   }
 
   /// The mean of all elements, of shape `[]`.
@@ -18,20 +21,23 @@ extension Tensor {
     let broadcast = Broadcast(
       outer: shape[..<axes.lowerBound].reduce(1, *), repeats: shape[axes].reduce(1, *),
       inner: shape[axes.upperBound...].reduce(1, *))
-    let result = Tensor(uninitialized: Array(shape[..<axes.lowerBound] + shape[axes.upperBound...]))
+    let result = Tensor(
+      uninitialized: Array(shape[..<axes.lowerBound] + shape[axes.upperBound...]), on: backend)
     if broadcast.repeats == 1 {
-      result.pointer.update(from: pointer, count: count)
+      result.assign(reshaped(to: result.shape))
     } else {
-      sumRepeats(pointer, into: result.pointer, broadcast)
+      backend.perform(.sumRepeats(operand, into: result.operand, broadcast))
     }
     guard isRecording(self) else { return result }
     let shape = shape
-    return result.recorded(from: [self]) { gradient in
-      let inputGradient = Tensor(repeating: 0, shape: shape)
-      combine(
-        .add, inputGradient.pointer, gradient.pointer, into: inputGradient.pointer, broadcast)
-      return [inputGradient]
-    }
+    return result.recorded(from: [self]) { [$0.repeated(broadcast, shape: shape)] }
+  }
+
+  /// The adjoint of a sum: every number as often as `broadcast` says.
+  private func repeated(_ broadcast: Broadcast, shape: [Int]) -> Tensor {
+    let result = Tensor(repeating: 0, shape: shape, on: backend)
+    backend.perform(.combine(.add, result.operand, operand, into: result.operand, broadcast))
+    return result
   }
 
   /// The mean over the axes from `axes.lowerBound` to before `axes.upperBound`, which disappear.
@@ -45,26 +51,17 @@ extension Tensor {
   public func normalizedRows() -> Tensor {
     let width = shape[shape.count - 1]
     let rows = count / width
-    let result = Tensor(uninitialized: shape)
-    var norms: [Double] = []
-    for row in 0..<rows {
-      let x = pointer + row * width
-      let norm = dotProduct(x, x, count: width).squareRoot()
-      norms.append(norm)
-      scaleAndShift(x, into: result.pointer + row * width, count: width, scale: Float(1 / norm))
-    }
+    let result = Tensor(uninitialized: shape, on: backend)
+    backend.perform(.normalizeLengths(operand, into: result.operand, rows: rows, width: width))
     guard isRecording(self) else { return result }
-    let output = result
+    let (input, output) = (detached, result)
     return result.recorded(from: [self]) { gradient in
-      let inputGradient = Tensor(uninitialized: output.shape)
-      for row in 0..<rows {
-        let y = output.pointer + row * width
-        let dy = gradient.pointer + row * width
-        let dx = inputGradient.pointer + row * width
-        let projection = dotProduct(y, dy, count: width)
-        scaleAndShift(dy, into: dx, count: width, scale: Float(1 / norms[row]))
-        addScaled(y, to: dx, count: width, scale: Float(-projection / norms[row]))
-      }
+      let inputGradient = Tensor(uninitialized: input.shape, on: input.backend)
+      input.backend.perform(
+        .normalizeLengthsGradient(
+          NormalizedLengthsGradient(
+            input: input.operand, output: output.operand, outputGradient: gradient.operand,
+            into: inputGradient.operand, rows: rows, width: width)))
       return [inputGradient]
     }
   }
@@ -74,29 +71,17 @@ extension Tensor {
   ///     y = x - log sum exp x,  dx = dy - exp(y) sum dy
   public func logSoftmax() -> Tensor {
     let width = shape[shape.count - 1]
-    let result = Tensor(uninitialized: shape)
-    for row in 0..<count / width {
-      let x = UnsafeBufferPointer(start: pointer + row * width, count: width)
-      let largest = Double(x.max() ?? 0)
-      let total = x.reduce(0.0) { $0 + exp(Double($1) - largest) }
-      let normalizer = largest + log(total)
-      for column in 0..<width {
-        result.pointer[row * width + column] = Float(Double(x[column]) - normalizer)
-      }
-    }
+    let rows = count / width
+    let result = Tensor(uninitialized: shape, on: backend)
+    backend.perform(.logSoftmax(operand, into: result.operand, rows: rows, width: width))
     guard isRecording(self) else { return result }
     let output = result
     return result.recorded(from: [self]) { gradient in
-      let inputGradient = Tensor(uninitialized: output.shape)
-      for row in 0..<output.count / width {
-        let dy = gradient.pointer + row * width
-        let total = TensorCore.sum(dy, count: width)
-        for column in 0..<width {
-          let probability = exp(Double(output.pointer[row * width + column]))
-          inputGradient.pointer[row * width + column] = Float(
-            Double(dy[column]) - probability * total)
-        }
-      }
+      let inputGradient = Tensor(uninitialized: output.shape, on: output.backend)
+      output.backend.perform(
+        .logSoftmaxGradient(
+          output: output.operand, gradient.operand, into: inputGradient.operand, rows: rows,
+          width: width))
       return [inputGradient]
     }
   }

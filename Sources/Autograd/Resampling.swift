@@ -1,3 +1,4 @@
+import Backends
 import TensorCore
 
 /// Bicubic resizing of `[batch, height, width, channels]` without antialiasing, as PyTorch's
@@ -9,20 +10,19 @@ public func resizedBicubic(_ x: Tensor, height: Int, width: Int) -> Tensor {
 private func resampled(_ x: Tensor, axis: Int, to newLength: Int) -> Tensor {
   let length = x.shape[axis]
   guard newLength != length else { return x }
-  let taps = CubicTaps(from: length, to: newLength)
-  let rows = x.shape[..<axis].reduce(1, *)
-  let width = x.shape[(axis + 1)...].reduce(1, *)
+  let how = Resampling(
+    length: length, rows: x.shape[..<axis].reduce(1, *),
+    width: x.shape[(axis + 1)...].reduce(1, *), taps: CubicTaps(from: length, to: newLength))
   var shape = x.shape
   shape[axis] = newLength
-  let result = Tensor(uninitialized: shape)
-  resample(x.pointer, length: length, into: result.pointer, rows: rows, width: width, taps)
+  let backend = x.backend
+  let result = Tensor(uninitialized: shape, on: backend)
+  backend.perform(.resample(x.operand, into: result.operand, how))
   guard isRecording(x) else { return result }
   let inputShape = x.shape
   return result.recorded(from: [x]) { gradient in
-    let inputGradient = Tensor(uninitialized: inputShape)
-    resampleGradient(
-      gradient.pointer, length: length, into: inputGradient.pointer, rows: rows, width: width,
-      taps)
+    let inputGradient = Tensor(uninitialized: inputShape, on: backend)
+    backend.perform(.resampleGradient(gradient.operand, into: inputGradient.operand, how))
     return [inputGradient]
   }
 }

@@ -1,4 +1,4 @@
-import TensorCore
+import Backends
 
 extension Tensor {
   /// The same elements in the same order under another shape; memory is shared.
@@ -28,18 +28,20 @@ extension Tensor {
     if outer == 1 {
       result = Tensor(shape: newShape, storage: storage, offset: offset + start)
     } else {
-      result = Tensor(uninitialized: newShape)
-      copyRows(
-        pointer + start, inputStride: stride, into: result.pointer, outputStride: width,
-        rows: outer, width: width)
+      result = Tensor(uninitialized: newShape, on: backend)
+      backend.perform(
+        .copyRows(
+          operand + start, stride: stride, into: result.operand, intoStride: width, rows: outer,
+          width: width))
     }
     guard isRecording(self) else { return result }
     let shape = shape
     return result.recorded(from: [self]) { gradient in
-      let inputGradient = Tensor(repeating: 0, shape: shape)
-      copyRows(
-        gradient.pointer, inputStride: width, into: inputGradient.pointer + start,
-        outputStride: stride, rows: outer, width: width)
+      let inputGradient = Tensor(repeating: 0, shape: shape, on: gradient.backend)
+      gradient.backend.perform(
+        .copyRows(
+          gradient.operand, stride: width, into: inputGradient.operand + start,
+          intoStride: stride, rows: outer, width: width))
       return [inputGradient]
     }
   }
@@ -54,20 +56,15 @@ extension Tensor {
   ///
   /// An embedding lookup: `[rows, ...]` to `[indices.count, ...]`.
   public func rows(at indices: [Int]) -> Tensor {
-    let width = shape.dropFirst().reduce(1, *)
-    let result = Tensor(uninitialized: [indices.count] + shape.dropFirst())
-    for (row, index) in indices.enumerated() {
-      precondition(index >= 0 && index < shape[0], "no row \(index) in \(shape)")
-      (result.pointer + row * width).update(from: pointer + index * width, count: width)
-    }
+    let result = gathered(operand, shape: shape, at: indices)
     guard isRecording(self) else { return result }
     let shape = shape
     return result.recorded(from: [self]) { gradient in
-      let inputGradient = Tensor(repeating: 0, shape: shape)
-      for (row, index) in indices.enumerated() {
-        addScaled(
-          gradient.pointer + row * width, to: inputGradient.pointer + index * width, count: width)
-      }
+      let inputGradient = Tensor(repeating: 0, shape: shape, on: gradient.backend)
+      gradient.backend.perform(
+        .scatterRows(
+          gradient.operand, at: indices, to: inputGradient.operand,
+          width: shape.dropFirst().reduce(1, *)))
       return [inputGradient]
     }
   }
@@ -80,16 +77,27 @@ extension Tensor {
   /// The first two axes exchanged: `[a, b, ...]` to `[b, a, ...]`.
   public func transposed() -> Tensor {
     let (rows, columns) = (shape[0], shape[1])
-    let width = shape.dropFirst(2).reduce(1, *)
-    let result = Tensor(uninitialized: [columns, rows] + shape.dropFirst(2))
-    for row in 0..<rows {
-      copyRows(
-        pointer + row * columns * width, inputStride: width, into: result.pointer + row * width,
-        outputStride: rows * width, rows: columns, width: width)
-    }
+    let result = Tensor(uninitialized: [columns, rows] + shape.dropFirst(2), on: backend)
+    backend.perform(
+      .transpose(
+        operand, into: result.operand, batch: 1, rows: rows, columns: columns,
+        width: shape.dropFirst(2).reduce(1, *)))
     guard isRecording(self) else { return result }
     return result.recorded(from: [self]) { [$0.transposed()] }
   }
+}
+
+/// Rows of an array of that shape, in any format, as `Tensor.rows(at:)` takes them.
+func gathered(_ source: Operand, shape: [Int], at indices: [Int]) -> Tensor {
+  for index in indices {
+    precondition(index >= 0 && index < shape[0], "no row \(index) in \(shape)")
+  }
+  let backend = source.storage.backend
+  let result = Tensor(uninitialized: [indices.count] + shape.dropFirst(), on: backend)
+  backend.perform(
+    .gatherRows(
+      source, at: indices, into: result.operand, width: shape.dropFirst().reduce(1, *)))
+  return result
 }
 
 /// The tensors one after another along an axis; the other extents must agree.
@@ -101,14 +109,15 @@ public func concatenated(_ parts: [Tensor], axis: Int) -> Tensor {
   let widths = parts.map { $0.shape[axis] * inner }
   shape[axis] = parts.reduce(0) { $0 + $1.shape[axis] }
   let stride = shape[axis] * inner
-  let result = Tensor(uninitialized: shape)
+  let result = Tensor(uninitialized: shape, on: parts[0].backend)
   var start = 0
   for (part, width) in zip(parts, widths) {
     precondition(
       part.count == outer * width, "cannot concatenate \(parts.map(\.shape)) along \(axis)")
-    copyRows(
-      part.pointer, inputStride: width, into: result.pointer + start, outputStride: stride,
-      rows: outer, width: width)
+    result.backend.perform(
+      .copyRows(
+        part.operand, stride: width, into: result.operand + start, intoStride: stride, rows: outer,
+        width: width))
     start += width
   }
   guard isRecording(parts) else { return result }
@@ -125,23 +134,26 @@ public func concatenated(_ parts: [Tensor], axis: Int) -> Tensor {
 
 /// Nearest-neighbour enlargement of `[batch, height, width, channels]` by two in height and width.
 public func enlargedTwofold(_ x: Tensor) -> Tensor {
-  let (batch, height, width, channels) = (x.shape[0], x.shape[1], x.shape[2], x.shape[3])
-  let result = Tensor(uninitialized: [batch, 2 * height, 2 * width, channels])
-  enlargeTwofold(
-    x.pointer, into: result.pointer, batch: batch, height: height, width: width,
-    channels: channels)
+  let shape = ImageShape(
+    batch: x.shape[0], height: x.shape[1], width: x.shape[2], channels: x.shape[3])
+  let result = Tensor(
+    uninitialized: [shape.batch, 2 * shape.height, 2 * shape.width, shape.channels],
+    on: x.backend)
+  x.backend.perform(.enlargeTwofold(x.operand, into: result.operand, shape))
   guard isRecording(x) else { return result }
   return result.recorded(from: [x]) { [enlargementGradient($0)] }
 }
 
 /// The gradient of ``enlargedTwofold(_:)``.
 func enlargementGradient(_ gradient: Tensor) -> Tensor {
-  let shape = gradient.shape
-  let (batch, height, width, channels) = (shape[0], shape[1] / 2, shape[2] / 2, shape[3])
-  let result = Tensor(uninitialized: [batch, height, width, channels])
-  enlargeTwofoldGradient(
-    gradient.pointer, into: result.pointer, batch: batch, height: height, width: width,
-    channels: channels)
+  let large = gradient.shape
+  let shape = ImageShape(
+    batch: large[0], height: large[1] / 2, width: large[2] / 2, channels: large[3])
+  let result = Tensor(
+    uninitialized: [shape.batch, shape.height, shape.width, shape.channels],
+    on: gradient.backend)
+  gradient.backend.perform(
+    .enlargeTwofoldGradient(gradient.operand, into: result.operand, shape))
   return result
 }
 
@@ -161,14 +173,10 @@ extension Tensor {
 
   /// Every matrix `[rows, columns]` of the first axis transposed.
   private func eachTransposed(rows: Int, columns: Int) -> Tensor {
-    let result = Tensor(uninitialized: [shape[0], columns, rows])
-    for image in 0..<shape[0] {
-      let source = pointer + image * rows * columns
-      let target = result.pointer + image * rows * columns
-      for row in 0..<rows {
-        for column in 0..<columns { target[column * rows + row] = source[row * columns + column] }
-      }
-    }
+    let result = Tensor(uninitialized: [shape[0], columns, rows], on: backend)
+    backend.perform(
+      .transpose(
+        operand, into: result.operand, batch: shape[0], rows: rows, columns: columns, width: 1))
     return result
   }
 }

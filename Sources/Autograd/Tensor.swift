@@ -1,4 +1,4 @@
-public import TensorCore
+public import Backends
 
 /// A dense, row-major array of floats, and its place in the graph of a differentiable computation.
 ///
@@ -20,24 +20,49 @@ public struct Tensor {
     self.node = node
   }
 
-  /// A tensor whose contents are undefined until `pointer` is written.
-  public init(uninitialized shape: [Int]) {
-    self.init(shape: shape, storage: Storage(count: shape.reduce(1, *)))
+  /// A tensor for an operation to write, where the operation's operands lie.
+  init(uninitialized shape: [Int], on backend: any Backend) {
+    self.init(shape: shape, storage: Storage(count: shape.reduce(1, *), on: backend))
   }
 
-  public init(_ values: [Float], shape: [Int]) {
-    self.init(uninitialized: shape)
-    precondition(
-      values.count == count, "\(values.count) values do not fill a tensor of shape \(shape)")
-    values.withUnsafeBufferPointer { source in
-      guard let start = source.baseAddress else { return }
-      pointer.update(from: start, count: count)
+  /// A tensor of the numbers that `body` writes, all of them.
+  ///
+  /// A backend that computes nothing does not call it.
+  public init<Failure: Error>(
+    shape: [Int], on backend: any Backend = CurrentBackend.value,
+    writtenBy body: (UnsafeMutableBufferPointer<Float>) throws(Failure) -> Void
+  ) throws(Failure) {
+    self.init(uninitialized: shape, on: backend)
+    try backend.write(operand, count: count, body)
+  }
+
+  /// A tensor of `count` rows of a shape, which `body` writes one after another, given their numbers.
+  ///
+  /// A backend that computes nothing does not call it.
+  public init<Failure: Error>(
+    rows count: Int, of shape: [Int],
+    writtenBy body: (Int, UnsafeMutableBufferPointer<Float>) throws(Failure) -> Void
+  ) throws(Failure) {
+    let size = shape.reduce(1, *)
+    try self.init(shape: [count] + shape) { buffer throws(Failure) in
+      for row in 0..<count {
+        try body(row, UnsafeMutableBufferPointer(rebasing: buffer[row * size..<(row + 1) * size]))
+      }
     }
   }
 
-  public init(repeating value: Float, shape: [Int]) {
-    self.init(uninitialized: shape)
-    pointer.update(repeating: value, count: count)
+  public init(_ values: [Float], shape: [Int]) {
+    precondition(
+      values.count == shape.reduce(1, *),
+      "\(values.count) values do not fill a tensor of shape \(shape)")
+    self.init(shape: shape) { _ = $0.update(fromContentsOf: values) }
+  }
+
+  public init(
+    repeating value: Float, shape: [Int], on backend: any Backend = CurrentBackend.value
+  ) {
+    self.init(uninitialized: shape, on: backend)
+    backend.perform(.fill(operand, count: count, value: value))
   }
 
   /// A tensor of shape `[]`.
@@ -55,44 +80,43 @@ public struct Tensor {
 
   public var requiresGradient: Bool { node != nil }
 
-  /// The first element.
-  ///
-  /// Valid while the tensor (or a copy of it) lives.
-  public var pointer: UnsafeMutablePointer<Float> { storage.pointer + offset }
+  /// Where the numbers lie, and what computes with them.
+  public var backend: any Backend { storage.backend }
 
-  public var values: [Float] {
-    [Float](UnsafeBufferPointer(start: pointer, count: count))
+  var operand: Operand { Operand(storage, offset: offset) }
+
+  /// Shows `body` the numbers as they are now.
+  public func withValues<Result, Failure: Error>(
+    _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    try backend.read(operand, count: count, body)
   }
+
+  public var values: [Float] { withValues { Array($0) } }
 
   /// The only element.
   public var scalar: Float {
     precondition(count == 1, "a tensor of shape \(shape) is not a scalar")
-    return pointer[0]
+    return withValues { $0[0] }
   }
 
   /// Whether no element is infinite or not a number.
-  public var isFinite: Bool { firstNonFinite(pointer, count: count) == nil }
+  public var isFinite: Bool { firstNonFinite == nil }
+
+  /// The first element, in row-major order, that is infinite or not a number.
+  public var firstNonFinite: Int? { backend.firstNonFinite(operand, count: count) }
+
+  /// The sum of the squares of all elements, added in double precision.
+  public var squareSum: Double { backend.squareSum(operand, count: count) }
 }
 
 extension Tensor {
-  /// The forms that convolution kernels derive from these values, `[kernel height, kernel width,
-  /// inputs, outputs]`, which they go on sharing.
-  public func convolutionWeights() -> ConvolutionWeights {
+  /// The forms that convolutions derive from these values, `[kernel height, kernel width, inputs,
+  /// outputs]`, which they go on sharing.
+  public func convolutionOperand() -> ConvolutionOperand {
     precondition(shape.count == 4 && offset == 0, "not the weights of a convolution: \(shape)")
-    return ConvolutionWeights(
-      .full(storage), kernelHeight: shape[0], kernelWidth: shape[1], inputChannels: shape[2],
+    return ConvolutionOperand(
+      operand, kernelHeight: shape[0], kernelWidth: shape[1], inputChannels: shape[2],
       outputChannels: shape[3])
-  }
-}
-
-extension Tensor {
-  /// The elements in memory; valid while the tensor lives.
-  public var elements: UnsafeBufferPointer<Float> {
-    UnsafeBufferPointer(start: pointer, count: count)
-  }
-
-  /// The elements for writing: copies of the tensor see the change.
-  public var mutableElements: UnsafeMutableBufferPointer<Float> {
-    UnsafeMutableBufferPointer(start: pointer, count: count)
   }
 }

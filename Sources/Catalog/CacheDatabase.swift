@@ -118,20 +118,6 @@ public final class CacheDatabase {
     return entry.bytes
   }
 
-  /// Reads every value; the errors of those that are not what was stored.
-  public func damagedEntries() throws -> [CatalogError] {
-    try database.checkIntegrity()
-    var damaged: [CatalogError] = []
-    try database.forEachRow("SELECT content, digest, value FROM entry ORDER BY id") { row in
-      let (content, digest): (String, String) = (try row[0], try row[1])
-      guard SHA256.hexDigest(of: try row[2] as [UInt8]) != digest else { return }
-      damaged.append(
-        .damagedEntry(
-          path: database.path, content: content, reason: "its digest does not match"))
-    }
-    return damaged
-  }
-
   /// Removes an encoder that has no entries.
   public func remove(_ encoder: Encoder) throws {
     guard let id = try encoderID(encoder) else { return }

@@ -2,17 +2,17 @@ import Files
 
 /// Digests of the tables, by which damage is found and by which two catalogs are compared.
 ///
-/// Rows are hashed in an order that follows from what was read: files by path, rows by number,
-/// prompts by digest. Rows refer to each other by content, not by id. So neither the order of
+/// Rows are hashed in an order that follows from what was read: files by path or by content, rows by
+/// number, prompts by digest. Rows refer to each other by content, not by id. So neither the order of
 /// insertion nor SQLite's pages matter, and rejections of later stages change nothing: a pair that
 /// was moved to the rejects counts as the pair that ingest recorded.
 extension CatalogDatabase {
   /// The SHA-256 of all that later stages can see of the pairs and prompts, in hexadecimal.
   ///
-  /// Where the files and the images' bytes lie is not part of it: the same data read from other
-  /// paths gives the same digest, as long as the files keep their order.
+  /// Where the files and the images' bytes lie is not part of it, and files come in the order of their
+  /// content: the same data read from other paths gives the same digest.
   public func contentDigest() throws -> String {
-    let files = try filesInOrder()
+    let files = try filesInOrder("identity, path")
     var hash = RowHash()
     try append(.pair, files, to: &hash)
     try append(.listedPrompt, files, to: &hash)
@@ -59,8 +59,8 @@ extension CatalogDatabase {
 
   private typealias File = (id: Int, path: String)
 
-  private func filesInOrder() throws -> [File] {
-    try database.rows("SELECT id, path FROM source ORDER BY path") {
+  private func filesInOrder(_ columns: String = "path") throws -> [File] {
+    try database.rows("SELECT id, path FROM source ORDER BY \(columns)") {
       (id: try $0[0] as Int, path: try $0[1] as String)
     }
   }

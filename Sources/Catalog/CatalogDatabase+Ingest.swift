@@ -29,6 +29,11 @@ extension CatalogDatabase {
     return database.lastInsertedID
   }
 
+  /// Replaces what identifies a file's content, which is the same as before.
+  public func setIdentity(_ identity: String, ofSource path: String) throws {
+    try database.run("UPDATE source SET identity = ? WHERE path = ?", identity, path)
+  }
+
   /// The row groups of a file that are in already.
   public func recordedRowGroups(ofSource id: Int) throws -> Set<Int> {
     Set(

@@ -80,12 +80,13 @@ extension CatalogDatabase {
     if let group { try body(group) }
   }
 
-  /// The pairs of a prompt in a split, ordered by file and row.
+  /// The pairs of a prompt in a split, ordered by their file's content and row, wherever the files lie.
   public func pairs(ofPrompt id: Int, inSplit split: String) throws -> [PairRecord] {
     try database.rows(
       """
       SELECT \(Self.pairColumns) FROM pair \(Self.pairJoins)
-      WHERE pair.prompt_id = ? AND pair.split = ? ORDER BY source.path, pair.row
+      WHERE pair.prompt_id = ? AND pair.split = ?
+      ORDER BY source.identity, source.path, pair.row
       """, id, split
     ) { try Self.pair($0, from: 0) }
   }

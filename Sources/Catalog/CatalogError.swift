@@ -52,7 +52,8 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
     case .wrongKind(let path, let expected):
       "\(path): a SQLite database, but not \(expected); move it away or choose another workspace"
     case .damagedEntry(let path, let content, let reason):
-      "\(path): the cached value of \(content) is damaged: \(reason); delete the file and run again"
+      "\(path): the cached value of \(content) is damaged: \(reason); run again with --force encode, "
+        + "which makes it again"
     case .damagedTable(let path, let table, let reason):
       "\(path): table \(table) is damaged: it \(reason); \(Self.mend)"
     case .damagedRow(let path, let table, let row, let reason):
@@ -66,7 +67,7 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
     switch code & 0xff {
     case 5, 6: " (another program is using it)"
     case 11, 26: " (restore it, or delete it and run again)"
-    case 13: " (the disk is full: free some space and run again, nothing is lost)"
+    case 13: " (the disk, a quota or a limit is full: free some space and run again)"
     default: ""
     }
   }

@@ -69,11 +69,23 @@ extension CheckpointSource {
     guard entry.type != .f32 else {
       return try read(name, from: 0, into: UnsafeMutableRawBufferPointer(destination))
     }
+    let widen = try widening(entry)
+    try readPieces(entry) { piece, position in widen(piece, destination, position) }
+  }
+
+  /// Throws `CheckpointError.unsuitable` if `readFloats` cannot read the tensor's type.
+  public func requireFloats(_ name: String) throws {
+    let entry = try entry(name)
+    if entry.type != .f32 { _ = try widening(entry) }
+  }
+
+  private func widening(_ entry: TensorEntry) throws -> ElementType.Widening {
     guard let widen = entry.type.widening else {
       throw CheckpointError.unsuitable(
-        path: path, tensor: name, type: entry.type, wanted: "F32, F16, BF16 or F64 is needed")
+        path: path, tensor: entry.name, type: entry.type,
+        wanted: "F32, F16, BF16 or F64 is needed")
     }
-    try readPieces(entry) { piece, position in widen(piece, destination, position) }
+    return widen
   }
 
   /// The elements of a tensor of any whole-number type.

@@ -9,7 +9,10 @@ public enum ConfigurationError: ClassifiedError, Equatable, CustomStringConverti
   /// Parts of one model that do not go together, or numbers of one part.
   case misfit(path: String, reason: String)
 
-  public var kind: FailureKind { .input }
+  /// Numbers in range that ask for more memory than any machine has.
+  case tooLarge(path: String, reason: String)
+
+  public var kind: FailureKind { if case .tooLarge = self { .space } else { .input } }
 
   public var description: String {
     switch self {
@@ -21,7 +24,7 @@ public enum ConfigurationError: ClassifiedError, Equatable, CustomStringConverti
       "\(path): \(field) is \(value), expected \(range)"
     case .wrongCount(let path, let field, let expected, let found):
       "\(path): \(field) has \(found) entries, expected \(expected)"
-    case .misfit(let path, let reason): "\(path): \(reason)"
+    case .misfit(let path, let reason), .tooLarge(let path, let reason): "\(path): \(reason)"
     }
   }
 }

@@ -2,8 +2,8 @@ import Glibc
 
 /// A shared library that is looked up when the program runs, and that it can do without.
 ///
-/// It stays loaded to the end of the process, so that functions found in it stay valid. Only the
-/// system's own search path is used.
+/// It stays loaded to the end of the process, so that functions found in it stay valid. A name without a
+/// folder is looked for on the system's own search path alone.
 public struct DynamicLibrary: Sendable {
   /// The name it was found under, such as `libzstd.so.1`.
   public let name: String
@@ -11,7 +11,9 @@ public struct DynamicLibrary: Sendable {
   private let handle: UInt
 
   /// Loads the first of the names that the system knows; nil if it knows none.
-  public init?(anyOf names: String...) {
+  public init?(anyOf names: String...) { self.init(anyOf: names) }
+
+  public init?(anyOf names: [String]) {
     for name in names {
       guard let handle = dlopen(name, RTLD_NOW | RTLD_LOCAL) else { continue }
       self.name = name

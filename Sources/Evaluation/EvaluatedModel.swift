@@ -68,8 +68,9 @@ public struct ImageGenerator {
     var source = source
     let image = try pipeline(request, source: &source)
     guard
-      let pixels = quantized(
-        image.elements, scale: 0.5, shift: 0.5, rounding: .toNearestOrEven)
+      let pixels = image.withValues({
+        quantized($0, scale: 0.5, shift: 0.5, rounding: .toNearestOrEven)
+      })
     else { throw GenerationError.notFinite(prompt: request.prompt) }
     return try RGBImage(
       width: image.shape[2], height: image.shape[1], pixels: pixels

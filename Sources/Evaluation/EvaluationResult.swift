@@ -1,7 +1,7 @@
 import Diffusion
 public import Files
-public import Reporting
-public import Scorers
+import Reporting
+import Scorers
 
 /// What an evaluation found.
 public struct EvaluationResult {

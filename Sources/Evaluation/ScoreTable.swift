@@ -1,4 +1,4 @@
-import Reporting
+public import Reporting
 import Scorers
 
 /// Rows of scores as texts, for people.

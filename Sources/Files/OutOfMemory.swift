@@ -4,23 +4,16 @@ import Glibc
 import Darwin
 #endif
 
-/// Ends the process with one line and the exit code of ``FailureKind/space``.
-///
-/// For places that cannot throw: tensors are allocated inside of every operation, and an operation
-/// without memory has no result. What is on disk stays sound, as after a kill at the same moment: a file
-/// gets its name when it is complete, a row when its transaction is. The same command goes on from
-/// there.
+/// Ends the process for lack of memory, as ``exitImmediately(_:)`` does.
 ///
 /// - Parameter purpose: such as `a tensor`
 public func exitForLackOfMemory(_ byteCount: Int, for purpose: String) -> Never {
   let limit = MemoryLimit.current
-  let line =
-    "error: no memory: the system refused \(ByteCount.text(byteCount)) for \(purpose)"
-    + "\(limit.note); take less at a time (smaller batches or images), "
-    + (limit.source == .machine ? "or use a machine with more memory" : "or raise the limit")
-    + "; what is done is saved\n"
-  _ = Array(line.utf8).withUnsafeBytes { write(STDERR_FILENO, $0.baseAddress, $0.count) }
-  _exit(FailureKind.space.rawValue)
+  exitImmediately(
+    "no memory: the system refused \(ByteCount.text(byteCount)) for \(purpose)"
+      + "\(limit.note); take less at a time (smaller batches or images), "
+      + (limit.source == .machine ? "or use a machine with more memory" : "or raise the limit")
+      + "; what is done is saved", .space)
 }
 
 /// Throws if the system refuses `byteCount` more bytes.

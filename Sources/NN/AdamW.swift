@@ -33,15 +33,23 @@ public struct AdamW {
   private var means: ArrayStore
   private var squares: ArrayStore
 
-  /// - Parameter folder: on whose disk the running means are kept; in memory if nil
+  /// Where the running means are kept.
+  public enum MomentPlace: Equatable, Sendable {
+    case memory
+    /// On the disk of a folder.
+    case disk(folder: String)
+    /// As if on a disk, but nothing is kept: for plans.
+    case plannedDisk
+  }
+
   public init(
-    _ parameters: [Parameter], settings: Settings, momentsOnDiskOf folder: String? = nil
+    _ parameters: [Parameter], settings: Settings, moments place: MomentPlace = .memory
   ) throws {
     self.parameters = parameters
     self.settings = settings
     let shapes = parameters.map(\.tensor.shape)
-    means = try ArrayStore(zerosOf: shapes, onDiskOf: folder)
-    squares = try ArrayStore(zerosOf: shapes, onDiskOf: folder)
+    means = try ArrayStore(zerosOf: shapes, in: place)
+    squares = try ArrayStore(zerosOf: shapes, in: place)
   }
 
   /// Updates every parameter that has a gradient.
@@ -64,9 +72,7 @@ public struct AdamW {
       if scale != 1 { gradient = gradient.scaled(by: scale) }
       let mean = try means.load(index)
       let square = try squares.load(index)
-      step.apply(
-        gradient.pointer, mean: mean.pointer, square: square.pointer,
-        parameter: parameter.tensor.pointer, count: gradient.count)
+      parameter.tensor.update(by: step, gradient: gradient, mean: mean, square: square)
       try means.store(mean, at: index)
       try squares.store(square, at: index)
       parameter.valuesChanged()
@@ -113,8 +119,7 @@ public func clipping(
   _ gradients: [Tensor?], toNorm limit: Float
 ) -> (norm: Float, scale: Float) {
   let total = gradients.reduce(0.0) { sum, gradient in
-    guard let gradient else { return sum }
-    return sum + dotProduct(gradient.pointer, gradient.pointer, count: gradient.count)
+    sum + (gradient?.squareSum ?? 0)
   }
   let norm = Float(total.squareRoot())
   // The small term is PyTorch's.

@@ -6,43 +6,44 @@ struct ArrayStore {
   private let shapes: [[Int]]
   /// None where a file holds them.
   private var tensors: [Tensor]
+  /// Nil where there is none.
   private let file: ScratchFile?
+  private let isPlanned: Bool
   /// Where each begins in the file.
   private let offsets: [Int]
 
   /// Arrays of zeros.
   ///
-  /// - Parameter folder: on whose disk they are kept; in memory if nil
-  init(zerosOf shapes: [[Int]], onDiskOf folder: String?) throws(FileError) {
+  init(zerosOf shapes: [[Int]], in place: AdamW.MomentPlace) throws(FileError) {
     self.shapes = shapes
     var end = 0
     offsets = shapes.map { shape in
       defer { end += shape.reduce(MemoryLayout<Float>.stride, *) }
       return end
     }
-    if let folder {
-      file = try ScratchFile(in: folder, size: end)
-      tensors = []
-    } else {
-      file = nil
-      tensors = shapes.map { Tensor(repeating: 0, shape: $0) }
-    }
+    isPlanned = place == .plannedDisk
+    file = if case .disk(let folder) = place { try ScratchFile(in: folder, size: end) } else { nil }
+    tensors = place == .memory ? shapes.map { Tensor(repeating: 0, shape: $0) } : []
   }
 
   /// The array at `index`; to be handed to `store` if it is changed.
   func load(_ index: Int) throws(FileError) -> Tensor {
+    if isPlanned { return Tensor(shape: shapes[index]) { $0.update(repeating: 0) } }
     guard let file else { return tensors[index] }
-    let tensor = Tensor(uninitialized: shapes[index])
-    try file.read(
-      at: offsets[index], into: UnsafeMutableRawBufferPointer(tensor.mutableElements))
-    return tensor
+    return try Tensor(shape: shapes[index]) { buffer throws(FileError) in
+      try file.read(at: offsets[index], into: UnsafeMutableRawBufferPointer(buffer))
+    }
   }
 
   mutating func store(_ tensor: Tensor, at index: Int) throws(FileError) {
+    guard !isPlanned else { return }
     guard let file else {
       tensors[index] = tensor
       return
     }
-    try file.write(UnsafeRawBufferPointer(tensor.mutableElements), at: offsets[index])
+    let offset = offsets[index]
+    try tensor.withValues { values throws(FileError) in
+      try file.write(UnsafeRawBufferPointer(values), at: offset)
+    }
   }
 }

@@ -29,6 +29,10 @@ public struct CheckpointWeights: WeightSource {
     stored[name].flatMap { checkpoint.find($0)?.shape }
   }
 
+  public func requireFloats(_ name: String) throws {
+    try checkpoint.requireFloats(stored[name] ?? name)
+  }
+
   /// - Throws: `NonFiniteTensorError` if a number is NaN or infinite; what reading throws
   public func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
     let name = stored[name] ?? name

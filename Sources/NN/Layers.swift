@@ -78,7 +78,7 @@ public struct Conv2d {
       inputChannels: x.shape[3],
       outputChannels: weight.storedShape[0], kernel: (kernel, kernel), stride: stride,
       padding: (padding.top, padding.left, padding.bottom, padding.right))
-    guard let prepared = weight.convolutionWeights else {
+    guard let prepared = weight.convolutionOperand else {
       preconditionFailure("\(weight.name) was not taken as a convolution")
     }
     return convolution(

@@ -1,6 +1,5 @@
 public import Autograd
 public import Files
-import TensorCore
 
 /// A computation gave NaN or infinity.
 public struct NonFiniteError: ClassifiedError, Equatable, CustomStringConvertible {
@@ -44,8 +43,8 @@ extension Tensor {
   public func requiringFinite(
     _ source: @autoclosure () -> String
   ) throws(NonFiniteError) -> Tensor {
-    guard let position = firstNonFinite(pointer, count: count) else { return self }
-    throw NonFiniteError(source(), isNaN: pointer[position].isNaN)
+    guard let position = firstNonFinite else { return self }
+    throw NonFiniteError(source(), isNaN: withValues { $0[position].isNaN })
   }
 }
 

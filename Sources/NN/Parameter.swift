@@ -1,4 +1,5 @@
 public import Autograd
+import Backends
 import TensorCore
 
 /// How an array lies in memory, compared with the checkpoint.
@@ -22,34 +23,38 @@ public final class Parameter {
   /// In the layout of memory.
   let values: WeightTensor
   let layout: WeightLayout
-  /// The forms that convolution kernels derive from the values.
-  let convolutionWeights: ConvolutionWeights?
+  /// What convolutions derive from the values.
+  let convolutionOperand: ConvolutionOperand?
 
-  init(name: String, stored: Tensor, layout: WeightLayout, isTrainable: Bool) {
-    let tensor = layout == .convolution ? permutedForMemory(stored) : stored
-    self.name = name
-    self.layout = layout
-    storedShape = stored.shape
-    values = .full(isTrainable ? tensor.trainable() : tensor)
-    convolutionWeights = layout == .convolution ? tensor.convolutionWeights() : nil
-  }
-
-  init(name: String, stored: HalfTensor, layout: WeightLayout) {
-    let tensor = layout == .convolution ? permutedForMemory(stored) : stored
-    self.name = name
-    self.layout = layout
-    storedShape = stored.shape
-    values = .half(tensor)
-    convolutionWeights = layout == .convolution ? tensor.convolutionWeights() : nil
-  }
-
-  /// An array of which the name and the shape are known alone.
-  init(name: String, storedShape: [Int], layout: WeightLayout) {
+  /// - Parameter read: writes all numbers in the checkpoint's layout
+  init<Failure: Error>(
+    name: String, storedShape: [Int], layout: WeightLayout, isTrainable: Bool,
+    read: (UnsafeMutableBufferPointer<Float>) throws(Failure) -> Void
+  ) throws(Failure) {
+    let tensor = try Tensor(shape: layout.memoryShape(of: storedShape)) { buffer throws(Failure) in
+      try layout.arrange(storedShape, in: buffer, read)
+    }
     self.name = name
     self.layout = layout
     self.storedShape = storedShape
-    values = .full(Tensor(0))
-    convolutionWeights = nil
+    values = .full(isTrainable ? tensor.trainable() : tensor)
+    convolutionOperand = layout == .convolution ? tensor.convolutionOperand() : nil
+  }
+
+  /// An array of half precision, which is only read.
+  init<Failure: Error>(
+    name: String, storedShape: [Int], layout: WeightLayout, format: HalfFormat,
+    read: (UnsafeMutableBufferPointer<UInt16>) throws(Failure) -> Void
+  ) throws(Failure) {
+    let tensor = try HalfTensor(shape: layout.memoryShape(of: storedShape), format: format) {
+      buffer throws(Failure) in
+      try layout.arrange(storedShape, in: buffer, read)
+    }
+    self.name = name
+    self.layout = layout
+    self.storedShape = storedShape
+    values = .half(tensor)
+    convolutionOperand = layout == .convolution ? tensor.convolutionOperand() : nil
   }
 
   /// The values in the layout of memory; a copy of those kept in half precision.
@@ -61,52 +66,62 @@ public final class Parameter {
   public var isTrainable: Bool { fullTensor?.requiresGradient ?? false }
 
   /// The values in the checkpoint's layout and row-major order.
-  public var storedValues: [Float] {
-    switch layout {
-    case .asStored: tensor.values
-    case .convolution: permutedForStorage(tensor, storedShape: storedShape).values
-    }
-  }
+  public var storedValues: [Float] { stored(tensor).values }
 
   /// A tensor in memory's layout (a gradient, for example) in the checkpoint's layout.
   public func stored(_ tensor: Tensor) -> Tensor {
     switch layout {
     case .asStored: tensor.reshaped(to: storedShape)
-    case .convolution: permutedForStorage(tensor, storedShape: storedShape)
+    case .convolution:
+      // [height * width * inputs, outputs], then [outputs, height * width, inputs].
+      tensor.detached.reshaped(to: [tensor.count / storedShape[0], storedShape[0]]).transposed()
+        .reshaped(to: [storedShape[0], storedShape[2], storedShape[3], storedShape[1]])
+        .channelsFirst()
     }
   }
 
   /// Replaces the values, which must not be kept in half precision, with `values`, given in the
   /// checkpoint's layout.
   public func assign(_ values: [Float]) {
+    assignInMemory(
+      Tensor(shape: layout.memoryShape(of: storedShape)) {
+        layout.arrange(storedShape, in: $0) { _ = $0.update(fromContentsOf: values) }
+      })
+  }
+
+  /// The same with values in memory's layout.
+  public func assignInMemory(_ values: Tensor) {
     guard let tensor = fullTensor else {
       preconditionFailure("\(name) is kept in half precision, to be read only")
     }
-    let stored = Tensor(values, shape: storedShape)
-    let source = layout == .convolution ? permutedForMemory(stored) : stored
-    tensor.pointer.update(from: source.pointer, count: tensor.count)
+    tensor.assign(values)
     valuesChanged()
   }
 
   /// To be called after the values in memory were written to.
-  public func valuesChanged() { convolutionWeights?.weightsChanged() }
+  public func valuesChanged() { convolutionOperand?.valuesChanged() }
 }
 
-/// `[outputs, inputs, height, width]` to `[height, width, inputs, outputs]`.
-private func permutedForMemory(_ stored: Tensor) -> Tensor {
-  let result = Tensor(uninitialized: memoryShape(of: stored.shape))
-  permute(stored.pointer, shape: stored.shape, into: result.pointer)
-  return result
-}
+extension WeightLayout {
+  /// The extents in memory of an array that a checkpoint holds with those of `stored`.
+  func memoryShape(of stored: [Int]) -> [Int] {
+    switch self {
+    case .asStored: stored
+    case .convolution: [stored[2], stored[3], stored[1], stored[0]]
+    }
+  }
 
-private func permutedForMemory(_ stored: HalfTensor) -> HalfTensor {
-  let storage = HalfStorage(count: stored.storage.count, format: stored.storage.format)
-  permute(stored.storage.pointer, shape: stored.shape, into: storage.pointer)
-  return HalfTensor(shape: memoryShape(of: stored.shape), storage: storage)
-}
-
-private func memoryShape(of stored: [Int]) -> [Int] {
-  [stored[2], stored[3], stored[1], stored[0]]
+  /// Has `read` write an array in the checkpoint's layout, and puts it into `target` in memory's.
+  func arrange<Element, Failure: Error>(
+    _ stored: [Int], in target: UnsafeMutableBufferPointer<Element>,
+    _ read: (UnsafeMutableBufferPointer<Element>) throws(Failure) -> Void
+  ) throws(Failure) {
+    guard self == .convolution, let start = target.baseAddress else { return try read(target) }
+    let buffer = UnsafeMutableBufferPointer<Element>.allocate(capacity: target.count)
+    defer { buffer.deallocate() }
+    try read(buffer)
+    if let source = buffer.baseAddress { permute(source, shape: stored, into: start) }
+  }
 }
 
 @inline(__always)
@@ -128,20 +143,4 @@ private func permute<Element>(
       }
     }
   }
-}
-
-/// The inverse of `permutedForMemory`.
-private func permutedForStorage(_ tensor: Tensor, storedShape: [Int]) -> Tensor {
-  let (outputs, inputs) = (storedShape[0], storedShape[1])
-  let area = storedShape[2] * storedShape[3]
-  let result = Tensor(uninitialized: storedShape)
-  for output in 0..<outputs {
-    for input in 0..<inputs {
-      for place in 0..<area {
-        result.pointer[(output * inputs + input) * area + place] =
-          tensor.pointer[(place * inputs + input) * outputs + output]
-      }
-    }
-  }
-  return result
 }

@@ -9,6 +9,9 @@ public protocol WeightSource {
   /// The extents of an array in the checkpoint's layout, or nil if there is none of that name.
   func shape(of name: String) -> [Int]?
 
+  /// Throws if the numbers of the array `name` are of a type that cannot be read as floats.
+  func requireFloats(_ name: String) throws
+
   /// Writes the array `name`, in the checkpoint's layout, to `destination`.
   func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws
 

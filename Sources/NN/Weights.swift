@@ -1,5 +1,5 @@
 import Autograd
-import TensorCore
+public import TensorCore
 
 /// How fresh values of an array are drawn when a model starts from nothing.
 public enum Initializer: Sendable {
@@ -17,39 +17,44 @@ public enum Initializer: Sendable {
 /// `weights["down_blocks"][0]["resnets"][1]` holds what a checkpoint names `down_blocks.0.resnets.1.*`.
 /// Layers built twice from one root share memory.
 public struct Weights {
+  /// Frozen arrays of at least so many numbers stay in half precision; smaller ones would save little.
+  public static let smallestHalf = 1 << 17
+
   let root: WeightRoot
   let path: String
   let adapters: AdapterSet?
 
   /// A scope over everything in `source`.
   ///
-  /// - Parameters:
-  ///   - isTrainable: whether parameters are leaves that gradients are wanted for
-  ///   - readsValues: false: names and shapes are checked alone, and what is built computes nothing
-  public init(_ source: some WeightSource, isTrainable: Bool = false, readsValues: Bool = true) {
-    self.init(
-      root: WeightRoot(
-        source: source, seed: 0, isTrainable: isTrainable, readsValues: readsValues), path: "")
+  /// - Parameter isTrainable: whether parameters are leaves that gradients are wanted for
+  public init(_ source: some WeightSource, isTrainable: Bool = false) {
+    self.init(root: WeightRoot(source: source, seed: 0, isTrainable: isTrainable), path: "")
   }
 
   /// A scope over everything in `source`, and fresh values of what it lacks.
   ///
-  /// - Parameters:
-  ///   - readsValues: false: names and shapes are checked alone, and what is built computes nothing
-  ///   - isFresh: the names of arrays that are drawn if the source lacks them
+  /// - Parameter isFresh: the names of arrays that are drawn if the source lacks them
   public init(
     _ source: some WeightSource, isTrainable: Bool, freshSeed seed: UInt64,
-    readsValues: Bool = true, isFresh: @escaping (String) -> Bool
+    isFresh: @escaping (String) -> Bool
   ) {
     self.init(
-      root: WeightRoot(
-        source: source, seed: seed, isTrainable: isTrainable, readsValues: readsValues,
-        isFresh: isFresh), path: "")
+      root: WeightRoot(source: source, seed: seed, isTrainable: isTrainable, isFresh: isFresh),
+      path: "")
   }
 
   /// A scope that draws fresh values, the same for the same seed and names.
   public init(randomSeed seed: UInt64, isTrainable: Bool = true) {
     self.init(root: WeightRoot(source: nil, seed: seed, isTrainable: isTrainable), path: "")
+  }
+
+  /// A scope of any arrays that layers ask for, of no values: for plans alone.
+  ///
+  /// - Parameter format: how large ones are kept that are only read; nil: in single precision
+  public init(planned format: HalfFormat?, isTrainable: Bool = false) {
+    self.init(
+      root: WeightRoot(source: nil, seed: 0, isTrainable: isTrainable, plannedFormat: format),
+      path: "")
   }
 
   private init(root: WeightRoot, path: String, adapters: AdapterSet? = nil) {
@@ -101,19 +106,20 @@ final class WeightRoot {
   let source: (any WeightSource)?
   private let seed: UInt64
   private let isTrainable: Bool
-  private let readsValues: Bool
+  /// Of what is not read.
+  private let plannedFormat: HalfFormat?
   private let isFresh: (String) -> Bool
   private(set) var byName: [String: Parameter] = [:]
   private(set) var parameters: [Parameter] = []
 
   init(
-    source: (any WeightSource)?, seed: UInt64, isTrainable: Bool, readsValues: Bool = true,
+    source: (any WeightSource)?, seed: UInt64, isTrainable: Bool, plannedFormat: HalfFormat? = nil,
     isFresh: @escaping (String) -> Bool = { _ in false }
   ) {
     self.source = source
     self.seed = seed
     self.isTrainable = isTrainable
-    self.readsValues = readsValues
+    self.plannedFormat = plannedFormat
     self.isFresh = isFresh
   }
 
@@ -130,16 +136,16 @@ final class WeightRoot {
         throw WeightError.shapeMismatch(
           path: source.path, name: name, expected: shape, found: found)
       }
-      parameter =
-        readsValues
-        ? try read(name, from: source, shape: shape, layout: layout)
-        : Parameter(name: name, storedShape: shape, layout: layout)
-    } else if !readsValues {
-      parameter = Parameter(name: name, storedShape: shape, layout: layout)
+      try source.requireFloats(name)
+      parameter = try read(name, from: source, shape: shape, layout: layout)
+    } else if let plannedFormat, isKeptHalf(shape) {
+      parameter = Parameter(
+        name: name, storedShape: shape, layout: layout, format: plannedFormat
+      ) { $0.update(repeating: 0) }
     } else {
-      let stored = Tensor(uninitialized: shape)
-      fill(stored.mutableElements, name: name, initial)
-      parameter = Parameter(name: name, stored: stored, layout: layout, isTrainable: isTrainable)
+      parameter = Parameter(
+        name: name, storedShape: shape, layout: layout, isTrainable: isTrainable
+      ) { fill($0, name: name, initial) }
     }
     byName[name] = parameter
     parameters.append(parameter)
@@ -149,17 +155,19 @@ final class WeightRoot {
   private func read(
     _ name: String, from source: any WeightSource, shape: [Int], layout: WeightLayout
   ) throws -> Parameter {
-    let count = shape.reduce(1, *)
-    if !isTrainable, count >= WeightSize.smallestHalf, let format = source.halfFormat(of: name) {
-      let storage = HalfStorage(count: count, format: format)
-      try source.readHalf(
-        name, into: UnsafeMutableBufferPointer(start: storage.pointer, count: count))
-      return Parameter(
-        name: name, stored: HalfTensor(shape: shape, storage: storage), layout: layout)
+    if isKeptHalf(shape), let format = source.halfFormat(of: name) {
+      return try Parameter(name: name, storedShape: shape, layout: layout, format: format) {
+        try source.readHalf(name, into: $0)
+      }
     }
-    let stored = Tensor(uninitialized: shape)
-    try source.read(name, into: stored.mutableElements)
-    return Parameter(name: name, stored: stored, layout: layout, isTrainable: isTrainable)
+    return try Parameter(
+      name: name, storedShape: shape, layout: layout, isTrainable: isTrainable
+    ) { try source.read(name, into: $0) }
+  }
+
+  /// Whether an array of half precision stays in it.
+  private func isKeptHalf(_ shape: [Int]) -> Bool {
+    !isTrainable && shape.reduce(1, *) >= Weights.smallestHalf
   }
 
   private func fill(

@@ -7,6 +7,30 @@ extension Pipeline {
     let digests = FileDigests(savedAt: workspace.digestsPath)
     return try stages.map { try $0.make(StageContext($0, in: workspace, digests)) }
   }
+
+  /// Refuses stages that read what none before them makes, or that make the same.
+  public func checkOrder() throws {
+    var makers: [Artifact: String] = [:]
+    for stage in try madeStages() {
+      try stage.requireFollowing(makers)
+      for artifact in stage.writes.keys { makers[artifact] = type(of: stage).name }
+    }
+  }
+}
+
+extension Stage {
+  /// Refuses to follow stages that do not make what it reads, or that make what it writes.
+  ///
+  /// - Parameter makers: the names of the stages that make artifacts before it
+  func requireFollowing(_ makers: [Artifact: String]) throws {
+    for artifact in reads.sorted(by: { $0.name < $1.name }) where makers[artifact] == nil {
+      throw PipelineError.noProducer(stage: Self.name, artifact: artifact.name)
+    }
+    for artifact in writes.keys.sorted(by: { $0.name < $1.name }) {
+      guard let other = makers[artifact], other != Self.name else { continue }
+      throw PipelineError.twoProducers(artifact: artifact.name, stages: [other, Self.name])
+    }
+  }
 }
 
 extension ConfiguredStage {

@@ -18,6 +18,9 @@ public struct Pipeline {
   public let workspacePath: String
   /// Nil: as many as there are processors.
   public let threads: Int?
+  public let device: DeviceChoice
+  /// Whether a stage that was begun on another device may go on.
+  let mayChangeDevice: Bool
   /// The stages that the file lists, in the order in which they run.
   public let stages: [ConfiguredStage]
   /// What any stage, also of another pipeline, writes to in a workspace.
@@ -44,6 +47,8 @@ public struct Pipeline {
     let own = try PipelineSettings(from: root, path: path)
     workspacePath = own.workspace
     threads = own.threads
+    device = own.device
+    mayChangeDevice = own.mayChangeDevice
     self.path = path
     knownNames = Set(stages.flatMap { $0.namesInWorkspace })
     self.stages = try Self.configure(stages, from: root, path: path)

@@ -12,8 +12,11 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
   /// A stage reads what no earlier stage of the pipeline writes.
   case noProducer(stage: String, artifact: String)
   case twoProducers(artifact: String, stages: [String])
+  /// A stage was begun on one device and is to go on on another.
+  case otherDevice(stage: String, begun: String, now: String)
   case workspaceInUse(path: String, holder: String)
-  case tooManyRejects(stage: String, rejected: Int, total: Int, limit: Double)
+  /// `example`: one of the reasons, where one is known.
+  case tooManyRejects(stage: String, rejected: Int, total: Int, limit: Double, example: String?)
   /// A record or checkpoint whose content is not what its writer left.
   case damaged(path: String, reason: String)
   /// The disk has too little room for what is to be written to `path`.
@@ -26,7 +29,7 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
   public var kind: FailureKind {
     switch self {
     case .unknownSetting, .badSetting, .badOverride, .unknownStage, .noProducer, .twoProducers,
-      .malformedFile:
+      .malformedFile, .otherDevice:
       .settings
     case .workspaceInUse: .busy
     case .tooManyRejects, .damaged: .input
@@ -49,11 +52,15 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
         + "add that stage or point the settings at a file"
     case .twoProducers(let artifact, let stages):
       "the \(artifact) would be made by \(stages.joined(separator: " and by ")); keep one of them"
+    case .otherDevice(let stage, let begun, let now):
+      "stage \"\(stage)\" was begun on \(begun), but this is \(now), whose last bits differ; go on there, "
+        + "begin it again with --force \(stage), or mix both with --set may_change_device=true"
     case .workspaceInUse(let path, let holder):
       "\(path): in use by \(holder); wait until it ends or choose another workspace"
-    case .tooManyRejects(let stage, let rejected, let total, let limit):
-      "\(stage): \(rejected) of \(total) were rejected, more than the \(limit) that "
-        + "max_reject_fraction allows; see their reasons, then mend the data or raise it"
+    case .tooManyRejects(let stage, let rejected, let total, let limit, let example):
+      "\(stage): \(rejected) of \(total) were rejected, more than the fraction of \(limit) that "
+        + "\(stage).max_reject_fraction allows\(example.map { ", such as \($0.printable)" } ?? ""); "
+        + "mend the data or raise the limit"
     case .damaged(let path, let reason): "\(path): damaged: \(reason)"
     case .noSpace(let path, let what, let byteCount, let free):
       "\(path): no space for the \(what): it takes \(ByteCount.text(byteCount)), but only "

@@ -22,6 +22,10 @@ struct Planner {
     /// Why the stage is not done.
     let reasons: [String]
     let work: Work
+    /// What the stage reads and is there already.
+    let ready: Set<Artifact>
+    /// Whether the user asked for the stage to run, or another has found what it made to be damaged.
+    let isForced: Bool
     /// Inputs and outputs that were not read though they were touched, see ``FileDigests``.
     let unread: [String]
 
@@ -64,18 +68,16 @@ struct Planner {
     artifacts.filter { stage.reads.union(stage.readsIfMade).contains($0.key) }.mapValues(\.maker)
   }
 
+  /// The stage that makes what another reads, or makes itself.
+  func maker(of artifact: Artifact, for step: Step) -> String? {
+    step.stage.writes[artifact] == nil ? artifacts[artifact]?.maker : step.configured.name
+  }
+
   /// What a stage has to do, after those before it have been passed.
   func step(_ configured: ConfiguredStage) throws -> Step {
     let unreadBefore = digests.unread.count
     let stage = try configured.make(StageContext(configured, in: workspace, digests))
-    for artifact in stage.reads.sorted(by: { $0.name < $1.name }) where artifacts[artifact] == nil {
-      throw PipelineError.noProducer(stage: configured.name, artifact: artifact.name)
-    }
-    for artifact in stage.writes.keys.sorted(by: { $0.name < $1.name }) {
-      guard let other = artifacts[artifact], other.maker != configured.name else { continue }
-      throw PipelineError.twoProducers(
-        artifact: artifact.name, stages: [other.maker, configured.name])
-    }
+    try stage.requireFollowing(artifacts.mapValues(\.maker))
     var upstream: [String: String] = [:]
     var waitsFor: Set<String> = []
     for (artifact, maker) in makers(for: stage) {
@@ -91,10 +93,13 @@ struct Planner {
       settingsWithoutEffect: configured.settingsWithoutEffect,
       inputs: try stage.inputs().filter { seen.insert($0.name).inserted }, upstream: upstream)
     let record = try StageRecord.load(from: workspace.recordPath(configured.name))
+    let ready = Set(makers(for: stage).keys.filter { artifacts[$0]?.digest != nil })
     func step(_ state: StageState, _ reasons: [String], _ work: Work) -> Step {
       Step(
         configured: configured, stage: stage, basis: basis, record: record, state: state,
-        reasons: reasons, work: work, unread: Array(digests.unread.dropFirst(unreadBefore)))
+        reasons: reasons, work: work, ready: ready,
+        isForced: forced.contains(configured.name),
+        unread: Array(digests.unread.dropFirst(unreadBefore)))
     }
     guard let record else { return step(.missing, ["never run"], .build(resumes: false)) }
     guard waitsFor.isEmpty else {
@@ -121,12 +126,18 @@ struct Planner {
     if record.phase == .replacing {
       return (.partial, ["complete; the next run puts it in its place"], .unknown)
     }
-    if let result = record.result, !result.isUnlisted, isCurrent(result.run) {
+    if let result = record.result, result.isKnown, isCurrent(result.run) {
       if forced.contains(configured.name) {
         return (.done, ["forced"], .build(resumes: false))
       }
       let lost = try lostFiles(of: result, stage, configured)
       let missing = try stage.missingOutput()
+      if !lost.isEmpty, missing == nil, record.phase == .done,
+        lost.allSatisfy({ OutputCheck.covers(configured.type.secondary, $0.relative) }),
+        try !stage.remakesFilesAtOnce()
+      {
+        return (lost.state ?? .damaged, lost.map { Self.describe($0, configured) }, .nothing)
+      }
       if !lost.isEmpty || missing != nil || record.phase == .repairing {
         return (
           lost.state ?? .missing,
@@ -143,15 +154,21 @@ struct Planner {
         .build(resumes: !forced.contains(configured.name))
       )
     }
-    if record.result?.isUnlisted == true, record.phase != .building {
+    if record.result?.isKnown == false, record.phase != .building {
       return (
-        .stale, ["made by an earlier version of this program"], .build(resumes: false)
+        .stale, ["made by an earlier version of this program; a run compares it first"],
+        .build(resumes: false)
       )
     }
-    let earlier = record.result.flatMap { $0.isUnlisted ? nil : $0.run } ?? record.run
+    let earlier = record.result.flatMap { $0.isKnown ? $0.run : nil } ?? record.run
     return (
       .stale, basis.changes(since: earlier.basis, makers: makers), .build(resumes: false)
     )
+  }
+
+  private static func describe(_ lost: LostFile, _ configured: ConfiguredStage) -> String {
+    "\(lost); only training again would bring it back (--force \(configured.name)), and the trained "
+      + "result does not depend on it"
   }
 
   private func lostFiles(

@@ -23,15 +23,21 @@ public struct Runner {
 
   private let pipeline: Pipeline
   private let workspace: Workspace
-  private let check: (any Stage) throws -> Void
+  private let device: String
+  private let check: ([PlannedWork]) throws -> Void
   private let observe: (RunEvent) -> Void
 
-  /// - Parameter check: is asked about every stage that has something to do, before the first one runs
+  /// - Parameters:
+  ///   - device: what computes, for the records: with what its last bits depend on
+  ///   - check: is asked about all stages that have something to do before the first one runs, and about
+  ///     each again before its turn, when all that it reads is there
   public init(
-    _ pipeline: Pipeline, check: @escaping (any Stage) throws -> Void = { _ in },
+    _ pipeline: Pipeline, device: String = "cpu",
+    check: @escaping ([PlannedWork]) throws -> Void = { _ in },
     observe: @escaping (RunEvent) -> Void
   ) {
     self.pipeline = pipeline
+    self.device = device
     self.check = check
     self.observe = observe
     workspace = Workspace(path: pipeline.workspacePath)
@@ -77,7 +83,8 @@ public struct Runner {
     }
   }
 
-  /// Completes what a killed run has begun to put in place, and removes its temporary files.
+  /// Completes what a killed run has begun to put in place, removes its temporary files, and takes over
+  /// what an earlier version has made.
   private func tidy(_ digests: FileDigests) throws {
     try Folders.removeLeftovers(in: workspace.path("state"))
     for configured in pipeline.stages {
@@ -86,20 +93,41 @@ public struct Runner {
       }
       try work(configured, digests).settle(record)
     }
+    var earlier = EarlierResults(workspace, digests)
+    for configured in pipeline.stages {
+      do {
+        guard try earlier.takeOver(configured) else { continue }
+        observe(
+          .said(
+            stage: configured.name,
+            text: "the result of an earlier version of this program is kept "
+              + "as far as nothing has changed since"))
+      } catch let interruption as Interruption {
+        throw interruption
+      } catch {
+        observe(
+          .said(
+            stage: configured.name,
+            text: "the result of an earlier version of this program cannot be taken over: \(error)")
+        )
+      }
+    }
   }
 
   private func work(_ configured: ConfiguredStage, _ digests: FileDigests) -> StageWork {
-    StageWork(configured, in: workspace, digests, observe)
+    StageWork(configured, in: workspace, digests, device: device, observe)
   }
 
   /// Asks about every stage that may have something to do.
   private func requireReady(_ last: String?, _ forced: Set<String>, _ digests: FileDigests) throws {
-    for step in try Planner.steps(of: pipeline, through: last, forced: forced, digests)
-    where step.work != .nothing {
+    let steps = try Planner.steps(of: pipeline, through: last, forced: forced, digests)
+      .filter { $0.work != .nothing }
+    for step in steps {
       try step.configured.places(in: workspace).requireKinds()
+      if !pipeline.mayChangeDevice { try step.requireDevice(device) }
       if step.record == nil { try requireNothingForeign(step.configured) }
-      try check(step.stage)
     }
+    try check(try steps.map { try PlannedWork($0, in: workspace) })
   }
 
   /// Refuses what lies where a stage that has never run would write.
@@ -130,7 +158,10 @@ extension Runner {
       let step = try planner.step(configured)
       let work = work(configured, digests)
       guard step.work != .nothing else {
-        if isSeen.insert(configured.name).inserted { observe(.upToDate(stage: configured.name)) }
+        if isSeen.insert(configured.name).inserted {
+          observe(.upToDate(stage: configured.name))
+          for reason in step.reasons { observe(.said(stage: configured.name, text: reason)) }
+        }
         planner.pass(step, digests: try work.keep(step))
         index += 1
         continue
@@ -146,7 +177,20 @@ extension Runner {
         index = place
         continue
       }
-      let artifacts = try work(step, partition)
+      try check([PlannedWork(step, in: workspace)])
+      let artifacts: [String: String]?
+      do {
+        artifacts = try work(step, partition)
+      } catch let damage as DamagedArtifact {
+        guard let maker = planner.maker(of: damage.artifact, for: step),
+          mended.insert("\(maker) \(damage.artifact)").inserted,
+          let place = stages.firstIndex(where: { $0.name == maker })
+        else { throw damage }
+        observe(.said(stage: configured.name, text: "\(damage); stage \(maker) makes it again"))
+        planner.forced.insert(maker)
+        index = place
+        continue
+      }
       isSeen.insert(configured.name)
       planner.forced.remove(configured.name)
       guard let artifacts else { return false }
@@ -169,6 +213,7 @@ extension Runner {
       let paths = stage.writes[artifact] ?? []
       result.files = result.files.filter { file, _ in
         OutputCheck.covers(paths, file)
+          && !OutputCheck.covers(configured.type.secondary, file)
           && !configured.type.checkedByReaders.contains { file.hasSuffix($0) }
       }
       let check = OutputCheck(places: configured.places(in: workspace), digests: digests)

@@ -28,6 +28,9 @@ public protocol Stage {
   /// where files lie that are among the inputs.
   static var settingsWithoutEffect: Set<String> { get }
 
+  /// Whether it computes with models, so that the last bits of its result are those of one device.
+  static var usesDevice: Bool { get }
+
   /// The folders (`spo/`) and files (`catalog.sqlite`) in the workspace that are the stage's own.
   static var places: [String] { get }
   /// Files in the workspace that stages share and that are found by content; never replaced.
@@ -40,6 +43,9 @@ public protocol Stage {
   /// Whether lost or damaged files of a finished result can be made again beside the others, since
   /// the stage asks of each whether it is there; otherwise the whole result is made anew.
   static var repairsFiles: Bool { get }
+  /// Files that tell how a finished result came about, which is whole without them: where to make them
+  /// again would take all the work, they stay lost.
+  static var secondary: [String] { get }
   /// Endings of files whose digests are compared by whoever reads them.
   static var checkedByReaders: Set<String> { get }
 
@@ -64,6 +70,16 @@ public protocol Stage {
 
   /// What a finished run needs besides its own files and has lost, in words, or nil.
   func missingOutput() throws -> String?
+
+  /// Settings that the first version of the program did not have, with the values that stand for what it
+  /// did.
+  func earlierSettings() throws -> [String: JSON]
+
+  /// Brings files of a result of the first version into today's form, where what they mean stays.
+  func takeOverEarlierResult() throws
+
+  /// Whether lost files of a finished result can be made again from what else is there.
+  func remakesFilesAtOnce() throws -> Bool
 
   /// Items not yet done, in a stable order. Asked again after a crash, it returns what is left.
   func pendingItems() throws -> [Item]
@@ -136,16 +152,21 @@ public struct SettingConflict: Error {
 extension Stage {
   public static var unit: String { "items" }
   public static var settingsWithoutEffect: Set<String> { [] }
+  public static var usesDevice: Bool { false }
   public static var places: [String] { ["\(name)/"] }
   public static var caches: [String] { [] }
   public static var scratch: [String] { [] }
   public static var spare: [String] { [] }
   public static var repairsFiles: Bool { false }
+  public static var secondary: [String] { [] }
   public static var checkedByReaders: Set<String> { [] }
   public var readsIfMade: Set<Artifact> { [] }
   public func contentDigest(of artifact: Artifact) throws -> String? { nil }
   public func inputs() throws -> [StageInput] { [] }
   public func missingOutput() throws -> String? { nil }
+  public func earlierSettings() throws -> [String: JSON] { [:] }
+  public func takeOverEarlierResult() throws {}
+  public func remakesFilesAtOnce() throws -> Bool { true }
   public func prepare() throws {}
   public func finishedUnitCount() throws -> Int { 0 }
   public func unitCount(of item: Item) -> Int { 1 }
@@ -204,10 +225,14 @@ public struct Rejection: ClassifiedError, Equatable, CustomStringConvertible {
 /// One rejected item ends no run, however few there are, unless the limit is 0: a single damaged
 /// image says nothing about the others.
 ///
-/// - Parameter limit: the largest fraction that may be rejected.
+/// - Parameters:
+///   - limit: the largest fraction that may be rejected.
+///   - example: one of the reasons, asked for where there are too many
 public func checkRejects(
-  stage: String, rejected: Int, of total: Int, limit: Double
-) throws(PipelineError) {
+  stage: String, rejected: Int, of total: Int, limit: Double,
+  example: @autoclosure () throws -> String? = nil
+) throws {
   guard rejected > (limit > 0 ? 1 : 0), Double(rejected) > limit * Double(total) else { return }
-  throw .tooManyRejects(stage: stage, rejected: rejected, total: total, limit: limit)
+  throw PipelineError.tooManyRejects(
+    stage: stage, rejected: rejected, total: total, limit: limit, example: try example())
 }

@@ -69,7 +69,7 @@ struct StageBasis: Equatable {
 
 extension JSON {
   /// The same value with the keys of all objects in alphabetical order.
-  fileprivate var sorted: JSON {
+  var sorted: JSON {
     switch self {
     case .array(let elements): return .array(elements.map(\.sorted))
     case .object(let object):

@@ -9,6 +9,8 @@ public struct StageContext {
   let places: StagePlaces
   /// Whether the stage makes a new result, or is asked about the finished one.
   let isBuilding: Bool
+  /// Whether a run is to do again what seems to be done: what shared caches hold is checked then.
+  public internal(set) var isForced = false
 
   /// Where the stage's own file or folder lies, or, while it makes a new result, is made.
   ///

@@ -10,6 +10,8 @@ struct StageRun: Equatable {
   var seconds = 0.0
   /// The most resident bytes in any of these runs; 0 where a record does not say.
   var peakMemory = 0
+  /// What computed it, one after the other; empty for stages that use no device.
+  var devices: [String] = []
 }
 
 /// A file that a stage has made.
@@ -25,8 +27,12 @@ struct StageResult: Equatable {
   var files: [String: OutputFile] = [:]
   /// What later stages compare, by the names of the artifacts.
   var artifacts: [String: String] = [:]
-  /// Recorded by a version of this program that did not list the files.
+  /// Recorded by a version of this program that did not list the files; what is listed was found later,
+  /// and there may be more.
   var isUnlisted = false
+
+  /// Whether its files and artifacts can be compared.
+  var isKnown: Bool { !isUnlisted || !artifacts.isEmpty }
 }
 
 /// How far a stage got, kept in `state/STAGE.json`.
@@ -165,6 +171,9 @@ extension StageRun {
     for (code, count) in try reader["rejects"].members() { rejects[code] = try count.int() }
     seconds = try reader.double("seconds")
     peakMemory = try reader.optional("peak_memory")?.int() ?? 0
+    for device in try reader.optional("devices")?.elements() ?? [] {
+      devices.append(try device.string())
+    }
   }
 
   fileprivate var json: JSON.Object {
@@ -176,6 +185,7 @@ extension StageRun {
     json["rejects"] = .object(counts)
     json["seconds"] = .number((seconds * 1_000).rounded() / 1_000)
     json["peak_memory"] = .integer(peakMemory)
+    if !devices.isEmpty { json["devices"] = .array(devices.map { .string($0) }) }
     json["version"] = .integer(basis.version)
     json["settings"] = basis.settings
     json["inputs"] = JSON(

@@ -6,16 +6,19 @@ struct StageWork {
   private let workspace: Workspace
   private let places: StagePlaces
   private let digests: FileDigests
+  private let device: String
   private let observe: (RunEvent) -> Void
   private var name: String { configured.name }
 
+  /// - Parameter device: what computes, for the record
   init(
     _ configured: ConfiguredStage, in workspace: Workspace, _ digests: FileDigests,
-    _ observe: @escaping (RunEvent) -> Void
+    device: String, _ observe: @escaping (RunEvent) -> Void
   ) {
     self.configured = configured
     self.workspace = workspace
     self.digests = digests
+    self.device = device
     self.observe = observe
     places = configured.places(in: workspace)
   }
@@ -54,8 +57,12 @@ struct StageWork {
     _ step: Planner.Step, _ partition: Runner.Partition?
   ) throws -> [String: String]? {
     var (record, resumes) = try begin(step)
+    if configured.type.usesDevice {
+      record.run.note(device)
+      try save(record)
+    }
     observe(.started(stage: name, reasons: step.reasons, resumed: resumes))
-    let left = try make(&record, partition)
+    let left = try make(&record, partition, isForced: step.isForced)
     guard left == 0 else {
       try save(record)
       observe(.partitionDone(stage: name, itemsLeft: left))
@@ -93,10 +100,13 @@ struct StageWork {
 
   /// Makes a result and puts it in its place; returns the number of items that are left to other
   /// partitions.
-  private func make(_ record: inout StageRecord, _ partition: Runner.Partition?) throws -> Int {
+  private func make(
+    _ record: inout StageRecord, _ partition: Runner.Partition?, isForced: Bool
+  ) throws -> Int {
     let isBuilding = record.phase == .building
-    let context = StageContext(
+    var context = StageContext(
       configured, in: workspace, digests, isBuilding: isBuilding, observe: observe)
+    context.isForced = isForced
     let stage = try configured.make(context)
     try places.makeFolders(isBuilding: isBuilding)
     let left = try work(stage, &record, context.progress, partition)
@@ -147,11 +157,13 @@ extension StageWork {
     _ partition: Runner.Partition?
   ) throws -> Int {
     let before = record.run
+    // Intermediate files of a finished stage are gone, but their units belong to the result.
+    let unitsGone = record.phase == .repairing ? before.unitsTotal : 0
     let memory = PeakMemory()
     func update() {
       record.run.peakMemory = max(before.peakMemory, memory.byteCount)
-      record.run.unitsDone = progress.recordedUnits
-      record.run.unitsTotal = progress.total
+      record.run.unitsTotal = max(progress.total, unitsGone)
+      record.run.unitsDone = record.run.unitsTotal - (progress.total - progress.recordedUnits)
       record.run.seconds = before.seconds + progress.seconds
     }
     do {

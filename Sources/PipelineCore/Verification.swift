@@ -77,22 +77,47 @@ extension Pipeline {
       return report(nil, ["\(error)"], "move away what it names")
     }
     guard let result = record?.result else { return report(nil, [], nil) }
-    guard !result.isUnlisted else {
+    guard result.isKnown else {
       return report(
         result, ["made by an earlier version of this program, which kept no digests"], run)
     }
     let stage = try configured.make(StageContext(configured, in: workspace, digests))
     let check = OutputCheck(places: configured.places(in: workspace), digests: digests)
     let lost = try check(result, of: stage, readsAll: true).lost
-    guard lost.isEmpty else { return report(result, lost.map(\.description), run) }
+    guard lost.isEmpty else {
+      let isWhole = lost.allSatisfy {
+        OutputCheck.covers(configured.type.secondary, $0.relative)
+      }
+      // A plain run leaves what it cannot make again without training.
+      let trains = try isWhole && !stage.remakesFilesAtOnce()
+      return report(
+        result, lost.map(\.description),
+        trains
+          ? "\(run) --force \(configured.name), which trains again, or leave it: the result is whole"
+          : run)
+    }
     do {
       return report(
         result, try stage.findings(), "\(run) --force \(configured.name)")
     } catch let interruption as Interruption {
       throw interruption
+    } catch let damage as DamagedArtifact {
+      return report(
+        result, ["\(damage)"], "\(run) --force \(maker(of: damage.artifact) ?? configured.name)")
     } catch {
       return report(result, ["\(error)"], "\(run) --force \(configured.name)")
     }
+  }
+}
+
+extension Pipeline {
+  /// The stage that makes an artifact.
+  private func maker(of artifact: Artifact) -> String? {
+    let workspace = Workspace(path: workspacePath)
+    return stages.first { configured in
+      let stage = try? configured.make(StageContext(configured, in: workspace, FileDigests()))
+      return stage?.writes[artifact] != nil
+    }?.name
   }
 }
 

@@ -51,13 +51,12 @@ extension ModelFolder {
   }
 
   private func latentHeads(isTrainable: Bool) throws -> Weights {
-    hasPart(PublishedHeads.fileName)
+    if let planned = plannedWeights(isTrainable: isTrainable) { return planned }
+    return hasPart(PublishedHeads.fileName)
       ? Weights(
-        try PublishedHeads(path: "\(path)/\(PublishedHeads.fileName)"), isTrainable: isTrainable,
-        readsValues: readsValues)
+        try PublishedHeads(path: "\(path)/\(PublishedHeads.fileName)"), isTrainable: isTrainable)
       : Weights(
-        try CheckpointWeights(try checkpoint("", stem: "model")), isTrainable: isTrainable,
-        readsValues: readsValues)
+        try CheckpointWeights(try checkpoint("", stem: "model")), isTrainable: isTrainable)
   }
 
   /// The guidance of a latent preference model's lowest features.
@@ -68,18 +67,19 @@ extension ModelFolder {
     return try json.number(LatentPreferenceModel.guidanceField, default: 1, in: -1e4...1e4)
   }
 
-  /// A trainable latent preference model that starts from a diffusion model, with fresh projections.
+  /// A latent preference model that starts from a diffusion model, with fresh projections.
   ///
   /// - Parameters:
   ///   - textProjection: a CLIP model whose text projection to start from; a fresh one if nil
   ///   - guidance: of the lowest level's features
   public func startingLatentPreferenceModel(
-    textProjection: ModelFolder?, guidance: Float, seed: UInt64
+    textProjection: ModelFolder?, guidance: Float, seed: UInt64, isTrainable: Bool = true
   ) throws -> LatentPreferenceModel {
     let heads = Weights(randomSeed: seed)
     let model = try LatentPreferenceModel(
-      heads: heads, encoder: try unetEncoder(isTrainable: true),
-      promptEncoder: try PromptEncoder(self, isTrainable: true), pictureSide: try pictureSide(),
+      heads: heads, encoder: try unetEncoder(isTrainable: isTrainable),
+      promptEncoder: try PromptEncoder(self, isTrainable: isTrainable),
+      pictureSide: try pictureSide(),
       guidance: guidance)
     if let textProjection { try adoptTextProjection(of: textProjection, heads) }
     return model
@@ -88,7 +88,9 @@ extension ModelFolder {
   private func adoptTextProjection(of clip: ModelFolder, _ heads: Weights) throws {
     let name = "text_projection.weight"
     // SDXL's second text encoder has its own.
-    guard let parameter = heads.parameters.first(where: { $0.name == name }) else { return }
+    guard let parameter = heads.parameters.first(where: { $0.name == name }),
+      clip.plannedWeights(isTrainable: true) == nil
+    else { return }
     let checkpoint = try clip.checkpoint("", stem: "model")
     let found = try checkpoint.entry(name).shape
     guard found == parameter.storedShape else {

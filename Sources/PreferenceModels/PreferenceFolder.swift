@@ -37,12 +37,13 @@ extension ModelFolder {
 
   /// Opens the weights of a preference model of pictures.
   package func preferenceCheckpoint() throws -> any CheckpointSource {
-    isWeightFile ? try weights(file: path) : try checkpoint("", stem: "model")
+    isFile ? try weights(file: path) : try checkpoint("", stem: "model")
   }
 
   private func preferenceWeights(
     isTrainable: Bool = false, seed: UInt64 = 0, where isIncluded: (String) -> Bool = { _ in true }
   ) throws -> Weights {
+    if let planned = plannedWeights(isTrainable: isTrainable) { return planned }
     let source = try CheckpointWeights(try preferenceCheckpoint()) { key in
       if key.hasSuffix("position_ids") { return nil }
       let name = key.hasPrefix("model.") ? String(key.dropFirst(6)) : key
@@ -50,7 +51,7 @@ extension ModelFolder {
     }
     let isStepAware = source.names.contains(where: Self.isOfTimestep)
     return Weights(
-      source, isTrainable: isTrainable, freshSeed: seed, readsValues: readsValues,
+      source, isTrainable: isTrainable, freshSeed: seed,
       isFresh: { !isStepAware && Self.isOfTimestep($0) })
   }
 
@@ -61,13 +62,9 @@ extension ModelFolder {
 
   /// The files that a preference model is made of: the configurations and the weights.
   public func preferenceFiles() -> (folder: String, weights: String?) {
-    guard isWeightFile else { return (path, nil) }
+    guard isFile else { return (path, nil) }
     let slash = path.lastIndex(of: "/")
     return (slash.map { String(path[..<$0]) } ?? ".", path)
-  }
-
-  private var isWeightFile: Bool {
-    [".bin", ".safetensors", ".pt", ".pth"].contains { path.hasSuffix($0) }
   }
 }
 

@@ -33,6 +33,10 @@ struct PublishedHeads: WeightSource {
 
   func shape(of name: String) -> [Int]? { isNumber(name) ? [] : tensors.shape(of: name) }
 
+  func requireFloats(_ name: String) throws {
+    if !isNumber(name) { try tensors.requireFloats(name) }
+  }
+
   func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws {
     if let scale, isNumber(name) { return destination.update(repeating: scale) }
     try tensors.read(name, into: destination)

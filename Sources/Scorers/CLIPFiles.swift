@@ -89,7 +89,7 @@ struct CLIPFiles {
       })
   }
 
-  func configuration() throws -> PreferenceConfiguration {
+  private func configuration() throws -> PreferenceConfiguration {
     guard !isOpenCLIP else {
       let path = "\(folder)/\(OpenCLIPConfiguration.fileName)"
       return try OpenCLIPConfiguration(

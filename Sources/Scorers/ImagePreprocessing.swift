@@ -49,15 +49,14 @@ public enum ImagePreprocessing: Sendable {
     }
     let (height, width) = (scaled(image.height), scaled(image.width))
     let resized = ResampledImage(image).resized(width: width, height: height)
-    let result = Tensor(repeating: 0, shape: [1, side, side, 3])
+    var values = [Float](repeating: 0, count: 3 * side * side)
     let (top, left) = ((side - height) / 2, (side - width) / 2)
     for y in 0..<height {
       for column in 0..<3 * width {
-        result.mutableElements[3 * ((top + y) * side + left) + column] =
-          resized.values[3 * y * width + column]
+        values[3 * ((top + y) * side + left) + column] = resized.values[3 * y * width + column]
       }
     }
-    return result
+    return Tensor(values, shape: [1, side, side, 3])
   }
 
   /// `[1, height, width, 3]` in 0...1.

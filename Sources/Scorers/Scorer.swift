@@ -62,14 +62,6 @@ public struct Scorer {
     return Set(try files.all() + (head.map { [$0] } ?? [])).sorted()
   }
 
-  /// About how long an image takes here, from its model's configuration.
-  public static func secondsPerImage(path: String, kind: ScorerKind) throws -> Double {
-    let configuration = try CLIPFiles(path: path, published: kind.publishedFile).configuration()
-    return configuration.vision.forwardTime(
-      tokens: configuration.visionTokens, isTimeConditioned: false
-    ).seconds
-  }
-
   /// What was found about the images of one prompt.
   public struct Judgement {
     /// One for each image.

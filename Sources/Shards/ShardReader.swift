@@ -143,6 +143,17 @@ public struct ShardPair: Equatable, Sendable {
 
   /// A row without a label has (0, 0), which is no tie.
   public var isTie: Bool { label0 == 0.5 && label1 == 0.5 }
+
+  public init(
+    prompt: Int, image0: Int, image1: Int, label0: Float, label1: Float, examplesPerPrompt: Float
+  ) {
+    self.prompt = prompt
+    self.image0 = image0
+    self.image1 = image1
+    self.label0 = label0
+    self.label1 = label1
+    self.examplesPerPrompt = examplesPerPrompt
+  }
 }
 
 /// A prompt and what was made of it by the tokenizer.
@@ -154,6 +165,13 @@ public struct ShardPrompt: Equatable, Sendable {
   public var isListed: Bool
   /// The numbers of its pairs.
   public var pairs: Range<Int>
+
+  public init(text: String, inputIDs: [Int], isListed: Bool, pairs: Range<Int>) {
+    self.text = text
+    self.inputIDs = inputIDs
+    self.isListed = isListed
+    self.pairs = pairs
+  }
 }
 
 // MARK: - Values

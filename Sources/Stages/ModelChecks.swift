@@ -1,3 +1,4 @@
+import Backends
 import Diffusion
 import NN
 import PipelineCore
@@ -29,13 +30,14 @@ final class CheckedModels {
     _ folder: ModelFolder, of base: ModelFolder, readsWeights: Bool = true
   ) throws {
     if folder.isLatentPreferenceModel {
-      _ = try folder.checkedOnly.latentPreferenceModel(of: base.checkedOnly)
+      try withBackend(PlanningBackend()) { _ = try folder.latentPreferenceModel(of: base) }
       return
     }
     let text = try configuration(base).prompts.parts[0]
     try folder.preferenceConfiguration().requireFit(
       text.tokenizer, "\(base.path)/\(text.tokenizerFolder)")
-    if readsWeights { _ = try folder.checkedOnly.preferenceModel() }
+    guard readsWeights else { return }
+    try withBackend(PlanningBackend()) { _ = try folder.preferenceModel() }
   }
 }
 
@@ -49,7 +51,9 @@ extension Encode: ModelReading {
 
 extension Label: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
-    _ = try ModelFolder(path: settings.scorer).checkedOnly.preferenceModel()
+    try withBackend(PlanningBackend()) {
+      _ = try ModelFolder(path: settings.scorer).preferenceModel()
+    }
   }
 }
 
@@ -62,9 +66,11 @@ extension TrainPreference: ModelReading {
     else {
       return try checked.checkPreference(start, of: base, readsWeights: !settings.startsFresh)
     }
-    _ = try base.checkedOnly.startingLatentPreferenceModel(
-      textProjection: settings.start.isEmpty ? nil : start, guidance: settings.featureGuidance,
-      seed: settings.seed)
+    try withBackend(PlanningBackend()) {
+      _ = try base.startingLatentPreferenceModel(
+        textProjection: settings.start.isEmpty ? nil : start, guidance: settings.featureGuidance,
+        seed: settings.seed)
+    }
   }
 }
 

@@ -128,9 +128,10 @@ extension TrainPreference: ModelFitting {
 extension Encode: ModelFitting {
   func checkFit() throws {
     guard let size = settings.size, Folders.exists(settings.model),
-      let model = try? ModelParts(settings.model, PipelineScale())
+      let model = try? AutoencoderConfiguration(
+        ModelFolder(path: settings.model).configuration("vae"))
     else { return }
-    let factor = model.autoencoder.reduction
+    let factor = model.reduction
     guard size.isMultiple(of: factor) else {
       throw PipelineError.badSetting(
         path: "encode.size",

@@ -16,8 +16,9 @@ extension RGBImage {
   /// - Throws: `NonFiniteError`
   public init(decoded tensor: Tensor) throws {
     guard
-      let pixels = quantized(
-        tensor.elements, scale: 0.5, shift: 0.5, rounding: .toNearestOrEven)
+      let pixels = tensor.withValues({
+        quantized($0, scale: 0.5, shift: 0.5, rounding: .toNearestOrEven)
+      })
     else { throw NonFiniteError("vae, decoding", isNaN: true) }
     self.init(width: tensor.shape[2], height: tensor.shape[1], pixels: pixels)
   }

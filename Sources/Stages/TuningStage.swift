@@ -32,12 +32,10 @@ enum TuningStage: String, CaseIterable {
     }
   }
 
-  var writes: [Artifact: [String]] {
-    [
-      lora: [loraFile],
-      optimization: ["\(rawValue)/metrics.jsonl", "\(rawValue)/warnings.json"],
-    ]
-  }
+  /// The files of what was measured on the way.
+  var measurements: [String] { ["\(rawValue)/metrics.jsonl", "\(rawValue)/warnings.json"] }
+
+  var writes: [Artifact: [String]] { [lora: [loraFile], optimization: measurements] }
 
   /// Those of the pipeline, in the order in which they run; the first one where it has none.
   static func planned(in context: StageContext) -> [TuningStage] {

@@ -174,15 +174,12 @@ struct SamplingRun {
 
   /// Standard normal noise, each prompt's from a stream of its own.
   private func noise(_ purpose: String, item: UInt64) -> Tensor {
-    let size = sampler.latentShape.reduce(1, *)
-    let result = Tensor(uninitialized: [count] + sampler.latentShape)
-    for (place, identifier) in identifiers.enumerated() {
+    Tensor(rows: count, of: sampler.latentShape) { place, row in
       var stream = RandomStream(
-        seed: settings.seed, purpose: purpose, item: iteration, identifier, item)
-      stream.fillNormal(
-        UnsafeMutableBufferPointer(start: result.pointer + place * size, count: size))
+        seed: settings.seed, purpose: purpose, item: iteration,
+        identifiers[identifiers.startIndex + place], item)
+      stream.fillNormal(row)
     }
-    return result
   }
 
   /// Keeps the steps of the best and the worst candidate of each prompt where the scores tell them apart.

@@ -19,10 +19,10 @@ enum PackingMemory {
     let threads = Threads.count
     let arrived = Counter()
     let (rows, side) = (64, 1024)
-    let factors = Storage(count: (rows + side) * side)
+    let factors = HostMemory(count: (rows + side) * side)
     factors.pointer.update(repeating: 0, count: (rows + side) * side)
     parallelItems(threads) { _ in
-      let product = Storage(count: rows * side)
+      let product = HostMemory(count: rows * side)
       arrived.value.add(1, ordering: .relaxed)
       // Only calls at the same time are in different pieces.
       let clock = ContinuousClock()

@@ -97,6 +97,21 @@ enum Spelled {
     return "\(whole / 86_400) d \(whole / 3_600 % 24) h"
   }
 
+  /// A time as one says it of what is only estimated: `40 minutes`, `5 days`, `3 years`.
+  static func about(_ seconds: Double) -> String {
+    guard seconds.isFinite, seconds < 1e12 else { return "forever" }
+    let units = [
+      ("second", 1.0), ("minute", 60), ("hour", 3_600), ("day", 86_400), ("week", 604_800),
+      ("month", 2_629_746), ("year", 31_556_952),
+    ]
+    guard seconds >= 1 else { return "a moment" }
+    // Two of a unit sound better than fourteen of the one below; weeks begin at three.
+    let unit =
+      units.last { $0.0 == "week" ? seconds >= 3 * $0.1 : seconds >= 1.95 * $0.1 } ?? units[0]
+    let number = Int((seconds / unit.1).rounded())
+    return "\(count(number)) \(unit.0)\(number == 1 ? "" : "s")"
+  }
+
   /// A size such as `540 MB` or `7.3 GB`.
   static func bytes(_ count: Int) -> String {
     ByteCount.text(count)

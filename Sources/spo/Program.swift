@@ -22,7 +22,7 @@ enum Program {
     [
       Run.self, Status.self, Verify.self, CollectGarbage.self, DoctorCommand.self,
       SettingsCommand.self, Inspect.self, Decode.self, Sample.self, Evaluate.self,
-      Tokenize.self, ApplyCommand.self, Export.self, Bench.self,
+      Tokenize.self, ApplyCommand.self, Export.self, Bench.self, Completion.self,
     ]
   }
 

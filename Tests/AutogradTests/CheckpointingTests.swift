@@ -75,8 +75,6 @@ struct CheckpointingTests {
 }
 
 private func noise(_ shape: [Int], seed: UInt64) -> Tensor {
-  let result = Tensor(uninitialized: shape)
   var stream = RandomStream(seed: seed, purpose: "checkpointing")
-  stream.fillNormal(result.mutableElements)
-  return result
+  return Tensor(shape: shape) { stream.fillNormal($0) }
 }

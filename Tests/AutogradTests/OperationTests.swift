@@ -115,7 +115,7 @@ private func convolution(
 ) -> Tensor {
   let factor = enlarges ? 2 : 1
   return convolution(
-    x, weight: weight, prepared: weight.convolutionWeights(), bias: bias,
+    x, weight: weight, prepared: weight.convolutionOperand(), bias: bias,
     ConvolutionShape(
       batch: x.shape[0], height: factor * x.shape[1], width: factor * x.shape[2],
       inputChannels: x.shape[3], outputChannels: weight.shape[3],

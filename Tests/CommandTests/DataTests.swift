@@ -215,8 +215,11 @@ import Testing
       }
       try AtomicFile.replace(path, with: Array(lines.joined(separator: "\n").utf8))
       let outcome = try ingest(path, in: folder).outcome
-      expect(outcome, failsAs: .input, naming: "8", "24")
-      #expect(outcome.errors.contains("label_0: \"many\""), "\(outcome)")
+      #expect(outcome.errors.contains("- 8 bad-value, such as"), "\(outcome)")
+      // The error says by itself what is wrong, for a quiet run.
+      expect(
+        try ingest(path, in: folder, "--quiet").outcome, failsAs: .input, naming: "8 of 24", path,
+        "row 0", "label_0", "many", "max_reject_fraction")
       let allowed = try ingest(
         path, in: folder, "--set", "ingest.max_reject_fraction=0.5"
       ).outcome

@@ -112,6 +112,19 @@ import Testing
     }
   }
 
+  @Test(
+    "files that may not grow, as with a full disk or quota: 5, and the same command goes on",
+    arguments: [20, 100, 400])
+  func fileSize(blocks: Int) throws {
+    try withTemporaryFolder { folder in
+      let run = SmallRun(in: folder)
+      let words = ["--workspace", run.workspace, "--quiet", "--through", "encode"]
+      let stopped = try Program(["run", SmallRun.pipeline] + words, limits: "-f \(blocks)")
+      expect(try stopped.outcome(), failsAs: .space, naming: ".sqlite")
+      expectSuccess(try run.run("--through", "encode"))
+    }
+  }
+
   @Test("a workspace in which another process works: 6; interrupted: 130, and the state is kept")
   func busyAndInterrupted() throws {
     try withTemporaryFolder { folder in

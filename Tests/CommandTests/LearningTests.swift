@@ -43,16 +43,45 @@ import Testing
     }
   }
 
-  @Test("too few comparisons for a held-out split are met before the stages that take long")
+  @Test("what cannot be held out is met right after ingest, whichever stage comes next")
   func noHeldOutSplit() throws {
     try withTemporaryFolder { folder in
       let run = SmallRun(in: folder)
       let source = fixturePath("commands/comparisons/train-00000-of-00001.parquet")
       let outcome = try run.run("--set", "ingest.source=\(source)")
-      #expect(outcome.exitCode != 0)
-      #expect(outcome.errors.contains("shard.validation_fraction"), "\(outcome)")
-      withKnownIssue("the check comes when stage encode has begun", isIntermittent: true) {
-        #expect(!FileManager.default.fileExists(atPath: run.path("cache.sqlite")))
+      expect(outcome, failsAs: .settings, naming: "shard.validation_fraction")
+      #expect(FileManager.default.fileExists(atPath: run.path("catalog.sqlite")))
+      #expect(!FileManager.default.fileExists(atPath: run.path("cache.sqlite")))
+      // With the catalog there, it is said at once.
+      let doctor = try spo(
+        "doctor", SmallRun.pipeline, "--workspace", run.workspace, "--set",
+        "ingest.source=\(source)"
+      )
+      expect(doctor, failsAs: .settings, naming: "shard.validation_fraction")
+      // To look at the data alone is no mistake.
+      expectSuccess(try run.run("--set", "ingest.source=\(source)", "--through", "ingest"))
+    }
+  }
+
+  @Test("splits that training cannot use are met by the files' names, before anything is read")
+  func otherSplits() throws {
+    try withTemporaryFolder { folder in
+      for names in [["test"], ["train", "test"], ["validation"]] {
+        let sources = "\(folder)/\(names.joined())"
+        try FileManager.default.createDirectory(
+          atPath: sources, withIntermediateDirectories: true)
+        for name in names {
+          try FileManager.default.copyItem(
+            atPath: fixturePath("commands/comparisons/train-00000-of-00001.parquet"),
+            toPath: "\(sources)/\(name)-00000-of-00001.parquet")
+        }
+        let run = SmallRun(in: sources)
+        expect(
+          try run.run("--set", "ingest.source=\(sources)/*.parquet"), failsAs: .settings,
+          naming: "split \(names.last ?? "")".replacingOccurrences(of: "split test", with: "test"))
+        #expect(!FileManager.default.fileExists(atPath: run.workspace))
+        expectSuccess(
+          try run.run("--set", "ingest.source=\(sources)/*.parquet", "--through", "ingest"))
       }
     }
   }

@@ -35,7 +35,8 @@ import Testing
     try withTemporaryFolder { folder in
       let model = try ModelVariant.withUNetInputs(channels, in: folder)
       try expectRefusal(
-        of: model, in: folder, naming: "unet/config.json", "in_channels", "\(channels)", "4")
+        of: model, in: folder, naming: "unet/config.json", "in_channels", "\(channels)", "4",
+        "vae/config.json", "inpainting")
     }
   }
 
@@ -43,7 +44,9 @@ import Testing
   func latentChannels() throws {
     try withTemporaryFolder { folder in
       let model = try ModelVariant.withLatentChannels(16, in: folder)
-      try expectRefusal(of: model, in: folder, naming: "in_channels", "latents", "16", "4")
+      try expectRefusal(
+        of: model, in: folder, naming: "\(model.path)/vae/config.json", "latent_channels", "16",
+        "\(model.path)/unet/config.json", "in_channels", "4")
     }
   }
 
@@ -65,6 +68,20 @@ import Testing
         ])
       try model.configure("vae/config.json", ["in_channels": 1, "out_channels": 1])
       try expectRefusal(of: model, in: folder, naming: "vae/config.json", "channels")
+    }
+  }
+
+  @Test(
+    "weights that are whole numbers are refused by name",
+    arguments: [
+      ("unet", "conv_in.bias"), ("vae", "decoder.conv_in.bias"),
+      ("text_encoder", "text_model.final_layer_norm.weight"),
+    ])
+  func integerWeights(part: String, tensor: String) throws {
+    try withTemporaryFolder { folder in
+      let model = try ModelVariant(in: folder)
+      try model.makeIntegers(part, tensor)
+      try expectRefusal(of: model, in: folder, naming: "\(part)/", tensor, "I")
     }
   }
 

@@ -2,6 +2,7 @@ import Checkpoints
 import Files
 import Foundation
 import TestSupport
+import Testing
 
 /// A copy of `data/tiny-sd` in which something is different.
 struct ModelVariant {
@@ -27,6 +28,17 @@ struct ModelVariant {
     var tensors = try TensorData.all(of: path)
     for (name, tensor) in changes { tensors[name] = tensor }
     try TensorData.write(tensors, to: path)
+  }
+
+  /// Says that a tensor's numbers are whole numbers, of as many bits as they have.
+  func makeIntegers(_ part: String, _ name: String) throws {
+    let stem = part == "text_encoder" ? "model" : "diffusion_pytorch_model"
+    let path = "\(path)/\(part)/\(stem).safetensors"
+    var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+    let entry = Data("\"\(name)\":{\"dtype\":\"F".utf8)
+    let range = try #require(bytes.range(of: entry))
+    bytes.replaceSubrange(range, with: entry.dropLast() + Data("I".utf8))
+    try bytes.write(to: URL(fileURLWithPath: path))
   }
 
   /// A tensor of a part as it is.

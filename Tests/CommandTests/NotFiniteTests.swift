@@ -11,9 +11,8 @@ import Testing
   ) throws -> Outcome {
     let outcome = try Program(
       [
-        "sample", "--model", model, "--prompt", "x", "--steps", "3", "--out",
-        "\(folder)/image.png",
-      ] + arguments
+        "sample", "--model", model, "--prompt", "x", "--out", "\(folder)/image.png",
+      ] + (arguments.contains("--steps") ? [] : ["--steps", "3"]) + arguments
     ).outcome()
     #expect(!FileManager.default.fileExists(atPath: "\(folder)/image.png"))
     return outcome
@@ -59,10 +58,15 @@ import Testing
     }
   }
 
-  @Test("a guidance that gives infinite numbers is an error that names it")
-  func guidance() throws {
+  @Test(
+    "a guidance that gives infinite numbers is an error that names part, step and guidance",
+    arguments: [("1e38", 3), ("3e38", 12)])
+  func guidance(guidance: String, steps: Int) throws {
     try withTemporaryFolder { folder in
-      expect(try sample(folder, "--guidance", "1e38"), failsAs: .notFinite, naming: "guidance")
+      let outcome = try sample(folder, "--guidance", guidance, "--steps", "\(steps)")
+      expect(outcome, failsAs: .notFinite, naming: "step", "of \(steps)", "guidance")
+      let parts = ["unet", "scheduler", "vae"]
+      #expect(parts.contains { outcome.failures.joined().contains($0) }, "\(outcome)")
     }
   }
 }

@@ -41,7 +41,9 @@ import Testing
 
   @Test(
     "in place of a LoRA or of a checkpoint file",
-    arguments: ["lora.safetensors", "lora.bin", "lora.pt", "lora.ckpt"])
+    arguments: [
+      "lora.safetensors", "lora.bin", "lora.pt", "lora.pth", "lora.ckpt", "lora.download", "lora",
+    ])
   func lora(name: String) throws {
     for (text, word) in Self.contents {
       try withTemporaryFolder { folder in
@@ -50,8 +52,6 @@ import Testing
           "sample", "--model", "data/tiny-sd", "--lora", "\(folder)/\(name)", "--prompt", "x",
           "--steps", "2", "--out", "\(folder)/x.png")
         expect(outcome, failsAs: .input, naming: name, word)
-        // As models, files of torch are known by the ending .ckpt alone.
-        guard !["bin", "pt"].contains(name.split(separator: ".").last) else { return }
         let model = try spo(
           "sample", "--model", "\(folder)/\(name)", "--tokenizer", "data/tiny-sd/tokenizer",
           "--prompt", "x", "--steps", "2", "--out", "\(folder)/x.png")

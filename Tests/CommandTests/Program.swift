@@ -37,9 +37,10 @@ final class Program {
   ///   - folder: the current folder of the program
   ///   - limits: words for the shell's `ulimit` in front of the program, such as `-v 1000000`
   ///   - output: where standard output goes; nil: to a file, for ``Outcome/output``
+  ///   - emulator: the path and the arguments of what runs the program; empty: the processor does
   init(
     _ arguments: [String], in folder: String = repository, limits: String? = nil,
-    output: String? = nil
+    output: String? = nil, emulator: [String] = []
   ) throws {
     self.folder =
       FileManager.default.temporaryDirectory
@@ -53,8 +54,9 @@ final class Program {
       process.executableURL = URL(fileURLWithPath: "/bin/sh")
       process.arguments = ["-c", "ulimit \(limits) && exec \"$0\" \"$@\"", Self.path] + arguments
     } else {
-      process.executableURL = URL(fileURLWithPath: Self.path)
-      process.arguments = arguments
+      let words = emulator + [Self.path] + arguments
+      process.executableURL = URL(fileURLWithPath: words[0])
+      process.arguments = Array(words.dropFirst())
     }
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
     process.standardInput = FileHandle.nullDevice

@@ -22,12 +22,32 @@ import Testing
     "preference.micro_batch=0", "preference.estimates=-1", "preference.validation_pairs=0",
     "report.pictures_per_prompt=0", "report.shown_prompts=-1", "report.sampling_steps=0",
     "report.eta=3", "ingest.max_reject_fraction=2", "threads=0",
+    "device=gpu", "device=cuda:-1",
   ]
 
   /// Ranges that span two settings.
   static let inconsistent = [
-    ["spo.divert_step=8", "spo.stop_step=5"], ["spo.divert_step=10"],
+    ["spo.divert_step=8", "spo.stop_step=5"], ["spo.divert_step=10"], ["spo.stop_step=11"],
   ]
+
+  @Test(
+    "labels of a stage that the pipeline does not have are refused",
+    arguments: ["run", "status", "doctor"])
+  func missingStage(command: String) throws {
+    try withTemporaryFolder { folder in
+      let outcome = try spo(
+        command, SmallRun.pipeline, "--workspace", "\(folder)/workspace", "--set",
+        "shard.labels=model")
+      expect(outcome, failsAs: .settings, naming: "shard", "labels", "add that stage")
+    }
+  }
+
+  @Test("more steps than the scheduler of the model that is made allows are refused")
+  func sampledSteps() throws {
+    let pipeline = "Tests/Torture/pipelines/base.json5"
+    let outcome = try spo("doctor", pipeline, "--set", "comparisons.steps=1000")
+    expect(outcome, failsAs: .settings, naming: "comparisons.steps", "1 to 999")
+  }
 
   private func expectRefusal(
     of settings: [String], by command: String, sourceLocation: SourceLocation = #_sourceLocation
@@ -52,7 +72,8 @@ import Testing
       #expect(line.contains(name), "\(outcome)", sourceLocation: sourceLocation)
       let bare = value.filter { !"[]".contains($0) }
       #expect(
-        line.contains(bare) || line.contains("\(Double(bare) ?? .nan)"), "\(outcome)",
+        bare.isEmpty || line.contains(bare) || line.contains("\(Double(bare) ?? .nan)"),
+        "\(outcome)",
         sourceLocation: sourceLocation)
       #expect(
         !FileManager.default.fileExists(atPath: workspace), "a workspace was made",

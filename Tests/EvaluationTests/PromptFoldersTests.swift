@@ -45,7 +45,7 @@ import Testing
       try TextToImage.draw(
         request, of: model.folder, from: [TorchCPUGenerator(seed: 8)]
       ) { _, image in
-        let levels = image.elements.map { min(max($0 / 2 + 0.5, 0), 1) * 255 }
+        let levels = image.values.map { min(max($0 / 2 + 0.5, 0), 1) * 255 }
         #expect(zip(levels, second.pixels).allSatisfy { abs($0 - Float($1)) <= 0.51 })
       }
       // What is there is kept.

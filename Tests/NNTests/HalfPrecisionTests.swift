@@ -120,8 +120,6 @@ struct HalfPrecisionTests {
 }
 
 private func noise(_ shape: [Int], purpose: String) -> Tensor {
-  let result = Tensor(uninitialized: shape)
   var stream = RandomStream(seed: 4, purpose: purpose)
-  stream.fillNormal(result.mutableElements)
-  return result
+  return Tensor(shape: shape) { stream.fillNormal($0) }
 }

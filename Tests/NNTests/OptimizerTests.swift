@@ -51,7 +51,7 @@ struct AdamWTests {
     try withTemporaryFolder { folder in
       let (a, b) = (try parameter(), try parameter())
       var inMemory = try AdamW([a], settings: .init())
-      var onDisk = try AdamW([b], settings: .init(), momentsOnDiskOf: folder)
+      var onDisk = try AdamW([b], settings: .init(), moments: .disk(folder: folder))
       for step in 1...3 {
         let gradient = Tensor([Float(step), -1, 0.5], shape: [3])
         try inMemory.update([gradient], learningRate: 0.01, scale: 0.7)

@@ -69,6 +69,18 @@ struct DamageTests {
     }
   }
 
+  @Test("a repaired result counts what it counted, though its intermediate files are gone")
+  func unitsOfRepair() throws {
+    try withToy { toy throws in
+      try toy.run("multiply.note=forget")
+      try flipBit(of: toy.folder + "/run/multiply/2")
+      try toy.run("multiply.note=forget")
+      #expect(toy.reasons("multiply") != nil)
+      let status = try toy.pipeline("multiply.note=forget").status()[0]
+      #expect(status.state == .done && status.unitsDone == 4 && status.unitsTotal == 4)
+    }
+  }
+
   @Test("verify reads everything and says what mends it")
   func verify() throws {
     try withToy { toy throws in

@@ -155,19 +155,78 @@ struct ReplacementTests {
     }
   }
 
-  @Test("a result that an earlier version recorded is made again, its other files left")
+  /// Turns the record of a finished stage into what the first version of the program would have written.
+  ///
+  /// - Parameter upstream: the fingerprints of the stages that it read
+  /// - Returns: its own
+  @discardableResult
+  private func writeAsEarlier(
+    _ stage: String, _ toy: ToyRun, inputs: [String: String] = [:], upstream: [String: String] = [:]
+  ) throws -> String {
+    let path = toy.folder + "/run/state/\(stage).json"
+    var record = try #require(try JSON(contentsOf: path).object)
+    for key in ["phase", "check", "result", "next", "foreign"] { record[key] = nil }
+    func object(_ texts: [String: String]) -> JSON.Object {
+      texts.sorted { $0.key < $1.key }.reduce(into: JSON.Object()) {
+        $0[$1.key] = .string($1.value)
+      }
+    }
+    record["inputs"] = .object(object(inputs))
+    record["upstream"] = .object(object(upstream))
+    try AtomicFile.replace(path, with: Array(JSON.object(record).text().utf8))
+    let settings = try #require(record["settings"]?.object)
+    func sorted(_ object: JSON.Object) -> JSON {
+      var result = JSON.Object()
+      for (key, value) in object.sorted(by: { $0.0 < $1.0 }) {
+        result[key] = value.object.map(sorted) ?? value
+      }
+      return .object(result)
+    }
+    let content: JSON = [
+      "version": 1, "settings": sorted(settings),
+      "inputs": .array(
+        inputs.sorted { $0.key < $1.key }.map { [.string($0.key), .string($0.value)] }),
+      "upstream": .object(object(upstream)),
+    ]
+    return SHA256.hexDigest(of: Array(content.text().utf8))
+  }
+
+  @Test(
+    "what the first version made stays as far as nothing has changed, beside what it did not list")
   func earlierVersion() throws {
     try withToy { toy throws in
-      try toy.run()
-      let path = toy.folder + "/run/state/multiply.json"
-      var record = try #require(try JSON(contentsOf: path).object)
-      for key in ["phase", "check", "result", "next", "foreign"] { record[key] = nil }
-      try AtomicFile.replace(path, with: Array(JSON.object(record).text().utf8))
+      let table = toy.folder + "/table"
+      try AtomicFile.replace(table, with: [1, 2, 3])
+      let digest = SHA256.hexDigest(of: [1, 2, 3])
+      try toy.run("multiply.table=\(table)")
+      let fingerprint = try writeAsEarlier("multiply", toy, inputs: [table: digest])
+      try writeAsEarlier("join", toy, upstream: ["multiply": fingerprint])
       try toy.put("multiply/7", "old")
-      #expect(try toy.pipeline().status()[0].state == .stale)
-      try toy.run("multiply.factor=2")
-      #expect(toy.reasons("multiply") == ["made by an earlier version of this program"])
+      #expect(try toy.pipeline("multiply.table=\(table)").status()[0].state == .stale)
+      try toy.run("multiply.table=\(table)")
+      #expect(toy.reasons("multiply") == nil && toy.reasons("join") == nil)
+      #expect(
+        try toy.pipeline("multiply.table=\(table)").status().map(\.state) == [.done, .done])
+      #expect(try toy.pipeline("multiply.table=\(table)").verify().flatMap(\.problems) == [])
+      try toy.run("multiply.table=\(table)", "multiply.factor=2")
+      #expect(toy.reasons("multiply") == ["setting factor: 1.5 -> 2.0"])
       #expect(try toy.text("multiply/1") == "2.0" && toy.text("multiply/7") == "old")
+    }
+  }
+
+  @Test("what the first version made of something else is made again, and why is said")
+  func changedSinceEarlierVersion() throws {
+    try withToy { toy throws in
+      let table = toy.folder + "/table"
+      try AtomicFile.replace(table, with: [1, 2, 3])
+      try toy.run("multiply.table=\(table)")
+      try writeAsEarlier("multiply", toy, inputs: [table: SHA256.hexDigest(of: [4])])
+      // Of another making of the products.
+      try writeAsEarlier("join", toy, upstream: ["multiply": String(repeating: "0", count: 64)])
+      try toy.run("multiply.table=\(table)")
+      let reason = try #require(toy.reasons("multiply")?.first)
+      #expect(reason.hasPrefix("input \(table) changed: "), "\(reason)")
+      #expect(toy.reasons("join") == ["stage multiply gives another result"])
     }
   }
 }

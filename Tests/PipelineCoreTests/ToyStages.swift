@@ -39,6 +39,7 @@ final class Multiply: Stage {
   static let name = "multiply"
   static let version = 1
   static let unit = "numbers"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["batch_size", "table"]
   static let repairsFiles = true
 
@@ -62,7 +63,9 @@ final class Multiply: Stage {
   }
 
   func pendingItems() -> [Int] { (0..<settings.count).filter { !exists($0) } }
-  func finishedUnitCount() -> Int { settings.count - pendingItems().count }
+  func finishedUnitCount() -> Int {
+    settings.note == "forget" ? 0 : settings.count - pendingItems().count
+  }
   func partitionKey(of item: Int) -> String? { "\(item)" }
 
   func process(_ item: Int) throws -> String {

@@ -57,7 +57,7 @@ import Testing
       for (shapes, mention) in [
         (
           [input: inpainting],
-          "(unet): in_channels is 9, but the autoencoder's latents have 4; inpaint"
+          "(unet): in_channels is 9, but the autoencoder's latents have 4"
         ),
         ([output: variance], "(unet): out_channels is 8, but the autoencoder's latents have 4"),
       ] {

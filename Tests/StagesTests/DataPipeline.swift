@@ -61,12 +61,12 @@ struct DataPipeline {
 
   /// Runs the stages; returns the events.
   @discardableResult
-  func run(through stage: String? = nil) throws -> [RunEvent] {
+  func run(through stage: String? = nil, forced: Set<String> = []) throws -> [RunEvent] {
     var events: [RunEvent] = []
     try Runner(try pipeline()) { event in
       events.append(event)
       observe(event)
-    }.run(through: stage)
+    }.run(through: stage, forced: forced)
     return events
   }
 

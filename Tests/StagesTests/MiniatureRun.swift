@@ -83,6 +83,7 @@ struct MiniatureRun {
     "preference.micro_batch=3", "preference.estimates=1", "preference.checkpoint_every=1",
     "preference.validation_timesteps=[1, 501]",
     "spo.iterations=2", "spo.batch=2", "spo.sampling_steps=4", "spo.divert_step=2",
+    "spo.stop_step=null",
     "spo.candidates=2", "spo.threshold=0", "spo.checkpoint_every=1",
     "dpo.steps=4", "dpo.batch=3", "dpo.micro_batch=2", "dpo.sampling_steps=2", "dpo.pictures=1",
     "dpo.checkpoint_every=2", "dpo.learning_rate=0.001",
@@ -96,9 +97,10 @@ struct MiniatureRun {
   }
 
   func status() throws -> [StageStatus] { try configured().status() }
+  func verify() throws -> [StageVerification] { try configured().verify() }
   func collectGarbage() throws -> [Garbage] { try configured().collectGarbage(isDry: false) }
 
-  private func configured() throws -> Pipeline {
+  private func configured(_ more: [String] = []) throws -> Pipeline {
     let path = "\(Self.repository)/pipelines/\(pipeline).json5"
     return try Pipeline(
       path: path, stages: stageTypes,
@@ -108,26 +110,30 @@ struct MiniatureRun {
         "report.prompts=\(folder)/prompts.json",
       ]
         + (["quickstart", "quickstart-dpo"].contains(pipeline)
-          ? ["preference.start=\(Self.repository)/data/tiny-preference"] : []) + overrides,
+          ? ["preference.start=\(Self.repository)/data/tiny-preference"] : []) + overrides + more,
       workspace: workspace)
   }
 
   @discardableResult
   func run(
-    through last: String? = nil, observe: @escaping (RunEvent) throws -> Void = { _ in }
+    through last: String? = nil, forced: Set<String> = [],
+    observe: @escaping (RunEvent) throws -> Void = { _ in }
   ) throws -> [RunEvent] {
     var events: [RunEvent] = []
     var failure: (any Error)?
-    try Runner(try configured()) { event in
+    let check = RunCheck(
+      overrides: [], limits: MachineLimits(memory: 1 << 40, freeDisk: nil)
+    ) { try configured($0) }
+    try Runner(try configured(), check: check.require) { event in
       events.append(event)
       do { try observe(event) } catch { failure = error }
-    }.run(through: last)
+    }.run(through: last, forced: forced)
     if let failure { throw failure }
     return events
   }
 
   /// What a run is for, by name: the same bytes whatever happened on the way.
-  func results() throws -> [String: [UInt8]] {
+  func results(without lost: Set<String> = []) throws -> [String: [UInt8]] {
     var files: [String: [UInt8]] = [:]
     for name in [
       "shards/index.json", "preference/model/model.safetensors", "preference/evaluation.json",
@@ -135,7 +141,7 @@ struct MiniatureRun {
       "spo/warnings.json", "spo/pytorch_lora_weights.safetensors",
       "export/merged/unet/diffusion_pytorch_model.safetensors",
       "report/pictures/001-0-after.png",
-    ] {
+    ] where !lost.contains(name) {
       files[name] = try RegularFile(path: "\(workspace)/\(name)").readAll()
     }
     // All but the seconds that were measured.

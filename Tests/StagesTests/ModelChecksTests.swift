@@ -29,8 +29,10 @@ import Testing
     }
     let limits = MachineLimits(memory: 1 << 36, freeDisk: nil)
     let error = try #require(
-      #expect(throws: (any Error).self) { _ = try Doctor(limits: limits, makePipeline: make) })
-    let check = MemoryCheck(overrides: [], limits: limits, makePipeline: make)
+      #expect(throws: (any Error).self) {
+        _ = try Doctor(limits: limits, rates: .assumed, makePipeline: make)
+      })
+    let check = RunCheck(overrides: [], limits: limits, makePipeline: make)
     let other = try #require(
       #expect(throws: (any Error).self) {
         try Runner(try make([]), check: check.require) { _ in }.run()
@@ -56,7 +58,7 @@ import Testing
       mention: "in_channels is 9, but the autoencoder's latents have 4"),
     .init(
       model: "tiny-sd", setting: "model", file: "vae/config.json",
-      changes: ["latent_channels": 16], mention: "in_channels is 4, but the autoencoder's"),
+      changes: ["latent_channels": 16], mention: "latent_channels is 16, but"),
     .init(
       model: "tiny-sd", setting: "model", file: "unet/config.json",
       changes: ["layers_per_block": 2], mention: "there is no tensor down_blocks.0.resnets.1"),
@@ -116,12 +118,12 @@ import Testing
               let stages = try pipeline(
                 ["preference.start=\(copy)"], workspace: "\(folder)/workspace"
               ).madeStages()
-              let check = MemoryCheck(
+              let check = RunCheck(
                 overrides: ["preference.start=\(copy)"],
                 limits: MachineLimits(memory: 1 << 40, freeDisk: nil)
               ) { try pipeline($0, workspace: "\(folder)/workspace") }
               for stage in stages where type(of: stage).name == "preference" {
-                try check.require(stage)
+                try check.require([PlannedWork(stage: stage)])
               }
             } catch {
               #expect("\(error)".contains(copy) && !"\(error)".contains("\n"), "\(error)")

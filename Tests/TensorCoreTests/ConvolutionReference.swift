@@ -73,15 +73,15 @@ func noise(_ count: Int, seed: UInt64) -> [Float] {
   }
 }
 
-func makeStorage(_ values: [Float]) -> Storage {
-  let storage = Storage(count: values.count)
+func makeStorage(_ values: [Float]) -> HostMemory {
+  let storage = HostMemory(count: values.count)
   for (index, value) in values.enumerated() { storage.pointer[index] = value }
   return storage
 }
 
 /// An array that a kernel fills; it holds NaN before, so that an element left out is noticed.
 func filled(_ count: Int, _ body: (UnsafeMutablePointer<Float>) -> Void) -> [Float] {
-  let storage = Storage(count: count)
+  let storage = HostMemory(count: count)
   for index in 0..<count { storage.pointer[index] = .nan }
   body(storage.pointer)
   return (0..<count).map { storage.pointer[$0] }

@@ -194,7 +194,7 @@ struct ConvolutionTests {
     let input: [Float]
     let weights: [Float]
     let outputGradient: [Float]
-    let storage: Storage
+    let storage: HostMemory
     let layer: ConvolutionWeights
 
     init(_ shape: ConvolutionShape) {

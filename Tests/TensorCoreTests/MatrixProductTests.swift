@@ -37,7 +37,7 @@ struct MatrixProductTests {
       // Numbers that half precision holds, too.
       let half = noise((transposesB ? columns : inner) * strideB + 1, seed: 2).map { Float16($0) }
       let b = half.map { Float($0) }
-      let halfStorage = HalfStorage(count: half.count, format: .binary16)
+      let halfStorage = HalfMemory(count: half.count, format: .binary16)
       for (index, value) in half.enumerated() {
         halfStorage.pointer[index] = value.bitPattern
       }
@@ -98,8 +98,8 @@ struct MatrixProductTests {
     let threads = Threads.count
     defer { Threads.count = threads }
     let (rows, columns, inner) = (4100, 72, 500)
-    let a = Storage(count: rows * inner)
-    let b = Storage(count: columns * inner)
+    let a = HostMemory(count: rows * inner)
+    let b = HostMemory(count: columns * inner)
     for (storage, seed) in [(a, UInt64(1)), (b, 2)] {
       for (index, value) in noise(storage.count, seed: seed).enumerated() {
         storage.pointer[index] = value
@@ -107,7 +107,7 @@ struct MatrixProductTests {
     }
     let results = [1, 2, 5].map { count in
       Threads.count = count
-      let result = Storage(count: rows * columns)
+      let result = HostMemory(count: rows * columns)
       multiplyMatrices(
         MatrixPointer(a.pointer, stride: inner),
         RightFactor(b.pointer, stride: inner, isTransposed: true), into: result.pointer,
@@ -129,8 +129,8 @@ struct MatrixProductTests {
     let threads = Threads.count
     defer { Threads.count = threads }
     let (rows, columns, inner) = (sizes.rows, sizes.columns, sizes.inner)
-    func storage(_ values: [Float]) -> Storage {
-      let storage = Storage(count: values.count)
+    func storage(_ values: [Float]) -> HostMemory {
+      let storage = HostMemory(count: values.count)
       storage.pointer.update(from: values, count: values.count)
       return storage
     }
@@ -138,7 +138,9 @@ struct MatrixProductTests {
     let half = noise(inner * columns, seed: 2).map { Float16($0) }
     let (left, right) = (noise(rank * inner, seed: 3), noise(rank * columns, seed: 4))
     let rowsOfA = storage(a)
-    let update = LowRankUpdate(left: storage(left), right: storage(right), rank: rank)
+    let (leftFactor, rightFactor) = (storage(left), storage(right))
+    defer { withExtendedLifetime((leftFactor, rightFactor)) {} }
+    let update = LowRankUpdate(left: leftFactor.pointer, right: rightFactor.pointer, rank: rank)
     for isTransposed in [false, true] {
       let stride = isTransposed ? inner : columns
       var expected = [Double](repeating: 0, count: rows * columns)
@@ -154,7 +156,7 @@ struct MatrixProductTests {
         }
       }
       let full = storage(half.map { Float($0) })
-      let halfStorage = HalfStorage(count: half.count, format: .binary16)
+      let halfStorage = HalfMemory(count: half.count, format: .binary16)
       for (index, value) in half.enumerated() { halfStorage.pointer[index] = value.bitPattern }
       for (count, isHalf) in [(1, false), (3, false), (1, true), (3, true)] {
         Threads.count = count
@@ -163,7 +165,7 @@ struct MatrixProductTests {
           ? RightFactor(halfStorage, stride: stride, isTransposed: isTransposed)
           : RightFactor(full.pointer, stride: stride, isTransposed: isTransposed)
         factor.update = update
-        let result = Storage(count: rows * columns)
+        let result = HostMemory(count: rows * columns)
         multiplyMatrices(
           MatrixPointer(rowsOfA.pointer, stride: inner), factor, into: result.pointer,
           outputStride: columns, rows: rows, columns: columns, inner: inner)

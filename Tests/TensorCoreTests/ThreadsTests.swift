@@ -1,19 +1,26 @@
 import Foundation
-import Synchronization
 import TensorCore
 import Testing
 
 @Suite("Threads", .serialized)
 struct ThreadsTests {
-  /// How often each index of a loop was visited.
-  private final class Visits: Sendable {
-    private let counts: Mutex<[Int]>
+  /// A number for each index of a loop, 0 at first.
+  ///
+  /// Without a lock, so that the thread sanitizer sees whether the loop alone keeps its calls apart.
+  private final class Slots: @unchecked Sendable {
+    let values: UnsafeMutableBufferPointer<Int>
 
-    init(_ count: Int) { counts = Mutex([Int](repeating: 0, count: count)) }
+    init(_ count: Int) {
+      values = .allocate(capacity: count)
+      values.initialize(repeating: 0)
+    }
 
-    func add(_ index: Int) { counts.withLock { $0[index] += 1 } }
+    deinit { values.deallocate() }
 
-    var areOnce: Bool { counts.withLock { $0.filter { $0 == 1 }.count == $0.count } }
+    /// Notes a visit of an index.
+    func add(_ index: Int) { values[index] += 1 }
+
+    var areOnce: Bool { values.allSatisfy { $0 == 1 } }
   }
 
   private func withThreads(_ count: Int, _ body: () -> Void) {
@@ -27,7 +34,7 @@ struct ThreadsTests {
   func visits() {
     withThreads(3) {
       for round in 0..<2_000 {
-        let visits = Visits(round % 7)
+        let visits = Slots(round % 7)
         parallelItems(round % 7) { visits.add($0) }
         #expect(visits.areOnce)
         if round % 400 == 0 { Thread.sleep(forTimeInterval: 0.01) }
@@ -40,7 +47,7 @@ struct ThreadsTests {
     for threads in [1, 4, 2, 5, 1, 3] {
       withThreads(threads) {
         for _ in 0..<100 {
-          let visits = Visits(50)
+          let visits = Slots(50)
           parallelItems(50) { visits.add($0) }
           #expect(visits.areOnce)
         }
@@ -51,7 +58,7 @@ struct ThreadsTests {
   @Test("loops inside loops and loops of several threads at once")
   func nesting() {
     withThreads(2) {
-      let visits = Visits(4 * 100 * 6)
+      let visits = Slots(4 * 100 * 6)
       let group = DispatchGroup()
       for caller in 0..<4 {
         DispatchQueue.global().async(group: group) {
@@ -71,9 +78,9 @@ struct ThreadsTests {
   func ranges() {
     withThreads(4) {
       for (count, grain) in [(1, 1), (10, 3), (10, 100), (97, 8), (1_000, 1)] {
-        let found = Mutex([Range<Int>]())
-        parallelRanges(count, grain: grain) { range in found.withLock { $0.append(range) } }
-        let ranges = found.withLock { $0.sorted { $0.lowerBound < $1.lowerBound } }
+        let ends = Slots(count)
+        parallelRanges(count, grain: grain) { ends.values[$0.lowerBound] = $0.upperBound }
+        let ranges = ends.values.enumerated().filter { $1 > 0 }.map { $0..<$1 }
         #expect(ranges.flatMap { Array($0) } == Array(0..<count))
         #expect(ranges.count == 1 || ranges.filter { $0.count < grain }.isEmpty)
         #expect(ranges.count <= 4)

@@ -83,40 +83,41 @@ class Program:
         output, errors = process.communicate()
         return Result(process.returncode, output, errors, timed_out=is_hang)
 
-    def pipeline(self, workspace, *more, **options) -> Result:
-        """`spo run` of the small pipeline."""
-        return self.run("run", PIPELINE, "--workspace", workspace, "--quiet", *more, **options)
+    def pipeline(self, workspace, *more, pipeline=PIPELINE, **options) -> Result:
+        """`spo run` of the small pipeline, or of another."""
+        return self.run("run", pipeline, "--workspace", workspace, "--quiet", *more, **options)
 
 
 class Snapshots:
     """The workspace of an unbroken run as it stood after each stage."""
 
-    def __init__(self, program: Program):
-        self.program = program
+    def __init__(self, program: Program, pipeline=PIPELINE, stages=STAGES):
+        self.program, self.stages = program, stages
+        self.folder = program.folder / pathlib.Path(pipeline).stem
         self.seconds: dict[str, float] = {}
-        workspace = program.folder / "unbroken"
-        for stage in STAGES:
+        workspace = self.folder / "unbroken"
+        for stage in stages:
             start = time.monotonic()
-            result = program.pipeline(workspace, "--through", stage)
+            result = program.pipeline(workspace, "--through", stage, pipeline=pipeline)
             if result.code != 0:
                 raise SystemExit(f"stage {stage} fails without any fault: {result.errors}")
             self.seconds[stage] = time.monotonic() - start
             shutil.copytree(workspace, self.after(stage), symlinks=True)
-        self.states = {stage: fingerprint(self.after(stage)) for stage in STAGES}
+        self.states = {stage: fingerprint(self.after(stage)) for stage in stages}
 
     def after(self, stage: str) -> pathlib.Path:
-        return self.program.folder / f"after-{stage}"
+        return self.folder / f"after-{stage}"
 
     @property
     def finished(self) -> pathlib.Path:
-        return self.after(STAGES[-1])
+        return self.after(self.stages[-1])
 
     def start(self, folder: pathlib.Path, stage: str) -> pathlib.Path:
         """A workspace in `folder` in which everything before `stage` is done."""
         workspace = folder / "workspace"
-        index = STAGES.index(stage)
+        index = self.stages.index(stage)
         if index > 0:
-            copy(self.after(STAGES[index - 1]), workspace)
+            copy(self.after(self.stages[index - 1]), workspace)
         return workspace
 
     def differences(self, workspace: pathlib.Path, stage: str) -> list[str]:
@@ -180,12 +181,17 @@ class Campaign:
     def trials(self):
         raise NotImplementedError
 
+    def note(self) -> str:
+        """What else the table should say, for instance how the trials ended."""
+        return ""
+
 
 @dataclasses.dataclass
 class Score:
     name: str
     trials: int = 0
     seconds: float = 0
+    note: str = ""
     failures: list[str] = dataclasses.field(default_factory=list)
 
 
@@ -218,6 +224,7 @@ def work(campaign: Campaign, seconds: float, workers: int) -> Score:
     for thread in threads:
         thread.join()
     score.seconds = time.monotonic() - start
+    score.note = campaign.note()
     return score
 
 
@@ -225,7 +232,8 @@ def table(scores: list[Score]) -> str:
     lines = [f"{'campaign':<14}{'trials':>8}{'failures':>10}{'seconds':>9}"]
     for score in scores:
         lines.append(
-            f"{score.name:<14}{score.trials:>8}{len(score.failures):>10}{score.seconds:>9.0f}")
+            f"{score.name:<14}{score.trials:>8}{len(score.failures):>10}{score.seconds:>9.0f}"
+            f"  {score.note}".rstrip())
     lines.append(
         f"{'together':<14}{sum(s.trials for s in scores):>8}"
         f"{sum(len(s.failures) for s in scores):>10}{sum(s.seconds for s in scores):>9.0f}")

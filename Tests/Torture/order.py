@@ -54,7 +54,8 @@ def check(lines, workspace):
             if inside(target) and below:
                 problems.append(f"renamed to {other} before its bytes were synced")
             unsynced.difference_update(below)
-            if inside(target):
+            # What is renamed to a temporary name is on its way to be removed.
+            if inside(target) and ".tmp." not in os.path.basename(target):
                 entries.setdefault(os.path.dirname(target), []).append(other)
     for folder, names in entries.items():
         problems.append(f"folder {folder} was never synced after the rename to {names[-1]}")

@@ -92,9 +92,9 @@ extension CatalogError {
   ) -> CatalogError {
     var code = Int(sqlite3_extended_errcode(connection))
     // A full disk shows as SQLITE_FULL where a write meets it, but as an error of input and output
-    // where syncing, truncating or creating a file does.
+    // where syncing, truncating or creating a file does, or where a quota or a limit is reached.
     if [SQLITE_IOERR, SQLITE_CANTOPEN].contains(Int32(code & 0xff)),
-      FailureKind(systemError: sqlite3_system_errno(connection)) == .space
+      systemErrors(of: connection).contains(where: { FailureKind(systemError: $0) == .space })
     {
       code = Int(SQLITE_FULL)
     }
@@ -106,6 +106,26 @@ extension CatalogError {
       }
     }
     return .sqlite(path: path, code: code, message: message, sql: sql)
+  }
+
+  /// The last errors of system calls that the connection, its file and its log remember.
+  ///
+  /// The connection's is that of whatever call failed last, which may belong to the rollback.
+  private static func systemErrors(of connection: OpaquePointer?) -> [Int32] {
+    guard let connection else { return [] }
+    let files = [SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER].compactMap { kind in
+      var file: UnsafeMutablePointer<sqlite3_file>?
+      sqlite3_file_control(connection, "main", kind, &file)
+      return file
+    }
+    let errors = files.compactMap { file -> Int32? in
+      var error: Int32 = 0
+      // A file that is not open has no methods.
+      let code = file.pointee.pMethods?.pointee.xFileControl?(
+        file, SQLITE_FCNTL_LAST_ERRNO, &error)
+      return code == SQLITE_OK ? error : nil
+    }
+    return [sqlite3_system_errno(connection)] + errors
   }
 }
 

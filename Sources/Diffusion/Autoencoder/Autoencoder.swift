@@ -18,7 +18,7 @@ public struct Autoencoder {
   }
 
   /// Pixels of a tile's side at most: its part of the working memory stays below a gigabyte.
-  private static let largestTile = 512
+  static let largestTile = 512
 
   /// Has larger pictures made tile by tile: less memory, and not quite the same pictures.
   public mutating func useTiles() {

@@ -26,9 +26,9 @@ struct Tiles {
       let band = x.slice(axis: 1, top..<min(top + inputSide, height))
       var row: [Tensor] = []
       for (column, left) in stride(from: 0, to: width, by: distance).enumerated() {
-        let tile = body(band.slice(axis: 2, left..<min(left + inputSide, width)))
-        if !above.isEmpty { blend(above[column], into: tile, axis: 1, over: overlap) }
-        if let before = row.last { blend(before, into: tile, axis: 2, over: overlap) }
+        var tile = body(band.slice(axis: 2, left..<min(left + inputSide, width)))
+        if !above.isEmpty { tile = blended(above[column], into: tile, axis: 1, over: overlap) }
+        if let before = row.last { tile = blended(before, into: tile, axis: 2, over: overlap) }
         row.append(tile)
       }
       let parts = row.map { tile in
@@ -41,21 +41,21 @@ struct Tiles {
     return concatenated(bands, axis: 1)
   }
 
-  /// Leads over from the end of one part to the beginning of the next, in place.
-  private func blend(_ first: Tensor, into second: Tensor, axis: Int, over extent: Int) {
+  /// `second`, whose beginning the end of `first` leads over to.
+  private func blended(_ first: Tensor, into second: Tensor, axis: Int, over extent: Int) -> Tensor
+  {
     let (length, ownLength) = (first.shape[axis], second.shape[axis])
     let extent = min(length, ownLength, extent)
-    let outer = second.shape[..<axis].reduce(1, *)
+    guard extent > 0 else { return second }
+    let end = first.slice(axis: axis, length - extent..<length)
+    let beginning = second.slice(axis: axis, 0..<extent)
     let inner = second.shape[(axis + 1)...].reduce(1, *)
-    for row in 0..<outer {
-      for place in 0..<extent {
-        let share = Float(place) / Float(extent)
-        let source = first.pointer + (row * length + length - extent + place) * inner
-        let target = second.pointer + (row * ownLength + place) * inner
-        for index in 0..<inner {
-          target[index] = source[index] * (1 - share) + target[index] * share
-        }
-      }
+    func weights(_ weight: (Float) -> Float) -> Tensor {
+      Tensor(
+        (0..<beginning.count).map { weight(Float($0 / inner % extent) / Float(extent)) },
+        shape: beginning.shape)
     }
+    let mixed = end * weights { 1 - $0 } + beginning * weights { $0 }
+    return concatenated([mixed, second.slice(axis: axis, extent..<ownLength)], axis: axis)
   }
 }

@@ -1,4 +1,5 @@
 package import Checkpoints
+import TensorCore
 
 /// How finely the numbers of a written model are stored.
 public enum WeightPrecision: String, CaseIterable, Codable, Sendable {
@@ -11,6 +12,15 @@ public enum WeightPrecision: String, CaseIterable, Codable, Sendable {
     case .f32: .f32
     case .f16: .f16
     case .bf16: .bf16
+    }
+  }
+
+  /// Nil for single precision.
+  var halfFormat: HalfFormat? {
+    switch self {
+    case .f32: nil
+    case .f16: .binary16
+    case .bf16: .bfloat16
     }
   }
 

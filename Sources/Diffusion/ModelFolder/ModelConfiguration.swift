@@ -10,7 +10,7 @@ public struct ModelConfiguration: Sendable {
   public let autoencoder: AutoencoderConfiguration
   public let prompts: PromptEncoderConfiguration
   public let scheduler: SchedulerConfig
-  private let unetPath: String
+  let unetPath: String
 
   /// - Throws: `ConfigurationError`, `SchedulerError`, `TokenizerError`; what reading the files throws
   public init(_ folder: ModelFolder) throws {
@@ -39,16 +39,23 @@ public struct ModelConfiguration: Sendable {
         path: autoencoderPath, reason: "\(field) is \(channels), but images have 3 channels")
     }
     let latents = autoencoder.latentChannels
-    let hint =
-      unet.inputChannels > latents && unet.outputChannels == latents
-      ? "inpainting and editing models cannot be tuned" : "are the parts of one model?"
-    for (field, channels) in [
-      ("in_channels", unet.inputChannels), ("out_channels", unet.outputChannels),
-    ] where channels != latents {
+    guard unet.inputChannels != latents || unet.outputChannels != latents else { return }
+    // A U-Net that gives what it takes is sound in itself.
+    guard unet.inputChannels != unet.outputChannels else {
       throw ConfigurationError.misfit(
-        path: unetPath,
-        reason: "\(field) is \(channels), but the autoencoder's latents have \(latents); \(hint)")
+        path: autoencoderPath,
+        reason: "latent_channels is \(latents), but \(unetPath): in_channels and out_channels are "
+          + "\(unet.inputChannels); are they parts of one model?")
     }
+    let (field, channels) =
+      unet.inputChannels != latents
+      ? ("in_channels", unet.inputChannels) : ("out_channels", unet.outputChannels)
+    throw ConfigurationError.misfit(
+      path: unetPath,
+      reason: "\(field) is \(channels), but the autoencoder's latents have \(latents) "
+        + "(\(autoencoderPath): latent_channels); "
+        + (unet.outputChannels == latents && unet.inputChannels > latents
+          ? "inpainting and editing models cannot be tuned" : "are they parts of one model?"))
   }
 
   /// Checks that what a pass over images takes can be counted.
@@ -56,12 +63,11 @@ public struct ModelConfiguration: Sendable {
   /// - Parameter side: height and width of the images in pixels
   public func requireFeasible(imageSide side: Int) throws {
     let latentSide = side / autoencoder.reduction
-    let tokens = ConfigurationRange.tokens.upperBound
     guard ConfigurationRange.side.contains(side), latentSide > 0,
-      NetworkPart.areFeasible(unet.parts(height: latentSide, width: latentSide, tokens: tokens)),
-      NetworkPart.areFeasible(autoencoder.decoderParts(height: latentSide, width: latentSide))
+      FeasibleSize.holds(unet, side: latentSide),
+      FeasibleSize.holds(autoencoder, side: side, latentSide: latentSide)
     else {
-      throw ConfigurationError.misfit(
+      throw ConfigurationError.tooLarge(
         path: unetPath,
         reason: "sample_size \(unet.sampleSize) and block_out_channels \(unet.channels) ask for "
           + "images of \(side) x \(side) pixels and more memory than can be counted")

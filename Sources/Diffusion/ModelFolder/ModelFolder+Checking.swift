@@ -1,3 +1,4 @@
+import Backends
 import Checkpoints
 import Files
 
@@ -10,10 +11,11 @@ extension ModelFolder {
   @discardableResult
   public func check() throws -> ModelConfiguration {
     let configuration = try ModelConfiguration(self)
-    let folder = checkedOnly
-    _ = try folder.unet()
-    _ = try folder.autoencoder()
-    for part in configuration.prompts.parts { _ = try folder.textEncoder(part.encoderFolder) }
+    try withBackend(PlanningBackend()) {
+      _ = try unet()
+      _ = try autoencoder()
+      for part in configuration.prompts.parts { _ = try textEncoder(part.encoderFolder) }
+    }
     try requireMarks(configuration)
     return configuration
   }

@@ -5,15 +5,15 @@ public import NN
 
 /// A model in the layout of diffusers: one folder for each part, with its configuration and weights.
 ///
-/// Or a single file in the original layout, `.safetensors` or `.ckpt`, which looks like such a folder.
+/// Or a single file in the original layout, safetensors or torch, which looks like such a folder.
 public struct ModelFolder: Equatable, Sendable {
   public let path: String
   /// A folder with a tokenizer, or with parts `tokenizer` and `tokenizer_2`, for a single file.
   public let tokenizerPath: String?
   /// What large weights of single precision are rounded to as they are read; nil: nothing.
   private var narrowing: WeightPrecision?
-  /// Whether what is built from the folder has its weights' values, or is there to be checked alone.
-  package private(set) var readsValues = true
+  /// What large weights are stored in, where none are read; nil: the files say.
+  private var plannedPrecision: WeightPrecision?
 
   public init(path: String, tokenizer: String? = nil) {
     self.path = path
@@ -29,15 +29,33 @@ public struct ModelFolder: Equatable, Sendable {
     return folder
   }
 
-  /// The same model, of whose weights names and shapes are checked, but nothing is read.
-  package var checkedOnly: ModelFolder {
+  /// The same model with weights that are taken to be of a precision, and not read: for plans.
+  package func planned(as precision: WeightPrecision) -> ModelFolder {
     var folder = self
-    folder.readsValues = false
+    folder.plannedPrecision = precision
     return folder
   }
 
-  /// Whether the model is a single file.
-  public var isFile: Bool { path.hasSuffix(".safetensors") || path.hasSuffix(".ckpt") }
+  /// What stands in for the model where it is not there.
+  private var standIn: PublishedModel? { PublishedModel.standIns[path] }
+
+  /// Weights that are not read; nil if they are.
+  package func plannedWeights(isTrainable: Bool) -> Weights? {
+    let precision = plannedPrecision ?? (standIn == nil ? nil : narrowing ?? .f32)
+    return precision.map { Weights(planned: $0.halfFormat, isTrainable: isTrainable) }
+  }
+
+  /// Whether the model is a single file: what kind of file, its content tells, not its name.
+  public var isFile: Bool {
+    switch PathKind(of: path) {
+    case .file?, .special?: true
+    case .folder?: false
+    // Where there is nothing, the name says what is missing.
+    case nil: Self.fileEndings.contains { path.hasSuffix($0) }
+    }
+  }
+
+  private static let fileEndings = [".safetensors", ".ckpt", ".bin", ".pt", ".pth"]
 
   func original() throws -> OriginalCheckpoint? {
     guard isFile else { return nil }
@@ -49,11 +67,13 @@ public struct ModelFolder: Equatable, Sendable {
   public func configuration(
     _ part: String, _ file: String = "config.json"
   ) throws -> JSONReader {
-    try original()?.configuration(part)
+    if let standIn { return try standIn.configuration(part, file) }
+    return try original()?.configuration(part)
       ?? JSONReader(contentsOf: "\(path)/\(part)/\(file)")
   }
 
   public func hasPart(_ part: String) -> Bool {
+    if let standIn { return standIn.hasPart(part) }
     guard !isFile else { return (try? original()?.parts.contains(part)) ?? false }
     return FileManager.default.fileExists(atPath: "\(path)/\(part)")
   }
@@ -70,6 +90,9 @@ public struct ModelFolder: Equatable, Sendable {
 
   /// The settings of the model's scheduler, as they are written.
   public func schedulerConfig() throws -> SchedulerConfig {
+    if standIn != nil {
+      return SchedulerConfig(try configuration("scheduler", "scheduler_config.json"))
+    }
     guard let original = try original() else {
       return try SchedulerConfig(folder: "\(path)/scheduler")
     }
@@ -78,6 +101,7 @@ public struct ModelFolder: Equatable, Sendable {
 
   /// The tokenizer of `tokenizer` or `tokenizer_2`.
   public func tokenizer(_ part: String = "tokenizer") throws -> Tokenizer {
+    if standIn != nil { return .standIn }
     let (folder, padding) = try tokenizerFolder(part)
     return try Tokenizer(folder: folder, padding: padding)
   }
@@ -124,7 +148,7 @@ public struct ModelFolder: Equatable, Sendable {
   private func narrowed(_ checkpoint: any CheckpointSource) -> any CheckpointSource {
     guard let narrowing, narrowing != .f32 else { return checkpoint }
     return NarrowedCheckpoint(
-      checkpoint, to: narrowing.elementType, from: WeightSize.smallestHalf)
+      checkpoint, to: narrowing.elementType, from: Weights.smallestHalf)
   }
 
   /// The way down of the U-Net and its lowest level; its weights' names begin with `unet.`.
@@ -203,10 +227,13 @@ public struct ModelFolder: Equatable, Sendable {
     _ part: String, stem: String, isTrainable: Bool, namedBelow scope: String? = nil,
     rename: (String) -> String? = { $0 }
   ) throws -> Weights {
+    if let planned = plannedWeights(isTrainable: isTrainable) {
+      return scope.map { planned[$0] } ?? planned
+    }
     let source = try CheckpointWeights(try checkpoint(part, stem: stem)) { key in
       rename(key).map { name in scope.map { "\($0).\(name)" } ?? name }
     }
-    let weights = Weights(source, isTrainable: isTrainable, readsValues: readsValues)
+    let weights = Weights(source, isTrainable: isTrainable)
     return scope.map { weights[$0] } ?? weights
   }
 

@@ -30,13 +30,7 @@ public struct LatentSampler {
     var streams = streams
     let batch = streams.count
     func noise() -> Tensor {
-      let result = Tensor(uninitialized: [batch] + latentShape)
-      let size = latentShape.reduce(1, *)
-      for row in 0..<batch {
-        streams[row].fillNormal(
-          UnsafeMutableBufferPointer(start: result.pointer + row * size, count: size))
-      }
-      return result
+      Tensor(rows: batch, of: latentShape) { streams[$0].fillNormal($1) }
     }
     return try withoutGradients {
       var latents = noise()

@@ -17,6 +17,7 @@ extension TextToImage {
     let reduction = configuration.autoencoder.reduction
     let own = configuration.imageSide
     let size = request.size ?? (height: own, width: own)
+    try configuration.requireMemory(of: request, size)
     let schedulerConfig = try folder.pipelineSchedulerConfig()
 
     let (positive, negative) = try conditionings(request, of: folder, adapters, size)
@@ -35,7 +36,7 @@ extension TextToImage {
     var autoencoder = try folder.autoencoder().model
     if request.usesTiles { autoencoder.useTiles() }
     for (place, latent) in latents.enumerated() {
-      try use(place, try autoencoder.pictures(of: latent))
+      try use(place, try picture(of: latent, autoencoder, afterSteps: request.steps))
     }
   }
 

@@ -28,6 +28,7 @@ public struct TextToImage {
   public let unet: UNet
   public let autoencoder: Autoencoder
   let schedulerConfig: SchedulerConfig
+  private let configuration: ModelConfiguration
 
   /// - Parameters:
   ///   - unet: one built with adapters; the folder's own if nil
@@ -35,7 +36,7 @@ public struct TextToImage {
   /// - Throws: `AdapterError` if an adapter belongs to no layer
   public init(_ folder: ModelFolder, unet: UNet? = nil, adapters: ModelAdapters? = nil) throws {
     // Refuses parts that do not fit each other before any weights are read.
-    _ = try ModelConfiguration(folder)
+    configuration = try ModelConfiguration(folder)
     promptEncoder = try PromptEncoder(folder, adapters: adapters)
     let unet = try unet ?? folder.unet(adapters: adapters?["unet"]).model
     try adapters?.requireAllMatched()
@@ -82,12 +83,24 @@ public struct TextToImage {
       let latents = try sample(request, source: &source)
       var autoencoder = autoencoder
       if request.usesTiles { autoencoder.useTiles() }
-      return try autoencoder.pictures(of: latents)
+      return try Self.picture(of: latents, autoencoder, afterSteps: request.steps)
+    }
+  }
+
+  /// - Parameter count: the steps that the latents come from
+  static func picture(
+    of latents: Tensor, _ autoencoder: Autoencoder, afterSteps count: Int
+  ) throws -> Tensor {
+    try naming(
+      ["after step \(count) of \(count), from latents of up to \(latents.largestMagnitude)"]
+    ) {
+      try autoencoder.pictures(of: latents)
     }
   }
 
   private func sample(_ request: Request, source: inout some NormalSource) throws -> Tensor {
     let size = request.size ?? ownSize
+    try configuration.requireMemory(of: request, size)
     let reduction = autoencoder.configuration.reduction
     return try Self.latents(
       request, unet, positive: try conditioning(of: [request.prompt], size: size),
@@ -113,7 +126,7 @@ public struct TextToImage {
         source.normals(count: channels * height * width), shape: [1, channels, height, width]
       ).channelsLast()
     }
-    let latents = draw().scaled(by: plan.initialNoiseScale)
+    var latents = draw().scaled(by: plan.initialNoiseScale)
     var sampler = Sampler(plan)
     var number = 0
     while let step = sampler.nextStep {
@@ -131,10 +144,29 @@ public struct TextToImage {
         : unet(input, timesteps: [step.timestep], conditioning: positive)
       try output.requiringFinite(place("unet"))
       let noise = step.noise.map { _ in draw() }
-      sampler.advance(
-        output: output.elements, noise: noise?.elements, sample: latents.mutableElements)
+      latents = advanced(latents, by: &sampler, output: output, noise: noise)
       try latents.requiringFinite(place("scheduler"))
     }
     return latents
   }
+
+  /// The latents after the sampler's next step.
+  private static func advanced(
+    _ latents: Tensor, by sampler: inout Sampler, output: Tensor, noise: Tensor?
+  ) -> Tensor {
+    Tensor(shape: latents.shape, on: latents.backend) { sample in
+      latents.withValues { _ = sample.update(fromContentsOf: $0) }
+      output.withValues { output in
+        if let noise {
+          noise.withValues { sampler.advance(output: output, noise: $0, sample: sample) }
+        } else {
+          sampler.advance(output: output, noise: nil, sample: sample)
+        }
+      }
+    }
+  }
+}
+
+extension Tensor {
+  fileprivate var largestMagnitude: Float { values.reduce(0) { max($0, abs($1)) } }
 }

@@ -42,6 +42,17 @@ public struct Tokenizer: Sendable {
     addedTokens = try files.addedTokens().sorted { $0.text.count > $1.text.count }
   }
 
+  /// One like CLIP's whose ids mean nothing: for plans of models that are not there.
+  static let standIn = Tokenizer()
+
+  private init() {
+    (length, vocabularySize, ownVocabularySize) = (77, 49_408, 49_408)
+    (startToken, endToken, paddingToken) = (49_406, 49_407, 49_407)
+    encoder = BytePairEncoder(
+      innerBytes: Array(0..<256), finalBytes: Array(256..<512), merges: [:])
+    addedTokens = []
+  }
+
   /// The ids that the text encoder reads: start, at most `length - 2` tokens, end, padding.
   public func encode(_ caption: String) throws(TokenizerError) -> [Int] {
     let kept = try tokens(of: caption).prefix(length - 2)

@@ -6,11 +6,18 @@ public struct PipelineSettings: StageSettings {
   public var workspace = ""
   @Setting("Threads to compute with; null: one per processor.", in: 1...1_024)
   public var threads: Int? = nil
+  @Setting(
+    "What computes: auto takes a GPU if there is one; opencl:1 is the second one of OpenCL's.")
+  public var device = DeviceChoice.automatic
+  @Setting(
+    "Whether a stage that was begun on another device may go on; then its result is that of no one device."
+  )
+  public var mayChangeDevice = false
 
   public init() {}
 
   /// The keys of a pipeline file that no stage shares.
-  static let keys = ["workspace", "threads", "stages"]
+  static let keys = ["workspace", "threads", "device", "may_change_device", "stages"]
 
   init(from root: JSON.Object, path: String) throws {
     guard root["workspace"] != nil else {

@@ -26,7 +26,7 @@ public final class MakeComparisons: Stage {
     public var validationPrompts = 120
     @Setting("Images per prompt; each but the first makes a comparison.", in: 2...1_000)
     public var picturesPerPrompt = 5
-    @Setting("DDIM sampling steps.", in: 1...1_000)
+    @Setting("DDIM sampling steps.", in: 1...999)
     public var steps = 10
     @Setting("Classifier-free guidance scale.", in: 0...100)
     public var guidance: Float = 3
@@ -56,6 +56,7 @@ public final class MakeComparisons: Stage {
   public static let name = "comparisons"
   public static let version = 1
   public static let unit = "prompts"
+  public static let usesDevice = true
   public let reads: Set<Artifact> = ["model"]
   public static let spare = ["comparisons/pictures"]
   public static let repairsFiles = true

@@ -45,6 +45,7 @@ public final class TrainAutoencoder: Stage {
   public static let name = "autoencoder"
   public static let version = 1
   public static let unit = "steps"
+  public static let usesDevice = true
   public static let settingsWithoutEffect: Set<String> = ["checkpoint_every"]
   public let reads: Set<Artifact> = []
   public static let spare = ["autoencoder/checkpoints"]
@@ -151,9 +152,8 @@ public final class TrainAutoencoder: Stage {
     _ model: Autoencoder, _ pictures: Tensor, _ colours: Whitening, step: Int
   ) throws -> (Tensor, error: Float) {
     let posterior = model.encoder(pictures)
-    let noise = Tensor(uninitialized: posterior.mean.shape)
     var stream = RandomStream(seed: settings.seed, purpose: "autoencoder.noise", item: UInt64(step))
-    stream.fillNormal(noise.mutableElements)
+    let noise = Tensor(shape: posterior.mean.shape) { stream.fillNormal($0) }
     let deviation = posterior.logVariance.scaled(by: 0.5).mapped(by: .exponential)
     let decoded = model.decoder(posterior.mean + deviation * noise)
 
@@ -226,11 +226,13 @@ public final class TrainAutoencoder: Stage {
 /// Renders of scenes, one after another, `[count, 64, 64, 3]` in -1...1.
 func renderedPictures(scenes: [Scene], count: Int, seed: UInt64) -> Tensor {
   let side = Picture.side
-  let result = Tensor(uninitialized: [count, side, side, 3])
-  parallelItems(count) { index in
-    let picture = Picture(of: scenes[index % scenes.count], seed: seed, item: UInt64(index))
-    let target = result.pointer + index * side * side * 3
-    for (place, value) in picture.values.enumerated() { target[place] = 2 * value - 1 }
+  let size = side * side * 3
+  return Tensor(shape: [count, side, side, 3]) { pictures in
+    parallelItems(count) { index in
+      let picture = Picture(of: scenes[index % scenes.count], seed: seed, item: UInt64(index))
+      for (place, value) in picture.values.enumerated() {
+        pictures[index * size + place] = 2 * value - 1
+      }
+    }
   }
-  return result
 }

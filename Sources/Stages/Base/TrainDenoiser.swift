@@ -43,6 +43,7 @@ public final class TrainDenoiser: Stage {
   public static let name = "denoiser"
   public static let version = 1
   public static let unit = "steps"
+  public static let usesDevice = true
   public static let settingsWithoutEffect: Set<String> = ["checkpoint_every"]
   public let reads: Set<Artifact> = ["autoencoder"]
   public static let places = ["denoiser/", "model/"]
@@ -160,8 +161,7 @@ public final class TrainDenoiser: Stage {
         ? training.emptyIDs : training.ids[row % training.ids.count]
     }
     let latents = training.latents.rows(at: rows)
-    let noise = Tensor(uninitialized: latents.shape)
-    stream.fillNormal(noise.mutableElements)
+    let noise = Tensor(shape: latents.shape) { stream.fillNormal($0) }
     let noisy = training.schedule.noised(latents, with: noise, timesteps: timesteps)
     let predicted = training.unet(
       noisy, timesteps: timesteps.map { Float($0) },

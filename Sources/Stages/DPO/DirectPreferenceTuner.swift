@@ -23,10 +23,11 @@ package struct DirectPreferenceTuner {
   var tuned: UNet { unets.tuned }
   package var adapters: AdapterSet { unets.adapters }
 
-  /// - Parameter shards: of the training split
-  package init(_ settings: DPOSettings, _ shards: ShardSet) throws {
-    self.settings = settings
-    decided = try (0..<shards.pairCount).filter { number in
+  /// The comparisons of a split that are no ties.
+  ///
+  /// - Throws: ``NothingLearned`` if there is none
+  package static func decided(in shards: ShardSet) throws -> [Int] {
+    let decided = try (0..<shards.pairCount).filter { number in
       let pair = try shards.pair(number)
       return pair.label0 != pair.label1
     }
@@ -37,6 +38,15 @@ package struct DirectPreferenceTuner {
           : "all \(shards.pairCount) training comparisons are ties, which teach no preference; add "
             + "comparisons with a preferred image to ingest.source")
     }
+    return decided
+  }
+
+  /// - Parameters:
+  ///   - shards: of the training split
+  ///   - decided: the comparisons to learn from
+  package init(_ settings: DPOSettings, _ shards: any ComparisonData, decided: [Int]) throws {
+    self.settings = settings
+    self.decided = decided
     unets = try TunedUNet(
       settings.base, rank: settings.rank, seed: settings.seed,
       usesGradientCheckpointing: settings.gradientCheckpointing)

@@ -1,57 +1,63 @@
+import Autograd
+import Backends
 import Diffusion
 import NN
 import PipelineCore
+import Shards
 
 extension TuneDPO: Estimating {
   var sources: [NamedSource] { [.model(settings.model)] }
 
-  func memory(_ scale: PipelineScale) throws -> MemoryNeed {
-    let model = try ModelParts(settings.model, scale)
-    var need = MemoryNeed()
-    need.add("weights of the U-Net", bytes: try model.unetSize().frozenByteCount)
-    if settings.pictures > 0 {
-      need.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
+  func plan(_ scale: PipelineScale) throws -> StagePlan {
+    var plan = StagePlan()
+    let data = PlannedComparisons(layout: try scale.layout(of: settings.base), split: "train")
+    var some = settings
+    some.batch = max(1, min(settings.batch, 2 * settings.microBatch))
+    var tuner = try plan.build {
+      try DirectPreferenceTuner(some, data, decided: Array(0..<some.batch))
     }
-    need.addTraining(of: model.unet.adapterWeightCount(rank: settings.rank))
-    let unet = try model.unetMemory(rank: settings.rank)
-    let trained = unet.training(isCheckpointed: settings.gradientCheckpointing)
-    // Both images of each comparison.
-    let rows = 2 * max(1, min(settings.microBatch, settings.batch))
-    var passes = [
-      MemoryNeed.Pass(working: unet.most * rows),
-      .init(kept: rows * trained.kept, working: rows * trained.working),
-    ]
     if settings.pictures > 0 {
-      passes += [
-        .init(working: unet.most * 2),
-        .init(kept: model.pictureCount, working: model.decodingMemory(pictures: 1)),
-      ]
+      let (decoder, negative) = try plan.build {
+        (try settings.base.autoencoder().model, try data.emptyConditioning())
+      }
+      let pictures = pictures(of: data, tuner)
+      let unet = GuidedUNet(tuner.tuned, guidance: settings.guidance)
+      try plan.run(times: Double((1 + checkpoints) * settings.pictures)) {
+        try pictures.picture(of: 0, unet, decoder, negative: negative)
+      }
+      try planSteps(&tuner, some, &plan)
+      withExtendedLifetime(decoder) {}
+    } else {
+      try planSteps(&tuner, some, &plan)
     }
-    need.add(passes)
-    return need
+    return plan
+  }
+
+  private func planSteps(
+    _ tuner: inout DirectPreferenceTuner, _ some: DPOSettings, _ plan: inout StagePlan
+  ) throws {
+    try plan.run(times: Double(settings.steps * settings.batch) / Double(some.batch)) {
+      try tuner.train(step: 0)
+    }
   }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
-    let model = try ModelParts(settings.model, scale)
-    // Values and two moments, the newest two and one being written; and the LoRA.
-    let lora = 4 * model.unet.adapterWeightCount(rank: settings.rank)
-    // PNG takes about two bytes a pixel.
-    return lora * (3 * min(3, checkpoints) + 1)
-      + (1 + checkpoints) * settings.pictures * model.pictureCount * 2 / 3
+    let count = try withBackend(PlanningBackend()) {
+      try TunedUNet(
+        settings.base, rank: settings.rank, seed: settings.seed, usesGradientCheckpointing: false
+      ).adapters.parameters.reduce(0) { $0 + $1.tensor.count }
+    }
+    let layout = try scale.layout(of: settings.base)
+    let side = try AutoencoderConfiguration(settings.base.configuration("vae")).reduction
+    let pixels = layout.latentHeight * layout.latentWidth * side * side
+    // Values and two moments, the newest two and one being written; and the LoRA. PNG takes about two bytes
+    // a pixel.
+    return 4 * count * (3 * min(3, checkpoints) + 1)
+      + (1 + checkpoints) * settings.pictures * pixels * 2
   }
 
   private var checkpoints: Int {
     (settings.steps + settings.checkpointEvery - 1) / max(1, settings.checkpointEvery)
-  }
-
-  func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
-    // Two images take what one with guidance does: the reference, and what is trained.
-    let again = settings.gradientCheckpointing ? 1.0 : 0
-    let comparison =
-      (1 + again) * times.unet.seconds + times.unet.trainingSeconds(trainsWeights: false)
-    let picture = Double(settings.samplingSteps) * times.unet.seconds + times.decoding.seconds
-    return Double(settings.steps * settings.batch) * comparison
-      + Double((1 + checkpoints) * settings.pictures) * picture
   }
 
   var savings: [String] {

@@ -19,9 +19,11 @@ final class TuneDPO: Stage {
   static let name = "dpo"
   static let version = 1
   static let unit = "steps"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["model", "tokenizer"]
   static let spare = ["dpo/checkpoints"]
   static let repairsFiles = true
+  static let secondary = TuningStage.dpo.measurements
   let reads: Set<Artifact> = ["shards"]
   let writes: [Artifact: [String]] = TuningStage.dpo.writes
 
@@ -52,6 +54,7 @@ final class TuneDPO: Stage {
     try settings.base.inputs(["unet", "vae", "scheduler"], context.digests)
   }
 
+  func remakesFilesAtOnce() throws -> Bool { try stretches.pending().isEmpty }
   func pendingItems() throws -> [Range<Int>] { try stretches.pending() }
   func finishedUnitCount() throws -> Int { try stretches.finishedSteps() }
   func unitCount(of item: Range<Int>) -> Int { item.count }
@@ -59,17 +62,23 @@ final class TuneDPO: Stage {
   func prepare() throws {
     let shardFolder = context.workspace.path("shards")
     let shards = try ShardSet(folder: shardFolder, split: "train")
-    var tuner = try DirectPreferenceTuner(settings, shards)
+    var tuner = try DirectPreferenceTuner(
+      settings, shards, decided: try DirectPreferenceTuner.decided(in: shards))
     let log = try stretches.resume(&tuner.state)
     tuning = Tuning(
-      tuner: tuner,
-      pictures: HeldOutPictures(
-        shards: try .heldOut(in: shardFolder), count: settings.pictures,
-        scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
-        unit: "step", folder: "\(folder)/pictures"),
+      tuner: tuner, pictures: pictures(of: try ShardSet.heldOut(in: shardFolder), tuner),
       decoder: settings.pictures > 0
         ? (try settings.base.autoencoder().model, try shards.emptyConditioning()) : nil,
       log: log)
+  }
+
+  func pictures(
+    of shards: any ComparisonData, _ tuner: DirectPreferenceTuner
+  ) -> HeldOutPictures {
+    HeldOutPictures(
+      shards: shards, count: settings.pictures, scheduler: tuner.scheduler,
+      steps: settings.samplingSteps, seed: settings.seed, unit: "step",
+      folder: "\(folder)/pictures")
   }
 
   func process(_ item: Range<Int>) throws -> Int {

@@ -1,29 +1,48 @@
+import Autograd
 import Diffusion
-import NN
 import PipelineCore
+import Shards
 
 extension Encode: Estimating {
   var sources: [NamedSource] { [.model(settings.model)] }
 
-  func memory(_ scale: PipelineScale) throws -> MemoryNeed {
-    let model = try ModelParts(settings.model, scale)
-    var images = MemoryNeed()
-    images.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
-    images.add("pictures", bytes: 3 * 4 * settings.batch * model.pictureCount)
-    images.add([.init(working: model.encodingMemory(pictures: settings.batch))])
-    var prompts = MemoryNeed()
-    for (configuration, size) in try model.textEncoders() {
-      prompts.add("weights of the text encoder", bytes: size.frozenByteCount)
-      prompts.add([
-        .init(
-          working: settings.batch
-            * configuration.transformer.forwardMemory(tokens: configuration.tokens))
-      ])
+  private var model: ModelFolder {
+    ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
+  }
+
+  func layout() throws -> ShardLayout {
+    let configuration = try ModelConfiguration(model)
+    return ShardLayout(
+      configuration, side: try Encodings.size(settings, configuration),
+      hasLogVariance: settings.latents != .mean)
+  }
+
+  func plan(_ scale: PipelineScale) throws -> StagePlan {
+    let layout = try scale.layout ?? layout()
+    let model = model
+    var plan = StagePlan()
+    let reduction = try AutoencoderConfiguration(model.configuration("vae")).reduction
+    let side = layout.latentHeight * reduction
+    let (images, prompts) = (Double(scale.volume.images), Double(scale.volume.prompts))
+    let batch = Double(settings.batch)
+    do {
+      let encoder = try plan.build {
+        try LatentEncoder(model, size: side, hasLogVariance: layout.hasLogVariance)
+      }
+      try plan.run(times: images / batch) {
+        try encoder.moments(of: Tensor(repeating: 0, shape: [settings.batch, side, side, 3]))
+      }
     }
     // The autoencoder is gone when the text encoders come.
-    var need = images.byteCount > prompts.byteCount ? images : prompts
-    need.addPages(of: diskByteCount(scale))
-    return need
+    let encoder = try plan.build { try PromptEncoder(model) }
+    try plan.run(times: prompts / batch) {
+      try encoder([String](repeating: "", count: settings.batch))
+    }
+    // As they were decoded, and one after another.
+    plan.add("pictures", bytes: 2 * 4 * settings.batch * 3 * side * side)
+    plan.add("pages of the database", bytes: min(131_072 * 1_024, diskByteCount(scale)))
+    plan.add(seconds: images * scale.volume.secondsPerImage)
+    return plan
   }
 
   func diskByteCount(_ scale: PipelineScale) -> Int {
@@ -39,33 +58,5 @@ extension Encode: Estimating {
     return value / (page - 4) * page + page / max(1, inPage / rest) + indexed
   }
 
-  func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
-    let image = scale.volume.secondsPerImage + times.encoding.seconds
-    return Double(scale.volume.images) * image + Double(scale.volume.prompts) * times.text.seconds
-  }
-
   var savings: [String] { settings.batch > 1 ? ["encode.batch=1"] : [] }
-}
-
-extension NamedSource {
-  /// The model that is tuned, which all stages share.
-  static func model(_ path: String) -> NamedSource {
-    NamedSource(
-      setting: "model", path: path, what: "the diffusion model to tune, a folder of diffusers")
-  }
-}
-
-extension ModelParts {
-  /// Of one image, in half precision.
-  func latentByteCount(_ form: EncodeSettings.LatentForm) -> Int {
-    2 * latentCount * (form == .mean ? 1 : 2)
-  }
-
-  /// Of one prompt's hidden states and pooled text, in half precision.
-  func promptByteCount() throws -> Int {
-    let encoders = try textEncoders().map(\.configuration)
-    let width = encoders.reduce(0) { $0 + $1.transformer.width }
-    let pooled = encoders.count > 1 ? encoders[1].projectionWidth : 0
-    return 2 * (width * (encoders.first?.tokens ?? 77) + pooled)
-  }
 }

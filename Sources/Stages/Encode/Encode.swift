@@ -17,6 +17,7 @@ final class Encode: Stage {
   static let name = "encode"
   static let version = 1
   static let unit = "encodings"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["max_reject_fraction", "model", "tokenizer"]
   static let places = [Encodings.fileName]
   static let caches = [CacheDatabase.fileName]
@@ -67,11 +68,13 @@ final class Encode: Stage {
   }
 
   func pendingItems() throws -> [Item] {
-    let databases = try databases()
     let encodings = try currentEncodings()
-    plan = try EncodePlan(
-      databases.catalog, databases.cache, image: encodings.image, text: encodings.text,
-      batch: settings.batch)
+    plan = try usingCache(context, of: .encodings) {
+      let databases = try databases()
+      return try EncodePlan(
+        databases.catalog, databases.cache, image: encodings.image, text: encodings.text,
+        batch: settings.batch, isRepair: context.isForced)
+    }
     return plan.items
   }
 
@@ -85,7 +88,6 @@ final class Encode: Stage {
   }
 
   func prepare() throws {
-    try HeldOutData.require(in: databases().catalog, context)
     for line in plan.announcement { context.progress.say(line) }
     try DiskSpace.require(
       plan.newByteCount, at: context.workspace.path, for: "encodings")
@@ -103,7 +105,9 @@ final class Encode: Stage {
     let encodings = try currentEncodings()
     let encoder: CacheDatabase.Encoder
     if case .images = item { encoder = encodings.image } else { encoder = encodings.text }
-    try databases.cache.store(output.values, from: encoder)
+    try usingCache(context, of: .encodings) {
+      try databases.cache.store(output.values, from: encoder)
+    }
     for (image, code, reason) in output.rejects {
       rejectedImageCount += 1
       for id in try databases.catalog.imageIDs(sha256: image.sha256) {
@@ -113,7 +117,8 @@ final class Encode: Stage {
     }
     try checkRejects(
       stage: Self.name, rejected: rejectedImageCount, of: plan.imageCount,
-      limit: settings.maxRejectFraction)
+      limit: settings.maxRejectFraction,
+      example: output.rejects.first.map { "image \($0.image.uid): \($0.reason)" })
   }
 
   func finish() throws {
@@ -205,7 +210,7 @@ final class Encode: Stage {
     try catalog.restorePairs(rejectedBy: Self.name)
     let opened = Connections(
       catalog: catalog,
-      cache: try CacheDatabase(path: context.workspace.path(CacheDatabase.fileName)),
+      cache: try .writable(context),
       images: try ImageSource(catalog))
     connections = opened
     return opened

@@ -14,16 +14,19 @@ struct EncodePlan {
 
   init() {}
 
-  /// - Parameter batch: what is encoded together has ids in one block of so many, which does not
-  ///   depend on what is done already
+  /// - Parameters:
+  ///   - batch: what is encoded together has ids in one block of so many, which does not depend on what is
+  ///     done already
+  ///   - isRepair: encode whole blocks where something is missing, so that it comes out as it was: the last
+  ///     bits depend on the company
   init(
     _ catalog: CatalogDatabase, _ cache: CacheDatabase, image: CacheDatabase.Encoder,
-    text: CacheDatabase.Encoder, batch: Int
+    text: CacheDatabase.Encoder, batch: Int, isRepair: Bool = false
   ) throws {
     imageByteCount = image.byteCount
     promptByteCount = text.byteCount
-    try addImages(catalog, cache, image, batch)
-    try addPrompts(catalog, cache, text, batch)
+    try addImages(catalog, cache, image, batch, isRepair)
+    try addPrompts(catalog, cache, text, batch, isRepair)
   }
 
   var reusedCount: Int { imageCount - newImageCount + promptCount - newPromptCount }
@@ -42,7 +45,7 @@ struct EncodePlan {
 
   private mutating func addImages(
     _ catalog: CatalogDatabase, _ cache: CacheDatabase, _ encoder: CacheDatabase.Encoder,
-    _ batch: Int
+    _ batch: Int, _ isRepair: Bool
   ) throws {
     var ids: [String: Int] = [:]
     var contents: [String] = []
@@ -53,24 +56,37 @@ struct EncodePlan {
     }
     imageCount = contents.count
     let missing = try cache.missing(contents, from: encoder).compactMap { ids[$0] }
-    newImageCount = missing.count
-    items += Self.blocks(missing, of: batch) { $0 }.map(Encode.Item.images)
+    let pending =
+      isRepair
+      ? Self.companions(of: missing, among: contents.compactMap { ids[$0] }, batch) { $0 } : missing
+    newImageCount = pending.count
+    items += Self.blocks(pending, of: batch) { $0 }.map(Encode.Item.images)
   }
 
   private mutating func addPrompts(
     _ catalog: CatalogDatabase, _ cache: CacheDatabase, _ encoder: CacheDatabase.Encoder,
-    _ batch: Int
+    _ batch: Int, _ isRepair: Bool
   ) throws {
     // The empty prompt is always needed, for guidance.
     var prompts = [(id: 0, sha256: SHA256.hexDigest(of: []), text: "")]
     prompts += try catalog.prompts().filter { !$0.text.isEmpty }.map { ($0.id, $0.sha256, $0.text) }
     promptCount = prompts.count
     let missing = Set(try cache.missing(prompts.map { $0.sha256 }, from: encoder))
-    newPromptCount = missing.count
-    let pending = prompts.filter { missing.contains($0.sha256) }.sorted { $0.id < $1.id }
+    var pending = prompts.filter { missing.contains($0.sha256) }
+    if isRepair { pending = Self.companions(of: pending, among: prompts, batch) { $0.id } }
+    pending.sort { $0.id < $1.id }
+    newPromptCount = pending.count
     items += Self.blocks(pending, of: batch) { $0.id }.map { block in
       .prompts(block.map { ($0.sha256, $0.text) })
     }
+  }
+
+  /// All elements of the blocks that some of them belong to.
+  private static func companions<Element>(
+    of some: [Element], among all: [Element], _ size: Int, id: (Element) -> Int
+  ) -> [Element] {
+    let blocks = Set(some.map { id($0) / size })
+    return all.filter { blocks.contains(id($0) / size) }
   }
 
   /// The elements by `id / size`, in the order in which each block's first one comes.

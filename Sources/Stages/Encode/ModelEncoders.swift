@@ -13,11 +13,17 @@ struct LatentEncoder {
   private let hasLogVariance: Bool
 
   init(_ encodings: Encodings) throws {
-    let autoencoder = try encodings.model.autoencoder().model
+    try self.init(
+      encodings.model, size: encodings.size, hasLogVariance: encodings.hasLogVariance)
+  }
+
+  /// - Parameter size: height and width of the pictures
+  init(_ model: ModelFolder, size: Int, hasLogVariance: Bool) throws {
+    let autoencoder = try model.autoencoder().model
     encoder = autoencoder.encoder
     scale = autoencoder.configuration.scalingFactor
-    size = encodings.size
-    hasLogVariance = encodings.hasLogVariance
+    self.size = size
+    self.hasLogVariance = hasLogVariance
   }
 
   /// The part of a picture that is encoded, `[size, size, 3]` in -1...1.
@@ -31,9 +37,19 @@ struct LatentEncoder {
   ///
   /// - Throws: `NonFiniteError` if one is not finite in single precision
   func callAsFunction(_ pictures: [[Float]]) throws -> [[UInt8]?] {
+    let shape = [pictures.count, size, size, 3]
+    let arrays = try moments(of: Tensor(pictures.flatMap { $0 }, shape: shape)).map(\.values)
+    let count = arrays[0].count / pictures.count
+    return pictures.indices.map { index in
+      halfPrecision(arrays.flatMap { $0[index * count..<(index + 1) * count] })
+    }
+  }
+
+  /// The means and perhaps the log-variances of the scaled latents of `[batch, size, size, 3]`,
+  /// `[batch, channels, height, width]` each.
+  func moments(of pictures: Tensor) throws -> [Tensor] {
     try withoutGradients {
-      let posterior = encoder(
-        Tensor(pictures.flatMap { $0 }, shape: [pictures.count, size, size, 3]))
+      let posterior = encoder(pictures)
       for moment in [posterior.mean, posterior.logVariance] {
         try moment.requiringFinite("vae, encoding")
       }
@@ -42,11 +58,7 @@ struct LatentEncoder {
       if hasLogVariance {
         parts.append(posterior.logVariance.scaled(by: 1, adding: 2 * log(scale)))
       }
-      let arrays = parts.map { $0.channelsFirst().values }
-      let count = arrays[0].count / pictures.count
-      return pictures.indices.map { index in
-        halfPrecision(arrays.flatMap { $0[index * count..<(index + 1) * count] })
-      }
+      return parts.map { $0.channelsFirst() }
     }
   }
 }

@@ -40,6 +40,15 @@ public struct DataVolume: Equatable, Sendable {
 }
 
 extension DataVolume {
+  /// Counts what a complete catalog holds.
+  init(catalog path: String) throws {
+    let catalog = try CatalogDatabase(path: path, access: .readOnly)
+    let counts = try catalog.counts()
+    (rows, images) = (counts.pairs, counts.images)
+    (prompts, listedPrompts) = (counts.prompts, counts.listedPrompts)
+    for (split, count) in try catalog.pairCounts() { rowsBySplit[split] = count }
+  }
+
   /// Reads the beginning of the sources, and counts in the catalog if it is there.
   init(_ settings: IngestSettings, catalog path: String) throws {
     let names = try ColumnNames(settings.columns)

@@ -1,7 +1,8 @@
+import Backends
+import Catalog
 import Diffusion
 public import Files
 public import PipelineCore
-import PreferenceModels
 import TensorCore
 
 /// Says of a pipeline what it will take, and what stands in its way.
@@ -12,7 +13,8 @@ public struct Doctor {
     public let memory: MemoryNeed
     /// Bytes that it adds to the workspace, at most at one time.
     public let diskByteCount: Int
-    public let seconds: Double
+    /// Nil where the memory does not suffice to measure it.
+    public let seconds: Double?
   }
 
   /// What is wrong, and what to do.
@@ -41,66 +43,111 @@ public struct Doctor {
 
   public let pipeline: Pipeline
   public private(set) var forecasts: [Forecast] = []
+  /// What was assumed.
+  public private(set) var notes: [String] = []
   public private(set) var problems: [Problem] = []
   private let overrides: [String]
   private let limits: MachineLimits
 
   /// - Parameters:
   ///   - overrides: as the pipeline was given them
+  ///   - rates: how fast this processor is
   ///   - makePipeline: reads the pipeline again with other overrides
   public init(
-    overrides: [String] = [], limits: MachineLimits,
+    overrides: [String] = [], limits: MachineLimits, rates: Rates,
     makePipeline: ([String]) throws -> Pipeline
   ) throws {
     pipeline = try makePipeline(overrides)
     self.overrides = overrides
     self.limits = limits
+    try pipeline.checkOrder()
     let stages = try pipeline.estimatingStages()
-    problems += Self.missingSources(stages)
-    guard problems.isEmpty else { return }
-    let checked = CheckedModels()
-    for stage in stages { try (stage as? any ModelReading)?.checkModels(checked) }
-    try pipeline.checkFit()
-    let scale = try PipelineScale(stages)
-    let times = try Self.times(stages, scale)
-    forecasts = try stages.map { stage in
-      Forecast(
-        stage: type(of: stage).name, memory: try stage.memory(scale),
-        diskByteCount: try stage.diskByteCount(scale),
-        seconds: Self.secondsAtLeast + (try stage.seconds(scale, times)))
+    let missing = Self.missingSources(stages)
+    problems += missing.map(\.problem)
+    if missing.isEmpty {
+      let checked = CheckedModels()
+      for stage in stages { try (stage as? any ModelReading)?.checkModels(checked) }
+      try pipeline.checkFit()
     }
+    guard let standIns = StandIns(missing) else { return }
+    notes = standIns.notes
+    try PublishedModel.$standIns.withValue(standIns.models) {
+      try forecast(
+        stages, try PipelineScale(stages, standIns: standIns), rates, isComplete: missing.isEmpty,
+        makePipeline)
+    }
+  }
+
+  private mutating func forecast(
+    _ stages: [any Estimating], _ scale: PipelineScale, _ rates: Rates, isComplete: Bool,
+    _ makePipeline: ([String]) throws -> Pipeline
+  ) throws {
+    let cache = rates.cache
+    var known = cache?.read() ?? OperationRates(assuming: 1e-11)
+    forecasts = try stages.map { stage in
+      let plan = try stage.plan(scale)
+      return Forecast(
+        stage: type(of: stage).name, memory: plan.memory,
+        diskByteCount: try stage.diskByteCount(scale),
+        seconds: Self.secondsAtLeast + plan.seconds(at: &known))
+    }
+    cache?.write(known)
     for stage in stages {
       if let problem = try Self.memoryProblem(stage, scale, overrides, limits, makePipeline) {
         problems.append(problem)
       }
     }
-    if let problem = try diskProblem(stages, scale, makePipeline) { problems.append(problem) }
+    // What is missing cannot be planned with.
+    guard isComplete else { return }
+    let work = try pipeline.plannedWork()
+    let disk = try Self.diskProblem(work, scale, overrides, limits, makePipeline)
+    if let disk { problems.append(disk) }
+    try HeldOutData.require(for: work, of: pipeline)
   }
 
   /// To open, to make durable and to close: measured.
   private static let secondsAtLeast = 0.1
 
+  /// How fast a processor is.
+  public enum Rates: Sendable {
+    /// This one, as measured; kept in the user's cache folder.
+    case measured
+    /// 100 GFLOP/s and as many GB/s, whatever there is.
+    case assumed
+
+    fileprivate var cache: RateCache? {
+      self == .measured ? RateCache(folder: RateCache.userFolder) : nil
+    }
+  }
+
   public var diskByteCount: Int { forecasts.reduce(0) { $0 + $1.diskByteCount } }
-  public var seconds: Double { forecasts.reduce(0) { $0 + $1.seconds } }
+  public var seconds: Double? {
+    let known = forecasts.compactMap(\.seconds)
+    return known.count == forecasts.count ? known.reduce(0, +) : nil
+  }
 }
 
 // MARK: - What is missing
 
 extension Doctor {
   /// What settings name and is not there, each once.
-  private static func missingSources(_ stages: [any Estimating]) -> [Problem] {
+  private static func missingSources(_ stages: [any Estimating]) -> [NamedSource] {
     var seen: Set<String> = []
     return stages.flatMap { stage in
       stage.sources.filter { source in
         !SourceFile.isThere(source.path) && seen.insert(source.setting + source.path).inserted
       }
-    }.map { source in
-      let name = source.path.isEmpty ? "nothing is named" : "\(source.path) is not there"
-      return Problem(
-        what: "\(source.setting): \(name): \(source.what)",
-        remedy: "put it there, or say where it is: --set "
-          + (source.override ?? "\(source.setting)=PATH"), kind: .input)
     }
+  }
+}
+
+extension NamedSource {
+  fileprivate var problem: Doctor.Problem {
+    let name = path.isEmpty ? "nothing is named" : "\(path) is not there"
+    return Doctor.Problem(
+      what: "\(setting): \(name): \(what)",
+      remedy: "put it there, or say where it is: --set \(override ?? "\(setting)=PATH")",
+      kind: .input)
   }
 }
 
@@ -147,66 +194,37 @@ extension Doctor {
       kind: .space)
   }
 
-  /// Refuses a pipeline that the disk cannot hold, in the same way.
-  private func diskProblem(
-    _ stages: [any Estimating], _ scale: PipelineScale,
+  /// Refuses work that the disk cannot hold, in the same way.
+  static func diskProblem(
+    _ work: [PlannedWork], _ scale: PipelineScale, _ overrides: [String], _ limits: MachineLimits,
     _ makePipeline: ([String]) throws -> Pipeline
   ) throws -> Problem? {
-    guard let free = limits.freeDisk, diskByteCount > free else { return nil }
-    let largest = forecasts.max { $0.diskByteCount < $1.diskByteCount }
+    guard let free = limits.freeDisk else { return nil }
+    let pipeline = try makePipeline(overrides)
+    let cached = Folders.byteCount(of: "\(pipeline.workspacePath)/\(CacheDatabase.fileName)")
+    let plan = try DiskPlan(work, try pipeline.estimatingStages(), scale, cached: cached)
+    guard plan.byteCount > free else { return nil }
     let what =
-      "\(pipeline.workspacePath): the pipeline writes about \(ByteCount.text(diskByteCount)), "
-      + "but \(ByteCount.text(free)) are free"
-      + (largest.map { " (most in \($0.stage): \(ByteCount.text($0.diskByteCount)))" } ?? "")
+      "\(pipeline.workspacePath): \(plan.description), but \(ByteCount.text(free)) are free"
     let elsewhere = "free some space or choose another place: --workspace DIR"
     var changes: [String] = []
-    var less = diskByteCount
-    for saving in stages.flatMap(\.diskSavings) {
+    var less = plan.byteCount
+    for saving in try pipeline.estimatingStages().flatMap(\.diskSavings) {
       changes.append(saving)
-      less = try makePipeline(overrides + changes).estimatingStages().reduce(0) {
-        $0 + (try $1.diskByteCount(scale))
-      }
+      let stages = try makePipeline(overrides + changes).estimatingStages()
+      less = try DiskPlan(work, stages, scale, cached: cached).byteCount
       guard less <= free else { continue }
       return Problem(
         what: what,
         remedy: "set \(changes.joined(separator: ", ")): then it writes about "
           + "\(ByteCount.text(less)); or \(elsewhere)", kind: .space)
     }
-    guard less < diskByteCount else { return Problem(what: what, remedy: elsewhere, kind: .space) }
+    guard less < plan.byteCount else {
+      return Problem(what: what, remedy: elsewhere, kind: .space)
+    }
     return Problem(
       what: what + ", and, with \(changes.joined(separator: ", ")), still \(ByteCount.text(less))",
       remedy: elsewhere, kind: .space)
-  }
-}
-
-/// Refuses stages whose models cannot be used, or that the machine's memory cannot hold, before the first of
-/// them runs.
-public struct MemoryCheck {
-  private let checked = CheckedModels()
-  private let overrides: [String]
-  private let limits: MachineLimits
-  private let makePipeline: ([String]) throws -> Pipeline
-
-  /// As of ``Doctor``.
-  public init(
-    overrides: [String], limits: MachineLimits,
-    makePipeline: @escaping ([String]) throws -> Pipeline
-  ) {
-    self.overrides = overrides
-    self.limits = limits
-    self.makePipeline = makePipeline
-  }
-
-  /// - Throws: `Doctor.Refusal`; what is wrong with a model
-  public func require(_ stage: any Stage) throws {
-    try (stage as? any ModelReading)?.checkModels(checked)
-    // What is missing or damaged is for the stage itself to say.
-    guard let stage = stage as? any Estimating,
-      let scale = try? PipelineScale(
-        try makePipeline(overrides).estimatingStages(), looksAtData: false),
-      let problem = try? Doctor.memoryProblem(stage, scale, overrides, limits, makePipeline)
-    else { return }
-    throw Doctor.Refusal(problem: problem)
   }
 }
 
@@ -215,41 +233,6 @@ public struct MemoryCheck {
 extension Pipeline {
   func estimatingStages() throws -> [any Estimating] {
     try madeStages().compactMap { $0 as? any Estimating }
-  }
-}
-
-extension PipelineScale {
-  /// What the stages' settings say of one another, and what there is of data.
-  init(_ stages: [any Estimating], looksAtData: Bool = true) throws {
-    for stage in stages {
-      switch stage {
-      case let ingest as Ingest: if looksAtData { volume = try ingest.volume() }
-      case let encode as Encode:
-        pictureSide = encode.settings.size
-        let model = try ModelParts(encode.settings.model, self)
-        latentByteCount = model.latentByteCount(encode.settings.latents)
-        promptByteCount = try model.promptByteCount()
-      case let train as TrainPreference:
-        preference = try train.judge(self)
-        preferencePrecision = train.settings.precision
-      case let tune as TuneSPO:
-        tuning = tune.settings
-        guard let judge = try tune.givenJudge(self) else { break }
-        preference = judge.parts
-        preferencePrecision = judge.precision
-      default: break
-      }
-    }
-  }
-}
-
-extension Doctor {
-  private static func times(
-    _ stages: [any Estimating], _ scale: PipelineScale
-  ) throws -> ModelTimes {
-    let encode = stages.lazy.compactMap { $0 as? Encode }.first
-    return try ModelTimes(
-      try encode.map { try ModelParts($0.settings.model, scale) }, scale.preference)
   }
 }
 

@@ -1,22 +1,21 @@
 import Diffusion
 import PipelineCore
+import Shards
 import TensorCore
 
 /// A stage that can tell what it will take before it runs.
 ///
-/// Numbers are about right, not exact: memory is counted from shapes, time from what there is to do and
-/// how long the layers take on this machine. They are for the whole stage, as if nothing of it were done.
+/// Its own code is run on a backend that counts, one unit of each kind of work. Numbers are for the whole
+/// stage, as if nothing of it were done.
 protocol Estimating: Stage {
   /// Files and folders that the settings name, from outside the workspace.
   var sources: [NamedSource] { get }
 
-  /// What is in memory at once at the worst moment.
-  func memory(_ scale: PipelineScale) throws -> MemoryNeed
+  /// Runs a unit of each kind of work, and counts how many there are.
+  func plan(_ scale: PipelineScale) throws -> StagePlan
 
   /// Bytes that the stage adds to the workspace, at most at one time.
   func diskByteCount(_ scale: PipelineScale) throws -> Int
-
-  func seconds(_ scale: PipelineScale, _ times: ModelTimes) throws -> Double
 
   /// Settings that need less memory, as `--set` takes them, the cheapest first.
   var savings: [String] { get }
@@ -29,6 +28,8 @@ extension Estimating {
   var sources: [NamedSource] { [] }
   var savings: [String] { [] }
   var diskSavings: [String] { [] }
+
+  func memory(_ scale: PipelineScale) throws -> MemoryNeed { try plan(scale).memory }
 }
 
 /// Something that a setting names.
@@ -40,6 +41,20 @@ struct NamedSource {
   let what: String
   /// What `--set` takes instead of `SETTING=PATH`.
   var override: String? = nil
+  /// What is known of it without its files; nil: nothing.
+  var standIn: PublishedModel? = nil
+
+  /// The model that is tuned, which all stages share.
+  static func model(_ path: String) -> NamedSource {
+    NamedSource(
+      setting: "model", path: path, what: "the diffusion model to tune, a folder of diffusers",
+      standIn: .named(by: path, isCLIP: false))
+  }
+
+  static func clip(_ setting: String, _ path: String, _ what: String) -> NamedSource {
+    NamedSource(
+      setting: setting, path: path, what: what, standIn: .named(by: path, isCLIP: true))
+  }
 }
 
 /// What a stage has in memory at once, by what takes it.
@@ -63,53 +78,69 @@ public struct MemoryNeed: Sendable {
     parts.append(Part(what: what, byteCount: bytes))
   }
 
-  /// Adds the numbers of the passes through networks of which one runs at a time.
-  mutating func add(_ passes: [Pass]) {
-    let most = passes.reduce(0) { max($0, $1.kept + $1.working) }
-    // Blocks come in sizes an eighth apart.
-    add("passes", bytes: 4 * most * 9 / 8)
-    // Blocks that were given back wait for the next of their size or somewhat less, up to a limit: measured,
-    // each pass leaves about what works at once.
-    let left = 4 * passes.reduce(0) { $0 + $1.working }
-    add("memory to be used again", bytes: min(BufferPool.freeByteLimit, left))
-    addKernels()
-  }
-
   /// Adds what matrix products copy parts of their factors into.
   mutating func addKernels() { add("copies of factors", bytes: 4_000_000 * Threads.count) }
-
-  /// Adds the pages that a connection to a database of a size keeps.
-  mutating func addPages(of byteCount: Int) {
-    add("pages of the database", bytes: min(131_072 * 1_024, byteCount))
-  }
-
-  /// Numbers in memory during a pass.
-  struct Pass {
-    /// Until its end.
-    var kept = 0
-    /// Most of the others at one time.
-    var working: Int
-  }
-
-  /// Adds what training `count` numbers takes beside their gradients' way there: values, gradients and,
-  /// unless a file holds them, the two moments.
-  mutating func addTraining(of count: Int, momentsAreOnDisk: Bool = false) {
-    add("values and gradients of what is trained", bytes: 2 * 4 * count)
-    add("moments of what is trained", bytes: momentsAreOnDisk ? 0 : 2 * 4 * count)
-  }
 }
 
 /// How large a pipeline's pictures and data are.
 public struct PipelineScale {
-  /// Height and width of the pictures; nil: the model's own.
-  var pictureSide: Int?
-  /// Of the encodings of one image and of one prompt.
-  var latentByteCount = 0
-  var promptByteCount = 0
-  /// How candidates are drawn, and what they are judged by.
-  var tuning: SPOSettings?
-  var preference: JudgeParts?
-  /// Of the preference model's weights when candidates are judged.
-  var preferencePrecision = WeightPrecision.f32
-  var volume = DataVolume()
+  /// What images and prompts are encoded to.
+  private(set) var layout: ShardLayout?
+  /// How candidates are drawn.
+  private(set) var tuning: SPOSettings?
+  /// How the preference model comes about.
+  private(set) var training: TrainPreference?
+  private(set) var volume = DataVolume()
+}
+
+extension PipelineScale {
+  /// What the stages' settings say of one another, and what there is of data.
+  ///
+  /// - Parameter standIns: for data that is not there
+  init(_ stages: [any Estimating], standIns: StandIns) throws {
+    let isThere = standIns.publishedData.isEmpty && standIns.lists.isEmpty
+    try self.init(stages, volume: isThere ? nil : DataVolume(standIns))
+  }
+
+  /// - Parameter volume: of the data; nil: the sources are looked at
+  init(_ stages: [any Estimating], volume given: DataVolume? = nil) throws {
+    for stage in stages {
+      switch stage {
+      case let ingest as Ingest: volume = try given ?? ingest.volume()
+      case let encode as Encode: layout = try encode.layout()
+      case let train as TrainPreference: training = train
+      case let tune as TuneSPO: tuning = tune.settings
+      default: break
+      }
+    }
+  }
+
+  /// The encodings of a model's own size, if no stage makes others.
+  func layout(of model: ModelFolder) throws -> ShardLayout {
+    try layout ?? ShardLayout(ModelConfiguration(model), side: nil, hasLogVariance: false)
+  }
+
+  /// Of the encodings of one image and of one prompt, in half precision.
+  var latentByteCount: Int { layout.map { 2 * $0.latentCount * ($0.hasLogVariance ? 2 : 1) } ?? 0 }
+  var promptByteCount: Int { layout.map { 2 * ($0.embeddingCount + $0.pooledWidth) } ?? 0 }
+}
+
+extension ShardLayout {
+  /// What images and prompts are encoded to.
+  ///
+  /// - Parameter side: height and width of the pictures; the model's own if nil
+  init(_ model: ModelConfiguration, side: Int?, hasLogVariance: Bool) {
+    let side = side ?? model.imageSide
+    let latentSide = side / model.autoencoder.reduction
+    self.init(
+      latentChannels: model.autoencoder.latentChannels, latentHeight: latentSide,
+      latentWidth: latentSide, tokens: model.prompts.tokens, textWidth: model.prompts.width,
+      hasLogVariance: hasLogVariance,
+      pooledText: model.prompts.pooledWidth.map {
+        .init(width: $0, sizes: [side, side, 0, 0, side, side])
+      })
+  }
+
+  /// Height, width and channels of a latent.
+  var imageShape: [Int] { [latentHeight, latentWidth, latentChannels] }
 }

@@ -1,4 +1,5 @@
 import Catalog
+import Devices
 public import Files
 import Imaging
 import Parquet
@@ -28,6 +29,7 @@ public struct MachineReport: Sendable {
           name: "disk",
           value: DiskSpace.free(at: ".").map { "\(ByteCount.text($0)) free here" } ?? "unknown"
         ),
+        Entry(name: "devices", value: Self.devices),
         Entry(name: "OpenBLAS", value: KernelBuild.openBLAS),
         Entry(name: "SQLite", value: sqliteVersion),
         Entry(name: "libpng", value: libpngVersion),
@@ -52,6 +54,15 @@ public struct MachineReport: Sendable {
     let machine = ByteCount.text(Machine.memory)
     guard limit.source != .machine else { return machine }
     return "\(machine), of which \(ByteCount.text(limit.byteCount)) can be had\(limit.note)"
+  }
+
+  /// Which other processors there are, each with what is missing to use it.
+  private static var devices: String {
+    let found = Devices.all.map { device in
+      "\(device.name) \(device.description)"
+        + (device.flaw.map { ", not usable: \($0)" } ?? "")
+    }
+    return found.isEmpty ? "none; \(Devices.installation)" : found.joined(separator: "; ")
   }
 
   private static func entry(_ library: CompressionLibrary) -> Entry {

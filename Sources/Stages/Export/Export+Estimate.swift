@@ -1,3 +1,4 @@
+import Backends
 import Diffusion
 import NN
 import PipelineCore
@@ -5,37 +6,40 @@ import PipelineCore
 extension Export: Estimating {
   var sources: [NamedSource] { [.model(settings.model)] }
 
-  private func weights(_ scale: PipelineScale) throws -> WeightSize {
-    let model = try ModelParts(settings.model, scale)
-    return try model.unetSize() + model.autoencoderSize()
-      + model.textEncoders().reduce(WeightSize()) { $0 + $1.size }
+  /// The numbers in each array of the model.
+  private func weights() throws -> [Int] {
+    let model = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
+    return try withBackend(PlanningBackend()) {
+      let parts = try ["text_encoder", "text_encoder_2"].filter(model.hasPart).map {
+        try model.textEncoder($0).weights
+      }
+      return try (parts + [model.unet().weights, model.autoencoder().weights])
+        .flatMap(\.parameters).map { $0.storedShape.reduce(1, *) }
+    }
   }
 
-  func memory(_ scale: PipelineScale) throws -> MemoryNeed {
-    var need = MemoryNeed()
+  func plan(_ scale: PipelineScale) throws -> StagePlan {
+    var plan = StagePlan()
     // As it is stored, with the LoRA added, as it is written, and as it is read back.
-    need.add("the largest weight", bytes: 4 * (try weights(scale).largestByteCount))
-    need.addKernels()
-    return need
+    plan.add("the largest weight", bytes: 4 * 4 * (try weights().max() ?? 0))
+    // Read, written and read back, at what an ordinary disk bears.
+    plan.add(seconds: Double(try diskByteCount(scale)) * 3 / 500e6)
+    return plan
   }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
-    settings.forms.contains(.merged) ? try reads.count * mergedByteCount(scale) : 0
+    guard settings.forms.contains(.merged) else { return 0 }
+    return try reads.count * mergedByteCount()
   }
 
   /// Of one merged model.
-  func mergedByteCount(_ scale: PipelineScale) throws -> Int {
-    try weights(scale).count * (settings.dtype == .f32 ? 4 : 2)
+  func mergedByteCount() throws -> Int {
+    try weights().reduce(0, +) * settings.dtype.byteCount
   }
 
   var diskSavings: [String] {
     guard settings.forms.contains(.merged) else { return [] }
     return (settings.dtype == .f32 ? ["export.dtype=f16"] : [])
       + ["export.forms=[\"lora\",\"webui\"]"]
-  }
-
-  /// Read, written and read back, at what an ordinary disk bears.
-  func seconds(_ scale: PipelineScale, _ times: ModelTimes) throws -> Double {
-    Double(try diskByteCount(scale)) * 3 / 500e6
   }
 }

@@ -113,7 +113,7 @@ public final class Export: Stage {
     let merged = try pendingItems().count { $0.form == .merged }
     if merged > 0 {
       try DiskSpace.require(
-        merged * mergedByteCount(PipelineScale()), at: folder,
+        merged * mergedByteCount(), at: folder,
         for: merged == 1 ? "merged model" : "merged models")
     }
   }

@@ -29,4 +29,10 @@ struct Funnel {
   static func rejectLines(_ catalog: CatalogDatabase) throws -> [String] {
     try catalog.rejectExamples().map { "- \($0.count) \($0.code), such as \($0.example)".printable }
   }
+
+  /// The first row rejected for the most frequent reason, what filters left out aside.
+  static func commonestFault(in catalog: CatalogDatabase) throws -> String? {
+    try catalog.rejectExamples().filter { !$0.code.hasPrefix(RowFault.filterPrefix) }
+      .max { $0.count < $1.count }?.example
+  }
 }

@@ -16,12 +16,17 @@ extension Ingest: Estimating {
 
   func volume() throws -> DataVolume { try DataVolume(settings, catalog: catalogPath) }
 
-  func memory(_ scale: PipelineScale) -> MemoryNeed {
-    var need = MemoryNeed()
+  func plan(_ scale: PipelineScale) -> StagePlan {
+    var plan = StagePlan()
     // A page of each column, rows that wait for their images to be checked, and these decoded.
     let batch = min(BlockReader.batchByteCount, scale.volume.sourceByteCount)
-    need.add("rows and their images", bytes: 3 * batch)
-    return need
+    plan.add("rows and their images", bytes: 3 * batch)
+    let decoding =
+      settings.checkImages == .decode
+      ? Double(scale.volume.images) * scale.volume.secondsPerImage : 0
+    let row = scale.volume.secondsPerRow + Self.catalogSecondsPerRow
+    plan.add(seconds: Double(scale.volume.rows) * row + decoding)
+    return plan
   }
 
   func diskByteCount(_ scale: PipelineScale) -> Int {
@@ -30,12 +35,4 @@ extension Ingest: Estimating {
   }
 
   var diskSavings: [String] { settings.copyImages ? ["ingest.copy_images=false"] : [] }
-
-  func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
-    let decoding =
-      settings.checkImages == .decode
-      ? Double(scale.volume.images) * scale.volume.secondsPerImage : 0
-    let row = scale.volume.secondsPerRow + Self.catalogSecondsPerRow
-    return Double(scale.volume.rows) * row + decoding
-  }
 }

@@ -96,6 +96,18 @@ final class Ingest: Stage {
     return try catalog.contentDigest()
   }
 
+  func takeOverEarlierResult() throws {
+    let catalog = try CatalogDatabase(path: finishedCatalogPath)
+    try catalog.database.checkIntegrity(withIndices: true)
+    try catalog.makeIndices()
+    // By which files are put in order: of what they hold, no longer of their time.
+    for source in try SourceFile.all(settings.source, split: settings.split, mayBeGone: true) {
+      try catalog.setIdentity(try identity(of: source), ofSource: source.path)
+    }
+    try catalog.recordDigests()
+    try catalog.database.writeLogBack()
+  }
+
   func pendingItems() throws -> [Item] {
     let known = Dictionary(uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
     var items: [Item] = []
@@ -192,12 +204,13 @@ final class Ingest: Stage {
   }
 
   private func checkRejects() throws {
-    do throws(PipelineError) {
+    do {
       try PipelineCore.checkRejects(
         stage: Self.name, rejected: badRowCount, of: totalRowCount,
-        limit: settings.maxRejectFraction)
-    } catch {
-      // The error counts them; these lines say why.
+        limit: settings.maxRejectFraction,
+        example: try Funnel.commonestFault(in: try catalog()))
+    } catch let error as PipelineError {
+      // The error gives the commonest reason; these lines, all of them.
       for line in try Funnel.rejectLines(try catalog()) { context.progress.say(line) }
       throw error
     }

@@ -1,41 +1,36 @@
+import Autograd
 import Diffusion
 import PipelineCore
 import PreferenceModels
 
 extension Label: Estimating {
   var sources: [NamedSource] {
-    [
-      NamedSource(
-        setting: "label.scorer", path: settings.scorer,
-        what: "the CLIP model that labels, such as PickScore v1")
-    ]
+    [.clip("label.scorer", settings.scorer, "the CLIP model that labels, such as PickScore v1")]
   }
 
-  private func configuration() throws -> PreferenceConfiguration {
-    try ModelFolder(path: settings.scorer).preferenceConfiguration()
-  }
-
-  func memory(_ scale: PipelineScale) throws -> MemoryNeed {
-    let configuration = try configuration()
-    var need = MemoryNeed()
-    need.add("weights of the CLIP model", bytes: 4 * configuration.weightCount)
-    need.add([
-      MemoryNeed.Pass(
-        working: settings.batch
-          * configuration.vision.forwardMemory(tokens: configuration.visionTokens))
-    ])
-    return need
+  func plan(_ scale: PipelineScale) throws -> StagePlan {
+    var plan = StagePlan()
+    let model = try plan.build {
+      try ModelFolder(path: settings.scorer).preferenceModel().model
+    }
+    let (batch, side) = (settings.batch, model.configuration.imageSize)
+    plan.run(times: Double(scale.volume.images) / Double(batch)) {
+      Self.vectors(
+        ofPictures: Tensor(repeating: 0, shape: [batch, side, side, 3]), model.pictures)
+    }
+    let ids = [[Int]](
+      repeating: [Int](repeating: 0, count: model.configuration.text.tokens), count: batch)
+    try plan.run(times: Double(scale.volume.prompts) / Double(batch)) {
+      try Self.vectors(ofPrompts: ids, model)
+    }
+    plan.add(seconds: Double(scale.volume.images) * scale.volume.secondsPerImage)
+    return plan
   }
 
   /// Half-precision embeddings.
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
-    (scale.volume.images + scale.volume.prompts) * 2 * (try configuration().projectionWidth)
-  }
-
-  /// As the preference model, which starts from a CLIP model like this one.
-  func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
-    Double(scale.volume.images) * (scale.volume.secondsPerImage + times.judging.seconds)
-      + Double(scale.volume.prompts) * times.judgedText.seconds
+    (scale.volume.images + scale.volume.prompts) * 2
+      * (try ModelFolder(path: settings.scorer).preferenceConfiguration().projectionWidth)
   }
 
   var savings: [String] { settings.batch > 1 ? ["label.batch=1"] : [] }

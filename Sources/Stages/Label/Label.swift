@@ -19,6 +19,7 @@ final class Label: Stage {
   static let name = "label"
   static let version = 1
   static let unit = "embeddings"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["scorer"]
   static let places = [ScoredLabels.fileName]
   static let caches = [CacheDatabase.fileName]
@@ -52,10 +53,12 @@ final class Label: Stage {
   }
 
   func pendingItems() throws -> [Encode.Item] {
-    let open = try opened()
-    plan = try EncodePlan(
-      open.catalog, open.cache, image: open.labels.image, text: open.labels.text,
-      batch: settings.batch)
+    plan = try usingCache(context, of: .labels) {
+      let open = try opened()
+      return try EncodePlan(
+        open.catalog, open.cache, image: open.labels.image, text: open.labels.text,
+        batch: settings.batch, isRepair: context.isForced)
+    }
     return plan.items
   }
 
@@ -86,9 +89,7 @@ final class Label: Stage {
     case .prompts(let prompts):
       contents = prompts.map(\.sha256)
       let ids = try prompts.map { try open.tokenizer.encode($0.text) }
-      vectors = try withoutGradients {
-        try model.prompts(ids).scaled(by: model.pictures.scale)
-      }
+      vectors = try Self.vectors(ofPrompts: ids, model)
     }
     return try contents.enumerated().map { row, content in
       guard let bytes = halfPrecision(vectors.slice(axis: 0, row..<row + 1).values) else {
@@ -110,12 +111,21 @@ final class Label: Stage {
         .resized(shorterEdge: side, limits: limits)
         .croppedToCenter(width: side, height: side).normalizedPixels()
     }
-    return withoutGradients {
-      let pictures = Tensor(pixels.flatMap { $0 }, shape: [images.count, side, side, 3])
-      return model.embedding(
+    return Self.vectors(
+      ofPictures: Tensor(pixels.flatMap { $0 }, shape: [images.count, side, side, 3]), model)
+  }
+
+  /// Of `[batch, side, side, 3]` in -1...1.
+  static func vectors(ofPictures pictures: Tensor, _ model: PictureScorer) -> Tensor {
+    withoutGradients {
+      model.embedding(
         of: model.normalized(pictures.scaled(by: 0.5, adding: 0.5)),
-        timesteps: [Float](repeating: 0, count: images.count))
+        timesteps: [Float](repeating: 0, count: pictures.shape[0]))
     }
+  }
+
+  static func vectors(ofPrompts ids: [[Int]], _ model: PreferenceModel) throws -> Tensor {
+    try withoutGradients { try model.prompts(ids).scaled(by: model.pictures.scale) }
   }
 
   func commit(
@@ -124,7 +134,7 @@ final class Label: Stage {
     let open = try opened()
     let encoder: CacheDatabase.Encoder
     if case .images = item { encoder = open.labels.image } else { encoder = open.labels.text }
-    try open.cache.store(output, from: encoder)
+    try usingCache(context, of: .labels) { try open.cache.store(output, from: encoder) }
   }
 
   func finish() throws { try opened().labels.save(to: context.output(ScoredLabels.fileName)) }
@@ -138,7 +148,7 @@ final class Label: Stage {
     let identities = try inputs().map(\.identity).joined(separator: "\n")
     let opened = Connections(
       catalog: catalog,
-      cache: try CacheDatabase(path: context.workspace.path(CacheDatabase.fileName)),
+      cache: try .writable(context),
       images: try ImageSource(catalog), tokenizer: try encodings.model.tokenizer(),
       labels: ScoredLabels(
         settings, width: try scorer.preferenceConfiguration().projectionWidth,

@@ -12,7 +12,7 @@ struct BestWeights {
   let step: Int
   private let path: String
 
-  private static func path(in folder: String) -> String { "\(folder)/best.safetensors" }
+  static func path(in folder: String) -> String { "\(folder)/best.safetensors" }
 
   /// Keeps the parameters as they are now.
   init(_ parameters: [Parameter], accuracy: Double, step: Int, in folder: String) throws {

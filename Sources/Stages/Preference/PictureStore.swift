@@ -39,7 +39,9 @@ final class PictureStore {
 
   /// - Parameter pictures: the left ones, then the right ones, `[2 pairs, side, side, 3]` in 0...1
   func write(_ pictures: Tensor, _ block: Block) throws {
-    guard let bytes = quantized(pictures.elements, rounding: .toNearestOrAwayFromZero) else {
+    guard
+      let bytes = pictures.withValues({ quantized($0, rounding: .toNearestOrAwayFromZero) })
+    else {
       throw NonFiniteError(
         "estimates of \(block.split) \(block.view.name), comparisons from "
           + "\(block.pairs.lowerBound) on", isNaN: true)
@@ -57,10 +59,11 @@ final class PictureStore {
     _ split: String, of pairs: [Int], _ views: [PreferenceView], side: Int
   ) throws -> Tensor {
     let size = side * side * 3
-    let result = Tensor(uninitialized: [2 * pairs.count, side, side, 3])
     var bytes = [UInt8](repeating: 0, count: size)
-    for (index, (pair, view)) in zip(pairs, views).enumerated() {
-      let file = try file(path(split, view, pair: pair))
+    return try Tensor(rows: 2 * pairs.count, of: [side, side, 3]) { row, picture in
+      let (isRight, index) = row.quotientAndRemainder(dividingBy: pairs.count)
+      let pair = pairs[index]
+      let file = try file(path(split, views[index], pair: pair))
       let entry = try file.entry("pictures")
       let local = pair % Self.blockSize
       guard entry.type == .u8, entry.shape.count == 4,
@@ -71,15 +74,12 @@ final class PictureStore {
           problem: "\(entry.type.rawValue) \(entry.shape) has no comparison \(local) "
             + "of pictures \(side) x \(side)")
       }
-      for (side, row) in [local, entry.shape[0] / 2 + local].enumerated() {
-        try bytes.withUnsafeMutableBytes {
-          try file.read("pictures", from: row * size, into: $0)
-        }
-        let place = result.pointer + (side * pairs.count + index) * size
-        for (offset, byte) in bytes.enumerated() { place[offset] = Float(byte) / 255 }
+      let stored = isRight * entry.shape[0] / 2 + local
+      try bytes.withUnsafeMutableBytes {
+        try file.read("pictures", from: stored * size, into: $0)
       }
+      for (offset, byte) in bytes.enumerated() { picture[offset] = Float(byte) / 255 }
     }
-    return result
   }
 
   /// A header is read once; a few files stay open.

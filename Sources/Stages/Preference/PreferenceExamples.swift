@@ -2,12 +2,12 @@ package import Autograd
 import Diffusion
 import Foundation
 import PreferenceModels
-package import Shards
+import Shards
 import TensorCore
 
 /// The comparisons of one split, as tensors.
 package struct PreferenceExamples {
-  let shards: ShardSet
+  let shards: any ComparisonData
   let seed: UInt64
   let timesteps: DrawnTimesteps
   /// Whether both pictures of a comparison get one noise, so that only what they show tells them apart.
@@ -34,7 +34,7 @@ package struct PreferenceExamples {
   }
 
   package init(
-    shards: ShardSet, seed: UInt64, timesteps: DrawnTimesteps, sharesNoise: Bool,
+    shards: any ComparisonData, seed: UInt64, timesteps: DrawnTimesteps, sharesNoise: Bool,
     purpose: String = "preference"
   ) {
     self.purpose = purpose
@@ -56,15 +56,12 @@ package struct PreferenceExamples {
     let layout = shards.layout
     let places = try pairs.map { try shards.pair($0) }
     let images = places.map(\.image0) + places.map(\.image1)
-    let result = Tensor(uninitialized: [images.count] + layout.latentShape)
-    for (row, image) in images.enumerated() {
-      try shards.readLatent(
-        ofImage: image,
-        into: UnsafeMutableBufferPointer(
-          start: result.pointer + row * layout.latentCount, count: layout.latentCount))
+    return try Tensor(rows: images.count, of: layout.latentShape) { row, latent in
+      let image = images[row]
+      try shards.readLatent(ofImage: image, into: latent)
       let view = views[row % pairs.count]
       guard view != .clean, let logVariance = try shards.logVariance(ofImage: image) else {
-        continue
+        return
       }
       let side = row < pairs.count ? "left" : "right"
       var stream = RandomStream(
@@ -72,10 +69,9 @@ package struct PreferenceExamples {
         item: UInt64(pairs[row % pairs.count]), view.noiseKey)
       let normals = stream.normals(count: layout.latentCount)
       for (place, normal) in normals.enumerated() {
-        result.pointer[row * layout.latentCount + place] += exp(0.5 * logVariance[place]) * normal
+        latent[place] += exp(0.5 * logVariance[place]) * normal
       }
-    }
-    return result.channelsLast()
+    }.channelsLast()
   }
 
   /// Standard normal noise for the left pictures, then for the right ones.
@@ -94,18 +90,14 @@ package struct PreferenceExamples {
     for pairs: [Int], _ views: [PreferenceView], stream name: String
   ) -> Tensor {
     let layout = shards.layout
-    let size = layout.latentCount
-    let noise = Tensor(uninitialized: [
-      pairs.count, layout.latentHeight, layout.latentWidth, layout.latentChannels,
-    ])
-    for (row, (pair, view)) in zip(pairs, views).enumerated() {
+    return Tensor(
+      rows: pairs.count, of: [layout.latentHeight, layout.latentWidth, layout.latentChannels]
+    ) { row, noise in
       var stream = RandomStream(
-        seed: seed, purpose: "\(purpose).\(name) \(shards.split)", item: UInt64(pair), view.noiseKey
-      )
-      stream.fillNormal(
-        UnsafeMutableBufferPointer(start: noise.pointer + row * size, count: size))
+        seed: seed, purpose: "\(purpose).\(name) \(shards.split)", item: UInt64(pairs[row]),
+        views[row].noiseKey)
+      stream.fillNormal(noise)
     }
-    return noise
   }
 
   /// The timestep at which a view shows a comparison.

@@ -53,8 +53,8 @@ extension PreferenceTrainee {
         try half.requiringFinite(
           "preference model, \(examples.shards.split) comparisons \(view.name)")
       }
-      for (index, label) in try examples.labels(of: pairs).enumerated() {
-        let margin = scores.first.pointer[index] - scores.second.pointer[index]
+      let margins = zip(scores.first.values, scores.second.values).map { $0 - $1 }
+      for (margin, label) in zip(margins, try examples.labels(of: pairs)) {
         if margin > 0 && label.first > label.second || margin < 0 && label.first < label.second {
           correct += 1
         }

@@ -1,3 +1,5 @@
+import Autograd
+import Backends
 import Diffusion
 import NN
 import PipelineCore
@@ -5,53 +7,84 @@ import PreferenceModels
 
 extension TrainPreference: Estimating {
   var sources: [NamedSource] {
-    let start = NamedSource(
-      setting: "preference.start", path: settings.start,
-      what: "the CLIP model to start from, such as PickScore v1")
+    let start = NamedSource.clip(
+      "preference.start", settings.start,
+      "the CLIP model to start from, such as PickScore v1")
     // A latent one starts from the model itself; a text projection is welcome.
     return [.model(settings.model)]
       + (settings.kind == .latent && settings.start.isEmpty ? [] : [start])
   }
 
-  /// The preference model that will come out.
-  func judge(_ scale: PipelineScale) throws -> JudgeParts {
-    switch settings.kind {
-    case .pixel:
-      .pixel(try ModelFolder(path: settings.start).preferenceConfiguration())
-    case .latent:
-      .latent(
-        .init(
-          model: try ModelParts(settings.model, scale),
-          hasGuidance: settings.featureGuidance != 1))
+  /// The model that will come out.
+  ///
+  /// - Parameter precision: of its weights
+  func plannedJudge(
+    as precision: WeightPrecision, told: SPOSettings.JudgedTimestep
+  ) throws -> PreferenceJudge {
+    let start = ModelFolder(path: settings.start).planned(as: precision)
+    if settings.kind == .pixel || !settings.start.isEmpty && start.isLatentPreferenceModel {
+      return try PreferenceJudge(start, of: base, told: told)
     }
+    return .latent(
+      try base.planned(as: precision).startingLatentPreferenceModel(
+        textProjection: nil, guidance: settings.featureGuidance, seed: settings.seed,
+        isTrainable: false), told: told)
   }
 
-  func memory(_ scale: PipelineScale) throws -> MemoryNeed {
-    let judge = try judge(scale)
-    let count = try judge.weightCount()
-    var need = MemoryNeed()
-    var passes = [
-      try judge.training(
-        pairs: settings.microBatch, isCheckpointed: settings.gradientCheckpointing)
-    ]
-    if settings.kind == .pixel {
-      // Either pictures are made or gradients are computed.
-      let model = try ModelParts(settings.model, scale)
-      need.add("weights of the U-Net", bytes: try model.unetSize().frozenByteCount)
-      need.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
-      passes += [
-        .init(working: try model.unetMemory().most * 4 * settings.estimateBatch),
-        .init(working: model.decodingMemory(pictures: 2 * settings.estimateBatch)),
-      ]
+  func plan(_ scale: PipelineScale) throws -> StagePlan {
+    var plan = StagePlan()
+    let layout = try scale.layout(of: base)
+    let (trainee, pictures) = try plan.build { try makeTrainee() }
+    var state = try plan.build {
+      try makeState(trainee, moments: settings.optimizerOnDisk ? .plannedDisk : .memory)
     }
-    need.addTraining(of: count, momentsAreOnDisk: settings.optimizerOnDisk)
-    need.add(passes)
-    return need
+    let data = examples(PlannedComparisons(layout: layout, split: "train"))
+    let heldOut = examples(PlannedComparisons(layout: layout, split: "validation"))
+
+    if let pictures {
+      let made = madePictures(scale)
+      for (view, count) in [(PreferenceView.draw(0), made.noised), (.clean, made.clean)] {
+        // Nothing is known of data that nobody looked at.
+        let block = PictureStore.blockSize
+        let pairs = Array(0..<(count > 0 ? min(block, count) : block))
+        try plan.run(times: Double(count) / Double(pairs.count)) {
+          try pictures(data, of: pairs, pairs.map { _ in view })
+        }
+      }
+    }
+
+    let step = PreferenceStep(trainee: trainee, microBatch: settings.microBatch)
+    let pairs = Array(0..<max(1, min(settings.batch, 2 * settings.microBatch)))
+    let cleanSteps = min(settings.cleanSteps, settings.steps)
+    var sum = GradientSum(state.parameters)
+    for (view, steps) in [
+      (PreferenceView.clean, cleanSteps), (.draw(0), settings.steps - cleanSteps),
+    ] where steps > 0 {
+      sum = GradientSum(state.parameters)
+      sum = try plan.run(times: Double(steps * settings.batch) / Double(pairs.count)) {
+        try step.gradients(for: state.parameters, data, of: pairs, pairs.map { _ in view })
+      }
+    }
+    try plan.run(times: Double(settings.steps)) { try state.update(sum.gradients, loss: 0) }
+    sum = GradientSum(state.parameters)
+
+    let held = heldOutViews(scale)
+    let judged = Array(0..<max(1, min(settings.batch, settings.validationPairs)))
+    let checkpoints = settings.steps / max(1, settings.checkpointEvery)
+    let checked = checkpoints * selectedTimesteps * validationPairs(scale.volume.heldOutRows)
+    try plan.run(times: Double(checked + held.evaluated) / Double(judged.count)) {
+      try withoutGradients {
+        try trainee.scores(heldOut, of: judged, judged.map { _ in .timestep(1) })
+      }
+    }
+    return plan
   }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
-    let judge = try judge(scale)
-    let count = try judge.weightCount()
+    let (count, side) = try withBackend(PlanningBackend()) {
+      let (trainee, pictures) = try makeTrainee()
+      return (trainee.parameters.reduce(0) { $0 + $1.tensor.count }, pictures?.side ?? 0)
+    }
     let written = (settings.steps + settings.checkpointEvery - 1) / max(1, settings.checkpointEvery)
     // Weights and two moments, the newest two and one being written; the best weights and those that take
     // their place, if they are kept; and the model.
@@ -59,9 +92,7 @@ extension TrainPreference: Estimating {
     let checkpoints =
       4 * count * (3 * min(3, written) + best) + settings.precision.byteCount * count
       + (settings.optimizerOnDisk ? 2 * 4 * count : 0)
-    guard case .pixel(let configuration) = judge else { return checkpoints }
-    let picture = 3 * configuration.imageSize * configuration.imageSize
-    return checkpoints + 2 * keptPairs(scale) * picture
+    return checkpoints + 2 * keptPairs(scale) * 3 * side * side
   }
 
   /// Comparisons whose pictures are made once and kept, each as often as it is seen anew.
@@ -86,37 +117,16 @@ extension TrainPreference: Estimating {
 
   private func validationPairs(_ rows: Int) -> Int { min(settings.validationPairs, rows) }
 
-  func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
-    let scoring = 2 * times.judging.seconds + times.judgedText.seconds
-    let again = settings.gradientCheckpointing ? scoring : 0
-    let training =
-      2 * times.judging.trainingSeconds(trainsWeights: true)
-      + times.judgedText.trainingSeconds(trainsWeights: true) + again
-    let checkpoints = settings.steps / max(1, settings.checkpointEvery)
-    let checked = checkpoints * selectedTimesteps * validationPairs(scale.volume.heldOutRows)
-    return Double(settings.steps * settings.batch) * training
-      + Double(checked + heldOutViews(scale).evaluated) * scoring + picturesSeconds(scale, times)
-  }
-
-  /// The time to make the pictures that a model of pixels is shown.
-  private func picturesSeconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
-    guard settings.kind == .pixel else { return 0 }
-    let decoding = 2 * times.decoding.seconds
-    let estimating = decoding + 2 * times.unet.seconds
+  /// Comparisons whose pictures are made before they are looked at.
+  private func madePictures(_ scale: PipelineScale) -> (noised: Int, clean: Int) {
     let held = heldOutViews(scale)
     // One view of each that is evaluated is clean.
     let clean = validationPairs(scale.volume.evaluatedRows)
-    let validation =
-      Double(held.checked + held.evaluated - clean) * estimating + Double(clean) * decoding
-    guard settings.estimates == 0 else {
-      let train = Double(scale.volume.rows(ofSplit: "train"))
-      return validation + train * Double(settings.estimates) * estimating
-        + (settings.cleanSteps > 0 ? train * decoding : 0)
-    }
-    // Those that are not kept are made at every step.
-    let cleanRows = min(settings.cleanSteps, settings.steps) * settings.batch
-    let noised = settings.steps * settings.batch - cleanRows
-    return validation + Double(noised) * estimating + Double(cleanRows) * decoding
+    let train = settings.estimates > 0 ? scale.volume.rows(ofSplit: "train") : 0
+    return (
+      held.checked + held.evaluated - clean + train * settings.estimates,
+      clean + (settings.cleanSteps > 0 ? train : 0)
+    )
   }
 
   var savings: [String] {

@@ -35,16 +35,18 @@ final class TrainPreference: Stage {
   static let name = "preference"
   static let version = 2
   static let unit = "comparisons"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "start"]
   static let scratch = ["preference/pictures"]
   static let spare = ["preference/checkpoints", "preference/best.safetensors"]
   static let repairsFiles = true
+  static let secondary = [
+    "preference/evaluation.json", "preference/metrics.jsonl", "preference/warnings.json",
+  ]
   let reads: Set<Artifact> = ["shards"]
   let writes: [Artifact: [String]] = [
     "preference-model": ["preference/model"],
-    "evaluation": [
-      "preference/evaluation.json", "preference/metrics.jsonl", "preference/warnings.json",
-    ],
+    "evaluation": secondary,
   ]
 
   let settings: PreferenceSettings
@@ -77,7 +79,7 @@ final class TrainPreference: Stage {
 
   private var folder: String { context.output(Self.name) }
   private var modelFolder: String { "\(folder)/model" }
-  private var base: ModelFolder {
+  var base: ModelFolder {
     ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
   }
 
@@ -125,6 +127,15 @@ final class TrainPreference: Stage {
     min(settings.validationPairs, examples.count)
   }
 
+  func earlierSettings() -> [String: JSON] {
+    ["warm_up": "linear", "keep": "best", "step_aware": true]
+  }
+
+  func remakesFilesAtOnce() throws -> Bool {
+    try stretches.pending().isEmpty
+      && (settings.keep == .last || Folders.exists(BestWeights.path(in: folder)))
+  }
+
   func pendingItems() throws -> [Item] {
     let steps = try stretches.pending().map { Item.steps($0) }
     // To evaluate, those of the validation split are needed when all is learned, too.
@@ -153,14 +164,14 @@ final class TrainPreference: Stage {
   }
 
   private func validationExamples() throws -> PreferenceExamples {
-    examples(try .heldOut(in: shardFolder))
+    examples(try ShardSet.heldOut(in: shardFolder))
   }
 
   private func evaluationExamples() throws -> PreferenceExamples {
-    examples(try .evaluated(in: shardFolder))
+    examples(try ShardSet.evaluated(in: shardFolder))
   }
 
-  private func examples(_ shards: ShardSet) -> PreferenceExamples {
+  func examples(_ shards: any ComparisonData) -> PreferenceExamples {
     PreferenceExamples(
       shards: shards, seed: settings.seed,
       timesteps: .init(limit: settings.timestepLimit, spacing: settings.timestepSpacing),
@@ -170,19 +181,13 @@ final class TrainPreference: Stage {
   func prepare() throws {
     try requireComparisons()
     try Folders.make("\(folder)/pictures")
-    let (trainee, pictures) = try settings.kind == .pixel ? pixelTrainee() : (latentTrainee(), nil)
+    let (trainee, pictures) = try makeTrainee()
     if settings.optimizerOnDisk {
       let count = trainee.parameters.reduce(0) { $0 + $1.tensor.count }
       try DiskSpace.require(8 * count, at: folder, for: "running means of the optimiser")
     }
-    var state = try TrainingState(
-      trainee.parameters,
-      optimizer: .init(beta2: settings.beta2, weightDecay: settings.weightDecay),
-      schedule: .init(
-        peak: settings.learningRate, warmUp: settings.warmUp, warmUpSteps: settings.warmUpSteps,
-        decay: .linear, steps: settings.steps),
-      gradientLimit: settings.gradientLimit,
-      momentsOnDiskOf: settings.optimizerOnDisk ? folder : nil)
+    var state = try makeState(
+      trainee, moments: settings.optimizerOnDisk ? .disk(folder: folder) : .memory)
     let log = try stretches.resume(&state)
     let examples = try trainingExamples()
     training = Training(
@@ -217,6 +222,23 @@ final class TrainPreference: Stage {
           "all \(examples.count) training comparisons are ties, which teach no preference; add "
           + "comparisons with a preferred image to ingest.source")
     }
+  }
+
+  /// The model to train, and what makes its pictures where it sees any.
+  func makeTrainee() throws -> (any PreferenceTrainee, EstimatedPictures?) {
+    try settings.kind == .pixel ? pixelTrainee() : (latentTrainee(), nil)
+  }
+
+  func makeState(
+    _ trainee: any PreferenceTrainee, moments: AdamW.MomentPlace
+  ) throws -> TrainingState {
+    try TrainingState(
+      trainee.parameters,
+      optimizer: .init(beta2: settings.beta2, weightDecay: settings.weightDecay),
+      schedule: .init(
+        peak: settings.learningRate, warmUp: settings.warmUp, warmUpSteps: settings.warmUpSteps,
+        decay: .linear, steps: settings.steps),
+      gradientLimit: settings.gradientLimit, moments: moments)
   }
 
   private func pixelTrainee() throws -> (any PreferenceTrainee, EstimatedPictures?) {
@@ -318,29 +340,23 @@ final class TrainPreference: Stage {
       guard step >= settings.cleanSteps else { return .clean }
       return .draw(settings.estimates > 0 ? item.epoch % settings.estimates : item.epoch)
     }
-    let pairs = items.map(\.item)
-    let labels = try examples.labels(of: pairs)
-    let total = labels.reduce(0) { $0 + $1.weight }
-    var sum = GradientSum(training.state.parameters)
-    for start in stride(from: 0, to: pairs.count, by: max(1, settings.microBatch)) {
-      let part = start..<min(start + max(1, settings.microBatch), pairs.count)
-      let scores = try training.trainee.scores(
-        examples, of: Array(pairs[part]), Array(views[part]))
-      sum.add(
-        preferenceLoss(scores: scores, labels: Array(labels[part])),
-        weight: labels[part].reduce(0) { $0 + $1.weight } / total)
-    }
-    let norm = try training.state.update(sum.gradients, loss: sum.loss)
-    try training.log.append(
-      step: step + 1, .figures([("loss", sum.loss), ("gradient_norm", norm)]))
+    let (loss, norm) = try PreferenceStep(
+      trainee: training.trainee, microBatch: settings.microBatch)(
+        &training.state, examples, of: items.map(\.item), views)
+    try training.log.append(step: step + 1, .figures([("loss", loss), ("gradient_norm", norm)]))
     context.progress.advance(
-      by: settings.batch, note: "step \(step + 1), loss \(shortened(sum.loss))")
+      by: settings.batch, note: "step \(step + 1), loss \(shortened(loss))")
     self.training = training
   }
 
   func finish() throws {
     guard let training else { return }
     var step = training.state.step
+    if settings.keep == .best, training.best == nil {
+      throw PipelineError.damaged(
+        path: BestWeights.path(in: folder),
+        reason: "it is missing; run again with --force preference, which trains again")
+    }
     if let best = training.best {
       try best.adopt(training.state.parameters)
       step = best.step
@@ -385,7 +401,9 @@ final class TrainPreference: Stage {
   func findings() throws -> [String] { try stretches.findings() }
 
   func results() throws -> [String] {
-    let evaluation = try JSONReader(contentsOf: "\(folder)/evaluation.json")
+    guard let evaluation = try PreferenceEvaluation.read(from: folder) else {
+      return ["the preference model is in \(modelFolder)"]
+    }
     let parts = try evaluation["accuracy"].members().map { key, value in
       "\(key == "clean" ? key : "t=\(key)") \(String(format: "%.3f", try value.double()))"
     }

@@ -14,14 +14,23 @@ struct Painter {
   private let settings: ReportSettings
 
   init(_ settings: ReportSettings, loraPaths: [String]) throws {
+    try self.init(
+      settings,
+      try loraPaths.map { path in
+        let adapters = AdapterSet()
+        try LoRAFile(path: path).addUNetAdapters(to: adapters)
+        return adapters
+      })
+  }
+
+  /// - Parameter adapters: what was learned, for each LoRA
+  init(_ settings: ReportSettings, _ adapters: [AdapterSet]) throws {
     let model = settings.base
     // All are built on the same arrays; the tuned ones add their adapters.
     let (unet, weights) = try model.unet()
     unets =
       try [unet]
-      + loraPaths.map { path in
-        let adapters = AdapterSet()
-        try LoRAFile(path: path).addUNetAdapters(to: adapters)
+      + adapters.map { adapters in
         let tuned = try UNet(weights.adapted(by: adapters), unet.configuration)
         try adapters.requireAllMatched()
         return tuned
@@ -38,20 +47,33 @@ struct Painter {
   ///   - number: the prompt's, which keys its noises
   ///   - guidance: the scale of classifier-free guidance
   func pictures(of prompt: String, number: Int, guidance: Float) throws -> [RGBImage] {
-    let count = settings.picturesPerPrompt
-    let conditioning = try pipeline.conditioning(of: [prompt]).repeated(count)
-    return try unets.flatMap { unet in
-      let sampler = LatentSampler(
-        unet: GuidedUNet(unet, guidance: guidance), scheduler: scheduler,
-        stepCount: settings.samplingSteps, eta: settings.eta)
-      let latents = try sampler(
-        conditioning: conditioning, negative: negative,
-        streams: (0..<count).map {
-          RandomStream(
-            seed: settings.seed, purpose: "report.picture", item: UInt64(number), UInt64($0))
-        }, latentShape: latentShape)
-      return try images(try pipeline.autoencoder.pictures(of: latents))
+    let conditioning = try pipeline.conditioning(of: [prompt])
+    return try unets.flatMap {
+      try images(try pictures(by: $0, of: conditioning, number: number, guidance: guidance))
     }
+  }
+
+  /// Decoded pictures `[pictures, height, width, 3]` without a LoRA, and those with each.
+  func decodedPictures(of conditioning: Conditioning) throws -> [Tensor] {
+    try unets.map {
+      try pictures(by: $0, of: conditioning, number: 0, guidance: settings.guidance)
+    }
+  }
+
+  private func pictures(
+    by unet: UNet, of conditioning: Conditioning, number: Int, guidance: Float
+  ) throws -> Tensor {
+    let count = settings.picturesPerPrompt
+    let sampler = LatentSampler(
+      unet: GuidedUNet(unet, guidance: guidance), scheduler: scheduler,
+      stepCount: settings.samplingSteps, eta: settings.eta)
+    let latents = try sampler(
+      conditioning: conditioning.repeated(count), negative: negative,
+      streams: (0..<count).map {
+        RandomStream(
+          seed: settings.seed, purpose: "report.picture", item: UInt64(number), UInt64($0))
+      }, latentShape: latentShape)
+    return try pipeline.autoencoder.pictures(of: latents)
   }
 
   /// Height, width and channels of a latent of the model's own size.

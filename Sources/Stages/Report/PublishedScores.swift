@@ -1,3 +1,4 @@
+import Diffusion
 import Evaluation
 import Files
 import PipelineCore

@@ -1,6 +1,5 @@
 import Diffusion
-import Evaluation
-import Files
+import Imaging
 import NN
 import PipelineCore
 import Scorers
@@ -22,49 +21,48 @@ extension WriteReport: Estimating {
       }
   }
 
-  func memory(_ scale: PipelineScale) throws -> MemoryNeed {
-    let model = try ModelParts(settings.model, PipelineScale())
-    var need = MemoryNeed()
-    need.add("weights of the U-Net", bytes: try model.unetSize().frozenByteCount)
-    need.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
-    for (_, size) in try model.textEncoders() {
-      need.add("weights of the text encoder", bytes: size.frozenByteCount)
+  func plan(_ scale: PipelineScale) throws -> StagePlan {
+    var plan = StagePlan()
+    try planDrawing(scale, &plan)
+    // One scorer at a time, when the model that draws is gone.
+    let together = settings.picturesPerPrompt
+    let count = Double(try drawnCount(scale)) / Double(together)
+    let images = [RGBImage](
+      repeating: RGBImage(width: 1, height: 1, pixels: [0, 0, 0]), count: together)
+    for (kind, path) in settings.namedScorers {
+      let scorer = try plan.build {
+        try Scorer(kind, path: path, tokenizer: try settings.base.tokenizer())
+      }
+      try plan.run(times: count) { try scorer(images, prompt: "") }
     }
-    // One scorer at a time; weights of half precision are computed with as they are.
-    need.add(
-      "weights of the largest scorer",
-      bytes: try settings.namedScorers.map { try Self.weightByteCount($0.kind, $0.path) }.max() ?? 0
-    )
-    let judged = judgedRows(scale)
-    let pictures = max(settings.picturesPerPrompt, judged)
-    need.add([
-      .init(working: try model.unetMemory().most * 2 * pictures),
-      .init(
-        kept: pictures * model.pictureCount, working: model.decodingMemory(pictures: pictures)),
-    ])
-    return need
+    return plan
   }
 
-  /// Of the files that hold a scorer's weights.
-  private static func weightByteCount(_ kind: ScorerKind, _ path: String) throws -> Int {
-    try Scorer.files(path: path, kind: kind).map(Folders.byteCount).max() ?? 0
-  }
-
-  /// Candidates that are drawn together for the oracle.
-  private func judgedRows(_ scale: PipelineScale) -> Int {
-    settings.oracle == .none ? 0 : CandidateJudging.batch * (scale.tuning?.candidates ?? 0)
-  }
-
-  func diskByteCount(_ scale: PipelineScale) throws -> Int {
-    let model = try ModelParts(settings.model, PipelineScale())
-    // PNG takes about two bytes a pixel.
-    return try drawnCount(scale) * model.pictureCount * 2 / 3
+  private func planDrawing(_ scale: PipelineScale, _ plan: inout StagePlan) throws {
+    let count = try promptCount(scale)
+    let painter = try plan.build {
+      try Painter(
+        settings,
+        loraRanks().map { TunedUNet.freshAdapters(rank: $0, seed: settings.seed) })
+    }
+    let judging = try plan.build {
+      try (settings.oracle == .none ? nil : scale.tuning).map {
+        makeJudging(painter, $0, try $0.plannedJudge(scale))
+      }
+    }
+    try plan.run(times: Double(count * settings.scales.count)) {
+      try painter.decodedPictures(of: try painter.pipeline.conditioning(of: [""]))
+    }
+    guard let judging, settings.split == nil, count > 0 else { return }
+    let some = 0..<min(CandidateJudging.batch, count)
+    let all = try candidateBatches().reduce(0) { $0 + $1.prompts.count }
+    let prompts = try prompts()
+    try plan.run(times: Double(all) / Double(some.count)) { try judging(prompts, some, draw: 0) }
   }
 
   private func promptCount(_ scale: PipelineScale) throws -> Int {
     // A prompt of a unique split has one comparison.
-    try settings.split.map { scale.volume.rows(ofSplit: $0) }
-      ?? PromptList(path: settings.prompts).entries.count
+    try settings.split.map { scale.volume.rows(ofSplit: $0) } ?? prompts().count
   }
 
   /// All pictures.
@@ -72,28 +70,13 @@ extension WriteReport: Estimating {
     try promptCount(scale) * settings.scales.count * models.count * settings.picturesPerPrompt
   }
 
-  func seconds(_ scale: PipelineScale, _ times: ModelTimes) throws -> Double {
-    let prompts = Double(try promptCount(scale))
-    let guided = times.unet.seconds
-    let decoding = times.decoding.seconds
-    let picture = Double(settings.samplingSteps) * guided + decoding
-    let drawn = Double(try drawnCount(scale))
-    var seconds = drawn * picture
-    for (kind, path) in settings.namedScorers {
-      seconds += drawn * (try Scorer.secondsPerImage(path: path, kind: kind))
-    }
-    if settings.oracle != .none, let tuning = scale.tuning {
-      let isLatent = scale.preference?.isLatent ?? false
-      let run = tuning.samplingRun(judgesLatents: isLatent)
-      // The oracle sees each candidate decoded, of noisy ones what the U-Net makes of them; a model of
-      // pixels has decoded it before.
-      let judging =
-        times.judging.seconds + decoding + (isLatent ? guided : decoding)
-      seconds +=
-        prompts * Double(settings.candidateDraws)
-        * (Double(run.rows) * guided + Double(run.judged) * judging)
-    }
-    return seconds
+  func diskByteCount(_ scale: PipelineScale) throws -> Int {
+    let model = settings.base
+    let side =
+      try UNetConfiguration(model.configuration("unet")).sampleSize
+      * AutoencoderConfiguration(model.configuration("vae")).reduction
+    // PNG takes about two bytes a pixel.
+    return try drawnCount(scale) * 2 * side * side
   }
 
   var savings: [String] {

@@ -23,6 +23,7 @@ final class WriteReport: Stage {
   static let name = "report"
   static let version = 4
   static let unit = "prompts"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "prompts", "scorers"]
   static let repairsFiles = true
   let reads: Set<Artifact>
@@ -69,7 +70,7 @@ final class WriteReport: Stage {
 
   private var folder: String { context.output(Self.name) }
 
-  private func prompts() throws -> [String] {
+  func prompts() throws -> [String] {
     if let knownPrompts { return knownPrompts }
     let prompts: [String]
     if let split = settings.split {
@@ -122,7 +123,7 @@ final class WriteReport: Stage {
   }
 
   /// The batches of prompts whose candidates are judged: none without an oracle, or without candidates.
-  private func candidateBatches() throws -> [CandidateBatch] {
+  func candidateBatches() throws -> [CandidateBatch] {
     guard settings.oracle != .none, stages.contains(.spo) else { return [] }
     let count = try prompts().count
     let size = CandidateJudging.batch
@@ -138,7 +139,7 @@ final class WriteReport: Stage {
     let scores = try scoring.items(prompts: prompts().count).filter { !scoring.isDone($0) }
     let batches = try candidateBatches().filter { !Folders.exists(candidatePath($0)) }
     return pictures.map { .pictures(prompt: $0.prompt, scale: $0.scale) }
-      + scores.map { .scores($0) } + batches.map { .candidates($0) }
+      + batches.map { .candidates($0) } + scores.map { .scores($0) }
   }
 
   func finishedUnitCount() throws -> Int {
@@ -170,15 +171,22 @@ final class WriteReport: Stage {
           + "\(settings.model) draws \(width) x \(height)")
     }
     guard let optimization = try stepwiseSettings() else { return }
-    judging = CandidateJudging(
+    judging = makeJudging(
+      painter, optimization, try optimization.judge(in: context.workspace))
+  }
+
+  /// - Parameter optimization: what candidates were drawn with
+  func makeJudging(
+    _ painter: Painter, _ optimization: SPOSettings, _ judge: PreferenceJudge
+  ) -> CandidateJudging {
+    CandidateJudging(
       sampler: CandidateSampler(
         unet: GuidedUNet(painter.pipeline.unet, guidance: optimization.guidance),
         scheduler: painter.scheduler,
         settings: optimization.sampling(
           promptsAtOnce: CandidateJudging.batch, seed: settings.seed),
         latentShape: painter.latentShape),
-      judge: try optimization.judge(in: context.workspace),
-      pipeline: painter.pipeline, negative: painter.negative)
+      judge: judge, pipeline: painter.pipeline, negative: painter.negative)
   }
 
   /// What candidates were drawn with; nil where there were none.
@@ -189,6 +197,16 @@ final class WriteReport: Stage {
   /// Whether the pipeline has trained the preference model: one that was given is not evaluated.
   private func hasTrainedJudge() throws -> Bool {
     try stepwiseSettings().map { $0.preference == nil } ?? context.plans(TrainPreference.name)
+  }
+
+  /// The ranks of the LoRAs.
+  func loraRanks() throws -> [Int] {
+    try stages.map { stage in
+      switch stage {
+      case .spo: try context.planned(SPOSettings.self, of: TuneSPO.name)?.rank ?? 1
+      case .dpo: try context.planned(DPOSettings.self, of: TuneDPO.name)?.rank ?? 1
+      }
+    }
   }
 
   private func recordPath(_ stage: String) -> String {
@@ -206,6 +224,9 @@ final class WriteReport: Stage {
           of: prompts[prompt], number: prompt, guidance: settings.scales[scale]) ?? []
       return .pictures(try pictures.map { try $0.encodedAsPNG() })
     case .scores(let item):
+      // Scores come last, and may need the memory.
+      painter = nil
+      judging = nil
       return .scores(try scoring.scores(of: item, prompt: prompts[item.prompt]))
     case .candidates(let batch):
       return .judgements(try judging?(prompts, batch.prompts, draw: batch.draw))
@@ -232,8 +253,9 @@ final class WriteReport: Stage {
   func finish() throws {
     let prompts = try prompts()
     var summary = JSON.Object()
-    let evaluationPath = context.workspace.path("\(TrainPreference.name)/evaluation.json")
-    let evaluation = try hasTrainedJudge() ? JSONReader(contentsOf: evaluationPath) : nil
+    let preferenceFolder = context.workspace.path(TrainPreference.name)
+    let evaluation =
+      try hasTrainedJudge() ? PreferenceEvaluation.read(from: preferenceFolder) : nil
     if let evaluation {
       summary["preference"] = [
         "kind": .string(
@@ -272,13 +294,10 @@ final class WriteReport: Stage {
         summary: .object(summary), folder: folder, beside: settings.beside), evaluation: evaluation,
       oracle: oracle, scored: scored, drifts: drifts,
       metrics: (
-        preference: try evaluation == nil
-          ? []
-          : MetricsLog.lines(
-            of: context.workspace.path("\(TrainPreference.name)/metrics.jsonl")),
+        preference: try evaluation == nil ? [] : TrainingLog.lines(in: preferenceFolder),
         tuning: Dictionary(
           uniqueKeysWithValues: try stages.map {
-            ($0, try MetricsLog.lines(of: context.workspace.path("\($0.rawValue)/metrics.jsonl")))
+            ($0, try TrainingLog.lines(in: context.workspace.path($0.rawValue)))
           })
       ),
       records: try records(),

@@ -134,6 +134,10 @@ public struct SPOSettings: StageSettings {
         "must be above divert_step (\(divertStep)), but is \(stopStep): no candidates would be "
           + "compared")
     }
+    if let stopStep, stopStep > samplingSteps {
+      throw SettingConflict(
+        "stop_step", "must be at most sampling_steps (\(samplingSteps)), but is \(stopStep)")
+    }
     guard divertStep + innerSteps < samplingSteps else {
       throw SettingConflict(
         "inner_steps",

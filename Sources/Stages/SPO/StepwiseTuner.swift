@@ -53,16 +53,27 @@ package struct StepwiseTuner {
   package mutating func iterate(
     _ prompts: PromptBatch, judged: [JudgedPrompt], iteration: Int
   ) throws -> (sampled: SampledPairs, trained: Trained) {
+    let sampled = try sample(prompts, scorer: try scorer(for: judged), iteration: iteration)
+    return (
+      sampled, try train(on: sampled.pairs, prompts.conditioning, iteration: iteration)
+    )
+  }
+
+  /// What judges candidates of some prompts.
+  func scorer(for prompts: [JudgedPrompt]) throws -> any CandidateScorer {
+    try judge.scorer(for: prompts, autoencoder)
+  }
+
+  /// Draws candidates for a batch of prompts and has them judged.
+  func sample(
+    _ prompts: PromptBatch, scorer: any CandidateScorer, iteration: Int
+  ) throws -> SampledPairs {
     let sampler = CandidateSampler(
       unet: tuned, scheduler: scheduler,
       settings: settings.sampling(promptsAtOnce: settings.promptsAtOnce, seed: settings.seed),
       latentShape: latentShape)
-    let sampled = try sampler(
-      prompts, negative: negative, iteration: UInt64(iteration),
-      scorer: try judge.scorer(for: judged, autoencoder))
-    return (
-      sampled, try train(on: sampled.pairs, prompts.conditioning, iteration: iteration)
-    )
+    return try sampler(
+      prompts, negative: negative, iteration: UInt64(iteration), scorer: scorer)
   }
 
   /// Means over the training batches of one sampling batch; the gradients' norm over its updates.

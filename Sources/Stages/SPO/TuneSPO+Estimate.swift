@@ -1,7 +1,9 @@
+import Backends
 import Diffusion
 import NN
 import PipelineCore
 import PreferenceModels
+import Shards
 import StepwiseOptimization
 
 extension TuneSPO: Estimating {
@@ -15,97 +17,83 @@ extension TuneSPO: Estimating {
       } ?? [])
   }
 
-  /// The preference model that is given; nil where it is trained.
-  func givenJudge(
-    _ scale: PipelineScale
-  ) throws -> (parts: JudgeParts, precision: WeightPrecision)? {
-    guard let folder = settings.preference.map({ ModelFolder(path: $0) }) else { return nil }
-    let isLatent = folder.isLatentPreferenceModel
-    let weights = WeightSize(
-      of: try isLatent
-        ? folder.checkpoint("unet", stem: "diffusion_pytorch_model") : folder.preferenceCheckpoint()
-    )
-    let parts: JudgeParts =
-      isLatent
-      ? .latent(
-        .init(
-          model: try ModelParts(settings.model, scale),
-          hasGuidance: try folder.latentPreferenceGuidance() != 1))
-      : .pixel(try folder.preferenceConfiguration())
-    return (parts, weights.isFull ? .f32 : .f16)
+  func plan(_ scale: PipelineScale) throws -> StagePlan {
+    var plan = StagePlan()
+    let counts = counts(scale)
+    var settings = settings
+    // Every comparison gives a pair.
+    (settings.threshold, settings.highestThreshold) = (-1, nil)
+    let data = PlannedComparisons(layout: try scale.layout(of: settings.base), split: "train")
+    var tuner = try plan.build {
+      try StepwiseTuner(
+        settings, judge: try settings.plannedJudge(scale), negative: try data.emptyConditioning(),
+        latentShape: data.layout.imageShape)
+    }
+    if settings.pictures > 0 {
+      let pictures = HeldOutPictures(
+        shards: data, count: settings.pictures, scheduler: tuner.scheduler,
+        steps: settings.samplingSteps, seed: settings.seed, unit: "batch", folder: "")
+      try plan.run(times: counts.pictures) {
+        try pictures.picture(of: 0, tuner.tuned, tuner.autoencoder, negative: tuner.negative)
+      }
+    }
+
+    let together = max(1, min(settings.promptsAtOnce, settings.batch))
+    let (prompts, scorer) = try plan.run(times: counts.batches) {
+      let numbers = Array(0..<settings.batch)
+      let judged = numbers.map { JudgedPrompt(text: "", ids: data.prompt($0).inputIDs) }
+      return (
+        PromptBatch(
+          identifiers: numbers.map { UInt64($0) },
+          conditioning: try data.conditioning(ofPrompts: numbers)),
+        try tuner.scorer(for: judged)
+      )
+    }
+    let before = plan.usedBytes
+    let some = PromptBatch(
+      identifiers: Array(prompts.identifiers.prefix(together)), conditioning: prompts.conditioning)
+    let groups = Double(settings.batch) / Double(together)
+    let pairs = try plan.run(times: counts.batches * groups) {
+      try tuner.sample(some, scorer: scorer, iteration: 0).pairs
+    }
+    // What the other prompts of the batch gave is there, too, while all are learned from.
+    let others = plan.hold(Int(Double(plan.usedBytes - before) * (groups - 1)))
+    let learned = max(1, min(settings.pairBatch, 2 * settings.microBatch))
+    if !pairs.isEmpty {
+      let kept = self.settings.keptShare * Double(pairs.count) * counts.batches * groups
+      let some = (0..<learned).map { pairs[$0 % pairs.count] }
+      try plan.run(times: kept / Double(learned)) {
+        try tuner.train(on: some, prompts.conditioning, iteration: 0)
+      }
+    }
+    withExtendedLifetime(others) {}
+    return plan
   }
 
-  func memory(_ scale: PipelineScale) throws -> MemoryNeed {
-    let model = try ModelParts(settings.model, scale)
-    var need = MemoryNeed()
-    need.add("weights of the U-Net", bytes: try model.unetSize().frozenByteCount)
-    need.add("weights of the autoencoder", bytes: try model.autoencoderSize().frozenByteCount)
-    need.addTraining(of: model.unet.adapterWeightCount(rank: settings.rank))
-    let judge = scale.preference
-    let stored = scale.preferencePrecision.byteCount
-    let precision = min(stored, settings.preferencePrecision.narrowing?.byteCount ?? stored)
-    let ofPrompts = judge?.promptWeightCount ?? 0
-    need.add(
-      "weights of the preference model",
-      bytes: precision * ((try judge?.weightCount() ?? 0) - ofPrompts))
-
-    let candidates = max(1, settings.promptsAtOnce) * settings.candidates
-    let unet = try model.unetMemory(rank: settings.rank)
-    let trained = unet.training(isCheckpointed: settings.gradientCheckpointing)
-    let rows = rowsOfPair * max(1, min(settings.microBatch, settings.pairBatch))
-    let isLatent = judge?.isLatent ?? false
-    need.add([
-      // Before a batch: prompts are read by what is then let go of.
-      .init(kept: ofPrompts * precision / 4, working: settings.batch * (judge?.promptPassing ?? 0)),
-      // What is drawn goes through the U-Net with and without guidance: every candidate, unless they are
-      // judged as they are.
-      .init(working: unet.most * 2 * (isLatent ? max(1, settings.promptsAtOnce) : candidates)),
-      .init(
-        kept: 2 * candidates * model.pictureCount,
-        working: isLatent ? 0 : model.decodingMemory(pictures: candidates)),
-      .init(working: candidates * (try judge?.passing() ?? 0)),
-      .init(kept: rows * trained.kept, working: rows * trained.working),
-    ])
-    return need
-  }
-
-  /// Each latent with and without guidance; after steps that they go on alone, winner and loser have their own.
-  private var rowsOfPair: Int { settings.innerSteps > 0 || settings.labels == .trajectory ? 4 : 2 }
-
-  func diskByteCount(_ scale: PipelineScale) throws -> Int {
-    let model = try ModelParts(settings.model, scale)
-    // Values, two moments and what is carried over, the newest two and one being written; and the LoRA.
-    let lora = 4 * model.unet.adapterWeightCount(rank: settings.rank)
-    let kept = settings.gradientAccumulation > 1 ? 4 : 3
-    // PNG takes about two bytes a pixel.
-    return lora * (3 * kept + 1)
-      + (2 + settings.epochs) * settings.pictures * model.pictureCount * 2 / 3
-  }
-
-  func seconds(_ scale: PipelineScale, _ times: ModelTimes) -> Double {
-    let guided = times.unet.seconds
-    let decoding = times.decoding.seconds
-    let isLatent = scale.preference?.isLatent ?? false
-    let judging = times.judging.seconds + (isLatent ? 0 : decoding)
-    let run = settings.samplingRun(judgesLatents: isLatent)
-
-    // The reference, and what is trained.
-    let again = settings.gradientCheckpointing ? 1.0 : 0
-    let training =
-      Double(rowsOfPair / 2)
-      * ((1 + again) * guided + times.unet.trainingSeconds(trainsWeights: false))
-    let prompt =
-      Double(run.rows) * guided + Double(run.judged) * judging
-      + settings.keptShare * Double(run.pairs) * training
-    let picture = Double(settings.samplingSteps) * guided + decoding
-
+  /// Batches of prompts, and pictures of held-out ones.
+  private func counts(_ scale: PipelineScale) -> (batches: Double, pictures: Double) {
     let prompts = min(
       settings.prompts, settings.onlyListed ? scale.volume.listedPrompts : scale.volume.prompts)
     let batchesPerEpoch = (prompts + settings.batch - 1) / max(1, settings.batch)
     let all = batchesPerEpoch * settings.epochs
     let batches = settings.iterations > 0 ? min(settings.iterations, all) : all
     let drawn = 2 + (batchesPerEpoch > 0 ? batches / batchesPerEpoch : 0)
-    return Double(batches * settings.batch) * prompt + Double(drawn * settings.pictures) * picture
+    return (Double(batches), Double(drawn * settings.pictures))
+  }
+
+  func diskByteCount(_ scale: PipelineScale) throws -> Int {
+    let adapters = try withBackend(PlanningBackend()) {
+      let adapters = TunedUNet.freshAdapters(rank: settings.rank, seed: settings.seed)
+      _ = try settings.base.unet(adapters: adapters)
+      return adapters.parameters.reduce(0) { $0 + $1.storedShape.reduce(1, *) }
+    }
+    // Values, two moments and what is carried over, the newest two and one being written; and the LoRA.
+    let kept = settings.gradientAccumulation > 1 ? 4 : 3
+    let layout = try scale.layout(of: settings.base)
+    let pixels = try AutoencoderConfiguration(settings.base.configuration("vae")).reduction
+    let picture = layout.latentHeight * pixels * layout.latentWidth * pixels
+    // PNG takes about two bytes a pixel.
+    return 4 * adapters * (3 * kept + 1) + (2 + settings.epochs) * settings.pictures * 2 * picture
   }
 
   var savings: [String] {
@@ -126,28 +114,16 @@ extension SPOSettings {
     return min(1, max(0.1, 0.92 - 1.24 * threshold))
   }
 
-  /// What sampling of one prompt comes to: latents that go through the U-Net, candidates that are judged,
-  /// and pairs at most.
-  ///
-  /// - Parameter judgesLatents: candidates are judged as they are, so that only the one that sampling goes
-  ///   on from goes through the U-Net
-  package func samplingRun(judgesLatents: Bool) -> (rows: Int, judged: Int, pairs: Int) {
-    let comparedSteps = sampling(promptsAtOnce: 1, seed: seed).comparedSteps
-    var (rows, judged, pairs) = (1, 0, 0)
-    var partedAt: Int?
-    for step in 0..<samplingSteps {
-      if partedAt == nil, step >= comparedSteps.upperBound { break }
-      if partedAt == nil, comparedSteps.contains(step) { partedAt = step }
-      let isLast = step == samplingSteps - 1
-      let candidates = partedAt == nil ? 1 : candidates
-      let isJudged =
-        partedAt.map { isLast || labels == .step && step - $0 == innerSteps } ?? false
-      rows += isLast ? 0 : isJudged && judgesLatents ? 1 : candidates
-      guard let start = partedAt, isJudged else { continue }
-      judged += candidates
-      pairs += labels == .step ? step - start + 1 : comparedSteps.count
-      partedAt = nil
+  /// The preference model that is given, or as it will have been trained.
+  func plannedJudge(_ scale: PipelineScale) throws -> PreferenceJudge {
+    let narrowing = preferencePrecision.narrowing
+    guard preference == nil, let training = scale.training else {
+      return try PreferenceJudge(
+        ModelFolder(path: preference ?? "").narrowed(to: narrowing), of: base,
+        told: judgedTimestep)
     }
-    return (rows, judged, pairs)
+    let stored = training.settings.precision
+    return try training.plannedJudge(
+      as: stored == .f32 ? narrowing ?? stored : stored, told: judgedTimestep)
   }
 }

@@ -22,9 +22,11 @@ final class TuneSPO: Stage {
   static let name = "spo"
   static let version = 2
   static let unit = "batches"
+  static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "preference"]
   static let spare = ["spo/checkpoints"]
   static let repairsFiles = true
+  static let secondary = TuningStage.spo.measurements
   let reads: Set<Artifact>
   let writes: [Artifact: [String]] = TuningStage.spo.writes
 
@@ -84,6 +86,18 @@ final class TuneSPO: Stage {
       interval: settings.checkpointEvery)
   }
 
+  func earlierSettings() -> [String: JSON] {
+    let judge = ModelFolder(
+      path: settings.preference ?? context.workspace.path("\(TrainPreference.name)/model"))
+    // A judge of images is told no such timestep.
+    let told = judge.isLatentPreferenceModel ? .drawn : settings.judgedTimestep
+    return [
+      "gradient_accumulation": 1, "judged_timestep": .string(told.rawValue), "labels": "step",
+      "continue_from": "random",
+    ]
+  }
+
+  func remakesFilesAtOnce() throws -> Bool { try stretches().pending().isEmpty }
   func pendingItems() throws -> [Range<Int>] { try stretches().pending() }
   func finishedUnitCount() throws -> Int { try stretches().finishedSteps() }
   func unitCount(of item: Range<Int>) -> Int { item.count }
@@ -100,7 +114,7 @@ final class TuneSPO: Stage {
     tuning = Tuning(
       tuner: tuner, shards: shards,
       pictures: HeldOutPictures(
-        shards: try .heldOut(in: shardFolder), count: settings.pictures,
+        shards: try ShardSet.heldOut(in: shardFolder), count: settings.pictures,
         scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
         unit: "batch", folder: "\(folder)/pictures"),
       log: log, order: EpochOrder(count: try prompts().count, seed: settings.seed))

@@ -6,24 +6,45 @@ struct HeldOutData {
   private let catalog: CatalogDatabase
   private let settings: ShardSettings
 
+  /// Checks the catalog as soon as it is complete, and before that the names of the files.
+  ///
+  /// - Parameter work: what a run has to do; nothing is asked where none of it reads the catalog
   /// - Throws: `PipelineError.badSetting`, if the pipeline trains and its data has no training or no
   ///   held-out prompts
-  static func require(in catalog: CatalogDatabase, _ context: StageContext) throws {
-    let judges = context.plans(TrainPreference.name)
-    let compares = judges || context.plans(TuneDPO.name)
-    guard compares || context.plans(TuneSPO.name),
-      let settings = try context.planned(ShardSettings.self, of: Shard.name)
+  static func require(for work: [PlannedWork], of pipeline: Pipeline) throws {
+    let readers = work.filter { $0.stage.reads.contains(.catalog) }
+    let stages = try pipeline.madeStages()
+    let judges = stages.contains { $0 is TrainPreference }
+    let compares = judges || stages.contains { $0 is TuneDPO }
+    guard !readers.isEmpty, compares || stages.contains(where: { $0 is TuneSPO }),
+      let shard = stages.lazy.compactMap({ $0 as? Shard }).first
     else { return }
-    try HeldOutData(catalog: catalog, settings: settings).require(
-      withPairs: compares, holdsOutPairs: judges)
+    guard readers.contains(where: { $0.ready.contains(.catalog) }) else {
+      let ingest = stages.lazy.compactMap { $0 as? Ingest }.first
+      // What is wrong with the sources is for stage ingest to say.
+      guard let settings = ingest?.settings,
+        let sources = try? SourceFiles(settings.source, split: settings.split)
+      else { return }
+      _ = try divided(Set(sources.files.map(\.split)).sorted())
+      return
+    }
+    let path = "\(pipeline.workspacePath)/\(CatalogDatabase.fileName)"
+    try HeldOutData(
+      catalog: CatalogDatabase(path: path, access: .readOnly), settings: shard.settings
+    ).require(withPairs: compares, holdsOutPairs: judges)
   }
 
-  /// - Parameters:
-  ///   - withPairs: prompts alone are nothing to train on
-  ///   - holdsOutPairs: prompts alone are nothing to hold out either
-  private func require(withPairs: Bool, holdsOutPairs: Bool) throws {
-    let splits = try catalog.splits()
-    if splits.count == 1, let only = splits.first { return try requireDivisible(only, withPairs) }
+  /// - Returns: the split to train on and the one held out; nil for the second: a part of the first is
+  private static func divided(_ splits: [String]) throws -> (train: String, heldOut: String?) {
+    if splits.count == 1, let only = splits.first {
+      guard only == "train" else {
+        throw PipelineError.badSetting(
+          path: "ingest.split",
+          reason: "all rows are of split \(only), and none are left to train on; "
+            + "set ingest.split=train, of which shard.validation_fraction is held out")
+      }
+      return (only, nil)
+    }
     let heldOut = ["validation_unique", "validation"].first { splits.contains($0) }
     guard splits.contains("train"), let heldOut else {
       throw PipelineError.badSetting(
@@ -32,7 +53,16 @@ struct HeldOutData {
           + "but the data has \(splits.joined(separator: " and ")); add files, or leave one split, of "
           + "which shard.validation_fraction is held out")
     }
-    let compared = (withPairs ? ["train"] : []) + (holdsOutPairs ? [heldOut] : [])
+    return ("train", heldOut)
+  }
+
+  /// - Parameters:
+  ///   - withPairs: prompts alone are nothing to train on
+  ///   - holdsOutPairs: prompts alone are nothing to hold out either
+  private func require(withPairs: Bool, holdsOutPairs: Bool) throws {
+    let (train, heldOut) = try Self.divided(try catalog.splits())
+    guard let heldOut else { return try requireDivisible(train, withPairs) }
+    let compared = (withPairs ? [train] : []) + (holdsOutPairs ? [heldOut] : [])
     for split in compared where try positions(split, withPairs: true).isEmpty {
       throw PipelineError.badSetting(
         path: "ingest.source",
@@ -43,12 +73,6 @@ struct HeldOutData {
   /// All rows are of one split, of which a part is held out.
   private func requireDivisible(_ split: String, _ withPairs: Bool) throws {
     let fraction = settings.validationFraction
-    guard split == "train" else {
-      throw PipelineError.badSetting(
-        path: "ingest.split",
-        reason: "all rows are of split \(split), and none are left to train on; "
-          + "set ingest.split=train, of which shard.validation_fraction is held out")
-    }
     let positions = try positions(split, withPairs: withPairs)
     let heldOut = positions.count { $0 < fraction }
     guard heldOut == 0 || heldOut == positions.count else { return }

@@ -36,6 +36,11 @@ final class Shard: Stage {
   private var indexPath: String { "\(folder)/\(ShardIndex.fileName)" }
 
   func pendingItems() throws -> [ShardPlan.Shard] {
+    try usingCache(context, of: .encodings) { try makePlan() }
+    return plan.shards.filter { !Folders.exists("\(folder)/\($0.fileName)") }
+  }
+
+  private func makePlan() throws {
     let catalog = try CatalogDatabase(
       path: context.workspace.path(CatalogDatabase.fileName), access: .readOnly)
     try catalog.checkDigests()
@@ -47,7 +52,6 @@ final class Shard: Stage {
         ? ScoredLabels(contentsOf: context.workspace.path(ScoredLabels.fileName)) : nil)
     plan = try ShardPlan(catalog, source, settings: settings)
     self.source = source
-    return plan.shards.filter { !Folders.exists("\(folder)/\($0.fileName)") }
   }
 
   func finishedUnitCount() throws -> Int {
@@ -61,15 +65,12 @@ final class Shard: Stage {
     if plan.droppedPairCount > 0 {
       context.progress.say("\(plan.droppedPairCount) pairs left out: their images have no latents")
     }
-    try HeldOutData.require(
-      in: CatalogDatabase(
-        path: context.workspace.path(CatalogDatabase.fileName), access: .readOnly), context)
     try DiskSpace.require(plan.byteCount, at: folder, for: "shards")
   }
 
   func process(_ shard: ShardPlan.Shard) throws -> ShardContents {
     guard let source else { preconditionFailure("items come from pendingItems") }
-    return try source.contents(of: shard)
+    return try usingCache(context, of: .encodings) { try source.contents(of: shard) }
   }
 
   func commit(_ contents: ShardContents, of shard: ShardPlan.Shard) throws {
@@ -104,7 +105,7 @@ final class Shard: Stage {
 
   /// Compares the shards with the index, and both with what the catalog would give now.
   func findings() throws -> [String] {
-    _ = try pendingItems()
+    try usingCache(context, of: .encodings) { try makePlan() }
     let index = try ShardIndex(contentsOf: indexPath)
     for split in index.splits {
       // Opens every shard.

@@ -2,15 +2,11 @@ import Autograd
 import Diffusion
 import Shards
 
-extension ShardSet {
+extension ComparisonData {
   /// What the U-Net is told of prompts, one row for each.
   func conditioning(ofPrompts prompts: [Int]) throws -> Conditioning {
-    let states = Tensor(uninitialized: [prompts.count] + layout.embeddingShape)
-    for (row, prompt) in prompts.enumerated() {
-      try readEmbedding(
-        ofPrompt: prompt,
-        into: UnsafeMutableBufferPointer(
-          start: states.pointer + row * layout.embeddingCount, count: layout.embeddingCount))
+    let states = try Tensor(rows: prompts.count, of: layout.embeddingShape) { row, target in
+      try readEmbedding(ofPrompt: prompts[row], into: target)
     }
     return conditioning(
       states, pooledText: try prompts.flatMap { try pooledText(ofPrompt: $0) ?? [] })

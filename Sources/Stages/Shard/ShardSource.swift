@@ -1,6 +1,7 @@
 import Catalog
 import Diffusion
 import Files
+import PipelineCore
 import Shards
 
 /// Gathers what belongs into a shard from the catalog and the cache.
@@ -47,10 +48,14 @@ struct ShardSource {
       : try Self.value(of: SHA256.hexDigest(of: []), from: encodings.text, cache)
   }
 
-  /// Whether both images of a pair have latents.
+  /// Whether the bytes of both images of a pair are known, so that both have latents.
+  ///
+  /// - Throws: `CatalogError.damagedEntry` where stage `encode` has made one and it is gone
   func isComplete(_ pair: PairRecord) throws -> Bool {
-    for digest in [pair.image0.sha256, pair.image1.sha256] {
-      guard let digest, try cache.contains(digest, from: encodings.image) else { return false }
+    guard let first = pair.image0.sha256, let second = pair.image1.sha256 else { return false }
+    for digest in [first, second] where try !cache.contains(digest, from: encodings.image) {
+      throw CatalogError.damagedEntry(
+        path: cache.database.path, content: digest, reason: "it is missing")
     }
     return true
   }
@@ -87,7 +92,11 @@ struct ShardSource {
     guard let labels, let first = pair.image0.sha256, let second = pair.image1.sha256 else {
       return (Float(pair.label0), Float(pair.label1))
     }
-    return try labels(first, second, prompt: prompt, cache)
+    do {
+      return try labels(first, second, prompt: prompt, cache)
+    } catch let error as CatalogError where error.isDamage(ofCache: cache.database.path) {
+      throw DamagedArtifact(.labels, "\(error)")
+    }
   }
 
   /// The number of an image in the shard, to which it is added if it is new.

@@ -10,7 +10,7 @@ import TensorCore
 ///
 /// No step adds noise of its own, as in the published validation, whatever candidates are drawn with.
 struct HeldOutPictures {
-  let shards: ShardSet
+  let shards: any ComparisonData
   /// The prompts are the first so many.
   let count: Int
   let scheduler: DDIMScheduler
@@ -33,23 +33,28 @@ struct HeldOutPictures {
   func draw(
     _ unet: GuidedUNet, _ autoencoder: Autoencoder, negative: Conditioning, after number: Int
   ) throws -> RGBImage {
-    let layout = shards.layout
-    let sampler = LatentSampler(
-      unet: unet, scheduler: scheduler, stepCount: steps, eta: 0)
     var pictures: [RGBImage] = []
     // One at a time: memory must do for no more than training takes.
     for prompt in 0..<min(count, shards.promptCount) {
-      let latents = try sampler(
-        conditioning: try shards.conditioning(ofPrompts: [prompt]), negative: negative,
-        streams: [
-          RandomStream(seed: seed, purpose: "spo.picture", item: UInt64(prompt))
-        ],
-        latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
-      pictures += try images(try autoencoder.pictures(of: latents))
+      pictures += try images(try picture(of: prompt, unet, autoencoder, negative: negative))
     }
     let row = RGBImage(sideBySide: pictures)
     try Folders.make(folder)
     try AtomicFile.replace(path(number), with: try row.encodedAsPNG())
     return row
+  }
+
+  /// A decoded picture of one prompt, `[1, height, width, 3]`.
+  func picture(
+    of prompt: Int, _ unet: GuidedUNet, _ autoencoder: Autoencoder, negative: Conditioning
+  ) throws -> Tensor {
+    let layout = shards.layout
+    let sampler = LatentSampler(
+      unet: unet, scheduler: scheduler, stepCount: steps, eta: 0)
+    let latents = try sampler(
+      conditioning: try shards.conditioning(ofPrompts: [prompt]), negative: negative,
+      streams: [RandomStream(seed: seed, purpose: "spo.picture", item: UInt64(prompt))],
+      latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
+    return try autoencoder.pictures(of: latents)
   }
 }

@@ -1,5 +1,6 @@
 import Files
 import Imaging
+import PipelineCore
 import Telemetry
 
 /// What a training run measures: `metrics.jsonl`, and event files for TensorBoard beside it.
@@ -14,6 +15,12 @@ final class TrainingLog {
   init(folder: String, resumingAfter step: Int) throws {
     self.folder = folder
     metrics = try MetricsLog(path: "\(folder)/metrics.jsonl", resumingAfter: step)
+  }
+
+  /// What a finished run has measured; nothing where that was lost.
+  static func lines(in folder: String) throws -> [JSON.Object] {
+    let path = "\(folder)/metrics.jsonl"
+    return Folders.exists(path) ? try MetricsLog.lines(of: path) : []
   }
 
   func append(step: Int, _ values: JSON.Object) throws {

@@ -21,13 +21,14 @@ struct TrainingState {
   /// The gradients of batches that make an update only together with the next ones.
   var carried: GradientSum?
 
-  /// - Parameter folder: on whose disk the optimiser's running means are kept; in memory if nil
+  /// - Parameter place: where the optimiser's running means are kept
   init(
     _ parameters: [Parameter], optimizer: AdamW.Settings, schedule: LearningRateSchedule,
-    gradientLimit: Float? = 1, keepsAverage: Bool = false, momentsOnDiskOf folder: String? = nil
+    gradientLimit: Float? = 1, keepsAverage: Bool = false,
+    moments place: AdamW.MomentPlace = .memory
   ) throws {
     self.parameters = parameters
-    self.optimizer = try AdamW(parameters, settings: optimizer, momentsOnDiskOf: folder)
+    self.optimizer = try AdamW(parameters, settings: optimizer, moments: place)
     self.schedule = schedule
     self.gradientLimit = gradientLimit
     average =
@@ -60,9 +61,7 @@ struct TrainingState {
   mutating func updateAverage(decay: Float) {
     guard let average else { return }
     for (mean, parameter) in zip(average, parameters) {
-      scaleAndShift(mean.pointer, into: mean.pointer, count: mean.count, scale: decay)
-      addScaled(
-        parameter.tensor.pointer, to: mean.pointer, count: mean.count, scale: 1 - decay)
+      mean.average(with: parameter.tensor, keeping: decay)
     }
   }
 
@@ -70,8 +69,7 @@ struct TrainingState {
   func adoptAverage() {
     guard let average else { return }
     for (mean, parameter) in zip(average, parameters) {
-      parameter.tensor.pointer.update(from: mean.pointer, count: mean.count)
-      parameter.valuesChanged()
+      parameter.assignInMemory(mean)
     }
   }
 
@@ -131,7 +129,8 @@ struct TrainingState {
     if let average {
       let file = try SafetensorsFile(path: "\(folder)/average.safetensors")
       for (mean, parameter) in zip(average, parameters) {
-        try file.readFloats(parameter.name, into: mean.mutableElements)
+        mean.assign(
+          try Tensor(shape: mean.shape) { try file.readFloats(parameter.name, into: $0) })
       }
     }
     let path = Self.gradientsPath(in: folder)

@@ -14,11 +14,16 @@ struct TunedUNet {
   /// The ends of the paths of the layers that are tuned: all projections of every attention.
   static let targets = [".to_q", ".to_k", ".to_v", ".to_out.0"]
 
+  /// Adapters that change nothing yet, made as a U-Net is built on them.
+  static func freshAdapters(rank: Int, seed: UInt64) -> AdapterSet {
+    AdapterSet.fresh(rank: rank, seed: seed) { path in
+      targets.contains { path.hasSuffix($0) }
+    }
+  }
+
   /// - Parameter seed: of the down matrices; the up matrices start at 0
   init(_ model: ModelFolder, rank: Int, seed: UInt64, usesGradientCheckpointing: Bool) throws {
-    adapters = AdapterSet.fresh(rank: rank, seed: seed) { path in
-      Self.targets.contains { path.hasSuffix($0) }
-    }
+    adapters = Self.freshAdapters(rank: rank, seed: seed)
     let (unet, weights) = try model.unet()
     reference = unet
     var adapted = try UNet(weights.adapted(by: adapters), unet.configuration)

@@ -15,15 +15,13 @@ public func activate(
   _ activation: Activation, _ input: UnsafePointer<Float>,
   into output: UnsafeMutablePointer<Float>, count: Int
 ) {
-  profiled("activation") {
-    parallelRanges(count, grain: elementGrain / 4) { range in
-      let input = input + range.lowerBound
-      let output = output + range.lowerBound
-      switch activation {
-      case .silu: mapVectors(input, into: output, count: range.count) { silu($0) }
-      case .gelu: mapVectors(input, into: output, count: range.count) { gelu($0) }
-      case .quickGELU: mapVectors(input, into: output, count: range.count) { quickGELU($0) }
-      }
+  parallelRanges(count, grain: elementGrain / 4) { range in
+    let input = input + range.lowerBound
+    let output = output + range.lowerBound
+    switch activation {
+    case .silu: mapVectors(input, into: output, count: range.count) { silu($0) }
+    case .gelu: mapVectors(input, into: output, count: range.count) { gelu($0) }
+    case .quickGELU: mapVectors(input, into: output, count: range.count) { quickGELU($0) }
     }
   }
 }
@@ -33,16 +31,14 @@ public func activationGradient(
   _ activation: Activation, _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
   into inputGradient: UnsafeMutablePointer<Float>, count: Int
 ) {
-  profiled("activation gradient") {
-    parallelRanges(count, grain: elementGrain / 4) { range in
-      let x = input + range.lowerBound
-      let dy = outputGradient + range.lowerBound
-      let dx = inputGradient + range.lowerBound
-      switch activation {
-      case .silu: mapVectors(x, dy, into: dx, count: range.count) { siluSlope($0) * $1 }
-      case .gelu: mapVectors(x, dy, into: dx, count: range.count) { geluSlope($0) * $1 }
-      case .quickGELU: mapVectors(x, dy, into: dx, count: range.count) { quickGELUSlope($0) * $1 }
-      }
+  parallelRanges(count, grain: elementGrain / 4) { range in
+    let x = input + range.lowerBound
+    let dy = outputGradient + range.lowerBound
+    let dx = inputGradient + range.lowerBound
+    switch activation {
+    case .silu: mapVectors(x, dy, into: dx, count: range.count) { siluSlope($0) * $1 }
+    case .gelu: mapVectors(x, dy, into: dx, count: range.count) { geluSlope($0) * $1 }
+    case .quickGELU: mapVectors(x, dy, into: dx, count: range.count) { quickGELUSlope($0) * $1 }
     }
   }
 }
@@ -121,12 +117,10 @@ private func tailOfBothSides(_ x: Vector, _ bell: Vector) -> Vector {
 public func gatedGELU(
   _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, rows: Int, width: Int
 ) {
-  profiled("gated GELU") {
-    parallelRanges(rows, grain: elementGrain / 4 / width) { range in
-      for row in range {
-        let value = input + row * 2 * width
-        mapVectors(value, value + width, into: output + row * width, count: width) { $0 * gelu($1) }
-      }
+  parallelRanges(rows, grain: elementGrain / 4 / width) { range in
+    for row in range {
+      let value = input + row * 2 * width
+      mapVectors(value, value + width, into: output + row * width, count: width) { $0 * gelu($1) }
     }
   }
 }
@@ -136,29 +130,27 @@ public func gatedGELUGradient(
   _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
   into inputGradient: UnsafeMutablePointer<Float>, rows: Int, width: Int
 ) {
-  profiled("gated GELU gradient") {
-    parallelRanges(rows, grain: elementGrain / 4 / width) { range in
-      for row in range {
-        let value = input + row * 2 * width
-        let gate = value + width
-        let dy = outputGradient + row * width
-        let valueGradient = inputGradient + row * 2 * width
-        let gateGradient = valueGradient + width
-        let whole = width / 8 * 8
-        for column in stride(from: 0, to: whole, by: 8) {
-          let (dv, dg) = gatedGELUGradient(
-            loadVector(value + column), loadVector(gate + column), loadVector(dy + column))
-          storeVector(dv, to: valueGradient + column)
-          storeVector(dg, to: gateGradient + column)
-        }
-        guard whole < width else { continue }
-        let rest = width - whole
+  parallelRanges(rows, grain: elementGrain / 4 / width) { range in
+    for row in range {
+      let value = input + row * 2 * width
+      let gate = value + width
+      let dy = outputGradient + row * width
+      let valueGradient = inputGradient + row * 2 * width
+      let gateGradient = valueGradient + width
+      let whole = width / 8 * 8
+      for column in stride(from: 0, to: whole, by: 8) {
         let (dv, dg) = gatedGELUGradient(
-          loadPartialVector(value + whole, rest), loadPartialVector(gate + whole, rest),
-          loadPartialVector(dy + whole, rest))
-        storePartialVector(dv, to: valueGradient + whole, rest)
-        storePartialVector(dg, to: gateGradient + whole, rest)
+          loadVector(value + column), loadVector(gate + column), loadVector(dy + column))
+        storeVector(dv, to: valueGradient + column)
+        storeVector(dg, to: gateGradient + column)
       }
+      guard whole < width else { continue }
+      let rest = width - whole
+      let (dv, dg) = gatedGELUGradient(
+        loadPartialVector(value + whole, rest), loadPartialVector(gate + whole, rest),
+        loadPartialVector(dy + whole, rest))
+      storePartialVector(dv, to: valueGradient + whole, rest)
+      storePartialVector(dg, to: gateGradient + whole, rest)
     }
   }
 }

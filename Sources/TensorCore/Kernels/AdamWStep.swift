@@ -1,11 +1,11 @@
 /// One AdamW update of a flat array.
 public struct AdamWStep: Sendable {
-  let beta1: Float
-  let beta2: Float
-  let epsilon: Float
-  let decay: Float
-  let rate: Float
-  let squareScale: Float
+  package let beta1: Float
+  package let beta2: Float
+  package let epsilon: Float
+  package let decay: Float
+  package let rate: Float
+  package let squareScale: Float
 
   /// - Parameters:
   ///   - decay: what a parameter keeps of itself, `1 - rate * weight decay`
@@ -26,15 +26,13 @@ public struct AdamWStep: Sendable {
     _ gradient: UnsafePointer<Float>, mean: UnsafeMutablePointer<Float>,
     square: UnsafeMutablePointer<Float>, parameter: UnsafeMutablePointer<Float>, count: Int
   ) {
-    profiled("AdamW") {
-      parallelRanges(count, grain: elementGrain) { range in
-        for index in range {
-          let g = gradient[index]
-          mean[index] = beta1 * mean[index] + (1 - beta1) * g
-          square[index] = beta2 * square[index] + (1 - beta2) * g * g
-          let deviation = square[index].squareRoot() * squareScale + epsilon
-          parameter[index] = parameter[index] * decay - rate * mean[index] / deviation
-        }
+    parallelRanges(count, grain: elementGrain) { range in
+      for index in range {
+        let g = gradient[index]
+        mean[index] = beta1 * mean[index] + (1 - beta1) * g
+        square[index] = beta2 * square[index] + (1 - beta2) * g * g
+        let deviation = square[index].squareRoot() * squareScale + epsilon
+        parameter[index] = parameter[index] * decay - rate * mean[index] / deviation
       }
     }
   }

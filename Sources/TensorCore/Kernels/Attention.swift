@@ -39,8 +39,6 @@ public struct AttentionShape: Equatable, Sendable {
   /// Multiplications of the forward pass, masked ones included.
   public var multiplications: Int { 2 * batch * heads * queryCount * keyCount * headWidth }
 
-  var label: String { "\(batch) x \(heads) heads of \(headWidth), \(queryCount) to \(keyCount)" }
-
   /// The order in which blocks of queries meet the keys of their heads, of `count` blocks a head.
   fileprivate func place(ofBlock item: Int, _ count: Int) -> (image: Int, head: Int, index: Int) {
     let (image, rest) = item.quotientAndRemainder(dividingBy: heads * count)
@@ -68,26 +66,24 @@ public func attend(
   into output: UnsafeMutablePointer<Float>, logSumExp: UnsafeMutablePointer<Float>?,
   _ shape: AttentionShape, form: TileForm = .native
 ) {
-  profiled("attention", shape.label, flop: 2 * shape.multiplications) {
-    let keys = HeadTokens(key, count: shape.keyCount, stride: shape.keyStride, shape)
-    let values = HeadTokens(value, count: shape.keyCount, stride: shape.valueStride, shape)
-    let size = min(AttentionBlock.queriesAtOnce, shape.queryCount)
-    let blocks = (shape.queryCount + size - 1) / max(1, size)
-    let work = 2 * size * shape.keyCount * (shape.headWidth + 16)
-    parallelBlocks(shape.batch * shape.heads * blocks, work: work) { items in
-      let block = AttentionBlock(shape, keys: keys, values: values, form)
-      for item in items {
-        let (image, head, index) = shape.place(ofBlock: item, blocks)
-        let queries = index * size..<min(shape.queryCount, (index + 1) * size)
-        let first = image * shape.queryCount + queries.lowerBound
-        let offset = head * shape.headWidth
-        block.attend(
-          image * shape.heads + head, queries, query + first * shape.queryStride + offset,
-          into: output + first * shape.outputStride + offset,
-          logSumExp: logSumExp.map {
-            $0 + (image * shape.heads + head) * shape.queryCount + queries.lowerBound
-          })
-      }
+  let keys = HeadTokens(key, count: shape.keyCount, stride: shape.keyStride, shape)
+  let values = HeadTokens(value, count: shape.keyCount, stride: shape.valueStride, shape)
+  let size = min(AttentionBlock.queriesAtOnce, shape.queryCount)
+  let blocks = (shape.queryCount + size - 1) / max(1, size)
+  let work = 2 * size * shape.keyCount * (shape.headWidth + 16)
+  parallelBlocks(shape.batch * shape.heads * blocks, work: work) { items in
+    let block = AttentionBlock(shape, keys: keys, values: values, form)
+    for item in items {
+      let (image, head, index) = shape.place(ofBlock: item, blocks)
+      let queries = index * size..<min(shape.queryCount, (index + 1) * size)
+      let first = image * shape.queryCount + queries.lowerBound
+      let offset = head * shape.headWidth
+      block.attend(
+        image * shape.heads + head, queries, query + first * shape.queryStride + offset,
+        into: output + first * shape.outputStride + offset,
+        logSumExp: logSumExp.map {
+          $0 + (image * shape.heads + head) * shape.queryCount + queries.lowerBound
+        })
     }
   }
 }

@@ -18,12 +18,12 @@ final class AttentionBlock {
   /// Scaled so that the weights are powers of two.
   private var queries: TokenColumns
   /// Of one panel of queries, `[keysAtOnce, panel]`.
-  private let scores: Storage
+  private let scores: HostMemory
   /// The sums of values for each query, `[headWidth, panel]`.
-  private let sums: Storage
+  private let sums: HostMemory
   /// For each query the maximum of its scores and the sum of their powers.
-  private let maxima: Storage
-  private let totals: Storage
+  private let maxima: HostMemory
+  private let totals: HostMemory
 
   init(_ shape: AttentionShape, keys: HeadTokens, values: HeadTokens, _ form: TileForm) {
     worker = TileWorker(form)
@@ -32,10 +32,14 @@ final class AttentionBlock {
     self.values = values
     let capacity = min(Self.queriesAtOnce, shape.queryCount)
     queries = TokenColumns(form, capacity: capacity, headWidth: shape.headWidth)
-    scores = Storage(count: min(Self.keysAtOnce, shape.keyCount) * form.attentionColumns)
-    sums = Storage(count: TokenColumns.padded(capacity) * shape.headWidth)
-    maxima = Storage(count: TokenColumns.padded(capacity))
-    totals = Storage(count: TokenColumns.padded(capacity))
+    scores = HostMemory(count: Self.scoreCount(shape, form))
+    sums = HostMemory(count: TokenColumns.padded(capacity) * shape.headWidth)
+    maxima = HostMemory(count: TokenColumns.padded(capacity))
+    totals = HostMemory(count: TokenColumns.padded(capacity))
+  }
+
+  static func scoreCount(_ shape: AttentionShape, _ form: TileForm) -> Int {
+    min(keysAtOnce, shape.keyCount) * form.attentionColumns
   }
 
   /// - Parameters:

@@ -11,24 +11,22 @@ public func attendGradients(
   keyGradient: UnsafeMutablePointer<Float>, valueGradient: UnsafeMutablePointer<Float>,
   _ shape: AttentionShape, form: TileForm = .native
 ) {
-  profiled("attention gradient", shape.label, flop: 5 * shape.multiplications) {
-    let operands = AttentionOperands(
-      query: query, output: output, outputGradient: outputGradient, logSumExp: logSumExp,
-      keys: HeadTokens(key, count: shape.keyCount, stride: shape.keyStride, shape),
-      values: HeadTokens(value, count: shape.keyCount, stride: shape.valueStride, shape))
-    let work = 5 * shape.queryCount * shape.keyCount * (shape.headWidth + 16)
-    parallelBlocks(shape.batch * shape.heads, work: work) { heads in
-      var gradients = HeadGradients(shape, operands, form)
-      for head in heads {
-        gradients.compute(head)
-        gradients.copy(head, query: queryGradient, key: keyGradient, value: valueGradient)
-      }
+  let operands = AttentionOperands(
+    query: query, output: output, outputGradient: outputGradient, logSumExp: logSumExp,
+    keys: HeadTokens(key, count: shape.keyCount, stride: shape.keyStride, shape),
+    values: HeadTokens(value, count: shape.keyCount, stride: shape.valueStride, shape))
+  let work = 5 * shape.queryCount * shape.keyCount * (shape.headWidth + 16)
+  parallelBlocks(shape.batch * shape.heads, work: work) { heads in
+    var gradients = HeadGradients(shape, operands, form)
+    for head in heads {
+      gradients.compute(head)
+      gradients.copy(head, query: queryGradient, key: keyGradient, value: valueGradient)
     }
   }
 }
 
 /// What the backward pass reads.
-private struct AttentionOperands {
+struct AttentionOperands {
   let query: UnsafePointer<Float>
   let output: UnsafePointer<Float>
   let outputGradient: UnsafePointer<Float>
@@ -38,7 +36,7 @@ private struct AttentionOperands {
 }
 
 /// The backward pass of one head at a time, in one thread's working memory.
-private struct HeadGradients {
+struct HeadGradients {
   private static let keysAtOnce = 128
   /// The keys that all queries meet before the next ones do: with values and gradients, they stay in a
   /// second-level cache.
@@ -55,19 +53,19 @@ private struct HeadGradients {
   private var outputGradientRows: TokenRows
   /// What the sums of each query's scores and of their gradients begin with: the logarithm of the
   /// softmax's denominator, and the mean gradient of the probabilities, both negative.
-  private let firstScores: Storage
-  private let firstGradients: Storage
+  private let firstScores: HostMemory
+  private let firstGradients: HostMemory
   /// `[keysAtOnce, blockStride]`: scores, then probabilities; and the gradients of the scores.
-  private let probabilities: Storage
-  private let scoreGradients: Storage
+  private let probabilities: HostMemory
+  private let scoreGradients: HostMemory
   private let blockStride: Int
   /// Whether all scores are small.
   private var isBounded = false
   /// `[headWidth, panel]`.
-  private let queryGradient: Storage
+  private let queryGradient: HostMemory
   /// Rows of whole vectors.
-  private let keyGradient: Storage
-  private let valueGradient: Storage
+  private let keyGradient: HostMemory
+  private let valueGradient: HostMemory
 
   init(_ shape: AttentionShape, _ operands: AttentionOperands, _ form: TileForm) {
     worker = TileWorker(form)
@@ -78,15 +76,21 @@ private struct HeadGradients {
     queryRows = TokenRows(form, capacity: queries, headWidth: width)
     outputGradientColumns = TokenColumns(form, capacity: queries, headWidth: width)
     outputGradientRows = TokenRows(form, capacity: queries, headWidth: width)
-    firstScores = Storage(count: TokenColumns.padded(queries))
-    firstGradients = Storage(count: TokenColumns.padded(queries))
-    blockStride = min(TokenColumns.columnsTogether, TokenColumns.padded(queries))
-    probabilities = Storage(count: Self.keysAtOnce * blockStride)
-    scoreGradients = Storage(count: Self.keysAtOnce * blockStride)
-    queryGradient = Storage(count: TokenColumns.padded(queries) * width)
-    keyGradient = Storage(count: shape.keyCount * queryRows.columns)
-    valueGradient = Storage(count: shape.keyCount * queryRows.columns)
+    firstScores = HostMemory(count: TokenColumns.padded(queries))
+    firstGradients = HostMemory(count: TokenColumns.padded(queries))
+    blockStride = Self.blockStride(shape)
+    probabilities = HostMemory(count: Self.blockCount(shape))
+    scoreGradients = HostMemory(count: Self.blockCount(shape))
+    queryGradient = HostMemory(count: TokenColumns.padded(queries) * width)
+    keyGradient = HostMemory(count: shape.keyCount * queryRows.columns)
+    valueGradient = HostMemory(count: shape.keyCount * queryRows.columns)
   }
+
+  private static func blockStride(_ shape: AttentionShape) -> Int {
+    min(TokenColumns.columnsTogether, TokenColumns.padded(shape.queryCount))
+  }
+
+  static func blockCount(_ shape: AttentionShape) -> Int { keysAtOnce * blockStride(shape) }
 
   mutating func compute(_ head: Int) {
     takeQueries(head)
@@ -146,7 +150,8 @@ private struct HeadGradients {
     for panel in panels {
       let place = panel.lowerBound - queries.lowerBound
       func multiply(
-        _ left: UnsafePointer<Float>, _ right: TokenColumns, first: Storage, into block: Storage
+        _ left: UnsafePointer<Float>, _ right: TokenColumns, first: HostMemory,
+        into block: HostMemory
       ) {
         worker.multiply(
           left, leftStride: width, rows: keys.count, inner: width, right.pointer(panel),
@@ -217,7 +222,7 @@ private struct HeadGradients {
         columns: min(shape.queryCount, panel.upperBound) - panel.lowerBound,
         into: firstQuery + panel.lowerBound * shape.queryStride, targetStride: shape.queryStride)
     }
-    func copy(_ gradient: Storage, _ target: UnsafeMutablePointer<Float>, stride: Int) {
+    func copy(_ gradient: HostMemory, _ target: UnsafeMutablePointer<Float>, stride: Int) {
       for token in 0..<shape.keyCount {
         (target + (image * shape.keyCount + token) * stride + offset).update(
           from: gradient.pointer + token * queryRows.columns, count: width)

@@ -1,15 +1,15 @@
 /// The tokens of every head, without what lies between them: `[batch, heads, count, headWidth]`.
 struct HeadTokens {
-  private let storage: Storage
-  private let longestSquares: Storage
+  private let storage: HostMemory
+  private let longestSquares: HostMemory
   private let headCount: Int
 
   /// `count` tokens of each image, `stride` floats apart.
   init(_ tokens: UnsafePointer<Float>, count: Int, stride: Int, _ shape: AttentionShape) {
     let width = shape.headWidth
     let headCount = count * width
-    let storage = Storage(count: shape.batch * shape.heads * headCount)
-    let squares = Storage(count: shape.batch * shape.heads)
+    let storage = HostMemory(count: shape.batch * shape.heads * headCount)
+    let squares = HostMemory(count: shape.batch * shape.heads)
     parallelBlocks(shape.batch * shape.heads, work: 4 * headCount) { heads in
       for head in heads {
         let (image, index) = head.quotientAndRemainder(dividingBy: shape.heads)
@@ -68,7 +68,7 @@ struct TokenColumns {
 
   private let form: TileForm
   private let headWidth: Int
-  private let storage: Storage
+  private let storage: HostMemory
   private(set) var count = 0
   /// The columns of each panel: 24 or 48, in the last ones fewer, and two of 16 rather than 24 and 8.
   private(set) var panels: [Range<Int>] = []
@@ -76,7 +76,7 @@ struct TokenColumns {
   init(_ form: TileForm, capacity: Int, headWidth: Int) {
     self.form = form
     self.headWidth = headWidth
-    storage = Storage(count: Self.padded(capacity) * headWidth)
+    storage = HostMemory(count: Self.padded(capacity) * headWidth)
   }
 
   /// So many columns take whole vectors.
@@ -140,13 +140,13 @@ struct TokenColumns {
 struct TokenRows {
   private let form: TileForm
   private let headWidth: Int
-  private let storage: Storage
+  private let storage: HostMemory
   private var count = 0
 
   init(_ form: TileForm, capacity: Int, headWidth: Int) {
     self.form = form
     self.headWidth = headWidth
-    storage = Storage(count: capacity * TokenColumns.padded(headWidth))
+    storage = HostMemory(count: capacity * TokenColumns.padded(headWidth))
   }
 
   /// The columns of the products: the width of a head, filled up to whole vectors.

@@ -61,11 +61,6 @@ public struct ConvolutionShape: Equatable, Sendable {
 
   /// Multiplications of the plain sum; each kernel's two gradients take as many.
   public var multiplications: Int { outputCount * kernelHeight * kernelWidth * inputChannels }
-
-  var label: String {
-    "\(batch) x \(outputHeight) x \(outputWidth), \(inputChannels) to \(outputChannels), "
-      + "\(kernelHeight) x \(kernelWidth)" + (stride > 1 ? " / \(stride)" : "")
-  }
 }
 
 /// `output[n, y, x, :] = bias + sum over ky, kx of input[n, y stride + ky - top, x stride + kx - left, :]
@@ -74,14 +69,12 @@ public func convolve(
   _ input: UnsafePointer<Float>, _ weights: ConvolutionWeights, bias: UnsafePointer<Float>?,
   into output: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape
 ) {
-  profiled("convolution", shape.label, flop: 2 * shape.multiplications) {
-    guard shape.outputCount > 0 else { return }
-    let tiles = WinogradTiles(shape)
-    if WinogradTiles.suit(shape), tiles.areFaster {
-      convolveByWinograd(input, weights.forwardKernel(.plain), bias: bias, into: output, tiles)
-    } else {
-      convolveDirectly(input, weights, bias: bias, into: output, shape)
-    }
+  guard shape.outputCount > 0 else { return }
+  let tiles = WinogradTiles(shape)
+  if WinogradTiles.suit(shape), tiles.areFaster {
+    convolveByWinograd(input, weights.forwardKernel(.plain), bias: bias, into: output, tiles)
+  } else {
+    convolveDirectly(input, weights, bias: bias, into: output, shape)
   }
 }
 
@@ -95,17 +88,15 @@ public func convolveEnlarged(
 ) {
   let tiles = WinogradTiles(enlarged: shape)
   guard WinogradTiles.suitEnlarged(shape), tiles.areFaster else {
-    let enlarged = Storage(count: shape.inputCount)
+    let enlarged = HostMemory(count: shape.inputCount)
     enlargeTwofold(
       input, into: enlarged.pointer, batch: shape.batch, height: shape.height / 2,
       width: shape.width / 2, channels: shape.inputChannels)
     convolve(enlarged.pointer, weights, bias: bias, into: output, shape)
     return
   }
-  profiled("convolution", shape.label + ", enlarged", flop: 2 * shape.multiplications) {
-    guard shape.outputCount > 0 else { return }
-    convolveByWinograd(input, weights.forwardKernel(.enlarging), bias: bias, into: output, tiles)
-  }
+  guard shape.outputCount > 0 else { return }
+  convolveByWinograd(input, weights.forwardKernel(.enlarging), bias: bias, into: output, tiles)
 }
 
 /// The gradient with respect to the input of ``convolve(_:_:bias:into:_:)``; overwrites it.
@@ -113,15 +104,13 @@ public func convolveInputGradient(
   _ outputGradient: UnsafePointer<Float>, _ weights: ConvolutionWeights,
   into inputGradient: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape
 ) {
-  profiled("convolution input gradient", shape.label, flop: 2 * shape.multiplications) {
-    guard shape.inputCount > 0 else { return }
-    let tiles = WinogradTiles(inputGradientOf: shape)
-    if WinogradTiles.suit(shape), tiles.areFaster {
-      convolveByWinograd(
-        outputGradient, weights.gradientKernel(), bias: nil, into: inputGradient, tiles)
-    } else {
-      convolveInputGradientDirectly(outputGradient, weights, into: inputGradient, shape)
-    }
+  guard shape.inputCount > 0 else { return }
+  let tiles = WinogradTiles(inputGradientOf: shape)
+  if WinogradTiles.suit(shape), tiles.areFaster {
+    convolveByWinograd(
+      outputGradient, weights.gradientKernel(), bias: nil, into: inputGradient, tiles)
+  } else {
+    convolveInputGradientDirectly(outputGradient, weights, into: inputGradient, shape)
   }
 }
 
@@ -132,17 +121,15 @@ public func convolveWeightGradient(
   into weightGradient: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape,
   form: TileForm = .native
 ) {
-  profiled("convolution weight gradient", shape.label, flop: 2 * shape.multiplications) {
-    guard shape.weightCount > 0 else { return }
-    guard shape.outputCount > 0 else {
-      return weightGradient.update(repeating: 0, count: shape.weightCount)
-    }
-    if WinogradWeightGradient.isFaster(shape) {
-      WinogradWeightGradient(shape, input: input, outputGradient: outputGradient, form: form)
-        .run(into: weightGradient)
-    } else {
-      convolveWeightGradientDirectly(
-        input, outputGradient, into: weightGradient, shape, form: form)
-    }
+  guard shape.weightCount > 0 else { return }
+  guard shape.outputCount > 0 else {
+    return weightGradient.update(repeating: 0, count: shape.weightCount)
+  }
+  if WinogradWeightGradient.isFaster(shape) {
+    WinogradWeightGradient(shape, input: input, outputGradient: outputGradient, form: form)
+      .run(into: weightGradient)
+  } else {
+    convolveWeightGradientDirectly(
+      input, outputGradient, into: weightGradient, shape, form: form)
   }
 }

@@ -26,7 +26,7 @@ struct ImagePointer {
 /// An image with a border of zeros: a copy, unless the border is empty.
 struct PaddedImage {
   let image: ImagePointer
-  private let storage: Storage?
+  private let storage: HostMemory?
 
   init(
     _ source: UnsafePointer<Float>, batch: Int, height: Int, width: Int, channels: Int,
@@ -40,7 +40,7 @@ struct PaddedImage {
     }
     let paddedHeight = top + height + bottom
     let paddedWidth = left + width + right
-    let storage = Storage(count: batch * paddedHeight * paddedWidth * channels)
+    let storage = HostMemory(count: batch * paddedHeight * paddedWidth * channels)
     let rowCount = paddedWidth * channels
     let target = storage.pointer
     parallelRanges(batch * paddedHeight, grain: max(1, elementGrain / rowCount)) { range in
@@ -172,18 +172,11 @@ func convolveInputGradientDirectly(
   into inputGradient: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape
 ) {
   let step = shape.stride
-  // What any phase reads before the first and after the last output.
-  let before = (
-    y: (shape.kernelHeight - 1) / step, x: (shape.kernelWidth - 1) / step
-  )
-  let after = (
-    y: max(0, (shape.height - 1 + shape.paddingTop) / step - (shape.outputHeight - 1)),
-    x: max(0, (shape.width - 1 + shape.paddingLeft) / step - (shape.outputWidth - 1))
-  )
+  let border = shape.inputGradientBorder
   let padded = PaddedImage(
     outputGradient, batch: shape.batch, height: shape.outputHeight, width: shape.outputWidth,
-    channels: shape.outputChannels, top: before.y, left: before.x, bottom: after.y,
-    right: after.x)
+    channels: shape.outputChannels, top: border.top, left: border.left, bottom: border.bottom,
+    right: border.right)
   let target = ImagePointer(
     inputGradient, height: shape.height, width: shape.width, channels: shape.inputChannels)
   let zeros = paddedBias(nil, channels: shape.inputChannels)
@@ -195,8 +188,8 @@ func convolveInputGradientDirectly(
         stride: step, y: (y + shape.paddingTop) % step, x: (x + shape.paddingLeft) % step)
       let taps = phase.taps(shape.kernelHeight, shape.kernelWidth)
       let first = (
-        y: (y + shape.paddingTop) / step - (taps.height - 1) + before.y,
-        x: (x + shape.paddingLeft) / step - (taps.width - 1) + before.x
+        y: (y + shape.paddingTop) / step - (taps.height - 1) + border.top,
+        x: (x + shape.paddingLeft) / step - (taps.width - 1) + border.left
       )
       let isTouched = taps.height > 0 && taps.width > 0
       let convolution = DirectConvolution(
@@ -210,9 +203,29 @@ func convolveInputGradientDirectly(
   }
 }
 
+/// Rows and columns of zeros around an image.
+struct ImageBorder {
+  let top: Int
+  let left: Int
+  let bottom: Int
+  let right: Int
+
+  var isEmpty: Bool { max(top, left, bottom, right) == 0 }
+}
+
+extension ConvolutionShape {
+  /// What any phase of the input's gradient reads before the first and after the last output.
+  var inputGradientBorder: ImageBorder {
+    ImageBorder(
+      top: (kernelHeight - 1) / stride, left: (kernelWidth - 1) / stride,
+      bottom: max(0, (height - 1 + paddingTop) / stride - (outputHeight - 1)),
+      right: max(0, (width - 1 + paddingLeft) / stride - (outputWidth - 1)))
+  }
+}
+
 /// The bias, or zeros, filled up to whole vectors.
-func paddedBias(_ bias: UnsafePointer<Float>?, channels: Int) -> Storage {
-  let storage = Storage(count: (channels + 7) / 8 * 8)
+func paddedBias(_ bias: UnsafePointer<Float>?, channels: Int) -> HostMemory {
+  let storage = HostMemory(count: (channels + 7) / 8 * 8)
   storage.pointer.update(repeating: 0, count: storage.count)
   if let bias { storage.pointer.update(from: bias, count: channels) }
   return storage

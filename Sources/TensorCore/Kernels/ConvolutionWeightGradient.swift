@@ -20,11 +20,11 @@ func convolveWeightGradientDirectly(
     ).run()
   }
   // Fill the channels up to whole vectors, and cut the result.
-  let gradient = Storage(count: shape.outputCount / shape.outputChannels * channels)
+  let gradient = HostMemory(count: shape.outputCount / shape.outputChannels * channels)
   copyRows(
     outputGradient, width: shape.outputChannels, into: gradient.pointer, width: channels,
     count: shape.outputCount / shape.outputChannels)
-  let result = Storage(count: rowCount * channels)
+  let result = HostMemory(count: rowCount * channels)
   result.pointer.update(repeating: 0, count: result.count)
   WeightGradient(
     form: form, shape: shape, input: padded.image, outputGradient: gradient.pointer,

@@ -7,8 +7,8 @@
 public final class ConvolutionWeights {
   /// Where weights `[kernelHeight, kernelWidth, inputChannels, outputChannels]` lie.
   public enum Values {
-    case full(Storage)
-    case half(HalfStorage)
+    case full(HostMemory)
+    case half(HalfMemory)
   }
 
   public let values: Values

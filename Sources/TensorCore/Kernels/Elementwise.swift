@@ -26,12 +26,10 @@ public func combine(
   _ operation: BinaryOperation, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
   into output: UnsafeMutablePointer<Float>, _ broadcast: Broadcast
 ) {
-  profiled("elementwise") {
-    switch operation {
-    case .add: combine(a, b, into: output, broadcast) { $0 + $1 }
-    case .subtract: combine(a, b, into: output, broadcast) { $0 - $1 }
-    case .multiply: combine(a, b, into: output, broadcast) { $0 * $1 }
-    }
+  switch operation {
+  case .add: combine(a, b, into: output, broadcast) { $0 + $1 }
+  case .subtract: combine(a, b, into: output, broadcast) { $0 - $1 }
+  case .multiply: combine(a, b, into: output, broadcast) { $0 * $1 }
   }
 }
 
@@ -72,37 +70,35 @@ private func combine(
 public func sumRepeats(
   _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, _ broadcast: Broadcast
 ) {
-  profiled("sum") {
-    let inner = broadcast.inner
-    let repeats = broadcast.repeats
-    if inner == 1 {
-      parallelRanges(broadcast.outer, grain: elementGrain / repeats) { range in
-        for row in range {
-          let values = input + row * repeats
-          output[row] = Float(sumVectors(values, values, count: repeats) { value, _ in value })
-        }
+  let inner = broadcast.inner
+  let repeats = broadcast.repeats
+  if inner == 1 {
+    parallelRanges(broadcast.outer, grain: elementGrain / repeats) { range in
+      for row in range {
+        let values = input + row * repeats
+        output[row] = Float(sumVectors(values, values, count: repeats) { value, _ in value })
       }
-      return
     }
-    if broadcast.outer >= Threads.count || repeats * inner < elementGrain {
-      parallelRanges(broadcast.outer, grain: elementGrain / (repeats * inner)) { range in
-        for row in range {
-          sumRows(
-            input + row * repeats * inner, into: output + row * inner, rows: repeats, stride: inner,
-            columns: inner)
-        }
-      }
-      return
-    }
-    // Few sums of many rows: split the columns, in whole vectors.
-    for row in 0..<broadcast.outer {
-      parallelRanges((inner + 7) / 8, grain: 1) { range in
-        let start = range.lowerBound * 8
-        let end = min(inner, range.upperBound * 8)
+    return
+  }
+  if broadcast.outer >= Threads.count || repeats * inner < elementGrain {
+    parallelRanges(broadcast.outer, grain: elementGrain / (repeats * inner)) { range in
+      for row in range {
         sumRows(
-          input + row * repeats * inner + start, into: output + row * inner + start,
-          rows: repeats, stride: inner, columns: end - start)
+          input + row * repeats * inner, into: output + row * inner, rows: repeats, stride: inner,
+          columns: inner)
       }
+    }
+    return
+  }
+  // Few sums of many rows: split the columns, in whole vectors.
+  for row in 0..<broadcast.outer {
+    parallelRanges((inner + 7) / 8, grain: 1) { range in
+      let start = range.lowerBound * 8
+      let end = min(inner, range.upperBound * 8)
+      sumRows(
+        input + row * repeats * inner + start, into: output + row * inner + start,
+        rows: repeats, stride: inner, columns: end - start)
     }
   }
 }
@@ -144,14 +140,12 @@ public func scaleAndShift(
   _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, count: Int,
   scale: Float, offset: Float = 0
 ) {
-  profiled("elementwise") {
-    let scales = Vector(repeating: scale)
-    let offsets = Vector(repeating: offset)
-    parallelRanges(count, grain: elementGrain) { range in
-      let start = range.lowerBound
-      mapVectors(input + start, into: output + start, count: range.count) {
-        offsets.addingProduct($0, scales)
-      }
+  let scales = Vector(repeating: scale)
+  let offsets = Vector(repeating: offset)
+  parallelRanges(count, grain: elementGrain) { range in
+    let start = range.lowerBound
+    mapVectors(input + start, into: output + start, count: range.count) {
+      offsets.addingProduct($0, scales)
     }
   }
 }
@@ -161,13 +155,11 @@ public func addScaled(
   _ input: UnsafePointer<Float>, to output: UnsafeMutablePointer<Float>, count: Int,
   scale: Float = 1
 ) {
-  profiled("elementwise") {
-    let scales = Vector(repeating: scale)
-    parallelRanges(count, grain: elementGrain) { range in
-      let start = range.lowerBound
-      mapVectors(input + start, output + start, into: output + start, count: range.count) {
-        $1.addingProduct($0, scales)
-      }
+  let scales = Vector(repeating: scale)
+  parallelRanges(count, grain: elementGrain) { range in
+    let start = range.lowerBound
+    mapVectors(input + start, output + start, into: output + start, count: range.count) {
+      $1.addingProduct($0, scales)
     }
   }
 }
@@ -180,4 +172,24 @@ public func sum(_ input: UnsafePointer<Float>, count: Int) -> Double {
 /// The sum of products of two arrays.
 public func dotProduct(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, count: Int) -> Double {
   sumVectors(a, b, count: count) { $0 * $1 }
+}
+
+/// Each element limited to `range`.
+public func clamp(
+  _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, count: Int,
+  to range: ClosedRange<Float>
+) {
+  for index in 0..<count {
+    output[index] = min(max(input[index], range.lowerBound), range.upperBound)
+  }
+}
+
+/// The gradient of the input of ``clamp(_:into:count:to:)``: 0 outside the range.
+public func clampGradient(
+  _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
+  into inputGradient: UnsafeMutablePointer<Float>, count: Int, to range: ClosedRange<Float>
+) {
+  for index in 0..<count {
+    inputGradient[index] = range.contains(input[index]) ? outputGradient[index] : 0
+  }
 }

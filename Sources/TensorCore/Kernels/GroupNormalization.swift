@@ -12,13 +12,17 @@ public struct GroupShape: Equatable, Sendable {
     self.groups = groups
   }
 
-  var label: String { "\(batch) x \(positions) x \(channels)" }
   var channelsPerGroup: Int { channels / groups }
   var elementsPerGroup: Double { Double(positions * channelsPerGroup) }
   /// Positions that one thread sums before it takes the next; fixed, so that sums do not depend on
   /// the number of threads.
   var positionsPerBlock: Int { max(16, 8_192 / channels) }
   var blocks: Int { (positions + positionsPerBlock - 1) / positionsPerBlock }
+
+  /// What normalising takes, and its gradient.
+  public var workingMemory: WorkingMemory {
+    WorkingMemory([2 * batch * blocks * channels, 3 * batch * channels])
+  }
 }
 
 /// Group normalisation, with SiLU after it if asked.
@@ -33,41 +37,39 @@ public func normalizeGroups(
   into output: UnsafeMutablePointer<Float>, statistics: UnsafeMutablePointer<Float>,
   epsilon: Float, appliesSiLU: Bool, _ shape: GroupShape
 ) {
-  profiled("group norm", shape.label) {
-    let sums = ChannelSums(shape)
-    let channels = shape.channels
-    let scratch = Storage(count: 2 * shape.batch * channels)
-    let scales = scratch.pointer
-    let shifts = scratch.pointer + shape.batch * channels
-    shape.inTwoPasses { block in
-      sums.sum(block, input, input) { x, _ in (x, x * x) }
-    } between: { image in
-      let totals = sums.total(image)
-      for group in 0..<shape.groups {
-        let first = group * shape.channelsPerGroup
-        var sum = 0.0
-        var squares = 0.0
-        for channel in first..<first + shape.channelsPerGroup {
-          sum += totals[channel * 2]
-          squares += totals[channel * 2 + 1]
-        }
-        let mean = sum / shape.elementsPerGroup
-        let variance = max(0, squares / shape.elementsPerGroup - mean * mean)
-        let reciprocal = 1 / (variance + Double(epsilon)).squareRoot()
-        statistics[(image * shape.groups + group) * 2] = Float(mean)
-        statistics[(image * shape.groups + group) * 2 + 1] = Float(reciprocal)
-        for channel in first..<first + shape.channelsPerGroup {
-          let scale = Double(gamma[channel]) * reciprocal
-          scales[image * channels + channel] = Float(scale)
-          shifts[image * channels + channel] = Float(Double(beta[channel]) - mean * scale)
-        }
+  let sums = ChannelSums(shape)
+  let channels = shape.channels
+  let scratch = HostMemory(count: 2 * shape.batch * channels)
+  let scales = scratch.pointer
+  let shifts = scratch.pointer + shape.batch * channels
+  shape.inTwoPasses { block in
+    sums.sum(block, input, input) { x, _ in (x, x * x) }
+  } between: { image in
+    let totals = sums.total(image)
+    for group in 0..<shape.groups {
+      let first = group * shape.channelsPerGroup
+      var sum = 0.0
+      var squares = 0.0
+      for channel in first..<first + shape.channelsPerGroup {
+        sum += totals[channel * 2]
+        squares += totals[channel * 2 + 1]
       }
-    } then: { image, positions in
-      let start = (image * shape.positions + positions.lowerBound) * channels
-      scaleRows(
-        input + start, scales + image * channels, shifts + image * channels, into: output + start,
-        rows: positions.count, width: channels, appliesSiLU: appliesSiLU)
+      let mean = sum / shape.elementsPerGroup
+      let variance = max(0, squares / shape.elementsPerGroup - mean * mean)
+      let reciprocal = 1 / (variance + Double(epsilon)).squareRoot()
+      statistics[(image * shape.groups + group) * 2] = Float(mean)
+      statistics[(image * shape.groups + group) * 2 + 1] = Float(reciprocal)
+      for channel in first..<first + shape.channelsPerGroup {
+        let scale = Double(gamma[channel]) * reciprocal
+        scales[image * channels + channel] = Float(scale)
+        shifts[image * channels + channel] = Float(Double(beta[channel]) - mean * scale)
+      }
     }
+  } then: { image, positions in
+    let start = (image * shape.positions + positions.lowerBound) * channels
+    scaleRows(
+      input + start, scales + image * channels, shifts + image * channels, into: output + start,
+      rows: positions.count, width: channels, appliesSiLU: appliesSiLU)
   }
 }
 
@@ -106,74 +108,72 @@ public func normalizeGroupsGradient(
   parameterGradients: (gamma: UnsafeMutablePointer<Float>, beta: UnsafeMutablePointer<Float>)?,
   appliesSiLU: Bool, _ shape: GroupShape
 ) {
-  profiled("group norm gradient", shape.label) {
-    let channels = shape.channels
-    let sums = ChannelSums(shape)
-    // After SiLU its gradient goes where the result will go.
-    let gradient = appliesSiLU ? UnsafePointer(inputGradient) : outputGradient
-    // dx = dy * a + x * b + c, with a per channel, b and c per group
-    let scratch = Storage(count: 3 * shape.batch * channels)
-    let a = scratch.pointer
-    let b = a + shape.batch * channels
-    let c = b + shape.batch * channels
-    shape.inTwoPasses { block in
-      if appliesSiLU {
-        differentiateSiLU(
-          block, input, outputGradient, gamma: gamma, beta: beta, statistics: statistics,
-          into: inputGradient, shape)
+  let channels = shape.channels
+  let sums = ChannelSums(shape)
+  // After SiLU its gradient goes where the result will go.
+  let gradient = appliesSiLU ? UnsafePointer(inputGradient) : outputGradient
+  // dx = dy * a + x * b + c, with a per channel, b and c per group
+  let scratch = HostMemory(count: 3 * shape.batch * channels)
+  let a = scratch.pointer
+  let b = a + shape.batch * channels
+  let c = b + shape.batch * channels
+  shape.inTwoPasses { block in
+    if appliesSiLU {
+      differentiateSiLU(
+        block, input, outputGradient, gamma: gamma, beta: beta, statistics: statistics,
+        into: inputGradient, shape)
+    }
+    sums.sum(block, gradient, input) { dy, x in (dy, dy * x) }
+  } between: { image in
+    let totals = sums.total(image)
+    for group in 0..<shape.groups {
+      let mean = Double(statistics[(image * shape.groups + group) * 2])
+      let reciprocal = Double(statistics[(image * shape.groups + group) * 2 + 1])
+      let first = group * shape.channelsPerGroup
+      var sum = 0.0
+      var product = 0.0
+      for channel in first..<first + shape.channelsPerGroup {
+        let weight = Double(gamma[channel])
+        sum += weight * totals[channel * 2]
+        product += weight * totals[channel * 2 + 1]
       }
-      sums.sum(block, gradient, input) { dy, x in (dy, dy * x) }
-    } between: { image in
-      let totals = sums.total(image)
-      for group in 0..<shape.groups {
-        let mean = Double(statistics[(image * shape.groups + group) * 2])
-        let reciprocal = Double(statistics[(image * shape.groups + group) * 2 + 1])
-        let first = group * shape.channelsPerGroup
-        var sum = 0.0
-        var product = 0.0
-        for channel in first..<first + shape.channelsPerGroup {
-          let weight = Double(gamma[channel])
-          sum += weight * totals[channel * 2]
-          product += weight * totals[channel * 2 + 1]
-        }
-        let averageGradient = sum / shape.elementsPerGroup
-        let averageProduct = (product - mean * sum) * reciprocal / shape.elementsPerGroup
-        let slope = -reciprocal * reciprocal * averageProduct
-        for channel in first..<first + shape.channelsPerGroup {
-          a[image * channels + channel] = Float(reciprocal * Double(gamma[channel]))
-          b[image * channels + channel] = Float(slope)
-          c[image * channels + channel] = Float(-reciprocal * averageGradient - slope * mean)
-        }
-      }
-    } then: { image, positions in
-      let offset = image * channels
-      for position in positions {
-        let start = (image * shape.positions + position) * channels
-        let dx = inputGradient + start
-        mapVectors(gradient + start, a + offset, c + offset, into: dx, count: channels) {
-          $2.addingProduct($0, $1)
-        }
-        mapVectors(input + start, b + offset, UnsafePointer(dx), into: dx, count: channels) {
-          $2.addingProduct($0, $1)
-        }
+      let averageGradient = sum / shape.elementsPerGroup
+      let averageProduct = (product - mean * sum) * reciprocal / shape.elementsPerGroup
+      let slope = -reciprocal * reciprocal * averageProduct
+      for channel in first..<first + shape.channelsPerGroup {
+        a[image * channels + channel] = Float(reciprocal * Double(gamma[channel]))
+        b[image * channels + channel] = Float(slope)
+        c[image * channels + channel] = Float(-reciprocal * averageGradient - slope * mean)
       }
     }
+  } then: { image, positions in
+    let offset = image * channels
+    for position in positions {
+      let start = (image * shape.positions + position) * channels
+      let dx = inputGradient + start
+      mapVectors(gradient + start, a + offset, c + offset, into: dx, count: channels) {
+        $2.addingProduct($0, $1)
+      }
+      mapVectors(input + start, b + offset, UnsafePointer(dx), into: dx, count: channels) {
+        $2.addingProduct($0, $1)
+      }
+    }
+  }
 
-    guard let (gammaGradient, betaGradient) = parameterGradients else { return }
-    for channel in 0..<channels {
-      var gammaSum = 0.0
-      var betaSum = 0.0
-      for image in 0..<shape.batch {
-        let group = image * shape.groups + channel / shape.channelsPerGroup
-        let sum = sums.totals[(image * channels + channel) * 2]
-        let product = sums.totals[(image * channels + channel) * 2 + 1]
-        betaSum += sum
-        gammaSum +=
-          (product - Double(statistics[group * 2]) * sum) * Double(statistics[group * 2 + 1])
-      }
-      gammaGradient[channel] = Float(gammaSum)
-      betaGradient[channel] = Float(betaSum)
+  guard let (gammaGradient, betaGradient) = parameterGradients else { return }
+  for channel in 0..<channels {
+    var gammaSum = 0.0
+    var betaSum = 0.0
+    for image in 0..<shape.batch {
+      let group = image * shape.groups + channel / shape.channelsPerGroup
+      let sum = sums.totals[(image * channels + channel) * 2]
+      let product = sums.totals[(image * channels + channel) * 2 + 1]
+      betaSum += sum
+      gammaSum +=
+        (product - Double(statistics[group * 2]) * sum) * Double(statistics[group * 2 + 1])
     }
+    gammaGradient[channel] = Float(gammaSum)
+    betaGradient[channel] = Float(betaSum)
   }
 }
 
@@ -185,7 +185,7 @@ private func differentiateSiLU(
 ) {
   let channels = shape.channels
   let (image, positions) = shape.positions(ofBlock: block)
-  let row = Storage(count: 2 * channels)
+  let row = HostMemory(count: 2 * channels)
   for channel in 0..<channels {
     let group = image * shape.groups + channel / shape.channelsPerGroup
     let scale = gamma[channel] * statistics[group * 2 + 1]
@@ -246,11 +246,11 @@ private final class ChannelSums {
   let totals: UnsafeMutablePointer<Double>
   private let shape: GroupShape
   /// The same for every block.
-  private let partial: Storage
+  private let partial: HostMemory
 
   init(_ shape: GroupShape) {
     self.shape = shape
-    partial = Storage(count: shape.batch * shape.blocks * shape.channels * 2)
+    partial = HostMemory(count: shape.batch * shape.blocks * shape.channels * 2)
     totals = .allocate(capacity: shape.batch * shape.channels * 2)
   }
 

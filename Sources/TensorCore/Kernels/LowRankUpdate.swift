@@ -1,19 +1,19 @@
 /// A matrix of low rank that is added to another: `left^T right`.
 public struct LowRankUpdate {
   /// The left factor, `[rank, inner]`: its rows are as long as the other matrix has rows.
-  public let left: Storage
+  public let left: UnsafePointer<Float>
   /// The right factor, `[rank, columns]`.
-  public let right: Storage
+  public let right: UnsafePointer<Float>
   public let rank: Int
 
-  public init(left: Storage, right: Storage, rank: Int) {
+  public init(left: UnsafePointer<Float>, right: UnsafePointer<Float>, rank: Int) {
     self.left = left
     self.right = right
     self.rank = rank
   }
 
   /// Whether adding it to a factor is less work than multiplying with it on its own.
-  func isCheaperMerged(rows: Int, columns: Int, inner: Int) -> Bool {
+  static func isCheaperMerged(rows: Int, columns: Int, inner: Int) -> Bool {
     inner * columns < rows * (inner + columns)
   }
 
@@ -22,13 +22,13 @@ public struct LowRankUpdate {
     productWith a: MatrixPointer, into output: UnsafeMutablePointer<Float>, outputStride: Int,
     rows: Int, columns: Int, inner: Int, scale: Float, form: TileForm
   ) {
-    let sums = Storage(count: rows * rank)
+    let sums = HostMemory(count: rows * rank)
     multiplyMatrices(
-      a, RightFactor(left.pointer, stride: inner, isTransposed: true), into: sums.pointer,
+      a, RightFactor(left, stride: inner, isTransposed: true), into: sums.pointer,
       outputStride: rank, rows: rows, columns: rank, inner: inner, scale: scale,
       form: form)
     multiplyMatrices(
-      MatrixPointer(sums.pointer, stride: rank), RightFactor(right.pointer, stride: columns),
+      MatrixPointer(sums.pointer, stride: rank), RightFactor(right, stride: columns),
       into: output, outputStride: outputStride, rows: rows, columns: columns, inner: rank, keep: 1,
       form: form)
   }
@@ -39,8 +39,8 @@ public struct LowRankUpdate {
     into panel: UnsafeMutablePointer<Float>, _ worker: TileWorker
   ) {
     worker.multiply(
-      left.pointer + rows.lowerBound, leftStride: 1, leftStep: rowCount, rows: rows.count,
-      inner: rank, right.pointer + columns.lowerBound, panelStride: columnCount,
+      left + rows.lowerBound, leftStride: 1, leftStep: rowCount, rows: rows.count,
+      inner: rank, right + columns.lowerBound, panelStride: columnCount,
       width: columns.count, into: panel, outputStride: columns.count, isAdding: true)
   }
 }

@@ -4,11 +4,11 @@
 /// take, a multiple of 8, and filled up with zeros.
 struct MatrixPanels {
   let source: PanelSource
-  let storage: Storage
+  let storage: HostMemory
 
   init(_ source: PanelSource) {
     self.source = source
-    storage = Storage(count: source.rows * source.paddedColumns)
+    storage = HostMemory(count: source.rows * source.paddedColumns)
     let first = storage.pointer
     parallelBlocks(source.panelCount, work: source.form.columns * source.rows) { panels in
       for panel in panels {
@@ -27,7 +27,7 @@ struct MatrixPanels {
 /// Where the numbers that panels are made of lie, and in what precision.
 enum PanelValues {
   case full(UnsafePointer<Float>)
-  case half(HalfStorage)
+  case half(HalfMemory)
 }
 
 /// A matrix `[rows, columns]` somewhere in memory, from which panels are made.
@@ -102,8 +102,8 @@ struct PanelSource {
     _ columns: Range<Int>, _ rows: Range<Int>, into target: UnsafeMutablePointer<Float>, width: Int
   ) {
     let run = min(neighbours, rows.count)
-    var wide: Storage?
-    if case .half = values { wide = Storage(count: columns.count * run) }
+    var wide: HostMemory?
+    if case .half = values { wide = HostMemory(count: columns.count * run) }
     var index = rows.lowerBound
     while index < rows.upperBound {
       let count = min(neighbours - index % neighbours, rows.upperBound - index)

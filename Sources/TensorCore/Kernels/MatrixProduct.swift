@@ -30,7 +30,7 @@ public struct RightFactor {
   }
 
   /// Numbers of half precision are widened where they are used.
-  public init(_ storage: HalfStorage, stride: Int, isTransposed: Bool = false) {
+  public init(_ storage: HalfMemory, stride: Int, isTransposed: Bool = false) {
     values = .half(storage)
     self.stride = stride
     self.isTransposed = isTransposed
@@ -56,7 +56,8 @@ public func multiplyMatrices(
     scale == 1 && (keep == 0 || keep == 1)
     && PanelProduct.suits(a, b, rows: rows, columns: columns, inner: inner)
   if let update = b.update,
-    !suitsPanels || !update.isCheaperMerged(rows: rows, columns: columns, inner: inner)
+    !suitsPanels
+      || !LowRankUpdate.isCheaperMerged(rows: rows, columns: columns, inner: inner)
   {
     var b = b
     b.update = nil
@@ -68,30 +69,24 @@ public func multiplyMatrices(
       inner: inner, scale: scale, form: form)
     return
   }
-  profiled(
-    "matrix product",
-    "\(rows) x \(inner)\(a.isTransposed ? "'" : "") x \(columns)\(b.isTransposed ? "'" : "")",
-    flop: 2 * rows * inner * columns
-  ) {
-    if suitsPanels {
-      PanelProduct(
-        left: a, right: b.panels(form, rows: inner, columns: columns), update: b.update,
-        output: output, outputStride: outputStride, rows: rows, isAdding: keep == 1, bias: bias
-      ).run()
-      return
-    }
-    let product = LibraryProduct(
-      output: output, outputStride: outputStride, rows: rows, columns: columns, inner: inner,
-      scale: scale, keep: keep, bias: bias)
-    switch b.values {
-    case .full(let pointer):
-      product.run(a, MatrixPointer(pointer, stride: b.stride, isTransposed: b.isTransposed))
-    case .half(let storage):
-      let widened = Storage(count: storage.count)
-      storage.widen(0..<storage.count, into: widened.pointer)
-      product.run(
-        a, MatrixPointer(widened.pointer, stride: b.stride, isTransposed: b.isTransposed))
-    }
+  if suitsPanels {
+    PanelProduct(
+      left: a, right: b.panels(form, rows: inner, columns: columns), update: b.update,
+      output: output, outputStride: outputStride, rows: rows, isAdding: keep == 1, bias: bias
+    ).run()
+    return
+  }
+  let product = LibraryProduct(
+    output: output, outputStride: outputStride, rows: rows, columns: columns, inner: inner,
+    scale: scale, keep: keep, bias: bias)
+  switch b.values {
+  case .full(let pointer):
+    product.run(a, MatrixPointer(pointer, stride: b.stride, isTransposed: b.isTransposed))
+  case .half(let storage):
+    let widened = HostMemory(count: storage.count)
+    storage.widen(0..<storage.count, into: widened.pointer)
+    product.run(
+      a, MatrixPointer(widened.pointer, stride: b.stride, isTransposed: b.isTransposed))
   }
 }
 

@@ -27,19 +27,49 @@ struct PanelProduct {
   static func suits(
     _ left: MatrixPointer, _ right: RightFactor, rows: Int, columns: Int, inner: Int
   ) -> Bool {
-    columns % 8 == 0 && inner > 0 && rows >= (right.isTransposed ? 16 : 6)
-      && (!left.isTransposed || left.stride <= 512)
+    suits(
+      rows: rows, columns: columns, inner: inner, isTransposed: right.isTransposed,
+      leftStride: left.isTransposed ? left.stride : nil)
+  }
+
+  /// The same of factors that are not there yet.
+  ///
+  /// - Parameter leftStride: nil unless the left factor is transposed
+  static func suits(
+    rows: Int, columns: Int, inner: Int, isTransposed: Bool, leftStride: Int?
+  ) -> Bool {
+    columns % 8 == 0 && inner > 0 && rows >= (isTransposed ? 16 : 6)
+      && leftStride ?? 0 <= 512
+  }
+
+  /// Copies of panels, for each thread.
+  static func workingMemory(
+    rows: Int, columns: Int, inner: Int, form: TileForm = .native
+  ) -> WorkingMemory {
+    let steps = steps(inner: inner)
+    let panelCount = form.panelCount(columns)
+    let shares = shares(
+      panelCount, rows: rows, inner: inner, columns: columns, form, steps: steps)
+    let widest = (panelCount + shares.panels - 1) / shares.panels
+    return .ofThreads(
+      shares.panels * shares.rows, [steps * min(columns, widest * form.columns + 8)])
+  }
+
+  /// How many rows of the right factor are copied at once.
+  private static func steps(inner: Int) -> Int {
+    let parts = (inner + stepsAtOnce - 1) / stepsAtOnce
+    // Whole squares of eight are faster to transpose.
+    return ((inner + parts - 1) / parts + 7) / 8 * 8
   }
 
   private var form: TileForm { right.form }
 
   func run() {
-    let parts = (right.rows + Self.stepsAtOnce - 1) / Self.stepsAtOnce
-    // Whole squares of eight are faster to transpose.
-    let steps = ((right.rows + parts - 1) / parts + 7) / 8 * 8
+    let steps = Self.steps(inner: right.rows)
     let panelCount = form.panelCount(right.columns)
     let units = (rows + form.rows - 1) / form.rows
-    let shares = shares(panelCount, units, steps: steps)
+    let shares = Self.shares(
+      panelCount, rows: rows, inner: right.rows, columns: right.columns, form, steps: steps)
     parallelItems(shares.panels * shares.rows) { item in
       let (share, part) = item.quotientAndRemainder(dividingBy: shares.rows)
       let first = units * part / shares.rows * form.rows
@@ -50,12 +80,15 @@ struct PanelProduct {
   }
 
   /// Into how many shares panels and tiles of rows are split.
-  private func shares(_ panelCount: Int, _ units: Int, steps: Int) -> (panels: Int, rows: Int) {
-    let fitting = max(1, Self.panelFloats / (steps * form.columns))
+  private static func shares(
+    _ panelCount: Int, rows: Int, inner: Int, columns: Int, _ form: TileForm, steps: Int
+  ) -> (panels: Int, rows: Int) {
+    let units = (rows + form.rows - 1) / form.rows
+    let fitting = max(1, panelFloats / (steps * form.columns))
     let threads = Threads.count
     let panels = (panelCount + fitting - 1) / fitting
     // Less than 30,000 multiplications are not handed over.
-    let most = max(1, rows * right.rows * right.columns / 30_000)
+    let most = max(1, rows * inner * columns / 30_000)
     if panelCount < threads || rows >= 2048 * threads {
       // Copying panels for each thread costs little beside so many rows.
       return (panels, min(threads, most, max(1, units / 8)))
@@ -67,7 +100,7 @@ struct PanelProduct {
     let ranges = panels.map { form.panel($0, of: right.columns) }
     guard let first = ranges.first?.lowerBound, let last = ranges.last?.upperBound else { return }
     let worker = TileWorker(form)
-    let packed = inPlace == nil ? Storage(count: steps * (last - first)) : nil
+    let packed = inPlace == nil ? HostMemory(count: steps * (last - first)) : nil
     for start in stride(from: 0, to: right.rows, by: steps) {
       let count = min(steps, right.rows - start)
       if let packed {

@@ -39,19 +39,17 @@ public func resample(
   _ input: UnsafePointer<Float>, length: Int, into output: UnsafeMutablePointer<Float>,
   rows: Int, width: Int, _ taps: CubicTaps
 ) {
-  profiled("resample") {
-    let places = taps.sources.count / 4
-    parallelRanges(rows * places, grain: max(1, elementGrain / (4 * width))) { range in
-      for index in range {
-        let source = input + index / places * length * width
-        let target = output + index * width
-        let tap = index % places * 4
-        target.update(repeating: 0, count: width)
-        for offset in tap..<tap + 4 {
-          let values = source + taps.sources[offset] * width
-          let weight = taps.weights[offset]
-          for column in 0..<width { target[column] += weight * values[column] }
-        }
+  let places = taps.sources.count / 4
+  parallelRanges(rows * places, grain: max(1, elementGrain / (4 * width))) { range in
+    for index in range {
+      let source = input + index / places * length * width
+      let target = output + index * width
+      let tap = index % places * 4
+      target.update(repeating: 0, count: width)
+      for offset in tap..<tap + 4 {
+        let values = source + taps.sources[offset] * width
+        let weight = taps.weights[offset]
+        for column in 0..<width { target[column] += weight * values[column] }
       }
     }
   }
@@ -62,17 +60,15 @@ public func resampleGradient(
   _ outputGradient: UnsafePointer<Float>, length: Int,
   into inputGradient: UnsafeMutablePointer<Float>, rows: Int, width: Int, _ taps: CubicTaps
 ) {
-  profiled("resample gradient") {
-    let places = taps.sources.count / 4
-    inputGradient.update(repeating: 0, count: rows * length * width)
-    parallelRanges(rows, grain: max(1, elementGrain / (4 * places * width))) { range in
-      for row in range {
-        for tap in 0..<places * 4 {
-          let gradient = outputGradient + (row * places + tap / 4) * width
-          let target = inputGradient + (row * length + taps.sources[tap]) * width
-          let weight = taps.weights[tap]
-          for column in 0..<width { target[column] += weight * gradient[column] }
-        }
+  let places = taps.sources.count / 4
+  inputGradient.update(repeating: 0, count: rows * length * width)
+  parallelRanges(rows, grain: max(1, elementGrain / (4 * places * width))) { range in
+    for row in range {
+      for tap in 0..<places * 4 {
+        let gradient = outputGradient + (row * places + tap / 4) * width
+        let target = inputGradient + (row * length + taps.sources[tap]) * width
+        let weight = taps.weights[tap]
+        for column in 0..<width { target[column] += weight * gradient[column] }
       }
     }
   }

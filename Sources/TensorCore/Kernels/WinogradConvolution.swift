@@ -16,21 +16,6 @@ struct WinogradConvolution {
   /// A bias for each output channel, filled up to whole vectors.
   let bias: UnsafePointer<Float>
 
-  /// Tiles at once when every thread has its own: transformed, those of 64 channels fill half of a
-  /// second-level cache.
-  private static let ownTiles = 24
-  /// Transformed input floats when the threads share them: many, for every time they change the
-  /// kernel is made again.
-  private static let sharedCount = 9 << 20
-
-  /// What is made at once of a kernel that is made anew: input channels, and panels of the output's.
-  ///
-  /// Few tiles read it again so soon that it should stay in a second-level cache. With many, neighbouring
-  /// panels read a transformed tile together, and products are added to less often.
-  private func partOfKernel(_ form: TileForm) -> (channels: Int, panels: Int) {
-    tiles.count < 96 ? (128, 32 / form.columns) : (320, 64 / form.columns)
-  }
-
   func run(_ kernel: WinogradKernel) {
     switch kernel {
     case .kept(let panels): runOwnTiles(panels)
@@ -41,9 +26,7 @@ struct WinogradConvolution {
   /// Every thread takes some tiles through all steps.
   private func runOwnTiles(_ panels: WinogradPanels) {
     let form = panels.source.form
-    let share = (tiles.count + Threads.count - 1) / Threads.count
-    let size = min(
-      Self.ownTiles, (share + form.rows - 1) / form.rows * form.rows)
+    let size = tiles.ownSize(form)
     let blocks = (tiles.count + size - 1) / size
     let channels = 0..<tiles.inputChannels
     let work = size * tiles.form.planes * tiles.inputChannels * tiles.outputChannels
@@ -73,12 +56,10 @@ struct WinogradConvolution {
   /// The threads share the transformed tiles; each takes some output channels through all steps.
   private func runSharedTiles(_ source: PanelSource) {
     let form = source.form
-    let most = max(96, Self.sharedCount / (tiles.form.inputPlanes * tiles.inputChannels))
-    let passes = (tiles.count + most - 1) / most
-    let size = (tiles.count + passes - 1) / passes
+    let size = tiles.sharedSize
     let planes = WinogradPlanes(
       tiles.form.inputPlanes, tiles: size, channels: tiles.inputChannels)
-    let panelsAtOnce = panelsAtOnce(of: source)
+    let panelsAtOnce = tiles.panelsAtOnce(form, of: source.panelCount)
     for start in stride(from: 0, to: tiles.count, by: size) {
       let members = start..<min(tiles.count, start + size)
       parallelBlocks(members.count, work: 250 * tiles.inputChannels) { range in
@@ -94,22 +75,11 @@ struct WinogradConvolution {
     }
   }
 
-  /// So many neighbouring panels that the threads get shares of one size.
-  private func panelsAtOnce(of source: PanelSource) -> Int {
-    let count = source.panelCount
-    let sizes = 1...partOfKernel(source.form).panels
-    let fitting = sizes.last { size in
-      let groups = (count + size - 1) / size
-      return groups % Threads.count == 0 || groups >= 8 * Threads.count
-    }
-    return fitting ?? 1
-  }
-
   private func multiplyPanels(
     _ panels: Range<Int>, of source: PanelSource, _ members: Range<Int>, _ planes: WinogradPlanes
   ) {
     let form = source.form
-    let channelsAtOnce = min(partOfKernel(form).channels, tiles.inputChannels)
+    let channelsAtOnce = min(tiles.partOfKernel(form).channels, tiles.inputChannels)
     let kernel = WinogradPlanes(
       tiles.form.planes, tiles: channelsAtOnce, channels: panels.count * form.columns)
     let products = panels.map { _ in
@@ -181,14 +151,18 @@ struct WinogradConvolution {
 
 /// Memory for some transformed tiles, `[planes, tiles, channels]` with gaps between the planes.
 struct WinogradPlanes {
-  let storage: Storage
+  let storage: HostMemory
   let stride: Int
 
   init(_ planes: Int, tiles: Int, channels: Int) {
     // Planes a power of two apart would share a few lines of the first-level cache: 16 more floats
     // move each on by one line.
     stride = tiles * channels + 16
-    storage = Storage(count: planes * stride)
+    storage = HostMemory(count: Self.count(planes, tiles: tiles, channels: channels))
+  }
+
+  static func count(_ planes: Int, tiles: Int, channels: Int) -> Int {
+    planes * (tiles * channels + 16)
   }
 
   var pointer: UnsafeMutablePointer<Float> { storage.pointer }
@@ -197,14 +171,14 @@ struct WinogradPlanes {
 /// A transformed kernel in panels `[planes, inputChannels, width]`.
 struct WinogradPanels {
   let source: PanelSource
-  private let storage: Storage
+  private let storage: HostMemory
   private let panelCount: Int
 
   init(_ source: PanelSource, _ form: WinogradForm) {
     self.source = source
     let rows = source.rows / 9
     panelCount = form.planes * rows * source.form.columns
-    storage = Storage(count: form.planes * rows * source.paddedColumns)
+    storage = HostMemory(count: form.planes * rows * source.paddedColumns)
     for panel in 0..<source.panelCount {
       Self.fill(
         pointer(panel), planeStride: rows * source.width(panel), panel..<panel + 1, 0..<rows,
@@ -221,7 +195,11 @@ struct WinogradPanels {
 
   /// Whether the transformed kernel is kept.
   static func isSmall(_ source: PanelSource) -> Bool {
-    Winograd.planes * source.rows / 9 * source.paddedColumns <= largestKept
+    isSmall(rows: source.rows / 9, paddedColumns: source.paddedColumns)
+  }
+
+  static func isSmall(rows: Int, paddedColumns: Int) -> Bool {
+    Winograd.planes * rows * paddedColumns <= largestKept
   }
 
   /// Writes the part of some panels that belongs to some input channels.
@@ -235,7 +213,7 @@ struct WinogradPanels {
     let columns = source.columns(panels)
     let width = columns.count
     let weightStride = channels.count * width + 16
-    let weights = Storage(count: 9 * weightStride)
+    let weights = HostMemory(count: 9 * weightStride)
     for element in 0..<9 {
       let first = element * rows
       source.copy(
@@ -268,7 +246,7 @@ func convolveByWinograd(
       .run(kernel)
   }
   let pixelCount = tiles.batch * tiles.outputHeight * tiles.outputWidth
-  let padded = Storage(count: pixelCount * tiles.paddedChannels)
+  let padded = HostMemory(count: pixelCount * tiles.paddedChannels)
   WinogradConvolution(tiles: tiles, input: input, output: padded.pointer, bias: bias.pointer)
     .run(kernel)
   copyRows(

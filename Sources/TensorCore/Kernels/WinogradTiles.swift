@@ -137,8 +137,8 @@ final class WinogradScratch {
   let vectors: UnsafeMutablePointer<Vector>
   let wideVectors: UnsafeMutablePointer<SIMD16<Float>>
   /// Stands for pixels outside the image: read as zeros, and written to where nobody reads.
-  let zeros: Storage
-  let unused: Storage
+  let zeros: HostMemory
+  let unused: HostMemory
   let worker: TileWorker
   private let form: TileForm
 
@@ -148,7 +148,7 @@ final class WinogradScratch {
     vectors = .allocate(capacity: Winograd.scratchCount)
     wideVectors = .allocate(capacity: Winograd.scratchCount)
     zeros = paddedBias(nil, channels: channels)
-    unused = Storage(count: channels)
+    unused = HostMemory(count: channels)
     worker = TileWorker(form)
   }
 

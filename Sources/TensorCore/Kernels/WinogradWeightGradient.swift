@@ -13,6 +13,11 @@ struct WinogradWeightGradient {
   /// Transformed floats of input and output that are kept at once.
   private static let transformedCount = 1 << 18
 
+  static func tilesAtOnce(_ tiles: WinogradTiles) -> Int {
+    let channels = tiles.inputChannels + tiles.outputChannels
+    return min(tiles.count, max(96, transformedCount / (Winograd.planes * channels)))
+  }
+
   /// The same rule as for the convolution, while the 36 sums take at most 16 MB.
   static func isFaster(_ shape: ConvolutionShape) -> Bool {
     WinogradTiles.suit(shape) && WinogradTiles(shape).areFaster && shape.outputChannels % 8 == 0
@@ -31,11 +36,10 @@ struct WinogradWeightGradient {
 
   func run(into weightGradient: UnsafeMutablePointer<Float>) {
     let pairs = tiles.inputChannels * tiles.outputChannels
-    let sums = Storage(count: Winograd.planes * pairs)
+    let sums = HostMemory(count: Winograd.planes * pairs)
     sums.pointer.update(repeating: 0, count: sums.count)
 
-    let channels = tiles.inputChannels + tiles.outputChannels
-    let size = min(tiles.count, max(96, Self.transformedCount / (Winograd.planes * channels)))
+    let size = Self.tilesAtOnce(tiles)
     let inputs = WinogradPlanes(Winograd.planes, tiles: size, channels: tiles.inputChannels)
     let gradients = WinogradPlanes(Winograd.planes, tiles: size, channels: tiles.outputChannels)
     for start in stride(from: 0, to: tiles.count, by: size) {

@@ -21,6 +21,7 @@ enum ApplyCommand: Command {
         .value("guidance", "X", "classifier-free guidance scale (5)"),
         .value("beta", "X", "strength of the preference loss (10)"),
         .value("clip", "X", "how far a likelihood ratio may go from 1 (0.1)"),
+        ComputingDevice.option,
         .flag(
           "gradient-checkpointing", "run the U-Net's blocks again in the backward pass: less memory"
         ),
@@ -53,11 +54,13 @@ enum ApplyCommand: Command {
     let outputs = try arguments.required("outputs")
     _ = try OutputPath.resolved(outputs)
     let inputs = InputTensors(try SafetensorsFile(path: try arguments.required("inputs")))
-    let results = try operation(options, inputs)
-    try writeSafetensors(
-      results.map { name, tensor in
-        OutgoingTensor(name, shape: tensor.shape, floats: { tensor.values })
-      }, to: outputs)
+    try ComputingDevice(arguments).perform {
+      let results = try operation(options, inputs)
+      try writeSafetensors(
+        results.map { name, tensor in
+          OutgoingTensor(name, shape: tensor.shape, floats: { tensor.values })
+        }, to: outputs)
+    }
   }
 }
 

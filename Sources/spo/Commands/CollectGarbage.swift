@@ -7,7 +7,9 @@ enum CollectGarbage: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
       name: "gc",
-      summary: "Remove what no result in a workspace needs: cache entries, checkpoints, images.",
+      summary:
+        "Remove what finished stages no longer need: checkpoints, best.safetensors, unused cache "
+        + "entries; never results, logs or images.",
       operands: [CommandSyntax.Operand("PIPELINE")],
       options: [
         .value("workspace", "DIR", "clean this workspace instead of the file's"),

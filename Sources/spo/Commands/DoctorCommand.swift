@@ -13,6 +13,8 @@ enum DoctorCommand: Command {
       options: [
         .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "as if a run had this setting"),
         .value("workspace", "DIR", "as if a run wrote here"),
+        .flag("device-check", "compare every operation on the devices with the host instead"),
+        .value("device", "NAME", "of --device-check: this one alone, such as cuda:0"),
         .flag("json", "print one JSON object"),
       ],
       examples: [
@@ -20,13 +22,18 @@ enum DoctorCommand: Command {
         (
           "spo doctor pipelines/sd15.json5", "what is missing, what does not fit, how long it takes"
         ),
+        ("spo doctor --device-check", "whether the GPU computes what the processor computes"),
       ])
   }
 
   static func run(_ arguments: Arguments) throws {
+    if arguments.has("device-check") { return try DeviceCheckTable(arguments).run() }
+    if arguments.has("device") { throw arguments.error("--device is of --device-check") }
     let machine = MachineReport()
     let doctor = try arguments.operands.first.map { try examined($0, arguments) }
-    for note in doctor?.pipeline.notes ?? [] { Console.note("note: \(note)") }
+    for note in (doctor?.pipeline.notes ?? []) + (doctor?.notes ?? []) {
+      Console.note("note: \(note)")
+    }
     let problems = machine.problems + (doctor?.problems ?? [])
     if arguments.has("json") {
       var report = JSON.Object()
@@ -54,6 +61,7 @@ enum DoctorCommand: Command {
     let overrides = arguments.values("set")
     return try Doctor(
       overrides: overrides, limits: .here(try pipeline(overrides).workspacePath),
+      rates: .measured,
       makePipeline: pipeline)
   }
 }
@@ -67,9 +75,9 @@ extension Doctor {
       + forecasts.map {
         (
           $0.stage, Spelled.bytes($0.memory.byteCount), Spelled.bytes($0.diskByteCount),
-          Spelled.duration($0.seconds)
+          $0.seconds.map(Spelled.about) ?? "?"
         )
-      } + [("together", "", Spelled.bytes(diskByteCount), Spelled.duration(seconds))]
+      } + [("together", "", Spelled.bytes(diskByteCount), seconds.map(Spelled.about) ?? "?")]
     func padded(_ text: String, _ width: Int) -> String {
       text + String(repeating: " ", count: max(0, width - text.count))
     }
@@ -86,7 +94,8 @@ extension Doctor {
             "stage": .string(forecast.stage), "peak_memory": .integer(forecast.memory.byteCount),
             "memory": .array(
               forecast.memory.parts.map { [.string($0.what), .integer($0.byteCount)] }),
-            "disk": .integer(forecast.diskByteCount), "seconds": .number(forecast.seconds),
+            "disk": .integer(forecast.diskByteCount),
+            "seconds": forecast.seconds.map { .number($0) } ?? .null,
           ]
         }),
     ]

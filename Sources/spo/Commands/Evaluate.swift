@@ -28,6 +28,7 @@ enum Evaluate: Command {
         .value("steps", "N", "DDIM steps (20)"),
         .value("eta", "X", "DDIM eta, 0 to 1 (0)"),
         .value("seed", "N", "seed of the noise (42)"),
+        ComputingDevice.option,
         .value("out", "DIR", "the folder for images, scores, evaluation.json and index.html"),
         .flag("json", "print one JSON object"),
       ],
@@ -43,12 +44,13 @@ enum Evaluate: Command {
 
   static func run(_ arguments: Arguments) throws {
     let request = try request(arguments)
+    let computing = try ComputingDevice(arguments)
     Interruption.handleSignals()
     let console = ProgressLine()
     let result: EvaluationResult
     do {
       defer { console.close() }
-      result = try Evaluation(request, report: console.show).run()
+      result = try computing.perform { try Evaluation(request, report: console.show).run() }
     }
     guard !arguments.has("json") else { return try Console.print(result.json.text(.pretty)) }
     for line in result.lines { try Console.print(line) }

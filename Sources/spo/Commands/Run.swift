@@ -1,4 +1,5 @@
 import CommandSyntax
+import Devices
 import PipelineCore
 import Stages
 import TensorCore
@@ -42,21 +43,27 @@ enum Run: Command {
     let pipeline = try makePipeline(arguments.values("set"))
     for note in pipeline.notes { Console.note("note: \(note)") }
     try pipeline.checkFit()
+    let computing = try ComputingDevice(pipeline.device)
     if let threads = pipeline.threads { Threads.count = threads }
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))
     defer { console.closeLine() }
-    let memory = MemoryCheck(
+    let check = RunCheck(
       overrides: arguments.values("set"), limits: .here(pipeline.workspacePath),
       makePipeline: makePipeline)
-    let runner = Runner(pipeline, check: memory.require) { event in
+    let runner = Runner(pipeline, device: computing.identity, check: check.require) { event in
       // What one stage leaves is of little use to the next.
-      if case .started = event { BufferPool.shared.releaseFreeBlocks() }
+      if case .started = event {
+        BufferPool.shared.releaseFreeBlocks()
+        computing.backend?.releaseFreeMemory()
+      }
       console.show(event)
     }
-    try runner.run(
-      through: arguments.value("through"), forced: Set(arguments.values("force")),
-      partition: partition)
+    try computing.perform {
+      try runner.run(
+        through: arguments.value("through"), forced: Set(arguments.values("force")),
+        partition: partition)
+    }
     try console.finish()
   }
 }

@@ -21,7 +21,7 @@ enum Sample: Command {
         .value("lora-scale", "X", "strength of the LoRA files (1)"),
         .value("prompt", "STR", "what to draw"),
         .value("prompts", "FILE", "a prompt list instead of one prompt; --out is then a folder"),
-        .value("negative", "STR", "what to keep away from (nothing in particular)"),
+        .value("negative", "STR", "negative prompt (empty)"),
         .value("seed", "N", "the noise to start from (42)"),
         .value("steps", "N", "sampling steps (20)"),
         .value("guidance", "X", "classifier-free guidance scale (7.5)"),
@@ -31,6 +31,7 @@ enum Sample: Command {
         .value("scheduler", "NAME", "ddim, pndm, euler or dpm++ instead of the model's own"),
         .flag("vae-tiling", "decode tile by tile: large pictures take less memory"),
         .value("rng", "NAME", "torch-cpu, torch-cuda or native noise (torch-cpu)"),
+        ComputingDevice.option,
         .value(
           "out", "FILE",
           "the PNG to write, several get -1, -2 ... before the ending; a folder for --prompts"),
@@ -48,6 +49,10 @@ enum Sample: Command {
   }
 
   static func run(_ arguments: Arguments) throws {
+    try ComputingDevice(arguments).perform { try draw(arguments) }
+  }
+
+  private static func draw(_ arguments: Arguments) throws {
     let folder = ModelFolder(
       path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
     let list = arguments.value("prompts")

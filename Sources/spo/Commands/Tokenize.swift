@@ -12,7 +12,7 @@ enum Tokenize: Command {
         .value("text", "STR", "the text, verbatim"),
         .value(
           "prompts", "FILE",
-          "instead of a text: a JSON list of texts or of {\"caption\": text}; an array a line"),
+          "instead of a text: a JSON list of texts or of {\"caption\": text}; one array per line"),
       ],
       examples: [
         ("spo tokenize --model data/tiny-sd --text \"a red circle\"", "padded to full length")

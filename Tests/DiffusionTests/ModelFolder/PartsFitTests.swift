@@ -21,14 +21,13 @@ import Testing
     .init(
       file: "unet/config.json", changes: ["in_channels": 9],
       mention:
-        "unet/config.json: in_channels is 9, but the autoencoder's latents have 4; inpainting "
-        + "and editing models cannot be tuned"),
+        "unet/config.json: in_channels is 9, but the autoencoder's latents have 4"),
     .init(
       file: "unet/config.json", changes: ["out_channels": 8],
       mention: "unet/config.json: out_channels is 8, but the autoencoder's latents have 4"),
     .init(
       file: "vae/config.json", changes: ["latent_channels": 16],
-      mention: "unet/config.json: in_channels is 4, but the autoencoder's latents have 16"),
+      mention: "vae/config.json: latent_channels is 16, but"),
     .init(
       file: "vae/config.json", changes: ["in_channels": 4],
       mention: "vae/config.json: in_channels is 4, but images have 3 channels"),

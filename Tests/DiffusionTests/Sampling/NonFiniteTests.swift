@@ -90,7 +90,7 @@ import Testing
   func halves(type: ElementType, value: Float) throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/x.safetensors"
-      let count = WeightSize.smallestHalf + 5
+      let count = Weights.smallestHalf + 5
       var numbers = (0..<count).map { Float($0 % 100) - 50 }
       let finite = numbers
       numbers[count - 2] = value

@@ -57,6 +57,11 @@ class Model:
         for name, encoder in self.encoders.items():
             encoder.half().save_pretrained(folder / name)
             encoder.float()
+        # Where a part was loaded from is a path of the machine that ran this.
+        for path in folder.glob("*/config.json"):
+            config = json.loads(path.read_text())
+            config.pop("_name_or_path", None)
+            path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
         save_file({name: head.detach() for name, head in self.heads.items()},
                   folder / "model.safetensors")
         (folder / "config.json").write_text(json.dumps({"feature_guidance": self.guidance}) + "\n")

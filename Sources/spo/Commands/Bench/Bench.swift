@@ -1,3 +1,4 @@
+import Backends
 import CommandSyntax
 import Files
 import TensorCore
@@ -27,6 +28,7 @@ enum Bench: Command {
         .value("seconds", "S", "begin no further run after this time, but a second one"),
         .flag("cold", "measure the first run too"),
         .value("save", "FILE", "write inputs and outputs as safetensors, for others to compare"),
+        ComputingDevice.option,
         .value("threads", "T", "threads of the kernels (all processors)"),
         .flag("profile", "print what each operation costs, too"),
         .flag("json", "print one JSON object"),
@@ -34,7 +36,7 @@ enum Bench: Command {
       examples: [
         ("spo bench", "a table of everything that needs no files"),
         ("spo bench operators --threads 1", "kernels at the U-Net's sizes"),
-        ("spo bench convolution --case 64x64 --gradients --profile", "one of them, forth and back"),
+        ("spo bench convolution --case 64x64 --gradients --profile", "forward and backward"),
         ("spo bench unet-lora --profile", "where the time of forward and backward passes goes"),
         ("spo bench jpeg pictures/*.jpg --threads 1", "decoding pictures"),
       ])
@@ -51,10 +53,14 @@ enum Bench: Command {
     }
     let options = try BenchOptions(arguments)
     if let threads = try arguments.int("threads", in: 1...1024) { Threads.count = threads }
-    let result = try BenchResult(
-      name: name, try subject.make(options), schedule: try BenchSchedule(arguments),
-      profile: arguments.has("profile") ? OperationProfile() : nil,
-      keepsOutputs: arguments.has("save"))
+    let computing = try ComputingDevice(arguments)
+    let result = try computing.perform {
+      try BenchResult(
+        name: name, try subject.make(options), on: computing.backend,
+        schedule: try BenchSchedule(arguments),
+        profile: arguments.has("profile") ? OperationProfile() : nil,
+        keepsOutputs: arguments.has("save"))
+    }
     if let path = arguments.value("save") { try result.save(to: path) }
     guard !arguments.has("json") else { return try Console.print(result.json.text()) }
     try Console.print(BenchTable(BenchRow.rows(of: result.json)).text)

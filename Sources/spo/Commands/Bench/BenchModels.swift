@@ -9,7 +9,7 @@ enum ModelBench {
   static func unet(_ options: BenchOptions) throws -> BenchWork {
     let (unet, _) = try options.model.unet()
     let inputs = try UNetInputs(unet.configuration, options)
-    return inputs.benchWork(flop: inputs.forwardWork(unet.configuration)) {
+    return inputs.benchWork {
       withoutGradients { ["output": inputs.predict(with: unet)] }
     }
   }
@@ -29,7 +29,7 @@ enum ModelBench {
     }
     let names = adapters.parameters.map(\.name)
     let leaves = adapters.parameters.map(\.tensor)
-    var work = inputs.benchWork(flop: inputs.trainingWork(unet.configuration, rank: rank)) {
+    var work = inputs.benchWork {
       let output = inputs.predict(with: unet)
       let scale = 2 / Float(output.count)  // of the mean of squares
       let found = gradients(
@@ -49,10 +49,8 @@ enum ModelBench {
     let (width, height) = options.size ?? (side, side)
     let batch = options.batch ?? 1
     let latents = normal([batch, height, width, configuration.latentChannels], seed: 1)
-    let work = configuration.decodingWork(height: height, width: width, batch: batch)
     return BenchWork(
-      size: "\(width)x\(height)", batch: batch, flop: work.total, items: batch,
-      inputs: ["x": latents]
+      size: "\(width)x\(height)", batch: batch, items: batch, inputs: ["x": latents]
     ) {
       withoutGradients { ["output": autoencoder.decoder(latents)] }
     }
@@ -65,10 +63,8 @@ enum ModelBench {
     let (width, height) = options.size ?? (side, side)
     let batch = options.batch ?? 1
     let image = normal([batch, height, width, configuration.imageChannels], seed: 1)
-    let work = configuration.encodingWork(height: height, width: width, batch: batch)
     return BenchWork(
-      size: "\(width)x\(height)", batch: batch, flop: work.total, items: batch,
-      inputs: ["x": image]
+      size: "\(width)x\(height)", batch: batch, items: batch, inputs: ["x": image]
     ) {
       withoutGradients { ["output": autoencoder.encoder(image).mean] }
     }
@@ -77,11 +73,7 @@ enum ModelBench {
   static func textEncoder(_ options: BenchOptions) throws -> BenchWork {
     let (encoder, _) = try options.model.textEncoder()
     let ids = tokenIDs(for: encoder.configuration, batch: options.batch ?? 4)
-    let work = encoder.configuration.transformer.forwardWork(
-      tokens: encoder.configuration.tokens, batch: ids.count)
-    return BenchWork(
-      batch: ids.count, flop: work.total, items: ids.count, inputs: ["ids": tensor(ids)]
-    ) {
+    return BenchWork(batch: ids.count, items: ids.count, inputs: ["ids": tensor(ids)]) {
       withoutGradients { ["output": encoder(ids).lastHiddenState] }
     }
   }
@@ -94,11 +86,10 @@ enum ModelBench {
     let pixels = normal([batch, side, side, 3], seed: 1)
     let ids = tokenIDs(for: model.configuration.text, batch: batch)
     let timesteps = spread(batch)
-    let flop = batch * (model.configuration.pictureWork + model.configuration.promptWork)
     let inputs = [
       "pixels": pixels, "ids": tensor(ids), "timesteps": Tensor(timesteps, shape: [batch]),
     ]
-    return BenchWork(batch: batch, flop: flop, items: batch, inputs: inputs) {
+    return BenchWork(batch: batch, items: batch, inputs: inputs) {
       try withoutGradients {
         let score = model.pictures.score(
           image: model.pictures.embedding(of: pixels, timesteps: timesteps),
@@ -171,22 +162,10 @@ private struct UNetInputs {
   private var height: Int { sample.shape[1] }
   private var width: Int { sample.shape[2] }
   private var batch: Int { sample.shape[0] }
-  private var tokens: Int { conditioning.hiddenStates.shape[1] }
 
-  func forwardWork(_ configuration: UNetConfiguration) -> ForwardWork {
-    configuration.forwardWork(height: height, width: width, tokens: tokens, batch: batch)
-  }
-
-  func trainingWork(_ configuration: UNetConfiguration, rank: Int) -> ForwardWork {
-    configuration.adapterTrainingWork(
-      height: height, width: width, tokens: tokens, rank: rank, batch: batch)
-  }
-
-  func benchWork(
-    flop: ForwardWork, run: @escaping () throws -> [String: Tensor]
-  ) -> BenchWork {
+  func benchWork(run: @escaping () throws -> [String: Tensor]) -> BenchWork {
     BenchWork(
-      size: "\(width)x\(height)", batch: batch, flop: flop.total, items: batch,
+      size: "\(width)x\(height)", batch: batch, items: batch,
       inputs: [
         "sample": sample, "timesteps": Tensor(timesteps, shape: [batch]),
         "hidden_states": conditioning.hiddenStates,

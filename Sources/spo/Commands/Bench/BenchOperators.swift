@@ -13,7 +13,7 @@ enum OperatorBench {
       let x = ModelBench.normal([shape.batch, side, side, inputs], seed: 1)
       let weight = weights([3, 3, inputs, outputs], fanIn: 9 * inputs)
       let bias = ModelBench.normal([outputs], seed: 3)
-      let prepared = weight.convolutionWeights()
+      let prepared = weight.convolutionOperand()
       let flop = 2 * 9 * shape.batch * side * side * inputs * outputs
       return work(
         "\(inputs)>\(outputs) at \(side)x\(side)", options, [x],

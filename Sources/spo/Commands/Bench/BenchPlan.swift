@@ -23,7 +23,7 @@ struct BenchPlan {
   /// Measured on one thread, too.
   private static let threaded: Set = ["unet", "vae-decode", "text-encoder"]
   /// Options for every benchmark.
-  private static let common: Set = ["repeat", "seconds", "cold", "threads"]
+  private static let common: Set = ["repeat", "seconds", "cold", "threads", "device"]
 
   private let arguments: Arguments
   private let options: BenchOptions
@@ -42,6 +42,11 @@ struct BenchPlan {
       try add(subject, options.files)
     } else {
       for name in names { try add(name) }
+    }
+    // A device is compared with its own peak.
+    guard try ComputingDevice(arguments).backend == nil else {
+      calls.removeAll { $0[0] == "gemm" || $0.contains("--threads") }
+      return
     }
     // What all others are compared with.
     let isSingle = calls.contains { $0.contains("--threads") }

@@ -1,6 +1,6 @@
+import Backends
 import Files
 import Foundation
-import TensorCore
 
 /// What each operation cost in a run, the most expensive first.
 struct BenchProfile {

@@ -1,5 +1,7 @@
 import Autograd
+import Backends
 import Checkpoints
+import Devices
 import Files
 import PipelineCore
 import TensorCore
@@ -9,7 +11,8 @@ struct BenchWork {
   /// Tells it from the other sizes of a benchmark.
   var size = ""
   var batch: Int?
-  /// Floating-point operations, a multiplication and an addition counting as two.
+  /// Floating-point operations, a multiplication and an addition counting as two; nil: what its
+  /// operations come to.
   var flop: Int?
   /// Bytes read; of operators, read and written.
   var bytes: Int?
@@ -26,6 +29,8 @@ struct BenchWork {
 struct BenchResult {
   struct Case {
     let work: BenchWork
+    /// Of one run; nil if nothing was counted.
+    let flop: Int?
     /// Of each run, ascending.
     let seconds: [Double]
     /// Of the first run.
@@ -34,32 +39,50 @@ struct BenchResult {
 
   let name: String
   let cases: [Case]
+  /// Nil: the host.
+  private let device: DeviceBackend?
   /// Of all runs together.
   let profile: OperationProfile?
 
   /// Runs each piece of work to warm up, unless the schedule is cold, then against the clock.
   ///
-  /// - Parameter keepsOutputs: of the run that warms up
+  /// - Parameters:
+  ///   - device: what computes, and is waited for; nil: the host
+  ///   - keepsOutputs: of the run that warms up
   init(
-    name: String, _ works: [BenchWork], schedule: BenchSchedule, profile: OperationProfile?,
-    keepsOutputs: Bool
+    name: String, _ works: [BenchWork], on device: DeviceBackend?, schedule: BenchSchedule,
+    profile: OperationProfile?, keepsOutputs: Bool
   ) throws {
     self.name = name
+    self.device = device
     self.profile = profile
     cases = try works.map { work in
-      let outputs = schedule.isCold ? [:] : try Self.warmUp(work)
-      func measure() throws -> [Double] { try schedule.measure { _ = try work.run() } }
+      // A profile of its own takes the place of the one that was asked for.
+      let counted = OperationProfile()
+      let outputs = schedule.isCold ? [:] : try Self.warmUp(work, counted)
+      func measure() throws -> [Double] {
+        try schedule.measure {
+          _ = try work.run()
+          device?.finish()
+        }
+      }
       let seconds = try profile?.record(measure) ?? measure()
       try work.cleanUp()
-      return Case(work: work, seconds: seconds, outputs: keepsOutputs ? outputs : [:])
+      return Case(
+        work: work, flop: work.flop ?? (counted.flop > 0 ? counted.flop : nil), seconds: seconds,
+        outputs: keepsOutputs ? outputs : [:])
     }
   }
 
   /// Runs work until new threads have found processors of their own, and returns what it led to.
-  private static func warmUp(_ work: BenchWork) throws -> [String: Tensor] {
+  ///
+  /// - Parameter profile: of the first run
+  private static func warmUp(
+    _ work: BenchWork, _ profile: OperationProfile
+  ) throws -> [String: Tensor] {
     let clock = ContinuousClock()
     let end = clock.now + .milliseconds(200)
-    var outputs = try work.run()
+    var outputs = try profile.record { try work.run() }
     while clock.now < end { outputs = try work.run() }
     return outputs
   }
@@ -87,6 +110,11 @@ struct BenchResult {
     }
     fields["threads"] = .integer(Threads.count)
     fields["peak_rss_mb"] = .number(Double(PeakMemory.ofProcess) / 1_048_576)
+    if let device {
+      fields["device"] = .string(device.name)
+      fields["device_peak_mb"] = .number(Double(device.peakBytes) / 1_048_576)
+      fields["peak_flop_rate"] = device.description.peakRate.map { .number($0) }
+    }
     if cases.count != 1 {
       fields["cases"] = .array(
         cases.map { part in
@@ -119,7 +147,7 @@ extension BenchResult.Case {
     fields["median_s"] = .number(median)
     fields["min_s"] = .number(seconds[0])
     fields["runs"] = .integer(seconds.count)
-    for (key, count) in [("flop", work.flop), ("bytes", work.bytes), ("items", work.items)] {
+    for (key, count) in [("flop", flop), ("bytes", work.bytes), ("items", work.items)] {
       if let count { fields[key] = .integer(count) }
     }
   }

@@ -25,7 +25,7 @@ extension ModelBench {
       identifiers: (0..<settings.batch).map { UInt64($0) }, conditioning: setting.prompts)
     var tuner = setting.tuner
     return BenchWork(
-      batch: settings.batch, flop: setting.iterationWork(), items: settings.batch
+      batch: settings.batch, items: settings.batch
     ) {
       _ = try tuner.iterate(prompts, judged: judged, iteration: 0)
       return [:]
@@ -50,8 +50,7 @@ extension ModelBench {
     }
     var tuner = setting.tuner
     return BenchWork(
-      batch: pairs.count, flop: setting.trainingWork(pairs: pairs.count, rowsOfPair: 4),
-      items: pairs.count
+      batch: pairs.count, items: pairs.count
     ) {
       _ = try tuner.train(on: pairs, setting.prompts, iteration: 0)
       return [:]
@@ -64,16 +63,9 @@ extension ModelBench {
     let texts: [String]
     let prompts: Conditioning
     let latentShape: [Int]
-    private let settings: SPOSettings
-    private let judge: PreferenceJudge
-    private let unet: UNetConfiguration
-    private let autoencoder: AutoencoderConfiguration
 
     init(_ settings: SPOSettings, _ options: BenchOptions, _ judge: PreferenceJudge) throws {
-      self.settings = settings
-      self.judge = judge
-      unet = try UNetConfiguration(try options.model.configuration("unet"))
-      autoencoder = try AutoencoderConfiguration(try options.model.configuration("vae"))
+      let unet = try UNetConfiguration(try options.model.configuration("unet"))
       let (width, height) = options.size ?? (unet.sampleSize, unet.sampleSize)
       let encoder = try PromptEncoder(options.model)
       texts = (0..<settings.batch).map { "a picture of \($0) things" }
@@ -84,33 +76,6 @@ extension ModelBench {
         negative: Conditioning(try encoder.empty(), height: 8 * height, width: 8 * width),
         latentShape: latentShape)
     }
-
-    /// Floating-point operations of drawing, judging, and training on every pair, whose winner and loser
-    /// share a latent; nil where latents are judged.
-    func iterationWork() -> Int? {
-      guard case .pixel(let model, _, _) = judge else { return nil }
-      let run = settings.samplingRun(judgesLatents: false)
-      let (height, width) = (latentShape[0], latentShape[1])
-      let latent = unet.forwardWork(height: height, width: width, tokens: tokens).total
-      let decoding = autoencoder.decodingWork(height: height, width: width).total
-      let judging = decoding + model.configuration.pictureWork
-      return settings.batch
-        * (run.rows * 2 * latent + run.judged * judging + model.configuration.promptWork)
-        + trainingWork(pairs: settings.batch * run.pairs, rowsOfPair: 2)
-    }
-
-    /// Of the reference's forward pass, and of what is tuned, both with guidance.
-    ///
-    /// - Parameter rowsOfPair: latents of each pair, with guidance and without
-    func trainingWork(pairs: Int, rowsOfPair: Int) -> Int {
-      let (height, width) = (latentShape[0], latentShape[1])
-      let reference = unet.forwardWork(height: height, width: width, tokens: tokens)
-      let tuned = unet.adapterTrainingWork(
-        height: height, width: width, tokens: tokens, rank: settings.rank)
-      return pairs * rowsOfPair * (reference.total + tuned.total)
-    }
-
-    private var tokens: Int { prompts.hiddenStates.shape[1] }
   }
 
   /// The model of the folder that was given, or a random one whose size suits the diffusion model.
@@ -118,15 +83,18 @@ extension ModelBench {
     _ options: BenchOptions, latentSide: Int
   ) throws -> PreferenceModel {
     if let folder = options.preference { return try folder.preferenceModel().model }
-    let shape = latentSide < 64 ? tinyShape : publishedShape
-    let preprocessor: JSON = ["size": shape["vision_config"]?["image_size"] ?? .null]
+    let shape = try latentSide < 64 ? tiny() : PublishedModel.clipHuge.configuration(".")
+    let preprocessor: JSON = ["size": shape.value["vision_config"]?["image_size"] ?? .null]
     let configuration = try PreferenceConfiguration(
-      JSONReader(shape, path: "the benchmark's preference model"),
-      preprocessor: JSONReader(preprocessor, path: "the benchmark's preprocessor"))
+      shape, preprocessor: JSONReader(preprocessor, path: "the benchmark's preprocessor"))
     return try PreferenceModel(Weights(randomSeed: 1), configuration)
   }
 
   /// That of the quickstart.
+  private static func tiny() -> JSONReader {
+    JSONReader(tinyShape, path: "the benchmark's preference model")
+  }
+
   private static let tinyShape: JSON = [
     "projection_dim": 64,
     "text_config": [
@@ -136,19 +104,6 @@ extension ModelBench {
     "vision_config": [
       "hidden_size": 96, "image_size": 64, "intermediate_size": 192, "num_attention_heads": 4,
       "num_hidden_layers": 3, "patch_size": 8,
-    ],
-  ]
-
-  /// CLIP ViT-H/14, of which the published preference models are made.
-  private static let publishedShape: JSON = [
-    "projection_dim": 1024,
-    "text_config": [
-      "hidden_act": "gelu", "hidden_size": 1024, "intermediate_size": 4096,
-      "num_attention_heads": 16, "num_hidden_layers": 24,
-    ],
-    "vision_config": [
-      "hidden_act": "gelu", "hidden_size": 1280, "image_size": 224, "intermediate_size": 5120,
-      "num_attention_heads": 16, "num_hidden_layers": 32, "patch_size": 14,
     ],
   ]
 }

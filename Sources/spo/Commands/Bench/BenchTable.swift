@@ -15,6 +15,8 @@ struct BenchRow {
   let flop: Int?
   let bytes: Int?
   let items: Int?
+  /// Of the device that computed: operations a second at most, if it tells.
+  let peakRate: Double?
 
   /// The rows of what one process measured: one, or one for each size.
   static func rows(of json: JSON) throws(JSONError) -> [BenchRow] {
@@ -39,6 +41,7 @@ struct BenchRow {
     flop = try part.optional("flop")?.int()
     bytes = try part.optional("bytes")?.int()
     items = try part.optional("items")?.int()
+    peakRate = try result.optional("peak_flop_rate")?.double()
   }
 
   fileprivate var fields: JSON.Object {
@@ -70,7 +73,7 @@ struct BenchTable {
   var text: String {
     let header = [
       "name", "size", "batch", "median ms", "min ms", "runs", "threads", "MB", "GFLOP", "rate", "",
-      "of GEMM", "x 1 thread",
+      rows.contains { $0.peakRate != nil } ? "of peak" : "of GEMM", "x 1 thread",
     ]
     return Self.aligned([header] + rows.map(cells), textColumns: [0, 1, 10])
   }
@@ -88,8 +91,9 @@ struct BenchTable {
     ]
   }
 
-  /// Of the rate of the large product of matrices on as many threads.
+  /// Of the device's peak, or of the rate of the large product of matrices on as many threads.
   private func share(_ row: BenchRow) -> Double? {
+    if let peak = row.peakRate { return row.flopRate.map { $0 / peak } }
     let gemm = rows.first { $0.name == "gemm" && $0.threads == row.threads }
     guard let peak = gemm.flatMap({ row in row.flop.map { Double($0) / row.least } }) else {
       return nil
@@ -127,7 +131,8 @@ struct BenchTable {
       "rows": .array(
         rows.map { row in
           var fields = row.fields
-          fields["share_of_gemm"] = share(row).map { .number($0) }
+          fields[row.peakRate == nil ? "share_of_gemm" : "share_of_peak"] =
+            share(row).map { .number($0) }
           fields["speedup"] = speedup(row).map { .number($0) }
           return .object(fields)
         })

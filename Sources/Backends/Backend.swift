@@ -1,0 +1,51 @@
+/// What computes: it owns memory and performs operations on it.
+///
+/// Operations are performed in the order in which they are asked for, each as if at once. All operands of
+/// one lie with the same backend; one that lies elsewhere is a programmer's error.
+public protocol Backend: AnyObject, Sendable {
+  /// As in the setting `device`.
+  var name: String { get }
+
+  /// Memory whose contents are undefined.
+  func allocate(count: Int, format: NumberFormat) -> AnyObject
+
+  func perform(_ operation: Operation)
+
+  /// Has `body` write `count` numbers of single precision.
+  ///
+  /// A backend that computes nothing does not call it.
+  func write<Failure: Error>(
+    _ target: Operand, count: Int,
+    _ body: (UnsafeMutableBufferPointer<Float>) throws(Failure) -> Void
+  ) throws(Failure)
+
+  /// The same for numbers of half precision as they are stored.
+  func writeHalf<Failure: Error>(
+    _ target: Operand, count: Int,
+    _ body: (UnsafeMutableBufferPointer<UInt16>) throws(Failure) -> Void
+  ) throws(Failure)
+
+  /// Shows `body` what `count` numbers of single precision are now.
+  func read<Result, Failure: Error>(
+    _ source: Operand, count: Int,
+    _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
+  ) throws(Failure) -> Result
+
+  /// The first of `count` numbers that is infinite or not a number.
+  func firstNonFinite(_ source: Operand, count: Int) -> Int?
+
+  /// The sum of the squares of `count` numbers, added in double precision.
+  func squareSum(_ source: Operand, count: Int) -> Double
+}
+
+/// Where new tensors lie.
+public enum CurrentBackend {
+  @TaskLocal public static var value: any Backend = HostBackend.shared
+}
+
+/// Runs `body` so that tensors made from Swift's arrays, and weights read from files, lie with `backend`.
+public func withBackend<Result>(
+  _ backend: any Backend, _ body: () throws -> Result
+) rethrows -> Result {
+  try CurrentBackend.$value.withValue(backend, operation: body)
+}

@@ -1,0 +1,208 @@
+import TensorCore
+
+/// How long operations take here: seconds for each unit of work of a class, measured when it is first
+/// asked for.
+public struct OperationRates: Sendable {
+  /// By the class's description.
+  public private(set) var secondsPerUnit: [String: Double]
+  /// Whether some were measured since.
+  public private(set) var hasChanged = false
+  /// What takes the place of measuring.
+  private let assumed: Double?
+
+  /// - Parameters:
+  ///   - secondsPerUnit: measured before
+  ///   - assumed: of classes that were not; nil: they are measured
+  public init(_ secondsPerUnit: [String: Double] = [:], assuming assumed: Double? = nil) {
+    self.secondsPerUnit = secondsPerUnit
+    self.assumed = assumed
+  }
+
+  /// How long the operations of a profile would take.
+  public mutating func seconds(of profile: OperationProfile) -> Double {
+    profile.work.reduce(0) { sum, entry in
+      sum + Double(entry.value) * secondsPerUnit(of: entry.key)
+    }
+  }
+
+  private mutating func secondsPerUnit(of rate: RateClass) -> Double {
+    if let known = secondsPerUnit[rate.description], known.isFinite, known >= 0 { return known }
+    if let assumed { return assumed }
+    let (operation, storages) = rate.probe
+    let work = max(1, operation.cost.work)
+    let seconds = Self.seconds { HostBackend.shared.perform(operation) } / Double(work)
+    withExtendedLifetime(storages) {}
+    secondsPerUnit[rate.description] = seconds
+    hasChanged = true
+    return seconds
+  }
+
+  /// The least of a few runs: others may use the machine, too.
+  private static func seconds(_ body: () -> Void) -> Double {
+    let clock = ContinuousClock()
+    // The first run faults memory in and makes derived forms of weights.
+    body()
+    var (best, total, runs) = (Double.infinity, 0.0, 0)
+    repeat {
+      let time = clock.measure(body) / .seconds(1)
+      best = min(best, time)
+      total += time
+      runs += 1
+    } while total < 0.002 || runs < 2
+    return best
+  }
+}
+
+extension OperationCost {
+  /// What its time is in proportion to: floating-point operations, or bytes where memory limits.
+  var work: Int { flop > 0 ? flop : byteCount }
+}
+
+extension RateClass {
+  /// An operation of the class on memory of its own.
+  fileprivate var probe: (operation: Operation, [Storage]) {
+    var storages: [Storage] = []
+    func numbers(_ count: Int, _ format: NumberFormat = .single) -> Operand {
+      let storage = Storage(count: max(1, count), format: format, on: HostBackend.shared)
+      storages.append(storage)
+      let operand = Operand(storage)
+      if format == .single {
+        HostBackend.shared.perform(.fill(operand, count: storage.count, value: 0.01))
+      } else {
+        HostBackend.shared.writeHalf(operand, count: storage.count) { $0.update(repeating: 0) }
+      }
+      return operand
+    }
+    let operation =
+      extents.count == 1
+      ? memoryProbe(floats: extents[0] / MemoryLayout<Float>.stride) { numbers($0) }
+      : productProbe(numbers)
+    return (operation, storages)
+  }
+
+  private func memoryProbe(floats: Int, _ numbers: (Int) -> Operand) -> Operation {
+    // Rows of 64 numbers, of operations that touch so many arrays.
+    func rows(_ arrays: Int) -> Int { max(1, floats / arrays / 64) }
+    switch kind {
+    case .activation:
+      let count = max(1, floats / 2)
+      return .activate(.gelu, numbers(count), into: numbers(count), count: count)
+    case .activationGradient:
+      let count = max(1, floats / 3)
+      return .activationGradient(
+        .gelu, numbers(count), numbers(count), into: numbers(count), count: count)
+    case .gatedGELU:
+      let rows = rows(3)
+      return .gatedGELU(numbers(128 * rows), into: numbers(64 * rows), rows: rows, width: 64)
+    case .gatedGELUGradient:
+      let rows = rows(5)
+      return .gatedGELUGradient(
+        numbers(128 * rows), numbers(64 * rows), into: numbers(128 * rows), rows: rows, width: 64)
+    case .layerNorm:
+      let rows = rows(2)
+      return .normalizeRows(
+        RowNormalization(
+          numbers(64 * rows), gamma: numbers(64), beta: numbers(64), into: numbers(64 * rows),
+          statistics: numbers(2 * rows), epsilon: 1e-5, rows: rows, width: 64))
+    case .layerNormGradient:
+      let rows = rows(3)
+      return .normalizeRowsGradient(
+        RowNormalizationGradient(
+          numbers(64 * rows), numbers(64 * rows), gamma: numbers(64),
+          statistics: numbers(2 * rows), into: numbers(64 * rows), parameterGradients: nil,
+          rows: rows, width: 64))
+    case .groupNorm:
+      let shape = GroupShape(batch: 1, positions: rows(2), channels: 64, groups: 8)
+      return .normalizeGroups(
+        GroupNormalization(
+          numbers(64 * rows(2)), gamma: numbers(64), beta: numbers(64),
+          into: numbers(64 * rows(2)), statistics: numbers(16), epsilon: 1e-5, appliesSiLU: true,
+          shape))
+    case .groupNormGradient:
+      let shape = GroupShape(batch: 1, positions: rows(3), channels: 64, groups: 8)
+      return .normalizeGroupsGradient(
+        GroupNormalizationGradient(
+          numbers(64 * rows(3)), numbers(64 * rows(3)), gamma: numbers(64), beta: numbers(64),
+          statistics: numbers(16), into: numbers(64 * rows(3)), parameterGradients: nil,
+          appliesSiLU: true, shape))
+    case .adamW:
+      let count = max(1, floats / 7)
+      return .adamW(
+        AdamWStep(beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 1, rate: 0, squareScale: 1),
+        AdamWOperands(
+          gradient: numbers(count), mean: numbers(count), square: numbers(count),
+          parameter: numbers(count)), count: count)
+    case .resampling:
+      let length = 32
+      let taps = CubicTaps(from: length, to: length)
+      let rows = max(1, floats / (2 * length * 64))
+      return .resample(
+        numbers(rows * length * 64), into: numbers(rows * length * 64),
+        Resampling(length: length, rows: rows, width: 64, taps: taps))
+    default:
+      let count = max(1, floats / 3)
+      return .combine(
+        .add, numbers(count), numbers(count), into: numbers(count),
+        Broadcast(outer: count, repeats: 1, inner: 1))
+    }
+  }
+
+  private func productProbe(_ numbers: (Int, NumberFormat) -> Operand) -> Operation {
+    let half = NumberFormat.half(.binary16)
+    switch kind {
+    case .attention, .attentionGradient:
+      let (heads, queries, keys, width) = (extents[0], extents[1], extents[2], extents[3])
+      let shape = AttentionShape(
+        batch: 1, heads: heads, queryCount: queries, keyCount: keys, headWidth: width)
+      func query() -> Operand { numbers(heads * queries * width, .single) }
+      func key() -> Operand { numbers(heads * keys * width, .single) }
+      let sums = numbers(heads * queries, .single)
+      return kind == .attention
+        ? .attend(
+          Attention(query: query(), key: key(), value: key(), into: query(), logSumExp: sums, shape)
+        )
+        : .attendGradients(
+          AttentionGradients(
+            query: query(), key: key(), value: key(), output: query(), outputGradient: query(),
+            logSumExp: sums, into: query(), key(), key(), shape))
+    case .convolution, .enlargingConvolution, .convolutionInputGradient, .convolutionWeightGradient:
+      let (inputs, outputs, kernel, stride) = (extents[2], extents[3], extents[4], extents[5])
+      let enlarges = kind == .enlargingConvolution
+      let side = enlarges ? max(2, extents[1] / 2 * 2) : max(kernel, extents[1] * stride)
+      let shape = ConvolutionShape(
+        batch: extents[0], height: side, width: side, inputChannels: inputs,
+        outputChannels: outputs, kernel: (kernel, kernel), stride: stride,
+        padding: stride == kernel ? 0 : kernel / 2)
+      let weights = ConvolutionOperand(
+        numbers(shape.weightCount, .single), kernelHeight: kernel, kernelWidth: kernel,
+        inputChannels: inputs, outputChannels: outputs)
+      let (input, output) = (
+        numbers(shape.inputCount, .single), numbers(shape.outputCount, .single)
+      )
+      switch kind {
+      case .convolutionInputGradient:
+        return .convolveInputGradient(
+          ConvolutionInputGradient(output, weights, into: input, shape))
+      case .convolutionWeightGradient:
+        return .convolveWeightGradient(
+          ConvolutionWeightGradient(input, output, into: weights.values, shape))
+      default:
+        return .convolve(
+          Convolution(input, weights, bias: nil, into: output, shape, enlarges: enlarges))
+      }
+    default:
+      let (rows, inner, columns) = (extents[0], extents[1], extents[2])
+      let isLeft = kind == .leftTransposedProduct
+      let isRight = [.rightTransposedProduct, .rightTransposedHalfProduct].contains(kind)
+      let isHalf = [.halfProduct, .rightTransposedHalfProduct].contains(kind)
+      return .multiply(
+        MatrixProduct(
+          MatrixOperand(
+            numbers(rows * inner, .single), stride: isLeft ? rows : inner, isTransposed: isLeft),
+          MatrixOperand(
+            numbers(inner * columns, isHalf ? half : .single), stride: isRight ? inner : columns,
+            isTransposed: isRight), into: numbers(rows * columns, .single), rows: rows,
+          columns: columns, inner: inner))
+    }
+  }
+}

@@ -1,0 +1,114 @@
+import Foundation
+import TensorCore
+
+/// Operations that take about the same time for the same work: a kind, and extents rounded to a few.
+public struct RateClass: Hashable, Sendable, CustomStringConvertible {
+  enum Kind: String, CaseIterable, Sendable {
+    // By bytes.
+    case movement
+    case activation
+    case activationGradient = "activation-gradient"
+    case gatedGELU = "gated-gelu"
+    case gatedGELUGradient = "gated-gelu-gradient"
+    case layerNorm = "layer-norm"
+    case layerNormGradient = "layer-norm-gradient"
+    case groupNorm = "group-norm"
+    case groupNormGradient = "group-norm-gradient"
+    case adamW = "adamw"
+    case widening
+    case resampling
+    // By floating-point operations.
+    case product
+    case halfProduct = "half-product"
+    case leftTransposedProduct = "left-transposed-product"
+    case rightTransposedProduct = "right-transposed-product"
+    case rightTransposedHalfProduct = "right-transposed-half-product"
+    case convolution
+    case enlargingConvolution = "enlarging-convolution"
+    case convolutionInputGradient = "convolution-input-gradient"
+    case convolutionWeightGradient = "convolution-weight-gradient"
+    case attention
+    case attentionGradient = "attention-gradient"
+  }
+
+  let kind: Kind
+  let extents: [Int]
+
+  public var description: String {
+    ([kind.rawValue] + extents.map(String.init)).joined(separator: " ")
+  }
+
+  /// Of what memory limits, by the bytes it touches.
+  init(_ kind: Kind, byteCount: Int) {
+    self.kind = kind
+    // Powers of four; larger ones than caches hold are alike.
+    let bits = Int.bitWidth - max(1, byteCount).leadingZeroBitCount
+    extents = [1 << min(26, max(8, bits / 2 * 2))]
+  }
+
+  /// Of a product `[rows, inner] [inner, columns]`.
+  init(_ product: MatrixProduct) {
+    let isHalf = product.right.values.storage.format != .single
+    kind =
+      if product.left.isTransposed {
+        .leftTransposedProduct
+      } else if product.right.isTransposed {
+        isHalf ? .rightTransposedHalfProduct : .rightTransposedProduct
+      } else {
+        isHalf ? .halfProduct : .product
+      }
+    extents = Self.limited(
+      [Self.roundedRows(product.rows), Self.rounded(product.inner), Self.rounded(product.columns)],
+      to: 5e8
+    ) { 2 * $0.reduce(1, *) }
+  }
+
+  init(_ kind: Kind, _ shape: ConvolutionShape) {
+    self.kind = kind
+    let side = Int(Double(shape.outputHeight * shape.outputWidth).squareRoot())
+    let kernel = shape.kernelHeight
+    let channels = [shape.inputChannels, shape.outputChannels].map { min(512, Self.rounded($0)) }
+    let limited = Self.limited([Self.roundedRows(shape.batch), Self.rounded(side)], to: 2e9) {
+      2 * $0[0] * $0[1] * $0[1] * Double(channels[0] * channels[1] * kernel * kernel)
+    }
+    extents = limited + channels + [kernel, shape.stride]
+  }
+
+  init(_ kind: Kind, _ shape: AttentionShape) {
+    self.kind = kind
+    let queriesAndHeads = Self.limited(
+      [Self.roundedRows(shape.batch * shape.heads), Self.rounded(shape.queryCount)], to: 5e8
+    ) { 4 * $0[0] * $0[1] * Double(min(4_096, Self.rounded(shape.keyCount)) * shape.headWidth) }
+    extents =
+      queriesAndHeads + [min(4_096, Self.rounded(shape.keyCount)), Self.rounded(shape.headWidth)]
+  }
+
+  /// The nearest of 1, 2, 3, 4, 6, 8, 12, 16, ...
+  private static func rounded(_ number: Int) -> Int {
+    var power = 1
+    while 2 * power <= number { power *= 2 }
+    let share = Double(number) / Double(power)
+    if share < 1.22 || power == 1 { return power }
+    return share < 1.73 ? power / 2 * 3 : 2 * power
+  }
+
+  /// The nearest of 1, 4, 16, ...: with many or very many, times are in proportion.
+  private static func roundedRows(_ number: Int) -> Int {
+    var power = 1
+    while 2 * power < number { power *= 4 }
+    return power
+  }
+
+  /// Halves the largest extent until what `work` says is at most `limit`.
+  private static func limited(
+    _ extents: [Int], to limit: Double, _ work: ([Double]) -> Double
+  ) -> [Int] {
+    var extents = extents
+    while work(extents.map(Double.init)) > limit,
+      let largest = extents.indices.max(by: { extents[$0] < extents[$1] }), extents[largest] > 1
+    {
+      extents[largest] = max(1, extents[largest] / 2)
+    }
+    return extents
+  }
+}

@@ -1,0 +1,72 @@
+import Files
+import Foundation
+
+extension CacheDatabase {
+  /// Reads every value; the errors of those that are not what was stored.
+  public func damagedEntries() throws -> [CatalogError] {
+    try database.checkIntegrity()
+    return try damagedRows().map(\.error)
+  }
+
+  /// Opens a cache without what is damaged in it: entries, or all of them where the file itself is.
+  ///
+  /// - Parameter say: is told what was removed
+  public static func mended(path: String, _ say: (String) -> Void) throws -> CacheDatabase {
+    do {
+      let cache = try CacheDatabase(path: path)
+      try cache.database.checkIntegrity(withIndices: true)
+      let damaged = try cache.damagedRows()
+      try cache.database.transaction {
+        for row in damaged { try cache.database.run("DELETE FROM entry WHERE id = ?", row.id) }
+      }
+      if !damaged.isEmpty { say("\(path): \(damaged.count) damaged entries are made again") }
+      return cache
+    } catch let error as CatalogError where error.isDamageOfFile(path) {
+      say("\(error); it is a cache, and is filled again")
+      for ending in ["-wal", "-shm", "-journal", ""]
+      where FileManager.default.fileExists(atPath: path + ending) {
+        try FileManager.default.removeItem(atPath: path + ending)
+      }
+      return try CacheDatabase(path: path)
+    }
+  }
+
+  private func damagedRows() throws -> [(id: Int, error: CatalogError)] {
+    var damaged: [(id: Int, error: CatalogError)] = []
+    try database.forEachRow(
+      """
+      SELECT entry.id, content, digest, value, shape
+      FROM entry JOIN encoder ON encoder.id = encoder_id ORDER BY entry.id
+      """
+    ) { row in
+      let (content, digest): (String, String) = (try row[1], try row[2])
+      let (bytes, shape): ([UInt8], String) = (try row[3], try row[4])
+      let byteCount = shape.split(separator: ",").reduce(2) { $0 * (Int($1) ?? 0) }
+      let reason =
+        bytes.count != byteCount
+        ? "\(bytes.count) bytes where shape \(shape) has \(byteCount)"
+        : SHA256.hexDigest(of: bytes) != digest ? "its digest does not match" : nil
+      guard let reason else { return }
+      damaged.append(
+        (
+          id: try row[0],
+          error: .damagedEntry(path: database.path, content: content, reason: reason)
+        ))
+    }
+    return damaged
+  }
+}
+
+extension CatalogError {
+  /// Whether it tells of a file that SQLite can no longer read as a database.
+  fileprivate func isDamageOfFile(_ file: String) -> Bool {
+    guard case .sqlite(file, let code, _, _) = self else { return false }
+    return [11, 26].contains(code & 0xff)
+  }
+
+  /// Whether it tells that a cache has lost something, which can be made again.
+  package func isDamage(ofCache file: String) -> Bool {
+    if case .damagedEntry = self { return true }
+    return isDamageOfFile(file)
+  }
+}

@@ -1,0 +1,139 @@
+import Backends
+import TensorCore
+
+extension DeviceBackend {
+  /// What every product has.
+  private struct Factors {
+    let left: KernelArgument
+    let right: KernelArgument
+    var bias: KernelArgument?
+    /// `[rows, rank]` and `[rank, columns]`, whose product is added.
+    var update: (left: KernelArgument, right: KernelArgument, rank: Int)?
+    let rows: Int
+    let columns: Int
+    let inner: Int
+  }
+
+  func run(_ product: MatrixProduct) throws(DeviceError) {
+    let (left, right) = (product.left, product.right)
+    let (rows, columns, inner) = (product.rows, product.columns, product.inner)
+    var factors = Factors(
+      left: memory(left.values), right: memory(right.values),
+      bias: product.bias.map { memory($0) }, rows: rows, columns: columns, inner: inner)
+    // Kept until the product is asked for.
+    var leftOfUpdate: DeviceMemory?
+    if let update = product.update, update.rank > 0 {
+      let sums = try scratch(rows * update.rank)
+      try multiply(
+        Factors(
+          left: factors.left, right: memory(update.left), rows: rows, columns: update.rank,
+          inner: inner),
+        ProductForm(.matrix, .single, rows: rows, columns: update.rank, inner: inner),
+        into: .memory(sums),
+        left.strides + [.extent(inner), .extent(1)])
+      factors.update = (.memory(sums), memory(update.right), update.rank)
+      leftOfUpdate = sums
+    }
+    try multiply(
+      factors,
+      ProductForm(
+        .matrix, right.values.storage.format, rows: rows, columns: columns, inner: inner,
+        isSplit: left.isTransposed && factors.update == nil && product.bias == nil),
+      into: memory(product.output), left.strides + right.stridesByColumn)
+    withExtendedLifetime(leftOfUpdate) {}
+  }
+
+  func run(_ convolution: Convolution) throws(DeviceError) {
+    let shape = convolution.shape
+    let (rows, inner) = (shape.outputPixels, shape.kernelPositions * shape.inputChannels)
+    try multiply(
+      Factors(
+        left: memory(convolution.input), right: memory(convolution.weights.values),
+        bias: convolution.bias.map { memory($0) }, rows: rows, columns: shape.outputChannels,
+        inner: inner),
+      ProductForm(
+        .patches, convolution.weights.values.storage.format, rows: rows,
+        columns: shape.outputChannels, inner: inner),
+      into: memory(convolution.output),
+      shape.arguments(channels: shape.inputChannels, enlarges: convolution.enlarges))
+  }
+
+  func run(_ gradient: ConvolutionInputGradient) throws(DeviceError) {
+    let shape = gradient.shape
+    let rows = shape.batch * shape.height * shape.width
+    let inner = shape.kernelPositions * shape.outputChannels
+    try multiply(
+      Factors(
+        left: memory(gradient.outputGradient), right: memory(gradient.weights.values), rows: rows,
+        columns: shape.inputChannels, inner: inner),
+      ProductForm(
+        .gradientPatches, gradient.weights.values.storage.format, rows: rows,
+        columns: shape.inputChannels, inner: inner),
+      into: memory(gradient.inputGradient),
+      shape.arguments(channels: shape.outputChannels, enlarges: false))
+  }
+
+  func run(_ gradient: ConvolutionWeightGradient) throws(DeviceError) {
+    let shape = gradient.shape
+    let (rows, inner) = (shape.kernelPositions * shape.inputChannels, shape.outputPixels)
+    try multiply(
+      Factors(
+        left: memory(gradient.input), right: memory(gradient.outputGradient), rows: rows,
+        columns: shape.outputChannels, inner: inner),
+      ProductForm(
+        .patchColumns, .single, rows: rows, columns: shape.outputChannels, inner: inner,
+        isSplit: true),
+      into: memory(gradient.weightGradient),
+      shape.arguments(channels: shape.inputChannels, enlarges: false))
+  }
+
+  /// - Parameter place: the parameters of the kernel's form of a left factor
+  private func multiply(
+    _ factors: Factors, _ form: ProductForm, into output: KernelArgument, _ place: [KernelArgument]
+  ) throws(DeviceError) {
+    let (rows, columns) = (factors.rows, factors.columns)
+    let sums = form.splits > 1 ? try scratch(form.splits * rows * columns) : nil
+    let update = factors.update
+    // Where there is no bias or update, the kernel reads nothing from the memory named for it.
+    try launch(
+      "product", of: .product, form.definitions,
+      counting: max(rows, columns, factors.inner),
+      groups: form.groups(rows: rows, columns: columns),
+      [
+        factors.left, factors.right, factors.bias ?? factors.left, update?.left ?? factors.left,
+        update?.right ?? factors.left, sums.map { .memory($0) } ?? output, .extent(rows),
+        .extent(columns), .extent(factors.inner), .extent(update?.rank ?? 0),
+        .flag(factors.bias != nil), .extent(form.splitLength),
+      ] + place)
+    if let sums {
+      try sumRepeats(
+        .memory(sums), into: output,
+        Broadcast(outer: 1, repeats: form.splits, inner: rows * columns))
+    }
+  }
+}
+
+extension MatrixOperand {
+  /// From one row, and from one element of a row, to the next.
+  fileprivate var strides: [KernelArgument] {
+    isTransposed ? [.extent(1), .extent(stride)] : [.extent(stride), .extent(1)]
+  }
+
+  /// From one column, and from one element of a column, to the next.
+  fileprivate var stridesByColumn: [KernelArgument] {
+    isTransposed ? [.extent(stride), .extent(1)] : [.extent(1), .extent(stride)]
+  }
+}
+
+extension ConvolutionShape {
+  fileprivate var kernelPositions: Int { kernelHeight * kernelWidth }
+  fileprivate var outputPixels: Int { batch * outputHeight * outputWidth }
+
+  fileprivate func arguments(channels: Int, enlarges: Bool) -> [KernelArgument] {
+    [
+      .extent(height), .extent(width), .extent(channels), .extent(outputHeight),
+      .extent(outputWidth), .extent(kernelWidth), .extent(stride), .extent(paddingTop),
+      .extent(paddingLeft), .flag(enlarges),
+    ]
+  }
+}

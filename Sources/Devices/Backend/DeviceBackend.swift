@@ -1,0 +1,173 @@
+public import Backends
+import Files
+import Synchronization
+import TensorCore
+
+/// A device as a backend: its memory, and the kernels that perform operations there.
+///
+/// Operations are queued, and waited for where their results are read. One thread at a time is let in. An
+/// operation that fails, for lack of memory or of the device, ends the process with one line, as nothing
+/// could go on without its result; see `exitImmediately`.
+public final class DeviceBackend: Backend {
+  let device: any Device
+  let pool: DeviceMemoryPool
+  private let turn = Mutex(())
+  private let kernels = KernelCache()
+
+  init(_ device: any Device) {
+    self.device = device
+    pool = DeviceMemoryPool(device)
+  }
+
+  public var name: String { device.name }
+  public var description: DeviceDescription { device.description }
+
+  /// What the last bits of results depend on, as records name it.
+  public var identity: String {
+    "\(device.name.prefix { $0 != ":" }) \(description.product), \(description.driver), "
+      + "\(description.compiler), kernels \(KernelSource.digest.prefix(8))"
+  }
+
+  /// The most bytes of the device that were in use at once.
+  public var peakBytes: Int { pool.peakBytes }
+
+  public func allocate(count: Int, format: NumberFormat) -> AnyObject {
+    orExit { () throws(DeviceError) in
+      try DeviceMemory(byteCount: max(1, count) * format.byteCount, from: pool)
+    }
+  }
+
+  /// Returns memory that is not in use to the device.
+  public func releaseFreeMemory() {
+    orExit { () throws(DeviceError) in try pool.releaseFreeBlocks() }
+  }
+
+  /// Waits until all operations are done.
+  public func finish() { orExit { () throws(DeviceError) in try device.finish() } }
+
+  public func write<Failure: Error>(
+    _ target: Operand, count: Int,
+    _ body: (UnsafeMutableBufferPointer<Float>) throws(Failure) -> Void
+  ) throws(Failure) {
+    let staging = HostMemory(count: count)
+    try body(UnsafeMutableBufferPointer(start: staging.pointer, count: count))
+    upload(staging.pointer, byteCount: count * MemoryLayout<Float>.stride, to: target)
+  }
+
+  public func writeHalf<Failure: Error>(
+    _ target: Operand, count: Int,
+    _ body: (UnsafeMutableBufferPointer<UInt16>) throws(Failure) -> Void
+  ) throws(Failure) {
+    let staging = HostMemory(count: (count + 1) / 2)
+    let halves = UnsafeMutableRawPointer(staging.pointer)
+    try halves.withMemoryRebound(to: UInt16.self, capacity: count) { pointer throws(Failure) in
+      try body(UnsafeMutableBufferPointer(start: pointer, count: count))
+    }
+    upload(halves, byteCount: count * MemoryLayout<UInt16>.stride, to: target)
+  }
+
+  private func upload(_ source: UnsafeRawPointer, byteCount: Int, to target: Operand) {
+    orExit { () throws(DeviceError) in
+      try device.upload(
+        source, byteCount: byteCount, to: buffer(target),
+        at: target.offset * target.storage.format.byteCount)
+    }
+  }
+
+  public func read<Result, Failure: Error>(
+    _ source: Operand, count: Int,
+    _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    let staging = HostMemory(count: count)
+    orExit { () throws(DeviceError) in
+      try device.download(
+        buffer(source), at: source.offset * MemoryLayout<Float>.stride,
+        byteCount: count * MemoryLayout<Float>.stride, to: staging.pointer)
+    }
+    return try body(UnsafeBufferPointer(start: staging.pointer, count: count))
+  }
+
+  public func firstNonFinite(_ source: Operand, count: Int) -> Int? {
+    orExit { () throws(DeviceError) in try findNonFinite(source, count: count) }
+  }
+
+  public func squareSum(_ source: Operand, count: Int) -> Double {
+    orExit { () throws(DeviceError) in try sumOfSquares(source, count: count) }
+  }
+
+  public func perform(_ operation: Operation) {
+    OperationProfile.measure(operation) {
+      orExit { () throws(DeviceError) in
+        try run(operation)
+        if OperationProfile.isRecording { try device.finish() }
+      }
+    }
+  }
+
+  /// Runs `body` when it is this thread's turn; an error ends the process.
+  private func orExit<Result>(_ body: () throws(DeviceError) -> Result) -> Result {
+    turn.withLock { _ in
+      do throws(DeviceError) {
+        return try body()
+      } catch {
+        exitImmediately(error)
+      }
+    }
+  }
+}
+
+// What the kinds of operations are made of.
+extension DeviceBackend {
+  /// Asks for a kernel with one work item for each of `count` elements, none where there are none.
+  func launch(
+    _ kernel: String, of source: KernelSource, items count: Int, _ arguments: [KernelArgument]
+  ) throws(DeviceError) {
+    let groups = (count + KernelSource.groupSize - 1) / KernelSource.groupSize
+    try launch(kernel, of: source, counting: count, groups: (groups, 1), arguments)
+  }
+
+  /// Asks for a kernel with so many work groups, none where there are none.
+  ///
+  /// - Parameter count: the largest extent that it counts in 32 bits
+  func launch(
+    _ kernel: String, of source: KernelSource, _ definitions: [String] = [],
+    counting count: Int = 0,
+    groups: (x: Int, y: Int), _ arguments: [KernelArgument]
+  ) throws(DeviceError) {
+    guard groups.x > 0, groups.y > 0 else { return }
+    let counted = max(count, groups.x)
+    guard counted <= Int(Int32.max), groups.y <= Int(UInt16.max) else {
+      throw .tooLarge(count: max(counted, groups.y), device: name)
+    }
+    try device.launch(
+      kernels.kernel(kernel, of: source, definitions, device), groups: groups, arguments)
+  }
+
+  func scratch(_ count: Int) throws(DeviceError) -> DeviceMemory {
+    try DeviceMemory(byteCount: max(1, count) * MemoryLayout<Float>.stride, from: pool)
+  }
+
+  /// Numbers that a kernel reads besides its operands.
+  func uploaded<Number: BitwiseCopyable>(_ values: [Number]) throws(DeviceError) -> DeviceMemory {
+    let byteCount = values.count * MemoryLayout<Number>.stride
+    let memory = try DeviceMemory(byteCount: max(1, byteCount), from: pool)
+    try device.upload(values, byteCount: byteCount, to: memory.buffer, at: 0)
+    return memory
+  }
+
+  func buffer(_ operand: Operand) -> DeviceBuffer {
+    guard operand.storage.backend === self, let memory = operand.storage.memory as? DeviceMemory
+    else { preconditionFailure("numbers of \(operand.storage.backend.name) are not on \(name)") }
+    return memory.buffer
+  }
+
+  func memory(_ operand: Operand) -> KernelArgument {
+    .memory(buffer(operand), offset: operand.offset)
+  }
+}
+
+extension KernelArgument {
+  static func memory(_ memory: DeviceMemory, offset: Int = 0) -> KernelArgument {
+    .memory(memory.buffer, offset: offset)
+  }
+}

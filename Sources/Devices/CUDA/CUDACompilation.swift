@@ -1,0 +1,41 @@
+/// Every kernel compiled as for a GPU, where there need not be one.
+///
+/// A compiler is found as for a GPU; what it makes is not run.
+public enum CUDACompilation {
+  /// Nil where no compiler is found.
+  private static let compiler = NVRTC(forDriver: 13)
+
+  public static var isHere: Bool { compiler != nil }
+
+  /// Compiles all kernels in all their forms.
+  ///
+  /// - Parameter target: such as `sm_90`
+  /// - Returns: how many programs there are
+  public static func compileAll(for target: String) throws(DeviceError) -> Int {
+    guard let compiler else { throw .notFound("no compiler, libnvrtc; \(NVRTC.installation)") }
+    for (source, definitions) in variants {
+      _ = try compiler.machineCode(
+        source, target: target, definitions: definitions, device: target)
+    }
+    return variants.count
+  }
+
+  private static var variants: [(KernelSource, [String])] {
+    let plain = [
+      KernelSource.elementwise, .movement, .rows, .normalization,
+    ].map { ($0, [String]()) }
+    let products = [4, 8].flatMap { part in
+      (0..<4).flatMap { left in
+        // Gradients of weights have no factor of half precision.
+        (0..<(left == 3 ? 1 : 3)).map { format in
+          (KernelSource.product, ["PART=\(part)", "LEFT=\(left)", "FORMAT=\(format)"])
+        }
+      }
+    }
+    // Heads of 40, 64, 80 and 160.
+    let attention = [3, 4, 5, 10].map {
+      (KernelSource.attention, ["PART=4", "COLUMN_PARTS=\($0)"])
+    }
+    return plain + products + attention
+  }
+}

@@ -1,0 +1,103 @@
+import DynamicLibraries
+
+/// The functions of CUDA's driver that are used here.
+///
+/// Handles are the bits of pointers. The names with `_v2` are those that today's headers mean; the plain ones are older forms.
+struct CUDADriver: Sendable {
+  typealias Handle = UInt
+  /// An address in the device's memory.
+  typealias Address = UInt64
+  typealias GetNumber = @convention(c) @Sendable (UnsafeMutablePointer<Int32>?) -> Int32
+  typealias Initialize = @convention(c) @Sendable (UInt32) -> Int32
+  typealias GetDevice = @convention(c) @Sendable (UnsafeMutablePointer<Int32>?, Int32) -> Int32
+  typealias GetName =
+    @convention(c) @Sendable (UnsafeMutablePointer<CChar>?, Int32, Int32) -> Int32
+  typealias GetSize = @convention(c) @Sendable (UnsafeMutablePointer<Int>?, Int32) -> Int32
+  typealias GetAttribute =
+    @convention(c) @Sendable (UnsafeMutablePointer<Int32>?, Int32, Int32) -> Int32
+  typealias RetainContext = @convention(c) @Sendable (UnsafeMutablePointer<Handle>?, Int32) -> Int32
+  typealias SetContext = @convention(c) @Sendable (Handle) -> Int32
+  typealias LoadModule =
+    @convention(c) @Sendable (UnsafeMutablePointer<Handle>?, UnsafeRawPointer?) -> Int32
+  typealias GetFunction =
+    @convention(c) @Sendable (
+      UnsafeMutablePointer<Handle>?, Handle, UnsafePointer<CChar>?
+    ) -> Int32
+  typealias Allocate = @convention(c) @Sendable (UnsafeMutablePointer<Address>?, Int) -> Int32
+  typealias Release = @convention(c) @Sendable (Address) -> Int32
+  typealias Upload = @convention(c) @Sendable (Address, UnsafeRawPointer?, Int) -> Int32
+  typealias Download = @convention(c) @Sendable (UnsafeMutableRawPointer?, Address, Int) -> Int32
+  typealias Launch =
+    @convention(c) @Sendable (
+      Handle, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, UInt32, Handle,
+      UnsafeMutablePointer<UnsafeMutableRawPointer?>?, UnsafeRawPointer?
+    ) -> Int32
+  typealias Synchronize = @convention(c) @Sendable () -> Int32
+
+  static let shared = CUDADriver()
+
+  let getVersion: GetNumber
+  let getDeviceCount: GetNumber
+  let getDevice: GetDevice
+  let getName: GetName
+  let getMemory: GetSize
+  let getAttribute: GetAttribute
+  let retainContext: RetainContext
+  let setContext: SetContext
+  let loadModule: LoadModule
+  let getFunction: GetFunction
+  let allocate: Allocate
+  let release: Release
+  let upload: Upload
+  let download: Download
+  let launch: Launch
+  let synchronize: Synchronize
+
+  /// Nil where there is no driver, or none that works.
+  private init?() {
+    guard let library = DynamicLibrary(anyOf: "libcuda.so.1") else { return nil }
+    func bind<Function>(_ name: String) -> Function? { library.function(name, as: Function.self) }
+    guard let initialize: Initialize = bind("cuInit"),
+      let getVersion: GetNumber = bind("cuDriverGetVersion"),
+      let getDeviceCount: GetNumber = bind("cuDeviceGetCount"),
+      let getDevice: GetDevice = bind("cuDeviceGet"),
+      let getName: GetName = bind("cuDeviceGetName"),
+      let getMemory: GetSize = bind("cuDeviceTotalMem_v2"),
+      let getAttribute: GetAttribute = bind("cuDeviceGetAttribute"),
+      let retainContext: RetainContext = bind("cuDevicePrimaryCtxRetain"),
+      let setContext: SetContext = bind("cuCtxSetCurrent"),
+      let loadModule: LoadModule = bind("cuModuleLoadData"),
+      let getFunction: GetFunction = bind("cuModuleGetFunction"),
+      let allocate: Allocate = bind("cuMemAlloc_v2"),
+      let release: Release = bind("cuMemFree_v2"),
+      let upload: Upload = bind("cuMemcpyHtoD_v2"),
+      let download: Download = bind("cuMemcpyDtoH_v2"),
+      let launch: Launch = bind("cuLaunchKernel"),
+      let synchronize: Synchronize = bind("cuCtxSynchronize"),
+      initialize(0) == 0
+    else { return nil }
+    self.getVersion = getVersion
+    self.getDeviceCount = getDeviceCount
+    self.getDevice = getDevice
+    self.getName = getName
+    self.getMemory = getMemory
+    self.getAttribute = getAttribute
+    self.retainContext = retainContext
+    self.setContext = setContext
+    self.loadModule = loadModule
+    self.getFunction = getFunction
+    self.allocate = allocate
+    self.release = release
+    self.upload = upload
+    self.download = download
+    self.launch = launch
+    self.synchronize = synchronize
+  }
+
+  /// The version of CUDA that the driver knows, such as 12 and 4.
+  var version: (major: Int, minor: Int) {
+    var number: Int32 = 0
+    guard getVersion(&number) == 0 else { return (0, 0) }
+    return (Int(number) / 1000, Int(number) % 1000 / 10)
+  }
+}

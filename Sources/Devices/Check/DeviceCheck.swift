@@ -1,0 +1,72 @@
+import Backends
+public import Files
+
+/// Whether a device computes what the host computes: every operation, on small arrays.
+public struct DeviceCheck: Sendable {
+  /// What one operation gave.
+  public struct Finding: Sendable {
+    public let name: String
+    /// The largest difference from the host, as a part of the host's largest number; infinite where a
+    /// number is not finite or something beside the results was written.
+    public let error: Float
+    public let tolerance: Float
+
+    public var isRight: Bool { error <= tolerance }
+  }
+
+  public let findings: [Finding]
+
+  /// Performs every operation, twice on the device, which has to give the same bits.
+  public init(_ device: DeviceBackend, _ report: (Finding) -> Void = { _ in }) {
+    var findings: [Finding] = []
+    for operation in OperationCase.all {
+      let error = Self.error(of: operation, on: device)
+      findings.append(Finding(name: operation.name, error: error, tolerance: operation.tolerance))
+      report(findings[findings.count - 1])
+    }
+    self.findings = findings
+  }
+
+  private static func error(of operation: OperationCase, on device: DeviceBackend) -> Float {
+    func values(_ backend: any Backend) -> [[Float]] {
+      let workspace = CaseWorkspace(backend)
+      return operation.run(workspace).map { workspace.values($0) }
+    }
+    let found = values(device)
+    // Sums have a fixed order.
+    guard found == values(device) else { return .infinity }
+    var error: Float = 0
+    for (array, expected) in zip(found, values(HostBackend.shared)) {
+      // What was not written stands at the ends, in both.
+      let results = CaseWorkspace.margin..<expected.count - CaseWorkspace.margin
+      let largest = expected[results].reduce(0) { max($0, abs($1)) }
+      for index in expected.indices {
+        let difference = abs(array[index] - expected[index])
+        guard difference.isFinite, results.contains(index) || difference == 0 else {
+          return .infinity
+        }
+        error = max(error, difference / max(largest, .leastNormalMagnitude))
+      }
+    }
+    return error
+  }
+
+  /// The device computes something else than the host.
+  public struct Failure: ClassifiedError, CustomStringConvertible {
+    public let device: String
+    public let findings: [Finding]
+
+    public var kind: FailureKind { .other }
+
+    public var description: String {
+      "\(device) computes wrong numbers in \(findings.map(\.name).joined(separator: ", ")); update its "
+        + "driver, or use device \"cpu\""
+    }
+  }
+
+  /// - Throws: ``Failure`` if an operation was wrong
+  public func requireRight(_ device: DeviceBackend) throws(Failure) {
+    let wrong = findings.filter { !$0.isRight }
+    guard wrong.isEmpty else { throw Failure(device: device.name, findings: wrong) }
+  }
+}

@@ -1,0 +1,181 @@
+import Backends
+import TensorCore
+
+extension OperationCase {
+  /// A product's extents; what is left out is as small as can be.
+  private struct Product: Sendable {
+    let (rows, columns, inner): (Int, Int, Int)
+    var left = false
+    var right = false
+    var format = NumberFormat.single
+    var rank = 0
+    var hasBias = false
+
+    var label: String {
+      "\(rows) x \(inner)\(left ? "'" : "") x \(columns)\(right ? "'" : "")"
+        + (format == .single ? "" : ", \(format.label)") + (rank > 0 ? ", rank \(rank)" : "")
+    }
+  }
+
+  static let products =
+    [
+      Product(rows: 1, columns: 1, inner: 1), Product(rows: 65, columns: 70, inner: 33),
+      Product(rows: 65, columns: 3, inner: 70, right: true, hasBias: true),
+      Product(rows: 5, columns: 130, inner: 17, left: true, right: true),
+      // A gradient of weights, in parts.
+      Product(rows: 33, columns: 5, inner: 1030, left: true),
+      Product(rows: 70, columns: 66, inner: 40, right: true, rank: 5, hasBias: true),
+      Product(rows: 30, columns: 66, inner: 40, rank: 19),
+      // In large tiles.
+      Product(rows: 16_300, columns: 2, inner: 3, hasBias: true),
+      Product(
+        rows: 70, columns: 66, inner: 40, right: true, format: .half(.binary16), hasBias: true),
+      Product(
+        rows: 70, columns: 66, inner: 40, right: true, format: .half(.bfloat16), rank: 4,
+        hasBias: true),
+      Product(rows: 66, columns: 40, inner: 70, format: .half(.binary16)),
+    ].map { product in
+      OperationCase("product \(product.label)") { multiply($0, product) }
+    }
+
+  private static func multiply(_ work: CaseWorkspace, _ product: Product) -> [Written] {
+    let (rows, columns, inner) = (product.rows, product.columns, product.inner)
+    let left = MatrixOperand(
+      work.numbers(rows * inner), stride: product.left ? rows : inner, isTransposed: product.left)
+    let values =
+      switch product.format {
+      case .single: work.numbers(inner * columns)
+      case .half(let format): work.halves(inner * columns, format)
+      }
+    let right = MatrixOperand(
+      values, stride: product.right ? inner : columns, isTransposed: product.right)
+    let update =
+      product.rank > 0
+      ? LowRankOperand(
+        left: work.numbers(product.rank * inner), right: work.numbers(product.rank * columns),
+        rank: product.rank) : nil
+    let output = work.blank(rows * columns)
+    work.backend.perform(
+      .multiply(
+        MatrixProduct(
+          left, right, plus: update, into: output, rows: rows, columns: columns, inner: inner,
+          bias: product.hasBias ? work.numbers(columns) : nil)))
+    return [Written(operand: output, count: rows * columns)]
+  }
+
+  static let convolutions: [OperationCase] =
+    [
+      ConvolutionShape(
+        batch: 2, height: 9, width: 7, inputChannels: 20, outputChannels: 36, kernel: (3, 3),
+        padding: 1),
+      ConvolutionShape(
+        batch: 1, height: 11, width: 14, inputChannels: 18, outputChannels: 10, kernel: (3, 3),
+        stride: 2, padding: 1),
+      // As the autoencoder's encoder pads.
+      ConvolutionShape(
+        batch: 1, height: 10, width: 8, inputChannels: 5, outputChannels: 70, kernel: (3, 3),
+        stride: 2, padding: (top: 0, left: 0, bottom: 1, right: 1)),
+      ConvolutionShape(
+        batch: 3, height: 5, width: 6, inputChannels: 33, outputChannels: 3, kernel: (1, 1)),
+      ConvolutionShape(
+        batch: 2, height: 12, width: 8, inputChannels: 3, outputChannels: 17, kernel: (4, 4),
+        stride: 4),
+    ].map { shape in
+      OperationCase("convolution \(shape.label)", tolerance: 2e-5) { convolve($0, shape, .single) }
+    }
+    + [HalfFormat.binary16, .bfloat16].map { format in
+      OperationCase("convolution, \(NumberFormat.half(format).label)", tolerance: 2e-5) {
+        convolve(
+          $0,
+          ConvolutionShape(
+            batch: 1, height: 9, width: 7, inputChannels: 20, outputChannels: 36, kernel: (3, 3),
+            padding: 1), .half(format))
+      }
+    }
+    + [
+      OperationCase("convolution of an enlarged image", tolerance: 2e-5) { work in
+        let shape = ConvolutionShape(
+          batch: 2, height: 10, width: 6, inputChannels: 19, outputChannels: 21, kernel: (3, 3),
+          padding: 1)
+        let output = work.blank(shape.outputCount)
+        work.backend.perform(
+          .convolve(
+            Convolution(
+              work.numbers(shape.inputCount / 4), work.weights(shape, .single),
+              bias: work.numbers(shape.outputChannels), into: output, shape, enlarges: true)))
+        return [Written(operand: output, count: shape.outputCount)]
+      }
+    ]
+
+  private static func convolve(
+    _ work: CaseWorkspace, _ shape: ConvolutionShape, _ format: NumberFormat
+  ) -> [Written] {
+    let (x, dy) = (work.numbers(shape.inputCount), work.numbers(shape.outputCount))
+    let weights = work.weights(shape, format)
+    let (y, dx) = (work.blank(shape.outputCount), work.blank(shape.inputCount))
+    let dw = work.blank(shape.weightCount)
+    work.backend.perform(
+      .convolve(
+        Convolution(
+          x, weights, bias: work.numbers(shape.outputChannels), into: y, shape, enlarges: false)))
+    work.backend.perform(
+      .convolveInputGradient(ConvolutionInputGradient(dy, weights, into: dx, shape)))
+    work.backend.perform(.convolveWeightGradient(ConvolutionWeightGradient(x, dy, into: dw, shape)))
+    return [
+      Written(operand: y, count: shape.outputCount), Written(operand: dx, count: shape.inputCount),
+      Written(operand: dw, count: shape.weightCount),
+    ]
+  }
+
+  static let attention = [
+    AttentionShape(batch: 2, heads: 2, queryCount: 70, keyCount: 77, headWidth: 40),
+    AttentionShape(batch: 1, heads: 3, queryCount: 77, keyCount: 77, headWidth: 8, isCausal: true),
+    AttentionShape(batch: 1, heads: 1, queryCount: 130, keyCount: 5, headWidth: 80),
+    AttentionShape(batch: 1, heads: 1, queryCount: 3, keyCount: 66, headWidth: 170),
+  ].map { shape in
+    OperationCase("attention \(shape.label)", tolerance: 2e-5) { work in
+      let queries = shape.batch * shape.queryCount * shape.queryStride
+      let keys = shape.batch * shape.keyCount * shape.keyStride
+      let rows = shape.batch * shape.heads * shape.queryCount
+      let (q, k, v) = (work.numbers(queries, scale: 3), work.numbers(keys), work.numbers(keys))
+      let (y, logSumExp) = (work.blank(queries), work.blank(rows))
+      let dy = work.numbers(queries)
+      let (dq, dk, dv) = (work.blank(queries), work.blank(keys), work.blank(keys))
+      work.backend.perform(
+        .attend(Attention(query: q, key: k, value: v, into: y, logSumExp: logSumExp, shape)))
+      work.backend.perform(
+        .attendGradients(
+          AttentionGradients(
+            query: q, key: k, value: v, output: y, outputGradient: dy, logSumExp: logSumExp,
+            into: dq, dk, dv, shape)))
+      return [
+        Written(operand: y, count: queries), Written(operand: logSumExp, count: rows),
+        Written(operand: dq, count: queries), Written(operand: dk, count: keys),
+        Written(operand: dv, count: keys),
+      ]
+    }
+  }
+}
+
+extension NumberFormat {
+  fileprivate var label: String {
+    switch self {
+    case .single: "single precision"
+    case .half(let format): "\(format)"
+    }
+  }
+}
+
+extension ConvolutionShape {
+  fileprivate var label: String {
+    "\(batch) x \(height) x \(width), \(inputChannels) to \(outputChannels), "
+      + "\(kernelHeight) x \(kernelWidth)" + (stride > 1 ? " / \(stride)" : "")
+  }
+}
+
+extension AttentionShape {
+  fileprivate var label: String {
+    "\(batch) x \(heads) heads of \(headWidth), \(queryCount) to \(keyCount)"
+      + (isCausal ? ", causal" : "")
+  }
+}

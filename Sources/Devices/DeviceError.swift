@@ -1,0 +1,49 @@
+public import Files
+
+/// Why a device cannot be used, or cannot go on.
+public enum DeviceError: ClassifiedError, CustomStringConvertible, Equatable {
+  /// The setting `device` names one that is not here; with what to do about it.
+  case notFound(String)
+  case outOfMemory(byteCount: Int, device: String)
+  /// What the device's compiler said about kernels.
+  case notCompiled(source: String, device: String, log: String)
+  /// A call of the driver failed.
+  case failed(call: String, device: String, code: Int)
+  /// An extent beyond what kernels count.
+  case tooLarge(count: Int, device: String)
+
+  public var kind: FailureKind {
+    switch self {
+    case .notFound: .settings
+    case .outOfMemory, .tooLarge: .space
+    case .notCompiled, .failed: .other
+    }
+  }
+
+  public var description: String {
+    switch self {
+    case .notFound(let text): text
+    case .outOfMemory(let byteCount, let device):
+      "no memory: \(device) refused \(ByteCount.text(byteCount)) for a tensor; take less at a time "
+        + "(smaller batches or images), or use device \"cpu\"; what is done is saved"
+    case .notCompiled(let source, let device, let log):
+      "\(device): its compiler refused the \(source) kernels: \(Self.oneLine(log)); update the driver or "
+        + "the compiler, or use device \"cpu\""
+    case .failed(let call, let device, let code):
+      "\(device): \(call) failed with code \(code); the device may have been lost: start the same command "
+        + "again, or use device \"cpu\"; what is done is saved"
+    case .tooLarge(let count, let device):
+      "\(device): \(count) numbers are more than one operation of a device counts; take less at a time "
+        + "(smaller batches or images), or use device \"cpu\""
+    }
+  }
+
+  /// The first error of a compiler's log, or all of a short one.
+  private static func oneLine(_ log: String) -> String {
+    let lines = log.split(whereSeparator: \.isNewline).map {
+      $0.trimmingPrefix(while: \.isWhitespace)
+    }
+    let line = lines.first { $0.contains("error") } ?? lines.first ?? "no reason given"
+    return String(line.prefix(300))
+  }
+}

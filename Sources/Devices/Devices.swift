@@ -1,0 +1,71 @@
+import Files
+
+/// The devices of this machine.
+public enum Devices {
+  /// One that was found, usable or not.
+  public struct Found: Sendable {
+    /// As the setting `device` names it.
+    public let name: String
+    public let description: DeviceDescription
+    /// Why it cannot be used, with what to do about it; nil if it can.
+    public let flaw: String?
+  }
+
+  /// All of them, those through CUDA first; none under `ulimit -v`, see ``automatic``.
+  public static var all: [Found] {
+    guard !MemoryLimit.isShellLimited else { return [] }
+    return (CUDADriver.shared.map { all($0) } ?? []) + (OpenCLLibrary.shared.map { all($0) } ?? [])
+  }
+
+  private static func all(_ driver: CUDADriver) -> [Found] {
+    CUDADeviceIdentity.all(driver).map {
+      Found(
+        name: "cuda:\($0.index)", description: $0.description,
+        flaw: $0.compiler == nil ? "no compiler, libnvrtc; \(NVRTC.installation)" : nil)
+    }
+  }
+
+  private static func all(_ library: OpenCLLibrary) -> [Found] {
+    OpenCLDeviceIdentity.all(library).map {
+      Found(name: "opencl:\($0.index)", description: $0.description, flaw: $0.flaw)
+    }
+  }
+
+  /// The GPUs that the setting `auto` has the choice of, usable or not.
+  ///
+  /// Drivers are loaded only where there may be a GPU: they set aside more memory than `ulimit -v` allows, and
+  /// some end the process where they do not get it.
+  public static var automatic: [Found] {
+    guard !MemoryLimit.isShellLimited else { return [] }
+    let cuda = CUDADriver.shared.map { all($0) } ?? []
+    guard OpenCLLibrary.mayHaveGPU, let openCL = OpenCLLibrary.shared else { return cuda }
+    return cuda + all(openCL).filter { !$0.description.isProcessor }
+  }
+
+  /// What to install to have one, where none was found.
+  public static let installation =
+    "a GPU needs its driver; one of NVIDIA's \(NVRTC.installation), too; a processor's OpenCL, for tests, is "
+    + "pocl-opencl-icd"
+
+  /// The backend of a device.
+  ///
+  /// - Parameter name: such as `cuda:0`
+  /// - Throws: ``DeviceError/notFound(_:)`` if there is no such device, or it cannot be used
+  public static func open(_ name: String) throws(DeviceError) -> DeviceBackend {
+    if let driver = CUDADriver.shared,
+      let found = CUDADeviceIdentity.all(driver).first(where: { "cuda:\($0.index)" == name })
+    {
+      return DeviceBackend(try CUDADevice(found, driver))
+    }
+    if let library = OpenCLLibrary.shared,
+      let found = OpenCLDeviceIdentity.all(library).first(where: { "opencl:\($0.index)" == name })
+    {
+      if let flaw = found.flaw { throw .notFound("\(name): \(flaw)") }
+      return DeviceBackend(try OpenCLDevice(found, library))
+    }
+    let names = all.map(\.name)
+    throw .notFound(
+      "device \(name) is not there; "
+        + (names.isEmpty ? installation : "there are cpu, \(names.joined(separator: ", "))"))
+  }
+}

@@ -1,0 +1,148 @@
+extension KernelSource {
+  /// `output = left right + updateLeft updateRight + bias`, where the left factor is a matrix, or an image seen
+  /// as one without being copied; see ``ProductForm``.
+  static let product = KernelSource(
+    name: "product",
+    tiles + #"""
+
+      // What the rows of the left factor and its elements are; as ProductForm.Left.
+      #define MATRIX 0
+      // Rows: pixels of the output. Elements: kernel positions by input channels.
+      #define PATCHES 1
+      // Rows: pixels of the input. Elements: kernel positions by output channels.
+      #define GRADIENT_PATCHES 2
+      // Rows: kernel positions by input channels. Elements: pixels of the output.
+      #define PATCH_COLUMNS 3
+
+      // As ProductForm.right.
+      #if FORMAT == 0
+      #define VALUE float
+      #define NUMBER SAME
+      #elif FORMAT == 1
+      #define VALUE ushort
+      #define NUMBER widenedBinary16
+      #else
+      #define VALUE ushort
+      #define NUMBER widenedBfloat16
+      #endif
+      DEFINE_LOAD(loadRight, VALUE, NUMBER)
+
+      // Groups of the grid: tiles of rows by tiles of columns; the latter once for each split of the elements,
+      // each with sums of its own.
+      KERNEL product(
+        INPUT(left), GLOBAL const VALUE *right, wide rightOffset, INPUT(bias), INPUT(updateLeft),
+        INPUT(updateRight), OUTPUT(output), int rows, int columns, int inner, int rank, int hasBias,
+        int splitLength,
+      #if LEFT == MATRIX
+        uint leftStride, uint leftElementStride, uint rightStride, uint rightElementStride
+      #else
+        int height, int width, int channels, int outputHeight, int outputWidth, int kernelWidth, int stride,
+        int top, int leading, int enlarges
+      #endif
+      ) {
+        LOCAL float leftTile[DEPTH * PITCH];
+        LOCAL float rightTile[DEPTH * PITCH];
+        AT(left); AT(right); AT(bias); AT(updateLeft); AT(updateRight); AT(output);
+        int columnTiles = (columns + TILE - 1) / TILE;
+        int split = GROUP_Y / columnTiles;
+        int rowStart = GROUP_X * TILE, columnStart = GROUP_Y % columnTiles * TILE;
+        int first = split * splitLength;
+        int end = inner < first + splitLength ? inner : first + splitLength;
+
+        // Where this work item's lines of the left factor lie.
+      #if LEFT == PATCHES || LEFT == GRADIENT_PATCHES
+        int ys[PART], xs[PART], images[PART];
+        UNROLL for (int i = 0; i < PART; i++) {
+          int row = rowStart + THREAD / DEPTH + GROUP_SIZE / DEPTH * i;
+      #if LEFT == PATCHES
+          int pixels = outputHeight * outputWidth, lineLength = outputWidth;
+      #else
+          int pixels = height * width, lineLength = width;
+      #endif
+          images[i] = row / pixels;
+          int pixel = row - images[i] * pixels;
+          int y = pixel / lineLength, x = pixel - y * lineLength;
+      #if LEFT == PATCHES
+          // No element of a row beyond the last is inside of the image.
+          ys[i] = row < rows ? y * stride - top : -(1 << 30);
+          xs[i] = x * stride - leading;
+      #else
+          ys[i] = row < rows ? y + top : -(1 << 30);
+          xs[i] = x + leading;
+      #endif
+        }
+      #elif LEFT == PATCH_COLUMNS
+        int ownRow = rowStart + THREAD % TILE;
+        int ownTap = ownRow / channels, ownChannel = ownRow - ownTap * channels;
+        int ownY = ownTap / kernelWidth - top, ownX = ownTap % kernelWidth - leading;
+      #endif
+
+        float sums[PART * PART];
+        UNROLL for (int i = 0; i < PART * PART; i++) sums[i] = 0;
+        for (int start = first; start < end; start += DEPTH) {
+      #if LEFT == MATRIX
+          loadSlice(leftTile, left, rowStart, rows, start, end, leftStride, leftElementStride);
+          loadRight(rightTile, right, columnStart, columns, start, end, rightStride, rightElementStride);
+      #elif LEFT == PATCHES
+          int k = start + THREAD % DEPTH;
+          int tap = k / channels, channel = k - tap * channels;
+          int ky = tap / kernelWidth, kx = tap - ky * kernelWidth;
+          UNROLL for (int i = 0; i < PART; i++) {
+            int y = ys[i] + ky, x = xs[i] + kx;
+            int isInside = (k < end) & (y >= 0) & (y < height) & (x >= 0) & (x < width);
+            wide pixel = (wide)(images[i] * (height >> enlarges) + (y >> enlarges)) * (width >> enlarges)
+              + (x >> enlarges);
+            leftTile[THREAD % DEPTH * PITCH + THREAD / DEPTH + GROUP_SIZE / DEPTH * i] =
+              isInside ? left[pixel * channels + channel] : 0;
+          }
+          loadRight(rightTile, right, columnStart, columns, start, end, 1, columns);
+      #elif LEFT == GRADIENT_PATCHES
+          // `channels` are those of the output here, `columns` those of the input.
+          int k = start + THREAD % DEPTH;
+          int tap = k / channels, channel = k - tap * channels;
+          int ky = tap / kernelWidth, kx = tap - ky * kernelWidth;
+          UNROLL for (int i = 0; i < PART; i++) {
+            int line = THREAD / DEPTH + GROUP_SIZE / DEPTH * i;
+            int y = ys[i] - ky, x = xs[i] - kx;
+            int isInside = (k < end) & (y >= 0) & (x >= 0);
+            int outputY = isInside ? y / stride : 0, outputX = isInside ? x / stride : 0;
+            isInside &= (outputY * stride == y) & (outputX * stride == x) & (outputY < outputHeight)
+              & (outputX < outputWidth);
+            wide pixel = (wide)(images[i] * outputHeight + outputY) * outputWidth + outputX;
+            leftTile[THREAD % DEPTH * PITCH + line] = isInside ? left[pixel * channels + channel] : 0;
+            int column = columnStart + line;
+            rightTile[THREAD % DEPTH * PITCH + line] = (k < end) & (column < columns)
+              ? NUMBER(right[((wide)tap * columns + column) * channels + channel]) : 0;
+          }
+      #else
+          UNROLL for (int i = 0; i < PART; i++) {
+            int line = THREAD / TILE + GROUP_SIZE / TILE * i, k = start + line;
+            int image = k / (outputHeight * outputWidth), pixel = k - image * outputHeight * outputWidth;
+            int y = pixel / outputWidth * stride + ownY, x = pixel % outputWidth * stride + ownX;
+            int isInside = (ownRow < rows) & (k < end) & (y >= 0) & (y < height) & (x >= 0) & (x < width);
+            leftTile[line * PITCH + THREAD % TILE] =
+              isInside ? left[((wide)(image * height + y) * width + x) * channels + ownChannel] : 0;
+          }
+          loadRight(rightTile, right, columnStart, columns, start, end, 1, columns);
+      #endif
+          SYNC;
+          multiplySlice(sums, leftTile, rightTile);
+          SYNC;
+        }
+        for (int start = 0; start < rank; start += DEPTH) {
+          loadSlice(leftTile, updateLeft, rowStart, rows, start, rank, rank, 1);
+          loadSlice(rightTile, updateRight, columnStart, columns, start, rank, 1, columns);
+          SYNC;
+          multiplySlice(sums, leftTile, rightTile);
+          SYNC;
+        }
+        GLOBAL float *target = output + (wide)split * rows * columns;
+        UNROLL for (int i = 0; i < PART; i++)
+          UNROLL for (int j = 0; j < PART; j++) {
+            int row = rowStart + OWN_Y + 16 * i, column = columnStart + OWN_X + 16 * j;
+            if (row < rows && column < columns)
+              target[(wide)row * columns + column] = sums[i * PART + j] + (hasBias ? bias[column] : 0);
+          }
+      }
+      """#)
+}

@@ -1,0 +1,17 @@
+public import Files
+
+/// What an earlier stage has made is damaged where its files do not show it, as in a cache.
+///
+/// ``Runner`` has the stage that makes the artifact mend it, once, and goes on.
+public struct DamagedArtifact: ClassifiedError, CustomStringConvertible {
+  public let artifact: Artifact
+  public let reason: String
+
+  public init(_ artifact: Artifact, _ reason: String) {
+    self.artifact = artifact
+    self.reason = reason
+  }
+
+  public var kind: FailureKind { .input }
+  public var description: String { reason }
+}

@@ -1,0 +1,68 @@
+import Files
+
+/// What computes, as the setting `device` says it.
+public enum DeviceChoice: Equatable, Sendable {
+  /// A GPU if there is one, else the host; never a processor through OpenCL.
+  case automatic
+  case host
+  /// By what it is driven through, and its number: `cuda:0`.
+  case device(name: String)
+
+  public static let expectation =
+    #""auto", "cpu", "cuda" or "opencl", or one of several, such as "cuda:1""#
+
+  /// Nil if the text is none of these.
+  public init?(_ text: String) {
+    switch text {
+    case "auto": self = .automatic
+    case "cpu": self = .host
+    case "cuda", "opencl": self = .device(name: "\(text):0")
+    default:
+      let parts = text.split(separator: ":", omittingEmptySubsequences: false)
+      // Digits alone: no sign, as Int would take one.
+      guard parts.count == 2, ["cuda", "opencl"].contains(parts[0]),
+        parts[1].utf8.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains),
+        let number = Int(parts[1])
+      else { return nil }
+      self = .device(name: "\(parts[0]):\(number)")
+    }
+  }
+}
+
+extension DeviceChoice: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .automatic: "auto"
+    case .host: "cpu"
+    case .device(let name): name
+    }
+  }
+}
+
+extension DeviceChoice: SettingPrimitive {
+  static var settingKind: String { expectation }
+
+  init?(setting: JSON) {
+    guard let text = setting.string else { return nil }
+    self.init(text)
+  }
+
+  var setting: JSON { .string(description) }
+}
+
+// Settings are read and written as above.
+extension DeviceChoice: Codable {
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.singleValueContainer()
+    guard let choice = DeviceChoice(try container.decode(String.self)) else {
+      throw DecodingError.dataCorruptedError(
+        in: container, debugDescription: "must be \(Self.expectation)")
+    }
+    self = choice
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.singleValueContainer()
+    try container.encode(description)
+  }
+}

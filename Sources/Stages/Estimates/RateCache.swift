@@ -1,0 +1,65 @@
+import Backends
+import Files
+import Foundation
+import PipelineCore
+import TensorCore
+
+/// What was measured of this processor, in a file of the user's cache folder.
+///
+/// A file that is damaged, or of another processor, build or number of threads, counts as none; one that
+/// cannot be written is done without.
+struct RateCache {
+  /// Nil: nothing is kept.
+  let folder: String?
+
+  private static let format = 1
+
+  /// The user's folder for what can be made again.
+  static var userFolder: String? {
+    let environment = ProcessInfo.processInfo.environment
+    // The specification has relative paths ignored.
+    if let folder = environment["XDG_CACHE_HOME"], folder.hasPrefix("/") { return "\(folder)/spo" }
+    guard let home = environment["HOME"], home.hasPrefix("/") else { return nil }
+    return "\(home)/.cache/spo"
+  }
+
+  /// What the numbers hold for.
+  private var machine: String {
+    "\(Machine.processor), \(Threads.count) threads, \(KernelBuild.instructionSets.joined(separator: " "))"
+  }
+
+  private var path: String? {
+    let name = SHA256.hexDigest(of: Array(machine.utf8)).prefix(16)
+    return folder.map { "\($0)/rates-\(name).json" }
+  }
+
+  func read() -> OperationRates {
+    guard let path, let json = try? JSONReader(contentsOf: path),
+      (try? json.int("format")) == Self.format, (try? json.string("machine")) == machine,
+      let members = try? json["seconds_per_unit"].members()
+    else { return OperationRates() }
+    var seconds: [String: Double] = [:]
+    for (key, value) in members {
+      guard let number = try? value.double(), number.isFinite, number > 0 else {
+        return OperationRates()
+      }
+      seconds[key] = number
+    }
+    return OperationRates(seconds)
+  }
+
+  func write(_ rates: OperationRates) {
+    guard let folder, let path, rates.hasChanged else { return }
+    var seconds = JSON.Object()
+    for (key, value) in rates.secondsPerUnit.sorted(by: { $0.key < $1.key }) {
+      seconds[key] = .number(value)
+    }
+    try? FileManager.default.createDirectory(
+      atPath: folder, withIntermediateDirectories: true)
+    try? writeJSON(
+      [
+        "format": .integer(Self.format), "machine": .string(machine),
+        "seconds_per_unit": .object(seconds),
+      ], to: path)
+  }
+}

@@ -1,0 +1,66 @@
+import Catalog
+public import PipelineCore
+
+/// Refuses what could not be finished before it begins: models that cannot be used, too little memory or disk,
+/// data that training could not use.
+public final class RunCheck {
+  private let overrides: [String]
+  private let limits: () -> MachineLimits
+  private let makePipeline: ([String]) throws -> Pipeline
+  private let checked = CheckedModels()
+  /// The stages whose models and memory are in order.
+  private var passed: Set<String> = []
+  /// What the sources seem to hold.
+  private var sampled: DataVolume?
+
+  /// As of ``Doctor``; limits are asked for again before each stage.
+  public init(
+    overrides: [String], limits: @autoclosure @escaping () -> MachineLimits,
+    makePipeline: @escaping ([String]) throws -> Pipeline
+  ) {
+    self.overrides = overrides
+    self.limits = limits
+    self.makePipeline = makePipeline
+  }
+
+  /// For `Runner`: all work before the first stage, then that of each stage.
+  ///
+  /// - Throws: `Doctor.Refusal`; what is wrong with a model or with the data
+  public func require(_ work: [PlannedWork]) throws {
+    for item in work where passed.insert(type(of: item.stage).name).inserted {
+      try (item.stage as? any ModelReading)?.checkModels(checked)
+      try requireMemory(item.stage)
+    }
+    try HeldOutData.require(for: work, of: try makePipeline(overrides))
+    // What is missing or damaged is for the stages themselves to say.
+    let limits = limits()
+    guard !work.isEmpty, limits.freeDisk != nil,
+      let stages = try? makePipeline(overrides).estimatingStages(),
+      let volume = try? volume(of: work, stages),
+      let scale = try? PipelineScale(stages, volume: volume),
+      let problem = try? Doctor.diskProblem(work, scale, overrides, limits, makePipeline)
+    else { return }
+    throw Doctor.Refusal(problem: problem)
+  }
+
+  private func requireMemory(_ stage: any Stage) throws {
+    guard let stage = stage as? any Estimating,
+      let scale = try? PipelineScale(
+        try makePipeline(overrides).estimatingStages(), volume: DataVolume()),
+      let problem = try? Doctor.memoryProblem(stage, scale, overrides, limits(), makePipeline)
+    else { return }
+    throw Doctor.Refusal(problem: problem)
+  }
+
+  /// Counted in the catalog where it is complete, judged by the sources before that.
+  private func volume(of work: [PlannedWork], _ stages: [any Estimating]) throws -> DataVolume {
+    let path = "\(try makePipeline(overrides).workspacePath)/\(CatalogDatabase.fileName)"
+    if !work.contains(where: { $0.stage is Ingest }), Folders.exists(path) {
+      return try DataVolume(catalog: path)
+    }
+    guard let ingest = stages.lazy.compactMap({ $0 as? Ingest }).first else { return DataVolume() }
+    let sampled = try sampled ?? ingest.volume()
+    self.sampled = sampled
+    return sampled
+  }
+}

@@ -1,0 +1,65 @@
+import Backends
+import TensorCore
+
+/// What a stage takes: its own code, run on a backend that computes nothing and counts.
+struct StagePlan {
+  private let backend = PlanningBackend()
+  /// What each unit of work takes, and how often it is done.
+  private var units: [(profile: OperationProfile, count: Double)] = []
+  /// The most bytes of what lasts.
+  private var lastingBytes = 0
+  private var beside: [MemoryNeed.Part] = []
+  /// The time to read, decode and write.
+  private(set) var secondsBeside = 0.0
+
+  /// Makes what several units of work use: weights as their files describe them, which are not read.
+  mutating func build<Result>(_ body: () throws -> Result) rethrows -> Result {
+    let result = try withBackend(backend, body)
+    lastingBytes = max(lastingBytes, backend.usedBytes)
+    return result
+  }
+
+  /// Runs a unit of work that the stage does `count` times.
+  ///
+  /// It runs twice: the second time finds blocks that can be used again, and forms that are kept of weights.
+  @discardableResult
+  mutating func run<Result>(times count: Double, _ body: () throws -> Result) rethrows -> Result {
+    let profile = OperationProfile()
+    _ = try withBackend(backend, body)
+    let result = try profile.record { try withBackend(backend, body) }
+    units.append((profile, count))
+    return result
+  }
+
+  /// Bytes that tensors have now.
+  var usedBytes: Int { backend.usedBytes }
+
+  /// Counts bytes as used for as long as the result is kept.
+  func hold(_ byteCount: Int) -> Storage {
+    Storage(count: byteCount / MemoryLayout<Float>.stride, on: backend)
+  }
+
+  /// Counts memory that is no tensor's.
+  mutating func add(_ what: String, bytes: Int) {
+    beside.append(.init(what: what, byteCount: bytes))
+  }
+
+  /// Counts time that no operation takes.
+  mutating func add(seconds: Double) { secondsBeside += seconds }
+
+  var memory: MemoryNeed {
+    var need = MemoryNeed()
+    need.add("weights", bytes: lastingBytes)
+    need.add("passes", bytes: backend.peakBytes - lastingBytes)
+    need.add("memory to be used again", bytes: backend.heldPeakBytes - backend.peakBytes)
+    if !units.isEmpty { need.addKernels() }
+    for part in beside { need.add(part.what, bytes: part.byteCount) }
+    return need
+  }
+
+  func seconds(at rates: inout OperationRates) -> Double {
+    units.reduce(secondsBeside) { sum, unit in
+      unit.count > 0 ? sum + unit.count * rates.seconds(of: unit.profile) : sum
+    }
+  }
+}

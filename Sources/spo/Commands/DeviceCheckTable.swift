@@ -1,0 +1,68 @@
+import CommandSyntax
+import Devices
+import Files
+import Foundation
+import PipelineCore
+
+/// `spo doctor --device-check`: every operation on the devices of this machine, beside the host's results.
+struct DeviceCheckTable {
+  private let devices: [String]
+  private let isJSON: Bool
+
+  /// - Throws: ``DeviceError`` if there is nothing to check
+  init(_ arguments: Arguments) throws {
+    isJSON = arguments.has("json")
+    if let operand = arguments.operands.first {
+      throw arguments.error("unexpected \"\(operand)\"; --device-check reads no pipeline")
+    }
+    if let name = arguments.value("device") {
+      guard case .device(let device)? = DeviceChoice(name) else {
+        throw arguments.error(
+          "--device must be cuda, opencl, or one as \"cuda:1\", but is \"\(name)\"")
+      }
+      devices = [device]
+    } else {
+      devices = Devices.all.filter { $0.flaw == nil }.map(\.name)
+      guard !devices.isEmpty else {
+        throw DeviceError.notFound("there is no device to check; \(Devices.installation)")
+      }
+    }
+  }
+
+  /// - Throws: ``DeviceCheck/Failure`` if one computes something else
+  func run() throws {
+    var results: [JSON] = []
+    var failures: [DeviceCheck.Failure] = []
+    for name in devices {
+      let device = try Devices.open(name)
+      if !isJSON { try Console.print("\(device.name) \(device.description)") }
+      let check = DeviceCheck(device) { finding in
+        if !isJSON { try? Console.print("  \(Self.line(finding))") }
+      }
+      results.append(Self.json(device, check))
+      do { try check.requireRight(device) } catch { failures.append(error) }
+    }
+    if isJSON { try Console.print(JSON.array(results).text(.pretty)) }
+    if let failure = failures.first { throw failure }
+  }
+
+  private static func line(_ finding: DeviceCheck.Finding) -> String {
+    let error = String(format: "%.1e of %.0e", finding.error, finding.tolerance)
+    return "\(finding.isRight ? "right" : "WRONG")  \(error)  \(finding.name)"
+  }
+
+  private static func json(_ device: DeviceBackend, _ check: DeviceCheck) -> JSON {
+    [
+      "device": .string(device.name), "product": .string(device.description.product),
+      "operations": .array(
+        check.findings.map { finding in
+          [
+            "name": .string(finding.name), "is_right": .bool(finding.isRight),
+            // JSON has no infinity, which stands for what cannot be compared.
+            "error": finding.error.isFinite ? .number(Double(finding.error)) : .null,
+            "tolerance": .number(Double(finding.tolerance)),
+          ]
+        }),
+    ]
+  }
+}

@@ -1,0 +1,53 @@
+import Backends
+import CommandSyntax
+import Devices
+import PipelineCore
+
+/// What computes with tensors in a command, as the setting `device` or the option `--device` asks.
+struct ComputingDevice {
+  /// Nil: the host.
+  let backend: DeviceBackend?
+
+  static let option = CommandSyntax.Option.value(
+    "device", "NAME", "auto (a GPU if there is one), cpu, cuda[:N] or opencl[:N] (auto)")
+
+  /// - Throws: `UsageError`, or ``DeviceError`` if there is no such device
+  init(_ arguments: Arguments) throws {
+    let text = arguments.value("device") ?? "auto"
+    guard let choice = DeviceChoice(text) else {
+      throw arguments.error("--device must be \(DeviceChoice.expectation), but is \"\(text)\"")
+    }
+    try self.init(choice)
+  }
+
+  /// - Throws: ``DeviceError`` if there is no such device
+  init(_ choice: DeviceChoice) throws {
+    switch choice {
+    case .host: backend = nil
+    case .device(let name): backend = try Devices.open(name)
+    case .automatic:
+      let gpus = Devices.automatic
+      // A GPU that cannot be used is worth a word: the host is a thousand times slower.
+      for found in gpus {
+        guard let flaw = found.flaw else { continue }
+        Console.note("note: \(found.name), \(found.description.product), is not used: \(flaw)")
+      }
+      guard let found = gpus.first(where: { $0.flaw == nil }) else {
+        backend = nil
+        return
+      }
+      backend = try Devices.open(found.name)
+      Console.note(
+        "computing on \(found.name), \(found.description.product); `spo doctor --device-check` compares it "
+          + "with the processor")
+    }
+  }
+
+  /// What records call it.
+  var identity: String { backend?.identity ?? "cpu" }
+
+  /// Runs `body` with new tensors on the device.
+  func perform<Result>(_ body: () throws -> Result) rethrows -> Result {
+    try withBackend(backend ?? HostBackend.shared, body)
+  }
+}

@@ -1,0 +1,21 @@
+import Devices
+import Glibc
+
+/// The device that these tests use: a processor's OpenCL.
+enum TestDevice {
+  /// Asks PoCL for the device that computes right, before any of its libraries is loaded.
+  private static let environment: Void = { _ = setenv("POCL_DEVICES", "basic", 1) }()
+
+  private static let name: String? = {
+    environment
+    return Devices.all.first { $0.name.hasPrefix("opencl") && $0.flaw == nil }?.name
+  }()
+
+  /// Tests that need it are skipped where it is missing, as `apt-get install pocl-opencl-icd` was not done.
+  static var isHere: Bool { name != nil }
+
+  static func open() throws -> DeviceBackend {
+    guard let name else { throw DeviceError.notFound("no OpenCL: \(Devices.installation)") }
+    return try Devices.open(name)
+  }
+}
