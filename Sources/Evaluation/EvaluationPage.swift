@@ -3,8 +3,8 @@ import Imaging
 import Reporting
 import Scorers
 
-/// The page that shows an evaluation: the table, and the prompts that gained and lost most with their
-/// images.
+/// The page that shows an evaluation: the table, and the prompts that gained and lost most, and those in
+/// the middle, with their images.
 struct EvaluationPage {
   let result: EvaluationResult
 
@@ -44,12 +44,13 @@ struct EvaluationPage {
     guard let comparison = row.comparison,
       let guidance = result.request.guidance.firstIndex(of: row.guidance)
     else { return [] }
-    let (best, worst) = comparison.extremes
+    let (best, median, worst) = comparison.examples
     let title = "by \(row.scorer.rawValue), guidance \(row.guidance)"
     return try [
       ("Gained most \(title)", best),
+      ("Median change \(title)", median),
       ("Lost most \(title)", worst),
-    ].map { title, prompts in
+    ].filter { !$0.1.isEmpty }.map { title, prompts in
       ReportSection(title, [.pictures(try grid(prompts, guidance))])
     }
   }

@@ -29,16 +29,21 @@ public struct ScoreRow {
       }
     }
 
-    /// The prompts that gained most, the first one most, and those that lost most, the first one most: half
-    /// of all at most.
-    public var extremes: (best: [Int], worst: [Int]) {
+    /// Some prompts to look at, none twice: those that gained most, the first one most; those in the middle,
+    /// from gain to loss; and those that lost most, the first one most.
+    public var examples: (best: [Int], median: [Int], worst: [Int]) {
       let order = order
-      let count = min(ScoreRow.shown, (order.count + 1) / 2)
-      return (Array(order.prefix(count)), Array(order.reversed().prefix(count)))
+      let count = min(ScoreRow.shown, max(1, order.count / 3), (order.count + 1) / 2)
+      let middle = order.dropFirst(count).dropLast(count)
+      let start = middle.startIndex + max(0, (middle.count - count) / 2)
+      return (
+        Array(order.prefix(count)), Array(middle[start...].prefix(count)),
+        Array(order.dropFirst(count).reversed().prefix(count))
+      )
     }
   }
 
-  /// Prompts that are named as the best, and as the worst, at most.
+  /// Prompts that are named as the best, as the median, and as the worst, at most.
   static let shown = 8
 
   public init(
@@ -64,7 +69,7 @@ public struct ScoreRow {
 // MARK: - Files
 
 extension ScoreRow {
-  /// The figures, and the prompts that gained and lost most.
+  /// The figures, and the prompts that gained most, lost most, and are in the middle.
   ///
   /// - Parameter prompts: the texts of all prompts
   public func json(prompts: [String]) -> JSON {
@@ -81,6 +86,7 @@ extension ScoreRow {
       "wins": .integer(wins.wins), "ties": .integer(wins.ties), "losses": .integer(wins.losses),
     ]
     let order = comparison.order
+    let middle = order.dropFirst(max(0, (order.count - Self.shown) / 2)).prefix(Self.shown)
     func named(_ numbers: some Sequence<Int>) -> JSON {
       .array(
         numbers.map {
@@ -91,6 +97,7 @@ extension ScoreRow {
         })
     }
     json["best"] = named(order.prefix(Self.shown))
+    json["median"] = named(middle)
     json["worst"] = named(order.reversed().prefix(Self.shown))
     return .object(json)
   }

@@ -39,7 +39,7 @@ import Testing
     try withTemporaryFolder { folder in
       try MiniatureRun(in: folder).makeSources()
       let scored = """
-        prompts: "validation_unique", further_guidance: [7.5],
+        prompts: "validation_unique", guidance: [5, 7.5],
         scorers: { pickscore: "\(Self.clip)", clip: "\(Self.clip)", "hpsv2.1": "\(Self.open)" },
         """
       let events = try run(pipeline(folder, scored))

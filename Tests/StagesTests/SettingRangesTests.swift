@@ -136,7 +136,7 @@ import Testing
       ("preference", "validation_timesteps", []),
       ("preference", "validation_timesteps", [1, 1]), ("export", "forms", []),
       ("export", "forms", ["lora", "lora"]), ("comparisons", "train_prompts", 700),
-      ("report", "further_guidance", [5]), ("report", "further_guidance", [7, 7]),
+      ("report", "guidance", []), ("report", "guidance", [7, 7]),
       ("report", "scorers", ["pickscor": "x"]), ("report", "scorers", ["pickscore": ""]),
     ] as [(String, String, JSON)])
   func conflicts(stage: String, setting: String, value: JSON) throws {

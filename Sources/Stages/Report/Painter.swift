@@ -54,10 +54,8 @@ struct Painter {
   }
 
   /// Decoded pictures `[pictures, height, width, 3]` without a LoRA, and those with each.
-  func decodedPictures(of conditioning: Conditioning) throws -> [Tensor] {
-    try unets.map {
-      try pictures(by: $0, of: conditioning, number: 0, guidance: settings.guidance)
-    }
+  func decodedPictures(of conditioning: Conditioning, guidance: Float) throws -> [Tensor] {
+    try unets.map { try pictures(by: $0, of: conditioning, number: 0, guidance: guidance) }
   }
 
   private func pictures(

@@ -4,7 +4,8 @@ import Reporting
 import Scorers
 
 extension ReportPage {
-  /// What published scores say, how far the LoRAs have drifted, and the prompts that gained and lost most.
+  /// What published scores say, how far the LoRAs have drifted, and the prompts that gained and lost most
+  /// and those in the middle.
   func scoreSections() throws -> [ReportSection] {
     var blocks: [ReportBlock] = []
     for comparison in scored {
@@ -21,7 +22,7 @@ extension ReportPage {
     for comparison in scored {
       for (scale, guidance) in settings.scales.enumerated() {
         guard let row = comparison.rows.first(where: { $0.guidance == guidance }) else { continue }
-        sections += try extremes(row, comparison.model, scale)
+        sections += try examples(row, comparison.model, scale)
       }
     }
     return sections
@@ -63,17 +64,18 @@ extension ReportPage {
       }, numberColumns: [1, 2, 3], isFolded: true)
   }
 
-  private func extremes(
+  private func examples(
     _ row: ScoreRow, _ model: ReportedModel, _ scale: Int
   ) throws -> [ReportSection] {
     guard let comparison = row.comparison else { return [] }
     let title = "\(row.scorer.rawValue), guidance \(row.guidance)"
     let of = models.count > 2 ? "\(model.name): " : ""
-    let (best, worst) = comparison.extremes
+    let (best, median, worst) = comparison.examples
     return try [
       ("\(of)prompts that gained most by \(title)", best),
+      ("\(of)prompts of median change by \(title)", median),
       ("\(of)prompts that lost most by \(title)", worst),
-    ].map { title, numbers in
+    ].filter { !$0.1.isEmpty }.map { title, numbers in
       ReportSection(
         title.prefix(1).uppercased() + title.dropFirst(),
         [
@@ -82,8 +84,13 @@ extension ReportPage {
               cards: try numbers.map { number in
                 PictureGrid.Card(
                   prompt: prompts[number],
-                  shots: try [models[0], model].map {
-                    PictureGrid.Shot($0.name, png: try picture(number, 0, $0, scale))
+                  shots: try [
+                    (models[0], row.promptMeans[number] - comparison.differences[number]),
+                    (model, row.promptMeans[number]),
+                  ].map { model, score in
+                    PictureGrid.Shot(
+                      model.name, png: try picture(number, 0, model, scale),
+                      note: decimalText(score, decimals: row.scorer.decimals))
                   })
               }))
         ])

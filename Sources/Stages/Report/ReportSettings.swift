@@ -18,10 +18,9 @@ public struct ReportSettings: StageSettings {
   public var picturesPerPrompt = 4
   @Setting("DDIM sampling steps.", in: 1...1_000)
   public var samplingSteps = 20
-  @Setting("Classifier-free guidance scale.", in: 0...100)
-  public var guidance: Float = 5
-  @Setting("Further guidance scales, each sampled and scored by itself.", in: 0...100)
-  public var furtherGuidance: [Float] = []
+  @Setting(
+    "Classifier-free guidance scale, or several: each is sampled and scored by itself.", in: 0...100)
+  public var guidance = GuidanceScales([5])
   @Setting("Noise of the DDIM steps: 0 is deterministic, 1 is ancestral sampling.", in: 0...1)
   public var eta: Float = 0
   @Setting(
@@ -51,9 +50,8 @@ public struct ReportSettings: StageSettings {
       throw SettingConflict(
         "prompts", "is missing: a list of prompts to sample, or a held-out split")
     }
-    guard Set(scales).count == scales.count else {
-      throw SettingConflict(
-        "further_guidance", "must name each scale once, and not that of guidance")
+    guard !scales.isEmpty, Set(scales).count == scales.count else {
+      throw SettingConflict("guidance", "must name at least one scale, and each only once")
     }
     for (name, path) in scorers.sorted(by: { $0.key < $1.key }) {
       guard ScorerKind(rawValue: name) != nil else {
@@ -71,8 +69,8 @@ public struct ReportSettings: StageSettings {
 
   var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer) }
 
-  /// All scales of guidance.
-  var scales: [Float] { [guidance] + furtherGuidance }
+  /// All scales of guidance; the report shows images of the first one.
+  var scales: [Float] { guidance.values }
 
   /// In the order in which scores are listed everywhere.
   var namedScorers: [(kind: ScorerKind, path: String)] {

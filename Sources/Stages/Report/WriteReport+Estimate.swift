@@ -50,8 +50,11 @@ extension WriteReport: Estimating {
         makeJudging(painter, $0, try $0.plannedJudge(scale))
       }
     }
-    try plan.run(times: Double(count * settings.scales.count)) {
-      try painter.decodedPictures(of: try painter.pipeline.conditioning(of: [""]))
+    for scale in settings.scales {
+      try plan.run(times: Double(count)) {
+        try painter.decodedPictures(
+          of: try painter.pipeline.conditioning(of: [""]), guidance: scale)
+      }
     }
     guard let judging, settings.split == nil, count > 0 else { return }
     let some = 0..<min(CandidateJudging.batch, count)
