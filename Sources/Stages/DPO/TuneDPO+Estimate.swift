@@ -8,8 +8,8 @@ import Shards
 extension TuneDPO: Estimating {
   var sources: [NamedSource] { [.model(settings.model)] }
 
-  func plan(_ scale: PipelineScale) throws -> StagePlan {
-    var plan = StagePlan()
+  func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
+    var plan = StagePlan(on: backend)
     let data = PlannedComparisons(layout: try scale.layout(of: settings.base), split: "train")
     var some = settings
     some.batch = max(1, min(settings.batch, 2 * settings.microBatch))

@@ -1,3 +1,4 @@
+import Backends
 import Diffusion
 import Imaging
 import NN
@@ -21,8 +22,8 @@ extension WriteReport: Estimating {
       }
   }
 
-  func plan(_ scale: PipelineScale) throws -> StagePlan {
-    var plan = StagePlan()
+  func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
+    var plan = StagePlan(on: backend)
     try planDrawing(scale, &plan)
     // One scorer at a time, when the model that draws is gone.
     let together = settings.picturesPerPrompt
@@ -50,10 +51,10 @@ extension WriteReport: Estimating {
         makeJudging(painter, $0, try $0.plannedJudge(scale))
       }
     }
-    for scale in settings.scales {
+    for guidance in settings.scales {
       try plan.run(times: Double(count)) {
         try painter.decodedPictures(
-          of: try painter.pipeline.conditioning(of: [""]), guidance: scale)
+          of: try painter.pipeline.conditioning(of: [""]), guidance: guidance)
       }
     }
     guard let judging, settings.split == nil, count > 0 else { return }
