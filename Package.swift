@@ -68,7 +68,8 @@ let package = Package(
     .target(
       name: "Stages",
       dependencies: [
-        "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints", "Shards", "Telemetry",
+        "Evaluation", "Scorers", "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints",
+        "Shards", "Telemetry",
         "Reporting",
         "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "ProceduralWorld", "NN",
         "Autograd", "Devices", "Backends", "TensorCore",

@@ -43,6 +43,6 @@ public struct Operation: Sendable {
 
   public static let all: [Operation] = [
     textEncoder("text_encoder"), textEncoder("text_encoder_2"), unet, encode, decode,
-    preference, preferenceLoss, ddim, stepwiseLoss,
+    preference, preferenceLoss, ddim, stepwiseLoss, directLoss,
   ]
 }

@@ -32,23 +32,9 @@ extension Operation {
   }
 
   static let stepwiseLoss = Operation("spo.loss") { options, inputs in
-    guard let loraPath = options.loraPath else { throw OperationError.loraRequired }
     let scheduler = try options.scheduler()
-    let adapters = AdapterSet()
-    let parameters = try LoRAFile(path: loraPath).addUNetAdapters(
-      to: adapters, isTrainable: true)
-    let (reference, weights) = try options.model.unet()
+    let (reference, tuned, parameters) = try options.unets()
     let configuration = reference.configuration
-    guard configuration.outputChannels == configuration.inputChannels else {
-      throw ConfigurationError.misfit(
-        path: try options.model.configuration("unet").path,
-        reason: "in_channels is \(configuration.inputChannels), but out_channels "
-          + "\(configuration.outputChannels); inpainting and editing models cannot be tuned")
-    }
-    var tuned = try UNet(weights.adapted(by: adapters), configuration)
-    tuned.usesGradientCheckpointing = options.usesGradientCheckpointing
-    try adapters.requireAllMatched()
-
     let latents = try inputs.images("latents", channels: configuration.inputChannels)
     let (batch, height, width) = (latents.shape[0], latents.shape[1], latents.shape[2])
     let channels = configuration.inputChannels
@@ -74,19 +60,77 @@ extension Operation {
     let result = StepwiseLoss(beta: options.beta, clip: options.clip)(
       PairBatch(latents: latents, timesteps: timesteps, win: halves[0], lose: halves[1]),
       transition, tuned: predict(tuned), reference: predict(reference))
-    let found = gradients(of: result.loss, for: parameters.map(\.tensor))
     return [
       ("loss", result.loss), ("ratio_win", Tensor(result.winRatios, shape: [batch])),
       ("ratio_lose", Tensor(result.loseRatios, shape: [batch])),
-    ]
-      + zip(parameters, found).map { parameter, gradient in
-        let zero = Tensor(repeating: 0, shape: parameter.tensor.shape)
-        return ("grad.\(parameter.name)", parameter.stored(gradient ?? zero))
+    ] + gradientOutputs(of: result.loss, for: parameters)
+  }
+
+  static let directLoss = Operation("dpo.loss") { options, inputs in
+    let scheduler = try options.scheduler()
+    let (reference, tuned, parameters) = try options.unets()
+    let configuration = reference.configuration
+    let channels = configuration.inputChannels
+    let win = try inputs.images("win_latents", channels: channels)
+    let batch = win.shape[0]
+    let others = try ["lose_latents", "noise"].map { name in
+      let tensor = try inputs.images(name, channels: channels, batch: batch)
+      guard tensor.shape == win.shape else {
+        throw InputError.shapeMismatch(
+          name: name, expected: "that of win_latents", found: tensor.shape)
       }
+      return tensor
+    }
+    let pairTimesteps = try inputs.timesteps(batch: batch, limit: scheduler.schedule.count)
+    let conditioning = try inputs.conditioning(
+      "encoder_hidden_states", batch: batch, for: configuration
+    ).repeated(2)
+    let latents = concatenated([win, others[0]], axis: 0)
+    let (noise, timesteps) = (others[1].repeated(2), pairTimesteps + pairTimesteps)
+
+    let noised = scheduler.schedule.noised(latents, with: noise, timesteps: timesteps)
+    func predict(_ unet: UNet) -> Tensor {
+      unet(noised, timesteps: timesteps.map(Float.init), conditioning: conditioning)
+    }
+    let result = DirectPreferenceLoss(beta: options.beta)(
+      target: scheduler.schedule.target(
+        latents, noise: noise, timesteps: timesteps, prediction: scheduler.predictionType),
+      tuned: predict(tuned), reference: withoutGradients { predict(reference) })
+    return [("loss", result.loss), ("margin", Tensor(result.margins, shape: [batch]))]
+      + gradientOutputs(of: result.loss, for: parameters)
+  }
+
+  private static func gradientOutputs(
+    of loss: Tensor, for parameters: [Parameter]
+  ) -> [(String, Tensor)] {
+    zip(parameters, gradients(of: loss, for: parameters.map(\.tensor))).map {
+      parameter, gradient in
+      let zero = Tensor(repeating: 0, shape: parameter.tensor.shape)
+      return ("grad.\(parameter.name)", parameter.stored(gradient ?? zero))
+    }
   }
 }
 
 extension OperationOptions {
+  /// The model's U-Net, and the same with the LoRA, whose matrices are trainable.
+  fileprivate func unets() throws -> (reference: UNet, tuned: UNet, parameters: [Parameter]) {
+    guard let loraPath else { throw OperationError.loraRequired }
+    let adapters = AdapterSet()
+    let parameters = try LoRAFile(path: loraPath).addUNetAdapters(to: adapters, isTrainable: true)
+    let (reference, weights) = try model.unet()
+    let configuration = reference.configuration
+    guard configuration.outputChannels == configuration.inputChannels else {
+      throw ConfigurationError.misfit(
+        path: try model.configuration("unet").path,
+        reason: "in_channels is \(configuration.inputChannels), but out_channels "
+          + "\(configuration.outputChannels); inpainting and editing models cannot be tuned")
+    }
+    var tuned = try UNet(weights.adapted(by: adapters), configuration)
+    tuned.usesGradientCheckpointing = usesGradientCheckpointing
+    try adapters.requireAllMatched()
+    return (reference, tuned, parameters)
+  }
+
   fileprivate func scheduler() throws -> DDIMScheduler {
     let config = try model.schedulerConfig()
     try config.requireKnownProcess()

@@ -141,8 +141,7 @@ public struct Evaluation {
               paths, contents: contents, digests: images, prompt: entry.text, by: reader)
             try scores.write(to: kept)
           }
-          found.scores.append(scores.scores)
-          found.diversity.append(scores.diversity)
+          found.append(scores)
           done += 1
           report(Progress(activity: named.kind.rawValue, done: done, total: total, unit: "prompts"))
         }

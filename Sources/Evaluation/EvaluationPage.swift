@@ -3,8 +3,8 @@ import Imaging
 import Reporting
 import Scorers
 
-/// The page that shows an evaluation: the table, and the prompts that gained and lost most with their
-/// images.
+/// The page that shows an evaluation: the table, and the prompts that gained and lost most, and those in
+/// the middle, with their images.
 struct EvaluationPage {
   let result: EvaluationResult
 
@@ -13,11 +13,8 @@ struct EvaluationPage {
 
   func report() throws -> Report {
     let request = result.request
-    let (columns, rows) = result.table
-    let table = ReportTable(
-      columns: columns, rows: rows, numberColumns: Set(columns.indices.dropFirst()))
     var sections = [
-      ReportSection("Scores", [.table(table), .text(explanation)])
+      ReportSection("Scores", [.table(result.table.report), .text(explanation)])
     ]
     // By the first scorer: others would show other prompts, and the page grows with each.
     for row in result.rows where row.scorer == result.rows.first?.scorer {
@@ -43,17 +40,17 @@ struct EvaluationPage {
       + "be told apart by this many prompts."
   }
 
-  private func pairs(_ row: EvaluationResult.Row) throws -> [ReportSection] {
+  private func pairs(_ row: ScoreRow) throws -> [ReportSection] {
     guard let comparison = row.comparison,
       let guidance = result.request.guidance.firstIndex(of: row.guidance)
     else { return [] }
-    let order = comparison.order
-    let count = min(EvaluationResult.shown, (order.count + 1) / 2)
+    let (best, median, worst) = comparison.examples
     let title = "by \(row.scorer.rawValue), guidance \(row.guidance)"
     return try [
-      ("Gained most \(title)", Array(order.prefix(count))),
-      ("Lost most \(title)", Array(order.reversed().prefix(count))),
-    ].map { title, prompts in
+      ("Gained most \(title)", best),
+      ("Median change \(title)", median),
+      ("Lost most \(title)", worst),
+    ].filter { !$0.1.isEmpty }.map { title, prompts in
       ReportSection(title, [.pictures(try grid(prompts, guidance))])
     }
   }

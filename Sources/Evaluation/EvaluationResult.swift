@@ -1,46 +1,16 @@
 import Diffusion
 public import Files
-public import Reporting
-public import Scorers
+import Reporting
+import Scorers
 
 /// What an evaluation found.
 public struct EvaluationResult {
-  /// What one scorer says at one guidance.
-  public struct Row {
-    public let scorer: ScorerKind
-    public let guidance: Float
-    public let model: MeanEstimate
-    public let diversity: Double?
-    /// Nil where the model was compared with none.
-    public let comparison: Comparison?
-  }
-
-  /// The model beside the other, over the same prompts and noises.
-  public struct Comparison {
-    public let against: MeanEstimate
-    public let againstDiversity: Double?
-    /// The model's score less the other's, of each prompt.
-    public let differences: [Double]
-    public let difference: MeanEstimate
-    public let winRate: WinRate
-
-    /// Prompts from the one that gained most to the one that lost most.
-    var order: [Int] {
-      differences.indices.sorted {
-        differences[$0] == differences[$1] ? $0 < $1 : differences[$0] > differences[$1]
-      }
-    }
-  }
-
-  public let rows: [Row]
+  public let rows: [ScoreRow]
   let request: EvaluationRequest
   /// `[guidance][side]`.
   let sets: [[ImageSet]]
   /// `[scorer][guidance][side]`.
   let scores: [[[ScoreSet]]]
-
-  /// Prompts that are named as the best, and as the worst.
-  static let shown = 8
 
   init(_ request: EvaluationRequest, sets: [[ImageSet]], scores: [[[ScoreSet]]]) {
     self.request = request
@@ -49,24 +19,21 @@ public struct EvaluationResult {
     rows = request.guidance.indices.flatMap { guidance in
       zip(request.scorers, scores).map { scorer, scores in
         let sides = scores[guidance]
-        return Row(
-          scorer: scorer.kind, guidance: request.guidance[guidance],
-          model: MeanEstimate(sides[0].promptMeans), diversity: sides[0].meanDiversity,
-          comparison: sides.count > 1 ? Comparison(sides[0], sides[1]) : nil)
+        return ScoreRow(
+          scorer.kind, guidance: request.guidance[guidance], sides[0],
+          against: sides.count > 1 ? sides[1] : nil)
       }
     }
   }
 }
 
-extension EvaluationResult.Comparison {
-  init(_ model: ScoreSet, _ other: ScoreSet) {
-    against = MeanEstimate(other.promptMeans)
-    againstDiversity = other.meanDiversity
-    differences = zip(model.promptMeans, other.promptMeans).map { $0 - $1 }
-    difference = MeanEstimate(differences)
-    winRate = WinRate(
-      zip(model.scores, other.scores).map { ours, theirs in zip(ours, theirs).map { $0 - $1 } })
+extension EvaluationResult {
+  var table: ScoreTable {
+    ScoreTable(rows, against: request.against == nil ? nil : "against")
   }
+
+  /// The table for people.
+  public var lines: [String] { table.lines }
 }
 
 // MARK: - Files
@@ -84,7 +51,8 @@ extension EvaluationResult {
     json["steps"] = .integer(request.steps)
     json["eta"] = .number(Double(request.eta))
     json["seed"] = JSON(request.seed)
-    json["results"] = .array(rows.map(self.json))
+    let texts = request.prompts.entries.map(\.text)
+    json["results"] = .array(rows.map { $0.json(prompts: texts) })
     json["images"] = .array(request.guidance.indices.flatMap(images))
     return .object(json)
   }
@@ -95,47 +63,6 @@ extension EvaluationResult {
     json["lora"] = .array(model.loraPaths.map { .string($0) })
     if !model.loraPaths.isEmpty { json["lora_scale"] = .number(Double(model.loraScale)) }
     return .object(json)
-  }
-
-  private func json(_ row: Row) -> JSON {
-    var json: JSON.Object = .init()
-    json["scorer"] = .string(row.scorer.rawValue)
-    json["guidance"] = .number(Double(row.guidance))
-    json["model"] = Self.json(row.model, row.diversity)
-    guard let comparison = row.comparison else { return .object(json) }
-    json["against"] = Self.json(comparison.against, comparison.againstDiversity)
-    json["difference"] = Self.json(comparison.difference, nil)
-    let wins = comparison.winRate
-    json["win_rate"] = [
-      "rate": .number(wins.rate), "interval": Self.json(wins.interval),
-      "wins": .integer(wins.wins), "ties": .integer(wins.ties), "losses": .integer(wins.losses),
-    ]
-    let order = comparison.order
-    func named(_ prompts: some Sequence<Int>) -> JSON {
-      .array(
-        prompts.map {
-          [
-            "prompt": .integer($0), "text": .string(request.prompts.entries[$0].text),
-            "difference": .number(comparison.differences[$0]),
-          ]
-        })
-    }
-    json["best"] = named(order.prefix(Self.shown))
-    json["worst"] = named(order.reversed().prefix(Self.shown))
-    return .object(json)
-  }
-
-  private static func json(_ estimate: MeanEstimate, _ diversity: Double?) -> JSON {
-    var json: JSON.Object = .init()
-    json["mean"] = .number(estimate.mean)
-    json["standard_error"] = estimate.standardError.map { .number($0) } ?? .null
-    json["interval"] = estimate.interval.map { Self.json($0) } ?? .null
-    if let diversity { json["diversity"] = .number(diversity) }
-    return .object(json)
-  }
-
-  private static func json(_ interval: ClosedRange<Double>) -> JSON {
-    [.number(interval.lowerBound), .number(interval.upperBound)]
   }
 
   /// Every image with its seed and scores.

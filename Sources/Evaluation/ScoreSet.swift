@@ -1,14 +1,21 @@
 import Files
 import Imaging
 import PipelineCore
-import Scorers
+public import Scorers
 
 /// What a scorer says of the images of a set, prompt by prompt.
-struct ScoreSet {
+public struct ScoreSet {
   /// `[prompt][image]`.
-  var scores: [[Double]] = []
+  public private(set) var scores: [[Double]] = []
   /// Of each prompt; nil where it is not measured.
-  var diversity: [Double?] = []
+  public private(set) var diversity: [Double?] = []
+
+  public init() {}
+
+  public mutating func append(_ prompt: PromptScores) {
+    scores.append(prompt.scores)
+    diversity.append(prompt.diversity)
+  }
 
   /// The mean score of each prompt's images.
   var promptMeans: [Double] { scores.map { $0.reduce(0, +) / Double($0.count) } }
@@ -22,10 +29,10 @@ struct ScoreSet {
 }
 
 /// The scores of one prompt, kept in a file with the digests of the images that they belong to.
-struct PromptScores {
+public struct PromptScores {
   let images: [String]
-  let scores: [Double]
-  let diversity: Double?
+  public let scores: [Double]
+  public let diversity: Double?
 
   init(images: [String], scores: [Double], diversity: Double?) {
     self.images = images
@@ -34,7 +41,7 @@ struct PromptScores {
   }
 
   /// Nil if there is none for these images; a file that cannot be read is none.
-  init?(path: String, of images: [String]) {
+  public init?(path: String, of images: [String]) {
     guard let json = try? JSON(contentsOf: path),
       json["images"]?.array?.map(\.string) == images,
       let scores = json["scores"]?.array?.compactMap(\.double), scores.count == images.count
@@ -42,7 +49,7 @@ struct PromptScores {
     self.init(images: images, scores: scores, diversity: json["diversity"]?.double)
   }
 
-  func write(to path: String) throws {
+  public func write(to path: String) throws {
     var json: JSON.Object = .init()
     json["images"] = .array(images.map { .string($0) })
     json["scores"] = .array(scores.map { .number($0) })
@@ -52,7 +59,7 @@ struct PromptScores {
   }
 
   /// Scores images that lie at `paths`.
-  static func scored(
+  public static func scored(
     _ paths: [String], contents: [[UInt8]], digests: [String], prompt: String, by scorer: Scorer
   ) throws -> PromptScores {
     let images = try zip(paths, contents).map { path, bytes in

@@ -48,7 +48,7 @@ extension StageContext {
     self.init(
       workspace: workspace, digests: digests,
       progress: StageProgress(stage: stage.name, unit: stage.unit, observe: observe),
-      places: stage.places(in: workspace), isBuilding: isBuilding)
+      places: stage.places(in: workspace), isBuilding: isBuilding, planned: stage.planned)
   }
 }
 

@@ -19,6 +19,19 @@ public struct StageContext {
     isBuilding ? places.building(relative) : places.final(relative)
   }
 
+  /// The settings of all stages of the pipeline, by their names.
+  let planned: [String: JSON]
+
+  /// Whether the pipeline has a stage.
+  public func plans(_ stage: String) -> Bool { planned[stage] != nil }
+
+  /// The settings that another stage has in this pipeline; nil if the pipeline does not have it.
+  public func planned<Settings: StageSettings>(
+    _ type: Settings.Type, of stage: String
+  ) throws -> Settings? {
+    try planned[stage].map { try SettingsDecoder.settings(type, from: $0, path: stage) }
+  }
+
   /// The settings with which another stage has run.
   public func settings<Settings: StageSettings>(
     _ type: Settings.Type, of stage: String

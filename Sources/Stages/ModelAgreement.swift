@@ -32,6 +32,11 @@ struct ModelAgreement {
         let model = named(tune.settings.model, tune.settings.tokenizer)
         training.append(model)
         tuned = model
+      case let tune as TuneDPO:
+        let model = named(tune.settings.model, tune.settings.tokenizer)
+        training.append(model)
+        // Two LoRAs go to the same stages.
+        if tuned == nil { tuned = model } else { taking.append(model) }
       case let export as Export:
         taking.append(named(export.settings.model, export.settings.tokenizer))
       case let report as WriteReport:

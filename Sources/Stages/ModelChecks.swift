@@ -82,6 +82,12 @@ extension TuneSPO: ModelReading {
   }
 }
 
+extension TuneDPO: ModelReading {
+  func checkModels(_ checked: CheckedModels) throws {
+    _ = try DDIMScheduler(checked.configuration(settings.base).scheduler)
+  }
+}
+
 extension Export: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
     _ = try checked.configuration(

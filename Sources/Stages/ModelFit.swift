@@ -17,6 +17,16 @@ extension Pipeline {
     let stages = try madeStages()
     try ModelAgreement(stages).check()
     for stage in stages { try (stage as? any ModelFitting)?.checkFit() }
+    if let train = stages.lazy.compactMap({ $0 as? TrainPreference }).first,
+      let tune = stages.lazy.compactMap({ $0 as? TuneSPO }).first, tune.settings.preference == nil,
+      !train.settings.stepAware, tune.settings.judgedTimestep != .untold
+    {
+      throw PipelineError.badSetting(
+        path: "spo.judged_timestep",
+        reason: "must be \"none\" where preference.step_aware is false, but is "
+          + "\"\(tune.settings.judgedTimestep.rawValue)\": the model has learned no other timestep than 0"
+      )
+    }
     if let label = stages.lazy.compactMap({ $0 as? Label }).first,
       let encode = stages.lazy.compactMap({ $0 as? Encode }).first
     {
@@ -42,6 +52,24 @@ extension ModelFolder {
     }
   }
 
+  /// Refuses timesteps that the schedule does not have.
+  fileprivate func require(timestepLimit: Int, of setting: String) throws {
+    guard let count = readableScheduler?.schedule.count, timestepLimit > count else { return }
+    throw PipelineError.badSetting(
+      path: setting,
+      reason: "must be at most \(count), the timesteps of \(path), but is \(timestepLimit)")
+  }
+
+  /// Refuses a rank above what the layers have.
+  fileprivate func require(rank: Int, of setting: String) throws {
+    guard let width = leastAttentionWidth, rank > width else { return }
+    throw PipelineError.badSetting(
+      path: setting,
+      reason:
+        "must be at most \(width), the width of the narrowest attention layer of \(path), but "
+        + "is \(rank)")
+  }
+
   /// The least width of the layers that a LoRA is added to; nil where the weights cannot be read.
   fileprivate var leastAttentionWidth: Int? {
     guard Folders.exists(path),
@@ -49,7 +77,7 @@ extension ModelFolder {
     else { return nil }
     return checkpoint.entries.filter { entry in
       entry.shape.count >= 2
-        && StepwiseTuner.targets.contains { entry.name.hasSuffix("\($0).weight") }
+        && TunedUNet.targets.contains { entry.name.hasSuffix("\($0).weight") }
     }.flatMap { $0.shape.prefix(2) }.min()
   }
 }
@@ -59,12 +87,7 @@ extension TuneSPO: ModelFitting {
     try settings.checkTokenizer()
     let model = settings.base
     try model.require(steps: settings.samplingSteps, of: "spo.sampling_steps")
-    if let width = model.leastAttentionWidth, settings.rank > width {
-      throw PipelineError.badSetting(
-        path: "spo.rank",
-        reason: "must be at most \(width), the width of the narrowest attention layer of "
-          + "\(settings.model), but is \(settings.rank)")
-    }
+    try model.require(rank: settings.rank, of: "spo.rank")
     guard let scheduler = model.readableScheduler else { return }
     let timesteps = try scheduler.timesteps(stepCount: settings.samplingSteps)
     let compared = try settings.comparedSteps.contains { step in
@@ -81,17 +104,21 @@ extension TuneSPO: ModelFitting {
   }
 }
 
+extension TuneDPO: ModelFitting {
+  func checkFit() throws {
+    let model = settings.base
+    try model.require(steps: settings.samplingSteps, of: "dpo.sampling_steps")
+    try model.require(rank: settings.rank, of: "dpo.rank")
+    try model.require(timestepLimit: settings.timestepLimit, of: "dpo.timestep_limit")
+  }
+}
+
 extension TrainPreference: ModelFitting {
   func checkFit() throws {
     try settings.checkTokenizer()
     let model = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
     guard let count = model.readableScheduler?.schedule.count else { return }
-    guard settings.timestepLimit <= count else {
-      throw PipelineError.badSetting(
-        path: "preference.timestep_limit",
-        reason: "must be at most \(count), the timesteps of \(settings.model), but is "
-          + "\(settings.timestepLimit)")
-    }
+    try model.require(timestepLimit: settings.timestepLimit, of: "preference.timestep_limit")
     if let beyond = settings.validationTimesteps.first(where: { $0 >= count }) {
       throw PipelineError.badSetting(
         path: "preference.validation_timesteps",

@@ -5,6 +5,6 @@ public var stageTypes: [any Stage.Type] {
   [
     TrainAutoencoder.self, TrainDenoiser.self, MakeComparisons.self,
     Ingest.self, Encode.self, Label.self, Shard.self, TrainPreference.self, TuneSPO.self,
-    Export.self, WriteReport.self,
+    TuneDPO.self, Export.self, WriteReport.self,
   ]
 }

@@ -14,6 +14,8 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
   /// more than this: the lower bound at the step that draws the least noise, the upper bound at the one
   /// that draws the most, and between them in proportion to the noise.
   public var thresholds: ClosedRange<Double>
+  public var labels: Labels
+  public var continuation: Continuation
   /// Prompts that are drawn together.
   ///
   /// Each has random streams of its own, so what it gets does not depend on its company but for the last bits:
@@ -23,7 +25,8 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
 
   public init(
     steps: Int, eta: Float, candidates: Int, comparedSteps: Range<Int>, innerSteps: Int = 0,
-    thresholds: ClosedRange<Double>, promptsAtOnce: Int, seed: UInt64
+    thresholds: ClosedRange<Double>, labels: Labels = .step, continuation: Continuation = .random,
+    promptsAtOnce: Int, seed: UInt64
   ) {
     self.steps = steps
     self.eta = eta
@@ -31,8 +34,30 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
     self.comparedSteps = comparedSteps
     self.innerSteps = innerSteps
     self.thresholds = thresholds
+    self.labels = labels
+    self.continuation = continuation
     self.promptsAtOnce = promptsAtOnce
     self.seed = seed
+  }
+}
+
+extension CandidateSamplingSettings {
+  /// What is judged to label a step.
+  public enum Labels: String, CaseIterable, Codable, Sendable {
+    /// What came of this step, after the inner steps.
+    case step
+    /// The finished sample: candidates part once, at the first compared step, go on alone to the end, and every
+    /// compared step on the way to the best and to the worst is labelled as these are.
+    ///
+    /// - Source: Yang et al. 2023, arXiv 2311.13231 (D3PO), as the control of Liang et al. 2024
+    case trajectory
+  }
+
+  /// Which candidate sampling goes on from once they have been judged.
+  public enum Continuation: String, CaseIterable, Codable, Sendable {
+    case random
+    case best
+    case worst
   }
 }
 
@@ -121,7 +146,7 @@ public struct SampledPairs {
 /// In the compared steps, several x_{t-1} are drawn from one x_t; each goes on alone for the inner steps, if
 /// there are any; they are judged, as they are or by the clean latents that the model predicts from them, and
 /// sampling goes on from one of them **chosen at random**: going on from the best drifts away from what the model
-/// samples by itself.
+/// samples by itself. The settings also allow the controls that this was compared with.
 ///
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4 and algorithm 1
 public struct CandidateSampler {

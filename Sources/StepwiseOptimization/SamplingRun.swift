@@ -54,24 +54,23 @@ struct SamplingRun {
       let drawn = transition.sample(
         mean: transition.mean(latents, modelOutput: output), noise: noise(step: step, rows: rows))
       // A step that draws nothing has no density to learn from.
-      if partedAt != nil, sigmas[step] > 0 {
+      if partedAt != nil, sigmas[step] > 0, isLearned(step) {
         trail.append(Step(timestep: timestep, latents: latents, next: drawn))
       }
       latents = drawn
 
       let next = step + 1 < timesteps.count ? timesteps[step + 1] : nil
-      let isJudged = partedAt.map { next == nil || step - $0 == settings.innerSteps } ?? false
+      let isJudged = partedAt.map { next == nil || areJudged(after: step - $0) } ?? false
       let threshold = threshold(sigmas, at: partedAt ?? step)
       guard isJudged else {
         if let next { output = try predict(latents, next) }
         continue
       }
-      // Go on from one candidate of each prompt, whichever.
-      let chosen = chosenRows(step: step)
       switch scorer.view {
       case .drawn:
-        record(try scores(scorer, latents, next ?? 0, drawnFrom: timestep), threshold)
-        latents = latents.rows(at: chosen)
+        let scores = try scores(scorer, latents, next ?? 0, drawnFrom: timestep)
+        record(scores, threshold)
+        latents = latents.rows(at: chosenRows(scores, step: step))
         if let next { output = try predict(latents, next) }
       case .estimated:
         guard let next else {
@@ -81,7 +80,9 @@ struct SamplingRun {
         output = try predict(latents, next)
         let estimates = try self.transition(from: next, rows: rows)
           .predictedOriginal(latents, modelOutput: output)
-        record(try scores(scorer, estimates, next, drawnFrom: timestep), threshold)
+        let scores = try scores(scorer, estimates, next, drawnFrom: timestep)
+        record(scores, threshold)
+        let chosen = chosenRows(scores, step: step)
         latents = latents.rows(at: chosen)
         output = output.rows(at: chosen)
       }
@@ -125,13 +126,45 @@ struct SamplingRun {
     ).requiringFinite("unet, timestep \(timestep)")
   }
 
-  /// The rows of one candidate of each prompt, drawn uniformly.
-  private func chosenRows(step: Int) -> [Int] {
-    identifiers.enumerated().map { place, identifier in
-      var stream = RandomStream(
-        seed: settings.seed, purpose: "spo.continue", item: iteration, identifier, UInt64(step))
-      return stream.integer(below: settings.candidates) * count + place
+  /// Whether candidates are judged so many steps after the one at which they parted.
+  private func areJudged(after steps: Int) -> Bool {
+    settings.labels == .step && steps == settings.innerSteps
+  }
+
+  /// Whether a step of candidates that go on alone is learned from.
+  private func isLearned(_ step: Int) -> Bool {
+    settings.labels == .step || settings.comparedSteps.contains(step)
+  }
+
+  /// The rows of the candidates of one prompt.
+  private func rows(of prompt: Int, _ scores: [Float]) -> StrideTo<Int> {
+    stride(from: prompt, to: scores.count, by: count)
+  }
+
+  private func best(_ prompt: Int, _ scores: [Float]) -> Int? {
+    rows(of: prompt, scores).max { scores[$0] < scores[$1] }
+  }
+
+  private func worst(_ prompt: Int, _ scores: [Float]) -> Int? {
+    rows(of: prompt, scores).min { scores[$0] < scores[$1] }
+  }
+
+  /// The rows of the candidate of each prompt that sampling goes on from.
+  private func chosenRows(_ scores: [Float], step: Int) -> [Int] {
+    identifiers.enumerated().map { prompt, identifier in
+      switch settings.continuation {
+      case .best: best(prompt, scores) ?? prompt
+      case .worst: worst(prompt, scores) ?? prompt
+      case .random: randomCandidate(of: identifier, step: step) * count + prompt
+      }
     }
+  }
+
+  /// Drawn uniformly.
+  private func randomCandidate(of identifier: UInt64, step: Int) -> Int {
+    var stream = RandomStream(
+      seed: settings.seed, purpose: "spo.continue", item: iteration, identifier, UInt64(step))
+    return stream.integer(below: settings.candidates)
   }
 
   private func noise(step: Int, rows: Int) -> Tensor {
@@ -154,10 +187,7 @@ struct SamplingRun {
     var comparison = SampledPairs.Comparison(
       timestep: trail[0].timestep, threshold: threshold, compared: count, kept: 0, gapSum: 0)
     for prompt in 0..<count {
-      let rows = stride(from: prompt, to: scores.count, by: count)
-      guard let best = rows.max(by: { scores[$0] < scores[$1] }),
-        let worst = rows.min(by: { scores[$0] < scores[$1] })
-      else { continue }
+      guard let best = best(prompt, scores), let worst = worst(prompt, scores) else { continue }
       // p_best - p_worst of the softmax over the two: tanh of half their difference.
       let gap = tanh(Double(scores[best] - scores[worst]) / 2)
       comparison.gapSum += gap

@@ -297,10 +297,8 @@ def check_preference(judge, options):
                 found = apply(judge, name, "spm.loss", inputs)
                 # In single precision the reference's own gradients are off by more than 1e-3 at times.
                 model.double()
-                exact = {key: value.double() if value.is_floating_point() else value
-                         for key, value in inputs.items()}
                 compare(measured, found, with_gradients(
-                    ref.apply_spm_loss(model, exact), dict(model.named_parameters())))
+                    ref.apply_spm_loss(model, in_double(inputs)), dict(model.named_parameters())))
 
 
 def spm_inputs(shapes, batch, side):
@@ -396,6 +394,54 @@ def spo_inputs(unet, scheduler, config, settings, shapes):
     shape = (4, 2, *inputs["latents"].shape[1:])
     inputs["next_latents"] = mean[:, None] + sigma[:, None] * ref.normal(seed + 1, *shape)
     return inputs
+
+
+def check_dpo_loss(judge, options):
+    forms = ["diffusers", "peft", "kohya alpha"]
+    kinds = [(kind, *case) for kind in ("dpo.loss", "dpo.loss sdxl")
+             for case in shapes_for(options, kind)]
+    for kind, index, shapes, wide in kinds:
+        name = f"{kind} {index}"
+        if not judge.wanted(name):
+            continue
+        with judge.case(name) as measured:
+            config = shapes.unet(wide, sdxl=kind == "dpo.loss sdxl")
+            unet = ref.build_unet(shapes.seed(), **config)
+            ref.save_model(unet, judge.path(name, "unet"), half=shapes.pick(True, False))
+            scheduler = ref.scheduler(prediction_type=shapes.pick("epsilon", "v_prediction"))
+            scheduler.save_pretrained(judge.path(name, "scheduler"))
+            form = forms[index % 3]
+            file, _ = random_lora_file(judge, name, unet, form, shapes, size=0.02)
+            beta = shapes.pick(5000.0, 2000.0, 100.0)
+            inputs = dpo_inputs(config, shapes)
+            found = apply(judge, name, "dpo.loss", inputs, "--lora", file, "--beta", beta)
+            ref.load_lora(unet, file)
+            named = ref.lora_parameters(unet, form.split()[0])
+            single = with_gradients(ref.apply_dpo_loss(unet, scheduler, inputs, beta), named)
+            exact = with_gradients(
+                ref.apply_dpo_loss(unet.double(), scheduler, in_double(inputs), beta), named)
+            # A small difference of two models' outputs, times beta: single precision holds few digits
+            # of it: up to eight times PyTorch's own error are allowed.
+            own, ours = [], []
+            compare(own, single, exact)
+            compare(ours, found, exact)
+            measured.extend((error, max(limit, 8 * reference))
+                            for (error, limit), (reference, _) in zip(ours, own))
+
+
+def dpo_inputs(config, shapes):
+    drawn = shapes.unet_inputs(config)
+    latents, seed = drawn.pop("sample"), shapes.seed()
+    return drawn | {
+        "win_latents": latents,
+        "lose_latents": ref.normal(seed, *latents.shape),
+        "noise": ref.normal(seed + 1, *latents.shape),
+    }
+
+
+def in_double(tensors):
+    return {name: value.double() if value.is_floating_point() else value
+            for name, value in tensors.items()}
 
 
 def check_files(judge, options):
@@ -736,6 +782,6 @@ if __name__ == "__main__":
     harness.main(
         __doc__.splitlines()[0],
         [check_text_encoders, check_unet, check_lora, check_vae, check_preference, check_ddim,
-         check_spo_loss, check_files, check_refusals, check_sample, check_sample_xl, check_export, check_tokens],
+         check_spo_loss, check_dpo_loss, check_files, check_refusals, check_sample, check_sample_xl, check_export, check_tokens],
         count=dict(type=int, default=6, help="cases of each kind"),
         seed=dict(default="0", help="another seed gives other shapes and weights"))

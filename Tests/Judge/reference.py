@@ -339,6 +339,45 @@ def apply_spo_loss(unet, scheduler, inputs, guidance=5, beta=10, clip=0.1, eta=1
     return {"loss": loss, "ratio_win": ratio_win, "ratio_lose": ratio_lose}
 
 
+# ---------------------------------------------------------------------------------------------
+# Diffusion-DPO
+
+
+def apply_dpo_loss(unet, scheduler, inputs, beta=5000):
+    """`unet` carries the LoRA as PEFT layers; the reference is the same model with them off.
+
+    Both images of a comparison share the timestep and the noise; `beta` is `--beta_dpo` of the authors'
+    code and of diffusers' script for SDXL.
+    """
+    latents = torch.cat([inputs["win_latents"], inputs["lose_latents"]])
+    noise = torch.cat([inputs["noise"]] * 2)
+    timestep = torch.cat([inputs["timestep"]] * 2)
+    noised = scheduler.add_noise(latents, noise, timestep)
+    kind = scheduler.config.prediction_type
+    target = noise if kind == "epsilon" else scheduler.get_velocity(latents, noise, timestep)
+    added = {
+        name: torch.cat([inputs[name]] * 2) for name in ("text_embeds", "time_ids") if name in inputs
+    }
+
+    def preference():
+        output = unet(
+            noised, timestep, torch.cat([inputs["encoder_hidden_states"]] * 2),
+            added_cond_kwargs=added or None).sample
+        win, lose = (output - target).pow(2).flatten(1).mean(1).chunk(2)
+        return win - lose
+
+    unet.disable_adapters()
+    with torch.no_grad():
+        reference = preference()
+    unet.enable_adapters()
+    margin = -0.5 * beta * (preference() - reference)
+    return {"loss": -F.logsigmoid(margin).mean(), "margin": margin}
+
+
+# ---------------------------------------------------------------------------------------------
+# LoRA files
+
+
 ATTENTION_PROJECTIONS = ("to_q", "to_k", "to_v", "to_out.0")
 
 

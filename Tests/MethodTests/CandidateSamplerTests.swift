@@ -34,7 +34,9 @@ import Testing
 
     init(
       _ fixture: String, innerSteps: Int, thresholds: ClosedRange<Double> = 0...0,
-      promptsAtOnce: Int = 3
+      promptsAtOnce: Int = 3, comparedSteps: Range<Int> = 2..<10,
+      labels: CandidateSamplingSettings.Labels = .step,
+      continuation: CandidateSamplingSettings.Continuation = .random
     ) throws {
       let folder = ModelFolder(path: fixturePath("\(fixture)/model"))
       let pipeline = try TextToImage(folder)
@@ -42,8 +44,9 @@ import Testing
       sampler = CandidateSampler(
         unet: GuidedUNet(pipeline.unet, guidance: 3), scheduler: scheduler,
         settings: .init(
-          steps: 10, eta: 1, candidates: 3, comparedSteps: 2..<10, innerSteps: innerSteps,
-          thresholds: thresholds, promptsAtOnce: promptsAtOnce, seed: 5), latentShape: [8, 8, 4])
+          steps: 10, eta: 1, candidates: 3, comparedSteps: comparedSteps, innerSteps: innerSteps,
+          thresholds: thresholds, labels: labels, continuation: continuation,
+          promptsAtOnce: promptsAtOnce, seed: 5), latentShape: [8, 8, 4])
       prompts = PromptBatch(
         identifiers: [7, 8, 9],
         conditioning: try pipeline.conditioning(of: ["red circle", "a blue square", ""]))
@@ -116,6 +119,65 @@ import Testing
       #expect(pairs.filter(\.sharesLatent).map(\.timestep) == segments.map { $0[0] })
     }
     try expectDraws(sampled, setting)
+  }
+
+  @Test(
+    "labels of whole trajectories: finished samples alone are judged, and label every compared step",
+    arguments: [2..<10, 2..<5], [CandidateView.estimated, .drawn])
+  func trajectories(comparedSteps: Range<Int>, view: CandidateView) throws {
+    let setting = try Setting(
+      "sample", innerSteps: 0, comparedSteps: comparedSteps, labels: .trajectory)
+    let scorer = Brightness(view)
+    let sampled = try setting.sample(scorer)
+    #expect(scorer.timesteps == [0] && scorer.sources == [1])
+    #expect(sampled.comparisons.map(\.timestep) == [701])
+    #expect(sampled.comparisons[0].compared == 3 && sampled.comparisons[0].kept == 3)
+    #expect(sampled.finalScores.count == 9)
+    let timesteps = [701, 601, 501, 401, 301, 201, 101, 1].prefix(comparedSteps.count)
+    for prompt in 0..<3 {
+      let pairs = sampled.pairs.filter { $0.prompt == prompt }
+      #expect(pairs.map(\.timestep) == Array(timesteps))
+      #expect(pairs.map(\.sharesLatent) == timesteps.map { $0 == 701 })
+      #expect(pairs[0].win.latent.values == pairs[0].lose.latent.values)
+      // Each follows its own way.
+      for (previous, pair) in zip(pairs, pairs.dropFirst()) {
+        #expect(pair.win.latent.values == previous.win.next.values)
+        #expect(pair.lose.latent.values == previous.lose.next.values)
+      }
+      if let last = pairs.last, last.timestep == 1 {
+        #expect(mean(last.win.next) > mean(last.lose.next))
+      }
+    }
+  }
+
+  @Test(
+    "sampling goes on from the candidate that is asked for",
+    arguments: CandidateSamplingSettings.Continuation.allCases,
+    [CandidateView.estimated, .drawn])
+  func continuation(
+    continuation: CandidateSamplingSettings.Continuation, view: CandidateView
+  ) throws {
+    let setting = try Setting("sample", innerSteps: 0, continuation: continuation)
+    let sampled = try setting.sample(Brightness(view))
+    var steps = 0
+    var (fromBest, fromWorst) = (0, 0)
+    for prompt in 0..<3 {
+      let pairs = sampled.pairs.filter { $0.prompt == prompt }
+      for (previous, pair) in zip(pairs, pairs.dropFirst()) {
+        steps += 1
+        fromBest += pair.win.latent.values == previous.win.next.values ? 1 : 0
+        fromWorst += pair.win.latent.values == previous.lose.next.values ? 1 : 0
+      }
+    }
+    #expect(steps == 21)
+    switch continuation {
+    case .best: #expect(fromBest == steps && fromWorst == 0)
+    case .worst: #expect(fromWorst == steps && fromBest == 0)
+    // Of three candidates.
+    case .random:
+      #expect((1..<steps).contains(fromBest) && (1..<steps).contains(fromWorst))
+      #expect(fromBest + fromWorst < steps)
+    }
   }
 
   /// What was recorded was drawn from the model's Gaussian at the recorded latent.

@@ -24,6 +24,7 @@ private let forwardCases: [GoldenCase] =
 private let methodCases: [GoldenCase] =
   GoldenCase.all("ddim", in: "method", prefix: "ddim-") { $0.hasPrefix("case") }
   + GoldenCase.all("spo.loss", in: "method", prefix: "spo-") { $0.hasPrefix("case") }
+  + GoldenCase.all("dpo.loss", in: "method", prefix: "dpo-") { $0.hasPrefix("case") }
   + GoldenCase.all("spm.loss", in: "models", prefix: "preference-") { $0.contains("loss") }
 
 @Suite("Golden cases")
@@ -44,7 +45,7 @@ struct GoldenForwardTests {
       options.beta = Float(try settings.double("beta", default: 10))
       options.clip = Float(try settings.double("clip", default: 0.1))
     }
-    if golden.operation == "spo.loss" {
+    if ["spo.loss", "dpo.loss"].contains(golden.operation) {
       options.loraPath = fixturePath("\(golden.folder)/lora.safetensors")
     }
     try check(golden, options)

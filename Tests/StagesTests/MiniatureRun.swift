@@ -85,22 +85,31 @@ struct MiniatureRun {
     "spo.iterations=2", "spo.batch=2", "spo.sampling_steps=4", "spo.divert_step=2",
     "spo.stop_step=null",
     "spo.candidates=2", "spo.threshold=0", "spo.checkpoint_every=1",
+    "dpo.steps=4", "dpo.batch=3", "dpo.micro_batch=2", "dpo.sampling_steps=2", "dpo.pictures=1",
+    "dpo.checkpoint_every=2", "dpo.learning_rate=0.001",
     "report.pictures_per_prompt=1", "report.sampling_steps=2",
   ]
+
+  /// Those of the stages that the pipeline has.
+  private static func settings(for path: String) throws -> [String] {
+    let stages = try Pipeline(path: path, stages: stageTypes).stages.map(\.name)
+    return settings.filter { setting in stages.contains { setting.hasPrefix("\($0).") } }
+  }
 
   func status() throws -> [StageStatus] { try configured().status() }
   func verify() throws -> [StageVerification] { try configured().verify() }
   func collectGarbage() throws -> [Garbage] { try configured().collectGarbage(isDry: false) }
 
   private func configured(_ more: [String] = []) throws -> Pipeline {
-    try Pipeline(
-      path: "\(Self.repository)/pipelines/\(pipeline).json5", stages: stageTypes,
-      overrides: Self.settings + [
+    let path = "\(Self.repository)/pipelines/\(pipeline).json5"
+    return try Pipeline(
+      path: path, stages: stageTypes,
+      overrides: Self.settings(for: path) + [
         "ingest.source=\(folder)/*.parquet", "model=\(model ?? Self.tinyModel)",
         "report.beside=\(besides)",
         "report.prompts=\(folder)/prompts.json",
       ]
-        + (pipeline == "quickstart"
+        + (["quickstart", "quickstart-dpo"].contains(pipeline)
           ? ["preference.start=\(Self.repository)/data/tiny-preference"] : []) + overrides + more,
       workspace: workspace)
   }

@@ -6,10 +6,12 @@ import TestSupport
 import Testing
 
 @Suite struct ModelFitTests {
-  private func message(_ overrides: String...) throws -> String? {
+  private func message(
+    _ overrides: String..., in name: String = "quickstart"
+  ) throws -> String? {
     let root = fixturePath("../..")
     let pipeline = try Pipeline(
-      path: "\(root)/pipelines/quickstart.json5", stages: stageTypes,
+      path: "\(root)/pipelines/\(name).json5", stages: stageTypes,
       overrides: ["model=\(root)/data/tiny-sd"] + overrides)
     do {
       try pipeline.checkFit()
@@ -28,6 +30,25 @@ import Testing
   func refused(override: String, expected: String) throws {
     let message = try message(override, "spo.stop_step=null") ?? "accepted"
     #expect(message.hasPrefix(expected), "\(message)")
+  }
+
+  @Test("so are those of stage dpo")
+  func direct() throws {
+    for (override, expected) in [
+      ("dpo.rank=33", "dpo.rank: must be at most 32, the width of the narrowest attention layer"),
+      ("dpo.sampling_steps=1000", "dpo.sampling_steps: "),
+    ] {
+      let message = try message(override, in: "quickstart-dpo") ?? "accepted"
+      #expect(message.hasPrefix(expected), "\(message)")
+    }
+  }
+
+  @Test("a preference model that is trained step-blind must be asked as one")
+  func blind() throws {
+    let message = try message("preference.step_aware=false") ?? "accepted"
+    #expect(message.hasPrefix("spo.judged_timestep: must be \"none\""), "\(message)")
+    #expect(
+      try self.message("preference.step_aware=false", "spo.judged_timestep=none") == nil)
   }
 
   @Test("what the model has is accepted")

@@ -25,7 +25,8 @@ import Testing
   /// What has no default.
   private static let required: [String: [String: JSON]] = [
     "ingest": ["source": "rows.parquet"], "encode": ["model": "m"], "label": ["scorer": "m"],
-    "preference": ["model": "m", "start": "m"], "spo": ["model": "m"], "export": ["model": "m"],
+    "preference": ["model": "m", "start": "m"], "spo": ["model": "m"], "dpo": ["model": "m"],
+    "export": ["model": "m"],
     "report": ["model": "m", "prompts": "p.json"],
   ]
 
@@ -129,16 +130,34 @@ import Testing
     arguments: [
       ("spo", "divert_step", 50), ("spo", "divert_step", 20), ("spo", "stop_step", 4),
       ("spo", "inner_steps", 16), ("spo", "highest_threshold", 0.2), ("spo", "sampling_steps", 4),
-      ("preference", "steps", 500), ("preference", "warm_up_steps", 8_000),
+      ("dpo", "warm_up_steps", 10_000), ("preference", "steps", 500),
+      ("preference", "warm_up_steps", 8_000),
       ("preference", "clean_steps", 8_000), ("preference", "selection_limit", 1),
       ("preference", "validation_timesteps", []),
       ("preference", "validation_timesteps", [1, 1]), ("export", "forms", []),
       ("export", "forms", ["lora", "lora"]), ("comparisons", "train_prompts", 700),
+      ("report", "guidance", []), ("report", "guidance", [7, 7]),
+      ("report", "scorers", ["pickscor": "x"]), ("report", "scorers", ["pickscore": ""]),
     ] as [(String, String, JSON)])
   func conflicts(stage: String, setting: String, value: JSON) throws {
     let message = try message(stage, setting, value) ?? "accepted"
     #expect(message.hasPrefix("FILE: stages.\(stage)."), "\(message)")
     #expect(message.contains(": must "), "\(message)")
+  }
+
+  @Test("labels of whole trajectories leave no inner steps and nothing to continue")
+  func trajectories() throws {
+    for (setting, value) in [("inner_steps", "2"), ("continue_from", "\"best\"")] {
+      let message = try withTemporaryFolder { folder in
+        let path = "\(folder)/p.json5"
+        try
+          "{ workspace: 'w', stages: { spo: { model: 'm', labels: 'trajectory', \(setting): \(value) } } }"
+          .write(toFile: path, atomically: false, encoding: .utf8)
+        return failure { _ = try Pipeline(path: path, stages: stageTypes) } ?? "accepted"
+      }
+      #expect(message.contains("stages.spo.\(setting): must be "), "\(message)")
+      #expect(message.contains("where labels is \"trajectory\""), "\(message)")
+    }
   }
 
   @Test("words are corrected")

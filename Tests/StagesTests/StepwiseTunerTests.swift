@@ -100,6 +100,25 @@ import Testing
     }
     #expect(try scores(.drawn) == expected(601))
     #expect(try scores(.source) == expected(701))
+    #expect(try scores(.untold) == expected(0))
     #expect(try expected(601) != expected(701))
+    #expect(try expected(601) != expected(0))
+  }
+
+  @Test("a step-blind judge of images is told timestep 0, whatever was drawn")
+  func blindJudge() throws {
+    let base = ModelFolder(path: Self.model)
+    let folder = ModelFolder(path: fixturePath("models/preference-gelu"))
+    let autoencoder = try base.autoencoder().model
+    let latents = Tensor((0..<512).map { Float($0 % 7) / 3 - 1 }, shape: [2, 8, 8, 4])
+    let ids = try base.tokenizer().encode("red").prefix(
+      try folder.preferenceConfiguration().text.tokens)
+    func scores(_ told: SPOSettings.JudgedTimestep, _ timestep: Int) throws -> [Float] {
+      try PreferenceJudge(folder, of: base, told: told)
+        .scorer(for: [JudgedPrompt(text: "red", ids: ids.map { $0 % 20 })], autoencoder)
+        .scores(of: latents, timestep: timestep, drawnFrom: 701, prompts: [0, 0])
+    }
+    #expect(try scores(.untold, 601) == scores(.source, 0))
+    #expect(try scores(.source, 601) != scores(.source, 0))
   }
 }

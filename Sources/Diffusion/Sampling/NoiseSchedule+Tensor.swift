@@ -13,6 +13,22 @@ extension NoiseSchedule {
     return latents * column { $0.squareRoot() } + noise * column { (1 - $0).squareRoot() }
   }
 
+  /// What a model is trained to give for noised latents, each row at its own timestep.
+  ///
+  /// - Source: Salimans and Ho 2022, arXiv 2202.00512, for v
+  public func target(
+    _ latents: Tensor, noise: Tensor, timesteps: [Int], prediction: PredictionType
+  ) -> Tensor {
+    switch prediction {
+    case .noise: return noise
+    case .original: return latents
+    case .velocity:
+      let shape = [timesteps.count, 1, 1, 1]
+      return noise * Tensor(timesteps.map { alphaBar[$0].squareRoot() }, shape: shape)
+        - latents * Tensor(timesteps.map { (1 - alphaBar[$0]).squareRoot() }, shape: shape)
+    }
+  }
+
   /// The clean latents that a model output implies, each row at its own timestep.
   public func denoised(
     _ latents: Tensor, modelOutput: Tensor, timesteps: [Int], prediction: PredictionType

@@ -146,7 +146,8 @@ extension NamedSource {
     let name = path.isEmpty ? "nothing is named" : "\(path) is not there"
     return Doctor.Problem(
       what: "\(setting): \(name): \(what)",
-      remedy: "put it there, or say where it is: --set \(setting)=PATH", kind: .input)
+      remedy: "put it there, or say where it is: --set \(override ?? "\(setting)=PATH")",
+      kind: .input)
   }
 }
 

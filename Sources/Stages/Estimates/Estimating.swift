@@ -44,6 +44,8 @@ package struct NamedSource {
   let path: String
   /// In words, such as `the folder of the model to tune`.
   let what: String
+  /// What `--set` takes instead of `SETTING=PATH`.
+  var override: String? = nil
   /// What is known of it without its files; nil: nothing.
   var standIn: PublishedModel? = nil
 

@@ -30,7 +30,12 @@ extension Export: Estimating {
 
   package func diskByteCount(_ scale: PipelineScale) throws -> Int {
     guard settings.forms.contains(.merged) else { return 0 }
-    return try weights().reduce(0, +) * settings.dtype.byteCount
+    return try reads.count * mergedByteCount()
+  }
+
+  /// Of one merged model.
+  func mergedByteCount() throws -> Int {
+    try weights().reduce(0, +) * settings.dtype.byteCount
   }
 
   package var diskSavings: [String] {

@@ -3,9 +3,10 @@ public import PipelineCore
 
 /// Writes the trained LoRA in the forms that other programs load, and the model with it merged in.
 ///
-/// - Reads:  `lora`, the file `spo/pytorch_lora_weights.safetensors`
+/// - Reads:  the LoRA files of stages `spo` and `dpo`, or of the one that the pipeline has
 /// - Writes: in the folder `export` `pytorch_lora_weights.safetensors` (diffusers),
-///   `webui/NAME.safetensors` (webui, ComfyUI) and `merged` (a model folder)
+///   `webui/NAME.safetensors` (webui, ComfyUI) and `merged` (a model folder); of a second LoRA the same in
+///   a folder of its own, `export/dpo`, with `webui/NAME-dpo.safetensors`
 public final class Export: Stage {
   public struct Settings: StageSettings {
     @Setting(
@@ -37,20 +38,29 @@ public final class Export: Stage {
     case merged
   }
 
+  /// One form of one LoRA.
+  public struct Item {
+    let stage: TuningStage
+    let form: Form
+  }
+
   public static let name = "export"
   public static let version = 1
   public static let unit = "files"
-  public let reads: Set<Artifact> = ["lora"]
+  public let reads: Set<Artifact>
   public static let settingsWithoutEffect: Set<String> = ["model", "tokenizer"]
   public let writes: [Artifact: [String]] = ["exports": [name]]
 
   let settings: Settings
   private let context: StageContext
-  private var lora: LoRAWeights?
+  private let stages: [TuningStage]
+  private var loras: [TuningStage: LoRAWeights] = [:]
 
   public init(settings: Settings, context: StageContext) throws {
     self.settings = settings
     self.context = context
+    stages = TuningStage.planned(in: context)
+    reads = Set(stages.map(\.lora))
   }
 
   private var model: ModelFolder {
@@ -58,12 +68,26 @@ public final class Export: Stage {
   }
   private var folder: String { context.output(Self.name) }
 
-  private func path(_ form: Form) -> String {
-    switch form {
+  private func folder(of stage: TuningStage) -> String {
+    stage == stages[0] ? folder : "\(folder)/\(stage.rawValue)"
+  }
+
+  /// The name of a LoRA in the webui.
+  private func name(of stage: TuningStage) -> String {
+    stage == stages[0] ? settings.name : "\(settings.name)-\(stage.rawValue)"
+  }
+
+  private func path(_ item: Item) -> String {
+    let folder = folder(of: item.stage)
+    return switch item.form {
     case .lora: "\(folder)/pytorch_lora_weights.safetensors"
-    case .webui: "\(folder)/webui/\(settings.name).safetensors"
+    case .webui: "\(folder)/webui/\(name(of: item.stage)).safetensors"
     case .merged: "\(folder)/merged"
     }
+  }
+
+  private var items: [Item] {
+    stages.flatMap { stage in settings.forms.map { Item(stage: stage, form: $0) } }
   }
 
   public func inputs() throws -> [StageInput] {
@@ -76,46 +100,47 @@ public final class Export: Stage {
   }
 
   /// A form whose path exists is complete: it got its name when it was.
-  public func pendingItems() throws -> [Form] {
-    settings.forms.filter { !Folders.exists(path($0)) }
-  }
+  public func pendingItems() throws -> [Item] { items.filter { !Folders.exists(path($0)) } }
 
-  public func finishedUnitCount() throws -> Int {
-    settings.forms.count - (try pendingItems().count)
-  }
+  public func finishedUnitCount() throws -> Int { items.count - (try pendingItems().count) }
 
   public func prepare() throws {
-    try Folders.make("\(folder)/webui")
-    if try pendingItems().contains(.merged) {
-      try DiskSpace.require(
-        try diskByteCount(PipelineScale()), at: folder, for: "merged model")
+    for stage in stages {
+      try Folders.make("\(folder(of: stage))/webui")
+      let file = context.workspace.path(stage.loraFile)
+      loras[stage] = try LoRAFile(path: file).weights(for: try model.unetLayers())
     }
-    let file = context.workspace.path("spo/pytorch_lora_weights.safetensors")
-    lora = try LoRAFile(path: file).weights(for: try model.unetLayers())
+    let merged = try pendingItems().count { $0.form == .merged }
+    if merged > 0 {
+      try DiskSpace.require(
+        merged * mergedByteCount(), at: folder,
+        for: merged == 1 ? "merged model" : "merged models")
+    }
   }
 
-  public func process(_ form: Form) throws {}
+  public func process(_ item: Item) throws {}
 
-  public func commit(_ output: Void, of form: Form) throws {
-    guard let lora else { return }
-    switch form {
-    case .lora: try lora.write(to: path(form), as: .diffusers, precision: settings.dtype)
+  public func commit(_ output: Void, of item: Item) throws {
+    guard let lora = loras[item.stage] else { return }
+    switch item.form {
+    case .lora: try lora.write(to: path(item), as: .diffusers, precision: settings.dtype)
     case .webui:
       try lora.write(
-        to: path(form), as: .webUI(try model.webUIHeader(name: settings.name)),
+        to: path(item), as: .webUI(try model.webUIHeader(name: name(of: item.stage))),
         precision: settings.dtype)
-    case .merged: try model.writeMerged(lora, precision: settings.dtype, to: path(form))
+    case .merged: try model.writeMerged(lora, precision: settings.dtype, to: path(item))
     }
   }
 
   public func finish() throws { try Folders.sync(folder) }
 
   public func results() -> [String] {
-    settings.forms.map { form in
-      switch form {
-      case .lora: "the LoRA for diffusers is \(path(form))"
-      case .webui: "the LoRA for the webui and ComfyUI is \(path(form))"
-      case .merged: "the merged model is in \(path(form))"
+    items.map { item in
+      let tuning = stages.count > 1 ? " of stage \(item.stage.rawValue)" : ""
+      return switch item.form {
+      case .lora: "the LoRA\(tuning) for diffusers is \(path(item))"
+      case .webui: "the LoRA\(tuning) for the webui and ComfyUI is \(path(item))"
+      case .merged: "the merged model\(tuning) is in \(path(item))"
       }
     }
   }

@@ -13,6 +13,8 @@ struct LatentTrainee: PreferenceTrainee {
   let schedule: NoiseSchedule
   /// The diffusion model that it started from.
   let base: ModelFolder
+  /// Whether the model is told timesteps; otherwise 0 of all.
+  let isStepAware: Bool
 
   var parameters: [Parameter] { model.parameters }
 
@@ -28,7 +30,7 @@ struct LatentTrainee: PreferenceTrainee {
         latents, with: examples.noise(for: pairs, views), timesteps: timesteps + timesteps)
     let rows = Array(pairs.indices)
     let scores = model.scores(
-      of: shown, timesteps: (timesteps + timesteps).map { Float($0) },
+      of: shown, timesteps: (timesteps + timesteps).map { isStepAware ? Float($0) : 0 },
       for: try model.prompts(examples.texts(of: pairs)).rows(at: rows + rows))
     let halves = scores.split(axis: 0, into: 2)
     return (halves[0], halves[1])

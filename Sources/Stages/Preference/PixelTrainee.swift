@@ -17,6 +17,8 @@ struct PixelTrainee: PreferenceTrainee {
   let storesTraining: Bool
   /// The folder whose configuration files the model was built from.
   let start: String
+  /// Whether the model is told timesteps; otherwise 0 of all.
+  let isStepAware: Bool
 
   func scores(
     _ examples: PreferenceExamples, of pairs: [Int], _ views: [PreferenceView]
@@ -26,7 +28,9 @@ struct PixelTrainee: PreferenceTrainee {
       try storesTraining || split != "train"
       ? store.pictures(split, of: pairs, views, side: pictures.side)
       : pictures(examples, of: pairs, views)
-    let timesteps = zip(pairs, views).map { Float(examples.timestep(of: $0, $1)) }
+    let timesteps = zip(pairs, views).map {
+      isStepAware ? Float(examples.timestep(of: $0, $1)) : 0
+    }
     let images = model.pictures.embedding(
       of: model.pictures.normalized(shown), timesteps: timesteps + timesteps)
     let texts = try model.prompts(try examples.ids(of: pairs))

@@ -12,6 +12,8 @@ package struct PreferenceExamples {
   let timesteps: DrawnTimesteps
   /// Whether both pictures of a comparison get one noise, so that only what they show tells them apart.
   let sharesNoise: Bool
+  /// What its random streams are named after, so that others draw their own.
+  let purpose: String
 
   /// Which timesteps are drawn.
   package struct DrawnTimesteps: Equatable {
@@ -32,8 +34,10 @@ package struct PreferenceExamples {
   }
 
   package init(
-    shards: any ComparisonData, seed: UInt64, timesteps: DrawnTimesteps, sharesNoise: Bool
+    shards: any ComparisonData, seed: UInt64, timesteps: DrawnTimesteps, sharesNoise: Bool,
+    purpose: String = "preference"
   ) {
+    self.purpose = purpose
     self.shards = shards
     self.seed = seed
     self.timesteps = timesteps
@@ -61,7 +65,7 @@ package struct PreferenceExamples {
       }
       let side = row < pairs.count ? "left" : "right"
       var stream = RandomStream(
-        seed: seed, purpose: "preference.latent \(side) " + shards.split,
+        seed: seed, purpose: "\(purpose).latent \(side) \(shards.split)",
         item: UInt64(pairs[row % pairs.count]), view.noiseKey)
       let normals = stream.normals(count: layout.latentCount)
       for (place, normal) in normals.enumerated() {
@@ -76,21 +80,21 @@ package struct PreferenceExamples {
   ///
   /// - Returns: `[2 pairs, height, width, channels]`
   func noise(for pairs: [Int], _ views: [PreferenceView]) -> Tensor {
-    let left = noise(for: pairs, views, purpose: "preference.noise ")
+    let left = noise(for: pairs, views, stream: "noise")
     return sharesNoise
       ? left.repeated(2)
-      : concatenated([left, noise(for: pairs, views, purpose: "preference.noise right ")], axis: 0)
+      : concatenated([left, noise(for: pairs, views, stream: "noise right")], axis: 0)
   }
 
   private func noise(
-    for pairs: [Int], _ views: [PreferenceView], purpose: String
+    for pairs: [Int], _ views: [PreferenceView], stream name: String
   ) -> Tensor {
     let layout = shards.layout
     return Tensor(
       rows: pairs.count, of: [layout.latentHeight, layout.latentWidth, layout.latentChannels]
     ) { row, noise in
       var stream = RandomStream(
-        seed: seed, purpose: purpose + shards.split, item: UInt64(pairs[row]),
+        seed: seed, purpose: "\(purpose).\(name) \(shards.split)", item: UInt64(pairs[row]),
         views[row].noiseKey)
       stream.fillNormal(noise)
     }
@@ -103,7 +107,7 @@ package struct PreferenceExamples {
     case .timestep(let timestep): return timestep
     case .draw(let number):
       var stream = RandomStream(
-        seed: seed, purpose: "preference.timestep " + shards.split, item: UInt64(pair),
+        seed: seed, purpose: "\(purpose).timestep \(shards.split)", item: UInt64(pair),
         UInt64(number))
       return timesteps.draw(from: &stream)
     }

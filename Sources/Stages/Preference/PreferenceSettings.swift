@@ -35,6 +35,9 @@ public struct PreferenceSettings: StageSettings {
   public var timestepLimit = 1_000
   @Setting("Draw only timestep 1 and every so many more; null: all timesteps.", in: 1...999)
   public var timestepSpacing: Int? = nil
+  @Setting(
+    "Tell the model the timestep; false: 0 of all, an ablation that spo.judged_timestep follows.")
+  public var stepAware = true
   @Setting("Use the same noise for both images of a comparison.")
   public var sharesNoise = true
   @Setting("Classifier-free guidance scale of the estimated images.", in: 0...100)

@@ -126,7 +126,9 @@ final class TrainPreference: Stage {
     min(settings.validationPairs, examples.count)
   }
 
-  func earlierSettings() -> [String: JSON] { ["warm_up": "linear", "keep": "best"] }
+  func earlierSettings() -> [String: JSON] {
+    ["warm_up": "linear", "keep": "best", "step_aware": true]
+  }
 
   func remakesFilesAtOnce() throws -> Bool {
     try stretches.pending().isEmpty
@@ -260,7 +262,8 @@ final class TrainPreference: Stage {
     return (
       PixelTrainee(
         model: model, parameters: weights.parameters, pictures: pictures, store: store,
-        storesTraining: settings.estimates > 0, start: settings.start), pictures
+        storesTraining: settings.estimates > 0, start: settings.start,
+        isStepAware: settings.stepAware), pictures
     )
   }
 
@@ -274,8 +277,9 @@ final class TrainPreference: Stage {
         guidance: settings.featureGuidance, seed: settings.seed)
     model.usesGradientCheckpointing = settings.gradientCheckpointing
     return LatentTrainee(
-      model: model, schedule: try DDIMScheduler(base.pipelineSchedulerConfig()).schedule, base: base
-    )
+      model: model, schedule: try DDIMScheduler(base.pipelineSchedulerConfig()).schedule,
+      base: base,
+      isStepAware: settings.stepAware)
   }
 
   func process(_ item: Item) throws -> Output {

@@ -2,8 +2,9 @@ import Files
 import Imaging
 import ProceduralWorld
 
-/// The oracle's scores of all pictures before and after.
+/// The oracle's scores of all pictures before tuning and by one tuned model.
 struct OracleComparison {
+  let model: ReportedModel
   let prompts: Int
   let pictures: Int
   let aesthetics: PairedComparison
@@ -12,31 +13,37 @@ struct OracleComparison {
   let before: [OracleScore]
   let after: [OracleScore]
 
-  /// - Parameter picture: of a prompt's number, a picture's number, and `before` or `after`
+  /// - Parameter groupSize: pictures of a prompt
   init(
-    prompts: [String], settings: ReportSettings, picture: (Int, Int, String) throws -> RGBImage
-  ) throws {
-    func scores(_ state: String) throws -> [OracleScore] {
-      try prompts.enumerated().flatMap { index, prompt in
-        let scene = try Scene(prompt: prompt)
-        return try (0..<settings.picturesPerPrompt).map { number in
-          OracleScore(
-            of: try Picture(
-              try picture(index, number, state), name: "picture \(number) of \"\(prompt)\""),
-            as: scene)
-        }
-      }
-    }
-    before = try scores("before")
-    after = try scores("after")
-    self.prompts = prompts.count
+    of model: ReportedModel, before: [OracleScore], after: [OracleScore], prompts: Int,
+    groupSize: Int
+  ) {
+    self.model = model
+    self.before = before
+    self.after = after
+    self.prompts = prompts
     pictures = before.count
     aesthetics = PairedComparison(
-      before: before.map(\.aesthetics), after: after.map(\.aesthetics),
-      groupSize: settings.picturesPerPrompt)
+      before: before.map(\.aesthetics), after: after.map(\.aesthetics), groupSize: groupSize)
     agreement = PairedComparison(
-      before: before.map(\.agreement), after: after.map(\.agreement),
-      groupSize: settings.picturesPerPrompt)
+      before: before.map(\.agreement), after: after.map(\.agreement), groupSize: groupSize)
+  }
+
+  /// The scores of one model's pictures, by prompt and picture, one after another.
+  ///
+  /// - Parameter picture: of a prompt's number and a picture's number
+  static func scores(
+    of prompts: [String], _ picturesPerPrompt: Int, picture: (Int, Int) throws -> RGBImage
+  ) throws -> [OracleScore] {
+    try prompts.enumerated().flatMap { index, prompt in
+      let scene = try Scene(prompt: prompt)
+      return try (0..<picturesPerPrompt).map { number in
+        OracleScore(
+          of: try Picture(
+            try picture(index, number), name: "picture \(number) of \"\(prompt)\""),
+          as: scene)
+      }
+    }
   }
 
   var json: JSON {

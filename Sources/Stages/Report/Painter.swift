@@ -9,49 +9,61 @@ struct Painter {
   let pipeline: TextToImage
   let scheduler: DDIMScheduler
   let negative: Conditioning
-  private let tuned: UNet
+  /// Without a LoRA, then with each.
+  private let unets: [UNet]
   private let settings: ReportSettings
 
-  init(_ settings: ReportSettings, loraPath: String) throws {
-    let adapters = AdapterSet()
-    try LoRAFile(path: loraPath).addUNetAdapters(to: adapters)
-    try self.init(settings, adapters)
+  init(_ settings: ReportSettings, loraPaths: [String]) throws {
+    try self.init(
+      settings,
+      try loraPaths.map { path in
+        let adapters = AdapterSet()
+        try LoRAFile(path: path).addUNetAdapters(to: adapters)
+        return adapters
+      })
   }
 
-  /// - Parameter adapters: what was learned
-  init(_ settings: ReportSettings, _ adapters: AdapterSet) throws {
+  /// - Parameter adapters: what was learned, for each LoRA
+  init(_ settings: ReportSettings, _ adapters: [AdapterSet]) throws {
     let model = settings.base
-    // Both are built on the same arrays; the tuned one adds the adapters.
+    // All are built on the same arrays; the tuned ones add their adapters.
     let (unet, weights) = try model.unet()
-    tuned = try UNet(weights.adapted(by: adapters), unet.configuration)
-    try adapters.requireAllMatched()
+    unets =
+      try [unet]
+      + adapters.map { adapters in
+        let tuned = try UNet(weights.adapted(by: adapters), unet.configuration)
+        try adapters.requireAllMatched()
+        return tuned
+      }
     pipeline = try TextToImage(model, unet: unet)
     scheduler = try DDIMScheduler(model.pipelineSchedulerConfig())
     negative = try pipeline.negativeConditioning()
     self.settings = settings
   }
 
-  /// The pictures before, then those after.
+  /// The pictures without a LoRA, then those with each.
   ///
-  /// - Parameter number: the prompt's, which keys its noises
-  func pictures(of prompt: String, number: Int) throws -> [RGBImage] {
+  /// - Parameters:
+  ///   - number: the prompt's, which keys its noises
+  ///   - guidance: the scale of classifier-free guidance
+  func pictures(of prompt: String, number: Int, guidance: Float) throws -> [RGBImage] {
     let conditioning = try pipeline.conditioning(of: [prompt])
-    return try [pipeline.unet, tuned].flatMap {
-      try images(try pictures(by: $0, of: conditioning, number: number))
+    return try unets.flatMap {
+      try images(try pictures(by: $0, of: conditioning, number: number, guidance: guidance))
     }
   }
 
-  /// Decoded pictures `[pictures, height, width, 3]` before, and those after.
-  func decodedPictures(of conditioning: Conditioning) throws -> [Tensor] {
-    try [pipeline.unet, tuned].map { try pictures(by: $0, of: conditioning, number: 0) }
+  /// Decoded pictures `[pictures, height, width, 3]` without a LoRA, and those with each.
+  func decodedPictures(of conditioning: Conditioning, guidance: Float) throws -> [Tensor] {
+    try unets.map { try pictures(by: $0, of: conditioning, number: 0, guidance: guidance) }
   }
 
   private func pictures(
-    by unet: UNet, of conditioning: Conditioning, number: Int
+    by unet: UNet, of conditioning: Conditioning, number: Int, guidance: Float
   ) throws -> Tensor {
     let count = settings.picturesPerPrompt
     let sampler = LatentSampler(
-      unet: GuidedUNet(unet, guidance: settings.guidance), scheduler: scheduler,
+      unet: GuidedUNet(unet, guidance: guidance), scheduler: scheduler,
       stepCount: settings.samplingSteps, eta: settings.eta)
     let latents = try sampler(
       conditioning: conditioning.repeated(count), negative: negative,

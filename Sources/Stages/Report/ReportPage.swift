@@ -7,6 +7,8 @@ import Reporting
 struct ReportPage {
   let prompts: [String]
   let settings: ReportSettings
+  /// Before tuning, then with each LoRA.
+  let models: [ReportedModel]
   /// Why the figures may mean less than they seem to.
   let warnings: [String]
   /// This run, then those that it is compared with.
@@ -14,17 +16,22 @@ struct ReportPage {
   /// Of the preference model; nil where one was given that is not evaluated.
   let evaluation: JSONReader?
   let oracle: OracleFindings?
-  let metrics: (preference: [JSON.Object], spo: [JSON.Object])
+  /// By published scores, one for each tuned model; none where no scorer is named.
+  let scored: [PublishedScores.Comparison]
+  /// One for each LoRA.
+  let drifts: [LoRADrift]
+  let metrics: (preference: [JSON.Object], tuning: [TuningStage: [JSON.Object]])
   /// The stages before this one, as the runner has recorded them.
   let records: [(stage: String, record: JSONReader)]
-  /// The PNG of a prompt's number, a picture's number, and `before` or `after`.
-  let picture: (Int, Int, String) throws -> [UInt8]
+  /// The PNG of a prompt's number, a picture's number, a model, and the place of a guidance.
+  let picture: (Int, Int, ReportedModel, Int) throws -> [UInt8]
 
   /// What the world itself says of the run.
   struct OracleFindings {
-    let comparison: OracleComparison
-    let candidates: [CandidateOrder]
-    let stepTime: CandidateJudging.StepTime
+    /// One for each tuned model.
+    let comparisons: [OracleComparison]
+    /// Of the candidates of stage `spo`; nil where there is none.
+    let judged: (orders: [CandidateOrder], time: CandidateJudging.StepTime)?
   }
 
   func report() throws -> Report {
@@ -33,13 +40,14 @@ struct ReportPage {
       sections.append(ReportSection("Warnings", warnings.map { .text($0) }))
     }
     if let oracle {
-      sections.append(ReportSection("Scores", [.comparison(scores(oracle.comparison))]))
+      sections.append(ReportSection("Scores", [.comparison(scores(oracle.comparisons))]))
     }
+    sections += try scoreSections()
     sections.append(ReportSection("Before and after", [.pictures(try grid())]))
     if variants.count > 1 {
       sections.append(ReportSection("Side by side", try RunSummary.blocks(variants)))
     }
-    let judged = oracle.map { [ReportBlock.chart(candidateChart($0.candidates))] } ?? []
+    let judged = oracle?.judged.map { [ReportBlock.chart(candidateChart($0.orders))] } ?? []
     let trained = try evaluation.map { evaluation in
       [
         ReportBlock.chart(try accuracyChart(evaluation)),
@@ -49,20 +57,12 @@ struct ReportPage {
     if !judged.isEmpty || trained != nil {
       sections.append(ReportSection("Preference model", (trained ?? []) + judged))
     }
-    sections.append(
-      ReportSection(
-        "Step-by-step preference optimization",
-        [
-          .chart(curve("Loss", "loss", metrics.spo, x: "sampling batch")),
-          .chart(keptChart()),
-          .chart(curve("Clipped ratios, share", "clipped_share", metrics.spo, x: "sampling batch")),
-          .chart(
-            curve("Mean score of finished samples", "final_score", metrics.spo, x: "sampling batch")
-          ),
-        ]))
+    sections += models.compactMap(\.stage).map {
+      ReportSection($0.title, tuningCharts($0, metrics.tuning[$0] ?? []).map { .chart($0) })
+    }
     sections.append(ReportSection("How it was made", try provenance()))
     return Report(
-      title: "Step-by-step preference optimization",
+      title: models.compactMap(\.stage?.title).joined(separator: " and "),
       subtitle: "\(prompts.count) held-out prompts, \(settings.picturesPerPrompt) pictures each, "
         + "the same noise before and after",
       sections: sections, footer: Machine.description)
@@ -108,14 +108,41 @@ struct ReportPage {
         + "standard errors over prompts.")
   }
 
-  private func scores(_ oracle: OracleComparison) -> ComparisonTable {
+  /// The measurements of a tuning stage.
+  private func tuningCharts(_ stage: TuningStage, _ lines: [JSON.Object]) -> [Chart] {
+    switch stage {
+    case .spo:
+      [
+        curve("Loss", "loss", lines, x: "sampling batch"), keptChart(lines),
+        curve("Clipped ratios, share", "clipped_share", lines, x: "sampling batch"),
+        curve("Mean score of finished samples", "final_score", lines, x: "sampling batch"),
+      ]
+    case .dpo:
+      [
+        curve("Loss", "loss", lines, x: "step"),
+        curve("Training comparisons ordered as labelled", "implicit_accuracy", lines, x: "step"),
+        curve(
+          "Error on preferred images, against the untuned model", "win_error_change", lines,
+          x: "step"),
+        curve(
+          "Error on rejected images, against the untuned model", "lose_error_change", lines,
+          x: "step"),
+      ]
+    }
+  }
+
+  private func scores(_ comparisons: [OracleComparison]) -> ComparisonTable {
     ComparisonTable(
-      rows: [("aesthetics", oracle.aesthetics), ("agreement with the prompt", oracle.agreement)]
-        .map { name, score in
-          ComparisonTable.Row(
-            name, before: score.before, after: score.after, standardError: score.standardError)
-        },
-      note: "The oracle's scores, 0 to 100, over \(oracle.pictures) pictures. "
+      rows: comparisons.flatMap { oracle in
+        let of = comparisons.count > 1 ? "\(oracle.model.name): " : ""
+        return [("aesthetics", oracle.aesthetics), ("agreement with the prompt", oracle.agreement)]
+          .map { name, score in
+            ComparisonTable.Row(
+              of + name, before: score.before, after: score.after,
+              standardError: score.standardError)
+          }
+      },
+      note: "The oracle's scores, 0 to 100, over \(comparisons[0].pictures) pictures. "
         + "The standard error is that of the mean difference, over prompts.")
   }
 
@@ -126,19 +153,19 @@ struct ReportPage {
         PictureGrid.Card(
           prompt: prompt,
           shots: try (0..<min(2, settings.picturesPerPrompt)).flatMap { number in
-            try ["before", "after"].map { state in
+            try models.map { model in
               PictureGrid.Shot(
-                state, png: try picture(index, number, state),
-                note: note(index * settings.picturesPerPrompt + number, state))
+                model.name, png: try picture(index, number, model, 0),
+                note: note(index * settings.picturesPerPrompt + number, model))
             }
           })
       })
   }
 
-  private func note(_ index: Int, _ state: String) -> String {
+  private func note(_ index: Int, _ model: ReportedModel) -> String {
     guard let oracle else { return "" }
-    let comparison = oracle.comparison
-    let score = state == "before" ? comparison.before[index] : comparison.after[index]
+    let own = oracle.comparisons.first { $0.model == model }
+    let score = own?.after[index] ?? oracle.comparisons[0].before[index]
     return String(format: "%.0f / %.0f", score.aesthetics, score.agreement)
   }
 
@@ -174,10 +201,10 @@ struct ReportPage {
   }
 
   /// For each compared timestep, the share of prompts whose pair passed the threshold.
-  private func keptChart() -> Chart {
+  private func keptChart(_ lines: [JSON.Object]) -> Chart {
     var compared: [Int: Double] = [:]
     var kept: [Int: Double] = [:]
-    for step in metrics.spo.flatMap({ $0["steps"]?.array ?? [] }) {
+    for step in lines.flatMap({ $0["steps"]?.array ?? [] }) {
       guard let timestep = step["timestep"]?.int else { continue }
       compared[timestep, default: 0] += step["compared"]?.double ?? 0
       kept[timestep, default: 0] += step["kept"]?.double ?? 0

@@ -1,5 +1,6 @@
 import Diffusion
 public import PipelineCore
+import Scorers
 
 /// Settings of stage `report`.
 public struct ReportSettings: StageSettings {
@@ -9,17 +10,24 @@ public struct ReportSettings: StageSettings {
   public var tokenizer: String? = nil
   @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
-  @Setting("JSON list of prompts to sample, such as [{\"caption\": \"...\"}].")
+  @Setting(
+    "List of prompts to sample, as spo evaluate reads it, or a split that no stage trains on, such as "
+      + "validation_unique.")
   public var prompts = ""
   @Setting("Images per prompt, from the same noise before and after tuning.", in: 1...100)
   public var picturesPerPrompt = 4
   @Setting("DDIM sampling steps.", in: 1...1_000)
   public var samplingSteps = 20
-  @Setting("Classifier-free guidance scale.", in: 0...100)
-  public var guidance: Float = 5
+  @Setting(
+    "Classifier-free guidance scale, or several: each is sampled and scored by itself.", in: 0...100)
+  public var guidance = GuidanceScales([5])
   @Setting("Noise of the DDIM steps: 0 is deterministic, 1 is ancestral sampling.", in: 0...1)
   public var eta: Float = 0
-  @Setting("What scores the images: nothing, or the oracle of the embedded world.")
+  @Setting(
+    "Published scores of the images, as spo evaluate names them, each with its weights: { pickscore: DIR }."
+  )
+  public var scorers: [String: String] = [:]
+  @Setting("What also scores the images: nothing, or the oracle of the embedded world.")
   public var oracle = Oracle.none
   @Setting("Draws of each prompt's candidates for the oracle to judge.", in: 1...100)
   public var candidateDraws = 2
@@ -39,9 +47,38 @@ public struct ReportSettings: StageSettings {
   public func check() throws(SettingConflict) {
     try requireModel(model)
     guard !prompts.isEmpty else {
-      throw SettingConflict("prompts", "is missing: a JSON list of prompts to sample")
+      throw SettingConflict(
+        "prompts", "is missing: a list of prompts to sample, or a held-out split")
+    }
+    guard !scales.isEmpty, Set(scales).count == scales.count else {
+      throw SettingConflict("guidance", "must name at least one scale, and each only once")
+    }
+    for (name, path) in scorers.sorted(by: { $0.key < $1.key }) {
+      guard ScorerKind(rawValue: name) != nil else {
+        throw SettingConflict(
+          "scorers",
+          "must name scores of \(ScorerKind.allCases.map(\.rawValue).joined(separator: ", ")), but is "
+            + "\"\(name)\"")
+      }
+      guard !path.isEmpty else {
+        throw SettingConflict(
+          "scorers", "must give \(name) the folder or file of its weights, but is \"\"")
+      }
     }
   }
 
   var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer) }
+
+  /// All scales of guidance; the report shows images of the first one.
+  var scales: [Float] { guidance.values }
+
+  /// In the order in which scores are listed everywhere.
+  var namedScorers: [(kind: ScorerKind, path: String)] {
+    ScorerKind.allCases.compactMap { kind in scorers[kind.rawValue].map { (kind, $0) } }
+  }
+
+  /// The split of the shards that the prompts are those of; nil: they are in a file.
+  var split: String? {
+    ["validation", "validation_unique", "test", "test_unique"].contains(prompts) ? prompts : nil
+  }
 }

@@ -61,7 +61,7 @@ struct RunSummary {
         }
       ),
       ("training the preference model, seconds", { try $0.seconds("preference") }),
-      ("optimization, seconds", { try $0.seconds("spo") }),
+      ("optimization, seconds", { try $0.seconds("spo") ?? $0.seconds("dpo") }),
     ]
     return try figures.map { name, figure in [name] + (try runs.map { try figure($0) ?? "" }) }
   }

@@ -1,40 +1,77 @@
 import Backends
 import Diffusion
-import Files
+import Imaging
 import NN
 import PipelineCore
+import Scorers
 
 extension WriteReport: Estimating {
   var sources: [NamedSource] {
-    [
-      .model(settings.model),
-      NamedSource(
-        setting: "report.prompts", path: settings.prompts,
-        what: "a JSON list of prompts to draw, [{\"caption\": \"...\"}]"),
-    ]
+    [.model(settings.model)]
+      + (settings.split == nil
+        ? [
+          NamedSource(
+            setting: "report.prompts", path: settings.prompts,
+            what: "a list of prompts to draw, such as [{\"caption\": \"...\"}]")
+        ] : [])
+      + settings.namedScorers.map { kind, path in
+        NamedSource(
+          setting: "report.scorers", path: path,
+          what: "the weights of the score \(kind.rawValue)",
+          override: "'report.scorers={\"\(kind.rawValue)\": \"PATH\"}'")
+      }
   }
 
   func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
     var plan = StagePlan(on: backend)
-    let prompts = try prompts()
+    try planDrawing(scale, &plan)
+    // One scorer at a time, when the model that draws is gone.
+    let together = settings.picturesPerPrompt
+    let count = Double(try drawnCount(scale)) / Double(together)
+    let images = [RGBImage](
+      repeating: RGBImage(width: 1, height: 1, pixels: [0, 0, 0]), count: together)
+    for (kind, path) in settings.namedScorers {
+      let scorer = try plan.build {
+        try Scorer(kind, path: path, tokenizer: try settings.base.tokenizer())
+      }
+      try plan.run(times: count) { try scorer(images, prompt: "") }
+    }
+    return plan
+  }
+
+  private func planDrawing(_ scale: PipelineScale, _ plan: inout StagePlan) throws {
+    let count = try promptCount(scale)
     let painter = try plan.build {
-      var tuning = scale.tuning ?? SPOSettings()
-      tuning.model = settings.model
-      return try Painter(settings, StepwiseTuner.freshAdapters(tuning))
+      try Painter(
+        settings,
+        loraRanks().map { TunedUNet.freshAdapters(rank: $0, seed: settings.seed) })
     }
     let judging = try plan.build {
       try (settings.oracle == .none ? nil : scale.tuning).map {
         makeJudging(painter, $0, try $0.plannedJudge(scale))
       }
     }
-    try plan.run(times: Double(prompts.count)) {
-      try painter.decodedPictures(of: try painter.pipeline.conditioning(of: [""]))
+    for guidance in settings.scales {
+      try plan.run(times: Double(count)) {
+        try painter.decodedPictures(
+          of: try painter.pipeline.conditioning(of: [""]), guidance: guidance)
+      }
     }
-    guard let judging, !prompts.isEmpty else { return plan }
-    let some = 0..<min(CandidateJudging.batch, prompts.count)
+    guard let judging, settings.split == nil, count > 0 else { return }
+    let some = 0..<min(CandidateJudging.batch, count)
     let all = try candidateBatches().reduce(0) { $0 + $1.prompts.count }
+    let prompts = try prompts()
     try plan.run(times: Double(all) / Double(some.count)) { try judging(prompts, some, draw: 0) }
-    return plan
+  }
+
+  private func promptCount(_ scale: PipelineScale) throws -> Int {
+    // A prompt of a unique split has one comparison.
+    try settings.split.map { scale.volume.rows(ofSplit: $0) } ?? prompts().count
+  }
+
+  /// All pictures.
+  private func drawnCount(_ scale: PipelineScale) throws -> Int {
+    try promptCount(scale) * settings.scales.count * models.count * settings.picturesPerPrompt
   }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
@@ -43,7 +80,7 @@ extension WriteReport: Estimating {
       try UNetConfiguration(model.configuration("unet")).sampleSize
       * AutoencoderConfiguration(model.configuration("vae")).reduction
     // PNG takes about two bytes a pixel.
-    return try prompts().count * settings.picturesPerPrompt * 2 * 2 * side * side
+    return try drawnCount(scale) * 2 * side * side
   }
 
   var savings: [String] {

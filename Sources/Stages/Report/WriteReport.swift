@@ -1,4 +1,5 @@
 import Diffusion
+import Evaluation
 import Files
 import Foundation
 import Imaging
@@ -6,77 +7,110 @@ import PipelineCore
 import PreferenceModels
 import ProceduralWorld
 import Reporting
+import Scorers
+import Shards
 import StepwiseOptimization
 import Telemetry
 
 /// Draws held-out prompts before and after tuning and writes what came of it.
 ///
-/// - Reads: `lora` (and what it was made with), `optimization`, `exports`; `evaluation` where a
-///   preference model was trained
+/// - Reads: the LoRA files of stages `spo` and `dpo`, or of the one that the pipeline has, and what was
+///   measured on their way; `exports`; `evaluation` where a preference model was trained; `shards` where
+///   the prompts are those of a split
 /// - Writes: `report`, the files `report/index.html` and `report/summary.json`, the pictures in
 ///   `report/pictures`
 final class WriteReport: Stage {
   static let name = "report"
-  static let version = 3
+  static let version = 4
   static let unit = "prompts"
   static let usesDevice = true
-  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "prompts"]
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "prompts", "scorers"]
   static let repairsFiles = true
-  let reads: Set<Artifact> = ["lora", "optimization", "exports"]
+  let reads: Set<Artifact>
   let readsIfMade: Set<Artifact> = ["evaluation"]
   let writes: [Artifact: [String]] = ["report": [name]]
 
   let settings: ReportSettings
   private let context: StageContext
+  /// Those that made LoRAs.
+  private let stages: [TuningStage]
+  let models: [ReportedModel]
+  private let files: ReportFiles
+  private let scoring: PublishedScores
   private var painter: Painter?
-
   private var judging: CandidateJudging?
+  private var knownPrompts: [String]?
 
   enum Item {
-    /// All pictures of a prompt, before and after.
-    case pictures(prompt: Int)
+    /// All pictures of a prompt at one guidance, before and after.
+    case pictures(prompt: Int, scale: Int)
+    /// What one scorer says of a prompt's pictures.
+    case scores(PublishedScores.Item)
     /// The candidates of a batch of prompts, drawn once.
     case candidates(CandidateBatch)
   }
 
   enum Output {
     case pictures([[UInt8]])
+    case scores([PromptScores])
     case judgements(CandidateJudging.Batch?)
   }
 
   init(settings: ReportSettings, context: StageContext) throws {
     self.settings = settings
     self.context = context
+    stages = TuningStage.planned(in: context)
+    models = ReportedModel.all(stages)
+    reads = Set(
+      stages.flatMap { [$0.lora, $0.optimization] } + ["exports"]
+        + (settings.split == nil ? [] : ["shards"]))
+    files = ReportFiles(folder: context.output(Self.name), scales: settings.scales)
+    scoring = PublishedScores(settings, models, files)
   }
 
   private var folder: String { context.output(Self.name) }
-  private var loraPath: String {
-    context.workspace.path(TuneSPO.loraFile)
-  }
-
-  private func picturePath(_ prompt: Int, _ picture: Int, _ state: String) -> String {
-    "\(folder)/pictures/\(String(format: "%03d", prompt))-\(picture)-\(state).png"
-  }
 
   func prompts() throws -> [String] {
-    try JSONReader(try JSON(contentsOf: settings.prompts), path: settings.prompts).elements()
-      .map { $0.value.string == nil ? try $0.string("caption") : try $0.string() }
+    if let knownPrompts { return knownPrompts }
+    let prompts: [String]
+    if let split = settings.split {
+      let shards = try ShardSet(folder: context.workspace.path("shards"), split: split)
+      prompts = try (0..<shards.promptCount).map { try shards.prompt($0).text }
+    } else {
+      prompts = try PromptList(path: settings.prompts).entries.map(\.text)
+    }
+    knownPrompts = prompts
+    return prompts
   }
 
   func inputs() throws -> [StageInput] {
     let model = settings.base
     return try model.inputs(model.textParts, context.digests)
-      + [context.digests.input(file: settings.prompts, as: "prompts")]
+      + [
+        settings.split.map { StageInput(name: "prompts", path: "report.prompts", identity: $0) }
+          ?? context.digests.input(file: settings.prompts, as: "prompts")
+      ]
+      + settings.namedScorers.flatMap { kind, path in
+        try Scorer.files(path: path, kind: kind).map {
+          try context.digests.input(
+            file: $0, as: "\(kind.rawValue)/\(URL(fileURLWithPath: $0).lastPathComponent)")
+        }
+      }
       + settings.beside.filter { Folders.exists($0) }.map {
         try context.digests.input(file: $0)
       }
   }
 
-  private func isDrawn(_ prompt: Int) -> Bool {
-    (0..<settings.picturesPerPrompt).allSatisfy {
-      Folders.exists(picturePath(prompt, $0, "before"))
-        && Folders.exists(picturePath(prompt, $0, "after"))
+  private func isDrawn(_ prompt: Int, _ scale: Int) -> Bool {
+    (0..<settings.picturesPerPrompt).allSatisfy { picture in
+      models.allSatisfy { Folders.exists(files.picture(prompt, picture, $0, scale: scale)) }
     }
+  }
+
+  /// Each prompt at each guidance.
+  private func pictureItems() throws -> [(prompt: Int, scale: Int)] {
+    let count = try prompts().count
+    return settings.scales.indices.flatMap { scale in (0..<count).map { ($0, scale) } }
   }
 
   struct CandidateBatch {
@@ -88,9 +122,9 @@ final class WriteReport: Stage {
     "\(folder)/candidates/\(batch.draw)-\(batch.prompts.lowerBound).json"
   }
 
-  /// The batches of prompts whose candidates are judged: none without an oracle.
+  /// The batches of prompts whose candidates are judged: none without an oracle, or without candidates.
   func candidateBatches() throws -> [CandidateBatch] {
-    guard settings.oracle != .none else { return [] }
+    guard settings.oracle != .none, stages.contains(.spo) else { return [] }
     let count = try prompts().count
     let size = CandidateJudging.batch
     return (0..<settings.candidateDraws).flatMap { draw in
@@ -101,13 +135,16 @@ final class WriteReport: Stage {
   }
 
   func pendingItems() throws -> [Item] {
-    let pictures = try prompts().indices.filter { !isDrawn($0) }
+    let pictures = try pictureItems().filter { !isDrawn($0.prompt, $0.scale) }
+    let scores = try scoring.items(prompts: prompts().count).filter { !scoring.isDone($0) }
     let batches = try candidateBatches().filter { !Folders.exists(candidatePath($0)) }
-    return pictures.map { .pictures(prompt: $0) } + batches.map { .candidates($0) }
+    return pictures.map { .pictures(prompt: $0.prompt, scale: $0.scale) }
+      + batches.map { .candidates($0) } + scores.map { .scores($0) }
   }
 
   func finishedUnitCount() throws -> Int {
-    try prompts().indices.filter(isDrawn).count
+    try pictureItems().count { isDrawn($0.prompt, $0.scale) }
+      + scoring.items(prompts: prompts().count).count(where: scoring.isDone)
       + candidateBatches().filter { Folders.exists(candidatePath($0)) }
       .reduce(0) { $0 + $1.prompts.count }
   }
@@ -117,12 +154,16 @@ final class WriteReport: Stage {
   }
 
   func prepare() throws {
+    if try pictureItems().contains(where: { !isDrawn($0.prompt, $0.scale) }) {
+      try scoring.requireReadable()
+    }
     try Folders.make("\(folder)/pictures")
     try Folders.make("\(folder)/candidates")
-    let painter = try Painter(settings, loraPath: loraPath)
+    let painter = try Painter(
+      settings, loraPaths: stages.map { context.workspace.path($0.loraFile) })
     self.painter = painter
     guard settings.oracle != .none else { return }
-    let optimization = try optimizationSettings()
+    guard let optimization = try stepwiseSettings() else { return }
     judging = makeJudging(
       painter, optimization, try optimization.judge(in: context.workspace))
   }
@@ -141,9 +182,24 @@ final class WriteReport: Stage {
       judge: judge, pipeline: painter.pipeline, negative: painter.negative)
   }
 
-  /// What candidates were drawn with.
-  private func optimizationSettings() throws -> SPOSettings {
-    try context.settings(SPOSettings.self, of: TuneSPO.name)
+  /// What candidates were drawn with; nil where there were none.
+  private func stepwiseSettings() throws -> SPOSettings? {
+    stages.contains(.spo) ? try context.settings(SPOSettings.self, of: TuneSPO.name) : nil
+  }
+
+  /// Whether the pipeline has trained the preference model: one that was given is not evaluated.
+  private func hasTrainedJudge() throws -> Bool {
+    try stepwiseSettings().map { $0.preference == nil } ?? context.plans(TrainPreference.name)
+  }
+
+  /// The ranks of the LoRAs.
+  func loraRanks() throws -> [Int] {
+    try stages.map { stage in
+      switch stage {
+      case .spo: try context.planned(SPOSettings.self, of: TuneSPO.name)?.rank ?? 1
+      case .dpo: try context.planned(DPOSettings.self, of: TuneDPO.name)?.rank ?? 1
+      }
+    }
   }
 
   private func recordPath(_ stage: String) -> String {
@@ -155,9 +211,16 @@ final class WriteReport: Stage {
   func process(_ item: Item) throws -> Output {
     let prompts = try prompts()
     switch item {
-    case .pictures(let prompt):
-      let pictures = try painter?.pictures(of: prompts[prompt], number: prompt) ?? []
+    case .pictures(let prompt, let scale):
+      let pictures =
+        try painter?.pictures(
+          of: prompts[prompt], number: prompt, guidance: settings.scales[scale]) ?? []
       return .pictures(try pictures.map { try $0.encodedAsPNG() })
+    case .scores(let item):
+      // Scores come last, and may need the memory.
+      painter = nil
+      judging = nil
+      return .scores(try scoring.scores(of: item, prompt: prompts[item.prompt]))
     case .candidates(let batch):
       return .judgements(try judging?(prompts, batch.prompts, draw: batch.draw))
     }
@@ -165,11 +228,12 @@ final class WriteReport: Stage {
 
   func commit(_ output: Output, of item: Item) throws {
     switch (output, item) {
-    case (.pictures(let pictures), .pictures(let prompt)):
+    case (.scores(let scores), .scores(let item)): try scoring.write(scores, of: item)
+    case (.pictures(let pictures), .pictures(let prompt, let scale)):
       let count = settings.picturesPerPrompt
       for (index, bytes) in pictures.enumerated() {
-        let state = index < count ? "before" : "after"
-        try AtomicFile.replace(picturePath(prompt, index % count, state), with: bytes)
+        try AtomicFile.replace(
+          files.picture(prompt, index % count, models[index / count], scale: scale), with: bytes)
       }
     case (.judgements(let judged), .candidates(let batch)):
       if let judged { try writeJSON(judged.json, to: candidatePath(batch)) }
@@ -183,10 +247,8 @@ final class WriteReport: Stage {
     let prompts = try prompts()
     var summary = JSON.Object()
     let preferenceFolder = context.workspace.path(TrainPreference.name)
-    // A preference model that was given has none.
     let evaluation =
-      try optimizationSettings().preference == nil
-      ? PreferenceEvaluation.read(from: preferenceFolder) : nil
+      try hasTrainedJudge() ? PreferenceEvaluation.read(from: preferenceFolder) : nil
     if let evaluation {
       summary["preference"] = [
         "kind": .string(
@@ -198,58 +260,101 @@ final class WriteReport: Stage {
     }
     let oracle = try oracleFindings(prompts)
     if let oracle {
-      summary["oracle"] = oracle.comparison.json
-      summary["candidates"] = .array(oracle.candidates.map(\.json))
-      summary["seconds_per_sampling_step"] = .number(oracle.stepTime.secondsPerStep)
+      for comparison in oracle.comparisons {
+        summary[key("oracle", comparison.model)] = comparison.json
+      }
+      if let judged = oracle.judged {
+        summary["candidates"] = .array(judged.orders.map(\.json))
+        summary["seconds_per_sampling_step"] = .number(judged.time.secondsPerStep)
+      }
     }
+    let scored = try scoring.comparisons(prompts: prompts.count)
+    if !scored.isEmpty { summary["prompts"] = .array(prompts.map { .string($0) }) }
+    for comparison in scored {
+      summary[key("scores", comparison.model)] = .array(
+        comparison.rows.map { $0.fullJSON(prompts: prompts) })
+    }
+    let drifts = try drifts()
+    for drift in drifts { summary[key("drift", drift.model)] = drift.json }
     let warnings = try warnings()
     summary["warnings"] = .array(warnings.map { .string($0) })
     summary["seconds"] = .object(try seconds())
     summary["outputs"] = .object(try outputs())
     try writeJSON(.object(summary), to: "\(folder)/summary.json")
     try ReportPage(
-      prompts: prompts, settings: settings, warnings: warnings,
+      prompts: prompts, settings: settings, models: models, warnings: warnings,
       variants: try RunSummary.all(
         summary: .object(summary), folder: folder, beside: settings.beside), evaluation: evaluation,
-      oracle: oracle,
+      oracle: oracle, scored: scored, drifts: drifts,
       metrics: (
         preference: try evaluation == nil ? [] : TrainingLog.lines(in: preferenceFolder),
-        spo: try TrainingLog.lines(in: context.workspace.path(TuneSPO.name))
+        tuning: Dictionary(
+          uniqueKeysWithValues: try stages.map {
+            ($0, try TrainingLog.lines(in: context.workspace.path($0.rawValue)))
+          })
       ),
       records: try records(),
-      picture: { try RegularFile(path: self.picturePath($0, $1, $2)).readAll() }
+      picture: {
+        try RegularFile(path: self.files.picture($0, $1, $2, scale: $3)).readAll()
+      }
     ).report().write(to: "\(folder)/index.html")
   }
 
   /// What the stages that trained say against their own results.
   private func warnings() throws -> [String] {
-    let isTrained = try optimizationSettings().preference == nil
-    return try ((isTrained ? [TrainPreference.name] : []) + [TuneSPO.name]).flatMap {
+    try ((hasTrainedJudge() ? [TrainPreference.name] : []) + stages.map(\.rawValue)).flatMap {
       try TrainingWarnings.read(from: context.workspace.path($0))
+    } + ScoreIndependence(settings.namedScorers, context).warnings()
+  }
+
+  /// What a figure of a tuned model is called in the summary: the first one's has the plain name.
+  private func key(_ figure: String, _ model: ReportedModel) -> String {
+    model == models[1] ? figure : "\(figure)_\(model.name)"
+  }
+
+  private func drifts() throws -> [LoRADrift] {
+    let base = try settings.base.checkpoint("unet", stem: "diffusion_pytorch_model")
+    let layers = try settings.base.unetLayers()
+    return try models.compactMap { model in
+      try model.stage.map { stage in
+        let lora = try LoRAFile(path: context.workspace.path(stage.loraFile)).weights(for: layers)
+        return LoRADrift(
+          model: model, norm: lora.norm, baseNorm: try lora.baseNorm(in: base))
+      }
     }
   }
 
   private func oracleFindings(_ prompts: [String]) throws -> ReportPage.OracleFindings? {
     guard settings.oracle == .proceduralWorld else { return nil }
-    let comparison = try OracleComparison(prompts: prompts, settings: settings) {
-      try RGBImage(decoding: try RegularFile(path: picturePath($0, $1, $2)).readAll())
+    let scores = try models.map { model in
+      try OracleComparison.scores(of: prompts, settings.picturesPerPrompt) {
+        try RGBImage(
+          decoding: try RegularFile(path: files.picture($0, $1, model, scale: 0)).readAll())
+      }
     }
     let judged = try candidateBatches().map {
       try CandidateJudging.Batch(try JSONReader(contentsOf: candidatePath($0)))
     }
     return ReportPage.OracleFindings(
-      comparison: comparison,
-      candidates: CandidateOrder.all(
-        judged.flatMap(\.judgements), Utility(scores: comparison.before)),
-      stepTime: judged.reduce(.init()) { $0 + $1.time })
+      comparisons: zip(models, scores).dropFirst().map { model, after in
+        OracleComparison(
+          of: model, before: scores[0], after: after, prompts: prompts.count,
+          groupSize: settings.picturesPerPrompt)
+      },
+      judged: judged.isEmpty
+        ? nil
+        : (
+          CandidateOrder.all(judged.flatMap(\.judgements), Utility(scores: scores[0])),
+          judged.reduce(.init()) { $0 + $1.time }
+        ))
   }
 
   /// The stages before this one, as the runner has recorded them.
   private func records() throws -> [(stage: String, record: JSONReader)] {
     try [
       Ingest.name, Encode.name, Label.name, Shard.name, TrainPreference.name, TuneSPO.name,
-      Export.name,
-    ].filter { Folders.exists(recordPath($0)) }
+      TuneDPO.name, Export.name,
+    ].filter { context.plans($0) && Folders.exists(recordPath($0)) }
       .map { ($0, try JSONReader(contentsOf: recordPath($0))) }
   }
 
@@ -274,13 +379,18 @@ final class WriteReport: Stage {
   func results() throws -> [String] {
     let summary = try JSONReader(contentsOf: "\(folder)/summary.json")
     var lines: [String] = []
-    if let oracle = try summary.optional("oracle") {
+    for comparison in try scoring.comparisons(prompts: prompts().count) {
+      lines += ScoreTable(comparison.rows, model: comparison.model.name, against: "before").lines
+    }
+    for model in models.dropFirst() {
+      guard let oracle = try summary.optional(key("oracle", model)) else { continue }
+      let of = models.count > 2 ? "\(model.name): " : ""
       for name in ["aesthetics", "agreement"] {
         let score = try oracle[name]
         let (before, after) = (try score["before"].double(), try score["after"].double())
         lines.append(
           String(
-            format: "%@ %.2f -> %.2f (%+.2f, standard error %.2f)", name, before, after,
+            format: "%@%@ %.2f -> %.2f (%+.2f, standard error %.2f)", of, name, before, after,
             after - before, try score["paired_standard_error"].double()))
       }
     }

@@ -9,6 +9,8 @@ struct PixelScorer: CandidateScorer {
   let autoencoder: Autoencoder
   /// Unit vectors of the batch's prompts, `[prompts, width]`.
   let texts: Tensor
+  /// Whether the model is told timestep 0 of all.
+  let isBlind: Bool
   /// Pictures that are decoded at once.
   var batch = 40
 
@@ -17,7 +19,8 @@ struct PixelScorer: CandidateScorer {
   func scores(
     of latents: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
   ) throws -> [Float] {
-    try inParts(of: batch, latents, timestep, prompts) { latents, timesteps, prompts in
+    try inParts(of: batch, latents, isBlind ? 0 : timestep, prompts) {
+      latents, timesteps, prompts in
       let pictures = try autoencoder.pictures(of: latents)
       let images = model.embedding(of: model.scoringPixels(pictures), timesteps: timesteps)
       return model.score(image: images, text: texts.rows(at: prompts))
@@ -43,7 +46,12 @@ struct LatentScorer: CandidateScorer {
   func scores(
     of latents: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
   ) -> [Float] {
-    let told = told == .source ? source : timestep
+    let told =
+      switch told {
+      case .drawn: timestep
+      case .source: source
+      case .untold: 0
+      }
     return inParts(of: batch, latents, told, prompts) { latents, timesteps, prompts in
       model.scores(of: latents, timesteps: timesteps, for: self.prompts.rows(at: prompts))
     }

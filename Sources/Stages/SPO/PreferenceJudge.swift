@@ -6,22 +6,23 @@ package import StepwiseOptimization
 /// A trained preference model of either kind.
 package enum PreferenceJudge {
   /// The half that reads prompts is large and needed seldom: it is read anew each time and let go of.
-  case pixel(PictureScorer, prompts: () throws -> PromptEmbedder)
+  case pixel(PictureScorer, prompts: () throws -> PromptEmbedder, isBlind: Bool)
   case latent(LatentPreferenceModel, told: SPOSettings.JudgedTimestep)
 
-  /// - Parameter told: the timestep that a latent one is told of a candidate
+  /// - Parameter told: the timestep that it is told of a candidate
   package init(
     _ folder: ModelFolder, of base: ModelFolder, told: SPOSettings.JudgedTimestep
   ) throws {
     self =
       folder.isLatentPreferenceModel
       ? .latent(try folder.latentPreferenceModel(of: base), told: told)
-      : .pixel(try folder.pictureScorer(), prompts: folder.promptEmbedder)
+      : .pixel(
+        try folder.pictureScorer(), prompts: folder.promptEmbedder, isBlind: told == .untold)
   }
 
   /// Keeps both halves of a model.
-  package init(_ model: PreferenceModel) {
-    self = .pixel(model.pictures, prompts: { model.prompts })
+  package init(_ model: PreferenceModel, isBlind: Bool = false) {
+    self = .pixel(model.pictures, prompts: { model.prompts }, isBlind: isBlind)
   }
 
   /// Judges candidates of some prompts.
@@ -31,10 +32,10 @@ package enum PreferenceJudge {
     for prompts: [JudgedPrompt], _ autoencoder: Autoencoder
   ) throws -> any CandidateScorer {
     switch self {
-    case .pixel(let model, let embedder):
+    case .pixel(let model, let embedder, let isBlind):
       PixelScorer(
         model: model, autoencoder: autoencoder,
-        texts: try withoutGradients { try embedder()(prompts.map(\.ids)) })
+        texts: try withoutGradients { try embedder()(prompts.map(\.ids)) }, isBlind: isBlind)
     case .latent(let model, let told):
       LatentScorer(
         model: model, prompts: try withoutGradients { try model.prompts(prompts.map(\.text)) },

@@ -1,6 +1,6 @@
 import Diffusion
 public import PipelineCore
-import StepwiseOptimization
+public import StepwiseOptimization
 
 /// Settings of stage `spo`; the defaults are those published for Stable Diffusion v1.5.
 public struct SPOSettings: StageSettings {
@@ -49,6 +49,12 @@ public struct SPOSettings: StageSettings {
     in: 0...998)
   public var innerSteps = 0
   @Setting(
+    "Judge what came of each step, or finished images alone, whose label each step then gets (D3PO)."
+  )
+  public var labels = CandidateSamplingSettings.Labels.step
+  @Setting("Candidate that sampling goes on from; other than random: ablations.")
+  public var continueFrom = CandidateSamplingSettings.Continuation.random
+  @Setting(
     "A pair is kept if the preference probabilities of its best and worst candidates differ by more.",
     in: 0..<1)
   public var threshold = 0.3
@@ -80,8 +86,12 @@ public struct SPOSettings: StageSettings {
     "Gradients are scaled down to this joint norm; null: they are not, as published.",
     in: 1e-3...1e6)
   public var gradientLimit: Float? = nil
+  /// An ablation tells any judge none.
+  ///
+  /// A judge of images is otherwise told the timestep of its estimate.
   @Setting(
-    "Timestep a latent judge is told: that of the noise, or the one drawn from, as published.")
+    "Timestep a latent judge is told: drawn (its noise's) or source (published); none: any is told 0."
+  )
   public var judgedTimestep = JudgedTimestep.source
   @Setting(
     "Held-out prompts to sample before the first batch, after each epoch and at the end.",
@@ -104,6 +114,8 @@ public struct SPOSettings: StageSettings {
     case drawn
     /// The one that it was drawn from.
     case source
+    /// None: 0, as of a clean image.
+    case untold = "none"
   }
 
   public init() {}
@@ -132,6 +144,20 @@ public struct SPOSettings: StageSettings {
         "must be below sampling_steps less divert_step (\(samplingSteps - divertStep)), but is "
           + "\(innerSteps): candidates would never be judged in time")
     }
+    if labels == .trajectory {
+      guard innerSteps == 0 else {
+        throw SettingConflict(
+          "inner_steps",
+          "must be 0 where labels is \"trajectory\", but is \(innerSteps): candidates go on alone to "
+            + "the end anyway")
+      }
+      guard continueFrom == .random else {
+        throw SettingConflict(
+          "continue_from",
+          "must be \"random\" where labels is \"trajectory\", but is \"\(continueFrom.rawValue)\": "
+            + "finished images are not continued")
+      }
+    }
     if let highestThreshold, highestThreshold < threshold {
       throw SettingConflict(
         "highest_threshold",
@@ -153,6 +179,6 @@ public struct SPOSettings: StageSettings {
       steps: samplingSteps, eta: eta, candidates: candidates, comparedSteps: comparedSteps,
       innerSteps: innerSteps,
       thresholds: threshold...max(threshold, highestThreshold ?? threshold),
-      promptsAtOnce: promptsAtOnce, seed: seed)
+      labels: labels, continuation: continueFrom, promptsAtOnce: promptsAtOnce, seed: seed)
   }
 }

@@ -21,15 +21,6 @@ package struct StepwiseTuner {
   private let latentShape: [Int]
   var state: TrainingState
 
-  /// The ends of the paths of the layers that are tuned: all projections of every attention.
-  static let targets = [".to_q", ".to_k", ".to_v", ".to_out.0"]
-
-  static func freshAdapters(_ settings: SPOSettings) -> AdapterSet {
-    AdapterSet.fresh(rank: settings.rank, seed: settings.seed) { path in
-      targets.contains { path.hasSuffix($0) }
-    }
-  }
-
   /// - Parameters:
   ///   - negative: of the empty prompt, one row
   ///   - latentShape: height, width and channels
@@ -41,13 +32,12 @@ package struct StepwiseTuner {
     self.negative = negative
     self.latentShape = latentShape
     let model = settings.base
-    adapters = Self.freshAdapters(settings)
-    // Both models are built on the same arrays; the tuned one adds its adapters.
-    let (unet, weights) = try model.unet()
-    reference = GuidedUNet(unet, guidance: settings.guidance)
-    var adapted = try UNet(weights.adapted(by: adapters), unet.configuration)
-    adapted.usesGradientCheckpointing = settings.gradientCheckpointing
-    tuned = GuidedUNet(adapted, guidance: settings.guidance)
+    let unets = try TunedUNet(
+      model, rank: settings.rank, seed: settings.seed,
+      usesGradientCheckpointing: settings.gradientCheckpointing)
+    adapters = unets.adapters
+    reference = GuidedUNet(unets.reference, guidance: settings.guidance)
+    tuned = GuidedUNet(unets.tuned, guidance: settings.guidance)
     autoencoder = try model.autoencoder().model
     scheduler = try DDIMScheduler(model.pipelineSchedulerConfig())
     state = try TrainingState(

@@ -30,9 +30,9 @@ extension TuneSPO: Estimating {
         latentShape: data.layout.imageShape)
     }
     if settings.pictures > 0 {
-      let pictures = EpochPictures(
-        shards: data, count: settings.pictures, scheduler: tuner.scheduler, settings: settings,
-        folder: "")
+      let pictures = HeldOutPictures(
+        shards: data, count: settings.pictures, scheduler: tuner.scheduler,
+        steps: settings.samplingSteps, seed: settings.seed, unit: "batch", folder: "")
       try plan.run(times: counts.pictures) {
         try pictures.picture(of: 0, tuner.tuned, tuner.autoencoder, negative: tuner.negative)
       }
@@ -83,7 +83,7 @@ extension TuneSPO: Estimating {
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
     let adapters = try withBackend(PlanningBackend()) {
-      let adapters = StepwiseTuner.freshAdapters(settings)
+      let adapters = TunedUNet.freshAdapters(rank: settings.rank, seed: settings.seed)
       _ = try settings.base.unet(adapters: adapters)
       return adapters.parameters.reduce(0) { $0 + $1.storedShape.reduce(1, *) }
     }

@@ -26,11 +26,9 @@ final class TuneSPO: Stage {
   static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "preference"]
   static let spare = ["spo/checkpoints"]
   static let repairsFiles = true
-  static let secondary = ["spo/metrics.jsonl", "spo/warnings.json"]
+  static let secondary = TuningStage.spo.measurements
   let reads: Set<Artifact>
-  let writes: [Artifact: [String]] = [
-    "lora": [loraFile], "optimization": secondary,
-  ]
+  let writes: [Artifact: [String]] = TuningStage.spo.writes
 
   let settings: SPOSettings
   private let context: StageContext
@@ -40,7 +38,7 @@ final class TuneSPO: Stage {
   private struct Tuning {
     var tuner: StepwiseTuner
     let shards: ShardSet
-    let pictures: EpochPictures
+    let pictures: HeldOutPictures
     let log: TrainingLog
     var order: EpochOrder
   }
@@ -51,9 +49,8 @@ final class TuneSPO: Stage {
     reads = settings.preference == nil ? ["shards", "preference-model"] : ["shards"]
   }
 
-  static let loraFile = "spo/pytorch_lora_weights.safetensors"
   private var folder: String { context.output(Self.name) }
-  private var loraPath: String { context.output(Self.loraFile) }
+  private var loraPath: String { context.output(TuningStage.spo.loraFile) }
   private var shardFolder: String { context.workspace.path("shards") }
 
   func inputs() throws -> [StageInput] {
@@ -94,7 +91,10 @@ final class TuneSPO: Stage {
       path: settings.preference ?? context.workspace.path("\(TrainPreference.name)/model"))
     // A judge of images is told no such timestep.
     let told = judge.isLatentPreferenceModel ? .drawn : settings.judgedTimestep
-    return ["gradient_accumulation": 1, "judged_timestep": .string(told.rawValue)]
+    return [
+      "gradient_accumulation": 1, "judged_timestep": .string(told.rawValue), "labels": "step",
+      "continue_from": "random",
+    ]
   }
 
   func remakesFilesAtOnce() throws -> Bool { try stretches().pending().isEmpty }
@@ -113,9 +113,10 @@ final class TuneSPO: Stage {
     let log = try stretches().resume(&tuner.state)
     tuning = Tuning(
       tuner: tuner, shards: shards,
-      pictures: EpochPictures(
+      pictures: HeldOutPictures(
         shards: try ShardSet.heldOut(in: shardFolder), count: settings.pictures,
-        scheduler: tuner.scheduler, settings: settings, folder: "\(folder)/pictures"),
+        scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
+        unit: "batch", folder: "\(folder)/pictures"),
       log: log, order: EpochOrder(count: try prompts().count, seed: settings.seed))
   }
 
@@ -144,7 +145,7 @@ final class TuneSPO: Stage {
     guard let tuning, settings.pictures > 0 else { return }
     let row = try tuning.pictures.draw(
       tuning.tuner.tuned, tuning.tuner.autoencoder, negative: tuning.tuner.negative,
-      afterBatch: batch)
+      after: batch)
     tuning.log.append(step: batch, "held-out prompts", row)
   }
 
@@ -216,10 +217,8 @@ final class TuneSPO: Stage {
 
   /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
   private func requireChange(_ adapters: AdapterSet, _ findings: TuningFindings) throws {
-    guard adapters.parameters.allSatisfy(\.tensor.isFinite) else {
-      throw TrainingError.weightsNotFinite(stage: Self.name)
-    }
-    guard adapters.all.allSatisfy({ $0.up.storedValues.allSatisfy { $0 == 0 } }) else { return }
+    try adapters.requireFinite(stage: Self.name)
+    guard adapters.changesNothing else { return }
     guard findings.updates > 0 else {
       throw NothingLearned(
         reason: "stage spo trained on \(findings.pairs) pairs, too few for one update: lower "

@@ -14,8 +14,9 @@ struct HeldOutData {
   static func require(for work: [PlannedWork], of pipeline: Pipeline) throws {
     let readers = work.filter { $0.stage.reads.contains(.catalog) }
     let stages = try pipeline.madeStages()
-    let trains = stages.contains { $0 is TrainPreference }
-    guard !readers.isEmpty, trains || stages.contains(where: { $0 is TuneSPO }),
+    let judges = stages.contains { $0 is TrainPreference }
+    let compares = judges || stages.contains { $0 is TuneDPO }
+    guard !readers.isEmpty, compares || stages.contains(where: { $0 is TuneSPO }),
       let shard = stages.lazy.compactMap({ $0 as? Shard }).first
     else { return }
     guard readers.contains(where: { $0.ready.contains(.catalog) }) else {
@@ -30,7 +31,7 @@ struct HeldOutData {
     let path = "\(pipeline.workspacePath)/\(CatalogDatabase.fileName)"
     try HeldOutData(
       catalog: CatalogDatabase(path: path, access: .readOnly), settings: shard.settings
-    ).require(withPairs: trains)
+    ).require(withPairs: compares, holdsOutPairs: judges)
   }
 
   /// - Returns: the split to train on and the one held out; nil for the second: a part of the first is
@@ -55,11 +56,14 @@ struct HeldOutData {
     return ("train", heldOut)
   }
 
-  private func require(withPairs: Bool) throws {
+  /// - Parameters:
+  ///   - withPairs: prompts alone are nothing to train on
+  ///   - holdsOutPairs: prompts alone are nothing to hold out either
+  private func require(withPairs: Bool, holdsOutPairs: Bool) throws {
     let (train, heldOut) = try Self.divided(try catalog.splits())
     guard let heldOut else { return try requireDivisible(train, withPairs) }
-    guard withPairs else { return }
-    for split in [train, heldOut] where try positions(split, withPairs: true).isEmpty {
+    let compared = (withPairs ? [train] : []) + (holdsOutPairs ? [heldOut] : [])
+    for split in compared where try positions(split, withPairs: true).isEmpty {
       throw PipelineError.badSetting(
         path: "ingest.source",
         reason: "training needs comparisons of split \(split), but it has prompts alone")

@@ -1,6 +1,7 @@
-"""Golden cases of the method: one DDIM step, and the loss of step-by-step preference optimization.
+"""Golden cases of the method: one DDIM step, the loss of step-by-step preference optimization, and that of
+Diffusion-DPO.
 
-Writes ddim-* and spo-* beside itself; ../models/README.md has the schema, README.md the rest.
+Writes ddim-*, spo-* and dpo-* beside itself; ../models/README.md has the schema, README.md the rest.
 """
 
 import json
@@ -101,6 +102,67 @@ def spo_case(folder, seed, form, timesteps, settings, config, rank, size, alphas
     print(folder.name, {name: value.tolist() for name, value in outputs.items()})
 
 
+def dpo_case(folder, seed, form, timesteps, beta, config, rank, size, prediction="epsilon",
+             updates=0):
+    unet = ref.save_model(ref.build_unet(seed, **config), folder / "unet", half=True)
+    scheduler = ref.scheduler(prediction_type=prediction)
+    scheduler.save_pretrained(folder / "scheduler")
+    save_file(ref.lora_weights(ref.random_lora(unet, rank, seed + 1, size), form),
+              folder / "lora.safetensors", metadata={"format": "pt"})
+    ref.load_lora(unet, folder / "lora.safetensors")
+
+    inputs = dpo_inputs(seed + 2, timesteps, config)
+    outputs = ref.apply_dpo_loss(unet.double(), scheduler, in_double(inputs), beta)
+    found = ref.gradients(outputs, {"loss": torch.ones(())}, ref.lora_parameters(unet, form))
+    save_settings(folder, beta=beta)
+    ref.save_case(
+        {f"input.{name}": value for name, value in inputs.items()}
+        | {f"output.{name}": value.float() for name, value in outputs.items()}
+        | {f"grad.{name}": value.float() for name, value in found.items()},
+        folder / "case.safetensors")
+    print(folder.name, {name: value.tolist() for name, value in outputs.items()})
+    if updates:
+        dpo_updates(folder, seed + 7, form, unet, scheduler, beta, config, updates)
+
+
+def dpo_inputs(seed, timesteps, config):
+    batch = len(timesteps)
+    inputs = {
+        "timestep": torch.tensor(timesteps),
+        "encoder_hidden_states": ref.normal(seed, batch, 7, config["cross_attention_dim"]),
+    }
+    for index, name in enumerate(("win_latents", "lose_latents", "noise")):
+        inputs[name] = ref.normal(seed + 1 + index, batch, 4, 8, 8)
+    if "addition_embed_type" in config:
+        inputs["text_embeds"] = ref.normal(seed + 4, batch, 14)
+        inputs["time_ids"] = torch.tensor([[64.0, 64, 0, 0, 64, 64]] * batch)
+    return inputs
+
+
+def in_double(tensors):
+    return {name: value.double() if value.is_floating_point() else value
+            for name, value in tensors.items()}
+
+
+def dpo_updates(folder, seed, form, unet, scheduler, beta, config, count):
+    """Several updates by PyTorch's AdamW and its clipping, as diffusers' script makes them."""
+    parameters = ref.lora_parameters(unet, form)
+    optimizer = torch.optim.AdamW(parameters.values(), lr=1e-3, weight_decay=1e-2)
+    tensors = {}
+    for update in range(count):
+        timesteps = [(137 * update + 311 * row) % 1000 for row in range(2)]
+        inputs = dpo_inputs(seed + 10 * update, timesteps, config)
+        loss = ref.apply_dpo_loss(unet, scheduler, in_double(inputs), beta)["loss"]
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(list(parameters.values()), 1.0)
+        optimizer.step()
+        tensors |= {f"{update}.{name}": value for name, value in inputs.items()}
+        tensors[f"{update}.loss"] = loss.float()
+    tensors |= {f"after.{name}": value.float() for name, value in parameters.items()}
+    ref.save_case(tensors, folder / "updates.safetensors")
+
+
 def save_settings(folder, **settings):
     (folder / "settings.json").write_text(json.dumps(settings) + "\n")
 
@@ -125,10 +187,24 @@ SPO = {
         config=UNET | dict(block_out_channels=(4, 4), use_linear_projection=True)),
 }
 
+DPO = {
+    "dpo-v1": dict(
+        seed=1200, form="diffusers", rank=2, size=0.02, timesteps=[999, 700, 301, 20, 0],
+        beta=5000.0, config=UNET, updates=10),
+    "dpo-xl": dict(
+        seed=1220, form="peft", rank=1, size=0.02, timesteps=[950, 450, 50], beta=2000.0, updates=10,
+        config=UNET | dict(
+            block_out_channels=(4, 4), use_linear_projection=True, addition_embed_type="text_time",
+            addition_time_embed_dim=8, projection_class_embeddings_input_dim=14 + 48)),
+    "dpo-velocity": dict(
+        seed=1240, form="kohya", rank=2, size=0.02, timesteps=[820, 130], beta=500.0,
+        prediction="v_prediction", config=UNET),
+}
+
 
 def main():
     torch.set_num_threads(1)
-    for cases, make in ((DDIM, ddim_case), (SPO, spo_case)):
+    for cases, make in ((DDIM, ddim_case), (SPO, spo_case), (DPO, dpo_case)):
         for name, settings in cases.items():
             shutil.rmtree(HERE / name, ignore_errors=True)
             make(HERE / name, **settings)

@@ -112,7 +112,7 @@ extension PreferenceJudge {
   /// Some prompts' tokens, for a model that reads tokens.
   fileprivate func tokenIDs(batch: Int) -> [[Int]] {
     switch self {
-    case .pixel(let model, _): ModelBench.tokenIDs(for: model.configuration.text, batch: batch)
+    case .pixel(let model, _, _): ModelBench.tokenIDs(for: model.configuration.text, batch: batch)
     case .latent: [[Int]](repeating: [], count: batch)
     }
   }

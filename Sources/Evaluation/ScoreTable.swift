@@ -1,29 +1,31 @@
-import Reporting
+public import Reporting
 import Scorers
 
-extension EvaluationResult {
-  /// The columns that numbers stand in.
-  static let numberColumns: Set<Int> = [1, 2, 3, 4, 5, 6, 7]
+/// Rows of scores as texts, for people.
+public struct ScoreTable {
+  public let columns: [String]
+  public let rows: [[String]]
+  /// The columns that hold words; all others hold numbers.
+  public static let wordColumns = 1
 
-  /// The table's head and rows, for people.
-  var table: (columns: [String], rows: [[String]]) {
-    let isCompared = request.against != nil
+  /// - Parameters:
+  ///   - model: what the column of the model's scores is called
+  ///   - against: that of what it is compared with; nil if it is compared with none
+  public init(_ rows: [ScoreRow], model: String = "model", against: String?) {
     let measuresDiversity = rows.contains { $0.diversity != nil }
-    let columns =
-      ["scorer", "guidance", "model"]
-      + (isCompared
-        ? ["against", "difference", "95 % interval", "win rate", "95 % interval"]
-        : ["95 % interval"])
-      + (measuresDiversity ? ["diversity"] + (isCompared ? ["diversity, against"] : []) : [])
-    return (
-      columns,
-      rows.map { row in
-        cells(row) + (measuresDiversity ? diversityCells(row, isCompared: isCompared) : [])
-      }
-    )
+    columns =
+      ["scorer", "guidance", model]
+      + (against.map { [$0, "difference", "95 % interval", "win rate", "95 % interval"] }
+        ?? ["95 % interval"])
+      + (measuresDiversity
+        ? against.map { ["diversity, \(model)", "diversity, \($0)"] } ?? ["diversity"] : [])
+    self.rows = rows.map { row in
+      Self.cells(row)
+        + (measuresDiversity ? Self.diversityCells(row, isCompared: against != nil) : [])
+    }
   }
 
-  private func cells(_ row: Row) -> [String] {
+  private static func cells(_ row: ScoreRow) -> [String] {
     let decimals = row.scorer.decimals
     func text(_ value: Double, signed: Bool = false) -> String {
       decimalText(value, decimals: decimals, signed: signed)
@@ -46,21 +48,27 @@ extension EvaluationResult {
     ]
   }
 
-  private func diversityCells(_ row: Row, isCompared: Bool) -> [String] {
+  private static func diversityCells(_ row: ScoreRow, isCompared: Bool) -> [String] {
     ([row.diversity] + (isCompared ? [row.comparison?.againstDiversity] : [])).map {
       $0.map { decimalText($0, decimals: 3) } ?? ""
     }
   }
 
+  /// The same for a page.
+  public var report: ReportTable {
+    ReportTable(
+      columns: columns, rows: rows,
+      numberColumns: Set(columns.indices.dropFirst(Self.wordColumns)))
+  }
+
   /// The same as lines of text.
   public var lines: [String] {
-    let (columns, rows) = table
     let all = [columns] + rows
     let widths = columns.indices.map { column in all.map { $0[column].count }.max() ?? 0 }
     return all.map { row in
       zip(row, widths).enumerated().map { column, cell in
         let space = String(repeating: " ", count: cell.1 - cell.0.count)
-        return Self.numberColumns.contains(column) || column > 7 ? space + cell.0 : cell.0 + space
+        return column >= Self.wordColumns ? space + cell.0 : cell.0 + space
       }.joined(separator: "  ")
     }
   }

@@ -9,17 +9,21 @@ import TensorCore
 /// Draws held-out prompts as the model stands, always from the same noise, to be looked at while it learns.
 ///
 /// No step adds noise of its own, as in the published validation, whatever candidates are drawn with.
-struct EpochPictures {
+struct HeldOutPictures {
   let shards: any ComparisonData
   /// The prompts are the first so many.
   let count: Int
   let scheduler: DDIMScheduler
-  let settings: SPOSettings
+  /// DDIM sampling steps.
+  let steps: Int
+  let seed: UInt64
+  /// What training is counted in, for the files' names.
+  let unit: String
   let folder: String
 
-  private func path(batch: Int) -> String {
-    let digits = String(batch)
-    return "\(folder)/batch-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
+  private func path(_ number: Int) -> String {
+    let digits = String(number)
+    return "\(folder)/\(unit)-" + String(repeating: "0", count: max(0, 6 - digits.count)) + digits
       + ".png"
   }
 
@@ -27,7 +31,7 @@ struct EpochPictures {
   ///
   /// - Returns: the file's picture
   func draw(
-    _ unet: GuidedUNet, _ autoencoder: Autoencoder, negative: Conditioning, afterBatch batch: Int
+    _ unet: GuidedUNet, _ autoencoder: Autoencoder, negative: Conditioning, after number: Int
   ) throws -> RGBImage {
     var pictures: [RGBImage] = []
     // One at a time: memory must do for no more than training takes.
@@ -36,7 +40,7 @@ struct EpochPictures {
     }
     let row = RGBImage(sideBySide: pictures)
     try Folders.make(folder)
-    try AtomicFile.replace(path(batch: batch), with: try row.encodedAsPNG())
+    try AtomicFile.replace(path(number), with: try row.encodedAsPNG())
     return row
   }
 
@@ -46,10 +50,10 @@ struct EpochPictures {
   ) throws -> Tensor {
     let layout = shards.layout
     let sampler = LatentSampler(
-      unet: unet, scheduler: scheduler, stepCount: settings.samplingSteps, eta: 0)
+      unet: unet, scheduler: scheduler, stepCount: steps, eta: 0)
     let latents = try sampler(
       conditioning: try shards.conditioning(ofPrompts: [prompt]), negative: negative,
-      streams: [RandomStream(seed: settings.seed, purpose: "spo.picture", item: UInt64(prompt))],
+      streams: [RandomStream(seed: seed, purpose: "spo.picture", item: UInt64(prompt))],
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
     return try autoencoder.pictures(of: latents)
   }

@@ -1,0 +1,57 @@
+import Diffusion
+public import PipelineCore
+
+/// Settings of stage `dpo`; the defaults are those of diffusers' example for Stable Diffusion v1.5.
+public struct DPOSettings: StageSettings {
+  @Setting("The diffusion model to tune: a diffusers folder or a checkpoint file.")
+  public var model = ""
+  @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
+  public var tokenizer: String? = nil
+  @Setting("Seed of all random streams.")
+  public var seed: UInt64 = 42
+  @Setting("Training steps.", in: 1...1_000_000)
+  public var steps = 10_000
+  @Setting("Comparisons per batch.", in: 1...65_536)
+  public var batch = 32
+  @Setting("Comparisons backpropagated at a time; the batch is their sum.", in: 1...4_096)
+  public var microBatch = 1
+  @Setting("Recompute the U-Net's blocks in the backward pass: a third more time, little memory.")
+  public var gradientCheckpointing = false
+  @Setting("Rank of the LoRA; alpha is the rank.", in: 1...4_096)
+  public var rank = 8
+  /// diffusers' script for Stable Diffusion v1.5 leaves out the half: its `--beta_dpo 2500` is 5000 here.
+  @Setting(
+    "Scale of the differences of errors in the loss, which holds beta / 2.", above: 0,
+    upTo: 1_000_000)
+  public var beta: Float = 5_000
+  @Setting("Timesteps are drawn from 0 to below this.", in: 1...1_000)
+  public var timestepLimit = 1_000
+  @Setting("Learning rate of AdamW.", in: 1e-9...0.1)
+  public var learningRate: Float = 1e-5
+  @Setting("Steps in which the rate rises in a straight line; it then stays.", in: 0...1_000_000)
+  public var warmUpSteps = 0
+  @Setting("Weight decay of AdamW.", in: 0...10)
+  public var weightDecay: Float = 1e-2
+  @Setting("Gradients are scaled down to this joint norm; null: they are not.", in: 1e-3...1e6)
+  public var gradientLimit: Float? = 1
+  @Setting("Held-out prompts to sample before the first step and at each checkpoint.", in: 0...256)
+  public var pictures = 4
+  @Setting("DDIM sampling steps of these images.", in: 1...1_000)
+  public var samplingSteps = 20
+  @Setting("Classifier-free guidance scale of these images.", in: 0...100)
+  public var guidance: Float = 5
+  @Setting("Steps between checkpoints.", in: 1...1_000_000)
+  public var checkpointEvery = 500
+
+  public init() {}
+
+  public func check() throws(SettingConflict) {
+    try requireModel(model)
+    guard warmUpSteps < steps else {
+      throw SettingConflict(
+        "warm_up_steps", "must be below steps (\(steps)), but is \(warmUpSteps)")
+    }
+  }
+
+  var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer) }
+}

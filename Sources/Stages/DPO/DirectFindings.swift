@@ -1,0 +1,49 @@
+import Files
+import Foundation
+import Reporting
+
+/// What a run of stage `dpo` came to, from the metrics of all its steps.
+struct DirectFindings {
+  private let accuracies: [Double]
+  private let winErrorChanges: [Double]
+  private let gradientNorms: [Double]
+
+  /// - Parameter lines: of the stage's `metrics.jsonl`
+  init(_ lines: [JSON.Object]) throws {
+    func values(_ key: String) throws -> [Double] {
+      try lines.map { try JSONReader(.object($0), path: "metrics.jsonl").double(key) }
+    }
+    accuracies = try values("implicit_accuracy")
+    winErrorChanges = try values("win_error_change")
+    gradientNorms = try values("gradient_norm")
+  }
+
+  /// One sentence for each thing that makes the result doubtful.
+  func warnings() -> [String] {
+    var warnings: [String] = []
+    if !gradientNorms.isEmpty, gradientNorms.allSatisfy({ $0 == 0 }) {
+      warnings.append("dpo: all gradients were 0; the LoRA was not trained")
+    }
+    // What is learned shows once the rate has risen; few steps say nothing.
+    guard accuracies.count >= 20 else { return warnings }
+    let accuracy = MeanEstimate(Array(lastQuarter(accuracies))).mean
+    if accuracy <= 0.5 {
+      warnings.append(
+        "dpo: in the last quarter of the steps the tuned model orders "
+          + "\(String(format: "%.0f", 100 * accuracy)) % of the training comparisons as labelled, no "
+          + "better than chance; train longer, or raise dpo.learning_rate")
+    }
+    let change = MeanEstimate(Array(lastQuarter(winErrorChanges)))
+    if let interval = change.interval, interval.lowerBound > 0 {
+      warnings.append(
+        "dpo: in the last quarter of the steps the tuned model removes the noise from preferred images "
+          + "worse than the untuned one (error +\(TuningFindings.text(change.mean))), which can degrade all "
+          + "images; lower dpo.learning_rate, train for fewer steps, or raise dpo.beta")
+    }
+    return warnings
+  }
+
+  private func lastQuarter(_ values: [Double]) -> ArraySlice<Double> {
+    values.suffix((values.count + 3) / 4)
+  }
+}

@@ -1,0 +1,128 @@
+import Autograd
+import Diffusion
+package import NN
+import PreferenceModels
+package import Shards
+import StepwiseOptimization
+import TensorCore
+
+/// A model that learns from comparisons of given images: by how much better than the untuned model it removes
+/// the noise from the preferred ones, and from the others.
+///
+/// - Source: Wallace et al. 2023, arXiv 2311.12908
+package struct DirectPreferenceTuner {
+  let settings: DPOSettings
+  private let unets: TunedUNet
+  let scheduler: DDIMScheduler
+  private let examples: PreferenceExamples
+  /// The comparisons that are no ties.
+  private let decided: [Int]
+  private var order: EpochOrder
+  var state: TrainingState
+
+  var tuned: UNet { unets.tuned }
+  package var adapters: AdapterSet { unets.adapters }
+
+  /// The comparisons of a split that are no ties.
+  ///
+  /// - Throws: ``NothingLearned`` if there is none
+  package static func decided(in shards: ShardSet) throws -> [Int] {
+    let decided = try (0..<shards.pairCount).filter { number in
+      let pair = try shards.pair(number)
+      return pair.label0 != pair.label1
+    }
+    guard !decided.isEmpty else {
+      throw NothingLearned(
+        reason: shards.pairCount == 0
+          ? "the training split has no comparisons, which stage dpo learns from"
+          : "all \(shards.pairCount) training comparisons are ties, which teach no preference; add "
+            + "comparisons with a preferred image to ingest.source")
+    }
+    return decided
+  }
+
+  /// - Parameters:
+  ///   - shards: of the training split
+  ///   - decided: the comparisons to learn from
+  package init(_ settings: DPOSettings, _ shards: any ComparisonData, decided: [Int]) throws {
+    self.settings = settings
+    self.decided = decided
+    unets = try TunedUNet(
+      settings.base, rank: settings.rank, seed: settings.seed,
+      usesGradientCheckpointing: settings.gradientCheckpointing)
+    scheduler = try DDIMScheduler(settings.base.pipelineSchedulerConfig())
+    examples = PreferenceExamples(
+      shards: shards, seed: settings.seed,
+      timesteps: .init(limit: settings.timestepLimit, spacing: nil), sharesNoise: true,
+      purpose: "dpo")
+    order = EpochOrder(count: decided.count, seed: settings.seed)
+    state = try TrainingState(
+      unets.adapters.parameters, optimizer: .init(weightDecay: settings.weightDecay),
+      schedule: .init(peak: settings.learningRate, warmUpSteps: settings.warmUpSteps),
+      gradientLimit: settings.gradientLimit)
+  }
+
+  /// Means over the comparisons of one batch; the gradients' norm.
+  package struct Trained {
+    package var loss: Float = 0
+    /// The share of comparisons that the tuned model orders as labelled, against the reference.
+    var accuracy: Float = 0
+    var margin: Float = 0
+    /// How much larger the tuned model's error is than the reference's.
+    var winErrorChange: Float = 0
+    var loseErrorChange: Float = 0
+    var gradientNorm: Float = 0
+  }
+
+  /// One update.
+  ///
+  /// - Parameter step: counted from 0; says which comparisons and which noises
+  package mutating func train(step: Int) throws -> Trained {
+    let items = order.items(step: step, batch: settings.batch)
+    var sum = GradientSum(state.parameters)
+    var trained = Trained()
+    for start in stride(from: 0, to: items.count, by: settings.microBatch) {
+      let part = items[start..<min(start + settings.microBatch, items.count)]
+      let share = Float(part.count) / Float(items.count)
+      let result = try loss(
+        of: part.map { decided[$0.item] }, part.map { .draw($0.epoch) })
+      sum.add(result.loss, weight: share)
+      trained.accuracy += share * result.accuracy
+      for (margin, (win, lose)) in zip(
+        result.margins, zip(result.winErrorChanges, result.loseErrorChanges))
+      {
+        trained.margin += margin / Float(items.count)
+        trained.winErrorChange += win / Float(items.count)
+        trained.loseErrorChange += lose / Float(items.count)
+      }
+    }
+    trained.loss = sum.loss
+    trained.gradientNorm = try state.update(sum.gradients, loss: sum.loss)
+    return trained
+  }
+
+  private func loss(
+    of pairs: [Int], _ views: [PreferenceView]
+  ) throws -> DirectPreferenceLoss.Result {
+    // All left images, then all right ones, become all winners, then all losers.
+    let labels = try examples.labels(of: pairs)
+    let isLeft = labels.map { $0.first > $0.second }
+    let winners = isLeft.enumerated().map { $1 ? $0 : $0 + pairs.count }
+    let losers = isLeft.enumerated().map { $1 ? $0 + pairs.count : $0 }
+    let latents = try examples.latents(of: pairs, views).rows(at: winners + losers)
+    let noise = examples.noise(for: pairs, views)
+    let drawn = zip(pairs, views).map { examples.timestep(of: $0, $1) }
+    let timesteps = drawn + drawn
+    let noised = scheduler.schedule.noised(latents, with: noise, timesteps: timesteps)
+    let conditioning = try examples.conditioning(of: pairs)
+    func predict(_ unet: UNet, _ name: String) throws -> Tensor {
+      try unet(noised, timesteps: timesteps.map { Float($0) }, conditioning: conditioning)
+        .requiringFinite("\(name), timesteps \(Set(drawn).sorted())")
+    }
+    return DirectPreferenceLoss(beta: settings.beta)(
+      target: scheduler.schedule.target(
+        latents, noise: noise, timesteps: timesteps, prediction: scheduler.predictionType),
+      tuned: try predict(unets.tuned, "tuned unet"),
+      reference: try withoutGradients { try predict(unets.reference, "unet") })
+  }
+}

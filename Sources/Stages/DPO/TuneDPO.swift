@@ -1,0 +1,148 @@
+import Diffusion
+import Files
+import NN
+import PipelineCore
+import Shards
+import Telemetry
+
+/// Tunes the U-Net by direct preference optimization on the comparisons themselves; no preference model is
+/// needed.
+///
+/// One item is a stretch of steps. What is tuned are low-rank adapters of all attention projections, as in
+/// stage `spo`.
+///
+/// - Reads: `shards`
+/// - Writes: `dpo-lora`, the file `dpo/pytorch_lora_weights.safetensors` with diffusers' keys;
+///   `dpo-optimization`, what was measured on the way
+/// - Source: Wallace et al. 2023, arXiv 2311.12908
+final class TuneDPO: Stage {
+  static let name = "dpo"
+  static let version = 1
+  static let unit = "steps"
+  static let usesDevice = true
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer"]
+  static let spare = ["dpo/checkpoints"]
+  static let repairsFiles = true
+  static let secondary = TuningStage.dpo.measurements
+  let reads: Set<Artifact> = ["shards"]
+  let writes: [Artifact: [String]] = TuningStage.dpo.writes
+
+  let settings: DPOSettings
+  private let context: StageContext
+  private let stretches: TrainingStretches
+  private var tuning: Tuning?
+
+  private struct Tuning {
+    var tuner: DirectPreferenceTuner
+    let pictures: HeldOutPictures
+    /// Decodes these; nil where none are drawn.
+    let decoder: (autoencoder: Autoencoder, negative: Conditioning)?
+    let log: TrainingLog
+  }
+
+  init(settings: DPOSettings, context: StageContext) throws {
+    self.settings = settings
+    self.context = context
+    stretches = try TrainingStretches(
+      context, stage: Self.name, stepCount: settings.steps, interval: settings.checkpointEvery)
+  }
+
+  private var folder: String { context.output(Self.name) }
+  private var loraPath: String { context.output(TuningStage.dpo.loraFile) }
+
+  func inputs() throws -> [StageInput] {
+    try settings.base.inputs(["unet", "vae", "scheduler"], context.digests)
+  }
+
+  func remakesFilesAtOnce() throws -> Bool { try stretches.pending().isEmpty }
+  func pendingItems() throws -> [Range<Int>] { try stretches.pending() }
+  func finishedUnitCount() throws -> Int { try stretches.finishedSteps() }
+  func unitCount(of item: Range<Int>) -> Int { item.count }
+
+  func prepare() throws {
+    let shardFolder = context.workspace.path("shards")
+    let shards = try ShardSet(folder: shardFolder, split: "train")
+    var tuner = try DirectPreferenceTuner(
+      settings, shards, decided: try DirectPreferenceTuner.decided(in: shards))
+    let log = try stretches.resume(&tuner.state)
+    tuning = Tuning(
+      tuner: tuner, pictures: pictures(of: try ShardSet.heldOut(in: shardFolder), tuner),
+      decoder: settings.pictures > 0
+        ? (try settings.base.autoencoder().model, try shards.emptyConditioning()) : nil,
+      log: log)
+  }
+
+  func pictures(
+    of shards: any ComparisonData, _ tuner: DirectPreferenceTuner
+  ) -> HeldOutPictures {
+    HeldOutPictures(
+      shards: shards, count: settings.pictures, scheduler: tuner.scheduler,
+      steps: settings.samplingSteps, seed: settings.seed, unit: "step",
+      folder: "\(folder)/pictures")
+  }
+
+  func process(_ item: Range<Int>) throws -> Int {
+    if item.lowerBound == 0 { try drawPictures(after: 0) }
+    for step in item {
+      try context.checkInterruption()
+      try naming(
+        ["stage dpo, step \(step + 1)"],
+        remedy: step == 0
+          ? nil
+          : "the last checkpoint is kept: lower dpo.learning_rate and run again with --force dpo"
+      ) { try train(step) }
+    }
+    try drawPictures(after: item.upperBound)
+    return item.upperBound
+  }
+
+  private func train(_ step: Int) throws {
+    guard var tuning else { return }
+    let trained = try tuning.tuner.train(step: step)
+    try tuning.log.append(
+      step: step + 1,
+      .figures([
+        ("loss", trained.loss), ("implicit_accuracy", trained.accuracy),
+        ("margin", trained.margin), ("win_error_change", trained.winErrorChange),
+        ("lose_error_change", trained.loseErrorChange), ("gradient_norm", trained.gradientNorm),
+      ]))
+    context.progress.advance(
+      note: "loss \(shortened(trained.loss)), accuracy \(shortened(trained.accuracy))")
+    self.tuning = tuning
+  }
+
+  private func drawPictures(after step: Int) throws {
+    guard let tuning, let decoder = tuning.decoder else { return }
+    let row = try tuning.pictures.draw(
+      GuidedUNet(tuning.tuner.tuned, guidance: settings.guidance), decoder.autoencoder,
+      negative: decoder.negative, after: step)
+    tuning.log.append(step: step, "held-out prompts", row)
+  }
+
+  func commit(_ step: Int, of item: Range<Int>) throws {
+    guard let tuning else { return }
+    try stretches.commit(tuning.tuner.state, step: step, log: tuning.log)
+  }
+
+  func finish() throws {
+    guard let tuning else { return }
+    let adapters = tuning.tuner.adapters
+    try adapters.requireFinite(stage: Self.name)
+    guard !adapters.changesNothing else {
+      throw NothingLearned(
+        reason:
+          "all up matrices of the LoRA of stage dpo are 0 after \(settings.steps) steps; raise "
+          + "dpo.learning_rate or dpo.beta")
+    }
+    // The log ends where the newest checkpoint does, so it counts the steps of other runs, too.
+    let findings = try DirectFindings(try MetricsLog.lines(of: "\(folder)/metrics.jsonl"))
+    try TrainingWarnings.write(findings.warnings(), to: folder)
+    try LoRAWeights(trained: adapters).write(to: loraPath, as: .diffusers, precision: .f32)
+  }
+
+  func findings() throws -> [String] { try stretches.findings() }
+
+  func results() throws -> [String] {
+    try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is \(loraPath)"]
+  }
+}

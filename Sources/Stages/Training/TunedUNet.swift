@@ -1,0 +1,43 @@
+import Autograd
+import Diffusion
+import NN
+import PipelineCore
+
+/// A U-Net with low-rank adapters of all attention projections, and the same without them: the reference.
+///
+/// Both are built on the same arrays.
+struct TunedUNet {
+  let reference: UNet
+  let tuned: UNet
+  let adapters: AdapterSet
+
+  /// The ends of the paths of the layers that are tuned: all projections of every attention.
+  static let targets = [".to_q", ".to_k", ".to_v", ".to_out.0"]
+
+  /// Adapters that change nothing yet, made as a U-Net is built on them.
+  static func freshAdapters(rank: Int, seed: UInt64) -> AdapterSet {
+    AdapterSet.fresh(rank: rank, seed: seed) { path in
+      targets.contains { path.hasSuffix($0) }
+    }
+  }
+
+  /// - Parameter seed: of the down matrices; the up matrices start at 0
+  init(_ model: ModelFolder, rank: Int, seed: UInt64, usesGradientCheckpointing: Bool) throws {
+    adapters = Self.freshAdapters(rank: rank, seed: seed)
+    let (unet, weights) = try model.unet()
+    reference = unet
+    var adapted = try UNet(weights.adapted(by: adapters), unet.configuration)
+    adapted.usesGradientCheckpointing = usesGradientCheckpointing
+    tuned = adapted
+  }
+}
+
+extension AdapterSet {
+  /// Whether the LoRA turns nothing into anything else.
+  var changesNothing: Bool { all.allSatisfy { $0.up.storedValues.allSatisfy { $0 == 0 } } }
+
+  /// - Throws: `TrainingError.weightsNotFinite`
+  func requireFinite(stage: String) throws(TrainingError) {
+    guard parameters.allSatisfy(\.tensor.isFinite) else { throw .weightsNotFinite(stage: stage) }
+  }
+}

@@ -1,0 +1,53 @@
+public import Autograd
+import TensorCore
+
+/// The loss of Diffusion-DPO over a batch of comparisons, both images noised alike.
+///
+///     e(x) = mean over elements of (target - output(x_t))^2
+///     margin = -beta / 2 ((e_win - e_win_ref) - (e_lose - e_lose_ref))
+///     loss = mean over comparisons of -log sigmoid(margin)
+///
+/// `beta` is that of the paper and of its code, T times the KL weight; diffusers' script for Stable Diffusion
+/// v1.5 leaves out the half, so that its `--beta_dpo 2500` is 5000 here.
+///
+/// - Source: Wallace et al. 2023, arXiv 2311.12908, equation 14
+public struct DirectPreferenceLoss {
+  public var beta: Float
+
+  public init(beta: Float) { self.beta = beta }
+
+  public struct Result {
+    public let loss: Tensor
+    /// Above 0 where the tuned model prefers the winner more than the reference does; one for each comparison.
+    public let margins: [Float]
+    /// How much larger the tuned model's error is than the reference's.
+    public let winErrorChanges: [Float]
+    public let loseErrorChanges: [Float]
+  }
+
+  /// - Parameters:
+  ///   - target: what a perfect model would give, `[2 comparisons, height, width, channels]`: of all winners,
+  ///     then of all losers
+  ///   - tuned: the tuned model's output, through which gradients flow
+  ///   - reference: the reference model's
+  public func callAsFunction(target: Tensor, tuned: Tensor, reference: Tensor) -> Result {
+    // (tuned - target)^2 - (reference - target)^2: the difference of two errors of about 1 would be off in
+    // the digits that beta brings up.
+    let changes = ((tuned - reference) * (tuned + reference - target.scaled(by: 2)))
+      .mean(over: 1..<target.shape.count)
+    let halves = changes.split(axis: 0, into: 2)
+    let margins = (halves[0] - halves[1]).scaled(by: -beta / 2)
+    return Result(
+      loss: margins.mapped(by: .logSigmoid).mean().scaled(by: -1), margins: margins.values,
+      winErrorChanges: halves[0].values, loseErrorChanges: halves[1].values)
+  }
+}
+
+extension DirectPreferenceLoss.Result {
+  /// The share of comparisons that the tuned model orders as their labels do, measured against the reference;
+  /// those that it does not tell apart count half.
+  public var accuracy: Float {
+    let points = margins.reduce(Float(0)) { $0 + ($1 > 0 ? 1 : $1 == 0 ? 0.5 : 0) }
+    return points / Float(max(1, margins.count))
+  }
+}

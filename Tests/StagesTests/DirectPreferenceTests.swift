@@ -1,0 +1,140 @@
+import Checkpoints
+import Files
+import Foundation
+import PipelineCore
+import TestSupport
+import Testing
+
+@Suite struct DirectPreferenceTests {
+  private static let loraFile = "dpo/pytorch_lora_weights.safetensors"
+
+  /// The recipe of full size, on the tiny model.
+  private func run(
+    in folder: String, _ workspace: String = "workspace", _ overrides: [String] = []
+  ) -> MiniatureRun {
+    MiniatureRun(
+      in: folder, workspace: workspace, pipeline: "sd15-dpo",
+      overrides: ["encode.size=null"] + overrides)
+  }
+
+  private func ups(_ run: MiniatureRun) throws -> [Float] {
+    let file = try SafetensorsFile(path: "\(run.workspace)/\(Self.loraFile)")
+    return try file.entries.filter { $0.name.hasSuffix(".lora.up.weight") }
+      .flatMap { try file.floats($0.name) }
+  }
+
+  @Test(
+    "alone: from parquet files to a LoRA, exports and a report; a killed run ends with the same bytes"
+  )
+  func alone() throws {
+    try withTemporaryFolder { folder in
+      let whole = run(in: folder)
+      try whole.makeSources()
+      var moments: [MiniatureRun] = []
+      var advances = 0
+      try whole.run { event in
+        guard case .advanced(let progress) = event, progress.stage == "dpo" else { return }
+        advances += 1
+        guard [1, 2, 3, 4].contains(advances) else { return }
+        let moment = run(in: folder, "moment-\(advances)")
+        try FileManager.default.copyItem(atPath: whole.workspace, toPath: moment.workspace)
+        moments.append(moment)
+      }
+      #expect(moments.count == 4)
+      #expect(try ups(whole).contains { $0 != 0 } && ups(whole).allSatisfy(\.isFinite))
+      let names = [
+        Self.loraFile, "dpo/metrics.jsonl", "dpo/warnings.json", "dpo/pictures/step-000004.png",
+        "export/pytorch_lora_weights.safetensors", "export/webui/dpo-sd15.safetensors",
+        "report/pictures/001-0-after.png",
+      ]
+      for moment in moments {
+        try moment.run()
+        for name in names {
+          let expected = try RegularFile(path: "\(whole.workspace)/\(name)").readAll()
+          let found = try RegularFile(path: "\(moment.workspace)/\(name)").readAll()
+          #expect(found == expected, "\(name) after \(moment.workspace)")
+        }
+      }
+      let summary = try JSONReader(contentsOf: "\(whole.workspace)/report/summary.json")
+      #expect(try summary.optional("preference") == nil)
+      let page = try String(contentsOfFile: "\(whole.workspace)/report/index.html", encoding: .utf8)
+      #expect(page.contains("Direct preference optimization"))
+      #expect(!page.contains("Step-by-step"))
+    }
+  }
+
+  @Test("beside stage spo: two LoRAs, exported and reported by the same stages")
+  func beside() throws {
+    try withTemporaryFolder { folder in
+      let both = MiniatureRun(in: folder, pipeline: "quickstart-dpo")
+      try both.makeSources()
+      try both.run()
+      func bytes(_ name: String) throws -> [UInt8] {
+        try RegularFile(path: "\(both.workspace)/\(name)").readAll()
+      }
+      #expect(try bytes("export/pytorch_lora_weights.safetensors").count > 0)
+      #expect(
+        try bytes("export/pytorch_lora_weights.safetensors")
+          == bytes("spo/pytorch_lora_weights.safetensors"))
+      #expect(
+        try bytes("export/dpo/pytorch_lora_weights.safetensors") == bytes(Self.loraFile))
+      #expect(
+        try SafetensorsFile(path: "\(both.workspace)/export/dpo/webui/spo-dpo.safetensors")
+          .metadata["ss_output_name"] == "spo-dpo")
+      #expect(Folders.exists("\(both.workspace)/export/dpo/merged/unet/config.json"))
+      let pictures = try ["before", "spo", "dpo"].map {
+        try bytes("report/pictures/000-0-\($0).png")
+      }
+      #expect(Set(pictures).count == 3)
+      let summary = try JSONReader(contentsOf: "\(both.workspace)/report/summary.json")
+      for name in ["oracle", "oracle_dpo"] {
+        let count = try summary[name].int("pictures")
+        #expect(count == 2)
+      }
+      let page = String(decoding: try bytes("report/index.html"), as: UTF8.self)
+      #expect(page.contains("Step-by-step preference optimization and Direct preference"))
+
+      // Without dpo the other results stay, and the exports are those of one LoRA again.
+      let alone = MiniatureRun(in: folder, pipeline: "quickstart")
+      let events = try alone.run()
+      #expect(events.contains(.upToDate(stage: "spo")))
+      #expect(!Folders.exists("\(both.workspace)/export/dpo"))
+      #expect(Folders.exists("\(both.workspace)/\(Self.loraFile)"))
+    }
+  }
+
+  @Test(
+    "labels alone say which image is preferred: with all of them swapped the first update is the opposite"
+  )
+  func labels() throws {
+    func difference(_ a: [Float], _ b: [Float]) -> Float {
+      let size = a.reduce(0) { $0 + abs($1) }
+      return zip(a, b).reduce(0) { $0 + abs($1.0 - $1.1) } / size
+    }
+    try withTemporaryFolder { folder in
+      func update(_ labels: (Double, Double), _ overrides: [String] = []) throws -> [Float] {
+        let run = run(in: folder, "workspace", ["dpo.steps=1", "dpo.batch=12"] + overrides)
+        try run.makeSources(labels: [labels])
+        try run.run(through: "dpo")
+        return try ups(run)
+      }
+      let left = try update((1, 0))
+      // However the batch is cut into parts.
+      #expect(try difference(left, update((1, 0), ["dpo.micro_batch=5"])) < 0.01)
+      #expect(try difference(left, update((1, 0), ["dpo.gradient_checkpointing=true"])) < 0.01)
+      #expect(try difference(left, update((1, 0), ["seed=43"])) > 0.1)
+      #expect(try difference(left, update((0, 1)).map { -$0 }) < 0.01)
+    }
+  }
+
+  @Test("ties alone teach nothing")
+  func ties() throws {
+    try withTemporaryFolder { folder in
+      let run = run(in: folder, "workspace", ["ingest.ties=soft"])
+      try run.makeSources(labels: [(0.5, 0.5)])
+      let failure = try #require(throws: (any Error).self) { try run.run() }
+      #expect(FailureKind(failure) == .nothingLearned)
+      #expect("\(failure)".contains("all 12 training comparisons are ties"), "\(failure)")
+    }
+  }
+}
