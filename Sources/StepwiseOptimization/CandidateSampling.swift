@@ -155,15 +155,18 @@ public struct CandidateSampler {
   public let settings: CandidateSamplingSettings
   /// Height, width and channels of a latent.
   public let latentShape: [Int]
+  /// Called before each pass of the U-Net, which at full size takes minutes; what it throws ends the sampling.
+  public let checkInterruption: () throws -> Void
 
   public init(
     unet: GuidedUNet, scheduler: DDIMScheduler, settings: CandidateSamplingSettings,
-    latentShape: [Int]
+    latentShape: [Int], checkInterruption: @escaping () throws -> Void = {}
   ) {
     self.unet = unet
     self.scheduler = scheduler
     self.settings = settings
     self.latentShape = latentShape
+    self.checkInterruption = checkInterruption
   }
 
   /// - Parameters:

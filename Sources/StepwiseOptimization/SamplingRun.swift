@@ -119,6 +119,7 @@ struct SamplingRun {
   }
 
   private func predict(_ latents: Tensor, _ timestep: Int) throws -> Tensor {
+    try sampler.checkInterruption()
     let rows = latents.shape[0]
     return try sampler.unet(
       latents, timesteps: [Float](repeating: Float(timestep), count: rows),

@@ -18,6 +18,7 @@ package struct DirectPreferenceTuner {
   /// The comparisons that are no ties.
   private let decided: [Int]
   private var order: EpochOrder
+  private let checkInterruption: () throws -> Void
   var state: TrainingState
 
   var tuned: UNet { unets.tuned }
@@ -44,8 +45,13 @@ package struct DirectPreferenceTuner {
   /// - Parameters:
   ///   - shards: of the training split
   ///   - decided: the comparisons to learn from
-  package init(_ settings: DPOSettings, _ shards: any ComparisonData, decided: [Int]) throws {
+  ///   - checkInterruption: called before each part of a batch; what it throws ends the step
+  package init(
+    _ settings: DPOSettings, _ shards: any ComparisonData, decided: [Int],
+    checkInterruption: @escaping () throws -> Void = {}
+  ) throws {
     self.settings = settings
+    self.checkInterruption = checkInterruption
     self.decided = decided
     unets = try TunedUNet(
       settings.base, rank: settings.rank, seed: settings.seed,
@@ -82,6 +88,7 @@ package struct DirectPreferenceTuner {
     var sum = GradientSum(state.parameters)
     var trained = Trained()
     for start in stride(from: 0, to: items.count, by: settings.microBatch) {
+      try checkInterruption()
       let part = items[start..<min(start + settings.microBatch, items.count)]
       let share = Float(part.count) / Float(items.count)
       let result = try loss(

@@ -63,7 +63,8 @@ final class TuneDPO: Stage {
     let shardFolder = context.workspace.path("shards")
     let shards = try ShardSet(folder: shardFolder, split: "train")
     var tuner = try DirectPreferenceTuner(
-      settings, shards, decided: try DirectPreferenceTuner.decided(in: shards))
+      settings, shards, decided: try DirectPreferenceTuner.decided(in: shards),
+      checkInterruption: context.checkInterruption)
     let log = try stretches.resume(&tuner.state)
     tuning = Tuning(
       tuner: tuner, pictures: pictures(of: try ShardSet.heldOut(in: shardFolder), tuner),

@@ -19,15 +19,19 @@ package struct StepwiseTuner {
   let negative: Conditioning
   private let judge: PreferenceJudge
   private let latentShape: [Int]
+  private let checkInterruption: () throws -> Void
   var state: TrainingState
 
   /// - Parameters:
   ///   - negative: of the empty prompt, one row
   ///   - latentShape: height, width and channels
+  ///   - checkInterruption: called before each pass; what it throws ends the batch
   package init(
-    _ settings: SPOSettings, judge: PreferenceJudge, negative: Conditioning, latentShape: [Int]
+    _ settings: SPOSettings, judge: PreferenceJudge, negative: Conditioning, latentShape: [Int],
+    checkInterruption: @escaping () throws -> Void = {}
   ) throws {
     self.settings = settings
+    self.checkInterruption = checkInterruption
     self.judge = judge
     self.negative = negative
     self.latentShape = latentShape
@@ -71,7 +75,7 @@ package struct StepwiseTuner {
     let sampler = CandidateSampler(
       unet: tuned, scheduler: scheduler,
       settings: settings.sampling(promptsAtOnce: settings.promptsAtOnce, seed: settings.seed),
-      latentShape: latentShape)
+      latentShape: latentShape, checkInterruption: checkInterruption)
     return try sampler(
       prompts, negative: negative, iteration: UInt64(iteration), scorer: scorer)
   }
@@ -116,6 +120,7 @@ package struct StepwiseTuner {
     let lossBefore = sum.loss
     var clippedShare: Float = 0
     for start in stride(from: 0, to: pairs.count, by: max(1, settings.microBatch)) {
+      try checkInterruption()
       let part = pairs[start..<min(start + max(1, settings.microBatch), pairs.count)]
       let share = Float(part.count) / Float(pairs.count)
       let loss = try loss(of: PairBatch(Array(part)), prompts)

@@ -109,7 +109,8 @@ final class TuneSPO: Stage {
       settings,
       judge: try settings.judge(in: context.workspace),
       negative: try shards.emptyConditioning(),
-      latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
+      latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels],
+      checkInterruption: context.checkInterruption)
     let log = try stretches().resume(&tuner.state)
     tuning = Tuning(
       tuner: tuner, shards: shards,
