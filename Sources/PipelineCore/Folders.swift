@@ -92,6 +92,20 @@ public enum Folders {
     }
   }
 
+  /// Moves a file within a file system.
+  public static func move(_ source: String, to target: String) throws(PipelineError) {
+    guard rename(source, target) == 0 else {
+      throw .lastSystemFailure("rename to \(target)", source)
+    }
+  }
+
+  /// Removes a folder that is there and holds nothing.
+  static func removeIfEmpty(_ path: String) throws(PipelineError) {
+    guard rmdir(path) == 0 || [ENOENT, ENOTEMPTY, EEXIST].contains(errno) else {
+      throw .lastSystemFailure("remove", path)
+    }
+  }
+
   /// Removes a folder so that it is whole under its name or not there at all: it is renamed first.
   public static func discard(_ path: String) throws(PipelineError) {
     guard isThere(path) else { return }

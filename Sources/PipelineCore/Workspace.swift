@@ -10,6 +10,7 @@ import Darwin
 ///
 ///     catalog.sqlite  shards/  …   the stages' own; `.building` is what takes their place when complete
 ///     state/STAGE.json             settings, inputs, progress and time of each stage
+///     parts/STAGE/                 what parts of a stage have made, until it is merged
 ///     state/digests.json           digests of input files, by size and time of change
 ///     lock                         held by the running process
 public struct Workspace: Sendable {
@@ -41,13 +42,14 @@ public struct Workspace: Sendable {
     guard Folders.isThere(path) else { return }
     guard Folders.isFolder(path) else { throw WorkspaceError.notFolder(path: path) }
     guard !isOurs else { return }
-    let known = names.union(["state", "lock", "lost+found"])
+    let known = names.union(["state", "lock", "parts", "lost+found"])
     guard let stranger = try Folders.names(in: path).first(where: { !known.contains($0) }) else {
       return
     }
     throw WorkspaceError.notOurs(path: path, example: stranger)
   }
 
+  func partsPath(_ stage: String) -> String { path("parts/\(stage)") }
   func recordPath(_ stage: String) -> String { path("state/\(stage).json") }
   var digestsPath: String { path("state/digests.json") }
 }
