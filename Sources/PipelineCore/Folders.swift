@@ -59,6 +59,14 @@ public enum Folders {
     return stat(path, &status) == 0 ? Int(status.st_size) : 0
   }
 
+  /// The size of a file, or of all files in a folder.
+  static func totalByteCount(of path: String) throws(PipelineError) -> Int {
+    guard isFolder(path), !isLink(path) else { return byteCount(of: path) }
+    var sum = 0
+    for name in try names(in: path) { sum += try totalByteCount(of: "\(path)/\(name)") }
+    return sum
+  }
+
   /// The names in a folder, sorted; none if the folder does not exist.
   public static func names(in path: String) throws(PipelineError) -> [String] {
     guard let folder = opendir(path) else {

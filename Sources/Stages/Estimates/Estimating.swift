@@ -17,6 +17,9 @@ protocol Estimating: Stage {
   /// Bytes that the stage adds to the workspace, at most at one time.
   func diskByteCount(_ scale: PipelineScale) throws -> Int
 
+  /// How many items there are to divide.
+  func itemCount(_ scale: PipelineScale) throws -> Int
+
   /// Settings that need less memory, as `--set` takes them, the cheapest first.
   var savings: [String] { get }
 
@@ -26,6 +29,7 @@ protocol Estimating: Stage {
 
 extension Estimating {
   var sources: [NamedSource] { [] }
+  func itemCount(_ scale: PipelineScale) throws -> Int { 1 }
   var savings: [String] { [] }
   var diskSavings: [String] { [] }
 

@@ -27,19 +27,7 @@ extension Ingest {
   }
 
   func output(of item: Item, from reader: inout OutputReader) throws -> RowGroupContents {
-    var contents = RowGroupContents(ordinal: try reader.int(), rowCount: try reader.int())
-    contents.pairs = try reader.list { reader throws(BadOutput) in
-      try RowGroupContents.Pair(&reader)
-    }
-    contents.prompts = try reader.list { reader throws(BadOutput) in
-      RowGroupContents.ListedPrompt(
-        row: try reader.int(), text: try reader.text(), split: try reader.text())
-    }
-    contents.rejects = try reader.list { reader throws(BadOutput) in
-      RowGroupContents.Reject(
-        row: try reader.int(), column: try reader.text(orNone: ()), code: try reader.text(),
-        reason: try reader.text())
-    }
+    let contents = try RowGroupContents(&reader)
     let rows =
       contents.pairs.map(\.row) + contents.prompts.map(\.row) + contents.rejects.map(\.row)
     guard contents.ordinal == item.block, contents.rowCount == item.rowCount,
@@ -84,6 +72,22 @@ extension OutputWriter {
       writer.add(content.height)
       writer.add(content.column)
       writer.add(content.copy)
+    }
+  }
+}
+
+extension RowGroupContents {
+  /// What a part has written.
+  init(_ reader: inout OutputReader) throws(BadOutput) {
+    self.init(ordinal: try reader.int(), rowCount: try reader.int())
+    pairs = try reader.list { reader throws(BadOutput) in try Pair(&reader) }
+    prompts = try reader.list { reader throws(BadOutput) in
+      ListedPrompt(row: try reader.int(), text: try reader.text(), split: try reader.text())
+    }
+    rejects = try reader.list { reader throws(BadOutput) in
+      Reject(
+        row: try reader.int(), column: try reader.text(orNone: ()), code: try reader.text(),
+        reason: try reader.text())
     }
   }
 }
