@@ -17,12 +17,10 @@ enum Run: Command {
         .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "change a setting of the file"),
         .value("workspace", "DIR", "put everything here instead of where the file says"),
         .value(
-          "partition", "I/N",
-          "with --through: part I of N of that stage's items, below WORKSPACE/parts; auto/N: I from the "
-            + "job array"),
-        .flag(
-          "merge", "with --through: take that stage's items from its parts, which must have all"),
-        .value("scratch", "DIR", "of --merge: build databases on this local disk, then move them"),
+          "partition", "I/N", "part I of N of --through's items; auto/N: the job array says which"),
+        .flag("merge", "take the items of --through from its parts, which must have all"),
+        .value(
+          "scratch", "DIR", "of --merge: build databases here, on a local disk, then move them"),
         .flag("quiet", "no progress, only results and errors"),
       ],
       examples: [
