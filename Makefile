@@ -7,6 +7,7 @@
 #   make install      the program and what completes its commands, below PREFIX=/usr/local
 #   make test         build, lint, and all tests
 #   make torture      kills, full disks, flipped bits, hostile models, little memory; SHORT=1, FULL=1 (hours)
+#   make test-cluster parts on a real Slurm of two nodes and other engines (8 minutes; installs them, as root)
 #   make fuzz         every reader of files under the address sanitizer; SHORT=1, FUZZ="--only jpeg"
 #   make sanitize     tests of the readers and of the thread team under the sanitizers
 #   make check-cuda   compile every kernel for NVIDIA's GPUs, without one; see docs/devices.md
@@ -38,7 +39,7 @@ SWIFT_OUTPUT = 2>&1 | cat
 PREFIX ?= /usr/local
 
 .PHONY: help deps build install prepare preference spo base docs test torture fuzz fuzz-corpus sanitize \
-  check-cuda bench bench-peers lint format clean
+  test-cluster check-cuda bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -96,6 +97,17 @@ test: deps lint
 torture: build
 	python3 Tests/Torture/torture.py $(if $(SHORT),--minutes 2) $(if $(FULL),--full --minutes 240) \
 	  $(TORTURE)
+
+test-cluster: build .venv-cluster/ready
+	apt-get install -y -qq --no-install-recommends slurm-wlm slurm-client munge parallel strace
+	Tests/Cluster/engines.sh $(SPO) .venv-cluster/bin
+	python3 Tests/Cluster/many_parts.py $(SPO)
+	Tests/Cluster/slurm.sh $(SPO)
+
+.venv-cluster/ready:
+	python3 -m venv .venv-cluster
+	.venv-cluster/bin/pip install --quiet kubernetes-validate snakemake
+	touch $@
 
 # SPO_TARGETS names what Package.swift keeps: a build with a sanitizer of everything would take long.
 # libFuzzer comes with the toolchain's clang; without its main, since the program has its own.

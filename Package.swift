@@ -16,8 +16,9 @@ let package = Package(
     .systemLibrary(name: "CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
     .systemLibrary(name: "CSHA256"),
     .systemLibrary(name: "CProcessor"),
+    .systemLibrary(name: "CFileSystem"),
 
-    .target(name: "Files", dependencies: ["CSHA256"]),
+    .target(name: "Files", dependencies: ["CFileSystem", "CSHA256"]),
     .target(name: "DynamicLibraries"),
     .target(name: "Parquet", dependencies: ["Files", "DynamicLibraries", "CZlib"]),
     .target(name: "Imaging", dependencies: ["Files", "CPNG"]),

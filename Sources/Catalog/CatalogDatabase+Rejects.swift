@@ -64,6 +64,27 @@ extension CatalogDatabase {
     }
   }
 
+  /// Lets queries see the pairs that a stage rejected as pairs, for a connection that changes nothing.
+  public func showPairs(rejectedBy stage: String) throws {
+    guard
+      try database.integer("SELECT EXISTS (SELECT 1 FROM main.reject WHERE stage = ?)", stage) == 1
+    else { return }
+    try database.run(
+      """
+      CREATE TEMP TABLE shown_pair AS SELECT * FROM rejected_pair
+      WHERE (source_id, row) IN (SELECT source_id, row FROM reject WHERE stage = ?)
+      """, stage)
+    for column in ["prompt_id", "image_0_id", "image_1_id"] {
+      try database.execute("CREATE INDEX temp.shown_by_\(column) ON shown_pair (\(column))")
+    }
+    // A name without a database is first looked up among what is temporary.
+    try database.execute(
+      """
+      CREATE TEMP VIEW pair AS
+      SELECT * FROM main.pair UNION ALL SELECT * FROM temp.shown_pair
+      """)
+  }
+
   /// Rejects the pairs that later stages have rejected in another catalog of the same content.
   public func takeOverRejects(
     from earlier: CatalogDatabase, exceptOf stage: String

@@ -10,6 +10,8 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
   case newerSchema(path: String, migration: String)
   /// The file was opened for reading but lacks tables that only writing can add.
   case olderSchema(path: String, migration: String)
+  /// A log beside a file that is to be read as nobody writes to it.
+  case openLog(path: String)
   /// The file belongs to another program or is another kind of database.
   case wrongKind(path: String, expected: String)
   /// A cached value whose bytes are not the ones that were stored.
@@ -31,6 +33,7 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
       default: .other
       }
     case .newerSchema, .olderSchema: .other
+    case .openLog: .busy
     case .wrongType, .wrongKind, .damagedEntry, .damagedTable, .damagedRow: .input
     }
   }
@@ -49,6 +52,9 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
     case .olderSchema(let path, let migration):
       "\(path): written by an older version of this program (it lacks the change "
         + "\"\(migration)\"); `spo run` brings it up to date"
+    case .openLog(let path):
+      "\(path): a run writes to this database, or was killed while it did; wait until it ends, or let "
+        + "`spo run` go on without --partition"
     case .wrongKind(let path, let expected):
       "\(path): a SQLite database, but not \(expected); move it away or choose another workspace"
     case .damagedEntry(let path, let content, let reason):

@@ -89,18 +89,24 @@ extension RegularFile {
   /// Lets this many more files be open at the same time, as far as the system lets a process decide.
   ///
   /// The usual limit is 1,024; what is allowed is far more.
-  public static func allowOpen(_ count: Int) {
+  ///
+  /// - Returns: how many files may be open now
+  @discardableResult
+  public static func allowOpen(_ count: Int) -> Int {
     #if canImport(Glibc)
     let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
     #else
     let resource = RLIMIT_NOFILE
     #endif
     var limits = rlimit()
-    guard getrlimit(resource, &limits) == 0 else { return }
+    guard getrlimit(resource, &limits) == 0 else { return 0 }
     // Beside what else is open: databases, logs, the files of a model.
     let wanted = rlim_t(count + 1024)
-    guard limits.rlim_cur < wanted else { return }
-    limits.rlim_cur = min(wanted, limits.rlim_max)
-    setrlimit(resource, &limits)
+    if limits.rlim_cur < wanted {
+      let before = limits.rlim_cur
+      limits.rlim_cur = min(wanted, limits.rlim_max)
+      if setrlimit(resource, &limits) != 0 { limits.rlim_cur = before }
+    }
+    return Int(clamping: limits.rlim_cur)
   }
 }

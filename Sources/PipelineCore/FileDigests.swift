@@ -74,7 +74,7 @@ public final class FileDigests {
   }
 
   /// Notes the digest of a file that was only moved since it was read.
-  func assign(_ digest: String, toFile path: String) throws {
+  public func assign(_ digest: String, toFile path: String) throws {
     let (key, stamp, _) = try Self.identify(path)
     note(Entry(stamp: stamp, digest: digest), key)
   }

@@ -59,6 +59,14 @@ public enum Folders {
     return stat(path, &status) == 0 ? Int(status.st_size) : 0
   }
 
+  /// The size of a file, or of all files in a folder.
+  static func totalByteCount(of path: String) throws(PipelineError) -> Int {
+    guard isFolder(path), !isLink(path) else { return byteCount(of: path) }
+    var sum = 0
+    for name in try names(in: path) { sum += try totalByteCount(of: "\(path)/\(name)") }
+    return sum
+  }
+
   /// The names in a folder, sorted; none if the folder does not exist.
   public static func names(in path: String) throws(PipelineError) -> [String] {
     guard let folder = opendir(path) else {
@@ -88,6 +96,20 @@ public enum Folders {
       for name in try names(in: path) { try remove("\(path)/\(name)") }
     }
     guard (isFolder ? rmdir(path) : unlink(path)) == 0 else {
+      throw .lastSystemFailure("remove", path)
+    }
+  }
+
+  /// Moves a file within a file system.
+  public static func move(_ source: String, to target: String) throws(PipelineError) {
+    guard rename(source, target) == 0 else {
+      throw .lastSystemFailure("rename to \(target)", source)
+    }
+  }
+
+  /// Removes a folder that is there and holds nothing.
+  static func removeIfEmpty(_ path: String) throws(PipelineError) {
+    guard rmdir(path) == 0 || [ENOENT, ENOTEMPTY, EEXIST].contains(errno) else {
       throw .lastSystemFailure("remove", path)
     }
   }

@@ -30,6 +30,7 @@ extension Pipeline {
     var found: [Garbage] = []
     for step in try Planner.steps(of: self, digests) where step.work == .nothing {
       found += try spare(step, workspace) + step.stage.garbage()
+      found += try workspace.partsGarbage(step.configured.name)
     }
     if !isDry { for garbage in found { try garbage() } }
     return found

@@ -38,12 +38,17 @@ struct Planner {
 
   private let workspace: Workspace
   private let digests: FileDigests
+  /// Whether stages are asked by a part, which opens databases so that nothing beside them changes.
+  private let isPart: Bool
   var forced: Set<String>
   /// Who makes what, and its digest; nil as long as a stage has to run before that is known.
   private var artifacts: [Artifact: (maker: String, digest: String?)] = [:]
 
-  init(_ workspace: Workspace, _ digests: FileDigests, forced: Set<String> = []) {
+  init(
+    _ workspace: Workspace, _ digests: FileDigests, forced: Set<String> = [], isPart: Bool = false
+  ) {
     self.workspace = workspace
+    self.isPart = isPart
     self.digests = digests
     self.forced = forced
   }
@@ -76,7 +81,9 @@ struct Planner {
   /// What a stage has to do, after those before it have been passed.
   func step(_ configured: ConfiguredStage) throws -> Step {
     let unreadBefore = digests.unread.count
-    let stage = try configured.make(StageContext(configured, in: workspace, digests))
+    var context = StageContext(configured, in: workspace, digests)
+    context.isPart = isPart
+    let stage = try configured.make(context)
     try stage.requireFollowing(artifacts.mapValues(\.maker))
     var upstream: [String: String] = [:]
     var waitsFor: Set<String> = []

@@ -2,30 +2,19 @@ import Files
 
 /// Brings a pipeline's stages up to date, in order, and goes on where an earlier run ended.
 public struct Runner {
-  /// One of `count` parts into which the items of stages are split by hash; `index` from 1.
-  public struct Partition: Equatable, Sendable {
-    public let index: Int
-    public let count: Int
+  /// A run that takes what parts have made.
+  public struct Merge: Sendable {
+    /// A folder on a local disk where databases are built; nil: in the workspace.
+    public let scratch: String?
 
-    /// Nil unless 1 <= index <= count.
-    public init?(index: Int, count: Int) {
-      guard count >= 1, (1...count).contains(index) else { return nil }
-      self.index = index
-      self.count = count
-    }
-
-    /// Whether the item of this key belongs to the part; does not depend on the other items.
-    func contains(_ key: String) -> Bool {
-      let hash = SHA256.digest(of: Array(key.utf8)).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
-      return hash % UInt64(count) == UInt64(index - 1)
-    }
+    public init(scratch: String? = nil) { self.scratch = scratch }
   }
 
-  private let pipeline: Pipeline
-  private let workspace: Workspace
-  private let device: String
-  private let check: ([PlannedWork]) throws -> Void
-  private let observe: (RunEvent) -> Void
+  let pipeline: Pipeline
+  let workspace: Workspace
+  let device: String
+  let check: ([PlannedWork]) throws -> Void
+  let observe: (RunEvent) -> Void
 
   /// - Parameters:
   ///   - device: what computes, for the records: with what its last bits depend on
@@ -48,17 +37,18 @@ public struct Runner {
   /// - Parameters:
   ///   - last: ends after this stage; nil: after the last one.
   ///   - forced: stages to run from their beginning even if they are up to date.
-  ///   - partition: of stages that can be split, only the items of this part; stages after one whose
-  ///     other parts are missing are left.
+  ///   - merge: takes the last stage's outputs from its parts alone, which must have all; nil: takes
+  ///     what parts have and computes the rest.
   /// - Throws: ``Interruption`` if the user asked to stop.
   public func run(
-    through last: String? = nil, forced: Set<String> = [], partition: Partition? = nil
+    through last: String? = nil, forced: Set<String> = [], merge: Merge? = nil
   ) throws {
     let names = pipeline.stages.map(\.name)
     for name in forced.union(last.map { [$0] } ?? []).sorted() where !names.contains(name) {
       throw PipelineError.unknownStage(
         name: name, nearest: nearest(to: name, in: names), known: names)
     }
+    if merge != nil { _ = try divisible(last ?? names.last ?? "") }
     let digests = FileDigests(savedAt: workspace.digestsPath)
     digests.observe = { [observe] path, byteCount in
       let gigabytes = Double(byteCount / 100_000_000) / 10
@@ -73,7 +63,7 @@ public struct Runner {
     try tidy(digests)
     try requireReady(last, forced, digests)
     try digests.save(to: workspace.digestsPath)
-    guard try bringUpToDate(last, forced, partition, digests) else { return }
+    try bringUpToDate(last, forced, merge, digests)
     try digests.save(to: workspace.digestsPath)
     for configured in pipeline.stages(through: last) {
       let stage = try configured.make(StageContext(configured, in: workspace, digests))
@@ -115,7 +105,9 @@ public struct Runner {
   }
 
   private func work(_ configured: ConfiguredStage, _ digests: FileDigests) -> StageWork {
-    StageWork(configured, in: workspace, digests, device: device, observe)
+    StageWork(
+      configured, in: workspace, digests, device: device,
+      mayChangeDevice: pipeline.mayChangeDevice, observe)
   }
 
   /// Asks about every stage that may have something to do.
@@ -144,10 +136,9 @@ public struct Runner {
 // MARK: - Stage after stage
 
 extension Runner {
-  /// False if other partitions of a stage are left.
   private func bringUpToDate(
-    _ last: String?, _ forced: Set<String>, _ partition: Partition?, _ digests: FileDigests
-  ) throws -> Bool {
+    _ last: String?, _ forced: Set<String>, _ merge: Merge?, _ digests: FileDigests
+  ) throws {
     let stages = pipeline.stages(through: last)
     var planner = Planner(workspace, digests, forced: forced)
     var isSeen: Set<String> = []
@@ -177,10 +168,14 @@ extension Runner {
         index = place
         continue
       }
+      if merge != nil, configured.name != last {
+        throw PartError.notDone(
+          stage: configured.name, wantedBy: last ?? "", reasons: step.reasons)
+      }
       try check([PlannedWork(step, in: workspace)])
-      let artifacts: [String: String]?
+      let artifacts: [String: String]
       do {
-        artifacts = try work(step, partition)
+        artifacts = try work(step, merge)
       } catch let damage as DamagedArtifact {
         guard let maker = planner.maker(of: damage.artifact, for: step),
           mended.insert("\(maker) \(damage.artifact)").inserted,
@@ -193,12 +188,10 @@ extension Runner {
       }
       isSeen.insert(configured.name)
       planner.forced.remove(configured.name)
-      guard let artifacts else { return false }
       planner.pass(step, digests: artifacts)
       for maker in Set(planner.makers(for: step.stage).values) { try refresh(maker, digests) }
       index += 1
     }
-    return true
   }
 
   /// Reads what a stage is going to read; the first file that is damaged, and which stage made it.

@@ -84,8 +84,13 @@ public protocol Stage {
   /// Items not yet done, in a stable order. Asked again after a crash, it returns what is left.
   func pendingItems() throws -> [Item]
 
-  /// Makes ready to process and finish: loads models, opens files. Called once, after
-  /// `pendingItems`, and only in a run that has something to do.
+  /// Makes ready to commit and finish. Called once, after `pendingItems`, and only in a run that has
+  /// something to do.
+  func beginCommits() throws
+
+  /// Makes ready to process: loads models, opens files. Called once, after `pendingItems`, and only in a
+  /// run that has something to do; in one of a stage that parts can be made of, only if there is something
+  /// to process.
   func prepare() throws
 
   /// Units that are done already, to which those of the pending items are added.
@@ -93,9 +98,6 @@ public protocol Stage {
 
   /// How many units an item counts for.
   func unitCount(of item: Item) -> Int
-
-  /// The text by which `--partition` assigns an item, or nil if the stage runs whole.
-  func partitionKey(of item: Item) -> String?
 
   /// Computes the result of one item. A thrown ``Rejection`` loses this item only.
   func process(_ item: Item) throws -> Output
@@ -167,10 +169,10 @@ extension Stage {
   public func earlierSettings() throws -> [String: JSON] { [:] }
   public func takeOverEarlierResult() throws {}
   public func remakesFilesAtOnce() throws -> Bool { true }
+  public func beginCommits() throws {}
   public func prepare() throws {}
   public func finishedUnitCount() throws -> Int { 0 }
   public func unitCount(of item: Item) -> Int { 1 }
-  public func partitionKey(of item: Item) -> String? { nil }
   public func reject(_ item: Item, because rejection: Rejection) throws { throw rejection }
   public func finish() throws {}
   public func rejectCounts() throws -> [String: Int] { [:] }

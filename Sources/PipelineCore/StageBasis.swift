@@ -10,7 +10,7 @@ struct StageBasis: Equatable {
   /// The digests of what it reads of earlier stages, by the names of the artifacts.
   var upstream: [String: String]
 
-  private var effectiveSettings: JSON {
+  var effectiveSettings: JSON {
     var object = settings.object ?? JSON.Object()
     for key in settingsWithoutEffect { object[key] = nil }
     return .object(object)

@@ -9,6 +9,12 @@ public struct StageContext {
   let places: StagePlaces
   /// Whether the stage makes a new result, or is asked about the finished one.
   let isBuilding: Bool
+  /// Whether this process makes one part, and may change nothing that others read.
+  public internal(set) var isPart = false
+  /// Where parts put files that are too large to be copied; nil: the stage is asked, not run.
+  public internal(set) var partFolder: String?
+  /// Where databases are while a merge builds them elsewhere.
+  var scratch: ScratchDatabases?
   /// Whether a run is to do again what seems to be done: what shared caches hold is checked then.
   public internal(set) var isForced = false
 
@@ -31,6 +37,15 @@ public struct StageContext {
   ) throws -> Settings? {
     try planned[stage].map { try SettingsDecoder.settings(type, from: $0, path: stage) }
   }
+
+  /// Where a database of the workspace lies, or is made.
+  public func database(_ name: String) -> String {
+    let path = places.places.contains(name) ? output(name) : workspace.path(name)
+    return scratch?[path] ?? path
+  }
+
+  /// Whether the databases are built elsewhere, to be moved as single files.
+  public var movesDatabases: Bool { scratch != nil }
 
   /// The settings with which another stage has run.
   public func settings<Settings: StageSettings>(
@@ -134,8 +149,8 @@ public enum RunEvent: Equatable, Sendable {
   case finished(
     stage: String, units: Int, unit: String, rejects: [String: Int], seconds: Double,
     peakMemory: Int)
-  /// The partition is done; the stage needs the others before it is.
-  case partitionDone(stage: String, itemsLeft: Int)
+  /// A part is complete: how many items of how many of the stage it has, and the file that holds them.
+  case partDone(stage: String, part: Partition, items: Int, total: Int, path: String)
   /// A line for the end, from a stage that is done.
   case result(stage: String, text: String)
 }

@@ -155,17 +155,7 @@ extension StageResult {
 
 extension StageRun {
   fileprivate init(_ reader: JSONReader) throws(JSONError) {
-    var inputs: [StageInput] = []
-    for (name, identity) in try reader["inputs"].members() {
-      inputs.append(StageInput(name: name, identity: try identity.string()))
-    }
-    var upstream: [String: String] = [:]
-    for (artifact, digest) in try reader["upstream"].members() {
-      upstream[artifact] = try digest.string()
-    }
-    basis = StageBasis(
-      version: try reader.int("version"), settings: try reader["settings"].value, inputs: inputs,
-      upstream: upstream)
+    basis = try StageBasis(reader)
     unitsDone = try reader.int("units_done")
     unitsTotal = try reader.int("units_total")
     for (code, count) in try reader["rejects"].members() { rejects[code] = try count.int() }
@@ -186,12 +176,39 @@ extension StageRun {
     json["seconds"] = .number((seconds * 1_000).rounded() / 1_000)
     json["peak_memory"] = .integer(peakMemory)
     if !devices.isEmpty { json["devices"] = .array(devices.map { .string($0) }) }
-    json["version"] = .integer(basis.version)
-    json["settings"] = basis.settings
-    json["inputs"] = JSON(
-      Dictionary(basis.inputs.map { ($0.name, $0.identity) }) { first, _ in first })
-    json["upstream"] = JSON(basis.upstream)
+    basis.write(into: &json)
     return json
+  }
+}
+
+extension StageBasis {
+  init(_ reader: JSONReader) throws(JSONError) {
+    var inputs: [StageInput] = []
+    for (name, identity) in try reader["inputs"].members() {
+      inputs.append(StageInput(name: name, identity: try identity.string()))
+    }
+    var upstream: [String: String] = [:]
+    for (artifact, digest) in try reader["upstream"].members() {
+      upstream[artifact] = try digest.string()
+    }
+    self.init(
+      version: try reader.int("version"), settings: try reader["settings"].value, inputs: inputs,
+      upstream: upstream)
+  }
+
+  func write(into json: inout JSON.Object) {
+    json["version"] = .integer(version)
+    json["settings"] = settings
+    json["inputs"] = JSON(Dictionary(inputs.map { ($0.name, $0.identity) }) { first, _ in first })
+    json["upstream"] = JSON(upstream)
+  }
+
+  /// SHA-256 of all that the result depends on.
+  var fingerprint: String {
+    var json = JSON.Object()
+    write(into: &json)
+    json["settings"] = effectiveSettings
+    return SHA256.hexDigest(of: Array(JSON.object(json).sorted.text().utf8))
   }
 }
 

@@ -7,18 +7,20 @@ struct StageWork {
   private let places: StagePlaces
   private let digests: FileDigests
   private let device: String
+  private let mayChangeDevice: Bool
   private let observe: (RunEvent) -> Void
   private var name: String { configured.name }
 
   /// - Parameter device: what computes, for the record
   init(
     _ configured: ConfiguredStage, in workspace: Workspace, _ digests: FileDigests,
-    device: String, _ observe: @escaping (RunEvent) -> Void
+    device: String, mayChangeDevice: Bool, _ observe: @escaping (RunEvent) -> Void
   ) {
     self.configured = configured
     self.workspace = workspace
     self.digests = digests
     self.device = device
+    self.mayChangeDevice = mayChangeDevice
     self.observe = observe
     places = configured.places(in: workspace)
   }
@@ -52,28 +54,51 @@ struct StageWork {
     return result.artifacts
   }
 
-  /// Runs the stage; returns the digests of its artifacts, or nil if other partitions are left.
-  func callAsFunction(
-    _ step: Planner.Step, _ partition: Runner.Partition?
-  ) throws -> [String: String]? {
+  /// Runs the stage; returns the digests of its artifacts.
+  ///
+  /// - Parameter merge: takes outputs from parts alone
+  func callAsFunction(_ step: Planner.Step, _ merge: Runner.Merge?) throws -> [String: String] {
+    let parts = try parts(of: step)
     var (record, resumes) = try begin(step)
     if configured.type.usesDevice {
-      record.run.note(device)
+      try note(parts, merge == nil ? [device] : [], in: &record.run)
       try save(record)
     }
     observe(.started(stage: name, reasons: step.reasons, resumed: resumes))
-    let left = try make(&record, partition, isForced: step.isForced)
-    guard left == 0 else {
-      try save(record)
-      observe(.partitionDone(stage: name, itemsLeft: left))
-      return nil
-    }
+    try make(&record, step, parts, merge)
     observe(
       .finished(
         stage: name, units: record.run.unitsTotal, unit: configured.unit,
         rejects: record.run.rejects, seconds: record.run.seconds,
         peakMemory: record.run.peakMemory))
-    return record.result?.artifacts
+    return record.result?.artifacts ?? [:]
+  }
+
+  /// What parts have made of the stage; nil where none can be.
+  private func parts(of step: Planner.Step) throws -> PartIndex? {
+    guard configured.type is any DivisibleStage.Type, !step.isForced else { return nil }
+    let index = try PartIndex(
+      folder: workspace.partsPath(name), basis: try step.basis.forParts(of: step.stage))
+    if let other = index.others.first {
+      observe(
+        .said(
+          stage: name,
+          text:
+            "\(index.others.count) files of parts are not used: they were made with other settings or "
+            + "inputs, such as \(other.path) (\(other.changes[0]))"))
+    }
+    return index
+  }
+
+  /// Notes what has computed the parts and what will compute the rest.
+  private func note(_ parts: PartIndex?, _ own: [String], in run: inout StageRun) throws {
+    let devices = Set(parts?.files.map(\.device) ?? []).sorted() + own
+    for device in devices {
+      if let last = run.devices.last, last != device, !mayChangeDevice {
+        throw PipelineError.otherDevice(stage: name, begun: last, now: device)
+      }
+      run.note(device)
+    }
   }
 
   /// Notes what is about to happen before it does.
@@ -98,19 +123,22 @@ struct StageWork {
     return (record, false)
   }
 
-  /// Makes a result and puts it in its place; returns the number of items that are left to other
-  /// partitions.
+  /// Makes a result and puts it in its place.
   private func make(
-    _ record: inout StageRecord, _ partition: Runner.Partition?, isForced: Bool
-  ) throws -> Int {
+    _ record: inout StageRecord, _ step: Planner.Step, _ parts: PartIndex?, _ merge: Runner.Merge?
+  ) throws {
     let isBuilding = record.phase == .building
     var context = StageContext(
       configured, in: workspace, digests, isBuilding: isBuilding, observe: observe)
-    context.isForced = isForced
+    context.isForced = step.isForced
+    let partFiles = workspace.partFilesPath(name, try step.basis.forParts(of: step.stage))
+    context.partFolder = partFiles
+    context.scratch = try scratch(merge, context)
     let stage = try configured.make(context)
     try places.makeFolders(isBuilding: isBuilding)
-    let left = try work(stage, &record, context.progress, partition)
-    guard left == 0 else { return left }
+    try work(stage, &record, context.progress, parts, isMerge: merge != nil)
+    try (stage as? any DivisibleStage)?.closeDatabases()
+    try context.scratch?.moveIntoPlace()
     for folder in configured.type.scratch { try Folders.discard(context.output(folder)) }
     let files =
       isBuilding
@@ -122,7 +150,16 @@ struct StageWork {
     if isBuilding { try replace(record, with: result) }
     record = StageRecord(phase: .done, run: result.run, result: result)
     try save(record)
-    return 0
+    try parts?.remove(partFiles)
+  }
+
+  /// Databases elsewhere, if a merge is to build them there.
+  private func scratch(
+    _ merge: Runner.Merge?, _ context: StageContext
+  ) throws -> ScratchDatabases? {
+    guard let folder = merge?.scratch, let type = configured.type as? any DivisibleStage.Type
+    else { return nil }
+    return try ScratchDatabases(in: folder, for: type.databases.map(context.database))
   }
 
   /// Puts a complete result where it belongs.
@@ -151,11 +188,11 @@ struct StageWork {
 // MARK: - Items
 
 extension StageWork {
-  /// Processes what is left and finishes the stage; returns the number of items of other partitions.
+  /// Processes what is left, or takes it from parts, and finishes the stage.
   private func work<S: Stage>(
-    _ stage: S, _ record: inout StageRecord, _ progress: StageProgress,
-    _ partition: Runner.Partition?
-  ) throws -> Int {
+    _ stage: S, _ record: inout StageRecord, _ progress: StageProgress, _ parts: PartIndex?,
+    isMerge: Bool
+  ) throws {
     let before = record.run
     // Intermediate files of a finished stage are gone, but their units belong to the result.
     let unitsGone = record.phase == .repairing ? before.unitsTotal : 0
@@ -167,31 +204,39 @@ extension StageWork {
       record.run.seconds = before.seconds + progress.seconds
     }
     do {
-      let pending = try stage.pendingItems()
-      let items = pending.filter { item in
-        guard let partition, let key = stage.partitionKey(of: item) else { return true }
-        return partition.contains(key)
-      }
+      let items = try stage.pendingItems()
+      let outputs = parts.flatMap { Self.outputs(of: stage, $0) }
+      if isMerge { try outputs?.requireAll(items, of: name) }
       progress.begin(
         unitsBefore: try stage.finishedUnitCount(),
-        unitsToDo: pending.reduce(0) { $0 + stage.unitCount(of: $1) })
-      try stage.prepare()
+        unitsToDo: items.reduce(0) { $0 + stage.unitCount(of: $1) })
+      try stage.beginCommits()
+      var isPrepared = false
+      if outputs == nil || outputs?.index.isEmpty == true {
+        try stage.prepare()
+        isPrepared = true
+      }
       var lastSave = ContinuousClock.now
-      for item in items {
+      var rest = items[...]
+      while let item = rest.first {
         if let interruption = Interruption.pending { throw interruption }
-        try handle(item, stage)
-        progress.finishItem(units: stage.unitCount(of: item))
+        let taken = try outputs.map { try take(rest, from: $0, stage, progress) } ?? 0
+        if taken == 0 {
+          if !isPrepared { try stage.prepare() }
+          isPrepared = true
+          try handle(item, stage)
+          progress.finishItem(units: stage.unitCount(of: item))
+        }
+        rest = rest.dropFirst(max(1, taken))
         guard ContinuousClock.now - lastSave > .seconds(2) else { continue }
         update()
         try save(record)
         lastSave = .now
       }
       if let interruption = Interruption.pending { throw interruption }
-      let left = items.count < pending.count ? try stage.pendingItems().count : 0
-      if left == 0 { try stage.finish() }
+      try stage.finish()
       update()
       record.run.rejects = try stage.rejectCounts()
-      return left
     } catch {
       // What stopped the work matters more than whether its progress could be noted.
       update()
@@ -208,5 +253,48 @@ extension StageWork {
       return try stage.reject(item, because: rejection)
     }
     try stage.commit(output, of: item)
+  }
+}
+
+// MARK: - Parts
+
+extension StageWork {
+  private static func outputs<S: Stage>(
+    of stage: S, _ index: PartIndex
+  ) -> PartOutputs<S.Item, S.Output>? {
+    func make<D: DivisibleStage>(_ stage: D) -> AnyObject { PartOutputs(stage, index) }
+    return (stage as? any DivisibleStage).flatMap { make($0) as? PartOutputs<S.Item, S.Output> }
+  }
+
+  /// Commits the outputs of the first items, as far as parts have them; returns of how many.
+  ///
+  /// A transaction an item would cost more than anything else: they end after some bytes or some time.
+  private func take<S: Stage>(
+    _ items: ArraySlice<S.Item>, from parts: PartOutputs<S.Item, S.Output>, _ stage: S,
+    _ progress: StageProgress
+  ) throws -> Int {
+    guard let first = items.first, try parts.place(of: first) != nil else { return 0 }
+    let start = ContinuousClock.now
+    var count = 0
+    var byteCount = 0
+    try parts.together {
+      for item in items {
+        guard let place = try parts.place(of: item) else { break }
+        do {
+          try stage.commit(try parts.output(of: item, at: place), of: item)
+        } catch let rejection as Rejection {
+          try stage.reject(item, because: rejection)
+        }
+        progress.finishItem(units: stage.unitCount(of: item))
+        count += 1
+        byteCount += place.entry.byteCount
+        if byteCount >= 64 << 20 || ContinuousClock.now - start > .seconds(2)
+          || Interruption.pending != nil
+        {
+          break
+        }
+      }
+    }
+    return count
   }
 }

@@ -18,6 +18,8 @@ public struct StageStatus: Equatable, Sendable {
   public var replaced: [String]
   /// Inputs that were touched and are too large to be compared now; the next run compares them.
   public var unread: [String]
+  /// What parts have made; nil if there are none.
+  public var parts: PartsStatus?
   /// Judged by the pace so far, or by the last run; nil if there was none.
   public var secondsLeft: Double?
 
@@ -30,6 +32,7 @@ public struct StageStatus: Equatable, Sendable {
       "peak_memory": .integer(peakMemory),
       "replaces": .array(replaced.map { .string($0) }),
       "unread": .array(unread.map { .string($0) }),
+      "parts": parts?.json ?? .null,
       "seconds_left": secondsLeft.map { .number($0) } ?? .null,
     ]
   }
@@ -49,7 +52,8 @@ extension Pipeline {
         unit: step.configured.unit, unitsDone: step.state == .stale ? 0 : run?.unitsDone ?? 0,
         unitsTotal: run?.unitsTotal ?? 0, rejects: run?.rejects ?? [:],
         seconds: run?.seconds ?? 0, peakMemory: run?.peakMemory ?? 0, replaced: step.replaced,
-        unread: step.unread, secondsLeft: Self.secondsLeft(step))
+        unread: step.unread, parts: try step.partsStatus(in: workspace),
+        secondsLeft: Self.secondsLeft(step))
     }
   }
 

@@ -1,4 +1,4 @@
-import Files
+public import Files
 
 #if canImport(Glibc)
 import Glibc
@@ -10,8 +10,10 @@ import Darwin
 ///
 ///     catalog.sqlite  shards/  …   the stages' own; `.building` is what takes their place when complete
 ///     state/STAGE.json             settings, inputs, progress and time of each stage
+///     parts/STAGE/                 what parts of a stage have made, until it is merged
 ///     state/digests.json           digests of input files, by size and time of change
 ///     lock                         held by the running process
+///     lock.owner                   the same, where other machines see the workspace
 public struct Workspace: Sendable {
   public let path: String
 
@@ -41,13 +43,14 @@ public struct Workspace: Sendable {
     guard Folders.isThere(path) else { return }
     guard Folders.isFolder(path) else { throw WorkspaceError.notFolder(path: path) }
     guard !isOurs else { return }
-    let known = names.union(["state", "lock", "lost+found"])
+    let known = names.union(["state", "lock", SharedLock.fileName, "parts", "lost+found"])
     guard let stranger = try Folders.names(in: path).first(where: { !known.contains($0) }) else {
       return
     }
     throw WorkspaceError.notOurs(path: path, example: stranger)
   }
 
+  func partsPath(_ stage: String) -> String { path("parts/\(stage)") }
   func recordPath(_ stage: String) -> String { path("state/\(stage).json") }
   var digestsPath: String { path("state/digests.json") }
 }
@@ -57,20 +60,34 @@ public struct Workspace: Sendable {
 /// The kernel frees it when its holder ends, however it ends.
 public final class WorkspaceLock {
   private let descriptor: Int32
+  /// Nil where only this machine sees the workspace.
+  private let shared: SharedLock?
 
+  /// - Parameter fileSystem: what holds the workspace; nil: what the system says
   /// - Throws: `PipelineError.workspaceInUse`, naming the process that has it.
-  public init(_ workspace: Workspace) throws(PipelineError) {
+  public init(
+    _ workspace: Workspace, fileSystem: FileSystemKind? = nil
+  ) throws(PipelineError) {
+    let isShared = (fileSystem ?? FileSystemKind(at: workspace.path)).isShared
     try workspace.makeFolder("state")
     let path = workspace.path("lock")
     let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else { throw .lastSystemFailure("open", path) }
-    guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else {
+    let hasLocalLock = flock(descriptor, LOCK_EX | LOCK_NB) == 0
+    // Some of the others have no such locks at all.
+    guard hasLocalLock || isShared && [ENOSYS, ENOLCK, EOPNOTSUPP].contains(errno) else {
       let failure =
         errno == EWOULDBLOCK
         ? PipelineError.workspaceInUse(path: workspace.path, holder: Self.holder(descriptor))
         : .lastSystemFailure("lock", path)
       close(descriptor)
       throw failure
+    }
+    do {
+      shared = isShared ? try SharedLock(workspace, hasLocalLock: hasLocalLock) : nil
+    } catch {
+      close(descriptor)
+      throw error
     }
     self.descriptor = descriptor
     // The number is for people; the lock holds without it.

@@ -36,8 +36,10 @@ final class RunConsole {
       let what = units == 0 ? "done" : "\(Spelled.count(units)) \(unit)"
       let memory = "peak memory \(Spelled.bytes(peakMemory))"
       line("\(stage): \(what) in \(Spelled.duration(seconds))\(loss), \(memory)")
-    case .partitionDone(let stage, let left):
-      line("\(stage): this part is done; \(Spelled.count(left)) items of other parts are left")
+    case .partDone(let stage, let part, let items, let total, let path):
+      line(
+        "\(stage): part \(part) is complete: \(Spelled.count(items)) of \(Spelled.count(total)) items, \(path)"
+      )
     case .result: break
     }
   }

@@ -37,10 +37,11 @@ final class Program {
   ///   - folder: the current folder of the program
   ///   - limits: words for the shell's `ulimit` in front of the program, such as `-v 1000000`
   ///   - output: where standard output goes; nil: to a file, for ``Outcome/output``
+  ///   - environment: variables beside those of the tests
   ///   - emulator: the path and the arguments of what runs the program; empty: the processor does
   init(
     _ arguments: [String], in folder: String = repository, limits: String? = nil,
-    output: String? = nil, emulator: [String] = []
+    output: String? = nil, emulator: [String] = [], environment: [String: String] = [:]
   ) throws {
     self.folder =
       FileManager.default.temporaryDirectory
@@ -58,6 +59,7 @@ final class Program {
       process.executableURL = URL(fileURLWithPath: words[0])
       process.arguments = Array(words.dropFirst())
     }
+    process.environment = ProcessInfo.processInfo.environment.merging(environment) { $1 }
     process.currentDirectoryURL = URL(fileURLWithPath: folder)
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = FileHandle(forWritingAtPath: output ?? "\(self.folder)/output")
@@ -69,6 +71,13 @@ final class Program {
 
   /// Asks the program to stop, as Ctrl-C does.
   func interrupt() { process.interrupt() }
+  /// The same as an engine does.
+  func terminate() { process.terminate() }
+  /// Ends it as a machine that dies does.
+  func die() {
+    kill(process.processIdentifier, SIGKILL)
+    process.waitUntilExit()
+  }
 
   /// Waits until `condition` holds, for a minute at most.
   func wait(until condition: () throws -> Bool) throws {

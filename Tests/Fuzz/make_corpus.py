@@ -155,6 +155,20 @@ def workspace(program):
             "stages": {"ingest": {"source": str(folder / "train.jsonl")},
                        "encode": {"size": 16}, "shard": {}},
         }))
+        for stage in ["ingest", "shard"]:
+            if stage == "shard":
+                subprocess.run([program, "run", folder / "pipeline.json5", "--through", "encode", "--quiet"],
+                               check=True, stdout=subprocess.DEVNULL)
+            subprocess.run([program, "run", folder / "pipeline.json5", "--through", stage, "--partition", "1/1",
+                            "--quiet"], check=True, stdout=subprocess.DEVNULL)
+            (part,) = folder.glob(f"run/parts/{stage}/*.part")
+            content = part.read_bytes()
+            add("part", f"{stage}.part", content)
+            add("part", f"{stage}-begun.part", content[:len(content) * 3 // 4])
+            if stage == "ingest":
+                start = 12 + struct.unpack_from("<I", content, 8)[0] + 32
+                (count,) = struct.unpack_from("<Q", content, start + 12)
+                add("part-output", "ingest", content[start + 84:start + 84 + count])
         subprocess.run([program, "run", folder / "pipeline.json5", "--quiet"], check=True,
                        stdout=subprocess.DEVNULL)
         shards = ROOT / "Tests/Fuzz/Shards"

@@ -135,24 +135,6 @@ struct RunnerTests {
     }
   }
 
-  @Test("partitions share the items out, and later stages wait for all of them")
-  func partitions() throws {
-    try withToy { toy throws in
-      try toy.write("stages: { multiply: { count: 20 }, join: {} }")
-      let first = try toy.run(partition: Runner.Partition(index: 1, count: 2))
-      guard case .partitionDone("multiply", let left)? = first.last else {
-        Issue.record("no end of the partition: \(first)")
-        return
-      }
-      #expect((1..<20).contains(left))
-      #expect(try toy.pipeline().status()[0].unitsDone == 20 - left)
-      #expect(toy.reasons("join") == nil)
-      try toy.run(partition: Runner.Partition(index: 2, count: 2))
-      #expect(toy.reasons("join") != nil)
-      #expect(Runner.Partition(index: 3, count: 2) == nil)
-    }
-  }
-
   @Test("a pipeline whose input nobody makes is refused before any work")
   func noProducer() throws {
     try withToy { toy throws in

@@ -4,7 +4,7 @@ import PipelineCore
 import Testing
 
 /// Writes one file an item: the item's number times a factor.
-final class Multiply: Stage {
+final class Multiply: DivisibleStage {
   struct Settings: StageSettings {
     @Setting("Numbers to multiply.", in: 0...1_000) var count = 4
     @Setting("What they are multiplied with.", in: -1e6...1e6) var factor = 1.5
@@ -62,11 +62,25 @@ final class Multiply: Stage {
     settings.table.isEmpty ? [] : [try context.digests.input(file: settings.table, as: "table")]
   }
 
-  func pendingItems() -> [Int] { (0..<settings.count).filter { !exists($0) } }
+  func pendingItems() -> [Int] { (0..<settings.count).filter { context.isPart || !exists($0) } }
   func finishedUnitCount() -> Int {
     settings.note == "forget" ? 0 : settings.count - pendingItems().count
   }
-  func partitionKey(of item: Int) -> String? { "\(item)" }
+
+  static let databases: [String] = []
+  func position(of item: Int) -> Int { item }
+  func partKey(of item: Int) -> String { "number \(item)" }
+
+  func write(_ output: String, of item: Int, to writer: inout OutputWriter) {
+    writer.add(output)
+  }
+
+  func output(of item: Int, from reader: inout OutputReader) throws -> String {
+    try reader.text()
+  }
+
+  func together(_ body: () throws -> Void) throws { try body() }
+  func closeDatabases() {}
 
   func process(_ item: Int) throws -> String {
     if settings.note == "stop at \(item)"
@@ -202,7 +216,7 @@ final class ToyRun {
   @discardableResult
   func run(
     _ overrides: String..., through: String? = nil, forced: Set<String> = [],
-    partition: Runner.Partition? = nil
+    merge: Runner.Merge? = nil
   ) throws -> [RunEvent] {
     let pipeline = try Pipeline(
       path: folder + "/pipeline.json5", stages: toyStages, overrides: overrides)
@@ -210,7 +224,23 @@ final class ToyRun {
     try Runner(pipeline) { event in
       if case .advanced = event { return }
       self.events.append(event)
-    }.run(through: through, forced: forced, partition: partition)
+    }.run(through: through, forced: forced, merge: merge)
+    return events
+  }
+
+  /// Makes a part; returns the events.
+  @discardableResult
+  func part(
+    _ index: Int, of count: Int, _ overrides: String..., stage: String = "multiply",
+    device: String = "cpu", environment: [String: String] = [:]
+  ) throws -> [RunEvent] {
+    let pipeline = try Pipeline(
+      path: folder + "/pipeline.json5", stages: toyStages, overrides: overrides)
+    var events: [RunEvent] = []
+    try Runner(pipeline, device: device) { event in
+      if case .advanced = event { return }
+      events.append(event)
+    }.runPart(try Partition(index: index, of: count), of: stage, environment: environment)
     return events
   }
 

@@ -1,9 +1,11 @@
 import CSQLite
+public import Files
 
 /// A connection to one SQLite file.
 ///
 /// What a transaction has committed survives a crash and a power loss (`journal_mode=WAL`,
-/// `synchronous=FULL`). There must be only one writing connection to a file, under the workspace's
+/// `synchronous=FULL`); where other machines see the file, which a log does not bear, by a rollback
+/// journal. There must be only one writing connection to a file, under the workspace's
 /// lock: SQLite 3.7.0 to 3.51.2 can damage a file whose log two connections reset at the same time.
 /// Reading connections may come and go; they never write the log back.
 ///
@@ -12,6 +14,8 @@ public final class Database {
   public enum Access: Sendable {
     case readOnly
     case readWrite
+    /// Of a file that nobody writes to: without locks, and nothing is made beside it.
+    case immutable
   }
 
   public let path: String
@@ -22,14 +26,21 @@ public final class Database {
   private var idleStatements: [Statement] = []
 
   /// Opens the file; with write access creates it if it is missing.
-  public init(path: String, access: Access = .readWrite) throws(CatalogError) {
+  ///
+  /// - Parameter fileSystem: what holds it; nil: what the system says
+  public init(
+    path: String, access: Access = .readWrite, fileSystem: FileSystemKind? = nil
+  ) throws(CatalogError) {
+    if access == .immutable { try Self.requireNoLog(path) }
     let flags =
       switch access {
+      case .immutable: SQLITE_OPEN_READONLY | SQLITE_OPEN_URI | SQLITE_OPEN_NOMUTEX
       case .readOnly: SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX
       case .readWrite: SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX
       }
     var opened: OpaquePointer?
-    let code = sqlite3_open_v2(path, &opened, flags, nil)
+    let name = access == .immutable ? Self.immutableName(path) : path
+    let code = sqlite3_open_v2(name, &opened, flags, nil)
     guard code == SQLITE_OK, let opened else {
       let failure = CatalogError.lastFailure(of: opened, path: path, sql: "")
       sqlite3_close_v2(opened)
@@ -41,7 +52,15 @@ public final class Database {
     // From here on deinit closes the connection.
     sqlite3_extended_result_codes(handle, 1)
     sqlite3_busy_timeout(handle, 5_000)
-    if access == .readWrite {
+    if access == .immutable { try execute("PRAGMA temp_store = MEMORY") }
+    if access == .readWrite, (fileSystem ?? FileSystemKind(at: path)).isShared {
+      // Alone, so that a log of an earlier time is written back without memory that processes share.
+      try execute(
+        """
+        PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE;
+        PRAGMA locking_mode = NORMAL; PRAGMA synchronous = FULL
+        """)
+    } else if access == .readWrite {
       // Keys in random order change a page for every row: the longer the log (here 80 MB), the more
       // changes of one page reach the file as one write.
       try execute(
@@ -49,6 +68,26 @@ public final class Database {
     }
     // Room for the indices of a million rows, whose keys arrive in random order.
     try execute("PRAGMA foreign_keys = ON; PRAGMA cache_size = -131072")
+  }
+
+  /// A log belongs to the file: without it, a reader sees what was.
+  private static func requireNoLog(_ path: String) throws(CatalogError) {
+    let log = path + "-wal"
+    guard (try? RegularFile(path: log).size) ?? 0 > 0 else { return }
+    throw .openLog(path: log)
+  }
+
+  private static func immutableName(_ path: String) -> String {
+    let escaped = path.map { character in
+      switch character {
+      case "%": "%25"
+      case "?": "%3f"
+      case "#": "%23"
+      default: String(character)
+      }
+    }
+    // A path that begins with two slashes would name a machine.
+    return "file:\(path.hasPrefix("//") ? "//" : "")\(escaped.joined())?immutable=1"
   }
 
   deinit {
@@ -129,8 +168,18 @@ public final class Database {
   /// Where another connection is reading, as much as it allows.
   public func writeLogBack() throws { try run("PRAGMA wal_checkpoint(TRUNCATE)") }
 
+  /// Makes the file one that holds everything by itself, before it is moved: without a log, and not marked
+  /// as having one.
+  public func leaveLog() throws {
+    try writeLogBack()
+    try run("PRAGMA journal_mode = DELETE")
+  }
+
   /// Runs `body` so that all its changes are committed together, or, if it throws, none.
+  ///
+  /// In another transaction they are committed when that one is.
   public func transaction<Result>(_ body: () throws -> Result) throws -> Result {
+    guard sqlite3_get_autocommit(handle) != 0 else { return try savepoint(body) }
     try run("BEGIN IMMEDIATE")
     do {
       let result = try body()
@@ -139,6 +188,21 @@ public final class Database {
     } catch {
       // Some failures, such as a full disk, have already rolled back.
       if sqlite3_get_autocommit(handle) == 0 { try run("ROLLBACK") }
+      throw error
+    }
+  }
+
+  private func savepoint<Result>(_ body: () throws -> Result) throws -> Result {
+    try run("SAVEPOINT inner")
+    do {
+      let result = try body()
+      try run("RELEASE inner")
+      return result
+    } catch {
+      if sqlite3_get_autocommit(handle) == 0 {
+        try run("ROLLBACK TO inner")
+        try run("RELEASE inner")
+      }
       throw error
     }
   }

@@ -59,5 +59,10 @@ extension Encode: Estimating {
     return value / (page - 4) * page + page / max(1, inPage / rest) + indexed
   }
 
+  func itemCount(_ scale: PipelineScale) -> Int {
+    (scale.volume.images + settings.batch - 1) / settings.batch
+      + scale.volume.prompts / settings.batch + 1
+  }
+
   var savings: [String] { settings.batch > 1 ? ["encode.batch=1"] : [] }
 }

@@ -13,7 +13,7 @@ import TensorCore
 /// - Item:    some images, or some prompts; the same ones together whatever was done before, so
 ///   that a run that was interrupted computes what one in a piece computes
 /// - Rejects: `unreadable-image`, `non-finite-latent`
-final class Encode: Stage {
+final class Encode: DivisibleStage {
   static let name = "encode"
   static let version = 1
   static let unit = "encodings"
@@ -21,15 +21,26 @@ final class Encode: Stage {
   static let settingsWithoutEffect: Set<String> = ["max_reject_fraction", "model", "tokenizer"]
   static let places = [Encodings.fileName]
   static let caches = [CacheDatabase.fileName]
+  static let databases = [CatalogDatabase.fileName, CacheDatabase.fileName]
 
-  enum Item {
-    case images([Int])
-    case prompts([(sha256: String, text: String)])
-  }
+  typealias Item = EncodePlan.Block
 
   struct Output {
     var values: [(content: String, bytes: [UInt8])] = []
-    var rejects: [(image: ImageRecord, code: String, reason: String)] = []
+    var rejects: [Reject] = []
+  }
+
+  struct Reject {
+    /// Of the image.
+    var content: String
+    var uid: String
+    var code: String
+    var reason: String
+
+    init(_ image: ImageRecord, _ code: String, _ reason: String) {
+      (content, uid) = (image.sha256, image.uid)
+      (self.code, self.reason) = (code, reason)
+    }
   }
 
   let reads: Set<Artifact> = [.catalog]
@@ -45,7 +56,7 @@ final class Encode: Stage {
   private var plan = EncodePlan()
   private var rejectedImageCount = 0
 
-  private struct Connections {
+  struct Connections {
     let catalog: CatalogDatabase
     let cache: CacheDatabase
     let images: ImageSource
@@ -80,21 +91,18 @@ final class Encode: Stage {
 
   func finishedUnitCount() throws -> Int { plan.reusedCount }
 
-  func unitCount(of item: Item) -> Int {
-    switch item {
-    case .images(let ids): ids.count
-    case .prompts(let prompts): prompts.count
-    }
-  }
+  func unitCount(of item: Item) -> Int { item.count }
+  func position(of item: Item) -> Int { item.position }
+  func partKey(of item: Item) -> String { item.key }
 
-  func prepare() throws {
+  func beginCommits() throws {
     for line in plan.announcement { context.progress.say(line) }
     try DiskSpace.require(
       plan.newByteCount, at: context.workspace.path, for: "encodings")
   }
 
   func process(_ item: Item) throws -> Output {
-    switch item {
+    switch item.contents {
     case .images(let ids): return try encodeImages(ids)
     case .prompts(let prompts): return try encodePrompts(prompts)
     }
@@ -103,22 +111,22 @@ final class Encode: Stage {
   func commit(_ output: Output, of item: Item) throws {
     let databases = try databases()
     let encodings = try currentEncodings()
-    let encoder: CacheDatabase.Encoder
-    if case .images = item { encoder = encodings.image } else { encoder = encodings.text }
     try usingCache(context, of: .encodings) {
-      try databases.cache.store(output.values, from: encoder)
+      try databases.cache.store(
+        output.values, from: item.isImages ? encodings.image : encodings.text)
     }
-    for (image, code, reason) in output.rejects {
+    for reject in output.rejects {
       rejectedImageCount += 1
-      for id in try databases.catalog.imageIDs(sha256: image.sha256) {
+      for id in try databases.catalog.imageIDs(sha256: reject.content) {
         try databases.catalog.rejectPairs(
-          usingImage: id, stage: Self.name, code: code, reason: "image \(image.uid): \(reason)")
+          usingImage: id, stage: Self.name, code: reject.code,
+          reason: "image \(reject.uid): \(reject.reason)")
       }
     }
     try checkRejects(
       stage: Self.name, rejected: rejectedImageCount, of: plan.imageCount,
       limit: settings.maxRejectFraction,
-      example: output.rejects.first.map { "image \($0.image.uid): \($0.reason)" })
+      example: output.rejects.first.map { "image \($0.uid): \($0.reason)" })
   }
 
   func finish() throws {
@@ -138,6 +146,14 @@ final class Encode: Stage {
 
   func garbage() throws -> [Garbage] { try CacheGarbage(context).garbage() }
 
+  func closeDatabases() throws {
+    if context.movesDatabases {
+      try connections?.catalog.database.leaveLog()
+      try connections?.cache.database.leaveLog()
+    }
+    connections = nil
+  }
+
   // MARK: - Work
 
   private func encodeImages(_ ids: [Int]) throws -> Output {
@@ -153,7 +169,8 @@ final class Encode: Stage {
       case .success(let pixels):
         accepted.append(record)
         pictures.append(pixels)
-      case .failure(let error): output.rejects.append((record, "unreadable-image", "\(error)"))
+      case .failure(let error):
+        output.rejects.append(Reject(record, "unreadable-image", "\(error)"))
       }
     }
     guard !pictures.isEmpty else { return output }
@@ -165,7 +182,8 @@ final class Encode: Stage {
         output.values.append((record.sha256, value))
       } else {
         output.rejects.append(
-          (record, "non-finite-latent", "the autoencoder gives numbers beyond half precision"))
+          Reject(
+            record, "non-finite-latent", "the autoencoder gives numbers beyond half precision"))
       }
     }
     return output
@@ -202,12 +220,18 @@ final class Encode: Stage {
 
   // MARK: - What is opened when it is needed
 
-  private func databases() throws -> Connections {
+  func databases() throws -> Connections {
     if let connections { return connections }
-    let catalog = try CatalogDatabase(path: context.workspace.path(CatalogDatabase.fileName))
+    let catalog = try CatalogDatabase(
+      path: context.database(CatalogDatabase.fileName),
+      access: context.isPart ? .immutable : .readWrite)
     try catalog.checkDigests()
     // What cannot be encoded shows again: its pairs are as ingest has left them.
-    try catalog.restorePairs(rejectedBy: Self.name)
+    if context.isPart {
+      try catalog.showPairs(rejectedBy: Self.name)
+    } else {
+      try catalog.restorePairs(rejectedBy: Self.name)
+    }
     let opened = Connections(
       catalog: catalog,
       cache: try .writable(context),
@@ -216,7 +240,7 @@ final class Encode: Stage {
     return opened
   }
 
-  private func currentEncodings() throws -> Encodings {
+  func currentEncodings() throws -> Encodings {
     if let encodings { return encodings }
     let made = try Encodings(settings, digests: context.digests)
     encodings = made

@@ -3,12 +3,44 @@ import Files
 
 /// What there is to encode, and what of it the cache has already.
 struct EncodePlan {
-  private(set) var items: [Encode.Item] = []
+  /// What is encoded together.
+  struct Block {
+    enum Contents {
+      /// Ids in the catalog.
+      case images([Int])
+      case prompts([(sha256: String, text: String)])
+    }
+
+    let contents: Contents
+    /// Among all blocks, those included that are done.
+    let position: Int
+    /// Of the contents, by their digests.
+    let key: String
+
+    var count: Int {
+      switch contents {
+      case .images(let ids): ids.count
+      case .prompts(let prompts): prompts.count
+      }
+    }
+
+    var isImages: Bool { if case .images = contents { true } else { false } }
+
+    init(_ contents: Contents, position: Int, digests: [String]) {
+      self.contents = contents
+      self.position = position
+      key = SHA256.hexDigest(of: Array(digests.joined(separator: " ").utf8))
+    }
+  }
+
+  private(set) var items: [Block] = []
   /// Different images that pairs use.
   private(set) var imageCount = 0
   private(set) var promptCount = 0
   private var newImageCount = 0
   private var newPromptCount = 0
+  /// Blocks that images may be in.
+  private var imageBlockCount = 0
   private var imageByteCount = 0
   private var promptByteCount = 0
 
@@ -60,7 +92,12 @@ struct EncodePlan {
       isRepair
       ? Self.companions(of: missing, among: contents.compactMap { ids[$0] }, batch) { $0 } : missing
     newImageCount = pending.count
-    items += Self.blocks(pending, of: batch) { $0 }.map(Encode.Item.images)
+    imageBlockCount = (ids.values.max() ?? 0) / batch + 1
+    let digests = Dictionary(uniqueKeysWithValues: ids.map { ($0.value, $0.key) })
+    items += Self.blocks(pending, of: batch) { $0 }.map { number, ids in
+      Block(
+        .images(ids), position: number, digests: ["images"] + ids.compactMap { digests[$0] })
+    }
   }
 
   private mutating func addPrompts(
@@ -76,8 +113,10 @@ struct EncodePlan {
     if isRepair { pending = Self.companions(of: pending, among: prompts, batch) { $0.id } }
     pending.sort { $0.id < $1.id }
     newPromptCount = pending.count
-    items += Self.blocks(pending, of: batch) { $0.id }.map { block in
-      .prompts(block.map { ($0.sha256, $0.text) })
+    items += Self.blocks(pending, of: batch) { $0.id }.map { number, block in
+      Block(
+        .prompts(block.map { ($0.sha256, $0.text) }), position: imageBlockCount + number,
+        digests: ["prompts"] + block.map(\.sha256))
     }
   }
 
@@ -92,16 +131,16 @@ struct EncodePlan {
   /// The elements by `id / size`, in the order in which each block's first one comes.
   private static func blocks<Element>(
     _ elements: [Element], of size: Int, id: (Element) -> Int
-  ) -> [[Element]] {
+  ) -> [(number: Int, elements: [Element])] {
     var places: [Int: Int] = [:]
-    var blocks: [[Element]] = []
+    var blocks: [(number: Int, elements: [Element])] = []
     for element in elements {
       let key = id(element) / size
       if let place = places[key] {
-        blocks[place].append(element)
+        blocks[place].elements.append(element)
       } else {
         places[key] = blocks.count
-        blocks.append([element])
+        blocks.append((key, [element]))
       }
     }
     return blocks

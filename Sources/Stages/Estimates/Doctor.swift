@@ -46,17 +46,23 @@ public struct Doctor {
   /// What was assumed.
   public private(set) var notes: [String] = []
   public private(set) var problems: [Problem] = []
+  /// What parts take, where they were asked for.
+  public private(set) var parts: [PartForecast] = []
+  /// How many parts were asked for.
+  public let partCount: Int?
   private let overrides: [String]
   private let limits: MachineLimits
 
   /// - Parameters:
   ///   - overrides: as the pipeline was given them
   ///   - rates: how fast this processor is
+  ///   - partCount: into how many parts stages would be divided; nil: not asked
   ///   - makePipeline: reads the pipeline again with other overrides
   public init(
-    overrides: [String] = [], limits: MachineLimits, rates: Rates,
+    overrides: [String] = [], limits: MachineLimits, rates: Rates, partCount: Int? = nil,
     makePipeline: ([String]) throws -> Pipeline
   ) throws {
+    self.partCount = partCount
     pipeline = try makePipeline(overrides)
     self.overrides = overrides
     self.limits = limits
@@ -70,7 +76,7 @@ public struct Doctor {
       for stage in stages { try (stage as? any ModelReading)?.checkModels(checked) }
     }
     guard let standIns = StandIns(missing) else { return }
-    notes = standIns.notes
+    notes = standIns.notes + Self.fileSystemNotes(pipeline)
     try PublishedModel.$standIns.withValue(standIns.models) {
       try forecast(
         stages, try PipelineScale(stages, standIns: standIns), rates, isComplete: missing.isEmpty,
@@ -92,6 +98,11 @@ public struct Doctor {
         seconds: Self.secondsAtLeast + plan.seconds(at: &known))
     }
     cache?.write(known)
+    if let partCount {
+      parts = try zip(stages, forecasts).compactMap { stage, forecast in
+        try PartForecast(stage, forecast, scale, count: partCount)
+      }
+    }
     for stage in stages {
       if let problem = try Self.memoryProblem(stage, scale, overrides, limits, makePipeline) {
         problems.append(problem)

@@ -20,6 +20,9 @@ package protocol Estimating: Stage {
   /// Bytes that the stage adds to the workspace, at most at one time.
   func diskByteCount(_ scale: PipelineScale) throws -> Int
 
+  /// How many items there are to divide.
+  func itemCount(_ scale: PipelineScale) throws -> Int
+
   /// Settings that need less memory, as `--set` takes them, the cheapest first.
   var savings: [String] { get }
 
@@ -29,6 +32,7 @@ package protocol Estimating: Stage {
 
 extension Estimating {
   package var sources: [NamedSource] { [] }
+  package func itemCount(_ scale: PipelineScale) throws -> Int { 1 }
   package var savings: [String] { [] }
   package var diskSavings: [String] { [] }
 

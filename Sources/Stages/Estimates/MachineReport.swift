@@ -27,7 +27,8 @@ public struct MachineReport: Sendable {
         Entry(name: "memory", value: Self.memory),
         Entry(
           name: "disk",
-          value: DiskSpace.free(at: ".").map { "\(ByteCount.text($0)) free here" } ?? "unknown"
+          value: (DiskSpace.free(at: ".").map { "\(ByteCount.text($0)) free here" } ?? "unknown")
+            + (FileSystemKind(at: ".").isShared ? ", \(FileSystemKind(at: ".").rawValue)" : "")
         ),
         Entry(name: "devices", value: Self.devices),
         Entry(name: "OpenBLAS", value: KernelBuild.openBLAS),

@@ -43,6 +43,16 @@ public final class RunCheck {
     throw Doctor.Refusal(problem: problem)
   }
 
+  /// For a part, which writes little and reads no more than it must: models and memory.
+  ///
+  /// - Throws: `Doctor.Refusal`; what is wrong with a model
+  public func requirePart(_ work: [PlannedWork]) throws {
+    for item in work {
+      try (item.stage as? any ModelReading)?.checkModels(checked)
+      try requireMemory(item.stage)
+    }
+  }
+
   private func requireMemory(_ stage: any Stage) throws {
     guard let stage = stage as? any Estimating,
       let scale = try? PipelineScale(

@@ -30,6 +30,18 @@ extension Ingest: Estimating {
     return plan
   }
 
+  /// Row groups; where the sources are not there, as many as the published files have.
+  func itemCount(_ scale: PipelineScale) throws -> Int {
+    guard let sources = try? SourceFile.all(settings.source, split: settings.split) else {
+      return scale.volume.rows / Self.publishedRowGroup
+    }
+    let names = try ColumnNames(settings.columns)
+    return try sources.reduce(0) { try $0 + $1.open(names).blockRowCounts.count }
+  }
+
+  /// Rows of a row group in files with images, as Hugging Face's `datasets` writes them.
+  private static let publishedRowGroup = 100
+
   func diskByteCount(_ scale: PipelineScale) -> Int {
     scale.volume.rows * Self.catalogByteCountPerRow
       + (settings.copyImages ? scale.volume.sourceByteCount : 0)

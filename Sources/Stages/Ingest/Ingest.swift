@@ -10,18 +10,21 @@ import PipelineCore
 ///   `unreadable-record`, `missing-image`, `unreadable-image`, `conflicting-image`; and what filters
 ///   leave out: `filtered-tie`, `filtered-unlabelled`, `filtered-same-images`,
 ///   `filtered-many-per-prompt`, `filtered-not-best`
-final class Ingest: Stage {
+final class Ingest: DivisibleStage {
   static let name = "ingest"
   static let version = 2
   static let unit = "rows"
   /// What the sources hold is among the inputs.
   static let settingsWithoutEffect: Set<String> = ["max_reject_fraction", "source"]
   static let places = [CatalogDatabase.fileName]
+  static let databases = [CatalogDatabase.fileName]
 
   struct Item {
     let source: SourceFile
     let block: Int
     let rowCount: Int
+    /// Among all items, those included that are done.
+    let position: Int
   }
 
   let reads: Set<Artifact> = []
@@ -49,11 +52,11 @@ final class Ingest: Stage {
       keepsCopies: settings.copyImages)
   }
 
-  var catalogPath: String { context.output(CatalogDatabase.fileName) }
+  var catalogPath: String { context.database(CatalogDatabase.fileName) }
   /// Of the last finished run, also while another one is made.
   private var finishedCatalogPath: String { context.workspace.path(CatalogDatabase.fileName) }
 
-  private func catalog() throws -> CatalogDatabase {
+  func catalog() throws -> CatalogDatabase {
     if let catalogConnection { return catalogConnection }
     let catalog = try CatalogDatabase(path: catalogPath)
     catalogConnection = catalog
@@ -80,18 +83,23 @@ final class Ingest: Stage {
   }
 
   /// What a source holds and is taken for.
-  private func identity(of source: SourceFile) throws -> String {
+  func identity(of source: SourceFile) throws -> String {
     "\(try context.digests.digest(ofFile: source.path)) \(source.split)"
+  }
+
+  private func finishedCatalog() throws -> CatalogDatabase {
+    try CatalogDatabase(
+      path: finishedCatalogPath, access: context.isPart ? .immutable : .readOnly)
   }
 
   private func catalogedSources() throws -> [SourceRecord] {
     guard Folders.exists(finishedCatalogPath) else { return [] }
-    return try CatalogDatabase(path: finishedCatalogPath, access: .readOnly).sources()
+    return try finishedCatalog().sources()
   }
 
   func contentDigest(of artifact: Artifact) throws -> String? {
     if let finished { return finished.contentDigest }
-    let catalog = try CatalogDatabase(path: finishedCatalogPath, access: .readOnly)
+    let catalog = try finishedCatalog()
     try catalog.checkDigests()
     return try catalog.contentDigest()
   }
@@ -109,8 +117,12 @@ final class Ingest: Stage {
   }
 
   func pendingItems() throws -> [Item] {
-    let known = Dictionary(uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
+    // What is recorded so far is for whoever merges.
+    let known =
+      context.isPart
+      ? [:] : Dictionary(uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
     var items: [Item] = []
+    var position = 0
     totalRowCount = 0
     for source in try SourceFile.all(settings.source, split: settings.split) {
       let file = try records(of: source.path, source)
@@ -118,8 +130,10 @@ final class Ingest: Stage {
       for (block, rowCount) in file.blockRowCounts.enumerated() {
         totalRowCount += rowCount
         if done?.contains(block) != true {
-          items.append(Item(source: source, block: block, rowCount: rowCount))
+          items.append(
+            Item(source: source, block: block, rowCount: rowCount, position: position))
         }
+        position += 1
       }
     }
     return items
@@ -131,9 +145,7 @@ final class Ingest: Stage {
 
   func unitCount(of item: Item) -> Int { item.rowCount }
 
-  func partitionKey(of item: Item) -> String? { "\(item.source.path) \(item.block)" }
-
-  func prepare() throws {
+  func beginCommits() throws {
     sourceRecords = Dictionary(
       uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
     try catalog().removeDigests()
@@ -174,9 +186,12 @@ final class Ingest: Stage {
     let sources = try SourceFiles(settings.source, split: settings.split, mayBeGone: true)
     for line in try Funnel(catalog, notes: sources.notes).lines { context.progress.say(line) }
     finished = (contentDigest, try catalog.rejectCountsByCode(stage: Self.name))
-    try catalog.database.writeLogBack()
+    try context.movesDatabases
+      ? catalog.database.leaveLog() : catalog.database.writeLogBack()
     catalogConnection = nil
   }
+
+  func closeDatabases() { catalogConnection = nil }
 
   /// Where the catalog came out the same, later stages do not run again: what they rejected stays so.
   private func keepLaterRejects(in catalog: CatalogDatabase, _ contentDigest: String) throws {

@@ -15,7 +15,7 @@ import TensorCore
 /// - Reads:   the catalog, and the images in the files it names
 /// - Writes:  embeddings to `cache.sqlite`, by content; `labels.json`, what to look for in it
 /// - Item:    some images, or some prompts, as in stage `encode`
-final class Label: Stage {
+final class Label: DivisibleStage {
   static let name = "label"
   static let version = 1
   static let unit = "embeddings"
@@ -23,6 +23,7 @@ final class Label: Stage {
   static let settingsWithoutEffect: Set<String> = ["scorer"]
   static let places = [ScoredLabels.fileName]
   static let caches = [CacheDatabase.fileName]
+  static let databases = [CacheDatabase.fileName]
 
   let reads: Set<Artifact> = [.catalog, .encodings]
   let writes: [Artifact: [String]] = [.labels: [ScoredLabels.fileName]]
@@ -52,7 +53,7 @@ final class Label: Stage {
     try scorer.preferenceInputs(context.digests, as: "scorer")
   }
 
-  func pendingItems() throws -> [Encode.Item] {
+  func pendingItems() throws -> [EncodePlan.Block] {
     plan = try usingCache(context, of: .labels) {
       let open = try opened()
       return try EncodePlan(
@@ -64,24 +65,24 @@ final class Label: Stage {
 
   func finishedUnitCount() throws -> Int { plan.reusedCount }
 
-  func unitCount(of item: Encode.Item) -> Int {
-    switch item {
-    case .images(let ids): ids.count
-    case .prompts(let prompts): prompts.count
-    }
+  func unitCount(of item: EncodePlan.Block) -> Int { item.count }
+  func position(of item: EncodePlan.Block) -> Int { item.position }
+  func partKey(of item: EncodePlan.Block) -> String { item.key }
+
+  func beginCommits() throws {
+    try DiskSpace.require(plan.newByteCount, at: context.workspace.path, for: "embeddings")
   }
 
   func prepare() throws {
-    try DiskSpace.require(plan.newByteCount, at: context.workspace.path, for: "embeddings")
     if !plan.items.isEmpty { model = try scorer.preferenceModel().model }
   }
 
-  func process(_ item: Encode.Item) throws -> [(content: String, bytes: [UInt8])] {
+  func process(_ item: EncodePlan.Block) throws -> [(content: String, bytes: [UInt8])] {
     guard let model else { preconditionFailure("not prepared") }
     let open = try opened()
     let contents: [String]
     let vectors: Tensor
-    switch item {
+    switch item.contents {
     case .images(let ids):
       let images = try ids.compactMap { try open.catalog.image(id: $0) }
       contents = images.map(\.sha256)
@@ -129,12 +130,12 @@ final class Label: Stage {
   }
 
   func commit(
-    _ output: [(content: String, bytes: [UInt8])], of item: Encode.Item
+    _ output: [(content: String, bytes: [UInt8])], of item: EncodePlan.Block
   ) throws {
     let open = try opened()
-    let encoder: CacheDatabase.Encoder
-    if case .images = item { encoder = open.labels.image } else { encoder = open.labels.text }
-    try usingCache(context, of: .labels) { try open.cache.store(output, from: encoder) }
+    try usingCache(context, of: .labels) {
+      try open.cache.store(output, from: item.isImages ? open.labels.image : open.labels.text)
+    }
   }
 
   func finish() throws { try opened().labels.save(to: context.output(ScoredLabels.fileName)) }
@@ -142,7 +143,8 @@ final class Label: Stage {
   private func opened() throws -> Connections {
     if let connections { return connections }
     let catalog = try CatalogDatabase(
-      path: context.workspace.path(CatalogDatabase.fileName), access: .readOnly)
+      path: context.workspace.path(CatalogDatabase.fileName),
+      access: context.isPart ? .immutable : .readOnly)
     try catalog.checkDigests()
     let encodings = try Encodings(context)
     let identities = try inputs().map(\.identity).joined(separator: "\n")
@@ -156,6 +158,36 @@ final class Label: Stage {
         tokenizer: encodings.tokenizerFingerprint))
     connections = opened
     return opened
+  }
+}
+
+// MARK: - Parts
+
+extension Label {
+  func write(
+    _ output: [(content: String, bytes: [UInt8])], of item: EncodePlan.Block,
+    to writer: inout OutputWriter
+  ) {
+    writer.add(encodings: output)
+  }
+
+  func output(
+    of item: EncodePlan.Block, from reader: inout OutputReader
+  ) throws -> [(content: String, bytes: [UInt8])] {
+    let open = try opened()
+    let values = try reader.encodings(
+      from: item.isImages ? open.labels.image : open.labels.text)
+    try item.requireContents(values.map(\.content), in: open.catalog)
+    return values
+  }
+
+  func together(_ body: () throws -> Void) throws {
+    try opened().cache.database.transaction(body)
+  }
+
+  func closeDatabases() throws {
+    if context.movesDatabases { try connections?.cache.database.leaveLog() }
+    connections = nil
   }
 }
 

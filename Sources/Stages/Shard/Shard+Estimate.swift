@@ -24,6 +24,10 @@ extension Shard: Estimating {
 
   func diskByteCount(_ scale: PipelineScale) -> Int { byteCount(scale) }
 
+  func itemCount(_ scale: PipelineScale) -> Int {
+    Int((Double(byteCount(scale)) / (settings.shardSizeMb * 1e6)).rounded(.up))
+  }
+
   /// To look an encoding or a pair up: measured.
   private static let secondsPerRow = 3e-5
 

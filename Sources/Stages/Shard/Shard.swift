@@ -8,13 +8,20 @@ import Shards
 /// - Reads:   the catalog and the cache, `labels.json` where a model labels
 /// - Writes:  `shards/SPLIT-00000-of-00003.safetensors`, then `shards/index.json`
 /// - Item:    one file
-final class Shard: Stage {
+final class Shard: DivisibleStage {
   static let name = "shard"
   static let version = 1
   static let unit = "shards"
   static let repairsFiles = true
   /// `ShardSet` compares them with the index.
   static let checkedByReaders: Set<String> = [".safetensors"]
+  static let databases: [String] = []
+
+  enum Output {
+    case contents(ShardContents)
+    /// What a part has written, with its digest.
+    case file(path: String, sha256: String)
+  }
 
   let reads: Set<Artifact>
   let writes: [Artifact: [String]] = [.shards: ["shards"]]
@@ -37,15 +44,16 @@ final class Shard: Stage {
 
   func pendingItems() throws -> [ShardPlan.Shard] {
     try usingCache(context, of: .encodings) { try makePlan() }
-    return plan.shards.filter { !Folders.exists("\(folder)/\($0.fileName)") }
+    return plan.shards.filter { context.isPart || !Folders.exists("\(folder)/\($0.fileName)") }
   }
 
   private func makePlan() throws {
+    let access: Database.Access = context.isPart ? .immutable : .readOnly
     let catalog = try CatalogDatabase(
-      path: context.workspace.path(CatalogDatabase.fileName), access: .readOnly)
+      path: context.workspace.path(CatalogDatabase.fileName), access: access)
     try catalog.checkDigests()
     let cache = try CacheDatabase(
-      path: context.workspace.path(CacheDatabase.fileName), access: .readOnly)
+      path: context.workspace.path(CacheDatabase.fileName), access: access)
     let source = try ShardSource(
       try Encodings(context), catalog, cache,
       labels: settings.labels == .model
@@ -58,23 +66,33 @@ final class Shard: Stage {
     plan.shards.count { Folders.exists("\(folder)/\($0.fileName)") }
   }
 
-  func prepare() throws {
+  func beginCommits() throws {
     guard !plan.shards.isEmpty else {
       throw ShardStageError.nothingToWrite(droppedPairs: plan.droppedPairCount)
     }
     if plan.droppedPairCount > 0 {
       context.progress.say("\(plan.droppedPairCount) pairs left out: their images have no latents")
     }
-    try DiskSpace.require(plan.byteCount, at: folder, for: "shards")
   }
 
-  func process(_ shard: ShardPlan.Shard) throws -> ShardContents {
+  func prepare() throws {
+    // A part writes only its share.
+    if !context.isPart { try DiskSpace.require(plan.byteCount, at: folder, for: "shards") }
+  }
+
+  func process(_ shard: ShardPlan.Shard) throws -> Output {
     guard let source else { preconditionFailure("items come from pendingItems") }
-    return try usingCache(context, of: .encodings) { try source.contents(of: shard) }
+    return try usingCache(context, of: .encodings) { .contents(try source.contents(of: shard)) }
   }
 
-  func commit(_ contents: ShardContents, of shard: ShardPlan.Shard) throws {
-    try contents.write(to: "\(folder)/\(shard.fileName)")
+  func commit(_ output: Output, of shard: ShardPlan.Shard) throws {
+    let path = "\(folder)/\(shard.fileName)"
+    switch output {
+    case .contents(let contents): try contents.write(to: path)
+    case .file(let part, let sha256):
+      try Folders.move(part, to: path)
+      try context.digests.assign(sha256, toFile: path)
+    }
   }
 
   /// Reads back what was written, in this run or before, and notes it in the index.
@@ -131,6 +149,40 @@ final class Shard: Stage {
     }
     return ["shards: \(folder) (\(parts.joined(separator: ", ")))"]
   }
+}
+
+// MARK: - Parts
+
+extension Shard {
+  func position(of shard: ShardPlan.Shard) -> Int {
+    plan.shards.firstIndex { $0.fileName == shard.fileName } ?? 0
+  }
+
+  func partKey(of shard: ShardPlan.Shard) -> String { shard.fileName }
+
+  /// Writes the shard's own file, which whoever merges moves to its place.
+  func write(_ output: Output, of shard: ShardPlan.Shard, to writer: inout OutputWriter) throws {
+    guard case .contents(let contents) = output, let folder = context.partFolder else { return }
+    try Folders.make(folder)
+    let path = "\(folder)/\(shard.fileName)"
+    try contents.write(to: path)
+    writer.add(try context.digests.digest(ofFile: path))
+  }
+
+  func output(of shard: ShardPlan.Shard, from reader: inout OutputReader) throws -> Output {
+    let sha256 = try reader.text()
+    let path = "\(context.partFolder ?? "")/\(shard.fileName)"
+    guard Folders.exists(path) else { throw BadOutput("\(path) is missing") }
+    let found = try context.digests.digest(ofFile: path)
+    guard found == sha256 else {
+      throw BadOutput(
+        "\(path): its SHA-256 is \(found.prefix(12))…, but \(sha256.prefix(12))… was written")
+    }
+    return .file(path: path, sha256: sha256)
+  }
+
+  func together(_ body: () throws -> Void) throws { try body() }
+  func closeDatabases() { source = nil }
 }
 
 enum ShardStageError: ClassifiedError, CustomStringConvertible {

@@ -13,6 +13,7 @@ enum DoctorCommand: Command {
       options: [
         .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "as if a run had this setting"),
         .value("workspace", "DIR", "as if a run wrote here"),
+        .value("partitions", "N", "what a part takes where stages are divided into N"),
         .flag("device-check", "compare every operation on the devices with the host instead"),
         .value("device", "NAME", "of --device-check: this one alone, such as cuda:0"),
         .flag("json", "print one JSON object"),
@@ -28,6 +29,9 @@ enum DoctorCommand: Command {
 
   static func run(_ arguments: Arguments) throws {
     if arguments.has("device-check") { return try DeviceCheckTable(arguments).run() }
+    if arguments.has("partitions"), arguments.operands.isEmpty {
+      throw arguments.error("--partitions needs a PIPELINE")
+    }
     if arguments.has("device") { throw arguments.error("--device is of --device-check") }
     let machine = MachineReport()
     let doctor = try arguments.operands.first.map { try examined($0, arguments) }
@@ -61,7 +65,7 @@ enum DoctorCommand: Command {
     let overrides = arguments.values("set")
     return try Doctor(
       overrides: overrides, limits: .here(try pipeline(overrides).workspacePath),
-      rates: .measured,
+      rates: .measured, partCount: try arguments.int("partitions", in: 1...Int.max),
       makePipeline: pipeline)
   }
 }
@@ -83,11 +87,33 @@ extension Doctor {
     }
     return ["", "\(pipeline.path), from the beginning, about:"]
       + rows.map { "  \(padded($0.0, 12))\(padded($0.1, 10))\(padded($0.2, 10))\($0.3)" }
+      + partLines(padded)
+  }
+
+  /// A row a stage that can be divided.
+  private func partLines(_ padded: (String, Int) -> String) -> [String] {
+    guard let partCount else { return [] }
+    let rows =
+      [["stage", "bytes", "memory", "time", "merge", "parts worth it"]]
+      + parts.map {
+        [
+          $0.stage, Spelled.bytes($0.byteCount), Spelled.bytes($0.memory),
+          $0.seconds.map(Spelled.about) ?? "?", Spelled.about($0.mergeSeconds),
+          $0.worthwhileCount.map { "at most \(Spelled.count($0))" } ?? "?",
+        ]
+      }
+    return ["", "each of \(Spelled.count(partCount)) parts, about:"]
+      + rows.map { row in
+        "  \(padded(row[0], 12))" + row[1...4].map { padded($0, 12) }.joined() + row[5]
+      }
   }
 
   var json: JSON {
     [
       "path": .string(pipeline.path), "workspace": .string(pipeline.workspacePath),
+      "file_system": .string(FileSystemKind(at: pipeline.workspacePath).rawValue),
+      "partitions": partCount.map { .integer($0) } ?? .null,
+      "parts": .array(parts.map(\.json)),
       "stages": .array(
         forecasts.map { forecast in
           [

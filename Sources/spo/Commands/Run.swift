@@ -1,5 +1,6 @@
 import CommandSyntax
 import Devices
+import Foundation
 import PipelineCore
 import Stages
 import TensorCore
@@ -15,7 +16,11 @@ enum Run: Command {
         .value("force", "STAGE", isRepeatable: true, "run this stage from its beginning"),
         .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "change a setting of the file"),
         .value("workspace", "DIR", "put everything here instead of where the file says"),
-        .value("partition", "I/N", "of stages that can be split, only part I of N"),
+        .value(
+          "partition", "I/N", "part I of N of --through's items; auto/N: the job array says which"),
+        .flag("merge", "take the items of --through from its parts, which must have all"),
+        .value(
+          "scratch", "DIR", "of --merge: build databases here, on a local disk, then move them"),
         .flag("quiet", "no progress, only results and errors"),
       ],
       examples: [
@@ -25,16 +30,17 @@ enum Run: Command {
           "spo run pipelines/quickstart.json5 --set spo.learning_rate=3e-4 --workspace runs/slow",
           "another learning rate, in a workspace of its own"
         ),
+        (
+          "spo run pipelines/sd15.json5 --through encode --partition auto/64",
+          "a job of an array; any number at a time, on any machines"
+        ),
+        ("spo run pipelines/sd15.json5 --through encode --merge", "what the array has made"),
       ])
   }
 
   static func run(_ arguments: Arguments) throws {
-    let partition = try arguments.pair("partition", separator: "/").map { part in
-      guard let partition = Runner.Partition(index: part.first, count: part.second) else {
-        throw arguments.error("--partition \(part.first)/\(part.second): I must be 1 to N")
-      }
-      return partition
-    }
+    let part = try part(arguments)
+    let merge = arguments.has("merge") ? Runner.Merge(scratch: arguments.value("scratch")) : nil
     func makePipeline(_ overrides: [String]) throws -> Pipeline {
       try Pipeline(
         path: arguments.operands[0], stages: stageTypes, overrides: overrides,
@@ -51,7 +57,9 @@ enum Run: Command {
     let check = RunCheck(
       overrides: arguments.values("set"), limits: .here(pipeline.workspacePath),
       makePipeline: makePipeline)
-    let runner = Runner(pipeline, device: computing.identity, check: check.require) { event in
+    let require =
+      part != nil ? check.requirePart : merge != nil ? { (_: [PlannedWork]) in } : check.require
+    let runner = Runner(pipeline, device: computing.identity, check: require) { event in
       // What one stage leaves is of little use to the next.
       if case .started = event {
         BufferPool.shared.releaseFreeBlocks()
@@ -60,10 +68,44 @@ enum Run: Command {
       console.show(event)
     }
     try computing.perform {
-      try runner.run(
-        through: arguments.value("through"), forced: Set(arguments.values("force")),
-        partition: partition)
+      guard let part else {
+        return try runner.run(
+          through: arguments.value("through"), forced: Set(arguments.values("force")),
+          merge: merge)
+      }
+      try runner.runPart(part.partition, of: part.stage, environment: environment)
     }
     try console.finish()
+  }
+
+  private static var environment: [String: String] { ProcessInfo.processInfo.environment }
+
+  /// The part that is asked for, and of which stage.
+  private static func part(
+    _ arguments: Arguments
+  ) throws(UsageError) -> (partition: Partition, stage: String)? {
+    let (text, stage) = (arguments.value("partition"), arguments.value("through"))
+    if arguments.has("scratch"), !arguments.has("merge") {
+      throw arguments.error("--scratch is of --merge")
+    }
+    guard text != nil || arguments.has("merge") else { return nil }
+    let option = text == nil ? "--merge" : "--partition"
+    guard let stage else {
+      throw arguments.error("\(option) needs --through, which names the stage")
+    }
+    guard !arguments.has("force") else {
+      throw arguments.error("\(option) does not go with --force")
+    }
+    guard let text else { return nil }
+    guard !arguments.has("merge") else {
+      throw arguments.error("--partition does not go with --merge")
+    }
+    do {
+      let partition = try Partition(text, environment: environment)
+      if let variable = partition.variable {
+        Console.note("part \(partition), by \(variable)")
+      }
+      return (partition, stage)
+    } catch { throw arguments.error("--partition \(text): \(error)") }
   }
 }

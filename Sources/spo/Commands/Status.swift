@@ -63,6 +63,7 @@ enum Status: Command {
         let more = stage.replaced.count > 1 ? " and \(stage.replaced.count - 1) more files" : ""
         notes.append("\(first)\(more): usable, replaced when the new result is complete")
       }
+      notes += stage.parts?.lines ?? []
       notes += stage.unread.map { "\($0): touched; the next run compares its content" }
       return [head] + notes.map { indent + $0 }
     }.joined(separator: "\n")

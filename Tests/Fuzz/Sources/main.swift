@@ -8,7 +8,7 @@ import Foundation
 
 let targets: [FuzzTarget] =
   fileTargets + checkpointTargets + textTargets + tokenizerTargets + shardTargets
-  + configurationTargets
+  + configurationTargets + partTargets
 
 guard CommandLine.arguments.count > 1, CommandLine.arguments[1] != "--list" else {
   print(targets.map(\.name).joined(separator: "\n"))

@@ -1,30 +1,31 @@
 /// Takes little-endian numbers and byte strings from memory, never from beyond its end.
-struct ByteReader {
+package struct ByteReader {
   /// The bytes end before what is asked for.
-  struct EndOfBytes: Error {}
+  package struct EndOfBytes: Error {}
 
-  let bytes: [UInt8]
-  private(set) var position = 0
+  package let bytes: [UInt8]
+  package private(set) var position = 0
 
-  init(_ bytes: [UInt8], from position: Int = 0) {
+  package init(_ bytes: [UInt8], from position: Int = 0) {
     self.bytes = bytes
     self.position = position
   }
 
-  mutating func take(_ count: Int) throws(EndOfBytes) -> ArraySlice<UInt8> {
+  package mutating func take(_ count: Int) throws(EndOfBytes) -> ArraySlice<UInt8> {
     guard count >= 0, count <= bytes.count - position else { throw EndOfBytes() }
     defer { position += count }
     return bytes[position..<position + count]
   }
 
-  mutating func take<Integer: FixedWidthInteger>(_ type: Integer.Type) throws(EndOfBytes) -> Integer
+  package mutating func take<Integer: FixedWidthInteger>(_ type: Integer.Type) throws(EndOfBytes)
+    -> Integer
   {
     let part = try take(MemoryLayout<Integer>.size)
     return part.withUnsafeBytes { Integer(littleEndian: $0.loadUnaligned(as: Integer.self)) }
   }
 
   /// The bytes up to the next newline, which is taken too.
-  mutating func takeLine() throws(EndOfBytes) -> ArraySlice<UInt8> {
+  package mutating func takeLine() throws(EndOfBytes) -> ArraySlice<UInt8> {
     guard let newline = bytes[position...].firstIndex(of: UInt8(ascii: "\n")) else {
       throw EndOfBytes()
     }

@@ -1,0 +1,167 @@
+import Files
+
+/// What the parts of a stage have made: which file holds an item's output.
+struct PartIndex {
+  /// Where an output lies.
+  struct Place {
+    let file: Int
+    let entry: PartEntry
+  }
+
+  struct File {
+    let path: String
+    let index: Int
+    let count: Int
+    let device: String
+  }
+
+  let folder: String
+  /// Of the same settings and inputs.
+  private(set) var files: [File] = []
+  /// Of others: what is different.
+  private(set) var others: [(path: String, changes: [String])] = []
+  /// Files whose writers did not come to write a header.
+  private var beginnings: [String] = []
+  private var places: [PartKey: Place] = [:]
+  private let open: OpenFiles
+
+  /// Reads the heads of all parts in a folder.
+  ///
+  /// - Parameter basis: what the stage's outputs depend on now
+  /// - Throws: ``PartError`` where a file is damaged, or two have different outputs of an item
+  init(folder: String, basis: StageBasis) throws {
+    self.folder = folder
+    open = OpenFiles()
+    let fingerprint = basis.fingerprint
+    for name in try Folders.names(in: folder) where name.hasSuffix(PartName.ending) {
+      let path = "\(folder)/\(name)"
+      guard let part = try PartFile(path: path) else {
+        beginnings.append(path)
+        continue
+      }
+      guard part.header.fingerprint == fingerprint else {
+        let changes = basis.changes(since: part.header.basis)
+        others.append((path, changes.isEmpty ? ["its fingerprint differs"] : changes))
+        continue
+      }
+      files.append(
+        File(
+          path: path, index: part.header.index, count: part.header.count,
+          device: part.header.device))
+      for entry in part.entries { try add(entry) }
+    }
+    open.allow(files.count)
+  }
+
+  private mutating func add(_ entry: PartEntry) throws {
+    let place = Place(file: files.count - 1, entry: entry)
+    guard let other = places[entry.key] else {
+      places[entry.key] = place
+      return
+    }
+    // The digest is of the head too, whose position does not matter here.
+    guard try other.entry.digest == entry.digest || haveEqualOutputs(other, place) else {
+      throw PartError.conflict(
+        path: files[other.file].path, other: files[place.file].path, position: entry.position)
+    }
+  }
+
+  private func haveEqualOutputs(_ first: Place, _ second: Place) throws -> Bool {
+    try first.entry.kind == second.entry.kind && first.entry.byteCount == second.entry.byteCount
+      && output(at: first) == output(at: second)
+  }
+
+  var isEmpty: Bool { files.isEmpty }
+
+  func place(of key: String) -> Place? { places[PartKey(of: key)] }
+
+  func path(of place: Place) -> String { files[place.file].path }
+
+  func output(at place: Place) throws -> [UInt8] {
+    let path = path(of: place)
+    return try PartFile.output(of: place.entry, in: try open.file(place.file, path))
+  }
+
+  /// How many parts there are, in the division that most files are of.
+  var partCount: Int? {
+    let files = Dictionary(grouping: files, by: \.count)
+    return files.max { ($0.value.count, $0.key) < ($1.value.count, $1.key) }?.key
+  }
+
+  /// Removes what has been merged, when the result is in its place.
+  ///
+  /// - Parameter filesFolder: where the parts put files that are too large to be copied
+  func remove(_ filesFolder: String) throws {
+    try Folders.remove(filesFolder)
+    for path in files.map(\.path) + beginnings { try Folders.remove(path) }
+    try Folders.removeIfEmpty(folder)
+    try Folders.removeIfEmpty(Folders.parent(of: folder))
+  }
+}
+
+/// Files that are read from in turn: as many are open as the system allows.
+private final class OpenFiles {
+  private var files: [Int: RegularFile] = [:]
+  private var limit = 256
+
+  func allow(_ count: Int) { limit = max(limit, RegularFile.allowOpen(count) - 128) }
+
+  func file(_ number: Int, _ path: String) throws -> RegularFile {
+    if let file = files[number] { return file }
+    if files.count >= limit { files.removeAll() }
+    let file = try RegularFile(path: path)
+    files[number] = file
+    return file
+  }
+}
+
+/// A stage's outputs that parts have made, as the stage reads them.
+final class PartOutputs<Item, Output> {
+  let index: PartIndex
+  private let key: (Item) throws -> String
+  private let position: (Item) -> Int
+  private let read: (Item, inout OutputReader) throws -> Output
+  let together: (() throws -> Void) throws -> Void
+
+  init<S: DivisibleStage>(_ stage: S, _ index: PartIndex) where S.Item == Item, S.Output == Output {
+    self.index = index
+    key = stage.partKey
+    position = stage.position
+    read = stage.output
+    together = stage.together
+  }
+
+  func place(of item: Item) throws -> PartIndex.Place? { try index.place(of: key(item)) }
+
+  /// - Throws: the item's `Rejection` if it was rejected; ``PartError`` if the bytes cannot be used
+  func output(of item: Item, at place: PartIndex.Place) throws -> Output {
+    var reader = OutputReader(try index.output(at: place))
+    do {
+      guard place.entry.kind == .output else {
+        let rejection = Rejection(try reader.text(), try reader.text())
+        try reader.end()
+        throw rejection
+      }
+      let output = try read(item, &reader)
+      try reader.end()
+      return output
+    } catch let bad as BadOutput {
+      throw PartError.badOutput(
+        path: index.path(of: place), offset: place.entry.offset, reason: bad.reason)
+    }
+  }
+
+  /// Refuses items that are in no part, and says which parts to run again.
+  func requireAll(_ items: [Item], of stage: String) throws {
+    if let other = index.others.first {
+      throw PartError.otherSettings(path: other.path, changes: other.changes)
+    }
+    let missing = try items.filter { try place(of: $0) == nil }
+    guard !missing.isEmpty else { return }
+    let count = index.partCount
+    let again = count.map { count in Set(missing.map { position($0) % count + 1 }).sorted().asArray
+    }
+    throw PartError.incomplete(
+      stage: stage, missing: missing.count, total: items.count, again: again, count: count ?? 0)
+  }
+}

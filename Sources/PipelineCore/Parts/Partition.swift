@@ -1,0 +1,127 @@
+public import Files
+
+/// One of `count` parts into which the items of a stage are divided; `index` from 1.
+///
+/// How many parts there are is said in the command: neither the smallest nor the largest index of a job
+/// array tells it, since an array may be submitted for a few of its parts alone.
+public struct Partition: Equatable, Sendable, CustomStringConvertible {
+  public let index: Int
+  public let count: Int
+  /// The environment variable that gave the index; nil: the command did.
+  public let variable: String?
+
+  public init(index: Int, of count: Int) throws(PartitionError) {
+    guard count >= 1, (1...count).contains(index) else {
+      throw .outOfRange(index: index, count: count)
+    }
+    self.init(index, count, variable: nil)
+  }
+
+  private init(_ index: Int, _ count: Int, variable: String?) {
+    (self.index, self.count, self.variable) = (index, count, variable)
+  }
+
+  /// Reads `7/64`, or `auto/64`, whose index the program's environment gives.
+  public init(_ text: String, environment: [String: String]) throws(PartitionError) {
+    let parts = text.split(separator: "/", omittingEmptySubsequences: false)
+    guard parts.count == 2, let count = Self.number(parts[1]), count >= 1 else {
+      throw .malformed(isAutomatic: parts.first == "auto")
+    }
+    guard parts[0] == "auto" else {
+      guard let index = Self.number(parts[0]) else { throw .malformed(isAutomatic: false) }
+      try self.init(index: index, of: count)
+      return
+    }
+    guard let found = Self.variables.first(where: { $0.isSet(in: environment) }) else {
+      throw .noVariable(known: Self.variables.map(\.name))
+    }
+    self.init(try found.index(of: count, in: environment), count, variable: found.name)
+  }
+
+  public var description: String { "\(index)/\(count)" }
+
+  /// Whether the item at this place among all items of the stage belongs to the part.
+  func contains(position: Int) -> Bool { position % count == index - 1 }
+
+  /// ASCII digits alone.
+  fileprivate static func number(_ text: some StringProtocol) -> Int? {
+    guard !text.isEmpty, text.utf8.allSatisfy({ (48...57).contains($0) }) else { return nil }
+    return Int(text)
+  }
+}
+
+// MARK: - What engines say
+
+extension Partition {
+  /// A variable in which an engine says which of its jobs this is.
+  private struct Variable {
+    let name: String
+    /// The index of the first job.
+    let first: Int
+    /// Zero says that the job is one of no array.
+    var isUnsetAtZero = false
+
+    func isSet(in environment: [String: String]) -> Bool {
+      guard let value = environment[name] else { return false }
+      return !(isUnsetAtZero && value == "0")
+    }
+
+    func index(of count: Int, in environment: [String: String]) throws(PartitionError) -> Int {
+      let value = environment[name] ?? ""
+      guard let number = Partition.number(value) else {
+        throw .badVariable(name: name, value: value)
+      }
+      guard number >= first, number - first < count else {
+        throw .variableOutOfRange(name: name, value: number, first: first, count: count)
+      }
+      return number - first + 1
+    }
+  }
+
+  /// The first that is set counts: the user's own, then job arrays, then ranks, since the jobs of an array
+  /// may have ranks, too.
+  private static let variables = [
+    Variable(name: "SPO_PARTITION", first: 1),
+    Variable(name: "SLURM_ARRAY_TASK_ID", first: 1),
+    Variable(name: "JOB_COMPLETION_INDEX", first: 0),
+    Variable(name: "AWS_BATCH_JOB_ARRAY_INDEX", first: 0),
+    Variable(name: "CLOUD_RUN_TASK_INDEX", first: 0),
+    Variable(name: "PBS_ARRAY_INDEX", first: 1),
+    Variable(name: "LSB_JOBINDEX", first: 1, isUnsetAtZero: true),
+    Variable(name: "RANK", first: 0),
+    Variable(name: "OMPI_COMM_WORLD_RANK", first: 0),
+    Variable(name: "PMIX_RANK", first: 0),
+    Variable(name: "PMI_RANK", first: 0),
+    Variable(name: "SLURM_PROCID", first: 0),
+  ]
+}
+
+/// A `--partition` that names no part.
+public enum PartitionError: ClassifiedError, Equatable, CustomStringConvertible {
+  case malformed(isAutomatic: Bool)
+  case outOfRange(index: Int, count: Int)
+  case noVariable(known: [String])
+  case badVariable(name: String, value: String)
+  /// `first`: the smallest value of the variable
+  case variableOutOfRange(name: String, value: Int, first: Int, count: Int)
+
+  public var kind: FailureKind { .usage }
+
+  public var description: String {
+    switch self {
+    case .malformed(true):
+      "the number of parts is missing: auto takes only the index from the environment; write auto/N"
+    case .malformed(false): "must be I/N or auto/N, such as 7/64"
+    case .outOfRange(let index, let count):
+      count < 1 ? "there must be at least one part" : "\(index) must be 1 to \(count)"
+    case .noVariable(let known):
+      "nothing says which part this is; set one of \(known.joined(separator: ", ")), or write I/N"
+    case .badVariable(let name, let value):
+      "\(name) must be a whole number, but is \"\(value.printable)\""
+    case .variableOutOfRange(let name, let value, let first, let count):
+      "\(name) is \(value), but counts from \(first): the \(count) parts are \(first) to "
+        + "\(first + count - 1)"
+        + (first == 1 && value == 0 ? "; submit the array as 1-\(count)" : "")
+    }
+  }
+}

@@ -1,0 +1,119 @@
+public import Files
+
+/// What the parts of a stage have made so far, and which are to be run.
+public struct PartsStatus: Equatable, Sendable {
+  /// How many parts there are, in the division that most files are of.
+  public var count = 0
+  public var complete: [Int] = []
+  /// At work, or stopped.
+  public var unfinished: [Int] = []
+  public var missing: [Int] = []
+  /// Different items that any file has.
+  public var itemsDone = 0
+  public var itemsTotal = 0
+  /// Files of other settings or inputs, which no merge takes.
+  public var otherFileCount = 0
+  /// What is wrong with files, each in a line.
+  public var damage: [String] = []
+
+  /// Whether a merge finds all items.
+  public var isComplete: Bool { itemsDone >= itemsTotal && damage.isEmpty }
+
+  /// The parts to run, or to wait for, as job arrays take them.
+  public var again: String { isComplete ? "" : (unfinished + missing).sorted().asArray }
+
+  public var json: JSON {
+    func list(_ numbers: [Int]) -> JSON { .array(numbers.map { .integer($0) }) }
+    return [
+      "count": .integer(count), "done": list(complete), "unfinished": list(unfinished),
+      "missing": list(missing), "array": .string(again), "items_done": .integer(itemsDone),
+      "items_total": .integer(itemsTotal), "other_files": .integer(otherFileCount),
+      "damaged": .array(damage.map { .string($0) }),
+    ]
+  }
+
+  /// For people, each in a line.
+  public var lines: [String] {
+    var lines = damage
+    if otherFileCount > 0 {
+      lines.append("\(otherFileCount) files of parts were made with other settings or inputs")
+    }
+    guard count > 0 else { return lines }
+    var text = "in parts: \(complete.count) of \(count) complete"
+    if !unfinished.isEmpty { text += ", \(unfinished.count) unfinished" }
+    text += ", \(itemsDone) of \(itemsTotal) items"
+    if isComplete {
+      text += "; all are there: --merge"
+    } else {
+      if !unfinished.isEmpty { text += "; unfinished: --array=\(unfinished.asArray)" }
+      if !missing.isEmpty { text += "; missing: --array=\(missing.asArray)" }
+    }
+    return lines + [text]
+  }
+
+  /// Looks through a folder; nil if there are no parts in it.
+  ///
+  /// - Parameter fingerprint: of what the outputs depend on now; nil: not known yet
+  init?(folder: String, fingerprint: String?) throws {
+    var keys: Set<PartKey> = []
+    var states: [Int: [Int: Bool]] = [:]
+    for name in try Folders.names(in: folder) where name.hasSuffix(PartName.ending) {
+      do {
+        guard let part = try PartFile(path: "\(folder)/\(name)") else { continue }
+        let header = part.header
+        guard fingerprint == nil || header.fingerprint == fingerprint else {
+          otherFileCount += 1
+          continue
+        }
+        keys.formUnion(part.entries.map(\.key))
+        itemsTotal = max(itemsTotal, header.itemCount)
+        states[header.count, default: [:]][header.index, default: false] =
+          part.isComplete || states[header.count]?[header.index] == true
+      } catch let error as PartError {
+        damage.append("\(error)")
+      }
+    }
+    itemsDone = keys.count
+    let most = states.max { ($0.value.count, $0.key) < ($1.value.count, $1.key) }
+    if let (count, parts) = most {
+      self.count = count
+      complete = parts.filter(\.value).keys.sorted()
+      unfinished = parts.filter { !$0.value }.keys.sorted()
+      // A header may name any number of parts; nobody runs more than there are items.
+      missing = (0..<min(count, 1 << 20)).lazy.map { $0 + 1 }.filter { parts[$0] == nil }
+    }
+    guard most != nil || otherFileCount > 0 || !damage.isEmpty else { return nil }
+  }
+}
+
+extension Planner.Step {
+  /// What parts of the stage have made; nil if there are none, or if they are not needed any more.
+  func partsStatus(in workspace: Workspace) throws -> PartsStatus? {
+    let folder = workspace.partsPath(configured.name)
+    guard work != .nothing, configured.type is any DivisibleStage.Type, Folders.exists(folder)
+    else {
+      return nil
+    }
+    let fingerprint = work == .unknown ? nil : try basis.forParts(of: stage).fingerprint
+    return try PartsStatus(folder: folder, fingerprint: fingerprint)
+  }
+}
+
+extension Workspace {
+  /// What parts have left of a stage that is done.
+  func partsGarbage(_ stage: String) throws -> [Garbage] {
+    let folder = partsPath(stage)
+    let names = try Folders.names(in: folder).filter {
+      $0.hasSuffix(PartName.ending) || $0.count == 16 && $0.allSatisfy(\.isHexDigit)
+    }
+    guard !names.isEmpty else { return [] }
+    let byteCount = try names.reduce(0) { try $0 + Folders.totalByteCount(of: "\(folder)/\($1)") }
+    return [
+      Garbage("\(folder): parts of a stage that is done", byteCount: byteCount) {
+        for name in names { try Folders.remove("\(folder)/\(name)") }
+        try Folders.removeIfEmpty(folder)
+        try Folders.removeIfEmpty(path("parts"))
+      }
+    ]
+  }
+}

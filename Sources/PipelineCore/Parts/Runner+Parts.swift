@@ -1,0 +1,156 @@
+import Files
+
+extension Runner {
+  /// Processes one part of a stage's items into a file below `parts/`, and changes nothing else.
+  ///
+  /// Takes no lock: any number of parts may be made at a time, on any number of machines. What an earlier
+  /// try of the same part has done is not done again.
+  ///
+  /// - Parameter environment: tells which try this is
+  /// - Throws: ``Interruption`` if the user asked to stop
+  public func runPart(
+    _ partition: Partition, of stage: String, environment: [String: String] = [:]
+  ) throws {
+    let configured = try divisible(stage)
+    try workspace.requireUsable(knowing: pipeline.knownNames)
+    // What is known of files counts: no part reads what only the merge has to compare.
+    let known = FileDigests(savedAt: workspace.digestsPath, budget: 0)
+    var planner = Planner(workspace, known, isPart: true)
+    for earlier in pipeline.stages(through: stage).dropLast() {
+      let step = try planner.step(earlier)
+      guard step.work == .nothing else {
+        throw PartError.notDone(stage: earlier.name, wantedBy: stage, reasons: step.reasons)
+      }
+      planner.pass(step, digests: step.record?.result?.artifacts)
+    }
+    let step = try planner.step(configured)
+    switch step.work {
+    // What was touched and not read may be something else.
+    case .nothing where step.unread.isEmpty: return observe(.upToDate(stage: stage))
+    case .nothing, .build: break
+    case .repair, .unknown: throw PartError.needsRun(stage: stage, reasons: step.reasons)
+    }
+    try check([PlannedWork(step, in: workspace)])
+    let digests = FileDigests(savedAt: workspace.digestsPath)
+    var context = StageContext(
+      configured, in: workspace, digests, isBuilding: true, observe: observe)
+    context.isPart = true
+    // The part's inputs decide where its files go, and are asked of a stage that is made.
+    let basis = try step.basis.forParts(of: configured.make(context))
+    context.partFolder = workspace.partFilesPath(stage, basis)
+    guard let made = try configured.make(context) as? any DivisibleStage else { return }
+    try run(partition, of: made, basis, context.progress, environment)
+  }
+
+  /// - Throws: if there is no such stage, or if it runs whole
+  func divisible(_ name: String) throws -> ConfiguredStage {
+    let names = pipeline.stages.map(\.name)
+    guard let configured = pipeline.stages.first(where: { $0.name == name }) else {
+      throw PipelineError.unknownStage(
+        name: name, nearest: nearest(to: name, in: names), known: names)
+    }
+    func isDivisible(_ stage: ConfiguredStage) -> Bool { stage.type is any DivisibleStage.Type }
+    guard isDivisible(configured) else {
+      throw PartError.notDivisible(
+        stage: name, known: pipeline.stages.filter(isDivisible).map(\.name))
+    }
+    return configured
+  }
+
+  private func run<S: DivisibleStage>(
+    _ partition: Partition, of stage: S, _ basis: StageBasis, _ progress: StageProgress,
+    _ environment: [String: String]
+  ) throws {
+    let folder = workspace.partsPath(S.name)
+    let earlier = try tries(of: partition, in: folder, basis.fingerprint)
+    let pending = try stage.pendingItems()
+    let share = pending.filter { partition.contains(position: stage.position(of: $0)) }
+    if let complete = earlier.first(where: \.isComplete) {
+      observe(
+        .partDone(
+          stage: S.name, part: partition, items: share.count, total: pending.count,
+          path: complete.path))
+      return
+    }
+    let done = Set(earlier.flatMap { $0.entries.map(\.key) })
+    let items = try share.map { (item: $0, key: try stage.partKey(of: $0)) }
+    let left = items.filter { !done.contains(PartKey(of: $0.key)) }
+    func units(_ items: some Sequence<S.Item>) -> Int {
+      items.reduce(0) { $0 + stage.unitCount(of: $1) }
+    }
+    let unitsLeft = units(left.map(\.item))
+    progress.begin(unitsBefore: units(share) - unitsLeft, unitsToDo: unitsLeft)
+    observe(
+      .started(
+        stage: S.name,
+        reasons: ["part \(partition)" + (partition.variable.map { " by \($0)" } ?? "")],
+        resumed: !done.isEmpty))
+    if !left.isEmpty { try stage.prepare() }
+    let header = PartHeader(
+      stage: S.name, partition: partition, basis: basis, device: device, itemCount: pending.count)
+    let writer = try PartWriter(header, in: folder, attempt: PartName.attempt(in: environment))
+    do {
+      for (item, key) in left {
+        if let interruption = Interruption.pending { throw interruption }
+        try append(item, key, of: stage, to: writer)
+        progress.finishItem(units: stage.unitCount(of: item))
+      }
+      try writer.finish()
+    } catch {
+      // What stopped the work matters more than whether its last seconds are durable.
+      try? writer.sync()
+      throw error
+    }
+    observe(
+      .partDone(
+        stage: S.name, part: partition, items: share.count, total: pending.count, path: writer.path)
+    )
+  }
+
+  private func append<S: DivisibleStage>(
+    _ item: S.Item, _ key: String, of stage: S, to writer: PartWriter
+  ) throws {
+    var output = OutputWriter()
+    var kind = PartEntry.Kind.output
+    do {
+      try stage.write(try stage.process(item), of: item, to: &output)
+    } catch let rejection as Rejection {
+      kind = .rejection
+      output = OutputWriter()
+      output.add(rejection.code)
+      output.add(rejection.reason)
+    }
+    try writer.append(
+      kind, position: stage.position(of: item), key: key, output: output.bytes)
+  }
+
+  /// What earlier tries of a part, or another process at it now, have written.
+  private func tries(
+    of partition: Partition, in folder: String, _ fingerprint: String
+  ) throws -> [PartFile] {
+    try Folders.names(in: folder).filter { PartName.matches($0, partition) }
+      .compactMap { try PartFile(path: "\(folder)/\($0)") }
+      .filter {
+        $0.header.fingerprint == fingerprint && $0.header.index == partition.index
+          && $0.header.count == partition.count
+      }
+  }
+}
+
+extension StageBasis {
+  /// What the outputs of a stage's items depend on beyond the items.
+  func forParts(of stage: any Stage) throws -> StageBasis {
+    guard let stage = stage as? any DivisibleStage else { return self }
+    var basis = self
+    var seen: Set<String> = []
+    basis.inputs = try stage.partInputs().filter { seen.insert($0.name).inserted }
+    return basis
+  }
+}
+
+extension Workspace {
+  /// Where parts of one basis put files that are too large to be copied.
+  func partFilesPath(_ stage: String, _ basis: StageBasis) -> String {
+    "\(partsPath(stage))/\(basis.fingerprint.prefix(16))"
+  }
+}

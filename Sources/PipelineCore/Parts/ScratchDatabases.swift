@@ -1,0 +1,59 @@
+import Files
+
+/// Databases that are built on a local disk and moved whole: SQLite wants more of a file system than those of
+/// clusters promise.
+///
+/// Until they are moved, those in the workspace stay as they were; a merge that was killed begins again.
+final class ScratchDatabases {
+  private let folder: String
+  /// From the path in the workspace to the one here.
+  private var copies: [(original: String, copy: String)] = []
+
+  /// - Parameters:
+  ///   - parent: a folder on a local disk
+  ///   - paths: of the databases, which need not be there yet
+  init(in parent: String, for paths: [String]) throws {
+    let name = SHA256.hexDigest(of: Array(paths.map(Folders.canonical).joined().utf8)).prefix(16)
+    folder = "\(parent)/spo-\(name)"
+    try Folders.remove(folder)
+    try Folders.make(folder)
+    for (number, path) in paths.enumerated() {
+      let copy = "\(folder)/\(number).sqlite"
+      guard !Folders.exists(path + "-wal") || Folders.byteCount(of: path + "-wal") == 0 else {
+        throw PipelineError.damaged(
+          path: path + "-wal",
+          reason: "the database's log was not written back; run once without --scratch")
+      }
+      if Folders.exists(path) { try Self.copy(path, to: copy) }
+      copies.append((path, copy))
+    }
+  }
+
+  deinit { try? Folders.remove(folder) }
+
+  subscript(path: String) -> String? { copies.first { $0.original == path }?.copy }
+
+  /// Puts the databases, which are closed, in their places.
+  func moveIntoPlace() throws {
+    for (original, copy) in copies where Folders.exists(copy) {
+      guard !Folders.exists(copy + "-wal") else {
+        throw PipelineError.damaged(path: copy, reason: "it is still open")
+      }
+      try Self.copy(copy, to: original)
+      for ending in ["-wal", "-shm"] { try Folders.remove(original + ending) }
+    }
+  }
+
+  private static func copy(_ source: String, to target: String) throws {
+    let file = try RegularFile(path: source)
+    let copy = try AtomicFile(path: target)
+    var position = 0
+    while position < file.size {
+      if let interruption = Interruption.pending { throw interruption }
+      let bytes = try file.read(at: position, count: min(1 << 22, file.size - position))
+      try copy.append(bytes)
+      position += bytes.count
+    }
+    try copy.commit()
+  }
+}

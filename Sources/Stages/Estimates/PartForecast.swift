@@ -1,0 +1,65 @@
+public import Files
+import PipelineCore
+
+/// About what one part of a stage takes, and how many parts are worth it.
+public struct PartForecast: Sendable {
+  public let stage: String
+  /// Bytes that a part writes.
+  public let byteCount: Int
+  public let memory: Int
+  /// Nil where the memory does not suffice to measure it.
+  public let seconds: Double?
+  /// To take what all parts have made, on one machine.
+  public let mergeSeconds: Double
+  /// More parts would have no item, or less to do than the merge after them; nil: not known.
+  public let worthwhileCount: Int?
+
+  public var json: JSON {
+    [
+      "stage": .string(stage), "bytes": .integer(byteCount), "peak_memory": .integer(memory),
+      "seconds": seconds.map { .number($0) } ?? .null, "merge_seconds": .number(mergeSeconds),
+      "worthwhile": worthwhileCount.map { .integer($0) } ?? .null,
+    ]
+  }
+
+  /// To start, to look up what there is to do and to load a model: measured.
+  private static let secondsToStart = 5.0
+  /// What a merge writes in a second: measured.
+  private static let mergedBytesPerSecond = 6e7
+  /// What it takes an item to be found: measured.
+  private static let secondsPerItem = 1e-4
+
+  /// Nil for a stage that runs whole.
+  init?(
+    _ stage: any Estimating, _ whole: Doctor.Forecast, _ scale: PipelineScale, count: Int
+  ) throws {
+    guard stage is any DivisibleStage else { return nil }
+    let items = max(1, try stage.itemCount(scale))
+    // Of the part with the most items.
+    let share = Double((items + count - 1) / count) / Double(items)
+    self.stage = whole.stage
+    byteCount = Int(Double(whole.diskByteCount) * share)
+    memory = whole.memory.byteCount
+    seconds = whole.seconds.map { Self.secondsToStart + $0 * share }
+    let merge =
+      Double(whole.diskByteCount) / Self.mergedBytesPerSecond
+      + Double(items) * Self.secondsPerItem
+    mergeSeconds = merge
+    worthwhileCount = whole.seconds.map {
+      min(items, max(1, Int($0 / max(merge, Self.secondsToStart))))
+    }
+  }
+}
+
+extension Doctor {
+  /// Where a workspace is on a file system that SQLite and locks cannot rely on.
+  static func fileSystemNotes(_ pipeline: Pipeline) -> [String] {
+    let kind = FileSystemKind(at: pipeline.workspacePath)
+    guard kind.isShared else { return [] }
+    return [
+      "\(pipeline.workspacePath) is on \(kind.rawValue), which other machines see: databases are written there "
+        + "without a log, which is slower, and other machines are locked out by lock.owner; "
+        + "--merge --scratch DIR builds databases on a local disk"
+    ]
+  }
+}

@@ -1,0 +1,134 @@
+import Catalog
+import PipelineCore
+
+extension Ingest {
+  /// Only the files that an item lies in are read: keys say what they hold.
+  func partInputs() -> [StageInput] { [] }
+
+  func position(of item: Item) -> Int { item.position }
+
+  func partKey(of item: Item) throws -> String { "\(try identity(of: item.source)) \(item.block)" }
+
+  func write(_ contents: RowGroupContents, of item: Item, to writer: inout OutputWriter) {
+    writer.add(contents.ordinal)
+    writer.add(contents.rowCount)
+    writer.add(contents.pairs) { $0.add($1) }
+    writer.add(contents.prompts) { writer, prompt in
+      writer.add(prompt.row)
+      writer.add(prompt.text)
+      writer.add(prompt.split)
+    }
+    writer.add(contents.rejects) { writer, reject in
+      writer.add(reject.row)
+      writer.add(reject.column)
+      writer.add(reject.code)
+      writer.add(reject.reason)
+    }
+  }
+
+  func output(of item: Item, from reader: inout OutputReader) throws -> RowGroupContents {
+    let contents = try RowGroupContents(&reader)
+    let rows =
+      contents.pairs.map(\.row) + contents.prompts.map(\.row) + contents.rejects.map(\.row)
+    guard contents.ordinal == item.block, contents.rowCount == item.rowCount,
+      rows.count == item.rowCount, Set(rows).count == rows.count,
+      rows.allSatisfy({ (0...Int(Int32.max)).contains($0) })
+    else { throw BadOutput("it is not what becomes of \(item.rowCount) rows") }
+    return contents
+  }
+
+  func together(_ body: () throws -> Void) throws {
+    try catalog().database.transaction(body)
+  }
+}
+
+extension OutputWriter {
+  fileprivate mutating func add(_ pair: RowGroupContents.Pair) {
+    add(pair.row)
+    add(pair.prompt)
+    add(pair.image0)
+    add(pair.image1)
+    add(pair.label0)
+    add(pair.label1)
+    add(pair.weight)
+    add(pair.split)
+    let origin = pair.provenance
+    add(origin.bestImageUID)
+    add(origin.rankingID)
+    add(origin.userID)
+    add(origin.model0)
+    add(origin.model1)
+    add(origin.createdAt)
+    add(origin.image0URL)
+    add(origin.image1URL)
+  }
+
+  private mutating func add(_ image: RowGroupContents.Image) {
+    add(image.uid)
+    add(image.content) { writer, content in
+      writer.add(content.sha256)
+      writer.add(content.byteCount)
+      writer.add(content.width)
+      writer.add(content.height)
+      writer.add(content.column)
+      writer.add(content.copy)
+    }
+  }
+}
+
+extension RowGroupContents {
+  /// What a part has written.
+  init(_ reader: inout OutputReader) throws(BadOutput) {
+    self.init(ordinal: try reader.int(), rowCount: try reader.int())
+    pairs = try reader.list { reader throws(BadOutput) in try Pair(&reader) }
+    prompts = try reader.list { reader throws(BadOutput) in
+      ListedPrompt(row: try reader.int(), text: try reader.text(), split: try reader.text())
+    }
+    rejects = try reader.list { reader throws(BadOutput) in
+      Reject(
+        row: try reader.int(), column: try reader.text(orNone: ()), code: try reader.text(),
+        reason: try reader.text())
+    }
+  }
+}
+
+extension OutputReader {
+  fileprivate mutating func text(orNone: Void) throws(BadOutput) -> String? {
+    try optional { reader throws(BadOutput) in try reader.text() }
+  }
+
+  fileprivate mutating func int(orNone: Void) throws(BadOutput) -> Int? {
+    try optional { reader throws(BadOutput) in try reader.int() }
+  }
+}
+
+extension RowGroupContents.Pair {
+  fileprivate init(_ reader: inout OutputReader) throws(BadOutput) {
+    self.init(
+      row: try reader.int(), prompt: try reader.text(),
+      image0: try RowGroupContents.Image(&reader), image1: try RowGroupContents.Image(&reader),
+      label0: try reader.double(), label1: try reader.double(), weight: try reader.double(),
+      split: try reader.text())
+    provenance.bestImageUID = try reader.text(orNone: ())
+    provenance.rankingID = try reader.int(orNone: ())
+    provenance.userID = try reader.int(orNone: ())
+    provenance.model0 = try reader.text(orNone: ())
+    provenance.model1 = try reader.text(orNone: ())
+    provenance.createdAt = try reader.text(orNone: ())
+    provenance.image0URL = try reader.text(orNone: ())
+    provenance.image1URL = try reader.text(orNone: ())
+  }
+}
+
+extension RowGroupContents.Image {
+  fileprivate init(_ reader: inout OutputReader) throws(BadOutput) {
+    self.init(
+      uid: try reader.text(),
+      content: try reader.optional { reader throws(BadOutput) in
+        Content(
+          sha256: try reader.text(), byteCount: try reader.int(), width: try reader.int(),
+          height: try reader.int(), column: try reader.text(),
+          copy: try reader.optional { reader throws(BadOutput) in try reader.bytes() })
+      })
+  }
+}

@@ -1,0 +1,121 @@
+import Files
+import Foundation
+import TestSupport
+import Testing
+
+/// Parts of stages as engines run them.
+@Suite(.serialized) struct PartsTests {
+  @Test("the index comes from the engine's variable, which is named, and is refused out of range")
+  func variables() throws {
+    try withTemporaryFolder { folder in
+      let run = SmallRun(in: folder)
+      func part(_ variable: String, _ value: String) throws -> Outcome {
+        try run.program("ingest", "--partition", "auto/2", environment: [variable: value]).outcome()
+      }
+      for (variable, value) in [("SLURM_ARRAY_TASK_ID", "0"), ("JOB_COMPLETION_INDEX", "2")] {
+        expect(try part(variable, value), failsAs: .usage, naming: variable, value)
+      }
+      #expect(!FileManager.default.fileExists(atPath: run.workspace))
+      for (variable, value) in [("SLURM_ARRAY_TASK_ID", "2"), ("JOB_COMPLETION_INDEX", "0")] {
+        let outcome = try part(variable, value)
+        expectSuccess(outcome)
+        #expect(outcome.errors.contains("by \(variable)"))
+      }
+      #expect(names(run.path("parts/ingest")) == ["1-of-2.part", "2-of-2.part"])
+      expectSuccess(try run.run("--through", "ingest", "--merge"))
+    }
+  }
+
+  @Test("a gap is refused and named; a stage that is not done is named; a whole stage has no parts")
+  func refusals() throws {
+    try withTemporaryFolder { folder in
+      let run = SmallRun(in: folder)
+      expect(
+        try run.run("--through", "encode", "--partition", "1/2"), failsAs: .other,
+        naming: "stage ingest is not done", "--through ingest")
+      expect(
+        try run.run("--through", "spo", "--partition", "1/2"), failsAs: .usage,
+        naming: "stage spo runs whole", "encode")
+      expectSuccess(try run.run("--through", "ingest"))
+      expect(
+        try run.run("--through", "encode", "--merge"), failsAs: .other, naming: "no parts")
+      expectSuccess(try run.run("--through", "encode", "--partition", "1/4"))
+      expect(
+        try run.run("--through", "encode", "--merge"), failsAs: .other,
+        naming: "items of stage encode are in no part", "--array=2-4")
+      expect(
+        try run.run("--through", "encode", "--merge", "--set", "encode.batch=3"), failsAs: .other,
+        naming: "1-of-4.part", "setting batch: 8 -> 3")
+    }
+  }
+
+  @Test("SIGTERM ends a part with 143, SIGKILL at any moment; the same command goes on")
+  func signals() throws {
+    try withTemporaryFolder { folder in
+      let run = SmallRun(in: folder)
+      expectSuccess(try run.run("--through", "ingest"))
+      let options = ["--partition", "1/1", "--set", "encode.batch=1"]
+      func begin() throws -> Program { try run.program("encode", options) }
+      let parts = run.path("parts/encode")
+      func byteCount() throws -> Int {
+        try names(parts).reduce(0) {
+          try $0 + RegularFile(path: "\(parts)/\($1)").size
+        }
+      }
+      var before = 0
+      for number in 0..<6 {
+        let program = try begin()
+        try program.wait { try byteCount() > before + 6_000 }
+        if number == 0 {
+          program.terminate()
+          let outcome = try program.outcome()
+          #expect(outcome.exitCode == 143 || outcome.exitCode == 0, "\(outcome)")
+        } else {
+          program.die()
+        }
+        before = try byteCount()
+      }
+      expectSuccess(try begin().outcome())
+      expectSuccess(try run.run("--through", "encode", "--merge", "--set", "encode.batch=1"))
+      expectSuccess(try run.run("--through", "shard", "--set", "encode.batch=1"))
+      let whole = SmallRun(in: folder + "/whole")
+      expectSuccess(try whole.run("--through", "shard", "--set", "encode.batch=1"))
+      #expect(try run.bytes("shards/index.json") == whole.bytes("shards/index.json"))
+    }
+  }
+
+  @Test("doctor tells what a part takes")
+  func forecast() throws {
+    let outcome = try spo("doctor", "pipelines/quickstart.json5", "--partitions", "4", "--json")
+    let report = try JSONReader(JSON(parsing: outcome.output), path: "doctor")["pipeline"]
+    let parts = try report["parts"].elements()
+    #expect(try parts.map { try $0.string("stage") } == ["ingest", "encode", "shard"])
+    for part in parts {
+      #expect(try part.int("bytes") > 0 && part.int("peak_memory") > 0)
+      #expect(try part.double("seconds") > 0 && part.double("merge_seconds") > 0)
+      #expect(try part.int("worthwhile") >= 1)
+    }
+  }
+
+  private func names(_ folder: String) -> [String] {
+    let all = try? FileManager.default.contentsOfDirectory(atPath: folder)
+    return (all ?? []).filter { $0.hasSuffix(".part") }.sorted()
+  }
+}
+
+extension SmallRun {
+  /// Starts `spo run --through STAGE` in this workspace.
+  fileprivate func program(
+    _ stage: String, _ arguments: String..., environment: [String: String] = [:]
+  ) throws -> Program {
+    try program(stage, arguments, environment: environment)
+  }
+
+  fileprivate func program(
+    _ stage: String, _ arguments: [String], environment: [String: String] = [:]
+  ) throws -> Program {
+    try Program(
+      ["run", Self.pipeline, "--workspace", workspace, "--through", stage] + arguments,
+      environment: environment)
+  }
+}
