@@ -20,7 +20,7 @@ let package = Package(
     .target(name: "Files", dependencies: ["CSHA256"]),
     .target(name: "DynamicLibraries"),
     .target(name: "Parquet", dependencies: ["Files", "DynamicLibraries", "CZlib"]),
-    .target(name: "Imaging", dependencies: ["Files", "CPNG"]),
+    .target(name: "Imaging", dependencies: ["Files", "DynamicLibraries", "CPNG"]),
     .target(name: "Checkpoints", dependencies: ["Files"]),
     .target(
       name: "Shards", dependencies: ["Checkpoints", "Files"], exclude: ["README.md"]),
