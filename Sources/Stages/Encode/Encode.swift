@@ -211,7 +211,7 @@ final class Encode: Stage {
     let opened = Connections(
       catalog: catalog,
       cache: try .writable(context),
-      images: try ImageSource(catalog))
+      images: ImageSource(catalog))
     connections = opened
     return opened
   }
