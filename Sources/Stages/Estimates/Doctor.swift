@@ -65,9 +65,9 @@ public struct Doctor {
     let missing = Self.missingSources(stages)
     problems += missing.map(\.problem)
     if missing.isEmpty {
+      try pipeline.checkFit()
       let checked = CheckedModels()
       for stage in stages { try (stage as? any ModelReading)?.checkModels(checked) }
-      try pipeline.checkFit()
     }
     guard let standIns = StandIns(missing) else { return }
     notes = standIns.notes
@@ -158,7 +158,7 @@ extension Doctor {
     _ stage: any Estimating, _ scale: PipelineScale, _ overrides: [String], _ limits: MachineLimits,
     _ makePipeline: ([String]) throws -> Pipeline
   ) throws -> Problem? {
-    let need = try stage.memory(scale)
+    let need = try stage.plan(scale).memory
     guard need.byteCount > limits.memory else { return nil }
     let name = type(of: stage).name
     // The settings one after the other, until it fits.
@@ -168,7 +168,7 @@ extension Doctor {
       changes.append(saving)
       let stages = try makePipeline(overrides + changes).estimatingStages()
       guard let thriftier = stages.first(where: { type(of: $0).name == name }) else { continue }
-      less = try thriftier.memory(scale)
+      less = try thriftier.plan(scale).memory
       guard less.byteCount <= limits.memory else { continue }
       return Problem(
         what: "\(name) needs about \(ByteCount.text(need.byteCount)), but the machine can spare "
@@ -230,7 +230,7 @@ extension Doctor {
 // MARK: - What estimates start from
 
 extension Pipeline {
-  func estimatingStages() throws -> [any Estimating] {
+  package func estimatingStages() throws -> [any Estimating] {
     try madeStages().compactMap { $0 as? any Estimating }
   }
 }
