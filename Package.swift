@@ -21,7 +21,7 @@ let package = Package(
     .target(name: "Files", dependencies: ["CFileSystem", "CSHA256"]),
     .target(name: "DynamicLibraries"),
     .target(name: "Parquet", dependencies: ["Files", "DynamicLibraries", "CZlib"]),
-    .target(name: "Imaging", dependencies: ["Files", "CPNG"]),
+    .target(name: "Imaging", dependencies: ["Files", "DynamicLibraries", "CPNG"]),
     .target(name: "Checkpoints", dependencies: ["Files"]),
     .target(
       name: "Shards", dependencies: ["Checkpoints", "Files"], exclude: ["README.md"]),

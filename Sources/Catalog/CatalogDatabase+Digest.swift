@@ -128,9 +128,9 @@ private enum DigestedTable: String, CaseIterable {
           where: """
             pair.source_id = ?1 AND EXISTS (
               SELECT 1 FROM reject WHERE reject.source_id = ?1 AND reject.row = pair.row
-                AND reject.stage <> 'ingest')
+                AND reject.part = pair.part AND reject.stage <> 'ingest')
             """))
-      ) ORDER BY row
+      ) ORDER BY row, part
       """
     case .listedPrompt:
       """
@@ -141,7 +141,7 @@ private enum DigestedTable: String, CaseIterable {
     case .reject:
       """
       SELECT row, column_name, code, reason, file = (SELECT path FROM source WHERE id = ?1)
-      FROM reject WHERE source_id = ?1 AND stage = 'ingest' ORDER BY row
+      FROM reject WHERE source_id = ?1 AND stage = 'ingest' ORDER BY row, part
       """
     }
   }

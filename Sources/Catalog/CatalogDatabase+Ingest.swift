@@ -18,14 +18,14 @@ extension CatalogDatabase {
   /// Records a file before its first row group; returns its id.
   public func addSource(
     path: String, identity: String, rowCount: Int, rowGroupCount: Int, image0Column: String?,
-    image1Column: String?
+    image1Column: String?, imageRoot: String? = nil
   ) throws -> Int {
     try database.run(
       """
       INSERT INTO source
-        (path, identity, row_count, row_group_count, image_0_column, image_1_column)
-      VALUES (?, ?, ?, ?, ?, ?)
-      """, path, identity, rowCount, rowGroupCount, image0Column, image1Column)
+        (path, identity, row_count, row_group_count, image_0_column, image_1_column, image_root)
+      VALUES (?, ?, ?, ?, ?, ?, ?)
+      """, path, identity, rowCount, rowGroupCount, image0Column, image1Column, imageRoot)
     return database.lastInsertedID
   }
 
@@ -50,9 +50,10 @@ extension CatalogDatabase {
   /// - Returns: the number of rows that were rejected, those of `contents` included.
   @discardableResult
   public func record(_ contents: RowGroupContents, of source: SourceRecord) throws -> Int {
+    let outcomeCount = contents.outcomeCount ?? contents.rowCount
     precondition(
-      contents.pairs.count + contents.prompts.count + contents.rejects.count == contents.rowCount,
-      "\(contents.rowCount) rows, but \(contents.pairs.count) pairs, \(contents.prompts.count) "
+      contents.pairs.count + contents.prompts.count + contents.rejects.count == outcomeCount,
+      "\(outcomeCount) outcomes, but \(contents.pairs.count) pairs, \(contents.prompts.count) "
         + "prompts and \(contents.rejects.count) rejects")
     if knownIDs == nil { knownIDs = try KnownIDs(database) }
     do {
@@ -66,8 +67,11 @@ extension CatalogDatabase {
 
   private func insert(_ contents: RowGroupContents, of source: SourceRecord) throws -> Int {
     try database.run(
-      "INSERT OR IGNORE INTO row_group (source_id, ordinal, row_count) VALUES (?, ?, ?)",
-      source.id, contents.ordinal, contents.rowCount)
+      """
+      INSERT OR IGNORE INTO row_group (source_id, ordinal, row_count, outcome_count)
+      VALUES (?, ?, ?, ?)
+      """, source.id, contents.ordinal, contents.rowCount,
+      contents.outcomeCount ?? contents.rowCount)
     guard database.changedRowCount > 0 else { return 0 }
     var rejects = contents.rejects
     for pair in contents.pairs {
@@ -93,8 +97,8 @@ extension CatalogDatabase {
     try database.transaction {
       try database.run(
         """
-        INSERT INTO reject (source_id, file, row, column_name, stage, code, reason)
-        SELECT source.id, source.path, pair.row,
+        INSERT INTO reject (source_id, file, row, part, column_name, stage, code, reason)
+        SELECT source.id, source.path, pair.row, pair.part,
           iif(pair.image_0_id = ?1, source.image_0_column, source.image_1_column), ?2, ?3, ?4
         FROM pair JOIN source ON source.id = pair.source_id
         WHERE pair.image_0_id = ?1 OR pair.image_1_id = ?1
@@ -108,7 +112,7 @@ extension CatalogDatabase {
   private func insert(
     _ pair: RowGroupContents.Pair, rowGroup: Int, of source: SourceRecord
   ) throws -> RowGroupContents.Reject? {
-    let place = Place(source: source.id, rowGroup: rowGroup, row: pair.row)
+    let place = Place(source: source.id, rowGroup: rowGroup, row: pair.row, part: pair.part)
     let first = IncomingImage(pair.image0)
     let second = IncomingImage(pair.image1)
     let knownFirst = knownIDs?.images[first.key]
@@ -126,13 +130,13 @@ extension CatalogDatabase {
       INSERT INTO pair (
         prompt_id, image_0_id, image_1_id, label_0, label_1, weight, split, source_id, row_group,
         row, best_image_uid, ranking_id, user_id, model_0, model_1, created_at, image_0_url,
-        image_1_url)
-      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+        image_1_url, part)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
       """,
       try promptID(pair.prompt), firstID, secondID, pair.label0, pair.label1, pair.weight,
       pair.split, source.id, rowGroup, pair.row, origin.bestImageUID, origin.rankingID,
       origin.userID, origin.model0, origin.model1, origin.createdAt, origin.image0URL,
-      origin.image1URL)
+      origin.image1URL, pair.part)
     return nil
   }
 
@@ -141,9 +145,10 @@ extension CatalogDatabase {
   ) throws {
     try database.run(
       """
-      INSERT INTO reject (source_id, file, row, column_name, stage, code, reason)
-      VALUES (?, ?, ?, ?, ?, ?, ?)
-      """, source.id, source.path, reject.row, reject.column, stage, reject.code, reject.reason)
+      INSERT INTO reject (source_id, file, row, part, column_name, stage, code, reason)
+      VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+      """, source.id, source.path, reject.row, reject.part, reject.column, stage, reject.code,
+      reject.reason)
   }
 
   private func promptID(_ text: String) throws -> Int {
@@ -161,6 +166,7 @@ extension CatalogDatabase {
     let source: Int
     let rowGroup: Int
     let row: Int
+    let part: Int
   }
 
   private struct IncomingImage {
@@ -181,7 +187,8 @@ extension CatalogDatabase {
   ) -> RowGroupContents.Reject? {
     guard let content = incoming.content, let known, known != content else { return nil }
     return RowGroupContents.Reject(
-      row: place.row, column: incoming.image.content?.column, code: "conflicting-image",
+      row: place.row, part: place.part, column: incoming.image.content?.column,
+      code: "conflicting-image",
       reason: "image \(incoming.image.uid) has other bytes here than elsewhere")
   }
 
@@ -190,6 +197,7 @@ extension CatalogDatabase {
     let known = knownIDs?.images[incoming.key]
     let content = incoming.image.content
     if let known, known.content != nil || content == nil { return known.id }
+    let location = content.map { $0.place ?? (place.rowGroup, place.row) }
     // An image that came without bytes is found by its id and gets them.
     try database.run(
       """
@@ -202,8 +210,8 @@ extension CatalogDatabase {
         row_group = excluded.row_group, row = excluded.row, column_name = excluded.column_name
       """,
       known?.id, incoming.image.uid, content?.sha256, content?.byteCount, content?.width,
-      content?.height, content.map { _ in place.source }, content.map { _ in place.rowGroup },
-      content.map { _ in place.row }, content?.column)
+      content?.height, content.map { _ in place.source }, location?.rowGroup, location?.row,
+      content?.column)
     let id = known?.id ?? database.lastInsertedID
     knownIDs?.images[incoming.key] = KnownIDs.Image(id: id, content: incoming.content)
     if let copy = content?.copy {

@@ -67,7 +67,7 @@ extension CatalogDatabase {
       FROM prompt
       CROSS JOIN pair ON pair.prompt_id = prompt.id AND pair.split = ?
       \(Self.pairJoins)
-      ORDER BY prompt.sha256, source.path, pair.row
+      ORDER BY prompt.sha256, source.path, pair.row, pair.part
       """, split
     ) { row in
       let promptID: Int = try row[0]
@@ -86,7 +86,7 @@ extension CatalogDatabase {
       """
       SELECT \(Self.pairColumns) FROM pair \(Self.pairJoins)
       WHERE pair.prompt_id = ? AND pair.split = ?
-      ORDER BY source.identity, source.path, pair.row
+      ORDER BY source.identity, source.path, pair.row, pair.part
       """, id, split
     ) { try Self.pair($0, from: 0) }
   }
@@ -119,7 +119,7 @@ extension CatalogDatabase {
   private static let pairColumns = """
     pair.id, first.id, first.uid, first.sha256, second.id, second.uid, second.sha256,
     pair.label_0, pair.label_1, pair.weight, pair.best_image_uid, pair.ranking_id, source.path,
-    pair.row
+    pair.row, pair.part
     """
 
   private static let pairJoins = """
@@ -130,7 +130,7 @@ extension CatalogDatabase {
 
   private static let imageColumns = """
     image.id, image.uid, image.sha256, image.byte_count, image.width, image.height, source.path,
-    image.row_group, image.row, image.column_name
+    image.row_group, image.row, image.column_name, source.image_root
     """
 
   private static func image(_ row: Row) throws -> ImageRecord {
@@ -138,7 +138,8 @@ extension CatalogDatabase {
       id: try row[0], uid: try row[1], sha256: try row[2], byteCount: try row[3],
       width: try row[4], height: try row[5],
       location: ImageLocation(
-        sourcePath: try row[6], rowGroup: try row[7], row: try row[8], column: try row[9]))
+        sourcePath: try row[6], rowGroup: try row[7], row: try row[8], column: try row[9],
+        imageRoot: try row[10]))
   }
 
   /// A prompt whose text is the one that was recorded.
@@ -161,6 +162,6 @@ extension CatalogDatabase {
         id: try row[column + 4], uid: try row[column + 5], sha256: try row[column + 6]),
       label0: try row[column + 7], label1: try row[column + 8], weight: try row[column + 9],
       bestImageUID: try row[column + 10], rankingID: try row[column + 11],
-      sourcePath: try row[column + 12], row: try row[column + 13])
+      sourcePath: try row[column + 12], row: try row[column + 13], part: try row[column + 14])
   }
 }

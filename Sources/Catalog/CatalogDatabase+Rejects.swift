@@ -18,8 +18,8 @@ extension CatalogDatabase {
       for reject in rejects {
         try database.run(
           """
-          INSERT INTO reject (source_id, file, row, column_name, stage, code, reason)
-          SELECT source.id, source.path, pair.row, NULL, ?2, ?3, ?4
+          INSERT INTO reject (source_id, file, row, part, column_name, stage, code, reason)
+          SELECT source.id, source.path, pair.row, pair.part, NULL, ?2, ?3, ?4
           FROM pair JOIN source ON source.id = pair.source_id WHERE pair.id = ?1
           """, reject.pair, stage, reject.code, reject.reason)
         try setAside("id = ?1", reject.pair)
@@ -55,11 +55,10 @@ extension CatalogDatabase {
   /// Takes back what a stage rejected: its pairs are pairs again.
   public func restorePairs(rejectedBy stage: String) throws {
     try database.transaction {
-      let rejected = "(SELECT source_id, row FROM reject WHERE stage = ?1)"
-      try database.run(
-        "INSERT INTO pair SELECT * FROM rejected_pair WHERE (source_id, row) IN \(rejected)", stage)
-      try database.run(
-        "DELETE FROM rejected_pair WHERE (source_id, row) IN \(rejected)", stage)
+      let rejected =
+        "(source_id, row, part) IN (SELECT source_id, row, part FROM reject WHERE stage = ?1)"
+      try database.run("INSERT INTO pair SELECT * FROM rejected_pair WHERE \(rejected)", stage)
+      try database.run("DELETE FROM rejected_pair WHERE \(rejected)", stage)
       try database.run("DELETE FROM reject WHERE stage = ?1", stage)
     }
   }
@@ -94,11 +93,13 @@ extension CatalogDatabase {
     let places = Dictionary(
       uniqueKeysWithValues: try earlier.sources().enumerated().map { ($0.element.id, $0.offset) })
     let rejects = try earlier.database.rows(
-      "SELECT source_id, row, column_name, stage, code, reason FROM reject WHERE stage <> ?", stage
+      "SELECT source_id, row, column_name, stage, code, reason, part FROM reject WHERE stage <> ?",
+      stage
     ) { row in
       (
         source: try row[0] as Int, row: try row[1] as Int, column: try row[2] as String?,
-        stage: try row[3] as String, code: try row[4] as String, reason: try row[5] as String
+        stage: try row[3] as String, code: try row[4] as String, reason: try row[5] as String,
+        part: try row[6] as Int
       )
     }
     try database.transaction {
@@ -106,11 +107,13 @@ extension CatalogDatabase {
         guard let place = places[reject.source] else { continue }
         try database.run(
           """
-          INSERT INTO reject (source_id, file, row, column_name, stage, code, reason)
-          SELECT id, path, ?2, ?3, ?4, ?5, ?6 FROM source WHERE id = ?1
-          """, ids[place], reject.row, reject.column, reject.stage, reject.code, reject.reason)
+          INSERT INTO reject (source_id, file, row, column_name, stage, code, reason, part)
+          SELECT id, path, ?2, ?3, ?4, ?5, ?6, ?7 FROM source WHERE id = ?1
+          """, ids[place], reject.row, reject.column, reject.stage, reject.code, reject.reason,
+          reject.part)
       }
-      let rejected = "(source_id, row) IN (SELECT source_id, row FROM reject WHERE stage <> ?1)"
+      let rejected =
+        "(source_id, row, part) IN (SELECT source_id, row, part FROM reject WHERE stage <> ?1)"
       try database.run("INSERT INTO rejected_pair SELECT * FROM pair WHERE \(rejected)", stage)
       try database.run("DELETE FROM pair WHERE \(rejected)", stage)
     }
@@ -156,12 +159,14 @@ extension CatalogDatabase {
     public var path: String
     /// Rows in the file's row groups that are recorded.
     public var rows: Int
+    /// What they must have become: one each, except where rows hold rankings.
+    public var outcomes: Int
     public var pairs: Int
     public var listedPrompts: Int
     public var rejects: Int
 
-    /// Whether every row became exactly one pair, listed prompt or reject.
-    public var isBalanced: Bool { rows == pairs + listedPrompts + rejects }
+    /// Whether every row became the pairs, listed prompt or rejects that it holds.
+    public var isBalanced: Bool { outcomes == pairs + listedPrompts + rejects }
   }
 
   /// What became of the rows of each file, by path.
@@ -170,6 +175,7 @@ extension CatalogDatabase {
       """
       SELECT path,
         (SELECT coalesce(sum(row_count), 0) FROM row_group WHERE source_id = source.id),
+        (SELECT coalesce(sum(outcome_count), 0) FROM row_group WHERE source_id = source.id),
         (SELECT count(*) FROM pair WHERE source_id = source.id),
         (SELECT count(*) FROM listed_prompt WHERE source_id = source.id),
         (SELECT count(*) FROM reject WHERE source_id = source.id)
@@ -177,9 +183,14 @@ extension CatalogDatabase {
       """
     ) { row in
       SourceCounts(
-        path: try row[0], rows: try row[1], pairs: try row[2], listedPrompts: try row[3],
-        rejects: try row[4])
+        path: try row[0], rows: try row[1], outcomes: try row[2], pairs: try row[3],
+        listedPrompts: try row[4], rejects: try row[5])
     }
+  }
+
+  /// The number of rows that are recorded.
+  public func readRowCount() throws -> Int {
+    try database.integer("SELECT coalesce(sum(row_count), 0) FROM row_group")
   }
 
   public func tieCount(inSplit split: String) throws -> Int {

@@ -114,6 +114,59 @@ extension Schema {
           ) STRICT, WITHOUT ROWID;
           CREATE INDEX rejected_pair_by_row ON rejected_pair (source_id, row);
           """),
+      Migration(
+        name: "several pairs of one row",
+        sql: """
+          -- Where the paths of images start; NULL: at the file's own folder.
+          ALTER TABLE source ADD COLUMN image_root TEXT;
+          -- Pairs, prompts and rejects that the rows became; more than rows where they hold rankings.
+          ALTER TABLE row_group ADD COLUMN outcome_count INTEGER NOT NULL DEFAULT 0;
+          UPDATE row_group SET outcome_count = row_count;
+
+          CREATE TABLE pair_of_row (
+            id INTEGER PRIMARY KEY,
+            prompt_id INTEGER NOT NULL REFERENCES prompt (id),
+            image_0_id INTEGER NOT NULL REFERENCES image (id),
+            image_1_id INTEGER NOT NULL REFERENCES image (id),
+            label_0 REAL NOT NULL,
+            label_1 REAL NOT NULL,
+            weight REAL NOT NULL,
+            split TEXT NOT NULL,
+            source_id INTEGER NOT NULL REFERENCES source (id),
+            row_group INTEGER NOT NULL,
+            row INTEGER NOT NULL,
+            best_image_uid TEXT,
+            ranking_id INTEGER,
+            user_id INTEGER,
+            model_0 TEXT,
+            model_1 TEXT,
+            created_at TEXT,
+            image_0_url TEXT,
+            image_1_url TEXT,
+            part INTEGER NOT NULL DEFAULT 0,  -- which of its row's pairs
+            UNIQUE (source_id, row, part)
+          ) STRICT;
+          INSERT INTO pair_of_row SELECT *, 0 FROM pair;
+          DROP TABLE pair;
+          ALTER TABLE pair_of_row RENAME TO pair;
+          ALTER TABLE rejected_pair ADD COLUMN part INTEGER NOT NULL DEFAULT 0;
+
+          CREATE TABLE reject_of_row (
+            id INTEGER PRIMARY KEY,
+            source_id INTEGER NOT NULL REFERENCES source (id),
+            file TEXT NOT NULL,
+            row INTEGER NOT NULL,
+            column_name TEXT,
+            stage TEXT NOT NULL,
+            code TEXT NOT NULL,
+            reason TEXT NOT NULL,
+            part INTEGER NOT NULL DEFAULT 0,
+            UNIQUE (source_id, row, part)
+          ) STRICT;
+          INSERT INTO reject_of_row SELECT *, 0 FROM reject;
+          DROP TABLE reject;
+          ALTER TABLE reject_of_row RENAME TO reject;
+          """),
     ])
 
   /// `cache.sqlite`: encoded images and texts, found by what they were made from and by what.

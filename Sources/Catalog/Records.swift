@@ -18,12 +18,17 @@ public struct ImageLocation: Equatable, Sendable {
   /// The row in the file, from 0.
   public var row: Int
   public var column: String
+  /// Where the file's paths of images start; nil: at its own folder.
+  public var imageRoot: String?
 
-  public init(sourcePath: String, rowGroup: Int, row: Int, column: String) {
+  public init(
+    sourcePath: String, rowGroup: Int, row: Int, column: String, imageRoot: String? = nil
+  ) {
     self.sourcePath = sourcePath
     self.rowGroup = rowGroup
     self.row = row
     self.column = column
+    self.imageRoot = imageRoot
   }
 }
 
@@ -57,6 +62,8 @@ public struct PairRecord: Equatable, Sendable {
   public var rankingID: Int?
   public var sourcePath: String
   public var row: Int
+  /// Which of the row's pairs it is; 0 except in rankings.
+  public var part: Int
 }
 
 public struct PairedImage: Equatable, Sendable {
@@ -92,8 +99,10 @@ public struct CatalogCounts: Equatable, Sendable {
 /// The content of one row group, ready to be recorded.
 public struct RowGroupContents: Sendable {
   public var ordinal: Int
-  /// Rows in the group: each is in exactly one of the lists below.
+  /// Rows in the group: each is in exactly one of the lists below, except where rows hold rankings.
   public var rowCount: Int
+  /// How many entries the lists below must have together; nil: one for each row.
+  public var outcomeCount: Int?
   public var pairs: [Pair] = []
   public var prompts: [ListedPrompt] = []
   public var rejects: [Reject] = []
@@ -119,18 +128,21 @@ public struct RowGroupContents: Sendable {
       public var width: Int
       public var height: Int
       public var column: String
+      /// Where the bytes lie if not in the row of the pair.
+      public var place: (rowGroup: Int, row: Int)?
       /// The bytes themselves, if they are to be copied into the catalog.
       public var copy: [UInt8]?
 
       public init(
         sha256: String, byteCount: Int, width: Int, height: Int, column: String,
-        copy: [UInt8]? = nil
+        place: (rowGroup: Int, row: Int)? = nil, copy: [UInt8]? = nil
       ) {
         self.sha256 = sha256
         self.byteCount = byteCount
         self.width = width
         self.height = height
         self.column = column
+        self.place = place
         self.copy = copy
       }
     }
@@ -138,6 +150,8 @@ public struct RowGroupContents: Sendable {
 
   public struct Pair: Sendable {
     public var row: Int
+    /// Which of the row's pairs it is, from 0.
+    public var part = 0
     public var prompt: String
     public var image0: Image
     public var image1: Image
@@ -190,12 +204,15 @@ public struct RowGroupContents: Sendable {
 
   public struct Reject: Sendable {
     public var row: Int
+    /// Which of the row's pairs it would have been, from 0.
+    public var part: Int
     public var column: String?
     public var code: String
     public var reason: String
 
-    public init(row: Int, column: String?, code: String, reason: String) {
+    public init(row: Int, part: Int = 0, column: String?, code: String, reason: String) {
       self.row = row
+      self.part = part
       self.column = column
       self.code = code
       self.reason = reason

@@ -2,7 +2,7 @@ public import Files
 
 /// Why bytes did not become a picture.
 public enum ImageError: ClassifiedError, Equatable, CustomStringConvertible {
-  /// Neither JPEG nor PNG; says what the bytes look like instead.
+  /// Neither JPEG nor PNG nor WebP; says what the bytes look like instead.
   case unrecognized(String)
   /// A legal file of a kind that is not read; the reason names it.
   case unsupported(ImageFormat, String)
@@ -24,7 +24,7 @@ public enum ImageError: ClassifiedError, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .unrecognized(let found): "not a JPEG or PNG picture: \(found)"
+    case .unrecognized(let found): "not a JPEG, PNG or WebP picture: \(found)"
     case .unsupported(let format, let what): "\(format): \(what) is not supported"
     case .tooLarge(let width, let height, let limit):
       "\(width) x \(height) pixels are more than the limit of \(limit)"

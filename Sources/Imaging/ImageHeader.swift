@@ -4,6 +4,7 @@ import Files
 public enum ImageFormat: String, Sendable, CustomStringConvertible {
   case jpeg = "JPEG"
   case png = "PNG"
+  case webp = "WebP"
 
   public var description: String { rawValue }
 
@@ -13,31 +14,50 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
       self = .jpeg
     } else if bytes.starts(with: PNGHeader.signature) {
       self = .png
+    } else if Self.isWebP(bytes) {
+      self = .webp
     } else {
       throw .unrecognized(Self.describe(bytes))
     }
   }
 
+  private static func isWebP(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    bytes.count >= 12 && bytes.starts(with: Array("RIFF".utf8))
+      && bytes[8..<12].elementsEqual("WEBP".utf8)
+  }
+
+  /// What the bytes look like, and how they become what is read.
   private static func describe(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
-    let beginnings: [(String, [UInt8])] = [
-      ("GIF", Array("GIF8".utf8)), ("BMP", Array("BM".utf8)), ("TIFF", Array("II*\0".utf8)),
-      ("TIFF", Array("MM\0*".utf8)), ("JPEG XL", [0xff, 0x0a]),
-      ("JPEG 2000", [0, 0, 0, 12, 0x6a, 0x50]), ("JPEG XL", [0, 0, 0, 12, 0x4a, 0x58]),
-    ]
-    for (name, beginning) in beginnings where bytes.starts(with: beginning) { return name }
-    if bytes.count >= 12 {
-      let box = bytes[4..<8]
-      let brand = bytes[8..<12]
-      if bytes.starts(with: Array("RIFF".utf8)), brand.elementsEqual("WEBP".utf8) { return "WebP" }
-      if box.elementsEqual("ftyp".utf8) {
-        return brand.starts(with: "avi".utf8) ? "AVIF" : "HEIF or another ISO media file"
-      }
+    if let name = otherFormat(bytes) {
+      // ImageMagick's name is the same for all; of several frames the first is taken.
+      return "\(name), which is not read; convert it, for example: "
+        + "magick 'IMAGE[0]' -auto-orient IMAGE.png"
     }
     if let mistake = MistakenFile(head: bytes, expected: "an image") {
       return "it \(mistake.problem(expected: "an image"))"
     }
     let first = bytes.prefix(8).map { hexadecimal($0) }.joined(separator: " ")
     return "it begins with the bytes \(first)"
+  }
+
+  /// The name of a picture format that is not read.
+  private static func otherFormat(_ bytes: UnsafeBufferPointer<UInt8>) -> String? {
+    let beginnings: [(String, [UInt8])] = [
+      ("GIF", Array("GIF8".utf8)), ("BMP", Array("BM".utf8)), ("TIFF", Array("II*\0".utf8)),
+      ("TIFF", Array("MM\0*".utf8)), ("TIFF", Array("II+\0".utf8)),
+      ("TIFF", Array("MM\0+".utf8)), ("JPEG XL", [0xff, 0x0a]),
+      ("JPEG 2000", [0, 0, 0, 12, 0x6a, 0x50]), ("JPEG 2000", [0xff, 0x4f, 0xff, 0x51]),
+      ("JPEG XL", [0, 0, 0, 12, 0x4a, 0x58]), ("an icon", [0, 0, 1, 0]),
+      ("Photoshop", Array("8BPS".utf8)),
+    ]
+    for (name, beginning) in beginnings where bytes.starts(with: beginning) { return name }
+    guard bytes.count >= 12, bytes[4..<8].elementsEqual("ftyp".utf8) else { return nil }
+    let brand = String(decoding: bytes[8..<12], as: UTF8.self)
+    switch brand {
+    case "avif", "avis": return "AVIF"
+    case "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1": return "HEIC"
+    default: return "a video or another ISO media file (\(brand.printable))"
+    }
   }
 }
 
@@ -55,7 +75,7 @@ public struct ImageHeader: Equatable, Sendable {
   /// Rows after the EXIF orientation is applied.
   public var height: Int { orientation.swapsAxes ? storedWidth : storedHeight }
 
-  /// Reads the header of a JPEG or PNG file held in memory, whatever the size it declares.
+  /// Reads the header of a JPEG, PNG or WebP file held in memory, whatever the size it declares.
   public init(_ bytes: [UInt8]) throws(ImageError) {
     self = try bytes.withUnsafeBufferPointer { (buffer) throws(ImageError) -> ImageHeader in
       let format = try ImageFormat(of: buffer)
@@ -73,11 +93,16 @@ public struct ImageHeader: Equatable, Sendable {
         return ImageHeader(
           format: format, storedWidth: header.width, storedHeight: header.height,
           orientation: PNGHeader.orientation(in: buffer))
+      case .webp:
+        let header = try WebPHeader(buffer)
+        return ImageHeader(
+          format: format, storedWidth: header.width, storedHeight: header.height,
+          orientation: header.orientation)
       }
     }
   }
 
-  /// Reads a whole JPEG or PNG file and throws what decoding it to an `RGBImage` would throw.
+  /// Reads a whole JPEG, PNG or WebP file and throws what decoding it to an `RGBImage` would throw.
   ///
   /// Of a JPEG no pixels are computed, which is most of the work: all that can be wrong shows when
   /// its bits are read.
@@ -96,6 +121,11 @@ public struct ImageHeader: Equatable, Sendable {
         return ImageHeader(
           format: format, storedWidth: image.width, storedHeight: image.height,
           orientation: PNGHeader.orientation(in: buffer))
+      case .webp:
+        let image = try decodeWebP(buffer, limits: limits)
+        return ImageHeader(
+          format: format, storedWidth: image.width, storedHeight: image.height,
+          orientation: try WebPHeader(buffer).orientation)
       }
     }
   }

@@ -37,9 +37,10 @@ public struct ImageLimits: Sendable {
 }
 
 extension RGBImage {
-  /// Decodes a JPEG or PNG file held in memory.
+  /// Decodes a JPEG, PNG or WebP file held in memory.
   ///
-  /// The pixels are libjpeg-turbo's (accurate integer inverse DCT, fancy upsampling) and libpng's.
+  /// The pixels are libjpeg-turbo's (accurate integer inverse DCT, fancy upsampling), libpng's and
+  /// libwebp's.
   /// Grey becomes three equal channels, Adobe CMYK and YCCK become RGB as Pillow converts them,
   /// transparency is laid over white, 16-bit samples keep their high byte. Damaged or truncated
   /// data is an error: a picture is never filled up with samples that the file does not hold.
@@ -57,8 +58,24 @@ extension RGBImage {
         return (image, decoder.header.orientation)
       case .png:
         return (try decodePNG(buffer, limits: limits), PNGHeader.orientation(in: buffer))
+      case .webp:
+        return (try decodeWebP(buffer, limits: limits), try WebPHeader(buffer).orientation)
       }
     }
     self = keepsOrientation ? stored : stored.applying(orientation)
+  }
+}
+
+/// RGB of RGBA samples over white: `(alpha * sample + (255 - alpha) * 255) / 255`, rounded.
+func laidOverWhite(_ samples: [UInt8]) -> [UInt8] {
+  [UInt8](unsafeUninitializedCapacity: samples.count / 4 * 3) { output, initializedCount in
+    for pixel in 0..<samples.count / 4 {
+      let alpha = Int(samples[4 * pixel + 3])
+      for channel in 0..<3 {
+        let sum = alpha * Int(samples[4 * pixel + channel]) + (255 - alpha) * 255
+        output[3 * pixel + channel] = UInt8(truncatingIfNeeded: (sum + 127) / 255)
+      }
+    }
+    initializedCount = samples.count / 4 * 3
   }
 }

@@ -1,4 +1,4 @@
-/// Walks down the rows of one column that has at most one value a row.
+/// Walks down the rows of one column that has at most one value a row; ``ListCursor`` those of lists.
 ///
 /// `bytes` are valid until the cursor moves. One cursor serves one thread; used for several row
 /// groups or files of one shape, it keeps its memory.
@@ -10,6 +10,8 @@ public final class ColumnCursor {
   public private(set) var row = -1
   /// Whether the row has no value, be it absent itself or part of a group that is.
   public private(set) var isNull = true
+  /// Whether the value is another one of the row before, in a column of lists.
+  private(set) var continuesRow = false
 
   private let reader: ColumnReader
   private let isVariable: Bool
@@ -19,13 +21,20 @@ public final class ColumnCursor {
   private var next = 0
   private var batchCount = 0
 
-  public init(
+  public convenience init(
     _ file: ParquetFile, column: LeafColumn, rowGroup: Int = 0
   ) throws(ParquetError) {
     guard !column.isRepeated else {
       throw .typeMismatch(
         path: file.path, column: column.name, expected: "one value a row", found: "lists")
     }
+    try self.init(file, entriesOf: column, rowGroup: rowGroup)
+  }
+
+  /// Walks down the values of a column, several of which may belong to one row.
+  init(
+    _ file: ParquetFile, entriesOf column: LeafColumn, rowGroup: Int
+  ) throws(ParquetError) {
     reader = ColumnReader(file, column)
     width = column.valueWidth
     isVariable = column.physicalType == .byteArray
@@ -52,7 +61,8 @@ public final class ColumnCursor {
       next = 0
       batchCount = 0
     }
-    row += 1
+    continuesRow = column.isRepeated && reader.repetitionLevels[entry] > 0
+    row += continuesRow ? 0 : 1
     isNull = isAbsent(entry)
     entry += 1
     guard !isNull else { return true }

@@ -137,7 +137,11 @@ import Testing
     ]
     try withTemporaryFolder { folder in
       try AtomicFile.replace("\(folder)/train.jsonl", with: Array(lines[0].utf8))
-      let pipeline = try DataPipeline(in: folder, sources: ["train.jsonl"])
+      var pipeline = try DataPipeline(in: folder, sources: ["train.jsonl"])
+      // Absolute paths lead only where the user says.
+      #expect(
+        failure { try pipeline.run(through: "ingest") }?.contains("ingest.image_root") == true)
+      pipeline.ingest["image_root"] = .string(fixturePath("stages"))
       try pipeline.run(through: "ingest")
       #expect(try pipeline.catalog().counts().images == 2)
     }

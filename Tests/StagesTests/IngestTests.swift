@@ -151,12 +151,12 @@ import Testing
   @Test("a missing column is an error that lists those that are there; a mapping mends it")
   func columns() throws {
     try withTemporaryFolder { folder in
-      try writeRows(to: "\(folder)/renamed.parquet", captionColumn: "prompt")
+      try writeRows(to: "\(folder)/renamed.parquet", captionColumn: "words")
       var pipeline = try DataPipeline(in: folder, sources: ["renamed.parquet"])
       let message = try #require(failure { try pipeline.run(through: "ingest") })
       #expect(message.contains("no column caption"))
-      #expect(message.contains("prompt, image_0_uid"))
-      pipeline.ingest["columns"] = ["caption": "prompt"]
+      #expect(message.contains("words, image_0_uid"))
+      pipeline.ingest["columns"] = ["caption": "words"]
       try pipeline.run(through: "ingest")
       #expect(try pipeline.catalog().counts().pairs == 3)
       pipeline.ingest["columns"] = ["captoin": "prompt"]

@@ -77,20 +77,6 @@ private func lookedUp(_ indices: [UInt8], in palette: [UInt8]) throws(ImageError
   }
 }
 
-/// RGB of RGBA samples over white: `(alpha * sample + (255 - alpha) * 255) / 255`, rounded.
-private func laidOverWhite(_ samples: [UInt8]) -> [UInt8] {
-  [UInt8](unsafeUninitializedCapacity: samples.count / 4 * 3) { output, initializedCount in
-    for pixel in 0..<samples.count / 4 {
-      let alpha = Int(samples[4 * pixel + 3])
-      for channel in 0..<3 {
-        let sum = alpha * Int(samples[4 * pixel + channel]) + (255 - alpha) * 255
-        output[3 * pixel + channel] = UInt8(truncatingIfNeeded: (sum + 127) / 255)
-      }
-    }
-    initializedCount = samples.count / 4 * 3
-  }
-}
-
 extension RGBImage {
   /// The picture as a PNG file: 8-bit RGB, not interlaced.
   public func encodedAsPNG() throws(ImageError) -> [UInt8] {

@@ -235,7 +235,7 @@ final class Encode: DivisibleStage {
     let opened = Connections(
       catalog: catalog,
       cache: try .writable(context),
-      images: try ImageSource(catalog))
+      images: ImageSource(catalog))
     connections = opened
     return opened
   }

@@ -6,20 +6,15 @@ import Files
 /// Keeps the last file open: images that are asked for in file order cost one pass.
 final class ImageSource {
   private let catalog: CatalogDatabase
-  private let names: ColumnNames
   private var openFile: (path: String, file: any RecordFile, starts: [Int])?
 
-  init(_ catalog: CatalogDatabase) throws {
-    self.catalog = catalog
-    // A location says how the column is called in its file.
-    names = try ColumnNames([:])
-  }
+  init(_ catalog: CatalogDatabase) { self.catalog = catalog }
 
   /// The bytes, which are those that were ingested.
   func bytes(of image: ImageRecord) throws -> [UInt8] {
     if let copy = try catalog.copiedBytes(ofImage: image.id) { return copy }
     let place = image.location
-    let (file, starts) = try open(place.sourcePath)
+    let (file, starts) = try open(place)
     guard starts.indices.contains(place.rowGroup) else {
       throw SourceError.changed(path: place.sourcePath)
     }
@@ -31,9 +26,12 @@ final class ImageSource {
     return bytes
   }
 
-  private func open(_ path: String) throws -> (any RecordFile, [Int]) {
+  private func open(_ place: ImageLocation) throws -> (any RecordFile, [Int]) {
+    let path = place.sourcePath
     if let openFile, openFile.path == path { return (openFile.file, openFile.starts) }
-    let file = try SourceFile(path: path, split: "").open(names)
+    // A location says how the column is called in its file.
+    let options = ReadingOptions(imageRoot: place.imageRoot)
+    let file = try SourceFile(path: path, split: "").openRows(options)
     let starts = file.blockStarts
     openFile = (path, file, starts)
     return (file, starts)

@@ -51,11 +51,11 @@ extension DataVolume {
 
   /// Reads the beginning of the sources, and counts in the catalog if it is there.
   init(_ settings: IngestSettings, catalog path: String) throws {
-    let names = try ColumnNames(settings.columns)
+    let options = try ReadingOptions(settings)
     var sample = SourceSample()
-    for source in try SourceFile.all(settings.source, split: settings.split) {
-      let file = try source.open(names)
-      try file.requireColumns(names, also: settings.filteredFields)
+    for source in try SourceFile.all(settings) {
+      let file = try source.open(options)
+      try file.requireColumns(also: settings.filteredFields)
       let count = file.blockRowCounts.reduce(0, +)
       sourceByteCount += Folders.byteCount(of: source.path)
       if file.isPromptList {
@@ -108,17 +108,17 @@ private struct SourceSample {
     let clock = ContinuousClock()
     let start = clock.now
     do {
-      try file.forEachRow(inBlock: 0) { values in
-        guard let values = try? values.get() else { return }
-        if let caption = try values.text(.caption) { prompts.insert(caption) }
-        for (identity, image) in [
-          (RecordField.image0UID, RecordField.image0), (.image1UID, .image1),
-        ] {
+      guard !file.blockRowCounts.isEmpty else { return }
+      try file.forEachRow(inBlock: 0) { row, values in
+        // What is wrong with a row is for ingest to say.
+        guard let values = try? values.get(),
+          let record = try? Record(values, file, select: { _, _ in }, filter: { _ in })
+        else { return }
+        prompts.insert(record.caption)
+        for (index, image) in record.images.enumerated() {
           // Without identities every image counts as another one.
-          let uid = try values.text(identity) ?? "\(rows) \(image)"
-          guard images.insert(uid).inserted else { continue }
-          guard decoded < Self.decodedAtMost, case .bytes(let bytes)? = try values.image(image)
-          else { continue }
+          guard images.insert(image.uid ?? "\(row) \(index)").inserted else { continue }
+          guard decoded < Self.decodedAtMost, case .bytes(let bytes)? = image.image else { continue }
           decodingSeconds += clock.measure { _ = try? RGBImage(decoding: bytes) } / .seconds(1)
           decoded += 1
         }

@@ -35,6 +35,10 @@ public struct MachineReport: Sendable {
         Entry(name: "SQLite", value: sqliteVersion),
         Entry(name: "libpng", value: libpngVersion),
         Entry(name: "zlib", value: zlibVersionText),
+        Entry(
+          name: "WebP",
+          value: WebPLibrary.found
+            ?? "not read: \(WebPLibrary.fileName) is missing (package \(WebPLibrary.packageName))"),
       ] + CompressionLibrary.allCases.map(Self.entry)
     let unused = ["avx2", "fma", "f16c", "avx512f"].filter {
       Machine.instructionSets.contains($0) && !built.contains($0)

@@ -8,84 +8,94 @@ struct BlockReader {
   static let batchByteCount = 8 << 20
   private static let batchRowCount = 256
 
-  let settings: IngestSettings
-  let names: ColumnNames
-  let split: String
-  let hasUIDs: Bool
-  let hasImages: Bool
-  private(set) var contents: RowGroupContents
-  private var waiting: [(row: Int, record: ComparisonRecord)] = []
+  private typealias Waiting = (row: Int, record: Record)
+
+  private let settings: IngestSettings
+  private let file: any RecordFile
+  private let split: String
+  private let selection: RowSelection
+  private var contents: RowGroupContents
+  private var waiting: [Waiting] = []
   private var waitingByteCount = 0
   /// The batch before, and what is found out about its images.
-  private var inspected: (rows: [(row: Int, record: ComparisonRecord)], images: Inspection)?
+  private var inspected: (rows: [Waiting], images: Inspection)?
+
+  private init(
+    _ file: any RecordFile, _ ordinal: Int, _ split: String, _ settings: IngestSettings,
+    _ selection: RowSelection
+  ) {
+    self.settings = settings
+    self.file = file
+    self.split = split
+    self.selection = selection
+    contents = RowGroupContents(ordinal: ordinal, rowCount: file.blockRowCounts[ordinal])
+  }
 
   /// Reads block `ordinal` of `file`.
   ///
   /// - Parameter observe: is told of every batch of rows that is done; a throw ends the work
   static func read(
     _ file: any RecordFile, block ordinal: Int, split: String, settings: IngestSettings,
-    names: ColumnNames, inspector: ImageInspector, observe: (_ rows: Int) throws -> Void
+    selection: RowSelection, inspector: ImageInspector, observe: (_ rows: Int) throws -> Void
   ) throws -> RowGroupContents {
-    var reader = BlockReader(
-      settings: settings, names: names, split: split, hasUIDs: file.hasUIDs,
-      hasImages: file.hasImages,
-      contents: RowGroupContents(ordinal: ordinal, rowCount: file.blockRowCounts[ordinal]))
-    let isPromptList = file.isPromptList
-    var row = file.blockStarts[ordinal]
-    var observedRow = row
-    try file.forEachRow(inBlock: ordinal) { values in
+    var reader = BlockReader(file, ordinal, split, settings, selection)
+    var observedRow = file.blockStarts[ordinal]
+    try file.forEachRow(inBlock: ordinal) { row, values in
       do {
-        let values = try values.get()
-        if isPromptList {
-          try reader.addPrompt(values, row: row)
-        } else {
-          try reader.addComparison(values, row: row)
-        }
+        try reader.add(try values.get(), row: row)
       } catch let fault as RowFault {
         reader.reject(row, fault)
       }
-      row += 1
       guard reader.isFull else { return }
       reader.inspectWaiting(inspector)
-      try observe(row - observedRow)
-      observedRow = row
+      try observe(max(0, row + 1 - observedRow))
+      observedRow = row + 1
     }
     reader.inspectWaiting(inspector)
     reader.finishInspected()
-    reader.contents.rejects.sort { $0.row < $1.row }
-    return reader.contents
+    return reader.finished()
   }
 
   private var isFull: Bool {
     waiting.count >= Self.batchRowCount || waitingByteCount >= Self.batchByteCount
   }
 
-  private mutating func addPrompt(_ values: some RowValues, row: Int) throws {
-    contents.prompts.append(
-      .init(row: row, text: try ComparisonRecord.caption(values), split: split))
-  }
-
-  private mutating func addComparison(_ values: some RowValues, row: Int) throws {
-    let record = try ComparisonRecord(values, hasUIDs: hasUIDs, hasImages: hasImages) {
+  private mutating func add(_ values: some RowValues, row: Int) throws {
+    try selection.check(row: row, of: file.path)
+    guard !file.isPromptList else {
+      let caption = try Record.caption(values)
+      try selection.check(caption: caption)
+      contents.prompts.append(.init(row: row, text: caption, split: split))
+      return
+    }
+    let record = try Record(values, file) { caption, uids in
+      try selection.check(caption: caption)
+      if !uids.isEmpty { try selection.check(uids: uids) }
+    } filter: {
       try settings.filter($0, split: split)
     }
     waiting.append((row, record))
-    for case .bytes(let bytes) in [record.image0, record.image1] { waitingByteCount += bytes.count }
+    for case .bytes(let bytes)? in record.images.map({ $0.image }) {
+      waitingByteCount += bytes.count
+    }
   }
 
-  private mutating func reject(_ row: Int, _ fault: RowFault) {
+  private mutating func reject(_ row: Int, _ fault: RowFault, part: Int = 0, column: String? = nil)
+  {
     contents.rejects.append(
       .init(
-        row: row, column: fault.field.map(names.name), code: fault.code, reason: fault.reason))
+        row: row, part: part, column: column ?? fault.field.map(file.plan.name), code: fault.code,
+        reason: fault.reason))
   }
 
   private mutating func inspectWaiting(_ inspector: ImageInspector) {
     finishInspected()
     var tasks: [ImageInspector.Task] = []
     for (_, record) in waiting {
-      for (image, field) in [(record.image0, RecordField.image0), (record.image1, .image1)] {
-        guard let image else { continue }
-        tasks.append(.init(image: image, field: field, column: names.name(of: field)))
+      for image in record.images {
+        guard let encoded = image.image else { continue }
+        tasks.append(
+          .init(image: encoded, field: image.field, column: image.column, place: image.place))
       }
     }
     inspected = (waiting, Inspection(of: tasks, by: inspector))
@@ -96,29 +106,55 @@ struct BlockReader {
   private mutating func finishInspected() {
     guard let (rows, images) = inspected else { return }
     inspected = nil
-    let outcomes = images.outcomes()
-    for (index, (row, record)) in rows.enumerated() {
-      do {
-        let first = hasImages ? try outcomes[2 * index].get() : nil
-        let second = hasImages ? try outcomes[2 * index + 1].get() : nil
-        contents.pairs.append(pair(row, record, first, second))
-      } catch {
-        reject(row, error)
+    var outcomes = images.outcomes()[...]
+    for (row, record) in rows {
+      let contents = record.images.map { image -> ImageInspector.Outcome? in
+        image.image == nil ? image.fault.map { .failure($0) } : outcomes.popFirst()
+      }
+      for (part, comparison) in record.comparisons.enumerated() {
+        addPair(row, part, record, comparison, contents)
       }
     }
   }
 
-  private func pair(
-    _ row: Int, _ record: ComparisonRecord, _ first: RowGroupContents.Image.Content?,
-    _ second: RowGroupContents.Image.Content?
-  ) -> RowGroupContents.Pair {
+  private mutating func addPair(
+    _ row: Int, _ part: Int, _ record: Record, _ comparison: Comparison,
+    _ images: [ImageInspector.Outcome?]
+  ) {
+    var sides: [RowGroupContents.Image] = []
+    for index in [comparison.first, comparison.second] {
+      switch images[index] {
+      case .failure(let fault)?:
+        return reject(row, fault, part: part, column: record.images[index].column)
+      case .success(let content)?:
+        sides.append(.init(uid: record.images[index].uid ?? content.sha256, content: content))
+      case nil: sides.append(.init(uid: record.images[index].uid ?? "", content: nil))
+      }
+    }
+    do throws(RowFault) {
+      if file.plan.form.imageFields == nil {
+        try settings.filter(RowLabels(comparison), split: split)
+      }
+      if !file.hasUIDs { try selection.check(uids: sides.map(\.uid)) }
+      try selection.check(row: row, part: part, of: file.path)
+    } catch {
+      return reject(row, error, part: part)
+    }
     var pair = RowGroupContents.Pair(
-      row: row, prompt: record.caption,
-      image0: .init(uid: record.image0UID ?? first?.sha256 ?? "", content: first),
-      image1: .init(uid: record.image1UID ?? second?.sha256 ?? "", content: second),
-      label0: record.label0,
-      label1: record.label1, weight: record.weight, split: split)
+      row: row, prompt: record.caption, image0: sides[0], image1: sides[1],
+      label0: comparison.label0, label1: comparison.label1, weight: comparison.weight,
+      split: split)
+    pair.part = part
     pair.provenance = record.provenance
-    return pair
+    contents.pairs.append(pair)
+  }
+
+  private mutating func finished() -> RowGroupContents {
+    contents.rejects.sort { ($0.row, $0.part) < ($1.row, $1.part) }
+    if file.plan.form.imageFields == nil, !file.isPromptList {
+      // A row that holds a ranking is as many pairs and rejects as it has pairs of images.
+      contents.outcomeCount = contents.pairs.count + contents.rejects.count
+    }
+    return contents
   }
 }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 
 /// The bytes of an image file, or where they are.
@@ -5,30 +6,99 @@ enum EncodedImage {
   case bytes([UInt8])
   case file(path: String)
 
-  /// What a text stands for: base64, with or without `data:...,` before it, or the path of a file;
-  /// nil if it is neither.
+  /// What a text stands for: base64, with or without `data:...,` before it, or the path of a file.
   ///
-  /// The beginnings of JPEG and PNG files in base64 tell them from paths.
+  /// The beginnings of JPEG, PNG and WebP files in base64 tell them from paths.
   ///
-  /// - Parameter folder: where relative paths start
-  init?(text: String, folder: String) {
+  /// - Throws: ``ImagePathError`` for a text that is neither, or a path that is not followed
+  init(text: String, paths: ImagePaths) throws(ImagePathError) {
     if text.hasPrefix("data:") {
-      guard let comma = text.firstIndex(of: ",") else { return nil }
-      self.init(base64: String(text[text.index(after: comma)...]))
-    } else if text.hasPrefix("/9j/") || text.hasPrefix("iVBORw0KGgo") || text.utf8.count > 4_096 {
-      self.init(base64: text)
-    } else if text.isEmpty || text.utf8.contains(0) {
-      return nil
+      guard let comma = text.firstIndex(of: ",") else { throw ImagePathError.nothing }
+      try self.init(base64: String(text[text.index(after: comma)...]))
+    } else if ["/9j/", "iVBORw0KGgo", "UklGR"].contains(where: text.hasPrefix)
+      || text.utf8.count > 4_096
+    {
+      try self.init(base64: text)
     } else {
-      self = .file(path: resolved(text, in: folder))
+      self = .file(path: try paths.path(text))
     }
   }
 
-  init?(base64 text: String) {
+  init(base64 text: String) throws(ImagePathError) {
     guard let data = Data(base64Encoded: text, options: .ignoreUnknownCharacters) else {
-      return nil
+      throw .nothing
     }
     self = .bytes([UInt8](data))
+  }
+}
+
+/// Where the paths of images lead that a source names.
+///
+/// A source may come from anywhere: what it names must lie in its own folder, or where the user says.
+struct ImagePaths {
+  /// The folder of the source, where relative paths start.
+  let folder: String
+  /// Where they start instead, and where absolute ones must lead: setting `ingest.image_root`.
+  let root: String?
+
+  init(source path: String, root: String?) {
+    folder = Stages.folder(of: path)
+    self.root = root
+  }
+
+  func path(_ name: String) throws(ImagePathError) -> String {
+    guard !name.isEmpty, !name.utf8.contains(0) else { throw .nothing }
+    if let scheme = name.range(of: "://") { throw .address(String(name[..<scheme.lowerBound])) }
+    let parts = name.split(separator: "/")
+    guard !parts.contains("..") else { throw .leadsOut(name) }
+    guard name.hasPrefix("/") else { return "\(root ?? folder)/\(name)" }
+    guard let root, parts.starts(with: absolute(root).split(separator: "/")) else {
+      throw .isAbsolute(name)
+    }
+    return name
+  }
+
+  private func absolute(_ path: String) -> String {
+    path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+  }
+}
+
+/// Why a text does not lead to an image.
+enum ImagePathError: ClassifiedError, CustomStringConvertible {
+  case nothing
+  case address(String)
+  case leadsOut(String)
+  case isAbsolute(String)
+
+  var kind: FailureKind { .input }
+
+  /// A stable word, to count by.
+  var code: String {
+    switch self {
+    case .nothing: "unreadable-image"
+    case .address, .leadsOut, .isAbsolute: "unsafe-path"
+    }
+  }
+
+  var description: String {
+    switch self {
+    case .nothing: "neither the path of a file nor base64"
+    case .address(let scheme):
+      "an address (\(scheme.prefix(20)):), and nothing is downloaded; download or mount the images and "
+        + "name their files"
+    case .leadsOut(let name):
+      "the path \"\(name.prefix(200))\" has \"..\" in it; set ingest.image_root to the folder "
+        + "that holds the images, and name them relative to it"
+    case .isAbsolute(let name):
+      "the path \"\(name.prefix(200))\" is absolute; set ingest.image_root to the folder "
+        + "that holds the images"
+    }
+  }
+}
+
+extension RowFault {
+  init(_ field: RecordField, _ error: ImagePathError) {
+    self.init(field, error.code, "\(error)")
   }
 }
 
@@ -36,9 +106,4 @@ enum EncodedImage {
 func folder(of path: String) -> String {
   guard let slash = path.lastIndex(of: "/") else { return "." }
   return slash == path.startIndex ? "/" : String(path[..<slash])
-}
-
-/// A path that a source names: relative ones start at the source's folder.
-func resolved(_ name: String, in folder: String) -> String {
-  name.hasPrefix("/") ? name : "\(folder)/\(name)"
 }

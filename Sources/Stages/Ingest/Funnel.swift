@@ -8,8 +8,11 @@ struct Funnel {
   /// - Parameter notes: what else is to be said about the sources
   init(_ catalog: CatalogDatabase, notes: [String]) throws {
     let counts = try catalog.counts()
-    let rows = counts.pairs + counts.listedPrompts + counts.rejects
-    var lines = ["\(rows) rows read"]
+    let rows = try catalog.readRowCount()
+    let outcomes = counts.pairs + counts.listedPrompts + counts.rejects
+    var lines = [
+      "\(rows) rows read" + (outcomes == rows ? "" : ", which rank \(outcomes) pairs of images")
+    ]
     lines += try Self.rejectLines(catalog)
     for (split, count) in try catalog.pairCounts() {
       let ties = try catalog.tieCount(inSplit: split)

@@ -28,6 +28,7 @@ final class ImageInspector: Sendable {
     var image: EncodedImage
     var field: RecordField
     var column: String
+    var place: (rowGroup: Int, row: Int)?
   }
 
   typealias Outcome = Result<RowGroupContents.Image.Content, RowFault>
@@ -60,7 +61,7 @@ final class ImageInspector: Sendable {
       return .success(
         RowGroupContents.Image.Content(
           sha256: digest, byteCount: bytes.count, width: size.width, height: size.height,
-          column: task.column, copy: keepsCopies ? bytes : nil))
+          column: task.column, place: task.place, copy: keepsCopies ? bytes : nil))
     } catch {
       return .failure(RowFault(task.field, "unreadable-image", "\(error)"))
     }

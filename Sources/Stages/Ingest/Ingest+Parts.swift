@@ -2,8 +2,11 @@ import Catalog
 import PipelineCore
 
 extension Ingest {
-  /// Only the files that an item lies in are read: keys say what they hold.
-  func partInputs() -> [StageInput] { [] }
+  /// Only the files that an item lies in are read, and keys say what they hold; but which prompts are in a sample
+  /// depends on all files.
+  func partInputs() throws -> [StageInput] {
+    settings.limit == nil ? try listInputs() : try inputs()
+  }
 
   func position(of item: Item) -> Int { item.position }
 
@@ -12,6 +15,7 @@ extension Ingest {
   func write(_ contents: RowGroupContents, of item: Item, to writer: inout OutputWriter) {
     writer.add(contents.ordinal)
     writer.add(contents.rowCount)
+    writer.add(contents.outcomeCount)
     writer.add(contents.pairs) { $0.add($1) }
     writer.add(contents.prompts) { writer, prompt in
       writer.add(prompt.row)
@@ -20,6 +24,7 @@ extension Ingest {
     }
     writer.add(contents.rejects) { writer, reject in
       writer.add(reject.row)
+      writer.add(reject.part)
       writer.add(reject.column)
       writer.add(reject.code)
       writer.add(reject.reason)
@@ -28,11 +33,13 @@ extension Ingest {
 
   func output(of item: Item, from reader: inout OutputReader) throws -> RowGroupContents {
     let contents = try RowGroupContents(&reader)
-    let rows =
-      contents.pairs.map(\.row) + contents.prompts.map(\.row) + contents.rejects.map(\.row)
+    // A row may become several pairs, each with a number of its own.
+    let places =
+      contents.pairs.map { [$0.row, $0.part] } + contents.prompts.map { [$0.row, 0] }
+      + contents.rejects.map { [$0.row, $0.part] }
     guard contents.ordinal == item.block, contents.rowCount == item.rowCount,
-      rows.count == item.rowCount, Set(rows).count == rows.count,
-      rows.allSatisfy({ (0...Int(Int32.max)).contains($0) })
+      places.count == contents.outcomeCount, Set(places).count == places.count,
+      places.joined().allSatisfy({ (0...Int(Int32.max)).contains($0) })
     else { throw BadOutput("it is not what becomes of \(item.rowCount) rows") }
     return contents
   }
@@ -45,6 +52,7 @@ extension Ingest {
 extension OutputWriter {
   fileprivate mutating func add(_ pair: RowGroupContents.Pair) {
     add(pair.row)
+    add(pair.part)
     add(pair.prompt)
     add(pair.image0)
     add(pair.image1)
@@ -80,13 +88,14 @@ extension RowGroupContents {
   /// What a part has written.
   init(_ reader: inout OutputReader) throws(BadOutput) {
     self.init(ordinal: try reader.int(), rowCount: try reader.int())
+    outcomeCount = try reader.int()
     pairs = try reader.list { reader throws(BadOutput) in try Pair(&reader) }
     prompts = try reader.list { reader throws(BadOutput) in
       ListedPrompt(row: try reader.int(), text: try reader.text(), split: try reader.text())
     }
     rejects = try reader.list { reader throws(BadOutput) in
       Reject(
-        row: try reader.int(), column: try reader.text(orNone: ()), code: try reader.text(),
+        row: try reader.int(), part: try reader.int(), column: try reader.text(orNone: ()), code: try reader.text(),
         reason: try reader.text())
     }
   }
@@ -104,11 +113,13 @@ extension OutputReader {
 
 extension RowGroupContents.Pair {
   fileprivate init(_ reader: inout OutputReader) throws(BadOutput) {
+    let (row, part) = (try reader.int(), try reader.int())
     self.init(
-      row: try reader.int(), prompt: try reader.text(),
+      row: row, prompt: try reader.text(),
       image0: try RowGroupContents.Image(&reader), image1: try RowGroupContents.Image(&reader),
       label0: try reader.double(), label1: try reader.double(), weight: try reader.double(),
       split: try reader.text())
+    self.part = part
     provenance.bestImageUID = try reader.text(orNone: ())
     provenance.rankingID = try reader.int(orNone: ())
     provenance.userID = try reader.int(orNone: ())

@@ -1,4 +1,5 @@
 import Catalog
+import Files
 import PipelineCore
 
 /// Reads comparisons, and lists of prompts, into the catalog.
@@ -6,16 +7,19 @@ import PipelineCore
 /// - Reads:   the files of `source`; nothing of them is copied but text and numbers
 /// - Writes:  `catalog.sqlite`
 /// - Item:    a row group of a parquet file, or some lines of a text file
-/// - Rejects: `missing-value`, `bad-value`, `bad-text`, `bad-label`, `bad-count`, `long-caption`,
-///   `unreadable-record`, `missing-image`, `unreadable-image`, `conflicting-image`; and what filters
-///   leave out: `filtered-tie`, `filtered-unlabelled`, `filtered-same-images`,
-///   `filtered-many-per-prompt`, `filtered-not-best`
+/// - Rejects: `missing-value`, `bad-value`, `bad-text`, `bad-label`, `bad-votes`, `bad-ranking`,
+///   `bad-count`, `bad-weight`, `long-caption`, `unreadable-record`, `unsafe-path`, `missing-image`,
+///   `unreadable-image`, `conflicting-image`; and what filters leave out: `filtered-tie`,
+///   `filtered-unlabelled`, `filtered-same-images`, `filtered-many-per-prompt`, `filtered-not-best`,
+///   `filtered-limit`, `filtered-not-kept`, `filtered-dropped`
 final class Ingest: DivisibleStage {
   static let name = "ingest"
-  static let version = 2
+  static let version = 3
   static let unit = "rows"
   /// What the sources hold is among the inputs.
-  static let settingsWithoutEffect: Set<String> = ["max_reject_fraction", "source"]
+  static let settingsWithoutEffect: Set<String> = [
+    "max_reject_fraction", "source", "keep", "drop",
+  ]
   static let places = [CatalogDatabase.fileName]
   static let databases = [CatalogDatabase.fileName]
 
@@ -32,7 +36,8 @@ final class Ingest: DivisibleStage {
 
   let settings: IngestSettings
   private let context: StageContext
-  private let names: ColumnNames
+  private let options: ReadingOptions
+  private var selection = RowSelection()
   private var catalogConnection: CatalogDatabase?
   private var openFile: (path: String, records: any RecordFile)?
   private var sourceRecords: [String: SourceRecord] = [:]
@@ -46,7 +51,7 @@ final class Ingest: DivisibleStage {
   init(settings: IngestSettings, context: StageContext) throws {
     self.settings = settings
     self.context = context
-    names = try ColumnNames(settings.columns)
+    options = try ReadingOptions(settings)
     inspector = ImageInspector(
       check: settings.checkImages, pixelLimit: settings.imagePixelLimit,
       keepsCopies: settings.copyImages)
@@ -67,8 +72,7 @@ final class Ingest: DivisibleStage {
     // With copies of the images in the catalog, files may go: what they held stays as it was.
     let copied = settings.copyImages ? try catalogedSources() : []
     let gone = copied.filter { !Folders.exists($0.path) }
-    let files = try SourceFile.all(
-      settings.source, split: settings.split, mayBeGone: !gone.isEmpty)
+    let files = try SourceFile.all(settings, mayBeGone: !gone.isEmpty)
     let sources =
       try files.map { (path: $0.path, identity: try identity(of: $0)) }
       + gone.map { (path: $0.path, identity: $0.identity) }
@@ -79,12 +83,27 @@ final class Ingest: DivisibleStage {
       counts[path, default: 0] += 1
       let name = counts[path].map { $0 > 1 ? "\(path) (\($0))" : path } ?? path
       return StageInput(name: name, path: source.path, identity: source.identity)
+    } + (try listInputs())
+  }
+
+  /// The lists of rows to keep or to leave out.
+  func listInputs() throws -> [StageInput] {
+    try [("keep", settings.keep), ("drop", settings.drop)].flatMap { name, list in
+      try list.patterns.map { path in
+        StageInput(
+          name: "\(name) \(Folders.canonical(path))", path: path,
+          identity: "\(name) \(try context.digests.digest(ofFile: path))")
+      }
     }
   }
 
   /// What a source holds and is taken for.
   func identity(of source: SourceFile) throws -> String {
-    "\(try context.digests.digest(ofFile: source.path)) \(source.split)"
+    let digest =
+      PathKind(of: source.path) == .folder
+      ? try FolderRecords.identity(of: source.path, context.digests)
+      : try context.digests.digest(ofFile: source.path)
+    return "\(digest) \(source.split)"
   }
 
   private func finishedCatalog() throws -> CatalogDatabase {
@@ -109,7 +128,7 @@ final class Ingest: DivisibleStage {
     try catalog.database.checkIntegrity(withIndices: true)
     try catalog.makeIndices()
     // By which files are put in order: of what they hold, no longer of their time.
-    for source in try SourceFile.all(settings.source, split: settings.split, mayBeGone: true) {
+    for source in try SourceFile.all(settings, mayBeGone: true) {
       try catalog.setIdentity(try identity(of: source), ofSource: source.path)
     }
     try catalog.recordDigests()
@@ -121,13 +140,17 @@ final class Ingest: DivisibleStage {
     let known =
       context.isPart
       ? [:] : Dictionary(uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
+    let sources = try SourceFile.all(settings)
     var items: [Item] = []
     var position = 0
     totalRowCount = 0
-    for source in try SourceFile.all(settings.source, split: settings.split) {
+    selection = try RowSelection(settings, sources: sources)
+    for source in sources {
       let file = try records(of: source.path, source)
+      let limit = selection.take(from: file)
       let done = try known[source.path].map { try catalog().recordedRowGroups(ofSource: $0.id) }
-      for (block, rowCount) in file.blockRowCounts.enumerated() {
+      for (block, start) in file.blockStarts.dropLast().enumerated() where start < limit {
+        let rowCount = file.blockRowCounts[block]
         totalRowCount += rowCount
         if done?.contains(block) != true {
           items.append(
@@ -151,13 +174,35 @@ final class Ingest: DivisibleStage {
     try catalog().removeDigests()
     try catalog().dropIndices()
     badRowCount = try catalog().badRowCount()
+    try sampleIfNeeded()
+    for line in try readings() + selection.notes { context.progress.say(line) }
     try checkRejects()
+  }
+
+  func prepare() throws { try sampleIfNeeded() }
+
+  private func sampleIfNeeded() throws {
+    try selection.sampleIfNeeded(settings) { caption in
+      for source in try SourceFile.all(settings) {
+        try records(of: source.path, source).forEachCaption(caption)
+        try context.checkInterruption()
+      }
+    }
+  }
+
+  /// What each source is taken for, a line for each kind.
+  private func readings() throws -> [String] {
+    var readings = SourceReadings()
+    for source in try SourceFile.all(settings) {
+      readings.add(try records(of: source.path, source))
+    }
+    return readings.lines
   }
 
   func process(_ item: Item) throws -> RowGroupContents {
     try BlockReader.read(
       try records(of: item.source.path, item.source), block: item.block, split: item.source.split,
-      settings: settings, names: names, inspector: inspector
+      settings: settings, selection: selection, inspector: inspector
     ) { rows in
       context.progress.advance(by: rows)
       try context.checkInterruption()
@@ -183,8 +228,10 @@ final class Ingest: DivisibleStage {
     try catalog.recordDigests()
     let contentDigest = try catalog.contentDigest()
     try keepLaterRejects(in: catalog, contentDigest)
-    let sources = try SourceFiles(settings.source, split: settings.split, mayBeGone: true)
-    for line in try Funnel(catalog, notes: sources.notes).lines { context.progress.say(line) }
+    let sources = try SourceFiles(settings, mayBeGone: true)
+    for line in try Funnel(catalog, notes: sources.notes + selection.notes).lines {
+      context.progress.say(line)
+    }
     finished = (contentDigest, try catalog.rejectCountsByCode(stage: Self.name))
     try context.movesDatabases
       ? catalog.database.leaveLog() : catalog.database.writeLogBack()
@@ -234,8 +281,8 @@ final class Ingest: DivisibleStage {
   /// The open file; one is kept, since items come file by file.
   private func records(of path: String, _ source: SourceFile) throws -> any RecordFile {
     if let openFile, openFile.path == path { return openFile.records }
-    let records = try source.open(names)
-    try records.requireColumns(names, also: settings.filteredFields)
+    let records = try source.open(options)
+    try records.requireColumns(also: settings.filteredFields)
     openFile = (path, records)
     return records
   }
@@ -243,12 +290,11 @@ final class Ingest: DivisibleStage {
   private func sourceRecord(_ source: SourceFile) throws -> SourceRecord {
     if let record = sourceRecords[source.path] { return record }
     let file = try records(of: source.path, source)
-    let hasImages = !file.isPromptList && file.hasImages
+    let columns = file.hasImages ? file.imageColumns : nil
     _ = try catalog().addSource(
       path: source.path, identity: try identity(of: source),
       rowCount: file.blockRowCounts.reduce(0, +), rowGroupCount: file.blockRowCounts.count,
-      image0Column: hasImages ? names.name(of: .image0) : nil,
-      image1Column: hasImages ? names.name(of: .image1) : nil)
+      image0Column: columns?.0, image1Column: columns?.1, imageRoot: settings.imageRoot)
     for record in try catalog().sources() { sourceRecords[record.path] = record }
     guard let record = sourceRecords[source.path] else {
       throw SourceError.changed(path: source.path)

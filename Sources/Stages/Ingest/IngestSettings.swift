@@ -3,14 +3,34 @@ import PipelineCore
 /// Settings of `ingest`.
 struct IngestSettings: StageSettings {
   @Setting(
-    "Files, folders or patterns, such as \"data/**/*.parquet\": parquet, JSON, JSONL or CSV.")
+    "Files, folders or patterns, such as \"data/**/*.parquet\": parquet, JSON, JSONL, CSV, TSV, text."
+  )
   var source = SourceList()
+  @Setting(
+    "The form of the data, see docs/data.md; auto: what the columns show.")
+  var format = DataForm.auto
   @Setting(
     "Split of all rows; null: what the name of each file or folder says, else train.",
     .fileName)
   var split: String? = nil
   @Setting("Columns of other names, such as { caption: \"prompt\", jpg_0: \"image_a\" }.")
   var columns: [String: String] = [:]
+  @Setting(
+    "Folder where paths of images start, and into which absolute ones lead; null: the source's folder.",
+    .notEmpty)
+  var imageRoot: String? = nil
+  @Setting("At most this many rows or prompts, see limit_by; null: all.", in: 1...1_000_000_000)
+  var limit: Int? = nil
+  @Setting(
+    "What limit counts: rows, the first ones; or prompts, a random sample with all their rows.")
+  var limitBy = LimitedThing.rows
+  @Setting("Seed of the sample of prompts.")
+  var seed: UInt64 = 42
+  @Setting(
+    "Lists of rows (FILE:ROW) or of images (uids or SHA-256), one per line: leave out all others.")
+  var keep = SourceList()
+  @Setting("Such lists of rows or images to leave out, as `spo audit --out` writes them.")
+  var drop = SourceList()
   @Setting("Keep ties, labelled (0.5, 0.5), or drop them; published: soft.")
   var ties = Ties.soft
   @Setting("Leave out rows whose images are the same (are_different is false); published: false.")
@@ -36,6 +56,8 @@ struct IngestSettings: StageSettings {
     in: 0...1)
   var maxRejectFraction = 0.01
 
+  enum LimitedThing: String, Codable, CaseIterable, Sendable { case rows, prompts }
+
   enum Ties: String, Codable, CaseIterable, Sendable { case soft, drop }
 
   enum LabelRule: String, Codable, CaseIterable, Sendable {
@@ -49,6 +71,9 @@ struct IngestSettings: StageSettings {
   func check() throws(SettingConflict) {
     guard !source.patterns.isEmpty, !source.patterns.contains("") else {
       throw SettingConflict("source", "is missing: name a file, a folder, a pattern or a list")
+    }
+    for (name, list) in [("keep", keep), ("drop", drop)] where list.patterns.contains("") {
+      throw SettingConflict(name, "names a file without a name")
     }
   }
 }

@@ -1,60 +1,84 @@
 import Files
 import Parquet
 
-/// The rows of a parquet file, in the published schema or one that `columns` maps to it.
+/// The rows of a parquet file.
 ///
 /// An image column is binary, or a group `{bytes, path}` as the Hub's `Image` feature writes it.
 final class ParquetRecords: RecordFile {
+  let plan: ColumnPlan
   private let file: ParquetFile
+  private let paths: ImagePaths
   /// The leaf of each field; of images that of the bytes.
   private let leaves: [RecordField: LeafColumn]
   /// The leaf beside an image's bytes that names a file.
   private let pathLeaves: [RecordField: LeafColumn]
   /// Kept for `imageBytes`, by the leaf's name.
   private var imageCursors: [String: ColumnCursor] = [:]
+  /// The same for lists.
+  private var lists: ParquetLists?
 
-  let canBePromptList = false
   var path: String { file.path }
   var columnNames: [String] { file.columns.map(\.name) }
   var blockRowCounts: [Int] { file.rowGroups.map(\.rowCount) }
 
-  init(path: String, names: ColumnNames) throws {
+  init(path: String, options: ReadingOptions) throws {
     let file = try ParquetFile(path: path)
+    let plan = ColumnPlan(
+      columns: file.columns.map(\.name), options: options,
+      // Where there may be images, prompts alone would be a part of what there is.
+      mayBePrompts: file.columns.allSatisfy {
+        !$0.isRepeated && ($0.physicalType != .byteArray || $0.logicalType == .string)
+      })
     var leaves: [RecordField: LeafColumn] = [:]
     var pathLeaves: [RecordField: LeafColumn] = [:]
-    for field in RecordField.allCases {
-      let name = names.name(of: field)
+    for field in plan.fields {
+      let name = plan.name(of: field)
       leaves[field] = file.column(named: name)
-      if RecordField.images.contains(field) {
+      if field.kind == .image {
         leaves[field] = leaves[field] ?? file.column(named: "\(name).bytes")
         pathLeaves[field] = file.column(named: "\(name).path")
+      } else if field.kind == .imageList || field.kind == .numberList {
+        leaves[field] = ParquetLists.leaf(of: file, name)
       }
       if field.isProvenance, let leaf = leaves[field], Self.obstacle(leaf, field) != nil {
         leaves[field] = nil
       }
     }
     self.file = file
+    self.plan = plan
+    paths = ImagePaths(source: path, root: options.imageRoot)
     self.leaves = leaves
     self.pathLeaves = pathLeaves
   }
 
-  func hasColumn(_ field: RecordField) -> Bool { leaves[field] != nil }
+  func hasColumn(_ field: RecordField) -> Bool {
+    leaves[field] != nil || pathLeaves[field] != nil
+  }
 
-  func requireReadableColumns() throws {
-    for field in RecordField.allCases {
-      guard let leaf = leaves[field] else { continue }
-      if let expected = Self.obstacle(leaf, field) {
-        throw ParquetError.typeMismatch(
-          path: path, column: leaf.name, expected: expected, found: leaf.typeName)
-      }
-      try file.requireReadable(leaf)
+  func columnProblems() -> [any Error] {
+    var problems: [any Error] = []
+    func add(_ leaf: LeafColumn) {
+      do throws(ParquetError) { try file.requireReadable(leaf) } catch { problems.append(error) }
     }
-    for leaf in pathLeaves.values { try file.requireReadable(leaf) }
+    for field in plan.fields {
+      if let leaf = leaves[field] {
+        if let expected = Self.obstacle(leaf, field) {
+          problems.append(
+            ParquetError.typeMismatch(
+              path: path, column: leaf.name, expected: expected, found: leaf.typeName))
+        } else {
+          add(leaf)
+        }
+      }
+      if let leaf = pathLeaves[field] { add(leaf) }
+    }
+    return problems
   }
 
   /// What a column would have to be and is not; nil if it can be read.
   private static func obstacle(_ leaf: LeafColumn, _ field: RecordField) -> String? {
-    if leaf.isRepeated { return "one value a row, but a list" }
+    let isList = field.kind == .imageList || field.kind == .numberList
+    if leaf.isRepeated != isList { return isList ? "a list" : "one value a row, not a list" }
     switch field.kind {
     case .text:
       let isTime = field.isProvenance && leaf.isInteger
@@ -62,32 +86,49 @@ final class ParquetRecords: RecordFile {
     case .number: return leaf.holdsNumbers || leaf.isText ? nil : "a number"
     case .truth: return leaf.holdsNumbers || leaf.isText ? nil : "a truth value"
     case .image: return leaf.physicalType == .byteArray ? nil : "an image"
+    case .choice: return leaf.holdsTexts || leaf.holdsNumbers ? nil : "a text or a number"
+    case .imageList:
+      return leaf.physicalType == .byteArray && leaf.maximumRepetitionLevel == 1
+        ? nil : "a list of images"
+    case .numberList:
+      return leaf.holdsNumbers && leaf.maximumRepetitionLevel == 1 ? nil : "a list of numbers"
     }
   }
 
   func forEachRow(
-    inBlock block: Int, _ body: (Result<any RowValues, RowFault>) throws -> Void
+    inBlock block: Int, _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
   ) throws {
-    let fields = leaves.keys.sorted { $0.rawValue < $1.rawValue }
+    let fields = leaves.filter { !$0.value.isRepeated }.keys.sorted { $0.rawValue < $1.rawValue }
     let pathFields = pathLeaves.keys.sorted { $0.rawValue < $1.rawValue }
     let cursor = try RowCursor(
       file, columns: fields.compactMap { leaves[$0] } + pathFields.compactMap { pathLeaves[$0] },
       rowGroup: block)
-    let row = ParquetRow(
-      folder: folder(of: path),
-      cursors: Dictionary(uniqueKeysWithValues: zip(fields, cursor.columns)),
+    let lists = try ParquetLists(
+      file, leaves.filter { $0.value.isRepeated }, rowGroup: block, paths: paths)
+    var row = ParquetRow(
+      paths: paths, cursors: Dictionary(uniqueKeysWithValues: zip(fields, cursor.columns)),
       pathCursors: Dictionary(
         uniqueKeysWithValues: zip(pathFields, cursor.columns.dropFirst(fields.count))))
-    while try cursor.advance() { try body(.success(row)) }
+    var number = blockStarts[block]
+    while try cursor.advance() {
+      do {
+        try lists.advance(&row)
+        try body(number, .success(row))
+      } catch let fault as RowFault {
+        try body(number, .failure(fault))
+      }
+      number += 1
+    }
   }
 
   func imageBytes(block: Int, row: Int, column: String) throws -> [UInt8] {
+    if column.hasSuffix("]") { return try elementBytes(block, row, column) }
     for leaf in [column, "\(column).bytes"] {
       guard let found = file.column(named: leaf) else { continue }
       let cursor = try imageCursor(found)
       try checkPlace(block, row)
       try cursor.move(toRowGroup: block, row: row)
-      switch ParquetRow.image(cursor, folder: folder(of: path)) {
+      switch try ParquetRow.image(cursor, paths: paths) {
       case .bytes(let bytes)?: return bytes
       case .file(let path)?: return try RegularFile(path: path).readAll()
       case nil: break
@@ -98,10 +139,30 @@ final class ParquetRecords: RecordFile {
       try checkPlace(block, row)
       try cursor.move(toRowGroup: block, row: row)
       if let name = try cursor.text() {
-        return try RegularFile(path: resolved(name, in: folder(of: path))).readAll()
+        return try RegularFile(path: try paths.path(name)).readAll()
       }
     }
     throw SourceError.changed(path: path)
+  }
+
+  /// The bytes of an image in a list: `images[2]`.
+  private func elementBytes(_ block: Int, _ row: Int, _ column: String) throws -> [UInt8] {
+    guard let bracket = column.lastIndex(of: "["),
+      let index = Int(column[column.index(after: bracket)...].dropLast()),
+      let leaf = ParquetLists.leaf(of: file, String(column[..<bracket])),
+      Self.obstacle(leaf, .images) == nil
+    else { throw SourceError.changed(path: path) }
+    try checkPlace(block, row)
+    if lists?.stands(before: row, ofRowGroup: block, leaf) != true {
+      lists = try ParquetLists(file, [.images: leaf], rowGroup: block, paths: paths)
+    }
+    guard let images = try lists?.images(ofRow: row), images.indices.contains(index),
+      let image = try? images[index].get()
+    else { throw SourceError.changed(path: path) }
+    switch image {
+    case .bytes(let bytes): return bytes
+    case .file(let path): return try RegularFile(path: path).readAll()
+    }
   }
 
   private func checkPlace(_ block: Int, _ row: Int) throws(SourceError) {

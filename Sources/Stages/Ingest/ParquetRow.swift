@@ -2,9 +2,12 @@ import Parquet
 
 /// The row that a set of cursors stands on.
 struct ParquetRow: RowValues {
-  let folder: String
+  let paths: ImagePaths
   let cursors: [RecordField: ColumnCursor]
   let pathCursors: [RecordField: ColumnCursor]
+  /// The row's lists.
+  var imageLists: [RecordField: [Result<EncodedImage, RowFault>]] = [:]
+  var numberLists: [RecordField: [Double]] = [:]
 
   func text(_ field: RecordField) throws -> String? {
     guard let cursor = cursors[field] else { return nil }
@@ -38,27 +41,45 @@ struct ParquetRow: RowValues {
   }
 
   func image(_ field: RecordField) throws -> EncodedImage? {
-    if let cursor = cursors[field], !cursor.isNull {
-      guard let image = Self.image(cursor, folder: folder) else {
-        throw RowFault(field, "unreadable-image", "neither the path of a file nor base64")
+    do throws(ImagePathError) {
+      if let cursor = cursors[field], !cursor.isNull {
+        return try Self.image(cursor, paths: paths)
       }
-      return image
+    } catch {
+      throw RowFault(field, error)
     }
     guard let cursor = pathCursors[field],
       let name = try row(field, { () throws(ParquetError) in try cursor.text() })
     else { return nil }
-    return .file(path: resolved(name, in: folder))
+    do throws(ImagePathError) { return .file(path: try paths.path(name)) } catch {
+      throw RowFault(field, error)
+    }
   }
 
   /// The image that a column holds in its bytes or, where it is one of texts, names.
-  static func image(_ cursor: ColumnCursor, folder: String) -> EncodedImage? {
+  static func image(
+    _ cursor: ColumnCursor, paths: ImagePaths
+  ) throws(ImagePathError) -> EncodedImage? {
     guard let bytes = cursor.bytes else { return nil }
     // Some writers call binary columns texts; no image file is UTF-8.
     if cursor.column.logicalType == .string, let text = String(validating: bytes, as: UTF8.self) {
-      return EncodedImage(text: text, folder: folder)
+      return try EncodedImage(text: text, paths: paths)
     }
     return .bytes([UInt8](bytes))
   }
+
+  func choice(_ field: RecordField) throws -> String? {
+    guard let cursor = cursors[field] else { return nil }
+    guard !cursor.column.holdsTexts else { return try text(field) }
+    // Whole numbers become fractions where a column has gaps, as pandas keeps them.
+    return try number(field).map { number in Int(exactly: number).map { "\($0)" } ?? "\(number)" }
+  }
+
+  func images(_ field: RecordField) throws -> [Result<EncodedImage, RowFault>]? {
+    imageLists[field]
+  }
+
+  func numbers(_ field: RecordField) throws -> [Double]? { numberLists[field] }
 
   private func spelled<Value>(
     _ field: RecordField, _ cursor: ColumnCursor, _ expected: String, _ read: (String) -> Value?

@@ -1,128 +1,122 @@
 import Catalog
+import Files
 
-/// What a source can say of a comparison, under the names of the published data.
-enum RecordField: String, CaseIterable {
-  case caption
-  case image0 = "jpg_0"
-  case image1 = "jpg_1"
-  case image0UID = "image_0_uid"
-  case image1UID = "image_1_uid"
-  case bestImageUID = "best_image_uid"
-  case label0 = "label_0"
-  case label1 = "label_1"
-  case hasLabel = "has_label"
-  case areDifferent = "are_different"
-  case examplesPerPrompt = "num_example_per_prompt"
-  case rankingID = "ranking_id"
-  case userID = "user_id"
-  case model0 = "model_0"
-  case model1 = "model_1"
-  case createdAt = "created_at"
-  case image0URL = "image_0_url"
-  case image1URL = "image_1_url"
-
-  /// Without these a source holds no comparisons.
-  static let required: [RecordField] = [.caption, .label0, .label1]
-  /// Where a source has neither, the digest of an image's bytes is its identity.
-  static let uids: [RecordField] = [.image0UID, .image1UID]
-  static let images: [RecordField] = [.image0, .image1]
-
-  enum Kind { case text, number, truth, image }
-
-  var kind: Kind {
-    switch self {
-    case .image0, .image1: .image
-    case .label0, .label1, .examplesPerPrompt, .rankingID, .userID: .number
-    case .hasLabel, .areDifferent: .truth
-    case .caption, .image0UID, .image1UID, .bestImageUID, .model0, .model1, .createdAt,
-      .image0URL, .image1URL:
-      .text
-    }
-  }
-
-  /// Whether no stage computes with it: what cannot be read of it costs no row.
-  var isProvenance: Bool {
-    switch self {
-    case .bestImageUID, .rankingID, .userID, .model0, .model1, .createdAt, .image0URL, .image1URL:
-      true
-    default: false
-    }
-  }
-}
-
-/// The values of one row; a field that the source does not have is nil everywhere.
-protocol RowValues {
-  /// Each throws a ``RowFault`` for a value that is not of the kind.
-  func text(_ field: RecordField) throws -> String?
-  func number(_ field: RecordField) throws -> Double?
-  func truth(_ field: RecordField) throws -> Bool?
-  func image(_ field: RecordField) throws -> EncodedImage?
-}
-
-/// Why one row cannot be used, or is not wanted.
-struct RowFault: Error {
-  var field: RecordField?
-  var code: String
-  var reason: String
-
-  init(_ field: RecordField?, _ code: String, _ reason: String) {
-    self.field = field
-    self.code = code
-    self.reason = reason
-  }
-
-  /// Codes of rows that a filter leaves out on purpose begin so.
-  static let filterPrefix = "filtered-"
-
-  static func filtered(_ field: RecordField, _ what: String, _ reason: String) -> RowFault {
-    RowFault(field, filterPrefix + what, reason)
-  }
-
-  static func missing(_ field: RecordField) -> RowFault {
-    RowFault(field, "missing-value", "no value")
-  }
-}
-
-/// One comparison, checked except for its images.
-struct ComparisonRecord {
+/// What one row says: images made for a prompt, and which of them are preferred to which.
+///
+/// Checked, except for the images' bytes.
+struct Record {
   var caption: String
-  /// Nil where the images' digests are their identities.
-  var image0UID: String?
-  var image1UID: String?
-  var label0: Double
-  var label1: Double
-  var weight: Double
-  var image0: EncodedImage?
-  var image1: EncodedImage?
+  var images: [RecordImage]
+  var comparisons: [Comparison]
   var provenance: RowGroupContents.Provenance
 
   /// Captions of more bytes are refused, by the tokenizer too.
   static let captionByteLimit = 64 << 10
+  /// Images of one ranking: more make too many pairs.
+  static let imageLimit = 64
+}
 
+/// An image that a row holds or names.
+struct RecordImage {
+  var field: RecordField
+  /// Its column, with its place in brackets where that is a list, as in `generations[2]`.
+  var column: String
+  /// Nil where the digest of its bytes is its identity.
+  var uid: String?
+  /// Nil for a source without images.
+  var image: EncodedImage?
+  /// What is wrong with it.
+  var fault: RowFault?
+  /// Where it lies if in another row.
+  var place: (rowGroup: Int, row: Int)?
+}
+
+/// Two images of a row, by their places among its images.
+struct Comparison: Equatable {
+  var first: Int
+  var second: Int
+  /// (1, 0), (0, 1) or (0.5, 0.5); (0, 0) where a row without a label holds something else.
+  var label0: Double
+  var label1: Double
+  var weight: Double
+
+  var isTie: Bool { label0 == 0.5 && label1 == 0.5 }
+}
+
+extension Record {
   /// Reads a row, asks the filters, and only then takes the images' bytes.
+  ///
+  /// - Parameters:
+  ///   - select: throws the fault of a row that is not wanted, by its caption and its images' identities
+  ///   - filter: throws the fault of a pair that is not wanted
   init(
-    _ values: some RowValues, hasUIDs: Bool, hasImages: Bool, filter: (RowLabels) throws -> Void
+    _ values: some RowValues, _ source: any RecordFile,
+    select: (_ caption: String, _ uids: [String]) throws -> Void,
+    filter: (RowLabels) throws -> Void
   ) throws {
     caption = try Self.caption(values)
-    if hasUIDs {
-      image0UID = try Self.uid(values, .image0UID)
-      image1UID = try Self.uid(values, .image1UID)
+    if let fields = source.plan.form.imageFields {
+      images = fields.map { RecordImage(field: $0, column: source.plan.name(of: $0)) }
+      if source.hasUIDs {
+        for (index, field) in RecordField.uids.enumerated() {
+          images[index].uid = try Self.uid(values, field)
+        }
+      }
+      try select(caption, images.compactMap(\.uid))
+      let labels = try RowLabels(values, source.plan)
+      try filter(labels)
+      let weight = try Self.weight(values)
+      comparisons = [
+        Comparison(
+          first: 0, second: 1, label0: labels.label0, label1: labels.label1,
+          weight: weight * labels.weight)
+      ]
+      provenance = try RowGroupContents.Provenance(values)
+      guard source.hasImages else { return }
+      for index in images.indices { images[index].image = try Self.image(values, fields[index]) }
+    } else {
+      try select(caption, [])
+      let ranks = try Self.ranks(values)
+      guard let found = try values.images(.images) else { throw RowFault.missing(.images) }
+      guard found.count == ranks.count, found.count >= 2 else {
+        throw RowFault(
+          .images, "bad-ranking", "\(found.count) images and \(ranks.count) ranks are no ranking")
+      }
+      guard found.count <= Self.imageLimit else {
+        throw RowFault(
+          .images, "bad-ranking", "\(found.count) images are more than \(Self.imageLimit)")
+      }
+      images = found.enumerated().map { index, image in
+        let place = values.place(ofImage: index)
+        let field: RecordField = place == nil ? .images : .image
+        let column = source.plan.name(of: field)
+        var record = RecordImage(
+          field: field, column: place == nil ? "\(column)[\(index)]" : column, place: place)
+        do throws(RowFault) { record.image = try image.get() } catch { record.fault = error }
+        return record
+      }
+      comparisons = Self.comparisons(of: ranks, weight: try Self.weight(values))
+      provenance = try RowGroupContents.Provenance(values)
     }
-    let labels = try RowLabels(values)
-    try filter(labels)
-    label0 = labels.label0
-    label1 = labels.label1
-    let examples = try values.number(.examplesPerPrompt) ?? 1
-    guard examples >= 1, examples <= 1e9 else {
-      throw RowFault(
-        .examplesPerPrompt, "bad-count", "\(examples) rows cannot share the prompt")
+  }
+
+  /// Every two images of a ranking: the one with the lower rank is preferred, equal ranks tie.
+  ///
+  /// The pairs share the weight of the row, so that a long ranking counts no more than a short one.
+  static func comparisons(of ranks: [Double], weight: Double) -> [Comparison] {
+    var comparisons: [Comparison] = []
+    for first in ranks.indices {
+      for second in ranks.indices.dropFirst(first + 1) {
+        let (a, b) = (ranks[first], ranks[second])
+        let label = a == b ? 0.5 : a < b ? 1.0 : 0.0
+        comparisons.append(
+          Comparison(
+            first: first, second: second, label0: label, label1: 1 - label, weight: weight))
+      }
     }
-    weight = 1 / examples
-    provenance = try RowGroupContents.Provenance(values)
-    if hasImages {
-      image0 = try Self.image(values, .image0)
-      image1 = try Self.image(values, .image1)
-    }
+    let share = 1 / Double(max(1, comparisons.count))
+    for index in comparisons.indices { comparisons[index].weight *= share }
+    return comparisons
   }
 
   static func caption(_ values: some RowValues) throws -> String {
@@ -132,6 +126,29 @@ struct ComparisonRecord {
         .caption, "long-caption", "\(caption.utf8.count) bytes, more than \(captionByteLimit)")
     }
     return caption
+  }
+
+  private static func weight(_ values: some RowValues) throws -> Double {
+    let examples = try values.number(.examplesPerPrompt) ?? 1
+    guard examples >= 1, examples <= 1e9 else {
+      throw RowFault(
+        .examplesPerPrompt, "bad-count", "\(examples) rows cannot share the prompt")
+    }
+    let weight = try values.number(.weight) ?? 1
+    guard weight > 0, weight <= 1e9 else {
+      throw RowFault(.weight, "bad-weight", "\(weight), where a number above 0 is needed")
+    }
+    return weight / examples
+  }
+
+  /// Ranks, 1 being the best; preferences, of which the highest is, count from the other end.
+  private static func ranks(_ values: some RowValues) throws -> [Double] {
+    let ranks = try values.numbers(.ranks) ?? values.numbers(.preferences)?.map { -$0 }
+    guard let ranks else { throw RowFault.missing(.ranks) }
+    guard ranks.allSatisfy(\.isFinite) else {
+      throw RowFault(.ranks, "bad-ranking", "a rank is not a finite number")
+    }
+    return ranks
   }
 
   private static func uid(_ values: some RowValues, _ field: RecordField) throws -> String {
@@ -147,48 +164,25 @@ struct ComparisonRecord {
   }
 }
 
-/// What a row says of which image is better.
-struct RowLabels {
-  /// (1, 0), (0, 1) or (0.5, 0.5); (0, 0) where a row without a label holds something else.
-  let label0: Double
-  let label1: Double
-  let hasLabel: Bool
-  let areDifferent: Bool
-
-  var isTie: Bool { label0 == 0.5 && label1 == 0.5 }
-
-  init(_ values: some RowValues) throws {
-    hasLabel = try values.truth(.hasLabel) ?? true
-    areDifferent = try values.truth(.areDifferent) ?? true
-    let first = try values.number(.label0)
-    let second = try values.number(.label1)
-    if let first, let second, first + second == 1, [0, 0.5, 1].contains(first) {
-      // Also without a label: the published trainer uses what such rows hold.
-      (label0, label1) = (first, second)
-      return
-    }
-    guard hasLabel else {
-      (label0, label1) = (0, 0)
-      return
-    }
-    guard let first else { throw RowFault.missing(.label0) }
-    guard let second else { throw RowFault.missing(.label1) }
-    throw RowFault(
-      .label0, "bad-label", "(\(first), \(second)) is none of (1, 0), (0, 1) and (0.5, 0.5)")
-  }
-}
-
 extension RowGroupContents.Provenance {
   init(_ values: some RowValues) throws {
     self.init()
     bestImageUID = try Self.ifReadable { try values.text(.bestImageUID) }
     rankingID = try Self.ifReadable { try values.number(.rankingID) }.flatMap { Int(exactly: $0) }
-    userID = try Self.ifReadable { try values.number(.userID) }.flatMap { Int(exactly: $0) }
+    userID = try Self.ifReadable { try values.choice(.userID) }.map(Self.number)
     model0 = try Self.ifReadable { try values.text(.model0) }
     model1 = try Self.ifReadable { try values.text(.model1) }
     createdAt = try Self.ifReadable { try values.text(.createdAt) }
     image0URL = try Self.ifReadable { try values.text(.image0URL) }
     image1URL = try Self.ifReadable { try values.text(.image1URL) }
+  }
+
+  /// The number that an annotator has, or else one from the digest of the name.
+  private static func number(_ name: String) -> Int {
+    Int(name)
+      ?? SHA256.digest(of: Array(name.utf8)).hexadecimal.prefix(12).reduce(0) {
+        $0 << 4 | ($1.hexDigitValue ?? 0)
+      }
   }
 
   /// Nil for a value that is not what it should be, since no stage computes with it.

@@ -4,17 +4,18 @@ protocol RecordFile: AnyObject {
   /// The names of what a record holds, for messages.
   var columnNames: [String] { get }
   var blockRowCounts: [Int] { get }
-  /// Whether a record may lack the fields of a comparison: then it is a prompt of a list.
-  var canBePromptList: Bool { get }
+  /// What the source is taken for.
+  var plan: ColumnPlan { get }
 
   func hasColumn(_ field: RecordField) -> Bool
 
-  /// Refuses columns that cannot be read as what they are needed for.
-  func requireReadableColumns() throws
+  /// What keeps columns from being read as what they are needed for, all of it.
+  func columnProblems() -> [any Error]
 
-  /// Calls `body` with each row of a block, in order; a record that cannot be parsed is a fault.
+  /// Calls `body` with each row of a block, in order, and its number in the file; a record that cannot
+  /// be parsed is a fault.
   func forEachRow(
-    inBlock block: Int, _ body: (Result<any RowValues, RowFault>) throws -> Void) throws
+    inBlock block: Int, _ body: (Int, Result<any RowValues, RowFault>) throws -> Void) throws
 
   /// The bytes of an image that a row of a block holds or names.
   func imageBytes(block: Int, row: Int, column: String) throws -> [UInt8]
@@ -22,32 +23,54 @@ protocol RecordFile: AnyObject {
 
 extension RecordFile {
   /// Whether the records are prompts alone.
-  var isPromptList: Bool {
-    let pairFields =
-      RecordField.required.filter { $0 != .caption } + RecordField.uids + RecordField.images
-    return canBePromptList && !pairFields.contains(where: hasColumn)
-  }
+  var isPromptList: Bool { plan.form == .prompts }
 
   /// Whether the records hold images, or only their identities.
-  var hasImages: Bool { RecordField.images.allSatisfy(hasColumn) }
+  var hasImages: Bool { plan.form.imageFields?.allSatisfy(hasColumn) ?? !isPromptList }
+
+  /// The columns of a row's first and second image.
+  var imageColumns: (String, String) {
+    let fields = plan.form.imageFields ?? [plan.form == .rankedImages ? .image : .images]
+    return (plan.name(of: fields[0]), plan.name(of: fields[fields.count - 1]))
+  }
+
+  /// The prompts of all rows that have one.
+  func forEachCaption(_ body: (String) -> Void) throws {
+    for block in blockRowCounts.indices {
+      try forEachRow(inBlock: block) { _, values in
+        do { body(try Record.caption(try values.get())) } catch is RowFault {}
+      }
+    }
+  }
 
   /// Whether the records hold the images' identities.
-  var hasUIDs: Bool { RecordField.uids.contains(where: hasColumn) }
+  var hasUIDs: Bool { plan.form.imageFields != nil && RecordField.uids.contains(where: hasColumn) }
 
   /// The number of rows before each block.
   var blockStarts: [Int] { blockRowCounts.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) } }
 
-  /// Refuses a source that lacks a column, or whose columns cannot be read, naming the column.
-  func requireColumns(_ names: ColumnNames, also extra: [RecordField]) throws {
-    var fields: [RecordField] = isPromptList ? [.caption] : RecordField.required + extra
-    // A source may leave out both images, but not one; and both identities, if it has the images.
-    let hasAnyImage = RecordField.images.contains(where: hasColumn)
-    if hasAnyImage { fields += RecordField.images }
-    if hasUIDs || !hasAnyImage, !isPromptList { fields += RecordField.uids }
-    for field in fields where !hasColumn(field) {
-      throw SourceError.missingColumn(
-        path: path, column: names.name(of: field), field: field.rawValue, present: columnNames)
+  /// All that keeps the source from being read: columns that it lacks, columns of other types.
+  func problems(also extra: [RecordField]) -> [any Error] {
+    var fields = plan.required + (isPromptList ? [] : extra)
+    if let images = plan.form.imageFields {
+      // A source may leave out both images, but not one; and both identities, if it has the images.
+      let hasAnyImage = images.contains(where: hasColumn)
+      if hasAnyImage { fields += images }
+      if hasUIDs || !hasAnyImage { fields += RecordField.uids }
     }
-    try requireReadableColumns()
+    var missing: [RecordField] = []
+    for field in fields where !hasColumn(field) && !missing.contains(field) {
+      missing.append(field)
+    }
+    let problem = SourceError.missingColumns(
+      path: path, form: plan.form,
+      columns: missing.map { .init(name: plan.name(of: $0), field: $0.rawValue) },
+      present: columnNames)
+    return (missing.isEmpty ? [] : [problem]) + columnProblems()
+  }
+
+  /// Refuses a source that lacks columns, or whose columns cannot be read, naming them.
+  func requireColumns(also extra: [RecordField]) throws {
+    if let problem = problems(also: extra).first { throw problem }
   }
 }

@@ -3,18 +3,20 @@ import Files
 /// What the records of a JSON or JSONL file hold: the union of what each one does.
 enum RecordKeys {
   /// The members of all elements, in the order in which they first come.
-  static func union(of elements: [JSON], path: String, _ names: ColumnNames) throws -> [String] {
-    var keys = KeyUnion(names)
+  static func union(
+    of elements: [JSON], path: String, _ options: ReadingOptions
+  ) throws -> [String] {
+    var keys = KeyUnion(options)
     for element in elements { keys.add(element) }
     return try keys.found(path: path)
   }
 
-  /// The same for lines, read until every field that matters has come; a line that is no JSON, or no
-  /// record, adds nothing.
+  /// The same for lines, read until every field of the published form has come; a line that is no JSON,
+  /// or no record, adds nothing.
   static func union(
-    of file: RegularFile, _ blocks: [TextBlocks.Block], _ names: ColumnNames
+    of file: RegularFile, _ blocks: [TextBlocks.Block], _ options: ReadingOptions
   ) throws -> [String] {
-    var keys = KeyUnion(names)
+    var keys = KeyUnion(options)
     for block in blocks where !keys.isComplete {
       let bytes = try file.read(at: block.offset, count: block.byteCount)
       for record in TextBlocks.records(in: bytes, hasQuotes: false) where !keys.isComplete {
@@ -30,19 +32,20 @@ enum RecordKeys {
 }
 
 private struct KeyUnion {
-  private let captionName: String
-  /// Fields that decide how a file is read and have not come yet.
+  /// What a string alone is the value of.
+  private let promptName: String
+  /// Fields of the published form that have not come yet.
   private var missing: Set<String>
   private var keys: [String] = []
   private var known: Set<String> = []
   private var hasRecords = false
   private var problem: String?
 
-  init(_ names: ColumnNames) {
-    captionName = names.name(of: .caption)
+  init(_ options: ReadingOptions) {
+    promptName = options.promptName
     missing = Set(
-      RecordField.allCases.filter { !$0.isProvenance && $0 != .examplesPerPrompt }
-        .map(names.name))
+      ColumnPlan.published.filter { !$0.isProvenance && $0 != .examplesPerPrompt && $0 != .weight }
+        .map { options.columns[$0] ?? $0.rawValue })
   }
 
   var isComplete: Bool { missing.isEmpty }
@@ -56,8 +59,7 @@ private struct KeyUnion {
       }
     } else if record.string != nil {
       hasRecords = true
-      if known.insert(captionName).inserted { keys.append(captionName) }
-      missing.remove(captionName)
+      if known.insert(promptName).inserted { keys.append(promptName) }
     } else {
       note("the first record is \(record.kind), not an object")
     }

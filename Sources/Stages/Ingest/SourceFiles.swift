@@ -35,31 +35,50 @@ enum SourceFormat {
     case "jsonl", "ndjson": self = .text(.jsonLines)
     case "json": self = .text(.json)
     case "csv": self = .text(.csv)
+    case "tsv": self = .text(.tsv)
+    case "txt": self = .text(.lines)
     default: return nil
     }
   }
+
+  /// For messages.
+  static let endings = ".parquet, .jsonl, .json, .csv, .tsv or .txt"
+
+  /// Whether such files also hold descriptions, licenses and the like.
+  static func isDoubtful(_ path: String) -> Bool {
+    let name = path.lowercased()
+    return name.hasSuffix(".json") || name.hasSuffix(".txt")
+  }
 }
 
-/// A file that `ingest.source` names.
+/// A file, or a folder of folders of images, that `ingest.source` names.
 package struct SourceFile: Equatable {
   package let path: String
   package let split: String
 
-  func open(_ names: ColumnNames) throws -> any RecordFile {
+  func open(_ options: ReadingOptions) throws -> any RecordFile {
+    let file = try openRows(options)
+    guard file.plan.form == .rankedImages, file.problems(also: []).isEmpty else { return file }
+    return try RankedImageRecords(file)
+  }
+
+  /// The file itself, in whose rows images are found.
+  func openRows(_ options: ReadingOptions) throws -> any RecordFile {
+    if PathKind(of: path) == .folder { return try FolderRecords(path: path) }
     switch SourceFormat(path: path) {
-    case .parquet: return try ParquetRecords(path: path, names: names)
-    case .text(let form): return try TextRecords(path: path, form: form, names: names)
+    case .parquet: return try ParquetRecords(path: path, options: options)
+    case .text(let form): return try TextRecords(path: path, form: form, options: options)
     case nil: throw SourceError.unknownFormat(path: path)
     }
   }
 }
 
 extension SourceFile {
-  /// The files that the patterns match, each once, ordered by path.
+  /// The files that the settings name, each once, ordered by path.
   static func all(
-    _ sources: SourceList, split: String?, mayBeGone: Bool = false
+    _ settings: IngestSettings, mayBeGone: Bool = false
   ) throws -> [SourceFile] {
-    try SourceFiles(sources, split: split, mayBeGone: mayBeGone).files
+    try SourceFiles(settings, mayBeGone: mayBeGone).files
   }
 
   /// Whether a path is there, or a pattern matches something.
@@ -78,8 +97,22 @@ package struct SourceFiles {
 
   /// - Parameters:
   ///   - split: overrides what the paths say
+  ///   - format: `folders` keeps folders of images from being looked through for files of records
   ///   - mayBeGone: a pattern that matches nothing is no error
-  package init(_ sources: SourceList, split: String?, mayBeGone: Bool = false) throws {
+  package init(
+    _ sources: SourceList, split: String?, mayBeGone: Bool = false
+  ) throws {
+    try self.init(sources, split: split, format: .auto, mayBeGone: mayBeGone)
+  }
+
+  init(_ settings: IngestSettings, mayBeGone: Bool = false) throws {
+    try self.init(
+      settings.source, split: settings.split, format: settings.format, mayBeGone: mayBeGone)
+  }
+
+  private init(
+    _ sources: SourceList, split: String?, format: DataForm, mayBeGone: Bool
+  ) throws {
     guard !sources.patterns.isEmpty, !sources.patterns.contains("") else {
       throw PipelineError.badSetting(
         path: "ingest.source", reason: "is missing: name a file, a folder, a pattern or a list")
@@ -88,7 +121,7 @@ package struct SourceFiles {
     var unread: Set<String> = []
     var bases: [String] = []
     for pattern in sources.patterns {
-      let matches = try SourceMatches(pattern)
+      let matches = try SourceMatches(pattern, format)
       if matches.files.isEmpty, !mayBeGone { throw matches.emptiness }
       paths.formUnion(matches.files)
       unread.formUnion(matches.unread)
@@ -126,6 +159,7 @@ package struct SourceFiles {
 /// What one entry of `ingest.source` stands for.
 private struct SourceMatches {
   let pattern: String
+  private let format: DataForm
   private(set) var files: [String] = []
   /// What matches, too, but is of no format that is read, or does not look like records.
   private(set) var unread: [String] = []
@@ -133,8 +167,9 @@ private struct SourceMatches {
   /// user wrote to that end.
   private(set) var base: String?
 
-  init(_ pattern: String) throws {
+  init(_ pattern: String, _ format: DataForm) throws {
     self.pattern = pattern
+    self.format = format
     let kind = PathKind(of: pattern.isEmpty ? "." : pattern)
     // A name with brackets in it stands for itself if it exists.
     switch kind {
@@ -162,19 +197,44 @@ private struct SourceMatches {
     if files.isEmpty { files = unread }
   }
 
-  /// Adds all files below folders, except hidden ones.
+  /// Adds all files below folders, except hidden ones; or the folders, where they hold folders of images.
   private mutating func addContents(of folders: [String]) throws {
     let found = try folders.flatMap { folder in
       let start = folder.hasSuffix("/") ? folder : folder + "/"
       return try PathPattern(PathPattern.escaped(start) + "**").paths()
-    }
-    addRecords(among: found.filter { PathKind(of: $0) == .file })
+    }.filter { PathKind(of: $0) == .file }
+    guard try !addFolders(of: folders, found) else { return }
+    addRecords(among: found)
   }
 
-  /// JSON is what descriptions are written in, too: it counts where there is nothing else.
+  /// Adds folders that hold a folder per prompt, a split's own folder each; false where they do not.
+  private mutating func addFolders(of folders: [String], _ found: [String]) throws -> Bool {
+    let isChosen = format == .folders
+    let hasRecords = found.contains {
+      SourceFormat(path: $0) != nil
+        && $0.split(separator: "/").last ?? "" != FolderRecords.promptFile
+    }
+    guard isChosen || format == .auto && !hasRecords else { return false }
+    for folder in folders {
+      let splits = try Folders.names(in: folder).sorted().filter(SplitName.isSplit).map {
+        Self.plain("\(folder)/\($0)")
+      }.filter { PathKind(of: $0) == .folder }
+      for candidate in splits.isEmpty ? [Self.plain(folder)] : splits {
+        // Ranked by their names, not merely named by a file of records.
+        guard try FolderRecords.isThere(candidate, ofPromptsAlone: !isChosen) else { continue }
+        files.append(candidate)
+      }
+    }
+    return !files.isEmpty
+  }
+
+  /// JSON and text are what descriptions are written in, too: they count where there is nothing else, and
+  /// text only where there is no JSON.
   private mutating func addRecords(among found: [String]) {
     let records = found.filter { SourceFormat(path: $0) != nil }
-    let others = records.filter { !$0.lowercased().hasSuffix(".json") }
+    let certain = records.filter { !SourceFormat.isDoubtful($0) }
+    let json = records.filter { $0.lowercased().hasSuffix(".json") }
+    let others = certain.isEmpty ? json : certain
     files = (others.isEmpty ? records : others).map(Self.plain)
     unread = Set(found.map(Self.plain)).subtracting(files).sorted()
   }

@@ -60,6 +60,9 @@ package enum SplitName {
     return canonical(name) ?? SafeName(name)?.text
   }
 
+  /// Whether this is a split's name, or another word for it.
+  static func isSplit(_ name: String) -> Bool { canonical(name) != nil }
+
   /// The split whose name, or another word for it, this is as a whole.
   private static func canonical(_ name: String) -> String? {
     splitsByKeyword[name] ?? (["validation_unique", "test_unique"].contains(name) ? name : nil)

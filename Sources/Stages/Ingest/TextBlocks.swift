@@ -85,10 +85,9 @@ private struct RecordSplitter {
   }
 }
 
-/// Cuts one CSV record (RFC 4180) into its fields; nil if its quotes are out of place.
-func csvFields(_ record: ArraySlice<UInt8>) -> [String]? {
+/// Cuts one record of fields between commas (RFC 4180) or tabs; nil if its quotes are out of place.
+func delimitedFields(_ record: ArraySlice<UInt8>, separator: UInt8) -> [String]? {
   let quote = UInt8(ascii: "\"")
-  let comma = UInt8(ascii: ",")
   var line = record
   while let last = line.last, last == UInt8(ascii: "\n") || last == UInt8(ascii: "\r") {
     line.removeLast()
@@ -107,9 +106,9 @@ func csvFields(_ record: ArraySlice<UInt8>) -> [String]? {
         field.append(quote)
         position += 1
       }
-      guard position == line.endIndex || line[position] == comma else { return nil }
+      guard position == line.endIndex || line[position] == separator else { return nil }
     } else {
-      let end = line[position...].firstIndex(of: comma) ?? line.endIndex
+      let end = line[position...].firstIndex(of: separator) ?? line.endIndex
       field += line[position..<end]
       position = end
     }

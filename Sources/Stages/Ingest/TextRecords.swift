@@ -1,71 +1,90 @@
 import Files
 
-/// Records in a text file: one JSON object a line, a JSON array of them, or CSV with a header.
+/// Records in a text file: one JSON object a line, a JSON array of them, fields between commas or tabs
+/// below a header, or one prompt a line.
 ///
 /// Images are paths of files, relative to the text file's folder, or base64, with or without
-/// `data:...,` before it; in JSON also `{bytes, path}`. A list of prompts has captions only; in JSON
-/// a caption may stand alone, as a string.
+/// `data:...,` before it; in JSON also `{bytes, path}`. In JSON a prompt may stand alone, as a string.
 final class TextRecords: RecordFile {
-  enum Form { case jsonLines, json, csv }
+  enum Form {
+    case jsonLines, json, csv, tsv, lines
+
+    /// What parts the fields of a line; nil where a line is one value.
+    var separator: UInt8? {
+      switch self {
+      case .csv: UInt8(ascii: ",")
+      case .tsv: UInt8(ascii: "\t")
+      case .jsonLines, .json, .lines: nil
+      }
+    }
+  }
 
   let path: String
   let columnNames: [String]
   let blockRowCounts: [Int]
-  let canBePromptList = true
-  private let names: ColumnNames
+  let plan: ColumnPlan
+  private let paths: ImagePaths
   private let form: Form
   private let file: RegularFile
   private let blocks: [TextBlocks.Block]
   /// All records of a `json` file, which is parsed as a whole.
   private let elements: [JSON]
-  /// The header of a `csv` file.
+  /// The header of a `csv` or `tsv` file.
   private let header: [String]
   private var lastBlock: (index: Int, rows: [Result<TextRow, RowFault>])?
 
-  init(path: String, form: Form, names: ColumnNames) throws {
+  init(path: String, form: Form, options: ReadingOptions) throws {
     let file = try RegularFile(path: path)
     try file.requireNoMistake(expected: "a file of records", isText: true)
     let elements = form == .json ? try Self.elements(path) : []
-    let blocks = form == .json ? [] : try TextBlocks.blocks(of: file, hasQuotes: form == .csv)
-    header = form == .csv ? try Self.header(of: file, blocks) : []
+    let blocks =
+      form == .json ? [] : try TextBlocks.blocks(of: file, hasQuotes: form.separator != nil)
+    header = try form.separator.map { try Self.header(of: file, blocks, $0) } ?? []
     switch form {
-    case .csv:
+    case .csv, .tsv:
       columnNames = header
       // The first record is the header.
       blockRowCounts = blocks.enumerated().map { $1.rowCount - ($0 == 0 ? 1 : 0) }
     case .json:
-      columnNames = try RecordKeys.union(of: elements, path: path, names)
+      columnNames = try RecordKeys.union(of: elements, path: path, options)
       blockRowCounts = stride(from: 0, to: elements.count, by: TextBlocks.rowLimit).map {
         min(TextBlocks.rowLimit, elements.count - $0)
       }
     case .jsonLines:
-      columnNames = try RecordKeys.union(of: file, blocks, names)
+      columnNames = try RecordKeys.union(of: file, blocks, options)
+      blockRowCounts = blocks.map(\.rowCount)
+    case .lines:
+      columnNames = [options.promptName]
       blockRowCounts = blocks.map(\.rowCount)
     }
     self.path = path
     self.form = form
-    self.names = names
+    plan = ColumnPlan(columns: columnNames, options: options, mayBePrompts: true)
+    paths = ImagePaths(source: path, root: options.imageRoot)
     self.file = file
     self.elements = elements
     self.blocks = blocks
   }
 
-  func hasColumn(_ field: RecordField) -> Bool { columnNames.contains(names.name(of: field)) }
+  func hasColumn(_ field: RecordField) -> Bool { columnNames.contains(plan.name(of: field)) }
 
   /// What a record holds is for each record to say.
-  func requireReadableColumns() {}
+  func columnProblems() -> [any Error] { [] }
 
   func forEachRow(
-    inBlock block: Int, _ body: (Result<any RowValues, RowFault>) throws -> Void
+    inBlock block: Int, _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
   ) throws {
-    for row in try rows(ofBlock: block) { try body(row.map { $0 }) }
+    let start = blockStarts[block]
+    for (index, row) in try rows(ofBlock: block).enumerated() {
+      try body(start + index, row.map { $0 })
+    }
   }
 
   func imageBytes(block: Int, row: Int, column: String) throws -> [UInt8] {
     guard blockRowCounts.indices.contains(block) else { throw SourceError.changed(path: path) }
     let rows = try rows(ofBlock: block)
     guard rows.indices.contains(row), case .success(let record) = rows[row],
-      let image = record.image(column: column)
+      let image = try record.image(column: column)
     else { throw SourceError.changed(path: path) }
     switch image {
     case .bytes(let bytes): return bytes
@@ -89,10 +108,13 @@ final class TextRecords: RecordFile {
     }
     let block = blocks[index]
     let bytes = try file.read(at: block.offset, count: block.byteCount)
-    let records = TextBlocks.records(in: bytes, hasQuotes: form == .csv)
+    let records = TextBlocks.records(in: bytes, hasQuotes: form.separator != nil)
     guard records.count == block.rowCount else { throw SourceError.changed(path: path) }
-    if form == .csv { return records.dropFirst(index == 0 ? 1 : 0).map(csvRow) }
-    return records.map { record in
+    if let separator = form.separator {
+      return records.dropFirst(index == 0 ? 1 : 0).map { fields($0, separator) }
+    }
+    return records.enumerated().map { place, record in
+      if form == .lines { return line(record, isFirst: index == 0 && place == 0) }
       do {
         return row(try JSON(parsing: Array(record), source: "record"))
       } catch {
@@ -102,19 +124,33 @@ final class TextRecords: RecordFile {
   }
 
   private func row(_ value: JSON) -> Result<TextRow, RowFault> {
-    if let object = value.object {
-      return .success(TextRow(object: object, names: names, folder: folder(of: path)))
-    }
-    if let caption = value.string {
-      var object = JSON.Object()
-      object[names.name(of: .caption)] = .string(caption)
-      return .success(TextRow(object: object, names: names, folder: folder(of: path)))
-    }
+    if let object = value.object { return .success(row(object)) }
+    if let prompt = value.string { return .success(row(prompt: prompt)) }
     return .failure(RowFault(nil, "unreadable-record", "\(value.kind), not an object"))
   }
 
-  private func csvRow(_ record: ArraySlice<UInt8>) -> Result<TextRow, RowFault> {
-    guard let fields = csvFields(record) else {
+  private func row(_ object: JSON.Object) -> TextRow {
+    TextRow(object: object, plan: plan, paths: paths)
+  }
+
+  private func row(prompt: String) -> TextRow {
+    var object = JSON.Object()
+    object[plan.name(of: .caption)] = .string(prompt)
+    return row(object)
+  }
+
+  private func line(_ record: ArraySlice<UInt8>, isFirst: Bool) -> Result<TextRow, RowFault> {
+    let line = isFirst ? Self.withoutMark(record) : record
+    guard let text = String(validating: line, as: UTF8.self) else {
+      return .failure(RowFault(nil, "unreadable-record", "the line is not UTF-8"))
+    }
+    return .success(row(prompt: SpelledValue.trimmed(text)))
+  }
+
+  private func fields(
+    _ record: ArraySlice<UInt8>, _ separator: UInt8
+  ) -> Result<TextRow, RowFault> {
+    guard let fields = delimitedFields(record, separator: separator) else {
       return .failure(
         RowFault(nil, "unreadable-record", "its quotes are out of place, or it is not UTF-8"))
     }
@@ -124,9 +160,9 @@ final class TextRecords: RecordFile {
           nil, "unreadable-record", "\(fields.count) fields where the header has \(header.count)"))
     }
     var object = JSON.Object()
-    // CSV cannot tell an empty text from none.
+    // Such files cannot tell an empty text from none.
     for (name, field) in zip(header, fields) where !field.isEmpty { object[name] = .string(field) }
-    return .success(TextRow(object: object, names: names, folder: folder(of: path)))
+    return .success(row(object))
   }
 
   private static func elements(_ path: String) throws -> [JSON] {
@@ -138,23 +174,23 @@ final class TextRecords: RecordFile {
     return elements
   }
 
-  private static func header(of file: RegularFile, _ blocks: [TextBlocks.Block]) throws -> [String]
-  {
+  private static func header(
+    of file: RegularFile, _ blocks: [TextBlocks.Block], _ separator: UInt8
+  ) throws -> [String] {
     guard let block = blocks.first else { return [] }
     let bytes = try file.read(at: block.offset, count: block.byteCount)
-    return try TextBlocks.records(in: bytes, hasQuotes: true).first.map {
-      try header($0, file.path)
-    } ?? []
-  }
-
-  private static func header(_ record: ArraySlice<UInt8>, _ path: String) throws -> [String] {
-    let hasMark = record.starts(with: [0xef, 0xbb, 0xbf])
-    guard let header = csvFields(hasMark ? record.dropFirst(3) : record),
+    guard let record = TextBlocks.records(in: bytes, hasQuotes: true).first else { return [] }
+    guard let header = delimitedFields(withoutMark(record), separator: separator),
       Set(header).count == header.count
     else {
       throw SourceError.malformed(
-        path: path, reason: "the header cannot be read, or names a column twice")
+        path: file.path, reason: "the header cannot be read, or names a column twice")
     }
     return header
+  }
+
+  /// The bytes behind a byte order mark.
+  private static func withoutMark(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
+    bytes.starts(with: [0xef, 0xbb, 0xbf]) ? bytes.dropFirst(3) : bytes
   }
 }

@@ -3,11 +3,11 @@ import Files
 /// A record of a text file; numbers and truth values may be spelled as text.
 struct TextRow: RowValues {
   let object: JSON.Object
-  let names: ColumnNames
-  let folder: String
+  let plan: ColumnPlan
+  let paths: ImagePaths
 
   private func value(_ field: RecordField) -> JSON? {
-    let value = object[names.name(of: field)]
+    let value = object[plan.name(of: field)]
     return value == .null ? nil : value
   }
 
@@ -38,20 +38,60 @@ struct TextRow: RowValues {
     return truth
   }
 
-  func image(_ field: RecordField) throws -> EncodedImage? {
+  func choice(_ field: RecordField) throws -> String? {
     guard let value = value(field) else { return nil }
-    guard let image = image(value) else {
-      throw RowFault(field, "unreadable-image", "neither the path of a file nor base64")
-    }
-    return image
+    if let number = value.int { return "\(number)" }
+    if case .number(let number) = value { return "\(number)" }
+    return try text(field)
   }
 
-  func image(column: String) -> EncodedImage? { object[column].flatMap(image) }
+  func image(_ field: RecordField) throws -> EncodedImage? {
+    guard let value = value(field) else { return nil }
+    do throws(ImagePathError) { return try image(value) } catch { throw RowFault(field, error) }
+  }
 
-  private func image(_ value: JSON) -> EncodedImage? {
-    if let text = value.string { return EncodedImage(text: text, folder: folder) }
-    if let bytes = value["bytes"]?.string { return EncodedImage(base64: bytes) }
-    return value["path"]?.string.flatMap { .file(path: resolved($0, in: folder)) }
+  func images(_ field: RecordField) throws -> [Result<EncodedImage, RowFault>]? {
+    guard let value = value(field) else { return nil }
+    guard let elements = value.array else { throw wrongKind(field, value, "a list of images") }
+    return elements.map { element in
+      do throws(ImagePathError) {
+        guard let image = try image(element) else { throw .nothing }
+        return .success(image)
+      } catch {
+        return .failure(RowFault(field, error))
+      }
+    }
+  }
+
+  func numbers(_ field: RecordField) throws -> [Double]? {
+    guard let value = value(field) else { return nil }
+    guard let elements = value.array else { throw wrongKind(field, value, "a list of numbers") }
+    return try elements.map { element in
+      guard let number = element.double ?? element.bool.map({ $0 ? 1 : 0 }) else {
+        throw wrongKind(field, element, "a number")
+      }
+      return number
+    }
+  }
+
+  /// The image of a column, or with a place in brackets behind its name, of an element of its list.
+  func image(column: String) throws(ImagePathError) -> EncodedImage? {
+    if let value = object[column] { return try image(value) }
+    guard column.hasSuffix("]"), let bracket = column.lastIndex(of: "["),
+      let index = Int(column[column.index(after: bracket)...].dropLast()),
+      let element = object[String(column[..<bracket])]?[index]
+    else { return nil }
+    return try image(element)
+  }
+
+  private func image(_ value: JSON) throws(ImagePathError) -> EncodedImage? {
+    if let text = value.string { return try EncodedImage(text: text, paths: paths) }
+    if let bytes = value["bytes"]?.string { return try EncodedImage(base64: bytes) }
+    guard let path = value["path"]?.string else {
+      if value == .null { return nil }
+      throw .nothing
+    }
+    return .file(path: try paths.path(path))
   }
 
   private func wrongKind(_ field: RecordField, _ value: JSON, _ expected: String) -> RowFault {

@@ -151,7 +151,7 @@ final class Label: DivisibleStage {
     let opened = Connections(
       catalog: catalog,
       cache: try .writable(context),
-      images: try ImageSource(catalog), tokenizer: try encodings.model.tokenizer(),
+      images: ImageSource(catalog), tokenizer: try encodings.model.tokenizer(),
       labels: ScoredLabels(
         settings, width: try scorer.preferenceConfiguration().projectionWidth,
         fingerprint: SHA256.hexDigest(of: Array(identities.utf8)),

@@ -23,7 +23,7 @@ struct HeldOutData {
       let ingest = stages.lazy.compactMap { $0 as? Ingest }.first
       // What is wrong with the sources is for stage ingest to say.
       guard let settings = ingest?.settings,
-        let sources = try? SourceFiles(settings.source, split: settings.split)
+        let sources = try? SourceFiles(settings)
       else { return }
       _ = try divided(Set(sources.files.map(\.split)).sorted())
       return

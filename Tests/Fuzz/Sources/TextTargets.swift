@@ -31,20 +31,24 @@ private func readJSON(_ input: UnsafeRawBufferPointer) throws {
 
 /// The first byte chooses the format, the rest is the file.
 private func readRecords(_ input: UnsafeRawBufferPointer) throws {
-  let endings = ["jsonl", "json", "csv"]
+  let endings = ["jsonl", "json", "csv", "tsv", "txt"]
   guard let (index, rest) = input.choice(of: endings.count) else { return }
   let path = Scratch.write(rest, to: "input.\(endings[index])")
-  let file = try SourceFile(path: path, split: "train").open(try ColumnNames([:]))
+  let file = try SourceFile(path: path, split: "train").openRows(ReadingOptions())
   for block in file.blockRowCounts.indices {
     var count = 0
-    try file.forEachRow(inBlock: block) { row in
+    try file.forEachRow(inBlock: block) { _, row in
       count += 1
       guard case .success(let values) = row else { return }
+      _ = try? Record(values, file, select: { _, _ in }, filter: { _ in })
       for field in RecordField.allCases {
         _ = try? values.text(field)
         _ = try? values.number(field)
         _ = try? values.truth(field)
         _ = try? values.image(field)
+        _ = try? values.choice(field)
+        _ = try? values.images(field)
+        _ = try? values.numbers(field)
       }
     }
     require(count == file.blockRowCounts[block], "a block has \(count) rows")

@@ -1,27 +1,6 @@
 import Files
 import PipelineCore
 
-/// Under which names a source's columns stand.
-struct ColumnNames {
-  private let names: [RecordField: String]
-
-  /// - Parameter columns: the pipeline file's `columns`: from published names to the source's own
-  init(_ columns: [String: String]) throws(PipelineError) {
-    var names: [RecordField: String] = [:]
-    for (key, name) in columns.sorted(by: { $0.key < $1.key }) {
-      guard let field = RecordField(rawValue: key) else {
-        let known = RecordField.allCases.map(\.rawValue)
-        throw .unknownSetting(
-          path: "ingest.columns.\(key)", nearest: nearest(to: key, in: known), known: known)
-      }
-      names[field] = name
-    }
-    self.names = names
-  }
-
-  func name(of field: RecordField) -> String { names[field] ?? field.rawValue }
-}
-
 /// What a source cannot be read without.
 enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
   /// `escaped` is the pattern with its brackets standing for themselves, if it has any.
@@ -29,10 +8,16 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
   case noFolder(source: String, folder: String)
   case emptyFolder(source: String)
   case unknownFormat(path: String)
-  case missingColumn(path: String, column: String, field: String, present: [String])
+  case missingColumns(path: String, form: DataForm, columns: [Column], present: [String])
   case malformed(path: String, reason: String)
   case changed(path: String)
   case nothingUsable(rows: Int, example: String)
+
+  /// A column by its name in the source, and the key of `ingest.columns` that may give it another one.
+  struct Column: Equatable {
+    var name: String
+    var field: String
+  }
 
   var kind: FailureKind { .input }
 
@@ -48,13 +33,15 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
         + "paths start at the current folder"
     case .emptyFolder(let source):
       "ingest.source: in the folder \"\(source)\" and below it there are no files that end in "
-        + ".parquet, .jsonl, .json or .csv"
+        + "\(SourceFormat.endings), and no folders of images"
     case .unknownFormat(let path):
-      "\(path): the name of a source must end in .parquet, .jsonl, .json or .csv"
-    case .missingColumn(let path, let column, let field, let present):
-      "\(path): no column \(column); the file has \(present.joined(separator: ", ")); "
-        + "if another one holds it, name it in the pipeline file: "
-        + "ingest: { columns: { \(field): \"...\" } }"
+      "\(path): the name of a source must end in \(SourceFormat.endings)"
+    case .missingColumns(let path, let form, let columns, let present):
+      "\(path): no column \(columns.map(\.name).joined(separator: ", no column ")); the file has "
+        + "\(present.joined(separator: ", ")), and \(form.meaning) would need them; if others hold "
+        + "them, name these in the pipeline file: ingest: { columns: { "
+        + columns.map { "\($0.field): \"...\"" }.joined(separator: ", ")
+        + " } }; if it is of another form, set ingest.format"
     case .malformed(let path, let reason): "\(path): \(reason)"
     case .changed(let path):
       "\(path): its images are not those that were ingested; run again with --force ingest"

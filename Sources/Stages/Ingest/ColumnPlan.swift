@@ -1,0 +1,138 @@
+import Files
+import PipelineCore
+
+/// How sources are to be read, as the pipeline file says it.
+struct ReadingOptions: Sendable {
+  var format = DataForm.auto
+  /// Where a source's columns have names of their own.
+  var columns: [RecordField: String] = [:]
+  /// Where the paths of images start; nil: at the folder of the file that names them.
+  var imageRoot: String?
+
+  /// What a prompt's column is called where prompts stand alone.
+  var promptName: String { columns[.caption] ?? RecordField.caption.rawValue }
+}
+
+extension ReadingOptions {
+  init(_ settings: IngestSettings) throws(PipelineError) {
+    format = settings.format
+    imageRoot = settings.imageRoot
+    for (key, name) in settings.columns.sorted(by: { $0.key < $1.key }) {
+      guard let field = RecordField(key: key) else {
+        throw .unknownSetting(
+          path: "ingest.columns.\(key)", nearest: nearest(to: key, in: RecordField.keys),
+          known: RecordField.keys)
+      }
+      columns[field] = name
+    }
+  }
+}
+
+/// What one source is taken for, and under which names its columns stand.
+struct ColumnPlan: Sendable {
+  let form: DataForm
+  /// Fields that the form cannot do without.
+  let required: [RecordField]
+  private let names: [RecordField: String]
+
+  func name(of field: RecordField) -> String { names[field] ?? field.rawValue }
+
+  /// The fields that are read.
+  var fields: [RecordField] {
+    RecordField.allCases.filter { names[$0] != nil }
+  }
+}
+
+extension ColumnPlan {
+  /// - Parameters:
+  ///   - columns: those of the source, members of structs by their dotted paths
+  ///   - options: what the pipeline file says
+  ///   - mayBePrompts: whether a source without any comparison may be a list of prompts
+  init(columns: [String], options: ReadingOptions, mayBePrompts: Bool) {
+    let present = ColumnSet(columns)
+    func names(_ layout: DataLayout) -> [RecordField: String] {
+      layout.columns.merging(options.columns.filter { layout.columns[$0.key] != nil }) { $1 }
+    }
+    func count(_ layout: DataLayout) -> Int {
+      names(layout).values.count(where: present.contains)
+        + layout.hints.count { present.contains(options.columns[$0] ?? $0.rawValue) }
+    }
+    let caption =
+      options.columns[.caption]
+      ?? DataLayout.captions.first(where: present.contains) ?? DataLayout.captions[0]
+    let layouts = DataLayout.all.filter { options.format == .auto || $0.form == options.format }
+    let whole = layouts.first { names($0).values.allSatisfy(present.contains) }
+    let hasAny = layouts.contains { count($0) > 0 }
+    let isPrompts =
+      options.format == .prompts
+      || options.format == .auto && whole == nil && !hasAny
+        && mayBePrompts && present.contains(caption)
+    guard !isPrompts, let nearest = whole ?? Self.best(layouts, count) else {
+      self.init(
+        form: options.format == .auto ? .prompts : options.format, required: [.caption],
+        names: [.caption: caption])
+      return
+    }
+    var all = names(nearest)
+    all[.caption] = caption
+    func add(_ field: RecordField, _ candidates: [String]) {
+      all[field] = options.columns[field] ?? candidates.first(where: present.contains)
+    }
+    if nearest.form == .pickapic {
+      // In the published form every field has its published name.
+      for field in Self.published where field != .caption {
+        all[field] = options.columns[field] ?? field.rawValue
+      }
+    } else {
+      for field in Self.common { add(field, [field.rawValue]) }
+      add(.model0, [nearest.models[0]])
+      add(.model1, [nearest.models[1]])
+      if nearest.form.imageFields != nil {
+        for field in RecordField.uids { add(field, [field.rawValue]) }
+      }
+    }
+    if all[.userID].map(present.contains) != true { add(.userID, DataLayout.annotators) }
+    self.init(
+      form: nearest.form,
+      required: [.caption] + RecordField.allCases.filter { nearest.columns[$0] != nil },
+      names: all)
+  }
+
+  /// The fields of the published form.
+  static let published: [RecordField] = [
+    .caption, .image0, .image1, .image0UID, .image1UID, .bestImageUID, .label0, .label1, .hasLabel,
+    .areDifferent, .examplesPerPrompt, .rankingID, .userID, .model0, .model1, .createdAt,
+    .image0URL, .image1URL, .weight,
+  ]
+  private static let common: [RecordField] = [
+    .hasLabel, .areDifferent, .examplesPerPrompt, .rankingID, .createdAt, .weight,
+  ]
+
+  private static func best(
+    _ layouts: [DataLayout], _ count: (DataLayout) -> Int
+  ) -> DataLayout? {
+    layouts.enumerated().max { first, second in
+      // The first of equals.
+      (count(first.element), -first.offset) < (count(second.element), -second.offset)
+    }?.element
+  }
+}
+
+/// The names of a source's columns; a struct's name stands for its members.
+private struct ColumnSet {
+  private let names: Set<String>
+
+  init(_ columns: [String]) {
+    var names = Set(columns)
+    for column in columns {
+      var path = column[...]
+      while let dot = path.lastIndex(of: ".") {
+        path = path[..<dot]
+        names.insert(String(path))
+      }
+    }
+    self.names = names
+  }
+
+  func contains(_ name: String) -> Bool { names.contains(name) }
+}

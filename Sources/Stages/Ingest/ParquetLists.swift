@@ -1,0 +1,93 @@
+import Parquet
+
+/// The lists of a row group's rows, read in step with its other columns.
+final class ParquetLists {
+  private let file: ParquetFile
+  private let cursors: [(field: RecordField, cursor: ListCursor)]
+  private let rowGroup: Int
+  private let paths: ImagePaths
+  /// The images of the row before the next one, which are asked for one by one.
+  private var last: [Result<EncodedImage, RowFault>] = []
+
+  init(
+    _ file: ParquetFile, _ leaves: [RecordField: LeafColumn], rowGroup: Int, paths: ImagePaths
+  ) throws {
+    self.file = file
+    self.rowGroup = rowGroup
+    self.paths = paths
+    cursors = try leaves.sorted { $0.key.rawValue < $1.key.rawValue }.map { field, leaf in
+      (field, try ListCursor(file, column: leaf, rowGroup: rowGroup))
+    }
+  }
+
+  /// The leaf that holds the elements of a list; of images in structs their bytes.
+  static func leaf(of file: ParquetFile, _ name: String) -> LeafColumn? {
+    let leaves = file.columns.filter { $0.name == name || $0.name.hasPrefix(name + ".") }
+    return leaves.count == 1 ? leaves[0] : leaves.first { $0.name.hasSuffix(".bytes") }
+  }
+
+  /// Puts the lists of the next row into `row`.
+  ///
+  /// - Throws: `RowFault` for an element that is not of the list's kind
+  func advance(_ row: inout ParquetRow) throws {
+    var fault: RowFault?
+    for (field, cursor) in cursors {
+      if field.kind == .imageList {
+        row.imageLists[field] = try images(field, cursor)
+      } else {
+        var numbers: [Double] = []
+        let isThere = try cursor.forEachInNextRow { element in
+          guard let number = try element?.number() else {
+            fault = RowFault(field, "bad-value", "an element of the list is null")
+            return
+          }
+          // Longer ones are refused by their length.
+          if numbers.count <= Record.imageLimit { numbers.append(number) }
+        }
+        try require(isThere, cursor)
+        row.numberLists[field] = numbers
+      }
+    }
+    if let fault { throw fault }
+  }
+
+  private func images(
+    _ field: RecordField, _ cursor: ListCursor
+  ) throws -> [Result<EncodedImage, RowFault>] {
+    var images: [Result<EncodedImage, RowFault>] = []
+    let isThere = try cursor.forEachInNextRow { element in
+      guard images.count <= Record.imageLimit else { return }
+      do throws(ImagePathError) {
+        guard let element, let image = try ParquetRow.image(element, paths: paths) else {
+          throw .nothing
+        }
+        images.append(.success(image))
+      } catch {
+        images.append(.failure(RowFault(field, error)))
+      }
+    }
+    try require(isThere, cursor)
+    return images
+  }
+
+  private func require(_ isThere: Bool, _ cursor: ListCursor) throws(ParquetError) {
+    guard !isThere else { return }
+    throw .chunk(
+      path: file.path, rowGroup: rowGroup, column: cursor.column.name,
+      reason: "it ends before the other columns of the row group, behind row \(cursor.nextRow - 1)")
+  }
+
+  /// Whether the row can still be reached.
+  func stands(before row: Int, ofRowGroup rowGroup: Int, _ leaf: LeafColumn) -> Bool {
+    guard let (_, cursor) = cursors.first else { return false }
+    return rowGroup == self.rowGroup && cursor.column.index == leaf.index
+      && row >= cursor.nextRow - 1
+  }
+
+  /// The images of a row that ``stands(before:ofRowGroup:_:)`` says can be reached.
+  func images(ofRow row: Int) throws -> [Result<EncodedImage, RowFault>] {
+    guard let (field, cursor) = cursors.first else { return [] }
+    while cursor.nextRow <= row { last = try images(field, cursor) }
+    return last
+  }
+}

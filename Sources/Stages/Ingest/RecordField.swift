@@ -1,0 +1,82 @@
+/// What a source can say of a comparison, under the names of the published data.
+enum RecordField: String, CaseIterable {
+  case caption
+  case image0 = "jpg_0"
+  case image1 = "jpg_1"
+  case image0UID = "image_0_uid"
+  case image1UID = "image_1_uid"
+  case bestImageUID = "best_image_uid"
+  case label0 = "label_0"
+  case label1 = "label_1"
+  case hasLabel = "has_label"
+  case areDifferent = "are_different"
+  case examplesPerPrompt = "num_example_per_prompt"
+  case rankingID = "ranking_id"
+  case userID = "user_id"
+  case model0 = "model_0"
+  case model1 = "model_1"
+  case createdAt = "created_at"
+  case image0URL = "image_0_url"
+  case image1URL = "image_1_url"
+  /// The preferred image and the other one.
+  case chosen
+  case rejected
+  /// Which of two images is preferred.
+  case preferred
+  /// How many chose each of two images.
+  case votes0 = "votes_0"
+  case votes1 = "votes_1"
+  /// A list of images, and a list of their ranks (1 is best) or of what they are worth (more is better).
+  case images
+  case ranks
+  case preferences
+  /// One image of a ranking that takes several rows, its rank, and what the rows have in common.
+  case image
+  case rank
+  case promptID = "prompt_id"
+  case weight
+
+  /// A key of `ingest.columns`: the published name, or a plainer one.
+  init?(key: String) {
+    switch key {
+    case "prompt": self = .caption
+    case "image_0": self = .image0
+    case "image_1": self = .image1
+    default: self.init(rawValue: key)
+    }
+  }
+
+  /// All keys, for messages.
+  static let keys = allCases.map(\.rawValue) + ["prompt", "image_0", "image_1"]
+
+  /// Without these, data in the published form holds no comparisons.
+  static let required: [RecordField] = [.caption, .label0, .label1]
+  /// Where a source has neither, the digest of an image's bytes is its identity.
+  static let uids: [RecordField] = [.image0UID, .image1UID]
+
+  enum Kind { case text, number, truth, image, choice, imageList, numberList }
+
+  var kind: Kind {
+    switch self {
+    case .image0, .image1, .chosen, .rejected, .image: .image
+    case .label0, .label1, .examplesPerPrompt, .rankingID, .votes0, .votes1, .rank, .weight:
+      .number
+    case .hasLabel, .areDifferent: .truth
+    case .preferred, .userID, .promptID: .choice
+    case .images: .imageList
+    case .ranks, .preferences: .numberList
+    case .caption, .image0UID, .image1UID, .bestImageUID, .model0, .model1, .createdAt,
+      .image0URL, .image1URL:
+      .text
+    }
+  }
+
+  /// Whether no stage computes with it: what cannot be read of it costs no row.
+  var isProvenance: Bool {
+    switch self {
+    case .bestImageUID, .rankingID, .userID, .model0, .model1, .createdAt, .image0URL, .image1URL:
+      true
+    default: false
+    }
+  }
+}

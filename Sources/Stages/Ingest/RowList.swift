@@ -1,0 +1,104 @@
+import Files
+
+/// Rows or images that a file names, one per line; settings `ingest.keep` and `ingest.drop`.
+///
+///     train.parquet:17      a row, counted from 0
+///     rankings.json:3.2     one of the pairs that a row of rankings became, counted from 0
+///     17                    a row, where there is only one source
+///     0f3a...               the identity of an image: its uid, else the SHA-256 of its bytes
+///
+/// Empty lines and those that begin with `#` do not count.
+struct RowList {
+  private struct Rows {
+    var whole: Set<Int> = []
+    var parts: [Int: Set<Int>] = [:]
+  }
+
+  private var rows: [String: Rows] = [:]
+  private(set) var uids: Set<String> = []
+
+  private static let byteLimit = 1 << 30
+
+  /// Whether it names rows, not images.
+  var isOfRows: Bool { !rows.isEmpty }
+  var namesBoth: Bool { isOfRows && !uids.isEmpty }
+
+  /// - Parameter sources: the paths of the files that rows may be of
+  init(paths: [String], sources: [String]) throws {
+    for path in paths { try add(path, sources) }
+  }
+
+  private mutating func add(_ path: String, _ sources: [String]) throws {
+    let file = try RegularFile(path: path)
+    guard file.size <= Self.byteLimit else {
+      throw SourceError.malformed(path: path, reason: "\(file.size) bytes are too many for a list")
+    }
+    guard let text = String(validating: try file.readAll(), as: UTF8.self) else {
+      throw SourceError.malformed(path: path, reason: "not text in UTF-8, so no list of rows")
+    }
+    let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
+    for (index, line) in lines.enumerated() {
+      let entry = SpelledValue.trimmed(String(line))
+      guard !entry.isEmpty, !entry.hasPrefix("#") else { continue }
+      do throws(EntryError) {
+        try add(entry: entry, sources)
+      } catch {
+        throw SourceError.malformed(
+          path: path,
+          reason: "line \(index + 1) (\(entry.prefix(80).description.printable)): "
+            + error.reason)
+      }
+    }
+  }
+
+  private struct EntryError: Error { let reason: String }
+
+  private mutating func add(entry: String, _ sources: [String]) throws(EntryError) {
+    let colon = entry.lastIndex(of: ":")
+    let number = colon.map { entry[entry.index(after: $0)...] } ?? entry[...]
+    guard let (row, part) = Self.row(number) else {
+      uids.insert(entry)
+      return
+    }
+    let name = colon.map { String(entry[..<$0]) }
+    let matches = name.map { name in sources.filter { Self.names(name, $0) } } ?? sources
+    guard let source = matches.first, matches.count == 1 else {
+      throw EntryError(
+        reason: name == nil
+          ? "with several sources a row needs the name of its file: FILE:ROW"
+          : matches.isEmpty
+            ? "no source has this name"
+            : "\(matches.count) sources have this name; write more of it")
+    }
+    if let part {
+      rows[source, default: Rows()].parts[row, default: []].insert(part)
+    } else {
+      rows[source, default: Rows()].whole.insert(row)
+    }
+  }
+
+  /// A row's number, and a pair's behind a dot.
+  private static func row(_ text: Substring) -> (Int, Int?)? {
+    let parts = text.split(separator: ".", omittingEmptySubsequences: false)
+    let numbers = parts.compactMap { part -> Int? in
+      part.utf8.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains) ? Int(part) : nil
+    }
+    guard numbers.count == parts.count, (1...2).contains(numbers.count) else { return nil }
+    return (numbers[0], numbers.count == 2 ? numbers[1] : nil)
+  }
+
+  /// Whether a path is this one or ends in it.
+  private static func names(_ name: String, _ path: String) -> Bool {
+    path == name || path.hasSuffix("/" + name)
+  }
+
+  /// - Parameter part: nil: any pair of the row
+  func hasRow(_ row: Int, _ part: Int?, _ path: String) -> Bool {
+    guard let rows = rows[path] else { return false }
+    if rows.whole.contains(row) { return true }
+    guard let parts = rows.parts[row] else { return false }
+    return part.map(parts.contains) ?? true
+  }
+
+  func isWhole(_ row: Int, _ path: String) -> Bool { rows[path]?.whole.contains(row) ?? false }
+}

@@ -1,0 +1,45 @@
+/// The values of one row; a field that the source does not have is nil everywhere.
+protocol RowValues {
+  /// Each throws a ``RowFault`` for a value that is not of the kind.
+  func text(_ field: RecordField) throws -> String?
+  func number(_ field: RecordField) throws -> Double?
+  func truth(_ field: RecordField) throws -> Bool?
+  func image(_ field: RecordField) throws -> EncodedImage?
+  /// A text, or a whole number as its digits.
+  func choice(_ field: RecordField) throws -> String?
+  /// The elements of a list; an element that is no image is a fault of its own.
+  func images(_ field: RecordField) throws -> [Result<EncodedImage, RowFault>]?
+  func numbers(_ field: RecordField) throws -> [Double]?
+  /// Where an image of the list lies if in a row of its own.
+  func place(ofImage index: Int) -> (rowGroup: Int, row: Int)?
+}
+
+extension RowValues {
+  func place(ofImage index: Int) -> (rowGroup: Int, row: Int)? { nil }
+}
+
+/// Why one row cannot be used, or is not wanted.
+struct RowFault: Error {
+  var field: RecordField?
+  var code: String
+  var reason: String
+
+  init(_ field: RecordField?, _ code: String, _ reason: String) {
+    self.field = field
+    self.code = code
+    self.reason = reason
+  }
+
+  /// Codes of rows that a filter leaves out on purpose begin so.
+  static let filterPrefix = "filtered-"
+
+  static func filtered(_ field: RecordField?, _ what: String, _ reason: String) -> RowFault {
+    RowFault(field, filterPrefix + what, reason)
+  }
+
+  static func missing(_ field: RecordField) -> RowFault {
+    RowFault(field, "missing-value", "no value")
+  }
+
+  var isFiltered: Bool { code.hasPrefix(Self.filterPrefix) }
+}
