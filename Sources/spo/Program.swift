@@ -77,7 +77,7 @@ enum Program {
 
   private static var exitCodes: [(String, String)] {
     [("0", "done")] + FailureKind.allCases.map { ("\($0.rawValue)", $0.meaning) }
-      + [("130, 143", "interrupted; what is done is saved, the same command goes on")]
+      + [("130, 143", "interrupted; what is done is saved, the same command continues")]
   }
 
   private static var help: String {
@@ -93,7 +93,7 @@ enum Program {
       examples:
         # everything, on what the repository ships
         spo run pipelines/quickstart.json5
-        # what a command takes
+        # the options of a command
         spo run --help
 
       Results go to standard output, progress to standard error.
@@ -113,7 +113,7 @@ extension FailureKind {
     case .settings: "a setting is unknown, of the wrong type or out of range"
     case .input: "an input is missing, damaged or not what it should be"
     case .space: "no space on the disk, or not enough memory"
-    case .busy: "another process works in the same workspace"
+    case .busy: "another process is using the same workspace"
     case .notFinite: "numbers that are not finite"
     case .nothingLearned: "training ended without having learned anything"
     }

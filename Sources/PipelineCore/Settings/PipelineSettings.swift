@@ -10,7 +10,7 @@ public struct PipelineSettings: StageSettings {
     "What computes: auto takes a GPU if there is one; opencl:1 is the second one of OpenCL's.")
   public var device = DeviceChoice.automatic
   @Setting(
-    "Whether a stage that was begun on another device may go on; then its result is that of no one device."
+    "Whether a stage begun on another device may continue here; its result then mixes both."
   )
   public var mayChangeDevice = false
 

@@ -11,7 +11,7 @@ struct EncodeSettings: StageSettings {
   @Setting("Height and width of the encoded images; null: the model's own.", in: 8...8_192)
   var size: Int? = nil
   @Setting(
-    "What is kept of a latent's distribution; from mean+logvar, preference draws; published so.")
+    "What to store of a latent's distribution; stage preference samples mean+logvar (published).")
   var latents = LatentForm.mean
   @Setting("Images or prompts encoded at a time.", in: 1...4_096)
   var batch = 8

@@ -38,7 +38,7 @@ extension Ingest {
       contents.pairs.map { [$0.row, $0.part] } + contents.prompts.map { [$0.row, 0] }
       + contents.rejects.map { [$0.row, $0.part] }
     guard contents.ordinal == item.block, contents.rowCount == item.rowCount,
-      places.count == contents.outcomeCount, Set(places).count == places.count,
+      places.count == contents.outcomeCount ?? contents.rowCount, Set(places).count == places.count,
       places.joined().allSatisfy({ (0...Int(Int32.max)).contains($0) })
     else { throw BadOutput("it is not what becomes of \(item.rowCount) rows") }
     return contents
@@ -79,6 +79,10 @@ extension OutputWriter {
       writer.add(content.width)
       writer.add(content.height)
       writer.add(content.column)
+      writer.add(content.place) { writer, place in
+        writer.add(place.rowGroup)
+        writer.add(place.row)
+      }
       writer.add(content.copy)
     }
   }
@@ -88,14 +92,15 @@ extension RowGroupContents {
   /// What a part has written.
   init(_ reader: inout OutputReader) throws(BadOutput) {
     self.init(ordinal: try reader.int(), rowCount: try reader.int())
-    outcomeCount = try reader.int()
+    outcomeCount = try reader.int(orNone: ())
     pairs = try reader.list { reader throws(BadOutput) in try Pair(&reader) }
     prompts = try reader.list { reader throws(BadOutput) in
       ListedPrompt(row: try reader.int(), text: try reader.text(), split: try reader.text())
     }
     rejects = try reader.list { reader throws(BadOutput) in
       Reject(
-        row: try reader.int(), part: try reader.int(), column: try reader.text(orNone: ()), code: try reader.text(),
+        row: try reader.int(), part: try reader.int(), column: try reader.text(orNone: ()),
+        code: try reader.text(),
         reason: try reader.text())
     }
   }
@@ -139,6 +144,9 @@ extension RowGroupContents.Image {
         Content(
           sha256: try reader.text(), byteCount: try reader.int(), width: try reader.int(),
           height: try reader.int(), column: try reader.text(),
+          place: try reader.optional { reader throws(BadOutput) in
+            (rowGroup: try reader.int(), row: try reader.int())
+          },
           copy: try reader.optional { reader throws(BadOutput) in try reader.bytes() })
       })
   }

@@ -3,7 +3,7 @@ import PipelineCore
 /// Settings of `label`.
 struct LabelSettings: StageSettings {
   @Setting(
-    "CLIP model whose choices replace people's: a folder, or a file beside its configuration.")
+    "CLIP model whose labels replace people's: a folder, or a file next to its configuration.")
   var scorer = ""
   @Setting(
     "An image wins if its probability exceeds the other's by more; else the two tie.", in: 0..<1)

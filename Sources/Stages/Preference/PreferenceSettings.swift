@@ -68,13 +68,13 @@ public struct PreferenceSettings: StageSettings {
     "Checkpoint that becomes the model: the last, as published, or the best on held-out pairs.")
   public var keep = KeptCheckpoint.last
   @Setting(
-    "Held-out comparisons that checkpoints, and those that the model, are evaluated on.",
+    "Held-out comparisons on which each checkpoint, and finally the model, is evaluated.",
     in: 1...1_000_000)
   public var validationPairs = 500
   @Setting("Timesteps at which accuracy is measured.", in: 0...999)
   public var validationTimesteps = [1, 251, 501, 701, 951]
   @Setting(
-    "The best checkpoint has the best mean accuracy at those validation timesteps below this.",
+    "The best checkpoint is chosen by mean accuracy at the validation timesteps below this.",
     in: 1...1_000)
   public var selectionLimit = 1_000
   @Setting("Steps between checkpoints.", in: 1...1_000_000)

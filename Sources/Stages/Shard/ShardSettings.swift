@@ -7,7 +7,7 @@ struct ShardSettings: StageSettings {
   @Setting(
     "Where all rows are of one split, this fraction of the prompts becomes validation.", in: 0..<1)
   var validationFraction = 0.05
-  @Setting("Whose labels comparisons have: people's, or those of the model of stage label.")
+  @Setting("Source of the labels: people, or the model of stage label.")
   var labels = LabelSource.people
 
   enum LabelSource: String, Codable, CaseIterable, Sendable {

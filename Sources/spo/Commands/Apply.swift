@@ -12,7 +12,7 @@ enum ApplyCommand: Command {
       name: "apply", summary: "Run one part of a model on tensors from a file.",
       operands: [CommandSyntax.Operand("OP")],
       options: [
-        .value("model", "DIR", "a model folder in the layout of diffusers, or a checkpoint file"),
+        .value("model", "DIR", "a diffusers folder or a checkpoint file"),
         .value("inputs", "FILE", "a safetensors file with the operation's inputs"),
         .value("outputs", "FILE", "the safetensors file to write"),
         .value("lora", "FILE", "a LoRA file for the U-Net"),
@@ -23,7 +23,7 @@ enum ApplyCommand: Command {
         .value("clip", "X", "how far a likelihood ratio may go from 1 (0.1)"),
         ComputingDevice.option,
         .flag(
-          "gradient-checkpointing", "run the U-Net's blocks again in the backward pass: less memory"
+          "gradient-checkpointing", "recompute the U-Net's blocks in the backward pass: less memory"
         ),
       ],
       examples: [

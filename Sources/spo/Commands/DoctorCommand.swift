@@ -8,14 +8,14 @@ enum DoctorCommand: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
       name: "doctor",
-      summary: "Look at this machine, and at what a pipeline takes: memory, disk, time.",
+      summary: "Check this machine, and estimate the memory, disk and time that a pipeline needs.",
       operands: [CommandSyntax.Operand("PIPELINE", isOptional: true)],
       options: [
-        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "as if a run had this setting"),
-        .value("workspace", "DIR", "as if a run wrote here"),
-        .value("partitions", "N", "what a part takes where stages are divided into N"),
-        .flag("device-check", "compare every operation on the devices with the host instead"),
-        .value("device", "NAME", "of --device-check: this one alone, such as cuda:0"),
+        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the file"),
+        .value("workspace", "DIR", "estimate for a workspace here"),
+        .value("partitions", "N", "what each part needs if stages are divided into N"),
+        .flag("device-check", "instead, compare every operation on the devices with the CPU"),
+        .value("device", "NAME", "for --device-check: only this device, such as cuda:0"),
         .flag("json", "print one JSON object"),
       ],
       examples: [
@@ -23,7 +23,7 @@ enum DoctorCommand: Command {
         (
           "spo doctor pipelines/sd15.json5", "what is missing, what does not fit, how long it takes"
         ),
-        ("spo doctor --device-check", "whether the GPU computes what the processor computes"),
+        ("spo doctor --device-check", "whether the GPU computes what the CPU computes"),
       ])
   }
 

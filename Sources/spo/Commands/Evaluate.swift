@@ -12,7 +12,7 @@ enum Evaluate: Command {
       name: "evaluate",
       summary: "Compare the scores of two models' images of the same prompts and noise.",
       options: [
-        .value("model", "DIR", "a model folder in the layout of diffusers, or a checkpoint file"),
+        .value("model", "DIR", "a diffusers folder or a checkpoint file"),
         .value("tokenizer", "DIR", "a folder with the tokenizer, for a checkpoint file"),
         .value("lora", "FILE", isRepeatable: true, "a LoRA file for the model; several add up"),
         .value("lora-scale", "X", "strength of the LoRA files (1)"),

@@ -10,15 +10,15 @@ enum Export: Command {
       name: "export", summary: "Write a LoRA for other programs, or merge it into its model.",
       operands: [],
       options: [
-        .value("model", "DIR", "the LoRA's model, a folder of diffusers or a checkpoint file"),
+        .value("model", "DIR", "the LoRA's model: a diffusers folder or a checkpoint file"),
         .value("tokenizer", "DIR", "to merged: a folder with the tokenizer, for a checkpoint file"),
-        .value("lora", "FILE", "a LoRA file of any spelling"),
+        .value("lora", "FILE", "a LoRA file with diffusers, PEFT or kohya keys"),
         .value("to", "FORM", "lora (for diffusers), webui, or merged (a model folder)"),
         .value("dtype", "NAME", "f32, f16 or bf16 (f32)"),
         .value(
           "lora-keys", "NAME",
           "to lora: diffusers or peft (diffusers); to webui: diffusers or sgm (sgm for SDXL)"),
-        .value("out", "PATH", "the file to write; for merged a folder that is not there yet"),
+        .value("out", "PATH", "the file to write; for merged, a folder that does not exist"),
       ],
       examples: [
         (

@@ -10,7 +10,7 @@ enum Inspect: Command {
 
   static var syntax: CommandSyntax {
     CommandSyntax(
-      name: "inspect", summary: "Say what a file is, what is in it and what is wrong with it.",
+      name: "inspect", summary: "Show what a file is, what is in it and what is wrong with it.",
       operands: [CommandSyntax.Operand("FILE")],
       options: [
         .flag("json", "print one JSON object"),

@@ -13,13 +13,13 @@ import TensorCore
 enum Sample: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
-      name: "sample", summary: "Draw pictures of a prompt.", operands: [],
+      name: "sample", summary: "Generate images from a prompt.", operands: [],
       options: [
-        .value("model", "DIR", "a model folder in the layout of diffusers, or a checkpoint file"),
+        .value("model", "DIR", "a diffusers folder or a checkpoint file"),
         .value("tokenizer", "DIR", "a folder with the tokenizer, for a checkpoint file"),
         .value("lora", "FILE", isRepeatable: true, "a LoRA file; several add up"),
         .value("lora-scale", "X", "strength of the LoRA files (1)"),
-        .value("prompt", "STR", "what to draw"),
+        .value("prompt", "STR", "the prompt"),
         .value("prompts", "FILE", "a prompt list instead of one prompt; --out is then a folder"),
         .value("negative", "STR", "negative prompt (empty)"),
         .value("seed", "N", "the noise to start from (42)"),
@@ -27,23 +27,23 @@ enum Sample: Command {
         .value("guidance", "X", "classifier-free guidance scale (7.5)"),
         .value("eta", "X", "noise of a DDIM step, 0 to 1 (0)"),
         .value("size", "WxH", "pixels (the model's own size)"),
-        .value("count", "N", "pictures, each of the next seed (1)"),
+        .value("count", "N", "images, each with the next seed (1)"),
         .value("scheduler", "NAME", "ddim, pndm, euler or dpm++ instead of the model's own"),
-        .flag("vae-tiling", "decode tile by tile: large pictures take less memory"),
+        .flag("vae-tiling", "decode tile by tile: less memory for large images"),
         .value("rng", "NAME", "torch-cpu, torch-cuda or native noise (torch-cpu)"),
         ComputingDevice.option,
         .value(
           "out", "FILE",
-          "the PNG to write, several get -1, -2 ... before the ending; a folder for --prompts"),
+          "the PNG to write (several: -1, -2 ... before the extension); with --prompts, a folder"),
       ],
       examples: [
         (
           "spo sample --model data/tiny-sd --prompt \"a red circle in the middle , light background\""
-            + " --out circle.png", "one picture"
+            + " --out circle.png", "one image"
         ),
         (
           "spo sample --model data/tiny-sd --prompts data/validation-prompts.json --count 4"
-            + " --out pictures", "a prompt list, into pictures/00000/samples/0000.png and so on"
+            + " --out images", "a prompt list, into images/00000/samples/0000.png and so on"
         ),
       ])
   }

@@ -7,10 +7,11 @@ import Stages
 enum Status: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
-      name: "status", summary: "Say what of a pipeline is done, what is stale and why.",
+      name: "status",
+      summary: "Show the state of each stage of a pipeline: done, stale or missing, and why.",
       operands: [CommandSyntax.Operand("PIPELINE")],
       options: [
-        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "as if a run had this setting"),
+        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the file"),
         .value("workspace", "DIR", "look here instead of where the file says"),
         .flag("json", "print one JSON object"),
       ],

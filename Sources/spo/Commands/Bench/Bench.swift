@@ -17,26 +17,26 @@ enum Bench: Command {
       options: [
         .value(
           "model", "DIR",
-          "a model folder in the layout of diffusers (data/tiny-sd); one that is not there and is called "
-            + "after Stable Diffusion v1.5 or XL gets random weights"),
+          "a diffusers folder (data/tiny-sd); random weights if it does not exist and its name is that of "
+            + "Stable Diffusion v1.5 or XL"),
         .value("precision", "P", "f16 or bf16: round the model's large weights when reading"),
         .value("preference", "DIR", "a preference model (a random one)"),
         .value("preference-precision", "P", "f16 or bf16: round its large weights when reading"),
-        .value("batch", "B", "pictures, latents or prompts at once"),
-        .value("size", "WxH", "of the latents, or of the picture to encode (the model's own)"),
+        .value("batch", "B", "images, latents or prompts per run"),
+        .value("size", "WxH", "of the latents, or of the image to encode (the model's own)"),
         .value("steps", "N", "sampling steps of an iteration (20)"),
         .value("rank", "R", "of the LoRA (4)"),
-        .value("micro-batch", "B", "pairs whose gradients are computed at once (10)"),
-        .flag("gradient-checkpointing", "run the U-Net's blocks again in the backward pass"),
+        .value("micro-batch", "B", "pairs backpropagated at a time (10)"),
+        .flag("gradient-checkpointing", "recompute the U-Net's blocks in the backward pass"),
         .value("case", "TEXT", "only those sizes of an operator whose name contains this"),
-        .flag("gradients", "of operators: those of the inputs, too"),
-        .value("repeat", "R", "measured runs, after one that is not measured (5)"),
-        .value("seconds", "S", "begin no further run after this time, but a second one"),
+        .flag("gradients", "for operators: also the gradients of the inputs"),
+        .value("repeat", "R", "measured runs, after one for warm-up (5)"),
+        .value("seconds", "S", "start no further run after this time, except a second one"),
         .flag("cold", "measure the first run too"),
         .value("save", "FILE", "write inputs and outputs as safetensors, for others to compare"),
         ComputingDevice.option,
         .value("threads", "T", "threads of the kernels (all processors)"),
-        .flag("profile", "print what each operation costs, too"),
+        .flag("profile", "also print the cost of each operation"),
         .flag("plan", "compute nothing: count the memory and the operations of a run"),
         .flag("json", "print one JSON object"),
       ],
@@ -45,7 +45,7 @@ enum Bench: Command {
         ("spo bench operators --threads 1", "kernels at the U-Net's sizes"),
         ("spo bench convolution --case 64x64 --gradients --profile", "forward and backward"),
         ("spo bench unet-lora --profile", "where the time of forward and backward passes goes"),
-        ("spo bench jpeg pictures/*.jpg --threads 1", "decoding pictures"),
+        ("spo bench jpeg images/*.jpg --threads 1", "decoding images"),
       ])
   }
 
