@@ -48,7 +48,7 @@ public struct OperationRates: Sendable {
       best = min(best, time)
       total += time
       runs += 1
-    } while total < 0.002 || runs < 2
+    } while total < 0.008 || runs < 3
     return best
   }
 }

@@ -43,7 +43,7 @@ public struct RateClass: Hashable, Sendable, CustomStringConvertible {
     self.kind = kind
     // Powers of four; larger ones than caches hold are alike.
     let bits = Int.bitWidth - max(1, byteCount).leadingZeroBitCount
-    extents = [1 << min(26, max(8, bits / 2 * 2))]
+    extents = [1 << min(24, max(8, bits / 2 * 2))]
   }
 
   /// Of a product `[rows, inner] [inner, columns]`.
@@ -76,11 +76,15 @@ public struct RateClass: Hashable, Sendable, CustomStringConvertible {
 
   init(_ kind: Kind, _ shape: AttentionShape) {
     self.kind = kind
-    let queriesAndHeads = Self.limited(
-      [Self.roundedRows(shape.batch * shape.heads), Self.rounded(shape.queryCount)], to: 5e8
-    ) { 4 * $0[0] * $0[1] * Double(min(4_096, Self.rounded(shape.keyCount)) * shape.headWidth) }
-    extents =
-      queriesAndHeads + [min(4_096, Self.rounded(shape.keyCount)), Self.rounded(shape.headWidth)]
+    let (keys, width) = (min(4_096, Self.rounded(shape.keyCount)), Self.rounded(shape.headWidth))
+    var (heads, queries) = (
+      Self.roundedRows(shape.batch * shape.heads), Self.rounded(shape.queryCount)
+    )
+    // A few heads do for all: many queries share what is done for keys.
+    while 4 * heads * queries * keys * width > 1_000_000_000, heads > 4 || queries > 64 {
+      if heads > 4 { heads /= 2 } else { queries /= 2 }
+    }
+    extents = [heads, queries, keys, width]
   }
 
   /// The nearest of 1, 2, 3, 4, 6, 8, 12, 16, ...

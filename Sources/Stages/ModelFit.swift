@@ -14,6 +14,7 @@ extension Pipeline {
   /// Refuses settings that do not suit the models they name, of every stage whether it has run or not.
   public func checkFit() throws {
     let stages = try madeStages()
+    try ModelAgreement(stages).check()
     for stage in stages { try (stage as? any ModelFitting)?.checkFit() }
     if let label = stages.lazy.compactMap({ $0 as? Label }).first,
       let encode = stages.lazy.compactMap({ $0 as? Encode }).first

@@ -66,7 +66,7 @@ public final class BufferPool: Sendable {
   public static let freeByteLimit = min(MemoryLimit.current.byteCount / 8, 4 << 30)
   private let blocks = Mutex(RecycledBlocks<Address>(freeByteLimit: freeByteLimit))
 
-  /// The most bytes that were in use at once.
+  /// The most bytes that were in use at once since free blocks were last released.
   public var peakBytes: Int { blocks.withLock { $0.peakBytes } }
 
   /// The most bytes that were in use or waited to be used again at once.
@@ -75,7 +75,7 @@ public final class BufferPool: Sendable {
   /// The bytes that are in use.
   public var usedBytes: Int { blocks.withLock { $0.usedBytes } }
 
-  /// Returns every free block to the system.
+  /// Returns every free block to the system, and begins to count peaks anew.
   public func releaseFreeBlocks() {
     let unused = blocks.withLock { $0.removeFree() }
     for address in unused { free(address.pointer) }

@@ -53,11 +53,13 @@ public struct RecycledBlocks<Memory> {
     return true
   }
 
-  /// Forgets the free blocks, and returns them.
+  /// Forgets the free blocks, and returns them; peaks are counted anew.
   public mutating func removeFree() -> [Memory] {
     defer {
       free = [:]
       freeBytes = 0
+      peakBytes = usedBytes
+      heldPeakBytes = usedBytes
     }
     return free.values.flatMap { $0 }
   }

@@ -133,6 +133,25 @@ import Testing
     }
   }
 
+  @Test("a stage is interrupted while it prepares, too: 130")
+  func interruptedPreparation() throws {
+    try withTemporaryFolder { folder in
+      let workspace = "\(folder)/workspace"
+      let program = try Program([
+        "run", "Tests/Torture/pipelines/base.json5", "--workspace", workspace, "--set",
+        "denoiser.pictures=6000",
+      ])
+      try program.wait {
+        FileManager.default.fileExists(atPath: "\(workspace)/state/denoiser.json")
+      }
+      program.interrupt()
+      let outcome = try program.outcome()
+      #expect(outcome.exitCode == 130)
+      // What it says when all is rendered.
+      #expect(!outcome.errors.contains("encoding 6000 renders"), "\(outcome)")
+    }
+  }
+
   @Test("a workspace in which another process works: 6; interrupted: 130, and the state is kept")
   func busyAndInterrupted() throws {
     try withTemporaryFolder { folder in

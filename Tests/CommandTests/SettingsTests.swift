@@ -92,6 +92,23 @@ import Testing
   }
 
   @Test(
+    "models of different stages that do not fit each other are refused before any work",
+    arguments: ["preference", "spo", "export", "report"])
+  func models(stage: String) throws {
+    let model = fixturePath("sample/model")
+    for command in ["run", "doctor"] {
+      try withTemporaryFolder { folder in
+        let workspace = "\(folder)/workspace"
+        let outcome = try spo(
+          command, Self.quickstart, "--workspace", workspace, "--set", "\(stage).model=\(model)")
+        expect(
+          outcome, failsAs: .settings, naming: "\(stage).model", model, "data/tiny-sd", "8", "64")
+        #expect(!FileManager.default.fileExists(atPath: workspace))
+      }
+    }
+  }
+
+  @Test(
     "a misspelt name or value is answered with what there is",
     arguments: [
       ("preference.kind=pixl", ["pixel", "latent"]), ("spo.treshold=0.1", ["threshold"]),

@@ -95,6 +95,8 @@ struct HandMadeFile {
 
   var columns: [Column] = []
   var rowCount: Int64 = 3
+  /// What the footer says, where it is not what the row group says.
+  var declaredRowCount: Int64?
   var keyValues: [KeyValue] = []
 
   init(_ type: PhysicalType = .int32, _ pages: [Page] = []) {
@@ -120,7 +122,7 @@ struct HandMadeFile {
           writer.field(5, Int32(columns.count))
         }
       }
-      writer.field(3, rowCount)
+      writer.field(3, declaredRowCount ?? rowCount)
       writer.field(4, list: [0]) { (writer, _) in
         writer.field(1, list: Array(zip(columns, places))) { writeChunk($1.0, $1.1, &$0) }
         writer.field(2, Int64(file.count))

@@ -57,6 +57,14 @@ import Testing
 
   // MARK: - Footer
 
+  @Test(
+    "a footer that contradicts its row groups is refused: rows may be missing", arguments: [2, 4])
+  func declaredRows(count: Int64) throws {
+    var file = HandMadeFile(.int32, [Page(words(1, 2, 3))])
+    file.declaredRowCount = count
+    try expect(file, says: "the footer says \(count) rows, its row groups have 3")
+  }
+
   @Test("a list size is not believed")
   func listSize() throws {
     let footer: [UInt8] = [0x28, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0xfc, 0x51]

@@ -1,3 +1,5 @@
+import Autograd
+import Backends
 import Files
 import Foundation
 import PipelineCore
@@ -184,6 +186,45 @@ import Testing
     #expect(problems.filter { $0.contains("models/stable-diffusion-v1-5") }.count == 1)
     #expect(problems.contains { $0.contains("--set preference.start=PATH") })
     #expect(problems.contains { $0.contains("data/4k_training_prompts.json is not there") })
+  }
+
+  @Test("before any file is there, published shapes stand in, and what is assumed is said")
+  func published() throws {
+    let prompts = Self.paths.filter { $0.hasPrefix("report.") }
+    let doctor = try doctor("sd15", memory: 1 << 44, freeDisk: 1 << 44, overrides: prompts)
+    #expect(doctor.notes.contains { $0.contains("estimated as Stable Diffusion v1.5") })
+    #expect(doctor.notes.contains { $0.contains("estimated as CLIP ViT-H/14") })
+    let spo = try #require(doctor.forecasts.first { $0.stage == "spo" })
+    #expect((5_000_000_000...20_000_000_000).contains(spo.memory.byteCount))
+    #expect(try #require(doctor.seconds) > 30 * 86_400)
+    // One that nothing is known of is not guessed at.
+    let unknown = try self.doctor("sd15", overrides: prompts + ["model=models/other"])
+    #expect(unknown.forecasts.isEmpty && unknown.notes.isEmpty)
+  }
+
+  @Test("rates are kept; files that are damaged or of another machine count as none")
+  func rates() throws {
+    try withTemporaryFolder { folder in
+      let cache = RateCache(folder: "\(folder)/spo")
+      var rates = cache.read()
+      let profile = OperationProfile()
+      profile.record {
+        withBackend(PlanningBackend()) { _ = Tensor(repeating: 0, shape: [1000]) }
+      }
+      _ = rates.seconds(of: profile)
+      cache.write(rates)
+      #expect(cache.read().secondsPerUnit == rates.secondsPerUnit)
+      let name = try #require(
+        try FileManager.default.contentsOfDirectory(atPath: "\(folder)/spo").first)
+      let path = "\(folder)/spo/\(name)"
+      let text = try String(contentsOfFile: path, encoding: .utf8)
+      let other = text.replacingOccurrences(of: "threads", with: "other threads")
+      for damaged in [String(text.dropLast(20)), "[]", other] {
+        try damaged.write(toFile: path, atomically: true, encoding: .utf8)
+        #expect(cache.read().secondsPerUnit.isEmpty)
+      }
+      RateCache(folder: path).write(rates)
+    }
   }
 
   @Test("more rows at once take more memory, gradient checkpointing less")

@@ -59,8 +59,8 @@ public struct DeviceCheck: Sendable {
     public var kind: FailureKind { .other }
 
     public var description: String {
-      "\(device) computes wrong numbers in \(findings.map(\.name).joined(separator: ", ")); update its "
-        + "driver, or use device \"cpu\""
+      "\(device) computes wrong numbers in \(findings.count) operations, such as \(findings[0].name); update "
+        + "its driver, or use device \"cpu\""
     }
   }
 

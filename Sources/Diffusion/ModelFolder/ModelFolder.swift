@@ -45,6 +45,8 @@ public struct ModelFolder: Equatable, Sendable {
     return precision.map { Weights(planned: $0.halfFormat, isTrainable: isTrainable) }
   }
 
+  package var isThere: Bool { FileManager.default.fileExists(atPath: path) }
+
   /// Whether the model is a single file: what kind of file, its content tells, not its name.
   public var isFile: Bool {
     switch PathKind(of: path) {

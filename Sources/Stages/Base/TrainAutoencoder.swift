@@ -91,8 +91,8 @@ public final class TrainAutoencoder: Stage {
         peak: settings.learningRate, warmUpSteps: 50, decay: .cosine, steps: settings.steps,
         finalShare: 0.02))
     let log = try stretches.resume(&state)
-    let pictures = renderedPictures(
-      scenes: SceneSplit.standard.training, count: settings.pictures, seed: settings.seed)
+    let pictures = try renderedPictures(
+      scenes: SceneSplit.standard.training, count: settings.pictures, seed: settings.seed, context)
     training = Training(
       model: model, state: state, log: log, pictures: pictures,
       colours: Whitening(
@@ -224,14 +224,20 @@ public final class TrainAutoencoder: Stage {
 }
 
 /// Renders of scenes, one after another, `[count, 64, 64, 3]` in -1...1.
-func renderedPictures(scenes: [Scene], count: Int, seed: UInt64) -> Tensor {
+func renderedPictures(
+  scenes: [Scene], count: Int, seed: UInt64, _ context: StageContext
+) throws -> Tensor {
   let side = Picture.side
   let size = side * side * 3
-  return Tensor(shape: [count, side, side, 3]) { pictures in
-    parallelItems(count) { index in
-      let picture = Picture(of: scenes[index % scenes.count], seed: seed, item: UInt64(index))
-      for (place, value) in picture.values.enumerated() {
-        pictures[index * size + place] = 2 * value - 1
+  return try Tensor(shape: [count, side, side, 3]) { pictures in
+    for start in stride(from: 0, to: count, by: 64) {
+      try context.checkInterruption()
+      parallelItems(min(64, count - start)) { offset in
+        let index = start + offset
+        let picture = Picture(of: scenes[index % scenes.count], seed: seed, item: UInt64(index))
+        for (place, value) in picture.values.enumerated() {
+          pictures[index * size + place] = 2 * value - 1
+        }
       }
     }
   }

@@ -123,12 +123,13 @@ public final class TrainDenoiser: Stage {
 
   private func encodedRenders(of scenes: [Scene]) throws -> Tensor {
     let autoencoder = try autoencoderFolder.autoencoder().model
-    let pictures = renderedPictures(
-      scenes: scenes, count: settings.pictures, seed: settings.seed &+ 1)
+    let pictures = try renderedPictures(
+      scenes: scenes, count: settings.pictures, seed: settings.seed &+ 1, context)
     context.progress.say("encoding \(settings.pictures) renders")
-    return withoutGradients {
+    return try withoutGradients {
       concatenated(
-        stride(from: 0, to: settings.pictures, by: 32).map { start in
+        try stride(from: 0, to: settings.pictures, by: 32).map { start in
+          try context.checkInterruption()
           let end = min(start + 32, settings.pictures)
           return autoencoder.encoder(pictures.slice(axis: 0, start..<end)).mean
         }, axis: 0

@@ -1,4 +1,5 @@
 import Autograd
+import Backends
 import Diffusion
 import PipelineCore
 import Shards
@@ -17,10 +18,10 @@ extension Encode: Estimating {
       hasLogVariance: settings.latents != .mean)
   }
 
-  func plan(_ scale: PipelineScale) throws -> StagePlan {
+  func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
     let layout = try scale.layout ?? layout()
     let model = model
-    var plan = StagePlan()
+    var plan = StagePlan(on: backend)
     let reduction = try AutoencoderConfiguration(model.configuration("vae")).reduction
     let side = layout.latentHeight * reduction
     let (images, prompts) = (Double(scale.volume.images), Double(scale.volume.prompts))

@@ -8,7 +8,7 @@ import TensorCore
 public struct DataVolume: Equatable, Sendable {
   var rows = 0
   /// Rows by split.
-  var rowsBySplit: [String: Int] = [:]
+  package var rowsBySplit: [String: Int] = [:]
   /// Different ones.
   var images = 0
   var prompts = 0
@@ -21,7 +21,7 @@ public struct DataVolume: Equatable, Sendable {
   /// Time to decode an image, on all threads.
   var secondsPerImage = 0.0
 
-  init() {}
+  package init() {}
 
   func rows(ofSplit split: String) -> Int { rowsBySplit[split] ?? 0 }
 

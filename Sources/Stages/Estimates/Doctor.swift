@@ -71,9 +71,9 @@ public struct Doctor {
     let missing = Self.missingSources(stages)
     problems += missing.map(\.problem)
     if missing.isEmpty {
+      try pipeline.checkFit()
       let checked = CheckedModels()
       for stage in stages { try (stage as? any ModelReading)?.checkModels(checked) }
-      try pipeline.checkFit()
     }
     guard let standIns = StandIns(missing) else { return }
     notes = standIns.notes + Self.fileSystemNotes(pipeline)
@@ -169,7 +169,7 @@ extension Doctor {
     _ stage: any Estimating, _ scale: PipelineScale, _ overrides: [String], _ limits: MachineLimits,
     _ makePipeline: ([String]) throws -> Pipeline
   ) throws -> Problem? {
-    let need = try stage.memory(scale)
+    let need = try stage.plan(scale).memory
     guard need.byteCount > limits.memory else { return nil }
     let name = type(of: stage).name
     // The settings one after the other, until it fits.
@@ -179,7 +179,7 @@ extension Doctor {
       changes.append(saving)
       let stages = try makePipeline(overrides + changes).estimatingStages()
       guard let thriftier = stages.first(where: { type(of: $0).name == name }) else { continue }
-      less = try thriftier.memory(scale)
+      less = try thriftier.plan(scale).memory
       guard less.byteCount <= limits.memory else { continue }
       return Problem(
         what: "\(name) needs about \(ByteCount.text(need.byteCount)), but the machine can spare "
@@ -241,7 +241,7 @@ extension Doctor {
 // MARK: - What estimates start from
 
 extension Pipeline {
-  func estimatingStages() throws -> [any Estimating] {
+  package func estimatingStages() throws -> [any Estimating] {
     try madeStages().compactMap { $0 as? any Estimating }
   }
 }

@@ -1,5 +1,6 @@
+package import Backends
 import Diffusion
-import PipelineCore
+package import PipelineCore
 import Shards
 import TensorCore
 
@@ -7,12 +8,14 @@ import TensorCore
 ///
 /// Its own code is run on a backend that counts, one unit of each kind of work. Numbers are for the whole
 /// stage, as if nothing of it were done.
-protocol Estimating: Stage {
+package protocol Estimating: Stage {
   /// Files and folders that the settings name, from outside the workspace.
   var sources: [NamedSource] { get }
 
   /// Runs a unit of each kind of work, and counts how many there are.
-  func plan(_ scale: PipelineScale) throws -> StagePlan
+  ///
+  /// - Parameter backend: one that counts; on another the units are computed, from made-up data
+  func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan
 
   /// Bytes that the stage adds to the workspace, at most at one time.
   func diskByteCount(_ scale: PipelineScale) throws -> Int
@@ -28,16 +31,18 @@ protocol Estimating: Stage {
 }
 
 extension Estimating {
-  var sources: [NamedSource] { [] }
-  func itemCount(_ scale: PipelineScale) throws -> Int { 1 }
-  var savings: [String] { [] }
-  var diskSavings: [String] { [] }
+  package var sources: [NamedSource] { [] }
+  package func itemCount(_ scale: PipelineScale) throws -> Int { 1 }
+  package var savings: [String] { [] }
+  package var diskSavings: [String] { [] }
 
-  func memory(_ scale: PipelineScale) throws -> MemoryNeed { try plan(scale).memory }
+  func plan(_ scale: PipelineScale) throws -> StagePlan {
+    try plan(scale, on: PlanningBackend())
+  }
 }
 
 /// Something that a setting names.
-struct NamedSource {
+package struct NamedSource {
   /// As `--set` takes it, such as `preference.start`.
   let setting: String
   let path: String
@@ -68,8 +73,8 @@ public struct MemoryNeed: Sendable {
 
   public private(set) var parts: [Part] = []
 
-  /// The program itself and its libraries: measured.
-  private static let programByteCount = 26_000_000
+  /// The program itself, its libraries, and what stages before leave: measured.
+  private static let programByteCount = 36_500_000
 
   public var byteCount: Int {
     parts.reduce(Self.programByteCount) { $0 + $1.byteCount }
@@ -105,7 +110,7 @@ extension PipelineScale {
   }
 
   /// - Parameter volume: of the data; nil: the sources are looked at
-  init(_ stages: [any Estimating], volume given: DataVolume? = nil) throws {
+  package init(_ stages: [any Estimating], volume given: DataVolume? = nil) throws {
     for stage in stages {
       switch stage {
       case let ingest as Ingest: volume = try given ?? ingest.volume()

@@ -1,4 +1,4 @@
-import Backends
+package import Backends
 import Files
 import Foundation
 import PipelineCore
@@ -8,9 +8,11 @@ import TensorCore
 ///
 /// A file that is damaged, or of another processor, build or number of threads, counts as none; one that
 /// cannot be written is done without.
-struct RateCache {
+package struct RateCache {
   /// Nil: nothing is kept.
-  let folder: String?
+  private let folder: String?
+
+  package init(folder: String?) { self.folder = folder }
 
   private static let format = 1
 
@@ -33,7 +35,7 @@ struct RateCache {
     return folder.map { "\($0)/rates-\(name).json" }
   }
 
-  func read() -> OperationRates {
+  package func read() -> OperationRates {
     guard let path, let json = try? JSONReader(contentsOf: path),
       (try? json.int("format")) == Self.format, (try? json.string("machine")) == machine,
       let members = try? json["seconds_per_unit"].members()
@@ -48,7 +50,7 @@ struct RateCache {
     return OperationRates(seconds)
   }
 
-  func write(_ rates: OperationRates) {
+  package func write(_ rates: OperationRates) {
     guard let folder, let path, rates.hasChanged else { return }
     var seconds = JSON.Object()
     for (key, value) in rates.secondsPerUnit.sorted(by: { $0.key < $1.key }) {

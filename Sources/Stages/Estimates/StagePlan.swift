@@ -1,21 +1,25 @@
-import Backends
+package import Backends
 import TensorCore
 
 /// What a stage takes: its own code, run on a backend that computes nothing and counts.
-struct StagePlan {
-  private let backend = PlanningBackend()
+package struct StagePlan {
+  private let backend: any Backend
   /// What each unit of work takes, and how often it is done.
-  private var units: [(profile: OperationProfile, count: Double)] = []
+  package private(set) var units: [(profile: OperationProfile, count: Double)] = []
   /// The most bytes of what lasts.
   private var lastingBytes = 0
   private var beside: [MemoryNeed.Part] = []
   /// The time to read, decode and write.
   private(set) var secondsBeside = 0.0
 
+  package init(on backend: any Backend) { self.backend = backend }
+
+  private var counter: PlanningBackend? { backend as? PlanningBackend }
+
   /// Makes what several units of work use: weights as their files describe them, which are not read.
-  mutating func build<Result>(_ body: () throws -> Result) rethrows -> Result {
+  package mutating func build<Result>(_ body: () throws -> Result) rethrows -> Result {
     let result = try withBackend(backend, body)
-    lastingBytes = max(lastingBytes, backend.usedBytes)
+    lastingBytes = max(lastingBytes, usedBytes)
     return result
   }
 
@@ -23,7 +27,9 @@ struct StagePlan {
   ///
   /// It runs twice: the second time finds blocks that can be used again, and forms that are kept of weights.
   @discardableResult
-  mutating func run<Result>(times count: Double, _ body: () throws -> Result) rethrows -> Result {
+  package mutating func run<Result>(times count: Double, _ body: () throws -> Result) rethrows
+    -> Result
+  {
     let profile = OperationProfile()
     _ = try withBackend(backend, body)
     let result = try profile.record { try withBackend(backend, body) }
@@ -32,7 +38,7 @@ struct StagePlan {
   }
 
   /// Bytes that tensors have now.
-  var usedBytes: Int { backend.usedBytes }
+  var usedBytes: Int { counter?.usedBytes ?? 0 }
 
   /// Counts bytes as used for as long as the result is kept.
   func hold(_ byteCount: Int) -> Storage {
@@ -47,14 +53,24 @@ struct StagePlan {
   /// Counts time that no operation takes.
   mutating func add(seconds: Double) { secondsBeside += seconds }
 
-  var memory: MemoryNeed {
+  package var memory: MemoryNeed {
     var need = MemoryNeed()
     need.add("weights", bytes: lastingBytes)
-    need.add("passes", bytes: backend.peakBytes - lastingBytes)
-    need.add("memory to be used again", bytes: backend.heldPeakBytes - backend.peakBytes)
+    if let counter {
+      need.add("passes", bytes: counter.peakBytes - lastingBytes)
+      need.add("memory to be used again", bytes: counter.heldPeakBytes - counter.peakBytes)
+    }
     if !units.isEmpty { need.addKernels() }
     for part in beside { need.add(part.what, bytes: part.byteCount) }
     return need
+  }
+
+  /// At the rates of this processor, which are measured unless they are known.
+  package func measuredSeconds() -> Double {
+    let cache = RateCache(folder: RateCache.userFolder)
+    var rates = cache.read()
+    defer { cache.write(rates) }
+    return seconds(at: &rates)
   }
 
   func seconds(at rates: inout OperationRates) -> Double {

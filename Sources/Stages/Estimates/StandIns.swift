@@ -1,7 +1,7 @@
 import Diffusion
 
 /// What is known of models and data that are not there yet.
-struct StandIns {
+package struct StandIns {
   /// By path.
   let models: [String: PublishedModel]
   /// Patterns of data that is as published.

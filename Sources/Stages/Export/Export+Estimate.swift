@@ -1,10 +1,10 @@
-import Backends
+package import Backends
 import Diffusion
 import NN
 import PipelineCore
 
 extension Export: Estimating {
-  var sources: [NamedSource] { [.model(settings.model)] }
+  package var sources: [NamedSource] { [.model(settings.model)] }
 
   /// The numbers in each array of the model.
   private func weights() throws -> [Int] {
@@ -18,21 +18,22 @@ extension Export: Estimating {
     }
   }
 
-  func plan(_ scale: PipelineScale) throws -> StagePlan {
-    var plan = StagePlan()
+  package func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
+    var plan = StagePlan(on: backend)
     // As it is stored, with the LoRA added, as it is written, and as it is read back.
     plan.add("the largest weight", bytes: 4 * 4 * (try weights().max() ?? 0))
+    plan.add("parts of files", bytes: 2_000_000)
     // Read, written and read back, at what an ordinary disk bears.
     plan.add(seconds: Double(try diskByteCount(scale)) * 3 / 500e6)
     return plan
   }
 
-  func diskByteCount(_ scale: PipelineScale) throws -> Int {
+  package func diskByteCount(_ scale: PipelineScale) throws -> Int {
     guard settings.forms.contains(.merged) else { return 0 }
     return try weights().reduce(0, +) * settings.dtype.byteCount
   }
 
-  var diskSavings: [String] {
+  package var diskSavings: [String] {
     guard settings.forms.contains(.merged) else { return [] }
     return (settings.dtype == .f32 ? ["export.dtype=f16"] : [])
       + ["export.forms=[\"lora\",\"webui\"]"]

@@ -1,3 +1,4 @@
+import Backends
 import PipelineCore
 
 extension Ingest: Estimating {
@@ -16,11 +17,11 @@ extension Ingest: Estimating {
 
   func volume() throws -> DataVolume { try DataVolume(settings, catalog: catalogPath) }
 
-  func plan(_ scale: PipelineScale) -> StagePlan {
-    var plan = StagePlan()
-    // A page of each column, rows that wait for their images to be checked, and these decoded.
+  func plan(_ scale: PipelineScale, on backend: any Backend) -> StagePlan {
+    var plan = StagePlan(on: backend)
+    // Rows that wait for their images to be checked.
     let batch = min(BlockReader.batchByteCount, scale.volume.sourceByteCount)
-    plan.add("rows and their images", bytes: 3 * batch)
+    plan.add("rows and their images", bytes: batch)
     let decoding =
       settings.checkImages == .decode
       ? Double(scale.volume.images) * scale.volume.secondsPerImage : 0

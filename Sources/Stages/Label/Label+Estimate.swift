@@ -1,4 +1,5 @@
 import Autograd
+import Backends
 import Diffusion
 import PipelineCore
 import PreferenceModels
@@ -8,8 +9,8 @@ extension Label: Estimating {
     [.clip("label.scorer", settings.scorer, "the CLIP model that labels, such as PickScore v1")]
   }
 
-  func plan(_ scale: PipelineScale) throws -> StagePlan {
-    var plan = StagePlan()
+  func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
+    var plan = StagePlan(on: backend)
     let model = try plan.build {
       try ModelFolder(path: settings.scorer).preferenceModel().model
     }

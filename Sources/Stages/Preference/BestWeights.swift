@@ -67,6 +67,13 @@ struct BestWeights {
     self.step = step
   }
 
+  /// What a finished training lacks without them.
+  static func loss(in folder: String) -> PipelineError {
+    .damaged(
+      path: path(in: folder),
+      reason: "it is missing; run again with --force \(TrainPreference.name), which trains again")
+  }
+
   /// Puts the weights in the parameters' place.
   func adopt(_ parameters: [Parameter]) throws {
     let file = try SafetensorsFile(path: path)

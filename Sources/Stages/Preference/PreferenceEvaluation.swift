@@ -1,4 +1,5 @@
 import Files
+import Foundation
 import PipelineCore
 
 /// `evaluation.json` of a trained preference model.
@@ -14,5 +15,19 @@ enum PreferenceEvaluation {
     evaluation["split"] = "the held-out split"
     evaluation["chose_checkpoint"] = true
     return JSONReader(.object(evaluation), path: path)
+  }
+
+  /// What it says, in a line for people; nil where there is none.
+  static func line(from folder: String) throws -> String? {
+    guard let evaluation = try read(from: folder) else { return nil }
+    let parts = try evaluation["accuracy"].members().map { key, value in
+      "\(key == "clean" ? key : "t=\(key)") \(String(format: "%.3f", try value.double()))"
+    }
+    let note =
+      try evaluation.bool("chose_checkpoint")
+      ? " (these also chose the checkpoint, which flatters it)" : ""
+    return
+      "orders \(try evaluation.int("pairs")) comparisons of \(try evaluation.string("split")) as "
+      + "their labels do: \(parts.joined(separator: ", "))\(note)"
   }
 }

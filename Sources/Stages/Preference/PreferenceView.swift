@@ -26,6 +26,10 @@ package enum PreferenceView: Hashable {
 }
 
 extension PreferenceSettings {
+  /// Comparisons that are judged at once without being learned from: those of a batch, as far as they take
+  /// about the memory that learning takes.
+  var judgedAtOnce: Int { max(1, min(batch, 4 * max(1, microBatch))) }
+
   /// How the finished model is shown comparisons.
   var evaluatedViews: [PreferenceView] { [.clean] + validationTimesteps.map { .timestep($0) } }
 

@@ -31,10 +31,10 @@ extension TrainPreference: Estimating {
         isTrainable: false), told: told)
   }
 
-  func plan(_ scale: PipelineScale) throws -> StagePlan {
-    var plan = StagePlan()
+  func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
+    var plan = StagePlan(on: backend)
     let layout = try scale.layout(of: base)
-    let (trainee, pictures) = try plan.build { try makeTrainee() }
+    let (trainee, pictures) = try plan.build { try makeTrainee(PictureStore(folder: nil)) }
     var state = try plan.build {
       try makeState(trainee, moments: settings.optimizerOnDisk ? .plannedDisk : .memory)
     }
@@ -42,15 +42,17 @@ extension TrainPreference: Estimating {
     let heldOut = examples(PlannedComparisons(layout: layout, split: "validation"))
 
     if let pictures {
+      // A block is made some comparisons at a time; what was made of the others waits, twice when it is joined.
+      let block = PictureStore.blockSize
+      let pairs = Array(0..<min(block, 2 * max(1, settings.estimateBatch)))
+      let others = plan.hold(4 * 4 * (block - pairs.count) * 3 * pictures.side * pictures.side)
       let made = madePictures(scale)
       for (view, count) in [(PreferenceView.draw(0), made.noised), (.clean, made.clean)] {
-        // Nothing is known of data that nobody looked at.
-        let block = PictureStore.blockSize
-        let pairs = Array(0..<(count > 0 ? min(block, count) : block))
         try plan.run(times: Double(count) / Double(pairs.count)) {
           try pictures(data, of: pairs, pairs.map { _ in view })
         }
       }
+      withExtendedLifetime(others) {}
     }
 
     let step = PreferenceStep(trainee: trainee, microBatch: settings.microBatch)
@@ -69,7 +71,7 @@ extension TrainPreference: Estimating {
     sum = GradientSum(state.parameters)
 
     let held = heldOutViews(scale)
-    let judged = Array(0..<max(1, min(settings.batch, settings.validationPairs)))
+    let judged = Array(0..<max(1, min(settings.judgedAtOnce, settings.validationPairs)))
     let checkpoints = settings.steps / max(1, settings.checkpointEvery)
     let checked = checkpoints * selectedTimesteps * validationPairs(scale.volume.heldOutRows)
     try plan.run(times: Double(checked + held.evaluated) / Double(judged.count)) {
@@ -82,7 +84,7 @@ extension TrainPreference: Estimating {
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
     let (count, side) = try withBackend(PlanningBackend()) {
-      let (trainee, pictures) = try makeTrainee()
+      let (trainee, pictures) = try makeTrainee(PictureStore(folder: nil))
       return (trainee.parameters.reduce(0) { $0 + $1.tensor.count }, pictures?.side ?? 0)
     }
     let written = (settings.steps + settings.checkpointEvery - 1) / max(1, settings.checkpointEvery)

@@ -45,8 +45,7 @@ final class TrainPreference: Stage {
   ]
   let reads: Set<Artifact> = ["shards"]
   let writes: [Artifact: [String]] = [
-    "preference-model": ["preference/model"],
-    "evaluation": secondary,
+    "preference-model": ["preference/model"], "evaluation": secondary,
   ]
 
   let settings: PreferenceSettings
@@ -179,7 +178,7 @@ final class TrainPreference: Stage {
   func prepare() throws {
     try requireComparisons()
     try Folders.make("\(folder)/pictures")
-    let (trainee, pictures) = try makeTrainee()
+    let (trainee, pictures) = try makeTrainee(store)
     if settings.optimizerOnDisk {
       let count = trainee.parameters.reduce(0) { $0 + $1.tensor.count }
       try DiskSpace.require(8 * count, at: folder, for: "running means of the optimiser")
@@ -223,8 +222,10 @@ final class TrainPreference: Stage {
   }
 
   /// The model to train, and what makes its pictures where it sees any.
-  func makeTrainee() throws -> (any PreferenceTrainee, EstimatedPictures?) {
-    try settings.kind == .pixel ? pixelTrainee() : (latentTrainee(), nil)
+  func makeTrainee(
+    _ store: PictureStore
+  ) throws -> (any PreferenceTrainee, EstimatedPictures?) {
+    try settings.kind == .pixel ? pixelTrainee(store) : (latentTrainee(), nil)
   }
 
   func makeState(
@@ -239,7 +240,9 @@ final class TrainPreference: Stage {
       gradientLimit: settings.gradientLimit, moments: moments)
   }
 
-  private func pixelTrainee() throws -> (any PreferenceTrainee, EstimatedPictures?) {
+  private func pixelTrainee(
+    _ store: PictureStore
+  ) throws -> (any PreferenceTrainee, EstimatedPictures?) {
     let start = ModelFolder(path: settings.start)
     var (model, weights) =
       settings.startsFresh
@@ -325,7 +328,7 @@ final class TrainPreference: Stage {
     _ training: Training, on examples: PreferenceExamples, _ view: PreferenceView
   ) throws -> (share: Double, count: Int) {
     try training.trainee.accuracy(
-      examples, count: validationCount(examples), view, batch: settings.batch)
+      examples, count: validationCount(examples), view, batch: settings.judgedAtOnce)
   }
 
   private func train(_ step: Int) throws {
@@ -348,12 +351,8 @@ final class TrainPreference: Stage {
   func finish() throws {
     guard let training else { return }
     var step = training.state.step
-    if settings.keep == .best, training.best == nil {
-      throw PipelineError.damaged(
-        path: BestWeights.path(in: folder),
-        reason: "it is missing; run again with --force preference, which trains again")
-    }
-    if let best = training.best {
+    if settings.keep == .best {
+      guard let best = training.best else { throw BestWeights.loss(in: folder) }
       try best.adopt(training.state.parameters)
       step = best.step
     }
@@ -397,19 +396,8 @@ final class TrainPreference: Stage {
   func findings() throws -> [String] { try stretches.findings() }
 
   func results() throws -> [String] {
-    guard let evaluation = try PreferenceEvaluation.read(from: folder) else {
-      return ["the preference model is in \(modelFolder)"]
-    }
-    let parts = try evaluation["accuracy"].members().map { key, value in
-      "\(key == "clean" ? key : "t=\(key)") \(String(format: "%.3f", try value.double()))"
-    }
-    let note =
-      try evaluation.bool("chose_checkpoint")
-      ? " (these also chose the checkpoint, which flatters it)" : ""
-    return try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + [
-      "orders \(try evaluation.int("pairs")) comparisons of \(try evaluation.string("split")) as "
-        + "their labels do: \(parts.joined(separator: ", "))\(note)",
-      "the preference model is in \(modelFolder)",
-    ]
+    try TrainingWarnings.read(from: folder).map { "warning: \($0)" }
+      + (PreferenceEvaluation.line(from: folder).map { [$0] } ?? [])
+      + ["the preference model is in \(modelFolder)"]
   }
 }

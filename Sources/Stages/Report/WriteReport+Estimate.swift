@@ -1,3 +1,4 @@
+import Backends
 import Diffusion
 import Files
 import NN
@@ -13,8 +14,8 @@ extension WriteReport: Estimating {
     ]
   }
 
-  func plan(_ scale: PipelineScale) throws -> StagePlan {
-    var plan = StagePlan()
+  func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
+    var plan = StagePlan(on: backend)
     let prompts = try prompts()
     let painter = try plan.build {
       var tuning = scale.tuning ?? SPOSettings()

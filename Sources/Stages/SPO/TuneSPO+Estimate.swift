@@ -17,8 +17,8 @@ extension TuneSPO: Estimating {
       } ?? [])
   }
 
-  func plan(_ scale: PipelineScale) throws -> StagePlan {
-    var plan = StagePlan()
+  func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
+    var plan = StagePlan(on: backend)
     let counts = counts(scale)
     var settings = settings
     // Every comparison gives a pair.

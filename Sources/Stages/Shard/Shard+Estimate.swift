@@ -1,3 +1,4 @@
+import Backends
 import Diffusion
 import PipelineCore
 
@@ -9,8 +10,8 @@ extension Shard: Estimating {
       + volume.rows * ShardSource.pairByteCount
   }
 
-  func plan(_ scale: PipelineScale) throws -> StagePlan {
-    var plan = StagePlan()
+  func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
+    var plan = StagePlan(on: backend)
     // Collected piece by piece, then as the file has them.
     let shard = min(Int(settings.shardSizeMb * 1e6), byteCount(scale))
     plan.add("one shard", bytes: 2 * shard)

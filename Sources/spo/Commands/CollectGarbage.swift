@@ -8,8 +8,7 @@ enum CollectGarbage: Command {
     CommandSyntax(
       name: "gc",
       summary:
-        "Remove what finished stages no longer need: checkpoints, best.safetensors, unused cache "
-        + "entries; never results, logs or images.",
+        "Remove the checkpoints and best weights of finished stages, and unused cache entries.",
       operands: [CommandSyntax.Operand("PIPELINE")],
       options: [
         .value("workspace", "DIR", "clean this workspace instead of the file's"),

@@ -1,6 +1,8 @@
 import Backends
 import CommandSyntax
+import Diffusion
 import Files
+import Stages
 import TensorCore
 
 /// `spo bench`: how long parts of the program take here.
@@ -13,7 +15,11 @@ enum Bench: Command {
         CommandSyntax.Operand("NAME|FILE", isOptional: true, isRepeatable: true),
       ],
       options: [
-        .value("model", "DIR", "a model folder in the layout of diffusers (data/tiny-sd)"),
+        .value(
+          "model", "DIR",
+          "a model folder in the layout of diffusers (data/tiny-sd); one that is not there and is called "
+            + "after Stable Diffusion v1.5 or XL gets random weights"),
+        .value("precision", "P", "f16 or bf16: round the model's large weights when reading"),
         .value("preference", "DIR", "a preference model (a random one)"),
         .value("preference-precision", "P", "f16 or bf16: round its large weights when reading"),
         .value("batch", "B", "pictures, latents or prompts at once"),
@@ -31,6 +37,7 @@ enum Bench: Command {
         ComputingDevice.option,
         .value("threads", "T", "threads of the kernels (all processors)"),
         .flag("profile", "print what each operation costs, too"),
+        .flag("plan", "compute nothing: count the memory and the operations of a run"),
         .flag("json", "print one JSON object"),
       ],
       examples: [
@@ -43,7 +50,7 @@ enum Bench: Command {
   }
 
   static func run(_ arguments: Arguments) throws {
-    let isAlone = arguments.has("json") || arguments.has("profile")
+    let isAlone = ["json", "profile", "plan"].contains(where: arguments.has)
     guard let name = arguments.operands.first, isAlone, BenchSubject.named(name) != nil else {
       return try printTable(arguments)
     }
@@ -53,6 +60,32 @@ enum Bench: Command {
     }
     let options = try BenchOptions(arguments)
     if let threads = try arguments.int("threads", in: 1...1024) { Threads.count = threads }
+    try PublishedModel.$standIns.withValue(options.standIns) {
+      guard !arguments.has("plan") else {
+        return try Console.print(try plan(name, subject, options).text())
+      }
+      try measure(name, subject, options, arguments)
+    }
+  }
+
+  /// What a run of each piece of work takes, by its own code on a backend that counts.
+  private static func plan(
+    _ name: String, _ subject: BenchSubject, _ options: BenchOptions
+  ) throws -> JSON {
+    var plan = StagePlan(on: PlanningBackend())
+    let works = try plan.build { try subject.make(options) }
+    for work in works { try plan.run(times: 1) { try work.run() } }
+    return [
+      "name": .string(name),
+      "planned_memory_mb": .number(Double(plan.memory.byteCount) / 1_048_576),
+      "flop": .integer(plan.units.reduce(0) { $0 + $1.profile.flop }),
+      "planned_s": .number(plan.measuredSeconds()),
+    ]
+  }
+
+  private static func measure(
+    _ name: String, _ subject: BenchSubject, _ options: BenchOptions, _ arguments: Arguments
+  ) throws {
     let computing = try ComputingDevice(arguments)
     let result = try computing.perform {
       try BenchResult(

@@ -16,8 +16,17 @@ struct BenchOptions {
   let wantsGradients: Bool
   let files: [String]
 
+  /// What stands in for a model that is not there.
+  var standIns: [String: PublishedModel] {
+    guard !model.isThere, let known = PublishedModel.named(by: model.path, isCLIP: false) else {
+      return [:]
+    }
+    return [model.path: known]
+  }
+
   init(_ arguments: Arguments) throws {
     model = ModelFolder(path: arguments.value("model") ?? "data/tiny-sd")
+      .narrowed(to: try arguments.choice("precision"))
     let precision: WeightPrecision? = try arguments.choice("preference-precision")
     preference = arguments.value("preference").map {
       ModelFolder(path: $0).narrowed(to: precision)

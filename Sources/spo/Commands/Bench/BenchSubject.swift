@@ -11,22 +11,24 @@ struct BenchSubject {
 
   static let all = [
     one("gemm", []) { _ in GEMMBench.square() },
-    one("unet", ["model", "batch", "size"], ModelBench.unet),
-    one("unet-lora", ["model", "batch", "size", "rank"], ModelBench.unetLoRA),
-    one("vae-decode", ["model", "batch", "size"], ModelBench.decode),
-    one("vae-encode", ["model", "batch", "size"], ModelBench.encode),
-    one("text-encoder", ["model", "batch"], ModelBench.textEncoder),
+    one("unet", ["model", "precision", "batch", "size"], ModelBench.unet),
+    one("unet-lora", ["model", "precision", "batch", "size", "rank"], ModelBench.unetLoRA),
+    one("vae-decode", ["model", "precision", "batch", "size"], ModelBench.decode),
+    one("vae-encode", ["model", "precision", "batch", "size"], ModelBench.encode),
+    one("text-encoder", ["model", "precision", "batch"], ModelBench.textEncoder),
     one(
-      "preference", ["model", "preference", "preference-precision", "batch"],
+      "preference", ["model", "precision", "preference", "preference-precision", "batch"],
       ModelBench.preference),
     one(
       "spo-step",
       [
-        "model", "preference", "preference-precision", "batch", "size", "steps", "rank",
+        "model", "precision", "preference", "preference-precision", "batch", "size", "steps",
+        "rank",
         "micro-batch", "gradient-checkpointing",
       ], ModelBench.stepwise),
     one(
-      "spo-train", ["model", "batch", "size", "rank", "micro-batch", "gradient-checkpointing"],
+      "spo-train",
+      ["model", "precision", "batch", "size", "rank", "micro-batch", "gradient-checkpointing"],
       ModelBench.training),
     operation("convolution", OperatorBench.convolution),
     operation("linear", OperatorBench.linear),

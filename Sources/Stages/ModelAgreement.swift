@@ -1,0 +1,88 @@
+import Diffusion
+import PipelineCore
+
+/// The models that a pipeline's stages name, each for itself: what one stage makes with its model, others read
+/// with theirs.
+struct ModelAgreement {
+  private struct Named {
+    let setting: String
+    let folder: ModelFolder
+  }
+
+  /// Whose latents and embeddings the others read.
+  private var encoding: Named?
+  private var training: [Named] = []
+  /// Whose LoRA the others take.
+  private var tuned: Named?
+  private var taking: [Named] = []
+
+  init(_ stages: [any Stage]) {
+    for stage in stages {
+      func named(_ model: String, _ tokenizer: String?) -> Named {
+        Named(
+          setting: "\(type(of: stage).name).model",
+          folder: ModelFolder(path: model, tokenizer: tokenizer))
+      }
+      switch stage {
+      case let encode as Encode:
+        encoding = named(encode.settings.model, encode.settings.tokenizer)
+      case let train as TrainPreference:
+        training.append(named(train.settings.model, train.settings.tokenizer))
+      case let tune as TuneSPO:
+        let model = named(tune.settings.model, tune.settings.tokenizer)
+        training.append(model)
+        tuned = model
+      case let export as Export:
+        taking.append(named(export.settings.model, export.settings.tokenizer))
+      case let report as WriteReport:
+        taking.append(named(report.settings.model, report.settings.tokenizer))
+      default: break
+      }
+    }
+  }
+
+  /// Refuses models that cannot read what was made with the others; what is missing or damaged is for others
+  /// to say.
+  func check() throws {
+    if let encoding {
+      for other in training {
+        try compare(other, encoding) { model in
+          [
+            ("text width", "\(model.prompts.width)"),
+            ("tokens of a prompt", "\(model.prompts.tokens)"),
+            ("width of pooled text", "\(model.prompts.pooledWidth ?? 0)"),
+            ("latent_channels", "\(model.autoencoder.latentChannels)"),
+            ("pixels per latent", "\(model.autoencoder.reduction)"),
+          ]
+        }
+      }
+    }
+    guard let tuned else { return }
+    for other in taking {
+      try compare(other, tuned) { model in
+        [
+          ("cross_attention_dim", "\(model.unet.contextWidth)"),
+          ("block_out_channels", "\(model.unet.channels)"),
+          ("layers_per_block", "\(model.unet.layersPerBlock)"),
+          ("transformer_layers_per_block", "\(model.unet.transformerLayers)"),
+        ]
+      }
+    }
+  }
+
+  private func compare(
+    _ other: Named, _ first: Named,
+    _ traits: (ModelConfiguration) -> [(name: String, value: String)]
+  ) throws {
+    guard other.folder != first.folder, let found = try? ModelConfiguration(other.folder),
+      let expected = try? ModelConfiguration(first.folder)
+    else { return }
+    for (own, wanted) in zip(traits(found), traits(expected)) where own.value != wanted.value {
+      throw PipelineError.badSetting(
+        path: other.setting,
+        reason:
+          "\(other.folder.path) does not fit \(first.setting), \(first.folder.path): \(own.name) "
+          + "\(own.value) and \(wanted.value); name one model for all stages")
+    }
+  }
+}
