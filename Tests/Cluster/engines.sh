@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 SPO=$(realpath "${1:-.build/release/spo}")
-BIN=${2:-}                 # where kubernetes-validate and snakemake are
+BIN=$(realpath "${2:-/}")                # where kubernetes-validate and snakemake are
 BED=$(mktemp -d)
 trap 'rm -rf "$BED"' EXIT
 
@@ -14,15 +14,18 @@ fail() {
   exit 1
 }
 
-for name in whole traced parallel snake; do
-  cat > "$BED/$name.json5" << END
-{ workspace: "$BED/$name", threads: 1, model: "$PWD/data/tiny-sd",
-  stages: { ingest: { source: "$PWD/Tests/Fixtures/commands/comparisons/*.parquet" }, encode: { batch: 4 },
-            shard: { shard_size_mb: 0.1 } } }
+pipeline() { # NAME SOURCE MEGABYTES: one whose files go to BED/NAME
+  cat > "$BED/$1.json5" << END
+{ workspace: "$BED/$1", threads: 1, model: "$PWD/data/tiny-sd",
+  stages: { ingest: { source: "$PWD/$2/*.parquet" }, encode: { batch: 4 },
+            shard: { shard_size_mb: $3 } } }
 END
+}
+for name in whole traced parallel snake; do
+  pipeline $name Tests/Fixtures/commands/comparisons 0.1
 done
-same() {
-  (cd "$BED/$1/shards" && sha256sum ./*) | diff <(cd "$BED/whole/shards" && sha256sum ./*) - || fail "$2"
+same() { # NAME WHAT WHOLE
+  (cd "$BED/$1/shards" && sha256sum ./*) | diff <(cd "$BED/${3:-whole}/shards" && sha256sum ./*) - || fail "$2"
   echo "ok: $2"
 }
 "$SPO" run "$BED/whole.json5" --quiet
@@ -47,7 +50,26 @@ for stage in ingest encode shard; do
 done
 same parallel "GNU parallel, with the index of Kubernetes"
 
-[ -n "$BIN" ] || exit 0
+pipeline sample data/pickapic-sample/data 2
+pipeline killed data/pickapic-sample/data 2
+"$SPO" run "$BED/sample.json5" --quiet
+"$SPO" run "$BED/killed.json5" --through ingest --quiet
+part() { "$SPO" run "$BED/killed.json5" --through encode --partition "$1" --quiet; }
+for number in $(seq 50); do
+  # Between a twentieth of a second and a third.
+  { timeout -s KILL "0.$(printf %02d $((RANDOM % 28 + 5)))" "$SPO" run "$BED/killed.json5" --through encode \
+    --partition 1/2 --quiet; } 2> /dev/null || true
+done
+echo "killed 50 times: $(ls "$BED/killed/parts/encode" | wc -l) files"
+part 1/2
+part 2/2 & first=$!
+part 2/2
+wait $first
+"$SPO" run "$BED/killed.json5" --through encode --merge --quiet
+"$SPO" run "$BED/killed.json5" --quiet
+same killed "a part killed at 50 moments, and one that two processes made" sample
+
+[ "$BIN" != / ] || exit 0
 for version in 1.29 1.31 1.37; do
   "$BIN/kubernetes-validate" --strict -k $version pipelines/cluster/k8s-job.yaml > "$BED/log" 2>&1 \
     || { cat "$BED/log"; fail "k8s-job.yaml for $version"; }
@@ -56,7 +78,7 @@ echo "ok: k8s-job.yaml for three versions of Kubernetes"
 sed 's/completionMode/completionsMode/' pipelines/cluster/k8s-job.yaml > "$BED/wrong.yaml"
 ! "$BIN/kubernetes-validate" --strict -k 1.31 "$BED/wrong.yaml" > /dev/null 2>&1 || fail "the check of manifests"
 
-"$BIN/snakemake" -s pipelines/cluster/Snakefile -j 4 --quiet all --directory "$PWD" --nolock --config \
+"$BIN/snakemake" -s "$PWD/pipelines/cluster/Snakefile" -j 4 --quiet all --directory "$BED" --nolock --config \
   pipeline="$BED/snake.json5" parts=3 spo="$SPO" options=--quiet marks="$BED/marks" > "$BED/log" 2>&1 \
   || { cat "$BED/log"; fail snakemake; }
 same snake "Snakemake"

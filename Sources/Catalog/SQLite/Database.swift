@@ -168,6 +168,9 @@ public final class Database {
   /// Where another connection is reading, as much as it allows.
   public func writeLogBack() throws { try run("PRAGMA wal_checkpoint(TRUNCATE)") }
 
+  /// Gives back the memory of pages that were read: what was looked through once is not needed again.
+  public func releaseMemory() throws { try run("PRAGMA shrink_memory") }
+
   /// Makes the file one that holds everything by itself, before it is moved: without a log, and not marked
   /// as having one.
   public func leaveLog() throws {

@@ -86,6 +86,7 @@ final class Encode: DivisibleStage {
         databases.catalog, databases.cache, image: encodings.image, text: encodings.text,
         batch: settings.batch, isRepair: context.isForced)
     }
+    try databases().catalog.database.releaseMemory()
     return plan.items
   }
 
