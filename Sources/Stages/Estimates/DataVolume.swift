@@ -118,7 +118,9 @@ private struct SourceSample {
         for (index, image) in record.images.enumerated() {
           // Without identities every image counts as another one.
           guard images.insert(image.uid ?? "\(row) \(index)").inserted else { continue }
-          guard decoded < Self.decodedAtMost, case .bytes(let bytes)? = image.image else { continue }
+          guard decoded < Self.decodedAtMost, case .bytes(let bytes)? = image.image else {
+            continue
+          }
           decodingSeconds += clock.measure { _ = try? RGBImage(decoding: bytes) } / .seconds(1)
           decoded += 1
         }
