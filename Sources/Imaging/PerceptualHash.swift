@@ -42,7 +42,7 @@ public struct PerceptualHash: Equatable, Sendable {
     }
   }
 
-  /// Brightness by the weights of ITU-R BT.601, times 1,000
+  /// Brightness by the usual weights of red, green and blue, times 1,000.
   private static func luma(_ pixel: ArraySlice<UInt8>) -> Int {
     zip([299, 587, 114], pixel).reduce(0) { $0 + $1.0 * Int($1.1) }
   }

@@ -49,8 +49,10 @@ struct RowSelection {
     return taken
   }
 
-  /// Chooses the sample of prompts, if there is to be one: those whose digests, mixed with the seed, come
-  /// first. A prompt's place does not depend on the other prompts.
+  /// Chooses the sample of prompts, if there is to be one.
+  ///
+  /// It has those whose digests, mixed with the seed, come first: a prompt's place does not depend on the
+  /// other prompts.
   ///
   /// - Parameter read: calls what it is given with every prompt
   mutating func sampleIfNeeded(
