@@ -130,9 +130,13 @@ extension CatalogDatabase {
     Dictionary(uniqueKeysWithValues: try rejectCounts(stage: stage).map { ($0.code, $0.count) })
   }
 
-  /// The number of rows rejected for what they hold, not by a filter.
+  /// The number of rows of which something was rejected for what they hold, not by a filter.
   public func badRowCount() throws -> Int {
-    try database.integer("SELECT count(*) FROM reject WHERE code NOT LIKE 'filtered-%'")
+    try database.integer(
+      """
+      SELECT count(*) FROM (
+        SELECT DISTINCT source_id, row FROM reject WHERE code NOT LIKE 'filtered-%')
+      """)
   }
 
   /// The rejected rows of one code, and why the first of them was, with its file, row and column.

@@ -1,4 +1,4 @@
-import Files
+public import Files
 
 /// What a pipeline file says: which stages, with which settings, in which folder.
 ///
@@ -39,9 +39,21 @@ public struct Pipeline {
     let file = try Self.asSettings {
       try JSON(contentsOf: path, dialect: .json5, maximumSize: 1 << 20)
     }
-    guard var root = file.object else {
+    guard let root = file.object else {
       throw PipelineError.badSetting(path: path, reason: "must be an object, but is \(file.kind)")
     }
+    try self.init(
+      path: path, root: root, stages: stages, overrides: overrides, workspace: workspace)
+  }
+
+  /// - Parameters:
+  ///   - path: what messages call the pipeline
+  ///   - root: what its file would say
+  public init(
+    path: String, root: JSON.Object, stages: [any Stage.Type], overrides: [String] = [],
+    workspace: String? = nil
+  ) throws {
+    var root = root
     for text in overrides { try Self.apply(text, to: &root, stages: stages) }
     if let workspace { root["workspace"] = .string(workspace) }
     let own = try PipelineSettings(from: root, path: path)

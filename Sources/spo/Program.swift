@@ -21,7 +21,8 @@ enum Program {
   static var commands: [any Command.Type] {
     [
       Run.self, Status.self, Verify.self, CollectGarbage.self, DoctorCommand.self,
-      SettingsCommand.self, Inspect.self, Decode.self, Sample.self, Evaluate.self,
+      SettingsCommand.self, IngestCommand.self, AuditCommand.self, Inspect.self, Decode.self,
+      Sample.self, Evaluate.self,
       Tokenize.self, ApplyCommand.self, Export.self, Bench.self, Completion.self,
     ]
   }

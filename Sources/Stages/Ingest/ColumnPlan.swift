@@ -33,7 +33,19 @@ struct ColumnPlan: Sendable {
   let form: DataForm
   /// Fields that the form cannot do without.
   let required: [RecordField]
+  /// Whether any column shows the form, or the user says it.
+  let isRecognized: Bool
   private let names: [RecordField: String]
+
+  private init(
+    form: DataForm, required: [RecordField], isRecognized: Bool = true,
+    names: [RecordField: String]
+  ) {
+    self.form = form
+    self.required = required
+    self.isRecognized = isRecognized
+    self.names = names
+  }
 
   func name(of field: RecordField) -> String { names[field] ?? field.rawValue }
 
@@ -67,7 +79,10 @@ extension ColumnPlan {
       options.format == .prompts
       || options.format == .auto && whole == nil && !hasAny
         && mayBePrompts && present.contains(caption)
-    guard !isPrompts, let nearest = whole ?? Self.best(layouts, count) else {
+    guard !isPrompts,
+      let nearest = whole
+        ?? Self.best(layouts, { (count($0), names($0).values.count { !present.contains($0) }) })
+    else {
       self.init(
         form: options.format == .auto ? .prompts : options.format, required: [.caption],
         names: [.caption: caption])
@@ -95,7 +110,7 @@ extension ColumnPlan {
     self.init(
       form: nearest.form,
       required: [.caption] + RecordField.allCases.filter { nearest.columns[$0] != nil },
-      names: all)
+      isRecognized: options.format != .auto || hasAny, names: all)
   }
 
   /// The fields of the published form.
@@ -108,12 +123,15 @@ extension ColumnPlan {
     .hasLabel, .areDifferent, .examplesPerPrompt, .rankingID, .createdAt, .weight,
   ]
 
+  /// The layout of which most columns are present; of equals the one that lacks least, and the first.
   private static func best(
-    _ layouts: [DataLayout], _ count: (DataLayout) -> Int
+    _ layouts: [DataLayout], _ count: (DataLayout) -> (present: Int, missing: Int)
   ) -> DataLayout? {
     layouts.enumerated().max { first, second in
-      // The first of equals.
-      (count(first.element), -first.offset) < (count(second.element), -second.offset)
+      let (one, two) = (count(first.element), count(second.element))
+      return (one.present, -one.missing, -first.offset) < (
+        two.present, -two.missing, -second.offset
+      )
     }?.element
   }
 }

@@ -80,3 +80,41 @@ enum RecordField: String, CaseIterable {
     }
   }
 }
+
+extension RecordField {
+  /// What a column of it is taken for, in words.
+  var meaning: String {
+    switch self {
+    case .caption: "the prompt"
+    case .image0: "the first image"
+    case .image1: "the second image"
+    case .image0UID: "identity of the first image"
+    case .image1UID: "identity of the second image"
+    case .bestImageUID: "identity of the better image (kept, not used)"
+    case .label0: "label of the first image: 1 preferred, 0 not, 0.5 tie"
+    case .label1: "label of the second image: 1 preferred, 0 not, 0.5 tie"
+    case .hasLabel: "whether the row has a label"
+    case .areDifferent: "whether the two images differ"
+    case .examplesPerPrompt: "rows that share the prompt, and with them its weight"
+    case .rankingID: "which ranking the row is part of"
+    case .userID: "who judged"
+    case .model0: "what made the first image (kept, not used)"
+    case .model1: "what made the second image (kept, not used)"
+    case .createdAt: "when it was made (kept, not used)"
+    case .image0URL: "where the first image came from (kept, not used)"
+    case .image1URL: "where the second image came from (kept, not used)"
+    case .chosen: "the preferred image"
+    case .rejected: "the other image"
+    case .preferred: "which image is preferred"
+    case .votes0: "votes for the first image"
+    case .votes1: "votes for the second image"
+    case .images: "images of a ranking"
+    case .ranks: "their ranks, the lowest being the best"
+    case .preferences: "what they are worth, the highest being the best"
+    case .image: "one image of a ranking"
+    case .rank: "its rank, the lowest being the best"
+    case .promptID: "which ranking it is part of"
+    case .weight: "the row's weight"
+    }
+  }
+}

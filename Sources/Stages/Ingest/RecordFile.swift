@@ -51,6 +51,9 @@ extension RecordFile {
 
   /// All that keeps the source from being read: columns that it lacks, columns of other types.
   func problems(also extra: [RecordField]) -> [any Error] {
+    guard plan.isRecognized else {
+      return [SourceError.unrecognized(path: path, present: columnNames)]
+    }
     var fields = plan.required + (isPromptList ? [] : extra)
     if let images = plan.form.imageFields {
       // A source may leave out both images, but not one; and both identities, if it has the images.

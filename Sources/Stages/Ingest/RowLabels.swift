@@ -42,7 +42,9 @@ struct RowLabels {
       .label0, "bad-label", "(\(first), \(second)) is none of (1, 0), (0, 1) and (0.5, 0.5)")
   }
 
-  /// More votes win, and an even vote is a tie; the weight is the margin as a fraction of all votes.
+  /// More votes win; the weight is the margin as a fraction of all votes.
+  ///
+  /// An even vote is a tie.
   private mutating func read(votes values: some RowValues) throws {
     guard let first = try values.number(.votes0) else { throw RowFault.missing(.votes0) }
     guard let second = try values.number(.votes1) else { throw RowFault.missing(.votes1) }

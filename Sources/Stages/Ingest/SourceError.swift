@@ -9,6 +9,7 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
   case emptyFolder(source: String)
   case unknownFormat(path: String)
   case missingColumns(path: String, form: DataForm, columns: [Column], present: [String])
+  case unrecognized(path: String, present: [String])
   case malformed(path: String, reason: String)
   case changed(path: String)
   case nothingUsable(rows: Int, example: String)
@@ -42,6 +43,11 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
         + "them, name these in the pipeline file: ingest: { columns: { "
         + columns.map { "\($0.field): \"...\"" }.joined(separator: ", ")
         + " } }; if it is of another form, set ingest.format"
+    case .unrecognized(let path, let present):
+      "\(path): none of its columns (\(present.isEmpty ? "it has none" : present.joined(separator: ", "))) "
+        + "shows what is preferred; name them in the pipeline file, for example ingest: { columns: { "
+        + "prompt: \"...\", image_0: \"...\", image_1: \"...\", preferred: \"...\" } }, or, if it is a "
+        + "list of prompts, set ingest.format=prompts"
     case .malformed(let path, let reason): "\(path): \(reason)"
     case .changed(let path):
       "\(path): its images are not those that were ingested; run again with --force ingest"

@@ -1,0 +1,141 @@
+import Catalog
+import Files
+public import PipelineCore
+import Reporting
+
+/// What a careful person asks of preference data before training on it: `spo audit`.
+///
+/// It reads the catalog of a pipeline whose stage ingest is done, or else the files, and changes nothing.
+public struct Audit {
+  /// What is audited.
+  public enum Subject {
+    case pipeline(Pipeline)
+    /// Files, with settings of stage ingest as ``IngestPreview`` takes them.
+    case files([String], overrides: [String])
+  }
+
+  let data: AuditedData
+  let prompts: PromptAudit
+  let looks: ImageLooks
+  let findings: [AuditFinding]
+  let counts: CatalogCounts
+  let rejects: [CatalogDatabase.RejectExample]
+  let problems: [String]
+  let catalog: CatalogDatabase
+  private let folder: TemporaryFolder?
+
+  /// - Parameters:
+  ///   - looksAtImages: whether images are decoded, which finds those that look alike
+  ///   - observe: is told what is going on
+  public init(
+    _ subject: Subject, looksAtImages: Bool = true, observe: @escaping (String) -> Void = { _ in }
+  ) throws {
+    func check() throws { if let interruption = Interruption.pending { throw interruption } }
+    (catalog, problems, folder) = try Self.catalog(subject) { rows in
+      observe("\(rows) rows read")
+      try check()
+    }
+    counts = try catalog.counts()
+    guard counts.pairs > 0 || problems.isEmpty else { throw Refusal(problems: problems) }
+    rejects = try catalog.rejectExamples()
+    data = try AuditedData(catalog)
+    let total = data.images.count
+    looks =
+      looksAtImages
+      ? try ImageLooks(data, catalog) { done in
+        observe("\(done) of \(total) images looked at")
+        try check()
+      } : ImageLooks(without: data)
+    prompts = try PromptAudit(data, isNear: looks.isNear, twins: looks.twins)
+    var findings = prompts.findings
+    for (number, image) in data.images.enumerated() {
+      let place = image.sha256 ?? image.uid
+      if image.identityCount > 1 {
+        findings[.sharedBytes]?.add(
+          .init(
+            place: place, prompt: image.uid, images: [number],
+            note: "\(image.identityCount) identities"))
+      }
+      let twins = looks.twins(of: number)
+      if let twin = twins.first, twin < number {
+        findings[.nearDuplicates]?.add(
+          .init(place: place, prompt: image.uid, images: [twin, number], note: ""))
+      }
+    }
+    self.findings = AuditKind.allCases.compactMap { findings[$0] }
+  }
+
+  private static func catalog(
+    _ subject: Subject, _ observe: (Int) throws -> Void
+  ) throws -> (CatalogDatabase, [String], TemporaryFolder?) {
+    let settings: IngestSettings
+    switch subject {
+    case .pipeline(let pipeline):
+      guard let stage = try pipeline.madeStages().lazy.compactMap({ $0 as? Ingest }).first else {
+        throw PipelineError.badSetting(path: pipeline.path, reason: "has no stage ingest to audit")
+      }
+      let path = "\(pipeline.workspacePath)/\(CatalogDatabase.fileName)"
+      if try pipeline.status().contains(where: { $0.name == Ingest.name && $0.state == .done }) {
+        return (try CatalogDatabase(path: path, access: .readOnly), [], nil)
+      }
+      settings = stage.settings
+    case .files(let files, let overrides):
+      settings = try IngestSettings(files: files, overrides: overrides)
+    }
+    let folder = try TemporaryFolder()
+    var rows = 0
+    let draft = try CatalogDraft(settings, at: "\(folder.path)/catalog.sqlite") { count in
+      rows += count
+      try observe(rows)
+    }
+    return (draft.catalog, draft.problems, folder)
+  }
+
+  /// Why there is nothing to audit.
+  struct Refusal: ClassifiedError, CustomStringConvertible {
+    let problems: [String]
+
+    var kind: FailureKind { .input }
+    var description: String { problems.joined(separator: "; ") }
+  }
+
+  /// What drops a kind of finding.
+  ///
+  /// - Parameter folder: where lists were written; nil: nowhere
+  func remedy(_ finding: AuditFinding, folder: String?) -> String? {
+    guard finding.count > 0 else { return nil }
+    if let setting = finding.kind.setting { return setting }
+    guard finding.kind.hasList else { return nil }
+    guard let folder else { return "ingest.drop, with the list that --out DIR writes" }
+    return "ingest.drop=\(Self.listPath(finding.kind, folder))"
+  }
+
+  static func listPath(_ kind: AuditKind, _ folder: String) -> String {
+    "\(folder)/drop-\(kind.rawValue).txt"
+  }
+
+  private static let pageName = "index.html"
+
+  /// Refuses a folder that holds what no audit wrote.
+  public static func requireOwnFolder(_ folder: String) throws {
+    guard PathKind(of: folder) != nil else { return }
+    let own = Set([pageName] + AuditKind.allCases.map { listPath($0, "").dropFirst().description })
+    guard let foreign = try Folders.names(in: folder).sorted().first(where: { !own.contains($0) })
+    else { return }
+    throw FileError.unusableOutput(
+      path: folder, reason: "it holds \(foreign), which no audit wrote; choose a new folder")
+  }
+
+  /// Writes the page and a list of rows for each kind of finding that rows can be dropped for.
+  public func write(to folder: String) throws {
+    try Self.requireOwnFolder(folder)
+    try Folders.make(folder)
+    for finding in findings where finding.kind.hasList {
+      let header = "# \(finding.kind.title): \(finding.count) rows for ingest.drop"
+      let text = ([header] + finding.places).joined(separator: "\n") + "\n"
+      try AtomicFile.replace(
+        Self.listPath(finding.kind, folder), with: Array(text.utf8))
+    }
+    try AuditPage(audit: self, folder: folder).report().write(to: "\(folder)/\(Self.pageName)")
+  }
+}

@@ -1,0 +1,103 @@
+/// What a careful person asks of preference data.
+enum AuditKind: String, CaseIterable {
+  case ties
+  case contradictions
+  case cycles
+  case repeated = "repeated_pairs"
+  case sameImage = "same_image"
+  case nearlySameImage = "nearly_same_image"
+  case sharedPrompts = "prompts_in_train_and_held_out"
+  case sharedImages = "images_in_train_and_held_out"
+  case emptyCaptions = "empty_captions"
+  case unsafeCaptions = "unsafe_captions"
+  case differentSizes = "different_sizes"
+  case sharedBytes = "images_with_several_identities"
+  case nearDuplicates = "near_duplicate_images"
+
+  var title: String {
+    switch self {
+    case .ties: "Ties"
+    case .contradictions: "Contradictions"
+    case .cycles: "Cycles"
+    case .repeated: "Repeated pairs"
+    case .sameImage: "An image compared with itself"
+    case .nearlySameImage: "Two images that look the same"
+    case .sharedPrompts: "Prompts in train and in a held-out split"
+    case .sharedImages: "Images in train and in a held-out split"
+    case .emptyCaptions: "Empty captions"
+    case .unsafeCaptions: "Captions with unsafe words"
+    case .differentSizes: "Two images of different sizes"
+    case .sharedBytes: "Images with several identities"
+    case .nearDuplicates: "Images that nearly repeat others"
+    }
+  }
+
+  var explanation: String {
+    switch self {
+    case .ties: "Neither image is preferred: such a pair teaches that both are as good."
+    case .contradictions:
+      "The same two images, made for the same prompt, are preferred to each other in turn."
+    case .cycles:
+      "Of a prompt's images each is preferred to the next and the last to the first, so that no "
+        + "order of them fits. Contradictions do not count."
+    case .repeated: "The same two images, made for the same prompt, with the same label again."
+    case .sameImage: "Both images have the same bytes, so that no preference can be learned."
+    case .nearlySameImage: "The two images differ by less than an eye sees."
+    case .sharedPrompts:
+      "Accuracy on held-out prompts is overestimated where training has seen them."
+    case .sharedImages:
+      "Accuracy on held-out images is overestimated where training has seen them, or nearly the same."
+    case .emptyCaptions: "Without a prompt there is nothing to condition on."
+    case .unsafeCaptions:
+      "A short list of words; read what it finds, and do not take it for a filter."
+    case .differentSizes: "Size may be what was preferred, and what is learned."
+    case .sharedBytes: "The same bytes stand under several identities."
+    case .nearDuplicates: "Images of different bytes that differ by less than an eye sees."
+    }
+  }
+
+  /// What it counts.
+  var unit: String {
+    switch self {
+    case .sharedBytes, .nearDuplicates: "images"
+    default: "pairs"
+    }
+  }
+
+  /// A setting that drops all of it.
+  var setting: String? { self == .ties ? "ingest.ties=drop" : nil }
+  /// Whether a list of rows for `ingest.drop` is made.
+  var hasList: Bool {
+    switch self {
+    case .ties, .sharedBytes, .nearDuplicates: false
+    default: true
+    }
+  }
+}
+
+/// How often something was found, where, and the first examples of it.
+struct AuditFinding {
+  struct Example {
+    var place: String
+    var prompt: String
+    /// The pair's images, by their numbers.
+    var images: [Int]
+    var note: String
+  }
+
+  static let exampleCount = 6
+
+  let kind: AuditKind
+  private(set) var count = 0
+  private(set) var examples: [Example] = []
+  /// The rows that `ingest.drop` would leave out.
+  private(set) var places: [String] = []
+
+  init(_ kind: AuditKind) { self.kind = kind }
+
+  mutating func add(_ example: Example) {
+    count += 1
+    if examples.count < Self.exampleCount { examples.append(example) }
+    if kind.hasList { places.append(example.place) }
+  }
+}

@@ -1,0 +1,71 @@
+import Catalog
+import Imaging
+import Reporting
+
+/// The page of an audit: what was found, with pictures.
+struct AuditPage {
+  let audit: Audit
+  /// Where the lists of rows are.
+  let folder: String
+
+  /// Pixels of an image's longer side on the page.
+  private static let side = 160
+
+  func report() throws -> Report {
+    let rows = audit.findings.map { finding in
+      [
+        finding.kind.title, "\(finding.count) \(finding.kind.unit)",
+        audit.remedy(finding, folder: folder) ?? "",
+      ]
+    }
+    var sections = [
+      ReportSection(
+        "The data", audit.problems.map(ReportBlock.text) + audit.summary.map(ReportBlock.text)),
+      ReportSection(
+        "What was found",
+        [
+          .table(
+            ReportTable(
+              columns: ["what", "count", "settings that drop it"], rows: rows, numberColumns: [1]))
+        ]),
+    ]
+    let source = ImageSource(audit.catalog)
+    for finding in audit.findings where finding.count > 0 {
+      let cards = try finding.examples.map { try card($0, source) }
+      sections.append(
+        ReportSection(
+          finding.kind.title,
+          [
+            .text(finding.kind.explanation),
+            .pictures(PictureGrid(cards: cards, width: Self.side)),
+          ]))
+    }
+    return Report(
+      title: "Audit of preference data",
+      subtitle: "\(audit.counts.pairs) pairs, \(audit.data.images.count) different images",
+      sections: sections)
+  }
+
+  private func card(
+    _ example: AuditFinding.Example, _ source: ImageSource
+  ) throws -> PictureGrid.Card {
+    let shots = try example.images.compactMap { number -> PictureGrid.Shot? in
+      guard let record = try audit.catalog.image(id: audit.data.images[number].id),
+        let image = try? RGBImage(decoding: try source.bytes(of: record))
+      else { return nil }
+      return PictureGrid.Shot(
+        "\(image.width) x \(image.height)", png: try reduced(image).encodedAsPNG(),
+        note: record.uid)
+    }
+    let note = example.note.isEmpty ? "" : " (\(example.note))"
+    return PictureGrid.Card(prompt: "\(example.prompt)\n\(example.place)\(note)", shots: shots)
+  }
+
+  private func reduced(_ image: RGBImage) -> RGBImage {
+    let longer = max(image.width, image.height)
+    guard longer > Self.side else { return image }
+    return image.resized(
+      width: max(1, image.width * Self.side / longer),
+      height: max(1, image.height * Self.side / longer))
+  }
+}

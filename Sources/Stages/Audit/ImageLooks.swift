@@ -1,0 +1,98 @@
+import Catalog
+import Files
+import Imaging
+import PipelineCore
+import TensorCore
+
+/// What the images of a catalog look like: their formats, and which look like others.
+final class ImageLooks {
+  /// By the images' numbers; nil where the bytes are not known or cannot be decoded.
+  private(set) var hashes: [PerceptualHash?]
+  private(set) var formats: [String: Int] = [:]
+  /// Images that look like each image, by number.
+  private var near: [Int: [Int]] = [:]
+  /// Images that were compared with a part of the others only.
+  private(set) var isPartial = false
+
+  private static let batch = 64
+  /// Images of one band that each is compared with; more are as good as equal, such as blank ones.
+  private static let bandLimit = 500
+
+  /// - Parameter observe: is told how many images are done; a throw ends the work
+  init(
+    _ data: AuditedData, _ catalog: CatalogDatabase, observe: (Int) throws -> Void
+  ) throws {
+    hashes = Array(repeating: nil, count: data.images.count)
+    let numbers = Dictionary(
+      uniqueKeysWithValues: data.images.enumerated().map { ($0.element.id, $0.offset) })
+    let source = ImageSource(catalog)
+    var waiting: [(number: Int, bytes: [UInt8])] = []
+    var done = 0
+    func finish() throws {
+      look(at: waiting)
+      done += waiting.count
+      waiting.removeAll(keepingCapacity: true)
+      try observe(done)
+    }
+    try catalog.forEachImage { image in
+      guard let number = numbers[image.id] else { return }
+      waiting.append((number, try source.bytes(of: image)))
+      if waiting.count == Self.batch { try finish() }
+    }
+    try finish()
+    findNear()
+  }
+
+  /// Nothing is known of how images look.
+  init(without data: AuditedData) { hashes = Array(repeating: nil, count: data.images.count) }
+
+  private typealias Look = (hash: PerceptualHash, format: ImageFormat)
+
+  private func look(at images: [(number: Int, bytes: [UInt8])]) {
+    let looks = [Look?](unsafeUninitializedCapacity: images.count) { buffer, initialized in
+      let start = buffer.baseAddress
+      parallelItems(images.count) { index in
+        start.map { ($0 + index).initialize(to: Self.look(images[index].bytes)) }
+      }
+      initialized = images.count
+    }
+    for (image, look) in zip(images, looks) {
+      guard let look else { continue }
+      hashes[image.number] = look.hash
+      formats[look.format.description, default: 0] += 1
+    }
+  }
+
+  private static func look(_ bytes: [UInt8]) -> Look? {
+    // What cannot be decoded was rejected, unless the settings say that only headers are read.
+    guard let image = try? RGBImage(decoding: bytes), let header = try? ImageHeader(bytes) else {
+      return nil
+    }
+    return (PerceptualHash(image), header.format)
+  }
+
+  private func findNear() {
+    var bands: [UInt64: [Int]] = [:]
+    for (number, hash) in hashes.enumerated() {
+      guard let hash else { continue }
+      var compared: Set<Int> = []
+      for band in hash.bands {
+        let others = bands[band] ?? []
+        if others.count > Self.bandLimit { isPartial = true }
+        for other in others.suffix(Self.bandLimit) where compared.insert(other).inserted {
+          guard let otherHash = hashes[other], hash.isNear(otherHash) else { continue }
+          near[number, default: []].append(other)
+          near[other, default: []].append(number)
+        }
+        bands[band, default: []].append(number)
+      }
+    }
+  }
+
+  func isNear(_ first: Int, _ second: Int) -> Bool {
+    guard let one = hashes[first], let two = hashes[second] else { return false }
+    return one.isNear(two)
+  }
+
+  func twins(of image: Int) -> [Int] { near[image] ?? [] }
+}

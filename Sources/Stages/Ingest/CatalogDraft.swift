@@ -1,0 +1,171 @@
+import Catalog
+import Files
+import PipelineCore
+
+/// What sources become in a catalog of its own, outside of any pipeline's workspace.
+///
+/// Nothing stops at the first problem: every source that can be read is.
+struct CatalogDraft {
+  /// Sources that were read, and the rows of each that count.
+  struct Source {
+    let file: any RecordFile
+    let split: String
+  }
+
+  let catalog: CatalogDatabase
+  let settings: IngestSettings
+  private(set) var sources: [Source] = []
+  /// All rows of the sources, read or not.
+  private(set) var rowCount = 0
+  /// What keeps the data from being ingested, each in a line.
+  private(set) var problems: [String] = []
+  private(set) var notes: [String] = []
+  /// What the first rows became.
+  private(set) var firstRows: [(path: String, contents: RowGroupContents)] = []
+
+  private static let shownRowCount = 3
+
+  /// - Parameters:
+  ///   - path: of the catalog, which must not exist
+  ///   - rowLimit: rows that are read at most
+  ///   - observe: is told of rows that are done; a throw ends the work
+  init(
+    _ settings: IngestSettings, at path: String, rowLimit: Int = .max,
+    observe: (_ rows: Int) throws -> Void = { _ in }
+  ) throws {
+    self.settings = settings
+    catalog = try CatalogDatabase(path: path)
+    try catalog.dropIndices()
+    let options = try ReadingOptions(settings)
+    let found = findSources(options)
+    guard !sources.isEmpty else { return }
+    do {
+      try read(found, rowLimit, observe)
+      try catalog.makeIndices()
+      try PairFilters(settings).apply(to: catalog)
+      try judge()
+    } catch let error as any ClassifiedError where error.kind == .input || error.kind == .settings {
+      problems.append("\(error)".printable)
+    }
+  }
+
+  /// Opens every source and notes all that is wrong with any of them.
+  private mutating func findSources(_ options: ReadingOptions) -> [SourceFile] {
+    var found: [SourceFile] = []
+    // Pattern by pattern, so that one that matches nothing does not hide what is wrong with another.
+    for pattern in settings.source.patterns {
+      do {
+        var one = settings
+        one.source = SourceList([pattern])
+        let files = try SourceFiles(one)
+        found += files.files.filter { file in !found.contains { $0.path == file.path } }
+        notes += files.notes
+      } catch {
+        problems.append("\(error)".printable)
+      }
+    }
+    found.sort { $0.path < $1.path }
+    var readable: [SourceFile] = []
+    for source in found {
+      do {
+        let file = try source.open(options)
+        let wrong = file.problems(also: settings.filteredFields)
+        problems += wrong.map { "\($0)".printable }
+        rowCount += file.blockRowCounts.reduce(0, +)
+        sources.append(Source(file: file, split: source.split))
+        if wrong.isEmpty { readable.append(source) }
+      } catch {
+        problems.append("\(error)".printable)
+      }
+    }
+    return readable
+  }
+
+  private mutating func read(
+    _ readable: [SourceFile], _ rowLimit: Int, _ observe: (Int) throws -> Void
+  ) throws {
+    var limited = settings
+    let isCut = limited.limitBy == .rows ? rowLimit < (limited.limit ?? .max) : false
+    if isCut { limited.limit = rowLimit }
+    var selection = try RowSelection(limited, sources: readable)
+    let files = sources.filter { source in readable.contains { $0.path == source.file.path } }
+    try selection.sampleIfNeeded(limited) { caption in
+      for source in files { try source.file.forEachCaption(caption) }
+    }
+    let inspector = ImageInspector(
+      check: settings.checkImages, pixelLimit: settings.imagePixelLimit, keepsCopies: false)
+    for source in files {
+      let file = source.file
+      let limit = selection.take(from: file)
+      let columns = file.hasImages ? file.imageColumns : nil
+      _ = try catalog.addSource(
+        path: file.path, identity: file.path, rowCount: file.blockRowCounts.reduce(0, +),
+        rowGroupCount: file.blockRowCounts.count, image0Column: columns?.0,
+        image1Column: columns?.1, imageRoot: settings.imageRoot)
+      guard let record = try catalog.sources().first(where: { $0.path == file.path }) else {
+        continue
+      }
+      do {
+        for (block, start) in file.blockStarts.dropLast().enumerated() where start < limit {
+          var contents = try BlockReader.read(
+            file, block: block, split: source.split, settings: limited, selection: selection,
+            inspector: inspector, observe: observe)
+          // Rows beyond the limit of this look were not looked at.
+          if isCut { contents.removeRows(from: limit, start: start) }
+          show(contents, of: file.path)
+          try catalog.record(contents, of: record)
+        }
+      } catch let error as any ClassifiedError where error.kind == .input {
+        problems.append("\(error)".printable)
+      }
+    }
+    if !isCut { notes += selection.notes }
+  }
+
+  private mutating func show(_ contents: RowGroupContents, of path: String) {
+    let shown = firstRows.reduce(0) { $0 + $1.contents.rowCount }
+    guard shown < Self.shownRowCount else { return }
+    firstRows.append((path, contents.first(Self.shownRowCount - shown)))
+  }
+
+  /// Adds what a run would stop for.
+  private mutating func judge() throws {
+    let counts = try catalog.counts()
+    let read = try catalog.readRowCount()
+    do {
+      guard counts.pairs + counts.listedPrompts > 0 || read == 0 && !problems.isEmpty else {
+        throw SourceError.nothingUsable(
+          rows: read,
+          example: try catalog.rejectExamples().first?.example ?? "there are no rows")
+      }
+      try checkRejects(
+        stage: Ingest.name, rejected: try catalog.badRowCount(), of: read,
+        limit: settings.maxRejectFraction, example: try Funnel.commonestFault(in: catalog))
+    } catch let error as any ClassifiedError {
+      problems.append("\(error)".printable)
+    }
+  }
+}
+
+extension RowGroupContents {
+  /// Takes away rows of a block from `limit` on.
+  fileprivate mutating func removeRows(from limit: Int, start: Int) {
+    guard limit < start + rowCount else { return }
+    pairs.removeAll { $0.row >= limit }
+    prompts.removeAll { $0.row >= limit }
+    rejects.removeAll { $0.row >= limit }
+    rowCount = limit - start
+    outcomeCount = pairs.count + prompts.count + rejects.count
+  }
+
+  /// The first rows that became something.
+  fileprivate func first(_ count: Int) -> RowGroupContents {
+    let rows = Set(pairs.map(\.row) + prompts.map(\.row) + rejects.map(\.row)).sorted().prefix(
+      count)
+    var some = RowGroupContents(ordinal: ordinal, rowCount: rows.count)
+    some.pairs = pairs.filter { rows.contains($0.row) }
+    some.prompts = prompts.filter { rows.contains($0.row) }
+    some.rejects = rejects.filter { rows.contains($0.row) }
+    return some
+  }
+}

@@ -1,0 +1,45 @@
+import CommandSyntax
+import Files
+import PipelineCore
+import Stages
+
+/// `spo ingest --dry-run`: what would be read.
+enum IngestCommand: Command {
+  static var syntax: CommandSyntax {
+    CommandSyntax(
+      name: "ingest",
+      summary: "Show what stage ingest would read: columns, rows, the funnel, every problem.",
+      operands: [CommandSyntax.Operand("FILE", isRepeatable: true)],
+      options: [
+        .flag("dry-run", "show it and write nothing; `spo run` ingests"),
+        .value("set", "KEY=VALUE", isRepeatable: true, "a setting of stage ingest"),
+        .value("rows", "N", "rows to look at (1000)"),
+        .flag("json", "print one JSON object"),
+      ],
+      examples: [
+        ("spo ingest --dry-run data/pickapic-sample", "what the repository's sample is"),
+        (
+          "spo ingest --dry-run votes.csv --set columns.prompt=text --set format=votes",
+          "a file whose columns have other names"
+        ),
+      ])
+  }
+
+  static func run(_ arguments: Arguments) throws {
+    guard arguments.has("dry-run") else {
+      throw arguments.error(
+        "without --dry-run there is nothing to do; a pipeline ingests: "
+          + "spo run PIPELINE --through ingest")
+    }
+    Interruption.handleSignals()
+    let preview = try IngestPreview(
+      files: arguments.operands, overrides: arguments.values("set"),
+      rowLimit: try arguments.int("rows", in: 1...Int.max) ?? 1_000)
+    if arguments.has("json") {
+      try Console.print(preview.json.text(.pretty))
+    } else {
+      try Console.print(preview.lines.joined(separator: "\n"))
+    }
+    try preview.requireUsable()
+  }
+}

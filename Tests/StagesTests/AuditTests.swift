@@ -1,0 +1,128 @@
+import Catalog
+import Files
+import Foundation
+import Imaging
+import PipelineCore
+import Stages
+import TestSupport
+import Testing
+
+/// `spo audit`.
+@Suite struct AuditTests {
+  /// Pairs with one fault of each kind; images are `picture(n)` under the name `n.png`.
+  private func write(in folder: String) throws -> [String] {
+    for number in 0..<9 {
+      try AtomicFile.replace("\(folder)/\(number).png", with: try picture(number))
+    }
+    // Nearly picture 0, of other bytes.
+    var pixels = try RGBImage(decoding: try picture(0)).pixels
+    for index in pixels.indices { pixels[index] ^= 1 }
+    try AtomicFile.replace(
+      "\(folder)/near.png",
+      with: try RGBImage(width: 20, height: 18, pixels: pixels).encodedAsPNG())
+    let large = RGBImage(width: 40, height: 18, pixels: [UInt8](repeating: 9, count: 40 * 18 * 3))
+    try AtomicFile.replace("\(folder)/large.png", with: try large.encodedAsPNG())
+    let train = """
+      prompt,image_0,image_1,preferred,user_id
+      a fox,1.png,2.png,0,1
+      a fox,2.png,1.png,0,2
+      a hen,1.png,2.png,0,1
+      a hen,2.png,3.png,0,1
+      a hen,3.png,1.png,0,1
+      a hen,1.png,4.png,0,1
+      a cat,4.png,5.png,0,1
+      a cat,5.png,4.png,1,2
+      a dog,6.png,6.png,0,1
+      a cow,0.png,near.png,0,1
+      a bee,6.png,7.png,tie,1
+      a naked mole rat,6.png,7.png,0,1
+      " ",6.png,7.png,0,1
+      shared,6.png,large.png,0,1
+      an owl,8.png,7.png,0,1
+
+      """
+    let validation = "prompt,image_0,image_1,preferred,user_id\nshared,3.png,8.png,1,1\n"
+    try AtomicFile.replace("\(folder)/train.csv", with: Array(train.utf8))
+    try AtomicFile.replace("\(folder)/validation.csv", with: Array(validation.utf8))
+    return ["train.csv", "validation.csv"].map { "\(folder)/\($0)" }
+  }
+
+  private static let expected: [String: (count: Int, rows: [Int])] = [
+    "ties": (1, []),
+    "contradictions": (2, [0, 1]),
+    "cycles": (3, [2, 3, 4]),
+    "repeated_pairs": (1, [7]),
+    "same_image": (1, [8]),
+    "nearly_same_image": (1, [9]),
+    "prompts_in_train_and_held_out": (1, [13]),
+    "images_in_train_and_held_out": (3, [3, 4, 14]),
+    "empty_captions": (1, [12]),
+    "unsafe_captions": (1, [11]),
+    "different_sizes": (1, [13]),
+    "images_with_several_identities": (0, []),
+    "near_duplicate_images": (1, []),
+  ]
+
+  @Test("every kind of fault is counted, shown with its row and can be dropped")
+  func kinds() throws {
+    try withTemporaryFolder { folder in
+      let files = try write(in: folder)
+      let out = "\(folder)/audit"
+      let audit = try Audit(.files(files, overrides: []))
+      try audit.write(to: out)
+      let json = audit.json(folder: out)
+      for finding in try #require(json["findings"]?.array) {
+        let kind = try #require(finding["kind"]?.string)
+        let (count, rows) = try #require(Self.expected[kind])
+        #expect(finding["count"] == .integer(count), "\(kind)")
+        guard let remedy = finding["remedy"]?.string, count > 0 else { continue }
+        guard kind != "ties" else {
+          #expect(remedy == "ingest.ties=drop")
+          continue
+        }
+        let list = String(remedy.dropFirst("ingest.drop=".count))
+        let text = String(decoding: try RegularFile(path: list).readAll(), as: UTF8.self)
+        let listed = text.split(separator: "\n").dropFirst().map(String.init)
+        #expect(listed == rows.map { "\(files[0]):\($0)" }, "\(kind)")
+      }
+      #expect(json["annotators"] == ["count": 2, "judged_by_two": 2, "agree": 1])
+      let page = String(
+        decoding: try RegularFile(path: "\(out)/index.html").readAll(), as: UTF8.self)
+      #expect(page.contains("Contradictions") && page.contains("data:image/png;base64,"))
+      // A second audit may write there, one of the user's folders is not touched.
+      try audit.write(to: out)
+      #expect(failure { try audit.write(to: folder) }?.contains("which no audit wrote") == true)
+    }
+  }
+
+  @Test("dropping what was found leaves data in which nothing is found")
+  func remedies() throws {
+    try withTemporaryFolder { folder in
+      let files = try write(in: folder)
+      let out = "\(folder)/audit"
+      let audit = try Audit(.files(files, overrides: []))
+      try audit.write(to: out)
+      let lists = try #require(audit.json(folder: out)["findings"]?.array).compactMap {
+        $0["remedy"]?.string
+      }.filter { $0.hasPrefix("ingest.drop=") }.map { $0.dropFirst("ingest.drop=".count) }
+      let drop = "[" + lists.map { "\"\($0)\"" }.joined(separator: ",") + "]"
+      let clean = try Audit(.files(files, overrides: ["drop=\(drop)", "ties=drop"]))
+      let findings = try #require(clean.json(folder: nil)["findings"]?.array)
+      for finding in findings where finding["unit"] == "pairs" {
+        #expect(finding["count"] == 0, "\(finding["kind"]?.string ?? "")")
+      }
+      #expect(clean.json(folder: nil)["pairs"] == 3)
+    }
+  }
+
+  @Test("a finished pipeline is audited by its catalog, an unfinished one by its files")
+  func pipelines() throws {
+    try DataPipeline.with([DataPipeline.train]) { pipeline in
+      let before = try Audit(.pipeline(try pipeline.pipeline()), looksAtImages: false)
+      try pipeline.run(through: "ingest")
+      let after = try Audit(.pipeline(try pipeline.pipeline()), looksAtImages: false)
+      #expect(before.json(folder: nil) == after.json(folder: nil))
+      #expect(after.json(folder: nil)["pairs"] == 24)
+    }
+  }
+}

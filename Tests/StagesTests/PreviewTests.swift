@@ -1,0 +1,93 @@
+import Files
+import Stages
+import TestSupport
+import Testing
+
+/// `spo ingest --dry-run`.
+@Suite struct PreviewTests {
+  private func preview(_ names: [String], _ overrides: [String] = []) throws -> IngestPreview {
+    try IngestPreview(
+      files: names.map { $0.hasPrefix("/") ? $0 : fixturePath("data/\($0)") }, overrides: overrides,
+      rowLimit: 1_000)
+  }
+
+  @Test("a preview has the form, the meaning of columns, three rows and the funnel")
+  func parts() throws {
+    let preview = try preview(["votes-datasets.parquet"])
+    try preview.requireUsable()
+    let source = try #require(preview.json["sources"]?[0])
+    #expect(source["form"] == "votes")
+    #expect(source["rows"] == 8)
+    let columns = try #require(source["columns"]?.array)
+    #expect(
+      columns.contains { $0["column"] == "votes_image1" && $0["taken_for"] == "votes_0" })
+    #expect(source["columns_not_read"]?.array?.contains("detailed_results") == true)
+    let rows = try #require(preview.json["first_rows"]?.array)
+    #expect(rows.map { $0["row"] } == [0, 1, 2])
+    #expect(rows[0]["text"]?.string?.contains("image1 (20 x 16) preferred to image2") == true)
+    #expect(preview.json["funnel"]?["pairs"] == 8)
+    #expect(preview.json["problems"] == [])
+    #expect(preview.lines.contains { $0.contains("votes: two images with vote counts") })
+  }
+
+  @Test("all problems come at once")
+  func problems() throws {
+    try withTemporaryFolder { folder in
+      let text = "prompt,image_0,image_1\na,b.png,c.png\n"
+      try AtomicFile.replace("\(folder)/lacking.csv", with: Array(text.utf8))
+      try AtomicFile.replace("\(folder)/other.csv", with: Array("one,two\n1,2\n".utf8))
+      try AtomicFile.replace("\(folder)/damaged.parquet", with: Array("PAR1 and no more".utf8))
+      let preview = try preview([
+        "\(folder)/lacking.csv", "\(folder)/other.csv", "\(folder)/damaged.parquet",
+        "\(folder)/absent.json", "\(folder)/notes.docx", "pairs-pandas.csv",
+      ])
+      let problems = try #require(preview.json["problems"]?.array).compactMap(\.string)
+      for words in [
+        "lacking.csv: no column preferred", "other.csv: none of its columns (one, two)",
+        "damaged.parquet: PAR1 does not stand", "absent.json", "notes.docx",
+      ] {
+        #expect(problems.contains { $0.contains(words) }, "\(words) in \(problems)")
+      }
+      #expect(preview.json["funnel"]?["pairs"] == 8)
+      #expect(failure { try preview.requireUsable() }?.contains("more above") == true)
+    }
+  }
+
+  @Test("all columns that are missing are named in one problem, with what would name others")
+  func missingColumns() throws {
+    try withTemporaryFolder { folder in
+      try AtomicFile.replace(
+        "\(folder)/votes.csv", with: Array("words,votes_0\na,1\n".utf8))
+      let preview = try preview(["\(folder)/votes.csv"])
+      let problem = try #require(preview.json["problems"]?[0]?.string)
+      for word in ["no column caption, no column image_0, no column image_1", "votes_1: \"...\""] {
+        #expect(problem.contains(word), "\(problem)")
+      }
+    }
+  }
+
+  @Test("settings are those of the stage, and unknown ones are refused")
+  func settings() throws {
+    let renamed = [
+      "columns.prompt=words", "columns.image_0=links", "ingest.columns.image_1=rechts",
+      "ingest.columns.preferred=besser",
+    ]
+    try preview(["pairs-renamed.csv"], renamed).requireUsable()
+    #expect(failure { try preview(["pairs-renamed.csv"]).requireUsable() } != nil)
+    #expect(failure { _ = try preview(["pairs-renamed.csv"], ["ingest.formt=votes"]) } != nil)
+    #expect(
+      failure { _ = try preview(["pairs-renamed.csv"], ["columns.promt=words"]) }?
+        .contains("\"prompt\"?") == true)
+  }
+
+  @Test("only so many rows are looked at, and the others are none of the rejects")
+  func rowLimit() throws {
+    let preview = try IngestPreview(
+      files: [fixturePath("data/pairs-pandas.csv")], overrides: [], rowLimit: 3)
+    #expect(preview.json["funnel"]?["rows"] == 8)
+    #expect(preview.json["funnel"]?["rows_read"] == 3)
+    #expect(preview.json["funnel"]?["pairs"] == 3)
+    #expect(preview.json["funnel"]?["rejects"] == [:])
+    try preview.requireUsable()
+  }
+}
