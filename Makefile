@@ -4,16 +4,16 @@
 #   make prepare      parquet -> catalog -> latents and text embeddings -> shards
 #   make preference   shards -> step-aware preference model
 #   make build        the program, .build/release/spo
-#   make install      the program and what completes its commands, below PREFIX=/usr/local
+#   make install      the program and its shell completion, below PREFIX=/usr/local
 #   make test         build, lint, and all tests
 #   make torture      kills, full disks, flipped bits, hostile models, little memory; SHORT=1, FULL=1 (hours)
 #   make test-cluster parts on a real Slurm of two nodes and other engines (8 minutes; installs them, as root)
 #   make fuzz         every reader of files under the address sanitizer; SHORT=1, FUZZ="--only jpeg"
 #   make sanitize     tests of the readers and of the thread team under the sanitizers
 #   make check-cuda   compile every kernel for NVIDIA's GPUs, without one; see docs/devices.md
-#   make bench        how fast it is here; BENCH=operators less of it, MODEL=DIR a full-size model, too
+#   make bench        measure speed here; BENCH=operators only some, MODEL=DIR a full-size model as well
 #   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
-#   make docs         write docs/settings.md and Tests/Fixtures/help anew, as the program has them
+#   make docs         write docs/settings.md and Tests/Fixtures/help again, from the program
 #   make lint format  check or repair the formatting
 #   make base         train the embedded model and make the sample anew (an hour)
 #   make deps         install missing system libraries (apt-get)

@@ -124,7 +124,7 @@ public struct CommandSyntax: Sendable {
   }
 }
 
-/// A command that was called wrongly.
+/// A usage error: a command line that is not understood.
 public struct UsageError: ClassifiedError, Equatable, CustomStringConvertible {
   /// Nil for the program itself.
   public let command: String?

@@ -65,7 +65,7 @@ public enum Devices {
     }
     let names = all.map(\.name)
     throw .notFound(
-      "device \(name) is not there; "
+      "there is no device \(name); "
         + (names.isEmpty ? installation : "there are cpu, \(names.joined(separator: ", "))"))
   }
 }

@@ -92,7 +92,7 @@ public final class ParquetFile: Sendable {
       throw .malformed("not a parquet file: PAR1 stands at its end, but not at its beginning")
     }
     guard tail == "PAR1" else {
-      throw .malformed("PAR1 does not stand at the file's end; is the file cut short?")
+      throw .malformed("the file does not end with PAR1; was it truncated?")
     }
     let word = try file.readOrFault(at: file.size - 8, count: 4)
     let count = word.reversed().reduce(0) { $0 << 8 | Int($1) }

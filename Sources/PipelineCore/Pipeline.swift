@@ -25,6 +25,8 @@ public struct Pipeline {
   public let stages: [ConfiguredStage]
   /// What any stage, also of another pipeline, writes to in a workspace.
   let knownNames: Set<String>
+  /// What runs this pipeline again, with the same overrides in the same workspace.
+  let runCommand: String
   /// What is worth a line before anything else, such as an override that not every stage follows.
   public let notes: [String]
 
@@ -62,9 +64,23 @@ public struct Pipeline {
     device = own.device
     mayChangeDevice = own.mayChangeDevice
     self.path = path
+    runCommand = Self.shellLine(
+      ["spo", "run", path] + (workspace.map { ["--workspace", $0] } ?? [])
+        + overrides.flatMap { ["--set", $0] })
     knownNames = Set(stages.flatMap { $0.namesInWorkspace })
     self.stages = try Self.configure(stages, from: root, path: path)
     notes = try OverrideReach(of: overrides, self.stages, root).notes()
+  }
+
+  /// Words as a shell reads them.
+  private static func shellLine(_ words: [String]) -> String {
+    words.map { word in
+      let isPlain = word.allSatisfy {
+        $0.isASCII && ($0.isLetter || $0.isNumber || "-_./=:,+%@".contains($0))
+      }
+      return isPlain && !word.isEmpty
+        ? word : "'\(word.replacing("'", with: "'\\''"))'"
+    }.joined(separator: " ")
   }
 
   /// What cannot be read in a pipeline file is a bad setting, not bad data.

@@ -60,7 +60,7 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
     case .tooManyRejects(let stage, let rejected, let total, let limit, let example):
       "\(stage): \(rejected) of \(total) were rejected, more than the fraction of \(limit) that "
         + "\(stage).max_reject_fraction allows\(example.map { ", such as \($0.printable)" } ?? ""); "
-        + "mend the data or raise the limit"
+        + "fix the data or raise the limit"
     case .damaged(let path, let reason): "\(path): damaged: \(reason)"
     case .noSpace(let path, let what, let byteCount, let free):
       "\(path): no space for the \(what): it takes \(ByteCount.text(byteCount)), but only "

@@ -36,7 +36,7 @@ public struct VerificationFailure: ClassifiedError, Equatable, CustomStringConve
 
   public var kind: FailureKind { .input }
   public var description: String {
-    "\(workspace): \(problemCount) problem\(problemCount == 1 ? "" : "s"); to mend it: "
+    "\(workspace): \(problemCount) problem\(problemCount == 1 ? "" : "s"); to repair: "
       + remedies.joined(separator: ", then ")
   }
 }
@@ -69,7 +69,7 @@ extension Pipeline {
         byteCount: result?.files.values.reduce(0) { $0 + $1.byteCount } ?? 0,
         problems: problems, remedy: problems.isEmpty ? nil : remedy)
     }
-    let run = "spo run \(path)"
+    let run = runCommand
     let record: StageRecord?
     do {
       record = try StageRecord.load(from: workspace.recordPath(configured.name))

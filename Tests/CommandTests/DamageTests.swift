@@ -63,6 +63,10 @@ import Testing
         #expect(outcome.exitCode == FailureKind.input.rawValue, "\(file): \(outcome)")
         let text = outcome.output + outcome.errors
         #expect(text.contains(file.split(separator: "/").last ?? ""), "\(outcome)")
+        // What repairs it does so here.
+        #expect(
+          outcome.errors.contains("spo run \(SmallRun.pipeline) --workspace \(run.workspace)"),
+          "\(outcome)")
         // The same bit again.
         try run.flip(file)
       }

@@ -96,7 +96,7 @@ struct DamageTests {
       #expect(failure.kind == .input)
       #expect(
         failure.description
-          == "run: 2 problems; to mend it: spo run \(toy.folder)/pipeline.json5")
+          == "run: 2 problems; to repair: spo run \(toy.folder)/pipeline.json5")
       try toy.run()
       #expect(try toy.pipeline().verify().allSatisfy { $0.problems.isEmpty })
     }

@@ -201,7 +201,8 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .unknownKey(let path, let key): "\(path): key \(key) is of no LoRA spelling known"
+    case .unknownKey(let path, let key):
+      "\(path): key \(key) belongs to no LoRA format that is known here"
     case .incomplete(let path, let module):
       "\(path): module \(module) lacks its down or its up matrix"
     case .rankMismatch(let path, let module, let down, let up):

@@ -15,7 +15,7 @@ public struct ImageMemoryError: ClassifiedError, Equatable, CustomStringConverti
   public var description: String {
     "\(path): an image of \(width) x \(height) pixels needs "
       + (byteCount.map { "about \(ByteCount.text($0))" } ?? "more memory than can be counted")
-      + ", but there are \(ByteCount.text(limit.byteCount))\(limit.note); \(remedy)"
+      + ", but only \(ByteCount.text(limit.byteCount)) can be used\(limit.note); \(remedy)"
   }
 }
 

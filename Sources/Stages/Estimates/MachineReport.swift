@@ -58,7 +58,7 @@ public struct MachineReport: Sendable {
     let limit = MemoryLimit.current
     let machine = ByteCount.text(Machine.memory)
     guard limit.source != .machine else { return machine }
-    return "\(machine), of which \(ByteCount.text(limit.byteCount)) can be had\(limit.note)"
+    return "\(machine), of which \(ByteCount.text(limit.byteCount)) is available\(limit.note)"
   }
 
   /// Which other processors there are, each with what is missing to use it.

@@ -25,9 +25,9 @@ enum PreferenceEvaluation {
     }
     let note =
       try evaluation.bool("chose_checkpoint")
-      ? " (these also chose the checkpoint, which flatters it)" : ""
+      ? " (they also chose the checkpoint, so this is optimistic)" : ""
     return
-      "orders \(try evaluation.int("pairs")) comparisons of \(try evaluation.string("split")) as "
-      + "their labels do: \(parts.joined(separator: ", "))\(note)"
+      "agreement with the labels of \(try evaluation.int("pairs")) comparisons of "
+      + "\(try evaluation.string("split")): \(parts.joined(separator: ", "))\(note)"
   }
 }

@@ -25,7 +25,7 @@ enum Inspect: Command {
     let file = try RegularFile(path: path)
     let head = try file.read(at: 0, count: min(file.size, 64))
     guard let inspector = inspectors.first(where: { $0.recognizes(head: head) }) else {
-      try file.requireNoMistake(expected: "a file that is known here")
+      try file.requireNoMistake(expected: "a file that spo inspect reads")
       let kinds = inspectors.map { $0.kinds }.joined(separator: ", ")
       throw InspectionError.unknownKind(path: path, size: file.size, kinds: kinds)
     }
@@ -58,7 +58,7 @@ enum InspectionError: ClassifiedError, CustomStringConvertible {
   var description: String {
     switch self {
     case .unknownKind(let path, let size, let kinds):
-      "\(path): not a kind of file that is known here (\(size) bytes); known are \(kinds)"
+      "\(path): not a kind of file that spo inspect reads (\(size) bytes); it reads \(kinds)"
     }
   }
 }

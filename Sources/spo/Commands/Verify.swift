@@ -16,7 +16,10 @@ enum Verify: Command {
         .flag("json", "print one JSON object"),
       ],
       examples: [
-        ("spo verify pipelines/quickstart.json5", "is all as it was written, and what mends it")
+        (
+          "spo verify pipelines/quickstart.json5",
+          "whether everything is as it was written, and what repairs it"
+        )
       ])
   }
 
@@ -43,9 +46,12 @@ enum Verify: Command {
     guard let files = stage.files else {
       return ["\(name)  no finished result"] + stage.problems.map { "    \($0)" }
     }
-    let size = "\(Spelled.count(files)) files, \(Spelled.bytes(stage.byteCount))"
+    let size =
+      "\(Spelled.count(files)) file\(files == 1 ? "" : "s"), \(Spelled.bytes(stage.byteCount))"
     let problems = stage.problems.count
-    return ["\(name)  \(problems == 0 ? "intact" : "\(problems) problems"), \(size)"]
+    return [
+      "\(name)  \(problems == 0 ? "intact" : "\(problems) problem\(problems == 1 ? "" : "s")"), \(size)"
+    ]
       + stage.problems.map { "    \($0)" }
   }
 }
