@@ -129,17 +129,55 @@ extension FileDigests {
 
   /// All regular files below a folder as inputs, by path; hidden ones are left out.
   ///
+  /// Symbolic links are followed, except to folders that hold what links to them: such a folder has no end.
+  ///
   /// - Parameter name: what the folder is to the stage, such as `model`
+  /// - Throws: `PipelineError.unusableInput` for such a link
   public func inputs(folder path: String, as name: String) throws -> [StageInput] {
+    try inputs(folder: path, as: name, visiting: FolderIdentity.allAbove(path))
+  }
+
+  /// - Parameter visiting: the folders that are being listed, this one included, and those that hold them
+  private func inputs(
+    folder path: String, as name: String, visiting: Set<FolderIdentity>
+  ) throws -> [StageInput] {
     try Folders.names(in: path).filter { !$0.hasPrefix(".") }.flatMap { entry in
       let (item, itemName) = ("\(path)/\(entry)", "\(name)/\(entry)")
       var status = stat()
       guard stat(item, &status) == 0 else { throw PipelineError.lastSystemFailure("inspect", item) }
       switch status.st_mode & S_IFMT {
-      case S_IFDIR: return try inputs(folder: item, as: itemName)
+      case S_IFDIR:
+        guard !visiting.contains(FolderIdentity(status)) else {
+          throw PipelineError.unusableInput(
+            path: item,
+            reason: "leads to \(Folders.canonical(item)), a folder that holds it; remove the link")
+        }
+        return try inputs(
+          folder: item, as: itemName, visiting: visiting.union(FolderIdentity.allAbove(item)))
       case S_IFREG: return [try input(file: item, as: itemName)]
       default: return []
       }
+    }
+  }
+}
+
+/// A folder, however its path is spelled.
+private struct FolderIdentity: Hashable {
+  private let device: dev_t
+  private let number: ino_t
+
+  init(_ status: stat) { (device, number) = (status.st_dev, status.st_ino) }
+
+  /// Those of a folder and of all that hold it.
+  static func allAbove(_ path: String) -> Set<FolderIdentity> {
+    var identities: Set<FolderIdentity> = []
+    var folder = Folders.canonical(path)
+    while true {
+      var status = stat()
+      if stat(folder, &status) == 0 { identities.insert(FolderIdentity(status)) }
+      let parent = Folders.parent(of: folder)
+      guard parent != folder, parent != "." else { return identities }
+      folder = parent
     }
   }
 }

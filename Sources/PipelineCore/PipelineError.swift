@@ -19,6 +19,8 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
   case tooManyRejects(stage: String, rejected: Int, total: Int, limit: Double, example: String?)
   /// A record or checkpoint whose content is not what its writer left.
   case damaged(path: String, reason: String)
+  /// Something that a stage reads and that is not what it should be.
+  case unusableInput(path: String, reason: String)
   /// The disk has too little room for what is to be written to `path`.
   case noSpace(path: String, what: String, byteCount: Int, free: Int)
   /// The pipeline file is no JSON5, or its own keys are missing or of another type.
@@ -32,7 +34,7 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
       .malformedFile, .otherDevice:
       .settings
     case .workspaceInUse: .busy
-    case .tooManyRejects, .damaged: .input
+    case .tooManyRejects, .damaged, .unusableInput: .input
     case .noSpace: .space
     case .system(_, _, let code): FailureKind(systemError: code)
     }
@@ -62,6 +64,7 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
         + "\(stage).max_reject_fraction allows\(example.map { ", such as \($0.printable)" } ?? ""); "
         + "fix the data or raise the limit"
     case .damaged(let path, let reason): "\(path): damaged: \(reason)"
+    case .unusableInput(let path, let reason): "\(path): \(reason)"
     case .noSpace(let path, let what, let byteCount, let free):
       "\(path): no space for the \(what): it takes \(ByteCount.text(byteCount)), but only "
         + "\(ByteCount.text(free)) are free; free some space or choose another workspace"

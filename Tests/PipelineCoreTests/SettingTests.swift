@@ -45,6 +45,46 @@ import Testing
     }
   }
 
+  @Test(
+    "a NUL, before which the system's calls would stop reading, is in no string of a setting",
+    arguments: [
+      ("stages: { multiply: { table: 'a\\u0000b' } }", "stages.multiply.table"),
+      ("stages: { multiply: { note: '\\0' } }", "stages.multiply.note"),
+      ("stages: { multiply: { mode: 'plain\\u0000' } }", "stages.multiply.mode"),
+      ("stages: { multiply: { columns: { caption: '\\0' } } }", "stages.multiply.columns.caption"),
+      ("stages: { multiply: { columns: { 'a\\0': 'x' } } }", "stages.multiply.columns"),
+      ("device: 'cpu\\0', stages: { multiply: {} }", "device"),
+      ("stages: { multiply: {} }, workspace: 'a\\0b'", "workspace"),
+    ])
+  func nul(body: String, key: String) throws {
+    try withTemporaryFolder { folder throws in
+      let path = "\(folder)/pipeline.json5"
+      let root = body.contains("workspace") ? body : "workspace: 'w', \(body)"
+      try AtomicFile.replace(path, with: Array("{ \(root) }".utf8))
+      let error = #expect(throws: PipelineError.self) {
+        try Pipeline(path: path, stages: toyStages)
+      }
+      #expect(error?.kind == .settings)
+      let message = error?.description ?? ""
+      #expect(message.hasPrefix("\(path): \(key): must not contain a NUL character"), "\(message)")
+      #expect(!message.utf8.contains(0))
+    }
+  }
+
+  @Test("nor in a workspace or a setting of the command line")
+  func nulOverride() throws {
+    try withTemporaryFolder { folder throws in
+      let toy = try ToyRun(folder, "stages: { multiply: {} }")
+      let error = #expect(throws: PipelineError.self) {
+        try toy.pipeline("multiply.table=\"a\\u0000b\"")
+      }
+      #expect(error?.description.contains("must not contain a NUL character") == true)
+      #expect(throws: PipelineError.self) {
+        try Pipeline(path: "\(folder)/pipeline.json5", stages: toyStages, workspace: "a\0b")
+      }
+    }
+  }
+
   @Test("the ends of ranges can be used, and null where the type has it")
   func boundaries() throws {
     try withTemporaryFolder { folder throws in

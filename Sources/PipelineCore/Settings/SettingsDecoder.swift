@@ -8,6 +8,9 @@ struct SettingsDecoder {
   static func settings<Settings: StageSettings>(
     _ type: Settings.Type, from json: JSON, path: String, paths: [String: String] = [:]
   ) throws -> Settings {
+    for (key, value) in json.object ?? JSON.Object() {
+      try requireText(value, path: paths[key] ?? "\(path).\(key)")
+    }
     let log = KeyLog()
     var node = DecodingNode(json: json, path: path, codingPath: [], log: log)
     node.paths = paths
@@ -15,6 +18,26 @@ struct SettingsDecoder {
     let value = try node.decode(type)
     try log.refuseUnknownKeys()
     return value
+  }
+
+  /// Refuses a NUL in any string: the system's calls would read only what stands before it.
+  private static func requireText(_ value: JSON, path: String) throws(PipelineError) {
+    switch value {
+    case .string(let text):
+      guard text.utf8.contains(0) else { return }
+      throw .badSetting(
+        path: path, reason: "must not contain a NUL character, but is \(value.shortText)")
+    case .array(let elements):
+      for (index, element) in elements.enumerated() {
+        try requireText(element, path: "\(path)[\(index)]")
+      }
+    case .object(let members):
+      for (key, member) in members {
+        try requireText(.string(key), path: path)
+        try requireText(member, path: "\(path).\(key)")
+      }
+    case .null, .bool, .integer, .unsigned, .number: return
+    }
   }
 }
 
