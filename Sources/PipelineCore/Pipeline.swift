@@ -25,8 +25,8 @@ public struct Pipeline {
   public let stages: [ConfiguredStage]
   /// What any stage, also of another pipeline, writes to in a workspace.
   let knownNames: Set<String>
-  /// What runs this pipeline again, with the same overrides in the same workspace.
-  let runCommand: String
+  /// What names this pipeline again to a command, with the same overrides and the same workspace.
+  private let arguments: [String]
   /// What is worth a line before anything else, such as an override that not every stage follows.
   public let notes: [String]
 
@@ -64,13 +64,17 @@ public struct Pipeline {
     device = own.device
     mayChangeDevice = own.mayChangeDevice
     self.path = path
-    runCommand = Self.shellLine(
-      ["spo", "run", path] + (workspace.map { ["--workspace", $0] } ?? [])
-        + overrides.flatMap { ["--set", $0] })
+    arguments =
+      [path] + (workspace.map { ["--workspace", $0] } ?? []) + overrides.flatMap { ["--set", $0] }
     knownNames = Set(stages.flatMap { $0.namesInWorkspace })
     self.stages = try Self.configure(stages, from: root, path: path)
     notes = try OverrideReach(of: overrides, self.stages, root).notes()
   }
+
+  var runCommand: String { command("run") }
+
+  /// The line that gives this pipeline to a command.
+  func command(_ name: String) -> String { Self.shellLine(["spo", name] + arguments) }
 
   /// Words as a shell reads them.
   private static func shellLine(_ words: [String]) -> String {
@@ -95,6 +99,11 @@ public struct Pipeline {
   ) throws -> [ConfiguredStage] {
     let blocks = try asSettings { try JSONReader(.object(root), path: path)["stages"].object() }
     let names = types.map { $0.name }
+    guard !blocks.isEmpty else {
+      throw PipelineError.badSetting(
+        path: "\(path): stages",
+        reason: "names no stage; known are \(names.joined(separator: ", "))")
+    }
     for name in blocks.keys where !names.contains(name) {
       throw PipelineError.unknownStage(
         name: name, nearest: nearest(to: name, in: names), known: names)

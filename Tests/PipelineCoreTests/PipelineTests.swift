@@ -79,6 +79,7 @@ struct PipelineTests {
         "sede: 1, stages: { multiply: {} }",
         "sede: there is no such setting; did you mean \"seed\"?"
       ),
+      ("stages: {}", "stages: names no stage; known are multiply, join"),
       ("threads: 0, stages: {}", "threads: must be 1 to 1024, but is 0"),
     ])
   func errors(body: String, message: String) throws {
