@@ -44,7 +44,7 @@ public struct Evaluation {
     try Folders.make("\(request.folder)/state")
     let lock = try WorkspaceLock(Workspace(path: request.folder))
     return try withExtendedLifetime(lock) {
-      try Folders.removeLeftovers(in: request.folder, recursively: true)
+      try Folders.removeLeftovers(in: request.folder, of: Self.writes)
       try digests.save(to: digestsPath)
       try requireReadable(sets)
       try generate(sets)
@@ -55,6 +55,12 @@ public struct Evaluation {
       try EvaluationPage(result: result).report().write(to: "\(request.folder)/index.html")
       return result
     }
+  }
+
+  /// Whether a path in the folder is one that an evaluation writes.
+  static func writes(_ path: String) -> Bool {
+    ["evaluation.json", "index.html", "state/digests.json"].contains(path)
+      || path.wholeMatch(of: /images\/.+\/\d+\.png|scores\/.+\/\d+\.json/) != nil
   }
 
   /// Opens every model and scorer once, one at a time, if there is anything to generate: what is wrong with

@@ -39,7 +39,7 @@ public struct PromptFolders {
     try requireOwnFolder()
     let lock = try WorkspaceLock(Workspace(path: path))
     defer { withExtendedLifetime(lock) {} }
-    try Folders.removeLeftovers(in: path, recursively: true)
+    try Folders.removeLeftovers(in: path, of: Self.writes)
     try claim(settings)
     var open: ImageGenerator?
     for (index, entry) in prompts.entries.enumerated() {
@@ -60,6 +60,12 @@ public struct PromptFolders {
         try use(file)
       }
     }
+  }
+
+  /// Whether a path in the folder is one that such a call writes.
+  static func writes(_ path: String) -> Bool {
+    path == "state/images.json"
+      || path.wholeMatch(of: /\d{5,}\/(metadata\.jsonl|samples\/\d{4,}\.png)/) != nil
   }
 
   /// Everything that the images depend on.

@@ -20,13 +20,26 @@ public enum TemporaryName {
   /// Whether a file or folder of this name is one that a killed process left.
   ///
   /// Only whoever holds the lock of a folder can know that no other process still writes it.
-  public static func matches(_ name: String) -> Bool {
+  public static func matches(_ name: String) -> Bool { target(of: name) != nil }
+
+  /// The name that a temporary file or folder would have got; nil if it is none.
+  ///
+  /// - Parameter earlier: takes also the names that earlier versions gave, `NAME.tmp.PROCESS`, which
+  ///   anybody may have given
+  public static func target(of name: String, earlier: Bool = false) -> String? {
     let bytes = Array(name.utf8)
-    guard bytes.count > mark.count + digitCount else { return false }
-    return bytes.dropLast(digitCount).suffix(mark.count).elementsEqual(mark)
-      && bytes.suffix(digitCount).allSatisfy { digit in
-        (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit)
-          || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(digit)
-      }
+    guard let point = bytes.lastIndex(of: UInt8(ascii: ".")),
+      bytes[...point].suffix(mark.count).elementsEqual(mark)
+    else { return nil }
+    let (target, digits) = (bytes[...point].dropLast(mark.count), bytes[(point + 1)...])
+    func isDecimal(_ digit: UInt8) -> Bool {
+      (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(digit)
+    }
+    let isOurs =
+      digits.count == digitCount
+      && digits.allSatisfy { isDecimal($0) || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains($0) }
+    let isEarlier = earlier && !digits.isEmpty && digits.allSatisfy(isDecimal)
+    guard !target.isEmpty, isOurs || isEarlier else { return nil }
+    return String(decoding: target, as: UTF8.self)
   }
 }

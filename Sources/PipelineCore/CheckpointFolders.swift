@@ -14,6 +14,7 @@ public struct CheckpointFolders {
   public let folder: String
   private let keptCount: Int
   private static let manifestName = "manifest.json"
+  private static let replacedEnding = ".replaced"
 
   /// - Parameter keeping: how many of the newest stay when another is written.
   public init(in folder: String, keeping keptCount: Int = 2) {
@@ -48,7 +49,7 @@ public struct CheckpointFolders {
       do {
         try Self.verify(path(step: step))
         return nil
-      } catch let error as PipelineError {
+      } catch {
         return "\(error)"
       }
     }
@@ -60,14 +61,14 @@ public struct CheckpointFolders {
   public func write(step: Int, _ body: (String) throws -> Void) throws {
     let final = path(step: step)
     let temporary = TemporaryName.beside(final)
-    try Folders.removeLeftovers(in: folder)
+    try removeLeftovers()
     try Folders.make(temporary)
     do {
       try body(temporary)
       try Self.writeManifest(temporary)
       try Folders.sync(temporary)
       // A checkpoint of this step can only be a repetition, made after a fault.
-      let replaced = TemporaryName.beside("\(final).replaced")
+      let replaced = TemporaryName.beside("\(final)\(Self.replacedEnding)")
       guard rename(final, replaced) == 0 || errno == ENOENT else {
         throw PipelineError.lastSystemFailure("rename to \(replaced)", final)
       }
@@ -80,7 +81,17 @@ public struct CheckpointFolders {
     }
     try Folders.sync(folder)
     for old in try steps().dropLast(keptCount) { try remove(step: old) }
-    try Folders.removeLeftovers(in: folder)
+    try removeLeftovers()
+  }
+
+  /// Removes what a killed process was writing or removing.
+  func removeLeftovers() throws {
+    try Folders.removeLeftovers(in: folder) { target in
+      let name =
+        target.hasSuffix(Self.replacedEnding)
+        ? String(target.dropLast(Self.replacedEnding.count)) : target
+      return step(name) != nil
+    }
   }
 
   /// Removes a checkpoint, which is complete until it is gone.

@@ -122,29 +122,27 @@ public enum Folders {
     try remove(away)
   }
 
-  /// Whether a name is a ``TemporaryName``, or one that earlier versions gave: `NAME.tmp.PROCESS`.
-  static func isLeftover(_ name: String) -> Bool {
-    if TemporaryName.matches(name) { return true }
-    guard let point = name.lastIndex(of: "."), name[..<point].hasSuffix(".tmp") else {
-      return false
-    }
-    let digits = name[name.index(after: point)...].utf8
-    return !digits.isEmpty
-      && digits.allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
-  }
-
-  /// Removes the temporary files and folders that killed processes left in a folder.
+  /// Removes the temporary files and folders that killed processes left in a folder and below.
   ///
   /// Only the process that may write there can know that no other still needs them.
+  ///
+  /// - Parameter isOwn: whether this program writes a file or folder of this path in `path`; what is named
+  ///   after any other is the user's and stays
   public static func removeLeftovers(
-    in path: String, recursively: Bool = false
+    in path: String, of isOwn: (_ target: String) -> Bool
+  ) throws(PipelineError) {
+    try removeLeftovers(in: path, at: "", of: isOwn)
+  }
+
+  private static func removeLeftovers(
+    in path: String, at place: String, of isOwn: (_ target: String) -> Bool
   ) throws(PipelineError) {
     for name in try names(in: path) {
       let item = "\(path)/\(name)"
-      if isLeftover(name) {
+      if let target = TemporaryName.target(of: name, earlier: true), isOwn(place + target) {
         try remove(item)
-      } else if recursively, name != "lost+found", isFolder(item), !isLink(item) {
-        try removeLeftovers(in: item, recursively: true)
+      } else if name != "lost+found", isFolder(item), !isLink(item) {
+        try removeLeftovers(in: item, at: "\(place)\(name)/", of: isOwn)
       }
     }
   }

@@ -76,7 +76,11 @@ public struct Runner {
   /// Completes what a killed run has begun to put in place, removes its temporary files, and takes over
   /// what an earlier version has made.
   private func tidy(_ digests: FileDigests) throws {
-    try Folders.removeLeftovers(in: workspace.path("state"))
+    let records = Set(
+      pipeline.stages.map { workspace.recordPath($0.name) } + [workspace.digestsPath])
+    try Folders.removeLeftovers(in: workspace.path("state")) {
+      records.contains(workspace.path("state/\($0)"))
+    }
     for configured in pipeline.stages {
       guard let record = try StageRecord.load(from: workspace.recordPath(configured.name)) else {
         continue
@@ -115,21 +119,10 @@ public struct Runner {
     let steps = try Planner.steps(of: pipeline, through: last, forced: forced, digests)
       .filter { $0.work != .nothing }
     for step in steps {
-      try step.configured.places(in: workspace).requireKinds()
       if !pipeline.mayChangeDevice { try step.requireDevice(device) }
-      if step.record == nil { try requireNothingForeign(step.configured) }
+      try step.requirePlaces(in: workspace)
     }
     try check(try steps.map { try PlannedWork($0, in: workspace) })
-  }
-
-  /// Refuses what lies where a stage that has never run would write.
-  private func requireNothingForeign(_ configured: ConfiguredStage) throws {
-    let places = configured.places(in: workspace)
-    let found =
-      try places.finalFiles().first.map(workspace.path)
-      ?? places.builtFiles().first.map(
-        places.building)
-    if let found { throw WorkspaceError.foreign(path: found, stage: configured.name) }
   }
 }
 

@@ -79,11 +79,17 @@ struct StagePlaces {
     }
   }
 
+  /// - Throws: ``WorkspaceError`` if something lies where a stage that has never run would write
+  fileprivate func requireNothingForeign() throws {
+    let found = try finalFiles().first.map(workspace.path) ?? builtFiles().first.map(building)
+    if let found { throw WorkspaceError.foreign(path: found, stage: stage) }
+  }
+
   /// The paths below a folder that are no folders; links are not followed.
   private static func leaves(_ folder: String, excluding names: Set<String> = []) throws -> [String]
   {
     try Folders.names(in: folder).filter {
-      !names.contains($0) && !Folders.isLeftover($0)
+      !names.contains($0) && !TemporaryName.matches($0)
     }.flatMap { name -> [String] in
       let path = "\(folder)/\(name)"
       guard Folders.isFolder(path), !Folders.isLink(path) else { return [name] }
@@ -108,17 +114,33 @@ struct StagePlaces {
     for folder in folders { try Folders.make(isBuilding ? building(folder) : final(folder)) }
   }
 
-  /// Removes the temporary files that a killed process left.
-  func removeLeftovers() throws {
+  /// Removes the temporary files that a killed process left beside files of the stage.
+  ///
+  /// - Parameters:
+  ///   - files: files and folders that the stage has written or may have begun
+  ///   - scratch: folders in which nothing else is
+  func removeLeftovers(of files: some Sequence<String>, in scratch: [String]) throws {
+    var own: Set<String> = []
+    for file in files {
+      var path = file
+      while own.insert(path).inserted, path.contains("/") { path = Folders.parent(of: path) }
+    }
     for folder in folders {
-      try Folders.removeLeftovers(in: workspace.path(folder), recursively: true)
+      let wholes = scratch + ["\(folder)/\(Self.folderName)"]
+      try Folders.removeLeftovers(in: workspace.path(folder)) { target in
+        let path = "\(folder)/\(target)"
+        return own.contains(path) || OutputCheck.covers(wholes, path)
+      }
+      try CheckpointFolders(in: workspace.path("\(folder)/checkpoints")).removeLeftovers()
     }
     for file in singleFiles {
       let path = final(file)
-      let (parent, prefix) = (Folders.parent(of: path), path.split(separator: "/").last ?? "")
-      for name in try Folders.names(in: parent)
-      where name.hasPrefix(prefix) && Folders.isLeftover(name) {
-        try Folders.remove("\(parent)/\(name)")
+      let (parent, name) = (Folders.parent(of: path), path.split(separator: "/").last ?? "")
+      for found in try Folders.names(in: parent) {
+        guard let target = TemporaryName.target(of: found, earlier: true),
+          target == name || target == name + Self.fileEnding
+        else { continue }
+        try Folders.remove("\(parent)/\(found)")
       }
     }
   }
@@ -172,5 +194,16 @@ struct StagePlaces {
         }
       }
     }
+  }
+}
+
+extension Planner.Step {
+  /// Refuses what is in the way of a stage that has something to do.
+  ///
+  /// - Throws: ``WorkspaceError``
+  func requirePlaces(in workspace: Workspace) throws {
+    let places = configured.places(in: workspace)
+    try places.requireKinds()
+    if record == nil { try places.requireNothingForeign() }
   }
 }

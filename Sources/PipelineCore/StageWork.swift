@@ -31,7 +31,10 @@ struct StageWork {
 
   /// Takes up what an earlier run left, however it ended.
   func settle(_ record: StageRecord) throws {
-    try places.removeLeftovers()
+    try places.removeLeftovers(
+      of: [record.result, record.next].flatMap { $0?.files.keys.sorted() ?? [] }
+        + configured.type.spare + configured.type.secondary + configured.type.scratch,
+      in: configured.type.scratch)
     guard record.phase == .replacing, let next = record.next else { return }
     try places.replace(record.result, with: next)
     try save(StageRecord(phase: .done, run: next.run, result: next))

@@ -91,5 +91,8 @@ import Testing
     ] {
       #expect(!TemporaryName.matches(name), "\(name)")
     }
+    #expect(TemporaryName.target(of: String(path.dropFirst(2))) == "b.c")
+    #expect(TemporaryName.target(of: "notes.tmp.1", earlier: true) == "notes")
+    #expect(TemporaryName.target(of: "notes.tmp.", earlier: true) == nil)
   }
 }

@@ -146,8 +146,21 @@ struct ReplacementTests {
   func leftovers() throws {
     try withToy { toy throws in
       try toy.run()
-      let ours = ["multiply/1.tmp.00112233445566aa", "state/x.tmp.123", "text.tmp.4"]
-      let theirs = ["multiply/notes.tmp.txt", "notes.tmp.00112233445566aa"]
+      let random = "00112233445566aa"
+      let ours = [
+        "multiply/1.tmp.\(random)", "multiply/1.tmp.77", "multiply/.building.tmp.\(random)/1",
+        "multiply/.building/9.tmp.\(random)",
+        "multiply/checkpoints/step-000003.tmp.\(random)/x",
+        "multiply/checkpoints/step-000003.replaced.tmp.\(random)/x",
+        "state/join.json.tmp.123", "state/digests.json.tmp.\(random)",
+        "text.tmp.4", "text.tmp.\(random)", "text.building.tmp.\(random)",
+      ]
+      let theirs = [
+        "multiply/notes.tmp.txt", "notes.tmp.\(random)", "multiply/my.tmp.123",
+        "multiply/x.tmp.\(random)", "multiply/pictures/a.tmp.1", "multiply/10.tmp.5",
+        "multiply/checkpoints/step-3.tmp.\(random)", "multiply/checkpoints/mine.tmp.1",
+        "state/x.tmp.123", "text.mine.tmp.4", "texts.tmp.\(random)",
+      ]
       for name in ours + theirs { try toy.put(name, "x") }
       try toy.run()
       for name in ours { #expect(!Folders.exists(toy.folder + "/run/\(name)"), "\(name)") }
