@@ -63,8 +63,21 @@ public enum Devices {
       if let flaw = found.flaw { throw .notFound("\(name): \(flaw)") }
       return DeviceBackend(try OpenCLDevice(found, library))
     }
+    throw absent(name)
+  }
+
+  /// Refuses a device that ``open(_:)`` would, without opening it.
+  public static func require(_ name: String) throws(DeviceError) {
+    let candidates =
+      name.hasPrefix("cuda")
+      ? CUDADriver.shared.map { all($0) } : OpenCLLibrary.shared.map { all($0) }
+    guard let found = candidates?.first(where: { $0.name == name }) else { throw absent(name) }
+    if let flaw = found.flaw { throw .notFound("\(name): \(flaw)") }
+  }
+
+  private static func absent(_ name: String) -> DeviceError {
     let names = all.map(\.name)
-    throw .notFound(
+    return .notFound(
       "there is no device \(name); "
         + (names.isEmpty ? installation : "there are cpu, \(names.joined(separator: ", "))"))
   }

@@ -22,8 +22,7 @@ extension Pipeline {
   /// - Parameter isDry: looks only
   /// - Returns: what was found
   public func collectGarbage(isDry: Bool) throws -> [Garbage] {
-    let workspace = Workspace(path: workspacePath)
-    try workspace.requireExisting(knowing: knownNames)
+    let workspace = try existingWorkspace()
     let lock = try WorkspaceLock(workspace)
     defer { withExtendedLifetime(lock) {} }
     let digests = FileDigests(savedAt: workspace.digestsPath)
@@ -44,12 +43,12 @@ extension Pipeline {
     let places = step.configured.places(in: workspace)
     return step.configured.type.spare.compactMap { spare in
       let files = result.files.filter {
-        OutputCheck.covers([spare], $0.key) && $0.value.sha256 == nil
-          && Folders.exists(places.final($0.key))
+        OutputCheck.covers([spare], $0.key) && !$0.value.isRead
       }
       guard !files.isEmpty else { return nil }
       return Garbage(
-        workspace.path(spare), byteCount: files.values.reduce(0) { $0 + $1.byteCount }
+        workspace.path(spare),
+        byteCount: files.keys.reduce(0) { $0 + Folders.byteCount(of: places.final($1)) }
       ) {
         for path in files.keys.sorted() { try places.remove(path) }
         guard var record = try StageRecord.load(from: workspace.recordPath(step.configured.name))

@@ -1,7 +1,7 @@
 import Files
 
 /// A file of a finished result that is not as it was made.
-struct LostFile: Equatable {
+struct LostFile: Equatable, CustomStringConvertible {
   /// In the workspace.
   let relative: String
   let path: String
@@ -28,7 +28,7 @@ struct OutputCheck {
     var lost: [LostFile] = []
     var current = result
     for (relative, file) in result.files.sorted(by: { $0.key < $1.key }) {
-      guard let expected = file.sha256 else { continue }
+      guard file.isRead, let expected = file.sha256 else { continue }
       let path = places.final(relative)
       guard Folders.exists(path) else {
         lost.append(LostFile(relative: relative, path: path, damage: nil))
@@ -41,7 +41,7 @@ struct OutputCheck {
       if found == expected { continue }
       if let damage = try Self.damage(of: relative, in: result, stage) {
         let difference =
-          found.map { "its SHA-256 is \($0.prefix(12))…, but \(expected.prefix(12))… was written" }
+          found.map { Self.difference(of: $0, from: expected) }
           ?? "\(byteCount) bytes where \(file.byteCount) were written"
         lost.append(
           LostFile(relative: relative, path: path, damage: damage.isEmpty ? difference : damage))
@@ -51,6 +51,35 @@ struct OutputCheck {
       }
     }
     return (lost, current)
+  }
+
+  /// The files of a result that belong to no artifact and are missing or damaged.
+  ///
+  /// - Parameter readsAll: compares also the bytes of files that have their size
+  func unread(_ result: StageResult, readsAll: Bool = false) throws -> [LostFile] {
+    try result.files.filter { !$0.value.isRead }.sorted { $0.key < $1.key }.compactMap {
+      relative, file in
+      let path = places.final(relative)
+      guard Folders.exists(path) else {
+        return LostFile(relative: relative, path: path, damage: nil)
+      }
+      let byteCount = Folders.byteCount(of: path)
+      guard byteCount == file.byteCount else {
+        return LostFile(
+          relative: relative, path: path,
+          damage: "\(byteCount) bytes where \(file.byteCount) were written")
+      }
+      guard readsAll, let expected = file.sha256 else { return nil }
+      let found = try digests.read(path)
+      return found == expected
+        ? nil
+        : LostFile(
+          relative: relative, path: path, damage: Self.difference(of: found, from: expected))
+    }
+  }
+
+  private static func difference(of found: String, from expected: String) -> String {
+    "its SHA-256 is \(found.prefix(12))…, but \(expected.prefix(12))… was written"
   }
 
   /// What is wrong with a file whose bytes have changed; nil if it means what it did.
@@ -91,9 +120,10 @@ extension StageResult {
     for relative in paths {
       let path = path(relative)
       let isRead = artifacts.values.contains { OutputCheck.covers($0, relative) }
+      let isSpare = OutputCheck.covers(type(of: stage).spare, relative)
       files[relative] = OutputFile(
         byteCount: Folders.byteCount(of: path),
-        sha256: isRead ? try digests.digest(ofFile: path) : nil)
+        sha256: isRead || !isSpare ? try digests.digest(ofFile: path) : nil, isRead: isRead)
     }
     for (artifact, paths) in artifacts {
       self.artifacts[artifact.name] =

@@ -18,6 +18,30 @@ extension Pipeline {
   }
 }
 
+// MARK: - The workspace
+
+extension Pipeline {
+  /// The workspace, whether it is there or not.
+  ///
+  /// - Throws: ``WorkspaceError`` if something else is there, so that no stage could run
+  @discardableResult
+  public func usableWorkspace() throws -> Workspace {
+    let workspace = Workspace(path: workspacePath)
+    try workspace.requireUsable(knowing: knownNames)
+    return workspace
+  }
+
+  /// The workspace, in which something was run.
+  ///
+  /// - Throws: ``WorkspaceError``
+  func existingWorkspace() throws -> Workspace {
+    guard Folders.isThere(workspacePath) else {
+      throw WorkspaceError.absent(path: workspacePath, run: runCommand)
+    }
+    return try usableWorkspace()
+  }
+}
+
 extension Stage {
   /// Refuses to follow stages that do not make what it reads, or that make what it writes.
   ///

@@ -32,7 +32,7 @@ struct Planner {
     /// The files of a finished result that stay until the new one is complete.
     var replaced: [String] {
       guard let result = record?.result, state == .stale || state == .partial else { return [] }
-      return result.files.filter { $0.value.sha256 != nil }.keys.sorted()
+      return result.files.filter { $0.value.isRead }.keys.sorted()
     }
   }
 
@@ -153,7 +153,8 @@ struct Planner {
           Self.repair(lost, of: result, configured)
         )
       }
-      return (.done, [], .nothing)
+      let check = OutputCheck(places: configured.places(in: workspace), digests: digests)
+      return (.done, try check.unread(result).map { Self.describe($0, configured) }, .nothing)
     }
     if record.phase == .building, isCurrent(record.run) {
       return (
@@ -174,7 +175,11 @@ struct Planner {
   }
 
   private static func describe(_ lost: LostFile, _ configured: ConfiguredStage) -> String {
-    "\(lost); only training again would bring it back (--force \(configured.name)), and the trained "
+    if OutputCheck.covers(configured.type.spare, lost.relative) {
+      return "\(lost); it only helps to make lost files again, and `spo gc` removes it"
+    }
+    return
+      "\(lost); only training again would bring it back (--force \(configured.name)), and the trained "
       + "result does not depend on it"
   }
 
@@ -188,7 +193,7 @@ struct Planner {
   private static func repair(
     _ lost: [LostFile], of result: StageResult, _ configured: ConfiguredStage
   ) -> Work {
-    let recorded = result.files.filter { $0.value.sha256 != nil }.count
+    let recorded = result.files.filter { $0.value.isRead }.count
     // With nothing left there is nothing to keep.
     return configured.type.repairsFiles && (lost.count < recorded || recorded == 0)
       ? .repair(lost) : .build(resumes: false)

@@ -122,6 +122,9 @@ public protocol Stage {
   /// references, contents.
   func findings() throws -> [String]
 
+  /// What is wrong with what a finished result keeps only in ``spare``, each in a line.
+  func spareFindings() throws -> [String]
+
   /// What a finished stage has left in the shared caches and no finished result needs.
   func garbage() throws -> [Garbage]
 }
@@ -178,6 +181,7 @@ extension Stage {
   public func rejectCounts() throws -> [String: Int] { [:] }
   public func results() throws -> [String] { [] }
   public func findings() throws -> [String] { [] }
+  public func spareFindings() throws -> [String] { [] }
   public func garbage() throws -> [Garbage] { [] }
 }
 

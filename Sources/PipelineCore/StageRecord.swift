@@ -17,8 +17,10 @@ struct StageRun: Equatable {
 /// A file that a stage has made.
 struct OutputFile: Equatable {
   var byteCount: Int
-  /// Nil for what no other stage reads: checkpoints, logs.
+  /// Nil for what only helps to make lost files again, and where an earlier version left it out.
   var sha256: String?
+  /// Whether it is of an artifact. What is not, such as logs, is not made again where it is lost.
+  var isRead = true
 }
 
 /// A complete result: what made it and its files, by their paths in the workspace.
@@ -129,8 +131,10 @@ extension StageResult {
     if let run { self.run = run } else { self.run = try StageRun(reader) }
     isUnlisted = try reader.optional("unlisted")?.bool() ?? false
     for (path, file) in try reader["files"].members() {
+      let digest = try file.optional("sha256")?.string()
       files[path] = OutputFile(
-        byteCount: try file.int("bytes"), sha256: try file.optional("sha256")?.string())
+        byteCount: try file.int("bytes"), sha256: digest,
+        isRead: try file.optional("read")?.bool() ?? (digest != nil))
     }
     for (name, digest) in try reader["artifacts"].members() {
       artifacts[name] = try digest.string()
@@ -145,6 +149,7 @@ extension StageResult {
       var entry = JSON.Object()
       entry["bytes"] = .integer(file.byteCount)
       entry["sha256"] = file.sha256.map { .string($0) }
+      if !file.isRead { entry["read"] = false }
       list[path] = .object(entry)
     }
     json["files"] = .object(list)

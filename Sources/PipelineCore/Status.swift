@@ -42,13 +42,16 @@ extension Pipeline {
   /// How each stage stands.
   ///
   /// Changes nothing, so it may be asked while the pipeline runs.
+  ///
+  /// - Throws: ``WorkspaceError`` for a folder in which a run would refuse to work
   public func status() throws -> [StageStatus] {
-    let workspace = Workspace(path: workspacePath)
+    let workspace = try usableWorkspace()
     let digests = FileDigests(savedAt: workspace.digestsPath, budget: Self.statusBudget)
     return try Planner.steps(of: self, digests).map { step in
       let run = step.record?.run
       return StageStatus(
-        name: step.configured.name, state: step.state, reasons: step.reasons,
+        name: step.configured.name, state: step.state,
+        reasons: try step.reasons + step.obstacles(in: workspace),
         unit: step.configured.unit, unitsDone: step.state == .stale ? 0 : run?.unitsDone ?? 0,
         unitsTotal: run?.unitsTotal ?? 0, rejects: run?.rejects ?? [:],
         seconds: run?.seconds ?? 0, peakMemory: run?.peakMemory ?? 0, replaced: step.replaced,
@@ -66,5 +69,16 @@ extension Pipeline {
     let pace = run.seconds / Double(run.unitsDone)
     let unitsLeft = step.state == .stale ? run.unitsTotal : run.unitsTotal - run.unitsDone
     return pace * Double(unitsLeft)
+  }
+}
+
+extension Planner.Step {
+  /// What a run would refuse to write over.
+  fileprivate func obstacles(in workspace: Workspace) throws -> [String] {
+    guard work != .nothing else { return [] }
+    do {
+      try requirePlaces(in: workspace)
+      return []
+    } catch let error as WorkspaceError { return ["\(error)"] }
   }
 }

@@ -47,8 +47,7 @@ extension Pipeline {
   /// - Parameter observe: is told before a stage's files are read
   /// - Throws: `PipelineError.workspaceInUse` while something runs there
   public func verify(observe: (String) -> Void = { _ in }) throws -> [StageVerification] {
-    let workspace = Workspace(path: workspacePath)
-    try workspace.requireExisting(knowing: knownNames)
+    let workspace = try existingWorkspace()
     let lock = try WorkspaceLock(workspace)
     defer { withExtendedLifetime(lock) {} }
     let digests = FileDigests(savedAt: workspace.digestsPath)
@@ -93,12 +92,13 @@ extension Pipeline {
       return report(
         result, lost.map(\.description),
         trains
-          ? "\(run) --force \(configured.name), which trains again, or leave it: the result is whole"
-          : run)
+          ? trainingAgain(configured) : run)
     }
     do {
-      return report(
-        result, try stage.findings(), "\(run) --force \(configured.name)")
+      let findings = try stage.findings()
+      guard findings.isEmpty else {
+        return report(result, findings, "\(run) --force \(configured.name)")
+      }
     } catch let interruption as Interruption {
       throw interruption
     } catch let damage as DamagedArtifact {
@@ -107,6 +107,31 @@ extension Pipeline {
     } catch {
       return report(result, ["\(error)"], "\(run) --force \(configured.name)")
     }
+    let (problems, remedy) = try besideArtifacts(result, of: stage, configured, check)
+    return report(result, problems, remedy)
+  }
+
+  /// What is wrong with the files of a whole result that no stage reads, and what to do about them.
+  private func besideArtifacts(
+    _ result: StageResult, of stage: any Stage, _ configured: ConfiguredStage, _ check: OutputCheck
+  ) throws -> (problems: [String], remedy: String) {
+    func isSpare(_ file: LostFile) -> Bool {
+      OutputCheck.covers(configured.type.spare, file.relative)
+    }
+    let lost = try check.unread(result, readsAll: true)
+    let found = try stage.spareFindings().filter { line in
+      !lost.contains { line.contains($0.path) }
+    }
+    let hasSpare = !found.isEmpty || lost.contains(where: isSpare)
+    let remedies =
+      (hasSpare ? ["\(command("gc")), which removes what only helps to train again"] : [])
+      + (lost.allSatisfy(isSpare) ? [] : [trainingAgain(configured)])
+    return (lost.map(\.description) + found, remedies.joined(separator: ", then "))
+  }
+
+  /// For files that a whole result does not depend on.
+  private func trainingAgain(_ configured: ConfiguredStage) -> String {
+    "\(runCommand) --force \(configured.name), which trains again, or leave it: the result is whole"
   }
 }
 
@@ -118,15 +143,5 @@ extension Pipeline {
       let stage = try? configured.make(StageContext(configured, in: workspace, FileDigests()))
       return stage?.writes[artifact] != nil
     }?.name
-  }
-}
-
-extension Workspace {
-  /// - Throws: if there is nothing, or nothing of this program
-  func requireExisting(knowing names: Set<String>) throws {
-    guard Folders.exists(path) else {
-      throw PipelineError.damaged(path: path, reason: "there is no such workspace")
-    }
-    try requireUsable(knowing: names)
   }
 }

@@ -3,6 +3,8 @@ public import Files
 /// Why a workspace, or a stage's place in it, is not used: what is there is not this program's.
 public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible {
   case notFolder(path: String)
+  /// There is nothing; `run` makes it.
+  case absent(path: String, run: String)
   /// A folder that holds something else.
   case notOurs(path: String, example: String)
   /// Something lies where a stage that has never run would write.
@@ -12,12 +14,16 @@ public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible 
   /// A file where a folder belongs, or the other way round.
   case wrongKind(path: String, stage: String, isFolder: Bool, isLink: Bool)
 
-  public var kind: FailureKind { .settings }
+  public var kind: FailureKind {
+    if case .absent = self { .input } else { .settings }
+  }
 
   public var description: String {
     switch self {
     case .notFolder(let path):
       "\(path): the workspace must be a folder, but this is a file; choose another workspace"
+    case .absent(let path, let run):
+      "\(path): there is no such workspace; `\(run)` makes it, --workspace DIR names another"
     case .notOurs(let path, let example):
       "\(path): not a workspace of this program, and not empty (it holds \(example)); choose "
         + "an empty folder or one that does not exist"

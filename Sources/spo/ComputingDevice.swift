@@ -43,6 +43,13 @@ struct ComputingDevice {
     }
   }
 
+  /// Refuses a choice that a run would refuse, without taking the device.
+  ///
+  /// - Throws: ``DeviceError`` if there is no such device
+  static func require(_ choice: DeviceChoice) throws {
+    if case .device(let name) = choice { try Devices.require(name) }
+  }
+
   /// What records call it.
   var identity: String { backend?.identity ?? "cpu" }
 

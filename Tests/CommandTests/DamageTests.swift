@@ -73,6 +73,25 @@ import Testing
     }
   }
 
+  @Test("a damaged checkpoint of a finished stage is dropped by gc, not trained again")
+  func checkpoint() throws {
+    try withTemporaryFolder { folder in
+      let run = try SmallRun.finished(in: folder)
+      let checkpoints = "preference/checkpoints"
+      let newest = try #require(
+        try FileManager.default.contentsOfDirectory(atPath: run.path(checkpoints)).max())
+      try run.flip("\(checkpoints)/\(newest)/weights.safetensors")
+      func call(_ command: String) throws -> Outcome {
+        try spo(command, SmallRun.pipeline, "--workspace", run.workspace)
+      }
+      let outcome = try call("verify")
+      expect(outcome, failsAs: .input, naming: "spo gc \(SmallRun.pipeline) --workspace")
+      #expect(!outcome.errors.contains("--force"), "\(outcome)")
+      expectSuccess(try call("gc"))
+      expectSuccess(try call("verify"))
+    }
+  }
+
   @Test("gc removes nothing that is needed")
   func gc() throws {
     try withTemporaryFolder { folder in

@@ -84,7 +84,7 @@ struct DamageTests {
   @Test("verify reads everything and says what mends it")
   func verify() throws {
     try withToy { toy throws in
-      #expect(throws: PipelineError.self) { try toy.pipeline().verify() }
+      #expect(throws: WorkspaceError.self) { try toy.pipeline().verify() }
       try toy.run()
       var found = try toy.pipeline().verify()
       #expect(found.map(\.files) == [4, 1] && found.allSatisfy { $0.problems.isEmpty })
@@ -114,6 +114,61 @@ struct DamageTests {
       _ = try toy.pipeline("multiply.note=spare").collectGarbage(isDry: false)
       #expect(try Folders.names(in: toy.folder + "/run/multiply/spare") == ["mine"])
       #expect(try toy.pipeline("multiply.note=spare").collectGarbage(isDry: true).isEmpty)
+      try toy.run("multiply.note=spare")
+      #expect(toy.reasons("multiply") == nil)
+    }
+  }
+
+  /// A finished run with a log that no stage reads, and what is only kept in spare.
+  private func withSpare(_ body: (ToyRun, Pipeline) throws -> Void) throws {
+    try withToy { toy throws in
+      try toy.run("multiply.note=spare")
+      try body(toy, try toy.pipeline("multiply.note=spare"))
+    }
+  }
+
+  @Test(
+    "what only helps to make lost files again is dropped where it is damaged, not all made again",
+    arguments: [nil, "spar"])
+  func spare(text: String?) throws {
+    try withSpare { toy, pipeline throws in
+      let file = toy.folder + "/run/multiply/spare/0"
+      if let text {
+        try AtomicFile.replace(file, with: Array(text.utf8))
+      } else {
+        try FileManager.default.removeItem(atPath: file)
+      }
+      let status = try pipeline.status()[0]
+      #expect(status.state == .done)
+      #expect(status.reasons.count == 1 && status.reasons[0].contains(file), "\(status.reasons)")
+      let found = try pipeline.verify()[0]
+      #expect(found.problems.count == 1 && found.problems[0].contains(file))
+      #expect(
+        found.remedy
+          == "spo gc \(pipeline.path) --set multiply.note=spare, which removes what only "
+          + "helps to train again")
+      _ = try pipeline.collectGarbage(isDry: false)
+      #expect(try pipeline.verify()[0].problems.isEmpty)
+      #expect(try pipeline.status()[0].reasons.isEmpty)
+    }
+  }
+
+  @Test("a file that no stage reads is compared, too, and the result stays whole")
+  func unread() throws {
+    try withSpare { toy, pipeline throws in
+      let file = toy.folder + "/run/multiply/log"
+      try flipBit(of: file)
+      #expect(try pipeline.status()[0].state == .done)
+      let found = try pipeline.verify()[0]
+      #expect(found.problems.count == 1 && found.problems[0].contains("log: its SHA-256 is "))
+      #expect(
+        found.remedy
+          == "spo run \(pipeline.path) --set multiply.note=spare --force multiply, which "
+          + "trains again, or leave it: the result is whole")
+      try FileManager.default.removeItem(atPath: file)
+      let status = try pipeline.status()[0]
+      #expect(status.state == .done && status.reasons.count == 1, "\(status.reasons)")
+      #expect(status.reasons.first?.hasPrefix("missing: \(file); only training again") == true)
       try toy.run("multiply.note=spare")
       #expect(toy.reasons("multiply") == nil)
     }

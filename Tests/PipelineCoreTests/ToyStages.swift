@@ -110,6 +110,7 @@ final class Multiply: DivisibleStage {
     guard settings.note == "spare" else { return }
     try Folders.make("\(folder)/spare")
     try AtomicFile.replace("\(folder)/spare/0", with: Array("spare".utf8))
+    try AtomicFile.replace("\(folder)/log", with: Array("what happened".utf8))
   }
 
   func results() -> [String] { ["products are in \(folder)"] }

@@ -18,6 +18,36 @@ struct WorkspaceTests {
       #expect(try Folders.names(in: folder + "/run") == ["letter.txt"])
       #expect(throws: WorkspaceError.self) { try toy.pipeline().verify() }
       #expect(throws: WorkspaceError.self) { try toy.pipeline().collectGarbage(isDry: false) }
+      #expect(throws: WorkspaceError.self) { try toy.pipeline().status() }
+    }
+  }
+
+  @Test("what does not exist is no damage: what makes it is said")
+  func absent() throws {
+    try withTemporaryFolder { folder throws in
+      let toy = try ToyRun(folder, body)
+      #expect(try toy.pipeline().status().map(\.state) == [.missing, .missing])
+      for ask in [
+        { _ = try toy.pipeline().verify() }, { _ = try toy.pipeline().collectGarbage(isDry: true) },
+      ] {
+        let error = #expect(throws: WorkspaceError.self) { try ask() }
+        #expect(error?.kind == .input)
+        #expect(
+          error?.description == "\(folder)/run: there is no such workspace; "
+            + "`spo run \(folder)/pipeline.json5` makes it, --workspace DIR names another")
+      }
+      #expect(!Folders.exists(folder + "/run"))
+    }
+  }
+
+  @Test("status says what a run would refuse to write over")
+  func obstacles() throws {
+    try withTemporaryFolder { folder throws in
+      let toy = try ToyRun(folder, body)
+      try toy.put("multiply/mine.txt", "mine")
+      let reasons = try toy.pipeline().status()[0].reasons
+      #expect(reasons.first == "never run")
+      #expect(reasons.last?.contains("multiply/mine.txt: stage multiply would write here") == true)
     }
   }
 
@@ -50,6 +80,13 @@ struct WorkspaceTests {
       #expect(failure(folder + "/file") as? WorkspaceError == .notFolder(path: folder + "/file"))
       if case .notOurs? = failure("/") as? WorkspaceError {} else { Issue.record("/ was taken") }
       #expect(failure("").map { FailureKind($0) } == .settings)
+      for workspace in [folder + "/file", "/"] {
+        #expect(throws: WorkspaceError.self) {
+          try Pipeline(
+            path: folder + "/pipeline.json5", stages: toyStages, workspace: workspace
+          ).status()
+        }
+      }
     }
   }
 

@@ -141,7 +141,7 @@ final class TuneDPO: Stage {
     try LoRAWeights(trained: adapters).write(to: loraPath, as: .diffusers, precision: .f32)
   }
 
-  func findings() throws -> [String] { try stretches.findings() }
+  func spareFindings() throws -> [String] { try stretches.findings() }
 
   func results() throws -> [String] {
     try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is \(loraPath)"]

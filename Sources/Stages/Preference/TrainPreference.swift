@@ -398,7 +398,7 @@ final class TrainPreference: Stage {
       ], to: "\(folder)/evaluation.json")
   }
 
-  func findings() throws -> [String] { try stretches.findings() }
+  func spareFindings() throws -> [String] { try stretches.findings() }
 
   func results() throws -> [String] {
     try TrainingWarnings.read(from: folder).map { "warning: \($0)" }

@@ -212,7 +212,7 @@ final class TuneSPO: Stage {
       to: loraPath, as: .diffusers, precision: .f32)
   }
 
-  func findings() throws -> [String] {
+  func spareFindings() throws -> [String] {
     try CheckpointFolders(in: "\(folder)/checkpoints").findings()
   }
 

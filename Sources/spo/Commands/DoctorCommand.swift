@@ -63,8 +63,11 @@ enum DoctorCommand: Command {
         workspace: arguments.value("workspace"))
     }
     let overrides = arguments.values("set")
+    let asGiven = try pipeline(overrides)
+    try asGiven.usableWorkspace()
+    try ComputingDevice.require(asGiven.device)
     return try Doctor(
-      overrides: overrides, limits: .here(try pipeline(overrides).workspacePath),
+      overrides: overrides, limits: .here(asGiven.workspacePath),
       rates: .measured, partCount: try arguments.int("partitions", in: 1...Int.max),
       makePipeline: pipeline)
   }

@@ -30,6 +30,7 @@ enum Status: Command {
       workspace: arguments.value("workspace"))
     for note in pipeline.notes { Console.note("note: \(note)") }
     try pipeline.checkFit()
+    try ComputingDevice.require(pipeline.device)
     let stages = try pipeline.status()
     if arguments.has("json") {
       let report: JSON = [
