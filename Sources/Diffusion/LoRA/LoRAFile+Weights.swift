@@ -5,7 +5,7 @@ extension LoRAFile {
   ///
   /// - Parameter layers: of the U-Net that the file belongs to
   /// - Throws: `LoRAError` if a module fits no layer, if the file adapts text encoders too, or if a
-  ///   number is not finite
+  ///   number is not finite, or if all together change nothing
   public func weights(for layers: LinearLayers) throws -> LoRAWeights {
     guard Set(modules.keys).isSubset(of: [.unet]) else {
       throw LoRAError.textEncoders(path: path)
@@ -13,10 +13,21 @@ extension LoRAFile {
     let unet = (modules[.unet] ?? [:]).sorted { $0.key < $1.key }
     let unknown = unet.map(\.key).filter { layers[$0] == nil }
     guard unknown.isEmpty else { throw LoRAError.noSuchLayers(path: path, modules: unknown) }
-    return LoRAWeights(
+    let weights = LoRAWeights(
       modules: try unet.compactMap { name, module in
         try layers[name].map { try weights(of: module, named: name, layer: $0) }
       })
+    guard weights.modules.contains(where: { $0.up.contains { $0 != 0 } }) else {
+      throw LoRAError.changesNothing(path: path)
+    }
+    return weights
+  }
+
+  /// Whether whatever it is added to stays as it is.
+  public func changesNothing() throws -> Bool {
+    try modules.values.joined().allSatisfy { _, module in
+      try checkpoint.floats(module.upKey).allSatisfy { $0 == 0 }
+    }
   }
 
   private func finiteFloats(_ key: String) throws -> [Float] {
