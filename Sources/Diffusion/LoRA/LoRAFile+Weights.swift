@@ -13,14 +13,14 @@ extension LoRAFile {
     let unet = (modules[.unet] ?? [:]).sorted { $0.key < $1.key }
     let unknown = unet.map(\.key).filter { layers[$0] == nil }
     guard unknown.isEmpty else { throw LoRAError.noSuchLayers(path: path, modules: unknown) }
-    let weights = LoRAWeights(
+    let lora = LoRAWeights(
       modules: try unet.compactMap { name, module in
         try layers[name].map { try weights(of: module, named: name, layer: $0) }
       })
-    guard weights.modules.contains(where: { $0.up.contains { $0 != 0 } }) else {
+    guard lora.modules.contains(where: { $0.up.contains { $0 != 0 } }) else {
       throw LoRAError.changesNothing(path: path)
     }
-    return weights
+    return lora
   }
 
   /// Whether whatever it is added to stays as it is.
