@@ -36,7 +36,7 @@ final class Ingest: DivisibleStage {
 
   let settings: IngestSettings
   private let context: StageContext
-  private let options: ReadingOptions
+  let options: ReadingOptions
   private var selection = RowSelection()
   private var catalogConnection: CatalogDatabase?
   private var openFile: (path: String, records: any RecordFile)?
