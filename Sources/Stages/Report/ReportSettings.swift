@@ -19,7 +19,8 @@ public struct ReportSettings: StageSettings {
   @Setting("DDIM sampling steps.", in: 1...1_000)
   public var samplingSteps = 20
   @Setting(
-    "Classifier-free guidance scale, or several: each is sampled and scored by itself.", in: 0...100)
+    "Classifier-free guidance scale, or several: each is sampled and scored by itself.", in: 0...100
+  )
   public var guidance = GuidanceScales([5])
   @Setting("Noise of the DDIM steps: 0 is deterministic, 1 is ancestral sampling.", in: 0...1)
   public var eta: Float = 0
