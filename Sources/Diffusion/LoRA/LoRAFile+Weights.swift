@@ -5,7 +5,7 @@ extension LoRAFile {
   ///
   /// - Parameter layers: of the U-Net that the file belongs to
   /// - Throws: `LoRAError` if a module fits no layer, if the file adapts text encoders too, or if a
-  ///   number is not finite, or if all together change nothing
+  ///   number is not finite
   public func weights(for layers: LinearLayers) throws -> LoRAWeights {
     guard Set(modules.keys).isSubset(of: [.unet]) else {
       throw LoRAError.textEncoders(path: path)
@@ -13,14 +13,19 @@ extension LoRAFile {
     let unet = (modules[.unet] ?? [:]).sorted { $0.key < $1.key }
     let unknown = unet.map(\.key).filter { layers[$0] == nil }
     guard unknown.isEmpty else { throw LoRAError.noSuchLayers(path: path, modules: unknown) }
-    let lora = LoRAWeights(
+    return LoRAWeights(
       modules: try unet.compactMap { name, module in
         try layers[name].map { try weights(of: module, named: name, layer: $0) }
       })
-    guard lora.modules.contains(where: { $0.up.contains { $0 != 0 } }) else {
-      throw LoRAError.changesNothing(path: path)
-    }
-    return lora
+  }
+
+  /// The same for others to use: a file that changes nothing is refused.
+  ///
+  /// - Throws: `LoRAError.changesNothing`, and what ``weights(for:)`` throws
+  public func effectiveWeights(for layers: LinearLayers) throws -> LoRAWeights {
+    let weights = try weights(for: layers)
+    guard try !changesNothing() else { throw LoRAError.changesNothing(path: path) }
+    return weights
   }
 
   /// Whether whatever it is added to stays as it is.
