@@ -13,6 +13,7 @@
 #   make check-cuda   compile every kernel for NVIDIA's GPUs, without one; see docs/devices.md
 #   make bench        measure speed here; BENCH=operators only some, MODEL=DIR a full-size model as well
 #   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
+#   make experiments  train the embedded model by each method and write a table (hours); FAST=1 (20 minutes)
 #   make docs         write docs/settings.md and Tests/Fixtures/help again, from the program
 #   make lint format  check or repair the formatting
 #   make base         train the embedded model and make the sample anew (an hour)
@@ -39,7 +40,7 @@ SWIFT_OUTPUT = 2>&1 | cat
 PREFIX ?= /usr/local
 
 .PHONY: help deps build install prepare preference spo base docs test torture fuzz fuzz-corpus sanitize \
-  test-cluster check-cuda bench bench-peers lint format clean
+  experiments test-cluster check-cuda bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -88,6 +89,10 @@ base: build
 docs: build
 	mkdir -p docs && $(SPO) settings --markdown > docs/settings.md
 	Tests/Fixtures/help/generate.sh $(SPO)
+
+# Goes on where it was stopped. EXPERIMENTS="--only Diffusion-DPO" and the like goes on to the script.
+experiments: build
+	python3 Tests/Experiments/experiments.py $(if $(FAST),--fast) $(EXPERIMENTS)
 
 # One at a time: some tests set the number of threads, on which the last bits depend.
 test: deps lint

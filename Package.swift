@@ -22,7 +22,7 @@ let package = Package(
     .target(name: "DynamicLibraries"),
     .target(name: "Parquet", dependencies: ["Files", "DynamicLibraries", "CZlib"]),
     .target(name: "Imaging", dependencies: ["Files", "DynamicLibraries", "CPNG"]),
-    .target(name: "Checkpoints", dependencies: ["Files"]),
+    .target(name: "Checkpoints", dependencies: ["CZlib", "Files"]),
     .target(
       name: "Shards", dependencies: ["Checkpoints", "Files"], exclude: ["README.md"]),
     .target(name: "Telemetry", dependencies: ["Files"]),

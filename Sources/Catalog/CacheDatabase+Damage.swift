@@ -22,11 +22,14 @@ extension CacheDatabase {
       if !damaged.isEmpty { say("\(path): \(damaged.count) damaged entries are made again") }
       return cache
     } catch let error as CatalogError where error.isDamageOfFile(path) {
-      say("\(error); it is a cache, and is filled again")
+      // Nothing that cannot be read is known to be ours.
+      let kept = "\(path).damaged"
       for ending in ["-wal", "-shm", "-journal", ""]
       where FileManager.default.fileExists(atPath: path + ending) {
-        try FileManager.default.removeItem(atPath: path + ending)
+        try? FileManager.default.removeItem(atPath: kept + ending)
+        try FileManager.default.moveItem(atPath: path + ending, toPath: kept + ending)
       }
+      say("\(error); it is a cache, and is filled again; what it was is now \(kept)")
       return try CacheDatabase(path: path)
     }
   }

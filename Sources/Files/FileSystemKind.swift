@@ -28,7 +28,7 @@ public enum FileSystemKind: String, Sendable {
   }
 
   /// - Parameter type: Linux's number, `f_type` of `statfs`
-  init(type: UInt32) {
+  package init(type: UInt32) {
     self =
       switch type {
       case 0x6969: .nfs

@@ -37,6 +37,12 @@ public struct PathPattern {
     return found.sorted()
   }
 
+  /// Whether its last component matches the name of a file.
+  public func matches(fileName: String) -> Bool {
+    let last = text.split(separator: "/", omittingEmptySubsequences: false).last.map(String.init)
+    return last.map { NamePattern($0).matches(fileName) } ?? false
+  }
+
   private static func hasWildcards(_ text: some StringProtocol) -> Bool {
     text.contains { "*?[".contains($0) }
   }

@@ -11,13 +11,13 @@ import Darwin
 ///
 /// On file systems of clusters a lock of the kernel may hold on one machine alone; that nobody creates what
 /// is there, all of them promise. What is left when a machine dies has to be removed by hand.
-final class SharedLock {
+package final class SharedLock {
   static let fileName = "lock.owner"
   private let path: String
 
   /// - Parameter hasLocalLock: whether this process has the kernel's lock, so that a file of this machine
   ///   is of a process that is gone
-  init(_ workspace: Workspace, hasLocalLock: Bool) throws(PipelineError) {
+  package init(_ workspace: Workspace, hasLocalLock: Bool) throws(PipelineError) {
     path = workspace.path(Self.fileName)
     if try create() { return }
     let owner = Self.read(path)
@@ -65,7 +65,7 @@ final class SharedLock {
     process != getpid() && (kill(process, 0) == 0 || errno != ESRCH)
   }
 
-  static var host: String {
+  package static var host: String {
     var buffer = [CChar](repeating: 0, count: 256)
     guard gethostname(&buffer, buffer.count - 1) == 0 else { return "unknown" }
     return String(

@@ -43,11 +43,25 @@ public struct Workspace: Sendable {
     guard Folders.isThere(path) else { return }
     guard Folders.isFolder(path) else { throw WorkspaceError.notFolder(path: path) }
     guard !isOurs else { return }
-    let known = names.union(["state", "lock", SharedLock.fileName, "parts", "lost+found"])
-    guard let stranger = try Folders.names(in: path).first(where: { !known.contains($0) }) else {
-      return
+    let known = names.union([
+      "state", WorkspaceLock.fileName, SharedLock.fileName, "parts", "lost+found",
+    ])
+    let stranger = try Folders.names(in: path).first { name in
+      try !known.contains(name) || !mayBeOurs(name)
     }
-    throw WorkspaceError.notOurs(path: path, example: stranger)
+    if let stranger { throw WorkspaceError.notOurs(path: path, example: stranger) }
+  }
+
+  /// Whether something with a name of ours may be ours, in a folder where this program has not worked: a
+  /// lock, or a cache that was brought along.
+  private func mayBeOurs(_ name: String) throws -> Bool {
+    let path = path(name)
+    if name == WorkspaceLock.fileName { return try WorkspaceLock.isLock(path) }
+    guard name.hasSuffix(".sqlite"), PathKind(of: path) == .file else { return true }
+    let header = Array("SQLite format 3\0".utf8)
+    let file = try RegularFile(path: path)
+    return try file.read(at: 0, count: min(file.size, header.count)).elementsEqual(
+      header.prefix(file.size))
   }
 
   func partsPath(_ stage: String) -> String { path("parts/\(stage)") }
@@ -59,6 +73,8 @@ public struct Workspace: Sendable {
 ///
 /// The kernel frees it when its holder ends, however it ends.
 public final class WorkspaceLock {
+  static let fileName = "lock"
+
   private let descriptor: Int32
   /// Nil where only this machine sees the workspace.
   private let shared: SharedLock?
@@ -69,10 +85,15 @@ public final class WorkspaceLock {
     _ workspace: Workspace, fileSystem: FileSystemKind? = nil
   ) throws(PipelineError) {
     let isShared = (fileSystem ?? FileSystemKind(at: workspace.path)).isShared
-    try workspace.makeFolder("state")
-    let path = workspace.path("lock")
-    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o644)
+    try Folders.make(workspace.path)
+    let path = workspace.path(Self.fileName)
+    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o644)
     guard descriptor >= 0 else { throw .lastSystemFailure("open", path) }
+    guard Self.isLock(descriptor) else {
+      close(descriptor)
+      throw .damaged(
+        path: path, reason: "it is not this program's; move it away or choose another workspace")
+    }
     let hasLocalLock = flock(descriptor, LOCK_EX | LOCK_NB) == 0
     // Some of the others have no such locks at all.
     guard hasLocalLock || isShared && [ENOSYS, ENOLCK, EOPNOTSUPP].contains(errno) else {
@@ -84,6 +105,7 @@ public final class WorkspaceLock {
       throw failure
     }
     do {
+      try workspace.makeFolder("state")
       shared = isShared ? try SharedLock(workspace, hasLocalLock: hasLocalLock) : nil
     } catch {
       close(descriptor)
@@ -97,6 +119,26 @@ public final class WorkspaceLock {
   }
 
   deinit { close(descriptor) }
+
+  /// Whether a file is a lock, held or not: a number in a line, or nothing.
+  static func isLock(_ path: String) throws(PipelineError) -> Bool {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+    guard descriptor >= 0 else {
+      if errno == ELOOP { return false }
+      throw .lastSystemFailure("open", path)
+    }
+    defer { close(descriptor) }
+    return isLock(descriptor)
+  }
+
+  private static func isLock(_ descriptor: Int32) -> Bool {
+    var status = stat()
+    guard fstat(descriptor, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { return false }
+    var buffer = [UInt8](repeating: 0, count: 32)
+    let count = pread(descriptor, &buffer, buffer.count, 0)
+    return (0..<buffer.count).contains(count)
+      && buffer.prefix(count).allSatisfy { (48...57).contains($0) || $0 == UInt8(ascii: "\n") }
+  }
 
   private static func holder(_ descriptor: Int32) -> String {
     var buffer = [UInt8](repeating: 0, count: 16)

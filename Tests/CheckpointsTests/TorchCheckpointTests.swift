@@ -71,6 +71,24 @@ import Testing
     }
   }
 
+  @Test("a flipped bit in a storage is found before its tensor is used")
+  func flippedStorage() throws {
+    var bytes = try RegularFile(path: fixturePath("torch/mixed.bin")).readAll()
+    let intact = try TorchCheckpoint(path: fixturePath("torch/mixed.bin"))
+    let weight = try #require(intact.find("weight"))
+    let content = try intact.bytes(weight.name)
+    let place = try #require(
+      bytes.indices.first { bytes[$0...].starts(with: content) })
+    bytes[place + 5] ^= 4
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/flipped.bin"
+      try AtomicFile.replace(path, with: bytes)
+      let flipped = try TorchCheckpoint(path: path)
+      let error = #expect(throws: CheckpointError.self) { try flipped.bytes(weight.name) }
+      #expect("\(try #require(error))".contains("checksum"))
+    }
+  }
+
   @Test("every instruction that is not known is refused")
   func instructions() throws {
     let original = try RegularFile(path: fixturePath("torch/mixed.bin")).readAll()

@@ -1,3 +1,4 @@
+import Checkpoints
 import Files
 import Foundation
 import TestSupport
@@ -41,6 +42,23 @@ import Testing
         #expect(!outcome.errors.contains("use f32"), "\(outcome)")
         try expectNothingElse(in: folder, ["nan"])
       }
+    }
+  }
+
+  @Test(
+    "a LoRA that is empty or changes nothing is not exported",
+    arguments: ["lora", "webui", "merged"])
+  func nothing(form: String) throws {
+    try withTemporaryFolder { folder in
+      let (empty, zero) = ("\(folder)/empty.safetensors", "\(folder)/zero.safetensors")
+      try writeSafetensors([], to: empty)
+      try writeLoRA(to: zero, up: 0)
+      let output = "\(folder)/new"
+      expect(
+        try export(empty, to: output, "--to", form), failsAs: .input, naming: empty, "no adapters")
+      expect(
+        try export(zero, to: output, "--to", form), failsAs: .nothingLearned, naming: zero, "up")
+      try expectNothingElse(in: folder, ["empty", "zero"])
     }
   }
 

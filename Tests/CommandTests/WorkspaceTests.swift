@@ -82,6 +82,20 @@ import Testing
     }
   }
 
+  @Test("what has the name of the cache and is none is refused and kept")
+  func foreignCache() throws {
+    try withTemporaryFolder { folder in
+      let run = SmallRun(in: folder)
+      try write("mine, precious", to: run.path("cache.sqlite"))
+      expect(
+        try run.run("--through", "encode"), failsAs: .settings, naming: run.workspace,
+        "cache.sqlite")
+      #expect(
+        try FileManager.default.contentsOfDirectory(atPath: run.workspace) == ["cache.sqlite"])
+      #expect(try RegularFile(path: run.path("cache.sqlite")).size == 14)
+    }
+  }
+
   @Test("a run from where the pipeline's files are not leaves no workspace behind")
   func otherFolder() throws {
     try withTemporaryFolder { folder in

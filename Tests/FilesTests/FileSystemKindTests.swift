@@ -1,7 +1,6 @@
+import Files
 import TestSupport
 import Testing
-
-@testable import Files
 
 struct FileSystemKindTests {
   @Test("file systems that other machines see are told by their numbers")

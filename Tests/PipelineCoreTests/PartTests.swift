@@ -1,9 +1,8 @@
 import Files
 import Foundation
+import PipelineCore
 import TestSupport
 import Testing
-
-@testable import PipelineCore
 
 /// Parts of a stage, and what a merge makes of them.
 struct PartTests {

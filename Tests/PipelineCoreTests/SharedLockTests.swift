@@ -1,9 +1,8 @@
 import Files
 import Foundation
+import PipelineCore
 import TestSupport
 import Testing
-
-@testable import PipelineCore
 
 /// The lock that other machines see.
 struct SharedLockTests {

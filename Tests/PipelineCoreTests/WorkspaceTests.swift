@@ -51,6 +51,32 @@ struct WorkspaceTests {
     }
   }
 
+  @Test("what has the name of a lock and is none is refused and kept")
+  func foreignLock() throws {
+    try withTemporaryFolder { folder throws in
+      let toy = try ToyRun(folder, body)
+      try toy.put("lock", "mine\n")
+      #expect(throws: WorkspaceError.notOurs(path: "\(folder)/run", example: "lock")) {
+        try toy.run()
+      }
+      #expect(try toy.text("lock") == "mine\n")
+      #expect(try Folders.names(in: folder + "/run") == ["lock"])
+
+      try FileManager.default.removeItem(atPath: folder + "/run/lock")
+      try AtomicFile.replace(folder + "/victim", with: Array("mine".utf8))
+      try FileManager.default.createSymbolicLink(
+        atPath: folder + "/run/lock", withDestinationPath: folder + "/victim")
+      #expect(throws: WorkspaceError.self) { try toy.run() }
+
+      // Where this program has worked before, too.
+      try FileManager.default.removeItem(atPath: folder + "/run/lock")
+      try toy.run()
+      try toy.put("lock", "mine\n")
+      #expect(throws: PipelineError.self) { try toy.run("multiply.factor=2") }
+      #expect(try toy.text("lock") == "mine\n")
+    }
+  }
+
   @Test("an empty folder, and one that is ours with something beside, are used")
   func usable() throws {
     try withTemporaryFolder { folder throws in

@@ -202,6 +202,20 @@ import Testing
     #expect(unknown.forecasts.isEmpty && unknown.notes.isEmpty)
   }
 
+  @Test(
+    "of published data a pattern stands for the files it would match; a given judge is known, too")
+  func publishedShare() throws {
+    let prompts = Self.paths.filter { $0.hasPrefix("report.") }
+    for (name, rows) in [("sd15-latent", 584_247), ("sd15-latent-fast", 60_835)] {
+      let doctor = try doctor(
+        name, memory: 1 << 44, freeDisk: 1 << 44, overrides: prompts)
+      #expect(doctor.notes.contains { $0.contains("about \(rows) comparisons") }, "\(doctor.notes)")
+    }
+    let small = try doctor("sd15-small", memory: 1 << 44, freeDisk: 1 << 44, overrides: prompts)
+    #expect(small.notes.contains { $0.contains("step-aware") && $0.contains("CLIP ViT-H/14") })
+    #expect(small.forecasts.contains { $0.stage == "spo" })
+  }
+
   @Test("rates are kept; files that are damaged or of another machine count as none")
   func rates() throws {
     try withTemporaryFolder { folder in

@@ -9,7 +9,7 @@ import Testing
   private static var folder: String { fixturePath("../../pipelines") }
 
   private static func names() throws -> [String] {
-    try FileManager.default.contentsOfDirectory(atPath: folder).filter { $0.hasSuffix(".json5") }
+    try FileManager.default.subpathsOfDirectory(atPath: folder).filter { $0.hasSuffix(".json5") }
   }
 
   @Test("every setting of the repository's pipelines is known", arguments: try names())

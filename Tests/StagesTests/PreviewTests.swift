@@ -44,7 +44,7 @@ import Testing
       let problems = try #require(preview.json["problems"]?.array).compactMap(\.string)
       for words in [
         "lacking.csv: no column preferred", "other.csv: none of its columns (one, two)",
-        "damaged.parquet: PAR1 does not stand", "absent.json", "notes.docx",
+        "damaged.parquet: the file does not end with PAR1", "absent.json", "notes.docx",
       ] {
         #expect(problems.contains { $0.contains(words) }, "\(words) in \(problems)")
       }

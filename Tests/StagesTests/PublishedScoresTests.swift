@@ -10,13 +10,21 @@ import Testing
   private static let clip = fixturePath("scorers/clip-hf")
   private static let open = fixturePath("scorers/clip-open/HPS_v2.1_compressed.pt")
 
-  /// The shortest pipeline that ends in a report, of comparisons that the model at `clip` labels.
+  /// The weights of `clip` as a preference model, which says how images are made ready.
+  private func makeLabeller(_ folder: String) throws {
+    try FileManager.default.copyItem(atPath: Self.clip, toPath: folder)
+    let preprocessing: JSON = ["size": ["shortest_edge": 28], "crop_size": 28]
+    try AtomicFile.replace(
+      "\(folder)/preprocessor_config.json", with: Array(preprocessing.text().utf8))
+  }
+
+  /// The shortest pipeline that ends in a report, of comparisons that a model with the weights of `clip` labels.
   private func pipeline(_ folder: String, _ report: String) throws -> Pipeline {
     let text = """
       { workspace: "\(folder)/workspace", model: "\(MiniatureRun.tinyModel)",
         stages: {
           ingest: { source: "\(folder)/*.parquet" },
-          encode: { latents: "mean" }, label: { scorer: "\(Self.clip)", gap: 0 },
+          encode: { latents: "mean" }, label: { scorer: "\(folder)/labeller", gap: 0 },
           shard: { labels: "model" },
           dpo: { steps: 2, batch: 4, pictures: 0, learning_rate: 0.01 },
           export: { forms: ["lora"] },
@@ -38,6 +46,7 @@ import Testing
   func report() throws {
     try withTemporaryFolder { folder in
       try MiniatureRun(in: folder).makeSources()
+      try makeLabeller("\(folder)/labeller")
       let scored = """
         prompts: "validation_unique", guidance: [5, 7.5],
         scorers: { pickscore: "\(Self.clip)", clip: "\(Self.clip)", "hpsv2.1": "\(Self.open)" },

@@ -25,7 +25,13 @@ import Testing
       "report.sampling_steps=2", "report.pictures_per_prompt=1", "report.oracle=none",
       "report.prompts=\(prompts)",
     ]
-    if name == "quickstart" {
+    if name == "quickstart-dpo" {
+      overrides += [
+        "dpo.batch=2", "dpo.micro_batch=1", "dpo.gradient_limit=null", "dpo.pictures=1",
+        "dpo.sampling_steps=2",
+      ]
+    }
+    if name != "quickstart-latent" {
       overrides += [
         "preference.start=\(Self.repository)/data/tiny-preference", "preference.estimates=0",
         "preference.estimate_batch=1", "preference.clean_steps=1",
@@ -45,7 +51,8 @@ import Testing
     "operations that are planned are those that are computed, and the pool takes what was planned",
     arguments: [
       ("quickstart", "encode"), ("quickstart", "preference"), ("quickstart", "spo"),
-      ("quickstart", "report"), ("quickstart-latent", "preference"), ("quickstart-latent", "spo"),
+      ("quickstart", "report"), ("quickstart-dpo", "dpo"), ("quickstart-dpo", "report"),
+      ("quickstart-latent", "preference"), ("quickstart-latent", "spo"),
     ])
   func planned(pipeline: String, stage: String) throws {
     let all = try stages(pipeline)

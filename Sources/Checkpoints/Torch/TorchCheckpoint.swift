@@ -1,4 +1,5 @@
 import Files
+import Synchronization
 
 /// A checkpoint written by `torch.save` (`.bin`, `.pt`, `.pth`, `.ckpt`): a pickle and the bytes of
 /// storages, since torch 1.6 in a zip archive.
@@ -13,12 +14,12 @@ public struct TorchCheckpoint: CheckpointSource {
   public let numbers: [String: Double]
   private let file: RegularFile
   private let tensors: [String: Located]
+  private let verified = VerifiedStorages()
 
   private struct Located {
     let entry: TensorEntry
     let tensor: TorchTensor
-    /// Where the storage begins in the file.
-    let storageOffset: Int
+    let bytes: StoredBytes
   }
 
   /// Whether a file with this beginning is one of torch.
@@ -72,19 +73,33 @@ public struct TorchCheckpoint: CheckpointSource {
     precondition(
       offset >= 0 && buffer.count <= located.entry.byteCount - offset,
       "bytes \(offset) to \(offset + buffer.count) of a tensor of \(located.entry.byteCount)")
+    try verify(located)
     let tensor = located.tensor
     let elementSize = tensor.storage.type.bitCount / 8
     if tensor.isContiguous {
-      try file.read(at: located.storageOffset + tensor.offset * elementSize + offset, into: buffer)
+      try file.read(
+        at: located.bytes.range.lowerBound + tensor.offset * elementSize + offset, into: buffer)
     } else {
       buffer.copyBytes(from: try gather(located, elementSize)[offset..<offset + buffer.count])
     }
   }
 
+  /// Compares a storage with its checksum, before its first use.
+  private func verify(_ located: Located) throws {
+    let key = located.tensor.storage.key
+    guard let checksum = located.bytes.checksum, !verified.contains(key) else { return }
+    guard try file.crc32(of: located.bytes.range) == checksum else {
+      throw CheckpointError.malformedTensor(
+        path: path, tensor: located.entry.name,
+        problem: "the checksum of its storage \(key) is wrong: the file is damaged; get it again")
+    }
+    verified.insert(key)
+  }
+
   /// The bytes of a tensor whose elements are scattered over its storage.
   private func gather(_ located: Located, _ elementSize: Int) throws -> [UInt8] {
     let storage = try file.read(
-      at: located.storageOffset, count: located.tensor.storage.elementCount * elementSize)
+      at: located.bytes.range.lowerBound, count: located.tensor.storage.elementCount * elementSize)
     var bytes: [UInt8] = []
     bytes.reserveCapacity(located.entry.byteCount)
     located.tensor.forEachPosition { position in
@@ -103,15 +118,24 @@ public struct TorchCheckpoint: CheckpointSource {
       throw .malformedTensor(path: path, tensor: name, problem: "its storage \(storage) is missing")
     }
     let elementSize = tensor.storage.type.bitCount / 8
-    guard place.count / elementSize == tensor.storage.elementCount,
-      place.count.isMultiple(of: elementSize)
+    let byteCount = place.range.count
+    guard byteCount / elementSize == tensor.storage.elementCount,
+      byteCount.isMultiple(of: elementSize)
     else {
       throw .malformedTensor(
         path: path, tensor: name,
         problem:
-          "its storage \(storage) has \(place.count) bytes, not \(tensor.storage.elementCount) "
+          "its storage \(storage) has \(byteCount) bytes, not \(tensor.storage.elementCount) "
           + "elements of type \(tensor.storage.type.rawValue)")
     }
-    return Located(entry: entry, tensor: tensor, storageOffset: place.lowerBound)
+    return Located(entry: entry, tensor: tensor, bytes: place)
   }
+}
+
+/// The keys of storages whose checksums were compared.
+private final class VerifiedStorages: Sendable {
+  private let keys = Mutex<Set<String>>([])
+
+  func contains(_ key: String) -> Bool { keys.withLock { $0.contains(key) } }
+  func insert(_ key: String) { keys.withLock { _ = $0.insert(key) } }
 }

@@ -4,10 +4,17 @@ import Files
 struct TorchContents {
   let root: Unpickler.Value
   let unpickler: Unpickler
-  /// Ranges of the file, by the keys of the storages.
-  let storages: [String: Range<Int>]
+  /// By their keys.
+  let storages: [String: StoredBytes]
   /// What messages put before a storage's key.
   let storageFolder: String
+}
+
+/// The bytes of a storage in its file.
+struct StoredBytes {
+  let range: Range<Int>
+  /// CRC-32 of all of them; nil in files without checksums.
+  let checksum: UInt32?
 }
 
 /// A file since torch 1.6: a zip archive with `NAME/data.pkl`, `NAME/data/KEY` for each storage, and
@@ -33,10 +40,10 @@ enum ArchivedTorchFile {
       throw CheckpointError.malformed(path: path, problem: "its numbers are not little-endian")
     }
     let storageFolder = "\(folder)data/"
-    var storages: [String: Range<Int>] = [:]
+    var storages: [String: StoredBytes] = [:]
     for (name, entry) in archive.entries where name.hasPrefix(storageFolder) {
       storages[String(name.dropFirst(storageFolder.count))] =
-        entry.offset..<entry.offset + entry.size
+        StoredBytes(range: entry.offset..<entry.offset + entry.size, checksum: entry.checksum)
     }
     var unpickler = Unpickler(program)
     do throws(Unpickler.Failure) {
@@ -105,7 +112,7 @@ enum UnarchivedTorchFile {
     guard case .sequence(let index) = list else {
       throw Unpickler.Failure(problem: "the list of storages is missing")
     }
-    var storages: [String: Range<Int>] = [:]
+    var storages: [String: StoredBytes] = [:]
     for key in listed.containers[index] {
       guard case .string(let key) = key, let storage = unpickler.storages[key],
         file.size - position >= 8
@@ -122,7 +129,8 @@ enum UnarchivedTorchFile {
             + "or the file is cut short")
       }
       let end = position + storage.elementCount * size
-      guard storages.updateValue(position..<end, forKey: key) == nil else {
+      let bytes = StoredBytes(range: position..<end, checksum: nil)
+      guard storages.updateValue(bytes, forKey: key) == nil else {
         throw Unpickler.Failure(problem: "storage \(key) is listed twice")
       }
       position = end

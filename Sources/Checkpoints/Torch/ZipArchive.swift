@@ -1,3 +1,4 @@
+import CZlib
 import Files
 
 /// The entries of a zip archive that are stored without compression, with the 64-bit extension.
@@ -173,12 +174,21 @@ struct ZipArchive {
   }
 }
 
-/// The checksum of zip archives (reflected polynomial 0xEDB88320).
-package func crc32(_ bytes: [UInt8]) -> UInt32 {
-  let table = (0..<256).map { index in
-    (0..<8).reduce(UInt32(index)) { crc, _ in crc >> 1 ^ (crc & 1) &* 0xEDB8_8320 }
+extension RegularFile {
+  /// The checksum of zip archives over a part of the file, which is read in pieces.
+  func crc32(of range: Range<Int>) throws -> UInt32 {
+    var checksum: UInt32 = 0
+    for start in stride(from: range.lowerBound, to: range.upperBound, by: 1 << 20) {
+      let count = min(1 << 20, range.upperBound - start)
+      checksum = Checkpoints.crc32(try read(at: start, count: count), from: checksum)
+    }
+    return checksum
   }
-  return ~bytes.reduce(~0) { crc, byte in
-    crc >> 8 ^ table[Int(UInt8(truncatingIfNeeded: crc) ^ byte)]
-  }
+}
+
+/// The checksum of zip archives.
+///
+/// - Parameter checksum: of the bytes before these
+package func crc32(_ bytes: [UInt8], from checksum: UInt32 = 0) -> UInt32 {
+  UInt32(truncatingIfNeeded: CZlib.crc32(UInt(checksum), bytes, UInt32(bytes.count)))
 }

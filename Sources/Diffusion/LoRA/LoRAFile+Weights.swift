@@ -19,6 +19,22 @@ extension LoRAFile {
       })
   }
 
+  /// The same for others to use: a file that changes nothing is refused.
+  ///
+  /// - Throws: `LoRAError.changesNothing`, and what ``weights(for:)`` throws
+  public func effectiveWeights(for layers: LinearLayers) throws -> LoRAWeights {
+    let weights = try weights(for: layers)
+    guard try !changesNothing() else { throw LoRAError.changesNothing(path: path) }
+    return weights
+  }
+
+  /// Whether whatever it is added to stays as it is.
+  public func changesNothing() throws -> Bool {
+    try modules.values.joined().allSatisfy { _, module in
+      try checkpoint.floats(module.upKey).allSatisfy { $0 == 0 }
+    }
+  }
+
   private func finiteFloats(_ key: String) throws -> [Float] {
     let values = try checkpoint.floats(key)
     guard let value = values.first(where: { !$0.isFinite }) else { return values }

@@ -44,6 +44,7 @@ public struct LoRAFile {
     where module.keys[.down] == nil || module.keys[.up] == nil {
       throw LoRAError.incomplete(path: path, module: name)
     }
+    guard !modules.isEmpty else { throw LoRAError.empty(path: path) }
     self.modules = modules
     metadata = try Self.adapterMetadata(of: file)
   }
@@ -173,6 +174,10 @@ public final class ModelAdapters {
 
 /// What is wrong with a LoRA file.
 public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
+  /// A file without adapters.
+  case empty(path: String)
+  /// All that it would add is 0.
+  case changesNothing(path: String)
   case unknownKey(path: String, key: String)
   case incomplete(path: String, module: String)
   case rankMismatch(path: String, module: String, down: [Int], up: [Int])
@@ -195,12 +200,17 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
     case .notFinite, .overflow: .notFinite
     case .imprecise: .other
     case .originalNames: .usage
+    case .changesNothing: .nothingLearned
     default: .input
     }
   }
 
   public var description: String {
     switch self {
+    case .empty(let path): "\(path): has no adapters; is it the LoRA that was meant?"
+    case .changesNothing(let path):
+      "\(path): changes nothing, since all its up matrices are 0: the training that wrote it learned "
+        + "nothing"
     case .unknownKey(let path, let key):
       "\(path): key \(key) belongs to no LoRA format that is known here"
     case .incomplete(let path, let module):

@@ -24,7 +24,8 @@ package struct PublishedModel: Sendable {
     let name = (path.split(separator: "/").last.map(String.init) ?? "").lowercased()
     func says(_ words: [String]) -> Bool { words.contains { name.contains($0) } }
     if isCLIP {
-      if says(["pickscore", "vit-h", "vit_h"]) { return clipHuge }
+      // A step-aware preference model is PickScore with layers that planning adds.
+      if says(["pickscore", "step-aware", "vit-h", "vit_h"]) { return clipHuge }
       return says(["clip-vit-large", "vit-l"]) ? clipLarge : nil
     }
     if says(["xl"]) { return stableDiffusionXL }

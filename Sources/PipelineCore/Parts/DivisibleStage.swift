@@ -47,7 +47,9 @@ public struct BadOutput: Error {
 
 /// Writes the fields of an output one after the other, as ``OutputReader`` reads them.
 public struct OutputWriter {
-  private(set) var bytes: [UInt8] = []
+  package private(set) var bytes: [UInt8] = []
+
+  package init() {}
 
   public mutating func add(_ number: Int) { bytes += PartFormat.littleEndian(Int64(number)) }
   public mutating func add(_ number: Double) { bytes += PartFormat.littleEndian(number.bitPattern) }

@@ -61,7 +61,7 @@ public enum PartError: ClassifiedError, Equatable, CustomStringConvertible {
 
 extension [Int] {
   /// Numbers in ascending order as job arrays take them: `3,7-9`.
-  var asArray: String {
+  package var asArray: String {
     var ranges: [ClosedRange<Int>] = []
     for number in self {
       if let last = ranges.last, number == last.upperBound + 1 {

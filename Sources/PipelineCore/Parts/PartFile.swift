@@ -1,20 +1,20 @@
 import Files
 
 /// A part's file as it is read: every byte of it may be anything.
-struct PartFile {
-  let path: String
-  let header: PartHeader
+package struct PartFile {
+  package let path: String
+  package let header: PartHeader
   /// The records that are whole, in the order in which they were written.
-  let entries: [PartEntry]
+  package let entries: [PartEntry]
   /// Whether the part has done all its items.
-  let isComplete: Bool
+  package let isComplete: Bool
 
   /// Nil if its writer was killed before the header was written.
   ///
   /// What a writer that was killed has begun at the end of the file is no record.
   ///
   /// - Throws: ``PartError/damaged(path:offset:reason:)``
-  init?(path: String) throws {
+  package init?(path: String) throws {
     let file = try RegularFile(path: path)
     let hasEnd = try Self.hasEnd(file)
     guard let (header, start) = try Self.header(of: file, isComplete: hasEnd) else { return nil }

@@ -26,7 +26,7 @@ enum PartFormat {
 }
 
 /// What identifies an item or an output: the first half of a SHA-256.
-struct PartKey: Hashable {
+package struct PartKey: Hashable {
   private let high: UInt64
   private let low: UInt64
 
@@ -40,8 +40,8 @@ struct PartKey: Hashable {
 }
 
 /// One record of a part's file, without its output.
-struct PartEntry: Equatable {
-  enum Kind: String {
+package struct PartEntry: Equatable {
+  package enum Kind: String {
     case output = "item"
     case rejection = "fail"
     case index = "list"
@@ -49,10 +49,10 @@ struct PartEntry: Equatable {
 
   var kind: Kind
   /// Of the item among all items of the stage.
-  var position: Int
+  package var position: Int
   var key: PartKey
   /// Of the record in the file.
-  var offset: Int
+  package var offset: Int
   /// Of the output.
   var byteCount: Int
   /// Of the head and the output.
@@ -81,10 +81,10 @@ struct PartEntry: Equatable {
 }
 
 /// What a part's file says of itself.
-struct PartHeader {
+package struct PartHeader {
   var stage: String
   var index: Int
-  var count: Int
+  package var count: Int
   /// Of what the outputs depend on; parts of one fingerprint belong together.
   var fingerprint: String
   var basis: StageBasis

@@ -10,8 +10,8 @@ import Darwin
 ///
 /// A file has one writer and only grows; each try of a part begins one of its own. So nothing is asked of the
 /// file system but that two processes cannot create the same name, which network file systems keep, too.
-final class PartWriter {
-  var path: String { file.path }
+package final class PartWriter {
+  package var path: String { file.path }
   private let file: AppendFile
   private var index: [UInt8] = []
   private var lastSync = ContinuousClock.now
@@ -19,7 +19,7 @@ final class PartWriter {
   /// Creates the next file of a part: `7-of-64.part`, then `7-of-64.2.part`.
   ///
   /// - Parameter attempt: the first number to try, from 1
-  init(_ header: PartHeader, in folder: String, attempt: Int = 1) throws {
+  package init(_ header: PartHeader, in folder: String, attempt: Int = 1) throws {
     try Folders.make(folder)
     file = try Self.create(PartName(header, attempt: attempt), in: folder)
     let json = Array(header.json.text().utf8)
@@ -41,7 +41,7 @@ final class PartWriter {
   }
 
   /// Appends an item's output, or why it was rejected.
-  func append(_ kind: PartEntry.Kind, position: Int, key: String, output: [UInt8]) throws {
+  package func append(_ kind: PartEntry.Kind, position: Int, key: String, output: [UInt8]) throws {
     index += PartFormat.littleEndian(UInt64(file.size))
     index += try append(kind, position, SHA256.digest(of: Array(key.utf8)), output)
     // A machine that dies takes a few seconds of work with it, not more.
@@ -70,7 +70,7 @@ final class PartWriter {
   func sync() throws { try file.sync() }
 
   /// Says that the part is complete.
-  func finish() throws {
+  package func finish() throws {
     let offset = file.size
     _ = try append(.index, 0, [UInt8](repeating: 0, count: PartFormat.digestSize), index)
     try file.append(PartFormat.littleEndian(UInt64(offset)) + PartFormat.end)

@@ -63,9 +63,11 @@ extension DataVolume {
         prompts += count
         continue
       }
-      rows += count
-      rowsBySplit[source.split, default: 0] += count
       if sample.rows == 0 { try sample.read(file) }
+      // Rankings are as many rows as they have pairs.
+      let pairCount = Int((Double(count) * sample.pairsPerRow).rounded())
+      rows += pairCount
+      rowsBySplit[source.split, default: 0] += pairCount
     }
     secondsPerRow = sample.secondsPerRow
     secondsPerImage = sample.secondsPerImage
@@ -78,14 +80,15 @@ extension DataVolume {
       rowsBySplit = rowsBySplit.mapValues { Int((Double($0) * share).rounded()) }
       return
     }
-    images = Int(Double(rows) * sample.imagesPerRow)
-    prompts += Int(Double(rows) * sample.promptsPerRow)
+    images = Int(Double(rows) * sample.imagesPerRow / sample.pairsPerRow)
+    prompts += Int(Double(rows) * sample.promptsPerRow / sample.pairsPerRow)
   }
 }
 
 /// The first rows of a source against the clock.
 private struct SourceSample {
   private(set) var rows = 0
+  private var pairs = 0
   private var images: Set<String> = []
   private var prompts: Set<String> = []
   private var readingSeconds = 0.0
@@ -93,6 +96,7 @@ private struct SourceSample {
   private var decoded = 0
 
   var secondsPerRow: Double { readingSeconds / Double(max(1, rows)) }
+  var pairsPerRow: Double { rows == 0 ? 1 : Double(pairs) / Double(rows) }
   var secondsPerImage: Double {
     decodingSeconds / Double(max(1, decoded)) / Double(Threads.count)
   }
@@ -115,6 +119,7 @@ private struct SourceSample {
           let record = try? Record(values, file, select: { _, _ in }, filter: { _ in })
         else { return }
         prompts.insert(record.caption)
+        pairs += record.comparisons.count
         for (index, image) in record.images.enumerated() {
           // Without identities every image counts as another one.
           guard images.insert(image.uid ?? "\(row) \(index)").inserted else { continue }
@@ -124,7 +129,7 @@ private struct SourceSample {
           decodingSeconds += clock.measure { _ = try? RGBImage(decoding: bytes) } / .seconds(1)
           decoded += 1
         }
-        rows += 1
+        rows += file.plan.form == .rankedImages ? record.images.count : 1
         if (clock.now - start) / .seconds(1) > Self.secondsAtMost { throw Enough() }
       }
     } catch is Enough {}

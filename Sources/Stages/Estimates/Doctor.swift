@@ -71,9 +71,10 @@ public struct Doctor {
     let missing = Self.missingSources(stages)
     problems += missing.map(\.problem)
     if missing.isEmpty {
-      try pipeline.checkFit()
+      try ModelAgreement(try pipeline.madeStages()).check()
       let checked = CheckedModels()
       for stage in stages { try (stage as? any ModelReading)?.checkModels(checked) }
+      try pipeline.checkFit()
     }
     guard let standIns = StandIns(missing) else { return }
     notes = standIns.notes + Self.fileSystemNotes(pipeline)

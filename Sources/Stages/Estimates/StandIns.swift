@@ -1,4 +1,6 @@
 import Diffusion
+import Files
+import Foundation
 
 /// What is known of models and data that are not there yet.
 package struct StandIns {
@@ -29,6 +31,17 @@ package struct StandIns {
     self.lists = lists
   }
 
+  /// How much of the training data the patterns name, by its files; all of it where they name a folder.
+  fileprivate var publishedShare: Double {
+    let count = 387
+    let patterns = publishedData.map { PathPattern($0) }
+    let named = (0..<count).count { number in
+      let name = String(format: "train-%05d-of-%05d-0123456789abcdef.parquet", number, count)
+      return patterns.contains { $0.matches(fileName: name) }
+    }
+    return named == 0 ? 1 : Double(named) / Double(count)
+  }
+
   var notes: [String] {
     models.sorted { $0.key < $1.key }.map { path, model in
       "\(path) is not there: estimated as \(model.name), as published, with weights of single precision"
@@ -37,7 +50,7 @@ package struct StandIns {
         ? []
         : [
           "\(publishedData.joined(separator: ", ")): estimated as Pick-a-Pic v1, with about "
-            + "\(DataVolume.published.rows) comparisons of as many images"
+            + "\(DataVolume.published(publishedShare).rows) comparisons of as many images"
         ])
       + lists.map { "\($0) is not there: estimated as \(DataVolume.listedPrompts) prompts" }
   }
@@ -47,25 +60,27 @@ extension DataVolume {
   /// Prompts of a list that is not there.
   static let listedPrompts = 4_000
 
-  /// Pick-a-Pic v1: its card counts the rows, its paper the prompts.
+  /// Pick-a-Pic v1, or a share of its training files: its card counts the rows, its paper the prompts.
   ///
   /// - Source: Kirstain et al. 2023, arXiv 2305.01569
-  static let published: DataVolume = {
+  static func published(_ share: Double) -> DataVolume {
+    func part(_ count: Int) -> Int { Int(Double(count) * share) }
     var volume = DataVolume()
-    volume.rowsBySplit = ["train": 583_747, "validation_unique": 500]
-    volume.rows = 584_247
+    volume.rowsBySplit = ["train": part(583_747), "validation_unique": 500]
+    volume.rows = part(583_747) + 500
     // Each comparison shows about one picture that no other shows.
     volume.images = volume.rows
-    volume.prompts = 35_000
-    volume.sourceByteCount = 193_000_000_000
+    volume.prompts = part(34_500) + 500
+    volume.sourceByteCount = part(193_000_000_000)
     volume.secondsPerRow = 1e-4
     volume.secondsPerImage = 5e-3
     return volume
-  }()
+  }
 
   /// As it may be where some of it is missing.
   init(_ standIns: StandIns) {
-    self = standIns.publishedData.isEmpty ? DataVolume() : .published
+    self =
+      standIns.publishedData.isEmpty ? DataVolume() : .published(standIns.publishedShare)
     listedPrompts = standIns.lists.count * Self.listedPrompts
     prompts += listedPrompts
   }

@@ -108,7 +108,7 @@ public final class Export: Stage {
     for stage in stages {
       try Folders.make("\(folder(of: stage))/webui")
       let file = context.workspace.path(stage.loraFile)
-      loras[stage] = try LoRAFile(path: file).weights(for: try model.unetLayers())
+      loras[stage] = try LoRAFile(path: file).effectiveWeights(for: try model.unetLayers())
     }
     let merged = try pendingItems().count { $0.form == .merged }
     if merged > 0 {

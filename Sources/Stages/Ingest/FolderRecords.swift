@@ -47,7 +47,8 @@ final class FolderRecords: RecordFile {
   func columnProblems() -> [any Error] { [] }
 
   func forEachRow(
-    inBlock block: Int, _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
+    inBlock block: Int, only field: RecordField?,
+    _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
   ) throws {
     let start = block * Self.blockRowCount
     for (index, group) in groups[start..<start + blockRowCounts[block]].enumerated() {

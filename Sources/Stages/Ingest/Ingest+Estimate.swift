@@ -32,11 +32,10 @@ extension Ingest: Estimating {
 
   /// Row groups; where the sources are not there, as many as the published files have.
   func itemCount(_ scale: PipelineScale) throws -> Int {
-    guard let sources = try? SourceFile.all(settings.source, split: settings.split) else {
+    guard let sources = try? SourceFile.all(settings) else {
       return scale.volume.rows / Self.publishedRowGroup
     }
-    let names = try ColumnNames(settings.columns)
-    return try sources.reduce(0) { try $0 + $1.open(names).blockRowCounts.count }
+    return try sources.reduce(0) { try $0 + $1.open(options).blockRowCounts.count }
   }
 
   /// Rows of a row group in files with images, as Hugging Face's `datasets` writes them.

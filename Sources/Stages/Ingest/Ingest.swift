@@ -36,8 +36,10 @@ final class Ingest: DivisibleStage {
 
   let settings: IngestSettings
   private let context: StageContext
-  private let options: ReadingOptions
+  let options: ReadingOptions
   private var selection = RowSelection()
+  /// What each source is taken for.
+  private var readings = SourceReadings()
   private var catalogConnection: CatalogDatabase?
   private var openFile: (path: String, records: any RecordFile)?
   private var sourceRecords: [String: SourceRecord] = [:]
@@ -145,8 +147,10 @@ final class Ingest: DivisibleStage {
     var position = 0
     totalRowCount = 0
     selection = try RowSelection(settings, sources: sources)
+    readings = SourceReadings()
     for source in sources {
       let file = try records(of: source.path, source)
+      readings.add(file)
       let limit = selection.take(from: file)
       let done = try known[source.path].map { try catalog().recordedRowGroups(ofSource: $0.id) }
       for (block, start) in file.blockStarts.dropLast().enumerated() where start < limit {
@@ -175,7 +179,7 @@ final class Ingest: DivisibleStage {
     try catalog().dropIndices()
     badRowCount = try catalog().badRowCount()
     try sampleIfNeeded()
-    for line in try readings() + selection.notes { context.progress.say(line) }
+    for line in readings.lines + selection.notes { context.progress.say(line) }
     try checkRejects()
   }
 
@@ -188,15 +192,6 @@ final class Ingest: DivisibleStage {
         try context.checkInterruption()
       }
     }
-  }
-
-  /// What each source is taken for, a line for each kind.
-  private func readings() throws -> [String] {
-    var readings = SourceReadings()
-    for source in try SourceFile.all(settings) {
-      readings.add(try records(of: source.path, source))
-    }
-    return readings.lines
   }
 
   func process(_ item: Item) throws -> RowGroupContents {

@@ -96,15 +96,18 @@ final class ParquetRecords: RecordFile {
   }
 
   func forEachRow(
-    inBlock block: Int, _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
+    inBlock block: Int, only field: RecordField?,
+    _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
   ) throws {
-    let fields = leaves.filter { !$0.value.isRepeated }.keys.sorted { $0.rawValue < $1.rawValue }
-    let pathFields = pathLeaves.keys.sorted { $0.rawValue < $1.rawValue }
+    let asked = leaves.filter { field == nil || $0.key == field }
+    let fields = asked.filter { !$0.value.isRepeated }.keys.sorted { $0.rawValue < $1.rawValue }
+    let pathFields = pathLeaves.keys.filter { field == nil || $0 == field }
+      .sorted { $0.rawValue < $1.rawValue }
     let cursor = try RowCursor(
       file, columns: fields.compactMap { leaves[$0] } + pathFields.compactMap { pathLeaves[$0] },
       rowGroup: block)
     let lists = try ParquetLists(
-      file, leaves.filter { $0.value.isRepeated }, rowGroup: block, paths: paths)
+      file, asked.filter { $0.value.isRepeated }, rowGroup: block, paths: paths)
     var row = ParquetRow(
       paths: paths, cursors: Dictionary(uniqueKeysWithValues: zip(fields, cursor.columns)),
       pathCursors: Dictionary(

@@ -22,7 +22,7 @@ final class RankedImageRecords: RecordFile {
     var known: [String: Int] = [:]
     var last: String?
     for block in file.blockRowCounts.indices {
-      try file.forEachRow(inBlock: block) { row, values in
+      try file.forEachRow(inBlock: block, only: .promptID) { row, values in
         // A row that cannot be read, or says nothing, belongs to the ranking before it, as a reject.
         let id = Self.rankingID(values)
         guard starts.isEmpty || id != nil && id != last else { return }
@@ -57,11 +57,13 @@ final class RankedImageRecords: RecordFile {
   }
 
   func forEachRow(
-    inBlock block: Int, _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
+    inBlock block: Int, only field: RecordField?,
+    _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
   ) throws {
     let first = blockStarts[block]
     let end = first + blockRowCounts[block]
     guard first < end else { return }
+    guard field != .caption else { return try forEachCaption(from: first, to: end, body) }
     var ranking: Ranking?
     func finish() throws {
       guard let complete = ranking else { return }
@@ -88,6 +90,19 @@ final class RankedImageRecords: RecordFile {
       }
     }
     try finish()
+  }
+
+  /// The prompts alone, each as often as its ranking has rows.
+  private func forEachCaption(
+    from first: Int, to end: Int, _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
+  ) throws {
+    let fileStarts = file.blockStarts
+    for fileBlock in file.blockRowCounts.indices
+    where fileStarts[fileBlock] < end && fileStarts[fileBlock + 1] > first {
+      try file.forEachRow(inBlock: fileBlock, only: .caption) { row, values in
+        if (first..<end).contains(row) { try body(row, values) }
+      }
+    }
   }
 }
 

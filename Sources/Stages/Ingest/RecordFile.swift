@@ -14,8 +14,11 @@ protocol RecordFile: AnyObject {
 
   /// Calls `body` with each row of a block, in order, and its number in the file; a record that cannot
   /// be parsed is a fault.
+  ///
+  /// - Parameter only: the field that is asked for, so that the others need not be read; nil: all
   func forEachRow(
-    inBlock block: Int, _ body: (Int, Result<any RowValues, RowFault>) throws -> Void) throws
+    inBlock block: Int, only field: RecordField?,
+    _ body: (Int, Result<any RowValues, RowFault>) throws -> Void) throws
 
   /// The bytes of an image that a row of a block holds or names.
   func imageBytes(block: Int, row: Int, column: String) throws -> [UInt8]
@@ -34,10 +37,16 @@ extension RecordFile {
     return (plan.name(of: fields[0]), plan.name(of: fields[fields.count - 1]))
   }
 
+  func forEachRow(
+    inBlock block: Int, _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
+  ) throws {
+    try forEachRow(inBlock: block, only: nil, body)
+  }
+
   /// The prompts of all rows that have one.
   func forEachCaption(_ body: (String) -> Void) throws {
     for block in blockRowCounts.indices {
-      try forEachRow(inBlock: block) { _, values in
+      try forEachRow(inBlock: block, only: .caption) { _, values in
         do { body(try Record.caption(try values.get())) } catch is RowFault {}
       }
     }

@@ -72,7 +72,8 @@ final class TextRecords: RecordFile {
   func columnProblems() -> [any Error] { [] }
 
   func forEachRow(
-    inBlock block: Int, _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
+    inBlock block: Int, only field: RecordField?,
+    _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
   ) throws {
     let start = blockStarts[block]
     for (index, row) in try rows(ofBlock: block).enumerated() {

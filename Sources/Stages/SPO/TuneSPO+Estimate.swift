@@ -10,10 +10,7 @@ extension TuneSPO: Estimating {
   var sources: [NamedSource] {
     [.model(settings.model)]
       + (settings.preference.map {
-        [
-          NamedSource(
-            setting: "spo.preference", path: $0, what: "the trained preference model to judge by")
-        ]
+        [.clip("spo.preference", $0, "the trained preference model to judge by")]
       } ?? [])
   }
 

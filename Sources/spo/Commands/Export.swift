@@ -42,7 +42,7 @@ enum Export: Command {
     }
     let precision: WeightPrecision = try arguments.choice("dtype") ?? .f32
     func lora() throws -> LoRAWeights {
-      try LoRAFile(path: loraPath).weights(for: try folder.unetLayers())
+      try LoRAFile(path: loraPath).effectiveWeights(for: try folder.unetLayers())
     }
     switch form {
     case .lora:

@@ -124,7 +124,13 @@ enum Sample: Command {
     guard !paths.isEmpty else { return nil }
     let adapters = ModelAdapters()
     let strength = try arguments.float("lora-scale") ?? 1
-    for path in paths { try LoRAFile(path: path).add(to: adapters, strength: strength) }
+    for path in paths {
+      let lora = try LoRAFile(path: path)
+      if try lora.changesNothing() {
+        Console.complain("warning: \(LoRAError.changesNothing(path: path))")
+      }
+      try lora.add(to: adapters, strength: strength)
+    }
     return adapters
   }
 

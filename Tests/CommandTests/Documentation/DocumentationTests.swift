@@ -87,7 +87,7 @@ import Testing
       for command in page.blockLines.compactMap({ DocumentedCommand($0, isComplete: true) })
       where command.words[0] == "spo" && !command.hasPrefix("--device-check") {
         guard Self.quick.contains(command.words[1]), !command.hasPrefix("runs/"), !command.isLong,
-          done.insert(command.words).inserted
+          !command.hasPlaceholders, done.insert(command.words).inserted
         else { continue }
         let outcome = try Program(Array(command.words.dropFirst())).outcome()
         // Doctor fails where this machine lacks something; usage and settings are right all the same.

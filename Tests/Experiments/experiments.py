@@ -1,0 +1,146 @@
+"""Trains the embedded model by each method, with several seeds, and writes what came of it.
+
+    python3 Tests/Experiments/experiments.py [--fast] [--folder runs/experiments] [--only NAME]...
+
+Every run of a method with a seed leaves one file in FOLDER/results; a run whose file is there is not done again,
+unless its settings have changed. One that was interrupted goes on. FOLDER/results.md and FOLDER/*.svg are
+written from all files that are there. Needs the built program and Python 3, nothing beside its library.
+"""
+
+import argparse
+import json
+import re
+import shutil
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import results
+
+ROOT = Path(__file__).resolve().parents[2]
+PIXEL = "pipelines/quickstart.json5"
+LATENT = "pipelines/quickstart-latent.json5"
+DPO = "pipelines/experiments/dpo.json5"
+
+# Sampling batches of stage spo, and steps of stage dpo, after which a method is looked at: shares of all.
+CURVE = [0.25, 0.5, 1]
+METHODS = [
+    # name, pipeline, settings, whether it is looked at on the way
+    ("SPO, pixel", PIXEL, {}, True),
+    ("SPO, latent", LATENT, {"spo.stop_step": 9}, True),
+    ("SPO, latent, five noisiest steps", LATENT, {"spo.divert_step": 0, "spo.stop_step": 5}, True),
+    ("Diffusion-DPO", DPO, {}, True),
+    ("SPO, pixel, labels of trajectories", PIXEL, {"spo.labels": "trajectory"}, True),
+    ("SPO, pixel, from the best", PIXEL, {"spo.continue_from": "best"}, False),
+    ("SPO, pixel, from the worst", PIXEL, {"spo.continue_from": "worst"}, False),
+    ("SPO, pixel, two candidates", PIXEL, {"spo.candidates": 2}, False),
+    ("SPO, pixel, eight candidates", PIXEL, {"spo.candidates": 8}, False),
+    ("SPO, pixel, step-blind judge", PIXEL,
+     {"preference.step_aware": "false", "spo.judged_timestep": "none"}, False),
+]
+FAST_LEAVES_OUT = {"SPO, pixel, two candidates", "SPO, pixel, eight candidates"}
+
+
+class Experiments:
+    def __init__(self, options):
+        self.fast = options.fast
+        self.folder = Path(options.folder).resolve()
+        self.only = options.only
+        self.program = str(Path(options.program).resolve())
+        self.prompts = self.folder / "prompts.json"
+        self.seeds = [1] if self.fast else [1, 2, 3]
+        self.iterations = 8 if self.fast else 16
+        self.steps = 150 if self.fast else 300
+
+    def settings(self, pipeline, own, seed, share):
+        """All that differs from the pipeline file."""
+        settings = {
+            "report.prompts": str(self.prompts),
+            "report.pictures_per_prompt": 2 if self.fast else 4,
+            "report.candidate_draws": 1, "report.shown_prompts": 0, "report.beside": "[]",
+            "export.forms": '["lora"]',
+        }
+        if pipeline == DPO:
+            settings |= {"dpo.seed": seed, "dpo.pictures": 0, "dpo.steps": round(self.steps * share)}
+        else:
+            settings |= {
+                "preference.seed": seed, "spo.seed": seed, "spo.pictures": 0,
+                "spo.iterations": max(1, round(self.iterations * share)),
+            }
+            if self.fast:
+                settings |= {"preference.steps": 300, "preference.clean_steps": 100} if (
+                    pipeline == PIXEL) else {"preference.steps": 300}
+        return settings | own
+
+    def spo(self, pipeline, settings, *more):
+        command = [self.program, "run", pipeline, "--workspace", str(self.folder / "workspace"), *more]
+        for key, value in settings.items():
+            command += ["--set", f"{key}={value}"]
+        subprocess.run(command, cwd=ROOT, check=True)
+
+    def make_prompts(self):
+        """Prompts that nothing is trained on. The world has few, so the held-out split counts, too."""
+        if self.prompts.exists():
+            return
+        def listed(name):
+            return [entry["caption"] for entry in json.loads((ROOT / f"data/{name}-prompts.json").read_text())]
+        texts = listed("validation")
+        if not self.fast:
+            self.spo(DPO, {}, "--through", "ingest")
+            catalog = sqlite3.connect(self.folder / "workspace" / "catalog.sqlite")
+            held_out = catalog.execute(
+                "select distinct text from prompt join pair on pair.prompt_id = prompt.id "
+                "where split = 'validation_unique' order by text")
+            texts += listed("tuning") + [text for (text,) in held_out]
+            catalog.close()
+        texts = list(dict.fromkeys(texts))
+        self.prompts.write_text(json.dumps([{"caption": text} for text in texts], indent=1) + "\n")
+
+    def jobs(self):
+        """Those that share a preference model follow each other, so it is trained once a seed."""
+        for seed in self.seeds:
+            for name, pipeline, own, has_curve in METHODS:
+                if self.fast and name in FAST_LEAVES_OUT or self.only and name not in self.only:
+                    continue
+                for share in CURVE if has_curve and not self.fast else [1]:
+                    yield name, pipeline, self.settings(pipeline, own, seed, share), seed, share
+
+    def path(self, name, seed, share):
+        words = re.sub(r"\W+", "-", name.lower()).strip("-")
+        return self.folder / "results" / f"{words}-{seed}-{round(100 * share)}.json"
+
+    def run(self):
+        (self.folder / "results").mkdir(parents=True, exist_ok=True)
+        self.make_prompts()
+        jobs = sorted(self.jobs(), key=lambda job: (job[3], job[1], "preference.step_aware" in job[2]))
+        for number, (name, pipeline, settings, seed, share) in enumerate(jobs, 1):
+            path = self.path(name, seed, share)
+            asked = {key: str(value) for key, value in settings.items() if key != "report.prompts"}
+            if path.exists() and json.loads(path.read_text())["settings"] == asked:
+                continue
+            print(f"{number} of {len(jobs)}: {name}, seed {seed}, {share:.0%}", file=sys.stderr)
+            start = time.time()
+            self.spo(pipeline, settings)
+            found = results.read(self.folder / "workspace", "dpo" if pipeline == DPO else "spo")
+            found |= {
+                "name": name, "pipeline": pipeline, "seed": seed, "share": share, "settings": asked,
+                "seconds": round(time.time() - start, 1),
+            }
+            part = path.with_suffix(".part")
+            part.write_text(json.dumps(found, indent=1) + "\n")
+            shutil.move(part, path)
+        order = [method[0] for method in METHODS]
+        print(results.write(self.folder, order, self.fast))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--fast", action="store_true", help="about 20 minutes: one seed, smaller runs")
+    parser.add_argument("--folder", default=None, help="runs/experiments, or runs/experiments-fast")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this method alone")
+    parser.add_argument("--program", default=str(ROOT / ".build/release/spo"))
+    options = parser.parse_args()
+    options.folder = options.folder or ROOT / ("runs/experiments-fast" if options.fast else "runs/experiments")
+    Experiments(options).run()
