@@ -16,8 +16,8 @@ struct IngestSettings: StageSettings {
   @Setting("Columns of other names, such as { caption: \"prompt\", jpg_0: \"image_a\" }.")
   var columns: [String: String] = [:]
   @Setting(
-    "Folder where paths of images start, and into which absolute ones lead; null: the source's folder.",
-    .notEmpty)
+    "Folder where paths of images start, and into which absolute ones lead; null: the source's folder."
+  )
   var imageRoot: String? = nil
   @Setting("At most this many rows or prompts, see limit_by; null: all.", in: 1...1_000_000_000)
   var limit: Int? = nil
@@ -71,6 +71,9 @@ struct IngestSettings: StageSettings {
   func check() throws(SettingConflict) {
     guard !source.patterns.isEmpty, !source.patterns.contains("") else {
       throw SettingConflict("source", "is missing: name a file, a folder, a pattern or a list")
+    }
+    guard imageRoot != "" else {
+      throw SettingConflict("image_root", "must name a folder or be null")
     }
     for (name, list) in [("keep", keep), ("drop", drop)] where list.patterns.contains("") {
       throw SettingConflict(name, "names a file without a name")
