@@ -19,7 +19,9 @@ struct OutputFile: Equatable {
   var byteCount: Int
   /// Nil for what only helps to make lost files again, and where an earlier version left it out.
   var sha256: String?
-  /// Whether it is of an artifact. What is not, such as logs, is not made again where it is lost.
+  /// Whether it is of an artifact.
+  ///
+  /// What is not, such as logs, is not made again where it is lost.
   var isRead = true
 }
 
