@@ -118,6 +118,10 @@ public struct CommandSyntax: Sendable {
     if given.count < required.count {
       throw UsageError(command: name, "\(required[given.count].placeholder) is missing")
     }
+    // An unset variable in a script; a file of this name cannot be.
+    if let place = given.firstIndex(of: ""), let last = operands.indices.last {
+      throw UsageError(command: name, "\(operands[min(place, last)].placeholder) is empty")
+    }
     if given.count > operands.count, !operands.contains(where: \.isRepeatable) {
       throw UsageError(command: name, "unexpected \"\(given[operands.count])\"")
     }

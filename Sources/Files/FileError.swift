@@ -28,7 +28,7 @@ public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .system(let operation, let path, let code):
-      "\(path): cannot \(operation): \(String(cString: strerror(code)))"
+      "\(path.isEmpty ? "\"\"" : path): cannot \(operation): \(String(cString: strerror(code)))"
     case .notRegular(let path): "\(path): not a regular file"
     case .mistaken(let path, let mistake, let expected):
       "\(path) \(mistake.problem(expected: expected))"

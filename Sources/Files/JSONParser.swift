@@ -35,14 +35,18 @@ extension JSON {
   }
 
   /// Parses the file at `path`, whose size is checked before it is read.
-  public init(contentsOf path: String, dialect: JSONDialect = .json, maximumSize: Int = 256 << 20)
-    throws
-  {
+  ///
+  /// - Parameter mayHaveMark: a byte order mark before the text is passed over
+  public init(
+    contentsOf path: String, dialect: JSONDialect = .json, maximumSize: Int = 256 << 20,
+    mayHaveMark: Bool = false
+  ) throws {
     let file = try RegularFile(path: path)
     guard file.size <= maximumSize else {
       throw JSONError.tooLarge(source: path, size: file.size, limit: maximumSize)
     }
-    let bytes = try file.readAll()
+    var bytes = try file.readAll()
+    if mayHaveMark, bytes.starts(with: [0xef, 0xbb, 0xbf]) { bytes.removeFirst(3) }
     do {
       self = try JSON(parsing: bytes, dialect: dialect, source: path)
     } catch {

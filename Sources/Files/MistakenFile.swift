@@ -11,8 +11,11 @@ public struct MistakenFile: Equatable, Sendable {
   ///   - head: the file's beginning; 512 bytes show all kinds
   ///   - expected: in words; such a file is no mistake
   ///   - isText: whether texts are expected, so that any other text is no mistake either
+  ///   - quotesText: whether a text is named by its first line; not where data said which file to read
   /// - Returns: nil if the beginning shows nothing
-  public init?(head: some Collection<UInt8>, expected: String, isText: Bool = false) {
+  public init?(
+    head: some Collection<UInt8>, expected: String, isText: Bool = false, quotesText: Bool = true
+  ) {
     let head = Array(head.prefix(Self.headByteCount))
     guard !head.isEmpty else {
       self.init(name: "empty", remedy: "the download or copy failed")
@@ -39,7 +42,9 @@ public struct MistakenFile: Equatable, Sendable {
       return
     }
     guard !isText, let line = Self.printableLine(head) else { return nil }
-    self.init(name: "a text that begins with \"\(line)\"", remedy: "did the download fail?")
+    self.init(
+      name: quotesText ? "a text that begins with \"\(line)\"" : "a text",
+      remedy: "did the download fail?")
   }
 
   private init(name: String, remedy: String) {

@@ -28,6 +28,20 @@ public enum OutputPath {
     return String(cString: target)
   }
 
+  /// Refuses an output that would take the place of a file that it is made from.
+  ///
+  /// - Throws: `FileError.unusableOutput`, if `path` is one of `inputs`, however each is spelled
+  public static func require(_ path: String, isNoneOf inputs: [String]) throws(FileError) {
+    guard let output = real(path), inputs.contains(where: { real($0) == output }) else { return }
+    throw .unusableOutput(path: path, reason: "it is the file to read; choose another name")
+  }
+
+  private static func real(_ path: String) -> String? {
+    guard let real = realpath(path, nil) else { return nil }
+    defer { free(real) }
+    return String(cString: real)
+  }
+
   /// - Throws: `FileError.unusableOutput` if anything is there, or if the folder does not exist
   public static func requireAbsent(_ path: String) throws(FileError) {
     guard let last = path.last else {

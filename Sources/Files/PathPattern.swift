@@ -16,6 +16,12 @@ public struct PathPattern {
     path.map { "*?[".contains($0) ? "[\($0)]" : String($0) }.joined()
   }
 
+  /// The pattern in which brackets stand for themselves, and stars and question marks still choose.
+  public static func withPlainBrackets(_ pattern: String) -> String {
+    // Those that are written so already stay as they are.
+    pattern.replacing("[[]", with: "[").replacing("[", with: "[[]")
+  }
+
   /// The folders before the first component that leaves a choice, without a slash at the end.
   public var literalFolder: String {
     let components = text.split(separator: "/", omittingEmptySubsequences: false)

@@ -33,11 +33,12 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
       return "\(name), which is not read; convert it, for example: "
         + "magick 'IMAGE[0]' -auto-orient IMAGE.png"
     }
-    if let mistake = MistakenFile(head: bytes, expected: "an image") {
+    // Messages quote nothing of what is no picture: it may be a file that was not meant to be read.
+    if let mistake = MistakenFile(head: bytes, expected: "an image", quotesText: false) {
       return "it \(mistake.problem(expected: "an image"))"
     }
-    let first = bytes.prefix(8).map { hexadecimal($0) }.joined(separator: " ")
-    return "it begins with the bytes \(first)"
+    return bytes.allSatisfy { $0 == 0 }
+      ? "all of its bytes are 0" : "its first bytes are those of no known format"
   }
 
   /// The name of a picture format that is not read.
@@ -56,7 +57,7 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
     switch brand {
     case "avif", "avis": return "AVIF"
     case "heic", "heix", "heim", "heis", "hevc", "hevx", "mif1", "msf1": return "HEIC"
-    default: return "a video or another ISO media file (\(brand.printable))"
+    default: return "a video or another ISO media file"
     }
   }
 }

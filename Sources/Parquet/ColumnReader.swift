@@ -67,7 +67,7 @@ final class ColumnReader {
         path: file.path, rowGroup: rowGroup, column: column.name,
         reason: "\(chunk.valueCount) values in a row group of \(group.rowCount) rows")
     }
-    input.open(chunk.offset..<chunk.offset + chunk.byteCount)
+    input.open(chunk.offset..<chunk.offset + chunk.byteCount + chunk.slack)
     dictionary = nil
     decoder = nil
     pageIndex = -1

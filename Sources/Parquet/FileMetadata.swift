@@ -11,6 +11,8 @@ public struct ColumnChunk: Sendable {
   public let uncompressedByteCount: Int
   /// Why the chunk cannot be read although the file is in order.
   let obstacle: String?
+  /// Bytes behind the chunk that may belong to it.
+  var slack = 0
 }
 
 public struct RowGroup: Sendable {
@@ -71,10 +73,26 @@ struct FileMetadata {
     leaves = try SchemaWalk.leaves(of: elements)
     rowGroups.reserveCapacity(groups.count)
     for (index, group) in groups.enumerated() {
-      rowGroups.append(try group.checked(index, leaves: leaves, dataEnd: dataEnd))
+      rowGroups.append(
+        try group.checked(
+          index, leaves: leaves, dataEnd: dataEnd, slack: Self.slack(createdBy: createdBy)))
     }
     rowCount = try sumOfRows(declared: declaredRows)
     try refuseOverlaps()
+  }
+
+  /// Bytes that the chunks of a writer may have beyond those that it says.
+  ///
+  /// parquet-mr before 1.2.9 leaves out the header of the dictionary's page.
+  ///
+  /// - Source: PARQUET-816, IMPALA-694
+  private static func slack(createdBy: String) -> Int {
+    let words = createdBy.split(separator: " ")
+    guard words.first == "parquet-mr" else { return 0 }
+    let version = words.count > 2 && words[1] == "version" ? words[2] : ""
+    let numbers = version.prefix { $0 == "." || $0.isWholeNumber }.split(separator: ".")
+      .map { Int($0) ?? .max }
+    return numbers.lexicographicallyPrecedes([1, 2, 9]) ? 100 : 0
   }
 
   private func sumOfRows(declared: Int64) throws(Fault) -> Int {
@@ -84,7 +102,8 @@ struct FileMetadata {
       guard !overflow else { throw .malformed("the row groups' numbers of rows overflow") }
       sum = next
     }
-    guard sum == declared else {
+    // Some writers never count: parquet-rs 0.3 says 0. Any other number means that row groups are lost.
+    guard sum == declared || declared == 0 else {
       throw .malformed("the footer says \(declared) rows, its row groups have \(sum)")
     }
     return Int(sum)
@@ -142,7 +161,7 @@ private struct RowGroupDraft {
   }
 
   func checked(
-    _ index: Int, leaves: [LeafColumn], dataEnd: Int
+    _ index: Int, leaves: [LeafColumn], dataEnd: Int, slack: Int
   ) throws(Fault) -> RowGroup {
     guard rowCount >= 0 else {
       throw .malformed("row group \(index) has \(rowCount) rows")
@@ -155,7 +174,9 @@ private struct RowGroupDraft {
     result.reserveCapacity(chunks.count)
     for (chunk, leaf) in zip(chunks, leaves) {
       do throws(Fault) {
-        result.append(try chunk.checked(leaf: leaf, dataEnd: dataEnd))
+        var checked = try chunk.checked(leaf: leaf, dataEnd: dataEnd)
+        checked.slack = min(slack, dataEnd - checked.offset - checked.byteCount)
+        result.append(checked)
       } catch {
         throw .malformed("row group \(index), column \(leaf.name): \(error.reason)")
       }

@@ -8,7 +8,11 @@ struct LostFile: Equatable, CustomStringConvertible {
   /// Nil: it is missing.
   let damage: String?
 
-  var description: String { damage.map { "damaged: \(path): \($0)" } ?? "missing: \(path)" }
+  var description: String {
+    guard let damage else { return "missing: \(path)" }
+    // What was found when the file was opened begins with its path, too.
+    return "damaged: " + (damage.hasPrefix("\(path): ") ? damage : "\(path): \(damage)")
+  }
 }
 
 /// Compares a finished result with its record.

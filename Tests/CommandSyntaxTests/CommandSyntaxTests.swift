@@ -35,6 +35,13 @@ struct CommandSyntaxTests {
     #expect(try syntax.parse(["m", "--text", value]).required("text") == value)
   }
 
+  @Test("an operand that is empty names nothing")
+  func emptyOperand() {
+    for (words, name) in [([""], "MODEL"), (["m", ""], "FILE")] {
+      #expect(throws: UsageError(command: "draw", "\(name) is empty")) { try syntax.parse(words) }
+    }
+  }
+
   @Test("after -- nothing is an option")
   func endOfOptions() throws {
     #expect(try syntax.parse(["--", "--quiet", "-x"]).operands == ["--quiet", "-x"])

@@ -83,4 +83,31 @@ import Testing
       #expect(outcome.exitCode == 0 ? bytes.count > 3 : bytes == Array("old".utf8), "\(outcome)")
     }
   }
+
+  @Test("what a command reads is not what it writes, however it is spelled")
+  func ownInput() throws {
+    try withTemporaryFolder { folder in
+      let image = "\(folder)/a.jpg"
+      try FileManager.default.copyItem(
+        atPath: "\(repository)/Tests/Fixtures/imaging/baseline-420.jpg", toPath: image)
+      let lora = "\(folder)/lora.safetensors"
+      try writeLoRA(to: lora, up: 0.1)
+      for (command, input) in [
+        (["decode", image], image),
+        (["export", "--model", "data/tiny-sd", "--lora", lora, "--to", "lora"], lora),
+        (["sample", "--model", "data/tiny-sd", "--lora", lora, "--prompt", "x"], lora),
+      ] {
+        let before = try RegularFile(path: input).readAll()
+        let link = "\(folder)/link"
+        try? FileManager.default.removeItem(atPath: link)
+        try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: input)
+        for out in [input, "\(folder)/./\(input.dropFirst(folder.count + 1))", link] {
+          let outcome = try Program(command + ["--out", out]).outcome()
+          #expect(outcome.exitCode ?? 0 != 0, "\(outcome)")
+          #expect(outcome.errors.contains("it is the file to read"), "\(outcome)")
+          #expect(try RegularFile(path: input).readAll() == before)
+        }
+      }
+    }
+  }
 }

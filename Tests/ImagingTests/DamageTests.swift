@@ -105,11 +105,9 @@ import Testing
       (Self.notRead("GIF"), Array("GIF89a".utf8)),
       (Self.notRead("AVIF"), [0, 0, 0, 28] + Array("ftypavif".utf8)),
       ("it is empty, not an image: the download or copy failed", []),
-      ("it begins with the bytes 01 02", [1, 2]),
-      (
-        "it is a text that begins with \"hi\", not an image: did the download fail?",
-        Array("hi".utf8)
-      ),
+      ("its first bytes are those of no known format", [1, 2]),
+      ("all of its bytes are 0", [0, 0, 0]),
+      ("it is a text, not an image: did the download fail?", Array("root:x:0:0".utf8)),
       (
         "it is a Git LFS pointer, not the file itself: git lfs pull",
         Array("version https://git-lfs.github.com/spec/v1\noid sha256:0\n".utf8)

@@ -98,6 +98,7 @@ struct HandMadeFile {
   /// What the footer says, where it is not what the row group says.
   var declaredRowCount: Int64?
   var keyValues: [KeyValue] = []
+  var createdBy: String?
 
   init(_ type: PhysicalType = .int32, _ pages: [Page] = []) {
     columns = [Column(type: type, pages: pages)]
@@ -132,6 +133,7 @@ struct HandMadeFile {
         writer.field(1, pair.key)
         writer.field(2, pair.value)
       }
+      if let createdBy { writer.field(6, createdBy) }
     }
     return Self.closed(file, footer: footer.bytes)
   }

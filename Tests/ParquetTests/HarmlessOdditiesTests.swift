@@ -29,6 +29,33 @@ extension HostileFileTests {
     }
   }
 
+  @Test("a writer that counts no rows: the row groups' numbers count")
+  func uncountedRows() throws {
+    var file = HandMadeFile(.int32, [Page(words(1, 2, 3))])
+    file.declaredRowCount = 0
+    #expect(try read(file) == digest(words(1, 2, 3)))
+  }
+
+  @Test(
+    "old writers leave the dictionary's header out of the chunk's size",
+    arguments: [
+      ("parquet-mr", true), ("parquet-mr version 1.2.8 (build 1)", true),
+      ("parquet-mr version 1.2.9", false), ("parquet-mr version 1.12.0", false),
+      ("another version 1.0.0", false),
+    ])
+  func dictionaryHeader(writer: String, isRead: Bool) throws {
+    let dictionary = Page.dictionary(words(7, 8), values: 2)
+    let indices = Page([1, 3, 2], encoding: 8)
+    var file = HandMadeFile(.int32, [dictionary, indices])
+    file.columns.append(.init(name: "d", pages: [Page(words(4, 5, 6))]))
+    file.createdBy = writer
+    let header = dictionary.bytes.count - dictionary.body.count
+    file.columns[0].byteCount = Int64(dictionary.bytes.count + indices.bytes.count - header)
+    let outcome = try read(file)
+    let expected = digest(words(7, 8, 7)) + digest(words(4, 5, 6))
+    #expect((outcome == expected) == isRead, "\(outcome)")
+  }
+
   @Test("truth values may be rounded up to groups", arguments: [0, 1, 7, 64])
   func paddedBooleans(padding: Int) throws {
     let zeros = [UInt8](repeating: 0, count: padding)

@@ -146,4 +146,60 @@ import Testing
       #expect(try pipeline.catalog().counts().images == 2)
     }
   }
+
+  @Test("a byte order mark is none of the first record, in any form", arguments: ["", "\u{feff}"])
+  func byteOrderMark(mark: String) throws {
+    try withTemporaryFolder { folder in
+      try AtomicFile.replace("\(folder)/0.png", with: try picture(0))
+      try AtomicFile.replace("\(folder)/1.png", with: try picture(1))
+      let record = #"{"prompt": "a", "chosen": "0.png", "rejected": "1.png"}"#
+      for (name, text) in [
+        ("a.jsonl", "\(record)\n\(record)\n"), ("b.json", "[\(record), \(record)]"),
+        ("c.csv", "prompt,chosen,rejected\na,0.png,1.png\na,0.png,1.png\n"),
+        ("d.tsv", "prompt\tchosen\trejected\na\t0.png\t1.png\na\t0.png\t1.png\n"),
+      ] {
+        try AtomicFile.replace("\(folder)/\(name)", with: Array((mark + text).utf8))
+        var pipeline = try DataPipeline(in: folder, sources: [name])
+        pipeline.workspace = "workspace-\(name)"
+        try pipeline.run(through: "ingest")
+        #expect(try pipeline.catalog().counts().pairs == 2, "\(name)")
+        #expect(try pipeline.catalog().counts().rejects == 0, "\(name)")
+      }
+      try AtomicFile.replace("\(folder)/e.txt", with: Array("\(mark)a fox\na cat\n".utf8))
+      let list = try DataPipeline(in: folder, sources: ["e.txt"])
+      try list.run(through: "ingest")
+      #expect(try list.catalog().prompts().map(\.text).sorted() == ["a cat", "a fox"])
+    }
+  }
+
+  @Test("identities are read in all of 64 bits; what holds no records says so")
+  func textValues() throws {
+    try withTemporaryFolder { folder in
+      try AtomicFile.replace("\(folder)/0.png", with: try picture(0))
+      try AtomicFile.replace("\(folder)/1.png", with: try picture(1))
+      let record = """
+        {"caption": "a", "jpg_0": "0.png", "jpg_1": "1.png", "label_0": 1, "label_1": 0,
+        "image_0_uid": 18446744073709551615, "image_1_uid": 9223372036854775808}
+        """.replacing("\n", with: " ")
+      try AtomicFile.replace("\(folder)/a.jsonl", with: Array(record.utf8))
+      let pipeline = try DataPipeline(in: folder, sources: ["a.jsonl"])
+      try pipeline.run(through: "ingest")
+      let uids = try pipeline.catalog().database.rows("SELECT uid FROM image ORDER BY uid") {
+        try $0[0] as String
+      }
+      #expect(uids == ["18446744073709551615", "9223372036854775808"])
+
+      for (name, text) in [("b.json", Array("[]".utf8)), ("c.jsonl", Array(" \n\n".utf8))] {
+        try AtomicFile.replace("\(folder)/\(name)", with: text)
+        let empty = try DataPipeline(in: folder, sources: [name])
+        let message = failure { try empty.run(through: "ingest") }
+        #expect(
+          message?.contains("\(name): there are no records in it") == true, "\(message ?? "")")
+      }
+      try AtomicFile.replace("\(folder)/d.csv", with: [0xff, 0xfe, 0x61, 0, 0x0a, 0])
+      let wide = try DataPipeline(in: folder, sources: ["d.csv"])
+      let message = failure { try wide.run(through: "ingest") }
+      #expect(message?.contains("d.csv: text in UTF-16") == true, "\(message ?? "")")
+    }
+  }
 }

@@ -58,13 +58,20 @@ struct CatalogDraft {
         var one = settings
         one.source = SourceList([pattern])
         let files = try SourceFiles(one)
-        found += files.files.filter { file in !found.contains { $0.path == file.path } }
+        found += files.files
         notes += files.notes
       } catch {
         problems.append("\(error)".printable)
       }
     }
     found.sort { $0.path < $1.path }
+    do {
+      let distinct = try SourceFiles.distinct(found)
+      found = distinct.files
+      notes += distinct.notes
+    } catch {
+      problems.append("\(error)".printable)
+    }
     var readable: [SourceFile] = []
     for source in found {
       do {

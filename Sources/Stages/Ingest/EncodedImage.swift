@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import PipelineCore
 
 /// The bytes of an image file, or where they are.
 enum EncodedImage {
@@ -40,26 +41,33 @@ struct ImagePaths {
   let folder: String
   /// Where they start instead, and where absolute ones must lead: setting `ingest.image_root`.
   let root: String?
+  /// The components of the root's absolute path, as it is written and with links followed.
+  private let rootParts: [[Substring]]
 
+  /// Links in these folders are followed: whoever made the folder chose them, not the rows.
   init(source path: String, root: String?) {
     folder = Stages.folder(of: path)
     self.root = root
+    rootParts =
+      root.map { root in
+        let absolute =
+          root.hasPrefix("/") ? root : "\(FileManager.default.currentDirectoryPath)/\(root)"
+        return [absolute, Folders.canonical(root)].map(Self.parts)
+      } ?? []
   }
 
   func path(_ name: String) throws(ImagePathError) -> String {
     guard !name.isEmpty, !name.utf8.contains(0) else { throw .nothing }
     if let scheme = name.range(of: "://") { throw .address(String(name[..<scheme.lowerBound])) }
-    let parts = name.split(separator: "/")
+    let parts = Self.parts(name)
     guard !parts.contains("..") else { throw .leadsOut(name) }
     guard name.hasPrefix("/") else { return "\(root ?? folder)/\(name)" }
-    guard let root, parts.starts(with: absolute(root).split(separator: "/")) else {
-      throw .isAbsolute(name)
-    }
+    guard rootParts.contains(where: { parts.starts(with: $0) }) else { throw .isAbsolute(name) }
     return name
   }
 
-  private func absolute(_ path: String) -> String {
-    path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+  private static func parts(_ path: String) -> [Substring] {
+    path.split(separator: "/").filter { $0 != "." }
   }
 }
 

@@ -39,7 +39,8 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): the name of a source must end in \(SourceFormat.endings)"
     case .missingColumns(let path, let form, let columns, let present):
       "\(path): no column \(columns.map(\.name).joined(separator: ", no column ")); the file has "
-        + "\(present.joined(separator: ", ")), and \(form.meaning) would need them; if others hold "
+        + "\(present.isEmpty ? "none" : present.joined(separator: ", ")), and \(form.meaning) "
+        + "would need them; if others hold "
         + "them, name these in the pipeline file: ingest: { columns: { "
         + columns.map { "\($0.field): \"...\"" }.joined(separator: ", ")
         + " } }; if it is of another form, set ingest.format"

@@ -129,18 +129,50 @@ package struct SourceFiles {
     }
     let base = Self.commonFolder(bases)
     var silent: [String] = []
+    var named: [SourceFile] = []
     for path in paths.sorted() {
-      let named = split ?? SplitName.named(in: path, below: path.hasPrefix("/") ? base : "")
-      if named == nil { silent.append(path) }
-      files.append(SourceFile(path: path, split: named ?? "train"))
+      let name = split ?? SplitName.named(in: path, below: path.hasPrefix("/") ? base : "")
+      if name == nil { silent.append(path) }
+      named.append(SourceFile(path: path, split: name ?? "train"))
     }
+    let (files, repeated) = try Self.distinct(named)
+    self.files = files
     if let first = silent.first {
       notes.append("no name of a split in \(first)\(Self.more(silent.count)): train")
     }
+    notes += repeated
     if let first = unread.subtracting(paths).min() {
       let count = unread.subtracting(paths).count
       notes.append("not read beside the files of records: \(first)\(Self.more(count))")
     }
+  }
+
+  /// Each file once, by the first of its names: spelled in several ways, or by links to it.
+  ///
+  /// - Returns: the files in their order, and a line for each name that is left out
+  /// - Throws: `PipelineError.badSetting`, if the names of one file say different splits
+  static func distinct(_ files: [SourceFile]) throws -> (files: [SourceFile], notes: [String]) {
+    var firsts: [String: SourceFile] = [:]
+    var distinct: [SourceFile] = []
+    var notes: [String] = []
+    for file in files {
+      let place = Folders.canonical(file.path)
+      guard let first = firsts[place] else {
+        firsts[place] = file
+        distinct.append(file)
+        continue
+      }
+      guard first.split == file.split else {
+        throw PipelineError.badSetting(
+          path: "ingest.source",
+          reason: "\(first.path) and \(file.path) are one file, whose rows cannot be both of split "
+            + "\(first.split) and of split \(file.split); name it once, or set ingest.split")
+      }
+      if first.path != file.path {
+        notes.append("read once: \(file.path) is the same file as \(first.path)")
+      }
+    }
+    return (distinct, notes)
   }
 
   private static func more(_ count: Int) -> String { count > 1 ? " and \(count - 1) more" : "" }
@@ -251,8 +283,8 @@ private struct SourceMatches {
       return .emptyFolder(source: pattern)
     }
     if let folder = missingFolder { return .noFolder(source: pattern, folder: folder) }
-    return .noFiles(
-      source: pattern, escaped: pattern.contains("[") ? PathPattern.escaped(pattern) : nil)
+    let escaped = PathPattern.withPlainBrackets(pattern)
+    return .noFiles(source: pattern, escaped: escaped == pattern ? nil : escaped)
   }
 
   /// The first folder on the pattern's way that does not exist; nil from where it leaves the choice.

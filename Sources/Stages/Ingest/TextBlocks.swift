@@ -18,10 +18,11 @@ struct TextBlocks {
   /// Cuts a file into blocks of at most 500 records, fewer where they are long.
   static func blocks(of file: RegularFile, hasQuotes: Bool) throws -> [Block] {
     var blocks: [Block] = []
-    var block = Block(offset: 0, byteCount: 0, rowCount: 0)
+    let begin = try file.startBehindMark()
+    var block = Block(offset: begin, byteCount: 0, rowCount: 0)
     var splitter = RecordSplitter(hasQuotes: hasQuotes)
-    var recordStart = 0
-    for start in stride(from: 0, to: file.size, by: 1 << 20) {
+    var recordStart = begin
+    for start in stride(from: begin, to: file.size, by: 1 << 20) {
       let chunk = try file.read(at: start, count: min(1 << 20, file.size - start))
       splitter.feed(chunk) { end, isRecord in
         recordStart = start + end
@@ -56,6 +57,22 @@ struct TextBlocks {
     }
     if splitter.isInRecord { records.append(bytes[start...]) }
     return records
+  }
+}
+
+extension RegularFile {
+  /// Where the text begins: behind a byte order mark, if there is one.
+  ///
+  /// - Throws: `SourceError.malformed` for the mark of UTF-16, in which no records are read
+  fileprivate func startBehindMark() throws -> Int {
+    let head = try read(at: 0, count: min(size, 3))
+    guard !head.starts(with: [0xff, 0xfe]), !head.starts(with: [0xfe, 0xff]) else {
+      throw SourceError.malformed(
+        path: path,
+        reason: "text in UTF-16, where UTF-8 is needed; convert it, for example: "
+          + "iconv -f UTF-16 -t UTF-8 IN > OUT")
+    }
+    return head == [0xef, 0xbb, 0xbf] ? 3 : 0
   }
 }
 

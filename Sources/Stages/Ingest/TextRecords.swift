@@ -39,6 +39,9 @@ final class TextRecords: RecordFile {
     let elements = form == .json ? try Self.elements(path) : []
     let blocks =
       form == .json ? [] : try TextBlocks.blocks(of: file, hasQuotes: form.separator != nil)
+    guard !elements.isEmpty || !blocks.isEmpty else {
+      throw SourceError.malformed(path: path, reason: "there are no records in it")
+    }
     header = try form.separator.map { try Self.header(of: file, blocks, $0) } ?? []
     switch form {
     case .csv, .tsv:
@@ -114,8 +117,8 @@ final class TextRecords: RecordFile {
     if let separator = form.separator {
       return records.dropFirst(index == 0 ? 1 : 0).map { fields($0, separator) }
     }
-    return records.enumerated().map { place, record in
-      if form == .lines { return line(record, isFirst: index == 0 && place == 0) }
+    return records.map { record in
+      if form == .lines { return line(record) }
       do {
         return row(try JSON(parsing: Array(record), source: "record"))
       } catch {
@@ -140,9 +143,8 @@ final class TextRecords: RecordFile {
     return row(object)
   }
 
-  private func line(_ record: ArraySlice<UInt8>, isFirst: Bool) -> Result<TextRow, RowFault> {
-    let line = isFirst ? Self.withoutMark(record) : record
-    guard let text = String(validating: line, as: UTF8.self) else {
+  private func line(_ record: ArraySlice<UInt8>) -> Result<TextRow, RowFault> {
+    guard let text = String(validating: record, as: UTF8.self) else {
       return .failure(RowFault(nil, "unreadable-record", "the line is not UTF-8"))
     }
     return .success(row(prompt: SpelledValue.trimmed(text)))
@@ -167,7 +169,7 @@ final class TextRecords: RecordFile {
   }
 
   private static func elements(_ path: String) throws -> [JSON] {
-    let json = try JSON(contentsOf: path)
+    let json = try JSON(contentsOf: path, mayHaveMark: true)
     guard let elements = json.array else {
       throw SourceError.malformed(
         path: path, reason: "\(json.kind), where a list of records is needed")
@@ -181,17 +183,12 @@ final class TextRecords: RecordFile {
     guard let block = blocks.first else { return [] }
     let bytes = try file.read(at: block.offset, count: block.byteCount)
     guard let record = TextBlocks.records(in: bytes, hasQuotes: true).first else { return [] }
-    guard let header = delimitedFields(withoutMark(record), separator: separator),
+    guard let header = delimitedFields(record, separator: separator),
       Set(header).count == header.count
     else {
       throw SourceError.malformed(
         path: file.path, reason: "the header cannot be read, or names a column twice")
     }
     return header
-  }
-
-  /// The bytes behind a byte order mark.
-  private static func withoutMark(_ bytes: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-    bytes.starts(with: [0xef, 0xbb, 0xbf]) ? bytes.dropFirst(3) : bytes
   }
 }

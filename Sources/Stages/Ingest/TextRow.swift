@@ -14,8 +14,11 @@ struct TextRow: RowValues {
   func text(_ field: RecordField) throws -> String? {
     guard let value = value(field) else { return nil }
     if let text = value.string { return text }
-    if case .integer(let number) = value { return String(number) }
-    throw wrongKind(field, value, "a text")
+    switch value {
+    case .integer(let number): return String(number)
+    case .unsigned(let number): return String(number)
+    default: throw wrongKind(field, value, "a text")
+    }
   }
 
   func number(_ field: RecordField) throws -> Double? {

@@ -53,7 +53,9 @@ enum ApplyCommand: Command {
     options.usesGradientCheckpointing = arguments.has("gradient-checkpointing")
     let outputs = try arguments.required("outputs")
     _ = try OutputPath.resolved(outputs)
-    let inputs = InputTensors(try SafetensorsFile(path: try arguments.required("inputs")))
+    let inputsPath = try arguments.required("inputs")
+    try OutputPath.require(outputs, isNoneOf: [inputsPath] + (options.loraPath.map { [$0] } ?? []))
+    let inputs = InputTensors(try SafetensorsFile(path: inputsPath))
     try ComputingDevice(arguments).perform {
       let results = try operation(options, inputs)
       try writeSafetensors(

@@ -19,6 +19,7 @@ enum Decode: Command {
     let path = arguments.operands[0]
     let output = try arguments.required("out")
     _ = try OutputPath.resolved(output)
+    try OutputPath.require(output, isNoneOf: [path])
     let bytes = try RegularFile(path: path).readAll()
     let image: RGBImage
     do {

@@ -38,7 +38,9 @@ enum Export: Command {
     }
     switch form {
     case .merged: try OutputPath.requireAbsent(output)
-    case .lora, .webui: _ = try OutputPath.resolved(output)
+    case .lora, .webui:
+      _ = try OutputPath.resolved(output)
+      try OutputPath.require(output, isNoneOf: [loraPath])
     }
     let precision: WeightPrecision = try arguments.choice("dtype") ?? .f32
     func lora() throws -> LoRAWeights {

@@ -92,7 +92,10 @@ enum Sample: Command {
         ) { try Console.print($0) }
     }
     let paths = count == 1 ? [output] : (1...count).map { numbered(output, $0) }
-    for path in paths { _ = try OutputPath.resolved(path) }
+    for path in paths {
+      _ = try OutputPath.resolved(path)
+      try OutputPath.require(path, isNoneOf: arguments.values("lora"))
+    }
     let memory = PeakMemory()
     let adapters = try adapters(arguments)
     try naming(
