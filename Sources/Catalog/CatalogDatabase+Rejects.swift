@@ -130,6 +130,16 @@ extension CatalogDatabase {
     Dictionary(uniqueKeysWithValues: try rejectCounts(stage: stage).map { ($0.code, $0.count) })
   }
 
+  /// The number of rows that were rejected, by file and code.
+  public func rejectCountsBySource() throws -> [(path: String, code: String, count: Int)] {
+    try database.rows(
+      """
+      SELECT path, code, count(*) FROM reject JOIN source ON source.id = source_id
+      GROUP BY path, code ORDER BY path, code
+      """
+    ) { (path: try $0[0], code: try $0[1], count: try $0[2]) }
+  }
+
   /// The number of rows of which something was rejected for what they hold, not by a filter.
   public func badRowCount() throws -> Int {
     try database.integer(
@@ -197,9 +207,22 @@ extension CatalogDatabase {
     try database.integer("SELECT coalesce(sum(row_count), 0) FROM row_group")
   }
 
-  public func tieCount(inSplit split: String) throws -> Int {
-    try database.integer(
-      "SELECT count(*) FROM pair WHERE split = ? AND label_0 = 0.5 AND label_1 = 0.5", split)
+  /// What the labels of a split say, prompt by prompt in the order of their digests.
+  public func labelCounts(
+    inSplit split: String
+  ) throws -> [(sha256: String, counts: LabelCounts)] {
+    try database.rows(
+      """
+      SELECT sha256, sum(label_0 <> label_1), sum(label_0 = label_1 AND label_0 <> 0),
+        sum(label_0 = label_1 AND label_0 = 0)
+      FROM pair JOIN prompt ON prompt.id = prompt_id WHERE split = ?
+      GROUP BY prompt.id ORDER BY sha256
+      """, split
+    ) { row in
+      var counts = LabelCounts()
+      (counts.decided, counts.ties, counts.unlabelled) = (try row[1], try row[2], try row[3])
+      return (sha256: try row[0], counts: counts)
+    }
   }
 
   /// The number of prompts that have pairs in `train` and in another split.

@@ -219,3 +219,26 @@ public struct RowGroupContents: Sendable {
     }
   }
 }
+
+/// What the labels of comparisons say.
+public struct LabelCounts: Equatable, Sendable {
+  /// One image is preferred.
+  public var decided = 0
+  public var ties = 0
+  /// Both labels are 0.
+  public var unlabelled = 0
+
+  public init() {}
+
+  public var total: Int { decided + ties + unlabelled }
+
+  public mutating func add(_ label0: Double, _ label1: Double) {
+    if label0 != label1 { decided += 1 } else if label0 == 0 { unlabelled += 1 } else { ties += 1 }
+  }
+
+  public static func += (a: inout LabelCounts, b: LabelCounts) {
+    a.decided += b.decided
+    a.ties += b.ties
+    a.unlabelled += b.unlabelled
+  }
+}

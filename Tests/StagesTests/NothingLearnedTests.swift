@@ -66,6 +66,93 @@ import Testing
       let failure = try #require(outcome(of: run).failure)
       #expect(FailureKind(failure) == .nothingLearned)
       #expect("\(failure)".contains("all 12 training comparisons are ties"))
+      #expect(!Folders.exists("\(run.workspace)/encodings.json"))
+    }
+  }
+
+  /// A run on 12 rows of split train and 6 of validation_unique, after `change` to each of them.
+  private func run(
+    in folder: String, _ overrides: [String] = [], _ change: (String, Int, inout Row) -> Void
+  ) throws -> MiniatureRun {
+    let run = MiniatureRun(in: folder, overrides: overrides)
+    try run.makeSources()
+    for (split, count) in [("train", 12), ("validation_unique", 6)] {
+      let rows = try (0..<count).map { number in
+        var row = Row(
+          first: ("\(split)-\(number)-a", try picture(number)),
+          second: ("\(split)-\(number)-b", try picture(100 + number)))
+        row.caption = "prompt \(number % 2)"
+        change(split, number, &row)
+        return row
+      }
+      let name = try #require(
+        try Folders.names(in: folder).first { $0.hasPrefix("\(split)-00000") })
+      try write(rows, to: "\(folder)/\(name)")
+    }
+    return run
+  }
+
+  @Test("rows without a label are not called ties, and are found before anything is encoded")
+  func unlabelled() throws {
+    for (ties, message) in [
+      (0, "all 12 training comparisons are without a label"),
+      (5, "of 12 training comparisons 5 are ties and 7 without a label"),
+    ] {
+      try withTemporaryFolder { folder in
+        let run = try run(in: folder) { split, number, row in
+          guard split == "train" else { return }
+          row.labels = number < ties ? (0.5, 0.5) : (0, 0)
+          row.hasLabel = number < ties
+        }
+        let (said, failure) = outcome(of: run)
+        #expect(failure.map { "\($0)".contains(message) } == true, "\(failure as Any)")
+        #expect(failure.map { FailureKind($0) } == .nothingLearned)
+        #expect(!Folders.exists("\(run.workspace)/encodings.json"))
+        #expect(said.contains { $0.contains("\(ties) of them ties, \(12 - ties) without a label") })
+      }
+    }
+  }
+
+  @Test(
+    "a split that filters leave nothing of is said with the setting, and never trained on instead")
+  func lostSplits() throws {
+    for (settings, lost, sentence) in [
+      (
+        ["ingest.ties=drop"], "train",
+        "all 12 rows of split train are left out: 12 filtered-tie (ingest.ties=drop); add rows"
+      ),
+      (
+        ["ingest.ties=drop", "shard.validation_fraction=0"], "validation_unique",
+        "add rows in which an image is preferred: all 6 rows of split validation_unique are left out"
+      ),
+      (
+        ["ingest.limit=12", "shard.validation_fraction=0"], "none",
+        "raise ingest.limit: no row of split validation_unique is read: ingest.limit=12"
+      ),
+    ] {
+      try withTemporaryFolder { folder in
+        let run = try run(in: folder, settings) { split, _, row in
+          if split == lost { row.labels = (0.5, 0.5) }
+        }
+        let (said, failure) = outcome(of: run)
+        let message = failure.map { "\($0)" } ?? ""
+        #expect(message.contains(sentence), "\(message)")
+        #expect(!message.contains("ingest.split"), "\(message)")
+        #expect(!Folders.exists("\(run.workspace)/encodings.json"))
+        #expect(said.contains { $0.hasPrefix("ingest: note: ") && $0.contains("of split") })
+      }
+    }
+    // Rows outside of train are used with a label only.
+    try withTemporaryFolder { folder in
+      let run = try run(in: folder, ["shard.validation_fraction=0"]) { split, _, row in
+        if split != "train" { (row.labels, row.hasLabel) = ((0, 0), false) }
+      }
+      let message = outcome(of: run).failure.map { "\($0)" } ?? ""
+      #expect(
+        message.contains(
+          "or add rows that have a label: all 6 rows of split validation_unique are left out: "
+            + "6 filtered-unlabelled (ingest.only_with_label=outside_train)"), "\(message)")
+      #expect(!message.contains("add a file"), "\(message)")
     }
   }
 

@@ -105,6 +105,47 @@ import Testing
       let message = failure { _ = try names(folder, "b[2].parquet") }
       #expect(message?.contains("write \"\(folder)/b[[]2].parquet\"") == true)
     }
+    // What is not a bracket still chooses.
+    try with(["b[1]/x.parquet", "b[1]/y.parquet"]) { folder throws in
+      let message = failure { _ = try names(folder, "b[1]/*.parquet") }
+      #expect(message?.contains("write \"\(folder)/b[[]1]/*.parquet\"") == true, "\(message ?? "")")
+      #expect(try names(folder, "b[[]1]/*.parquet") == ["b[1]/x.parquet", "b[1]/y.parquet"])
+      let escaped = failure { _ = try names(folder, "b[[]1]/z*.parquet") }
+      #expect(escaped?.contains("brackets") == false, "\(escaped ?? "")")
+    }
+  }
+
+  @Test("a file is read once, whatever names lead to it, and that is said")
+  func sameFile() throws {
+    try with(["data/a.parquet", "data/sub/x.parquet", "data/train.parquet"]) { folder throws in
+      let manager = FileManager.default
+      try manager.createSymbolicLink(
+        atPath: "\(folder)/data/b.parquet", withDestinationPath: "a.parquet")
+      try manager.createSymbolicLink(atPath: "\(folder)/linked", withDestinationPath: "data")
+      for other in [
+        "data/sub/../a.parquet", "data/b.parquet", "linked/a.parquet", "data//./a.parquet",
+      ] {
+        let files = try SourceFiles(
+          SourceList(["\(folder)/data/a.parquet", "\(folder)/\(other)"]), split: nil)
+        #expect(files.files.map(\.path) == ["\(folder)/data/a.parquet"], "\(other)")
+        let plain = other == "data//./a.parquet"
+        #expect(files.notes.contains { $0.hasPrefix("read once: ") } != plain, "\(files.notes)")
+      }
+      // A relative and an absolute path.
+      let current = manager.currentDirectoryPath
+      let up = String(repeating: "../", count: current.split(separator: "/").count)
+      let relative = up + String(folder.dropFirst()) + "/data/a.parquet"
+      #expect(
+        try SourceFiles(SourceList([relative, "\(folder)/data/a.parquet"]), split: nil).files.count
+          == 1)
+      // Names that say different splits cannot both be right.
+      try manager.createSymbolicLink(
+        atPath: "\(folder)/data/test.parquet", withDestinationPath: "train.parquet")
+      let list = SourceList(["\(folder)/data/t*.parquet"])
+      let message = failure { _ = try SourceFiles(list, split: nil) }
+      #expect(message?.contains("are one file") == true, "\(message ?? "")")
+      #expect(try SourceFiles(list, split: "train").files.count == 1)
+    }
   }
 
   @Test("where no path says a split, the funnel says that all is train")
@@ -204,6 +245,11 @@ import Testing
       withExtendedLifetime(database) {
         #expect(message?.contains("table pair is damaged") == true, "\(message ?? "")")
       }
+      // Its path is said once.
+      try database.writeLogBack()
+      let problem = try pipeline.pipeline().verify()[0].problems.first ?? ""
+      #expect(problem.contains("table pair is damaged"), "\(problem)")
+      #expect(problem.components(separatedBy: "catalog.sqlite").count == 2, "\(problem)")
     }
   }
 }

@@ -1,4 +1,5 @@
 import Autograd
+import Catalog
 import Diffusion
 package import NN
 import PreferenceModels
@@ -28,16 +29,16 @@ package struct DirectPreferenceTuner {
   ///
   /// - Throws: ``NothingLearned`` if there is none
   package static func decided(in shards: ShardSet) throws -> [Int] {
+    var labels = LabelCounts()
     let decided = try (0..<shards.pairCount).filter { number in
       let pair = try shards.pair(number)
+      labels.add(Double(pair.label0), Double(pair.label1))
       return pair.label0 != pair.label1
     }
+    try labels.requireDecided()
     guard !decided.isEmpty else {
       throw NothingLearned(
-        reason: shards.pairCount == 0
-          ? "the training split has no comparisons, which stage dpo learns from"
-          : "all \(shards.pairCount) training comparisons are ties, which teach no preference; add "
-            + "comparisons with a preferred image to ingest.source")
+        reason: "the training split has no comparisons, which stage dpo learns from")
     }
     return decided
   }

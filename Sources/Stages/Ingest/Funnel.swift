@@ -15,8 +15,11 @@ struct Funnel {
     ]
     lines += try Self.rejectLines(catalog)
     for (split, count) in try catalog.pairCounts() {
-      let ties = try catalog.tieCount(inSplit: split)
-      lines.append("= \(count) pairs in \(split), \(ties) of them ties")
+      let labels = try catalog.labelCounts(inSplit: split).reduce(into: LabelCounts()) {
+        $0 += $1.counts
+      }
+      let unlabelled = labels.unlabelled > 0 ? ", \(labels.unlabelled) without a label" : ""
+      lines.append("= \(count) pairs in \(split), \(labels.ties) of them ties\(unlabelled)")
     }
     if counts.listedPrompts > 0 { lines.append("= \(counts.listedPrompts) listed prompts") }
     lines.append("\(counts.prompts) different prompts, \(counts.images) different images")

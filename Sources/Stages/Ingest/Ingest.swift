@@ -78,7 +78,7 @@ final class Ingest: DivisibleStage {
     let sources =
       try files.map { (path: $0.path, identity: try identity(of: $0)) }
       + gone.map { (path: $0.path, identity: $0.identity) }
-    // The same file by two names is read twice.
+    // A catalog of an earlier version may hold the same file by two names.
     var counts: [String: Int] = [:]
     return sources.map { source in
       let path = Folders.canonical(source.path)
@@ -226,7 +226,9 @@ final class Ingest: DivisibleStage {
     let contentDigest = try catalog.contentDigest()
     try keepLaterRejects(in: catalog, contentDigest)
     let sources = try SourceFiles(settings, mayBeGone: true)
-    for line in try Funnel(catalog, notes: sources.notes + selection.notes).lines {
+    let lost = try LostSplits(catalog, settings)
+    let notes = sources.notes + selection.notes + lost.splits.map(lost.sentence)
+    for line in try Funnel(catalog, notes: notes).lines {
       context.progress.say(line)
     }
     finished = (contentDigest, try catalog.rejectCountsByCode(stage: Self.name))

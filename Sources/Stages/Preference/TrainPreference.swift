@@ -1,4 +1,5 @@
 import Autograd
+import Catalog
 import Checkpoints
 import Diffusion
 import Files
@@ -211,16 +212,14 @@ final class TrainPreference: Stage {
         reason: "stage preference needs comparisons to learn from and others that are held out "
           + "(shard.validation_fraction)")
     }
-    let isDecided = try (0..<examples.count).contains { number in
+    // Also of a model's labels, and without what later stages have rejected.
+    var labels = LabelCounts()
+    for number in 0..<examples.count {
       let pair = try examples.shards.pair(number)
-      return pair.label0 != pair.label1
+      labels.add(Double(pair.label0), Double(pair.label1))
+      if labels.decided > 0 { break }
     }
-    guard isDecided else {
-      throw NothingLearned(
-        reason:
-          "all \(examples.count) training comparisons are ties, which teach no preference; add "
-          + "comparisons with a preferred image to ingest.source")
-    }
+    try labels.requireDecided()
   }
 
   /// The model to train, and what makes its pictures where it sees any.

@@ -5,12 +5,14 @@ import PipelineCore
 struct HeldOutData {
   private let catalog: CatalogDatabase
   private let settings: ShardSettings
+  /// What the sources have and the catalog has not.
+  private let lost: LostSplits
 
   /// Checks the catalog as soon as it is complete, and before that the names of the files.
   ///
   /// - Parameter work: what a run has to do; nothing is asked where none of it reads the catalog
   /// - Throws: `PipelineError.badSetting`, if the pipeline trains and its data has no training or no
-  ///   held-out prompts
+  ///   held-out prompts; ``NothingLearned``, if it learns from comparisons of which none prefers an image
   static func require(for work: [PlannedWork], of pipeline: Pipeline) throws {
     let readers = work.filter { $0.stage.reads.contains(.catalog) }
     let stages = try pipeline.madeStages()
@@ -19,34 +21,45 @@ struct HeldOutData {
     guard !readers.isEmpty, compares || stages.contains(where: { $0 is TuneSPO }),
       let shard = stages.lazy.compactMap({ $0 as? Shard }).first
     else { return }
+    let ingest = stages.lazy.compactMap { $0 as? Ingest }.first
     guard readers.contains(where: { $0.ready.contains(.catalog) }) else {
-      let ingest = stages.lazy.compactMap { $0 as? Ingest }.first
       // What is wrong with the sources is for stage ingest to say.
       guard let settings = ingest?.settings,
         let sources = try? SourceFiles(settings)
       else { return }
-      _ = try divided(Set(sources.files.map(\.split)).sorted())
+      _ = try divided(Set(sources.files.map(\.split)).sorted(), lost: LostSplits())
       return
     }
-    let path = "\(pipeline.workspacePath)/\(CatalogDatabase.fileName)"
+    let catalog = try CatalogDatabase(
+      path: "\(pipeline.workspacePath)/\(CatalogDatabase.fileName)", access: .readOnly)
     try HeldOutData(
-      catalog: CatalogDatabase(path: path, access: .readOnly), settings: shard.settings
+      catalog: catalog, settings: shard.settings,
+      lost: try ingest.map { try LostSplits(catalog, $0.settings) } ?? LostSplits()
     ).require(withPairs: compares, holdsOutPairs: judges)
   }
 
   /// - Returns: the split to train on and the one held out; nil for the second: a part of the first is
-  private static func divided(_ splits: [String]) throws -> (train: String, heldOut: String?) {
+  private static func divided(
+    _ splits: [String], lost: LostSplits
+  ) throws -> (train: String, heldOut: String?) {
+    if !splits.contains("train"), lost.contains("train") { throw lost.error("train") }
     if splits.count == 1, let only = splits.first {
       guard only == "train" else {
         throw PipelineError.badSetting(
-          path: "ingest.split",
-          reason: "all rows are of split \(only), and none are left to train on; "
-            + "set ingest.split=train, of which shard.validation_fraction is held out")
+          path: "ingest.source",
+          reason:
+            "all rows are of split \(only), and none are left to train on; add files of split "
+            + "train, or, if these rows are not to be held out, set ingest.split=train, of which "
+            + "shard.validation_fraction is held out")
       }
       return (only, nil)
     }
-    let heldOut = ["validation_unique", "validation"].first { splits.contains($0) }
+    let heldOutSplits = ["validation_unique", "validation"]
+    let heldOut = heldOutSplits.first { splits.contains($0) }
     guard splits.contains("train"), let heldOut else {
+      if splits.contains("train"), let gone = heldOutSplits.first(where: lost.contains) {
+        throw lost.error(gone)
+      }
       throw PipelineError.badSetting(
         path: "ingest.source",
         reason: "training needs rows of split train and of split validation or validation_unique, "
@@ -60,14 +73,24 @@ struct HeldOutData {
   ///   - withPairs: prompts alone are nothing to train on
   ///   - holdsOutPairs: prompts alone are nothing to hold out either
   private func require(withPairs: Bool, holdsOutPairs: Bool) throws {
-    let (train, heldOut) = try Self.divided(try catalog.splits())
-    guard let heldOut else { return try requireDivisible(train, withPairs) }
-    let compared = (withPairs ? [train] : []) + (holdsOutPairs ? [heldOut] : [])
-    for split in compared where try positions(split, withPairs: true).isEmpty {
-      throw PipelineError.badSetting(
-        path: "ingest.source",
-        reason: "training needs comparisons of split \(split), but it has prompts alone")
+    let (train, heldOut) = try Self.divided(try catalog.splits(), lost: lost)
+    if let heldOut {
+      let compared = (withPairs ? [train] : []) + (holdsOutPairs ? [heldOut] : [])
+      for split in compared where try positions(split, withPairs: true).isEmpty {
+        throw PipelineError.badSetting(
+          path: "ingest.source",
+          reason: "training needs comparisons of split \(split), but only prompts of it are left")
+      }
+    } else {
+      try requireDivisible(train, withPairs)
     }
+    // A model labels ties, too.
+    guard withPairs, settings.labels == .people else { return }
+    let fraction = heldOut == nil ? settings.validationFraction : 0
+    try catalog.labelCounts(inSplit: train)
+      .filter { PromptRecord.position(sha256: $0.sha256) >= fraction }
+      .reduce(into: LabelCounts()) { $0 += $1.counts }
+      .requireDecided()
   }
 
   /// All rows are of one split, of which a part is held out.
@@ -91,8 +114,15 @@ struct HeldOutData {
       path: "shard.validation_fraction",
       reason:
         "\(fraction) holds out \(heldOut) of \(positions.count) prompts, and training needs some "
-        + "to learn from and some held out; set shard.validation_fraction=\(remedy), or add a file of "
-        + "split validation")
+        + "to learn from and some held out; set shard.validation_fraction=\(remedy), or "
+        + otherRemedy)
+  }
+
+  private var otherRemedy: String {
+    guard let gone = ["validation_unique", "validation"].first(where: lost.contains) else {
+      return "add a file of split validation"
+    }
+    return "\(lost.remedy(gone)): \(lost.sentence(gone))"
   }
 
   /// Where the prompts of a split stand, in ascending order.
@@ -108,5 +138,25 @@ struct HeldOutData {
 
 extension PromptRecord {
   /// Where its text's digest stands among all digests, 0..<1.
-  var position: Double { Double(UInt32(sha256.prefix(8), radix: 16) ?? 0) / 0x1p32 }
+  var position: Double { Self.position(sha256: sha256) }
+
+  static func position(sha256: String) -> Double {
+    Double(UInt32(sha256.prefix(8), radix: 16) ?? 0) / 0x1p32
+  }
+}
+
+extension LabelCounts {
+  /// - Throws: ``NothingLearned``, if no comparison to train on prefers an image
+  func requireDecided() throws(NothingLearned) {
+    guard decided == 0, total > 0 else { return }
+    let found =
+      switch (ties, unlabelled) {
+      case (_, 0): "all \(total) training comparisons are ties, which teach"
+      case (0, _): "all \(total) training comparisons are without a label, which teaches"
+      default:
+        "of \(total) training comparisons \(ties) are ties and \(unlabelled) without a label, which teach"
+      }
+    throw NothingLearned(
+      reason: "\(found) no preference; add comparisons with a preferred image to ingest.source")
+  }
 }
