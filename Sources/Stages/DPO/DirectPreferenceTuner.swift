@@ -28,18 +28,11 @@ package struct DirectPreferenceTuner {
   ///
   /// - Throws: ``NothingLearned`` if there is none
   package static func decided(in shards: ShardSet) throws -> [Int] {
-    let decided = try (0..<shards.pairCount).filter { number in
-      let pair = try shards.pair(number)
-      return pair.label0 != pair.label1
-    }
-    guard !decided.isEmpty else {
+    guard shards.pairCount > 0 else {
       throw NothingLearned(
-        reason: shards.pairCount == 0
-          ? "the training split has no comparisons, which stage dpo learns from"
-          : "all \(shards.pairCount) training comparisons are ties, which teach no preference; add "
-            + "comparisons with a preferred image to ingest.source")
+        reason: "the training split has no comparisons, which stage dpo learns from")
     }
-    return decided
+    return try shards.decidedPairs()
   }
 
   /// - Parameters:

@@ -211,16 +211,7 @@ final class TrainPreference: Stage {
         reason: "stage preference needs comparisons to learn from and others that are held out "
           + "(shard.validation_fraction)")
     }
-    let isDecided = try (0..<examples.count).contains { number in
-      let pair = try examples.shards.pair(number)
-      return pair.label0 != pair.label1
-    }
-    guard isDecided else {
-      throw NothingLearned(
-        reason:
-          "all \(examples.count) training comparisons are ties, which teach no preference; add "
-          + "comparisons with a preferred image to ingest.source")
-    }
+    _ = try examples.shards.decidedPairs()
   }
 
   /// The model to train, and what makes its pictures where it sees any.
@@ -343,11 +334,12 @@ final class TrainPreference: Stage {
       guard step >= settings.cleanSteps else { return .clean }
       return .draw(settings.estimates > 0 ? item.epoch % settings.estimates : item.epoch)
     }
-    let (loss, norm) = try PreferenceStep(
+    let (loss, norm, gap) = try PreferenceStep(
       trainee: training.trainee, microBatch: settings.microBatch,
       checkInterruption: context.checkInterruption)(
         &training.state, examples, of: items.map(\.item), views)
-    try training.log.append(step: step + 1, .figures([("loss", loss), ("gradient_norm", norm)]))
+    try training.log.append(
+      step: step + 1, .figures([("loss", loss), ("gradient_norm", norm), ("score_gap", gap)]))
     context.progress.advance(
       by: settings.batch, note: "step \(step + 1), loss \(shortened(loss))")
     self.training = training
@@ -384,11 +376,13 @@ final class TrainPreference: Stage {
       }
     }
     let split = training.evaluation.shards.split
+    let findings = PreferenceFindings(
+      try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), cleanSteps: settings.cleanSteps,
+      accuracy: shares.reduce(0, +) / Double(max(1, shares.count)), comparisons: count)
     try TrainingWarnings.write(
-      PreferenceFindings(
-        try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), cleanSteps: settings.cleanSteps,
-        accuracy: shares.reduce(0, +) / Double(max(1, shares.count)), comparisons: count
-      ).warnings(), to: folder)
+      findings.warnings()
+        + TrainingWarnings.ofRates(
+          training.state.schedule, steps: settings.steps, stage: Self.name), to: folder)
     try writeJSON(
       [
         "accuracy": .object(accuracies), "pairs": .integer(count), "split": .string(split),
