@@ -42,20 +42,23 @@ struct MiniatureRun {
   /// - Parameters:
   ///   - labels: of the rows, in turn
   ///   - hasTestSplit: whether there are comparisons for the finished preference model alone
+  ///   - second: what stands for the second image of a row, of both
   func makeSources(
-    labels: [(Double, Double)] = [(1, 0), (0, 1), (0.5, 0.5)], hasTestSplit: Bool = false
+    labels: [(Double, Double)] = [(1, 0), (0, 1), (0.5, 0.5)], hasTestSplit: Bool = false,
+    second: (_ first: [UInt8], _ second: [UInt8]) -> [UInt8] = { $1 }
   ) throws {
     let captions = [
       "a yellow circle on the left and a blue triangle on the right, dark background",
       "a purple circle on the top and a green square on the bottom, light background",
     ]
-    try write(try rows(12, captions, labels), to: "\(folder)/train-00000-of-00001-0f1e2d3c.parquet")
     try write(
-      try rows(6, captions, labels),
+      try rows(12, captions, labels, second), to: "\(folder)/train-00000-of-00001-0f1e2d3c.parquet")
+    try write(
+      try rows(6, captions, labels, second),
       to: "\(folder)/validation_unique-00000-of-00001-8796a5b4.parquet")
     if hasTestSplit {
       try write(
-        try rows(9, captions, labels),
+        try rows(9, captions, labels, second),
         to: "\(folder)/test_unique-00000-of-00001-1a2b3c4d.parquet")
     }
     try AtomicFile.replace(
@@ -65,12 +68,14 @@ struct MiniatureRun {
   }
 
   private func rows(
-    _ count: Int, _ captions: [String], _ labels: [(Double, Double)]
+    _ count: Int, _ captions: [String], _ labels: [(Double, Double)],
+    _ second: ([UInt8], [UInt8]) -> [UInt8]
   ) throws -> [Row] {
     try (0..<count).map { number in
+      let first = try picture(number)
       var row = Row(
-        first: ("\(count)-\(number)-a", try picture(number)),
-        second: ("\(count)-\(number)-b", try picture(100 + number)))
+        first: ("\(count)-\(number)-a", first),
+        second: ("\(count)-\(number)-b", second(first, try picture(100 + number))))
       row.caption = captions[number % 2]
       row.labels = labels[number % labels.count]
       return row

@@ -157,6 +157,78 @@ import Testing
   }
 
   @Test(
+    "an image that is compared with itself teaches no preference", arguments: ["quickstart", "dpo"])
+  func oneImage(pipeline: String) throws {
+    try withTemporaryFolder { folder in
+      let run =
+        pipeline == "dpo"
+        ? MiniatureRun(in: folder, pipeline: "sd15-dpo", overrides: ["encode.size=null"])
+        : MiniatureRun(in: folder)
+      try run.makeSources { first, _ in first }
+      let failure = try #require(outcome(of: run).failure)
+      #expect(FailureKind(failure) == .nothingLearned)
+      #expect(
+        "\(failure)".contains(
+          "all 8 training comparisons that are no ties compare an image with itself"),
+        "\(failure)")
+    }
+  }
+
+  @Test("scores that do not differ and gradients that vanish are said")
+  func deadGradients() throws {
+    try withTemporaryFolder { folder in
+      let run = MiniatureRun(in: folder)
+      // Other bytes, the same image.
+      try run.makeSources { first, _ in first + [0] }
+      var results: [String] = []
+      try run.run(through: "preference") { event in
+        if case .result("preference", let text) = event { results.append(text) }
+      }
+      for text in [
+        "the scores of the two images of a comparison hardly differ", "the gradients vanish",
+      ] {
+        #expect(results.contains { $0.hasPrefix("warning: preference: \(text)") }, "\(results)")
+      }
+    }
+  }
+
+  @Test("a LoRA that changes next to nothing is said, and what f16 cannot hold by its final path")
+  func negligible() throws {
+    try withTemporaryFolder { folder in
+      let overrides = ["spo.learning_rate=1e-9", "preference.learning_rate=1e-10"]
+      let run = MiniatureRun(in: folder, overrides: overrides)
+      try run.makeSources()
+      try run.run()
+      let summary = try JSONReader(contentsOf: "\(run.workspace)/report/summary.json")
+      let warnings = try summary["warnings"].elements().map { try $0.string() }
+      for text in [
+        "spo: the LoRA changes the weights by", "preference: the learning rates of all 4 steps",
+      ] {
+        #expect(warnings.contains { $0.hasPrefix(text) }, "\(warnings)")
+      }
+      let half = MiniatureRun(in: folder, overrides: overrides + ["export.dtype=f16"])
+      let failure = "\(try #require(outcome(of: half, through: "export").failure))"
+      #expect(
+        failure.contains("\(run.workspace)/export/pytorch_lora_weights.safetensors"), "\(failure)")
+    }
+  }
+
+  @Test("ordinary training warns of none of it")
+  func noFalseAlarm() throws {
+    try withTemporaryFolder { folder in
+      let run = MiniatureRun(in: folder)
+      try run.makeSources()
+      var results: [String] = []
+      try run.run(through: "spo") { event in
+        if case .result(_, let text) = event { results.append(text) }
+      }
+      for text in ["hardly differ", "vanish", "changes the weights", "learning rates of all"] {
+        #expect(!results.contains { $0.contains(text) }, "\(results)")
+      }
+    }
+  }
+
+  @Test(
     "data of which nothing is held out is refused before it is encoded, with a fraction that helps")
   func heldOut() throws {
     try withTemporaryFolder { folder in

@@ -21,9 +21,7 @@ struct DirectFindings {
   /// One sentence for each thing that makes the result doubtful.
   func warnings() -> [String] {
     var warnings: [String] = []
-    if !gradientNorms.isEmpty, gradientNorms.allSatisfy({ $0 == 0 }) {
-      warnings.append("dpo: all gradients were 0; the LoRA was not trained")
-    }
+    warnings += TrainingWarnings.ofGradients(gradientNorms, of: "dpo")
     // What is learned shows once the rate has risen; few steps say nothing.
     guard accuracies.count >= 20 else { return warnings }
     let accuracy = MeanEstimate(Array(lastQuarter(accuracies))).mean

@@ -1,5 +1,4 @@
 import Autograd
-import Catalog
 import Diffusion
 package import NN
 import PreferenceModels
@@ -29,18 +28,11 @@ package struct DirectPreferenceTuner {
   ///
   /// - Throws: ``NothingLearned`` if there is none
   package static func decided(in shards: ShardSet) throws -> [Int] {
-    var labels = LabelCounts()
-    let decided = try (0..<shards.pairCount).filter { number in
-      let pair = try shards.pair(number)
-      labels.add(Double(pair.label0), Double(pair.label1))
-      return pair.label0 != pair.label1
-    }
-    try labels.requireDecided()
-    guard !decided.isEmpty else {
+    guard shards.pairCount > 0 else {
       throw NothingLearned(
         reason: "the training split has no comparisons, which stage dpo learns from")
     }
-    return decided
+    return try shards.decidedPairs()
   }
 
   /// - Parameters:

@@ -137,8 +137,10 @@ final class TuneDPO: Stage {
     }
     // The log ends where the newest checkpoint does, so it counts the steps of other runs, too.
     let findings = try DirectFindings(try MetricsLog.lines(of: "\(folder)/metrics.jsonl"))
-    try TrainingWarnings.write(findings.warnings(), to: folder)
-    try LoRAWeights(trained: adapters).write(to: loraPath, as: .diffusers, precision: .f32)
+    let lora = LoRAWeights(trained: adapters)
+    let warnings = try TrainingWarnings.ofChange(lora, of: settings.base, stage: Self.name)
+    try TrainingWarnings.write(findings.warnings() + warnings, to: folder)
+    try lora.write(to: loraPath, as: .diffusers, precision: .f32)
   }
 
   func spareFindings() throws -> [String] { try stretches.findings() }

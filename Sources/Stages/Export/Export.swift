@@ -1,4 +1,5 @@
 public import Diffusion
+import Files
 public import PipelineCore
 
 /// Writes the trained LoRA in the forms that other programs load, and the model with it merged in.
@@ -68,7 +69,7 @@ public final class Export: Stage {
   }
   private var folder: String { context.output(Self.name) }
 
-  private func folder(of stage: TuningStage) -> String {
+  private func folder(of stage: TuningStage, in folder: String) -> String {
     stage == stages[0] ? folder : "\(folder)/\(stage.rawValue)"
   }
 
@@ -77,8 +78,11 @@ public final class Export: Stage {
     stage == stages[0] ? settings.name : "\(settings.name)-\(stage.rawValue)"
   }
 
-  private func path(_ item: Item) -> String {
-    let folder = folder(of: item.stage)
+  private func path(_ item: Item) -> String { path(item, in: folder) }
+
+  /// - Parameter folder: of the stage: where its result is made, or where it will be
+  private func path(_ item: Item, in folder: String) -> String {
+    let folder = self.folder(of: item.stage, in: folder)
     return switch item.form {
     case .lora: "\(folder)/pytorch_lora_weights.safetensors"
     case .webui: "\(folder)/webui/\(name(of: item.stage)).safetensors"
@@ -106,7 +110,7 @@ public final class Export: Stage {
 
   public func prepare() throws {
     for stage in stages {
-      try Folders.make("\(folder(of: stage))/webui")
+      try Folders.make("\(folder(of: stage, in: folder))/webui")
       let file = context.workspace.path(stage.loraFile)
       loras[stage] = try LoRAFile(path: file).effectiveWeights(for: try model.unetLayers())
     }
@@ -121,6 +125,24 @@ public final class Export: Stage {
   public func process(_ item: Item) throws {}
 
   public func commit(_ output: Void, of item: Item) throws {
+    do {
+      try write(item)
+    } catch {
+      // Nothing is left where it was being made.
+      let (made, final) = (path(item), path(item, in: context.workspace.path(Self.name)))
+      guard made != final, "\(error)".contains(made) else { throw error }
+      throw Failure(
+        kind: FailureKind(error), description: "\(error)".replacing(made, with: final))
+    }
+  }
+
+  /// What kept a form from being written, with its final path.
+  private struct Failure: ClassifiedError, CustomStringConvertible {
+    let kind: FailureKind
+    let description: String
+  }
+
+  private func write(_ item: Item) throws {
     guard let lora = loras[item.stage] else { return }
     switch item.form {
     case .lora: try lora.write(to: path(item), as: .diffusers, precision: settings.dtype)

@@ -10,6 +10,8 @@ struct PreferenceFindings {
   /// The loss at each step that saw noised images, or latents.
   private let losses: [Double]
   private let gradientNorms: [Double]
+  /// Mean differences between the scores of two images; none where an earlier version has trained.
+  private let scoreGaps: [Double]
 
   /// - Parameters:
   ///   - lines: of the stage's `metrics.jsonl`
@@ -20,6 +22,7 @@ struct PreferenceFindings {
     let steps = lines.filter { $0["loss"] != nil && $0["step"]?.int ?? 0 > cleanSteps }
     losses = steps.compactMap { $0["loss"]?.double }
     gradientNorms = lines.compactMap { $0["gradient_norm"]?.double }
+    scoreGaps = lines.compactMap { $0["score_gap"]?.double }
   }
 
   /// One sentence for each thing that makes the model doubtful.
@@ -39,9 +42,13 @@ struct PreferenceFindings {
             + "preference.learning_rate")
       }
     }
-    if !gradientNorms.isEmpty, gradientNorms.allSatisfy({ $0 == 0 }) {
-      warnings.append("preference: all gradients were 0; the model was not trained")
+    if let largest = scoreGaps.max(), largest < 1e-4 {
+      warnings.append(
+        "preference: the scores of the two images of a comparison hardly differ (by "
+          + "\(TuningFindings.text(largest)) at most), so that what was learned is noise; compare the "
+          + "images of ingest.source")
     }
+    warnings += TrainingWarnings.ofGradients(gradientNorms, of: "preference")
     if losses.count >= 20 {
       let part = losses.count / 5
       let (first, last) = (mean(losses.prefix(part)), mean(losses.suffix(part)))

@@ -1,5 +1,4 @@
 import Autograd
-import Catalog
 import Checkpoints
 import Diffusion
 import Files
@@ -212,14 +211,7 @@ final class TrainPreference: Stage {
         reason: "stage preference needs comparisons to learn from and others that are held out "
           + "(shard.validation_fraction)")
     }
-    // Also of a model's labels, and without what later stages have rejected.
-    var labels = LabelCounts()
-    for number in 0..<examples.count {
-      let pair = try examples.shards.pair(number)
-      labels.add(Double(pair.label0), Double(pair.label1))
-      if labels.decided > 0 { break }
-    }
-    try labels.requireDecided()
+    try examples.shards.requireDecidedPairs()
   }
 
   /// The model to train, and what makes its pictures where it sees any.
@@ -342,11 +334,12 @@ final class TrainPreference: Stage {
       guard step >= settings.cleanSteps else { return .clean }
       return .draw(settings.estimates > 0 ? item.epoch % settings.estimates : item.epoch)
     }
-    let (loss, norm) = try PreferenceStep(
+    let (loss, norm, gap) = try PreferenceStep(
       trainee: training.trainee, microBatch: settings.microBatch,
       checkInterruption: context.checkInterruption)(
         &training.state, examples, of: items.map(\.item), views)
-    try training.log.append(step: step + 1, .figures([("loss", loss), ("gradient_norm", norm)]))
+    try training.log.append(
+      step: step + 1, .figures([("loss", loss), ("gradient_norm", norm), ("score_gap", gap)]))
     context.progress.advance(
       by: settings.batch, note: "step \(step + 1), loss \(shortened(loss))")
     self.training = training
@@ -383,11 +376,13 @@ final class TrainPreference: Stage {
       }
     }
     let split = training.evaluation.shards.split
+    let findings = PreferenceFindings(
+      try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), cleanSteps: settings.cleanSteps,
+      accuracy: shares.reduce(0, +) / Double(max(1, shares.count)), comparisons: count)
     try TrainingWarnings.write(
-      PreferenceFindings(
-        try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), cleanSteps: settings.cleanSteps,
-        accuracy: shares.reduce(0, +) / Double(max(1, shares.count)), comparisons: count
-      ).warnings(), to: folder)
+      findings.warnings()
+        + TrainingWarnings.ofRates(
+          training.state.schedule, steps: settings.steps, stage: Self.name), to: folder)
     try writeJSON(
       [
         "accuracy": .object(accuracies), "pairs": .integer(count), "split": .string(split),

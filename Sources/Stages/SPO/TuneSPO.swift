@@ -207,9 +207,10 @@ final class TuneSPO: Stage {
     let findings = try TuningFindings(try MetricsLog.lines(of: "\(folder)/metrics.jsonl"))
     try findings.requirePairs()
     try requireChange(tuning.tuner.adapters, findings)
-    try TrainingWarnings.write(findings.warnings(), to: folder)
-    try LoRAWeights(trained: tuning.tuner.adapters).write(
-      to: loraPath, as: .diffusers, precision: .f32)
+    let lora = LoRAWeights(trained: tuning.tuner.adapters)
+    let warnings = try TrainingWarnings.ofChange(lora, of: settings.base, stage: Self.name)
+    try TrainingWarnings.write(findings.warnings() + warnings, to: folder)
+    try lora.write(to: loraPath, as: .diffusers, precision: .f32)
   }
 
   func spareFindings() throws -> [String] {

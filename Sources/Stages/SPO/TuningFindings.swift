@@ -78,9 +78,7 @@ struct TuningFindings {
         "spo: the preference model hardly tells candidates apart (mean gap "
           + "\(Self.text(meanGap))); what was learned is noise")
     }
-    if !gradientNorms.isEmpty, gradientNorms.allSatisfy({ $0 == 0 }) {
-      warnings.append("spo: all gradients were 0; the LoRA was not trained")
-    }
+    warnings += TrainingWarnings.ofGradients(gradientNorms, of: "spo")
     let last = clippedShares.suffix((clippedShares.count + 3) / 4)
     let share = last.reduce(0, +) / Double(max(1, last.count))
     if share > 0.95 {

@@ -1,4 +1,6 @@
+import Diffusion
 import Files
+import NN
 import PipelineCore
 
 /// What should make one doubt the result of a training stage: `warnings.json` beside its metrics.
@@ -11,6 +13,41 @@ struct TrainingWarnings {
   static func write(_ warnings: [String], to folder: String) throws {
     try writeJSON(
       ["warnings": .array(warnings.map { .string($0) })], to: "\(folder)/\(fileName)")
+  }
+
+  /// - Parameter norms: of the gradients of all updates
+  static func ofGradients(_ norms: [Double], of stage: String) -> [String] {
+    // Of what does not depend on the weights, rounding leaves 1e-6 and less; of what does, 0.01 and more.
+    guard let largest = norms.max(), largest < 1e-5 else { return [] }
+    return [
+      "\(stage): the gradients vanish (their norm is \(TuningFindings.text(largest)) at most), so that "
+        + "what was learned is rounding errors; compare the images that it learns from, and its settings"
+    ]
+  }
+
+  /// Of a LoRA that changes next to nothing: none of its images would differ.
+  ///
+  /// - Parameter model: whose U-Net it is added to
+  static func ofChange(
+    _ lora: LoRAWeights, of model: ModelFolder, stage: String
+  ) throws -> [String] {
+    let base = try lora.baseNorm(in: model.checkpoint("unet", stem: "diffusion_pytorch_model"))
+    let share = lora.norm / max(base, .leastNormalMagnitude)
+    guard share < 1e-5 else { return [] }
+    return [
+      "\(stage): the LoRA changes the weights by \(TuningFindings.text(share)) of their norm, "
+        + "which no image shows; raise \(stage).learning_rate or train for longer"
+    ]
+  }
+
+  /// Of learning rates that together move no weight by more than is lost in it.
+  static func ofRates(_ schedule: LearningRateSchedule, steps: Int, stage: String) -> [String] {
+    let reach = (0..<steps).reduce(0.0) { $0 + Double(schedule.rate(at: $1)) }
+    guard reach < 1e-6 else { return [] }
+    return [
+      "\(stage): the learning rates of all \(steps) steps add up to \(TuningFindings.text(reach)), so "
+        + "that no weight has moved by much more; raise \(stage).learning_rate or train for longer"
+    ]
   }
 
   /// None where the stage has not ended.
