@@ -195,7 +195,7 @@ import Testing
   @Test("a LoRA that changes next to nothing is said, and what f16 cannot hold by its final path")
   func negligible() throws {
     try withTemporaryFolder { folder in
-      let overrides = ["spo.learning_rate=1e-9", "preference.learning_rate=1e-10"]
+      let overrides = ["spo.learning_rate=1e-9", "preference.learning_rate=1e-9"]
       let run = MiniatureRun(in: folder, overrides: overrides)
       try run.makeSources()
       try run.run()

@@ -127,11 +127,14 @@ package struct SourceFiles {
       unread.formUnion(matches.unread)
       if let base = matches.base { bases.append(base) }
     }
-    let base = Self.commonFolder(bases)
+    // The folders above data that lies elsewhere do not say what it is.
+    let root = Self.commonFolder(bases.filter { $0.hasPrefix("/") })
+    let above = Self.commonFolder(bases.filter { $0.hasPrefix("..") })
     var silent: [String] = []
     var named: [SourceFile] = []
     for path in paths.sorted() {
-      let name = split ?? SplitName.named(in: path, below: path.hasPrefix("/") ? base : "")
+      let base = path.hasPrefix("/") ? root : path.hasPrefix("..") ? above : ""
+      let name = split ?? SplitName.named(in: path, below: base)
       if name == nil { silent.append(path) }
       named.append(SourceFile(path: path, split: name ?? "train"))
     }

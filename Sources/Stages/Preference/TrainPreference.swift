@@ -11,15 +11,13 @@ import Telemetry
 
 /// Trains the step-aware preference model on comparisons of noised latents.
 ///
-/// Pictures that are looked at more than once are made first and kept; a latent preference model needs
-/// none.
+/// Pictures that are looked at more than once are made first and kept; a latent preference model needs none.
 ///
 /// - Reads: `shards`
 /// - Writes: `preference-model`, the folder `preference/model` with the last weights or the best; `evaluation`, how
 ///   often it orders comparisons that it has not learned from as their labels do and what was measured on
 ///   the way
-/// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2; Zhang et al. 2025, arXiv 2502.01051,
-///   section 4.1
+/// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2; Zhang et al. 2025, arXiv 2502.01051, section 4.1
 final class TrainPreference: Stage {
   /// Pictures to make, or a stretch of steps.
   enum Item {
