@@ -136,8 +136,8 @@ import Testing
       let up = String(repeating: "../", count: current.split(separator: "/").count)
       let relative = up + String(folder.dropFirst()) + "/data/a.parquet"
       #expect(
-        try SourceFiles(SourceList([relative, "\(folder)/data/a.parquet"]), split: nil).files.count
-          == 1)
+        try SourceFiles(SourceList([relative, "\(folder)/data/a.parquet"]), split: "train")
+          .files.count == 1)
       // Names that say different splits cannot both be right.
       try manager.createSymbolicLink(
         atPath: "\(folder)/data/test.parquet", withDestinationPath: "train.parquet")
