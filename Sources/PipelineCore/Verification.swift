@@ -8,8 +8,10 @@ public struct StageVerification: Sendable {
   public let byteCount: Int
   /// What is wrong, each in a line.
   public let problems: [String]
-  /// What mends it.
-  public let remedy: String?
+  /// What mends it, one after the other.
+  let remedies: [String]
+
+  public var remedy: String? { remedies.isEmpty ? nil : remedies.joined(separator: ", then ") }
 
   public var json: JSON {
     [
@@ -29,7 +31,7 @@ public struct VerificationFailure: ClassifiedError, Equatable, CustomStringConve
   public init(workspace: String, _ stages: [StageVerification]) {
     self.workspace = workspace
     problemCount = stages.reduce(0) { $0 + $1.problems.count }
-    remedies = stages.compactMap(\.remedy).reduce(into: []) {
+    remedies = stages.flatMap(\.remedies).reduce(into: []) {
       if !$0.contains($1) { $0.append($1) }
     }
   }
@@ -61,24 +63,24 @@ extension Pipeline {
     _ configured: ConfiguredStage, _ workspace: Workspace, _ digests: FileDigests
   ) throws -> StageVerification {
     func report(
-      _ result: StageResult?, _ problems: [String], _ remedy: String?
+      _ result: StageResult?, _ problems: [String], _ remedies: [String] = []
     ) -> StageVerification {
       StageVerification(
         stage: configured.name, files: result?.files.count,
         byteCount: result?.files.values.reduce(0) { $0 + $1.byteCount } ?? 0,
-        problems: problems, remedy: problems.isEmpty ? nil : remedy)
+        problems: problems, remedies: problems.isEmpty ? [] : remedies)
     }
     let run = runCommand
     let record: StageRecord?
     do {
       record = try StageRecord.load(from: workspace.recordPath(configured.name))
     } catch let error as PipelineError {
-      return report(nil, ["\(error)"], "move away what it names")
+      return report(nil, ["\(error)"], ["move away what it names"])
     }
-    guard let result = record?.result else { return report(nil, [], nil) }
+    guard let result = record?.result else { return report(nil, []) }
     guard result.isKnown else {
       return report(
-        result, ["made by an earlier version of this program, which kept no digests"], run)
+        result, ["made by an earlier version of this program, which kept no digests"], [run])
     }
     let stage = try configured.make(StageContext(configured, in: workspace, digests))
     let check = OutputCheck(places: configured.places(in: workspace), digests: digests)
@@ -91,30 +93,28 @@ extension Pipeline {
       let trains = try isWhole && !stage.remakesFilesAtOnce()
       return report(
         result, lost.map(\.description),
-        trains
-          ? trainingAgain(configured) : run)
+        [trains ? trainingAgain(configured) : run])
     }
+    let again = ["\(run) --force \(configured.name)"]
     do {
       let findings = try stage.findings()
-      guard findings.isEmpty else {
-        return report(result, findings, "\(run) --force \(configured.name)")
-      }
+      guard findings.isEmpty else { return report(result, findings, again) }
     } catch let interruption as Interruption {
       throw interruption
     } catch let damage as DamagedArtifact {
       return report(
-        result, ["\(damage)"], "\(run) --force \(maker(of: damage.artifact) ?? configured.name)")
+        result, ["\(damage)"], ["\(run) --force \(maker(of: damage.artifact) ?? configured.name)"])
     } catch {
-      return report(result, ["\(error)"], "\(run) --force \(configured.name)")
+      return report(result, ["\(error)"], again)
     }
-    let (problems, remedy) = try besideArtifacts(result, of: stage, configured, check)
-    return report(result, problems, remedy)
+    let (problems, remedies) = try besideArtifacts(result, of: stage, configured, check)
+    return report(result, problems, remedies)
   }
 
   /// What is wrong with the files of a whole result that no stage reads, and what to do about them.
   private func besideArtifacts(
     _ result: StageResult, of stage: any Stage, _ configured: ConfiguredStage, _ check: OutputCheck
-  ) throws -> (problems: [String], remedy: String) {
+  ) throws -> (problems: [String], remedies: [String]) {
     func isSpare(_ file: LostFile) -> Bool {
       OutputCheck.covers(configured.type.spare, file.relative)
     }
@@ -126,7 +126,7 @@ extension Pipeline {
     let remedies =
       (hasSpare ? ["\(command("gc")), which removes what only helps to train again"] : [])
       + (lost.allSatisfy(isSpare) ? [] : [trainingAgain(configured)])
-    return (lost.map(\.description) + found, remedies.joined(separator: ", then "))
+    return (lost.map(\.description) + found, remedies)
   }
 
   /// For files that a whole result does not depend on.

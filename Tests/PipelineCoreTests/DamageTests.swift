@@ -153,6 +153,23 @@ struct DamageTests {
     }
   }
 
+  @Test("what mends several things is said once")
+  func remediesOnce() throws {
+    try withSpare { toy, pipeline throws in
+      let path = toy.folder + "/run/multiply"
+      try AtomicFile.replace(path + "/spare/0", with: [])
+      try FileManager.default.removeItem(atPath: path + "/log")
+      let found = try pipeline.verify()
+      let failure = VerificationFailure(workspace: "run", found + found)
+      let command = "\(pipeline.path) --set multiply.note=spare"
+      #expect(
+        failure.description
+          == "run: 4 problems; to repair: spo gc \(command), which removes what only "
+          + "helps to train again, then spo run \(command) --force multiply, which trains again, or "
+          + "leave it: the result is whole")
+    }
+  }
+
   @Test("a file that no stage reads is compared, too, and the result stays whole")
   func unread() throws {
     try withSpare { toy, pipeline throws in
