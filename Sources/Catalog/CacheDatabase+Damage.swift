@@ -2,10 +2,12 @@ import Files
 import Foundation
 
 extension CacheDatabase {
-  /// Reads every value; the errors of those that are not what was stored.
+  /// Reads every value; the errors of those that are not what was stored, or not under its content.
   public func damagedEntries() throws -> [CatalogError] {
     try database.checkIntegrity()
-    return try damagedRows().map(\.error)
+    let damaged = try damagedRows().map(\.error)
+    if damaged.isEmpty { try database.checkIntegrity(withIndices: true) }
+    return damaged
   }
 
   /// Opens a cache without what is damaged in it: entries, or all of them where the file itself is.
@@ -14,11 +16,13 @@ extension CacheDatabase {
   public static func mended(path: String, _ say: (String) -> Void) throws -> CacheDatabase {
     do {
       let cache = try CacheDatabase(path: path)
-      try cache.database.checkIntegrity(withIndices: true)
+      try cache.database.checkIntegrity()
       let damaged = try cache.damagedRows()
       try cache.database.transaction {
+        if !damaged.isEmpty { try cache.database.run("REINDEX entry") }
         for row in damaged { try cache.database.run("DELETE FROM entry WHERE id = ?", row.id) }
       }
+      try cache.database.checkIntegrity(withIndices: true)
       if !damaged.isEmpty { say("\(path): \(damaged.count) damaged entries are made again") }
       return cache
     } catch let error as CatalogError where error.isDamageOfFile(path) {
@@ -34,21 +38,29 @@ extension CacheDatabase {
     }
   }
 
+  /// The index repeats what an entry is found by, and so tells where either was damaged.
   private func damagedRows() throws -> [(id: Int, error: CatalogError)] {
     var damaged: [(id: Int, error: CatalogError)] = []
     try database.forEachRow(
       """
-      SELECT entry.id, content, digest, value, shape
-      FROM entry JOIN encoder ON encoder.id = encoder_id ORDER BY entry.id
+      SELECT entry.id, content, digest, value, shape,
+        EXISTS (
+          SELECT 1 FROM entry AS found INDEXED BY entry_by_content
+          WHERE found.encoder_id = entry.encoder_id AND found.content = entry.content
+            AND found.id = entry.id)
+      FROM entry NOT INDEXED LEFT JOIN encoder ON encoder.id = encoder_id ORDER BY entry.id
       """
     ) { row in
       let (content, digest): (String, String) = (try row[1], try row[2])
-      let (bytes, shape): ([UInt8], String) = (try row[3], try row[4])
-      let byteCount = shape.split(separator: ",").reduce(2) { $0 * (Int($1) ?? 0) }
-      let reason =
-        bytes.count != byteCount
-        ? "\(bytes.count) bytes where shape \(shape) has \(byteCount)"
-        : SHA256.hexDigest(of: bytes) != digest ? "its digest does not match" : nil
+      let bytes: [UInt8] = try row[3]
+      let (shape, isFound): (String?, Bool) = (try row[4], try row[5])
+      let byteCount = (shape ?? "").split(separator: ",").reduce(2) { $0 * (Int($1) ?? 0) }
+      let reason: String? =
+        if !isFound { "the index has no such entry" } else if shape == nil {
+          "its encoder is missing"
+        } else if bytes.count != byteCount {
+          "\(bytes.count) bytes where shape \(shape ?? "") has \(byteCount)"
+        } else if SHA256.hexDigest(of: bytes) != digest { "its digest does not match" } else { nil }
       guard let reason else { return }
       damaged.append(
         (

@@ -1,4 +1,5 @@
 import Catalog
+import Files
 import TestSupport
 import Testing
 
@@ -62,6 +63,35 @@ struct CacheDatabaseTests {
       var other = encoder
       other.shape = [4, 2, 1]
       #expect(throws: CatalogError.self) { try cache.value(of: "a", from: other) }
+    }
+  }
+
+  @Test("an entry whose content was changed, in the table or in its index, is found and removed")
+  func damagedContent() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/cache.sqlite"
+      let contents = (0..<4).map { SHA256.hexDigest(of: [UInt8($0)]) }
+      do {
+        let cache = try CacheDatabase(path: path)
+        try cache.store(contents.map { ($0, value) }, from: encoder)
+        try cache.database.writeLogBack()
+      }
+      let bytes = try RegularFile(path: path).readAll()
+      let content = Array(contents[2].utf8)
+      let places = bytes.indices.filter { bytes[$0...].starts(with: content) }
+      #expect(places.count == 2)
+      for place in places {
+        var damaged = bytes
+        damaged[place + 9] ^= 1
+        try AtomicFile.replace(path, with: damaged)
+        let found = try CacheDatabase(path: path, access: .readOnly).damagedEntries()
+        #expect(found.count == 1)
+        var said: [String] = []
+        let mended = try CacheDatabase.mended(path: path) { said.append($0) }
+        #expect(said.count == 1)
+        #expect(try mended.missing(contents, from: encoder) == [contents[2]])
+        #expect(try mended.damagedEntries().isEmpty)
+      }
     }
   }
 
