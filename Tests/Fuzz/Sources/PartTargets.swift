@@ -1,3 +1,4 @@
+import Catalog
 import Files
 
 @testable import PipelineCore
