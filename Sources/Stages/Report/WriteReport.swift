@@ -36,7 +36,7 @@ final class WriteReport: Stage {
   private let stages: [TuningStage]
   let models: [ReportedModel]
   private let files: ReportFiles
-  private let scoring: PublishedScores
+  let scoring: PublishedScores
   private var painter: Painter?
   private var judging: CandidateJudging?
   private var knownPrompts: [String]?
@@ -68,7 +68,7 @@ final class WriteReport: Stage {
     scoring = PublishedScores(settings, models, files)
   }
 
-  private var folder: String { context.output(Self.name) }
+  var folder: String { context.output(Self.name) }
 
   func prompts() throws -> [String] {
     if let knownPrompts { return knownPrompts }
@@ -308,7 +308,7 @@ final class WriteReport: Stage {
   }
 
   /// What a figure of a tuned model is called in the summary: the first one's has the plain name.
-  private func key(_ figure: String, _ model: ReportedModel) -> String {
+  func key(_ figure: String, _ model: ReportedModel) -> String {
     model == models[1] ? figure : "\(figure)_\(model.name)"
   }
 
@@ -374,44 +374,5 @@ final class WriteReport: Stage {
     }
     outputs["merged"] = "export/merged"
     return outputs
-  }
-
-  func results() throws -> [String] {
-    let summary = try JSONReader(contentsOf: "\(folder)/summary.json")
-    var lines: [String] = []
-    for comparison in try scoring.comparisons(prompts: prompts().count) {
-      lines += ScoreTable(comparison.rows, model: comparison.model.name, against: "before").lines
-    }
-    for model in models.dropFirst() {
-      guard let oracle = try summary.optional(key("oracle", model)) else { continue }
-      let of = models.count > 2 ? "\(model.name): " : ""
-      for name in ["aesthetics", "agreement"] {
-        let score = try oracle[name]
-        let (before, after) = (try score["before"].double(), try score["after"].double())
-        lines.append(
-          String(
-            format: "%@%@ %.2f -> %.2f (%+.2f, standard error %.2f)", of, name, before, after,
-            after - before, try score["paired_standard_error"].double()))
-      }
-    }
-    if let candidates = try summary.optional("candidates") {
-      lines.append("candidates of one noisy latent, ordered as the oracle orders them:")
-      for step in try candidates.elements() {
-        let (all, recorded) = (try step["all"], try step["recorded"])
-        lines.append(
-          String(
-            format: "  t=%d: %.3f of %d (standard error %.3f); recorded pairs %.3f of %d (%.3f)",
-            try step.int("timestep"), try all.double("share"), try all.int("pairs"),
-            try all.double("standard_error"), try recorded.double("share"),
-            try recorded.int("pairs"), try recorded.double("standard_error")))
-      }
-    }
-    if let seconds = try summary.optional("seconds_per_sampling_step") {
-      lines.append(
-        String(
-          format: "a sampling step with its candidates took %.1f ms a prompt",
-          1_000 * (try seconds.double())))
-    }
-    return lines + ["the report is \(folder)/index.html"]
   }
 }
