@@ -6,6 +6,7 @@
 #   make build        the program, .build/release/spo
 #   make install      the program and its shell completion, below PREFIX=/usr/local
 #   make test         build, lint, and all tests
+#   make test-library Parquet, Checkpoints and Diffusion imported by another package (2 minutes)
 #   make torture      kills, full disks, flipped bits, hostile models, little memory; SHORT=1, FULL=1 (hours)
 #   make test-cluster parts on a real Slurm of two nodes and other engines (8 minutes; installs them, as root)
 #   make fuzz         every reader of files under the address sanitizer; SHORT=1, FUZZ="--only jpeg"
@@ -39,7 +40,7 @@ SWIFT_FLAGS ?= -c release $(NATIVE)
 SWIFT_OUTPUT = 2>&1 | cat
 PREFIX ?= /usr/local
 
-.PHONY: help deps build install prepare preference spo base docs test torture fuzz fuzz-corpus sanitize \
+.PHONY: help deps build install prepare preference spo base docs test test-library torture fuzz fuzz-corpus sanitize \
   experiments test-cluster check-cuda bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
@@ -97,6 +98,11 @@ experiments: build
 # One at a time: some tests set the number of threads, on which the last bits depend.
 test: deps lint
 	swift test $(SWIFT_FLAGS) --disable-testable-imports --no-parallel $(SWIFT_OUTPUT)
+
+# The libraries as a package of one's own imports them.
+test-library: deps
+	swift run --package-path Tests/Library --scratch-path .build-library Example \
+	  $(wildcard data/pickapic-sample/data/validation_unique-*.parquet) data/tiny-sd
 
 # TORTURE="--only kills --seed 7" and the like goes on to the script.
 torture: build
@@ -171,4 +177,4 @@ format:
 
 clean:
 	swift package clean
-	rm -rf .build-fuzz .build-address .build-thread
+	rm -rf .build-fuzz .build-address .build-thread .build-library

@@ -6,7 +6,12 @@ let kernelSettings: [SwiftSetting] = [.unsafeFlags(["-Ounchecked"])]
 
 let package = Package(
   name: "spo",
-  products: [.executable(name: "spo", targets: ["spo"])],
+  products: [
+    .executable(name: "spo", targets: ["spo"]),
+    .library(name: "Parquet", targets: ["Parquet"]),
+    .library(name: "Checkpoints", targets: ["Checkpoints"]),
+    .library(name: "Diffusion", targets: ["Diffusion", "Autograd", "TensorCore"]),
+  ],
   // Lowest layer first: a target depends only on targets above it in this list.
   targets: [
     .systemLibrary(
