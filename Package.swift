@@ -72,13 +72,47 @@ let package = Package(
         "PipelineCore", "Files",
       ]),
     .target(
+      name: "StageSupport",
+      dependencies: [
+        "PipelineCore", "Imaging", "Shards", "Checkpoints", "Files", "PreferenceModels",
+        "Diffusion", "NN", "Autograd", "Backends", "TensorCore",
+      ]),
+    .target(
+      name: "DataStages",
+      dependencies: [
+        "StageSupport", "PipelineCore", "Catalog", "Parquet", "Imaging", "Shards", "Reporting",
+        "Files", "PreferenceModels", "Diffusion", "NN", "Autograd", "Backends", "TensorCore",
+      ]),
+    // Reads shards, and neither catalogs nor sources.
+    .target(
+      name: "TrainingStages",
+      dependencies: [
+        "StageSupport", "PipelineCore", "Shards", "Telemetry", "Imaging", "Checkpoints", "Files",
+        "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN", "Autograd", "Backends",
+        "TensorCore",
+      ]),
+    .target(
+      name: "ReportStages",
+      dependencies: [
+        "TrainingStages", "DataStages", "StageSupport", "Evaluation", "Scorers", "PipelineCore",
+        "Shards", "Telemetry", "Reporting", "ProceduralWorld", "Imaging", "Checkpoints", "Files",
+        "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN", "Autograd", "Backends",
+        "TensorCore",
+      ]),
+    // They make the embedded model and its comparisons.
+    .target(
+      name: "WorldStages",
+      dependencies: [
+        "ReportStages", "TrainingStages", "StageSupport", "PipelineCore", "Parquet", "Telemetry",
+        "ProceduralWorld", "Imaging", "Checkpoints", "Files", "Diffusion", "NN", "Autograd",
+        "Backends", "TensorCore",
+      ]),
+    .target(
       name: "Stages",
       dependencies: [
-        "Evaluation", "Scorers", "PipelineCore", "Catalog", "Parquet", "Imaging", "Checkpoints",
-        "Shards", "Telemetry",
-        "Reporting",
-        "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "ProceduralWorld", "NN",
-        "Autograd", "Devices", "Backends", "TensorCore",
+        "WorldStages", "ReportStages", "TrainingStages", "DataStages", "StageSupport", "Evaluation",
+        "PipelineCore", "Catalog", "Parquet", "Imaging", "Shards", "Files", "PreferenceModels",
+        "Diffusion", "ProceduralWorld", "Devices", "Backends", "TensorCore",
       ]),
     .executableTarget(
       name: "spo",

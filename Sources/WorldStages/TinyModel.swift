@@ -56,11 +56,6 @@ enum TinyModel {
   ]
 }
 
-/// Writes a JSON file as people read it.
-func writeJSON(_ value: JSON, to path: String) throws {
-  try AtomicFile.replace(path, with: Array((value.text(.pretty) + "\n").utf8))
-}
-
 /// Writes parameters as a model file.
 ///
 /// - Parameters:

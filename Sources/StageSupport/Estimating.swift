@@ -93,35 +93,18 @@ public struct MemoryNeed: Sendable {
 
 /// How large a pipeline's pictures and data are.
 public struct PipelineScale {
-  /// What images and prompts are encoded to.
-  private(set) var layout: ShardLayout?
-  /// How candidates are drawn.
-  private(set) var tuning: SPOSettings?
-  /// How the preference model comes about.
-  private(set) var training: TrainPreference?
-  private(set) var volume = DataVolume()
-}
+  private let stages: [any Estimating]
+  /// What images and prompts are encoded to; nil where no stage encodes any.
+  package let layout: ShardLayout?
+  package let volume: DataVolume
 
-extension PipelineScale {
-  /// What the stages' settings say of one another, and what there is of data.
-  ///
-  /// - Parameter standIns: for data that is not there
-  init(_ stages: [any Estimating], standIns: StandIns) throws {
-    let isThere = standIns.publishedData.isEmpty && standIns.lists.isEmpty
-    try self.init(stages, volume: isThere ? nil : DataVolume(standIns))
+  package init(_ stages: [any Estimating], layout: ShardLayout?, volume: DataVolume) {
+    (self.stages, self.layout, self.volume) = (stages, layout, volume)
   }
 
-  /// - Parameter volume: of the data; nil: the sources are looked at
-  package init(_ stages: [any Estimating], volume given: DataVolume? = nil) throws {
-    for stage in stages {
-      switch stage {
-      case let ingest as Ingest: volume = try given ?? ingest.volume()
-      case let encode as Encode: layout = try encode.layout()
-      case let train as TrainPreference: training = train
-      case let tune as TuneSPO: tuning = tune.settings
-      default: break
-      }
-    }
+  /// The pipeline's stage of a type, if it has one.
+  package func stage<S: Estimating>(_ type: S.Type) -> S? {
+    stages.lazy.compactMap { $0 as? S }.first
   }
 
   /// The encodings of a model's own size, if no stage makes others.

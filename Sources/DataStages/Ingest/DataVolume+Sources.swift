@@ -2,42 +2,8 @@ import Catalog
 import Foundation
 import Imaging
 import PipelineCore
+import StageSupport
 import TensorCore
-
-/// How much data a pipeline has: counted where its catalog is, otherwise judged by a sample.
-public struct DataVolume: Equatable, Sendable {
-  var rows = 0
-  /// Rows by split.
-  package var rowsBySplit: [String: Int] = [:]
-  /// Different ones.
-  var images = 0
-  var prompts = 0
-  /// Of lists of prompts.
-  var listedPrompts = 0
-  /// Bytes of all source files.
-  var sourceByteCount = 0
-  /// Time to read a row, without its images.
-  var secondsPerRow = 0.0
-  /// Time to decode an image, on all threads.
-  var secondsPerImage = 0.0
-
-  package init() {}
-
-  func rows(ofSplit split: String) -> Int { rowsBySplit[split] ?? 0 }
-
-  /// Those of the split that is held out.
-  var heldOutRows: Int {
-    ["validation_unique", "validation"].lazy.map(rows(ofSplit:)).first { $0 > 0 } ?? 0
-  }
-
-  /// Those of the split that chooses nothing.
-  var testRows: Int {
-    ["test_unique", "test"].lazy.map(rows(ofSplit:)).first { $0 > 0 } ?? 0
-  }
-
-  /// Those that a finished preference model is evaluated on.
-  var evaluatedRows: Int { testRows > 0 ? testRows : heldOutRows }
-}
 
 extension DataVolume {
   /// Counts what a complete catalog holds.

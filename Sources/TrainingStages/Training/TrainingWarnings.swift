@@ -57,12 +57,3 @@ struct TrainingWarnings {
     return try JSONReader(contentsOf: path)["warnings"].elements().map { try $0.string() }
   }
 }
-
-/// Training that ended without having changed the model.
-struct NothingLearned: ClassifiedError, CustomStringConvertible {
-  /// What was found and what to change.
-  let reason: String
-  let kind = FailureKind.nothingLearned
-
-  var description: String { "nothing was learned: \(reason)" }
-}

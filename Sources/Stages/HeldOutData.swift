@@ -136,27 +136,10 @@ struct HeldOutData {
   }
 }
 
-extension PromptRecord {
-  /// Where its text's digest stands among all digests, 0..<1.
-  var position: Double { Self.position(sha256: sha256) }
-
-  static func position(sha256: String) -> Double {
-    Double(UInt32(sha256.prefix(8), radix: 16) ?? 0) / 0x1p32
-  }
-}
-
 extension LabelCounts {
   /// - Throws: ``NothingLearned``, if no comparison to train on prefers an image
   func requireDecided() throws(NothingLearned) {
     guard decided == 0, total > 0 else { return }
-    let found =
-      switch (ties, unlabelled) {
-      case (_, 0): "all \(total) training comparisons are ties, which teach"
-      case (0, _): "all \(total) training comparisons are without a label, which teaches"
-      default:
-        "of \(total) training comparisons \(ties) are ties and \(unlabelled) without a label, which teach"
-      }
-    throw NothingLearned(
-      reason: "\(found) no preference; add comparisons with a preferred image to ingest.source")
+    throw .noneDecided(ties: ties, unlabelled: unlabelled)
   }
 }

@@ -1,21 +1,16 @@
+import Foundation
 import PipelineCore
 
-#if canImport(Glibc)
-import Glibc
-#else
-import Darwin
-#endif
-
 /// Refuses work whose result would not fit on the disk.
-enum DiskSpace {
+package enum DiskSpace {
   /// - Parameter byteCount: what is to be written below `path`
-  static func require(_ byteCount: Int, at path: String, for purpose: String) throws {
+  package static func require(_ byteCount: Int, at path: String, for purpose: String) throws {
     guard let free = free(at: path), byteCount > free else { return }  // unknown is not too little
     throw PipelineError.noSpace(path: path, what: purpose, byteCount: byteCount, free: free)
   }
 
   /// Bytes that are free at a path, or where it would be made; nil if the system does not tell.
-  static func free(at path: String) -> Int? {
+  package static func free(at path: String) -> Int? {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else {
       guard errno == ENOENT, !path.isEmpty, path != ".", path != "/" else { return nil }

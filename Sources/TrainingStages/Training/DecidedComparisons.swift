@@ -1,5 +1,5 @@
-import Catalog
 import Shards
+import StageSupport
 
 extension ComparisonData {
   /// The comparisons that are no ties.
@@ -17,15 +17,21 @@ extension ComparisonData {
   ///
   /// - Throws: ``NothingLearned`` if none does
   func requireDecidedPairs() throws {
-    var labels = LabelCounts()
+    var (decided, ties, unlabelled) = (0, 0, 0)
     for number in 0..<pairCount {
       let pair = try pair(number)
-      labels.add(Double(pair.label0), Double(pair.label1))
-      guard pair.label0 == pair.label1 || pair.image0 == pair.image1 else { return }
+      if pair.label0 != pair.label1 {
+        guard pair.image0 == pair.image1 else { return }
+        decided += 1
+      } else if pair.label0 == 0 {
+        unlabelled += 1
+      } else {
+        ties += 1
+      }
     }
-    try labels.requireDecided()
+    guard decided > 0 else { throw NothingLearned.noneDecided(ties: ties, unlabelled: unlabelled) }
     throw NothingLearned(
-      reason: "all \(labels.decided) training comparisons that are no ties compare an image with "
+      reason: "all \(decided) training comparisons that are no ties compare an image with "
         + "itself, which teaches no preference; add comparisons with a preferred image to "
         + "ingest.source")
   }

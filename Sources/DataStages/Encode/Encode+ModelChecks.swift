@@ -1,0 +1,29 @@
+import Backends
+import Diffusion
+import PipelineCore
+import PreferenceModels
+import StageSupport
+
+extension Encode: ModelFitting {
+  func checkFit() throws {
+    guard let size = settings.size, Folders.exists(settings.model),
+      let model = try? AutoencoderConfiguration(
+        ModelFolder(path: settings.model).configuration("vae"))
+    else { return }
+    let factor = model.reduction
+    guard size.isMultiple(of: factor) else {
+      throw PipelineError.badSetting(
+        path: "encode.size",
+        reason: "must be a multiple of \(factor), by which the autoencoder of \(settings.model) "
+          + "reduces, but is \(size)")
+    }
+  }
+}
+
+extension Encode: ModelReading {
+  func checkModels(_ checked: CheckedModels) throws {
+    let model = try checked.configuration(
+      ModelFolder(path: settings.model, tokenizer: settings.tokenizer))
+    try model.requireFeasible(imageSide: try Encodings.size(settings, model))
+  }
+}

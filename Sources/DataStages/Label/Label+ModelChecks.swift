@@ -1,0 +1,24 @@
+import Backends
+import Diffusion
+import PipelineCore
+import PreferenceModels
+import StageSupport
+
+extension Label: ModelReading {
+  func checkModels(_ checked: CheckedModels) throws {
+    try withBackend(PlanningBackend()) {
+      _ = try ModelFolder(path: settings.scorer).preferenceModel()
+    }
+  }
+}
+
+extension LabelSettings {
+  /// - Parameter encode: whose tokenizer cuts the prompts
+  /// - Throws: `PreferenceConfigurationError.otherTokenizer`
+  func checkTokenizer(of encode: EncodeSettings) throws {
+    try passingOtherTokenizers {
+      try ModelFolder(path: scorer).requirePreferenceTokens(
+        of: ModelFolder(path: encode.model, tokenizer: encode.tokenizer))
+    }
+  }
+}

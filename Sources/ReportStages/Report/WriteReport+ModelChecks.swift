@@ -1,0 +1,24 @@
+import Backends
+import Diffusion
+import PipelineCore
+import PreferenceModels
+import StageSupport
+
+extension WriteReport: ModelFitting {
+  func checkFit() throws {
+    try settings.base.require(steps: settings.samplingSteps, of: "report.sampling_steps")
+    guard settings.oracle != .none, let side = try? ModelConfiguration(settings.base).imageSide,
+      side != Picture.side
+    else { return }
+    throw PipelineError.badSetting(
+      path: "report.oracle",
+      reason: "judges pictures of \(Picture.side) x \(Picture.side) pixels, but "
+        + "\(settings.model) draws \(side) x \(side)")
+  }
+}
+
+extension WriteReport: ModelReading {
+  func checkModels(_ checked: CheckedModels) throws {
+    _ = try DDIMScheduler(checked.configuration(settings.base).scheduler)
+  }
+}

@@ -1,0 +1,42 @@
+import Backends
+import Diffusion
+import NN
+import PipelineCore
+import PreferenceModels
+
+/// A stage that opens models, which are checked before any stage runs.
+protocol ModelReading: Stage {
+  /// Checks the configurations of all models that the settings name, that their parts go together, and the
+  /// names and shapes of weights, without reading these.
+  func checkModels(_ checked: CheckedModels) throws
+}
+
+/// Diffusion models that were checked, each once.
+final class CheckedModels {
+  private var configurations: [String: ModelConfiguration] = [:]
+
+  func configuration(_ folder: ModelFolder) throws -> ModelConfiguration {
+    let key = "\(folder.path)\n\(folder.tokenizerPath ?? "")"
+    if let known = configurations[key] { return known }
+    let configuration = try folder.check()
+    configurations[key] = configuration
+    return configuration
+  }
+
+  /// Checks a preference model and that it goes with the diffusion model that it judges.
+  ///
+  /// - Parameter readsWeights: false where fresh ones are drawn
+  func checkPreference(
+    _ folder: ModelFolder, of base: ModelFolder, readsWeights: Bool = true
+  ) throws {
+    if folder.isLatentPreferenceModel {
+      try withBackend(PlanningBackend()) { _ = try folder.latentPreferenceModel(of: base) }
+      return
+    }
+    let text = try configuration(base).prompts.parts[0]
+    try folder.preferenceConfiguration().requireFit(
+      text.tokenizer, "\(base.path)/\(text.tokenizerFolder)")
+    guard readsWeights else { return }
+    try withBackend(PlanningBackend()) { _ = try folder.preferenceModel() }
+  }
+}

@@ -1,0 +1,25 @@
+import Diffusion
+import PipelineCore
+
+extension ModelFolder {
+  /// Refuses a rank above what the layers have.
+  func require(rank: Int, of setting: String) throws {
+    guard let width = leastAttentionWidth, rank > width else { return }
+    throw PipelineError.badSetting(
+      path: setting,
+      reason:
+        "must be at most \(width), the width of the narrowest attention layer of \(path), but "
+        + "is \(rank)")
+  }
+
+  /// The least width of the layers that a LoRA is added to; nil where the weights cannot be read.
+  private var leastAttentionWidth: Int? {
+    guard Folders.exists(path),
+      let checkpoint = try? checkpoint("unet", stem: "diffusion_pytorch_model")
+    else { return nil }
+    return checkpoint.entries.filter { entry in
+      entry.shape.count >= 2
+        && TunedUNet.targets.contains { entry.name.hasSuffix("\($0).weight") }
+    }.flatMap { $0.shape.prefix(2) }.min()
+  }
+}
