@@ -56,7 +56,7 @@ struct ImageSet {
     let path = fullPath(prompt: prompt, image: image)
     let noise = TorchCPUGenerator(seed: request.seed(prompt: prompt, image: image))
     let png = try model.png(sampling, from: noise)
-    try Folders.make(folder(of: path))
+    try Folders.make(OutputPath.folder(of: path))
     try AtomicFile.replace(path, with: png)
   }
 }
@@ -65,9 +65,4 @@ struct ImageSet {
 func padded(_ number: Int, _ width: Int) -> String {
   let digits = "\(number)"
   return String(repeating: "0", count: max(0, width - digits.count)) + digits
-}
-
-/// The folder that a path inside a folder lies in.
-func folder(of path: String) -> String {
-  path.lastIndex(of: "/").map { String(path[..<$0]) } ?? "."
 }

@@ -54,7 +54,7 @@ public struct PromptScores {
     json["images"] = .array(images.map { .string($0) })
     json["scores"] = .array(scores.map { .number($0) })
     if let diversity { json["diversity"] = .number(diversity) }
-    try Folders.make(folder(of: path))
+    try Folders.make(OutputPath.folder(of: path))
     try AtomicFile.replace(path, with: Array(JSON.object(json).text().utf8))
   }
 

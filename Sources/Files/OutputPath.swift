@@ -66,8 +66,8 @@ public enum OutputPath {
     }
   }
 
-  /// The folder that holds `path`.
-  static func folder(of path: String) -> String {
+  /// The folder that holds `path`, without the slash at its end.
+  public static func folder(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }

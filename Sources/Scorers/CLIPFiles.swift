@@ -24,18 +24,13 @@ struct CLIPFiles {
     guard FileManager.default.fileExists(atPath: path, isDirectory: &isFolder) else {
       throw ScorerError.nothingThere(path: path)
     }
-    folder = isFolder.boolValue ? path : Self.folder(of: path)
+    folder = isFolder.boolValue ? path : OutputPath.folder(of: path)
     let stored =
       isFolder.boolValue
       ? try Self.openWeights(inFolder: path, published) : try openCheckpoint(path)
     let weights = try stored.nested(below: "state_dict.")
     isOpenCLIP = OpenCLIPCheckpoint.isOne(weights)
     checkpoint = isOpenCLIP ? try OpenCLIPCheckpoint.renamed(weights) : weights
-  }
-
-  private static func folder(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
-    return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
   private static func openWeights(

@@ -1,19 +1,19 @@
 /// How much data a pipeline has: counted where its catalog is, otherwise judged by a sample.
 public struct DataVolume: Equatable, Sendable {
-  var rows = 0
+  package var rows = 0
   /// Rows by split.
   package var rowsBySplit: [String: Int] = [:]
   /// Different ones.
-  var images = 0
-  var prompts = 0
+  package var images = 0
+  package var prompts = 0
   /// Of lists of prompts.
-  var listedPrompts = 0
+  package var listedPrompts = 0
   /// Bytes of all source files.
-  var sourceByteCount = 0
+  package var sourceByteCount = 0
   /// Time to read a row, without its images.
-  var secondsPerRow = 0.0
+  package var secondsPerRow = 0.0
   /// Time to decode an image, on all threads.
-  var secondsPerImage = 0.0
+  package var secondsPerImage = 0.0
 
   package init() {}
 

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import PipelineCore
 
@@ -14,7 +15,7 @@ package enum DiskSpace {
     var status = statvfs()
     guard statvfs(path, &status) == 0 else {
       guard errno == ENOENT, !path.isEmpty, path != ".", path != "/" else { return nil }
-      return free(at: folder(of: path))
+      return free(at: OutputPath.folder(of: path))
     }
     let (free, overflow) = Int(clamping: status.f_bavail).multipliedReportingOverflow(
       by: Int(clamping: status.f_frsize))

@@ -1,7 +1,7 @@
 package import Backends
-import Diffusion
+package import Diffusion
 package import PipelineCore
-import Shards
+package import Shards
 import TensorCore
 
 /// A stage that can tell what it will take before it runs.
@@ -49,18 +49,26 @@ package struct NamedSource {
   /// In words, such as `the folder of the model to tune`.
   let what: String
   /// What `--set` takes instead of `SETTING=PATH`.
-  var override: String? = nil
+  package let override: String?
   /// What is known of it without its files; nil: nothing.
-  var standIn: PublishedModel? = nil
+  package let standIn: PublishedModel?
+
+  package init(
+    setting: String, path: String, what: String, override: String? = nil,
+    standIn: PublishedModel? = nil
+  ) {
+    (self.setting, self.path, self.what) = (setting, path, what)
+    (self.override, self.standIn) = (override, standIn)
+  }
 
   /// The model that is tuned, which all stages share.
-  static func model(_ path: String) -> NamedSource {
+  package static func model(_ path: String) -> NamedSource {
     NamedSource(
       setting: "model", path: path, what: "the diffusion model to tune, a folder of diffusers",
       standIn: .named(by: path, isCLIP: false))
   }
 
-  static func clip(_ setting: String, _ path: String, _ what: String) -> NamedSource {
+  package static func clip(_ setting: String, _ path: String, _ what: String) -> NamedSource {
     NamedSource(
       setting: setting, path: path, what: what, standIn: .named(by: path, isCLIP: true))
   }
@@ -113,15 +121,15 @@ public struct PipelineScale {
   }
 
   /// Of the encodings of one image and of one prompt, in half precision.
-  var latentByteCount: Int { layout.map { 2 * $0.latentCount * ($0.hasLogVariance ? 2 : 1) } ?? 0 }
-  var promptByteCount: Int { layout.map { 2 * ($0.embeddingCount + $0.pooledWidth) } ?? 0 }
+  package var latentByteCount: Int { layout.map { 2 * $0.latentCount * ($0.hasLogVariance ? 2 : 1) } ?? 0 }
+  package var promptByteCount: Int { layout.map { 2 * ($0.embeddingCount + $0.pooledWidth) } ?? 0 }
 }
 
 extension ShardLayout {
   /// What images and prompts are encoded to.
   ///
   /// - Parameter side: height and width of the pictures; the model's own if nil
-  init(_ model: ModelConfiguration, side: Int?, hasLogVariance: Bool) {
+  package init(_ model: ModelConfiguration, side: Int?, hasLogVariance: Bool) {
     let side = side ?? model.imageSide
     let latentSide = side / model.autoencoder.reduction
     self.init(
@@ -134,5 +142,5 @@ extension ShardLayout {
   }
 
   /// Height, width and channels of a latent.
-  var imageShape: [Int] { [latentHeight, latentWidth, latentChannels] }
+  package var imageShape: [Int] { [latentHeight, latentWidth, latentChannels] }
 }

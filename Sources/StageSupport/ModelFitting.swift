@@ -1,9 +1,9 @@
 import Checkpoints
-import Diffusion
-import PipelineCore
+package import Diffusion
+package import PipelineCore
 
 /// A stage whose settings may not suit the model they name: beyond its layers, its schedule or its size.
-protocol ModelFitting: Stage {
+package protocol ModelFitting: Stage {
   /// Reads configurations, and no weights. What is missing or damaged is for others to say.
   ///
   /// - Throws: `PipelineError.badSetting`, `PreferenceConfigurationError.otherTokenizer`

@@ -1,5 +1,5 @@
 import Diffusion
-import PipelineCore
+package import PipelineCore
 import PreferenceModels
 
 extension ModelFolder {
@@ -9,7 +9,7 @@ extension ModelFolder {
   /// tokenizer is among the parts. Their names do not say where the model lies.
   ///
   /// - Throws: `OriginalCheckpointError.noTokenizer` where it is needed and missing
-  func inputs(_ parts: [String], _ digests: FileDigests) throws -> [StageInput] {
+  package func inputs(_ parts: [String], _ digests: FileDigests) throws -> [StageInput] {
     var inputs = isFile ? [try digests.input(file: path, as: "model")] : []
     for part in parts {
       if part.hasPrefix("tokenizer") {
@@ -26,7 +26,7 @@ extension ModelFolder {
   /// A file of weights is read with its configuration, which lies beside it; nothing else there is.
   ///
   /// - Parameter name: what the model is to the stage
-  func preferenceInputs(_ digests: FileDigests, as name: String) throws -> [StageInput] {
+  package func preferenceInputs(_ digests: FileDigests, as name: String) throws -> [StageInput] {
     let (folder, weights) = preferenceFiles()
     guard let weights else { return try digests.inputs(folder: folder, as: name) }
     return try [digests.input(file: weights, as: name)]
@@ -36,7 +36,7 @@ extension ModelFolder {
   }
 
   /// The folders of text encoders and of their tokenizers.
-  var textParts: [String] {
+  package var textParts: [String] {
     let parts = ["text_encoder", "tokenizer"]
     return hasPart("text_encoder_2") ? parts + parts.map { "\($0)_2" } : parts
   }

@@ -1,21 +1,23 @@
 import Backends
-import Diffusion
+package import Diffusion
 import NN
-import PipelineCore
+package import PipelineCore
 import PreferenceModels
 
 /// A stage that opens models, which are checked before any stage runs.
-protocol ModelReading: Stage {
+package protocol ModelReading: Stage {
   /// Checks the configurations of all models that the settings name, that their parts go together, and the
   /// names and shapes of weights, without reading these.
   func checkModels(_ checked: CheckedModels) throws
 }
 
 /// Diffusion models that were checked, each once.
-final class CheckedModels {
+package final class CheckedModels {
   private var configurations: [String: ModelConfiguration] = [:]
 
-  func configuration(_ folder: ModelFolder) throws -> ModelConfiguration {
+  package init() {}
+
+  package func configuration(_ folder: ModelFolder) throws -> ModelConfiguration {
     let key = "\(folder.path)\n\(folder.tokenizerPath ?? "")"
     if let known = configurations[key] { return known }
     let configuration = try folder.check()
@@ -26,7 +28,7 @@ final class CheckedModels {
   /// Checks a preference model and that it goes with the diffusion model that it judges.
   ///
   /// - Parameter readsWeights: false where fresh ones are drawn
-  func checkPreference(
+  package func checkPreference(
     _ folder: ModelFolder, of base: ModelFolder, readsWeights: Bool = true
   ) throws {
     if folder.isLatentPreferenceModel {

@@ -46,12 +46,12 @@ package struct StagePlan {
   }
 
   /// Counts memory that is no tensor's.
-  mutating func add(_ what: String, bytes: Int) {
+  package mutating func add(_ what: String, bytes: Int) {
     beside.append(.init(what: what, byteCount: bytes))
   }
 
   /// Counts time that no operation takes.
-  mutating func add(seconds: Double) { secondsBeside += seconds }
+  package mutating func add(seconds: Double) { secondsBeside += seconds }
 
   package var memory: MemoryNeed {
     var need = MemoryNeed()

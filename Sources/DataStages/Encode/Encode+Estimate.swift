@@ -3,6 +3,7 @@ import Backends
 import Diffusion
 import PipelineCore
 import Shards
+import StageSupport
 
 extension Encode: Estimating {
   var sources: [NamedSource] { [.model(settings.model)] }

@@ -4,6 +4,7 @@ import Files
 import Imaging
 import NN
 import PipelineCore
+import StageSupport
 import TensorCore
 
 /// Encodes each image that a pair uses to a latent, and each prompt to an embedding, once per model.

@@ -1,5 +1,6 @@
 import Diffusion
 import PipelineCore
+import StageSupport
 
 /// Settings of `encode`.
 struct EncodeSettings: StageSettings {

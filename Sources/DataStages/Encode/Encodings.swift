@@ -2,6 +2,7 @@ import Catalog
 import Diffusion
 import Files
 import PipelineCore
+import StageSupport
 
 /// What encodes images and prompts, exactly enough to find their entries in the cache.
 ///

@@ -46,7 +46,7 @@ struct ImagePaths {
 
   /// Links in these folders are followed: whoever made the folder chose them, not the rows.
   init(source path: String, root: String?) {
-    folder = Stages.folder(of: path)
+    folder = OutputPath.folder(of: path)
     self.root = root
     rootParts =
       root.map { root in
@@ -108,10 +108,4 @@ extension RowFault {
   init(_ field: RecordField, _ error: ImagePathError) {
     self.init(field, error.code, "\(error)")
   }
-}
-
-/// The folder of a file, without the slash at its end.
-func folder(of path: String) -> String {
-  guard let slash = path.lastIndex(of: "/") else { return "." }
-  return slash == path.startIndex ? "/" : String(path[..<slash])
 }

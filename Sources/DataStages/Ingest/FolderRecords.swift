@@ -103,7 +103,7 @@ final class FolderRecords: RecordFile {
     let start = path.hasSuffix("/") ? String(path.dropLast()) : path
     let below = try PathPattern(PathPattern.escaped(start + "/") + "**").paths()
     var folders: Set<String> = []
-    for file in below where isImage(file) { folders.insert(Stages.folder(of: file)) }
+    for file in below where isImage(file) { folders.insert(OutputPath.folder(of: file)) }
     folders.remove(start)
     return folders.sorted()
   }

@@ -1,5 +1,6 @@
 import Backends
 import PipelineCore
+import StageSupport
 
 extension Ingest: Estimating {
   /// What a row takes in the catalog, with its indices: measured.

@@ -167,12 +167,10 @@ extension IngestSettings {
     root["workspace"] = "."
     root["stages"] = ["ingest": .object(ingest)]
     // All settings are those of the one stage.
-    let names = stageTypes.map { $0.name }
     let full = overrides.map { text in
-      let first = text.prefix { $0 != "." && $0 != "=" }
-      return names.contains(String(first)) ? text : "\(Ingest.name).\(text)"
+      text.prefix { $0 != "." && $0 != "=" } == Ingest.name ? text : "\(Ingest.name).\(text)"
     }
-    let pipeline = try Pipeline(path: "settings", root: root, stages: stageTypes, overrides: full)
+    let pipeline = try Pipeline(path: "settings", root: root, stages: [Ingest.self], overrides: full)
     guard let stage = try pipeline.madeStages().lazy.compactMap({ $0 as? Ingest }).first else {
       throw PipelineError.badSetting(path: "settings", reason: "have no stage ingest")
     }

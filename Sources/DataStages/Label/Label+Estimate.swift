@@ -3,6 +3,7 @@ import Backends
 import Diffusion
 import PipelineCore
 import PreferenceModels
+import StageSupport
 
 extension Label: Estimating {
   var sources: [NamedSource] {

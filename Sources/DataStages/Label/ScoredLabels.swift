@@ -2,6 +2,7 @@ import Catalog
 import Files
 import Foundation
 import PipelineCore
+import StageSupport
 
 /// Labels of comparisons by the scores of a CLIP model, from what the cache holds of its embeddings.
 ///

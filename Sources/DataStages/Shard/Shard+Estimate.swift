@@ -1,6 +1,7 @@
 import Backends
 import Diffusion
 import PipelineCore
+import StageSupport
 
 extension Shard: Estimating {
   /// What all shards hold: latents of images and embeddings of prompts.

@@ -2,6 +2,7 @@ import Catalog
 import Files
 import PipelineCore
 import Shards
+import StageSupport
 
 /// Writes what training reads: self-contained files of prompts with their latents and labels.
 ///
