@@ -17,18 +17,18 @@ public struct DataVolume: Equatable, Sendable {
 
   package init() {}
 
-  func rows(ofSplit split: String) -> Int { rowsBySplit[split] ?? 0 }
+  package func rows(ofSplit split: String) -> Int { rowsBySplit[split] ?? 0 }
 
   /// Those of the split that is held out.
-  var heldOutRows: Int {
+  package var heldOutRows: Int {
     ["validation_unique", "validation"].lazy.map(rows(ofSplit:)).first { $0 > 0 } ?? 0
   }
 
   /// Those of the split that chooses nothing.
-  var testRows: Int {
+  package var testRows: Int {
     ["test_unique", "test"].lazy.map(rows(ofSplit:)).first { $0 > 0 } ?? 0
   }
 
   /// Those that a finished preference model is evaluated on.
-  var evaluatedRows: Int { testRows > 0 ? testRows : heldOutRows }
+  package var evaluatedRows: Int { testRows > 0 ? testRows : heldOutRows }
 }

@@ -116,7 +116,7 @@ public struct PipelineScale {
   }
 
   /// The encodings of a model's own size, if no stage makes others.
-  func layout(of model: ModelFolder) throws -> ShardLayout {
+  package func layout(of model: ModelFolder) throws -> ShardLayout {
     try layout ?? ShardLayout(ModelConfiguration(model), side: nil, hasLogVariance: false)
   }
 

@@ -6,7 +6,7 @@ import TensorCore
 /// The rows of a batch of decoded pictures, each as an image.
 ///
 /// - Throws: `NonFiniteError`
-func images(_ batch: Tensor) throws -> [RGBImage] {
+package func images(_ batch: Tensor) throws -> [RGBImage] {
   try (0..<batch.shape[0]).map { try RGBImage(decoded: batch.slice(axis: 0, $0..<$0 + 1)) }
 }
 
@@ -24,7 +24,7 @@ extension RGBImage {
   }
 
   /// Pictures of one height side by side.
-  init(sideBySide pictures: [RGBImage]) {
+  package init(sideBySide pictures: [RGBImage]) {
     let width = pictures.reduce(0) { $0 + $1.width }
     let height = pictures.first?.height ?? 0
     var pixels: [UInt8] = []

@@ -38,10 +38,10 @@ package struct StagePlan {
   }
 
   /// Bytes that tensors have now.
-  var usedBytes: Int { counter?.usedBytes ?? 0 }
+  package var usedBytes: Int { counter?.usedBytes ?? 0 }
 
   /// Counts bytes as used for as long as the result is kept.
-  func hold(_ byteCount: Int) -> Storage {
+  package func hold(_ byteCount: Int) -> Storage {
     Storage(count: byteCount / MemoryLayout<Float>.stride, on: backend)
   }
 

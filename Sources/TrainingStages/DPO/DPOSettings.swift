@@ -1,5 +1,6 @@
 import Diffusion
 public import PipelineCore
+import StageSupport
 
 /// Settings of stage `dpo`; the defaults are those of diffusers' example for Stable Diffusion v1.5.
 public struct DPOSettings: StageSettings {

@@ -3,6 +3,7 @@ import Diffusion
 package import NN
 import PreferenceModels
 package import Shards
+import StageSupport
 import StepwiseOptimization
 import TensorCore
 

@@ -4,6 +4,7 @@ import Diffusion
 import NN
 import PipelineCore
 import Shards
+import StageSupport
 
 extension TuneDPO: Estimating {
   var sources: [NamedSource] { [.model(settings.model)] }

@@ -3,6 +3,7 @@ import Files
 import NN
 import PipelineCore
 import Shards
+import StageSupport
 import Telemetry
 
 /// Tunes the U-Net by direct preference optimization on the comparisons themselves; no preference model is

@@ -6,6 +6,7 @@ import NN
 import PipelineCore
 import PreferenceModels
 import Shards
+import StageSupport
 
 /// The latent preference model in training: sees the noised latents themselves.
 struct LatentTrainee: PreferenceTrainee {

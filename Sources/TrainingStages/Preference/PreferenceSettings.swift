@@ -1,6 +1,7 @@
 public import Diffusion
 public import NN
 public import PipelineCore
+import StageSupport
 
 /// Settings of stage `preference`; the defaults are those published for Stable Diffusion v1.5.
 public struct PreferenceSettings: StageSettings {

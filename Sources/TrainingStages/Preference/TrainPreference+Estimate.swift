@@ -4,6 +4,7 @@ import Diffusion
 import NN
 import PipelineCore
 import PreferenceModels
+import StageSupport
 
 extension TrainPreference: Estimating {
   var sources: [NamedSource] {

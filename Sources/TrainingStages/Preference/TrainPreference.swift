@@ -7,6 +7,7 @@ import NN
 import PipelineCore
 import PreferenceModels
 import Shards
+import StageSupport
 import Telemetry
 
 /// Trains the step-aware preference model on comparisons of noised latents.

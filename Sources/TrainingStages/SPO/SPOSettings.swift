@@ -1,5 +1,6 @@
 import Diffusion
 public import PipelineCore
+import StageSupport
 public import StepwiseOptimization
 
 /// Settings of stage `spo`; the defaults are those published for Stable Diffusion v1.5.

@@ -4,6 +4,7 @@ import NN
 import PipelineCore
 import PreferenceModels
 import Shards
+import StageSupport
 import StepwiseOptimization
 
 extension TuneSPO: Estimating {

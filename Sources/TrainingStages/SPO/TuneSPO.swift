@@ -6,6 +6,7 @@ import NN
 import PipelineCore
 import PreferenceModels
 import Shards
+import StageSupport
 import StepwiseOptimization
 import Telemetry
 

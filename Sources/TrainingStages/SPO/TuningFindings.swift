@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import StageSupport
 
 /// What a run of stage `spo` came to, from the metrics of all its batches.
 struct TuningFindings {

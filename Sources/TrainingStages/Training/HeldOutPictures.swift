@@ -4,6 +4,7 @@ import Files
 import Imaging
 import PipelineCore
 import Shards
+import StageSupport
 import TensorCore
 
 /// Draws held-out prompts as the model stands, always from the same noise, to be looked at while it learns.

@@ -2,6 +2,7 @@ import Diffusion
 import Files
 import NN
 import PipelineCore
+import StageSupport
 
 /// What should make one doubt the result of a training stage: `warnings.json` beside its metrics.
 ///
