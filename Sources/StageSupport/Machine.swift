@@ -3,7 +3,7 @@ import Foundation
 import TensorCore
 
 /// What this machine is, for reports.
-enum Machine {
+package enum Machine {
   /// The processor's own name, if the system tells it.
   static var processor: String { processorField("model name") ?? "unknown processor" }
 
@@ -25,7 +25,7 @@ enum Machine {
   /// Bytes.
   static var memory: Int { MemoryLimit.machine }
 
-  static var description: String {
+  package static var description: String {
     "\(processor), \(Threads.count) threads, \(ByteCount.text(memory)), \(system)"
   }
 }

@@ -1,12 +1,12 @@
-import PipelineCore
+package import PipelineCore
 
 /// A stage that makes a LoRA.
-enum TuningStage: String, CaseIterable {
+package enum TuningStage: String, CaseIterable {
   case spo
   case dpo
 
   /// What the stage does, as a heading.
-  var title: String {
+  package var title: String {
     switch self {
     case .spo: "Step-by-step preference optimization"
     case .dpo: "Direct preference optimization"
@@ -14,10 +14,10 @@ enum TuningStage: String, CaseIterable {
   }
 
   /// Where the LoRA lies in the workspace.
-  var loraFile: String { "\(rawValue)/pytorch_lora_weights.safetensors" }
+  package var loraFile: String { "\(rawValue)/pytorch_lora_weights.safetensors" }
 
   /// The artifact that the LoRA is.
-  var lora: Artifact {
+  package var lora: Artifact {
     switch self {
     case .spo: "lora"
     case .dpo: "dpo-lora"
@@ -25,7 +25,7 @@ enum TuningStage: String, CaseIterable {
   }
 
   /// The artifact of what was measured on the way.
-  var optimization: Artifact {
+  package var optimization: Artifact {
     switch self {
     case .spo: "optimization"
     case .dpo: "dpo-optimization"
@@ -38,7 +38,7 @@ enum TuningStage: String, CaseIterable {
   var writes: [Artifact: [String]] { [lora: [loraFile], optimization: measurements] }
 
   /// Those of the pipeline, in the order in which they run; the first one where it has none.
-  static func planned(in context: StageContext) -> [TuningStage] {
+  package static func planned(in context: StageContext) -> [TuningStage] {
     let planned = allCases.filter { context.plans($0.rawValue) }
     return planned.isEmpty ? [.spo] : planned
   }

@@ -14,7 +14,7 @@ import TensorCore
 /// - Item:    some images, or some prompts; the same ones together whatever was done before, so
 ///   that a run that was interrupted computes what one in a piece computes
 /// - Rejects: `unreadable-image`, `non-finite-latent`
-final class Encode: DivisibleStage {
+package final class Encode: DivisibleStage {
   static let name = "encode"
   static let version = 1
   static let unit = "encodings"

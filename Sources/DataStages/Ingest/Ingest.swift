@@ -12,7 +12,7 @@ import PipelineCore
 ///   `unreadable-image`, `conflicting-image`; and what filters leave out: `filtered-tie`,
 ///   `filtered-unlabelled`, `filtered-same-images`, `filtered-many-per-prompt`, `filtered-not-best`,
 ///   `filtered-limit`, `filtered-not-kept`, `filtered-dropped`
-final class Ingest: DivisibleStage {
+package final class Ingest: DivisibleStage {
   static let name = "ingest"
   static let version = 3
   static let unit = "rows"

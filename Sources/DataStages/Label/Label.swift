@@ -16,7 +16,7 @@ import TensorCore
 /// - Reads:   the catalog, and the images in the files it names
 /// - Writes:  embeddings to `cache.sqlite`, by content; `labels.json`, what to look for in it
 /// - Item:    some images, or some prompts, as in stage `encode`
-final class Label: DivisibleStage {
+package final class Label: DivisibleStage {
   static let name = "label"
   static let version = 1
   static let unit = "embeddings"

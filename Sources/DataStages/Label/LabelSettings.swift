@@ -1,10 +1,10 @@
 import PipelineCore
 
 /// Settings of `label`.
-struct LabelSettings: StageSettings {
+package struct LabelSettings: StageSettings {
   @Setting(
     "CLIP model whose labels replace people's: a folder, or a file next to its configuration.")
-  var scorer = ""
+  package var scorer = ""
   @Setting(
     "An image wins if its probability exceeds the other's by more; else the two tie.", in: 0..<1)
   var gap: Float = 0.1

@@ -9,7 +9,7 @@ import StageSupport
 /// - Reads:   the catalog and the cache, `labels.json` where a model labels
 /// - Writes:  `shards/SPLIT-00000-of-00003.safetensors`, then `shards/index.json`
 /// - Item:    one file
-final class Shard: DivisibleStage {
+package final class Shard: DivisibleStage {
   static let name = "shard"
   static let version = 1
   static let unit = "shards"

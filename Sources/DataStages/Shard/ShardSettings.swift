@@ -1,16 +1,16 @@
 import PipelineCore
 
 /// Settings of `shard`.
-struct ShardSettings: StageSettings {
+package struct ShardSettings: StageSettings {
   @Setting("A shard is closed before it exceeds this many megabytes.", in: 0.001...16_384)
   var shardSizeMb = 256.0
   @Setting(
     "Where all rows are of one split, this fraction of the prompts becomes validation.", in: 0..<1)
   var validationFraction = 0.05
   @Setting("Source of the labels: people, or the model of stage label.")
-  var labels = LabelSource.people
+  package var labels = LabelSource.people
 
-  enum LabelSource: String, Codable, CaseIterable, Sendable {
+  package enum LabelSource: String, Codable, CaseIterable, Sendable {
     case people
     case model
   }

@@ -2,6 +2,7 @@ package import Backends
 import Diffusion
 import NN
 import PipelineCore
+package import StageSupport
 
 extension Export: Estimating {
   package var sources: [NamedSource] { [.model(settings.model)] }

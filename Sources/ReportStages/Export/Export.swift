@@ -1,6 +1,8 @@
 public import Diffusion
 import Files
 public import PipelineCore
+import StageSupport
+import TrainingStages
 
 /// Writes the trained LoRA in the forms that other programs load, and the model with it merged in.
 ///

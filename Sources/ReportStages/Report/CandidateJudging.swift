@@ -4,7 +4,9 @@ import Files
 import Imaging
 import PreferenceModels
 import ProceduralWorld
+import StageSupport
 import StepwiseOptimization
+import TrainingStages
 
 /// Draws candidates as step-by-step preference optimization does, and asks the preference model and the
 /// oracle about the same candidates.

@@ -2,6 +2,7 @@ import Autograd
 import Diffusion
 import Imaging
 import NN
+import StageSupport
 import TensorCore
 
 /// Draws prompts with and without what was learned, from the same noise.

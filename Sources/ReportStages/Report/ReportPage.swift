@@ -2,6 +2,8 @@ import Files
 import Foundation
 import ProceduralWorld
 import Reporting
+import StageSupport
+import TrainingStages
 
 /// The page that shows a run: pictures, scores and curves.
 struct ReportPage {

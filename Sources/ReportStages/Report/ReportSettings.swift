@@ -1,6 +1,7 @@
 import Diffusion
 public import PipelineCore
 import Scorers
+import StageSupport
 
 /// Settings of stage `report`.
 public struct ReportSettings: StageSettings {

@@ -1,3 +1,5 @@
+import TrainingStages
+
 /// The model without a LoRA, or with one: what a picture in the report was drawn by.
 struct ReportedModel: Equatable {
   /// The stage that made its LoRA; nil before tuning.

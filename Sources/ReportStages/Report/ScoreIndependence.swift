@@ -1,8 +1,11 @@
+import DataStages
 import Diffusion
 import Files
 import PipelineCore
 import PreferenceModels
 import Scorers
+import StageSupport
+import TrainingStages
 
 /// Which of a report's scores are no independent evidence, since what was tuned on came from them.
 struct ScoreIndependence {

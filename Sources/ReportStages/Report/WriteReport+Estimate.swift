@@ -4,6 +4,8 @@ import Imaging
 import NN
 import PipelineCore
 import Scorers
+import StageSupport
+import TrainingStages
 
 extension WriteReport: Estimating {
   var sources: [NamedSource] {

@@ -2,6 +2,7 @@ import Backends
 import Diffusion
 import PipelineCore
 import PreferenceModels
+import ProceduralWorld
 import StageSupport
 
 extension WriteReport: ModelFitting {

@@ -1,3 +1,4 @@
+import DataStages
 import Diffusion
 import Evaluation
 import Files
@@ -9,8 +10,10 @@ import ProceduralWorld
 import Reporting
 import Scorers
 import Shards
+import StageSupport
 import StepwiseOptimization
 import Telemetry
+import TrainingStages
 
 /// Draws held-out prompts before and after tuning and writes what came of it.
 ///

@@ -16,7 +16,7 @@ import Telemetry
 /// - Writes: `dpo-lora`, the file `dpo/pytorch_lora_weights.safetensors` with diffusers' keys;
 ///   `dpo-optimization`, what was measured on the way
 /// - Source: Wallace et al. 2023, arXiv 2311.12908
-final class TuneDPO: Stage {
+package final class TuneDPO: Stage {
   static let name = "dpo"
   static let version = 1
   static let unit = "steps"

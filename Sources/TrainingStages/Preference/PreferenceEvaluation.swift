@@ -1,11 +1,11 @@
-import Files
+package import Files
 import Foundation
 import PipelineCore
 
 /// `evaluation.json` of a trained preference model.
-enum PreferenceEvaluation {
+package enum PreferenceEvaluation {
   /// Nil where it was lost, or never made.
-  static func read(from folder: String) throws -> JSONReader? {
+  package static func read(from folder: String) throws -> JSONReader? {
     let path = "\(folder)/evaluation.json"
     guard Folders.exists(path) else { return nil }
     let reader = try JSONReader(contentsOf: path)

@@ -19,7 +19,7 @@ import Telemetry
 ///   often it orders comparisons that it has not learned from as their labels do and what was measured on
 ///   the way
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2; Zhang et al. 2025, arXiv 2502.01051, section 4.1
-final class TrainPreference: Stage {
+package final class TrainPreference: Stage {
   /// Pictures to make, or a stretch of steps.
   enum Item {
     case pictures(PictureStore.Block)

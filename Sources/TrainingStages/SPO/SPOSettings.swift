@@ -175,7 +175,7 @@ public struct SPOSettings: StageSettings {
   }
 
   /// How candidates are drawn and compared.
-  func sampling(promptsAtOnce: Int, seed: UInt64) -> CandidateSamplingSettings {
+  package func sampling(promptsAtOnce: Int, seed: UInt64) -> CandidateSamplingSettings {
     CandidateSamplingSettings(
       steps: samplingSteps, eta: eta, candidates: candidates, comparedSteps: comparedSteps,
       innerSteps: innerSteps,

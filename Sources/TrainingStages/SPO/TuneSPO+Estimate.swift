@@ -1,21 +1,21 @@
-import Backends
+package import Backends
 import Diffusion
 import NN
 import PipelineCore
 import PreferenceModels
 import Shards
-import StageSupport
+package import StageSupport
 import StepwiseOptimization
 
 extension TuneSPO: Estimating {
-  var sources: [NamedSource] {
+  package var sources: [NamedSource] {
     [.model(settings.model)]
       + (settings.preference.map {
         [.clip("spo.preference", $0, "the trained preference model to judge by")]
       } ?? [])
   }
 
-  func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
+  package func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
     var plan = StagePlan(on: backend)
     let counts = counts(scale)
     var settings = settings
@@ -79,7 +79,7 @@ extension TuneSPO: Estimating {
     return (Double(batches), Double(drawn * settings.pictures))
   }
 
-  func diskByteCount(_ scale: PipelineScale) throws -> Int {
+  package func diskByteCount(_ scale: PipelineScale) throws -> Int {
     let adapters = try withBackend(PlanningBackend()) {
       let adapters = TunedUNet.freshAdapters(rank: settings.rank, seed: settings.seed)
       _ = try settings.base.unet(adapters: adapters)
@@ -94,7 +94,7 @@ extension TuneSPO: Estimating {
     return 4 * adapters * (3 * kept + 1) + (2 + settings.epochs) * settings.pictures * 2 * picture
   }
 
-  var savings: [String] {
+  package var savings: [String] {
     (settings.microBatch > 1 ? ["spo.micro_batch=1"] : [])
       + (settings.promptsAtOnce > 1 ? ["spo.prompts_at_once=1"] : [])
       + (settings.gradientCheckpointing ? [] : ["spo.gradient_checkpointing=true"])
@@ -113,7 +113,7 @@ extension SPOSettings {
   }
 
   /// The preference model that is given, or as it will have been trained.
-  func plannedJudge(_ scale: PipelineScale) throws -> PreferenceJudge {
+  package func plannedJudge(_ scale: PipelineScale) throws -> PreferenceJudge {
     let narrowing = preferencePrecision.narrowing
     guard preference == nil, let training = scale.training else {
       return try PreferenceJudge(

@@ -1,9 +1,9 @@
 import Autograd
 import Diffusion
-import Files
+package import Files
 import Foundation
 import NN
-import PipelineCore
+package import PipelineCore
 import PreferenceModels
 import Shards
 import StageSupport
@@ -19,17 +19,17 @@ import Telemetry
 /// - Writes: `lora`, the file `spo/pytorch_lora_weights.safetensors` with diffusers' keys;
 ///   `optimization`, what was measured on the way
 /// - Source: Liang et al. 2024, arXiv 2406.04314, algorithm 1
-final class TuneSPO: Stage {
-  static let name = "spo"
-  static let version = 2
-  static let unit = "batches"
-  static let usesDevice = true
-  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "preference"]
-  static let spare = ["spo/checkpoints"]
-  static let repairsFiles = true
-  static let secondary = TuningStage.spo.measurements
-  let reads: Set<Artifact>
-  let writes: [Artifact: [String]] = TuningStage.spo.writes
+package final class TuneSPO: Stage {
+  package static let name = "spo"
+  package static let version = 2
+  package static let unit = "batches"
+  package static let usesDevice = true
+  package static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "preference"]
+  package static let spare = ["spo/checkpoints"]
+  package static let repairsFiles = true
+  package static let secondary = TuningStage.spo.measurements
+  package let reads: Set<Artifact>
+  package let writes: [Artifact: [String]] = TuningStage.spo.writes
 
   let settings: SPOSettings
   private let context: StageContext
@@ -44,7 +44,7 @@ final class TuneSPO: Stage {
     var order: EpochOrder
   }
 
-  init(settings: SPOSettings, context: StageContext) throws {
+  package init(settings: SPOSettings, context: StageContext) throws {
     self.settings = settings
     self.context = context
     reads = settings.preference == nil ? ["shards", "preference-model"] : ["shards"]
@@ -54,7 +54,7 @@ final class TuneSPO: Stage {
   private var loraPath: String { context.output(TuningStage.spo.loraFile) }
   private var shardFolder: String { context.workspace.path("shards") }
 
-  func inputs() throws -> [StageInput] {
+  package func inputs() throws -> [StageInput] {
     try settings.base.inputs(["unet", "vae", "scheduler"], context.digests)
       + (settings.preference.map { ModelFolder(path: $0) }?
         .preferenceInputs(context.digests, as: "preference") ?? [])
@@ -87,7 +87,7 @@ final class TuneSPO: Stage {
       interval: settings.checkpointEvery)
   }
 
-  func earlierSettings() -> [String: JSON] {
+  package func earlierSettings() -> [String: JSON] {
     let judge = ModelFolder(
       path: settings.preference ?? context.workspace.path("\(TrainPreference.name)/model"))
     // A judge of images is told no such timestep.
@@ -98,12 +98,12 @@ final class TuneSPO: Stage {
     ]
   }
 
-  func remakesFilesAtOnce() throws -> Bool { try stretches().pending().isEmpty }
-  func pendingItems() throws -> [Range<Int>] { try stretches().pending() }
-  func finishedUnitCount() throws -> Int { try stretches().finishedSteps() }
-  func unitCount(of item: Range<Int>) -> Int { item.count }
+  package func remakesFilesAtOnce() throws -> Bool { try stretches().pending().isEmpty }
+  package func pendingItems() throws -> [Range<Int>] { try stretches().pending() }
+  package func finishedUnitCount() throws -> Int { try stretches().finishedSteps() }
+  package func unitCount(of item: Range<Int>) -> Int { item.count }
 
-  func prepare() throws {
+  package func prepare() throws {
     let shards = try ShardSet(folder: shardFolder, split: "train")
     let layout = shards.layout
     var tuner = try StepwiseTuner(
@@ -122,7 +122,7 @@ final class TuneSPO: Stage {
       log: log, order: EpochOrder(count: try prompts().count, seed: settings.seed))
   }
 
-  func process(_ item: Range<Int>) throws -> Int {
+  package func process(_ item: Range<Int>) throws -> Int {
     let stretches = try stretches()
     for iteration in item {
       try context.checkInterruption()
@@ -151,7 +151,7 @@ final class TuneSPO: Stage {
     tuning.log.append(step: batch, "held-out prompts", row)
   }
 
-  func commit(_ iteration: Int, of item: Range<Int>) throws {
+  package func commit(_ iteration: Int, of item: Range<Int>) throws {
     guard let tuning else { return }
     try stretches().commit(tuning.tuner.state, step: iteration, log: tuning.log)
   }
@@ -202,7 +202,7 @@ final class TuneSPO: Stage {
     return figures
   }
 
-  func finish() throws {
+  package func finish() throws {
     guard let tuning else { return }
     // The log ends where the newest checkpoint does, so it counts what other runs have sampled, too.
     let findings = try TuningFindings(try MetricsLog.lines(of: "\(folder)/metrics.jsonl"))
@@ -214,7 +214,7 @@ final class TuneSPO: Stage {
     try lora.write(to: loraPath, as: .diffusers, precision: .f32)
   }
 
-  func spareFindings() throws -> [String] {
+  package func spareFindings() throws -> [String] {
     try CheckpointFolders(in: "\(folder)/checkpoints").findings()
   }
 
@@ -234,14 +234,14 @@ final class TuneSPO: Stage {
         + "raise spo.learning_rate or spo.clip")
   }
 
-  func results() throws -> [String] {
+  package func results() throws -> [String] {
     try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is \(loraPath)"]
   }
 }
 
 extension SPOSettings {
   /// The preference model that is given, or else the one that was trained.
-  func judge(in workspace: Workspace) throws -> PreferenceJudge {
+  package func judge(in workspace: Workspace) throws -> PreferenceJudge {
     let path = preference ?? workspace.path("\(TrainPreference.name)/model")
     return try PreferenceJudge(
       ModelFolder(path: path).narrowed(to: preferencePrecision.narrowing), of: base,

@@ -1,10 +1,10 @@
-import Files
+package import Files
 import Imaging
 import PipelineCore
 import Telemetry
 
 /// What a training run measures: `metrics.jsonl`, and event files for TensorBoard beside it.
-final class TrainingLog {
+package final class TrainingLog {
   private let folder: String
   private let metrics: MetricsLog
   private var events: EventFile?
@@ -18,7 +18,7 @@ final class TrainingLog {
   }
 
   /// What a finished run has measured; nothing where that was lost.
-  static func lines(in folder: String) throws -> [JSON.Object] {
+  package static func lines(in folder: String) throws -> [JSON.Object] {
     let path = "\(folder)/metrics.jsonl"
     return Folders.exists(path) ? try MetricsLog.lines(of: path) : []
   }

@@ -8,7 +8,7 @@ import StageSupport
 ///
 /// Warnings are drawn from what the stage has recorded, so that those of a run that was interrupted are those
 /// of one that was not.
-struct TrainingWarnings {
+package struct TrainingWarnings {
   private static let fileName = "warnings.json"
 
   static func write(_ warnings: [String], to folder: String) throws {
@@ -52,7 +52,7 @@ struct TrainingWarnings {
   }
 
   /// None where the stage has not ended.
-  static func read(from folder: String) throws -> [String] {
+  package static func read(from folder: String) throws -> [String] {
     let path = "\(folder)/\(fileName)"
     guard Folders.exists(path) else { return [] }
     return try JSONReader(contentsOf: path)["warnings"].elements().map { try $0.string() }

@@ -1,12 +1,12 @@
 import Autograd
 import Diffusion
-import NN
+package import NN
 import PipelineCore
 
 /// A U-Net with low-rank adapters of all attention projections, and the same without them: the reference.
 ///
 /// Both are built on the same arrays.
-struct TunedUNet {
+package struct TunedUNet {
   let reference: UNet
   let tuned: UNet
   let adapters: AdapterSet
@@ -15,7 +15,7 @@ struct TunedUNet {
   static let targets = [".to_q", ".to_k", ".to_v", ".to_out.0"]
 
   /// Adapters that change nothing yet, made as a U-Net is built on them.
-  static func freshAdapters(rank: Int, seed: UInt64) -> AdapterSet {
+  package static func freshAdapters(rank: Int, seed: UInt64) -> AdapterSet {
     AdapterSet.fresh(rank: rank, seed: seed) { path in
       targets.contains { path.hasSuffix($0) }
     }
