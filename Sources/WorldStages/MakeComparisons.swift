@@ -6,7 +6,10 @@ import Foundation
 import Imaging
 public import PipelineCore
 import ProceduralWorld
+import ReportStages
+import StageSupport
 import TensorCore
+import TrainingStages
 
 /// Makes the embedded sample of comparisons: pictures that the embedded model draws, compared by a noisy
 /// blend of the oracle's two scores, in the published schema of Pick-a-Pic.

@@ -2,6 +2,7 @@ import Checkpoints
 import Files
 import NN
 import ProceduralWorld
+import TrainingStages
 
 /// The configuration of the embedded model: a Stable Diffusion in miniature, in the layout of diffusers.
 enum TinyModel {

@@ -5,7 +5,9 @@ import Foundation
 import NN
 public import PipelineCore
 import ProceduralWorld
+import StageSupport
 import TensorCore
+import TrainingStages
 
 /// Trains the autoencoder of the embedded model from nothing, on renders of the procedural world.
 ///

@@ -5,7 +5,9 @@ import Files
 import NN
 public import PipelineCore
 import ProceduralWorld
+import StageSupport
 import TensorCore
+import TrainingStages
 
 /// Trains the U-Net and the text encoder of the embedded model from nothing, on latents of renders, and
 /// writes the whole model.

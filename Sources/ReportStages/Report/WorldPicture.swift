@@ -1,13 +1,13 @@
-import Imaging
+package import Imaging
 import PipelineCore
-import ProceduralWorld
+package import ProceduralWorld
 
 extension Picture {
   /// A picture that the oracle can judge.
   ///
   /// - Parameter name: what the image is called in an error
   /// - Throws: `PipelineError.damaged` for an image of another size
-  init(_ image: RGBImage, name: String) throws {
+  package init(_ image: RGBImage, name: String) throws {
     guard image.width == Self.side, image.height == Self.side,
       let picture = Picture(bytes: image.pixels)
     else {

@@ -23,7 +23,7 @@ package final class TrainingLog {
     return Folders.exists(path) ? try MetricsLog.lines(of: path) : []
   }
 
-  func append(step: Int, _ values: JSON.Object) throws {
+  package func append(step: Int, _ values: JSON.Object) throws {
     try metrics.append(step: step, values)
     pending.append((step, values))
   }

@@ -1,8 +1,8 @@
-import Autograd
-import Checkpoints
+package import Autograd
+package import Checkpoints
 import Files
 import Foundation
-import NN
+package import NN
 import PipelineCore
 import TensorCore
 
@@ -10,8 +10,8 @@ import TensorCore
 ///
 /// A checkpoint holds `weights.safetensors` (in the layout of model files), `optimizer.safetensors`,
 /// `average.safetensors` where averages are kept, and `gradients.safetensors` where gradients wait for more.
-struct TrainingState {
-  let parameters: [Parameter]
+package struct TrainingState {
+  package let parameters: [Parameter]
   var optimizer: AdamW
   /// Exponential averages of the parameters; kept only if asked for.
   private(set) var average: [Tensor]?
@@ -22,7 +22,7 @@ struct TrainingState {
   var carried: GradientSum?
 
   /// - Parameter place: where the optimiser's running means are kept
-  init(
+  package init(
     _ parameters: [Parameter], optimizer: AdamW.Settings, schedule: LearningRateSchedule,
     gradientLimit: Float? = 1, keepsAverage: Bool = false,
     moments place: AdamW.MomentPlace = .memory
@@ -42,7 +42,7 @@ struct TrainingState {
   ///
   /// - Returns: the norm that the gradients had
   /// - Throws: `TrainingError.notFinite` before anything is changed
-  mutating func update(minimizing loss: Tensor) throws -> Float {
+  package mutating func update(minimizing loss: Tensor) throws -> Float {
     let found = gradients(of: loss, for: parameters.map(\.tensor))
     return try update(found, loss: loss.scalar)
   }
@@ -58,7 +58,7 @@ struct TrainingState {
   }
 
   /// Moves the averages towards the parameters: `average = decay average + (1 - decay) value`.
-  mutating func updateAverage(decay: Float) {
+  package mutating func updateAverage(decay: Float) {
     guard let average else { return }
     for (mean, parameter) in zip(average, parameters) {
       mean.average(with: parameter.tensor, keeping: decay)
@@ -66,7 +66,7 @@ struct TrainingState {
   }
 
   /// Puts the averages in the parameters' place, for good.
-  func adoptAverage() {
+  package func adoptAverage() {
     guard let average else { return }
     for (mean, parameter) in zip(average, parameters) {
       parameter.assignInMemory(mean)
@@ -140,7 +140,7 @@ struct TrainingState {
 
 extension OutgoingTensor {
   /// A parameter under a name, in the layout of model files.
-  init(_ name: String, type: ElementType = .f32, storing parameter: Parameter) {
+  package init(_ name: String, type: ElementType = .f32, storing parameter: Parameter) {
     self.init(
       name, type: type, shape: parameter.storedShape, floats: { parameter.storedValues })
   }

@@ -1,16 +1,16 @@
-import Files
+package import Files
 import Foundation
-import PipelineCore
+package import PipelineCore
 
 /// The checkpoints and the log of a training stage, whose items are the stretches of steps between
 /// checkpoints.
-struct TrainingStretches {
+package struct TrainingStretches {
   let checkpoints: CheckpointFolders
   let stepCount: Int
   let interval: Int
   private let folder: String
 
-  init(_ context: StageContext, stage: String, stepCount: Int, interval: Int) throws {
+  package init(_ context: StageContext, stage: String, stepCount: Int, interval: Int) throws {
     checkpoints = CheckpointFolders(in: context.output("\(stage)/checkpoints"))
     folder = context.output(stage)
     self.stepCount = stepCount
@@ -18,19 +18,19 @@ struct TrainingStretches {
   }
 
   /// The step of the newest complete checkpoint, 0 if there is none.
-  func finishedSteps() throws -> Int { try checkpoints.steps().last ?? 0 }
+  package func finishedSteps() throws -> Int { try checkpoints.steps().last ?? 0 }
 
   /// What is wrong with the checkpoints that a finished run keeps.
   func findings() throws -> [String] { try checkpoints.findings() }
 
-  func pending() throws -> [Range<Int>] {
+  package func pending() throws -> [Range<Int>] {
     stride(from: try finishedSteps(), to: stepCount, by: interval).map {
       $0..<min($0 + interval, stepCount)
     }
   }
 
   /// Takes up the newest checkpoint, if there is one, and opens the log behind it.
-  func resume(_ state: inout TrainingState) throws -> TrainingLog {
+  package func resume(_ state: inout TrainingState) throws -> TrainingLog {
     let newest = try checkpoints.newest()
     if let newest {
       try state.read(from: newest.path)
@@ -45,7 +45,7 @@ struct TrainingStretches {
   private static let logName = "metrics.jsonl"
 
   /// Makes the log durable, then the checkpoint that says how much of it counts and keeps a copy.
-  func commit(_ state: TrainingState, step: Int, log: TrainingLog) throws {
+  package func commit(_ state: TrainingState, step: Int, log: TrainingLog) throws {
     try log.sync()
     try checkpoints.write(step: step) { checkpoint in
       try state.write(to: checkpoint)
@@ -58,10 +58,10 @@ struct TrainingStretches {
 
 extension JSON.Object {
   /// Named measurements, in their order.
-  static func figures(_ values: [(String, Float)]) -> JSON.Object {
+  package static func figures(_ values: [(String, Float)]) -> JSON.Object {
     values.reduce(into: JSON.Object()) { $0[$1.0] = .number(Double($1.1)) }
   }
 }
 
 /// A measurement with four significant digits, for people.
-func shortened(_ value: Float) -> String { String(format: "%.4g", Double(value)) }
+package func shortened(_ value: Float) -> String { String(format: "%.4g", Double(value)) }
