@@ -117,7 +117,7 @@ let package = Package(
     .executableTarget(
       name: "spo",
       dependencies: [
-        "Apply", "Stages", "Evaluation", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
+        "Apply", "Stages", "ReportStages", "TrainingStages", "DataStages", "StageSupport", "Evaluation", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
@@ -171,7 +171,8 @@ let package = Package(
     .testTarget(
       name: "StagesTests",
       dependencies: [
-        "Stages", "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
+        "Stages", "WorldStages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
+        "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
         "Diffusion", "NN", "Autograd", "Backends", "TensorCore", "Parquet", "Imaging",
         "Checkpoints", "Files", "TestSupport",
       ]),
@@ -191,7 +192,7 @@ if let names = Context.environment["SPO_TARGETS"], !names.isEmpty {
       name: "Fuzz",
       dependencies: [
         "CFuzzer", "CZlib", "Catalog", "Checkpoints", "Diffusion", "Files", "Imaging", "NN",
-        "Parquet", "PipelineCore", "PreferenceModels", "Shards", "Stages",
+        "Parquet", "PipelineCore", "PreferenceModels", "Shards", "DataStages", "TrainingStages", "Stages",
       ],
       path: "Tests/Fuzz/Sources"),
   ]

@@ -36,7 +36,7 @@ extension Estimating {
   package var savings: [String] { [] }
   package var diskSavings: [String] { [] }
 
-  func plan(_ scale: PipelineScale) throws -> StagePlan {
+  package func plan(_ scale: PipelineScale) throws -> StagePlan {
     try plan(scale, on: PlanningBackend())
   }
 }
@@ -44,10 +44,10 @@ extension Estimating {
 /// Something that a setting names.
 package struct NamedSource {
   /// As `--set` takes it, such as `preference.start`.
-  let setting: String
-  let path: String
+  package let setting: String
+  package let path: String
   /// In words, such as `the folder of the model to tune`.
-  let what: String
+  package let what: String
   /// What `--set` takes instead of `SETTING=PATH`.
   package let override: String?
   /// What is known of it without its files; nil: nothing.

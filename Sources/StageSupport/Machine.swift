@@ -5,10 +5,10 @@ import TensorCore
 /// What this machine is, for reports.
 package enum Machine {
   /// The processor's own name, if the system tells it.
-  static var processor: String { processorField("model name") ?? "unknown processor" }
+  package static var processor: String { processorField("model name") ?? "unknown processor" }
 
   /// Optional instruction sets that it has, in the system's names; none if the system does not tell.
-  static var instructionSets: Set<String> {
+  package static var instructionSets: Set<String> {
     Set((processorField("flags") ?? "").split(separator: " ").map(String.init))
   }
 
@@ -20,10 +20,10 @@ package enum Machine {
     return line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) }
   }
 
-  static var system: String { ProcessInfo.processInfo.operatingSystemVersionString }
+  package static var system: String { ProcessInfo.processInfo.operatingSystemVersionString }
 
   /// Bytes.
-  static var memory: Int { MemoryLimit.machine }
+  package static var memory: Int { MemoryLimit.machine }
 
   package static var description: String {
     "\(processor), \(Threads.count) threads, \(ByteCount.text(memory)), \(system)"

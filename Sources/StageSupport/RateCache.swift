@@ -17,7 +17,7 @@ package struct RateCache {
   private static let format = 1
 
   /// The user's folder for what can be made again.
-  static var userFolder: String? {
+  package static var userFolder: String? {
     let environment = ProcessInfo.processInfo.environment
     // The specification has relative paths ignored.
     if let folder = environment["XDG_CACHE_HOME"], folder.hasPrefix("/") { return "\(folder)/spo" }

@@ -73,7 +73,7 @@ package struct StagePlan {
     return seconds(at: &rates)
   }
 
-  func seconds(at rates: inout OperationRates) -> Double {
+  package func seconds(at rates: inout OperationRates) -> Double {
     units.reduce(secondsBeside) { sum, unit in
       unit.count > 0 ? sum + unit.count * rates.seconds(of: unit.profile) : sum
     }

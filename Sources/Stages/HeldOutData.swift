@@ -1,5 +1,8 @@
 import Catalog
+import DataStages
 import PipelineCore
+import StageSupport
+import TrainingStages
 
 /// Refuses data that training could not use, from the catalog alone: before hours of encoding.
 struct HeldOutData {

@@ -1,5 +1,8 @@
+import DataStages
 import Diffusion
 import PipelineCore
+import ReportStages
+import TrainingStages
 
 /// The models that a pipeline's stages name, each for itself: what one stage makes with its model, others read
 /// with theirs.

@@ -1,7 +1,10 @@
 import Checkpoints
+import DataStages
 import Diffusion
 public import PipelineCore
 import ProceduralWorld
+import StageSupport
+import TrainingStages
 
 extension Pipeline {
   /// Refuses settings that do not suit the models they name, of every stage whether it has run or not.

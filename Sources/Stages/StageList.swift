@@ -1,4 +1,8 @@
+import DataStages
 public import PipelineCore
+import ReportStages
+import TrainingStages
+import WorldStages
 
 /// All stages there are, in the order in which they run.
 public var stageTypes: [any Stage.Type] {

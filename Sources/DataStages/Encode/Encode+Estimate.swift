@@ -2,7 +2,7 @@ import Autograd
 import Backends
 import Diffusion
 import PipelineCore
-import Shards
+package import Shards
 import StageSupport
 
 extension Encode: Estimating {
@@ -12,7 +12,7 @@ extension Encode: Estimating {
     ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
   }
 
-  func layout() throws -> ShardLayout {
+  package func layout() throws -> ShardLayout {
     let configuration = try ModelConfiguration(model)
     return ShardLayout(
       configuration, side: try Encodings.size(settings, configuration),

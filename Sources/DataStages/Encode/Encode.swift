@@ -47,7 +47,7 @@ package final class Encode: DivisibleStage {
   let reads: Set<Artifact> = [.catalog]
   let writes: [Artifact: [String]] = [.encodings: [Encodings.fileName]]
 
-  let settings: EncodeSettings
+  package let settings: EncodeSettings
   private let context: StageContext
   private var limits = ImageLimits()
   private var connections: Connections?

@@ -1,14 +1,14 @@
 import Diffusion
-import PipelineCore
+package import PipelineCore
 import StageSupport
 
 /// Settings of `encode`.
-struct EncodeSettings: StageSettings {
+package struct EncodeSettings: StageSettings {
   @Setting(
     "The diffusion model: a diffusers folder or a checkpoint file; usually set for all stages.")
-  var model = ""
+  package var model = ""
   @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
-  var tokenizer: String? = nil
+  package var tokenizer: String? = nil
   @Setting("Height and width of the encoded images; null: the model's own.", in: 8...8_192)
   var size: Int? = nil
   @Setting(
@@ -21,10 +21,12 @@ struct EncodeSettings: StageSettings {
   @Setting("Stop when a larger fraction of the images cannot be encoded.", in: 0...1)
   var maxRejectFraction = 0.01
 
+  package init() {}
+
   enum LatentForm: String, Codable, CaseIterable, Sendable {
     case mean
     case meanAndLogVariance = "mean+logvar"
   }
 
-  func check() throws(SettingConflict) { try requireModel(model) }
+  package func check() throws(SettingConflict) { try requireModel(model) }
 }

@@ -7,7 +7,7 @@ import TensorCore
 
 extension DataVolume {
   /// Counts what a complete catalog holds.
-  init(catalog path: String) throws {
+  package init(catalog path: String) throws {
     self.init()
     let catalog = try CatalogDatabase(path: path, access: .readOnly)
     let counts = try catalog.counts()
@@ -17,7 +17,7 @@ extension DataVolume {
   }
 
   /// Reads the beginning of the sources, and counts in the catalog if it is there.
-  init(_ settings: IngestSettings, catalog path: String) throws {
+  package init(_ settings: IngestSettings, catalog path: String) throws {
     self.init()
     let options = try ReadingOptions(settings)
     var sample = SourceSample()

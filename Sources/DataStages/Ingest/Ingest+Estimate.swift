@@ -1,6 +1,6 @@
-import Backends
+package import Backends
 import PipelineCore
-import StageSupport
+package import StageSupport
 
 extension Ingest: Estimating {
   /// What a row takes in the catalog, with its indices: measured.
@@ -8,7 +8,7 @@ extension Ingest: Estimating {
   /// To write it there: measured.
   private static let catalogSecondsPerRow = 1e-4
 
-  var sources: [NamedSource] {
+  package var sources: [NamedSource] {
     settings.source.patterns.map {
       NamedSource(
         setting: "ingest.source", path: $0,
@@ -16,9 +16,9 @@ extension Ingest: Estimating {
     }
   }
 
-  func volume() throws -> DataVolume { try DataVolume(settings, catalog: catalogPath) }
+  package func volume() throws -> DataVolume { try DataVolume(settings, catalog: catalogPath) }
 
-  func plan(_ scale: PipelineScale, on backend: any Backend) -> StagePlan {
+  package func plan(_ scale: PipelineScale, on backend: any Backend) -> StagePlan {
     var plan = StagePlan(on: backend)
     // Rows that wait for their images to be checked.
     let batch = min(BlockReader.batchByteCount, scale.volume.sourceByteCount)
@@ -32,7 +32,7 @@ extension Ingest: Estimating {
   }
 
   /// Row groups; where the sources are not there, as many as the published files have.
-  func itemCount(_ scale: PipelineScale) throws -> Int {
+  package func itemCount(_ scale: PipelineScale) throws -> Int {
     guard let sources = try? SourceFile.all(settings) else {
       return scale.volume.rows / Self.publishedRowGroup
     }
@@ -42,10 +42,10 @@ extension Ingest: Estimating {
   /// Rows of a row group in files with images, as Hugging Face's `datasets` writes them.
   private static let publishedRowGroup = 100
 
-  func diskByteCount(_ scale: PipelineScale) -> Int {
+  package func diskByteCount(_ scale: PipelineScale) -> Int {
     scale.volume.rows * Self.catalogByteCountPerRow
       + (settings.copyImages ? scale.volume.sourceByteCount : 0)
   }
 
-  var diskSavings: [String] { settings.copyImages ? ["ingest.copy_images=false"] : [] }
+  package var diskSavings: [String] { settings.copyImages ? ["ingest.copy_images=false"] : [] }
 }

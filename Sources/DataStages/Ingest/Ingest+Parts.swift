@@ -1,18 +1,18 @@
-import Catalog
-import PipelineCore
+package import Catalog
+package import PipelineCore
 
 extension Ingest {
   /// Only the files that an item lies in are read, and keys say what they hold; but which prompts are in a sample
   /// depends on all files.
-  func partInputs() throws -> [StageInput] {
+  package func partInputs() throws -> [StageInput] {
     settings.limit == nil ? try listInputs() : try inputs()
   }
 
-  func position(of item: Item) -> Int { item.position }
+  package func position(of item: Item) -> Int { item.position }
 
-  func partKey(of item: Item) throws -> String { "\(try identity(of: item.source)) \(item.block)" }
+  package func partKey(of item: Item) throws -> String { "\(try identity(of: item.source)) \(item.block)" }
 
-  func write(_ contents: RowGroupContents, of item: Item, to writer: inout OutputWriter) {
+  package func write(_ contents: RowGroupContents, of item: Item, to writer: inout OutputWriter) {
     writer.add(contents.ordinal)
     writer.add(contents.rowCount)
     writer.add(contents.outcomeCount)
@@ -31,7 +31,7 @@ extension Ingest {
     }
   }
 
-  func output(of item: Item, from reader: inout OutputReader) throws -> RowGroupContents {
+  package func output(of item: Item, from reader: inout OutputReader) throws -> RowGroupContents {
     let contents = try RowGroupContents(&reader)
     // A row may become several pairs, each with a number of its own.
     let places =
@@ -44,7 +44,7 @@ extension Ingest {
     return contents
   }
 
-  func together(_ body: () throws -> Void) throws {
+  package func together(_ body: () throws -> Void) throws {
     try catalog().database.transaction(body)
   }
 }

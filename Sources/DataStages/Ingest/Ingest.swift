@@ -1,6 +1,6 @@
-import Catalog
+package import Catalog
 import Files
-import PipelineCore
+package import PipelineCore
 
 /// Reads comparisons, and lists of prompts, into the catalog.
 ///
@@ -13,17 +13,17 @@ import PipelineCore
 ///   `filtered-unlabelled`, `filtered-same-images`, `filtered-many-per-prompt`, `filtered-not-best`,
 ///   `filtered-limit`, `filtered-not-kept`, `filtered-dropped`
 package final class Ingest: DivisibleStage {
-  static let name = "ingest"
-  static let version = 3
-  static let unit = "rows"
+  package static let name = "ingest"
+  package static let version = 3
+  package static let unit = "rows"
   /// What the sources hold is among the inputs.
-  static let settingsWithoutEffect: Set<String> = [
+  package static let settingsWithoutEffect: Set<String> = [
     "max_reject_fraction", "source", "keep", "drop",
   ]
-  static let places = [CatalogDatabase.fileName]
-  static let databases = [CatalogDatabase.fileName]
+  package static let places = [CatalogDatabase.fileName]
+  package static let databases = [CatalogDatabase.fileName]
 
-  struct Item {
+  package struct Item {
     let source: SourceFile
     let block: Int
     let rowCount: Int
@@ -31,10 +31,10 @@ package final class Ingest: DivisibleStage {
     let position: Int
   }
 
-  let reads: Set<Artifact> = []
-  let writes: [Artifact: [String]] = [.catalog: [CatalogDatabase.fileName]]
+  package let reads: Set<Artifact> = []
+  package let writes: [Artifact: [String]] = [.catalog: [CatalogDatabase.fileName]]
 
-  let settings: IngestSettings
+  package let settings: IngestSettings
   private let context: StageContext
   let options: ReadingOptions
   private var selection = RowSelection()
@@ -50,7 +50,7 @@ package final class Ingest: DivisibleStage {
   /// What is asked for when the catalog is complete and closed.
   private var finished: (contentDigest: String, rejectCounts: [String: Int])?
 
-  init(settings: IngestSettings, context: StageContext) throws {
+  package init(settings: IngestSettings, context: StageContext) throws {
     self.settings = settings
     self.context = context
     options = try ReadingOptions(settings)
@@ -70,7 +70,7 @@ package final class Ingest: DivisibleStage {
     return catalog
   }
 
-  func inputs() throws -> [StageInput] {
+  package func inputs() throws -> [StageInput] {
     // With copies of the images in the catalog, files may go: what they held stays as it was.
     let copied = settings.copyImages ? try catalogedSources() : []
     let gone = copied.filter { !Folders.exists($0.path) }
@@ -118,14 +118,14 @@ package final class Ingest: DivisibleStage {
     return try finishedCatalog().sources()
   }
 
-  func contentDigest(of artifact: Artifact) throws -> String? {
+  package func contentDigest(of artifact: Artifact) throws -> String? {
     if let finished { return finished.contentDigest }
     let catalog = try finishedCatalog()
     try catalog.checkDigests()
     return try catalog.contentDigest()
   }
 
-  func takeOverEarlierResult() throws {
+  package func takeOverEarlierResult() throws {
     let catalog = try CatalogDatabase(path: finishedCatalogPath)
     try catalog.database.checkIntegrity(withIndices: true)
     try catalog.makeIndices()
@@ -137,7 +137,7 @@ package final class Ingest: DivisibleStage {
     try catalog.database.writeLogBack()
   }
 
-  func pendingItems() throws -> [Item] {
+  package func pendingItems() throws -> [Item] {
     // What is recorded so far is for whoever merges.
     let known =
       context.isPart
@@ -166,13 +166,13 @@ package final class Ingest: DivisibleStage {
     return items
   }
 
-  func finishedUnitCount() throws -> Int {
+  package func finishedUnitCount() throws -> Int {
     try catalog().database.integer("SELECT coalesce(sum(row_count), 0) FROM row_group")
   }
 
-  func unitCount(of item: Item) -> Int { item.rowCount }
+  package func unitCount(of item: Item) -> Int { item.rowCount }
 
-  func beginCommits() throws {
+  package func beginCommits() throws {
     sourceRecords = Dictionary(
       uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
     try catalog().removeDigests()
@@ -183,7 +183,7 @@ package final class Ingest: DivisibleStage {
     try checkRejects()
   }
 
-  func prepare() throws { try sampleIfNeeded() }
+  package func prepare() throws { try sampleIfNeeded() }
 
   private func sampleIfNeeded() throws {
     try selection.sampleIfNeeded(settings) { caption in
@@ -194,7 +194,7 @@ package final class Ingest: DivisibleStage {
     }
   }
 
-  func process(_ item: Item) throws -> RowGroupContents {
+  package func process(_ item: Item) throws -> RowGroupContents {
     try BlockReader.read(
       try records(of: item.source.path, item.source), block: item.block, split: item.source.split,
       settings: settings, selection: selection, inspector: inspector
@@ -204,7 +204,7 @@ package final class Ingest: DivisibleStage {
     }
   }
 
-  func commit(_ contents: RowGroupContents, of item: Item) throws {
+  package func commit(_ contents: RowGroupContents, of item: Item) throws {
     let bad = contents.rejects.filter { !$0.code.hasPrefix(RowFault.filterPrefix) }
     // Several pairs of one row are one bad row; what the catalog rejects beyond counts, too.
     let added = try catalog().record(contents, of: try sourceRecord(item.source))
@@ -212,7 +212,7 @@ package final class Ingest: DivisibleStage {
     try checkRejects()
   }
 
-  func finish() throws {
+  package func finish() throws {
     let catalog = try catalog()
     try catalog.makeIndices()
     try PairFilters(settings).apply(to: catalog)
@@ -237,7 +237,7 @@ package final class Ingest: DivisibleStage {
     catalogConnection = nil
   }
 
-  func closeDatabases() { catalogConnection = nil }
+  package func closeDatabases() { catalogConnection = nil }
 
   /// Where the catalog came out the same, later stages do not run again: what they rejected stays so.
   private func keepLaterRejects(in catalog: CatalogDatabase, _ contentDigest: String) throws {
@@ -251,11 +251,11 @@ package final class Ingest: DivisibleStage {
     }
   }
 
-  func rejectCounts() throws -> [String: Int] {
+  package func rejectCounts() throws -> [String: Int] {
     try finished?.rejectCounts ?? catalog().rejectCountsByCode(stage: Self.name)
   }
 
-  func findings() throws -> [String] {
+  package func findings() throws -> [String] {
     let catalog = try CatalogDatabase(path: finishedCatalogPath, access: .readOnly)
     try catalog.checkDigests()
     return try catalog.countsBySource().filter { !$0.isBalanced }.map {
@@ -303,7 +303,7 @@ package final class Ingest: DivisibleStage {
 }
 
 extension Artifact {
-  static let catalog: Artifact = "catalog"
+  package static let catalog: Artifact = "catalog"
   static let encodings: Artifact = "encodings"
   static let labels: Artifact = "labels"
   static let shards: Artifact = "shards"

@@ -1,7 +1,7 @@
 import PipelineCore
 
 /// Settings of `ingest`.
-struct IngestSettings: StageSettings {
+package struct IngestSettings: StageSettings {
   @Setting(
     "Files, folders or patterns, such as \"data/**/*.parquet\": parquet, JSON, JSONL, CSV, TSV, text."
   )

@@ -1,16 +1,16 @@
-import Catalog
-import PipelineCore
+package import Catalog
+package import PipelineCore
 
 /// The splits that the sources have and the catalog does not: every row of them was left out.
-struct LostSplits {
+package struct LostSplits {
   private let settings: IngestSettings
   /// The number of rows by why they were left out; none for a split that was not read at all.
   private var counts: [String: [String: Int]] = [:]
 
   /// None, of sources that are not known.
-  init() { settings = IngestSettings() }
+  package init() { settings = IngestSettings() }
 
-  init(_ catalog: CatalogDatabase, _ settings: IngestSettings) throws {
+  package init(_ catalog: CatalogDatabase, _ settings: IngestSettings) throws {
     self.settings = settings
     let sources = try SourceFiles(settings, mayBeGone: true).files
     let kept = try catalog.splits()
@@ -25,10 +25,10 @@ struct LostSplits {
   /// In alphabetical order.
   var splits: [String] { counts.keys.sorted() }
 
-  func contains(_ split: String) -> Bool { counts[split] != nil }
+  package func contains(_ split: String) -> Bool { counts[split] != nil }
 
   /// What became of the rows of a split, most of them first.
-  func sentence(_ split: String) -> String {
+  package func sentence(_ split: String) -> String {
     let codes = codes(split)
     guard !codes.isEmpty else {
       return "no row of split \(split) is read"
@@ -42,7 +42,7 @@ struct LostSplits {
   }
 
   /// What would leave some in.
-  func remedy(_ split: String) -> String {
+  package func remedy(_ split: String) -> String {
     guard let code = codes(split).first?.code else {
       return settings.limit == nil ? "add rows of it" : "raise ingest.limit"
     }
@@ -50,7 +50,7 @@ struct LostSplits {
   }
 
   /// The refusal of a pipeline that cannot do without the split.
-  func error(_ split: String) -> PipelineError {
+  package func error(_ split: String) -> PipelineError {
     .badSetting(path: "ingest.source", reason: "\(sentence(split)); \(remedy(split))")
   }
 

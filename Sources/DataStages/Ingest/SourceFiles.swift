@@ -82,7 +82,7 @@ extension SourceFile {
   }
 
   /// Whether a path is there, or a pattern matches something.
-  static func isThere(_ pattern: String) -> Bool {
+  package static func isThere(_ pattern: String) -> Bool {
     guard !pattern.isEmpty else { return false }
     return PathKind(of: pattern) != nil || (try? PathPattern(pattern).paths())?.isEmpty == false
   }
@@ -105,7 +105,7 @@ package struct SourceFiles {
     try self.init(sources, split: split, format: .auto, mayBeGone: mayBeGone)
   }
 
-  init(_ settings: IngestSettings, mayBeGone: Bool = false) throws {
+  package init(_ settings: IngestSettings, mayBeGone: Bool = false) throws {
     try self.init(
       settings.source, split: settings.split, format: settings.format, mayBeGone: mayBeGone)
   }

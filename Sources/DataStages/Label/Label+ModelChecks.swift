@@ -15,7 +15,7 @@ extension Label: ModelReading {
 extension LabelSettings {
   /// - Parameter encode: whose tokenizer cuts the prompts
   /// - Throws: `PreferenceConfigurationError.otherTokenizer`
-  func checkTokenizer(of encode: EncodeSettings) throws {
+  package func checkTokenizer(of encode: EncodeSettings) throws {
     try passingOtherTokenizers {
       try ModelFolder(path: scorer).requirePreferenceTokens(
         of: ModelFolder(path: encode.model, tokenizer: encode.tokenizer))

@@ -29,7 +29,7 @@ package final class Label: DivisibleStage {
   let reads: Set<Artifact> = [.catalog, .encodings]
   let writes: [Artifact: [String]] = [.labels: [ScoredLabels.fileName]]
 
-  let settings: LabelSettings
+  package let settings: LabelSettings
   private let context: StageContext
   private var connections: Connections?
   private var model: PreferenceModel?

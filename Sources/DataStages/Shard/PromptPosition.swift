@@ -2,9 +2,9 @@ import Catalog
 
 extension PromptRecord {
   /// Where its text's digest stands among all digests, 0..<1.
-  var position: Double { Self.position(sha256: sha256) }
+  package var position: Double { Self.position(sha256: sha256) }
 
-  static func position(sha256: String) -> Double {
+  package static func position(sha256: String) -> Double {
     Double(UInt32(sha256.prefix(8), radix: 16) ?? 0) / 0x1p32
   }
 }

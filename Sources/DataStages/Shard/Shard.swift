@@ -27,7 +27,7 @@ package final class Shard: DivisibleStage {
   let reads: Set<Artifact>
   let writes: [Artifact: [String]] = [.shards: ["shards"]]
 
-  let settings: ShardSettings
+  package let settings: ShardSettings
   private let context: StageContext
   private var source: ShardSource?
   private var plan = ShardPlan()

@@ -6,7 +6,7 @@ package struct ShardSettings: StageSettings {
   var shardSizeMb = 256.0
   @Setting(
     "Where all rows are of one split, this fraction of the prompts becomes validation.", in: 0..<1)
-  var validationFraction = 0.05
+  package var validationFraction = 0.05
   @Setting("Source of the labels: people, or the model of stage label.")
   package var labels = LabelSource.people
 

@@ -54,7 +54,7 @@ public final class Export: Stage {
   public static let settingsWithoutEffect: Set<String> = ["model", "tokenizer"]
   public let writes: [Artifact: [String]] = ["exports": [name]]
 
-  let settings: Settings
+  package let settings: Settings
   private let context: StageContext
   private let stages: [TuningStage]
   private var loras: [TuningStage: LoRAWeights] = [:]

@@ -22,7 +22,7 @@ import TrainingStages
 ///   the prompts are those of a split
 /// - Writes: `report`, the files `report/index.html` and `report/summary.json`, the pictures in
 ///   `report/pictures`
-final class WriteReport: Stage {
+package final class WriteReport: Stage {
   static let name = "report"
   static let version = 4
   static let unit = "prompts"
@@ -33,7 +33,7 @@ final class WriteReport: Stage {
   let readsIfMade: Set<Artifact> = ["evaluation"]
   let writes: [Artifact: [String]] = ["report": [name]]
 
-  let settings: ReportSettings
+  package let settings: ReportSettings
   private let context: StageContext
   /// Those that made LoRAs.
   private let stages: [TuningStage]

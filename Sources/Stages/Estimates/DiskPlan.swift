@@ -1,5 +1,6 @@
 import Files
 import PipelineCore
+import StageSupport
 
 /// What stages write one after the other, at its most: a result that is replaced stays until the new one is
 /// complete, so that both are there for a while.

@@ -1,8 +1,10 @@
 import Backends
 import Catalog
+import DataStages
 import Diffusion
 public import Files
 public import PipelineCore
+public import StageSupport
 import TensorCore
 
 /// Says of a pipeline what it will take, and what stands in its way.

@@ -3,6 +3,7 @@ import Devices
 public import Files
 import Imaging
 import Parquet
+import StageSupport
 import TensorCore
 
 /// What the program stands on here.

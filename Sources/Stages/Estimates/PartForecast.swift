@@ -1,5 +1,6 @@
 public import Files
 import PipelineCore
+import StageSupport
 
 /// About what one part of a stage takes, and how many parts are worth it.
 public struct PartForecast: Sendable {

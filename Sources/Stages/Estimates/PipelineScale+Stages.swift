@@ -1,5 +1,5 @@
 import DataStages
-import StageSupport
+package import StageSupport
 
 extension PipelineScale {
   /// What the stages' settings say of one another, and what there is of data.

@@ -1,5 +1,7 @@
 import Catalog
+import DataStages
 public import PipelineCore
+import StageSupport
 
 /// Refuses what could not be finished before it begins: models that cannot be used, too little memory or disk,
 /// data that training could not use.

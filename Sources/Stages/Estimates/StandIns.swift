@@ -1,6 +1,7 @@
 import Diffusion
 import Files
 import Foundation
+import StageSupport
 
 /// What is known of models and data that are not there yet.
 package struct StandIns {
@@ -52,13 +53,13 @@ package struct StandIns {
           "\(publishedData.joined(separator: ", ")): estimated as Pick-a-Pic v1, with about "
             + "\(DataVolume.published(publishedShare).rows) comparisons of as many images"
         ])
-      + lists.map { "\($0) is not there: estimated as \(DataVolume.listedPrompts) prompts" }
+      + lists.map { "\($0) is not there: estimated as \(DataVolume.promptsOfList) prompts" }
   }
 }
 
 extension DataVolume {
   /// Prompts of a list that is not there.
-  static let listedPrompts = 4_000
+  static let promptsOfList = 4_000
 
   /// Pick-a-Pic v1, or a share of its training files: its card counts the rows, its paper the prompts.
   ///
@@ -81,7 +82,7 @@ extension DataVolume {
   init(_ standIns: StandIns) {
     self =
       standIns.publishedData.isEmpty ? DataVolume() : .published(standIns.publishedShare)
-    listedPrompts = standIns.lists.count * Self.listedPrompts
+    listedPrompts = standIns.lists.count * Self.promptsOfList
     prompts += listedPrompts
   }
 }

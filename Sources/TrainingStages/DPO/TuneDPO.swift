@@ -28,7 +28,7 @@ package final class TuneDPO: Stage {
   let reads: Set<Artifact> = ["shards"]
   let writes: [Artifact: [String]] = TuningStage.dpo.writes
 
-  let settings: DPOSettings
+  package let settings: DPOSettings
   private let context: StageContext
   private let stretches: TrainingStretches
   private var tuning: Tuning?

@@ -47,7 +47,7 @@ package final class TrainPreference: Stage {
     "preference-model": ["preference/model"], "evaluation": secondary,
   ]
 
-  let settings: PreferenceSettings
+  package let settings: PreferenceSettings
   private let context: StageContext
   private let stretches: TrainingStretches
   private let store: PictureStore

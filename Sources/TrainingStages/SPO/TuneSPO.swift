@@ -31,7 +31,7 @@ package final class TuneSPO: Stage {
   package let reads: Set<Artifact>
   package let writes: [Artifact: [String]] = TuningStage.spo.writes
 
-  let settings: SPOSettings
+  package let settings: SPOSettings
   private let context: StageContext
   private var tuning: Tuning?
   private var chosenPrompts: [Int]?
