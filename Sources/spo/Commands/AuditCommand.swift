@@ -1,4 +1,5 @@
 import CommandSyntax
+import DataStages
 import Files
 import PipelineCore
 import Stages

@@ -1,6 +1,7 @@
 import CommandSyntax
 import Files
 import PipelineCore
+import StageSupport
 import Stages
 
 /// `spo doctor`: whether this machine can do it, and what a pipeline will take.

@@ -6,6 +6,7 @@ import Files
 import Imaging
 import NN
 import PipelineCore
+import StageSupport
 import Stages
 import TensorCore
 

@@ -2,6 +2,7 @@ import Backends
 import CommandSyntax
 import Diffusion
 import Files
+import StageSupport
 import Stages
 import TensorCore
 

@@ -6,6 +6,7 @@ import PreferenceModels
 import Stages
 import StepwiseOptimization
 import TensorCore
+import TrainingStages
 
 extension ModelBench {
   /// One iteration of step-by-step preference optimization: draws candidates for a batch of prompts, judges
