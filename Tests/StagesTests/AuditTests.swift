@@ -1,4 +1,5 @@
 import Catalog
+import DataStages
 import Files
 import Foundation
 import Imaging

@@ -3,6 +3,7 @@ import Backends
 import Files
 import Foundation
 import PipelineCore
+import StageSupport
 import Stages
 import TestSupport
 import Testing

@@ -5,6 +5,7 @@ import Shards
 import Stages
 import TestSupport
 import Testing
+import TrainingStages
 
 @Suite struct DrawnLatentsTests {
   @Test("latents are drawn from the distribution that was kept, once for each comparison and view")

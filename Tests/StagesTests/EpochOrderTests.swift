@@ -1,5 +1,6 @@
 import Stages
 import Testing
+import TrainingStages
 
 @Suite struct EpochOrderTests {
   private static let count = 7

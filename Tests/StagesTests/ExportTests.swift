@@ -2,6 +2,7 @@ import Checkpoints
 import Files
 import Foundation
 import PipelineCore
+import ReportStages
 import Stages
 import TestSupport
 import Testing

@@ -1,3 +1,4 @@
+import DataStages
 import Files
 import Stages
 import TestSupport

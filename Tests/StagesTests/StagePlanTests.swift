@@ -1,6 +1,7 @@
 import Backends
 import Foundation
 import PipelineCore
+import StageSupport
 import Stages
 import TensorCore
 import TestSupport

@@ -7,6 +7,7 @@ import StepwiseOptimization
 import TensorCore
 import TestSupport
 import Testing
+import TrainingStages
 
 @Suite struct StepwiseTunerTests {
   private static let model = fixturePath("sample/model")
