@@ -117,7 +117,8 @@ let package = Package(
     .executableTarget(
       name: "spo",
       dependencies: [
-        "Apply", "Stages", "ReportStages", "TrainingStages", "DataStages", "StageSupport", "Evaluation", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
+        "Apply", "Stages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
+        "Evaluation", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
@@ -192,7 +193,8 @@ if let names = Context.environment["SPO_TARGETS"], !names.isEmpty {
       name: "Fuzz",
       dependencies: [
         "CFuzzer", "CZlib", "Catalog", "Checkpoints", "Diffusion", "Files", "Imaging", "NN",
-        "Parquet", "PipelineCore", "PreferenceModels", "Shards", "DataStages", "TrainingStages", "Stages",
+        "Parquet", "PipelineCore", "PreferenceModels", "Shards", "DataStages", "TrainingStages",
+        "Stages",
       ],
       path: "Tests/Fuzz/Sources"),
   ]

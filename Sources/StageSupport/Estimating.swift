@@ -121,7 +121,9 @@ public struct PipelineScale {
   }
 
   /// Of the encodings of one image and of one prompt, in half precision.
-  package var latentByteCount: Int { layout.map { 2 * $0.latentCount * ($0.hasLogVariance ? 2 : 1) } ?? 0 }
+  package var latentByteCount: Int {
+    layout.map { 2 * $0.latentCount * ($0.hasLogVariance ? 2 : 1) } ?? 0
+  }
   package var promptByteCount: Int { layout.map { 2 * ($0.embeddingCount + $0.pooledWidth) } ?? 0 }
 }
 

@@ -10,7 +10,9 @@ extension Ingest {
 
   package func position(of item: Item) -> Int { item.position }
 
-  package func partKey(of item: Item) throws -> String { "\(try identity(of: item.source)) \(item.block)" }
+  package func partKey(of item: Item) throws -> String {
+    "\(try identity(of: item.source)) \(item.block)"
+  }
 
   package func write(_ contents: RowGroupContents, of item: Item, to writer: inout OutputWriter) {
     writer.add(contents.ordinal)

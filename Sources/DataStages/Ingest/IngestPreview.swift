@@ -170,7 +170,8 @@ extension IngestSettings {
     let full = overrides.map { text in
       text.prefix { $0 != "." && $0 != "=" } == Ingest.name ? text : "\(Ingest.name).\(text)"
     }
-    let pipeline = try Pipeline(path: "settings", root: root, stages: [Ingest.self], overrides: full)
+    let pipeline = try Pipeline(
+      path: "settings", root: root, stages: [Ingest.self], overrides: full)
     guard let stage = try pipeline.madeStages().lazy.compactMap({ $0 as? Ingest }).first else {
       throw PipelineError.badSetting(path: "settings", reason: "have no stage ingest")
     }
