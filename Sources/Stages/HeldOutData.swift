@@ -30,8 +30,11 @@ struct HeldOutData {
       guard let settings = ingest?.settings,
         let sources = try? SourceFiles(settings)
       else { return }
-      _ = try divided(Set(sources.files.map(\.split)).sorted(), lost: LostSplits())
-      return
+      let (_, heldOut) = try divided(Set(sources.files.map(\.split)).sorted(), lost: LostSplits())
+      guard heldOut == nil, settings.limit == 1 else { return }
+      throw PipelineError.badSetting(
+        path: "ingest.limit",
+        reason: "is 1, and training needs at least two prompts, one of them held out; raise it")
     }
     let catalog = try CatalogDatabase(
       path: "\(pipeline.workspacePath)/\(CatalogDatabase.fileName)", access: .readOnly)

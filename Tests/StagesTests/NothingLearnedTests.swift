@@ -251,4 +251,16 @@ import Testing
       #expect(outcome(of: run(String(remedy)), through: "shard").failure == nil)
     }
   }
+
+  @Test("one row, of which nothing could be held out, is refused before it is read")
+  func oneRow() throws {
+    try withTemporaryFolder { folder in
+      let run = MiniatureRun(
+        in: folder, overrides: ["ingest.source=\(folder)/train-*.parquet", "ingest.limit=1"])
+      try run.makeSources()
+      let failure = try #require(outcome(of: run, through: "shard").failure)
+      #expect("\(failure)".contains("ingest.limit: is 1, and training needs"), "\(failure)")
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/workspace/catalog.sqlite"))
+    }
+  }
 }

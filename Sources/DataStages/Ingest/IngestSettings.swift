@@ -20,7 +20,7 @@ package struct IngestSettings: StageSettings {
   )
   var imageRoot: String? = nil
   @Setting("At most this many rows or prompts, see limit_by; null: all.", in: 1...1_000_000_000)
-  var limit: Int? = nil
+  package var limit: Int? = nil
   @Setting(
     "What limit counts: rows, the first ones; or prompts, a random sample with all their rows.")
   var limitBy = LimitedThing.rows
