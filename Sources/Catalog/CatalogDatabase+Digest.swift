@@ -45,13 +45,14 @@ extension CatalogDatabase {
       let recorded = try database.firstRow(
         "SELECT sha256 FROM digest WHERE table_name = ?", table.rawValue
       ) { try $0[0] as String }
+      if recorded == nil, table.mayBeMissing { continue }
       guard let recorded else {
         throw CatalogError.damagedTable(
           path: database.path, table: table.rawValue, reason: "has no digest from ingest")
       }
       guard try digest(of: table, files) == recorded else {
         throw CatalogError.damagedTable(
-          path: database.path, table: table.rawValue,
+          path: database.path, table: String(table.rawValue.prefix { $0 != "." }),
           reason: "does not hold the rows that ingest recorded")
       }
     }
@@ -89,6 +90,11 @@ private enum DigestedTable: String, CaseIterable {
   case pair
   case listedPrompt = "listed_prompt"
   case reject
+  // Columns that came later, so that catalogs without their digests stay good.
+  case imageRoot = "source.image_root"
+  case part = "pair.part"
+
+  var mayBeMissing: Bool { self == .imageRoot || self == .part }
 
   /// The rows that belong to no file.
   var rowsOfNoFile: String? {
@@ -108,6 +114,8 @@ private enum DigestedTable: String, CaseIterable {
       SELECT path, identity, row_count, row_group_count, image_0_column, image_1_column
       FROM source WHERE id = ?1
       """
+    case .imageRoot: "SELECT image_root FROM source WHERE id = ?1"
+    case .part: "SELECT row, part FROM (\(Self.pairsOfFile)) ORDER BY row, part"
     case .rowGroup:
       "SELECT ordinal, row_count FROM row_group WHERE source_id = ?1 ORDER BY ordinal"
     case .image:
@@ -120,17 +128,7 @@ private enum DigestedTable: String, CaseIterable {
       SELECT row, text_digest, uid_0, bytes_0, uid_1, bytes_1, label_0, label_1, weight, split,
         row_group, best_image_uid, ranking_id, user_id, model_0, model_1, created_at, image_0_url,
         image_1_url
-      FROM (
-        \(Self.pairs(from: "pair", where: "pair.source_id = ?1"))
-        UNION ALL
-        \(Self.pairs(
-          from: "rejected_pair AS pair",
-          where: """
-            pair.source_id = ?1 AND EXISTS (
-              SELECT 1 FROM reject WHERE reject.source_id = ?1 AND reject.row = pair.row
-                AND reject.part = pair.part AND reject.stage <> 'ingest')
-            """))
-      ) ORDER BY row, part
+      FROM (\(Self.pairsOfFile)) ORDER BY row, part
       """
     case .listedPrompt:
       """
@@ -144,6 +142,21 @@ private enum DigestedTable: String, CaseIterable {
       FROM reject WHERE source_id = ?1 AND stage = 'ingest' ORDER BY row, part
       """
     }
+  }
+
+  /// Those that are there, and those that later stages have moved to the rejects.
+  private static var pairsOfFile: String {
+    """
+    \(pairs(from: "pair", where: "pair.source_id = ?1"))
+    UNION ALL
+    \(pairs(
+      from: "rejected_pair AS pair",
+      where: """
+        pair.source_id = ?1 AND EXISTS (
+          SELECT 1 FROM reject WHERE reject.source_id = ?1 AND reject.row = pair.row
+            AND reject.part = pair.part AND reject.stage <> 'ingest')
+        """))
+    """
   }
 
   private static func pairs(from table: String, where condition: String) -> String {

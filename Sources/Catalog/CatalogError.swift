@@ -14,6 +14,8 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
   case openLog(path: String)
   /// The file belongs to another program or is another kind of database.
   case wrongKind(path: String, expected: String)
+  /// The process may not open another file.
+  case tooManyFiles(path: String)
   /// A cached value whose bytes are not the ones that were stored.
   case damagedEntry(path: String, content: String, reason: String)
   /// A table whose rows are not those that were recorded.
@@ -32,7 +34,7 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
       case (10, _), (11, _), (14, _), (24, _), (26, _): .input
       default: .other
       }
-    case .newerSchema, .olderSchema: .other
+    case .newerSchema, .olderSchema, .tooManyFiles: .other
     case .openLog: .busy
     case .wrongType, .wrongKind, .damagedEntry, .damagedTable, .damagedRow: .input
     }
@@ -52,6 +54,8 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
     case .olderSchema(let path, let migration):
       "\(path): written by an older version of this program (it lacks the change "
         + "\"\(migration)\"); `spo run` brings it up to date"
+    case .tooManyFiles(let path):
+      "\(path): cannot open it: too many open files; raise the limit (ulimit -n)"
     case .openLog(let path):
       "\(path): a run writes to this database, or was killed while it did; wait until it ends, or let "
         + "`spo run` go on without --partition"

@@ -24,7 +24,15 @@ public struct CheckpointFolders {
   }
 
   /// The steps of the checkpoints that are complete, oldest first.
-  public func steps() throws -> [Int] { try Folders.names(in: folder).compactMap(step).sorted() }
+  ///
+  /// A folder without a manifest is none, since a checkpoint gets its name only when it has one.
+  public func steps() throws -> [Int] {
+    try Folders.names(in: folder).compactMap(step).filter { isCheckpoint(path(step: $0)) }.sorted()
+  }
+
+  private func isCheckpoint(_ path: String) -> Bool {
+    Folders.exists("\(path)/\(Self.manifestName)")
+  }
 
   /// Where the checkpoint of a step is or will be.
   public func path(step: Int) -> String {
@@ -67,6 +75,7 @@ public struct CheckpointFolders {
       try body(temporary)
       try Self.writeManifest(temporary)
       try Folders.sync(temporary)
+      if Folders.exists(final), !isCheckpoint(final) { try moveContents(of: final, to: temporary) }
       // A checkpoint of this step can only be a repetition, made after a fault.
       let replaced = TemporaryName.beside("\(final)\(Self.replacedEnding)")
       guard rename(final, replaced) == 0 || errno == ENOENT else {
@@ -94,8 +103,32 @@ public struct CheckpointFolders {
     }
   }
 
-  /// Removes a checkpoint, which is complete until it is gone.
-  func remove(step: Int) throws { try Folders.discard(path(step: step)) }
+  /// Removes a checkpoint, which is complete until it is gone; files that others have put there stay.
+  func remove(step: Int) throws {
+    let path = path(step: step)
+    let manifest = "\(path)/\(Self.manifestName)"
+    let own = (try? JSONReader(contentsOf: manifest).members().map(\.key)) ?? []
+    guard Set(try Folders.names(in: path)) != Set(own + [Self.manifestName]) else {
+      return try Folders.discard(path)
+    }
+    try Folders.remove(manifest)
+    for name in own { try Folders.remove("\(path)/\(name)") }
+  }
+
+  /// Moves what others have put where a checkpoint is to be, and removes the folder.
+  private func moveContents(of folder: String, to other: String) throws {
+    for name in try Folders.names(in: folder) {
+      let (path, target) = ("\(folder)/\(name)", "\(other)/\(name)")
+      guard !Folders.exists(target) else {
+        let stage = self.folder.split(separator: "/").dropLast().last.map(String.init) ?? ""
+        throw WorkspaceError.occupied(path: path, stage: stage)
+      }
+      guard rename(path, target) == 0 else {
+        throw PipelineError.lastSystemFailure("rename to \(target)", path)
+      }
+    }
+    try Folders.remove(folder)
+  }
 
   private func step(_ name: String) -> Int? {
     guard name.hasPrefix("step-"), let step = Int(name.dropFirst(5)) else { return nil }

@@ -134,6 +134,12 @@ public struct Pipeline {
           type, settings: overlay(block, on: .object(settings)), path: stagePath, paths: paths))
     }
     if let unread = shared.keys.first(where: { !sharedKeysRead.contains($0) }) {
+      if let type = try types.first(where: { try defaults(of: $0)[unread] != nil }) {
+        throw PipelineError.badSetting(
+          path: "\(path): \(unread)",
+          reason: "is a setting of stage \(type.name) and others, none of which this pipeline has; "
+            + "remove it")
+      }
       let known = Array(Set(PipelineSettings.keys + allKeys)).sorted()
       throw PipelineError.unknownSetting(
         path: "\(path): \(unread)", nearest: nearest(to: unread, in: known), known: known)

@@ -21,7 +21,7 @@ public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible 
   public var description: String {
     switch self {
     case .notFolder(let path):
-      "\(path): the workspace must be a folder, but this is a file; choose another workspace"
+      "\(path): the workspace must be a folder, but this is a file or a link that leads to none; choose another workspace"
     case .absent(let path, let run):
       "\(path): there is no such workspace; `\(run)` makes it, --workspace DIR names another"
     case .notOurs(let path, let example):

@@ -41,7 +41,8 @@ struct CatalogDigestTests {
       ("pair", "weight = 0.125 WHERE id = 2"), ("pair", "split = 'trail' WHERE id = 1"),
       ("pair", "image_0_id = 2 WHERE id = 1"), ("source", "path = 'c' WHERE id = 1"),
       ("reject", "reason = '' WHERE id = 1"), ("listed_prompt", "split = 'test'"),
-      ("row_group", "row_count = 5"),
+      ("row_group", "row_count = 5"), ("pair", "part = 1 WHERE id = 1"),
+      ("source", "image_root = 'other' WHERE id = 1"),
     ])
   func damage(table: String, change: String) throws {
     try withFilledCatalog(["a.parquet"]) { catalog in

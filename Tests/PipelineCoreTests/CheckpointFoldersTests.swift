@@ -44,6 +44,24 @@ struct CheckpointFoldersTests {
     }
   }
 
+  @Test("what others put into a checkpoint stays, and makes no checkpoint")
+  func others() throws {
+    try withCheckpoints { checkpoints throws in
+      try write(1, in: checkpoints)
+      let note = checkpoints.path(step: 1) + "/note"
+      try AtomicFile.replace(note, with: [7])
+      for step in [2, 3] { try write(step, in: checkpoints) }
+      #expect(try checkpoints.steps() == [2, 3])
+      #expect(try Folders.names(in: checkpoints.path(step: 1)) == ["note"])
+      #expect(try checkpoints.findings() == [])
+      // A checkpoint that is made again takes it in.
+      try checkpoints.remove(step: 3)
+      try write(1, in: checkpoints)
+      #expect(try checkpoints.newest()?.step == 2)
+      #expect(try RegularFile(path: note).readAll() == [7])
+    }
+  }
+
   @Test("a damaged checkpoint is an error that names the file and the way out")
   func damage() throws {
     try withCheckpoints { checkpoints throws in

@@ -101,6 +101,19 @@ import Testing
     }
   }
 
+  @Test("a complete part that was damaged is not taken for done when it is asked for again")
+  func damagedPart() throws {
+    try withWorkspaces { _, parts throws in
+      try parts.expectPart(1, of: 2, "ingest")
+      let path = parts.workspacePath + "/parts/ingest/1-of-2.part"
+      var bytes = try RegularFile(path: path).readAll()
+      bytes[bytes.count / 3] ^= 1
+      try AtomicFile.replace(path, with: bytes)
+      let error = #expect(throws: PartError.self) { try parts.expectPart(1, of: 2, "ingest") }
+      #expect(error?.description.contains("\(path): damaged at byte") == true)
+    }
+  }
+
   @Test("a database whose log is not written back is not read as if nobody wrote")
   func openLog() throws {
     try withWorkspaces { _, parts throws in

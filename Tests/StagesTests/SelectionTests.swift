@@ -40,6 +40,17 @@ import Testing
     }
   }
 
+  @Test("a list that leaves nothing out is said")
+  func emptyDrop() throws {
+    try withTemporaryFolder { folder in
+      try AtomicFile.replace("\(folder)/list.txt", with: Array("no-such-image\n".utf8))
+      let (catalog, said) = try ingest(
+        Self.csv, ["drop": .string("\(folder)/list.txt")], in: folder)
+      #expect(try catalog.counts().pairs == 8)
+      #expect(said.contains { $0.hasPrefix("warning: ingest.drop leaves nothing out") }, "\(said)")
+    }
+  }
+
   @Test("limit takes a sample of prompts with all their rows, the same for a seed")
   func limitPrompts() throws {
     try withTemporaryFolder { folder in

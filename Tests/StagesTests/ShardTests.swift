@@ -118,6 +118,23 @@ import Testing
     #expect(alone.isSubset(of: others))
   }
 
+  @Test("settings that change no shard change nothing else either, so that what follows stays done")
+  func sameShards() throws {
+    try DataPipeline.with([DataPipeline.train, DataPipeline.validation]) { pipeline in
+      var pipeline = pipeline
+      try pipeline.run()
+      let folder = "\(pipeline.workspacePath)/shards"
+      func bytes() throws -> [[UInt8]] {
+        try Folders.names(in: folder).map { try RegularFile(path: "\(folder)/\($0)").readAll() }
+      }
+      let expected = try bytes()
+      pipeline.shard["validation_fraction"] = 0.9
+      pipeline.shard["shard_size_mb"] = 300
+      try pipeline.run()
+      #expect(try bytes() == expected)
+    }
+  }
+
   @Test("a shard whose bytes changed is refused by name")
   func damaged() throws {
     try DataPipeline.with([DataPipeline.train]) { pipeline in

@@ -1,5 +1,6 @@
 import CSQLite
 import Files
+import Foundation
 
 /// One compiled statement, run many times with different values.
 final class Statement {
@@ -91,6 +92,11 @@ extension CatalogError {
     of connection: OpaquePointer?, path: String, sql: String
   ) -> CatalogError {
     var code = Int(sqlite3_extended_errcode(connection))
+    if code & 0xff == Int(SQLITE_CANTOPEN), let connection,
+      [EMFILE, ENFILE].contains(sqlite3_system_errno(connection))
+    {
+      return .tooManyFiles(path: path)
+    }
     // A full disk shows as SQLITE_FULL where a write meets it, but as an error of input and output
     // where syncing, truncating or creating a file does, or where a quota or a limit is reached.
     if [SQLITE_IOERR, SQLITE_CANTOPEN].contains(Int32(code & 0xff)),

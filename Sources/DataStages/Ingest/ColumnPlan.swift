@@ -58,10 +58,20 @@ struct ColumnPlan: Sendable {
 extension ColumnPlan {
   /// - Parameters:
   ///   - columns: those of the source, members of structs by their dotted paths
+  ///   - counts: of the records that have each; nil where all records have all columns
   ///   - options: what the pipeline file says
   ///   - mayBePrompts: whether a source without any comparison may be a list of prompts
-  init(columns: [String], options: ReadingOptions, mayBePrompts: Bool) {
+  init(
+    columns: [String], counts: [String: Int]? = nil, options: ReadingOptions, mayBePrompts: Bool
+  ) {
     let present = ColumnSet(columns)
+    func records(_ name: String) -> Int { counts.map { $0[name] ?? 0 } ?? 1 }
+    /// The first of the names that most records have.
+    func commonest(_ names: [String]) -> String? {
+      names.filter(present.contains).reduce(nil as String?) { found, name in
+        found.map { records($0) >= records(name) ? $0 : name } ?? name
+      }
+    }
     func names(_ layout: DataLayout) -> [RecordField: String] {
       layout.columns.merging(options.columns.filter { layout.columns[$0.key] != nil }) { $1 }
     }
@@ -71,9 +81,14 @@ extension ColumnPlan {
     }
     let caption =
       options.columns[.caption]
-      ?? DataLayout.captions.first(where: present.contains) ?? DataLayout.captions[0]
+      ?? commonest(DataLayout.captions) ?? DataLayout.captions[0]
     let layouts = DataLayout.all.filter { options.format == .auto || $0.form == options.format }
-    let whole = layouts.first { names($0).values.allSatisfy(present.contains) }
+    // One record with a member of another form does not decide.
+    func fillingCount(_ layout: DataLayout) -> Int { names(layout).values.map(records).min() ?? 0 }
+    let whole = layouts.filter { names($0).values.allSatisfy(present.contains) }
+      .reduce(nil as DataLayout?) { found, layout in
+        found.map { fillingCount($0) >= fillingCount(layout) ? $0 : layout } ?? layout
+      }
     let hasAny = layouts.contains { count($0) > 0 }
     let isPrompts =
       options.format == .prompts

@@ -231,7 +231,12 @@ package final class Ingest: DivisibleStage {
     for line in try Funnel(catalog, notes: notes).lines {
       context.progress.say(line)
     }
-    finished = (contentDigest, try catalog.rejectCountsByCode(stage: Self.name))
+    let rejectCounts = try catalog.rejectCountsByCode(stage: Self.name)
+    if !settings.drop.patterns.isEmpty, rejectCounts[RowFault.droppedCode] == nil {
+      context.progress.say(
+        "warning: ingest.drop leaves nothing out: no source has a row or an image that it names")
+    }
+    finished = (contentDigest, rejectCounts)
     try context.movesDatabases
       ? catalog.database.leaveLog() : catalog.database.writeLogBack()
     catalogConnection = nil

@@ -1,4 +1,4 @@
-import PipelineCore
+package import PipelineCore
 
 /// Settings of `ingest`.
 package struct IngestSettings: StageSettings {

@@ -5,7 +5,7 @@ enum RecordKeys {
   /// The members of all elements, in the order in which they first come.
   static func union(
     of elements: [JSON], path: String, _ options: ReadingOptions
-  ) throws -> [String] {
+  ) throws -> ColumnCounts {
     var keys = KeyUnion(options)
     for element in elements { keys.add(element) }
     return try keys.found(path: path)
@@ -15,7 +15,7 @@ enum RecordKeys {
   /// or no record, adds nothing.
   static func union(
     of file: RegularFile, _ blocks: [TextBlocks.Block], _ options: ReadingOptions
-  ) throws -> [String] {
+  ) throws -> ColumnCounts {
     var keys = KeyUnion(options)
     for block in blocks where !keys.isComplete {
       let bytes = try file.read(at: block.offset, count: block.byteCount)
@@ -37,8 +37,9 @@ private struct KeyUnion {
   /// Fields of the published form that have not come yet.
   private var missing: Set<String>
   private var keys: [String] = []
-  private var known: Set<String> = []
-  private var hasRecords = false
+  /// How many records have each.
+  private var counts: [String: Int] = [:]
+  private var hasPrompts = false
   private var problem: String?
 
   init(_ options: ReadingOptions) {
@@ -52,14 +53,14 @@ private struct KeyUnion {
 
   mutating func add(_ record: JSON) {
     if let object = record.object {
-      hasRecords = true
-      for key in object.keys where known.insert(key).inserted {
+      for key in object.keys {
+        counts[key, default: 0] += 1
+        guard counts[key] == 1 else { continue }
         keys.append(key)
         missing.remove(key)
       }
     } else if record.string != nil {
-      hasRecords = true
-      if known.insert(promptName).inserted { keys.append(promptName) }
+      hasPrompts = true
     } else {
       note("the first record is \(record.kind), not an object")
     }
@@ -68,8 +69,12 @@ private struct KeyUnion {
   mutating func note(_ problem: String) { if self.problem == nil { self.problem = problem } }
 
   /// Throws where there are records, but none that can be read.
-  func found(path: String) throws -> [String] {
-    if !hasRecords, let problem { throw SourceError.malformed(path: path, reason: problem) }
-    return keys
+  ///
+  /// Strings are prompts where all records are strings.
+  func found(path: String) throws -> ColumnCounts {
+    if !keys.isEmpty { return ColumnCounts(names: keys, counts: counts) }
+    if hasPrompts { return ColumnCounts([promptName]) }
+    if let problem { throw SourceError.malformed(path: path, reason: problem) }
+    return ColumnCounts([])
   }
 }

@@ -66,7 +66,8 @@ struct RowLabels {
     }
     let names = (plan.name(of: .image0), plan.name(of: .image1))
     let ends = Self.ends(of: names)
-    let word = text.lowercased()
+    // 1.0 is 1.
+    let word = Double(text).flatMap(Int.init(exactly:)).map { "\($0)" } ?? text.lowercased()
     if [names.0.lowercased(), ends.0, "first", "left"].contains(word) {
       (label0, label1) = (1, 0)
     } else if [names.1.lowercased(), ends.1, "second", "right"].contains(word) {

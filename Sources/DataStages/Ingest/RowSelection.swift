@@ -82,7 +82,7 @@ struct RowSelection {
       throw .filtered(nil, "not-kept", "not in the list of ingest.keep")
     }
     if let drop, drop.isWhole(row, path) {
-      throw .filtered(nil, "dropped", "in the list of ingest.drop")
+      throw .filtered(nil, RowFault.dropped, "in the list of ingest.drop")
     }
   }
 
@@ -92,7 +92,7 @@ struct RowSelection {
       throw .filtered(nil, "not-kept", "not in the list of ingest.keep")
     }
     if let drop, drop.hasRow(row, part, path) {
-      throw .filtered(nil, "dropped", "in the list of ingest.drop")
+      throw .filtered(nil, RowFault.dropped, "in the list of ingest.drop")
     }
   }
 
@@ -107,7 +107,7 @@ struct RowSelection {
       throw .filtered(nil, "not-kept", "an image is not in the list of ingest.keep")
     }
     if let drop, uids.contains(where: drop.uids.contains) {
-      throw .filtered(nil, "dropped", "an image is in the list of ingest.drop")
+      throw .filtered(nil, RowFault.dropped, "an image is in the list of ingest.drop")
     }
   }
 }

@@ -32,6 +32,9 @@ struct RowFault: Error {
 
   /// Codes of rows that a filter leaves out on purpose begin so.
   static let filterPrefix = "filtered-"
+  /// What setting `ingest.drop` leaves out.
+  static let dropped = "dropped"
+  static let droppedCode = filterPrefix + dropped
 
   static func filtered(_ field: RecordField?, _ what: String, _ reason: String) -> RowFault {
     RowFault(field, filterPrefix + what, reason)

@@ -29,40 +29,50 @@ final class TextRecords: RecordFile {
   private let blocks: [TextBlocks.Block]
   /// All records of a `json` file, which is parsed as a whole.
   private let elements: [JSON]
-  /// The header of a `csv` or `tsv` file.
+  /// The header of a `csv` or `tsv` file, and whether its fields stand between spaces.
   private let header: [String]
+  private let isSpaced: Bool
   private var lastBlock: (index: Int, rows: [Result<TextRow, RowFault>])?
 
   init(path: String, form: Form, options: ReadingOptions) throws {
     let file = try RegularFile(path: path)
     try file.requireNoMistake(expected: "a file of records", isText: true)
+    let form = form == .json && (try Self.holdsLines(file)) ? .jsonLines : form
     let elements = form == .json ? try Self.elements(path) : []
     let blocks =
       form == .json ? [] : try TextBlocks.blocks(of: file, hasQuotes: form.separator != nil)
     guard !elements.isEmpty || !blocks.isEmpty else {
       throw SourceError.malformed(path: path, reason: "there are no records in it")
     }
-    header = try form.separator.map { try Self.header(of: file, blocks, $0) } ?? []
+    let names = try form.separator.map { try Self.header(of: file, blocks, $0) } ?? []
+    header = names.map(SpelledValue.trimmed)
+    isSpaced = header != names
+    let columns: ColumnCounts
     switch form {
     case .csv, .tsv:
-      columnNames = header
+      guard Set(header).count == header.count else {
+        throw SourceError.malformed(path: path, reason: "the header names a column twice")
+      }
+      columns = ColumnCounts(header)
       // The first record is the header.
       blockRowCounts = blocks.enumerated().map { $1.rowCount - ($0 == 0 ? 1 : 0) }
     case .json:
-      columnNames = try RecordKeys.union(of: elements, path: path, options)
+      columns = try RecordKeys.union(of: elements, path: path, options)
       blockRowCounts = stride(from: 0, to: elements.count, by: TextBlocks.rowLimit).map {
         min(TextBlocks.rowLimit, elements.count - $0)
       }
     case .jsonLines:
-      columnNames = try RecordKeys.union(of: file, blocks, options)
+      columns = try RecordKeys.union(of: file, blocks, options)
       blockRowCounts = blocks.map(\.rowCount)
     case .lines:
-      columnNames = [options.promptName]
+      columns = ColumnCounts([options.promptName])
       blockRowCounts = blocks.map(\.rowCount)
     }
     self.path = path
     self.form = form
-    plan = ColumnPlan(columns: columnNames, options: options, mayBePrompts: true)
+    columnNames = columns.names
+    plan = ColumnPlan(
+      columns: columns.names, counts: columns.counts, options: options, mayBePrompts: true)
     paths = ImagePaths(source: path, root: options.imageRoot)
     self.file = file
     self.elements = elements
@@ -153,10 +163,10 @@ final class TextRecords: RecordFile {
   private func fields(
     _ record: ArraySlice<UInt8>, _ separator: UInt8
   ) -> Result<TextRow, RowFault> {
-    guard let fields = delimitedFields(record, separator: separator) else {
-      return .failure(
-        RowFault(nil, "unreadable-record", "its quotes are out of place, or it is not UTF-8"))
+    guard var fields = delimitedFields(record, separator: separator) else {
+      return .failure(RowFault(nil, "unreadable-record", Self.fault(of: record)))
     }
+    if isSpaced { fields = fields.map(SpelledValue.trimmed) }
     guard fields.count == header.count else {
       return .failure(
         RowFault(
@@ -172,9 +182,27 @@ final class TextRecords: RecordFile {
     let json = try JSON(contentsOf: path, mayHaveMark: true)
     guard let elements = json.array else {
       throw SourceError.malformed(
-        path: path, reason: "\(json.kind), where a list of records is needed")
+        path: path,
+        reason: "\(json.kind), where a list of records is needed, [{...}, {...}], or one record "
+          + "per line; if it holds such a list: jq '.NAME' IN > OUT")
     }
     return elements
+  }
+
+  /// Whether a file holds records line by line, as many tools write them under the ending of JSON.
+  private static func holdsLines(_ file: RegularFile) throws -> Bool {
+    let blocks = try TextBlocks.blocks(of: file, hasQuotes: false)
+    guard let block = blocks.first, block.rowCount > 1 || blocks.count > 1 else { return false }
+    let bytes = try file.read(at: block.offset, count: block.byteCount)
+    let first = TextBlocks.records(in: bytes, hasQuotes: false).first ?? []
+    return (try? JSON(parsing: Array(first), source: file.path))?.object != nil
+  }
+
+  /// Why the fields of a record cannot be told apart.
+  private static func fault(of record: ArraySlice<UInt8>) -> String {
+    String(validating: record, as: UTF8.self) == nil
+      ? "not UTF-8; convert the file, for example: iconv -f LATIN1 -t UTF-8 IN > OUT"
+      : "its quotes are out of place"
   }
 
   private static func header(
@@ -183,11 +211,15 @@ final class TextRecords: RecordFile {
     guard let block = blocks.first else { return [] }
     let bytes = try file.read(at: block.offset, count: block.byteCount)
     guard let record = TextBlocks.records(in: bytes, hasQuotes: true).first else { return [] }
-    guard let header = delimitedFields(record, separator: separator),
-      Set(header).count == header.count
-    else {
+    if record.dropLast(2).contains(UInt8(ascii: "\r")), !record.contains(UInt8(ascii: "\n")) {
       throw SourceError.malformed(
-        path: file.path, reason: "the header cannot be read, or names a column twice")
+        path: file.path,
+        reason: "its lines end in carriage returns alone; convert it, for example: "
+          + "tr '\\r' '\\n' < IN > OUT")
+    }
+    guard let header = delimitedFields(record, separator: separator) else {
+      throw SourceError.malformed(
+        path: file.path, reason: "the header cannot be read: \(fault(of: record))")
     }
     return header
   }

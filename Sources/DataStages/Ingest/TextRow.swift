@@ -45,6 +45,8 @@ struct TextRow: RowValues {
     guard let value = value(field) else { return nil }
     if let number = value.int { return "\(number)" }
     if case .number(let number) = value { return "\(number)" }
+    // As a column of truth values in a parquet file is read.
+    if let truth = value.bool { return truth ? "1" : "0" }
     return try text(field)
   }
 

@@ -115,9 +115,7 @@ package final class Shard: DivisibleStage {
         "tokenizer": encodings.tokenizerFingerprint,
       ],
       settings: [
-        "size": .integer(encodings.size), "shard_size_mb": .number(settings.shardSizeMb),
-        "validation_fraction": .number(settings.validationFraction),
-        "labels": .string(settings.labels.rawValue),
+        "size": .integer(encodings.size), "labels": .string(settings.labels.rawValue),
       ], shards: shards)
     try index.save(to: indexPath)
   }

@@ -128,6 +128,17 @@ package struct PartFile {
     return entries
   }
 
+  /// Reads every record.
+  ///
+  /// - Throws: `PartError.damaged` for one that is not as it was written
+  func verify() throws {
+    let file = try RegularFile(path: path)
+    for entry in entries where try !Self.hasItsDigest(entry, in: file) {
+      throw PartError.damaged(
+        path: path, offset: entry.offset, reason: "the record is not as it was written")
+    }
+  }
+
   private static func entry(of file: RegularFile, at offset: Int) throws -> PartEntry? {
     PartEntry(head: try file.read(at: offset, count: PartFormat.headSize), at: offset)
   }

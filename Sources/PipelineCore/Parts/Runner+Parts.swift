@@ -66,6 +66,7 @@ extension Runner {
     let pending = try stage.pendingItems()
     let share = pending.filter { partition.contains(position: stage.position(of: $0)) }
     if let complete = earlier.first(where: \.isComplete) {
+      try complete.verify()
       observe(
         .partDone(
           stage: S.name, part: partition, items: share.count, total: pending.count,
