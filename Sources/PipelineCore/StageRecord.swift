@@ -72,8 +72,8 @@ struct StageRecord: Equatable {
     } catch let error as JSONError {
       throw PipelineError.damaged(
         path: path,
-        reason: "\(error); it lists the files of its stage: move it and those files away to run the "
-          + "stage again")
+        reason: "\(error); it lists the files of its stage: move it and those files away to run "
+          + "the stage again")
     }
   }
 

@@ -56,6 +56,8 @@ package struct IngestSettings: StageSettings {
     in: 0...1)
   var maxRejectFraction = 0.01
 
+  package init() {}
+
   enum LimitedThing: String, Codable, CaseIterable, Sendable { case rows, prompts }
 
   enum Ties: String, Codable, CaseIterable, Sendable { case soft, drop }
@@ -68,7 +70,7 @@ package struct IngestSettings: StageSettings {
 
   enum ImageCheck: String, Codable, CaseIterable, Sendable { case decode, header }
 
-  func check() throws(SettingConflict) {
+  package func check() throws(SettingConflict) {
     guard !source.patterns.isEmpty, !source.patterns.contains("") else {
       throw SettingConflict("source", "is missing: name a file, a folder, a pattern or a list")
     }

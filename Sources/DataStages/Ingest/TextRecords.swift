@@ -37,7 +37,7 @@ final class TextRecords: RecordFile {
   init(path: String, form: Form, options: ReadingOptions) throws {
     let file = try RegularFile(path: path)
     try file.requireNoMistake(expected: "a file of records", isText: true)
-    let form = form == .json && (try Self.holdsLines(file)) ? .jsonLines : form
+    let form = try form == .json && Self.holdsLines(file) ? .jsonLines : form
     let elements = form == .json ? try Self.elements(path) : []
     let blocks =
       form == .json ? [] : try TextBlocks.blocks(of: file, hasQuotes: form.separator != nil)
