@@ -49,6 +49,9 @@ public struct LoRAFile {
     metadata = try Self.adapterMetadata(of: file)
   }
 
+  /// What the header of a safetensors file tells beside its tensors.
+  var header: [String: String] { (checkpoint as? SafetensorsFile)?.metadata ?? [:] }
+
   public var hasUNetModules: Bool { modules[.unet]?.isEmpty == false }
 
   /// Adapters of the U-Net's layers, added to `set`.

@@ -16,13 +16,17 @@ extension ModelFolder {
   /// single file the small files are those of its family, the tokenizers copies. The folder appears
   /// under its name complete and durable, or not at all.
   ///
-  /// - Parameter destination: a path where nothing is yet
+  /// - Parameters:
+  ///   - provenance: where the LoRA came from, for the header of the U-Net's weights
+  ///   - destination: a path where nothing is yet
   /// - Throws: `ModelFolderError`; `LoRAError.imprecise` if `precision` cannot hold the numbers
   public func writeMerged(
-    _ lora: LoRAWeights, precision: WeightPrecision, to destination: String
+    _ lora: LoRAWeights, precision: WeightPrecision, provenance: Provenance? = nil,
+    to destination: String
   ) throws {
+    let addition = Addition(lora: lora, header: try provenance?.pairs() ?? [:])
     if let original = try original() {
-      return try writeMerged(original, lora, precision, to: destination)
+      return try writeMerged(original, addition, precision, to: destination)
     }
     let parts = try modelParts()
     try writeFolder(destination) { folder in
@@ -32,7 +36,7 @@ extension ModelFolder {
       }
       for part in parts.present {
         try writePart(part, in: folder) { target in
-          try copyPart(part, adding: part == "unet" ? lora : nil, precision, to: target)
+          try copyPart(part, adding: part == "unet" ? addition : nil, precision, to: target)
         }
       }
       try AtomicFile.replace("\(folder)/\(Self.indexName)", with: parts.index)
@@ -81,7 +85,7 @@ extension ModelFolder {
   }
 
   private func copyPart(
-    _ part: String, adding lora: LoRAWeights?, _ precision: WeightPrecision, to target: String
+    _ part: String, adding addition: Addition?, _ precision: WeightPrecision, to target: String
   ) throws {
     let source = try FolderReader("\(path)/\(part)", of: path)
     for name in source.names where name.isModelFile {
@@ -95,7 +99,7 @@ extension ModelFolder {
     let isDiffusers = weights.contains { $0.hasPrefix("diffusion_pytorch_model") }
     let stem = isDiffusers ? "diffusion_pytorch_model" : "model"
     let checkpoint = try checkpoint(part, stem: stem)
-    let merged = MergedWeights(checkpoint, lora, precision)
+    let merged = MergedWeights(checkpoint, addition, precision)
     try merged.write(to: "\(target)/\(stem).safetensors")
   }
 
@@ -114,18 +118,32 @@ extension ModelFolder {
   }
 }
 
+extension ModelFolder {
+  /// What a merged model has that the model did not have.
+  struct Addition {
+    let lora: LoRAWeights
+    /// Of the U-Net's file.
+    let header: [String: String]
+  }
+}
+
 /// The weights of a part with what a LoRA adds.
 struct MergedWeights {
   let checkpoint: any CheckpointSource
   let precision: WeightPrecision
   /// By the name of the weight that each is added to.
   let modules: [String: LoRAWeights.Module]
+  private let header: [String: String]
 
-  init(_ checkpoint: any CheckpointSource, _ lora: LoRAWeights?, _ precision: WeightPrecision) {
+  init(
+    _ checkpoint: any CheckpointSource, _ addition: ModelFolder.Addition?,
+    _ precision: WeightPrecision
+  ) {
     self.checkpoint = checkpoint
     self.precision = precision
+    header = ["format": "pt"].merging(addition?.header ?? [:]) { $1 }
     modules = Dictionary(
-      (lora?.modules ?? []).map { ($0.layer.path + LinearLayers.suffix, $0) }
+      (addition?.lora.modules ?? []).map { ($0.layer.path + LinearLayers.suffix, $0) }
     ) { first, _ in first }
   }
 
@@ -141,7 +159,7 @@ struct MergedWeights {
         entry.name, type: precision.elementType, shape: entry.shape,
         floats: { try storableValues(entry.name) })
     }
-    try writeSafetensors(tensors, metadata: ["format": "pt"], to: path, check: verify)
+    try writeSafetensors(tensors, metadata: header, to: path, check: verify)
   }
 
   private func verify(_ written: SafetensorsFile) throws {

@@ -5,7 +5,7 @@ import Foundation
 extension ModelFolder {
   /// Writes the model of a single file, with a LoRA added, as `writeMerged` does for a folder.
   func writeMerged(
-    _ original: OriginalCheckpoint, _ lora: LoRAWeights, _ precision: WeightPrecision,
+    _ original: OriginalCheckpoint, _ addition: Addition, _ precision: WeightPrecision,
     to destination: String
   ) throws {
     let tokenizers = original.parts.filter { $0.hasPrefix("text_encoder") }.map {
@@ -18,7 +18,7 @@ extension ModelFolder {
         let stem = part.hasPrefix("text_encoder") ? "model" : "diffusion_pytorch_model"
         try writePart(part, in: folder) { target in
           try writeText(try original.configuration(part).value, to: "\(target)/config.json")
-          try MergedWeights(weights, part == "unet" ? lora : nil, precision)
+          try MergedWeights(weights, part == "unet" ? addition : nil, precision)
             .write(to: "\(target)/\(stem).safetensors")
         }
       }

@@ -46,7 +46,7 @@ public final class Export: Stage {
   }
 
   public static let name = "export"
-  public static let version = 1
+  public static let version = 2
   public static let unit = "files"
   public let reads: Set<Artifact>
   public static let settingsWithoutEffect: Set<String> = ["model", "tokenizer"]
@@ -95,12 +95,25 @@ public final class Export: Stage {
   }
 
   public func inputs() throws -> [StageInput] {
+    try modelInputs() + stages.compactMap { try provenance(of: $0)?.input(of: $0) }
+  }
+
+  private func modelInputs() throws -> [StageInput] {
     let model = model
     guard model.isFile else {
       return try context.digests.inputs(folder: settings.model, as: "model")
     }
     let isMerged = settings.forms.contains(.merged)
     return try model.inputs(isMerged ? model.textParts : [], context.digests)
+  }
+
+  /// Where the LoRA of a stage came from; nil before the stage has run.
+  private func provenance(of stage: TuningStage) throws -> Provenance? {
+    try context.origin(of: stage.rawValue).map { origin in
+      try Provenance(
+        of: stage, origin,
+        lora: context.digests.digest(ofFile: context.workspace.path(stage.loraFile)))
+    }
   }
 
   /// A form whose path exists is complete: it got its name when it was.
@@ -143,14 +156,19 @@ public final class Export: Stage {
   }
 
   private func write(_ item: Item) throws {
-    guard let lora = loras[item.stage] else { return }
+    guard let lora = loras[item.stage], let provenance = try provenance(of: item.stage) else {
+      return
+    }
+    let precision = settings.dtype
     switch item.form {
-    case .lora: try lora.write(to: path(item), as: .diffusers, precision: settings.dtype)
+    case .lora:
+      try lora.write(to: path(item), as: .diffusers, precision: precision, provenance: provenance)
     case .webui:
       try lora.write(
         to: path(item), as: .webUI(try model.webUIHeader(name: name(of: item.stage))),
-        precision: settings.dtype)
-    case .merged: try model.writeMerged(lora, precision: settings.dtype, to: path(item))
+        precision: precision, provenance: provenance)
+    case .merged:
+      try model.writeMerged(lora, precision: precision, provenance: provenance, to: path(item))
     }
   }
 

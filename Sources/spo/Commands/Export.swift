@@ -43,24 +43,27 @@ enum Export: Command {
       try OutputPath.require(output, isNoneOf: [loraPath])
     }
     let precision: WeightPrecision = try arguments.choice("dtype") ?? .f32
-    func lora() throws -> LoRAWeights {
-      try LoRAFile(path: loraPath).effectiveWeights(for: try folder.unetLayers())
-    }
+    let file = try LoRAFile(path: loraPath)
+    func lora() throws -> LoRAWeights { try file.effectiveWeights(for: try folder.unetLayers()) }
+    let provenance = try Provenance(of: file)
     switch form {
     case .lora:
       let keys: DiffusersKeys = try arguments.choice("lora-keys") ?? .diffusers
       try lora().write(
-        to: output, as: keys == .peft ? .peft : .diffusers, precision: precision)
+        to: output, as: keys == .peft ? .peft : .diffusers, precision: precision,
+        provenance: provenance)
     case .webui:
       let name = URL(fileURLWithPath: output).deletingPathExtension().lastPathComponent
       let header = try folder.webUIHeader(
         name: name, blockNames: try arguments.choice("lora-keys"))
-      try lora().write(to: output, as: .webUI(header), precision: precision)
+      try lora().write(
+        to: output, as: .webUI(header), precision: precision, provenance: provenance)
     case .merged:
       guard !arguments.has("lora-keys") else {
         throw arguments.error("--lora-keys has no meaning for a merged model")
       }
-      try folder.writeMerged(try lora(), precision: precision, to: output)
+      try folder.writeMerged(
+        try lora(), precision: precision, provenance: provenance, to: output)
     }
     try Console.print(output)
   }
