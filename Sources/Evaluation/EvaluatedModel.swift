@@ -46,9 +46,14 @@ public struct EvaluatedModel: Sendable {
       }
     }
     if !folder.isFile {
-      for part in ["unet", "vae", "scheduler"] {
+      for part in ["unet", "vae", "scheduler"] where Folders.exists("\(folder.path)/\(part)") {
         files += try digests.inputs(folder: "\(folder.path)/\(part)", as: part)
       }
+    }
+    if let vae = folder.autoencoderPath {
+      files +=
+        try folder.autoencoderFolder.map { try digests.inputs(folder: $0, as: "vae") }
+        ?? [digests.input(file: vae)]
     }
     files += try loraPaths.map { try digests.input(file: $0) }
     // Where the files lie makes no difference, their order does.

@@ -16,7 +16,8 @@ final class CheckedModels {
   private var configurations: [String: ModelConfiguration] = [:]
 
   func configuration(_ folder: ModelFolder) throws -> ModelConfiguration {
-    let key = "\(folder.path)\n\(folder.tokenizerPath ?? "")"
+    let key = [folder.path, folder.tokenizerPath ?? "", folder.autoencoderPath ?? ""]
+      .joined(separator: "\n")
     if let known = configurations[key] { return known }
     let configuration = try folder.check()
     configurations[key] = configuration
@@ -44,7 +45,7 @@ final class CheckedModels {
 extension Encode: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
     let model = try checked.configuration(
-      ModelFolder(path: settings.model, tokenizer: settings.tokenizer))
+      settings.base)
     try model.requireFeasible(imageSide: try Encodings.size(settings, model))
   }
 }
@@ -59,7 +60,7 @@ extension Label: ModelReading {
 
 extension TrainPreference: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
-    let base = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
+    let base = settings.base
     _ = try DDIMScheduler(checked.configuration(base).scheduler)
     let start = ModelFolder(path: settings.start)
     guard settings.kind == .latent, settings.start.isEmpty || !start.isLatentPreferenceModel
@@ -91,7 +92,7 @@ extension TuneDPO: ModelReading {
 extension Export: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
     _ = try checked.configuration(
-      ModelFolder(path: settings.model, tokenizer: settings.tokenizer))
+      settings.base)
   }
 }
 

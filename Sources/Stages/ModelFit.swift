@@ -116,7 +116,7 @@ extension TuneDPO: ModelFitting {
 extension TrainPreference: ModelFitting {
   func checkFit() throws {
     try settings.checkTokenizer()
-    let model = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
+    let model = settings.base
     guard let count = model.readableScheduler?.schedule.count else { return }
     try model.require(timestepLimit: settings.timestepLimit, of: "preference.timestep_limit")
     if let beyond = settings.validationTimesteps.first(where: { $0 >= count }) {
@@ -131,7 +131,7 @@ extension Encode: ModelFitting {
   func checkFit() throws {
     guard let size = settings.size, Folders.exists(settings.model),
       let model = try? AutoencoderConfiguration(
-        ModelFolder(path: settings.model).configuration("vae"))
+        settings.base.configuration("vae"))
     else { return }
     let factor = model.reduction
     guard size.isMultiple(of: factor) else {

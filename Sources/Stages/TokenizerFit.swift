@@ -30,7 +30,6 @@ extension PreferenceSettings {
   /// - Throws: `PreferenceConfigurationError.otherTokenizer`
   func checkTokenizer() throws {
     let start = ModelFolder(path: start)
-    let base = ModelFolder(path: model, tokenizer: tokenizer)
     try passingOtherTokenizers {
       switch kind {
       case .pixel: try start.requirePreferenceTokens(of: base)
@@ -49,7 +48,7 @@ extension LabelSettings {
   func checkTokenizer(of encode: EncodeSettings) throws {
     try passingOtherTokenizers {
       try ModelFolder(path: scorer).requirePreferenceTokens(
-        of: ModelFolder(path: encode.model, tokenizer: encode.tokenizer))
+        of: encode.base)
     }
   }
 }

@@ -81,13 +81,21 @@ extension ModelFolder {
     guard present.contains("unet") else {
       throw ModelFolderError.noPart(path: path, part: "unet")
     }
+    if autoencoderPath != nil, !present.contains("vae") {
+      present.append("vae")
+      index["vae"] = ["diffusers", "AutoencoderKL"]
+    }
     return (present, Array((JSON.object(index).text(.pretty) + "\n").utf8))
   }
 
-  private func copyPart(
+  func copyPart(
     _ part: String, adding addition: Addition?, _ precision: WeightPrecision, to target: String
   ) throws {
-    let source = try FolderReader("\(path)/\(part)", of: path)
+    if part == "vae", let givenAutoencoder, givenAutoencoder.folder == nil {
+      return try writeAutoencoderFile(precision, to: target)
+    }
+    let given = part == "vae" ? givenAutoencoder?.folder : nil
+    let source = try FolderReader(given ?? "\(path)/\(part)", of: given ?? path)
     for name in source.names where name.isModelFile {
       try source.copy(name, to: target) { contents in
         name == "config.json" ? try Self.naming(precision, contents, source.path) : contents
@@ -101,6 +109,17 @@ extension ModelFolder {
     let checkpoint = try checkpoint(part, stem: stem)
     let merged = MergedWeights(checkpoint, addition, precision)
     try merged.write(to: "\(target)/\(stem).safetensors")
+  }
+
+  /// Writes an autoencoder that is given as a single file as a part of a folder.
+  func writeAutoencoderFile(_ precision: WeightPrecision, to target: String) throws {
+    try writeText(try configuration("vae").value, to: "\(target)/config.json")
+    try MergedWeights(try checkpoint("vae", stem: "diffusion_pytorch_model"), nil, precision)
+      .write(to: "\(target)/diffusion_pytorch_model.safetensors")
+  }
+
+  func writeText(_ json: JSON, to path: String) throws {
+    try AtomicFile.replace(path, with: Array((json.text(.pretty) + "\n").utf8))
   }
 
   /// A configuration that says which precision its weights have, if it said so before: transformers

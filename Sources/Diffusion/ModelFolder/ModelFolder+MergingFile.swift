@@ -14,6 +14,12 @@ extension ModelFolder {
     let sources = try tokenizers.map { try tokenizerFolder($0) }
     try writeFolder(destination) { folder in
       for part in original.parts {
+        if part == "vae", autoencoderPath != nil {
+          try writePart(part, in: folder) { target in
+            try copyPart(part, adding: nil, precision, to: target)
+          }
+          continue
+        }
         guard let weights = try original.part(part) else { continue }
         let stem = part.hasPrefix("text_encoder") ? "model" : "diffusion_pytorch_model"
         try writePart(part, in: folder) { target in
@@ -33,10 +39,6 @@ extension ModelFolder {
       }
       try writeText(original.pipelineIndex, to: "\(folder)/\(Self.indexName)")
     }
-  }
-
-  private func writeText(_ json: JSON, to path: String) throws {
-    try AtomicFile.replace(path, with: Array((json.text(.pretty) + "\n").utf8))
   }
 
   /// Copies a tokenizer's files; its configuration says all that libraries would else have to guess.

@@ -55,15 +55,7 @@ package struct OriginalCheckpoint {
       let layers = try UNetExtents(self).layersPerBlock
       return try renamed(Self.unetPrefix) { OriginalNames.unet($0, layersPerBlock: layers) }
     case "vae":
-      let levels = count { "\(Self.autoencoderPrefix)encoder.down.\($0).block.0.conv1.weight" }
-      return try renamed(Self.autoencoderPrefix) {
-        OriginalNames.autoencoder($0, levels: levels)
-      }.mapValues { origin in
-        // Attention is made of convolutions there, of linear layers here.
-        var origin = origin
-        origin.isFlattened = OriginalNames.isAutoencoderProjection(origin.name)
-        return origin
-      }
+      return try OriginalNames.autoencoderOrigins(in: source, prefix: Self.autoencoderPrefix)
     case "text_encoder": return try renamed(textPrefix) { ModelFolder.currentTextKey($0) }
     default:
       return try origins(Self.openCLIPPrefix) { name, entry in
@@ -80,25 +72,11 @@ package struct OriginalCheckpoint {
     }
   }
 
-  /// What becomes of all tensors whose names begin with `prefix`, by new name.
-  ///
-  /// - Parameter translate: gets the rest of the name; what it gives is of this tensor
   private func origins(
     _ prefix: String,
     _ translate: (String, TensorEntry) -> [String: RenamedCheckpoint.Origin]
   ) throws -> [String: RenamedCheckpoint.Origin] {
-    var origins: [String: RenamedCheckpoint.Origin] = [:]
-    for entry in source.entries where entry.name.hasPrefix(prefix) {
-      for (name, origin) in translate(String(entry.name.dropFirst(prefix.count)), entry) {
-        var origin = origin
-        origin.name = entry.name
-        if let other = origins.updateValue(origin, forKey: name) {
-          throw CheckpointWeightsError.ambiguous(
-            path: source.path, entry.name, other.name)
-        }
-      }
-    }
-    return origins
+    try RenamedCheckpoint.origins(in: source, prefix: prefix, translate)
   }
 
   // MARK: - Shapes
@@ -143,6 +121,7 @@ public enum OriginalCheckpointError: ClassifiedError, Equatable, CustomStringCon
   case otherFamily(path: String)
   case noPart(path: String, part: String)
   case noTokenizer(path: String)
+  case noAutoencoder(path: String)
 
   public var kind: FailureKind { .input }
 
@@ -155,6 +134,9 @@ public enum OriginalCheckpointError: ClassifiedError, Equatable, CustomStringCon
       "\(path): has neither cond_stage_model.transformer.* nor conditioner.embedders.1.model.*; only "
         + "checkpoints of Stable Diffusion 1 and XL with their text encoders are read"
     case .noPart(let path, let part): "\(path): the checkpoint has no \(part)"
+    case .noAutoencoder(let path):
+      "\(path): holds no VAE: there is no tensor encoder.conv_in.weight, with or without the prefix "
+        + OriginalCheckpoint.autoencoderPrefix
     case .noTokenizer(let path):
       "\(path): a checkpoint has no tokenizer; name a folder that has one, by --tokenizer or by "
         + "the setting tokenizer beside model (the vocabulary is the same for all models of Stable "

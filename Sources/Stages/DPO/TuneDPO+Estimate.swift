@@ -6,7 +6,7 @@ import PipelineCore
 import Shards
 
 extension TuneDPO: Estimating {
-  var sources: [NamedSource] { [.model(settings.model)] }
+  var sources: [NamedSource] { [.model(settings.model)] + NamedSource.vae(settings.vae) }
 
   func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
     var plan = StagePlan(on: backend)

@@ -5,11 +5,9 @@ import PipelineCore
 import Shards
 
 extension Encode: Estimating {
-  var sources: [NamedSource] { [.model(settings.model)] }
+  var sources: [NamedSource] { [.model(settings.model)] + NamedSource.vae(settings.vae) }
 
-  private var model: ModelFolder {
-    ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
-  }
+  private var model: ModelFolder { settings.base }
 
   func layout() throws -> ShardLayout {
     let configuration = try ModelConfiguration(model)

@@ -8,6 +8,8 @@ struct EncodeSettings: StageSettings {
   var model = ""
   @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
   var tokenizer: String? = nil
+  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  var vae: String? = nil
   @Setting("Height and width of the encoded images; null: the model's own.", in: 8...8_192)
   var size: Int? = nil
   @Setting(
@@ -24,6 +26,8 @@ struct EncodeSettings: StageSettings {
     case mean
     case meanAndLogVariance = "mean+logvar"
   }
+
+  var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
 
   func check() throws(SettingConflict) { try requireModel(model) }
 }

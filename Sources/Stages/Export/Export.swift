@@ -16,6 +16,8 @@ public final class Export: Stage {
     @Setting(
       "Folder with the tokenizer, for a checkpoint file that is merged; null: the model's own.")
     public var tokenizer: String? = nil
+    @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+    public var vae: String? = nil
     @Setting("Name of the LoRA in the webui: <lora:NAME:1>.", .fileName)
     public var name = "spo"
     @Setting("Precision of the exported weights.")
@@ -24,6 +26,8 @@ public final class Export: Stage {
     public var forms = Form.allCases
 
     public init() {}
+
+    var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
 
     public func check() throws(SettingConflict) {
       try requireModel(model)
@@ -49,7 +53,7 @@ public final class Export: Stage {
   public static let version = 2
   public static let unit = "files"
   public let reads: Set<Artifact>
-  public static let settingsWithoutEffect: Set<String> = ["model", "tokenizer"]
+  public static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "vae"]
   public let writes: [Artifact: [String]] = ["exports": [name]]
 
   let settings: Settings
@@ -64,9 +68,7 @@ public final class Export: Stage {
     reads = Set(stages.map(\.lora))
   }
 
-  private var model: ModelFolder {
-    ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
-  }
+  private var model: ModelFolder { settings.base }
   private var folder: String { context.output(Self.name) }
 
   private func folder(of stage: TuningStage, in folder: String) -> String {
@@ -100,11 +102,12 @@ public final class Export: Stage {
 
   private func modelInputs() throws -> [StageInput] {
     let model = model
-    guard model.isFile else {
-      return try context.digests.inputs(folder: settings.model, as: "model")
-    }
     let isMerged = settings.forms.contains(.merged)
-    return try model.inputs(isMerged ? model.textParts : [], context.digests)
+    let vae = isMerged ? try model.autoencoderInputs(context.digests) : []
+    guard model.isFile else {
+      return try context.digests.inputs(folder: settings.model, as: "model") + vae
+    }
+    return try model.inputs(isMerged ? model.textParts : [], context.digests) + vae
   }
 
   /// Where the LoRA of a stage came from; nil before the stage has run.

@@ -7,7 +7,7 @@ import Scorers
 
 extension WriteReport: Estimating {
   var sources: [NamedSource] {
-    [.model(settings.model)]
+    [.model(settings.model)] + NamedSource.vae(settings.vae)
       + (settings.split == nil
         ? [
           NamedSource(

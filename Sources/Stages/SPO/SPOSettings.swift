@@ -8,6 +8,8 @@ public struct SPOSettings: StageSettings {
   public var model = ""
   @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
   public var tokenizer: String? = nil
+  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  public var vae: String? = nil
   /// A folder, or a file of weights with its configuration beside it.
   @Setting(
     "A trained preference model, step-aware or latent; null: the one that stage preference trains.")
@@ -165,7 +167,7 @@ public struct SPOSettings: StageSettings {
     }
   }
 
-  var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer) }
+  var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
 
   /// The sampling steps whose candidates are compared.
   var comparedSteps: Range<Int> {

@@ -8,7 +8,7 @@ import StepwiseOptimization
 
 extension TuneSPO: Estimating {
   var sources: [NamedSource] {
-    [.model(settings.model)]
+    [.model(settings.model)] + NamedSource.vae(settings.vae)
       + (settings.preference.map {
         [.clip("spo.preference", $0, "the trained preference model to judge by")]
       } ?? [])

@@ -23,7 +23,7 @@ final class TuneSPO: Stage {
   static let version = 2
   static let unit = "batches"
   static let usesDevice = true
-  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "preference"]
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "vae", "preference"]
   static let spare = ["spo/checkpoints"]
   static let repairsFiles = true
   static let secondary = TuningStage.spo.measurements

@@ -14,6 +14,7 @@ enum Evaluate: Command {
       options: [
         .value("model", "DIR", "a diffusers folder or a checkpoint file"),
         .value("tokenizer", "DIR", "a folder with the tokenizer, for a checkpoint file"),
+        .value("vae", "PATH", "a VAE in place of the model's own: a folder or a file"),
         .value("lora", "FILE", isRepeatable: true, "a LoRA file for the model; several add up"),
         .value("lora-scale", "X", "strength of the LoRA files (1)"),
         .value("against", "DIR", "another model, or \"base\": the same without its LoRA files"),
@@ -59,7 +60,8 @@ enum Evaluate: Command {
 
   private static func request(_ arguments: Arguments) throws -> EvaluationRequest {
     let folder = ModelFolder(
-      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
+      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"),
+      vae: arguments.value("vae"))
     let strength = try arguments.float("lora-scale") ?? 1
     let output = try arguments.required("out")
     guard !output.isEmpty else { throw arguments.error("--out is empty") }
@@ -87,7 +89,11 @@ enum Evaluate: Command {
       return nil
     }
     return EvaluatedModel(
-      path == "base" ? folder : ModelFolder(path: path, tokenizer: arguments.value("tokenizer")),
+      path == "base"
+        ? folder
+        : ModelFolder(
+          path: path, tokenizer: arguments.value("tokenizer"),
+          vae: arguments.value("vae")),
       loraPaths: loras, loraScale: strength)
   }
 

@@ -12,6 +12,7 @@ enum Export: Command {
       options: [
         .value("model", "DIR", "the LoRA's model: a diffusers folder or a checkpoint file"),
         .value("tokenizer", "DIR", "to merged: a folder with the tokenizer, for a checkpoint file"),
+        .value("vae", "PATH", "a VAE in place of the model's own: a folder or a file"),
         .value("lora", "FILE", "a LoRA file with diffusers, PEFT or kohya keys"),
         .value("to", "FORM", "lora (for diffusers), webui, or merged (a model folder)"),
         .value("dtype", "NAME", "f32, f16 or bf16 (f32)"),
@@ -30,11 +31,15 @@ enum Export: Command {
 
   static func run(_ arguments: Arguments) throws {
     let folder = ModelFolder(
-      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
+      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"),
+      vae: arguments.value("vae"))
     let loraPath = try arguments.required("lora")
     let output = try arguments.required("out")
     guard let form: Form = try arguments.choice("to") else {
       throw arguments.error("--to is missing")
+    }
+    if form != .merged, arguments.has("vae") {
+      throw arguments.error("--vae has a meaning for a merged model alone")
     }
     switch form {
     case .merged: try OutputPath.requireAbsent(output)

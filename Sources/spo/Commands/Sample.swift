@@ -17,6 +17,7 @@ enum Sample: Command {
       options: [
         .value("model", "DIR", "a diffusers folder or a checkpoint file"),
         .value("tokenizer", "DIR", "a folder with the tokenizer, for a checkpoint file"),
+        .value("vae", "PATH", "a VAE in place of the model's own: a folder or a file"),
         .value("lora", "FILE", isRepeatable: true, "a LoRA file; several add up"),
         .value("lora-scale", "X", "strength of the LoRA files (1)"),
         .value("prompt", "STR", "the prompt"),
@@ -54,7 +55,8 @@ enum Sample: Command {
 
   private static func draw(_ arguments: Arguments) throws {
     let folder = ModelFolder(
-      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
+      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"),
+      vae: arguments.value("vae"))
     let list = arguments.value("prompts")
     if list != nil, arguments.has("prompt") {
       throw arguments.error("--prompt and --prompts exclude each other")
