@@ -84,6 +84,7 @@ extension ModelFolder {
 
 extension TuneSPO: ModelFitting {
   func checkFit() throws {
+    try requireOtherStart()
     try settings.checkTokenizer()
     let model = settings.base
     try model.require(steps: settings.samplingSteps, of: "spo.sampling_steps")

@@ -14,6 +14,10 @@ public struct SPOSettings: StageSettings {
   @Setting(
     "A trained preference model, step-aware or latent; null: the one that stage preference trains.")
   public var preference: String? = nil
+  /// The reference of the loss is still the model without a LoRA.
+  @Setting(
+    "A LoRA file whose training goes on, of the same rank and modules; null: a fresh LoRA.")
+  public var start: String? = nil
   @Setting("Precision of the preference model's large weights in memory.")
   public var preferencePrecision = PreferencePrecision.asStored
   @Setting("Seed of all random streams.")

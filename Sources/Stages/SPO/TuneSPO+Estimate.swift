@@ -12,6 +12,9 @@ extension TuneSPO: Estimating {
       + (settings.preference.map {
         [.clip("spo.preference", $0, "the trained preference model to judge by")]
       } ?? [])
+      + (settings.start.map {
+        [NamedSource(setting: "spo.start", path: $0, what: "the LoRA file to start from")]
+      } ?? [])
   }
 
   func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
