@@ -1,6 +1,7 @@
 import Checkpoints
 import Files
 import Foundation
+public import NN
 
 #if canImport(Glibc)
 import Glibc
@@ -17,14 +18,16 @@ extension ModelFolder {
   /// under its name complete and durable, or not at all.
   ///
   /// - Parameters:
+  ///   - changes: of whole weights, by their names
   ///   - provenance: where the LoRA came from, for the header of the U-Net's weights
   ///   - destination: a path where nothing is yet
   /// - Throws: `ModelFolderError`; `LoRAError.imprecise` if `precision` cannot hold the numbers
   public func writeMerged(
-    _ lora: LoRAWeights, precision: WeightPrecision, provenance: Provenance? = nil,
-    to destination: String
+    _ lora: LoRAWeights, changes: [String: WeightChange] = [:], precision: WeightPrecision,
+    provenance: Provenance? = nil, to destination: String
   ) throws {
-    let addition = Addition(lora: lora, header: try provenance?.pairs() ?? [:])
+    let addition = Addition(
+      lora: lora, changes: changes, header: try provenance?.pairs() ?? [:])
     if let original = try original() {
       return try writeMerged(original, addition, precision, to: destination)
     }
@@ -101,9 +104,8 @@ extension ModelFolder {
         name == "config.json" ? try Self.naming(precision, contents, source.path) : contents
       }
     }
-    let weights = source.names.filter(\.isWeights)
+    let weights = source.names.filter(FolderReader.isWeights)
     guard !weights.isEmpty else { return }
-    for name in weights { try source.requireInside(name) }
     let isDiffusers = weights.contains { $0.hasPrefix("diffusion_pytorch_model") }
     let stem = isDiffusers ? "diffusion_pytorch_model" : "model"
     let checkpoint = try checkpoint(part, stem: stem)
@@ -141,6 +143,7 @@ extension ModelFolder {
   /// What a merged model has that the model did not have.
   struct Addition {
     let lora: LoRAWeights
+    let changes: [String: WeightChange]
     /// Of the U-Net's file.
     let header: [String: String]
   }
@@ -152,6 +155,7 @@ struct MergedWeights {
   let precision: WeightPrecision
   /// By the name of the weight that each is added to.
   let modules: [String: LoRAWeights.Module]
+  private let changes: [String: WeightChange]
   private let header: [String: String]
 
   init(
@@ -160,6 +164,7 @@ struct MergedWeights {
   ) {
     self.checkpoint = checkpoint
     self.precision = precision
+    changes = addition?.changes ?? [:]
     header = ["format": "pt"].merging(addition?.header ?? [:]) { $1 }
     modules = Dictionary(
       (addition?.lora.modules ?? []).map { ($0.layer.path + LinearLayers.suffix, $0) }
@@ -201,6 +206,10 @@ struct MergedWeights {
   private func values(_ name: String) throws -> [Float] {
     var values = try checkpoint.floats(name)
     modules[name]?.add(to: &values)
+    if let change = changes[name] {
+      let own = values
+      change.add(to: &values, changing: own)
+    }
     return values
   }
 
@@ -212,7 +221,8 @@ struct MergedWeights {
       throw LoRAError.notFinite(path: checkpoint.path, key: name, value: given)
     }
     throw LoRAError.overflow(
-      path: checkpoint.path, array: modules[name] == nil ? name : "\(name) with the LoRA added",
+      path: checkpoint.path,
+      array: modules[name] == nil && changes[name] == nil ? name : "\(name) with the LoRA added",
       value: value, precision: precision)
   }
 }
@@ -223,8 +233,6 @@ extension String {
     let ending = URL(fileURLWithPath: self).pathExtension
     return ["json", "txt", "md"].contains(ending) && !contains(".index.") || self == "LICENSE"
   }
-
-  fileprivate var isWeights: Bool { hasSuffix(".safetensors") || hasSuffix(".bin") }
 }
 
 extension UInt8 {

@@ -67,8 +67,9 @@ enum Export: Command {
       guard !arguments.has("lora-keys") else {
         throw arguments.error("--lora-keys has no meaning for a merged model")
       }
+      let (lora, changes) = try file.mergeable(into: folder)
       try folder.writeMerged(
-        try lora(), precision: precision, provenance: provenance, to: output)
+        lora, changes: changes, precision: precision, provenance: provenance, to: output)
     }
     try Console.print(output)
   }
