@@ -80,10 +80,11 @@ extension OriginalCheckpoint {
       "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
     ]
     switch family {
-    case .stableDiffusion1:
+    case .stableDiffusion1, .stableDiffusion2:
+      let scheduler = family == .stableDiffusion1 ? "PNDMScheduler" : "DDIMScheduler"
       return common.adding([
         "_class_name": "StableDiffusionPipeline", "requires_safety_checker": false,
-        "safety_checker": nothing, "scheduler": ["diffusers", "PNDMScheduler"],
+        "safety_checker": nothing, "scheduler": ["diffusers", .string(scheduler)],
       ])
     case .stableDiffusionXL:
       return common.adding([

@@ -139,7 +139,10 @@ public struct ModelFolder: Equatable, Sendable {
       let inside = "\(tokenizerPath)/\(name)"
       return FileManager.default.fileExists(atPath: inside) ? inside : nil
     }
-    if let own = folder(part) { return (own, nil) }
+    // All of OpenCLIP's text encoders pad with "!".
+    let isOpenCLIP = (try? original())??.family == .stableDiffusion2
+    if let own = folder(part) { return (own, isOpenCLIP ? "!" : nil) }
+    if isOpenCLIP { return (tokenizerPath, "!") }
     // The second tokenizer of SDXL is the first, but pads with "!".
     return (folder("tokenizer") ?? tokenizerPath, part == "tokenizer_2" ? "!" : nil)
   }

@@ -6,10 +6,11 @@ import NN
 ///
 /// Its parts are given under the names, shapes and configurations of diffusers. The file has no
 /// configuration: it is the published one of its family, with the extents that the shapes tell.
-/// Stable Diffusion 1 and XL are known.
+/// Stable Diffusion 1, 2 and XL are known.
 package struct OriginalCheckpoint {
   enum Family {
     case stableDiffusion1
+    case stableDiffusion2
     case stableDiffusionXL
   }
 
@@ -29,10 +30,14 @@ package struct OriginalCheckpoint {
     guard has(Self.unetPrefix) else {
       throw OriginalCheckpointError.otherLayout(path: source.path)
     }
-    switch (has("conditioner.embedders.1.model."), has("cond_stage_model.transformer.")) {
-    case (true, _): family = .stableDiffusionXL
-    case (_, true): family = .stableDiffusion1
-    default: throw OriginalCheckpointError.otherFamily(path: source.path)
+    if has("conditioner.embedders.1.model.") {
+      family = .stableDiffusionXL
+    } else if has("cond_stage_model.transformer.") {
+      family = .stableDiffusion1
+    } else if has("cond_stage_model.model.transformer.") {
+      family = .stableDiffusion2
+    } else {
+      throw OriginalCheckpointError.otherFamily(path: source.path)
     }
     marks = try CheckpointMarks(source)
   }
@@ -56,9 +61,16 @@ package struct OriginalCheckpoint {
       return try renamed(Self.unetPrefix) { OriginalNames.unet($0, layersPerBlock: layers) }
     case "vae":
       return try OriginalNames.autoencoderOrigins(in: source, prefix: Self.autoencoderPrefix)
+    case "text_encoder" where family == .stableDiffusion2:
+      // Without what lies above the states that the U-Net is conditioned on.
+      let above = "transformer.resblocks.\(Self.largestLayerCount)."
+      return try origins(openCLIPPrefix) { name, entry in
+        name.hasPrefix(above) || name == "text_projection"
+          ? [:] : OriginalNames.openCLIP(name, rows: entry.shape.first ?? 0)
+      }
     case "text_encoder": return try renamed(textPrefix) { ModelFolder.currentTextKey($0) }
     default:
-      return try origins(Self.openCLIPPrefix) { name, entry in
+      return try origins(openCLIPPrefix) { name, entry in
         OriginalNames.openCLIP(name, rows: entry.shape.first ?? 0)
       }
     }
@@ -81,12 +93,19 @@ package struct OriginalCheckpoint {
 
   // MARK: - Shapes
 
-  static let openCLIPPrefix = "conditioner.embedders.1.model."
+  /// Of OpenCLIP's text encoder, in its own names.
+  var openCLIPPrefix: String {
+    family == .stableDiffusion2 ? "cond_stage_model.model." : "conditioner.embedders.1.model."
+  }
+
+  /// Stable Diffusion 2 is conditioned on what the last but one of 24 layers gives: diffusers' folder has
+  /// 23, and so have files that were made from one.
+  static let largestLayerCount = 23
 
   /// Of CLIP's own text encoder, in transformers' names.
   var textPrefix: String {
     switch family {
-    case .stableDiffusion1: "cond_stage_model.transformer."
+    case .stableDiffusion1, .stableDiffusion2: "cond_stage_model.transformer."
     case .stableDiffusionXL: "conditioner.embedders.0.transformer."
     }
   }
@@ -131,8 +150,9 @@ public enum OriginalCheckpointError: ClassifiedError, Equatable, CustomStringCon
       "\(path): no weights named \(OriginalCheckpoint.unetPrefix)...: this is no checkpoint in the "
         + "original layout; a model of diffusers is given by its folder"
     case .otherFamily(let path):
-      "\(path): has neither cond_stage_model.transformer.* nor conditioner.embedders.1.model.*; only "
-        + "checkpoints of Stable Diffusion 1 and XL with their text encoders are read"
+      "\(path): has none of cond_stage_model.transformer.*, cond_stage_model.model.* and "
+        + "conditioner.embedders.1.model.*; only checkpoints of Stable Diffusion 1, 2 and XL with their "
+        + "text encoders are read"
     case .noPart(let path, let part): "\(path): the checkpoint has no \(part)"
     case .noAutoencoder(let path):
       "\(path): holds no VAE: there is no tensor encoder.conv_in.weight, with or without the prefix "
@@ -140,7 +160,7 @@ public enum OriginalCheckpointError: ClassifiedError, Equatable, CustomStringCon
     case .noTokenizer(let path):
       "\(path): a checkpoint has no tokenizer; name a folder that has one, by --tokenizer or by "
         + "the setting tokenizer beside model (the vocabulary is the same for all models of Stable "
-        + "Diffusion 1 and XL)"
+        + "Diffusion 1, 2 and XL)"
     }
   }
 }

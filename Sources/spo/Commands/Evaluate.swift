@@ -16,7 +16,9 @@ enum Evaluate: Command {
         .value("tokenizer", "DIR", "a folder with the tokenizer, for a checkpoint file"),
         .value("vae", "PATH", "a VAE in place of the model's own: a folder or a file"),
         .value("lora", "FILE", isRepeatable: true, "a LoRA file for the model; several add up"),
-        .value("lora-scale", "X", "strength of the LoRA files (1)"),
+        .value(
+          "lora-scale", "X", isRepeatable: true,
+          "strength of all LoRA files, or of each in turn if given as often as --lora (1)"),
         .value("against", "DIR", "another model, or \"base\": the same without its LoRA files"),
         .value("against-lora", "FILE", isRepeatable: true, "a LoRA file for the other model"),
         .value("prompts", "FILE", "a prompt list: text, .json, .jsonl, .csv or .tsv"),
@@ -62,12 +64,13 @@ enum Evaluate: Command {
     let folder = ModelFolder(
       path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"),
       vae: arguments.value("vae"))
-    let strength = try arguments.float("lora-scale") ?? 1
     let output = try arguments.required("out")
     guard !output.isEmpty else { throw arguments.error("--out is empty") }
     var request = EvaluationRequest(
-      model: EvaluatedModel(folder, loraPaths: arguments.values("lora"), loraScale: strength),
-      against: try against(folder, strength, arguments),
+      model: EvaluatedModel(
+        folder, loraPaths: arguments.values("lora"),
+        loraScales: try arguments.loraScales()),
+      against: try against(folder, arguments),
       prompts: try PromptList(path: try arguments.required("prompts")),
       scorers: try scorers(arguments), folder: output)
     request.imagesPerPrompt =
@@ -81,7 +84,7 @@ enum Evaluate: Command {
   }
 
   private static func against(
-    _ folder: ModelFolder, _ strength: Float, _ arguments: Arguments
+    _ folder: ModelFolder, _ arguments: Arguments
   ) throws -> EvaluatedModel? {
     let loras = arguments.values("against-lora")
     guard let path = arguments.value("against") else {
@@ -94,7 +97,7 @@ enum Evaluate: Command {
         : ModelFolder(
           path: path, tokenizer: arguments.value("tokenizer"),
           vae: arguments.value("vae")),
-      loraPaths: loras, loraScale: strength)
+      loraPaths: loras, loraScales: try arguments.loraScales("against-lora"))
   }
 
   private static func guidance(_ arguments: Arguments) throws -> [Float] {
