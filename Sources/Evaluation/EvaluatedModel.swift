@@ -9,20 +9,21 @@ import TensorCore
 public struct EvaluatedModel: Sendable {
   public var folder: ModelFolder
   public var loraPaths: [String]
-  /// Strength of the LoRA files.
-  public var loraScale: Float
+  /// Strength of each LoRA file.
+  public var loraScales: [Float]
 
-  public init(_ folder: ModelFolder, loraPaths: [String] = [], loraScale: Float = 1) {
+  /// - Parameter loraScales: of each file; nil: 1
+  public init(_ folder: ModelFolder, loraPaths: [String] = [], loraScales: [Float]? = nil) {
     self.folder = folder
     self.loraPaths = loraPaths
-    self.loraScale = loraScale
+    self.loraScales = loraScales ?? loraPaths.map { _ in 1 }
   }
 
   /// Reads all its parts, which stay in memory together.
   public func open() throws -> ImageGenerator {
     let adapters = ModelAdapters()
-    for path in loraPaths {
-      try LoRAFile(path: path).add(to: adapters, strength: loraScale)
+    for (path, strength) in zip(loraPaths, loraScales) {
+      try LoRAFile(path: path).add(to: adapters, strength: strength)
     }
     return ImageGenerator(
       pipeline: try TextToImage(folder, adapters: loraPaths.isEmpty ? nil : adapters))
@@ -30,8 +31,8 @@ public struct EvaluatedModel: Sendable {
 
   /// The names of its LoRA files beside its own, for people.
   var text: String {
-    ([folder.path] + loraPaths).joined(separator: " + ")
-      + (loraScale == 1 || loraPaths.isEmpty ? "" : " at \(loraScale)")
+    let loras = zip(loraPaths, loraScales).map { $1 == 1 ? $0 : "\($0) at \($1)" }
+    return ([folder.path] + loras).joined(separator: " + ")
   }
 
   /// A digest of everything that its images depend on.
@@ -46,13 +47,19 @@ public struct EvaluatedModel: Sendable {
       }
     }
     if !folder.isFile {
-      for part in ["unet", "vae", "scheduler"] {
+      for part in ["unet", "vae", "scheduler"] where Folders.exists("\(folder.path)/\(part)") {
         files += try digests.inputs(folder: "\(folder.path)/\(part)", as: part)
       }
     }
+    if let vae = folder.autoencoderPath {
+      files +=
+        try folder.autoencoderFolder.map { try digests.inputs(folder: $0, as: "vae") }
+        ?? [digests.input(file: vae)]
+    }
     files += try loraPaths.map { try digests.input(file: $0) }
     // Where the files lie makes no difference, their order does.
-    let content = files.map(\.identity) + ["\(loraPaths.isEmpty ? 1 : loraScale)"]
+    let strengths = Set(loraScales).count > 1 ? loraScales : [loraScales.first ?? 1]
+    let content = files.map(\.identity) + strengths.map { "\($0)" }
     return SHA256.hexDigest(of: Array(content.joined(separator: "\n").utf8))
   }
 }

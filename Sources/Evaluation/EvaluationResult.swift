@@ -61,7 +61,10 @@ extension EvaluationResult {
     var json: JSON.Object = .init()
     json["path"] = .string(model.folder.path)
     json["lora"] = .array(model.loraPaths.map { .string($0) })
-    if !model.loraPaths.isEmpty { json["lora_scale"] = .number(Double(model.loraScale)) }
+    let scales = model.loraScales.map { JSON.number(Double($0)) }
+    if let scale = scales.first {
+      json["lora_scale"] = Set(model.loraScales).count == 1 ? scale : .array(scales)
+    }
     return .object(json)
   }
 

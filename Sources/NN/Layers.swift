@@ -15,8 +15,8 @@ public struct Linear {
     _ weights: Weights, inputs: Int, outputs: Int, hasBias: Bool = true,
     initial: Initializer? = nil, initialBias: Initializer = .constant(0)
   ) throws {
-    weight = try weights.parameter(
-      "weight", shape: [outputs, inputs], initial: initial ?? .uniform(fanIn: inputs))
+    weight = try weights.adaptedWeight(
+      shape: [outputs, inputs], initial: initial ?? .uniform(fanIn: inputs))
     bias =
       hasBias ? try weights.parameter("bias", shape: [outputs], initial: initialBias) : nil
     adapters =
@@ -62,8 +62,8 @@ public struct Conv2d {
     padding: Padding? = nil, hasBias: Bool = true
   ) throws {
     let initial = Initializer.uniform(fanIn: inputs * kernel * kernel)
-    weight = try weights.parameter(
-      "weight", shape: [outputs, inputs, kernel, kernel], initial: initial, layout: .convolution)
+    weight = try weights.adaptedWeight(
+      shape: [outputs, inputs, kernel, kernel], initial: initial, layout: .convolution)
     bias = hasBias ? try weights.parameter("bias", shape: [outputs], initial: .constant(0)) : nil
     self.kernel = kernel
     self.stride = stride

@@ -27,6 +27,7 @@ public enum AdapterError: ClassifiedError, Equatable, CustomStringConvertible {
   case shapeMismatch(
     layer: String, down: [Int], up: [Int], inputs: Int, outputs: Int)
   case unmatched(layers: [String])
+  case notTrainable(layer: String)
 
   public var kind: FailureKind { .input }
 
@@ -36,8 +37,10 @@ public enum AdapterError: ClassifiedError, Equatable, CustomStringConvertible {
       "the adapter of \(layer) has shapes \(down) and \(up), but the layer maps \(inputs) to "
         + "\(outputs)"
     case .unmatched(let layers):
-      "\(layers.count) adapters match no linear layer of the model: "
+      "\(layers.count) adapters match no layer of the model: "
         + layers.prefix(5).joined(separator: ", ") + (layers.count > 5 ? ", ..." : "")
+    case .notTrainable(let layer):
+      "the adapter of \(layer) belongs to a convolution; those of linear layers alone can be trained"
     }
   }
 }
@@ -48,6 +51,7 @@ public enum AdapterError: ClassifiedError, Equatable, CustomStringConvertible {
 /// Paths are compared with `.` and `_` taken as equal: some files do not tell them apart.
 public final class AdapterSet {
   private var byLayer: [String: [LowRankAdapter]] = [:]
+  private var changesByLayer: [String: [WeightChange]] = [:]
   private var matched: Set<String> = []
   /// Every adapter, in the order it was added.
   public private(set) var all: [LowRankAdapter] = []
@@ -85,12 +89,16 @@ public final class AdapterSet {
     all.append(adapter)
   }
 
+  public func add(_ change: WeightChange, to layer: String) {
+    changesByLayer[Self.normalized(layer), default: []].append(change)
+  }
+
   /// The trainable arrays, in the order that layers were built.
   public var parameters: [Parameter] { all.flatMap { [$0.down, $0.up] } }
 
   /// Throws if an adapter belongs to a layer that no model built so far has.
   public func requireAllMatched() throws {
-    let unmatched = byLayer.keys.filter { !matched.contains($0) }
+    let unmatched = Set(byLayer.keys).union(changesByLayer.keys).subtracting(matched)
     guard unmatched.isEmpty else { throw AdapterError.unmatched(layers: unmatched.sorted()) }
   }
 
@@ -110,6 +118,31 @@ public final class AdapterSet {
     }
     matched.insert(key)
     return found
+  }
+
+  /// What changes the whole weight of a layer.
+  ///
+  /// - Parameters:
+  ///   - shape: of the weight in the checkpoint
+  ///   - takesTerms: whether plain terms become part of the weight, too
+  func changes(for layer: String, shape: [Int], takesTerms: Bool) throws -> [WeightChange] {
+    let key = Self.normalized(layer)
+    var changes = changesByLayer[key] ?? []
+    for adapter in takesTerms ? byLayer[key] ?? [] : [] {
+      guard !adapter.up.isTrainable else { throw AdapterError.notTrainable(layer: layer) }
+      changes.append(
+        WeightChange(
+          rank: adapter.down.storedShape[0], up: adapter.up.storedValues,
+          down: adapter.down.storedValues, scale: adapter.scale, magnitude: nil))
+    }
+    let columns = shape.dropFirst().reduce(1, *)
+    for change in changes where change.outputs != shape[0] || change.columns != columns {
+      throw AdapterError.shapeMismatch(
+        layer: layer, down: [change.rank, change.columns], up: [change.outputs, change.rank],
+        inputs: columns, outputs: shape[0])
+    }
+    if !changes.isEmpty { matched.insert(key) }
+    return changes
   }
 
   private static func normalized(_ layer: String) -> String {

@@ -104,7 +104,7 @@ public struct CheckpointFolders {
   }
 
   /// Removes a checkpoint, which is complete until it is gone; files that others have put there stay.
-  func remove(step: Int) throws {
+  package func remove(step: Int) throws {
     let path = path(step: step)
     let manifest = "\(path)/\(Self.manifestName)"
     let own = (try? JSONReader(contentsOf: manifest).members().map(\.key)) ?? []

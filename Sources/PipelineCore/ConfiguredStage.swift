@@ -10,8 +10,8 @@ public struct ConfiguredStage {
   public let settings: JSON
   let settingsWithoutEffect: Set<String>
   let make: (StageContext) throws -> any Stage
-  /// The settings of all stages of the pipeline, by their names.
-  var planned: [String: JSON] = [:]
+  /// All stages of the pipeline, by their names.
+  var planned: [String: ConfiguredStage] = [:]
 
   /// Reads and checks a stage's settings: the one place where that is done.
   ///

@@ -144,7 +144,7 @@ public struct Pipeline {
       throw PipelineError.unknownSetting(
         path: "\(path): \(unread)", nearest: nearest(to: unread, in: known), known: known)
     }
-    let planned = Dictionary(uniqueKeysWithValues: configured.map { ($0.name, $0.settings) })
+    let planned = Dictionary(uniqueKeysWithValues: configured.map { ($0.name, $0) })
     for place in configured.indices { configured[place].planned = planned }
     return configured
   }

@@ -1,4 +1,4 @@
-import Files
+public import Files
 
 /// What a stage is given beside its settings.
 public struct StageContext {
@@ -25,8 +25,8 @@ public struct StageContext {
     isBuilding ? places.building(relative) : places.final(relative)
   }
 
-  /// The settings of all stages of the pipeline, by their names.
-  let planned: [String: JSON]
+  /// All stages of the pipeline, by their names.
+  let planned: [String: ConfiguredStage]
 
   /// Whether the pipeline has a stage.
   public func plans(_ stage: String) -> Bool { planned[stage] != nil }
@@ -35,7 +35,7 @@ public struct StageContext {
   public func planned<Settings: StageSettings>(
     _ type: Settings.Type, of stage: String
   ) throws -> Settings? {
-    try planned[stage].map { try SettingsDecoder.settings(type, from: $0, path: stage) }
+    try planned[stage].map { try SettingsDecoder.settings(type, from: $0.settings, path: stage) }
   }
 
   /// Where a database of the workspace lies, or is made.
@@ -58,12 +58,30 @@ public struct StageContext {
     return try SettingsDecoder.settings(type, from: record.run.basis.settings, path: path)
   }
 
+  /// What another stage has made its result from; nil where it has no result yet.
+  public func origin(of stage: String) throws -> StageOrigin? {
+    let record = try StageRecord.load(from: workspace.recordPath(stage))
+    guard var basis = record?.result?.run.basis else { return nil }
+    basis.settingsWithoutEffect = planned[stage]?.settingsWithoutEffect ?? []
+    return StageOrigin(
+      settings: basis.effectiveSettings.sorted, inputs: basis.inputs, upstream: basis.upstream)
+  }
+
   /// Throws ``Interruption`` if the user asked to stop.
   ///
   /// For stages whose items take long. The item is done again in the next run.
   public func checkInterruption() throws {
     if let interruption = Interruption.pending { throw interruption }
   }
+}
+
+/// What a finished result was made from.
+public struct StageOrigin: Equatable, Sendable {
+  /// Those that have an effect, in alphabetical order.
+  public let settings: JSON
+  public let inputs: [StageInput]
+  /// The digests of what the stage has read of earlier ones, by the names of the artifacts.
+  public let upstream: [String: String]
 }
 
 /// How far a stage is, counted in its units; a stage may advance it inside a long item.

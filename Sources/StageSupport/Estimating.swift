@@ -68,6 +68,13 @@ package struct NamedSource {
       standIn: .named(by: path, isCLIP: false))
   }
 
+  /// What is given in place of its VAE.
+  package static func vae(_ path: String?) -> [NamedSource] {
+    path.map {
+      [NamedSource(setting: "vae", path: $0, what: "the VAE in place of the model's own")]
+    } ?? []
+  }
+
   package static func clip(_ setting: String, _ path: String, _ what: String) -> NamedSource {
     NamedSource(
       setting: setting, path: path, what: what, standIn: .named(by: path, isCLIP: true))

@@ -12,13 +12,26 @@ extension ModelFolder {
   package func inputs(_ parts: [String], _ digests: FileDigests) throws -> [StageInput] {
     var inputs = isFile ? [try digests.input(file: path, as: "model")] : []
     for part in parts {
-      if part.hasPrefix("tokenizer") {
+      if part == "vae", autoencoderPath != nil {
+        inputs += try autoencoderInputs(digests)
+      } else if part.hasPrefix("tokenizer") {
         inputs += try digests.inputs(folder: try tokenizerFolder(part).path, as: "model/\(part)")
       } else if !isFile {
         inputs += try digests.inputs(folder: "\(path)/\(part)", as: "model/\(part)")
       }
     }
     return inputs
+  }
+
+  /// The files of the autoencoder that is given in place of the model's own; none where there is no such.
+  ///
+  /// What a single file does not say is taken from the configuration of the one that it replaces.
+  package func autoencoderInputs(_ digests: FileDigests) throws -> [StageInput] {
+    guard let autoencoderPath else { return [] }
+    if let folder = autoencoderFolder { return try digests.inputs(folder: folder, as: "vae") }
+    let replaced = "\(path)/vae/config.json"
+    return [try digests.input(file: autoencoderPath, as: "vae")]
+      + (isFile ? [] : [try digests.input(file: replaced, as: "model/vae/config.json")])
   }
 
   /// The files of a preference model.

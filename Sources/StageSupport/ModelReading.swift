@@ -18,7 +18,8 @@ package final class CheckedModels {
   package init() {}
 
   package func configuration(_ folder: ModelFolder) throws -> ModelConfiguration {
-    let key = "\(folder.path)\n\(folder.tokenizerPath ?? "")"
+    let key = [folder.path, folder.tokenizerPath ?? "", folder.autoencoderPath ?? ""]
+      .joined(separator: "\n")
     if let known = configurations[key] { return known }
     let configuration = try folder.check()
     configurations[key] = configuration

@@ -21,29 +21,27 @@ struct ModelAgreement {
 
   init(_ stages: [any Stage]) {
     for stage in stages {
-      func named(_ model: String, _ tokenizer: String?) -> Named {
-        Named(
-          setting: "\(type(of: stage).name).model",
-          folder: ModelFolder(path: model, tokenizer: tokenizer))
+      func named(_ folder: ModelFolder) -> Named {
+        Named(setting: "\(type(of: stage).name).model", folder: folder)
       }
       switch stage {
       case let encode as Encode:
-        encoding = named(encode.settings.model, encode.settings.tokenizer)
+        encoding = named(encode.settings.base)
       case let train as TrainPreference:
-        training.append(named(train.settings.model, train.settings.tokenizer))
+        training.append(named(train.settings.base))
       case let tune as TuneSPO:
-        let model = named(tune.settings.model, tune.settings.tokenizer)
+        let model = named(tune.settings.base)
         training.append(model)
         tuned = model
       case let tune as TuneDPO:
-        let model = named(tune.settings.model, tune.settings.tokenizer)
+        let model = named(tune.settings.base)
         training.append(model)
         // Two LoRAs go to the same stages.
         if tuned == nil { tuned = model } else { taking.append(model) }
       case let export as Export:
-        taking.append(named(export.settings.model, export.settings.tokenizer))
+        taking.append(named(export.settings.base))
       case let report as WriteReport:
-        taking.append(named(report.settings.model, report.settings.tokenizer))
+        taking.append(named(report.settings.base))
       default: break
       }
     }

@@ -55,6 +55,7 @@ enum Program {
     }
     let rest = Array(words.dropFirst())
     switch first {
+    case "--version": return try Console.print("spo \(ProgramVersion.current)")
     case "--help", "-h": return try Console.print(help)
     case "help":
       guard let name = rest.first else { return try Console.print(help) }
@@ -87,6 +88,7 @@ enum Program {
       Step-by-step preference optimization of diffusion models, from comparisons to a LoRA.
 
       usage: spo COMMAND ...
+             spo --version
 
       commands:
       \(CommandSyntax.columns(rows).joined(separator: "\n"))

@@ -76,6 +76,71 @@ import Testing
     }
   }
 
+  @Test("a header names the data, the model and the preference model of a run, and inspect says so")
+  func provenance() throws {
+    try withTemporaryFolder { folder in
+      let run = try SmallRun.finished(in: folder)
+      let path = run.path("export/webui/spo.safetensors")
+      let header = try SafetensorsFile(path: path).metadata
+      #expect(header["spo.data_sha256"]?.count == 64)
+      #expect(header["spo.preference_sha256"]?.count == 64)
+      #expect(header["spo.date"] == nil)
+      // As `sha256sum` prints them.
+      var lines = ""
+      for part in ["scheduler", "unet", "vae"] {
+        let model = "\(repository)/data/tiny-sd"
+        for name in try FileManager.default.contentsOfDirectory(atPath: "\(model)/\(part)").sorted()
+        {
+          let bytes = try RegularFile(path: "\(model)/\(part)/\(name)").readAll()
+          lines += "\(SHA256.hexDigest(of: bytes))  \(part)/\(name)\n"
+        }
+      }
+      let model = SHA256.hexDigest(of: Array(lines.utf8))
+      #expect(header["spo.model_sha256"] == model)
+      let told = try spo("inspect", path)
+      expectSuccess(told)
+      for sentence in [
+        "Written by spo \(ProgramVersion.current).", "Trained by stage spo.",
+        "SHA-256 of the model that it was trained on: \(model).",
+      ] {
+        #expect(told.output.contains("  \(sentence)\n"), "\(told.output.prefix(2_000))")
+      }
+      #expect(!told.output.contains("spo.model_sha256"))
+      #expect(try spo("inspect", path, "--json").output.contains("spo.model_sha256"))
+      // An export of an export tells the same, and what it was made from.
+      let again = "\(folder)/again.safetensors"
+      expectSuccess(try export(path, to: again, "--to", "lora"))
+      let second = try SafetensorsFile(path: again).metadata
+      #expect(second["spo.model_sha256"] == model)
+      #expect(
+        second["spo.lora_sha256"] == SHA256.hexDigest(of: try RegularFile(path: path).readAll()))
+    }
+  }
+
+  @Test("the date in a header is the one that SOURCE_DATE_EPOCH names")
+  func date() throws {
+    try withTemporaryFolder { folder in
+      let (lora, output) = ("\(folder)/lora.safetensors", "\(folder)/out.safetensors")
+      try writeLoRA(to: lora, up: 0.1)
+      func export(_ date: String) throws -> Outcome {
+        try Program(
+          [
+            "export", "--model", "data/tiny-sd", "--lora", lora, "--to", "webui", "--out", output,
+          ], environment: ["SOURCE_DATE_EPOCH": date]
+        ).outcome()
+      }
+      expect(try export("yesterday"), failsAs: .usage, naming: "SOURCE_DATE_EPOCH", "yesterday")
+      #expect(!FileManager.default.fileExists(atPath: output))
+      expectSuccess(try export("1764288000"))
+      let header = try SafetensorsFile(path: output).metadata
+      #expect(header["spo.date"] == "2025-11-28T00:00:00Z")
+      #expect(header["modelspec.date"] == "2025-11-28T00:00:00Z")
+      #expect(
+        try spo("inspect", output).output.contains(
+          "Written by spo \(ProgramVersion.current) on 2025-11-28T00:00:00Z."))
+    }
+  }
+
   /// Only these names without their endings are in the folder.
   private func expectNothingElse(
     in folder: String, _ names: Set<String>, sourceLocation: SourceLocation = #_sourceLocation

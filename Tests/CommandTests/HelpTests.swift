@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import TestSupport
 import Testing
@@ -30,6 +31,13 @@ import Testing
     let files = try FileManager.default.contentsOfDirectory(atPath: Self.folder)
       .filter { $0.hasSuffix(".txt") }
     #expect(Set(files) == Set((names + ["spo"]).map { "\($0).txt" }))
+  }
+
+  @Test("the program says its version")
+  func version() throws {
+    let outcome = try spo("--version")
+    expectSuccess(outcome)
+    #expect(outcome.output == "spo \(ProgramVersion.current)\n")
   }
 
   @Test("help lists every exit code")

@@ -11,6 +11,8 @@ import Testing
 private final class GivenLoRA: Stage {
   struct Settings: StageSettings {
     var file = "diffusers"
+    /// Changes nothing about the LoRA.
+    var patience = 1
   }
 
   static let name = "spo"
@@ -111,6 +113,55 @@ private final class GivenLoRA: Stage {
       #expect(throws: PipelineError.self) { try run(["export.forms=[]"]) }
       #expect(throws: PipelineError.self) { try run(["export.forms=[\"onnx\"]"]) }
       #expect(throws: PipelineError.self) { try run(["export.name=../escape"]) }
+    }
+  }
+
+  /// What the headers of all that is exported tell under keys of this program.
+  private func provenances(_ folder: String) throws -> [[String: String]] {
+    try [
+      "pytorch_lora_weights.safetensors", "webui/spo.safetensors",
+      "merged/unet/diffusion_pytorch_model.safetensors",
+    ].map { path in
+      let header = try SafetensorsFile(path: "\(folder)/run/export/\(path)").metadata
+      #expect(path.hasPrefix("webui") || header["format"] == "pt")
+      return header.filter { $0.key.hasPrefix("spo.") }
+    }
+  }
+
+  @Test("every header says what its LoRA came from, the same in every run")
+  func provenance() throws {
+    var all: [[String: String]] = []
+    for _ in 0..<2 {
+      try withPipeline { folder, run in
+        _ = try run([])
+        all += try provenances(folder)
+      }
+    }
+    let told = try #require(all.first)
+    #expect(Set(all).count == 1, "\(all)")
+    #expect(
+      Set(told.keys) == [
+        "spo.version", "spo.stage", "spo.lora_sha256", "spo.settings", "spo.settings_sha256",
+      ])
+    #expect(told["spo.version"] == ProgramVersion.current)
+    #expect(told["spo.stage"] == "spo")
+    let lora = try RegularFile(path: fixturePath("lora/diffusers.safetensors")).readAll()
+    #expect(told["spo.lora_sha256"] == SHA256.hexDigest(of: lora))
+    let settings = try #require(told["spo.settings"])
+    #expect(settings == "{\"file\":\"diffusers\",\"patience\":1}")
+    #expect(told["spo.settings_sha256"] == SHA256.hexDigest(of: Array(settings.utf8)))
+  }
+
+  @Test("headers follow the settings of training even where the LoRA stays the same")
+  func settings() throws {
+    try withPipeline { folder, run in
+      _ = try run([])
+      let before = try provenances(folder)
+      #expect(try !run(["spo.patience=2"]).contains(.upToDate(stage: "export")))
+      let after = try provenances(folder)
+      #expect(after.allSatisfy { $0["spo.lora_sha256"] == before[0]["spo.lora_sha256"] })
+      #expect(after.allSatisfy { $0["spo.settings"]?.contains("\"patience\":2") == true })
+      #expect(try run(["spo.patience=2"]).contains(.upToDate(stage: "export")))
     }
   }
 }

@@ -1,4 +1,5 @@
 import Autograd
+import Checkpoints
 import Diffusion
 import NN
 import PreferenceModels
@@ -39,6 +40,39 @@ import TrainingStages
 
   private func values(_ tuner: StepwiseTuner) -> [[Float]] {
     tuner.adapters.parameters.map(\.tensor.values)
+  }
+
+  @Test(
+    "a LoRA that training starts from changes the tuned model alone, whatever its layout and alpha")
+  func start() throws {
+    let (pairs, prompts) = (pairs(2), try prompts())
+    var first = try tuner { _ in }
+    _ = try first.train(on: pairs, prompts, iteration: 0)
+    let trained = LoRAWeights(trained: first.adapters)
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/lora.safetensors"
+      let header = try ModelFolder(path: Self.model).webUIHeader(name: "x")
+      for form in [LoRAWeights.Form.diffusers, .peft, .webUI(header)] {
+        try trained.write(to: path, as: form, precision: .f32)
+        let second = try tuner { $0.start = path }
+        #expect(LoRAWeights(trained: second.adapters) == trained)
+      }
+      // Twice the alpha is twice the up matrices.
+      let file = try SafetensorsFile(path: path)
+      try writeSafetensors(
+        try file.entries.map { entry in
+          let values = try file.floats(entry.name).map {
+            entry.name.hasSuffix(".alpha") ? 2 * $0 : $0
+          }
+          return OutgoingTensor(entry.name, shape: entry.shape, floats: { values })
+        }, to: "\(folder)/alpha.safetensors")
+      let doubled = try tuner { $0.start = "\(folder)/alpha.safetensors" }
+      for (adapter, module) in zip(
+        LoRAWeights(trained: doubled.adapters).modules, trained.modules)
+      {
+        #expect(adapter.down == module.down && adapter.up == module.up.map { 2 * $0 })
+      }
+    }
   }
 
   @Test("batches are accumulated over the end of a sampling batch into one update with their mean")

@@ -6,11 +6,9 @@ package import Shards
 import StageSupport
 
 extension Encode: Estimating {
-  var sources: [NamedSource] { [.model(settings.model)] }
+  var sources: [NamedSource] { [.model(settings.model)] + NamedSource.vae(settings.vae) }
 
-  private var model: ModelFolder {
-    ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
-  }
+  private var model: ModelFolder { settings.base }
 
   package func layout() throws -> ShardLayout {
     let configuration = try ModelConfiguration(model)

@@ -7,8 +7,7 @@ import StageSupport
 extension Encode: ModelFitting {
   func checkFit() throws {
     guard let size = settings.size, Folders.exists(settings.model),
-      let model = try? AutoencoderConfiguration(
-        ModelFolder(path: settings.model).configuration("vae"))
+      let model = try? AutoencoderConfiguration(settings.base.configuration("vae"))
     else { return }
     let factor = model.reduction
     guard size.isMultiple(of: factor) else {
@@ -22,8 +21,7 @@ extension Encode: ModelFitting {
 
 extension Encode: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
-    let model = try checked.configuration(
-      ModelFolder(path: settings.model, tokenizer: settings.tokenizer))
+    let model = try checked.configuration(settings.base)
     try model.requireFeasible(imageSide: try Encodings.size(settings, model))
   }
 }

@@ -19,7 +19,9 @@ package final class Encode: DivisibleStage {
   static let version = 1
   static let unit = "encodings"
   static let usesDevice = true
-  static let settingsWithoutEffect: Set<String> = ["max_reject_fraction", "model", "tokenizer"]
+  static let settingsWithoutEffect: Set<String> = [
+    "max_reject_fraction", "model", "tokenizer", "vae",
+  ]
   static let places = [Encodings.fileName]
   static let caches = [CacheDatabase.fileName]
   static let databases = [CatalogDatabase.fileName, CacheDatabase.fileName]
@@ -71,7 +73,7 @@ package final class Encode: DivisibleStage {
 
   func inputs() throws -> [StageInput] {
     try Encodings.inputs(
-      ModelFolder(path: settings.model, tokenizer: settings.tokenizer), context.digests)
+      settings.base, context.digests)
   }
 
   func missingOutput() -> String? {

@@ -1,4 +1,4 @@
-import Diffusion
+package import Diffusion
 package import PipelineCore
 import StageSupport
 
@@ -9,6 +9,8 @@ package struct EncodeSettings: StageSettings {
   package var model = ""
   @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
   package var tokenizer: String? = nil
+  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  package var vae: String? = nil
   @Setting("Height and width of the encoded images; null: the model's own.", in: 8...8_192)
   var size: Int? = nil
   @Setting(
@@ -27,6 +29,8 @@ package struct EncodeSettings: StageSettings {
     case mean
     case meanAndLogVariance = "mean+logvar"
   }
+
+  package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
 
   package func check() throws(SettingConflict) { try requireModel(model) }
 }

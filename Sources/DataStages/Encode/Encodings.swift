@@ -39,7 +39,7 @@ struct Encodings: Equatable {
   var latentShape: [Int] { Array(image.shape.suffix(3)) }
 
   init(_ settings: EncodeSettings, digests: FileDigests) throws {
-    let folder = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
+    let folder = settings.base
     let configuration = try ModelConfiguration(folder)
     let (vae, encoder) = (configuration.autoencoder, configuration.prompts)
     size = try Self.size(settings, configuration)
@@ -97,7 +97,7 @@ struct Encodings: Equatable {
     var lines = ["code \(codeVersion)"]
     for file in try model.inputs(parts, digests) {
       let root =
-        [model.tokenizerPath, model.path].compactMap(\.self)
+        [model.tokenizerPath, model.path, model.autoencoderPath].compactMap(\.self)
         .first { file.path == $0 || file.path.hasPrefix("\($0)/") } ?? ""
       lines.append("\(file.path.dropFirst(root.count)) \(file.identity)")
     }
@@ -113,7 +113,7 @@ extension Encodings {
     let settings = try context.settings(EncodeSettings.self, of: Encode.name)
     try self.init(
       contentsOf: context.workspace.path(Self.fileName),
-      model: ModelFolder(path: settings.model, tokenizer: settings.tokenizer))
+      model: settings.base)
   }
 
   /// - Parameter model: the file says what it is, not where it lies

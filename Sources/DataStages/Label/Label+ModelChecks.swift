@@ -17,8 +17,7 @@ extension LabelSettings {
   /// - Throws: `PreferenceConfigurationError.otherTokenizer`
   package func checkTokenizer(of encode: EncodeSettings) throws {
     try passingOtherTokenizers {
-      try ModelFolder(path: scorer).requirePreferenceTokens(
-        of: ModelFolder(path: encode.model, tokenizer: encode.tokenizer))
+      try ModelFolder(path: scorer).requirePreferenceTokens(of: encode.base)
     }
   }
 }

@@ -13,9 +13,14 @@ public struct LinearLayer: Equatable, Sendable {
 /// kohya's files do not tell `.` from `_`; only the model knows where the dots of a path were.
 public struct LinearLayers: Sendable {
   private let byModule: [String: LinearLayer]
+  /// All weights of two dimensions and more, those of convolutions among them.
+  private let weights: [String: TensorEntry]
 
-  init(_ layers: [LinearLayer]) {
+  init(_ layers: [LinearLayer], weights: [TensorEntry] = []) {
     byModule = Dictionary(layers.map { (LoRAKey.normalized($0.path), $0) }) { first, _ in first }
+    self.weights = Dictionary(
+      weights.map { (LoRAKey.normalized(String($0.name.dropLast(Self.suffix.count))), $0) }
+    ) { first, _ in first }
   }
 
   /// What a checkpoint holds as `PATH.weight` in the shape of a matrix.
@@ -28,11 +33,15 @@ public struct LinearLayers: Sendable {
         return LinearLayer(
           path: String(entry.name.dropLast(Self.suffix.count)), inputs: entry.shape[1],
           outputs: entry.shape[0])
-      })
+      },
+      weights: checkpoint.entries.filter { $0.name.hasSuffix(Self.suffix) && $0.shape.count >= 2 })
   }
 
   /// The layer whose path is `module` once `.` is written as `_`.
   subscript(module: String) -> LinearLayer? { byModule[module] }
+
+  /// The weight of any layer whose path is `module` once `.` is written as `_`.
+  func weight(_ module: String) -> TensorEntry? { weights[module] }
 
   static let suffix = ".weight"
 }

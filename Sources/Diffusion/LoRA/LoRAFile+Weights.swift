@@ -10,7 +10,16 @@ extension LoRAFile {
     guard Set(modules.keys).isSubset(of: [.unet]) else {
       throw LoRAError.textEncoders(path: path)
     }
-    let unet = (modules[.unet] ?? [:]).sorted { $0.key < $1.key }
+    let unet = modules[.unet] ?? [:]
+    for (name, module) in unet.sorted(by: { $0.key < $1.key }) where try !isPlain(module) {
+      throw LoRAError.notPlain(path: path, module: name, kind(of: module))
+    }
+    return try weights(of: unet, for: layers)
+  }
+
+  /// Plain modules as arrays.
+  func weights(of unet: [String: Module], for layers: LinearLayers) throws -> LoRAWeights {
+    let unet = unet.sorted { $0.key < $1.key }
     let unknown = unet.map(\.key).filter { layers[$0] == nil }
     guard unknown.isEmpty else { throw LoRAError.noSuchLayers(path: path, modules: unknown) }
     return LoRAWeights(
@@ -31,11 +40,11 @@ extension LoRAFile {
   /// Whether whatever it is added to stays as it is.
   public func changesNothing() throws -> Bool {
     try modules.values.joined().allSatisfy { _, module in
-      try checkpoint.floats(module.upKey).allSatisfy { $0 == 0 }
+      try module.magnitudeKey == nil && checkpoint.floats(module.upKey).allSatisfy { $0 == 0 }
     }
   }
 
-  private func finiteFloats(_ key: String) throws -> [Float] {
+  func finiteFloats(_ key: String) throws -> [Float] {
     let values = try checkpoint.floats(key)
     guard let value = values.first(where: { !$0.isFinite }) else { return values }
     throw LoRAError.notFinite(path: path, key: key, value: value)

@@ -14,6 +14,8 @@ public struct LoRAFile {
     var downKey: String { keys[.down] ?? "" }
     var upKey: String { keys[.up] ?? "" }
     var alphaKey: String? { keys[.alpha] }
+    var midKey: String? { keys[.mid] }
+    var magnitudeKey: String? { keys[.magnitude] }
   }
 
   public let path: String
@@ -32,6 +34,9 @@ public struct LoRAFile {
     var modules: [LoRAKey.Component: [String: Module]] = [:]
     for entry in file.entries {
       guard let key = LoRAKey(entry.name) else {
+        if let kind = LoRAKey.foreignKind(of: entry.name) {
+          throw LoRAError.foreignKind(path: path, key: entry.name, kind: kind)
+        }
         throw LoRAError.unknownKey(path: path, key: entry.name)
       }
       if let other = modules[key.component]?[key.module]?.keys[key.role] {
@@ -48,6 +53,9 @@ public struct LoRAFile {
     self.modules = modules
     metadata = try Self.adapterMetadata(of: file)
   }
+
+  /// What the header of a safetensors file tells beside its tensors.
+  var header: [String: String] { (checkpoint as? SafetensorsFile)?.metadata ?? [:] }
 
   public var hasUNetModules: Bool { modules[.unet]?.isEmpty == false }
 
@@ -78,6 +86,12 @@ public struct LoRAFile {
   ) throws -> [Parameter] {
     let weights = Weights(try CheckpointWeights(checkpoint), isTrainable: isTrainable)
     for (name, module) in (modules[component] ?? [:]).sorted(by: { $0.key < $1.key }) {
+      guard try isPlain(module) else {
+        if isTrainable { throw try LoRAError.notPlain(path: path, module: name, kind(of: module)) }
+        set.add(
+          try change(by: module, named: name, component, strength: strength), to: name)
+        continue
+      }
       let down = try parameter(module.downKey, weights)
       let up = try parameter(module.upKey, weights)
       let rank = down.storedShape[0]
@@ -180,8 +194,13 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   case changesNothing(path: String)
   case unknownKey(path: String, key: String)
   case incomplete(path: String, module: String)
+  case foreignKind(path: String, key: String, kind: String)
+  /// A LoCon or DoRA module where only those of LoRA will do.
+  case notPlain(path: String, module: String, String)
   case rankMismatch(path: String, module: String, down: [Int], up: [Int])
   case unsupportedShape(path: String, key: String, shape: [Int])
+  case otherMagnitude(path: String, key: String, shape: [Int], outputs: Int)
+  case weightMismatch(path: String, module: String, outputs: Int, columns: Int, shape: [Int])
   case ambiguous(path: String, String, String)
   case noSuchLayers(path: String, modules: [String])
   case layerMismatch(path: String, down: [Int], up: [Int], layer: LinearLayer)
@@ -213,12 +232,23 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
         + "nothing"
     case .unknownKey(let path, let key):
       "\(path): key \(key) belongs to no LoRA format that is known here"
+    case .foreignKind(let path, let key, let kind):
+      "\(path): key \(key) is of \(kind), which is not supported; LoRA, LoCon and DoRA are"
+    case .notPlain(let path, let module, let kind):
+      "\(path): module \(module) is of \(kind), which can be sampled with and merged into its model "
+        + "(spo export --to merged), but not rewritten as a LoRA or trained"
     case .incomplete(let path, let module):
       "\(path): module \(module) lacks its down or its up matrix"
     case .rankMismatch(let path, let module, let down, let up):
       "\(path): module \(module): the ranks of down \(down) and up \(up) differ"
     case .unsupportedShape(let path, let key, let shape):
       "\(path): \(key) has shape \(shape), expected a matrix"
+    case .otherMagnitude(let path, let key, let shape, let outputs):
+      "\(path): \(key) has shape \(shape), expected the lengths of \(outputs) rows; magnitudes of "
+        + "columns are not supported"
+    case .weightMismatch(let path, let module, let outputs, let columns, let shape):
+      "\(path): module \(module) changes a weight of \(outputs) x \(columns), but the model's has shape "
+        + "\(shape)"
     case .ambiguous(let path, let one, let other):
       "\(path): \(one) and \(other) are two spellings of one array"
     case .noSuchLayers(let path, let modules):
@@ -228,7 +258,8 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): \(layer.path): shapes \(down) and \(up), but the model's layer maps "
         + "\(layer.inputs) to \(layer.outputs)"
     case .textEncoders(let path):
-      "\(path): adapts text encoders too; only LoRA files of the U-Net alone can be exported"
+      "\(path): adapts text encoders too; only LoRA files of the U-Net alone can be exported "
+        + "or trained further"
     case .originalNames(let layersPerBlock):
       "the names of sgm exist for \(OriginalBlockNames.layersPerBlock) layers a block, but "
         + "unet/config.json has layers_per_block \(layersPerBlock); use --lora-keys diffusers"

@@ -13,6 +13,10 @@ struct LoRAKey: Equatable {
     case down
     case up
     case alpha
+    /// Between down and up of a convolution (LoCon with a Tucker decomposition).
+    case mid
+    /// The lengths of the weight's rows (DoRA).
+    case magnitude
   }
 
   var component: Component
@@ -42,6 +46,22 @@ struct LoRAKey: Equatable {
     path.replacingOccurrences(of: ".", with: "_")
   }
 
+  /// What a key that is of none of these spellings is known to belong to.
+  static func foreignKind(of key: String) -> String? {
+    let marks: [(String, String)] = [
+      (".hada_", "LoHa"), (".lokr_", "LoKr"), (".boft_", "BOFT"), (".oft_", "OFT"),
+      (".glora_", "GLoRA"), (".a1.weight", "GLoRA"), (".a2.weight", "GLoRA"),
+      (".b1.weight", "GLoRA"), (".b2.weight", "GLoRA"), (".on_input", "(IA)^3"),
+      (".w_norm", "a change of normalization layers"),
+      (".b_norm", "a change of normalization layers"), (".diff_b", "a full difference of biases"),
+      (".diff", "a full difference of weights"), (".set_weight", "a replaced weight"),
+      (".bias_indices", "a sparse bias"), (".bias_values", "a sparse bias"),
+      (".bias_size", "a sparse bias"), ("bundle_emb.", "a textual inversion"),
+      ("string_to_param", "a textual inversion"), ("emb_params", "a textual inversion"),
+    ]
+    return marks.first { key.contains($0.0) }?.1
+  }
+
   private static func component(of key: String) -> (Component, String)? {
     let prefixes: [(String, Component)] = [
       ("unet.", .unet), ("text_encoder_2.", .secondTextEncoder), ("text_encoder.", .textEncoder),
@@ -64,6 +84,9 @@ struct LoRAKey: Equatable {
       (".lora_down.weight", .down), (".lora_up.weight", .up),
       (".lora_linear_layer.down.weight", .down), (".lora_linear_layer.up.weight", .up),
       ("_lora.down.weight", .down), ("_lora.up.weight", .up), (".alpha", .alpha),
+      (".lora_mid.weight", .mid), (".dora_scale", .magnitude),
+      (".lora_magnitude_vector", .magnitude), (".lora_magnitude_vector.weight", .magnitude),
+      (".lora_magnitude_vector.default.weight", .magnitude),
     ]
     for (suffix, role) in suffixes where rest.hasSuffix(suffix) {
       var module = String(rest.dropLast(suffix.count))

@@ -15,14 +15,19 @@ extension LoRAWeights {
   /// the rule of those who read this form, every module, and what each adds, within the rounding of
   /// `precision`.
   ///
+  /// - Parameter provenance: where the LoRA came from, for the header
   /// - Throws: `LoRAError.overflow` or `.imprecise` if `precision` cannot hold the numbers,
   ///   `CheckpointError`, `FileError`; what was at `path` is still there then
-  public func write(to path: String, as form: Form, precision: WeightPrecision) throws {
+  public func write(
+    to path: String, as form: Form, precision: WeightPrecision, provenance: Provenance? = nil
+  ) throws {
     let tensors = modules.flatMap { self.tensors(of: $0, form, precision.elementType) }
     var metadata = ["format": "pt"]
     if case .webUI(let header) = form {
       metadata = header.pairs(self, digest: try safetensorsDataDigest(tensors))
+      metadata["modelspec.date"] = try SourceDate.current()
     }
+    metadata.merge(try provenance?.pairs() ?? [:]) { $1 }
     for module in modules {
       for (name, values) in [("down", module.down), ("up", module.up)] {
         guard let value = precision.firstOverflow(in: values) else { continue }

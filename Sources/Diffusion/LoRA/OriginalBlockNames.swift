@@ -6,7 +6,8 @@
 ///     up_blocks_I_attentions_J     output_blocks_{3 I + J}_1
 ///
 /// Modules are written with `_` for `.`. Holds for two layers a block, as all published models have.
-/// Other modules than those of attention blocks keep their names.
+/// Other modules than those of attention blocks, which LoCon files have, are read by both names and written
+/// by diffusers' alone.
 package enum OriginalBlockNames {
   static let layersPerBlock = 2
   private static let stride = layersPerBlock + 1
@@ -31,6 +32,7 @@ package enum OriginalBlockNames {
 
   package static func diffusers(_ module: String) -> String {
     let words = module.split(separator: "_", omittingEmptySubsequences: false)
+    if let name = diffusersOfOthers(words) { return name }
     if words.count > 3, words.starting(at: 0, "middle", "block"), words[2] == "1" {
       return joined("mid_block_attentions_0", words[3...])
     }
@@ -47,6 +49,45 @@ package enum OriginalBlockNames {
     default: return module
     }
   }
+
+  /// Of residual blocks, their halvings and doublings, and what lies outside of blocks.
+  private static func diffusersOfOthers(_ words: [Substring]) -> String? {
+    let module = words.joined(separator: "_")
+    if let name = ends[module] { return name }
+    if words.count > 4, words.starting(at: 0, "middle", "block"), let member = Int(words[2]),
+      let part = resnetParts[words[3...].joined(separator: "_")]
+    {
+      return member == 0 || member == 2 ? "mid_block_resnets_\(member / 2)_\(part)" : nil
+    }
+    guard words.count > 4, words[1] == "blocks", let index = Int(words[2]),
+      (0..<64).contains(index), let member = Int(words[3])
+    else { return nil }
+    let rest = words[4...].joined(separator: "_")
+    switch words[0] {
+    case "input" where index >= 1 && member == 0:
+      let (block, layer) = (index - 1).quotientAndRemainder(dividingBy: stride)
+      if rest == "op" { return "down_blocks_\(block)_downsamplers_0_conv" }
+      return resnetParts[rest].map { "down_blocks_\(block)_resnets_\(layer)_\($0)" }
+    case "output":
+      let (block, layer) = index.quotientAndRemainder(dividingBy: stride)
+      // After the residual block, or after the attention where there is one.
+      if rest == "conv", member > 0 { return "up_blocks_\(block)_upsamplers_0_conv" }
+      guard member == 0 else { return nil }
+      return resnetParts[rest].map { "up_blocks_\(block)_resnets_\(layer)_\($0)" }
+    default: return nil
+    }
+  }
+
+  private static let resnetParts = [
+    "in_layers_2": "conv1", "emb_layers_1": "time_emb_proj", "out_layers_3": "conv2",
+    "skip_connection": "conv_shortcut",
+  ]
+
+  private static let ends = [
+    "input_blocks_0_0": "conv_in", "out_2": "conv_out",
+    "time_embed_0": "time_embedding_linear_1", "time_embed_2": "time_embedding_linear_2",
+    "label_emb_0_0": "add_embedding_linear_1", "label_emb_0_2": "add_embedding_linear_2",
+  ]
 
   private static func joined(_ block: String, _ rest: ArraySlice<Substring>) -> String {
     ([Substring(block)] + rest).joined(separator: "_")

@@ -4,9 +4,33 @@ import Foundation
 ///
 /// Nothing in it changes from run to run: equal LoRAs give equal files.
 public struct WebUIHeader: Equatable, Sendable {
-  public enum BaseModel: Sendable {
+  public enum BaseModel: Equatable, Sendable {
     case stableDiffusion1
+    case stableDiffusion2(predictsVelocity: Bool)
     case stableDiffusionXL
+
+    /// As kohya's scripts call it.
+    fileprivate var version: String {
+      switch self {
+      case .stableDiffusion1: "sd_v1"
+      case .stableDiffusion2(let predictsVelocity): predictsVelocity ? "sd_v2_768_v" : "sd_v2"
+      case .stableDiffusionXL: "sdxl_base_v1-0"
+      }
+    }
+
+    /// As Stability's `modelspec` calls it.
+    fileprivate var architecture: String {
+      switch self {
+      case .stableDiffusion1: "stable-diffusion-v1"
+      case .stableDiffusion2(let predictsVelocity):
+        predictsVelocity ? "stable-diffusion-v2-768-v" : "stable-diffusion-v2-512"
+      case .stableDiffusionXL: "stable-diffusion-xl-v1-base"
+      }
+    }
+
+    fileprivate var isVersion2: Bool {
+      if case .stableDiffusion2 = self { true } else { false }
+    }
   }
 
   /// How the blocks of the U-Net are called.
@@ -31,13 +55,12 @@ public struct WebUIHeader: Equatable, Sendable {
     let rank = ranks.count == 1 ? ranks.map { String($0) }[0] : "Dynamic"
     let isXL = base == .stableDiffusionXL
     var pairs = [
-      "ss_v2": "False", "ss_base_model_version": isXL ? "sdxl_base_v1-0" : "sd_v1",
+      "ss_v2": base.isVersion2 ? "True" : "False", "ss_base_model_version": base.version,
       "ss_network_module": "networks.lora", "ss_network_dim": rank, "ss_network_alpha": rank,
       "ss_network_args": "{}", "ss_output_name": name, "ss_sd_model_name": modelName,
       "ss_training_comment": "step-by-step preference optimization", "sshs_model_hash": digest,
       "modelspec.sai_model_spec": "1.0.1", "modelspec.title": name,
-      "modelspec.architecture":
-        isXL ? "stable-diffusion-xl-v1-base/lora" : "stable-diffusion-v1/lora",
+      "modelspec.architecture": "\(base.architecture)/lora",
       "modelspec.implementation":
         isXL ? "https://github.com/Stability-AI/generative-models" : "diffusers",
       "modelspec.hash_sha256": "0x\(digest)",
@@ -65,11 +88,16 @@ extension ModelFolder {
       throw LoRAError.originalNames(layersPerBlock: unet.layersPerBlock)
     }
     let isXL = unet.textTime != nil
+    // Conditioned on OpenCLIP's text encoder, which is wider than CLIP's.
+    let isVersion2 = !isXL && unet.contextWidth == 1024
+    let predictsVelocity = isVersion2 && (try? schedulerConfig().predictionType()) == .velocity
     let reduction =
       hasPart("vae") ? try AutoencoderConfiguration(try configuration("vae")).reduction : nil
     return WebUIHeader(
       name: name, modelName: URL(fileURLWithPath: path).lastPathComponent,
-      base: isXL ? .stableDiffusionXL : .stableDiffusion1,
+      base: isXL
+        ? .stableDiffusionXL
+        : isVersion2 ? .stableDiffusion2(predictsVelocity: predictsVelocity) : .stableDiffusion1,
       blockNames: blockNames ?? (isXL && hasOriginalNames ? .sgm : .diffusers),
       pixels: reduction.map { $0 * unet.sampleSize })
   }

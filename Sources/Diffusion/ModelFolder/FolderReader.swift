@@ -4,7 +4,10 @@ import Foundation
 /// The files of one folder of a model.
 ///
 /// Symbolic links are followed as far as the model's own folder, or into the store of a download
-/// cache of the Hub, where `snapshots/REVISION/...` links to `blobs/`.
+/// cache of the Hub, where `snapshots/REVISION/...` links to `blobs/`. A part may itself be a link to a
+/// folder elsewhere, as people share a VAE among models: of such a folder nothing is taken but files that
+/// models consist of. Files of weights may be links wherever they lead to, since nothing but tensors is read
+/// of them; other files may not, for what is copied may be published.
 struct FolderReader {
   let path: String
   /// All that are not hidden, sorted.
@@ -17,9 +20,24 @@ struct FolderReader {
     guard let names = try? FileManager.default.contentsOfDirectory(atPath: path) else {
       throw ModelFolderError.unreadable(folder: path)
     }
-    self.names = names.filter { !$0.hasPrefix(".") }.sorted()
     let root = URL(fileURLWithPath: model).resolvingSymlinksInPath()
-    roots = [root.path] + (Self.blobs(of: root).map { [$0] } ?? [])
+    let own = [root.path] + (Self.blobs(of: root).map { [$0] } ?? [])
+    let target = URL(fileURLWithPath: path).resolvingSymlinksInPath()
+    let isInside = own.contains { target.path == $0 || target.path.hasPrefix($0 + "/") }
+    roots = isInside ? own : [target.path] + (Self.blobs(of: target).map { [$0] } ?? [])
+    self.names = names.filter {
+      !$0.hasPrefix(".") && (isInside || Self.partFiles.contains($0) || Self.isWeights($0))
+    }.sorted()
+  }
+
+  /// What the parts of a model consist of beside weights.
+  private static let partFiles: Set<String> = [
+    "config.json", "scheduler_config.json", "preprocessor_config.json", "tokenizer_config.json",
+    "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.json",
+  ]
+
+  static func isWeights(_ name: String) -> Bool {
+    name.hasSuffix(".safetensors") || name.hasSuffix(".bin")
   }
 
   /// The store of the download cache that a folder lies in: the folder is a snapshot there, or a part

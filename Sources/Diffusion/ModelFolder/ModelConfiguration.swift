@@ -22,6 +22,7 @@ public struct ModelConfiguration: Sendable {
     scheduler = try folder.schedulerConfig()
     prompts = try PromptEncoderConfiguration(folder)
     try requireChannels(autoencoderPath: autoencoderFile.path)
+    try requireReplaceable(folder, autoencoderFile.path)
     try scheduler.requireKnownProcess()
     try prompts.requireFit(unet, path: unetPath)
     try requireFeasible(imageSide: imageSide)
@@ -56,6 +57,23 @@ public struct ModelConfiguration: Sendable {
         + "(\(autoencoderPath): latent_channels); "
         + (unet.outputChannels == latents && unet.inputChannels > latents
           ? "inpainting and editing models cannot be tuned" : "are they parts of one model?"))
+  }
+
+  /// Latents of an autoencoder that is given mean what those of the model's own did: the U-Net knows no others.
+  private func requireReplaceable(_ folder: ModelFolder, _ path: String) throws {
+    guard folder.autoencoderPath != nil, folder.hasOwnAutoencoder else { return }
+    let file = try folder.ownConfiguration("vae")
+    let own = try AutoencoderConfiguration(file)
+    for (field, given, replaced) in [
+      ("scaling_factor", "\(autoencoder.scalingFactor)", "\(own.scalingFactor)"),
+      ("block_out_channels", "of \(autoencoder.channels.count)", "of \(own.channels.count)"),
+    ] where given != replaced {
+      throw ConfigurationError.misfit(
+        path: path,
+        reason:
+          "\(field) is \(given), but \(replaced) in the model's own (\(file.path)); is the VAE of "
+          + "another family of models?")
+    }
   }
 
   /// Checks that what a pass over images takes can be counted.

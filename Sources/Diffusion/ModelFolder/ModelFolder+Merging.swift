@@ -1,6 +1,7 @@
 import Checkpoints
 import Files
 import Foundation
+public import NN
 
 #if canImport(Glibc)
 import Glibc
@@ -16,13 +17,19 @@ extension ModelFolder {
   /// single file the small files are those of its family, the tokenizers copies. The folder appears
   /// under its name complete and durable, or not at all.
   ///
-  /// - Parameter destination: a path where nothing is yet
+  /// - Parameters:
+  ///   - changes: of whole weights, by their names
+  ///   - provenance: where the LoRA came from, for the header of the U-Net's weights
+  ///   - destination: a path where nothing is yet
   /// - Throws: `ModelFolderError`; `LoRAError.imprecise` if `precision` cannot hold the numbers
   public func writeMerged(
-    _ lora: LoRAWeights, precision: WeightPrecision, to destination: String
+    _ lora: LoRAWeights, changes: [String: WeightChange] = [:], precision: WeightPrecision,
+    provenance: Provenance? = nil, to destination: String
   ) throws {
+    let addition = Addition(
+      lora: lora, changes: changes, header: try provenance?.pairs() ?? [:])
     if let original = try original() {
-      return try writeMerged(original, lora, precision, to: destination)
+      return try writeMerged(original, addition, precision, to: destination)
     }
     let parts = try modelParts()
     try writeFolder(destination) { folder in
@@ -32,7 +39,7 @@ extension ModelFolder {
       }
       for part in parts.present {
         try writePart(part, in: folder) { target in
-          try copyPart(part, adding: part == "unet" ? lora : nil, precision, to: target)
+          try copyPart(part, adding: part == "unet" ? addition : nil, precision, to: target)
         }
       }
       try AtomicFile.replace("\(folder)/\(Self.indexName)", with: parts.index)
@@ -77,26 +84,44 @@ extension ModelFolder {
     guard present.contains("unet") else {
       throw ModelFolderError.noPart(path: path, part: "unet")
     }
+    if autoencoderPath != nil, !present.contains("vae") {
+      present.append("vae")
+      index["vae"] = ["diffusers", "AutoencoderKL"]
+    }
     return (present, Array((JSON.object(index).text(.pretty) + "\n").utf8))
   }
 
-  private func copyPart(
-    _ part: String, adding lora: LoRAWeights?, _ precision: WeightPrecision, to target: String
+  func copyPart(
+    _ part: String, adding addition: Addition?, _ precision: WeightPrecision, to target: String
   ) throws {
-    let source = try FolderReader("\(path)/\(part)", of: path)
+    if part == "vae", let givenAutoencoder, givenAutoencoder.folder == nil {
+      return try writeAutoencoderFile(precision, to: target)
+    }
+    let given = part == "vae" ? givenAutoencoder?.folder : nil
+    let source = try FolderReader(given ?? "\(path)/\(part)", of: given ?? path)
     for name in source.names where name.isModelFile {
       try source.copy(name, to: target) { contents in
         name == "config.json" ? try Self.naming(precision, contents, source.path) : contents
       }
     }
-    let weights = source.names.filter(\.isWeights)
+    let weights = source.names.filter(FolderReader.isWeights)
     guard !weights.isEmpty else { return }
-    for name in weights { try source.requireInside(name) }
     let isDiffusers = weights.contains { $0.hasPrefix("diffusion_pytorch_model") }
     let stem = isDiffusers ? "diffusion_pytorch_model" : "model"
     let checkpoint = try checkpoint(part, stem: stem)
-    let merged = MergedWeights(checkpoint, lora, precision)
+    let merged = MergedWeights(checkpoint, addition, precision)
     try merged.write(to: "\(target)/\(stem).safetensors")
+  }
+
+  /// Writes an autoencoder that is given as a single file as a part of a folder.
+  func writeAutoencoderFile(_ precision: WeightPrecision, to target: String) throws {
+    try writeText(try configuration("vae").value, to: "\(target)/config.json")
+    try MergedWeights(try checkpoint("vae", stem: "diffusion_pytorch_model"), nil, precision)
+      .write(to: "\(target)/diffusion_pytorch_model.safetensors")
+  }
+
+  func writeText(_ json: JSON, to path: String) throws {
+    try AtomicFile.replace(path, with: Array((json.text(.pretty) + "\n").utf8))
   }
 
   /// A configuration that says which precision its weights have, if it said so before: transformers
@@ -114,18 +139,35 @@ extension ModelFolder {
   }
 }
 
+extension ModelFolder {
+  /// What a merged model has that the model did not have.
+  struct Addition {
+    let lora: LoRAWeights
+    let changes: [String: WeightChange]
+    /// Of the U-Net's file.
+    let header: [String: String]
+  }
+}
+
 /// The weights of a part with what a LoRA adds.
 struct MergedWeights {
   let checkpoint: any CheckpointSource
   let precision: WeightPrecision
   /// By the name of the weight that each is added to.
   let modules: [String: LoRAWeights.Module]
+  private let changes: [String: WeightChange]
+  private let header: [String: String]
 
-  init(_ checkpoint: any CheckpointSource, _ lora: LoRAWeights?, _ precision: WeightPrecision) {
+  init(
+    _ checkpoint: any CheckpointSource, _ addition: ModelFolder.Addition?,
+    _ precision: WeightPrecision
+  ) {
     self.checkpoint = checkpoint
     self.precision = precision
+    changes = addition?.changes ?? [:]
+    header = ["format": "pt"].merging(addition?.header ?? [:]) { $1 }
     modules = Dictionary(
-      (lora?.modules ?? []).map { ($0.layer.path + LinearLayers.suffix, $0) }
+      (addition?.lora.modules ?? []).map { ($0.layer.path + LinearLayers.suffix, $0) }
     ) { first, _ in first }
   }
 
@@ -141,7 +183,7 @@ struct MergedWeights {
         entry.name, type: precision.elementType, shape: entry.shape,
         floats: { try storableValues(entry.name) })
     }
-    try writeSafetensors(tensors, metadata: ["format": "pt"], to: path, check: verify)
+    try writeSafetensors(tensors, metadata: header, to: path, check: verify)
   }
 
   private func verify(_ written: SafetensorsFile) throws {
@@ -164,6 +206,10 @@ struct MergedWeights {
   private func values(_ name: String) throws -> [Float] {
     var values = try checkpoint.floats(name)
     modules[name]?.add(to: &values)
+    if let change = changes[name] {
+      let own = values
+      change.add(to: &values, changing: own)
+    }
     return values
   }
 
@@ -175,7 +221,8 @@ struct MergedWeights {
       throw LoRAError.notFinite(path: checkpoint.path, key: name, value: given)
     }
     throw LoRAError.overflow(
-      path: checkpoint.path, array: modules[name] == nil ? name : "\(name) with the LoRA added",
+      path: checkpoint.path,
+      array: modules[name] == nil && changes[name] == nil ? name : "\(name) with the LoRA added",
       value: value, precision: precision)
   }
 }
@@ -186,8 +233,6 @@ extension String {
     let ending = URL(fileURLWithPath: self).pathExtension
     return ["json", "txt", "md"].contains(ending) && !contains(".index.") || self == "LICENSE"
   }
-
-  fileprivate var isWeights: Bool { hasSuffix(".safetensors") || hasSuffix(".bin") }
 }
 
 extension UInt8 {

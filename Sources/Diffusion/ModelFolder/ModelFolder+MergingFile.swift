@@ -5,7 +5,7 @@ import Foundation
 extension ModelFolder {
   /// Writes the model of a single file, with a LoRA added, as `writeMerged` does for a folder.
   func writeMerged(
-    _ original: OriginalCheckpoint, _ lora: LoRAWeights, _ precision: WeightPrecision,
+    _ original: OriginalCheckpoint, _ addition: Addition, _ precision: WeightPrecision,
     to destination: String
   ) throws {
     let tokenizers = original.parts.filter { $0.hasPrefix("text_encoder") }.map {
@@ -14,11 +14,17 @@ extension ModelFolder {
     let sources = try tokenizers.map { try tokenizerFolder($0) }
     try writeFolder(destination) { folder in
       for part in original.parts {
+        if part == "vae", autoencoderPath != nil {
+          try writePart(part, in: folder) { target in
+            try copyPart(part, adding: nil, precision, to: target)
+          }
+          continue
+        }
         guard let weights = try original.part(part) else { continue }
         let stem = part.hasPrefix("text_encoder") ? "model" : "diffusion_pytorch_model"
         try writePart(part, in: folder) { target in
           try writeText(try original.configuration(part).value, to: "\(target)/config.json")
-          try MergedWeights(weights, part == "unet" ? lora : nil, precision)
+          try MergedWeights(weights, part == "unet" ? addition : nil, precision)
             .write(to: "\(target)/\(stem).safetensors")
         }
       }
@@ -33,10 +39,6 @@ extension ModelFolder {
       }
       try writeText(original.pipelineIndex, to: "\(folder)/\(Self.indexName)")
     }
-  }
-
-  private func writeText(_ json: JSON, to path: String) throws {
-    try AtomicFile.replace(path, with: Array((json.text(.pretty) + "\n").utf8))
   }
 
   /// Copies a tokenizer's files; its configuration says all that libraries would else have to guess.
@@ -78,10 +80,11 @@ extension OriginalCheckpoint {
       "unet": ["diffusers", "UNet2DConditionModel"], "vae": ["diffusers", "AutoencoderKL"],
     ]
     switch family {
-    case .stableDiffusion1:
+    case .stableDiffusion1, .stableDiffusion2:
+      let scheduler = family == .stableDiffusion1 ? "PNDMScheduler" : "DDIMScheduler"
       return common.adding([
         "_class_name": "StableDiffusionPipeline", "requires_safety_checker": false,
-        "safety_checker": nothing, "scheduler": ["diffusers", "PNDMScheduler"],
+        "safety_checker": nothing, "scheduler": ["diffusers", .string(scheduler)],
       ])
     case .stableDiffusionXL:
       return common.adding([

@@ -10,15 +10,23 @@ public struct ModelFolder: Equatable, Sendable {
   public let path: String
   /// A folder with a tokenizer, or with parts `tokenizer` and `tokenizer_2`, for a single file.
   public let tokenizerPath: String?
+  /// An autoencoder in place of the model's own: a folder or a file.
+  public let autoencoderPath: String?
   /// What large weights of single precision are rounded to as they are read; nil: nothing.
   private var narrowing: WeightPrecision?
   /// What large weights are stored in, where none are read; nil: the files say.
   private var plannedPrecision: WeightPrecision?
 
-  public init(path: String, tokenizer: String? = nil) {
+  public init(path: String, tokenizer: String? = nil, vae: String? = nil) {
     self.path = path
     tokenizerPath = tokenizer
+    autoencoderPath = vae
   }
+
+  /// The folder of an autoencoder that is given; nil: none is, or a single file.
+  package var autoencoderFolder: String? { givenAutoencoder?.folder }
+
+  var givenAutoencoder: GivenAutoencoder? { autoencoderPath.map { GivenAutoencoder(path: $0) } }
 
   /// The same model, whose large weights of single precision are rounded as they are read.
   ///
@@ -69,16 +77,28 @@ public struct ModelFolder: Equatable, Sendable {
   public func configuration(
     _ part: String, _ file: String = "config.json"
   ) throws -> JSONReader {
+    if part == "vae", let givenAutoencoder {
+      return try givenAutoencoder.configuration { try ownConfiguration(part, file).value }
+    }
+    return try ownConfiguration(part, file)
+  }
+
+  /// The same without an autoencoder that is given.
+  func ownConfiguration(_ part: String, _ file: String = "config.json") throws -> JSONReader {
     if let standIn { return try standIn.configuration(part, file) }
     return try original()?.configuration(part)
       ?? JSONReader(contentsOf: "\(path)/\(part)/\(file)")
   }
 
   public func hasPart(_ part: String) -> Bool {
+    if part == "vae", autoencoderPath != nil { return true }
     if let standIn { return standIn.hasPart(part) }
     guard !isFile else { return (try? original()?.parts.contains(part)) ?? false }
     return FileManager.default.fileExists(atPath: "\(path)/\(part)")
   }
+
+  /// Whether the model itself has an autoencoder, whatever is given in its place.
+  var hasOwnAutoencoder: Bool { ModelFolder(path: path).hasPart("vae") }
 
   /// The settings of the model's scheduler as diffusers' pipeline of the model takes them.
   ///
@@ -119,7 +139,10 @@ public struct ModelFolder: Equatable, Sendable {
       let inside = "\(tokenizerPath)/\(name)"
       return FileManager.default.fileExists(atPath: inside) ? inside : nil
     }
-    if let own = folder(part) { return (own, nil) }
+    // All of OpenCLIP's text encoders pad with "!".
+    let isOpenCLIP = (try? original())??.family == .stableDiffusion2
+    if let own = folder(part) { return (own, isOpenCLIP ? "!" : nil) }
+    if isOpenCLIP { return (tokenizerPath, "!") }
     // The second tokenizer of SDXL is the first, but pads with "!".
     return (folder("tokenizer") ?? tokenizerPath, part == "tokenizer_2" ? "!" : nil)
   }
@@ -128,13 +151,20 @@ public struct ModelFolder: Equatable, Sendable {
   ///
   /// - Parameter stem: the name that libraries give the file: `diffusion_pytorch_model` or `model`
   public func checkpoint(_ part: String, stem: String) throws -> any CheckpointSource {
+    if part == "vae", let givenAutoencoder {
+      return try givenAutoencoder.folder.map { try weights(in: $0, stem: stem) }
+        ?? narrowed(try givenAutoencoder.weights())
+    }
     if let original = try original() {
       guard let checkpoint = try original.part(part) else {
         throw OriginalCheckpointError.noPart(path: path, part: part)
       }
       return narrowed(checkpoint)
     }
-    let folder = part.isEmpty ? path : "\(path)/\(part)"
+    return try weights(in: part.isEmpty ? path : "\(path)/\(part)", stem: stem)
+  }
+
+  private func weights(in folder: String, stem: String) throws -> any CheckpointSource {
     let candidates = Self.weightFiles(stem: stem)
     for name in candidates where FileManager.default.fileExists(atPath: "\(folder)/\(name)") {
       return try weights(file: "\(folder)/\(name)")

@@ -6,10 +6,11 @@ import NN
 ///
 /// Its parts are given under the names, shapes and configurations of diffusers. The file has no
 /// configuration: it is the published one of its family, with the extents that the shapes tell.
-/// Stable Diffusion 1 and XL are known.
+/// Stable Diffusion 1, 2 and XL are known.
 package struct OriginalCheckpoint {
   enum Family {
     case stableDiffusion1
+    case stableDiffusion2
     case stableDiffusionXL
   }
 
@@ -29,10 +30,14 @@ package struct OriginalCheckpoint {
     guard has(Self.unetPrefix) else {
       throw OriginalCheckpointError.otherLayout(path: source.path)
     }
-    switch (has("conditioner.embedders.1.model."), has("cond_stage_model.transformer.")) {
-    case (true, _): family = .stableDiffusionXL
-    case (_, true): family = .stableDiffusion1
-    default: throw OriginalCheckpointError.otherFamily(path: source.path)
+    if has("conditioner.embedders.1.model.") {
+      family = .stableDiffusionXL
+    } else if has("cond_stage_model.transformer.") {
+      family = .stableDiffusion1
+    } else if has("cond_stage_model.model.transformer.") {
+      family = .stableDiffusion2
+    } else {
+      throw OriginalCheckpointError.otherFamily(path: source.path)
     }
     marks = try CheckpointMarks(source)
   }
@@ -55,18 +60,17 @@ package struct OriginalCheckpoint {
       let layers = try UNetExtents(self).layersPerBlock
       return try renamed(Self.unetPrefix) { OriginalNames.unet($0, layersPerBlock: layers) }
     case "vae":
-      let levels = count { "\(Self.autoencoderPrefix)encoder.down.\($0).block.0.conv1.weight" }
-      return try renamed(Self.autoencoderPrefix) {
-        OriginalNames.autoencoder($0, levels: levels)
-      }.mapValues { origin in
-        // Attention is made of convolutions there, of linear layers here.
-        var origin = origin
-        origin.isFlattened = OriginalNames.isAutoencoderProjection(origin.name)
-        return origin
+      return try OriginalNames.autoencoderOrigins(in: source, prefix: Self.autoencoderPrefix)
+    case "text_encoder" where family == .stableDiffusion2:
+      // Without what lies above the states that the U-Net is conditioned on.
+      let above = "transformer.resblocks.\(Self.largestLayerCount)."
+      return try origins(openCLIPPrefix) { name, entry in
+        name.hasPrefix(above) || name == "text_projection"
+          ? [:] : OriginalNames.openCLIP(name, rows: entry.shape.first ?? 0)
       }
     case "text_encoder": return try renamed(textPrefix) { ModelFolder.currentTextKey($0) }
     default:
-      return try origins(Self.openCLIPPrefix) { name, entry in
+      return try origins(openCLIPPrefix) { name, entry in
         OriginalNames.openCLIP(name, rows: entry.shape.first ?? 0)
       }
     }
@@ -80,35 +84,28 @@ package struct OriginalCheckpoint {
     }
   }
 
-  /// What becomes of all tensors whose names begin with `prefix`, by new name.
-  ///
-  /// - Parameter translate: gets the rest of the name; what it gives is of this tensor
   private func origins(
     _ prefix: String,
     _ translate: (String, TensorEntry) -> [String: RenamedCheckpoint.Origin]
   ) throws -> [String: RenamedCheckpoint.Origin] {
-    var origins: [String: RenamedCheckpoint.Origin] = [:]
-    for entry in source.entries where entry.name.hasPrefix(prefix) {
-      for (name, origin) in translate(String(entry.name.dropFirst(prefix.count)), entry) {
-        var origin = origin
-        origin.name = entry.name
-        if let other = origins.updateValue(origin, forKey: name) {
-          throw CheckpointWeightsError.ambiguous(
-            path: source.path, entry.name, other.name)
-        }
-      }
-    }
-    return origins
+    try RenamedCheckpoint.origins(in: source, prefix: prefix, translate)
   }
 
   // MARK: - Shapes
 
-  static let openCLIPPrefix = "conditioner.embedders.1.model."
+  /// Of OpenCLIP's text encoder, in its own names.
+  var openCLIPPrefix: String {
+    family == .stableDiffusion2 ? "cond_stage_model.model." : "conditioner.embedders.1.model."
+  }
+
+  /// Stable Diffusion 2 is conditioned on what the last but one of 24 layers gives: diffusers' folder has
+  /// 23, and so have files that were made from one.
+  static let largestLayerCount = 23
 
   /// Of CLIP's own text encoder, in transformers' names.
   var textPrefix: String {
     switch family {
-    case .stableDiffusion1: "cond_stage_model.transformer."
+    case .stableDiffusion1, .stableDiffusion2: "cond_stage_model.transformer."
     case .stableDiffusionXL: "conditioner.embedders.0.transformer."
     }
   }
@@ -143,6 +140,7 @@ public enum OriginalCheckpointError: ClassifiedError, Equatable, CustomStringCon
   case otherFamily(path: String)
   case noPart(path: String, part: String)
   case noTokenizer(path: String)
+  case noAutoencoder(path: String)
 
   public var kind: FailureKind { .input }
 
@@ -152,13 +150,17 @@ public enum OriginalCheckpointError: ClassifiedError, Equatable, CustomStringCon
       "\(path): no weights named \(OriginalCheckpoint.unetPrefix)...: this is no checkpoint in the "
         + "original layout; a model of diffusers is given by its folder"
     case .otherFamily(let path):
-      "\(path): has neither cond_stage_model.transformer.* nor conditioner.embedders.1.model.*; only "
-        + "checkpoints of Stable Diffusion 1 and XL with their text encoders are read"
+      "\(path): has none of cond_stage_model.transformer.*, cond_stage_model.model.* and "
+        + "conditioner.embedders.1.model.*; only checkpoints of Stable Diffusion 1, 2 and XL with their "
+        + "text encoders are read"
     case .noPart(let path, let part): "\(path): the checkpoint has no \(part)"
+    case .noAutoencoder(let path):
+      "\(path): holds no VAE: there is no tensor encoder.conv_in.weight, with or without the prefix "
+        + OriginalCheckpoint.autoencoderPrefix
     case .noTokenizer(let path):
       "\(path): a checkpoint has no tokenizer; name a folder that has one, by --tokenizer or by "
         + "the setting tokenizer beside model (the vocabulary is the same for all models of Stable "
-        + "Diffusion 1 and XL)"
+        + "Diffusion 1, 2 and XL)"
     }
   }
 }

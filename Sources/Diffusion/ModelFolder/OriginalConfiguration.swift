@@ -5,14 +5,19 @@ extension OriginalCheckpoint {
   /// The configuration that diffusers or transformers would save for a part, complete enough for them
   /// to load it.
   ///
-  /// - Source: the model folders `stable-diffusion-v1-5` and `stable-diffusion-xl-base-1.0`
+  /// - Source: the model folders `stable-diffusion-v1-5`, `stable-diffusion-2-1` and
+  ///   `stable-diffusion-xl-base-1.0`
   package func configuration(_ part: String) throws -> JSONReader {
     let json: JSON
     switch part {
     case "unet": json = try unetConfiguration()
     case "vae": json = try autoencoderConfiguration()
+    case "text_encoder" where family == .stableDiffusion2:
+      json = try openCLIPConfiguration(
+        "CLIPTextModel", layerLimit: Self.largestLayerCount)
     case "text_encoder": json = try textConfiguration()
-    case "text_encoder_2" where family == .stableDiffusionXL: json = try openCLIPConfiguration()
+    case "text_encoder_2" where family == .stableDiffusionXL:
+      json = try openCLIPConfiguration("CLIPTextModelWithProjection", layerLimit: .max)
     case "scheduler": json = schedulerConfiguration()
     default: throw OriginalCheckpointError.noPart(path: source.path, part: part)
     }
@@ -26,7 +31,7 @@ extension OriginalCheckpoint {
       "_class_name": "UNet2DConditionModel",
       "in_channels": .integer(try extent("\(prefix)input_blocks.0.0.weight", 1)),
       "out_channels": .integer(try extent("\(prefix)out.2.weight", 0)),
-      "sample_size": family == .stableDiffusion1 ? 64 : 128,
+      "sample_size": .integer(imageSide / 8),
       "block_out_channels": .integers(extents.channels),
       "layers_per_block": .integer(extents.layersPerBlock),
       "down_block_types": .array(
@@ -43,18 +48,43 @@ extension OriginalCheckpoint {
     ]
     switch family {
     case .stableDiffusion1: return json.adding(["attention_head_dim": 8])
+    case .stableDiffusion2:
+      return json.adding([
+        "attention_head_dim": headCounts(extents), "use_linear_projection": true,
+      ])
     case .stableDiffusionXL:
       let inputWidth = try extent("\(prefix)label_emb.0.0.weight", 1)
-      let pooledWidth = try extent("\(Self.openCLIPPrefix)text_projection", 1)
+      let pooledWidth = try extent("\(openCLIPPrefix)text_projection", 1)
       return json.adding([
-        // Heads are 64 wide.
-        "attention_head_dim": .integers(extents.channels.map { max(1, $0 / 64) }),
+        "attention_head_dim": headCounts(extents),
         "use_linear_projection": true,
         "addition_embed_type": "text_time",
         "projection_class_embeddings_input_dim": .integer(inputWidth),
         // Of each of six numbers beside the pooled text.
         "addition_time_embed_dim": .integer((inputWidth - pooledWidth) / 6),
       ])
+    }
+  }
+
+  /// Heads are 64 wide.
+  private func headCounts(_ extents: UNetExtents) -> JSON {
+    .integers(extents.channels.map { max(1, $0 / 64) })
+  }
+
+  /// What the model predicts.
+  ///
+  /// A file of Stable Diffusion 2 that says nothing is taken for one of 768 pixels,
+  /// as diffusers takes it: its names are those of the ones of 512 pixels, which predict the noise.
+  private var prediction: PredictionType {
+    marks.prediction ?? (family == .stableDiffusion2 ? .velocity : .noise)
+  }
+
+  /// Height and width in pixels.
+  private var imageSide: Int {
+    switch family {
+    case .stableDiffusion1: 512
+    case .stableDiffusion2: prediction == .velocity ? 768 : 512
+    case .stableDiffusionXL: 1024
     }
   }
 
@@ -73,8 +103,8 @@ extension OriginalCheckpoint {
       "down_block_types": .array((0..<levels).map { _ in "DownEncoderBlock2D" }),
       "up_block_types": .array((0..<levels).map { _ in "UpDecoderBlock2D" }),
       "norm_num_groups": 32, "act_fn": "silu",
-      "sample_size": family == .stableDiffusion1 ? 512 : 1024,
-      "scaling_factor": family == .stableDiffusion1 ? 0.18215 : 0.13025,
+      "sample_size": .integer(imageSide),
+      "scaling_factor": family == .stableDiffusionXL ? 0.13025 : 0.18215,
       "force_upcast": .bool(family == .stableDiffusionXL),
     ]
   }
@@ -91,18 +121,20 @@ extension OriginalCheckpoint {
       activation: "quick_gelu", projection: width, architecture: "CLIPTextModel")
   }
 
-  private func openCLIPConfiguration() throws -> JSON {
-    let prefix = Self.openCLIPPrefix
+  private func openCLIPConfiguration(_ architecture: String, layerLimit: Int) throws -> JSON {
+    let prefix = openCLIPPrefix
     func expand(_ layer: Int) -> String {
       "\(prefix)transformer.resblocks.\(layer).mlp.c_fc.weight"
     }
     let tokens = "\(prefix)token_embedding.weight"
+    let width = try extent(tokens, 1)
+    let projection = "\(prefix)text_projection"
     return Self.textConfiguration(
-      vocabulary: try extent(tokens, 0), width: try extent(tokens, 1),
+      vocabulary: try extent(tokens, 0), width: width,
       positions: try extent("\(prefix)positional_embedding", 0), inner: try extent(expand(0), 0),
-      layers: count(expand), activation: "gelu",
-      projection: try extent("\(prefix)text_projection", 1),
-      architecture: "CLIPTextModelWithProjection")
+      layers: min(layerLimit, count(expand)), activation: "gelu",
+      projection: family == .stableDiffusion2 ? width : try extent(projection, 1),
+      architecture: architecture)
   }
 
   private static func textConfiguration(
@@ -126,11 +158,12 @@ extension OriginalCheckpoint {
       "beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear",
       "num_train_timesteps": 1000, "clip_sample": false, "set_alpha_to_one": false,
       "skip_prk_steps": true, "steps_offset": 1,
-      "prediction_type": .string((marks.prediction ?? .noise).rawValue),
+      "prediction_type": .string(prediction.rawValue),
       "rescale_betas_zero_snr": .bool(marks.endsInPureNoise),
     ]
     switch family {
     case .stableDiffusion1: return json.adding(["_class_name": "PNDMScheduler"])
+    case .stableDiffusion2: return json.adding(["_class_name": "DDIMScheduler"])
     case .stableDiffusionXL:
       return json.adding([
         "_class_name": "EulerDiscreteScheduler", "timestep_spacing": "leading",

@@ -1,3 +1,5 @@
+import Checkpoints
+
 /// From the names of weights in Stability's own code to those in diffusers.
 ///
 /// Each function takes a name without the prefix of its part and gives nil for what is no weight of
@@ -105,8 +107,22 @@ enum OriginalNames {
     "norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0",
   ]
 
+  /// Where the weights of an autoencoder in diffusers' names come from.
+  ///
+  /// Attention is made of convolutions there, of linear layers here.
+  static func autoencoderOrigins(
+    in source: any CheckpointSource, prefix: String
+  ) throws -> [String: RenamedCheckpoint.Origin] {
+    var levels = 0
+    while source.find("\(prefix)encoder.down.\(levels).block.0.conv1.weight") != nil { levels += 1 }
+    return try RenamedCheckpoint.origins(in: source, prefix: prefix) { name, entry in
+      guard let new = autoencoder(name, levels: levels) else { return [:] }
+      return [new: .init(name: entry.name, isFlattened: isAutoencoderProjection(entry.name))]
+    }
+  }
+
   /// Whether an original name of the autoencoder is a weight of its attention's linear layers.
-  static func isAutoencoderProjection(_ name: String) -> Bool {
+  private static func isAutoencoderProjection(_ name: String) -> Bool {
     name.contains(".attn_1.") && name.hasSuffix(".weight") && !name.hasSuffix(".norm.weight")
   }
 

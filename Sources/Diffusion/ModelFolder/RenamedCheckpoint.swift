@@ -1,4 +1,5 @@
 import Checkpoints
+import NN
 
 /// The tensors of another checkpoint under other names; some are parts of a tensor there, or its
 /// transpose.
@@ -57,6 +58,26 @@ struct RenamedCheckpoint: CheckpointSource {
     }
     let transposed = try Self.transposed(source.bytes(place.source.name), place.source)
     buffer.copyBytes(from: transposed[offset..<offset + buffer.count])
+  }
+
+  /// What becomes of all tensors whose names begin with `prefix`, by new name.
+  ///
+  /// - Parameter translate: gets the rest of the name; what it gives is of this tensor
+  static func origins(
+    in source: any CheckpointSource, prefix: String,
+    _ translate: (String, TensorEntry) -> [String: Origin]
+  ) throws -> [String: Origin] {
+    var origins: [String: Origin] = [:]
+    for entry in source.entries where entry.name.hasPrefix(prefix) {
+      for (name, origin) in translate(String(entry.name.dropFirst(prefix.count)), entry) {
+        var origin = origin
+        origin.name = entry.name
+        if let other = origins.updateValue(origin, forKey: name) {
+          throw CheckpointWeightsError.ambiguous(path: source.path, entry.name, other.name)
+        }
+      }
+    }
+    return origins
   }
 
   private static func place(

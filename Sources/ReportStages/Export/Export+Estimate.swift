@@ -5,11 +5,11 @@ import PipelineCore
 package import StageSupport
 
 extension Export: Estimating {
-  package var sources: [NamedSource] { [.model(settings.model)] }
+  package var sources: [NamedSource] { [.model(settings.model)] + NamedSource.vae(settings.vae) }
 
   /// The numbers in each array of the model.
   private func weights() throws -> [Int] {
-    let model = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
+    let model = settings.base
     return try withBackend(PlanningBackend()) {
       let parts = try ["text_encoder", "text_encoder_2"].filter(model.hasPart).map {
         try model.textEncoder($0).weights

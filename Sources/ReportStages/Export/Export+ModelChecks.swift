@@ -6,7 +6,6 @@ import StageSupport
 
 extension Export: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
-    _ = try checked.configuration(
-      ModelFolder(path: settings.model, tokenizer: settings.tokenizer))
+    _ = try checked.configuration(settings.base)
   }
 }

@@ -18,6 +18,8 @@ public final class Export: Stage {
     @Setting(
       "Folder with the tokenizer, for a checkpoint file that is merged; null: the model's own.")
     public var tokenizer: String? = nil
+    @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+    public var vae: String? = nil
     @Setting("Name of the LoRA in the webui: <lora:NAME:1>.", .fileName)
     public var name = "spo"
     @Setting("Precision of the exported weights.")
@@ -26,6 +28,8 @@ public final class Export: Stage {
     public var forms = Form.allCases
 
     public init() {}
+
+    package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
 
     public func check() throws(SettingConflict) {
       try requireModel(model)
@@ -48,10 +52,10 @@ public final class Export: Stage {
   }
 
   public static let name = "export"
-  public static let version = 1
+  public static let version = 2
   public static let unit = "files"
   public let reads: Set<Artifact>
-  public static let settingsWithoutEffect: Set<String> = ["model", "tokenizer"]
+  public static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "vae"]
   public let writes: [Artifact: [String]] = ["exports": [name]]
 
   package let settings: Settings
@@ -66,9 +70,7 @@ public final class Export: Stage {
     reads = Set(stages.map(\.lora))
   }
 
-  private var model: ModelFolder {
-    ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
-  }
+  private var model: ModelFolder { settings.base }
   private var folder: String { context.output(Self.name) }
 
   private func folder(of stage: TuningStage, in folder: String) -> String {
@@ -97,12 +99,26 @@ public final class Export: Stage {
   }
 
   public func inputs() throws -> [StageInput] {
+    try modelInputs() + stages.compactMap { try provenance(of: $0)?.input(of: $0) }
+  }
+
+  private func modelInputs() throws -> [StageInput] {
     let model = model
-    guard model.isFile else {
-      return try context.digests.inputs(folder: settings.model, as: "model")
-    }
     let isMerged = settings.forms.contains(.merged)
-    return try model.inputs(isMerged ? model.textParts : [], context.digests)
+    let vae = isMerged ? try model.autoencoderInputs(context.digests) : []
+    guard model.isFile else {
+      return try context.digests.inputs(folder: settings.model, as: "model") + vae
+    }
+    return try model.inputs(isMerged ? model.textParts : [], context.digests) + vae
+  }
+
+  /// Where the LoRA of a stage came from; nil before the stage has run.
+  private func provenance(of stage: TuningStage) throws -> Provenance? {
+    try context.origin(of: stage.rawValue).map { origin in
+      try Provenance(
+        of: stage, origin,
+        lora: context.digests.digest(ofFile: context.workspace.path(stage.loraFile)))
+    }
   }
 
   /// A form whose path exists is complete: it got its name when it was.
@@ -145,14 +161,19 @@ public final class Export: Stage {
   }
 
   private func write(_ item: Item) throws {
-    guard let lora = loras[item.stage] else { return }
+    guard let lora = loras[item.stage], let provenance = try provenance(of: item.stage) else {
+      return
+    }
+    let precision = settings.dtype
     switch item.form {
-    case .lora: try lora.write(to: path(item), as: .diffusers, precision: settings.dtype)
+    case .lora:
+      try lora.write(to: path(item), as: .diffusers, precision: precision, provenance: provenance)
     case .webui:
       try lora.write(
         to: path(item), as: .webUI(try model.webUIHeader(name: name(of: item.stage))),
-        precision: settings.dtype)
-    case .merged: try model.writeMerged(lora, precision: settings.dtype, to: path(item))
+        precision: precision, provenance: provenance)
+    case .merged:
+      try model.writeMerged(lora, precision: precision, provenance: provenance, to: path(item))
     }
   }
 

@@ -1,4 +1,4 @@
-import Diffusion
+package import Diffusion
 public import PipelineCore
 import Scorers
 import StageSupport
@@ -9,6 +9,8 @@ public struct ReportSettings: StageSettings {
   public var model = ""
   @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
   public var tokenizer: String? = nil
+  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  public var vae: String? = nil
   @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
   @Setting(
@@ -69,7 +71,7 @@ public struct ReportSettings: StageSettings {
     }
   }
 
-  var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer) }
+  package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
 
   /// All scales of guidance; the report shows images of the first one.
   var scales: [Float] { guidance.values }

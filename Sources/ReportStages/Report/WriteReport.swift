@@ -27,7 +27,9 @@ package final class WriteReport: Stage {
   static let version = 4
   static let unit = "prompts"
   static let usesDevice = true
-  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "prompts", "scorers"]
+  static let settingsWithoutEffect: Set<String> = [
+    "model", "tokenizer", "vae", "prompts", "scorers",
+  ]
   static let repairsFiles = true
   let reads: Set<Artifact>
   let readsIfMade: Set<Artifact> = ["evaluation"]
@@ -89,6 +91,7 @@ package final class WriteReport: Stage {
   func inputs() throws -> [StageInput] {
     let model = settings.base
     return try model.inputs(model.textParts, context.digests)
+      + model.autoencoderInputs(context.digests)
       + [
         settings.split.map { StageInput(name: "prompts", path: "report.prompts", identity: $0) }
           ?? context.digests.input(file: settings.prompts, as: "prompts")

@@ -1,4 +1,4 @@
-import Diffusion
+package import Diffusion
 public import PipelineCore
 import StageSupport
 
@@ -8,6 +8,8 @@ public struct DPOSettings: StageSettings {
   public var model = ""
   @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
   public var tokenizer: String? = nil
+  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  public var vae: String? = nil
   @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
   @Setting("Training steps.", in: 1...1_000_000)
@@ -54,5 +56,5 @@ public struct DPOSettings: StageSettings {
     }
   }
 
-  var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer) }
+  package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
 }

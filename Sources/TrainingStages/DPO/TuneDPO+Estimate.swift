@@ -7,7 +7,7 @@ import Shards
 import StageSupport
 
 extension TuneDPO: Estimating {
-  var sources: [NamedSource] { [.model(settings.model)] }
+  var sources: [NamedSource] { [.model(settings.model)] + NamedSource.vae(settings.vae) }
 
   func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
     var plan = StagePlan(on: backend)

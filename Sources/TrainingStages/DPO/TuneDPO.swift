@@ -21,7 +21,7 @@ package final class TuneDPO: Stage {
   static let version = 1
   static let unit = "steps"
   static let usesDevice = true
-  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer"]
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "vae"]
   static let spare = ["dpo/checkpoints"]
   static let repairsFiles = true
   static let secondary = TuningStage.dpo.measurements

@@ -11,6 +11,8 @@ public struct PreferenceSettings: StageSettings {
   public var model = ""
   @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
   public var tokenizer: String? = nil
+  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  public var vae: String? = nil
   @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
   /// A latent one starts from `model` and takes only the text projection from here, a fresh one if this
@@ -96,6 +98,8 @@ public struct PreferenceSettings: StageSettings {
   }
 
   public init() {}
+
+  package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
 
   public func check() throws(SettingConflict) {
     try requireModel(model)

@@ -12,7 +12,7 @@ extension TrainPreference: Estimating {
       "preference.start", settings.start,
       "the CLIP model to start from, such as PickScore v1")
     // A latent one starts from the model itself; a text projection is welcome.
-    return [.model(settings.model)]
+    return [.model(settings.model)] + NamedSource.vae(settings.vae)
       + (settings.kind == .latent && settings.start.isEmpty ? [] : [start])
   }
 

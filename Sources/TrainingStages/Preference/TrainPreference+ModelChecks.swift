@@ -7,7 +7,7 @@ import StageSupport
 extension TrainPreference: ModelFitting {
   func checkFit() throws {
     try settings.checkTokenizer()
-    let model = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
+    let model = settings.base
     guard let count = model.readableScheduler?.schedule.count else { return }
     try model.require(timestepLimit: settings.timestepLimit, of: "preference.timestep_limit")
     if let beyond = settings.validationTimesteps.first(where: { $0 >= count }) {
@@ -20,7 +20,7 @@ extension TrainPreference: ModelFitting {
 
 extension TrainPreference: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
-    let base = ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
+    let base = settings.base
     _ = try DDIMScheduler(checked.configuration(base).scheduler)
     let start = ModelFolder(path: settings.start)
     guard settings.kind == .latent, settings.start.isEmpty || !start.isLatentPreferenceModel
@@ -39,7 +39,6 @@ extension PreferenceSettings {
   /// - Throws: `PreferenceConfigurationError.otherTokenizer`
   func checkTokenizer() throws {
     let start = ModelFolder(path: start)
-    let base = ModelFolder(path: model, tokenizer: tokenizer)
     try passingOtherTokenizers {
       switch kind {
       case .pixel: try start.requirePreferenceTokens(of: base)

@@ -35,7 +35,7 @@ package final class TrainPreference: Stage {
   static let version = 2
   static let unit = "comparisons"
   static let usesDevice = true
-  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "start"]
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "vae", "start"]
   static let scratch = ["preference/pictures"]
   static let spare = ["preference/checkpoints", "preference/best.safetensors"]
   static let repairsFiles = true
@@ -77,9 +77,7 @@ package final class TrainPreference: Stage {
 
   private var folder: String { context.output(Self.name) }
   private var modelFolder: String { "\(folder)/model" }
-  var base: ModelFolder {
-    ModelFolder(path: settings.model, tokenizer: settings.tokenizer)
-  }
+  var base: ModelFolder { settings.base }
 
   func inputs() throws -> [StageInput] {
     let model = base

@@ -1,4 +1,4 @@
-import Diffusion
+package import Diffusion
 public import PipelineCore
 import StageSupport
 public import StepwiseOptimization
@@ -9,10 +9,16 @@ public struct SPOSettings: StageSettings {
   public var model = ""
   @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
   public var tokenizer: String? = nil
+  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  public var vae: String? = nil
   /// A folder, or a file of weights with its configuration beside it.
   @Setting(
     "A trained preference model, step-aware or latent; null: the one that stage preference trains.")
   public var preference: String? = nil
+  /// The reference of the loss is still the model without a LoRA.
+  @Setting(
+    "A LoRA file whose training goes on, of the same rank and modules; null: a fresh LoRA.")
+  public var start: String? = nil
   @Setting("Precision of the preference model's large weights in memory.")
   public var preferencePrecision = PreferencePrecision.asStored
   @Setting("Seed of all random streams.")
@@ -166,7 +172,7 @@ public struct SPOSettings: StageSettings {
     }
   }
 
-  var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer) }
+  package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
 
   /// The sampling steps whose candidates are compared.
   var comparedSteps: Range<Int> {

@@ -38,6 +38,7 @@ package struct StepwiseTuner {
     let model = settings.base
     let unets = try TunedUNet(
       model, rank: settings.rank, seed: settings.seed,
+      start: try settings.start.map { try StartingLoRA(path: $0, of: model) },
       usesGradientCheckpointing: settings.gradientCheckpointing)
     adapters = unets.adapters
     reference = GuidedUNet(unets.reference, guidance: settings.guidance)

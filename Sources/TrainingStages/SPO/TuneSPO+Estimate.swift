@@ -9,9 +9,12 @@ import StepwiseOptimization
 
 extension TuneSPO: Estimating {
   package var sources: [NamedSource] {
-    [.model(settings.model)]
+    [.model(settings.model)] + NamedSource.vae(settings.vae)
       + (settings.preference.map {
         [.clip("spo.preference", $0, "the trained preference model to judge by")]
+      } ?? [])
+      + (settings.start.map {
+        [NamedSource(setting: "spo.start", path: $0, what: "the LoRA file to start from")]
       } ?? [])
   }
 

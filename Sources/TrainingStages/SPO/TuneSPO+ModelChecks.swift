@@ -6,6 +6,7 @@ import StageSupport
 
 extension TuneSPO: ModelFitting {
   func checkFit() throws {
+    try requireOtherStart()
     try settings.checkTokenizer()
     let model = settings.base
     try model.require(steps: settings.samplingSteps, of: "spo.sampling_steps")
@@ -29,6 +30,13 @@ extension TuneSPO: ModelFitting {
 extension TuneSPO: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
     _ = try DDIMScheduler(checked.configuration(settings.base).scheduler)
+    if let start = settings.start {
+      try withBackend(PlanningBackend()) {
+        let adapters = TunedUNet.freshAdapters(rank: settings.rank, seed: settings.seed)
+        _ = try settings.base.unet(adapters: adapters)
+        try StartingLoRA(path: start, of: settings.base).requireFit(adapters)
+      }
+    }
     guard let preference = settings.preference else { return }
     try checked.checkPreference(ModelFolder(path: preference), of: settings.base)
   }

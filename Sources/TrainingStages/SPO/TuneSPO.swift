@@ -24,7 +24,9 @@ package final class TuneSPO: Stage {
   package static let version = 2
   package static let unit = "batches"
   package static let usesDevice = true
-  package static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "preference"]
+  package static let settingsWithoutEffect: Set<String> = [
+    "model", "tokenizer", "vae", "preference", "start",
+  ]
   package static let spare = ["spo/checkpoints"]
   package static let repairsFiles = true
   package static let secondary = TuningStage.spo.measurements
@@ -58,6 +60,7 @@ package final class TuneSPO: Stage {
     try settings.base.inputs(["unet", "vae", "scheduler"], context.digests)
       + (settings.preference.map { ModelFolder(path: $0) }?
         .preferenceInputs(context.digests, as: "preference") ?? [])
+      + (settings.start.map { [try context.digests.input(file: $0, as: "start")] } ?? [])
   }
 
   /// The prompts that pictures are drawn of, by their numbers in the shards.
@@ -218,10 +221,25 @@ package final class TuneSPO: Stage {
     try CheckpointFolders(in: "\(folder)/checkpoints").findings()
   }
 
+  /// Refuses to start from the file that the stage itself replaces: it would never be up to date.
+  func requireOtherStart() throws {
+    guard let start = settings.start,
+      Folders.canonical(start)
+        == Folders.canonical(context.workspace.path(TuningStage.spo.loraFile))
+    else { return }
+    throw PipelineError.badSetting(
+      path: "spo.start",
+      reason: "is \(start), the file that stage spo writes; copy it out of the workspace first")
+  }
+
   /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
   private func requireChange(_ adapters: AdapterSet, _ findings: TuningFindings) throws {
     try adapters.requireFinite(stage: Self.name)
-    guard adapters.changesNothing else { return }
+    let isUnchanged =
+      try settings.start.map {
+        try LoRAWeights(trained: adapters) == StartingLoRA(path: $0, of: settings.base).weights
+      } ?? adapters.changesNothing
+    guard isUnchanged else { return }
     guard findings.updates > 0 else {
       throw NothingLearned(
         reason: "stage spo trained on \(findings.pairs) pairs, too few for one update: lower "
@@ -230,8 +248,10 @@ package final class TuneSPO: Stage {
     }
     throw NothingLearned(
       reason:
-        "stage spo trained on \(findings.pairs) pairs, but all up matrices of the LoRA are 0; "
-        + "raise spo.learning_rate or spo.clip")
+        "stage spo trained on \(findings.pairs) pairs, but "
+        + (settings.start.map { "the LoRA is still \($0), from which it started" }
+          ?? "all up matrices of the LoRA are 0")
+        + "; raise spo.learning_rate or spo.clip")
   }
 
   package func results() throws -> [String] {

@@ -21,14 +21,20 @@ package struct TunedUNet {
     }
   }
 
-  /// - Parameter seed: of the down matrices; the up matrices start at 0
-  init(_ model: ModelFolder, rank: Int, seed: UInt64, usesGradientCheckpointing: Bool) throws {
+  /// - Parameters:
+  ///   - seed: of the down matrices; the up matrices start at 0
+  ///   - start: whose values the adapters get instead
+  init(
+    _ model: ModelFolder, rank: Int, seed: UInt64, start: StartingLoRA? = nil,
+    usesGradientCheckpointing: Bool
+  ) throws {
     adapters = Self.freshAdapters(rank: rank, seed: seed)
     let (unet, weights) = try model.unet()
     reference = unet
     var adapted = try UNet(weights.adapted(by: adapters), unet.configuration)
     adapted.usesGradientCheckpointing = usesGradientCheckpointing
     tuned = adapted
+    try start?.copy(to: adapters)
   }
 }
 

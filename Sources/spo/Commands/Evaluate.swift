@@ -14,8 +14,11 @@ enum Evaluate: Command {
       options: [
         .value("model", "DIR", "a diffusers folder or a checkpoint file"),
         .value("tokenizer", "DIR", "a folder with the tokenizer, for a checkpoint file"),
+        .value("vae", "PATH", "a VAE in place of the model's own: a folder or a file"),
         .value("lora", "FILE", isRepeatable: true, "a LoRA file for the model; several add up"),
-        .value("lora-scale", "X", "strength of the LoRA files (1)"),
+        .value(
+          "lora-scale", "X", isRepeatable: true,
+          "strength of all LoRA files, or of each in turn if given as often as --lora (1)"),
         .value("against", "DIR", "another model, or \"base\": the same without its LoRA files"),
         .value("against-lora", "FILE", isRepeatable: true, "a LoRA file for the other model"),
         .value("prompts", "FILE", "a prompt list: text, .json, .jsonl, .csv or .tsv"),
@@ -59,13 +62,15 @@ enum Evaluate: Command {
 
   private static func request(_ arguments: Arguments) throws -> EvaluationRequest {
     let folder = ModelFolder(
-      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
-    let strength = try arguments.float("lora-scale") ?? 1
+      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"),
+      vae: arguments.value("vae"))
     let output = try arguments.required("out")
     guard !output.isEmpty else { throw arguments.error("--out is empty") }
     var request = EvaluationRequest(
-      model: EvaluatedModel(folder, loraPaths: arguments.values("lora"), loraScale: strength),
-      against: try against(folder, strength, arguments),
+      model: EvaluatedModel(
+        folder, loraPaths: arguments.values("lora"),
+        loraScales: try arguments.loraScales()),
+      against: try against(folder, arguments),
       prompts: try PromptList(path: try arguments.required("prompts")),
       scorers: try scorers(arguments), folder: output)
     request.imagesPerPrompt =
@@ -79,7 +84,7 @@ enum Evaluate: Command {
   }
 
   private static func against(
-    _ folder: ModelFolder, _ strength: Float, _ arguments: Arguments
+    _ folder: ModelFolder, _ arguments: Arguments
   ) throws -> EvaluatedModel? {
     let loras = arguments.values("against-lora")
     guard let path = arguments.value("against") else {
@@ -87,8 +92,12 @@ enum Evaluate: Command {
       return nil
     }
     return EvaluatedModel(
-      path == "base" ? folder : ModelFolder(path: path, tokenizer: arguments.value("tokenizer")),
-      loraPaths: loras, loraScale: strength)
+      path == "base"
+        ? folder
+        : ModelFolder(
+          path: path, tokenizer: arguments.value("tokenizer"),
+          vae: arguments.value("vae")),
+      loraPaths: loras, loraScales: try arguments.loraScales("against-lora"))
   }
 
   private static func guidance(_ arguments: Arguments) throws -> [Float] {

@@ -12,6 +12,7 @@ enum Export: Command {
       options: [
         .value("model", "DIR", "the LoRA's model: a diffusers folder or a checkpoint file"),
         .value("tokenizer", "DIR", "to merged: a folder with the tokenizer, for a checkpoint file"),
+        .value("vae", "PATH", "a VAE in place of the model's own: a folder or a file"),
         .value("lora", "FILE", "a LoRA file with diffusers, PEFT or kohya keys"),
         .value("to", "FORM", "lora (for diffusers), webui, or merged (a model folder)"),
         .value("dtype", "NAME", "f32, f16 or bf16 (f32)"),
@@ -30,11 +31,15 @@ enum Export: Command {
 
   static func run(_ arguments: Arguments) throws {
     let folder = ModelFolder(
-      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
+      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"),
+      vae: arguments.value("vae"))
     let loraPath = try arguments.required("lora")
     let output = try arguments.required("out")
     guard let form: Form = try arguments.choice("to") else {
       throw arguments.error("--to is missing")
+    }
+    if form != .merged, arguments.has("vae") {
+      throw arguments.error("--vae has a meaning for a merged model alone")
     }
     switch form {
     case .merged: try OutputPath.requireAbsent(output)
@@ -43,24 +48,28 @@ enum Export: Command {
       try OutputPath.require(output, isNoneOf: [loraPath])
     }
     let precision: WeightPrecision = try arguments.choice("dtype") ?? .f32
-    func lora() throws -> LoRAWeights {
-      try LoRAFile(path: loraPath).effectiveWeights(for: try folder.unetLayers())
-    }
+    let file = try LoRAFile(path: loraPath)
+    func lora() throws -> LoRAWeights { try file.effectiveWeights(for: try folder.unetLayers()) }
+    let provenance = try Provenance(of: file)
     switch form {
     case .lora:
       let keys: DiffusersKeys = try arguments.choice("lora-keys") ?? .diffusers
       try lora().write(
-        to: output, as: keys == .peft ? .peft : .diffusers, precision: precision)
+        to: output, as: keys == .peft ? .peft : .diffusers, precision: precision,
+        provenance: provenance)
     case .webui:
       let name = URL(fileURLWithPath: output).deletingPathExtension().lastPathComponent
       let header = try folder.webUIHeader(
         name: name, blockNames: try arguments.choice("lora-keys"))
-      try lora().write(to: output, as: .webUI(header), precision: precision)
+      try lora().write(
+        to: output, as: .webUI(header), precision: precision, provenance: provenance)
     case .merged:
       guard !arguments.has("lora-keys") else {
         throw arguments.error("--lora-keys has no meaning for a merged model")
       }
-      try folder.writeMerged(try lora(), precision: precision, to: output)
+      let (lora, changes) = try file.mergeable(into: folder)
+      try folder.writeMerged(
+        lora, changes: changes, precision: precision, provenance: provenance, to: output)
     }
     try Console.print(output)
   }

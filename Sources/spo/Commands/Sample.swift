@@ -18,8 +18,11 @@ enum Sample: Command {
       options: [
         .value("model", "DIR", "a diffusers folder or a checkpoint file"),
         .value("tokenizer", "DIR", "a folder with the tokenizer, for a checkpoint file"),
+        .value("vae", "PATH", "a VAE in place of the model's own: a folder or a file"),
         .value("lora", "FILE", isRepeatable: true, "a LoRA file; several add up"),
-        .value("lora-scale", "X", "strength of the LoRA files (1)"),
+        .value(
+          "lora-scale", "X", isRepeatable: true,
+          "strength of all LoRA files, or of each in turn if given as often as --lora (1)"),
         .value("prompt", "STR", "the prompt"),
         .value("prompts", "FILE", "a prompt list instead of one prompt; --out is then a folder"),
         .value("negative", "STR", "negative prompt (empty)"),
@@ -35,7 +38,7 @@ enum Sample: Command {
         ComputingDevice.option,
         .value(
           "out", "FILE",
-          "the PNG to write (several: -1, -2 ... before the extension); with --prompts, a folder"),
+          "the .png or .jpg to write (several: -1, -2 ... before it); with --prompts, a folder"),
       ],
       examples: [
         (
@@ -55,7 +58,8 @@ enum Sample: Command {
 
   private static func draw(_ arguments: Arguments) throws {
     let folder = ModelFolder(
-      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"))
+      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"),
+      vae: arguments.value("vae"))
     let list = arguments.value("prompts")
     if list != nil, arguments.has("prompt") {
       throw arguments.error("--prompt and --prompts exclude each other")
@@ -92,6 +96,7 @@ enum Sample: Command {
           noise: (arguments.value("rng") ?? "torch-cpu", makeSource)
         ) { try Console.print($0) }
     }
+    let encode = try encoder(output, arguments)
     let paths = count == 1 ? [output] : (1...count).map { numbered(output, $0) }
     for path in paths {
       _ = try OutputPath.resolved(path)
@@ -107,7 +112,7 @@ enum Sample: Command {
         request, of: folder, adapters: adapters,
         from: (0..<count).map { makeSource(UInt64(seed) &+ UInt64($0)) }
       ) { index, image in
-        try AtomicFile.replace(paths[index], with: try RGBImage(decoded: image).encodedAsPNG())
+        try AtomicFile.replace(paths[index], with: try encode(RGBImage(decoded: image)))
         try Console.print(paths[index])
       }
     }
@@ -118,8 +123,7 @@ enum Sample: Command {
     _ folder: ModelFolder, _ arguments: Arguments
   ) throws -> EvaluatedModel {
     EvaluatedModel(
-      folder, loraPaths: arguments.values("lora"),
-      loraScale: try arguments.float("lora-scale") ?? 1)
+      folder, loraPaths: arguments.values("lora"), loraScales: try arguments.loraScales())
   }
 
   /// What the LoRA files that were given add; nil if none was.
@@ -127,8 +131,7 @@ enum Sample: Command {
     let paths = arguments.values("lora")
     guard !paths.isEmpty else { return nil }
     let adapters = ModelAdapters()
-    let strength = try arguments.float("lora-scale") ?? 1
-    for path in paths {
+    for (path, strength) in zip(paths, try arguments.loraScales()) {
       let lora = try LoRAFile(path: path)
       if try lora.changesNothing() {
         Console.complain("warning: \(LoRAError.changesNothing(path: path))")
@@ -159,9 +162,48 @@ enum Sample: Command {
     }
   }
 
+  /// What the ending of the path asks for; PNG where it has none.
+  private static func encoder(
+    _ path: String, _ arguments: Arguments
+  ) throws -> (RGBImage) throws -> [UInt8] {
+    switch ending(of: path).lowercased() {
+    case "", "png": { try $0.encodedAsPNG() }
+    case "jpg", "jpeg": { try $0.encodedAsJPEG(quality: 95) }
+    case let other:
+      throw arguments.error("--out must end in .png, .jpg or .jpeg, but ends in .\(other)")
+    }
+  }
+
+  private static func ending(of path: String) -> String {
+    let name = path.split(separator: "/").last ?? ""
+    return name.contains(".") ? String(name.split(separator: ".").last ?? "") : ""
+  }
+
   private static func numbered(_ path: String, _ number: Int) -> String {
-    guard path.hasSuffix(".png") else { return "\(path)-\(number)" }
-    return "\(path.dropLast(4))-\(number).png"
+    let ending = ending(of: path)
+    guard !ending.isEmpty else { return "\(path)-\(number)" }
+    return "\(path.dropLast(ending.count + 1))-\(number).\(ending)"
+  }
+}
+
+extension Arguments {
+  /// The strength of each file that `--lora` names.
+  func loraScales(_ option: String = "lora") throws -> [Float] {
+    let count = values(option).count
+    guard count > 0 else { return [] }
+    let scales = try values("lora-scale").map { text in
+      guard let scale = Float(text), scale.isFinite else {
+        throw error("--lora-scale must be a number, but is \"\(text)\"")
+      }
+      return scale
+    }
+    guard scales.count > 1 else {
+      return [Float](repeating: scales.first ?? 1, count: count)
+    }
+    guard scales.count == count else {
+      throw error("--lora-scale is given \(scales.count) times, but --\(option) \(count) times")
+    }
+    return scales
   }
 }
 

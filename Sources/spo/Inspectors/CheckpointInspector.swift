@@ -1,4 +1,5 @@
 import Checkpoints
+import Diffusion
 import Files
 
 /// Files of safetensors and of torch: models, LoRAs, shards, checkpoints of training.
@@ -19,9 +20,11 @@ enum CheckpointInspector: FileInspector {
         + "\(Spelled.count(elements)) elements"
     ]
     var metadata = JSON.Object()
-    for (key, value) in ((file as? SafetensorsFile)?.metadata ?? [:]).sorted(by: { $0.key < $1.key }
-    ) {
+    let header = (file as? SafetensorsFile)?.metadata ?? [:]
+    lines += Provenance(header: header)?.sentences.map { "  \($0.printable)" } ?? []
+    for (key, value) in header.sorted(by: { $0.key < $1.key }) {
       metadata[key] = .string(value)
+      guard !Provenance.tells(key) else { continue }
       lines.append("  \(key.printable) = \(String(value.prefix(80)).printable)")
     }
     var tensors: [JSON] = []

@@ -132,10 +132,41 @@ private func withCopy(_ body: (ModelFolder, _ folder: String) throws -> Void) th
       try manager.createSymbolicLink(
         atPath: "\(model)/tokenizer/merges.txt", withDestinationPath: "\(folder)/secret")
     }
-    try expectRefusal("leads out") { model, folder in
+    try expectRefusal("config.json: leads out") { model, folder in
       try manager.moveItem(atPath: "\(model)/unet", toPath: "\(folder)/elsewhere")
       try manager.createSymbolicLink(
         atPath: "\(model)/unet", withDestinationPath: "../elsewhere")
+      try manager.moveItem(
+        atPath: "\(folder)/elsewhere/config.json", toPath: "\(folder)/secret.json")
+      try manager.createSymbolicLink(
+        atPath: "\(folder)/elsewhere/config.json", withDestinationPath: "../secret.json")
+    }
+  }
+
+  @Test("parts that are links to folders elsewhere, and weights that are links, are merged")
+  func links() throws {
+    let lora = try tuned().lora
+    try withCopy { model, folder in
+      let manager = FileManager.default
+      for part in ["unet", "vae", "scheduler", "tokenizer"] {
+        try manager.moveItem(atPath: "\(model.path)/\(part)", toPath: "\(folder)/\(part)")
+        try manager.createSymbolicLink(
+          atPath: "\(model.path)/\(part)", withDestinationPath: "../\(part)")
+      }
+      // Nothing but what models consist of is taken from elsewhere.
+      try AtomicFile.replace("\(folder)/vae/diary.txt", with: [1])
+      let weights = "\(model.path)/text_encoder/model.safetensors"
+      try manager.moveItem(atPath: weights, toPath: "\(folder)/text.safetensors")
+      try manager.createSymbolicLink(
+        atPath: weights, withDestinationPath: "../../text.safetensors")
+      try model.writeMerged(lora, precision: .f32, to: "\(folder)/merged")
+      let merged = ModelFolder(path: "\(folder)/merged")
+      try merged.check()
+      #expect(!manager.fileExists(atPath: "\(merged.path)/vae/diary.txt"))
+      #expect(try output(merged.unet().model) != output(model.unet().model))
+      #expect(
+        try RegularFile(path: "\(merged.path)/tokenizer/vocab.json").readAll()
+          == RegularFile(path: "\(folder)/tokenizer/vocab.json").readAll())
     }
   }
 

@@ -37,7 +37,7 @@ struct OriginalCheckpointTests {
 
   @Test(
     "every weight of the published models has its place under diffusers' name and shape",
-    arguments: ["sd15", "sdxl"])
+    arguments: ["sd15", "sd21", "sdxl"])
   func names(family: String) throws {
     let fixture = try fixture(family)
     let checkpoint = try OriginalCheckpoint(try Shapes(fixture["tensors"]))
@@ -55,7 +55,8 @@ struct OriginalCheckpointTests {
     }
   }
 
-  @Test("the published configurations are told from the shapes", arguments: ["sd15", "sdxl"])
+  @Test(
+    "the published configurations are told from the shapes", arguments: ["sd15", "sd21", "sdxl"])
   func configurations(family: String) throws {
     let fixture = try fixture(family)
     let checkpoint = try OriginalCheckpoint(try Shapes(fixture["tensors"]))
@@ -71,6 +72,20 @@ struct OriginalCheckpointTests {
       #expect(
         try CLIPTextConfiguration(checkpoint.configuration(part))
           == CLIPTextConfiguration(published))
+    }
+  }
+
+  @Test("Stable Diffusion 2 predicts velocities at 768 pixels unless it is marked otherwise")
+  func version2() throws {
+    let tensors = try fixture("sd21")["tensors"]
+    for (marks, prediction, side) in [
+      ([:], PredictionType.velocity, 96), (["modelspec.prediction_type": "v"], .velocity, 96),
+      (["modelspec.prediction_type": "epsilon"], .noise, 64),
+    ] as [([String: String], PredictionType, Int)] {
+      let checkpoint = try OriginalCheckpoint(try Shapes(tensors, metadata: marks))
+      let scheduler = SchedulerConfig(try checkpoint.configuration("scheduler"))
+      #expect(try scheduler.predictionType() == prediction)
+      #expect(try checkpoint.configuration("unet").int("sample_size") == side)
     }
   }
 

@@ -1,4 +1,4 @@
-"""Checkpoints in the original layout: writes sd15.json, sdxl.json and tiny.json beside itself.
+"""Checkpoints in the original layout: writes sd15.json, sd21.json, sdxl.json and tiny.json beside itself.
 
 Usage: python generate.py                 the names and shapes of the published models and of a tiny one
        python generate.py --models DIR    tiny random models, each as a folder and as a single file
@@ -24,7 +24,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProject
 HERE = Path(__file__).resolve().parent
 UNET, VAE = "model.diffusion_model.", "first_stage_model."
 CLIP_L, CLIP_L_XL = "cond_stage_model.transformer.", "conditioner.embedders.0.transformer."
-BIG_G = "conditioner.embedders.1.model."
+BIG_G, V2_H = "conditioner.embedders.1.model.", "cond_stage_model.model."
 
 RESNET = {
     "norm1": "in_layers.0", "conv1": "in_layers.2", "time_emb_proj": "emb_layers.1",
@@ -100,7 +100,7 @@ def original_vae(state, levels):
     return tensors
 
 
-def original_big_g(state):
+def original_openclip(state, prefix):
     tensors = {}
     parts = {
         "layer_norm1": "ln_1", "layer_norm2": "ln_2", "mlp.fc1": "mlp.c_fc", "mlp.fc2": "mlp.c_proj",
@@ -111,14 +111,14 @@ def original_big_g(state):
         "final_layer_norm.weight": "ln_final.weight", "final_layer_norm.bias": "ln_final.bias"}
     for key, value in state.items():
         if key == "text_projection.weight":
-            tensors[f"{BIG_G}text_projection"] = value.T.contiguous()
+            tensors[f"{prefix}text_projection"] = value.T.contiguous()
             continue
         key = key.removeprefix("text_model.")
         if key in ends:
-            tensors[BIG_G + ends[key]] = value
+            tensors[prefix + ends[key]] = value
             continue
         layer, rest = key.removeprefix("encoder.layers.").split(".", 1)
-        block = f"{BIG_G}transformer.resblocks.{layer}."
+        block = f"{prefix}transformer.resblocks.{layer}."
         if ".q_proj." in rest:
             kind = rest.rsplit(".", 1)[1]
             joined = [state[f"text_model.{key.replace('.q_proj.', f'.{letter}_proj.')}"]
@@ -126,7 +126,7 @@ def original_big_g(state):
             tensors[f"{block}attn.in_proj_{kind}"] = torch.cat(joined)
         elif ".k_proj." not in rest and ".v_proj." not in rest:
             tensors[block + renamed(rest, parts.items())] = value
-    tensors[f"{BIG_G}logit_scale"] = torch.zeros((), dtype=torch.float32)
+    tensors[f"{prefix}logit_scale"] = torch.zeros((), dtype=torch.float32)
     return tensors
 
 
@@ -136,6 +136,17 @@ def text_state(encoder):
             for key, value in state.items() if not key.endswith("position_ids")}
 
 
+def original_v2_text(encoder):
+    """OpenCLIP's text encoder with the layer and the projection that Stable Diffusion 2 does not use."""
+    tensors = original_openclip(text_state(encoder), V2_H)
+    last = encoder.config.num_hidden_layers - 1
+    above = {
+        key.replace(f".resblocks.{last}.", f".resblocks.{last + 1}."): torch.ones_like(value)
+        for key, value in tensors.items() if f".resblocks.{last}." in key}
+    width = encoder.config.hidden_size
+    return tensors | above | {f"{V2_H}text_projection": torch.zeros((width, width))}
+
+
 def single_file(models):
     """All tensors of a model under their original names."""
     unet, vae = models["unet"], models["vae"]
@@ -143,11 +154,13 @@ def single_file(models):
     tensors = original_unet(
         unet.state_dict(), unet.config.layers_per_block, len(unet.config.block_out_channels))
     tensors |= original_vae(vae.state_dict(), len(vae.config.block_out_channels))
+    if models["text_encoder"].config.hidden_act == "gelu":
+        return tensors | original_v2_text(models["text_encoder"])
     prefix = CLIP_L_XL if is_xl else CLIP_L
     tensors |= {prefix + key: value for key, value in text_state(models["text_encoder"]).items()}
     tensors[f"{prefix}text_model.embeddings.position_ids"] = torch.arange(77)[None]
     if is_xl:
-        tensors |= original_big_g(text_state(models["text_encoder_2"]))
+        tensors |= original_openclip(text_state(models["text_encoder_2"]), BIG_G)
     return tensors
 
 
@@ -166,6 +179,10 @@ def check(models, tensors):
         config["class_embed_type"] = None
     same(judge.convert_ldm_unet_checkpoint(dict(tensors), config), unet.state_dict())
     same(judge.convert_ldm_vae_checkpoint(dict(tensors), dict(vae.config)), vae.state_dict())
+    if any(key.startswith(V2_H) for key in tensors):
+        found = judge.convert_open_clip_checkpoint(
+            models["text_encoder"], dict(tensors), prefix=V2_H)
+        return same(found, text_state(models["text_encoder"]))
     prefix = CLIP_L_XL if "text_encoder_2" in models else CLIP_L
     found = judge.convert_ldm_clip_checkpoint(dict(tensors), remove_prefix=prefix)
     same(found, text_state(models["text_encoder"]))
@@ -204,6 +221,23 @@ def sd15(channels=(320, 640, 1280, 1280), width=768, vae=(128, 256, 512, 512), l
             num_hidden_layers=text, num_attention_heads=max(1, width // 64), projection_dim=width,
             eos_token_id=2)),
     }
+
+
+def sd21(channels=(320, 640, 1280, 1280), width=1024, text=23, vocabulary=49408, **options):
+    models = sd15(channels, width, vocabulary=vocabulary, **options)
+    kinds = [True] * (len(channels) - 1) + [False]
+    models["unet"] = UNet2DConditionModel(
+        sample_size=96, block_out_channels=channels, down_block_types=down(kinds),
+        up_block_types=up(kinds), cross_attention_dim=width,
+        layers_per_block=options.get("layers", 2),
+        attention_head_dim=tuple(max(1, channel // 64) for channel in channels),
+        use_linear_projection=True)
+    models["vae"].register_to_config(sample_size=768)
+    models["text_encoder"] = CLIPTextModel(CLIPTextConfig(
+        vocab_size=vocabulary, hidden_size=width, intermediate_size=4 * width,
+        num_hidden_layers=text, num_attention_heads=max(1, width // 64), projection_dim=width,
+        hidden_act="gelu", eos_token_id=2))
+    return models
 
 
 def sdxl(channels=(320, 640, 1280), widths=(768, 1280), vae=(128, 256, 512, 512), layers=2,
@@ -264,10 +298,12 @@ if __name__ == "__main__":
         tiny = dict(vae=(32, 64), layers=1, vocabulary=120, vae_layers=1)
         folder = Path(sys.argv[2])
         write_models(folder, "sd15", lambda: sd15((32, 64), 48, text=2, **tiny), 1)
+        write_models(folder, "sd21", lambda: sd21((32, 64), 64, text=23, **tiny), 5)
         write_models(
             folder, "sdxl", lambda: sdxl((32, 64), (48, 64), text=(2, 3), depths=(1, 2), **tiny), 9)
     else:
         write_names("sd15", sd15)
+        write_names("sd21", sd21)
         write_names("sdxl", sdxl)
         write_names("tiny", lambda: sd15(
             (32, 64), 48, vae=(32, 64), layers=1, text=2, vocabulary=600, vae_layers=1))

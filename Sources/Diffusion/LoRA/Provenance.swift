@@ -1,0 +1,115 @@
+import Files
+import Foundation
+
+/// Where a LoRA or a merged model came from, as the header of its file tells.
+///
+/// The keys begin with `spo.`: programs that load LoRA files go by the names of tensors and by keys of their
+/// own (`ss_*`, `sshs_*`, `modelspec.*`, `lora_adapter_metadata`) and leave these alone. Nothing in it changes
+/// from run to run, so equal results are equal files.
+public struct Provenance: Equatable, Sendable {
+  /// By key, without ``prefix``.
+  private var values: [String: String]
+
+  static let prefix = "spo."
+  private static let digestEnding = "_sha256"
+
+  /// Of a LoRA that is exported.
+  ///
+  /// - Parameters:
+  ///   - stage: that has trained it
+  ///   - digests: SHA-256 of what it was made from, by what it was: `data`, `model` and so on
+  ///   - settings: of the stage, as a JSON object
+  public init(stage: String, digests: [String: String], settings: String) {
+    values = ["stage": stage, "settings": settings]
+    for (name, digest) in digests { values[name + Self.digestEnding] = digest }
+    values["settings" + Self.digestEnding] = SHA256.hexDigest(of: Array(settings.utf8))
+  }
+
+  /// What the header of a file tells; nil if it tells nothing.
+  public init?(header: [String: String]) {
+    values = [:]
+    for (key, value) in header where key.hasPrefix(Self.prefix) {
+      values[String(key.dropFirst(Self.prefix.count))] = value
+    }
+    if values.isEmpty { return nil }
+  }
+
+  /// Whether a key of a header is told by ``sentences``.
+  public static func tells(_ key: String) -> Bool { key.hasPrefix(prefix) }
+
+  /// What is known of a LoRA file that is exported: what its own header tells.
+  public init(of lora: LoRAFile) throws {
+    values = Provenance(header: lora.header)?.values ?? [:]
+    values["lora" + Self.digestEnding] =
+      try SHA256.digest(of: RegularFile(path: lora.path)).hexadecimal
+  }
+
+  /// SHA-256 of all of it.
+  public var digest: String {
+    let lines = values.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
+    return SHA256.hexDigest(of: Array(lines.joined(separator: "\n").utf8))
+  }
+
+  /// The keys and values of the header of a file that is written now.
+  ///
+  /// - Throws: ``SourceDate/Failure``
+  func pairs() throws -> [String: String] {
+    var values = values
+    values["version"] = ProgramVersion.current
+    values["date"] = try SourceDate.current()
+    return Dictionary(uniqueKeysWithValues: values.map { (Self.prefix + $0.key, $0.value) })
+  }
+
+  // MARK: - Words
+
+  /// What the digests are of, in the order in which they are told.
+  private static let subjects = [
+    ("data", "the data that it was trained on"), ("model", "the model that it was trained on"),
+    ("vae", "the VAE that replaced the model's"), ("preference", "the preference model"),
+    ("start", "the LoRA that training started from"), ("lora", "the LoRA as it was trained"),
+    ("settings", "the settings"),
+  ]
+
+  /// All of it, each fact in a sentence.
+  public var sentences: [String] {
+    var sentences: [String] = []
+    if let version = values["version"] {
+      sentences.append(
+        "Written by spo \(version)" + (values["date"].map { " on \($0)" } ?? "") + ".")
+    }
+    if let stage = values["stage"] { sentences.append("Trained by stage \(stage).") }
+    for (name, subject) in Self.subjects {
+      guard let digest = values[name + Self.digestEnding] else { continue }
+      sentences.append("SHA-256 of \(subject): \(digest).")
+    }
+    if let settings = values["settings"] { sentences.append("The settings were \(settings).") }
+    return sentences
+  }
+}
+
+/// The date that goes into files: the one that the user names, since the clock would make equal results differ.
+///
+/// - Source: `SOURCE_DATE_EPOCH` as reproducible-builds.org specifies it
+enum SourceDate {
+  static let variable = "SOURCE_DATE_EPOCH"
+
+  struct Failure: ClassifiedError, Equatable, CustomStringConvertible {
+    let text: String
+    var kind: FailureKind { .usage }
+    var description: String {
+      "\(SourceDate.variable) must be seconds since 1970, but is \"\(text)\"; correct or unset it"
+    }
+  }
+
+  /// In UTC by ISO 8601; nil where the variable is not set.
+  static func current(
+    _ environment: [String: String] = ProcessInfo.processInfo.environment
+  ) throws(Failure) -> String? {
+    guard let text = environment[variable] else { return nil }
+    // Up to the end of the year 9999.
+    guard let seconds = Int(text), (0...253_402_300_799).contains(seconds) else {
+      throw Failure(text: text)
+    }
+    return Date(timeIntervalSince1970: Double(seconds)).formatted(.iso8601)
+  }
+}

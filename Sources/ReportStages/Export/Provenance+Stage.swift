@@ -1,0 +1,37 @@
+import Diffusion
+import Files
+import PipelineCore
+import TrainingStages
+
+extension Provenance {
+  /// Where the LoRA of a stage came from.
+  ///
+  /// - Parameters:
+  ///   - origin: what the stage has made it from
+  ///   - lora: the SHA-256 of its file
+  init(of stage: TuningStage, _ origin: StageOrigin, lora: String) {
+    var digests = ["lora": lora]
+    // Such as `model/unet/config.json`: the file of a model, by its path there.
+    let inputs = Dictionary(grouping: origin.inputs) { $0.name.split(separator: "/")[0] }
+    for (role, files) in inputs { digests[String(role)] = Self.digest(of: files) }
+    digests["data"] = origin.upstream["shards"]
+    digests["preference"] = origin.upstream["preference-model"] ?? digests["preference"]
+    self.init(stage: stage.rawValue, digests: digests, settings: origin.settings.text())
+  }
+
+  /// Of a single file its own; of several that of what `sha256sum` prints of them, by path.
+  private static func digest(of files: [StageInput]) -> String {
+    if files.count == 1 { return files[0].identity }
+    let lines = files.map { file in
+      (file.name.split(separator: "/").dropFirst().joined(separator: "/"), file.identity)
+    }.sorted { $0.0 < $1.0 }
+    return SHA256.hexDigest(of: Array(lines.map { "\($1)  \($0)\n" }.joined().utf8))
+  }
+
+  /// As an input of stage `export`: when it changes, so do the headers that it writes.
+  func input(of stage: TuningStage) -> StageInput {
+    StageInput(
+      name: "provenance/\(stage.rawValue)", path: "what stage \(stage.rawValue) was run with",
+      identity: digest)
+  }
+}

@@ -1,0 +1,83 @@
+import Files
+import Foundation
+import TestSupport
+import Testing
+
+/// What `spo sample` writes, and with which LoRA files.
+@Suite(.serialized) struct SampleTests {
+  private func sample(_ output: String, _ arguments: [String] = []) throws -> Outcome {
+    try Program(
+      [
+        "sample", "--model", "data/tiny-sd", "--prompt", "a red circle", "--steps", "2", "--out",
+        output,
+      ] + arguments
+    ).outcome()
+  }
+
+  @Test("the ending of --out says which format is written; others are refused before any work")
+  func formats() throws {
+    try withTemporaryFolder { folder in
+      for (name, start) in [
+        ("x.png", [0x89, 0x50]), ("x.jpg", [0xFF, 0xD8]), ("x.JPEG", [0xFF, 0xD8]),
+        ("x", [0x89, 0x50]),
+      ] as [(String, [UInt8])] {
+        expectSuccess(try sample("\(folder)/\(name)"))
+        let bytes = try RegularFile(path: "\(folder)/\(name)").readAll()
+        #expect(Array(bytes.prefix(2)) == start, "\(name)")
+      }
+      expectSuccess(try sample("\(folder)/y.jpg", ["--count", "2"]))
+      #expect(FileManager.default.fileExists(atPath: "\(folder)/y-2.jpg"))
+      expect(try sample("\(folder)/x.webp"), failsAs: .usage, naming: "--out", ".jpg", ".webp")
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/x.webp"))
+    }
+  }
+
+  @Test("each LoRA file has a strength of its own, or all have one")
+  func strengths() throws {
+    try withTemporaryFolder { folder in
+      let (one, other) = ("\(folder)/one.safetensors", "\(folder)/other.safetensors")
+      try writeLoRA(to: one, up: 0.1)
+      try writeLoRA(to: other, up: -0.2)
+      func image(_ arguments: String...) throws -> [UInt8] {
+        expectSuccess(try sample("\(folder)/x.png", arguments))
+        return try RegularFile(path: "\(folder)/x.png").readAll()
+      }
+      let both = ["--lora", one, "--lora", other]
+      let half = try image("--lora", one, "--lora-scale", "0.5")
+      #expect(
+        try image(both[0], both[1], both[2], both[3], "--lora-scale", "0.5", "--lora-scale", "0")
+          == half)
+      #expect(
+        try image(both[0], both[1], both[2], both[3], "--lora-scale", "0.5") != half)
+      expect(
+        try sample(
+          "\(folder)/x.png",
+          both + ["--lora", one, "--lora-scale", "1", "--lora-scale", "2"]), failsAs: .usage,
+        naming: "--lora-scale", "2 times", "3 times")
+      expect(
+        try sample("\(folder)/x.png", both + ["--lora-scale", "much"]), failsAs: .usage,
+        naming: "--lora-scale", "much")
+    }
+  }
+
+  @Test("a distilled model's scheduler and U-Net are refused by name, with those that there are")
+  func consistencyModels() throws {
+    try withTemporaryFolder { folder in
+      let model = try ModelVariant(in: folder)
+      try model.configure(
+        "scheduler/scheduler_config.json", ["_class_name": "LCMScheduler"])
+      func outcome() throws -> Outcome {
+        try spo(
+          "sample", "--model", model.path, "--prompt", "x", "--steps", "2", "--out",
+          "\(folder)/x.png")
+      }
+      expect(
+        try outcome(), failsAs: .input, naming: "scheduler_config.json", "LCMScheduler",
+        "DDIMScheduler", "EulerDiscreteScheduler")
+      try model.configure(
+        "scheduler/scheduler_config.json", ["_class_name": "DDIMScheduler"])
+      try model.configure("unet/config.json", ["time_cond_proj_dim": 256])
+      expect(try outcome(), failsAs: .input, naming: "unet/config.json", "time_cond_proj_dim")
+    }
+  }
+}

@@ -1,0 +1,26 @@
+import Diffusion
+import Testing
+
+/// kohya's names for SDXL against diffusers'.
+@Suite struct OriginalBlockNamesTests {
+  @Test(
+    "modules outside of attention are found by the names of Stability's own code",
+    arguments: [
+      ("input_blocks_0_0", "conv_in"), ("out_2", "conv_out"),
+      ("input_blocks_1_0_in_layers_2", "down_blocks_0_resnets_0_conv1"),
+      ("input_blocks_5_0_emb_layers_1", "down_blocks_1_resnets_1_time_emb_proj"),
+      ("input_blocks_3_0_op", "down_blocks_0_downsamplers_0_conv"),
+      ("input_blocks_4_0_skip_connection", "down_blocks_1_resnets_0_conv_shortcut"),
+      ("middle_block_0_out_layers_3", "mid_block_resnets_0_conv2"),
+      ("middle_block_2_in_layers_2", "mid_block_resnets_1_conv1"),
+      ("output_blocks_5_2_conv", "up_blocks_1_upsamplers_0_conv"),
+      ("output_blocks_2_1_conv", "up_blocks_0_upsamplers_0_conv"),
+      ("output_blocks_8_0_out_layers_3", "up_blocks_2_resnets_2_conv2"),
+      ("time_embed_0", "time_embedding_linear_1"), ("label_emb_0_2", "add_embedding_linear_2"),
+      ("input_blocks_4_1_proj_in", "down_blocks_1_attentions_0_proj_in"),
+      ("down_blocks_0_resnets_0_conv1", "down_blocks_0_resnets_0_conv1"),
+    ])
+  func names(original: String, diffusers: String) {
+    #expect(OriginalBlockNames.diffusers(original) == diffusers)
+  }
+}
