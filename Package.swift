@@ -20,6 +20,7 @@ let package = Package(
 
     .target(name: "Files", dependencies: ["CFileSystem", "CSHA256"]),
     .target(name: "DynamicLibraries"),
+    .target(name: "Ranks", dependencies: ["DynamicLibraries"]),
     .target(name: "Parquet", dependencies: ["Files", "DynamicLibraries", "CZlib"]),
     .target(name: "Imaging", dependencies: ["Files", "DynamicLibraries", "CPNG"]),
     .target(name: "Checkpoints", dependencies: ["CZlib", "Files"]),
@@ -85,8 +86,9 @@ let package = Package(
         "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS", "CProcessor",
       ]),
 
-    .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Files", "Ranks"], path: "Tests/TestSupport"),
     .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
+    .testTarget(name: "RanksTests", dependencies: ["Ranks", "TestSupport"]),
     .testTarget(name: "ParquetTests", dependencies: ["Parquet", "Files", "TestSupport"]),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Files", "TestSupport"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Files", "TestSupport"]),
