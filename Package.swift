@@ -29,7 +29,7 @@ let package = Package(
     .target(name: "Telemetry", dependencies: ["Files"]),
     .target(name: "Reporting", dependencies: ["Files"]),
     .target(name: "Catalog", dependencies: ["Files", "CSQLite"]),
-    .target(name: "PipelineCore", dependencies: ["Files"]),
+    .target(name: "PipelineCore", dependencies: ["Files", "Ranks"]),
     .target(name: "CommandSyntax", dependencies: ["PipelineCore", "Files"]),
 
     .target(
@@ -74,7 +74,7 @@ let package = Package(
         "Shards", "Telemetry",
         "Reporting",
         "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "ProceduralWorld", "NN",
-        "Autograd", "Devices", "Backends", "TensorCore",
+        "Autograd", "Devices", "Backends", "TensorCore", "Ranks",
       ]),
     .executableTarget(
       name: "spo",
@@ -83,7 +83,7 @@ let package = Package(
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
-        "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS", "CProcessor",
+        "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS", "CProcessor", "Ranks",
       ]),
 
     .target(name: "TestSupport", dependencies: ["Files", "Ranks"], path: "Tests/TestSupport"),
@@ -95,7 +95,8 @@ let package = Package(
     .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "Files", "TestSupport"]),
     .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
     .testTarget(name: "CatalogTests", dependencies: ["Catalog", "Files", "TestSupport"]),
-    .testTarget(name: "PipelineCoreTests", dependencies: ["PipelineCore", "Files", "TestSupport"]),
+    .testTarget(
+      name: "PipelineCoreTests", dependencies: ["PipelineCore", "Files", "Ranks", "TestSupport"]),
     .testTarget(name: "CommandSyntaxTests", dependencies: ["CommandSyntax"]),
     .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "TestSupport"]),
     .testTarget(name: "BackendsTests", dependencies: ["Backends", "TensorCore", "TestSupport"]),
@@ -136,7 +137,7 @@ let package = Package(
       dependencies: [
         "Stages", "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
         "Diffusion", "NN", "Autograd", "Backends", "TensorCore", "Parquet", "Imaging",
-        "Checkpoints", "Files", "TestSupport",
+        "Checkpoints", "Files", "Ranks", "TestSupport",
       ]),
     .testTarget(
       name: "CommandTests",

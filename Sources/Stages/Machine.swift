@@ -3,19 +3,24 @@ import Foundation
 import TensorCore
 
 /// What this machine is, for reports.
-enum Machine {
+package enum Machine {
   /// The processor's own name, if the system tells it.
-  static var processor: String { processorField("model name") ?? "unknown processor" }
+  package static var processor: String { processorField("model name") ?? "unknown processor" }
 
   /// Optional instruction sets that it has, in the system's names; none if the system does not tell.
   static var instructionSets: Set<String> {
     Set((processorField("flags") ?? "").split(separator: " ").map(String.init))
   }
 
-  private static func processorField(_ name: String) -> String? {
-    guard let text = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8) else {
-      return nil
-    }
+  /// The numbers of the processors that this process may run on, such as `0-3`.
+  package static var allowedProcessors: String {
+    processorField("Cpus_allowed_list", in: "/proc/self/status") ?? "all"
+  }
+
+  private static func processorField(
+    _ name: String, in path: String = "/proc/cpuinfo"
+  ) -> String? {
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
     let line = text.split(separator: "\n").first { $0.hasPrefix(name) }
     return line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) }
   }

@@ -1,0 +1,67 @@
+import Autograd
+import PipelineCore
+import StepwiseOptimization
+
+// What a rank has sampled, for the others.
+extension SampledPairs {
+  var message: [UInt8] {
+    var writer = OutputWriter()
+    writer.add(pairs) { writer, pair in
+      writer.add(pair.timestep)
+      writer.add(pair.prompt)
+      writer.add(pair.sharesLatent ? 1 : 0)
+      for tensor in [pair.win.latent, pair.win.next, pair.lose.next] { writer.add(tensor) }
+      if !pair.sharesLatent { writer.add(pair.lose.latent) }
+    }
+    writer.add(comparisons) { writer, comparison in
+      writer.add(comparison.timestep)
+      writer.add(comparison.threshold)
+      writer.add(comparison.compared)
+      writer.add(comparison.kept)
+      writer.add(comparison.gapSum)
+    }
+    writer.add(finalScores.withUnsafeBytes { Array($0) })
+    return writer.bytes
+  }
+
+  init(message: [UInt8]) throws {
+    var reader = OutputReader(message)
+    self.init()
+    pairs = try reader.list { reader throws(BadOutput) in
+      let (timestep, prompt) = (try reader.int(), try reader.int())
+      let sharesLatent = try reader.int() == 1
+      let latent = try reader.tensor()
+      let (win, lose) = (try reader.tensor(), try reader.tensor())
+      return CandidatePair(
+        timestep: timestep, win: .init(latent: latent, next: win),
+        lose: .init(latent: sharesLatent ? latent : try reader.tensor(), next: lose),
+        sharesLatent: sharesLatent, prompt: prompt)
+    }
+    comparisons = try reader.list { reader throws(BadOutput) in
+      Comparison(
+        timestep: try reader.int(), threshold: try reader.double(), compared: try reader.int(),
+        kept: try reader.int(), gapSum: try reader.double())
+    }
+    finalScores = floats(try reader.bytes())
+  }
+}
+
+private func floats(_ bytes: [UInt8]) -> [Float] {
+  bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
+}
+
+extension OutputWriter {
+  fileprivate mutating func add(_ tensor: Tensor) {
+    add(tensor.shape) { $0.add($1) }
+    add(tensor.withValues { Array(UnsafeRawBufferPointer($0)) })
+  }
+}
+
+extension OutputReader {
+  fileprivate mutating func tensor() throws(BadOutput) -> Tensor {
+    let shape = try list { reader throws(BadOutput) in try reader.int() }
+    let values = floats(try bytes())
+    guard values.count == shape.reduce(1, *) else { throw BadOutput("\(values.count) numbers") }
+    return Tensor(values, shape: shape)
+  }
+}
