@@ -3,7 +3,7 @@ public import Ranks
 
 /// A stage that all ranks of a run work on.
 ///
-/// Rank 0 runs it as one process does, and writes; the steps that ``StageContext/lead(_:save:_:)`` is given
+/// Rank 0 runs it as one process does, and writes; the steps that ``StageContext/lead(_:save:body:)`` is given
 /// are done by all. Other stages run on rank 0 alone, while the others wait.
 public protocol RankedStage: Stage {
   /// Takes part in the steps of rank 0, by ``StageContext/follow(digest:_:)``, and writes nothing.
@@ -26,7 +26,7 @@ extension StageContext {
   /// - Parameters:
   ///   - save: makes what is done so far durable
   ///   - body: this rank's part
-  public func lead(_ step: Int, save: () throws -> Void, _ body: () throws -> Void) throws {
+  public func lead(_ step: Int, save: () throws -> Void, body: () throws -> Void) throws {
     guard !ranks.isAlone else {
       try checkInterruption()
       return try body()
@@ -98,10 +98,17 @@ public enum RankCall: Equatable, Sendable {
 
   /// Waits for rank 0 to call, which may take hours.
   ///
-  /// - Throws: ``Interruption`` if the user asked this process to stop
-  public static func next(from ranks: Communicator) throws -> RankCall {
+  /// - Parameter grace: how long rank 0, most likely asked to stop, too, has to save what is done
+  /// - Throws: ``Interruption`` if this process was asked to stop, and rank 0 goes on
+  public static func next(
+    from ranks: Communicator, grace: Duration = .seconds(10)
+  ) throws -> RankCall {
+    var asked: ContinuousClock.Instant?
     let bytes = try ranks.broadcast([]) {
-      if let interruption = Interruption.pending { throw interruption }
+      guard let interruption = Interruption.pending else { return }
+      let start = asked ?? .now
+      asked = start
+      if ContinuousClock.now - start > grace { throw interruption }
     }
     return try RankCall(bytes)
   }

@@ -150,7 +150,8 @@ extension MPILibrary {
       guard isDone == 0 else { return }
       try interrupt()
       attempts += 1
-      if attempts < 100 { sched_yield() } else { usleep(100) }
+      // Who waits for more than a second may wait for hours.
+      if attempts < 100 { sched_yield() } else { usleep(attempts < 10_000 ? 100 : 1_000) }
     }
   }
 

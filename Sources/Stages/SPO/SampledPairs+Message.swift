@@ -1,4 +1,3 @@
-import Autograd
 import PipelineCore
 import StepwiseOptimization
 
@@ -20,7 +19,7 @@ extension SampledPairs {
       writer.add(comparison.kept)
       writer.add(comparison.gapSum)
     }
-    writer.add(finalScores.withUnsafeBytes { Array($0) })
+    writer.add(finalScores)
     return writer.bytes
   }
 
@@ -42,26 +41,6 @@ extension SampledPairs {
         timestep: try reader.int(), threshold: try reader.double(), compared: try reader.int(),
         kept: try reader.int(), gapSum: try reader.double())
     }
-    finalScores = floats(try reader.bytes())
-  }
-}
-
-private func floats(_ bytes: [UInt8]) -> [Float] {
-  bytes.withUnsafeBytes { Array($0.bindMemory(to: Float.self)) }
-}
-
-extension OutputWriter {
-  fileprivate mutating func add(_ tensor: Tensor) {
-    add(tensor.shape) { $0.add($1) }
-    add(tensor.withValues { Array(UnsafeRawBufferPointer($0)) })
-  }
-}
-
-extension OutputReader {
-  fileprivate mutating func tensor() throws(BadOutput) -> Tensor {
-    let shape = try list { reader throws(BadOutput) in try reader.int() }
-    let values = floats(try bytes())
-    guard values.count == shape.reduce(1, *) else { throw BadOutput("\(values.count) numbers") }
-    return Tensor(values, shape: shape)
+    finalScores = try reader.floats()
   }
 }

@@ -92,9 +92,9 @@ package struct StepwiseTuner {
 
   /// Means over the training batches of one sampling batch; the gradients' norm over its updates.
   package struct Trained {
-    var loss: Float = 0
-    var clippedShare: Float = 0
-    var gradientNorm: Float = 0
+    package var loss: Float = 0
+    package var clippedShare: Float = 0
+    package var gradientNorm: Float = 0
     package var updates = 0
   }
 

@@ -144,15 +144,17 @@ final class TuneSPO: RankedStage {
     let stretches = try stretches()
     for iteration in item {
       let done = iteration + 1
-      try context.lead(iteration, save: { try commit(done, of: item) }) {
-        try named(iteration) {
-          if iteration == 0 { try drawPictures(afterBatch: 0) }
-          try tune(iteration)
-          if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
-            try drawPictures(afterBatch: done)
+      try context.lead(
+        iteration, save: { try commit(done, of: item) },
+        body: {
+          try named(iteration) {
+            if iteration == 0 { try drawPictures(afterBatch: 0) }
+            try tune(iteration)
+            if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
+              try drawPictures(afterBatch: done)
+            }
           }
-        }
-      }
+        })
     }
     return item.upperBound
   }

@@ -1,26 +1,30 @@
-import Autograd
-import NN
-import Ranks
+package import Autograd
+package import NN
+package import Ranks
 import TensorCore
 
 /// The gradients of a batch that is computed in parts, or of several batches that make one update.
-struct GradientSum {
+package struct GradientSum {
   private let parameters: [Parameter]
-  private(set) var gradients: [Tensor?]
+  package private(set) var gradients: [Tensor?]
   /// The sum of the parts' losses.
-  private(set) var loss: Float
+  package private(set) var loss: Float
   /// The batches that are in it as a whole.
   var batches: Int
 
   /// A part of a batch.
-  struct Part {
+  package struct Part {
     let loss: Tensor
-    var weight: Float = 1
+    let weight: Float
     /// What else is to be known of it.
-    var figures: [Float] = []
+    let figures: [Float]
+
+    package init(loss: Tensor, weight: Float = 1, figures: [Float] = []) {
+      (self.loss, self.weight, self.figures) = (loss, weight, figures)
+    }
   }
 
-  init(
+  package init(
     _ parameters: [Parameter], gradients: [Tensor?]? = nil, loss: Float = 0, batches: Int = 0
   ) {
     self.parameters = parameters
@@ -41,14 +45,17 @@ struct GradientSum {
   /// Gradients that can be sent one by one are added in the order of the parts, so that the sum does not depend on
   /// n. Large ones are added up on each rank first, so that its last bits do.
   ///
-  /// - Parameter part: computes one of them
+  /// - Parameters:
+  ///   - large: numbers from which gradients are added up on each rank
+  ///   - part: computes one of them
   /// - Returns: the figures of all parts, in their order; on ranks other than 0 nothing that is complete
-  mutating func add(
-    parts count: Int, _ ranks: Communicator, _ part: (Int) throws -> Part
+  package mutating func add(
+    parts count: Int, _ ranks: Communicator, large: Int = [Parameter].floatsAtOnce,
+    _ part: (Int) throws -> Part
   ) throws -> [[Float]] {
     let own = stride(from: ranks.rank, to: count, by: ranks.count)
     guard !ranks.isAlone else { return try own.map { add(try part($0)) } }
-    guard parameters.count(ofFloats: \.tensor.count) > [Parameter].floatsAtOnce else {
+    guard parameters.valueCount > large else {
       return try gather(count, ranks, part)
     }
     var share = GradientSum(parameters)
@@ -169,9 +176,9 @@ extension GradientSum {
 
 extension [Parameter] {
   /// Numbers of arrays that are sent at once: 64 MB.
-  static var floatsAtOnce: Int { 16 << 20 }
+  package static var floatsAtOnce: Int { 16 << 20 }
 
-  func count(ofFloats count: (Parameter) -> Int) -> Int { reduce(0) { $0 + count($1) } }
+  var valueCount: Int { reduce(0) { $0 + $1.tensor.count } }
 
   /// The parameters in stretches that are sent at once; a larger one stands alone.
   var rangesAtOnce: [Range<Int>] {

@@ -11,11 +11,11 @@ extension TrainingState {
   func shareWeights() throws {
     guard !ranks.isAlone else { return }
     for range in parameters.rangesAtOnce {
-      let group = parameters[range]
+      let group = Array(parameters[range])
       var values =
         ranks.isFirst
         ? group.flatMap { $0.tensor.values }
-        : [Float](repeating: 0, count: Array(group).count(ofFloats: \.tensor.count))
+        : [Float](repeating: 0, count: group.valueCount)
       try values.withUnsafeMutableBytes { try ranks.broadcast($0) }
       guard !ranks.isFirst else { continue }
       var place = 0
