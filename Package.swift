@@ -25,6 +25,7 @@ let package = Package(
 
     .target(name: "Files", dependencies: ["CFileSystem", "CSHA256"]),
     .target(name: "DynamicLibraries"),
+    .target(name: "Ranks", dependencies: ["DynamicLibraries"]),
     .target(name: "Parquet", dependencies: ["Files", "DynamicLibraries", "CZlib"]),
     .target(name: "Imaging", dependencies: ["Files", "DynamicLibraries", "CPNG"]),
     .target(name: "Checkpoints", dependencies: ["CZlib", "Files"]),
@@ -33,7 +34,7 @@ let package = Package(
     .target(name: "Telemetry", dependencies: ["Files"]),
     .target(name: "Reporting", dependencies: ["Files"]),
     .target(name: "Catalog", dependencies: ["Files", "CSQLite"]),
-    .target(name: "PipelineCore", dependencies: ["Files"]),
+    .target(name: "PipelineCore", dependencies: ["Files", "Ranks"]),
     .target(name: "CommandSyntax", dependencies: ["PipelineCore", "Files"]),
 
     .target(
@@ -89,7 +90,7 @@ let package = Package(
       dependencies: [
         "StageSupport", "PipelineCore", "Shards", "Telemetry", "Imaging", "Checkpoints", "Files",
         "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN", "Autograd", "Backends",
-        "TensorCore",
+        "TensorCore", "Ranks",
       ]),
     .target(
       name: "ReportStages",
@@ -112,7 +113,7 @@ let package = Package(
       dependencies: [
         "WorldStages", "ReportStages", "TrainingStages", "DataStages", "StageSupport", "Evaluation",
         "PipelineCore", "Catalog", "Parquet", "Imaging", "Shards", "Files", "PreferenceModels",
-        "Diffusion", "ProceduralWorld", "Devices", "Backends", "TensorCore",
+        "Diffusion", "ProceduralWorld", "Devices", "Backends", "TensorCore", "Ranks",
       ]),
     .executableTarget(
       name: "spo",
@@ -122,18 +123,20 @@ let package = Package(
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
-        "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS", "CProcessor",
+        "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS", "CProcessor", "Ranks",
       ]),
 
-    .target(name: "TestSupport", dependencies: ["Files"], path: "Tests/TestSupport"),
+    .target(name: "TestSupport", dependencies: ["Files", "Ranks"], path: "Tests/TestSupport"),
     .testTarget(name: "FilesTests", dependencies: ["Files", "TestSupport"]),
+    .testTarget(name: "RanksTests", dependencies: ["Ranks", "TestSupport"]),
     .testTarget(name: "ParquetTests", dependencies: ["Parquet", "Files", "TestSupport"]),
     .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Files", "TestSupport"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Files", "TestSupport"]),
     .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "Files", "TestSupport"]),
     .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
     .testTarget(name: "CatalogTests", dependencies: ["Catalog", "Files", "TestSupport"]),
-    .testTarget(name: "PipelineCoreTests", dependencies: ["PipelineCore", "Files", "TestSupport"]),
+    .testTarget(
+      name: "PipelineCoreTests", dependencies: ["PipelineCore", "Files", "Ranks", "TestSupport"]),
     .testTarget(name: "CommandSyntaxTests", dependencies: ["CommandSyntax"]),
     .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "TestSupport"]),
     .testTarget(name: "BackendsTests", dependencies: ["Backends", "TensorCore", "TestSupport"]),
@@ -175,7 +178,7 @@ let package = Package(
         "Stages", "WorldStages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
         "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
         "Diffusion", "NN", "Autograd", "Backends", "TensorCore", "Parquet", "Imaging",
-        "Checkpoints", "Files", "TestSupport",
+        "Checkpoints", "Files", "Ranks", "TestSupport",
       ]),
     .testTarget(
       name: "CommandTests",

@@ -98,30 +98,54 @@ public func addGradients(of output: Tensor, for leaves: [Tensor], to sums: inout
     // Now the dictionary alone holds it, and lets go of it when a larger sum takes its place.
     sums[index] = nil
   }
+  var apart: [ObjectIdentifier: [Tensor]] = [:]
   passBack(
-    from: root, Tensor(repeating: 1, shape: output.shape, on: output.backend), &pending)
+    from: root, Tensor(repeating: 1, shape: output.shape, on: output.backend), &pending,
+    keeping: &apart)
   sums = leaves.map { leaf in leaf.node.flatMap { pending[ObjectIdentifier($0)] } }
 }
+
+/// What ``addGradients(of:for:to:)`` would add to the sum of each leaf, one after the other; nothing for a leaf
+/// that does not take part.
+public func gradientTerms(of output: Tensor, for leaves: [Tensor]) -> [[Tensor]] {
+  precondition(output.count == 1, "the gradients of \(output.count) numbers")
+  guard let root = output.node else { return leaves.map { _ in [] } }
+  var pending: [ObjectIdentifier: Tensor] = [:]
+  var terms: [ObjectIdentifier: [Tensor]] = [:]
+  for case let node? in leaves.map(\.node) { terms[ObjectIdentifier(node)] = [] }
+  passBack(
+    from: root, Tensor(repeating: 1, shape: output.shape, on: output.backend), &pending,
+    keeping: &terms)
+  return leaves.map { leaf in leaf.node.flatMap { terms[ObjectIdentifier($0)] } ?? [] }
+}
+
+/// Adds one of these to a sum, as ``addGradients(of:for:to:)`` does.
+public func addGradient(_ term: Tensor, to sum: inout Tensor?) { accumulate(term, into: &sum) }
 
 /// The same as the gradients of tensors, for nodes; nil for a leaf without one.
 func gradients(
   of root: GradientNode, for leaves: [GradientNode?], outputGradient: Tensor
 ) -> [Tensor?] {
   var pending: [ObjectIdentifier: Tensor] = [:]
-  passBack(from: root, outputGradient, &pending)
+  var apart: [ObjectIdentifier: [Tensor]] = [:]
+  passBack(from: root, outputGradient, &pending, keeping: &apart)
   return leaves.map { leaf in leaf.flatMap { pending[ObjectIdentifier($0)] } }
 }
 
 /// Walks the graph from `root` back and leaves the gradients of the leaves, added to what there is of
-/// them, in `pending`.
+/// them, in `pending`; those of nodes in `terms` each for itself there.
 private func passBack(
-  from root: GradientNode, _ outputGradient: Tensor, _ pending: inout [ObjectIdentifier: Tensor]
+  from root: GradientNode, _ outputGradient: Tensor, _ pending: inout [ObjectIdentifier: Tensor],
+  keeping terms: inout [ObjectIdentifier: [Tensor]]
 ) {
   accumulate(outputGradient, into: &pending[ObjectIdentifier(root)])
   for node in nodesInOrder(from: root).reversed() where !node.isLeaf {
     guard let gradient = pending.removeValue(forKey: ObjectIdentifier(node)) else { continue }
     for (input, inputGradient) in node.takeInputGradients(for: gradient) {
-      accumulate(inputGradient, into: &pending[ObjectIdentifier(input)])
+      let place = ObjectIdentifier(input)
+      if terms[place]?.append(inputGradient) == nil {
+        accumulate(inputGradient, into: &pending[place])
+      }
     }
   }
 }

@@ -13,14 +13,24 @@ public struct DynamicLibrary: Sendable {
   /// Loads the first of the names that the system knows; nil if it knows none.
   public init?(anyOf names: String...) { self.init(anyOf: names) }
 
-  public init?(anyOf names: [String]) {
+  /// The same.
+  ///
+  /// - Parameter isGlobal: whether libraries that are loaded later find its symbols, as its own plugins may want
+  public init?(anyOf names: [String], isGlobal: Bool = false) {
     for name in names {
-      guard let handle = dlopen(name, RTLD_NOW | RTLD_LOCAL) else { continue }
+      guard let handle = dlopen(name, RTLD_NOW | (isGlobal ? RTLD_GLOBAL : RTLD_LOCAL)) else {
+        continue
+      }
       self.name = name
       self.handle = UInt(bitPattern: handle)
       return
     }
     return nil
+  }
+
+  /// The address of what has this name, nil if the library has nothing.
+  public func address(_ name: String) -> UInt? {
+    dlsym(UnsafeMutableRawPointer(bitPattern: handle), name).map { UInt(bitPattern: $0) }
   }
 
   /// The function with this name, nil if the library has none.

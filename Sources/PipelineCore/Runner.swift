@@ -1,4 +1,5 @@
 import Files
+public import Ranks
 
 /// Brings a pipeline's stages up to date, in order, and goes on where an earlier run ended.
 public struct Runner {
@@ -13,20 +14,24 @@ public struct Runner {
   let pipeline: Pipeline
   let workspace: Workspace
   let device: String
+  let ranks: Communicator
   let check: ([PlannedWork]) throws -> Void
   let observe: (RunEvent) -> Void
 
   /// - Parameters:
   ///   - device: what computes, for the records: with what its last bits depend on
+  ///   - ranks: those who work on stages together; on others than rank 0 only
+  ///     ``follow(stage:settings:isBuilding:)`` is called
   ///   - check: is asked about all stages that have something to do before the first one runs, and about
   ///     each again before its turn, when all that it reads is there
   public init(
-    _ pipeline: Pipeline, device: String = "cpu",
+    _ pipeline: Pipeline, device: String = "cpu", ranks: Communicator = Communicator(),
     check: @escaping ([PlannedWork]) throws -> Void = { _ in },
     observe: @escaping (RunEvent) -> Void
   ) {
     self.pipeline = pipeline
     self.device = device
+    self.ranks = ranks
     self.check = check
     self.observe = observe
     workspace = Workspace(path: pipeline.workspacePath)
@@ -110,7 +115,7 @@ public struct Runner {
 
   private func work(_ configured: ConfiguredStage, _ digests: FileDigests) -> StageWork {
     StageWork(
-      configured, in: workspace, digests, device: device,
+      configured, in: workspace, digests, device: device, ranks: ranks,
       mayChangeDevice: pipeline.mayChangeDevice, observe)
   }
 

@@ -1,4 +1,5 @@
 public import Files
+public import Ranks
 
 /// What a stage is given beside its settings.
 public struct StageContext {
@@ -15,6 +16,8 @@ public struct StageContext {
   public internal(set) var partFolder: String?
   /// Where databases are while a merge builds them elsewhere.
   var scratch: ScratchDatabases?
+  /// Those who work on it, as this process sees them.
+  public internal(set) var ranks = Communicator()
   /// Whether a run is to do again what seems to be done: what shared caches hold is checked then.
   public internal(set) var isForced = false
 
@@ -69,8 +72,10 @@ public struct StageContext {
 
   /// Throws ``Interruption`` if the user asked to stop.
   ///
-  /// For stages whose items take long. The item is done again in the next run.
+  /// For stages whose items take long. The item is done again in the next run. Does nothing while all ranks
+  /// are at a step, which they end together.
   public func checkInterruption() throws {
+    if ranks.isBusy { return }
     if let interruption = Interruption.pending { throw interruption }
   }
 }

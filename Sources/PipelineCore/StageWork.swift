@@ -1,4 +1,5 @@
 import Files
+import Ranks
 
 /// One stage at work: makes a result, puts it in its place and keeps the record.
 struct StageWork {
@@ -7,6 +8,7 @@ struct StageWork {
   private let places: StagePlaces
   private let digests: FileDigests
   private let device: String
+  private let ranks: Communicator
   private let mayChangeDevice: Bool
   private let observe: (RunEvent) -> Void
   private var name: String { configured.name }
@@ -14,12 +16,14 @@ struct StageWork {
   /// - Parameter device: what computes, for the record
   init(
     _ configured: ConfiguredStage, in workspace: Workspace, _ digests: FileDigests,
-    device: String, mayChangeDevice: Bool, _ observe: @escaping (RunEvent) -> Void
+    device: String, ranks: Communicator, mayChangeDevice: Bool,
+    _ observe: @escaping (RunEvent) -> Void
   ) {
     self.configured = configured
     self.workspace = workspace
     self.digests = digests
     self.device = device
+    self.ranks = ranks
     self.mayChangeDevice = mayChangeDevice
     self.observe = observe
     places = configured.places(in: workspace)
@@ -134,12 +138,19 @@ struct StageWork {
     var context = StageContext(
       configured, in: workspace, digests, isBuilding: isBuilding, observe: observe)
     context.isForced = step.isForced
+    context.ranks = ranks
     let partFiles = workspace.partFilesPath(name, try step.basis.forParts(of: step.stage))
     context.partFolder = partFiles
     context.scratch = try scratch(merge, context)
     let stage = try configured.make(context)
     try places.makeFolders(isBuilding: isBuilding)
-    try work(stage, &record, context.progress, parts, isMerge: merge != nil)
+    try context.call(configured)
+    do {
+      try work(stage, &record, context, parts, isMerge: merge != nil)
+    } catch let interruption as Interruption {
+      try context.dismiss()
+      throw interruption
+    }
     try (stage as? any DivisibleStage)?.closeDatabases()
     try context.scratch?.moveIntoPlace()
     for folder in configured.type.scratch { try Folders.discard(context.output(folder)) }
@@ -193,9 +204,11 @@ struct StageWork {
 extension StageWork {
   /// Processes what is left, or takes it from parts, and finishes the stage.
   private func work<S: Stage>(
-    _ stage: S, _ record: inout StageRecord, _ progress: StageProgress, _ parts: PartIndex?,
+    _ stage: S, _ record: inout StageRecord, _ context: StageContext, _ parts: PartIndex?,
     isMerge: Bool
   ) throws {
+    let progress = context.progress
+    let secondsBefore = ranks.seconds
     let before = record.run
     // Intermediate files of a finished stage are gone, but their units belong to the result.
     let unitsGone = record.phase == .repairing ? before.unitsTotal : 0
@@ -237,6 +250,13 @@ extension StageWork {
         lastSave = .now
       }
       if let interruption = Interruption.pending { throw interruption }
+      if ranks.isBusy {
+        progress.say(
+          "exchanges with \(ranks.count - 1) other rank\(ranks.count == 2 ? "" : "s"), waiting for them "
+            + "included, took \(rounded(ranks.seconds - secondsBefore)) s of "
+            + "\(rounded(progress.seconds)) s")
+      }
+      try context.dismiss()
       try stage.finish()
       update()
       record.run.rejects = try stage.rejectCounts()
@@ -247,6 +267,8 @@ extension StageWork {
       throw error
     }
   }
+
+  private func rounded(_ seconds: Double) -> Double { (seconds * 10).rounded() / 10 }
 
   private func handle<S: Stage>(_ item: S.Item, _ stage: S) throws {
     let output: S.Output

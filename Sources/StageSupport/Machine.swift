@@ -12,10 +12,15 @@ package enum Machine {
     Set((processorField("flags") ?? "").split(separator: " ").map(String.init))
   }
 
-  private static func processorField(_ name: String) -> String? {
-    guard let text = try? String(contentsOfFile: "/proc/cpuinfo", encoding: .utf8) else {
-      return nil
-    }
+  /// The numbers of the processors that this process may run on, such as `0-3`.
+  package static var allowedProcessors: String {
+    processorField("Cpus_allowed_list", in: "/proc/self/status") ?? "all"
+  }
+
+  private static func processorField(
+    _ name: String, in path: String = "/proc/cpuinfo"
+  ) -> String? {
+    guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { return nil }
     let line = text.split(separator: "\n").first { $0.hasPrefix(name) }
     return line?.split(separator: ":").last.map { $0.trimmingCharacters(in: .whitespaces) }
   }

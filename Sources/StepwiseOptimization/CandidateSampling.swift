@@ -122,7 +122,24 @@ public struct SampledPairs {
     /// The sum over prompts of how much the best candidate's preference probability exceeds the worst's.
     public var gapSum: Double
 
+    public init(timestep: Int, threshold: Double, compared: Int, kept: Int, gapSum: Double) {
+      self.timestep = timestep
+      self.threshold = threshold
+      self.compared = compared
+      self.kept = kept
+      self.gapSum = gapSum
+    }
+
     public var meanGap: Double { gapSum / Double(max(1, compared)) }
+  }
+
+  public init() {}
+
+  /// What all groups of a batch gave, in their order.
+  public init(joining groups: [SampledPairs]) {
+    for group in groups { append(group) }
+    // The same order however many were drawn together: by timestep, then by prompt.
+    pairs.sort { ($1.timestep, $0.prompt) < ($0.timestep, $1.prompt) }
   }
 
   /// Adds what other prompts of the batch gave in the same steps.
@@ -176,19 +193,29 @@ public struct CandidateSampler {
   public func callAsFunction(
     _ prompts: PromptBatch, negative: Conditioning, iteration: UInt64, scorer: some CandidateScorer
   ) throws -> SampledPairs {
+    SampledPairs(
+      joining: try groups(of: prompts).map {
+        try pairs(
+          of: $0, in: prompts, negative: negative, iteration: iteration, scorer: scorer)
+      })
+  }
+
+  /// The prompts that are drawn together.
+  public func groups(of prompts: PromptBatch) -> [Range<Int>] {
+    let (count, size) = (prompts.identifiers.count, max(1, settings.promptsAtOnce))
+    return stride(from: 0, to: count, by: size).map { $0..<min($0 + size, count) }
+  }
+
+  /// What one of the groups gives.
+  public func pairs(
+    of group: Range<Int>, in prompts: PromptBatch, negative: Conditioning, iteration: UInt64,
+    scorer: some CandidateScorer
+  ) throws -> SampledPairs {
     try withoutGradients {
-      let count = prompts.identifiers.count
-      var result = SampledPairs()
-      for start in stride(from: 0, to: count, by: max(1, settings.promptsAtOnce)) {
-        let part = start..<min(start + max(1, settings.promptsAtOnce), count)
-        var run = SamplingRun(
-          sampler: self, prompts: prompts, part: part, negative: negative, iteration: iteration)
-        try run.sample(scorer)
-        result.append(run.result)
-      }
-      // The same order however many were drawn together: by timestep, then by prompt.
-      result.pairs.sort { ($1.timestep, $0.prompt) < ($0.timestep, $1.prompt) }
-      return result
+      var run = SamplingRun(
+        sampler: self, prompts: prompts, part: group, negative: negative, iteration: iteration)
+      try run.sample(scorer)
+      return run.result
     }
   }
 }

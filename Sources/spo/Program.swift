@@ -34,17 +34,26 @@ enum Program {
       try dispatch(words)
       try Console.finish()
       return 0
-    } catch let error as UsageError {
-      Console.complain("\(error)")
+    } catch { return report(error) }
+  }
+
+  /// Tells what went wrong, and returns the exit code that says so.
+  ///
+  /// - Parameter process: which one of several it was, in front of the text
+  static func report(_ error: any Error, by process: String = "") -> Int32 {
+    switch error {
+    case let end as RankedProgram.End: return end.exitCode
+    case let error as UsageError:
+      Console.complain("\(process)\(error)")
       return error.kind.rawValue
-    } catch let interruption as Interruption {
-      Console.complain("\(interruption)")
+    case let interruption as Interruption:
+      Console.complain("\(process)\(interruption)")
       return interruption.exitCode
-    } catch let failure as OutputFailure where failure.isClosedPipe {
+    case let failure as OutputFailure where failure.isClosedPipe:
       // Whoever read the output has seen enough, and says so in this way.
       return 128 + SIGPIPE
-    } catch {
-      Console.complain("error: \(error)")
+    default:
+      Console.complain("error: \(process)\(error)")
       return FailureKind(error).rawValue
     }
   }

@@ -4,8 +4,9 @@
 # 1. pipelines/cluster/slurm.sbatch submits arrays and merges; catalog, cache and shards are those of one run.
 # 2. An array of two of its parts alone does what these parts do.
 # 3. A node dies with its part: Slurm requeues it, it goes on elsewhere, and the merge that waits for it is right.
+# 4. Training by srun over both nodes gives the LoRA of one process.
 #
-# Needs slurm-wlm, slurm-client and munge (apt-get), and root. Takes five minutes, two of them Slurm's own wait
+# Needs slurm-wlm, slurm-client, munge and mpich (apt-get), and root. Takes five minutes, two of them Slurm's own wait
 # before it starts a task of a lost node again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -119,6 +120,7 @@ for name in whole chain some lost; do pipeline $name; done
 # The script itself runs where the pipeline's paths start; its output files go to the same place.
 SCRIPT=$PWD/pipelines/cluster/slurm.sbatch
 bash -n "$SCRIPT"
+ROOT=$PWD
 cd "$BED/work"
 sbatch --test-only "$SCRIPT" "$BED/chain.json5" 2>&1 | grep -q "to start at" || fail "sbatch --test-only"
 
@@ -173,4 +175,14 @@ finish
 same lost "a node that died with its part"
 grep -lq "part 2/2" ./*.out && ls "$BED"/work > /dev/null
 grep -hq "goes on (part 2/2 by SLURM_ARRAY_TASK_ID)" ./*.out || fail "the part began anew instead of going on"
+
+cd "$ROOT"
+for name in one two; do
+  sed "s|runs/small|$BED/$name|" Tests/Fixtures/commands/small.json5 > "$BED/$name.json5"
+done
+"$SPO" run "$BED/one.json5" --through spo --quiet > /dev/null
+STAGES="ingest encode shard" PARTS=2 RANKS=2 MPI=pmi2 "$SCRIPT" "$BED/two.json5"
+finish
+cmp "$BED"/{one,two}/spo/pytorch_lora_weights.safetensors || fail "training by srun: another LoRA"
+echo "ok: training by srun over two nodes"
 echo "all checks passed"

@@ -1,6 +1,7 @@
 import Files
 import Foundation
 import PipelineCore
+import Ranks
 import Stages
 import TestSupport
 
@@ -135,6 +136,18 @@ struct MiniatureRun {
     }.run(through: last, forced: forced)
     if let failure { throw failure }
     return events
+  }
+
+  /// The part of one of several ranks in a run, as the program plays it.
+  func run(over ranks: Communicator, through last: String? = nil) throws {
+    let runner = Runner(try configured(), ranks: ranks) { _ in }
+    guard !ranks.isFirst else {
+      try runner.run(through: last)
+      return try RankCall.end(exitCode: 0).send(by: ranks)
+    }
+    while case .stage(let name, let settings, let isBuilding) = try RankCall.next(from: ranks) {
+      try runner.follow(stage: name, settings: settings, isBuilding: isBuilding)
+    }
   }
 
   /// What a run is for, by name: the same bytes whatever happened on the way.

@@ -86,7 +86,7 @@ public struct OutputWriter {
 public struct OutputReader {
   private var reader: ByteReader
 
-  init(_ bytes: [UInt8]) { reader = ByteReader(bytes) }
+  package init(_ bytes: [UInt8]) { reader = ByteReader(bytes) }
 
   public mutating func int() throws(BadOutput) -> Int {
     Int(try take { reader throws(ByteReader.EndOfBytes) in try reader.take(Int64.self) })

@@ -2,6 +2,7 @@ import Autograd
 import Diffusion
 package import NN
 import PreferenceModels
+package import Ranks
 package import Shards
 import StageSupport
 import StepwiseOptimization
@@ -39,10 +40,11 @@ package struct DirectPreferenceTuner {
   /// - Parameters:
   ///   - shards: of the training split
   ///   - decided: the comparisons to learn from
+  ///   - ranks: those who do it together, each of which has one of these
   ///   - checkInterruption: called before each part of a batch; what it throws ends the step
   package init(
     _ settings: DPOSettings, _ shards: any ComparisonData, decided: [Int],
-    checkInterruption: @escaping () throws -> Void = {}
+    ranks: Communicator = Communicator(), checkInterruption: @escaping () throws -> Void = {}
   ) throws {
     self.settings = settings
     self.checkInterruption = checkInterruption
@@ -59,7 +61,7 @@ package struct DirectPreferenceTuner {
     state = try TrainingState(
       unets.adapters.parameters, optimizer: .init(weightDecay: settings.weightDecay),
       schedule: .init(peak: settings.learningRate, warmUpSteps: settings.warmUpSteps),
-      gradientLimit: settings.gradientLimit)
+      gradientLimit: settings.gradientLimit, ranks: ranks)
   }
 
   /// Means over the comparisons of one batch; the gradients' norm.
@@ -81,20 +83,24 @@ package struct DirectPreferenceTuner {
     let items = order.items(step: step, batch: settings.batch)
     var sum = GradientSum(state.parameters)
     var trained = Trained()
-    for start in stride(from: 0, to: items.count, by: settings.microBatch) {
+    let size = settings.microBatch
+    let parts = try sum.add(parts: (items.count + size - 1) / size, state.ranks) {
       try checkInterruption()
-      let part = items[start..<min(start + settings.microBatch, items.count)]
+      let part = items[$0 * size..<min(($0 + 1) * size, items.count)]
       let share = Float(part.count) / Float(items.count)
       let result = try loss(
         of: part.map { decided[$0.item] }, part.map { .draw($0.epoch) })
-      sum.add(result.loss, weight: share)
-      trained.accuracy += share * result.accuracy
-      for (margin, (win, lose)) in zip(
-        result.margins, zip(result.winErrorChanges, result.loseErrorChanges))
-      {
-        trained.margin += margin / Float(items.count)
-        trained.winErrorChange += win / Float(items.count)
-        trained.loseErrorChange += lose / Float(items.count)
+      let changes = zip(result.margins, zip(result.winErrorChanges, result.loseErrorChanges))
+      return GradientSum.Part(
+        loss: result.loss, weight: share,
+        figures: [share * result.accuracy] + changes.flatMap { [$0, $1.0, $1.1] })
+    }
+    for figures in parts where !figures.isEmpty {
+      trained.accuracy += figures[0]
+      for place in stride(from: 1, to: figures.count, by: 3) {
+        trained.margin += figures[place] / Float(items.count)
+        trained.winErrorChange += figures[place + 1] / Float(items.count)
+        trained.loseErrorChange += figures[place + 2] / Float(items.count)
       }
     }
     trained.loss = sum.loss

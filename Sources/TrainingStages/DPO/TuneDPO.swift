@@ -2,6 +2,7 @@ import Diffusion
 import Files
 import NN
 import PipelineCore
+import Ranks
 import Shards
 import StageSupport
 import Telemetry
@@ -16,7 +17,7 @@ import Telemetry
 /// - Writes: `dpo-lora`, the file `dpo/pytorch_lora_weights.safetensors` with diffusers' keys;
 ///   `dpo-optimization`, what was measured on the way
 /// - Source: Wallace et al. 2023, arXiv 2311.12908
-package final class TuneDPO: Stage {
+package final class TuneDPO: RankedStage {
   static let name = "dpo"
   static let version = 1
   static let unit = "steps"
@@ -65,11 +66,11 @@ package final class TuneDPO: Stage {
     let shards = try ShardSet(folder: shardFolder, split: "train")
     var tuner = try DirectPreferenceTuner(
       settings, shards, decided: try DirectPreferenceTuner.decided(in: shards),
-      checkInterruption: context.checkInterruption)
+      ranks: context.ranks, checkInterruption: context.checkInterruption)
     let log = try stretches.resume(&tuner.state)
     tuning = Tuning(
       tuner: tuner, pictures: pictures(of: try ShardSet.heldOut(in: shardFolder), tuner),
-      decoder: settings.pictures > 0
+      decoder: settings.pictures > 0 && context.ranks.isFirst
         ? (try settings.base.autoencoder().model, try shards.emptyConditioning()) : nil,
       log: log)
   }
@@ -86,21 +87,26 @@ package final class TuneDPO: Stage {
   func process(_ item: Range<Int>) throws -> Int {
     if item.lowerBound == 0 { try drawPictures(after: 0) }
     for step in item {
-      try context.checkInterruption()
-      try naming(
-        ["stage dpo, step \(step + 1)"],
-        remedy: step == 0
-          ? nil
-          : "the last checkpoint is kept: lower dpo.learning_rate and run again with --force dpo"
-      ) { try train(step) }
+      try context.lead(step, save: { try commit(step + 1, of: item) }, body: { try train(step) })
     }
     try drawPictures(after: item.upperBound)
     return item.upperBound
   }
 
+  func follow() throws {
+    try prepare()
+    guard let state = tuning?.tuner.state else { return }
+    try context.follow(digest: state.weightsDigest, train)
+  }
+
   private func train(_ step: Int) throws {
     guard var tuning else { return }
-    let trained = try tuning.tuner.train(step: step)
+    let trained = try naming(
+      ["stage dpo, step \(step + 1)"],
+      remedy: step == 0
+        ? nil
+        : "the last checkpoint is kept: lower dpo.learning_rate and run again with --force dpo"
+    ) { try tuning.tuner.train(step: step) }
     try tuning.log.append(
       step: step + 1,
       .figures([

@@ -1,5 +1,6 @@
 import Autograd
 import PreferenceModels
+import Ranks
 import Shards
 
 /// Comparisons as the preference model of pixels sees them: both pictures as the model that draws them
@@ -13,21 +14,24 @@ struct EstimatedPictures {
 
   /// Pictures in 0...1, all left ones, then all right ones.
   ///
-  /// - Parameter views: one for each comparison; clean ones and others do not mix
+  /// - Parameters:
+  ///   - views: one for each comparison; clean ones and others do not mix
+  ///   - ranks: those who share the work, and all get the pictures
   /// - Returns: `[2 pairs, side, side, 3]`
   func callAsFunction(
-    _ examples: PreferenceExamples, of pairs: [Int], _ views: [PreferenceView]
+    _ examples: PreferenceExamples, of pairs: [Int], _ views: [PreferenceView],
+    _ ranks: Communicator = Communicator()
   ) throws -> Tensor {
-    var parts: [Tensor] = []
-    for start in stride(from: 0, to: pairs.count, by: batch) {
-      let range = start..<min(start + batch, pairs.count)
-      let pictures = try pictures(examples, of: Array(pairs[range]), Array(views[range]))
-      parts.append(
-        withoutGradients {
+    concatenatedBySide(
+      try ranks.divided(
+        (pairs.count + batch - 1) / batch, write: \.message, read: Tensor.init(message:)
+      ) {
+        let range = $0 * batch..<min(($0 + 1) * batch, pairs.count)
+        let pictures = try pictures(examples, of: Array(pairs[range]), Array(views[range]))
+        return withoutGradients {
           resizedBicubic(pictures, height: side, width: side).clamped(to: 0...1)
-        })
-    }
-    return concatenatedBySide(parts)
+        }
+      })
   }
 
   private func pictures(

@@ -1,6 +1,7 @@
 import Autograd
 import NN
 import PreferenceModels
+import Ranks
 
 /// One update of a preference model by a batch, whose gradients are computed in parts.
 struct PreferenceStep {
@@ -17,32 +18,31 @@ struct PreferenceStep {
     _ state: inout TrainingState, _ examples: PreferenceExamples, of pairs: [Int],
     _ views: [PreferenceView]
   ) throws -> (loss: Float, norm: Float, gap: Float) {
-    var gap: Float = 0
-    let sum = try gradients(for: state.parameters, examples, of: pairs, views) { first, second in
-      gap += zip(first.values, second.values).reduce(0) { $0 + abs($1.0 - $1.1) }
-    }
+    let (sum, gap) = try gradients(
+      for: state.parameters, examples, of: pairs, views, state.ranks)
     return (
       sum.loss, try state.update(sum.gradients, loss: sum.loss), gap / Float(max(1, pairs.count))
     )
   }
 
-  /// - Parameter observe: is given the scores of the first and the second images of each part
+  /// - Returns: on rank 0 the gradients, and the sum of the differences between the scores of two images
   func gradients(
     for parameters: [Parameter], _ examples: PreferenceExamples, of pairs: [Int],
-    _ views: [PreferenceView], observe: (Tensor, Tensor) -> Void = { _, _ in }
-  ) throws -> GradientSum {
+    _ views: [PreferenceView], _ ranks: Communicator = Communicator()
+  ) throws -> (sum: GradientSum, gap: Float) {
     let labels = try examples.labels(of: pairs)
     let total = labels.reduce(0) { $0 + $1.weight }
     var sum = GradientSum(parameters)
-    for start in stride(from: 0, to: pairs.count, by: max(1, microBatch)) {
+    let size = max(1, microBatch)
+    let gaps = try sum.add(parts: (pairs.count + size - 1) / size, ranks) {
       try checkInterruption()
-      let part = start..<min(start + max(1, microBatch), pairs.count)
+      let part = $0 * size..<min(($0 + 1) * size, pairs.count)
       let scores = try trainee.scores(examples, of: Array(pairs[part]), Array(views[part]))
-      observe(scores.first, scores.second)
-      sum.add(
-        preferenceLoss(scores: scores, labels: Array(labels[part])),
-        weight: labels[part].reduce(0) { $0 + $1.weight } / total)
+      let gap = zip(scores.first.values, scores.second.values).reduce(0) { $0 + abs($1.0 - $1.1) }
+      return GradientSum.Part(
+        loss: preferenceLoss(scores: scores, labels: Array(labels[part])),
+        weight: labels[part].reduce(0) { $0 + $1.weight } / total, figures: [gap])
     }
-    return sum
+    return (sum, gaps.joined().reduce(0, +))
   }
 }

@@ -66,7 +66,7 @@ extension TrainPreference: Estimating {
     ] where steps > 0 {
       sum = GradientSum(state.parameters)
       sum = try plan.run(times: Double(steps * settings.batch) / Double(pairs.count)) {
-        try step.gradients(for: state.parameters, data, of: pairs, pairs.map { _ in view })
+        try step.gradients(for: state.parameters, data, of: pairs, pairs.map { _ in view }).sum
       }
     }
     try plan.run(times: Double(settings.steps)) { try state.update(sum.gradients, loss: 0) }

@@ -6,6 +6,7 @@ import Foundation
 import NN
 import PipelineCore
 import PreferenceModels
+import Ranks
 import Shards
 import StageSupport
 import Telemetry
@@ -19,7 +20,7 @@ import Telemetry
 ///   often it orders comparisons that it has not learned from as their labels do and what was measured on
 ///   the way
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2; Zhang et al. 2025, arXiv 2502.01051, section 4.1
-package final class TrainPreference: Stage {
+package final class TrainPreference: RankedStage {
   /// Pictures to make, or a stretch of steps.
   enum Item {
     case pictures(PictureStore.Block)
@@ -57,6 +58,8 @@ package final class TrainPreference: Stage {
     let trainee: any PreferenceTrainee
     /// Nil where none are made.
     let pictures: EstimatedPictures?
+    /// All that are made.
+    let blocks: [PictureStore.Block]
     var state: TrainingState
     let log: TrainingLog
     let examples: PreferenceExamples
@@ -175,10 +178,11 @@ package final class TrainPreference: Stage {
   }
 
   func prepare() throws {
+    let isFirst = context.ranks.isFirst
     try requireComparisons()
-    try Folders.make("\(folder)/pictures")
+    if isFirst { try Folders.make("\(folder)/pictures") }
     let (trainee, pictures) = try makeTrainee(store)
-    if settings.optimizerOnDisk {
+    if settings.optimizerOnDisk, isFirst {
       let count = trainee.parameters.reduce(0) { $0 + $1.tensor.count }
       try DiskSpace.require(8 * count, at: folder, for: "running means of the optimiser")
     }
@@ -187,12 +191,12 @@ package final class TrainPreference: Stage {
     let log = try stretches.resume(&state)
     let examples = try trainingExamples()
     training = Training(
-      trainee: trainee, pictures: pictures, state: state, log: log,
+      trainee: trainee, pictures: pictures, blocks: try blocks(), state: state, log: log,
       examples: examples, validation: try validationExamples(),
       evaluation: try evaluationExamples(),
       order: EpochOrder(count: examples.count, seed: settings.seed),
-      best: settings.keep == .best ? try BestWeights(in: folder) : nil)
-    guard let pictures else { return }
+      best: settings.keep == .best && isFirst ? try BestWeights(in: folder) : nil)
+    guard let pictures, isFirst else { return }
     let pairs = try blocks().filter { !store.holds($0) }.reduce(0) { $0 + $1.pairs.count }
     try DiskSpace.require(
       pairs * 2 * pictures.side * pictures.side * 3, at: context.workspace.path, for: "pictures")
@@ -227,7 +231,7 @@ package final class TrainPreference: Stage {
       schedule: .init(
         peak: settings.learningRate, warmUp: settings.warmUp, warmUpSteps: settings.warmUpSteps,
         decay: .linear, steps: settings.steps),
-      gradientLimit: settings.gradientLimit, moments: moments)
+      gradientLimit: settings.gradientLimit, moments: moments, ranks: context.ranks)
   }
 
   private func pixelTrainee(
@@ -274,23 +278,42 @@ package final class TrainPreference: Stage {
     guard let training else { preconditionFailure("not prepared") }
     switch item {
     case .pictures(let block):
-      let all = [training.examples, training.validation, training.evaluation]
-      guard let examples = all.first(where: { $0.shards.split == block.split }) else {
-        preconditionFailure("pictures of a split that is not looked at")
-      }
       context.progress.advance(by: 0, note: "pictures of \(block.split), \(block.view.name)")
-      guard let pictures = training.pictures else {
-        preconditionFailure("pictures for a model of latents")
+      guard let place = training.blocks.firstIndex(of: block) else {
+        preconditionFailure("pictures that are not looked at")
       }
-      let pairs = Array(block.pairs)
-      return .pictures(try pictures(examples, of: pairs, pairs.map { _ in block.view }))
+      var output: Output?
+      try context.lead(
+        settings.steps + place, save: { try output.map { try commit($0, of: item) } },
+        body: { output = .pictures(try pictures(of: block, training)) })
+      return output ?? .steps(upTo: 0)
     case .steps(let range):
       for step in range {
-        try context.checkInterruption()
-        try train(step)
+        try context.lead(step, save: { try writeCheckpoint(step + 1) }, body: { try train(step) })
       }
       return .steps(upTo: range.upperBound)
     }
+  }
+
+  func follow() throws {
+    try prepare()
+    guard let training else { return }
+    try context.follow(digest: training.state.weightsDigest) { step in
+      if step < settings.steps {
+        try train(step)
+      } else {
+        _ = try pictures(of: training.blocks[step - settings.steps], training)
+      }
+    }
+  }
+
+  private func pictures(of block: PictureStore.Block, _ training: Training) throws -> Tensor {
+    let all = [training.examples, training.validation, training.evaluation]
+    guard let examples = all.first(where: { $0.shards.split == block.split }),
+      let pictures = training.pictures
+    else { preconditionFailure("pictures that are not looked at") }
+    let pairs = Array(block.pairs)
+    return try pictures(examples, of: pairs, pairs.map { _ in block.view }, context.ranks)
   }
 
   func commit(_ output: Output, of item: Item) throws {
@@ -302,6 +325,14 @@ package final class TrainPreference: Stage {
   }
 
   private func writeCheckpoint(_ step: Int) throws {
+    // What is kept must not depend on where ranks were stopped.
+    if stretches.isRegular(step) { try judge(step) }
+    guard let training else { return }
+    try stretches.commit(training.state, step: step, log: training.log)
+  }
+
+  /// Measures the weights on comparisons that are held out, and keeps the best.
+  private func judge(_ step: Int) throws {
     guard var training else { return }
     let shares = try settings.checkedViews.map {
       try accuracy(training, on: training.validation, $0).share
@@ -313,7 +344,6 @@ package final class TrainPreference: Stage {
     }
     self.training = training
     try training.log.append(step: step, .figures([("validation_accuracy", Float(mean))]))
-    try stretches.commit(training.state, step: step, log: training.log)
   }
 
   private func accuracy(

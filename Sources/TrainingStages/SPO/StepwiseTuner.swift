@@ -2,6 +2,7 @@ import Autograd
 package import Diffusion
 package import NN
 import PreferenceModels
+package import Ranks
 package import StepwiseOptimization
 import TensorCore
 
@@ -25,10 +26,11 @@ package struct StepwiseTuner {
   /// - Parameters:
   ///   - negative: of the empty prompt, one row
   ///   - latentShape: height, width and channels
+  ///   - ranks: those who do it together, each of which has one of these
   ///   - checkInterruption: called before each pass; what it throws ends the batch
   package init(
     _ settings: SPOSettings, judge: PreferenceJudge, negative: Conditioning, latentShape: [Int],
-    checkInterruption: @escaping () throws -> Void = {}
+    ranks: Communicator = Communicator(), checkInterruption: @escaping () throws -> Void = {}
   ) throws {
     self.settings = settings
     self.checkInterruption = checkInterruption
@@ -47,7 +49,8 @@ package struct StepwiseTuner {
     scheduler = try DDIMScheduler(model.pipelineSchedulerConfig())
     state = try TrainingState(
       adapters.parameters, optimizer: .init(weightDecay: settings.weightDecay),
-      schedule: .init(peak: settings.learningRate), gradientLimit: settings.gradientLimit)
+      schedule: .init(peak: settings.learningRate), gradientLimit: settings.gradientLimit,
+      ranks: ranks)
   }
 
   /// Samples a batch of prompts and trains on what it gave.
@@ -77,15 +80,22 @@ package struct StepwiseTuner {
       unet: tuned, scheduler: scheduler,
       settings: settings.sampling(promptsAtOnce: settings.promptsAtOnce, seed: settings.seed),
       latentShape: latentShape, checkInterruption: checkInterruption)
-    return try sampler(
-      prompts, negative: negative, iteration: UInt64(iteration), scorer: scorer)
+    let groups = sampler.groups(of: prompts)
+    return SampledPairs(
+      joining: try state.ranks.divided(
+        groups.count, write: \.message, read: SampledPairs.init(message:)
+      ) {
+        try sampler.pairs(
+          of: groups[$0], in: prompts, negative: negative, iteration: UInt64(iteration),
+          scorer: scorer)
+      })
   }
 
   /// Means over the training batches of one sampling batch; the gradients' norm over its updates.
   package struct Trained {
-    var loss: Float = 0
-    var clippedShare: Float = 0
-    var gradientNorm: Float = 0
+    package var loss: Float = 0
+    package var clippedShare: Float = 0
+    package var gradientNorm: Float = 0
     package var updates = 0
   }
 
@@ -119,15 +129,16 @@ package struct StepwiseTuner {
     var sum = state.carried ?? GradientSum(state.parameters)
     let accumulation = max(1, settings.gradientAccumulation)
     let lossBefore = sum.loss
-    var clippedShare: Float = 0
-    for start in stride(from: 0, to: pairs.count, by: max(1, settings.microBatch)) {
+    let size = max(1, settings.microBatch)
+    let clippedShare = try sum.add(parts: (pairs.count + size - 1) / size, state.ranks) {
       try checkInterruption()
-      let part = pairs[start..<min(start + max(1, settings.microBatch), pairs.count)]
+      let part = pairs[$0 * size..<min(($0 + 1) * size, pairs.count)]
       let share = Float(part.count) / Float(pairs.count)
-      let loss = try loss(of: PairBatch(Array(part)), prompts)
-      sum.add(loss.loss, weight: share / Float(accumulation))
-      clippedShare += share * loss.clippedShare(limit: settings.clip)
-    }
+      let loss = try self.loss(of: PairBatch(Array(part)), prompts)
+      return GradientSum.Part(
+        loss: loss.loss, weight: share / Float(accumulation),
+        figures: [share * loss.clippedShare(limit: settings.clip)])
+    }.joined().reduce(0, +)
     sum.batches += 1
     let loss = (sum.loss - lossBefore) * Float(accumulation)
     guard sum.batches >= accumulation else {

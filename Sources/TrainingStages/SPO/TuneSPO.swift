@@ -5,6 +5,7 @@ import Foundation
 import NN
 package import PipelineCore
 import PreferenceModels
+import Ranks
 import Shards
 import StageSupport
 import StepwiseOptimization
@@ -19,7 +20,7 @@ import Telemetry
 /// - Writes: `lora`, the file `spo/pytorch_lora_weights.safetensors` with diffusers' keys;
 ///   `optimization`, what was measured on the way
 /// - Source: Liang et al. 2024, arXiv 2406.04314, algorithm 1
-package final class TuneSPO: Stage {
+package final class TuneSPO: RankedStage {
   package static let name = "spo"
   package static let version = 2
   package static let unit = "batches"
@@ -114,7 +115,7 @@ package final class TuneSPO: Stage {
       judge: try settings.judge(in: context.workspace),
       negative: try shards.emptyConditioning(),
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels],
-      checkInterruption: context.checkInterruption)
+      ranks: context.ranks, checkInterruption: context.checkInterruption)
     let log = try stretches().resume(&tuner.state)
     tuning = Tuning(
       tuner: tuner, shards: shards,
@@ -123,27 +124,53 @@ package final class TuneSPO: Stage {
         scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
         unit: "batch", folder: "\(folder)/pictures"),
       log: log, order: EpochOrder(count: try prompts().count, seed: settings.seed))
+    noteIdleRanks()
+  }
+
+  private func noteIdleRanks() {
+    let batch = settings.batch
+    let groups = (batch + settings.promptsAtOnce - 1) / settings.promptsAtOnce
+    guard context.ranks.count > groups else { return }
+    context.progress.say(
+      "note: \(context.ranks.count) ranks, but only \(groups) sample at a time: spo.batch is \(batch), "
+        + "spo.prompts_at_once \(settings.promptsAtOnce)")
+  }
+
+  package func follow() throws {
+    try prepare()
+    guard let state = tuning?.tuner.state else { return }
+    try context.follow(digest: state.weightsDigest) { iteration in
+      try named(iteration) { try tune(iteration) }
+    }
   }
 
   package func process(_ item: Range<Int>) throws -> Int {
     let stretches = try stretches()
     for iteration in item {
-      try context.checkInterruption()
-      try naming(
-        ["stage spo, batch \(iteration + 1)"],
-        remedy: iteration == 0
-          ? nil
-          : "the last checkpoint is kept: lower spo.learning_rate and run again with --force spo"
-      ) {
-        if iteration == 0 { try drawPictures(afterBatch: 0) }
-        try tune(iteration)
-        let done = iteration + 1
-        if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
-          try drawPictures(afterBatch: done)
-        }
-      }
+      let done = iteration + 1
+      try context.lead(
+        iteration, save: { try commit(done, of: item) },
+        body: {
+          try named(iteration) {
+            if iteration == 0 { try drawPictures(afterBatch: 0) }
+            try tune(iteration)
+            if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
+              try drawPictures(afterBatch: done)
+            }
+          }
+        })
     }
     return item.upperBound
+  }
+
+  /// Has numbers that are not finite name the batch.
+  private func named(_ iteration: Int, _ body: () throws -> Void) throws {
+    try naming(
+      ["stage spo, batch \(iteration + 1)"],
+      remedy: iteration == 0
+        ? nil
+        : "the last checkpoint is kept: lower spo.learning_rate and run again with --force spo",
+      body)
   }
 
   private func drawPictures(afterBatch batch: Int) throws {

@@ -6,7 +6,8 @@ import Telemetry
 /// What a training run measures: `metrics.jsonl`, and event files for TensorBoard beside it.
 package final class TrainingLog {
   private let folder: String
-  private let metrics: MetricsLog
+  /// Nil where nothing is written.
+  private let metrics: MetricsLog?
   private var events: EventFile?
   /// What the event file gets when it is durable: events cannot be taken back.
   private var pending: [(step: Int, values: JSON.Object)] = []
@@ -17,6 +18,12 @@ package final class TrainingLog {
     metrics = try MetricsLog(path: "\(folder)/metrics.jsonl", resumingAfter: step)
   }
 
+  /// The log of a rank that writes nothing.
+  init() {
+    folder = ""
+    metrics = nil
+  }
+
   /// What a finished run has measured; nothing where that was lost.
   package static func lines(in folder: String) throws -> [JSON.Object] {
     let path = "\(folder)/metrics.jsonl"
@@ -24,17 +31,19 @@ package final class TrainingLog {
   }
 
   package func append(step: Int, _ values: JSON.Object) throws {
+    guard let metrics else { return }
     try metrics.append(step: step, values)
     pending.append((step, values))
   }
 
   /// Adds a picture for TensorBoard.
   func append(step: Int, _ name: String, _ image: RGBImage) {
-    pendingImages.append((step, name, image))
+    if metrics != nil { pendingImages.append((step, name, image)) }
   }
 
   /// Makes everything so far durable.
   func sync() throws {
+    guard let metrics else { return }
     try metrics.sync()
     let file = try events ?? EventFile(folder: folder)
     events = file

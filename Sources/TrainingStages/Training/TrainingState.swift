@@ -4,6 +4,7 @@ import Files
 import Foundation
 package import NN
 import PipelineCore
+package import Ranks
 import TensorCore
 
 /// What a training run needs to go on where it was: parameters, optimiser and averages.
@@ -18,6 +19,8 @@ package struct TrainingState {
   let schedule: LearningRateSchedule
   /// Gradients are scaled down to this joint norm; nil: they are left as they are.
   let gradientLimit: Float?
+  /// Those who train together, see ``share()``.
+  let ranks: Communicator
   /// The gradients of batches that make an update only together with the next ones.
   var carried: GradientSum?
 
@@ -25,10 +28,13 @@ package struct TrainingState {
   package init(
     _ parameters: [Parameter], optimizer: AdamW.Settings, schedule: LearningRateSchedule,
     gradientLimit: Float? = 1, keepsAverage: Bool = false,
-    moments place: AdamW.MomentPlace = .memory
+    moments place: AdamW.MomentPlace = .memory, ranks: Communicator = Communicator()
   ) throws {
     self.parameters = parameters
-    self.optimizer = try AdamW(parameters, settings: optimizer, moments: place)
+    self.ranks = ranks
+    self.optimizer = try AdamW(
+      ranks.isFirst ? parameters : [], settings: optimizer, moments: ranks.isFirst ? place : .memory
+    )
     self.schedule = schedule
     self.gradientLimit = gradientLimit
     average =
@@ -47,13 +53,18 @@ package struct TrainingState {
     return try update(found, loss: loss.scalar)
   }
 
-  /// One update by gradients that were collected elsewhere.
+  /// One update by gradients that were collected elsewhere, on rank 0, whose weights all then have.
   mutating func update(_ gradients: [Tensor?], loss: Float) throws -> Float {
+    guard ranks.isFirst else {
+      try shareWeights()
+      return 0
+    }
     let (norm, scale) = clipping(gradients, toNorm: gradientLimit ?? .infinity)
     guard loss.isFinite, norm.isFinite else {
       throw TrainingError.notFinite(step: step, loss: loss, gradientNorm: norm)
     }
     try optimizer.update(gradients, learningRate: schedule.rate(at: step), scale: scale)
+    try shareWeights()
     return norm
   }
 

@@ -1,6 +1,7 @@
 package import Files
 import Foundation
 package import PipelineCore
+import Ranks
 
 /// The checkpoints and the log of a training stage, whose items are the stretches of steps between
 /// checkpoints.
@@ -8,10 +9,12 @@ package struct TrainingStretches {
   let checkpoints: CheckpointFolders
   let stepCount: Int
   let interval: Int
+  private let context: StageContext
   private let folder: String
 
   package init(_ context: StageContext, stage: String, stepCount: Int, interval: Int) throws {
     checkpoints = CheckpointFolders(in: context.output("\(stage)/checkpoints"))
+    self.context = context
     folder = context.output(stage)
     self.stepCount = stepCount
     self.interval = max(1, interval)
@@ -23,14 +26,28 @@ package struct TrainingStretches {
   /// What is wrong with the checkpoints that a finished run keeps.
   func findings() throws -> [String] { try checkpoints.findings() }
 
+  /// Those that end at multiples of the interval, and at the end: where ranks were stopped in between, they go
+  /// on to the next of these.
   package func pending() throws -> [Range<Int>] {
-    stride(from: try finishedSteps(), to: stepCount, by: interval).map {
-      $0..<min($0 + interval, stepCount)
-    }
+    let start = try finishedSteps()
+    let bounds = stride(from: start / interval * interval + interval, to: stepCount, by: interval)
+    let all = [start] + bounds + [stepCount]
+    return start < stepCount ? zip(all, all.dropFirst()).map { $0..<$1 } : []
   }
 
+  /// Whether a run that nobody stops makes a checkpoint after so many steps.
+  func isRegular(_ step: Int) -> Bool { step % interval == 0 || step == stepCount }
+
   /// Takes up the newest checkpoint, if there is one, and opens the log behind it.
+  ///
+  /// Ranks other than 0 are given what it holds, and log nothing.
   package func resume(_ state: inout TrainingState) throws -> TrainingLog {
+    let log = context.ranks.isFirst ? try open(&state) : TrainingLog()
+    try state.share()
+    return log
+  }
+
+  private func open(_ state: inout TrainingState) throws -> TrainingLog {
     let newest = try checkpoints.newest()
     if let newest {
       try state.read(from: newest.path)
@@ -46,6 +63,7 @@ package struct TrainingStretches {
 
   /// Makes the log durable, then the checkpoint that says how much of it counts and keeps a copy.
   package func commit(_ state: TrainingState, step: Int, log: TrainingLog) throws {
+    try context.compareRanks(digest: state.weightsDigest)
     try log.sync()
     try checkpoints.write(step: step) { checkpoint in
       try state.write(to: checkpoint)

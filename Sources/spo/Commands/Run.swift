@@ -2,6 +2,7 @@ import CommandSyntax
 import Devices
 import Foundation
 import PipelineCore
+import Ranks
 import Stages
 import TensorCore
 
@@ -40,26 +41,58 @@ enum Run: Command {
 
   static func run(_ arguments: Arguments) throws {
     let part = try part(arguments)
-    let merge = arguments.has("merge") ? Runner.Merge(scratch: arguments.value("scratch")) : nil
-    func makePipeline(_ overrides: [String]) throws -> Pipeline {
-      try Pipeline(
-        path: arguments.operands[0], stages: stageTypes, overrides: overrides,
-        workspace: arguments.value("workspace"))
+    // A part is one process's, whoever has started others beside it.
+    let program = part == nil ? try RankedProgram(environment: environment) : RankedProgram()
+    try program.run(isQuiet: arguments.has("quiet")) {
+      try run(arguments, part, program.launched)
+    } follow: { stage, settings, isBuilding in
+      try follow(arguments, program.launched, stage, settings, isBuilding: isBuilding)
     }
-    let pipeline = try makePipeline(arguments.values("set"))
+  }
+
+  private static func makePipeline(
+    _ arguments: Arguments, _ overrides: [String]
+  ) throws -> Pipeline {
+    try Pipeline(
+      path: arguments.operands[0], stages: stageTypes, overrides: overrides,
+      workspace: arguments.value("workspace"))
+  }
+
+  /// What a rank other than 0 does for a stage.
+  private static func follow(
+    _ arguments: Arguments, _ launched: LaunchedRanks, _ stage: String, _ settings: String,
+    isBuilding: Bool
+  ) throws {
+    let pipeline = try makePipeline(arguments, arguments.values("set"))
+    let computing = try ComputingDevice(pipeline.device, localRank: launched.localRank)
+    if let threads = pipeline.threads { Threads.count = threads }
+    let runner = Runner(pipeline, ranks: launched.ranks) { _ in }
+    try computing.perform {
+      try runner.follow(stage: stage, settings: settings, isBuilding: isBuilding)
+    }
+  }
+
+  private static func run(
+    _ arguments: Arguments, _ part: (partition: Partition, stage: String)?,
+    _ launched: LaunchedRanks
+  ) throws {
+    let merge = arguments.has("merge") ? Runner.Merge(scratch: arguments.value("scratch")) : nil
+    let pipeline = try makePipeline(arguments, arguments.values("set"))
     for note in pipeline.notes { Console.note("note: \(note)") }
     try pipeline.checkFit()
-    let computing = try ComputingDevice(pipeline.device)
+    let computing = try ComputingDevice(pipeline.device, localRank: launched.localRank)
     if let threads = pipeline.threads { Threads.count = threads }
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))
     defer { console.closeLine() }
     let check = RunCheck(
       overrides: arguments.values("set"), limits: .here(pipeline.workspacePath),
-      makePipeline: makePipeline)
+      makePipeline: { try makePipeline(arguments, $0) })
     let require =
       part != nil ? check.requirePart : merge != nil ? { (_: [PlannedWork]) in } : check.require
-    let runner = Runner(pipeline, device: computing.identity, check: require) { event in
+    let runner = Runner(
+      pipeline, device: computing.identity, ranks: launched.ranks, check: require
+    ) { event in
       // What one stage leaves is of little use to the next.
       if case .started = event {
         BufferPool.shared.releaseFreeBlocks()

@@ -1,0 +1,157 @@
+import Files
+public import Ranks
+
+/// A stage that all ranks of a run work on.
+///
+/// Rank 0 runs it as one process does, and writes; the steps that ``StageContext/lead(_:save:body:)`` is given
+/// are done by all. Other stages run on rank 0 alone, while the others wait.
+public protocol RankedStage: Stage {
+  /// Takes part in the steps of rank 0, by ``StageContext/follow(digest:_:)``, and writes nothing.
+  func follow() throws
+}
+
+// MARK: - Step after step
+
+extension StageContext {
+  /// What rank 0 says instead of the number of a step.
+  private enum Call {
+    static let end = -1
+    static let compare = -2
+  }
+
+  /// Has all ranks do a step, and ends the run after it if one of them was asked to.
+  ///
+  /// One process alone ends where the stage asks.
+  ///
+  /// - Parameters:
+  ///   - save: makes what is done so far durable
+  ///   - body: this rank's part
+  public func lead(_ step: Int, save: () throws -> Void, body: () throws -> Void) throws {
+    guard !ranks.isAlone else {
+      try checkInterruption()
+      return try body()
+    }
+    _ = try ranks.broadcast(step)
+    try body()
+    guard let interruption = try agreedInterruption() else { return }
+    try save()
+    throw interruption
+  }
+
+  /// Does the steps of rank 0, on another rank, until there are no more.
+  ///
+  /// - Parameter digest: of what must be the same on all ranks
+  public func follow(digest: () throws -> [UInt8], _ body: (Int) throws -> Void) throws {
+    while true {
+      switch try ranks.broadcast(0) {
+      case Call.end: return
+      case Call.compare: _ = try ranks.gather(try digest())
+      case let step:
+        try body(step)
+        _ = try agreedInterruption()
+      }
+    }
+  }
+
+  /// Makes sure, on rank 0, that the others have what it has.
+  ///
+  /// - Throws: `RanksError.apart`
+  public func compareRanks(digest: () throws -> [UInt8]) throws {
+    guard ranks.isBusy else { return }
+    _ = try ranks.broadcast(Call.compare)
+    let all = try ranks.gather(try digest())
+    if let other = all.firstIndex(where: { $0 != all[0] }) { throw RanksError.apart(rank: other) }
+  }
+
+  private func agreedInterruption() throws -> Interruption? {
+    let signal = try ranks.maximum(Int(Interruption.pending?.signal ?? 0))
+    return signal == 0 ? nil : Interruption(signal: Int32(signal))
+  }
+
+  /// Calls the other ranks to a stage that is about to run.
+  func call(_ configured: ConfiguredStage) throws {
+    guard !ranks.isAlone, configured.type is any RankedStage.Type else { return }
+    ranks.isBusy = true
+    try RankCall.stage(
+      name: configured.name, settings: configured.settings.text(.compact), isBuilding: isBuilding
+    ).send(by: ranks)
+  }
+
+  /// Tells them that there are no more steps.
+  func dismiss() throws {
+    guard ranks.isBusy else { return }
+    _ = try ranks.broadcast(Call.end)
+    ranks.isBusy = false
+  }
+}
+
+// MARK: - Stage after stage
+
+/// What rank 0 wants of the others.
+public enum RankCall: Equatable, Sendable {
+  /// To take part in a stage.
+  case stage(name: String, settings: String, isBuilding: Bool)
+  /// To end, as rank 0 does.
+  case end(exitCode: Int32)
+
+  public func send(by ranks: Communicator) throws { _ = try ranks.broadcast(bytes) }
+
+  /// Waits for rank 0 to call, which may take hours.
+  ///
+  /// - Parameter grace: how long rank 0, most likely asked to stop, too, has to save what is done
+  /// - Throws: ``Interruption`` if this process was asked to stop, and rank 0 goes on
+  public static func next(
+    from ranks: Communicator, grace: Duration = .seconds(10)
+  ) throws -> RankCall {
+    var asked: ContinuousClock.Instant?
+    let bytes = try ranks.broadcast([]) {
+      guard let interruption = Interruption.pending else { return }
+      let start = asked ?? .now
+      asked = start
+      if ContinuousClock.now - start > grace { throw interruption }
+    }
+    return try RankCall(bytes)
+  }
+
+  private var bytes: [UInt8] {
+    let json: JSON =
+      switch self {
+      case .stage(let name, let settings, let isBuilding):
+        ["stage": .string(name), "settings": .string(settings), "building": .bool(isBuilding)]
+      case .end(let exitCode): ["exit": .integer(Int(exitCode))]
+      }
+    return Array(json.text(.compact).utf8)
+  }
+
+  private init(_ bytes: [UInt8]) throws {
+    let reader = JSONReader(
+      try JSON(parsing: String(decoding: bytes, as: UTF8.self)), path: "rank 0")
+    if let exitCode = try reader.optional("exit") {
+      self = .end(exitCode: Int32(try exitCode.int()))
+    } else {
+      self = .stage(
+        name: try reader.string("stage"), settings: try reader.string("settings"),
+        isBuilding: try reader.bool("building"))
+    }
+  }
+}
+
+extension Runner {
+  /// Takes part, on a rank other than 0, in a stage that rank 0 runs.
+  ///
+  /// - Parameter settings: those of rank 0
+  /// - Throws: `RanksError.otherPipeline` if they are not those here
+  public func follow(stage name: String, settings: String, isBuilding: Bool) throws {
+    guard let configured = pipeline.stages.first(where: { $0.name == name }),
+      configured.settings.text(.compact) == settings
+    else {
+      throw RanksError.otherPipeline(rank: ranks.rank, host: SharedLock.host, stage: name)
+    }
+    var context = StageContext(
+      configured, in: workspace, FileDigests(), isBuilding: isBuilding)
+    context.ranks = ranks
+    ranks.isBusy = true
+    defer { ranks.isBusy = false }
+    try (configured.make(context) as? any RankedStage)?.follow()
+  }
+}

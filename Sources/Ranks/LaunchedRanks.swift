@@ -1,0 +1,97 @@
+import DynamicLibraries
+
+/// The processes that a launcher has started, after each has introduced itself to the others.
+public struct LaunchedRanks {
+  public let ranks: Communicator
+  /// This process's number among those on its machine.
+  public let localRank: Int
+  /// How many of the processes on its machine may run on the same processors.
+  public let sharing: Int
+  /// What has started them, by what they talk and on how many machines they are; nil: there is one process.
+  public let summary: String?
+  /// The different processors, where there are several kinds: last bits may depend on which does what.
+  public let processors: [String]
+
+  /// What a process is, as the others need to know it.
+  public struct Introduction: Equatable, Sendable {
+    public var host: String
+    /// Equal for equal programs.
+    public var program: String
+    /// The kind of processor.
+    public var processor: String
+    /// Equal for processes that may run on the same processors of a machine.
+    public var affinity: String
+
+    public init(host: String, program: String, processor: String, affinity: String) {
+      self.host = host
+      self.program = program
+      self.processor = processor
+      self.affinity = affinity
+    }
+
+    fileprivate var bytes: [UInt8] {
+      Array([host, program, processor, affinity].joined(separator: "\0").utf8)
+    }
+
+    fileprivate init(_ bytes: [UInt8]) {
+      let parts = String(decoding: bytes, as: UTF8.self)
+        .split(separator: "\0", maxSplits: 3, omittingEmptySubsequences: false).map(String.init)
+      func part(_ index: Int) -> String { index < parts.count ? parts[index] : "" }
+      self.init(host: part(0), program: part(1), processor: part(2), affinity: part(3))
+    }
+  }
+
+  /// One process alone.
+  public init() {
+    ranks = Communicator()
+    (localRank, sharing, summary, processors) = (0, 1, nil, [])
+  }
+
+  /// Finds the others, if the environment says that there are some.
+  ///
+  /// Nothing is loaded where there are none.
+  ///
+  /// - Throws: ``RanksError`` where they cannot work together
+  public init(
+    environment: [String: String], introduction: () throws -> Introduction
+  ) throws {
+    guard let launcher = try Launcher(environment: environment) else {
+      self.init()
+      return
+    }
+    guard let loaded = DynamicLibrary(anyOf: launcher.libraries, isGlobal: true) else {
+      throw RanksError.noLibrary(launcher: launcher.name, tried: launcher.libraries)
+    }
+    let library = try MPILibrary(loaded)
+    let (rank, size) = try library.start()
+    guard size == launcher.count else {
+      let version = library.version
+      library.finish()
+      throw RanksError.otherLibrary(
+        launcher: launcher.name, count: launcher.count, library: library.name, found: version,
+        size: size)
+    }
+    try self.init(
+      Communicator(MPIRanks(library: library, rank: rank, count: size)), try introduction(),
+      by: "\(launcher.name), \(library.version)")
+  }
+
+  /// - Parameter launcher: for people
+  public init(
+    _ ranks: Communicator, _ introduction: Introduction, by launcher: String
+  ) throws {
+    let all = try ranks.gather(introduction.bytes).map { Introduction($0) }
+    if let other = all.firstIndex(where: { $0.program != all[0].program }) {
+      throw RanksError.otherProgram(rank: other, host: all[other].host)
+    }
+    let own = all[ranks.rank]
+    self.ranks = ranks
+    localRank = all[..<ranks.rank].filter { $0.host == own.host }.count
+    sharing = all.filter { $0.host == own.host && $0.affinity == own.affinity }.count
+    let hosts = Set(all.map(\.host)).count
+    summary =
+      "\(ranks.count) ranks on \(hosts) machine\(hosts == 1 ? "" : "s"), by \(launcher)"
+    let kinds = Set(all.map(\.processor)).sorted()
+    processors = kinds.count > 1 ? kinds : []
+  }
+}

@@ -1,0 +1,50 @@
+/// What has started this process and others beside it, as far as the environment tells.
+public struct Launcher: Equatable, Sendable {
+  /// For people.
+  public let name: String
+  /// How many processes it has started.
+  public let count: Int
+  /// The libraries that may be its own, by name, the likeliest first.
+  let libraries: [String]
+
+  /// Names the library to load instead.
+  public static let libraryVariable = "SPO_MPI_LIBRARY"
+  static let slurmName = "srun"
+
+  private static let openMPI = ["libmpi.so.40"]
+  private static let mpich = ["libmpi.so.12", "libmpich.so.12"]
+  private static let standard = ["libmpi_abi.so.1", "libmpi_abi.so.0"]
+
+  /// Nil where there are no others: no launcher, or one that has started one process.
+  ///
+  /// `SLURM_NTASKS` is no sign: a batch script that runs as one process has it, too.
+  public init?(environment: [String: String]) throws(RanksError) {
+    func launcher(_ name: String, _ variable: String, _ libraries: [String]) throws(RanksError)
+      -> Launcher?
+    {
+      guard let value = environment[variable] else { return nil }
+      guard let count = Int(value), count >= 1 else {
+        throw .badCount(variable: variable, value: value)
+      }
+      guard count > 1 else { return nil }
+      let own = environment[Self.libraryVariable].flatMap { $0.isEmpty ? nil : [$0] }
+      return Launcher(name: name, count: count, libraries: own ?? libraries)
+    }
+    let open = try launcher(
+      "Open MPI's mpirun", "OMPI_COMM_WORLD_SIZE", Self.openMPI + Self.standard)
+    let hydra = try launcher(
+      "mpirun of MPICH or its kin", "PMI_SIZE", Self.mpich + Self.standard + Self.openMPI)
+    if let open, let hydra { throw .nested(inner: hydra.name, outer: open.name) }
+    // The step's, whose tasks may themselves be launchers' helpers: those launchers come first.
+    let slurm = try launcher(
+      Self.slurmName, "SLURM_STEP_NUM_TASKS",
+      environment["PMIX_RANK"] == nil
+        ? Self.mpich + Self.standard + Self.openMPI : Self.openMPI + Self.standard + Self.mpich)
+    guard let found = open ?? hydra ?? slurm else { return nil }
+    self = found
+  }
+
+  private init(name: String, count: Int, libraries: [String]) {
+    (self.name, self.count, self.libraries) = (name, count, libraries)
+  }
+}

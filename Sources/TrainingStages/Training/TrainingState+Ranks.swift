@@ -1,0 +1,48 @@
+import Autograd
+import Files
+import NN
+import Ranks
+import TensorCore
+
+// Rank 0 makes the updates and keeps what they need; the others have the weights, which it gives them after each.
+// So processors that round differently cannot lead the ranks apart.
+extension TrainingState {
+  /// Gives all ranks the weights of rank 0.
+  func shareWeights() throws {
+    guard !ranks.isAlone else { return }
+    for range in parameters.rangesAtOnce {
+      let group = Array(parameters[range])
+      var values =
+        ranks.isFirst
+        ? group.flatMap { $0.tensor.values }
+        : [Float](repeating: 0, count: group.valueCount)
+      try values.withUnsafeMutableBytes { try ranks.broadcast($0) }
+      guard !ranks.isFirst else { continue }
+      var place = 0
+      for parameter in group {
+        let shape = parameter.tensor.shape
+        let end = place + shape.reduce(1, *)
+        parameter.assignInMemory(Tensor(Array(values[place..<end]), shape: shape))
+        place = end
+      }
+    }
+  }
+
+  /// Gives all ranks what rank 0 starts from.
+  mutating func share() throws {
+    try shareWeights()
+    let waiting = try ranks.broadcast(carried?.batches ?? 0)
+    if !ranks.isFirst {
+      carried = waiting > 0 ? GradientSum(parameters, batches: waiting) : nil
+    }
+  }
+
+  /// SHA-256 over all weights.
+  func weightsDigest() -> [UInt8] {
+    var hash = SHA256()
+    for parameter in parameters {
+      parameter.tensor.withValues { hash.update(Array(UnsafeRawBufferPointer($0))) }
+    }
+    return Array(hash.finalize())
+  }
+}

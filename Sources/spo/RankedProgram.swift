@@ -1,0 +1,89 @@
+import Files
+import PipelineCore
+import Ranks
+import StageSupport
+import Stages
+import TensorCore
+
+/// A command that several processes run together: rank 0 does what it says, the others what rank 0 calls for.
+struct RankedProgram {
+  let launched: LaunchedRanks
+  private var ranks: Communicator { launched.ranks }
+
+  /// Ends a rank other than 0 without a word, as rank 0 ends.
+  struct End: Error {
+    let exitCode: Int32
+  }
+
+  /// - Throws: `RanksError` if a launcher has started several processes that cannot work together
+  init(environment: [String: String]) throws {
+    launched = try LaunchedRanks(environment: environment) {
+      LaunchedRanks.Introduction(
+        host: SharedLock.host,
+        program: try SHA256.digest(of: RegularFile(path: "/proc/self/exe")).hexadecimal,
+        processor: Machine.processor, affinity: Machine.allowedProcessors)
+    }
+  }
+
+  /// One process, whoever has started others beside it.
+  init() { launched = LaunchedRanks() }
+
+  /// - Parameters:
+  ///   - lead: what rank 0 does
+  ///   - follow: what the others do for a stage that rank 0 calls for
+  func run(
+    isQuiet: Bool, lead: () throws -> Void,
+    follow: (_ stage: String, _ settings: String, _ isBuilding: Bool) throws -> Void
+  ) throws {
+    guard !ranks.isAlone else { return try lead() }
+    Interruption.handleSignals()
+    // Those that may run on the same processors share them.
+    Threads.count /= launched.sharing
+    do {
+      if ranks.isFirst {
+        if !isQuiet { introduce() }
+        try lead()
+      } else {
+        try self.follow(follow)
+      }
+    } catch let end as End {
+      throw end
+    } catch {
+      // Told before the others end, since a launcher may then end this process.
+      let exitCode = Program.report(error, by: ranks.isFirst ? "" : "rank \(ranks.rank): ")
+      // Others than rank 0 that wait for it, or it for them, would wait for ever.
+      if !ranks.isFirst || ranks.isBusy { ranks.abort(exitCode: exitCode) }
+      try dismiss(exitCode: exitCode)
+      throw End(exitCode: exitCode)
+    }
+    if ranks.isFirst { try dismiss(exitCode: 0) }
+  }
+
+  private func introduce() {
+    guard let summary = launched.summary else { return }
+    Console.note("\(summary): they train together, rank 0 does the rest alone")
+    if !launched.processors.isEmpty {
+      Console.note(
+        "note: last bits of results may depend on the number of ranks, which run on "
+          + launched.processors.joined(separator: " and "))
+    }
+  }
+
+  private func dismiss(exitCode: Int32) throws {
+    try RankCall.end(exitCode: exitCode).send(by: ranks)
+    ranks.finish()
+  }
+
+  private func follow(
+    _ body: (_ stage: String, _ settings: String, _ isBuilding: Bool) throws -> Void
+  ) throws {
+    while true {
+      switch try RankCall.next(from: ranks) {
+      case .stage(let name, let settings, let isBuilding): try body(name, settings, isBuilding)
+      case .end(let exitCode):
+        ranks.finish()
+        throw End(exitCode: exitCode)
+      }
+    }
+  }
+}
