@@ -26,7 +26,9 @@ extension Pipeline {
     let lock = try WorkspaceLock(workspace)
     defer { withExtendedLifetime(lock) {} }
     let digests = FileDigests(savedAt: workspace.digestsPath)
-    var found: [Garbage] = []
+    var found = try stages.flatMap {
+      try Attempts(at: $0, in: workspace).garbage($0.unit)
+    }
     for step in try Planner.steps(of: self, digests) where step.work == .nothing {
       found += try spare(step, workspace) + step.stage.garbage()
       found += try workspace.partsGarbage(step.configured.name)

@@ -6,7 +6,7 @@ import Glibc
 import Darwin
 #endif
 
-/// The request to stop, by SIGINT or SIGTERM.
+/// The request to stop, by SIGINT, SIGTERM or SIGHUP, which comes where a terminal or a connection ends.
 ///
 /// The first signal asks: the run ends after its item, or earlier where a stage asks
 /// `StageContext.checkInterruption()`. The second ends the process at once, which is safe too, since
@@ -16,7 +16,7 @@ public struct Interruption: Error, Equatable, CustomStringConvertible {
 
   package init(signal: Int32) { self.signal = signal }
 
-  /// 130 or 143, as shells have it.
+  /// 130, 143 or 129, as shells have it.
   public var exitCode: Int32 { 128 + signal }
   public var description: String {
     "interrupted; what is done is saved, the same command continues from here"
@@ -31,7 +31,7 @@ public struct Interruption: Error, Equatable, CustomStringConvertible {
     return signal == 0 ? nil : Interruption(signal: signal)
   }
 
-  /// Makes SIGINT and SIGTERM requests to stop.
+  /// Makes the signals requests to stop; SIGHUP not where it is ignored, as `nohup` asks.
   public static func handleSignals() {
     // Also makes sure that the handler does not find the global before its first use.
     requested.store(0, ordering: .relaxed)
@@ -44,11 +44,18 @@ public struct Interruption: Error, Equatable, CustomStringConvertible {
     action.sa_flags = Int32(SA_RESTART)
     sigaction(SIGINT, &action, nil)
     sigaction(SIGTERM, &action, nil)
+    var hangup = sigaction()
+    sigaction(SIGHUP, nil, &hangup)
+    let ignored = unsafeBitCast(SIG_IGN, to: Int.self)
+    if unsafeBitCast(hangup.__sigaction_handler.sa_handler, to: Int.self) != ignored {
+      sigaction(SIGHUP, &action, nil)
+    }
     // Whoever started this process may have blocked them, as threads of a pool do.
     var signals = sigset_t()
     sigemptyset(&signals)
     sigaddset(&signals, SIGINT)
     sigaddset(&signals, SIGTERM)
+    sigaddset(&signals, SIGHUP)
     pthread_sigmask(SIG_UNBLOCK, &signals, nil)
   }
 }

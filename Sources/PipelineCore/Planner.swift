@@ -133,6 +133,10 @@ struct Planner {
     if record.phase == .replacing {
       return (.partial, ["complete; the next run puts it in its place"], .unknown)
     }
+    let progress = "\(record.run.unitsDone) of \(record.run.unitsTotal) done so far"
+    if record.phase == .building, record.isForced, isCurrent(record.run) {
+      return (.partial, [progress], .build(resumes: true))
+    }
     if let result = record.result, result.isKnown, isCurrent(result.run) {
       if forced.contains(configured.name) {
         return (.done, ["forced"], .build(resumes: false))
@@ -158,7 +162,7 @@ struct Planner {
     }
     if record.phase == .building, isCurrent(record.run) {
       return (
-        .partial, ["\(record.run.unitsDone) of \(record.run.unitsTotal) done so far"],
+        .partial, [progress],
         .build(resumes: !forced.contains(configured.name))
       )
     }

@@ -11,7 +11,8 @@ import Darwin
 ///
 /// Paths are relative to the workspace. A new `spo/x` is made as `spo/.building/x`, and a new
 /// `catalog.sqlite` as `catalog.sqlite.building`: in the same file system, also where the folder or the
-/// file is a symbolic link, which is followed and kept.
+/// file is a symbolic link, which is followed and kept. What was begun and set aside has a dash and its
+/// fingerprint behind these names.
 struct StagePlaces {
   let stage: String
   let workspace: Workspace
@@ -51,8 +52,9 @@ struct StagePlaces {
   func finalFiles() throws -> [String] {
     try folders.flatMap { folder in
       // A disk's own folder, which only the system may read.
-      try Self.leaves(workspace.path(folder), excluding: [Self.folderName, "lost+found"])
-        .map { "\(folder)/\($0)" }
+      try Self.leaves(workspace.path(folder)) {
+        $0 == "lost+found" || $0 == Self.folderName || $0.hasPrefix(Self.folderName + "-")
+      }.map { "\(folder)/\($0)" }
     }
       + singleFiles.filter { Folders.isThere(workspace.path($0)) }
   }
@@ -86,10 +88,11 @@ struct StagePlaces {
   }
 
   /// The paths below a folder that are no folders; links are not followed.
-  private static func leaves(_ folder: String, excluding names: Set<String> = []) throws -> [String]
-  {
+  private static func leaves(
+    _ folder: String, excluding isExcluded: (String) -> Bool = { _ in false }
+  ) throws -> [String] {
     try Folders.names(in: folder).filter {
-      !names.contains($0) && !TemporaryName.matches($0)
+      !isExcluded($0) && !TemporaryName.matches($0)
     }.flatMap { name -> [String] in
       let path = "\(folder)/\(name)"
       guard Folders.isFolder(path), !Folders.isLink(path) else { return [name] }
@@ -107,6 +110,49 @@ struct StagePlaces {
     for file in singleFiles {
       for ending in Self.companionEndings + [""] { try Folders.remove(building(file) + ending) }
     }
+  }
+
+  /// Where what is being made lies, and where it lies when it is set aside.
+  private func asides(_ fingerprint: String) -> [(building: String, aside: String)] {
+    let ending = "-" + fingerprint.prefix(16)
+    return folders.map {
+      let path = workspace.path("\($0)/\(Self.folderName)")
+      return (path, path + ending)
+    }
+      + singleFiles.flatMap { file in
+        ([""] + Self.companionEndings).map {
+          (building(file) + $0, building(file) + ending + $0)
+        }
+      }
+  }
+
+  /// Sets aside what was being made.
+  func moveBuilding(aside fingerprint: String) throws {
+    try Self.move(asides(fingerprint).map { ($0.building, $0.aside) })
+  }
+
+  /// Goes on with what was set aside, or with what is still to come back of it.
+  func moveBuilding(back fingerprint: String) throws {
+    try Self.move(asides(fingerprint).map { ($0.aside, $0.building) })
+  }
+
+  private static func move(_ pairs: [(source: String, target: String)]) throws {
+    for (source, target) in pairs where Folders.isThere(source) {
+      try Folders.discard(target)
+      guard rename(source, target) == 0 else {
+        throw PipelineError.lastSystemFailure("rename to \(target)", source)
+      }
+    }
+  }
+
+  func byteCount(aside fingerprint: String) throws -> Int {
+    asides(fingerprint).reduce(0) {
+      $0 + (Folders.isThere($1.aside) ? Folders.byteCount(of: $1.aside) : 0)
+    }
+  }
+
+  func discard(aside fingerprint: String) throws {
+    for (_, path) in asides(fingerprint) { try Folders.discard(path) }
   }
 
   /// Makes the stage's folders, so that it finds them.

@@ -58,6 +58,8 @@ struct StageRecord: Equatable {
   var result: StageResult?
   /// What is about to be there.
   var next: StageResult?
+  /// Whether the making goes on although `result` is as wanted: the user asked for another, or it was damaged.
+  var isForced = false
   /// What was in the stage's places before a repair and is not the stage's.
   var foreign: [String] = []
 
@@ -114,6 +116,7 @@ extension StageRecord {
     next = try reader.optional("next").map { value throws(JSONError) in
       try StageResult(value, run: run)
     }
+    isForced = try reader.optional("forced")?.bool() ?? false
     for path in try reader["foreign"].elements() { foreign.append(try path.string()) }
   }
 
@@ -123,6 +126,7 @@ extension StageRecord {
     json["phase"] = .string(phase.rawValue)
     json["result"] = result.map { .object($0.json(withRun: phase != .done)) }
     json["next"] = next.map { .object($0.json(withRun: false)) }
+    if isForced { json["forced"] = true }
     json["foreign"] = .array(foreign.map { .string($0) })
     return json
   }

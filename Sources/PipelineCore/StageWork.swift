@@ -12,6 +12,7 @@ struct StageWork {
   private let mayChangeDevice: Bool
   private let observe: (RunEvent) -> Void
   private var name: String { configured.name }
+  private var attempts: Attempts { Attempts(at: configured, in: workspace) }
 
   /// - Parameter device: what computes, for the record
   init(
@@ -49,6 +50,7 @@ struct StageWork {
     guard var record = step.record, let result = record.result else { return [:] }
     // What was being made with other settings is wanted no more.
     let isAbandoned = record.phase == .building
+    if isAbandoned { try attempts.setAside(record) }
     let settings = step.basis.settings
     if isAbandoned || result.run.basis.settings != settings {
       record = StageRecord(phase: .done, run: result.run, result: result)
@@ -57,7 +59,6 @@ struct StageWork {
       record.result?.run.basis.settings = settings
       try save(record)
     }
-    if isAbandoned { try places.discardBuilding() }
     return result.artifacts
   }
 
@@ -121,13 +122,22 @@ struct StageWork {
       for file in lost where file.damage != nil { try places.remove(file.relative) }
       return (record, true)
     }
-    if step.work == .build(resumes: true), let record = step.record { return (record, true) }
+    if step.work == .build(resumes: true), let record = step.record {
+      try attempts.takeUp(step.basis)
+      return (record, true)
+    }
     // In this order: until the record says otherwise, what is there belongs to an earlier making.
+    if let earlier = step.record, earlier.phase == .building, earlier.run.basis != step.basis {
+      try attempts.setAside(earlier)
+    }
+    let kept = step.isForced ? nil : try attempts.run(of: step.basis)
     let record = StageRecord(
-      phase: .building, run: StageRun(basis: step.basis), result: step.record?.result)
+      phase: .building, run: kept ?? StageRun(basis: step.basis), result: step.record?.result,
+      isForced: step.isForced)
     try save(record)
     try places.discardBuilding()
-    return (record, false)
+    if kept != nil { try attempts.takeUp(step.basis) }
+    return (record, kept != nil)
   }
 
   /// Makes a result and puts it in its place.
@@ -137,7 +147,7 @@ struct StageWork {
     let isBuilding = record.phase == .building
     var context = StageContext(
       configured, in: workspace, digests, isBuilding: isBuilding, observe: observe)
-    context.isForced = step.isForced
+    context.isForced = step.isForced || record.isForced
     context.ranks = ranks
     let partFiles = workspace.partFilesPath(name, try step.basis.forParts(of: step.stage))
     context.partFolder = partFiles

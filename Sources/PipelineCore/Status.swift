@@ -48,10 +48,11 @@ extension Pipeline {
     let workspace = try usableWorkspace()
     let digests = FileDigests(savedAt: workspace.digestsPath, budget: Self.statusBudget)
     return try Planner.steps(of: self, digests).map { step in
-      let run = step.record?.run
+      // Of what is there, not of another attempt.
+      let run = step.state == .done ? step.record?.result?.run : step.record?.run
       return StageStatus(
         name: step.configured.name, state: step.state,
-        reasons: try step.reasons + step.obstacles(in: workspace),
+        reasons: try step.reasons + step.obstacles(in: workspace) + step.attempts(in: workspace),
         unit: step.configured.unit, unitsDone: step.state == .stale ? 0 : run?.unitsDone ?? 0,
         unitsTotal: run?.unitsTotal ?? 0, rejects: run?.rejects ?? [:],
         seconds: run?.seconds ?? 0, peakMemory: run?.peakMemory ?? 0, replaced: step.replaced,
@@ -73,6 +74,18 @@ extension Pipeline {
 }
 
 extension Planner.Step {
+  /// What was begun with other settings or inputs, and is kept.
+  fileprivate func attempts(in workspace: Workspace) throws -> [String] {
+    var runs = try Attempts(at: configured, in: workspace).all().map(\.run)
+    if let record, record.phase == .building, state != .partial { runs.append(record.run) }
+    return runs.filter { $0.unitsDone > 0 }.map { run in
+      let changes = basis.changes(since: run.basis)
+      return "begun otherwise: \(run.unitsDone) of \(run.unitsTotal) \(configured.unit)"
+        + (changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))")
+        + ", which goes on when that is wanted again; spo gc removes it"
+    }
+  }
+
   /// What a run would refuse to write over.
   fileprivate func obstacles(in workspace: Workspace) throws -> [String] {
     guard work != .nothing else { return [] }

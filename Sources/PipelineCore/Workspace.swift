@@ -11,6 +11,7 @@ import Darwin
 ///     catalog.sqlite  shards/  …   the stages' own; `.building` is what takes their place when complete
 ///     state/STAGE.json             settings, inputs, progress and time of each stage
 ///     parts/STAGE/                 what parts of a stage have made, until it is merged
+///     state/attempts/              records of results that were begun and left for others
 ///     state/digests.json           digests of input files, by size and time of change
 ///     lock                         held by the running process
 ///     lock.owner                   the same, where other machines see the workspace
@@ -63,6 +64,8 @@ public struct Workspace: Sendable {
     return try file.read(at: 0, count: min(file.size, header.count)).elementsEqual(
       header.prefix(file.size))
   }
+
+  static let attemptsFolder = "state/attempts"
 
   func partsPath(_ stage: String) -> String { path("parts/\(stage)") }
   func recordPath(_ stage: String) -> String { path("state/\(stage).json") }

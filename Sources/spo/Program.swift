@@ -27,7 +27,7 @@ enum Program {
     ]
   }
 
-  /// - Returns: 0 done; otherwise the number of a ``FailureKind``; 130 or 143 interrupted, state saved.
+  /// - Returns: 0 done; otherwise the number of a ``FailureKind``; 129, 130 or 143 interrupted, state saved.
   static func run(_ words: [String]) -> Int32 {
     Console.prepare()
     do {
@@ -88,7 +88,7 @@ enum Program {
 
   private static var exitCodes: [(String, String)] {
     [("0", "done")] + FailureKind.allCases.map { ("\($0.rawValue)", $0.meaning) }
-      + [("130, 143", "interrupted; what is done is saved, the same command continues")]
+      + [("129, 130, 143", "interrupted; what is done is saved, the same command continues")]
   }
 
   private static var help: String {

@@ -1,0 +1,72 @@
+import Files
+
+/// What was begun of a stage's result and left for another, with other settings or inputs: kept until it is wanted
+/// again, or `spo gc` removes it.
+///
+/// An attempt is known by the fingerprint of all that its result depends on. Its record is written before its
+/// files move, and read until they are all back, so that a killed process leaves it in one place or the other.
+struct Attempts {
+  private let stage: String
+  private let workspace: Workspace
+  private let places: StagePlaces
+
+  init(at configured: ConfiguredStage, in workspace: Workspace) {
+    stage = configured.name
+    self.workspace = workspace
+    places = configured.places(in: workspace)
+  }
+
+  private func path(_ fingerprint: String) -> String {
+    workspace.path("\(Workspace.attemptsFolder)/\(stage)-\(fingerprint).json")
+  }
+
+  /// Puts away what `record` says is being made.
+  func setAside(_ record: StageRecord) throws {
+    guard record.run.unitsDone > 0 else { return try places.discardBuilding() }
+    // Moved already, by a process that was killed before it could say so.
+    guard try !places.builtFiles().isEmpty else { return }
+    let fingerprint = record.run.basis.fingerprint
+    try workspace.makeFolder(Workspace.attemptsFolder)
+    var kept = record
+    (kept.result, kept.next) = (nil, nil)
+    try kept.save(to: path(fingerprint))
+    try places.moveBuilding(aside: fingerprint)
+  }
+
+  /// What was done of a result, if it was set aside.
+  func run(of basis: StageBasis) throws -> StageRun? {
+    try StageRecord.load(from: path(basis.fingerprint))?.run
+  }
+
+  /// Goes on with what was set aside, if it was: the record must say already that it is being made.
+  func takeUp(_ basis: StageBasis) throws {
+    let fingerprint = basis.fingerprint
+    guard Folders.exists(path(fingerprint)) else { return }
+    try places.moveBuilding(back: fingerprint)
+    try Folders.remove(path(fingerprint))
+  }
+
+  /// All that are kept, by fingerprint.
+  func all() throws -> [(fingerprint: String, run: StageRun)] {
+    try Folders.names(in: workspace.path(Workspace.attemptsFolder)).compactMap { name in
+      guard name.hasPrefix("\(stage)-"), name.hasSuffix(".json") else { return nil }
+      let fingerprint = String(name.dropFirst(stage.count + 1).dropLast(5))
+      guard let record = try StageRecord.load(from: path(fingerprint)) else { return nil }
+      return (fingerprint, record.run)
+    }
+  }
+
+  /// What `spo gc` removes.
+  func garbage(_ unit: String) throws -> [Garbage] {
+    try all().map { fingerprint, run in
+      Garbage(
+        "stage \(stage): begun with other settings or inputs, "
+          + "\(run.unitsDone) of \(run.unitsTotal) \(unit)",
+        byteCount: try places.byteCount(aside: fingerprint)
+      ) {
+        try places.discard(aside: fingerprint)
+        try Folders.remove(path(fingerprint))
+      }
+    }
+  }
+}
