@@ -1,4 +1,5 @@
 public import Files
+import Foundation
 
 /// A stage with its settings, not yet made.
 public struct ConfiguredStage {
@@ -38,4 +39,26 @@ public struct ConfiguredStage {
     settingsWithoutEffect = S.settingsWithoutEffect
     make = { try S(settings: settings, context: $0) }
   }
+
+  /// What the stage reads from outside the workspace.
+  ///
+  /// - Throws: `PipelineError.missingInput`, where a setting names what is not there
+  func inputs(of stage: any Stage) throws -> [StageInput] {
+    do {
+      return try stage.inputs()
+    } catch let error as FileError {
+      guard case .system(_, let missing, ENOENT) = error else { throw error }
+      for (key, value) in settings.object ?? JSON.Object() {
+        guard let path = value.string, !path.isEmpty, !Folders.exists(path),
+          missing == path || missing.hasPrefix(path + "/")
+        else { continue }
+        throw PipelineError.missingInput(
+          setting: Self.sharedPaths.contains(key) ? key : "\(name).\(key)", path: path)
+      }
+      throw error
+    }
+  }
+
+  /// Usually set once for all stages.
+  private static let sharedPaths: Set<String> = ["model", "tokenizer", "vae"]
 }

@@ -21,6 +21,8 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
   case damaged(path: String, reason: String)
   /// Something that a stage reads and that is not what it should be.
   case unusableInput(path: String, reason: String)
+  /// A path that a setting names and that leads nowhere.
+  case missingInput(setting: String, path: String)
   /// The disk has too little room for what is to be written to `path`.
   case noSpace(path: String, what: String, byteCount: Int, free: Int)
   /// The pipeline file is no JSON5, or its own keys are missing or of another type.
@@ -34,7 +36,7 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
       .malformedFile, .otherDevice:
       .settings
     case .workspaceInUse: .busy
-    case .tooManyRejects, .damaged, .unusableInput: .input
+    case .tooManyRejects, .damaged, .unusableInput, .missingInput: .input
     case .noSpace: .space
     case .system(_, _, let code): FailureKind(systemError: code)
     }
@@ -45,8 +47,11 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
     case .unknownSetting(let path, let nearest, let known):
       "\(path): there is no such setting; \(Self.suggestion(nearest, known))"
     case .badSetting(let path, let reason): "\(path): \(reason)"
+    case .missingInput(let setting, let path):
+      "\(setting): \(path) is not there; put it there, or say where it is: --set \(setting)=PATH"
+        + (path.hasPrefix("/") ? "" : " (paths start at the current folder)")
     case .badOverride(let text):
-      "--set \(text): expected stage.key=value, such as encode.batch_size=8, or key=value"
+      "--set \(text): expected stage.key=value, such as encode.batch=8, or key=value"
     case .unknownStage(let name, let nearest, let known):
       "there is no stage \"\(name)\"; \(Self.suggestion(nearest, known))"
     case .noProducer(let stage, let artifact):

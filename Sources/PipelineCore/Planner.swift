@@ -98,7 +98,8 @@ struct Planner {
     let basis = StageBasis(
       version: configured.version, settings: configured.settings,
       settingsWithoutEffect: configured.settingsWithoutEffect,
-      inputs: try stage.inputs().filter { seen.insert($0.name).inserted }, upstream: upstream)
+      inputs: try configured.inputs(of: stage).filter { seen.insert($0.name).inserted },
+      upstream: upstream)
     let record = try StageRecord.load(from: workspace.recordPath(configured.name))
     let ready = Set(makers(for: stage).keys.filter { artifacts[$0]?.digest != nil })
     func step(_ state: StageState, _ reasons: [String], _ work: Work) -> Step {

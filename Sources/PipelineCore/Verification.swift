@@ -95,6 +95,13 @@ extension Pipeline {
         result, lost.map(\.description),
         [trains ? trainingAgain(configured) : run])
     }
+    do {
+      _ = try configured.inputs(of: stage)
+    } catch let error as PipelineError {
+      guard case .missingInput = error else { throw error }
+      // What is there may be whole; without its inputs that cannot be seen.
+      return report(result, ["\(error)"], ["put back what it names"])
+    }
     let again = ["\(run) --force \(configured.name)"]
     do {
       let findings = try stage.findings()

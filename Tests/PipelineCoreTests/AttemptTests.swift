@@ -39,11 +39,8 @@ import Testing
       let reasons = try toy.pipeline("multiply.factor=3").status()[0].reasons
       #expect(reasons.count { $0.hasPrefix("begun otherwise: 2 of 4 numbers") } == 2, "\(reasons)")
       for factor in [2, 1, 3] {
-        let made = toy.folder + "/run/multiply/.building/1"
-        // What was made stays as it was made.
         try toy.run("multiply.factor=\(factor)")
         #expect(resumed(toy) == true)
-        #expect(!Folders.exists(made))
         #expect(
           try toy.text("text") == (0..<4).map { "\(Double($0 * factor))" }.joined(separator: " "))
       }
