@@ -139,7 +139,7 @@ finish
 same some "an array of two parts alone"
 
 for name in one two; do
-  sed "s|runs/small|$BED/$name|; s|\"\(data\|Tests\)/|\"$ROOT/\1/|" \
+  sed "s|runs/small|$BED/$name|; s#\"\(data\|Tests\)/#\"$ROOT/\1/#" \
     "$ROOT/Tests/Fixtures/commands/small.json5" > "$BED/$name.json5"
 done
 "$SPO" run "$BED/one.json5" --through spo --quiet > /dev/null
