@@ -3,8 +3,8 @@
 #
 # 1. pipelines/cluster/slurm.sbatch submits arrays and merges; catalog, cache and shards are those of one run.
 # 2. An array of two of its parts alone does what these parts do.
-# 3. A node dies with its part: Slurm requeues it, it goes on elsewhere, and the merge that waits for it is right.
-# 4. Training by srun over both nodes gives the LoRA of one process.
+# 3. Training by srun over both nodes gives the LoRA of one process.
+# 4. A node dies with its part: Slurm requeues it, it goes on elsewhere, and the merge that waits for it is right.
 #
 # Needs slurm-wlm, slurm-client, munge and mpich (apt-get), and root. Takes five minutes, two of them Slurm's own wait
 # before it starts a task of a lost node again.
@@ -138,6 +138,16 @@ finish
 "$SPO" run "$BED/some.json5" --quiet
 same some "an array of two parts alone"
 
+for name in one two; do
+  sed "s|runs/small|$BED/$name|; s#\"\(data\|Tests\)/#\"$ROOT/\1/#" \
+    "$ROOT/Tests/Fixtures/commands/small.json5" > "$BED/$name.json5"
+done
+"$SPO" run "$BED/one.json5" --through spo --quiet > /dev/null
+STAGES="ingest encode shard" PARTS=2 RANKS=2 MPI=pmi2 "$SCRIPT" "$BED/two.json5"
+finish
+cmp "$BED"/{one,two}/spo/pytorch_lora_weights.safetensors || fail "training by srun: another LoRA"
+echo "ok: training by srun over two nodes"
+
 "$SPO" run "$BED/lost.json5" --through ingest --quiet
 PARTS=2 STAGES="encode shard" "$SCRIPT" "$BED/lost.json5"
 file=$BED/lost/parts/encode/2-of-2.part
@@ -175,14 +185,4 @@ finish
 same lost "a node that died with its part"
 grep -lq "part 2/2" ./*.out && ls "$BED"/work > /dev/null
 grep -hq "goes on (part 2/2 by SLURM_ARRAY_TASK_ID)" ./*.out || fail "the part began anew instead of going on"
-
-cd "$ROOT"
-for name in one two; do
-  sed "s|runs/small|$BED/$name|" Tests/Fixtures/commands/small.json5 > "$BED/$name.json5"
-done
-"$SPO" run "$BED/one.json5" --through spo --quiet > /dev/null
-STAGES="ingest encode shard" PARTS=2 RANKS=2 MPI=pmi2 "$SCRIPT" "$BED/two.json5"
-finish
-cmp "$BED"/{one,two}/spo/pytorch_lora_weights.safetensors || fail "training by srun: another LoRA"
-echo "ok: training by srun over two nodes"
 echo "all checks passed"

@@ -1,3 +1,4 @@
+import Files
 import PipelineCore
 import Ranks
 import TestSupport
@@ -16,5 +17,101 @@ import Testing
       }
     }
     #expect(all.allSatisfy { $0 == calls })
+  }
+
+  /// Runs the toy stage on three ranks; returns the steps of each.
+  private func run(in folder: String, _ overrides: @escaping @Sendable (Int) -> [String]) throws
+    -> [String]
+  {
+    let path = "\(folder)/pipeline.json5"
+    try AtomicFile.replace(
+      path, with: Array("{ workspace: '\(folder)/run', stages: { stepping: {} } }".utf8))
+    return try ThreadRanks.run(3) { ranks in
+      let pipeline = try Pipeline(
+        path: path, stages: [Stepping.self], overrides: overrides(ranks.rank))
+      let runner = Runner(pipeline, ranks: ranks) { _ in }
+      if ranks.isFirst {
+        try runner.run()
+        try RankCall.end(exitCode: 0).send(by: ranks)
+      } else {
+        while case .stage(let name, let settings, let isBuilding) = try RankCall.next(from: ranks) {
+          try runner.follow(stage: name, settings: settings, isBuilding: isBuilding)
+        }
+      }
+      #expect(!ranks.isBusy)
+      let text = try RegularFile(path: "\(folder)/run/stepping/steps").readAll()
+      return String(decoding: text, as: UTF8.self)
+    }
+  }
+
+  @Test("all ranks do all steps, and rank 0 writes")
+  func steps() throws {
+    try withTemporaryFolder { folder in
+      let all = try run(in: folder) { _ in [] }
+      #expect(all == [String](repeating: "0: 3, 1: 3, 2: 3", count: 3))
+    }
+  }
+
+  @Test("a rank whose weights are others, or who reads other settings, is named")
+  func refusals() throws {
+    _ = try withTemporaryFolder { folder in
+      #expect(throws: RanksError.apart(rank: 2)) {
+        _ = try run(in: folder) { _ in ["stepping.apart=2"] }
+      }
+    }
+    try withTemporaryFolder { folder in
+      let error = #expect(throws: RanksError.self) {
+        _ = try run(in: folder) { $0 == 1 ? ["stepping.steps=4"] : [] }
+      }
+      #expect("\(String(describing: error))".contains("rank 1 on"))
+      #expect("\(String(describing: error))".contains("other settings of stage stepping"))
+    }
+  }
+}
+
+/// Adds what ranks give, step after step.
+private final class Stepping: RankedStage {
+  struct Settings: StageSettings {
+    @Setting("Steps to do.", in: 1...10) var steps = 3
+    @Setting("The rank that has other weights than the rest.", in: -1...9) var apart = -1
+  }
+
+  static let name = "stepping"
+  static let version = 1
+  let reads: Set<Artifact> = []
+  let writes: [Artifact: [String]] = ["steps": ["stepping/steps"]]
+  private let settings: Settings
+  private let context: StageContext
+  /// How many steps each rank has done.
+  private var counts: [Int: Int] = [:]
+
+  init(settings: Settings, context: StageContext) throws {
+    (self.settings, self.context) = (settings, context)
+  }
+
+  func pendingItems() throws -> [Int] { counts.isEmpty ? [settings.steps] : [] }
+
+  func process(_ item: Int) throws -> Int {
+    for step in 0..<item { try context.lead(step, save: {}, body: { try work(step) }) }
+    return item
+  }
+
+  func follow() throws { try context.follow(digest: digest, work) }
+
+  private func work(_ step: Int) throws {
+    let all = try context.ranks.divided(
+      context.ranks.count, write: { [UInt8($0)] }, read: { Int($0[0]) }, compute: { $0 })
+    for rank in all { counts[rank, default: 0] += 1 }
+  }
+
+  private func digest() -> [UInt8] { [context.ranks.rank == settings.apart ? 1 : 0] }
+
+  func commit(_ output: Int, of item: Int) throws {
+    try context.compareRanks(digest: digest)
+  }
+
+  func finish() throws {
+    let text = counts.sorted { $0.key < $1.key }.map { "\($0): \($1)" }.joined(separator: ", ")
+    try AtomicFile.replace(context.output("stepping/steps"), with: Array(text.utf8))
   }
 }
