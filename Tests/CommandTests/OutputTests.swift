@@ -98,10 +98,13 @@ import Testing
         (["sample", "--model", "data/tiny-sd", "--lora", lora, "--prompt", "x"], lora),
       ] {
         let before = try RegularFile(path: input).readAll()
-        let link = "\(folder)/link"
+        let draws = command[0] == "sample"
+        let link = "\(folder)/link.\(draws ? "png" : "x")"
         try? FileManager.default.removeItem(atPath: link)
         try FileManager.default.createSymbolicLink(atPath: link, withDestinationPath: input)
-        for out in [input, "\(folder)/./\(input.dropFirst(folder.count + 1))", link] {
+        // An image's name is looked at first.
+        let spelled = [input, "\(folder)/./\(input.dropFirst(folder.count + 1))"]
+        for out in (draws ? [] : spelled) + [link] {
           let outcome = try Program(command + ["--out", out]).outcome()
           #expect(outcome.exitCode ?? 0 != 0, "\(outcome)")
           #expect(outcome.errors.contains("it is the file to read"), "\(outcome)")

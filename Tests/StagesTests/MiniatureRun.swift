@@ -1,3 +1,4 @@
+import Checkpoints
 import Files
 import Foundation
 import PipelineCore
@@ -157,11 +158,15 @@ struct MiniatureRun {
       "shards/index.json", "preference/model/model.safetensors", "preference/evaluation.json",
       "preference/metrics.jsonl", "preference/warnings.json", "spo/metrics.jsonl",
       "spo/warnings.json", "spo/pytorch_lora_weights.safetensors",
-      "export/merged/unet/diffusion_pytorch_model.safetensors",
       "report/pictures/001-0-after.png",
     ] where !lost.contains(name) {
       files[name] = try RegularFile(path: "\(workspace)/\(name)").readAll()
     }
+    // Its header says what it was made from.
+    let merged = "export/merged/unet/diffusion_pytorch_model.safetensors"
+    let start = try SafetensorsFile(path: "\(workspace)/\(merged)").dataOffset
+    files[merged] = Array(
+      try RegularFile(path: "\(workspace)/\(merged)").readAll().dropFirst(start))
     // All but the seconds that were measured.
     let candidates = "report/candidates/1-0.json"
     let judgements = try JSONReader(contentsOf: "\(workspace)/\(candidates)")["judgements"]
