@@ -9,11 +9,13 @@ struct Attempts {
   private let stage: String
   private let workspace: Workspace
   private let places: StagePlaces
+  private let settingsWithoutEffect: Set<String>
 
   init(at configured: ConfiguredStage, in workspace: Workspace) {
     stage = configured.name
     self.workspace = workspace
     places = configured.places(in: workspace)
+    settingsWithoutEffect = configured.settingsWithoutEffect
   }
 
   private func path(_ fingerprint: String) -> String {
@@ -25,7 +27,10 @@ struct Attempts {
     guard record.run.unitsDone > 0 else { return try places.discardBuilding() }
     // Moved already, by a process that was killed before it could say so.
     guard try !places.builtFiles().isEmpty else { return }
-    let fingerprint = record.run.basis.fingerprint
+    // Records do not say which settings are without effect.
+    var basis = record.run.basis
+    basis.settingsWithoutEffect = settingsWithoutEffect
+    let fingerprint = basis.fingerprint
     try workspace.makeFolder(Workspace.attemptsFolder)
     var kept = record
     (kept.result, kept.next) = (nil, nil)

@@ -127,7 +127,9 @@ struct StageWork {
       return (record, true)
     }
     // In this order: until the record says otherwise, what is there belongs to an earlier making.
-    if let earlier = step.record, earlier.phase == .building, earlier.run.basis != step.basis {
+    if let earlier = step.record, earlier.phase == .building,
+      !step.basis.changes(since: earlier.run.basis).isEmpty
+    {
       try attempts.setAside(earlier)
     }
     let kept = step.isForced ? nil : try attempts.run(of: step.basis)

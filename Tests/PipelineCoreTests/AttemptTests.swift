@@ -15,7 +15,6 @@ import Testing
   private func interrupt(
     _ toy: ToyRun, _ change: String? = nil, forced: Set<String> = []
   ) throws {
-    try Folders.make(toy.folder + "/run")
     toy.stop = 2
     #expect(throws: Interruption.self) {
       if let change {
@@ -35,6 +34,7 @@ import Testing
   @Test("each of several attempts goes on where it was left, whatever came in between")
   func others() throws {
     try withToy { toy throws in
+      try toy.run()
       for factor in [1, 2, 3] { try interrupt(toy, "multiply.factor=\(factor)") }
       let reasons = try toy.pipeline("multiply.factor=3").status()[0].reasons
       #expect(reasons.count { $0.hasPrefix("begun otherwise: 2 of 4 numbers") } == 2, "\(reasons)")
@@ -85,6 +85,7 @@ import Testing
   @Test("gc removes attempts; force begins one anew")
   func garbage() throws {
     try withToy { toy throws in
+      try toy.run()
       try interrupt(toy, "multiply.factor=2")
       try toy.run()
       let garbage = try toy.pipeline().collectGarbage(isDry: false)
