@@ -98,6 +98,7 @@ extension TuneDPO: ModelReading {
 
 extension Export: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
+    try Provenance.checkDate()
     _ = try checked.configuration(
       settings.base)
   }

@@ -245,12 +245,16 @@ final class TuneSPO: Stage {
           + "spo.gradient_accumulation (\(settings.gradientAccumulation)) or spo.pair_batch "
           + "(\(settings.pairBatch))")
     }
+    if let start = settings.start {
+      throw NothingLearned(
+        reason:
+          "stage spo trained on \(findings.pairs) pairs, but the LoRA is still \(start), from which it "
+          + "started; raise spo.learning_rate or spo.clip")
+    }
     throw NothingLearned(
       reason:
-        "stage spo trained on \(findings.pairs) pairs, but "
-        + (settings.start.map { "the LoRA is still \($0), from which it started" }
-          ?? "all up matrices of the LoRA are 0")
-        + "; raise spo.learning_rate or spo.clip")
+        "stage spo trained on \(findings.pairs) pairs, but all up matrices of the LoRA are 0; "
+        + "raise spo.learning_rate or spo.clip")
   }
 
   func results() throws -> [String] {
