@@ -47,7 +47,9 @@ public struct EvaluatedModel: Sendable {
       }
     }
     if !folder.isFile {
-      for part in ["unet", "vae", "scheduler"] where Folders.exists("\(folder.path)/\(part)") {
+      // Of a VAE that is replaced, what a single file in its place does not say is still read.
+      for part in ["unet", "vae", "scheduler"]
+      where folder.autoencoderPath == nil || Folders.exists("\(folder.path)/\(part)") {
         files += try digests.inputs(folder: "\(folder.path)/\(part)", as: part)
       }
     }

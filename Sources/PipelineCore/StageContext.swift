@@ -64,10 +64,12 @@ public struct StageContext {
   /// What another stage has made its result from; nil where it has no result yet.
   public func origin(of stage: String) throws -> StageOrigin? {
     let record = try StageRecord.load(from: workspace.recordPath(stage))
-    guard var basis = record?.result?.run.basis else { return nil }
+    guard let result = record?.result else { return nil }
+    var basis = result.run.basis
     basis.settingsWithoutEffect = planned[stage]?.settingsWithoutEffect ?? []
     return StageOrigin(
-      settings: basis.effectiveSettings.sorted, inputs: basis.inputs, upstream: basis.upstream)
+      settings: basis.effectiveSettings.sorted, inputs: basis.inputs, upstream: basis.upstream,
+      outputs: result.files.compactMapValues(\.sha256))
   }
 
   /// Throws ``Interruption`` if the user asked to stop.
@@ -87,6 +89,8 @@ public struct StageOrigin: Equatable, Sendable {
   public let inputs: [StageInput]
   /// The digests of what the stage has read of earlier ones, by the names of the artifacts.
   public let upstream: [String: String]
+  /// The digests of the files that the stage has made, by their paths in the workspace.
+  public let outputs: [String: String]
 }
 
 /// How far a stage is, counted in its units; a stage may advance it inside a long item.

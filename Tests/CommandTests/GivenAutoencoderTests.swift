@@ -66,8 +66,10 @@ import Testing
     "doctor misses a VAE that is not there, and a VAE of other latents is refused before any work")
   func refusals() throws {
     try withTemporaryFolder { folder in
+      expect(
+        try SmallRun(in: folder).run("--set", "vae="), failsAs: .input, naming: "the VAE \"\"")
       let missing = try spo("doctor", SmallRun.pipeline, "--set", "vae=\(folder)/none")
-      #expect(missing.output.contains("\(folder)/none"), "\(missing.output)")
+      #expect(missing.errors.contains("\(folder)/none"), "\(missing)")
       let other = try ModelVariant.withLatentChannels(16, in: folder)
       let run = SmallRun(in: folder)
       expect(

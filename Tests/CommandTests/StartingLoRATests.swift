@@ -56,7 +56,7 @@ import Testing
         whole)
       #expect(!FileManager.default.fileExists(atPath: run.path("catalog.sqlite")))
       let doctor = try spo("doctor", SmallRun.pipeline, "--set", "spo.start=\(folder)/none")
-      #expect(doctor.output.contains("\(folder)/none"), "\(doctor.output)")
+      #expect(doctor.errors.contains("\(folder)/none"), "\(doctor)")
     }
   }
 }

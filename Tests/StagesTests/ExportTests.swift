@@ -124,7 +124,7 @@ private final class GivenLoRA: Stage {
     ].map { path in
       let header = try SafetensorsFile(path: "\(folder)/run/export/\(path)").metadata
       #expect(path.hasPrefix("webui") || header["format"] == "pt")
-      return header.filter { $0.key.hasPrefix("spo.") }
+      return header.filter { $0.key.hasPrefix("spo_") }
     }
   }
 
@@ -141,15 +141,15 @@ private final class GivenLoRA: Stage {
     #expect(Set(all).count == 1, "\(all)")
     #expect(
       Set(told.keys) == [
-        "spo.version", "spo.stage", "spo.lora_sha256", "spo.settings", "spo.settings_sha256",
+        "spo_version", "spo_stage", "spo_lora_sha256", "spo_settings", "spo_settings_sha256",
       ])
-    #expect(told["spo.version"] == ProgramVersion.current)
-    #expect(told["spo.stage"] == "spo")
+    #expect(told["spo_version"] == ProgramVersion.current)
+    #expect(told["spo_stage"] == "spo")
     let lora = try RegularFile(path: fixturePath("lora/diffusers.safetensors")).readAll()
-    #expect(told["spo.lora_sha256"] == SHA256.hexDigest(of: lora))
-    let settings = try #require(told["spo.settings"])
+    #expect(told["spo_lora_sha256"] == SHA256.hexDigest(of: lora))
+    let settings = try #require(told["spo_settings"])
     #expect(settings == "{\"file\":\"diffusers\",\"patience\":1}")
-    #expect(told["spo.settings_sha256"] == SHA256.hexDigest(of: Array(settings.utf8)))
+    #expect(told["spo_settings_sha256"] == SHA256.hexDigest(of: Array(settings.utf8)))
   }
 
   @Test("headers follow the settings of training even where the LoRA stays the same")
@@ -159,8 +159,8 @@ private final class GivenLoRA: Stage {
       let before = try provenances(folder)
       #expect(try !run(["spo.patience=2"]).contains(.upToDate(stage: "export")))
       let after = try provenances(folder)
-      #expect(after.allSatisfy { $0["spo.lora_sha256"] == before[0]["spo.lora_sha256"] })
-      #expect(after.allSatisfy { $0["spo.settings"]?.contains("\"patience\":2") == true })
+      #expect(after.allSatisfy { $0["spo_lora_sha256"] == before[0]["spo_lora_sha256"] })
+      #expect(after.allSatisfy { $0["spo_settings"]?.contains("\"patience\":2") == true })
       #expect(try run(["spo.patience=2"]).contains(.upToDate(stage: "export")))
     }
   }

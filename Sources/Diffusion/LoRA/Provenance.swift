@@ -3,14 +3,14 @@ import Foundation
 
 /// Where a LoRA or a merged model came from, as the header of its file tells.
 ///
-/// The keys begin with `spo.`: programs that load LoRA files go by the names of tensors and by keys of their
+/// The keys begin with `spo_`: programs that load LoRA files go by the names of tensors and by keys of their
 /// own (`ss_*`, `sshs_*`, `modelspec.*`, `lora_adapter_metadata`) and leave these alone. Nothing in it changes
 /// from run to run, so equal results are equal files.
 public struct Provenance: Equatable, Sendable {
   /// By key, without ``prefix``.
   private var values: [String: String]
 
-  static let prefix = "spo."
+  static let prefix = "spo_"
   private static let digestEnding = "_sha256"
 
   /// Of a LoRA that is exported.
@@ -59,6 +59,11 @@ public struct Provenance: Equatable, Sendable {
     values["date"] = try SourceDate.current()
     return Dictionary(uniqueKeysWithValues: values.map { (Self.prefix + $0.key, $0.value) })
   }
+
+  /// Refuses a date that no header could hold, before there is anything to write.
+  ///
+  /// - Throws: ``SourceDate/Failure``
+  public static func checkDate() throws { _ = try SourceDate.current() }
 
   // MARK: - Words
 

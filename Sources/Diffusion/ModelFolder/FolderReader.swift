@@ -25,8 +25,12 @@ struct FolderReader {
     let target = URL(fileURLWithPath: path).resolvingSymlinksInPath()
     let isInside = own.contains { target.path == $0 || target.path.hasPrefix($0 + "/") }
     roots = isInside ? own : [target.path] + (Self.blobs(of: target).map { [$0] } ?? [])
-    self.names = names.filter {
-      !$0.hasPrefix(".") && (isInside || Self.partFiles.contains($0) || Self.isWeights($0))
+    // A folder without weights is no part that has been read: its config.json may be anyone's.
+    let isPart = names.contains(where: Self.isWeights)
+    self.names = names.filter { name in
+      guard !name.hasPrefix(".") else { return false }
+      return isInside || Self.isWeights(name)
+        || Self.partFiles.contains(name) && (isPart || name != "config.json")
     }.sorted()
   }
 

@@ -20,6 +20,7 @@ struct GivenAutoencoder {
 
   /// - Parameter replaced: the configuration of the autoencoder that is replaced
   func configuration(replacing replaced: () throws -> JSON) throws -> JSONReader {
+    guard !path.isEmpty else { throw ModelFolderError.unreadable(folder: "the VAE \"\"") }
     if let folder { return try JSONReader(contentsOf: "\(folder)/config.json") }
     let extents = try AutoencoderExtents(try weights(), prefix: "").json
     return JSONReader(try replaced().adding(extents), path: path)

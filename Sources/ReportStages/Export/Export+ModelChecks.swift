@@ -6,6 +6,7 @@ import StageSupport
 
 extension Export: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
+    try Provenance.checkDate()
     _ = try checked.configuration(settings.base)
   }
 }

@@ -114,11 +114,7 @@ public final class Export: Stage {
 
   /// Where the LoRA of a stage came from; nil before the stage has run.
   private func provenance(of stage: TuningStage) throws -> Provenance? {
-    try context.origin(of: stage.rawValue).map { origin in
-      try Provenance(
-        of: stage, origin,
-        lora: context.digests.digest(ofFile: context.workspace.path(stage.loraFile)))
-    }
+    try context.origin(of: stage.rawValue).map { Provenance(of: stage, $0) }
   }
 
   /// A form whose path exists is complete: it got its name when it was.

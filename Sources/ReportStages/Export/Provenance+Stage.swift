@@ -6,11 +6,11 @@ import TrainingStages
 extension Provenance {
   /// Where the LoRA of a stage came from.
   ///
-  /// - Parameters:
-  ///   - origin: what the stage has made it from
-  ///   - lora: the SHA-256 of its file
-  init(of stage: TuningStage, _ origin: StageOrigin, lora: String) {
-    var digests = ["lora": lora]
+  /// - Parameter origin: what the stage has made it from
+  init(of stage: TuningStage, _ origin: StageOrigin) {
+    // As it was recorded: the file may be lost, to be made again.
+    var digests: [String: String] = [:]
+    digests["lora"] = origin.outputs[stage.loraFile]
     // Such as `model/unet/config.json`: the file of a model, by its path there.
     let inputs = Dictionary(grouping: origin.inputs) { $0.name.split(separator: "/")[0] }
     for (role, files) in inputs { digests[String(role)] = Self.digest(of: files) }

@@ -273,11 +273,16 @@ package final class TuneSPO: RankedStage {
           + "spo.gradient_accumulation (\(settings.gradientAccumulation)) or spo.pair_batch "
           + "(\(settings.pairBatch))")
     }
-    let stays =
-      settings.start.map {
-        "stage spo trained on \(findings.pairs) pairs, but the LoRA is still \($0), from which it started"
-      } ?? "stage spo trained on \(findings.pairs) pairs, but all up matrices of the LoRA are 0"
-    throw NothingLearned(reason: stays + "; raise spo.learning_rate or spo.clip")
+    if let start = settings.start {
+      throw NothingLearned(
+        reason:
+          "stage spo trained on \(findings.pairs) pairs, but the LoRA is still \(start), from which it "
+          + "started; raise spo.learning_rate or spo.clip")
+    }
+    throw NothingLearned(
+      reason:
+        "stage spo trained on \(findings.pairs) pairs, but all up matrices of the LoRA are 0; "
+        + "raise spo.learning_rate or spo.clip")
   }
 
   package func results() throws -> [String] {

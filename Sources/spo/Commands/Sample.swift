@@ -96,12 +96,12 @@ enum Sample: Command {
           noise: (arguments.value("rng") ?? "torch-cpu", makeSource)
         ) { try Console.print($0) }
     }
-    let encode = try encoder(output, arguments)
     let paths = count == 1 ? [output] : (1...count).map { numbered(output, $0) }
     for path in paths {
       _ = try OutputPath.resolved(path)
       try OutputPath.require(path, isNoneOf: arguments.values("lora"))
     }
+    let encode = try encoder(output, arguments)
     let memory = PeakMemory()
     let adapters = try adapters(arguments)
     try naming(

@@ -61,7 +61,7 @@ struct DocumentedCommand {
 
   private func programProblems() throws -> [String] {
     guard words.count > 1, words[1] != "COMMAND", words[1] != "..." else { return [] }
-    if words[1] == "--help" { return [] }
+    if ["--help", "--version"].contains(words[1]) { return [] }
     let name = words[1] == "help" ? words.last ?? "" : words[1]
     guard try CommandHelp.names().contains(name) else { return ["there is no command \(name)"] }
     let help = try CommandHelp(name)

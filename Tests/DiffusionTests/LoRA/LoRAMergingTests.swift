@@ -155,6 +155,14 @@ private func withCopy(_ body: (ModelFolder, _ folder: String) throws -> Void) th
       }
       // Nothing but what models consist of is taken from elsewhere.
       try AtomicFile.replace("\(folder)/vae/diary.txt", with: [1])
+      try manager.createDirectory(
+        atPath: "\(folder)/home", withIntermediateDirectories: false)
+      try AtomicFile.replace("\(folder)/home/config.json", with: Array("{}".utf8))
+      try manager.createSymbolicLink(
+        atPath: "\(model.path)/feature_extractor", withDestinationPath: "../home")
+      try editJSON(
+        "\(model.path)/model_index.json",
+        ["feature_extractor": ["transformers", "CLIPImageProcessor"]])
       let weights = "\(model.path)/text_encoder/model.safetensors"
       try manager.moveItem(atPath: weights, toPath: "\(folder)/text.safetensors")
       try manager.createSymbolicLink(
@@ -163,6 +171,7 @@ private func withCopy(_ body: (ModelFolder, _ folder: String) throws -> Void) th
       let merged = ModelFolder(path: "\(folder)/merged")
       try merged.check()
       #expect(!manager.fileExists(atPath: "\(merged.path)/vae/diary.txt"))
+      #expect(!manager.fileExists(atPath: "\(merged.path)/feature_extractor/config.json"))
       #expect(try output(merged.unet().model) != output(model.unet().model))
       #expect(
         try RegularFile(path: "\(merged.path)/tokenizer/vocab.json").readAll()
