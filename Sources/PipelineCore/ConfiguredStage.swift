@@ -46,8 +46,8 @@ public struct ConfiguredStage {
   func inputs(of stage: any Stage) throws -> [StageInput] {
     do {
       return try stage.inputs()
-    } catch let error as FileError {
-      guard case .system(_, let missing, ENOENT) = error else { throw error }
+    } catch {
+      guard let missing = Self.missingPath(error) else { throw error }
       for (key, value) in settings.object ?? JSON.Object() {
         guard let path = value.string, !path.isEmpty, !Folders.exists(path),
           missing == path || missing.hasPrefix(path + "/")
@@ -56,6 +56,13 @@ public struct ConfiguredStage {
           setting: Self.sharedPaths.contains(key) ? key : "\(name).\(key)", path: path)
       }
       throw error
+    }
+  }
+
+  private static func missingPath(_ error: any Error) -> String? {
+    switch error {
+    case FileError.system(_, let path, ENOENT), PipelineError.system(_, let path, ENOENT): path
+    default: nil
     }
   }
 

@@ -59,6 +59,11 @@ public struct Pipeline {
     for text in overrides { try Self.apply(text, to: &root, stages: stages) }
     if let workspace { root["workspace"] = .string(workspace) }
     let own = try PipelineSettings(from: root, path: path)
+    guard own.workspace != "~", !own.workspace.hasPrefix("~/") else {
+      throw PipelineError.badSetting(
+        path: "workspace",
+        reason: "only a shell replaces the ~ of \(own.workspace); write the whole path")
+    }
     workspacePath = own.workspace
     threads = own.threads
     device = own.device

@@ -49,7 +49,7 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
     case .badSetting(let path, let reason): "\(path): \(reason)"
     case .missingInput(let setting, let path):
       "\(setting): \(path) is not there; put it there, or say where it is: --set \(setting)=PATH"
-        + (path.hasPrefix("/") ? "" : " (paths start at the current folder)")
+        + (path.hasPrefix("/") ? "" : " (paths start at the current folder; ~ is no folder)")
     case .badOverride(let text):
       "--set \(text): expected stage.key=value, such as encode.batch=8, or key=value"
     case .unknownStage(let name, let nearest, let known):

@@ -41,12 +41,17 @@ struct Planner {
   /// Whether stages are asked by a part, which opens databases so that nothing beside them changes.
   private let isPart: Bool
   var forced: Set<String>
+  /// Whether inputs that cannot be read are taken for what they were when the result was made: for who only
+  /// looks at results.
+  private let trustsLostInputs: Bool
   /// Who makes what, and its digest; nil as long as a stage has to run before that is known.
   private var artifacts: [Artifact: (maker: String, digest: String?)] = [:]
 
   init(
-    _ workspace: Workspace, _ digests: FileDigests, forced: Set<String> = [], isPart: Bool = false
+    _ workspace: Workspace, _ digests: FileDigests, forced: Set<String> = [], isPart: Bool = false,
+    trustsLostInputs: Bool = false
   ) {
+    self.trustsLostInputs = trustsLostInputs
     self.workspace = workspace
     self.isPart = isPart
     self.digests = digests
@@ -56,9 +61,11 @@ struct Planner {
   /// The stages of a pipeline as they stand before any runs.
   static func steps(
     of pipeline: Pipeline, through last: String? = nil, forced: Set<String> = [],
-    _ digests: FileDigests
+    trustsLostInputs: Bool = false, _ digests: FileDigests
   ) throws -> [Step] {
-    var planner = Planner(Workspace(path: pipeline.workspacePath), digests, forced: forced)
+    var planner = Planner(
+      Workspace(path: pipeline.workspacePath), digests, forced: forced,
+      trustsLostInputs: trustsLostInputs)
     var steps: [Step] = []
     for configured in pipeline.stages(through: last) {
       let step = try planner.step(configured)
@@ -94,18 +101,18 @@ struct Planner {
       }
       upstream[artifact.name] = digest
     }
+    let record = try StageRecord.load(from: workspace.recordPath(configured.name))
+    let (inputs, lost) = try self.inputs(of: stage, configured, record)
     var seen: Set<String> = []
     let basis = StageBasis(
       version: configured.version, settings: configured.settings,
       settingsWithoutEffect: configured.settingsWithoutEffect,
-      inputs: try configured.inputs(of: stage).filter { seen.insert($0.name).inserted },
-      upstream: upstream)
-    let record = try StageRecord.load(from: workspace.recordPath(configured.name))
+      inputs: inputs.filter { seen.insert($0.name).inserted }, upstream: upstream)
     let ready = Set(makers(for: stage).keys.filter { artifacts[$0]?.digest != nil })
     func step(_ state: StageState, _ reasons: [String], _ work: Work) -> Step {
       Step(
         configured: configured, stage: stage, basis: basis, record: record, state: state,
-        reasons: reasons, work: work, ready: ready,
+        reasons: reasons + lost, work: work, ready: ready,
         isForced: forced.contains(configured.name),
         unread: Array(digests.unread.dropFirst(unreadBefore)))
     }
@@ -123,6 +130,20 @@ struct Planner {
     }
     let (state, reasons, work) = try judge(stage, configured, basis, record)
     return step(state, reasons, work)
+  }
+
+  /// - Returns: what the stage reads from outside, and what of it cannot be read, in words
+  private func inputs(
+    of stage: any Stage, _ configured: ConfiguredStage, _ record: StageRecord?
+  ) throws -> (inputs: [StageInput], lost: [String]) {
+    do {
+      return (try configured.inputs(of: stage), [])
+    } catch let interruption as Interruption {
+      throw interruption
+    } catch {
+      guard trustsLostInputs, let result = record?.result else { throw error }
+      return (result.run.basis.inputs, ["its result is kept, but \(error)"])
+    }
   }
 
   private func judge(

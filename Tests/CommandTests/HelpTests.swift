@@ -44,7 +44,7 @@ import Testing
   func exitCodes() throws {
     let help = try spo("--help").output
     let words = help.split { !$0.isNumber }.map(String.init)
-    for code in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "130", "143"] {
+    for code in ["0", "1", "2", "3", "4", "5", "6", "7", "8", "129", "130", "143"] {
       #expect(words.contains(code), "exit code \(code)")
     }
   }

@@ -73,6 +73,8 @@ final class Program {
   func interrupt() { process.interrupt() }
   /// The same as an engine does.
   func terminate() { process.terminate() }
+  /// The same as a terminal that closes does.
+  func hangUp() { kill(process.processIdentifier, SIGHUP) }
   /// Ends it as a machine that dies does.
   func die() {
     kill(process.processIdentifier, SIGKILL)

@@ -29,6 +29,17 @@ struct StalenessTests {
         try toy.run("multiply.table=\(path)")
         #expect(toy.reasons("multiply") == nil, "\(path)")
       }
+      // Who only looks at results needs no inputs.
+      try manager.moveItem(atPath: table, toPath: table + ".away")
+      let status = try toy.pipeline("multiply.table=\(table)").status()
+      #expect(status.map(\.state) == [.done, .done])
+      #expect(status[0].reasons.contains { $0.contains("multiply.table: \(table) is not there") })
+      #expect(try toy.pipeline("multiply.table=\(table)").collectGarbage(isDry: true).isEmpty)
+      let error = #expect(throws: PipelineError.self) { try toy.run("multiply.table=\(table)") }
+      #expect(error == .missingInput(setting: "multiply.table", path: table))
+      let found = try toy.pipeline("multiply.table=\(table)").verify().flatMap(\.problems)
+      #expect(found == ["\(PipelineError.missingInput(setting: "multiply.table", path: table))"])
+      try manager.moveItem(atPath: table + ".away", toPath: table)
       try AtomicFile.replace(table, with: [1, 2, 4])
       #expect(try toy.pipeline("multiply.table=\(table)").status()[0].state == .stale)
     }
