@@ -33,7 +33,7 @@ import Testing
   private static let lora = "spo/pytorch_lora_weights.safetensors"
   private static let model = "preference/model/model.safetensors"
   /// Long enough to be stopped on the way.
-  private static let long = ["--set", "spo.iterations=8", "--set", "spo.checkpoint_every=3"]
+  private static let long = ["--set", "spo.iterations=14", "--set", "spo.checkpoint_every=3"]
 
   private static func start(
     _ launcher: [String], _ run: SmallRun, _ arguments: [String], through stage: String = "spo",
