@@ -39,9 +39,9 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): the name of a source must end in \(SourceFormat.endings)"
     case .missingColumns(let path, let form, let columns, let present):
       "\(path): no column \(columns.map(\.name).joined(separator: ", no column ")); the file has "
-        + "\(present.isEmpty ? "none" : present.joined(separator: ", ")), and \(form.meaning) "
-        + "would need them; if others hold "
-        + "them, name these in the pipeline file: ingest: { columns: { "
+        + "\(present.isEmpty ? "none" : present.joined(separator: ", ")), and form \(form.rawValue) "
+        + "(\(form.meaning)) needs more; if other columns hold it, "
+        + "name them in the pipeline file: ingest: { columns: { "
         + columns.map { "\($0.field): \"...\"" }.joined(separator: ", ")
         + " } }; if it is of another form, set ingest.format"
     case .unrecognized(let path, let present):
