@@ -1,8 +1,8 @@
 import Catalog
 import Files
 
+@testable import DataStages
 @testable import PipelineCore
-@testable import Stages
 
 /// What parts of a stage leave for a merge.
 let partTargets: [FuzzTarget] = [

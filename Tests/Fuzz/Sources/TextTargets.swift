@@ -1,8 +1,9 @@
 import Files
 import Foundation
 import PipelineCore
+import Stages
 
-@testable import Stages
+@testable import DataStages
 
 /// JSON, records of comparisons, pipeline files.
 let textTargets: [FuzzTarget] = [
