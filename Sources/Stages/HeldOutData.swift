@@ -31,7 +31,8 @@ struct HeldOutData {
         let sources = try? SourceFiles(settings)
       else { return }
       let (_, heldOut) = try divided(Set(sources.files.map(\.split)).sorted(), lost: LostSplits())
-      guard heldOut == nil, settings.limit == 1 else { return }
+      // One row is of one split, whatever splits the files have.
+      guard settings.limit == 1, heldOut == nil || settings.limitBy == .rows else { return }
       throw PipelineError.badSetting(
         path: "ingest.limit",
         reason: "is 1, and training needs at least two prompts, one of them held out; raise it")

@@ -252,11 +252,13 @@ import Testing
     }
   }
 
-  @Test("one row, of which nothing could be held out, is refused before it is read")
-  func oneRow() throws {
+  @Test(
+    "one row, of which nothing could be held out, is refused before it is read",
+    arguments: ["train-*", "*"])
+  func oneRow(files: String) throws {
     try withTemporaryFolder { folder in
       let run = MiniatureRun(
-        in: folder, overrides: ["ingest.source=\(folder)/train-*.parquet", "ingest.limit=1"])
+        in: folder, overrides: ["ingest.source=\(folder)/\(files).parquet", "ingest.limit=1"])
       try run.makeSources()
       let failure = try #require(outcome(of: run, through: "shard").failure)
       #expect("\(failure)".contains("ingest.limit: is 1, and training needs"), "\(failure)")

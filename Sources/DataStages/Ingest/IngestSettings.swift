@@ -23,7 +23,7 @@ package struct IngestSettings: StageSettings {
   package var limit: Int? = nil
   @Setting(
     "What limit counts: rows, the first ones; or prompts, a random sample with all their rows.")
-  var limitBy = LimitedThing.rows
+  package var limitBy = LimitedThing.rows
   @Setting("Seed of the sample of prompts.")
   var seed: UInt64 = 42
   @Setting(
@@ -58,7 +58,7 @@ package struct IngestSettings: StageSettings {
 
   package init() {}
 
-  enum LimitedThing: String, Codable, CaseIterable, Sendable { case rows, prompts }
+  package enum LimitedThing: String, Codable, CaseIterable, Sendable { case rows, prompts }
 
   enum Ties: String, Codable, CaseIterable, Sendable { case soft, drop }
 
