@@ -128,7 +128,10 @@ def is_refused(setting, value):
     """Whether the value must be refused whatever the pipeline; only what is certain."""
     if "minimum" not in setting or value is None and "null" in setting["type"]:
         return False
-    kinds = (list,) if "list" in setting["type"] else (int, float)
+    # "a list of numbers" takes no number, "a number or a list of numbers" both.
+    kinds = (list,) if "list" in setting["type"] else ()
+    if not setting["type"].startswith("a list"):
+        kinds += (int, float)
     if not isinstance(value, kinds) or isinstance(value, bool):
         return True
     numbers = value if isinstance(value, list) else [value]
