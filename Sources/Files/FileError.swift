@@ -29,6 +29,7 @@ public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {
     switch self {
     case .system(let operation, let path, let code):
       "\(path.isEmpty ? "\"\"" : path): cannot \(operation): \(String(cString: strerror(code)))"
+        + (code == EMFILE ? "; raise the limit (ulimit -n)" : "")
     case .notRegular(let path): "\(path): not a regular file"
     case .mistaken(let path, let mistake, let expected):
       "\(path) \(mistake.problem(expected: expected))"

@@ -18,6 +18,11 @@ public struct MemoryLimit: Equatable, Sendable {
   /// What sets it.
   public let source: Source
 
+  package init(byteCount: Int, source: Source) {
+    self.byteCount = byteCount
+    self.source = source
+  }
+
   /// For memory that is used; the limits of the shell also count what is only set aside, which is
   /// taken off here.
   public static var current: MemoryLimit {
@@ -45,6 +50,20 @@ public struct MemoryLimit: Equatable, Sendable {
 
   /// Such as `, limited by ulimit -v`; empty for the machine's own.
   public var note: String { source == .machine ? "" : ", limited by \(source.rawValue)" }
+
+  /// What to do so that there are `byteCount` bytes, such as `raise the limit (ulimit -v 1200000 is
+  /// enough)`.
+  public func remedy(for byteCount: Int) -> String {
+    switch source {
+    case .machine: return "use a machine with more memory"
+    case .controlGroup: return "raise the limit of the control group"
+    case .addressSpace, .data:
+      // In KiB, as the shell counts. What a run maps while it works is not known before: a tenth more.
+      let kibibytes = (byteCount + Self.setAside(source)) / 10 * 11 / 1024
+      let step = 100_000
+      return "raise the limit (\(source.rawValue) \((kibibytes + step - 1) / step * step) is enough)"
+    }
+  }
 }
 
 // MARK: - Limits of the shell

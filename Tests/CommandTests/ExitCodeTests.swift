@@ -111,31 +111,6 @@ import Testing
     }
   }
 
-  @Test(
-    "memory that the system refuses: 5, with what was wanted",
-    arguments: [150_000, 300_000, 500_000])
-  func memory(kilobytes: Int) throws {
-    try withTemporaryFolder { folder in
-      let outcome = try spo(
-        "sample", "--model", "data/tiny-sd", "--prompt", "x", "--steps", "2", "--size", "1024x1024",
-        "--out", "\(folder)/x.png", limits: "-v \(kilobytes)", within: 120)
-      if outcome.exitCode != 0 { expect(outcome, failsAs: .space) }
-    }
-  }
-
-  @Test(
-    "files that may not grow, as with a full disk or quota: 5, and the same command goes on",
-    arguments: [20, 100, 400])
-  func fileSize(blocks: Int) throws {
-    try withTemporaryFolder { folder in
-      let run = SmallRun(in: folder)
-      let words = ["--workspace", run.workspace, "--quiet", "--through", "encode"]
-      let stopped = try Program(["run", SmallRun.pipeline] + words, limits: "-f \(blocks)")
-      expect(try stopped.outcome(), failsAs: .space, naming: ".sqlite")
-      expectSuccess(try run.run("--through", "encode"))
-    }
-  }
-
   @Test("a stage is interrupted while it prepares, too: 130")
   func interruptedPreparation() throws {
     try withTemporaryFolder { folder in

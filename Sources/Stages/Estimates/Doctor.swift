@@ -187,7 +187,7 @@ extension Doctor {
       guard less.byteCount <= limits.memory else { continue }
       return Problem(
         what: "\(name) needs about \(ByteCount.text(need.byteCount)), but the machine can spare "
-          + ByteCount.text(limits.memory) + limits.memoryNote,
+          + ByteCount.text(limits.memory) + limits.memoryLimit.note,
         remedy: "set \(changes.joined(separator: ", ")): then it needs about "
           + ByteCount.text(less.byteCount), kind: .space)
     }
@@ -199,10 +199,9 @@ extension Doctor {
     return Problem(
       what:
         "\(name) needs about \(ByteCount.text(need.byteCount))\(least), but the machine can spare "
-        + ByteCount.text(limits.memory) + limits.memoryNote
+        + ByteCount.text(limits.memory) + limits.memoryLimit.note
         + (largest.map { " (\(ByteCount.text($0.byteCount)) for \($0.what))" } ?? ""),
-      remedy: (limits.memoryNote.isEmpty
-        ? "take a machine with more memory" : "raise the limit")
+      remedy: limits.memoryLimit.remedy(for: less.byteCount / 9 * 10)
         + (stage.sources.contains { $0.setting == "model" }
           ? ", or a smaller model or one whose weights are F16: --set model=PATH" : ""),
       kind: .space)
@@ -254,16 +253,20 @@ extension Pipeline {
 public struct MachineLimits: Sendable {
   /// Bytes that a run may take.
   public var memory: Int
-  /// What limits it, for messages: `, limited by ...`; empty for the machine itself.
-  public var memoryNote: String
+  /// What limits the memory.
+  public var memorySource: MemoryLimit.Source
   /// Bytes that are free where the workspace is; nil if the system does not tell.
   public var freeDisk: Int?
 
-  public init(memory: Int, memoryNote: String = "", freeDisk: Int?) {
+  public init(
+    memory: Int, memorySource: MemoryLimit.Source = .machine, freeDisk: Int?
+  ) {
     self.memory = memory
-    self.memoryNote = memoryNote
+    self.memorySource = memorySource
     self.freeDisk = freeDisk
   }
+
+  var memoryLimit: MemoryLimit { MemoryLimit(byteCount: memory, source: memorySource) }
 
   /// This machine's and this process's; a tenth of the memory is left to the system.
   ///
@@ -271,6 +274,7 @@ public struct MachineLimits: Sendable {
   public static func here(_ path: String) -> MachineLimits {
     let limit = MemoryLimit.current
     return MachineLimits(
-      memory: limit.byteCount / 10 * 9, memoryNote: limit.note, freeDisk: DiskSpace.free(at: path))
+      memory: limit.byteCount / 10 * 9, memorySource: limit.source,
+      freeDisk: DiskSpace.free(at: path))
   }
 }
