@@ -6,6 +6,7 @@ extension JSONParser {
     if dialect == .json5, skip("0x") || skip("0X") {
       return try parseHexadecimal(isNegative: isNegative, start: start)
     }
+    if dialect == .python, skip("Infinity") { return .number(-.infinity) }
     guard next != UInt8(ascii: "I"), next != UInt8(ascii: "N") else {
       throw Failure(offset: start, problem: "Infinity and NaN are not allowed")
     }
@@ -64,6 +65,9 @@ extension JSONParser {
     }
     let text = String(decoding: bytes[digits], as: UTF8.self)
     if let large = UInt128(text, radix: Int(radix)), let value = Double(exactly: large) {
+      return .number(isNegative ? -value : value)
+    }
+    if dialect == .python, let value = Double(text), value.isFinite {
       return .number(isNegative ? -value : value)
     }
     throw Failure(offset: start, problem: "the whole number \(text) does not fit 64 bits")

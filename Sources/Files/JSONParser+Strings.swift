@@ -18,7 +18,7 @@ extension JSONParser {
         try parseEscape(into: &text)
         runStart = position
       case 0x0A, 0x0D,
-        0x00..<0x20 where dialect == .json:
+        0x00..<0x20 where dialect != .json5:
         throw failure("\(found) must be written with a backslash inside a string")
       default: position += 1
       }

@@ -5,6 +5,9 @@ public enum JSONDialect: Sendable {
   /// JSON5 (json5.org): comments, trailing commas, single quotes, unquoted keys, hexadecimal numbers,
   /// leading plus signs and points. Not understood: escapes in unquoted keys.
   case json5
+  /// What Python's `json` writes: JSON with `NaN`, `Infinity` and whole numbers of any size, which are
+  /// rounded to a `Double` where 64 bits do not hold them.
+  case python
 }
 
 extension JSON {
@@ -12,7 +15,7 @@ extension JSON {
   ///
   /// Beyond the grammar it refuses what readers disagree on: keys that occur twice, lone surrogates,
   /// invalid UTF-8, a byte order mark (JSON only), `Infinity` and `NaN`, numbers too large for a
-  /// `Double`, whole numbers that would lose digits, and more than `maximumDepth` open brackets.
+  /// `Double`, whole numbers that would lose digits (all three except as Python writes them), and more than `maximumDepth` open brackets.
   ///
   /// - Parameter source: what errors call the text, usually its path.
   public init(
@@ -116,6 +119,7 @@ struct JSONParser {
     case UInt8(ascii: "f"): if skip("false") { return .bool(false) }
     case UInt8(ascii: "n"): if skip("null") { return .null }
     case UInt8(ascii: "N") where skip("NaN"), UInt8(ascii: "I") where skip("Infinity"):
+      if dialect == .python { return .number(byte == UInt8(ascii: "N") ? .nan : .infinity) }
       throw failure("Infinity and NaN are not allowed")
     default: break
     }
@@ -230,7 +234,7 @@ extension JSONParser {
     while let byte = next {
       switch byte {
       case 0x20, 0x09, 0x0A, 0x0D: position += 1
-      case _ where dialect == .json: return
+      case _ where dialect != .json5: return
       case 0x0B, 0x0C: position += 1
       case UInt8(ascii: "/"): try skipComment()
       case 0x80...:

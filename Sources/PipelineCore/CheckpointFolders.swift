@@ -108,11 +108,13 @@ public struct CheckpointFolders {
     let path = path(step: step)
     let manifest = "\(path)/\(Self.manifestName)"
     let own = (try? JSONReader(contentsOf: manifest).members().map(\.key)) ?? []
-    guard Set(try Folders.names(in: path)) != Set(own + [Self.manifestName]) else {
+    let names = try Folders.names(in: path)
+    let hasFilesAlone = !names.contains { Folders.isFolder("\(path)/\($0)") }
+    guard Set(names) != Set(own + [Self.manifestName]) || !hasFilesAlone else {
       return try Folders.discard(path)
     }
-    try Folders.remove(manifest)
-    for name in own { try Folders.remove("\(path)/\(name)") }
+    try Folders.removeFile(manifest)
+    for name in own { try Folders.removeFile("\(path)/\(name)") }
   }
 
   /// Moves what others have put where a checkpoint is to be, and removes the folder.

@@ -32,10 +32,7 @@ public final class FileDigests {
   /// - Parameter budget: how many bytes may be read in all
   public init(savedAt path: String? = nil, budget: Int = .max) {
     self.budget = budget
-    guard let path, let saved = try? JSON(contentsOf: path).object,
-      let files = saved["files"], files.object != nil,
-      saved["sha256"]?.string == Self.checksum(files)
-    else { return }
+    guard let path, let files = Self.files(savedAt: path) else { return }
     for (file, value) in files.object ?? JSON.Object() {
       guard let stamp = value["stamp"]?.string, let digest = value["sha256"]?.string else {
         continue
@@ -43,6 +40,17 @@ public final class FileDigests {
       entries[file] = Entry(stamp: stamp, digest: digest)
     }
   }
+
+  /// What was saved; nil if the file is not as it was saved.
+  private static func files(savedAt path: String) -> JSON? {
+    guard let saved = try? JSON(contentsOf: path).object, let files = saved["files"],
+      files.object != nil, saved["sha256"]?.string == checksum(files)
+    else { return nil }
+    return files
+  }
+
+  /// Whether a file holds saved digests, undamaged.
+  static func isSaved(at path: String) -> Bool { files(savedAt: path) != nil }
 
   /// The digest of a file's content, 64 hexadecimal digits.
   ///

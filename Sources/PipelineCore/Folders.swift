@@ -100,6 +100,12 @@ public enum Folders {
     }
   }
 
+  /// Removes a file or a link; a folder of this name is somebody else's and stays.
+  static func removeFile(_ path: String) throws(PipelineError) {
+    if isThere(path), isFolder(path), !isLink(path) { return }
+    try remove(path)
+  }
+
   /// Moves a file within a file system.
   public static func move(_ source: String, to target: String) throws(PipelineError) {
     guard rename(source, target) == 0 else {

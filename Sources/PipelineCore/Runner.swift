@@ -125,7 +125,7 @@ public struct Runner {
       .filter { $0.work != .nothing }
     for step in steps {
       if !pipeline.mayChangeDevice { try step.requireDevice(device) }
-      try step.requirePlaces(in: workspace)
+      try step.requirePlaces(in: workspace, digests)
     }
     try check(try steps.map { try PlannedWork($0, in: workspace) })
   }

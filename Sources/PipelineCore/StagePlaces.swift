@@ -67,8 +67,9 @@ struct StagePlaces {
       + singleFiles.filter { Folders.isThere(building($0)) }
   }
 
+  /// - Parameter result: what is there, as recorded
   /// - Throws: ``WorkspaceError`` if a folder of the stage is a file, or a file a folder
-  func requireKinds() throws(WorkspaceError) {
+  func requireKinds(_ result: StageResult?) throws(WorkspaceError) {
     for folder in folders {
       let path = workspace.path(folder)
       guard Folders.isThere(path), !Folders.isFolder(path) else { continue }
@@ -78,6 +79,31 @@ struct StagePlaces {
       let path = workspace.path(file)
       guard Folders.isThere(path), !Folders.isRegular(path) else { continue }
       throw .wrongKind(path: path, stage: stage, isFolder: false, isLink: Folders.isLink(path))
+    }
+    for file in result?.files.keys.sorted() ?? [] where Folders.isFolder(final(file)) {
+      throw .wrongKind(path: final(file), stage: stage, isFolder: false, isLink: false)
+    }
+  }
+
+  /// Refuses a link in a file's place that leads to a file which this stage has not made: what is behind
+  /// a link is replaced with it.
+  ///
+  /// - Throws: ``WorkspaceError``
+  fileprivate func requireOwnTargets(_ step: Planner.Step, _ digests: FileDigests) throws {
+    let links = singleFiles.filter {
+      Folders.isLink(workspace.path($0)) && Folders.exists(final($0))
+    }
+    guard !links.isEmpty, let record = step.record else { return }
+    guard let result = record.result else {
+      // Nothing has been put in its place so far.
+      guard record.phase == .building, let link = links.first else { return }
+      throw WorkspaceError.foreign(path: workspace.path(link), stage: stage)
+    }
+    guard result.isKnown else { return }
+    let check = OutputCheck(places: self, digests: digests)
+    let lost = try check(result, of: step.stage).lost.map(\.relative)
+    for link in links where lost.contains(link) || result.files[link] == nil {
+      throw WorkspaceError.foreign(path: workspace.path(link), stage: stage)
     }
   }
 
@@ -220,7 +246,7 @@ struct StagePlaces {
 
   /// Removes a file of the stage, and folders that are empty without it.
   func remove(_ relative: String) throws {
-    try Folders.remove(final(relative))
+    try Folders.removeFile(final(relative))
     // The stage's own folder stays: it may be a link, or another disk.
     var folder = Folders.parent(of: relative)
     while folder.contains("/"), rmdir(workspace.path(folder)) == 0 {
@@ -247,9 +273,10 @@ extension Planner.Step {
   /// Refuses what is in the way of a stage that has something to do.
   ///
   /// - Throws: ``WorkspaceError``
-  func requirePlaces(in workspace: Workspace) throws {
+  func requirePlaces(in workspace: Workspace, _ digests: FileDigests) throws {
     let places = configured.places(in: workspace)
-    try places.requireKinds()
+    try places.requireKinds(record?.result)
+    try places.requireOwnTargets(self, digests)
     if record == nil { try places.requireNothingForeign() }
   }
 }

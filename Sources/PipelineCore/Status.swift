@@ -52,7 +52,8 @@ extension Pipeline {
       let run = step.state == .done ? step.record?.result?.run : step.record?.run
       return StageStatus(
         name: step.configured.name, state: step.state,
-        reasons: try step.reasons + step.obstacles(in: workspace) + step.attempts(in: workspace),
+        reasons: try step.reasons + step.obstacles(in: workspace, digests)
+          + step.attempts(in: workspace),
         unit: step.configured.unit, unitsDone: step.state == .stale ? 0 : run?.unitsDone ?? 0,
         unitsTotal: run?.unitsTotal ?? 0, rejects: run?.rejects ?? [:],
         seconds: run?.seconds ?? 0, peakMemory: run?.peakMemory ?? 0, replaced: step.replaced,
@@ -87,10 +88,10 @@ extension Planner.Step {
   }
 
   /// What a run would refuse to write over.
-  fileprivate func obstacles(in workspace: Workspace) throws -> [String] {
+  fileprivate func obstacles(in workspace: Workspace, _ digests: FileDigests) throws -> [String] {
     guard work != .nothing else { return [] }
     do {
-      try requirePlaces(in: workspace)
+      try requirePlaces(in: workspace, digests)
       return []
     } catch let error as WorkspaceError { return ["\(error)"] }
   }

@@ -53,14 +53,29 @@ extension Pipeline {
     let lock = try WorkspaceLock(workspace)
     defer { withExtendedLifetime(lock) {} }
     let digests = FileDigests(savedAt: workspace.digestsPath)
+    let stale = try staleStages(digests)
     return try stages.map { configured in
       observe(configured.name)
-      return try verify(configured, workspace, digests)
+      return try verify(configured, workspace, digests, isStale: stale.contains(configured.name))
+    }
+  }
+
+  /// The stages whose results are of other settings or inputs, so that only their own digests can be
+  /// compared.
+  private func staleStages(_ digests: FileDigests) throws -> Set<String> {
+    do {
+      let steps = try Planner.steps(of: self, trustsLostInputs: true, digests)
+      return Set(steps.filter { $0.state == .stale }.map(\.configured.name))
+    } catch let interruption as Interruption {
+      throw interruption
+    } catch {
+      // It is found again, and reported, at its stage.
+      return []
     }
   }
 
   private func verify(
-    _ configured: ConfiguredStage, _ workspace: Workspace, _ digests: FileDigests
+    _ configured: ConfiguredStage, _ workspace: Workspace, _ digests: FileDigests, isStale: Bool
   ) throws -> StageVerification {
     func report(
       _ result: StageResult?, _ problems: [String], _ remedies: [String] = []
@@ -104,7 +119,7 @@ extension Pipeline {
     }
     let again = ["\(run) --force \(configured.name)"]
     do {
-      let findings = try stage.findings()
+      let findings = isStale ? [] : try stage.findings()
       guard findings.isEmpty else { return report(result, findings, again) }
     } catch let interruption as Interruption {
       throw interruption

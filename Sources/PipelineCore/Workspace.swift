@@ -34,7 +34,7 @@ public struct Workspace: Sendable {
   /// Whether this program has written here.
   var isOurs: Bool {
     Folders.isFolder(path("state"))
-      && (Folders.isThere(path("lock")) || Folders.isThere(digestsPath))
+      && (Folders.isThere(path("lock")) || FileDigests.isSaved(at: digestsPath))
   }
 
   /// Refuses a folder that holds something of which this program knows nothing.
@@ -43,6 +43,13 @@ public struct Workspace: Sendable {
   func requireUsable(knowing names: Set<String>) throws {
     guard Folders.isThere(path) else { return }
     guard Folders.isFolder(path) else { throw WorkspaceError.notFolder(path: path) }
+    // A damaged file of ours is written anew, but nothing behind a link.
+    if Folders.isThere(digestsPath),
+      !isOurs || !Folders.isRegular(digestsPath)
+        || Folders.isLink(digestsPath), !FileDigests.isSaved(at: digestsPath)
+    {
+      throw WorkspaceError.notOurs(path: path, example: "state/digests.json")
+    }
     guard !isOurs else { return }
     let known = names.union([
       "state", WorkspaceLock.fileName, SharedLock.fileName, "parts", "lost+found",
@@ -90,7 +97,10 @@ public final class WorkspaceLock {
     let isShared = (fileSystem ?? FileSystemKind(at: workspace.path)).isShared
     try Folders.make(workspace.path)
     let path = workspace.path(Self.fileName)
-    let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o644)
+    var descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o644)
+    let isReadOnly = descriptor < 0 && errno == EROFS
+    // An archive or a snapshot can be looked at.
+    if isReadOnly { descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
     guard descriptor >= 0 else { throw .lastSystemFailure("open", path) }
     guard Self.isLock(descriptor) else {
       close(descriptor)
@@ -109,7 +119,7 @@ public final class WorkspaceLock {
     }
     do {
       try workspace.makeFolder("state")
-      shared = isShared ? try SharedLock(workspace, hasLocalLock: hasLocalLock) : nil
+      shared = isShared && !isReadOnly ? try SharedLock(workspace, hasLocalLock: hasLocalLock) : nil
     } catch {
       close(descriptor)
       throw error

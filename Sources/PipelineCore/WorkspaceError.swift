@@ -32,7 +32,7 @@ public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible 
         + "choose another workspace"
     case .occupied(let path, let stage):
       "\(path): stage \(stage) has made a new file for this place, but what is there is not this "
-        + "program's; move it away and run again: the new result is complete"
+        + "program's; move it away and run again"
     case .wrongKind(let path, let stage, let isFolder, let isLink):
       "\(path): stage \(stage) needs a \(isFolder ? "folder" : "file") here, but this is "
         + (isLink

@@ -102,4 +102,27 @@ import Testing
       expectSuccess(try spo("verify", SmallRun.pipeline, "--workspace", run.workspace))
     }
   }
+
+  @Test("an intact result of other settings is no damage")
+  func staleIsWhole() throws {
+    try withTemporaryFolder { folder in
+      let run = try SmallRun.finished(in: folder)
+      func verify(_ words: String...) throws -> Outcome {
+        try Program(["verify", SmallRun.pipeline, "--workspace", run.workspace] + words).outcome()
+      }
+      let fewer = ["--set", "ingest.limit=40"]
+      expectSuccess(try run.run(fewer[0], fewer[1], "--through", "ingest"))
+      expectSuccess(try verify(fewer[0], fewer[1]))
+      expectSuccess(try verify("--set", "shard.shard_size_mb=0.1"))
+      try run.flip("shards/\(try #require(try shard(of: run)))")
+      let damaged = try verify(fewer[0], fewer[1])
+      #expect(damaged.exitCode == FailureKind.input.rawValue, "\(damaged)")
+      #expect(damaged.output.contains("its SHA-256 is"), "\(damaged)")
+    }
+  }
+
+  private func shard(of run: SmallRun) throws -> String? {
+    try FileManager.default.contentsOfDirectory(atPath: run.path("shards"))
+      .first { $0.hasSuffix(".safetensors") }
+  }
 }

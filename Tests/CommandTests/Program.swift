@@ -143,3 +143,11 @@ func expect(
 func expectSuccess(_ outcome: Outcome, sourceLocation: SourceLocation = #_sourceLocation) {
   #expect(outcome.exitCode == 0, "\(outcome)", sourceLocation: sourceLocation)
 }
+
+/// Writes a file, and makes the folders above it.
+func writeText(_ text: String, to path: String) throws {
+  try FileManager.default.createDirectory(
+    atPath: URL(fileURLWithPath: path).deletingLastPathComponent().path,
+    withIntermediateDirectories: true)
+  try Data(text.utf8).write(to: URL(fileURLWithPath: path))
+}

@@ -13,7 +13,7 @@ import Testing
     try withTemporaryFolder { folder in
       let run = SmallRun(in: folder)
       let file = run.path("\(place)/mine.txt")
-      try write("mine", to: file)
+      try writeText("mine", to: file)
       let outcome = try run.run()
       #expect(outcome.exitCode ?? 0 != 0, "\(outcome)")
       #expect(outcome.errors.contains(place), "\(outcome)")
@@ -28,7 +28,7 @@ import Testing
     try withTemporaryFolder { folder in
       let run = try SmallRun.finished(in: folder)
       let file = run.path("\(place)/mine.txt")
-      try write("mine", to: file)
+      try writeText("mine", to: file)
       _ = try run.run("--force", place == "shards" ? "shard" : place)
       #expect(try RegularFile(path: file).readAll() == Array("mine".utf8))
     }
@@ -38,7 +38,7 @@ import Testing
   func fileInPlace(place: String) throws {
     try withTemporaryFolder { folder in
       let run = SmallRun(in: folder)
-      try write("mine", to: run.path(place))
+      try writeText("mine", to: run.path(place))
       let outcome = try run.run()
       #expect(outcome.exitCode ?? 0 != 0, "\(outcome)")
       #expect(try run.bytes(place) == Array("mine".utf8))
@@ -73,7 +73,7 @@ import Testing
   @Test("a folder of something else is no workspace")
   func foreignFolder() throws {
     try withTemporaryFolder { folder in
-      try write("mine", to: "\(folder)/workspace/thesis.txt")
+      try writeText("mine", to: "\(folder)/workspace/thesis.txt")
       let run = SmallRun(in: folder)
       let outcome = try run.run("--through", "ingest")
       #expect(outcome.exitCode ?? 0 != 0, "\(outcome)")
@@ -86,7 +86,7 @@ import Testing
   func foreignCache() throws {
     try withTemporaryFolder { folder in
       let run = SmallRun(in: folder)
-      try write("mine, precious", to: run.path("cache.sqlite"))
+      try writeText("mine, precious", to: run.path("cache.sqlite"))
       expect(
         try run.run("--through", "encode"), failsAs: .settings, naming: run.workspace,
         "cache.sqlite")
@@ -165,7 +165,7 @@ import Testing
     try withTemporaryFolder { folder in
       let run = try SmallRun.finished(in: folder)
       let names = ["spo/x.tmp.123", "state/spo.json.tmp.99999", "shards/y.safetensors.tmp.7"]
-      for name in names { try write("", to: run.path(name)) }
+      for name in names { try writeText("", to: run.path(name)) }
       _ = try run.run("--force", "report")
       for name in names where name.hasPrefix("state/") {
         #expect(!FileManager.default.fileExists(atPath: run.path(name)), "\(name)")
@@ -186,12 +186,5 @@ import Testing
         #expect(try run.bytes("spo/pytorch_lora_weights.safetensors") == lora)
       }
     }
-  }
-
-  private func write(_ text: String, to path: String) throws {
-    try FileManager.default.createDirectory(
-      atPath: URL(fileURLWithPath: path).deletingLastPathComponent().path,
-      withIntermediateDirectories: true)
-    try Data(text.utf8).write(to: URL(fileURLWithPath: path))
   }
 }

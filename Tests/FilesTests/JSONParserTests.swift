@@ -70,6 +70,20 @@ import Testing
   ]
 
   @Test(
+    "numbers as Python's json writes them",
+    arguments: [
+      ("-Infinity", -.infinity), ("Infinity", .infinity), ("18446744073709551621", 0x1p64),
+      ("-1000000000000000000000000000000000000000000", -1e42),
+    ] as [(String, Double)])
+  func pythonNumbers(text: String, value: Double) throws {
+    #expect(try JSON(parsing: text, dialect: .python).double == value)
+    #expect(throws: JSONError.self) { try JSON(parsing: text) }
+    let isNone = try JSON(parsing: "[NaN]", dialect: .python)[0]?.double?.isNaN
+    #expect(isNone == true)
+    #expect(throws: JSONError.self) { try JSON(parsing: "{a: 1}", dialect: .python) }
+  }
+
+  @Test(
     "JSON refuses what only JSON5 allows, and JSON5 reads it",
     arguments: json5Values)
   func dialects(text: String, value: JSON) throws {

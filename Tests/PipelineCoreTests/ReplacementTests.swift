@@ -123,12 +123,17 @@ struct ReplacementTests {
     try withToy { toy throws in
       try toy.write("stages: { multiply: { count: 6 }, join: {} }")
       try toy.run()
-      // A folder stands in the way of one file after the other: those before it are moved.
+      // A folder stands in the way of one file after the other: those before it are moved. It comes when the
+      // run has begun, which would refuse it before.
       try toy.write("stages: { multiply: { count: 6, factor: 2 }, join: {} }")
       let blocked = "\(toy.folder)/run/multiply/\(moved)"
-      try manager.removeItem(atPath: blocked)
-      try manager.createDirectory(atPath: blocked + "/x", withIntermediateDirectories: true)
-      #expect(throws: (any Error).self) { try toy.run() }
+      #expect(throws: (any Error).self) {
+        try Runner(try toy.pipeline()) { event in
+          guard case .started = event else { return }
+          try? manager.removeItem(atPath: blocked)
+          try? manager.createDirectory(atPath: blocked + "/x", withIntermediateDirectories: true)
+        }.run()
+      }
       for item in 0..<6 where item != moved {
         #expect(try toy.text("multiply/\(item)") == "\((item < moved ? 2 : 1.5) * Double(item))")
       }

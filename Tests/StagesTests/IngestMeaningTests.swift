@@ -42,6 +42,28 @@ import Testing
     }
   }
 
+  @Test(
+    "an identity that is empty or null is the digest of the image",
+    arguments: [("null", 16), ("some", 8)])
+  func emptyIdentities(name: String, digests: Int) throws {
+    try DataPipeline.with(["pairs-\(name)-uids.parquet"]) { pipeline in
+      try pipeline.run(through: "ingest")
+      let catalog = try pipeline.catalog()
+      #expect(try catalog.counts().pairs == 8)
+      let count = "SELECT count(*) FROM image WHERE uid = sha256"
+      #expect(try catalog.database.integer(count) == digests)
+    }
+  }
+
+  @Test("two columns of one name are refused by name")
+  func repeatedColumn() throws {
+    try DataPipeline.with(["pairs-twice.parquet"]) { pipeline in
+      let error = #expect(throws: (any Error).self) { try pipeline.run(through: "ingest") }
+      let text = error.map { "\($0)" } ?? ""
+      #expect(text.contains("pairs-twice.parquet") && text.contains("label_0"), "\(text)")
+    }
+  }
+
   @Test("a file without identities is read with the digests of its images")
   func withoutIdentities() throws {
     try DataPipeline.with(["pairs-no-uids.parquet"]) { pipeline in

@@ -103,4 +103,37 @@ import Testing
     let old = try funnel(text.replacing("\n", with: "\r"), as: "a.csv")
     #expect(old.problems.contains { $0.contains("carriage returns alone") }, "\(old.problems)")
   }
+
+  @Test("what Python's json writes and JSON lacks is read, and costs a row only where it is used")
+  func pythonNumbers() throws {
+    let beside = #", "seed": 18446744073709551621, "score": NaN, "low": -Infinity"#
+    let records = (0..<6).map { Self.pair($0, also: beside) }
+    for (text, name) in [
+      (records.joined(separator: "\n"), "a.jsonl"),
+      ("[\(records.joined(separator: ", "))]", "a.json"),
+    ] {
+      #expect(try funnel(text, as: name).pairs == 6, "\(name)")
+    }
+    let used = Self.pairs + [Self.pair(6, "NaN"), Self.pair(7, also: #", "image_0_uid": 1e30"#)]
+    let found = try funnel(
+      used.joined(separator: "\n"), as: "a.jsonl", ["max_reject_fraction=1"])
+    #expect((found.pairs ?? 8) < 8, "\(found)")
+  }
+
+  @Test("text in another encoding is named with the way to convert it")
+  func latin1() throws {
+    let row = "p, images/0-0.png, images/0-1.png, 0.0"
+    for text in [
+      "prompt,image_0,image_1,preferr\u{e9}\n\(row)\n",
+      "prompt,image_0,image_1,preferred\ncaf\u{e9}\(row)\n",
+    ] {
+      try withTemporaryFolder { folder in
+        let path = "\(folder)/a.csv"
+        let bytes = text.unicodeScalars.map { UInt8($0.value) }
+        try AtomicFile.replace(path, with: bytes)
+        let preview = try IngestPreview(files: [path], overrides: [], rowLimit: 10).json
+        #expect(preview.text().contains("iconv -f LATIN1"), "\(preview.text())")
+      }
+    }
+  }
 }

@@ -135,7 +135,7 @@ struct BlockReader {
       if file.plan.form.imageFields == nil {
         try settings.filter(RowLabels(comparison), split: split)
       }
-      if !file.hasUIDs { try selection.check(uids: sides.map(\.uid)) }
+      try selection.check(uids: sides.map(\.uid))
       try selection.check(row: row, part: part, of: file.path)
     } catch {
       return reject(row, error, part: part)

@@ -61,6 +61,11 @@ final class ParquetRecords: RecordFile {
       do throws(ParquetError) { try file.requireReadable(leaf) } catch { problems.append(error) }
     }
     for field in plan.fields {
+      let name = plan.name(of: field)
+      if columnNames.count(where: { $0 == name }) > 1 {
+        problems.append(
+          SourceError.malformed(path: path, reason: "several of its columns are named \(name)"))
+      }
       if let leaf = leaves[field] {
         if let expected = Self.obstacle(leaf, field) {
           problems.append(

@@ -59,7 +59,7 @@ extension Record {
       images = fields.map { RecordImage(field: $0, column: source.plan.name(of: $0)) }
       if source.hasUIDs {
         for (index, field) in RecordField.uids.enumerated() {
-          images[index].uid = try Self.uid(values, field)
+          images[index].uid = try Self.uid(values, field, hasImages: source.hasImages)
         }
       }
       try select(caption, images.compactMap(\.uid))
@@ -151,9 +151,13 @@ extension Record {
     return ranks
   }
 
-  private static func uid(_ values: some RowValues, _ field: RecordField) throws -> String {
-    guard let uid = try values.text(field), !uid.isEmpty else { throw RowFault.missing(field) }
-    return uid
+  /// Nil: the SHA-256 of the image's bytes is its identity.
+  private static func uid(
+    _ values: some RowValues, _ field: RecordField, hasImages: Bool
+  ) throws -> String? {
+    if let uid = try values.text(field), !uid.isEmpty { return uid }
+    guard hasImages else { throw RowFault.missing(field) }
+    return nil
   }
 
   private static func image(

@@ -21,7 +21,7 @@ enum RecordKeys {
       let bytes = try file.read(at: block.offset, count: block.byteCount)
       for record in TextBlocks.records(in: bytes, hasQuotes: false) where !keys.isComplete {
         do {
-          keys.add(try JSON(parsing: Array(record), source: "the first record"))
+          keys.add(try JSON(parsing: Array(record), dialect: .python, source: "the first record"))
         } catch {
           keys.note("\(error)")
         }

@@ -130,7 +130,7 @@ final class TextRecords: RecordFile {
     return records.map { record in
       if form == .lines { return line(record) }
       do {
-        return row(try JSON(parsing: Array(record), source: "record"))
+        return row(try JSON(parsing: Array(record), dialect: .python, source: "record"))
       } catch {
         return .failure(RowFault(nil, "unreadable-record", "\(error)"))
       }
@@ -179,7 +179,7 @@ final class TextRecords: RecordFile {
   }
 
   private static func elements(_ path: String) throws -> [JSON] {
-    let json = try JSON(contentsOf: path, mayHaveMark: true)
+    let json = try JSON(contentsOf: path, dialect: .python, mayHaveMark: true)
     guard let elements = json.array else {
       throw SourceError.malformed(
         path: path,
@@ -195,7 +195,7 @@ final class TextRecords: RecordFile {
     guard let block = blocks.first, block.rowCount > 1 || blocks.count > 1 else { return false }
     let bytes = try file.read(at: block.offset, count: block.byteCount)
     let first = TextBlocks.records(in: bytes, hasQuotes: false).first ?? []
-    return (try? JSON(parsing: Array(first), source: file.path))?.object != nil
+    return (try? JSON(parsing: Array(first), dialect: .python, source: file.path))?.object != nil
   }
 
   /// Why the fields of a record cannot be told apart.

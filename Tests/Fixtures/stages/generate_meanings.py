@@ -86,3 +86,9 @@ duckdb.sql(f"""
     """)
 write("moments", {"label_0": pa.array([1] * 8, pa.timestamp("us"))})
 write("days", {"caption": pa.array([1] * 8, pa.date32())})
+write("null-uids", {f"image_{k}_uid": pa.nulls(8) for k in (0, 1)})
+write("some-uids", {f"image_{k}_uid": [str(uuid.UUID(int=100 * k + i)) if i % 2 else "" for i in ROWS]
+                    for k in (0, 1)})
+twice = pa.table(columns())
+twice = twice.append_column("label_0", twice["label_1"])
+pq.write_table(twice, os.path.join(HERE, "pairs-twice.parquet"))
