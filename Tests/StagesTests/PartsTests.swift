@@ -110,6 +110,26 @@ import Testing
     }
   }
 
+  @Test(
+    "parts made elsewhere, in a copy of the workspace and with one of the model, are merged here")
+  func copies() throws {
+    try withWorkspaces { whole, parts throws in
+      try parts.run(through: "ingest")
+      let manager = FileManager.default
+      var copy = parts
+      copy.workspace = "elsewhere"
+      copy.model = parts.folder + "/model"
+      try manager.copyItem(atPath: parts.workspacePath, toPath: copy.workspacePath)
+      try manager.copyItem(atPath: parts.model, toPath: copy.model)
+      for index in 1...2 { try copy.expectPart(index, of: 2, "encode") }
+      try manager.moveItem(
+        atPath: copy.workspacePath + "/parts", toPath: parts.workspacePath + "/parts")
+      try parts.merge("encode")
+      try parts.run()
+      try parts.expectSame(as: whole)
+    }
+  }
+
   @Test("an output that is not of its item is refused")
   func foreignOutputs() throws {
     try withWorkspaces { _, parts throws in
