@@ -110,7 +110,8 @@ torture: build
 	  $(TORTURE)
 
 test-cluster: build .venv-cluster/ready
-	apt-get install -y -qq --no-install-recommends slurm-wlm slurm-client munge parallel strace openmpi-bin mpich
+	apt-get install -y -qq --no-install-recommends slurm-wlm slurm-client munge parallel strace openmpi-bin mpich \
+	  libpmix-dev
 	Tests/Cluster/ranks.sh $(SPO)
 	python3 Tests/Cluster/deaths.py $(SPO)
 	python3 Tests/Cluster/kills.py $(SPO)
