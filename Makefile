@@ -8,7 +8,7 @@
 #   make test         build, lint, and all tests
 #   make test-library Parquet, Checkpoints and Diffusion imported by another package (2 minutes)
 #   make torture      kills, full disks, flipped bits, hostile models, little memory; SHORT=1, FULL=1 (hours)
-#   make test-cluster parts and ranks on a real Slurm of two nodes and others (15 minutes; installs them, as root)
+#   make test-cluster parts and ranks on a real Slurm of two nodes and others (20 minutes; installs them, as root)
 #   make fuzz         every reader of files under the address sanitizer; SHORT=1, FUZZ="--only jpeg"
 #   make sanitize     tests of the readers and of the thread team under the sanitizers
 #   make check-cuda   compile every kernel for NVIDIA's GPUs, without one; see docs/devices.md
@@ -110,8 +110,11 @@ torture: build
 	  $(TORTURE)
 
 test-cluster: build .venv-cluster/ready
-	apt-get install -y -qq --no-install-recommends slurm-wlm slurm-client munge parallel strace openmpi-bin mpich
+	apt-get install -y -qq --no-install-recommends slurm-wlm slurm-client munge parallel strace openmpi-bin mpich \
+	  libpmix-dev
 	Tests/Cluster/ranks.sh $(SPO)
+	python3 Tests/Cluster/deaths.py $(SPO)
+	python3 Tests/Cluster/kills.py $(SPO)
 	Tests/Cluster/engines.sh $(SPO) .venv-cluster/bin
 	python3 Tests/Cluster/many_parts.py $(SPO)
 	Tests/Cluster/slurm.sh $(SPO)

@@ -167,7 +167,7 @@ let package = Package(
       name: "EvaluationTests",
       dependencies: [
         "Evaluation", "Scorers", "Reporting", "Diffusion", "Autograd", "TensorCore", "Imaging",
-        "Checkpoints", "Files", "TestSupport",
+        "PipelineCore", "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "ProceduralWorldTests",

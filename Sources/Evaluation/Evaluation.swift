@@ -1,6 +1,6 @@
 import Diffusion
 public import Files
-import PipelineCore
+public import PipelineCore
 import Reporting
 import Scorers
 import TensorCore
@@ -8,7 +8,7 @@ import TensorCore
 /// Generates images with one or two models from the same noise, scores them and compares the models.
 ///
 /// Images and scores that are there already are kept, so an interrupted evaluation goes on where it
-/// was. In `folder`:
+/// was, and a whole one takes what parts have made. In `folder`:
 ///
 ///     images/DIGEST/PROMPT/PICTURE.png     by one model at one guidance
 ///     scores/DIGEST/PICTURES/PROMPT.json     by one scorer, of one such folder
@@ -34,26 +34,42 @@ public struct Evaluation {
 
   /// - Throws: `EvaluationError`; `Interruption` if a signal asks to stop, after what is at work
   public func run() throws -> EvaluationResult {
-    try requireOwnFolder()
+    try withScores(of: nil) { sets, scores in
+      let result = EvaluationResult(request, sets: sets, scores: scores)
+      let text = result.json.text(.pretty) + "\n"
+      try AtomicFile.replace("\(request.folder)/evaluation.json", with: Array(text.utf8))
+      try EvaluationPage(result: result).report().write(to: "\(request.folder)/index.html")
+      return result
+    }
+  }
+
+  /// Generates and scores the images of one part's prompts, for ``run()`` to compare.
+  ///
+  /// Any number of parts may be at work at a time, on any machines that see the folder.
+  ///
+  /// - Returns: how many prompts are the part's
+  public func run(_ partition: Partition) throws -> Int {
+    try withScores(of: partition) { _, _ in request.prompts.indices(of: partition).count }
+  }
+
+  /// Makes what is missing of all prompts, or of a part's.
+  private func withScores<Result>(
+    of partition: Partition?,
+    _ body: (_ sets: [[ImageSet]], _ scores: [[[ScoreSet]]]) throws -> Result
+  ) throws -> Result {
+    try ImageFolder.requireOwn(request.folder)
     let digestsPath = "\(request.folder)/state/digests.json"
     let digests = FileDigests(savedAt: digestsPath)
     let sets = try imageSets(digests)
     let scorers = try request.scorers.map { kind, path in
       (kind: kind, path: path, digest: try scorerDigest(kind, path, digests))
     }
-    try Folders.make("\(request.folder)/state")
-    let lock = try WorkspaceLock(Workspace(path: request.folder))
-    return try withExtendedLifetime(lock) {
-      try Folders.removeLeftovers(in: request.folder, of: Self.writes)
+    let prompts = request.prompts.indices(of: partition)
+    return try ImageFolder(request.folder, partition, writes: Self.writes).whileHeld {
       try digests.save(to: digestsPath)
-      try requireReadable(sets)
-      try generate(sets)
-      let scores = try scorers.map { try self.scores(of: sets, by: $0) }
-      let result = EvaluationResult(request, sets: sets, scores: scores)
-      let text = result.json.text(.pretty) + "\n"
-      try AtomicFile.replace("\(request.folder)/evaluation.json", with: Array(text.utf8))
-      try EvaluationPage(result: result).report().write(to: "\(request.folder)/index.html")
-      return result
+      try requireReadable(sets, prompts)
+      try generate(sets, prompts)
+      return try body(sets, try scorers.map { try self.scores(of: sets, prompts, by: $0) })
     }
   }
 
@@ -65,8 +81,10 @@ public struct Evaluation {
 
   /// Opens every model and scorer once, one at a time, if there is anything to generate: what is wrong with
   /// the last of them must not come out after hours.
-  private func requireReadable(_ sets: [[ImageSet]]) throws {
-    let sides = request.sides.indices.filter { side in sets.contains { !$0[side].missing.isEmpty } }
+  private func requireReadable(_ sets: [[ImageSet]], _ prompts: [Int]) throws {
+    let sides = request.sides.indices.filter { side in
+      sets.contains { !$0[side].missing(of: prompts).isEmpty }
+    }
     guard !sides.isEmpty else { return }
     for side in sides { _ = try request.sides[side].open() }
     for (kind, path) in request.scorers { _ = try scorer(kind, path) }
@@ -75,14 +93,6 @@ public struct Evaluation {
 
   private func scorer(_ kind: ScorerKind, _ path: String) throws -> Scorer {
     try Scorer(kind, path: path, tokenizer: try request.model.folder.tokenizer())
-  }
-
-  /// Refuses a folder that holds what no evaluation wrote.
-  private func requireOwnFolder() throws {
-    let names = try Folders.names(in: request.folder)
-    guard names.isEmpty || names.contains("state") else {
-      throw EvaluationError.foreignFolder(path: request.folder, holds: names[0])
-    }
   }
 
   /// For each guidance those of the model, then those of what it is compared with.
@@ -99,11 +109,13 @@ public struct Evaluation {
   }
 
   /// Generates the missing images, one model after the other, so that one is in memory at a time.
-  private func generate(_ sets: [[ImageSet]]) throws {
+  private func generate(_ sets: [[ImageSet]], _ prompts: [Int]) throws {
     for side in request.sides.indices {
-      let missing = sets.map { $0[side] }.flatMap { set in set.missing.map { (set, $0) } }
+      let missing = sets.map { $0[side] }.flatMap { set in
+        set.missing(of: prompts).map { (set, $0) }
+      }
       guard !missing.isEmpty else { continue }
-      let total = sets.count * request.prompts.entries.count * request.imagesPerPrompt
+      let total = sets.count * prompts.count * request.imagesPerPrompt
       let model = try request.sides[side].open()
       for (index, (set, place)) in missing.enumerated() {
         if let interruption = Interruption.pending { throw interruption }
@@ -120,15 +132,16 @@ public struct Evaluation {
 
   /// What a scorer says of all sets; it is read when the first prompt without scores comes.
   private func scores(
-    of sets: [[ImageSet]], by named: (kind: ScorerKind, path: String, digest: String)
+    of sets: [[ImageSet]], _ prompts: [Int],
+    by named: (kind: ScorerKind, path: String, digest: String)
   ) throws -> [[ScoreSet]] {
     var scorer: Scorer?
     var done = 0
-    let total = sets.count * request.sides.count * request.prompts.entries.count
+    let total = sets.count * request.sides.count * prompts.count
     return try sets.map { sides in
       try sides.map { set in
         var found = ScoreSet()
-        for (prompt, entry) in request.prompts.entries.enumerated() {
+        for prompt in prompts {
           if let interruption = Interruption.pending { throw interruption }
           let paths = (0..<request.imagesPerPrompt).map {
             set.fullPath(prompt: prompt, image: $0)
@@ -144,7 +157,8 @@ public struct Evaluation {
             let reader = try scorer ?? self.scorer(named.kind, named.path)
             scorer = reader
             scores = try PromptScores.scored(
-              paths, contents: contents, digests: images, prompt: entry.text, by: reader)
+              paths, contents: contents, digests: images,
+              prompt: request.prompts.entries[prompt].text, by: reader)
             try scores.write(to: kept)
           }
           found.append(scores)

@@ -40,9 +40,9 @@ struct ImageSet {
     "\(request.folder)/\(path(prompt: prompt, image: image))"
   }
 
-  /// The images that are not there yet.
-  var missing: [(prompt: Int, image: Int)] {
-    request.prompts.entries.indices.flatMap { prompt in
+  /// The images of some prompts that are not there yet.
+  func missing(of prompts: [Int]) -> [(prompt: Int, image: Int)] {
+    prompts.flatMap { prompt in
       (0..<request.imagesPerPrompt).map { (prompt, $0) }
     }.filter { !Folders.exists(fullPath(prompt: $0.0, image: $0.1)) }
   }

@@ -1,6 +1,6 @@
 public import Diffusion
 import Files
-import PipelineCore
+public import PipelineCore
 public import TensorCore
 
 /// Images of a list of prompts in the layout that GenEval's scripts read.
@@ -8,18 +8,22 @@ public import TensorCore
 ///     00000/metadata.jsonl      what the list says of the prompt
 ///     00000/samples/0000.png    its images
 ///
-/// Images that are there are kept, so the same call goes on where an interrupted one stopped. What they
-/// were made with stands in `state/images.json`, so that no others are taken for them.
+/// Images that are there are kept, so the same call goes on where an interrupted one stopped, and the whole takes what
+/// parts have made. What they were made with stands in `state/images.json`, so that no others are taken for them.
 public struct PromptFolders {
   public let path: String
   private let prompts: PromptList
   private let count: Int
+  private let partition: Partition?
 
-  /// - Parameter count: images of each prompt
-  public init(path: String, prompts: PromptList, count: Int) {
+  /// - Parameters:
+  ///   - count: images of each prompt
+  ///   - partition: whose prompts alone are wanted; nil: all
+  public init(path: String, prompts: PromptList, count: Int, partition: Partition? = nil) {
     self.path = path
     self.prompts = prompts
     self.count = count
+    self.partition = partition
   }
 
   /// Generates the missing images.
@@ -36,13 +40,22 @@ public struct PromptFolders {
     noise: (name: String, source: (UInt64) -> some NormalSource), _ use: (String) throws -> Void
   ) throws {
     let settings = try settings(request, model, seed, noise.name)
-    try requireOwnFolder()
-    let lock = try WorkspaceLock(Workspace(path: path))
-    defer { withExtendedLifetime(lock) {} }
-    try Folders.removeLeftovers(in: path, of: Self.writes)
-    try claim(settings)
+    try ImageFolder.requireOwn(path)
+    try ImageFolder(path, partition, writes: Self.writes).whileHeld {
+      try claim(settings)
+      try generateMissing(request, with: model, seed, noise.source, use)
+      // Another part may have begun at the same moment, with others.
+      try requireSame(settings)
+    }
+  }
+
+  private func generateMissing(
+    _ request: TextToImage.Request, with model: EvaluatedModel, _ seed: UInt64,
+    _ noise: (UInt64) -> some NormalSource, _ use: (String) throws -> Void
+  ) throws {
     var open: ImageGenerator?
-    for (index, entry) in prompts.entries.enumerated() {
+    for index in prompts.indices(of: partition) {
+      let entry = prompts.entries[index]
       let folder = "\(path)/\(padded(index, 5))"
       try Folders.make("\(folder)/samples")
       let metadata = JSON.object(entry.metadata).text() + "\n"
@@ -55,7 +68,7 @@ public struct PromptFolders {
         open = generator
         var request = request
         request.prompt = entry.text
-        let source = noise.source(seed &+ UInt64(image))
+        let source = noise(seed &+ UInt64(image))
         try AtomicFile.replace(file, with: try generator.png(request, from: source))
         try use(file)
       }
@@ -88,25 +101,23 @@ public struct PromptFolders {
     return settings
   }
 
-  /// Refuses a folder that holds what no such call wrote.
-  private func requireOwnFolder() throws {
-    let names = try Folders.names(in: path)
-    guard names.isEmpty || names.contains("state") else {
-      throw EvaluationError.foreignFolder(path: path, holds: names[0])
-    }
-  }
+  private var record: String { "\(path)/state/images.json" }
 
   /// Writes down what the images are made with, or checks that it is what they were made with.
   private func claim(_ settings: JSON.Object) throws {
-    let record = "\(path)/state/images.json"
+    // In this order: other parts write the record before anything else.
+    let others = try Folders.names(in: path).filter { $0 != "state" && $0 != "lock" }
     guard Folders.exists(record) else {
-      let text = JSON.object(settings).text(.pretty) + "\n"
-      let others = try Folders.names(in: path).filter { $0 != "state" && $0 != "lock" }
       if let other = others.first {
         throw EvaluationError.foreignFolder(path: path, holds: other)
       }
+      let text = JSON.object(settings).text(.pretty) + "\n"
       return try AtomicFile.replace(record, with: Array(text.utf8))
     }
+    try requireSame(settings)
+  }
+
+  private func requireSame(_ settings: JSON.Object) throws {
     let known = try JSON(contentsOf: record)
     for (key, value) in settings where known[key] != value {
       throw EvaluationError.otherImages(path: path, setting: key)

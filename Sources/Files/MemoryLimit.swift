@@ -60,8 +60,8 @@ public struct MemoryLimit: Equatable, Sendable {
     case .addressSpace, .data:
       // In KiB, as the shell counts. What a run maps while it works is not known before: a tenth more.
       let kibibytes = (byteCount + Self.setAside(source)) / 10 * 11 / 1024
-      let step = 100_000
-      return "raise the limit (\(source.rawValue) \((kibibytes + step - 1) / step * step) is enough)"
+      let enough = (kibibytes + 99_999) / 100_000 * 100_000
+      return "raise the limit (\(source.rawValue) \(enough) is enough)"
     }
   }
 }

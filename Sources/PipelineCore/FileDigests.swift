@@ -20,6 +20,8 @@ public final class FileDigests {
   private var isChanged = false
   /// Bytes that may still be read; files beyond are taken to be what they were.
   private var budget: Int
+  /// Whether files of which nothing is known are read all the same.
+  private let readsUnknown: Bool
   /// Files that were changed but not read, for want of budget.
   private(set) var unread: [String] = []
   /// Is told of large files before they are read.
@@ -29,9 +31,12 @@ public final class FileDigests {
 
   /// Starts with what an earlier run saved; a file that is not as it was saved counts as empty.
   ///
-  /// - Parameter budget: how many bytes may be read in all
-  public init(savedAt path: String? = nil, budget: Int = .max) {
+  /// - Parameters:
+  ///   - budget: how many bytes may be read in all
+  ///   - readsUnknown: read files of which nothing is known in any case
+  public init(savedAt path: String? = nil, budget: Int = .max, readsUnknown: Bool = false) {
     self.budget = budget
+    self.readsUnknown = readsUnknown
     guard let path, let files = Self.files(savedAt: path) else { return }
     for (file, value) in files.object ?? JSON.Object() {
       guard let stamp = value["stamp"]?.string, let digest = value["sha256"]?.string else {
@@ -54,16 +59,17 @@ public final class FileDigests {
 
   /// The digest of a file's content, 64 hexadecimal digits.
   ///
+  /// - Parameter assumed: what it is taken to be if nothing is known of it and the budget does not allow to read it
   /// - Throws: ``Interruption`` if the user asked to stop
-  public func digest(ofFile path: String) throws -> String {
+  public func digest(ofFile path: String, assumed: String? = nil) throws -> String {
     let (key, stamp, byteCount) = try Self.identify(path)
     let known = entries[key]
     if let known, known.stamp == stamp { return known.digest }
-    guard byteCount <= budget else {
+    guard byteCount <= budget || known == nil && assumed == nil && readsUnknown else {
       unread.append(path)
-      return known?.digest ?? "not read"
+      return known?.digest ?? assumed ?? "not read"
     }
-    budget -= budget == .max ? 0 : byteCount
+    budget = budget == .max ? budget : max(0, budget - byteCount)
     if let interruption = Interruption.pending { throw interruption }
     if byteCount >= Self.large { observe(path, byteCount) }
     return try read(path, key, stamp)

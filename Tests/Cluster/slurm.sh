@@ -3,11 +3,11 @@
 #
 # 1. pipelines/cluster/slurm.sbatch submits arrays and merges; catalog, cache and shards are those of one run.
 # 2. An array of two of its parts alone does what these parts do.
-# 3. Training by srun over both nodes gives the LoRA of one process.
+# 3. Training by srun over both nodes gives the LoRA of one process: PMI-2 with MPICH, PMIx with Open MPI.
 # 4. A node dies with its part: Slurm requeues it, it goes on elsewhere, and the merge that waits for it is right.
 #
-# Needs slurm-wlm, slurm-client, munge and mpich (apt-get), and root. Takes five minutes, two of them Slurm's own wait
-# before it starts a task of a lost node again.
+# Needs slurm-wlm, slurm-client, munge, mpich, openmpi-bin, libpmix-dev (the plugin wants its libpmix.so) by apt-get, and
+# root. Takes six minutes, two of them Slurm's own wait before it starts a task of a lost node again.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 SPO=$(realpath "${1:-.build/release/spo}")
@@ -15,7 +15,7 @@ BED=$(mktemp -d)
 export SLURM_CONF=$BED/slurm.conf SPO
 
 begin() {
-  mkdir -p "$BED"/{state,n1,n2,log,munge}
+  mkdir -p "$BED"/{state,n1/tmp,n2/tmp,log,munge}
   chmod 755 "$BED" "$BED/munge"
   dd if=/dev/urandom of="$BED/munge/key" bs=1024 count=1 status=none
   chown -R munge "$BED/munge"
@@ -35,6 +35,7 @@ SlurmdPidFile=$BED/slurmd.%n.pid
 SlurmctldLogFile=$BED/log/slurmctld.log
 SlurmdLogFile=$BED/log/slurmd.%n.log
 SlurmdSpoolDir=$BED/%n
+TmpFS=$BED/%n/tmp
 StateSaveLocation=$BED/state
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
@@ -138,15 +139,18 @@ finish
 "$SPO" run "$BED/some.json5" --quiet
 same some "an array of two parts alone"
 
-for name in one two; do
+for name in one pmi2 pmix; do
   sed "s|runs/small|$BED/$name|; s#\"\(data\|Tests\)/#\"$ROOT/\1/#" \
     "$ROOT/Tests/Fixtures/commands/small.json5" > "$BED/$name.json5"
 done
 "$SPO" run "$BED/one.json5" --through spo --quiet > /dev/null
-STAGES="ingest encode shard" PARTS=2 RANKS=2 MPI=pmi2 "$SCRIPT" "$BED/two.json5"
-finish
-cmp "$BED"/{one,two}/spo/pytorch_lora_weights.safetensors || fail "training by srun: another LoRA"
-echo "ok: training by srun over two nodes"
+for kind in pmi2 pmix; do
+  STAGES="ingest encode shard" PARTS=2 RANKS=2 MPI=$kind "$SCRIPT" "$BED/$kind.json5"
+  finish
+  cmp "$BED"/{one,$kind}/spo/pytorch_lora_weights.safetensors || fail "training by srun, $kind: another LoRA"
+  grep -h "2 ranks on" ./*.out | tail -n 1
+  echo "ok: training by srun over two nodes, $kind"
+done
 
 "$SPO" run "$BED/lost.json5" --through ingest --quiet
 PARTS=2 STAGES="encode shard" "$SCRIPT" "$BED/lost.json5"

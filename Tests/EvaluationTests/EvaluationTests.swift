@@ -4,6 +4,7 @@ import Evaluation
 import Files
 import Foundation
 import Imaging
+import PipelineCore
 import Reporting
 import Scorers
 import TestSupport
@@ -124,6 +125,42 @@ import Testing
       let other = try request(in: folder, lora: try lora(in: folder, size: 0.25))
       _ = try Evaluation(other) { if $0.unit == "images" { count += 1 } }.run()
       #expect(count == 6)
+    }
+  }
+
+  @Test("parts generate and score each prompt once, and the whole finds what one run finds")
+  func parts() throws {
+    try withTemporaryFolder { folder in
+      try withTemporaryFolder { other in
+        let lora = try lora(in: folder, size: 0.5)
+        var whole = try request(in: folder, lora: lora)
+        whole.guidance = [5, 7.5]
+        var parts = try request(in: other, lora: lora)
+        parts.guidance = [5, 7.5]
+        parts.prompts = whole.prompts
+        let expected = try Evaluation(whole).run().json
+        for (index, share) in [(2, 1), (1, 2), (2, 1)] {
+          #expect(try Evaluation(parts).run(Partition(index: index, of: 2)) == share)
+        }
+        // More parts than prompts: one has nothing to do.
+        #expect(try Evaluation(parts).run(Partition(index: 4, of: 4)) == 0)
+        #expect(!FileManager.default.fileExists(atPath: "\(other)/out/evaluation.json"))
+        #expect(!FileManager.default.fileExists(atPath: "\(other)/out/lock"))
+        #expect(try images(other) == images(folder))
+        func files(_ folder: String) throws -> [String: Date?] {
+          let manager = FileManager.default
+          return try Dictionary(
+            uniqueKeysWithValues: manager.subpathsOfDirectory(atPath: "\(folder)/out").filter {
+              $0.hasPrefix("scores/") || $0.hasPrefix("images/")
+            }.map {
+              let attributes = try manager.attributesOfItem(atPath: "\(folder)/out/\($0)")
+              return ($0, attributes[.modificationDate] as? Date)
+            })
+        }
+        let made = try files(other)
+        #expect(try Evaluation(parts).run().json == expected)
+        #expect(try files(other) == made)
+      }
     }
   }
 

@@ -4,6 +4,7 @@ import Evaluation
 import Files
 import Foundation
 import Imaging
+import PipelineCore
 import TensorCore
 import TestSupport
 import Testing
@@ -11,17 +12,20 @@ import Testing
 @Suite struct PromptFoldersTests {
   private let model = EvaluatedModel(ModelFolder(path: fixturePath("../../data/tiny-sd")))
 
-  private func generate(_ folder: String, steps: Int = 2, _ lines: String) throws -> [String] {
+  private func generate(
+    _ folder: String, steps: Int = 2, _ lines: String, _ partition: Partition? = nil
+  ) throws -> [String] {
     let list = "\(folder)/list.jsonl"
     try lines.write(toFile: list, atomically: true, encoding: .utf8)
     var request = TextToImage.Request(prompt: "")
     request.steps = steps
     var generated: [String] = []
-    try PromptFolders(path: "\(folder)/out", prompts: try PromptList(path: list), count: 2)
-      .generate(
-        request, with: model, seed: 7,
-        noise: ("torch-cpu", { TorchCPUGenerator(seed: $0) })
-      ) { generated.append(String($0.dropFirst(folder.count + 5))) }
+    try PromptFolders(
+      path: "\(folder)/out", prompts: try PromptList(path: list), count: 2, partition: partition
+    ).generate(
+      request, with: model, seed: 7,
+      noise: ("torch-cpu", { TorchCPUGenerator(seed: $0) })
+    ) { generated.append(String($0.dropFirst(folder.count + 5))) }
     return generated
   }
 
@@ -51,6 +55,29 @@ import Testing
       // What is there is kept.
       try FileManager.default.removeItem(atPath: "\(folder)/out/00001/samples/0000.png")
       #expect(try generate(folder, lines) == ["00001/samples/0000.png"])
+    }
+  }
+
+  @Test(
+    "a part draws its prompts alone; the whole draws the rest; what another writes is left alone")
+  func parts() throws {
+    try withTemporaryFolder { folder in
+      let second = try Partition(index: 2, of: 2)
+      #expect(
+        try generate(folder, lines, second) == [
+          "00001/samples/0000.png", "00001/samples/0001.png",
+        ])
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/out/00000"))
+      #expect(throws: EvaluationError.otherImages(path: "\(folder)/out", setting: "steps")) {
+        try generate(folder, steps: 3, lines, second)
+      }
+      let begun = "\(folder)/out/" + TemporaryName.beside("00001/metadata.jsonl")
+      try AtomicFile.replace(begun, with: [])
+      #expect(try generate(folder, lines, second).isEmpty)
+      #expect(FileManager.default.fileExists(atPath: begun))
+      #expect(
+        try generate(folder, lines) == ["00000/samples/0000.png", "00000/samples/0001.png"])
+      #expect(!FileManager.default.fileExists(atPath: begun))
     }
   }
 

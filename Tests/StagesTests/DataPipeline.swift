@@ -13,6 +13,8 @@ struct DataPipeline {
   var model = fixturePath("sample/model")
   var ingest: [String: JSON] = [:]
   var encode: [String: JSON] = ["size": 16, "batch": 4]
+  /// Nil: there is no such stage.
+  var label: [String: JSON]?
   var shard: [String: JSON] = [:]
   var observe: (RunEvent) -> Void = { _ in }
 
@@ -41,12 +43,13 @@ struct DataPipeline {
   var workspacePath: String { "\(folder)/\(workspace)" }
 
   func pipeline() throws -> Pipeline {
-    let stages: JSON = [
-      "ingest": block(ingest), "encode": block(encode), "shard": block(shard),
-    ]
+    var stages = JSON.Object()
+    stages["ingest"] = block(ingest)
+    stages["encode"] = block(encode)
+    if let label { stages["label"] = block(label) }
+    stages["shard"] = block(shard)
     let file: JSON = [
-      "workspace": .string(workspacePath), "model": .string(model),
-      "stages": stages,
+      "workspace": .string(workspacePath), "model": .string(model), "stages": .object(stages),
     ]
     let path = "\(folder)/\(workspace).json5"
     try AtomicFile.replace(path, with: Array(file.text().utf8))

@@ -56,6 +56,32 @@ import Testing
     }
   }
 
+  @Test("labels of a model are those of one run, taken from parts in any order")
+  func labels() throws {
+    try withTemporaryFolder { folder throws in
+      let run = MiniatureRun(in: folder)
+      try run.makeSources()
+      try writeFreshPreferenceModel("\(folder)/judge")
+      var whole = try DataPipeline(in: folder, sources: ["*.parquet"])
+      whole.model = MiniatureRun.tinyModel
+      whole.encode = [:]
+      whole.label = ["scorer": .string("\(folder)/judge"), "gap": 0, "batch": 4]
+      whole.shard = ["labels": "model"]
+      var parts = whole
+      parts.workspace = "parts"
+      try whole.run()
+      try parts.run(through: "encode")
+      for index in [3, 1] { try parts.expectPart(index, of: 3, "label") }
+      let error = #expect(throws: PartError.self) { try parts.merge("label") }
+      #expect(error?.description.contains("--partition auto/3 and --array=2") == true)
+      try parts.expectPart(2, of: 3, "label")
+      try parts.merge("label")
+      try parts.run()
+      try parts.expectSame(as: whole)
+      #expect(try parts.labels() == whole.labels())
+    }
+  }
+
   @Test("an image that cannot be decoded is rejected once, also after other settings rejected it")
   func rejects() throws {
     try withTemporaryFolder { folder throws in
@@ -81,6 +107,26 @@ import Testing
       try parts.run()
       #expect(try parts.shardBytes() == whole.shardBytes())
       #expect(try parts.catalog().rejectCounts().map(\.count) == [1])
+    }
+  }
+
+  @Test(
+    "parts made elsewhere, in a copy of the workspace and with one of the model, are merged here")
+  func copies() throws {
+    try withWorkspaces { whole, parts throws in
+      try parts.run(through: "ingest")
+      let manager = FileManager.default
+      var copy = parts
+      copy.workspace = "elsewhere"
+      copy.model = parts.folder + "/model"
+      try manager.copyItem(atPath: parts.workspacePath, toPath: copy.workspacePath)
+      try manager.copyItem(atPath: parts.model, toPath: copy.model)
+      for index in 1...2 { try copy.expectPart(index, of: 2, "encode") }
+      try manager.moveItem(
+        atPath: copy.workspacePath + "/parts", toPath: parts.workspacePath + "/parts")
+      try parts.merge("encode")
+      try parts.run()
+      try parts.expectSame(as: whole)
     }
   }
 
@@ -193,6 +239,10 @@ extension DataPipeline {
       #expect(mine == other, "\(name)")
       #expect(!mine.isEmpty)
     }
+  }
+
+  fileprivate func labels() throws -> [UInt8] {
+    try RegularFile(path: "\(workspacePath)/labels.json").readAll()
   }
 
   /// All rows of all tables of a database.

@@ -13,6 +13,9 @@ public protocol DivisibleStage: Stage {
   /// What outputs depend on of the files outside the workspace, beyond what items' keys say.
   func partInputs() throws -> [StageInput]
 
+  /// Whether parts process the item; others are left to whoever merges, and may need what parts have made.
+  func isDivided(_ item: Item) -> Bool
+
   /// The item's place among all items of the stage, those included that are done: by it items are divided.
   func position(of item: Item) -> Int
 
@@ -36,6 +39,7 @@ public protocol DivisibleStage: Stage {
 
 extension DivisibleStage {
   public func partInputs() throws -> [StageInput] { try inputs() }
+  public func isDivided(_ item: Item) -> Bool { true }
 }
 
 /// Bytes that are not an output of their item.

@@ -118,6 +118,7 @@ private final class OpenFiles {
 /// A stage's outputs that parts have made, as the stage reads them.
 final class PartOutputs<Item, Output> {
   let index: PartIndex
+  private let isDivided: (Item) -> Bool
   private let key: (Item) throws -> String
   private let position: (Item) -> Int
   private let read: (Item, inout OutputReader) throws -> Output
@@ -125,13 +126,16 @@ final class PartOutputs<Item, Output> {
 
   init<S: DivisibleStage>(_ stage: S, _ index: PartIndex) where S.Item == Item, S.Output == Output {
     self.index = index
+    isDivided = stage.isDivided
     key = stage.partKey
     position = stage.position
     read = stage.output
     together = stage.together
   }
 
-  func place(of item: Item) throws -> PartIndex.Place? { try index.place(of: key(item)) }
+  func place(of item: Item) throws -> PartIndex.Place? {
+    isDivided(item) ? try index.place(of: key(item)) : nil
+  }
 
   /// - Throws: the item's `Rejection` if it was rejected; ``PartError`` if the bytes cannot be used
   func output(of item: Item, at place: PartIndex.Place) throws -> Output {
@@ -156,12 +160,13 @@ final class PartOutputs<Item, Output> {
     if let other = index.others.first {
       throw PartError.otherSettings(path: other.path, changes: other.changes)
     }
-    let missing = try items.filter { try place(of: $0) == nil }
+    let divided = items.filter(isDivided)
+    let missing = try divided.filter { try place(of: $0) == nil }
     guard !missing.isEmpty else { return }
     let count = index.partCount
     let again = count.map { count in Set(missing.map { position($0) % count + 1 }).sorted().asArray
     }
     throw PartError.incomplete(
-      stage: stage, missing: missing.count, total: items.count, again: again, count: count ?? 0)
+      stage: stage, missing: missing.count, total: divided.count, again: again, count: count ?? 0)
   }
 }

@@ -41,7 +41,7 @@ public struct Partition: Equatable, Sendable, CustomStringConvertible {
   public var description: String { "\(index)/\(count)" }
 
   /// Whether the item at this place among all items of the stage belongs to the part.
-  func contains(position: Int) -> Bool { position % count == index - 1 }
+  package func contains(position: Int) -> Bool { position % count == index - 1 }
 
   /// ASCII digits alone.
   fileprivate static func number(_ text: some StringProtocol) -> Int? {

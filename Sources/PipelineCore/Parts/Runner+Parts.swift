@@ -13,8 +13,9 @@ extension Runner {
   ) throws {
     let configured = try divisible(stage)
     try workspace.requireUsable(knowing: pipeline.knownNames)
-    // What is known of files counts: no part reads what only the merge has to compare.
-    let known = FileDigests(savedAt: workspace.digestsPath, budget: 0)
+    // What is known of files counts: no part reads what only the merge has to compare. In a copy of the workspace
+    // nothing is known: what stages have made is taken for what it was, and what they read is read.
+    let known = FileDigests(savedAt: workspace.digestsPath, budget: 0, readsUnknown: true)
     var planner = Planner(workspace, known, isPart: true)
     for earlier in pipeline.stages(through: stage).dropLast() {
       let step = try planner.step(earlier)
@@ -63,7 +64,7 @@ extension Runner {
   ) throws {
     let folder = workspace.partsPath(S.name)
     let earlier = try tries(of: partition, in: folder, basis.fingerprint)
-    let pending = try stage.pendingItems()
+    let pending = try stage.pendingItems().filter(stage.isDivided)
     let share = pending.filter { partition.contains(position: stage.position(of: $0)) }
     if let complete = earlier.first(where: \.isComplete) {
       try complete.verify()

@@ -159,16 +159,19 @@ package final class WriteReport: Stage {
     if case .candidates(let batch) = item { batch.prompts.count } else { 1 }
   }
 
+  func beginCommits() throws {
+    try Folders.make("\(folder)/pictures")
+    try Folders.make("\(folder)/candidates")
+  }
+
   func prepare() throws {
     if try pictureItems().contains(where: { !isDrawn($0.prompt, $0.scale) }) {
       try scoring.requireReadable()
     }
-    try Folders.make("\(folder)/pictures")
-    try Folders.make("\(folder)/candidates")
     let painter = try Painter(
       settings, loraPaths: stages.map { context.workspace.path($0.loraFile) })
     self.painter = painter
-    guard settings.oracle != .none else { return }
+    guard settings.oracle != .none, !context.isPart else { return }
     guard let optimization = try stepwiseSettings() else { return }
     judging = makeJudging(
       painter, optimization, try optimization.judge(in: context.workspace))

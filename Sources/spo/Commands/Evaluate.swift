@@ -31,6 +31,9 @@ enum Evaluate: Command {
         .value("steps", "N", "DDIM steps (20)"),
         .value("eta", "X", "DDIM eta, 0 to 1 (0)"),
         .value("seed", "N", "seed of the noise (42)"),
+        .value(
+          "partition", "I/N",
+          "only images and scores of part I of N of the prompts; auto/N: the job array says which"),
         ComputingDevice.option,
         .value("out", "DIR", "the folder for images, scores, evaluation.json and index.html"),
         .flag("json", "print one JSON object"),
@@ -41,20 +44,37 @@ enum Evaluate: Command {
             + " --prompts PartiPrompts.tsv --scorer pickscore=models/PickScore_v1"
             + " --guidance 5 --guidance 7.5 --out runs/evaluation",
           "does a LoRA help?"
-        )
+        ),
+        (
+          "spo evaluate --model models/sd15 --prompts PartiPrompts.tsv"
+            + " --scorer pickscore=models/PickScore_v1 --out runs/evaluation --partition auto/64",
+          "a job of an array; afterwards the same without --partition"
+        ),
       ])
   }
 
   static func run(_ arguments: Arguments) throws {
     let request = try request(arguments)
+    let partition = try arguments.partition()
+    guard partition == nil || !arguments.has("json") else {
+      throw arguments.error("--partition does not go with --json: a part compares nothing")
+    }
     let computing = try ComputingDevice(arguments)
     Interruption.handleSignals()
     let console = ProgressLine()
-    let result: EvaluationResult
-    do {
+    let evaluation = Evaluation(request, report: console.show)
+    func perform<Result>(_ body: () throws -> Result) throws -> Result {
       defer { console.close() }
-      result = try computing.perform { try Evaluation(request, report: console.show).run() }
+      return try computing.perform(body)
     }
+    if let partition {
+      let count = try perform { try evaluation.run(partition) }
+      return Console.note(
+        "part \(partition) is complete: \(Spelled.count(count)) of "
+          + "\(Spelled.count(request.prompts.entries.count)) prompts; when all parts are, run without --partition"
+      )
+    }
+    let result = try perform { try evaluation.run() }
     guard !arguments.has("json") else { return try Console.print(result.json.text(.pretty)) }
     for line in result.lines { try Console.print(line) }
     Console.note("the page is \(request.folder)/index.html")

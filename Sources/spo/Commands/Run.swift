@@ -117,28 +117,21 @@ enum Run: Command {
   private static func part(
     _ arguments: Arguments
   ) throws(UsageError) -> (partition: Partition, stage: String)? {
-    let (text, stage) = (arguments.value("partition"), arguments.value("through"))
+    let (isPart, stage) = (arguments.has("partition"), arguments.value("through"))
     if arguments.has("scratch"), !arguments.has("merge") {
       throw arguments.error("--scratch is of --merge")
     }
-    guard text != nil || arguments.has("merge") else { return nil }
-    let option = text == nil ? "--merge" : "--partition"
+    guard isPart || arguments.has("merge") else { return nil }
+    let option = isPart ? "--partition" : "--merge"
     guard let stage else {
       throw arguments.error("\(option) needs --through, which names the stage")
     }
     guard !arguments.has("force") else {
       throw arguments.error("\(option) does not go with --force")
     }
-    guard let text else { return nil }
-    guard !arguments.has("merge") else {
+    guard !isPart || !arguments.has("merge") else {
       throw arguments.error("--partition does not go with --merge")
     }
-    do {
-      let partition = try Partition(text, environment: environment)
-      if let variable = partition.variable {
-        Console.note("part \(partition), by \(variable)")
-      }
-      return (partition, stage)
-    } catch { throw arguments.error("--partition \(text): \(error)") }
+    return try arguments.partition().map { ($0, stage) }
   }
 }

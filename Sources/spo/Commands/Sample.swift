@@ -25,6 +25,8 @@ enum Sample: Command {
           "strength of all LoRA files, or of each in turn if given as often as --lora (1)"),
         .value("prompt", "STR", "the prompt"),
         .value("prompts", "FILE", "a prompt list instead of one prompt; --out is then a folder"),
+        .value(
+          "partition", "I/N", "part I of N of the list's prompts; auto/N: the job array says which"),
         .value("negative", "STR", "negative prompt (empty)"),
         .value("seed", "N", "the noise to start from (42)"),
         .value("steps", "N", "sampling steps (20)"),
@@ -64,6 +66,9 @@ enum Sample: Command {
     if list != nil, arguments.has("prompt") {
       throw arguments.error("--prompt and --prompts exclude each other")
     }
+    guard list != nil || !arguments.has("partition") else {
+      throw arguments.error("--partition is of --prompts")
+    }
     var request = TextToImage.Request(
       prompt: try list == nil ? arguments.required("prompt") : "")
     request.negativePrompt = arguments.value("negative")
@@ -90,11 +95,13 @@ enum Sample: Command {
     }
     if let list {
       Interruption.handleSignals()
-      return try PromptFolders(path: output, prompts: try PromptList(path: list), count: count)
-        .generate(
-          request, with: try evaluatedModel(folder, arguments), seed: UInt64(seed),
-          noise: (arguments.value("rng") ?? "torch-cpu", makeSource)
-        ) { try Console.print($0) }
+      return try PromptFolders(
+        path: output, prompts: try PromptList(path: list), count: count,
+        partition: try arguments.partition()
+      ).generate(
+        request, with: try evaluatedModel(folder, arguments), seed: UInt64(seed),
+        noise: (arguments.value("rng") ?? "torch-cpu", makeSource)
+      ) { try Console.print($0) }
     }
     let paths = count == 1 ? [output] : (1...count).map { numbered(output, $0) }
     for path in paths {
