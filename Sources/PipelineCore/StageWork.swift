@@ -250,8 +250,12 @@ extension StageWork {
         if let interruption = Interruption.pending { throw interruption }
         let taken = try outputs.map { try take(rest, from: $0, stage, progress) } ?? 0
         if taken == 0 {
-          if !isPrepared { try stage.prepare() }
-          isPrepared = true
+          if !isPrepared {
+            // A merge, too, computes what parts leave to it.
+            if configured.type.usesDevice { try note(nil, [device], in: &record.run) }
+            try stage.prepare()
+            isPrepared = true
+          }
           try handle(item, stage)
           progress.finishItem(units: stage.unitCount(of: item))
         }

@@ -35,6 +35,7 @@ SlurmdPidFile=$BED/slurmd.%n.pid
 SlurmctldLogFile=$BED/log/slurmctld.log
 SlurmdLogFile=$BED/log/slurmd.%n.log
 SlurmdSpoolDir=$BED/%n
+# The plugin of PMIx makes its folders here: two nodes on one machine must not share them.
 TmpFS=$BED/%n/tmp
 StateSaveLocation=$BED/state
 ProctrackType=proctrack/linuxproc

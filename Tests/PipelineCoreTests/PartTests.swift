@@ -224,6 +224,25 @@ struct PartTests {
     }
   }
 
+  @Test("what parts leave to whoever merges is computed there, on a device of the same kind")
+  func undivided() throws {
+    try withToys("multiply.note=keep 5") { whole, toy throws in
+      for index in 1...2 {
+        try toy.part(index, of: 2, "multiply.note=keep 5", device: "cuda")
+      }
+      #expect(
+        throws: PipelineError.otherDevice(stage: "multiply", begun: "cuda", now: "cpu")
+      ) { try toy.run("multiply.note=keep 5", through: "multiply", merge: Runner.Merge()) }
+      try toy.run(
+        "multiply.note=keep 5", "may_change_device=true", through: "multiply",
+        merge: Runner.Merge())
+      let record = try JSONReader(contentsOf: toy.folder + "/run/state/multiply.json")
+      #expect(try record["devices"].elements().map { try $0.string() } == ["cuda", "cpu"])
+      try toy.run("multiply.note=keep 5")
+      #expect(try toy.products() == whole.products())
+    }
+  }
+
   @Test("numbers are told as job arrays take them")
   func arrays() {
     #expect([Int]().asArray == "")

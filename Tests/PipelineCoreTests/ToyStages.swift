@@ -68,6 +68,7 @@ final class Multiply: DivisibleStage {
   }
 
   static let databases: [String] = []
+  func isDivided(_ item: Int) -> Bool { settings.note != "keep \(item)" }
   func position(of item: Int) -> Int { item }
   func partKey(of item: Int) -> String { "number \(item)" }
 
