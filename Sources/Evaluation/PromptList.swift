@@ -82,7 +82,10 @@ public struct PromptList: Equatable, Sendable {
   private static func table(
     _ text: String, _ separator: Unicode.Scalar, _ path: String
   ) throws(PromptListError) -> [Entry] {
-    let rows = try DelimitedText(text, separator: separator, path: path).rows
+    // Spreadsheets write semicolons where the comma is the decimal sign.
+    let header = text.prefix { !$0.isNewline }
+    let isOther = !header.unicodeScalars.contains(separator) && header.contains(";")
+    let rows = try DelimitedText(text, separator: isOther ? ";" : separator, path: path).rows
     guard let header = rows.first?.fields else { return [] }
     guard let column = columns.lazy.compactMap({ header.firstIndex(of: $0) }).first else {
       throw .noPrompt(path: path, present: header)

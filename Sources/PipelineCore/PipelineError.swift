@@ -48,7 +48,8 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): there is no such setting; \(Self.suggestion(nearest, known))"
     case .badSetting(let path, let reason): "\(path): \(reason)"
     case .missingInput(let setting, let path):
-      "\(setting): \(path) is not there; put it there, or say where it is: --set \(setting)=PATH"
+      "\(setting): \(path) is not there; "
+        + (HubName.remedy(path) ?? "put it there, or say where it is") + ": --set \(setting)=PATH"
         + (path.hasPrefix("/") ? "" : " (paths start at the current folder; ~ is no folder)")
     case .badOverride(let text):
       "--set \(text): expected stage.key=value, such as encode.batch=8, or key=value"

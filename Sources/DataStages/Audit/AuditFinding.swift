@@ -56,13 +56,11 @@ enum AuditKind: String, CaseIterable {
     }
   }
 
+  /// Whether it is found in images rather than in pairs, which have a prompt.
+  var isOfImages: Bool { self == .sharedBytes || self == .nearDuplicates }
+
   /// What it counts.
-  var unit: String {
-    switch self {
-    case .sharedBytes, .nearDuplicates: "images"
-    default: "pairs"
-    }
-  }
+  var unit: String { isOfImages ? "images" : "pairs" }
 
   /// A setting that drops all of it.
   var setting: String? { self == .ties ? "ingest.ties=drop" : nil }

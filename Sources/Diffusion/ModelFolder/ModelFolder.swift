@@ -67,6 +67,9 @@ public struct ModelFolder: Equatable, Sendable {
 
   private static let fileEndings = [".safetensors", ".ckpt", ".bin", ".pt", ".pth"]
 
+  /// What is taken for granted of a single file that does not say it, for people; nil: nothing.
+  package var assumption: String? { (try? original())??.assumption }
+
   func original() throws -> OriginalCheckpoint? {
     guard isFile else { return nil }
     return try OriginalCheckpoint(try openCheckpoint(path).nested(below: "state_dict."))

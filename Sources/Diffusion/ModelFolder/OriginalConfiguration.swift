@@ -71,6 +71,15 @@ extension OriginalCheckpoint {
     .integers(extents.channels.map { max(1, $0 / 64) })
   }
 
+  /// What is taken for granted; nil: the file says it.
+  package var assumption: String? {
+    guard family == .stableDiffusion2, marks.prediction == nil else { return nil }
+    return
+      "\(source.path) does not say what it predicts: taken for a 768-pixel model that predicts velocities, as "
+      + "diffusers takes it; for a 512-pixel base model, which predicts noise, give the model's folder, or "
+      + "write modelspec.prediction_type = epsilon into the header of a .safetensors file"
+  }
+
   /// What the model predicts.
   ///
   /// A file of Stable Diffusion 2 that says nothing is taken for one of 768 pixels,

@@ -144,7 +144,8 @@ struct ReportPage {
               standardError: score.standardError)
           }
       },
-      note: "The oracle's scores, 0 to 100, over \(comparisons[0].pictures) pictures. "
+      note: "The oracle's scores, 0 to 100, over \(comparisons[0].pictures) images of "
+        + "\(comparisons[0].prompts) prompts. "
         + "The standard error is that of the mean difference, over prompts.")
   }
 

@@ -10,6 +10,10 @@ public struct DPOSettings: StageSettings {
   public var tokenizer: String? = nil
   @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
   public var vae: String? = nil
+  /// The reference of the loss is still the model without a LoRA.
+  @Setting(
+    "A LoRA file whose training goes on, of the same rank and modules; null: a fresh LoRA.")
+  public var start: String? = nil
   @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
   @Setting("Training steps.", in: 1...1_000_000)

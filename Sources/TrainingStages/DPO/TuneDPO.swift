@@ -22,7 +22,7 @@ package final class TuneDPO: RankedStage {
   static let version = 1
   static let unit = "steps"
   static let usesDevice = true
-  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "vae"]
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "vae", "start"]
   static let spare = ["dpo/checkpoints"]
   static let repairsFiles = true
   static let secondary = TuningStage.dpo.measurements
@@ -54,6 +54,7 @@ package final class TuneDPO: RankedStage {
 
   func inputs() throws -> [StageInput] {
     try settings.base.inputs(["unet", "vae", "scheduler"], context.digests)
+      + (settings.start.map { [try context.digests.input(file: $0, as: "start")] } ?? [])
   }
 
   func remakesFilesAtOnce() throws -> Bool { try stretches.pending().isEmpty }
@@ -136,7 +137,15 @@ package final class TuneDPO: RankedStage {
     guard let tuning else { return }
     let adapters = tuning.tuner.adapters
     try adapters.requireFinite(stage: Self.name)
-    guard !adapters.changesNothing else {
+    if let start = settings.start {
+      guard try !StartingLoRA(path: start, of: settings.base, stage: Self.name).equals(adapters)
+      else {
+        throw NothingLearned(
+          reason:
+            "after \(settings.steps) steps of stage dpo the LoRA is still \(start), from which "
+            + "it started; raise dpo.learning_rate or dpo.beta")
+      }
+    } else if adapters.changesNothing {
       throw NothingLearned(
         reason:
           "all up matrices of the LoRA of stage dpo are 0 after \(settings.steps) steps; raise "
@@ -148,6 +157,12 @@ package final class TuneDPO: RankedStage {
     let warnings = try TrainingWarnings.ofChange(lora, of: settings.base, stage: Self.name)
     try TrainingWarnings.write(findings.warnings() + warnings, to: folder)
     try lora.write(to: loraPath, as: .diffusers, precision: .f32)
+  }
+
+  /// Refuses to start from the file that the stage itself replaces: it would never be up to date.
+  func requireOtherStart() throws {
+    try StartingLoRA.require(
+      settings.start, isNot: context.workspace.path(TuningStage.dpo.loraFile), stage: Self.name)
   }
 
   func spareFindings() throws -> [String] { try stretches.findings() }

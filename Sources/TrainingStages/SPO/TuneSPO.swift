@@ -250,13 +250,8 @@ package final class TuneSPO: RankedStage {
 
   /// Refuses to start from the file that the stage itself replaces: it would never be up to date.
   func requireOtherStart() throws {
-    guard let start = settings.start,
-      Folders.canonical(start)
-        == Folders.canonical(context.workspace.path(TuningStage.spo.loraFile))
-    else { return }
-    throw PipelineError.badSetting(
-      path: "spo.start",
-      reason: "is \(start), the file that stage spo writes; copy it out of the workspace first")
+    try StartingLoRA.require(
+      settings.start, isNot: context.workspace.path(TuningStage.spo.loraFile), stage: Self.name)
   }
 
   /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
@@ -264,7 +259,7 @@ package final class TuneSPO: RankedStage {
     try adapters.requireFinite(stage: Self.name)
     let isUnchanged =
       try settings.start.map {
-        try LoRAWeights(trained: adapters) == StartingLoRA(path: $0, of: settings.base).weights
+        try StartingLoRA(path: $0, of: settings.base, stage: Self.name).equals(adapters)
       } ?? adapters.changesNothing
     guard isUnchanged else { return }
     guard findings.updates > 0 else {

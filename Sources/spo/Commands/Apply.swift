@@ -40,7 +40,7 @@ enum ApplyCommand: Command {
       let names = Operation.all.map(\.name).joined(separator: ", ")
       throw arguments.error("there is no operation \"\(name)\"; known are \(names)")
     }
-    var options = OperationOptions(model: ModelFolder(path: try arguments.required("model")))
+    var options = OperationOptions(model: try arguments.modelFolder())
     options.loraPath = arguments.value("lora")
     options.steps = try arguments.int("steps", in: 1...1000) ?? options.steps
     options.eta = try arguments.float("eta") ?? options.eta

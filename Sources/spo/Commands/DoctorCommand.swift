@@ -36,9 +36,8 @@ enum DoctorCommand: Command {
     if arguments.has("device") { throw arguments.error("--device is of --device-check") }
     let machine = MachineReport()
     let doctor = try arguments.operands.first.map { try examined($0, arguments) }
-    for note in (doctor?.pipeline.notes ?? []) + (doctor?.notes ?? []) {
-      Console.note("note: \(note)")
-    }
+    doctor?.pipeline.sayNotes()
+    for note in doctor?.notes ?? [] { Console.note("note: \(note)") }
     let problems = machine.problems + (doctor?.problems ?? [])
     if arguments.has("json") {
       var report = JSON.Object()

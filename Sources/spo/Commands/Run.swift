@@ -78,7 +78,7 @@ enum Run: Command {
   ) throws {
     let merge = arguments.has("merge") ? Runner.Merge(scratch: arguments.value("scratch")) : nil
     let pipeline = try makePipeline(arguments, arguments.values("set"))
-    for note in pipeline.notes { Console.note("note: \(note)") }
+    pipeline.sayNotes()
     try pipeline.checkFit()
     let computing = try ComputingDevice(pipeline.device, localRank: launched.localRank)
     if let threads = pipeline.threads { Threads.count = threads }

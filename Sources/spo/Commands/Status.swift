@@ -28,7 +28,7 @@ enum Status: Command {
     let pipeline = try Pipeline(
       path: arguments.operands[0], stages: stageTypes, overrides: arguments.values("set"),
       workspace: arguments.value("workspace"))
-    for note in pipeline.notes { Console.note("note: \(note)") }
+    pipeline.sayNotes(looks: true)
     try pipeline.checkFit()
     try ComputingDevice.require(pipeline.device)
     let stages = try pipeline.status()

@@ -27,6 +27,7 @@ enum Verify: Command {
     let pipeline = try Pipeline(
       path: arguments.operands[0], stages: stageTypes, overrides: arguments.values("set"),
       workspace: arguments.value("workspace"))
+    pipeline.sayNotes(looks: true)
     let stages = try pipeline.verify { Console.note("reading the result of stage \($0)") }
     if arguments.has("json") {
       let report: JSON = [

@@ -17,6 +17,26 @@ enum DatabaseInspector: FileInspector {
     }
   }
 
+  /// All rejected rows of a catalog as CSV, in the order in which they were found.
+  static func rejectedRows(path: String) throws -> String {
+    let catalog = try CatalogDatabase(path: path, access: .readOnly)
+    var lines = ["file,row,column,stage,code,reason"]
+    try catalog.forEachReject { reject in
+      let fields = [
+        reject.file, "\(reject.row)", reject.column ?? "", reject.stage, reject.code,
+        reject.reason,
+      ]
+      lines.append(fields.map { csvField($0.printable) }.joined(separator: ","))
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  /// As RFC 4180 has it.
+  private static func csvField(_ text: String) -> String {
+    guard text.contains(where: { ",\"\n\r".contains($0) }) else { return text }
+    return "\"\(text.replacing("\"", with: "\"\""))\""
+  }
+
   private static func inspect(_ catalog: CatalogDatabase) throws -> InspectionReport {
     try catalog.database.checkIntegrity()
     let counts = try catalog.counts()

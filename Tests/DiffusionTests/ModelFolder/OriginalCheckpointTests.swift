@@ -86,6 +86,7 @@ struct OriginalCheckpointTests {
       let scheduler = SchedulerConfig(try checkpoint.configuration("scheduler"))
       #expect(try scheduler.predictionType() == prediction)
       #expect(try checkpoint.configuration("unet").int("sample_size") == side)
+      #expect((checkpoint.assumption != nil) == marks.isEmpty)
     }
   }
 
