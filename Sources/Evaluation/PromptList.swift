@@ -128,7 +128,7 @@ public enum PromptListError: ClassifiedError, Equatable, CustomStringConvertible
     case .tooLarge(let path, let size, let limit):
       "\(path): \(size) bytes, more than the \(limit) of a list of prompts"
     case .notText(let path): "\(path): not text in UTF-8, so no list of prompts"
-    case .empty(let path): "\(path): holds no prompt"
+    case .empty(let path): "\(path): contains no prompt"
     case .noPrompt(let path, let present):
       "\(path): no member or column named prompt, caption or Prompt; present are "
         + (present.isEmpty ? "none" : present.joined(separator: ", "))

@@ -49,9 +49,9 @@ enum AuditKind: String, CaseIterable {
       "Accuracy on held-out images is overestimated where training has seen them, or nearly the same."
     case .emptyCaptions: "Without a prompt there is nothing to condition on."
     case .unsafeCaptions:
-      "A short list of words; read what it finds, and do not take it for a filter."
-    case .differentSizes: "Size may be what was preferred, and what is learned."
-    case .sharedBytes: "The same bytes stand under several identities."
+      "Found with a short word list: review the matches, and do not rely on it as a filter."
+    case .differentSizes: "The preference may be for the size, and that is what would be learned."
+    case .sharedBytes: "The same bytes have several identities."
     case .nearDuplicates: "Images of different bytes that differ by less than an eye sees."
     }
   }

@@ -83,7 +83,7 @@ struct EncodePlan {
         ? []
         : [
           "warning: \(enlargedCount) of \(imageCount) images are smaller than \(size) pixels and are "
-            + "enlarged, which blurs what is learned from; lower encode.size or leave them out"
+            + "enlarged, so they are blurry; lower encode.size or leave them out"
         ])
   }
 

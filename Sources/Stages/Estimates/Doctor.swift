@@ -213,7 +213,7 @@ extension Doctor {
         + ByteCount.text(limits.memory) + limits.memoryNote
         + (largest.map { " (\(ByteCount.text($0.byteCount)) for \($0.what))" } ?? ""),
       remedy: (limits.memoryNote.isEmpty
-        ? "take a machine with more memory" : "raise the limit")
+        ? "use a machine with more memory" : "raise the limit")
         + (stage.sources.contains { $0.setting == "model" }
           ? ", or a smaller model or one whose weights are F16: --set model=PATH" : ""),
       kind: .space)

@@ -220,7 +220,7 @@ package final class TrainPreference: RankedStage {
     guard let training else { preconditionFailure("not prepared") }
     switch item {
     case .pictures(let block):
-      context.progress.advance(by: 0, note: "pictures of \(block.split), \(block.view.name)")
+      context.progress.advance(by: 0, note: "estimating \(block.split) images, \(block.view.name)")
       guard let place = training.blocks.firstIndex(of: block) else {
         preconditionFailure("pictures that are not looked at")
       }

@@ -16,7 +16,7 @@ enum CollectGarbage: Command {
         .flag("dry-run", "only say what would be removed"),
       ],
       examples: [
-        ("spo gc pipelines/quickstart.json5 --dry-run", "what could go, with its size")
+        ("spo gc pipelines/quickstart.json5 --dry-run", "what would be removed, with its size")
       ])
   }
 

@@ -14,7 +14,7 @@ enum Inspect: Command {
       operands: [CommandSyntax.Operand("FILE|FOLDER")],
       options: [
         .flag("json", "print one JSON object"),
-        .flag("digest", "add digests of what it holds, where its kind has them"),
+        .flag("digest", "add digests of the contents, where available"),
         .flag("rejected", "of a catalog: only the rejected rows, as CSV"),
       ],
       examples: [

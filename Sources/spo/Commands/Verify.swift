@@ -18,7 +18,7 @@ enum Verify: Command {
       examples: [
         (
           "spo verify pipelines/quickstart.json5",
-          "whether everything is as it was written, and what repairs it"
+          "whether every result is intact, and how to repair it"
         )
       ])
   }

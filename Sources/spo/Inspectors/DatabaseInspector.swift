@@ -46,7 +46,7 @@ enum DatabaseInspector: FileInspector {
     let rows: [(String, Int)] = [
       ("sources", sources.count), ("prompts", counts.prompts), ("images", counts.images),
       ("pairs", counts.pairs), ("listed prompts", counts.listedPrompts),
-      ("rejects", counts.rejects),
+      ("rejected rows", counts.rejects),
     ]
     var lines = ["\(catalog.database.path.printable): catalog"]
     lines += rows.map { "  \($0.0): \(Spelled.count($0.1))" }
@@ -54,9 +54,8 @@ enum DatabaseInspector: FileInspector {
     lines += rejects.map { "  rejected, \($0.code.printable): \(Spelled.count($0.count))" }
     var report = JSON.Object()
     report["kind"] = "catalog"
-    for (name, count) in rows {
-      report[name == "listed prompts" ? "listed_prompts" : name] = .integer(count)
-    }
+    let keys = ["listed prompts": "listed_prompts", "rejected rows": "rejects"]
+    for (name, count) in rows { report[keys[name] ?? name] = .integer(count) }
     report["pairs_by_split"] = object(splits.map { ($0.split, $0.count) })
     report["rejects_by_code"] = object(rejects.map { ($0.code, $0.count) })
     return InspectionReport(json: .object(report), text: lines.joined(separator: "\n"))
