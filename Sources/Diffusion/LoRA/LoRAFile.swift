@@ -266,7 +266,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): adapts text encoders too; only LoRA files of the U-Net alone can be exported "
         + "or trained further"
     case .originalNames(let layersPerBlock):
-      "the names of sgm exist for \(OriginalBlockNames.layersPerBlock) layers a block, but "
+      "the names of sgm exist for \(LDMBlockNames.layersPerBlock) layers a block, but "
         + "unet/config.json has layers_per_block \(layersPerBlock); use --lora-keys diffusers"
     case .notFinite(let path, let key, let value):
       "\(path): \(key) holds \(value.isNaN ? "NaN" : "infinity"): the file that was given is damaged, "

@@ -31,7 +31,7 @@ package final class TuneDPO: RankedStage {
 
   package let settings: DPOSettings
   private let context: StageContext
-  private let stretches: TrainingStretches
+  private let intervals: CheckpointIntervals
   private var tuning: Tuning?
 
   private struct Tuning {
@@ -45,7 +45,7 @@ package final class TuneDPO: RankedStage {
   init(settings: DPOSettings, context: StageContext) throws {
     self.settings = settings
     self.context = context
-    stretches = try TrainingStretches(
+    intervals = try CheckpointIntervals(
       context, stage: Self.name, stepCount: settings.steps, interval: settings.checkpointEvery)
   }
 
@@ -57,9 +57,9 @@ package final class TuneDPO: RankedStage {
       + (settings.start.map { [try context.digests.input(file: $0, as: "start")] } ?? [])
   }
 
-  func remakesFilesAtOnce() throws -> Bool { try stretches.pending().isEmpty }
-  func pendingItems() throws -> [Range<Int>] { try stretches.pending() }
-  func finishedUnitCount() throws -> Int { try stretches.finishedSteps() }
+  func remakesFilesAtOnce() throws -> Bool { try intervals.pending().isEmpty }
+  func pendingItems() throws -> [Range<Int>] { try intervals.pending() }
+  func finishedUnitCount() throws -> Int { try intervals.finishedSteps() }
   func unitCount(of item: Range<Int>) -> Int { item.count }
 
   func prepare() throws {
@@ -68,7 +68,7 @@ package final class TuneDPO: RankedStage {
     var tuner = try DirectPreferenceTuner(
       settings, shards, decided: try DirectPreferenceTuner.decided(in: shards),
       ranks: context.ranks, checkInterruption: context.checkInterruption)
-    let log = try stretches.resume(&tuner.state)
+    let log = try intervals.resume(&tuner.state)
     tuning = Tuning(
       tuner: tuner, pictures: pictures(of: try ShardSet.heldOut(in: shardFolder), tuner),
       decoder: settings.pictures > 0 && context.ranks.isFirst
@@ -130,7 +130,7 @@ package final class TuneDPO: RankedStage {
 
   func commit(_ step: Int, of item: Range<Int>) throws {
     guard let tuning else { return }
-    try stretches.commit(tuning.tuner.state, step: step, log: tuning.log)
+    try intervals.commit(tuning.tuner.state, step: step, log: tuning.log)
   }
 
   func finish() throws {
@@ -165,7 +165,7 @@ package final class TuneDPO: RankedStage {
       settings.start, isNot: context.workspace.path(TuningStage.dpo.loraFile), stage: Self.name)
   }
 
-  func spareFindings() throws -> [String] { try stretches.findings() }
+  func spareFindings() throws -> [String] { try intervals.findings() }
 
   func results() throws -> [String] {
     try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is \(loraPath)"]

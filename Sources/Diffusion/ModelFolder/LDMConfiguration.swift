@@ -1,7 +1,7 @@
 import Checkpoints
 package import Files
 
-extension OriginalCheckpoint {
+extension LDMCheckpoint {
   /// The configuration that diffusers or transformers would save for a part, complete enough for them
   /// to load it.
   ///
@@ -19,7 +19,7 @@ extension OriginalCheckpoint {
     case "text_encoder_2" where family == .stableDiffusionXL:
       json = try openCLIPConfiguration("CLIPTextModelWithProjection", layerLimit: .max)
     case "scheduler": json = schedulerConfiguration()
-    default: throw OriginalCheckpointError.noPart(path: source.path, part: part)
+    default: throw LDMCheckpointError.noPart(path: source.path, part: part)
     }
     return JSONReader(json, path: "\(source.path) (\(part))")
   }
@@ -190,8 +190,8 @@ struct UNetExtents {
   let hasAttention: [Bool]
   let transformerLayers: [Int]
 
-  init(_ checkpoint: OriginalCheckpoint) throws {
-    let prefix = OriginalCheckpoint.unetPrefix
+  init(_ checkpoint: LDMCheckpoint) throws {
+    let prefix = LDMCheckpoint.unetPrefix
     func block(_ number: Int) -> String { "\(prefix)input_blocks.\(number)" }
     func resnet(_ number: Int) -> String { "\(block(number)).0.in_layers.2.weight" }
     // A level ends with a halving; the last one does not.
