@@ -23,7 +23,7 @@ extension Operation {
     try transition.requireDensity()
     let mean = transition.mean(sample, modelOutput: output)
     let previous = transition.sample(mean: mean, noise: noise)
-    let original = transition.predictedOriginal(sample, modelOutput: output)
+    let original = transition.predictedX0(sample, modelOutput: output)
     return [
       ("prev_sample", previous.channelsFirst()),
       ("pred_original_sample", original.channelsFirst()),

@@ -49,7 +49,7 @@ public func convolution(
       inputGradient = enlarges ? enlargementGradient(dx) : dx
     }
     let weightGradient = keptInput.map { input in
-      let input = enlarges ? enlargedTwofold(input) : input
+      let input = enlarges ? upsampledNearest2x(input) : input
       let dw = Tensor(
         uninitialized: [
           shape.kernelHeight, shape.kernelWidth, shape.inputChannels, shape.outputChannels,

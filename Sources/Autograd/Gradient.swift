@@ -99,7 +99,7 @@ public func addGradients(of output: Tensor, for leaves: [Tensor], to sums: inout
     sums[index] = nil
   }
   var apart: [ObjectIdentifier: [Tensor]] = [:]
-  passBack(
+  backpropagate(
     from: root, Tensor(repeating: 1, shape: output.shape, on: output.backend), &pending,
     keeping: &apart)
   sums = leaves.map { leaf in leaf.node.flatMap { pending[ObjectIdentifier($0)] } }
@@ -113,7 +113,7 @@ public func gradientTerms(of output: Tensor, for leaves: [Tensor]) -> [[Tensor]]
   var pending: [ObjectIdentifier: Tensor] = [:]
   var terms: [ObjectIdentifier: [Tensor]] = [:]
   for case let node? in leaves.map(\.node) { terms[ObjectIdentifier(node)] = [] }
-  passBack(
+  backpropagate(
     from: root, Tensor(repeating: 1, shape: output.shape, on: output.backend), &pending,
     keeping: &terms)
   return leaves.map { leaf in leaf.node.flatMap { terms[ObjectIdentifier($0)] } ?? [] }
@@ -128,13 +128,13 @@ func gradients(
 ) -> [Tensor?] {
   var pending: [ObjectIdentifier: Tensor] = [:]
   var apart: [ObjectIdentifier: [Tensor]] = [:]
-  passBack(from: root, outputGradient, &pending, keeping: &apart)
+  backpropagate(from: root, outputGradient, &pending, keeping: &apart)
   return leaves.map { leaf in leaf.flatMap { pending[ObjectIdentifier($0)] } }
 }
 
 /// Walks the graph from `root` back and leaves the gradients of the leaves, added to what there is of
 /// them, in `pending`; those of nodes in `terms` each for itself there.
-private func passBack(
+private func backpropagate(
   from root: GradientNode, _ outputGradient: Tensor, _ pending: inout [ObjectIdentifier: Tensor],
   keeping terms: inout [ObjectIdentifier: [Tensor]]
 ) {

@@ -133,7 +133,7 @@ public func concatenated(_ parts: [Tensor], axis: Int) -> Tensor {
 }
 
 /// Nearest-neighbour enlargement of `[batch, height, width, channels]` by two in height and width.
-public func enlargedTwofold(_ x: Tensor) -> Tensor {
+public func upsampledNearest2x(_ x: Tensor) -> Tensor {
   let shape = ImageShape(
     batch: x.shape[0], height: x.shape[1], width: x.shape[2], channels: x.shape[3])
   let result = Tensor(
@@ -144,7 +144,7 @@ public func enlargedTwofold(_ x: Tensor) -> Tensor {
   return result.recorded(from: [x]) { [enlargementGradient($0)] }
 }
 
-/// The gradient of ``enlargedTwofold(_:)``.
+/// The gradient of ``upsampledNearest2x(_:)``.
 func enlargementGradient(_ gradient: Tensor) -> Tensor {
   let large = gradient.shape
   let shape = ImageShape(

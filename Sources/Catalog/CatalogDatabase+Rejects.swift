@@ -149,6 +149,31 @@ extension CatalogDatabase {
       """)
   }
 
+  /// Why a row, or a pair of it, is not used.
+  public struct RejectedRow: Equatable, Sendable {
+    public var file: String
+    /// Counted from 0.
+    public var row: Int
+    public var column: String?
+    public var stage: String
+    public var code: String
+    public var reason: String
+  }
+
+  /// All rejected rows, file by file.
+  public func forEachReject(_ body: (RejectedRow) throws -> Void) throws {
+    try database.forEachRow(
+      """
+      SELECT file, row, column_name, stage, code, reason FROM reject ORDER BY file, row, id
+      """
+    ) {
+      try body(
+        RejectedRow(
+          file: try $0[0], row: try $0[1], column: try $0[2], stage: try $0[3], code: try $0[4],
+          reason: try $0[5]))
+    }
+  }
+
   /// The rejected rows of one code, and why the first of them was, with its file, row and column.
   public struct RejectExample: Equatable, Sendable {
     public var code: String

@@ -81,6 +81,11 @@ public struct Arguments: Sendable {
   /// A complaint about these arguments.
   public func error(_ problem: String) -> UsageError { UsageError(command: syntax.name, problem) }
 
+  /// The value of an option that not all commands have.
+  public func optionalValue(_ option: String) -> String? {
+    syntax.options.contains { $0.name == option } ? value(option) : nil
+  }
+
   private func given(_ option: String) -> [String]? {
     precondition(
       syntax.options.contains { $0.name == option }, "--\(option) is no option of \(syntax.name)")

@@ -24,17 +24,17 @@ public enum DeviceError: ClassifiedError, CustomStringConvertible, Equatable {
     switch self {
     case .notFound(let text): text
     case .outOfMemory(let byteCount, let device):
-      "no memory: \(device) refused \(ByteCount.text(byteCount)) for a tensor; take less at a time "
-        + "(smaller batches or images), or use device \"cpu\"; what is done is saved"
+      "no memory: \(device) refused \(ByteCount.text(byteCount)) for a tensor; use smaller "
+        + "batches or images, or device \"cpu\"; finished work is saved"
     case .notCompiled(let source, let device, let log):
       "\(device): its compiler refused the \(source) kernels: \(Self.oneLine(log)); update the driver or "
         + "the compiler, or use device \"cpu\""
     case .failed(let call, let device, let code):
       "\(device): \(call) failed with code \(code); the device may have been lost: start the same command "
-        + "again, or use device \"cpu\"; what is done is saved"
+        + "again, or use device \"cpu\"; finished work is saved"
     case .tooLarge(let count, let device):
-      "\(device): \(count) numbers are more than one operation of a device counts; take less at a time "
-        + "(smaller batches or images), or use device \"cpu\""
+      "\(device): \(count) numbers exceed what one device operation can index; use smaller batches "
+        + "batches or images, or device \"cpu\""
     }
   }
 

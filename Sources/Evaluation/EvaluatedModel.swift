@@ -96,7 +96,7 @@ public enum GenerationError: ClassifiedError, Equatable, CustomStringConvertible
   public var description: String {
     switch self {
     case .notFinite(let prompt):
-      "an image of \"\(prompt)\" holds numbers that are not finite; are the weights of the model and "
+      "an image of \"\(prompt)\" contains numbers that are not finite; are the weights of the model and "
         + "of its LoRA files sound?"
     }
   }

@@ -82,7 +82,10 @@ public struct PromptList: Equatable, Sendable {
   private static func table(
     _ text: String, _ separator: Unicode.Scalar, _ path: String
   ) throws(PromptListError) -> [Entry] {
-    let rows = try DelimitedText(text, separator: separator, path: path).rows
+    // Spreadsheets write semicolons where the comma is the decimal sign.
+    let header = text.prefix { !$0.isNewline }
+    let isOther = !header.unicodeScalars.contains(separator) && header.contains(";")
+    let rows = try DelimitedText(text, separator: isOther ? ";" : separator, path: path).rows
     guard let header = rows.first?.fields else { return [] }
     guard let column = columns.lazy.compactMap({ header.firstIndex(of: $0) }).first else {
       throw .noPrompt(path: path, present: header)
@@ -125,7 +128,7 @@ public enum PromptListError: ClassifiedError, Equatable, CustomStringConvertible
     case .tooLarge(let path, let size, let limit):
       "\(path): \(size) bytes, more than the \(limit) of a list of prompts"
     case .notText(let path): "\(path): not text in UTF-8, so no list of prompts"
-    case .empty(let path): "\(path): holds no prompt"
+    case .empty(let path): "\(path): contains no prompt"
     case .noPrompt(let path, let present):
       "\(path): no member or column named prompt, caption or Prompt; present are "
         + (present.isEmpty ? "none" : present.joined(separator: ", "))

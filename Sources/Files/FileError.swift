@@ -8,7 +8,9 @@ import Darwin
 public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {
   /// A system call failed; `code` is its error number.
   case system(operation: String, path: String, code: Int32)
-  /// The path names a folder, a device or a pipe.
+  /// The path names a folder.
+  case isFolder(path: String)
+  /// The path names a device or a pipe.
   case notRegular(path: String)
   /// Something else is in the file's place, such as a Git LFS pointer.
   case mistaken(path: String, MistakenFile, expected: String)
@@ -20,7 +22,7 @@ public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {
   public var kind: FailureKind {
     switch self {
     case .system(_, _, let code): FailureKind(systemError: code)
-    case .notRegular, .mistaken, .endOfFile: .input
+    case .isFolder, .notRegular, .mistaken, .endOfFile: .input
     case .unusableOutput: .other
     }
   }
@@ -30,7 +32,8 @@ public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {
     case .system(let operation, let path, let code):
       "\(path.isEmpty ? "\"\"" : path): cannot \(operation): \(String(cString: strerror(code)))"
         + (code == EMFILE ? "; raise the limit (ulimit -n)" : "")
-    case .notRegular(let path): "\(path): not a regular file"
+    case .isFolder(let path): "\(path) is a folder, and a file is needed; name a file in it"
+    case .notRegular(let path): "\(path) is a device or a pipe, and a regular file is needed"
     case .mistaken(let path, let mistake, let expected):
       "\(path) \(mistake.problem(expected: expected))"
     case .unusableOutput(let path, let reason): "\(path): cannot write there: \(reason)"
@@ -56,6 +59,7 @@ extension FileError {
     return switch self {
     case .system(let operation, let path, let code):
       .system(operation: operation, path: renamed(path), code: code)
+    case .isFolder(let path): .isFolder(path: renamed(path))
     case .notRegular(let path): .notRegular(path: renamed(path))
     case .mistaken(let path, let mistake, let expected):
       .mistaken(path: renamed(path), mistake, expected: expected)

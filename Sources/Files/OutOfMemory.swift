@@ -11,9 +11,9 @@ public func exitForLackOfMemory(_ byteCount: Int, for purpose: String) -> Never 
   let limit = MemoryLimit.current
   exitImmediately(
     "no memory: the system refused \(ByteCount.text(byteCount)) for \(purpose)"
-      + "\(limit.note); take less at a time (smaller batches or images), "
+      + "\(limit.note); use smaller batches or images, "
       + (limit.source == .machine ? "or use a machine with more memory" : "or raise the limit")
-      + "; what is done is saved", .space)
+      + "; finished work is saved", .space)
 }
 
 /// Throws if the system refuses `byteCount` more bytes.

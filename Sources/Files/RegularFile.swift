@@ -31,7 +31,7 @@ public final class RegularFile: Sendable {
     }
     guard status.st_mode & S_IFMT == S_IFREG else {
       close(descriptor)
-      throw .notRegular(path: path)
+      throw status.st_mode & S_IFMT == S_IFDIR ? .isFolder(path: path) : .notRegular(path: path)
     }
     self.path = path
     size = Int(status.st_size)

@@ -24,7 +24,7 @@ public enum ImageError: ClassifiedError, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .unrecognized(let found): "not a JPEG, PNG or WebP picture: \(found)"
+    case .unrecognized(let found): "not a JPEG, PNG or WebP image: \(found)"
     case .unsupported(let format, let what): "\(format): \(what) is not supported"
     case .tooLarge(let width, let height, let limit):
       "\(width) x \(height) pixels are more than the limit of \(limit)"

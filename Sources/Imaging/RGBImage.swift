@@ -45,7 +45,7 @@ extension RGBImage {
   /// transparency is laid over white, 16-bit samples keep their high byte. Damaged or truncated
   /// data is an error: a picture is never filled up with samples that the file does not hold.
   ///
-  /// - Parameter keepsOrientation: leave the EXIF orientation unapplied.
+  /// - Parameter keepsOrientation: do not apply the EXIF orientation.
   public init(
     decoding bytes: [UInt8], limits: ImageLimits = ImageLimits(), keepsOrientation: Bool = false
   ) throws(ImageError) {

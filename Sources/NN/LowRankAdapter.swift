@@ -12,11 +12,14 @@ public struct LowRankAdapter {
   public let up: Parameter
   /// `alpha / rank`, times the strength that the user asked for.
   public let scale: Float
+  /// The file that it was read from, for messages; nil: none.
+  let file: String?
 
-  public init(down: Parameter, up: Parameter, scale: Float) {
+  public init(down: Parameter, up: Parameter, scale: Float, file: String? = nil) {
     self.down = down
     self.up = up
     self.scale = scale
+    self.file = file
   }
 
   var term: LowRankTerm { LowRankTerm(down: down.tensor, up: up.tensor, scale: scale) }
@@ -25,23 +28,29 @@ public struct LowRankAdapter {
 /// What is wrong with an adapter for a layer.
 public enum AdapterError: ClassifiedError, Equatable, CustomStringConvertible {
   case shapeMismatch(
-    layer: String, down: [Int], up: [Int], inputs: Int, outputs: Int)
-  case unmatched(layers: [String])
+    file: String?, layer: String, down: [Int], up: [Int], inputs: Int, outputs: Int)
+  case unmatched(file: String?, layers: [String])
   case notTrainable(layer: String)
 
   public var kind: FailureKind { .input }
 
   public var description: String {
     switch self {
-    case .shapeMismatch(let layer, let down, let up, let inputs, let outputs):
-      "the adapter of \(layer) has shapes \(down) and \(up), but the layer maps \(inputs) to "
-        + "\(outputs)"
-    case .unmatched(let layers):
-      "\(layers.count) adapters match no layer of the model: "
+    case .shapeMismatch(let file, let layer, let down, let up, let inputs, let outputs):
+      Self.start(file) + "the adapter of \(layer) has shapes \(down) and \(up), but the layer maps "
+        + "\(inputs) to \(outputs)" + Self.cause(file)
+    case .unmatched(let file, let layers):
+      Self.start(file) + "\(layers.count) adapters match no layer of the model: "
         + layers.prefix(5).joined(separator: ", ") + (layers.count > 5 ? ", ..." : "")
+        + Self.cause(file)
     case .notTrainable(let layer):
       "the adapter of \(layer) belongs to a convolution; those of linear layers alone can be trained"
     }
+  }
+
+  private static func start(_ file: String?) -> String { file.map { "\($0): " } ?? "" }
+  private static func cause(_ file: String?) -> String {
+    file == nil ? "" : "; this LoRA was made for another base model"
   }
 }
 
@@ -51,7 +60,7 @@ public enum AdapterError: ClassifiedError, Equatable, CustomStringConvertible {
 /// Paths are compared with `.` and `_` taken as equal: some files do not tell them apart.
 public final class AdapterSet {
   private var byLayer: [String: [LowRankAdapter]] = [:]
-  private var changesByLayer: [String: [WeightChange]] = [:]
+  private var changesByLayer: [String: [(change: WeightChange, file: String?)]] = [:]
   private var matched: Set<String> = []
   /// Every adapter, in the order it was added.
   public private(set) var all: [LowRankAdapter] = []
@@ -89,8 +98,9 @@ public final class AdapterSet {
     all.append(adapter)
   }
 
-  public func add(_ change: WeightChange, to layer: String) {
-    changesByLayer[Self.normalized(layer), default: []].append(change)
+  /// - Parameter file: that it was read from, for messages
+  public func add(_ change: WeightChange, to layer: String, file: String? = nil) {
+    changesByLayer[Self.normalized(layer), default: []].append((change, file))
   }
 
   /// The trainable arrays, in the order that layers were built.
@@ -99,7 +109,12 @@ public final class AdapterSet {
   /// Throws if an adapter belongs to a layer that no model built so far has.
   public func requireAllMatched() throws {
     let unmatched = Set(byLayer.keys).union(changesByLayer.keys).subtracting(matched)
-    guard unmatched.isEmpty else { throw AdapterError.unmatched(layers: unmatched.sorted()) }
+    guard let first = unmatched.min() else { return }
+    func file(_ key: String) -> String? {
+      byLayer[key]?.first?.file ?? changesByLayer[key]?.first?.file
+    }
+    throw AdapterError.unmatched(
+      file: file(first), layers: unmatched.filter { file($0) == file(first) }.sorted())
   }
 
   func adapters(for layer: String, inputs: Int, outputs: Int) throws -> [LowRankAdapter] {
@@ -113,7 +128,7 @@ public final class AdapterSet {
       guard down.count >= 2, up.count >= 2, down[1] == inputs, up[0] == outputs, down[0] == up[1]
       else {
         throw AdapterError.shapeMismatch(
-          layer: layer, down: down, up: up, inputs: inputs, outputs: outputs)
+          file: adapter.file, layer: layer, down: down, up: up, inputs: inputs, outputs: outputs)
       }
     }
     matched.insert(key)
@@ -131,18 +146,21 @@ public final class AdapterSet {
     for adapter in takesTerms ? byLayer[key] ?? [] : [] {
       guard !adapter.up.isTrainable else { throw AdapterError.notTrainable(layer: layer) }
       changes.append(
-        WeightChange(
-          rank: adapter.down.storedShape[0], up: adapter.up.storedValues,
-          down: adapter.down.storedValues, scale: adapter.scale, magnitude: nil))
+        (
+          WeightChange(
+            rank: adapter.down.storedShape[0], up: adapter.up.storedValues,
+            down: adapter.down.storedValues, scale: adapter.scale, magnitude: nil), adapter.file
+        ))
     }
     let columns = shape.dropFirst().reduce(1, *)
-    for change in changes where change.outputs != shape[0] || change.columns != columns {
+    for (change, file) in changes where change.outputs != shape[0] || change.columns != columns {
       throw AdapterError.shapeMismatch(
-        layer: layer, down: [change.rank, change.columns], up: [change.outputs, change.rank],
+        file: file, layer: layer, down: [change.rank, change.columns],
+        up: [change.outputs, change.rank],
         inputs: columns, outputs: shape[0])
     }
     if !changes.isEmpty { matched.insert(key) }
-    return changes
+    return changes.map(\.change)
   }
 
   private static func normalized(_ layer: String) -> String {

@@ -158,7 +158,7 @@ public struct CheckpointFolders {
       let path = "\(folder)/\(name)"
       let file = try RegularFile(path: path)
       let byteCount = try entry.int("byte_count")
-      let hint = "delete the folder \(folder) to go on from the checkpoint before it"
+      let hint = "delete the folder \(folder) to continue from the checkpoint before it"
       guard file.size == byteCount else {
         throw PipelineError.damaged(
           path: path, reason: "\(file.size) bytes where \(byteCount) were written; \(hint)")

@@ -40,6 +40,12 @@ public enum Folders {
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
+  /// A path below the current folder as it is seen from there; others as they are.
+  static func seenFromHere(_ path: String) -> String {
+    let here = canonical(".") + "/"
+    return path.hasPrefix(here) ? String(path.dropFirst(here.count)) : path
+  }
+
   /// The one path of a file however it is spelled, links followed; also of one that does not exist.
   public static func canonical(_ path: String) -> String {
     if let real = realpath(path, nil) {

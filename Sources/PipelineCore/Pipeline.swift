@@ -147,7 +147,7 @@ public struct Pipeline {
       }
       let known = Array(Set(PipelineSettings.keys + allKeys)).sorted()
       throw PipelineError.unknownSetting(
-        path: "\(path): \(unread)", nearest: nearest(to: unread, in: known), known: known)
+        path: "\(path): \(unread)", nearest: nearestSetting(to: unread, in: known), known: known)
     }
     let planned = Dictionary(uniqueKeysWithValues: configured.map { ($0.name, $0) })
     for place in configured.indices { configured[place].planned = planned }

@@ -48,7 +48,8 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): there is no such setting; \(Self.suggestion(nearest, known))"
     case .badSetting(let path, let reason): "\(path): \(reason)"
     case .missingInput(let setting, let path):
-      "\(setting): \(path) is not there; put it there, or say where it is: --set \(setting)=PATH"
+      "\(setting): \(path) is not there; "
+        + (HubName.remedy(path) ?? "put it there, or say where it is") + ": --set \(setting)=PATH"
         + (path.hasPrefix("/") ? "" : " (paths start at the current folder; ~ is no folder)")
     case .badOverride(let text):
       "--set \(text): expected stage.key=value, such as encode.batch=8, or key=value"
@@ -60,8 +61,8 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
     case .twoProducers(let artifact, let stages):
       "the \(artifact) would be made by \(stages.joined(separator: " and by ")); keep one of them"
     case .otherDevice(let stage, let begun, let now):
-      "stage \"\(stage)\" was begun on \(begun), but this is \(now), whose last bits differ; go on there, "
-        + "begin it again with --force \(stage), or mix both with --set may_change_device=true"
+      "stage \"\(stage)\" was begun on \(begun), but this is \(now), whose last bits differ; continue there, "
+        + "restart it with --force \(stage), or mix both with --set may_change_device=true"
     case .workspaceInUse(let path, let holder):
       "\(path): in use by \(holder); wait until it ends or choose another workspace"
     case .tooManyRejects(let stage, let rejected, let total, let limit, let example):

@@ -107,7 +107,7 @@ public struct Runner {
         observe(
           .said(
             stage: configured.name,
-            text: "the result of an earlier version of this program cannot be taken over: \(error)")
+            text: "the result of an earlier version of this program cannot be reused: \(error)")
         )
       }
     }

@@ -38,7 +38,7 @@ struct StageBasis: Equatable {
         case (let old?, let new?):
           "changed: \(old.identity.prefix(12)) -> \(new.identity.prefix(12))"
         }
-      changes.append("input \(new?.path ?? name) \(how)")
+      changes.append("input \(new?.path ?? Folders.seenFromHere(name)) \(how)")
     }
     let artifacts = Set(upstream.keys).union(earlier.upstream.keys).filter {
       upstream[$0] != earlier.upstream[$0]

@@ -83,7 +83,7 @@ extension Planner.Step {
       let changes = basis.changes(since: run.basis)
       return "begun otherwise: \(run.unitsDone) of \(run.unitsTotal) \(configured.unit)"
         + (changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))")
-        + ", which goes on when that is wanted again; spo gc removes it"
+        + ", which continues when those settings are used again; spo gc removes it"
     }
   }
 

@@ -90,7 +90,7 @@ extension Pipeline {
     do {
       record = try StageRecord.load(from: workspace.recordPath(configured.name))
     } catch let error as PipelineError {
-      return report(nil, ["\(error)"], ["move away what it names"])
+      return report(nil, ["\(error)"], ["move that file away"])
     }
     guard let result = record?.result else { return report(nil, []) }
     guard result.isKnown else {
@@ -115,7 +115,7 @@ extension Pipeline {
     } catch let error as PipelineError {
       guard case .missingInput = error else { throw error }
       // What is there may be whole; without its inputs that cannot be seen.
-      return report(result, ["\(error)"], ["put back what it names"])
+      return report(result, ["\(error)"], ["put that file back"])
     }
     let again = ["\(run) --force \(configured.name)"]
     do {

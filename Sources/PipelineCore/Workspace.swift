@@ -32,7 +32,7 @@ public struct Workspace: Sendable {
   }
 
   /// Whether this program has written here.
-  var isOurs: Bool {
+  package var isOurs: Bool {
     Folders.isFolder(path("state"))
       && (Folders.isThere(path("lock")) || FileDigests.isSaved(at: digestsPath))
   }

@@ -93,12 +93,12 @@ public enum PreferenceConfigurationError: ClassifiedError, Equatable, CustomStri
   public var description: String {
     switch self {
     case .sizeMismatch(let path, let found, let expected):
-      "\(path): pictures are resized to \(found), but the vision tower takes \(expected)"
+      "\(path): images are resized to \(found), but the vision tower expects \(expected)"
     case .unknownTokens(let length, let highest, let tokens, let vocabularySize):
-      "prompts are \(length) tokens long with ids up to \(highest), but the preference model takes "
+      "prompts are \(length) tokens long with ids up to \(highest), but the preference model expects "
         + "\(tokens) of \(vocabularySize); it must have the tokenizer of the diffusion model"
     case .otherTokenizer(let path, let reason, let tokenizer):
-      "\(path): \(reason) (\(tokenizer)); take a preference model with that tokenizer"
+      "\(path): \(reason) (\(tokenizer)); use a preference model with that tokenizer"
     }
   }
 }

@@ -14,10 +14,10 @@ public enum ScorerError: ClassifiedError, Equatable, CustomStringConvertible {
     switch self {
     case .nothingThere(let path): "\(path): there is no such file or folder"
     case .noTokenizer(let path):
-      "\(path): has no tokenizer; put vocab.json and merges.txt, or tokenizer.json, beside the weights"
+      "\(path): has no tokenizer; put vocab.json and merges.txt, or tokenizer.json, next to the weights"
     case .otherTokenizer(let path, let vocabularySize, let tokens, let foundSize, let foundTokens):
-      "\(path): takes \(tokens) tokens of \(vocabularySize), but the tokenizer gives \(foundTokens) of "
-        + "\(foundSize); put the scorer's own tokenizer beside its weights"
+      "\(path): expects \(tokens) tokens of \(vocabularySize), but the tokenizer gives \(foundTokens) of "
+        + "\(foundSize); put the scorer's own tokenizer next to its weights"
     case .notFinite(let scorer, let score, let prompt):
       "\(scorer): an image of \"\(prompt)\" has the score \(score), which is not finite"
     }

@@ -75,6 +75,13 @@ package struct NamedSource {
     } ?? []
   }
 
+  /// A LoRA whose training goes on.
+  package static func start(_ path: String?, stage: String) -> [NamedSource] {
+    path.map {
+      [NamedSource(setting: "\(stage).start", path: $0, what: "the LoRA file to start from")]
+    } ?? []
+  }
+
   package static func clip(_ setting: String, _ path: String, _ what: String) -> NamedSource {
     NamedSource(
       setting: setting, path: path, what: what, standIn: .named(by: path, isCLIP: true))

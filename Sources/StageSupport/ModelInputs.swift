@@ -8,7 +8,7 @@ extension ModelFolder {
   /// For a model that is a single file that is the file, and the folder of its tokenizer where a
   /// tokenizer is among the parts. Their names do not say where the model lies.
   ///
-  /// - Throws: `OriginalCheckpointError.noTokenizer` where it is needed and missing
+  /// - Throws: `LDMCheckpointError.noTokenizer` where it is needed and missing
   package func inputs(_ parts: [String], _ digests: FileDigests) throws -> [StageInput] {
     var inputs = isFile ? [try digests.input(file: path, as: "model")] : []
     for part in parts {

@@ -30,6 +30,7 @@ struct HeldOutData {
       guard let settings = ingest?.settings,
         let sources = try? SourceFiles(settings)
       else { return }
+      if compares { try SourceContents(sources, settings)?.requireComparisons() }
       let (_, heldOut) = try divided(Set(sources.files.map(\.split)).sorted(), lost: LostSplits())
       // One row is of one split, whatever splits the files have.
       guard settings.limit == 1, heldOut == nil || settings.limitBy == .rows else { return }

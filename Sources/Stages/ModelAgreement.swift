@@ -47,6 +47,12 @@ struct ModelAgreement {
     }
   }
 
+  /// Each model once.
+  var folders: [ModelFolder] {
+    ([encoding, tuned].compactMap { $0 } + training + taking).map(\.folder)
+      .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+  }
+
   /// Refuses models that cannot read what was made with the others; what is missing or damaged is for others
   /// to say.
   func check() throws {

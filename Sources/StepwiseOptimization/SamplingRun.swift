@@ -79,7 +79,7 @@ struct SamplingRun {
         }
         output = try predict(latents, next)
         let estimates = try self.transition(from: next, rows: rows)
-          .predictedOriginal(latents, modelOutput: output)
+          .predictedX0(latents, modelOutput: output)
         let scores = try scores(scorer, estimates, next, drawnFrom: timestep)
         record(scores, threshold)
         let chosen = chosenRows(scores, step: step)

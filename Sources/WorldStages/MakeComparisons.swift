@@ -234,7 +234,7 @@ public final class MakeComparisons: Stage {
       return "\(shortened(Float(mean))) (sd \(shortened(Float(square.squareRoot()))))"
     }
     context.progress.say(
-      "\(scores.count) pictures: aesthetics \(text(scores.map(\.aesthetics))), "
+      "\(scores.count) images: aesthetics \(text(scores.map(\.aesthetics))), "
         + "agreement \(text(scores.map(\.agreement)))")
   }
 

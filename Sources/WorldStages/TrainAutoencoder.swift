@@ -56,7 +56,7 @@ public final class TrainAutoencoder: Stage {
 
   private let settings: Settings
   private let context: StageContext
-  private let stretches: TrainingStretches
+  private let intervals: CheckpointIntervals
   private var training: Training?
 
   /// What `prepare` makes.
@@ -72,14 +72,14 @@ public final class TrainAutoencoder: Stage {
   public init(settings: Settings, context: StageContext) throws {
     self.settings = settings
     self.context = context
-    stretches = try TrainingStretches(
+    intervals = try CheckpointIntervals(
       context, stage: Self.name, stepCount: settings.steps, interval: settings.checkpointEvery)
   }
 
   private var outputFolder: String { context.output("\(Self.name)/vae") }
 
-  public func pendingItems() throws -> [Range<Int>] { try stretches.pending() }
-  public func finishedUnitCount() throws -> Int { try stretches.finishedSteps() }
+  public func pendingItems() throws -> [Range<Int>] { try intervals.pending() }
+  public func finishedUnitCount() throws -> Int { try intervals.finishedSteps() }
   public func unitCount(of item: Range<Int>) -> Int { item.count }
 
   public func prepare() throws {
@@ -92,7 +92,7 @@ public final class TrainAutoencoder: Stage {
       schedule: .init(
         peak: settings.learningRate, warmUpSteps: 50, decay: .cosine, steps: settings.steps,
         finalShare: 0.02))
-    let log = try stretches.resume(&state)
+    let log = try intervals.resume(&state)
     let pictures = try renderedPictures(
       scenes: SceneSplit.standard.training, count: settings.pictures, seed: settings.seed, context)
     training = Training(
@@ -119,7 +119,7 @@ public final class TrainAutoencoder: Stage {
 
   public func commit(_ step: Int, of item: Range<Int>) throws {
     guard let training else { return }
-    try stretches.commit(training.state, step: step, log: training.log)
+    try intervals.commit(training.state, step: step, log: training.log)
   }
 
   public func finish() throws {

@@ -55,7 +55,7 @@ public final class TrainDenoiser: Stage {
 
   private let settings: Settings
   private let context: StageContext
-  private let stretches: TrainingStretches
+  private let intervals: CheckpointIntervals
   private var training: Training?
 
   private struct Training {
@@ -74,7 +74,7 @@ public final class TrainDenoiser: Stage {
   public init(settings: Settings, context: StageContext) throws {
     self.settings = settings
     self.context = context
-    stretches = try TrainingStretches(
+    intervals = try CheckpointIntervals(
       context, stage: Self.name, stepCount: settings.steps, interval: settings.checkpointEvery)
   }
 
@@ -83,8 +83,8 @@ public final class TrainDenoiser: Stage {
     ModelFolder(path: context.workspace.path(TrainAutoencoder.name))
   }
 
-  public func pendingItems() throws -> [Range<Int>] { try stretches.pending() }
-  public func finishedUnitCount() throws -> Int { try stretches.finishedSteps() }
+  public func pendingItems() throws -> [Range<Int>] { try intervals.pending() }
+  public func finishedUnitCount() throws -> Int { try intervals.finishedSteps() }
   public func unitCount(of item: Range<Int>) -> Int { item.count }
 
   public func prepare() throws {
@@ -111,7 +111,7 @@ public final class TrainDenoiser: Stage {
         peak: settings.learningRate, warmUpSteps: 100, decay: .cosine, steps: settings.steps,
         finalShare: 0.02),
       keepsAverage: true)
-    let log = try stretches.resume(&state)
+    let log = try intervals.resume(&state)
 
     let scenes = SceneSplit.standard.training
     let tokenizer = try Tokenizer(folder: "\(outputFolder)/tokenizer")
@@ -174,7 +174,7 @@ public final class TrainDenoiser: Stage {
 
   public func commit(_ step: Int, of item: Range<Int>) throws {
     guard let training else { return }
-    try stretches.commit(training.state, step: step, log: training.log)
+    try intervals.commit(training.state, step: step, log: training.log)
   }
 
   public func finish() throws {

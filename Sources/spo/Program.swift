@@ -88,7 +88,7 @@ enum Program {
 
   private static var exitCodes: [(String, String)] {
     [("0", "done")] + FailureKind.allCases.map { ("\($0.rawValue)", $0.meaning) }
-      + [("129, 130, 143", "interrupted; what is done is saved, the same command continues")]
+      + [("129, 130, 143", "interrupted; finished work is saved, and the same command continues")]
   }
 
   private static var help: String {
@@ -120,14 +120,14 @@ extension FailureKind {
   /// For help.
   fileprivate var meaning: String {
     switch self {
-    case .other: "failed for a reason without a code of its own"
+    case .other: "any other failure"
     case .usage: "usage error"
     case .settings: "a setting is unknown, of the wrong type or out of range"
     case .input: "an input is missing, damaged or not what it should be"
     case .space: "no space on the disk, or not enough memory"
     case .busy: "another process is using the same workspace"
     case .notFinite: "numbers that are not finite"
-    case .nothingLearned: "training ended without having learned anything"
+    case .nothingLearned: "nothing was learned"
     }
   }
 }

@@ -55,7 +55,7 @@ let operations: [OperationCase] = [
   .init("transpose", [[2, 3, 4]]) { $0[0].transposed() },
   .init("concatenate rows", [[2, 3], [4, 3]]) { concatenated($0, axis: 0) },
   .init("concatenate columns", [[2, 3], [2, 1], [2, 4]]) { concatenated($0, axis: 1) },
-  .init("enlarge", [[2, 3, 2, 5]]) { enlargedTwofold($0[0]) },
+  .init("enlarge", [[2, 3, 2, 5]]) { upsampledNearest2x($0[0]) },
   .init("resize up", [[1, 3, 4, 2]]) { resizedBicubic($0[0], height: 7, width: 5) },
   .init("resize down", [[2, 9, 7, 3]]) { resizedBicubic($0[0], height: 4, width: 3) },
   .init("linear", [[2, 3, 5], [4, 5], [4]]) { linear($0[0], weight: $0[1], bias: $0[2]) },

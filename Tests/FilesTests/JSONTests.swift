@@ -131,7 +131,7 @@ import Testing
       try AtomicFile.replace(path, with: Array("[1]".utf8))
       #expect(throws: JSONError.self) { try JSONReader(contentsOf: path) }
       #expect(throws: FileError.self) { try JSONReader(contentsOf: "\(folder)/none.json") }
-      #expect(throws: FileError.notRegular(path: folder)) { try JSON(contentsOf: folder) }
+      #expect(throws: FileError.isFolder(path: folder)) { try JSON(contentsOf: folder) }
     }
   }
 }

@@ -6,6 +6,10 @@ import Testing
 
 /// Parts of a stage, and what a merge makes of them.
 struct PartTests {
+  /// Digests as they are saved of no file.
+  private static let noDigests =
+    #"{"files": {}, "sha256": "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a"}"#
+
   @Test("any mixture of parts, in any order, gives what one run gives", arguments: [1, 3, 64])
   func merges(count: Int) throws {
     try withToys { whole, toy throws in
@@ -60,7 +64,7 @@ struct PartTests {
   @Test("a part that was stopped goes on; one that is complete has nothing to do")
   func tries() throws {
     try withToys { whole, toy throws in
-      try toy.put("state/digests.json", "{}")
+      try toy.put("state/digests.json", Self.noDigests)
       toy.stop = 10
       #expect(throws: Interruption(signal: 2)) { try toy.part(2, of: 3) }
       toy.stop = nil
@@ -177,7 +181,7 @@ struct PartTests {
   @Test("two processes at one part write a file each")
   func twoProcesses() throws {
     try withToys { whole, toy throws in
-      try toy.put("state/digests.json", "{}")
+      try toy.put("state/digests.json", Self.noDigests)
       toy.stop = 18
       #expect(throws: Interruption.self) { try toy.part(1, of: 2) }
       let folder = toy.folder + "/run/parts/multiply"

@@ -86,6 +86,11 @@ import Testing
         let listed = text.split(separator: "\n").dropFirst().map(String.init)
         #expect(listed == rows.map { "\(files[0]):\($0)" }, "\(kind)")
       }
+      let near = audit.lines(folder: nil).drop { !$0.hasPrefix("Images that nearly repeat") }
+      let example = try #require(near.dropFirst().first)
+      #expect(example.contains("looks like"), "\(example)")
+      let names = example.split { " ()".contains($0) }.filter { $0.count == 64 }
+      #expect(names.count == 2 && names.first != names.last, "\(example)")
       #expect(json["annotators"] == ["count": 2, "judged_by_two": 2, "agree": 1])
       let page = String(
         decoding: try RegularFile(path: "\(out)/index.html").readAll(), as: UTF8.self)

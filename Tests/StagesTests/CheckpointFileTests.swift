@@ -118,7 +118,7 @@ import Testing
       try run.makeSources()
       try writeCheckpoint("\(folder)/model.safetensors", seed: 3)
       try writeFreshPreferenceModel("\(folder)/judge")
-      #expect(throws: OriginalCheckpointError.self) { try self.run(run, []) }
+      #expect(throws: LDMCheckpointError.self) { try self.run(run, []) }
 
       let tokenizer = "\(Self.repository)/data/tiny-sd/tokenizer"
       let overrides = ["tokenizer=\(tokenizer)"]

@@ -23,6 +23,24 @@ import Testing
       .flatMap { try file.floats($0.name) }
   }
 
+  @Test("training goes on from a LoRA of the same rank")
+  func start() throws {
+    try withTemporaryFolder { folder in
+      let fresh = run(in: folder)
+      try fresh.makeSources()
+      try fresh.run(through: "dpo")
+      let start = "\(folder)/start.safetensors"
+      let lora = "\(fresh.workspace)/\(Self.loraFile)"
+      try FileManager.default.copyItem(atPath: lora, toPath: start)
+      let further = run(in: folder, "workspace", ["dpo.start=\(start)"])
+      let before = try ups(fresh)
+      try further.run(through: "dpo")
+      #expect(try ups(further) != before)
+      let other = run(in: folder, "other", ["dpo.start=\(start)", "dpo.rank=2"])
+      #expect(failure { try other.run(through: "dpo") }?.contains("but dpo.rank is 2") == true)
+    }
+  }
+
   @Test(
     "alone: from parquet files to a LoRA, exports and a report; a killed run ends with the same bytes"
   )

@@ -189,6 +189,40 @@ import Testing
     #expect(problems.contains { $0.contains("data/4k_training_prompts.json is not there") })
   }
 
+  @Test("settings that do not suit a model are found before the model is there")
+  func publishedFit() throws {
+    let problems = try doctor("sdxl", overrides: ["spo.rank=1000"]).problems.map(\.description)
+    #expect(problems.first?.contains("spo.rank: must be at most 640") == true, "\(problems)")
+    #expect(problems.contains { $0.contains("models/stable-diffusion-xl-base-1.0 is not there") })
+    let narrow = try doctor("sdxl", overrides: ["spo.rank=640"]).problems.map(\.description)
+    #expect(!narrow.contains { $0.contains("spo.rank") }, "\(narrow)")
+  }
+
+  @Test("a name of a model hub is not downloaded, and the problem says how to get it")
+  func hubName() throws {
+    let name = "runwayml/stable-diffusion-v1-5"
+    let problems = try doctor(overrides: Self.paths + ["model=\(name)"]).problems.map(\.description)
+    #expect(
+      problems.last?.contains("hf download \(name) --local-dir models/") == true, "\(problems)")
+  }
+
+  @Test("data that a pipeline's training could not use is refused before it is read")
+  func unusableSources() throws {
+    try withTemporaryFolder { folder in
+      let prompts = "\(folder)/prompts.json"
+      try AtomicFile.replace(prompts, with: Array("[\"a fox\", \"a hen\"]".utf8))
+      let names = "\(folder)/names.csv"
+      let rows = "caption,image_0_uid,image_1_uid,label_0,label_1\na fox,a,b,1,0\na hen,c,d,0,1\n"
+      try AtomicFile.replace(names, with: Array(rows.utf8))
+      for (source, words) in [(prompts, "holds prompts alone"), (names, "only names them")] {
+        let overrides = Self.paths + ["ingest.source=\(source)"]
+        let problem = failure { _ = try doctor(overrides: overrides) }
+        #expect(problem?.contains("ingest.source") == true && problem?.contains(words) == true)
+        #expect(problem?.contains(source) == true, "\(problem ?? "nothing")")
+      }
+    }
+  }
+
   @Test("before any file is there, published shapes stand in, and what is assumed is said")
   func published() throws {
     let prompts = Self.paths.filter { $0.hasPrefix("report.") }

@@ -338,7 +338,7 @@ import Testing
       for (source, part) in [
         ("absent/*.parquet", "there is no folder \(folder)/absent"),
         ("*.parquet", "no file matches"), ("", "there are no files that end in .parquet"),
-        ("a[1].parquet", "for a name that has them write \"\(folder)/a[[]1].parquet\""),
+        ("a[1].parquet", "for a file name with brackets write \"\(folder)/a[[]1].parquet\""),
       ] {
         let pipeline = try DataPipeline(in: folder, sources: [source])
         let message = failure { try pipeline.run(through: "ingest") }

@@ -75,7 +75,7 @@ import Testing
       ], mention: "text_config: vocab_size is 500, but"),
     .init(
       model: "tiny-preference", setting: "preference.start", file: "preprocessor_config.json",
-      changes: ["size": 0], mention: "size: pictures are resized to 0, but"),
+      changes: ["size": 0], mention: "size: images are resized to 0, but"),
     .init(
       model: "tiny-preference", setting: "preference.start", file: "preprocessor_config.json",
       changes: ["image_std": [0.2, 0, 0.2]], mention: "image_std is 0, expected"),

@@ -1,5 +1,6 @@
 import DataStages
 import Files
+import Foundation
 import Stages
 import TestSupport
 import Testing
@@ -29,6 +30,45 @@ import Testing
     #expect(preview.json["funnel"]?["pairs"] == 8)
     #expect(preview.json["problems"] == [])
     #expect(preview.lines.contains { $0.contains("votes: two images with vote counts") })
+  }
+
+  @Test("a table of a spreadsheet whose decimal sign is the comma is read by its semicolons")
+  func semicolons() throws {
+    try withTemporaryFolder { folder in
+      let text = try String(contentsOfFile: fixturePath("data/pairs-pandas.csv"), encoding: .utf8)
+      for (name, separator) in [("semicolons", ";"), ("tabs", "\t")] {
+        let path = "\(folder)/\(name).csv"
+        try AtomicFile.replace(
+          path, with: Array(text.replacing(",", with: separator).utf8))
+        let preview = try preview([path], ["image_root=\(fixturePath("data"))"])
+        #expect(preview.json["sources"]?[0]?["form"] == "pairs", "\(preview.lines)")
+        #expect(preview.json["funnel"]?["rows_read"] == 8)
+      }
+    }
+  }
+
+  @Test("the only problem is not printed twice, nor one of several")
+  func onceEach() throws {
+    let one = try preview(["absent.csv"])
+    #expect(!one.lines.joined().contains("absent.csv"))
+    #expect(failure { try one.requireUsable() }?.contains("absent.csv") == true)
+    let two = try preview(["absent.csv", "gone.csv"])
+    let text = two.lines.joined() + (failure { try two.requireUsable() } ?? "")
+    for name in ["absent.csv", "gone.csv"] {
+      // A path that matches nothing is named once by its message.
+      #expect(text.split(separator: name, omittingEmptySubsequences: false).count == 2, "\(text)")
+    }
+  }
+
+  @Test("a missing image says which setting tells where the paths start")
+  func missingImages() throws {
+    try withTemporaryFolder { folder in
+      let text = "prompt,image_0,image_1,preferred\na fox,a.png,b.png,0\n"
+      try AtomicFile.replace("\(folder)/pairs.csv", with: Array(text.utf8))
+      let problem = failure { try preview(["\(folder)/pairs.csv"]).requireUsable() }
+      #expect(
+        problem?.contains("\(folder)/a.png; set ingest.image_root") == true, "\(problem ?? "")")
+    }
   }
 
   @Test("all problems come at once")

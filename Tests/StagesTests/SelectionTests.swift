@@ -59,7 +59,7 @@ import Testing
           "limit": 2, "limit_by": "prompts", "seed": .integer(seed),
         ]
         let (catalog, said) = try ingest(Self.csv, settings, in: folder)
-        #expect(said.contains { $0.contains("takes 2 of 4 prompts, chosen by seed \(seed)") })
+        #expect(said.contains { $0.contains("selects 2 of 4 prompts, chosen by seed \(seed)") })
         #expect(try catalog.counts().pairs == 4)
         #expect(try catalog.rejectCountsByCode(stage: "ingest") == ["filtered-limit": 4])
         return try catalog.prompts().map(\.text).sorted()

@@ -93,7 +93,7 @@ import Testing
       let files = try SourceFiles(SourceList(["\(folder)/hub"]), split: nil)
       #expect(files.files.map(\.split) == ["test", "train", "train"])
       #expect(
-        files.notes == ["not read beside the files of records: \(folder)/hub/README.md and 1 more"])
+        files.notes == ["ignored next to the record files: \(folder)/hub/README.md and 1 more"])
     }
   }
 
@@ -178,8 +178,8 @@ import Testing
       let file = "\(folder)/\\u{1b}[31mrows.parquet"
       #expect(
         notes.contains(
-          "- 2 bad-label, such as \(file): row 4, column label_0: (1.0, 1.0) is none of (1, 0), "
-            + "(0, 1) and (0.5, 0.5)"))
+          "- 2 bad-label, such as \(file): row 4, column label_0: (1.0, 1.0) is not (1, 0), "
+            + "(0, 1) or (0.5, 0.5)"))
       #expect(notes.contains("- 1 missing-value, such as \(file): row 7, column caption: no value"))
       #expect(notes.contains("note: no name of a split in \(file): train"))
     }

@@ -13,7 +13,8 @@ extension Audit {
       guard finding.count > 0 else { continue }
       for example in finding.examples.prefix(3) {
         let note = example.note.isEmpty ? "" : " (\(example.note))"
-        lines.append("    \(example.place): \"\(example.prompt.prefix(80))\"\(note)")
+        let prompt = finding.kind.isOfImages ? "" : ": \"\(example.prompt.prefix(80))\""
+        lines.append("    \(example.place)\(prompt)\(note)")
       }
       if let remedy = remedy(finding, folder: folder) {
         lines.append("    to drop them: \(remedy)")

@@ -49,17 +49,18 @@ public struct Audit {
     prompts = try PromptAudit(data, isNear: looks.isNear, twins: looks.twins)
     var findings = prompts.findings
     for (number, image) in data.images.enumerated() {
-      let place = image.sha256 ?? image.uid
+      let place = image.name
       if image.identityCount > 1 {
         findings[.sharedBytes]?.add(
           .init(
-            place: place, prompt: image.uid, images: [number],
-            note: "\(image.identityCount) identities"))
+            place: place, prompt: "", images: [number], note: "\(image.identityCount) identities"))
       }
       let twins = looks.twins(of: number)
       if let twin = twins.first, twin < number {
         findings[.nearDuplicates]?.add(
-          .init(place: place, prompt: image.uid, images: [twin, number], note: ""))
+          .init(
+            place: place, prompt: "", images: [twin, number],
+            note: "looks like \(data.images[twin].name)"))
       }
     }
     self.findings = AuditKind.allCases.compactMap { findings[$0] }

@@ -49,20 +49,18 @@ enum AuditKind: String, CaseIterable {
       "Accuracy on held-out images is overestimated where training has seen them, or nearly the same."
     case .emptyCaptions: "Without a prompt there is nothing to condition on."
     case .unsafeCaptions:
-      "A short list of words; read what it finds, and do not take it for a filter."
-    case .differentSizes: "Size may be what was preferred, and what is learned."
-    case .sharedBytes: "The same bytes stand under several identities."
+      "Found with a short word list: review the matches, and do not rely on it as a filter."
+    case .differentSizes: "The preference may be for the size, and that is what would be learned."
+    case .sharedBytes: "The same bytes have several identities."
     case .nearDuplicates: "Images of different bytes that differ by less than an eye sees."
     }
   }
 
+  /// Whether it is found in images rather than in pairs, which have a prompt.
+  var isOfImages: Bool { self == .sharedBytes || self == .nearDuplicates }
+
   /// What it counts.
-  var unit: String {
-    switch self {
-    case .sharedBytes, .nearDuplicates: "images"
-    default: "pairs"
-    }
-  }
+  var unit: String { isOfImages ? "images" : "pairs" }
 
   /// A setting that drops all of it.
   var setting: String? { self == .ties ? "ingest.ties=drop" : nil }

@@ -58,7 +58,8 @@ struct AuditPage {
         note: record.uid)
     }
     let note = example.note.isEmpty ? "" : " (\(example.note))"
-    return PictureGrid.Card(prompt: "\(example.prompt)\n\(example.place)\(note)", shots: shots)
+    let lines = [example.prompt, example.place + note].filter { !$0.isEmpty }
+    return PictureGrid.Card(prompt: lines.joined(separator: "\n"), shots: shots)
   }
 
   private func reduced(_ image: RGBImage) -> RGBImage {

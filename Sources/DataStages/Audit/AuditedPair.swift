@@ -36,6 +36,9 @@ struct AuditedImage {
   var height: Int?
   /// How many identities have these bytes.
   var identityCount = 1
+
+  /// For people: the identity, which is the digest where the data has none.
+  var name: String { uid }
 }
 
 /// What a catalog holds, prompt by prompt.

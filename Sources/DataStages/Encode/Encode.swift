@@ -87,7 +87,7 @@ package final class Encode: DivisibleStage {
       let databases = try databases()
       return try EncodePlan(
         databases.catalog, databases.cache, image: encodings.image, text: encodings.text,
-        batch: settings.batch, isRepair: context.isForced)
+        size: encodings.size, batch: settings.batch, isRepair: context.isForced)
     }
     try databases().catalog.database.releaseMemory()
     return plan.items

@@ -41,20 +41,26 @@ struct EncodePlan {
   private var newPromptCount = 0
   /// Blocks that images may be in.
   private var imageBlockCount = 0
+  /// Images whose shorter side is below the size they are encoded at.
+  private var enlargedCount = 0
+  /// Height and width in pixels that images are encoded at.
+  private var size = 0
   private var imageByteCount = 0
   private var promptByteCount = 0
 
   init() {}
 
   /// - Parameters:
+  ///   - size: height and width in pixels that images are encoded at
   ///   - batch: what is encoded together has ids in one block of so many, which does not depend on what is
   ///     done already
   ///   - isRepair: encode whole blocks where something is missing, so that it comes out as it was: the last
   ///     bits depend on the company
   init(
     _ catalog: CatalogDatabase, _ cache: CacheDatabase, image: CacheDatabase.Encoder,
-    text: CacheDatabase.Encoder, batch: Int, isRepair: Bool = false
+    text: CacheDatabase.Encoder, size: Int = 0, batch: Int, isRepair: Bool = false
   ) throws {
+    self.size = size
     imageByteCount = image.byteCount
     promptByteCount = text.byteCount
     try addImages(catalog, cache, image, batch, isRepair)
@@ -73,6 +79,12 @@ struct EncodePlan {
       "\(newPromptCount) prompts to encode (\(promptCount - newPromptCount) reused), "
         + ByteCount.text(newPromptCount * promptByteCount),
     ]
+      + (enlargedCount == 0
+        ? []
+        : [
+          "warning: \(enlargedCount) of \(imageCount) images are smaller than \(size) pixels and are "
+            + "enlarged, so they are blurry; lower encode.size or leave them out"
+        ])
   }
 
   private mutating func addImages(
@@ -83,6 +95,7 @@ struct EncodePlan {
     var contents: [String] = []
     try catalog.forEachImage { image in
       guard ids[image.sha256] == nil else { return }
+      if min(image.width, image.height) < size { enlargedCount += 1 }
       ids[image.sha256] = image.id
       contents.append(image.sha256)
     }

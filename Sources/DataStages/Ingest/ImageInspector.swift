@@ -1,6 +1,7 @@
 import Catalog
 import Dispatch
 import Files
+import Foundation
 import Imaging
 import Synchronization
 import TensorCore
@@ -51,6 +52,11 @@ final class ImageInspector: Sendable {
     case .file(let path):
       do {
         bytes = try Self.read(path)
+      } catch FileError.system(_, _, ENOENT) {
+        return .failure(
+          RowFault(
+            task.field, "missing-image",
+            "there is no file \(path); set ingest.image_root to the folder where the paths start"))
       } catch {
         return .failure(RowFault(task.field, "missing-image", "\(error)"))
       }

@@ -12,7 +12,7 @@ extension Ingest: Estimating {
     settings.source.patterns.map {
       NamedSource(
         setting: "ingest.source", path: $0,
-        what: $0.hasSuffix(".json") ? "a list of prompts" : "the comparisons, parquet files")
+        what: $0.hasSuffix(".json") ? "a list of prompts" : "the comparisons")
     }
   }
 

@@ -252,7 +252,7 @@ package final class Ingest: DivisibleStage {
       guard try earlier.contentDigest() == contentDigest else { return }
       try catalog.takeOverRejects(from: earlier, exceptOf: Self.name)
     } catch let error as CatalogError {
-      context.progress.say("rejects of later stages are not taken over: \(error)")
+      context.progress.say("rejections by later stages are not kept: \(error)")
     }
   }
 

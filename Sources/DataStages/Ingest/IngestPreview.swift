@@ -27,7 +27,13 @@ public struct IngestPreview {
 
   public let json: JSON
 
-  /// Everything for people to read.
+  /// What keeps the files from being ingested, each in a line.
+  public var problems: [String] { draft.problems.map(\.printable) }
+
+  /// Whether any file could be opened.
+  public var hasSources: Bool { !draft.sources.isEmpty }
+
+  /// Everything for people to read but the first problem, which ``requireUsable()`` throws.
   public var lines: [String] {
     var lines: [String] = []
     // Of files that are alike only the first is described.
@@ -50,16 +56,16 @@ public struct IngestPreview {
     if !rows.isEmpty { lines += ["", "first rows"] + rows.map { "  \($0.text)" } }
     let part = rowsRead < draft.rowCount ? " (of \(rowsRead) of \(draft.rowCount) rows)" : ""
     lines += ["", "funnel\(part)"] + funnel.map { "  \($0)" }
-    if !draft.problems.isEmpty {
-      lines += ["", "problems"] + draft.problems.map { "  \($0)" }
+    if problems.count > 1 {
+      lines += ["", "other problems"] + problems.dropFirst().map { "  \($0)" }
     }
     return lines.map(\.printable)
   }
 
-  /// Throws if the files could not be ingested.
+  /// Throws the first problem if the files could not be ingested.
   public func requireUsable() throws {
-    guard let first = draft.problems.first else { return }
-    throw Refusal(problem: first, others: draft.problems.count - 1)
+    guard let first = problems.first else { return }
+    throw Refusal(problem: first, others: problems.count - 1)
   }
 
   /// Why the files cannot be ingested.
@@ -68,9 +74,7 @@ public struct IngestPreview {
     let others: Int
 
     var kind: FailureKind { .input }
-    var description: String {
-      problem + (others > 0 ? " (\(others) more above)" : "")
-    }
+    var description: String { problem + (others > 0 ? " (\(others) more above)" : "") }
   }
 
   // MARK: - Parts

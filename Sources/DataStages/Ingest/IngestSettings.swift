@@ -13,10 +13,11 @@ package struct IngestSettings: StageSettings {
     "Split of all rows; null: what the name of each file or folder says, else train.",
     .fileName)
   var split: String? = nil
-  @Setting("Columns of other names, such as { caption: \"prompt\", jpg_0: \"image_a\" }.")
+  @Setting(
+    "Your column names, such as { prompt: \"text\", image_0: \"left\", image_1: \"right\" }.")
   var columns: [String: String] = [:]
   @Setting(
-    "Folder where paths of images start, and into which absolute ones lead; null: the source's folder."
+    "Folder that image paths are relative to, and absolute ones point into; null: the source's."
   )
   var imageRoot: String? = nil
   @Setting("At most this many rows or prompts, see limit_by; null: all.", in: 1...1_000_000_000)
@@ -35,7 +36,7 @@ package struct IngestSettings: StageSettings {
   var ties = Ties.soft
   @Setting("Leave out rows whose images are the same (are_different is false); published: false.")
   var onlyDifferent = false
-  @Setting("Where to leave out rows without a label; published: outside_train.")
+  @Setting("Splits in which rows without a label are skipped; published: outside_train.")
   var onlyWithLabel = LabelRule.outsideTrain
   @Setting(
     "At most this many rows per prompt and split, the first ones; null: all, as published.",
@@ -43,16 +44,16 @@ package struct IngestSettings: StageSettings {
   var maxPerPrompt: Int? = nil
   /// Ties and circles are left out; other splits stay as they are.
   @Setting(
-    "Compare each loser with the final winner of its ranking in split train; published: false.")
+    "In split train, compare each loser with the best image of its ranking; published: false.")
   var onlyOnBest = false
-  @Setting("Whether images are decoded, which finds damaged ones now, or only their headers read.")
+  @Setting("Decode every image, which finds damaged ones now, or read only its header.")
   var checkImages = ImageCheck.decode
   @Setting("Images with more pixels are rejected.", in: 1...1_000_000_000)
   var imagePixelLimit = 89_478_485
   @Setting("Copy the images into the catalog, so that the source can be deleted.")
   var copyImages = false
   @Setting(
-    "Stop when a larger fraction of the rows is rejected, but more than one row unless it is 0.",
+    "Stop when more than this fraction of the rows, and more than one row, is rejected (0: any).",
     in: 0...1)
   var maxRejectFraction = 0.01
 

@@ -87,7 +87,7 @@ package struct LostSplits {
     case "dropped":
       (
         "ingest.drop", settings.drop.patterns.joined(separator: " "),
-        "take rows of this split off the list"
+        "remove the rows of this split from the list"
       )
     default: nil
     }

@@ -83,7 +83,7 @@ struct FinalWinners {
     }
     let images = [pair.image0.id, pair.image1.id]
     guard final(from: images[side]) != nil, let best = final(from: images[1 - side]) else {
-      return .dropped("its comparisons lead in a circle, so that none of its images is the best")
+      return .dropped("its comparisons form a cycle, so no image is the best")
     }
     return best == images[side] ? .kept : .replaced(side: side, image: best)
   }

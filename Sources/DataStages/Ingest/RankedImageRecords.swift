@@ -34,7 +34,7 @@ final class RankedImageRecords: RecordFile {
             path: file.path,
             reason:
               "row \(row): \(file.plan.name(of: .promptID)) \(id.prefix(60).description.printable)"
-              + " stands at row \(earlier), too, with others between; sort the file by this column")
+              + " is also at row \(earlier), with others in between; sort the file by this column")
         }
       }
     }

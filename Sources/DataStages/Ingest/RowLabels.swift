@@ -39,7 +39,7 @@ struct RowLabels {
     guard let first else { throw RowFault.missing(.label0) }
     guard let second else { throw RowFault.missing(.label1) }
     throw RowFault(
-      .label0, "bad-label", "(\(first), \(second)) is none of (1, 0), (0, 1) and (0.5, 0.5)")
+      .label0, "bad-label", "(\(first), \(second)) is not (1, 0), (0, 1) or (0.5, 0.5)")
   }
 
   /// More votes win; the weight is the margin as a fraction of all votes.

@@ -68,7 +68,7 @@ struct RowSelection {
     prompts = Set(chosen)
     guard all.count > limit else { return }
     notes = [
-      "ingest.limit takes \(limit) of \(all.count) prompts, chosen by seed \(settings.seed)"
+      "ingest.limit selects \(limit) of \(all.count) prompts, chosen by seed \(settings.seed)"
     ]
   }
 

@@ -27,7 +27,7 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
     case .noFiles(let source, let escaped):
       "ingest.source: no file matches \"\(source)\"; relative paths start at the current folder"
         + (escaped.map {
-          ", and brackets stand for a choice of characters: for a name that has them write \"\($0)\""
+          ", and brackets match one of several characters: for a file name with brackets write \"\($0)\""
         } ?? "")
     case .noFolder(let source, let folder):
       "ingest.source: no file matches \"\(source)\", since there is no folder \(folder); relative "
@@ -46,7 +46,7 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
         + " } }; if it is of another form, set ingest.format"
     case .unrecognized(let path, let present):
       "\(path): none of its columns (\(present.isEmpty ? "it has none" : present.joined(separator: ", "))) "
-        + "shows what is preferred; name them in the pipeline file, for example ingest: { columns: { "
+        + "shows a preference; name them in the pipeline file, for example ingest: { columns: { "
         + "prompt: \"...\", image_0: \"...\", image_1: \"...\", preferred: \"...\" } }, or, if it is a "
         + "list of prompts, set ingest.format=prompts"
     case .malformed(let path, let reason): "\(path): \(reason)"

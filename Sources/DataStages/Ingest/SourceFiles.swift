@@ -146,7 +146,7 @@ package struct SourceFiles {
     notes += repeated
     if let first = unread.subtracting(paths).min() {
       let count = unread.subtracting(paths).count
-      notes.append("not read beside the files of records: \(first)\(Self.more(count))")
+      notes.append("ignored next to the record files: \(first)\(Self.more(count))")
     }
   }
 

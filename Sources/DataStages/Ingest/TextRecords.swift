@@ -25,6 +25,8 @@ final class TextRecords: RecordFile {
   let plan: ColumnPlan
   private let paths: ImagePaths
   private let form: Form
+  /// What parts the fields of a line; nil where a line is one value.
+  private let separator: UInt8?
   private let file: RegularFile
   private let blocks: [TextBlocks.Block]
   /// All records of a `json` file, which is parsed as a whole.
@@ -44,7 +46,9 @@ final class TextRecords: RecordFile {
     guard !elements.isEmpty || !blocks.isEmpty else {
       throw SourceError.malformed(path: path, reason: "there are no records in it")
     }
-    let names = try form.separator.map { try Self.header(of: file, blocks, $0) } ?? []
+    let separator = try form.separator.map { try Self.separator(of: file, blocks, usual: $0) }
+    let names = try separator.map { try Self.header(of: file, blocks, $0) } ?? []
+    self.separator = separator
     header = names.map(SpelledValue.trimmed)
     isSpaced = header != names
     let columns: ColumnCounts
@@ -124,7 +128,7 @@ final class TextRecords: RecordFile {
     let bytes = try file.read(at: block.offset, count: block.byteCount)
     let records = TextBlocks.records(in: bytes, hasQuotes: form.separator != nil)
     guard records.count == block.rowCount else { throw SourceError.changed(path: path) }
-    if let separator = form.separator {
+    if let separator {
       return records.dropFirst(index == 0 ? 1 : 0).map { fields($0, separator) }
     }
     return records.map { record in
@@ -203,6 +207,21 @@ final class TextRecords: RecordFile {
     String(validating: record, as: UTF8.self) == nil
       ? "not UTF-8; convert the file, for example: iconv -f LATIN1 -t UTF-8 IN > OUT"
       : "its quotes are out of place"
+  }
+
+  /// What parts the fields: the usual character, unless the header has none of it but semicolons or tabs, as
+  /// spreadsheets write them where the comma is the decimal sign.
+  private static func separator(
+    of file: RegularFile, _ blocks: [TextBlocks.Block], usual: UInt8
+  ) throws -> UInt8 {
+    guard let block = blocks.first else { return usual }
+    let bytes = try file.read(at: block.offset, count: block.byteCount)
+    let header = TextBlocks.records(in: bytes, hasQuotes: true).first ?? []
+    func fieldCount(_ separator: UInt8) -> Int {
+      delimitedFields(header, separator: separator)?.count ?? 1
+    }
+    guard fieldCount(usual) == 1 else { return usual }
+    return ["\t", ";", ","].map { UInt8(ascii: $0) }.first { fieldCount($0) > 1 } ?? usual
   }
 
   private static func header(

@@ -24,6 +24,7 @@ public struct LoRAFile {
   private let metadata: JSON?
 
   public init(path: String) throws {
+    if PathKind(of: path) == .folder { throw LoRAError.folder(path: path) }
     try self.init(openCheckpoint(path))
   }
 
@@ -89,7 +90,8 @@ public struct LoRAFile {
       guard try isPlain(module) else {
         if isTrainable { throw try LoRAError.notPlain(path: path, module: name, kind(of: module)) }
         set.add(
-          try change(by: module, named: name, component, strength: strength), to: name)
+          try change(by: module, named: name, component, strength: strength), to: name,
+          file: path)
         continue
       }
       let down = try parameter(module.downKey, weights)
@@ -100,7 +102,7 @@ public struct LoRAFile {
           path: path, module: name, down: down.storedShape, up: up.storedShape)
       }
       let scale = try scale(of: module, named: name, component, rank: rank)
-      set.add(LowRankAdapter(down: down, up: up, scale: strength * scale), to: name)
+      set.add(LowRankAdapter(down: down, up: up, scale: strength * scale, file: path), to: name)
     }
     return weights.parameters.sorted { $0.name < $1.name }
   }
@@ -188,6 +190,7 @@ public final class ModelAdapters {
 
 /// What is wrong with a LoRA file.
 public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
+  case folder(path: String)
   /// A file without adapters.
   case empty(path: String)
   /// All that it would add is 0.
@@ -226,6 +229,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
+    case .folder(let path): Self.remedy(folder: path)
     case .empty(let path): "\(path): has no adapters; is it the LoRA that was meant?"
     case .changesNothing(let path):
       "\(path): changes nothing, since all its up matrices are 0: the training that wrote it learned "
@@ -248,20 +252,21 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
         + "columns are not supported"
     case .weightMismatch(let path, let module, let outputs, let columns, let shape):
       "\(path): module \(module) changes a weight of \(outputs) x \(columns), but the model's has shape "
-        + "\(shape)"
+        + "\(shape)" + Self.otherModel
     case .ambiguous(let path, let one, let other):
       "\(path): \(one) and \(other) are two spellings of one array"
     case .noSuchLayers(let path, let modules):
       "\(path): \(modules.count) modules match no linear layer of the model's U-Net: "
         + modules.prefix(5).joined(separator: ", ") + (modules.count > 5 ? ", ..." : "")
+        + Self.otherModel
     case .layerMismatch(let path, let down, let up, let layer):
       "\(path): \(layer.path): shapes \(down) and \(up), but the model's layer maps "
-        + "\(layer.inputs) to \(layer.outputs)"
+        + "\(layer.inputs) to \(layer.outputs)" + Self.otherModel
     case .textEncoders(let path):
       "\(path): adapts text encoders too; only LoRA files of the U-Net alone can be exported "
         + "or trained further"
     case .originalNames(let layersPerBlock):
-      "the names of sgm exist for \(OriginalBlockNames.layersPerBlock) layers a block, but "
+      "the names of sgm exist for \(LDMBlockNames.layersPerBlock) layers a block, but "
         + "unet/config.json has layers_per_block \(layersPerBlock); use --lora-keys diffusers"
     case .notFinite(let path, let key, let value):
       "\(path): \(key) holds \(value.isNaN ? "NaN" : "infinity"): the file that was given is damaged, "
@@ -279,5 +284,18 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
     case .unlike(let path, let expected, let found):
       "\(path): has \(found) arrays where \(expected) were written, or others"
     }
+  }
+}
+
+extension LoRAError {
+  private static let otherModel = "; this LoRA was made for another base model"
+
+  private static func remedy(folder: String) -> String {
+    let files = ((try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []).filter {
+      $0.hasSuffix(".safetensors")
+    }.sorted()
+    return "\(folder) is a folder; "
+      + (files.first.map { "name the LoRA file in it: \(folder)/\($0)" }
+        ?? "name a LoRA file; no file in this folder ends in .safetensors")
   }
 }

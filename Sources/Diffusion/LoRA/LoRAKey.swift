@@ -33,7 +33,7 @@ struct LoRAKey: Equatable {
     self.component = component
     let name = Self.normalized(module)
     switch component {
-    case .unet: self.module = OriginalBlockNames.diffusers(name)
+    case .unet: self.module = LDMBlockNames.diffusers(name)
     case .textEncoder, .secondTextEncoder:
       // Newer versions of transformers leave the first word out.
       self.module = name.hasPrefix("encoder_") ? "text_model_\(name)" : name

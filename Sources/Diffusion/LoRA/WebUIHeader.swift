@@ -83,7 +83,7 @@ extension ModelFolder {
   ) throws -> WebUIHeader {
     let unet = try UNetConfiguration(try configuration("unet"))
     let hasOriginalNames =
-      unet.layersPerBlock.allSatisfy { $0 == OriginalBlockNames.layersPerBlock }
+      unet.layersPerBlock.allSatisfy { $0 == LDMBlockNames.layersPerBlock }
     guard hasOriginalNames || blockNames != .sgm else {
       throw LoRAError.originalNames(layersPerBlock: unet.layersPerBlock)
     }

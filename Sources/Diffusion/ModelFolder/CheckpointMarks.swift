@@ -61,7 +61,7 @@ struct CheckpointMarks: Equatable {
 
   private static let predictions: [String: PredictionType] = [
     "epsilon": .noise, "eps": .noise, "v": .velocity, "v_prediction": .velocity,
-    "v-prediction": .velocity, "vpred": .velocity, "sample": .original, "x0": .original,
+    "v-prediction": .velocity, "vpred": .velocity, "sample": .x0, "x0": .x0,
   ]
 }
 

@@ -28,15 +28,15 @@ struct GivenAutoencoder {
 
   /// The weights of a single file, under the names of diffusers.
   ///
-  /// - Throws: ``OriginalCheckpointError/noAutoencoder(path:)``
+  /// - Throws: ``LDMCheckpointError/noAutoencoder(path:)``
   func weights() throws -> any CheckpointSource {
     let file = try openCheckpoint(path).nested(below: "state_dict.")
-      .nested(below: OriginalCheckpoint.autoencoderPrefix)
+      .nested(below: LDMCheckpoint.autoencoderPrefix)
     if file.find("encoder.conv_in.weight") == nil {
-      throw OriginalCheckpointError.noAutoencoder(path: path)
+      throw LDMCheckpointError.noAutoencoder(path: path)
     }
     return try file.find("encoder.down.0.block.0.conv1.weight") == nil
-      ? file : RenamedCheckpoint(file, OriginalNames.autoencoderOrigins(in: file, prefix: ""))
+      ? file : RenamedCheckpoint(file, LDMNames.autoencoderOrigins(in: file, prefix: ""))
   }
 }
 

@@ -5,7 +5,7 @@ import Foundation
 extension ModelFolder {
   /// Writes the model of a single file, with a LoRA added, as `writeMerged` does for a folder.
   func writeMerged(
-    _ original: OriginalCheckpoint, _ addition: Addition, _ precision: WeightPrecision,
+    _ original: LDMCheckpoint, _ addition: Addition, _ precision: WeightPrecision,
     to destination: String
   ) throws {
     let tokenizers = original.parts.filter { $0.hasPrefix("text_encoder") }.map {
@@ -69,7 +69,7 @@ extension ModelFolder {
   }
 }
 
-extension OriginalCheckpoint {
+extension LDMCheckpoint {
   /// `model_index.json`: the parts of a pipeline and the classes that load them.
   fileprivate var pipelineIndex: JSON {
     let nothing: JSON = [nil, nil]

@@ -67,9 +67,12 @@ public struct ModelFolder: Equatable, Sendable {
 
   private static let fileEndings = [".safetensors", ".ckpt", ".bin", ".pt", ".pth"]
 
-  func original() throws -> OriginalCheckpoint? {
+  /// What is taken for granted of a single file that does not say it, for people; nil: nothing.
+  package var assumption: String? { (try? original())??.assumption }
+
+  func original() throws -> LDMCheckpoint? {
     guard isFile else { return nil }
-    return try OriginalCheckpoint(try openCheckpoint(path).nested(below: "state_dict."))
+    return try LDMCheckpoint(try openCheckpoint(path).nested(below: "state_dict."))
   }
 
   /// A configuration file, such as `configuration("unet")` or `configuration("scheduler",
@@ -131,10 +134,10 @@ public struct ModelFolder: Equatable, Sendable {
   /// Where the files of `tokenizer` or `tokenizer_2` are, and the padding token where they do not name
   /// it.
   ///
-  /// - Throws: `OriginalCheckpointError.noTokenizer` for a single file without such a folder
+  /// - Throws: `LDMCheckpointError.noTokenizer` for a single file without such a folder
   public func tokenizerFolder(_ part: String) throws -> (path: String, padding: String?) {
     guard isFile || tokenizerPath != nil else { return ("\(path)/\(part)", nil) }
-    guard let tokenizerPath else { throw OriginalCheckpointError.noTokenizer(path: path) }
+    guard let tokenizerPath else { throw LDMCheckpointError.noTokenizer(path: path) }
     func folder(_ name: String) -> String? {
       let inside = "\(tokenizerPath)/\(name)"
       return FileManager.default.fileExists(atPath: inside) ? inside : nil
@@ -157,7 +160,7 @@ public struct ModelFolder: Equatable, Sendable {
     }
     if let original = try original() {
       guard let checkpoint = try original.part(part) else {
-        throw OriginalCheckpointError.noPart(path: path, part: part)
+        throw LDMCheckpointError.noPart(path: path, part: part)
       }
       return narrowed(checkpoint)
     }
@@ -189,7 +192,7 @@ public struct ModelFolder: Equatable, Sendable {
   ) throws -> (model: UNetEncoder, weights: Weights) {
     let weights = try self.weights(
       "unet", stem: unetStem, isTrainable: isTrainable, namedBelow: "unet"
-    ) { UNetEncoder.isWayUp($0) ? nil : $0 }
+    ) { UNetEncoder.isUpPath($0) ? nil : $0 }
     let model = try UNetEncoder(weights, try UNetConfiguration(try configuration("unet")))
     try weights.requireAllUsed()
     return (model, weights)

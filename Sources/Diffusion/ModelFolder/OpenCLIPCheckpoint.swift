@@ -30,7 +30,7 @@ package enum OpenCLIPCheckpoint {
   private static func names(_ entry: TensorEntry) -> [String: RenamedCheckpoint.Origin] {
     let rows = entry.shape.first ?? 0
     guard entry.name.hasPrefix(visionPrefix) else {
-      let text = OriginalNames.openCLIP(entry.name, rows: rows)
+      let text = LDMNames.openCLIP(entry.name, rows: rows)
       return text.isEmpty ? [entry.name: .init(name: entry.name)] : text
     }
     let rest = String(entry.name.dropFirst(visionPrefix.count))
@@ -42,7 +42,7 @@ package enum OpenCLIPCheckpoint {
     }
     guard rest.hasPrefix("transformer.") else { return [entry.name: .init(name: entry.name)] }
     // The layers of both towers have the same names.
-    let layers = OriginalNames.openCLIP(rest, rows: rows).map { name, origin in
+    let layers = LDMNames.openCLIP(rest, rows: rows).map { name, origin in
       var origin = origin
       origin.name = entry.name
       return ("vision_model.\(name.dropFirst("text_model.".count))", origin)

@@ -15,14 +15,14 @@ public struct DDIMTransition {
   public init(rows: [DDIMStep]) { self.rows = rows }
 
   /// The clean latents that a model output implies, `[batch, height, width, channels]`.
-  public func predictedOriginal(_ latents: Tensor, modelOutput: Tensor) -> Tensor {
-    let original = mixed(latents, modelOutput, \.original)
-    return rows[0].clipRange.map { original.clamped(to: -$0...$0) } ?? original
+  public func predictedX0(_ latents: Tensor, modelOutput: Tensor) -> Tensor {
+    let x0 = mixed(latents, modelOutput, \.predictedX0)
+    return rows[0].clipRange.map { x0.clamped(to: -$0...$0) } ?? x0
   }
 
   /// The mean of x_{t-1}.
   public func mean(_ latents: Tensor, modelOutput: Tensor) -> Tensor {
-    predictedOriginal(latents, modelOutput: modelOutput) * column(\.originalScale)
+    predictedX0(latents, modelOutput: modelOutput) * column(\.predictedX0Scale)
       + mixed(latents, modelOutput, \.noise) * column(\.noiseScale)
   }
 
@@ -41,7 +41,7 @@ public struct DDIMTransition {
   }
 
   private func mixed(
-    _ latents: Tensor, _ modelOutput: Tensor, _ mixture: KeyPath<DDIMStep, Mixture>
+    _ latents: Tensor, _ modelOutput: Tensor, _ mixture: KeyPath<DDIMStep, LinearCombination>
   ) -> Tensor {
     modelOutput * column(mixture.appending(path: \.output))
       + latents * column(mixture.appending(path: \.sample))

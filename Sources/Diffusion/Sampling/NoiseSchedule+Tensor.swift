@@ -21,7 +21,7 @@ extension NoiseSchedule {
   ) -> Tensor {
     switch prediction {
     case .noise: return noise
-    case .original: return latents
+    case .x0: return latents
     case .velocity:
       let shape = [timesteps.count, 1, 1, 1]
       return noise * Tensor(timesteps.map { alphaBar[$0].squareRoot() }, shape: shape)
@@ -34,7 +34,7 @@ extension NoiseSchedule {
     _ latents: Tensor, modelOutput: Tensor, timesteps: [Int], prediction: PredictionType
   ) -> Tensor {
     let mixtures = timesteps.map { timestep in
-      prediction.original(
+      prediction.predictedX0(
         alpha: alphaBar[timestep].squareRoot(), sigma: (1 - alphaBar[timestep]).squareRoot())
     }
     let shape = [timesteps.count, 1, 1, 1]

@@ -77,10 +77,10 @@ public struct DDIMScheduler: Sendable {
     let noiseScale = (1 - alphaBar).squareRoot()
     return DDIMStep(
       timestep: timestep,
-      original: predictionType.original(alpha: alpha, sigma: noiseScale),
+      predictedX0: predictionType.predictedX0(alpha: alpha, sigma: noiseScale),
       noise: predictionType.noise(alpha: alpha, sigma: noiseScale),
       clipRange: clipRange,
-      originalScale: previousAlphaBar.squareRoot(),
+      predictedX0Scale: previousAlphaBar.squareRoot(),
       noiseScale: max(1 - previousAlphaBar - sigma * sigma, 0).squareRoot(),
       sigma: sigma)
   }
@@ -88,30 +88,30 @@ public struct DDIMScheduler: Sendable {
 
 /// The coefficients of one DDIM step, and the step on arrays of any shape.
 ///
-///     x0 = original(x_t, output), clipped;  mean = originalScale x0 + noiseScale noise(x_t, output)
+///     x0 = predictedX0(x_t, output), clipped;  mean = predictedX0Scale x0 + noiseScale noise(x_t, output)
 public struct DDIMStep: Equatable, Sendable {
   public let timestep: Int
-  public let original: Mixture
-  public let noise: Mixture
+  public let predictedX0: LinearCombination
+  public let noise: LinearCombination
   public let clipRange: Float?
-  public let originalScale: Float
+  public let predictedX0Scale: Float
   public let noiseScale: Float
   /// The standard deviation of x_prev around its mean; 0 where the step is deterministic.
   public let sigma: Float
 
   /// The estimate of x0.
-  public func originalSample(sample: [Float], output: [Float]) -> [Float] {
+  public func predictedX0(sample: [Float], output: [Float]) -> [Float] {
     zip(sample, output).map { x, m in
-      let value = original.sample * x + original.output * m
+      let value = predictedX0.sample * x + predictedX0.output * m
       return clipRange.map { min(max(value, -$0), $0) } ?? value
     }
   }
 
   /// The mean of x_prev.
   public func mean(sample: [Float], output: [Float]) -> [Float] {
-    let x0 = originalSample(sample: sample, output: output)
+    let x0 = predictedX0(sample: sample, output: output)
     return zip(x0, zip(sample, output)).map { x0, pair in
-      originalScale * x0 + noiseScale * (noise.sample * pair.0 + noise.output * pair.1)
+      predictedX0Scale * x0 + noiseScale * (noise.sample * pair.0 + noise.output * pair.1)
     }
   }
 

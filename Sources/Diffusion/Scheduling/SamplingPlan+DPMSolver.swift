@@ -62,8 +62,8 @@ extension SamplingPlan {
       }
       return SamplingStep(
         timestep: track.timesteps[index],
-        recorded: prediction.original(alpha: start.alpha, sigma: start.sigma),
-        next: Mixture(sample: end.sigma / start.sigma, output: 0), history: history)
+        recorded: prediction.predictedX0(alpha: start.alpha, sigma: start.sigma),
+        next: LinearCombination(sample: end.sigma / start.sigma, output: 0), history: history)
     }
     return SamplingPlan(steps: steps)
   }

@@ -27,12 +27,12 @@ extension SamplingPlan {
       let sigma = track.sigmas[index]
       let scale = 1 / (sigma * sigma + 1).squareRoot()
       // x and sigma here are those of the variance-preserving process over alpha.
-      let original = prediction.original(alpha: scale, sigma: sigma * scale)
+      let x0 = prediction.predictedX0(alpha: scale, sigma: sigma * scale)
       let slope = (track.sigmas[index + 1] - sigma) / sigma
       return SamplingStep(
         timestep: track.timesteps[index], inputScale: scale,
-        next: Mixture(
-          sample: 1 + slope * (1 - original.sample * scale), output: -slope * original.output),
+        next: LinearCombination(
+          sample: 1 + slope * (1 - x0.sample * scale), output: -slope * x0.output),
         history: [])
     }
     let largest = track.sigmas.max() ?? 1

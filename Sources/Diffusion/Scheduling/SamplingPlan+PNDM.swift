@@ -13,7 +13,7 @@ extension SamplingPlan {
         path: config.json.path, key: "skip_prk_steps", found: "false", supported: "true")
     }
     let prediction = try config.predictionType()
-    guard prediction != .original else {
+    guard prediction != .x0 else {
       throw SchedulerError.unsupported(
         path: config.json.path, key: "prediction_type", found: prediction.rawValue,
         supported: "epsilon, v_prediction")
@@ -38,8 +38,9 @@ extension SamplingPlan {
       let noise = prediction.noise(
         alpha: alphaBar.squareRoot(), sigma: (1 - alphaBar).squareRoot())
       return SamplingStep(
-        timestep: Float(told), recorded: isCorrection ? nil : Mixture(sample: 0, output: 1),
-        next: Mixture(
+        timestep: Float(told),
+        recorded: isCorrection ? nil : LinearCombination(sample: 0, output: 1),
+        next: LinearCombination(
           sample: sampleScale + noiseScale * noise.sample,
           output: noiseScale * noise.output * fresh),
         history: recent.map { noiseScale * noise.output * $0 }, isCorrection: isCorrection)

@@ -10,9 +10,9 @@ public struct SamplingStep: Equatable, Sendable {
   /// What the sample is multiplied with before the U-Net sees it.
   public var inputScale: Float = 1
   /// The estimate that this step puts at the front of the history; nil where it puts none.
-  public var recorded: Mixture?
+  public var recorded: LinearCombination?
   public var clipRange: Float?
-  public let next: Mixture
+  public let next: LinearCombination
   public let history: [Float]
   /// The standard deviation of fresh noise; nil where the step draws none.
   public var noise: Float?
@@ -50,11 +50,11 @@ public struct SamplingPlan: Equatable, Sendable {
     let steps = try scheduler.timesteps(stepCount: stepCount).map { timestep in
       let step = try scheduler.step(from: timestep, stepCount: stepCount, eta: eta)
       return SamplingStep(
-        timestep: Float(timestep), recorded: step.original, clipRange: step.clipRange,
-        next: Mixture(
+        timestep: Float(timestep), recorded: step.predictedX0, clipRange: step.clipRange,
+        next: LinearCombination(
           sample: step.noiseScale * step.noise.sample,
           output: step.noiseScale * step.noise.output),
-        history: [step.originalScale], noise: eta > 0 ? step.sigma : nil)
+        history: [step.predictedX0Scale], noise: eta > 0 ? step.sigma : nil)
     }
     return SamplingPlan(steps: steps)
   }

@@ -81,33 +81,33 @@ public struct SchedulerConfig: Sendable {
 /// What a diffusion model predicts from a noised sample x = alpha x0 + sigma noise.
 public enum PredictionType: String, CaseIterable, Sendable {
   case noise = "epsilon"
-  case original = "sample"
+  case x0 = "sample"
   /// v = alpha noise - sigma x0 (Salimans and Ho 2022, arXiv 2202.00512).
   case velocity = "v_prediction"
 }
 
 /// `sample` times the noised sample plus `output` times the model's output.
-public struct Mixture: Equatable, Sendable {
+public struct LinearCombination: Equatable, Sendable {
   public let sample: Float
   public let output: Float
 }
 
 extension PredictionType {
   /// How the estimate of x0 follows from the noised sample and the model's output.
-  func original(alpha: Float, sigma: Float) -> Mixture {
+  func predictedX0(alpha: Float, sigma: Float) -> LinearCombination {
     switch self {
-    case .noise: Mixture(sample: 1 / alpha, output: -sigma / alpha)
-    case .original: Mixture(sample: 0, output: 1)
-    case .velocity: Mixture(sample: alpha, output: -sigma)
+    case .noise: LinearCombination(sample: 1 / alpha, output: -sigma / alpha)
+    case .x0: LinearCombination(sample: 0, output: 1)
+    case .velocity: LinearCombination(sample: alpha, output: -sigma)
     }
   }
 
   /// How the estimate of the noise follows from the noised sample and the model's output.
-  func noise(alpha: Float, sigma: Float) -> Mixture {
+  func noise(alpha: Float, sigma: Float) -> LinearCombination {
     switch self {
-    case .noise: Mixture(sample: 0, output: 1)
-    case .original: Mixture(sample: 1 / sigma, output: -alpha / sigma)
-    case .velocity: Mixture(sample: sigma, output: alpha)
+    case .noise: LinearCombination(sample: 0, output: 1)
+    case .x0: LinearCombination(sample: 1 / sigma, output: -alpha / sigma)
+    case .velocity: LinearCombination(sample: sigma, output: alpha)
     }
   }
 }

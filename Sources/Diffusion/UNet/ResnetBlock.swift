@@ -76,6 +76,6 @@ struct Upsampler {
     let (height, width) = size ?? (2 * x.shape[1], 2 * x.shape[2])
     if height == 2 * x.shape[1], width == 2 * x.shape[2] { return conv(x, enlarges: true) }
     return conv(
-      enlargedTwofold(x).slice(axis: 1, 0..<height).slice(axis: 2, 0..<width))
+      upsampledNearest2x(x).slice(axis: 1, 0..<height).slice(axis: 2, 0..<width))
   }
 }

@@ -37,7 +37,7 @@ public struct UNetEncoder {
   }
 
   /// Whether a key of the U-Net belongs to the way up, which is not built here.
-  public static func isWayUp(_ key: String) -> Bool {
+  public static func isUpPath(_ key: String) -> Bool {
     ["up_blocks.", "conv_norm_out.", "conv_out."].contains { key.hasPrefix($0) }
   }
 

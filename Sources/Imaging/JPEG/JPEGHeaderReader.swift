@@ -39,7 +39,7 @@ struct JPEGHeaderReader {
         guard let frame else { throw damaged("a scan before the frame header") }
         return frame
       }
-      if marker == Marker.endOfImage { throw damaged("the picture ends before its first scan") }
+      if marker == Marker.endOfImage { throw damaged("the image ends before its first scan") }
       try readSegment(marker)
     }
   }
@@ -191,7 +191,7 @@ struct JPEGHeaderReader {
     try limits.check(width: frame.width, height: frame.height)
     let count = Int(try segment.byte())
     guard 1...4 ~= count else { throw damaged("\(count) colour components") }
-    guard count != 2 else { throw .unsupported(.jpeg, "a picture of 2 colour components") }
+    guard count != 2 else { throw .unsupported(.jpeg, "an image of 2 colour components") }
     for _ in 0..<count { frame.components.append(try readComponent(&segment)) }
     guard segment.isEmpty else { throw damaged("a frame header longer than its components") }
     guard Set(frame.components.map(\.identifier)).count == count else {

@@ -7,7 +7,7 @@ public struct PipelineSettings: StageSettings {
   @Setting("Threads to compute with; null: one per processor.", in: 1...1_024)
   public var threads: Int? = nil
   @Setting(
-    "What computes: auto takes a GPU if there is one; opencl:1 is the second one of OpenCL's.")
+    "Device to compute on: auto uses a GPU if there is one; opencl:1 is the second OpenCL device.")
   public var device = DeviceChoice.automatic
   @Setting(
     "Whether a stage begun on another device may continue here; its result then mixes both."

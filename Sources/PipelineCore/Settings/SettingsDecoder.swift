@@ -59,7 +59,7 @@ private final class KeyLog {
       let known = asked[path] ?? []
       guard let unknown = present[path]?.first(where: { !known.contains($0) }) else { continue }
       throw .unknownSetting(
-        path: "\(path).\(unknown)", nearest: nearest(to: unknown, in: known), known: known)
+        path: "\(path).\(unknown)", nearest: nearestSetting(to: unknown, in: known), known: known)
     }
   }
 }

@@ -97,7 +97,7 @@ struct CandidateJudging {
       let output = sampler.unet(
         drawn, timesteps: rows.map { Float($0) }, conditioning: conditioning, negative: negative)
       return try scheduler.transition(from: rows, stepCount: settings.steps, eta: settings.eta)
-        .predictedOriginal(drawn, modelOutput: output)
+        .predictedX0(drawn, modelOutput: output)
     }
   }
 }

@@ -99,7 +99,7 @@ final class PublishedScores {
           }
           guard let scores = PromptScores(path: group.scores, of: digests) else {
             throw PipelineError.damaged(
-              path: group.scores, reason: "it does not belong to the pictures that are there")
+              path: group.scores, reason: "it does not belong to the images in the folder")
           }
           sets[place].append(scores)
         }

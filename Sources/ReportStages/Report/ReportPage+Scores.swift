@@ -29,17 +29,17 @@ extension ReportPage {
   }
 
   private static let explanation =
-    "Means over prompts; the pictures of a prompt are averaged first. Both models drew every picture from "
-    + "the same noise. The intervals are those of the mean difference, and of the share of pictures that "
-    + "score higher than before, over prompts like these. An interval that holds 0, or 50 %, means that "
+    "Means over prompts; the images of a prompt are averaged first. Both models generated every image from "
+    + "the same noise. The intervals are those of the mean difference, and of the share of images that "
+    + "score higher than before, over prompts like these. An interval that contains 0, or 50 %, means that "
     + "this many prompts cannot tell the two models apart. Diversity is the mean distance (1 - cosine) "
-    + "under CLIP between pictures of one prompt: a score that rises while it falls is a sign of "
+    + "under CLIP between images of one prompt: a score that rises while it falls is a sign of "
     + "over-optimization."
 
   private var driftTable: ReportTable {
     ReportTable(
       caption: "Drift from the base model",
-      columns: ["LoRA", "norm of what it adds", "share of the weights' norm"],
+      columns: ["LoRA", "norm of the change", "share of the weights' norm"],
       rows: drifts.map {
         [
           $0.model.name, String(format: "%.4g", $0.norm),

@@ -65,7 +65,7 @@ struct ReportPage {
     sections.append(ReportSection("How it was made", try provenance()))
     return Report(
       title: models.compactMap(\.stage?.title).joined(separator: " and "),
-      subtitle: "\(prompts.count) held-out prompts, \(settings.picturesPerPrompt) pictures each, "
+      subtitle: "\(prompts.count) held-out prompts, \(settings.picturesPerPrompt) images each, "
         + "the same noise before and after",
       sections: sections, footer: Machine.description)
   }
@@ -99,14 +99,15 @@ struct ReportPage {
       }
     }
     return Chart(
-      title: "Candidates of one noisy latent ordered as by the oracle", x: .init("timestep"),
+      title: "Candidate pairs in the oracle's order", x: .init("timestep"),
       y: .init("share", range: 0.4...1),
       series: [
         .init("all pairs", style: .points, points: points(\.all)),
         .init("recorded pairs", style: .points, points: points(\.recorded)),
       ],
       rules: [.init(y: 0.5, label: "chance")],
-      note: "Candidates of the held-out prompts, drawn by the model before tuning. The bars are "
+      note:
+        "Candidates for the held-out prompts, sampled from the model before tuning. The bars are "
         + "standard errors over prompts.")
   }
 
@@ -122,7 +123,7 @@ struct ReportPage {
     case .dpo:
       [
         curve("Loss", "loss", lines, x: "step"),
-        curve("Training comparisons ordered as labelled", "implicit_accuracy", lines, x: "step"),
+        curve("Agreement with the training labels", "implicit_accuracy", lines, x: "step"),
         curve(
           "Error on preferred images, against the untuned model", "win_error_change", lines,
           x: "step"),
@@ -144,7 +145,8 @@ struct ReportPage {
               standardError: score.standardError)
           }
       },
-      note: "The oracle's scores, 0 to 100, over \(comparisons[0].pictures) pictures. "
+      note: "The oracle's scores, 0 to 100, over \(comparisons[0].pictures) images of "
+        + "\(comparisons[0].prompts) prompts. "
         + "The standard error is that of the mean difference, over prompts.")
   }
 
@@ -180,12 +182,12 @@ struct ReportPage {
         x: timestep, y: share, error: (share * (1 - share) / count).squareRoot())
     }
     return Chart(
-      title: "Comparisons of \(try evaluation.string("split")) ordered as labelled",
+      title: "Agreement with the labels of split \(try evaluation.string("split"))",
       x: .init("timestep"),
       y: .init("share", range: 0.4...1),
       series: [.init("accuracy", style: .points, points: points)],
       rules: [.init(y: 0.5, label: "chance")],
-      note: "0 stands for clean pictures. Ties are left out."
+      note: "Timestep 0: clean images. Ties are excluded."
         + (try evaluation.bool("chose_checkpoint")
           ? " The same comparisons chose the checkpoint, which flatters it." : ""))
   }

@@ -35,11 +35,11 @@ struct RunSummary {
     [
       .chart(
         Chart(
-          title: "Held-out comparisons ordered as labelled", x: .init("timestep"),
+          title: "Agreement with the held-out labels", x: .init("timestep"),
           y: .init("share", range: 0.4...1),
           series: try runs.map { .init($0.name, style: .points, points: try $0.accuracies()) },
           rules: [.init(y: 0.5, label: "chance")],
-          note: "0 stands for clean pictures. Ties are left out.")),
+          note: "Timestep 0: clean images. Ties are excluded.")),
       .table(
         ReportTable(
           columns: [""] + runs.map(\.name), rows: try rows(runs),

@@ -13,7 +13,7 @@ extension WriteReport: ModelFitting {
     else { return }
     throw PipelineError.badSetting(
       path: "report.oracle",
-      reason: "judges pictures of \(Picture.side) x \(Picture.side) pixels, but "
+      reason: "scores images of \(Picture.side) x \(Picture.side) pixels, but "
         + "\(settings.model) draws \(side) x \(side)")
   }
 }

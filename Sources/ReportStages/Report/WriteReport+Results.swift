@@ -19,17 +19,20 @@ extension WriteReport {
         let (before, after) = (try score["before"].double(), try score["after"].double())
         lines.append(
           String(
-            format: "%@%@ %.2f -> %.2f (%+.2f, standard error %.2f)", of, name, before, after,
-            after - before, try score["paired_standard_error"].double()))
+            format: "%@%@ %.2f -> %.2f (%+.2f, standard error %.2f over %d prompts)", of, name,
+            before,
+            after, after - before, try score["paired_standard_error"].double(),
+            try oracle.int("prompts")))
       }
     }
     if let candidates = try summary.optional("candidates") {
-      lines.append("candidates of one noisy latent, ordered as the oracle orders them:")
+      lines.append("share of candidate pairs in the oracle's order, per timestep:")
       for step in try candidates.elements() {
         let (all, recorded) = (try step["all"], try step["recorded"])
         lines.append(
           String(
-            format: "  t=%d: %.3f of %d (standard error %.3f); recorded pairs %.3f of %d (%.3f)",
+            format:
+              "  t=%d: %.3f of %d pairs (standard error %.3f); recorded: %.3f of %d pairs (%.3f)",
             try step.int("timestep"), try all.double("share"), try all.int("pairs"),
             try all.double("standard_error"), try recorded.double("share"),
             try recorded.int("pairs"), try recorded.double("standard_error")))
@@ -38,7 +41,7 @@ extension WriteReport {
     if let seconds = try summary.optional("seconds_per_sampling_step") {
       lines.append(
         String(
-          format: "a sampling step with its candidates took %.1f ms a prompt",
+          format: "a sampling step with its candidates took %.1f ms per prompt",
           1_000 * (try seconds.double())))
     }
     return lines + ["the report is \(folder)/index.html"]

@@ -24,7 +24,7 @@ public struct Doctor {
     public let what: String
     public let remedy: String
     public let kind: FailureKind
-    public var description: String { "\(what); \(remedy)" }
+    public var description: String { remedy.isEmpty ? what : "\(what); \(remedy)" }
 
     /// - Parameter kind: what a run that meets the problem fails with
     public init(what: String, remedy: String, kind: FailureKind) {
@@ -81,9 +81,19 @@ public struct Doctor {
     guard let standIns = StandIns(missing) else { return }
     notes = standIns.notes + Self.fileSystemNotes(pipeline)
     try PublishedModel.$standIns.withValue(standIns.models) {
-      try forecast(
-        stages, try PipelineScale(stages, standIns: standIns), rates, isComplete: missing.isEmpty,
-        makePipeline)
+      func forecast() throws {
+        try self.forecast(
+          stages, try PipelineScale(stages, standIns: standIns), rates, isComplete: missing.isEmpty,
+          makePipeline)
+      }
+      guard !missing.isEmpty else { return try forecast() }
+      // What is known of a model shows what does not suit it, too; what is missing is still said.
+      do {
+        try pipeline.checkFit()
+        try forecast()
+      } catch let error as any ClassifiedError {
+        problems.insert(Problem(what: "\(error)", remedy: "", kind: error.kind), at: 0)
+      }
     }
   }
 
@@ -160,7 +170,8 @@ extension NamedSource {
     let name = path.isEmpty ? "nothing is named" : "\(path) is not there"
     return Doctor.Problem(
       what: "\(setting): \(name): \(what)",
-      remedy: "put it there, or say where it is: --set \(override ?? "\(setting)=PATH")",
+      remedy: (HubName.remedy(path) ?? "put it there, or say where it is")
+        + ": --set \(override ?? "\(setting)=PATH")",
       kind: .input)
   }
 }

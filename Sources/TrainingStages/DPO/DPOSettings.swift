@@ -10,6 +10,10 @@ public struct DPOSettings: StageSettings {
   public var tokenizer: String? = nil
   @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
   public var vae: String? = nil
+  /// The reference of the loss is still the model without a LoRA.
+  @Setting(
+    "A LoRA file to continue training, of the same rank and modules; null: a new LoRA.")
+  public var start: String? = nil
   @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
   @Setting("Training steps.", in: 1...1_000_000)
@@ -24,18 +28,18 @@ public struct DPOSettings: StageSettings {
   public var rank = 8
   /// diffusers' script for Stable Diffusion v1.5 leaves out the half: its `--beta_dpo 2500` is 5000 here.
   @Setting(
-    "Scale of the differences of errors in the loss, which holds beta / 2.", above: 0,
+    "Scale of the error differences in the loss, which uses beta / 2.", above: 0,
     upTo: 1_000_000)
   public var beta: Float = 5_000
-  @Setting("Timesteps are drawn from 0 to below this.", in: 1...1_000)
+  @Setting("Upper limit (exclusive) of the timesteps that are sampled.", in: 1...1_000)
   public var timestepLimit = 1_000
   @Setting("Learning rate of AdamW.", in: 1e-9...0.1)
   public var learningRate: Float = 1e-5
-  @Setting("Steps in which the rate rises in a straight line; it then stays.", in: 0...1_000_000)
+  @Setting("Steps of linear warm-up; the rate is constant afterwards.", in: 0...1_000_000)
   public var warmUpSteps = 0
   @Setting("Weight decay of AdamW.", in: 0...10)
   public var weightDecay: Float = 1e-2
-  @Setting("Gradients are scaled down to this joint norm; null: they are not.", in: 1e-3...1e6)
+  @Setting("Gradients are clipped to this global norm; null: no clipping.", in: 1e-3...1e6)
   public var gradientLimit: Float? = 1
   @Setting("Held-out prompts to sample before the first step and at each checkpoint.", in: 0...256)
   public var pictures = 4

@@ -27,8 +27,8 @@ struct DirectFindings {
     let accuracy = MeanEstimate(Array(lastQuarter(accuracies))).mean
     if accuracy <= 0.5 {
       warnings.append(
-        "dpo: in the last quarter of the steps the tuned model orders "
-          + "\(String(format: "%.0f", 100 * accuracy)) % of the training comparisons as labelled, no "
+        "dpo: in the last quarter of the steps the tuned model agrees with the label on "
+          + "\(String(format: "%.0f", 100 * accuracy)) % of the training comparisons, no "
           + "better than chance; train longer, or raise dpo.learning_rate")
     }
     let change = MeanEstimate(Array(lastQuarter(winErrorChanges)))

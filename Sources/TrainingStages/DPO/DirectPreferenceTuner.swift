@@ -51,6 +51,9 @@ package struct DirectPreferenceTuner {
     self.decided = decided
     unets = try TunedUNet(
       settings.base, rank: settings.rank, seed: settings.seed,
+      start: try settings.start.map {
+        try StartingLoRA(path: $0, of: settings.base, stage: TuneDPO.name)
+      },
       usesGradientCheckpointing: settings.gradientCheckpointing)
     scheduler = try DDIMScheduler(settings.base.pipelineSchedulerConfig())
     examples = PreferenceExamples(

@@ -7,7 +7,10 @@ import Shards
 import StageSupport
 
 extension TuneDPO: Estimating {
-  var sources: [NamedSource] { [.model(settings.model)] + NamedSource.vae(settings.vae) }
+  var sources: [NamedSource] {
+    [.model(settings.model)] + NamedSource.vae(settings.vae)
+      + NamedSource.start(settings.start, stage: Self.name)
+  }
 
   func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
     var plan = StagePlan(on: backend)

@@ -6,6 +6,7 @@ import StageSupport
 
 extension TuneDPO: ModelFitting {
   func checkFit() throws {
+    try requireOtherStart()
     let model = settings.base
     try model.require(steps: settings.samplingSteps, of: "dpo.sampling_steps")
     try model.require(rank: settings.rank, of: "dpo.rank")
@@ -16,5 +17,9 @@ extension TuneDPO: ModelFitting {
 extension TuneDPO: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
     _ = try DDIMScheduler(checked.configuration(settings.base).scheduler)
+    if let start = settings.start {
+      try StartingLoRA(path: start, of: settings.base, stage: Self.name).requireFit(
+        rank: settings.rank, of: settings.base)
+    }
   }
 }

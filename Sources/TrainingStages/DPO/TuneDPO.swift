@@ -22,7 +22,7 @@ package final class TuneDPO: RankedStage {
   static let version = 1
   static let unit = "steps"
   static let usesDevice = true
-  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "vae"]
+  static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "vae", "start"]
   static let spare = ["dpo/checkpoints"]
   static let repairsFiles = true
   static let secondary = TuningStage.dpo.measurements
@@ -31,7 +31,7 @@ package final class TuneDPO: RankedStage {
 
   package let settings: DPOSettings
   private let context: StageContext
-  private let stretches: TrainingStretches
+  private let intervals: CheckpointIntervals
   private var tuning: Tuning?
 
   private struct Tuning {
@@ -45,7 +45,7 @@ package final class TuneDPO: RankedStage {
   init(settings: DPOSettings, context: StageContext) throws {
     self.settings = settings
     self.context = context
-    stretches = try TrainingStretches(
+    intervals = try CheckpointIntervals(
       context, stage: Self.name, stepCount: settings.steps, interval: settings.checkpointEvery)
   }
 
@@ -54,11 +54,12 @@ package final class TuneDPO: RankedStage {
 
   func inputs() throws -> [StageInput] {
     try settings.base.inputs(["unet", "vae", "scheduler"], context.digests)
+      + (settings.start.map { [try context.digests.input(file: $0, as: "start")] } ?? [])
   }
 
-  func remakesFilesAtOnce() throws -> Bool { try stretches.pending().isEmpty }
-  func pendingItems() throws -> [Range<Int>] { try stretches.pending() }
-  func finishedUnitCount() throws -> Int { try stretches.finishedSteps() }
+  func remakesFilesAtOnce() throws -> Bool { try intervals.pending().isEmpty }
+  func pendingItems() throws -> [Range<Int>] { try intervals.pending() }
+  func finishedUnitCount() throws -> Int { try intervals.finishedSteps() }
   func unitCount(of item: Range<Int>) -> Int { item.count }
 
   func prepare() throws {
@@ -67,7 +68,7 @@ package final class TuneDPO: RankedStage {
     var tuner = try DirectPreferenceTuner(
       settings, shards, decided: try DirectPreferenceTuner.decided(in: shards),
       ranks: context.ranks, checkInterruption: context.checkInterruption)
-    let log = try stretches.resume(&tuner.state)
+    let log = try intervals.resume(&tuner.state)
     tuning = Tuning(
       tuner: tuner, pictures: pictures(of: try ShardSet.heldOut(in: shardFolder), tuner),
       decoder: settings.pictures > 0 && context.ranks.isFirst
@@ -129,14 +130,22 @@ package final class TuneDPO: RankedStage {
 
   func commit(_ step: Int, of item: Range<Int>) throws {
     guard let tuning else { return }
-    try stretches.commit(tuning.tuner.state, step: step, log: tuning.log)
+    try intervals.commit(tuning.tuner.state, step: step, log: tuning.log)
   }
 
   func finish() throws {
     guard let tuning else { return }
     let adapters = tuning.tuner.adapters
     try adapters.requireFinite(stage: Self.name)
-    guard !adapters.changesNothing else {
+    if let start = settings.start {
+      guard try !StartingLoRA(path: start, of: settings.base, stage: Self.name).equals(adapters)
+      else {
+        throw NothingLearned(
+          reason:
+            "after \(settings.steps) steps of stage dpo the LoRA is still \(start), from which "
+            + "it started; raise dpo.learning_rate or dpo.beta")
+      }
+    } else if adapters.changesNothing {
       throw NothingLearned(
         reason:
           "all up matrices of the LoRA of stage dpo are 0 after \(settings.steps) steps; raise "
@@ -150,7 +159,13 @@ package final class TuneDPO: RankedStage {
     try lora.write(to: loraPath, as: .diffusers, precision: .f32)
   }
 
-  func spareFindings() throws -> [String] { try stretches.findings() }
+  /// Refuses to start from the file that the stage itself replaces: it would never be up to date.
+  func requireOtherStart() throws {
+    try StartingLoRA.require(
+      settings.start, isNot: context.workspace.path(TuningStage.dpo.loraFile), stage: Self.name)
+  }
+
+  func spareFindings() throws -> [String] { try intervals.findings() }
 
   func results() throws -> [String] {
     try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is \(loraPath)"]

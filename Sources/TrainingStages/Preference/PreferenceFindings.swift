@@ -45,7 +45,7 @@ struct PreferenceFindings {
     if let largest = scoreGaps.max(), largest < 1e-4 {
       warnings.append(
         "preference: the scores of the two images of a comparison hardly differ (by "
-          + "\(TuningFindings.text(largest)) at most), so that what was learned is noise; compare the "
+          + "\(TuningFindings.text(largest)) at most), so the model learned noise; check the "
           + "images of ingest.source")
     }
     warnings += TrainingWarnings.ofGradients(gradientNorms, of: "preference")

@@ -19,7 +19,7 @@ public struct PreferenceSettings: StageSettings {
   /// is empty; or, with its guidance, from a latent preference model here.
   @Setting("Folder of the CLIP model, or preference model, to start from.")
   public var start = ""
-  @Setting("Initialize the weights afresh; only the configuration files of start are used.")
+  @Setting("Initialize the weights randomly; only the configuration files of start are used.")
   public var startsFresh = false
   @Setting("Training steps.", in: 1...1_000_000)
   public var steps = 8_000
@@ -34,12 +34,14 @@ public struct PreferenceSettings: StageSettings {
   /// The part that a fine-tuned CLIP plays at full size.
   @Setting("Steps at the beginning that see clean images at timestep 0.", in: 0...1_000_000)
   public var cleanSteps = 0
-  @Setting("Timesteps are drawn from 0 to below this.", in: 2...1_000)
+  @Setting("Upper limit (exclusive) of the timesteps that are sampled.", in: 2...1_000)
   public var timestepLimit = 1_000
-  @Setting("Draw only timestep 1 and every so many more; null: all timesteps.", in: 1...999)
+  @Setting(
+    "Sample only timestep 1 and every such number after it; null: all timesteps.", in: 1...999)
   public var timestepSpacing: Int? = nil
   @Setting(
-    "Tell the model the timestep; false: 0 of all, an ablation that spo.judged_timestep follows.")
+    "Condition the model on the timestep; false: always on 0, an ablation; see spo.judged_timestep."
+  )
   public var stepAware = true
   @Setting("Use the same noise for both images of a comparison.")
   public var sharesNoise = true
@@ -57,7 +59,7 @@ public struct PreferenceSettings: StageSettings {
   public var learningRate: Float = 3e-6
   /// By `log`, the first update runs at the peak, the second at 0, and update i, counted from 0, at
   /// log(i) / log(`warm_up_steps`) of it, as DeepSpeed's scheduler does by default.
-  @Setting("How the rate rises, before it falls to 0 in a straight line; published: log.")
+  @Setting("Shape of the warm-up, before the rate decays linearly to 0; published: log.")
   public var warmUp = LearningRateSchedule.WarmUp.log
   @Setting("Steps of the warm-up.", in: 0...1_000_000)
   public var warmUpSteps = 500
@@ -65,7 +67,7 @@ public struct PreferenceSettings: StageSettings {
   public var weightDecay: Float = 0.3
   @Setting("Decay of AdamW's second moment.", in: 0..<1)
   public var beta2: Float = 0.999
-  @Setting("Gradients are scaled down to this joint norm.", in: 1e-3...1e6)
+  @Setting("Gradients are clipped to this global norm.", in: 1e-3...1e6)
   public var gradientLimit: Float = 1
   @Setting(
     "Checkpoint that becomes the model: the last, as published, or the best on held-out pairs.")

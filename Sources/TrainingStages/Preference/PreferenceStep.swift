@@ -5,7 +5,7 @@ import Ranks
 
 /// One update of a preference model by a batch, whose gradients are computed in parts.
 struct PreferenceStep {
-  let trainee: any PreferenceTrainee
+  let trainee: any TrainablePreferenceModel
   /// Comparisons of a part.
   let microBatch: Int
   /// Called before each part, which at full size takes minutes; what it throws ends the step.

@@ -7,12 +7,12 @@ extension TrainPreference {
   /// The model to train, and what makes its pictures where it sees any.
   func makeTrainee(
     _ store: PictureStore
-  ) throws -> (any PreferenceTrainee, EstimatedPictures?) {
+  ) throws -> (any TrainablePreferenceModel, EstimatedPictures?) {
     try settings.kind == .pixel ? pixelTrainee(store) : (latentTrainee(), nil)
   }
 
   func makeState(
-    _ trainee: any PreferenceTrainee, moments: AdamW.MomentPlace,
+    _ trainee: any TrainablePreferenceModel, moments: AdamW.MomentPlace,
     ranks: Communicator = Communicator()
   ) throws -> TrainingState {
     try TrainingState(
@@ -26,7 +26,7 @@ extension TrainPreference {
 
   private func pixelTrainee(
     _ store: PictureStore
-  ) throws -> (any PreferenceTrainee, EstimatedPictures?) {
+  ) throws -> (any TrainablePreferenceModel, EstimatedPictures?) {
     let start = ModelFolder(path: settings.start)
     var (model, weights) =
       settings.startsFresh
@@ -42,14 +42,14 @@ extension TrainPreference {
       estimator: estimator, batch: max(1, settings.estimateBatch),
       side: model.configuration.imageSize)
     return (
-      PixelTrainee(
+      TrainablePixelModel(
         model: model, parameters: weights.parameters, pictures: pictures, store: store,
         storesTraining: settings.estimates > 0, start: settings.start,
         isStepAware: settings.stepAware), pictures
     )
   }
 
-  private func latentTrainee() throws -> any PreferenceTrainee {
+  private func latentTrainee() throws -> any TrainablePreferenceModel {
     let start = ModelFolder(path: settings.start)
     var model =
       try !settings.start.isEmpty && start.isLatentPreferenceModel
@@ -58,7 +58,7 @@ extension TrainPreference {
         textProjection: settings.start.isEmpty ? nil : start,
         guidance: settings.featureGuidance, seed: settings.seed)
     model.usesGradientCheckpointing = settings.gradientCheckpointing
-    return LatentTrainee(
+    return TrainableLatentModel(
       model: model, schedule: try DDIMScheduler(base.pipelineSchedulerConfig()).schedule,
       base: base,
       isStepAware: settings.stepAware)

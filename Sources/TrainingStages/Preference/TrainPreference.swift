@@ -50,12 +50,12 @@ package final class TrainPreference: RankedStage {
 
   package let settings: PreferenceSettings
   private let context: StageContext
-  private let stretches: TrainingStretches
+  private let intervals: CheckpointIntervals
   private let store: PictureStore
   private var training: Training?
 
   private struct Training {
-    let trainee: any PreferenceTrainee
+    let trainee: any TrainablePreferenceModel
     /// Nil where none are made.
     let pictures: EstimatedPictures?
     /// All that are made.
@@ -73,7 +73,7 @@ package final class TrainPreference: RankedStage {
   init(settings: PreferenceSettings, context: StageContext) throws {
     self.settings = settings
     self.context = context
-    stretches = try TrainingStretches(
+    intervals = try CheckpointIntervals(
       context, stage: Self.name, stepCount: settings.steps, interval: settings.checkpointEvery)
     store = PictureStore(folder: context.output("\(Self.name)/pictures"))
   }
@@ -131,12 +131,12 @@ package final class TrainPreference: RankedStage {
   }
 
   func remakesFilesAtOnce() throws -> Bool {
-    try stretches.pending().isEmpty
+    try intervals.pending().isEmpty
       && (settings.keep == .last || Folders.exists(BestWeights.path(in: folder)))
   }
 
   func pendingItems() throws -> [Item] {
-    let steps = try stretches.pending().map { Item.steps($0) }
+    let steps = try intervals.pending().map { Item.steps($0) }
     // To evaluate, those of the validation split are needed when all is learned, too.
     let blocks = try steps.isEmpty ? validationBlocks() : blocks()
     return blocks.filter { !store.holds($0) }.map { .pictures($0) } + steps
@@ -144,7 +144,7 @@ package final class TrainPreference: RankedStage {
 
   func finishedUnitCount() throws -> Int {
     let blocks = try blocks().filter { store.holds($0) }
-    return blocks.reduce(try stretches.finishedSteps() * settings.batch) { $0 + $1.pairs.count }
+    return blocks.reduce(try intervals.finishedSteps() * settings.batch) { $0 + $1.pairs.count }
   }
 
   func unitCount(of item: Item) -> Int {
@@ -189,7 +189,7 @@ package final class TrainPreference: RankedStage {
     var state = try makeState(
       trainee, moments: settings.optimizerOnDisk ? .disk(folder: folder) : .memory,
       ranks: context.ranks)
-    let log = try stretches.resume(&state)
+    let log = try intervals.resume(&state)
     let examples = try trainingExamples()
     training = Training(
       trainee: trainee, pictures: pictures, blocks: try blocks(), state: state, log: log,
@@ -220,7 +220,7 @@ package final class TrainPreference: RankedStage {
     guard let training else { preconditionFailure("not prepared") }
     switch item {
     case .pictures(let block):
-      context.progress.advance(by: 0, note: "pictures of \(block.split), \(block.view.name)")
+      context.progress.advance(by: 0, note: "estimating \(block.split) images, \(block.view.name)")
       guard let place = training.blocks.firstIndex(of: block) else {
         preconditionFailure("pictures that are not looked at")
       }
@@ -268,9 +268,9 @@ package final class TrainPreference: RankedStage {
 
   private func writeCheckpoint(_ step: Int) throws {
     // What is kept must not depend on where ranks were stopped.
-    if stretches.isRegular(step) { try judge(step) }
+    if intervals.isRegular(step) { try judge(step) }
     guard let training else { return }
-    try stretches.commit(training.state, step: step, log: training.log)
+    try intervals.commit(training.state, step: step, log: training.log)
   }
 
   /// Measures the weights on comparisons that are held out, and keeps the best.
@@ -361,7 +361,7 @@ package final class TrainPreference: RankedStage {
       ], to: "\(folder)/evaluation.json")
   }
 
-  func spareFindings() throws -> [String] { try stretches.findings() }
+  func spareFindings() throws -> [String] { try intervals.findings() }
 
   func results() throws -> [String] {
     try TrainingWarnings.read(from: folder).map { "warning: \($0)" }

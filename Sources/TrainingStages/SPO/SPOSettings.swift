@@ -17,7 +17,7 @@ public struct SPOSettings: StageSettings {
   public var preference: String? = nil
   /// The reference of the loss is still the model without a LoRA.
   @Setting(
-    "A LoRA file whose training goes on, of the same rank and modules; null: a fresh LoRA.")
+    "A LoRA file to continue training, of the same rank and modules; null: a new LoRA.")
   public var start: String? = nil
   @Setting("Precision of the preference model's large weights in memory.")
   public var preferencePrecision = PreferencePrecision.asStored
@@ -27,7 +27,7 @@ public struct SPOSettings: StageSettings {
   public var epochs = 10
   @Setting("Training prompts per epoch; all of them if there are fewer.", in: 1...10_000_000)
   public var prompts = 4_000
-  @Setting("Use only prompts that come from a list of prompts.")
+  @Setting("Use only prompts from prompt lists.")
   public var onlyListed = false
   @Setting("Prompts per sampling batch.", in: 1...4_096)
   public var batch = 10
@@ -52,14 +52,14 @@ public struct SPOSettings: StageSettings {
     in: 1...1_000)
   public var stopStep: Int? = nil
   @Setting(
-    "Steps that each candidate continues alone before it is judged; SDXL as published: 3.",
+    "Steps that each candidate continues alone before it is scored; SDXL as published: 3.",
     in: 0...998)
   public var innerSteps = 0
   @Setting(
-    "Judge what came of each step, or finished images alone, whose label each step then gets (D3PO)."
+    "Label each step by its own candidates, or all steps by the finished images (D3PO)."
   )
   public var labels = CandidateSamplingSettings.Labels.step
-  @Setting("Candidate that sampling goes on from; other than random: ablations.")
+  @Setting("Candidate that sampling continues from; best and worst are ablations.")
   public var continueFrom = CandidateSamplingSettings.Continuation.random
   @Setting(
     "A pair is kept if the preference probabilities of its best and worst candidates differ by more.",
@@ -90,14 +90,14 @@ public struct SPOSettings: StageSettings {
   @Setting("Weight decay of AdamW.", in: 0...10)
   public var weightDecay: Float = 1e-4
   @Setting(
-    "Gradients are scaled down to this joint norm; null: they are not, as published.",
+    "Gradients are clipped to this global norm; null: no clipping, as published.",
     in: 1e-3...1e6)
   public var gradientLimit: Float? = nil
   /// An ablation tells any judge none.
   ///
   /// A judge of images is otherwise told the timestep of its estimate.
   @Setting(
-    "Timestep a latent judge is told: drawn (its noise's) or source (published); none: any is told 0."
+    "Timestep that conditions a latent preference model: drawn, source (published) or none (0)."
   )
   public var judgedTimestep = JudgedTimestep.source
   @Setting(
@@ -155,7 +155,7 @@ public struct SPOSettings: StageSettings {
       guard innerSteps == 0 else {
         throw SettingConflict(
           "inner_steps",
-          "must be 0 where labels is \"trajectory\", but is \(innerSteps): candidates go on alone to "
+          "must be 0 where labels is \"trajectory\", but is \(innerSteps): candidates continue alone to "
             + "the end anyway")
       }
       guard continueFrom == .random else {

@@ -40,7 +40,7 @@ package struct StepwiseTuner {
     let model = settings.base
     let unets = try TunedUNet(
       model, rank: settings.rank, seed: settings.seed,
-      start: try settings.start.map { try StartingLoRA(path: $0, of: model) },
+      start: try settings.start.map { try StartingLoRA(path: $0, of: model, stage: TuneSPO.name) },
       usesGradientCheckpointing: settings.gradientCheckpointing)
     adapters = unets.adapters
     reference = GuidedUNet(unets.reference, guidance: settings.guidance)

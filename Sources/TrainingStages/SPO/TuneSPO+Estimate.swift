@@ -13,9 +13,7 @@ extension TuneSPO: Estimating {
       + (settings.preference.map {
         [.clip("spo.preference", $0, "the trained preference model to judge by")]
       } ?? [])
-      + (settings.start.map {
-        [NamedSource(setting: "spo.start", path: $0, what: "the LoRA file to start from")]
-      } ?? [])
+      + NamedSource.start(settings.start, stage: Self.name)
   }
 
   package func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {

@@ -31,11 +31,8 @@ extension TuneSPO: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
     _ = try DDIMScheduler(checked.configuration(settings.base).scheduler)
     if let start = settings.start {
-      try withBackend(PlanningBackend()) {
-        let adapters = TunedUNet.freshAdapters(rank: settings.rank, seed: settings.seed)
-        _ = try settings.base.unet(adapters: adapters)
-        try StartingLoRA(path: start, of: settings.base).requireFit(adapters)
-      }
+      try StartingLoRA(path: start, of: settings.base, stage: Self.name).requireFit(
+        rank: settings.rank, of: settings.base)
     }
     guard let preference = settings.preference else { return }
     try checked.checkPreference(ModelFolder(path: preference), of: settings.base)

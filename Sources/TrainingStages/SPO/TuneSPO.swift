@@ -83,9 +83,9 @@ package final class TuneSPO: RankedStage {
     (try prompts().count + settings.batch - 1) / settings.batch
   }
 
-  private func stretches() throws -> TrainingStretches {
+  private func intervals() throws -> CheckpointIntervals {
     let batches = try batchesPerEpoch() * settings.epochs
-    return try TrainingStretches(
+    return try CheckpointIntervals(
       context, stage: Self.name,
       stepCount: settings.iterations > 0 ? min(settings.iterations, batches) : batches,
       interval: settings.checkpointEvery)
@@ -102,9 +102,9 @@ package final class TuneSPO: RankedStage {
     ]
   }
 
-  package func remakesFilesAtOnce() throws -> Bool { try stretches().pending().isEmpty }
-  package func pendingItems() throws -> [Range<Int>] { try stretches().pending() }
-  package func finishedUnitCount() throws -> Int { try stretches().finishedSteps() }
+  package func remakesFilesAtOnce() throws -> Bool { try intervals().pending().isEmpty }
+  package func pendingItems() throws -> [Range<Int>] { try intervals().pending() }
+  package func finishedUnitCount() throws -> Int { try intervals().finishedSteps() }
   package func unitCount(of item: Range<Int>) -> Int { item.count }
 
   package func prepare() throws {
@@ -116,7 +116,7 @@ package final class TuneSPO: RankedStage {
       negative: try shards.emptyConditioning(),
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels],
       ranks: context.ranks, checkInterruption: context.checkInterruption)
-    let log = try stretches().resume(&tuner.state)
+    let log = try intervals().resume(&tuner.state)
     tuning = Tuning(
       tuner: tuner, shards: shards,
       pictures: HeldOutPictures(
@@ -145,7 +145,7 @@ package final class TuneSPO: RankedStage {
   }
 
   package func process(_ item: Range<Int>) throws -> Int {
-    let stretches = try stretches()
+    let intervals = try intervals()
     for iteration in item {
       let done = iteration + 1
       try context.lead(
@@ -154,7 +154,7 @@ package final class TuneSPO: RankedStage {
           try named(iteration) {
             if iteration == 0 { try drawPictures(afterBatch: 0) }
             try tune(iteration)
-            if try done % batchesPerEpoch() == 0 || done == stretches.stepCount {
+            if try done % batchesPerEpoch() == 0 || done == intervals.stepCount {
               try drawPictures(afterBatch: done)
             }
           }
@@ -183,7 +183,7 @@ package final class TuneSPO: RankedStage {
 
   package func commit(_ iteration: Int, of item: Range<Int>) throws {
     guard let tuning else { return }
-    try stretches().commit(tuning.tuner.state, step: iteration, log: tuning.log)
+    try intervals().commit(tuning.tuner.state, step: iteration, log: tuning.log)
   }
 
   private func tune(_ iteration: Int) throws {
@@ -250,13 +250,8 @@ package final class TuneSPO: RankedStage {
 
   /// Refuses to start from the file that the stage itself replaces: it would never be up to date.
   func requireOtherStart() throws {
-    guard let start = settings.start,
-      Folders.canonical(start)
-        == Folders.canonical(context.workspace.path(TuningStage.spo.loraFile))
-    else { return }
-    throw PipelineError.badSetting(
-      path: "spo.start",
-      reason: "is \(start), the file that stage spo writes; copy it out of the workspace first")
+    try StartingLoRA.require(
+      settings.start, isNot: context.workspace.path(TuningStage.spo.loraFile), stage: Self.name)
   }
 
   /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
@@ -264,7 +259,7 @@ package final class TuneSPO: RankedStage {
     try adapters.requireFinite(stage: Self.name)
     let isUnchanged =
       try settings.start.map {
-        try LoRAWeights(trained: adapters) == StartingLoRA(path: $0, of: settings.base).weights
+        try StartingLoRA(path: $0, of: settings.base, stage: Self.name).equals(adapters)
       } ?? adapters.changesNothing
     guard isUnchanged else { return }
     guard findings.updates > 0 else {

@@ -77,7 +77,7 @@ struct TuningFindings {
     if compared > 0, meanGap < 1e-4 {
       warnings.append(
         "spo: the preference model hardly tells candidates apart (mean gap "
-          + "\(Self.text(meanGap))); what was learned is noise")
+          + "\(Self.text(meanGap))); the LoRA learned noise")
     }
     warnings += TrainingWarnings.ofGradients(gradientNorms, of: "spo")
     let last = clippedShares.suffix((clippedShares.count + 3) / 4)
@@ -85,7 +85,7 @@ struct TuningFindings {
     if share > 0.95 {
       warnings.append(
         "spo: \(String(format: "%.0f", 100 * share)) % of the likelihood ratios were clipped in the "
-          + "last quarter of the batches, so that little more was learned; lower "
+          + "last quarter of the batches, so little more was learned; lower "
           + "spo.learning_rate or raise spo.clip")
     }
     return warnings

@@ -13,8 +13,21 @@ extension ModelFolder {
         + "is \(rank)")
   }
 
-  /// The least width of the layers that a LoRA is added to; nil where the weights cannot be read.
-  private var leastAttentionWidth: Int? {
+  /// The least width of the layers that a LoRA is added to; nil where neither the weights nor a configuration
+  /// can be read.
+  private var leastAttentionWidth: Int? { storedAttentionWidth ?? configuredAttentionWidth }
+
+  /// Of a model that is not there, but known.
+  private var configuredAttentionWidth: Int? {
+    guard let unet = try? UNetConfiguration(try configuration("unet")) else { return nil }
+    let down = zip(unet.downBlocks, unet.channels)
+    let up = zip(unet.upBlocks, unet.channels.reversed())
+    let blocks = (Array(down) + Array(up)).filter { $0.0 == .crossAttention }.map(\.1)
+    return (blocks + (unet.hasMiddleBlock ? unet.channels.suffix(1) : []) + [unet.contextWidth])
+      .min()
+  }
+
+  private var storedAttentionWidth: Int? {
     guard Folders.exists(path),
       let checkpoint = try? checkpoint("unet", stem: "diffusion_pytorch_model")
     else { return nil }

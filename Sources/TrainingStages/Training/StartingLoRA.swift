@@ -1,17 +1,22 @@
+import Backends
 import Diffusion
 import Files
 import NN
+import PipelineCore
 
 /// A LoRA whose training goes on, in any layout that is read.
 ///
 /// A factor alpha / rank other than 1 goes into the up matrices: what the LoRA adds stays the same.
 struct StartingLoRA {
   let path: String
-  let weights: LoRAWeights
+  private let weights: LoRAWeights
+  /// That trains it, for messages.
+  private let stage: String
 
   /// - Throws: `LoRAError` if the file is not one of the U-Net alone, or does not fit its layers
-  init(path: String, of model: ModelFolder) throws {
+  init(path: String, of model: ModelFolder, stage: String) throws {
     self.path = path
+    self.stage = stage
     weights = try LoRAFile(path: path).weights(for: model.unetLayers())
   }
 
@@ -28,21 +33,44 @@ struct StartingLoRA {
     }
   }
 
+  /// Whether training has changed nothing.
+  func equals(_ adapters: AdapterSet) throws -> Bool { LoRAWeights(trained: adapters) == weights }
+
+  /// The same before anything is loaded.
+  func requireFit(rank: Int, of model: ModelFolder) throws {
+    try withBackend(PlanningBackend()) {
+      let adapters = TunedUNet.freshAdapters(rank: rank, seed: 0)
+      _ = try model.unet(adapters: adapters)
+      try requireFit(adapters)
+    }
+  }
+
+  /// Refuses the file that the stage itself replaces.
+  static func require(_ start: String?, isNot output: String, stage: String) throws {
+    guard let start, Folders.canonical(start) == Folders.canonical(output) else { return }
+    throw PipelineError.badSetting(
+      path: "\(stage).start",
+      reason: "is \(start), the file that stage \(stage) writes; copy it out of the workspace first"
+    )
+  }
+
   /// - Throws: ``StartingLoRAError`` where modules or ranks differ from those that are trained
   func requireFit(_ adapters: AdapterSet) throws(StartingLoRAError) {
     let found = Set(weights.modules.map(\.layer.path))
     let wanted = Set(adapters.all.map(\.modulePath))
     let (missing, excess) = (wanted.subtracting(found).sorted(), found.subtracting(wanted).sorted())
     if let module = excess.first {
-      throw .otherModules(path: path, count: excess.count, module: module, isMissing: false)
+      throw .otherModules(
+        path: path, stage: stage, count: excess.count, module: module, isMissing: false)
     }
     if let module = missing.first {
-      throw .otherModules(path: path, count: missing.count, module: module, isMissing: true)
+      throw .otherModules(
+        path: path, stage: stage, count: missing.count, module: module, isMissing: true)
     }
     let rank = adapters.all.first?.down.storedShape[0] ?? 0
     if let module = weights.modules.first(where: { $0.rank != rank }) {
       throw .otherRank(
-        path: path, module: module.layer.path, found: module.rank, expected: rank)
+        path: path, stage: stage, module: module.layer.path, found: module.rank, expected: rank)
     }
   }
 }
@@ -54,21 +82,22 @@ extension LowRankAdapter {
 
 /// Why training cannot go on from a LoRA.
 enum StartingLoRAError: ClassifiedError, Equatable, CustomStringConvertible {
-  case otherModules(path: String, count: Int, module: String, isMissing: Bool)
-  case otherRank(path: String, module: String, found: Int, expected: Int)
+  case otherModules(path: String, stage: String, count: Int, module: String, isMissing: Bool)
+  case otherRank(path: String, stage: String, module: String, found: Int, expected: Int)
 
   var kind: FailureKind { .input }
 
   var description: String {
     switch self {
-    case .otherModules(let path, let count, let module, let isMissing):
+    case .otherModules(let path, let stage, let count, let module, let isMissing):
       "\(path): "
         + (isMissing
-          ? "lacks \(count) of the modules that stage spo trains, such as \(module)"
-          : "has \(count) modules that stage spo does not train, such as \(module)")
+          ? "lacks \(count) of the modules that stage \(stage) trains, such as \(module)"
+          : "has \(count) modules that stage \(stage) does not train, such as \(module)")
         + "; it trains to_q, to_k, to_v and to_out.0 of every attention of the U-Net"
-    case .otherRank(let path, let module, let found, let expected):
-      "\(path): \(module) has rank \(found), but spo.rank is \(expected); set spo.rank to \(found)"
+    case .otherRank(let path, let stage, let module, let found, let expected):
+      "\(path): \(module) has rank \(found), but \(stage).rank is \(expected); set "
+        + "\(stage).rank to \(found)"
     }
   }
 }

@@ -21,8 +21,8 @@ package struct TrainingWarnings {
     // Of what does not depend on the weights, rounding leaves 1e-6 and less; of what does, 0.01 and more.
     guard let largest = norms.max(), largest < 1e-5 else { return [] }
     return [
-      "\(stage): the gradients vanish (their norm is \(TuningFindings.text(largest)) at most), so that "
-        + "what was learned is rounding errors; compare the images that it learns from, and its settings"
+      "\(stage): the gradients vanish (their norm is \(TuningFindings.text(largest)) at most), so "
+        + "only rounding errors were learned; check the training images and the settings"
     ]
   }
 
@@ -37,7 +37,7 @@ package struct TrainingWarnings {
     guard share < 1e-5 else { return [] }
     return [
       "\(stage): the LoRA changes the weights by \(TuningFindings.text(share)) of their norm, "
-        + "which no image shows; raise \(stage).learning_rate or train for longer"
+        + "too little to show in an image; raise \(stage).learning_rate or train for longer"
     ]
   }
 
@@ -47,7 +47,7 @@ package struct TrainingWarnings {
     guard reach < 1e-6 else { return [] }
     return [
       "\(stage): the learning rates of all \(steps) steps add up to \(TuningFindings.text(reach)), so "
-        + "that no weight has moved by much more; raise \(stage).learning_rate or train for longer"
+        + "no weight can have moved much further; raise \(stage).learning_rate or train for longer"
     ]
   }
 

@@ -20,7 +20,7 @@ enum ApplyCommand: Command {
         .value("eta", "X", "noise of a DDIM step, 0 to 1 (1)"),
         .value("guidance", "X", "classifier-free guidance scale (5)"),
         .value("beta", "X", "strength of the preference loss (10)"),
-        .value("clip", "X", "how far a likelihood ratio may go from 1 (0.1)"),
+        .value("clip", "X", "clamp of the likelihood ratio around 1 (0.1)"),
         ComputingDevice.option,
         .flag(
           "gradient-checkpointing", "recompute the U-Net's blocks in the backward pass: less memory"
@@ -40,7 +40,7 @@ enum ApplyCommand: Command {
       let names = Operation.all.map(\.name).joined(separator: ", ")
       throw arguments.error("there is no operation \"\(name)\"; known are \(names)")
     }
-    var options = OperationOptions(model: ModelFolder(path: try arguments.required("model")))
+    var options = OperationOptions(model: try arguments.modelFolder())
     options.loraPath = arguments.value("lora")
     options.steps = try arguments.int("steps", in: 1...1000) ?? options.steps
     options.eta = try arguments.float("eta") ?? options.eta

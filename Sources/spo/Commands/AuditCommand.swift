@@ -14,8 +14,8 @@ enum AuditCommand: Command {
       options: [
         .value(
           "set", "KEY=VALUE", isRepeatable: true, "a setting, as for `spo ingest` or `spo run`"),
-        .value("workspace", "DIR", "look here instead of where the pipeline says"),
-        .flag("quick", "decode no images, and find none that look alike"),
+        .value("workspace", "DIR", "look at this workspace instead of the pipeline's"),
+        .flag("quick", "do not decode images; near-duplicates are not found"),
         .value("out", "DIR", "the folder for index.html and the lists for ingest.drop"),
         .flag("json", "print one JSON object"),
       ],
@@ -51,7 +51,7 @@ enum AuditCommand: Command {
     let operands = arguments.operands
     guard operands.contains(where: { $0.hasSuffix(".json5") }) else {
       guard arguments.value("workspace") == nil else {
-        throw arguments.error("--workspace is of a pipeline")
+        throw arguments.error("--workspace needs a pipeline")
       }
       return .files(operands, overrides: arguments.values("set"))
     }

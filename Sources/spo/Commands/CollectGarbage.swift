@@ -16,7 +16,7 @@ enum CollectGarbage: Command {
         .flag("dry-run", "only say what would be removed"),
       ],
       examples: [
-        ("spo gc pipelines/quickstart.json5 --dry-run", "what could go, with its size")
+        ("spo gc pipelines/quickstart.json5 --dry-run", "what would be removed, with its size")
       ])
   }
 
@@ -24,6 +24,7 @@ enum CollectGarbage: Command {
     let pipeline = try Pipeline(
       path: arguments.operands[0], stages: stageTypes, overrides: arguments.values("set"),
       workspace: arguments.value("workspace"))
+    pipeline.sayNotes(looks: true)
     let isDry = arguments.has("dry-run")
     let found = try pipeline.collectGarbage(isDry: isDry)
     for garbage in found {

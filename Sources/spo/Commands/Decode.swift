@@ -10,9 +10,9 @@ enum Decode: Command {
       operands: [CommandSyntax.Operand("IMAGE")],
       options: [
         .value("out", "FILE", "the PNG to write"),
-        .flag("keep-orientation", "leave the EXIF orientation unapplied"),
+        .flag("keep-orientation", "do not apply the EXIF orientation"),
       ],
-      examples: [("spo decode photo.jpg --out photo.png", "what the encoder would be given")])
+      examples: [("spo decode photo.jpg --out photo.png", "what the encoder sees")])
   }
 
   static func run(_ arguments: Arguments) throws {

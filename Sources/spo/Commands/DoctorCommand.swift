@@ -13,7 +13,7 @@ enum DoctorCommand: Command {
       operands: [CommandSyntax.Operand("PIPELINE", isOptional: true)],
       options: [
         .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the file"),
-        .value("workspace", "DIR", "estimate for a workspace here"),
+        .value("workspace", "DIR", "estimate for this workspace"),
         .value("partitions", "N", "what each part needs if stages are divided into N"),
         .flag("device-check", "instead, compare every operation on the devices with the CPU"),
         .value("device", "NAME", "for --device-check: only this device, such as cuda:0"),
@@ -33,12 +33,11 @@ enum DoctorCommand: Command {
     if arguments.has("partitions"), arguments.operands.isEmpty {
       throw arguments.error("--partitions needs a PIPELINE")
     }
-    if arguments.has("device") { throw arguments.error("--device is of --device-check") }
+    if arguments.has("device") { throw arguments.error("--device needs --device-check") }
     let machine = MachineReport()
     let doctor = try arguments.operands.first.map { try examined($0, arguments) }
-    for note in (doctor?.pipeline.notes ?? []) + (doctor?.notes ?? []) {
-      Console.note("note: \(note)")
-    }
+    doctor?.pipeline.sayNotes()
+    for note in doctor?.notes ?? [] { Console.note("note: \(note)") }
     let problems = machine.problems + (doctor?.problems ?? [])
     if arguments.has("json") {
       var report = JSON.Object()

@@ -81,9 +81,7 @@ enum Evaluate: Command {
   }
 
   private static func request(_ arguments: Arguments) throws -> EvaluationRequest {
-    let folder = ModelFolder(
-      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"),
-      vae: arguments.value("vae"))
+    let folder = try arguments.modelFolder()
     let output = try arguments.required("out")
     guard !output.isEmpty else { throw arguments.error("--out is empty") }
     var request = EvaluationRequest(
@@ -112,11 +110,9 @@ enum Evaluate: Command {
       return nil
     }
     return EvaluatedModel(
-      path == "base"
+      try path == "base"
         ? folder
-        : ModelFolder(
-          path: path, tokenizer: arguments.value("tokenizer"),
-          vae: arguments.value("vae")),
+        : arguments.modelFolder("against"),
       loraPaths: loras, loraScales: try arguments.loraScales("against-lora"))
   }
 

@@ -30,9 +30,7 @@ enum Export: Command {
   }
 
   static func run(_ arguments: Arguments) throws {
-    let folder = ModelFolder(
-      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"),
-      vae: arguments.value("vae"))
+    let folder = try arguments.modelFolder()
     let loraPath = try arguments.required("lora")
     let output = try arguments.required("out")
     guard let form: Form = try arguments.choice("to") else {
@@ -42,7 +40,15 @@ enum Export: Command {
       throw arguments.error("--vae has a meaning for a merged model alone")
     }
     switch form {
-    case .merged: try OutputPath.requireAbsent(output)
+    case .merged:
+      if let ending = [".safetensors", ".ckpt", ".bin", ".pt", ".pth"].first(
+        where: output.hasSuffix)
+      {
+        throw arguments.error(
+          "--to merged writes a folder in diffusers' layout, not a single file; name a folder, such as "
+            + "--out \(output.dropLast(ending.count))")
+      }
+      try OutputPath.requireAbsent(output)
     case .lora, .webui:
       _ = try OutputPath.resolved(output)
       try OutputPath.require(output, isNoneOf: [loraPath])

@@ -18,7 +18,7 @@ enum IngestCommand: Command {
         .flag("json", "print one JSON object"),
       ],
       examples: [
-        ("spo ingest --dry-run data/pickapic-sample", "what the repository's sample is"),
+        ("spo ingest --dry-run data/pickapic-sample", "the repository's sample data"),
         (
           "spo ingest --dry-run votes.csv --set columns.prompt=text --set format=votes",
           "a file whose columns have other names"

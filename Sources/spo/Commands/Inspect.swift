@@ -3,7 +3,7 @@ import Files
 
 /// `spo inspect`: what a file is, what is in it, what is wrong with it.
 enum Inspect: Command {
-  /// The kinds of file that are known, asked in this order.
+  /// The kinds of file that are known by their first bytes, asked in this order.
   static var inspectors: [any FileInspector.Type] {
     [DatabaseInspector.self, ParquetInspector.self, CheckpointInspector.self]
   }
@@ -11,25 +11,46 @@ enum Inspect: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
       name: "inspect", summary: "Show what a file is, what is in it and what is wrong with it.",
-      operands: [CommandSyntax.Operand("FILE")],
+      operands: [CommandSyntax.Operand("FILE|FOLDER")],
       options: [
         .flag("json", "print one JSON object"),
-        .flag("digest", "add digests of what it holds, where its kind has them"),
+        .flag("digest", "add digests of the contents, where available"),
+        .flag("rejected", "of a catalog: only the rejected rows, as CSV"),
       ],
-      examples: [("spo inspect runs/quickstart/catalog.sqlite", "how many pairs, how many rejects")]
-    )
+      examples: [
+        ("spo inspect runs/quickstart/catalog.sqlite", "how many pairs, how many rejected rows"),
+        (
+          "spo inspect runs/quickstart/catalog.sqlite --rejected > rejected.csv",
+          "each rejected row with its file, column and reason"
+        ),
+        ("spo inspect data/tiny-sd", "which model a folder holds"),
+      ])
   }
 
   static func run(_ arguments: Arguments) throws {
     let path = arguments.operands[0]
+    if arguments.has("rejected") {
+      return try Console.print(try DatabaseInspector.rejectedRows(path: path))
+    }
+    if let report = try named(path) { return try show(report, arguments) }
     let file = try RegularFile(path: path)
     let head = try file.read(at: 0, count: min(file.size, 64))
     guard let inspector = inspectors.first(where: { $0.recognizes(head: head) }) else {
       try file.requireNoMistake(expected: "a file that spo inspect reads")
-      let kinds = inspectors.map { $0.kinds }.joined(separator: ", ")
+      let kinds = (inspectors.map { $0.kinds } + TextInspector.kinds).joined(separator: ", ")
       throw InspectionError.unknownKind(path: path, size: file.size, kinds: kinds)
     }
-    let report = try inspector.inspect(path: path, withDigests: arguments.has("digest"))
+    try show(
+      try inspector.inspect(path: path, withDigests: arguments.has("digest")), arguments)
+  }
+
+  /// What is told apart by its name, or is a folder; nil: the first bytes say what it is.
+  private static func named(_ path: String) throws -> InspectionReport? {
+    if PathKind(of: path) == .folder { return try FolderInspector.inspect(path: path) }
+    return try TextInspector.inspect(path: path)
+  }
+
+  private static func show(_ report: InspectionReport, _ arguments: Arguments) throws {
     try Console.print(arguments.has("json") ? report.json.text(.pretty) : report.text)
   }
 }

@@ -10,32 +10,32 @@ import TensorCore
 enum Run: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
-      name: "run", summary: "Bring a pipeline up to date; go on where the last run ended.",
+      name: "run", summary: "Bring a pipeline up to date, continuing where the last run stopped.",
       operands: [CommandSyntax.Operand("PIPELINE")],
       options: [
-        .value("through", "STAGE", "end after this stage"),
+        .value("through", "STAGE", "stop after this stage"),
         .value("force", "STAGE", isRepeatable: true, "run this stage from its beginning"),
         .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "change a setting of the file"),
-        .value("workspace", "DIR", "put everything here instead of where the file says"),
+        .value("workspace", "DIR", "use this workspace instead of the file's"),
         .value(
           "partition", "I/N", "part I of N of --through's items; auto/N: the job array says which"),
-        .flag("merge", "take the items of --through from its parts, which must have all"),
+        .flag("merge", "merge the parts of the --through stage, which must be complete"),
         .value(
-          "scratch", "DIR", "of --merge: build databases here, on a local disk, then move them"),
+          "scratch", "DIR", "with --merge: build databases here, on a local disk, then move them"),
         .flag("quiet", "no progress, only results and errors"),
       ],
       examples: [
-        ("spo run pipelines/quickstart.json5", "everything, on what the repository ships"),
+        ("spo run pipelines/quickstart.json5", "the whole pipeline, on the repository's data"),
         ("spo run pipelines/quickstart.json5 --through shard", "only the data"),
         (
           "spo run pipelines/quickstart.json5 --set spo.learning_rate=3e-4 --workspace runs/slow",
-          "another learning rate, in a workspace of its own"
+          "another learning rate, in its own workspace"
         ),
         (
           "spo run pipelines/sd15.json5 --through encode --partition auto/64",
-          "a job of an array; any number at a time, on any machines"
+          "one job of an array; jobs can run concurrently on any machines"
         ),
-        ("spo run pipelines/sd15.json5 --through encode --merge", "what the array has made"),
+        ("spo run pipelines/sd15.json5 --through encode --merge", "merge the results of the array"),
       ])
   }
 
@@ -78,7 +78,7 @@ enum Run: Command {
   ) throws {
     let merge = arguments.has("merge") ? Runner.Merge(scratch: arguments.value("scratch")) : nil
     let pipeline = try makePipeline(arguments, arguments.values("set"))
-    for note in pipeline.notes { Console.note("note: \(note)") }
+    pipeline.sayNotes()
     try pipeline.checkFit()
     let computing = try ComputingDevice(pipeline.device, localRank: launched.localRank)
     if let threads = pipeline.threads { Threads.count = threads }
@@ -119,7 +119,7 @@ enum Run: Command {
   ) throws(UsageError) -> (partition: Partition, stage: String)? {
     let (isPart, stage) = (arguments.has("partition"), arguments.value("through"))
     if arguments.has("scratch"), !arguments.has("merge") {
-      throw arguments.error("--scratch is of --merge")
+      throw arguments.error("--scratch needs --merge")
     }
     guard isPart || arguments.has("merge") else { return nil }
     let option = isPart ? "--partition" : "--merge"

@@ -59,9 +59,7 @@ enum Sample: Command {
   }
 
   private static func draw(_ arguments: Arguments) throws {
-    let folder = ModelFolder(
-      path: try arguments.required("model"), tokenizer: arguments.value("tokenizer"),
-      vae: arguments.value("vae"))
+    let folder = try arguments.modelFolder()
     let list = arguments.value("prompts")
     if list != nil, arguments.has("prompt") {
       throw arguments.error("--prompt and --prompts exclude each other")
@@ -95,9 +93,10 @@ enum Sample: Command {
     }
     if let list {
       Interruption.handleSignals()
+      let prompts = try PromptList(path: list)
+      try warn(of: prompts.entries.map(\.text), request, folder)
       return try PromptFolders(
-        path: output, prompts: try PromptList(path: list), count: count,
-        partition: try arguments.partition()
+        path: output, prompts: prompts, count: count, partition: try arguments.partition()
       ).generate(
         request, with: try evaluatedModel(folder, arguments), seed: UInt64(seed),
         noise: (arguments.value("rng") ?? "torch-cpu", makeSource)
@@ -109,6 +108,7 @@ enum Sample: Command {
       try OutputPath.require(path, isNoneOf: arguments.values("lora"))
     }
     let encode = try encoder(output, arguments)
+    try warn(of: [request.prompt], request, folder)
     let memory = PeakMemory()
     let adapters = try adapters(arguments)
     try naming(
@@ -124,6 +124,20 @@ enum Sample: Command {
       }
     }
     Console.note("peak memory \(Spelled.bytes(memory.byteCount))")
+  }
+
+  /// Says what of the prompts will not be read as it may be meant.
+  private static func warn(
+    of prompts: [String], _ request: TextToImage.Request, _ folder: ModelFolder
+  ) throws {
+    let tokenizer = try folder.tokenizer()
+    for warning in try PromptNotes(prompts, tokenizer: tokenizer).warnings {
+      Console.complain("warning: \(warning.printable)")
+    }
+    guard let negative = request.negativePrompt else { return }
+    for warning in try PromptNotes([negative], tokenizer: tokenizer).warnings {
+      Console.complain("warning: --negative: \(warning.printable)")
+    }
   }
 
   private static func evaluatedModel(

@@ -12,14 +12,14 @@ enum Status: Command {
       operands: [CommandSyntax.Operand("PIPELINE")],
       options: [
         .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the file"),
-        .value("workspace", "DIR", "look here instead of where the file says"),
+        .value("workspace", "DIR", "look at this workspace instead of the file's"),
         .flag("json", "print one JSON object"),
       ],
       examples: [
-        ("spo status pipelines/quickstart.json5", "how far it is"),
+        ("spo status pipelines/quickstart.json5", "the state of each stage"),
         (
           "spo status pipelines/quickstart.json5 --set encode.size=128",
-          "what another setting would run again"
+          "what a changed setting would run again"
         ),
       ])
   }
@@ -28,7 +28,7 @@ enum Status: Command {
     let pipeline = try Pipeline(
       path: arguments.operands[0], stages: stageTypes, overrides: arguments.values("set"),
       workspace: arguments.value("workspace"))
-    for note in pipeline.notes { Console.note("note: \(note)") }
+    pipeline.sayNotes(looks: true)
     try pipeline.checkFit()
     try ComputingDevice.require(pipeline.device)
     let stages = try pipeline.status()

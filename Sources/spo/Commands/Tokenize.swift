@@ -20,7 +20,7 @@ enum Tokenize: Command {
   }
 
   static func run(_ arguments: Arguments) throws {
-    let model = ModelFolder(path: try arguments.required("model"))
+    let model = try arguments.modelFolder()
     let folder = model.hasPart("tokenizer") ? "\(model.path)/tokenizer" : model.path
     let tokenizer = try Tokenizer(folder: folder)
     for text in try texts(arguments) {

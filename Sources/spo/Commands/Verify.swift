@@ -18,7 +18,7 @@ enum Verify: Command {
       examples: [
         (
           "spo verify pipelines/quickstart.json5",
-          "whether everything is as it was written, and what repairs it"
+          "whether every result is intact, and how to repair it"
         )
       ])
   }
@@ -27,6 +27,7 @@ enum Verify: Command {
     let pipeline = try Pipeline(
       path: arguments.operands[0], stages: stageTypes, overrides: arguments.values("set"),
       workspace: arguments.value("workspace"))
+    pipeline.sayNotes(looks: true)
     let stages = try pipeline.verify { Console.note("reading the result of stage \($0)") }
     if arguments.has("json") {
       let report: JSON = [

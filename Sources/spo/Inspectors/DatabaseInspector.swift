@@ -17,6 +17,26 @@ enum DatabaseInspector: FileInspector {
     }
   }
 
+  /// All rejected rows of a catalog as CSV, in the order in which they were found.
+  static func rejectedRows(path: String) throws -> String {
+    let catalog = try CatalogDatabase(path: path, access: .readOnly)
+    var lines = ["file,row,column,stage,code,reason"]
+    try catalog.forEachReject { reject in
+      let fields = [
+        reject.file, "\(reject.row)", reject.column ?? "", reject.stage, reject.code,
+        reject.reason,
+      ]
+      lines.append(fields.map { csvField($0.printable) }.joined(separator: ","))
+    }
+    return lines.joined(separator: "\n")
+  }
+
+  /// As RFC 4180 has it.
+  private static func csvField(_ text: String) -> String {
+    guard text.contains(where: { ",\"\n\r".contains($0) }) else { return text }
+    return "\"\(text.replacing("\"", with: "\"\""))\""
+  }
+
   private static func inspect(_ catalog: CatalogDatabase) throws -> InspectionReport {
     try catalog.database.checkIntegrity()
     let counts = try catalog.counts()
@@ -26,7 +46,7 @@ enum DatabaseInspector: FileInspector {
     let rows: [(String, Int)] = [
       ("sources", sources.count), ("prompts", counts.prompts), ("images", counts.images),
       ("pairs", counts.pairs), ("listed prompts", counts.listedPrompts),
-      ("rejects", counts.rejects),
+      ("rejected rows", counts.rejects),
     ]
     var lines = ["\(catalog.database.path.printable): catalog"]
     lines += rows.map { "  \($0.0): \(Spelled.count($0.1))" }
@@ -34,9 +54,8 @@ enum DatabaseInspector: FileInspector {
     lines += rejects.map { "  rejected, \($0.code.printable): \(Spelled.count($0.count))" }
     var report = JSON.Object()
     report["kind"] = "catalog"
-    for (name, count) in rows {
-      report[name == "listed prompts" ? "listed_prompts" : name] = .integer(count)
-    }
+    let keys = ["listed prompts": "listed_prompts", "rejected rows": "rejects"]
+    for (name, count) in rows { report[keys[name] ?? name] = .integer(count) }
     report["pairs_by_split"] = object(splits.map { ($0.split, $0.count) })
     report["rejects_by_code"] = object(rejects.map { ($0.code, $0.count) })
     return InspectionReport(json: .object(report), text: lines.joined(separator: "\n"))

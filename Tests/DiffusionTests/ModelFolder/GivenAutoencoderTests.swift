@@ -148,7 +148,7 @@ import Testing
         try FileManager.default.removeItem(atPath: path)
       }
       let other = "\(Self.model)/unet/\(Self.stem)"
-      #expect(throws: OriginalCheckpointError.noAutoencoder(path: other)) {
+      #expect(throws: LDMCheckpointError.noAutoencoder(path: other)) {
         try ModelConfiguration(ModelFolder(path: Self.model, vae: other))
       }
     }

@@ -156,7 +156,7 @@ private func difference(_ values: [Float], _ expected: [Float]) -> Float {
       let step = try scheduler.step(
         from: item.int("timestep"), stepCount: item.int("steps"), eta: Float(item.double("eta")),
         finalStep: .timestepZero)
-      let original = step.originalSample(sample: fixture.start, output: output)
+      let original = step.predictedX0(sample: fixture.start, output: output)
       let mean = step.mean(sample: fixture.start, output: output)
       let after = step.previousSample(sample: fixture.start, output: output, z: fixture.noise[0])
       #expect(difference([step.sigma], [Float(try item.double("sigma"))]) < 1e-5)

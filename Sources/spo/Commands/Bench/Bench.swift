@@ -24,7 +24,7 @@ enum Bench: Command {
         .value("preference", "DIR", "a preference model (a random one)"),
         .value("preference-precision", "P", "f16 or bf16: round its large weights when reading"),
         .value("batch", "B", "images, latents or prompts per run"),
-        .value("size", "WxH", "of the latents, or of the image to encode (the model's own)"),
+        .value("size", "WxH", "size of the latents, or of the image to encode (the model's own)"),
         .value("steps", "N", "sampling steps of an iteration (20)"),
         .value("rank", "R", "of the LoRA (4)"),
         .value("micro-batch", "B", "pairs backpropagated at a time (10)"),

@@ -65,7 +65,7 @@ struct BenchPlan {
       }
     default:
       guard let subject = BenchSubject.named(name), !subject.takesFiles else {
-        throw arguments.error("\(name) is no benchmark that others can stand beside")
+        throw arguments.error("\(name) cannot be compared with other programs")
       }
       try add(subject)
     }

@@ -8,7 +8,7 @@
 /// Modules are written with `_` for `.`. Holds for two layers a block, as all published models have.
 /// Other modules than those of attention blocks, which LoCon files have, are read by both names and written
 /// by diffusers' alone.
-package enum OriginalBlockNames {
+package enum LDMBlockNames {
   static let layersPerBlock = 2
   private static let stride = layersPerBlock + 1
 

@@ -3,9 +3,9 @@ import Foundation
 package import PipelineCore
 import Ranks
 
-/// The checkpoints and the log of a training stage, whose items are the stretches of steps between
+/// The checkpoints and the log of a training stage, whose items are the intervals of steps between
 /// checkpoints.
-package struct TrainingStretches {
+package struct CheckpointIntervals {
   let checkpoints: CheckpointFolders
   let stepCount: Int
   let interval: Int

@@ -1,7 +1,7 @@
 import Checkpoints
 package import Files
 
-extension OriginalCheckpoint {
+extension LDMCheckpoint {
   /// The configuration that diffusers or transformers would save for a part, complete enough for them
   /// to load it.
   ///
@@ -19,7 +19,7 @@ extension OriginalCheckpoint {
     case "text_encoder_2" where family == .stableDiffusionXL:
       json = try openCLIPConfiguration("CLIPTextModelWithProjection", layerLimit: .max)
     case "scheduler": json = schedulerConfiguration()
-    default: throw OriginalCheckpointError.noPart(path: source.path, part: part)
+    default: throw LDMCheckpointError.noPart(path: source.path, part: part)
     }
     return JSONReader(json, path: "\(source.path) (\(part))")
   }
@@ -69,6 +69,15 @@ extension OriginalCheckpoint {
   /// Heads are 64 wide.
   private func headCounts(_ extents: UNetExtents) -> JSON {
     .integers(extents.channels.map { max(1, $0 / 64) })
+  }
+
+  /// What is taken for granted; nil: the file says it.
+  package var assumption: String? {
+    guard family == .stableDiffusion2, marks.prediction == nil else { return nil }
+    return
+      "\(source.path) does not say what it predicts: taken for a 768-pixel model that predicts velocities, as "
+      + "diffusers takes it; for a 512-pixel base model, which predicts noise, give the model's folder, or "
+      + "write modelspec.prediction_type = epsilon into the header of a .safetensors file"
   }
 
   /// What the model predicts.
@@ -181,8 +190,8 @@ struct UNetExtents {
   let hasAttention: [Bool]
   let transformerLayers: [Int]
 
-  init(_ checkpoint: OriginalCheckpoint) throws {
-    let prefix = OriginalCheckpoint.unetPrefix
+  init(_ checkpoint: LDMCheckpoint) throws {
+    let prefix = LDMCheckpoint.unetPrefix
     func block(_ number: Int) -> String { "\(prefix)input_blocks.\(number)" }
     func resnet(_ number: Int) -> String { "\(block(number)).0.in_layers.2.weight" }
     // A level ends with a halving; the last one does not.

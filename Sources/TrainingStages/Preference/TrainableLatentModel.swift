@@ -9,7 +9,7 @@ import Shards
 import StageSupport
 
 /// The latent preference model in training: sees the noised latents themselves.
-struct LatentTrainee: PreferenceTrainee {
+struct TrainableLatentModel: TrainablePreferenceModel {
   let model: LatentPreferenceModel
   let schedule: NoiseSchedule
   /// The diffusion model that it started from.

@@ -4,7 +4,7 @@ import Checkpoints
 ///
 /// Each function takes a name without the prefix of its part and gives nil for what is no weight of
 /// the part. Source: diffusers' `scripts/convert_original_stable_diffusion_to_diffusers.py`.
-enum OriginalNames {
+enum LDMNames {
   /// Of the U-Net (`model.diffusion_model.`).
   ///
   ///     input_blocks.{1 + (L + 1) i + j}.0    down_blocks.i.resnets.j        of L layers a block

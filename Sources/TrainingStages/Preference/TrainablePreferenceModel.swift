@@ -6,7 +6,7 @@ import PreferenceModels
 import Shards
 
 /// A preference model in training, with what it is shown of comparisons.
-protocol PreferenceTrainee {
+protocol TrainablePreferenceModel {
   /// Everything that is trained.
   var parameters: [Parameter] { get }
 
@@ -34,7 +34,7 @@ extension OutgoingTensor {
   }
 }
 
-extension PreferenceTrainee {
+extension TrainablePreferenceModel {
   /// How often the scores order comparisons as their labels do; ties are left out.
   func accuracy(
     _ examples: PreferenceExamples, count: Int, _ view: PreferenceView, batch: Int

@@ -7,7 +7,7 @@ import NN
 /// Its parts are given under the names, shapes and configurations of diffusers. The file has no
 /// configuration: it is the published one of its family, with the extents that the shapes tell.
 /// Stable Diffusion 1, 2 and XL are known.
-package struct OriginalCheckpoint {
+package struct LDMCheckpoint {
   enum Family {
     case stableDiffusion1
     case stableDiffusion2
@@ -22,13 +22,13 @@ package struct OriginalCheckpoint {
   static let unetPrefix = "model.diffusion_model."
   static let autoencoderPrefix = "first_stage_model."
 
-  /// - Throws: `OriginalCheckpointError` if the file is of another layout or family; what reading it
+  /// - Throws: `LDMCheckpointError` if the file is of another layout or family; what reading it
   ///   throws
   package init(_ source: any CheckpointSource) throws {
     self.source = source
     func has(_ prefix: String) -> Bool { source.entries.contains { $0.name.hasPrefix(prefix) } }
     guard has(Self.unetPrefix) else {
-      throw OriginalCheckpointError.otherLayout(path: source.path)
+      throw LDMCheckpointError.otherLayout(path: source.path)
     }
     if has("conditioner.embedders.1.model.") {
       family = .stableDiffusionXL
@@ -37,7 +37,7 @@ package struct OriginalCheckpoint {
     } else if has("cond_stage_model.model.transformer.") {
       family = .stableDiffusion2
     } else {
-      throw OriginalCheckpointError.otherFamily(path: source.path)
+      throw LDMCheckpointError.otherFamily(path: source.path)
     }
     marks = try CheckpointMarks(source)
   }
@@ -58,20 +58,20 @@ package struct OriginalCheckpoint {
     switch part {
     case "unet":
       let layers = try UNetExtents(self).layersPerBlock
-      return try renamed(Self.unetPrefix) { OriginalNames.unet($0, layersPerBlock: layers) }
+      return try renamed(Self.unetPrefix) { LDMNames.unet($0, layersPerBlock: layers) }
     case "vae":
-      return try OriginalNames.autoencoderOrigins(in: source, prefix: Self.autoencoderPrefix)
+      return try LDMNames.autoencoderOrigins(in: source, prefix: Self.autoencoderPrefix)
     case "text_encoder" where family == .stableDiffusion2:
       // Without what lies above the states that the U-Net is conditioned on.
       let above = "transformer.resblocks.\(Self.largestLayerCount)."
       return try origins(openCLIPPrefix) { name, entry in
         name.hasPrefix(above) || name == "text_projection"
-          ? [:] : OriginalNames.openCLIP(name, rows: entry.shape.first ?? 0)
+          ? [:] : LDMNames.openCLIP(name, rows: entry.shape.first ?? 0)
       }
     case "text_encoder": return try renamed(textPrefix) { ModelFolder.currentTextKey($0) }
     default:
       return try origins(openCLIPPrefix) { name, entry in
-        OriginalNames.openCLIP(name, rows: entry.shape.first ?? 0)
+        LDMNames.openCLIP(name, rows: entry.shape.first ?? 0)
       }
     }
   }
@@ -135,7 +135,7 @@ package struct OriginalCheckpoint {
 }
 
 /// Why a single file cannot serve as a model.
-public enum OriginalCheckpointError: ClassifiedError, Equatable, CustomStringConvertible {
+public enum LDMCheckpointError: ClassifiedError, Equatable, CustomStringConvertible {
   case otherLayout(path: String)
   case otherFamily(path: String)
   case noPart(path: String, part: String)
@@ -147,7 +147,7 @@ public enum OriginalCheckpointError: ClassifiedError, Equatable, CustomStringCon
   public var description: String {
     switch self {
     case .otherLayout(let path):
-      "\(path): no weights named \(OriginalCheckpoint.unetPrefix)...: this is no checkpoint in the "
+      "\(path): no weights named \(LDMCheckpoint.unetPrefix)...: this is no checkpoint in the "
         + "original layout; a model of diffusers is given by its folder"
     case .otherFamily(let path):
       "\(path): has none of cond_stage_model.transformer.*, cond_stage_model.model.* and "
@@ -156,7 +156,7 @@ public enum OriginalCheckpointError: ClassifiedError, Equatable, CustomStringCon
     case .noPart(let path, let part): "\(path): the checkpoint has no \(part)"
     case .noAutoencoder(let path):
       "\(path): holds no VAE: there is no tensor encoder.conv_in.weight, with or without the prefix "
-        + OriginalCheckpoint.autoencoderPrefix
+        + LDMCheckpoint.autoencoderPrefix
     case .noTokenizer(let path):
       "\(path): a checkpoint has no tokenizer; name a folder that has one, by --tokenizer or by "
         + "the setting tokenizer beside model (the vocabulary is the same for all models of Stable "

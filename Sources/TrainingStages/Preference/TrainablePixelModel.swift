@@ -7,7 +7,7 @@ import PreferenceModels
 import Shards
 
 /// The step-aware preference model in training: sees what the diffusion model makes of noised latents.
-struct PixelTrainee: PreferenceTrainee {
+struct TrainablePixelModel: TrainablePreferenceModel {
   let model: PreferenceModel
   let parameters: [Parameter]
   let pictures: EstimatedPictures

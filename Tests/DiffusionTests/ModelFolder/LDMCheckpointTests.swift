@@ -6,7 +6,7 @@ import Testing
 
 /// The published models, by their names and shapes (`Tests/Fixtures/original/generate.py`).
 @Suite("Checkpoints in the original layout")
-struct OriginalCheckpointTests {
+struct LDMCheckpointTests {
   /// The numbers of `Shapes` are never read.
   private struct Shapes: CheckpointSource {
     let path = "model.safetensors"
@@ -40,7 +40,7 @@ struct OriginalCheckpointTests {
     arguments: ["sd15", "sd21", "sdxl"])
   func names(family: String) throws {
     let fixture = try fixture(family)
-    let checkpoint = try OriginalCheckpoint(try Shapes(fixture["tensors"]))
+    let checkpoint = try LDMCheckpoint(try Shapes(fixture["tensors"]))
     for (part, weights) in try fixture["parts"].members() {
       let found = try #require(try checkpoint.part(part))
       let expected = try weights.members()
@@ -59,7 +59,7 @@ struct OriginalCheckpointTests {
     "the published configurations are told from the shapes", arguments: ["sd15", "sd21", "sdxl"])
   func configurations(family: String) throws {
     let fixture = try fixture(family)
-    let checkpoint = try OriginalCheckpoint(try Shapes(fixture["tensors"]))
+    let checkpoint = try LDMCheckpoint(try Shapes(fixture["tensors"]))
     let expected = try fixture["configurations"]
     #expect(
       try UNetConfiguration(checkpoint.configuration("unet"))
@@ -82,10 +82,11 @@ struct OriginalCheckpointTests {
       ([:], PredictionType.velocity, 96), (["modelspec.prediction_type": "v"], .velocity, 96),
       (["modelspec.prediction_type": "epsilon"], .noise, 64),
     ] as [([String: String], PredictionType, Int)] {
-      let checkpoint = try OriginalCheckpoint(try Shapes(tensors, metadata: marks))
+      let checkpoint = try LDMCheckpoint(try Shapes(tensors, metadata: marks))
       let scheduler = SchedulerConfig(try checkpoint.configuration("scheduler"))
       #expect(try scheduler.predictionType() == prediction)
       #expect(try checkpoint.configuration("unet").int("sample_size") == side)
+      #expect((checkpoint.assumption != nil) == marks.isEmpty)
     }
   }
 
@@ -105,7 +106,7 @@ struct OriginalCheckpointTests {
             name, type: .f16, shape: shape,
             floats: { (0..<shape.reduce(1, *)).map { Float($0) } })
         }, to: path)
-      let checkpoint = try OriginalCheckpoint(try SafetensorsFile(path: path))
+      let checkpoint = try LDMCheckpoint(try SafetensorsFile(path: path))
       let text = try #require(try checkpoint.part("text_encoder_2"))
       let layer = "text_model.encoder.layers.3.self_attn"
       #expect(try text.floats("\(layer).q_proj.weight") == [0, 1, 2, 3])
@@ -133,18 +134,18 @@ struct OriginalCheckpointTests {
   @Test("what is no such checkpoint is refused, and what it lacks is named")
   func refusals() throws {
     let tensors = try fixture("sd15")["tensors"]
-    #expect(throws: OriginalCheckpointError.otherLayout(path: "model.safetensors")) {
-      try OriginalCheckpoint(try Shapes(tensors) { $0.hasPrefix("model.") })
+    #expect(throws: LDMCheckpointError.otherLayout(path: "model.safetensors")) {
+      try LDMCheckpoint(try Shapes(tensors) { $0.hasPrefix("model.") })
     }
-    #expect(throws: OriginalCheckpointError.otherFamily(path: "model.safetensors")) {
-      try OriginalCheckpoint(try Shapes(tensors) { $0.hasPrefix("cond_stage_model.") })
+    #expect(throws: LDMCheckpointError.otherFamily(path: "model.safetensors")) {
+      try LDMCheckpoint(try Shapes(tensors) { $0.hasPrefix("cond_stage_model.") })
     }
-    let checkpoint = try OriginalCheckpoint(
+    let checkpoint = try LDMCheckpoint(
       try Shapes(tensors) { $0.hasSuffix("input_blocks.1.0.in_layers.2.weight") })
     #expect(throws: CheckpointError.self) { try checkpoint.configuration("unet") }
     let file = ModelFolder(path: fixturePath("safetensors/mixed.safetensors"))
-    #expect(throws: OriginalCheckpointError.otherLayout(path: file.path)) { try file.unet() }
-    #expect(throws: OriginalCheckpointError.noTokenizer(path: file.path)) {
+    #expect(throws: LDMCheckpointError.otherLayout(path: file.path)) { try file.unet() }
+    #expect(throws: LDMCheckpointError.noTokenizer(path: file.path)) {
       try file.tokenizer()
     }
   }
@@ -155,7 +156,7 @@ struct OriginalCheckpointTests {
     func scheduler(
       _ marks: [String] = [], _ metadata: [String: String] = [:]
     ) throws -> SchedulerConfig {
-      let checkpoint = try OriginalCheckpoint(
+      let checkpoint = try LDMCheckpoint(
         try Shapes(tensors, marks: marks, metadata: metadata))
       let config = SchedulerConfig(try checkpoint.configuration("scheduler"))
       try config.requireKnownProcess()
@@ -169,7 +170,7 @@ struct OriginalCheckpointTests {
       ("modelspec.prediction_type", "v", PredictionType.velocity),
       ("modelspec.prediction_type", "epsilon", .noise),
       ("modelspec.predict_key", "v_prediction", .velocity),
-      ("modelspec.prediction_type", "sample", .original),
+      ("modelspec.prediction_type", "sample", .x0),
     ] {
       #expect(try scheduler([], [key: text]).predictionType() == prediction)
     }
@@ -192,7 +193,7 @@ struct OriginalCheckpointTests {
     let tensors = try fixture("sdxl")["tensors"]
     let error = try #require(
       #expect(throws: CheckpointMarkError.self) {
-        try OriginalCheckpoint(try Shapes(tensors, marks: marks, metadata: metadata))
+        try LDMCheckpoint(try Shapes(tensors, marks: marks, metadata: metadata))
       })
     #expect("\(error)".hasPrefix("model.safetensors: \(mention)"), "\(error)")
   }

@@ -2,7 +2,7 @@ import Diffusion
 import Testing
 
 /// kohya's names for SDXL against diffusers'.
-@Suite struct OriginalBlockNamesTests {
+@Suite struct LDMBlockNamesTests {
   @Test(
     "modules outside of attention are found by the names of Stability's own code",
     arguments: [
@@ -21,6 +21,6 @@ import Testing
       ("down_blocks_0_resnets_0_conv1", "down_blocks_0_resnets_0_conv1"),
     ])
   func names(original: String, diffusers: String) {
-    #expect(OriginalBlockNames.diffusers(original) == diffusers)
+    #expect(LDMBlockNames.diffusers(original) == diffusers)
   }
 }

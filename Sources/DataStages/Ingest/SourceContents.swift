@@ -1,0 +1,48 @@
+package import PipelineCore
+
+/// What files of records hold in general, by their columns alone.
+package struct SourceContents {
+  private let first: String
+  private var count = 0
+  private var hasComparisons = false
+  private var hasImages = false
+
+  /// Nil where a file cannot be read; what is wrong with it is for stage ingest to say.
+  package init?(_ sources: SourceFiles, _ settings: IngestSettings) {
+    guard let options = try? ReadingOptions(settings), let first = sources.files.first else {
+      return nil
+    }
+    self.first = first.path
+    count = sources.files.count
+    // One file with images suffices: others may name them by their identities.
+    for source in sources.files {
+      guard let file = try? source.open(options),
+        file.problems(also: settings.filteredFields).isEmpty
+      else { return nil }
+      if !file.isPromptList { hasComparisons = true }
+      if file.hasImages { hasImages = true }
+      if hasImages { break }
+    }
+  }
+
+  /// Refuses what training on comparisons could never use.
+  ///
+  /// - Throws: `PipelineError.badSetting`
+  package func requireComparisons() throws(PipelineError) {
+    let files = first + (count > 1 ? " and \(count - 1) more" : "")
+    guard hasComparisons else {
+      throw .badSetting(
+        path: "ingest.source",
+        reason: "training needs comparisons of images, but \(files) holds prompts alone; add files "
+          + "with comparisons (docs/data.md lists their forms)")
+    }
+    guard hasImages else {
+      throw .badSetting(
+        path: "ingest.source",
+        reason:
+          "training needs images, but \(files) only names them; add the columns of the images, or "
+          + "files with both the images and their identities, and, if the columns have other names, set "
+          + "ingest.columns.image_0 and ingest.columns.image_1")
+    }
+  }
+}

@@ -1,0 +1,64 @@
+import Diffusion
+import Files
+import PipelineCore
+
+/// Folders: models, workspaces, data.
+enum FolderInspector {
+  static func inspect(path: String) throws -> InspectionReport {
+    if let report = try model(path) { return report }
+    if Workspace(path: path).isOurs { return try workspace(path) }
+    return try TextInspector.records([path])
+  }
+
+  /// Nil where the folder has no part of a model.
+  private static func model(_ path: String) throws -> InspectionReport? {
+    let folder = ModelFolder(path: path)
+    let parts = [
+      "unet", "vae", "text_encoder", "text_encoder_2", "tokenizer", "tokenizer_2", "scheduler",
+    ].filter(folder.hasPart)
+    guard parts.contains("unet") else { return try clip(path) }
+    var lines = [
+      "\(path.printable): a model in diffusers' layout",
+      "  parts: \(parts.joined(separator: ", "))",
+    ]
+    var json: JSON.Object = .init()
+    json["kind"] = "model"
+    json["parts"] = .array(parts.map { .string($0) })
+    // A latent preference model has a U-Net and no autoencoder.
+    if parts.contains("vae") {
+      let configuration = try ModelConfiguration(folder)
+      let prediction = try configuration.scheduler.predictionType().rawValue
+      lines += [
+        "  images of \(configuration.imageSide) x \(configuration.imageSide) pixels",
+        "  U-Net: channels \(configuration.unet.channels), text width \(configuration.prompts.width)",
+        "  predicts \(prediction)",
+      ]
+      json["image_size"] = .integer(configuration.imageSide)
+      json["prediction_type"] = .string(prediction)
+    }
+    return InspectionReport(json: .object(json), text: lines.joined(separator: "\n"))
+  }
+
+  /// A CLIP model or a preference model of pixels; nil for other folders.
+  private static func clip(_ path: String) throws -> InspectionReport? {
+    let file = "\(path)/config.json"
+    guard PathKind(of: file) == .file else { return nil }
+    let type = try JSONReader(contentsOf: file).optional("model_type")?.string() ?? "model"
+    return InspectionReport(
+      json: ["kind": "model", "model_type": .string(type)],
+      text: "\(path.printable): a \(type.printable) model in transformers' layout")
+  }
+
+  private static func workspace(_ path: String) throws -> InspectionReport {
+    let names = try Folders.names(in: "\(path)/state").filter { $0.hasSuffix(".json") }
+    let stages = names.map { String($0.dropLast(".json".count)) }.filter { $0 != "digests" }
+      .sorted()
+    return InspectionReport(
+      json: ["kind": "workspace", "stages": .array(stages.map { .string($0) })],
+      text: [
+        "\(path.printable): a workspace",
+        "  stages that were begun: \(stages.joined(separator: ", "))",
+        "  `spo status PIPELINE --workspace \(path.printable)` shows how far each is",
+      ].joined(separator: "\n"))
+  }
+}

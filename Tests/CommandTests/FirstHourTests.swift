@@ -1,0 +1,199 @@
+import Catalog
+import Checkpoints
+import Files
+import Foundation
+import TestSupport
+import Testing
+
+/// What newcomers try that cannot work, or not as they think: one message says what to do.
+@Suite(.serialized) struct FirstHourTests {
+  private func sample(_ folder: String, _ arguments: String...) throws -> Outcome {
+    try Program(
+      ["sample", "--model", "data/tiny-sd", "--steps", "1", "--out", "\(folder)/x.png"] + arguments
+    ).outcome()
+  }
+
+  @Test("a model that is not there is named with its option; a hub's name with how to get it")
+  func missingModel() throws {
+    try withTemporaryFolder { folder in
+      let hub = "runwayml/stable-diffusion-v1-5"
+      for command in [
+        ["sample", "--prompt", "x", "--out", "\(folder)/x.png"], ["tokenize", "--text", "x"],
+        ["apply", "unet", "--inputs", "x", "--outputs", "\(folder)/y"],
+        ["export", "--lora", "x", "--to", "lora", "--out", "\(folder)/y"],
+        ["evaluate", "--prompts", "x", "--out", "\(folder)/z"],
+      ] {
+        expect(
+          try Program(command + ["--model", hub]).outcome(), failsAs: .input,
+          naming: "--model: \(hub) is not there", "hf download \(hub)")
+        expect(
+          try Program(command + ["--model", "models/absent"]).outcome(), failsAs: .input,
+          naming: "--model: models/absent is not there", "current folder")
+      }
+      expect(
+        try spo(
+          "run", SmallRun.pipeline, "--workspace", "\(folder)/w", "--set", "model=\(hub)",
+          "--through", "encode"), failsAs: .input, naming: "model: \(hub)", "hf download \(hub)")
+    }
+  }
+
+  @Test("a LoRA that is a folder, or of another model, is named with the cause")
+  func unsuitableLoRA() throws {
+    try withTemporaryFolder { folder in
+      let file = "\(folder)/pytorch_lora_weights.safetensors"
+      let stem = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q.lora"
+      func write(_ stem: String) throws {
+        try TensorData.write(
+          [
+            "\(stem).down.weight": TensorData(
+              shape: [2, 640], values: Array(repeating: 1, count: 1280)),
+            "\(stem).up.weight": TensorData(
+              shape: [640, 2], values: Array(repeating: 1, count: 1280)),
+          ], to: file)
+      }
+      try write(stem)
+      expect(
+        try sample(folder, "--prompt", "x", "--lora", folder), failsAs: .input,
+        naming: "is a folder",
+        file)
+      let merged = "\(folder)/merged"
+      for name in [stem, stem.replacing("attentions.0", with: "attentions.9")] {
+        try write(name)
+        expect(
+          try sample(folder, "--prompt", "x", "--lora", file), failsAs: .input, naming: file,
+          "made for another base model")
+        for form in ["lora", "merged"] {
+          expect(
+            try spo(
+              "export", "--model", "data/tiny-sd", "--lora", file, "--to", form, "--out",
+              "\(merged)-\(form)"), failsAs: .input, naming: file, "made for another base model")
+        }
+      }
+      expect(
+        try spo(
+          "export", "--model", "data/tiny-sd", "--lora", file, "--to", "merged", "--out",
+          "\(merged).safetensors"), failsAs: .usage, naming: "a folder", "--out \(merged)")
+    }
+  }
+
+  @Test("what a text encoder does not read of prompts is said once, with the number of prompts")
+  func prompts() throws {
+    try withTemporaryFolder { folder in
+      let long = Array(repeating: "red circle", count: 60).joined(separator: " ")
+      let outcome = try sample(folder, "--prompt", long, "--negative", "(blue:1.2)")
+      expectSuccess(outcome)
+      #expect(outcome.errors.contains("warning: the prompt has more than"), "\(outcome)")
+      #expect(outcome.errors.contains("--negative: the prompt uses syntax of the webui"))
+      for syntax in ["<lora:x:1>", "((red))", "a BREAK b", "[red:blue:0.5]", "(red circle: 1.3)"] {
+        let marked = try sample(folder, "--prompt", syntax)
+        #expect(marked.errors.contains("taken literally"), "\(syntax): \(marked)")
+      }
+      for plain in ["a (red) circle", "a ratio of 1:2 [sic]", "breakfast"] {
+        #expect(try !sample(folder, "--prompt", plain).errors.contains("warning"), "\(plain)")
+      }
+      let list = "\(folder)/list.txt"
+      try AtomicFile.replace(list, with: Array("red\n\(long)\n\(long)\n".utf8))
+      let all = try spo(
+        "sample", "--model", "data/tiny-sd", "--steps", "1", "--prompts", list, "--out",
+        "\(folder)/images")
+      #expect(all.errors.contains("warning: 2 of 3 prompts have more than"), "\(all)")
+    }
+  }
+
+  @Test(
+    "commands that only look say that a workspace is not there",
+    arguments: ["status", "verify", "gc"])
+  func missingWorkspace(command: String) throws {
+    try withTemporaryFolder { folder in
+      let outcome = try spo(command, SmallRun.pipeline, "--workspace", "\(folder)/typo")
+      #expect(outcome.errors.contains("note: there is no folder \(folder)/typo"), "\(outcome)")
+    }
+  }
+
+  @Test("names that other programs give a setting are known")
+  func settingNames() throws {
+    for (name, meant) in [
+      ("spo.lr", "learning_rate"), ("spo.lora_rank", "rank"), ("spo.batch_size", "batch"),
+      ("spo.learningRate", "learning_rate"), ("spo.max_grad_norm", "gradient_limit"),
+      ("preference.train_steps", "steps"), ("encode.resolution", "size"), ("lr", "learning_rate"),
+    ] {
+      expect(
+        try spo("status", SmallRun.pipeline, "--set", "\(name)=1"), failsAs: .settings,
+        naming: "did you mean \"\(meant)\"?")
+    }
+  }
+
+  @Test("a start that is the stage's own result is refused")
+  func ownStart() throws {
+    try withTemporaryFolder { folder in
+      expect(
+        try spo(
+          "status", "pipelines/quickstart-dpo.json5", "--workspace", folder, "--set",
+          "dpo.start=\(folder)/dpo/pytorch_lora_weights.safetensors"), failsAs: .settings,
+        naming: "dpo.start", "that stage dpo writes")
+    }
+  }
+
+  @Test("images smaller than the size they are encoded at are counted")
+  func enlarged() throws {
+    try withTemporaryFolder { folder in
+      let outcome = try spo(
+        "run", SmallRun.pipeline, "--workspace", "\(folder)/w", "--through", "encode", "--set",
+        "encode.size=128")
+      expectSuccess(outcome)
+      #expect(outcome.errors.contains("images are smaller than 128 pixels"), "\(outcome)")
+      let own = try spo(
+        "run", SmallRun.pipeline, "--workspace", "\(folder)/w", "--through", "encode")
+      #expect(!own.errors.contains("are smaller than"), "\(own)")
+    }
+  }
+
+  @Test("inspect knows texts, pipelines and folders")
+  func inspect() throws {
+    try withTemporaryFolder { folder in
+      try AtomicFile.replace("\(folder)/settings.json", with: Array("{\"a\": 1}".utf8))
+      for (path, words) in [
+        (fixturePath("data/pairs-pandas.csv"), "pairs: two images"),
+        (fixturePath("data/chosen-rejected-pandas.jsonl"), "form      chosen_rejected"),
+        (fixturePath("data/prompts.txt"), "form      prompts"),
+        (SmallRun.pipeline, "stages: ingest, encode"),
+        ("data/tiny-sd", "a model in diffusers' layout"),
+        ("data/tiny-preference", "in transformers' layout"),
+        ("data/pickapic-sample", "form      pickapic"),
+        ("\(folder)/settings.json", "a JSON object"),
+      ] {
+        let text = try spo("inspect", path)
+        expectSuccess(text)
+        #expect(text.output.contains(words), "\(path): \(text.output)")
+        let json = try spo("inspect", path, "--json")
+        #expect((try? JSON(parsing: json.output))?.object != nil, "\(path)")
+      }
+      let run = try SmallRun.finished(in: folder)
+      #expect(try spo("inspect", run.workspace).output.contains("a workspace"))
+      expect(try spo("inspect", "\(folder)/none.csv"), failsAs: .input, naming: "none.csv")
+    }
+  }
+
+  @Test("the rejected rows of a catalog come as CSV")
+  func rejectedRows() throws {
+    try withTemporaryFolder { folder in
+      let text = "prompt,image_0,image_1,preferred\n\"a, b\",x.png,y.png,0\na fox,x.png,y.png,0\n"
+      let source = "\(folder)/pairs.csv"
+      try AtomicFile.replace(source, with: Array(text.utf8))
+      let workspace = "\(folder)/w"
+      expect(
+        try spo(
+          "run", SmallRun.pipeline, "--through", "ingest", "--workspace", workspace, "--quiet",
+          "--set",
+          "ingest.source=\(source)", "--set", "ingest.max_reject_fraction=1"), failsAs: .input,
+        naming: "not one of 2 rows")
+      let catalog = try #require(
+        FileManager.default.enumerator(atPath: workspace)?.compactMap { $0 as? String }
+          .first { $0.contains("catalog.sqlite") })
+      let outcome = try spo("inspect", "\(workspace)/\(catalog)", "--rejected")
+      let lines = outcome.output.split(separator: "\n")
+      #expect(lines.first == "file,row,column,stage,code,reason" && lines.count == 3, "\(outcome)")
+      #expect(lines.last?.hasPrefix("\(source),1,image_0,ingest,missing-image,") == true)
+    }
+  }
+}
