@@ -120,7 +120,12 @@ public final class FileDigests {
     let saved: JSON = [
       "files": .object(files), "sha256": .string(Self.checksum(.object(files))),
     ]
-    try AtomicFile.replace(path, with: Array((saved.text(.pretty) + "\n").utf8))
+    do {
+      try AtomicFile.replace(path, with: Array((saved.text(.pretty) + "\n").utf8))
+    } catch {
+      // Without them files are only read again.
+      guard case .system(_, _, EROFS) = error else { throw error }
+    }
     isChanged = false
   }
 

@@ -29,7 +29,8 @@ extension Pipeline {
     var found = try stages.flatMap {
       try Attempts(at: $0, in: workspace).garbage($0.unit)
     }
-    let steps = try Planner.steps(of: self, trustsLostInputs: true, digests)
+    let steps = try Planner.steps(
+      of: self, isPart: lock.isReadOnly, trustsLostInputs: true, digests)
     for step in steps where step.work == .nothing {
       found += try spare(step, workspace) + step.stage.garbage()
       found += try workspace.partsGarbage(step.configured.name)

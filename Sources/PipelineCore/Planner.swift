@@ -61,10 +61,10 @@ struct Planner {
   /// The stages of a pipeline as they stand before any runs.
   static func steps(
     of pipeline: Pipeline, through last: String? = nil, forced: Set<String> = [],
-    trustsLostInputs: Bool = false, _ digests: FileDigests
+    isPart: Bool = false, trustsLostInputs: Bool = false, _ digests: FileDigests
   ) throws -> [Step] {
     var planner = Planner(
-      Workspace(path: pipeline.workspacePath), digests, forced: forced,
+      Workspace(path: pipeline.workspacePath), digests, forced: forced, isPart: isPart,
       trustsLostInputs: trustsLostInputs)
     var steps: [Step] = []
     for configured in pipeline.stages(through: last) {

@@ -53,18 +53,22 @@ extension Pipeline {
     let lock = try WorkspaceLock(workspace)
     defer { withExtendedLifetime(lock) {} }
     let digests = FileDigests(savedAt: workspace.digestsPath)
-    let stale = try staleStages(digests)
+    let stale = try staleStages(digests, isReadOnly: lock.isReadOnly)
     return try stages.map { configured in
       observe(configured.name)
-      return try verify(configured, workspace, digests, isStale: stale.contains(configured.name))
+      var context = StageContext(configured, in: workspace, digests)
+      context.isPart = lock.isReadOnly
+      return try verify(
+        configured, context, digests, isStale: stale.contains(configured.name))
     }
   }
 
   /// The stages whose results are of other settings or inputs, so that only their own digests can be
   /// compared.
-  private func staleStages(_ digests: FileDigests) throws -> Set<String> {
+  private func staleStages(_ digests: FileDigests, isReadOnly: Bool) throws -> Set<String> {
     do {
-      let steps = try Planner.steps(of: self, trustsLostInputs: true, digests)
+      let steps = try Planner.steps(
+        of: self, isPart: isReadOnly, trustsLostInputs: true, digests)
       return Set(steps.filter { $0.state == .stale }.map(\.configured.name))
     } catch let interruption as Interruption {
       throw interruption
@@ -75,8 +79,9 @@ extension Pipeline {
   }
 
   private func verify(
-    _ configured: ConfiguredStage, _ workspace: Workspace, _ digests: FileDigests, isStale: Bool
+    _ configured: ConfiguredStage, _ context: StageContext, _ digests: FileDigests, isStale: Bool
   ) throws -> StageVerification {
+    let workspace = context.workspace
     func report(
       _ result: StageResult?, _ problems: [String], _ remedies: [String] = []
     ) -> StageVerification {
@@ -97,7 +102,7 @@ extension Pipeline {
       return report(
         result, ["made by an earlier version of this program, which kept no digests"], [run])
     }
-    let stage = try configured.make(StageContext(configured, in: workspace, digests))
+    let stage = try configured.make(context)
     let check = OutputCheck(places: configured.places(in: workspace), digests: digests)
     let lost = try check(result, of: stage, readsAll: true).lost
     guard lost.isEmpty else {

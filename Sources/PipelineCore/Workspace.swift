@@ -86,6 +86,8 @@ public final class WorkspaceLock {
   static let fileName = "lock"
 
   private let descriptor: Int32
+  /// Whether the file system is, so that there is nothing to keep others from.
+  let isReadOnly: Bool
   /// Nil where only this machine sees the workspace.
   private let shared: SharedLock?
 
@@ -125,6 +127,7 @@ public final class WorkspaceLock {
       throw error
     }
     self.descriptor = descriptor
+    self.isReadOnly = isReadOnly
     // The number is for people; the lock holds without it.
     let text = Array("\(getpid())\n".utf8)
     ftruncate(descriptor, 0)

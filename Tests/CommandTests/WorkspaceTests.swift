@@ -187,4 +187,43 @@ import Testing
       }
     }
   }
+
+  @Test("what is done can be looked at where nothing can be written", .enabled(if: Self.canMount))
+  func readOnly() throws {
+    try withTemporaryFolder { folder in
+      let run = try SmallRun.finished(in: folder)
+      // What is known of files before they were copied does not hold for the copies.
+      expectSuccess(try run.run())
+      for command in [["verify"], ["gc", "--dry-run"], ["run"], ["status"]] {
+        expectSuccess(
+          try Program(
+            [command[0], SmallRun.pipeline, "--workspace", run.workspace] + command.dropFirst(),
+            emulator: Self.readOnly(run.workspace)
+          ).outcome())
+      }
+      let other = try Program(
+        ["run", SmallRun.pipeline, "--workspace", run.workspace, "--set", "spo.seed=3"],
+        emulator: Self.readOnly(run.workspace)
+      ).outcome()
+      #expect(other.exitCode == FailureKind.other.rawValue && other.errors.contains(run.workspace))
+    }
+  }
+
+  /// Words that run a program with a folder mounted so that only it cannot write there.
+  private static func readOnly(_ path: String) -> [String] {
+    let mount =
+      "mount --bind '\(path)' '\(path)' && mount -o remount,ro,bind '\(path)' && exec \"$@\""
+    return ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", mount, "sh"]
+  }
+
+  /// Whether the tests may mount folders, which takes root.
+  private static let canMount: Bool = {
+    let words = readOnly(FileManager.default.temporaryDirectory.path) + ["/bin/true"]
+    guard FileManager.default.isExecutableFile(atPath: words[0]),
+      let process = try? Process.run(
+        URL(fileURLWithPath: words[0]), arguments: Array(words.dropFirst()))
+    else { return false }
+    process.waitUntilExit()
+    return process.terminationStatus == 0
+  }()
 }
