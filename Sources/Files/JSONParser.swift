@@ -14,8 +14,9 @@ extension JSON {
   /// Parses a whole text.
   ///
   /// Beyond the grammar it refuses what readers disagree on: keys that occur twice, lone surrogates,
-  /// invalid UTF-8, a byte order mark (JSON only), `Infinity` and `NaN`, numbers too large for a
-  /// `Double`, whole numbers that would lose digits (all three except as Python writes them), and more than `maximumDepth` open brackets.
+  /// invalid UTF-8, a byte order mark (JSON only), `Infinity` and `NaN` and whole numbers that would lose
+  /// digits (but for ``JSONDialect/python``), numbers too large for a `Double`, and more than
+  /// `maximumDepth` open brackets.
   ///
   /// - Parameter source: what errors call the text, usually its path.
   public init(
