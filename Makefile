@@ -133,7 +133,7 @@ FUZZ_PROGRAM = SPO_TARGETS=Fuzz swift build -c release $(NATIVE) --sanitize=addr
 
 fuzz: deps
 	$(FUZZ_PROGRAM)
-	python3 Tests/Fuzz/fuzz.py $(if $(SHORT),--seconds 5) $(FUZZ)
+	python3 Tests/Fuzz/fuzz.py $(if $(SHORT),--seconds 4) $(FUZZ)
 
 fuzz-corpus: build
 	python3 Tests/Fuzz/make_corpus.py
