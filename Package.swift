@@ -182,7 +182,10 @@ let package = Package(
       ]),
     .testTarget(
       name: "CommandTests",
-      dependencies: ["spo", "TensorCore", "Catalog", "Checkpoints", "Files", "TestSupport"]),
+      dependencies: [
+        "spo", "Stages", "PipelineCore", "TensorCore", "Catalog", "Checkpoints", "Files",
+        "TestSupport",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

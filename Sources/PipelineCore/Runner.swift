@@ -170,6 +170,7 @@ extension Runner {
         throw PartError.notDone(
           stage: configured.name, wantedBy: last ?? "", reasons: step.reasons)
       }
+      try step.requirePlaces(in: workspace, digests)
       try check([PlannedWork(step, in: workspace)])
       let artifacts: [String: String]
       do {

@@ -57,6 +57,9 @@ public protocol Stage {
   var readsIfMade: Set<Artifact> { get }
   /// What it makes for later ones: files, and folders of them, in the stage's places.
   var writes: [Artifact: [String]] { get }
+  /// The paths of all files that it may write, as ``FileNamePattern``s: what has such a name and is not
+  /// recorded is refused before any work.
+  var fileNames: [String] { get }
 
   /// The digest of what an artifact means, where its bytes may differ though it means the same; nil:
   /// the digest of its files' bytes. Called after `finish`, and for a finished result.
@@ -166,6 +169,7 @@ extension Stage {
   public static var secondary: [String] { [] }
   public static var checkedByReaders: Set<String> { [] }
   public var readsIfMade: Set<Artifact> { [] }
+  public var fileNames: [String] { writes.values.flatMap { $0 } }
   public func contentDigest(of artifact: Artifact) throws -> String? { nil }
   public func inputs() throws -> [StageInput] { [] }
   public func missingOutput() throws -> String? { nil }

@@ -21,6 +21,7 @@ struct StagePlaces {
 
   private static let folderName = ".building"
   private static let fileEnding = ".building"
+  private static let keptEnding = ".kept"
   /// What a database keeps beside its file while it is open.
   private static let companionEndings = ["-wal", "-shm", "-journal"]
 
@@ -48,7 +49,8 @@ struct StagePlaces {
 
   // MARK: - What is there
 
-  /// All that is in the places and is no folder, without temporary files and what is being made.
+  /// All that is in the places and is no folder, without temporary files, what is being made and what was kept
+  /// aside.
   func finalFiles() throws -> [String] {
     try folders.flatMap { folder in
       // A disk's own folder, which only the system may read.
@@ -107,10 +109,29 @@ struct StagePlaces {
     }
   }
 
-  /// - Throws: ``WorkspaceError`` if something lies where a stage that has never run would write
-  fileprivate func requireNothingForeign() throws {
-    let found = try finalFiles().first.map(workspace.path) ?? builtFiles().first.map(building)
-    if let found { throw WorkspaceError.foreign(path: found, stage: stage) }
+  /// Refuses what lies where the stage would write and is not recorded: anything, if it has never run.
+  ///
+  /// - Throws: ``WorkspaceError``
+  fileprivate func requireNothingForeign(_ step: Planner.Step) throws {
+    // What is being made is the stage's own while its record says so.
+    let ownsBuilding = [.building, .replacing].contains(step.record?.phase)
+    let built = ownsBuilding ? [] : try builtFiles()
+    if let found = try foreignFiles(step).first.map(workspace.path) ?? built.first.map(building) {
+      throw WorkspaceError.foreign(path: found, stage: stage)
+    }
+  }
+
+  /// What is not the stage's, though it may write a file of this name.
+  private func foreignFiles(_ step: Planner.Step) throws -> [String] {
+    let files = try finalFiles()
+    guard let record = step.record else { return files }
+    // What is already in its place is not listed where it is repaired, or where an earlier version made it.
+    guard record.phase == .building || record.phase == .done, record.result?.isUnlisted != true
+    else { return [] }
+    return files.filter { file in
+      record.result?.files[file] == nil
+        && step.stage.fileNames.contains { FileNamePattern($0).matches(file) }
+    }
   }
 
   /// The paths below a folder that are no folders; links are not followed.
@@ -118,7 +139,7 @@ struct StagePlaces {
     _ folder: String, excluding isExcluded: (String) -> Bool = { _ in false }
   ) throws -> [String] {
     try Folders.names(in: folder).filter {
-      !isExcluded($0) && !TemporaryName.matches($0)
+      !isExcluded($0) && !TemporaryName.matches($0) && !isKept($0)
     }.flatMap { name -> [String] in
       let path = "\(folder)/\(name)"
       guard Folders.isFolder(path), !Folders.isLink(path) else { return [name] }
@@ -244,6 +265,27 @@ struct StagePlaces {
     try discardBuilding()
   }
 
+  /// Renames what is in a file's place and was not made by the stage: it may be all that a user has of it.
+  ///
+  /// - Returns: its new path, which is no file of the stage
+  func keepAside(_ relative: String) throws -> String {
+    let path = final(relative)
+    var (kept, number) = (path + Self.keptEnding, 1)
+    while Folders.isThere(kept) {
+      number += 1
+      kept = "\(path)\(Self.keptEnding)-\(number)"
+    }
+    try Folders.move(path, to: kept)
+    return kept
+  }
+
+  private static func isKept(_ name: String) -> Bool {
+    guard let ending = name.firstRange(of: keptEnding + "-") else {
+      return name.hasSuffix(keptEnding)
+    }
+    return Int(name[ending.upperBound...]) != nil
+  }
+
   /// Removes a file of the stage, and folders that are empty without it.
   func remove(_ relative: String) throws {
     try Folders.removeFile(final(relative))
@@ -277,6 +319,6 @@ extension Planner.Step {
     let places = configured.places(in: workspace)
     try places.requireKinds(record?.result)
     try places.requireOwnTargets(self, digests)
-    if record == nil { try places.requireNothingForeign() }
+    try places.requireNothingForeign(self)
   }
 }

@@ -112,14 +112,15 @@ struct StageWork {
   /// Notes what is about to happen before it does.
   private func begin(_ step: Planner.Step) throws -> (record: StageRecord, resumes: Bool) {
     if case .repair(let lost) = step.work, var record = step.record, let result = record.result {
+      // In this order: what is being made is known as the stage's only as long as the record says so.
+      if record.phase == .building { try places.discardBuilding() }
+      try keepAside(lost)
       if record.phase != .repairing {
         record.phase = .repairing
         record.foreign = try places.finalFiles().filter { result.files[$0] == nil }
       }
       record.run = result.run
       try save(record)
-      try places.discardBuilding()
-      for file in lost where file.damage != nil { try places.remove(file.relative) }
       return (record, true)
     }
     if step.work == .build(resumes: true), let record = step.record {
@@ -173,7 +174,7 @@ struct StageWork {
     let result = try StageResult(record.run, files: files, of: stage, digests) {
       isBuilding ? places.building($0) : places.final($0)
     }
-    if isBuilding { try replace(record, with: result) }
+    if isBuilding { try replace(record, with: result, step.stage) }
     record = StageRecord(phase: .done, run: result.run, result: result)
     try save(record)
     try parts?.remove(partFiles)
@@ -188,10 +189,28 @@ struct StageWork {
     return try ScratchDatabases(in: folder, for: type.databases.map(context.database))
   }
 
+  /// Renames what was put in the place of files of a finished result.
+  private func keepAside(_ lost: [LostFile]) throws {
+    // A folder came while the stage worked: the file cannot take its place, which is said then.
+    for file in lost where file.damage != nil && !Folders.isFolder(file.path) {
+      guard Folders.byteCount(of: file.path) > 0 else {
+        try places.remove(file.relative)
+        continue
+      }
+      let kept = try places.keepAside(file.relative)
+      observe(
+        .said(stage: name, text: "\(file.path) is not what was written; it is kept as \(kept)"))
+    }
+  }
+
   /// Puts a complete result where it belongs.
   ///
   /// The record says so first, for another run to go on with.
-  private func replace(_ record: StageRecord, with next: StageResult) throws {
+  ///
+  /// - Parameter finished: the stage as it is asked about its finished result
+  private func replace(
+    _ record: StageRecord, with next: StageResult, _ finished: any Stage
+  ) throws {
     if record.result?.isUnlisted != true {
       let own = record.result?.files ?? [:]
       for path in next.files.keys.sorted() where own[path] == nil {
@@ -199,6 +218,11 @@ struct StageWork {
           throw WorkspaceError.occupied(path: places.final(path), stage: name)
         }
       }
+    }
+    if let earlier = record.result {
+      let check = OutputCheck(places: places, digests: digests)
+      try keepAside(
+        try check(earlier, of: finished).lost + check.unread(earlier, readsAll: true))
     }
     var record = record
     record.phase = .replacing

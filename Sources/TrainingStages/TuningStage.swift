@@ -37,6 +37,10 @@ package enum TuningStage: String, CaseIterable {
 
   var writes: [Artifact: [String]] { [lora: [loraFile], optimization: measurements] }
 
+  var fileNames: [String] {
+    [loraFile] + CheckpointIntervals.fileNames(rawValue) + ["\(rawValue)/pictures/*.png"]
+  }
+
   /// Those of the pipeline, in the order in which they run; the first one where it has none.
   package static func planned(in context: StageContext) -> [TuningStage] {
     let planned = allCases.filter { context.plans($0.rawValue) }

@@ -68,6 +68,9 @@ public final class MakeComparisons: Stage {
       "comparisons/data", "comparisons/validation-prompts.json", "comparisons/tuning-prompts.json",
     ]
   ]
+  public let fileNames = [
+    "comparisons/data/", "comparisons/pictures/*.safetensors", "comparisons/*-prompts.json",
+  ]
 
   private static let promptsPerItem = 8
   /// What is drawn before the stage can be interrupted.

@@ -1,5 +1,7 @@
 import Files
 import Foundation
+import PipelineCore
+import Stages
 import TestSupport
 import Testing
 
@@ -56,6 +58,58 @@ import Testing
         expect(outcome, failsAs: .settings, naming: run.workspace)
       }
       #expect(try RegularFile(path: precious).readAll() == Array("mine".utf8))
+    }
+  }
+
+  @Test(
+    "a user's file under a name that changed settings give is refused before any work",
+    arguments: [
+      ("export/webui/foo.safetensors", "export.name=foo"),
+      ("spo/checkpoints/step-000007/mine.txt", "spo.iterations=1"),
+      ("shards/train-00001-of-00002.safetensors", "shard.shard_size_mb=2"),
+      ("report/pictures/009-0-before.png", "report.sampling_steps=3"),
+      ("export/.building/mine.txt", "export.name=foo"),
+    ])
+  func newName(place: String, setting: String) throws {
+    try withTemporaryFolder { folder in
+      let run = try SmallRun.finished(in: folder)
+      try writeText("mine", to: run.path(place))
+      let before = try FileManager.default.subpathsOfDirectory(atPath: run.workspace)
+      expect(try run.run("--set", setting), failsAs: .settings, naming: place)
+      #expect(try run.bytes(place) == Array("mine".utf8))
+      #expect(try FileManager.default.subpathsOfDirectory(atPath: run.workspace) == before)
+    }
+  }
+
+  @Test("a LoRA of the user's own in the result's place is kept")
+  func ownLoRA() throws {
+    try withTemporaryFolder { folder in
+      let run = try SmallRun.finished(in: folder)
+      let (place, kept) = (
+        "spo/pytorch_lora_weights.safetensors", "spo/pytorch_lora_weights.safetensors.kept"
+      )
+      let result = try run.bytes(place)
+      try writeText("mine", to: run.path(place))
+      let outcome = try run.run()
+      expectSuccess(outcome)
+      #expect(try run.bytes(place) == result && run.bytes(kept) == Array("mine".utf8))
+    }
+  }
+
+  @Test("stages name every file that they write")
+  func fileNames() throws {
+    try withTemporaryFolder { folder in
+      let run = try SmallRun.finished(in: folder)
+      let pipeline = try Pipeline(
+        path: SmallRun.pipeline, stages: stageTypes, workspace: run.workspace)
+      for stage in try pipeline.madeStages() {
+        let record = try JSONReader(
+          contentsOf: run.path("state/\(type(of: stage).name).json"))
+        let patterns = stage.fileNames.map { FileNamePattern($0) }
+        for (file, _) in try record["result"]["files"].members() {
+          #expect(patterns.contains { $0.matches(file) }, "\(file)")
+        }
+      }
     }
   }
 

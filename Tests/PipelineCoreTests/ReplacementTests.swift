@@ -67,17 +67,72 @@ struct ReplacementTests {
     }
   }
 
-  @Test("what came to lie where a new file belongs is not overwritten; the result waits")
-  func occupied() throws {
+  @Test(
+    "what lies where a changed result would be, or would be made, is refused before any work",
+    arguments: ["multiply/4", "multiply/.building/4", "multiply/.building/mine.txt"])
+  func occupied(name: String) throws {
     try withToy { toy throws in
       try toy.run()
-      try toy.put("multiply/4", "mine")
-      let message = message { try toy.run("multiply.count=5") }
+      try toy.put(name, "mine")
+      // Where nothing is to be done, nothing is in the way.
+      try toy.run()
+      for overrides in [["multiply.count=5"], ["multiply.count=5", "multiply.factor=2"]] {
+        let message = message {
+          try toy.run(overrides[0], overrides.last ?? "")
+        }
+        #expect(message.hasPrefix("\(toy.folder)/run/\(name): stage multiply would write here"))
+        #expect(toy.events.isEmpty)
+      }
+      #expect(try toy.text(name) == "mine" && toy.text("multiply/3") == "4.5")
+      try manager.removeItem(atPath: "\(toy.folder)/run/\(name)")
+      try toy.run("multiply.count=5")
+      #expect(try toy.text("multiply/4") == "6.0")
+    }
+  }
+
+  @Test("what came to lie where a new file belongs is not overwritten; the result waits")
+  func occupiedMeanwhile() throws {
+    try withToy { toy throws in
+      try toy.run()
+      let message = message {
+        try Runner(try toy.pipeline("multiply.count=5")) { event in
+          if case .started = event { try? toy.put("multiply/4", "mine") }
+        }.run()
+      }
       #expect(message.hasPrefix("\(toy.folder)/run/multiply/4: stage multiply has made"))
       #expect(try toy.text("multiply/4") == "mine" && toy.text("multiply/3") == "4.5")
       try manager.removeItem(atPath: toy.folder + "/run/multiply/4")
+      toy.stop = 4
+      // Nothing is done again.
       try toy.run("multiply.count=5")
       #expect(try toy.text("multiply/4") == "6.0")
+    }
+  }
+
+  @Test("what a user put in a result's place is kept beside the new one", arguments: [false, true])
+  func keptAside(changes: Bool) throws {
+    try withToy { toy throws in
+      try toy.run()
+      for number in 1...2 {
+        try toy.put("multiply/1", "mine \(number)")
+        try toy.run(changes ? "multiply.factor=\(number + 1)" : "multiply.factor=1.5")
+        let kept = "\(toy.folder)/run/multiply/1.kept" + (number == 1 ? "" : "-\(number)")
+        #expect(
+          toy.events.contains {
+            guard case .said("multiply", let text) = $0 else { return false }
+            return text.hasSuffix("/multiply/1 is not what was written; it is kept as \(kept)")
+          })
+      }
+      #expect(try toy.text("multiply/1") == (changes ? "3.0" : "1.5"))
+      #expect(try toy.text("multiply/1.kept") == "mine 1")
+      #expect(try toy.text("multiply/1.kept-2") == "mine 2")
+      // They are nobody's: no result lists them, and none removes them.
+      #expect(
+        try toy.pipeline(changes ? "multiply.factor=3" : "multiply.factor=1.5").status()[0].state
+          == .done)
+      try toy.run("multiply.count=1", "multiply.factor=4", through: "multiply")
+      #expect(
+        try Folders.names(in: toy.folder + "/run/multiply") == ["0", "1.kept", "1.kept-2"])
     }
   }
 

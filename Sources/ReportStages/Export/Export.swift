@@ -94,6 +94,10 @@ public final class Export: Stage {
     }
   }
 
+  public var fileNames: [String] {
+    items.map { path($0, in: Self.name) + ($0.form == .merged ? "/" : "") }
+  }
+
   private var items: [Item] {
     stages.flatMap { stage in settings.forms.map { Item(stage: stage, form: $0) } }
   }

@@ -47,6 +47,9 @@ package final class TrainPreference: RankedStage {
   let writes: [Artifact: [String]] = [
     "preference-model": ["preference/model"], "evaluation": secondary,
   ]
+  let fileNames =
+    ["preference/model/", "preference/best.safetensors"] + secondary
+    + CheckpointIntervals.fileNames(name)
 
   package let settings: PreferenceSettings
   private let context: StageContext

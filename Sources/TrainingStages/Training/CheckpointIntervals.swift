@@ -20,6 +20,13 @@ package struct CheckpointIntervals {
     self.interval = max(1, interval)
   }
 
+  /// The files that a stage has for it, see `Stage.fileNames`.
+  package static func fileNames(_ stage: String) -> [String] {
+    ["checkpoints/step-*/", logName, "warnings.json", "events.out.tfevents.*"].map {
+      "\(stage)/\($0)"
+    }
+  }
+
   /// The step of the newest complete checkpoint, 0 if there is none.
   package func finishedSteps() throws -> Int { try checkpoints.steps().last ?? 0 }
 

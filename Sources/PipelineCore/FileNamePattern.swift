@@ -1,0 +1,27 @@
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
+/// The paths of files that a stage may write: in `shards/*.safetensors`, `*` stands for any part of one name;
+/// a slash at the end, as in `model/`, for all that is below.
+package struct FileNamePattern {
+  private let pattern: String
+
+  package init(_ pattern: String) { self.pattern = pattern }
+
+  /// Names with a dot in front, such as `.nfs01`, match only what has one too.
+  package func matches(_ path: String) -> Bool {
+    guard pattern.hasSuffix("/") else {
+      return fnmatch(pattern, path, FNM_PATHNAME | FNM_PERIOD) == 0
+    }
+    let depth = pattern.count { $0 == "/" }
+    let names = path.split(separator: "/", omittingEmptySubsequences: false)
+    guard names.count > depth, !names[depth...].contains(where: { $0.hasPrefix(".") }) else {
+      return false
+    }
+    let folder = names[..<depth].joined(separator: "/")
+    return fnmatch(String(pattern.dropLast()), folder, FNM_PATHNAME | FNM_PERIOD) == 0
+  }
+}
