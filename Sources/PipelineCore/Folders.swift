@@ -119,6 +119,29 @@ public enum Folders {
     }
   }
 
+  /// Moves a file, also to another file system.
+  static func moveFile(_ source: String, to target: String) throws {
+    if rename(source, target) == 0 { return }
+    guard errno == EXDEV else {
+      throw PipelineError.lastSystemFailure("rename to \(target)", source)
+    }
+    try copyFile(source, to: target)
+    try remove(source)
+  }
+
+  static func copyFile(_ source: String, to target: String) throws {
+    let file = try RegularFile(path: source)
+    let copy = try AtomicFile(path: target)
+    var position = 0
+    while position < file.size {
+      if let interruption = Interruption.pending { throw interruption }
+      let bytes = try file.read(at: position, count: min(1 << 22, file.size - position))
+      try copy.append(bytes)
+      position += bytes.count
+    }
+    try copy.commit()
+  }
+
   /// Removes a folder that is there and holds nothing.
   static func removeIfEmpty(_ path: String) throws(PipelineError) {
     guard rmdir(path) == 0 || [ENOENT, ENOTEMPTY, EEXIST].contains(errno) else {

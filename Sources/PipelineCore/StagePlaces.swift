@@ -21,7 +21,6 @@ struct StagePlaces {
 
   private static let folderName = ".building"
   private static let fileEnding = ".building"
-  private static let keptEnding = ".kept"
   /// What a database keeps beside its file while it is open.
   private static let companionEndings = ["-wal", "-shm", "-journal"]
 
@@ -49,8 +48,7 @@ struct StagePlaces {
 
   // MARK: - What is there
 
-  /// All that is in the places and is no folder, without temporary files, what is being made and what was kept
-  /// aside.
+  /// All that is in the places and is no folder, without temporary files and what is being made.
   func finalFiles() throws -> [String] {
     try folders.flatMap { folder in
       // A disk's own folder, which only the system may read.
@@ -139,7 +137,7 @@ struct StagePlaces {
     _ folder: String, excluding isExcluded: (String) -> Bool = { _ in false }
   ) throws -> [String] {
     try Folders.names(in: folder).filter {
-      !isExcluded($0) && !TemporaryName.matches($0) && !isKept($0)
+      !isExcluded($0) && !TemporaryName.matches($0)
     }.flatMap { name -> [String] in
       let path = "\(folder)/\(name)"
       guard Folders.isFolder(path), !Folders.isLink(path) else { return [name] }
@@ -265,25 +263,19 @@ struct StagePlaces {
     try discardBuilding()
   }
 
-  /// Renames what is in a file's place and was not made by the stage: it may be all that a user has of it.
+  /// Moves away what is in a file's place and was not made by the stage: it may be all that a user has of it.
   ///
-  /// - Returns: its new path, which is no file of the stage
+  /// - Returns: its new path
   func keepAside(_ relative: String) throws -> String {
-    let path = final(relative)
-    var (kept, number) = (path + Self.keptEnding, 1)
+    let path = workspace.path("\(Workspace.keptFolder)/\(relative)")
+    var (kept, number) = (path, 1)
     while Folders.isThere(kept) {
       number += 1
-      kept = "\(path)\(Self.keptEnding)-\(number)"
+      kept = "\(path)-\(number)"
     }
-    try Folders.move(path, to: kept)
+    try Folders.make(Folders.parent(of: kept))
+    try Folders.moveFile(final(relative), to: kept)
     return kept
-  }
-
-  private static func isKept(_ name: String) -> Bool {
-    guard let ending = name.firstRange(of: keptEnding + "-") else {
-      return name.hasSuffix(keptEnding)
-    }
-    return Int(name[ending.upperBound...]) != nil
   }
 
   /// Removes a file of the stage, and folders that are empty without it.

@@ -189,17 +189,18 @@ struct StageWork {
     return try ScratchDatabases(in: folder, for: type.databases.map(context.database))
   }
 
-  /// Renames what was put in the place of files of a finished result.
+  /// Moves away what was put in the place of files of a finished result.
   private func keepAside(_ lost: [LostFile]) throws {
     // A folder came while the stage worked: the file cannot take its place, which is said then.
     for file in lost where file.damage != nil && !Folders.isFolder(file.path) {
-      guard Folders.byteCount(of: file.path) > 0 else {
+      // What a link leads to stays where it is.
+      guard Folders.byteCount(of: file.path) > 0, !Folders.isLink(file.path) else {
         try places.remove(file.relative)
         continue
       }
       let kept = try places.keepAside(file.relative)
       observe(
-        .said(stage: name, text: "\(file.path) is not what was written; it is kept as \(kept)"))
+        .said(stage: name, text: "\(file.path) is not what was written; it is now \(kept)"))
     }
   }
 

@@ -12,6 +12,7 @@ import Darwin
 ///     state/STAGE.json             settings, inputs, progress and time of each stage
 ///     parts/STAGE/                 what parts of a stage have made, until it is merged
 ///     state/attempts/              records of results that were begun and left for others
+///     state/kept/                  what was found in the place of results and is not this program's
 ///     state/digests.json           digests of input files, by size and time of change
 ///     lock                         held by the running process
 ///     lock.owner                   the same, where other machines see the workspace
@@ -73,6 +74,7 @@ public struct Workspace: Sendable {
   }
 
   static let attemptsFolder = "state/attempts"
+  static let keptFolder = "state/kept"
 
   func partsPath(_ stage: String) -> String { path("parts/\(stage)") }
   func recordPath(_ stage: String) -> String { path("state/\(stage).json") }

@@ -86,7 +86,7 @@ import Testing
     try withTemporaryFolder { folder in
       let run = try SmallRun.finished(in: folder)
       let (place, kept) = (
-        "spo/pytorch_lora_weights.safetensors", "spo/pytorch_lora_weights.safetensors.kept"
+        "spo/pytorch_lora_weights.safetensors", "state/kept/spo/pytorch_lora_weights.safetensors"
       )
       let result = try run.bytes(place)
       try writeText("mine", to: run.path(place))

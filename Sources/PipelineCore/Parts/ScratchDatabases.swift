@@ -24,7 +24,7 @@ final class ScratchDatabases {
           path: path + "-wal",
           reason: "the database's log was not written back; run once without --scratch")
       }
-      if Folders.exists(path) { try Self.copy(path, to: copy) }
+      if Folders.exists(path) { try Folders.copyFile(path, to: copy) }
       copies.append((path, copy))
     }
   }
@@ -39,21 +39,8 @@ final class ScratchDatabases {
       guard !Folders.exists(copy + "-wal") else {
         throw PipelineError.damaged(path: copy, reason: "it is still open")
       }
-      try Self.copy(copy, to: original)
+      try Folders.copyFile(copy, to: original)
       for ending in ["-wal", "-shm"] { try Folders.remove(original + ending) }
     }
-  }
-
-  private static func copy(_ source: String, to target: String) throws {
-    let file = try RegularFile(path: source)
-    let copy = try AtomicFile(path: target)
-    var position = 0
-    while position < file.size {
-      if let interruption = Interruption.pending { throw interruption }
-      let bytes = try file.read(at: position, count: min(1 << 22, file.size - position))
-      try copy.append(bytes)
-      position += bytes.count
-    }
-    try copy.commit()
   }
 }
