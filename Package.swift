@@ -182,10 +182,7 @@ let package = Package(
       ]),
     .testTarget(
       name: "CommandTests",
-      dependencies: [
-        "spo", "Stages", "PipelineCore", "TensorCore", "Catalog", "Checkpoints", "Files",
-        "TestSupport",
-      ]),
+      dependencies: ["spo", "TensorCore", "Catalog", "Checkpoints", "Files", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -27,11 +27,15 @@ extension CacheDatabase {
       return cache
     } catch let error as CatalogError where error.isDamageOfFile(path) {
       // Nothing that cannot be read is known to be ours.
-      let kept = "\(path).damaged"
+      let manager = FileManager.default
+      var (kept, number) = ("\(path).damaged", 1)
+      while manager.fileExists(atPath: kept) {
+        number += 1
+        kept = "\(path).damaged-\(number)"
+      }
       for ending in ["-wal", "-shm", "-journal", ""]
-      where FileManager.default.fileExists(atPath: path + ending) {
-        try? FileManager.default.removeItem(atPath: kept + ending)
-        try FileManager.default.moveItem(atPath: path + ending, toPath: kept + ending)
+      where manager.fileExists(atPath: path + ending) {
+        try manager.moveItem(atPath: path + ending, toPath: kept + ending)
       }
       say("\(error); it is a cache, and is filled again; what it was is now \(kept)")
       return try CacheDatabase(path: path)

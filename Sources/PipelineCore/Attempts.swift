@@ -11,10 +11,10 @@ struct Attempts {
   private let places: StagePlaces
   private let settingsWithoutEffect: Set<String>
 
-  init(at configured: ConfiguredStage, in workspace: Workspace) {
+  init(at configured: ConfiguredStage, in workspace: Workspace, _ places: StagePlaces? = nil) {
     stage = configured.name
     self.workspace = workspace
-    places = configured.places(in: workspace)
+    self.places = places ?? configured.places(in: workspace)
     settingsWithoutEffect = configured.settingsWithoutEffect
   }
 

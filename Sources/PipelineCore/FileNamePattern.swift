@@ -13,15 +13,21 @@ package struct FileNamePattern {
 
   /// Names with a dot in front, such as `.nfs01`, match only what has one too.
   package func matches(_ path: String) -> Bool {
-    guard pattern.hasSuffix("/") else {
-      return fnmatch(pattern, path, FNM_PATHNAME | FNM_PERIOD) == 0
-    }
+    let flags = FNM_PATHNAME | FNM_PERIOD
+    guard pattern.hasSuffix("/") else { return fnmatch(pattern, path, flags) == 0 }
     let depth = pattern.count { $0 == "/" }
     let names = path.split(separator: "/", omittingEmptySubsequences: false)
     guard names.count > depth, !names[depth...].contains(where: { $0.hasPrefix(".") }) else {
       return false
     }
     let folder = names[..<depth].joined(separator: "/")
-    return fnmatch(String(pattern.dropLast()), folder, FNM_PATHNAME | FNM_PERIOD) == 0
+    return fnmatch(String(pattern.dropLast()), folder, flags) == 0
+  }
+
+  /// The folder in which all of them are; nil for a file in the workspace itself.
+  var folder: String? {
+    let names = pattern.split(separator: "/", omittingEmptySubsequences: false).dropLast()
+      .prefix { !$0.contains("*") }
+    return names.isEmpty ? nil : names.joined(separator: "/")
   }
 }

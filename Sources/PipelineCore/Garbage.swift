@@ -32,15 +32,17 @@ extension Pipeline {
     let steps = try Planner.steps(
       of: self, isPart: lock.isReadOnly, trustsLostInputs: true, digests)
     for step in steps where step.work == .nothing {
-      found += try spare(step, workspace) + step.stage.garbage()
-      found += try workspace.partsGarbage(step.configured.name)
+      found += try spare(step, workspace, digests) + step.stage.garbage()
+      found += try step.configured.partsGarbage(in: workspace)
     }
     if !isDry { for garbage in found { try garbage() } }
     return found
   }
 
   /// The files of a finished result that only help to make others again.
-  private func spare(_ step: Planner.Step, _ workspace: Workspace) throws -> [Garbage] {
+  private func spare(
+    _ step: Planner.Step, _ workspace: Workspace, _ digests: FileDigests
+  ) throws -> [Garbage] {
     guard let record = step.record, record.phase == .done, let result = record.result else {
       return []
     }
@@ -54,7 +56,10 @@ extension Pipeline {
         workspace.path(spare),
         byteCount: files.keys.reduce(0) { $0 + Folders.byteCount(of: places.final($1)) }
       ) {
-        for path in files.keys.sorted() { try places.remove(path) }
+        for (path, file) in files.sorted(by: { $0.key < $1.key }) {
+          try places.keepForeign(path, file, digests)
+          try places.remove(path)
+        }
         guard var record = try StageRecord.load(from: workspace.recordPath(step.configured.name))
         else { return }
         for path in files.keys { record.result?.files[path] = nil }

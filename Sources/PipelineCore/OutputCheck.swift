@@ -124,10 +124,9 @@ extension StageResult {
     for relative in paths {
       let path = path(relative)
       let isRead = artifacts.values.contains { OutputCheck.covers($0, relative) }
-      let isSpare = OutputCheck.covers(type(of: stage).spare, relative)
       files[relative] = OutputFile(
         byteCount: Folders.byteCount(of: path),
-        sha256: isRead || !isSpare ? try digests.digest(ofFile: path) : nil, isRead: isRead)
+        sha256: try digests.digest(ofFile: path), isRead: isRead)
     }
     for (artifact, paths) in artifacts {
       self.artifacts[artifact.name] =

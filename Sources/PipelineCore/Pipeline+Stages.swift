@@ -59,7 +59,9 @@ extension Stage {
 
 extension ConfiguredStage {
   func places(in workspace: Workspace) -> StagePlaces {
-    StagePlaces(stage: name, workspace: workspace, places: type.places)
+    StagePlaces(
+      stage: name, workspace: workspace, places: type.places,
+      fileNames: (type.fileNames + type.scratch.map { "\($0)/" }).map { FileNamePattern($0) })
   }
 }
 

@@ -33,6 +33,9 @@ public protocol Stage {
 
   /// The folders (`spo/`) and files (`catalog.sqlite`) in the workspace that are the stage's own.
   static var places: [String] { get }
+  /// The paths of all files that it may leave in these places, as ``FileNamePattern``s: what has another name
+  /// is not the stage's, and what has such a name and is not recorded is refused before any work.
+  static var fileNames: [String] { get }
   /// Files in the workspace that stages share and that are found by content; never replaced.
   static var caches: [String] { get }
   /// Folders that are used only while a result is made; removed when it is finished.
@@ -57,9 +60,6 @@ public protocol Stage {
   var readsIfMade: Set<Artifact> { get }
   /// What it makes for later ones: files, and folders of them, in the stage's places.
   var writes: [Artifact: [String]] { get }
-  /// The paths of all files that it may write, as ``FileNamePattern``s: what has such a name and is not
-  /// recorded is refused before any work.
-  var fileNames: [String] { get }
 
   /// The digest of what an artifact means, where its bytes may differ though it means the same; nil:
   /// the digest of its files' bytes. Called after `finish`, and for a finished result.
@@ -162,6 +162,7 @@ extension Stage {
   public static var settingsWithoutEffect: Set<String> { [] }
   public static var usesDevice: Bool { false }
   public static var places: [String] { ["\(name)/"] }
+  public static var fileNames: [String] { places.filter { !$0.hasSuffix("/") } }
   public static var caches: [String] { [] }
   public static var scratch: [String] { [] }
   public static var spare: [String] { [] }
@@ -169,7 +170,6 @@ extension Stage {
   public static var secondary: [String] { [] }
   public static var checkedByReaders: Set<String> { [] }
   public var readsIfMade: Set<Artifact> { [] }
-  public var fileNames: [String] { writes.values.flatMap { $0 } }
   public func contentDigest(of artifact: Artifact) throws -> String? { nil }
   public func inputs() throws -> [StageInput] { [] }
   public func missingOutput() throws -> String? { nil }

@@ -172,6 +172,8 @@ public enum RunEvent: Equatable, Sendable {
   case started(stage: String, reasons: [String], resumed: Bool)
   case advanced(StageProgress.Snapshot)
   case said(stage: String, text: String)
+  /// Something that is not this program's was moved, not deleted.
+  case kept(stage: String, text: String)
   /// `peakMemory`: the most resident bytes while the stage ran, this time.
   case finished(
     stage: String, units: Int, unit: String, rejects: [String: Int], seconds: Double,

@@ -18,16 +18,18 @@ struct StagePlaces {
   let workspace: Workspace
   /// With a slash at the end for folders.
   let places: [String]
+  /// The names that the stage gives its files: what has another in these folders is not its own.
+  let fileNames: [FileNamePattern]
+  /// Is told what was found in a file's place and is not the stage's, and where it is now.
+  var onKeeping: (_ path: String, _ kept: String) -> Void = { _, _ in }
 
-  private static let folderName = ".building"
+  static let folderName = ".building"
   private static let fileEnding = ".building"
   /// What a database keeps beside its file while it is open.
-  private static let companionEndings = ["-wal", "-shm", "-journal"]
+  static let companionEndings = ["-wal", "-shm", "-journal"]
 
-  private var folders: [String] {
-    places.filter { $0.hasSuffix("/") }.map { String($0.dropLast()) }
-  }
-  private var singleFiles: [String] { places.filter { !$0.hasSuffix("/") } }
+  var folders: [String] { places.filter { $0.hasSuffix("/") }.map { String($0.dropLast()) } }
+  var singleFiles: [String] { places.filter { !$0.hasSuffix("/") } }
 
   // MARK: - Paths
 
@@ -67,73 +69,8 @@ struct StagePlaces {
       + singleFiles.filter { Folders.isThere(building($0)) }
   }
 
-  /// - Parameter result: what is there, as recorded
-  /// - Throws: ``WorkspaceError`` if a folder of the stage is a file, or a file a folder
-  func requireKinds(_ result: StageResult?) throws(WorkspaceError) {
-    for folder in folders {
-      let path = workspace.path(folder)
-      guard Folders.isThere(path), !Folders.isFolder(path) else { continue }
-      throw .wrongKind(path: path, stage: stage, isFolder: true, isLink: Folders.isLink(path))
-    }
-    for file in singleFiles {
-      let path = workspace.path(file)
-      guard Folders.isThere(path), !Folders.isRegular(path) else { continue }
-      throw .wrongKind(path: path, stage: stage, isFolder: false, isLink: Folders.isLink(path))
-    }
-    for file in result?.files.keys.sorted() ?? [] where Folders.isFolder(final(file)) {
-      throw .wrongKind(path: final(file), stage: stage, isFolder: false, isLink: false)
-    }
-  }
-
-  /// Refuses a link in a file's place that leads to a file which this stage has not made: what is behind
-  /// a link is replaced with it.
-  ///
-  /// - Throws: ``WorkspaceError``
-  fileprivate func requireOwnTargets(_ step: Planner.Step, _ digests: FileDigests) throws {
-    let links = singleFiles.filter {
-      Folders.isLink(workspace.path($0)) && Folders.exists(final($0))
-    }
-    guard !links.isEmpty, let record = step.record else { return }
-    guard let result = record.result else {
-      // Nothing has been put in its place so far.
-      guard record.phase == .building, let link = links.first else { return }
-      throw WorkspaceError.foreign(path: workspace.path(link), stage: stage)
-    }
-    guard result.isKnown else { return }
-    let check = OutputCheck(places: self, digests: digests)
-    let lost = try check(result, of: step.stage).lost.map(\.relative)
-    for link in links where lost.contains(link) || result.files[link] == nil {
-      throw WorkspaceError.foreign(path: workspace.path(link), stage: stage)
-    }
-  }
-
-  /// Refuses what lies where the stage would write and is not recorded: anything, if it has never run.
-  ///
-  /// - Throws: ``WorkspaceError``
-  fileprivate func requireNothingForeign(_ step: Planner.Step) throws {
-    // What is being made is the stage's own while its record says so.
-    let ownsBuilding = [.building, .replacing].contains(step.record?.phase)
-    let built = ownsBuilding ? [] : try builtFiles()
-    if let found = try foreignFiles(step).first.map(workspace.path) ?? built.first.map(building) {
-      throw WorkspaceError.foreign(path: found, stage: stage)
-    }
-  }
-
-  /// What is not the stage's, though it may write a file of this name.
-  private func foreignFiles(_ step: Planner.Step) throws -> [String] {
-    let files = try finalFiles()
-    guard let record = step.record else { return files }
-    // What is already in its place is not listed where it is repaired, or where an earlier version made it.
-    guard record.phase == .building || record.phase == .done, record.result?.isUnlisted != true
-    else { return [] }
-    return files.filter { file in
-      record.result?.files[file] == nil
-        && step.stage.fileNames.contains { FileNamePattern($0).matches(file) }
-    }
-  }
-
   /// The paths below a folder that are no folders; links are not followed.
-  private static func leaves(
+  static func leaves(
     _ folder: String, excluding isExcluded: (String) -> Bool = { _ in false }
   ) throws -> [String] {
     try Folders.names(in: folder).filter {
@@ -149,6 +86,7 @@ struct StagePlaces {
 
   /// Removes what was being made.
   func discardBuilding() throws {
+    try keepForeign(inEach: Self.folderName)
     for folder in folders {
       try Folders.discard(workspace.path("\(folder)/\(Self.folderName)"))
     }
@@ -157,9 +95,11 @@ struct StagePlaces {
     }
   }
 
+  private static func ending(_ fingerprint: String) -> String { "-" + fingerprint.prefix(16) }
+
   /// Where what is being made lies, and where it lies when it is set aside.
   private func asides(_ fingerprint: String) -> [(building: String, aside: String)] {
-    let ending = "-" + fingerprint.prefix(16)
+    let ending = Self.ending(fingerprint)
     return folders.map {
       let path = workspace.path("\($0)/\(Self.folderName)")
       return (path, path + ending)
@@ -173,6 +113,7 @@ struct StagePlaces {
 
   /// Sets aside what was being made.
   func moveBuilding(aside fingerprint: String) throws {
+    try keepForeign(inEach: Self.folderName)
     try Self.move(asides(fingerprint).map { ($0.building, $0.aside) })
   }
 
@@ -191,12 +132,11 @@ struct StagePlaces {
   }
 
   func byteCount(aside fingerprint: String) throws -> Int {
-    asides(fingerprint).reduce(0) {
-      $0 + (Folders.isThere($1.aside) ? Folders.byteCount(of: $1.aside) : 0)
-    }
+    try asides(fingerprint).reduce(0) { try $0 + Folders.totalByteCount(of: $1.aside) }
   }
 
   func discard(aside fingerprint: String) throws {
+    try keepForeign(inEach: Self.folderName + Self.ending(fingerprint))
     for (_, path) in asides(fingerprint) { try Folders.discard(path) }
   }
 
@@ -222,7 +162,9 @@ struct StagePlaces {
         let path = "\(folder)/\(target)"
         return own.contains(path) || OutputCheck.covers(wholes, path)
       }
-      try CheckpointFolders(in: workspace.path("\(folder)/checkpoints")).removeLeftovers()
+      let checkpoints = workspace.path("\(folder)/checkpoints")
+      guard Folders.isFolder(checkpoints) else { continue }
+      try CheckpointFolders(in: checkpoints).removeLeftovers()
     }
     for file in singleFiles {
       let path = final(file)
@@ -238,44 +180,32 @@ struct StagePlaces {
 
   /// Moves what was made to its final paths and removes what `old` lists besides; does what is left of
   /// it where it was begun before.
-  func replace(_ old: StageResult?, with new: StageResult) throws {
+  ///
+  /// What is in these paths and is not as `old` says came from elsewhere, and is kept.
+  func replace(_ old: StageResult?, with new: StageResult, _ digests: FileDigests) throws {
     var changed: Set<String> = []
     for path in new.files.keys.sorted() {
       let (source, target) = (building(path), final(path))
       guard Folders.exists(source) else { continue }
+      if old?.isUnlisted != true { try keepForeign(path, old?.files[path], digests) }
       if singleFiles.contains(path) {
         // A log that belongs to the old database would be applied to the new one.
         for ending in Self.companionEndings { try Folders.remove(target + ending) }
       }
       let parent = Folders.parent(of: target)
       try Folders.make(parent)
-      guard rename(source, target) == 0 else {
-        throw PipelineError.lastSystemFailure("rename to \(target)", source)
-      }
+      // A folder inside the stage's may be a link to another disk.
+      try Folders.moveFile(source, to: target)
       changed.insert(parent)
     }
     for path in (old?.files.keys.sorted() ?? []) where new.files[path] == nil {
+      try keepForeign(path, old?.files[path], digests)
       try remove(path)
       changed.insert(Folders.parent(of: final(path)))
     }
     if old?.isUnlisted == true { try removeUnlistedCheckpoints(keeping: new) }
     for folder in changed.sorted() where Folders.exists(folder) { try Folders.sync(folder) }
     try discardBuilding()
-  }
-
-  /// Moves away what is in a file's place and was not made by the stage: it may be all that a user has of it.
-  ///
-  /// - Returns: its new path
-  func keepAside(_ relative: String) throws -> String {
-    let path = workspace.path("\(Workspace.keptFolder)/\(relative)")
-    var (kept, number) = (path, 1)
-    while Folders.isThere(kept) {
-      number += 1
-      kept = "\(path)-\(number)"
-    }
-    try Folders.make(Folders.parent(of: kept))
-    try Folders.moveFile(final(relative), to: kept)
-    return kept
   }
 
   /// Removes a file of the stage, and folders that are empty without it.
@@ -300,17 +230,5 @@ struct StagePlaces {
         }
       }
     }
-  }
-}
-
-extension Planner.Step {
-  /// Refuses what is in the way of a stage that has something to do.
-  ///
-  /// - Throws: ``WorkspaceError``
-  func requirePlaces(in workspace: Workspace, _ digests: FileDigests) throws {
-    let places = configured.places(in: workspace)
-    try places.requireKinds(record?.result)
-    try places.requireOwnTargets(self, digests)
-    try places.requireNothingForeign(self)
   }
 }

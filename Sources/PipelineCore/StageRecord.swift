@@ -17,7 +17,7 @@ struct StageRun: Equatable {
 /// A file that a stage has made.
 struct OutputFile: Equatable {
   var byteCount: Int
-  /// Nil for what only helps to make lost files again, and where an earlier version left it out.
+  /// Nil where an earlier version left it out.
   var sha256: String?
   /// Whether it is of an artifact.
   ///

@@ -12,7 +12,7 @@ struct StageWork {
   private let mayChangeDevice: Bool
   private let observe: (RunEvent) -> Void
   private var name: String { configured.name }
-  private var attempts: Attempts { Attempts(at: configured, in: workspace) }
+  private var attempts: Attempts { Attempts(at: configured, in: workspace, places) }
 
   /// - Parameter device: what computes, for the record
   init(
@@ -27,7 +27,13 @@ struct StageWork {
     self.ranks = ranks
     self.mayChangeDevice = mayChangeDevice
     self.observe = observe
-    places = configured.places(in: workspace)
+    var places = configured.places(in: workspace)
+    let name = configured.name
+    places.onKeeping = { path, kept in
+      observe(
+        .kept(stage: name, text: "\(path) is not what was written; it is now \(kept)"))
+    }
+    self.places = places
   }
 
   private func save(_ record: StageRecord) throws {
@@ -41,7 +47,7 @@ struct StageWork {
         + configured.type.spare + configured.type.secondary + configured.type.scratch,
       in: configured.type.scratch)
     guard record.phase == .replacing, let next = record.next else { return }
-    try places.replace(record.result, with: next)
+    try places.replace(record.result, with: next, digests)
     try save(StageRecord(phase: .done, run: next.run, result: next))
   }
 
@@ -115,6 +121,12 @@ struct StageWork {
       // In this order: what is being made is known as the stage's only as long as the record says so.
       if record.phase == .building { try places.discardBuilding() }
       try keepAside(lost)
+      // Files that belong to no artifact grow while others are made again.
+      if record.phase != .repairing {
+        for (path, file) in result.files where !file.isRead {
+          try places.keepForeign(path, file, digests)
+        }
+      }
       if record.phase != .repairing {
         record.phase = .repairing
         record.foreign = try places.finalFiles().filter { result.files[$0] == nil }
@@ -169,8 +181,8 @@ struct StageWork {
     for folder in configured.type.scratch { try Folders.discard(context.output(folder)) }
     let files =
       isBuilding
-      ? try places.builtFiles()
-      : try places.finalFiles().filter { !record.foreign.contains($0) }
+      ? try places.builtFiles().filter(places.owns)
+      : try places.finalFiles().filter { !record.foreign.contains($0) && places.owns($0) }
     let result = try StageResult(record.run, files: files, of: stage, digests) {
       isBuilding ? places.building($0) : places.final($0)
     }
@@ -198,9 +210,7 @@ struct StageWork {
         try places.remove(file.relative)
         continue
       }
-      let kept = try places.keepAside(file.relative)
-      observe(
-        .said(stage: name, text: "\(file.path) is not what was written; it is now \(kept)"))
+      try places.keepAside(file.relative)
     }
   }
 
@@ -220,16 +230,18 @@ struct StageWork {
         }
       }
     }
+    var record = record
     if let earlier = record.result {
       let check = OutputCheck(places: places, digests: digests)
-      try keepAside(
-        try check(earlier, of: finished).lost + check.unread(earlier, readsAll: true))
+      let (lost, current) = try check(earlier, of: finished)
+      try keepAside(lost)
+      // Databases, whose bytes may change without their content.
+      record.result = current
     }
-    var record = record
     record.phase = .replacing
     record.next = next
     try save(record)
-    try places.replace(record.result, with: next)
+    try places.replace(record.result, with: next, digests)
     for (path, file) in next.files {
       if let digest = file.sha256 { try digests.assign(digest, toFile: places.final(path)) }
     }

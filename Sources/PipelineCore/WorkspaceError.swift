@@ -7,8 +7,8 @@ public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible 
   case absent(path: String, run: String)
   /// A folder that holds something else.
   case notOurs(path: String, example: String)
-  /// Something lies where a stage that has never run would write.
-  case foreign(path: String, stage: String)
+  /// Something lies where a stage would write.
+  case foreign(_ paths: [String], stage: String)
   /// Something lies where a file of a finished result belongs.
   case occupied(path: String, stage: String)
   /// A file where a folder belongs, or the other way round.
@@ -27,9 +27,13 @@ public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible 
     case .notOurs(let path, let example):
       "\(path): not a workspace of this program, and not empty (it holds \(example)); choose "
         + "an empty folder or one that does not exist"
-    case .foreign(let path, let stage):
-      "\(path): stage \(stage) would write here, but this is not this program's; move it away or "
-        + "choose another workspace"
+    case .foreign(let paths, let stage):
+      "\(paths.prefix(3).joined(separator: ", "))"
+        + (paths.count > 3 ? " and \(paths.count - 3) more" : "")
+        + ": stage \(stage) would write here, but "
+        + (paths.count == 1 ? "this is" : "these are")
+        + " not this program's; move \(paths.count == 1 ? "it" : "them") away or choose another "
+        + "workspace"
     case .occupied(let path, let stage):
       "\(path): stage \(stage) has made a new file for this place, but what is there is not this "
         + "program's; move it away and run again"

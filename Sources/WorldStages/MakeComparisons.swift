@@ -68,7 +68,7 @@ public final class MakeComparisons: Stage {
       "comparisons/data", "comparisons/validation-prompts.json", "comparisons/tuning-prompts.json",
     ]
   ]
-  public let fileNames = [
+  public static let fileNames = [
     "comparisons/data/", "comparisons/pictures/*.safetensors", "comparisons/*-prompts.json",
   ]
 

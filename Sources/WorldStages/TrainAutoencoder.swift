@@ -53,7 +53,7 @@ public final class TrainAutoencoder: Stage {
   public static let spare = ["autoencoder/checkpoints"]
   public static let repairsFiles = true
   public let writes: [Artifact: [String]] = ["autoencoder": ["autoencoder/vae"]]
-  public let fileNames = ["autoencoder/vae/"] + CheckpointIntervals.fileNames(name)
+  public static let fileNames = ["autoencoder/vae/"] + CheckpointIntervals.fileNames(name)
 
   private let settings: Settings
   private let context: StageContext

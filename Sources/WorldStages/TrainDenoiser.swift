@@ -52,7 +52,7 @@ public final class TrainDenoiser: Stage {
   public static let spare = ["denoiser/checkpoints"]
   public static let repairsFiles = true
   public let writes: [Artifact: [String]] = ["model": ["model"]]
-  public let fileNames = ["model/"] + CheckpointIntervals.fileNames(name)
+  public static let fileNames = ["model/"] + CheckpointIntervals.fileNames(name)
 
   private let settings: Settings
   private let context: StageContext

@@ -17,6 +17,8 @@ final class RunConsole {
       do throws(OutputFailure) { try Console.print(text) } catch { failure = error }
       return
     }
+    // Nor may what is the user's be moved without a word.
+    if case .kept(let stage, let text) = event { return line("\(stage): \(text)") }
     guard !isQuiet else { return }
     switch event {
     case .advanced(let progress): show(progress)
@@ -40,7 +42,7 @@ final class RunConsole {
       line(
         "\(stage): part \(part) is complete: \(Spelled.count(items)) of \(Spelled.count(total)) items, \(path)"
       )
-    case .result: break
+    case .result, .kept: break
     }
   }
 

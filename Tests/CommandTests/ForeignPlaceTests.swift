@@ -1,7 +1,5 @@
 import Files
 import Foundation
-import PipelineCore
-import Stages
 import TestSupport
 import Testing
 
@@ -96,20 +94,75 @@ import Testing
     }
   }
 
-  @Test("stages name every file that they write")
-  func fileNames() throws {
+  @Test("an undisturbed run finds nothing that it would have to keep")
+  func nothingKept() throws {
     try withTemporaryFolder { folder in
       let run = try SmallRun.finished(in: folder)
-      let pipeline = try Pipeline(
-        path: SmallRun.pipeline, stages: stageTypes, workspace: run.workspace)
-      for stage in try pipeline.madeStages() {
-        let record = try JSONReader(
-          contentsOf: run.path("state/\(type(of: stage).name).json"))
-        let patterns = stage.fileNames.map { FileNamePattern($0) }
-        for (file, _) in try record["result"]["files"].members() {
-          #expect(patterns.contains { $0.matches(file) }, "\(file)")
-        }
+      expectSuccess(try run.run("--set", "spo.rank=2"))
+      expectSuccess(try spo("gc", SmallRun.pipeline, "--workspace", run.workspace))
+      #expect(!FileManager.default.fileExists(atPath: run.path("state/kept")))
+    }
+  }
+
+  @Test("a user's own folder where a stage works for a while stays")
+  func scratchFolder() throws {
+    try withTemporaryFolder { folder in
+      let run = try SmallRun.finished(in: folder)
+      let place = "preference/pictures/mine.png"
+      try writeText("mine", to: run.path(place))
+      try FileManager.default.removeItem(atPath: run.path("preference/model/model.safetensors"))
+      expect(try run.run(), failsAs: .settings, naming: place)
+      #expect(try run.bytes(place) == Array("mine".utf8))
+    }
+  }
+
+  @Test(
+    "a file, or a link to nothing, where a result needs a folder is refused before any work",
+    arguments: [
+      ("spo/pictures", "spo.rank=2"), ("spo/checkpoints", "spo.rank=2"),
+      ("spo/.building", "spo.rank=2"), ("export/webui", "export.name=foo"),
+      ("report/candidates", "report.sampling_steps=3"), ("preference/model", "preference.steps=7"),
+      ("export/merged", "export.name=foo"),
+    ], [false, true])
+  func fileForFolder(changed: (place: String, setting: String), isLink: Bool) throws {
+    try withTemporaryFolder { folder in
+      let run = try SmallRun.finished(in: folder)
+      let path = run.path(changed.place)
+      try? FileManager.default.removeItem(atPath: path)
+      if isLink {
+        try FileManager.default.createSymbolicLink(
+          atPath: path, withDestinationPath: "\(folder)/gone")
+      } else {
+        try writeText("mine", to: path)
       }
+      let before = try FileManager.default.subpathsOfDirectory(atPath: run.workspace)
+      expect(
+        try run.run("--set", changed.setting), failsAs: .settings,
+        naming: "\(changed.place): stage")
+      #expect(try FileManager.default.subpathsOfDirectory(atPath: run.workspace) == before)
+    }
+  }
+
+  @Test("a folder in a result that is a link to another disk is followed and kept")
+  func otherDisk() throws {
+    try withTemporaryFolder { folder in
+      let disk = "/dev/shm/spo-test-\(getpid())"
+      try FileManager.default.createDirectory(atPath: disk, withIntermediateDirectories: true)
+      defer { try? FileManager.default.removeItem(atPath: disk) }
+      let run = try SmallRun.finished(in: folder)
+      for place in ["spo/checkpoints", "export/merged"] {
+        let target = "\(disk)/\(place.split(separator: "/")[1])"
+        try FileManager.default.copyItem(atPath: run.path(place), toPath: target)
+        try FileManager.default.removeItem(atPath: run.path(place))
+        try FileManager.default.createSymbolicLink(
+          atPath: run.path(place), withDestinationPath: target)
+      }
+      let changed = ["--set", "spo.rank=2", "--set", "export.name=foo"]
+      expectSuccess(try run.run(changed[0], changed[1], changed[2], changed[3]))
+      let states = try run.states(changed[0], changed[1], changed[2], changed[3])
+      #expect(states["export"] == "done" && states["spo"] == "done")
+      #expect(FileManager.default.fileExists(atPath: "\(disk)/merged/model_index.json"))
+      #expect(!FileManager.default.fileExists(atPath: run.path("state/kept")))
     }
   }
 

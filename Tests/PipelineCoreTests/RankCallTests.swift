@@ -78,6 +78,7 @@ private final class Stepping: RankedStage {
 
   static let name = "stepping"
   static let version = 1
+  static let fileNames = ["stepping/steps"]
   let reads: Set<Artifact> = []
   let writes: [Artifact: [String]] = ["steps": ["stepping/steps"]]
   private let settings: Settings

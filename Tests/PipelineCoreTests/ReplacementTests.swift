@@ -109,28 +109,6 @@ struct ReplacementTests {
     }
   }
 
-  @Test("what a user put in a result's place is moved away, not lost", arguments: [false, true])
-  func keptAside(changes: Bool) throws {
-    try withToy { toy throws in
-      try toy.run()
-      for number in 1...2 {
-        try toy.put("multiply/1", "mine \(number)")
-        try toy.run(changes ? "multiply.factor=\(number + 1)" : "multiply.factor=1.5")
-        let path = "\(toy.folder)/run/state/kept/multiply/1" + (number == 1 ? "" : "-2")
-        #expect(
-          toy.events.contains {
-            guard case .said("multiply", let text) = $0 else { return false }
-            return text.hasSuffix("/multiply/1 is not what was written; it is now \(path)")
-          })
-      }
-      #expect(try toy.text("multiply/1") == (changes ? "3.0" : "1.5"))
-      #expect(try Folders.names(in: toy.folder + "/run/multiply") == ["0", "1", "2", "3"])
-      _ = try toy.pipeline().collectGarbage(isDry: false)
-      #expect(try toy.text("state/kept/multiply/1") == "mine 1")
-      #expect(try toy.text("state/kept/multiply/1-2") == "mine 2")
-    }
-  }
-
   @Test("a folder or file that is a symbolic link is followed and kept")
   func links() throws {
     try withToy { toy throws in

@@ -45,6 +45,7 @@ final class Multiply: DivisibleStage {
 
   let reads: Set<Artifact> = []
   static let spare = ["multiply/spare"]
+  static let fileNames = ["multiply/[0-9]*", "multiply/spare/[0-9]*", "multiply/log"]
   var writes: [Artifact: [String]] {
     ["products": (0..<settings.count).map { "multiply/\($0)" }]
   }

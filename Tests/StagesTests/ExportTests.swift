@@ -17,6 +17,7 @@ private final class GivenLoRA: Stage {
 
   static let name = "spo"
   static let version = 1
+  static let fileNames = ["spo/pytorch_lora_weights.safetensors"]
   let reads: Set<Artifact> = []
   let writes: [Artifact: [String]] = ["lora": ["spo/pytorch_lora_weights.safetensors"]]
   private let settings: Settings

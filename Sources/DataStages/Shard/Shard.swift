@@ -40,7 +40,7 @@ package final class Shard: DivisibleStage {
   }
 
   static let places = ["shards/"]
-  let fileNames = ["shards/*-of-*.safetensors", "shards/\(ShardIndex.fileName)"]
+  static let fileNames = ["shards/*-of-*.safetensors", "shards/\(ShardIndex.fileName)"]
   private var folder: String { context.output("shards") }
   private var indexPath: String { "\(folder)/\(ShardIndex.fileName)" }
 

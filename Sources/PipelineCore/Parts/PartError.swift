@@ -34,9 +34,9 @@ public enum PartError: ClassifiedError, Equatable, CustomStringConvertible {
       "stage \(stage) has no items to divide (\(Self.joined(reasons))); run it with --through \(stage) and "
         + "without --partition"
     case .damaged(let path, let offset, let reason):
-      "\(path): damaged at byte \(offset): \(reason); remove the file and run that part again"
+      "\(path): damaged at byte \(offset): \(reason); move the file away and run that part again"
     case .badOutput(let path, let offset, let reason):
-      "\(path): the record at byte \(offset) does not fit its item: \(reason); remove the file and run that "
+      "\(path): the record at byte \(offset) does not fit its item: \(reason); move the file away and run that "
         + "part again"
     case .otherSettings(let path, let changes):
       "\(path): made with other settings or inputs (\(Self.joined(changes))); run with those, or remove the "

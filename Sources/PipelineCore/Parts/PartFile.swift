@@ -24,6 +24,14 @@ package struct PartFile {
     entries = try hasEnd ? Self.index(of: file, from: start) : Self.scan(file, from: start)
   }
 
+  /// Whether it begins as a part does, however little was written of it.
+  static func isPart(_ path: String) -> Bool {
+    guard let file = try? RegularFile(path: path),
+      let start = try? file.read(at: 0, count: min(file.size, PartFormat.magic.count))
+    else { return false }
+    return start.elementsEqual(PartFormat.magic.prefix(start.count))
+  }
+
   private static func hasEnd(_ file: RegularFile) throws -> Bool {
     guard file.size >= PartFormat.trailerSize else { return false }
     let count = PartFormat.end.count

@@ -99,21 +99,39 @@ extension Planner.Step {
   }
 }
 
-extension Workspace {
-  /// What parts have left of a stage that is done.
-  func partsGarbage(_ stage: String) throws -> [Garbage] {
-    let folder = partsPath(stage)
-    let names = try Folders.names(in: folder).filter {
-      $0.hasSuffix(PartName.ending) || $0.count == 16 && $0.allSatisfy(\.isHexDigit)
-    }
-    guard !names.isEmpty else { return [] }
-    let byteCount = try names.reduce(0) { try $0 + Folders.totalByteCount(of: "\(folder)/\($1)") }
+extension ConfiguredStage {
+  /// What parts have left of the stage, which is done.
+  func partsGarbage(in workspace: Workspace) throws -> [Garbage] {
+    let folder = workspace.partsPath(name)
+    let files = try StagePlaces.leaves(folder).filter { isPartFile($0, in: folder) }
+    guard !files.isEmpty else { return [] }
+    let paths = files.map { "\(folder)/\($0)" }
     return [
-      Garbage("\(folder): parts of a stage that is done", byteCount: byteCount) {
-        for name in names { try Folders.remove("\(folder)/\(name)") }
+      Garbage(
+        "\(folder): parts of a stage that is done",
+        byteCount: paths.reduce(0) { $0 + Folders.byteCount(of: $1) }
+      ) {
+        for path in paths {
+          try Folders.remove(path)
+          try Folders.removeIfEmpty(Folders.parent(of: path))
+        }
         try Folders.removeIfEmpty(folder)
-        try Folders.removeIfEmpty(path("parts"))
+        try Folders.removeIfEmpty(workspace.path("parts"))
       }
     ]
+  }
+
+  /// Whether it is a part, or one of the files that parts put beside: `0123456789abcdef/NAME`.
+  private func isPartFile(_ file: String, in folder: String) -> Bool {
+    let names = file.split(separator: "/")
+    if names.count == 1 {
+      return file.hasSuffix(PartName.ending) && PartFile.isPart("\(folder)/\(file)")
+    }
+    guard names.count == 2, names[0].count == 16, names[0].allSatisfy(\.isHexDigit) else {
+      return false
+    }
+    return type.places.contains { place in
+      type.fileNames.contains { FileNamePattern($0).matches(place + names[1]) }
+    }
   }
 }

@@ -57,6 +57,12 @@ public final class Export: Stage {
   public let reads: Set<Artifact>
   public static let settingsWithoutEffect: Set<String> = ["model", "tokenizer", "vae"]
   public let writes: [Artifact: [String]] = ["exports": [name]]
+  public static let fileNames =
+    ([name] + TuningStage.allCases.map { "\(name)/\($0.rawValue)" }).flatMap { folder in
+      ["pytorch_lora_weights.safetensors", "webui/*.safetensors", "merged/"].map {
+        "\(folder)/\($0)"
+      }
+    }
 
   package let settings: Settings
   private let context: StageContext
@@ -92,10 +98,6 @@ public final class Export: Stage {
     case .webui: "\(folder)/webui/\(name(of: item.stage)).safetensors"
     case .merged: "\(folder)/merged"
     }
-  }
-
-  public var fileNames: [String] {
-    items.map { path($0, in: Self.name) + ($0.form == .merged ? "/" : "") }
   }
 
   private var items: [Item] {

@@ -34,7 +34,7 @@ package final class WriteReport: Stage {
   let reads: Set<Artifact>
   let readsIfMade: Set<Artifact> = ["evaluation"]
   let writes: [Artifact: [String]] = ["report": [name]]
-  let fileNames =
+  static let fileNames =
     ["index.html", "summary.json", "pictures/*.png", "scores/*/*.json", "candidates/*.json"]
     .map { "\(name)/\($0)" }
 

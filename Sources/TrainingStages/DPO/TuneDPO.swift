@@ -28,7 +28,7 @@ package final class TuneDPO: RankedStage {
   static let secondary = TuningStage.dpo.measurements
   let reads: Set<Artifact> = ["shards"]
   let writes: [Artifact: [String]] = TuningStage.dpo.writes
-  let fileNames = TuningStage.dpo.fileNames
+  static let fileNames = TuningStage.dpo.fileNames
 
   package let settings: DPOSettings
   private let context: StageContext

@@ -47,7 +47,7 @@ package final class TrainPreference: RankedStage {
   let writes: [Artifact: [String]] = [
     "preference-model": ["preference/model"], "evaluation": secondary,
   ]
-  let fileNames =
+  static let fileNames =
     ["preference/model/", "preference/best.safetensors"] + secondary
     + CheckpointIntervals.fileNames(name)
 

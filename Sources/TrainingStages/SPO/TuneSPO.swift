@@ -33,7 +33,7 @@ package final class TuneSPO: RankedStage {
   package static let secondary = TuningStage.spo.measurements
   package let reads: Set<Artifact>
   package let writes: [Artifact: [String]] = TuningStage.spo.writes
-  package let fileNames = TuningStage.spo.fileNames
+  package static let fileNames = TuningStage.spo.fileNames
 
   package let settings: SPOSettings
   private let context: StageContext

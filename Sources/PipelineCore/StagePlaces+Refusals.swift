@@ -1,0 +1,101 @@
+import Files
+
+extension Planner.Step {
+  /// Refuses what is in the way of a stage that has something to do.
+  ///
+  /// - Throws: ``WorkspaceError``
+  func requirePlaces(in workspace: Workspace, _ digests: FileDigests) throws {
+    let places = configured.places(in: workspace)
+    try places.requireKinds(record?.result)
+    try places.requireOwnTargets(self, digests)
+    try places.requireNothingForeign(record)
+  }
+}
+
+extension StagePlaces {
+  /// - Parameter result: what is there, as recorded
+  /// - Throws: ``WorkspaceError`` if a folder of the stage is a file, or a file a folder
+  fileprivate func requireKinds(_ result: StageResult?) throws(WorkspaceError) {
+    let files = result?.files.keys.sorted() ?? []
+    for folder in try innerFolders(files) {
+      let path = workspace.path(folder)
+      guard Folders.isThere(path), !Folders.isFolder(path) else { continue }
+      throw .wrongKind(path: path, stage: stage, isFolder: true, isLink: Folders.isLink(path))
+    }
+    for file in singleFiles {
+      let path = workspace.path(file)
+      guard Folders.isThere(path), !Folders.isRegular(path) else { continue }
+      throw .wrongKind(path: path, stage: stage, isFolder: false, isLink: Folders.isLink(path))
+    }
+    for file in files {
+      let path = final(file)
+      let isDangling = Folders.isLink(path) && !Folders.exists(path)
+      guard Folders.isFolder(path) || isDangling else { continue }
+      throw .wrongKind(path: path, stage: stage, isFolder: false, isLink: isDangling)
+    }
+  }
+
+  /// The stage's folders and those in them, as far as they are known.
+  private func innerFolders(_ files: [String]) throws(WorkspaceError) -> [String] {
+    var found = Set(folders.flatMap { [$0, "\($0)/\(Self.folderName)"] })
+    for path in files + fileNames.compactMap(\.folder).map({ "\($0)/" }) {
+      var folder = Folders.parent(of: path)
+      while folder.contains("/"), found.insert(folder).inserted {
+        folder = Folders.parent(of: folder)
+      }
+    }
+    return found.sorted()
+  }
+
+  /// Refuses a link in a file's place that leads to a file which this stage has not made: what is behind
+  /// a link is replaced with it.
+  ///
+  /// - Throws: ``WorkspaceError``
+  fileprivate func requireOwnTargets(_ step: Planner.Step, _ digests: FileDigests) throws {
+    let links = singleFiles.filter {
+      Folders.isLink(workspace.path($0)) && Folders.exists(final($0))
+    }
+    guard !links.isEmpty, let record = step.record else { return }
+    guard let result = record.result else {
+      // Nothing has been put in its place so far.
+      guard record.phase == .building, let link = links.first else { return }
+      throw WorkspaceError.foreign([workspace.path(link)], stage: stage)
+    }
+    guard result.isKnown else { return }
+    let check = OutputCheck(places: self, digests: digests)
+    let lost = try check(result, of: step.stage).lost.map(\.relative)
+    for link in links where lost.contains(link) || result.files[link] == nil {
+      throw WorkspaceError.foreign([workspace.path(link)], stage: stage)
+    }
+  }
+
+  /// Refuses what lies where the stage would write and is not recorded: anything, if it has never run.
+  ///
+  /// - Throws: ``WorkspaceError``
+  fileprivate func requireNothingForeign(_ record: StageRecord?) throws {
+    var found = try foreignFiles(record).map(workspace.path)
+    // What is being made is the stage's own while its record says so.
+    if ![.building, .replacing].contains(record?.phase) {
+      found += try builtFiles().filter { record == nil || !Self.isHidden($0) }.map(building)
+      found += singleFiles.flatMap { file in
+        Self.companionEndings.map { building(file) + $0 }.filter(Folders.isThere)
+      }
+    }
+    guard found.isEmpty else { throw WorkspaceError.foreign(found, stage: stage) }
+  }
+
+  /// What is not the stage's, though it may write a file of this name.
+  private func foreignFiles(_ record: StageRecord?) throws -> [String] {
+    let files = try finalFiles()
+    guard let record else { return files }
+    // What is already in its place is not listed where it is repaired, or where an earlier version made it.
+    guard record.phase == .building || record.phase == .done, record.result?.isUnlisted != true
+    else { return [] }
+    return files.filter { record.result?.files[$0] == nil && owns($0) }
+  }
+
+  /// Such as `.DS_Store`, which systems leave everywhere.
+  private static func isHidden(_ path: String) -> Bool {
+    path.split(separator: "/").last?.hasPrefix(".") == true
+  }
+}
