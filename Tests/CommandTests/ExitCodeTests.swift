@@ -35,6 +35,15 @@ import Testing
     #expect(outcome.output.isEmpty)
   }
 
+  @Test("a path that is not UTF-8 is not taken for another: 2")
+  func undecodable() throws {
+    let outcome = try Program(
+      ["status"],
+      emulator: ["/bin/sh", "-c", "exec \"$@\" --workspace \"$(printf '/tmp/\\377')\"", "sh"]
+    ).outcome()
+    expect(outcome, failsAs: .usage, naming: "argument 3 is not UTF-8")
+  }
+
   @Test("a pipeline that says what there is not: 3", arguments: ["run", "status", "doctor"])
   func settings(command: String) throws {
     for (text, word) in [

@@ -85,4 +85,21 @@ import Testing
       }
     }
   }
+
+  @Test("a report on a split that the data has not is refused before anything is trained")
+  func reportedSplit() throws {
+    try withTemporaryFolder { folder in
+      let begun = SmallRun(in: folder)
+      let change = ["--set", "report.prompts=test"]
+      expect(
+        try begun.run(change[0], change[1]), failsAs: .settings, naming: "report.prompts",
+        "train and validation_unique", "set report.prompts=validation_unique")
+      #expect(!FileManager.default.fileExists(atPath: begun.path("encodings.json")))
+      let finished = try SmallRun.finished(in: "\(folder)/finished")
+      expect(
+        try finished.run(change[0], change[1], "--set", "spo.rank=2"), failsAs: .settings,
+        naming: "report.prompts")
+      #expect(try finished.states()["spo"] == "done")
+    }
+  }
 }

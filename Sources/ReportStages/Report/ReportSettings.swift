@@ -82,7 +82,7 @@ public struct ReportSettings: StageSettings {
   }
 
   /// The split of the shards that the prompts are those of; nil: they are in a file.
-  var split: String? {
+  package var split: String? {
     ["validation", "validation_unique", "test", "test_unique"].contains(prompts) ? prompts : nil
   }
 }

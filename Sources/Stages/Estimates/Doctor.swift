@@ -127,6 +127,7 @@ public struct Doctor {
     let disk = try Self.diskProblem(work, scale, overrides, limits, makePipeline)
     if let disk { problems.append(disk) }
     try HeldOutData.require(for: work, of: pipeline)
+    try ReportedSplit.require(for: work, of: pipeline)
   }
 
   /// To open, to make durable and to close: measured.

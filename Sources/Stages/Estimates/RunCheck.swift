@@ -33,7 +33,9 @@ public final class RunCheck {
       try (item.stage as? any ModelReading)?.checkModels(checked)
       try requireMemory(item.stage)
     }
-    try HeldOutData.require(for: work, of: try makePipeline(overrides))
+    let pipeline = try makePipeline(overrides)
+    try HeldOutData.require(for: work, of: pipeline)
+    try ReportedSplit.require(for: work, of: pipeline)
     // What is missing or damaged is for the stages themselves to say.
     let limits = limits()
     guard !work.isEmpty, limits.freeDisk != nil,

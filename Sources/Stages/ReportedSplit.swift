@@ -1,0 +1,44 @@
+import Catalog
+import DataStages
+import PipelineCore
+import ReportStages
+import Shards
+
+/// Refuses a report on a split that the data has not, before what the report is on is trained.
+struct ReportedSplit {
+  /// Asks the shards, or the catalog where there are none yet.
+  ///
+  /// - Parameter work: what a run has to do
+  /// - Throws: `PipelineError.badSetting`
+  static func require(for work: [PlannedWork], of pipeline: Pipeline) throws {
+    let stages = try pipeline.madeStages()
+    guard let report = stages.lazy.compactMap({ $0 as? WriteReport }).first,
+      let split = report.settings.split, let known = try splits(work, stages, pipeline),
+      !known.contains(split)
+    else { return }
+    let heldOut = known.filter { $0 != "train" }
+    throw PipelineError.badSetting(
+      path: "report.prompts",
+      reason: "names the split \(split), but the data has \(known.joined(separator: " and ")); "
+        + (heldOut.first.map { "set report.prompts=\($0), or name a list of prompts" }
+          ?? "name a list of prompts"))
+  }
+
+  /// In alphabetical order; nil: nothing that is ready tells them.
+  private static func splits(
+    _ work: [PlannedWork], _ stages: [any Stage], _ pipeline: Pipeline
+  ) throws -> [String]? {
+    let workspace = Workspace(path: pipeline.workspacePath)
+    if work.contains(where: { $0.ready.contains("shards") }) {
+      return try ShardIndex(contentsOf: workspace.path("shards/\(ShardIndex.fileName)")).splits
+    }
+    guard work.contains(where: { $0.ready.contains(.catalog) }),
+      let shard = stages.lazy.compactMap({ $0 as? Shard }).first
+    else { return nil }
+    let splits = try CatalogDatabase(
+      path: workspace.path(CatalogDatabase.fileName), access: .readOnly
+    ).splits()
+    let isDivided = splits.count == 1 && shard.settings.validationFraction > 0
+    return Set(splits + (isDivided ? ["validation"] : [])).sorted()
+  }
+}
