@@ -61,7 +61,7 @@ extension ConfiguredStage {
   func places(in workspace: Workspace) -> StagePlaces {
     StagePlaces(
       stage: name, workspace: workspace, places: type.places,
-      fileNames: (type.fileNames + type.scratch.map { "\($0)/" }).map { FileNamePattern($0) })
+      fileNames: type.fileNames.map { FileNamePattern($0) })
   }
 }
 

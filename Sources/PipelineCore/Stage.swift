@@ -33,7 +33,7 @@ public protocol Stage {
 
   /// The folders (`spo/`) and files (`catalog.sqlite`) in the workspace that are the stage's own.
   static var places: [String] { get }
-  /// The paths of all files that it may leave in these places, as ``FileNamePattern``s: what has another name
+  /// The paths of all files that it writes in these places, as ``FileNamePattern``s: what has another name
   /// is not the stage's, and what has such a name and is not recorded is refused before any work.
   static var fileNames: [String] { get }
   /// Files in the workspace that stages share and that are found by content; never replaced.

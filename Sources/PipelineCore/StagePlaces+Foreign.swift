@@ -38,17 +38,28 @@ extension StagePlaces {
   ///
   /// - Parameter name: of a folder in each of the stage's folders
   func keepForeign(inEach name: String) throws {
-    for folder in folders {
-      let building = workspace.path("\(folder)/\(name)")
-      guard Folders.isFolder(building), !Folders.isLink(building) else { continue }
-      for file in try Self.leaves(building) where !owns("\(folder)/\(file)") {
-        let path = "\(building)/\(file)"
-        guard Folders.isThere(path) else {
-          throw PipelineError.damaged(
-            path: building, reason: "it holds a name that is not UTF-8, \(file); move it away")
-        }
-        try keep(path, as: "\(folder)/\(file)")
+    for folder in folders { try keepForeign(at: workspace.path("\(folder)/\(name)"), as: folder) }
+  }
+
+  /// Removes a folder of the stage with all that the stage has written there.
+  ///
+  /// - Parameters:
+  ///   - relative: where it lies when it is finished
+  ///   - path: where it lies
+  func discard(_ relative: String, at path: String) throws {
+    try keepForeign(at: path, as: relative)
+    try Folders.discard(path)
+  }
+
+  private func keepForeign(at path: String, as relative: String) throws {
+    guard Folders.isFolder(path), !Folders.isLink(path) else { return }
+    for file in try Self.leaves(path) where !owns("\(relative)/\(file)") {
+      let found = "\(path)/\(file)"
+      guard Folders.isThere(found) else {
+        throw PipelineError.damaged(
+          path: path, reason: "it holds a name that is not UTF-8, \(file); move it away")
       }
+      try keep(found, as: "\(relative)/\(file)")
     }
   }
 

@@ -178,7 +178,9 @@ struct StageWork {
     }
     try (stage as? any DivisibleStage)?.closeDatabases()
     try context.scratch?.moveIntoPlace()
-    for folder in configured.type.scratch { try Folders.discard(context.output(folder)) }
+    for folder in configured.type.scratch {
+      try places.discard(folder, at: context.output(folder))
+    }
     let files =
       isBuilding
       ? try places.builtFiles().filter(places.owns)

@@ -128,6 +128,32 @@ import Testing
     }
   }
 
+  @Test("a preference model whose pictures parts have made is that of one process")
+  func preference() throws {
+    try withTemporaryFolder { folder in
+      let (whole, parts) = (SmallRun(in: "\(folder)/whole"), SmallRun(in: "\(folder)/parts"))
+      for run in [whole, parts] { expectSuccess(try run.run("--through", "shard")) }
+      expectSuccess(try whole.run("--through", "preference"))
+      func preference(_ arguments: String...) throws -> Outcome {
+        try parts.program("preference", arguments).outcome()
+      }
+      for index in [3, 1] { expectSuccess(try preference("--partition", "\(index)/3")) }
+      #expect(!FileManager.default.fileExists(atPath: parts.path("preference")))
+      expect(try preference("--merge"), failsAs: .other, naming: "auto/3", "--array=2")
+      expectSuccess(try preference("--partition", "2/3"))
+      expectSuccess(try preference("--merge"))
+      let files = ["model/model.safetensors", "metrics.jsonl", "evaluation.json"]
+      for file in files {
+        #expect(try parts.bytes("preference/\(file)") == whole.bytes("preference/\(file)"))
+      }
+      #expect(!FileManager.default.fileExists(atPath: parts.path("parts")))
+      expect(
+        try preference(
+          "--partition", "1/2", "--set", "preference.kind=latent", "--set", "preference.start="),
+        failsAs: .other, naming: "no items to divide")
+    }
+  }
+
   @Test("a report whose pictures parts have drawn is that of one process")
   func report() throws {
     try withTemporaryFolder { folder in

@@ -64,7 +64,11 @@ extension Runner {
   ) throws {
     let folder = workspace.partsPath(S.name)
     let earlier = try tries(of: partition, in: folder, basis.fingerprint)
-    let pending = try stage.pendingItems().filter(stage.isDivided)
+    let all = try stage.pendingItems()
+    let pending = all.filter(stage.isDivided)
+    guard all.isEmpty || !pending.isEmpty else {
+      throw PartError.needsRun(stage: S.name, reasons: ["none with these settings"])
+    }
     let share = pending.filter { partition.contains(position: stage.position(of: $0)) }
     if let complete = earlier.first(where: \.isComplete) {
       try complete.verify()

@@ -1,6 +1,7 @@
 public import Files
 import PipelineCore
 import StageSupport
+import TrainingStages
 
 /// About what one part of a stage takes, and how many parts are worth it.
 public struct PartForecast: Sendable {
@@ -34,7 +35,8 @@ public struct PartForecast: Sendable {
   init?(
     _ stage: any Estimating, _ whole: Doctor.Forecast, _ scale: PipelineScale, count: Int
   ) throws {
-    guard stage is any DivisibleStage else { return nil }
+    // Of training, only the pictures are divided.
+    guard stage is any DivisibleStage, !(stage is TrainPreference) else { return nil }
     let items = max(1, try stage.itemCount(scale))
     // Of the part with the most items.
     let share = Double((items + count - 1) / count) / Double(items)

@@ -40,6 +40,16 @@ final class PictureStore {
 
   /// - Parameter pictures: the left ones, then the right ones, `[2 pairs, side, side, 3]` in 0...1
   func write(_ pictures: Tensor, _ block: Block) throws {
+    let bytes = try bytes(pictures, block)
+    try writeSafetensors(
+      [OutgoingTensor("pictures", type: .u8, shape: pictures.shape, bytes: { bytes })],
+      to: path(block.split, block.view, pair: block.pairs.lowerBound))
+  }
+
+  /// With 8 bits a channel.
+  ///
+  /// - Throws: `NonFiniteError`
+  func bytes(_ pictures: Tensor, _ block: Block) throws -> [UInt8] {
     guard
       let bytes = pictures.withValues({ quantized($0, rounding: .toNearestOrAwayFromZero) })
     else {
@@ -47,9 +57,7 @@ final class PictureStore {
         "estimates of \(block.split) \(block.view.name), comparisons from "
           + "\(block.pairs.lowerBound) on", isNaN: true)
     }
-    try writeSafetensors(
-      [OutgoingTensor("pictures", type: .u8, shape: pictures.shape, bytes: { bytes })],
-      to: path(block.split, block.view, pair: block.pairs.lowerBound))
+    return bytes
   }
 
   /// The pictures of comparisons, all left ones, then all right ones.

@@ -33,20 +33,25 @@ extension TrainPreference {
       ? try start.freshPreferenceModel(seed: settings.seed)
       : try start.preferenceModel(isTrainable: true, seed: settings.seed)
     model.usesGradientCheckpointing = settings.gradientCheckpointing
-    let scheduler = try DDIMScheduler(base.pipelineSchedulerConfig())
-    let estimator = CleanEstimator(
-      unet: GuidedUNet(try base.unet().model, guidance: settings.guidance),
-      autoencoder: try base.autoencoder().model, schedule: scheduler.schedule,
-      prediction: scheduler.predictionType)
-    let pictures = EstimatedPictures(
-      estimator: estimator, batch: max(1, settings.estimateBatch),
-      side: model.configuration.imageSize)
+    let pictures = try estimatedPictures(side: model.configuration.imageSize)
     return (
       TrainablePixelModel(
         model: model, parameters: weights.parameters, pictures: pictures, store: store,
         storesTraining: settings.estimates > 0, start: settings.start,
         isStepAware: settings.stepAware), pictures
     )
+  }
+
+  /// What makes the pictures that a model of pixels sees: all that a part needs.
+  func estimatedPictures(side: Int) throws -> EstimatedPictures {
+    let scheduler = try DDIMScheduler(base.pipelineSchedulerConfig())
+    let estimator = CleanEstimator(
+      unet: GuidedUNet(try base.unet().model, guidance: settings.guidance),
+      autoencoder: try base.autoencoder().model, schedule: scheduler.schedule,
+      prediction: scheduler.predictionType)
+    return EstimatedPictures(
+      estimator: estimator, batch: max(1, settings.estimateBatch),
+      side: side)
   }
 
   private func latentTrainee() throws -> any TrainablePreferenceModel {

@@ -48,21 +48,29 @@ package final class TrainPreference: RankedStage {
     "preference-model": ["preference/model"], "evaluation": secondary,
   ]
   static let fileNames =
-    ["preference/model/", "preference/best.safetensors"] + secondary
+    ["preference/model/", "preference/best.safetensors", "preference/pictures/*.safetensors"]
+    + secondary
     + CheckpointIntervals.fileNames(name)
 
   package let settings: PreferenceSettings
   private let context: StageContext
   private let intervals: CheckpointIntervals
-  private let store: PictureStore
+  let store: PictureStore
   private var training: Training?
+  private var picturing: Picturing?
+  /// Where pictures stand among all that are made.
+  private(set) var places: [PictureStore.Block: Int] = [:]
+
+  private struct Picturing {
+    let pictures: EstimatedPictures
+    /// All pictures that are made.
+    let blocks: [PictureStore.Block]
+    /// To train on, to judge checkpoints by and to evaluate with.
+    let examples: [PreferenceExamples]
+  }
 
   private struct Training {
     let trainee: any TrainablePreferenceModel
-    /// Nil where none are made.
-    let pictures: EstimatedPictures?
-    /// All that are made.
-    let blocks: [PictureStore.Block]
     var state: TrainingState
     let log: TrainingLog
     let examples: PreferenceExamples
@@ -139,10 +147,13 @@ package final class TrainPreference: RankedStage {
   }
 
   func pendingItems() throws -> [Item] {
+    places = Dictionary(
+      try blocks().enumerated().map { ($0.element, $0.offset) },
+      uniquingKeysWith: { first, _ in first })
     let steps = try intervals.pending().map { Item.steps($0) }
     // To evaluate, those of the validation split are needed when all is learned, too.
     let blocks = try steps.isEmpty ? validationBlocks() : blocks()
-    return blocks.filter { !store.holds($0) }.map { .pictures($0) } + steps
+    return blocks.filter { context.isPart || !store.holds($0) }.map { .pictures($0) } + steps
   }
 
   func finishedUnitCount() throws -> Int {
@@ -180,10 +191,16 @@ package final class TrainPreference: RankedStage {
       sharesNoise: settings.sharesNoise)
   }
 
+  func beginCommits() throws { try Folders.make("\(folder)/pictures") }
+
   func prepare() throws {
     let isFirst = context.ranks.isFirst
     try requireComparisons()
-    if isFirst { try Folders.make("\(folder)/pictures") }
+    guard !context.isPart else {
+      return try preparePictures(
+        estimatedPictures(
+          side: ModelFolder(path: settings.start).preferenceConfiguration().imageSize))
+    }
     let (trainee, pictures) = try makeTrainee(store)
     if settings.optimizerOnDisk, isFirst {
       let count = trainee.parameters.reduce(0) { $0 + $1.tensor.count }
@@ -195,15 +212,23 @@ package final class TrainPreference: RankedStage {
     let log = try intervals.resume(&state)
     let examples = try trainingExamples()
     training = Training(
-      trainee: trainee, pictures: pictures, blocks: try blocks(), state: state, log: log,
+      trainee: trainee, state: state, log: log,
       examples: examples, validation: try validationExamples(),
       evaluation: try evaluationExamples(),
       order: EpochOrder(count: examples.count, seed: settings.seed),
       best: settings.keep == .best && isFirst ? try BestWeights(in: folder) : nil)
-    guard let pictures, isFirst else { return }
+    guard let pictures else { return }
+    try preparePictures(pictures)
+    guard isFirst else { return }
     let pairs = try blocks().filter { !store.holds($0) }.reduce(0) { $0 + $1.pairs.count }
     try DiskSpace.require(
       pairs * 2 * pictures.side * pictures.side * 3, at: context.workspace.path, for: "pictures")
+  }
+
+  private func preparePictures(_ pictures: EstimatedPictures) throws {
+    picturing = Picturing(
+      pictures: pictures, blocks: try blocks(),
+      examples: [try trainingExamples(), try validationExamples(), try evaluationExamples()])
   }
 
   /// Refuses data that teaches no preference.
@@ -220,17 +245,16 @@ package final class TrainPreference: RankedStage {
   }
 
   func process(_ item: Item) throws -> Output {
-    guard let training else { preconditionFailure("not prepared") }
     switch item {
     case .pictures(let block):
       context.progress.advance(by: 0, note: "estimating \(block.split) images, \(block.view.name)")
-      guard let place = training.blocks.firstIndex(of: block) else {
+      guard let place = places[block] else {
         preconditionFailure("pictures that are not looked at")
       }
       var output: Output?
       try context.lead(
         settings.steps + place, save: { try output.map { try commit($0, of: item) } },
-        body: { output = .pictures(try pictures(of: block, training)) })
+        body: { output = .pictures(try pictures(of: block)) })
       return output ?? .steps(upTo: 0)
     case .steps(let range):
       for step in range {
@@ -247,18 +271,18 @@ package final class TrainPreference: RankedStage {
       if step < settings.steps {
         try train(step)
       } else {
-        _ = try pictures(of: training.blocks[step - settings.steps], training)
+        guard let blocks = picturing?.blocks else { preconditionFailure("not prepared") }
+        _ = try pictures(of: blocks[step - settings.steps])
       }
     }
   }
 
-  private func pictures(of block: PictureStore.Block, _ training: Training) throws -> Tensor {
-    let all = [training.examples, training.validation, training.evaluation]
-    guard let examples = all.first(where: { $0.shards.split == block.split }),
-      let pictures = training.pictures
+  private func pictures(of block: PictureStore.Block) throws -> Tensor {
+    guard let picturing,
+      let examples = picturing.examples.first(where: { $0.shards.split == block.split })
     else { preconditionFailure("pictures that are not looked at") }
     let pairs = Array(block.pairs)
-    return try pictures(examples, of: pairs, pairs.map { _ in block.view }, context.ranks)
+    return try picturing.pictures(examples, of: pairs, pairs.map { _ in block.view }, context.ranks)
   }
 
   func commit(_ output: Output, of item: Item) throws {

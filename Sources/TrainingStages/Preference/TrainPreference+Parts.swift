@@ -1,0 +1,51 @@
+import Autograd
+import Diffusion
+import PipelineCore
+import PreferenceModels
+
+/// Parts make the pictures that the model looks at; whoever merges learns from them.
+extension TrainPreference: DivisibleStage {
+  static let databases: [String] = []
+
+  func isDivided(_ item: Item) -> Bool {
+    if case .pictures = item { true } else { false }
+  }
+
+  func position(of item: Item) -> Int {
+    guard let place = places[block(of: item)] else {
+      preconditionFailure("pictures that are not looked at")
+    }
+    return place
+  }
+
+  func partKey(of item: Item) -> String {
+    let block = block(of: item)
+    return "\(block.split), \(block.view.name), comparisons \(block.pairs.lowerBound) to "
+      + "\(block.pairs.upperBound - 1)"
+  }
+
+  private func block(of item: Item) -> PictureStore.Block {
+    guard case .pictures(let block) = item else { preconditionFailure("not divided") }
+    return block
+  }
+
+  func write(_ output: Output, of item: Item, to writer: inout OutputWriter) throws {
+    guard case .pictures(let pictures) = output else { return }
+    writer.add(pictures.shape) { $0.add($1) }
+    writer.add(try store.bytes(pictures, block(of: item)))
+  }
+
+  func output(of item: Item, from reader: inout OutputReader) throws -> Output {
+    let shape = try reader.list { reader throws(BadOutput) in try reader.int() }
+    let bytes = try reader.bytes()
+    let side = try ModelFolder(path: settings.start).preferenceConfiguration().imageSize
+    let expected = [2 * block(of: item).pairs.count, side, side, 3]
+    guard shape == expected, bytes.count == expected.reduce(1, *) else {
+      throw BadOutput("pictures \(shape) of \(bytes.count) bytes in place of \(expected)")
+    }
+    return .pictures(Tensor(bytes.map { Float($0) / 255 }, shape: shape))
+  }
+
+  func together(_ body: () throws -> Void) throws { try body() }
+  func closeDatabases() {}
+}
