@@ -32,9 +32,10 @@ public struct Evaluation {
     self.report = report
   }
 
+  /// - Parameter merges: takes what parts have made, and makes nothing itself
   /// - Throws: `EvaluationError`; `Interruption` if a signal asks to stop, after what is at work
-  public func run() throws -> EvaluationResult {
-    try withScores(of: nil) { sets, scores in
+  public func run(merges: Bool = false) throws -> EvaluationResult {
+    try withScores(of: nil, merges: merges) { sets, scores in
       let result = EvaluationResult(request, sets: sets, scores: scores)
       let text = result.json.text(.pretty) + "\n"
       try AtomicFile.replace("\(request.folder)/evaluation.json", with: Array(text.utf8))
@@ -54,7 +55,7 @@ public struct Evaluation {
 
   /// Makes what is missing of all prompts, or of a part's.
   private func withScores<Result>(
-    of partition: Partition?,
+    of partition: Partition?, merges: Bool = false,
     _ body: (_ sets: [[ImageSet]], _ scores: [[[ScoreSet]]]) throws -> Result
   ) throws -> Result {
     try ImageFolder.requireOwn(request.folder)
@@ -67,6 +68,7 @@ public struct Evaluation {
     let prompts = request.prompts.indices(of: partition)
     return try ImageFolder(request.folder, partition, writes: Self.writes).whileHeld {
       try digests.save(to: digestsPath)
+      if merges { try requireComplete(sets, prompts, scorers.map(\.digest)) }
       try requireReadable(sets, prompts)
       try generate(sets, prompts)
       return try body(sets, try scorers.map { try self.scores(of: sets, prompts, by: $0) })
@@ -77,6 +79,27 @@ public struct Evaluation {
   static func writes(_ path: String) -> Bool {
     ["evaluation.json", "index.html", "state/digests.json"].contains(path)
       || path.wholeMatch(of: /images\/.+\/\d+\.png|scores\/.+\/\d+\.json/) != nil
+  }
+
+  /// - Throws: `EvaluationError.incomplete`, where an image or its score is not there
+  private func requireComplete(
+    _ sets: [[ImageSet]], _ prompts: [Int], _ scorers: [String]
+  ) throws {
+    let all = sets.flatMap { $0 }
+    let missing = prompts.filter { prompt in
+      all.contains { set in
+        !set.missing(of: [prompt]).isEmpty
+          || scorers.contains { !Folders.exists(scorePath(set, prompt: prompt, scorer: $0)) }
+      }
+    }
+    guard missing.isEmpty else {
+      throw EvaluationError.incomplete(
+        path: request.folder, missing: missing, total: prompts.count)
+    }
+  }
+
+  private func scorePath(_ set: ImageSet, prompt: Int, scorer: String) -> String {
+    "\(request.folder)/scores/\(scorer.prefix(16))/\(set.name)/\(padded(prompt, 5)).json"
   }
 
   /// Opens every model and scorer once, one at a time, if there is anything to generate: what is wrong with
@@ -148,8 +171,7 @@ public struct Evaluation {
           }
           let contents = try paths.map { try RegularFile(path: $0).readAll() }
           let images = contents.map { SHA256.hexDigest(of: $0) }
-          let kept =
-            "\(request.folder)/scores/\(named.digest.prefix(16))/\(set.name)/\(padded(prompt, 5)).json"
+          let kept = scorePath(set, prompt: prompt, scorer: named.digest)
           let scores: PromptScores
           if let known = PromptScores(path: kept, of: images) {
             scores = known
@@ -189,11 +211,14 @@ public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible
   case sameModel(String)
   case damagedImage(path: String, problem: String)
   case otherImages(path: String, setting: String)
+  /// `missing`: prompts, counted from 0
+  case incomplete(path: String, missing: [Int], total: Int)
 
   public var kind: FailureKind {
     switch self {
     case .foreignFolder, .sameModel, .otherImages: .settings
     case .damagedImage: .input
+    case .incomplete: .other
     }
   }
 
@@ -205,6 +230,10 @@ public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible
       "\(text): would be compared with itself; give --against another model, or add a LoRA to one side"
     case .damagedImage(let path, let problem):
       "\(path): \(problem); remove it, and the same command generates it again"
+    case .incomplete(let path, let missing, let total):
+      "\(path): \(missing.count) of \(total) prompts are in no part: \(missing.asArray), counted from 0; run "
+        + "their parts again (prompt P is in part P modulo N, plus 1, of N), or run without --merge to "
+        + "compute them here"
     case .otherImages(let path, let setting):
       "\(path): its images were made with a different setting (\(setting)); name another folder"
     }

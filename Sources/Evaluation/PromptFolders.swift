@@ -32,21 +32,41 @@ public struct PromptFolders {
   ///   - request: sampling options; its prompt is ignored
   ///   - seed: of the first image of each prompt; the others have the next ones
   ///   - noise: what the source of noise is called, and the source of a seed
+  ///   - merges: checks that parts have made all images, and makes none
   ///   - use: is given the path of each image that was generated
   /// - Throws: `EvaluationError` if the folder holds other images; `Interruption` if a signal asks to
   ///   stop, after the image at work
   public func generate(
     _ request: TextToImage.Request, with model: EvaluatedModel, seed: UInt64,
-    noise: (name: String, source: (UInt64) -> some NormalSource), _ use: (String) throws -> Void
+    noise: (name: String, source: (UInt64) -> some NormalSource), merges: Bool = false,
+    _ use: (String) throws -> Void
   ) throws {
     let settings = try settings(request, model, seed, noise.name)
     try ImageFolder.requireOwn(path)
     try ImageFolder(path, partition, writes: Self.writes).whileHeld {
       try claim(settings)
+      if merges { try requireComplete() }
       try generateMissing(request, with: model, seed, noise.source, use)
       // Another part may have begun at the same moment, with others.
       try requireSame(settings)
     }
+  }
+
+  /// Checks that parts have made every image.
+  ///
+  /// - Throws: `EvaluationError.incomplete`
+  private func requireComplete() throws {
+    let missing = prompts.entries.indices.filter { index in
+      (0..<count).contains { !Folders.exists(file(index, image: $0)) }
+    }
+    guard missing.isEmpty else {
+      throw EvaluationError.incomplete(
+        path: path, missing: missing, total: prompts.entries.count)
+    }
+  }
+
+  private func file(_ index: Int, image: Int) -> String {
+    "\(path)/\(padded(index, 5))/samples/\(padded(image, 4)).png"
   }
 
   private func generateMissing(
@@ -61,7 +81,7 @@ public struct PromptFolders {
       let metadata = JSON.object(entry.metadata).text() + "\n"
       try AtomicFile.replace("\(folder)/metadata.jsonl", with: Array(metadata.utf8))
       for image in 0..<count {
-        let file = "\(folder)/samples/\(padded(image, 4)).png"
+        let file = file(index, image: image)
         guard !Folders.exists(file) else { continue }
         if let interruption = Interruption.pending { throw interruption }
         let generator = try open ?? model.open()

@@ -111,7 +111,13 @@ import Testing
           expectSuccess(outcome)
           #expect(outcome.errors.contains("/2, by JOB_COMPLETION_INDEX"))
         }
+        let half = words + ["\(folder)/half-\(name)"]
+        expectSuccess(try Program(half + ["--partition", "1/2"]).outcome())
+        expect(
+          try Program(half + ["--merge"]).outcome(), failsAs: .other,
+          naming: "1 of 3 prompts are in no part: 1, counted from 0")
         #expect(!FileManager.default.fileExists(atPath: "\(folder)/\(name)/index.html"))
+        expectSuccess(try Program(words + ["\(folder)/\(name)", "--merge"]).outcome())
         expectSuccess(try Program(words + ["\(folder)/\(name)"]).outcome())
         #expect(try files("\(folder)/\(name)") == files("\(folder)/whole-\(name)"))
       }

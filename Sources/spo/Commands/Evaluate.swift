@@ -34,6 +34,7 @@ enum Evaluate: Command {
         .value(
           "partition", "I/N",
           "only images and scores of part I of N of the prompts; auto/N: the job array says which"),
+        .flag("merge", "take what the parts have made, and refuse gaps"),
         ComputingDevice.option,
         .value("out", "DIR", "the folder for images, scores, evaluation.json and index.html"),
         .flag("json", "print one JSON object"),
@@ -48,7 +49,7 @@ enum Evaluate: Command {
         (
           "spo evaluate --model models/sd15 --prompts PartiPrompts.tsv"
             + " --scorer pickscore=models/PickScore_v1 --out runs/evaluation --partition auto/64",
-          "a job of an array; afterwards the same without --partition"
+          "a job of an array; afterwards the same with --merge instead"
         ),
       ])
   }
@@ -58,6 +59,10 @@ enum Evaluate: Command {
     let partition = try arguments.partition()
     guard partition == nil || !arguments.has("json") else {
       throw arguments.error("--partition does not go with --json: a part compares nothing")
+    }
+    let merges = arguments.has("merge")
+    guard partition == nil || !merges else {
+      throw arguments.error("--merge is for when all parts are done: leave out --partition")
     }
     let computing = try ComputingDevice(arguments)
     Interruption.handleSignals()
@@ -71,10 +76,10 @@ enum Evaluate: Command {
       let count = try perform { try evaluation.run(partition) }
       return Console.note(
         "part \(partition) is complete: \(Spelled.count(count)) of "
-          + "\(Spelled.count(request.prompts.entries.count)) prompts; when all parts are, run without --partition"
+          + "\(Spelled.count(request.prompts.entries.count)) prompts; when all parts are, run with --merge"
       )
     }
-    let result = try perform { try evaluation.run() }
+    let result = try perform { try evaluation.run(merges: merges) }
     guard !arguments.has("json") else { return try Console.print(result.json.text(.pretty)) }
     for line in result.lines { try Console.print(line) }
     Console.note("the page is \(request.folder)/index.html")

@@ -27,6 +27,7 @@ enum Sample: Command {
         .value("prompts", "FILE", "a prompt list instead of one prompt; --out is then a folder"),
         .value(
           "partition", "I/N", "part I of N of the list's prompts; auto/N: the job array says which"),
+        .flag("merge", "check that the parts have made every image of the list; make none"),
         .value("negative", "STR", "negative prompt (empty)"),
         .value("seed", "N", "the noise to start from (42)"),
         .value("steps", "N", "sampling steps (20)"),
@@ -64,8 +65,11 @@ enum Sample: Command {
     if list != nil, arguments.has("prompt") {
       throw arguments.error("--prompt and --prompts exclude each other")
     }
-    guard list != nil || !arguments.has("partition") else {
-      throw arguments.error("--partition is of --prompts")
+    for option in ["partition", "merge"] where list == nil && arguments.has(option) {
+      throw arguments.error("--\(option) is of --prompts")
+    }
+    guard !arguments.has("merge") || !arguments.has("partition") else {
+      throw arguments.error("--merge is for when all parts are done: leave out --partition")
     }
     var request = TextToImage.Request(
       prompt: try list == nil ? arguments.required("prompt") : "")
@@ -99,7 +103,7 @@ enum Sample: Command {
         path: output, prompts: prompts, count: count, partition: try arguments.partition()
       ).generate(
         request, with: try evaluatedModel(folder, arguments), seed: UInt64(seed),
-        noise: (arguments.value("rng") ?? "torch-cpu", makeSource)
+        noise: (arguments.value("rng") ?? "torch-cpu", makeSource), merges: arguments.has("merge")
       ) { try Console.print($0) }
     }
     let paths = count == 1 ? [output] : (1...count).map { numbered(output, $0) }
