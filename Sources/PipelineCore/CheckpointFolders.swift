@@ -13,7 +13,7 @@ import Darwin
 public struct CheckpointFolders {
   public let folder: String
   private let keptCount: Int
-  private static let manifestName = "manifest.json"
+  package static let manifestName = "manifest.json"
   private static let replacedEnding = ".replaced"
 
   /// - Parameter keeping: how many of the newest stay when another is written.

@@ -48,8 +48,12 @@ package final class TrainPreference: RankedStage {
     "preference-model": ["preference/model"], "evaluation": secondary,
   ]
   static let fileNames =
-    ["preference/model/", "preference/best.safetensors", "preference/pictures/*.safetensors"]
-    + secondary
+    [
+      "config.json", "preprocessor_config.json", "model.safetensors", "*/config.json",
+      "*/*.safetensors",
+    ]
+    .map { "preference/model/\($0)" }
+    + ["preference/best.safetensors", "preference/pictures/*.safetensors"] + secondary
     + CheckpointIntervals.fileNames(name)
 
   package let settings: PreferenceSettings

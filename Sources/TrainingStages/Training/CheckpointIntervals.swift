@@ -22,7 +22,10 @@ package struct CheckpointIntervals {
 
   /// The files that a stage has for it, see `Stage.fileNames`.
   package static func fileNames(_ stage: String) -> [String] {
-    ["checkpoints/step-*/", logName, "warnings.json", "events.out.tfevents.*"].map {
+    let checkpoint = ["*.safetensors", logName, CheckpointFolders.manifestName].map {
+      "checkpoints/step-*/\($0)"
+    }
+    return (checkpoint + [logName, "warnings.json", "events.out.tfevents.*"]).map {
       "\(stage)/\($0)"
     }
   }
