@@ -63,7 +63,7 @@ import Testing
     "a user's file under a name that changed settings give is refused before any work",
     arguments: [
       ("export/webui/foo.safetensors", "export.name=foo"),
-      ("spo/checkpoints/step-000007/mine.txt", "spo.iterations=1"),
+      ("spo/checkpoints/step-000007/weights.safetensors", "spo.iterations=1"),
       ("shards/train-00001-of-00002.safetensors", "shard.shard_size_mb=2"),
       ("report/pictures/009-0-before.png", "report.sampling_steps=3"),
       ("export/.building/mine.txt", "export.name=foo"),
