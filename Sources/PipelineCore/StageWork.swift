@@ -121,13 +121,11 @@ struct StageWork {
       // In this order: what is being made is known as the stage's only as long as the record says so.
       if record.phase == .building { try places.discardBuilding() }
       try keepAside(lost)
-      // Files that belong to no artifact grow while others are made again.
       if record.phase != .repairing {
+        // Only now: files that belong to no artifact grow while others are made again.
         for (path, file) in result.files where !file.isRead {
           try places.keepForeign(path, file, digests)
         }
-      }
-      if record.phase != .repairing {
         record.phase = .repairing
         record.foreign = try places.finalFiles().filter { result.files[$0] == nil }
       }

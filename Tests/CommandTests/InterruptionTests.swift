@@ -20,10 +20,16 @@ import Testing
         try program.wait {
           (try? Data(contentsOf: URL(fileURLWithPath: metrics)))?.isEmpty == false
         }
+        let sentence = "is working on it now"
+        func status() throws -> String {
+          try spo("status", SmallRun.pipeline, "--workspace", run.workspace).output
+        }
+        #expect(try status().contains(sentence))
         program.hangUp()
         let outcome = try program.outcome()
         #expect(outcome.exitCode == 129, "\(outcome)")
         #expect(outcome.errors.contains("the same command continues from here"), "\(outcome)")
+        #expect(try !status().contains(sentence))
         #expect(try run.states("--set", "spo.iterations=40")["spo"] == "partial")
         let other = try Program(words + again).outcome()
         expectSuccess(other)

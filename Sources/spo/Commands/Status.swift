@@ -32,14 +32,16 @@ enum Status: Command {
     try pipeline.checkFit()
     try ComputingDevice.require(pipeline.device)
     let stages = try pipeline.status()
+    let worker = Workspace(path: pipeline.workspacePath).worker
     if arguments.has("json") {
       let report: JSON = [
         "pipeline": .string(pipeline.path), "workspace": .string(pipeline.workspacePath),
-        "stages": .array(stages.map(\.json)),
+        "process": worker.map { .integer($0) } ?? .null, "stages": .array(stages.map(\.json)),
       ]
       return try Console.print(report.text(.pretty))
     }
     try Console.print(table(stages))
+    if let worker { try Console.print("process \(worker) is working on it now") }
   }
 
   private static func table(_ stages: [StageStatus]) -> String {
