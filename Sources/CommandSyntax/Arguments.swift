@@ -66,6 +66,14 @@ public struct Arguments: Sendable {
     return (first, second)
   }
 
+  /// What other programs call the same.
+  private static let otherNames = [
+    "fp32": "f32", "float32": "f32", "float": "f32", "fp16": "f16", "float16": "f16", "half": "f16",
+    "bfloat16": "bf16", "kohya": "webui", "a1111": "webui", "automatic1111": "webui",
+    "comfyui": "webui", "forge": "webui", "diffusers": "lora", "peft": "lora", "full": "merged",
+    "merge": "merged", "checkpoint": "merged",
+  ]
+
   /// The value of an option that is one of a few words.
   public func choice<Value: RawRepresentable<String> & CaseIterable>(
     _ option: String
@@ -73,7 +81,10 @@ public struct Arguments: Sendable {
     guard let text = value(option) else { return nil }
     guard let value = Value(rawValue: text) else {
       let known = Value.allCases.map(\.rawValue).joined(separator: ", ")
-      throw error("--\(option) must be one of \(known), but is \"\(text)\"")
+      let meant = Self.otherNames[text.lowercased()].flatMap { Value(rawValue: $0) }
+      throw error(
+        "--\(option) must be one of \(known), but is \"\(text)\""
+          + (meant.map { "; did you mean \($0.rawValue)?" } ?? ""))
     }
     return value
   }

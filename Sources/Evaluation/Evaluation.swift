@@ -25,11 +25,18 @@ public struct Evaluation {
 
   let request: EvaluationRequest
   private let report: (Progress) -> Void
+  private let keep: (String) -> Void
 
-  /// - Parameter report: is told of progress after every image or prompt
-  public init(_ request: EvaluationRequest, report: @escaping (Progress) -> Void = { _ in }) {
+  /// - Parameters:
+  ///   - report: is told of progress after every image or prompt
+  ///   - keep: is told where the page is now that someone has edited
+  public init(
+    _ request: EvaluationRequest, report: @escaping (Progress) -> Void = { _ in },
+    keep: @escaping (String) -> Void = { _ in }
+  ) {
     self.request = request
     self.report = report
+    self.keep = keep
   }
 
   /// - Parameter merges: takes what parts have made, and makes nothing itself
@@ -39,7 +46,9 @@ public struct Evaluation {
       let result = EvaluationResult(request, sets: sets, scores: scores)
       let text = result.json.text(.pretty) + "\n"
       try AtomicFile.replace("\(request.folder)/evaluation.json", with: Array(text.utf8))
-      try EvaluationPage(result: result).report().write(to: "\(request.folder)/index.html")
+      let page = EditableText(
+        try EvaluationPage(result: result).report().html, comment: .markup)
+      if let kept = try page.write(to: "\(request.folder)/index.html") { keep(kept) }
       return result
     }
   }
@@ -225,7 +234,7 @@ public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible
   public var description: String {
     switch self {
     case .foreignFolder(let path, let holds):
-      "\(path): contains \(holds) and was not made by an earlier call; name an empty folder"
+      "\(path): contains \"\(holds)\", and was not made by an earlier call; name an empty folder"
     case .sameModel(let text):
       "\(text): would be compared with itself; give --against another model, or add a LoRA to one side"
     case .damagedImage(let path, let problem):

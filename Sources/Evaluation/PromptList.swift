@@ -4,7 +4,7 @@ public import Files
 ///
 /// | ending | content |
 /// | --- | --- |
-/// | `.json` | a list of strings, or of objects with `prompt`, `caption` or `Prompt` (HPDv2's benchmark) |
+/// | `.json` | a list of strings, or of objects with `prompt`, `caption` or `text`, in any case (HPDv2's benchmark) |
 /// | `.jsonl` | one such object or string a line (GenEval's metadata) |
 /// | `.tsv`, `.csv` | a header with one of these names, and rows (PartiPrompts) |
 /// | others | one prompt a line |
@@ -21,7 +21,7 @@ public struct PromptList: Equatable, Sendable {
 
   /// Larger files are no lists of prompts.
   private static let byteLimit = 256 << 20
-  private static let columns = ["prompt", "caption", "Prompt"]
+  private static let columns = ["prompt", "caption", "text"]
 
   public init(path: String) throws {
     self.path = path
@@ -73,10 +73,17 @@ public struct PromptList: Equatable, Sendable {
   private static func entry(_ reader: JSONReader) throws -> Entry {
     if let text = reader.value.string { return Entry(text) }
     let object = try reader.object()
-    guard let column = columns.first(where: { object[$0] != nil }) else {
+    guard let column = Self.column(among: object.keys) else {
       throw PromptListError.noPrompt(path: reader.path, present: object.keys)
     }
     return Entry(text: try reader.string(column), metadata: object)
+  }
+
+  /// The name that the prompts' column has, in whatever case.
+  private static func column(among names: [String]) -> String? {
+    columns.lazy.compactMap { column in
+      names.first { $0 == column } ?? names.first { $0.lowercased() == column }
+    }.first
   }
 
   private static func table(
@@ -87,7 +94,7 @@ public struct PromptList: Equatable, Sendable {
     let isOther = !header.unicodeScalars.contains(separator) && header.contains(";")
     let rows = try DelimitedText(text, separator: isOther ? ";" : separator, path: path).rows
     guard let header = rows.first?.fields else { return [] }
-    guard let column = columns.lazy.compactMap({ header.firstIndex(of: $0) }).first else {
+    guard let column = Self.column(among: header).flatMap(header.firstIndex) else {
       throw .noPrompt(path: path, present: header)
     }
     var entries: [Entry] = []
@@ -130,7 +137,7 @@ public enum PromptListError: ClassifiedError, Equatable, CustomStringConvertible
     case .notText(let path): "\(path): not text in UTF-8, so no list of prompts"
     case .empty(let path): "\(path): contains no prompt"
     case .noPrompt(let path, let present):
-      "\(path): no member or column named prompt, caption or Prompt; present are "
+      "\(path): no member or column named prompt, caption or text; present are "
         + (present.isEmpty ? "none" : present.joined(separator: ", "))
     case .openQuote(let path, let line):
       "\(path): line \(line): a field begins with a quote that nothing closes"

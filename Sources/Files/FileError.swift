@@ -35,7 +35,7 @@ public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {
     case .isFolder(let path): "\(path) is a folder, and a file is needed; name a file in it"
     case .notRegular(let path): "\(path) is a device or a pipe, and a regular file is needed"
     case .mistaken(let path, let mistake, let expected):
-      "\(path) \(mistake.problem(expected: expected))"
+      "\(path) \(mistake.problem(expected: expected, ending: path.split(separator: ".").last.map(String.init)))"
     case .unusableOutput(let path, let reason): "\(path): cannot write there: \(reason)"
     case .endOfFile(let path, let offset, let wanted, let size):
       "\(path): \(wanted) bytes wanted at byte \(offset), but the file has \(size)"

@@ -53,8 +53,13 @@ public struct MistakenFile: Equatable, Sendable {
   }
 
   /// What a message says after the file's path.
-  public func problem(expected: String) -> String {
-    switch name {
+  ///
+  /// - Parameter ending: of its name: a file that is called a text is one, and no failed download
+  public func problem(expected: String, ending: String? = nil) -> String {
+    let isCalledText = ["csv", "tsv", "txt", "json", "jsonl", "json5", "md"].contains(
+      ending?.lowercased() ?? "")
+    let remedy = isCalledText && name.hasPrefix("a text") ? "is it the right file?" : remedy
+    return switch name {
     case "empty": "is empty, not \(expected): \(remedy)"
     case "a Git LFS pointer": "is a Git LFS pointer, not the file itself: git lfs pull"
     default: "is \(name), not \(expected): \(remedy)"

@@ -38,6 +38,10 @@ public struct Pipeline {
   public init(
     path: String, stages: [any Stage.Type], overrides: [String] = [], workspace: String? = nil
   ) throws {
+    if PathKind(of: path) == .folder {
+      throw PipelineError.badSetting(
+        path: path, reason: "is a folder; name the pipeline file (.json5)")
+    }
     let file = try Self.asSettings {
       try JSON(contentsOf: path, dialect: .json5, maximumSize: 1 << 20)
     }

@@ -41,6 +41,13 @@ enum Console {
     note(text.split(separator: "\n").joined(separator: " "))
   }
 
+  /// Says where files are now that were edited since this program wrote them.
+  static func noteKept(_ paths: [String]) {
+    for path in paths {
+      complain("note: a file that was edited is kept as \(path.printable)")
+    }
+  }
+
   /// Text without a line's end, for the line that progress is shown on.
   static func noteInPlace(_ text: String) { _ = send(text, to: STDERR_FILENO) }
 

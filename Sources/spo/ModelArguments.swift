@@ -1,3 +1,4 @@
+import Checkpoints
 import CommandSyntax
 import Diffusion
 import Files
@@ -12,9 +13,45 @@ extension Arguments {
     guard PathKind(of: folder.path) != nil else {
       throw MissingModel(option: option, path: folder.path)
     }
+    try requireModel(folder, option)
     if let assumption = folder.assumption { Console.note("note: \(assumption)") }
     return folder
   }
+}
+
+extension Arguments {
+  /// Refuses what is plainly something else than a model.
+  private func requireModel(_ folder: ModelFolder, _ option: String) throws {
+    let path = folder.path
+    switch PathKind(of: path) {
+    case .folder?:
+      let parts = ["model_index.json", "unet", "vae", "text_encoder", "tokenizer", "scheduler"]
+      guard !parts.contains(where: { PathKind(of: "\(path)/\($0)") != nil }) else { return }
+      let isExport = PathKind(of: "\(path)/merged/model_index.json") != nil
+      throw MistakenModel(
+        option: option,
+        problem: "\(path): no diffusers model (no model_index.json, no unet/)"
+          + (isExport ? "; use \(path)/merged, or --lora with a LoRA file of this folder" : ""))
+    case .file?:
+      guard path.lowercased().hasSuffix(".safetensors"),
+        let file = try? SafetensorsFile(path: path), !file.entries.isEmpty,
+        file.entries.allSatisfy({ LoRAFile.isKey($0.name) })
+      else { return }
+      throw MistakenModel(
+        option: option,
+        problem: "\(path): this is a LoRA; give it as --lora, and its model as --model")
+    default: return
+    }
+  }
+}
+
+/// Something else than a model where an option names one.
+struct MistakenModel: ClassifiedError, CustomStringConvertible {
+  let option: String
+  let problem: String
+
+  var kind: FailureKind { .input }
+  var description: String { "--\(option): \(problem)" }
 }
 
 /// There is no model where an option says.

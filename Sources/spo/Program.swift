@@ -1,6 +1,7 @@
 import CommandSyntax
 import Files
 import PipelineCore
+import Stages
 
 #if canImport(Glibc)
 import Glibc
@@ -79,7 +80,13 @@ enum Program {
 
   private static func command(_ name: String) throws(UsageError) -> any Command.Type {
     if let command = commands.first(where: { $0.syntax.name == name }) { return command }
-    let names = commands.map { $0.syntax.name }
+    if stageTypes.contains(where: { $0.name == name }) {
+      throw UsageError(
+        command: nil,
+        "\(name) is a stage, not a command: spo run PIPELINE --through \(name)")
+    }
+    let names =
+      name.hasPrefix("-") ? ["--version", "--help"] : commands.map { $0.syntax.name }
     let hint =
       nearest(to: name, in: names).map { "did you mean \($0)?" }
       ?? "known are \(names.joined(separator: ", "))"

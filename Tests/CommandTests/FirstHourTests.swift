@@ -100,6 +100,75 @@ import Testing
     }
   }
 
+  @Test("what is no model or no LoRA is named for what it is")
+  func mistakenModels() throws {
+    try withTemporaryFolder { folder in
+      let lora = "\(folder)/lora.safetensors"
+      try writeLoRA(to: lora, up: 0.1)
+      let export = "\(folder)/export"
+      for path in ["\(export)/merged", "\(folder)/data"] {
+        try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
+      }
+      try AtomicFile.replace("\(export)/merged/model_index.json", with: Array("{}".utf8))
+      let table = "\(folder)/own.csv"
+      try AtomicFile.replace(table, with: Array("prompt,image_0\nx,y.png\n".utf8))
+      func sample(_ model: String, _ more: String...) throws -> Outcome {
+        try Program(
+          ["sample", "--model", model, "--prompt", "x", "--steps", "1", "--out", "\(folder)/x.png"]
+            + more
+        ).outcome()
+      }
+      for (path, words) in [
+        ("\(folder)/data", "no diffusers model (no model_index.json, no unet/)"),
+        ("data/tiny-preference", "no diffusers model"),
+        (export, "use \(export)/merged, or --lora"), (lora, "this is a LoRA"),
+      ] {
+        expect(try sample(path), failsAs: .input, naming: path, words)
+      }
+      let unet = "data/tiny-sd/unet/diffusion_pytorch_model.safetensors"
+      expect(
+        try sample("data/tiny-sd", "--lora", unet), failsAs: .input, naming: unet,
+        "a model's own weights")
+      for outcome in [try sample(table), try sample("data/tiny-sd", "--lora", table)] {
+        expect(outcome, failsAs: .input, naming: table)
+        #expect(!outcome.errors.contains("download"), "\(outcome)")
+      }
+    }
+  }
+
+  @Test("names of other programs and slips of the pen get a hint")
+  func hints() throws {
+    let export = [
+      "export", "--model", "data/tiny-sd", "--lora", "x", "--out", "/nowhere/x", "--to",
+    ]
+    for (words, hint) in [
+      (export + ["kohya"], "did you mean webui?"), (export + ["a1111"], "did you mean webui?"),
+      (["--verison"], "did you mean --version?"), (["settings", "spo.rank"], "spo settings spo"),
+      (["report"], "--through report"), (["encode"], "--through encode"),
+      (
+        [
+          "sample", "--model", "data/tiny-sd", "--prompt", "x", "--out", "x.png", "--scheduler",
+          "euler a",
+        ], "did you mean euler?"
+      ),
+    ] {
+      expect(try Program(words).outcome(), failsAs: .usage, naming: hint)
+    }
+    for command in ["run", "status"] {
+      expect(
+        try spo(command, "pipelines"), failsAs: .settings, naming: "name the pipeline file")
+    }
+  }
+
+  @Test("a strength without a LoRA is refused")
+  func strengthAlone() throws {
+    try withTemporaryFolder { folder in
+      expect(
+        try sample(folder, "--prompt", "x", "--lora-scale", "0.5"), failsAs: .usage,
+        naming: "--lora-scale needs --lora")
+    }
+  }
+
   @Test(
     "commands that only look say that a workspace is not there",
     arguments: ["status", "verify", "gc"])
@@ -151,6 +220,7 @@ import Testing
   @Test("inspect knows texts, pipelines and folders")
   func inspect() throws {
     try withTemporaryFolder { folder in
+      try AtomicFile.replace("\(folder)/other.csv", with: Array("one,two\n1,2\n".utf8))
       try AtomicFile.replace("\(folder)/settings.json", with: Array("{\"a\": 1}".utf8))
       for (path, words) in [
         (fixturePath("data/pairs-pandas.csv"), "pairs: two images"),
@@ -160,6 +230,8 @@ import Testing
         ("data/tiny-sd", "a model in diffusers' layout"),
         ("data/tiny-preference", "in transformers' layout"),
         ("data/pickapic-sample", "form      pickapic"),
+        (fixturePath("data/votes-datasets.parquet"), "votes: two images with vote counts"),
+        ("\(folder)/other.csv", "form      not recognized"),
         ("\(folder)/settings.json", "a JSON object"),
       ] {
         let text = try spo("inspect", path)
@@ -190,7 +262,9 @@ import Testing
       let catalog = try #require(
         FileManager.default.enumerator(atPath: workspace)?.compactMap { $0 as? String }
           .first { $0.contains("catalog.sqlite") })
-      let outcome = try spo("inspect", "\(workspace)/\(catalog)", "--rejected")
+      #expect(catalog == "catalog.sqlite.building")
+      let outcome = try spo("inspect", "\(workspace)/catalog.sqlite", "--rejected")
+      #expect(outcome.errors.contains("is not complete"), "\(outcome)")
       let lines = outcome.output.split(separator: "\n")
       #expect(lines.first == "file,row,column,stage,code,reason" && lines.count == 3, "\(outcome)")
       #expect(lines.last?.hasPrefix("\(source),1,image_0,ingest,missing-image,") == true)

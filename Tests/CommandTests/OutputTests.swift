@@ -31,6 +31,54 @@ import Testing
     }
   }
 
+  @Test("no input is written over or into, however the place is spelled", arguments: commands)
+  func inputs(command: [String]) throws {
+    try withTemporaryFolder { folder in
+      let model = "\(folder)/model"
+      try FileManager.default.copyItem(
+        atPath: fixturePath("../../data/tiny-sd"), toPath: model)
+      symlink(model, "\(folder)/link")
+      let image = "\(folder)/image.png"
+      try FileManager.default.copyItem(
+        atPath: fixturePath("imaging/baseline-420.jpg"), toPath: image)
+      let own = command.map { $0 == "data/tiny-sd" ? model : $0.hasSuffix(".jpg") ? image : $0 }
+      var places = ["\(model)/unet/new", "\(folder)/link/new", "\(folder)/./model/../model/new"]
+      if command[0] == "decode" { places = [image, "\(folder)/./image.png"] }
+      if command[0] == "export" { places.append("\(folder)/lora.safetensors") }
+      for place in places {
+        expect(
+          try run(own, out: place, in: folder), failsAs: .settings, naming: place,
+          "cannot write there")
+      }
+    }
+  }
+
+  @Test("a workspace and the name of another format are refused", arguments: commands)
+  func formats(command: [String]) throws {
+    try withTemporaryFolder { folder in
+      let workspace = "\(folder)/w"
+      try FileManager.default.createDirectory(
+        atPath: "\(workspace)/state", withIntermediateDirectories: true)
+      try AtomicFile.replace("\(workspace)/lock", with: [])
+      expect(
+        try run(command, out: "\(workspace)/new", in: folder), failsAs: .settings,
+        naming: "lies in the workspace")
+      try AtomicFile.replace("\(folder)/file", with: [1])
+      expect(
+        try run(command, out: "\(folder)/file/new", in: folder), failsAs: .settings,
+        naming: "is a file, not a folder")
+      guard command[0] != "sample" else { return }
+      for ending in ["json5", command[0] == "decode" ? "safetensors" : "png"] {
+        let out = "\(folder)/notes.\(ending)"
+        try AtomicFile.replace(out, with: Array("mine".utf8))
+        expect(
+          try run(command, out: out, in: folder), failsAs: .settings, naming: "ends in .\(ending)")
+        #expect(try RegularFile(path: out).readAll() == Array("mine".utf8))
+      }
+      expectSuccess(try run(command, out: "\(folder)/version-1.5", in: folder))
+    }
+  }
+
   @Test("a device stays a device", arguments: commands)
   func device(command: [String]) throws {
     // As root, what goes wrong here would go wrong for the whole machine.

@@ -25,7 +25,10 @@ import Testing
   @Test("JSON has strings, or objects under any of the published names")
   func json() throws {
     #expect(
-      try texts("a.json", #"["x", {"caption": "y"}, {"prompt": "z", "n": 1}]"#) == ["x", "y", "z"])
+      try texts(
+        "a.json",
+        #"["x", {"caption": "y"}, {"prompt": "z", "n": 1}, {"text": "v"}, {"PROMPT": "w"}]"#)
+        == ["x", "y", "z", "v", "w"])
     let lines = try list("a.jsonl", "{\"tag\": \"counting\", \"prompt\": \"two cats\"}\n\n\"b\"\n")
     #expect(lines.entries.map(\.text) == ["two cats", "b"])
     #expect(lines.entries[0].metadata["tag"] == "counting")
@@ -45,7 +48,7 @@ import Testing
   @Test(
     "what is no list is refused with its place",
     arguments: [
-      ("a.json", "{}", "array"), ("a.json", #"[{"text": "x"}]"#, "present are text"),
+      ("a.json", "{}", "array"), ("a.json", #"[{"words": "x"}]"#, "present are words"),
       ("a.json", "[3]", "object"), ("a.json", "[]", "no prompt"), ("a.txt", "\n \n", "no prompt"),
       ("a.csv", "name\nx\n", "present are name"), ("a.csv", "prompt,b\nx\n", "line 2: 1 fields"),
       ("a.csv", "prompt\n\"x\ny", "line 2: a field"), ("a.jsonl", "\n{\"prompt\": \n", "line 2"),

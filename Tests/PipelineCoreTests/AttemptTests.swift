@@ -37,7 +37,9 @@ import Testing
       try toy.run()
       for factor in [1, 2, 3] { try interrupt(toy, "multiply.factor=\(factor)") }
       let reasons = try toy.pipeline("multiply.factor=3").status()[0].reasons
-      #expect(reasons.count { $0.hasPrefix("begun otherwise: 2 of 4 numbers") } == 2, "\(reasons)")
+      #expect(
+        reasons.count { $0.hasPrefix("started with other settings: 2 of 4 numbers") } == 2,
+        "\(reasons)")
       for factor in [2, 1, 3] {
         try toy.run("multiply.factor=\(factor)")
         #expect(resumed(toy) == true)

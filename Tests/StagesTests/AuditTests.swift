@@ -83,7 +83,7 @@ import Testing
         }
         let list = String(remedy.dropFirst("ingest.drop=".count))
         let text = String(decoding: try RegularFile(path: list).readAll(), as: UTF8.self)
-        let listed = text.split(separator: "\n").dropFirst().map(String.init)
+        let listed = text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map(String.init)
         #expect(listed == rows.map { "\(files[0]):\($0)" }, "\(kind)")
       }
       let near = audit.lines(folder: nil).drop { !$0.hasPrefix("Images that nearly repeat") }
@@ -98,6 +98,33 @@ import Testing
       // A second audit may write there, one of the user's folders is not touched.
       try audit.write(to: out)
       #expect(failure { try audit.write(to: folder) }?.contains("which no audit wrote") == true)
+    }
+  }
+
+  @Test("a list or a page that was edited is kept, one that was not is replaced")
+  func editedFiles() throws {
+    try withTemporaryFolder { folder in
+      let out = "\(folder)/audit"
+      let files = try write(in: folder)
+      let audit = try Audit(.files(files, overrides: []), looksAtImages: false)
+      #expect(try audit.write(to: out) == [])
+      #expect(try audit.write(to: out) == [])
+      let edited = ["\(out)/drop-contradictions.txt", "\(out)/index.html"]
+      for (round, ending) in ["kept", "kept-2"].enumerated() {
+        for path in edited {
+          let text = try String(contentsOfFile: path, encoding: .utf8)
+          try AtomicFile.replace(path, with: Array("\(text)# mine \(round)\n".utf8))
+        }
+        let kept = try audit.write(to: out)
+        #expect(kept == edited.map { "\($0).\(ending)" })
+        for path in kept {
+          #expect(
+            try String(contentsOfFile: path, encoding: .utf8).hasSuffix("# mine \(round)\n"))
+        }
+      }
+      // What an audit wrote of other data is none of the user's.
+      let other = try Audit(.files([files[1]], overrides: []), looksAtImages: false)
+      #expect(try other.write(to: out) == [])
     }
   }
 

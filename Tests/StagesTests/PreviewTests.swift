@@ -71,6 +71,114 @@ import Testing
     }
   }
 
+  /// A preview of one file of the given text.
+  private func preview(
+    _ text: String, _ overrides: [String] = [], name: String = "own.csv"
+  ) throws -> IngestPreview {
+    try withTemporaryFolder { folder in
+      for image in ["a.png", "b.png"] {
+        try AtomicFile.replace("\(folder)/\(image)", with: try picture(image == "a.png" ? 1 : 2))
+      }
+      try AtomicFile.replace("\(folder)/\(name)", with: Array(text.utf8))
+      return try preview(["\(folder)/\(name)"], overrides)
+    }
+  }
+
+  @Test(
+    "columns are known in whatever case",
+    arguments: [
+      ("Prompt,Chosen,Rejected\na fox,a.png,b.png\n", "chosen_rejected"),
+      ("PROMPT,Image_0,Image_1,Preferred\na fox,a.png,b.png,0\n", "pairs"),
+      ("Text,Image1,Image2,Votes_Image1,Votes_Image2\na fox,a.png,b.png,3,1\n", "votes"),
+      ("Caption,JPG_0,JPG_1,Label_0,Label_1\na fox,a.png,b.png,1,0\n", "pickapic"),
+    ])
+  func letterCase(text: String, form: String) throws {
+    let preview = try preview(text)
+    try preview.requireUsable()
+    #expect(preview.json["sources"]?[0]?["form"] == .string(form))
+    #expect(preview.json["funnel"]?["pairs"] == 1, "\(preview.lines)")
+    let first = try #require(preview.json["first_rows"]?[0]?["text"]?.string)
+    #expect(first.contains(" preferred to "), "\(first)")
+  }
+
+  @Test("a list of prompts that holds more says so; one that does not, does not")
+  func promptsAlone() throws {
+    for text in ["text,win,lose\nx,a.png,b.png\n", "prompt,chosen_path,rejected_path\nx,a,b\n"] {
+      let lines = try preview(text).lines.filter { $0.contains("taken for prompts alone") }
+      #expect(lines.count == 1)
+      #expect(
+        lines.first?.contains(text.hasPrefix("text") ? "win, lose" : "chosen_path") == true
+          && lines.first?.contains("columns: {") == true, "\(lines)")
+    }
+    #expect(try !preview("prompt\na fox\n").lines.joined().contains("taken for prompts alone"))
+  }
+
+  @Test(
+    "0 and 1 are the first and the second image unless a name may be meant",
+    arguments: [
+      ("Image A,Image B", "0", 0), ("Image A,Image B", "1", 1), ("Image A,Image B", "b", 1),
+      ("cat,dog", "0", 0), ("cat,dog", "1", 1), ("cat,dog", "right", 1), ("cat,dog", "A", 0),
+      ("shot5,shot7", "1", 1), ("shot5,shot7", "5", 0), ("image_1,image_2", "1", 0),
+      ("image_1,image_2", "2", 1), ("image_b,image_a", "a", 1), ("cat1,cat2", "2", 1),
+      ("cat1,cat2", "cat1", 0), ("cat1,cat2", "1", nil), ("cat1,cat2", "0", nil),
+      ("image1,image2", "0", nil), ("cat1,dog2", "1", nil),
+    ] as [(String, String, Int?)])
+  func numbers(columns: String, value: String, chosen: Int?) throws {
+    let names = columns.split(separator: ",").map(String.init)
+    let preview = try preview(
+      "prompt,\(columns),preferred\na fox,a.png,b.png,\(value)\n",
+      ["columns.image_0=\(names[0])", "columns.image_1=\(names[1])"])
+    let row = try #require(preview.json["first_rows"]?[0]?["text"]?.string)
+    if let chosen {
+      #expect(row.contains(": \(names[chosen]) (20 x"), "\(row)")
+    } else {
+      #expect(row.contains("may count from 0") && row.contains("left, a, second"), "\(row)")
+    }
+  }
+
+  @Test("a value that says nothing is rejected with all that would")
+  func words() throws {
+    let problem = failure {
+      try preview("prompt,image_0,image_1,preferred\na fox,a.png,b.png,best\n").requireUsable()
+    }
+    for word in ["\"best\" is not one of image_0, image_1, 0, 1, first, left, a, second", "tie"] {
+      #expect(problem?.contains(word) == true, "\(problem ?? "")")
+    }
+  }
+
+  @Test("labels and two paths are read; a backslash is named")
+  func ownTables() throws {
+    let own = try preview("prompt,image_0,image_1,label_0,label_1\na fox,a.png,b.png,1,0\n")
+    try own.requireUsable()
+    #expect(own.json["first_rows"]?[0]?["text"]?.string?.contains("image_0 (20 x") == true)
+    let problem = failure {
+      try preview("prompt,chosen,rejected\na fox,in\\a.png,b.png\n").requireUsable()
+    }
+    #expect(problem?.contains("backslash") == true, "\(problem ?? "")")
+  }
+
+  @Test("a source given by two spellings is read once, and that is said by a run too")
+  func twoSpellings() throws {
+    let path = fixturePath("data/pairs-pandas.csv")
+    let twice = [path, path.replacing("/data/", with: "/./data//")]
+    let preview = try preview(twice)
+    #expect(preview.json["funnel"]?["pairs"] == 8)
+    #expect(preview.lines.count { $0.contains("named several times") } == 1, "\(preview.lines)")
+    let notes = try SourceFiles(SourceList(twice), split: nil).notes
+    #expect(notes.count { $0.contains("named several times") } == 1, "\(notes)")
+  }
+
+  @Test("lists that drop nothing are said to")
+  func nothingDropped() throws {
+    try withTemporaryFolder { folder in
+      let list = "\(folder)/drop.txt"
+      try AtomicFile.replace(list, with: Array("nothing\n".utf8))
+      let text = "prompt,image_0,image_1,preferred\na fox,a.png,b.png,0\n"
+      let lines = try preview(text, ["drop=\(list)"]).lines
+      #expect(lines.contains { $0.contains("leaves nothing out") }, "\(lines)")
+    }
+  }
+
   @Test("all problems come at once")
   func problems() throws {
     try withTemporaryFolder { folder in

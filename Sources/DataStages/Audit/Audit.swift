@@ -121,22 +121,32 @@ public struct Audit {
   public static func requireOwnFolder(_ folder: String) throws {
     guard PathKind(of: folder) != nil else { return }
     let own = Set([pageName] + AuditKind.allCases.map { listPath($0, "").dropFirst().description })
-    guard let foreign = try Folders.names(in: folder).sorted().first(where: { !own.contains($0) })
+    guard
+      let foreign = try Folders.names(in: folder).sorted().first(where: { name in
+        !own.contains(name) && !own.contains { EditableText.isKept(name, of: $0) }
+      })
     else { return }
     throw FileError.unusableOutput(
       path: folder, reason: "it holds \(foreign), which no audit wrote; choose a new folder")
   }
 
   /// Writes the page and a list of rows for each kind of finding that rows can be dropped for.
-  public func write(to folder: String) throws {
+  ///
+  /// - Returns: where files are now that were edited since an audit wrote them
+  @discardableResult
+  public func write(to folder: String) throws -> [String] {
     try Self.requireOwnFolder(folder)
     try Folders.make(folder)
+    var kept: [String?] = []
     for finding in findings where finding.kind.hasList {
       let header = "# \(finding.kind.title): \(finding.count) rows for ingest.drop"
       let text = ([header] + finding.places).joined(separator: "\n") + "\n"
-      try AtomicFile.replace(
-        Self.listPath(finding.kind, folder), with: Array(text.utf8))
+      kept.append(
+        try EditableText(text, comment: .hash).write(to: Self.listPath(finding.kind, folder)))
     }
-    try AuditPage(audit: self, folder: folder).report().write(to: "\(folder)/\(Self.pageName)")
+    let page = try AuditPage(audit: self, folder: folder).report().html
+    kept.append(
+      try EditableText(page, comment: .markup).write(to: "\(folder)/\(Self.pageName)"))
+    return kept.compactMap { $0 }
   }
 }

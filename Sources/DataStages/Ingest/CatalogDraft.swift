@@ -43,6 +43,11 @@ struct CatalogDraft {
       try read(found, rowLimit, observe)
       try catalog.makeIndices()
       try PairFilters(settings).apply(to: catalog)
+      if !settings.drop.patterns.isEmpty, try catalog.readRowCount() == rowCount,
+        try catalog.rejectCountsByCode(stage: Ingest.name)[RowFault.droppedCode] == nil
+      {
+        notes.append(Ingest.nothingDropped)
+      }
       try judge()
     } catch let error as any ClassifiedError where error.kind == .input || error.kind == .settings {
       problems.append("\(error)".printable)

@@ -68,16 +68,19 @@ extension ColumnPlan {
     func records(_ name: String) -> Int { counts.map { $0[name] ?? 0 } ?? 1 }
     /// The first of the names that most records have.
     func commonest(_ names: [String]) -> String? {
-      names.filter(present.contains).reduce(nil as String?) { found, name in
+      names.compactMap(present.spelling).reduce(nil as String?) { found, name in
         found.map { records($0) >= records(name) ? $0 : name } ?? name
       }
     }
     func names(_ layout: DataLayout) -> [RecordField: String] {
-      layout.columns.merging(options.columns.filter { layout.columns[$0.key] != nil }) { $1 }
+      layout.columns.mapValues { present.spelling($0) ?? $0 }
+        .merging(options.columns.filter { layout.columns[$0.key] != nil }) { $1 }
     }
     func count(_ layout: DataLayout) -> Int {
       names(layout).values.count(where: present.contains)
-        + layout.hints.count { present.contains(options.columns[$0] ?? $0.rawValue) }
+        + layout.hints.count {
+          options.columns[$0].map(present.contains) ?? (present.spelling($0.rawValue) != nil)
+        }
     }
     let caption =
       options.columns[.caption]
@@ -106,12 +109,14 @@ extension ColumnPlan {
     var all = names(nearest)
     all[.caption] = caption
     func add(_ field: RecordField, _ candidates: [String]) {
-      all[field] = options.columns[field] ?? candidates.first(where: present.contains)
+      all[field] = options.columns[field] ?? candidates.lazy.compactMap(present.spelling).first
     }
     if nearest.form == .pickapic {
       // In the published form every field has its published name.
       for field in Self.published where field != .caption {
-        all[field] = options.columns[field] ?? field.rawValue
+        all[field] =
+          options.columns[field] ?? present.spelling(field.rawValue)
+          ?? field.plainName.flatMap(present.spelling) ?? field.rawValue
       }
     } else {
       for field in Self.common { add(field, [field.rawValue]) }
@@ -154,6 +159,8 @@ extension ColumnPlan {
 /// The names of a source's columns; a struct's name stands for its members.
 private struct ColumnSet {
   private let names: Set<String>
+  /// By their small letters, where no other name has the same.
+  private let spellings: [String: String]
 
   init(_ columns: [String]) {
     var names = Set(columns)
@@ -165,6 +172,14 @@ private struct ColumnSet {
       }
     }
     self.names = names
+    spellings = Dictionary(grouping: names) { $0.lowercased() }.compactMapValues {
+      $0.count == 1 ? $0[0] : nil
+    }
+  }
+
+  /// The name as the source has it, in whatever case; nil if there is none, or several but not this one.
+  func spelling(_ name: String) -> String? {
+    names.contains(name) ? name : spellings[name.lowercased()]
   }
 
   func contains(_ name: String) -> Bool { names.contains(name) }

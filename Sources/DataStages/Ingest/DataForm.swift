@@ -47,8 +47,8 @@ struct DataLayout {
   var hints: [RecordField] = []
   var models: [String] = ["model_0", "model_1"]
 
-  /// The names that a prompt's column has, the first that is present counting.
-  static let captions = ["caption", "prompt", "Prompt", "text"]
+  /// The names that a prompt's column has, in whatever case, the first that is present counting.
+  static let captions = ["caption", "prompt", "text"]
   /// The names that an annotator's column has.
   static let annotators = ["user_id", "user_hash", "annotator", "annotator_id", "worker_id"]
 

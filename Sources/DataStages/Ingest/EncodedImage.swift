@@ -61,6 +61,9 @@ struct ImagePaths {
     if let scheme = name.range(of: "://") { throw .address(String(name[..<scheme.lowerBound])) }
     let parts = Self.parts(name)
     guard !parts.contains("..") else { throw .leadsOut(name) }
+    if name.contains("\\"), !Folders.exists("\(root ?? folder)/\(name)") {
+      throw .hasBackslash(name)
+    }
     guard name.hasPrefix("/") else { return "\(root ?? folder)/\(name)" }
     guard rootParts.contains(where: { parts.starts(with: $0) }) else { throw .isAbsolute(name) }
     return name
@@ -77,6 +80,7 @@ enum ImagePathError: ClassifiedError, CustomStringConvertible {
   case address(String)
   case leadsOut(String)
   case isAbsolute(String)
+  case hasBackslash(String)
 
   var kind: FailureKind { .input }
 
@@ -85,6 +89,7 @@ enum ImagePathError: ClassifiedError, CustomStringConvertible {
     switch self {
     case .nothing: "unreadable-image"
     case .address, .leadsOut, .isAbsolute: "unsafe-path"
+    case .hasBackslash: "missing-image"
     }
   }
 
@@ -97,6 +102,9 @@ enum ImagePathError: ClassifiedError, CustomStringConvertible {
     case .leadsOut(let name):
       "the path \"\(name.prefix(200))\" has \"..\" in it; set ingest.image_root to the folder "
         + "that holds the images, and name them relative to it"
+    case .hasBackslash(let name):
+      "there is no file \"\(name.prefix(200))\": its name has a backslash (\\) in it; write / between "
+        + "folders"
     case .isAbsolute(let name):
       "the path \"\(name.prefix(200))\" is absolute; set ingest.image_root to the folder "
         + "that holds the images"

@@ -11,7 +11,8 @@ struct Funnel {
     let rows = try catalog.readRowCount()
     let outcomes = counts.pairs + counts.listedPrompts + counts.rejects
     var lines = [
-      "\(rows) rows read" + (outcomes == rows ? "" : ", which rank \(outcomes) pairs of images")
+      "\(Self.count(rows, "row")) read"
+        + (outcomes == rows ? "" : ", which rank \(outcomes) pairs of images")
     ]
     lines += try Self.rejectLines(catalog)
     for (split, count) in try catalog.pairCounts() {
@@ -19,16 +20,25 @@ struct Funnel {
         $0 += $1.counts
       }
       let unlabelled = labels.unlabelled > 0 ? ", \(labels.unlabelled) without a label" : ""
-      lines.append("= \(count) pairs in \(split), \(labels.ties) of them ties\(unlabelled)")
+      lines.append(
+        "= \(Self.count(count, "pair")) in \(split), \(labels.ties) of them ties\(unlabelled)")
     }
-    if counts.listedPrompts > 0 { lines.append("= \(counts.listedPrompts) listed prompts") }
-    lines.append("\(counts.prompts) different prompts, \(counts.images) different images")
+    if counts.listedPrompts > 0 {
+      lines.append("= \(Self.count(counts.listedPrompts, "listed prompt"))")
+    }
+    lines.append(
+      "\(Self.count(counts.prompts, "different prompt")), \(Self.count(counts.images, "different image"))"
+    )
     let shared = try catalog.sharedPromptCount()
     if shared > 0 {
       lines.append("note: \(shared) prompts of train are also in other splits")
     }
     lines += notes.map { "note: \($0)" }
     self.lines = lines.map(\.printable)
+  }
+
+  private static func count(_ number: Int, _ thing: String) -> String {
+    "\(number) \(thing)\(number == 1 ? "" : "s")"
   }
 
   /// Each reason with its number of rows, and the first of them.

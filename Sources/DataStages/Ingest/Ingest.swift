@@ -233,14 +233,17 @@ package final class Ingest: DivisibleStage {
     }
     let rejectCounts = try catalog.rejectCountsByCode(stage: Self.name)
     if !settings.drop.patterns.isEmpty, rejectCounts[RowFault.droppedCode] == nil {
-      context.progress.say(
-        "warning: ingest.drop leaves nothing out: no source has a row or an image that it names")
+      context.progress.say("warning: \(Self.nothingDropped)")
     }
     finished = (contentDigest, rejectCounts)
     try context.movesDatabases
       ? catalog.database.leaveLog() : catalog.database.writeLogBack()
     catalogConnection = nil
   }
+
+  /// What is said where the lists of `drop` name nothing that there is.
+  static let nothingDropped =
+    "ingest.drop leaves nothing out: no source has a row or an image that it names"
 
   package func closeDatabases() { catalogConnection = nil }
 

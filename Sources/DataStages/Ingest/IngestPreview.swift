@@ -44,17 +44,28 @@ public struct IngestPreview {
       let file = sources[0].file
       let count = sources.reduce(0) { $0 + $1.file.blockRowCounts.reduce(0, +) }
       let more = sources.count > 1 ? " and \(sources.count - 1) more like it" : ""
-      lines.append("\(file.path)\(more): \(count) rows of split \(sources[0].split)")
-      lines.append("  form      \(file.plan.form.rawValue): \(file.plan.form.meaning)")
+      lines.append(
+        "\(file.path)\(more): \(count) row\(count == 1 ? "" : "s") of split \(sources[0].split)")
+      let plan = file.plan
+      lines.append(
+        plan.isRecognized
+          ? "  form      \(plan.form.rawValue): \(plan.form.meaning)" : "  form      not recognized"
+      )
       for (column, field) in file.usedColumns {
         lines.append("  column    \(column): \(field.meaning)")
       }
-      let unread = Self.unreadColumns(file)
+      let unread = file.unreadColumns
       if !unread.isEmpty { lines.append("  not read  \(unread.joined(separator: ", "))") }
+      if let line = file.promptsAloneLine { lines.append("  \(line)") }
     }
     let rows = Self.firstRows(draft)
-    if !rows.isEmpty { lines += ["", "first rows"] + rows.map { "  \($0.text)" } }
-    let part = rowsRead < draft.rowCount ? " (of \(rowsRead) of \(draft.rowCount) rows)" : ""
+    if !rows.isEmpty { lines += ["", "first rows, counted from 0"] + rows.map { "  \($0.text)" } }
+    let part =
+      rowsRead == draft.rowCount
+      ? ""
+      : rowsRead == 0
+        ? " (none of \(draft.rowCount) rows was read)"
+        : " (of the first \(rowsRead) of \(draft.rowCount) rows)"
     lines += ["", "funnel\(part)"] + funnel.map { "  \($0)" }
     if problems.count > 1 {
       lines += ["", "other problems"] + problems.dropFirst().map { "  \($0)" }
@@ -78,13 +89,6 @@ public struct IngestPreview {
   }
 
   // MARK: - Parts
-
-  private static func unreadColumns(_ file: any RecordFile) -> [String] {
-    let used = Set(file.usedColumns.map(\.column))
-    return file.columnNames.filter { name in
-      !used.contains(name) && !used.contains { name.hasPrefix($0 + ".") }
-    }
-  }
 
   private static func firstRows(
     _ draft: CatalogDraft
@@ -148,7 +152,7 @@ public struct IngestPreview {
     let file = source.file
     return [
       "path": .string(file.path), "split": .string(source.split),
-      "form": .string(file.plan.form.rawValue),
+      "form": file.plan.isRecognized ? .string(file.plan.form.rawValue) : .null,
       "rows": .integer(file.blockRowCounts.reduce(0, +)),
       "columns": .array(
         file.usedColumns.map {
@@ -157,7 +161,7 @@ public struct IngestPreview {
             "meaning": .string($0.field.meaning),
           ]
         }),
-      "columns_not_read": .array(unreadColumns(file).map { .string($0) }),
+      "columns_not_read": .array(file.unreadColumns.map { .string($0) }),
     ]
   }
 }

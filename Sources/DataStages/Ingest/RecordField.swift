@@ -46,6 +46,15 @@ enum RecordField: String, CaseIterable {
     }
   }
 
+  /// What an image of the published form is called in files of one's own.
+  var plainName: String? {
+    switch self {
+    case .image0: "image_0"
+    case .image1: "image_1"
+    default: nil
+    }
+  }
+
   /// All keys, for messages.
   static let keys = allCases.map(\.rawValue) + ["prompt", "image_0", "image_1"]
 

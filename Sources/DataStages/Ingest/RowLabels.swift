@@ -68,18 +68,53 @@ struct RowLabels {
     let ends = Self.ends(of: names)
     // 1.0 is 1.
     let word = Double(text).flatMap(Int.init(exactly:)).map { "\($0)" } ?? text.lowercased()
-    if [names.0.lowercased(), ends.0, "first", "left"].contains(word) {
+    let first = [names.0.lowercased(), ends.0]
+    let second = [names.1.lowercased(), ends.1]
+    // Of names that the user chose, a 1 may be the end of the first or the number of the second.
+    if ["0", "1"].contains(word), Self.isAmbiguous(word, names) {
+      throw RowFault(
+        .preferred, "bad-label",
+        "\"\(text.prefix(60))\" may count from 0 or be the end of a name, \(names.0) or \(names.1); write "
+          + Self.words(names, ends))
+    }
+    if first.contains(word) || !second.contains(word) && ["0", "first", "left", "a"].contains(word)
+    {
       (label0, label1) = (1, 0)
-    } else if [names.1.lowercased(), ends.1, "second", "right"].contains(word) {
+    } else if second.contains(word) || ["1", "second", "right", "b"].contains(word) {
       (label0, label1) = (0, 1)
     } else if ["tie", "both", "none", "equal", "0.5", "-1"].contains(word) {
       (label0, label1) = (0.5, 0.5)
     } else {
       throw RowFault(
         .preferred, "bad-label",
-        "\"\(text.prefix(60))\" is none of \(names.0) (or \(ends.0)), \(names.1) (or \(ends.1)) "
-          + "and tie")
+        "\"\(text.prefix(60))\" is not one of " + Self.words(names, ends))
     }
+  }
+
+  /// All that a value may be.
+  private static func words(_ names: (String, String), _ ends: (String, String)) -> String {
+    var numbers: [String] = []
+    for word in [ends.0, ends.1] where !["a", "b"].contains(word) && !isAmbiguous(word, names) {
+      numbers.append(word)
+    }
+    let words =
+      [names.0, names.1] + numbers + ["first", "left", "a", "second", "right", "b"]
+      + ["tie", "both", "none", "equal", "0.5"]
+    return words.dropLast().joined(separator: ", ") + " or " + (words.last ?? "")
+  }
+
+  /// Whether a 0 or a 1 may count from 0, or else be the end of the other image's name; of names that
+  /// data is published under, the end is what counts.
+  private static func isAmbiguous(_ word: String, _ names: (String, String)) -> Bool {
+    guard ["0", "1"].contains(word) else { return false }
+    let ends = (names.0.last.map(String.init) ?? "", names.1.last.map(String.init) ?? "")
+    let digits = [ends.0, ends.1].filter { $0.allSatisfy(\.isNumber) && !$0.isEmpty }
+    guard !Set(["0", "1"]).isDisjoint(with: digits), ends != ("0", "1") else { return false }
+    let isPublished = DataLayout.all.contains { layout in
+      layout.columns[.image0] == names.0.lowercased()
+        && layout.columns[.image1] == names.1.lowercased()
+    }
+    return isPublished ? !digits.contains(word) : true
   }
 
   /// What tells the two columns apart, such as 1 and 2 of `image1` and `image2`; else 0 and 1.

@@ -4,6 +4,7 @@ package import PipelineCore
 package struct SourceContents {
   private let first: String
   private var count = 0
+  private var unread: [String] = []
   private var hasComparisons = false
   private var hasImages = false
 
@@ -20,6 +21,7 @@ package struct SourceContents {
         file.problems(also: settings.filteredFields).isEmpty
       else { return nil }
       if !file.isPromptList { hasComparisons = true }
+      if file.isPromptList, unread.isEmpty { unread = file.unreadColumns }
       if file.hasImages { hasImages = true }
       if hasImages { break }
     }
@@ -33,8 +35,12 @@ package struct SourceContents {
     guard hasComparisons else {
       throw .badSetting(
         path: "ingest.source",
-        reason: "training needs comparisons of images, but \(files) holds prompts alone; add files "
-          + "with comparisons (docs/data.md lists their forms)")
+        reason: "training needs comparisons of images, but \(files) holds prompts alone; "
+          + (unread.isEmpty
+            ? ""
+            : "if its columns \(unread.prefix(12).joined(separator: ", ")) hold comparisons, name them "
+              + "in ingest.columns, else ")
+          + "add files with comparisons (docs/data.md lists their forms)")
     }
     guard hasImages else {
       throw .badSetting(

@@ -117,13 +117,14 @@ package struct SourceFiles {
       throw PipelineError.badSetting(
         path: "ingest.source", reason: "is missing: name a file, a folder, a pattern or a list")
     }
-    var paths: Set<String> = []
+    // With repetitions, of which something is said.
+    var paths: [String] = []
     var unread: Set<String> = []
     var bases: [String] = []
     for pattern in sources.patterns {
       let matches = try SourceMatches(pattern, format)
       if matches.files.isEmpty, !mayBeGone { throw matches.emptiness }
-      paths.formUnion(matches.files)
+      paths += Set(matches.files)
       unread.formUnion(matches.unread)
       if let base = matches.base { bases.append(base) }
     }
@@ -135,13 +136,15 @@ package struct SourceFiles {
     for path in paths.sorted() {
       let base = path.hasPrefix("/") ? root : path.hasPrefix("..") ? above : ""
       let name = split ?? SplitName.named(in: path, below: base)
-      if name == nil { silent.append(path) }
+      if name == nil, silent.last != path { silent.append(path) }
       named.append(SourceFile(path: path, split: name ?? "train"))
     }
     let (files, repeated) = try Self.distinct(named)
     self.files = files
     if let first = silent.first {
-      notes.append("no name of a split in \(first)\(Self.more(silent.count)): train")
+      notes.append(
+        "\(first)\(Self.more(silent.count)) \(silent.count == 1 ? "names" : "name") no split; using train"
+      )
     }
     notes += repeated
     if let first = unread.subtracting(paths).min() {
@@ -158,6 +161,7 @@ package struct SourceFiles {
     var firsts: [String: SourceFile] = [:]
     var distinct: [SourceFile] = []
     var notes: [String] = []
+    var repeated: Set<String> = []
     for file in files {
       let place = Folders.canonical(file.path)
       guard let first = firsts[place] else {
@@ -171,9 +175,14 @@ package struct SourceFiles {
           reason: "\(first.path) and \(file.path) are one file, whose rows cannot be both of split "
             + "\(first.split) and of split \(file.split); name it once, or set ingest.split")
       }
-      if first.path != file.path {
+      if first.path == file.path {
+        repeated.insert(file.path)
+      } else {
         notes.append("read once: \(file.path) is the same file as \(first.path)")
       }
+    }
+    if let path = repeated.min() {
+      notes.append("read once: \(path)\(more(repeated.count)), though named several times")
     }
     return (distinct, notes)
   }

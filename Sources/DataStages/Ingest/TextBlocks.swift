@@ -102,7 +102,7 @@ private struct RecordSplitter {
   }
 }
 
-/// Cuts one record of fields between commas (RFC 4180) or tabs; nil if its quotes are out of place.
+/// Cuts one record of fields between commas (RFC 4180) or tabs; nil if a quotation mark is not closed.
 func delimitedFields(_ record: ArraySlice<UInt8>, separator: UInt8) -> [String]? {
   let quote = UInt8(ascii: "\"")
   var line = record

@@ -206,7 +206,7 @@ final class TextRecords: RecordFile {
   private static func fault(of record: ArraySlice<UInt8>) -> String {
     String(validating: record, as: UTF8.self) == nil
       ? "not UTF-8; convert the file, for example: iconv -f LATIN1 -t UTF-8 IN > OUT"
-      : "its quotes are out of place"
+      : "a quotation mark is not closed, or stands within a field"
   }
 
   /// What parts the fields: the usual character, unless the header has none of it but semicolons or tabs, as

@@ -38,7 +38,9 @@ public struct LoRAFile {
         if let kind = LoRAKey.foreignKind(of: entry.name) {
           throw LoRAError.foreignKind(path: path, key: entry.name, kind: kind)
         }
-        throw LoRAError.unknownKey(path: path, key: entry.name)
+        let isModel = file.entries.contains { Self.isOfModel($0.name) }
+        throw isModel
+          ? LoRAError.isModel(path: path) : LoRAError.unknownKey(path: path, key: entry.name)
       }
       if let other = modules[key.component]?[key.module]?.keys[key.role] {
         throw LoRAError.ambiguous(path: path, other, entry.name)
@@ -53,6 +55,17 @@ public struct LoRAFile {
     guard !modules.isEmpty else { throw LoRAError.empty(path: path) }
     self.modules = modules
     metadata = try Self.adapterMetadata(of: file)
+  }
+
+  /// Whether an array is one of those with which the U-Net or the checkpoint of a whole model begins.
+  private static func isOfModel(_ name: String) -> Bool {
+    ["conv_in.weight", "model.diffusion_model.input_blocks.0.0.weight", "encoder.conv_in.weight"]
+      .contains(name)
+  }
+
+  /// Whether an array of a checkpoint has a name that those of LoRA files have.
+  public static func isKey(_ name: String) -> Bool {
+    LoRAKey(name) != nil || LoRAKey.foreignKind(of: name) != nil
   }
 
   /// What the header of a safetensors file tells beside its tensors.
@@ -196,6 +209,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   /// All that it would add is 0.
   case changesNothing(path: String)
   case unknownKey(path: String, key: String)
+  case isModel(path: String)
   case incomplete(path: String, module: String)
   case foreignKind(path: String, key: String, kind: String)
   /// A LoCon or DoRA module where only those of LoRA will do.
@@ -234,6 +248,8 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
     case .changesNothing(let path):
       "\(path): changes nothing, since all its up matrices are 0: the training that wrote it learned "
         + "nothing"
+    case .isModel(let path):
+      "\(path): these are a model's own weights, not a LoRA; give a model as --model"
     case .unknownKey(let path, let key):
       "\(path): key \(key) belongs to no LoRA format that is known here"
     case .foreignKind(let path, let key, let kind):
@@ -256,7 +272,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
     case .ambiguous(let path, let one, let other):
       "\(path): \(one) and \(other) are two spellings of one array"
     case .noSuchLayers(let path, let modules):
-      "\(path): \(modules.count) modules match no linear layer of the model's U-Net: "
+      "\(path): \(modules.count) module\(modules.count == 1 ? " matches" : "s match") no linear layer of the model's U-Net: "
         + modules.prefix(5).joined(separator: ", ") + (modules.count > 5 ? ", ..." : "")
         + Self.otherModel
     case .layerMismatch(let path, let down, let up, let layer):

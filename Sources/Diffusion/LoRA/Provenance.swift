@@ -71,7 +71,8 @@ public struct Provenance: Equatable, Sendable {
   private static let subjects = [
     ("data", "the data that it was trained on"), ("model", "the model that it was trained on"),
     ("vae", "the VAE that replaced the model's"), ("preference", "the preference model"),
-    ("start", "the LoRA that training started from"), ("lora", "the LoRA as it was trained"),
+    ("start", "the LoRA that training started from"),
+    ("lora", "the LoRA file that this was made from"),
     ("settings", "the settings"),
   ]
 

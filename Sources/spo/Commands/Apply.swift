@@ -52,9 +52,10 @@ enum ApplyCommand: Command {
     }
     options.usesGradientCheckpointing = arguments.has("gradient-checkpointing")
     let outputs = try arguments.required("outputs")
-    _ = try OutputPath.resolved(outputs)
     let inputsPath = try arguments.required("inputs")
-    try OutputPath.require(outputs, isNoneOf: [inputsPath] + (options.loraPath.map { [$0] } ?? []))
+    try OutputPlace.requireFile(
+      outputs, ending: "safetensors",
+      besides: [inputsPath] + (options.loraPath.map { [$0] } ?? []), models: arguments.modelPaths)
     let inputs = InputTensors(try SafetensorsFile(path: inputsPath))
     try ComputingDevice(arguments).perform {
       let results = try operation(options, inputs)

@@ -37,7 +37,7 @@ enum AuditCommand: Command {
       last = ContinuousClock.now
       Console.note(text)
     }
-    if let folder { try audit.write(to: folder) }
+    if let folder { Console.noteKept(try audit.write(to: folder)) }
     if arguments.has("json") {
       try Console.print(audit.json(folder: folder).text(.pretty))
     } else {

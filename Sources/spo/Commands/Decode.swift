@@ -18,8 +18,7 @@ enum Decode: Command {
   static func run(_ arguments: Arguments) throws {
     let path = arguments.operands[0]
     let output = try arguments.required("out")
-    _ = try OutputPath.resolved(output)
-    try OutputPath.require(output, isNoneOf: [path])
+    try OutputPlace.requireFile(output, ending: "png", besides: [path])
     let bytes = try RegularFile(path: path).readAll()
     let image: RGBImage
     do {

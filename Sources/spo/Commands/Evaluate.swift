@@ -67,7 +67,7 @@ enum Evaluate: Command {
     let computing = try ComputingDevice(arguments)
     Interruption.handleSignals()
     let console = ProgressLine()
-    let evaluation = Evaluation(request, report: console.show)
+    let evaluation = Evaluation(request, report: console.show) { Console.noteKept([$0]) }
     func perform<Result>(_ body: () throws -> Result) throws -> Result {
       defer { console.close() }
       return try computing.perform(body)

@@ -48,10 +48,11 @@ enum Export: Command {
           "--to merged writes a folder in diffusers' layout, not a single file; name a folder, such as "
             + "--out \(output.dropLast(ending.count))")
       }
+      try OutputPlace.require(output, besides: [loraPath], models: arguments.modelPaths)
       try OutputPath.requireAbsent(output)
     case .lora, .webui:
-      _ = try OutputPath.resolved(output)
-      try OutputPath.require(output, isNoneOf: [loraPath])
+      try OutputPlace.requireFile(
+        output, ending: "safetensors", besides: [loraPath], models: arguments.modelPaths)
     }
     let precision: WeightPrecision = try arguments.choice("dtype") ?? .f32
     let file = try LoRAFile(path: loraPath)

@@ -28,7 +28,7 @@ enum Inspect: Command {
   }
 
   static func run(_ arguments: Arguments) throws {
-    let path = arguments.operands[0]
+    let path = present(arguments.operands[0])
     if arguments.has("rejected") {
       return try Console.print(try DatabaseInspector.rejectedRows(path: path))
     }
@@ -42,6 +42,14 @@ enum Inspect: Command {
     }
     try show(
       try inspector.inspect(path: path, withDigests: arguments.has("digest")), arguments)
+  }
+
+  /// The path, or, of a result that is not complete, of what is to become it.
+  private static func present(_ path: String) -> String {
+    let building = path + ".building"
+    guard PathKind(of: path) == nil, PathKind(of: building) != nil else { return path }
+    Console.complain("note: \(path) is not complete; this is \(building)".printable)
+    return building
   }
 
   /// What is told apart by its name, or is a folder; nil: the first bytes say what it is.

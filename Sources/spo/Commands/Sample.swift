@@ -63,7 +63,7 @@ enum Sample: Command {
     let folder = try arguments.modelFolder()
     let list = arguments.value("prompts")
     if list != nil, arguments.has("prompt") {
-      throw arguments.error("--prompt and --prompts exclude each other")
+      throw arguments.error("--prompt and --prompts cannot be used together")
     }
     for option in ["partition", "merge"] where list == nil && arguments.has(option) {
       throw arguments.error("--\(option) is of --prompts")
@@ -95,7 +95,10 @@ enum Sample: Command {
       }
       request.size = (height: size.second, width: size.first)
     }
+    let inputs = arguments.values("lora")
+    _ = try arguments.loraScales()
     if let list {
+      try OutputPlace.require(output, besides: inputs + [list], models: arguments.modelPaths)
       Interruption.handleSignals()
       let prompts = try PromptList(path: list)
       try warn(of: prompts.entries.map(\.text), request, folder)
@@ -108,8 +111,7 @@ enum Sample: Command {
     }
     let paths = count == 1 ? [output] : (1...count).map { numbered(output, $0) }
     for path in paths {
-      _ = try OutputPath.resolved(path)
-      try OutputPath.require(path, isNoneOf: arguments.values("lora"))
+      try OutputPlace.requireFile(path, besides: inputs, models: arguments.modelPaths)
     }
     let encode = try encoder(output, arguments)
     try warn(of: [request.prompt], request, folder)
@@ -172,7 +174,12 @@ enum Sample: Command {
       "ddim": .ddim, "pndm": .pndm, "euler": .euler, "dpm++": .dpmSolver,
     ]
     guard let kind = kinds[name] else {
-      throw arguments.error("--scheduler must be ddim, pndm, euler or dpm++, but is \"\(name)\"")
+      let meant = ["ddim", "pndm", "euler", "dpm++"].first {
+        name.lowercased().hasPrefix($0.prefix(3))
+      }
+      throw arguments.error(
+        "--scheduler must be ddim, pndm, euler or dpm++, but is \"\(name)\""
+          + (meant.map { "; did you mean \($0)?" } ?? ""))
     }
     return kind
   }
@@ -215,7 +222,13 @@ extension Arguments {
   /// The strength of each file that `--lora` names.
   func loraScales(_ option: String = "lora") throws -> [Float] {
     let count = values(option).count
-    guard count > 0 else { return [] }
+    guard count > 0 else {
+      let isOfOther = optionalValue("against") != nil && has("against-lora")
+      guard !has("lora-scale") || option != "lora" || isOfOther else {
+        throw error("--lora-scale needs --lora")
+      }
+      return []
+    }
     let scales = try values("lora-scale").map { text in
       guard let scale = Float(text), scale.isFinite else {
         throw error("--lora-scale must be a number, but is \"\(text)\"")

@@ -23,6 +23,11 @@ enum SettingsCommand: Command {
     var reference = try SettingsReference(stageTypes)
     if let stage = arguments.operands.first {
       guard reference.stageNames.contains(stage) else {
+        let name = String(stage.prefix { $0 != "." })
+        if stage.contains("."), reference.stageNames.contains(name) {
+          throw arguments.error(
+            "\"\(stage)\" is a setting; its stage's are shown by: spo settings \(name)")
+        }
         let hint = nearest(to: stage, in: reference.stageNames).map { "did you mean \"\($0)\"?" }
         throw arguments.error(
           "there is no stage \"\(stage)\"; "

@@ -31,7 +31,7 @@ enum Tokenize: Command {
   private static func texts(_ arguments: Arguments) throws -> [String] {
     guard let path = arguments.value("prompts") else { return [try arguments.required("text")] }
     guard !arguments.has("text") else {
-      throw arguments.error("--text and --prompts exclude each other")
+      throw arguments.error("--text and --prompts cannot be used together")
     }
     return try JSONReader(try JSON(contentsOf: path), path: path).elements().map {
       $0.value.string == nil ? try $0.string("caption") : try $0.string()

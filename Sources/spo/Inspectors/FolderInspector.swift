@@ -46,7 +46,9 @@ enum FolderInspector {
     let type = try JSONReader(contentsOf: file).optional("model_type")?.string() ?? "model"
     return InspectionReport(
       json: ["kind": "model", "model_type": .string(type)],
-      text: "\(path.printable): a \(type.printable) model in transformers' layout")
+      text:
+        "\(path.printable): a \((type == "clip" ? "CLIP" : type).printable) model in transformers' layout"
+    )
   }
 
   private static func workspace(_ path: String) throws -> InspectionReport {

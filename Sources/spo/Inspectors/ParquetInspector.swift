@@ -10,8 +10,8 @@ enum ParquetInspector: FileInspector {
   static func inspect(path: String, withDigests: Bool) throws -> InspectionReport {
     let file = try ParquetFile(path: path)
     var lines = [
-      "\(path.printable): parquet, \(Spelled.count(file.rowCount)) rows in "
-        + "\(Spelled.count(file.rowGroups.count)) row groups"
+      "\(path.printable): parquet, \(Spelled.count(file.rowCount)) row\(file.rowCount == 1 ? "" : "s") in "
+        + "\(Spelled.count(file.rowGroups.count)) row group\(file.rowGroups.count == 1 ? "" : "s")"
     ]
     var columns: [JSON] = []
     for column in file.columns {
@@ -36,10 +36,16 @@ enum ParquetInspector: FileInspector {
       columns.append(.object(entry))
       lines.append(line)
     }
-    let json: JSON = [
-      "kind": "parquet", "rows": .integer(file.rowCount),
-      "row_groups": .integer(file.rowGroups.count), "columns": .array(columns),
-    ]
-    return InspectionReport(json: json, text: lines.joined(separator: "\n"))
+    var json = JSON.Object()
+    json["kind"] = "parquet"
+    json["rows"] = .integer(file.rowCount)
+    json["row_groups"] = .integer(file.rowGroups.count)
+    json["columns"] = .array(columns)
+    // Digests are asked for by those who compare files, not by those who want to train on them.
+    if !withDigests, let records = try? TextInspector.records([path]) {
+      json["records"] = records.json
+      lines += ["", records.text]
+    }
+    return InspectionReport(json: .object(json), text: lines.joined(separator: "\n"))
   }
 }

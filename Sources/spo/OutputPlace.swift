@@ -1,0 +1,82 @@
+import CommandSyntax
+import Files
+import PipelineCore
+
+/// Where a command may write what `--out` names: nowhere that something else would be lost or spoiled.
+enum OutputPlace {
+  /// - Parameters:
+  ///   - ending: of the format that is written; an ending of another format is refused. Nil: any
+  ///   - files: what is read
+  ///   - models: files or folders of models, in which nothing is to be written either
+  /// - Throws: ``OutputRefusal``; `FileError.unusableOutput` if no file can be written there
+  static func requireFile(
+    _ path: String, ending: String? = nil, besides files: [String], models: [String] = []
+  ) throws {
+    try require(path, besides: files, models: models)
+    let folder = OutputPath.folder(of: path)
+    if PathKind(of: folder) == .file {
+      throw OutputRefusal(path: path, reason: "\(folder) is a file, not a folder")
+    }
+    _ = try OutputPath.resolved(path)
+    guard let ending, let other = otherFormat(path), other != ending else { return }
+    throw OutputRefusal(
+      path: path, reason: "what is written is a .\(ending) file, but the name ends in .\(other)")
+  }
+
+  /// The same for a file or a folder, whatever stands there.
+  static func require(_ path: String, besides files: [String], models: [String] = []) throws {
+    guard !path.isEmpty else { return }
+    let place = Folders.canonical(path)
+    for input in files + models where !input.isEmpty && PathKind(of: input) != nil {
+      let real = Folders.canonical(input)
+      if place == real {
+        throw OutputRefusal(path: path, reason: "it is the file to read")
+      }
+      if models.contains(input), PathKind(of: real) == .folder,
+        place.hasPrefix(real == "/" ? real : real + "/")
+      {
+        throw OutputRefusal(path: path, reason: "it lies in \(input), which is read")
+      }
+    }
+    var folder = place
+    while folder != "/", folder != "." {
+      folder = OutputPath.folder(of: folder)
+      guard Workspace(path: folder).isOurs else { continue }
+      throw OutputRefusal(
+        path: path,
+        reason: "it lies in the workspace \(folder), whose files are those of its stages")
+    }
+  }
+
+  /// The ending of a name, if it is one of another format than any model's version number.
+  private static func otherFormat(_ path: String) -> String? {
+    let name = path.split(separator: "/").last ?? ""
+    guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return nil }
+    let ending = name[name.index(after: dot)...].lowercased()
+    return formats.contains(ending) ? ending : nil
+  }
+
+  private static let formats: Set<String> = [
+    "safetensors", "ckpt", "bin", "pt", "pth", "gguf", "onnx", "npy", "npz", "h5", "png", "jpg",
+    "jpeg", "webp", "gif", "bmp", "tif", "tiff", "json", "json5", "jsonl", "ndjson", "yaml", "yml",
+    "toml", "csv", "tsv", "txt", "md", "html", "parquet", "arrow", "sqlite", "db", "zip", "tar",
+    "gz", "zst", "log", "pdf", "swift", "py",
+  ]
+}
+
+/// Why `--out` cannot be where it is.
+struct OutputRefusal: ClassifiedError, CustomStringConvertible {
+  let path: String
+  let reason: String
+
+  var kind: FailureKind { .settings }
+
+  var description: String { "\(path): cannot write there: \(reason); choose another name" }
+}
+
+extension Arguments {
+  /// All files and folders that the options of a model name.
+  var modelPaths: [String] {
+    ["model", "vae", "tokenizer"].compactMap(optionalValue)
+  }
+}
