@@ -272,7 +272,10 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
     case .ambiguous(let path, let one, let other):
       "\(path): \(one) and \(other) are two spellings of one array"
     case .noSuchLayers(let path, let modules):
-      "\(path): \(modules.count) module\(modules.count == 1 ? " matches" : "s match") no linear layer of the model's U-Net: "
+      "\(path): "
+        + (modules.count == 1
+          ? "1 module matches no linear layer of the model's U-Net: "
+          : "\(modules.count) modules match no linear layer of the model's U-Net: ")
         + modules.prefix(5).joined(separator: ", ") + (modules.count > 5 ? ", ..." : "")
         + Self.otherModel
     case .layerMismatch(let path, let down, let up, let layer):
