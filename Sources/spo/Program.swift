@@ -32,6 +32,7 @@ enum Program {
   static func run(_ words: [String]) -> Int32 {
     Console.prepare()
     do {
+      try StackLimit.require()
       try dispatch(words)
       try Console.finish()
       return 0

@@ -40,6 +40,13 @@ import Testing
     expectSuccess(try Program(words, limits: "-v \(limit)").outcome())
   }
 
+  @Test("too small a stack: 5, with a limit that is enough", arguments: [64, 128, 511])
+  func stack(kilobytes: Int) throws {
+    let outcome = try Program(["--help"], limits: "-s \(kilobytes)").outcome()
+    expect(outcome, failsAs: .space, naming: "\(kilobytes) kB", "ulimit -s 8192")
+    expectSuccess(try Program(["--help"], limits: "-s 512").outcome())
+  }
+
   @Test("too few open files: one line that names the limit, and the same command goes on")
   func openFiles() throws {
     try withTemporaryFolder { folder in
