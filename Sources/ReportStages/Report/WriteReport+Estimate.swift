@@ -76,6 +76,11 @@ extension WriteReport: Estimating {
     try promptCount(scale) * settings.scales.count * models.count * settings.picturesPerPrompt
   }
 
+  /// Parts draw all pictures of a prompt at one guidance at a time.
+  func itemCount(_ scale: PipelineScale) throws -> Int {
+    try promptCount(scale) * settings.scales.count
+  }
+
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
     let model = settings.base
     let side =
