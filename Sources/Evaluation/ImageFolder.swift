@@ -17,7 +17,8 @@ struct ImageFolder {
       return
     }
     lock = try WorkspaceLock(Workspace(path: path))
-    try Folders.removeLeftovers(in: path, of: writes)
+    // What a part is writing now is no leftover: an image takes seconds to write.
+    try Folders.removeLeftovers(in: path, unchangedFor: 3_600, of: writes)
   }
 
   /// Refuses a folder that holds what no such call wrote.

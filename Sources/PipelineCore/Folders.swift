@@ -163,21 +163,24 @@ public enum Folders {
   ///
   /// - Parameter isOwn: whether this program writes a file or folder of this path in `path`; what is named
   ///   after any other is the user's and stays
+  ///   - age: seconds for which nothing was written to what is removed, where others may be at work
   public static func removeLeftovers(
-    in path: String, of isOwn: (_ target: String) -> Bool
+    in path: String, unchangedFor age: Int = 0, of isOwn: (_ target: String) -> Bool
   ) throws(PipelineError) {
-    try removeLeftovers(in: path, at: "", of: isOwn)
+    try removeLeftovers(in: path, at: "", before: age == 0 ? .max : time(nil) - age, of: isOwn)
   }
 
   private static func removeLeftovers(
-    in path: String, at place: String, of isOwn: (_ target: String) -> Bool
+    in path: String, at place: String, before moment: time_t, of isOwn: (_ target: String) -> Bool
   ) throws(PipelineError) {
     for name in try names(in: path) {
       let item = "\(path)/\(name)"
       if let target = TemporaryName.target(of: name, earlier: true), isOwn(place + target) {
+        var status = stat()
+        guard lstat(item, &status) == 0, status.st_mtim.tv_sec <= moment else { continue }
         try remove(item)
       } else if name != "lost+found", isFolder(item), !isLink(item) {
-        try removeLeftovers(in: item, at: "\(place)\(name)/", of: isOwn)
+        try removeLeftovers(in: item, at: "\(place)\(name)/", before: moment, of: isOwn)
       }
     }
   }

@@ -77,6 +77,11 @@ import Testing
       #expect(FileManager.default.fileExists(atPath: begun))
       #expect(
         try generate(folder, lines) == ["00000/samples/0000.png", "00000/samples/0001.png"])
+      // A part may be writing it at this moment.
+      #expect(FileManager.default.fileExists(atPath: begun))
+      try FileManager.default.setAttributes(
+        [.modificationDate: Date(timeIntervalSinceNow: -7_200)], ofItemAtPath: begun)
+      #expect(try generate(folder, lines).isEmpty)
       #expect(!FileManager.default.fileExists(atPath: begun))
     }
   }
