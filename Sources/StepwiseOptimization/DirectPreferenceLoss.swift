@@ -44,10 +44,15 @@ public struct DirectPreferenceLoss {
 }
 
 extension DirectPreferenceLoss.Result {
-  /// The share of comparisons that the tuned model orders as their labels do, measured against the reference;
-  /// those that it does not tell apart count half.
-  public var accuracy: Float {
-    let points = margins.reduce(Float(0)) { $0 + ($1 > 0 ? 1 : $1 == 0 ? 0.5 : 0) }
-    return points / Float(max(1, margins.count))
-  }
+  /// 1 for each comparison that the tuned model orders as its label does, measured against the reference, 0 for
+  /// the others, and 0.5 where it does not tell the images apart.
+  public var agreements: [Float] { margins.map { $0 > 0 ? 1 : $0 == 0 ? 0.5 : 0 } }
+}
+
+/// The loss of a diffusion model's own training, the mean of `(target - output(x_t))^2` over images and elements.
+///
+/// - Parameter target: what a perfect model would give, of the shape of `output`
+/// - Source: Ho et al. 2020, arXiv 2006.11239, equation 14
+public func denoisingLoss(target: Tensor, output: Tensor) -> Tensor {
+  (output - target).mapped(by: .square).mean()
 }

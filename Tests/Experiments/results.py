@@ -22,8 +22,10 @@ def read(workspace, stage):
     settings = json.loads((workspace / f"state/{stage}.json").read_text())["settings"]
     lines = [json.loads(line) for line in (workspace / f"{stage}/metrics.jsonl").read_text().splitlines()]
     calls = spo_calls(settings, lines, is_latent(workspace)) if stage == "spo" else {
-        # Tuned model forwards and backwards, which is twice the work, and reference, on two images.
-        "unet": settings["steps"] * settings["batch"] * 2 * 4, "judge": 0}
+        # Tuned model forwards and backwards, which is twice the work, and reference, on two images; or the tuned
+        # model alone on the preferred one.
+        "unet": settings["steps"] * settings["batch"] * (2 * 4 if settings["loss"] == "dpo" else 3),
+        "judge": 0}
     oracle = summary["oracle"]
     return {"oracle": oracle, "calls": calls, "stage_seconds": summary["seconds"][stage]}
 

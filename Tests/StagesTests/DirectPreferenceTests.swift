@@ -150,6 +150,45 @@ import Testing
     }
   }
 
+  @Test("supervised tuning learns from preferred images alone, whatever the other ones are")
+  func supervised() throws {
+    try withTemporaryFolder { folder in
+      func update(
+        _ loss: String, labels: (Double, Double), other: Int? = nil
+      ) throws -> [Float] {
+        let run = run(
+          in: folder, "workspace", ["dpo.loss=\(loss)", "dpo.steps=1", "dpo.batch=12"])
+        let constant = try other.map(picture)
+        try run.makeSources(labels: [labels], second: { constant ?? $1 })
+        try run.run(through: "dpo")
+        return try ups(run)
+      }
+      let first = try update("supervised", labels: (1, 0))
+      #expect(first.contains { $0 != 0 })
+      #expect(try update("supervised", labels: (1, 0), other: 200) == first)
+      #expect(try update("supervised", labels: (0, 1)) != first)
+      #expect(try update("dpo", labels: (1, 0), other: 200) != update("dpo", labels: (1, 0)))
+    }
+  }
+
+  @Test("a report of supervised tuning shows what it measures, which nothing is compared with")
+  func supervisedReport() throws {
+    try withTemporaryFolder { folder in
+      let whole = run(in: folder, "workspace", ["dpo.loss=supervised"])
+      try whole.makeSources()
+      try whole.run()
+      func text(_ name: String) throws -> String {
+        try String(contentsOfFile: "\(whole.workspace)/\(name)", encoding: .utf8)
+      }
+      let metrics = try text("dpo/metrics.jsonl")
+      #expect(metrics.contains("\"gradient_norm\"") && !metrics.contains("implicit_accuracy"))
+      let page = try text("report/index.html")
+      #expect(page.contains("Supervised tuning on preferred images"))
+      #expect(!page.contains("Agreement with the training labels"))
+      #expect(!page.contains("Direct preference"))
+    }
+  }
+
   @Test("ties alone teach nothing")
   func ties() throws {
     try withTemporaryFolder { folder in

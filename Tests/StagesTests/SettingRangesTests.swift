@@ -162,6 +162,21 @@ import Testing
     }
   }
 
+  @Test(
+    "a setting that the chosen loss does not use is refused",
+    arguments: [
+      ("dpo", "loss: 'supervised', beta: 2000", "beta: must be 5000.0, the default, where loss is")
+    ])
+  func unused(stage: String, settings: String, expected: String) throws {
+    let message = try withTemporaryFolder { folder in
+      let path = "\(folder)/p.json5"
+      try "{ workspace: 'w', stages: { \(stage): { model: 'm', \(settings) } } }"
+        .write(toFile: path, atomically: false, encoding: .utf8)
+      return failure { _ = try Pipeline(path: path, stages: stageTypes) } ?? "accepted"
+    }
+    #expect(message.contains("stages.\(stage).\(expected)"), "\(message)")
+  }
+
   @Test("words are corrected")
   func suggestions() throws {
     #expect(

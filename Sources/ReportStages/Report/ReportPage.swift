@@ -59,15 +59,24 @@ struct ReportPage {
     if !judged.isEmpty || trained != nil {
       sections.append(ReportSection("Preference model", (trained ?? []) + judged))
     }
-    sections += models.compactMap(\.stage).map {
-      ReportSection($0.title, tuningCharts($0, metrics.tuning[$0] ?? []).map { .chart($0) })
+    sections += try models.compactMap(\.stage).map {
+      ReportSection(
+        try title(of: $0), tuningCharts($0, metrics.tuning[$0] ?? []).map { .chart($0) })
     }
     sections.append(ReportSection("How it was made", try provenance()))
     return Report(
-      title: models.compactMap(\.stage?.title).joined(separator: " and "),
+      title: try models.compactMap(\.stage).map(title).joined(separator: " and "),
       subtitle: "\(prompts.count) held-out prompts, \(settings.picturesPerPrompt) images each, "
         + "the same noise before and after",
       sections: sections, footer: Machine.description)
+  }
+
+  /// What a stage does, as a heading.
+  private func title(of stage: TuningStage) throws -> String {
+    let record = records.first { $0.stage == stage.rawValue }?.record
+    let loss = stage == .dpo ? try record?["settings"].string("loss") : nil
+    return loss == DPOSettings.Loss.supervised.rawValue
+      ? "Supervised tuning on preferred images" : stage.title
   }
 
   /// Time and settings of each stage.
@@ -111,8 +120,12 @@ struct ReportPage {
         + "standard errors over prompts.")
   }
 
-  /// The measurements of a tuning stage.
+  /// The measurements of a tuning stage, as far as it makes them.
   private func tuningCharts(_ stage: TuningStage, _ lines: [JSON.Object]) -> [Chart] {
+    allTuningCharts(stage, lines).filter { !$0.series.allSatisfy(\.points.isEmpty) }
+  }
+
+  private func allTuningCharts(_ stage: TuningStage, _ lines: [JSON.Object]) -> [Chart] {
     switch stage {
     case .spo:
       [

@@ -14,6 +14,10 @@ public struct DPOSettings: StageSettings {
   @Setting(
     "A LoRA file to continue training, of the same rank and modules; null: a new LoRA.")
   public var start: String? = nil
+  @Setting(
+    "Learn from both images of each comparison (dpo), or from the preferred one alone (supervised)."
+  )
+  public var loss = Loss.dpo
   @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
   @Setting("Training steps.", in: 1...1_000_000)
@@ -50,6 +54,13 @@ public struct DPOSettings: StageSettings {
   @Setting("Steps between checkpoints.", in: 1...1_000_000)
   public var checkpointEvery = 500
 
+  /// What is minimized.
+  public enum Loss: String, CaseIterable, Codable, Sendable {
+    case dpo
+    /// The denoising error on preferred images, as in the model's own training: the baseline.
+    case supervised
+  }
+
   public init() {}
 
   public func check() throws(SettingConflict) {
@@ -57,6 +68,13 @@ public struct DPOSettings: StageSettings {
     guard warmUpSteps < steps else {
       throw SettingConflict(
         "warm_up_steps", "must be below steps (\(steps)), but is \(warmUpSteps)")
+    }
+    let unused = Self().beta
+    guard loss == .dpo || beta == unused else {
+      throw SettingConflict(
+        "beta",
+        "must be \(unused), the default, where loss is \"supervised\", which has no beta, but is \(beta)"
+      )
     }
   }
 

@@ -4,18 +4,23 @@ import Reporting
 
 /// What a run of stage `dpo` came to, from the metrics of all its steps.
 struct DirectFindings {
+  /// Against the reference; of supervised tuning, which has none, nothing is measured.
   private let accuracies: [Double]
   private let winErrorChanges: [Double]
   private let gradientNorms: [Double]
 
   /// - Parameter lines: of the stage's `metrics.jsonl`
-  init(_ lines: [JSON.Object]) throws {
+  init(_ lines: [JSON.Object], of loss: DPOSettings.Loss) throws {
     func values(_ key: String) throws -> [Double] {
       try lines.map { try JSONReader(.object($0), path: "metrics.jsonl").double(key) }
     }
+    gradientNorms = try values("gradient_norm")
+    guard loss == .dpo else {
+      (accuracies, winErrorChanges) = ([], [])
+      return
+    }
     accuracies = try values("implicit_accuracy")
     winErrorChanges = try values("win_error_change")
-    gradientNorms = try values("gradient_norm")
   }
 
   /// One sentence for each thing that makes the result doubtful.

@@ -121,6 +121,17 @@ def dpo_case(folder, seed, form, timesteps, beta, config, rank, size, prediction
         | {f"grad.{name}": value.float() for name, value in found.items()},
         folder / "case.safetensors")
     print(folder.name, {name: value.tolist() for name, value in outputs.items()})
+    losses = {
+        "supervised": ref.apply_supervised_loss(unet, scheduler, in_double(inputs)),
+        "safeguarded": ref.apply_dpo_loss(unet, scheduler, in_double(inputs), beta, safeguard=0.5),
+    }
+    tensors = {}
+    for kind, outputs in losses.items():
+        found = ref.gradients(outputs, {"loss": torch.ones(())}, ref.lora_parameters(unet, form))
+        tensors |= {f"{kind}.{name}": value.float() for name, value in outputs.items()}
+        tensors |= {f"{kind}.grad.{name}": value.float() for name, value in found.items()}
+    ref.save_case(tensors, folder / "losses.safetensors")
+    print(folder.name, "scale", losses["safeguarded"]["scale"].tolist())
     if updates:
         dpo_updates(folder, seed + 7, form, unet, scheduler, beta, config, updates)
 
