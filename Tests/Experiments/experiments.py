@@ -32,6 +32,7 @@ METHODS = [
     ("SPO, latent", LATENT, {"spo.stop_step": 9}, True),
     ("SPO, latent, five noisiest steps", LATENT, {"spo.divert_step": 0, "spo.stop_step": 5}, True),
     ("Diffusion-DPO", DPO, {}, True),
+    ("Diffusion-DPO, safeguarded", DPO, {"dpo.safeguard": 0.9}, False),
     ("supervised tuning on winners", DPO, {"dpo.loss": "supervised"}, True),
     ("SPO, pixel, labels of trajectories", PIXEL, {"spo.labels": "trajectory"}, True),
     ("SPO, pixel, from the best", PIXEL, {"spo.continue_from": "best"}, False),

@@ -6,6 +6,7 @@ import Files
 import Foundation
 import NN
 import StepwiseOptimization
+import TensorCore
 import TestSupport
 import Testing
 
@@ -62,6 +63,55 @@ import Testing
     let noised = try golden.noised(["win_latents"])
     try golden.check(
       denoisingLoss(target: noised.target, output: noised.predict(golden.tuned)), "supervised")
+  }
+
+  @Test(
+    "the safeguard leaves the value and scales losers' gradients: all are PyTorch's",
+    arguments: ["dpo-v1", "dpo-xl", "dpo-velocity"])
+  func safeguarded(name: String) throws {
+    let golden = try Golden(name)
+    let noised = try golden.noised(["win_latents", "lose_latents"])
+    func result(_ safeguard: Float?) -> DirectPreferenceLoss.Result {
+      DirectPreferenceLoss(beta: golden.beta, safeguard: safeguard)(
+        target: noised.target, tuned: noised.predict(golden.tuned),
+        reference: withoutGradients { noised.predict(golden.reference) })
+    }
+    let safe = result(0.5)
+    #expect(safe.loss.scalar == result(nil).loss.scalar)
+    let scales = try golden.expected.floats("safeguarded.scale")
+    #expect(relativeError(safe.loserScales, scales) <= 1e-4)
+    try golden.check(safe.loss, "safeguarded")
+  }
+
+  @Test("with the safeguard no step along the outputs' gradient raises the winner's error")
+  func winnersAreSafe() throws {
+    var stream = RandomStream(seed: 3, purpose: "test")
+    let size = 6
+    func draw(_ scale: Float) -> Tensor {
+      Tensor(stream.normals(count: 2 * size), shape: [2, size, 1, 1]).scaled(by: scale)
+    }
+    var harmed = 0
+    for _ in 0..<50 {
+      let target = draw(1)
+      // The loser's residual is larger, and partly the winner's: what raises one raises the other.
+      let shared = draw(1).split(axis: 0, into: 2)[0]
+      let output =
+        (target + concatenated([shared, shared.scaled(by: 2)], axis: 0) + draw(0.5)).trainable()
+      /// By how much the winner's error falls when both outputs go down the gradient, to first order.
+      func fall(_ safeguard: Float?) throws -> Float {
+        let loss = DirectPreferenceLoss(beta: 2, safeguard: safeguard)(
+          target: target, tuned: output, reference: target
+        ).loss
+        let found = try #require(gradients(of: loss, for: [output])[0]).split(axis: 0, into: 2)
+        let residual = (output.detached - target).split(axis: 0, into: 2)[0]
+        return (residual * (found[0] + found[1])).sum().scalar
+      }
+      if try fall(nil) < 0 { harmed += 1 }
+      #expect(try fall(0) >= -1e-6)
+      #expect(try fall(0.5) >= 0)
+      #expect(try fall(1) >= fall(0.5) - 1e-6)
+    }
+    #expect(harmed > 10)
   }
 
   /// A model with a LoRA, and what PyTorch makes of it.

@@ -171,6 +171,28 @@ import Testing
     }
   }
 
+  @Test("the safeguard changes what is learned, however the batch is divided, and is logged")
+  func safeguard() throws {
+    func difference(_ a: [Float], _ b: [Float]) -> Float {
+      zip(a, b).reduce(0) { $0 + abs($1.0 - $1.1) } / a.reduce(0) { $0 + abs($1) }
+    }
+    try withTemporaryFolder { folder in
+      func update(_ overrides: [String]) throws -> [Float] {
+        let run = run(in: folder, "workspace", ["dpo.steps=2", "dpo.batch=6"] + overrides)
+        try run.makeSources()
+        try run.run(through: "dpo")
+        return try ups(run)
+      }
+      let free = try update([])
+      let metrics = "\(folder)/workspace/dpo/metrics.jsonl"
+      #expect(try !String(contentsOfFile: metrics, encoding: .utf8).contains("loser_scale"))
+      let safe = try update(["dpo.safeguard=0.9"])
+      #expect(try String(contentsOfFile: metrics, encoding: .utf8).contains("loser_scale"))
+      #expect(difference(free, safe) > 0.05)
+      #expect(try difference(safe, update(["dpo.safeguard=0.9", "dpo.micro_batch=5"])) < 0.01)
+    }
+  }
+
   @Test("a report of supervised tuning shows what it measures, which nothing is compared with")
   func supervisedReport() throws {
     try withTemporaryFolder { folder in

@@ -165,7 +165,8 @@ import Testing
   @Test(
     "a setting that the chosen loss does not use is refused",
     arguments: [
-      ("dpo", "loss: 'supervised', beta: 2000", "beta: must be 5000.0, the default, where loss is")
+      ("dpo", "loss: 'supervised', beta: 2000", "beta: must be 5000.0, the default, where loss is"),
+      ("dpo", "loss: 'supervised', safeguard: 0.9", "safeguard: must be null where loss is"),
     ])
   func unused(stage: String, settings: String, expected: String) throws {
     let message = try withTemporaryFolder { folder in

@@ -143,6 +143,7 @@ struct ReportPage {
         curve(
           "Error on rejected images, against the untuned model", "lose_error_change", lines,
           x: "step"),
+        curve("Scale of rejected images' gradients", "loser_scale", lines, x: "step"),
       ]
     }
   }

@@ -35,6 +35,10 @@ public struct DPOSettings: StageSettings {
     "Scale of the error differences in the loss, which uses beta / 2.", above: 0,
     upTo: 1_000_000)
   public var beta: Float = 5_000
+  @Setting(
+    "Scale rejected images' gradients so that preferred ones get no worse; 0.9 as published; null: off.",
+    in: 0...1)
+  public var safeguard: Float? = nil
   @Setting("Upper limit (exclusive) of the timesteps that are sampled.", in: 1...1_000)
   public var timestepLimit = 1_000
   @Setting("Learning rate of AdamW.", in: 1e-9...0.1)
@@ -74,6 +78,12 @@ public struct DPOSettings: StageSettings {
       throw SettingConflict(
         "beta",
         "must be \(unused), the default, where loss is \"supervised\", which has no beta, but is \(beta)"
+      )
+    }
+    if loss == .supervised, let safeguard {
+      throw SettingConflict(
+        "safeguard",
+        "must be null where loss is \"supervised\", which has no rejected images, but is \(safeguard)"
       )
     }
   }

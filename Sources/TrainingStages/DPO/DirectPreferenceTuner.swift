@@ -80,7 +80,9 @@ package struct DirectPreferenceTuner {
   private var figureNames: [String] {
     switch settings.loss {
     // How much larger the tuned model's errors are than the reference's.
-    case .dpo: ["implicit_accuracy", "margin", "win_error_change", "lose_error_change"]
+    case .dpo:
+      ["implicit_accuracy", "margin", "win_error_change", "lose_error_change"]
+        + (settings.safeguard == nil ? [] : ["loser_scale"])
     case .supervised: []
     }
   }
@@ -136,7 +138,7 @@ package struct DirectPreferenceTuner {
       latents, noise: noise, timesteps: timesteps, prediction: scheduler.predictionType)
     let tuned = try predict(unets.tuned, "tuned unet")
     guard settings.loss == .dpo else { return (denoisingLoss(target: target, output: tuned), []) }
-    let result = DirectPreferenceLoss(beta: settings.beta)(
+    let result = DirectPreferenceLoss(beta: settings.beta, safeguard: settings.safeguard)(
       target: target, tuned: tuned,
       reference: try withoutGradients { try predict(unets.reference, "unet") })
     return (
@@ -145,7 +147,7 @@ package struct DirectPreferenceTuner {
         [
           result.agreements[$0], result.margins[$0], result.winErrorChanges[$0],
           result.loseErrorChanges[$0],
-        ]
+        ] + (settings.safeguard == nil ? [] : [result.loserScales[$0]])
       }
     )
   }
