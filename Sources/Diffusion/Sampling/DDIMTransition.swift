@@ -40,6 +40,17 @@ public struct DDIMTransition {
       + Tensor(constants, shape: [rows.count])
   }
 
+  /// The Kullback-Leibler divergence between the Gaussians around two means, in nats, as a mean over elements: one for
+  /// each row.
+  ///
+  ///     KL = (mean - other)^2 / (2 sigma^2)
+  ///
+  /// Only for steps whose sigma is not 0, which both share.
+  public func divergence(of mean: Tensor, from other: Tensor) -> Tensor {
+    let squares = (mean - other).mapped(by: .square).mean(over: 1..<mean.shape.count)  // [batch]
+    return squares * Tensor(rows.map { 0.5 / ($0.sigma * $0.sigma) }, shape: [rows.count])
+  }
+
   private func mixed(
     _ latents: Tensor, _ modelOutput: Tensor, _ mixture: KeyPath<DDIMStep, LinearCombination>
   ) -> Tensor {

@@ -132,6 +132,7 @@ struct ReportPage {
         curve("Loss", "loss", lines, x: "sampling batch"), keptChart(lines),
         curve("Clipped ratios, share", "clipped_share", lines, x: "sampling batch"),
         curve("Mean score of finished samples", "final_score", lines, x: "sampling batch"),
+        divergenceChart(lines),
       ]
     case .dpo:
       [
@@ -216,6 +217,28 @@ struct ReportPage {
     return Chart(
       title: title, x: .init(x), y: .init(key.replacingOccurrences(of: "_", with: " ")),
       series: [.init(key, points: points)])
+  }
+
+  /// How far the model moves from the one before tuning, at all timesteps and at the outermost ones.
+  private func divergenceChart(_ lines: [JSON.Object]) -> Chart {
+    func points(_ value: (JSON.Object) -> JSON?) -> [Chart.Point] {
+      lines.compactMap { line in
+        guard let step = line["step"]?.double, let value = value(line)?.double else { return nil }
+        return Chart.Point(x: step, y: value)
+      }
+    }
+    let timesteps = lines.flatMap { line in
+      (line["kl_by_timestep"]?.object?.keys ?? []).compactMap { Int($0) }
+    }
+    let outermost = [timesteps.max(), timesteps.min()].compactMap { $0 }
+    return Chart(
+      title: "KL divergence from the model before tuning", x: .init("sampling batch"),
+      y: .init("nats per element"),
+      series: [.init("mean over all steps", points: points { $0["kl"] })]
+        + (Set(outermost).count > 1 ? outermost : []).map { timestep in
+          .init("timestep \(timestep)", points: points { $0["kl_by_timestep"]?["\(timestep)"] })
+        },
+      note: "Of the Gaussians that denoising steps draw from, at the latents that were trained on.")
   }
 
   /// For each compared timestep, the share of prompts whose pair passed the threshold.

@@ -97,6 +97,7 @@ package struct StepwiseTuner {
     package var clippedShare: Float = 0
     package var gradientNorm: Float = 0
     package var updates = 0
+    package var divergences = StepDivergences()
   }
 
   package mutating func train(
@@ -114,11 +115,13 @@ package struct StepwiseTuner {
       result.clippedShare += trained.clippedShare
       result.gradientNorm += trained.gradientNorm
       result.updates += trained.updates
+      result.divergences.add(trained.divergences)
     }
     let batches = Float(max(1, starts.count))
     return Trained(
       loss: result.loss / batches, clippedShare: result.clippedShare / batches,
-      gradientNorm: result.gradientNorm / Float(max(1, result.updates)), updates: result.updates)
+      gradientNorm: result.gradientNorm / Float(max(1, result.updates)), updates: result.updates,
+      divergences: result.divergences)
   }
 
   /// Adds the gradients of a batch of pairs, computed in parts, to those that wait; once they are of enough
@@ -130,24 +133,35 @@ package struct StepwiseTuner {
     let accumulation = max(1, settings.gradientAccumulation)
     let lossBefore = sum.loss
     let size = max(1, settings.microBatch)
-    let clippedShare = try sum.add(parts: (pairs.count + size - 1) / size, state.ranks) {
+    let parts = try sum.add(parts: (pairs.count + size - 1) / size, state.ranks) {
       try checkInterruption()
       let part = pairs[$0 * size..<min(($0 + 1) * size, pairs.count)]
       let share = Float(part.count) / Float(pairs.count)
-      let loss = try self.loss(of: PairBatch(Array(part)), prompts)
+      let batch = PairBatch(Array(part))
+      let loss = try self.loss(of: batch, prompts)
       return GradientSum.Part(
         loss: loss.loss, weight: share / Float(accumulation),
-        figures: [share * loss.clippedShare(limit: settings.clip)])
-    }.joined().reduce(0, +)
+        figures: [share * loss.clippedShare(limit: settings.clip)]
+          + zip(batch.timesteps, loss.divergences).flatMap { [Float($0), $1] })
+    }
+    let clippedShare = parts.reduce(0) { $0 + ($1.first ?? 0) }
+    var divergences = StepDivergences()
+    for figures in parts {
+      for place in stride(from: 1, to: figures.count, by: 2) {
+        divergences.add(figures[place + 1], at: Int(figures[place]))
+      }
+    }
     sum.batches += 1
     let loss = (sum.loss - lossBefore) * Float(accumulation)
     guard sum.batches >= accumulation else {
       state.carried = sum
-      return Trained(loss: loss, clippedShare: clippedShare)
+      return Trained(loss: loss, clippedShare: clippedShare, divergences: divergences)
     }
     state.carried = nil
     let norm = try state.update(sum.gradients, loss: sum.loss)
-    return Trained(loss: loss, clippedShare: clippedShare, gradientNorm: norm, updates: 1)
+    return Trained(
+      loss: loss, clippedShare: clippedShare, gradientNorm: norm, updates: 1,
+      divergences: divergences)
   }
 
   private func loss(

@@ -220,6 +220,13 @@ package final class TuneSPO: RankedStage {
       ("loss", trained.loss), ("gradient_norm", trained.gradientNorm),
       ("clipped_share", trained.clippedShare), ("final_score", sampled.meanFinalScore),
     ])
+    if let mean = trained.divergences.mean {
+      figures["kl"] = .number(mean)
+      figures["kl_by_timestep"] = .object(
+        trained.divergences.byTimestep.reduce(into: JSON.Object()) {
+          $0["\($1.timestep)"] = .number($1.mean)
+        })
+    }
     figures["updates"] = .integer(trained.updates)
     figures["pairs"] = .integer(sampled.pairs.count)
     figures["steps"] = .array(
