@@ -163,9 +163,13 @@ import Testing
   }
 
   @Test(
-    "a setting that the chosen loss does not use is refused",
+    "a setting that others leave without effect is refused",
     arguments: [
       ("dpo", "loss: 'supervised', beta: 2000", "beta: must be 5000.0, the default, where loss is"),
+      (
+        "spo", "held_out_prompts: 3",
+        "held_out_prompts: must be 16, the default, where held_out_every"
+      ),
       ("dpo", "loss: 'supervised', safeguard: 0.9", "safeguard: must be null where loss is"),
     ])
   func unused(stage: String, settings: String, expected: String) throws {

@@ -132,7 +132,7 @@ struct ReportPage {
         curve("Loss", "loss", lines, x: "sampling batch"), keptChart(lines),
         curve("Clipped ratios, share", "clipped_share", lines, x: "sampling batch"),
         curve("Mean score of finished samples", "final_score", lines, x: "sampling batch"),
-        divergenceChart(lines),
+        heldOutChart(lines), divergenceChart(lines),
       ]
     case .dpo:
       [
@@ -217,6 +217,17 @@ struct ReportPage {
     return Chart(
       title: title, x: .init(x), y: .init(key.replacingOccurrences(of: "_", with: " ")),
       series: [.init(key, points: points)])
+  }
+
+  private func heldOutChart(_ lines: [JSON.Object]) -> Chart {
+    let before = lines.compactMap { $0["held_out_score_before"]?.double }
+    var chart = curve(
+      "Mean score of held-out prompts", "held_out_score", lines, x: "sampling batch")
+    chart.series[0].points.insert(contentsOf: before.map { Chart.Point(x: 0, y: $0) }, at: 0)
+    chart.note =
+      "By the preference model that the tuning follows, on images of prompts that it does not train on, always "
+      + "from the same noise. Batch 0: before tuning."
+    return chart
   }
 
   /// How far the model moves from the one before tuning, at all timesteps and at the outermost ones.

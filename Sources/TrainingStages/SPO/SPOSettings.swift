@@ -104,6 +104,12 @@ public struct SPOSettings: StageSettings {
     "Held-out prompts to sample before the first batch, after each epoch and at the end.",
     in: 0...256)
   public var pictures = 4
+  @Setting(
+    "Sampling batches between scores of held-out images by the preference model; null: none.",
+    in: 1...1_000_000)
+  public var heldOutEvery: Int? = nil
+  @Setting("Held-out prompts that are scored, always from the same noise.", in: 1...4_096)
+  public var heldOutPrompts = 16
   @Setting("Sampling batches between checkpoints.", in: 1...1_000_000)
   public var checkpointEvery = 10
 
@@ -169,6 +175,13 @@ public struct SPOSettings: StageSettings {
       throw SettingConflict(
         "highest_threshold",
         "must be at least threshold (\(threshold)), but is \(highestThreshold)")
+    }
+    let unused = Self().heldOutPrompts
+    guard heldOutEvery != nil || heldOutPrompts == unused else {
+      throw SettingConflict(
+        "held_out_prompts",
+        "must be \(unused), the default, where held_out_every is null, which scores none, but is "
+          + "\(heldOutPrompts)")
     }
   }
 

@@ -44,6 +44,8 @@ package final class TuneSPO: RankedStage {
     var tuner: StepwiseTuner
     let shards: ShardSet
     let pictures: HeldOutPictures
+    /// Nil where held-out images are not judged.
+    let heldOut: HeldOutScores?
     let log: TrainingLog
     var order: EpochOrder
   }
@@ -99,7 +101,7 @@ package final class TuneSPO: RankedStage {
     let told = judge.isLatentPreferenceModel ? .drawn : settings.judgedTimestep
     return [
       "gradient_accumulation": 1, "judged_timestep": .string(told.rawValue), "labels": "step",
-      "continue_from": "random",
+      "continue_from": "random", "held_out_every": .null, "held_out_prompts": 16,
     ]
   }
 
@@ -118,13 +120,14 @@ package final class TuneSPO: RankedStage {
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels],
       ranks: context.ranks, checkInterruption: context.checkInterruption)
     let log = try intervals().resume(&tuner.state)
+    let pictures = HeldOutPictures(
+      shards: try ShardSet.heldOut(in: shardFolder), count: settings.pictures,
+      scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
+      unit: "batch", folder: "\(folder)/pictures")
     tuning = Tuning(
-      tuner: tuner, shards: shards,
-      pictures: HeldOutPictures(
-        shards: try ShardSet.heldOut(in: shardFolder), count: settings.pictures,
-        scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
-        unit: "batch", folder: "\(folder)/pictures"),
-      log: log, order: EpochOrder(count: try prompts().count, seed: settings.seed))
+      tuner: tuner, shards: shards, pictures: pictures,
+      heldOut: HeldOutScores(settings, pictures), log: log,
+      order: EpochOrder(count: try prompts().count, seed: settings.seed))
     noteIdleRanks()
   }
 
@@ -190,6 +193,11 @@ package final class TuneSPO: RankedStage {
   private func tune(_ iteration: Int) throws {
     guard var tuning else { return }
     let numbers = try self.prompts()
+    // Rank 0 alone: it takes little, and the others have nothing else to do.
+    let heldOut = context.ranks.isFirst ? tuning.heldOut : nil
+    let before =
+      iteration == 0
+      ? try heldOut?.mean(tuning.tuner, checkInterruption: context.checkInterruption) : nil
     let prompts = tuning.order.items(step: iteration, batch: settings.batch).map {
       numbers[$0.item]
     }
@@ -201,7 +209,15 @@ package final class TuneSPO: RankedStage {
         let prompt = try tuning.shards.prompt($0)
         return JudgedPrompt(text: prompt.text, ids: prompt.inputIDs)
       }, iteration: iteration)
-    let figures = Self.figures(sampled, trained)
+    var figures = Self.figures(sampled, trained)
+    if let before { figures.setHeldOutScore(before, beforeTraining: true) }
+    var score: Float?
+    if let heldOut, heldOut.areDue(after: iteration + 1, of: try intervals().stepCount) {
+      let mean = try heldOut.mean(
+        tuning.tuner, checkInterruption: context.checkInterruption)
+      figures.setHeldOutScore(mean)
+      score = mean
+    }
     try tuning.log.append(step: iteration + 1, figures)
     if sampled.pairs.isEmpty {
       context.progress.say(
@@ -209,7 +225,8 @@ package final class TuneSPO: RankedStage {
     }
     context.progress.advance(
       note: "\(sampled.pairs.count) pairs, loss \(shortened(trained.loss)), "
-        + "score \(shortened(sampled.meanFinalScore))")
+        + "score \(shortened(sampled.meanFinalScore))"
+        + (score.map { ", held-out score \(shortened($0))" } ?? ""))
     self.tuning = tuning
   }
 

@@ -17,6 +17,8 @@ struct TuningFindings {
   /// Of each batch that had pairs.
   private var clippedShares: [Double] = []
   private var gradientNorms: [Double] = []
+  /// Before the first batch, then as they were measured.
+  private var heldOutScores: [Double] = []
 
   /// - Parameter lines: of the stage's `metrics.jsonl`
   init(_ lines: [JSON.Object]) throws {
@@ -25,6 +27,9 @@ struct TuningFindings {
       let reader = JSONReader(.object(line), path: "metrics.jsonl")
       let count = try reader.int("pairs")
       batches += 1
+      for key in ["held_out_score_before", "held_out_score"] {
+        if let score = try reader.optional(key) { heldOutScores.append(try score.double()) }
+      }
       pairs += count
       updates += try reader.int("updates")
       for step in try reader["steps"].elements() {
@@ -87,6 +92,12 @@ struct TuningFindings {
         "spo: \(String(format: "%.0f", 100 * share)) % of the likelihood ratios were clipped in the "
           + "last quarter of the batches, so little more was learned; lower "
           + "spo.learning_rate or raise spo.clip")
+    }
+    if let before = heldOutScores.first, let after = heldOutScores.last, after < before {
+      warnings.append(
+        "spo: the preference model scores images of held-out prompts lower than before tuning "
+          + "(\(Self.text(after)), was \(Self.text(before))), so what was learned does not carry over; train "
+          + "on more prompts, for fewer batches, or lower spo.learning_rate")
     }
     return warnings
   }
