@@ -147,6 +147,7 @@ import Testing
       #expect(try difference(left, update((1, 0), ["dpo.gradient_checkpointing=true"])) < 0.01)
       #expect(try difference(left, update((1, 0), ["seed=43"])) > 0.1)
       #expect(try difference(left, update((0, 1)).map { -$0 }) < 0.01)
+      #expect(try update((1, 0), ["dpo.inverted=true"]) == update((0, 1)))
     }
   }
 

@@ -115,6 +115,22 @@ import TrainingStages
     #expect(abs(try #require(further.mean) / mean - 1) < 1e-12)
   }
 
+  @Test("inverted, the first update is the opposite")
+  func inverted() throws {
+    let (pairs, prompts) = (pairs(3), try prompts())
+    func ups(_ isInverted: Bool) throws -> [Float] {
+      var tuner = try tuner {
+        $0.inverted = isInverted
+        $0.weightDecay = 0
+      }
+      _ = try tuner.train(on: pairs, prompts, iteration: 0)
+      return LoRAWeights(trained: tuner.adapters).modules.flatMap(\.up)
+    }
+    let (plain, inverted) = (try ups(false), try ups(true))
+    #expect(plain.contains { $0 != 0 })
+    #expect(zip(plain, inverted).allSatisfy { abs($0 + $1) <= 1e-3 * abs($0) + 1e-9 })
+  }
+
   @Test("without a limit gradients are left as they are")
   func noLimit() throws {
     let (pairs, prompts) = (pairs(2), try prompts())

@@ -39,6 +39,8 @@ public struct DPOSettings: StageSettings {
     "Scale rejected images' gradients so that preferred ones get no worse; 0.9 as published; null: off.",
     in: 0...1)
   public var safeguard: Float? = nil
+  @Setting("Prefer the rejected images, to train a LoRA for --negative-lora (Diffusion-NPO).")
+  public var inverted = false
   @Setting("Upper limit (exclusive) of the timesteps that are sampled.", in: 1...1_000)
   public var timestepLimit = 1_000
   @Setting("Learning rate of AdamW.", in: 1e-9...0.1)

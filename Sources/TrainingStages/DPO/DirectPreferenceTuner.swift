@@ -120,7 +120,7 @@ package struct DirectPreferenceTuner {
   ) throws -> (loss: Tensor, figures: [[Float]]) {
     // All left images, then all right ones, become all winners, then all losers.
     let labels = try examples.labels(of: pairs)
-    let isLeft = labels.map { $0.first > $0.second }
+    let isLeft = labels.map { ($0.first > $0.second) != settings.inverted }
     let winners = isLeft.enumerated().map { $1 ? $0 : $0 + pairs.count }
     let losers = isLeft.enumerated().map { $1 ? $0 + pairs.count : $0 }
     let rows = settings.loss == .supervised ? winners : winners + losers

@@ -70,6 +70,8 @@ public struct SPOSettings: StageSettings {
     "Threshold of the noisiest step, where threshold is that of the least noisy; null: the same.",
     in: 0..<1)
   public var highestThreshold: Double? = nil
+  @Setting("Prefer the worst candidates, to train a LoRA for --negative-lora (Diffusion-NPO).")
+  public var inverted = false
   @Setting("Pairs per training batch.", in: 1...4_096)
   public var pairBatch = 10
   /// What is left at the end of a sampling batch is carried over to the next.

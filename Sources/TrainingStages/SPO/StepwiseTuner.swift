@@ -105,7 +105,9 @@ package struct StepwiseTuner {
   ) throws -> Trained {
     var stream = RandomStream(
       seed: settings.seed, purpose: "spo.shuffle", item: UInt64(iteration))
-    let shuffled = stream.permutation(count: pairs.count).map { pairs[$0] }
+    let shuffled = stream.permutation(count: pairs.count).map {
+      settings.inverted ? pairs[$0].inverted : pairs[$0]
+    }
     let starts = Array(stride(from: 0, to: shuffled.count, by: settings.pairBatch))
     var result = Trained()
     for start in starts {

@@ -102,6 +102,7 @@ package final class TuneSPO: RankedStage {
     return [
       "gradient_accumulation": 1, "judged_timestep": .string(told.rawValue), "labels": "step",
       "continue_from": "random", "held_out_every": .null, "held_out_prompts": 16,
+      "inverted": false,
     ]
   }
 
@@ -252,7 +253,8 @@ package final class TuneSPO: RankedStage {
   package func finish() throws {
     guard let tuning else { return }
     // The log ends where the newest checkpoint does, so it counts what other runs have sampled, too.
-    let findings = try TuningFindings(try MetricsLog.lines(of: "\(folder)/metrics.jsonl"))
+    let findings = try TuningFindings(
+      try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), inverted: settings.inverted)
     try findings.requirePairs()
     try requireChange(tuning.tuner.adapters, findings)
     let lora = LoRAWeights(trained: tuning.tuner.adapters)

@@ -19,9 +19,13 @@ struct TuningFindings {
   private var gradientNorms: [Double] = []
   /// Before the first batch, then as they were measured.
   private var heldOutScores: [Double] = []
+  private let isInverted: Bool
 
-  /// - Parameter lines: of the stage's `metrics.jsonl`
-  init(_ lines: [JSON.Object]) throws {
+  /// - Parameters:
+  ///   - lines: of the stage's `metrics.jsonl`
+  ///   - inverted: whether it learned to displease the preference model
+  init(_ lines: [JSON.Object], inverted: Bool = false) throws {
+    isInverted = inverted
     var gapSum = 0.0
     for line in lines {
       let reader = JSONReader(.object(line), path: "metrics.jsonl")
@@ -93,7 +97,8 @@ struct TuningFindings {
           + "last quarter of the batches, so little more was learned; lower "
           + "spo.learning_rate or raise spo.clip")
     }
-    if let before = heldOutScores.first, let after = heldOutScores.last, after < before {
+    if let before = heldOutScores.first, let after = heldOutScores.last, !isInverted, after < before
+    {
       warnings.append(
         "spo: the preference model scores images of held-out prompts lower than before tuning "
           + "(\(Self.text(after)), was \(Self.text(before))), so what was learned does not carry over; train "
