@@ -60,3 +60,15 @@ public struct StepwiseLoss {
       })
   }
 }
+
+extension DDIMTransition {
+  /// How far the steps that one model output implies are from those of another, one number for each row.
+  func divergences(_ latents: Tensor, _ output: Tensor, from other: Tensor) -> [Float] {
+    withoutGradients {
+      divergence(
+        of: mean(latents, modelOutput: output.detached),
+        from: mean(latents, modelOutput: other.detached)
+      ).values
+    }
+  }
+}

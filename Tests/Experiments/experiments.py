@@ -39,6 +39,7 @@ METHODS = [
     ("SPO, pixel, from the worst", PIXEL, {"spo.continue_from": "worst"}, False),
     ("SPO, pixel, two candidates", PIXEL, {"spo.candidates": 2}, False),
     ("SPO, pixel, eight candidates", PIXEL, {"spo.candidates": 8}, False),
+    ("SPO, pixel, GradSPO", PIXEL, {"spo.loss": "gradspo", "spo.average_decay": 0.9}, False),
     ("SPO, pixel, step-blind judge", PIXEL,
      {"preference.step_aware": "false", "spo.judged_timestep": "none"}, False),
 ]
@@ -69,6 +70,7 @@ class Experiments:
         else:
             settings |= {
                 "preference.seed": seed, "spo.seed": seed, "spo.pictures": 0,
+                "spo.held_out_every": "null",
                 "spo.iterations": max(1, round(self.iterations * share)),
             }
             if self.fast:

@@ -47,7 +47,9 @@ def spo_calls(settings, lines, latent):
         judged = k * (stop - divert)
         compared = min(stop, steps - 1) - divert
         sampled = 1 + divert + (compared if latent else k * compared)
-    return {"unet": 2 * (prompts * sampled + pairs * 4), "judge": prompts * judged}
+    # The averaged model predicts once more, for the loss of GradSPO.
+    learned = 5 if settings["loss"] == "gradspo" and settings["average_decay"] is not None else 4
+    return {"unet": 2 * (prompts * sampled + pairs * learned), "judge": prompts * judged}
 
 
 def mean_interval(values):

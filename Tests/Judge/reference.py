@@ -339,6 +339,23 @@ def apply_spo_loss(unet, scheduler, inputs, guidance=5, beta=10, clip=0.1, eta=1
     return {"loss": loss, "ratio_win": ratio_win, "ratio_lose": ratio_lose}
 
 
+def apply_gradspo_loss(scheduler, inputs, beta=10, clip=0.1, eta=1, steps=20, target_step=0.5):
+    """Of the noises that the tuned, the untuned and the averaged model predict; only `tuned` has gradients."""
+    zeros = torch.zeros_like(inputs["tuned"])
+    _, sigma, _ = ddim_step(scheduler, zeros, zeros, inputs["timestep"], steps, eta)
+    abar = scheduler.alphas_cumprod[inputs["timestep"]].view(-1, 1, 1, 1)
+    win, lose = inputs["next_latents"].unbind(1)
+    guidance = target_step * (1 - abar).sqrt() * (win - lose) / sigma / 2
+
+    def ratio(target):
+        scores = [-(inputs[name] - target).pow(2).flatten(1).mean(1) for name in ("tuned", "reference")]
+        return (scores[0] - scores[1]).exp().clamp(1 - clip, 1 + clip)
+
+    ratio_win, ratio_lose = ratio(inputs["average"] - guidance), ratio(inputs["average"] + guidance)
+    loss = -F.logsigmoid(beta * (ratio_win.log() - ratio_lose.log())).mean()
+    return {"loss": loss, "ratio_win": ratio_win, "ratio_lose": ratio_lose}
+
+
 # ---------------------------------------------------------------------------------------------
 # Diffusion-DPO
 

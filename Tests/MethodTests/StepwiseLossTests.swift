@@ -1,4 +1,6 @@
+import Apply
 import Autograd
+import Checkpoints
 import Diffusion
 import Foundation
 import StepwiseOptimization
@@ -46,6 +48,35 @@ import Testing
       }
       #expect(abs(Double(result.divergences[row]) / (sum / 48) - 1) < 1e-4, "timestep \(timestep)")
     }
+  }
+
+  @Test("GradSPO's loss, ratios and gradient are PyTorch's")
+  func gradientGuidance() throws {
+    let file = try SafetensorsFile(path: fixturePath("method/gradspo/case.safetensors"))
+    let inputs = InputTensors(file, prefix: "input.")
+    let tuned = try inputs.images("tuned").trainable()
+    let shape = tuned.shape
+    let next = try inputs.floats(
+      "next_latents", shape: [shape[0], 2, shape[3], shape[1], shape[2]])
+    let halves = next.split(axis: 1, into: 2).map {
+      $0.reshaped(to: [shape[0], shape[3], shape[1], shape[2]]).channelsLast()
+    }
+    let timesteps = try inputs.timesteps(batch: shape[0])
+    let scheduler = try DDIMScheduler(
+      ModelFolder(path: fixturePath("method/gradspo")).schedulerConfig())
+    let result = GradientGuidanceLoss(beta: 10, clip: 0.1, targetStep: 0.5)(
+      PairBatch(
+        latents: Tensor(repeating: 0, shape: shape), timesteps: timesteps, win: halves[0],
+        lose: halves[1]),
+      try scheduler.transition(from: timesteps, stepCount: Self.steps, eta: 1), scheduler.schedule,
+      tuned: tuned, reference: try inputs.images("reference"),
+      average: try inputs.images("average"))
+    func expected(_ name: String) throws -> [Float] { try file.floats("output.\(name)") }
+    #expect(relativeError([result.loss.scalar], try expected("loss")) < 1e-5)
+    #expect(relativeError(result.winRatios, try expected("ratio_win")) < 1e-5)
+    #expect(relativeError(result.loseRatios, try expected("ratio_lose")) < 1e-5)
+    let gradient = try #require(gradients(of: result.loss, for: [tuned])[0])
+    #expect(relativeError(gradient.channelsFirst().values, try file.floats("grad.tuned")) < 1e-4)
   }
 
   @Test("it is the mean of log p - log q over what the tuned model draws")

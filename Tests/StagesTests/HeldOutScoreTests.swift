@@ -41,7 +41,7 @@ import TrainingStages
     arguments: ["quickstart", "quickstart-latent"])
   func curve(pipeline: String) throws {
     try withTemporaryFolder { folder in
-      let plain = run(in: folder, "plain", pipeline: pipeline, [])
+      let plain = run(in: folder, "plain", pipeline: pipeline, ["spo.held_out_every=null"])
       try plain.makeSources()
       try plain.run()
       let watched = run(in: folder, "watched", pipeline: pipeline, scored)

@@ -32,7 +32,9 @@ import Testing
         "dpo.sampling_steps=2",
       ]
     }
-    if name != "quickstart-latent" {
+    if name == "quickstart-latent" {
+      overrides += ["spo.loss=gradspo", "spo.average_decay=0.9"]
+    } else {
       overrides += [
         "preference.start=\(Self.repository)/data/tiny-preference", "preference.estimates=0",
         "preference.estimate_batch=1", "preference.clean_steps=1",

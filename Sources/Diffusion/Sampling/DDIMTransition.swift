@@ -26,6 +26,11 @@ public struct DDIMTransition {
       + mixed(latents, modelOutput, \.noise) * column(\.noiseScale)
   }
 
+  /// The noise in the latents that a model output implies, `[batch, height, width, channels]`.
+  public func predictedNoise(_ latents: Tensor, modelOutput: Tensor) -> Tensor {
+    mixed(latents, modelOutput, \.noise)
+  }
+
   /// `mean + sigma noise`.
   public func sample(mean: Tensor, noise: Tensor) -> Tensor { mean + noise * column(\.sigma) }
 

@@ -14,6 +14,8 @@ package struct StepwiseTuner {
   let settings: SPOSettings
   let tuned: GuidedUNet
   private let reference: GuidedUNet
+  /// What candidates are sampled from, if not from the tuned model: one whose adapters are running means of its own.
+  private let averaged: (unet: GuidedUNet, adapters: AdapterSet)?
   let autoencoder: Autoencoder
   package let adapters: AdapterSet
   let scheduler: DDIMScheduler
@@ -41,8 +43,12 @@ package struct StepwiseTuner {
     let unets = try TunedUNet(
       model, rank: settings.rank, seed: settings.seed,
       start: try settings.start.map { try StartingLoRA(path: $0, of: model, stage: TuneSPO.name) },
+      averages: settings.averageDecay != nil,
       usesGradientCheckpointing: settings.gradientCheckpointing)
     adapters = unets.adapters
+    averaged = unets.averaged.map {
+      (GuidedUNet($0.unet, guidance: settings.guidance), $0.adapters)
+    }
     reference = GuidedUNet(unets.reference, guidance: settings.guidance)
     tuned = GuidedUNet(unets.tuned, guidance: settings.guidance)
     autoencoder = try model.autoencoder().model
@@ -50,7 +56,12 @@ package struct StepwiseTuner {
     state = try TrainingState(
       adapters.parameters, optimizer: .init(weightDecay: settings.weightDecay),
       schedule: .init(peak: settings.learningRate), gradientLimit: settings.gradientLimit,
-      ranks: ranks)
+      keepsAverage: settings.averageDecay != nil, ranks: ranks)
+  }
+
+  /// Has candidates sampled from the averages as they are now.
+  func followAverage() {
+    if let averaged { state.copyAverage(to: averaged.adapters.parameters) }
   }
 
   /// Samples a batch of prompts and trains on what it gave.
@@ -77,7 +88,7 @@ package struct StepwiseTuner {
     _ prompts: PromptBatch, scorer: any CandidateScorer, iteration: Int
   ) throws -> SampledPairs {
     let sampler = CandidateSampler(
-      unet: tuned, scheduler: scheduler,
+      unet: averaged?.unet ?? tuned, scheduler: scheduler,
       settings: settings.sampling(promptsAtOnce: settings.promptsAtOnce, seed: settings.seed),
       latentShape: latentShape, checkInterruption: checkInterruption)
     let groups = sampler.groups(of: prompts)
@@ -161,6 +172,10 @@ package struct StepwiseTuner {
     }
     state.carried = nil
     let norm = try state.update(sum.gradients, loss: sum.loss)
+    if let decay = settings.averageDecay {
+      state.updateAverage(decay: decay)
+      followAverage()
+    }
     return Trained(
       loss: loss, clippedShare: clippedShare, gradientNorm: norm, updates: 1,
       divergences: divergences)
@@ -176,12 +191,23 @@ package struct StepwiseTuner {
         negative: negative
       ).requiringFinite("\(name), timesteps \(Set(pairs.timesteps).sorted())")
     }
-    return StepwiseLoss(beta: settings.beta, clip: settings.clip)(
-      pairs,
-      try scheduler.transition(
-        from: pairs.timesteps, stepCount: settings.samplingSteps, eta: settings.eta),
-      tuned: try predict(tuned, "tuned unet"),
-      reference: try withoutGradients { try predict(reference, "unet") })
+    let transition = try scheduler.transition(
+      from: pairs.timesteps, stepCount: settings.samplingSteps, eta: settings.eta)
+    let tunedOutput = try predict(tuned, "tuned unet")
+    let referenceOutput = try withoutGradients { try predict(reference, "unet") }
+    switch settings.loss {
+    case .spo:
+      return StepwiseLoss(beta: settings.beta, clip: settings.clip)(
+        pairs, transition, tuned: tunedOutput, reference: referenceOutput)
+    case .gradspo:
+      let loss = GradientGuidanceLoss(
+        beta: settings.beta, clip: settings.clip, targetStep: settings.targetStep)
+      return loss(
+        pairs, transition, scheduler.schedule, tuned: tunedOutput, reference: referenceOutput,
+        average: try averaged.map { averaged in
+          try withoutGradients { try predict(averaged.unet, "averaged unet") }
+        } ?? tunedOutput.detached)
+    }
   }
 }
 

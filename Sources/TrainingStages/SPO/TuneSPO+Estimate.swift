@@ -96,8 +96,9 @@ extension TuneSPO: Estimating {
       _ = try settings.base.unet(adapters: adapters)
       return adapters.parameters.reduce(0) { $0 + $1.storedShape.reduce(1, *) }
     }
-    // Values, two moments and what is carried over, the newest two and one being written; and the LoRA.
-    let kept = settings.gradientAccumulation > 1 ? 4 : 3
+    // Values, two moments, what is carried over and averages, the newest two and one being written; and the LoRA.
+    let kept =
+      3 + (settings.gradientAccumulation > 1 ? 1 : 0) + (settings.averageDecay == nil ? 0 : 1)
     let layout = try scale.layout(of: settings.base)
     let pixels = try AutoencoderConfiguration(settings.base.configuration("vae")).reduction
     let picture = layout.latentHeight * pixels * layout.latentWidth * pixels

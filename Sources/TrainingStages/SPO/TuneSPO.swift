@@ -101,8 +101,8 @@ package final class TuneSPO: RankedStage {
     let told = judge.isLatentPreferenceModel ? .drawn : settings.judgedTimestep
     return [
       "gradient_accumulation": 1, "judged_timestep": .string(told.rawValue), "labels": "step",
-      "continue_from": "random", "held_out_every": .null, "held_out_prompts": 16,
-      "inverted": false,
+      "continue_from": "random", "held_out_every": .null, "held_out_prompts": 8,
+      "inverted": false, "loss": "spo", "target_step": 0.5, "average_decay": .null,
     ]
   }
 
@@ -121,6 +121,7 @@ package final class TuneSPO: RankedStage {
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels],
       ranks: context.ranks, checkInterruption: context.checkInterruption)
     let log = try intervals().resume(&tuner.state)
+    tuner.followAverage()
     let pictures = HeldOutPictures(
       shards: try ShardSet.heldOut(in: shardFolder), count: settings.pictures,
       scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
