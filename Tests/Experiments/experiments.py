@@ -43,7 +43,10 @@ METHODS = [
     ("SPO, pixel, step-blind judge", PIXEL,
      {"preference.step_aware": "false", "spo.judged_timestep": "none"}, False),
 ]
-FAST_LEAVES_OUT = {"SPO, pixel, two candidates", "SPO, pixel, eight candidates"}
+FAST_LEAVES_OUT = {
+    "SPO, pixel, two candidates", "SPO, pixel, eight candidates", "SPO, pixel, GradSPO",
+    "Diffusion-DPO, safeguarded",
+}
 
 
 class Experiments:
@@ -70,7 +73,6 @@ class Experiments:
         else:
             settings |= {
                 "preference.seed": seed, "spo.seed": seed, "spo.pictures": 0,
-                "spo.held_out_every": "null",
                 "spo.iterations": max(1, round(self.iterations * share)),
             }
             if self.fast:

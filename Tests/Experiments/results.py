@@ -24,7 +24,7 @@ def read(workspace, stage):
     calls = spo_calls(settings, lines, is_latent(workspace)) if stage == "spo" else {
         # Tuned model forwards and backwards, which is twice the work, and reference, on two images; or the tuned
         # model alone on the preferred one.
-        "unet": settings["steps"] * settings["batch"] * (2 * 4 if settings["loss"] == "dpo" else 3),
+        "unet": settings["steps"] * settings["batch"] * (2 * 4 if settings.get("loss", "dpo") == "dpo" else 3),
         "judge": 0}
     oracle = summary["oracle"]
     return {"oracle": oracle, "calls": calls, "stage_seconds": summary["seconds"][stage]}
@@ -48,7 +48,7 @@ def spo_calls(settings, lines, latent):
         compared = min(stop, steps - 1) - divert
         sampled = 1 + divert + (compared if latent else k * compared)
     # The averaged model predicts once more, for the loss of GradSPO.
-    learned = 5 if settings["loss"] == "gradspo" and settings["average_decay"] is not None else 4
+    learned = 5 if settings.get("loss") == "gradspo" and settings["average_decay"] is not None else 4
     return {"unet": 2 * (prompts * sampled + pairs * learned), "judge": prompts * judged}
 
 

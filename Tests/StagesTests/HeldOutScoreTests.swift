@@ -47,6 +47,14 @@ import TrainingStages
       let watched = run(in: folder, "watched", pipeline: pipeline, scored)
       try watched.run()
       #expect(try bytes(watched, Self.lora) == bytes(plain, Self.lora))
+      let stage = "\(watched.workspace)/spo"
+      let events = try #require(
+        try FileManager.default.contentsOfDirectory(atPath: stage).first { $0.hasPrefix("events") }
+      )
+      let text = String(decoding: try bytes(watched, "spo/\(events)"), as: UTF8.self)
+      for name in ["held_out_score", "kl", "kl_by_timestep/1"] {
+        #expect(text.contains(name), "\(name)")
+      }
       #expect(try scores(plain, "held_out_score") == [nil, nil, nil])
       #expect(try scores(watched, "held_out_score").map { $0 != nil } == [false, true, true])
       #expect(
@@ -57,6 +65,28 @@ import TrainingStages
       #expect(
         !String(decoding: try bytes(plain, "report/index.html"), as: UTF8.self).contains(title))
     }
+  }
+
+  @Test("a score that ends below where it began is warned of, unless that was asked for")
+  func falling() throws {
+    func warnings(_ scores: [Double], inverted: Bool = false) throws -> [String] {
+      let lines = scores.dropFirst().map { score -> JSON.Object in
+        var line: JSON.Object = .figures([
+          ("loss", 0.5), ("gradient_norm", 1), ("clipped_share", 0), ("updates", 1), ("pairs", 2),
+        ])
+        (line["updates"], line["pairs"]) = (.integer(1), .integer(2))
+        line["steps"] = .array([])
+        line["held_out_score"] = .number(score)
+        return line
+      }
+      var first = lines[0]
+      first["held_out_score_before"] = .number(scores[0])
+      return try TuningFindings([first] + lines.dropFirst(), inverted: inverted).warnings()
+    }
+    #expect(try warnings([1, 3, 2]).isEmpty)
+    #expect(try warnings([2, 3, 1], inverted: true).isEmpty)
+    let found = try warnings([2, 3, 1])
+    #expect(found.count == 1 && found[0].contains("lower than before tuning (1, was 2)"))
   }
 
   @Test("they are the preference model's scores of the images that are shown")

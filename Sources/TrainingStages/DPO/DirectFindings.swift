@@ -9,13 +9,17 @@ struct DirectFindings {
   private let winErrorChanges: [Double]
   private let gradientNorms: [Double]
 
+  /// Which images are preferred, in words.
+  private let preferred: String
+
   /// - Parameter lines: of the stage's `metrics.jsonl`
-  init(_ lines: [JSON.Object], of loss: DPOSettings.Loss) throws {
+  init(_ lines: [JSON.Object], of settings: DPOSettings) throws {
+    preferred = settings.inverted ? "rejected" : "preferred"
     func values(_ key: String) throws -> [Double] {
       try lines.map { try JSONReader(.object($0), path: "metrics.jsonl").double(key) }
     }
     gradientNorms = try values("gradient_norm")
-    guard loss == .dpo else {
+    guard settings.loss == .dpo else {
       (accuracies, winErrorChanges) = ([], [])
       return
     }
@@ -32,14 +36,15 @@ struct DirectFindings {
     let accuracy = MeanEstimate(Array(lastQuarter(accuracies))).mean
     if accuracy <= 0.5 {
       warnings.append(
-        "dpo: in the last quarter of the steps the tuned model agrees with the label on "
+        "dpo: in the last quarter of the steps the tuned model agrees with the "
+          + (preferred == "rejected" ? "inverted " : "") + "label on "
           + "\(String(format: "%.0f", 100 * accuracy)) % of the training comparisons, no "
           + "better than chance; train longer, or raise dpo.learning_rate")
     }
     let change = MeanEstimate(Array(lastQuarter(winErrorChanges)))
     if let interval = change.interval, interval.lowerBound > 0 {
       warnings.append(
-        "dpo: in the last quarter of the steps the tuned model removes the noise from preferred images "
+        "dpo: in the last quarter of the steps the tuned model removes the noise from \(preferred) images "
           + "worse than the untuned one (error +\(TuningFindings.text(change.mean))), which can degrade all "
           + "images; lower dpo.learning_rate, train for fewer steps, or raise dpo.beta")
     }

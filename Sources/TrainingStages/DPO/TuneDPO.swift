@@ -155,7 +155,7 @@ package final class TuneDPO: RankedStage {
     }
     // The log ends where the newest checkpoint does, so it counts the steps of other runs, too.
     let findings = try DirectFindings(
-      try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), of: settings.loss)
+      try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), of: settings)
     let lora = LoRAWeights(trained: adapters)
     let warnings = try TrainingWarnings.ofChange(lora, of: settings.base, stage: Self.name)
     try TrainingWarnings.write(findings.warnings() + warnings, to: folder)

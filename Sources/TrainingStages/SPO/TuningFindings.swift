@@ -1,9 +1,9 @@
-import Files
+package import Files
 import Foundation
 import StageSupport
 
 /// What a run of stage `spo` came to, from the metrics of all its batches.
-struct TuningFindings {
+package struct TuningFindings {
   private(set) var batches = 0
   private(set) var batchesWithoutPair = 0
   private(set) var pairs = 0
@@ -24,7 +24,7 @@ struct TuningFindings {
   /// - Parameters:
   ///   - lines: of the stage's `metrics.jsonl`
   ///   - inverted: whether it learned to displease the preference model
-  init(_ lines: [JSON.Object], inverted: Bool = false) throws {
+  package init(_ lines: [JSON.Object], inverted: Bool = false) throws {
     isInverted = inverted
     var gapSum = 0.0
     for line in lines {
@@ -76,7 +76,7 @@ struct TuningFindings {
   }
 
   /// One sentence for each thing that makes the result doubtful.
-  func warnings() -> [String] {
+  package func warnings() -> [String] {
     var warnings: [String] = []
     if batchesWithoutPair > 0 {
       warnings.append(
