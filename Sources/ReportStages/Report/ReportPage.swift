@@ -59,15 +59,24 @@ struct ReportPage {
     if !judged.isEmpty || trained != nil {
       sections.append(ReportSection("Preference model", (trained ?? []) + judged))
     }
-    sections += models.compactMap(\.stage).map {
-      ReportSection($0.title, tuningCharts($0, metrics.tuning[$0] ?? []).map { .chart($0) })
+    sections += try models.compactMap(\.stage).map {
+      ReportSection(
+        try title(of: $0), tuningCharts($0, metrics.tuning[$0] ?? []).map { .chart($0) })
     }
     sections.append(ReportSection("How it was made", try provenance()))
     return Report(
-      title: models.compactMap(\.stage?.title).joined(separator: " and "),
+      title: try models.compactMap(\.stage).map(title).joined(separator: " and "),
       subtitle: "\(prompts.count) held-out prompts, \(settings.picturesPerPrompt) images each, "
         + "the same noise before and after",
       sections: sections, footer: Machine.description)
+  }
+
+  /// What a stage does, as a heading.
+  private func title(of stage: TuningStage) throws -> String {
+    let record = records.first { $0.stage == stage.rawValue }?.record
+    let loss = stage == .dpo ? try record?["settings"].string("loss") : nil
+    return loss == DPOSettings.Loss.supervised.rawValue
+      ? "Supervised tuning on preferred images" : stage.title
   }
 
   /// Time and settings of each stage.
@@ -111,14 +120,19 @@ struct ReportPage {
         + "standard errors over prompts.")
   }
 
-  /// The measurements of a tuning stage.
+  /// The measurements of a tuning stage, as far as it makes them.
   private func tuningCharts(_ stage: TuningStage, _ lines: [JSON.Object]) -> [Chart] {
+    allTuningCharts(stage, lines).filter { !$0.series.allSatisfy(\.points.isEmpty) }
+  }
+
+  private func allTuningCharts(_ stage: TuningStage, _ lines: [JSON.Object]) -> [Chart] {
     switch stage {
     case .spo:
       [
         curve("Loss", "loss", lines, x: "sampling batch"), keptChart(lines),
         curve("Clipped ratios, share", "clipped_share", lines, x: "sampling batch"),
         curve("Mean score of finished samples", "final_score", lines, x: "sampling batch"),
+        heldOutChart(lines), divergenceChart(lines),
       ]
     case .dpo:
       [
@@ -130,6 +144,7 @@ struct ReportPage {
         curve(
           "Error on rejected images, against the untuned model", "lose_error_change", lines,
           x: "step"),
+        curve("Scale of rejected images' gradients", "loser_scale", lines, x: "step"),
       ]
     }
   }
@@ -202,6 +217,39 @@ struct ReportPage {
     return Chart(
       title: title, x: .init(x), y: .init(key.replacingOccurrences(of: "_", with: " ")),
       series: [.init(key, points: points)])
+  }
+
+  private func heldOutChart(_ lines: [JSON.Object]) -> Chart {
+    let before = lines.compactMap { $0["held_out_score_before"]?.double }
+    var chart = curve(
+      "Mean score of held-out prompts", "held_out_score", lines, x: "sampling batch")
+    chart.series[0].points.insert(contentsOf: before.map { Chart.Point(x: 0, y: $0) }, at: 0)
+    chart.note =
+      "By the preference model that the tuning follows, on images of prompts that it does not train on, always "
+      + "from the same noise. Batch 0: before tuning."
+    return chart
+  }
+
+  /// How far the model moves from the one before tuning, at all timesteps and at the outermost ones.
+  private func divergenceChart(_ lines: [JSON.Object]) -> Chart {
+    func points(_ value: (JSON.Object) -> JSON?) -> [Chart.Point] {
+      lines.compactMap { line in
+        guard let step = line["step"]?.double, let value = value(line)?.double else { return nil }
+        return Chart.Point(x: step, y: value)
+      }
+    }
+    let timesteps = lines.flatMap { line in
+      (line["kl_by_timestep"]?.object?.keys ?? []).compactMap { Int($0) }
+    }
+    let outermost = [timesteps.max(), timesteps.min()].compactMap { $0 }
+    return Chart(
+      title: "KL divergence from the model before tuning", x: .init("sampling batch"),
+      y: .init("nats per element"),
+      series: [.init("mean over all steps", points: points { $0["kl"] })]
+        + (Set(outermost).count > 1 ? outermost : []).map { timestep in
+          .init("timestep \(timestep)", points: points { $0["kl_by_timestep"]?["\(timestep)"] })
+        },
+      note: "Of the Gaussians that denoising steps draw from, at the latents that were trained on.")
   }
 
   /// For each compared timestep, the share of prompts whose pair passed the threshold.

@@ -54,11 +54,17 @@ package final class TrainingLog {
     }
     pendingImages = []
     for (step, values) in pending {
-      for (name, value) in values {
-        if let number = value.double { try file.append(name, Float(number), step: step) }
-      }
+      for (name, value) in values { try append(value, name, step: step, to: file) }
     }
     try file.sync()
     pending = []
+  }
+
+  /// Numbers, and those in an object, which TensorBoard shows together; it has no use for the rest.
+  private func append(_ value: JSON, _ name: String, step: Int, to file: EventFile) throws {
+    if let number = value.double { try file.append(name, Float(number), step: step) }
+    for (key, member) in value.object ?? JSON.Object() {
+      try append(member, "\(name)/\(key)", step: step, to: file)
+    }
   }
 }
