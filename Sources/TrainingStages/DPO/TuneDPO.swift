@@ -58,6 +58,10 @@ package final class TuneDPO: RankedStage {
       + (settings.start.map { [try context.digests.input(file: $0, as: "start")] } ?? [])
   }
 
+  func earlierSettings() -> [String: JSON] {
+    ["loss": "dpo", "safeguard": .null, "inverted": false]
+  }
+
   func remakesFilesAtOnce() throws -> Bool { try intervals.pending().isEmpty }
   func pendingItems() throws -> [Range<Int>] { try intervals.pending() }
   func finishedUnitCount() throws -> Int { try intervals.finishedSteps() }
