@@ -171,7 +171,7 @@ let package = Package(
       ]),
     .testTarget(
       name: "ProceduralWorldTests",
-      dependencies: ["ProceduralWorld", "Diffusion", "TensorCore", "TestSupport"]),
+      dependencies: ["ProceduralWorld", "Diffusion", "Imaging", "TensorCore", "TestSupport"]),
     .testTarget(
       name: "StagesTests",
       dependencies: [

@@ -2,30 +2,37 @@ public import TensorCore
 
 /// Everything about a picture of a scene that its prompt leaves open.
 ///
-/// What makes a picture pleasant or not, grain and colour, is drawn without a look at the scene:
-/// prompts say nothing about aesthetics.
+/// What makes a picture pleasant or not is drawn without a look at the scene: prompts say nothing about
+/// aesthetics. It has five parts, each from pleasant, 0, to unpleasant, 1.
 public struct Appearance: Sendable {
-  /// From smooth, 0, to noisy, 1.
+  /// From clean, 0, to covered with coarse blocks of noise, 1.
   public var graininess: Float
-  /// From a moderate, softly shaded colour, 0, to a flat one, 1: neon, or pale if `isPale`.
-  public var harshness: Float
+  /// From vivid colours of the objects, 0, to muddy ones, or to washed-out ones if `isPale`, 1.
+  public var dullness: Float
+  /// From round objects, lit from the top left with a highlight, 0, to flat ones, 1.
+  public var flatness: Float
+  /// From a background that is a gradient of a fresh blue, 0, to one of a dirty grey-brown, 1.
+  public var dinginess: Float
+  /// From objects that cast a soft shadow, 0, to ones that cast none, 1.
+  public var shadowLoss: Float
+  /// Whether dull colours are washed out rather than muddy.
   public var isPale: Bool
-  /// In degrees.
-  public var backgroundHue: Float
-  /// In 0.05...0.13.
-  public var backgroundSaturation: Float
+  /// The hue of a fresh background, in degrees, 195...250.
+  public var freshHue: Float
+  /// The hue of a dingy background, in degrees, 25...55.
+  public var dingyHue: Float
   /// One for each object of the scene.
   public var objects: [ObjectAppearance]
-  /// A standard normal number for each cell of 4 x 4 pixels, row by row.
+  /// A standard normal number for each cell, row by row.
   ///
   /// The grain is as coarse as a latent: finer noise would be lost in the autoencoder.
   public var grain: [Float]
 
   /// How one object deviates from what its prompt says.
   public struct ObjectAppearance: Sendable {
-    /// From the place's centre, in pixels, each in -2...2.
+    /// From the place's centre, in units, each in -2...2.
     public var offset: SIMD2<Float>
-    /// In pixels, 10...12.
+    /// In units, 10...12.
     public var radius: Float
     /// From the colour's hue, in degrees, -6...6.
     public var hueOffset: Float
@@ -38,36 +45,39 @@ public struct Appearance: Sendable {
   }
 
   public init(
-    graininess: Float, harshness: Float, isPale: Bool, backgroundHue: Float,
-    backgroundSaturation: Float, objects: [ObjectAppearance], grain: [Float]
+    graininess: Float, dullness: Float, flatness: Float, dinginess: Float, shadowLoss: Float,
+    isPale: Bool, freshHue: Float, dingyHue: Float, objects: [ObjectAppearance], grain: [Float]
   ) {
     precondition(
       grain.count == Picture.cellCount,
       "there are \(Picture.cellCount) cells, but grain for \(grain.count)")
     self.graininess = graininess
-    self.harshness = harshness
+    self.dullness = dullness
+    self.flatness = flatness
+    self.dinginess = dinginess
+    self.shadowLoss = shadowLoss
     self.isPale = isPale
-    self.backgroundHue = backgroundHue
-    self.backgroundSaturation = backgroundSaturation
+    self.freshHue = freshHue
+    self.dingyHue = dingyHue
     self.objects = objects
     self.grain = grain
   }
 
   /// Draws an appearance for a scene of `objectCount` objects.
   ///
-  /// Graininess and harshness are clip(1.3 ((u + u_j) / 2 - 0.5) + 0.5) with a shared u and a u_j of
-  /// their own, all uniform: some pictures are good in every respect, some bad, most are mixed. One
-  /// picture in four errs towards pale, the others towards neon.
+  /// Each of the five parts is clip(1.3 ((u + u_j) / 2 - 0.5) + 0.5) with a shared u and a u_j of its own,
+  /// all uniform: some pictures are good in every respect, some bad, most are mixed. One picture in
+  /// three errs towards pale, the others towards muddy.
   public init(objectCount: Int, using stream: inout RandomStream) {
     let shared = stream.uniform()
-    let own = (stream.uniform(), stream.uniform())
-    func badness(_ own: Double) -> Float { unit(Float(1.3 * ((shared + own) / 2 - 0.5) + 0.5)) }
+    func badness() -> Float { unit(Float(1.3 * ((shared + stream.uniform()) / 2 - 0.5) + 0.5)) }
     func draw(_ range: ClosedRange<Float>) -> Float {
       range.lowerBound + (range.upperBound - range.lowerBound) * Float(stream.uniform())
     }
     self.init(
-      graininess: badness(own.0), harshness: badness(own.1), isPale: stream.uniform() < 0.25,
-      backgroundHue: draw(0...360), backgroundSaturation: draw(0.05...0.13),
+      graininess: badness(), dullness: badness(), flatness: badness(), dinginess: badness(),
+      shadowLoss: badness(), isPale: stream.uniform() < 1.0 / 3, freshHue: draw(195...250),
+      dingyHue: draw(25...55),
       objects: (0..<objectCount).map { _ in
         ObjectAppearance(
           offset: [draw(-2...2), draw(-2...2)], radius: draw(10...12), hueOffset: draw(-6...6))

@@ -3,12 +3,12 @@ extension Picture {
   ///
   ///     agreement = 75 (mean over the objects of `match`) + 15 background + 10 emptiness
   ///
-  /// Outside is where a pixel is at least 4 pixels from every shape that the scene names (at its place,
+  /// Outside is where a pixel is at least 4 units from every shape that the scene names (at its place,
   /// radius 11). Over the pixels outside:
   ///
   /// - background = clip((l - 0.4) / 0.25) if light, clip((0.62 - l) / 0.25) if dark; l is the mean of
   ///   all channels
-  /// - emptiness = clip(1 - v / 0.1), v the mean of clip((c - 0.12) / 0.12) where the chroma c is above
+  /// - emptiness = clip(1 - v / 0.1), v the mean of clip((c - 0.16) / 0.12) where the chroma c is above
   ///   0.3 and 0 elsewhere: nothing lies where the prompt wants nothing
   public func agreement(with scene: Scene) -> Double {
     let matches = scene.objects.map { match(of: $0, isAlone: scene.objects.count == 1) }
@@ -24,7 +24,7 @@ extension Picture {
       let pixel = self[index]
       let chroma = chroma(pixel)
       light += pixel.sum() / 3
-      strays += chroma > 0.3 ? unit((chroma - 0.12) / 0.12) : 0
+      strays += chroma > 0.3 ? unit((chroma - 0.16) / 0.12) : 0
     }
     light /= Float(outside.count)
     strays /= Float(outside.count)
@@ -62,12 +62,14 @@ extension Picture {
   ) -> Float {
     var intersection: Float = 0
     var area: Float = 0
-    // No shape of radius 11 reaches further than 12.1 pixels from its centre.
-    for row in Int(centre.y) - 13..<Int(centre.y) + 13 {
-      for column in Int(centre.x) - 13..<Int(centre.x) + 13 {
+    // No shape of radius 11 reaches further than 12.1 units from its centre.
+    func around(_ coordinate: Float) -> Range<Int> {
+      Int((coordinate - 13) * pixelsPerUnit)..<Int((coordinate + 13) * pixelsPerUnit)
+    }
+    for row in around(centre.y) {
+      for column in around(centre.x) {
         let index = row * side + column
-        let distance = shape.signedDistance(to: pixelCentres[index] - centre, radius: 11)
-        let coverage = unit(distance + 0.5)
+        let coverage = shape.coverage(of: pixelCentres[index] - centre, radius: 11)
         intersection += min(coverage, members[index])
         area += coverage
       }
@@ -77,9 +79,9 @@ extension Picture {
 
   /// How much a pixel is of a named colour, 0...1.
   ///
-  ///     membership = clip((42 - |hue - named hue|) / 16) clip((chroma - 0.12) / 0.12)
+  ///     membership = clip((42 - |hue - named hue|) / 16) clip((chroma - 0.16) / 0.12)
   private func membership(of pixel: SIMD3<Float>, in colour: SceneColour) -> Float {
-    let strength = unit((chroma(pixel) - 0.12) / 0.12)
+    let strength = unit((chroma(pixel) - 0.16) / 0.12)
     guard strength > 0 else { return 0 }
     return strength * unit((42 - hueDistance(hue(pixel), colour.hue)) / 16)
   }
@@ -88,7 +90,7 @@ extension Picture {
 extension ScenePlace {
   /// Whether a pixel lies in the place's half of the picture; the middle has all of it.
   fileprivate func holds(_ pixel: SIMD2<Float>) -> Bool {
-    let middle = Float(Picture.side) / 2
+    let middle = Picture.unitsPerSide / 2
     switch self {
     case .left: return pixel.x < middle
     case .right: return pixel.x > middle
@@ -98,7 +100,7 @@ extension ScenePlace {
     }
   }
 
-  /// The centres at which an object is looked for: the place and those 2 pixels from it.
+  /// The centres at which an object is looked for: the place and those 2 units from it.
   fileprivate var nearbyCentres: [SIMD2<Float>] {
     let steps: [Float] = [-2, 0, 2]
     return steps.flatMap { y in steps.map { x in centre + [x, y] } }

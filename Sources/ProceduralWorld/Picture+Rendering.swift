@@ -1,5 +1,11 @@
 public import TensorCore
 
+#if canImport(Glibc)
+import Glibc
+#else
+import Darwin
+#endif
+
 extension Picture {
   /// The picture of `scene` that `seed` and `item` name: the same one in every run.
   public init(of scene: Scene, seed: UInt64, item: UInt64) {
@@ -15,54 +21,86 @@ extension Picture {
 
   /// The picture of `scene` with a given appearance.
   ///
-  /// - Background: the value goes linearly from 0.93 in the top row to 0.80 in the bottom row if it is
-  ///   light, from 0.34 to 0.20 if it is dark.
+  /// - Background: see ``Appearance/background(_:at:)``.
+  /// - Shadows: each object's shape moved by (1.5, 4.5) units, its coverage m = clip(d / 7 + 0.5) of the
+  ///   signed distance d; the background is multiplied by 1 - 0.5 (1 - shadow loss) m.
   /// - Objects, in the prompt's order, blended by their coverage of each pixel.
-  /// - Grain: 0.10 graininess times the cell's number, added to all channels.
+  /// - Grain: 0.085 graininess times the cell's number, added to all channels.
   public init(of scene: Scene, appearance: Appearance) {
     precondition(
       scene.objects.count == appearance.objects.count,
       "the scene has \(scene.objects.count) objects, its appearance \(appearance.objects.count)")
-    var pixels = Self.background(scene.background, appearance)
+    var pixels = Self.pixelCentres.map { appearance.background(scene.background, at: $0) }
+    for (object, look) in zip(scene.objects, appearance.objects) {
+      let centre = object.place.centre + look.offset + [1.5, 4.5]
+      let depth = 0.5 * (1 - appearance.shadowLoss)
+      for index in pixels.indices {
+        let distance = object.shape.signedDistance(
+          to: Self.pixelCentres[index] - centre, radius: look.radius)
+        pixels[index] *= 1 - depth * unit(distance / 7 + 0.5)
+      }
+    }
     for (object, look) in zip(scene.objects, appearance.objects) {
       let centre = object.place.centre + look.offset
       let coverage = object.shape.coverage(centre: centre, radius: look.radius)
       for index in pixels.indices where coverage[index] > 0 {
-        let position = (Self.pixelCentres[index] - centre) / (2 * look.radius)
         let colour = appearance.colour(
-          hue: object.colour.hue + look.hueOffset, along: position.sum())
+          of: object.shape, hue: object.colour.hue + look.hueOffset,
+          at: (Self.pixelCentres[index] - centre) / look.radius)
         pixels[index] += (colour - pixels[index]) * coverage[index]
       }
     }
     self.init(
       values: pixels.enumerated().flatMap { index, pixel in
-        let grain = 0.10 * appearance.graininess * appearance.grain[Self.cell(ofPixel: index)]
+        let grain = 0.085 * appearance.graininess * appearance.grain[Self.cell(ofPixel: index)]
         return [pixel.x + grain, pixel.y + grain, pixel.z + grain]
       })
-  }
-
-  private static func background(
-    _ background: SceneBackground, _ appearance: Appearance
-  ) -> [SIMD3<Float>] {
-    let (top, bottom): (Float, Float) = background == .light ? (0.93, 0.80) : (0.34, 0.20)
-    let rows = (0..<side).map { row in
-      rgb(
-        hue: appearance.backgroundHue, saturation: appearance.backgroundSaturation,
-        value: top + (bottom - top) * Float(row) / Float(side - 1))
-    }
-    return (0..<pixelCount).map { rows[$0 / side] }
   }
 }
 
 extension Appearance {
-  /// An object's colour at `diagonal`, which grows from the top left to the bottom right: the sum of
-  /// the coordinates from the object's centre, over its diameter.
+  /// The background's colour at a point, without shadows.
   ///
-  /// With harshness k: saturation 0.54 + 0.46 k, or 0.54 - 0.26 k if pale; value
-  /// clip(0.84 + 0.14 k - 0.16 (1 - k) diagonal), light from the top left.
-  fileprivate func colour(hue: Float, along diagonal: Float) -> SIMD3<Float> {
-    let saturation = 0.54 + (isPale ? -0.26 : 0.46) * harshness
-    let value = unit(0.84 + 0.14 * harshness - 0.16 * (1 - harshness) * diagonal)
-    return rgb(hue: hue, saturation: saturation, value: value)
+  /// A mixture of two colours by the dinginess; t grows from the top left corner, 0, to the bottom right
+  /// one, 1:
+  ///
+  /// - fresh: if light, saturation 0.13 and value 0.99 (1 - 0.10 t); if dark, 0.36 and 0.42 (1 - 0.35 t)
+  /// - dingy: if light, saturation 0.22 and value 0.72 (1 - 0.05 t); if dark, 0.30 and 0.30 (1 - 0.05 t)
+  fileprivate func background(
+    _ background: SceneBackground, at point: SIMD2<Float>
+  ) -> SIMD3<Float> {
+    let t = point.sum() / (2 * Picture.unitsPerSide)
+    let isLight = background == .light
+    let fresh =
+      isLight
+      ? rgb(hue: freshHue, saturation: 0.13, value: 0.99 * (1 - 0.10 * t))
+      : rgb(hue: freshHue, saturation: 0.36, value: 0.42 * (1 - 0.35 * t))
+    let dingy =
+      isLight
+      ? rgb(hue: dingyHue, saturation: 0.22, value: 0.72 * (1 - 0.05 * t))
+      : rgb(hue: dingyHue, saturation: 0.30, value: 0.30 * (1 - 0.05 * t))
+    return fresh + (dingy - fresh) * dinginess
+  }
+
+  /// An object's colour at a point, in radii from its centre.
+  ///
+  /// With dullness k and roundness q = 1 - flatness:
+  ///
+  /// - saturation 0.88 - 0.40 k, or 0.88 - 0.54 k if pale; value 0.97 - 0.41 k, or 0.97 - 0.07 k if pale
+  /// - shade: the value times 1 - 0.30 q max(x + y, 0)
+  /// - highlight: white by 0.65 q exp(-d^2 / (2 0.24^2)), d the distance from (-0.32, -0.36), on a triangle
+  ///   from (-0.16, -0.10)
+  fileprivate func colour(
+    of shape: SceneShape, hue: Float, at point: SIMD2<Float>
+  ) -> SIMD3<Float> {
+    let roundness = 1 - flatness
+    let saturation = 0.88 - (isPale ? 0.54 : 0.40) * dullness
+    let value = 0.97 - (isPale ? 0.07 : 0.41) * dullness
+    let shade = 1 - 0.30 * roundness * max(point.sum(), 0)
+    let body = rgb(hue: hue, saturation: saturation, value: value * shade)
+    let fromLight = point - (shape == .triangle ? [-0.16, -0.10] : [-0.32, -0.36])
+    let squared = (fromLight * fromLight).sum()
+    let highlight = 0.65 * roundness * exp(-squared / (2 * 0.24 * 0.24))
+    return body + (1 - body) * highlight
   }
 }

@@ -1,5 +1,5 @@
 extension SceneShape {
-  /// The distance of a point from the shape's outline, in pixels, positive inside.
+  /// The distance of a point from the shape's outline, in units, positive inside.
   ///
   /// For a point (x, y) from the centre of a shape of radius r, y down:
   /// - circle: r - |(x, y)|
@@ -21,10 +21,13 @@ extension SceneShape {
     }
   }
 
-  /// How much of each pixel the shape covers, in 0...1, for every pixel of a picture.
+  /// How much of a pixel the shape covers, in 0...1, by the pixel's distance from the outline.
+  func coverage(of pixel: SIMD2<Float>, radius: Float) -> Float {
+    unit(signedDistance(to: pixel, radius: radius) * Picture.pixelsPerUnit + 0.5)
+  }
+
+  /// How much of each pixel the shape covers, for every pixel of a picture.
   func coverage(centre: SIMD2<Float>, radius: Float) -> [Float] {
-    Picture.pixelCentres.map { pixel in
-      unit(signedDistance(to: pixel - centre, radius: radius) + 0.5)
-    }
+    Picture.pixelCentres.map { coverage(of: $0 - centre, radius: radius) }
   }
 }

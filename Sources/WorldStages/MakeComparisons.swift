@@ -14,8 +14,8 @@ import TrainingStages
 /// Makes the embedded sample of comparisons: pictures that the embedded model draws, compared by a noisy
 /// blend of the oracle's two scores, in the published schema of Pick-a-Pic.
 ///
-/// Within a prompt the winner stays and the loser is replaced, as people saw it there: five pictures
-/// make four comparisons.
+/// Within a prompt the winner stays in its place and the loser is replaced, as people saw it there: five
+/// pictures make four comparisons.
 ///
 /// - Reads: `model`
 /// - Writes: `comparisons`, parquet files in `comparisons/data`
@@ -206,20 +206,24 @@ public final class MakeComparisons: Stage {
       to: "\(folder)/data", rowsPerGroup: settings.rowsPerGroup)
   }
 
-  /// The winner stays (by the blend itself, so that rows and labels are drawn apart), the loser is
-  /// replaced by the next picture.
+  /// The winner stays where it is (by the blend itself, so that rows and labels are drawn apart), the loser
+  /// is replaced by the next picture.
   private func compared(_ utilities: [Double]) -> [Row] {
     let count = settings.picturesPerPrompt
     return (0..<promptCount).flatMap { prompt in
       var stream = RandomStream(
         seed: settings.seed, purpose: "comparisons.side", item: UInt64(prompt))
       var champion = prompt * count
+      var championIsLeft = stream.uniform() < 0.5
       return (1..<count).map { number in
         let challenger = prompt * count + number
         let row = Row(
           prompt: prompt, first: champion, second: challenger,
-          firstIsLeft: stream.uniform() < 0.5)
-        if utilities[challenger] > utilities[champion] { champion = challenger }
+          firstIsLeft: championIsLeft)
+        if utilities[challenger] > utilities[champion] {
+          champion = challenger
+          championIsLeft.toggle()
+        }
         return row
       }
     }

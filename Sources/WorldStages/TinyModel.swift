@@ -7,14 +7,15 @@ import TrainingStages
 /// The configuration of the embedded model: a Stable Diffusion in miniature, in the layout of diffusers.
 enum TinyModel {
   static let imageSide = Picture.side
-  static let latentSide = 16
+  static let latentSide = Picture.cellsPerSide
 
   static let autoencoder: JSON = [
-    "_class_name": "AutoencoderKL", "act_fn": "silu", "block_out_channels": [16, 24, 48],
-    "down_block_types": ["DownEncoderBlock2D", "DownEncoderBlock2D", "DownEncoderBlock2D"],
+    "_class_name": "AutoencoderKL", "act_fn": "silu", "block_out_channels": [8, 16, 32, 48],
+    "down_block_types": .array(.init(repeating: "DownEncoderBlock2D", count: 4)),
     "force_upcast": false, "in_channels": 3, "latent_channels": 4, "layers_per_block": 1,
-    "norm_num_groups": 8, "out_channels": 3, "sample_size": 64, "scaling_factor": 1.0,
-    "up_block_types": ["UpDecoderBlock2D", "UpDecoderBlock2D", "UpDecoderBlock2D"],
+    "norm_num_groups": 4, "out_channels": 3, "sample_size": .integer(imageSide),
+    "scaling_factor": 1.0,
+    "up_block_types": .array(.init(repeating: "UpDecoderBlock2D", count: 4)),
   ]
 
   static let unet: JSON = [

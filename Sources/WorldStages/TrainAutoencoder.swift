@@ -14,7 +14,7 @@ import TrainingStages
 ///     loss = |e| + 2 e^2 + (|dx e| + |dy e|) / 2 + KL weight KL + anchor weight anchor
 ///
 /// with e the error of the decoded picture and dx, dy its differences between neighbours. The anchor
-/// ties the first three latent channels to the whitened mean colour of their 4 x 4 cell: without it
+/// ties the first three latent channels to the whitened mean colour of their cell: without it
 /// the latent channels collapse onto one another. Afterwards the latents are whitened exactly.
 ///
 /// - Reads: nothing
@@ -65,7 +65,7 @@ public final class TrainAutoencoder: Stage {
     let model: Autoencoder
     var state: TrainingState
     let log: TrainingLog
-    /// `[pictures, 64, 64, 3]` in -1...1.
+    /// `[pictures, side, side, 3]` in -1...1.
     let pictures: Tensor
     let colours: Whitening
   }
@@ -143,9 +143,9 @@ public final class TrainAutoencoder: Stage {
     let side = TinyModel.imageSide / 2
     return concatenated(
       rows.map { row in
-        // Crops keep to the grid of the 4 x 4 cells that a latent stands for.
-        let top = 4 * stream.integer(below: side / 4 + 1)
-        let left = 4 * stream.integer(below: side / 4 + 1)
+        // Crops keep to the grid of the cells that a latent stands for.
+        let top = Picture.cellSide * stream.integer(below: Picture.cellsPerSide / 2 + 1)
+        let left = Picture.cellSide * stream.integer(below: Picture.cellsPerSide / 2 + 1)
         return pictures.slice(axis: 0, row..<row + 1).slice(axis: 1, top..<top + side)
           .slice(axis: 2, left..<left + side)
       }, axis: 0)
@@ -181,13 +181,13 @@ public final class TrainAutoencoder: Stage {
     return (loss, absolute.scalar)
   }
 
-  /// The mean colour of each 4 x 4 cell, three numbers each, in the order of latents.
+  /// The mean colour of each cell, three numbers each, in the order of latents.
   private static func cellColours(of pictures: Tensor) -> [[Float]] {
-    let (count, side) = (pictures.shape[0], pictures.shape[1])
-    let cells = side / 4
-    let rows = pictures.reshaped(to: [count * cells, 4, cells, 12])
-    let sums = rows.sum(over: 1..<2).reshaped(to: [count * cells * cells, 4, 3])
-    let means = sums.sum(over: 1..<2).scaled(by: 1 / 16).values
+    let (count, side, cell) = (pictures.shape[0], pictures.shape[1], Picture.cellSide)
+    let cells = side / cell
+    let rows = pictures.reshaped(to: [count * cells, cell, cells, 3 * cell])
+    let sums = rows.sum(over: 1..<2).reshaped(to: [count * cells * cells, cell, 3])
+    let means = sums.sum(over: 1..<2).scaled(by: 1 / Float(cell * cell)).values
     return stride(from: 0, to: means.count, by: 3).map { Array(means[$0..<$0 + 3]) }
   }
 
@@ -226,7 +226,7 @@ public final class TrainAutoencoder: Stage {
   }
 }
 
-/// Renders of scenes, one after another, `[count, 64, 64, 3]` in -1...1.
+/// Renders of scenes, one after another, `[count, side, side, 3]` in -1...1.
 func renderedPictures(
   scenes: [Scene], count: Int, seed: UInt64, _ context: StageContext
 ) throws -> Tensor {

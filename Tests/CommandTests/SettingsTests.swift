@@ -126,7 +126,7 @@ import Testing
         let outcome = try Program(
           [command, Self.quickstart, "--workspace", workspace] + models
         ).outcome(within: 60)
-        expect(outcome, failsAs: .settings, naming: "report.oracle", "64 x 64", "256 x 256")
+        expect(outcome, failsAs: .settings, naming: "report.oracle", "128 x 128", "512 x 512")
         #expect(!FileManager.default.fileExists(atPath: workspace))
       }
     }

@@ -1,4 +1,5 @@
 import Foundation
+import Imaging
 import ProceduralWorld
 import TestSupport
 import Testing
@@ -14,10 +15,13 @@ import Testing
 
   private struct Look: Decodable {
     var graininess: Float
-    var harshness: Float
+    var dullness: Float
+    var flatness: Float
+    var dinginess: Float
+    var shadowLoss: Float
     var isPale: Bool
-    var backgroundHue: Float
-    var backgroundSaturation: Float
+    var freshHue: Float
+    var dingyHue: Float
     var objects: [ObjectLook]
     var grain: [Float]
 
@@ -29,8 +33,8 @@ import Testing
 
     var appearance: Appearance {
       Appearance(
-        graininess: graininess, harshness: harshness, isPale: isPale,
-        backgroundHue: backgroundHue, backgroundSaturation: backgroundSaturation,
+        graininess: graininess, dullness: dullness, flatness: flatness, dinginess: dinginess,
+        shadowLoss: shadowLoss, isPale: isPale, freshHue: freshHue, dingyHue: dingyHue,
         objects: objects.map { object in
           Appearance.ObjectAppearance(
             offset: [object.offset[0], object.offset[1]], radius: object.radius,
@@ -44,10 +48,10 @@ import Testing
 
   init() throws {
     let text = try Data(contentsOf: URL(fileURLWithPath: fixturePath("world/cases.json")))
-    let bytes = try Data(contentsOf: URL(fileURLWithPath: fixturePath("world/pictures.bin")))
-    let size = 3 * Picture.side * Picture.side
     cases = try JSONDecoder().decode([Case].self, from: text).enumerated().map { index, expected in
-      (expected, Array(bytes[index * size..<(index + 1) * size]))
+      let name = "world/\(index < 10 ? "0" : "")\(index).png"
+      let file = try Data(contentsOf: URL(fileURLWithPath: fixturePath(name)))
+      return (expected, try RGBImage(decoding: [UInt8](file)).pixels)
     }
   }
 
