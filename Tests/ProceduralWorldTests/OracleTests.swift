@@ -22,11 +22,11 @@ import Testing
     for part in Self.badnesses { appearance[keyPath: part] = 0 }
   }
 
-  private static let badnesses: [WritableKeyPath<Appearance, Float> & Sendable] = [
+  private static let badnesses: [any WritableKeyPath<Appearance, Float> & Sendable] = [
     \.graininess, \.dullness, \.flatness, \.dinginess, \.shadowLoss,
   ]
   /// What each badness lowers, in the same order.
-  private static let parts: [KeyPath<AestheticParts, Double> & Sendable] = [
+  private static let parts: [any KeyPath<AestheticParts, Double> & Sendable] = [
     \.cleanness, \.richness, \.roundness, \.freshness, \.grounding,
   ]
 
