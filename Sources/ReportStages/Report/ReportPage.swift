@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import PipelineCore
 import ProceduralWorld
 import Reporting
 import StageSupport
@@ -7,6 +8,7 @@ import TrainingStages
 
 /// The page that shows a run: pictures, scores and curves.
 struct ReportPage {
+  let run: ReportedRun
   let prompts: [String]
   let settings: ReportSettings
   /// Before tuning, then with each LoRA.
@@ -23,8 +25,11 @@ struct ReportPage {
   /// One for each LoRA.
   let drifts: [LoRADrift]
   let metrics: (preference: [JSON.Object], tuning: [TuningStage: [JSON.Object]])
+  /// What the tuning stages drew as they learned.
+  let trainingPictures: [TuningStage: TrainingPictures]
   /// The stages before this one, as the runner has recorded them.
   let records: [(stage: String, record: JSONReader)]
+  let files: ReportFiles
   /// The PNG of a prompt's number, a picture's number, a model, and the place of a guidance.
   let picture: (Int, Int, ReportedModel, Int) throws -> [UInt8]
 
@@ -45,29 +50,36 @@ struct ReportPage {
       sections.append(ReportSection("Scores", [.comparison(scores(oracle.comparisons))]))
     }
     sections += try scoreSections()
-    sections.append(ReportSection("Before and after", [.pictures(try grid())]))
+    sections += try pictureSections()
     if variants.count > 1 {
-      sections.append(ReportSection("Side by side", try RunSummary.blocks(variants)))
+      sections.append(
+        ReportSection("Side by side", try RunSummary.blocks(variants, models.compactMap(\.stage))))
     }
     let judged = oracle?.judged.map { [ReportBlock.chart(candidateChart($0.orders))] } ?? []
     let trained = try evaluation.map { evaluation in
-      [
-        ReportBlock.chart(try accuracyChart(evaluation)),
-        .chart(curve("Loss", "loss", metrics.preference, x: "step")),
-      ]
+      [ReportBlock.chart(try accuracyChart(evaluation))]
+        + MeasuredCurves(stage: TrainPreference.name, lines: metrics.preference).charts.map {
+          .chart($0)
+        }
     }
     if !judged.isEmpty || trained != nil {
       sections.append(ReportSection("Preference model", (trained ?? []) + judged))
     }
     sections += models.compactMap(\.stage).map {
-      ReportSection($0.title, tuningCharts($0, metrics.tuning[$0] ?? []).map { .chart($0) })
+      let lines = metrics.tuning[$0] ?? []
+      let charts =
+        MeasuredCurves(stage: $0.rawValue, lines: lines).charts
+        + ($0 == .spo ? [keptChart(lines)] : [])
+      return ReportSection(
+        $0.title,
+        trainingBlocks(trainingPictures[$0], stage: $0.rawValue) + charts.map { .chart($0) })
     }
     sections.append(ReportSection("How it was made", try provenance()))
     return Report(
       title: models.compactMap(\.stage?.title).joined(separator: " and "),
       subtitle: "\(prompts.count) held-out prompts, \(settings.picturesPerPrompt) images each, "
         + "the same noise before and after",
-      sections: sections, footer: Machine.description)
+      facts: run.facts, sections: sections, footer: Machine.description)
   }
 
   /// Time and settings of each stage.
@@ -111,29 +123,6 @@ struct ReportPage {
         + "standard errors over prompts.")
   }
 
-  /// The measurements of a tuning stage.
-  private func tuningCharts(_ stage: TuningStage, _ lines: [JSON.Object]) -> [Chart] {
-    switch stage {
-    case .spo:
-      [
-        curve("Loss", "loss", lines, x: "sampling batch"), keptChart(lines),
-        curve("Clipped ratios, share", "clipped_share", lines, x: "sampling batch"),
-        curve("Mean score of finished samples", "final_score", lines, x: "sampling batch"),
-      ]
-    case .dpo:
-      [
-        curve("Loss", "loss", lines, x: "step"),
-        curve("Agreement with the training labels", "implicit_accuracy", lines, x: "step"),
-        curve(
-          "Error on preferred images, against the untuned model", "win_error_change", lines,
-          x: "step"),
-        curve(
-          "Error on rejected images, against the untuned model", "lose_error_change", lines,
-          x: "step"),
-      ]
-    }
-  }
-
   private func scores(_ comparisons: [OracleComparison]) -> ComparisonTable {
     ComparisonTable(
       rows: comparisons.flatMap { oracle in
@@ -148,29 +137,6 @@ struct ReportPage {
       note: "The oracle's scores, 0 to 100, over \(comparisons[0].pictures) images of "
         + "\(comparisons[0].prompts) prompts. "
         + "The standard error is that of the mean difference, over prompts.")
-  }
-
-  private func grid() throws -> PictureGrid {
-    let shown = prompts.prefix(settings.shownPrompts).enumerated()
-    return PictureGrid(
-      cards: try shown.map { index, prompt in
-        PictureGrid.Card(
-          prompt: prompt,
-          shots: try (0..<min(2, settings.picturesPerPrompt)).flatMap { number in
-            try models.map { model in
-              PictureGrid.Shot(
-                model.name, png: try picture(index, number, model, 0),
-                note: note(index * settings.picturesPerPrompt + number, model))
-            }
-          })
-      })
-  }
-
-  private func note(_ index: Int, _ model: ReportedModel) -> String {
-    guard let oracle else { return "" }
-    let own = oracle.comparisons.first { $0.model == model }
-    let score = own?.after[index] ?? oracle.comparisons[0].before[index]
-    return String(format: "%.0f / %.0f", score.aesthetics, score.agreement)
   }
 
   private func accuracyChart(_ evaluation: JSONReader) throws -> Chart {
@@ -190,18 +156,6 @@ struct ReportPage {
       note: "Timestep 0: clean images. Ties are excluded."
         + (try evaluation.bool("chose_checkpoint")
           ? " The same comparisons chose the checkpoint, which flatters it." : ""))
-  }
-
-  private func curve(
-    _ title: String, _ key: String, _ lines: [JSON.Object], x: String
-  ) -> Chart {
-    let points = lines.compactMap { line -> Chart.Point? in
-      guard let step = line["step"]?.double, let value = line[key]?.double else { return nil }
-      return Chart.Point(x: step, y: value)
-    }
-    return Chart(
-      title: title, x: .init(x), y: .init(key.replacingOccurrences(of: "_", with: " ")),
-      series: [.init(key, points: points)])
   }
 
   /// For each compared timestep, the share of prompts whose pair passed the threshold.
