@@ -1,26 +1,29 @@
 package import Files
-import Imaging
+package import Imaging
 import PipelineCore
 import Telemetry
 
 /// What a training run measures: `metrics.jsonl`, and event files for TensorBoard beside it.
+///
+/// Both are written line by line, for whoever looks on.
 package final class TrainingLog {
   private let folder: String
+  /// The step that a checkpoint holds; 0: there is none.
+  private let lastStep: Int
   /// Nil where nothing is written.
   private let metrics: MetricsLog?
-  private var events: EventFile?
-  /// What the event file gets when it is durable: events cannot be taken back.
-  private var pending: [(step: Int, values: JSON.Object)] = []
-  private var pendingImages: [(step: Int, name: String, image: RGBImage)] = []
+  private var openEvents: EventFile?
 
-  init(folder: String, resumingAfter step: Int) throws {
+  package init(folder: String, resumingAfter step: Int) throws {
     self.folder = folder
+    lastStep = step
     metrics = try MetricsLog(path: "\(folder)/metrics.jsonl", resumingAfter: step)
   }
 
   /// The log of a rank that writes nothing.
   init() {
     folder = ""
+    lastStep = 0
     metrics = nil
   }
 
@@ -33,32 +36,32 @@ package final class TrainingLog {
   package func append(step: Int, _ values: JSON.Object) throws {
     guard let metrics else { return }
     try metrics.append(step: step, values)
-    pending.append((step, values))
+    let events = try events()
+    for (name, value) in values {
+      if let number = value.double { try events.append(name, Float(number), step: step) }
+    }
   }
 
   /// Adds a picture for TensorBoard.
-  func append(step: Int, _ name: String, _ image: RGBImage) {
-    if metrics != nil { pendingImages.append((step, name, image)) }
+  package func append(step: Int, _ name: String, _ image: RGBImage) throws {
+    guard metrics != nil else { return }
+    try events().appendImage(
+      name, encoded: try image.encodedAsPNG(), width: image.width, height: image.height,
+      step: step)
   }
 
   /// Makes everything so far durable.
-  func sync() throws {
-    guard let metrics else { return }
-    try metrics.sync()
-    let file = try events ?? EventFile(folder: folder)
-    events = file
-    for (step, name, image) in pendingImages {
-      try file.appendImage(
-        name, encoded: try image.encodedAsPNG(), width: image.width, height: image.height,
-        step: step)
-    }
-    pendingImages = []
-    for (step, values) in pending {
-      for (name, value) in values {
-        if let number = value.double { try file.append(name, Float(number), step: step) }
-      }
-    }
-    try file.sync()
-    pending = []
+  package func sync() throws {
+    try metrics?.sync()
+    try openEvents?.sync()
+  }
+
+  /// Opened for its first event.
+  private func events() throws -> EventFile {
+    if let openEvents { return openEvents }
+    // Without a checkpoint everything comes again, also what is noted of step 0.
+    let file = try EventFile(folder: folder, firstStep: lastStep == 0 ? 0 : lastStep + 1)
+    openEvents = file
+    return file
   }
 }
