@@ -119,7 +119,7 @@ let package = Package(
       name: "spo",
       dependencies: [
         "Apply", "Stages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
-        "Evaluation", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
+        "Evaluation", "Reporting", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",

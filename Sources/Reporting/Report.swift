@@ -108,6 +108,8 @@ public struct ReportSection: Sendable {
 /// One thing to read or look at.
 public enum ReportBlock: Sendable {
   case text(String)
+  /// A bar for a share of 0 to 1, and what it is the share of.
+  case progress(Double, String)
   case comparison(ComparisonTable)
   case pictures(PictureGrid)
   case pictureList(PictureList)
@@ -117,6 +119,7 @@ public enum ReportBlock: Sendable {
   var html: String {
     switch self {
     case .text(let text): element("p", escaped(text))
+    case .progress(let share, let text): Self.bar(share, text)
     case .comparison(let table): table.html
     case .pictures(let grid): grid.html
     case .pictureList(let list): list.html
@@ -128,8 +131,15 @@ public enum ReportBlock: Sendable {
   fileprivate var hasPictures: Bool {
     switch self {
     case .pictures, .pictureList: true
-    case .text, .comparison, .chart, .table: false
+    case .text, .progress, .comparison, .chart, .table: false
     }
+  }
+
+  private static func bar(_ share: Double, _ text: String) -> String {
+    let promille = share.isFinite ? Int((min(max(share, 0), 1) * 1_000).rounded()) : 0
+    return element(
+      "p", class: "progress",
+      "<progress max=\"1000\" value=\"\(promille)\"></progress> " + escaped(text))
   }
 }
 

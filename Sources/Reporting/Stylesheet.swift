@@ -27,7 +27,7 @@ let stylesheet = """
   .subtitle { font-size: 1.15rem; color: var(--soft); margin: 0.5rem 0 0; }
   .facts { font-size: 0.925rem; color: var(--soft); margin: 0.5rem 0 0; padding: 0; list-style: none; }
   .facts li { display: inline; overflow-wrap: anywhere; }
-  .facts li + li::before { content: " \00b7  "; }
+  .facts li + li::before { content: " \u{B7} "; }
   .note, .label, .legend, figcaption, footer { font-size: 0.85rem; color: var(--soft); }
   footer { margin-top: 3rem; padding-top: 1rem; border-top: 1px solid var(--rule); }
   .wide { overflow-x: auto; }
@@ -54,6 +54,7 @@ let stylesheet = """
   .shots { display: flex; flex-wrap: wrap; gap: 0.75rem; }
   .pictures .shots { align-items: start; }
   .shot { display: flex; flex-direction: column; gap: 0.2rem; min-width: 0; }
+  progress { width: min(100%, 30rem); height: 1.1rem; vertical-align: middle; accent-color: var(--c0); }
   .list { padding-left: 1.75rem; }
   .list li { margin-bottom: 0.6rem; }
   .list .sets { display: flex; flex-wrap: wrap; gap: 0.1rem 1.75rem; font-size: 0.85rem; }

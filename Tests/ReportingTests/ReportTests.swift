@@ -62,7 +62,7 @@ import Testing
       ], rules: [.init(y: 1, label: nasty)], note: nasty)
     let shot = PictureGrid.Shot(nasty, png: [], note: nasty)
     let blocks: [ReportBlock] = [
-      .text(nasty), .chart(chart),
+      .text(nasty), .progress(.nan, nasty), .chart(chart),
       .table(ReportTable(caption: nasty, columns: [nasty], rows: [[nasty]])),
       .pictures(PictureGrid(cards: [.init(prompt: nasty, shots: [shot])])),
       .pictureList(
@@ -77,8 +77,8 @@ import Testing
       footer: nasty
     ).html
     #expect(!page.contains("<b>"))
-    // Title twice, subtitle, fact, section, footer; text; chart 8; table 3; picture 5; comparison 2; list 3.
-    #expect(page.components(separatedBy: escaped).count - 1 == 28)
+    // Title twice, subtitle, fact, section, footer; text; progress; chart 8; table 3; picture 5; comparison 2; list 3.
+    #expect(page.components(separatedBy: escaped).count - 1 == 29)
   }
 
   @Test(

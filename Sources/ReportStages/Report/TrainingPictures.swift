@@ -41,8 +41,7 @@ struct TrainingPictures {
     let shots = chosen(count).compactMap { row -> PictureGrid.Shot? in
       // One that is being replaced or was lost is none to look at.
       guard let bytes = try? RegularFile(path: "\(folder)/\(row.name)").readAll(),
-        let image = try? RGBImage(decoding: bytes),
-        let png = try? Self.reduced(image).encodedAsPNG()
+        let image = try? RGBImage(decoding: bytes), let png = try? Self.reduced(image, bytes)
       else { return nil }
       return PictureGrid.Shot(row.label, png: png, file: address.map { "\($0)/\(row.name)" })
     }
@@ -56,10 +55,12 @@ struct TrainingPictures {
     return (0..<count).map { rows[$0 * (rows.count - 1) / (count - 1)] }
   }
 
-  private static func reduced(_ image: RGBImage) -> RGBImage {
+  /// - Parameter bytes: the file of the image
+  private static func reduced(_ image: RGBImage, _ bytes: [UInt8]) throws -> [UInt8] {
     let longer = max(image.width, image.height)
-    guard longer > side else { return image }
-    return image.resized(
-      width: max(1, image.width * side / longer), height: max(1, image.height * side / longer))
+    guard longer > side else { return bytes }
+    return try image.resized(
+      width: max(1, image.width * side / longer), height: max(1, image.height * side / longer)
+    ).encodedAsPNG()
   }
 }
