@@ -75,9 +75,9 @@ public struct Evaluation {
       (kind: kind, path: path, digest: try scorerDigest(kind, path, digests))
     }
     let prompts = request.prompts.indices(of: partition)
+    if merges { try requireComplete(sets, prompts, scorers.map(\.digest)) }
     return try ImageFolder(request.folder, partition, writes: Self.writes).whileHeld {
       try digests.save(to: digestsPath)
-      if merges { try requireComplete(sets, prompts, scorers.map(\.digest)) }
       try requireReadable(sets, prompts)
       try generate(sets, prompts)
       return try body(sets, try scorers.map { try self.scores(of: sets, prompts, by: $0) })
@@ -102,8 +102,10 @@ public struct Evaluation {
       }
     }
     guard missing.isEmpty else {
+      let own = Set(all.map(\.name))
+      let others = try Folders.names(in: "\(request.folder)/images").filter { !own.contains($0) }
       throw EvaluationError.incomplete(
-        path: request.folder, missing: missing, total: prompts.count)
+        path: request.folder, missing: missing, total: prompts.count, others: others.count)
     }
   }
 
@@ -219,14 +221,16 @@ public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible
   case foreignFolder(path: String, holds: String)
   case sameModel(String)
   case damagedImage(path: String, problem: String)
+  /// Of the record of what a folder's images were made with.
+  case damagedRecord(path: String, problem: String, folder: String)
   case otherImages(path: String, setting: String)
-  /// `missing`: prompts, counted from 0
-  case incomplete(path: String, missing: [Int], total: Int)
+  /// `missing`: prompts, counted from 0; `others`: folders of images that were made with other settings
+  case incomplete(path: String, missing: [Int], total: Int, others: Int)
 
   public var kind: FailureKind {
     switch self {
     case .foreignFolder, .sameModel, .otherImages: .settings
-    case .damagedImage: .input
+    case .damagedImage, .damagedRecord: .input
     case .incomplete: .other
     }
   }
@@ -238,11 +242,17 @@ public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible
     case .sameModel(let text):
       "\(text): would be compared with itself; give --against another model, or add a LoRA to one side"
     case .damagedImage(let path, let problem):
-      "\(path): \(problem); remove it, and the same command generates it again"
-    case .incomplete(let path, let missing, let total):
+      "\(path): \(problem); remove it, and the same command without --merge generates it again"
+    case .damagedRecord(let path, let problem, let folder):
+      "\(path): \(problem); what the images were made with is lost: remove \(folder), or name another folder"
+    case .incomplete(let path, let missing, let total, let others):
       "\(path): \(missing.count) of \(total) prompts are in no part: \(missing.asArray), counted from 0; run "
         + "their parts again (prompt P is in part P modulo N, plus 1, of N), or run without --merge to "
         + "compute them here"
+        + (others == 0
+          ? ""
+          : "; images of \(others == 1 ? "another model or setting are" : "\(others) other models or settings are") "
+            + "there")
     case .otherImages(let path, let setting):
       "\(path): its images were made with a different setting (\(setting)); name another folder"
     }

@@ -1,5 +1,6 @@
 public import Diffusion
 import Files
+import Imaging
 public import PipelineCore
 public import TensorCore
 
@@ -11,6 +12,15 @@ public import TensorCore
 /// Images that are there are kept, so the same call goes on where an interrupted one stopped, and the whole takes what
 /// parts have made. What they were made with stands in `state/images.json`, so that no others are taken for them.
 public struct PromptFolders {
+  /// What there is after a call.
+  public struct Outcome: Equatable, Sendable {
+    /// Of the list, or of the part.
+    public var promptCount = 0
+    public var imageCount = 0
+    /// Those of this call; the others were there.
+    public var generatedCount = 0
+  }
+
   public let path: String
   private let prompts: PromptList
   private let count: Int
@@ -34,34 +44,36 @@ public struct PromptFolders {
   ///   - noise: what the source of noise is called, and the source of a seed
   ///   - merges: checks that parts have made all images, and makes none
   ///   - use: is given the path of each image that was generated
-  /// - Throws: `EvaluationError` if the folder holds other images; `Interruption` if a signal asks to
-  ///   stop, after the image at work
+  /// - Throws: `EvaluationError` if the folder holds other images, or files that are no images;
+  ///   `Interruption` if a signal asks to stop, after the image at work
   public func generate(
     _ request: TextToImage.Request, with model: EvaluatedModel, seed: UInt64,
     noise: (name: String, source: (UInt64) -> some NormalSource), merges: Bool = false,
     _ use: (String) throws -> Void
-  ) throws {
+  ) throws -> Outcome {
     let settings = try settings(request, model, seed, noise.name)
     try ImageFolder.requireOwn(path)
-    try ImageFolder(path, partition, writes: Self.writes).whileHeld {
+    if merges { try requireComplete(settings) }
+    return try ImageFolder(path, partition, writes: Self.writes).whileHeld {
       try claim(settings)
-      if merges { try requireComplete() }
-      try generateMissing(request, with: model, seed, noise.source, use)
+      let outcome = try generateMissing(request, with: model, seed, noise.source, use)
       // Another part may have begun at the same moment, with others.
       try requireSame(settings)
+      return outcome
     }
   }
 
-  /// Checks that parts have made every image.
+  /// Checks that parts have made every image, and writes nothing.
   ///
   /// - Throws: `EvaluationError.incomplete`
-  private func requireComplete() throws {
+  private func requireComplete(_ settings: JSON.Object) throws {
+    if Folders.exists(record) { try requireSame(settings) }
     let missing = prompts.entries.indices.filter { index in
       (0..<count).contains { !Folders.exists(file(index, image: $0)) }
     }
     guard missing.isEmpty else {
       throw EvaluationError.incomplete(
-        path: path, missing: missing, total: prompts.entries.count)
+        path: path, missing: missing, total: prompts.entries.count, others: 0)
     }
   }
 
@@ -72,17 +84,23 @@ public struct PromptFolders {
   private func generateMissing(
     _ request: TextToImage.Request, with model: EvaluatedModel, _ seed: UInt64,
     _ noise: (UInt64) -> some NormalSource, _ use: (String) throws -> Void
-  ) throws {
+  ) throws -> Outcome {
+    var outcome = Outcome()
     var open: ImageGenerator?
     for index in prompts.indices(of: partition) {
+      outcome.promptCount += 1
       let entry = prompts.entries[index]
       let folder = "\(path)/\(padded(index, 5))"
       try Folders.make("\(folder)/samples")
       let metadata = JSON.object(entry.metadata).text() + "\n"
       try AtomicFile.replace("\(folder)/metadata.jsonl", with: Array(metadata.utf8))
       for image in 0..<count {
+        outcome.imageCount += 1
         let file = file(index, image: image)
-        guard !Folders.exists(file) else { continue }
+        guard !Folders.exists(file) else {
+          _ = try RGBImage(generatedAt: file)
+          continue
+        }
         if let interruption = Interruption.pending { throw interruption }
         let generator = try open ?? model.open()
         open = generator
@@ -90,9 +108,11 @@ public struct PromptFolders {
         request.prompt = entry.text
         let source = noise(seed &+ UInt64(image))
         try AtomicFile.replace(file, with: try generator.png(request, from: source))
+        outcome.generatedCount += 1
         try use(file)
       }
     }
+    return outcome
   }
 
   /// Whether a path in the folder is one that such a call writes.
@@ -138,7 +158,10 @@ public struct PromptFolders {
   }
 
   private func requireSame(_ settings: JSON.Object) throws {
-    let known = try JSON(contentsOf: record)
+    let known: JSON
+    do { known = try JSON(contentsOf: record) } catch let error as JSONError {
+      throw EvaluationError.damagedRecord(path: record, problem: "\(error)", folder: path)
+    }
     for (key, value) in settings where known[key] != value {
       throw EvaluationError.otherImages(path: path, setting: key)
     }

@@ -62,15 +62,23 @@ public struct PromptScores {
   public static func scored(
     _ paths: [String], contents: [[UInt8]], digests: [String], prompt: String, by scorer: Scorer
   ) throws -> PromptScores {
-    let images = try zip(paths, contents).map { path, bytes in
-      do { return try RGBImage(decoding: bytes) } catch {
-        throw EvaluationError.damagedImage(path: path, problem: "\(error)")
-      }
-    }
+    let images = try zip(paths, contents).map { try RGBImage(generatedAt: $0, contents: $1) }
     let judgement = try scorer(images, prompt: prompt)
     return PromptScores(
       images: digests, scores: judgement.scores,
       diversity: scorer.kind.measuresDiversity
         ? judgement.diversity(of: images.indices) : nil)
+  }
+}
+
+extension RGBImage {
+  /// Decodes an image that an earlier call has written.
+  ///
+  /// - Throws: `EvaluationError.damagedImage`
+  init(generatedAt path: String, contents: [UInt8]? = nil) throws {
+    let contents = try contents ?? RegularFile(path: path).readAll()
+    do { try self.init(decoding: contents) } catch {
+      throw EvaluationError.damagedImage(path: path, problem: "\(error)")
+    }
   }
 }

@@ -155,7 +155,9 @@ struct Planner {
     if record.phase == .replacing {
       return (.partial, ["complete; the next run puts it in its place"], .unknown)
     }
-    let progress = "\(record.run.unitsDone) of \(record.run.unitsTotal) done so far"
+    let progress =
+      record.run.unitsTotal == 0
+      ? "begun" : "\(record.run.unitsDone) of \(record.run.unitsTotal) done so far"
     if record.phase == .building, record.isForced, isCurrent(record.run) {
       return (.partial, [progress], .build(resumes: true))
     }

@@ -97,9 +97,10 @@ struct StageWork {
       observe(
         .said(
           stage: name,
-          text:
-            "\(index.others.count) files of parts are not used: they were made with other settings or "
-            + "inputs, such as \(other.path) (\(other.changes[0]))"))
+          text: (index.others.count == 1
+            ? "a file of parts is not used: it was made with other settings or inputs: "
+            : "\(index.others.count) files of parts are not used: they were made with other settings or "
+              + "inputs, such as ") + "\(other.path) (\(other.changes[0]))"))
     }
     return index
   }

@@ -24,6 +24,8 @@ struct MPILibrary {
   private static let standardName = "libmpi_abi.so"
 
   let name: String
+  /// The launcher's process on this machine, or a script between.
+  private let parent = getppid()
   private let values: Values
   private let isend: Transfer
   private let irecv: Transfer
@@ -152,11 +154,23 @@ extension MPILibrary {
       attempts += 1
       // Who waits for more than a second may wait for hours.
       if attempts < 100 { sched_yield() } else { usleep(attempts < 10_000 ? 100 : 1_000) }
+      // Others may be dead, and none is left to tell.
+      if attempts > 10_000, attempts % 1_000 == 0, getppid() != parent {
+        throw RanksError.launcherDied
+      }
     }
   }
 
-  func finish() { _ = finalize() }
+  // Without a launcher to talk to, a library may wait for ever in both: SIGALRM then ends the process.
+
+  func finish() {
+    alarm(120)
+    _ = finalize()
+    alarm(0)
+  }
+
   func end(exitCode: Int32) -> Never {
+    alarm(10)
     _ = abort(values.world, exitCode)
     _exit(exitCode)
   }

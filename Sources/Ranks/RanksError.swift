@@ -8,6 +8,7 @@ public enum RanksError: Error, Equatable, CustomStringConvertible {
   case otherLibrary(launcher: String, count: Int, library: String, found: String, size: Int)
   case failed(function: String, reason: String)
   case otherProgram(rank: Int, host: String)
+  case launcherDied
   case apart(rank: Int)
   case otherPipeline(rank: Int, host: String, stage: String)
 
@@ -32,6 +33,8 @@ public enum RanksError: Error, Equatable, CustomStringConvertible {
     case .otherProgram(let rank, let host):
       "rank \(rank) on \(host) runs another build of this program than rank 0; install the same on all "
         + "machines"
+    case .launcherDied:
+      "the launcher is dead, and another rank does not answer; the same command goes on from the last checkpoint"
     case .apart(let rank):
       "the weights of rank \(rank) are not those of rank 0, as they must be; a machine's memory or network "
         + "may be faulty: run again, which goes on from the last checkpoint"

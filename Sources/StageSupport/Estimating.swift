@@ -23,6 +23,9 @@ package protocol Estimating: Stage {
   /// How many items there are to divide.
   func itemCount(_ scale: PipelineScale) throws -> Int
 
+  /// What all parts of the stage do and write together, where that is not the whole stage; nil: it is.
+  func planOfParts(_ scale: PipelineScale) throws -> (plan: StagePlan, byteCount: Int)?
+
   /// Settings that need less memory, as `--set` takes them, the cheapest first.
   var savings: [String] { get }
 
@@ -33,6 +36,9 @@ package protocol Estimating: Stage {
 extension Estimating {
   package var sources: [NamedSource] { [] }
   package func itemCount(_ scale: PipelineScale) throws -> Int { 1 }
+  package func planOfParts(_ scale: PipelineScale) throws -> (plan: StagePlan, byteCount: Int)? {
+    nil
+  }
   package var savings: [String] { [] }
   package var diskSavings: [String] { [] }
 

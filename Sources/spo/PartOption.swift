@@ -1,6 +1,7 @@
 import CommandSyntax
 import Foundation
 import PipelineCore
+import Ranks
 
 extension Arguments {
   /// The part that `--partition` asks for; where the environment says which, this is told.
@@ -13,5 +14,15 @@ extension Arguments {
       }
       return partition
     } catch { throw self.error("--partition \(text): \(error)") }
+  }
+
+  /// Refuses several processes that a launcher has started to do the same.
+  func requireOneProcess() throws {
+    guard !has("partition"),
+      let launcher = try Launcher(environment: ProcessInfo.processInfo.environment)
+    else { return }
+    throw error(
+      "\(launcher.name) has started \(launcher.count) processes, which would all do the same; divide the prompts "
+        + "with --partition auto/\(launcher.count), or start one process")
   }
 }

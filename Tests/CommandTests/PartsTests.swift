@@ -46,6 +46,15 @@ import Testing
       expect(
         try run.run("--through", "encode", "--merge", "--set", "encode.batch=3"), failsAs: .other,
         naming: "1-of-4.part", "setting batch: 8 -> 3")
+      for index in 2...4 {
+        expectSuccess(try run.run("--through", "encode", "--partition", "\(index)/4"))
+      }
+      expectSuccess(
+        try run.run("--through", "encode", "--partition", "1/2", "--set", "encode.batch=3"))
+      let status = try spo("status", SmallRun.pipeline, "--workspace", run.workspace).output
+      #expect(
+        status.contains("parts/encode/1-of-2.part: made with other settings or inputs; remove it"))
+      #expect(!status.contains("all are there: --merge"))
     }
   }
 
@@ -117,7 +126,17 @@ import Testing
           try Program(half + ["--merge"]).outcome(), failsAs: .other,
           naming: "1 of 3 prompts are in no part: 1, counted from 0")
         #expect(!FileManager.default.fileExists(atPath: "\(folder)/\(name)/index.html"))
-        expectSuccess(try Program(words + ["\(folder)/\(name)", "--merge"]).outcome())
+        #expect(
+          try files("\(folder)/half-\(name)").count == (name == "samples" ? 5 : 4))
+        let merge = try Program(words + ["\(folder)/\(name)", "--merge"]).outcome()
+        expectSuccess(merge)
+        if name == "samples" {
+          #expect(merge.errors.contains("3 images of 3 prompts: nothing to generate"))
+        } else {
+          expect(
+            try Program(words + ["\(folder)/\(name)", "--merge", "--seed", "1"]).outcome(),
+            failsAs: .other, naming: "images of another model or setting are there")
+        }
         expectSuccess(try Program(words + ["\(folder)/\(name)"]).outcome())
         #expect(try files("\(folder)/\(name)") == files("\(folder)/whole-\(name)"))
       }
@@ -128,6 +147,12 @@ import Testing
       expect(
         try Program(evaluate + ["\(folder)/x", "--partition", "3/2"]).outcome(), failsAs: .usage,
         naming: "--partition 3/2", "1 to 2")
+      for words in [sample, evaluate] {
+        expect(
+          try Program(words + ["\(folder)/x"], environment: ["PMI_SIZE": "2", "PMI_RANK": "1"])
+            .outcome(), failsAs: .usage, naming: "2 processes", "--partition auto/2")
+        #expect(!FileManager.default.fileExists(atPath: "\(folder)/x"))
+      }
       expect(
         try Program(evaluate + ["\(folder)/x", "--partition", "1/2", "--json"]).outcome(),
         failsAs: .usage, naming: "--json")
@@ -209,14 +234,26 @@ import Testing
     let outcome = try spo("doctor", "pipelines/quickstart.json5", "--partitions", "4", "--json")
     let report = try JSONReader(JSON(parsing: outcome.output), path: "doctor")["pipeline"]
     let parts = try report["parts"].elements()
-    #expect(try parts.map { try $0.string("stage") } == ["ingest", "encode", "shard", "report"])
+    #expect(
+      try parts.map { try $0.string("stage") } == [
+        "ingest", "encode", "shard", "preference", "report",
+      ])
     for part in parts {
       #expect(try part.int("bytes") > 0 && part.int("peak_memory") > 0)
       #expect(try part.double("seconds") > 0 && part.double("merge_seconds") > 0)
       #expect(try part.int("worthwhile") >= 1)
       // Nothing here is so small that all of it is one item.
-      if try part.string("stage") == "report" { #expect(try part.int("worthwhile") > 1) }
+      if try ["preference", "report"].contains(part.string("stage")) {
+        #expect(try part.int("worthwhile") > 1)
+      }
     }
+    // A latent preference model sees no pictures.
+    let latent = try spo(
+      "doctor", "pipelines/quickstart-latent.json5", "--partitions", "4", "--json")
+    let others = try JSONReader(JSON(parsing: latent.output), path: "doctor")["pipeline"]["parts"]
+    #expect(
+      try others.elements().map { try $0.string("stage") }
+        == ["ingest", "encode", "shard", "report"])
   }
 
   private func names(_ folder: String) -> [String] {

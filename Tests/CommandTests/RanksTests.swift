@@ -81,6 +81,26 @@ import Testing
     }
   }
 
+  @Test("ranks whose launcher and neighbour die do not wait for ever")
+  func launcherDeath() throws {
+    try stopping { launcher, program, workspace in
+      let second = try #require(Self.process(rank: 1, of: launcher, in: workspace))
+      let status = try String(contentsOfFile: "/proc/\(second)/stat", encoding: .utf8)
+      // After the name in brackets: state, parent.
+      let parent = try #require(
+        status.split(separator: ")").last?.split(separator: " ").dropFirst().first.flatMap {
+          Int32($0)
+        })
+      kill(parent, SIGKILL)
+      kill(second, SIGKILL)
+      let end = Date(timeIntervalSinceNow: 40)
+      while Self.process(rank: 0, of: launcher, in: workspace) != nil, Date() < end {
+        usleep(50_000)
+      }
+      program.die()
+    }
+  }
+
   @Test("SIGTERM to one rank stops all after the same batch, with 143")
   func termination() throws {
     try stopping { launcher, program, workspace in

@@ -13,19 +13,22 @@ import Testing
   private let model = EvaluatedModel(ModelFolder(path: fixturePath("../../data/tiny-sd")))
 
   private func generate(
-    _ folder: String, steps: Int = 2, _ lines: String, _ partition: Partition? = nil
+    _ folder: String, steps: Int = 2, _ lines: String, _ partition: Partition? = nil,
+    merges: Bool = false
   ) throws -> [String] {
     let list = "\(folder)/list.jsonl"
     try lines.write(toFile: list, atomically: true, encoding: .utf8)
     var request = TextToImage.Request(prompt: "")
     request.steps = steps
     var generated: [String] = []
-    try PromptFolders(
+    let outcome = try PromptFolders(
       path: "\(folder)/out", prompts: try PromptList(path: list), count: 2, partition: partition
     ).generate(
       request, with: model, seed: 7,
-      noise: ("torch-cpu", { TorchCPUGenerator(seed: $0) })
+      noise: ("torch-cpu", { TorchCPUGenerator(seed: $0) }), merges: merges
     ) { generated.append(String($0.dropFirst(folder.count + 5))) }
+    #expect(outcome.generatedCount == generated.count)
+    #expect(outcome.imageCount == 2 * outcome.promptCount)
     return generated
   }
 
@@ -93,6 +96,48 @@ import Testing
       #expect(
         throws: EvaluationError.otherImages(path: "\(folder)/out", setting: "steps")
       ) { try generate(folder, steps: 3, lines) }
+    }
+  }
+
+  @Test("a merge without images writes nothing, and names every prompt")
+  func nothingToMerge() throws {
+    try withTemporaryFolder { folder in
+      let error = #expect(throws: EvaluationError.self) {
+        try generate(folder, lines, merges: true)
+      }
+      #expect(
+        error
+          == .incomplete(path: "\(folder)/out", missing: [0, 1], total: 2, others: 0))
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/out"))
+      _ = try generate(folder, lines)
+      #expect(try generate(folder, lines, merges: true).isEmpty)
+      #expect(throws: EvaluationError.otherImages(path: "\(folder)/out", setting: "steps")) {
+        try generate(folder, steps: 3, lines, merges: true)
+      }
+    }
+  }
+
+  @Test(
+    "a file that is no whole image is named, by parts, merges and the whole", arguments: [0, 60])
+  func damage(kept: Int) throws {
+    try withTemporaryFolder { folder in
+      _ = try generate(folder, lines)
+      let image = "\(folder)/out/00001/samples/0001.png"
+      let bytes = try RegularFile(path: image).readAll()
+      try AtomicFile.replace(image, with: Array(bytes.prefix(kept)))
+      let second = try Partition(index: 2, of: 2)
+      for (partition, merges) in [(nil, true), (nil, false), (second, false)] {
+        let error = #expect(throws: EvaluationError.self) {
+          try generate(folder, lines, partition, merges: merges)
+        }
+        #expect(error?.kind == .input)
+        #expect(error?.description.contains(image) == true)
+      }
+      let record = "\(folder)/out/state/images.json"
+      try AtomicFile.replace(record, with: Array("{".utf8))
+      let error = #expect(throws: EvaluationError.self) { try generate(folder, lines) }
+      #expect(error?.kind == .input)
+      #expect(error?.description.contains("name another folder") == true)
     }
   }
 }

@@ -71,4 +71,19 @@ struct PartitionTests {
       #expect(try variable() == name)
     }
   }
+
+  @Test("a job's processes do not all make the part of the job")
+  func processes() throws {
+    let ranks = ["OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"]
+    let pairs =
+      [("SLURM_ARRAY_TASK_ID", "SLURM_PROCID")] + ranks.map { ("PBS_ARRAY_INDEX", $0) }
+    for (array, rank) in pairs {
+      #expect(try Partition("auto/4", environment: [array: "3", rank: "0"]).index == 3)
+      #expect(throws: PartitionError.repeated(variable: array, rank: rank, value: "1")) {
+        try Partition("auto/4", environment: [array: "3", rank: "1"])
+      }
+      let own = ["SPO_PARTITION": "2", array: "3", rank: "1"]
+      #expect(try Partition("auto/4", environment: own).index == 2)
+    }
+  }
 }

@@ -35,7 +35,11 @@ public struct Partition: Equatable, Sendable, CustomStringConvertible {
     guard let found = Self.variables.first(where: { $0.isSet(in: environment) }) else {
       throw .noVariable(known: Self.variables.map(\.name))
     }
-    self.init(try found.index(of: count, in: environment), count, variable: found.name)
+    let index = try found.index(of: count, in: environment)
+    if found.isOfJobs, let rank = Self.variables.first(where: { $0.saysAnother(in: environment) }) {
+      throw .repeated(variable: found.name, rank: rank.name, value: environment[rank.name] ?? "")
+    }
+    self.init(index, count, variable: found.name)
   }
 
   public var description: String { "\(index)/\(count)" }
@@ -60,6 +64,24 @@ extension Partition {
     let first: Int
     /// Zero says that the job is one of no array.
     var isUnsetAtZero = false
+    let giver: Giver
+
+    enum Giver {
+      /// The user, or one that numbers jobs here and processes there.
+      case other
+      /// Gives all processes of a job the same.
+      case jobs
+      /// Gives each process of a job its own.
+      case launcher
+    }
+
+    var isOfJobs: Bool { giver == .jobs }
+
+    /// Whether this is another process than the first of a job.
+    func saysAnother(in environment: [String: String]) -> Bool {
+      guard giver == .launcher, let value = environment[name] else { return false }
+      return (Partition.number(value) ?? 0) > 0
+    }
 
     func isSet(in environment: [String: String]) -> Bool {
       guard let value = environment[name] else { return false }
@@ -81,18 +103,18 @@ extension Partition {
   /// The first that is set counts: the user's own, then job arrays, then ranks, since the jobs of an array
   /// may have ranks, too.
   private static let variables = [
-    Variable(name: "SPO_PARTITION", first: 1),
-    Variable(name: "SLURM_ARRAY_TASK_ID", first: 1),
-    Variable(name: "JOB_COMPLETION_INDEX", first: 0),
-    Variable(name: "AWS_BATCH_JOB_ARRAY_INDEX", first: 0),
-    Variable(name: "CLOUD_RUN_TASK_INDEX", first: 0),
-    Variable(name: "PBS_ARRAY_INDEX", first: 1),
-    Variable(name: "LSB_JOBINDEX", first: 1, isUnsetAtZero: true),
-    Variable(name: "RANK", first: 0),
-    Variable(name: "OMPI_COMM_WORLD_RANK", first: 0),
-    Variable(name: "PMIX_RANK", first: 0),
-    Variable(name: "PMI_RANK", first: 0),
-    Variable(name: "SLURM_PROCID", first: 0),
+    Variable(name: "SPO_PARTITION", first: 1, giver: .other),
+    Variable(name: "SLURM_ARRAY_TASK_ID", first: 1, giver: .jobs),
+    Variable(name: "JOB_COMPLETION_INDEX", first: 0, giver: .jobs),
+    Variable(name: "AWS_BATCH_JOB_ARRAY_INDEX", first: 0, giver: .jobs),
+    Variable(name: "CLOUD_RUN_TASK_INDEX", first: 0, giver: .jobs),
+    Variable(name: "PBS_ARRAY_INDEX", first: 1, giver: .jobs),
+    Variable(name: "LSB_JOBINDEX", first: 1, isUnsetAtZero: true, giver: .jobs),
+    Variable(name: "RANK", first: 0, giver: .other),
+    Variable(name: "OMPI_COMM_WORLD_RANK", first: 0, giver: .launcher),
+    Variable(name: "PMIX_RANK", first: 0, giver: .launcher),
+    Variable(name: "PMI_RANK", first: 0, giver: .launcher),
+    Variable(name: "SLURM_PROCID", first: 0, giver: .launcher),
   ]
 }
 
@@ -102,6 +124,8 @@ public enum PartitionError: ClassifiedError, Equatable, CustomStringConvertible 
   case outOfRange(index: Int, count: Int)
   case noVariable(known: [String])
   case badVariable(name: String, value: String)
+  /// Several processes of one job of an array, each of which would make the job's part.
+  case repeated(variable: String, rank: String, value: String)
   /// `first`: the smallest value of the variable
   case variableOutOfRange(name: String, value: Int, first: Int, count: Int)
 
@@ -118,6 +142,9 @@ public enum PartitionError: ClassifiedError, Equatable, CustomStringConvertible 
       "nothing says which part this is; set one of \(known.joined(separator: ", ")), or write I/N"
     case .badVariable(let name, let value):
       "\(name) must be a whole number, but is \"\(value.printable)\""
+    case .repeated(let variable, let rank, let value):
+      "\(variable) says the same part to every process of this job, of which this is another (\(rank) is "
+        + "\(value.printable)); start one process a job, or set SPO_PARTITION for each"
     case .variableOutOfRange(let name, let value, let first, let count):
       "\(name) is \(value), but counts from \(first): the \(count) parts are \(first) to "
         + "\(first + count - 1)"

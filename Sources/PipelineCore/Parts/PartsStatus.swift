@@ -11,8 +11,8 @@ public struct PartsStatus: Equatable, Sendable {
   /// Different items that any file has.
   public var itemsDone = 0
   public var itemsTotal = 0
-  /// Files of other settings or inputs, which no merge takes.
-  public var otherFileCount = 0
+  /// Files of other settings or inputs, by their paths: a merge that meets one is refused.
+  public var otherFiles: [String] = []
   /// What is wrong with files, each in a line.
   public var damage: [String] = []
 
@@ -27,7 +27,7 @@ public struct PartsStatus: Equatable, Sendable {
     return [
       "count": .integer(count), "done": list(complete), "unfinished": list(unfinished),
       "missing": list(missing), "array": .string(again), "items_done": .integer(itemsDone),
-      "items_total": .integer(itemsTotal), "other_files": .integer(otherFileCount),
+      "items_total": .integer(itemsTotal), "other_files": .integer(otherFiles.count),
       "damaged": .array(damage.map { .string($0) }),
     ]
   }
@@ -35,15 +35,19 @@ public struct PartsStatus: Equatable, Sendable {
   /// For people, each in a line.
   public var lines: [String] {
     var lines = damage
-    if otherFileCount > 0 {
-      lines.append("\(otherFileCount) files of parts were made with other settings or inputs")
+    if let other = otherFiles.first {
+      lines.append(
+        otherFiles.count == 1
+          ? "\(other): made with other settings or inputs; remove it before --merge"
+          : "\(otherFiles.count) files of parts were made with other settings or inputs, such as \(other); "
+            + "remove them before --merge")
     }
     guard count > 0 else { return lines }
     var text = "in parts: \(complete.count) of \(count) complete"
     if !unfinished.isEmpty { text += ", \(unfinished.count) unfinished" }
     text += ", \(itemsDone) of \(itemsTotal) items"
     if isComplete {
-      text += "; all are there: --merge"
+      text += otherFiles.isEmpty ? "; all are there: --merge" : "; all are there"
     } else {
       if !unfinished.isEmpty { text += "; unfinished: --array=\(unfinished.asArray)" }
       if !missing.isEmpty { text += "; missing: --array=\(missing.asArray)" }
@@ -62,7 +66,7 @@ public struct PartsStatus: Equatable, Sendable {
         guard let part = try PartFile(path: "\(folder)/\(name)") else { continue }
         let header = part.header
         guard fingerprint == nil || header.fingerprint == fingerprint else {
-          otherFileCount += 1
+          otherFiles.append("\(folder)/\(name)")
           continue
         }
         keys.formUnion(part.entries.map(\.key))
@@ -82,7 +86,7 @@ public struct PartsStatus: Equatable, Sendable {
       // A header may name any number of parts; nobody runs more than there are items.
       missing = (0..<min(count, 1 << 20)).lazy.map { $0 + 1 }.filter { parts[$0] == nil }
     }
-    guard most != nil || otherFileCount > 0 || !damage.isEmpty else { return nil }
+    guard most != nil || !otherFiles.isEmpty || !damage.isEmpty else { return nil }
   }
 }
 

@@ -110,12 +110,12 @@ public struct Doctor {
         diskByteCount: try stage.diskByteCount(scale),
         seconds: Self.secondsAtLeast + plan.seconds(at: &known))
     }
-    cache?.write(known)
     if let partCount {
       parts = try zip(stages, forecasts).compactMap { stage, forecast in
-        try PartForecast(stage, forecast, scale, count: partCount)
+        try PartForecast(stage, forecast, scale, count: partCount, &known)
       }
     }
+    cache?.write(known)
     for stage in stages {
       if let problem = try Self.memoryProblem(stage, scale, overrides, limits, makePipeline) {
         problems.append(problem)

@@ -1,7 +1,7 @@
+import Backends
 public import Files
 import PipelineCore
 import StageSupport
-import TrainingStages
 
 /// About what one part of a stage takes, and how many parts are worth it.
 public struct PartForecast: Sendable {
@@ -33,22 +33,25 @@ public struct PartForecast: Sendable {
 
   /// Nil for a stage that runs whole.
   init?(
-    _ stage: any Estimating, _ whole: Doctor.Forecast, _ scale: PipelineScale, count: Int
+    _ stage: any Estimating, _ whole: Doctor.Forecast, _ scale: PipelineScale, count: Int,
+    _ rates: inout OperationRates
   ) throws {
-    // Of training, only the pictures are divided.
-    guard stage is any DivisibleStage, !(stage is TrainPreference) else { return nil }
-    let items = max(1, try stage.itemCount(scale))
+    let items = try stage.itemCount(scale)
+    guard stage is any DivisibleStage, items > 0 else { return nil }
+    let own = try stage.planOfParts(scale)
+    let written = own?.byteCount ?? whole.diskByteCount
+    let work = own.map { $0.plan.seconds(at: &rates) } ?? whole.seconds
     // Of the part with the most items.
     let share = Double((items + count - 1) / count) / Double(items)
     self.stage = whole.stage
-    byteCount = Int(Double(whole.diskByteCount) * share)
-    memory = whole.memory.byteCount
-    seconds = whole.seconds.map { Self.secondsToStart + $0 * share }
+    byteCount = Int(Double(written) * share)
+    memory = (own?.plan.memory ?? whole.memory).byteCount
+    seconds = work.map { Self.secondsToStart + $0 * share }
     let merge =
-      Double(whole.diskByteCount) / Self.mergedBytesPerSecond
+      Double(written) / Self.mergedBytesPerSecond
       + Double(items) * Self.secondsPerItem
     mergeSeconds = merge
-    worthwhileCount = whole.seconds.map {
+    worthwhileCount = work.map {
       min(items, max(1, Int($0 / max(merge, Self.secondsToStart))))
     }
   }

@@ -75,6 +75,8 @@ package final class TuneDPO: RankedStage {
       decoder: settings.pictures > 0 && context.ranks.isFirst
         ? (try settings.base.autoencoder().model, try shards.emptyConditioning()) : nil,
       log: log)
+    context.noteIdleRanks(
+      "train", batch: settings.batch, "dpo.batch", settings.microBatch, "dpo.micro_batch")
   }
 
   func pictures(

@@ -1,6 +1,7 @@
 package import Files
 import Foundation
 import PipelineCore
+import StageSupport
 
 /// `evaluation.json` of a trained preference model.
 package enum PreferenceEvaluation {
@@ -15,6 +16,23 @@ package enum PreferenceEvaluation {
     evaluation["split"] = "the held-out split"
     evaluation["chose_checkpoint"] = true
     return JSONReader(.object(evaluation), path: path)
+  }
+
+  /// - Parameter step: after which the model was kept
+  static func write(
+    _ accuracies: [(view: PreferenceView, share: Double)], comparisons: Int, of split: String,
+    choseCheckpoint: Bool, step: Int, to folder: String
+  ) throws {
+    var shares = JSON.Object()
+    for (view, share) in accuracies {
+      let name = if case .timestep(let timestep) = view { "\(timestep)" } else { "clean" }
+      shares[name] = .number(share)
+    }
+    try writeJSON(
+      [
+        "accuracy": .object(shares), "pairs": .integer(comparisons), "split": .string(split),
+        "chose_checkpoint": .bool(choseCheckpoint), "step": .integer(step),
+      ], to: "\(folder)/evaluation.json")
   }
 
   /// What it says, in a line for people; nil where there is none.

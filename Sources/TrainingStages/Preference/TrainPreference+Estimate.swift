@@ -42,19 +42,7 @@ extension TrainPreference: Estimating {
     let data = examples(PlannedComparisons(layout: layout, split: "train"))
     let heldOut = examples(PlannedComparisons(layout: layout, split: "validation"))
 
-    if let pictures {
-      // A block is made some comparisons at a time; what was made of the others waits, twice when it is joined.
-      let block = PictureStore.blockSize
-      let pairs = Array(0..<min(block, 2 * max(1, settings.estimateBatch)))
-      let others = plan.hold(4 * 4 * (block - pairs.count) * 3 * pictures.side * pictures.side)
-      let made = madePictures(scale)
-      for (view, count) in [(PreferenceView.draw(0), made.noised), (.clean, made.clean)] {
-        try plan.run(times: Double(count) / Double(pairs.count)) {
-          try pictures(data, of: pairs, pairs.map { _ in view })
-        }
-      }
-      withExtendedLifetime(others) {}
-    }
+    if let pictures { try add(pictures, of: data, scale, to: &plan) }
 
     let step = PreferenceStep(
       trainee: trainee, microBatch: settings.microBatch, checkInterruption: {})
@@ -82,6 +70,40 @@ extension TrainPreference: Estimating {
       }
     }
     return plan
+  }
+
+  /// Adds the making of all pictures.
+  private func add(
+    _ pictures: EstimatedPictures, of data: PreferenceExamples, _ scale: PipelineScale,
+    to plan: inout StagePlan
+  ) throws {
+    // A block is made some comparisons at a time; what was made of the others waits, twice when it is joined.
+    let block = PictureStore.blockSize
+    let pairs = Array(0..<min(block, 2 * max(1, settings.estimateBatch)))
+    let others = plan.hold(4 * 4 * (block - pairs.count) * 3 * pictures.side * pictures.side)
+    let made = madePictures(scale)
+    for (view, count) in [(PreferenceView.draw(0), made.noised), (.clean, made.clean)] {
+      try plan.run(times: Double(count) / Double(pairs.count)) {
+        try pictures(data, of: pairs, pairs.map { _ in view })
+      }
+    }
+    withExtendedLifetime(others) {}
+  }
+
+  /// Parts make pictures, and learn nothing.
+  func planOfParts(_ scale: PipelineScale) throws -> (plan: StagePlan, byteCount: Int)? {
+    var plan = StagePlan(on: PlanningBackend())
+    let data = examples(
+      PlannedComparisons(layout: try scale.layout(of: base), split: "train"))
+    let side = try ModelFolder(path: settings.start).preferenceConfiguration().imageSize
+    try add(try plan.build { try estimatedPictures(side: side) }, of: data, scale, to: &plan)
+    return (plan, 2 * keptPairs(scale) * 3 * side * side)
+  }
+
+  /// Files of pictures; none where the model sees latents.
+  func itemCount(_ scale: PipelineScale) throws -> Int {
+    settings.kind == .pixel
+      ? (keptPairs(scale) + PictureStore.blockSize - 1) / PictureStore.blockSize : 0
   }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {

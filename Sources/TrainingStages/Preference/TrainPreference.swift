@@ -221,6 +221,9 @@ package final class TrainPreference: RankedStage {
       evaluation: try evaluationExamples(),
       order: EpochOrder(count: examples.count, seed: settings.seed),
       best: settings.keep == .best && isFirst ? try BestWeights(in: folder) : nil)
+    context.noteIdleRanks(
+      "train", batch: settings.batch, "preference.batch", settings.microBatch,
+      "preference.micro_batch")
     guard let pictures else { return }
     try preparePictures(pictures)
     guard isFirst else { return }
@@ -361,20 +364,12 @@ package final class TrainPreference: RankedStage {
       to: modelFolder, precision: settings.precision,
       metadata: ["format": "pt", "step": "\(step)"])
 
-    var accuracies = JSON.Object()
-    var count = 0
-    // At the timesteps that checkpoints are judged by.
-    var shares: [Double] = []
-    for view in settings.evaluatedViews {
-      let accuracy = try accuracy(training, on: training.evaluation, view)
-      count = accuracy.count
-      if settings.checkedViews.contains(view) { shares.append(accuracy.share) }
-      if case .timestep(let timestep) = view {
-        accuracies["\(timestep)"] = .number(accuracy.share)
-      } else {
-        accuracies["clean"] = .number(accuracy.share)
-      }
+    let accuracies = try settings.evaluatedViews.map {
+      (view: $0, found: try accuracy(training, on: training.evaluation, $0))
     }
+    let count = accuracies.last?.found.count ?? 0
+    // At the timesteps that checkpoints are judged by.
+    let shares = accuracies.filter { settings.checkedViews.contains($0.view) }.map(\.found.share)
     let split = training.evaluation.shards.split
     let findings = PreferenceFindings(
       try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), cleanSteps: settings.cleanSteps,
@@ -383,13 +378,10 @@ package final class TrainPreference: RankedStage {
       findings.warnings()
         + TrainingWarnings.ofRates(
           training.state.schedule, steps: settings.steps, stage: Self.name), to: folder)
-    try writeJSON(
-      [
-        "accuracy": .object(accuracies), "pairs": .integer(count), "split": .string(split),
-        "chose_checkpoint": .bool(
-          settings.keep == .best && split == training.validation.shards.split),
-        "step": .integer(step),
-      ], to: "\(folder)/evaluation.json")
+    try PreferenceEvaluation.write(
+      accuracies.map { ($0.view, $0.found.share) }, comparisons: count, of: split,
+      choseCheckpoint: settings.keep == .best && split == training.validation.shards.split,
+      step: step, to: folder)
   }
 
   func spareFindings() throws -> [String] { try intervals.findings() }

@@ -125,16 +125,8 @@ package final class TuneSPO: RankedStage {
         scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
         unit: "batch", folder: "\(folder)/pictures"),
       log: log, order: EpochOrder(count: try prompts().count, seed: settings.seed))
-    noteIdleRanks()
-  }
-
-  private func noteIdleRanks() {
-    let batch = settings.batch
-    let groups = (batch + settings.promptsAtOnce - 1) / settings.promptsAtOnce
-    guard context.ranks.count > groups else { return }
-    context.progress.say(
-      "note: \(context.ranks.count) ranks, but only \(groups) sample at a time: spo.batch is \(batch), "
-        + "spo.prompts_at_once \(settings.promptsAtOnce)")
+    context.noteIdleRanks(
+      "sample", batch: settings.batch, "spo.batch", settings.promptsAtOnce, "spo.prompts_at_once")
   }
 
   package func follow() throws {

@@ -55,6 +55,7 @@ enum Evaluate: Command {
   }
 
   static func run(_ arguments: Arguments) throws {
+    try arguments.requireOneProcess()
     let request = try request(arguments)
     let partition = try arguments.partition()
     guard partition == nil || !arguments.has("json") else {

@@ -56,6 +56,7 @@ enum Sample: Command {
   }
 
   static func run(_ arguments: Arguments) throws {
+    if arguments.has("prompts") { try arguments.requireOneProcess() }
     try ComputingDevice(arguments).perform { try draw(arguments) }
   }
 
@@ -102,12 +103,14 @@ enum Sample: Command {
       Interruption.handleSignals()
       let prompts = try PromptList(path: list)
       try warn(of: prompts.entries.map(\.text), request, folder)
-      return try PromptFolders(
-        path: output, prompts: prompts, count: count, partition: try arguments.partition()
+      let partition = try arguments.partition()
+      let outcome = try PromptFolders(
+        path: output, prompts: prompts, count: count, partition: partition
       ).generate(
         request, with: try evaluatedModel(folder, arguments), seed: UInt64(seed),
         noise: (arguments.value("rng") ?? "torch-cpu", makeSource), merges: arguments.has("merge")
       ) { try Console.print($0) }
+      return Console.note(outcome.text(of: partition, among: prompts.entries.count))
     }
     let paths = count == 1 ? [output] : (1...count).map { numbered(output, $0) }
     for path in paths {
@@ -215,6 +218,22 @@ enum Sample: Command {
     let ending = ending(of: path)
     guard !ending.isEmpty else { return "\(path)-\(number)" }
     return "\(path.dropLast(ending.count + 1))-\(number).\(ending)"
+  }
+}
+
+extension PromptFolders.Outcome {
+  /// For people.
+  fileprivate func text(of partition: Partition?, among total: Int) -> String {
+    let images = Spelled.count(imageCount) + (imageCount == 1 ? " image" : " images")
+    let origin =
+      generatedCount == imageCount && generatedCount > 0
+      ? "generated"
+      : generatedCount == 0
+        ? "nothing to generate" : "\(Spelled.count(generatedCount)) generated now"
+    let whole = "\(Spelled.count(total)) prompt\(total == 1 ? "" : "s")"
+    guard let partition else { return "\(images) of \(whole): \(origin)" }
+    return
+      "part \(partition) is complete: \(images) of \(Spelled.count(promptCount)) of \(whole), \(origin)"
   }
 }
 
