@@ -178,7 +178,7 @@ let package = Package(
         "Stages", "WorldStages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
         "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
         "Diffusion", "NN", "Autograd", "Backends", "TensorCore", "Parquet", "Imaging",
-        "Checkpoints", "Files", "Ranks", "TestSupport",
+        "Checkpoints", "Files", "Ranks", "Reporting", "TestSupport",
       ]),
     .testTarget(
       name: "CommandTests",

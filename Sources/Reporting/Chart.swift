@@ -129,17 +129,23 @@ extension Chart.Series {
 
   /// A noisy measurement to be read: its values, pale, and in front of them the means of runs of them.
   ///
-  /// A short one stays as it is.
+  /// A short one stays as it is. Series without a name get ones that say which is which.
   ///
   /// - Parameter colour: that of both
   public func smoothed(colour: Int) -> [Chart.Series] {
     var raw = self
     raw.colour = colour
+    if name.isEmpty { raw.name = "measured" }
     let count = points.count { $0.x.isFinite && $0.y.isFinite }
-    guard count >= Self.leastSmoothed else { return [raw] }
+    guard count >= Self.leastSmoothed else {
+      // A line of one point is none, and of few it hides where they are.
+      if count < Self.leastSmoothed / 3, style == .line { raw.style = .points }
+      return [raw]
+    }
     let parts = max(Self.leastSmoothed / 4, min(60, count / 10))
     var mean = raw.averaged(to: parts)
-    mean.name = "\(name), mean of \((count + parts / 2) / parts)"
+    mean.name =
+      (name.isEmpty ? "" : "\(name), ") + "mean of \((count + parts / 2) / parts)"
     raw = raw.averaged(to: Self.mostDrawn)
     raw.style = .faintLine
     return [raw, mean]

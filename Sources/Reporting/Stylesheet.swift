@@ -15,7 +15,7 @@ let stylesheet = """
   }
   * { box-sizing: border-box; }
   body {
-    margin: 0; background: var(--page); color: var(--ink);
+    overflow-wrap: break-word; margin: 0; background: var(--page); color: var(--ink);
     font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
   }
   main { max-width: 80rem; margin: 0 auto; padding: 3rem 1.5rem 4rem; }
@@ -42,11 +42,12 @@ let stylesheet = """
   .comparison tbody { font-size: 1.05rem; }
   .comparison th { white-space: nowrap; }
   .strong { font-weight: 650; }
-  .wide + .note { margin-top: 0.75rem; }
+  .wide + p { margin-top: 0.75rem; }
+  .wide + .charts { margin-top: 1.5rem; }
   details { margin: 1rem 0; }
   summary { cursor: pointer; font-weight: 620; margin-bottom: 0.5rem; }
   figure { margin: 0; }
-  .pictures { display: flex; flex-wrap: wrap; gap: 1rem; }
+  .pictures { display: flex; flex-wrap: wrap; gap: 1rem; margin-bottom: 1.5rem; }
   .pictures figure {
     background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 0.75rem;
     display: flex; flex-direction: column; gap: 0.5rem;

@@ -195,7 +195,7 @@ let viewerStyle = """
   }
   .viewer::backdrop { background: rgb(0 0 0 / 0.7); }
   .viewer [hidden] { display: none; }
-  .viewer p { margin: 0; }
+  .viewer p { margin: 0; max-width: none; }
   .viewer .bar {
     display: flex; flex-wrap: wrap; gap: 0.5rem 0.75rem; align-items: center; margin: 0.5rem 0;
   }

@@ -89,6 +89,12 @@ import Testing
     }
     let short = series(20).smoothed(colour: 3)
     #expect(short.count == 1 && short[0].points.count == 20 && short[0].colour == 3)
+    #expect(series(20).smoothed(colour: 3)[0].style == .line)
+    // A line of one point would not be seen.
+    #expect(series(1).smoothed(colour: 3)[0].style == .points)
+    var unnamed = series(900)
+    unnamed.name = ""
+    #expect(unnamed.smoothed(colour: 0).map(\.name) == ["measured", "mean of 15"])
     let long = series(900).smoothed(colour: 3)
     #expect(long.map(\.points.count) == [900, 60])
     #expect(long.map(\.name) == ["loss", "loss, mean of 15"])

@@ -1,9 +1,9 @@
-import Files
+package import Files
 import Foundation
-import Reporting
+package import Reporting
 
 /// What training stages measure over their steps, as charts that explain themselves.
-struct MeasuredCurves {
+package struct MeasuredCurves {
   /// Of one stage: from one chart to several measurements, each by its name in the metrics.
   private struct Curve {
     let title: String
@@ -11,11 +11,19 @@ struct MeasuredCurves {
     let series: [(key: String, name: String)]
     var rules: [Chart.Rule] = []
     let note: String
+    /// The name of what was measured before the first step, in the line of any.
+    var before: String?
+    /// The name of the same measurement at each timestep, of which the outermost two are charted.
+    var byTimestep: String?
 
     init(
-      _ key: String, _ title: String, y: String, rules: [Chart.Rule] = [], note: String = ""
+      _ key: String, _ title: String, y: String, rules: [Chart.Rule] = [], note: String = "",
+      before: String? = nil, byTimestep: String? = nil
     ) {
-      self.init([(key, title)], title, y: y, rules: rules, note: note)
+      self.init(
+        [(key, byTimestep == nil ? "" : "all timesteps")], title, y: y, rules: rules, note: note)
+      self.before = before
+      self.byTimestep = byTimestep
     }
 
     init(
@@ -51,7 +59,17 @@ struct MeasuredCurves {
       Curve(
         "final_score", "Mean score of finished samples", y: "score of the preference model",
         note: "Of the training prompts. Its rise shows that the tuning works, not that images are "
-          + "better: that is what the held-out prompts above are for."),
+          + "better: that is what the held-out prompts are for."),
+      Curve(
+        "held_out_score", "Mean score of held-out prompts", y: "score of the preference model",
+        note:
+          "Of images from the same noise each time. Where it falls while that of the training prompts "
+          + "rises, the tuning has gone too far.", before: "held_out_score_before"),
+      Curve(
+        "kl", "KL divergence from the model before tuning", y: "nats per element",
+        note:
+          "Of the Gaussians that denoising steps draw from, at the latents that were trained on.",
+        byTimestep: "kl_by_timestep"),
       Curve(
         "pairs", "Pairs trained on", y: "pairs a batch",
         note: "Candidates that differ by less than the threshold give none."),
@@ -71,6 +89,9 @@ struct MeasuredCurves {
         "Denoising error, less that of the untuned model", y: "squared error",
         rules: [.init(y: 0, label: "as before tuning")],
         note: "Where both rise, the model tells images apart by getting worse at both."),
+      Curve(
+        "loser_scale", "Scale of the rejected images' gradients", y: "factor",
+        note: "Below 1 where the preferred images would otherwise get worse."),
       Curve("margin", "Margin of the preferred image", y: "logit"),
       gradientNorm,
     ],
@@ -78,24 +99,32 @@ struct MeasuredCurves {
 
   private static let chanceLoss = Chart.Rule(y: 0.693_147, label: "ln 2: chance")
   private static let gradientNorm = Curve("gradient_norm", "Norm of the gradient", y: "norm")
+  /// Measured on the pairs of a batch.
+  private static let ofPairs: Set<String> = ["loss", "gradient_norm", "clipped_share"]
   /// They count, and make no curves.
   private static let counters: Set<String> = ["step", "updates"]
 
-  let stage: String
+  package let stage: String
   /// The lines of the stage's metrics.
-  let lines: [JSON.Object]
+  package let lines: [JSON.Object]
+
+  package init(stage: String, lines: [JSON.Object]) {
+    self.stage = stage
+    self.lines = lines
+  }
 
   private var x: String { stage == "spo" ? "sampling batch" : "step" }
 
   /// A chart of each measurement that there is, those of unknown names last.
-  var charts: [Chart] {
+  package var charts: [Chart] {
     let curves = curves
     return curves.map { curve in
       chart(
         curve,
-        curve.series.enumerated().flatMap { place, series in
-          self.series(series.key, named: series.name).smoothed(colour: place)
-        })
+        (curve.series.map { series($0.key, named: $0.name, before: curve.before) }
+          + (curve.byTimestep.map(outermost) ?? [])).enumerated().flatMap { place, series in
+            series.smoothed(colour: place)
+          })
     }
   }
 
@@ -115,7 +144,7 @@ struct MeasuredCurves {
   private var curves: [Curve] {
     let keys = measured
     let known = Self.known[stage] ?? []
-    let named = Set(known.flatMap { $0.series.map(\.key) })
+    let named = Set(known.flatMap { $0.series.map(\.key) + [$0.before ?? ""] })
     let others = keys.filter { !named.contains($0) }.map { key in
       let words = key.replacingOccurrences(of: "_", with: " ")
       return Curve(key, words.prefix(1).uppercased() + words.dropFirst(), y: words)
@@ -133,13 +162,34 @@ struct MeasuredCurves {
     }
   }
 
-  private func series(_ key: String, named name: String) -> Chart.Series {
-    .init(
+  private func series(
+    _ key: String, named name: String, before: String? = nil
+  ) -> Chart.Series {
+    let first = before.flatMap { before in lines.lazy.compactMap { $0[before]?.double }.first }
+    return .init(
       name,
-      points: lines.compactMap { line in
-        guard let step = line["step"]?.double, let value = line[key]?.double else { return nil }
-        return Chart.Point(x: step, y: value)
-      })
+      points: (first.map { [Chart.Point(x: 0, y: $0)] } ?? [])
+        + lines.compactMap { line in
+          guard let step = line["step"]?.double, let value = line[key]?.double else { return nil }
+          // Of a batch without pairs there is no loss; the zero that stands for it would be one.
+          let isMissing = line["pairs"]?.int == 0 && Self.ofPairs.contains(key)
+          return Chart.Point(x: step, y: isMissing ? .nan : value)
+        })
+  }
+
+  /// What was measured at the largest and at the smallest timestep.
+  private func outermost(_ key: String) -> [Chart.Series] {
+    let timesteps = lines.flatMap { ($0[key]?.object?.keys ?? []).compactMap { Int($0) } }
+    guard let last = timesteps.max(), let first = timesteps.min(), first < last else { return [] }
+    return [last, first].map { timestep in
+      .init(
+        "timestep \(timestep)",
+        points: lines.compactMap { line in
+          guard let step = line["step"]?.double, let value = line[key]?["\(timestep)"]?.double
+          else { return nil }
+          return Chart.Point(x: step, y: value)
+        })
+    }
   }
 
   private func chart(_ curve: Curve, _ series: [Chart.Series]) -> Chart {

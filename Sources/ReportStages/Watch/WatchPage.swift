@@ -81,20 +81,23 @@ public struct WatchPage {
 
   private var table: ReportTable {
     ReportTable(
-      columns: ["stage", "state", "done", "of", "unit", "a second", "took", "left"],
+      columns: ["stage", "state", "done", "pace", "took", "left"],
       rows: stages.map { watched in
         let stage = watched.stage
         let isCurrent = current?.stage.name == stage.name
         return [
           stage.name,
           stage.isDone ? "done" : isCurrent && isAtWork ? "at work" : "not finished",
-          "\(watched.unitsDone)", stage.unitsTotal > 0 ? "\(stage.unitsTotal)" : "\u{2013}",
-          stage.unit,
-          watched.rate.map { String(format: "%.3g", $0) } ?? "\u{2013}",
+          Self.amount(watched),
+          watched.rate.map { "\(Self.text($0)) a second" } ?? "\u{2013}",
           stage.seconds > 0 ? spell(stage.seconds) : "\u{2013}",
           stage.isDone ? "" : watched.secondsLeft.map(spell) ?? "\u{2013}",
         ]
-      }, numberColumns: [2, 3, 5, 6, 7])
+      }, numberColumns: [2, 3, 4, 5])
+  }
+
+  private static func text(_ rate: Double) -> String {
+    rate >= 100 ? String(format: "%.0f", rate) : String(format: "%.2g", rate)
   }
 
   /// The latest first.
