@@ -18,6 +18,15 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 
+def numbers(values, prefix=""):
+    """The numbers of a line of metrics by their tags; those of an object have its name in front."""
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from numbers(value, f"{prefix}{key}/")
+        elif isinstance(value, (int, float)) and not isinstance(value, bool):
+            yield prefix + key, float(np.float32(value))
+
+
 def check(folder):
     """What is wrong with one stage's event files, and what was compared."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
@@ -25,9 +34,9 @@ def check(folder):
     events.Reload()
     expected = {}
     for line in lines:
-        for key, value in line.items():
-            if key != "step" and isinstance(value, (int, float)) and not isinstance(value, bool):
-                expected.setdefault(key, []).append((line["step"], float(np.float32(value))))
+        for key, value in numbers(line):
+            if key != "step":
+                expected.setdefault(key, []).append((line["step"], value))
     problems = []
     found = {tag: [(e.step, e.value) for e in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
     if set(found) != set(expected):

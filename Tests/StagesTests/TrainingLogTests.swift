@@ -16,6 +16,7 @@ import TrainingStages
     var figures = JSON.Object()
     figures["loss"] = .number(loss)
     figures["steps"] = .array([1])
+    figures["kl_by_timestep"] = ["501": 2]
     return figures
   }
 
@@ -28,6 +29,7 @@ import TrainingStages
       // No checkpoint has come yet.
       let first = try #require(try events(folder).first)
       #expect(contains(first, Array("loss".utf8)) && !contains(first, Array("steps".utf8)))
+      #expect(contains(first, Array("kl_by_timestep/501".utf8)))
       #expect(try TrainingLog.lines(in: folder).count == 1)
       let image = RGBImage(width: 2, height: 1, pixels: [0, 1, 2, 3, 4, 5])
       try log.append(step: 1, "held-out prompts", image)

@@ -37,8 +37,14 @@ package final class TrainingLog {
     guard let metrics else { return }
     try metrics.append(step: step, values)
     let events = try events()
-    for (name, value) in values {
-      if let number = value.double { try events.append(name, Float(number), step: step) }
+    for (name, value) in values { try append(value, name, step: step, to: events) }
+  }
+
+  /// Numbers, and those in an object, which TensorBoard shows together; it has no use for the rest.
+  private func append(_ value: JSON, _ name: String, step: Int, to events: EventFile) throws {
+    if let number = value.double { try events.append(name, Float(number), step: step) }
+    for (key, member) in value.object ?? JSON.Object() {
+      try append(member, "\(name)/\(key)", step: step, to: events)
     }
   }
 
