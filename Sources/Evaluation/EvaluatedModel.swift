@@ -2,6 +2,7 @@ import Autograd
 public import Diffusion
 public import Files
 import Imaging
+public import NN
 import PipelineCore
 import TensorCore
 
@@ -11,28 +12,57 @@ public struct EvaluatedModel: Sendable {
   public var loraPaths: [String]
   /// Strength of each LoRA file.
   public var loraScales: [Float]
+  /// What the unconditional half of guidance adds to these.
+  public var negativeLoRAs: [NegativeLoRA]
 
   /// - Parameter loraScales: of each file; nil: 1
-  public init(_ folder: ModelFolder, loraPaths: [String] = [], loraScales: [Float]? = nil) {
+  public init(
+    _ folder: ModelFolder, loraPaths: [String] = [], loraScales: [Float]? = nil,
+    negativeLoRAs: [NegativeLoRA] = []
+  ) {
     self.folder = folder
     self.loraPaths = loraPaths
     self.loraScales = loraScales ?? loraPaths.map { _ in 1 }
+    self.negativeLoRAs = negativeLoRAs
   }
 
-  /// Reads all its parts, which stay in memory together.
-  public func open() throws -> ImageGenerator {
+  /// What the layers of the model add; nil where it has no LoRA files.
+  public func adapters() throws -> ModelAdapters? {
+    guard !loraPaths.isEmpty else { return nil }
     let adapters = ModelAdapters()
     for (path, strength) in zip(loraPaths, loraScales) {
       try LoRAFile(path: path).add(to: adapters, strength: strength)
     }
-    return ImageGenerator(
-      pipeline: try TextToImage(folder, adapters: loraPaths.isEmpty ? nil : adapters))
+    return adapters
+  }
+
+  /// What the layers of the U-Net add in the unconditional half of guidance; nil: the same as in the other one.
+  public func negativeAdapters() throws -> AdapterSet? {
+    guard !negativeLoRAs.isEmpty else { return nil }
+    let set = AdapterSet()
+    for (path, strength) in zip(loraPaths, loraScales) {
+      try LoRAFile(path: path).addUNetAdapters(to: set, strength: strength)
+    }
+    for lora in negativeLoRAs {
+      let file = try LoRAFile(path: lora.path)
+      try file.requireUNetAlone()
+      try file.addUNetAdapters(to: set, strength: lora.weight)
+    }
+    return set
+  }
+
+  /// Reads all its parts, which stay in memory together.
+  public func open() throws -> ImageGenerator {
+    ImageGenerator(
+      pipeline: try TextToImage(
+        folder, adapters: adapters(), negativeAdapters: negativeAdapters()))
   }
 
   /// The names of its LoRA files beside its own, for people.
   var text: String {
     let loras = zip(loraPaths, loraScales).map { $1 == 1 ? $0 : "\($0) at \($1)" }
-    return ([folder.path] + loras).joined(separator: " + ")
+    let negative = negativeLoRAs.map { "negative \($0.text)" }
+    return ([folder.path] + loras + negative).joined(separator: " + ")
   }
 
   /// A digest of everything that its images depend on.
@@ -61,9 +91,38 @@ public struct EvaluatedModel: Sendable {
     files += try loraPaths.map { try digests.input(file: $0) }
     // Where the files lie makes no difference, their order does.
     let strengths = Set(loraScales).count > 1 ? loraScales : [loraScales.first ?? 1]
-    let content = files.map(\.identity) + strengths.map { "\($0)" }
+    let negative = try negativeLoRAs.map {
+      "negative \(try digests.input(file: $0.path).identity) \($0.weight)"
+    }
+    let content = files.map(\.identity) + strengths.map { "\($0)" } + negative
     return SHA256.hexDigest(of: Array(content.joined(separator: "\n").utf8))
   }
+}
+
+/// A LoRA file for the unconditional half of guidance alone: one that was trained to prefer what people do not.
+///
+/// - Source: Diffusion-NPO, Wang et al. 2025, arXiv 2505.11245
+public struct NegativeLoRA: Sendable, Equatable {
+  public var path: String
+  public var weight: Float
+
+  public init(path: String, weight: Float = 1) {
+    self.path = path
+    self.weight = weight
+  }
+
+  /// - Parameter text: a path, or a path and a weight: `FILE=0.5`
+  public init(_ text: String) {
+    if let mark = text.lastIndex(of: "="), let weight = Float(text[text.index(after: mark)...]),
+      weight.isFinite
+    {
+      self.init(path: String(text[..<mark]), weight: weight)
+    } else {
+      self.init(path: text)
+    }
+  }
+
+  var text: String { weight == 1 ? path : "\(path) at \(weight)" }
 }
 
 /// A model in memory.

@@ -1,5 +1,6 @@
 import Diffusion
 public import Files
+import Imaging
 public import PipelineCore
 import Reporting
 import Scorers
@@ -80,7 +81,8 @@ public struct Evaluation {
       try digests.save(to: digestsPath)
       try requireReadable(sets, prompts)
       try generate(sets, prompts)
-      return try body(sets, try scorers.map { try self.scores(of: sets, prompts, by: $0) })
+      return try body(
+        sets, try scorers.map { try self.scores(of: sets, prompts, by: $0, merges: merges) })
     }
   }
 
@@ -167,7 +169,7 @@ public struct Evaluation {
   /// What a scorer says of all sets; it is read when the first prompt without scores comes.
   private func scores(
     of sets: [[ImageSet]], _ prompts: [Int],
-    by named: (kind: ScorerKind, path: String, digest: String)
+    by named: (kind: ScorerKind, path: String, digest: String), merges: Bool
   ) throws -> [[ScoreSet]] {
     var scorer: Scorer?
     var done = 0
@@ -180,12 +182,14 @@ public struct Evaluation {
           let paths = (0..<request.imagesPerPrompt).map {
             set.fullPath(prompt: prompt, image: $0)
           }
-          let contents = try paths.map { try RegularFile(path: $0).readAll() }
+          let contents = try paths.map { try RGBImage.contents(ofGeneratedAt: $0) }
           let images = contents.map { SHA256.hexDigest(of: $0) }
           let kept = scorePath(set, prompt: prompt, scorer: named.digest)
           let scores: PromptScores
           if let known = PromptScores(path: kept, of: images) {
             scores = known
+          } else if merges {
+            throw EvaluationError.damagedScores(path: kept)
           } else {
             let reader = try scorer ?? self.scorer(named.kind, named.path)
             scorer = reader
@@ -219,8 +223,11 @@ public struct Evaluation {
 /// Why an evaluation cannot begin or go on.
 public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible {
   case foreignFolder(path: String, holds: String)
+  case notFolder(path: String)
   case sameModel(String)
   case damagedImage(path: String, problem: String)
+  /// Of other images than those beside it, or changed.
+  case damagedScores(path: String)
   /// Of the record of what a folder's images were made with.
   case damagedRecord(path: String, problem: String, folder: String)
   case otherImages(path: String, setting: String)
@@ -229,8 +236,8 @@ public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible
 
   public var kind: FailureKind {
     switch self {
-    case .foreignFolder, .sameModel, .otherImages: .settings
-    case .damagedImage, .damagedRecord: .input
+    case .foreignFolder, .notFolder, .sameModel, .otherImages: .settings
+    case .damagedImage, .damagedScores, .damagedRecord: .input
     case .incomplete: .other
     }
   }
@@ -239,10 +246,14 @@ public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible
     switch self {
     case .foreignFolder(let path, let holds):
       "\(path): contains \"\(holds)\", and was not made by an earlier call; name an empty folder"
+    case .notFolder(let path): "\(path): not a folder, which images of a prompt list need; name one"
     case .sameModel(let text):
       "\(text): would be compared with itself; give --against another model, or add a LoRA to one side"
     case .damagedImage(let path, let problem):
       "\(path): \(problem); remove it, and the same command without --merge generates it again"
+    case .damagedScores(let path):
+      "\(path): not what was written for the images that are there; find out which of them was changed, or run "
+        + "without --merge to score the images that are there"
     case .damagedRecord(let path, let problem, let folder):
       "\(path): \(problem); what the images were made with is lost: remove \(folder), or name another folder"
     case .incomplete(let path, let missing, let total, let others):

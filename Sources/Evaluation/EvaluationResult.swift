@@ -61,6 +61,11 @@ extension EvaluationResult {
     var json: JSON.Object = .init()
     json["path"] = .string(model.folder.path)
     json["lora"] = .array(model.loraPaths.map { .string($0) })
+    if !model.negativeLoRAs.isEmpty {
+      json["negative_lora"] = .array(model.negativeLoRAs.map { .string($0.path) })
+      json["negative_lora_weight"] = .array(
+        model.negativeLoRAs.map { .number(Double($0.weight)) })
+    }
     let scales = model.loraScales.map { JSON.number(Double($0)) }
     if let scale = scales.first {
       json["lora_scale"] = Set(model.loraScales).count == 1 ? scale : .array(scales)

@@ -23,9 +23,19 @@ struct ImageFolder {
 
   /// Refuses a folder that holds what no such call wrote.
   static func requireOwn(_ path: String) throws {
+    guard [nil, .folder].contains(PathKind(of: path)) else {
+      throw EvaluationError.notFolder(path: path)
+    }
     let names = try Folders.names(in: path)
     guard names.isEmpty || names.contains("state") else {
       throw EvaluationError.foreignFolder(path: path, holds: names[0])
+    }
+    // A workspace's has its stages' records.
+    let stranger = try Folders.names(in: "\(path)/state").first {
+      !["images.json", "digests.json"].contains(TemporaryName.target(of: $0, earlier: true) ?? $0)
+    }
+    if let stranger {
+      throw EvaluationError.foreignFolder(path: path, holds: "state/\(stranger)")
     }
   }
 

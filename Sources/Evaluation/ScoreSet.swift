@@ -44,7 +44,10 @@ public struct PromptScores {
   public init?(path: String, of images: [String]) {
     guard let json = try? JSON(contentsOf: path),
       json["images"]?.array?.map(\.string) == images,
-      let scores = json["scores"]?.array?.compactMap(\.double), scores.count == images.count
+      let scores = json["scores"]?.array?.compactMap(\.double), scores.count == images.count,
+      // Those of an earlier version have no check.
+      let content = json.object,
+      json["check"] == nil || json["check"]?.string == Self.checksum(content)
     else { return nil }
     self.init(images: images, scores: scores, diversity: json["diversity"]?.double)
   }
@@ -55,7 +58,15 @@ public struct PromptScores {
     json["scores"] = .array(scores.map { .number($0) })
     if let diversity { json["diversity"] = .number(diversity) }
     try Folders.make(OutputPath.folder(of: path))
+    json["check"] = .string(Self.checksum(json))
     try AtomicFile.replace(path, with: Array(JSON.object(json).text().utf8))
+  }
+
+  /// Of everything else in the file.
+  private static func checksum(_ json: JSON.Object) -> String {
+    var json = json
+    json["check"] = nil
+    return SHA256.hexDigest(of: Array(JSON.object(json).text().utf8))
   }
 
   /// Scores images that lie at `paths`.
@@ -76,9 +87,17 @@ extension RGBImage {
   ///
   /// - Throws: `EvaluationError.damagedImage`
   init(generatedAt path: String, contents: [UInt8]? = nil) throws {
-    let contents = try contents ?? RegularFile(path: path).readAll()
+    let contents = try contents ?? Self.contents(ofGeneratedAt: path)
     do { try self.init(decoding: contents) } catch {
       throw EvaluationError.damagedImage(path: path, problem: "\(error)")
     }
+  }
+
+  /// - Throws: `EvaluationError.damagedImage` if something else has its name
+  static func contents(ofGeneratedAt path: String) throws -> [UInt8] {
+    guard [nil, .file].contains(PathKind(of: path)) else {
+      throw EvaluationError.damagedImage(path: path, problem: "not a file")
+    }
+    return try RegularFile(path: path).readAll()
   }
 }

@@ -185,6 +185,17 @@ public enum Folders {
     }
   }
 
+  /// Removes what writers of one file have left beside it.
+  static func removeLeftovers(of file: String) throws(PipelineError) {
+    let folder = parent(of: file)
+    for name in try names(in: folder) {
+      guard let target = TemporaryName.target(of: name, earlier: true),
+        "\(folder)/\(target)" == file
+      else { continue }
+      try remove("\(folder)/\(name)")
+    }
+  }
+
   /// Makes a file's bytes or a folder's entries durable.
   public static func sync(_ path: String) throws(PipelineError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)

@@ -107,6 +107,7 @@ struct Planner {
     let basis = StageBasis(
       version: configured.version, settings: configured.settings,
       settingsWithoutEffect: configured.settingsWithoutEffect,
+      earlierSettings: try stage.earlierSettings(),
       inputs: inputs.filter { seen.insert($0.name).inserted }, upstream: upstream)
     let ready = Set(makers(for: stage).keys.filter { artifacts[$0]?.digest != nil })
     func step(_ state: StageState, _ reasons: [String], _ work: Work) -> Step {

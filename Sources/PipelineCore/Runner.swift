@@ -151,6 +151,7 @@ extension Runner {
           observe(.upToDate(stage: configured.name))
           for reason in step.reasons { observe(.said(stage: configured.name, text: reason)) }
         }
+        if let merge, configured.name == last { try work.discardMerged(step, merge) }
         planner.pass(step, digests: try work.keep(step))
         index += 1
         continue

@@ -74,8 +74,8 @@ public protocol Stage {
   /// What a finished run needs besides its own files and has lost, in words, or nil.
   func missingOutput() throws -> String?
 
-  /// Settings that the first version of the program did not have, with the values that stand for what it
-  /// did.
+  /// Settings that an earlier version of the program did not have, with the values that stand for what it
+  /// did: its results stay up to date.
   func earlierSettings() throws -> [String: JSON]
 
   /// Brings files of a result of the first version into today's form, where what they mean stays.

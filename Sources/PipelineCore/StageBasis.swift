@@ -6,6 +6,8 @@ struct StageBasis: Equatable {
   /// All settings; those without effect are left out of the comparison.
   var settings: JSON
   var settingsWithoutEffect: Set<String> = []
+  /// What stood for settings that an earlier version of the program did not have.
+  var earlierSettings: [String: JSON] = [:]
   var inputs: [StageInput]
   /// The digests of what it reads of earlier stages, by the names of the artifacts.
   var upstream: [String: String]
@@ -24,8 +26,7 @@ struct StageBasis: Equatable {
     if version != earlier.version {
       changes.append("the program's stage changed: version \(earlier.version) -> \(version)")
     }
-    changes += Self.differences(
-      "setting ", earlier.effective(without: settingsWithoutEffect), effectiveSettings)
+    changes += Self.differences("setting ", settings(of: earlier), effectiveSettings)
     let before = Dictionary(earlier.inputs.map { ($0.name, $0) }) { first, _ in first }
     let now = Dictionary(inputs.map { ($0.name, $0) }) { first, _ in first }
     for name in Set(before.keys).union(now.keys).sorted() {
@@ -49,9 +50,13 @@ struct StageBasis: Equatable {
     return changes
   }
 
-  private func effective(without keys: Set<String>) -> JSON {
-    var copy = self
-    copy.settingsWithoutEffect = keys
+  /// Another one's effective settings in today's terms.
+  private func settings(of earlier: StageBasis) -> JSON {
+    var copy = earlier
+    copy.settingsWithoutEffect = settingsWithoutEffect
+    var object = earlier.settings.object ?? JSON.Object()
+    for (key, value) in earlierSettings where object[key] == nil { object[key] = value }
+    copy.settings = .object(object)
     return copy.effectiveSettings
   }
 

@@ -167,14 +167,7 @@ struct StagePlaces {
       try CheckpointFolders(in: checkpoints).removeLeftovers()
     }
     for file in singleFiles {
-      let path = final(file)
-      let (parent, name) = (Folders.parent(of: path), path.split(separator: "/").last ?? "")
-      for found in try Folders.names(in: parent) {
-        guard let target = TemporaryName.target(of: found, earlier: true),
-          target == name || target == name + Self.fileEnding
-        else { continue }
-        try Folders.remove("\(parent)/\(found)")
-      }
+      for ending in ["", Self.fileEnding] { try Folders.removeLeftovers(of: final(file) + ending) }
     }
   }
 

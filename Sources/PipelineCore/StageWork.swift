@@ -3,16 +3,16 @@ import Ranks
 
 /// One stage at work: makes a result, puts it in its place and keeps the record.
 struct StageWork {
-  private let configured: ConfiguredStage
-  private let workspace: Workspace
+  let configured: ConfiguredStage
+  let workspace: Workspace
   private let places: StagePlaces
-  private let digests: FileDigests
+  let digests: FileDigests
   private let device: String
   private let ranks: Communicator
   private let mayChangeDevice: Bool
-  private let observe: (RunEvent) -> Void
-  private var name: String { configured.name }
-  private var attempts: Attempts { Attempts(at: configured, in: workspace, places) }
+  let observe: (RunEvent) -> Void
+  var name: String { configured.name }
+  var attempts: Attempts { Attempts(at: configured, in: workspace, places) }
 
   /// - Parameter device: what computes, for the record
   init(
@@ -46,6 +46,10 @@ struct StageWork {
       of: [record.result, record.next].flatMap { $0?.files.keys.sorted() ?? [] }
         + configured.type.spare + configured.type.secondary + configured.type.scratch,
       in: configured.type.scratch)
+    // Copies on their way from a scratch folder.
+    for database in (configured.type as? any DivisibleStage.Type)?.databases ?? [] {
+      try Folders.removeLeftovers(of: workspace.path(database))
+    }
     guard record.phase == .replacing, let next = record.next else { return }
     try places.replace(record.result, with: next, digests)
     try save(StageRecord(phase: .done, run: next.run, result: next))
@@ -73,6 +77,7 @@ struct StageWork {
   /// - Parameter merge: takes outputs from parts alone
   func callAsFunction(_ step: Planner.Step, _ merge: Runner.Merge?) throws -> [String: String] {
     let parts = try parts(of: step)
+    if merge != nil { try requireParts(step, parts) }
     var (record, resumes) = try begin(step)
     if configured.type.usesDevice {
       try note(parts, merge == nil ? [device] : [], in: &record.run)
@@ -89,7 +94,7 @@ struct StageWork {
   }
 
   /// What parts have made of the stage; nil where none can be.
-  private func parts(of step: Planner.Step) throws -> PartIndex? {
+  func parts(of step: Planner.Step) throws -> PartIndex? {
     guard configured.type is any DivisibleStage.Type, !step.isForced else { return nil }
     let index = try PartIndex(
       folder: workspace.partsPath(name), basis: try step.basis.forParts(of: step.stage))
@@ -335,48 +340,5 @@ extension StageWork {
       return try stage.reject(item, because: rejection)
     }
     try stage.commit(output, of: item)
-  }
-}
-
-// MARK: - Parts
-
-extension StageWork {
-  private static func outputs<S: Stage>(
-    of stage: S, _ index: PartIndex
-  ) -> PartOutputs<S.Item, S.Output>? {
-    func make<D: DivisibleStage>(_ stage: D) -> AnyObject { PartOutputs(stage, index) }
-    return (stage as? any DivisibleStage).flatMap { make($0) as? PartOutputs<S.Item, S.Output> }
-  }
-
-  /// Commits the outputs of the first items, as far as parts have them; returns of how many.
-  ///
-  /// A transaction an item would cost more than anything else: they end after some bytes or some time.
-  private func take<S: Stage>(
-    _ items: ArraySlice<S.Item>, from parts: PartOutputs<S.Item, S.Output>, _ stage: S,
-    _ progress: StageProgress
-  ) throws -> Int {
-    guard let first = items.first, try parts.place(of: first) != nil else { return 0 }
-    let start = ContinuousClock.now
-    var count = 0
-    var byteCount = 0
-    try parts.together {
-      for item in items {
-        guard let place = try parts.place(of: item) else { break }
-        do {
-          try stage.commit(try parts.output(of: item, at: place), of: item)
-        } catch let rejection as Rejection {
-          try stage.reject(item, because: rejection)
-        }
-        progress.finishItem(units: stage.unitCount(of: item))
-        count += 1
-        byteCount += place.entry.byteCount
-        if byteCount >= 64 << 20 || ContinuousClock.now - start > .seconds(2)
-          || Interruption.pending != nil
-        {
-          break
-        }
-      }
-    }
-    return count
   }
 }

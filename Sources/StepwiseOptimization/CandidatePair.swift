@@ -33,6 +33,12 @@ public struct CandidatePair {
     self.sharesLatent = sharesLatent
     self.prompt = prompt
   }
+
+  /// The same with the rejected draw preferred.
+  public var inverted: CandidatePair {
+    CandidatePair(
+      timestep: timestep, win: lose, lose: win, sharesLatent: sharesLatent, prompt: prompt)
+  }
 }
 
 /// Pairs as tensors: each noisy latent stands there once, so one call of the U-Net serves a winner and a

@@ -26,6 +26,9 @@ public struct StepwiseLoss {
     /// The clamped ratios of each pair.
     public let winRatios: [Float]
     public let loseRatios: [Float]
+    /// How far the tuned model's step from each latent is from the reference's: their Kullback-Leibler divergence, in
+    /// nats, as a mean over elements.
+    public let divergences: [Float]
   }
 
   /// - Parameters:
@@ -51,6 +54,21 @@ public struct StepwiseLoss {
     let margins = (winRatio - loseRatio).scaled(by: beta)
     return Result(
       loss: margins.mapped(by: .logSigmoid).mean().scaled(by: -1),
-      winRatios: winRatio.values.map { exp($0) }, loseRatios: loseRatio.values.map { exp($0) })
+      winRatios: winRatio.values.map { exp($0) }, loseRatios: loseRatio.values.map { exp($0) },
+      divergences: withoutGradients {
+        transition.divergence(of: mean.detached, from: referenceMean.detached).values
+      })
+  }
+}
+
+extension DDIMTransition {
+  /// How far the steps that one model output implies are from those of another, one number for each row.
+  func divergences(_ latents: Tensor, _ output: Tensor, from other: Tensor) -> [Float] {
+    withoutGradients {
+      divergence(
+        of: mean(latents, modelOutput: output.detached),
+        from: mean(latents, modelOutput: other.detached)
+      ).values
+    }
   }
 }

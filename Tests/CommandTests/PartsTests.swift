@@ -37,12 +37,23 @@ import Testing
         try run.run("--through", "spo", "--partition", "1/2"), failsAs: .usage,
         naming: "stage spo runs whole", "encode")
       expectSuccess(try run.run("--through", "ingest"))
+      let before = try everything(in: run.workspace)
       expect(
         try run.run("--through", "encode", "--merge"), failsAs: .other, naming: "no parts")
+      #expect(try everything(in: run.workspace) == before)
       expectSuccess(try run.run("--through", "encode", "--partition", "1/4"))
-      expect(
-        try run.run("--through", "encode", "--merge"), failsAs: .other,
-        naming: "items of stage encode are in no part", "--array=2-4")
+      let begun = try everything(in: run.workspace)
+      for scratch in [[], ["--scratch", "\(folder)/scratch"]] {
+        expect(
+          try run.program("encode", ["--merge"] + scratch).outcome(), failsAs: .other,
+          naming: "items of stage encode are in no part", "--array=2-4")
+      }
+      #expect(try everything(in: run.workspace) == begun)
+      for (scratch, word) in [("", "empty"), (run.path("catalog.sqlite"), "not a folder")] {
+        expect(
+          try run.run("--through", "encode", "--merge", "--scratch", scratch), failsAs: .usage,
+          naming: "--scratch", word)
+      }
       expect(
         try run.run("--through", "encode", "--merge", "--set", "encode.batch=3"), failsAs: .other,
         naming: "1-of-4.part", "setting batch: 8 -> 3")
@@ -55,7 +66,55 @@ import Testing
       #expect(
         status.contains("parts/encode/1-of-2.part: made with other settings or inputs; remove it"))
       #expect(!status.contains("all are there: --merge"))
+
+      // Something else under a part's name.
+      let other = run.path("parts/encode/1-of-2.part")
+      try FileManager.default.removeItem(atPath: other)
+      try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: false)
+      #expect(
+        try spo("status", SmallRun.pipeline, "--workspace", run.workspace).output.contains(
+          "\(other): not a file, which a part is; move it away"))
+      expect(
+        try run.run("--through", "encode", "--merge"), failsAs: .input, naming: other,
+        "move it away")
     }
+  }
+
+  @Test("what killed merges leave is removed by the next")
+  func leftovers() throws {
+    try withTemporaryFolder { folder in
+      let run = SmallRun(in: folder)
+      expectSuccess(try run.run("--through", "ingest"))
+      expectSuccess(try run.run("--through", "encode", "--partition", "1/1"))
+      let part = run.path("parts/encode/1-of-1.part")
+      let kept = try Data(contentsOf: URL(fileURLWithPath: part))
+      let scratch = "\(folder)/scratch"
+      let merge = ["--merge", "--scratch", scratch]
+      expectSuccess(try run.program("encode", merge).outcome())
+      #expect(try FileManager.default.contentsOfDirectory(atPath: scratch).isEmpty)
+
+      // Killed after its result was noted: the parts are still there.
+      try FileManager.default.createDirectory(
+        atPath: run.path("parts/encode"), withIntermediateDirectories: true)
+      try kept.write(to: URL(fileURLWithPath: part))
+      // Killed while a database was on its way.
+      let copy = run.path(TemporaryName.beside("cache.sqlite"))
+      try Data([1]).write(to: URL(fileURLWithPath: copy))
+      expectSuccess(try run.program("encode", merge).outcome())
+      #expect(!FileManager.default.fileExists(atPath: run.path("parts")))
+      #expect(!FileManager.default.fileExists(atPath: copy))
+    }
+  }
+
+  /// The bytes of all files, but of the knowledge about inputs.
+  private func everything(in workspace: String) throws -> [String: Data] {
+    let names = try FileManager.default.subpathsOfDirectory(atPath: workspace).filter {
+      !["state/digests.json", "lock", "lock.owner"].contains($0)
+    }
+    return Dictionary(
+      uniqueKeysWithValues: names.map {
+        ($0, FileManager.default.contents(atPath: "\(workspace)/\($0)") ?? Data())
+      })
   }
 
   @Test("SIGTERM ends a part with 143, SIGKILL at any moment; the same command goes on")
@@ -136,6 +195,31 @@ import Testing
           expect(
             try Program(words + ["\(folder)/\(name)", "--merge", "--seed", "1"]).outcome(),
             failsAs: .other, naming: "images of another model or setting are there")
+          // An image that is not the one that was scored.
+          let all = try FileManager.default.subpathsOfDirectory(atPath: "\(folder)/\(name)")
+          let image = try #require(all.first { $0.hasSuffix("00001/0000.png") })
+          let (mine, others) = (
+            "\(folder)/\(name)/\(image)",
+            "\(folder)/\(name)/\(image.replacing("00001/0000", with: "00002/0000"))"
+          )
+          let own = try Data(contentsOf: URL(fileURLWithPath: mine))
+          try Data(contentsOf: URL(fileURLWithPath: others)).write(
+            to: URL(fileURLWithPath: mine))
+          expect(
+            try Program(words + ["\(folder)/\(name)", "--merge"]).outcome(), failsAs: .input,
+            naming: "00001.json", "without --merge")
+          try own.write(to: URL(fileURLWithPath: mine))
+          // A score that is not the one that was written.
+          let scores = try #require(all.first { $0.hasSuffix("00001.json") })
+          let path = "\(folder)/\(name)/\(scores)"
+          let text = try String(contentsOfFile: path, encoding: .utf8)
+          try text.replacing("\"scores\":[", with: "\"scores\":[1").write(
+            toFile: path, atomically: true, encoding: .utf8)
+          expect(
+            try Program(words + ["\(folder)/\(name)", "--merge"]).outcome(), failsAs: .input,
+            naming: "00001.json")
+          expectSuccess(try Program(words + ["\(folder)/\(name)"]).outcome())
+          #expect(try String(contentsOfFile: path, encoding: .utf8) == text)
         }
         expectSuccess(try Program(words + ["\(folder)/\(name)"]).outcome())
         #expect(try files("\(folder)/\(name)") == files("\(folder)/whole-\(name)"))

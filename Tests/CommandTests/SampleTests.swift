@@ -32,6 +32,32 @@ import Testing
     }
   }
 
+  @Test(
+    "a negative LoRA changes the image by its weight, and is refused where guidance has no use for it"
+  )
+  func negativeLoRA() throws {
+    try withTemporaryFolder { folder in
+      let lora = "\(folder)/lora.safetensors"
+      try writeLoRA(to: lora, up: 0.1)
+      func image(_ arguments: String...) throws -> [UInt8] {
+        expectSuccess(try sample("\(folder)/x.png", arguments))
+        return try RegularFile(path: "\(folder)/x.png").readAll()
+      }
+      let plain = try image()
+      let away = try image("--negative-lora", lora)
+      #expect(away != plain)
+      #expect(try image("--negative-lora", "\(lora)=1") == away)
+      #expect(try image("--negative-lora", "\(lora)=0.5") != away)
+      #expect(try image("--negative-lora", lora, "--lora", lora) != away)
+      expect(
+        try sample("\(folder)/x.png", ["--negative-lora", lora, "--guidance", "1"]),
+        failsAs: .usage, naming: "--negative-lora has no effect", "above 1")
+      expect(
+        try sample("\(folder)/x.png", ["--negative-lora", "\(folder)/none.safetensors=0.5"]),
+        failsAs: .input, naming: "none.safetensors")
+    }
+  }
+
   @Test("each LoRA file has a strength of its own, or all have one")
   func strengths() throws {
     try withTemporaryFolder { folder in

@@ -52,6 +52,28 @@ import Testing
     return request
   }
 
+  @Test("a negative LoRA is named with its weight, and makes a model of its own")
+  func negativeLoRA() throws {
+    #expect(NegativeLoRA("a=b.safetensors") == NegativeLoRA(path: "a=b.safetensors", weight: 1))
+    #expect(NegativeLoRA("a.safetensors=0.5") == NegativeLoRA(path: "a.safetensors", weight: 0.5))
+    #expect(NegativeLoRA("a=b=-1") == NegativeLoRA(path: "a=b", weight: -1))
+    #expect(NegativeLoRA("a=nan").path == "a=nan")
+    try withTemporaryFolder { folder in
+      let lora = try lora(in: folder, size: 0.05)
+      var request = try request(in: folder, lora: nil)
+      request.model.negativeLoRAs = [NegativeLoRA(path: lora, weight: 0.5)]
+      let result = try Evaluation(request).run()
+      let images = try images(folder)
+      #expect(images.count == 12 && Set(images.values).count == 12)
+      let json = result.json.text()
+      #expect(json.contains("\"negative_lora_weight\":[0.5]"))
+      // Nothing is added to the conditional half; the unconditional one alone would be a LoRA at guidance 0.
+      request.model.negativeLoRAs[0].weight = 1
+      _ = try Evaluation(request).run()
+      #expect(try self.images(folder).count == 18)
+    }
+  }
+
   private func images(_ folder: String) throws -> [String: Data] {
     let names = try FileManager.default.subpathsOfDirectory(atPath: "\(folder)/out/images")
     return try Dictionary(

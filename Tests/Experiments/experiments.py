@@ -32,15 +32,21 @@ METHODS = [
     ("SPO, latent", LATENT, {"spo.stop_step": 9}, True),
     ("SPO, latent, five noisiest steps", LATENT, {"spo.divert_step": 0, "spo.stop_step": 5}, True),
     ("Diffusion-DPO", DPO, {}, True),
+    ("Diffusion-DPO, safeguarded", DPO, {"dpo.safeguard": 0.9}, False),
+    ("supervised tuning on winners", DPO, {"dpo.loss": "supervised"}, True),
     ("SPO, pixel, labels of trajectories", PIXEL, {"spo.labels": "trajectory"}, True),
     ("SPO, pixel, from the best", PIXEL, {"spo.continue_from": "best"}, False),
     ("SPO, pixel, from the worst", PIXEL, {"spo.continue_from": "worst"}, False),
     ("SPO, pixel, two candidates", PIXEL, {"spo.candidates": 2}, False),
     ("SPO, pixel, eight candidates", PIXEL, {"spo.candidates": 8}, False),
+    ("SPO, pixel, GradSPO", PIXEL, {"spo.loss": "gradspo", "spo.average_decay": 0.9}, False),
     ("SPO, pixel, step-blind judge", PIXEL,
      {"preference.step_aware": "false", "spo.judged_timestep": "none"}, False),
 ]
-FAST_LEAVES_OUT = {"SPO, pixel, two candidates", "SPO, pixel, eight candidates"}
+FAST_LEAVES_OUT = {
+    "SPO, pixel, two candidates", "SPO, pixel, eight candidates", "SPO, pixel, GradSPO",
+    "Diffusion-DPO, safeguarded",
+}
 
 
 class Experiments:

@@ -22,8 +22,10 @@ def read(workspace, stage):
     settings = json.loads((workspace / f"state/{stage}.json").read_text())["settings"]
     lines = [json.loads(line) for line in (workspace / f"{stage}/metrics.jsonl").read_text().splitlines()]
     calls = spo_calls(settings, lines, is_latent(workspace)) if stage == "spo" else {
-        # Tuned model forwards and backwards, which is twice the work, and reference, on two images.
-        "unet": settings["steps"] * settings["batch"] * 2 * 4, "judge": 0}
+        # Tuned model forwards and backwards, which is twice the work, and reference, on two images; or the tuned
+        # model alone on the preferred one.
+        "unet": settings["steps"] * settings["batch"] * (2 * 4 if settings.get("loss", "dpo") == "dpo" else 3),
+        "judge": 0}
     oracle = summary["oracle"]
     return {"oracle": oracle, "calls": calls, "stage_seconds": summary["seconds"][stage]}
 
@@ -45,7 +47,9 @@ def spo_calls(settings, lines, latent):
         judged = k * (stop - divert)
         compared = min(stop, steps - 1) - divert
         sampled = 1 + divert + (compared if latent else k * compared)
-    return {"unet": 2 * (prompts * sampled + pairs * 4), "judge": prompts * judged}
+    # The averaged model predicts once more, for the loss of GradSPO.
+    learned = 5 if settings.get("loss") == "gradspo" and settings["average_decay"] is not None else 4
+    return {"unet": 2 * (prompts * sampled + pairs * learned), "judge": prompts * judged}
 
 
 def mean_interval(values):

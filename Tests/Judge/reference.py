@@ -339,39 +339,79 @@ def apply_spo_loss(unet, scheduler, inputs, guidance=5, beta=10, clip=0.1, eta=1
     return {"loss": loss, "ratio_win": ratio_win, "ratio_lose": ratio_lose}
 
 
+def apply_gradspo_loss(scheduler, inputs, beta=10, clip=0.1, eta=1, steps=20, target_step=0.5):
+    """Of the noises that the tuned, the untuned and the averaged model predict; only `tuned` has gradients."""
+    zeros = torch.zeros_like(inputs["tuned"])
+    _, sigma, _ = ddim_step(scheduler, zeros, zeros, inputs["timestep"], steps, eta)
+    abar = scheduler.alphas_cumprod[inputs["timestep"]].view(-1, 1, 1, 1)
+    win, lose = inputs["next_latents"].unbind(1)
+    guidance = target_step * (1 - abar).sqrt() * (win - lose) / sigma / 2
+
+    def ratio(target):
+        scores = [-(inputs[name] - target).pow(2).flatten(1).mean(1) for name in ("tuned", "reference")]
+        return (scores[0] - scores[1]).exp().clamp(1 - clip, 1 + clip)
+
+    ratio_win, ratio_lose = ratio(inputs["average"] - guidance), ratio(inputs["average"] + guidance)
+    loss = -F.logsigmoid(beta * (ratio_win.log() - ratio_lose.log())).mean()
+    return {"loss": loss, "ratio_win": ratio_win, "ratio_lose": ratio_lose}
+
+
 # ---------------------------------------------------------------------------------------------
 # Diffusion-DPO
 
 
-def apply_dpo_loss(unet, scheduler, inputs, beta=5000):
+def apply_dpo_loss(unet, scheduler, inputs, beta=5000, safeguard=None):
     """`unet` carries the LoRA as PEFT layers; the reference is the same model with them off.
 
     Both images of a comparison share the timestep and the noise; `beta` is `--beta_dpo` of the authors'
-    code and of diffusers' script for SDXL.
+    code and of diffusers' script for SDXL. `safeguard` is mu of Diffusion-SDPO, for each comparison by itself.
     """
-    latents = torch.cat([inputs["win_latents"], inputs["lose_latents"]])
-    noise = torch.cat([inputs["noise"]] * 2)
-    timestep = torch.cat([inputs["timestep"]] * 2)
-    noised = scheduler.add_noise(latents, noise, timestep)
-    kind = scheduler.config.prediction_type
-    target = noise if kind == "epsilon" else scheduler.get_velocity(latents, noise, timestep)
-    added = {
-        name: torch.cat([inputs[name]] * 2) for name in ("text_embeds", "time_ids") if name in inputs
-    }
+    predict, target = noised_batch(unet, scheduler, inputs, ("win_latents", "lose_latents"))
 
-    def preference():
-        output = unet(
-            noised, timestep, torch.cat([inputs["encoder_hidden_states"]] * 2),
-            added_cond_kwargs=added or None).sample
-        win, lose = (output - target).pow(2).flatten(1).mean(1).chunk(2)
-        return win - lose
+    def errors(output):
+        return (output - target).pow(2).flatten(1).mean(1)
 
     unet.disable_adapters()
     with torch.no_grad():
-        reference = preference()
+        win, lose = errors(predict()).chunk(2)
+        reference = win - lose
     unet.enable_adapters()
-    margin = -0.5 * beta * (preference() - reference)
-    return {"loss": -F.logsigmoid(margin).mean(), "margin": margin}
+    output = predict()
+    win, lose = errors(output).chunk(2)
+    outputs = {}
+    if safeguard is not None:
+        leaf = output.detach().requires_grad_()
+        # By autograd, as the gradients of the two errors are defined.
+        (slope,) = torch.autograd.grad(errors(leaf).sum(), leaf)
+        of_win, of_lose = slope.flatten(1).chunk(2)
+        aligned = (of_win * of_lose).sum(1)
+        bound = (1 - safeguard) * of_win.pow(2).sum(1) / aligned
+        scale = torch.where(aligned > 0, bound, torch.ones_like(bound)).clamp(0, 1)
+        lose = lose.detach() + scale * (lose - lose.detach())
+        outputs["scale"] = scale
+    margin = -0.5 * beta * (win - lose - reference)
+    return {"loss": -F.logsigmoid(margin).mean(), "margin": margin} | outputs
+
+
+def apply_supervised_loss(unet, scheduler, inputs):
+    """The denoising error on the winners, with the LoRA on."""
+    predict, target = noised_batch(unet, scheduler, inputs, ("win_latents",))
+    return {"loss": F.mse_loss(predict(), target)}
+
+
+def noised_batch(unet, scheduler, inputs, names):
+    """What predicts from latents of these names, all with one noise and timestep a row, and its target."""
+    latents = torch.cat([inputs[name] for name in names])
+    noise, timestep = (torch.cat([inputs[name]] * len(names)) for name in ("noise", "timestep"))
+    noised = scheduler.add_noise(latents, noise, timestep)
+    kind = scheduler.config.prediction_type
+    target = noise if kind == "epsilon" else scheduler.get_velocity(latents, noise, timestep)
+    states = torch.cat([inputs["encoder_hidden_states"]] * len(names))
+    added = {
+        name: torch.cat([inputs[name]] * len(names)) for name in ("text_embeds", "time_ids")
+        if name in inputs
+    }
+    return lambda: unet(noised, timestep, states, added_cond_kwargs=added or None).sample, target
 
 
 # ---------------------------------------------------------------------------------------------

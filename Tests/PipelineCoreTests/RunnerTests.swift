@@ -41,6 +41,27 @@ struct RunnerTests {
     }
   }
 
+  @Test(
+    "a result of a version without a setting stays, as long as the setting stands for what was done"
+  )
+  func newSetting() throws {
+    try withToy { toy throws in
+      try toy.run()
+      let path = "\(toy.folder)/run/state/multiply.json"
+      var record = try JSONReader(contentsOf: path).object()
+      var settings = try #require(record["settings"]?.object)
+      settings["rate"] = nil
+      record["settings"] = .object(settings)
+      record["check"] = nil
+      record["check"] = .string(SHA256.hexDigest(of: Array(JSON.object(record).text().utf8)))
+      try AtomicFile.replace(path, with: Array(JSON.object(record).text(.pretty).utf8))
+      try toy.run()
+      #expect(toy.reasons("multiply") == nil)
+      try toy.run("multiply.rate=0.2")
+      #expect(toy.reasons("multiply") != nil)
+    }
+  }
+
   @Test("an interrupted stage goes on where it was, and ends as if never interrupted")
   func resume() throws {
     try withToy { toy throws in

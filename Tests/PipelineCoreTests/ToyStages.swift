@@ -63,6 +63,8 @@ final class Multiply: DivisibleStage {
     settings.table.isEmpty ? [] : [try context.digests.input(file: settings.table, as: "table")]
   }
 
+  func earlierSettings() -> [String: JSON] { ["rate": 0.1] }
+
   func pendingItems() -> [Int] { (0..<settings.count).filter { context.isPart || !exists($0) } }
   func finishedUnitCount() -> Int {
     settings.note == "forget" ? 0 : settings.count - pendingItems().count

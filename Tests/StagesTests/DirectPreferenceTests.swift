@@ -147,6 +147,68 @@ import Testing
       #expect(try difference(left, update((1, 0), ["dpo.gradient_checkpointing=true"])) < 0.01)
       #expect(try difference(left, update((1, 0), ["seed=43"])) > 0.1)
       #expect(try difference(left, update((0, 1)).map { -$0 }) < 0.01)
+      #expect(try update((1, 0), ["dpo.inverted=true"]) == update((0, 1)))
+    }
+  }
+
+  @Test("supervised tuning learns from preferred images alone, whatever the other ones are")
+  func supervised() throws {
+    try withTemporaryFolder { folder in
+      func update(
+        _ loss: String, labels: (Double, Double), other: Int? = nil
+      ) throws -> [Float] {
+        let run = run(
+          in: folder, "workspace", ["dpo.loss=\(loss)", "dpo.steps=1", "dpo.batch=12"])
+        let constant = try other.map(picture)
+        try run.makeSources(labels: [labels], second: { constant ?? $1 })
+        try run.run(through: "dpo")
+        return try ups(run)
+      }
+      let first = try update("supervised", labels: (1, 0))
+      #expect(first.contains { $0 != 0 })
+      #expect(try update("supervised", labels: (1, 0), other: 200) == first)
+      #expect(try update("supervised", labels: (0, 1)) != first)
+      #expect(try update("dpo", labels: (1, 0), other: 200) != update("dpo", labels: (1, 0)))
+    }
+  }
+
+  @Test("the safeguard changes what is learned, however the batch is divided, and is logged")
+  func safeguard() throws {
+    func difference(_ a: [Float], _ b: [Float]) -> Float {
+      zip(a, b).reduce(0) { $0 + abs($1.0 - $1.1) } / a.reduce(0) { $0 + abs($1) }
+    }
+    try withTemporaryFolder { folder in
+      func update(_ overrides: [String]) throws -> [Float] {
+        let run = run(in: folder, "workspace", ["dpo.steps=2", "dpo.batch=6"] + overrides)
+        try run.makeSources()
+        try run.run(through: "dpo")
+        return try ups(run)
+      }
+      let free = try update([])
+      let metrics = "\(folder)/workspace/dpo/metrics.jsonl"
+      #expect(try !String(contentsOfFile: metrics, encoding: .utf8).contains("loser_scale"))
+      let safe = try update(["dpo.safeguard=0.9"])
+      #expect(try String(contentsOfFile: metrics, encoding: .utf8).contains("loser_scale"))
+      #expect(difference(free, safe) > 0.05)
+      #expect(try difference(safe, update(["dpo.safeguard=0.9", "dpo.micro_batch=5"])) < 0.01)
+    }
+  }
+
+  @Test("a report of supervised tuning shows what it measures, which nothing is compared with")
+  func supervisedReport() throws {
+    try withTemporaryFolder { folder in
+      let whole = run(in: folder, "workspace", ["dpo.loss=supervised"])
+      try whole.makeSources()
+      try whole.run()
+      func text(_ name: String) throws -> String {
+        try String(contentsOfFile: "\(whole.workspace)/\(name)", encoding: .utf8)
+      }
+      let metrics = try text("dpo/metrics.jsonl")
+      #expect(metrics.contains("\"gradient_norm\"") && !metrics.contains("implicit_accuracy"))
+      let page = try text("report/index.html")
+      #expect(page.contains("Supervised tuning on preferred images"))
+      #expect(!page.contains("Agreement with the training labels"))
+      #expect(!page.contains("Direct preference"))
     }
   }
 

@@ -162,6 +162,29 @@ import Testing
     }
   }
 
+  @Test(
+    "a setting that others leave without effect is refused",
+    arguments: [
+      ("dpo", "loss: 'supervised', beta: 2000", "beta: must be 5000.0, the default, where loss is"),
+      (
+        "spo", "held_out_prompts: 3",
+        "held_out_prompts: must be 8, the default, where held_out_every"
+      ),
+      ("spo", "target_step: 1", "target_step: must be 0.5, the default, where loss is"),
+      ("spo", "loss: 'gradspo', inner_steps: 2", "loss: must be \"spo\" where inner_steps"),
+      ("spo", "loss: 'gradspo', labels: 'trajectory'", "loss: must be \"spo\" where inner_steps"),
+      ("dpo", "loss: 'supervised', safeguard: 0.9", "safeguard: must be null where loss is"),
+    ])
+  func unused(stage: String, settings: String, expected: String) throws {
+    let message = try withTemporaryFolder { folder in
+      let path = "\(folder)/p.json5"
+      try "{ workspace: 'w', stages: { \(stage): { model: 'm', \(settings) } } }"
+        .write(toFile: path, atomically: false, encoding: .utf8)
+      return failure { _ = try Pipeline(path: path, stages: stageTypes) } ?? "accepted"
+    }
+    #expect(message.contains("stages.\(stage).\(expected)"), "\(message)")
+  }
+
   @Test("words are corrected")
   func suggestions() throws {
     #expect(

@@ -22,7 +22,7 @@ import Testing
       "preference.batch=4", "preference.micro_batch=1", "preference.validation_pairs=2",
       "spo.batch=2", "spo.prompts_at_once=1", "spo.sampling_steps=4", "spo.divert_step=2",
       "spo.stop_step=4", "spo.gradient_limit=null", "spo.pair_batch=2", "spo.micro_batch=1",
-      "spo.pictures=1",
+      "spo.pictures=1", "spo.held_out_every=4", "spo.held_out_prompts=1",
       "report.sampling_steps=2", "report.pictures_per_prompt=1", "report.oracle=none",
       "report.prompts=\(prompts)",
     ]
@@ -32,7 +32,9 @@ import Testing
         "dpo.sampling_steps=2",
       ]
     }
-    if name != "quickstart-latent" {
+    if name == "quickstart-latent" {
+      overrides += ["spo.loss=gradspo", "spo.average_decay=0.9"]
+    } else {
       overrides += [
         "preference.start=\(Self.repository)/data/tiny-preference", "preference.estimates=0",
         "preference.estimate_batch=1", "preference.clean_steps=1",

@@ -98,6 +98,39 @@ import TrainingStages
     }
   }
 
+  @Test("the divergence from the reference is 0 before the first update and is kept by timestep")
+  func divergences() throws {
+    let (pairs, prompts) = (pairs(4), try prompts())
+    var tuner = try tuner { $0.pairBatch = 2 }
+    let before = values(tuner)
+    let trained = try tuner.train(on: Array(pairs[..<2]), prompts, iteration: 0)
+    #expect(trained.divergences.mean == 0)
+    #expect(trained.divergences.byTimestep.map(\.timestep) == [301, 101])
+    #expect(values(tuner) != before)
+    let further = try tuner.train(on: pairs, prompts, iteration: 1).divergences
+    #expect(further.byTimestep.map(\.timestep) == [701, 501, 301, 101])
+    #expect(further.byTimestep.allSatisfy { $0.mean > 0 })
+    // Each timestep has as many latents: two a pair.
+    let mean = further.byTimestep.reduce(0) { $0 + $1.mean } / 4
+    #expect(abs(try #require(further.mean) / mean - 1) < 1e-12)
+  }
+
+  @Test("inverted, the first update is the opposite")
+  func inverted() throws {
+    let (pairs, prompts) = (pairs(3), try prompts())
+    func ups(_ isInverted: Bool) throws -> [Float] {
+      var tuner = try tuner {
+        $0.inverted = isInverted
+        $0.weightDecay = 0
+      }
+      _ = try tuner.train(on: pairs, prompts, iteration: 0)
+      return LoRAWeights(trained: tuner.adapters).modules.flatMap(\.up)
+    }
+    let (plain, inverted) = (try ups(false), try ups(true))
+    #expect(plain.contains { $0 != 0 })
+    #expect(zip(plain, inverted).allSatisfy { abs($0 + $1) <= 1e-3 * abs($0) + 1e-9 })
+  }
+
   @Test("without a limit gradients are left as they are")
   func noLimit() throws {
     let (pairs, prompts) = (pairs(2), try prompts())

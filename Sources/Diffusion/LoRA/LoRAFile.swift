@@ -94,6 +94,15 @@ public struct LoRAFile {
     }
   }
 
+  /// Refuses a file that would change more than the U-Net's unconditional half.
+  ///
+  /// - Throws: `LoRAError.negativeTextEncoders`
+  public func requireUNetAlone() throws(LoRAError) {
+    guard modules.keys.allSatisfy({ $0 == .unet }) else {
+      throw .negativeTextEncoders(path: path)
+    }
+  }
+
   @discardableResult
   private func add(
     _ component: LoRAKey.Component, to set: AdapterSet, strength: Float, isTrainable: Bool
@@ -222,6 +231,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   case noSuchLayers(path: String, modules: [String])
   case layerMismatch(path: String, down: [Int], up: [Int], layer: LinearLayer)
   case textEncoders(path: String)
+  case negativeTextEncoders(path: String)
   case originalNames(layersPerBlock: [Int])
   /// An array of a given file holds a number that is NaN or infinite.
   case notFinite(path: String, key: String, value: Float)
@@ -284,6 +294,8 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
     case .textEncoders(let path):
       "\(path): adapts text encoders too; only LoRA files of the U-Net alone can be exported "
         + "or trained further"
+    case .negativeTextEncoders(let path):
+      "\(path): adapts text encoders too; as a negative LoRA only one of the U-Net alone can be used"
     case .originalNames(let layersPerBlock):
       "the names of sgm exist for \(LDMBlockNames.layersPerBlock) layers a block, but "
         + "unet/config.json has layers_per_block \(layersPerBlock); use --lora-keys diffusers"

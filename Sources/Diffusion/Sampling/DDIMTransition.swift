@@ -26,6 +26,11 @@ public struct DDIMTransition {
       + mixed(latents, modelOutput, \.noise) * column(\.noiseScale)
   }
 
+  /// The noise in the latents that a model output implies, `[batch, height, width, channels]`.
+  public func predictedNoise(_ latents: Tensor, modelOutput: Tensor) -> Tensor {
+    mixed(latents, modelOutput, \.noise)
+  }
+
   /// `mean + sigma noise`.
   public func sample(mean: Tensor, noise: Tensor) -> Tensor { mean + noise * column(\.sigma) }
 
@@ -38,6 +43,17 @@ public struct DDIMTransition {
     let constants = rows.map { -log($0.sigma) - 0.5 * log(2 * Float.pi) }
     return squares * Tensor(scales, shape: [rows.count])
       + Tensor(constants, shape: [rows.count])
+  }
+
+  /// The Kullback-Leibler divergence between the Gaussians around two means, in nats, as a mean over elements: one for
+  /// each row.
+  ///
+  ///     KL = (mean - other)^2 / (2 sigma^2)
+  ///
+  /// Only for steps whose sigma is not 0, which both share.
+  public func divergence(of mean: Tensor, from other: Tensor) -> Tensor {
+    let squares = (mean - other).mapped(by: .square).mean(over: 1..<mean.shape.count)  // [batch]
+    return squares * Tensor(rows.map { 0.5 / ($0.sigma * $0.sigma) }, shape: [rows.count])
   }
 
   private func mixed(

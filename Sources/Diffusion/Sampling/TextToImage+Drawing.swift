@@ -1,5 +1,6 @@
 public import Autograd
 import Files
+public import NN
 public import TensorCore
 
 extension TextToImage {
@@ -8,10 +9,12 @@ extension TextToImage {
   ///
   /// - Parameters:
   ///   - adapters: what the layers of the text encoders and of the U-Net add
+  ///   - negativeAdapters: what those of the U-Net add where it predicts the unconditional half of guidance; nil: the same
   ///   - use: is given the place of the source and its picture `[1, height, width, 3]` in -1...1
   public static func draw(
     _ request: Request, of folder: ModelFolder, adapters: ModelAdapters? = nil,
-    from sources: [some NormalSource], _ use: (Int, Tensor) throws -> Void
+    negativeAdapters: AdapterSet? = nil, from sources: [some NormalSource],
+    _ use: (Int, Tensor) throws -> Void
   ) throws {
     let configuration = try ModelConfiguration(folder)
     let reduction = configuration.autoencoder.reduction
@@ -23,12 +26,14 @@ extension TextToImage {
     let (positive, negative) = try conditionings(request, of: folder, adapters, size)
     BufferPool.shared.releaseFreeBlocks()
     let latents = try withoutGradients {
-      let unet = try folder.unet(adapters: adapters?["unet"]).model
+      let (unet, negativeUNet) = try folder.unets(
+        adapters?["unet"], negative: negativeAdapters)
       try adapters?.requireAllMatched()
+      let guided = GuidedUNet(unet, negative: negativeUNet, guidance: request.guidance)
       return try sources.map { source in
         var source = source
         return try Self.latents(
-          request, unet, positive: positive, negative: negative, height: size.height / reduction,
+          request, guided, positive: positive, negative: negative, height: size.height / reduction,
           width: size.width / reduction, schedulerConfig, source: &source)
       }
     }

@@ -1,5 +1,5 @@
 public import Autograd
-import NN
+public import NN
 public import TensorCore
 
 /// The parts of a model folder that turn a prompt into a picture.
@@ -26,6 +26,8 @@ public struct TextToImage {
 
   public let promptEncoder: PromptEncoder
   public let unet: UNet
+  /// What predicts the unconditional half of guidance; nil: the same U-Net.
+  let negativeUNet: UNet?
   public let autoencoder: Autoencoder
   let schedulerConfig: SchedulerConfig
   private let configuration: ModelConfiguration
@@ -33,14 +35,22 @@ public struct TextToImage {
   /// - Parameters:
   ///   - unet: one built with adapters; the folder's own if nil
   ///   - adapters: what the layers of the text encoders add, and those of the U-Net if none is given
+  ///   - negativeAdapters: what the layers of the U-Net add where it predicts the unconditional half of guidance; nil:
+  ///     the same
   /// - Throws: `AdapterError` if an adapter belongs to no layer
-  public init(_ folder: ModelFolder, unet: UNet? = nil, adapters: ModelAdapters? = nil) throws {
+  public init(
+    _ folder: ModelFolder, unet: UNet? = nil, adapters: ModelAdapters? = nil,
+    negativeAdapters: AdapterSet? = nil
+  ) throws {
     // Refuses parts that do not fit each other before any weights are read.
     configuration = try ModelConfiguration(folder)
     promptEncoder = try PromptEncoder(folder, adapters: adapters)
-    let unet = try unet ?? folder.unet(adapters: adapters?["unet"]).model
+    if let unet {
+      (self.unet, negativeUNet) = (unet, nil)
+    } else {
+      (self.unet, negativeUNet) = try folder.unets(adapters?["unet"], negative: negativeAdapters)
+    }
     try adapters?.requireAllMatched()
-    self.unet = unet
     autoencoder = try folder.autoencoder().model
     schedulerConfig = try folder.pipelineSchedulerConfig()
   }
@@ -103,7 +113,8 @@ public struct TextToImage {
     try configuration.requireMemory(of: request, size)
     let reduction = autoencoder.configuration.reduction
     return try Self.latents(
-      request, unet, positive: try conditioning(of: [request.prompt], size: size),
+      request, GuidedUNet(unet, negative: negativeUNet, guidance: request.guidance),
+      positive: try conditioning(of: [request.prompt], size: size),
       negative: try negativeConditioning(request.negativePrompt, size: size),
       height: size.height / reduction, width: size.width / reduction, schedulerConfig,
       source: &source)
@@ -113,13 +124,13 @@ public struct TextToImage {
   ///   - positive, negative: one row each
   ///   - height, width: of the latents
   static func latents(
-    _ request: Request, _ unet: UNet, positive: Conditioning, negative: Conditioning, height: Int,
-    width: Int, _ schedulerConfig: SchedulerConfig, source: inout some NormalSource
+    _ request: Request, _ guided: GuidedUNet, positive: Conditioning, negative: Conditioning,
+    height: Int, width: Int, _ schedulerConfig: SchedulerConfig, source: inout some NormalSource
   ) throws -> Tensor {
+    let unet = guided.unet
     let channels = unet.configuration.inputChannels
     let plan = try SamplingPlan(
       schedulerConfig, kind: request.scheduler, stepCount: request.steps, eta: request.eta)
-    let guided = GuidedUNet(unet, guidance: request.guidance)
 
     func draw() -> Tensor {
       Tensor(
@@ -164,6 +175,18 @@ public struct TextToImage {
         }
       }
     }
+  }
+}
+
+extension ModelFolder {
+  /// The U-Net, and the same with other adapters, if any, which shares its weights.
+  func unets(
+    _ adapters: AdapterSet?, negative: AdapterSet?
+  ) throws -> (positive: UNet, negative: UNet?) {
+    let (unet, weights) = try unet(adapters: adapters)
+    let other = try negative.map { try UNet(weights.adapted(by: $0), unet.configuration) }
+    try negative?.requireAllMatched()
+    return (unet, other)
   }
 }
 

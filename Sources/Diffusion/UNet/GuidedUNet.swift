@@ -4,13 +4,17 @@ public import Autograd
 ///
 ///     output = unconditional + guidance (conditional - unconditional)
 ///
-/// - Source: Ho and Salimans 2022, arXiv 2207.12598
+/// - Source: Ho and Salimans 2022, arXiv 2207.12598; a U-Net of its own for the unconditional half is Diffusion-NPO, Wang
+///   et al. 2025, arXiv 2505.11245
 public struct GuidedUNet {
   public let unet: UNet
+  /// What predicts the unconditional half: a model that prefers what people do not; nil: the same.
+  public let negativeUNet: UNet?
   public let guidance: Float
 
-  public init(_ unet: UNet, guidance: Float) {
+  public init(_ unet: UNet, negative: UNet? = nil, guidance: Float) {
     self.unet = unet
+    negativeUNet = negative
     self.guidance = guidance
   }
 
@@ -24,6 +28,12 @@ public struct GuidedUNet {
     _ sample: Tensor, timesteps: [Float], conditioning: Conditioning, negative: Conditioning
   ) -> Tensor {
     let batch = sample.shape[0]
+    if let negativeUNet {
+      let unconditional = negativeUNet(
+        sample, timesteps: timesteps, conditioning: negative.repeated(batch))
+      let conditional = unet(sample, timesteps: timesteps, conditioning: conditioning)
+      return unconditional + (conditional - unconditional).scaled(by: guidance)
+    }
     // Both halves in one call: larger matrix products, and what they share is computed once.
     let output = unet(
       sample, timesteps: timesteps,

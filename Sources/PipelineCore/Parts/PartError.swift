@@ -7,6 +7,8 @@ public enum PartError: ClassifiedError, Equatable, CustomStringConvertible {
   case notDone(stage: String, wantedBy: String, reasons: [String])
   /// A result that only an ordinary run can bring in order.
   case needsRun(stage: String, reasons: [String])
+  /// Something else under a part's name.
+  case notFile(path: String)
   case damaged(path: String, offset: Int, reason: String)
   /// An output that does not fit its item.
   case badOutput(path: String, offset: Int, reason: String)
@@ -18,7 +20,7 @@ public enum PartError: ClassifiedError, Equatable, CustomStringConvertible {
   public var kind: FailureKind {
     switch self {
     case .notDivisible: .usage
-    case .damaged, .badOutput: .input
+    case .notFile, .damaged, .badOutput: .input
     case .notDone, .needsRun, .otherSettings, .conflict, .incomplete: .other
     }
   }
@@ -33,6 +35,8 @@ public enum PartError: ClassifiedError, Equatable, CustomStringConvertible {
     case .needsRun(let stage, let reasons):
       "stage \(stage) has no items to divide (\(Self.joined(reasons))); run it with --through \(stage) and "
         + "without --partition"
+    case .notFile(let path):
+      "\(path): not a file, which a part is; move it away and run that part again"
     case .damaged(let path, let offset, let reason):
       "\(path): damaged at byte \(offset): \(reason); move the file away and run that part again"
     case .badOutput(let path, let offset, let reason):

@@ -13,8 +13,9 @@ package struct PartFile {
   ///
   /// What a writer that was killed has begun at the end of the file is no record.
   ///
-  /// - Throws: ``PartError/damaged(path:offset:reason:)``
+  /// - Throws: ``PartError/damaged(path:offset:reason:)``, ``PartError/notFile(path:)``
   package init?(path: String) throws {
+    guard PathKind(of: path) == .file else { throw PartError.notFile(path: path) }
     let file = try RegularFile(path: path)
     let hasEnd = try Self.hasEnd(file)
     guard let (header, start) = try Self.header(of: file, isComplete: hasEnd) else { return nil }

@@ -13,8 +13,7 @@ final class ScratchDatabases {
   ///   - parent: a folder on a local disk
   ///   - paths: of the databases, which need not be there yet
   init(in parent: String, for paths: [String]) throws {
-    let name = SHA256.hexDigest(of: Array(paths.map(Folders.canonical).joined().utf8)).prefix(16)
-    folder = "\(parent)/spo-\(name)"
+    folder = Self.folder(in: parent, for: paths)
     try Folders.remove(folder)
     try Folders.make(folder)
     for (number, path) in paths.enumerated() {
@@ -27,6 +26,16 @@ final class ScratchDatabases {
       if Folders.exists(path) { try Folders.copyFile(path, to: copy) }
       copies.append((path, copy))
     }
+  }
+
+  private static func folder(in parent: String, for paths: [String]) -> String {
+    let name = SHA256.hexDigest(of: Array(paths.map(Folders.canonical).joined().utf8)).prefix(16)
+    return "\(parent)/spo-\(name)"
+  }
+
+  /// Removes what a merge that was killed has left.
+  static func removeLeftovers(in parent: String, for paths: [String]) throws {
+    try Folders.remove(folder(in: parent, for: paths))
   }
 
   deinit { try? Folders.remove(folder) }

@@ -65,21 +65,29 @@ struct ReportPage {
     if !judged.isEmpty || trained != nil {
       sections.append(ReportSection("Preference model", (trained ?? []) + judged))
     }
-    sections += models.compactMap(\.stage).map {
+    sections += try models.compactMap(\.stage).map {
       let lines = metrics.tuning[$0] ?? []
       let charts =
         MeasuredCurves(stage: $0.rawValue, lines: lines).charts
         + ($0 == .spo ? [keptChart(lines)] : [])
       return ReportSection(
-        $0.title,
+        try title(of: $0),
         trainingBlocks(trainingPictures[$0], stage: $0.rawValue) + charts.map { .chart($0) })
     }
     sections.append(ReportSection("How it was made", try provenance()))
     return Report(
-      title: models.compactMap(\.stage?.title).joined(separator: " and "),
+      title: try models.compactMap(\.stage).map(title).joined(separator: " and "),
       subtitle: "\(prompts.count) held-out prompts, \(settings.picturesPerPrompt) images each, "
         + "the same noise before and after",
       facts: run.facts, sections: sections, footer: Machine.description)
+  }
+
+  /// What a stage does, as a heading.
+  private func title(of stage: TuningStage) throws -> String {
+    let record = records.first { $0.stage == stage.rawValue }?.record
+    let loss = stage == .dpo ? try record?["settings"].string("loss") : nil
+    return loss == DPOSettings.Loss.supervised.rawValue
+      ? "Supervised tuning on preferred images" : stage.title
   }
 
   /// Time and settings of each stage.

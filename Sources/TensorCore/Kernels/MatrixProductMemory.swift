@@ -39,6 +39,7 @@ extension RightFactor {
     let isInPlace = halfCount == nil && !isTransposed && rows < 64 && rank == 0
     return isInPlace
       ? WorkingMemory()
-      : PanelProduct.workingMemory(rows: rows, columns: columns, inner: inner)
+      : PanelProduct.workingMemory(
+        rows: rows, columns: columns, inner: inner, isLeftTransposed: leftStride != nil)
   }
 }

@@ -16,9 +16,20 @@ struct PanelProduct {
   /// Steps after which sums leave the registers, so that a panel stays in the first-level cache.
   private static let stepsAtOnce = 384
   /// Rows that meet all panels before the next ones do.
-  private var rowsAtOnce: Int { 16 * form.rows }
-  /// Floats of the panels that stay in cache.
-  private static let panelFloats = 1 << 16
+  private static func rowsAtOnce(_ form: TileForm) -> Int { 16 * form.rows }
+  /// Floats between the copies of two rows: more than there are steps, so that they do not all fall on the same
+  /// places of the first-level cache.
+  private static func copyStride(steps: Int) -> Int { steps + 16 }
+
+  /// Whether rows of the left factor are copied before so many panels meet them.
+  ///
+  /// A tile of 12 rows reads from as many places at a time. Where these lie a multiple of 4 KB apart, as with 1,024
+  /// columns, a cache of eight ways holds no more than eight of them. A copy takes the time of a tenth of a panel.
+  private static func copiesRows(
+    _ form: TileForm, panels: Int, isLeftTransposed: Bool
+  ) -> Bool {
+    form == .wide && panels >= 4 && !isLeftTransposed
+  }
 
   /// Whether this is faster than OpenBLAS, which copies both factors.
   ///
@@ -44,7 +55,7 @@ struct PanelProduct {
 
   /// Copies of panels, for each thread.
   static func workingMemory(
-    rows: Int, columns: Int, inner: Int, form: TileForm = .native
+    rows: Int, columns: Int, inner: Int, isLeftTransposed: Bool, form: TileForm = .native
   ) -> WorkingMemory {
     let steps = steps(inner: inner)
     let panelCount = form.panelCount(columns)
@@ -52,7 +63,10 @@ struct PanelProduct {
       panelCount, rows: rows, inner: inner, columns: columns, form, steps: steps)
     let widest = (panelCount + shares.panels - 1) / shares.panels
     return .ofThreads(
-      shares.panels * shares.rows, [steps * min(columns, widest * form.columns + 8)])
+      shares.panels * shares.rows,
+      [steps * min(columns, widest * form.columns + 8)]
+        + (copiesRows(form, panels: widest, isLeftTransposed: isLeftTransposed)
+          ? [rowsAtOnce(form) * copyStride(steps: steps)] : []))
   }
 
   /// How many rows of the right factor are copied at once.
@@ -70,12 +84,16 @@ struct PanelProduct {
     let units = (rows + form.rows - 1) / form.rows
     let shares = Self.shares(
       panelCount, rows: rows, inner: right.rows, columns: right.columns, form, steps: steps)
+    let copiesRows = Self.copiesRows(
+      form, panels: (panelCount + shares.panels - 1) / shares.panels,
+      isLeftTransposed: left.isTransposed)
     parallelItems(shares.panels * shares.rows) { item in
       let (share, part) = item.quotientAndRemainder(dividingBy: shares.rows)
       let first = units * part / shares.rows * form.rows
       multiply(
         panelCount * share / shares.panels..<panelCount * (share + 1) / shares.panels,
-        first..<min(rows, units * (part + 1) / shares.rows * form.rows), steps: steps)
+        first..<min(rows, units * (part + 1) / shares.rows * form.rows), steps: steps,
+        copiesRows: copiesRows)
     }
   }
 
@@ -84,7 +102,7 @@ struct PanelProduct {
     _ panelCount: Int, rows: Int, inner: Int, columns: Int, _ form: TileForm, steps: Int
   ) -> (panels: Int, rows: Int) {
     let units = (rows + form.rows - 1) / form.rows
-    let fitting = max(1, panelFloats / (steps * form.columns))
+    let fitting = max(1, form.panelFloats / (steps * form.columns))
     let threads = Threads.count
     let panels = (panelCount + fitting - 1) / fitting
     // Less than 30,000 multiplications are not handed over.
@@ -96,11 +114,16 @@ struct PanelProduct {
     return (min(panelCount, most, (panels + threads - 1) / threads * threads), 1)
   }
 
-  private func multiply(_ panels: Range<Int>, _ rows: Range<Int>, steps: Int) {
+  private func multiply(
+    _ panels: Range<Int>, _ rows: Range<Int>, steps: Int, copiesRows: Bool
+  ) {
     let ranges = panels.map { form.panel($0, of: right.columns) }
     guard let first = ranges.first?.lowerBound, let last = ranges.last?.upperBound else { return }
     let worker = TileWorker(form)
     let packed = inPlace == nil ? HostMemory(count: steps * (last - first)) : nil
+    let copied =
+      copiesRows && packed != nil
+      ? HostMemory(count: Self.rowsAtOnce(form) * Self.copyStride(steps: steps)) : nil
     for start in stride(from: 0, to: right.rows, by: steps) {
       let count = min(steps, right.rows - start)
       if let packed {
@@ -111,18 +134,17 @@ struct PanelProduct {
             columns, of: right.columns, start..<start + count, of: right.rows, into: panel, worker)
         }
       }
-      for row in stride(from: rows.lowerBound, to: rows.upperBound, by: rowsAtOnce) {
+      for row in stride(from: rows.lowerBound, to: rows.upperBound, by: Self.rowsAtOnce(form)) {
+        let rowCount = min(Self.rowsAtOnce(form), rows.upperBound - row)
+        let left = factor(row..<row + rowCount, start..<start + count, copied, steps: steps)
         for columns in ranges {
           let panel =
             packed.map { UnsafePointer($0.pointer) + (columns.lowerBound - first) * count }
             ?? inPlace.map { $0 + right.row(start) + columns.lowerBound }
           guard let panel else { continue }
           worker.multiply(
-            left.pointer + row * (left.isTransposed ? 1 : left.stride)
-              + start * (left.isTransposed ? left.stride : 1),
-            leftStride: left.isTransposed ? 1 : left.stride,
-            leftStep: left.isTransposed ? left.stride : 1,
-            rows: min(rowsAtOnce, rows.upperBound - row), inner: count, panel,
+            left.pointer, leftStride: left.isTransposed ? 1 : left.stride,
+            leftStep: left.isTransposed ? left.stride : 1, rows: rowCount, inner: count, panel,
             panelStride: packed == nil ? right.row(1) - right.row(0) : columns.count,
             width: columns.count, into: output + row * outputStride + columns.lowerBound,
             outputStride: outputStride, isAdding: isAdding || start > 0,
@@ -130,6 +152,22 @@ struct PanelProduct {
         }
       }
     }
+  }
+
+  /// Some rows and steps of the left factor: where they lie, or copied.
+  private func factor(
+    _ rows: Range<Int>, _ inner: Range<Int>, _ copied: HostMemory?, steps: Int
+  ) -> MatrixPointer {
+    let (rowStride, step) = left.isTransposed ? (1, left.stride) : (left.stride, 1)
+    let first = left.pointer + rows.lowerBound * rowStride + inner.lowerBound * step
+    guard let copied else {
+      return MatrixPointer(first, stride: left.stride, isTransposed: left.isTransposed)
+    }
+    let copyStride = Self.copyStride(steps: steps)
+    for row in 0..<rows.count {
+      (copied.pointer + row * copyStride).update(from: first + row * rowStride, count: inner.count)
+    }
+    return MatrixPointer(copied.pointer, stride: copyStride)
   }
 
   /// The right factor where few rows read it: from where it lies.

@@ -20,6 +20,9 @@ public enum TileForm: CaseIterable, Sendable {
   /// The columns of scores that attention computes at once.
   var attentionColumns: Int { self == .narrow ? 24 : 48 }
 
+  /// The floats of the panels that stay in the second-level cache: a megabyte or more where registers are wide.
+  var panelFloats: Int { self == .narrow ? 1 << 16 : 1 << 17 }
+
   /// The rows of the tallest tiles of a panel of 8, 16, 24 and more columns.
   func tallestRows(columns: Int) -> Int {
     switch (self, columns) {

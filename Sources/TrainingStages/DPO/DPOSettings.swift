@@ -14,6 +14,10 @@ public struct DPOSettings: StageSettings {
   @Setting(
     "A LoRA file to continue training, of the same rank and modules; null: a new LoRA.")
   public var start: String? = nil
+  @Setting(
+    "Learn from both images of each comparison (dpo), or from the preferred one alone (supervised)."
+  )
+  public var loss = Loss.dpo
   @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
   @Setting("Training steps.", in: 1...1_000_000)
@@ -31,6 +35,12 @@ public struct DPOSettings: StageSettings {
     "Scale of the error differences in the loss, which uses beta / 2.", above: 0,
     upTo: 1_000_000)
   public var beta: Float = 5_000
+  @Setting(
+    "Scale rejected images' gradients so that preferred ones get no worse; 0.9 as published; null: off.",
+    in: 0...1)
+  public var safeguard: Float? = nil
+  @Setting("Prefer the rejected images, to train a LoRA for --negative-lora (Diffusion-NPO).")
+  public var inverted = false
   @Setting("Upper limit (exclusive) of the timesteps that are sampled.", in: 1...1_000)
   public var timestepLimit = 1_000
   @Setting("Learning rate of AdamW.", in: 1e-9...0.1)
@@ -50,6 +60,13 @@ public struct DPOSettings: StageSettings {
   @Setting("Steps between checkpoints.", in: 1...1_000_000)
   public var checkpointEvery = 500
 
+  /// What is minimized.
+  public enum Loss: String, CaseIterable, Codable, Sendable {
+    case dpo
+    /// The denoising error on preferred images, as in the model's own training: the baseline.
+    case supervised
+  }
+
   public init() {}
 
   public func check() throws(SettingConflict) {
@@ -57,6 +74,19 @@ public struct DPOSettings: StageSettings {
     guard warmUpSteps < steps else {
       throw SettingConflict(
         "warm_up_steps", "must be below steps (\(steps)), but is \(warmUpSteps)")
+    }
+    let unused = Self().beta
+    guard loss == .dpo || beta == unused else {
+      throw SettingConflict(
+        "beta",
+        "must be \(unused), the default, where loss is \"supervised\", which has no beta, but is \(beta)"
+      )
+    }
+    if loss == .supervised, let safeguard {
+      throw SettingConflict(
+        "safeguard",
+        "must be null where loss is \"supervised\", which has no rejected images, but is \(safeguard)"
+      )
     }
   }
 

@@ -4,18 +4,27 @@ import Reporting
 
 /// What a run of stage `dpo` came to, from the metrics of all its steps.
 struct DirectFindings {
+  /// Against the reference; of supervised tuning, which has none, nothing is measured.
   private let accuracies: [Double]
   private let winErrorChanges: [Double]
   private let gradientNorms: [Double]
 
+  /// Which images are preferred, in words.
+  private let preferred: String
+
   /// - Parameter lines: of the stage's `metrics.jsonl`
-  init(_ lines: [JSON.Object]) throws {
+  init(_ lines: [JSON.Object], of settings: DPOSettings) throws {
+    preferred = settings.inverted ? "rejected" : "preferred"
     func values(_ key: String) throws -> [Double] {
       try lines.map { try JSONReader(.object($0), path: "metrics.jsonl").double(key) }
     }
+    gradientNorms = try values("gradient_norm")
+    guard settings.loss == .dpo else {
+      (accuracies, winErrorChanges) = ([], [])
+      return
+    }
     accuracies = try values("implicit_accuracy")
     winErrorChanges = try values("win_error_change")
-    gradientNorms = try values("gradient_norm")
   }
 
   /// One sentence for each thing that makes the result doubtful.
@@ -27,14 +36,15 @@ struct DirectFindings {
     let accuracy = MeanEstimate(Array(lastQuarter(accuracies))).mean
     if accuracy <= 0.5 {
       warnings.append(
-        "dpo: in the last quarter of the steps the tuned model agrees with the label on "
+        "dpo: in the last quarter of the steps the tuned model agrees with the "
+          + (preferred == "rejected" ? "inverted " : "") + "label on "
           + "\(String(format: "%.0f", 100 * accuracy)) % of the training comparisons, no "
           + "better than chance; train longer, or raise dpo.learning_rate")
     }
     let change = MeanEstimate(Array(lastQuarter(winErrorChanges)))
     if let interval = change.interval, interval.lowerBound > 0 {
       warnings.append(
-        "dpo: in the last quarter of the steps the tuned model removes the noise from preferred images "
+        "dpo: in the last quarter of the steps the tuned model removes the noise from \(preferred) images "
           + "worse than the untuned one (error +\(TuningFindings.text(change.mean))), which can degrade all "
           + "images; lower dpo.learning_rate, train for fewer steps, or raise dpo.beta")
     }

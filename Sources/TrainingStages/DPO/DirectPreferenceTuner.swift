@@ -9,9 +9,10 @@ import StepwiseOptimization
 import TensorCore
 
 /// A model that learns from comparisons of given images: by how much better than the untuned model it removes
-/// the noise from the preferred ones, and from the others.
+/// the noise from the preferred ones, and from the others; or, as a baseline, by how well it removes that of the
+/// preferred ones alone.
 ///
-/// - Source: Wallace et al. 2023, arXiv 2311.12908
+/// - Source: Wallace et al. 2023, arXiv 2311.12908; the baseline is their "SFT"
 package struct DirectPreferenceTuner {
   let settings: DPOSettings
   private let unets: TunedUNet
@@ -67,16 +68,23 @@ package struct DirectPreferenceTuner {
       gradientLimit: settings.gradientLimit, ranks: ranks)
   }
 
-  /// Means over the comparisons of one batch; the gradients' norm.
   package struct Trained {
+    /// The mean over the comparisons of one batch.
     package var loss: Float = 0
-    /// The share of comparisons that the tuned model orders as labelled, against the reference.
-    var accuracy: Float = 0
-    var margin: Float = 0
-    /// How much larger the tuned model's error is than the reference's.
-    var winErrorChange: Float = 0
-    var loseErrorChange: Float = 0
+    /// Other means over them, in the order in which they are logged; see ``figureNames``.
+    var figures: [(name: String, mean: Float)] = []
     var gradientNorm: Float = 0
+  }
+
+  /// What is measured of each comparison.
+  private var figureNames: [String] {
+    switch settings.loss {
+    // How much larger the tuned model's errors are than the reference's.
+    case .dpo:
+      ["implicit_accuracy", "margin", "win_error_change", "lose_error_change"]
+        + (settings.safeguard == nil ? [] : ["loser_scale"])
+    case .supervised: []
+    }
   }
 
   /// One update.
@@ -85,54 +93,62 @@ package struct DirectPreferenceTuner {
   package mutating func train(step: Int) throws -> Trained {
     let items = order.items(step: step, batch: settings.batch)
     var sum = GradientSum(state.parameters)
-    var trained = Trained()
     let size = settings.microBatch
     let parts = try sum.add(parts: (items.count + size - 1) / size, state.ranks) {
       try checkInterruption()
       let part = items[$0 * size..<min(($0 + 1) * size, items.count)]
-      let share = Float(part.count) / Float(items.count)
-      let result = try loss(
+      let (loss, figures) = try loss(
         of: part.map { decided[$0.item] }, part.map { .draw($0.epoch) })
-      let changes = zip(result.margins, zip(result.winErrorChanges, result.loseErrorChanges))
       return GradientSum.Part(
-        loss: result.loss, weight: share,
-        figures: [share * result.accuracy] + changes.flatMap { [$0, $1.0, $1.1] })
+        loss: loss, weight: Float(part.count) / Float(items.count),
+        figures: figures.flatMap { $0 })
     }
-    for figures in parts where !figures.isEmpty {
-      trained.accuracy += figures[0]
-      for place in stride(from: 1, to: figures.count, by: 3) {
-        trained.margin += figures[place] / Float(items.count)
-        trained.winErrorChange += figures[place + 1] / Float(items.count)
-        trained.loseErrorChange += figures[place + 2] / Float(items.count)
-      }
+    let figures = Array(parts.joined())
+    let names = figureNames
+    var trained = Trained(loss: sum.loss)
+    trained.figures = names.enumerated().map { place, name in
+      let values = stride(from: place, to: figures.count, by: names.count).map { figures[$0] }
+      return (name, values.reduce(0) { $0 + $1 / Float(items.count) })
     }
-    trained.loss = sum.loss
     trained.gradientNorm = try state.update(sum.gradients, loss: sum.loss)
     return trained
   }
 
+  /// - Returns: the loss, and for each comparison what ``figureNames`` says
   private func loss(
     of pairs: [Int], _ views: [PreferenceView]
-  ) throws -> DirectPreferenceLoss.Result {
+  ) throws -> (loss: Tensor, figures: [[Float]]) {
     // All left images, then all right ones, become all winners, then all losers.
     let labels = try examples.labels(of: pairs)
-    let isLeft = labels.map { $0.first > $0.second }
+    let isLeft = labels.map { ($0.first > $0.second) != settings.inverted }
     let winners = isLeft.enumerated().map { $1 ? $0 : $0 + pairs.count }
     let losers = isLeft.enumerated().map { $1 ? $0 + pairs.count : $0 }
-    let latents = try examples.latents(of: pairs, views).rows(at: winners + losers)
-    let noise = examples.noise(for: pairs, views)
+    let rows = settings.loss == .supervised ? winners : winners + losers
+    let latents = try examples.latents(of: pairs, views).rows(at: rows)
+    let noise = examples.noise(for: pairs, views).rows(at: rows)
     let drawn = zip(pairs, views).map { examples.timestep(of: $0, $1) }
-    let timesteps = drawn + drawn
+    let timesteps = rows.map { drawn[$0 % pairs.count] }
     let noised = scheduler.schedule.noised(latents, with: noise, timesteps: timesteps)
-    let conditioning = try examples.conditioning(of: pairs)
+    let conditioning = try examples.conditioning(of: pairs).rows(at: rows)
     func predict(_ unet: UNet, _ name: String) throws -> Tensor {
       try unet(noised, timesteps: timesteps.map { Float($0) }, conditioning: conditioning)
         .requiringFinite("\(name), timesteps \(Set(drawn).sorted())")
     }
-    return DirectPreferenceLoss(beta: settings.beta)(
-      target: scheduler.schedule.target(
-        latents, noise: noise, timesteps: timesteps, prediction: scheduler.predictionType),
-      tuned: try predict(unets.tuned, "tuned unet"),
+    let target = scheduler.schedule.target(
+      latents, noise: noise, timesteps: timesteps, prediction: scheduler.predictionType)
+    let tuned = try predict(unets.tuned, "tuned unet")
+    guard settings.loss == .dpo else { return (denoisingLoss(target: target, output: tuned), []) }
+    let result = DirectPreferenceLoss(beta: settings.beta, safeguard: settings.safeguard)(
+      target: target, tuned: tuned,
       reference: try withoutGradients { try predict(unets.reference, "unet") })
+    return (
+      result.loss,
+      pairs.indices.map {
+        [
+          result.agreements[$0], result.margins[$0], result.winErrorChanges[$0],
+          result.loseErrorChanges[$0],
+        ] + (settings.safeguard == nil ? [] : [result.loserScales[$0]])
+      }
+    )
   }
 }

@@ -7,8 +7,8 @@ import Shards
 import StageSupport
 import Telemetry
 
-/// Tunes the U-Net by direct preference optimization on the comparisons themselves; no preference model is
-/// needed.
+/// Tunes the U-Net by direct preference optimization on the comparisons themselves, or by supervised tuning on
+/// their preferred images; no preference model is needed.
 ///
 /// One item is a stretch of steps. What is tuned are low-rank adapters of all attention projections, as in
 /// stage `spo`.
@@ -56,6 +56,10 @@ package final class TuneDPO: RankedStage {
   func inputs() throws -> [StageInput] {
     try settings.base.inputs(["unet", "vae", "scheduler"], context.digests)
       + (settings.start.map { [try context.digests.input(file: $0, as: "start")] } ?? [])
+  }
+
+  func earlierSettings() -> [String: JSON] {
+    ["loss": "dpo", "safeguard": .null, "inverted": false]
   }
 
   func remakesFilesAtOnce() throws -> Bool { try intervals.pending().isEmpty }
@@ -113,13 +117,13 @@ package final class TuneDPO: RankedStage {
     ) { try tuning.tuner.train(step: step) }
     try tuning.log.append(
       step: step + 1,
-      .figures([
-        ("loss", trained.loss), ("implicit_accuracy", trained.accuracy),
-        ("margin", trained.margin), ("win_error_change", trained.winErrorChange),
-        ("lose_error_change", trained.loseErrorChange), ("gradient_norm", trained.gradientNorm),
-      ]))
+      .figures(
+        [("loss", trained.loss)] + trained.figures.map { ($0.name, $0.mean) }
+          + [("gradient_norm", trained.gradientNorm)]))
+    let accuracy = trained.figures.first { $0.name == "implicit_accuracy" }
     context.progress.advance(
-      note: "loss \(shortened(trained.loss)), accuracy \(shortened(trained.accuracy))")
+      note: "loss \(shortened(trained.loss))"
+        + (accuracy.map { ", accuracy \(shortened($0.mean))" } ?? ""))
     self.tuning = tuning
   }
 
@@ -146,20 +150,25 @@ package final class TuneDPO: RankedStage {
         throw NothingLearned(
           reason:
             "after \(settings.steps) steps of stage dpo the LoRA is still \(start), from which "
-            + "it started; raise dpo.learning_rate or dpo.beta")
+            + "it started; \(remedy)")
       }
     } else if adapters.changesNothing {
       throw NothingLearned(
         reason:
-          "all up matrices of the LoRA of stage dpo are 0 after \(settings.steps) steps; raise "
-          + "dpo.learning_rate or dpo.beta")
+          "all up matrices of the LoRA of stage dpo are 0 after \(settings.steps) steps; \(remedy)")
     }
     // The log ends where the newest checkpoint does, so it counts the steps of other runs, too.
-    let findings = try DirectFindings(try MetricsLog.lines(of: "\(folder)/metrics.jsonl"))
+    let findings = try DirectFindings(
+      try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), of: settings)
     let lora = LoRAWeights(trained: adapters)
     let warnings = try TrainingWarnings.ofChange(lora, of: settings.base, stage: Self.name)
     try TrainingWarnings.write(findings.warnings() + warnings, to: folder)
     try lora.write(to: loraPath, as: .diffusers, precision: .f32)
+  }
+
+  /// Where nothing was learned.
+  private var remedy: String {
+    "raise dpo.learning_rate" + (settings.loss == .dpo ? " or dpo.beta" : "")
   }
 
   /// Refuses to start from the file that the stage itself replaces: it would never be up to date.

@@ -70,6 +70,17 @@ public struct SPOSettings: StageSettings {
     "Threshold of the noisiest step, where threshold is that of the least noisy; null: the same.",
     in: 0..<1)
   public var highestThreshold: Double? = nil
+  @Setting("Loss: spo as published, or gradspo, which weighs all timesteps alike (GradSPO).")
+  public var loss = Loss.spo
+  @Setting(
+    "Step from prediction to target in the loss gradspo; 0.5 as published.", above: 0, upTo: 100)
+  public var targetStep: Float = 0.5
+  @Setting(
+    "Decay of the averaged weights that sample candidates; 0.9 in GradSPO; null: the newest weights.",
+    in: 0..<1)
+  public var averageDecay: Float? = nil
+  @Setting("Prefer the worst candidates, to train a LoRA for --negative-lora (Diffusion-NPO).")
+  public var inverted = false
   @Setting("Pairs per training batch.", in: 1...4_096)
   public var pairBatch = 10
   /// What is left at the end of a sampling batch is carried over to the next.
@@ -104,6 +115,12 @@ public struct SPOSettings: StageSettings {
     "Held-out prompts to sample before the first batch, after each epoch and at the end.",
     in: 0...256)
   public var pictures = 4
+  @Setting(
+    "Sampling batches between scores of held-out images by the preference model; null: none.",
+    in: 1...1_000_000)
+  public var heldOutEvery: Int? = nil
+  @Setting("Held-out prompts that are scored, always from the same noise.", in: 1...4_096)
+  public var heldOutPrompts = 8
   @Setting("Sampling batches between checkpoints.", in: 1...1_000_000)
   public var checkpointEvery = 10
 
@@ -123,6 +140,12 @@ public struct SPOSettings: StageSettings {
     case source
     /// None: 0, as of a clean image.
     case untold = "none"
+  }
+
+  /// What is minimized.
+  public enum Loss: String, CaseIterable, Codable, Sendable {
+    case spo
+    case gradspo
   }
 
   public init() {}
@@ -169,6 +192,33 @@ public struct SPOSettings: StageSettings {
       throw SettingConflict(
         "highest_threshold",
         "must be at least threshold (\(threshold)), but is \(highestThreshold)")
+    }
+    try checkLoss()
+    let unused = Self().heldOutPrompts
+    guard heldOutEvery != nil || heldOutPrompts == unused else {
+      throw SettingConflict(
+        "held_out_prompts",
+        "must be \(unused), the default, where held_out_every is null, which scores none, but is "
+          + "\(heldOutPrompts)")
+    }
+  }
+
+  private func checkLoss() throws(SettingConflict) {
+    guard loss == .gradspo else {
+      let unused = Self().targetStep
+      guard targetStep == unused else {
+        throw SettingConflict(
+          "target_step",
+          "must be \(unused), the default, where loss is \"spo\", which has none, but is \(targetStep)"
+        )
+      }
+      return
+    }
+    guard innerSteps == 0, labels == .step else {
+      throw SettingConflict(
+        "loss",
+        "must be \"spo\" where inner_steps is not 0 or labels is not \"step\", but is \"gradspo\": its pairs "
+          + "are drawn from one latent")
     }
   }
 

@@ -14,6 +14,8 @@ package struct StepwiseTuner {
   let settings: SPOSettings
   let tuned: GuidedUNet
   private let reference: GuidedUNet
+  /// What candidates are sampled from, if not from the tuned model: one whose adapters are running means of its own.
+  private let averaged: (unet: GuidedUNet, adapters: AdapterSet)?
   let autoencoder: Autoencoder
   package let adapters: AdapterSet
   let scheduler: DDIMScheduler
@@ -41,8 +43,12 @@ package struct StepwiseTuner {
     let unets = try TunedUNet(
       model, rank: settings.rank, seed: settings.seed,
       start: try settings.start.map { try StartingLoRA(path: $0, of: model, stage: TuneSPO.name) },
+      averages: settings.averageDecay != nil,
       usesGradientCheckpointing: settings.gradientCheckpointing)
     adapters = unets.adapters
+    averaged = unets.averaged.map {
+      (GuidedUNet($0.unet, guidance: settings.guidance), $0.adapters)
+    }
     reference = GuidedUNet(unets.reference, guidance: settings.guidance)
     tuned = GuidedUNet(unets.tuned, guidance: settings.guidance)
     autoencoder = try model.autoencoder().model
@@ -50,7 +56,12 @@ package struct StepwiseTuner {
     state = try TrainingState(
       adapters.parameters, optimizer: .init(weightDecay: settings.weightDecay),
       schedule: .init(peak: settings.learningRate), gradientLimit: settings.gradientLimit,
-      ranks: ranks)
+      keepsAverage: settings.averageDecay != nil, ranks: ranks)
+  }
+
+  /// Has candidates sampled from the averages as they are now.
+  func followAverage() {
+    if let averaged { state.copyAverage(to: averaged.adapters.parameters) }
   }
 
   /// Samples a batch of prompts and trains on what it gave.
@@ -77,7 +88,7 @@ package struct StepwiseTuner {
     _ prompts: PromptBatch, scorer: any CandidateScorer, iteration: Int
   ) throws -> SampledPairs {
     let sampler = CandidateSampler(
-      unet: tuned, scheduler: scheduler,
+      unet: averaged?.unet ?? tuned, scheduler: scheduler,
       settings: settings.sampling(promptsAtOnce: settings.promptsAtOnce, seed: settings.seed),
       latentShape: latentShape, checkInterruption: checkInterruption)
     let groups = sampler.groups(of: prompts)
@@ -97,6 +108,7 @@ package struct StepwiseTuner {
     package var clippedShare: Float = 0
     package var gradientNorm: Float = 0
     package var updates = 0
+    package var divergences = StepDivergences()
   }
 
   package mutating func train(
@@ -104,7 +116,9 @@ package struct StepwiseTuner {
   ) throws -> Trained {
     var stream = RandomStream(
       seed: settings.seed, purpose: "spo.shuffle", item: UInt64(iteration))
-    let shuffled = stream.permutation(count: pairs.count).map { pairs[$0] }
+    let shuffled = stream.permutation(count: pairs.count).map {
+      settings.inverted ? pairs[$0].inverted : pairs[$0]
+    }
     let starts = Array(stride(from: 0, to: shuffled.count, by: settings.pairBatch))
     var result = Trained()
     for start in starts {
@@ -114,11 +128,13 @@ package struct StepwiseTuner {
       result.clippedShare += trained.clippedShare
       result.gradientNorm += trained.gradientNorm
       result.updates += trained.updates
+      result.divergences.add(trained.divergences)
     }
     let batches = Float(max(1, starts.count))
     return Trained(
       loss: result.loss / batches, clippedShare: result.clippedShare / batches,
-      gradientNorm: result.gradientNorm / Float(max(1, result.updates)), updates: result.updates)
+      gradientNorm: result.gradientNorm / Float(max(1, result.updates)), updates: result.updates,
+      divergences: result.divergences)
   }
 
   /// Adds the gradients of a batch of pairs, computed in parts, to those that wait; once they are of enough
@@ -130,24 +146,39 @@ package struct StepwiseTuner {
     let accumulation = max(1, settings.gradientAccumulation)
     let lossBefore = sum.loss
     let size = max(1, settings.microBatch)
-    let clippedShare = try sum.add(parts: (pairs.count + size - 1) / size, state.ranks) {
+    let parts = try sum.add(parts: (pairs.count + size - 1) / size, state.ranks) {
       try checkInterruption()
       let part = pairs[$0 * size..<min(($0 + 1) * size, pairs.count)]
       let share = Float(part.count) / Float(pairs.count)
-      let loss = try self.loss(of: PairBatch(Array(part)), prompts)
+      let batch = PairBatch(Array(part))
+      let loss = try self.loss(of: batch, prompts)
       return GradientSum.Part(
         loss: loss.loss, weight: share / Float(accumulation),
-        figures: [share * loss.clippedShare(limit: settings.clip)])
-    }.joined().reduce(0, +)
+        figures: [share * loss.clippedShare(limit: settings.clip)]
+          + zip(batch.timesteps, loss.divergences).flatMap { [Float($0), $1] })
+    }
+    let clippedShare = parts.reduce(0) { $0 + ($1.first ?? 0) }
+    var divergences = StepDivergences()
+    for figures in parts {
+      for place in stride(from: 1, to: figures.count, by: 2) {
+        divergences.add(figures[place + 1], at: Int(figures[place]))
+      }
+    }
     sum.batches += 1
     let loss = (sum.loss - lossBefore) * Float(accumulation)
     guard sum.batches >= accumulation else {
       state.carried = sum
-      return Trained(loss: loss, clippedShare: clippedShare)
+      return Trained(loss: loss, clippedShare: clippedShare, divergences: divergences)
     }
     state.carried = nil
     let norm = try state.update(sum.gradients, loss: sum.loss)
-    return Trained(loss: loss, clippedShare: clippedShare, gradientNorm: norm, updates: 1)
+    if let decay = settings.averageDecay {
+      state.updateAverage(decay: decay)
+      followAverage()
+    }
+    return Trained(
+      loss: loss, clippedShare: clippedShare, gradientNorm: norm, updates: 1,
+      divergences: divergences)
   }
 
   private func loss(
@@ -160,12 +191,23 @@ package struct StepwiseTuner {
         negative: negative
       ).requiringFinite("\(name), timesteps \(Set(pairs.timesteps).sorted())")
     }
-    return StepwiseLoss(beta: settings.beta, clip: settings.clip)(
-      pairs,
-      try scheduler.transition(
-        from: pairs.timesteps, stepCount: settings.samplingSteps, eta: settings.eta),
-      tuned: try predict(tuned, "tuned unet"),
-      reference: try withoutGradients { try predict(reference, "unet") })
+    let transition = try scheduler.transition(
+      from: pairs.timesteps, stepCount: settings.samplingSteps, eta: settings.eta)
+    let tunedOutput = try predict(tuned, "tuned unet")
+    let referenceOutput = try withoutGradients { try predict(reference, "unet") }
+    switch settings.loss {
+    case .spo:
+      return StepwiseLoss(beta: settings.beta, clip: settings.clip)(
+        pairs, transition, tuned: tunedOutput, reference: referenceOutput)
+    case .gradspo:
+      let loss = GradientGuidanceLoss(
+        beta: settings.beta, clip: settings.clip, targetStep: settings.targetStep)
+      return loss(
+        pairs, transition, scheduler.schedule, tuned: tunedOutput, reference: referenceOutput,
+        average: try averaged.map { averaged in
+          try withoutGradients { try predict(averaged.unet, "averaged unet") }
+        } ?? tunedOutput.detached)
+    }
   }
 }
 

@@ -28,12 +28,22 @@ extension TuneSPO: Estimating {
         settings, judge: try settings.plannedJudge(scale), negative: try data.emptyConditioning(),
         latentShape: data.layout.imageShape)
     }
+    let pictures = HeldOutPictures(
+      shards: data, count: settings.pictures, scheduler: tuner.scheduler,
+      steps: settings.samplingSteps, seed: settings.seed, unit: "batch", folder: "")
     if settings.pictures > 0 {
-      let pictures = HeldOutPictures(
-        shards: data, count: settings.pictures, scheduler: tuner.scheduler,
-        steps: settings.samplingSteps, seed: settings.seed, unit: "batch", folder: "")
       try plan.run(times: counts.pictures) {
         try pictures.picture(of: 0, tuner.tuned, tuner.autoencoder, negative: tuner.negative)
+      }
+    }
+
+    if let heldOut = HeldOutScores(settings, pictures) {
+      let scorer = try tuner.scorer(for: [JudgedPrompt(text: "", ids: data.prompt(0).inputIDs)])
+      let times =
+        1 + Int(counts.batches) / heldOut.interval
+        + (Int(counts.batches).isMultiple(of: heldOut.interval) ? 0 : 1)
+      try plan.run(times: Double(times * heldOut.prompts.count)) {
+        _ = try heldOut.score(of: 0, tuner, scorer)
       }
     }
 
@@ -86,8 +96,9 @@ extension TuneSPO: Estimating {
       _ = try settings.base.unet(adapters: adapters)
       return adapters.parameters.reduce(0) { $0 + $1.storedShape.reduce(1, *) }
     }
-    // Values, two moments and what is carried over, the newest two and one being written; and the LoRA.
-    let kept = settings.gradientAccumulation > 1 ? 4 : 3
+    // Values, two moments, what is carried over and averages, the newest two and one being written; and the LoRA.
+    let kept =
+      3 + (settings.gradientAccumulation > 1 ? 1 : 0) + (settings.averageDecay == nil ? 0 : 1)
     let layout = try scale.layout(of: settings.base)
     let pixels = try AutoencoderConfiguration(settings.base.configuration("vae")).reduction
     let picture = layout.latentHeight * pixels * layout.latentWidth * pixels

@@ -44,6 +44,8 @@ package final class TuneSPO: RankedStage {
     var tuner: StepwiseTuner
     let shards: ShardSet
     let pictures: HeldOutPictures
+    /// Nil where held-out images are not judged.
+    let heldOut: HeldOutScores?
     let log: TrainingLog
     var order: EpochOrder
   }
@@ -99,7 +101,8 @@ package final class TuneSPO: RankedStage {
     let told = judge.isLatentPreferenceModel ? .drawn : settings.judgedTimestep
     return [
       "gradient_accumulation": 1, "judged_timestep": .string(told.rawValue), "labels": "step",
-      "continue_from": "random",
+      "continue_from": "random", "held_out_every": .null, "held_out_prompts": 8,
+      "inverted": false, "loss": "spo", "target_step": 0.5, "average_decay": .null,
     ]
   }
 
@@ -118,13 +121,15 @@ package final class TuneSPO: RankedStage {
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels],
       ranks: context.ranks, checkInterruption: context.checkInterruption)
     let log = try intervals().resume(&tuner.state)
+    tuner.followAverage()
+    let pictures = HeldOutPictures(
+      shards: try ShardSet.heldOut(in: shardFolder), count: settings.pictures,
+      scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
+      unit: "batch", folder: "\(folder)/pictures")
     tuning = Tuning(
-      tuner: tuner, shards: shards,
-      pictures: HeldOutPictures(
-        shards: try ShardSet.heldOut(in: shardFolder), count: settings.pictures,
-        scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
-        unit: "batch", folder: "\(folder)/pictures"),
-      log: log, order: EpochOrder(count: try prompts().count, seed: settings.seed))
+      tuner: tuner, shards: shards, pictures: pictures,
+      heldOut: HeldOutScores(settings, pictures), log: log,
+      order: EpochOrder(count: try prompts().count, seed: settings.seed))
     context.noteIdleRanks(
       "sample", batch: settings.batch, "spo.batch", settings.promptsAtOnce, "spo.prompts_at_once")
   }
@@ -182,6 +187,11 @@ package final class TuneSPO: RankedStage {
   private func tune(_ iteration: Int) throws {
     guard var tuning else { return }
     let numbers = try self.prompts()
+    // Rank 0 alone: it takes little, and the others have nothing else to do.
+    let heldOut = context.ranks.isFirst ? tuning.heldOut : nil
+    let before =
+      iteration == 0
+      ? try heldOut?.mean(tuning.tuner, checkInterruption: context.checkInterruption) : nil
     let prompts = tuning.order.items(step: iteration, batch: settings.batch).map {
       numbers[$0.item]
     }
@@ -193,7 +203,15 @@ package final class TuneSPO: RankedStage {
         let prompt = try tuning.shards.prompt($0)
         return JudgedPrompt(text: prompt.text, ids: prompt.inputIDs)
       }, iteration: iteration)
-    let figures = Self.figures(sampled, trained)
+    var figures = Self.figures(sampled, trained)
+    if let before { figures.setHeldOutScore(before, beforeTraining: true) }
+    var score: Float?
+    if let heldOut, heldOut.areDue(after: iteration + 1, of: try intervals().stepCount) {
+      let mean = try heldOut.mean(
+        tuning.tuner, checkInterruption: context.checkInterruption)
+      figures.setHeldOutScore(mean)
+      score = mean
+    }
     try tuning.log.append(step: iteration + 1, figures)
     if sampled.pairs.isEmpty {
       context.progress.say(
@@ -201,7 +219,8 @@ package final class TuneSPO: RankedStage {
     }
     context.progress.advance(
       note: "\(sampled.pairs.count) pairs, loss \(shortened(trained.loss)), "
-        + "score \(shortened(sampled.meanFinalScore))")
+        + "score \(shortened(sampled.meanFinalScore))"
+        + (score.map { ", held-out score \(shortened($0))" } ?? ""))
     self.tuning = tuning
   }
 
@@ -212,6 +231,13 @@ package final class TuneSPO: RankedStage {
       ("loss", trained.loss), ("gradient_norm", trained.gradientNorm),
       ("clipped_share", trained.clippedShare), ("final_score", sampled.meanFinalScore),
     ])
+    if let mean = trained.divergences.mean {
+      figures["kl"] = .number(mean)
+      figures["kl_by_timestep"] = .object(
+        trained.divergences.byTimestep.reduce(into: JSON.Object()) {
+          $0["\($1.timestep)"] = .number($1.mean)
+        })
+    }
     figures["updates"] = .integer(trained.updates)
     figures["pairs"] = .integer(sampled.pairs.count)
     figures["steps"] = .array(
@@ -228,7 +254,8 @@ package final class TuneSPO: RankedStage {
   package func finish() throws {
     guard let tuning else { return }
     // The log ends where the newest checkpoint does, so it counts what other runs have sampled, too.
-    let findings = try TuningFindings(try MetricsLog.lines(of: "\(folder)/metrics.jsonl"))
+    let findings = try TuningFindings(
+      try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), inverted: settings.inverted)
     try findings.requirePairs()
     try requireChange(tuning.tuner.adapters, findings)
     let lora = LoRAWeights(trained: tuning.tuner.adapters)

@@ -1,9 +1,9 @@
-import Files
+package import Files
 import Foundation
 import StageSupport
 
 /// What a run of stage `spo` came to, from the metrics of all its batches.
-struct TuningFindings {
+package struct TuningFindings {
   private(set) var batches = 0
   private(set) var batchesWithoutPair = 0
   private(set) var pairs = 0
@@ -17,14 +17,23 @@ struct TuningFindings {
   /// Of each batch that had pairs.
   private var clippedShares: [Double] = []
   private var gradientNorms: [Double] = []
+  /// Before the first batch, then as they were measured.
+  private var heldOutScores: [Double] = []
+  private let isInverted: Bool
 
-  /// - Parameter lines: of the stage's `metrics.jsonl`
-  init(_ lines: [JSON.Object]) throws {
+  /// - Parameters:
+  ///   - lines: of the stage's `metrics.jsonl`
+  ///   - inverted: whether it learned to displease the preference model
+  package init(_ lines: [JSON.Object], inverted: Bool = false) throws {
+    isInverted = inverted
     var gapSum = 0.0
     for line in lines {
       let reader = JSONReader(.object(line), path: "metrics.jsonl")
       let count = try reader.int("pairs")
       batches += 1
+      for key in ["held_out_score_before", "held_out_score"] {
+        if let score = try reader.optional(key) { heldOutScores.append(try score.double()) }
+      }
       pairs += count
       updates += try reader.int("updates")
       for step in try reader["steps"].elements() {
@@ -67,7 +76,7 @@ struct TuningFindings {
   }
 
   /// One sentence for each thing that makes the result doubtful.
-  func warnings() -> [String] {
+  package func warnings() -> [String] {
     var warnings: [String] = []
     if batchesWithoutPair > 0 {
       warnings.append(
@@ -87,6 +96,13 @@ struct TuningFindings {
         "spo: \(String(format: "%.0f", 100 * share)) % of the likelihood ratios were clipped in the "
           + "last quarter of the batches, so little more was learned; lower "
           + "spo.learning_rate or raise spo.clip")
+    }
+    if let before = heldOutScores.first, let after = heldOutScores.last, !isInverted, after < before
+    {
+      warnings.append(
+        "spo: the preference model scores images of held-out prompts lower than before tuning "
+          + "(\(Self.text(after)), was \(Self.text(before))), so what was learned does not carry over; train "
+          + "on more prompts, for fewer batches, or lower spo.learning_rate")
     }
     return warnings
   }

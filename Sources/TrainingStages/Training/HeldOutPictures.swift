@@ -49,13 +49,17 @@ struct HeldOutPictures {
   func picture(
     of prompt: Int, _ unet: GuidedUNet, _ autoencoder: Autoencoder, negative: Conditioning
   ) throws -> Tensor {
+    try autoencoder.pictures(of: try latents(of: prompt, unet, negative: negative))
+  }
+
+  /// The scaled latents of that picture, `[1, height, width, channels]`.
+  func latents(of prompt: Int, _ unet: GuidedUNet, negative: Conditioning) throws -> Tensor {
     let layout = shards.layout
     let sampler = LatentSampler(
       unet: unet, scheduler: scheduler, stepCount: steps, eta: 0)
-    let latents = try sampler(
+    return try sampler(
       conditioning: try shards.conditioning(ofPrompts: [prompt]), negative: negative,
       streams: [RandomStream(seed: seed, purpose: "spo.picture", item: UInt64(prompt))],
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels])
-    return try autoencoder.pictures(of: latents)
   }
 }

@@ -31,9 +31,20 @@ extension TrainingState {
   /// Gives all ranks what rank 0 starts from.
   mutating func share() throws {
     try shareWeights()
+    try shareAverage()
     let waiting = try ranks.broadcast(carried?.batches ?? 0)
     if !ranks.isFirst {
       carried = waiting > 0 ? GradientSum(parameters, batches: waiting) : nil
+    }
+  }
+
+  /// Gives all ranks the averages of rank 0, which each then keeps up by itself.
+  private func shareAverage() throws {
+    guard !ranks.isAlone, let average else { return }
+    for mean in average {
+      var values = ranks.isFirst ? mean.values : [Float](repeating: 0, count: mean.count)
+      try values.withUnsafeMutableBytes { try ranks.broadcast($0) }
+      if !ranks.isFirst { mean.assign(Tensor(values, shape: mean.shape)) }
     }
   }
 

@@ -77,7 +77,10 @@ package struct TrainingState {
   }
 
   /// Puts the averages in the parameters' place, for good.
-  package func adoptAverage() {
+  package func adoptAverage() { copyAverage(to: parameters) }
+
+  /// Puts the averages in the place of other parameters, of the same shapes.
+  func copyAverage(to parameters: [Parameter]) {
     guard let average else { return }
     for (mean, parameter) in zip(average, parameters) {
       parameter.assignInMemory(mean)

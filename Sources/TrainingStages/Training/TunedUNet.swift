@@ -10,6 +10,8 @@ package struct TunedUNet {
   let reference: UNet
   let tuned: UNet
   let adapters: AdapterSet
+  /// The same with adapters that follow these; nil: not asked for.
+  let averaged: (unet: UNet, adapters: AdapterSet)?
 
   /// The ends of the paths of the layers that are tuned: all projections of every attention.
   static let targets = [".to_q", ".to_k", ".to_v", ".to_out.0"]
@@ -24,9 +26,10 @@ package struct TunedUNet {
   /// - Parameters:
   ///   - seed: of the down matrices; the up matrices start at 0
   ///   - start: whose values the adapters get instead
+  ///   - averages: whether there is one more U-Net, with averaged adapters
   init(
     _ model: ModelFolder, rank: Int, seed: UInt64, start: StartingLoRA? = nil,
-    usesGradientCheckpointing: Bool
+    averages: Bool = false, usesGradientCheckpointing: Bool
   ) throws {
     adapters = Self.freshAdapters(rank: rank, seed: seed)
     let (unet, weights) = try model.unet()
@@ -34,6 +37,13 @@ package struct TunedUNet {
     var adapted = try UNet(weights.adapted(by: adapters), unet.configuration)
     adapted.usesGradientCheckpointing = usesGradientCheckpointing
     tuned = adapted
+    if averages {
+      let set = Self.freshAdapters(rank: rank, seed: seed)
+      averaged = (try UNet(weights.adapted(by: set), unet.configuration), set)
+      try start?.copy(to: set)
+    } else {
+      averaged = nil
+    }
     try start?.copy(to: adapters)
   }
 }

@@ -19,6 +19,9 @@ enum Evaluate: Command {
         .value(
           "lora-scale", "X", isRepeatable: true,
           "strength of all LoRA files, or of each in turn if given as often as --lora (1)"),
+        .value(
+          "negative-lora", "FILE[=W]", isRepeatable: true,
+          "a LoRA file that the model's guidance leads away from, and its weight (1)"),
         .value("against", "DIR", "another model, or \"base\": the same without its LoRA files"),
         .value("against-lora", "FILE", isRepeatable: true, "a LoRA file for the other model"),
         .value("prompts", "FILE", "a prompt list: text, .json, .jsonl, .csv or .tsv"),
@@ -93,7 +96,8 @@ enum Evaluate: Command {
     var request = EvaluationRequest(
       model: EvaluatedModel(
         folder, loraPaths: arguments.values("lora"),
-        loraScales: try arguments.loraScales()),
+        loraScales: try arguments.loraScales(),
+        negativeLoRAs: arguments.values("negative-lora").map { NegativeLoRA($0) }),
       against: try against(folder, arguments),
       prompts: try PromptList(path: try arguments.required("prompts")),
       scorers: try scorers(arguments), folder: output)
@@ -104,6 +108,7 @@ enum Evaluate: Command {
     guard (0...1).contains(request.eta) else { throw arguments.error("--eta must be 0 to 1") }
     request.seed = UInt64(try arguments.int("seed", in: 0...Int.max) ?? 42)
     request.guidance = try guidance(arguments)
+    try arguments.requireGuidance(request.guidance)
     return request
   }
 

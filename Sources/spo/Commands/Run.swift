@@ -1,5 +1,6 @@
 import CommandSyntax
 import Devices
+import Files
 import Foundation
 import PipelineCore
 import Ranks
@@ -120,6 +121,12 @@ enum Run: Command {
     let (isPart, stage) = (arguments.has("partition"), arguments.value("through"))
     if arguments.has("scratch"), !arguments.has("merge") {
       throw arguments.error("--scratch needs --merge")
+    }
+    if let scratch = arguments.value("scratch") {
+      guard !scratch.isEmpty else { throw arguments.error("--scratch is empty") }
+      guard [nil, .folder].contains(PathKind(of: scratch)) else {
+        throw arguments.error("--scratch: \(scratch) is not a folder")
+      }
     }
     guard isPart || arguments.has("merge") else { return nil }
     let option = isPart ? "--partition" : "--merge"

@@ -23,6 +23,9 @@ enum Sample: Command {
         .value(
           "lora-scale", "X", isRepeatable: true,
           "strength of all LoRA files, or of each in turn if given as often as --lora (1)"),
+        .value(
+          "negative-lora", "FILE[=W]", isRepeatable: true,
+          "a LoRA file that guidance leads away from, and its weight (1)"),
         .value("prompt", "STR", "the prompt"),
         .value("prompts", "FILE", "a prompt list instead of one prompt; --out is then a folder"),
         .value(
@@ -96,8 +99,9 @@ enum Sample: Command {
       }
       request.size = (height: size.second, width: size.first)
     }
-    let inputs = arguments.values("lora")
-    _ = try arguments.loraScales()
+    let model = try evaluatedModel(folder, arguments)
+    try arguments.requireGuidance([request.guidance])
+    let inputs = model.loraPaths + model.negativeLoRAs.map(\.path)
     if let list {
       try OutputPlace.require(output, besides: inputs + [list], models: arguments.modelPaths)
       Interruption.handleSignals()
@@ -107,7 +111,7 @@ enum Sample: Command {
       let outcome = try PromptFolders(
         path: output, prompts: prompts, count: count, partition: partition
       ).generate(
-        request, with: try evaluatedModel(folder, arguments), seed: UInt64(seed),
+        request, with: model, seed: UInt64(seed),
         noise: (arguments.value("rng") ?? "torch-cpu", makeSource), merges: arguments.has("merge")
       ) { try Console.print($0) }
       return Console.note(outcome.text(of: partition, among: prompts.entries.count))
@@ -119,13 +123,16 @@ enum Sample: Command {
     let encode = try encoder(output, arguments)
     try warn(of: [request.prompt], request, folder)
     let memory = PeakMemory()
-    let adapters = try adapters(arguments)
+    for path in inputs where try LoRAFile(path: path).changesNothing() {
+      Console.complain("warning: \(LoRAError.changesNothing(path: path))")
+    }
+    let (adapters, negativeAdapters) = (try model.adapters(), try model.negativeAdapters())
     try naming(
-      ["guidance \(request.guidance)"] + arguments.values("lora").map { "LoRA \($0)" }
+      ["guidance \(request.guidance)"] + inputs.map { "LoRA \($0)" }
         + ["prompt \"\(request.prompt.prefix(80))\""]
     ) {
       try TextToImage.draw(
-        request, of: folder, adapters: adapters,
+        request, of: folder, adapters: adapters, negativeAdapters: negativeAdapters,
         from: (0..<count).map { makeSource(UInt64(seed) &+ UInt64($0)) }
       ) { index, image in
         try AtomicFile.replace(paths[index], with: try encode(RGBImage(decoded: image)))
@@ -153,22 +160,8 @@ enum Sample: Command {
     _ folder: ModelFolder, _ arguments: Arguments
   ) throws -> EvaluatedModel {
     EvaluatedModel(
-      folder, loraPaths: arguments.values("lora"), loraScales: try arguments.loraScales())
-  }
-
-  /// What the LoRA files that were given add; nil if none was.
-  private static func adapters(_ arguments: Arguments) throws -> ModelAdapters? {
-    let paths = arguments.values("lora")
-    guard !paths.isEmpty else { return nil }
-    let adapters = ModelAdapters()
-    for (path, strength) in zip(paths, try arguments.loraScales()) {
-      let lora = try LoRAFile(path: path)
-      if try lora.changesNothing() {
-        Console.complain("warning: \(LoRAError.changesNothing(path: path))")
-      }
-      try lora.add(to: adapters, strength: strength)
-    }
-    return adapters
+      folder, loraPaths: arguments.values("lora"), loraScales: try arguments.loraScales(),
+      negativeLoRAs: arguments.values("negative-lora").map { NegativeLoRA($0) })
   }
 
   private static func scheduler(_ arguments: Arguments) throws -> SchedulerKind? {
@@ -261,6 +254,16 @@ extension Arguments {
       throw error("--lora-scale is given \(scales.count) times, but --\(option) \(count) times")
     }
     return scales
+  }
+}
+
+extension Arguments {
+  /// Refuses a negative LoRA where guidance does not use what it changes.
+  ///
+  /// - Parameter scales: of all images
+  func requireGuidance(_ scales: [Float]) throws {
+    guard has("negative-lora"), let scale = scales.first(where: { $0 <= 1 }) else { return }
+    throw error("--negative-lora has no effect at --guidance \(scale); guidance must be above 1")
   }
 }
 

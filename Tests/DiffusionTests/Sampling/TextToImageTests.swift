@@ -3,6 +3,7 @@ import Checkpoints
 import Diffusion
 import Files
 import Foundation
+import NN
 import TensorCore
 import TestSupport
 import Testing
@@ -48,6 +49,65 @@ import Testing
       sum + abs(min(max(pair.0 / 2 + 0.5, 0), 1) - pair.1)
     }
     #expect(difference / Float(expected.count) < 1e-4)
+  }
+
+  @Test("guidance leads away from a negative LoRA as two U-Nets by hand in diffusers do")
+  func negativeLoRA() throws {
+    let folder = ModelFolder(path: fixturePath("sample/model"))
+    let (lora, negative) = try (
+      LoRAFile(path: fixturePath("sample/lora.safetensors")),
+      LoRAFile(path: fixturePath("sample/negative.safetensors"))
+    )
+    var request = TextToImage.Request(
+      prompt: "a red circle on the left and a blue square on the right, in the background")
+    request.negativePrompt = "yellow"
+    request.steps = 6
+    request.guidance = 4
+    request.size = (height: 32, width: 32)
+    let expected = try SafetensorsFile(path: fixturePath("sample/negative-lora.safetensors"))
+      .floats("image")
+    func difference(_ image: Tensor) -> Float {
+      zip(image.values, expected).reduce(Float(0)) { sum, pair in
+        sum + abs(min(max(pair.0 / 2 + 0.5, 0), 1) - pair.1)
+      } / Float(expected.count)
+    }
+    func adapters() throws -> ModelAdapters {
+      let adapters = ModelAdapters()
+      try lora.add(to: adapters, strength: 0.8)
+      return adapters
+    }
+    let negativeAdapters = AdapterSet()
+    try lora.addUNetAdapters(to: negativeAdapters, strength: 0.8)
+    try negative.addUNetAdapters(to: negativeAdapters, strength: 0.5)
+
+    let pipeline = try TextToImage(
+      folder, adapters: adapters(), negativeAdapters: negativeAdapters)
+    var source = TorchCPUGenerator(seed: 11)
+    #expect(difference(try pipeline(request, source: &source)) < 1e-4)
+    try TextToImage.draw(
+      request, of: folder, adapters: adapters(), negativeAdapters: negativeAdapters,
+      from: [TorchCPUGenerator(seed: 11)]
+    ) { #expect(difference($1) < 1e-4) }
+    // It is the negative LoRA that makes the difference.
+    var again = TorchCPUGenerator(seed: 11)
+    let without = try TextToImage(folder, adapters: adapters())(request, source: &again)
+    #expect(difference(without) > 1e-3)
+  }
+
+  @Test("a negative LoRA of text encoders is refused")
+  func negativeTextEncoders() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/lora.safetensors"
+      let name = "text_encoder.text_model.encoder.layers.0.self_attn.q_proj"
+      try writeSafetensors(
+        [("lora_A", [1, 8]), ("lora_B", [8, 1])].map { half, shape in
+          OutgoingTensor(
+            "\(name).\(half).weight", shape: shape, floats: { [Float](repeating: 1, count: 8) })
+        }, to: path)
+      #expect(throws: LoRAError.negativeTextEncoders(path: path)) {
+        try LoRAFile(path: path).requireUNetAlone()
+      }
+    }
   }
 
   @Test("two text encoders give joined hidden states and pooled text, and zeros for no prompt")

@@ -1,7 +1,7 @@
 """Golden cases of the method: one DDIM step, the loss of step-by-step preference optimization, and that of
 Diffusion-DPO.
 
-Writes ddim-*, spo-* and dpo-* beside itself; ../models/README.md has the schema, README.md the rest.
+Writes ddim-*, spo-*, gradspo and dpo-* beside itself; ../models/README.md has the schema, README.md the rest.
 """
 
 import json
@@ -102,6 +102,27 @@ def spo_case(folder, seed, form, timesteps, settings, config, rank, size, alphas
     print(folder.name, {name: value.tolist() for name, value in outputs.items()})
 
 
+def gradspo_case(folder, seed, timesteps):
+    folder.mkdir(parents=True)
+    scheduler = ref.scheduler()
+    scheduler.save_pretrained(folder / "scheduler")
+    batch = len(timesteps)
+    inputs = {"timestep": torch.tensor(timesteps), "next_latents": ref.normal(seed, batch, 2, 4, 3, 5)}
+    reference = ref.normal(seed + 1, batch, 4, 3, 5)
+    for index, name in enumerate(("tuned", "average")):
+        inputs[name] = reference + 0.1 * ref.normal(seed + 2 + index, batch, 4, 3, 5)
+    inputs["reference"] = reference
+    tensors = in_double(inputs)
+    tensors["tuned"].requires_grad_()
+    outputs = ref.apply_gradspo_loss(scheduler, tensors)
+    outputs["loss"].backward()
+    ref.save_case(
+        {f"input.{name}": value for name, value in inputs.items()}
+        | {f"output.{name}": value.detach().float() for name, value in outputs.items()}
+        | {"grad.tuned": tensors["tuned"].grad.float()}, folder / "case.safetensors")
+    print(folder.name, {name: value.tolist() for name, value in outputs.items()})
+
+
 def dpo_case(folder, seed, form, timesteps, beta, config, rank, size, prediction="epsilon",
              updates=0):
     unet = ref.save_model(ref.build_unet(seed, **config), folder / "unet", half=True)
@@ -121,6 +142,17 @@ def dpo_case(folder, seed, form, timesteps, beta, config, rank, size, prediction
         | {f"grad.{name}": value.float() for name, value in found.items()},
         folder / "case.safetensors")
     print(folder.name, {name: value.tolist() for name, value in outputs.items()})
+    losses = {
+        "supervised": ref.apply_supervised_loss(unet, scheduler, in_double(inputs)),
+        "safeguarded": ref.apply_dpo_loss(unet, scheduler, in_double(inputs), beta, safeguard=0.5),
+    }
+    tensors = {}
+    for kind, outputs in losses.items():
+        found = ref.gradients(outputs, {"loss": torch.ones(())}, ref.lora_parameters(unet, form))
+        tensors |= {f"{kind}.{name}": value.float() for name, value in outputs.items()}
+        tensors |= {f"{kind}.grad.{name}": value.float() for name, value in found.items()}
+    ref.save_case(tensors, folder / "losses.safetensors")
+    print(folder.name, "scale", losses["safeguarded"]["scale"].tolist())
     if updates:
         dpo_updates(folder, seed + 7, form, unet, scheduler, beta, config, updates)
 
@@ -187,6 +219,8 @@ SPO = {
         config=UNET | dict(block_out_channels=(4, 4), use_linear_projection=True)),
 }
 
+GRADSPO = {"gradspo": dict(seed=1300, timesteps=[951, 601, 301, 51, 1])}
+
 DPO = {
     "dpo-v1": dict(
         seed=1200, form="diffusers", rank=2, size=0.02, timesteps=[999, 700, 301, 20, 0],
@@ -204,7 +238,8 @@ DPO = {
 
 def main():
     torch.set_num_threads(1)
-    for cases, make in ((DDIM, ddim_case), (SPO, spo_case), (DPO, dpo_case)):
+    for cases, make in (
+            (DDIM, ddim_case), (SPO, spo_case), (GRADSPO, gradspo_case), (DPO, dpo_case)):
         for name, settings in cases.items():
             shutil.rmtree(HERE / name, ignore_errors=True)
             make(HERE / name, **settings)

@@ -41,6 +41,10 @@ PICTURES = {
     "unguided": dict(prompt=PROMPT, seed=3, steps=4, guidance=1.0, size=[32, 32]),
 }
 
+# Guidance away from a LoRA: the unconditional half adds it to that of the other half.
+LORAS = {"lora": (dict(seed=3100, rank=2, size=0.3), 0.8), "negative": (dict(seed=3200, rank=3, size=0.3), 0.5)}
+NEGATIVE = dict(prompt=PROMPT, negative="yellow", seed=11, steps=6, guidance=4.0, size=[32, 32])
+
 TEXTS = [
     "", " ", "a red circle on the left", "A RED  Circle\tON\nthe left", "circles, squares & triangles!",
     "a-red circle's left; don't you'll we've I'm they'd", "<|startoftext|> red <|endoftext|> blue",
@@ -48,6 +52,36 @@ TEXTS = [
     "红色 圆 三角形", "🙂🙂🏽 red👍", "\u00a0red\u3000blue\u200b", "red_circle red.circle (red)",
     "a red circle " * 12, "--help", "ǅ ﬁ ½ ²", "\u0000red", "''' 's '", "redredred leftright",
 ]
+
+
+def negative_picture(pipeline):
+    """Guidance by hand, with PEFT's adapters switched for each half."""
+    for name, (settings, _) in LORAS.items():
+        path = HERE / f"{name}.safetensors"
+        save_file(ref.lora_weights(ref.random_lora(
+            pipeline.unet, settings["rank"], settings["seed"], settings["size"])), path,
+            metadata={"format": "pt"})
+    # With adapters, layers have other names: all are made before the first is loaded.
+    for name in LORAS:
+        pipeline.load_lora_weights(HERE, weight_name=f"{name}.safetensors", adapter_name=name)
+    strengths = {name: strength for name, (_, strength) in LORAS.items()}
+    positive, negative = pipeline.encode_prompt(
+        NEGATIVE["prompt"], "cpu", 1, True, NEGATIVE["negative"])
+    scheduler = pipeline.scheduler
+    scheduler.set_timesteps(NEGATIVE["steps"])
+    width, height = NEGATIVE["size"]
+    latents = torch.randn(
+        (1, 4, height // 2, width // 2), generator=ref.generator(NEGATIVE["seed"]))
+    latents = latents * scheduler.init_noise_sigma
+    for timestep in scheduler.timesteps:
+        pipeline.set_adapters(["lora"], [strengths["lora"]])
+        conditional = pipeline.unet(latents, timestep, positive).sample
+        pipeline.set_adapters(list(strengths), list(strengths.values()))
+        unconditional = pipeline.unet(latents, timestep, negative).sample
+        output = unconditional + NEGATIVE["guidance"] * (conditional - unconditional)
+        latents = scheduler.step(output, timestep, latents, eta=0.0).prev_sample
+    image = pipeline.vae.decode(latents / pipeline.vae.config.scaling_factor).sample
+    return (image / 2 + 0.5).clamp(0, 1)[0].permute(1, 2, 0).contiguous()
 
 
 def main():
@@ -73,6 +107,10 @@ def main():
         Image.fromarray(pixels).save(HERE / f"{name}.png")
         inside = float(((image > 0) & (image < 1)).float().mean())
         print(f"{name:10} mean {image.mean():.3f} sd {image.std():.3f} unclipped {inside:.2f}")
+    with torch.no_grad():
+        image = negative_picture(pipeline)
+    print(f"negative   mean {image.mean():.3f} sd {image.std():.3f}")
+    save_file({"image": image}, HERE / "negative-lora.safetensors")
     (HERE / "pictures.json").write_text(json.dumps(PICTURES, indent=1) + "\n")
     save_file(images, HERE / "pictures.safetensors")
 

@@ -1,0 +1,153 @@
+import Autograd
+import Diffusion
+import Files
+import Foundation
+import Imaging
+import PipelineCore
+import PreferenceModels
+import Ranks
+import Shards
+import TestSupport
+import Testing
+import TrainingStages
+
+/// Scores of held-out prompts while stage `spo` learns.
+@Suite struct HeldOutScoreTests {
+  private static let lora = "spo/pytorch_lora_weights.safetensors"
+
+  private func run(
+    in folder: String, _ workspace: String, pipeline: String = "quickstart", _ overrides: [String]
+  ) -> MiniatureRun {
+    MiniatureRun(
+      in: folder, workspace: workspace, pipeline: pipeline,
+      overrides: ["spo.iterations=3", "spo.pictures=2"] + overrides)
+  }
+
+  private let scored = ["spo.held_out_every=2", "spo.held_out_prompts=2"]
+
+  private func bytes(_ run: MiniatureRun, _ name: String) throws -> [UInt8] {
+    try RegularFile(path: "\(run.workspace)/\(name)").readAll()
+  }
+
+  private func scores(_ run: MiniatureRun, _ key: String) throws -> [Double?] {
+    try String(contentsOfFile: "\(run.workspace)/spo/metrics.jsonl", encoding: .utf8)
+      .split(separator: "\n").map {
+        try JSONReader(try JSON(parsing: String($0)), path: "metrics").optional(key)?.double()
+      }
+  }
+
+  @Test(
+    "they are logged before, in between and at the end, shown as a curve, and change no LoRA",
+    arguments: ["quickstart", "quickstart-latent"])
+  func curve(pipeline: String) throws {
+    try withTemporaryFolder { folder in
+      let plain = run(in: folder, "plain", pipeline: pipeline, ["spo.held_out_every=null"])
+      try plain.makeSources()
+      try plain.run()
+      let watched = run(in: folder, "watched", pipeline: pipeline, scored)
+      try watched.run()
+      #expect(try bytes(watched, Self.lora) == bytes(plain, Self.lora))
+      let stage = "\(watched.workspace)/spo"
+      let events = try #require(
+        try FileManager.default.contentsOfDirectory(atPath: stage).first { $0.hasPrefix("events") }
+      )
+      let text = String(decoding: try bytes(watched, "spo/\(events)"), as: UTF8.self)
+      for name in ["held_out_score", "kl", "kl_by_timestep/1"] {
+        #expect(text.contains(name), "\(name)")
+      }
+      #expect(try scores(plain, "held_out_score") == [nil, nil, nil])
+      #expect(try scores(watched, "held_out_score").map { $0 != nil } == [false, true, true])
+      #expect(
+        try scores(watched, "held_out_score_before").map { $0 != nil } == [true, false, false])
+      let title = "Mean score of held-out prompts"
+      let page = String(decoding: try bytes(watched, "report/index.html"), as: UTF8.self)
+      #expect(page.contains(title) && page.contains("KL divergence"))
+      #expect(
+        !String(decoding: try bytes(plain, "report/index.html"), as: UTF8.self).contains(title))
+    }
+  }
+
+  @Test("a score that ends below where it began is warned of, unless that was asked for")
+  func falling() throws {
+    func warnings(_ scores: [Double], inverted: Bool = false) throws -> [String] {
+      let lines = scores.dropFirst().map { score -> JSON.Object in
+        var line: JSON.Object = .figures([
+          ("loss", 0.5), ("gradient_norm", 1), ("clipped_share", 0), ("updates", 1), ("pairs", 2),
+        ])
+        (line["updates"], line["pairs"]) = (.integer(1), .integer(2))
+        line["steps"] = .array([])
+        line["held_out_score"] = .number(score)
+        return line
+      }
+      var first = lines[0]
+      first["held_out_score_before"] = .number(scores[0])
+      return try TuningFindings([first] + lines.dropFirst(), inverted: inverted).warnings()
+    }
+    #expect(try warnings([1, 3, 2]).isEmpty)
+    #expect(try warnings([2, 3, 1], inverted: true).isEmpty)
+    let found = try warnings([2, 3, 1])
+    #expect(found.count == 1 && found[0].contains("lower than before tuning (1, was 2)"))
+  }
+
+  @Test("they are the preference model's scores of the images that are shown")
+  func values() throws {
+    try withTemporaryFolder { folder in
+      let run = run(in: folder, "workspace", scored)
+      try run.makeSources()
+      try run.run(through: "spo")
+      let model = try ModelFolder(path: "\(run.workspace)/preference/model").preferenceModel().model
+      let shards = try ShardSet.heldOut(in: "\(run.workspace)/shards")
+      func score(_ name: String) throws -> Double {
+        let row = try RGBImage(decoding: try bytes(run, "spo/pictures/\(name)"))
+        let side = row.height
+        #expect(row.width == 2 * side)
+        func score(of number: Int) throws -> Float {
+          var pixels: [Float] = []
+          for y in 0..<side {
+            let start = 3 * side * (2 * y + number)
+            pixels += row.pixels[start..<start + 3 * side].map { Float($0) / 127.5 - 1 }
+          }
+          let image = Tensor(pixels, shape: [1, side, side, 3])
+          let seen = model.pictures.embedding(
+            of: model.pictures.scoringPixels(image), timesteps: [0])
+          let text = try model.prompts([shards.prompt(number).inputIDs])
+          return model.pictures.score(image: seen, text: text).values[0]
+        }
+        let scores = [try score(of: 0), try score(of: 1)]
+        return Double(scores[0] + scores[1]) / 2
+      }
+      // The images were rounded to 8 bits.
+      let before = try #require(try scores(run, "held_out_score_before")[0])
+      let after = try #require(try scores(run, "held_out_score")[2])
+      #expect(abs(before - after) > 1e-3)
+      #expect(try abs(score("batch-000000.png") - before) < 0.3 * abs(before - after))
+      #expect(try abs(score("batch-000003.png") - after) < 0.3 * abs(before - after))
+    }
+  }
+
+  @Test("a killed run ends with the same log, and ranks log what one process does")
+  func sameBytes() throws {
+    try withTemporaryFolder { folder in
+      let settings = scored + ["spo.checkpoint_every=2"]
+      let whole = self.run(in: folder, "whole", settings)
+      try whole.makeSources()
+      var moments: [MiniatureRun] = []
+      try whole.run(through: "spo") { event in
+        guard case .advanced(let progress) = event, progress.stage == "spo" else { return }
+        let moment = self.run(in: folder, "moment-\(moments.count)", settings)
+        try FileManager.default.copyItem(atPath: whole.workspace, toPath: moment.workspace)
+        moments.append(moment)
+      }
+      #expect(moments.count >= 3)
+      let ranked = self.run(in: folder, "ranked", settings)
+      _ = try ThreadRanks.run(2) { try ranked.run(over: $0, through: "spo") }
+      for moment in moments { try moment.run(through: "spo") }
+      for other in moments + [ranked] {
+        for name in [Self.lora, "spo/metrics.jsonl", "spo/warnings.json"] {
+          let expected = try bytes(whole, name)
+          #expect(try bytes(other, name) == expected, "\(name), \(other.workspace)")
+        }
+      }
+    }
+  }
+}
