@@ -119,7 +119,7 @@ let package = Package(
       name: "spo",
       dependencies: [
         "Apply", "Stages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
-        "Evaluation", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
+        "Evaluation", "Reporting", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
         "Parquet", "Imaging",
         "Shards",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
@@ -133,7 +133,7 @@ let package = Package(
     .testTarget(name: "ImagingTests", dependencies: ["Imaging", "Files", "TestSupport"]),
     .testTarget(name: "CheckpointsTests", dependencies: ["Checkpoints", "Files", "TestSupport"]),
     .testTarget(name: "TelemetryTests", dependencies: ["Telemetry", "Files", "TestSupport"]),
-    .testTarget(name: "ReportingTests", dependencies: ["Reporting", "TestSupport"]),
+    .testTarget(name: "ReportingTests", dependencies: ["Reporting", "Files", "TestSupport"]),
     .testTarget(name: "CatalogTests", dependencies: ["Catalog", "Files", "TestSupport"]),
     .testTarget(
       name: "PipelineCoreTests", dependencies: ["PipelineCore", "Files", "Ranks", "TestSupport"]),
@@ -178,7 +178,7 @@ let package = Package(
         "Stages", "WorldStages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
         "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
         "Diffusion", "NN", "Autograd", "Backends", "TensorCore", "Parquet", "Imaging",
-        "Checkpoints", "Files", "Ranks", "TestSupport",
+        "Checkpoints", "Files", "Ranks", "Reporting", "TestSupport",
       ]),
     .testTarget(
       name: "CommandTests",

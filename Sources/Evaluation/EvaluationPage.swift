@@ -9,7 +9,7 @@ struct EvaluationPage {
   let result: EvaluationResult
 
   /// Pixels of an image's wider side on the page; the files beside it have all.
-  private static let side = 320
+  private static let side = 512
 
   func report() throws -> Report {
     let request = result.request
@@ -20,13 +20,35 @@ struct EvaluationPage {
     for row in result.rows where row.scorer == result.rows.first?.scorer {
       sections += try pairs(row)
     }
+    sections.append(
+      ReportSection("All images", request.guidance.indices.map { .pictureList(list($0)) }))
     let side = request.against.map { " against \($0.text)" } ?? ""
     return Report(
-      title: "Evaluation",
-      subtitle: "\(request.model.text)\(side)", sections: sections,
-      footer: "\(request.prompts.entries.count) prompts of \(request.prompts.path), "
-        + "\(request.imagesPerPrompt) images each, \(request.steps) steps of DDIM, "
-        + "eta \(request.eta), seed \(request.seed)")
+      title: "Evaluation", subtitle: "\(request.model.text)\(side)",
+      // No date: the same evaluation leaves the same page.
+      facts: [
+        "\(request.prompts.entries.count) prompts of \(request.prompts.path)",
+        "\(request.imagesPerPrompt) images each", "\(request.steps) steps of DDIM",
+        "eta \(request.eta)", "seed \(request.seed)", "spo \(ProgramVersion.current)",
+      ], sections: sections)
+  }
+
+  /// Every image at one guidance; of two models those of the same noise stand together.
+  private func list(_ guidance: Int) -> PictureList {
+    let request = result.request
+    let sides = Array(zip(result.sets[guidance], ["model", "against"]).reversed())
+    let count = request.prompts.entries.count * request.imagesPerPrompt * sides.count
+    return PictureList(
+      caption: "\(count) images, guidance \(request.guidance[guidance])",
+      rows: request.prompts.entries.enumerated().map { prompt, entry in
+        PictureList.Row(
+          prompt: entry.text,
+          sets: (0..<request.imagesPerPrompt).map { image in
+            sides.map { set, name in
+              PictureList.Link("\(name) \(image + 1)", file: set.path(prompt: prompt, image: image))
+            }
+          })
+      })
   }
 
   private var explanation: String {
@@ -61,12 +83,14 @@ struct EvaluationPage {
       PictureGrid.Card(
         prompt: result.request.prompts.entries[prompt].text,
         shots: try [(1, "against"), (0, "model")].map { side, label in
-          let path = result.sets[guidance][side].fullPath(prompt: prompt, image: 0)
+          let set = result.sets[guidance][side]
+          let path = set.fullPath(prompt: prompt, image: 0)
           let image = try RGBImage(decoding: try RegularFile(path: path).readAll())
           isSmall = max(image.width, image.height) < Self.side / 2
           return PictureGrid.Shot(
             label, png: try reduced(image).encodedAsPNG(),
-            note: note(prompt: prompt, guidance: guidance, side: side))
+            note: note(prompt: prompt, guidance: guidance, side: side),
+            file: set.path(prompt: prompt, image: 0))
         })
     }
     return PictureGrid(cards: cards, width: isSmall ? 128 : 256, isPixelated: isSmall)

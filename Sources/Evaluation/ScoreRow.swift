@@ -23,23 +23,11 @@ public struct ScoreRow {
     public let winRate: WinRate
 
     /// Prompts from the one that gained most to the one that lost most.
-    public var order: [Int] {
-      differences.indices.sorted {
-        differences[$0] == differences[$1] ? $0 < $1 : differences[$0] > differences[$1]
-      }
-    }
+    public var order: [Int] { PromptExamples.order(of: differences) }
 
-    /// Some prompts to look at, none twice: those that gained most, the first one most; those in the middle,
-    /// from gain to loss; and those that lost most, the first one most.
+    /// Some prompts to look at, none twice.
     public var examples: (best: [Int], median: [Int], worst: [Int]) {
-      let order = order
-      let count = min(ScoreRow.shown, max(1, order.count / 3), (order.count + 1) / 2)
-      let middle = order.dropFirst(count).dropLast(count)
-      let start = middle.startIndex + max(0, (middle.count - count) / 2)
-      return (
-        Array(order.prefix(count)), Array(middle[start...].prefix(count)),
-        Array(order.dropFirst(count).reversed().prefix(count))
-      )
+      PromptExamples.of(differences)
     }
   }
 

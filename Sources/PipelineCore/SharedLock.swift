@@ -61,6 +61,11 @@ package final class SharedLock {
     return (String(words[0]).printable, process)
   }
 
+  /// Whether a process of another machine holds it, or left it there when the machine died.
+  static func isHeldElsewhere(in workspace: Workspace) -> Bool {
+    read(workspace.path(fileName)).map { $0.host != host } ?? false
+  }
+
   private static func isAlive(_ process: Int32) -> Bool {
     process != getpid() && (kill(process, 0) == 0 || errno != ESRCH)
   }

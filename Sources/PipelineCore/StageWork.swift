@@ -282,6 +282,9 @@ extension StageWork {
         unitsBefore: try stage.finishedUnitCount(),
         unitsToDo: items.reduce(0) { $0 + stage.unitCount(of: $1) })
       try stage.beginCommits()
+      // How much there is to do is known from now on, also to those who look on.
+      update()
+      try save(record)
       var isPrepared = false
       if outputs == nil || outputs?.index.isEmpty == true {
         try stage.prepare()

@@ -7,6 +7,9 @@ import Darwin
 #endif
 
 extension Workspace {
+  /// Whether a process works on the workspace now, of this machine or of another.
+  public var isAtWork: Bool { worker != nil || SharedLock.isHeldElsewhere(in: self) }
+
   /// The process of this machine that works on the workspace now; nil where none does, or the system has no list
   /// of locks.
   ///

@@ -16,6 +16,7 @@ import Darwin
 ///     state/digests.json           digests of input files, by size and time of change
 ///     lock                         held by the running process
 ///     lock.owner                   the same, where other machines see the workspace
+///     watch.html                   the page that `spo watch` writes
 public struct Workspace: Sendable {
   public let path: String
 
@@ -53,7 +54,7 @@ public struct Workspace: Sendable {
     }
     guard !isOurs else { return }
     let known = names.union([
-      "state", WorkspaceLock.fileName, SharedLock.fileName, "parts", "lost+found",
+      "state", WorkspaceLock.fileName, SharedLock.fileName, "parts", Self.watchName, "lost+found",
     ])
     let stranger = try Folders.names(in: path).first { name in
       try !known.contains(name) || !mayBeOurs(name)
@@ -73,6 +74,8 @@ public struct Workspace: Sendable {
       header.prefix(file.size))
   }
 
+  /// The page that `spo watch` writes.
+  public static let watchName = "watch.html"
   static let attemptsFolder = "state/attempts"
   static let keptFolder = "state/kept"
 

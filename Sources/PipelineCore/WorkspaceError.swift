@@ -5,6 +5,8 @@ public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible 
   case notFolder(path: String)
   /// There is nothing; `run` makes it.
   case absent(path: String, run: String)
+  /// Nothing has run there, so that there is nothing to look at.
+  case noWorkspace(path: String)
   /// A folder that holds something else.
   case notOurs(path: String, example: String)
   /// Something lies where a stage would write.
@@ -15,7 +17,10 @@ public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible 
   case wrongKind(path: String, stage: String, isFolder: Bool, isLink: Bool)
 
   public var kind: FailureKind {
-    if case .absent = self { .input } else { .settings }
+    switch self {
+    case .absent, .noWorkspace: .input
+    default: .settings
+    }
   }
 
   public var description: String {
@@ -24,6 +29,9 @@ public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible 
       "\(path): the workspace must be a folder, but this is a file or a link that leads to none; choose another workspace"
     case .absent(let path, let run):
       "\(path): there is no such workspace; `\(run)` makes it, --workspace DIR names another"
+    case .noWorkspace(let path):
+      "\(path): not a workspace: no run has begun here; name the folder in which spo run works, not the "
+        + "pipeline file"
     case .notOurs(let path, let example):
       "\(path): not a workspace of this program, and not empty (it holds \(example)); choose "
         + "an empty folder or one that does not exist"

@@ -47,11 +47,16 @@ public struct Chart: Sendable {
     public var name: String
     public var style: Style
     public var points: [Point]
+    /// One of the eight, for series that belong together; nil: the one of its place.
+    public var colour: Int?
 
-    public init(_ name: String, style: Style = .line, points: [Point]) {
+    public init(
+      _ name: String, style: Style = .line, points: [Point], colour: Int? = nil
+    ) {
       self.name = name
       self.style = style
       self.points = points
+      self.colour = colour
     }
   }
 
@@ -97,7 +102,9 @@ public struct Chart: Sendable {
   private var legend: String {
     guard series.count > 1 else { return "" }
     let entries = series.enumerated().map { index, series in
-      "<span><i class=\"swatch-\(index % 8)\"></i>\(escaped(series.name))</span>"
+      let style = series.style == .faintLine ? " faint" : ""
+      return "<span><i class=\"swatch-\((series.colour ?? index) % 8)\(style)\"></i>"
+        + "\(escaped(series.name))</span>"
     }
     return element("div", class: "legend", entries.joined())
   }
@@ -119,4 +126,33 @@ extension Chart.Series {
     }
     return result
   }
+
+  /// A noisy measurement to be read: its values, pale, and in front of them the means of runs of them.
+  ///
+  /// A short one stays as it is. Series without a name get ones that say which is which.
+  ///
+  /// - Parameter colour: that of both
+  public func smoothed(colour: Int) -> [Chart.Series] {
+    var raw = self
+    raw.colour = colour
+    if name.isEmpty { raw.name = "measured" }
+    let count = points.count { $0.x.isFinite && $0.y.isFinite }
+    guard count >= Self.leastSmoothed else {
+      // A line of one point is none, and of few it hides where they are.
+      if count < Self.leastSmoothed / 3, style == .line { raw.style = .points }
+      return [raw]
+    }
+    let parts = max(Self.leastSmoothed / 4, min(60, count / 10))
+    var mean = raw.averaged(to: parts)
+    mean.name =
+      (name.isEmpty ? "" : "\(name), ") + "mean of \((count + parts / 2) / parts)"
+    raw = raw.averaged(to: Self.mostDrawn)
+    raw.style = .faintLine
+    return [raw, mean]
+  }
+
+  /// Points below which a mean says no more than they do.
+  private static let leastSmoothed = 48
+  /// Points that a chart can show.
+  private static let mostDrawn = 1_500
 }

@@ -89,7 +89,7 @@ struct ChartDrawing {
     let others = indices.filter { chart.series[$0].style != .faintLine }
     return (faint + others).map { index in
       let series = chart.series[index]
-      let colour = index % 8
+      let colour = (series.colour ?? index) % 8
       switch series.style {
       case .line: return path(series.points, "stroke-\(colour) line")
       case .faintLine: return path(series.points, "stroke-\(colour) faint")

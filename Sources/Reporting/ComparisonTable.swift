@@ -38,7 +38,7 @@ public struct ComparisonTable: Sendable {
   }
 
   var html: String {
-    let head = ["", "before", "after", "change", "95 % interval", ""].enumerated().map {
+    let head = Self.columns.enumerated().map {
       element("th", class: (1...4).contains($0) ? "number" : nil, escaped($1))
     }
     let table = element(
@@ -46,8 +46,10 @@ public struct ComparisonTable: Sendable {
       element("thead", element("tr", head.joined()))
         + element("tbody", rows.map(html(of:)).joined()))
     let caption = note.isEmpty ? "" : element("p", class: "note", escaped(note))
-    return element("div", class: "wide", table) + caption
+    return element("div", class: "wide stacked", table) + caption
   }
+
+  private static let columns = ["", "before", "after", "change", "95 % interval", ""]
 
   private func html(of row: Row) -> String {
     func text(_ value: Double, signed: Bool = false) -> String {
@@ -56,14 +58,17 @@ public struct ComparisonTable: Sendable {
     let interval = row.interval.map {
       "\(text($0.lowerBound, signed: true)) \u{2026} \(text($0.upperBound, signed: true))"
     }
+    let figures = [
+      text(row.before), text(row.after), text(row.change, signed: true), interval ?? "\u{2013}",
+    ]
+    let cells = zip(figures, Self.columns.dropFirst()).map { figure, column in
+      element(
+        "td", class: column == "change" ? "number strong" : "number", label: column, figure)
+    }
     return element(
       "tr",
-      element("th", escaped(row.name))
-        + element("td", class: "number", text(row.before))
-        + element("td", class: "number", text(row.after))
-        + element("td", class: "number strong", text(row.change, signed: true))
-        + element("td", class: "number", interval ?? "\u{2013}")
-        + element("td", drawing(of: row)))
+      element("th", escaped(row.name)) + cells.joined()
+        + element("td", class: "drawing", drawing(of: row)))
   }
 
   /// The interval on a line with zero in its middle; all rows have one scale.

@@ -19,9 +19,14 @@ func escaped(_ text: String) -> String {
 }
 
 /// An element around `content`, which is markup already.
-func element(_ name: String, class style: String? = nil, _ content: String) -> String {
+///
+/// - Parameter label: of a table's cell, what its column is called: narrow pages show it beside the cell
+func element(
+  _ name: String, class style: String? = nil, label: String? = nil, _ content: String
+) -> String {
   let attribute = style.map { " class=\"\($0)\"" } ?? ""
-  return "<\(name)\(attribute)>\(content)</\(name)>\n"
+  let labelling = label.map { $0.isEmpty ? "" : " data-label=\"\(escaped($0))\"" } ?? ""
+  return "<\(name)\(attribute)\(labelling)>\(content)</\(name)>\n"
 }
 
 /// Bytes in base 64 (RFC 4648), for `data:` addresses.
@@ -37,4 +42,18 @@ func base64(_ bytes: [UInt8]) -> String {
     }
   }
   return String(decoding: text, as: UTF8.self)
+}
+
+/// The address of a file beside the page: whatever has a meaning in addresses is encoded (RFC 3986), so that
+/// it can be no other kind of address.
+func relativeAddress(_ path: String) -> String {
+  let plain = Set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~/".utf8)
+  let digits = Array("0123456789ABCDEF".utf8)
+  let bytes = path.utf8.flatMap { byte in
+    plain.contains(byte)
+      ? [byte] : [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
+  }
+  let address = String(decoding: bytes, as: UTF8.self)
+  // Two slashes at the beginning would name a server.
+  return address.hasPrefix("/") ? ".\(address)" : address
 }

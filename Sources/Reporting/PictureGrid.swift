@@ -1,4 +1,7 @@
 /// Pictures side by side, a card for each prompt.
+///
+/// Where scripts run, a click or a key enlarges a picture and lays it over the one that it is compared
+/// with; without them all are there to be looked at.
 public struct PictureGrid: Sendable {
   /// One picture of a prompt.
   public struct Shot: Sendable {
@@ -8,22 +11,28 @@ public struct PictureGrid: Sendable {
     public var png: [UInt8]
     /// Below the picture, such as its scores.
     public var note: String
+    /// The file of a picture that is shown reduced, relative to the page; nil: what is shown is all.
+    public var file: String?
 
-    public init(_ label: String, png: [UInt8], note: String = "") {
+    public init(_ label: String, png: [UInt8], note: String = "", file: String? = nil) {
       self.label = label
       self.png = png
       self.note = note
+      self.file = file
     }
   }
 
   public struct Card: Sendable {
     public var prompt: String
-    public var shots: [Shot]
+    /// Pictures that are compared with one another, in each set the one to compare with first.
+    public var sets: [[Shot]]
 
-    public init(prompt: String, shots: [Shot]) {
+    public init(prompt: String, sets: [[Shot]]) {
       self.prompt = prompt
-      self.shots = shots
+      self.sets = sets
     }
+
+    public init(prompt: String, shots: [Shot]) { self.init(prompt: prompt, sets: [shots]) }
   }
 
   public var cards: [Card]
@@ -43,17 +52,22 @@ public struct PictureGrid: Sendable {
   }
 
   private func html(of card: Card) -> String {
-    let shots = card.shots.map { shot in
-      let picture = """
-        <img alt="\(escaped(shot.label)): \(escaped(card.prompt))" width="\(width)" \
-        src="data:image/png;base64,\(base64(shot.png))">
-        """
-      let note = shot.note.isEmpty ? "" : element("span", class: "note", escaped(shot.note))
-      return element(
-        "div", class: "shot", element("span", class: "label", escaped(shot.label)) + picture + note)
+    let sets = card.sets.map { set in
+      element("div", class: "shots", set.map { html(of: $0, prompt: card.prompt) }.joined())
     }
-    return element(
-      "figure",
-      element("div", class: "shots", shots.joined()) + element("figcaption", escaped(card.prompt)))
+    return element("figure", sets.joined() + element("figcaption", escaped(card.prompt)))
+  }
+
+  private func html(of shot: Shot, prompt: String) -> String {
+    let label =
+      shot.file.map {
+        "<a class=\"label\" href=\"\(relativeAddress($0))\">\(escaped(shot.label))</a>"
+      } ?? element("span", class: "label", escaped(shot.label))
+    let picture = """
+      <img alt="\(escaped(shot.label)): \(escaped(prompt))" width="\(width)" \
+      src="data:image/png;base64,\(base64(shot.png))">
+      """
+    let note = shot.note.isEmpty ? "" : element("span", class: "note", escaped(shot.note))
+    return element("div", class: "shot", label + picture + note)
   }
 }

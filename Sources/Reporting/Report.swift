@@ -1,52 +1,72 @@
 import Files
 
-/// A report of a run: one HTML file that needs nothing else, no network, no scripts, no fonts.
+/// A report of a run: one HTML file that needs nothing else, no network, no fonts, no script but its own.
 ///
 ///     var report = Report(title: "SPO on the tiny model", subtitle: "aesthetics +9.6, agreement -0.4")
 ///     report.sections.append(ReportSection("Result", [.comparison(comparison), .pictures(grid)]))
 ///     try report.write(to: "runs/tiny/report/index.html")
 ///
-/// It follows the reader's light or dark colour scheme and prints on paper. All texts are plain: they
-/// are escaped, so prompts may hold anything.
+/// It follows the reader's light or dark colour scheme, fits a phone and prints on paper. All texts are
+/// plain: they are escaped, so prompts may hold anything. Its own policy lets it load nothing but pictures
+/// beside it, and lets no script run but the one that compares pictures, without which everything is there, too.
 public struct Report: Sendable {
   public var title: String
   /// One line below the title: the result in a sentence.
   public var subtitle: String
+  /// What was reported on and when: each a few words.
+  public var facts: [String]
   public var sections: [ReportSection]
+  /// After how many seconds a browser reads the page again; nil for one that stays as it is.
+  public var refresh: Int?
   /// Below the last section: versions, machine, date.
   public var footer: String
 
   public init(
-    title: String, subtitle: String = "", sections: [ReportSection] = [], footer: String = ""
+    title: String, subtitle: String = "", facts: [String] = [], sections: [ReportSection] = [],
+    footer: String = ""
   ) {
     self.title = title
     self.subtitle = subtitle
+    self.facts = facts
     self.sections = sections
     self.footer = footer
   }
 
   /// The whole page.
   public var html: String {
+    // Where scripts run, they do it, when the reader is not looking at a picture.
+    let again = refresh.map {
+      "\n<noscript><meta http-equiv=\"refresh\" content=\"\($0)\"></noscript>"
+    }
     let head = """
       <!doctype html>
       <html lang="en">
       <head>
       <meta charset="utf-8">
-      <meta name="viewport" content="width=device-width, initial-scale=1">
+      <meta http-equiv="Content-Security-Policy" content="\(pagePolicy)">
+      <meta name="viewport" content="width=device-width, initial-scale=1">\(again ?? "")
       <title>\(escaped(title))</title>
-      <style>
-      \(stylesheet)
-      </style>
+      <style>\(stylesheet)</style>
       </head>
 
       """
     let header = element(
       "header",
       element("h1", escaped(title))
-        + (subtitle.isEmpty ? "" : element("p", class: "subtitle", escaped(subtitle))))
-    let body = sections.map(\.html).joined()
+        + (subtitle.isEmpty ? "" : element("p", class: "subtitle", escaped(subtitle)))
+        + (facts.isEmpty
+          ? "" : element("ul", class: "facts", facts.map { element("li", escaped($0)) }.joined())))
+    let content = sections.map(\.html).joined()
     let foot = footer.isEmpty ? "" : element("footer", escaped(footer))
-    return head + element("body", element("main", header + body + foot)) + "</html>\n"
+    let body = element("main", header + content + foot) + script
+    let attribute = refresh.map { " data-refresh=\"\($0)\"" } ?? ""
+    return head + "<body\(attribute)>\(body)</body>\n</html>\n"
+  }
+
+  /// Nothing where there is nothing to compare.
+  private var script: String {
+    let hasPictures = sections.contains { $0.blocks.contains(where: \.hasPictures) }
+    return hasPictures || refresh != nil ? "<script>\(viewerScript)</script>\n" : ""
   }
 
   /// Writes the page, complete or not at all.
@@ -88,18 +108,48 @@ public struct ReportSection: Sendable {
 /// One thing to read or look at.
 public enum ReportBlock: Sendable {
   case text(String)
+  /// A bar for a share of 0 to 1, and what it is the share of.
+  case progress(Double, String)
   case comparison(ComparisonTable)
   case pictures(PictureGrid)
+  case pictureList(PictureList)
   case chart(Chart)
   case table(ReportTable)
 
   var html: String {
     switch self {
     case .text(let text): element("p", escaped(text))
+    case .progress(let share, let text): Self.bar(share, text)
     case .comparison(let table): table.html
     case .pictures(let grid): grid.html
+    case .pictureList(let list): list.html
     case .chart(let chart): chart.html
     case .table(let table): table.html
     }
   }
+
+  fileprivate var hasPictures: Bool {
+    switch self {
+    case .pictures, .pictureList: true
+    case .text, .progress, .comparison, .chart, .table: false
+    }
+  }
+
+  private static func bar(_ share: Double, _ text: String) -> String {
+    let promille = share.isFinite ? Int((min(max(share, 0), 1) * 1_000).rounded()) : 0
+    return element(
+      "p", class: "progress",
+      "<progress max=\"1000\" value=\"\(promille)\"></progress> " + escaped(text))
+  }
+}
+
+/// What the page may load and run: its own style and script by their digests, and pictures that are in it or
+/// beside it.
+private let pagePolicy = """
+  default-src 'none'; img-src 'self' data: file:; style-src '\(policyDigest(stylesheet))'; \
+  script-src '\(policyDigest(viewerScript))'; base-uri 'none'; form-action 'none'
+  """
+
+private func policyDigest(_ text: String) -> String {
+  "sha256-\(base64(SHA256.digest(of: Array(text.utf8))))"
 }

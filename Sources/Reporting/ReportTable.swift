@@ -29,14 +29,17 @@ public struct ReportTable: Sendable {
   var html: String {
     let head = columns.isEmpty ? "" : element("thead", row(columns, cell: "th"))
     let table = element("table", head + element("tbody", rows.map { row($0, cell: "td") }.joined()))
-    let scrolling = element("div", class: "wide", table)
+    let scrolling = element("div", class: columns.count > 2 ? "wide stacked" : "wide", table)
     if isFolded { return element("details", element("summary", escaped(caption)) + scrolling) }
     return (caption.isEmpty ? "" : element("h3", escaped(caption))) + scrolling
   }
 
   private func row(_ texts: [String], cell: String) -> String {
     let cells = texts.enumerated().map { column, text in
-      element(cell, class: numberColumns.contains(column) ? "number" : nil, escaped(text))
+      element(
+        cell, class: numberColumns.contains(column) ? "number" : nil,
+        label: cell == "td" && column > 0 && column < columns.count ? columns[column] : nil,
+        escaped(text))
     }
     return element("tr", cells.joined())
   }

@@ -10,7 +10,8 @@ import Darwin
 ///
 /// Scalars are written as `simple_value`, pictures as encoded images. A resumed run opens a new file
 /// in the same folder: TensorBoard reads all files of a folder as one run, and an old file may
-/// end in a torn record.
+/// end in a torn record. The new file begins by saying from which step on the older ones count no more,
+/// so that what a killed run measured after its last checkpoint stands there once.
 ///
 /// Source: formats of `event.proto` and `record_writer` of <https://github.com/tensorflow/tensorboard>
 public final class EventFile {
@@ -21,15 +22,19 @@ public final class EventFile {
   /// Begins a new event file in `folder`, which must be there.
   ///
   /// - Parameters:
+  ///   - firstStep: what older files have of this step and later ones is forgotten.
   ///   - host: the part of the file's name that tells machines apart.
   ///   - now: the wall time, in seconds since 1970.
   public init(
-    folder: String, host: String = hostName(), now: @escaping () -> Double = secondsSince1970
+    folder: String, firstStep: Int = 0, host: String = hostName(),
+    now: @escaping () -> Double = secondsSince1970
   ) throws(FileError) {
     self.now = now
     file = try Self.newFile("\(folder)/events.out.tfevents.\(Self.tenDigits(now())).\(host)")
     // The first record of every file.
     try append(field(3, bytes: "brain.Event:2".utf8), step: 0)
+    // The start of a session.
+    try append(field(7, bytes: field(1, 1)), step: firstStep)
   }
 
   public func append(_ tag: String, _ value: Float, step: Int) throws(FileError) {

@@ -21,7 +21,7 @@ enum Program {
   /// In the order in which help shows them.
   static var commands: [any Command.Type] {
     [
-      Run.self, Status.self, Verify.self, CollectGarbage.self, DoctorCommand.self,
+      Run.self, Status.self, Watch.self, Verify.self, CollectGarbage.self, DoctorCommand.self,
       SettingsCommand.self, IngestCommand.self, AuditCommand.self, Inspect.self, Decode.self,
       Sample.self, Evaluate.self,
       Tokenize.self, ApplyCommand.self, Export.self, Bench.self, Completion.self,

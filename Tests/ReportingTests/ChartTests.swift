@@ -80,4 +80,28 @@ import Testing
     two.series.append(.init("b", points: []))
     #expect(page(two).contains("class=\"legend\""))
   }
+
+  @Test(
+    "a long curve is smoothed in front of its values, in one colour; a short one is left as it is")
+  func smoothing() {
+    func series(_ count: Int) -> Chart.Series {
+      .init("loss", points: (0..<count).map { .init(x: Double($0), y: Double($0 % 7)) })
+    }
+    let short = series(20).smoothed(colour: 3)
+    #expect(short.count == 1 && short[0].points.count == 20 && short[0].colour == 3)
+    #expect(series(20).smoothed(colour: 3)[0].style == .line)
+    // A line of one point would not be seen.
+    #expect(series(1).smoothed(colour: 3)[0].style == .points)
+    var unnamed = series(900)
+    unnamed.name = ""
+    #expect(unnamed.smoothed(colour: 0).map(\.name) == ["measured", "mean of 15"])
+    let long = series(900).smoothed(colour: 3)
+    #expect(long.map(\.points.count) == [900, 60])
+    #expect(long.map(\.name) == ["loss", "loss, mean of 15"])
+    #expect(long.allSatisfy { $0.colour == 3 } && long[0].style == .faintLine)
+    #expect(series(100_000).smoothed(colour: 0).map(\.points.count) == [1_500, 60])
+    var two = chart([])
+    two.series = long
+    #expect(page(two).contains("stroke-3 faint") && page(two).contains("stroke-3 line"))
+  }
 }

@@ -1,3 +1,4 @@
+import Files
 import Foundation
 import Reporting
 import TestSupport
@@ -11,10 +12,27 @@ import Testing
   @Test("a page needs nothing but itself")
   func selfContained() {
     let page = SampleReport.report.html
-    for forbidden in ["http", "<script", "<link", "@import", "url(", "javascript:"] {
+    for forbidden in [
+      "http:", "https:", "src=\"//", "<link", "@import", "url(", "javascript:", "fetch(",
+      "innerHTML",
+      " style=", " onclick=",
+    ] {
       #expect(!page.contains(forbidden), "\(forbidden)")
     }
     #expect(page.hasPrefix("<!doctype html>"))
+  }
+
+  @Test("the page's policy admits its own style and script, by their digests, and nothing else")
+  func policy() throws {
+    let page = SampleReport.report.html
+    for name in ["style", "script"] {
+      let start = try #require(page.range(of: "<\(name)>")).upperBound
+      let end = try #require(page.range(of: "</\(name)>")).lowerBound
+      let digest = SHA256.digest(of: Array(page[start..<end].utf8))
+      let text = Data(digest).base64EncodedString()
+      #expect(page.contains("\(name)-src 'sha256-\(text)'"))
+    }
+    #expect(page.contains("default-src 'none'"))
   }
 
   @Test("a page is well formed: every element is closed in its order")
@@ -44,19 +62,23 @@ import Testing
       ], rules: [.init(y: 1, label: nasty)], note: nasty)
     let shot = PictureGrid.Shot(nasty, png: [], note: nasty)
     let blocks: [ReportBlock] = [
-      .text(nasty), .chart(chart),
+      .text(nasty), .progress(.nan, nasty), .chart(chart),
       .table(ReportTable(caption: nasty, columns: [nasty], rows: [[nasty]])),
       .pictures(PictureGrid(cards: [.init(prompt: nasty, shots: [shot])])),
+      .pictureList(
+        PictureList(
+          caption: nasty, rows: [.init(prompt: nasty, sets: [[.init(nasty, file: nasty)]])])),
       .comparison(
         ComparisonTable(
           rows: [.init(nasty, before: 1, after: 2, standardError: 1)], note: nasty)),
     ]
     let page = Report(
-      title: nasty, subtitle: nasty, sections: [ReportSection(nasty, blocks)], footer: nasty
+      title: nasty, subtitle: nasty, facts: [nasty], sections: [ReportSection(nasty, blocks)],
+      footer: nasty
     ).html
     #expect(!page.contains("<b>"))
-    // Title twice, subtitle, section, footer; text; chart 8; table 3; picture 5; comparison 2.
-    #expect(page.components(separatedBy: escaped).count - 1 == 24)
+    // Title twice, subtitle, fact, section, footer; text; progress; chart 8; table 3; picture 5; comparison 2; list 3.
+    #expect(page.components(separatedBy: escaped).count - 1 == 29)
   }
 
   @Test(

@@ -31,7 +31,12 @@ import Testing
         #expect(FileManager.default.fileExists(atPath: output), "\(name)")
       }
       let page = try RegularFile(path: "\(run.workspace)/report/index.html").readAll()
-      #expect(String(decoding: page, as: UTF8.self).contains("</html>"))
+      let text = String(decoding: page, as: UTF8.self)
+      for part in [
+        "</html>", "run workspace", "All 4 images", "href=\"pictures/001-0-after.png\"",
+        "Prompts that gained most in aesthetics", "Prompts that lost most in aesthetics",
+        "href=\"../spo/pictures/batch-000000.png\"", "aesthetics ", "Norm of the gradient",
+      ] { #expect(text.contains(part), "\(part)") }
 
       let again = try run.run()
       let stages = again.compactMap { event in
@@ -67,7 +72,11 @@ import Testing
       }
       #expect(!FileManager.default.fileExists(atPath: "\(latent.workspace)/preference/pictures"))
       let page = try RegularFile(path: "\(latent.workspace)/report/index.html").readAll()
-      #expect(String(decoding: page, as: UTF8.self).contains("Side by side"))
+      let text = String(decoding: page, as: UTF8.self)
+      // Figures, curves and, of the same prompts from the same noise, pictures.
+      for part in ["Side by side", "drift: norm of", "after, pixel"] {
+        #expect(text.contains(part), "\(part)")
+      }
     }
   }
 

@@ -16,7 +16,7 @@ import Testing
   @Test("the bytes are those of TensorBoard's own writer")
   func reference() throws {
     try withTemporaryFolder { folder in
-      let events = try EventFile(folder: folder, host: "here") { 1_700_000_000.25 }
+      let events = try EventFile(folder: folder, firstStep: 5, host: "here") { 1_700_000_000.25 }
       try events.append("loss", 0, step: 0)
       try events.append("läuft/größe", -1.5, step: 7)
       try events.appendImage(

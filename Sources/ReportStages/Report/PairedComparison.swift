@@ -6,6 +6,8 @@ struct PairedComparison {
   let after: Double
   /// Of the mean difference, over prompts: pictures of one prompt are not independent.
   let standardError: Double
+  /// After less before, of each prompt.
+  let differences: [Double]
 
   var change: Double { after - before }
 
@@ -24,6 +26,7 @@ struct PairedComparison {
     let square = differences.reduce(0) { $0 + ($1 - change) * ($1 - change) }
     let count = Double(differences.count)
     standardError = (square / max(1, count - 1) / max(1, count)).squareRoot()
+    self.differences = differences
     self.before = mean(before)
     self.after = mean(after)
   }

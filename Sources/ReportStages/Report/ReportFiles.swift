@@ -14,7 +14,14 @@ struct ReportFiles {
 
   /// - Parameter scale: the place of the guidance among `scales`
   func picture(_ prompt: Int, _ picture: Int, _ model: ReportedModel, scale: Int) -> String {
-    "\(folder)/pictures/\(digits(prompt))-\(picture)-\(name(model, scale)).png"
+    "\(folder)/\(relativePicture(prompt, picture, model, scale: scale))"
+  }
+
+  /// The same as the report's page sees it.
+  func relativePicture(
+    _ prompt: Int, _ picture: Int, _ model: ReportedModel, scale: Int
+  ) -> String {
+    "pictures/\(digits(prompt))-\(picture)-\(name(model, scale)).png"
   }
 
   func scores(_ scorer: String, _ prompt: Int, _ model: ReportedModel, scale: Int) -> String {

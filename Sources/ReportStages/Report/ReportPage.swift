@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import PipelineCore
 import ProceduralWorld
 import Reporting
 import StageSupport
@@ -7,6 +8,7 @@ import TrainingStages
 
 /// The page that shows a run: pictures, scores and curves.
 struct ReportPage {
+  let run: ReportedRun
   let prompts: [String]
   let settings: ReportSettings
   /// Before tuning, then with each LoRA.
@@ -23,8 +25,11 @@ struct ReportPage {
   /// One for each LoRA.
   let drifts: [LoRADrift]
   let metrics: (preference: [JSON.Object], tuning: [TuningStage: [JSON.Object]])
+  /// What the tuning stages drew as they learned.
+  let trainingPictures: [TuningStage: TrainingPictures]
   /// The stages before this one, as the runner has recorded them.
   let records: [(stage: String, record: JSONReader)]
+  let files: ReportFiles
   /// The PNG of a prompt's number, a picture's number, a model, and the place of a guidance.
   let picture: (Int, Int, ReportedModel, Int) throws -> [UInt8]
 
@@ -45,30 +50,36 @@ struct ReportPage {
       sections.append(ReportSection("Scores", [.comparison(scores(oracle.comparisons))]))
     }
     sections += try scoreSections()
-    sections.append(ReportSection("Before and after", [.pictures(try grid())]))
+    sections += try pictureSections()
     if variants.count > 1 {
-      sections.append(ReportSection("Side by side", try RunSummary.blocks(variants)))
+      sections.append(
+        ReportSection("Side by side", try RunSummary.blocks(variants, models.compactMap(\.stage))))
     }
     let judged = oracle?.judged.map { [ReportBlock.chart(candidateChart($0.orders))] } ?? []
     let trained = try evaluation.map { evaluation in
-      [
-        ReportBlock.chart(try accuracyChart(evaluation)),
-        .chart(curve("Loss", "loss", metrics.preference, x: "step")),
-      ]
+      [ReportBlock.chart(try accuracyChart(evaluation))]
+        + MeasuredCurves(stage: TrainPreference.name, lines: metrics.preference).charts.map {
+          .chart($0)
+        }
     }
     if !judged.isEmpty || trained != nil {
       sections.append(ReportSection("Preference model", (trained ?? []) + judged))
     }
     sections += try models.compactMap(\.stage).map {
-      ReportSection(
-        try title(of: $0), tuningCharts($0, metrics.tuning[$0] ?? []).map { .chart($0) })
+      let lines = metrics.tuning[$0] ?? []
+      let charts =
+        MeasuredCurves(stage: $0.rawValue, lines: lines).charts
+        + ($0 == .spo ? [keptChart(lines)] : [])
+      return ReportSection(
+        try title(of: $0),
+        trainingBlocks(trainingPictures[$0], stage: $0.rawValue) + charts.map { .chart($0) })
     }
     sections.append(ReportSection("How it was made", try provenance()))
     return Report(
       title: try models.compactMap(\.stage).map(title).joined(separator: " and "),
       subtitle: "\(prompts.count) held-out prompts, \(settings.picturesPerPrompt) images each, "
         + "the same noise before and after",
-      sections: sections, footer: Machine.description)
+      facts: run.facts, sections: sections, footer: Machine.description)
   }
 
   /// What a stage does, as a heading.
@@ -120,35 +131,6 @@ struct ReportPage {
         + "standard errors over prompts.")
   }
 
-  /// The measurements of a tuning stage, as far as it makes them.
-  private func tuningCharts(_ stage: TuningStage, _ lines: [JSON.Object]) -> [Chart] {
-    allTuningCharts(stage, lines).filter { !$0.series.allSatisfy(\.points.isEmpty) }
-  }
-
-  private func allTuningCharts(_ stage: TuningStage, _ lines: [JSON.Object]) -> [Chart] {
-    switch stage {
-    case .spo:
-      [
-        curve("Loss", "loss", lines, x: "sampling batch"), keptChart(lines),
-        curve("Clipped ratios, share", "clipped_share", lines, x: "sampling batch"),
-        curve("Mean score of finished samples", "final_score", lines, x: "sampling batch"),
-        heldOutChart(lines), divergenceChart(lines),
-      ]
-    case .dpo:
-      [
-        curve("Loss", "loss", lines, x: "step"),
-        curve("Agreement with the training labels", "implicit_accuracy", lines, x: "step"),
-        curve(
-          "Error on preferred images, against the untuned model", "win_error_change", lines,
-          x: "step"),
-        curve(
-          "Error on rejected images, against the untuned model", "lose_error_change", lines,
-          x: "step"),
-        curve("Scale of rejected images' gradients", "loser_scale", lines, x: "step"),
-      ]
-    }
-  }
-
   private func scores(_ comparisons: [OracleComparison]) -> ComparisonTable {
     ComparisonTable(
       rows: comparisons.flatMap { oracle in
@@ -163,29 +145,6 @@ struct ReportPage {
       note: "The oracle's scores, 0 to 100, over \(comparisons[0].pictures) images of "
         + "\(comparisons[0].prompts) prompts. "
         + "The standard error is that of the mean difference, over prompts.")
-  }
-
-  private func grid() throws -> PictureGrid {
-    let shown = prompts.prefix(settings.shownPrompts).enumerated()
-    return PictureGrid(
-      cards: try shown.map { index, prompt in
-        PictureGrid.Card(
-          prompt: prompt,
-          shots: try (0..<min(2, settings.picturesPerPrompt)).flatMap { number in
-            try models.map { model in
-              PictureGrid.Shot(
-                model.name, png: try picture(index, number, model, 0),
-                note: note(index * settings.picturesPerPrompt + number, model))
-            }
-          })
-      })
-  }
-
-  private func note(_ index: Int, _ model: ReportedModel) -> String {
-    guard let oracle else { return "" }
-    let own = oracle.comparisons.first { $0.model == model }
-    let score = own?.after[index] ?? oracle.comparisons[0].before[index]
-    return String(format: "%.0f / %.0f", score.aesthetics, score.agreement)
   }
 
   private func accuracyChart(_ evaluation: JSONReader) throws -> Chart {
@@ -205,51 +164,6 @@ struct ReportPage {
       note: "Timestep 0: clean images. Ties are excluded."
         + (try evaluation.bool("chose_checkpoint")
           ? " The same comparisons chose the checkpoint, which flatters it." : ""))
-  }
-
-  private func curve(
-    _ title: String, _ key: String, _ lines: [JSON.Object], x: String
-  ) -> Chart {
-    let points = lines.compactMap { line -> Chart.Point? in
-      guard let step = line["step"]?.double, let value = line[key]?.double else { return nil }
-      return Chart.Point(x: step, y: value)
-    }
-    return Chart(
-      title: title, x: .init(x), y: .init(key.replacingOccurrences(of: "_", with: " ")),
-      series: [.init(key, points: points)])
-  }
-
-  private func heldOutChart(_ lines: [JSON.Object]) -> Chart {
-    let before = lines.compactMap { $0["held_out_score_before"]?.double }
-    var chart = curve(
-      "Mean score of held-out prompts", "held_out_score", lines, x: "sampling batch")
-    chart.series[0].points.insert(contentsOf: before.map { Chart.Point(x: 0, y: $0) }, at: 0)
-    chart.note =
-      "By the preference model that the tuning follows, on images of prompts that it does not train on, always "
-      + "from the same noise. Batch 0: before tuning."
-    return chart
-  }
-
-  /// How far the model moves from the one before tuning, at all timesteps and at the outermost ones.
-  private func divergenceChart(_ lines: [JSON.Object]) -> Chart {
-    func points(_ value: (JSON.Object) -> JSON?) -> [Chart.Point] {
-      lines.compactMap { line in
-        guard let step = line["step"]?.double, let value = value(line)?.double else { return nil }
-        return Chart.Point(x: step, y: value)
-      }
-    }
-    let timesteps = lines.flatMap { line in
-      (line["kl_by_timestep"]?.object?.keys ?? []).compactMap { Int($0) }
-    }
-    let outermost = [timesteps.max(), timesteps.min()].compactMap { $0 }
-    return Chart(
-      title: "KL divergence from the model before tuning", x: .init("sampling batch"),
-      y: .init("nats per element"),
-      series: [.init("mean over all steps", points: points { $0["kl"] })]
-        + (Set(outermost).count > 1 ? outermost : []).map { timestep in
-          .init("timestep \(timestep)", points: points { $0["kl_by_timestep"]?["\(timestep)"] })
-        },
-      note: "Of the Gaussians that denoising steps draw from, at the latents that were trained on.")
   }
 
   /// For each compared timestep, the share of prompts whose pair passed the threshold.

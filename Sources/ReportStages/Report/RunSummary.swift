@@ -1,16 +1,23 @@
+import Evaluation
 import Files
 import Foundation
 import PipelineCore
 import Reporting
+import TrainingStages
 
 /// The figures of a finished run, as its `summary.json` has them, to be compared with those of others.
 struct RunSummary {
   /// The folder of the run.
   let name: String
+  private let workspace: String
+  /// The report's.
+  private let folder: String
   private let json: JSONReader
 
-  private init(_ json: JSONReader, workspace: String) {
-    name = URL(fileURLWithPath: workspace).lastPathComponent
+  private init(_ json: JSONReader, folder: String, workspace: String) {
+    name = URL(fileURLWithPath: Folders.canonical(workspace)).lastPathComponent
+    self.workspace = workspace
+    self.folder = folder
     self.json = json
   }
 
@@ -18,40 +25,79 @@ struct RunSummary {
   ///
   /// - Parameter folder: the report of this run
   static func all(
-    summary: JSON, folder: String, beside paths: [String]
+    summary: JSON, folder: String, workspace: String, beside paths: [String]
   ) throws -> [RunSummary] {
-    func workspace(_ path: String) -> String {
-      URL(fileURLWithPath: path).deletingLastPathComponent().deletingLastPathComponent().path
-    }
-    let own = "\(folder)/summary.json"
-    return [RunSummary(JSONReader(summary, path: own), workspace: workspace(own))]
-      + (try paths.filter { Folders.exists($0) }.map {
-        RunSummary(try JSONReader(contentsOf: $0), workspace: workspace($0))
+    let own = JSONReader(summary, path: "\(folder)/summary.json")
+    return [RunSummary(own, folder: folder, workspace: workspace)]
+      + (try paths.filter { Folders.exists($0) }.map { path in
+        let folder = OutputPath.folder(of: path)
+        return RunSummary(
+          try JSONReader(contentsOf: path), folder: folder,
+          workspace: OutputPath.folder(of: folder))
       })
   }
 
-  /// A chart of the accuracies and a table of the rest.
-  static func blocks(_ runs: [RunSummary]) throws -> [ReportBlock] {
-    [
+  /// Accuracies and training curves laid over one another, and a table of the rest.
+  static func blocks(_ runs: [RunSummary], _ stages: [TuningStage]) throws -> [ReportBlock] {
+    let curves = try stages.flatMap { stage in
+      MeasuredCurves.charts(
+        comparing: try runs.map { run in
+          let folder = "\(run.workspace)/\(stage.rawValue)"
+          let curves = MeasuredCurves(
+            stage: stage.rawValue, lines: try TrainingLog.lines(in: folder))
+          return (run.name, curves)
+        })
+    }
+    return [
+      .table(
+        ReportTable(
+          columns: ["figure"] + runs.map(\.name), rows: try rows(runs),
+          numberColumns: Set(1..<runs.count + 1))),
       .chart(
         Chart(
           title: "Agreement with the held-out labels", x: .init("timestep"),
-          y: .init("share", range: 0.4...1),
+          y: .init("share of pairs", range: 0.4...1),
           series: try runs.map { .init($0.name, style: .points, points: try $0.accuracies()) },
           rules: [.init(y: 0.5, label: "chance")],
           note: "Timestep 0: clean images. Ties are excluded.")),
-      .table(
-        ReportTable(
-          columns: [""] + runs.map(\.name), rows: try rows(runs),
-          numberColumns: Set(1..<runs.count + 1))),
-    ]
+    ] + curves.map { .chart($0) }
   }
+
+  // MARK: - Pictures
+
+  /// Whether the pictures are of the same prompts from the same noise.
+  func drewTheSame(as other: RunSummary) throws -> Bool {
+    func basis(_ run: RunSummary) throws -> [JSON?] {
+      var sampling = try run.json.optional("sampling")?.object()
+      sampling?["models"] = nil
+      return [try run.json.optional("prompts")?.value, sampling.map { .object($0) }]
+    }
+    let mine = try basis(self)
+    return try !mine.contains(nil) && mine == basis(other)
+  }
+
+  /// One picture of a prompt by each tuned model, as far as they are there.
+  func pictures(_ prompt: Int, _ picture: Int) throws -> [PictureGrid.Shot] {
+    let models = try json["sampling"]["models"].elements().map { try $0.string() }
+    let digits = String(format: "%03d", prompt)
+    return try models.dropFirst().compactMap { model in
+      guard !model.contains("/") else { return nil }
+      let path = "\(folder)/pictures/\(digits)-\(picture)-\(model).png"
+      guard Folders.exists(path) else { return nil }
+      return PictureGrid.Shot("\(model), \(name)", png: try RegularFile(path: path).readAll())
+    }
+  }
+
+  // MARK: - Figures
 
   private static func rows(_ runs: [RunSummary]) throws -> [[String]] {
     let figures: [(String, (RunSummary) throws -> String?)] = [
       ("preference model", { try $0.json.optional("preference")?.optional("kind")?.string() }),
       ("aesthetics", { try $0.change("aesthetics") }),
       ("agreement with the prompt", { try $0.change("agreement") }),
+    ]
+    let costs: [(String, (RunSummary) throws -> String?)] = [
+      ("drift: norm of the LoRA's change", { try $0.drift() }),
       (
         "a sampling step with its candidates, ms a prompt",
         {
@@ -63,7 +109,53 @@ struct RunSummary {
       ("training the preference model, seconds", { try $0.seconds("preference") }),
       ("optimization, seconds", { try $0.seconds("spo") ?? $0.seconds("dpo") }),
     ]
-    return try figures.map { name, figure in [name] + (try runs.map { try figure($0) ?? "" }) }
+    let scores = try scoreNames(runs).map { name in
+      ("\(name): difference (95 % interval), win rate", { try $0.scores()[name] })
+        as (String, (RunSummary) throws -> String?)
+    }
+    return try (figures + scores + costs).map { name, figure in
+      [name] + (try runs.map { try figure($0) ?? "" })
+    }
+  }
+
+  /// Scorers and guidances, in the order in which runs name them.
+  private static func scoreNames(_ runs: [RunSummary]) throws -> [String] {
+    var names: [String] = []
+    for run in runs {
+      for name in try run.scoreRows().map(\.name) where !names.contains(name) {
+        names.append(name)
+      }
+    }
+    return names
+  }
+
+  private func scoreRows() throws -> [(name: String, row: JSONReader)] {
+    try json.optional("scores")?.elements().map { row in
+      ("\(try row.string("scorer")), guidance \(try row.double("guidance"))", row)
+    } ?? []
+  }
+
+  private func scores() throws -> [String: String] {
+    var texts: [String: String] = [:]
+    for (name, row) in try scoreRows() {
+      guard let difference = try row.optional("difference") else { continue }
+      let interval = try difference.optional("interval")?.elements().map {
+        String(format: "%+.3f", try $0.double())
+      }
+      texts[name] =
+        String(format: "%+.3f", try difference.double("mean"))
+        + (interval.map { " (\($0.joined(separator: " to ")))" } ?? "")
+        + String(format: ", %.0f %%", 100 * (try row["win_rate"].double("rate")))
+    }
+    return texts
+  }
+
+  private func drift() throws -> String? {
+    try json.optional("drift").map { drift in
+      String(
+        format: "%.4g (%.2g %% of the weights')", try drift.double("lora_norm"),
+        100 * (try drift.double("share_of_weights")))
+    }
   }
 
   private func accuracies() throws -> [Chart.Point] {

@@ -39,11 +39,11 @@ package final class WriteReport: Stage {
     .map { "\(name)/\($0)" }
 
   package let settings: ReportSettings
-  private let context: StageContext
+  let context: StageContext
   /// Those that made LoRAs.
-  private let stages: [TuningStage]
+  let stages: [TuningStage]
   let models: [ReportedModel]
-  private let files: ReportFiles
+  let files: ReportFiles
   let scoring: PublishedScores
   private var painter: Painter?
   private var judging: CandidateJudging?
@@ -281,7 +281,8 @@ package final class WriteReport: Stage {
       }
     }
     let scored = try scoring.comparisons(prompts: prompts.count)
-    if !scored.isEmpty { summary["prompts"] = .array(prompts.map { .string($0) }) }
+    summary["prompts"] = .array(prompts.map { .string($0) })
+    summary["sampling"] = sampling
     for comparison in scored {
       summary[key("scores", comparison.model)] = .array(
         comparison.rows.map { $0.fullJSON(prompts: prompts) })
@@ -293,22 +294,9 @@ package final class WriteReport: Stage {
     summary["seconds"] = .object(try seconds())
     summary["outputs"] = .object(try outputs())
     try writeJSON(.object(summary), to: "\(folder)/summary.json")
-    try ReportPage(
-      prompts: prompts, settings: settings, models: models, warnings: warnings,
-      variants: try RunSummary.all(
-        summary: .object(summary), folder: folder, beside: settings.beside), evaluation: evaluation,
-      oracle: oracle, scored: scored, drifts: drifts,
-      metrics: (
-        preference: try evaluation == nil ? [] : TrainingLog.lines(in: preferenceFolder),
-        tuning: Dictionary(
-          uniqueKeysWithValues: try stages.map {
-            ($0, try TrainingLog.lines(in: context.workspace.path($0.rawValue)))
-          })
-      ),
-      records: try records(),
-      picture: {
-        try RegularFile(path: self.files.picture($0, $1, $2, scale: $3)).readAll()
-      }
+    try page(
+      prompts, warnings: warnings, summary: .object(summary), evaluation: evaluation,
+      oracle: oracle, scored: scored, drifts: drifts
     ).report().write(to: "\(folder)/index.html")
   }
 
@@ -362,7 +350,7 @@ package final class WriteReport: Stage {
   }
 
   /// The stages before this one, as the runner has recorded them.
-  private func records() throws -> [(stage: String, record: JSONReader)] {
+  func records() throws -> [(stage: String, record: JSONReader)] {
     try [
       Ingest.name, Encode.name, Label.name, Shard.name, TrainPreference.name, TuneSPO.name,
       TuneDPO.name, Export.name,

@@ -132,7 +132,7 @@ package final class TuneDPO: RankedStage {
     let row = try tuning.pictures.draw(
       GuidedUNet(tuning.tuner.tuned, guidance: settings.guidance), decoder.autoencoder,
       negative: decoder.negative, after: step)
-    tuning.log.append(step: step, "held-out prompts", row)
+    try tuning.log.append(step: step, "held-out prompts", row)
   }
 
   func commit(_ step: Int, of item: Range<Int>) throws {

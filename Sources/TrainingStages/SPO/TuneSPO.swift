@@ -176,7 +176,7 @@ package final class TuneSPO: RankedStage {
     let row = try tuning.pictures.draw(
       tuning.tuner.tuned, tuning.tuner.autoencoder, negative: tuning.tuner.negative,
       after: batch)
-    tuning.log.append(step: batch, "held-out prompts", row)
+    try tuning.log.append(step: batch, "held-out prompts", row)
   }
 
   package func commit(_ iteration: Int, of item: Range<Int>) throws {

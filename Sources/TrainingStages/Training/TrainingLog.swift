@@ -1,26 +1,29 @@
 package import Files
-import Imaging
+package import Imaging
 import PipelineCore
 import Telemetry
 
 /// What a training run measures: `metrics.jsonl`, and event files for TensorBoard beside it.
+///
+/// Both are written line by line, for whoever looks on.
 package final class TrainingLog {
   private let folder: String
+  /// The step that a checkpoint holds; 0: there is none.
+  private let lastStep: Int
   /// Nil where nothing is written.
   private let metrics: MetricsLog?
-  private var events: EventFile?
-  /// What the event file gets when it is durable: events cannot be taken back.
-  private var pending: [(step: Int, values: JSON.Object)] = []
-  private var pendingImages: [(step: Int, name: String, image: RGBImage)] = []
+  private var openEvents: EventFile?
 
-  init(folder: String, resumingAfter step: Int) throws {
+  package init(folder: String, resumingAfter step: Int) throws {
     self.folder = folder
+    lastStep = step
     metrics = try MetricsLog(path: "\(folder)/metrics.jsonl", resumingAfter: step)
   }
 
   /// The log of a rank that writes nothing.
   init() {
     folder = ""
+    lastStep = 0
     metrics = nil
   }
 
@@ -33,38 +36,38 @@ package final class TrainingLog {
   package func append(step: Int, _ values: JSON.Object) throws {
     guard let metrics else { return }
     try metrics.append(step: step, values)
-    pending.append((step, values))
-  }
-
-  /// Adds a picture for TensorBoard.
-  func append(step: Int, _ name: String, _ image: RGBImage) {
-    if metrics != nil { pendingImages.append((step, name, image)) }
-  }
-
-  /// Makes everything so far durable.
-  func sync() throws {
-    guard let metrics else { return }
-    try metrics.sync()
-    let file = try events ?? EventFile(folder: folder)
-    events = file
-    for (step, name, image) in pendingImages {
-      try file.appendImage(
-        name, encoded: try image.encodedAsPNG(), width: image.width, height: image.height,
-        step: step)
-    }
-    pendingImages = []
-    for (step, values) in pending {
-      for (name, value) in values { try append(value, name, step: step, to: file) }
-    }
-    try file.sync()
-    pending = []
+    let events = try events()
+    for (name, value) in values { try append(value, name, step: step, to: events) }
   }
 
   /// Numbers, and those in an object, which TensorBoard shows together; it has no use for the rest.
-  private func append(_ value: JSON, _ name: String, step: Int, to file: EventFile) throws {
-    if let number = value.double { try file.append(name, Float(number), step: step) }
+  private func append(_ value: JSON, _ name: String, step: Int, to events: EventFile) throws {
+    if let number = value.double { try events.append(name, Float(number), step: step) }
     for (key, member) in value.object ?? JSON.Object() {
-      try append(member, "\(name)/\(key)", step: step, to: file)
+      try append(member, "\(name)/\(key)", step: step, to: events)
     }
+  }
+
+  /// Adds a picture for TensorBoard.
+  package func append(step: Int, _ name: String, _ image: RGBImage) throws {
+    guard metrics != nil else { return }
+    try events().appendImage(
+      name, encoded: try image.encodedAsPNG(), width: image.width, height: image.height,
+      step: step)
+  }
+
+  /// Makes everything so far durable.
+  package func sync() throws {
+    try metrics?.sync()
+    try openEvents?.sync()
+  }
+
+  /// Opened for its first event.
+  private func events() throws -> EventFile {
+    if let openEvents { return openEvents }
+    // Without a checkpoint everything comes again, also what is noted of step 0.
+    let file = try EventFile(folder: folder, firstStep: lastStep == 0 ? 0 : lastStep + 1)
+    openEvents = file
+    return file
   }
 }

@@ -1,0 +1,200 @@
+package import Files
+import Foundation
+package import Reporting
+
+/// What training stages measure over their steps, as charts that explain themselves.
+package struct MeasuredCurves {
+  /// Of one stage: from one chart to several measurements, each by its name in the metrics.
+  private struct Curve {
+    let title: String
+    let y: String
+    let series: [(key: String, name: String)]
+    var rules: [Chart.Rule] = []
+    let note: String
+    /// The name of what was measured before the first step, in the line of any.
+    var before: String?
+    /// The name of the same measurement at each timestep, of which the outermost two are charted.
+    var byTimestep: String?
+
+    init(
+      _ key: String, _ title: String, y: String, rules: [Chart.Rule] = [], note: String = "",
+      before: String? = nil, byTimestep: String? = nil
+    ) {
+      self.init(
+        [(key, byTimestep == nil ? "" : "all timesteps")], title, y: y, rules: rules, note: note)
+      self.before = before
+      self.byTimestep = byTimestep
+    }
+
+    init(
+      _ series: [(key: String, name: String)], _ title: String, y: String,
+      rules: [Chart.Rule] = [], note: String = ""
+    ) {
+      self.title = title
+      self.y = y
+      self.series = series
+      self.rules = rules
+      self.note = note
+    }
+  }
+
+  /// Measurements of other names are charted by these.
+  private static let known: [String: [Curve]] = [
+    "preference": [
+      Curve(
+        "loss", "Loss", y: "cross-entropy", rules: [chanceLoss],
+        note: "Of telling the preferred image of a pair. At ln 2 it is guessing."),
+      Curve(
+        "validation_accuracy", "Agreement with the held-out labels", y: "share of pairs",
+        rules: [.init(y: 0.5, label: "chance")], note: "While training; chooses the checkpoint."),
+      Curve(
+        "score_gap", "Score of the preferred image less that of the other", y: "score",
+        rules: [.init(y: 0, label: "no difference")]),
+      gradientNorm,
+    ],
+    "spo": [
+      Curve(
+        "loss", "Loss", y: "loss", rules: [chanceLoss],
+        note: "At ln 2 the better and the worse candidate are equally likely."),
+      Curve(
+        "final_score", "Mean score of finished samples", y: "score of the preference model",
+        note: "Of the training prompts. Its rise shows that the tuning works, not that images are "
+          + "better: that is what the held-out prompts are for."),
+      Curve(
+        "held_out_score", "Mean score of held-out prompts", y: "score of the preference model",
+        note:
+          "Of images from the same noise each time. Where it falls while that of the training prompts "
+          + "rises, the tuning has gone too far.", before: "held_out_score_before"),
+      Curve(
+        "kl", "KL divergence from the model before tuning", y: "nats per element",
+        note:
+          "Of the Gaussians that denoising steps draw from, at the latents that were trained on.",
+        byTimestep: "kl_by_timestep"),
+      Curve(
+        "pairs", "Pairs trained on", y: "pairs a batch",
+        note: "Candidates that differ by less than the threshold give none."),
+      Curve(
+        "clipped_share", "Clipped likelihood ratios", y: "share of ratios",
+        note: "Clipped pairs teach nothing more until the next batch is sampled."),
+      gradientNorm,
+    ],
+    "dpo": [
+      Curve(
+        "loss", "Loss", y: "loss", rules: [chanceLoss], note: "At ln 2 nothing is learned yet."),
+      Curve(
+        "implicit_accuracy", "Agreement with the training labels", y: "share of pairs",
+        rules: [.init(y: 0.5, label: "chance")]),
+      Curve(
+        [("win_error_change", "preferred images"), ("lose_error_change", "rejected images")],
+        "Denoising error, less that of the untuned model", y: "squared error",
+        rules: [.init(y: 0, label: "as before tuning")],
+        note: "Where both rise, the model tells images apart by getting worse at both."),
+      Curve(
+        "loser_scale", "Scale of the rejected images' gradients", y: "factor",
+        note: "Below 1 where the preferred images would otherwise get worse."),
+      Curve("margin", "Margin of the preferred image", y: "logit"),
+      gradientNorm,
+    ],
+  ]
+
+  private static let chanceLoss = Chart.Rule(y: 0.693_147, label: "ln 2: chance")
+  private static let gradientNorm = Curve("gradient_norm", "Norm of the gradient", y: "norm")
+  /// Measured on the pairs of a batch.
+  private static let ofPairs: Set<String> = ["loss", "gradient_norm", "clipped_share"]
+  /// They count, and make no curves.
+  private static let counters: Set<String> = ["step", "updates"]
+
+  package let stage: String
+  /// The lines of the stage's metrics.
+  package let lines: [JSON.Object]
+
+  package init(stage: String, lines: [JSON.Object]) {
+    self.stage = stage
+    self.lines = lines
+  }
+
+  private var x: String { stage == "spo" ? "sampling batch" : "step" }
+
+  /// A chart of each measurement that there is, those of unknown names last.
+  package var charts: [Chart] {
+    let curves = curves
+    return curves.map { curve in
+      chart(
+        curve,
+        (curve.series.map { series($0.key, named: $0.name, before: curve.before) }
+          + (curve.byTimestep.map(outermost) ?? [])).enumerated().flatMap { place, series in
+            series.smoothed(colour: place)
+          })
+    }
+  }
+
+  /// The same measurements of several runs of this stage, a series each.
+  ///
+  /// - Parameter runs: this one's first
+  static func charts(comparing runs: [(name: String, curves: MeasuredCurves)]) -> [Chart] {
+    guard runs.count > 1, let first = runs.first?.curves else { return [] }
+    return first.curves.filter { $0.series.count == 1 }.compactMap { curve in
+      let series = runs.enumerated().flatMap { place, run in
+        run.curves.series(curve.series[0].key, named: run.name).smoothed(colour: place)
+      }.filter { !$0.points.isEmpty }
+      return series.count > 1 ? first.chart(curve, series) : nil
+    }
+  }
+
+  private var curves: [Curve] {
+    let keys = measured
+    let known = Self.known[stage] ?? []
+    let named = Set(known.flatMap { $0.series.map(\.key) + [$0.before ?? ""] })
+    let others = keys.filter { !named.contains($0) }.map { key in
+      let words = key.replacingOccurrences(of: "_", with: " ")
+      return Curve(key, words.prefix(1).uppercased() + words.dropFirst(), y: words)
+    }
+    return known.filter { $0.series.contains { keys.contains($0.key) } } + others
+  }
+
+  /// The names of the numbers in the metrics, in the order in which they come.
+  private var measured: [String] {
+    var seen: Set<String> = Self.counters
+    return lines.flatMap { line in
+      line.compactMap { key, value in
+        value.double != nil && seen.insert(key).inserted ? key : nil
+      }
+    }
+  }
+
+  private func series(
+    _ key: String, named name: String, before: String? = nil
+  ) -> Chart.Series {
+    let first = before.flatMap { before in lines.lazy.compactMap { $0[before]?.double }.first }
+    return .init(
+      name,
+      points: (first.map { [Chart.Point(x: 0, y: $0)] } ?? [])
+        + lines.compactMap { line in
+          guard let step = line["step"]?.double, let value = line[key]?.double else { return nil }
+          // Of a batch without pairs there is no loss; the zero that stands for it would be one.
+          let isMissing = line["pairs"]?.int == 0 && Self.ofPairs.contains(key)
+          return Chart.Point(x: step, y: isMissing ? .nan : value)
+        })
+  }
+
+  /// What was measured at the largest and at the smallest timestep.
+  private func outermost(_ key: String) -> [Chart.Series] {
+    let timesteps = lines.flatMap { ($0[key]?.object?.keys ?? []).compactMap { Int($0) } }
+    guard let last = timesteps.max(), let first = timesteps.min(), first < last else { return [] }
+    return [last, first].map { timestep in
+      .init(
+        "timestep \(timestep)",
+        points: lines.compactMap { line in
+          guard let step = line["step"]?.double, let value = line[key]?["\(timestep)"]?.double
+          else { return nil }
+          return Chart.Point(x: step, y: value)
+        })
+    }
+  }
+
+  private func chart(_ curve: Curve, _ series: [Chart.Series]) -> Chart {
+    Chart(
+      title: curve.title, x: .init(x), y: .init(curve.y), series: series, rules: curve.rules,
+      note: curve.note)
+  }
+}

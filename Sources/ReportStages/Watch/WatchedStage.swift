@@ -1,0 +1,74 @@
+import Files
+import Foundation
+import PipelineCore
+import Reporting
+import TrainingStages
+
+/// How far a stage is, by its record and by the metrics that it has written since.
+struct WatchedStage {
+  let stage: WorkspaceSnapshot.Stage
+  /// Of its metrics; none where it trains nothing.
+  let lines: [JSON.Object]
+  let unitsDone: Int
+  /// Units a second over all runs; nil until it is known.
+  let rate: Double?
+  /// What cannot be read now, and why.
+  let problem: String?
+
+  init(_ stage: WorkspaceSnapshot.Stage) {
+    self.stage = stage
+    let path = "\(stage.folder)/metrics.jsonl"
+    var problem: String?
+    do {
+      lines = try TrainingLog.lines(in: stage.folder)
+    } catch {
+      // A log that is being moved or cut is whole again the next time.
+      lines = []
+      problem = "\(error)"
+    }
+    self.problem = problem
+    let logged = Self.units(stage, lines).map { max($0, stage.unitsDone) }
+    unitsDone = min(logged ?? stage.unitsDone, max(stage.unitsTotal, stage.unitsDone))
+    // Records are written at checkpoints, metrics at every step.
+    let since =
+      logged == nil
+      ? 0 : WorkspaceSnapshot.date(of: path).map { $0.timeIntervalSince(stage.date) } ?? 0
+    let seconds = stage.seconds + max(0, since)
+    rate = unitsDone > 0 && seconds > 0 ? Double(unitsDone) / seconds : nil
+  }
+
+  /// Units that the metrics speak of; nil where there are none.
+  private static func units(
+    _ stage: WorkspaceSnapshot.Stage, _ lines: [JSON.Object]
+  ) -> Int? {
+    guard !stage.isDone, let step = lines.last?["step"]?.int else { return nil }
+    let settings = stage.settings.object
+    // It counts comparisons, and makes pictures of them before the first step.
+    guard stage.name == TrainPreference.name else { return step }
+    guard let steps = settings?["steps"]?.int, let batch = settings?["batch"]?.int,
+      (0...steps).contains(step)
+    else { return nil }
+    let left = (steps - step).multipliedReportingOverflow(by: batch)
+    return left.overflow ? nil : stage.unitsTotal - left.partialValue
+  }
+
+  /// Of 0 to 1; nil where the total is not known.
+  var share: Double? {
+    stage.unitsTotal > 0 ? Double(unitsDone) / Double(stage.unitsTotal) : nil
+  }
+
+  var secondsLeft: Double? {
+    guard !stage.isDone, let rate, stage.unitsTotal > 0 else { return nil }
+    return Double(stage.unitsTotal - unitsDone) / rate
+  }
+
+  var charts: [Chart] { MeasuredCurves(stage: stage.name, lines: lines).charts }
+
+  /// What the stage has drawn so far.
+  var pictures: PictureGrid? {
+    if stage.name == WriteReport.name { return DrawnPictures(folder: stage.folder).grid }
+    let pictures = try? TrainingPictures(folder: "\(stage.folder)/pictures")
+    return pictures?.grid(
+      count: 6, address: nil, caption: "The first held-out prompts, from the same noise each time")
+  }
+}
