@@ -17,7 +17,7 @@
 #   make experiments  train the embedded model by each method and write a table (hours); FAST=1 (20 minutes)
 #   make docs         write docs/settings.md and Tests/Fixtures/help again, from the program
 #   make lint format  check or repair the formatting
-#   make base         train the embedded model and make the sample anew (an hour)
+#   make base         train the embedded model and make the sample anew (half an hour to an hour)
 #   make deps         install missing system libraries (apt-get)
 #   make clean        remove the build
 #
