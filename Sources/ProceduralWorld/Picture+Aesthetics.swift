@@ -39,6 +39,8 @@ extension Picture {
     return 100 * parts.presence * sum
   }
 
+  /// The parts of ``aesthetics``.
+  ///
   /// With each pixel's chroma c = max - min of its channels, lightness l = (max + min) / 2, membership in
   /// an object m = clip((c - 0.16) / 0.12) and in the background g = clip((0.30 - c) / 0.06); a mean over
   /// nothing is 0:
