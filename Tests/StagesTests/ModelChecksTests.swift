@@ -83,9 +83,9 @@ import Testing
       model: "tiny-preference", setting: "preference.start", file: "config.json",
       changes: [
         "vision_config": [
-          "hidden_size": 96, "num_attention_heads": 4, "image_size": 64, "patch_size": 10,
+          "hidden_size": 96, "num_attention_heads": 4, "image_size": 128, "patch_size": 10,
         ]
-      ], mention: "image_size 64 is not a multiple of patch_size 10"),
+      ], mention: "image_size 128 is not a multiple of patch_size 10"),
   ]
 
   @Test("models that do not fit are refused by file and key before any work", arguments: changes)

@@ -25,7 +25,7 @@ import Testing
       ("spo.rank=33", "spo.rank: must be at most 32, the width of the narrowest attention layer"),
       ("spo.sampling_steps=1000", "spo.sampling_steps: "),
       ("report.sampling_steps=1000", "report.sampling_steps: "),
-      ("encode.size=66", "encode.size: must be a multiple of 4"),
+      ("encode.size=66", "encode.size: must be a multiple of 8"),
     ])
   func refused(override: String, expected: String) throws {
     let message = try message(override, "spo.stop_step=null") ?? "accepted"

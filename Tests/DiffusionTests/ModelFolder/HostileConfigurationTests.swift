@@ -105,7 +105,7 @@ import Testing
       mention: "downsample_padding is 2, expected 0 to 1"),
     .init(
       file: "unet/config.json", changes: ["sample_size": 16_000],
-      mention: "images of 64000 x 64000 pixels"),
+      mention: "images of 128000 x 128000 pixels"),
     .init(
       file: "vae/config.json", changes: ["scaling_factor": 0],
       mention: "scaling_factor is 0, expected 0.001 to 1000.0"),
