@@ -18,10 +18,11 @@ REPOSITORY = pathlib.Path(__file__).resolve().parents[2]
 PIPELINE = "Tests/Fixtures/commands/small.json5"
 STAGES = ["ingest", "encode", "shard", "preference", "spo", "export", "report"]
 
-# Seconds that were measured differ from run to run.
+# Seconds that were measured, and the date, differ from run to run.
 MEASURED = re.compile(
     r'"seconds": ?(\{[^}]*\}|[-0-9.e+]+)|"seconds_per_sampling_step": [-0-9.e+]+'
-    r'|<td class="number">[0-9]+\.[0-9]</td>|[0-9.]+ (ms|s)\b')
+    r'|<td class="number">[0-9]+\.[0-9]</td>|[0-9.]+ (ms|s)\b'
+    r'|[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC')
 
 
 @dataclasses.dataclass
@@ -95,7 +96,8 @@ class Snapshots:
         self.program, self.stages = program, stages
         self.folder = program.folder / pathlib.Path(pipeline).stem
         self.seconds: dict[str, float] = {}
-        workspace = self.folder / "unbroken"
+        # Named like those of the trials: a report says the workspace's name.
+        workspace = self.folder / "unbroken" / "workspace"
         for stage in stages:
             start = time.monotonic()
             result = program.pipeline(workspace, "--through", stage, pipeline=pipeline)
