@@ -21,7 +21,7 @@ STAGES = ["ingest", "encode", "shard", "preference", "spo", "export", "report"]
 # Seconds that were measured, and the date, differ from run to run.
 MEASURED = re.compile(
     r'"seconds": ?(\{[^}]*\}|[-0-9.e+]+)|"seconds_per_sampling_step": [-0-9.e+]+'
-    r'|<td class="number">[0-9]+\.[0-9]</td>|[0-9.]+ (ms|s)\b'
+    r'|<td class="number"( data-label="seconds")?>[0-9]+\.[0-9]</td>|[0-9.]+ (ms|s)\b'
     r'|[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-9]{2} UTC')
 
 
