@@ -25,7 +25,7 @@ LATENT = "pipelines/quickstart-latent.json5"
 DPO = "pipelines/experiments/dpo.json5"
 
 # Sampling batches of stage spo, and steps of stage dpo, after which a method is looked at: shares of all.
-CURVE = [0.25, 0.5, 1]
+CURVE = [0.5, 1]
 METHODS = [
     # name, pipeline, settings, whether it is looked at on the way
     ("SPO, pixel", PIXEL, {}, True),
@@ -40,11 +40,21 @@ METHODS = [
     ("SPO, pixel, two candidates", PIXEL, {"spo.candidates": 2}, False),
     ("SPO, pixel, eight candidates", PIXEL, {"spo.candidates": 8}, False),
     ("SPO, pixel, GradSPO", PIXEL, {"spo.loss": "gradspo", "spo.average_decay": 0.9}, False),
+    ("SPO, pixel, no threshold", PIXEL, {"spo.threshold": 0}, False),
+    ("SPO, pixel, threshold 0.2", PIXEL, {"spo.threshold": 0.2}, False),
+    ("SPO, pixel, beta 2", PIXEL, {"spo.beta": 2}, False),
+    ("SPO, pixel, beta 50", PIXEL, {"spo.beta": 50}, False),
+    ("SPO, pixel, steps 1 to 9", PIXEL, {"spo.divert_step": 0}, False),
+    ("SPO, pixel, steps 7 to 9", PIXEL, {"spo.divert_step": 6}, False),
     ("SPO, pixel, step-blind judge", PIXEL,
      {"preference.step_aware": "false", "spo.judged_timestep": "none"}, False),
+    ("SPO, pixel, judge of clean images", PIXEL,
+     {"preference.clean_steps": 899, "preference.step_aware": "false", "spo.judged_timestep": "none"}, False),
 ]
 FAST_LEAVES_OUT = {
     "SPO, pixel, two candidates", "SPO, pixel, eight candidates", "SPO, pixel, GradSPO",
+    "SPO, pixel, no threshold", "SPO, pixel, threshold 0.2", "SPO, pixel, beta 2", "SPO, pixel, beta 50",
+    "SPO, pixel, steps 1 to 9", "SPO, pixel, steps 7 to 9", "SPO, pixel, judge of clean images",
     "Diffusion-DPO, safeguarded",
 }
 
@@ -65,7 +75,7 @@ class Experiments:
         settings = {
             "report.prompts": str(self.prompts),
             "report.pictures_per_prompt": 2 if self.fast else 4,
-            "report.candidate_draws": 1, "report.shown_prompts": 0, "report.beside": "[]",
+            "report.candidate_draws": 0, "report.shown_prompts": 0, "report.beside": "[]",
             "export.forms": '["lora"]',
         }
         if pipeline == DPO:
@@ -120,7 +130,7 @@ class Experiments:
     def run(self):
         (self.folder / "results").mkdir(parents=True, exist_ok=True)
         self.make_prompts()
-        jobs = sorted(self.jobs(), key=lambda job: (job[3], job[1], "preference.step_aware" in job[2]))
+        jobs = sorted(self.jobs(), key=lambda job: (job[3], job[1], "preference.step_aware" in job[2], "preference.clean_steps" in job[2]))
         for number, (name, pipeline, settings, seed, share) in enumerate(jobs, 1):
             path = self.path(name, seed, share)
             asked = {key: str(value) for key, value in settings.items() if key != "report.prompts"}

@@ -44,6 +44,11 @@ import Testing
       }
       #expect(
         stages == ["ingest", "encode", "shard", "preference", "spo", "export", "report"])
+
+      try MiniatureRun(in: folder, overrides: ["report.candidate_draws=0"]).run()
+      let unjudged = try JSONReader(contentsOf: "\(run.workspace)/report/summary.json")
+      #expect(try unjudged.optional("candidates") == nil)
+      #expect(try unjudged["oracle"].int("pictures") == 2)
     }
   }
 

@@ -33,7 +33,7 @@ public struct ReportSettings: StageSettings {
   public var scorers: [String: String] = [:]
   @Setting("What also scores the images: nothing, or the oracle of the embedded world.")
   public var oracle = Oracle.none
-  @Setting("Draws of each prompt's candidates for the oracle to judge.", in: 1...100)
+  @Setting("Draws of each prompt's candidates for the oracle to judge; 0: none.", in: 0...100)
   public var candidateDraws = 2
   @Setting("Prompts that the report shows.", in: 0...10_000)
   public var shownPrompts = 12

@@ -49,7 +49,7 @@ extension WriteReport: Estimating {
         loraRanks().map { TunedUNet.freshAdapters(rank: $0, seed: settings.seed) })
     }
     let judging = try plan.build {
-      try (settings.oracle == .none ? nil : scale.tuning).map {
+      try (settings.oracle == .none || settings.candidateDraws == 0 ? nil : scale.tuning).map {
         makeJudging(painter, $0, try $0.plannedJudge(scale))
       }
     }

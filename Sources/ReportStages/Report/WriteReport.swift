@@ -174,8 +174,9 @@ package final class WriteReport: Stage {
     let painter = try Painter(
       settings, loraPaths: stages.map { context.workspace.path($0.loraFile) })
     self.painter = painter
-    guard settings.oracle != .none, !context.isPart else { return }
-    guard let optimization = try stepwiseSettings() else { return }
+    guard !context.isPart, try !candidateBatches().isEmpty,
+      let optimization = try stepwiseSettings()
+    else { return }
     judging = makeJudging(
       painter, optimization, try optimization.judge(in: context.workspace))
   }
