@@ -120,8 +120,7 @@ let package = Package(
       dependencies: [
         "Apply", "Stages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
         "Evaluation", "Reporting", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
-        "Parquet", "Imaging",
-        "Shards",
+        "Parquet", "Imaging", "Shards", "Telemetry",
         "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
         "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS", "CProcessor", "Ranks",
       ]),

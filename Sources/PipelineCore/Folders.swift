@@ -66,7 +66,7 @@ public enum Folders {
   }
 
   /// The size of a file, or of all files in a folder.
-  static func totalByteCount(of path: String) throws(PipelineError) -> Int {
+  package static func totalByteCount(of path: String) throws(PipelineError) -> Int {
     guard isFolder(path), !isLink(path) else { return byteCount(of: path) }
     var sum = 0
     for name in try names(in: path) { sum += try totalByteCount(of: "\(path)/\(name)") }

@@ -116,6 +116,11 @@ public struct ShardLayout: Equatable, Sendable {
 // MARK: - File
 
 extension ShardIndex {
+  /// Whether a file says that it is an index of shards.
+  public static func isIndex(_ path: String) -> Bool {
+    (try? JSONReader(contentsOf: path).string("format")) == format
+  }
+
   public init(contentsOf path: String) throws {
     let json = try JSONReader(contentsOf: path)
     guard try json.string("format", default: "") == Self.format else {

@@ -242,6 +242,23 @@ import Testing
       }
       let run = try SmallRun.finished(in: folder)
       #expect(try spo("inspect", run.workspace).output.contains("a workspace"))
+      for (name, words) in [
+        ("shards", "split train: "), ("spo", "pytorch_lora_weights.safetensors  "),
+        ("spo/checkpoints", "a folder in the workspace"), ("export/webui", ".safetensors  "),
+        ("state", "digests.json"), ("spo/metrics.jsonl", "training metrics, "),
+      ] {
+        let text = try spo("inspect", "\(run.workspace)/\(name)")
+        expectSuccess(text)
+        #expect(text.output.contains(words), "\(name): \(text.output)")
+        let json = try spo("inspect", "\(run.workspace)/\(name)", "--json")
+        #expect((try? JSON(parsing: json.output))?.object != nil, "\(name)")
+      }
+      try FileManager.default.createDirectory(
+        atPath: "\(folder)/strange", withIntermediateDirectories: true)
+      try AtomicFile.replace("\(folder)/strange/notes.bin", with: [1, 2, 3])
+      let strange = try spo("inspect", "\(folder)/strange")
+      #expect(strange.output.contains("notes.bin  3 bytes"), "\(strange)")
+      #expect(strange.output.contains("not a source for ingest: "), "\(strange)")
       expect(try spo("inspect", "\(folder)/none.csv"), failsAs: .input, naming: "none.csv")
     }
   }

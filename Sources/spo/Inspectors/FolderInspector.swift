@@ -7,7 +7,27 @@ enum FolderInspector {
   static func inspect(path: String) throws -> InspectionReport {
     if let report = try model(path) { return report }
     if Workspace(path: path).isOurs { return try workspace(path) }
-    return try TextInspector.records([path])
+    if let report = try ResultInspector.shards(path) { return report }
+    if let workspace = enclosingWorkspace(of: path) {
+      return try ResultInspector.folder(
+        path, of: "a folder in the workspace \(workspace.printable)")
+    }
+    do {
+      return try TextInspector.records([path])
+    } catch let error as any ClassifiedError where error.kind == .input {
+      return try ResultInspector.folder(
+        path, of: "a folder", notes: ["", "not a source for ingest: \(error)"])
+    }
+  }
+
+  /// The workspace that a folder belongs to; nil where it is in none.
+  private static func enclosingWorkspace(of path: String) -> String? {
+    var folder = Folders.canonical(path)
+    while let slash = folder.lastIndex(of: "/"), slash != folder.startIndex {
+      folder = String(folder[..<slash])
+      if Workspace(path: folder).isOurs { return folder }
+    }
+    return nil
   }
 
   /// Nil where the folder has no part of a model.

@@ -18,6 +18,7 @@ enum TextInspector {
     else {
       return nil
     }
+    if let report = try ResultInspector.metrics(path) { return report }
     if name.hasSuffix(".json"), let report = try object(path) { return report }
     return try records([path])
   }
