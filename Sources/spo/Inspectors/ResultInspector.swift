@@ -45,8 +45,7 @@ enum ResultInspector {
       ], text: lines.joined(separator: "\n"))
   }
 
-  /// What was measured in training: how many steps, and each number at the first and at the last of them.
-  /// Nil for another file.
+  /// What was measured in training: each number at the first step and at the last; nil for another file.
   static func metrics(_ path: String) throws -> InspectionReport? {
     guard path.split(separator: "/").last == "metrics.jsonl",
       let lines = try? MetricsLog.lines(of: path), let last = lines.last
@@ -60,7 +59,9 @@ enum ResultInspector {
       return (name: name, first: values.first ?? 0, last: values.last ?? 0, count: values.count)
     }
     let width = rows.map(\.name.count).max() ?? 0
-    func number(_ value: Double) -> String { JSON.number((value * 1e4).rounded() / 1e4).text() }
+    func number(_ value: Double) -> String {
+      Int(exactly: value).map(Spelled.count) ?? "\((value * 1e4).rounded() / 1e4)"
+    }
     let text =
       [
         "\(path.printable): training metrics, \(Spelled.count(lines.count)) lines up to step "
