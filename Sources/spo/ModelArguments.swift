@@ -69,3 +69,16 @@ struct MissingModel: ClassifiedError, CustomStringConvertible {
     return "--\(option): \(path.isEmpty ? "\"\"" : path) is not there; \(remedy)"
   }
 }
+
+extension Console {
+  /// Warns of prompts that a text encoder does not read as their author may have meant them.
+  ///
+  /// - Parameter option: the option that gives them, if it has to be named
+  static func warn(
+    ofPrompts prompts: [String], _ tokenizer: Tokenizer, option: String = ""
+  ) throws {
+    for warning in try PromptNotes(prompts, tokenizer: tokenizer).warnings {
+      complain("warning: \(option)\(warning.printable)")
+    }
+  }
+}

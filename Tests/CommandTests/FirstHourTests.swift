@@ -217,6 +217,26 @@ import Testing
     }
   }
 
+  @Test("prompts of which the text encoder reads only a part are counted")
+  func longPrompts() throws {
+    try withTemporaryFolder { folder in
+      let list = "\(folder)/prompts.txt"
+      let long = Array(repeating: "a fox", count: 20).joined(separator: " ")
+      try AtomicFile.replace(list, with: Array("a fox\n\(long)\n".utf8))
+      let scorer = ["--scorer", "clip=\(fixturePath("scorers/clip-hf"))"]
+      for command in [["sample"], ["evaluate"] + scorer] {
+        let outcome = try Program(
+          command + [
+            "--model", "data/tiny-sd", "--prompts", list, "--steps", "1", "--out",
+            "\(folder)/\(command[0])",
+          ]
+        ).outcome()
+        expectSuccess(outcome)
+        #expect(outcome.errors.contains("1 of 2 prompts has more than 22 tokens"), "\(outcome)")
+      }
+    }
+  }
+
   @Test("inspect knows texts, pipelines and folders")
   func inspect() throws {
     try withTemporaryFolder { folder in

@@ -68,6 +68,8 @@ enum Evaluate: Command {
     guard partition == nil || !merges else {
       throw arguments.error("--merge is for when all parts are done: leave out --partition")
     }
+    try Console.warn(
+      ofPrompts: request.prompts.entries.map(\.text), request.model.folder.tokenizer())
     let computing = try ComputingDevice(arguments)
     Interruption.handleSignals()
     let console = ProgressLine()

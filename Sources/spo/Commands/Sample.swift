@@ -147,12 +147,9 @@ enum Sample: Command {
     of prompts: [String], _ request: TextToImage.Request, _ folder: ModelFolder
   ) throws {
     let tokenizer = try folder.tokenizer()
-    for warning in try PromptNotes(prompts, tokenizer: tokenizer).warnings {
-      Console.complain("warning: \(warning.printable)")
-    }
-    guard let negative = request.negativePrompt else { return }
-    for warning in try PromptNotes([negative], tokenizer: tokenizer).warnings {
-      Console.complain("warning: --negative: \(warning.printable)")
+    try Console.warn(ofPrompts: prompts, tokenizer)
+    if let negative = request.negativePrompt {
+      try Console.warn(ofPrompts: [negative], tokenizer, option: "--negative: ")
     }
   }
 
