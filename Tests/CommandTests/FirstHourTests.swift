@@ -25,10 +25,10 @@ import Testing
       ] {
         expect(
           try Program(command + ["--model", hub]).outcome(), failsAs: .input,
-          naming: "--model: \(hub) is not there", "hf download \(hub)")
+          naming: "--model: \(hub) does not exist", "hf download \(hub)")
         expect(
           try Program(command + ["--model", "models/absent"]).outcome(), failsAs: .input,
-          naming: "--model: models/absent is not there", "current folder")
+          naming: "--model: models/absent does not exist", "current folder")
       }
       expect(
         try spo(
@@ -119,8 +119,8 @@ import Testing
         ).outcome()
       }
       for (path, words) in [
-        ("\(folder)/data", "no diffusers model (no model_index.json, no unet/)"),
-        ("data/tiny-preference", "no diffusers model"),
+        ("\(folder)/data", "not a diffusers model (no model_index.json, no unet/)"),
+        ("data/tiny-preference", "not a diffusers model"),
         (export, "use \(export)/merged, or --lora"), (lora, "this is a LoRA"),
       ] {
         expect(try sample(path), failsAs: .input, naming: path, words)

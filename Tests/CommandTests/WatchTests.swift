@@ -16,7 +16,7 @@ import Testing
       let outcome = try spo("watch", run.workspace)
       expectSuccess(outcome)
       let path = run.path("watch.html")
-      #expect(outcome.output == "the page is \(path)\n")
+      #expect(outcome.output == "page: \(path)\n")
       let page = try page(path)
       for text in [
         "every stage that has begun is done", "not written again", "Stage spo", "Stage preference",

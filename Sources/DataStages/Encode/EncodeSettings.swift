@@ -7,9 +7,9 @@ package struct EncodeSettings: StageSettings {
   @Setting(
     "The diffusion model: a diffusers folder or a checkpoint file; usually set for all stages.")
   package var model = ""
-  @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
+  @Setting("Tokenizer folder, for a checkpoint file; null: the model's own.")
   package var tokenizer: String? = nil
-  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  @Setting("A VAE to use instead of the model's: a folder or a file; null: the model's own.")
   package var vae: String? = nil
   @Setting("Height and width of the encoded images; null: the model's own.", in: 8...8_192)
   var size: Int? = nil

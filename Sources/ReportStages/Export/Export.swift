@@ -16,9 +16,9 @@ public final class Export: Stage {
       "The diffusion model that the LoRA was trained on: a diffusers folder or a checkpoint file.")
     public var model = ""
     @Setting(
-      "Folder with the tokenizer, for a checkpoint file that is merged; null: the model's own.")
+      "Tokenizer folder, for merging a checkpoint file; null: the model's own.")
     public var tokenizer: String? = nil
-    @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+    @Setting("A VAE to use instead of the model's: a folder or a file; null: the model's own.")
     public var vae: String? = nil
     @Setting("Name of the LoRA in the webui: <lora:NAME:1>.", .fileName)
     public var name = "spo"

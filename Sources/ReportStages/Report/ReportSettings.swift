@@ -7,9 +7,9 @@ import StageSupport
 public struct ReportSettings: StageSettings {
   @Setting("The diffusion model before tuning: a diffusers folder or a checkpoint file.")
   public var model = ""
-  @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
+  @Setting("Tokenizer folder, for a checkpoint file; null: the model's own.")
   public var tokenizer: String? = nil
-  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  @Setting("A VAE to use instead of the model's: a folder or a file; null: the model's own.")
   public var vae: String? = nil
   @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42

@@ -171,7 +171,7 @@ extension NamedSource {
     let name = path.isEmpty ? "nothing is named" : "\(path) is not there"
     return Doctor.Problem(
       what: "\(setting): \(name): \(what)",
-      remedy: (HubName.remedy(path) ?? "put it there, or say where it is")
+      remedy: (HubName.remedy(path) ?? "put it there, or give its path")
         + ": --set \(override ?? "\(setting)=PATH")",
       kind: .input)
   }

@@ -6,9 +6,9 @@ import StageSupport
 public struct DPOSettings: StageSettings {
   @Setting("The diffusion model to tune: a diffusers folder or a checkpoint file.")
   public var model = ""
-  @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
+  @Setting("Tokenizer folder, for a checkpoint file; null: the model's own.")
   public var tokenizer: String? = nil
-  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  @Setting("A VAE to use instead of the model's: a folder or a file; null: the model's own.")
   public var vae: String? = nil
   /// The reference of the loss is still the model without a LoRA.
   @Setting(
