@@ -224,14 +224,14 @@ import Testing
       try AtomicFile.replace("\(folder)/settings.json", with: Array("{\"a\": 1}".utf8))
       for (path, words) in [
         (fixturePath("data/pairs-pandas.csv"), "pairs: two images"),
-        (fixturePath("data/chosen-rejected-pandas.jsonl"), "form      chosen_rejected"),
-        (fixturePath("data/prompts.txt"), "form      prompts"),
+        (fixturePath("data/chosen-rejected-pandas.jsonl"), "format    chosen_rejected"),
+        (fixturePath("data/prompts.txt"), "format    prompts"),
         (SmallRun.pipeline, "stages: ingest, encode"),
         ("data/tiny-sd", "a model in diffusers' layout"),
         ("data/tiny-preference", "in transformers' layout"),
-        ("data/pickapic-sample", "form      pickapic"),
+        ("data/pickapic-sample", "format    pickapic"),
         (fixturePath("data/votes-datasets.parquet"), "votes: two images with vote counts"),
-        ("\(folder)/other.csv", "form      not recognized"),
+        ("\(folder)/other.csv", "format    not recognized"),
         ("\(folder)/settings.json", "a JSON object"),
       ] {
         let text = try spo("inspect", path)
