@@ -73,7 +73,7 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
     case .unusableInput(let path, let reason): "\(path): \(reason)"
     case .noSpace(let path, let what, let byteCount, let free):
       "\(path): no space for the \(what): it needs \(ByteCount.text(byteCount)), but only "
-        + "\(ByteCount.text(free)) are free; free some space or choose another workspace"
+        + "\(ByteCount.text(free)) is free; free some space or choose another workspace"
     case .malformedFile(let error): error.description
     case .system(let operation, let path, let code):
       FileError.system(operation: operation, path: path, code: code).description

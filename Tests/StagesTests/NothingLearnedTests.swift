@@ -169,7 +169,7 @@ import Testing
       #expect(FailureKind(failure) == .nothingLearned)
       #expect(
         "\(failure)".contains(
-          "all 8 training comparisons that are no ties compare an image with itself"),
+          "all 8 training comparisons that are not ties compare an image with itself"),
         "\(failure)")
     }
   }

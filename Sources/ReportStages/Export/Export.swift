@@ -34,7 +34,7 @@ public final class Export: Stage {
     public func check() throws(SettingConflict) {
       try requireModel(model)
       guard !forms.isEmpty, Set(forms).count == forms.count else {
-        throw SettingConflict("forms", "must name one or more of lora, webui and merged, each once")
+        throw SettingConflict("forms", "must list one or more of lora, webui and merged, each once")
       }
     }
   }
@@ -185,8 +185,8 @@ public final class Export: Stage {
     items.map { item in
       let tuning = stages.count > 1 ? " of stage \(item.stage.rawValue)" : ""
       return switch item.form {
-      case .lora: "the LoRA\(tuning) for diffusers is \(path(item))"
-      case .webui: "the LoRA\(tuning) for the webui and ComfyUI is \(path(item))"
+      case .lora: "the LoRA\(tuning) for diffusers is in \(path(item))"
+      case .webui: "the LoRA\(tuning) for the webui and ComfyUI is in \(path(item))"
       case .merged: "the merged model\(tuning) is in \(path(item))"
       }
     }
