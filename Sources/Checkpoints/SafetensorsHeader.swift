@@ -82,7 +82,7 @@ struct SafetensorsHeader {
   private func sizes(_ value: JSONReader) throws(JSONError) -> [Int] {
     try value.elements().map { (element) throws(JSONError) in
       guard case .integer(let size) = element.value, size >= 0 else {
-        throw element.unexpected(expected: "a whole number, 0 or more")
+        throw element.unexpected(expected: "an integer of at least 0")
       }
       return size
     }

@@ -38,9 +38,9 @@ public struct Arguments: Sendable {
         switch (range.lowerBound, range.upperBound) {
         case (Int.min, Int.max): ""
         case (let low, Int.max): " of at least \(low)"
-        case (let low, let high): " of \(low) to \(high)"
+        case (let low, let high): " from \(low) to \(high)"
         }
-      throw error("--\(option) must be a whole number\(bounds), but is \"\(text)\"")
+      throw error("--\(option) must be an integer\(bounds), but is \"\(text)\"")
     }
     return number
   }
@@ -99,7 +99,7 @@ public struct Arguments: Sendable {
 
   private func given(_ option: String) -> [String]? {
     precondition(
-      syntax.options.contains { $0.name == option }, "--\(option) is no option of \(syntax.name)")
+      syntax.options.contains { $0.name == option }, "\(syntax.name) has no option --\(option)")
     return values[option]
   }
 }

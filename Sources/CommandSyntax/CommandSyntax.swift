@@ -71,7 +71,7 @@ public struct CommandSyntax: Sendable {
       }
       guard word.hasPrefix("--") else {
         guard !word.hasPrefix("-") || word == "-" else {
-          throw UsageError(command: name, "unknown option \(word); options begin with --")
+          throw UsageError(command: name, "unknown option \(word); options start with --")
         }
         operands.append(word)
         continue
@@ -106,9 +106,9 @@ public struct CommandSyntax: Sendable {
       if let near = nearest(to: name, in: options.map(\.name)) {
         "did you mean --\(near)?"
       } else if options.isEmpty {
-        "the command has none"
+        "this command has no options"
       } else {
-        "known are \(options.map { "--\($0.name)" }.joined(separator: ", "))"
+        "available: \(options.map { "--\($0.name)" }.joined(separator: ", "))"
       }
     throw UsageError(command: self.name, "unknown option --\(name); \(hint)")
   }

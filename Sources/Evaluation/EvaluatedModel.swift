@@ -155,8 +155,8 @@ public enum GenerationError: ClassifiedError, Equatable, CustomStringConvertible
   public var description: String {
     switch self {
     case .notFinite(let prompt):
-      "an image of \"\(prompt)\" contains numbers that are not finite; are the weights of the model and "
-        + "of its LoRA files sound?"
+      "an image of \"\(prompt)\" contains non-finite numbers; are the weights of the model and "
+        + "of its LoRA files intact?"
     }
   }
 }

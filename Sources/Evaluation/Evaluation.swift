@@ -245,19 +245,19 @@ public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible
   public var description: String {
     switch self {
     case .foreignFolder(let path, let holds):
-      "\(path): contains \"\(holds)\", and was not made by an earlier call; name an empty folder"
-    case .notFolder(let path): "\(path): not a folder, which images of a prompt list need; name one"
+      "\(path): contains \"\(holds)\", and was not created by an earlier run; name an empty folder"
+    case .notFolder(let path): "\(path): not a folder; images of a prompt list need one"
     case .sameModel(let text):
       "\(text): would be compared with itself; give --against another model, or add a LoRA to one side"
     case .damagedImage(let path, let problem):
-      "\(path): \(problem); remove it, and the same command without --merge generates it again"
+      "\(path): \(problem); remove it and run the same command without --merge to generate it again"
     case .damagedScores(let path):
-      "\(path): not what was written for the images that are there; find out which of them was changed, or run "
-        + "without --merge to score the images that are there"
+      "\(path): does not match the existing images; find out which of the two was changed, or run "
+        + "without --merge to score the existing images"
     case .damagedRecord(let path, let problem, let folder):
-      "\(path): \(problem); what the images were made with is lost: remove \(folder), or name another folder"
+      "\(path): \(problem); the record of how the images were made is lost: remove \(folder), or name another folder"
     case .incomplete(let path, let missing, let total, let others):
-      "\(path): \(missing.count) of \(total) prompts are in no part: \(missing.asArray), counted from 0; run "
+      "\(path): \(missing.count) of \(total) prompts are missing: \(missing.asArray), counted from 0; run "
         + "their parts again (prompt P is in part P modulo N, plus 1, of N), or run without --merge to "
         + "compute them here"
         + (others == 0

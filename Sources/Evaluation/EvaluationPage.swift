@@ -57,7 +57,7 @@ struct EvaluationPage {
     }
     return
       "Means over prompts. Both models sampled every image from the same noise. The intervals are "
-      + "those of the mean difference, and of the share of images that score higher than the other "
+      + "for the mean difference, and for the share of images that score higher than the other "
       + "model's, over prompts like these. An interval that contains 0, or 50 %, means that the two cannot "
       + "be told apart by this many prompts."
   }

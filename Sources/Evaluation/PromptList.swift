@@ -133,16 +133,16 @@ public enum PromptListError: ClassifiedError, Equatable, CustomStringConvertible
   public var description: String {
     switch self {
     case .tooLarge(let path, let size, let limit):
-      "\(path): \(size) bytes, more than the \(limit) of a list of prompts"
-    case .notText(let path): "\(path): not text in UTF-8, so no list of prompts"
-    case .empty(let path): "\(path): contains no prompt"
+      "\(path): \(size) bytes, more than the limit of \(limit) for a prompt list"
+    case .notText(let path): "\(path): not UTF-8 text, so not a prompt list"
+    case .empty(let path): "\(path): contains no prompts"
     case .noPrompt(let path, let present):
-      "\(path): no member or column named prompt, caption or text; present are "
+      "\(path): no key or column named prompt, caption or text; found: "
         + (present.isEmpty ? "none" : present.joined(separator: ", "))
     case .openQuote(let path, let line):
-      "\(path): line \(line): a field begins with a quote that nothing closes"
+      "\(path): line \(line): a field has an unclosed quote"
     case .rowOfOtherWidth(let path, let line, let found, let expected):
-      "\(path): line \(line): \(found) fields where the header has \(expected)"
+      "\(path): line \(line): \(found) fields, but the header has \(expected)"
     }
   }
 }

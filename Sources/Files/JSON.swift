@@ -58,7 +58,7 @@ public enum JSON: Equatable, Sendable {
     switch self {
     case .null: "null"
     case .bool: "a boolean"
-    case .integer, .unsigned: "a whole number"
+    case .integer, .unsigned: "an integer"
     case .number: "a number"
     case .string: "a string"
     case .array: "an array"

@@ -78,7 +78,7 @@ public struct JSONReader: Sendable {
 
   // MARK: - The value itself
 
-  public func int() throws(JSONError) -> Int { try required(value.int, "a whole number") }
+  public func int() throws(JSONError) -> Int { try required(value.int, "an integer") }
   public func double() throws(JSONError) -> Double { try required(value.double, "a number") }
   public func bool() throws(JSONError) -> Bool { try required(value.bool, "true or false") }
   public func string() throws(JSONError) -> String { try required(value.string, "a string") }

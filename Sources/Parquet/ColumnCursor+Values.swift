@@ -59,7 +59,7 @@ extension ColumnCursor {
 
   /// The row's truth value; nil for null.
   public func truth() throws(ParquetError) -> Bool? {
-    guard column.meaning == .truth else { throw mismatch("a truth value") }
+    guard column.meaning == .truth else { throw mismatch("a boolean") }
     return bytes.map { $0[0] != 0 }
   }
 

@@ -26,7 +26,7 @@ public final class ColumnCursor {
   ) throws(ParquetError) {
     guard !column.isRepeated else {
       throw .typeMismatch(
-        path: file.path, column: column.name, expected: "one value a row", found: "lists")
+        path: file.path, column: column.name, expected: "one value per row", found: "lists")
     }
     try self.init(file, entriesOf: column, rowGroup: rowGroup)
   }
@@ -151,7 +151,7 @@ public final class RowCursor {
       let behind = columns.first { $0.row < columns[0].row } ?? columns[0]
       throw .chunk(
         path: file.path, rowGroup: behind.rowGroup, column: behind.column.name,
-        reason: "it ends before the other columns of the row group, behind row \(behind.row)")
+        reason: "it ends before the other columns of the row group, after row \(behind.row)")
     }
     return moved > 0
   }

@@ -17,7 +17,7 @@ public final class ListCursor {
     guard column.maximumRepetitionLevel == 1 else {
       throw .typeMismatch(
         path: file.path, column: column.name, expected: "a list",
-        found: column.isRepeated ? "lists of lists" : "one value a row")
+        found: column.isRepeated ? "lists of lists" : "one value per row")
     }
     self.column = column
     cursor = try ColumnCursor(file, entriesOf: column, rowGroup: rowGroup)

@@ -65,7 +65,7 @@ struct Attempts {
   func garbage(_ unit: String) throws -> [Garbage] {
     try all().map { fingerprint, run in
       Garbage(
-        "stage \(stage): begun with other settings or inputs, "
+        "stage \(stage): started with different settings or inputs, "
           + "\(run.unitsDone) of \(run.unitsTotal) \(unit)",
         byteCount: try places.byteCount(aside: fingerprint)
       ) {

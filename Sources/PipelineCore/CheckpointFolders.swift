@@ -158,10 +158,10 @@ public struct CheckpointFolders {
       let path = "\(folder)/\(name)"
       let file = try RegularFile(path: path)
       let byteCount = try entry.int("byte_count")
-      let hint = "delete the folder \(folder) to continue from the checkpoint before it"
+      let hint = "delete the folder \(folder) to continue from the previous checkpoint"
       guard file.size == byteCount else {
         throw PipelineError.damaged(
-          path: path, reason: "\(file.size) bytes where \(byteCount) were written; \(hint)")
+          path: path, reason: "\(file.size) bytes instead of \(byteCount); \(hint)")
       }
       let digest = try entry.string("sha256")
       guard try SHA256.digest(of: file).hexadecimal == digest else {

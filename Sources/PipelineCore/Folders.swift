@@ -16,7 +16,7 @@ public enum Folders {
       try make(String(path[..<slash]))
     }
     guard mkdir(path, 0o755) == 0 || errno == EEXIST else {
-      throw .lastSystemFailure("make the folder", path)
+      throw .lastSystemFailure("create the folder", path)
     }
   }
 

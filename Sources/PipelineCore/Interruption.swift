@@ -19,7 +19,7 @@ public struct Interruption: Error, Equatable, CustomStringConvertible {
   /// 130, 143 or 129, as shells have it.
   public var exitCode: Int32 { 128 + signal }
   public var description: String {
-    "interrupted; finished work is saved, and the same command continues from here"
+    "interrupted; finished work is saved; run the same command to continue"
   }
 
   // A handler can reach nothing but globals.

@@ -46,7 +46,7 @@ struct OutputCheck {
       if let damage = try Self.damage(of: relative, in: result, stage) {
         let difference =
           found.map { Self.difference(of: $0, from: expected) }
-          ?? "\(byteCount) bytes where \(file.byteCount) were written"
+          ?? "\(byteCount) bytes instead of \(file.byteCount)"
         lost.append(
           LostFile(relative: relative, path: path, damage: damage.isEmpty ? difference : damage))
       } else {
@@ -71,7 +71,7 @@ struct OutputCheck {
       guard byteCount == file.byteCount else {
         return LostFile(
           relative: relative, path: path,
-          damage: "\(byteCount) bytes where \(file.byteCount) were written")
+          damage: "\(byteCount) bytes instead of \(file.byteCount)")
       }
       guard readsAll, let expected = file.sha256 else { return nil }
       let found = try digests.read(path)

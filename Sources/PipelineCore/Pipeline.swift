@@ -66,7 +66,7 @@ public struct Pipeline {
     guard own.workspace != "~", !own.workspace.hasPrefix("~/") else {
       throw PipelineError.badSetting(
         path: "workspace",
-        reason: "only a shell replaces the ~ of \(own.workspace); write the whole path")
+        reason: "~ is not expanded in \(own.workspace); write the full path")
     }
     workspacePath = own.workspace
     threads = own.threads
@@ -111,7 +111,7 @@ public struct Pipeline {
     guard !blocks.isEmpty else {
       throw PipelineError.badSetting(
         path: "\(path): stages",
-        reason: "names no stage; known are \(names.joined(separator: ", "))")
+        reason: "lists no stage; available: \(names.joined(separator: ", "))")
     }
     for name in blocks.keys where !names.contains(name) {
       throw PipelineError.unknownStage(
@@ -146,7 +146,7 @@ public struct Pipeline {
       if let type = try types.first(where: { try defaults(of: $0)[unread] != nil }) {
         throw PipelineError.badSetting(
           path: "\(path): \(unread)",
-          reason: "is a setting of stage \(type.name) and others, none of which this pipeline has; "
+          reason: "is a setting of stage \(type.name) and others, none of which are in this pipeline; "
             + "remove it")
       }
       let known = Array(Set(PipelineSettings.keys + allKeys)).sorted()

@@ -45,23 +45,23 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .unknownSetting(let path, let nearest, let known):
-      "\(path): there is no such setting; \(Self.suggestion(nearest, known))"
+      "\(path): unknown setting; \(Self.suggestion(nearest, known))"
     case .badSetting(let path, let reason): "\(path): \(reason)"
     case .missingInput(let setting, let path):
-      "\(setting): \(path) is not there; "
-        + (HubName.remedy(path) ?? "put it there, or say where it is") + ": --set \(setting)=PATH"
-        + (path.hasPrefix("/") ? "" : " (paths start at the current folder; ~ is no folder)")
+      "\(setting): \(path) does not exist; "
+        + (HubName.remedy(path) ?? "put it there, or give its path") + ": --set \(setting)=PATH"
+        + (path.hasPrefix("/") ? "" : " (paths start at the current folder; ~ is not expanded)")
     case .badOverride(let text):
       "--set \(text): expected stage.key=value, such as encode.batch=8, or key=value"
     case .unknownStage(let name, let nearest, let known):
-      "there is no stage \"\(name)\"; \(Self.suggestion(nearest, known))"
+      "unknown stage \"\(name)\"; \(Self.suggestion(nearest, known))"
     case .noProducer(let stage, let artifact):
-      "stage \"\(stage)\" needs the \(artifact), which no earlier stage of the pipeline makes; "
+      "stage \"\(stage)\" needs the \(artifact), which no earlier stage of the pipeline produces; "
         + "add that stage or point the settings at a file"
     case .twoProducers(let artifact, let stages):
-      "the \(artifact) would be made by \(stages.joined(separator: " and by ")); keep one of them"
+      "the \(artifact) would be produced by \(stages.joined(separator: " and by ")); keep only one of them"
     case .otherDevice(let stage, let begun, let now):
-      "stage \"\(stage)\" was begun on \(begun), but this is \(now), whose last bits differ; continue there, "
+      "stage \"\(stage)\" was started on \(begun), but this is \(now), whose results differ in the last bits; continue there, "
         + "restart it with --force \(stage), or mix both with --set may_change_device=true"
     case .workspaceInUse(let path, let holder):
       "\(path): in use by \(holder); wait until it ends or choose another workspace"
@@ -72,8 +72,8 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
     case .damaged(let path, let reason): "\(path): damaged: \(reason)"
     case .unusableInput(let path, let reason): "\(path): \(reason)"
     case .noSpace(let path, let what, let byteCount, let free):
-      "\(path): no space for the \(what): it takes \(ByteCount.text(byteCount)), but only "
-        + "\(ByteCount.text(free)) are free; free some space or choose another workspace"
+      "\(path): no space for the \(what): it needs \(ByteCount.text(byteCount)), but only "
+        + "\(ByteCount.text(free)) is free; free some space or choose another workspace"
     case .malformedFile(let error): error.description
     case .system(let operation, let path, let code):
       FileError.system(operation: operation, path: path, code: code).description
@@ -82,6 +82,6 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
 
   private static func suggestion(_ nearest: String?, _ known: [String]) -> String {
     if let nearest { return "did you mean \"\(nearest)\"?" }
-    return known.isEmpty ? "there are none here" : "known are \(known.joined(separator: ", "))"
+    return known.isEmpty ? "none are available here" : "available: \(known.joined(separator: ", "))"
   }
 }

@@ -124,7 +124,7 @@ struct Planner {
       let subject =
         stages.count == 1
         ? "stage \(stages[0]) runs" : "stages \(stages.joined(separator: ", ")) run"
-      let reasons = ["\(subject) first; this one follows only if that changes what it reads"]
+      let reasons = ["\(subject) first; this one reruns only if that changes its inputs"]
       return step(
         lost.state ?? (record.result == nil ? .partial : .stale),
         lost.map(\.description) + reasons, .unknown)
@@ -154,11 +154,11 @@ struct Planner {
     for (artifact, entry) in artifacts { makers[artifact.name] = entry.maker }
     func isCurrent(_ run: StageRun) -> Bool { basis.changes(since: run.basis).isEmpty }
     if record.phase == .replacing {
-      return (.partial, ["complete; the next run puts it in its place"], .unknown)
+      return (.partial, ["complete; the next run moves it into place"], .unknown)
     }
     let progress =
       record.run.unitsTotal == 0
-      ? "begun" : "\(record.run.unitsDone) of \(record.run.unitsTotal) done so far"
+      ? "started" : "\(record.run.unitsDone) of \(record.run.unitsTotal) done so far"
     if record.phase == .building, record.isForced, isCurrent(record.run) {
       return (.partial, [progress], .build(resumes: true))
     }
@@ -178,7 +178,7 @@ struct Planner {
         return (
           lost.state ?? .missing,
           lost.map(\.description) + (missing.map { ["missing: \($0)"] } ?? [])
-            + (record.phase == .repairing && lost.isEmpty ? ["being made again"] : []),
+            + (record.phase == .repairing && lost.isEmpty ? ["being rebuilt"] : []),
           Self.repair(lost, of: result, configured)
         )
       }
@@ -193,7 +193,7 @@ struct Planner {
     }
     if record.result?.isKnown == false, record.phase != .building {
       return (
-        .stale, ["made by an earlier version of this program; a run compares it first"],
+        .stale, ["made by an earlier version of this program; the next run checks it first"],
         .build(resumes: false)
       )
     }
@@ -205,10 +205,10 @@ struct Planner {
 
   private static func describe(_ lost: LostFile, _ configured: ConfiguredStage) -> String {
     if OutputCheck.covers(configured.type.spare, lost.relative) {
-      return "\(lost); it only helps to make lost files again, and `spo gc` removes it"
+      return "\(lost); it is only used to restore lost files, and `spo gc` removes it"
     }
     return
-      "\(lost); only training again would bring it back (--force \(configured.name)), and the trained "
+      "\(lost); only retraining would restore it (--force \(configured.name)), and the trained "
       + "result does not depend on it"
   }
 

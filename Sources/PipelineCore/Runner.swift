@@ -57,7 +57,7 @@ public struct Runner {
     let digests = FileDigests(savedAt: workspace.digestsPath)
     digests.observe = { [observe] path, byteCount in
       let gigabytes = Double(byteCount / 100_000_000) / 10
-      observe(.said(stage: "inputs", text: "reading \(path) (\(gigabytes) GB): is it as it was?"))
+      observe(.said(stage: "inputs", text: "reading \(path) (\(gigabytes) GB) to check for changes"))
     }
     try workspace.requireUsable(knowing: pipeline.knownNames)
     // What stops a run must not leave an empty workspace behind.
@@ -100,7 +100,7 @@ public struct Runner {
           .said(
             stage: configured.name,
             text: "the result of an earlier version of this program is kept "
-              + "as far as nothing has changed since"))
+              + "where nothing has changed since"))
       } catch let interruption as Interruption {
         throw interruption
       } catch {
@@ -181,7 +181,7 @@ extension Runner {
           mended.insert("\(maker) \(damage.artifact)").inserted,
           let place = stages.firstIndex(where: { $0.name == maker })
         else { throw damage }
-        observe(.said(stage: configured.name, text: "\(damage); stage \(maker) makes it again"))
+        observe(.said(stage: configured.name, text: "\(damage); stage \(maker) rebuilds it"))
         planner.forced.insert(maker)
         index = place
         continue

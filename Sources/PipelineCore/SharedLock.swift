@@ -25,7 +25,7 @@ package final class SharedLock {
       let holder = owner.map { "process \($0.process) on \($0.host)" } ?? "another process"
       throw .workspaceInUse(
         path: workspace.path,
-        holder: "\(holder), as \(path) says (remove it if that process is gone)")
+        holder: "\(holder), according to \(path) (remove it if that process is gone)")
     }
     unlink(path)
     guard try create() else {

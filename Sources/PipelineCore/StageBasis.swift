@@ -24,7 +24,7 @@ struct StageBasis: Equatable {
   func changes(since earlier: StageBasis, makers: [String: String] = [:]) -> [String] {
     var changes: [String] = []
     if version != earlier.version {
-      changes.append("the program's stage changed: version \(earlier.version) -> \(version)")
+      changes.append("the stage's code changed: version \(earlier.version) -> \(version)")
     }
     changes += Self.differences("setting ", settings(of: earlier), effectiveSettings)
     let before = Dictionary(earlier.inputs.map { ($0.name, $0) }) { first, _ in first }
@@ -45,7 +45,7 @@ struct StageBasis: Equatable {
       upstream[$0] != earlier.upstream[$0]
     }
     for stage in Set(artifacts.map { makers[$0] ?? $0 }).sorted() {
-      changes.append("stage \(stage) gives another result")
+      changes.append("the result of stage \(stage) changed")
     }
     return changes
   }

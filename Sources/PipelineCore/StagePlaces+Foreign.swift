@@ -57,7 +57,7 @@ extension StagePlaces {
       let found = "\(path)/\(file)"
       guard Folders.isThere(found) else {
         throw PipelineError.damaged(
-          path: path, reason: "it holds a name that is not UTF-8, \(file); move it away")
+          path: path, reason: "it contains a file name that is not UTF-8, \(file); move it away")
       }
       try keep(found, as: "\(relative)/\(file)")
     }

@@ -44,7 +44,7 @@ struct StagePlaces {
     for folder in folders where relative == folder || relative.hasPrefix("\(folder)/") {
       return workspace.path("\(folder)/\(Self.folderName)\(relative.dropFirst(folder.count))")
     }
-    precondition(singleFiles.contains(relative), "\(relative) is no place of stage \(stage)")
+    precondition(singleFiles.contains(relative), "\(relative) is not a path of stage \(stage)")
     return final(relative) + Self.fileEnding
   }
 

@@ -31,7 +31,7 @@ struct StageWork {
     let name = configured.name
     places.onKeeping = { path, kept in
       observe(
-        .kept(stage: name, text: "\(path) is not what was written; it is now \(kept)"))
+        .kept(stage: name, text: "\(path) was changed since it was written; it is kept as \(kept)"))
     }
     self.places = places
   }
@@ -103,8 +103,8 @@ struct StageWork {
         .said(
           stage: name,
           text: (index.others.count == 1
-            ? "a file of parts is not used: it was made with other settings or inputs: "
-            : "\(index.others.count) files of parts are not used: they were made with other settings or "
+            ? "a part file is ignored: it was made with different settings or inputs: "
+            : "\(index.others.count) part files are ignored: they were made with different settings or "
               + "inputs, such as ") + "\(other.path) (\(other.changes[0]))"))
     }
     return index
@@ -314,8 +314,8 @@ extension StageWork {
       if let interruption = Interruption.pending { throw interruption }
       if ranks.isBusy {
         progress.say(
-          "exchanges with \(ranks.count - 1) other rank\(ranks.count == 2 ? "" : "s"), waiting for them "
-            + "included, took \(rounded(ranks.seconds - secondsBefore)) s of "
+          "exchanges with \(ranks.count - 1) other rank\(ranks.count == 2 ? "" : "s"), including waits, "
+            + "took \(rounded(ranks.seconds - secondsBefore)) s of "
             + "\(rounded(progress.seconds)) s")
       }
       try context.dismiss()

@@ -81,9 +81,9 @@ extension Planner.Step {
     if let record, record.phase == .building, state != .partial { runs.append(record.run) }
     return runs.filter { $0.unitsDone > 0 }.map { run in
       let changes = basis.changes(since: run.basis)
-      return "started with other settings: \(run.unitsDone) of \(run.unitsTotal) \(configured.unit)"
+      return "started with different settings: \(run.unitsDone) of \(run.unitsTotal) \(configured.unit)"
         + (changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))")
-        + ", which continues when those settings are used again; spo gc removes it"
+        + "; it resumes if those settings are used again, and spo gc removes it"
     }
   }
 

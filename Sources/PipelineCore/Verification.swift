@@ -151,14 +151,14 @@ extension Pipeline {
     }
     let hasSpare = !found.isEmpty || lost.contains(where: isSpare)
     let remedies =
-      (hasSpare ? ["\(command("gc")), which removes what only helps to train again"] : [])
+      (hasSpare ? ["\(command("gc")), which removes files needed only for retraining"] : [])
       + (lost.allSatisfy(isSpare) ? [] : [trainingAgain(configured)])
     return (lost.map(\.description) + found, remedies)
   }
 
   /// For files that a whole result does not depend on.
   private func trainingAgain(_ configured: ConfiguredStage) -> String {
-    "\(runCommand) --force \(configured.name), which trains again, or leave it: the result is whole"
+    "\(runCommand) --force \(configured.name), which retrains, or leave it: the result is intact"
   }
 }
 

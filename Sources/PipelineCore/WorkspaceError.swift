@@ -26,29 +26,29 @@ public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible 
   public var description: String {
     switch self {
     case .notFolder(let path):
-      "\(path): the workspace must be a folder, but this is a file or a link that leads to none; choose another workspace"
+      "\(path): the workspace must be a folder, but this is a file or a broken link; choose another workspace"
     case .absent(let path, let run):
-      "\(path): there is no such workspace; `\(run)` makes it, --workspace DIR names another"
+      "\(path): no such workspace; `\(run)` creates it, --workspace DIR selects another"
     case .noWorkspace(let path):
-      "\(path): not a workspace: no run has begun here; name the folder in which spo run works, not the "
+      "\(path): not a workspace: no run has started here; give the folder in which spo run works, not the "
         + "pipeline file"
     case .notOurs(let path, let example):
-      "\(path): not a workspace of this program, and not empty (it holds \(example)); choose "
+      "\(path): not a workspace of this program, and not empty (it contains \(example)); choose "
         + "an empty folder or one that does not exist"
     case .foreign(let paths, let stage):
       "\(paths.prefix(3).joined(separator: ", "))"
         + (paths.count > 3 ? " and \(paths.count - 3) more" : "")
         + ": stage \(stage) would write here, but "
-        + (paths.count == 1 ? "this is" : "these are")
-        + " not this program's; move \(paths.count == 1 ? "it" : "them") away or choose another "
+        + (paths.count == 1 ? "this does" : "these do")
+        + " not belong to this program; move \(paths.count == 1 ? "it" : "them") away or choose another "
         + "workspace"
     case .occupied(let path, let stage):
-      "\(path): stage \(stage) has made a new file for this place, but what is there is not this "
-        + "program's; move it away and run again"
+      "\(path): stage \(stage) has a new file for this path, but the existing one does not belong to this "
+        + "program; move it away and run again"
     case .wrongKind(let path, let stage, let isFolder, let isLink):
       "\(path): stage \(stage) needs a \(isFolder ? "folder" : "file") here, but this is "
         + (isLink
-          ? "a symbolic link to something else or to nothing" : isFolder ? "a file" : "no file")
+          ? "a symbolic link to something else or a broken one" : isFolder ? "a file" : "not a file")
         + "; move it away or choose another workspace"
     }
   }

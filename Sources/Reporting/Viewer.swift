@@ -108,7 +108,7 @@ let viewerScript = #"""
     slider.type = "range";
     slider.min = 0;
     slider.max = 100;
-    slider.setAttribute("aria-label", "How much of each picture shows");
+    slider.setAttribute("aria-label", "How much of each image shows");
     slider.addEventListener("input", () => cut(slider.value));
     stage.tabIndex = -1;
     stage.append(under, over, edge, ...corners);
@@ -117,7 +117,7 @@ let viewerScript = #"""
       image.draggable = false;
       image.addEventListener("error", () => {
         notes[number].hidden = false;
-        notes[number].textContent = "the file of this picture is not beside the page";
+        notes[number].textContent = "the file of this image is not next to the page";
       });
     }
     const drag = (event) => {
@@ -139,8 +139,8 @@ let viewerScript = #"""
     const bottom = make("div", "bar");
     bottom.append(
       button("Previous", () => move(-1)), place, button("Next", () => move(1)), swapping, choices,
-      file, make("span", "keys", "\u2190 \u2192 other pictures, space swaps, Esc closes"));
-    dialog.setAttribute("aria-label", "Pictures, enlarged");
+      file, make("span", "keys", "\u2190 \u2192 other images, space swaps, Esc closes"));
+    dialog.setAttribute("aria-label", "Enlarged images");
     dialog.append(top, stage, slider, captions, bottom);
     dialog.addEventListener("click", (event) => {
       if (event.target === dialog) dialog.close();
@@ -174,7 +174,7 @@ let viewerScript = #"""
     }
     const first = document.querySelector(".pictures");
     if (first) {
-      first.before(make("p", "note", "A click on a picture, or Enter, enlarges and compares it."));
+      first.before(make("p", "note", "Click an image, or press Enter, to enlarge and compare it."));
     }
     document.body.append(dialog);
 

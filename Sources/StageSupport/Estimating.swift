@@ -70,14 +70,14 @@ package struct NamedSource {
   /// The model that is tuned, which all stages share.
   package static func model(_ path: String) -> NamedSource {
     NamedSource(
-      setting: "model", path: path, what: "the diffusion model to tune, a folder of diffusers",
+      setting: "model", path: path, what: "the diffusion model to tune, a diffusers folder",
       standIn: .named(by: path, isCLIP: false))
   }
 
   /// What is given in place of its VAE.
   package static func vae(_ path: String?) -> [NamedSource] {
     path.map {
-      [NamedSource(setting: "vae", path: $0, what: "the VAE in place of the model's own")]
+      [NamedSource(setting: "vae", path: $0, what: "the VAE to use instead of the model's")]
     } ?? []
   }
 
@@ -116,7 +116,7 @@ public struct MemoryNeed: Sendable {
   }
 
   /// Adds what matrix products copy parts of their factors into.
-  mutating func addKernels() { add("copies of factors", bytes: 4_000_000 * Threads.count) }
+  mutating func addKernels() { add("packed matrices", bytes: 4_000_000 * Threads.count) }
 }
 
 /// How large a pipeline's pictures and data are.

@@ -58,7 +58,7 @@ package struct StagePlan {
     need.add("weights", bytes: lastingBytes)
     if let counter {
       need.add("passes", bytes: counter.peakBytes - lastingBytes)
-      need.add("memory to be used again", bytes: counter.heldPeakBytes - counter.peakBytes)
+      need.add("memory kept for reuse", bytes: counter.heldPeakBytes - counter.peakBytes)
     }
     if !units.isEmpty { need.addKernels() }
     for part in beside { need.add(part.what, bytes: part.byteCount) }

@@ -56,7 +56,7 @@ struct HeldOutData {
         throw PipelineError.badSetting(
           path: "ingest.source",
           reason:
-            "all rows are of split \(only), and none are left to train on; add files of split "
+            "all rows are in split \(only), and none are left to train on; add files of split "
             + "train, or, if these rows are not to be held out, set ingest.split=train, of which "
             + "shard.validation_fraction is held out")
       }
@@ -71,7 +71,7 @@ struct HeldOutData {
       throw PipelineError.badSetting(
         path: "ingest.source",
         reason: "training needs rows of split train and of split validation or validation_unique, "
-          + "but the data has \(splits.joined(separator: " and ")); add files, or leave one split, of "
+          + "but the data has \(splits.joined(separator: " and ")); add files, or use only one split, of "
           + "which shard.validation_fraction is held out")
     }
     return ("train", heldOut)
@@ -121,8 +121,8 @@ struct HeldOutData {
     throw PipelineError.badSetting(
       path: "shard.validation_fraction",
       reason:
-        "\(fraction) holds out \(heldOut) of \(positions.count) prompts, and training needs some "
-        + "to learn from and some held out; set shard.validation_fraction=\(remedy), or "
+        "\(fraction) holds out \(heldOut) of \(positions.count) prompts, but training needs some "
+        + "to train on and some held out; set shard.validation_fraction=\(remedy), or "
         + otherRemedy)
   }
 

@@ -61,7 +61,7 @@ struct ModelAgreement {
         try compare(other, encoding) { model in
           [
             ("text width", "\(model.prompts.width)"),
-            ("tokens of a prompt", "\(model.prompts.tokens)"),
+            ("tokens per prompt", "\(model.prompts.tokens)"),
             ("width of pooled text", "\(model.prompts.pooledWidth ?? 0)"),
             ("latent_channels", "\(model.autoencoder.latentChannels)"),
             ("pixels per latent", "\(model.autoencoder.reduction)"),
@@ -93,7 +93,7 @@ struct ModelAgreement {
       throw PipelineError.badSetting(
         path: other.setting,
         reason:
-          "\(other.folder.path) does not fit \(first.setting), \(first.folder.path): \(own.name) "
+          "\(other.folder.path) does not match \(first.setting), \(first.folder.path): \(own.name) "
           + "\(own.value) and \(wanted.value); name one model for all stages")
     }
   }

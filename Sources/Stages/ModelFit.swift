@@ -24,7 +24,7 @@ extension Pipeline {
       throw PipelineError.badSetting(
         path: "spo.judged_timestep",
         reason: "must be \"none\" where preference.step_aware is false, but is "
-          + "\"\(tune.settings.judgedTimestep.rawValue)\": the model has learned no other timestep than 0"
+          + "\"\(tune.settings.judgedTimestep.rawValue)\": the model was trained only at timestep 0"
       )
     }
     if let label = stages.lazy.compactMap({ $0 as? Label }).first,

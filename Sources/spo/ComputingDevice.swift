@@ -9,7 +9,7 @@ struct ComputingDevice {
   let backend: DeviceBackend?
 
   static let option = CommandSyntax.Option.value(
-    "device", "NAME", "auto (a GPU if there is one), cpu, cuda[:N] or opencl[:N] (auto)")
+    "device", "NAME", "auto (a GPU if available), cpu, cuda[:N] or opencl[:N] (auto)")
 
   /// - Throws: `UsageError`, or ``DeviceError`` if there is no such device
   init(_ arguments: Arguments) throws {
@@ -43,7 +43,7 @@ struct ComputingDevice {
       backend = try Devices.open(found.name)
       Console.note(
         "computing on \(found.name), \(found.description.product); `spo doctor --device-check` compares it "
-          + "with the processor")
+          + "with the CPU")
     }
   }
 

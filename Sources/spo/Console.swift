@@ -44,7 +44,7 @@ enum Console {
   /// Says where files are now that were edited since this program wrote them.
   static func noteKept(_ paths: [String]) {
     for path in paths {
-      complain("note: a file that was edited is kept as \(path.printable)")
+      complain("note: an edited file is kept as \(path.printable)")
     }
   }
 

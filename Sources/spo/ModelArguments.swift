@@ -30,7 +30,7 @@ extension Arguments {
       let isExport = PathKind(of: "\(path)/merged/model_index.json") != nil
       throw MistakenModel(
         option: option,
-        problem: "\(path): no diffusers model (no model_index.json, no unet/)"
+        problem: "\(path): not a diffusers model (no model_index.json, no unet/)"
           + (isExport ? "; use \(path)/merged, or --lora with a LoRA file of this folder" : ""))
     case .file?:
       guard path.lowercased().hasSuffix(".safetensors"),
@@ -64,9 +64,9 @@ struct MissingModel: ClassifiedError, CustomStringConvertible {
   var description: String {
     let remedy =
       HubName.remedy(path)
-      ?? "name a folder in diffusers' layout or a checkpoint file; relative paths start at the current "
-      + "folder, and nothing is downloaded (docs/recipes.md says where models come from)"
-    return "--\(option): \(path.isEmpty ? "\"\"" : path) is not there; \(remedy)"
+      ?? "give a diffusers folder or a checkpoint file; relative paths start at the current "
+      + "folder, and nothing is downloaded (docs/recipes.md lists sources of models)"
+    return "--\(option): \(path.isEmpty ? "\"\"" : path) does not exist; \(remedy)"
   }
 }
 

@@ -20,7 +20,7 @@ enum OutputPlace {
     _ = try OutputPath.resolved(path)
     guard let ending, let other = otherFormat(path), other != ending else { return }
     throw OutputRefusal(
-      path: path, reason: "what is written is a .\(ending) file, but the name ends in .\(other)")
+      path: path, reason: "the output is a .\(ending) file, but its name ends in .\(other)")
   }
 
   /// The same for a file or a folder, whatever stands there.
@@ -30,12 +30,12 @@ enum OutputPlace {
     for input in files + models where !input.isEmpty && PathKind(of: input) != nil {
       let real = Folders.canonical(input)
       if place == real {
-        throw OutputRefusal(path: path, reason: "it is the file to read")
+        throw OutputRefusal(path: path, reason: "it is the input file")
       }
       if models.contains(input), PathKind(of: real) == .folder,
         place.hasPrefix(real == "/" ? real : real + "/")
       {
-        throw OutputRefusal(path: path, reason: "it lies in \(input), which is read")
+        throw OutputRefusal(path: path, reason: "it is inside \(input), which is an input")
       }
     }
     var folder = place
@@ -44,7 +44,7 @@ enum OutputPlace {
       guard Workspace(path: folder).isOurs else { continue }
       throw OutputRefusal(
         path: path,
-        reason: "it lies in the workspace \(folder), whose files are those of its stages")
+        reason: "it is inside the workspace \(folder), which holds only files of its stages")
     }
   }
 

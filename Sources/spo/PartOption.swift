@@ -10,7 +10,7 @@ extension Arguments {
     do {
       let partition = try Partition(text, environment: ProcessInfo.processInfo.environment)
       if let variable = partition.variable {
-        Console.note("part \(partition), by \(variable)")
+        Console.note("part \(partition), from \(variable)")
       }
       return partition
     } catch { throw self.error("--partition \(text): \(error)") }
@@ -22,7 +22,7 @@ extension Arguments {
       let launcher = try Launcher(environment: ProcessInfo.processInfo.environment)
     else { return }
     throw error(
-      "\(launcher.name) has started \(launcher.count) processes, which would all do the same; divide the prompts "
+      "\(launcher.name) has started \(launcher.count) processes, which would all do the same work; divide the prompts "
         + "with --partition auto/\(launcher.count), or start one process")
   }
 }

@@ -8,7 +8,7 @@ extension Pipeline {
   func sayNotes(looks: Bool = false) {
     var notes = notes + modelNotes
     if looks, !Folders.exists(workspacePath) {
-      notes.append("there is no folder \(workspacePath); `spo run` makes it")
+      notes.append("\(workspacePath) does not exist yet; `spo run` creates it")
     }
     for note in notes { Console.note("note: \(note)") }
   }

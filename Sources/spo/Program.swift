@@ -90,13 +90,13 @@ enum Program {
       name.hasPrefix("-") ? ["--version", "--help"] : commands.map { $0.syntax.name }
     let hint =
       nearest(to: name, in: names).map { "did you mean \($0)?" }
-      ?? "known are \(names.joined(separator: ", "))"
-    throw UsageError(command: nil, "there is no command \"\(name)\"; \(hint)")
+      ?? "available: \(names.joined(separator: ", "))"
+    throw UsageError(command: nil, "unknown command \"\(name)\"; \(hint)")
   }
 
   private static var exitCodes: [(String, String)] {
     [("0", "done")] + FailureKind.allCases.map { ("\($0.rawValue)", $0.meaning) }
-      + [("129, 130, 143", "interrupted; finished work is saved, and the same command continues")]
+      + [("129, 130, 143", "interrupted; finished work is saved; run the same command to continue")]
   }
 
   private static var help: String {
@@ -131,10 +131,10 @@ extension FailureKind {
     case .other: "any other failure"
     case .usage: "usage error"
     case .settings: "a setting is unknown, of the wrong type or out of range"
-    case .input: "an input is missing, damaged or not what it should be"
+    case .input: "an input is missing, damaged or of the wrong kind"
     case .space: "no space on the disk, or not enough memory"
     case .busy: "another process is using the same workspace"
-    case .notFinite: "numbers that are not finite"
+    case .notFinite: "non-finite numbers (NaN or infinity)"
     case .nothingLearned: "nothing was learned"
     }
   }

@@ -61,10 +61,10 @@ struct RankedProgram {
 
   private func introduce() {
     guard let summary = launched.summary else { return }
-    Console.note("\(summary): they train together, rank 0 does the rest alone")
+    Console.note("\(summary): all ranks train together; rank 0 does the rest")
     if !launched.processors.isEmpty {
       Console.note(
-        "note: last bits of results may depend on the number of ranks, which run on "
+        "note: the last bits of results may depend on the number of ranks, which run on "
           + launched.processors.joined(separator: " and "))
     }
   }

@@ -27,7 +27,7 @@ final class RunConsole {
     case .started(let stage, let reasons, let resumed):
       let shown = reasons.prefix(5).joined(separator: "; ")
       let more = reasons.count > 5 ? "; and \(reasons.count - 5) more changes" : ""
-      line("\(stage): \(resumed ? "goes on" : "starts") (\(shown)\(more))")
+      line("\(stage): \(resumed ? "resuming" : "starting") (\(shown)\(more))")
       lastProgress = nil
     case .finished(let stage, let units, let unit, let rejects, let seconds, let peakMemory):
       let rejected = rejects.values.reduce(0, +)

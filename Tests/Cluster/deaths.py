@@ -163,7 +163,7 @@ class Launcher:
         if (self.bed.folder / "some" / COMPARED[0]).exists():
             fail(f"{what}: came too late")
         self.bed.expect_success(f"{what}: going on", self.words(3, "some"))
-        if "spo: goes on" not in self.bed.errors():
+        if "spo: resuming" not in self.bed.errors():
             fail(f"{what}: began anew")
         if self.bed.results("some") != self.bed.wanted:
             fail(f"{what}: other bytes")

@@ -189,5 +189,5 @@ finish
 "$SPO" run "$BED/lost.json5" --quiet
 same lost "a node that died with its part"
 grep -lq "part 2/2" ./*.out && ls "$BED"/work > /dev/null
-grep -hq "goes on (part 2/2 by SLURM_ARRAY_TASK_ID)" ./*.out || fail "the part began anew instead of going on"
+grep -hq "resuming (part 2/2 from SLURM_ARRAY_TASK_ID)" ./*.out || fail "the part began anew instead of going on"
 echo "all checks passed"

@@ -75,7 +75,7 @@ struct CommandSyntaxTests {
     "a wrong call is told what is wrong",
     arguments: [
       (["m", "--sise", "1x1"], "unknown option --sise; did you mean --size?"),
-      (["m", "-s"], "unknown option -s; options begin with --"),
+      (["m", "-s"], "unknown option -s; options start with --"),
       (["m", "--size"], "--size needs a value: WxH"),
       (["m", "--quiet=1"], "--quiet takes no value"),
       (["m", "--text", "a", "--text", "b"], "--text was given twice"),
@@ -92,7 +92,7 @@ struct CommandSyntaxTests {
     #expect(throws: UsageError(command: "draw", "--size must be of the form WxH, but is \"64\"")) {
       try arguments.pair("size", separator: "x")
     }
-    let wanted = "--steps must be a whole number of at least 1, but is \"many\""
+    let wanted = "--steps must be an integer of at least 1, but is \"many\""
     #expect(throws: UsageError(command: "draw", wanted)) {
       try arguments.int("steps", in: 1...Int.max)
     }

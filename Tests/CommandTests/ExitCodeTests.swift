@@ -51,7 +51,7 @@ import Testing
       ("{workspace: 'w', stages: {injest: {}}}", "ingest"),
       ("{workspace: 'w', stages: {ingest: 3}}", "ingest"),
       ("{workspace: 'w', stage: {}}", "stages"), ("{stages: {}}", "workspace"),
-      ("{workspace: 'w', stages: {}}", "names no stage"),
+      ("{workspace: 'w', stages: {}}", "lists no stage"),
       ("{workspace: 'w', device: 'cuda:97', stages: {ingest: {source: 'x'}}}", "cuda:97"),
       ("{workspace: 'w', device: 'opencl:97', stages: {ingest: {source: 'x'}}}", "opencl:97"),
     ] {

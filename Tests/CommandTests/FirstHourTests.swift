@@ -25,10 +25,10 @@ import Testing
       ] {
         expect(
           try Program(command + ["--model", hub]).outcome(), failsAs: .input,
-          naming: "--model: \(hub) is not there", "hf download \(hub)")
+          naming: "--model: \(hub) does not exist", "hf download \(hub)")
         expect(
           try Program(command + ["--model", "models/absent"]).outcome(), failsAs: .input,
-          naming: "--model: models/absent is not there", "current folder")
+          naming: "--model: models/absent does not exist", "current folder")
       }
       expect(
         try spo(
@@ -119,8 +119,8 @@ import Testing
         ).outcome()
       }
       for (path, words) in [
-        ("\(folder)/data", "no diffusers model (no model_index.json, no unet/)"),
-        ("data/tiny-preference", "no diffusers model"),
+        ("\(folder)/data", "not a diffusers model (no model_index.json, no unet/)"),
+        ("data/tiny-preference", "not a diffusers model"),
         (export, "use \(export)/merged, or --lora"), (lora, "this is a LoRA"),
       ] {
         expect(try sample(path), failsAs: .input, naming: path, words)
@@ -244,14 +244,14 @@ import Testing
       try AtomicFile.replace("\(folder)/settings.json", with: Array("{\"a\": 1}".utf8))
       for (path, words) in [
         (fixturePath("data/pairs-pandas.csv"), "pairs: two images"),
-        (fixturePath("data/chosen-rejected-pandas.jsonl"), "form      chosen_rejected"),
-        (fixturePath("data/prompts.txt"), "form      prompts"),
+        (fixturePath("data/chosen-rejected-pandas.jsonl"), "format    chosen_rejected"),
+        (fixturePath("data/prompts.txt"), "format    prompts"),
         (SmallRun.pipeline, "stages: ingest, encode"),
         ("data/tiny-sd", "a model in diffusers' layout"),
         ("data/tiny-preference", "in transformers' layout"),
-        ("data/pickapic-sample", "form      pickapic"),
+        ("data/pickapic-sample", "format    pickapic"),
         (fixturePath("data/votes-datasets.parquet"), "votes: two images with vote counts"),
-        ("\(folder)/other.csv", "form      not recognized"),
+        ("\(folder)/other.csv", "format    not recognized"),
         ("\(folder)/settings.json", "a JSON object"),
       ] {
         let text = try spo("inspect", path)

@@ -20,7 +20,7 @@ import Testing
         try program.wait {
           (try? Data(contentsOf: URL(fileURLWithPath: metrics)))?.isEmpty == false
         }
-        let sentence = "is working on it now"
+        let sentence = "is running it now"
         func status() throws -> String {
           try spo("status", SmallRun.pipeline, "--workspace", run.workspace).output
         }

@@ -155,7 +155,7 @@ import Testing
         for out in (draws ? [] : spelled) + [link] {
           let outcome = try Program(command + ["--out", out]).outcome()
           #expect(outcome.exitCode ?? 0 != 0, "\(outcome)")
-          #expect(outcome.errors.contains("it is the file to read"), "\(outcome)")
+          #expect(outcome.errors.contains("it is the input file"), "\(outcome)")
           #expect(try RegularFile(path: input).readAll() == before)
         }
       }

@@ -64,7 +64,7 @@ import Testing
         try run.run("--through", "encode", "--partition", "1/2", "--set", "encode.batch=3"))
       let status = try spo("status", SmallRun.pipeline, "--workspace", run.workspace).output
       #expect(
-        status.contains("parts/encode/1-of-2.part: made with other settings or inputs; remove it"))
+        status.contains("parts/encode/1-of-2.part: made with different settings or inputs; remove it"))
       #expect(!status.contains("all are there: --merge"))
 
       // Something else under a part's name.
@@ -73,7 +73,7 @@ import Testing
       try FileManager.default.createDirectory(atPath: other, withIntermediateDirectories: false)
       #expect(
         try spo("status", SmallRun.pipeline, "--workspace", run.workspace).output.contains(
-          "\(other): not a file, which a part is; move it away"))
+          "\(other): not a regular file; move it away"))
       expect(
         try run.run("--through", "encode", "--merge"), failsAs: .input, naming: other,
         "move it away")
@@ -183,7 +183,7 @@ import Testing
         expectSuccess(try Program(half + ["--partition", "1/2"]).outcome())
         expect(
           try Program(half + ["--merge"]).outcome(), failsAs: .other,
-          naming: "1 of 3 prompts are in no part: 1, counted from 0")
+          naming: "1 of 3 prompts are missing: 1, counted from 0")
         #expect(!FileManager.default.fileExists(atPath: "\(folder)/\(name)/index.html"))
         #expect(
           try files("\(folder)/half-\(name)").count == (name == "samples" ? 5 : 4))

@@ -16,11 +16,11 @@ import Testing
       let outcome = try spo("watch", run.workspace)
       expectSuccess(outcome)
       let path = run.path("watch.html")
-      #expect(outcome.output == "the page is \(path)\n")
+      #expect(outcome.output == "page: \(path)\n")
       let page = try page(path)
       for text in [
-        "every stage that has begun is done", "not written again", "Stage spo", "Stage preference",
-        "Norm of the gradient", "batch 0", "<td data-label=\"state\">done</td>",
+        "all started stages are done", "no longer updated", "Stage spo", "Stage preference",
+        "Gradient norm", "batch 0", "<td data-label=\"state\">done</td>",
       ] { #expect(page.contains(text), "\(text)") }
       #expect(!page.contains("data-refresh"))
       // Nothing else has changed, nor is the page in the way of anything.
@@ -50,11 +50,11 @@ import Testing
       let early = try page(path)
       // No checkpoint has come: what is known is from the metrics.
       #expect(early.contains("of 30 batches, about"), "\(early.prefix(6_000))")
-      #expect(early.contains("data-refresh=\"1\"") && early.contains("at work"))
+      #expect(early.contains("data-refresh=\"1\"") && early.contains("running"))
       expectSuccess(try program.outcome())
       let outcome = try watch.outcome(within: 30)
       expectSuccess(outcome)
-      #expect(outcome.errors.contains("every stage that has begun is done"), "\(outcome)")
+      #expect(outcome.errors.contains("all started stages are done"), "\(outcome)")
       #expect(try !page(path).contains("data-refresh"))
       #expect(!FileManager.default.fileExists(atPath: run.path("watch.html")))
     }
@@ -91,7 +91,7 @@ import Testing
       try watch.wait { FileManager.default.fileExists(atPath: path) }
       watch.interrupt()
       #expect(try watch.outcome(within: 30).exitCode == 130)
-      #expect(try page(path).contains("not written again"))
+      #expect(try page(path).contains("no longer updated"))
       program.interrupt()
       #expect(try program.outcome().exitCode == 130)
       expectSuccess(try spo("watch", run.workspace))

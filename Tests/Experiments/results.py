@@ -99,7 +99,7 @@ def write(folder, order, fast):
     error = max(run["oracle"]["aesthetics"]["paired_standard_error"] for run in runs)
     note = (
         f"{first['prompts']} prompts that nothing was trained on, {first['pictures'] // first['prompts']} images each, "
-        "scored by the oracle of the embedded world (0 to 100). ± is the 95 % interval of the mean over training "
+        "scored by the oracle of the built-in world (0 to 100). ± is the 95 % interval of the mean over training "
         f"seeds (Student's t). Over prompts, the standard error of one run's change is at most {error:.1f}. U-Net "
         "calls count each image and each half of guidance, a backward pass as two; those that trained the preference "
         "model are not counted.")

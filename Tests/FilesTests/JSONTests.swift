@@ -113,7 +113,7 @@ import Testing
         == "config.json: name must be an array, but is \"x\"")
     #expect(
       message { _ = try reader.int("heads", default: 1) }
-        == "config.json: heads must be a whole number, but is an array")
+        == "config.json: heads must be an integer, but is an array")
     #expect(
       message { _ = try reader["name"].int("x") }
         == "config.json: name must be an object, but is \"x\"")

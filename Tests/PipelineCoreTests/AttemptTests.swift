@@ -38,7 +38,7 @@ import Testing
       for factor in [1, 2, 3] { try interrupt(toy, "multiply.factor=\(factor)") }
       let reasons = try toy.pipeline("multiply.factor=3").status()[0].reasons
       #expect(
-        reasons.count { $0.hasPrefix("started with other settings: 2 of 4 numbers") } == 2,
+        reasons.count { $0.hasPrefix("started with different settings: 2 of 4 numbers") } == 2,
         "\(reasons)")
       for factor in [2, 1, 3] {
         try toy.run("multiply.factor=\(factor)")

@@ -145,8 +145,8 @@ struct DamageTests {
       #expect(found.problems.count == 1 && found.problems[0].contains(file))
       #expect(
         found.remedy
-          == "spo gc \(pipeline.path) --set multiply.note=spare, which removes what only "
-          + "helps to train again")
+          == "spo gc \(pipeline.path) --set multiply.note=spare, which removes files "
+          + "needed only for retraining")
       _ = try pipeline.collectGarbage(isDry: false)
       #expect(try pipeline.verify()[0].problems.isEmpty)
       #expect(try pipeline.status()[0].reasons.isEmpty)
@@ -164,9 +164,9 @@ struct DamageTests {
       let command = "\(pipeline.path) --set multiply.note=spare"
       #expect(
         failure.description
-          == "run: 4 problems; to repair: spo gc \(command), which removes what only "
-          + "helps to train again, then spo run \(command) --force multiply, which trains again, or "
-          + "leave it: the result is whole")
+          == "run: 4 problems; to repair: spo gc \(command), which removes files "
+          + "needed only for retraining, then spo run \(command) --force multiply, which retrains, or "
+          + "leave it: the result is intact")
     }
   }
 
@@ -181,7 +181,7 @@ struct DamageTests {
       #expect(
         found.remedy
           == "spo run \(pipeline.path) --set multiply.note=spare --force multiply, which "
-          + "trains again, or leave it: the result is whole")
+          + "retrains, or leave it: the result is intact")
       try FileManager.default.removeItem(atPath: file)
       let status = try pipeline.status()[0]
       #expect(status.state == .done && status.reasons.count == 1, "\(status.reasons)")

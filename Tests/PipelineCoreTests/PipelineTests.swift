@@ -46,20 +46,20 @@ struct PipelineTests {
     arguments: [
       (
         "stages: { multiply: { facter: 2 } }",
-        "stages.multiply.facter: there is no such setting; did you mean \"factor\"?"
+        "stages.multiply.facter: unknown setting; did you mean \"factor\"?"
       ),
       (
         "stages: { multiply: { limits: { reject_fraction: 2 } } }",
-        "stages.multiply.limits.reject_fraction: there is no such setting; "
+        "stages.multiply.limits.reject_fraction: unknown setting; "
           + "did you mean \"max_reject_fraction\"?"
       ),
       (
         "stages: { multiply: { count: \"many\" } }",
-        "stages.multiply.count: must be a whole number from 0 to 1000, but is \"many\""
+        "stages.multiply.count: must be an integer from 0 to 1000, but is \"many\""
       ),
       (
         "stages: { multiply: { count: 1.5 } }",
-        "stages.multiply.count: must be a whole number from 0 to 1000, but is 1.5"
+        "stages.multiply.count: must be an integer from 0 to 1000, but is 1.5"
       ),
       (
         "stages: { multiply: { mode: \"plai\" } }",
@@ -74,12 +74,12 @@ struct PipelineTests {
         "stages: { multiply: { limits: null } }",
         "stages.multiply.limits: must be an object, but is null"
       ),
-      ("stages: { multiply: 3 }", "stages.multiply: must be an object, but is a whole number"),
+      ("stages: { multiply: 3 }", "stages.multiply: must be an object, but is an integer"),
       (
         "sede: 1, stages: { multiply: {} }",
-        "sede: there is no such setting; did you mean \"seed\"?"
+        "sede: unknown setting; did you mean \"seed\"?"
       ),
-      ("stages: {}", "stages: names no stage; known are multiply, join"),
+      ("stages: {}", "stages: lists no stage; available: multiply, join"),
       ("threads: 0, stages: {}", "threads: must be 1 to 1024, but is 0"),
     ])
   func errors(body: String, message: String) throws {

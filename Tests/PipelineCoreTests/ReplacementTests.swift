@@ -142,7 +142,7 @@ struct ReplacementTests {
       try manager.createDirectory(atPath: toy.folder + "/run", withIntermediateDirectories: true)
       try manager.createSymbolicLink(
         atPath: toy.folder + "/run/multiply", withDestinationPath: toy.folder + "/gone")
-      #expect(message { try toy.run() }.contains("a symbolic link to something else or to nothing"))
+      #expect(message { try toy.run() }.contains("a symbolic link to something else or a broken one"))
     }
   }
 
@@ -167,7 +167,7 @@ struct ReplacementTests {
       }
       #expect(
         try toy.pipeline().status()[0].reasons.first
-          == "complete; the next run puts it in its place")
+          == "complete; the next run moves it into place")
       try manager.removeItem(atPath: blocked)
       try toy.run()
       #expect(toy.reasons("multiply") == nil)

@@ -11,7 +11,7 @@ import Testing
       ("count: 1001", "count: must be 0 to 1000, but is 1001"),
       (
         "count: 100000000000000000000",
-        "count: must be a whole number from 0 to 1000, but is 1e+20"
+        "count: must be an integer from 0 to 1000, but is 1e+20"
       ),
       ("factor: 1e300", "factor: must be -1000000 to 1000000, but is 1e+300"),
       ("rate: 0", "rate: must be above 0 and at most 0.5, but is 0"),
@@ -21,14 +21,14 @@ import Testing
       ("steps: [1, 100]", "steps[1]: must be at least 0 and below 100, but is 100"),
       (
         "steps: [true]",
-        "steps[0]: must be a whole number at least 0 and below 100, but is true"
+        "steps[0]: must be an integer at least 0 and below 100, but is true"
       ),
       (
         "steps: 1",
-        "steps: must be a list, each element a whole number at least 0 and below 100, but is 1"
+        "steps: must be a list, each element an integer at least 0 and below 100, but is 1"
       ),
       ("last: 0", "last: must be 1 to 99, but is 0"),
-      ("last: \"x\"", "last: must be a whole number from 1 to 99 or null, but is \"x\""),
+      ("last: \"x\"", "last: must be an integer from 1 to 99 or null, but is \"x\""),
       ("last: 4", "last: must be below count (4), but is 4"),
       (
         "name: \"../x\"",
@@ -133,7 +133,7 @@ import Testing
       for (body, message) in [
         (
           "{ stages: {} }",
-          "workspace: is missing: the folder for everything that the pipeline makes"
+          "workspace: is missing: the folder for everything that the pipeline writes"
         ),
         (
           "{ workspace: '', stages: {} }",
@@ -141,7 +141,7 @@ import Testing
         ),
         (
           "{ workspace: 'x', threads: 'two', stages: {} }",
-          "threads: must be a whole number from 1 to 1024 or null, but is \"two\""
+          "threads: must be an integer from 1 to 1024 or null, but is \"two\""
         ),
       ] {
         let path = "\(folder)/p.json5"
@@ -168,6 +168,6 @@ import Testing
     #expect(reference.lines.contains("  mode = \"plain\"    \"plain\" or \"fancy\""))
     #expect(
       reference.markdown.contains(
-        "| `last` | whole number or null | `null` | 1 to 99 | The last number; null: none. |"))
+        "| `last` | integer or null | `null` | 1 to 99 | The last number; null: none. |"))
   }
 }

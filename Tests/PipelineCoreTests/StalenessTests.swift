@@ -33,7 +33,7 @@ struct StalenessTests {
       try manager.moveItem(atPath: table, toPath: table + ".away")
       let status = try toy.pipeline("multiply.table=\(table)").status()
       #expect(status.map(\.state) == [.done, .done])
-      #expect(status[0].reasons.contains { $0.contains("multiply.table: \(table) is not there") })
+      #expect(status[0].reasons.contains { $0.contains("multiply.table: \(table) does not exist") })
       #expect(try toy.pipeline("multiply.table=\(table)").collectGarbage(isDry: true).isEmpty)
       let error = #expect(throws: PipelineError.self) { try toy.run("multiply.table=\(table)") }
       #expect(error == .missingInput(setting: "multiply.table", path: table))
@@ -65,7 +65,7 @@ struct StalenessTests {
       #expect(status.map(\.state) == [.stale, .stale])
       #expect(
         status[1].reasons == [
-          "stage multiply runs first; this one follows only if that changes what it reads"
+          "stage multiply runs first; this one reruns only if that changes its inputs"
         ])
       try toy.run("multiply.seed=7")
       #expect(toy.reasons("multiply") == ["setting seed: 42 -> 7"])

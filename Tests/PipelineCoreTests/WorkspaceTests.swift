@@ -33,8 +33,8 @@ struct WorkspaceTests {
         let error = #expect(throws: WorkspaceError.self) { try ask() }
         #expect(error?.kind == .input)
         #expect(
-          error?.description == "\(folder)/run: there is no such workspace; "
-            + "`spo run \(folder)/pipeline.json5` makes it, --workspace DIR names another")
+          error?.description == "\(folder)/run: no such workspace; "
+            + "`spo run \(folder)/pipeline.json5` creates it, --workspace DIR selects another")
       }
       #expect(!Folders.exists(folder + "/run"))
     }

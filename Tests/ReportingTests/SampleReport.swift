@@ -70,7 +70,7 @@ enum SampleReport {
     note: "Ties are left out. Bars: one standard error.")
 
   private static let candidates = Chart(
-    title: "Pairs that passed the threshold", x: .init("step"), y: .init("share of pairs"),
+    title: "Pairs that passed the threshold", x: .init("step"), y: .init("fraction of pairs"),
     series: [
       .init(
         "epoch 1", style: .bars,

@@ -86,7 +86,7 @@ import Testing
         let listed = text.split(separator: "\n").filter { !$0.hasPrefix("#") }.map(String.init)
         #expect(listed == rows.map { "\(files[0]):\($0)" }, "\(kind)")
       }
-      let near = audit.lines(folder: nil).drop { !$0.hasPrefix("Images that nearly repeat") }
+      let near = audit.lines(folder: nil).drop { !$0.hasPrefix("Near-duplicate") }
       let example = try #require(near.dropFirst().first)
       #expect(example.contains("looks like"), "\(example)")
       let names = example.split { " ()".contains($0) }.filter { $0.count == 64 }

@@ -186,14 +186,14 @@ import Testing
     #expect(problems.count == Set(problems).count)
     #expect(problems.filter { $0.contains("models/stable-diffusion-v1-5") }.count == 1)
     #expect(problems.contains { $0.contains("--set preference.start=PATH") })
-    #expect(problems.contains { $0.contains("data/4k_training_prompts.json is not there") })
+    #expect(problems.contains { $0.contains("data/4k_training_prompts.json does not exist") })
   }
 
   @Test("settings that do not suit a model are found before the model is there")
   func publishedFit() throws {
     let problems = try doctor("sdxl", overrides: ["spo.rank=1000"]).problems.map(\.description)
     #expect(problems.first?.contains("spo.rank: must be at most 640") == true, "\(problems)")
-    #expect(problems.contains { $0.contains("models/stable-diffusion-xl-base-1.0 is not there") })
+    #expect(problems.contains { $0.contains("models/stable-diffusion-xl-base-1.0 does not exist") })
     let narrow = try doctor("sdxl", overrides: ["spo.rank=640"]).problems.map(\.description)
     #expect(!narrow.contains { $0.contains("spo.rank") }, "\(narrow)")
   }
@@ -214,7 +214,7 @@ import Testing
       let names = "\(folder)/names.csv"
       let rows = "caption,image_0_uid,image_1_uid,label_0,label_1\na fox,a,b,1,0\na hen,c,d,0,1\n"
       try AtomicFile.replace(names, with: Array(rows.utf8))
-      for (source, words) in [(prompts, "holds prompts alone"), (names, "only names them")] {
+      for (source, words) in [(prompts, "contains only prompts"), (names, "contains only their identities")] {
         let overrides = Self.paths + ["ingest.source=\(source)"]
         let problem = failure { _ = try doctor(overrides: overrides) }
         #expect(problem?.contains("ingest.source") == true && problem?.contains(words) == true)

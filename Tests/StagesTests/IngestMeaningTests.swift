@@ -216,7 +216,7 @@ import Testing
         let empty = try DataPipeline(in: folder, sources: [name])
         let message = failure { try empty.run(through: "ingest") }
         #expect(
-          message?.contains("\(name): there are no records in it") == true, "\(message ?? "")")
+          message?.contains("\(name): it contains no records") == true, "\(message ?? "")")
       }
       try AtomicFile.replace("\(folder)/d.csv", with: [0xff, 0xfe, 0x61, 0, 0x0a, 0])
       let wide = try DataPipeline(in: folder, sources: ["d.csv"])

@@ -119,11 +119,11 @@ import Testing
     for (settings, lost, sentence) in [
       (
         ["ingest.ties=drop"], "train",
-        "all 12 rows of split train are left out: 12 filtered-tie (ingest.ties=drop); add rows"
+        "all 12 rows of split train are excluded: 12 filtered-tie (ingest.ties=drop); add rows"
       ),
       (
         ["ingest.ties=drop", "shard.validation_fraction=0"], "validation_unique",
-        "add rows in which an image is preferred: all 6 rows of split validation_unique are left out"
+        "add rows in which an image is preferred: all 6 rows of split validation_unique are excluded"
       ),
       (
         ["ingest.limit=12", "shard.validation_fraction=0"], "none",
@@ -150,7 +150,7 @@ import Testing
       let message = outcome(of: run).failure.map { "\($0)" } ?? ""
       #expect(
         message.contains(
-          "or add rows that have a label: all 6 rows of split validation_unique are left out: "
+          "or add rows that have a label: all 6 rows of split validation_unique are excluded: "
             + "6 filtered-unlabelled (ingest.only_with_label=outside_train)"), "\(message)")
       #expect(!message.contains("add a file"), "\(message)")
     }
@@ -169,7 +169,7 @@ import Testing
       #expect(FailureKind(failure) == .nothingLearned)
       #expect(
         "\(failure)".contains(
-          "all 8 training comparisons that are no ties compare an image with itself"),
+          "all 8 training comparisons that are not ties compare an image with itself"),
         "\(failure)")
     }
   }

@@ -104,13 +104,13 @@ import Testing
   @Test("a list of prompts that holds more says so; one that does not, does not")
   func promptsAlone() throws {
     for text in ["text,win,lose\nx,a.png,b.png\n", "prompt,chosen_path,rejected_path\nx,a,b\n"] {
-      let lines = try preview(text).lines.filter { $0.contains("taken for prompts alone") }
+      let lines = try preview(text).lines.filter { $0.contains("taken for a prompt list") }
       #expect(lines.count == 1)
       #expect(
         lines.first?.contains(text.hasPrefix("text") ? "win, lose" : "chosen_path") == true
           && lines.first?.contains("columns: {") == true, "\(lines)")
     }
-    #expect(try !preview("prompt\na fox\n").lines.joined().contains("taken for prompts alone"))
+    #expect(try !preview("prompt\na fox\n").lines.joined().contains("taken for a prompt list"))
   }
 
   @Test(

@@ -35,7 +35,7 @@ import Testing
       for part in [
         "</html>", "run workspace", "All 4 images", "href=\"pictures/001-0-after.png\"",
         "Prompts that gained most in aesthetics", "Prompts that lost most in aesthetics",
-        "href=\"../spo/pictures/batch-000000.png\"", "aesthetics ", "Norm of the gradient",
+        "href=\"../spo/pictures/batch-000000.png\"", "aesthetics ", "Gradient norm",
       ] { #expect(text.contains(part), "\(part)") }
 
       let again = try run.run()

@@ -27,7 +27,7 @@ class Kills(Campaign):
         for pause in pauses:
             result = self.program.pipeline(workspace, "--through", last, kill_after=pause)
             if result.code not in (0, -9):
-                return f"goes on badly: {result.unsound() or result.last_line}"
+                return f"resumes badly: {result.unsound() or result.last_line}"
         return finish(self.program, self.snapshots, workspace, last)
 
 
@@ -35,12 +35,12 @@ def finish(program, snapshots, workspace, last):
     """The same command, twice: it goes on to the same bytes, and then finds nothing to do."""
     result = program.pipeline(workspace, "--through", last)
     if result.code != 0:
-        return f"does not go on: {result.unsound() or result.last_line}"
+        return f"does not resume: {result.unsound() or result.last_line}"
     differing = snapshots.differences(workspace, last)
     if differing:
         return f"differs from an unbroken run: {', '.join(differing[:4])}"
     again = program.run("run", "Tests/Fixtures/commands/small.json5", "--workspace", workspace,
                         "--through", last)
-    if ": starts" in again.errors or ": goes on" in again.errors:
+    if ": starting" in again.errors or ": resuming" in again.errors:
         return f"a finished workspace is not up to date: {again.last_line}"
     return None

@@ -78,7 +78,7 @@ class Settings(Campaign):
             near = min(max(near, low), high)
             inside = [low, near, min(2 * near, high), max(near / 2, low), min(near + 1, high),
                       low + (high - low) * self.random.random() ** 4]
-            if "whole" in setting["type"]:
+            if "integer" in setting["type"]:
                 inside = [round(value) for value in inside]
             values = inside * 4 + values + [high, low - 1, high + 1]
         return values + setting.get("values", []) * 4

@@ -28,7 +28,7 @@ extension Audit {
     let splits = prompts.pairsBySplit.sorted { $0.key < $1.key }.map { "\($0.value) in \($0.key)" }
     var lines = [
       "\(counts.pairs) pairs (\(splits.joined(separator: ", "))), \(prompts.pairsPerPrompt.count) "
-        + "prompts, \(data.images.count) different images"
+        + "prompts, \(data.images.count) distinct images"
     ]
     lines += rejects.map { "\($0.count) rows rejected, \($0.code), such as \($0.example)" }
     for (what, values) in distributions {
@@ -40,12 +40,12 @@ extension Audit {
     if prompts.judgedTwice == 0 {
       lines.append(
         prompts.annotators.isEmpty
-          ? "annotators: not named"
-          : "annotators: \(prompts.annotators.count), no two of whom judged the same images")
+          ? "annotators: not recorded"
+          : "annotators: \(prompts.annotators.count); no two judged the same images")
     } else {
       lines.append(
-        "annotators: \(prompts.annotators.count); of \(prompts.judgedTwice) times that two of them "
-          + "judged the same images, they agree \(prompts.judgedAlike) times")
+        "annotators: \(prompts.annotators.count); in \(prompts.judgedTwice) cases two of them "
+          + "judged the same images, and they agree in \(prompts.judgedAlike)")
     }
     if !sizes.isEmpty {
       lines.append(
@@ -59,7 +59,7 @@ extension Audit {
           .joined(separator: ", "))
     }
     if looks.isPartial {
-      lines.append("so many images look alike that each was compared with some of them only")
+      lines.append("so many images look alike that each was compared with only some of them")
     }
     return lines
   }

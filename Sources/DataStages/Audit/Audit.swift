@@ -43,7 +43,7 @@ public struct Audit {
     looks =
       looksAtImages
       ? try ImageLooks(data, catalog) { done in
-        observe("\(done) of \(total) images looked at")
+        observe("\(done) of \(total) images examined")
         try check()
       } : ImageLooks(without: data)
     prompts = try PromptAudit(data, isNear: looks.isNear, twins: looks.twins)
@@ -127,7 +127,7 @@ public struct Audit {
       })
     else { return }
     throw FileError.unusableOutput(
-      path: folder, reason: "it holds \(foreign), which no audit wrote; choose a new folder")
+      path: folder, reason: "it contains \(foreign), which no audit wrote; choose a new folder")
   }
 
   /// Writes the page and a list of rows for each kind of finding that rows can be dropped for.

@@ -21,38 +21,38 @@ enum AuditKind: String, CaseIterable {
     case .cycles: "Cycles"
     case .repeated: "Repeated pairs"
     case .sameImage: "An image compared with itself"
-    case .nearlySameImage: "Two images that look the same"
+    case .nearlySameImage: "Two images that look identical"
     case .sharedPrompts: "Prompts in train and in a held-out split"
     case .sharedImages: "Images in train and in a held-out split"
     case .emptyCaptions: "Empty captions"
     case .unsafeCaptions: "Captions with unsafe words"
     case .differentSizes: "Two images of different sizes"
     case .sharedBytes: "Images with several identities"
-    case .nearDuplicates: "Images that nearly repeat others"
+    case .nearDuplicates: "Near-duplicate images"
     }
   }
 
   var explanation: String {
     switch self {
-    case .ties: "Neither image is preferred: such a pair teaches that both are as good."
+    case .ties: "Neither image is preferred: the pair teaches that both are equally good."
     case .contradictions:
-      "The same two images, made for the same prompt, are preferred to each other in turn."
+      "For the same prompt, each of the two images is preferred to the other in some row."
     case .cycles:
-      "Of a prompt's images each is preferred to the next and the last to the first, so that no "
-        + "order of them fits. Contradictions do not count."
-    case .repeated: "The same two images, made for the same prompt, with the same label again."
-    case .sameImage: "Both images have the same bytes, so that no preference can be learned."
-    case .nearlySameImage: "The two images differ by less than an eye sees."
+      "A prompt's images are preferred in a cycle: each to the next and the last to the first, so "
+        + "that no ranking fits. Contradictions are not counted."
+    case .repeated: "The same prompt, images and label occur in an earlier row."
+    case .sameImage: "Both images have the same bytes, so no preference can be learned."
+    case .nearlySameImage: "The two images are visually indistinguishable."
     case .sharedPrompts:
-      "Accuracy on held-out prompts is overestimated where training has seen them."
+      "Accuracy on held-out prompts is overestimated if training has seen them."
     case .sharedImages:
-      "Accuracy on held-out images is overestimated where training has seen them, or nearly the same."
+      "Accuracy on held-out images is overestimated if training has seen them or near-duplicates."
     case .emptyCaptions: "Without a prompt there is nothing to condition on."
     case .unsafeCaptions:
       "Found with a short word list: review the matches, and do not rely on it as a filter."
-    case .differentSizes: "The preference may be for the size, and that is what would be learned."
-    case .sharedBytes: "The same bytes have several identities."
-    case .nearDuplicates: "Images of different bytes that differ by less than an eye sees."
+    case .differentSizes: "The preference may be for the size, which would then be learned."
+    case .sharedBytes: "The same bytes occur under several identities."
+    case .nearDuplicates: "Images with different bytes that are visually indistinguishable."
     }
   }
 

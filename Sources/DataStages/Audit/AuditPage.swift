@@ -22,11 +22,11 @@ struct AuditPage {
       ReportSection(
         "The data", audit.problems.map(ReportBlock.text) + audit.summary.map(ReportBlock.text)),
       ReportSection(
-        "What was found",
+        "Findings",
         [
           .table(
             ReportTable(
-              columns: ["what", "count", "settings that drop it"], rows: rows, numberColumns: [1]))
+              columns: ["what", "count", "settings that drop them"], rows: rows, numberColumns: [1]))
         ]),
     ]
     let source = ImageSource(audit.catalog)
@@ -42,7 +42,7 @@ struct AuditPage {
     }
     return Report(
       title: "Audit of preference data",
-      subtitle: "\(audit.counts.pairs) pairs, \(audit.data.images.count) different images",
+      subtitle: "\(audit.counts.pairs) pairs, \(audit.data.images.count) distinct images",
       sections: sections)
   }
 

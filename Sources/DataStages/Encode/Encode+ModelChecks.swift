@@ -13,8 +13,8 @@ extension Encode: ModelFitting {
     guard size.isMultiple(of: factor) else {
       throw PipelineError.badSetting(
         path: "encode.size",
-        reason: "must be a multiple of \(factor), by which the autoencoder of \(settings.model) "
-          + "reduces, but is \(size)")
+        reason: "must be a multiple of \(factor), the downsampling factor of the VAE of "
+          + "\(settings.model), but is \(size)")
     }
   }
 }

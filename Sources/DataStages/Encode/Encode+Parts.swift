@@ -75,7 +75,7 @@ extension EncodePlan.Block {
       case .prompts(let prompts): prompts.map(\.sha256)
       }
     guard found.sorted() == wanted.sorted() else {
-      throw BadOutput("it is of other images or prompts")
+      throw BadOutput("it belongs to other images or prompts")
     }
   }
 }

@@ -187,7 +187,7 @@ package final class Encode: DivisibleStage {
       } else {
         output.rejects.append(
           Reject(
-            record, "non-finite-latent", "the autoencoder gives numbers beyond half precision"))
+            record, "non-finite-latent", "the VAE's latents are out of half-precision range"))
       }
     }
     return output
@@ -275,7 +275,7 @@ enum EncodeError: ClassifiedError, CustomStringConvertible {
   var description: String {
     switch self {
     case .nonFiniteEmbedding(let prompt):
-      "encode: the text encoder gives numbers beyond half precision for the prompt "
+      "encode: the text encoder's output is out of half-precision range for the prompt "
         + "\"\(prompt.prefix(80))\"; are its weights damaged?"
     }
   }

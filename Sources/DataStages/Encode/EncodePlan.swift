@@ -83,7 +83,7 @@ struct EncodePlan {
         ? []
         : [
           "warning: \(enlargedCount) of \(imageCount) images are smaller than \(size) pixels and are "
-            + "enlarged, so they are blurry; lower encode.size or leave them out"
+            + "upsampled, so they are blurry; lower encode.size or drop them"
         ])
   }
 

@@ -7,20 +7,20 @@ package struct EncodeSettings: StageSettings {
   @Setting(
     "The diffusion model: a diffusers folder or a checkpoint file; usually set for all stages.")
   package var model = ""
-  @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
+  @Setting("Tokenizer folder, for a checkpoint file; null: the model's own.")
   package var tokenizer: String? = nil
-  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  @Setting("A VAE to use instead of the model's: a folder or a file; null: the model's own.")
   package var vae: String? = nil
-  @Setting("Height and width of the encoded images; null: the model's own.", in: 8...8_192)
+  @Setting("Height and width of the encoded images; null: the model's native size.", in: 8...8_192)
   var size: Int? = nil
   @Setting(
-    "What to store of a latent's distribution; stage preference samples mean+logvar (published).")
+    "What to store of the latent distribution; stage preference samples mean+logvar (published).")
   var latents = LatentForm.mean
   @Setting("Images or prompts encoded at a time.", in: 1...4_096)
   var batch = 8
   @Setting("Images with more pixels are rejected.", in: 1...1_000_000_000)
   var imagePixelLimit = 89_478_485
-  @Setting("Stop when a larger fraction of the images cannot be encoded.", in: 0...1)
+  @Setting("Stop if more than this fraction of the images cannot be encoded.", in: 0...1)
   var maxRejectFraction = 0.01
 
   package init() {}

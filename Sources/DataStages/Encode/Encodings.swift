@@ -74,7 +74,7 @@ struct Encodings: Equatable {
     guard ConfigurationRange.side.contains(size), size.isMultiple(of: vae.reduction) else {
       throw PipelineError.badSetting(
         path: "encode.size",
-        reason: "\(size) must be a multiple of \(vae.reduction), by which the autoencoder reduces")
+        reason: "\(size) must be a multiple of \(vae.reduction), the VAE's downsampling factor")
     }
     return size
   }

@@ -15,16 +15,16 @@ enum DataForm: String, Codable, CaseIterable, Sendable {
   /// What a row of it is, for the log.
   var meaning: String {
     switch self {
-    case .auto: "what its columns show"
+    case .auto: "inferred from the columns"
     case .pickapic: "two images and their labels, as in Pick-a-Pic"
     case .chosenRejected: "a chosen and a rejected image"
     case .votes: "two images with vote counts; the margin is the weight"
-    case .hpdv3: "two images of which the first is preferred, as in HPDv3"
-    case .ranking: "a list of images with their ranks or preferences; every two of them are a pair"
-    case .rankedImages: "one image of a ranking per row; every two images of a ranking are a pair"
+    case .hpdv3: "two images, the first of them preferred, as in HPDv3"
+    case .ranking: "a list of images with their ranks or preferences; every two of them form a pair"
+    case .rankedImages: "one image of a ranking per row; every two images of a ranking form a pair"
     case .pairs: "two images and which of them is preferred"
-    case .folders: "a folder per prompt, whose images are ranked by their names"
-    case .prompts: "prompts alone, without comparisons"
+    case .folders: "a folder per prompt, with images ranked by their names"
+    case .prompts: "only prompts, without comparisons"
     }
   }
 

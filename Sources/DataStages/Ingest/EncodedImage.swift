@@ -95,15 +95,15 @@ enum ImagePathError: ClassifiedError, CustomStringConvertible {
 
   var description: String {
     switch self {
-    case .nothing: "neither the path of a file nor base64"
+    case .nothing: "neither a file path nor base64"
     case .address(let scheme):
-      "an address (\(scheme.prefix(20)):), and nothing is downloaded; download or mount the images and "
-        + "name their files"
+      "a URL (\(scheme.prefix(20)):), and nothing is downloaded; download or mount the images and "
+        + "give their file paths"
     case .leadsOut(let name):
-      "the path \"\(name.prefix(200))\" has \"..\" in it; set ingest.image_root to the folder "
+      "the path \"\(name.prefix(200))\" contains \"..\"; set ingest.image_root to the folder "
         + "that holds the images, and name them relative to it"
     case .hasBackslash(let name):
-      "there is no file \"\(name.prefix(200))\": its name has a backslash (\\) in it; write / between "
+      "there is no file \"\(name.prefix(200))\": its name contains a backslash (\\); write / between "
         + "folders"
     case .isAbsolute(let name):
       "the path \"\(name.prefix(200))\" is absolute; set ingest.image_root to the folder "

@@ -120,7 +120,7 @@ final class FolderRecords: RecordFile {
     else {
       throw SourceError.malformed(
         path: "\(folder)/\(promptFile)",
-        reason: "not a prompt: at most \(Record.captionByteLimit) bytes of UTF-8 are one")
+        reason: "not a prompt: it must be UTF-8 text of at most \(Record.captionByteLimit) bytes")
     }
     return SpelledValue.trimmed(text)
   }
@@ -143,7 +143,7 @@ final class FolderRecords: RecordFile {
         guard let rank = FolderRecords.rank(of: name) else {
           throw RowFault(
             .images, "bad-ranking",
-            "\(group.folder)/\(name) begins neither with a rank nor with chosen or rejected")
+            "\(group.folder)/\(name) starts neither with a rank nor with chosen or rejected")
         }
         return rank
       }

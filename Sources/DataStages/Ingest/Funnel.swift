@@ -12,7 +12,7 @@ struct Funnel {
     let outcomes = counts.pairs + counts.listedPrompts + counts.rejects
     var lines = [
       "\(Self.count(rows, "row")) read"
-        + (outcomes == rows ? "" : ", which rank \(outcomes) pairs of images")
+        + (outcomes == rows ? "" : ", giving \(outcomes) pairs of images")
     ]
     lines += try Self.rejectLines(catalog)
     for (split, count) in try catalog.pairCounts() {
@@ -27,11 +27,11 @@ struct Funnel {
       lines.append("= \(Self.count(counts.listedPrompts, "listed prompt"))")
     }
     lines.append(
-      "\(Self.count(counts.prompts, "different prompt")), \(Self.count(counts.images, "different image"))"
+      "\(Self.count(counts.prompts, "distinct prompt")), \(Self.count(counts.images, "distinct image"))"
     )
     let shared = try catalog.sharedPromptCount()
     if shared > 0 {
-      lines.append("note: \(shared) prompts of train are also in other splits")
+      lines.append("note: \(shared) prompts of split train also occur in other splits")
     }
     lines += notes.map { "note: \($0)" }
     self.lines = lines.map(\.printable)

@@ -56,7 +56,7 @@ final class ImageInspector: Sendable {
         return .failure(
           RowFault(
             task.field, "missing-image",
-            "there is no file \(path); set ingest.image_root to the folder where the paths start"))
+            "there is no file \(path); set ingest.image_root to the folder that the paths are relative to"))
       } catch {
         return .failure(RowFault(task.field, "missing-image", "\(error)"))
       }
@@ -101,7 +101,7 @@ final class ImageInspector: Sendable {
     let file = try RegularFile(path: path)
     guard file.size <= fileByteLimit else {
       throw SourceError.malformed(
-        path: path, reason: "\(file.size) bytes are too many for an image")
+        path: path, reason: "\(file.size) bytes, too large for an image")
     }
     return try file.readAll()
   }

@@ -42,7 +42,7 @@ extension Ingest {
     guard contents.ordinal == item.block, contents.rowCount == item.rowCount,
       places.count == contents.outcomeCount ?? contents.rowCount, Set(places).count == places.count,
       places.joined().allSatisfy({ (0...Int(Int32.max)).contains($0) })
-    else { throw BadOutput("it is not what becomes of \(item.rowCount) rows") }
+    else { throw BadOutput("it is not the result of \(item.rowCount) rows") }
     return contents
   }
 

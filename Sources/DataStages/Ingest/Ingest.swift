@@ -243,7 +243,7 @@ package final class Ingest: DivisibleStage {
 
   /// What is said where the lists of `drop` name nothing that there is.
   static let nothingDropped =
-    "ingest.drop leaves nothing out: no source has a row or an image that it names"
+    "ingest.drop drops nothing: no source has any of the rows or images that it lists"
 
   package func closeDatabases() { catalogConnection = nil }
 
@@ -268,7 +268,7 @@ package final class Ingest: DivisibleStage {
     try catalog.checkDigests()
     return try catalog.countsBySource().filter { !$0.isBalanced }.map {
       "\($0.path): \($0.rows) rows were read, but the catalog has \($0.pairs) pairs, "
-        + "\($0.listedPrompts) prompts and \($0.rejects) rejects of them"
+        + "\($0.listedPrompts) prompts and \($0.rejects) rejects from them"
     }
   }
 

@@ -49,13 +49,13 @@ public struct IngestPreview {
       let plan = file.plan
       lines.append(
         plan.isRecognized
-          ? "  form      \(plan.form.rawValue): \(plan.form.meaning)" : "  form      not recognized"
+          ? "  format    \(plan.form.rawValue): \(plan.form.meaning)" : "  format    not recognized"
       )
       for (column, field) in file.usedColumns {
         lines.append("  column    \(column): \(field.meaning)")
       }
       let unread = file.unreadColumns
-      if !unread.isEmpty { lines.append("  not read  \(unread.joined(separator: ", "))") }
+      if !unread.isEmpty { lines.append("  not used  \(unread.joined(separator: ", "))") }
       if let line = file.promptsAloneLine { lines.append("  \(line)") }
     }
     let rows = Self.firstRows(draft)
@@ -64,9 +64,9 @@ public struct IngestPreview {
       rowsRead == draft.rowCount
       ? ""
       : rowsRead == 0
-        ? " (none of \(draft.rowCount) rows was read)"
-        : " (of the first \(rowsRead) of \(draft.rowCount) rows)"
-    lines += ["", "funnel\(part)"] + funnel.map { "  \($0)" }
+        ? " (none of \(draft.rowCount) rows read)"
+        : " (first \(rowsRead) of \(draft.rowCount) rows)"
+    lines += ["", "row counts\(part)"] + funnel.map { "  \($0)" }
     if problems.count > 1 {
       lines += ["", "other problems"] + problems.dropFirst().map { "  \($0)" }
     }
@@ -97,7 +97,7 @@ public struct IngestPreview {
       let pairs = contents.pairs.map { pair in
         (pair.row, "\"\(pair.prompt.prefix(80))\": " + text(of: pair))
       }
-      let prompts = contents.prompts.map { ($0.row, "\"\($0.text.prefix(80))\", a prompt alone") }
+      let prompts = contents.prompts.map { ($0.row, "\"\($0.text.prefix(80))\", prompt only") }
       let rejects = contents.rejects.map { reject in
         (
           reject.row,

@@ -7,53 +7,53 @@ package struct IngestSettings: StageSettings {
   )
   var source = SourceList()
   @Setting(
-    "The form of the data, see docs/data.md; auto: what the columns show.")
+    "Format of the data, see docs/data.md; auto: inferred from the columns.")
   var format = DataForm.auto
   @Setting(
-    "Split of all rows; null: what the name of each file or folder says, else train.",
+    "Split of all rows; null: from the name of each file or folder, else train.",
     .fileName)
   var split: String? = nil
   @Setting(
     "Your column names, such as { prompt: \"text\", image_0: \"left\", image_1: \"right\" }.")
   var columns: [String: String] = [:]
   @Setting(
-    "Folder that image paths are relative to, and absolute ones point into; null: the source's."
+    "Folder that image paths are relative to and absolute ones are in; null: the source's."
   )
   var imageRoot: String? = nil
   @Setting("At most this many rows or prompts, see limit_by; null: all.", in: 1...1_000_000_000)
   package var limit: Int? = nil
   @Setting(
-    "What limit counts: rows, the first ones; or prompts, a random sample with all their rows.")
+    "What limit counts: rows (the first ones) or prompts (a random sample, with all their rows).")
   package var limitBy = LimitedThing.rows
-  @Setting("Seed of the sample of prompts.")
+  @Setting("Seed of the prompt sample.")
   var seed: UInt64 = 42
   @Setting(
-    "Lists of rows (FILE:ROW) or of images (uids or SHA-256), one per line: leave out all others.")
+    "Lists of rows (FILE:ROW) or images (uids or SHA-256), one per line: keep only these.")
   var keep = SourceList()
-  @Setting("Such lists of rows or images to leave out, as `spo audit --out` writes them.")
+  @Setting("Lists of rows or images to drop, as `spo audit --out` writes them.")
   var drop = SourceList()
   @Setting("Keep ties, labelled (0.5, 0.5), or drop them; published: soft.")
   var ties = Ties.soft
-  @Setting("Leave out rows whose images are the same (are_different is false); published: false.")
+  @Setting("Drop rows whose images are the same (are_different is false); published: false.")
   var onlyDifferent = false
-  @Setting("Splits in which rows without a label are skipped; published: outside_train.")
+  @Setting("Splits in which unlabelled rows are skipped; published: outside_train.")
   var onlyWithLabel = LabelRule.outsideTrain
   @Setting(
-    "At most this many rows per prompt and split, the first ones; null: all, as published.",
+    "Keep only the first rows per prompt and split, up to this many; null: all, as published.",
     in: 1...1_000_000_000)
   var maxPerPrompt: Int? = nil
   /// Ties and circles are left out; other splits stay as they are.
   @Setting(
     "In split train, compare each loser with the best image of its ranking; published: false.")
   var onlyOnBest = false
-  @Setting("Decode every image, which finds damaged ones now, or read only its header.")
+  @Setting("Decode every image, to find damaged ones now, or read only its header.")
   var checkImages = ImageCheck.decode
   @Setting("Images with more pixels are rejected.", in: 1...1_000_000_000)
   var imagePixelLimit = 89_478_485
   @Setting("Copy the images into the catalog, so that the source can be deleted.")
   var copyImages = false
   @Setting(
-    "Stop when more than this fraction of the rows, and more than one row, is rejected (0: any).",
+    "Stop if more than this fraction of the rows, and more than one row, is rejected (0: any).",
     in: 0...1)
   var maxRejectFraction = 0.01
 
@@ -79,7 +79,7 @@ package struct IngestSettings: StageSettings {
       throw SettingConflict("image_root", "must name a folder or be null")
     }
     for (name, list) in [("keep", keep), ("drop", drop)] where list.patterns.contains("") {
-      throw SettingConflict(name, "names a file without a name")
+      throw SettingConflict(name, "contains an empty file name")
     }
   }
 }

@@ -32,21 +32,21 @@ package struct LostSplits {
     let codes = codes(split)
     guard !codes.isEmpty else {
       return "no row of split \(split) is read"
-        + (settings.limit.map { ": ingest.limit=\($0) is reached before" } ?? "")
+        + (settings.limit.map { ": ingest.limit=\($0) is reached first" } ?? "")
     }
     let reasons = codes.map { code, count in
       "\(count) \(code)" + (Self.filter(code, settings).map { " (\($0.key)=\($0.value))" } ?? "")
     }
     let total = codes.reduce(0) { $0 + $1.count }
-    return "all \(total) rows of split \(split) are left out: \(reasons.joined(separator: ", "))"
+    return "all \(total) rows of split \(split) are excluded: \(reasons.joined(separator: ", "))"
   }
 
   /// What would leave some in.
   package func remedy(_ split: String) -> String {
     guard let code = codes(split).first?.code else {
-      return settings.limit == nil ? "add rows of it" : "raise ingest.limit"
+      return settings.limit == nil ? "add rows of this split" : "raise ingest.limit"
     }
-    return Self.filter(code, settings)?.remedy ?? "mend them"
+    return Self.filter(code, settings)?.remedy ?? "fix them"
   }
 
   /// The refusal of a pipeline that cannot do without the split.

@@ -21,7 +21,7 @@ struct PairFilters {
           rejects += kept.dropFirst(limit).map {
             .init(
               pair: $0.id, code: RowFault.filterPrefix + "many-per-prompt",
-              reason: "the prompt has \(limit) rows before it")
+              reason: "the prompt already has \(limit) rows")
           }
           kept = kept.prefix(limit)
         }
@@ -79,7 +79,7 @@ struct FinalWinners {
 
   func verdict(on pair: PairRecord) -> Verdict {
     guard let side = Self.winningSide(of: pair) else {
-      return .dropped("nobody won it")
+      return .dropped("it has no winner")
     }
     let images = [pair.image0.id, pair.image1.id]
     guard final(from: images[side]) != nil, let best = final(from: images[1 - side]) else {

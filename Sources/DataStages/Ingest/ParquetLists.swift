@@ -74,7 +74,7 @@ final class ParquetLists {
     guard !isThere else { return }
     throw .chunk(
       path: file.path, rowGroup: rowGroup, column: cursor.column.name,
-      reason: "it ends before the other columns of the row group, behind row \(cursor.nextRow - 1)")
+      reason: "it ends before the other columns of the row group, after row \(cursor.nextRow - 1)")
   }
 
   /// Whether the row can still be reached.

@@ -64,7 +64,7 @@ final class ParquetRecords: RecordFile {
       let name = plan.name(of: field)
       if columnNames.count(where: { $0 == name }) > 1 {
         problems.append(
-          SourceError.malformed(path: path, reason: "several of its columns are named \(name)"))
+          SourceError.malformed(path: path, reason: "duplicate column name \(name)"))
       }
       if let leaf = leaves[field] {
         if let expected = Self.obstacle(leaf, field) {
@@ -83,15 +83,15 @@ final class ParquetRecords: RecordFile {
   /// What a column would have to be and is not; nil if it can be read.
   private static func obstacle(_ leaf: LeafColumn, _ field: RecordField) -> String? {
     let isList = field.kind == .imageList || field.kind == .numberList
-    if leaf.isRepeated != isList { return isList ? "a list" : "one value a row, not a list" }
+    if leaf.isRepeated != isList { return isList ? "a list" : "one value per row, not a list" }
     switch field.kind {
     case .text:
       let isTime = field.isProvenance && leaf.isInteger
       return leaf.holdsTexts || isTime ? nil : "a text"
     case .number: return leaf.holdsNumbers || leaf.isText ? nil : "a number"
-    case .truth: return leaf.holdsNumbers || leaf.isText ? nil : "a truth value"
+    case .truth: return leaf.holdsNumbers || leaf.isText ? nil : "a boolean"
     case .image: return leaf.physicalType == .byteArray ? nil : "an image"
-    case .choice: return leaf.holdsTexts || leaf.holdsNumbers ? nil : "a text or a number"
+    case .choice: return leaf.holdsTexts || leaf.holdsNumbers ? nil : "a string or a number"
     case .imageList:
       return leaf.physicalType == .byteArray && leaf.maximumRepetitionLevel == 1
         ? nil : "a list of images"

@@ -32,7 +32,7 @@ struct ParquetRow: RowValues {
       let number = try row(field) { () throws(ParquetError) in try cursor.number() }
       return try number.map { number in
         guard let truth = SpelledValue.truth(number) else {
-          throw RowFault(field, "bad-value", "\(number) is neither true nor false, 1 nor 0")
+          throw RowFault(field, "bad-value", "\(number) is not true, false, 1 or 0")
         }
         return truth
       }

@@ -34,7 +34,7 @@ final class RankedImageRecords: RecordFile {
             path: file.path,
             reason:
               "row \(row): \(file.plan.name(of: .promptID)) \(id.prefix(60).description.printable)"
-              + " is also at row \(earlier), with others in between; sort the file by this column")
+              + " is also at row \(earlier), with other values in between; sort the file by this column")
         }
       }
     }
@@ -136,10 +136,10 @@ private struct Ranking: RowValues {
 
   mutating func append(_ entry: Entry) throws(RowFault) {
     guard entry.caption == entries[0].caption else {
-      throw RowFault(.caption, "bad-ranking", "another prompt than that of row \(row)")
+      throw RowFault(.caption, "bad-ranking", "its prompt differs from that of row \(row)")
     }
     guard entries.count < Record.imageLimit else {
-      throw RowFault(.image, "bad-ranking", "beyond the \(Record.imageLimit)th of its ranking")
+      throw RowFault(.image, "bad-ranking", "its ranking has more than \(Record.imageLimit) images")
     }
     entries.append(entry)
   }

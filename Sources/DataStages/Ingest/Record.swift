@@ -80,11 +80,11 @@ extension Record {
       guard let found = try values.images(.images) else { throw RowFault.missing(.images) }
       guard found.count == ranks.count, found.count >= 2 else {
         throw RowFault(
-          .images, "bad-ranking", "\(found.count) images and \(ranks.count) ranks are no ranking")
+          .images, "bad-ranking", "\(found.count) images, but \(ranks.count) ranks")
       }
       guard found.count <= Self.imageLimit else {
         throw RowFault(
-          .images, "bad-ranking", "\(found.count) images are more than \(Self.imageLimit)")
+          .images, "bad-ranking", "\(found.count) images, more than \(Self.imageLimit)")
       }
       images = found.enumerated().map { index, image in
         let place = values.place(ofImage: index)
@@ -132,11 +132,11 @@ extension Record {
     let examples = try values.number(.examplesPerPrompt) ?? 1
     guard examples >= 1, examples <= 1e9 else {
       throw RowFault(
-        .examplesPerPrompt, "bad-count", "\(examples) rows cannot share the prompt")
+        .examplesPerPrompt, "bad-count", "\(examples) rows per prompt, expected at least 1")
     }
     let weight = try values.number(.weight) ?? 1
     guard weight > 0, weight <= 1e9 else {
-      throw RowFault(.weight, "bad-weight", "\(weight), where a number above 0 is needed")
+      throw RowFault(.weight, "bad-weight", "\(weight), expected a number above 0")
     }
     return weight / examples
   }

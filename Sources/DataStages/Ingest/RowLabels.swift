@@ -49,7 +49,7 @@ struct RowLabels {
     guard let first = try values.number(.votes0) else { throw RowFault.missing(.votes0) }
     guard let second = try values.number(.votes1) else { throw RowFault.missing(.votes1) }
     guard first >= 0, second >= 0, (first + second).isFinite, first + second > 0 else {
-      throw RowFault(.votes0, "bad-votes", "(\(first), \(second)) are no votes for two images")
+      throw RowFault(.votes0, "bad-votes", "(\(first), \(second)) are not valid vote counts")
     }
     guard first != second else {
       (label0, label1) = (0.5, 0.5)
@@ -74,7 +74,7 @@ struct RowLabels {
     if ["0", "1"].contains(word), Self.isAmbiguous(word, names) {
       throw RowFault(
         .preferred, "bad-label",
-        "\"\(text.prefix(60))\" may count from 0 or be the end of a name, \(names.0) or \(names.1); write "
+        "\"\(text.prefix(60))\" is ambiguous: a number from 0, or the end of \(names.0) or \(names.1); write "
           + Self.words(names, ends))
     }
     if first.contains(word) || !second.contains(word) && ["0", "first", "left", "a"].contains(word)

@@ -31,10 +31,10 @@ struct RowList {
   private mutating func add(_ path: String, _ sources: [String]) throws {
     let file = try RegularFile(path: path)
     guard file.size <= Self.byteLimit else {
-      throw SourceError.malformed(path: path, reason: "\(file.size) bytes are too many for a list")
+      throw SourceError.malformed(path: path, reason: "\(file.size) bytes, too large for a list")
     }
     guard let text = String(validating: try file.readAll(), as: UTF8.self) else {
-      throw SourceError.malformed(path: path, reason: "not text in UTF-8, so no list of rows")
+      throw SourceError.malformed(path: path, reason: "not UTF-8 text, so not a list of rows")
     }
     let lines = text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline)
     for (index, line) in lines.enumerated() {
@@ -65,10 +65,10 @@ struct RowList {
     guard let source = matches.first, matches.count == 1 else {
       throw EntryError(
         reason: name == nil
-          ? "with several sources a row needs the name of its file: FILE:ROW"
+          ? "with several sources, each row needs its file name: FILE:ROW"
           : matches.isEmpty
             ? "no source has this name"
-            : "\(matches.count) sources have this name; write more of it")
+            : "\(matches.count) sources have this name; write more of its path")
     }
     if let part {
       rows[source, default: Rows()].parts[row, default: []].insert(part)

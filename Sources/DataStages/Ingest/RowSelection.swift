@@ -24,7 +24,7 @@ struct RowSelection {
       let list = try RowList(paths: settings.keep.patterns, sources: paths)
       guard !list.namesBoth else {
         throw PipelineError.badSetting(
-          path: "ingest.keep", reason: "names rows and images; use lists of one kind")
+          path: "ingest.keep", reason: "mixes rows and images; use lists of one kind")
       }
       keep = list
     }
@@ -45,7 +45,7 @@ struct RowSelection {
     rowLimits = rowLimits ?? [:]
     rowLimits?[file.path] = taken
     unreadRows += count - taken
-    notes = unreadRows > 0 ? ["ingest.limit leaves out \(unreadRows) rows"] : []
+    notes = unreadRows > 0 ? ["ingest.limit excludes \(unreadRows) rows"] : []
     return taken
   }
 
@@ -79,20 +79,20 @@ struct RowSelection {
       throw .filtered(nil, "limit", "beyond ingest.limit")
     }
     if let keep, keep.isOfRows, !keep.hasRow(row, nil, path) {
-      throw .filtered(nil, "not-kept", "not in the list of ingest.keep")
+      throw .filtered(nil, "not-kept", "not listed in ingest.keep")
     }
     if let drop, drop.isWhole(row, path) {
-      throw .filtered(nil, RowFault.dropped, "in the list of ingest.drop")
+      throw .filtered(nil, RowFault.dropped, "listed in ingest.drop")
     }
   }
 
   /// The same for one of several pairs of a row.
   func check(row: Int, part: Int, of path: String) throws(RowFault) {
     if let keep, keep.isOfRows, !keep.hasRow(row, part, path) {
-      throw .filtered(nil, "not-kept", "not in the list of ingest.keep")
+      throw .filtered(nil, "not-kept", "not listed in ingest.keep")
     }
     if let drop, drop.hasRow(row, part, path) {
-      throw .filtered(nil, RowFault.dropped, "in the list of ingest.drop")
+      throw .filtered(nil, RowFault.dropped, "listed in ingest.drop")
     }
   }
 
@@ -104,10 +104,10 @@ struct RowSelection {
   /// - Parameter uids: of both images
   func check(uids: [String]) throws(RowFault) {
     if let keep, !keep.isOfRows, !uids.allSatisfy(keep.uids.contains) {
-      throw .filtered(nil, "not-kept", "an image is not in the list of ingest.keep")
+      throw .filtered(nil, "not-kept", "an image is not listed in ingest.keep")
     }
     if let drop, uids.contains(where: drop.uids.contains) {
-      throw .filtered(nil, RowFault.dropped, "an image is in the list of ingest.drop")
+      throw .filtered(nil, RowFault.dropped, "an image is listed in ingest.drop")
     }
   }
 }

@@ -35,19 +35,19 @@ package struct SourceContents {
     guard hasComparisons else {
       throw .badSetting(
         path: "ingest.source",
-        reason: "training needs comparisons of images, but \(files) holds prompts alone; "
+        reason: "training needs comparisons of images, but \(files) contains only prompts; "
           + (unread.isEmpty
             ? ""
             : "if its columns \(unread.prefix(12).joined(separator: ", ")) hold comparisons, name them "
               + "in ingest.columns, else ")
-          + "add files with comparisons (docs/data.md lists their forms)")
+          + "add files with comparisons (docs/data.md lists the formats)")
     }
     guard hasImages else {
       throw .badSetting(
         path: "ingest.source",
         reason:
-          "training needs images, but \(files) only names them; add the columns of the images, or "
-          + "files with both the images and their identities, and, if the columns have other names, set "
+          "training needs images, but \(files) contains only their identities; add the image columns, or "
+          + "files with both images and identities; if the columns have other names, set "
           + "ingest.columns.image_0 and ingest.columns.image_1")
     }
   }

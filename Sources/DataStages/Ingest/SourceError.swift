@@ -30,30 +30,30 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
           ", and brackets match one of several characters: for a file name with brackets write \"\($0)\""
         } ?? "")
     case .noFolder(let source, let folder):
-      "ingest.source: no file matches \"\(source)\", since there is no folder \(folder); relative "
+      "ingest.source: no file matches \"\(source)\": there is no folder \(folder); relative "
         + "paths start at the current folder"
     case .emptyFolder(let source):
-      "ingest.source: in the folder \"\(source)\" and below it there are no files that end in "
-        + "\(SourceFormat.endings), and no folders of images"
+      "ingest.source: the folder \"\(source)\" contains no files that end in "
+        + "\(SourceFormat.endings), and no image folders"
     case .unknownFormat(let path):
       "\(path): the name of a source must end in \(SourceFormat.endings)"
     case .missingColumns(let path, let form, let columns, let present):
       "\(path): no column \(columns.map(\.name).joined(separator: ", no column ")); the file has "
-        + "\(present.isEmpty ? "none" : present.joined(separator: ", ")), and form \(form.rawValue) "
-        + "(\(form.meaning)) needs more; if other columns hold it, "
+        + "\(present.isEmpty ? "none" : present.joined(separator: ", ")), and format \(form.rawValue) "
+        + "(\(form.meaning)) needs more; if other columns contain it, "
         + "name them in the pipeline file: ingest: { columns: { "
         + columns.map { "\($0.field): \"...\"" }.joined(separator: ", ")
-        + " } }; if it is of another form, set ingest.format"
+        + " } }; if it has another format, set ingest.format"
     case .unrecognized(let path, let present):
       "\(path): none of its columns (\(present.isEmpty ? "it has none" : present.joined(separator: ", "))) "
-        + "shows a preference; name them in the pipeline file, for example ingest: { columns: { "
+        + "is known to hold a preference; name them in the pipeline file, for example ingest: { columns: { "
         + "prompt: \"...\", image_0: \"...\", image_1: \"...\", preferred: \"...\" } }, or, if it is a "
         + "list of prompts, set ingest.format=prompts"
     case .malformed(let path, let reason): "\(path): \(reason)"
     case .changed(let path):
-      "\(path): its images are not those that were ingested; run again with --force ingest"
+      "\(path): its images differ from those that were ingested; run again with --force ingest"
     case .nothingUsable(let rows, let example):
-      "ingest: not one of \(rows) rows can be used; the first reason: \(example.printable)"
+      "ingest: none of the \(rows) rows can be used; the first reason: \(example.printable)"
     }
   }
 }

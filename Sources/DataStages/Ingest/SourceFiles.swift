@@ -172,8 +172,8 @@ package struct SourceFiles {
       guard first.split == file.split else {
         throw PipelineError.badSetting(
           path: "ingest.source",
-          reason: "\(first.path) and \(file.path) are one file, whose rows cannot be both of split "
-            + "\(first.split) and of split \(file.split); name it once, or set ingest.split")
+          reason: "\(first.path) and \(file.path) are the same file, whose rows cannot be in both split "
+            + "\(first.split) and split \(file.split); list it once, or set ingest.split")
       }
       if first.path == file.path {
         repeated.insert(file.path)
@@ -182,7 +182,7 @@ package struct SourceFiles {
       }
     }
     if let path = repeated.min() {
-      notes.append("read once: \(path)\(more(repeated.count)), though named several times")
+      notes.append("read once: \(path)\(more(repeated.count)), though listed several times")
     }
     return (distinct, notes)
   }

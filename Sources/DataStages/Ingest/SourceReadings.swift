@@ -43,7 +43,7 @@ extension RecordFile {
     guard isPromptList, !unreadColumns.isEmpty else { return nil }
     let columns = unreadColumns.prefix(12).joined(separator: ", ")
     return
-      "note: \(path): taken for prompts alone; not read: \(columns); if they hold a comparison, "
+      "note: \(path): taken for a prompt list; columns not used: \(columns); if they hold a comparison, "
       + "name them in the pipeline file, for example ingest: { columns: { chosen: \"...\", "
       + "rejected: \"...\" } }"
   }

@@ -69,7 +69,7 @@ extension RegularFile {
     guard !head.starts(with: [0xff, 0xfe]), !head.starts(with: [0xfe, 0xff]) else {
       throw SourceError.malformed(
         path: path,
-        reason: "text in UTF-16, where UTF-8 is needed; convert it, for example: "
+        reason: "text in UTF-16, expected UTF-8; convert it, for example: "
           + "iconv -f UTF-16 -t UTF-8 IN > OUT")
     }
     return head == [0xef, 0xbb, 0xbf] ? 3 : 0

@@ -44,7 +44,7 @@ final class TextRecords: RecordFile {
     let blocks =
       form == .json ? [] : try TextBlocks.blocks(of: file, hasQuotes: form.separator != nil)
     guard !elements.isEmpty || !blocks.isEmpty else {
-      throw SourceError.malformed(path: path, reason: "there are no records in it")
+      throw SourceError.malformed(path: path, reason: "it contains no records")
     }
     let separator = try form.separator.map { try Self.separator(of: file, blocks, usual: $0) }
     let names = try separator.map { try Self.header(of: file, blocks, $0) } ?? []
@@ -55,7 +55,7 @@ final class TextRecords: RecordFile {
     switch form {
     case .csv, .tsv:
       guard Set(header).count == header.count else {
-        throw SourceError.malformed(path: path, reason: "the header names a column twice")
+        throw SourceError.malformed(path: path, reason: "the header has a duplicate column name")
       }
       columns = ColumnCounts(header)
       // The first record is the header.
@@ -174,7 +174,7 @@ final class TextRecords: RecordFile {
     guard fields.count == header.count else {
       return .failure(
         RowFault(
-          nil, "unreadable-record", "\(fields.count) fields where the header has \(header.count)"))
+          nil, "unreadable-record", "\(fields.count) fields, but the header has \(header.count)"))
     }
     var object = JSON.Object()
     // Such files cannot tell an empty text from none.
@@ -187,7 +187,7 @@ final class TextRecords: RecordFile {
     guard let elements = json.array else {
       throw SourceError.malformed(
         path: path,
-        reason: "\(json.kind), where a list of records is needed, [{...}, {...}], or one record "
+        reason: "\(json.kind), expected a list of records, [{...}, {...}], or one record "
           + "per line; if it holds such a list: jq '.NAME' IN > OUT")
     }
     return elements
@@ -206,7 +206,7 @@ final class TextRecords: RecordFile {
   private static func fault(of record: ArraySlice<UInt8>) -> String {
     String(validating: record, as: UTF8.self) == nil
       ? "not UTF-8; convert the file, for example: iconv -f LATIN1 -t UTF-8 IN > OUT"
-      : "a quotation mark is not closed, or stands within a field"
+      : "a quotation mark is not closed, or is inside a field"
   }
 
   /// What parts the fields: the usual character, unless the header has none of it but semicolons or tabs, as
@@ -233,7 +233,7 @@ final class TextRecords: RecordFile {
     if record.dropLast(2).contains(UInt8(ascii: "\r")), !record.contains(UInt8(ascii: "\n")) {
       throw SourceError.malformed(
         path: file.path,
-        reason: "its lines end in carriage returns alone; convert it, for example: "
+        reason: "its lines end in bare carriage returns; convert it, for example: "
           + "tr '\\r' '\\n' < IN > OUT")
     }
     guard let header = delimitedFields(record, separator: separator) else {

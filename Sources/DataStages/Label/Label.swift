@@ -201,7 +201,7 @@ enum LabelError: ClassifiedError, CustomStringConvertible {
   var description: String {
     switch self {
     case .nonFinite(let content):
-      "label: the model gives numbers beyond half precision for content \(content); are its "
+      "label: the model's output is out of half-precision range for content \(content); are its "
         + "weights damaged?"
     }
   }

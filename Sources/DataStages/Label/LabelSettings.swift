@@ -3,10 +3,10 @@ import PipelineCore
 /// Settings of `label`.
 package struct LabelSettings: StageSettings {
   @Setting(
-    "CLIP model whose labels replace people's: a folder, or a file next to its configuration.")
+    "CLIP model whose labels replace human ones: a folder, or a file next to its configuration.")
   package var scorer = ""
   @Setting(
-    "An image wins if its probability exceeds the other's by more; else the two tie.", in: 0..<1)
+    "An image wins if its probability exceeds the other's by more than this; else they tie.", in: 0..<1)
   var gap: Float = 0.1
   @Setting("Images or prompts scored at a time.", in: 1...4_096)
   var batch = 8

@@ -16,7 +16,7 @@ extension Shard: Estimating {
     // Collected piece by piece, then as the file has them.
     let shard = min(Int(settings.shardSizeMb * 1e6), byteCount(scale))
     plan.add("one shard", bytes: 2 * shard)
-    plan.add("pages of the database", bytes: min(131_072 * 1_024, byteCount(scale)))
+    plan.add("database pages", bytes: min(131_072 * 1_024, byteCount(scale)))
     // From the cache to a file, and once more to digest it, at what an ordinary disk bears.
     let rows = scale.volume.images + scale.volume.prompts + scale.volume.rows
     plan.add(seconds: Double(byteCount(scale)) / 100e6 + Double(rows) * Self.secondsPerRow)

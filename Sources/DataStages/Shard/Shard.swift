@@ -73,7 +73,7 @@ package final class Shard: DivisibleStage {
       throw ShardStageError.nothingToWrite(droppedPairs: plan.droppedPairCount)
     }
     if plan.droppedPairCount > 0 {
-      context.progress.say("\(plan.droppedPairCount) pairs left out: their images have no latents")
+      context.progress.say("\(plan.droppedPairCount) pairs dropped: their images have no latents")
     }
   }
 
@@ -133,8 +133,8 @@ package final class Shard: DivisibleStage {
     let found = index.shards.map { "\($0.file), \($0.promptCount) prompts" }
     return Set(planned).symmetricDifference(found).sorted().map {
       planned.contains($0)
-        ? "\(indexPath): \($0) should be there by the catalog and the cache"
-        : "\(indexPath): \($0) should not be there by the catalog and the cache"
+        ? "\(indexPath): \($0) is missing, according to the catalog and the cache"
+        : "\(indexPath): \($0) is unexpected, according to the catalog and the cache"
     }
   }
 
@@ -196,10 +196,10 @@ enum ShardStageError: ClassifiedError, CustomStringConvertible {
     case .nothingToWrite(let dropped):
       dropped == 0
         ? "shard: the catalog has no pairs and no listed prompts"
-        : "shard: none of the \(dropped) pairs has the latents of both images; "
-          + "was the source one without images?"
+        : "shard: none of the \(dropped) pairs has latents of both images; "
+          + "does the source contain images?"
     case .badSplit(let split):
-      "shard: the catalog's split \"\(split.printable)\" cannot name a file: \(SafeName.rule)"
+      "shard: the catalog's split \"\(split.printable)\" is not a valid file name: \(SafeName.rule)"
     }
   }
 }

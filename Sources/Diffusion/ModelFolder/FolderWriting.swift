@@ -20,7 +20,7 @@ func writeFolder(_ destination: String, _ body: (String) throws -> Void) throws 
   try OutputPath.requireAbsent(destination)
   let temporary = TemporaryName.beside(destination)
   guard mkdir(temporary, 0o755) == 0 else {
-    throw FileError.systemFailure("make the folder", destination)
+    throw FileError.systemFailure("create the folder", destination)
   }
   do {
     try body(temporary)

@@ -50,7 +50,7 @@ extension ModelFolder {
   func writePart(_ part: String, in folder: String, _ body: (String) throws -> Void) throws {
     let target = "\(folder)/\(part)"
     guard mkdir(target, 0o755) == 0 else {
-      throw FileError.systemFailure("make the folder", target)
+      throw FileError.systemFailure("create the folder", target)
     }
     try body(target)
     try syncFolder(containing: "\(target)/.")

@@ -100,7 +100,7 @@ public struct OutputReader {
   public mutating func double() throws(BadOutput) -> Double {
     let bits = try take { reader throws(ByteReader.EndOfBytes) in try reader.take(UInt64.self) }
     let number = Double(bitPattern: bits)
-    guard number.isFinite else { throw BadOutput("a number is \(number)") }
+    guard number.isFinite else { throw BadOutput("invalid number \(number)") }
     return number
   }
 
@@ -121,7 +121,7 @@ public struct OutputReader {
     _ read: (inout OutputReader) throws(BadOutput) -> Value
   ) throws(BadOutput) -> Value? {
     let isThere = try take { reader throws(ByteReader.EndOfBytes) in try reader.take(UInt8.self) }
-    guard isThere <= 1 else { throw BadOutput("a mark is \(isThere)") }
+    guard isThere <= 1 else { throw BadOutput("invalid flag \(isThere)") }
     return isThere == 1 ? try read(&self) : nil
   }
 
@@ -130,7 +130,7 @@ public struct OutputReader {
     _ read: (inout OutputReader) throws(BadOutput) -> Value
   ) throws(BadOutput) -> [Value] {
     let count = try int()
-    guard count >= 0 else { throw BadOutput("a list of \(count)") }
+    guard count >= 0 else { throw BadOutput("a list of \(count) elements") }
     var values: [Value] = []
     for _ in 0..<count { values.append(try read(&self)) }
     return values
@@ -139,12 +139,12 @@ public struct OutputReader {
   /// Refuses bytes that nothing has read.
   func end() throws(BadOutput) {
     let rest = reader.bytes.count - reader.position
-    guard rest == 0 else { throw BadOutput("\(rest) bytes are left") }
+    guard rest == 0 else { throw BadOutput("\(rest) extra bytes") }
   }
 
   private mutating func take<Value>(
     _ read: (inout ByteReader) throws(ByteReader.EndOfBytes) -> Value
   ) throws(BadOutput) -> Value {
-    do { return try read(&reader) } catch { throw BadOutput("it ends too early") }
+    do { return try read(&reader) } catch { throw BadOutput("it is truncated") }
   }
 }

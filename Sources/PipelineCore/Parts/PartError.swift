@@ -28,31 +28,31 @@ public enum PartError: ClassifiedError, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .notDivisible(let stage, let known):
-      "stage \(stage) runs whole; parts can be made of \(known.joined(separator: ", "))"
+      "stage \(stage) cannot be divided into parts; these can: \(known.joined(separator: ", "))"
     case .notDone(let stage, let wanting, let reasons):
-      "stage \(wanting) cannot begin: stage \(stage) is not done (\(Self.joined(reasons))); run it first "
+      "stage \(wanting) cannot start: stage \(stage) is not done (\(Self.joined(reasons))); run it first "
         + "with --through \(stage), or merge its parts"
     case .needsRun(let stage, let reasons):
       "stage \(stage) has no items to divide (\(Self.joined(reasons))); run it with --through \(stage) and "
         + "without --partition"
     case .notFile(let path):
-      "\(path): not a file, which a part is; move it away and run that part again"
+      "\(path): not a regular file; move it away and run that part again"
     case .damaged(let path, let offset, let reason):
       "\(path): damaged at byte \(offset): \(reason); move the file away and run that part again"
     case .badOutput(let path, let offset, let reason):
-      "\(path): the record at byte \(offset) does not fit its item: \(reason); move the file away and run that "
+      "\(path): the record at byte \(offset) does not match its item: \(reason); move the file away and run that "
         + "part again"
     case .otherSettings(let path, let changes):
-      "\(path): made with other settings or inputs (\(Self.joined(changes))); run with those, or remove the "
+      "\(path): made with different settings or inputs (\(Self.joined(changes))); run with those, or remove the "
         + "file and run that part again"
     case .conflict(let path, let other, let position):
       "\(path) and \(other) have different bytes for item \(position + 1); find out which machine computes "
         + "wrongly, remove its file and run that part again"
     case .incomplete(_, let missing, let total, nil, _):
-      "\(missing) of \(total) items are in no part, and there are no parts; make them with --partition I/N, "
+      "\(missing) of \(total) items are missing, as no part has run; run the parts with --partition I/N, "
         + "or run without --merge"
     case .incomplete(let stage, let missing, let total, let again?, let count):
-      "\(missing) of \(total) items of stage \(stage) are in no part; run again with --partition auto/\(count) "
+      "\(missing) of \(total) items of stage \(stage) are missing; run again with --partition auto/\(count) "
         + "and --array=\(again), or without --merge to compute them here"
     }
   }

@@ -51,13 +51,13 @@ package struct PartFile {
       // Nothing but the beginning of one.
       let start = try file.readAll()
       guard start.prefix(8).elementsEqual(PartFormat.magic.prefix(start.count)) else {
-        throw damaged("not a part")
+        throw damaged("not a part file")
       }
       return nil
     }
     var reader = ByteReader(try file.read(at: 0, count: fixed))
     guard try Array(reader.take(PartFormat.magic.count)) == PartFormat.magic else {
-      throw damaged("not a part")
+      throw damaged("not a part file")
     }
     let count = Int(try reader.take(UInt32.self))
     guard count <= PartFormat.maximumHeaderSize else {
@@ -65,13 +65,13 @@ package struct PartFile {
     }
     let start = fixed + count + PartFormat.digestSize
     guard start <= file.size else {
-      guard !isComplete else { throw damaged("a header of \(count) bytes, which the file has not") }
+      guard !isComplete else { throw damaged("a header of \(count) bytes, more than the file has") }
       return nil
     }
     let bytes = try file.read(at: 0, count: fixed + count)
     guard
       try file.read(at: fixed + count, count: PartFormat.digestSize) == SHA256.digest(of: bytes)
-    else { throw damaged("the header is not as it was written") }
+    else { throw damaged("the header's checksum does not match") }
     do {
       let text = String(decoding: bytes.dropFirst(fixed), as: UTF8.self)
       return (try PartHeader(JSONReader(JSON(parsing: text), path: file.path)), start)
@@ -88,9 +88,9 @@ package struct PartFile {
     guard let offset = Int(exactly: try reader.take(UInt64.self)), offset >= start,
       offset <= trailer - PartFormat.headSize, let index = try entry(of: file, at: offset),
       index.kind == .index, index.byteCount == trailer - PartFormat.headSize - offset
-    else { throw damaged(trailer, "what tells where the index is is not as it was written") }
+    else { throw damaged(trailer, "the index position is damaged") }
     guard let list = try verifiedOutput(of: index, in: file) else {
-      throw damaged(offset, "the index is not as it was written")
+      throw damaged(offset, "the index's checksum does not match")
     }
     var entries: [PartEntry] = []
     entries.reserveCapacity(list.count / PartFormat.indexEntrySize)
@@ -101,7 +101,7 @@ package struct PartFile {
         let entry = PartEntry(head: Array(head), at: place), entry.kind != .index, place >= start,
         place <= offset - PartFormat.headSize,
         entry.byteCount <= offset - PartFormat.headSize - place
-      else { throw damaged(offset, "the index names a record that cannot be") }
+      else { throw damaged(offset, "the index lists an impossible record") }
       entries.append(entry)
     }
     return entries
@@ -118,17 +118,17 @@ package struct PartFile {
       guard let entry = try entry(of: file, at: offset) else {
         // Bytes that a file system has made room for and never got.
         if try file.read(at: offset, count: 4).allSatisfy({ $0 == 0 }) { break }
-        throw damaged("no record begins here")
+        throw damaged("no record starts here")
       }
       guard entry.byteCount <= file.size - PartFormat.headSize - offset else { break }
       guard try hasItsDigest(entry, in: file) else {
         if entry.end == file.size { break }
-        throw damaged("the record is not as it was written")
+        throw damaged("the record's checksum does not match")
       }
       offset = entry.end
       guard entry.kind != .index else {
         guard file.size - offset < PartFormat.trailerSize else {
-          throw damaged("the end of the file is not as it was written")
+          throw damaged("the end of the file is damaged")
         }
         break
       }
@@ -144,7 +144,7 @@ package struct PartFile {
     let file = try RegularFile(path: path)
     for entry in entries where try !Self.hasItsDigest(entry, in: file) {
       throw PartError.damaged(
-        path: path, offset: entry.offset, reason: "the record is not as it was written")
+        path: path, offset: entry.offset, reason: "the record's checksum does not match")
     }
   }
 
@@ -187,7 +187,7 @@ package struct PartFile {
   static func output(of entry: PartEntry, in file: RegularFile) throws -> [UInt8] {
     guard let output = try verifiedOutput(of: entry, in: file) else {
       throw PartError.damaged(
-        path: file.path, offset: entry.offset, reason: "the record is not as it was written")
+        path: file.path, offset: entry.offset, reason: "the record's checksum does not match")
     }
     return output
   }

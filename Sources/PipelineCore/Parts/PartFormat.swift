@@ -122,7 +122,7 @@ package struct PartHeader {
     count = try reader.int("parts")
     guard count >= 1, (1...count).contains(index) else {
       throw .unexpected(
-        path: reader.path, expected: "a part and how many there are",
+        path: reader.path, expected: "a part number and the number of parts",
         found: "part \(index) of \(count)")
     }
     fingerprint = try reader.string("fingerprint")

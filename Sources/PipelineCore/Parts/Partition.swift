@@ -134,19 +134,19 @@ public enum PartitionError: ClassifiedError, Equatable, CustomStringConvertible 
   public var description: String {
     switch self {
     case .malformed(true):
-      "the number of parts is missing: auto takes only the index from the environment; write auto/N"
+      "the number of parts is missing: auto reads only the index from the environment; write auto/N"
     case .malformed(false): "must be I/N or auto/N, such as 7/64"
     case .outOfRange(let index, let count):
       count < 1 ? "there must be at least one part" : "\(index) must be 1 to \(count)"
     case .noVariable(let known):
-      "nothing says which part this is; set one of \(known.joined(separator: ", ")), or write I/N"
+      "the part index is unknown; set one of \(known.joined(separator: ", ")), or write I/N"
     case .badVariable(let name, let value):
-      "\(name) must be a whole number, but is \"\(value.printable)\""
+      "\(name) must be an integer, but is \"\(value.printable)\""
     case .repeated(let variable, let rank, let value):
-      "\(variable) says the same part to every process of this job, of which this is another (\(rank) is "
-        + "\(value.printable)); start one process a job, or set SPO_PARTITION for each"
+      "\(variable) gives every process of this job the same part, and this is a further process (\(rank) is "
+        + "\(value.printable)); start one process per job, or set SPO_PARTITION for each"
     case .variableOutOfRange(let name, let value, let first, let count):
-      "\(name) is \(value), but counts from \(first): the \(count) parts are \(first) to "
+      "\(name) is \(value), but indices start at \(first): the \(count) parts are \(first) to "
         + "\(first + count - 1)"
         + (first == 1 && value == 0 ? "; submit the array as 1-\(count)" : "")
     }

@@ -38,8 +38,8 @@ public struct PartsStatus: Equatable, Sendable {
     if let other = otherFiles.first {
       lines.append(
         otherFiles.count == 1
-          ? "\(other): made with other settings or inputs; remove it before --merge"
-          : "\(otherFiles.count) files of parts were made with other settings or inputs, such as \(other); "
+          ? "\(other): made with different settings or inputs; remove it before --merge"
+          : "\(otherFiles.count) part files were made with different settings or inputs, such as \(other); "
             + "remove them before --merge")
     }
     guard count > 0 else { return lines }
@@ -47,7 +47,7 @@ public struct PartsStatus: Equatable, Sendable {
     if !unfinished.isEmpty { text += ", \(unfinished.count) unfinished" }
     text += ", \(itemsDone) of \(itemsTotal) items"
     if isComplete {
-      text += otherFiles.isEmpty ? "; all are there: --merge" : "; all are there"
+      text += otherFiles.isEmpty ? "; all complete: run with --merge" : "; all complete"
     } else {
       if !unfinished.isEmpty { text += "; unfinished: --array=\(unfinished.asArray)" }
       if !missing.isEmpty { text += "; missing: --array=\(missing.asArray)" }

@@ -89,7 +89,7 @@ extension Runner {
     observe(
       .started(
         stage: S.name,
-        reasons: ["part \(partition)" + (partition.variable.map { " by \($0)" } ?? "")],
+        reasons: ["part \(partition)" + (partition.variable.map { " from \($0)" } ?? "")],
         resumed: !done.isEmpty))
     if !left.isEmpty { try stage.prepare() }
     let header = PartHeader(

@@ -9,7 +9,7 @@ public enum DeviceChoice: Equatable, Sendable {
   case device(name: String)
 
   public static let expectation =
-    #""auto", "cpu", "cuda" or "opencl", or one of several, such as "cuda:1""#
+    #""auto", "cpu", "cuda" or "opencl", or a specific device, such as "cuda:1""#
 
   /// Nil if the text is none of these.
   public init?(_ text: String) {

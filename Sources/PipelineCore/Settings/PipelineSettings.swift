@@ -2,15 +2,15 @@ import Files
 
 /// What a pipeline file says beside the settings of its stages.
 public struct PipelineSettings: StageSettings {
-  @Setting("Folder for everything that the pipeline makes.", .notEmpty)
+  @Setting("Folder for everything that the pipeline writes.", .notEmpty)
   public var workspace = ""
   @Setting("Threads to compute with; null: one per processor.", in: 1...1_024)
   public var threads: Int? = nil
   @Setting(
-    "Device to compute on: auto uses a GPU if there is one; opencl:1 is the second OpenCL device.")
+    "Device to compute on: auto uses a GPU if available; opencl:1 is the second OpenCL device.")
   public var device = DeviceChoice.automatic
   @Setting(
-    "Whether a stage begun on another device may continue here; its result then mixes both."
+    "Whether a stage started on another device may continue here; its result then mixes both."
   )
   public var mayChangeDevice = false
 
@@ -23,7 +23,7 @@ public struct PipelineSettings: StageSettings {
     guard root["workspace"] != nil else {
       throw PipelineError.badSetting(
         path: "\(path): workspace",
-        reason: "is missing: the folder for everything that the pipeline makes")
+        reason: "is missing: the folder for everything that the pipeline writes")
     }
     var object = try SettingsEncoder.json(Self()).object ?? JSON.Object()
     for key in object.keys { object[key] = root[key] ?? object[key] }

@@ -54,7 +54,7 @@ struct SettingKind {
     case .text: return limits.text ?? primitive.settingKind
     case .range(let bounds):
       let from = bounds.includesLower && bounds.includesUpper ? "from " : ""
-      let kind = primitive is any FixedWidthInteger.Type ? "a whole number" : primitive.settingKind
+      let kind = primitive is any FixedWidthInteger.Type ? "an integer" : primitive.settingKind
       return "\(kind) \(from)\(bounds.text)"
     }
   }

@@ -47,7 +47,7 @@ extension Float: SettingPrimitive {
 
 extension FixedWidthInteger {
   static var settingKind: String {
-    self == Int.self ? "a whole number" : "a whole number from \(min) to \(max)"
+    self == Int.self ? "an integer" : "an integer from \(min) to \(max)"
   }
   init?(setting: JSON) {
     if case .unsigned(let value) = setting {

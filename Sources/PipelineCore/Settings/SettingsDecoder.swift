@@ -221,7 +221,7 @@ private struct UnkeyedDecoding: UnkeyedDecodingContainer {
   private mutating func next() throws -> DecodingNode {
     guard !isAtEnd else {
       throw PipelineError.badSetting(
-        path: node.path, reason: "has \(elements.count) elements, more are needed")
+        path: node.path, reason: "has too few elements (\(elements.count))")
     }
     defer { currentIndex += 1 }
     return node.element(

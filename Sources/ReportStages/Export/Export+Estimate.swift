@@ -23,7 +23,7 @@ extension Export: Estimating {
     var plan = StagePlan(on: backend)
     // As it is stored, with the LoRA added, as it is written, and as it is read back.
     plan.add("the largest weight", bytes: 4 * 4 * (try weights().max() ?? 0))
-    plan.add("parts of files", bytes: 2_000_000)
+    plan.add("file buffers", bytes: 2_000_000)
     // Read, written and read back, at what an ordinary disk bears.
     plan.add(seconds: Double(try diskByteCount(scale)) * 3 / 500e6)
     return plan

@@ -16,9 +16,9 @@ public final class Export: Stage {
       "The diffusion model that the LoRA was trained on: a diffusers folder or a checkpoint file.")
     public var model = ""
     @Setting(
-      "Folder with the tokenizer, for a checkpoint file that is merged; null: the model's own.")
+      "Tokenizer folder, for merging a checkpoint file; null: the model's own.")
     public var tokenizer: String? = nil
-    @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+    @Setting("A VAE to use instead of the model's: a folder or a file; null: the model's own.")
     public var vae: String? = nil
     @Setting("Name of the LoRA in the webui: <lora:NAME:1>.", .fileName)
     public var name = "spo"
@@ -34,7 +34,7 @@ public final class Export: Stage {
     public func check() throws(SettingConflict) {
       try requireModel(model)
       guard !forms.isEmpty, Set(forms).count == forms.count else {
-        throw SettingConflict("forms", "must name one or more of lora, webui and merged, each once")
+        throw SettingConflict("forms", "must list one or more of lora, webui and merged, each once")
       }
     }
   }
@@ -185,8 +185,8 @@ public final class Export: Stage {
     items.map { item in
       let tuning = stages.count > 1 ? " of stage \(item.stage.rawValue)" : ""
       return switch item.form {
-      case .lora: "the LoRA\(tuning) for diffusers is \(path(item))"
-      case .webui: "the LoRA\(tuning) for the webui and ComfyUI is \(path(item))"
+      case .lora: "the LoRA\(tuning) for diffusers is in \(path(item))"
+      case .webui: "the LoRA\(tuning) for the webui and ComfyUI is in \(path(item))"
       case .merged: "the merged model\(tuning) is in \(path(item))"
       }
     }

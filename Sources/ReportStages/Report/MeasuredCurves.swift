@@ -43,62 +43,62 @@ package struct MeasuredCurves {
     "preference": [
       Curve(
         "loss", "Loss", y: "cross-entropy", rules: [chanceLoss],
-        note: "Of telling the preferred image of a pair. At ln 2 it is guessing."),
+        note: "For predicting the preferred image of a pair; ln 2 is chance."),
       Curve(
-        "validation_accuracy", "Agreement with the held-out labels", y: "share of pairs",
-        rules: [.init(y: 0.5, label: "chance")], note: "While training; chooses the checkpoint."),
+        "validation_accuracy", "Agreement with the held-out labels", y: "fraction of pairs",
+        rules: [.init(y: 0.5, label: "chance")], note: "Measured during training, to choose the checkpoint."),
       Curve(
-        "score_gap", "Score of the preferred image less that of the other", y: "score",
+        "score_gap", "Score margin of the preferred image", y: "score",
         rules: [.init(y: 0, label: "no difference")]),
       gradientNorm,
     ],
     "spo": [
       Curve(
         "loss", "Loss", y: "loss", rules: [chanceLoss],
-        note: "At ln 2 the better and the worse candidate are equally likely."),
+        note: "At ln 2, the better and the worse candidate are equally likely."),
       Curve(
         "final_score", "Mean score of finished samples", y: "score of the preference model",
-        note: "Of the training prompts. Its rise shows that the tuning works, not that images are "
-          + "better: that is what the held-out prompts are for."),
+        note: "On the training prompts. A rise shows that tuning works, not that images are "
+          + "better; see the held-out prompts for that."),
       Curve(
         "held_out_score", "Mean score of held-out prompts", y: "score of the preference model",
         note:
-          "Of images from the same noise each time. Where it falls while that of the training prompts "
-          + "rises, the tuning has gone too far.", before: "held_out_score_before"),
+          "Always from the same noise. If it falls while the score of the training prompts "
+          + "rises, tuning has gone too far.", before: "held_out_score_before"),
       Curve(
         "kl", "KL divergence from the model before tuning", y: "nats per element",
         note:
-          "Of the Gaussians that denoising steps draw from, at the latents that were trained on.",
+          "Between the Gaussians of the denoising steps, at the latents used for training.",
         byTimestep: "kl_by_timestep"),
       Curve(
-        "pairs", "Pairs trained on", y: "pairs a batch",
-        note: "Candidates that differ by less than the threshold give none."),
+        "pairs", "Pairs trained on", y: "pairs per batch",
+        note: "Candidates that differ by less than the threshold yield no pair."),
       Curve(
-        "clipped_share", "Clipped likelihood ratios", y: "share of ratios",
-        note: "Clipped pairs teach nothing more until the next batch is sampled."),
+        "clipped_share", "Clipped likelihood ratios", y: "fraction of ratios",
+        note: "Clipped pairs have no gradient until the next batch is sampled."),
       gradientNorm,
     ],
     "dpo": [
       Curve(
-        "loss", "Loss", y: "loss", rules: [chanceLoss], note: "At ln 2 nothing is learned yet."),
+        "loss", "Loss", y: "loss", rules: [chanceLoss], note: "At ln 2, nothing has been learned yet."),
       Curve(
-        "implicit_accuracy", "Agreement with the training labels", y: "share of pairs",
+        "implicit_accuracy", "Agreement with the training labels", y: "fraction of pairs",
         rules: [.init(y: 0.5, label: "chance")]),
       Curve(
         [("win_error_change", "preferred images"), ("lose_error_change", "rejected images")],
-        "Denoising error, less that of the untuned model", y: "squared error",
-        rules: [.init(y: 0, label: "as before tuning")],
-        note: "Where both rise, the model tells images apart by getting worse at both."),
+        "Denoising error minus that of the untuned model", y: "squared error",
+        rules: [.init(y: 0, label: "before tuning")],
+        note: "If both rise, the model separates the images by getting worse at both."),
       Curve(
         "loser_scale", "Scale of the rejected images' gradients", y: "factor",
-        note: "Below 1 where the preferred images would otherwise get worse."),
+        note: "Below 1 if the preferred images would otherwise get worse."),
       Curve("margin", "Margin of the preferred image", y: "logit"),
       gradientNorm,
     ],
   ]
 
   private static let chanceLoss = Chart.Rule(y: 0.693_147, label: "ln 2: chance")
-  private static let gradientNorm = Curve("gradient_norm", "Norm of the gradient", y: "norm")
+  private static let gradientNorm = Curve("gradient_norm", "Gradient norm", y: "norm")
   /// Measured on the pairs of a batch.
   private static let ofPairs: Set<String> = ["loss", "gradient_norm", "clipped_share"]
   /// They count, and make no curves.

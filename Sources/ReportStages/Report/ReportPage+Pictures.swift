@@ -19,8 +19,8 @@ extension ReportPage {
   }
 
   private static let oracleExplanation =
-    "Below the images are the scores of the embedded world's oracle, 0 to 100: how well an image is made by "
-    + "its rules, and how far it shows what the prompt says."
+    "Below each image are the scores of the built-in world's oracle, 0 to 100: how well the image follows "
+    + "the world's rules, and how well it matches the prompt."
 
   /// The prompts that gained most, those in the middle and those that lost most by the oracle.
   private func oracleExamples(_ comparison: OracleComparison) throws -> [ReportSection] {
@@ -28,7 +28,7 @@ extension ReportPage {
     let (best, median, worst) = PromptExamples.of(comparison.aesthetics.differences)
     return try [
       ("\(of)prompts that gained most in aesthetics", best),
-      ("\(of)prompts of median change in aesthetics", median),
+      ("\(of)prompts with median change in aesthetics", median),
       ("\(of)prompts that lost most in aesthetics", worst),
     ].filter { !$0.1.isEmpty }.map { title, numbers in
       ReportSection(
@@ -99,14 +99,14 @@ extension ReportPage {
     let address = "../\(stage)/pictures"
     let grid = pictures.grid(
       count: Self.shownRows, address: address,
-      caption: "The first held-out prompts as the model learned, from the same noise each time")
+      caption: "The first held-out prompts during training, always from the same noise")
     guard let grid else { return [] }
     guard pictures.rows.count > Self.shownRows else { return [.pictures(grid)] }
     return [
       .pictures(grid),
       .pictureList(
         PictureList(
-          caption: "All \(pictures.rows.count) moments",
+          caption: "All \(pictures.rows.count) checkpoints",
           rows: [
             .init(
               prompt: "",

@@ -30,7 +30,7 @@ extension ReportPage {
 
   private static let explanation =
     "Means over prompts; the images of a prompt are averaged first. Both models generated every image from "
-    + "the same noise. The intervals are those of the mean difference, and of the share of images that "
+    + "the same noise. The intervals are for the mean difference, and for the share of images that "
     + "score higher than before, over prompts like these. An interval that contains 0, or 50 %, means that "
     + "this many prompts cannot tell the two models apart. Diversity is the mean distance (1 - cosine) "
     + "under CLIP between images of one prompt: a score that rises while it falls is a sign of "
@@ -39,7 +39,7 @@ extension ReportPage {
   private var driftTable: ReportTable {
     ReportTable(
       caption: "Drift from the base model",
-      columns: ["LoRA", "norm of the change", "share of the weights' norm"],
+      columns: ["LoRA", "norm of the change", "fraction of the weights' norm"],
       rows: drifts.map {
         [
           $0.model.name, String(format: "%.4g", $0.norm),
@@ -73,7 +73,7 @@ extension ReportPage {
     let (best, median, worst) = comparison.examples
     return try [
       ("\(of)prompts that gained most by \(title)", best),
-      ("\(of)prompts of median change by \(title)", median),
+      ("\(of)prompts with median change by \(title)", median),
       ("\(of)prompts that lost most by \(title)", worst),
     ].filter { !$0.1.isEmpty }.map { title, numbers in
       ReportSection(

@@ -119,7 +119,7 @@ struct ReportPage {
       }
     }
     return Chart(
-      title: "Candidate pairs in the oracle's order", x: .init("timestep"),
+      title: "Candidate pairs ordered as by the oracle", x: .init("timestep"),
       y: .init("share", range: 0.4...1),
       series: [
         .init("all pairs", style: .points, points: points(\.all)),
@@ -144,7 +144,7 @@ struct ReportPage {
       },
       note: "The oracle's scores, 0 to 100, over \(comparisons[0].pictures) images of "
         + "\(comparisons[0].prompts) prompts. "
-        + "The standard error is that of the mean difference, over prompts.")
+        + "The standard error is that of the mean difference over prompts.")
   }
 
   private func accuracyChart(_ evaluation: JSONReader) throws -> Chart {
@@ -163,7 +163,7 @@ struct ReportPage {
       rules: [.init(y: 0.5, label: "chance")],
       note: "Timestep 0: clean images. Ties are excluded."
         + (try evaluation.bool("chose_checkpoint")
-          ? " The same comparisons chose the checkpoint, which flatters it." : ""))
+          ? " The same comparisons chose the checkpoint, so this is optimistic." : ""))
   }
 
   /// For each compared timestep, the share of prompts whose pair passed the threshold.

@@ -7,14 +7,14 @@ import StageSupport
 public struct ReportSettings: StageSettings {
   @Setting("The diffusion model before tuning: a diffusers folder or a checkpoint file.")
   public var model = ""
-  @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
+  @Setting("Tokenizer folder, for a checkpoint file; null: the model's own.")
   public var tokenizer: String? = nil
-  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  @Setting("A VAE to use instead of the model's: a folder or a file; null: the model's own.")
   public var vae: String? = nil
   @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
   @Setting(
-    "List of prompts to sample, as spo evaluate reads it, or a split that no stage trains on, such as "
+    "Prompt list to sample, in any format of spo evaluate, or a split that no stage trains on, such as "
       + "validation_unique.")
   public var prompts = ""
   @Setting("Images per prompt, from the same noise before and after tuning.", in: 1...100)
@@ -22,23 +22,23 @@ public struct ReportSettings: StageSettings {
   @Setting("DDIM sampling steps.", in: 1...1_000)
   public var samplingSteps = 20
   @Setting(
-    "Classifier-free guidance scale, or several: each is sampled and scored by itself.", in: 0...100
+    "Classifier-free guidance scale, or several, each sampled and scored separately.", in: 0...100
   )
   public var guidance = GuidanceScales([5])
-  @Setting("Noise of the DDIM steps: 0 is deterministic, 1 is ancestral sampling.", in: 0...1)
+  @Setting("DDIM eta: 0 is deterministic, 1 is ancestral sampling.", in: 0...1)
   public var eta: Float = 0
   @Setting(
-    "Published scores of the images, as spo evaluate names them, each with its weights: { pickscore: DIR }."
+    "Published scorers for the images, as in spo evaluate, each with its weights: { pickscore: DIR }."
   )
   public var scorers: [String: String] = [:]
-  @Setting("What also scores the images: nothing, or the oracle of the embedded world.")
+  @Setting("Additional scorer of the images: none, or the oracle of the built-in world.")
   public var oracle = Oracle.none
-  @Setting("Draws of each prompt's candidates for the oracle to judge; 0: none.", in: 0...100)
+  @Setting("Sets of candidates per prompt for the oracle to judge; 0: none.", in: 0...100)
   public var candidateDraws = 2
   @Setting("Prompts that the report shows.", in: 0...10_000)
   public var shownPrompts = 12
   @Setting(
-    "The summary.json files of other runs to compare with; those not there yet are left out.")
+    "The summary.json files of other runs to compare with; missing ones are skipped.")
   public var beside: [String] = []
 
   public enum Oracle: String, CaseIterable, Codable, Sendable {
@@ -52,21 +52,21 @@ public struct ReportSettings: StageSettings {
     try requireModel(model)
     guard !prompts.isEmpty else {
       throw SettingConflict(
-        "prompts", "is missing: a list of prompts to sample, or a held-out split")
+        "prompts", "is missing: a prompt list to sample, or a held-out split")
     }
     guard !scales.isEmpty, Set(scales).count == scales.count else {
-      throw SettingConflict("guidance", "must name at least one scale, and each only once")
+      throw SettingConflict("guidance", "must list at least one scale, and each only once")
     }
     for (name, path) in scorers.sorted(by: { $0.key < $1.key }) {
       guard ScorerKind(rawValue: name) != nil else {
         throw SettingConflict(
           "scorers",
-          "must name scores of \(ScorerKind.allCases.map(\.rawValue).joined(separator: ", ")), but is "
+          "must use scorers from \(ScorerKind.allCases.map(\.rawValue).joined(separator: ", ")), but is "
             + "\"\(name)\"")
       }
       guard !path.isEmpty else {
         throw SettingConflict(
-          "scorers", "must give \(name) the folder or file of its weights, but is \"\"")
+          "scorers", "must name the folder or file of the weights of \(name), but is \"\"")
       }
     }
   }

@@ -56,7 +56,7 @@ struct RunSummary {
       .chart(
         Chart(
           title: "Agreement with the held-out labels", x: .init("timestep"),
-          y: .init("share of pairs", range: 0.4...1),
+          y: .init("fraction of pairs", range: 0.4...1),
           series: try runs.map { .init($0.name, style: .points, points: try $0.accuracies()) },
           rules: [.init(y: 0.5, label: "chance")],
           note: "Timestep 0: clean images. Ties are excluded.")),
@@ -99,7 +99,7 @@ struct RunSummary {
     let costs: [(String, (RunSummary) throws -> String?)] = [
       ("drift: norm of the LoRA's change", { try $0.drift() }),
       (
-        "a sampling step with its candidates, ms a prompt",
+        "a sampling step with its candidates, ms per prompt",
         {
           try $0.json.optional("seconds_per_sampling_step").map {
             String(format: "%.1f", 1_000 * (try $0.double()))

@@ -14,7 +14,7 @@ extension WriteReport: Estimating {
         ? [
           NamedSource(
             setting: "report.prompts", path: settings.prompts,
-            what: "a list of prompts to draw, such as [{\"caption\": \"...\"}]")
+            what: "a prompt list to sample, such as [{\"caption\": \"...\"}]")
         ] : [])
       + settings.namedScorers.map { kind, path in
         NamedSource(

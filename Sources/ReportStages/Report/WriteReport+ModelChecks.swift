@@ -14,7 +14,7 @@ extension WriteReport: ModelFitting {
     throw PipelineError.badSetting(
       path: "report.oracle",
       reason: "scores images of \(Picture.side) x \(Picture.side) pixels, but "
-        + "\(settings.model) draws \(side) x \(side)")
+        + "\(settings.model) generates \(side) x \(side)")
   }
 }
 

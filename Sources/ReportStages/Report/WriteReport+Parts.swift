@@ -30,10 +30,10 @@ extension WriteReport: DivisibleStage {
     let pictures = try reader.list { reader throws(BadOutput) in try reader.bytes() }
     let expected = settings.picturesPerPrompt * models.count
     guard pictures.count == expected else {
-      throw BadOutput("\(pictures.count) pictures in place of \(expected)")
+      throw BadOutput("\(pictures.count) images instead of \(expected)")
     }
     guard pictures.allSatisfy({ (try? RGBImage(decoding: $0)) != nil }) else {
-      throw BadOutput("a picture cannot be decoded")
+      throw BadOutput("an image cannot be decoded")
     }
     return .pictures(pictures)
   }

@@ -26,7 +26,7 @@ extension WriteReport {
       }
     }
     if let candidates = try summary.optional("candidates") {
-      lines.append("share of candidate pairs in the oracle's order, per timestep:")
+      lines.append("fraction of candidate pairs ordered as by the oracle, per timestep:")
       for step in try candidates.elements() {
         let (all, recorded) = (try step["all"], try step["recorded"])
         lines.append(

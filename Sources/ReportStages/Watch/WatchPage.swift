@@ -36,7 +36,7 @@ public struct WatchPage {
       title: "Run \(run.name)", subtitle: headline,
       facts: [
         "as of \(ReportedRun.text(date))",
-        interval.map { "written again every \($0) s" } ?? "not written again",
+        interval.map { "updated every \($0) s" } ?? "no longer updated",
         "spo \(ProgramVersion.current)",
       ],
       sections: progressSections + stageSections)
@@ -47,17 +47,17 @@ public struct WatchPage {
   /// The run in a sentence, for the terminal too.
   public var headline: String {
     guard let current else {
-      return isAtWork ? "between two stages" : "every stage that has begun is done"
+      return isAtWork ? "between stages" : "all started stages are done"
     }
     let name = current.stage.name
-    guard isAtWork else { return "\(name) is not finished, and no process works on it now" }
+    guard isAtWork else { return "\(name) is unfinished, and no process is running it" }
     return ([name] + [Self.amount(current)] + left(current)).joined(separator: ", ")
   }
 
   private static func amount(_ stage: WatchedStage) -> String {
     let total = stage.stage.unitsTotal
     return total > 0
-      ? "\(stage.unitsDone) of \(total) \(stage.stage.unit)" : "has begun"
+      ? "\(stage.unitsDone) of \(total) \(stage.stage.unit)" : "started"
   }
 
   private func left(_ stage: WatchedStage) -> [String] {
@@ -72,7 +72,7 @@ public struct WatchPage {
     blocks.append(.table(table))
     blocks.append(
       .text(
-        "Stages that have not begun are not listed. The time left is that of the stage, at its pace so far."
+        "Stages not yet started are not listed. The time left is for the current stage, at its pace so far."
       ))
     let problems = snapshot.problems + stages.compactMap(\.problem)
     blocks += problems.map { .text("Cannot be read now: \($0)") }
@@ -87,9 +87,9 @@ public struct WatchPage {
         let isCurrent = current?.stage.name == stage.name
         return [
           stage.name,
-          stage.isDone ? "done" : isCurrent && isAtWork ? "at work" : "not finished",
+          stage.isDone ? "done" : isCurrent && isAtWork ? "running" : "unfinished",
           Self.amount(watched),
-          watched.rate.map { "\(Self.text($0)) a second" } ?? "\u{2013}",
+          watched.rate.map { "\(Self.text($0)) per second" } ?? "\u{2013}",
           stage.seconds > 0 ? spell(stage.seconds) : "\u{2013}",
           stage.isDone ? "" : watched.secondsLeft.map(spell) ?? "\u{2013}",
         ]

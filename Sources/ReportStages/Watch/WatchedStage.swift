@@ -69,6 +69,6 @@ struct WatchedStage {
     if stage.name == WriteReport.name { return DrawnPictures(folder: stage.folder).grid }
     let pictures = try? TrainingPictures(folder: "\(stage.folder)/pictures")
     return pictures?.grid(
-      count: 6, address: nil, caption: "The first held-out prompts, from the same noise each time")
+      count: 6, address: nil, caption: "The first held-out prompts, always from the same noise")
   }
 }

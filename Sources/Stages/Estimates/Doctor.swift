@@ -168,10 +168,10 @@ extension Doctor {
 
 extension NamedSource {
   fileprivate var problem: Doctor.Problem {
-    let name = path.isEmpty ? "nothing is named" : "\(path) is not there"
+    let name = path.isEmpty ? "no path is given" : "\(path) does not exist"
     return Doctor.Problem(
       what: "\(setting): \(name): \(what)",
-      remedy: (HubName.remedy(path) ?? "put it there, or say where it is")
+      remedy: (HubName.remedy(path) ?? "put it there, or give its path")
         + ": --set \(override ?? "\(setting)=PATH")",
       kind: .input)
   }
@@ -198,7 +198,7 @@ extension Doctor {
       less = try thriftier.plan(scale).memory
       guard less.byteCount <= limits.memory else { continue }
       return Problem(
-        what: "\(name) needs about \(ByteCount.text(need.byteCount)), but the machine can spare "
+        what: "\(name) needs about \(ByteCount.text(need.byteCount)), but the machine has only "
           + ByteCount.text(limits.memory) + limits.memoryLimit.note,
         remedy: "set \(changes.joined(separator: ", ")): then it needs about "
           + ByteCount.text(less.byteCount), kind: .space)
@@ -210,7 +210,7 @@ extension Doctor {
     let largest = less.parts.max { $0.byteCount < $1.byteCount }
     return Problem(
       what:
-        "\(name) needs about \(ByteCount.text(need.byteCount))\(least), but the machine can spare "
+        "\(name) needs about \(ByteCount.text(need.byteCount))\(least), but the machine has only "
         + ByteCount.text(limits.memory) + limits.memoryLimit.note
         + (largest.map { " (\(ByteCount.text($0.byteCount)) for \($0.what))" } ?? ""),
       remedy: limits.memoryLimit.remedy(for: less.byteCount / 9 * 10)
@@ -230,7 +230,7 @@ extension Doctor {
     let plan = try DiskPlan(work, try pipeline.estimatingStages(), scale, cached: cached)
     guard plan.byteCount > free else { return nil }
     let what =
-      "\(pipeline.workspacePath): \(plan.description), but \(ByteCount.text(free)) are free"
+      "\(pipeline.workspacePath): \(plan.description), but only \(ByteCount.text(free)) is free"
     let elsewhere = "free some space or choose another place: --workspace DIR"
     var changes: [String] = []
     var less = plan.byteCount

@@ -50,7 +50,7 @@ public struct MachineReport: Sendable {
       : [
         Doctor.Problem(
           what:
-            "the program does not use \(unused.joined(separator: ", ")), which this processor has",
+            "this build does not use \(unused.joined(separator: ", ")), which this processor supports",
           remedy: "build it here with `make build`", kind: .other)
       ]
   }

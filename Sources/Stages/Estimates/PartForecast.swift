@@ -63,8 +63,8 @@ extension Doctor {
     let kind = FileSystemKind(at: pipeline.workspacePath)
     guard kind.isShared else { return [] }
     return [
-      "\(pipeline.workspacePath) is on \(kind.rawValue), which other machines see: databases are written there "
-        + "without a log, which is slower, and other machines are locked out by lock.owner; "
+      "\(pipeline.workspacePath) is on \(kind.rawValue), a shared file system: databases are written there "
+        + "without a log, which is slower, and lock.owner locks out other machines; "
         + "--merge --scratch DIR builds databases on a local disk"
     ]
   }

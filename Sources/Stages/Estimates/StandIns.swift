@@ -45,15 +45,15 @@ package struct StandIns {
 
   var notes: [String] {
     models.sorted { $0.key < $1.key }.map { path, model in
-      "\(path) is not there: estimated as \(model.name), as published, with weights of single precision"
+      "\(path) does not exist: estimated as \(model.name), as published, with single-precision weights"
     }
       + (publishedData.isEmpty
         ? []
         : [
           "\(publishedData.joined(separator: ", ")): estimated as Pick-a-Pic v1, with about "
-            + "\(DataVolume.published(publishedShare).rows) comparisons of as many images"
+            + "\(DataVolume.published(publishedShare).rows) comparisons and as many images"
         ])
-      + lists.map { "\($0) is not there: estimated as \(DataVolume.promptsOfList) prompts" }
+      + lists.map { "\($0) does not exist: estimated as \(DataVolume.promptsOfList) prompts" }
   }
 }
 

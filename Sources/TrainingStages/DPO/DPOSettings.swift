@@ -6,16 +6,16 @@ import StageSupport
 public struct DPOSettings: StageSettings {
   @Setting("The diffusion model to tune: a diffusers folder or a checkpoint file.")
   public var model = ""
-  @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
+  @Setting("Tokenizer folder, for a checkpoint file; null: the model's own.")
   public var tokenizer: String? = nil
-  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  @Setting("A VAE to use instead of the model's: a folder or a file; null: the model's own.")
   public var vae: String? = nil
   /// The reference of the loss is still the model without a LoRA.
   @Setting(
     "A LoRA file to continue training, of the same rank and modules; null: a new LoRA.")
   public var start: String? = nil
   @Setting(
-    "Learn from both images of each comparison (dpo), or from the preferred one alone (supervised)."
+    "Learn from both images of each comparison (dpo), or from the preferred one only (supervised)."
   )
   public var loss = Loss.dpo
   @Setting("Seed of all random streams.")
@@ -24,9 +24,9 @@ public struct DPOSettings: StageSettings {
   public var steps = 10_000
   @Setting("Comparisons per batch.", in: 1...65_536)
   public var batch = 32
-  @Setting("Comparisons backpropagated at a time; the batch is their sum.", in: 1...4_096)
+  @Setting("Comparisons per forward and backward pass; gradients are summed over the batch.", in: 1...4_096)
   public var microBatch = 1
-  @Setting("Recompute the U-Net's blocks in the backward pass: a third more time, little memory.")
+  @Setting("Recompute the U-Net's blocks in the backward pass: a third more time, much less memory.")
   public var gradientCheckpointing = false
   @Setting("Rank of the LoRA; alpha is the rank.", in: 1...4_096)
   public var rank = 8
@@ -41,7 +41,7 @@ public struct DPOSettings: StageSettings {
   public var safeguard: Float? = nil
   @Setting("Prefer the rejected images, to train a LoRA for --negative-lora (Diffusion-NPO).")
   public var inverted = false
-  @Setting("Upper limit (exclusive) of the timesteps that are sampled.", in: 1...1_000)
+  @Setting("Upper limit (exclusive) of the sampled timesteps.", in: 1...1_000)
   public var timestepLimit = 1_000
   @Setting("Learning rate of AdamW.", in: 1e-9...0.1)
   public var learningRate: Float = 1e-5

@@ -33,7 +33,7 @@ package struct DirectPreferenceTuner {
   package static func decided(in shards: ShardSet) throws -> [Int] {
     guard shards.pairCount > 0 else {
       throw NothingLearned(
-        reason: "the training split has no comparisons, which stage dpo learns from")
+        reason: "the training split has no comparisons, but stage dpo needs some")
     }
     return try shards.decidedPairs()
   }

@@ -149,8 +149,8 @@ package final class TuneDPO: RankedStage {
       else {
         throw NothingLearned(
           reason:
-            "after \(settings.steps) steps of stage dpo the LoRA is still \(start), from which "
-            + "it started; \(remedy)")
+            "after \(settings.steps) steps of stage dpo the LoRA still equals \(start), its "
+            + "start; \(remedy)")
       }
     } else if adapters.changesNothing {
       throw NothingLearned(
@@ -180,6 +180,6 @@ package final class TuneDPO: RankedStage {
   func spareFindings() throws -> [String] { try intervals.findings() }
 
   func results() throws -> [String] {
-    try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is \(loraPath)"]
+    try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is in \(loraPath)"]
   }
 }

@@ -45,7 +45,7 @@ package enum PreferenceEvaluation {
       try evaluation.bool("chose_checkpoint")
       ? " (they also chose the checkpoint, so this is optimistic)" : ""
     return
-      "agreement with the labels of \(try evaluation.int("pairs")) comparisons of "
+      "agreement with the labels of \(try evaluation.int("pairs")) comparisons in "
       + "\(try evaluation.string("split")): \(parts.joined(separator: ", "))\(note)"
   }
 }

@@ -30,7 +30,7 @@ struct PreferenceFindings {
     var warnings: [String] = []
     if comparisons == 0 {
       warnings.append(
-        "preference: all held-out comparisons are ties, so nothing says how good the model is")
+        "preference: all held-out comparisons are ties, so the model's accuracy is unknown")
     } else {
       // Of a model that guesses.
       let standardError = (0.25 / Double(comparisons)).squareRoot()

@@ -5,13 +5,13 @@ import StageSupport
 
 /// Settings of stage `preference`; the defaults are those published for Stable Diffusion v1.5.
 public struct PreferenceSettings: StageSettings {
-  @Setting("What the preference model judges: estimated images, or noised latents.")
+  @Setting("Input of the preference model: estimated clean images, or noised latents.")
   public var kind = Kind.pixel
-  @Setting("The diffusion model that images are estimated with: a diffusers folder or a file.")
+  @Setting("The diffusion model that estimates clean images: a diffusers folder or a file.")
   public var model = ""
-  @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
+  @Setting("Tokenizer folder, for a checkpoint file; null: the model's own.")
   public var tokenizer: String? = nil
-  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  @Setting("A VAE to use instead of the model's: a folder or a file; null: the model's own.")
   public var vae: String? = nil
   @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
@@ -25,19 +25,19 @@ public struct PreferenceSettings: StageSettings {
   public var steps = 8_000
   @Setting("Comparisons per batch.", in: 1...65_536)
   public var batch = 64
-  @Setting("Comparisons backpropagated at a time; the batch is their sum.", in: 1...65_536)
+  @Setting("Comparisons per forward and backward pass; gradients are summed over the batch.", in: 1...65_536)
   public var microBatch = 4
-  @Setting("Recompute layers in the backward pass: a third more time, little memory.")
+  @Setting("Recompute layers in the backward pass: a third more time, much less memory.")
   public var gradientCheckpointing = false
   @Setting("Keep the optimizer's moments in a file, which halves the memory for weights.")
   public var optimizerOnDisk = false
   /// The part that a fine-tuned CLIP plays at full size.
-  @Setting("Steps at the beginning that see clean images at timestep 0.", in: 0...1_000_000)
+  @Setting("Initial steps on clean images, at timestep 0.", in: 0...1_000_000)
   public var cleanSteps = 0
-  @Setting("Upper limit (exclusive) of the timesteps that are sampled.", in: 2...1_000)
+  @Setting("Upper limit (exclusive) of the sampled timesteps.", in: 2...1_000)
   public var timestepLimit = 1_000
   @Setting(
-    "Sample only timestep 1 and every such number after it; null: all timesteps.", in: 1...999)
+    "Sample only timestep 1 and every N-th after it; null: all timesteps.", in: 1...999)
   public var timestepSpacing: Int? = nil
   @Setting(
     "Condition the model on the timestep; false: always on 0, an ablation; see spo.judged_timestep."
@@ -48,10 +48,10 @@ public struct PreferenceSettings: StageSettings {
   @Setting("Classifier-free guidance scale of the estimated images.", in: 0...100)
   public var guidance: Float = 5
   @Setting(
-    "Guidance of a latent model's lowest features; 1: none, for half the work.", in: 0...100)
+    "Guidance on a latent model's deepest features; 1: none, at half the cost.", in: 0...100)
   public var featureGuidance: Float = 7.5
   @Setting(
-    "Noised estimates made once per comparison and reused; 0: new ones at every step.", in: 0...100)
+    "Noise draws per comparison, estimated once and reused; 0: new ones at every step.", in: 0...100)
   public var estimates = 0
   @Setting("Comparisons estimated at a time.", in: 1...4_096)
   public var estimateBatch = 2
@@ -84,7 +84,7 @@ public struct PreferenceSettings: StageSettings {
   public var selectionLimit = 1_000
   @Setting("Steps between checkpoints.", in: 1...1_000_000)
   public var checkpointEvery = 500
-  @Setting("Precision of the finished model's matrices; f16 halves the memory stage spo needs.")
+  @Setting("Precision of the finished model's matrices; f16 halves its memory in stage spo.")
   public var precision = WeightPrecision.f32
 
   public enum Kind: String, CaseIterable, Codable, Sendable {
@@ -123,16 +123,16 @@ public struct PreferenceSettings: StageSettings {
         "must be below timestep_limit (\(timestepLimit)), but is \(timestepSpacing)")
     }
     guard Set(validationTimesteps).count == validationTimesteps.count else {
-      throw SettingConflict("validation_timesteps", "must name each timestep once")
+      throw SettingConflict("validation_timesteps", "must list each timestep only once")
     }
     guard let least = validationTimesteps.min() else {
-      throw SettingConflict("validation_timesteps", "must name at least one timestep")
+      throw SettingConflict("validation_timesteps", "must list at least one timestep")
     }
     guard least < selectionLimit else {
       throw SettingConflict(
         "selection_limit",
-        "must be above the least of validation_timesteps (\(least)), but is \(selectionLimit): "
-          + "nothing would choose the best checkpoint")
+        "must be above the lowest of validation_timesteps (\(least)), but is \(selectionLimit): "
+          + "no timestep would be left to choose the best checkpoint by")
     }
   }
 }

@@ -208,7 +208,7 @@ package final class TrainPreference: RankedStage {
     let (trainee, pictures) = try makeTrainee(store)
     if settings.optimizerOnDisk, isFirst {
       let count = trainee.parameters.reduce(0) { $0 + $1.tensor.count }
-      try DiskSpace.require(8 * count, at: folder, for: "running means of the optimiser")
+      try DiskSpace.require(8 * count, at: folder, for: "the optimizer's moments")
     }
     var state = try makeState(
       trainee, moments: settings.optimizerOnDisk ? .disk(folder: folder) : .memory,
@@ -245,7 +245,7 @@ package final class TrainPreference: RankedStage {
     guard examples.count > 0, heldOut.count > 0 else {
       throw PipelineError.badSetting(
         path: "ingest.source",
-        reason: "stage preference needs comparisons to learn from and others that are held out "
+        reason: "stage preference needs comparisons to train on and some that are held out "
           + "(shard.validation_fraction)")
     }
     try examples.shards.requireDecidedPairs()

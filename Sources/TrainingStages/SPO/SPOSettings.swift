@@ -7,9 +7,9 @@ public import StepwiseOptimization
 public struct SPOSettings: StageSettings {
   @Setting("The diffusion model to tune: a diffusers folder or a checkpoint file.")
   public var model = ""
-  @Setting("Folder with the tokenizer, for a checkpoint file; null: the model's own.")
+  @Setting("Tokenizer folder, for a checkpoint file; null: the model's own.")
   public var tokenizer: String? = nil
-  @Setting("A VAE in place of the model's own: a folder or a file; null: the model's own.")
+  @Setting("A VAE to use instead of the model's: a folder or a file; null: the model's own.")
   public var vae: String? = nil
   /// A folder, or a file of weights with its configuration beside it.
   @Setting(
@@ -32,18 +32,18 @@ public struct SPOSettings: StageSettings {
   @Setting("Prompts per sampling batch.", in: 1...4_096)
   public var batch = 10
   @Setting(
-    "Prompts sampled at a time, which bounds the memory; changes the last bits of results.",
+    "Prompts sampled at a time: bounds the memory, and affects the last bits of results.",
     in: 1...4_096)
   public var promptsAtOnce = 1
   @Setting("Stop after this many sampling batches; 0: after all epochs.", in: 0...10_000_000)
   public var iterations = 0
   @Setting("DDIM sampling steps.", in: 1...1_000)
   public var samplingSteps = 20
-  @Setting("Noise of the DDIM steps: 1 is ancestral sampling.", in: 0.01...1)
+  @Setting("DDIM eta: 1 is ancestral sampling.", in: 0.01...1)
   public var eta: Float = 1
   @Setting("Classifier-free guidance scale.", in: 0...100)
   public var guidance: Float = 5
-  @Setting("Candidates drawn from each shared latent.", in: 2...256)
+  @Setting("Candidates sampled from each shared latent.", in: 2...256)
   public var candidates = 4
   @Setting("First sampling step, counted from 0, whose candidates are compared.", in: 0...999)
   public var divertStep = 4
@@ -62,21 +62,21 @@ public struct SPOSettings: StageSettings {
   @Setting("Candidate that sampling continues from; best and worst are ablations.")
   public var continueFrom = CandidateSamplingSettings.Continuation.random
   @Setting(
-    "A pair is kept if the preference probabilities of its best and worst candidates differ by more.",
+    "Least difference in preference probability between a pair's best and worst candidate.",
     in: 0..<1)
   public var threshold = 0.3
   /// Between the two, thresholds are in proportion to the noise.
   @Setting(
-    "Threshold of the noisiest step, where threshold is that of the least noisy; null: the same.",
+    "Threshold at the noisiest step; threshold is then for the least noisy; null: the same.",
     in: 0..<1)
   public var highestThreshold: Double? = nil
-  @Setting("Loss: spo as published, or gradspo, which weighs all timesteps alike (GradSPO).")
+  @Setting("Loss: spo as published, or gradspo, which weights all timesteps equally (GradSPO).")
   public var loss = Loss.spo
   @Setting(
     "Step from prediction to target in the loss gradspo; 0.5 as published.", above: 0, upTo: 100)
   public var targetStep: Float = 0.5
   @Setting(
-    "Decay of the averaged weights that sample candidates; 0.9 in GradSPO; null: the newest weights.",
+    "EMA decay of the weights that sample candidates; 0.9 in GradSPO; null: the newest weights.",
     in: 0..<1)
   public var averageDecay: Float? = nil
   @Setting("Prefer the worst candidates, to train a LoRA for --negative-lora (Diffusion-NPO).")
@@ -84,11 +84,11 @@ public struct SPOSettings: StageSettings {
   @Setting("Pairs per training batch.", in: 1...4_096)
   public var pairBatch = 10
   /// What is left at the end of a sampling batch is carried over to the next.
-  @Setting("Training batches whose gradients make one update; SDXL as published: 2.", in: 1...4_096)
+  @Setting("Training batches per optimizer update; SDXL as published: 2.", in: 1...4_096)
   public var gradientAccumulation = 1
-  @Setting("Pairs backpropagated at a time; the batch is their sum.", in: 1...4_096)
+  @Setting("Pairs per forward and backward pass; gradients are summed over the batch.", in: 1...4_096)
   public var microBatch = 1
-  @Setting("Recompute the U-Net's blocks in the backward pass: a third more time, little memory.")
+  @Setting("Recompute the U-Net's blocks in the backward pass: a third more time, much less memory.")
   public var gradientCheckpointing = false
   @Setting("Rank of the LoRA; alpha is the rank.", in: 1...4_096)
   public var rank = 4
@@ -116,10 +116,10 @@ public struct SPOSettings: StageSettings {
     in: 0...256)
   public var pictures = 4
   @Setting(
-    "Sampling batches between scores of held-out images by the preference model; null: none.",
+    "Sampling batches between scorings of held-out images by the preference model; null: none.",
     in: 1...1_000_000)
   public var heldOutEvery: Int? = nil
-  @Setting("Held-out prompts that are scored, always from the same noise.", in: 1...4_096)
+  @Setting("Held-out prompts to score, always from the same noise.", in: 1...4_096)
   public var heldOutPrompts = 8
   @Setting("Sampling batches between checkpoints.", in: 1...1_000_000)
   public var checkpointEvery = 10
@@ -172,7 +172,7 @@ public struct SPOSettings: StageSettings {
       throw SettingConflict(
         "inner_steps",
         "must be below sampling_steps less divert_step (\(samplingSteps - divertStep)), but is "
-          + "\(innerSteps): candidates would never be judged in time")
+          + "\(innerSteps): candidates would never be scored")
     }
     if labels == .trajectory {
       guard innerSteps == 0 else {
@@ -198,7 +198,7 @@ public struct SPOSettings: StageSettings {
     guard heldOutEvery != nil || heldOutPrompts == unused else {
       throw SettingConflict(
         "held_out_prompts",
-        "must be \(unused), the default, where held_out_every is null, which scores none, but is "
+        "must be \(unused), the default, where held_out_every is null (none are scored), but is "
           + "\(heldOutPrompts)")
     }
   }
@@ -218,7 +218,7 @@ public struct SPOSettings: StageSettings {
       throw SettingConflict(
         "loss",
         "must be \"spo\" where inner_steps is not 0 or labels is not \"step\", but is \"gradspo\": its pairs "
-          + "are drawn from one latent")
+          + "are sampled from one latent")
     }
   }
 

@@ -75,7 +75,7 @@ package final class TuneSPO: RankedStage {
     guard !all.isEmpty else {
       throw PipelineError.badSetting(
         path: "spo.only_listed",
-        reason: "is set, but no prompt of the training split comes from a list of prompts")
+        reason: "is set, but no prompt of the training split comes from a prompt list")
     }
     let chosen = Array(all.prefix(settings.prompts))
     chosenPrompts = chosen
@@ -291,8 +291,8 @@ package final class TuneSPO: RankedStage {
     if let start = settings.start {
       throw NothingLearned(
         reason:
-          "stage spo trained on \(findings.pairs) pairs, but the LoRA is still \(start), from which it "
-          + "started; raise spo.learning_rate or spo.clip")
+          "stage spo trained on \(findings.pairs) pairs, but the LoRA still equals \(start), its "
+          + "start; raise spo.learning_rate or spo.clip")
     }
     throw NothingLearned(
       reason:
@@ -301,7 +301,7 @@ package final class TuneSPO: RankedStage {
   }
 
   package func results() throws -> [String] {
-    try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is \(loraPath)"]
+    try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is in \(loraPath)"]
   }
 }
 

@@ -181,9 +181,9 @@ enum TrainingError: ClassifiedError, Equatable, CustomStringConvertible {
         + "kept: lower the learning rate and run again"
     case .weightsNotFinite(let stage):
       "stage \(stage): the trained weights are not finite; lower \(stage).learning_rate and run again"
-    case .noStep(let path): "\(path): the header does not say how many steps were made"
+    case .noStep(let path): "\(path): the header lacks the number of steps"
     case .noBatches(let path):
-      "\(path): the header does not say of how many batches the gradients are"
+      "\(path): the header lacks the number of batches in the gradients"
     }
   }
 }

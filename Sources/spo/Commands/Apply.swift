@@ -17,7 +17,7 @@ enum ApplyCommand: Command {
         .value("outputs", "FILE", "the safetensors file to write"),
         .value("lora", "FILE", "a LoRA file for the U-Net"),
         .value("steps", "N", "sampling steps of the DDIM schedule (20)"),
-        .value("eta", "X", "noise of a DDIM step, 0 to 1 (1)"),
+        .value("eta", "X", "DDIM eta, 0 to 1 (1)"),
         .value("guidance", "X", "classifier-free guidance scale (5)"),
         .value("beta", "X", "strength of the preference loss (10)"),
         .value("clip", "X", "clamp of the likelihood ratio around 1 (0.1)"),
@@ -29,7 +29,7 @@ enum ApplyCommand: Command {
       examples: [
         (
           "spo apply unet --model data/tiny-sd --inputs in.safetensors --outputs out.safetensors",
-          "the noise that the U-Net predicts"
+          "predict the noise with the U-Net"
         )
       ])
   }
@@ -38,7 +38,7 @@ enum ApplyCommand: Command {
     let name = arguments.operands[0]
     guard let operation = Operation.all.first(where: { $0.name == name }) else {
       let names = Operation.all.map(\.name).joined(separator: ", ")
-      throw arguments.error("there is no operation \"\(name)\"; known are \(names)")
+      throw arguments.error("unknown operation \"\(name)\"; available: \(names)")
     }
     var options = OperationOptions(model: try arguments.modelFolder())
     options.loraPath = arguments.value("lora")

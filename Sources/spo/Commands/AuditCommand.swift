@@ -9,19 +9,19 @@ enum AuditCommand: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
       name: "audit",
-      summary: "Look for ties, contradictions, duplicates and leaks in preference data.",
+      summary: "Find ties, contradictions, duplicates and leaks in preference data.",
       operands: [CommandSyntax.Operand("PIPELINE|FILE", isRepeatable: true)],
       options: [
         .value(
-          "set", "KEY=VALUE", isRepeatable: true, "a setting, as for `spo ingest` or `spo run`"),
-        .value("workspace", "DIR", "look at this workspace instead of the pipeline's"),
+          "set", "KEY=VALUE", isRepeatable: true, "override a setting, as in `spo ingest` or `spo run`"),
+        .value("workspace", "DIR", "use this workspace instead of the pipeline's"),
         .flag("quick", "do not decode images; near-duplicates are not found"),
-        .value("out", "DIR", "the folder for index.html and the lists for ingest.drop"),
+        .value("out", "DIR", "folder for index.html and the lists for ingest.drop"),
         .flag("json", "print one JSON object"),
       ],
       examples: [
-        ("spo audit pipelines/quickstart.json5 --out runs/audit", "the data of a pipeline"),
-        ("spo audit data/pickapic-sample --quick", "files, without a pipeline"),
+        ("spo audit pipelines/quickstart.json5 --out runs/audit", "audit the data of a pipeline"),
+        ("spo audit data/pickapic-sample --quick", "audit files, without a pipeline"),
       ])
   }
 
@@ -43,7 +43,7 @@ enum AuditCommand: Command {
     } else {
       try Console.print(audit.lines(folder: folder).joined(separator: "\n"))
     }
-    if let folder { Console.note("the page is \(folder)/index.html") }
+    if let folder { Console.note("page: \(folder)/index.html") }
   }
 
   /// A file that ends in `.json5` is a pipeline.
@@ -56,7 +56,7 @@ enum AuditCommand: Command {
       return .files(operands, overrides: arguments.values("set"))
     }
     guard operands.count == 1 else {
-      throw arguments.error("a pipeline is audited alone, without further files")
+      throw arguments.error("give either one pipeline or data files, not both")
     }
     return .pipeline(
       try Pipeline(

@@ -11,9 +11,9 @@ enum CollectGarbage: Command {
         "Remove the checkpoints and best weights of finished stages, and unused cache entries.",
       operands: [CommandSyntax.Operand("PIPELINE")],
       options: [
-        .value("workspace", "DIR", "clean this workspace instead of the file's"),
-        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the file"),
-        .flag("dry-run", "only say what would be removed"),
+        .value("workspace", "DIR", "clean this workspace instead of the pipeline's"),
+        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the pipeline"),
+        .flag("dry-run", "only print what would be removed"),
       ],
       examples: [
         ("spo gc pipelines/quickstart.json5 --dry-run", "what would be removed, with its size")

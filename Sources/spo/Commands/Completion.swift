@@ -4,11 +4,11 @@ import CommandSyntax
 enum Completion: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
-      name: "completion", summary: "Print a script that completes commands in bash, zsh or fish.",
+      name: "completion", summary: "Print a completion script for bash, zsh or fish.",
       operands: [CommandSyntax.Operand("SHELL")],
       examples: [
-        ("source <(spo completion bash)", "in this shell; `make install` does it for all"),
-        ("spo completion fish > ~/.config/fish/completions/spo.fish", "in fish, from now on"),
+        ("source <(spo completion bash)", "in this shell; `make install` sets it up for all shells"),
+        ("spo completion fish > ~/.config/fish/completions/spo.fish", "permanently, in fish"),
       ])
   }
 
@@ -16,7 +16,7 @@ enum Completion: Command {
     let name = arguments.operands[0]
     guard let shell = ShellCompletion(rawValue: name) else {
       let known = ShellCompletion.allCases.map(\.rawValue).joined(separator: ", ")
-      throw arguments.error("there is no completion for \"\(name)\"; known are \(known)")
+      throw arguments.error("no completion for \"\(name)\"; available: \(known)")
     }
     try Console.print(shell.script(program: "spo", Program.commands.map { $0.syntax }))
   }

@@ -6,13 +6,13 @@ import Imaging
 enum Decode: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
-      name: "decode", summary: "Write the pixels of an image, as the pipeline sees them, to a PNG.",
+      name: "decode", summary: "Decode an image exactly as the pipeline does, and write a PNG.",
       operands: [CommandSyntax.Operand("IMAGE")],
       options: [
         .value("out", "FILE", "the PNG to write"),
         .flag("keep-orientation", "do not apply the EXIF orientation"),
       ],
-      examples: [("spo decode photo.jpg --out photo.png", "what the encoder sees")])
+      examples: [("spo decode photo.jpg --out photo.png", "the pixels that the encoder gets")])
   }
 
   static func run(_ arguments: Arguments) throws {

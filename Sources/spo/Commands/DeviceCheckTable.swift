@@ -13,18 +13,18 @@ struct DeviceCheckTable {
   init(_ arguments: Arguments) throws {
     isJSON = arguments.has("json")
     if let operand = arguments.operands.first {
-      throw arguments.error("unexpected \"\(operand)\"; --device-check reads no pipeline")
+      throw arguments.error("unexpected \"\(operand)\"; --device-check takes no pipeline")
     }
     if let name = arguments.value("device") {
       guard case .device(let device)? = DeviceChoice(name) else {
         throw arguments.error(
-          "--device must be cuda, opencl, or one as \"cuda:1\", but is \"\(name)\"")
+          "--device must be cuda, opencl, or a device such as \"cuda:1\", but is \"\(name)\"")
       }
       devices = [device]
     } else {
       devices = Devices.all.filter { $0.flaw == nil }.map(\.name)
       guard !devices.isEmpty else {
-        throw DeviceError.notFound("there is no device to check; \(Devices.installation)")
+        throw DeviceError.notFound("no device to check; \(Devices.installation)")
       }
     }
   }

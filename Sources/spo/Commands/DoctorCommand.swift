@@ -12,9 +12,9 @@ enum DoctorCommand: Command {
       summary: "Check this machine, and estimate the memory, disk and time that a pipeline needs.",
       operands: [CommandSyntax.Operand("PIPELINE", isOptional: true)],
       options: [
-        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the file"),
+        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the pipeline"),
         .value("workspace", "DIR", "estimate for this workspace"),
-        .value("partitions", "N", "what each part needs if stages are divided into N"),
+        .value("partitions", "N", "estimate each part, with stages divided into N"),
         .flag("device-check", "instead, compare every operation on the devices with the CPU"),
         .value("device", "NAME", "for --device-check: only this device, such as cuda:0"),
         .flag("json", "print one JSON object"),
@@ -24,7 +24,7 @@ enum DoctorCommand: Command {
         (
           "spo doctor pipelines/sd15.json5", "what is missing, what does not fit, how long it takes"
         ),
-        ("spo doctor --device-check", "whether the GPU computes what the CPU computes"),
+        ("spo doctor --device-check", "check the GPU's results against the CPU's"),
       ])
   }
 
@@ -88,7 +88,7 @@ extension Doctor {
     func padded(_ text: String, _ width: Int) -> String {
       text + String(repeating: " ", count: max(0, width - text.count))
     }
-    return ["", "\(pipeline.path), from the beginning, about:"]
+    return ["", "\(pipeline.path), estimated from the start:"]
       + rows.map { "  \(padded($0.0, 12))\(padded($0.1, 10))\(padded($0.2, 10))\($0.3)" }
       + partLines(padded)
   }
@@ -97,7 +97,7 @@ extension Doctor {
   private func partLines(_ padded: (String, Int) -> String) -> [String] {
     guard let partCount else { return [] }
     let rows =
-      [["stage", "bytes", "memory", "time", "merge", "parts worth it"]]
+      [["stage", "bytes", "memory", "time", "merge", "useful parts"]]
       + parts.map {
         [
           $0.stage, Spelled.bytes($0.byteCount), Spelled.bytes($0.memory),
@@ -105,7 +105,7 @@ extension Doctor {
           $0.worthwhileCount.map { "at most \(Spelled.count($0))" } ?? "?",
         ]
       }
-    return ["", "each of \(Spelled.count(partCount)) parts, about:"]
+    return ["", "each of \(Spelled.count(partCount))parts, estimated:"]
       + rows.map { row in
         "  \(padded(row[0], 12))" + row[1...4].map { padded($0, 12) }.joined() + row[5]
       }

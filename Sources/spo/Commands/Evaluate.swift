@@ -10,18 +10,18 @@ enum Evaluate: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
       name: "evaluate",
-      summary: "Compare the scores of two models' images of the same prompts and noise.",
+      summary: "Compare two models by scoring their images of the same prompts and noise.",
       options: [
         .value("model", "DIR", "a diffusers folder or a checkpoint file"),
-        .value("tokenizer", "DIR", "a folder with the tokenizer, for a checkpoint file"),
-        .value("vae", "PATH", "a VAE in place of the model's own: a folder or a file"),
+        .value("tokenizer", "DIR", "a tokenizer folder, for a checkpoint file"),
+        .value("vae", "PATH", "a VAE to use instead of the model's: a folder or a file"),
         .value("lora", "FILE", isRepeatable: true, "a LoRA file for the model; several add up"),
         .value(
           "lora-scale", "X", isRepeatable: true,
-          "strength of all LoRA files, or of each in turn if given as often as --lora (1)"),
+          "LoRA scale: one for all LoRA files, or one per --lora (1)"),
         .value(
           "negative-lora", "FILE[=W]", isRepeatable: true,
-          "a LoRA file that the model's guidance leads away from, and its weight (1)"),
+          "a negative LoRA file, which guidance steers away from, and its weight (1)"),
         .value("against", "DIR", "another model, or \"base\": the same without its LoRA files"),
         .value("against-lora", "FILE", isRepeatable: true, "a LoRA file for the other model"),
         .value("prompts", "FILE", "a prompt list: text, .json, .jsonl, .csv or .tsv"),
@@ -36,8 +36,8 @@ enum Evaluate: Command {
         .value("seed", "N", "seed of the noise (42)"),
         .value(
           "partition", "I/N",
-          "only images and scores of part I of N of the prompts; auto/N: the job array says which"),
-        .flag("merge", "take what the parts have made, and refuse gaps"),
+          "process only part I of N of the prompts; auto/N: I from the job array"),
+        .flag("merge", "merge the parts, all of which must be complete"),
         ComputingDevice.option,
         .value("out", "DIR", "the folder for images, scores, evaluation.json and index.html"),
         .flag("json", "print one JSON object"),
@@ -47,12 +47,12 @@ enum Evaluate: Command {
           "spo evaluate --model models/sd15 --lora aesthetic.safetensors --against base"
             + " --prompts PartiPrompts.tsv --scorer pickscore=models/PickScore_v1"
             + " --guidance 5 --guidance 7.5 --out runs/evaluation",
-          "does a LoRA help?"
+          "whether a LoRA helps"
         ),
         (
           "spo evaluate --model models/sd15 --prompts PartiPrompts.tsv"
             + " --scorer pickscore=models/PickScore_v1 --out runs/evaluation --partition auto/64",
-          "a job of an array; afterwards the same with --merge instead"
+          "one job of an array; then run the same with --merge"
         ),
       ])
   }
@@ -62,11 +62,11 @@ enum Evaluate: Command {
     let request = try request(arguments)
     let partition = try arguments.partition()
     guard partition == nil || !arguments.has("json") else {
-      throw arguments.error("--partition does not go with --json: a part compares nothing")
+      throw arguments.error("--partition cannot be combined with --json: a part compares nothing")
     }
     let merges = arguments.has("merge")
     guard partition == nil || !merges else {
-      throw arguments.error("--merge is for when all parts are done: leave out --partition")
+      throw arguments.error("--merge cannot be combined with --partition; use it when all parts are complete")
     }
     try Console.warn(
       ofPrompts: request.prompts.entries.map(\.text), request.model.folder.tokenizer())
@@ -82,13 +82,13 @@ enum Evaluate: Command {
       let count = try perform { try evaluation.run(partition) }
       return Console.note(
         "part \(partition) is complete: \(Spelled.count(count)) of "
-          + "\(Spelled.count(request.prompts.entries.count)) prompts; when all parts are, run with --merge"
+          + "\(Spelled.count(request.prompts.entries.count)) prompts; when all parts are complete, run with --merge"
       )
     }
     let result = try perform { try evaluation.run(merges: merges) }
     guard !arguments.has("json") else { return try Console.print(result.json.text(.pretty)) }
     for line in result.lines { try Console.print(line) }
-    Console.note("the page is \(request.folder)/index.html")
+    Console.note("page: \(request.folder)/index.html")
   }
 
   private static func request(_ arguments: Arguments) throws -> EvaluationRequest {
@@ -107,7 +107,7 @@ enum Evaluate: Command {
       try arguments.int("count", in: 1...EvaluationRequest.largestCount) ?? 1
     request.steps = try arguments.int("steps", in: 1...1000) ?? 20
     request.eta = try arguments.float("eta") ?? 0
-    guard (0...1).contains(request.eta) else { throw arguments.error("--eta must be 0 to 1") }
+    guard (0...1).contains(request.eta) else { throw arguments.error("--eta must be from 0 to 1") }
     request.seed = UInt64(try arguments.int("seed", in: 0...Int.max) ?? 42)
     request.guidance = try guidance(arguments)
     try arguments.requireGuidance(request.guidance)
@@ -134,12 +134,12 @@ enum Evaluate: Command {
     guard !given.isEmpty else { return [7.5] }
     let scales = try given.map { text in
       guard let scale = Float(text), (0...1000).contains(scale) else {
-        throw arguments.error("--guidance must be a number of 0 to 1000, but is \"\(text)\"")
+        throw arguments.error("--guidance must be a number from 0 to 1000, but is \"\(text)\"")
       }
       return scale
     }
     guard Set(scales).count == scales.count else {
-      throw arguments.error("--guidance names a scale twice")
+      throw arguments.error("--guidance lists a scale twice")
     }
     return scales
   }
@@ -153,13 +153,13 @@ enum Evaluate: Command {
       }
       guard let kind = ScorerKind(rawValue: String(parts[0])) else {
         throw arguments.error(
-          "there is no scorer \"\(parts[0])\"; known are \(names.joined(separator: ", "))")
+          "unknown scorer \"\(parts[0])\"; available: \(names.joined(separator: ", "))")
       }
       return (kind, String(parts[1]))
     }
     guard !scorers.isEmpty else { throw arguments.error("--scorer is missing") }
     guard Set(scorers.map(\.0)).count == scorers.count else {
-      throw arguments.error("--scorer names a scorer twice")
+      throw arguments.error("--scorer lists a scorer twice")
     }
     return scorers
   }

@@ -11,14 +11,14 @@ enum Export: Command {
       operands: [],
       options: [
         .value("model", "DIR", "the LoRA's model: a diffusers folder or a checkpoint file"),
-        .value("tokenizer", "DIR", "to merged: a folder with the tokenizer, for a checkpoint file"),
-        .value("vae", "PATH", "a VAE in place of the model's own: a folder or a file"),
+        .value("tokenizer", "DIR", "for merged: a tokenizer folder, for a checkpoint file"),
+        .value("vae", "PATH", "a VAE to use instead of the model's: a folder or a file"),
         .value("lora", "FILE", "a LoRA file with diffusers, PEFT or kohya keys"),
         .value("to", "FORM", "lora (for diffusers), webui, or merged (a model folder)"),
         .value("dtype", "NAME", "f32, f16 or bf16 (f32)"),
         .value(
           "lora-keys", "NAME",
-          "to lora: diffusers or peft (diffusers); to webui: diffusers or sgm (sgm for SDXL)"),
+          "for lora: diffusers or peft (diffusers); for webui: diffusers or sgm (sgm for SDXL)"),
         .value("out", "PATH", "the file to write; for merged, a folder that does not exist"),
       ],
       examples: [
@@ -37,7 +37,7 @@ enum Export: Command {
       throw arguments.error("--to is missing")
     }
     if form != .merged, arguments.has("vae") {
-      throw arguments.error("--vae has a meaning for a merged model alone")
+      throw arguments.error("--vae applies only to --to merged")
     }
     switch form {
     case .merged:
@@ -72,7 +72,7 @@ enum Export: Command {
         to: output, as: .webUI(header), precision: precision, provenance: provenance)
     case .merged:
       guard !arguments.has("lora-keys") else {
-        throw arguments.error("--lora-keys has no meaning for a merged model")
+        throw arguments.error("--lora-keys does not apply to --to merged")
       }
       let (lora, changes) = try file.mergeable(into: folder)
       try folder.writeMerged(

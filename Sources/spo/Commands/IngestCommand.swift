@@ -9,19 +9,19 @@ enum IngestCommand: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
       name: "ingest",
-      summary: "Show what stage ingest would read: columns, rows, the funnel, every problem.",
+      summary: "Show what stage ingest would read: columns, sample rows, row counts and all problems.",
       operands: [CommandSyntax.Operand("FILE", isRepeatable: true)],
       options: [
-        .flag("dry-run", "show it and write nothing; `spo run` ingests"),
-        .value("set", "KEY=VALUE", isRepeatable: true, "a setting of stage ingest"),
-        .value("rows", "N", "rows to look at (1000)"),
+        .flag("dry-run", "required: write nothing (`spo run` ingests)"),
+        .value("set", "KEY=VALUE", isRepeatable: true, "override a setting of stage ingest"),
+        .value("rows", "N", "rows to read (1000)"),
         .flag("json", "print one JSON object"),
       ],
       examples: [
-        ("spo ingest --dry-run data/pickapic-sample", "the repository's sample data"),
+        ("spo ingest --dry-run data/pickapic-sample", "the bundled sample data"),
         (
           "spo ingest --dry-run votes.csv --set columns.prompt=text --set format=votes",
-          "a file whose columns have other names"
+          "a file with different column names"
         ),
       ])
   }
@@ -29,7 +29,7 @@ enum IngestCommand: Command {
   static func run(_ arguments: Arguments) throws {
     guard arguments.has("dry-run") else {
       throw arguments.error(
-        "without --dry-run there is nothing to do; a pipeline ingests: "
+        "--dry-run is missing; to ingest, run a pipeline: "
           + "spo run PIPELINE --through ingest")
     }
     Interruption.handleSignals()

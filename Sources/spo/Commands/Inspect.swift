@@ -15,7 +15,7 @@ enum Inspect: Command {
       options: [
         .flag("json", "print one JSON object"),
         .flag("digest", "add digests of the contents, where available"),
-        .flag("rejected", "of a catalog: only the rejected rows, as CSV"),
+        .flag("rejected", "for a catalog: only the rejected rows, as CSV"),
       ],
       examples: [
         ("spo inspect runs/quickstart/catalog.sqlite", "how many pairs, how many rejected rows"),
@@ -23,7 +23,7 @@ enum Inspect: Command {
           "spo inspect runs/quickstart/catalog.sqlite --rejected > rejected.csv",
           "each rejected row with its file, column and reason"
         ),
-        ("spo inspect data/tiny-sd", "which model a folder holds"),
+        ("spo inspect data/tiny-sd", "which model a folder contains"),
       ])
   }
 
@@ -48,7 +48,7 @@ enum Inspect: Command {
   private static func present(_ path: String) -> String {
     let building = path + ".building"
     guard PathKind(of: path) == nil, PathKind(of: building) != nil else { return path }
-    Console.complain("note: \(path) is not complete; this is \(building)".printable)
+    Console.complain("note: \(path) is incomplete; showing \(building)".printable)
     return building
   }
 
@@ -87,7 +87,7 @@ enum InspectionError: ClassifiedError, CustomStringConvertible {
   var description: String {
     switch self {
     case .unknownKind(let path, let size, let kinds):
-      "\(path): not a kind of file that spo inspect reads (\(size) bytes); it reads \(kinds)"
+      "\(path): unsupported file type (\(size) bytes); spo inspect reads \(kinds)"
     }
   }
 }

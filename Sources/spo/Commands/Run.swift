@@ -15,19 +15,19 @@ enum Run: Command {
       operands: [CommandSyntax.Operand("PIPELINE")],
       options: [
         .value("through", "STAGE", "stop after this stage"),
-        .value("force", "STAGE", isRepeatable: true, "run this stage from its beginning"),
-        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "change a setting of the file"),
-        .value("workspace", "DIR", "use this workspace instead of the file's"),
+        .value("force", "STAGE", isRepeatable: true, "run this stage from the start"),
+        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the pipeline"),
+        .value("workspace", "DIR", "use this workspace instead of the pipeline's"),
         .value(
-          "partition", "I/N", "part I of N of --through's items; auto/N: the job array says which"),
+          "partition", "I/N", "process part I of N of the --through stage; auto/N: I from the job array"),
         .flag("merge", "merge the parts of the --through stage, which must be complete"),
         .value(
           "scratch", "DIR", "with --merge: build databases here, on a local disk, then move them"),
-        .flag("quiet", "no progress, only results and errors"),
+        .flag("quiet", "print only results and errors"),
       ],
       examples: [
-        ("spo run pipelines/quickstart.json5", "the whole pipeline, on the repository's data"),
-        ("spo run pipelines/quickstart.json5 --through shard", "only the data"),
+        ("spo run pipelines/quickstart.json5", "the whole pipeline, on the bundled data"),
+        ("spo run pipelines/quickstart.json5 --through shard", "only the data stages"),
         (
           "spo run pipelines/quickstart.json5 --set spo.learning_rate=3e-4 --workspace runs/slow",
           "another learning rate, in its own workspace"
@@ -131,13 +131,13 @@ enum Run: Command {
     guard isPart || arguments.has("merge") else { return nil }
     let option = isPart ? "--partition" : "--merge"
     guard let stage else {
-      throw arguments.error("\(option) needs --through, which names the stage")
+      throw arguments.error("\(option) needs --through STAGE")
     }
     guard !arguments.has("force") else {
-      throw arguments.error("\(option) does not go with --force")
+      throw arguments.error("\(option) cannot be combined with --force")
     }
     guard !isPart || !arguments.has("merge") else {
-      throw arguments.error("--partition does not go with --merge")
+      throw arguments.error("--partition cannot be combined with --merge")
     }
     return try arguments.partition().map { ($0, stage) }
   }

@@ -17,34 +17,34 @@ enum Sample: Command {
       name: "sample", summary: "Generate images from a prompt.", operands: [],
       options: [
         .value("model", "DIR", "a diffusers folder or a checkpoint file"),
-        .value("tokenizer", "DIR", "a folder with the tokenizer, for a checkpoint file"),
-        .value("vae", "PATH", "a VAE in place of the model's own: a folder or a file"),
+        .value("tokenizer", "DIR", "a tokenizer folder, for a checkpoint file"),
+        .value("vae", "PATH", "a VAE to use instead of the model's: a folder or a file"),
         .value("lora", "FILE", isRepeatable: true, "a LoRA file; several add up"),
         .value(
           "lora-scale", "X", isRepeatable: true,
-          "strength of all LoRA files, or of each in turn if given as often as --lora (1)"),
+          "LoRA scale: one for all LoRA files, or one per --lora (1)"),
         .value(
           "negative-lora", "FILE[=W]", isRepeatable: true,
-          "a LoRA file that guidance leads away from, and its weight (1)"),
+          "a negative LoRA file, which guidance steers away from, and its weight (1)"),
         .value("prompt", "STR", "the prompt"),
         .value("prompts", "FILE", "a prompt list instead of one prompt; --out is then a folder"),
         .value(
-          "partition", "I/N", "part I of N of the list's prompts; auto/N: the job array says which"),
-        .flag("merge", "check that the parts have made every image of the list; make none"),
+          "partition", "I/N", "process part I of N of the list; auto/N: I from the job array"),
+        .flag("merge", "check that the parts have generated every image; generate none"),
         .value("negative", "STR", "negative prompt (empty)"),
-        .value("seed", "N", "the noise to start from (42)"),
+        .value("seed", "N", "seed of the initial noise (42)"),
         .value("steps", "N", "sampling steps (20)"),
         .value("guidance", "X", "classifier-free guidance scale (7.5)"),
-        .value("eta", "X", "noise of a DDIM step, 0 to 1 (0)"),
-        .value("size", "WxH", "pixels (the model's own size)"),
-        .value("count", "N", "images, each with the next seed (1)"),
-        .value("scheduler", "NAME", "ddim, pndm, euler or dpm++ instead of the model's own"),
+        .value("eta", "X", "DDIM eta, 0 to 1 (0)"),
+        .value("size", "WxH", "image size in pixels (default: the model's)"),
+        .value("count", "N", "images per prompt, each with the next seed (1)"),
+        .value("scheduler", "NAME", "ddim, pndm, euler or dpm++ (default: the model's)"),
         .flag("vae-tiling", "decode tile by tile: less memory for large images"),
         .value("rng", "NAME", "torch-cpu, torch-cuda or native noise (torch-cpu)"),
         ComputingDevice.option,
         .value(
           "out", "FILE",
-          "the .png or .jpg to write (several: -1, -2 ... before it); with --prompts, a folder"),
+          "the .png or .jpg to write (numbered -1, -2 ... if several); with --prompts, a folder"),
       ],
       examples: [
         (
@@ -70,10 +70,10 @@ enum Sample: Command {
       throw arguments.error("--prompt and --prompts cannot be used together")
     }
     for option in ["partition", "merge"] where list == nil && arguments.has(option) {
-      throw arguments.error("--\(option) is of --prompts")
+      throw arguments.error("--\(option) needs --prompts")
     }
     guard !arguments.has("merge") || !arguments.has("partition") else {
-      throw arguments.error("--merge is for when all parts are done: leave out --partition")
+      throw arguments.error("--merge cannot be combined with --partition; use it when all parts are complete")
     }
     var request = TextToImage.Request(
       prompt: try list == nil ? arguments.required("prompt") : "")

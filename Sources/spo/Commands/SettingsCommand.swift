@@ -11,7 +11,7 @@ enum SettingsCommand: Command {
       operands: [CommandSyntax.Operand("STAGE", isOptional: true)],
       options: [
         .flag("json", "print one JSON object"),
-        .flag("markdown", "print the page of the documentation"),
+        .flag("markdown", "print docs/settings.md"),
       ],
       examples: [
         ("spo settings spo", "the settings of stage spo"),
@@ -26,12 +26,12 @@ enum SettingsCommand: Command {
         let name = String(stage.prefix { $0 != "." })
         if stage.contains("."), reference.stageNames.contains(name) {
           throw arguments.error(
-            "\"\(stage)\" is a setting; its stage's are shown by: spo settings \(name)")
+            "\"\(stage)\" is a setting, not a stage; see: spo settings \(name)")
         }
         let hint = nearest(to: stage, in: reference.stageNames).map { "did you mean \"\($0)\"?" }
         throw arguments.error(
-          "there is no stage \"\(stage)\"; "
-            + (hint ?? "known are \(reference.stageNames.joined(separator: ", "))"))
+          "unknown stage \"\(stage)\"; "
+            + (hint ?? "available: \(reference.stageNames.joined(separator: ", "))"))
       }
       reference = reference.only(stage)
     }

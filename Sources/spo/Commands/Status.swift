@@ -11,15 +11,15 @@ enum Status: Command {
       summary: "Show the state of each stage of a pipeline: done, stale or missing, and why.",
       operands: [CommandSyntax.Operand("PIPELINE")],
       options: [
-        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the file"),
-        .value("workspace", "DIR", "look at this workspace instead of the file's"),
+        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the pipeline"),
+        .value("workspace", "DIR", "show this workspace instead of the pipeline's"),
         .flag("json", "print one JSON object"),
       ],
       examples: [
         ("spo status pipelines/quickstart.json5", "the state of each stage"),
         (
           "spo status pipelines/quickstart.json5 --set encode.size=128",
-          "what a changed setting would run again"
+          "which stages a changed setting would rerun"
         ),
       ])
   }
@@ -41,7 +41,7 @@ enum Status: Command {
       return try Console.print(report.text(.pretty))
     }
     try Console.print(table(stages))
-    if let worker { try Console.print("process \(worker) is working on it now") }
+    if let worker { try Console.print("process \(worker) is running it now") }
   }
 
   private static func table(_ stages: [StageStatus]) -> String {
@@ -65,10 +65,10 @@ enum Status: Command {
       var notes = stage.reasons
       if let first = stage.replaced.first {
         let more = stage.replaced.count > 1 ? " and \(stage.replaced.count - 1) more files" : ""
-        notes.append("\(first)\(more): usable, replaced when the new result is complete")
+        notes.append("\(first)\(more): usable until the new result replaces it")
       }
       notes += stage.parts?.lines ?? []
-      notes += stage.unread.map { "\($0): touched; the next run compares its content" }
+      notes += stage.unread.map { "\($0): modified; the next run compares its content" }
       return [head] + notes.map { indent + $0 }
     }.joined(separator: "\n")
   }

@@ -8,11 +8,11 @@ enum Verify: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
       name: "verify",
-      summary: "Read every finished result of a pipeline: digests, counts, references.",
+      summary: "Check every finished result of a pipeline: digests, counts, references.",
       operands: [CommandSyntax.Operand("PIPELINE")],
       options: [
-        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the file"),
-        .value("workspace", "DIR", "verify this workspace instead of the file's"),
+        .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the pipeline"),
+        .value("workspace", "DIR", "verify this workspace instead of the pipeline's"),
         .flag("json", "print one JSON object"),
       ],
       examples: [
@@ -28,7 +28,7 @@ enum Verify: Command {
       path: arguments.operands[0], stages: stageTypes, overrides: arguments.values("set"),
       workspace: arguments.value("workspace"))
     pipeline.sayNotes(looks: true)
-    let stages = try pipeline.verify { Console.note("reading the result of stage \($0)") }
+    let stages = try pipeline.verify { Console.note("checking the result of stage \($0)") }
     if arguments.has("json") {
       let report: JSON = [
         "pipeline": .string(pipeline.path), "workspace": .string(pipeline.workspacePath),

@@ -11,21 +11,21 @@ enum Watch: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
       name: "watch",
-      summary: "Keep a page with a running pipeline's progress, curves and pictures up to date.",
+      summary: "Keep a live page of a pipeline's progress, curves and images.",
       operands: [CommandSyntax.Operand("WORKSPACE")],
       options: [
         .value("out", "FILE", "the page (WORKSPACE/\(Workspace.watchName))"),
-        .value("every", "SECONDS", "how often the page is written (30)"),
+        .value("every", "SECONDS", "seconds between updates of the page (30)"),
         .flag("once", "write the page once"),
       ],
       examples: [
         (
           "spo watch runs/quickstart",
-          "beside a run in another terminal: open runs/quickstart/\(Workspace.watchName) in a browser"
+          "next to a run in another terminal; open runs/quickstart/\(Workspace.watchName) in a browser"
         ),
         (
           "spo watch runs/quickstart --once --out progress.html",
-          "how far it is now, on a page elsewhere"
+          "current progress only, in a file of your choice"
         ),
       ])
   }
@@ -34,7 +34,7 @@ enum Watch: Command {
     let workspace = Workspace(path: arguments.operands[0])
     let interval = try arguments.int("every", in: 1...86_400) ?? 30
     guard !arguments.has("once") || !arguments.has("every") else {
-      throw arguments.error("--every does not go with --once")
+      throw arguments.error("--every cannot be combined with --once")
     }
     // Before any place is made, in this or in another folder.
     _ = try WorkspaceSnapshot(workspace, of: stageTypes)
@@ -62,7 +62,7 @@ enum Watch: Command {
       let text = EditableText(
         page.report(interval: goesOn ? interval : nil).html, comment: .markup)
       if let kept = try text.write(to: path) { Console.noteKept([kept]) }
-      if isFirst { try Console.print("the page is \(path)") }
+      if isFirst { try Console.print("page: \(path)") }
       if isFirst || !goesOn { Console.note(page.headline) }
       isFirst = false
       if let interruption = Interruption.pending { throw interruption }

@@ -4,7 +4,7 @@ import Files
 
 /// Files of safetensors and of torch: models, LoRAs, shards, checkpoints of training.
 enum CheckpointInspector: FileInspector {
-  static var kinds: String { "files of safetensors and torch" }
+  static var kinds: String { "safetensors and torch files" }
 
   /// A file of torch, or a header's length in 8 bytes, then its JSON.
   static func recognizes(head: [UInt8]) -> Bool {

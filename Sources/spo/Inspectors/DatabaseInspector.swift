@@ -50,7 +50,7 @@ enum DatabaseInspector: FileInspector {
     ]
     var lines = ["\(catalog.database.path.printable): catalog"]
     lines += rows.map { "  \($0.0): \(Spelled.count($0.1))" }
-    lines += splits.map { "  pairs of \($0.split.printable): \(Spelled.count($0.count))" }
+    lines += splits.map { "  pairs in \($0.split.printable): \(Spelled.count($0.count))" }
     lines += rejects.map { "  rejected, \($0.code.printable): \(Spelled.count($0.count))" }
     var report = JSON.Object()
     report["kind"] = "catalog"
@@ -80,7 +80,7 @@ enum DatabaseInspector: FileInspector {
     }
     return InspectionReport(
       json: ["kind": "cache", "encoders": .array(encoders)],
-      text: (["\(cache.database.path): cache of encodings"] + lines).joined(separator: "\n"))
+      text: (["\(cache.database.path): encoding cache"] + lines).joined(separator: "\n"))
   }
 
   private static func object(_ counts: [(String, Int)]) -> JSON {

@@ -79,8 +79,8 @@ enum FolderInspector {
       json: ["kind": "workspace", "stages": .array(stages.map { .string($0) })],
       text: [
         "\(path.printable): a workspace",
-        "  stages that were begun: \(stages.joined(separator: ", "))",
-        "  `spo status PIPELINE --workspace \(path.printable)` shows how far each is",
+        "  stages started: \(stages.joined(separator: ", "))",
+        "  `spo status PIPELINE --workspace \(path.printable)`shows their state",
       ].joined(separator: "\n"))
   }
 }

@@ -31,7 +31,7 @@ enum TextInspector {
       "  workspace: \(pipeline.workspacePath.printable)"
         + (Folders.exists(pipeline.workspacePath) ? "" : " (does not exist yet)"),
       "  stages: \(stages.joined(separator: ", "))",
-      "  `spo status` shows how far it is, `spo doctor` what it needs",
+      "  `spo status` shows its state, `spo doctor` what it needs",
     ]
     let json: JSON = [
       "kind": "pipeline", "workspace": .string(pipeline.workspacePath),
@@ -67,7 +67,7 @@ enum TextInspector {
       return InspectionReport(json: preview.json, text: preview.lines.joined(separator: "\n"))
     }
     let problem =
-      preview.problems.first.map { ["", "not a source for ingest as it is: \($0)"] } ?? []
+      preview.problems.first.map { ["", "not usable as a source for ingest: \($0)"] } ?? []
     return InspectionReport(
       json: preview.json, text: (preview.lines + problem).joined(separator: "\n"))
   }

@@ -20,32 +20,32 @@ enum Bench: Command {
           "model", "DIR",
           "a diffusers folder (data/tiny-sd); random weights if it does not exist and its name is that of "
             + "Stable Diffusion v1.5 or XL"),
-        .value("precision", "P", "f16 or bf16: round the model's large weights when reading"),
-        .value("preference", "DIR", "a preference model (a random one)"),
-        .value("preference-precision", "P", "f16 or bf16: round its large weights when reading"),
+        .value("precision", "P", "f16 or bf16: round the model's large weights on loading"),
+        .value("preference", "DIR", "a preference model (default: random weights)"),
+        .value("preference-precision", "P", "f16 or bf16: round its large weights on loading"),
         .value("batch", "B", "images, latents or prompts per run"),
-        .value("size", "WxH", "size of the latents, or of the image to encode (the model's own)"),
-        .value("steps", "N", "sampling steps of an iteration (20)"),
-        .value("rank", "R", "of the LoRA (4)"),
+        .value("size", "WxH", "size of the latents, or of the image to encode (default: the model's)"),
+        .value("steps", "N", "sampling steps per iteration (20)"),
+        .value("rank", "R", "rank of the LoRA (4)"),
         .value("micro-batch", "B", "pairs backpropagated at a time (10)"),
         .flag("gradient-checkpointing", "recompute the U-Net's blocks in the backward pass"),
-        .value("case", "TEXT", "only those sizes of an operator whose name contains this"),
-        .flag("gradients", "for operators: also the gradients of the inputs"),
-        .value("repeat", "R", "measured runs, after one for warm-up (5)"),
-        .value("seconds", "S", "start no further run after this time, except a second one"),
-        .flag("cold", "measure the first run too"),
+        .value("case", "TEXT", "run only the operator sizes whose name contains this"),
+        .flag("gradients", "for operators: also compute input gradients"),
+        .value("repeat", "R", "timed runs, after one warm-up run (5)"),
+        .value("seconds", "S", "start no further run after this time (at least two are made)"),
+        .flag("cold", "time the first run too, without a warm-up run"),
         .value("save", "FILE", "write inputs and outputs as safetensors, for others to compare"),
         ComputingDevice.option,
-        .value("threads", "T", "threads of the kernels (all processors)"),
+        .value("threads", "T", "kernel threads (default: one per processor)"),
         .flag("profile", "also print the cost of each operation"),
-        .flag("plan", "compute nothing: count the memory and the operations of a run"),
+        .flag("plan", "compute nothing; count the memory and operations of a run"),
         .flag("json", "print one JSON object"),
       ],
       examples: [
-        ("spo bench", "a table of everything that needs no files"),
+        ("spo bench", "a table of all benchmarks that need no files"),
         ("spo bench operators --threads 1", "kernels at the U-Net's sizes"),
         ("spo bench convolution --case 64x64 --gradients --profile", "forward and backward"),
-        ("spo bench unet-lora --profile", "where the time of forward and backward passes goes"),
+        ("spo bench unet-lora --profile", "time spent per operation, forward and backward"),
         ("spo bench jpeg images/*.jpg --threads 1", "decoding images"),
       ])
   }
@@ -57,7 +57,7 @@ enum Bench: Command {
     }
     let subject = try BenchSubject(checking: arguments)
     if arguments.has("save"), arguments.has("cold") {
-      throw arguments.error("--save keeps the run that --cold leaves out")
+      throw arguments.error("--save records the warm-up run, which --cold skips")
     }
     let options = try BenchOptions(arguments)
     if let threads = try arguments.int("threads", in: 1...1024) { Threads.count = threads }
@@ -102,7 +102,7 @@ enum Bench: Command {
   }
 
   private static func printTable(_ arguments: Arguments) throws {
-    if arguments.has("save") { throw arguments.error("--save is for one NAME with --json") }
+    if arguments.has("save") { throw arguments.error("--save requires exactly one NAME, and --json") }
     let rows = try BenchPlan(arguments).run()
     guard arguments.has("json") else { return try Console.print(BenchTable(rows).text) }
     try Console.print(BenchTable(rows).json.text())

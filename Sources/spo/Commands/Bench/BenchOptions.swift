@@ -34,7 +34,7 @@ struct BenchOptions {
     batch = try arguments.int("batch", in: 1...4096)
     size = try arguments.pair("size", separator: "x").map { ($0.first, $0.second) }
     if let size, !(1...16384).contains(size.width) || !(1...16384).contains(size.height) {
-      throw arguments.error("--size must be of 1 to 16384 in each direction")
+      throw arguments.error("--size must be 1 to 16384 in each direction")
     }
     steps = try arguments.int("steps", in: 1...1000)
     rank = try arguments.int("rank", in: 1...4096)

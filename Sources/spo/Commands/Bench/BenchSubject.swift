@@ -48,12 +48,12 @@ struct BenchSubject {
     let name = arguments.operands[0]
     guard let subject = Self.named(name) else {
       let names = (BenchPlan.groups + Self.all.map(\.name)).joined(separator: ", ")
-      throw arguments.error("there is no benchmark \"\(name)\"; known are \(names)")
+      throw arguments.error("unknown benchmark \"\(name)\"; available: \(names)")
     }
     let options = Self.all.reduce(into: Set<String>()) { $0.formUnion($1.options) }
     for option in options.sorted()
     where arguments.has(option) && !subject.options.contains(option) {
-      throw arguments.error("\(name) does not read --\(option)")
+      throw arguments.error("--\(option) does not apply to \(name)")
     }
     let files = arguments.operands.dropFirst()
     if subject.takesFiles, files.isEmpty { throw arguments.error("FILE is missing") }
