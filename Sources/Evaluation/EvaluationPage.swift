@@ -68,10 +68,11 @@ struct EvaluationPage {
     else { return [] }
     let (best, median, worst) = comparison.examples
     let title = "by \(row.scorer.rawValue), guidance \(row.guidance)"
+    let titles = PromptExamples.titles(of: comparison.differences)
     return try [
-      ("Gained most \(title)", best),
-      ("Median change \(title)", median),
-      ("Lost most \(title)", worst),
+      ("Prompts that \(titles.best) \(title)", best),
+      ("Prompts with median change \(title)", median),
+      ("Prompts that \(titles.worst) \(title)", worst),
     ].filter { !$0.1.isEmpty }.map { title, prompts in
       ReportSection(title, [.pictures(try grid(prompts, guidance))])
     }

@@ -33,7 +33,12 @@ extension EvaluationResult {
   }
 
   /// The table for people.
-  public var lines: [String] { table.lines }
+  public var lines: [String] {
+    let (prompts, images) = (request.prompts.entries.count, request.imagesPerPrompt)
+    return [
+      "\(prompts) \(prompts == 1 ? "prompt" : "prompts"), \(images) \(images == 1 ? "image" : "images") each"
+    ] + table.lines
+  }
 }
 
 // MARK: - Files

@@ -7,6 +7,14 @@ public enum PromptExamples {
     }
   }
 
+  /// What to call the best and the worst: where all have gained, none has lost most.
+  public static func titles(of differences: [Double]) -> (best: String, worst: String) {
+    (
+      differences.contains { $0 > 0 } ? "gained most" : "lost least",
+      differences.contains { $0 < 0 } ? "lost most" : "gained least"
+    )
+  }
+
   /// Some prompts, none twice: those that gained most, the first one most; those in the middle, from gain to
   /// loss; and those that lost most, the first one most.
   public static func of(

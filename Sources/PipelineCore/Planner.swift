@@ -124,13 +124,24 @@ struct Planner {
       let subject =
         stages.count == 1
         ? "stage \(stages[0]) runs" : "stages \(stages.joined(separator: ", ")) run"
-      let reasons = ["\(subject) first; this one reruns only if that changes its inputs"]
+      let reasons =
+        ownChanges(basis, record) + [
+          "\(subject) first; this one reruns only if that changes its inputs"
+        ]
       return step(
         lost.state ?? (record.result == nil ? .partial : .stale),
         lost.map(\.description) + reasons, .unknown)
     }
     let (state, reasons, work) = try judge(stage, configured, basis, record)
     return step(state, reasons, work)
+  }
+
+  /// What has changed of a stage that waits for others, apart from what it reads of these.
+  private func ownChanges(_ basis: StageBasis, _ record: StageRecord) -> [String] {
+    let earlier = (record.result?.run ?? record.run).basis
+    var own = basis
+    own.upstream = earlier.upstream
+    return own.changes(since: earlier)
   }
 
   /// - Returns: what the stage reads from outside, and what of it cannot be read, in words

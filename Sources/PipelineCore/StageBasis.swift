@@ -37,7 +37,7 @@ struct StageBasis: Equatable {
         case (nil, _): "is new"
         case (_, nil): "is no longer read"
         case (let old?, let new?):
-          "changed: \(old.identity.prefix(12)) -> \(new.identity.prefix(12))"
+          "differs from the one used before: \(old.identity.prefix(12)) -> \(new.identity.prefix(12))"
         }
       changes.append("input \(new?.path ?? Folders.seenFromHere(name)) \(how)")
     }

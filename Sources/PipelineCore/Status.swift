@@ -68,6 +68,10 @@ extension Pipeline {
   private static func secondsLeft(_ step: Planner.Step) -> Double? {
     guard step.state != .done else { return 0 }
     guard let run = step.record?.run, run.unitsDone > 0 else { return nil }
+    // Other settings may give other units, or units of another size.
+    guard run.basis.effectiveSettings.sorted == step.basis.effectiveSettings.sorted else {
+      return nil
+    }
     let pace = run.seconds / Double(run.unitsDone)
     let unitsLeft = step.state == .stale ? run.unitsTotal : run.unitsTotal - run.unitsDone
     return pace * Double(unitsLeft)
@@ -81,7 +85,8 @@ extension Planner.Step {
     if let record, record.phase == .building, state != .partial { runs.append(record.run) }
     return runs.filter { $0.unitsDone > 0 }.map { run in
       let changes = basis.changes(since: run.basis)
-      return "started with different settings: \(run.unitsDone) of \(run.unitsTotal) \(configured.unit)"
+      return
+        "started with different settings: \(run.unitsDone) of \(run.unitsTotal) \(configured.unit)"
         + (changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))")
         + "; it resumes if those settings are used again, and spo gc removes it"
     }

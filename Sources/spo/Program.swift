@@ -70,13 +70,31 @@ enum Program {
     case "--help", "-h": return try Console.print(help)
     case "help":
       guard let name = rest.first else { return try Console.print(help) }
-      return try Console.print(command(name).syntax.help)
+      return try Console.print(help(on: name))
     default:
       let command = try command(first)
       let arguments = try command.syntax.parse(rest)
       guard !arguments.wantsHelp else { return try Console.print(command.syntax.help) }
       try command.run(arguments)
     }
+  }
+
+  /// Of a command, a stage or a topic.
+  private static func help(on name: String) throws -> String {
+    if let topic = HelpTopic(rawValue: name) { return topic.text }
+    let reference = try SettingsReference(stageTypes)
+    if reference.stageNames.contains(name), !commands.contains(where: { $0.syntax.name == name }) {
+      return reference.only(name).lines.joined(separator: "\n")
+    }
+    guard let command = commands.first(where: { $0.syntax.name == name }) else {
+      let topics = HelpTopic.allCases.map(\.rawValue)
+      let names = commands.map { $0.syntax.name } + topics + reference.stageNames
+      let hint =
+        nearest(to: name, in: names).map { "did you mean \($0)?" }
+        ?? "name a command, a stage, or one of: \(topics.joined(separator: ", "))"
+      throw UsageError(command: nil, "no help on \"\(name)\"; \(hint)")
+    }
+    return command.syntax.help
   }
 
   private static func command(_ name: String) throws(UsageError) -> any Command.Type {
@@ -105,10 +123,14 @@ enum Program {
       Step-by-step preference optimization of diffusion models, from comparisons to a LoRA.
 
       usage: spo COMMAND ...
+             spo help [COMMAND | STAGE | TOPIC]
              spo --version
 
       commands:
       \(CommandSyntax.columns(rows).joined(separator: "\n"))
+
+      topics of spo help:
+      \(CommandSyntax.columns(HelpTopic.allCases.map { ($0.rawValue, $0.summary) }).joined(separator: "\n"))
 
       examples:
         # everything, on what the repository ships

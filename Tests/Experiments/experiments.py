@@ -130,7 +130,9 @@ class Experiments:
     def run(self):
         (self.folder / "results").mkdir(parents=True, exist_ok=True)
         self.make_prompts()
-        jobs = sorted(self.jobs(), key=lambda job: (job[3], job[1], "preference.step_aware" in job[2], "preference.clean_steps" in job[2]))
+        # What there is on the way comes last: a table of all methods is worth more.
+        jobs = sorted(self.jobs(), key=lambda job: (
+            -job[4], job[3], job[1], "preference.step_aware" in job[2], "preference.clean_steps" in job[2]))
         for number, (name, pipeline, settings, seed, share) in enumerate(jobs, 1):
             path = self.path(name, seed, share)
             asked = {key: str(value) for key, value in settings.items() if key != "report.prompts"}

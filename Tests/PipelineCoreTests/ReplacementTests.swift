@@ -142,7 +142,8 @@ struct ReplacementTests {
       try manager.createDirectory(atPath: toy.folder + "/run", withIntermediateDirectories: true)
       try manager.createSymbolicLink(
         atPath: toy.folder + "/run/multiply", withDestinationPath: toy.folder + "/gone")
-      #expect(message { try toy.run() }.contains("a symbolic link to something else or a broken one"))
+      #expect(
+        message { try toy.run() }.contains("a symbolic link to something else or a broken one"))
     }
   }
 
@@ -272,7 +273,7 @@ struct ReplacementTests {
       try writeAsEarlier("join", toy, upstream: ["multiply": String(repeating: "0", count: 64)])
       try toy.run("multiply.table=\(table)")
       let reason = try #require(toy.reasons("multiply")?.first)
-      #expect(reason.hasPrefix("input \(table) changed: "), "\(reason)")
+      #expect(reason.hasPrefix("input \(table) differs from the one used before: "), "\(reason)")
       #expect(toy.reasons("join") == ["stage multiply gives another result"])
     }
   }

@@ -130,7 +130,8 @@ struct RunnerTests {
       try toy.run("multiply.table=\(table)")
       #expect(toy.reasons("multiply")?.count == 1)
       #expect(
-        toy.reasons("multiply")?.first?.hasPrefix("input \(table) changed: 039058c6f2c0") == true)
+        toy.reasons("multiply")?.first?.hasPrefix(
+          "input \(table) differs from the one used before: 039058c6f2c0") == true)
     }
   }
 

@@ -53,7 +53,9 @@ struct StalenessTests {
       try toy.run("multiply.table=\(table)")
       try flipBit(of: table)
       try toy.run("multiply.table=\(table)")
-      #expect(toy.reasons("multiply")?.first?.hasPrefix("input \(table) changed: ") == true)
+      #expect(
+        toy.reasons("multiply")?.first?.hasPrefix(
+          "input \(table) differs from the one used before: ") == true)
     }
   }
 

@@ -17,6 +17,9 @@ extension ReadingOptions {
   init(_ settings: IngestSettings) throws(PipelineError) {
     format = settings.format
     imageRoot = settings.imageRoot
+    if let root = imageRoot, PathKind(of: root) != .folder {
+      throw .badSetting(path: "ingest.image_root", reason: "there is no folder \(root)")
+    }
     for (key, name) in settings.columns.sorted(by: { $0.key < $1.key }) {
       guard let field = RecordField(key: key) else {
         throw .unknownSetting(

@@ -80,14 +80,15 @@ final class FolderRecords: RecordFile {
 
   /// Whether a folder holds folders of images.
   ///
-  /// - Parameter ofPromptsAlone: and all of their names say how good the images are
+  /// - Parameter ofPromptsAlone: and the names say how good the images are, in at least half of the folders;
+  ///   the others are rejected one by one
   static func isThere(_ path: String, ofPromptsAlone: Bool) throws -> Bool {
     let folders = try promptFolders(in: path)
     guard ofPromptsAlone else { return !folders.isEmpty }
-    return try !folders.isEmpty
-      && folders.allSatisfy { folder in
-        try Folders.names(in: folder).filter(isImage).allSatisfy { rank(of: $0) != nil }
-      }
+    let ranked = try folders.count { folder in
+      try Folders.names(in: folder).filter(isImage).allSatisfy { rank(of: $0) != nil }
+    }
+    return ranked > 0 && 2 * ranked >= folders.count
   }
 
   /// What the name of an image says.

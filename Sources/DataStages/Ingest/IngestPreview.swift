@@ -54,7 +54,7 @@ public struct IngestPreview {
       for (column, field) in file.usedColumns {
         lines.append("  column    \(column): \(field.meaning)")
       }
-      let unread = file.unreadColumns
+      let unread = file.unreadColumns.map { $0.isEmpty ? "(a column without a name)" : $0 }
       if !unread.isEmpty { lines.append("  not used  \(unread.joined(separator: ", "))") }
       if let line = file.promptsAloneLine { lines.append("  \(line)") }
     }

@@ -65,6 +65,12 @@ extension RecordFile {
     }
     var fields = plan.required + (isPromptList ? [] : extra)
     if let images = plan.form.imageFields {
+      let names = images.map(plan.name)
+      if Set(names).count < names.count {
+        return [
+          SourceError.sharedColumn(path: path, column: names[0], fields: images.map(\.rawValue))
+        ]
+      }
       // A source may leave out both images, but not one; and both identities, if it has the images.
       let hasAnyImage = images.contains(where: hasColumn)
       if hasAnyImage { fields += images }
@@ -78,7 +84,9 @@ extension RecordFile {
       path: path, form: plan.form,
       columns: missing.map { .init(name: plan.name(of: $0), field: $0.rawValue) },
       present: columnNames)
-    return (missing.isEmpty ? [] : [problem]) + columnProblems()
+    // Where there are no rows, a writer may not have known the columns' types.
+    let hasRows = blockRowCounts.contains { $0 > 0 }
+    return (missing.isEmpty ? [] : [problem]) + (hasRows ? columnProblems() : [])
   }
 
   /// Refuses a source that lacks columns, or whose columns cannot be read, naming them.

@@ -67,7 +67,9 @@ struct RowLabels {
     let names = (plan.name(of: .image0), plan.name(of: .image1))
     let ends = Self.ends(of: names)
     // 1.0 is 1.
-    let word = Double(text).flatMap(Int.init(exactly:)).map { "\($0)" } ?? text.lowercased()
+    let word =
+      Double(text).flatMap(Int.init(exactly:)).map { "\($0)" }
+      ?? SpelledValue.truth(text).map { $0 ? "1" : "0" } ?? text.lowercased()
     let first = [names.0.lowercased(), ends.0]
     let second = [names.1.lowercased(), ends.1]
     // Of names that the user chose, a 1 may be the end of the first or the number of the second.
@@ -87,7 +89,9 @@ struct RowLabels {
     } else {
       throw RowFault(
         .preferred, "bad-label",
-        "\"\(text.prefix(60))\" is not one of " + Self.words(names, ends))
+        "\"\(text.prefix(60))\" is not one of " + Self.words(names, ends)
+          + (word == "2"
+            ? "; for labels 1 and 2, name the image columns image_1 and image_2" : ""))
     }
   }
 

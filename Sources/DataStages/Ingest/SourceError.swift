@@ -9,6 +9,7 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
   case emptyFolder(source: String)
   case unknownFormat(path: String)
   case missingColumns(path: String, form: DataForm, columns: [Column], present: [String])
+  case sharedColumn(path: String, column: String, fields: [String])
   case unrecognized(path: String, present: [String])
   case malformed(path: String, reason: String)
   case changed(path: String)
@@ -44,6 +45,10 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
         + "name them in the pipeline file: ingest: { columns: { "
         + columns.map { "\($0.field): \"...\"" }.joined(separator: ", ")
         + " } }; if it has another format, set ingest.format"
+        + (present.contains { $0.lowercased().contains("url") }
+          ? "; URLs are not followed: download the images and give their file paths" : "")
+    case .sharedColumn(let path, let column, let fields):
+      "\(path): column \(column) is named for both images, as \(fields.joined(separator: " and "))"
     case .unrecognized(let path, let present):
       "\(path): none of its columns (\(present.isEmpty ? "it has none" : present.joined(separator: ", "))) "
         + "is known to hold a preference; name them in the pipeline file, for example ingest: { columns: { "

@@ -42,7 +42,7 @@ enum SourceFormat {
   }
 
   /// For messages.
-  static let endings = ".parquet, .jsonl, .json, .csv, .tsv or .txt"
+  static let endings = ".parquet, .jsonl, .ndjson, .json, .csv, .tsv or .txt"
 
   /// Whether such files also hold descriptions, licenses and the like.
   static func isDoubtful(_ path: String) -> Bool {
@@ -172,7 +172,8 @@ package struct SourceFiles {
       guard first.split == file.split else {
         throw PipelineError.badSetting(
           path: "ingest.source",
-          reason: "\(first.path) and \(file.path) are the same file, whose rows cannot be in both split "
+          reason:
+            "\(first.path) and \(file.path) are the same file, whose rows cannot be in both split "
             + "\(first.split) and split \(file.split); list it once, or set ingest.split")
       }
       if first.path == file.path {

@@ -7,9 +7,11 @@ enum SettingOverride {
     guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
       throw .badOverride(text)
     }
-    let keys = text[..<equals].split(separator: ".", omittingEmptySubsequences: false)
+    var keys = text[..<equals].split(separator: ".", omittingEmptySubsequences: false)
       .map(String.init)
     guard !keys.contains("") else { throw .badOverride(text) }
+    // As a pipeline file, and messages about it, spell the path.
+    if keys.count > 2, keys[0] == "stages" { keys.removeFirst() }
     let source = String(text[text.index(after: equals)...])
     return (keys, (try? JSON(parsing: source, dialect: .json5)) ?? .string(source))
   }

@@ -21,10 +21,17 @@ public struct SettingsReference {
 
   public var stageNames: [String] { sections.map(\.name) }
 
-  /// Only the settings of one stage.
-  public func only(_ stage: String) -> SettingsReference {
+  /// The names of all settings of stages.
+  public var settingNames: [String] { sections.flatMap { $0.settings.map(\.name) } }
+
+  /// Only the settings of one stage, or one of these.
+  public func only(_ stage: String, setting: String? = nil) -> SettingsReference {
     var copy = self
-    copy.sections = sections.filter { $0.name == stage }
+    copy.sections = sections.filter { $0.name == stage }.map { section in
+      Section(
+        name: section.name,
+        settings: section.settings.filter { setting == nil || $0.name == setting })
+    }
     return copy
   }
 

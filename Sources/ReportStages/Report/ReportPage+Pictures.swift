@@ -26,10 +26,11 @@ extension ReportPage {
   private func oracleExamples(_ comparison: OracleComparison) throws -> [ReportSection] {
     let of = models.count > 2 ? "\(comparison.model.name): " : ""
     let (best, median, worst) = PromptExamples.of(comparison.aesthetics.differences)
+    let titles = PromptExamples.titles(of: comparison.aesthetics.differences)
     return try [
-      ("\(of)prompts that gained most in aesthetics", best),
+      ("\(of)prompts that \(titles.best) in aesthetics", best),
       ("\(of)prompts with median change in aesthetics", median),
-      ("\(of)prompts that lost most in aesthetics", worst),
+      ("\(of)prompts that \(titles.worst) in aesthetics", worst),
     ].filter { !$0.1.isEmpty }.map { title, numbers in
       ReportSection(
         title.prefix(1).uppercased() + title.dropFirst(),

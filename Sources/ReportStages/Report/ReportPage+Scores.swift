@@ -71,10 +71,11 @@ extension ReportPage {
     let title = "\(row.scorer.rawValue), guidance \(row.guidance)"
     let of = models.count > 2 ? "\(model.name): " : ""
     let (best, median, worst) = comparison.examples
+    let titles = PromptExamples.titles(of: comparison.differences)
     return try [
-      ("\(of)prompts that gained most by \(title)", best),
+      ("\(of)prompts that \(titles.best) by \(title)", best),
       ("\(of)prompts with median change by \(title)", median),
-      ("\(of)prompts that lost most by \(title)", worst),
+      ("\(of)prompts that \(titles.worst) by \(title)", worst),
     ].filter { !$0.1.isEmpty }.map { title, numbers in
       ReportSection(
         title.prefix(1).uppercased() + title.dropFirst(),

@@ -29,6 +29,14 @@ extension WriteReport {
       lines.append("fraction of candidate pairs ordered as by the oracle, per timestep:")
       for step in try candidates.elements() {
         let (all, recorded) = (try step["all"], try step["recorded"])
+        guard try recorded.int("pairs") > 0 else {
+          lines.append(
+            String(
+              format: "  t=%d: %.3f of %d pairs (standard error %.3f); recorded: none",
+              try step.int("timestep"), try all.double("share"), try all.int("pairs"),
+              try all.double("standard_error")))
+          continue
+        }
         lines.append(
           String(
             format:

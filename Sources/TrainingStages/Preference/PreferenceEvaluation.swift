@@ -38,6 +38,12 @@ package enum PreferenceEvaluation {
   /// What it says, in a line for people; nil where there is none.
   static func line(from folder: String) throws -> String? {
     guard let evaluation = try read(from: folder) else { return nil }
+    let pairs = try evaluation.int("pairs")
+    guard pairs > 0 else {
+      return
+        "no comparison in \(try evaluation.string("split")) has a preference, so agreement with the "
+        + "labels is unknown"
+    }
     let parts = try evaluation["accuracy"].members().map { key, value in
       "\(key == "clean" ? key : "t=\(key)") \(String(format: "%.3f", try value.double()))"
     }
@@ -45,7 +51,7 @@ package enum PreferenceEvaluation {
       try evaluation.bool("chose_checkpoint")
       ? " (they also chose the checkpoint, so this is optimistic)" : ""
     return
-      "agreement with the labels of \(try evaluation.int("pairs")) comparisons in "
+      "agreement with the labels of \(pairs) comparisons in "
       + "\(try evaluation.string("split")): \(parts.joined(separator: ", "))\(note)"
   }
 }

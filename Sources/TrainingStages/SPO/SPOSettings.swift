@@ -86,9 +86,11 @@ public struct SPOSettings: StageSettings {
   /// What is left at the end of a sampling batch is carried over to the next.
   @Setting("Training batches per optimizer update; SDXL as published: 2.", in: 1...4_096)
   public var gradientAccumulation = 1
-  @Setting("Pairs per forward and backward pass; gradients are summed over the batch.", in: 1...4_096)
+  @Setting(
+    "Pairs per forward and backward pass; gradients are summed over the batch.", in: 1...4_096)
   public var microBatch = 1
-  @Setting("Recompute the U-Net's blocks in the backward pass: a third more time, much less memory.")
+  @Setting(
+    "Recompute the U-Net's blocks in the backward pass: a third more time, much less memory.")
   public var gradientCheckpointing = false
   @Setting("Rank of the LoRA; alpha is the rank.", in: 1...4_096)
   public var rank = 4

@@ -30,6 +30,9 @@ enum Inspect: Command {
   static func run(_ arguments: Arguments) throws {
     let path = present(arguments.operands[0])
     if arguments.has("rejected") {
+      guard PathKind(of: path) != .folder else {
+        throw arguments.error("--rejected needs a catalog, such as \(path)/catalog.sqlite")
+      }
       return try Console.print(try DatabaseInspector.rejectedRows(path: path))
     }
     if let report = try named(path) { return try show(report, arguments) }

@@ -73,7 +73,8 @@ enum Sample: Command {
       throw arguments.error("--\(option) needs --prompts")
     }
     guard !arguments.has("merge") || !arguments.has("partition") else {
-      throw arguments.error("--merge cannot be combined with --partition; use it when all parts are complete")
+      throw arguments.error(
+        "--merge cannot be combined with --partition; use it when all parts are complete")
     }
     var request = TextToImage.Request(
       prompt: try list == nil ? arguments.required("prompt") : "")
@@ -148,7 +149,14 @@ enum Sample: Command {
   ) throws {
     let tokenizer = try folder.tokenizer()
     try Console.warn(ofPrompts: prompts, tokenizer)
+    if request.eta != 0 {
+      let kind = try request.scheduler ?? folder.pipelineSchedulerConfig().kind()
+      if kind != .ddim { Console.complain("warning: --eta has no effect: only ddim adds noise") }
+    }
     if let negative = request.negativePrompt {
+      if request.guidance <= 1 {
+        Console.complain("warning: --negative has no effect at --guidance \(request.guidance)")
+      }
       try Console.warn(ofPrompts: [negative], tokenizer, option: "--negative: ")
     }
   }
@@ -259,6 +267,9 @@ extension Arguments {
   ///
   /// - Parameter scales: of all images
   func requireGuidance(_ scales: [Float]) throws {
+    guard scales.allSatisfy({ (0...1000).contains($0) }) else {
+      throw error("--guidance must be a number of 0 to 1000")
+    }
     guard has("negative-lora"), let scale = scales.first(where: { $0 <= 1 }) else { return }
     throw error("--negative-lora has no effect at --guidance \(scale); guidance must be above 1")
   }

@@ -21,19 +21,24 @@ enum SettingsCommand: Command {
 
   static func run(_ arguments: Arguments) throws {
     var reference = try SettingsReference(stageTypes)
-    if let stage = arguments.operands.first {
+    if let operand = arguments.operands.first {
+      let parts = operand.split(separator: ".", maxSplits: 1).map(String.init)
+      let stage = parts.first ?? operand
       guard reference.stageNames.contains(stage) else {
-        let name = String(stage.prefix { $0 != "." })
-        if stage.contains("."), reference.stageNames.contains(name) {
-          throw arguments.error(
-            "\"\(stage)\" is a setting, not a stage; see: spo settings \(name)")
-        }
         let hint = nearest(to: stage, in: reference.stageNames).map { "did you mean \"\($0)\"?" }
         throw arguments.error(
           "unknown stage \"\(stage)\"; "
             + (hint ?? "available: \(reference.stageNames.joined(separator: ", "))"))
       }
       reference = reference.only(stage)
+      if parts.count > 1 {
+        let names = reference.settingNames
+        guard names.contains(parts[1]) else {
+          let hint = nearest(to: parts[1], in: names).map { "; did you mean \($0)?" } ?? ""
+          throw arguments.error("stage \(stage) has no setting \"\(parts[1])\"\(hint)")
+        }
+        reference = reference.only(stage, setting: parts[1])
+      }
     }
     if arguments.has("json") {
       try Console.print(reference.json.text(.pretty))

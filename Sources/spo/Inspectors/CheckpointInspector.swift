@@ -19,6 +19,8 @@ enum CheckpointInspector: FileInspector {
       "\(path.printable): \(kind), \(Spelled.count(file.entries.count)) tensors, "
         + "\(Spelled.count(elements)) elements"
     ]
+    let isLoRA = file.entries.contains { LoRAFile.isKey($0.name) }
+    if isLoRA, let lora = try? LoRAFile(path: path) { lines.append("  LoRA: \(lora.summary)") }
     var metadata = JSON.Object()
     let header = (file as? SafetensorsFile)?.metadata ?? [:]
     lines += Provenance(header: header)?.sentences.map { "  \($0.printable)" } ?? []

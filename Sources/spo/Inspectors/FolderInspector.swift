@@ -63,18 +63,35 @@ enum FolderInspector {
   private static func clip(_ path: String) throws -> InspectionReport? {
     let file = "\(path)/config.json"
     guard PathKind(of: file) == .file else { return nil }
-    let type = try JSONReader(contentsOf: file).optional("model_type")?.string() ?? "model"
+    let configuration = try JSONReader(contentsOf: file)
+    // One part of a model in diffusers' layout.
+    if let name = try configuration.optional("_class_name")?.string() {
+      return InspectionReport(
+        json: ["kind": "model", "model_type": .string(name)],
+        text: "\(path.printable): \(name.printable) in diffusers' layout")
+    }
+    guard let type = try configuration.optional("model_type")?.string() else { return nil }
+    let hasWeights = try Folders.names(in: path).contains {
+      $0.hasSuffix(".safetensors") || $0.hasSuffix(".bin")
+    }
     return InspectionReport(
-      json: ["kind": "model", "model_type": .string(type)],
+      json: ["kind": "model", "model_type": .string(type), "has_weights": .bool(hasWeights)],
       text:
         "\(path.printable): a \((type == "clip" ? "CLIP" : type).printable) model in transformers' layout"
-    )
+        + (hasWeights ? "" : ", the configuration without weights"))
   }
 
   private static func workspace(_ path: String) throws -> InspectionReport {
     let names = try Folders.names(in: "\(path)/state").filter { $0.hasSuffix(".json") }
-    let stages = names.map { String($0.dropLast(".json".count)) }.filter { $0 != "digests" }
-      .sorted()
+    let stages = names.map { String($0.dropLast(".json".count)) }.filter {
+      !["digests", "images"].contains($0)
+    }
+    .sorted()
+    guard !stages.isEmpty else {
+      let isEvaluation = Folders.exists("\(path)/scores")
+      return try ResultInspector.folder(
+        path, of: "the output of spo \(isEvaluation ? "evaluate" : "sample")")
+    }
     return InspectionReport(
       json: ["kind": "workspace", "stages": .array(stages.map { .string($0) })],
       text: [
