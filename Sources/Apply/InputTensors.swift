@@ -98,11 +98,11 @@ public enum InputError: ClassifiedError, Equatable, CustomStringConvertible {
     case .missing(let name, let present):
       "input \(name) is missing; the file has \(present.joined(separator: ", "))"
     case .unexpected(let names):
-      "inputs that the operation does not take: \(names.joined(separator: ", "))"
+      "unexpected inputs: \(names.joined(separator: ", "))"
     case .shapeMismatch(let name, let expected, let found):
       "input \(name) has shape \(found), expected \(expected)"
     case .outOfRange(let name, let value, let range):
-      "input \(name) holds \(value), expected \(range)"
+      "input \(name) contains \(value), expected \(range)"
     }
   }
 }

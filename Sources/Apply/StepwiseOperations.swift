@@ -162,7 +162,7 @@ public enum OperationError: ClassifiedError, Equatable, CustomStringConvertible 
     switch self {
     case .loraRequired: "the operation needs a LoRA file: --lora FILE"
     case .noDensity(let timestep):
-      "log_prob: the step from timestep \(timestep) draws nothing (sigma is 0), so it has no density"
+      "log_prob: the step from timestep \(timestep) is deterministic (sigma is 0), so it has no density"
     }
   }
 }

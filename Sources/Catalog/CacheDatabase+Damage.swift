@@ -23,7 +23,7 @@ extension CacheDatabase {
         for row in damaged { try cache.database.run("DELETE FROM entry WHERE id = ?", row.id) }
       }
       try cache.database.checkIntegrity(withIndices: true)
-      if !damaged.isEmpty { say("\(path): \(damaged.count) damaged entries are made again") }
+      if !damaged.isEmpty { say("\(path): \(damaged.count) damaged entries are being rebuilt") }
       return cache
     } catch let error as CatalogError where error.isDamageOfFile(path) {
       // Nothing that cannot be read is known to be ours.
@@ -37,7 +37,7 @@ extension CacheDatabase {
       where manager.fileExists(atPath: path + ending) {
         try manager.moveItem(atPath: path + ending, toPath: kept + ending)
       }
-      say("\(error); it is a cache, and is filled again; what it was is now \(kept)")
+      say("\(error); it is a cache and will be rebuilt; the damaged one is kept as \(kept)")
       return try CacheDatabase(path: path)
     }
   }
@@ -63,7 +63,7 @@ extension CacheDatabase {
         if !isFound { "the index has no such entry" } else if shape == nil {
           "its encoder is missing"
         } else if bytes.count != byteCount {
-          "\(bytes.count) bytes where shape \(shape ?? "") has \(byteCount)"
+          "\(bytes.count) bytes, but shape \(shape ?? "") has \(byteCount)"
         } else if SHA256.hexDigest(of: bytes) != digest { "its digest does not match" } else { nil }
       guard let reason else { return }
       damaged.append(

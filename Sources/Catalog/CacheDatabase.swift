@@ -108,7 +108,7 @@ public final class CacheDatabase {
     guard entry.bytes.count == encoder.byteCount else {
       throw CatalogError.damagedEntry(
         path: database.path, content: content,
-        reason: "\(entry.bytes.count) bytes where shape \(encoder.shapeText) has "
+        reason: "\(entry.bytes.count) bytes, but shape \(encoder.shapeText) has "
           + "\(encoder.byteCount)")
     }
     guard SHA256.hexDigest(of: entry.bytes) == entry.digest else {

@@ -53,7 +53,7 @@ extension CatalogDatabase {
       guard try digest(of: table, files) == recorded else {
         throw CatalogError.damagedTable(
           path: database.path, table: String(table.rawValue.prefix { $0 != "." }),
-          reason: "does not hold the rows that ingest recorded")
+          reason: "does not contain the rows that ingest recorded")
       }
     }
   }

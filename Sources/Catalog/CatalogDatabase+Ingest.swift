@@ -189,7 +189,7 @@ extension CatalogDatabase {
     return RowGroupContents.Reject(
       row: place.row, part: place.part, column: incoming.image.content?.column,
       code: "conflicting-image",
-      reason: "image \(incoming.image.uid) has other bytes here than elsewhere")
+      reason: "image \(incoming.image.uid) has different bytes in another row")
   }
 
   /// The id of an image, which is inserted if it is new; one without bytes gets them if it can.

@@ -148,7 +148,7 @@ extension CatalogDatabase {
     guard SHA256.hexDigest(of: Array(prompt.text.utf8)) == prompt.sha256 else {
       throw CatalogError.damagedRow(
         path: database.path, table: "prompt", row: prompt.id,
-        reason: "its text does not have the digest that is recorded with it")
+        reason: "its text does not match its recorded digest")
     }
     return prompt
   }

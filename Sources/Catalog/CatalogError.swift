@@ -49,21 +49,21 @@ public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): \(expected) expected in column \(column), found \(found), while executing: "
         + Self.oneLine(sql)
     case .newerSchema(let path, let migration):
-      "\(path): written by a newer version of this program (it has the change \"\(migration)\"); "
+      "\(path): written by a newer version of this program (it has the migration \"\(migration)\"); "
         + "update the program or choose another workspace"
     case .olderSchema(let path, let migration):
-      "\(path): written by an older version of this program (it lacks the change "
+      "\(path): written by an older version of this program (it lacks the migration "
         + "\"\(migration)\"); `spo run` brings it up to date"
     case .tooManyFiles(let path):
       "\(path): cannot open it: too many open files; raise the limit (ulimit -n)"
     case .openLog(let path):
-      "\(path): a run writes to this database, or was killed while it did; wait until it ends, or let "
-        + "`spo run` go on without --partition"
+      "\(path): a run is writing to this database, or was killed while writing; wait until it ends, or let "
+        + "`spo run` continue without --partition"
     case .wrongKind(let path, let expected):
       "\(path): a SQLite database, but not \(expected); move it away or choose another workspace"
     case .damagedEntry(let path, let content, let reason):
       "\(path): the cached value of \(content) is damaged: \(reason); run again with --force encode, "
-        + "which makes it again"
+        + "which rebuilds it"
     case .damagedTable(let path, let table, let reason):
       "\(path): table \(table) is damaged: it \(reason); \(Self.mend)"
     case .damagedRow(let path, let table, let row, let reason):

@@ -22,7 +22,7 @@ public enum CheckpointError: ClassifiedError, Equatable, CustomStringConvertible
       "\(path): tensor \(tensor): \(problem)"
     case .missingTensor(let path, let tensor): "\(path): there is no tensor \(tensor)"
     case .unsuitable(let path, let tensor, let type, let wanted):
-      "\(path): tensor \(tensor) has elements of type \(type.rawValue), but \(wanted)"
+      "\(path): tensor \(tensor) has elements of type \(type.rawValue), expected \(wanted)"
     case .wrongSize(let path, let tensor, let expected, let found):
       "\(path): tensor \(tensor) must have \(expected) elements or bytes, but \(found) were given"
     }

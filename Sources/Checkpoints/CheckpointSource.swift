@@ -83,7 +83,7 @@ extension CheckpointSource {
     guard let widen = entry.type.widening else {
       throw CheckpointError.unsuitable(
         path: path, tensor: entry.name, type: entry.type,
-        wanted: "F32, F16, BF16, F64 or an F8 with sign and mantissa is needed")
+        wanted: "F32, F16, BF16, F64 or an F8 with sign and mantissa")
     }
     return widen
   }
@@ -93,7 +93,7 @@ extension CheckpointSource {
     let entry = try entry(name)
     guard let convert = entry.type.integerConversion else {
       throw CheckpointError.unsuitable(
-        path: path, tensor: name, type: entry.type, wanted: "whole numbers are needed")
+        path: path, tensor: name, type: entry.type, wanted: "integers")
     }
     var integers: [Int] = []
     integers.reserveCapacity(entry.elementCount)

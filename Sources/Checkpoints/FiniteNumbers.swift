@@ -18,7 +18,7 @@ public struct NonFiniteTensorError: ClassifiedError, Equatable, CustomStringConv
   public var kind: FailureKind { .notFinite }
 
   public var description: String {
-    "\(path): tensor \(tensor) holds \(isNaN ? "NaN" : "infinity") (element \(position)); the "
+    "\(path): tensor \(tensor) contains \(isNaN ? "NaN" : "infinity") (element \(position)); the "
       + "training that wrote it diverged, or the file is damaged: use an earlier checkpoint"
   }
 }

@@ -40,7 +40,7 @@ public struct SafetensorsFile: CheckpointSource {
       // The header's keys differ, but two may be one string by Unicode's rules.
       guard places.updateValue(place, forKey: tensor.entry.name) == nil else {
         throw CheckpointError.malformedTensor(
-          path: path, tensor: tensor.entry.name, problem: "its name occurs twice")
+          path: path, tensor: tensor.entry.name, problem: "duplicate name")
       }
     }
     self.places = places

@@ -20,7 +20,7 @@ struct SafetensorsHeader {
     guard file.size >= 8 else {
       try file.requireNoMistake(expected: Self.kind)
       throw CheckpointError.malformed(
-        path: path, problem: "\(file.size) bytes are too few for a safetensors file")
+        path: path, problem: "\(file.size) bytes, too short for a safetensors file")
     }
     let length = try file.read(at: 0, count: 8).withUnsafeBytes {
       UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self))
@@ -36,7 +36,7 @@ struct SafetensorsHeader {
     let text = try file.read(at: 8, count: Int(length))
     guard text.first == UInt8(ascii: "{") else {
       try file.requireNoMistake(expected: Self.kind)
-      throw CheckpointError.malformed(path: path, problem: "the header does not begin with '{'")
+      throw CheckpointError.malformed(path: path, problem: "the header does not start with '{'")
     }
     let header = JSONReader(
       try JSON(parsing: text, source: "\(path) (header)"), path: "\(path) (header)")
@@ -59,20 +59,20 @@ struct SafetensorsHeader {
   private func readTensor(_ name: String, _ value: JSONReader) throws -> Tensor {
     let typeName = try value.string("dtype")
     guard let type = ElementType(rawValue: typeName) else {
-      throw malformed(name, "the element type \(typeName) is unknown")
+      throw malformed(name, "unknown element type \(typeName)")
     }
     let shape = try sizes(value["shape"])
     guard let entry = TensorEntry(name: name, type: type, shape: shape) else {
-      throw malformed(name, "no tensor of type \(typeName) has the shape \(shape)")
+      throw malformed(name, "shape \(shape) is impossible for type \(typeName)")
     }
     let offsets = try sizes(value["data_offsets"])
     guard offsets.count == 2, offsets[0] <= offsets[1] else {
-      throw malformed(name, "data_offsets must be a begin and an end, not \(offsets)")
+      throw malformed(name, "data_offsets must be a start and an end, not \(offsets)")
     }
     guard offsets[1] - offsets[0] == entry.byteCount else {
       throw malformed(
         name,
-        "\(typeName) of shape \(shape) takes \(entry.byteCount) bytes, "
+        "\(typeName) of shape \(shape) needs \(entry.byteCount) bytes, "
           + "but data_offsets give \(offsets[1] - offsets[0])")
     }
     return Tensor(entry: entry, begin: offsets[0], end: offsets[1])
@@ -94,9 +94,9 @@ struct SafetensorsHeader {
     for tensor in tensors.sorted(by: { ($0.begin, $0.end) < ($1.begin, $1.end) }) {
       guard tensor.begin == position else {
         let fault =
-          tensor.begin < position ? "it overlaps the tensor before" : "a hole is before it"
+          tensor.begin < position ? "it overlaps the previous tensor" : "there is a gap before it"
         throw malformed(
-          tensor.entry.name, "\(fault): it begins at \(tensor.begin), not at \(position)")
+          tensor.entry.name, "\(fault): it starts at \(tensor.begin), not at \(position)")
       }
       position = tensor.end
     }
@@ -104,7 +104,7 @@ struct SafetensorsHeader {
       throw .malformed(
         path: path,
         problem: "the header lists \(position) bytes of tensors, but \(byteCount) follow it; "
-          + (position > byteCount ? "the file is cut short" : "the file has bytes of no tensor"))
+          + (position > byteCount ? "the file is truncated" : "the file has bytes that belong to no tensor"))
     }
   }
 

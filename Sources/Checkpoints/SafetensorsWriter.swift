@@ -32,7 +32,7 @@ public struct OutgoingTensor {
         guard type != .f32 else { return try emit(UnsafeRawBufferPointer(floats)) }
         guard let bytes = type.narrowed(floats) else {
           throw CheckpointError.unsuitable(
-            path: "output", tensor: name, type: type, wanted: "floats are to be written")
+            path: "output", tensor: name, type: type, wanted: "floats")
         }
         try bytes.withUnsafeBytes { try emit($0) }
       }
@@ -83,7 +83,7 @@ public func writeSafetensors(
     else {
       throw CheckpointError.malformedTensor(
         path: path, tensor: tensor.name,
-        problem: "its name occurs twice or is reserved, or its shape \(tensor.shape) is impossible")
+        problem: "its name is duplicate or reserved, or its shape \(tensor.shape) is impossible")
     }
     let end = offset + entry.byteCount
     header[tensor.name] = [

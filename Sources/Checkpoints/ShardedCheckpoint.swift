@@ -30,7 +30,7 @@ public struct ShardedCheckpoint: CheckpointSource {
       }
       if let extra = file.entries.first(where: { !tensors.contains($0.name) }) {
         throw CheckpointError.malformedTensor(
-          path: file.path, tensor: extra.name, problem: "\(path) does not place it in this file")
+          path: file.path, tensor: extra.name, problem: "\(path) does not assign it to this file")
       }
       for tensor in tensors { homes[tensor] = files.count }
       files.append(file)

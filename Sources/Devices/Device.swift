@@ -55,7 +55,7 @@ public struct DeviceDescription: Sendable, CustomStringConvertible {
     let peak =
       peakRate.map { String(format: ", %.1f TFLOP/s in single precision", $0 / 1e12) } ?? ""
     return "\(product), \(ByteCount.text(byteCount))\(peak), driver \(driver), compiler \(compiler)"
-      + (isProcessor ? ", a processor: used only if asked for" : "")
+      + (isProcessor ? ", a CPU: used only if requested" : "")
   }
 }
 

@@ -71,7 +71,7 @@ public final class AtomicFile {
       throw failure
     }
     guard rename(temporaryPath, destination) == 0 else {
-      let failure = FileError.systemFailure("give its name to", path)
+      let failure = FileError.systemFailure("rename to", path)
       unlink(temporaryPath)
       throw failure
     }

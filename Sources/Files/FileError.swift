@@ -32,13 +32,13 @@ public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {
     case .system(let operation, let path, let code):
       "\(path.isEmpty ? "\"\"" : path): cannot \(operation): \(String(cString: strerror(code)))"
         + (code == EMFILE ? "; raise the limit (ulimit -n)" : "")
-    case .isFolder(let path): "\(path) is a folder, and a file is needed; name a file in it"
-    case .notRegular(let path): "\(path) is a device or a pipe, and a regular file is needed"
+    case .isFolder(let path): "\(path) is a folder, expected a file; name a file in it"
+    case .notRegular(let path): "\(path) is a device or a pipe, expected a regular file"
     case .mistaken(let path, let mistake, let expected):
       "\(path) \(mistake.problem(expected: expected, ending: path.split(separator: ".").last.map(String.init)))"
     case .unusableOutput(let path, let reason): "\(path): cannot write there: \(reason)"
     case .endOfFile(let path, let offset, let wanted, let size):
-      "\(path): \(wanted) bytes wanted at byte \(offset), but the file has \(size)"
+      "\(path): cannot read \(wanted) bytes at byte \(offset): the file has only \(size)"
     }
   }
 }

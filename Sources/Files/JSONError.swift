@@ -16,7 +16,7 @@ public enum JSONError: ClassifiedError, Equatable, CustomStringConvertible {
     case .syntax(let source, let line, let column, let problem):
       "\(source):\(line):\(column): \(problem)"
     case .missing(let path, let present):
-      "\(path) is missing; present are \(present.isEmpty ? "no keys" : present.joined(separator: ", "))"
+      "\(path) is missing; found: \(present.isEmpty ? "no keys" : present.joined(separator: ", "))"
     case .unexpected(let path, let expected, let found):
       "\(path) must be \(expected), but is \(found)"
     case .tooLarge(let source, let size, let limit):

@@ -13,7 +13,7 @@ extension JSONParser {
     let digits = position
     let wholeCount = skipDigits()
     guard wholeCount <= 1 || bytes[digits] != UInt8(ascii: "0") else {
-      throw Failure(offset: start, problem: "a number must not begin with 0")
+      throw Failure(offset: start, problem: "a number must not have a leading zero")
     }
     guard wholeCount > 0 || dialect == .json5 else { throw digitMissing }
     let hasPoint = skip(".")
@@ -37,7 +37,7 @@ extension JSONParser {
     return .number(isNegative ? -magnitude : magnitude)
   }
 
-  private var digitMissing: Failure { failure("a digit is expected, not \(found)") }
+  private var digitMissing: Failure { failure("expected a digit, found \(found)") }
 
   private mutating func skipDigits() -> Int {
     let start = position
@@ -70,7 +70,7 @@ extension JSONParser {
     if dialect == .python, let value = Double(text), value.isFinite {
       return .number(isNegative ? -value : value)
     }
-    throw Failure(offset: start, problem: "the whole number \(text) does not fit 64 bits")
+    throw Failure(offset: start, problem: "the integer \(text) does not fit in 64 bits")
   }
 
   /// The value of `digits`; nil where 64 bits do not hold it.

@@ -19,11 +19,11 @@ extension JSONParser {
         runStart = position
       case 0x0A, 0x0D,
         0x00..<0x20 where dialect != .json5:
-        throw failure("\(found) must be written with a backslash inside a string")
+        throw failure("\(found) must be escaped with a backslash inside a string")
       default: position += 1
       }
     }
-    throw Failure(offset: start, problem: "the string never ends")
+    throw Failure(offset: start, problem: "unterminated string")
   }
 
   private mutating func parseEscape(into text: inout [UInt8]) throws(Failure) {
@@ -83,14 +83,14 @@ extension JSONParser {
         return scalar
       }
     }
-    throw Failure(offset: start, problem: "a surrogate stands alone, which is no character")
+    throw Failure(offset: start, problem: "unpaired surrogate, which is not a character")
   }
 
   private mutating func parseHexadecimalDigits(count: Int, start: Int) throws(Failure) -> UInt32 {
     var value: UInt32 = 0
     for _ in 0..<count {
       guard let digit = next.flatMap(hexadecimalDigit) else {
-        throw Failure(offset: start, problem: "\(count) hexadecimal digits are expected here")
+        throw Failure(offset: start, problem: "expected \(count) hexadecimal digits")
       }
       value = value << 4 | digit
       position += 1
@@ -99,6 +99,6 @@ extension JSONParser {
   }
 
   private func unknownEscape(_ start: Int) -> Failure {
-    Failure(offset: start, problem: "unknown escape in a string; a backslash itself is \\\\")
+    Failure(offset: start, problem: "unknown escape in a string; write a backslash as \\\\")
   }
 }

@@ -101,12 +101,12 @@ struct JSONParser {
     try skipSpace()
     let value = try parseValue()
     try skipSpace()
-    guard next == nil else { throw failure("nothing may follow the value, but \(found) does") }
+    guard next == nil else { throw failure("unexpected \(found) after the value") }
     return value
   }
 
   private mutating func parseValue() throws(Failure) -> JSON {
-    guard let byte = next else { throw failure("a value is missing at the end of the text") }
+    guard let byte = next else { throw failure("expected a value, found the end of the text") }
     switch byte {
     case UInt8(ascii: "{"):
       return try nested { (parser) throws(Failure) in try parser.parseObject() }
@@ -124,14 +124,14 @@ struct JSONParser {
       throw failure("Infinity and NaN are not allowed")
     default: break
     }
-    throw failure("a value is expected, not \(found)")
+    throw failure("expected a value, found \(found)")
   }
 
   private mutating func nested(
     _ body: (inout JSONParser) throws(Failure) -> JSON
   ) throws(Failure) -> JSON {
     guard depth < maximumDepth else {
-      throw failure("brackets are nested more than \(maximumDepth) deep")
+      throw failure("brackets are nested more than \(maximumDepth) levels deep")
     }
     depth += 1
     position += 1
@@ -158,10 +158,10 @@ struct JSONParser {
       let start = position
       let key = try parseKey()
       try skipSpace()
-      guard skip(":") else { throw failure("':' is expected after a key, not \(found)") }
+      guard skip(":") else { throw failure("expected ':' after a key, found \(found)") }
       try skipSpace()
       guard object.append(key, try parseValue()) else {
-        throw Failure(offset: start, problem: "the key \(JSON.string(key).text()) occurs twice")
+        throw Failure(offset: start, problem: "duplicate key \(JSON.string(key).text())")
       }
       if try parseSeparator(closing: "}") { return .object(object) }
     }
@@ -172,7 +172,7 @@ struct JSONParser {
       return try parseString()
     }
     guard dialect == .json5, let key = try parseIdentifier() else {
-      throw failure("a key in quotes is expected, not \(found)")
+      throw failure("expected a key in quotes, found \(found)")
     }
     return key
   }
@@ -181,7 +181,7 @@ struct JSONParser {
   private mutating func parseSeparator(closing: StaticString) throws(Failure) -> Bool {
     try skipSpace()
     if skip(closing) { return true }
-    guard skip(",") else { throw failure("',' or '\(closing)' is expected, not \(found)") }
+    guard skip(",") else { throw failure("expected ',' or '\(closing)', found \(found)") }
     try skipSpace()
     return dialect == .json5 && skip(closing)
   }
@@ -258,11 +258,11 @@ extension JSONParser {
       while let byte = next, byte != 0x0A, byte != 0x0D { position += 1 }
     } else if skip("/*") {
       while !skip("*/") {
-        guard next != nil else { throw Failure(offset: start, problem: "the comment never ends") }
+        guard next != nil else { throw Failure(offset: start, problem: "unterminated comment") }
         position += 1
       }
     } else {
-      throw failure("a comment begins with // or /*")
+      throw failure("a comment starts with // or /*")
     }
   }
 

@@ -10,7 +10,7 @@ import Darwin
 public func exitForLackOfMemory(_ byteCount: Int, for purpose: String) -> Never {
   let limit = MemoryLimit.current
   exitImmediately(
-    "no memory: the system refused \(ByteCount.text(byteCount)) for \(purpose)"
+    "out of memory: the system refused \(ByteCount.text(byteCount)) for \(purpose)"
       + "\(limit.note); use smaller batches or images, "
       + (limit.source == .machine ? "or use a machine with more memory" : "or raise the limit")
       + "; finished work is saved", .space)

@@ -33,7 +33,7 @@ public enum OutputPath {
   /// - Throws: `FileError.unusableOutput`, if `path` is one of `inputs`, however each is spelled
   public static func require(_ path: String, isNoneOf inputs: [String]) throws(FileError) {
     guard let output = real(path), inputs.contains(where: { real($0) == output }) else { return }
-    throw .unusableOutput(path: path, reason: "it is the file to read; choose another name")
+    throw .unusableOutput(path: path, reason: "it is the input file; choose another name")
   }
 
   private static func real(_ path: String) -> String? {
@@ -53,16 +53,16 @@ public enum OutputPath {
       throw .unusableOutput(
         path: path,
         reason: isLink
-          ? "it is a symbolic link to what does not exist; remove it or choose another name"
-          : "it exists already; remove it or choose another name")
+          ? "it is a broken symbolic link; remove it or choose another name"
+          : "it already exists; remove it or choose another name")
     }
     guard last != "/" else {
-      throw .unusableOutput(path: path, reason: "it is the name of a folder, not of a file")
+      throw .unusableOutput(path: path, reason: "it is a folder name, not a file name")
     }
     let folder = Self.folder(of: path)
     guard stat(folder, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else {
       throw .unusableOutput(
-        path: path, reason: "the folder \(folder) does not exist; make it or choose another name")
+        path: path, reason: "the folder \(folder) does not exist; create it or choose another name")
     }
   }
 

@@ -29,7 +29,7 @@ public struct SafeName: Hashable, Sendable, Comparable, CustomStringConvertible 
 
   /// What such a name may be, for messages.
   public static let rule =
-    "1 to \(lengthLimit) letters, digits, dots, underscores and hyphens, not beginning with a dot"
+    "1 to \(lengthLimit) letters, digits, dots, underscores and hyphens, not starting with a dot"
 
   public static func < (left: SafeName, right: SafeName) -> Bool { left.text < right.text }
 }

@@ -30,7 +30,7 @@ public enum StackLimit {
     public var kind: FailureKind { .space }
 
     public var description: String {
-      "the limit on the stack is \(byteCount >> 10) kB, and at least \(StackLimit.least >> 10) kB are needed: "
+      "the stack limit is \(byteCount >> 10) kB, but at least \(StackLimit.least >> 10) kB is needed: "
         + "ulimit -s 8192 is enough"
     }
   }

@@ -27,7 +27,7 @@ public enum ImageError: ClassifiedError, Equatable, CustomStringConvertible {
     case .unrecognized(let found): "not a JPEG, PNG or WebP image: \(found)"
     case .unsupported(let format, let what): "\(format): \(what) is not supported"
     case .tooLarge(let width, let height, let limit):
-      "\(width) x \(height) pixels are more than the limit of \(limit)"
+      "\(width) x \(height) pixels exceed the limit of \(limit)"
     case .truncated(let format, let place): "\(format): truncated: \(place)"
     case .damaged(let format, let reason): "\(format): damaged: \(reason)"
     case .notEncoded(let format, let reason): "\(format): cannot encode: \(reason)"

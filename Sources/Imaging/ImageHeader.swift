@@ -30,7 +30,7 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
   private static func describe(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
     if let name = otherFormat(bytes) {
       // ImageMagick's name is the same for all; of several frames the first is taken.
-      return "\(name), which is not read; convert it, for example: "
+      return "\(name), which is not supported; convert it, for example: "
         + "magick 'IMAGE[0]' -auto-orient IMAGE.png"
     }
     // Messages quote nothing of what is no picture: it may be a file that was not meant to be read.
@@ -38,7 +38,7 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
       return "it \(mistake.problem(expected: "an image"))"
     }
     return bytes.allSatisfy { $0 == 0 }
-      ? "all of its bytes are 0" : "its first bytes are those of no known format"
+      ? "all of its bytes are 0" : "its first bytes match no known format"
   }
 
   /// The name of a picture format that is not read.

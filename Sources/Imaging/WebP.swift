@@ -49,8 +49,8 @@ struct WebP: Sendable {
     guard let shared else {
       throw .unsupported(
         .webp,
-        "\(WebPLibrary.fileName) is missing, and without it this format (install the package "
-          + "\(WebPLibrary.packageName))")
+        "\(WebPLibrary.fileName) is missing (install the package "
+          + "\(WebPLibrary.packageName)), so this format")
     }
     return shared
   }

@@ -81,7 +81,7 @@ public enum CheckpointWeightsError: ClassifiedError, Equatable, CustomStringConv
   public var description: String {
     switch self {
     case .ambiguous(let path, let one, let other):
-      "\(path): \(one) and \(other) are two spellings of one weight"
+      "\(path): \(one) and \(other) are two names of one weight"
     }
   }
 }

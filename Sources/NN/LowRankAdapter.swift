@@ -44,7 +44,7 @@ public enum AdapterError: ClassifiedError, Equatable, CustomStringConvertible {
         + layers.prefix(5).joined(separator: ", ") + (layers.count > 5 ? ", ..." : "")
         + Self.cause(file)
     case .notTrainable(let layer):
-      "the adapter of \(layer) belongs to a convolution; those of linear layers alone can be trained"
+      "the adapter of \(layer) belongs to a convolution; only those of linear layers can be trained"
     }
   }
 

@@ -36,10 +36,10 @@ public enum WeightError: ClassifiedError, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .missing(let path, let name, let expected):
-      "\(Self.prefix(path))there is no tensor \(name) (shape \(expected)), which the configuration "
-        + "asks for"
+      "\(Self.prefix(path))there is no tensor \(name) (shape \(expected)), but the configuration "
+        + "requires it"
     case .shapeMismatch(let path, let name, let expected, let found):
-      "\(Self.prefix(path))tensor \(name) has shape \(found), but the configuration asks for "
+      "\(Self.prefix(path))tensor \(name) has shape \(found), but the configuration requires "
         + "\(expected)"
     case .unused(let path, let names):
       "\(Self.prefix(path))\(names.count) tensors belong to no layer of this configuration: "

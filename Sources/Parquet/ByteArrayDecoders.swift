@@ -87,10 +87,10 @@ private func lengthInside(_ start: UnsafeRawPointer?, left: Int) -> Int? {
 
 private func tooLong(_ start: UnsafeRawPointer, left: Int) -> Fault {
   guard left >= 4 else {
-    return .malformed("a value is due, but \(left) bytes are left in the page")
+    return .malformed("expected a value, but only \(left) bytes are left in the page")
   }
   let length = UInt32(littleEndian: start.loadUnaligned(as: UInt32.self))
-  return .malformed("a value of \(length) bytes, but \(left - 4) are left in the page")
+  return .malformed("a value of \(length) bytes, but only \(left - 4) are left in the page")
 }
 
 /// Byte arrays whose lengths stand together before them, as differences.
@@ -183,7 +183,7 @@ final class DeltaBytesDecoder: ValueDecoder {
 
   func finish() throws(Fault) {
     guard prefixes.remaining == 0 else {
-      throw .malformed("the page has \(prefixes.remaining) values more than its levels say")
+      throw .malformed("the page has \(prefixes.remaining) more values than its levels say")
     }
   }
 

@@ -23,7 +23,7 @@ final class ByteBuffer {
     guard count > capacity else { return }
     let rounded = max(count, min(capacity * 2, count + (1 << 20)))
     guard let larger = malloc(rounded + Self.slack) else {
-      throw .malformed("\(count) bytes are needed at once, more than there is memory")
+      throw .malformed("\(count) bytes are needed at once, more than the available memory")
     }
     if kept > 0 { memcpy(larger, base, kept) }
     release()

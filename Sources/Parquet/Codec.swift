@@ -59,7 +59,7 @@ public enum Codec: Sendable, Equatable, CustomStringConvertible {
     let remedy =
       "write the file again with snappy, for example: duckdb -c \"COPY (FROM '\(path)') TO "
       + "'snappy.parquet' (COMPRESSION snappy)\""
-    if case .other = self { return "compressed with \(self), which is not read; \(remedy)" }
+    if case .other = self { return "compressed with \(self), which is not supported; \(remedy)" }
     guard let library, !isFound else { return nil }
     return "compressed with \(self), for which \(library.fileName) is missing; install it (package "
       + "\(library.packageName)), or \(remedy)"

@@ -29,7 +29,7 @@ extension ColumnCursor {
     }
     guard column.meaning == .integer(isSigned: false), let unsigned else { return signed }
     guard let integer = Int64(exactly: unsigned) else {
-      throw damaged("\(unsigned) is more than 64 bits with a sign hold")
+      throw damaged("\(unsigned) does not fit in a signed 64-bit integer")
     }
     return integer
   }

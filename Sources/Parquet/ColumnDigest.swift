@@ -40,7 +40,7 @@ extension ParquetFile {
     }
     let outcome: ColumnDigest.Outcome =
       column.physicalType == .int96
-      ? .unsupported("INT96, a deprecated type of timestamps, is not hashed")
+      ? .unsupported("INT96, a deprecated timestamp type, is not hashed")
       : .values(sha256: hash.finalize())
     return ColumnDigest(column: column, nonNullCount: count, outcome: outcome)
   }

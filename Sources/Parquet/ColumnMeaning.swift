@@ -96,7 +96,7 @@ extension LogicalType: CustomStringConvertible {
     case .timestamp(let unit, _): "TIMESTAMP(\(unit))"
     case .decimal(let precision, let scale): "DECIMAL(\(precision), \(scale))"
     case .integer(let bits, let isSigned): "\(isSigned ? "INT" : "UINT")_\(bits)"
-    case .unknown(let number): "a logical type that is not known here (\(number))"
+    case .unknown(let number): "an unknown logical type (\(number))"
     }
   }
 }

@@ -37,7 +37,7 @@ extension ColumnReader {
         || header.encoding == Encoding.plainDictionary.rawValue
     else { throw .unsupported("a dictionary with encoding \(header.encoding)") }
     guard column.physicalType != .boolean else {
-      throw .malformed("a dictionary of truth values")
+      throw .malformed("a dictionary of booleans")
     }
     try verifyChecksum()
     let byteCount = unpackedByteCount
@@ -178,7 +178,7 @@ struct PageBytes {
   /// The next `count` bytes, which from an input stay valid until it is read again.
   mutating func take(_ count: Int) throws(Fault) -> UnsafeRawPointer {
     guard count <= remaining else {
-      throw .malformed("\(count) bytes are due, but the page has \(remaining) left")
+      throw .malformed("expected \(count) bytes, but the page has only \(remaining) left")
     }
     remaining -= count
     if let input { return try input.take(count) }

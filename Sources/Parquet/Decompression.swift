@@ -10,7 +10,7 @@ extension ChunkInput {
     switch codec {
     case .uncompressed:
       guard packedCount == count else {
-        throw .malformed("\(packedCount) bytes uncompressed, where the page says \(count)")
+        throw .malformed("\(packedCount) bytes uncompressed, but the page says \(count)")
       }
       try output.reserve(count)
       output.base.copyMemory(from: try take(count), byteCount: count)
@@ -26,7 +26,7 @@ extension ChunkInput {
       try unpack(packedCount, "brotli", expansion: PageHeader.maximumByteCount, to: output, count) {
         Brotli.shared?.unpack($0, packedCount, into: $1, count)
       }
-    case .other: throw .unsupported("compressed with \(codec), which is not read")
+    case .other: throw .unsupported("compressed with \(codec), which is not supported")
     }
   }
 
@@ -104,7 +104,7 @@ extension ChunkInput {
     guard
       inflateInit2_(
         &stream, detectHeader, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK
-    else { throw .malformed("gzip: zlib does not start") }
+    else { throw .malformed("gzip: zlib could not be started") }
     defer { inflateEnd(&stream) }
     // One byte of the slack shows whether there is more than the page says.
     stream.next_out = output.base.assumingMemoryBound(to: UInt8.self)
@@ -113,7 +113,7 @@ extension ChunkInput {
     var isComplete = false
     while left > 0 {
       if isComplete {
-        guard inflateReset(&stream) == Z_OK else { throw .malformed("gzip: zlib does not reset") }
+        guard inflateReset(&stream) == Z_OK else { throw .malformed("gzip: zlib could not be reset") }
       }
       let piece = try piece(of: left)
       stream.next_in = UnsafeMutablePointer(

@@ -34,7 +34,7 @@ struct DeltaDecoder {
     let total = try header.readVarint()
     let first = try header.readSignedVarint()
     guard blockSize > 0, blockSize % 128 == 0, blockSize <= 1 << 30 else {
-      throw .malformed("delta blocks of \(blockSize) values; a multiple of 128 is expected")
+      throw .malformed("delta blocks of \(blockSize) values, expected a multiple of 128")
     }
     guard miniblocks > 0, blockSize % miniblocks == 0, blockSize / miniblocks % 32 == 0 else {
       throw .malformed("delta blocks of \(blockSize) values in \(miniblocks) miniblocks")

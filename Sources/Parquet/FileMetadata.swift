@@ -260,7 +260,7 @@ private struct ColumnChunkDraft {
       byteCount <= Int64(dataEnd) - offset
     else {
       throw .malformed(
-        "its \(byteCount) bytes from byte \(offset) on lie outside of the pages' part of the "
+        "its \(byteCount) bytes from byte \(offset) on are outside the data part of the "
           + "file, which ends at byte \(dataEnd)")
     }
     return ColumnChunk(

@@ -16,7 +16,7 @@ struct HybridDecoder {
 
   init(_ start: UnsafeRawPointer, byteCount: Int, width: Int) throws(Fault) {
     guard (0...32).contains(width) else {
-      throw .malformed("packed integers of \(width) bits; 0 to 32 are possible")
+      throw .malformed("packed integers of \(width) bits, expected 0 to 32")
     }
     self.start = start
     self.byteCount = byteCount

@@ -33,7 +33,7 @@ enum LZ4Decoder {
       let offset = Int(try reader.byte()) | Int(try reader.byte()) << 8
       let count = try reader.length(token & 15) + 4
       guard offset > 0, offset <= written else {
-        throw .malformed("lz4: a copy from \(offset) bytes back, where \(written) are unpacked")
+        throw .malformed("lz4: a copy from \(offset) bytes back, but only \(written) are unpacked")
       }
       guard count <= output.count - written else {
         throw .malformed("lz4: a copy of \(count) bytes goes past the block's end")
@@ -68,7 +68,7 @@ enum LZ4Decoder {
     var position = 0
     var written = 0
     while position < bytes.count {
-      guard bytes.count - position >= 8 else { throw .malformed("lz4: a frame is cut short") }
+      guard bytes.count - position >= 8 else { throw .malformed("lz4: a frame is truncated") }
       let unpacked = Int(size(bytes, at: position))
       let packed = Int(size(bytes, at: position + 4))
       position += 8

@@ -127,8 +127,8 @@ struct PageHeader {
       (0...Self.maximumByteCount).contains(unpackedByteCount)
     else {
       throw .malformed(
-        "the page claims \(byteCount) bytes, \(unpackedByteCount) unpacked; "
-          + "0 to \(Self.maximumByteCount) are possible")
+        "the page claims \(byteCount) bytes, \(unpackedByteCount) unpacked, "
+          + "expected 0 to \(Self.maximumByteCount)")
     }
     guard valueCount >= 0 else { throw .malformed("the page claims \(valueCount) values") }
     guard kind == .dataV2 else { return }

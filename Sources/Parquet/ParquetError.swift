@@ -41,7 +41,7 @@ public enum ParquetError: ClassifiedError, CustomStringConvertible {
     case .missingColumn(let path, let name, let available):
       "\(path): no column \(name); the file has \(available.joined(separator: ", "))"
     case .typeMismatch(let path, let column, let expected, let found):
-      "\(path): column \(column) is \(found), which is not read as \(expected)"
+      "\(path): column \(column) is \(found), which cannot be read as \(expected)"
     }
   }
 }

@@ -76,20 +76,20 @@ public final class ParquetFile: Sendable {
   private static func footerRange(of file: RegularFile) throws(Fault) -> Range<Int> {
     guard file.size >= 12 else {
       try file.requireParquet()
-      throw .malformed("not a parquet file: \(file.size) bytes are fewer than the least, 12")
+      throw .malformed("not a parquet file: \(file.size) bytes, fewer than the minimum of 12")
     }
     let head = try magic(file, at: 0)
     let tail = try magic(file, at: file.size - 4)
     if tail == "PARE" {
-      throw .unsupported("the footer is encrypted, and no keys can be given")
+      throw .unsupported("the footer is encrypted, which is not supported")
     }
     guard head == "PAR1" || tail == "PAR1" else {
       try file.requireParquet()
-      throw .malformed("not a parquet file: PAR1 stands neither at its beginning nor at its end")
+      throw .malformed("not a parquet file: PAR1 is neither at its start nor at its end")
     }
     guard head == "PAR1" else {
       try file.requireParquet()
-      throw .malformed("not a parquet file: PAR1 stands at its end, but not at its beginning")
+      throw .malformed("not a parquet file: PAR1 is at its end, but not at its start")
     }
     guard tail == "PAR1" else {
       throw .malformed("the file does not end with PAR1; was it truncated?")
@@ -98,7 +98,7 @@ public final class ParquetFile: Sendable {
     let count = word.reversed().reduce(0) { $0 << 8 | Int($1) }
     guard count > 0, count <= file.size - 12 else {
       throw .malformed(
-        "the footer claims \(count) bytes; between 1 and \(file.size - 12) are possible")
+        "the footer claims \(count) bytes, expected 1 to \(file.size - 12)")
     }
     guard count <= maximumFooterByteCount else {
       throw .malformed(

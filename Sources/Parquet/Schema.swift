@@ -169,8 +169,8 @@ struct SchemaWalk {
     if type == .fixedLengthByteArray {
       guard (1...Self.maximumTypeLength).contains(width) else {
         throw .malformed(
-          "column \(name) has values of \(width) bytes; "
-            + "1 to \(Self.maximumTypeLength) are possible")
+          "column \(name) has values of \(width) bytes, "
+            + "expected 1 to \(Self.maximumTypeLength)")
       }
     }
     leaves.append(

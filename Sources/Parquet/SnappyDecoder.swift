@@ -103,7 +103,7 @@ struct SnappyDecoder {
 
   private mutating func copyBack(offset: Int, length: Int) throws(Fault) {
     guard offset > 0, offset <= written else {
-      throw .malformed("snappy: a copy from \(offset) bytes back, where \(written) are unpacked")
+      throw .malformed("snappy: a copy from \(offset) bytes back, but only \(written) are unpacked")
     }
     guard length <= count - written else { throw overrun() }
     let target = output + written

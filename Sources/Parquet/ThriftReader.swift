@@ -100,7 +100,7 @@ struct ThriftReader {
     switch field.type {
     case .boolTrue: return true
     case .boolFalse: return false
-    default: throw .malformed("field \(field.id) is not a truth value")
+    default: throw .malformed("field \(field.id) is not a boolean")
     }
   }
 
@@ -235,7 +235,7 @@ struct ThriftReader {
     let count = try readUnsigned()
     guard count <= UInt64(remaining / bytesEach) else {
       endedEarly = true
-      throw .malformed("a length of \(count) in the metadata, where \(remaining) bytes are left")
+      throw .malformed("a length of \(count) in the metadata, but only \(remaining) bytes are left")
     }
     return Int(count)
   }

@@ -80,7 +80,7 @@ final class PlainFixedDecoder: ValueDecoder {
     let whole = min(count, (byteCount - position) / width)
     guard whole > 0 else {
       throw .malformed(
-        "\(count) values of \(width) bytes are due, but \(byteCount - position) bytes are left")
+        "expected \(count) values of \(width) bytes, but only \(byteCount - position) bytes are left")
     }
     batch.fixed = start + position
     position += whole * width
@@ -103,7 +103,7 @@ final class PlainBooleanDecoder: ValueDecoder {
 
   func next(_ count: Int, into batch: ValueBatch) throws(Fault) -> Int {
     guard count <= bitCount - bit else {
-      throw .malformed("\(count) truth values are due, but \(bitCount - bit) bits are left")
+      throw .malformed("expected \(count) booleans, but only \(bitCount - bit) bits are left")
     }
     try batch.scratch.reserve(count)
     let output = batch.scratch.base.assumingMemoryBound(to: UInt8.self)
@@ -128,7 +128,7 @@ final class RunLengthBooleanDecoder: ValueDecoder {
     guard byteCount >= 4 else { throw .malformed("run-length values without their length") }
     let length = Int(UInt32(littleEndian: start.loadUnaligned(as: UInt32.self)))
     guard length <= byteCount - 4 else {
-      throw .malformed("\(length) bytes of runs are due, but \(byteCount - 4) are left")
+      throw .malformed("expected \(length) bytes of runs, but only \(byteCount - 4) are left")
     }
     values = try HybridDecoder(start + 4, byteCount: length, width: 1)
   }
@@ -168,7 +168,7 @@ final class DeltaIntegerDecoder: ValueDecoder {
 
   func finish() throws(Fault) {
     guard values.remaining == 0 else {
-      throw .malformed("the page has \(values.remaining) values more than its levels say")
+      throw .malformed("the page has \(values.remaining) more values than its levels say")
     }
   }
 }
@@ -205,14 +205,14 @@ final class ByteStreamSplitDecoder: ValueDecoder {
 
   func skip(_ count: Int, using batch: ValueBatch) throws(Fault) {
     guard count <= valueCount - position else {
-      throw .malformed("\(count) values are due, but \(valueCount - position) are left")
+      throw .malformed("expected \(count) values, but only \(valueCount - position) are left")
     }
     position += count
   }
 
   func finish() throws(Fault) {
     guard position == valueCount else {
-      throw .malformed("the page has \(valueCount - position) values more than its levels say")
+      throw .malformed("the page has \(valueCount - position) more values than its levels say")
     }
   }
 }
@@ -225,7 +225,7 @@ func refuseRest(_ start: UnsafeRawPointer, _ byteCount: Int) throws(Fault) {
   let rest = UnsafeRawBufferPointer(start: start, count: byteCount)
   guard byteCount <= paddingLimit, rest.allSatisfy({ $0 == 0 }) else {
     throw .malformed(
-      "\(byteCount) bytes are left behind the page's last value: "
-        + "its levels and its values do not fit together")
+      "\(byteCount) bytes are left after the page's last value: "
+        + "its levels and values do not match")
   }
 }

@@ -36,7 +36,7 @@ extension ModelFolder {
     // Many come with a tokenizer of their own.
     for own in [folder, "\(folder)/tokenizer"] where Self.holdsTokenizer(own) {
       guard try Tokenizer(folder: own).hasSameVocabulary(as: tokenizer) else {
-        throw refuse(own, "its tokenizer makes other ids than the diffusion model's")
+        throw refuse(own, "its tokenizer gives different ids from the diffusion model's")
       }
     }
   }
@@ -55,7 +55,7 @@ extension ModelFolder {
     guard Self.holdsTokenizer(path) else { return }
     guard try Tokenizer(folder: path).hasSameVocabulary(as: base.tokenizer()) else {
       throw PreferenceConfigurationError.otherTokenizer(
-        path: path, reason: "its tokenizer makes other ids than the diffusion model's",
+        path: path, reason: "its tokenizer gives different ids from the diffusion model's",
         tokenizer: try base.tokenizerFolder("tokenizer").path)
     }
   }

@@ -33,7 +33,7 @@ public struct Launcher: Equatable, Sendable {
     let open = try launcher(
       "Open MPI's mpirun", "OMPI_COMM_WORLD_SIZE", Self.openMPI + Self.standard)
     let hydra = try launcher(
-      "mpirun of MPICH or its kin", "PMI_SIZE", Self.mpich + Self.standard + Self.openMPI)
+      "mpirun of MPICH or a derivative", "PMI_SIZE", Self.mpich + Self.standard + Self.openMPI)
     if let open, let hydra { throw .nested(inner: hydra.name, outer: open.name) }
     // The step's, whose tasks may themselves be launchers' helpers: those launchers come first.
     let slurm = try launcher(

@@ -31,15 +31,15 @@ public enum RanksError: Error, Equatable, CustomStringConvertible {
         + (launcher == Launcher.slurmName ? ", or choose srun's --mpi=pmix or --mpi=pmi2" : "")
     case .failed(let function, let reason): "MPI: \(function) failed: \(reason)"
     case .otherProgram(let rank, let host):
-      "rank \(rank) on \(host) runs another build of this program than rank 0; install the same on all "
+      "rank \(rank) on \(host) runs a different build of this program from rank 0; install the same on all "
         + "machines"
     case .launcherDied:
-      "the launcher is dead, and another rank does not answer; the same command goes on from the last checkpoint"
+      "the launcher died, and another rank does not answer; run the same command to continue from the last checkpoint"
     case .apart(let rank):
-      "the weights of rank \(rank) are not those of rank 0, as they must be; a machine's memory or network "
-        + "may be faulty: run again, which goes on from the last checkpoint"
+      "the weights of rank \(rank) differ from those of rank 0; a machine's memory or network "
+        + "may be faulty: run again to continue from the last checkpoint"
     case .otherPipeline(let rank, let host, let stage):
-      "rank \(rank) on \(host) reads other settings of stage \(stage) than rank 0; all ranks must see the "
+      "rank \(rank) on \(host) reads different settings of stage \(stage) from rank 0; all ranks must see the "
         + "same pipeline file"
     }
   }

@@ -12,7 +12,7 @@ public enum ScorerError: ClassifiedError, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .nothingThere(let path): "\(path): there is no such file or folder"
+    case .nothingThere(let path): "\(path): no such file or folder"
     case .noTokenizer(let path):
       "\(path): has no tokenizer; put vocab.json and merges.txt, or tokenizer.json, next to the weights"
     case .otherTokenizer(let path, let vocabularySize, let tokens, let foundSize, let foundTokens):

@@ -27,7 +27,7 @@ public final class MakeComparisons: Stage {
     public var trainPrompts = 600
     @Setting("Prompts of the validation split.", in: 1...100_000)
     public var validationPrompts = 120
-    @Setting("Images per prompt; each but the first makes a comparison.", in: 2...1_000)
+    @Setting("Images per prompt; each but the first gives a comparison.", in: 2...1_000)
     public var picturesPerPrompt = 5
     @Setting("DDIM sampling steps.", in: 1...999)
     public var steps = 10

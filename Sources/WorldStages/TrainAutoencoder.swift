@@ -25,7 +25,7 @@ public final class TrainAutoencoder: Stage {
     public var seed: UInt64 = 42
     @Setting("Training steps.", in: 1...1_000_000)
     public var steps = 1200
-    @Setting("Images rendered once and drawn from.", in: 32...1_000_000)
+    @Setting("Images to render once and sample from.", in: 32...1_000_000)
     public var pictures = 1024
     @Setting(
       "Crops of half the side per batch in the first four fifths of the steps.", in: 1...256)

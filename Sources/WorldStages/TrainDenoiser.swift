@@ -26,7 +26,7 @@ public final class TrainDenoiser: Stage {
     public var seed: UInt64 = 42
     @Setting("Training steps.", in: 1...1_000_000)
     public var steps = 3000
-    @Setting("Renders encoded once and drawn from.", in: 1...1_000_000)
+    @Setting("Renders to encode once and sample from.", in: 1...1_000_000)
     public var pictures = 4096
     @Setting("Latents per batch.", in: 1...4_096)
     public var batch = 16

@@ -108,7 +108,7 @@ import Testing
     }
   }
 
-  @Test("the oracle of the embedded world is refused for a model of another size")
+  @Test("the oracle of the built-in world is refused for a model of another size")
   func oracle() throws {
     try withTemporaryFolder { folder in
       let model = "\(folder)/model"

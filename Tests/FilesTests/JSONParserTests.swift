@@ -35,19 +35,19 @@ import Testing
   @Test(
     "what is no value in either dialect is refused where it is wrong",
     arguments: [
-      ("", 1, 1, "missing"), (" \n", 2, 1, "missing"), ("[1", 1, 3, "expected"),
-      ("[1 2]", 1, 4, "expected"), ("[,1]", 1, 2, "value is expected"), ("{\"a\" 1}", 1, 6, "':'"),
-      ("{\"a\":}", 1, 6, "value is expected"), ("{1:2}", 1, 2, "key"), ("tru", 1, 1, "value"),
-      ("True", 1, 1, "value"), ("1 1", 1, 3, "follow"), ("{}\u{0}", 1, 3, "U+0"),
-      ("01", 1, 1, "begin with 0"), ("-", 1, 2, "digit"), ("1e", 1, 3, "digit"),
+      ("", 1, 1, "end of the text"), (" \n", 2, 1, "end of the text"), ("[1", 1, 3, "expected"),
+      ("[1 2]", 1, 4, "expected"), ("[,1]", 1, 2, "expected a value"), ("{\"a\" 1}", 1, 6, "':'"),
+      ("{\"a\":}", 1, 6, "expected a value"), ("{1:2}", 1, 2, "key"), ("tru", 1, 1, "value"),
+      ("True", 1, 1, "value"), ("1 1", 1, 3, "after the value"), ("{}\u{0}", 1, 3, "U+0"),
+      ("01", 1, 1, "leading zero"), ("-", 1, 2, "digit"), ("1e", 1, 3, "digit"),
       ("1e+", 1, 4, "digit"), ("1e999", 1, 1, "too large"), ("-1e999", 1, 1, "too large"),
       ("123456789012345678901", 1, 1, "64 bits"), ("-9223372036854775809", 1, 1, "64 bits"),
       ("NaN", 1, 4, "NaN"), ("-Infinity", 1, 1, "NaN"), ("[\"a\u{0A}b\"]", 1, 4, "backslash"),
-      ("\"a", 1, 1, "never ends"), (#""a\"#, 1, 4, "ends"), (#""\uD800""#, 1, 2, "surrogate"),
+      ("\"a", 1, 1, "unterminated"), (#""a\"#, 1, 4, "ends"), (#""\uD800""#, 1, 2, "surrogate"),
       (#""\uD800\u0041""#, 1, 2, "surrogate"), (#""\uDC00\uD800""#, 1, 2, "surrogate"),
       (#""\u12""#, 1, 2, "hexadecimal"), (#""\u+123""#, 1, 2, "hexadecimal"),
-      ("{\"a\":1,\n \"a\":2}", 2, 2, "twice"), ("{\"é\":1,\"\\u00e9\":2}", 1, 8, "twice"),
-      ("\"é\" x", 1, 5, "follow"),
+      ("{\"a\":1,\n \"a\":2}", 2, 2, "duplicate"), ("{\"é\":1,\"\\u00e9\":2}", 1, 8, "duplicate"),
+      ("\"é\" x", 1, 5, "after the value"),
     ])
   func refusals(text: String, line: Int, column: Int, problem: String) throws {
     for dialect in [JSONDialect.json, .json5] {

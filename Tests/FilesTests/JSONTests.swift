@@ -104,7 +104,7 @@ import Testing
     }
     #expect(
       message { _ = try reader["text_config"].int("hidden_size") }
-        == "config.json: text_config.hidden_size is missing; present are layers")
+        == "config.json: text_config.hidden_size is missing; found: layers")
     #expect(
       message { _ = try reader["text_config"]["layers"].elements()[1].string("kind") }
         == "config.json: text_config.layers[1].kind must be a string, but is 2")

@@ -96,7 +96,7 @@ import Testing
   }
 
   private static func notRead(_ format: String) -> String {
-    "\(format), which is not read; convert it, for example: magick 'IMAGE[0]' -auto-orient IMAGE.png"
+    "\(format), which is not supported; convert it, for example: magick 'IMAGE[0]' -auto-orient IMAGE.png"
   }
 
   @Test("other formats are refused by their name")
@@ -105,7 +105,7 @@ import Testing
       (Self.notRead("GIF"), Array("GIF89a".utf8)),
       (Self.notRead("AVIF"), [0, 0, 0, 28] + Array("ftypavif".utf8)),
       ("it is empty, not an image: the download or copy failed", []),
-      ("its first bytes are those of no known format", [1, 2]),
+      ("its first bytes match no known format", [1, 2]),
       ("all of its bytes are 0", [0, 0, 0]),
       ("it is a text, not an image: did the download fail?", Array("root:x:0:0".utf8)),
       (

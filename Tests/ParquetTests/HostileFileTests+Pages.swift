@@ -35,7 +35,7 @@ extension HostileFileTests {
     var file = HandMadeFile(.int32, [Page(words(1, 2, 3), values: 1_000_000_000)])
     file.rowCount = 1_000_000_000
     file.columns[0].valueCount = 1_000_000_000
-    try expect(file, says: "row 3: 1021 values of 4 bytes are due, but 0 bytes are left")
+    try expect(file, says: "row 3: expected 1021 values of 4 bytes, but only 0 bytes are left")
     // Indices without bits need no bytes at all, but a dictionary.
     file.columns[0].pages = [.dictionary([], values: 0), Page([0], values: 1 << 20, encoding: 8)]
     file.rowCount = 1 << 20
@@ -95,7 +95,7 @@ extension HostileFileTests {
   func byteArrayLength() throws {
     for length in [Int32.max, 3, -1] {
       let body = words(1) + [65] + words(length) + [66, 67]
-      let expected = "row 1: a value of \(UInt32(bitPattern: length)) bytes, but 2 are left"
+      let expected = "row 1: a value of \(UInt32(bitPattern: length)) bytes, but only 2 are left"
       try expect(HandMadeFile(.byteArray, [Page(body)]), says: expected)
       var packed = Page([UInt8(body.count), UInt8(body.count - 1) << 2] + body)
       packed.unpackedByteCount = body.count
@@ -104,11 +104,11 @@ extension HostileFileTests {
       try expect(file, says: expected)
     }
     try expect(
-      HandMadeFile(.byteArray, [Page(words(1) + [65])]), says: "row 1: a value is due, but 0 bytes")
+      HandMadeFile(.byteArray, [Page(words(1) + [65])]), says: "row 1: expected a value, but only 0 bytes")
     for rest in [[1], words(0, 0) + [1], [UInt8](repeating: 0, count: 65)] {
       try expect(
         HandMadeFile(.byteArray, [Page(words(0, 0, 0) + rest)]),
-        says: "\(rest.count) bytes are left behind")
+        says: "\(rest.count) bytes are left after")
     }
   }
 
@@ -166,16 +166,16 @@ extension HostileFileTests {
     }
     #expect(try read(optional([4, 1, 2, 0], words(1, 2))) == digest(words(1, 2)))
     try expect(optional([4, 1], words(1, 2, 3)), says: "packed integers end with 1 values missing")
-    try expect(optional([6, 1], words(1, 2)), says: "row 2: 1 values of 4 bytes are due")
-    try expect(optional([4, 1, 2, 0], words(1, 2, 3)), says: "4 bytes are left behind")
+    try expect(optional([6, 1], words(1, 2)), says: "row 2: expected 1 values of 4 bytes")
+    try expect(optional([4, 1, 2, 0], words(1, 2, 3)), says: "4 bytes are left after")
     try expect(optional([6, 2], words(1, 2, 3)), says: "more than 1 bits")
     try expect(optional([0, 0, 0, 0], words(1, 2, 3)), says: "packed integers end")
     var file = HandMadeFile(.int32, [Page(words(1000) + [6, 1] + words(1, 2, 3))])
     file.columns[0].repetition = 1
-    try expect(file, says: "1000 bytes are due")
+    try expect(file, says: "expected 1000 bytes")
     // Nulls where there may be none: the levels are taken for values.
     try expect(
-      HandMadeFile(.int32, [Page(words(2) + [6, 1] + words(1, 2, 3))]), says: "left behind")
+      HandMadeFile(.int32, [Page(words(2) + [6, 1] + words(1, 2, 3))]), says: "left after")
   }
 
   @Test("lists begin with a row, and their rows are counted")
@@ -252,11 +252,11 @@ extension HostileFileTests {
     try expect(
       HandMadeFile(.float, [Page([1, 2, 3, 4, 5], encoding: 9)]), says: "5 bytes are not streams")
     try expect(
-      HandMadeFile(.float, [Page(words(1, 2), encoding: 9)]), says: "values are due, but")
+      HandMadeFile(.float, [Page(words(1, 2), encoding: 9)]), says: "values, but only")
     try expect(HandMadeFile(.double, [Page(words(1), encoding: 5)]), says: "values of type DOUBLE")
-    try expect(HandMadeFile(.boolean, [Page([], encoding: 0)]), says: "a value is due")
+    try expect(HandMadeFile(.boolean, [Page([], encoding: 0)]), says: "expected a value")
     try expect(HandMadeFile(.boolean, [Page([1], encoding: 3)]), says: "without their length")
     try expect(
-      HandMadeFile(.boolean, [Page(words(9) + [6], encoding: 3)]), says: "9 bytes of runs are due")
+      HandMadeFile(.boolean, [Page(words(9) + [6], encoding: 3)]), says: "expected 9 bytes of runs")
   }
 }

@@ -134,10 +134,10 @@ import Testing
   func footerNumbers() throws {
     try expect(withColumn(plain) { $0.byteCount = -1 }, says: "-1 bytes")
     try expect(withColumn(plain) { $0.valueCount = -5 }, says: "-5 values")
-    try expect(withColumn(plain) { $0.byteCount = 1 << 40 }, says: "lie outside")
-    try expect(withColumn(plain) { $0.offset = 1 << 62 }, says: "lie outside")
-    try expect(withColumn(plain) { $0.offset = -9 }, says: "lie outside")
-    try expect(withColumn(plain) { $0.dictionaryOffset = -9 }, says: "lie outside")
+    try expect(withColumn(plain) { $0.byteCount = 1 << 40 }, says: "are outside")
+    try expect(withColumn(plain) { $0.offset = 1 << 62 }, says: "are outside")
+    try expect(withColumn(plain) { $0.offset = -9 }, says: "are outside")
+    try expect(withColumn(plain) { $0.dictionaryOffset = -9 }, says: "are outside")
     var file = plain
     file.rowCount = -1
     #expect(try read(file).contains("number of rows"))

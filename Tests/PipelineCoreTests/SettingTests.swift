@@ -33,7 +33,7 @@ import Testing
       (
         "name: \"../x\"",
         "name: must be a file name of 1 to 100 letters, digits, dots, underscores and hyphens, not "
-          + "beginning with a dot, but is \"../x\""
+          + "starting with a dot, but is \"../x\""
       ),
       ("columns: \"x\"", "columns: must be an object whose values are strings, but is \"x\""),
     ])

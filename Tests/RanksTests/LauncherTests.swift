@@ -7,7 +7,7 @@ import Testing
     "launchers of several processes are known by their variables",
     arguments: [
       (["OMPI_COMM_WORLD_SIZE": "4"], "Open MPI's mpirun", 4),
-      (["PMI_SIZE": "2"], "mpirun of MPICH or its kin", 2),
+      (["PMI_SIZE": "2"], "mpirun of MPICH or a derivative", 2),
       (["SLURM_STEP_NUM_TASKS": "8"], "srun", 8),
       // mpirun in a job of Slurm starts its helpers by srun, one on each machine.
       (["SLURM_STEP_NUM_TASKS": "2", "OMPI_COMM_WORLD_SIZE": "16"], "Open MPI's mpirun", 16),
@@ -49,7 +49,7 @@ import Testing
     }
     #expect(
       throws: RanksError.noLibrary(
-        launcher: "mpirun of MPICH or its kin", tried: ["/nowhere/libmpi.so"])
+        launcher: "mpirun of MPICH or a derivative", tried: ["/nowhere/libmpi.so"])
     ) { try launch("/nowhere/libmpi.so") }
     #expect(throws: RanksError.notMPI(library: "libm.so.6", missing: "MPI_Isend")) {
       try launch("libm.so.6")

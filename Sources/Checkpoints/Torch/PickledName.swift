@@ -30,12 +30,12 @@ enum PickledName: CustomStringConvertible {
       let shown = full.prefix(200)
       guard !Self.isDangerous(module, name) else {
         throw Unpickler.Failure(
-          problem: "it refers to \(shown), which no checkpoint needs: the file is not to be trusted"
+          problem: "it refers to \(shown), which no checkpoint needs: do not trust the file"
         )
       }
       guard !Self.makesTensors(module, name) else {
         throw Unpickler.Failure(
-          problem: "it refers to \(shown), a kind of tensor that is not read; convert the file to "
+          problem: "it refers to \(shown), an unsupported kind of tensor; convert the file to "
             + "safetensors")
       }
       self = .opaque(String(shown))

@@ -52,7 +52,7 @@ public struct TorchCheckpoint: CheckpointSource {
       let located = try Self.locate(name, tensor, contents, path)
       guard tensors.updateValue(located, forKey: name) == nil else {
         throw CheckpointError.malformedTensor(
-          path: path, tensor: name, problem: "its name occurs twice")
+          path: path, tensor: name, problem: "duplicate name")
       }
     }
     self.path = path
@@ -91,7 +91,7 @@ public struct TorchCheckpoint: CheckpointSource {
     guard try file.crc32(of: located.bytes.range) == checksum else {
       throw CheckpointError.malformedTensor(
         path: path, tensor: located.entry.name,
-        problem: "the checksum of its storage \(key) is wrong: the file is damaged; get it again")
+        problem: "the checksum of its storage \(key) is wrong: the file is damaged; download it again")
     }
     verified.insert(key)
   }

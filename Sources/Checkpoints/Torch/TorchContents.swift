@@ -30,8 +30,8 @@ enum ArchivedTorchFile {
     else {
       throw CheckpointError.malformed(
         path: path,
-        problem: "a torch checkpoint has one entry data.pkl, this archive \(pickles.count)"
-          + (pickles.isEmpty ? "; is it another archive, to be unpacked?" : ""))
+        problem: "a torch checkpoint has one entry data.pkl, but this archive has \(pickles.count)"
+          + (pickles.isEmpty ? "; is it another kind of archive, to be unpacked?" : ""))
     }
     let folder = pickle.dropLast("data.pkl".count)
     guard
@@ -100,7 +100,7 @@ enum UnarchivedTorchFile {
     _ = try next()
     guard case (.int(version), _) = try next() else {
       throw Unpickler.Failure(
-        problem: "a file of torch before 1.6 of an unknown version; load and save it again with "
+        problem: "an unknown format from torch before 1.6; load and save it again with "
           + "torch 1.6 or newer")
     }
     let writer = try next()
@@ -116,7 +116,7 @@ enum UnarchivedTorchFile {
     for key in listed.containers[index] {
       guard case .string(let key) = key, let storage = unpickler.storages[key],
         file.size - position >= 8
-      else { throw Unpickler.Failure(problem: "a storage is missing; the file is cut short") }
+      else { throw Unpickler.Failure(problem: "a storage is missing; the file is truncated") }
       let count = try file.read(at: position, count: 8).withUnsafeBytes {
         UInt64(littleEndian: $0.loadUnaligned(as: UInt64.self))
       }
@@ -125,8 +125,8 @@ enum UnarchivedTorchFile {
       guard count == storage.elementCount, storage.elementCount <= (file.size - position) / size
       else {
         throw Unpickler.Failure(
-          problem: "storage \(key) has \(count) elements where \(storage.elementCount) are listed, "
-            + "or the file is cut short")
+          problem: "storage \(key) has \(count) elements, but \(storage.elementCount) are listed, "
+            + "or the file is truncated")
       }
       let end = position + storage.elementCount * size
       let bytes = StoredBytes(range: position..<end, checksum: nil)

@@ -116,7 +116,7 @@ struct Unpickler {
       stack.append(.name(try takeName()))
     case "\u{93}":
       guard case .string(let name) = try pop(), case .string(let module) = try pop() else {
-        throw Failure(problem: "a name must be a text")
+        throw Failure(problem: "a name must be a string")
       }
       stack.append(.name(try PickledName(module: module, name: name)))
     case "R", "\u{81}": try call(arguments: elements(pop()), function: pop())
@@ -140,7 +140,7 @@ struct Unpickler {
       stack.append(.storage(storage))
     default:
       throw Failure(
-        problem: "the instruction 0x\([code].hexadecimal) does not belong to tensors and containers"
+        problem: "the instruction 0x\([code].hexadecimal) is not used for tensors or containers"
       )
     }
     return nil
@@ -211,7 +211,7 @@ extension Unpickler {
 
   private mutating func recall(_ index: Int) throws(Failure) {
     guard let value = memo[index] else {
-      throw Failure(problem: "value \(index) is not remembered")
+      throw Failure(problem: "the memo has no value \(index)")
     }
     stack.append(value)
   }
@@ -259,19 +259,19 @@ extension Unpickler {
     case .name(.rebuildTensor) where arguments.count >= 6:
       stack.append(.tensor(try tensor(arguments)))
     case .name(.rebuildParameter) where arguments.count == 3:
-      guard case .tensor = arguments[0] else { throw Failure(problem: "a parameter of no tensor") }
+      guard case .tensor = arguments[0] else { throw Failure(problem: "a parameter without a tensor") }
       stack.append(arguments[0])
     case .name(.opaque(let name)):
       calledNames.insert(name)
       try pushDictionary([])
-    default: throw Failure(problem: "a call that makes no tensor, storage or container")
+    default: throw Failure(problem: "a call that does not make a tensor, storage or container")
     }
   }
 
   /// Attributes of a dictionary (torch sets `_metadata`) and the state of an object are read over.
   private func setAttributes() throws(Failure) {
     guard case .dictionary = try top() else {
-      throw Failure(problem: "attributes are set on what is no dictionary")
+      throw Failure(problem: "attributes are set on a value that is not a dictionary")
     }
   }
 
@@ -282,15 +282,15 @@ extension Unpickler {
     guard parts.count == 5 || parts.count == 6, case .string("storage") = parts[0],
       case .name(let name) = parts[1],
       case .string(let key) = parts[2], case .int(let count) = parts[4], count >= 0
-    else { throw Failure(problem: "an identifier of no storage") }
+    else { throw Failure(problem: "an identifier that is not of a storage") }
     guard case .storage(let type) = name else {
       throw Failure(
-        problem: "a storage of type \(name) is not read; convert the file to safetensors")
+        problem: "storage type \(name) is not supported; convert the file to safetensors")
     }
     if parts.count == 6 {
       guard case .none = parts[5] else {
         throw Failure(
-          problem: "a storage that is a view on another is not read; "
+          problem: "a storage that is a view of another is not supported; "
             + "load the file and save it again with torch 1.6 or newer")
       }
     }
@@ -322,9 +322,9 @@ extension Unpickler {
   private func integers(_ value: Value) throws(Failure) -> [Int] {
     let elements = try elements(value)
     // Torch allows no more dimensions; one long tuple must not be copied into every tensor.
-    guard elements.count <= 64 else { throw Failure(problem: "a tensor of over 64 dimensions") }
+    guard elements.count <= 64 else { throw Failure(problem: "a tensor with over 64 dimensions") }
     return try elements.map { (element) throws(Failure) in
-      guard case .int(let integer) = element else { throw Failure(problem: "a size is no number") }
+      guard case .int(let integer) = element else { throw Failure(problem: "a size is not a number") }
       return integer
     }
   }

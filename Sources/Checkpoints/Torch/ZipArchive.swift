@@ -27,7 +27,7 @@ struct ZipArchive {
         let (name, listed) = try Self.takeEntry(&reader)
         let entry = try Self.locate(listed, in: file, before: directory.lowerBound)
         guard entries.updateValue(entry, forKey: name) == nil else {
-          throw Damage(problem: "the entry \(name) occurs twice")
+          throw Damage(problem: "duplicate entry \(name)")
         }
       }
     } catch let damage as Damage {
@@ -72,7 +72,7 @@ struct ZipArchive {
         tail[start..<start + 4].elementsEqual(signature)
           && start + 22 + Int(tail[start + 20]) + Int(tail[start + 21]) << 8 == tailCount
       })
-    else { throw Damage(problem: "its end is missing; the file is cut short or of another kind") }
+    else { throw Damage(problem: "its end is missing; the file is truncated or not a ZIP archive") }
     var reader = ByteReader(Array(tail[start...]))
     _ = try reader.take(12)
     var size = UInt64(try reader.take(UInt32.self))

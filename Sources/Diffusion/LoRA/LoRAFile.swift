@@ -254,14 +254,14 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .folder(let path): Self.remedy(folder: path)
-    case .empty(let path): "\(path): has no adapters; is it the LoRA that was meant?"
+    case .empty(let path): "\(path): has no adapters; is it the right file?"
     case .changesNothing(let path):
       "\(path): changes nothing, since all its up matrices are 0: the training that wrote it learned "
         + "nothing"
     case .isModel(let path):
       "\(path): these are a model's own weights, not a LoRA; give a model as --model"
     case .unknownKey(let path, let key):
-      "\(path): key \(key) belongs to no LoRA format that is known here"
+      "\(path): key \(key) belongs to no known LoRA format"
     case .foreignKind(let path, let key, let kind):
       "\(path): key \(key) is of \(kind), which is not supported; LoRA, LoCon and DoRA are"
     case .notPlain(let path, let module, let kind):
@@ -280,7 +280,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): module \(module) changes a weight of \(outputs) x \(columns), but the model's has shape "
         + "\(shape)" + Self.otherModel
     case .ambiguous(let path, let one, let other):
-      "\(path): \(one) and \(other) are two spellings of one array"
+      "\(path): \(one) and \(other) are two names of one tensor"
     case .noSuchLayers(let path, let modules):
       "\(path): "
         + (modules.count == 1
@@ -292,28 +292,28 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): \(layer.path): shapes \(down) and \(up), but the model's layer maps "
         + "\(layer.inputs) to \(layer.outputs)" + Self.otherModel
     case .textEncoders(let path):
-      "\(path): adapts text encoders too; only LoRA files of the U-Net alone can be exported "
+      "\(path): adapts text encoders too; only LoRA files that adapt just the U-Net can be exported "
         + "or trained further"
     case .negativeTextEncoders(let path):
-      "\(path): adapts text encoders too; as a negative LoRA only one of the U-Net alone can be used"
+      "\(path): adapts text encoders too; a negative LoRA can only adapt the U-Net"
     case .originalNames(let layersPerBlock):
       "the names of sgm exist for \(LDMBlockNames.layersPerBlock) layers a block, but "
         + "unet/config.json has layers_per_block \(layersPerBlock); use --lora-keys diffusers"
     case .notFinite(let path, let key, let value):
-      "\(path): \(key) holds \(value.isNaN ? "NaN" : "infinity"): the file that was given is damaged, "
+      "\(path): \(key) contains \(value.isNaN ? "NaN" : "infinity"): the given file is damaged, "
         + "or its training failed"
     case .overflow(let path, let array, let value, let precision):
       value.isNaN
-        ? "\(path): \(array) holds NaN"
-        : "\(path): \(array) would hold \(value), which is more than \(precision.rawValue) can "
+        ? "\(path): \(array) contains NaN"
+        : "\(path): \(array) would contain \(value), which is more than \(precision.rawValue) can "
           + "store; \(precision.advice)"
     case .imprecise(let path, let module, let error, let precision):
       "\(path): \(module) read back differs from what was written by \(error) of its norm; "
         + (precision == .f32
-          ? "the disk did not keep what was written"
+          ? "the disk did not store what was written"
           : "its numbers are too small for \(precision.rawValue): \(precision.advice)")
     case .unlike(let path, let expected, let found):
-      "\(path): has \(found) arrays where \(expected) were written, or others"
+      "\(path): has \(found) arrays instead of the \(expected) written, or different ones"
     }
   }
 }

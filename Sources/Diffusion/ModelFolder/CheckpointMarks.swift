@@ -20,7 +20,7 @@ struct CheckpointMarks: Equatable {
     for entry in source.entries where Self.isOfContinuousProcess(entry.name) {
       throw CheckpointMarkError.unsupported(
         path: source.path, mark: "tensor \(entry.name)",
-        meaning: "a model of continuous noise levels (EDM)")
+        meaning: "a model with continuous noise levels (EDM)")
     }
     for entry in source.entries where Self.isScale(entry.name) {
       throw CheckpointMarkError.unsupported(
@@ -40,7 +40,7 @@ struct CheckpointMarks: Equatable {
       guard let prediction = Self.predictions[text.lowercased()] else {
         throw CheckpointMarkError.unsupported(
           path: source.path, mark: "\(key) \"\(text.prefix(40))\"",
-          meaning: "a model that predicts something else than noise, velocity or the image")
+          meaning: "a model that predicts something other than noise, velocity or the image")
       }
       try note("\(key) \"\(text)\"", prediction)
     }

@@ -26,7 +26,7 @@ func writeFolder(_ destination: String, _ body: (String) throws -> Void) throws 
     try body(temporary)
     try syncFolder(containing: "\(temporary)/.")
     guard rename(temporary, destination) == 0 else {
-      throw FileError.systemFailure("give its name to", destination)
+      throw FileError.systemFailure("rename to", destination)
     }
   } catch {
     try? FileManager.default.removeItem(atPath: temporary)

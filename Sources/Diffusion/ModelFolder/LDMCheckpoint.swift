@@ -147,8 +147,8 @@ public enum LDMCheckpointError: ClassifiedError, Equatable, CustomStringConverti
   public var description: String {
     switch self {
     case .otherLayout(let path):
-      "\(path): no weights named \(LDMCheckpoint.unetPrefix)...: this is no checkpoint in the "
-        + "original layout; a model of diffusers is given by its folder"
+      "\(path): no weights named \(LDMCheckpoint.unetPrefix)...: not a checkpoint in the "
+        + "original (CompVis) layout; for a diffusers model, give its folder"
     case .otherFamily(let path):
       "\(path): has none of cond_stage_model.transformer.*, cond_stage_model.model.* and "
         + "conditioner.embedders.1.model.*; only checkpoints of Stable Diffusion 1, 2 and XL with their "
@@ -158,8 +158,8 @@ public enum LDMCheckpointError: ClassifiedError, Equatable, CustomStringConverti
       "\(path): holds no VAE: there is no tensor encoder.conv_in.weight, with or without the prefix "
         + LDMCheckpoint.autoencoderPrefix
     case .noTokenizer(let path):
-      "\(path): a checkpoint has no tokenizer; name a folder that has one, by --tokenizer or by "
-        + "the setting tokenizer beside model (the vocabulary is the same for all models of Stable "
+      "\(path): a checkpoint has no tokenizer; name a folder that has one, with --tokenizer or "
+        + "the setting tokenizer next to model (the vocabulary is the same for all models of Stable "
         + "Diffusion 1, 2 and XL)"
     }
   }

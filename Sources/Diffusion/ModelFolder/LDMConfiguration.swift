@@ -75,8 +75,8 @@ extension LDMCheckpoint {
   package var assumption: String? {
     guard family == .stableDiffusion2, marks.prediction == nil else { return nil }
     return
-      "\(source.path) does not say what it predicts: taken for a 768-pixel model that predicts velocities, as "
-      + "diffusers takes it; for a 512-pixel base model, which predicts noise, give the model's folder, or "
+      "\(source.path) does not say what it predicts: assumed to be a 768-pixel v-prediction model, as "
+      + "in diffusers; for a 512-pixel base model, which predicts noise, give the model's folder, or "
       + "write modelspec.prediction_type = epsilon into the header of a .safetensors file"
   }
 

@@ -305,10 +305,10 @@ public enum ModelFolderError: ClassifiedError, Equatable, CustomStringConvertibl
     case .noWeights(let folder, let tried):
       "\(folder) has no weights; looked for \(tried.joined(separator: ", "))"
     case .noPart(let path, let part): "\(path): the model has no folder \(part)"
-    case .unusablePart(let path, let part): "\(path): \"\(part)\" is no name of a folder"
+    case .unusablePart(let path, let part): "\(path): \"\(part)\" is not a folder name"
     case .unreadable(let folder): "\(folder): there is no such folder, or it cannot be read"
     case .linksOutside(let path, let target):
-      "\(path): leads out of the model's folder, to \(target); copy the file to its place"
+      "\(path): links out of the model's folder, to \(target); copy the file there instead"
     }
   }
 }

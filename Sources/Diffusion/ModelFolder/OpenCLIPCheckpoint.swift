@@ -20,7 +20,7 @@ package enum OpenCLIPCheckpoint {
       for (name, origin) in names(entry) {
         guard origins.updateValue(origin, forKey: name) == nil else {
           throw CheckpointError.malformedTensor(
-            path: checkpoint.path, tensor: entry.name, problem: "\(name) is there already")
+            path: checkpoint.path, tensor: entry.name, problem: "\(name) already exists")
         }
       }
     }

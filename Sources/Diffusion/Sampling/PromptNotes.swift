@@ -29,7 +29,7 @@ public struct PromptNotes {
       let remedy = first.syntax.hasPrefix("<") ? "; LoRA files are given with --lora" : ""
       warnings.append(
         "\(number(marked.count)) \(verb(marked.count, "uses", "use")) syntax of the webui, such as "
-          + "\(first.syntax.prefix(40)), which is taken literally here\(remedy)")
+          + "\(first.syntax.prefix(40)), which is used literally here\(remedy)")
     }
     self.warnings = warnings
   }

@@ -50,7 +50,7 @@ extension SchedulerConfig {
     let count = schedule.count
     guard stepCount >= 1, stepCount + extra <= count else {
       throw SchedulerError.stepCount(
-        stepCount, path: json.path, problem: "between 1 and \(count - extra) are possible")
+        stepCount, path: json.path, problem: "expected 1 to \(count - extra)")
     }
     let offset = try json.int("steps_offset", default: 0)
     guard (0...count).contains(offset) else {

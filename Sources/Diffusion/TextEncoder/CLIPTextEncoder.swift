@@ -60,7 +60,7 @@ public struct CLIPTextEncoder {
     let width = configuration.transformer.width
     precondition(
       tokens <= configuration.tokens && ids.allSatisfy { $0.count == tokens },
-      "prompts of \(ids.map(\.count)) tokens; the encoder takes \(configuration.tokens)")
+      "prompts of \(ids.map(\.count)) tokens; the encoder expects \(configuration.tokens)")
     let embedded =
       tokenEmbedding(ids.flatMap { $0 }).reshaped(to: [batch, tokens, width])
       + positionEmbedding(Array(0..<tokens))  // [batch, tokens, width]

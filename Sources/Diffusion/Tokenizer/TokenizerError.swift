@@ -27,15 +27,15 @@ public enum TokenizerError: ClassifiedError, Equatable, CustomStringConvertible 
   public var description: String {
     switch self {
     case .noVocabulary(let folder):
-      "\(folder): neither vocab.json with merges.txt nor tokenizer.json is there"
+      "\(folder): has neither vocab.json with merges.txt nor tokenizer.json"
     case .unsupportedKind(let path, let key, let found):
-      "\(path): \(key) is \(found), but only CLIP's byte-pair tokenizer is understood"
+      "\(path): \(key) is \(found), but only CLIP's byte-pair tokenizer is supported"
     case .duplicateID(let path, let id, let tokens):
       "\(path): id \(id) belongs to \(tokens.map { "\"\($0)\"" }.joined(separator: " and to "))"
     case .twoIDs(let path, let token, let id, let addedID):
       "\(path): \"\(token)\" has id \(id) here and \(addedID) in another list of the folder"
     case .idOutOfSequence(let path, let id, let count):
-      "\(path): the ids of \(count) tokens must be 0 to \(count - 1), each once; \(id) is amiss"
+      "\(path): the ids of \(count) tokens must be 0 to \(count - 1), each once; \(id) is wrong"
     case .malformedMerge(let path, let line, let found):
       "\(path): merge \(line) is \"\(found)\", not two tokens with one space between them"
     case .mergeOfAbsentToken(let path, let line, let token):

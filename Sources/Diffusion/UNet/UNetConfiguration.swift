@@ -31,7 +31,7 @@ public struct UNetConfiguration: Equatable, Sendable {
           path: json.path,
           reason:
             "projection_class_embeddings_input_dim is \(inputWidth), which leaves nothing for "
-            + "pooled text beside \(Conditioning.sizeCount) times addition_time_embed_dim "
+            + "pooled text next to \(Conditioning.sizeCount) times addition_time_embed_dim "
             + "\(featureWidth)")
       }
     }

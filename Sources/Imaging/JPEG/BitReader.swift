@@ -87,7 +87,7 @@ enum ScanFault: Error {
 
   var reason: String {
     switch self {
-    case .unknownCode: "bits that are no Huffman code"
+    case .unknownCode: "bits that are not a Huffman code"
     case .coefficientOutsideBlock: "a run of zeros past the end of a block"
     case .valueOutOfRange: "a coefficient out of range"
     case .bandRunTooLong: "a run of empty blocks past the end of its interval"

@@ -8,10 +8,10 @@ extension RGBImage {
   /// - Parameter quality: 1...100
   public func encodedAsJPEG(quality: Int) throws(ImageError) -> [UInt8] {
     guard 1...100 ~= quality else {
-      throw .notEncoded(.jpeg, "a quality of \(quality), which must be 1 to 100")
+      throw .notEncoded(.jpeg, "a quality of \(quality), expected 1 to 100")
     }
     guard width <= 65_535, height <= 65_535 else {
-      throw .notEncoded(.jpeg, "\(width) x \(height) pixels; a side may have 65535")
+      throw .notEncoded(.jpeg, "\(width) x \(height) pixels; a side can have at most 65535")
     }
     var encoder = JPEGEncoder(quality: quality)
     encoder.writeHeader(width: width, height: height)

@@ -121,18 +121,18 @@ private func withCopy(_ body: (ModelFolder, _ folder: String) throws -> Void) th
       }
     }
     let manager = FileManager.default
-    try expectRefusal("exists already") { _, folder in
+    try expectRefusal("already exists") { _, folder in
       try manager.createDirectory(atPath: "\(folder)/merged", withIntermediateDirectories: false)
     }
     try expectRefusal("no folder vae") { model, _ in try manager.removeItem(atPath: "\(model)/vae")
     }
-    try expectRefusal("merges.txt: leads out") { model, folder in
+    try expectRefusal("merges.txt: links out") { model, folder in
       try AtomicFile.replace("\(folder)/secret", with: [1])
       try manager.removeItem(atPath: "\(model)/tokenizer/merges.txt")
       try manager.createSymbolicLink(
         atPath: "\(model)/tokenizer/merges.txt", withDestinationPath: "\(folder)/secret")
     }
-    try expectRefusal("config.json: leads out") { model, folder in
+    try expectRefusal("config.json: links out") { model, folder in
       try manager.moveItem(atPath: "\(model)/unet", toPath: "\(folder)/elsewhere")
       try manager.createSymbolicLink(
         atPath: "\(model)/unet", withDestinationPath: "../elsewhere")

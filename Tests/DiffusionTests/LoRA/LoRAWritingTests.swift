@@ -252,13 +252,13 @@ private func difference(_ found: [String: [Float]], _ expected: [String: [Float]
       mentions: "text encoders")
   }
 
-  @Test("one array in two spellings is refused")
+  @Test("one array in two names is refused")
   func twoSpellings() throws {
     try expectError(
       [
         ("unet.\(layer).lora.down.weight", [1, 8]), ("unet.\(layer).lora_A.weight", [1, 8]),
         ("unet.\(layer).lora.up.weight", [8, 1]),
-      ], mentions: "two spellings")
+      ], mentions: "two names")
   }
 
   @Test("numbers that a precision cannot hold are an error that says which one can")

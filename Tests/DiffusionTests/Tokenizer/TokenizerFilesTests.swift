@@ -85,7 +85,7 @@ private let smallMerges = "#version: 0.2\na b</w>\n"
   func damagedFolders() throws {
     #expect(
       message { try tokenizer([:]).self }.hasSuffix(
-        "neither vocab.json with merges.txt nor tokenizer.json is there"))
+        "has neither vocab.json with merges.txt nor tokenizer.json"))
     #expect(
       message { try tokenizer(merges: smallMerges + "a a\n") }
         == "merges.txt: merge 2 needs the token \"aa\", which the vocabulary lacks")
@@ -103,7 +103,7 @@ private let smallMerges = "#version: 0.2\na b</w>\n"
     for id in ["2", "-1", "9223372036854775807"] {
       #expect(
         message { try tokenizer(vocabulary: #"{"a":0,"b":\#(id)}"#) }
-          == "vocab.json: the ids of 2 tokens must be 0 to 1, each once; \(id) is amiss")
+          == "vocab.json: the ids of 2 tokens must be 0 to 1, each once; \(id) is wrong")
     }
     #expect(message { try tokenizer(vocabulary: #"{"a":0,"a":1}"#) }.contains("vocab.json:1:"))
     #expect(message { try tokenizer(vocabulary: #"{"a":0.5}"#) }.contains("vocab.json: a must be"))
@@ -125,7 +125,7 @@ private let smallMerges = "#version: 0.2\na b</w>\n"
         .contains("\"a\" has id 0 here and 3 in another list"))
     #expect(
       message { try tokenizer(config: #"{"added_tokens_decoder": {"99": {"content": "<x>"}}}"#) }
-        .contains("99 is amiss"))
+        .contains("99 is wrong"))
     #expect(
       message { try tokenizer(["tokenizer.json": #"{"model": {"type": "Unigram"}}"#]) }.contains(
         "Unigram"))

@@ -201,9 +201,9 @@ case("complex", "__builtin__.complex", pickled(1j))
 case("instance", "os.system", archive(b"\x80\x02(ios\nsystem\n."))
 case("extension", "instruction 0x82", archive(b"\x80\x02\x82\x01."))
 case("persistent-text", "instruction 0x50", archive(b"\x80\x02Pstorage\n."))
-case("call-of-text", "a call that makes no tensor", archive(b"\x80\x02" + text("os.system") + b")R."))
-case("call-of-storage-type", "a call that makes no tensor", archive(b"\x80\x02ctorch\nFloatStorage\n)R."))
-case("call-ordered-with-arguments", "a call that makes no tensor", archive(b"\x80\x02ccollections\nOrderedDict\n]\x85R."))
+case("call-of-text", "a call that does not make a tensor", archive(b"\x80\x02" + text("os.system") + b")R."))
+case("call-of-storage-type", "a call that does not make a tensor", archive(b"\x80\x02ctorch\nFloatStorage\n)R."))
+case("call-ordered-with-arguments", "a call that does not make a tensor", archive(b"\x80\x02ccollections\nOrderedDict\n]\x85R."))
 case("attributes-of-name", "attributes are set", archive(b"\x80\x02ccollections\nOrderedDict\n}b."))
 
 # Tensors that lie about their storage
@@ -216,17 +216,17 @@ case("tensor-negative-shape", "does not fit its storage", archive(tensor(shape=(
 case("tensor-expanded", "does not fit its storage", archive(tensor(shape=(2**40,), strides=(0,)), data))
 case("tensor-overflow", "does not fit its storage", archive(tensor(shape=(2**62, 2**62)), data))
 case("tensor-stride-overflow", "does not fit its storage", archive(tensor(shape=(2, 1), strides=(2**63 - 1, 1), offset=1), data))
-case("tensor-shape-beyond-int", "a size is no number", archive(tensor(shape=(2**64,)), data))
+case("tensor-shape-beyond-int", "a size is not a number", archive(tensor(shape=(2**64,)), data))
 case("tensor-rank", "does not fit its storage", archive(tensor(shape=(2, 2), strides=(1,)), data))
 case("tensor-many-dimensions", "over 64 dimensions", archive(tensor(shape=(1,) * 65, strides=(1,) * 65), data))
 case("storage-missing", "storage archive/data/1 is missing", archive(tensor(key="1"), data))
 case("storage-path", "storage archive/data/../../etc is missing", archive(tensor(key="../../etc"), data))
 case("storage-short", "has 16 bytes", archive(tensor(count=5), data))
 case("storage-long", "has 16 bytes", archive(tensor(shape=(1, 1), count=1), data))
-case("storage-negative", "an identifier of no storage", archive(tensor(count=-4), data))
+case("storage-negative", "an identifier that is not of a storage", archive(tensor(count=-4), data))
 case("storage-huge", "has 16 bytes", archive(tensor(count=2**61), data))
 case("storage-unknown-type", "torch.QInt8Storage", archive(tensor(kind="QInt8"), data))
-case("storage-identifier", "an identifier of no storage", archive(tensor(identifier=b"module"), data))
+case("storage-identifier", "an identifier that is not of a storage", archive(tensor(identifier=b"module"), data))
 case("big-endian", "not little-endian", archive(tensor(), data | {"byteorder": b"big"}))
 
 # Programs that are wrong
@@ -238,18 +238,18 @@ case("program-no-mark", "a mark is missing", archive(b"\x80\x02Nt."))
 case("program-odd-dictionary", "no dictionary", archive(b"\x80\x02}(Nu."))
 case("program-odd-dict", "a key has no value", archive(b"\x80\x02(Nd."))
 case("program-append-to-none", "no list", archive(b"\x80\x02NNa."))
-case("program-recall", "not remembered", archive(b"\x80\x02h\x05."))
+case("program-recall", "the memo has no value", archive(b"\x80\x02h\x05."))
 case("program-long-text", "the program ends too early", archive(b"\x80\x02X\xff\xff\xff\xff."))
 case("program-bad-text", "not valid UTF-8", archive(b"\x80\x02X\x01\0\0\0\xff."))
-case("program-circle", "hold themselves", archive(b"\x80\x02]q\0h\0a."))
-case("program-deep-tuple", "hold themselves", archive(b"\x80\x02N" + b"\x85" * 20000 + b"."))
-case("program-deep-lists", "hold themselves", archive(
+case("program-circle", "contain themselves", archive(b"\x80\x02]q\0h\0a."))
+case("program-deep-tuple", "contain themselves", archive(b"\x80\x02N" + b"\x85" * 20000 + b"."))
+case("program-deep-lists", "contain themselves", archive(
     b"\x80\x02]q\2q\0000" + b"]q\0010h\0h\1a0h\1q\0000" * 2000 + b"h\2."))
 case("program-billion-laughs", "over a million values",
      archive(b"\x80\x02]q\0" + b"(" + b"h\0" * 9 + b"tq\0" + (b"(" + b"h\0" * 9 + b"tq\0") * 20 + b"."))
-case("program-long-names", "names exceed", archive(
+case("program-long-names", "names of over", archive(
     b"\x80\x02" + text("x" * 3000) + b"q\0" + b"}h\0}h\0Nss."))
-case("same-name-twice", "its name occurs twice", archive(
+case("same-name-twice", "duplicate name", archive(
     b"\x80\x02}(" + (text("w") + tensor()[len(b"\x80\x02}" + text("w")):-2]) * 2 + b"u.", data))
 
 # Archives that are wrong
@@ -258,11 +258,11 @@ case("not-an-archive", "its end is missing", b"PK\x03\x04" + bytes(100))
 old = io.BytesIO()
 torch.save({"w": matrix}, old, _use_new_zipfile_serialization=False)
 old = old.getvalue()
-case("unarchived-cut", "cut short", old[:-1])
-case("unarchived-without-elements", "cut short", old[:-4 * 12 - 8])
+case("unarchived-cut", "truncated", old[:-1])
+case("unarchived-without-elements", "truncated", old[:-4 * 12 - 8])
 case("unarchived-pickle-cut", "the program ends too early", old[:60])
 case("unarchived-count", "are listed", old[:-4 * 12 - 8] + (11).to_bytes(8, "little") + old[-4 * 12:])
-case("unarchived-version", "unknown version", old.replace(b"M\xe9\x03.", b"M\xe8\x03.", 1))
+case("unarchived-version", "unknown format", old.replace(b"M\xe9\x03.", b"M\xe8\x03.", 1))
 case("unarchived-system", "posix.system", old.replace(b"}q\x00", b"cposix\nsystem\n0}q\x00"))
 case("sparse", "torch._utils._rebuild_sparse_tensor", archive(b"\x80\x02ctorch._utils\n_rebuild_sparse_tensor\n)R."))
 case("storage-from-bytes", "torch.storage._load_from_bytes", archive(b"\x80\x02ctorch.storage\n_load_from_bytes\n)R."))
@@ -279,9 +279,9 @@ def two(*names):
     return buffer.getvalue()
 
 
-case("no-pickle", "one entry data.pkl, this archive 0", two("archive/data/0"))
-case("two-pickles", "one entry data.pkl, this archive 2", two("a/data.pkl", "b/data.pkl"))
-case("entry-twice", "occurs twice", two("a/data.pkl", "a/data.pkl"))
+case("no-pickle", "one entry data.pkl, but this archive has 0", two("archive/data/0"))
+case("two-pickles", "one entry data.pkl, but this archive has 2", two("a/data.pkl", "b/data.pkl"))
+case("entry-twice", "duplicate entry", two("a/data.pkl", "a/data.pkl"))
 directory = good.index(b"PK\x01\x02")
 end = good.index(b"PK\x05\x06")
 
