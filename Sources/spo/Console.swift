@@ -80,6 +80,13 @@ struct OutputFailure: ClassifiedError, CustomStringConvertible {
 
 /// Numbers as people read them.
 enum Spelled {
+  /// A number of things that are named in the plural, such as `1 batch` or `12,345 rows`.
+  static func count(_ number: Int, of things: String) -> String {
+    let ending = things.hasSuffix("ches") ? 2 : things.hasSuffix("s") ? 1 : 0
+    let isOne = number == 1 && !things.contains(" ")
+    return "\(count(number)) \(isOne ? String(things.dropLast(ending)) : things)"
+  }
+
   /// A whole number with commas, such as `12,345`.
   static func count(_ number: Int) -> String {
     var groups: [String] = []

@@ -35,7 +35,7 @@ final class RunConsole {
       let loss =
         rejected == 0
         ? "" : ", \(Spelled.count(rejected)) rejected (\(codes.joined(separator: ", ")))"
-      let what = units == 0 ? "done" : "\(Spelled.count(units)) \(unit)"
+      let what = units == 0 ? "done" : Spelled.count(units, of: unit)
       let memory = "peak memory \(Spelled.bytes(peakMemory))"
       line("\(stage): \(what) in \(Spelled.duration(seconds))\(loss), \(memory)")
     case .partDone(let stage, let part, let items, let total, let path):

@@ -15,6 +15,7 @@ enum FolderInspector {
     do {
       return try TextInspector.records([path])
     } catch let error as any ClassifiedError where error.kind == .input {
+      guard try !Folders.names(in: path).isEmpty else { throw error }
       return try ResultInspector.folder(
         path, of: "a folder", notes: ["", "not a source for ingest: \(error)"])
     }
