@@ -143,7 +143,8 @@ import Testing
     ]
     for (words, hint) in [
       (export + ["kohya"], "did you mean webui?"), (export + ["a1111"], "did you mean webui?"),
-      (["--verison"], "did you mean --version?"), (["settings", "spo.rank"], "spo settings spo"),
+      (["--verison"], "did you mean --version?"), (["settings", "spo.rnak"], "did you mean rank?"),
+      (["help", "sampel"], "did you mean sample?"), (["help", "xyzzy"], "one of: data, columns"),
       (["report"], "--through report"), (["encode"], "--through encode"),
       (
         [
@@ -214,6 +215,34 @@ import Testing
       let own = try spo(
         "run", SmallRun.pipeline, "--workspace", "\(folder)/w", "--through", "encode")
       #expect(!own.errors.contains("are smaller than"), "\(own)")
+    }
+  }
+
+  @Test("help explains commands, stages and topics; settings also one setting")
+  func topics() throws {
+    for (words, part) in [
+      (["help", "sample"], "--scheduler NAME"), (["help", "shard"], "validation_fraction ="),
+      (["help", "data"], "hpdv3 "), (["help", "columns"], "image_0 "),
+      (["help", "scorers"], "pickscore"), (["settings", "spo.rank"], "rank = 4"),
+    ] {
+      let outcome = try Program(words).outcome()
+      expectSuccess(outcome)
+      #expect(outcome.output.contains(part), "\(words)")
+    }
+    #expect(try !spo("settings", "spo.rank").output.contains("clip ="))
+  }
+
+  @Test("options that change nothing are named")
+  func idleOptions() throws {
+    try withTemporaryFolder { folder in
+      let negative = try sample(
+        folder, "--prompt", "x", "--guidance", "1", "--negative", "blurry")
+      #expect(negative.errors.contains("--negative has no effect at --guidance 1.0"))
+      let eta = try sample(folder, "--prompt", "x", "--scheduler", "euler", "--eta", "0.5")
+      #expect(eta.errors.contains("--eta has no effect: only ddim adds noise"))
+      expect(
+        try sample(folder, "--prompt", "x", "--guidance", "-3"), failsAs: .usage,
+        naming: "--guidance must be 0 or more")
     }
   }
 

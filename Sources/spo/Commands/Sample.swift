@@ -267,8 +267,8 @@ extension Arguments {
   ///
   /// - Parameter scales: of all images
   func requireGuidance(_ scales: [Float]) throws {
-    guard scales.allSatisfy({ (0...1000).contains($0) }) else {
-      throw error("--guidance must be a number of 0 to 1000")
+    guard scales.allSatisfy({ $0 >= 0 }) else {
+      throw error("--guidance must be 0 or more")
     }
     guard has("negative-lora"), let scale = scales.first(where: { $0 <= 1 }) else { return }
     throw error("--negative-lora has no effect at --guidance \(scale); guidance must be above 1")
