@@ -129,7 +129,7 @@ sbatch --test-only "$SCRIPT" "$BED/chain.json5" 2>&1 | grep -q "to start at" || 
 PARTS=4 "$SCRIPT" "$BED/chain.json5"
 finish
 same chain "arrays of 4 parts, each followed by its merge"
-grep -q "by SLURM_ARRAY_TASK_ID" ./*.out || fail "the variable is not named"
+grep -q "from SLURM_ARRAY_TASK_ID" ./*.out || fail "the variable is not named"
 
 "$SPO" run "$BED/some.json5" --through ingest --quiet
 for part in 1 2 4 5 6; do

@@ -86,7 +86,7 @@ import Testing
       #expect(outcome.errors.contains("--negative: the prompt uses syntax of the webui"))
       for syntax in ["<lora:x:1>", "((red))", "a BREAK b", "[red:blue:0.5]", "(red circle: 1.3)"] {
         let marked = try sample(folder, "--prompt", syntax)
-        #expect(marked.errors.contains("taken literally"), "\(syntax): \(marked)")
+        #expect(marked.errors.contains("used literally"), "\(syntax): \(marked)")
       }
       for plain in ["a (red) circle", "a ratio of 1:2 [sic]", "breakfast"] {
         #expect(try !sample(folder, "--prompt", plain).errors.contains("warning"), "\(plain)")
@@ -330,7 +330,7 @@ import Testing
           .first { $0.contains("catalog.sqlite") })
       #expect(catalog == "catalog.sqlite.building")
       let outcome = try spo("inspect", "\(workspace)/catalog.sqlite", "--rejected")
-      #expect(outcome.errors.contains("is not complete"), "\(outcome)")
+      #expect(outcome.errors.contains("is incomplete"), "\(outcome)")
       let lines = outcome.output.split(separator: "\n")
       #expect(lines.first == "file,row,column,stage,code,reason" && lines.count == 3, "\(outcome)")
       #expect(lines.last?.hasPrefix("\(source),1,image_0,ingest,missing-image,") == true)

@@ -28,12 +28,12 @@ import Testing
         program.hangUp()
         let outcome = try program.outcome()
         #expect(outcome.exitCode == 129, "\(outcome)")
-        #expect(outcome.errors.contains("the same command continues from here"), "\(outcome)")
+        #expect(outcome.errors.contains("run the same command to continue"), "\(outcome)")
         #expect(try !status().contains(sentence))
         #expect(try run.states("--set", "spo.iterations=40")["spo"] == "partial")
         let other = try Program(words + again).outcome()
         expectSuccess(other)
-        #expect((other.output + other.errors).contains("spo: goes on"), "\(other)")
+        #expect((other.output + other.errors).contains("spo: resuming"), "\(other)")
         #expect(try run.bytes(lora) == expected)
       }
     }

@@ -62,7 +62,7 @@ import Testing
       try AtomicFile.replace("\(workspace)/lock", with: [])
       expect(
         try run(command, out: "\(workspace)/new", in: folder), failsAs: .settings,
-        naming: "lies in the workspace")
+        naming: "is inside the workspace")
       try AtomicFile.replace("\(folder)/file", with: [1])
       expect(
         try run(command, out: "\(folder)/file/new", in: folder), failsAs: .settings,

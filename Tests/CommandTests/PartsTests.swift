@@ -35,18 +35,18 @@ import Testing
         naming: "stage ingest is not done", "--through ingest")
       expect(
         try run.run("--through", "spo", "--partition", "1/2"), failsAs: .usage,
-        naming: "stage spo runs whole", "encode")
+        naming: "stage spo cannot be divided into parts", "encode")
       expectSuccess(try run.run("--through", "ingest"))
       let before = try everything(in: run.workspace)
       expect(
-        try run.run("--through", "encode", "--merge"), failsAs: .other, naming: "no parts")
+        try run.run("--through", "encode", "--merge"), failsAs: .other, naming: "no part has run")
       #expect(try everything(in: run.workspace) == before)
       expectSuccess(try run.run("--through", "encode", "--partition", "1/4"))
       let begun = try everything(in: run.workspace)
       for scratch in [[], ["--scratch", "\(folder)/scratch"]] {
         expect(
           try run.program("encode", ["--merge"] + scratch).outcome(), failsAs: .other,
-          naming: "items of stage encode are in no part", "--array=2-4")
+          naming: "items of stage encode are missing", "--array=2-4")
       }
       #expect(try everything(in: run.workspace) == begun)
       for (scratch, word) in [("", "empty"), (run.path("catalog.sqlite"), "not a folder")] {
@@ -66,7 +66,7 @@ import Testing
       #expect(
         status.contains(
           "parts/encode/1-of-2.part: made with different settings or inputs; remove it"))
-      #expect(!status.contains("all are there: --merge"))
+      #expect(!status.contains("all complete: run with --merge"))
 
       // Something else under a part's name.
       let other = run.path("parts/encode/1-of-2.part")

@@ -138,7 +138,7 @@ import Testing
         #expect(try run.bytes(Self.lora) != alone.bytes(Self.lora))
         let outcome = try Self.start(launcher.command(3), run, Self.long).outcome()
         expectSuccess(outcome)
-        #expect(outcome.errors.contains("spo: goes on"))
+        #expect(outcome.errors.contains("spo: resuming"))
         #expect(try run.bytes(Self.lora) == alone.bytes(Self.lora))
         #expect(try run.bytes("spo/metrics.jsonl") == alone.bytes("spo/metrics.jsonl"))
       }

@@ -95,7 +95,7 @@ import Testing
       program.interrupt()
       #expect(try program.outcome().exitCode == 130)
       expectSuccess(try spo("watch", run.workspace))
-      #expect(try page(path).contains("spo is not finished, and no process works on it now"))
+      #expect(try page(path).contains("spo is unfinished, and no process is running it"))
     }
   }
 

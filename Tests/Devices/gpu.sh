@@ -31,7 +31,7 @@ devices=$(grep '^devices' "$folder/doctor.txt" | grep -oE '(cuda|opencl):[0-9]+ 
 
 for device in $devices; do
   # A processor's OpenCL is asked for by name alone.
-  grep -oE "$device [^;]*" "$folder/doctor.txt" | grep -qE 'a processor:|not usable' \
+  grep -oE "$device [^;]*" "$folder/doctor.txt" | grep -qE 'a CPU:|not usable' \
     && [ "${PROCESSORS:-no}" = no ] && continue
   part "check-$device" "$program" doctor --device-check --device "$device"
   if command -v compute-sanitizer > /dev/null && [ "${device%%:*}" = cuda ]; then

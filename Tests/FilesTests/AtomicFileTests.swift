@@ -35,8 +35,8 @@ import Testing
       let before = try FileManager.default.contentsOfDirectory(atPath: folder).sorted()
       for (name, reason) in [
         ("folder", "a folder"), ("fifo", "a pipe"), ("device", "a device"),
-        ("dangling", "what does not exist"), ("absent/file", "absent does not exist"),
-        ("new/", "the name of a folder"),
+        ("dangling", "a broken symbolic link"), ("absent/file", "absent does not exist"),
+        ("new/", "a folder name"),
       ] {
         let error = #expect(throws: FileError.self) {
           try AtomicFile.replace("\(folder)/\(name)", with: [1])

@@ -34,7 +34,7 @@ import Testing
       }
       #expect(row == (numbers ?? texts ?? []).count || (numbers ?? texts) == nil)
       if let type = try meaning.optional("type") {
-        let refusal = "column \(columnName) is \(try type.string()), which is not read as"
+        let refusal = "column \(columnName) is \(try type.string()), which cannot be read as"
         #expect { try cursor.number() } throws: { "\($0)".contains(refusal) }
         #expect { try cursor.text() } throws: { "\($0)".contains(refusal) }
       }

@@ -68,7 +68,7 @@ struct CheckpointFoldersTests {
       try write(3, in: checkpoints)
       let path = checkpoints.path(step: 3) + "/weights"
       let cases: [([UInt8], String)] = [
-        ([1, 2, 4], "its digest does not match"), ([1], "1 bytes where 3"),
+        ([1, 2, 4], "its digest does not match"), ([1], "1 bytes instead of 3"),
       ]
       for (bytes, reason) in cases {
         try AtomicFile.replace(path, with: bytes)

@@ -18,7 +18,7 @@ struct DamageTests {
       try AtomicFile.replace(text, with: Array("0.0".utf8))
       var status = try toy.pipeline().status()
       #expect(status.map(\.state) == [.done, .damaged])
-      #expect(status[1].reasons == ["damaged: \(text): 3 bytes where 15 were written"])
+      #expect(status[1].reasons == ["damaged: \(text): 3 bytes instead of 15"])
       try toy.run()
       #expect(toy.reasons("multiply") == nil && toy.reasons("join") != nil)
       #expect(try toy.text("text") == "0.0 1.5 3.0 4.5")
@@ -185,7 +185,7 @@ struct DamageTests {
       try FileManager.default.removeItem(atPath: file)
       let status = try pipeline.status()[0]
       #expect(status.state == .done && status.reasons.count == 1, "\(status.reasons)")
-      #expect(status.reasons.first?.hasPrefix("missing: \(file); only training again") == true)
+      #expect(status.reasons.first?.hasPrefix("missing: \(file); only retraining") == true)
       try toy.run("multiply.note=spare")
       #expect(toy.reasons("multiply") == nil)
     }

@@ -54,7 +54,7 @@ struct FolderInputTests {
       let error = #expect(throws: PipelineError.self) { try names(model) }
       #expect(error?.kind == .input)
       #expect(
-        error?.description.hasPrefix("\(model)/unet/again: leads to /") == true,
+        error?.description.hasPrefix("\(model)/unet/again: is a link to /") == true,
         "\(error?.description ?? "")")
     }
   }
@@ -69,7 +69,7 @@ struct FolderInputTests {
       }
       try link(model + "/vae", to: "\(folder)/a")
       let error = #expect(throws: PipelineError.self) { try names(model) }
-      #expect(error?.description.hasPrefix("\(model)/vae/b/a: leads to ") == true)
+      #expect(error?.description.hasPrefix("\(model)/vae/b/a: is a link to ") == true)
     }
   }
 }

@@ -64,7 +64,7 @@ import Testing
         _ = try run(in: folder) { $0 == 1 ? ["stepping.steps=4"] : [] }
       }
       #expect("\(String(describing: error))".contains("rank 1 on"))
-      #expect("\(String(describing: error))".contains("other settings of stage stepping"))
+      #expect("\(String(describing: error))".contains("different settings of stage stepping"))
     }
   }
 }

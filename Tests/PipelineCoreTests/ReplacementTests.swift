@@ -99,7 +99,7 @@ struct ReplacementTests {
           if case .started = event { try? toy.put("multiply/4", "mine") }
         }.run()
       }
-      #expect(message.hasPrefix("\(toy.folder)/run/multiply/4: stage multiply has made"))
+      #expect(message.hasPrefix("\(toy.folder)/run/multiply/4: stage multiply has a new file"))
       #expect(try toy.text("multiply/4") == "mine" && toy.text("multiply/3") == "4.5")
       try manager.removeItem(atPath: toy.folder + "/run/multiply/4")
       toy.stop = 4
@@ -274,7 +274,7 @@ struct ReplacementTests {
       try toy.run("multiply.table=\(table)")
       let reason = try #require(toy.reasons("multiply")?.first)
       #expect(reason.hasPrefix("input \(table) differs from the one used before: "), "\(reason)")
-      #expect(toy.reasons("join") == ["stage multiply gives another result"])
+      #expect(toy.reasons("join") == ["the result of stage multiply changed"])
     }
   }
 }

@@ -24,7 +24,7 @@ struct RunnerTests {
       try toy.run()
       try toy.run("multiply.factor=2")
       #expect(toy.reasons("multiply") == ["setting factor: 1.5 -> 2.0"])
-      #expect(toy.reasons("join") == ["stage multiply gives another result"])
+      #expect(toy.reasons("join") == ["the result of stage multiply changed"])
       #expect(try toy.text("text") == "0.0 2.0 4.0 6.0")
       try toy.run("multiply.factor=2", "join.separator=,")
       #expect(toy.reasons("multiply") == nil)
@@ -153,7 +153,7 @@ struct RunnerTests {
       try toy.run(through: "multiply")
       #expect(toy.reasons("multiply") != nil && toy.reasons("join") == nil)
       let error = #expect(throws: PipelineError.self) { try toy.run(through: "jion") }
-      #expect(error?.description == "there is no stage \"jion\"; did you mean \"join\"?")
+      #expect(error?.description == "unknown stage \"jion\"; did you mean \"join\"?")
     }
   }
 

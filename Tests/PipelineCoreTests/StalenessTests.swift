@@ -74,7 +74,7 @@ struct StalenessTests {
       #expect(toy.reasons("join") == nil)
       #expect(toy.events.contains(.upToDate(stage: "join")))
       try toy.run("multiply.seed=7", "multiply.factor=3")
-      #expect(toy.reasons("join") == ["stage multiply gives another result"])
+      #expect(toy.reasons("join") == ["the result of stage multiply changed"])
     }
   }
 

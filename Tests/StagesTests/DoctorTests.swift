@@ -86,7 +86,7 @@ import Testing
   @Test("what does not fit on the disk is refused")
   func disk() throws {
     let problem = try #require(try doctor(freeDisk: 1_000_000).problems.last)
-    #expect(problem.what.contains("are free") && problem.remedy.contains("--workspace DIR"))
+    #expect(problem.what.contains("is free") && problem.remedy.contains("--workspace DIR"))
     #expect(problem.what.contains("still"))
   }
 
@@ -176,7 +176,7 @@ import Testing
     // What the first leaves free is the second's.
     #expect(try refusal(["export": report, "report": 0], free: export) == nil)
     let problem = try #require(try refusal(["export": report, "report": 0], free: export - 1))
-    #expect(problem.what.contains("stay until the new ones are complete"))
+    #expect(problem.what.contains("are kept until the new ones are complete"))
     #expect(try refusal(["export": report - 1, "report": 0], free: export) != nil)
   }
 

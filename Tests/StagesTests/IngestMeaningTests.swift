@@ -81,8 +81,8 @@ import Testing
   @Test(
     "a type that is not what is needed is refused by its name, before any row",
     arguments: [
-      ("moments", "column label_0 is TIMESTAMP(MICROS), which is not read as a number"),
-      ("days", "column caption is DATE, which is not read as a text"),
+      ("moments", "column label_0 is TIMESTAMP(MICROS), which cannot be read as a number"),
+      ("days", "column caption is DATE, which cannot be read as a text"),
     ])
   func refused(name: String, message: String) throws {
     try DataPipeline.with(["pairs-\(name).parquet"]) { pipeline throws in

@@ -337,7 +337,7 @@ import Testing
     try withTemporaryFolder { folder in
       for (source, part) in [
         ("absent/*.parquet", "there is no folder \(folder)/absent"),
-        ("*.parquet", "no file matches"), ("", "there are no files that end in .parquet"),
+        ("*.parquet", "no file matches"), ("", "contains no files that end in .parquet"),
         ("a[1].parquet", "for a file name with brackets write \"\(folder)/a[[]1].parquet\""),
       ] {
         let pipeline = try DataPipeline(in: folder, sources: [source])

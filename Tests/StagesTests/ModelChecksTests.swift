@@ -138,7 +138,7 @@ import Testing
   @Test(
     "a U-Net that is not finite, or that overflows, ends stage preference by name",
     arguments: [
-      (Float.nan, "tensor conv_out.weight holds NaN (element 0)"), (3e38, "unet, timesteps ["),
+      (Float.nan, "tensor conv_out.weight contains NaN (element 0)"), (3e38, "unet, timesteps ["),
     ])
   func nonFinite(value: Float, mention: String) throws {
     try withTemporaryFolder { folder in

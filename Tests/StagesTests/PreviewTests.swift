@@ -132,7 +132,7 @@ import Testing
     if let chosen {
       #expect(row.contains(": \(names[chosen]) (20 x"), "\(row)")
     } else {
-      #expect(row.contains("may count from 0") && row.contains("left, a, second"), "\(row)")
+      #expect(row.contains("is ambiguous: a number from 0") && row.contains("left, a, second"), "\(row)")
     }
   }
 
@@ -163,9 +163,9 @@ import Testing
     let twice = [path, path.replacing("/data/", with: "/./data//")]
     let preview = try preview(twice)
     #expect(preview.json["funnel"]?["pairs"] == 8)
-    #expect(preview.lines.count { $0.contains("named several times") } == 1, "\(preview.lines)")
+    #expect(preview.lines.count { $0.contains("listed several times") } == 1, "\(preview.lines)")
     let notes = try SourceFiles(SourceList(twice), split: nil).notes
-    #expect(notes.count { $0.contains("named several times") } == 1, "\(notes)")
+    #expect(notes.count { $0.contains("listed several times") } == 1, "\(notes)")
   }
 
   @Test("lists that drop nothing are said to")
@@ -175,7 +175,7 @@ import Testing
       try AtomicFile.replace(list, with: Array("nothing\n".utf8))
       let text = "prompt,image_0,image_1,preferred\na fox,a.png,b.png,0\n"
       let lines = try preview(text, ["drop=\(list)"]).lines
-      #expect(lines.contains { $0.contains("leaves nothing out") }, "\(lines)")
+      #expect(lines.contains { $0.contains("drops nothing") }, "\(lines)")
     }
   }
 

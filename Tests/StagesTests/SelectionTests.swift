@@ -35,7 +35,7 @@ import Testing
     try withTemporaryFolder { folder in
       let (catalog, said) = try ingest(Self.csv, ["limit": 3], in: folder)
       #expect(try rows(catalog) == ["0.0", "1.0", "2.0"])
-      #expect(said.contains { $0.contains("ingest.limit leaves out 5 rows") })
+      #expect(said.contains { $0.contains("ingest.limit excludes 5 rows") })
       #expect(try catalog.countsBySource().allSatisfy(\.isBalanced))
     }
   }
@@ -47,7 +47,7 @@ import Testing
       let (catalog, said) = try ingest(
         Self.csv, ["drop": .string("\(folder)/list.txt")], in: folder)
       #expect(try catalog.counts().pairs == 8)
-      #expect(said.contains { $0.hasPrefix("warning: ingest.drop leaves nothing out") }, "\(said)")
+      #expect(said.contains { $0.hasPrefix("warning: ingest.drop drops nothing") }, "\(said)")
     }
   }
 
@@ -192,7 +192,7 @@ import Testing
       #expect(
         try catalog.rejectCountsByCode(stage: "ingest")
           == ["unreadable-image": 3, "bad-ranking": 2, "bad-value": 1, "filtered-tie": 1])
-      #expect(said.contains("5 rows read, which rank 10 pairs of images"))
+      #expect(said.contains("5 rows read, giving 10 pairs of images"))
       #expect(try catalog.countsBySource().allSatisfy(\.isBalanced))
       let columns = try catalog.database.rows(
         "SELECT DISTINCT column_name FROM reject WHERE code = 'unreadable-image'"

@@ -143,7 +143,7 @@ import Testing
         atPath: "\(folder)/data/test.parquet", withDestinationPath: "train.parquet")
       let list = SourceList(["\(folder)/data/t*.parquet"])
       let message = failure { _ = try SourceFiles(list, split: nil) }
-      #expect(message?.contains("are one file") == true, "\(message ?? "")")
+      #expect(message?.contains("are the same file") == true, "\(message ?? "")")
       #expect(try SourceFiles(list, split: "train").files.count == 1)
     }
   }

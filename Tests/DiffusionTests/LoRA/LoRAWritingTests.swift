@@ -283,7 +283,7 @@ private func difference(_ found: [String: [Float]], _ expected: [String: [Float]
           }, to: path)
         #expect(throws: LoRAError.self) {
           do { _ = try LoRAFile(path: path).weights(for: try model.unetLayers()) } catch {
-            #expect("\(error)".hasPrefix("\(path): \(keys[place]) holds "))
+            #expect("\(error)".hasPrefix("\(path): \(keys[place]) contains "))
             #expect(FailureKind(error) == .notFinite)
             throw error
           }
