@@ -169,7 +169,8 @@ extension FileDigests {
         guard !visiting.contains(FolderIdentity(status)) else {
           throw PipelineError.unusableInput(
             path: item,
-            reason: "is a link to \(Folders.canonical(item)), a folder that contains it; remove the link")
+            reason:
+              "is a link to \(Folders.canonical(item)), a folder that contains it; remove the link")
         }
         return try inputs(
           folder: item, as: itemName, visiting: visiting.union(FolderIdentity.allAbove(item)))

@@ -146,7 +146,8 @@ public struct Pipeline {
       if let type = try types.first(where: { try defaults(of: $0)[unread] != nil }) {
         throw PipelineError.badSetting(
           path: "\(path): \(unread)",
-          reason: "is a setting of stage \(type.name) and others, none of which are in this pipeline; "
+          reason:
+            "is a setting of stage \(type.name) and others, none of which are in this pipeline; "
             + "remove it")
       }
       let known = Array(Set(PipelineSettings.keys + allKeys)).sorted()

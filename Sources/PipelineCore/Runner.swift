@@ -57,7 +57,8 @@ public struct Runner {
     let digests = FileDigests(savedAt: workspace.digestsPath)
     digests.observe = { [observe] path, byteCount in
       let gigabytes = Double(byteCount / 100_000_000) / 10
-      observe(.said(stage: "inputs", text: "reading \(path) (\(gigabytes) GB) to check for changes"))
+      observe(
+        .said(stage: "inputs", text: "reading \(path) (\(gigabytes) GB) to check for changes"))
     }
     try workspace.requireUsable(knowing: pipeline.knownNames)
     // What stops a run must not leave an empty workspace behind.

@@ -107,7 +107,8 @@ extension StageRecord {
       try reader.string("check") == Self.checksum(content)
     else {
       throw .unexpected(
-        path: reader.path, expected: "its original content", found: "modified: its checksum differs")
+        path: reader.path, expected: "its original content", found: "modified: its checksum differs"
+      )
     }
     self.phase = phase
     result = try reader.optional("result").map { value throws(JSONError) in

@@ -81,7 +81,8 @@ extension Planner.Step {
     if let record, record.phase == .building, state != .partial { runs.append(record.run) }
     return runs.filter { $0.unitsDone > 0 }.map { run in
       let changes = basis.changes(since: run.basis)
-      return "started with different settings: \(run.unitsDone) of \(run.unitsTotal) \(configured.unit)"
+      return
+        "started with different settings: \(run.unitsDone) of \(run.unitsTotal) \(configured.unit)"
         + (changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))")
         + "; it resumes if those settings are used again, and spo gc removes it"
     }

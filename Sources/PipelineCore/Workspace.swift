@@ -112,7 +112,8 @@ public final class WorkspaceLock {
     guard Self.isLock(descriptor) else {
       close(descriptor)
       throw .damaged(
-        path: path, reason: "it does not belong to this program; move it away or choose another workspace")
+        path: path,
+        reason: "it does not belong to this program; move it away or choose another workspace")
     }
     let hasLocalLock = flock(descriptor, LOCK_EX | LOCK_NB) == 0
     // Some of the others have no such locks at all.

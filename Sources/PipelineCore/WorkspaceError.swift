@@ -48,7 +48,8 @@ public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible 
     case .wrongKind(let path, let stage, let isFolder, let isLink):
       "\(path): stage \(stage) needs a \(isFolder ? "folder" : "file") here, but this is "
         + (isLink
-          ? "a symbolic link to something else or a broken one" : isFolder ? "a file" : "not a file")
+          ? "a symbolic link to something else or a broken one"
+          : isFolder ? "a file" : "not a file")
         + "; move it away or choose another workspace"
     }
   }

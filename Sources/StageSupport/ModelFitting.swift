@@ -32,7 +32,8 @@ extension ModelFolder {
     guard let count = readableScheduler?.schedule.count, timestepLimit > count else { return }
     throw PipelineError.badSetting(
       path: setting,
-      reason: "must be at most \(count), the number of timesteps of \(path), but is \(timestepLimit)")
+      reason:
+        "must be at most \(count), the number of timesteps of \(path), but is \(timestepLimit)")
   }
 
 }

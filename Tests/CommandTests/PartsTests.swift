@@ -64,7 +64,8 @@ import Testing
         try run.run("--through", "encode", "--partition", "1/2", "--set", "encode.batch=3"))
       let status = try spo("status", SmallRun.pipeline, "--workspace", run.workspace).output
       #expect(
-        status.contains("parts/encode/1-of-2.part: made with different settings or inputs; remove it"))
+        status.contains(
+          "parts/encode/1-of-2.part: made with different settings or inputs; remove it"))
       #expect(!status.contains("all complete: run with --merge"))
 
       // Something else under a part's name.

@@ -29,7 +29,8 @@ import Testing
         #expect(
           toy.events.contains {
             guard case .kept("multiply", let text) = $0 else { return false }
-            return text.hasSuffix("/multiply/1 was changed since it was written; it is kept as \(path)")
+            return text.hasSuffix(
+              "/multiply/1 was changed since it was written; it is kept as \(path)")
           })
       }
       #expect(try toy.text("multiply/1") == (changes ? "3.0" : "1.5"))

@@ -45,7 +45,8 @@ struct PartitionTests {
       }
       #expect(
         error?.description.hasPrefix(
-          "\(variable) is \(value), but indices start at \(first): the 4 parts are \(first) to ") == true
+          "\(variable) is \(value), but indices start at \(first): the 4 parts are \(first) to ")
+          == true
       )
       #expect(error?.kind == .usage)
     }

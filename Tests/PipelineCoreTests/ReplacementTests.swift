@@ -142,7 +142,8 @@ struct ReplacementTests {
       try manager.createDirectory(atPath: toy.folder + "/run", withIntermediateDirectories: true)
       try manager.createSymbolicLink(
         atPath: toy.folder + "/run/multiply", withDestinationPath: toy.folder + "/gone")
-      #expect(message { try toy.run() }.contains("a symbolic link to something else or a broken one"))
+      #expect(
+        message { try toy.run() }.contains("a symbolic link to something else or a broken one"))
     }
   }
 

@@ -214,7 +214,9 @@ import Testing
       let names = "\(folder)/names.csv"
       let rows = "caption,image_0_uid,image_1_uid,label_0,label_1\na fox,a,b,1,0\na hen,c,d,0,1\n"
       try AtomicFile.replace(names, with: Array(rows.utf8))
-      for (source, words) in [(prompts, "contains only prompts"), (names, "contains only their identities")] {
+      for (source, words) in [
+        (prompts, "contains only prompts"), (names, "contains only their identities"),
+      ] {
         let overrides = Self.paths + ["ingest.source=\(source)"]
         let problem = failure { _ = try doctor(overrides: overrides) }
         #expect(problem?.contains("ingest.source") == true && problem?.contains(words) == true)

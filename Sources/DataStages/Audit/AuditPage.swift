@@ -26,7 +26,8 @@ struct AuditPage {
         [
           .table(
             ReportTable(
-              columns: ["what", "count", "settings that drop them"], rows: rows, numberColumns: [1]))
+              columns: ["what", "count", "settings that drop them"], rows: rows, numberColumns: [1])
+          )
         ]),
     ]
     let source = ImageSource(audit.catalog)

@@ -56,7 +56,8 @@ final class ImageInspector: Sendable {
         return .failure(
           RowFault(
             task.field, "missing-image",
-            "there is no file \(path); set ingest.image_root to the folder that the paths are relative to"))
+            "there is no file \(path); set ingest.image_root to the folder that the paths are relative to"
+          ))
       } catch {
         return .failure(RowFault(task.field, "missing-image", "\(error)"))
       }

@@ -34,7 +34,8 @@ final class RankedImageRecords: RecordFile {
             path: file.path,
             reason:
               "row \(row): \(file.plan.name(of: .promptID)) \(id.prefix(60).description.printable)"
-              + " is also at row \(earlier), with other values in between; sort the file by this column")
+              + " is also at row \(earlier), with other values in between; sort the file by this column"
+          )
         }
       }
     }

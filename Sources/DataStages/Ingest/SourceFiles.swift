@@ -172,7 +172,8 @@ package struct SourceFiles {
       guard first.split == file.split else {
         throw PipelineError.badSetting(
           path: "ingest.source",
-          reason: "\(first.path) and \(file.path) are the same file, whose rows cannot be in both split "
+          reason:
+            "\(first.path) and \(file.path) are the same file, whose rows cannot be in both split "
             + "\(first.split) and split \(file.split); list it once, or set ingest.split")
       }
       if first.path == file.path {

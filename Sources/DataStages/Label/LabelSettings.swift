@@ -6,7 +6,8 @@ package struct LabelSettings: StageSettings {
     "CLIP model whose labels replace human ones: a folder, or a file next to its configuration.")
   package var scorer = ""
   @Setting(
-    "An image wins if its probability exceeds the other's by more than this; else they tie.", in: 0..<1)
+    "An image wins if its probability exceeds the other's by more than this; else they tie.",
+    in: 0..<1)
   var gap: Float = 0.1
   @Setting("Images or prompts scored at a time.", in: 1...4_096)
   var batch = 8

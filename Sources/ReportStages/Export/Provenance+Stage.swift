@@ -31,7 +31,8 @@ extension Provenance {
   /// As an input of stage `export`: when it changes, so do the headers that it writes.
   func input(of stage: TuningStage) -> StageInput {
     StageInput(
-      name: "provenance/\(stage.rawValue)", path: "the inputs and settings of stage \(stage.rawValue)",
+      name: "provenance/\(stage.rawValue)",
+      path: "the inputs and settings of stage \(stage.rawValue)",
       identity: digest)
   }
 }

@@ -46,7 +46,8 @@ package struct MeasuredCurves {
         note: "For predicting the preferred image of a pair; ln 2 is chance."),
       Curve(
         "validation_accuracy", "Agreement with the held-out labels", y: "fraction of pairs",
-        rules: [.init(y: 0.5, label: "chance")], note: "Measured during training, to choose the checkpoint."),
+        rules: [.init(y: 0.5, label: "chance")],
+        note: "Measured during training, to choose the checkpoint."),
       Curve(
         "score_gap", "Score margin of the preferred image", y: "score",
         rules: [.init(y: 0, label: "no difference")]),
@@ -80,7 +81,8 @@ package struct MeasuredCurves {
     ],
     "dpo": [
       Curve(
-        "loss", "Loss", y: "loss", rules: [chanceLoss], note: "At ln 2, nothing has been learned yet."),
+        "loss", "Loss", y: "loss", rules: [chanceLoss],
+        note: "At ln 2, nothing has been learned yet."),
       Curve(
         "implicit_accuracy", "Agreement with the training labels", y: "fraction of pairs",
         rules: [.init(y: 0.5, label: "chance")]),

@@ -39,7 +39,8 @@ struct DiskPlan {
     let parts =
       (largest.map { ["most in \($0.stage): \(ByteCount.text($0.byteCount))"] } ?? [])
       + (replaced > 0
-        ? ["old results of \(ByteCount.text(replaced)) are kept until the new ones are complete"] : [])
+        ? ["old results of \(ByteCount.text(replaced)) are kept until the new ones are complete"]
+        : [])
     return "the pipeline writes about \(ByteCount.text(byteCount))"
       + (parts.isEmpty ? "" : " (\(parts.joined(separator: "; ")))")
   }

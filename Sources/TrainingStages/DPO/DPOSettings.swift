@@ -24,9 +24,12 @@ public struct DPOSettings: StageSettings {
   public var steps = 10_000
   @Setting("Comparisons per batch.", in: 1...65_536)
   public var batch = 32
-  @Setting("Comparisons per forward and backward pass; gradients are summed over the batch.", in: 1...4_096)
+  @Setting(
+    "Comparisons per forward and backward pass; gradients are summed over the batch.", in: 1...4_096
+  )
   public var microBatch = 1
-  @Setting("Recompute the U-Net's blocks in the backward pass: a third more time, much less memory.")
+  @Setting(
+    "Recompute the U-Net's blocks in the backward pass: a third more time, much less memory.")
   public var gradientCheckpointing = false
   @Setting("Rank of the LoRA; alpha is the rank.", in: 1...4_096)
   public var rank = 8

@@ -180,6 +180,8 @@ package final class TuneDPO: RankedStage {
   func spareFindings() throws -> [String] { try intervals.findings() }
 
   func results() throws -> [String] {
-    try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is in \(loraPath)"]
+    try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + [
+      "the LoRA is in \(loraPath)"
+    ]
   }
 }

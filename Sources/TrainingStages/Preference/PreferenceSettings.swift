@@ -25,7 +25,9 @@ public struct PreferenceSettings: StageSettings {
   public var steps = 8_000
   @Setting("Comparisons per batch.", in: 1...65_536)
   public var batch = 64
-  @Setting("Comparisons per forward and backward pass; gradients are summed over the batch.", in: 1...65_536)
+  @Setting(
+    "Comparisons per forward and backward pass; gradients are summed over the batch.",
+    in: 1...65_536)
   public var microBatch = 4
   @Setting("Recompute layers in the backward pass: a third more time, much less memory.")
   public var gradientCheckpointing = false
@@ -51,7 +53,8 @@ public struct PreferenceSettings: StageSettings {
     "Guidance on a latent model's deepest features; 1: none, at half the cost.", in: 0...100)
   public var featureGuidance: Float = 7.5
   @Setting(
-    "Noise draws per comparison, estimated once and reused; 0: new ones at every step.", in: 0...100)
+    "Noise draws per comparison, estimated once and reused; 0: new ones at every step.", in: 0...100
+  )
   public var estimates = 0
   @Setting("Comparisons estimated at a time.", in: 1...4_096)
   public var estimateBatch = 2

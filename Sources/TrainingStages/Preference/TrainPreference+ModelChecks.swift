@@ -13,7 +13,9 @@ extension TrainPreference: ModelFitting {
     if let beyond = settings.validationTimesteps.first(where: { $0 >= count }) {
       throw PipelineError.badSetting(
         path: "preference.validation_timesteps",
-        reason: "must be below \(count), the number of timesteps of \(settings.model), but one is \(beyond)")
+        reason:
+          "must be below \(count), the number of timesteps of \(settings.model), but one is \(beyond)"
+      )
     }
   }
 }

@@ -52,7 +52,7 @@ public struct SPOSettings: StageSettings {
     in: 1...1_000)
   public var stopStep: Int? = nil
   @Setting(
-    "Steps that each candidate continues alone before it is scored; SDXL as published: 3.",
+    "Steps that each candidate continues on its own before it is scored; SDXL as published: 3.",
     in: 0...998)
   public var innerSteps = 0
   @Setting(
@@ -86,9 +86,11 @@ public struct SPOSettings: StageSettings {
   /// What is left at the end of a sampling batch is carried over to the next.
   @Setting("Training batches per optimizer update; SDXL as published: 2.", in: 1...4_096)
   public var gradientAccumulation = 1
-  @Setting("Pairs per forward and backward pass; gradients are summed over the batch.", in: 1...4_096)
+  @Setting(
+    "Pairs per forward and backward pass; gradients are summed over the batch.", in: 1...4_096)
   public var microBatch = 1
-  @Setting("Recompute the U-Net's blocks in the backward pass: a third more time, much less memory.")
+  @Setting(
+    "Recompute the U-Net's blocks in the backward pass: a third more time, much less memory.")
   public var gradientCheckpointing = false
   @Setting("Rank of the LoRA; alpha is the rank.", in: 1...4_096)
   public var rank = 4

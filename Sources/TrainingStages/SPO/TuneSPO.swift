@@ -301,7 +301,9 @@ package final class TuneSPO: RankedStage {
   }
 
   package func results() throws -> [String] {
-    try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + ["the LoRA is in \(loraPath)"]
+    try TrainingWarnings.read(from: folder).map { "warning: \($0)" } + [
+      "the LoRA is in \(loraPath)"
+    ]
   }
 }
 

@@ -13,7 +13,8 @@ enum AuditCommand: Command {
       operands: [CommandSyntax.Operand("PIPELINE|FILE", isRepeatable: true)],
       options: [
         .value(
-          "set", "KEY=VALUE", isRepeatable: true, "override a setting, as in `spo ingest` or `spo run`"),
+          "set", "KEY=VALUE", isRepeatable: true,
+          "override a setting, as in `spo ingest` or `spo run`"),
         .value("workspace", "DIR", "use this workspace instead of the pipeline's"),
         .flag("quick", "do not decode images; near-duplicates are not found"),
         .value("out", "DIR", "folder for index.html and the lists for ingest.drop"),

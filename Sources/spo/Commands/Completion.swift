@@ -7,7 +7,9 @@ enum Completion: Command {
       name: "completion", summary: "Print a completion script for bash, zsh or fish.",
       operands: [CommandSyntax.Operand("SHELL")],
       examples: [
-        ("source <(spo completion bash)", "in this shell; `make install` sets it up for all shells"),
+        (
+          "source <(spo completion bash)", "in this shell; `make install` sets it up for all shells"
+        ),
         ("spo completion fish > ~/.config/fish/completions/spo.fish", "permanently, in fish"),
       ])
   }

@@ -66,7 +66,8 @@ enum Evaluate: Command {
     }
     let merges = arguments.has("merge")
     guard partition == nil || !merges else {
-      throw arguments.error("--merge cannot be combined with --partition; use it when all parts are complete")
+      throw arguments.error(
+        "--merge cannot be combined with --partition; use it when all parts are complete")
     }
     let computing = try ComputingDevice(arguments)
     Interruption.handleSignals()

@@ -9,7 +9,8 @@ enum IngestCommand: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
       name: "ingest",
-      summary: "Show what stage ingest would read: columns, sample rows, row counts and all problems.",
+      summary:
+        "Show what stage ingest would read: columns, sample rows, row counts and all problems.",
       operands: [CommandSyntax.Operand("FILE", isRepeatable: true)],
       options: [
         .flag("dry-run", "required: write nothing (`spo run` ingests)"),

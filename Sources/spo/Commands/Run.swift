@@ -19,7 +19,8 @@ enum Run: Command {
         .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the pipeline"),
         .value("workspace", "DIR", "use this workspace instead of the pipeline's"),
         .value(
-          "partition", "I/N", "process part I of N of the --through stage; auto/N: I from the job array"),
+          "partition", "I/N",
+          "process part I of N of the --through stage; auto/N: I from the job array"),
         .flag("merge", "merge the parts of the --through stage, which must be complete"),
         .value(
           "scratch", "DIR", "with --merge: build databases here, on a local disk, then move them"),

@@ -73,7 +73,8 @@ enum Sample: Command {
       throw arguments.error("--\(option) needs --prompts")
     }
     guard !arguments.has("merge") || !arguments.has("partition") else {
-      throw arguments.error("--merge cannot be combined with --partition; use it when all parts are complete")
+      throw arguments.error(
+        "--merge cannot be combined with --partition; use it when all parts are complete")
     }
     var request = TextToImage.Request(
       prompt: try list == nil ? arguments.required("prompt") : "")
@@ -251,7 +252,8 @@ extension Arguments {
       return [Float](repeating: scales.first ?? 1, count: count)
     }
     guard scales.count == count else {
-      throw error("--lora-scale is given \(scales.count) times, but --\(option) \(count) times")
+      throw error(
+        "--lora-scale: \(scales.count) given for \(count) --\(option); give one, or one per file")
     }
     return scales
   }

@@ -24,7 +24,8 @@ enum Bench: Command {
         .value("preference", "DIR", "a preference model (default: random weights)"),
         .value("preference-precision", "P", "f16 or bf16: round its large weights on loading"),
         .value("batch", "B", "images, latents or prompts per run"),
-        .value("size", "WxH", "size of the latents, or of the image to encode (default: the model's)"),
+        .value(
+          "size", "WxH", "size of the latents, or of the image to encode (default: the model's)"),
         .value("steps", "N", "sampling steps per iteration (20)"),
         .value("rank", "R", "rank of the LoRA (4)"),
         .value("micro-batch", "B", "pairs backpropagated at a time (10)"),
@@ -102,7 +103,9 @@ enum Bench: Command {
   }
 
   private static func printTable(_ arguments: Arguments) throws {
-    if arguments.has("save") { throw arguments.error("--save requires exactly one NAME, and --json") }
+    if arguments.has("save") {
+      throw arguments.error("--save requires exactly one NAME, and --json")
+    }
     let rows = try BenchPlan(arguments).run()
     guard arguments.has("json") else { return try Console.print(BenchTable(rows).text) }
     try Console.print(BenchTable(rows).json.text())
