@@ -104,7 +104,8 @@ struct SafetensorsHeader {
       throw .malformed(
         path: path,
         problem: "the header lists \(position) bytes of tensors, but \(byteCount) follow it; "
-          + (position > byteCount ? "the file is truncated" : "the file has bytes that belong to no tensor"))
+          + (position > byteCount
+            ? "the file is truncated" : "the file has bytes that belong to no tensor"))
     }
   }
 

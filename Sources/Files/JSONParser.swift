@@ -227,7 +227,7 @@ extension JSONParser {
         offset: error.byteOffsets.lowerBound, problem: "the text is not valid UTF-8 here")
     }
     guard dialect == .json5 || !skip("\u{FEFF}") else {
-      throw Failure(offset: 0, problem: "the text begins with a byte order mark; remove it")
+      throw Failure(offset: 0, problem: "the text starts with a byte order mark; remove it")
     }
   }
 

@@ -43,7 +43,7 @@ public struct MistakenFile: Equatable, Sendable {
     }
     guard !isText, let line = Self.printableLine(head) else { return nil }
     self.init(
-      name: quotesText ? "a text that begins with \"\(line)\"" : "a text",
+      name: quotesText ? "text that starts with \"\(line)\"" : "a text",
       remedy: "did the download fail?")
   }
 

@@ -163,7 +163,7 @@ func decodeWebP(
         Int32(rowByteCount)) != nil
     initializedCount = isDecoded ? rowByteCount * header.height : 0
   }
-  guard isDecoded else { throw .damaged(.webp, "its data is cut short or contradicts the format") }
+  guard isDecoded else { throw .damaged(.webp, "its data is truncated or violates the format") }
   return RGBImage(
     width: header.width, height: header.height,
     pixels: header.hasAlpha ? laidOverWhite(samples) : samples)

@@ -113,7 +113,9 @@ extension ChunkInput {
     var isComplete = false
     while left > 0 {
       if isComplete {
-        guard inflateReset(&stream) == Z_OK else { throw .malformed("gzip: zlib could not be reset") }
+        guard inflateReset(&stream) == Z_OK else {
+          throw .malformed("gzip: zlib could not be reset")
+        }
       }
       let piece = try piece(of: left)
       stream.next_in = UnsafeMutablePointer(

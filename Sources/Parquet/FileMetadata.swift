@@ -270,7 +270,7 @@ private struct ColumnChunkDraft {
 
   private var obstacle: String? {
     if isEncrypted { return "the column is encrypted" }
-    if liesElsewhere { return "the column lies in another file" }
+    if liesElsewhere { return "the column is in another file" }
     return nil
   }
 }

@@ -80,7 +80,8 @@ final class PlainFixedDecoder: ValueDecoder {
     let whole = min(count, (byteCount - position) / width)
     guard whole > 0 else {
       throw .malformed(
-        "expected \(count) values of \(width) bytes, but only \(byteCount - position) bytes are left")
+        "expected \(count) values of \(width) bytes, but only \(byteCount - position) bytes are left"
+      )
     }
     batch.fixed = start + position
     position += whole * width

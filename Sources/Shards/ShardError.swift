@@ -13,7 +13,8 @@ public enum ShardError: ClassifiedError, Equatable, CustomStringConvertible {
 
   public var description: String {
     switch self {
-    case .malformed(let path, let reason): "\(path): \(reason); write the shards again with --force shard"
+    case .malformed(let path, let reason):
+      "\(path): \(reason); write the shards again with --force shard"
     case .damaged(let path, let expected, let found):
       "\(path): damaged: its SHA-256 is \(found.prefix(12))…, but the index says "
         + "\(expected.prefix(12))…; delete the file and run again"

@@ -108,7 +108,7 @@ public final class ShardReader: Sendable {
         (0..<imageCount).contains(images0[index]), (0..<imageCount).contains(images1[index])
       else {
         throw ShardError.malformed(
-          path: file.path, reason: "pair \(index) names a prompt or image that is not there")
+          path: file.path, reason: "pair \(index) refers to a missing prompt or image")
       }
       last = prompts[index]
       return ShardPair(

@@ -79,7 +79,7 @@ import Testing
         try sample(
           "\(folder)/x.png",
           both + ["--lora", one, "--lora-scale", "1", "--lora-scale", "2"]), failsAs: .usage,
-        naming: "--lora-scale", "2 times", "3 times")
+        naming: "--lora-scale", "2 given for 3 --lora")
       expect(
         try sample("\(folder)/x.png", both + ["--lora-scale", "much"]), failsAs: .usage,
         naming: "--lora-scale", "much")

@@ -22,8 +22,8 @@ import Testing
         Array("name".utf8) + [UInt8](repeating: 0, count: 253) + Array("ustar".utf8),
         "a tar archive"
       ),
-      (Array("Entry not found".utf8), "begins with \"Entry not found\""),
-      (Array("{\"error\": \"größe\"}".utf8), "begins with"),
+      (Array("Entry not found".utf8), "that starts with \"Entry not found\""),
+      (Array("{\"error\": \"größe\"}".utf8), "that starts with"),
     ] as [([UInt8], String)] {
       let mistake = try #require(MistakenFile(head: bytes, expected: "a model"))
       #expect(mistake.problem(expected: "a model").contains(message))

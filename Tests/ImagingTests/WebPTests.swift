@@ -98,7 +98,8 @@ struct WebPTests {
     #expect {
       try RGBImage(decoding: bytes)
     } throws: {
-      "\($0)".hasPrefix("not a JPEG, PNG or WebP image: \(name), which is not supported; convert it")
+      "\($0)".hasPrefix(
+        "not a JPEG, PNG or WebP image: \(name), which is not supported; convert it")
     }
   }
 }

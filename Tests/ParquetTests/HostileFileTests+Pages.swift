@@ -104,7 +104,8 @@ extension HostileFileTests {
       try expect(file, says: expected)
     }
     try expect(
-      HandMadeFile(.byteArray, [Page(words(1) + [65])]), says: "row 1: expected a value, but only 0 bytes")
+      HandMadeFile(.byteArray, [Page(words(1) + [65])]),
+      says: "row 1: expected a value, but only 0 bytes")
     for rest in [[1], words(0, 0) + [1], [UInt8](repeating: 0, count: 65)] {
       try expect(
         HandMadeFile(.byteArray, [Page(words(0, 0, 0) + rest)]),

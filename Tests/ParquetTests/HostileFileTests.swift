@@ -179,7 +179,8 @@ import Testing
   func unsupported() throws {
     try expect(withColumn(plain) { $0.isEncrypted = true }, says: "unsupported: the column is enc")
     try expect(withColumn(plain) { $0.codec = 99 }, says: "unknown codec 99")
-    try expect(withColumn(plain) { $0.codec = 3 }, says: "compressed with LZO, which is not supported")
+    try expect(
+      withColumn(plain) { $0.codec = 3 }, says: "compressed with LZO, which is not supported")
     try expect(withColumn(plain) { $0.codec = 3 }, says: "(COMPRESSION snappy)")
     try expect(
       HandMadeFile(.int32, [Page(words(1, 2, 3), encoding: 77)]), says: "unknown encoding 77")

@@ -92,7 +92,9 @@ import Testing
       try toy.run()
       let garbage = try toy.pipeline().collectGarbage(isDry: false)
       #expect(
-        garbage.map(\.what).contains { $0.contains("started with different settings or inputs, 2 of 4") })
+        garbage.map(\.what).contains {
+          $0.contains("started with different settings or inputs, 2 of 4")
+        })
       #expect(try Folders.names(in: toy.folder + "/run/multiply") == ["0", "1", "2", "3"])
       try toy.run("multiply.factor=2")
       #expect(resumed(toy) == false)

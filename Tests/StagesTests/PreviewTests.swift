@@ -132,7 +132,8 @@ import Testing
     if let chosen {
       #expect(row.contains(": \(names[chosen]) (20 x"), "\(row)")
     } else {
-      #expect(row.contains("is ambiguous: a number from 0") && row.contains("left, a, second"), "\(row)")
+      #expect(
+        row.contains("is ambiguous: a number from 0") && row.contains("left, a, second"), "\(row)")
     }
   }
 

@@ -17,8 +17,8 @@ struct TensorCollector {
     visitCount += 1
     guard depth <= 64, visitCount <= 1_000_000, name.utf8.count <= 4096 else {
       throw Unpickler.Failure(
-        problem: "containers are nested more than 64 deep, contain themselves or over a million values, "
-          + "or have names of over 4,096 bytes")
+        problem: "containers are nested more than 64 deep, contain themselves or over a million "
+          + "values, or have names of over 4,096 bytes")
     }
     switch value {
     case .tensor(let tensor): tensors.append((name, tensor))

@@ -91,7 +91,8 @@ public struct TorchCheckpoint: CheckpointSource {
     guard try file.crc32(of: located.bytes.range) == checksum else {
       throw CheckpointError.malformedTensor(
         path: path, tensor: located.entry.name,
-        problem: "the checksum of its storage \(key) is wrong: the file is damaged; download it again")
+        problem: "the checksum of its storage \(key) is wrong: the file is damaged; download it "
+          + "again")
     }
     verified.insert(key)
   }

@@ -37,7 +37,7 @@ enum ArchivedTorchFile {
     guard
       try archive.content(of: "\(folder)byteorder") ?? Array("little".utf8) == Array("little".utf8)
     else {
-      throw CheckpointError.malformed(path: path, problem: "its numbers are not little-endian")
+      throw CheckpointError.malformed(path: path, problem: "its values are not little-endian")
     }
     let storageFolder = "\(folder)data/"
     var storages: [String: StoredBytes] = [:]
@@ -105,7 +105,7 @@ enum UnarchivedTorchFile {
     }
     let writer = try next()
     guard Self.isLittleEndian(writer.value, writer.unpickler.containers) else {
-      throw Unpickler.Failure(problem: "its numbers are not little-endian")
+      throw Unpickler.Failure(problem: "its values are not little-endian")
     }
     let (root, unpickler) = try next()
     let (list, listed) = try next()

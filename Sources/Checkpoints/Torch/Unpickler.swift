@@ -259,7 +259,9 @@ extension Unpickler {
     case .name(.rebuildTensor) where arguments.count >= 6:
       stack.append(.tensor(try tensor(arguments)))
     case .name(.rebuildParameter) where arguments.count == 3:
-      guard case .tensor = arguments[0] else { throw Failure(problem: "a parameter without a tensor") }
+      guard case .tensor = arguments[0] else {
+        throw Failure(problem: "a parameter without a tensor")
+      }
       stack.append(arguments[0])
     case .name(.opaque(let name)):
       calledNames.insert(name)
@@ -324,7 +326,9 @@ extension Unpickler {
     // Torch allows no more dimensions; one long tuple must not be copied into every tensor.
     guard elements.count <= 64 else { throw Failure(problem: "a tensor with over 64 dimensions") }
     return try elements.map { (element) throws(Failure) in
-      guard case .int(let integer) = element else { throw Failure(problem: "a size is not a number") }
+      guard case .int(let integer) = element else {
+        throw Failure(problem: "a size is not a number")
+      }
       return integer
     }
   }

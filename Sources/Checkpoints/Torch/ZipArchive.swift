@@ -82,7 +82,7 @@ struct ZipArchive {
       (size, offset, end) = try findLargeDirectory(file, before: end)
     }
     guard offset <= end, size <= UInt64(end) - offset else {
-      throw Damage(problem: "its directory lies outside the file")
+      throw Damage(problem: "its directory is outside the file")
     }
     return Int(offset)..<Int(offset + size)
   }
@@ -158,7 +158,7 @@ struct ZipArchive {
     _ listing: Listing, in file: RegularFile, before end: Int
   ) throws -> Entry {
     guard let headerOffset = Int(exactly: listing.headerOffset), headerOffset <= end - 30 else {
-      throw Damage(problem: "an entry lies outside the file")
+      throw Damage(problem: "an entry is outside the file")
     }
     var header = ByteReader(try file.read(at: headerOffset, count: 30))
     guard try header.take(UInt32.self) == 0x0403_4B50 else {
@@ -168,7 +168,7 @@ struct ZipArchive {
     let nameCount = Int(try header.take(UInt16.self))
     let offset = headerOffset + 30 + nameCount + Int(try header.take(UInt16.self))
     guard offset <= end, listing.size <= UInt64(end - offset) else {
-      throw Damage(problem: "an entry lies outside the file")
+      throw Damage(problem: "an entry is outside the file")
     }
     return Entry(offset: offset, size: Int(listing.size), checksum: listing.checksum)
   }

@@ -188,7 +188,7 @@ final class TextRecords: RecordFile {
       throw SourceError.malformed(
         path: path,
         reason: "\(json.kind), expected a list of records, [{...}, {...}], or one record "
-          + "per line; if it holds such a list: jq '.NAME' IN > OUT")
+          + "per line; if it contains such a list: jq '.NAME' IN > OUT")
     }
     return elements
   }

@@ -59,7 +59,7 @@ public struct DeviceCheck: Sendable {
     public var kind: FailureKind { .other }
 
     public var description: String {
-      "\(device) computes wrong numbers in \(findings.count) operations, such as \(findings[0].name); update "
+      "\(device) gives wrong results in \(findings.count) operations, such as \(findings[0].name); update "
         + "its driver, or use device \"cpu\""
     }
   }

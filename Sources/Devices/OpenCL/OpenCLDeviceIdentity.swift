@@ -46,7 +46,7 @@ struct OpenCLDeviceIdentity: Sendable {
     let groupSize = number(OpenCLCode.largestGroup)
     flaw =
       if version.namesPoCL, !product.hasPrefix("basic") {
-        "PoCL computes wrong numbers on several threads; set POCL_DEVICES=basic in the environment"
+        "PoCL gives wrong results on several threads; set POCL_DEVICES=basic in the environment"
       } else if localBytes < Self.neededLocalBytes {
         "it has \(ByteCount.text(localBytes)) of local memory, "
           + "\(ByteCount.text(Self.neededLocalBytes)) are needed"

@@ -311,7 +311,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): \(module) read back differs from what was written by \(error) of its norm; "
         + (precision == .f32
           ? "the disk did not store what was written"
-          : "its numbers are too small for \(precision.rawValue): \(precision.advice)")
+          : "its values are too small for \(precision.rawValue): \(precision.advice)")
     case .unlike(let path, let expected, let found):
       "\(path): has \(found) arrays instead of the \(expected) written, or different ones"
     }

@@ -155,7 +155,7 @@ public enum LDMCheckpointError: ClassifiedError, Equatable, CustomStringConverti
         + "text encoders are read"
     case .noPart(let path, let part): "\(path): the checkpoint has no \(part)"
     case .noAutoencoder(let path):
-      "\(path): holds no VAE: there is no tensor encoder.conv_in.weight, with or without the prefix "
+      "\(path): contains no VAE: there is no tensor encoder.conv_in.weight, with or without the prefix "
         + LDMCheckpoint.autoencoderPrefix
     case .noTokenizer(let path):
       "\(path): a checkpoint has no tokenizer; name a folder that has one, with --tokenizer or "

@@ -26,7 +26,7 @@ public enum SchedulerError: ClassifiedError, Equatable, CustomStringConvertible 
     case .eta(let eta): "eta is \(eta), but must be between 0 and 1"
     case .noDensity(let timestep):
       "the step at timestep \(timestep) adds no noise, so its result has no density; "
-        + "use eta above 0 and leave out the last step"
+        + "use eta above 0 and skip the last step"
     }
   }
 }

@@ -94,7 +94,9 @@ public struct UNetEncoder {
     guard let textTimeEmbedding, let width = configuration.textTime?.featureWidth else {
       return embedding
     }
-    guard let textTime else { preconditionFailure("the model is conditioned on pooled text and sizes") }
+    guard let textTime else {
+      preconditionFailure("the model is conditioned on pooled text and sizes")
+    }
     let sizes = textTime.sizes.flatMap { $0 }
     let sizeFeatures = sinusoidalFeatures(
       of: sizes, width: width, cosinesFirst: configuration.cosinesFirst,

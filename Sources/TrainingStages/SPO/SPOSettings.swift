@@ -52,7 +52,7 @@ public struct SPOSettings: StageSettings {
     in: 1...1_000)
   public var stopStep: Int? = nil
   @Setting(
-    "Steps that each candidate continues alone before it is scored; SDXL as published: 3.",
+    "Steps that each candidate continues on its own before it is scored; SDXL as published: 3.",
     in: 0...998)
   public var innerSteps = 0
   @Setting(

@@ -11,7 +11,7 @@ extension TuneSPO: Estimating {
   package var sources: [NamedSource] {
     [.model(settings.model)] + NamedSource.vae(settings.vae)
       + (settings.preference.map {
-        [.clip("spo.preference", $0, "the trained preference model to judge by")]
+        [.clip("spo.preference", $0, "the trained preference model")]
       } ?? [])
       + NamedSource.start(settings.start, stage: Self.name)
   }

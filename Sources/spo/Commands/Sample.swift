@@ -256,7 +256,8 @@ extension Arguments {
       return [Float](repeating: scales.first ?? 1, count: count)
     }
     guard scales.count == count else {
-      throw error("--lora-scale is given \(scales.count) times, but --\(option) \(count) times")
+      throw error(
+        "--lora-scale: \(scales.count) given for \(count) --\(option); give one, or one per file")
     }
     return scales
   }
