@@ -3,11 +3,14 @@
     python3 Tests/Experiments/experiments.py [--fast] [--folder runs/experiments] [--only NAME]...
 
 Every run of a method with a seed leaves one file in FOLDER/results; a run whose file is there is not done again,
-unless its settings have changed. One that was interrupted goes on. FOLDER/results.md and FOLDER/*.svg are
-written from all files that are there. Needs the built program and Python 3, nothing beside its library.
+unless its settings or the bundled model and data have changed. One that was interrupted goes on. FOLDER/results.md and
+FOLDER/*.svg are written from all files that are there. Results in Tests/Experiments/results.jsonl, which the
+repository holds, count as done; --store writes what is there now to that file and the curves to docs/. Needs the built
+program and Python 3, nothing beside its library.
 """
 
 import argparse
+import hashlib
 import json
 import re
 import shutil
@@ -20,6 +23,7 @@ from pathlib import Path
 import results
 
 ROOT = Path(__file__).resolve().parents[2]
+STORED = Path(__file__).resolve().parent / "results.jsonl"
 PIXEL = "pipelines/quickstart.json5"
 LATENT = "pipelines/quickstart-latent.json5"
 DPO = "pipelines/experiments/dpo.json5"
@@ -57,6 +61,14 @@ FAST_LEAVES_OUT = {
     "SPO, pixel, steps 1 to 9", "SPO, pixel, steps 7 to 9", "SPO, pixel, judge of clean images",
     "Diffusion-DPO, safeguarded",
 }
+
+
+def world():
+    """A digest of the bundled model and its comparisons: results of others do not compare."""
+    digest = hashlib.sha256()
+    for path in sorted((ROOT / "data").glob("**/*.safetensors")) + sorted((ROOT / "data").glob("**/*.parquet")):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:16]
 
 
 class Experiments:
@@ -127,8 +139,28 @@ class Experiments:
         words = re.sub(r"\W+", "-", name.lower()).strip("-")
         return self.folder / "results" / f"{words}-{seed}-{round(100 * share)}.json"
 
+    def stored(self):
+        """The results that the repository holds, by the names of their files."""
+        if self.fast or not STORED.exists():
+            return {}
+        runs = [json.loads(line) for line in STORED.read_text().splitlines()]
+        return {self.path(run["name"], run["seed"], run["share"]).name: run for run in runs}
+
+    def is_done(self, path, asked):
+        """Whether a run with these settings has left its file, or the repository has its result."""
+        def is_same(run):
+            return run["settings"] == asked and run["world"] == self.world
+        if path.exists() and is_same(json.loads(path.read_text())):
+            return True
+        stored = self.stored().get(path.name)
+        if stored is None or not is_same(stored):
+            return False
+        path.write_text(json.dumps(stored, indent=1) + "\n")
+        return True
+
     def run(self):
         (self.folder / "results").mkdir(parents=True, exist_ok=True)
+        self.world = world()
         self.make_prompts()
         # What there is on the way comes last: a table of all methods is worth more.
         jobs = sorted(self.jobs(), key=lambda job: (
@@ -136,21 +168,33 @@ class Experiments:
         for number, (name, pipeline, settings, seed, share) in enumerate(jobs, 1):
             path = self.path(name, seed, share)
             asked = {key: str(value) for key, value in settings.items() if key != "report.prompts"}
-            if path.exists() and json.loads(path.read_text())["settings"] == asked:
+            if self.is_done(path, asked):
                 continue
             print(f"{number} of {len(jobs)}: {name}, seed {seed}, {share:.0%}", file=sys.stderr)
             start = time.time()
             self.spo(pipeline, settings)
             found = results.read(self.folder / "workspace", "dpo" if pipeline == DPO else "spo")
             found |= {
-                "name": name, "pipeline": pipeline, "seed": seed, "share": share, "settings": asked,
+                "name": name, "pipeline": pipeline, "seed": seed, "share": share, "settings": asked, "world": self.world,
                 "seconds": round(time.time() - start, 1),
             }
             part = path.with_suffix(".part")
             part.write_text(json.dumps(found, indent=1) + "\n")
             shutil.move(part, path)
+        self.write()
+
+    def write(self):
         order = [method[0] for method in METHODS]
         print(results.write(self.folder, order, self.fast))
+
+    def store(self):
+        """Puts the results into the repository, one per line, and the curves into docs/."""
+        runs = {path.name: json.loads(path.read_text()) for path in (self.folder / "results").glob("*.json")}
+        runs = self.stored() | runs
+        STORED.write_text("".join(
+            json.dumps(runs[name], separators=(",", ":")) + "\n" for name in sorted(runs)))
+        self.write()
+        shutil.copy(self.folder / "curves.svg", ROOT / "docs/experiments.svg")
 
 
 if __name__ == "__main__":
@@ -159,6 +203,8 @@ if __name__ == "__main__":
     parser.add_argument("--folder", default=None, help="runs/experiments, or runs/experiments-fast")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this method alone")
     parser.add_argument("--program", default=str(ROOT / ".build/release/spo"))
+    parser.add_argument("--store", action="store_true", help="train nothing; put the results into the repository")
     options = parser.parse_args()
     options.folder = options.folder or ROOT / ("runs/experiments-fast" if options.fast else "runs/experiments")
-    Experiments(options).run()
+    experiments = Experiments(options)
+    experiments.store() if options.store else experiments.run()
