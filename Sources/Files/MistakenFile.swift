@@ -43,7 +43,7 @@ public struct MistakenFile: Equatable, Sendable {
     }
     guard !isText, let line = Self.printableLine(head) else { return nil }
     self.init(
-      name: quotesText ? "text that starts with \"\(line)\"" : "a text",
+      name: quotesText ? "text that starts with \"\(line)\"" : "text",
       remedy: "did the download fail?")
   }
 
@@ -58,7 +58,7 @@ public struct MistakenFile: Equatable, Sendable {
   public func problem(expected: String, ending: String? = nil) -> String {
     let isCalledText = ["csv", "tsv", "txt", "json", "jsonl", "json5", "md"].contains(
       ending?.lowercased() ?? "")
-    let remedy = isCalledText && name.hasPrefix("a text") ? "is it the right file?" : remedy
+    let remedy = isCalledText && name.hasPrefix("text") ? "is it the right file?" : remedy
     return switch name {
     case "empty": "is empty, not \(expected): \(remedy)"
     case "a Git LFS pointer": "is a Git LFS pointer, not the file itself: git lfs pull"

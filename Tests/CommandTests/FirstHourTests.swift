@@ -176,7 +176,7 @@ import Testing
   func missingWorkspace(command: String) throws {
     try withTemporaryFolder { folder in
       let outcome = try spo(command, SmallRun.pipeline, "--workspace", "\(folder)/typo")
-      #expect(outcome.errors.contains("note: there is no folder \(folder)/typo"), "\(outcome)")
+      #expect(outcome.errors.contains("note: \(folder)/typo does not exist"), "\(outcome)")
     }
   }
 
@@ -324,7 +324,7 @@ import Testing
           "run", SmallRun.pipeline, "--through", "ingest", "--workspace", workspace, "--quiet",
           "--set",
           "ingest.source=\(source)", "--set", "ingest.max_reject_fraction=1"), failsAs: .input,
-        naming: "not one of 2 rows")
+        naming: "none of the 2 rows")
       let catalog = try #require(
         FileManager.default.enumerator(atPath: workspace)?.compactMap { $0 as? String }
           .first { $0.contains("catalog.sqlite") })

@@ -19,7 +19,7 @@ import Testing
       for (variable, value) in [("SLURM_ARRAY_TASK_ID", "2"), ("JOB_COMPLETION_INDEX", "0")] {
         let outcome = try part(variable, value)
         expectSuccess(outcome)
-        #expect(outcome.errors.contains("by \(variable)"))
+        #expect(outcome.errors.contains("from \(variable)"))
       }
       #expect(names(run.path("parts/ingest")) == ["1-of-2.part", "2-of-2.part"])
       expectSuccess(try run.run("--through", "ingest", "--merge"))
@@ -178,7 +178,7 @@ import Testing
         for program in programs {
           let outcome = try program.outcome()
           expectSuccess(outcome)
-          #expect(outcome.errors.contains("/2, by JOB_COMPLETION_INDEX"))
+          #expect(outcome.errors.contains("/2, from JOB_COMPLETION_INDEX"))
         }
         let half = words + ["\(folder)/half-\(name)"]
         expectSuccess(try Program(half + ["--partition", "1/2"]).outcome())

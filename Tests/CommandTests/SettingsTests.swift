@@ -136,7 +136,7 @@ import Testing
     "a misspelt name or value is answered with what there is",
     arguments: [
       ("preference.kind=pixl", ["pixel", "latent"]), ("spo.treshold=0.1", ["threshold"]),
-      ("sop.threshold=0.1", ["spo"]), ("spo.rank=\"four\"", ["rank", "number"]),
+      ("sop.threshold=0.1", ["spo"]), ("spo.rank=\"four\"", ["rank", "integer"]),
       ("ingest.source=3", ["source", "list"]), ("ingest.ties=sotf", ["soft", "drop"]),
     ])
   func misspelt(setting: String, words: [String]) throws {

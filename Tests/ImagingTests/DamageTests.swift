@@ -107,7 +107,7 @@ import Testing
       ("it is empty, not an image: the download or copy failed", []),
       ("its first bytes match no known format", [1, 2]),
       ("all of its bytes are 0", [0, 0, 0]),
-      ("it is a text, not an image: did the download fail?", Array("root:x:0:0".utf8)),
+      ("it is text, not an image: did the download fail?", Array("root:x:0:0".utf8)),
       (
         "it is a Git LFS pointer, not the file itself: git lfs pull",
         Array("version https://git-lfs.github.com/spec/v1\noid sha256:0\n".utf8)

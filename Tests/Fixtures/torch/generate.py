@@ -298,8 +298,8 @@ case("entry-offset-off-by-one", "header is damaged", patched(directory + 42, b"\
 case("entry-name-length", "damaged", patched(directory + 28, b"\x01\0"))
 case("entry-name-too-long", "ends within an entry", patched(directory + 28, b"\xff\xff"))
 case("entry-large-without-numbers", "outside the file", patched(directory + 20, b"\xff" * 8))
-case("directory-offset", "lies outside", patched(end + 16, b"\xff\xff\xff\x7f"))
-case("directory-size", "lies outside", patched(end + 12, b"\xff\xff\xff\x7f"))
+case("directory-offset", "is outside", patched(end + 16, b"\xff\xff\xff\x7f"))
+case("directory-size", "is outside", patched(end + 12, b"\xff\xff\xff\x7f"))
 case("directory-large-missing", "64-bit directory is missing", patched(end + 16, b"\xff\xff\xff\xff"))
 
 with open(path("hostile.json"), "w") as file:
