@@ -105,10 +105,10 @@ extension Doctor {
           $0.worthwhileCount.map { "at most \(Spelled.count($0))" } ?? "?",
         ]
       }
-    return ["", "each of \(Spelled.count(partCount))parts, estimated:"]
+    return ["", "each of \(Spelled.count(partCount)) parts, estimated:"]
       + rows.map { row in
         "  \(padded(row[0], 12))" + row[1...4].map { padded($0, 12) }.joined() + row[5]
-      }
+      } + ["  (with more parts than are useful, starting and merging would take longer than the work)"]
   }
 
   var json: JSON {
