@@ -98,7 +98,7 @@ enum FolderInspector {
       text: [
         "\(path.printable): a workspace",
         "  stages started: \(stages.joined(separator: ", "))",
-        "  `spo status PIPELINE --workspace \(path.printable)`shows their state",
+        "  `spo status PIPELINE --workspace \(path.printable)` shows their state",
       ].joined(separator: "\n"))
   }
 }

@@ -132,6 +132,6 @@ struct BenchFailure: Error, CustomStringConvertible {
   let status: Int32
 
   var description: String {
-    "spo bench \(call.joined(separator: " "))exited with code \(status)"
+    "spo bench \(call.joined(separator: " ")) exited with code \(status)"
   }
 }
