@@ -229,7 +229,8 @@ import Testing
       // As if ingest of another version had written it.
       try catalog.recordDigests()
       let message = failure { try pipeline.run() }
-      #expect(message?.contains("\"../../victim\" is not a valid file name") == true, "\(message ?? "")")
+      #expect(
+        message?.contains("\"../../victim\" is not a valid file name") == true, "\(message ?? "")")
     }
   }
 
