@@ -108,7 +108,7 @@ import Testing
       let file = try first["model"].string("file")
       #expect(FileManager.default.fileExists(atPath: "\(folder)/out/\(file)"))
       let page = try String(contentsOfFile: "\(folder)/out/index.html", encoding: .utf8)
-      #expect(page.contains("Prompts that gained most by pickscore, guidance 7.5"))
+      #expect(page.contains(/Prompts that (gained most|lost least) by pickscore, guidance 7.5/))
       #expect(result.lines.count == result.rows.count + 2)
     }
   }

@@ -17,6 +17,13 @@ import Testing
     return set
   }
 
+  @Test("where all prompts gain, none has lost most; where all lose, none has gained most")
+  func exampleTitles() {
+    #expect(PromptExamples.titles(of: [1, -1]) == ("gained most", "lost most"))
+    #expect(PromptExamples.titles(of: [2, 1]) == ("gained most", "gained least"))
+    #expect(PromptExamples.titles(of: [-2, -1]) == ("lost least", "lost most"))
+  }
+
   @Test(
     "prompts to look at are the best, the median and the worst, none of them twice",
     arguments: [

@@ -108,7 +108,7 @@ extension Doctor {
     return ["", "each of \(Spelled.count(partCount)) parts, estimated:"]
       + rows.map { row in
         "  \(padded(row[0], 12))" + row[1...4].map { padded($0, 12) }.joined() + row[5]
-      } + ["  (with more parts than are useful, starting and merging would take longer than the work)"]
+      } + ["  (with more than are useful, starting and merging would take longer than the work)"]
   }
 
   var json: JSON {
