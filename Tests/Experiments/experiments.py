@@ -44,6 +44,7 @@ METHODS = [
     ("SPO, pixel, two candidates", PIXEL, {"spo.candidates": 2}, False),
     ("SPO, pixel, eight candidates", PIXEL, {"spo.candidates": 8}, False),
     ("SPO, pixel, GradSPO", PIXEL, {"spo.loss": "gradspo", "spo.average_decay": 0.9}, False),
+    ("SPO, pixel, 16 batches", PIXEL, {"spo.iterations": 16}, False),
     ("SPO, pixel, no threshold", PIXEL, {"spo.threshold": 0}, False),
     ("SPO, pixel, threshold 0.2", PIXEL, {"spo.threshold": 0.2}, False),
     ("SPO, pixel, beta 2", PIXEL, {"spo.beta": 2}, False),
@@ -57,7 +58,7 @@ METHODS = [
 ]
 FAST_LEAVES_OUT = {
     "SPO, pixel, two candidates", "SPO, pixel, eight candidates", "SPO, pixel, GradSPO",
-    "SPO, pixel, no threshold", "SPO, pixel, threshold 0.2", "SPO, pixel, beta 2", "SPO, pixel, beta 50",
+    "SPO, pixel, 16 batches", "SPO, pixel, no threshold", "SPO, pixel, threshold 0.2", "SPO, pixel, beta 2", "SPO, pixel, beta 50",
     "SPO, pixel, steps 1 to 9", "SPO, pixel, steps 7 to 9", "SPO, pixel, judge of clean images",
     "Diffusion-DPO, safeguarded",
 }
@@ -76,10 +77,11 @@ class Experiments:
         self.fast = options.fast
         self.folder = Path(options.folder).resolve()
         self.only = options.only
+        self.full_only = options.full_only
         self.program = str(Path(options.program).resolve())
         self.prompts = self.folder / "prompts.json"
         self.seeds = [1] if self.fast else [1, 2, 3]
-        self.iterations = 8 if self.fast else 16
+        self.iterations = 8 if self.fast else 10
         self.steps = 150 if self.fast else 300
 
     def settings(self, pipeline, own, seed, share):
@@ -132,7 +134,7 @@ class Experiments:
             for name, pipeline, own, has_curve in METHODS:
                 if self.fast and name in FAST_LEAVES_OUT or self.only and name not in self.only:
                     continue
-                for share in CURVE if has_curve and not self.fast else [1]:
+                for share in CURVE if has_curve and not self.fast and not self.full_only else [1]:
                     yield name, pipeline, self.settings(pipeline, own, seed, share), seed, share
 
     def path(self, name, seed, share):
@@ -202,6 +204,7 @@ if __name__ == "__main__":
     parser.add_argument("--fast", action="store_true", help="about 20 minutes: one seed, smaller runs")
     parser.add_argument("--folder", default=None, help="runs/experiments, or runs/experiments-fast")
     parser.add_argument("--only", action="append", default=[], metavar="NAME", help="this method alone")
+    parser.add_argument("--full-only", action="store_true", help="leave out what is measured on the way")
     parser.add_argument("--program", default=str(ROOT / ".build/release/spo"))
     parser.add_argument("--store", action="store_true", help="train nothing; put the results into the repository")
     options = parser.parse_args()
