@@ -187,16 +187,22 @@ class Experiments:
 
     def write(self):
         order = [method[0] for method in METHODS]
-        print(results.write(self.folder, order, self.fast))
+        text = results.write(self.folder, order, self.fast)
+        print(text)
+        return text
 
     def store(self):
-        """Puts the results into the repository, one per line, and the curves into docs/."""
+        """Puts the results into the repository, one per line, and table and curves into docs/."""
         runs = {path.name: json.loads(path.read_text()) for path in (self.folder / "results").glob("*.json")}
         runs = self.stored() | runs
         STORED.write_text("".join(
             json.dumps(runs[name], separators=(",", ":")) + "\n" for name in sorted(runs)))
-        self.write()
+        text = self.write()
         shutil.copy(self.folder / "curves.svg", ROOT / "docs/experiments.svg")
+        page = ROOT / "docs/experiments.md"
+        start, end = "<!-- results -->", "<!-- end of results -->"
+        before, rest = page.read_text().split(start)
+        page.write_text(f"{before}{start}\n\n{text}\n\n{end}{rest.split(end)[1]}")
 
 
 if __name__ == "__main__":

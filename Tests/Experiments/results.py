@@ -53,17 +53,21 @@ def spo_calls(settings, lines, latent):
 
 
 def mean_interval(values):
-    """Mean, and half the width of its 95 % interval over seeds; None with one."""
+    """Mean, and half the width of its 95 % interval over seeds; None with fewer than three."""
     mean = statistics.fmean(values)
-    if len(values) < 2:
+    if len(values) < 3:
         return mean, None
     return mean, T[len(values) - 1] * statistics.stdev(values) / math.sqrt(len(values))
 
 
 def text(values, digits=1, sign=False):
+    """The mean with its interval; of two values both, whose interval would say nothing."""
+    def shown(value):
+        return f"{value:+.{digits}f}" if sign else f"{value:.{digits}f}"
+    if len(values) == 2:
+        return ", ".join(map(shown, values))
     mean, half = mean_interval(values)
-    shown = f"{mean:+.{digits}f}" if sign else f"{mean:.{digits}f}"
-    return shown if half is None else f"{shown} ± {half:.{digits}f}"
+    return shown(mean) if half is None else f"{shown(mean)} ± {half:.{digits}f}"
 
 
 def gains(runs, score):
@@ -71,7 +75,7 @@ def gains(runs, score):
 
 
 def write(folder, order, fast):
-    """Writes results.md and the charts; returns the table."""
+    """Writes results.md and the charts; returns the table and what explains it."""
     runs = [json.loads(path.read_text()) for path in sorted((folder / "results").glob("*.json"))]
     groups = {}
     for run in runs:
@@ -99,14 +103,14 @@ def write(folder, order, fast):
     error = max(run["oracle"]["aesthetics"]["paired_standard_error"] for run in runs)
     note = (
         f"{first['prompts']} prompts that nothing was trained on, {first['pictures'] // first['prompts']} images each, "
-        "scored by the oracle of the built-in world (0 to 100). ± is the 95 % interval of the mean over training "
-        f"seeds (Student's t). Over prompts, the standard error of one run's change is at most {error:.1f}. U-Net "
+        "scored by the oracle of the built-in world (0 to 100). ± is the 95 % interval of the mean over three training "
+        f"seeds (Student's t); of two, both are given. Over prompts, the standard error of one run's change is at most {error:.1f}. U-Net "
         "calls count each image and each half of guidance, a backward pass as two; those that trained the preference "
         "model are not counted.")
     command = "make experiments" + (" FAST=1" if fast else "")
     (folder / "results.md").write_text(
-        f"# Experiments on the embedded model\n\nMade by `{command}`.\n\n{table}\n\n{note}\n\n![curves](curves.svg)\n")
-    return table
+        f"# Experiments on the bundled model\n\nMade by `{command}`.\n\n{table}\n\n{note}\n\n![curves](curves.svg)\n")
+    return f"{table}\n\n{note}"
 
 
 def paper(name):

@@ -37,6 +37,7 @@ struct CatalogDraft {
     catalog = try CatalogDatabase(path: path)
     try catalog.dropIndices()
     let options = try ReadingOptions(settings)
+    try options.requireImageRoot()
     let found = findSources(options)
     guard !sources.isEmpty else { return }
     do {

@@ -17,9 +17,6 @@ extension ReadingOptions {
   init(_ settings: IngestSettings) throws(PipelineError) {
     format = settings.format
     imageRoot = settings.imageRoot
-    if let root = imageRoot, PathKind(of: root) != .folder {
-      throw .badSetting(path: "ingest.image_root", reason: "there is no folder \(root)")
-    }
     for (key, name) in settings.columns.sorted(by: { $0.key < $1.key }) {
       guard let field = RecordField(key: key) else {
         throw .unknownSetting(
@@ -28,6 +25,12 @@ extension ReadingOptions {
       }
       columns[field] = name
     }
+  }
+
+  /// Refuses a root that does not exist, before rows are read; once they are, it may go.
+  func requireImageRoot() throws(PipelineError) {
+    guard let root = imageRoot, PathKind(of: root) != .folder else { return }
+    throw .badSetting(path: "ingest.image_root", reason: "there is no folder \(root)")
   }
 }
 

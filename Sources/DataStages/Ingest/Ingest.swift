@@ -183,7 +183,10 @@ package final class Ingest: DivisibleStage {
     try checkRejects()
   }
 
-  package func prepare() throws { try sampleIfNeeded() }
+  package func prepare() throws {
+    try options.requireImageRoot()
+    try sampleIfNeeded()
+  }
 
   private func sampleIfNeeded() throws {
     try selection.sampleIfNeeded(settings) { caption in
