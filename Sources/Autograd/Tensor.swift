@@ -112,7 +112,7 @@ public struct Tensor {
 
 extension Tensor {
   /// The forms that convolutions derive from these values, `[kernel height, kernel width, inputs,
-  /// outputs]`, which they go on sharing.
+  /// outputs]`, which they keep sharing.
   public func convolutionOperand() -> ConvolutionOperand {
     precondition(shape.count == 4 && offset == 0, "not the weights of a convolution: \(shape)")
     return ConvolutionOperand(

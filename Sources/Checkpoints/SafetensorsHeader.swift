@@ -78,7 +78,7 @@ struct SafetensorsHeader {
     return Tensor(entry: entry, begin: offsets[0], end: offsets[1])
   }
 
-  /// The elements of an array of whole numbers, 0 or more, none of them written with a point.
+  /// The elements of an array of integers, 0 or more, none of them written with a point.
   private func sizes(_ value: JSONReader) throws(JSONError) -> [Int] {
     try value.elements().map { (element) throws(JSONError) in
       guard case .integer(let size) = element.value, size >= 0 else {

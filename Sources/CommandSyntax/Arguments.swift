@@ -53,7 +53,7 @@ public struct Arguments: Sendable {
     return number
   }
 
-  /// Two whole numbers with a separator between them, such as `512x512` or `1/4`.
+  /// Two integers with a separator between them, such as `512x512` or `1/4`.
   public func pair(
     _ option: String, separator: Character
   ) throws(UsageError) -> (first: Int, second: Int)? {

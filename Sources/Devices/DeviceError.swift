@@ -1,6 +1,6 @@
 public import Files
 
-/// Why a device cannot be used, or cannot go on.
+/// Why a device cannot be used, or cannot continue.
 public enum DeviceError: ClassifiedError, CustomStringConvertible, Equatable {
   /// The setting `device` names one that is not here; with what to do about it.
   case notFound(String)

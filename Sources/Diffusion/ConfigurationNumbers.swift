@@ -27,14 +27,14 @@ public enum ConfigurationRange {
 }
 
 extension JSONReader {
-  /// A whole number.
+  /// An integer.
   public func size(
     _ key: String, default value: Int, in range: ClosedRange<Int>
   ) throws -> Int {
     try checked(key, try int(key, default: value), in: range)
   }
 
-  /// A list of whole numbers, or one that stands for all `count`.
+  /// A list of integers, or one that stands for all `count`.
   func sizes(
     _ key: String, default value: [Int], count: Int? = nil, in range: ClosedRange<Int>
   ) throws -> [Int] {

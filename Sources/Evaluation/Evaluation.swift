@@ -8,7 +8,7 @@ import TensorCore
 
 /// Generates images with one or two models from the same noise, scores them and compares the models.
 ///
-/// Images and scores that are there already are kept, so an interrupted evaluation goes on where it
+/// Images and scores that are there already are kept, so an interrupted evaluation continues where it
 /// was, and a whole one takes what parts have made. In `folder`:
 ///
 ///     images/DIGEST/PROMPT/PICTURE.png     by one model at one guidance
@@ -220,7 +220,7 @@ public struct Evaluation {
   }
 }
 
-/// Why an evaluation cannot begin or go on.
+/// Why an evaluation cannot begin or continue.
 public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible {
   case foreignFolder(path: String, holds: String)
   case notFolder(path: String)

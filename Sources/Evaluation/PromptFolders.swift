@@ -9,7 +9,7 @@ public import TensorCore
 ///     00000/metadata.jsonl      what the list says of the prompt
 ///     00000/samples/0000.png    its images
 ///
-/// Images that are there are kept, so the same call goes on where an interrupted one stopped, and the whole takes what
+/// Images that exist are kept, so the same call continues where an interrupted one stopped, and the whole takes what
 /// parts have made. What they were made with stands in `state/images.json`, so that no others are taken for them.
 public struct PromptFolders {
   /// What there is after a call.

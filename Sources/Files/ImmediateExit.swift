@@ -8,7 +8,7 @@ import Darwin
 ///
 /// For places that cannot throw: tensors are allocated inside of every operation, and an operation
 /// without memory has no result. What is on disk stays sound, as after a kill at the same moment: a file
-/// gets its name when it is complete, a row when its transaction is. The same command goes on from
+/// gets its name when it is complete, a row when its transaction is. The same command continues from
 /// there.
 public func exitImmediately(_ error: some ClassifiedError & CustomStringConvertible) -> Never {
   exitImmediately("\(error)", error.kind)

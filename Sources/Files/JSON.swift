@@ -1,8 +1,8 @@
 /// A JSON value.
 ///
-/// Integers stay integers: `integer` holds every whole number of `Int`, `unsigned` only those above
+/// Integers stay integers: `integer` holds every integer of `Int`, `unsigned` only those above
 /// (seeds up to 2^64 - 1), so equal numbers are equal values. Numbers written with a fraction or an
-/// exponent, minus zero, and whole numbers beyond 64 bits that a `Double` holds exactly are `number`.
+/// exponent, minus zero, and integers beyond 64 bits that a `Double` holds exactly are `number`.
 public enum JSON: Equatable, Sendable {
   case null
   case bool(Bool)
@@ -13,7 +13,7 @@ public enum JSON: Equatable, Sendable {
   case array([JSON])
   case object(Object)
 
-  /// The whole number `value`, as `integer` where it fits.
+  /// The integer `value`, as `integer` where it fits.
   public init(_ value: UInt64) {
     self = Int(exactly: value).map { .integer($0) } ?? .unsigned(value)
   }
@@ -30,7 +30,7 @@ public enum JSON: Equatable, Sendable {
     return elements[index]
   }
 
-  /// The value as a whole number; nil unless it is one that `Int` holds.
+  /// The value as an integer; nil unless it is one that `Int` holds.
   public var int: Int? {
     switch self {
     case .integer(let value): value

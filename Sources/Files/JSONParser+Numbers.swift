@@ -52,7 +52,7 @@ extension JSONParser {
     return try wholeNumber(digits..<position, radix: 16, isNegative: isNegative, start: start)
   }
 
-  /// A whole number, exactly: beyond 64 bits only what a `Double` holds without loss.
+  /// An integer, exactly: beyond 64 bits only what a `Double` holds without loss.
   ///
   /// Tokenizer settings write "no limit" as the whole digits of a large `Double`.
   private func wholeNumber(

@@ -60,7 +60,7 @@ extension JSONParser {
         throw unknownEscape(start)
       }
       text += scalar.utf8
-    case 0x0A: break  // the string goes on in the next line
+    case 0x0A: break  // the string continues in the next line
     case 0x0D: _ = skip("\n")
     default:
       position -= 1

@@ -5,7 +5,7 @@ public enum JSONDialect: Sendable {
   /// JSON5 (json5.org): comments, trailing commas, single quotes, unquoted keys, hexadecimal numbers,
   /// leading plus signs and points. Not understood: escapes in unquoted keys.
   case json5
-  /// What Python's `json` writes: JSON with `NaN`, `Infinity` and whole numbers of any size, which are
+  /// What Python's `json` writes: JSON with `NaN`, `Infinity` and integers of any size, which are
   /// rounded to a `Double` where 64 bits do not hold them.
   case python
 }
@@ -14,7 +14,7 @@ extension JSON {
   /// Parses a whole text.
   ///
   /// Beyond the grammar it refuses what readers disagree on: keys that occur twice, lone surrogates,
-  /// invalid UTF-8, a byte order mark (JSON only), `Infinity` and `NaN` and whole numbers that would lose
+  /// invalid UTF-8, a byte order mark (JSON only), `Infinity` and `NaN` and integers that would lose
   /// digits (but for ``JSONDialect/python``), numbers too large for a `Double`, and more than
   /// `maximumDepth` open brackets.
   ///

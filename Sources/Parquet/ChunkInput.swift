@@ -114,7 +114,7 @@ final class ChunkInput {
 }
 
 extension ByteBuffer {
-  /// The CRC-32 of zlib, going on from the sum of the bytes before.
+  /// The CRC-32 of zlib, continuing from the sum of the bytes before.
   static func checksum(_ bytes: UnsafeRawBufferPointer, after sum: UInt32 = 0) -> UInt32 {
     let start = bytes.baseAddress?.assumingMemoryBound(to: UInt8.self)
     return UInt32(truncatingIfNeeded: crc32_z(uLong(sum), start, bytes.count))

@@ -34,7 +34,7 @@ extension ColumnCursor {
     return integer
   }
 
-  /// The row's value as a number, nil for null; a truth value is 1 or 0.
+  /// The row's value as a number, nil for null; a boolean is 1 or 0.
   ///
   /// - Throws: `ParquetError.typeMismatch` for columns that hold no numbers
   public func number() throws(ParquetError) -> Double? {
@@ -57,7 +57,7 @@ extension ColumnCursor {
     }
   }
 
-  /// The row's truth value; nil for null.
+  /// The row's boolean; nil for null.
   public func truth() throws(ParquetError) -> Bool? {
     guard column.meaning == .truth else { throw mismatch("a boolean") }
     return bytes.map { $0[0] != 0 }

@@ -17,7 +17,7 @@ public struct ColumnDigest: Sendable {
 extension ParquetFile {
   /// Reads one column of the whole file and hashes its values.
   ///
-  /// Numbers are hashed as they lie in the file, little-endian; truth values as one byte; byte
+  /// Numbers are hashed as they lie in the file, little-endian; booleans as one byte; byte
   /// arrays, of fixed length too, behind their length in 4 bytes. INT96 is not hashed.
   public func digest(of column: LeafColumn) throws(ParquetError) -> ColumnDigest {
     let reader = ColumnReader(self, column)

@@ -104,7 +104,7 @@ enum LZ4Decoder {
       return bytes[position]
     }
 
-    /// A length that goes on in further bytes where its 4 bits are all set.
+    /// A length that continues in further bytes where its 4 bits are all set.
     mutating func length(_ bits: UInt8) throws(Fault) -> Int {
       var length = Int(bits)
       guard bits == 15 else { return length }

@@ -338,7 +338,7 @@ private struct PlainValues {
     }
   }
 
-  /// The page's bytes: truth values are packed, the lowest bit first.
+  /// The page's bytes: booleans are packed, the lowest bit first.
   func finished() -> [UInt8] {
     guard !truths.isEmpty else { return bytes }
     var packed = [UInt8](repeating: 0, count: (truths.count + 7) / 8)

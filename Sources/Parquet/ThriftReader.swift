@@ -126,7 +126,7 @@ struct ThriftReader {
 
   private mutating func skipElement(_ type: WireType) throws(Fault) {
     switch type {
-    // In a list a truth value takes a byte; in a structure it lies in the field's header.
+    // In a list a boolean takes a byte; in a structure it lies in the field's header.
     case .boolTrue, .boolFalse, .int8: _ = try readByte()
     case .int16, .int32, .int64: _ = try readUnsigned()
     case .double: try advance(8)

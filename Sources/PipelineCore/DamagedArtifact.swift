@@ -2,7 +2,7 @@ public import Files
 
 /// What an earlier stage has made is damaged where its files do not show it, as in a cache.
 ///
-/// ``Runner`` has the stage that makes the artifact mend it, once, and goes on.
+/// ``Runner`` has the stage that makes the artifact mend it, once, and continues.
 public struct DamagedArtifact: ClassifiedError, CustomStringConvertible {
   public let artifact: Artifact
   public let reason: String

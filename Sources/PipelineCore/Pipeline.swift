@@ -19,7 +19,7 @@ public struct Pipeline {
   /// Nil: as many as there are processors.
   public let threads: Int?
   public let device: DeviceChoice
-  /// Whether a stage that was begun on another device may go on.
+  /// Whether a stage that was begun on another device may continue.
   let mayChangeDevice: Bool
   /// The stages that the file lists, in the order in which they run.
   public let stages: [ConfiguredStage]

@@ -12,7 +12,7 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
   /// A stage reads what no earlier stage of the pipeline writes.
   case noProducer(stage: String, artifact: String)
   case twoProducers(artifact: String, stages: [String])
-  /// A stage was begun on one device and is to go on on another.
+  /// A stage was begun on one device and is to continue on another.
   case otherDevice(stage: String, begun: String, now: String)
   case workspaceInUse(path: String, holder: String)
   /// `example`: one of the reasons, where one is known.

@@ -269,7 +269,7 @@ public enum StageState: String, Sendable {
   case done
   /// What is there was made with other settings or inputs, or by another version.
   case stale
-  /// Begun, and can go on.
+  /// Begun, and can continue.
   case partial
   /// Never begun, or its output is gone.
   case missing

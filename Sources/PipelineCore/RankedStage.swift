@@ -99,7 +99,7 @@ public enum RankCall: Equatable, Sendable {
   /// Waits for rank 0 to call, which may take hours.
   ///
   /// - Parameter grace: how long rank 0, most likely asked to stop, too, has to save what is done
-  /// - Throws: ``Interruption`` if this process was asked to stop, and rank 0 goes on
+  /// - Throws: ``Interruption`` if this process was asked to stop, and rank 0 continues
   public static func next(
     from ranks: Communicator, grace: Duration = .seconds(10)
   ) throws -> RankCall {

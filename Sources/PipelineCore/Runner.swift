@@ -1,7 +1,7 @@
 import Files
 public import Ranks
 
-/// Brings a pipeline's stages up to date, in order, and goes on where an earlier run ended.
+/// Brings a pipeline's stages up to date, in order, and continues where an earlier run ended.
 public struct Runner {
   /// A run that takes what parts have made.
   public struct Merge: Sendable {

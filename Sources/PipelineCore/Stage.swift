@@ -214,7 +214,7 @@ public struct StageInput: Equatable, Sendable {
   }
 }
 
-/// Why one item cannot be used; the run goes on without it.
+/// Why one item cannot be used; the run continues without it.
 public struct Rejection: ClassifiedError, Equatable, CustomStringConvertible {
   /// One of a few stable words, such as `unreadable-image`.
   public let code: String

@@ -168,7 +168,7 @@ public final class StageProgress {
 /// What happens during a run, for whoever shows it.
 public enum RunEvent: Equatable, Sendable {
   case upToDate(stage: String)
-  /// A stage begins or goes on; `reasons` say why it is not up to date.
+  /// A stage begins or continues; `reasons` say why it is not up to date.
   case started(stage: String, reasons: [String], resumed: Bool)
   case advanced(StageProgress.Snapshot)
   case said(stage: String, text: String)

@@ -9,7 +9,7 @@ extension StageRun {
 }
 
 extension Planner.Step {
-  /// Refuses to go on on another device with what was begun.
+  /// Refuses to continue on another device with what was begun.
   ///
   /// - Throws: `PipelineError.otherDevice`
   func requireDevice(_ device: String) throws(PipelineError) {

@@ -52,13 +52,13 @@ struct StageRecord: Equatable {
   }
 
   var phase: Phase
-  /// The making that goes on, or that made `result`.
+  /// The making that continues, or that made `result`.
   var run: StageRun
   /// What is in the stage's places.
   var result: StageResult?
   /// What is about to be there.
   var next: StageResult?
-  /// Whether the making goes on although `result` is as wanted: the user asked for another, or it was damaged.
+  /// Whether the making continues although `result` is as wanted: the user asked for another, or it was damaged.
   var isForced = false
   /// What was in the stage's places before a repair and is not the stage's.
   var foreign: [String] = []

@@ -222,7 +222,7 @@ struct StageWork {
 
   /// Puts a complete result where it belongs.
   ///
-  /// The record says so first, for another run to go on with.
+  /// The record says so first, for another run to continue with.
   ///
   /// - Parameter finished: the stage as it is asked about its finished result
   private func replace(

@@ -81,7 +81,7 @@ package struct NamedSource {
     } ?? []
   }
 
-  /// A LoRA whose training goes on.
+  /// A LoRA whose training continues.
   package static func start(_ path: String?, stage: String) -> [NamedSource] {
     path.map {
       [NamedSource(setting: "\(stage).start", path: $0, what: "the LoRA file to start from")]

@@ -2,7 +2,7 @@ public import Autograd
 
 /// A preferred and a rejected draw at one timestep.
 ///
-/// Where two candidates part, both come from one noisy latent; at the steps that each goes on alone,
+/// Where two candidates part, both come from one noisy latent; at the steps that each continues alone,
 /// each from its own.
 public struct CandidatePair {
   public var timestep: Int

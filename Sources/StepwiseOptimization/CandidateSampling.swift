@@ -8,7 +8,7 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
   public var candidates: Int
   /// The steps whose candidates are compared, counted from 0; before them, single samples.
   public var comparedSteps: Range<Int>
-  /// Steps that each candidate goes on alone before it is judged.
+  /// Steps that each candidate continues alone before it is judged.
   public var innerSteps: Int
   /// A pair is kept if the preference probability of its best candidate exceeds that of its worst by
   /// more than this: the lower bound at the step that draws the least noise, the upper bound at the one
@@ -46,14 +46,14 @@ extension CandidateSamplingSettings {
   public enum Labels: String, CaseIterable, Codable, Sendable {
     /// What came of this step, after the inner steps.
     case step
-    /// The finished sample: candidates part once, at the first compared step, go on alone to the end, and every
+    /// The finished sample: candidates part once, at the first compared step, continue alone to the end, and every
     /// compared step on the way to the best and to the worst is labelled as these are.
     ///
     /// - Source: Yang et al. 2023, arXiv 2311.13231 (D3PO), as the control of Liang et al. 2024
     case trajectory
   }
 
-  /// Which candidate sampling goes on from once they have been judged.
+  /// Which candidate sampling continues from once they have been judged.
   public enum Continuation: String, CaseIterable, Codable, Sendable {
     case random
     case best
@@ -160,9 +160,9 @@ public struct SampledPairs {
 
 /// Draws candidates from shared noisy latents, step by step, and keeps the best and the worst of each.
 ///
-/// In the compared steps, several x_{t-1} are drawn from one x_t; each goes on alone for the inner steps, if
+/// In the compared steps, several x_{t-1} are drawn from one x_t; each continues alone for the inner steps, if
 /// there are any; they are judged, as they are or by the clean latents that the model predicts from them, and
-/// sampling goes on from one of them **chosen at random**: going on from the best drifts away from what the model
+/// sampling continues from one of them **chosen at random**: continuing from the best drifts away from what the model
 /// samples by itself. The settings also allow the controls that this was compared with.
 ///
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4 and algorithm 1

@@ -132,7 +132,7 @@ struct SamplingRun {
     settings.labels == .step && steps == settings.innerSteps
   }
 
-  /// Whether a step of candidates that go on alone is learned from.
+  /// Whether a step of candidates that continue alone is learned from.
   private func isLearned(_ step: Int) -> Bool {
     settings.labels == .step || settings.comparedSteps.contains(step)
   }
@@ -150,7 +150,7 @@ struct SamplingRun {
     rows(of: prompt, scores).min { scores[$0] < scores[$1] }
   }
 
-  /// The rows of the candidate of each prompt that sampling goes on from.
+  /// The rows of the candidate of each prompt that sampling continues from.
   private func chosenRows(_ scores: [Float], step: Int) -> [Int] {
     identifiers.enumerated().map { prompt, identifier in
       switch settings.continuation {

@@ -87,7 +87,7 @@ enum Spelled {
     return "\(count(number)) \(isOne ? String(things.dropLast(ending)) : things)"
   }
 
-  /// A whole number with commas, such as `12,345`.
+  /// An integer with commas, such as `12,345`.
   static func count(_ number: Int) -> String {
     var groups: [String] = []
     var rest = number.magnitude

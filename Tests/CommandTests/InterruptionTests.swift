@@ -4,7 +4,7 @@ import Testing
 
 /// Work that is interrupted is kept, whatever is asked for in between.
 @Suite struct InterruptionTests {
-  @Test("a closed terminal asks to stop, and what a forced run has done goes on, by force or not")
+  @Test("a closed terminal asks to stop, and what a forced run has done continues, by force or not")
   func hangUp() throws {
     try withTemporaryFolder { folder in
       let run = try SmallRun.finished(in: folder)

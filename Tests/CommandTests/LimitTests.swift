@@ -47,7 +47,7 @@ import Testing
     expectSuccess(try Program(["--help"], limits: "-s 512").outcome())
   }
 
-  @Test("too few open files: one line that names the limit, and the same command goes on")
+  @Test("too few open files: one line that names the limit, and the same command continues")
   func openFiles() throws {
     try withTemporaryFolder { folder in
       let run = SmallRun(in: folder)

@@ -30,7 +30,7 @@ struct ModelVariant {
     try TensorData.write(tensors, to: path)
   }
 
-  /// Says that a tensor's numbers are whole numbers, of as many bits as they have.
+  /// Says that a tensor's numbers are integers, of as many bits as they have.
   func makeIntegers(_ part: String, _ name: String) throws {
     let stem = part == "text_encoder" ? "model" : "diffusion_pytorch_model"
     let path = "\(path)/\(part)/\(stem).safetensors"

@@ -118,7 +118,7 @@ import Testing
       })
   }
 
-  @Test("SIGTERM ends a part with 143, SIGKILL at any moment; the same command goes on")
+  @Test("SIGTERM ends a part with 143, SIGKILL at any moment; the same command continues")
   func signals() throws {
     try withTemporaryFolder { folder in
       let run = SmallRun(in: folder)

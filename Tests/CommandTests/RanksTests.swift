@@ -72,7 +72,7 @@ import Testing
     }
   }
 
-  @Test("a rank that dies ends all; another number of ranks goes on to the same bytes")
+  @Test("a rank that dies ends all; another number of ranks continues to the same bytes")
   func death() throws {
     try stopping { launcher, program, workspace in
       try Self.signal(SIGKILL, rank: 1, of: launcher, in: workspace)
@@ -113,7 +113,7 @@ import Testing
     }
   }
 
-  /// Runs stage spo on two ranks, stops it by `stop` on the way, and lets three go on.
+  /// Runs stage spo on two ranks, stops it by `stop` on the way, and lets three continue.
   private func stopping(_ stop: (Launcher, Program, String) throws -> Void) throws {
     guard !Launcher.installed.isEmpty else { return }
     try withTemporaryFolder { folder in

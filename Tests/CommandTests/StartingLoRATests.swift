@@ -8,7 +8,7 @@ import Testing
 @Suite(.serialized) struct StartingLoRATests {
   private static let lora = "spo/pytorch_lora_weights.safetensors"
 
-  @Test("training goes on from a LoRA in either layout, and without it is what it was")
+  @Test("training continues from a LoRA in either layout, and without it is what it was")
   func start() throws {
     try withTemporaryFolder { folder in
       let run = try SmallRun.finished(in: folder)

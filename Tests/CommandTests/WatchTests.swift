@@ -76,7 +76,7 @@ import Testing
     }
   }
 
-  @Test("interrupted, it leaves a page that says so, and the run goes on")
+  @Test("interrupted, it leaves a page that says so, and the run continues")
   func interrupted() throws {
     try withTemporaryFolder { folder in
       let run = try SmallRun.finished(in: folder)

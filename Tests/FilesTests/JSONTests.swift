@@ -53,7 +53,7 @@ import Testing
     #expect(try JSON(parsing: JSON.number(value).text()) == .number(value))
   }
 
-  @Test("a whole number is one however it was written")
+  @Test("an integer is one however it was written")
   func wholeNumbers() throws {
     #expect(JSON.number(77).int == 77)
     #expect(JSON.number(77.5).int == nil)

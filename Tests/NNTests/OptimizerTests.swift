@@ -30,7 +30,7 @@ struct AdamWTests {
     for (found, expected) in zip(w.tensor.values, second) { #expect(abs(found - expected) < 1e-5) }
   }
 
-  @Test("a restored state goes on as if nothing had happened")
+  @Test("a restored state continues as if nothing had happened")
   func restored() throws {
     let (a, b) = (try parameter(), try parameter())
     let gradients = (1...4).map { Tensor([Float($0), -1, 0.5], shape: [3]) }

@@ -56,7 +56,7 @@ extension HostileFileTests {
     #expect((outcome == expected) == isRead, "\(outcome)")
   }
 
-  @Test("truth values may be rounded up to groups", arguments: [0, 1, 7, 64])
+  @Test("booleans may be rounded up to groups", arguments: [0, 1, 7, 64])
   func paddedBooleans(padding: Int) throws {
     let zeros = [UInt8](repeating: 0, count: padding)
     let expected = digest([1, 0, 1])

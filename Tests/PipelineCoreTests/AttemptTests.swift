@@ -31,7 +31,7 @@ import Testing
     return nil
   }
 
-  @Test("each of several attempts goes on where it was left, whatever came in between")
+  @Test("each of several attempts continues where it was left, whatever came in between")
   func others() throws {
     try withToy { toy throws in
       try toy.run()

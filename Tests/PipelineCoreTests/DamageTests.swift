@@ -47,7 +47,7 @@ struct DamageTests {
     }
   }
 
-  @Test("a repair that is interrupted goes on, and knows what is not the stage's")
+  @Test("a repair that is interrupted continues, and knows what is not the stage's")
   func interruptedRepair() throws {
     try withToy { toy throws in
       try toy.write("stages: { multiply: { note: 'go' }, join: {} }")

@@ -61,7 +61,7 @@ struct PartTests {
     }
   }
 
-  @Test("a part that was stopped goes on; one that is complete has nothing to do")
+  @Test("a part that was stopped continues; one that is complete has nothing to do")
   func tries() throws {
     try withToys { whole, toy throws in
       try toy.put("state/digests.json", Self.noDigests)
@@ -85,7 +85,7 @@ struct PartTests {
     }
   }
 
-  @Test("a file may end anywhere: what is whole counts, and the part goes on")
+  @Test("a file may end anywhere: what is whole counts, and the part continues")
   func tornTails() throws {
     try withToys { whole, toy throws in
       try toy.part(1, of: 2)

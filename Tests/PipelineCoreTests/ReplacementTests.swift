@@ -17,7 +17,7 @@ struct ReplacementTests {
     return "no error"
   }
 
-  @Test("a finished result stays until the new one is complete, and goes on from there")
+  @Test("a finished result stays until the new one is complete, and continues from there")
   func stays() throws {
     try withToy { toy throws in
       try toy.run()

@@ -62,7 +62,7 @@ struct RunnerTests {
     }
   }
 
-  @Test("an interrupted stage goes on where it was, and ends as if never interrupted")
+  @Test("an interrupted stage continues where it was, and ends as if never interrupted")
   func resume() throws {
     try withToy { toy throws in
       #expect(throws: Interruption(signal: 2)) { try toy.run("multiply.note=stop at 2") }
@@ -77,7 +77,7 @@ struct RunnerTests {
     }
   }
 
-  @Test("a run killed between any two commits goes on from there")
+  @Test("a run killed between any two commits continues from there")
   func killed() throws {
     try withToy { toy throws in
       #expect(throws: PipelineError.self) { try toy.run("multiply.note=fail at 3") }
@@ -94,7 +94,7 @@ struct RunnerTests {
     }
   }
 
-  @Test("a rejected item is recorded and counted, and the run goes on")
+  @Test("a rejected item is recorded and counted, and the run continues")
   func rejects() throws {
     try withToy { toy throws in
       try toy.run("multiply.note=reject 1")

@@ -23,7 +23,7 @@ import Testing
       .flatMap { try file.floats($0.name) }
   }
 
-  @Test("training goes on from a LoRA of the same rank")
+  @Test("training continues from a LoRA of the same rank")
   func start() throws {
     try withTemporaryFolder { folder in
       let fresh = run(in: folder)

@@ -56,7 +56,7 @@ import Testing
       let resumed = moments[1]
       let ranked = self.run(in: folder, "ranked", settings)
       _ = try ThreadRanks.run(2) { try ranked.run(over: $0, through: "spo") }
-      // Ranks that go on from what another run has saved.
+      // Ranks that continue from what another run has saved.
       _ = try ThreadRanks.run(2) { try resumed.run(over: $0, through: "spo") }
       for other in moments { try other.run(through: "spo") }
       for other in moments + [ranked] {

@@ -92,7 +92,7 @@ import Testing
     }
   }
 
-  @Test("JSON and CSV spell labels and truth values as parquet does")
+  @Test("JSON and CSV spell labels and booleans as parquet does")
   func textForms() throws {
     let lines = [
       #"{"caption": "a", "image_0_uid": 1, "image_1_uid": "y", "label_0": true, "label_1": false}"#,

@@ -60,7 +60,7 @@ import Testing
     }
   }
 
-  @Test("a run that was stopped in the middle goes on with the next row group")
+  @Test("a run that was stopped in the middle continues with the next row group")
   func resumes() throws {
     try DataPipeline.with([DataPipeline.train]) { pipeline in
       var whole = pipeline

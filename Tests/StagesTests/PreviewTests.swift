@@ -13,7 +13,7 @@ import Testing
       rowLimit: 1_000)
   }
 
-  @Test("a preview has the form, the meaning of columns, three rows and the funnel")
+  @Test("a preview has the form, the meaning of columns, three rows and the row counts")
   func parts() throws {
     let preview = try preview(["votes-datasets.parquet"])
     try preview.requireUsable()

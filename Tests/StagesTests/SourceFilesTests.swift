@@ -148,7 +148,7 @@ import Testing
     }
   }
 
-  @Test("where no path says a split, the funnel says that all is train")
+  @Test("where no path says a split, the row counts says that all is train")
   func silentSplit() throws {
     try with(["a.parquet", "b.parquet", "test.parquet"]) { folder throws in
       let files = try SourceFiles(SourceList(["\(folder)/*.parquet"]), split: nil)
@@ -160,7 +160,7 @@ import Testing
     }
   }
 
-  @Test("the funnel of a run shows splits taken for granted, and every reason with an example")
+  @Test("the row counts of a run shows splits taken for granted, and every reason with an example")
   func funnel() throws {
     try withTemporaryFolder { folder throws in
       let good = try picture(0)
@@ -203,7 +203,7 @@ import Testing
         #expect((message != nil) == ends, "\(bad) of \(total) at \(limit)")
         if ends { #expect(notes.contains { $0.contains("bad-label, such as") }) }
         guard ends, limit > 0 else { return }
-        // The next run ends the same way, and with a larger limit goes on.
+        // The next run ends the same way, and with a larger limit continues.
         #expect(failure { try pipeline.run(through: "ingest") } == message)
         pipeline.ingest["max_reject_fraction"] = 0.5
         try pipeline.run(through: "ingest")

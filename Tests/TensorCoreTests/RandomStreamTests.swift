@@ -49,7 +49,7 @@ import Testing
     #expect(firsts.contains(again.next()))
   }
 
-  @Test("a longer fill starts with a shorter one, and fills of all lengths go on afresh")
+  @Test("a longer fill starts with a shorter one, and fills of all lengths continue afresh")
   func prefixes() {
     for count in [0, 1, 7, 31, 32, 33, 64, 100] {
       var short = RandomStream(seed: 5, purpose: "prefix")

@@ -63,7 +63,7 @@ private struct TorchNumbers: Decodable {
     }
   }
 
-  @Test("the CUDA stream of seed 0 begins as torch's, and a second tensor goes on")
+  @Test("the CUDA stream of seed 0 begins as torch's, and a second tensor continues")
   func cudaNumbers() {
     var generator = TorchCUDAGenerator(seed: 0)
     let first = generator.normals(count: 5)

@@ -26,7 +26,7 @@ struct Unpickler {
 
   struct Failure: Error {
     let problem: String
-    /// Whether the program would go on behind the bytes that were given.
+    /// Whether the program would continue behind the bytes that were given.
     var isCut = false
   }
 
@@ -229,7 +229,7 @@ extension Unpickler {
     stack.append(String(validating: bytes, as: UTF8.self).map(Value.string) ?? .none)
   }
 
-  /// A whole number in two's complement; no size has more than 64 bits, so longer ones are read over.
+  /// An integer in two's complement; no size has more than 64 bits, so longer ones are read over.
   private mutating func pushLong(count: Int) throws {
     let bytes = try reader.take(count)
     guard bytes.count <= 8 else { return stack.append(.none) }

@@ -108,7 +108,7 @@ final class ImageInspector: Sendable {
   }
 }
 
-/// An inspection that goes on while its caller does something else.
+/// An inspection that continues while its caller does something else.
 final class Inspection: Sendable {
   private let found = Mutex<[ImageInspector.Outcome]>([])
   private let end = DispatchSemaphore(value: 0)

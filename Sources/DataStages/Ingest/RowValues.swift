@@ -5,7 +5,7 @@ protocol RowValues {
   func number(_ field: RecordField) throws -> Double?
   func truth(_ field: RecordField) throws -> Bool?
   func image(_ field: RecordField) throws -> EncodedImage?
-  /// A text, or a whole number as its digits.
+  /// A text, or an integer as its digits.
   func choice(_ field: RecordField) throws -> String?
   /// The elements of a list; an element that is no image is a fault of its own.
   func images(_ field: RecordField) throws -> [Result<EncodedImage, RowFault>]?

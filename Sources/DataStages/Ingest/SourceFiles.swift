@@ -92,7 +92,7 @@ extension SourceFile {
 package struct SourceFiles {
   /// Each once, ordered by path.
   package private(set) var files: [SourceFile] = []
-  /// Lines for the funnel: what was taken for granted, what is not read.
+  /// Lines for the row counts: what was taken for granted, what is not read.
   package private(set) var notes: [String] = []
 
   /// - Parameters:

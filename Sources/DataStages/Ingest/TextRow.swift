@@ -1,6 +1,6 @@
 import Files
 
-/// A record of a text file; numbers and truth values may be spelled as text.
+/// A record of a text file; numbers and booleans may be spelled as text.
 struct TextRow: RowValues {
   let object: JSON.Object
   let plan: ColumnPlan
@@ -45,7 +45,7 @@ struct TextRow: RowValues {
     guard let value = value(field) else { return nil }
     if let number = value.int { return "\(number)" }
     if case .number(let number) = value { return "\(number)" }
-    // As a column of truth values in a parquet file is read.
+    // As a column of booleans in a parquet file is read.
     if let truth = value.bool { return truth ? "1" : "0" }
     return try text(field)
   }

@@ -7,7 +7,7 @@ import TensorCore
 ///
 /// Operations are queued, and waited for where their results are read. One thread at a time is let in. An
 /// operation that fails, for lack of memory or of the device, ends the process with one line, as nothing
-/// could go on without its result; see `exitImmediately`.
+/// could continue without its result; see `exitImmediately`.
 public final class DeviceBackend: Backend {
   let device: any Device
   let pool: DeviceMemoryPool

@@ -1,4 +1,4 @@
-/// Bounds within which the memory and the work of a pass can be counted in whole numbers, whatever a
+/// Bounds within which the memory and the work of a pass can be counted in integers, whatever a
 /// pipeline multiplies them with: both far beyond any machine.
 enum FeasibleSize {
   private static let mostNumbers = 0x1p44

@@ -41,7 +41,7 @@ public struct UNetEncoder {
     ["up_blocks.", "conv_norm_out.", "conv_out."].contains { key.hasPrefix($0) }
   }
 
-  /// What the way up goes on from.
+  /// What the way up continues from.
   public struct Output {
     /// Of the lowest level, `[batch, height, width, channels]`.
     public let lowest: Tensor

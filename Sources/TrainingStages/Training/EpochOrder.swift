@@ -2,7 +2,7 @@ import TensorCore
 
 /// The order in which a training run sees its items: a fresh permutation each epoch.
 ///
-/// A function of seed and position alone, so a resumed run goes on at once where it was.
+/// A function of seed and position alone, so a resumed run continues at once where it was.
 package struct EpochOrder {
   private let count: Int
   private let seed: UInt64

@@ -4,7 +4,7 @@ import Files
 import NN
 import PipelineCore
 
-/// A LoRA whose training goes on, in any layout that is read.
+/// A LoRA whose training continues, in any layout that is read.
 ///
 /// A factor alpha / rank other than 1 goes into the up matrices: what the LoRA adds stays the same.
 struct StartingLoRA {
@@ -80,7 +80,7 @@ extension LowRankAdapter {
   fileprivate var modulePath: String { String(down.name.dropLast(".down".count)) }
 }
 
-/// Why training cannot go on from a LoRA.
+/// Why training cannot continue from a LoRA.
 enum StartingLoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   case otherModules(path: String, stage: String, count: Int, module: String, isMissing: Bool)
   case otherRank(path: String, stage: String, module: String, found: Int, expected: Int)

@@ -7,7 +7,7 @@ import PipelineCore
 package import Ranks
 import TensorCore
 
-/// What a training run needs to go on where it was: parameters, optimiser and averages.
+/// What a training run needs to continue where it was: parameters, optimiser and averages.
 ///
 /// A checkpoint holds `weights.safetensors` (in the layout of model files), `optimizer.safetensors`,
 /// `average.safetensors` where averages are kept, and `gradients.safetensors` where gradients wait for more.

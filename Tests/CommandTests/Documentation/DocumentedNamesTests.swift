@@ -47,7 +47,7 @@ import Testing
     #expect(count >= 3, "pieces of pipelines are not found any more")
   }
 
-  /// The sources as one text, in which a literal that goes on in the next line is one.
+  /// The sources as one text, in which a literal that continues in the next line is one.
   private func sources() throws -> String {
     let folder = "\(repository)/Sources"
     let paths = (FileManager.default.enumerator(atPath: folder)?.allObjects ?? [])

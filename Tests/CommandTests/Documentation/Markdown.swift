@@ -40,7 +40,7 @@ struct Markdown {
       } else if isFenced {
         block.append(line)
       } else if isIndented(line), !isAfterText {
-        // Text goes on in an indented line, but no block begins in one.
+        // Text continues in an indented line, but no block begins in one.
         block.append(line.dropFirst(4))
       } else {
         endBlock(&blocks)

@@ -87,7 +87,7 @@ struct BenchPlan {
   /// Whether the model is no larger than the embedded one.
   private func isSmall() throws -> Bool { try options.latentSide() < 64 }
 
-  /// Options that were asked for go on to the benchmarks that read them.
+  /// Options that were asked for are passed on to the benchmarks that read them.
   private func call(_ name: String, _ chosen: [String] = []) -> [String] {
     let read = Self.common.union(BenchSubject.named(name)?.options ?? [])
     let given = Bench.syntax.options.map(\.name).filter {
