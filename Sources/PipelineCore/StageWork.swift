@@ -265,8 +265,8 @@ extension StageWork {
     let progress = context.progress
     let secondsBefore = ranks.seconds
     let before = record.run
-    // Intermediate files of a finished stage are gone, but their units belong to the result.
-    let unitsGone = record.phase == .repairing ? before.unitsTotal : 0
+    // Intermediate files of a stage that is done, or nearly, are gone, but their units belong to the result.
+    let unitsGone = before.unitsTotal
     let memory = PeakMemory()
     func update() {
       record.run.peakMemory = max(before.peakMemory, memory.byteCount)
