@@ -76,7 +76,7 @@ let package = Package(
       name: "StageSupport",
       dependencies: [
         "PipelineCore", "Imaging", "Shards", "Checkpoints", "Files", "PreferenceModels",
-        "Diffusion", "NN", "Autograd", "Backends", "TensorCore",
+        "ProceduralWorld", "Scorers", "Diffusion", "NN", "Autograd", "Backends", "TensorCore",
       ]),
     .target(
       name: "DataStages",
@@ -89,7 +89,8 @@ let package = Package(
       name: "TrainingStages",
       dependencies: [
         "StageSupport", "PipelineCore", "Shards", "Telemetry", "Imaging", "Checkpoints", "Files",
-        "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN", "Autograd", "Backends",
+        "ProceduralWorld", "Scorers", "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN",
+        "Autograd", "Backends",
         "TensorCore", "Ranks",
       ]),
     .target(
@@ -177,7 +178,7 @@ let package = Package(
         "Stages", "WorldStages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
         "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
         "Diffusion", "NN", "Autograd", "Backends", "TensorCore", "Parquet", "Imaging",
-        "Checkpoints", "Files", "Ranks", "Reporting", "TestSupport",
+        "Checkpoints", "Files", "Ranks", "Reporting", "Scorers", "ProceduralWorld", "TestSupport",
       ]),
     .testTarget(
       name: "CommandTests",

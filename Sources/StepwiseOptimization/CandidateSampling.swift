@@ -1,5 +1,6 @@
 public import Autograd
 public import Diffusion
+import TensorCore
 
 /// How trajectories are drawn and compared.
 public struct CandidateSamplingSettings: Equatable, Sendable {
@@ -8,6 +9,10 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
   public var candidates: Int
   /// The steps whose candidates are compared, counted from 0; before them, single samples.
   public var comparedSteps: Range<Int>
+  /// How many of these are compared in one batch, consecutive and from a random one on; nil: all.
+  ///
+  /// - Source: MixGRPO, Li et al. 2025, arXiv 2507.21802, whose window slides; here every batch draws its own
+  public var window: Int?
   /// Steps that each candidate continues alone before it is judged.
   public var innerSteps: Int
   /// A pair is kept if the preference probability of its best candidate exceeds that of its worst by
@@ -24,14 +29,15 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
   public var seed: UInt64
 
   public init(
-    steps: Int, eta: Float, candidates: Int, comparedSteps: Range<Int>, innerSteps: Int = 0,
-    thresholds: ClosedRange<Double>, labels: Labels = .step, continuation: Continuation = .random,
-    promptsAtOnce: Int, seed: UInt64
+    steps: Int, eta: Float, candidates: Int, comparedSteps: Range<Int>, window: Int? = nil,
+    innerSteps: Int = 0, thresholds: ClosedRange<Double>, labels: Labels = .step,
+    continuation: Continuation = .random, promptsAtOnce: Int, seed: UInt64
   ) {
     self.steps = steps
     self.eta = eta
     self.candidates = candidates
     self.comparedSteps = comparedSteps
+    self.window = window
     self.innerSteps = innerSteps
     self.thresholds = thresholds
     self.labels = labels
@@ -42,6 +48,17 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
 }
 
 extension CandidateSamplingSettings {
+  /// The steps whose candidates are compared in one batch.
+  ///
+  /// - Parameter noisy: the steps that add noise
+  func comparedSteps(inBatch iteration: UInt64, noisy: Range<Int>) -> Range<Int> {
+    let steps = comparedSteps.clamped(to: noisy)
+    guard let window, window < steps.count else { return comparedSteps }
+    var stream = RandomStream(seed: seed, purpose: "spo.window", item: iteration)
+    let first = steps.lowerBound + stream.integer(below: steps.count - window + 1)
+    return first..<first + window
+  }
+
   /// What is judged to label a step.
   public enum Labels: String, CaseIterable, Codable, Sendable {
     /// What came of this step, after the inner steps.

@@ -11,6 +11,7 @@ struct SamplingRun {
   let conditioning: Conditioning
   let negative: Conditioning
   let iteration: UInt64
+  private var comparedSteps: Range<Int>
   private(set) var result = SampledPairs()
   /// The steps since the candidates parted; empty while there is one for each prompt.
   private var trail: [Step] = []
@@ -30,6 +31,7 @@ struct SamplingRun {
     conditioning = prompts.conditioning.rows(at: Array(part))
     self.negative = negative
     self.iteration = iteration
+    comparedSteps = sampler.settings.comparedSteps
   }
 
   private var settings: CandidateSamplingSettings { sampler.settings }
@@ -38,13 +40,15 @@ struct SamplingRun {
   mutating func sample(_ scorer: some CandidateScorer) throws {
     let timesteps = try sampler.scheduler.timesteps(stepCount: settings.steps)
     let sigmas = try timesteps.map { try transition(from: $0, rows: 1).rows[0].sigma }
+    comparedSteps = settings.comparedSteps(
+      inBatch: iteration, noisy: 0..<(sigmas.lastIndex { $0 > 0 }.map { $0 + 1 } ?? 0))
     var latents = noise("spo.initial", item: 0)
     var output = try predict(latents, timesteps[0])
     var partedAt: Int?
     for (step, timestep) in timesteps.enumerated() {
       // Nothing is left to compare.
-      if partedAt == nil, step >= settings.comparedSteps.upperBound { break }
-      if partedAt == nil, settings.comparedSteps.contains(step), sigmas[step] > 0 {
+      if partedAt == nil, step >= comparedSteps.upperBound { break }
+      if partedAt == nil, comparedSteps.contains(step), sigmas[step] > 0 {
         partedAt = step
         latents = latents.repeated(settings.candidates)
         output = output.repeated(settings.candidates)
@@ -134,7 +138,7 @@ struct SamplingRun {
 
   /// Whether a step of candidates that continue alone is learned from.
   private func isLearned(_ step: Int) -> Bool {
-    settings.labels == .step || settings.comparedSteps.contains(step)
+    settings.labels == .step || comparedSteps.contains(step)
   }
 
   /// The rows of the candidates of one prompt.

@@ -30,6 +30,8 @@ DPO = "pipelines/experiments/dpo.json5"
 
 # Sampling batches of stage spo, and steps of stage dpo, after which a method is looked at: shares of all.
 CURVE = [0.5, 1]
+# Stands for the LoRA of the same run with spo.inverted.
+INVERTED = "of a run with spo.inverted"
 METHODS = [
     # name, pipeline, settings, whether it is looked at on the way
     ("SPO, pixel", PIXEL, {}, True),
@@ -51,6 +53,9 @@ METHODS = [
     ("SPO, pixel, beta 50", PIXEL, {"spo.beta": 50}, False),
     ("SPO, pixel, steps 1 to 9", PIXEL, {"spo.divert_step": 0}, False),
     ("SPO, pixel, steps 7 to 9", PIXEL, {"spo.divert_step": 6}, False),
+    # As many pairs as ten batches at all five steps.
+    ("SPO, pixel, window of two steps, 25 batches", PIXEL, {"spo.window": 2, "spo.iterations": 25}, False),
+    ("SPO, pixel, negative LoRA", PIXEL, {"report.negative_lora": INVERTED}, False),
     ("SPO, pixel, step-blind judge", PIXEL,
      {"preference.step_aware": "false", "spo.judged_timestep": "none"}, False),
     ("SPO, pixel, judge of clean images", PIXEL,
@@ -59,7 +64,7 @@ METHODS = [
 FAST_LEAVES_OUT = {
     "SPO, pixel, two candidates", "SPO, pixel, eight candidates", "SPO, pixel, GradSPO",
     "SPO, pixel, 16 batches", "SPO, pixel, no threshold", "SPO, pixel, threshold 0.2", "SPO, pixel, beta 2", "SPO, pixel, beta 50",
-    "SPO, pixel, steps 1 to 9", "SPO, pixel, steps 7 to 9", "SPO, pixel, judge of clean images",
+    "SPO, pixel, window of two steps, 25 batches", "SPO, pixel, negative LoRA", "SPO, pixel, steps 1 to 9", "SPO, pixel, steps 7 to 9", "SPO, pixel, judge of clean images",
     "Diffusion-DPO, safeguarded",
 }
 
@@ -109,6 +114,16 @@ class Experiments:
         for key, value in settings.items():
             command += ["--set", f"{key}={value}"]
         subprocess.run(command, cwd=ROOT, check=True)
+
+    def inverted(self, pipeline, settings):
+        """The settings with the LoRA of an inverted run in place of what stands for it, and the U-Net calls of that run."""
+        if settings.get("report.negative_lora") != INVERTED:
+            return settings, 0
+        rest = {key: value for key, value in settings.items() if key != "report.negative_lora"}
+        self.spo(pipeline, rest | {"spo.inverted": "true"}, "--through", "spo")
+        lora = self.folder / "inverted.safetensors"
+        shutil.copy(self.folder / "workspace/spo/pytorch_lora_weights.safetensors", lora)
+        return settings | {"report.negative_lora": str(lora)}, results.calls(self.folder / "workspace", "spo")
 
     def make_prompts(self):
         """Prompts that nothing is trained on. The world has few, so the held-out split counts, too."""
@@ -174,8 +189,11 @@ class Experiments:
                 continue
             print(f"{number} of {len(jobs)}: {name}, seed {seed}, {share:.0%}", file=sys.stderr)
             start = time.time()
-            self.spo(pipeline, settings)
+            own, calls = self.inverted(pipeline, settings)
+            self.spo(pipeline, own)
             found = results.read(self.folder / "workspace", "dpo" if pipeline == DPO else "spo")
+            if calls:
+                found["calls"] = {key: found["calls"][key] + calls[key] for key in calls}
             found |= {
                 "name": name, "pipeline": pipeline, "seed": seed, "share": share, "settings": asked, "world": self.world,
                 "seconds": round(time.time() - start, 1),

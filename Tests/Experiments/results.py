@@ -13,21 +13,27 @@ PAPER = {
     "SPO, pixel, from the worst": 19.36, "SPO, pixel, two candidates": 21.37,
     "SPO, pixel, eight candidates": 21.19, "SPO, pixel, step-blind judge": 21.19,
 }
+# What rows are compared with, seed by seed.
+CONTROL = "SPO, pixel"
 COLORS = ["#1f77b4", "#d62728", "#2ca02c", "#9467bd", "#ff7f0e"]
 
 
 def read(workspace, stage):
     """Scores, and what tuning took."""
     summary = json.loads((workspace / "report/summary.json").read_text())
+    return {"oracle": summary["oracle"], "calls": calls(workspace, stage), "stage_seconds": summary["seconds"][stage]}
+
+
+def calls(workspace, stage):
+    """Passes of the U-Net, and judged images, that the stage took."""
     settings = json.loads((workspace / f"state/{stage}.json").read_text())["settings"]
     lines = [json.loads(line) for line in (workspace / f"{stage}/metrics.jsonl").read_text().splitlines()]
-    calls = spo_calls(settings, lines, is_latent(workspace)) if stage == "spo" else {
-        # Tuned model forwards and backwards, which is twice the work, and reference, on two images; or the tuned
-        # model alone on the preferred one.
-        "unet": settings["steps"] * settings["batch"] * (2 * 4 if settings.get("loss", "dpo") == "dpo" else 3),
-        "judge": 0}
-    oracle = summary["oracle"]
-    return {"oracle": oracle, "calls": calls, "stage_seconds": summary["seconds"][stage]}
+    if stage == "spo":
+        return spo_calls(settings, lines, is_latent(workspace))
+    # Tuned model forwards and backwards, which is twice the work, and reference, on two images; or the tuned
+    # model alone on the preferred one.
+    passes = 2 * 4 if settings.get("loss", "dpo") == "dpo" else 3
+    return {"unet": settings["steps"] * settings["batch"] * passes, "judge": 0}
 
 
 def is_latent(workspace):
@@ -37,19 +43,23 @@ def is_latent(workspace):
 
 def spo_calls(settings, lines, latent):
     """Passes of one image through the U-Net, guided ones twice, backward ones as two; judged images."""
-    steps, divert, k = settings["sampling_steps"], settings["divert_step"], settings["candidates"]
-    stop = settings["stop_step"] or steps
-    prompts = settings["batch"] * len(lines)
-    pairs = sum(line["pairs"] for line in lines)
-    if settings["labels"] == "trajectory":
-        sampled, judged = 1 + divert + k * (steps - 1 - divert), k
-    else:
-        judged = k * (stop - divert)
-        compared = min(stop, steps - 1) - divert
-        sampled = 1 + divert + (compared if latent else k * compared)
+    steps, k, prompts = settings["sampling_steps"], settings["candidates"], settings["batch"]
     # The averaged model predicts once more, for the loss of GradSPO.
     learned = 5 if settings.get("loss") == "gradspo" and settings["average_decay"] is not None else 4
-    return {"unet": 2 * (prompts * sampled + pairs * learned), "judge": prompts * judged}
+    unet = judged = 0
+    for line in lines:
+        compared = line["steps"]
+        # The step, counted from 0, at which candidates part first.
+        first = steps - 1 - (compared[0]["timestep"] - 1) * steps // 1000
+        if settings["labels"] == "trajectory":
+            sampled, scored = 1 + first + k * (steps - 1 - first), k
+        else:
+            # Of finished images no estimate is predicted.
+            predicted = min(len(compared), steps - 1 - first)
+            sampled, scored = 1 + first + (predicted if latent else k * predicted), k * len(compared)
+        unet += 2 * (prompts * sampled + line["pairs"] * learned)
+        judged += prompts * scored
+    return {"unet": unet, "judge": judged}
 
 
 def mean_interval(values):
@@ -74,6 +84,14 @@ def gains(runs, score):
     return [run["oracle"][score]["after"] - run["oracle"][score]["before"] for run in runs]
 
 
+def beside(control, runs):
+    """How much more is gained than by the control with the same seeds, whose preference models are the same."""
+    others = dict((run["seed"], gain) for run, gain in zip(control, gains(control, "aesthetics")))
+    differences = [
+        gain - others[run["seed"]] for run, gain in zip(runs, gains(runs, "aesthetics")) if run["seed"] in others]
+    return text(differences, sign=True) if differences else ""
+
+
 def write(folder, order, fast):
     """Writes results.md and the charts; returns the table and what explains it."""
     runs = [json.loads(path.read_text()) for path in sorted((folder / "results").glob("*.json"))]
@@ -83,7 +101,7 @@ def write(folder, order, fast):
     names = [name for name in order if (name, 1) in groups]
     first = runs[0]["oracle"]
     rows = [["base", "", f"{first['aesthetics']['before']:.1f}", "", f"{first['agreement']['before']:.1f}", "",
-             "0", "0", paper("base")]]
+             "", "0", "0", paper("base")]]
     for name in names:
         group = groups[name, 1]
         rows.append([
@@ -91,11 +109,12 @@ def write(folder, order, fast):
             text(gains(group, "aesthetics"), sign=True),
             text([run["oracle"]["agreement"]["after"] for run in group]),
             text(gains(group, "agreement"), sign=True),
+            beside(groups.get((CONTROL, 1), []), group) if name.startswith(CONTROL + ", ") else "",
             f"{statistics.fmean(run['calls']['unet'] for run in group) / 1000:.0f}",
             f"{statistics.fmean(run['calls']['judge'] for run in group) / 1000:.1f}", paper(name),
         ])
-    head = ["method", "seeds", "aesthetics", "change", "agreement", "change", "U-Net calls, thousands",
-            "judge calls, thousands", "PickScore in the paper"]
+    head = ["method", "seeds", "aesthetics", "change", "agreement", "change", f"aesthetics less {CONTROL}",
+            "U-Net calls, thousands", "judge calls, thousands", "PickScore in the paper"]
     table = "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head)] + rows)
     curves = {name: [(point(groups[key])) for key in sorted(groups) if key[0] == name] for name in names}
     # More lines could not be told apart.
@@ -105,8 +124,9 @@ def write(folder, order, fast):
     note = (
         f"{first['prompts']} prompts that nothing was trained on, {first['pictures'] // first['prompts']} images each, "
         "scored by the oracle of the built-in world (0 to 100). ± is the 95 % interval of the mean over three training "
-        f"seeds (Student's t); of two, both are given. Over prompts, the standard error of one run's change is at most {error:.1f}. U-Net "
-        "calls count each image and each half of guidance, a backward pass as two; those that trained the preference "
+        f"seeds (Student's t); of two, both are given. Differences from the row \"{CONTROL}\" "
+        f"are taken seed by seed, since runs with the same seed share a preference model. Over prompts, the standard error of one run's change is at most {error:.1f}. "
+        "U-Net calls count each image and each half of guidance, a backward pass as two; those that trained the preference "
         "model are not counted.")
     command = "make experiments" + (" FAST=1" if fast else "")
     (folder / "results.md").write_text(

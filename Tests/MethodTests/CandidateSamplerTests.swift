@@ -34,7 +34,7 @@ import Testing
 
     init(
       _ fixture: String, innerSteps: Int, thresholds: ClosedRange<Double> = 0...0,
-      promptsAtOnce: Int = 3, comparedSteps: Range<Int> = 2..<10,
+      promptsAtOnce: Int = 3, comparedSteps: Range<Int> = 2..<10, window: Int? = nil,
       labels: CandidateSamplingSettings.Labels = .step,
       continuation: CandidateSamplingSettings.Continuation = .random
     ) throws {
@@ -44,8 +44,9 @@ import Testing
       sampler = CandidateSampler(
         unet: GuidedUNet(pipeline.unet, guidance: 3), scheduler: scheduler,
         settings: .init(
-          steps: 10, eta: 1, candidates: 3, comparedSteps: comparedSteps, innerSteps: innerSteps,
-          thresholds: thresholds, labels: labels, continuation: continuation,
+          steps: 10, eta: 1, candidates: 3, comparedSteps: comparedSteps, window: window,
+          innerSteps: innerSteps, thresholds: thresholds, labels: labels,
+          continuation: continuation,
           promptsAtOnce: promptsAtOnce, seed: 5), latentShape: [8, 8, 4])
       prompts = PromptBatch(
         identifiers: [7, 8, 9],
@@ -53,8 +54,10 @@ import Testing
       negative = try pipeline.negativeConditioning()
     }
 
-    func sample(_ scorer: some CandidateScorer = Brightness()) throws -> SampledPairs {
-      try sampler(prompts, negative: negative, iteration: 1, scorer: scorer)
+    func sample(
+      _ scorer: some CandidateScorer = Brightness(), iteration: UInt64 = 1
+    ) throws -> SampledPairs {
+      try sampler(prompts, negative: negative, iteration: iteration, scorer: scorer)
     }
   }
 
@@ -95,6 +98,30 @@ import Testing
     // The first steps draw the most noise, the last the least.
     #expect(thresholds[0] > 1 && thresholds[thresholds.count - 1] == 0)
     #expect(strict.comparisons[0].kept == 0 && strict.comparisons.last?.kept == 3)
+  }
+
+  @Test(
+    "a window compares so many consecutive steps, others in every batch; the widest compares all")
+  func windows() throws {
+    let timesteps = [701, 601, 501, 401, 301, 201, 101, 1]
+    let setting = try Setting("sample", innerSteps: 0, window: 3)
+    var firsts: Set<Int> = []
+    for iteration in 0..<24 {
+      let compared = try setting.sample(iteration: UInt64(iteration)).comparisons.map(\.timestep)
+      let first = try #require(timesteps.firstIndex(of: compared.first ?? 0))
+      #expect(compared == Array(timesteps[first..<first + 3]))
+      firsts.insert(first)
+    }
+    #expect(firsts == Set(0...5))
+    let again = try setting.sample(iteration: 3)
+    #expect(try setting.sample(iteration: 3).comparisons == again.comparisons)
+
+    let all = try Setting("sample", innerSteps: 0).sample()
+    let widest = try Setting("sample", innerSteps: 0, window: 8).sample()
+    #expect(widest.comparisons == all.comparisons && widest.finalScores == all.finalScores)
+    let trajectories = try Setting("sample", innerSteps: 0, window: 2, labels: .trajectory)
+    let scorer = Brightness()
+    #expect(try trajectories.sample(scorer).pairs.count == 2 * 3 && scorer.timesteps == [0])
   }
 
   @Test(

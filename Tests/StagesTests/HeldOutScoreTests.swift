@@ -5,8 +5,11 @@ import Foundation
 import Imaging
 import PipelineCore
 import PreferenceModels
+import ProceduralWorld
 import Ranks
+import Scorers
 import Shards
+import StageSupport
 import TestSupport
 import Testing
 import TrainingStages
@@ -126,10 +129,91 @@ import TrainingStages
     }
   }
 
+  @Test("the oracle's scores are those of the images that are shown, a published scorer's its own")
+  func others() throws {
+    try withTemporaryFolder { folder in
+      let run = run(
+        in: folder, "workspace",
+        scored + [
+          "spo.held_out_oracle=procedural-world",
+          "spo.held_out_scorers={\"clip\": \"\(fixturePath("scorers/clip-hf"))\"}",
+        ])
+      try run.makeSources()
+      try run.run()
+      let scorer = try Scorer(
+        .clipScore, path: fixturePath("scorers/clip-hf"),
+        tokenizer: try ModelFolder(path: MiniatureRun.tinyModel).tokenizer())
+      let shards = try ShardSet.heldOut(in: "\(run.workspace)/shards")
+      for (name, line, suffix) in [("batch-000000", 0, "_before"), ("batch-000003", 2, "")] {
+        let row = try RGBImage(decoding: try bytes(run, "spo/pictures/\(name).png"))
+        let images = (0..<2).map { number in
+          let side = row.height
+          return RGBImage(
+            width: side, height: side,
+            pixels: (0..<side).flatMap { y in
+              let start = 3 * side * (2 * y + number)
+              return Array(row.pixels[start..<start + 3 * side])
+            })
+        }
+        var expected: [String: [Double]] = ["aesthetics": [], "agreement": [], "clip": []]
+        for (number, image) in images.enumerated() {
+          let prompt = try shards.prompt(number).text
+          let score = OracleScore(
+            of: try Picture(image, name: "image"), as: try Scene(prompt: prompt))
+          expected["aesthetics"]?.append(score.aesthetics)
+          expected["agreement"]?.append(score.agreement)
+          expected["clip"]? += try scorer([image], prompt: prompt).scores
+        }
+        for (key, each) in expected {
+          let mean = try #require(try scores(run, "held_out_\(key)\(suffix)")[line])
+          #expect(abs(mean - (each[0] + each[1]) / 2) < 1e-5, "\(key) \(name)")
+        }
+      }
+      let page = String(decoding: try bytes(run, "report/index.html"), as: UTF8.self)
+      for key in ["aesthetics", "agreement", "clip"] {
+        #expect(page.contains("Held-out prompts: \(key)"))
+      }
+    }
+  }
+
+  @Test("a scorer that cannot be read is refused before the first batch")
+  func unreadable() throws {
+    try withTemporaryFolder { folder in
+      let run = run(
+        in: folder, "workspace", scored + ["spo.held_out_scorers={\"clip\": \"\(folder)\"}"])
+      try run.makeSources()
+      let message = failure { try run.run(through: "spo") } ?? "accepted"
+      #expect(message.contains(folder) && !message.contains("batch 1"), "\(message)")
+    }
+  }
+
+  @Test("a scorer that falls by more than chance explains is warned of")
+  func overOptimization() throws {
+    func warnings(_ before: [Double], _ after: [Double], inverted: Bool = false) throws -> [String]
+    {
+      var line: JSON.Object = .figures([
+        ("loss", 0.5), ("gradient_norm", 1), ("clipped_share", 0), ("updates", 1), ("pairs", 2),
+      ])
+      (line["updates"], line["pairs"]) = (.integer(1), .integer(2))
+      line["steps"] = .array([])
+      for (key, scores) in [("held_out_scores_before", before), ("held_out_scores", after)] {
+        let members: JSON = ["clip": .array(scores.map { .number($0) })]
+        line[key] = members
+      }
+      return try TuningFindings([line], inverted: inverted).warnings()
+    }
+    let found = try warnings([9, 8, 7, 9], [5, 5, 4, 5])
+    #expect(found.count == 1 && found[0].contains("clip of held-out images fell from 8.25 to 4.75"))
+    #expect(try warnings([9, 8, 7, 9], [5, 5, 4, 5], inverted: true).isEmpty)
+    #expect(try warnings([9, 8, 7, 9], [5, 12, 4, 14]).isEmpty)
+    #expect(try warnings([5, 5, 4, 5], [9, 8, 7, 9]).isEmpty)
+    #expect(try warnings([5], [3]).isEmpty)
+  }
+
   @Test("a killed run ends with the same log, and ranks log what one process does")
   func sameBytes() throws {
     try withTemporaryFolder { folder in
-      let settings = scored + ["spo.checkpoint_every=2"]
+      let settings = scored + ["spo.checkpoint_every=2", "spo.held_out_oracle=procedural-world"]
       let whole = self.run(in: folder, "whole", settings)
       try whole.makeSources()
       var moments: [MiniatureRun] = []

@@ -53,4 +53,17 @@ import Testing
     #expect(charts[1].series.map(\.name) == ["all timesteps", "timestep 901", "timestep 1"])
     #expect(charts[1].series[1].points.map(\.y) == [3])
   }
+
+  @Test("other scorers of held-out images have a curve each, which begins before the first step")
+  func otherScorers() throws {
+    let charts = try charts(
+      "spo",
+      [
+        #"{"step": 1, "held_out_clip_before": 1, "held_out_scores_before": {"clip": [1]}, "pairs": 2}"#,
+        #"{"step": 2, "held_out_clip": 3, "held_out_scores": {"clip": [3]}, "pairs": 2}"#,
+      ])
+    #expect(charts.map(\.title) == ["Pairs trained on", "Held-out prompts: clip"])
+    #expect(charts[1].series[0].points.map(\.y) == [1, 3])
+    #expect(charts[1].series[0].points.map(\.x) == [0, 2])
+  }
 }

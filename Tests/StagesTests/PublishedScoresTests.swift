@@ -1,5 +1,6 @@
 import Files
 import Foundation
+import Imaging
 import PipelineCore
 import Stages
 import TestSupport
@@ -105,6 +106,36 @@ import Testing
       let other = scored.replacingOccurrences(of: "validation_unique", with: "test_unique")
       let message = failure { _ = try run(pipeline(folder, other)) } ?? "accepted"
       #expect(message.contains("test_unique"), "\(message)")
+    }
+  }
+
+  @Test("a negative LoRA changes the tuned model's images alone, by its weight")
+  func negativeLoRA() throws {
+    try withTemporaryFolder { folder in
+      try MiniatureRun(in: folder).makeSources()
+      func images(_ overrides: String...) throws -> (before: RGBImage, after: RGBImage) {
+        let run = MiniatureRun(in: folder, overrides: overrides)
+        try run.run()
+        func image(_ model: String) throws -> RGBImage {
+          try RGBImage(
+            decoding: try RegularFile(path: "\(run.workspace)/report/pictures/000-0-\(model).png")
+              .readAll())
+        }
+        return (try image("before"), try image("after"))
+      }
+      let plain = try images()
+      let lora = "\(folder)/negative.safetensors"
+      try FileManager.default.copyItem(
+        atPath: "\(folder)/workspace/spo/pytorch_lora_weights.safetensors", toPath: lora)
+      let away = try images("report.negative_lora=\(lora)=20")
+      #expect(away.before == plain.before && away.after != plain.after)
+      let page = try String(
+        contentsOfFile: "\(folder)/workspace/report/index.html", encoding: .utf8)
+      #expect(page.contains("Guidance steers the tuned images away from what the LoRA \(lora)=20"))
+      // Nothing but the order of sums differs.
+      let none = try images("report.negative_lora=\(lora)=0")
+      let distance = zip(none.after.pixels, plain.after.pixels).map { abs(Int($0) - Int($1)) }.max()
+      #expect((distance ?? 255) <= 1)
     }
   }
 }

@@ -139,6 +139,8 @@ import Testing
       ("preference", "validation_timesteps", [1, 1]), ("export", "forms", []),
       ("export", "forms", ["lora", "lora"]), ("comparisons", "train_prompts", 700),
       ("report", "guidance", []), ("report", "guidance", [7, 7]),
+      ("report", "negative_lora", ""), ("report", "negative_lora", "=0.5"),
+      ("spo", "window", 17), ("spo", "held_out_scorers", ["pickscor": "x"]),
       ("report", "scorers", ["pickscor": "x"]), ("report", "scorers", ["pickscore": ""]),
     ] as [(String, String, JSON)])
   func conflicts(stage: String, setting: String, value: JSON) throws {
@@ -169,6 +171,12 @@ import Testing
       (
         "spo", "held_out_prompts: 3",
         "held_out_prompts: must be 8, the default, where held_out_every"
+      ),
+      ("spo", "held_out_oracle: 'procedural-world'", "held_out_oracle: must be \"none\" where"),
+      ("spo", "held_out_scorers: {clip: 'x'}", "held_out_scorers: must be {} where held_out_every"),
+      (
+        "report", "prompts: 'p', guidance: [1, 5], negative_lora: 'x'",
+        "negative_lora: must be null where guidance is 1"
       ),
       ("spo", "target_step: 1", "target_step: must be 0.5, the default, where loss is"),
       ("spo", "loss: 'gradspo', inner_steps: 2", "loss: must be \"spo\" where inner_steps"),

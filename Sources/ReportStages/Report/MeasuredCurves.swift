@@ -147,11 +147,24 @@ package struct MeasuredCurves {
     let keys = measured
     let known = Self.known[stage] ?? []
     let named = Set(known.flatMap { $0.series.map(\.key) + [$0.before ?? ""] })
-    let others = keys.filter { !named.contains($0) }.map { key in
+    let others = keys.filter { !named.contains($0) }.compactMap { key -> Curve? in
+      if key.hasPrefix("held_out_") { return heldOutCurve(key) }
       let words = key.replacingOccurrences(of: "_", with: " ")
       return Curve(key, words.prefix(1).uppercased() + words.dropFirst(), y: words)
     }
     return known.filter { $0.series.contains { keys.contains($0.key) } } + others
+  }
+
+  /// Of a scorer that was not learned from; nil for what it said before the first batch, where that curve begins.
+  private func heldOutCurve(_ key: String) -> Curve? {
+    let before = "_before"
+    guard !key.hasSuffix(before) else { return nil }
+    let scorer = key.dropFirst("held_out_".count)
+    return Curve(
+      key, "Held-out prompts: \(scorer)", y: "score",
+      note:
+        "Not learned from. If it falls while the score of the preference model rises, tuning has gone too far.",
+      before: key + before)
   }
 
   /// The names of the numbers in the metrics, in the order in which they come.

@@ -1,6 +1,7 @@
 import Files
 import Imaging
 import ProceduralWorld
+import StageSupport
 
 /// The oracle's scores of all pictures before tuning and by one tuned model.
 struct OracleComparison {

@@ -1,5 +1,6 @@
 import Autograd
 import Diffusion
+import Evaluation
 import Imaging
 import NN
 import StageSupport
@@ -11,8 +12,17 @@ struct Painter {
   let scheduler: DDIMScheduler
   let negative: Conditioning
   /// Without a LoRA, then with each.
-  private let unets: [UNet]
+  private let models: [Model]
   private let settings: ReportSettings
+
+  private struct Model {
+    let unet: UNet
+    /// For the unconditional half of guidance; nil: the same.
+    let negative: UNet?
+  }
+
+  /// What the layers of a tuned model add, and what they add in the unconditional half of guidance; nil: the same.
+  typealias Adapters = (own: AdapterSet, negative: AdapterSet?)
 
   init(_ settings: ReportSettings, loraPaths: [String]) throws {
     try self.init(
@@ -20,21 +30,27 @@ struct Painter {
       try loraPaths.map { path in
         let adapters = AdapterSet()
         try LoRAFile(path: path).addUNetAdapters(to: adapters)
-        return adapters
+        let tuned = EvaluatedModel(
+          settings.base, loraPaths: [path],
+          negativeLoRAs: settings.negativeLora.map { [NegativeLoRA($0)] } ?? [])
+        return (adapters, try tuned.negativeAdapters())
       })
   }
 
-  /// - Parameter adapters: what was learned, for each LoRA
-  init(_ settings: ReportSettings, _ adapters: [AdapterSet]) throws {
+  /// - Parameter adapters: of each LoRA
+  init(_ settings: ReportSettings, _ adapters: [Adapters]) throws {
     let model = settings.base
     // All are built on the same arrays; the tuned ones add their adapters.
     let (unet, weights) = try model.unet()
-    unets =
-      try [unet]
-      + adapters.map { adapters in
-        let tuned = try UNet(weights.adapted(by: adapters), unet.configuration)
-        try adapters.requireAllMatched()
-        return tuned
+    func tuned(by adapters: AdapterSet) throws -> UNet {
+      let tuned = try UNet(weights.adapted(by: adapters), unet.configuration)
+      try adapters.requireAllMatched()
+      return tuned
+    }
+    models =
+      try [Model(unet: unet, negative: nil)]
+      + adapters.map {
+        Model(unet: try tuned(by: $0.own), negative: try $0.negative.map { try tuned(by: $0) })
       }
     pipeline = try TextToImage(model, unet: unet)
     scheduler = try DDIMScheduler(model.pipelineSchedulerConfig())
@@ -49,22 +65,23 @@ struct Painter {
   ///   - guidance: the scale of classifier-free guidance
   func pictures(of prompt: String, number: Int, guidance: Float) throws -> [RGBImage] {
     let conditioning = try pipeline.conditioning(of: [prompt])
-    return try unets.flatMap {
+    return try models.flatMap {
       try images(try pictures(by: $0, of: conditioning, number: number, guidance: guidance))
     }
   }
 
   /// Decoded pictures `[pictures, height, width, 3]` without a LoRA, and those with each.
   func decodedPictures(of conditioning: Conditioning, guidance: Float) throws -> [Tensor] {
-    try unets.map { try pictures(by: $0, of: conditioning, number: 0, guidance: guidance) }
+    try models.map { try pictures(by: $0, of: conditioning, number: 0, guidance: guidance) }
   }
 
   private func pictures(
-    by unet: UNet, of conditioning: Conditioning, number: Int, guidance: Float
+    by model: Model, of conditioning: Conditioning, number: Int, guidance: Float
   ) throws -> Tensor {
     let count = settings.picturesPerPrompt
     let sampler = LatentSampler(
-      unet: GuidedUNet(unet, guidance: guidance), scheduler: scheduler,
+      unet: GuidedUNet(model.unet, negative: model.negative, guidance: guidance),
+      scheduler: scheduler,
       stepCount: settings.samplingSteps, eta: settings.eta)
     let latents = try sampler(
       conditioning: conditioning.repeated(count), negative: negative,

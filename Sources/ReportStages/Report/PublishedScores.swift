@@ -3,6 +3,7 @@ import Evaluation
 import Files
 import PipelineCore
 import Scorers
+import StageSupport
 
 /// Has published models score a report's pictures, and compares the tuned models with the untuned one.
 ///
@@ -32,7 +33,7 @@ final class PublishedScores {
     self.files = files
   }
 
-  private var scorers: [(kind: ScorerKind, path: String)] { settings.namedScorers }
+  private var scorers: [(kind: ScorerKind, path: String)] { NamedScorers(settings.scorers).all }
 
   /// All pictures of a prompt, with the files that keep their scores: a group for each guidance and model.
   private func groups(

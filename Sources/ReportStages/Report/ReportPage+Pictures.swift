@@ -2,12 +2,17 @@ import Evaluation
 import Foundation
 import ProceduralWorld
 import Reporting
+import StageSupport
 
 extension ReportPage {
   /// The first prompts, all others as links, and those that an oracle's scores single out.
   func pictureSections() throws -> [ReportSection] {
     var blocks: [ReportBlock] = []
     if oracle != nil { blocks.append(.text(Self.oracleExplanation)) }
+    if let lora = settings.negativeLora {
+      blocks.append(
+        .text("Guidance steers the tuned images away from what the LoRA \(lora) makes."))
+    }
     if settings.shownPrompts > 0 {
       let shown = prompts.indices.prefix(settings.shownPrompts)
       blocks.append(

@@ -1,7 +1,7 @@
 package import Diffusion
+import Evaluation
 public import PipelineCore
-import Scorers
-import StageSupport
+public import StageSupport
 
 /// Settings of stage `report`.
 public struct ReportSettings: StageSettings {
@@ -28,6 +28,10 @@ public struct ReportSettings: StageSettings {
   @Setting("DDIM eta: 0 is deterministic, 1 is ancestral sampling.", in: 0...1)
   public var eta: Float = 0
   @Setting(
+    "A LoRA that guidance steers tuned images away from (Diffusion-NPO), FILE or FILE=WEIGHT; null: none."
+  )
+  public var negativeLora: String? = nil
+  @Setting(
     "Published scorers for the images, as in spo evaluate, each with its weights: { pickscore: DIR }."
   )
   public var scorers: [String: String] = [:]
@@ -41,11 +45,6 @@ public struct ReportSettings: StageSettings {
     "The summary.json files of other runs to compare with; missing ones are skipped.")
   public var beside: [String] = []
 
-  public enum Oracle: String, CaseIterable, Codable, Sendable {
-    case none
-    case proceduralWorld = "procedural-world"
-  }
-
   public init() {}
 
   public func check() throws(SettingConflict) {
@@ -57,29 +56,22 @@ public struct ReportSettings: StageSettings {
     guard !scales.isEmpty, Set(scales).count == scales.count else {
       throw SettingConflict("guidance", "must list at least one scale, and each only once")
     }
-    for (name, path) in scorers.sorted(by: { $0.key < $1.key }) {
-      guard ScorerKind(rawValue: name) != nil else {
-        throw SettingConflict(
-          "scorers",
-          "must use scorers from \(ScorerKind.allCases.map(\.rawValue).joined(separator: ", ")), but is "
-            + "\"\(name)\"")
+    if let negativeLora {
+      guard !NegativeLoRA(negativeLora).path.isEmpty else {
+        throw SettingConflict("negative_lora", "must name a LoRA file, but is \"\(negativeLora)\"")
       }
-      guard !path.isEmpty else {
+      guard !scales.contains(1) else {
         throw SettingConflict(
-          "scorers", "must name the folder or file of the weights of \(name), but is \"\"")
+          "negative_lora", "must be null where guidance is 1, which has no unconditional half")
       }
     }
+    try NamedScorers.check(scorers, "scorers")
   }
 
   package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
 
   /// All scales of guidance; the report shows images of the first one.
   var scales: [Float] { guidance.values }
-
-  /// In the order in which scores are listed everywhere.
-  var namedScorers: [(kind: ScorerKind, path: String)] {
-    ScorerKind.allCases.compactMap { kind in scorers[kind.rawValue].map { (kind, $0) } }
-  }
 
   /// The split of the shards that the prompts are those of; nil: they are in a file.
   package var split: String? {

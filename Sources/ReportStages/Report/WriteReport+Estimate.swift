@@ -1,5 +1,6 @@
 import Backends
 import Diffusion
+import Evaluation
 import Imaging
 import NN
 import PipelineCore
@@ -16,12 +17,14 @@ extension WriteReport: Estimating {
             setting: "report.prompts", path: settings.prompts,
             what: "a prompt list to sample, such as [{\"caption\": \"...\"}]")
         ] : [])
-      + settings.namedScorers.map { kind, path in
-        NamedSource(
-          setting: "report.scorers", path: path,
-          what: "the weights of the score \(kind.rawValue)",
-          override: "'report.scorers={\"\(kind.rawValue)\": \"PATH\"}'")
-      }
+      + (settings.negativeLora.map {
+        [
+          NamedSource(
+            setting: "report.negative_lora", path: NegativeLoRA($0).path,
+            what: "the LoRA that guidance steers away from")
+        ]
+      } ?? [])
+      + NamedScorers(settings.scorers).sources("report.scorers")
   }
 
   func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
@@ -32,7 +35,7 @@ extension WriteReport: Estimating {
     let count = Double(try drawnCount(scale)) / Double(together)
     let images = [RGBImage](
       repeating: RGBImage(width: 1, height: 1, pixels: [0, 0, 0]), count: together)
-    for (kind, path) in settings.namedScorers {
+    for (kind, path) in NamedScorers(settings.scorers).all {
       let scorer = try plan.build {
         try Scorer(kind, path: path, tokenizer: try settings.base.tokenizer())
       }
@@ -46,7 +49,10 @@ extension WriteReport: Estimating {
     let painter = try plan.build {
       try Painter(
         settings,
-        loraRanks().map { TunedUNet.freshAdapters(rank: $0, seed: settings.seed) })
+        loraRanks().map { rank in
+          func fresh() -> AdapterSet { TunedUNet.freshAdapters(rank: rank, seed: settings.seed) }
+          return (fresh(), settings.negativeLora == nil ? nil : fresh())
+        })
     }
     let judging = try plan.build {
       try (settings.oracle == .none || settings.candidateDraws == 0 ? nil : scale.tuning).map {

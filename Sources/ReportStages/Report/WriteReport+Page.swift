@@ -9,12 +9,15 @@ import TrainingStages
 extension WriteReport {
   /// What the pictures of other runs must have been drawn with to stand beside these.
   var sampling: JSON {
-    [
+    let sampling: JSON = [
       "models": .array(models.map { .string($0.name) }),
       "pictures_per_prompt": .integer(settings.picturesPerPrompt),
       "seed": JSON(settings.seed), "sampling_steps": .integer(settings.samplingSteps),
       "eta": .number(Double(settings.eta)), "guidance": .number(Double(settings.scales[0])),
     ]
+    guard let lora = settings.negativeLora, var members = sampling.object else { return sampling }
+    members["negative_lora"] = .string(lora)
+    return .object(members)
   }
 
   func page(

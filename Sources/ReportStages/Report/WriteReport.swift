@@ -99,12 +99,10 @@ package final class WriteReport: Stage {
         settings.split.map { StageInput(name: "prompts", path: "report.prompts", identity: $0) }
           ?? context.digests.input(file: settings.prompts, as: "prompts")
       ]
-      + settings.namedScorers.flatMap { kind, path in
-        try Scorer.files(path: path, kind: kind).map {
-          try context.digests.input(
-            file: $0, as: "\(kind.rawValue)/\(URL(fileURLWithPath: $0).lastPathComponent)")
-        }
-      }
+      + (settings.negativeLora.map {
+        [try context.digests.input(file: NegativeLoRA($0).path, as: "negative_lora")]
+      } ?? [])
+      + NamedScorers(settings.scorers).inputs(context.digests)
       + settings.beside.filter { Folders.exists($0) }.map {
         try context.digests.input(file: $0)
       }
@@ -305,7 +303,7 @@ package final class WriteReport: Stage {
   private func warnings() throws -> [String] {
     try ((hasTrainedJudge() ? [TrainPreference.name] : []) + stages.map(\.rawValue)).flatMap {
       try TrainingWarnings.read(from: context.workspace.path($0))
-    } + ScoreIndependence(settings.namedScorers, context).warnings()
+    } + ScoreIndependence(NamedScorers(settings.scorers).all, context).warnings()
   }
 
   /// What a figure of a tuned model is called in the summary: the first one's has the plain name.

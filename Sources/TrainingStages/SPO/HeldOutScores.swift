@@ -1,63 +1,150 @@
 import Autograd
 import Diffusion
 import Files
+import Imaging
+import PipelineCore
+import ProceduralWorld
+import Scorers
 import Shards
+import StageSupport
 import StepwiseOptimization
 
-/// How the preference model judges images of held-out prompts while the model learns to please it, always from the same
+/// How images of held-out prompts are scored while the model learns to please the preference model, always from the same
 /// noise.
 ///
-/// The prompts are new to both; the judge is the one that is learned from. So this falls where what was learned does not
-/// carry over to other prompts, and tells nothing of what the judge itself gets wrong.
+/// The preference model's own score falls where what was learned does not carry over to other prompts, but says nothing
+/// of what that model gets wrong: it still rises where tuning has gone too far. Scorers that are not learned from show that.
 struct HeldOutScores {
-  let images: HeldOutPictures
+  private let pictures: HeldOutPictures
   let prompts: Range<Int>
   /// Sampling batches from one score to the next.
   let interval: Int
+  private let scorers: NamedScorers
+  private let oracle: Oracle
+  private let model: ModelFolder
 
-  /// - Returns: nil where none are asked for
-  init?(_ settings: SPOSettings, _ images: HeldOutPictures) {
-    guard let interval = settings.heldOutEvery else { return nil }
-    self.images = images
-    self.interval = interval
-    prompts = 0..<min(settings.heldOutPrompts, images.shards.promptCount)
+  /// Of all images, after the same batch.
+  struct Measurement {
+    /// The preference model's mean score.
+    var score: Float = 0
+    /// What others say, image by image.
+    var others: [(scorer: String, scores: [Double])] = []
   }
 
-  /// Whether the model is judged after so many batches.
+  /// - Returns: nil where none are asked for
+  init?(_ settings: SPOSettings, _ pictures: HeldOutPictures) {
+    guard let interval = settings.heldOutEvery else { return nil }
+    self.pictures = pictures
+    self.interval = interval
+    prompts = 0..<min(settings.heldOutPrompts, pictures.shards.promptCount)
+    scorers = NamedScorers(settings.heldOutScorers)
+    oracle = settings.heldOutOracle
+    model = settings.base
+  }
+
+  /// Whether images are scored after so many batches.
   func areDue(after batch: Int, of count: Int) -> Bool {
     batch.isMultiple(of: interval) || batch == count
   }
 
-  /// The mean score of finished images.
-  ///
+  /// Opens every scorer once: what is wrong with the last of them must not come out after hours.
+  func requireReadable() throws {
+    for (kind, path) in scorers.all { _ = try scorer(kind, path) }
+    try oracle.requireFit(
+      model, setting: "spo.held_out_oracle", prompts: try texts(), from: "the held-out split")
+  }
+
+  private func scorer(_ kind: ScorerKind, _ path: String) throws -> Scorer {
+    try Scorer(kind, path: path, tokenizer: try model.tokenizer())
+  }
+
+  private func texts() throws -> [String] {
+    try prompts.map { try pictures.shards.prompt($0).text }
+  }
+
   /// - Parameter checkInterruption: called before each image; what it throws ends it
-  func mean(_ tuner: StepwiseTuner, checkInterruption: () throws -> Void) throws -> Float {
+  func measure(
+    _ tuner: StepwiseTuner, checkInterruption: () throws -> Void
+  ) throws -> Measurement {
     let judged = try prompts.map { number in
-      let prompt = try images.shards.prompt(number)
+      let prompt = try pictures.shards.prompt(number)
       return JudgedPrompt(text: prompt.text, ids: prompt.inputIDs)
     }
     let scorer = try tuner.scorer(for: judged)
-    return try prompts.reduce(Float(0)) {
+    var measurement = Measurement()
+    var images: [RGBImage] = []
+    for prompt in prompts {
       try checkInterruption()
-      return try $0 + score(of: $1, tuner, scorer) / Float(prompts.count)
+      let latents = try latents(of: prompt, tuner)
+      measurement.score += try score(of: latents, prompt, tuner, scorer) / Float(prompts.count)
+      if hasOthers { images.append(try image(of: latents, tuner)) }
     }
+    measurement.others = try otherScores(of: images, checkInterruption)
+    return measurement
   }
 
+  /// Whether any scorer but the preference model is asked.
+  var hasOthers: Bool { !scorers.all.isEmpty || oracle != .none }
+
   /// One at a time: memory must do for no more than training takes.
+  func latents(of prompt: Int, _ tuner: StepwiseTuner) throws -> Tensor {
+    try pictures.latents(of: prompt, tuner.tuned, negative: tuner.negative)
+  }
+
+  /// The preference model's score.
   func score(
-    of prompt: Int, _ tuner: StepwiseTuner, _ scorer: any CandidateScorer
+    of latents: Tensor, _ prompt: Int, _ tuner: StepwiseTuner, _ scorer: any CandidateScorer
   ) throws -> Float {
-    let latents = try images.latents(of: prompt, tuner.tuned, negative: tuner.negative)
-    let last = try tuner.scheduler.timesteps(stepCount: images.steps).last ?? 0
+    let last = try tuner.scheduler.timesteps(stepCount: pictures.steps).last ?? 0
     // As finished candidates are judged.
-    let scores = try scorer.scores(of: latents, timestep: 0, drawnFrom: last, prompts: [prompt])
-    return scores[0]
+    return try scorer.scores(of: latents, timestep: 0, drawnFrom: last, prompts: [prompt])[0]
+  }
+
+  func image(of latents: Tensor, _ tuner: StepwiseTuner) throws -> RGBImage {
+    try RGBImage(decoded: try withoutGradients { try tuner.autoencoder.pictures(of: latents) })
+  }
+
+  /// One published scorer is in memory at a time.
+  private func otherScores(
+    of images: [RGBImage], _ checkInterruption: () throws -> Void
+  ) throws -> [(scorer: String, scores: [Double])] {
+    var others: [(scorer: String, scores: [Double])] = []
+    for (kind, path) in scorers.all {
+      let scorer = try scorer(kind, path)
+      others.append(
+        (
+          kind.rawValue,
+          try zip(images, texts()).flatMap { image, text in
+            try checkInterruption()
+            return try scorer([image], prompt: text).scores
+          }
+        ))
+    }
+    guard oracle == .proceduralWorld else { return others }
+    let scores = try zip(images, texts()).map { image, text in
+      OracleScore(
+        of: try Picture(image, name: "held-out image of \"\(text)\""),
+        as: try Scene(prompt: text))
+    }
+    return others + [
+      ("aesthetics", scores.map(\.aesthetics)), ("agreement", scores.map(\.agreement)),
+    ]
   }
 }
 
-extension JSON.Object {
-  /// The score of a line of `metrics.jsonl`, under the key that it has there.
-  mutating func setHeldOutScore(_ score: Float, beforeTraining: Bool = false) {
-    self[beforeTraining ? "held_out_score_before" : "held_out_score"] = .number(Double(score))
+extension HeldOutScores.Measurement {
+  /// Adds the scores to a line of `metrics.jsonl`: the means, and of other scorers also the scores of all images.
+  ///
+  /// - Parameter beforeTraining: whether they are of the model before the first batch
+  func add(to figures: inout JSON.Object, beforeTraining: Bool = false) {
+    let suffix = beforeTraining ? "_before" : ""
+    figures["held_out_score\(suffix)"] = .number(Double(score))
+    guard !others.isEmpty else { return }
+    for (scorer, scores) in others {
+      figures["held_out_\(scorer)\(suffix)"] =
+        .number(scores.reduce(0, +) / Double(max(1, scores.count)))
+    }
+    figures["held_out_scores\(suffix)"] = .object(
+      others.reduce(into: JSON.Object()) { $0[$1.scorer] = .array($1.scores.map { .number($0) }) })
   }
 }

@@ -1,6 +1,6 @@
 package import Diffusion
 public import PipelineCore
-import StageSupport
+public import StageSupport
 public import StepwiseOptimization
 
 /// Settings of stage `spo`; the defaults are those published for Stable Diffusion v1.5.
@@ -51,6 +51,10 @@ public struct SPOSettings: StageSettings {
     "First sampling step, counted from 0, whose candidates are no longer compared; null: none.",
     in: 1...1_000)
   public var stopStep: Int? = nil
+  @Setting(
+    "Compare only this many consecutive steps per batch, from a random one on (MixGRPO); null: all.",
+    in: 1...1_000)
+  public var window: Int? = nil
   @Setting(
     "Steps that each candidate continues on its own before it is scored; SDXL as published: 3.",
     in: 0...998)
@@ -123,6 +127,11 @@ public struct SPOSettings: StageSettings {
   public var heldOutEvery: Int? = nil
   @Setting("Held-out prompts to score, always from the same noise.", in: 1...4_096)
   public var heldOutPrompts = 8
+  @Setting(
+    "Published scorers that also score these images, as in report.scorers: { pickscore: DIR }.")
+  public var heldOutScorers: [String: String] = [:]
+  @Setting("Additional scorer of these images: none, or the oracle of the built-in world.")
+  public var heldOutOracle = Oracle.none
   @Setting("Sampling batches between checkpoints.", in: 1...1_000_000)
   public var checkpointEvery = 10
 
@@ -170,6 +179,11 @@ public struct SPOSettings: StageSettings {
       throw SettingConflict(
         "stop_step", "must be at most sampling_steps (\(samplingSteps)), but is \(stopStep)")
     }
+    if let window, window > comparedSteps.count {
+      throw SettingConflict(
+        "window",
+        "must be at most the number of compared steps (\(comparedSteps.count)), but is \(window)")
+    }
     guard divertStep + innerSteps < samplingSteps else {
       throw SettingConflict(
         "inner_steps",
@@ -196,12 +210,19 @@ public struct SPOSettings: StageSettings {
         "must be at least threshold (\(threshold)), but is \(highestThreshold)")
     }
     try checkLoss()
+    try NamedScorers.check(heldOutScorers, "held_out_scorers")
     let unused = Self().heldOutPrompts
     guard heldOutEvery != nil || heldOutPrompts == unused else {
       throw SettingConflict(
         "held_out_prompts",
         "must be \(unused), the default, where held_out_every is null (none are scored), but is "
           + "\(heldOutPrompts)")
+    }
+    guard heldOutEvery != nil || heldOutScorers.isEmpty && heldOutOracle == .none else {
+      let (setting, unset) =
+        heldOutScorers.isEmpty ? ("held_out_oracle", "\"none\"") : ("held_out_scorers", "{}")
+      throw SettingConflict(
+        setting, "must be \(unset) where held_out_every is null: no image is scored")
     }
   }
 
@@ -236,7 +257,7 @@ public struct SPOSettings: StageSettings {
   package func sampling(promptsAtOnce: Int, seed: UInt64) -> CandidateSamplingSettings {
     CandidateSamplingSettings(
       steps: samplingSteps, eta: eta, candidates: candidates, comparedSteps: comparedSteps,
-      innerSteps: innerSteps,
+      window: window, innerSteps: innerSteps,
       thresholds: threshold...max(threshold, highestThreshold ?? threshold),
       labels: labels, continuation: continueFrom, promptsAtOnce: promptsAtOnce, seed: seed)
   }

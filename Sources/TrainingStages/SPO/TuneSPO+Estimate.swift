@@ -1,8 +1,10 @@
 package import Backends
 import Diffusion
+import Imaging
 import NN
 import PipelineCore
 import PreferenceModels
+import Scorers
 import Shards
 package import StageSupport
 import StepwiseOptimization
@@ -14,6 +16,7 @@ extension TuneSPO: Estimating {
         [.clip("spo.preference", $0, "the trained preference model")]
       } ?? [])
       + NamedSource.start(settings.start, stage: Self.name)
+      + NamedScorers(settings.heldOutScorers).sources("spo.held_out_scorers")
   }
 
   package func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
@@ -22,6 +25,13 @@ extension TuneSPO: Estimating {
     var settings = settings
     // Every comparison gives a pair.
     (settings.threshold, settings.highestThreshold) = (-1, nil)
+    if let window = settings.window {
+      // Later windows take more calls of the U-Net: one in the middle takes as many as they do on average.
+      let steps = settings.comparedSteps
+      settings.divertStep = steps.lowerBound + (steps.count - window) / 2
+      settings.stopStep = settings.divertStep + window
+      settings.window = nil
+    }
     let data = PlannedComparisons(layout: try scale.layout(of: settings.base), split: "train")
     var tuner = try plan.build {
       try StepwiseTuner(
@@ -43,7 +53,18 @@ extension TuneSPO: Estimating {
         1 + Int(counts.batches) / heldOut.interval
         + (Int(counts.batches).isMultiple(of: heldOut.interval) ? 0 : 1)
       try plan.run(times: Double(times * heldOut.prompts.count)) {
-        _ = try heldOut.score(of: 0, tuner, scorer)
+        let latents = try heldOut.latents(of: 0, tuner)
+        _ = try heldOut.score(of: latents, 0, tuner, scorer)
+        if heldOut.hasOthers { _ = try tuner.autoencoder.pictures(of: latents) }
+      }
+      let image = RGBImage(width: 1, height: 1, pixels: [0, 0, 0])
+      for (kind, path) in NamedScorers(settings.heldOutScorers).all {
+        let scorer = try plan.build {
+          try Scorer(kind, path: path, tokenizer: try settings.base.tokenizer())
+        }
+        try plan.run(times: Double(times * heldOut.prompts.count)) {
+          try scorer([image], prompt: "")
+        }
       }
     }
 

@@ -9,6 +9,8 @@ extension TuneSPO: ModelFitting {
     try requireOtherStart()
     try settings.checkTokenizer()
     let model = settings.base
+    try settings.heldOutOracle.requireFit(
+      model, setting: "spo.held_out_oracle", prompts: nil, from: "")
     try model.require(steps: settings.samplingSteps, of: "spo.sampling_steps")
     try model.require(rank: settings.rank, of: "spo.rank")
     guard let scheduler = model.readableScheduler else { return }

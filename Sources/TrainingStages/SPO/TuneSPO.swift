@@ -26,7 +26,7 @@ package final class TuneSPO: RankedStage {
   package static let unit = "batches"
   package static let usesDevice = true
   package static let settingsWithoutEffect: Set<String> = [
-    "model", "tokenizer", "vae", "preference", "start",
+    "model", "tokenizer", "vae", "preference", "start", "held_out_scorers",
   ]
   package static let spare = ["spo/checkpoints"]
   package static let repairsFiles = true
@@ -65,6 +65,7 @@ package final class TuneSPO: RankedStage {
       + (settings.preference.map { ModelFolder(path: $0) }?
         .preferenceInputs(context.digests, as: "preference") ?? [])
       + (settings.start.map { [try context.digests.input(file: $0, as: "start")] } ?? [])
+      + NamedScorers(settings.heldOutScorers).inputs(context.digests)
   }
 
   /// The prompts that pictures are drawn of, by their numbers in the shards.
@@ -103,6 +104,7 @@ package final class TuneSPO: RankedStage {
       "gradient_accumulation": 1, "judged_timestep": .string(told.rawValue), "labels": "step",
       "continue_from": "random", "held_out_every": .null, "held_out_prompts": 8,
       "inverted": false, "loss": "spo", "target_step": 0.5, "average_decay": .null,
+      "window": .null, "held_out_scorers": .object(JSON.Object()), "held_out_oracle": "none",
     ]
   }
 
@@ -126,9 +128,11 @@ package final class TuneSPO: RankedStage {
       shards: try ShardSet.heldOut(in: shardFolder), count: settings.pictures,
       scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
       unit: "batch", folder: "\(folder)/pictures")
+    let heldOut = HeldOutScores(settings, pictures)
+    if context.ranks.isFirst { try heldOut?.requireReadable() }
     tuning = Tuning(
       tuner: tuner, shards: shards, pictures: pictures,
-      heldOut: HeldOutScores(settings, pictures), log: log,
+      heldOut: heldOut, log: log,
       order: EpochOrder(count: try prompts().count, seed: settings.seed))
     context.noteIdleRanks(
       "sample", batch: settings.batch, "spo.batch", settings.promptsAtOnce, "spo.prompts_at_once")
@@ -191,7 +195,7 @@ package final class TuneSPO: RankedStage {
     let heldOut = context.ranks.isFirst ? tuning.heldOut : nil
     let before =
       iteration == 0
-      ? try heldOut?.mean(tuning.tuner, checkInterruption: context.checkInterruption) : nil
+      ? try heldOut?.measure(tuning.tuner, checkInterruption: context.checkInterruption) : nil
     let prompts = tuning.order.items(step: iteration, batch: settings.batch).map {
       numbers[$0.item]
     }
@@ -204,13 +208,12 @@ package final class TuneSPO: RankedStage {
         return JudgedPrompt(text: prompt.text, ids: prompt.inputIDs)
       }, iteration: iteration)
     var figures = Self.figures(sampled, trained)
-    if let before { figures.setHeldOutScore(before, beforeTraining: true) }
-    var score: Float?
+    before?.add(to: &figures, beforeTraining: true)
+    var measured: HeldOutScores.Measurement?
     if let heldOut, heldOut.areDue(after: iteration + 1, of: try intervals().stepCount) {
-      let mean = try heldOut.mean(
+      measured = try heldOut.measure(
         tuning.tuner, checkInterruption: context.checkInterruption)
-      figures.setHeldOutScore(mean)
-      score = mean
+      measured?.add(to: &figures)
     }
     try tuning.log.append(step: iteration + 1, figures)
     if sampled.pairs.isEmpty {
@@ -220,7 +223,7 @@ package final class TuneSPO: RankedStage {
     context.progress.advance(
       note: "\(sampled.pairs.count) pairs, loss \(shortened(trained.loss)), "
         + "score \(shortened(sampled.meanFinalScore))"
-        + (score.map { ", held-out score \(shortened($0))" } ?? ""))
+        + (measured.map { ", held-out score \(shortened($0.score))" } ?? ""))
     self.tuning = tuning
   }
 

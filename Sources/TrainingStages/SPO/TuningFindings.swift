@@ -19,6 +19,8 @@ package struct TuningFindings {
   private var gradientNorms: [Double] = []
   /// Before the first batch, then as they were measured.
   private var heldOutScores: [Double] = []
+  /// What other scorers say of the same images, by scorer: before the first batch, then as they were measured.
+  private var otherScores: [(scorer: String, scores: [[Double]])] = []
   private let isInverted: Bool
 
   /// - Parameters:
@@ -33,6 +35,9 @@ package struct TuningFindings {
       batches += 1
       for key in ["held_out_score_before", "held_out_score"] {
         if let score = try reader.optional(key) { heldOutScores.append(try score.double()) }
+      }
+      for key in ["held_out_scores_before", "held_out_scores"] {
+        try addOtherScores(reader.optional(key))
       }
       pairs += count
       updates += try reader.int("updates")
@@ -56,6 +61,32 @@ package struct TuningFindings {
       }
     }
     meanGap = gapSum / Double(max(1, compared))
+  }
+
+  private mutating func addOtherScores(_ line: JSONReader?) throws {
+    for (scorer, scores) in try line?.members() ?? [] {
+      let numbers = try scores.elements().map { try $0.double() }
+      if let place = otherScores.firstIndex(where: { $0.scorer == scorer }) {
+        otherScores[place].scores.append(numbers)
+      } else {
+        otherScores.append((scorer, [numbers]))
+      }
+    }
+  }
+
+  /// Scorers that were not learned from and like the tuned model's images less, by more than chance explains.
+  private func overOptimizationWarnings() -> [String] {
+    guard !isInverted else { return [] }
+    return otherScores.compactMap { scorer, scores in
+      guard scores.count > 1, let before = scores.first, let after = scores.last,
+        before.count == after.count, before.count > 1
+      else { return nil }
+      let change = PairedComparison(before: before, after: after, groupSize: 1)
+      guard change.change < -2 * change.standardError else { return nil }
+      return "spo: \(scorer) of held-out images fell from \(Self.text(change.before)) to "
+        + "\(Self.text(change.after)) (standard error \(Self.text(change.standardError))): the preference "
+        + "model may be over-optimized; train for fewer batches, or raise spo.threshold"
+    }
   }
 
   /// - Throws: ``NothingLearned`` if no pair was recorded
@@ -104,7 +135,7 @@ package struct TuningFindings {
           + "(\(Self.text(after)), was \(Self.text(before))), so what was learned does not carry over; train "
           + "on more prompts, for fewer batches, or lower spo.learning_rate")
     }
-    return warnings
+    return warnings + overOptimizationWarnings()
   }
 
   private var thresholdText: String {

@@ -1,20 +1,20 @@
-import Files
+package import Files
 
 /// The mean of a score before and after, over the same prompts and noises.
-struct PairedComparison {
-  let before: Double
-  let after: Double
+package struct PairedComparison {
+  package let before: Double
+  package let after: Double
   /// Of the mean difference, over prompts: pictures of one prompt are not independent.
-  let standardError: Double
+  package let standardError: Double
   /// After less before, of each prompt.
-  let differences: [Double]
+  package let differences: [Double]
 
-  var change: Double { after - before }
+  package var change: Double { after - before }
 
   /// - Parameters:
   ///   - before, after: a score of each picture, those of a prompt one after another
   ///   - groupSize: pictures of a prompt
-  init(before: [Double], after: [Double], groupSize: Int) {
+  package init(before: [Double], after: [Double], groupSize: Int) {
     func means(_ values: [Double]) -> [Double] {
       stride(from: 0, to: values.count, by: groupSize).map { start in
         values[start..<start + groupSize].reduce(0, +) / Double(groupSize)
@@ -31,7 +31,7 @@ struct PairedComparison {
     self.after = mean(after)
   }
 
-  var json: JSON {
+  package var json: JSON {
     [
       "before": .number(before), "after": .number(after),
       "paired_standard_error": .number(standardError),
