@@ -78,4 +78,30 @@ import Testing
       failure { try csv(rows, ["image_root=/nowhere/at/all"]) { _ in } }?
         .contains("ingest.image_root: there is no folder /nowhere/at/all") == true)
   }
+
+  @Test(
+    "a file of a format that is not read names what converts it, and shows no empty counts",
+    arguments: [
+      ("pairs.csv.gz", "gunzip"), ("x.jsonl.zst", "unzstd"),
+      ("data-00000-of-00001.arrow", "to_parquet"),
+      ("x.tar", "tar xf"), ("votes.xlsx", "CSV"),
+    ])
+  func conversions(name: String, remedy: String) throws {
+    try withTemporaryFolder { folder in
+      try AtomicFile.replace("\(folder)/\(name)", with: Array("x".utf8))
+      let found = try preview("\(folder)/\(name)")
+      let message = failure { try found.requireUsable() } ?? "accepted"
+      #expect(message.contains("must end in") && message.contains(remedy), "\(message)")
+      #expect(!found.lines.contains { $0.contains("rows read") }, "\(found.lines)")
+    }
+  }
+
+  @Test("an audit of prompts alone is refused")
+  func promptsAlone() throws {
+    try withTemporaryFolder { folder in
+      try AtomicFile.replace("\(folder)/prompts.txt", with: Array("a cat\na dog\n".utf8))
+      let message = failure { _ = try Audit(.files(["\(folder)/prompts.txt"], overrides: [])) }
+      #expect(message?.contains("no pairs of images") == true, "\(message ?? "accepted")")
+    }
+  }
 }

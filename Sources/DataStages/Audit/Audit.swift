@@ -38,6 +38,9 @@ public struct Audit {
     counts = try catalog.counts()
     guard counts.pairs > 0 || problems.isEmpty else { throw Refusal(problems: problems) }
     rejects = try catalog.rejectExamples()
+    guard counts.pairs > 0 || !rejects.isEmpty else {
+      throw Refusal(problems: ["audit: there are only prompts, and no pairs of images to examine"])
+    }
     data = try AuditedData(catalog)
     let total = data.images.count
     looks =

@@ -66,7 +66,7 @@ public struct IngestPreview {
       : rowsRead == 0
         ? " (none of \(draft.rowCount) rows read)"
         : " (first \(rowsRead) of \(draft.rowCount) rows)"
-    lines += ["", "row counts\(part)"] + funnel.map { "  \($0)" }
+    if hasSources { lines += ["", "row counts\(part)"] + funnel.map { "  \($0)" } }
     if problems.count > 1 {
       lines += ["", "other problems"] + problems.dropFirst().map { "  \($0)" }
     }

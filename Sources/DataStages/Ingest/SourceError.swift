@@ -38,6 +38,7 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
         + "\(SourceFormat.endings), and no image folders"
     case .unknownFormat(let path):
       "\(path): the name of a source must end in \(SourceFormat.endings)"
+        + (Self.conversion(of: path).map { "; \($0)" } ?? "")
     case .missingColumns(let path, let form, let columns, let present):
       "\(path): no column \(columns.map(\.name).joined(separator: ", no column ")); the file has "
         + "\(present.isEmpty ? "none" : present.joined(separator: ", ")), and format \(form.rawValue) "
@@ -59,6 +60,20 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): its images differ from those that were ingested; run again with --force ingest"
     case .nothingUsable(let rows, let example):
       "ingest: none of the \(rows) rows can be used; the first reason: \(example.printable)"
+    }
+  }
+  /// How a file of a format that is not read becomes one that is; nil: not known.
+  private static func conversion(of path: String) -> String? {
+    let packed = ["gz": "gunzip", "bz2": "bunzip2", "xz": "unxz", "zst": "unzstd", "zip": "unzip"]
+    let ending = path.split(separator: ".").last.map { $0.lowercased() } ?? ""
+    if let program = packed[ending] { return "unpack it first: \(program) \(path)" }
+    switch ending {
+    case "arrow", "feather", "ipc":
+      return "convert it first, for example with datasets: "
+        + "Dataset.from_file(\"\(path)\").to_parquet(\"data.parquet\")"
+    case "xls", "xlsx", "ods": return "export it as CSV first"
+    case "tar": return "unpack it first: tar xf \(path)"
+    default: return nil
     }
   }
 }

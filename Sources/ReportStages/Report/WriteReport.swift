@@ -25,7 +25,7 @@ import TrainingStages
 package final class WriteReport: Stage {
   static let name = "report"
   static let version = 4
-  static let unit = "prompts"
+  static let unit = "items"
   static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = [
     "model", "tokenizer", "vae", "prompts", "scorers",
