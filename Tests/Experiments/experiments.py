@@ -49,6 +49,8 @@ METHODS = [
     ("SPO, pixel, 16 batches", PIXEL, {"spo.iterations": 16}, False),
     ("SPO, pixel, no threshold", PIXEL, {"spo.threshold": 0}, False),
     ("SPO, pixel, threshold 0.2", PIXEL, {"spo.threshold": 0.2}, False),
+    ("SPO, pixel, threshold 0.3", PIXEL, {"spo.threshold": 0.3}, False),
+    ("SPO, pixel, threshold 0.3, 16 batches", PIXEL, {"spo.threshold": 0.3, "spo.iterations": 16}, False),
     ("SPO, pixel, beta 2", PIXEL, {"spo.beta": 2}, False),
     ("SPO, pixel, beta 50", PIXEL, {"spo.beta": 50}, False),
     ("SPO, pixel, steps 1 to 9", PIXEL, {"spo.divert_step": 0}, False),
@@ -62,10 +64,11 @@ METHODS = [
      {"preference.clean_steps": 899, "preference.step_aware": "false", "spo.judged_timestep": "none"}, False),
 ]
 FAST_LEAVES_OUT = {
-    "SPO, pixel, two candidates", "SPO, pixel, eight candidates", "SPO, pixel, GradSPO",
-    "SPO, pixel, 16 batches", "SPO, pixel, no threshold", "SPO, pixel, threshold 0.2", "SPO, pixel, beta 2", "SPO, pixel, beta 50",
-    "SPO, pixel, window of two steps, 25 batches", "SPO, pixel, negative LoRA", "SPO, pixel, steps 1 to 9", "SPO, pixel, steps 7 to 9", "SPO, pixel, judge of clean images",
-    "Diffusion-DPO, safeguarded",
+    "SPO, pixel, two candidates", "SPO, pixel, eight candidates", "SPO, pixel, GradSPO", "SPO, pixel, 16 batches",
+    "SPO, pixel, no threshold", "SPO, pixel, threshold 0.2", "SPO, pixel, threshold 0.3, 16 batches",
+    "SPO, pixel, beta 2", "SPO, pixel, beta 50", "SPO, pixel, window of two steps, 25 batches",
+    "SPO, pixel, negative LoRA", "SPO, pixel, steps 1 to 9", "SPO, pixel, steps 7 to 9",
+    "SPO, pixel, judge of clean images", "Diffusion-DPO, safeguarded",
 }
 
 
@@ -100,6 +103,9 @@ class Experiments:
         if pipeline == DPO:
             settings |= {"dpo.seed": seed, "dpo.pictures": 0, "dpo.steps": round(self.steps * share)}
         else:
+            if pipeline == PIXEL:
+                # The quickstart's own is a row.
+                settings["spo.threshold"] = 0.05
             settings |= {
                 "preference.seed": seed, "spo.seed": seed, "spo.pictures": 0,
                 "spo.iterations": max(1, round(self.iterations * share)),
