@@ -12,7 +12,7 @@ import Testing
   private func run(in folder: String, _ workspace: String, _ overrides: [String]) -> MiniatureRun {
     MiniatureRun(
       in: folder, workspace: workspace,
-      overrides: ["spo.iterations=3", "spo.pictures=0", "spo.held_out_every=null"] + overrides)
+      overrides: ["spo.iterations=3", "spo.pictures=0", "spo.held_out_every=9"] + overrides)
   }
 
   private func bytes(_ run: MiniatureRun, _ name: String) throws -> [UInt8] {

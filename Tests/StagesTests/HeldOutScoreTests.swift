@@ -44,7 +44,9 @@ import TrainingStages
     arguments: ["quickstart", "quickstart-latent"])
   func curve(pipeline: String) throws {
     try withTemporaryFolder { folder in
-      let plain = run(in: folder, "plain", pipeline: pipeline, ["spo.held_out_every=null"])
+      let plain = run(
+        in: folder, "plain", pipeline: pipeline,
+        ["spo.held_out_every=null", "spo.held_out_prompts=8", "spo.held_out_oracle=none"])
       try plain.makeSources()
       try plain.run()
       let watched = run(in: folder, "watched", pipeline: pipeline, scored)
