@@ -5,7 +5,7 @@ public import Files
 /// | ending | content |
 /// | --- | --- |
 /// | `.json` | a list of strings, or of objects with `prompt`, `caption` or `text`, in any case (HPDv2's benchmark) |
-/// | `.jsonl` | one such object or string a line (GenEval's metadata) |
+/// | `.jsonl`, `.ndjson` | one such object or string a line (GenEval's metadata) |
 /// | `.tsv`, `.csv` | a header with one of these names, and rows (PartiPrompts) |
 /// | others | one prompt a line |
 public struct PromptList: Equatable, Sendable {
@@ -38,8 +38,8 @@ public struct PromptList: Equatable, Sendable {
     let ending = path.split(separator: ".").last?.lowercased()
     entries =
       switch ending {
-      case "json": try Self.objects(JSON(parsing: bytes, source: path), path)
-      case "jsonl": try Self.jsonLines(plain, path)
+      case "json": try Self.objects(JSON(parsing: Array(plain.utf8), source: path), path)
+      case "jsonl", "ndjson": try Self.jsonLines(plain, path)
       case "csv": try Self.table(plain, ",", path)
       case "tsv": try Self.table(plain, "\t", path)
       default: Self.lines(plain).map { Entry($0.text) }
@@ -48,8 +48,12 @@ public struct PromptList: Equatable, Sendable {
   }
 
   /// Lines that are not blank, without white space at their ends, each with its number.
-  private static func lines(_ text: String) -> [(number: Int, text: String)] {
-    text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated()
+  ///
+  /// - Parameter isEnd: what ends a line
+  private static func lines(
+    _ text: String, endingWith isEnd: (Character) -> Bool = \.isNewline
+  ) -> [(number: Int, text: String)] {
+    text.split(omittingEmptySubsequences: false, whereSeparator: isEnd).enumerated()
       .compactMap { index, line in
         guard let first = line.firstIndex(where: { !$0.isWhitespace }),
           let last = line.lastIndex(where: { !$0.isWhitespace })
@@ -63,7 +67,8 @@ public struct PromptList: Equatable, Sendable {
   }
 
   private static func jsonLines(_ text: String, _ path: String) throws -> [Entry] {
-    try lines(text).map { line in
+    // Other ends of lines may stand in strings.
+    try lines(text, endingWith: { $0 == "\n" || $0 == "\r\n" }).map { line in
       let source = "\(path): line \(line.number)"
       return try entry(
         JSONReader(try JSON(parsing: Array(line.text.utf8), source: source), path: source))

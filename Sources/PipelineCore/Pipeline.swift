@@ -179,8 +179,17 @@ public struct Pipeline {
       }
     }
     let path = keys.count > 1 ? ["stages"] + keys : keys
-    let addition = path.reversed().reduce(value) { inner, key in [key: inner] as JSON }
-    root = overlay(addition, on: .object(root)).object ?? root
+    root = replacing(path[...], in: .object(root), with: value).object ?? root
+  }
+
+  /// Sets the value under some keys; what else is there stays.
+  private static func replacing(
+    _ path: ArraySlice<String>, in base: JSON?, with value: JSON
+  ) -> JSON {
+    guard let key = path.first else { return value }
+    var members = base?.object ?? JSON.Object()
+    members[key] = replacing(path.dropFirst(), in: members[key], with: value)
+    return .object(members)
   }
 
   /// Lays `value` over `base` key by key; anything but two objects replaces.

@@ -1,3 +1,5 @@
+import Backends
+package import Diffusion
 import Foundation
 package import PipelineCore
 package import Scorers
@@ -36,6 +38,15 @@ package struct NamedScorers {
       try Scorer.files(path: path, kind: kind).map {
         try digests.input(
           file: $0, as: "\(kind.rawValue)/\(URL(fileURLWithPath: $0).lastPathComponent)")
+      }
+    }
+  }
+
+  /// Refuses weights whose names and shapes are not those of their scorers; reads no weights.
+  package func checkWeights(of base: ModelFolder) throws {
+    try withBackend(PlanningBackend()) {
+      for (kind, path) in all {
+        _ = try Scorer(kind, path: path, tokenizer: try base.tokenizer())
       }
     }
   }

@@ -123,11 +123,15 @@ import Testing
       }
       for command in ["run", "doctor"] {
         let workspace = "\(folder)/workspace"
-        let outcome = try Program(
-          [command, Self.quickstart, "--workspace", workspace] + models
-        ).outcome(within: 60)
-        expect(outcome, failsAs: .settings, naming: "report.oracle", "128 x 128", "512 x 512")
-        #expect(!FileManager.default.fileExists(atPath: workspace))
+        for (more, setting) in [
+          ([], "spo.held_out_oracle"), (["--set", "spo.held_out_oracle=none"], "report.oracle"),
+        ] {
+          let outcome = try Program(
+            [command, Self.quickstart, "--workspace", workspace] + models + more
+          ).outcome(within: 60)
+          expect(outcome, failsAs: .settings, naming: setting, "128 x 128", "512 x 512")
+          #expect(!FileManager.default.fileExists(atPath: workspace))
+        }
       }
     }
   }

@@ -33,6 +33,11 @@ import Testing
     #expect(lines.entries.map(\.text) == ["two cats", "b"])
     #expect(lines.entries[0].metadata["tag"] == "counting")
     #expect(lines.entries[1].metadata["prompt"] == "b")
+    #expect(try texts("a.ndjson", "{\"prompt\": \"two cats\"}\r\n\"b\"") == ["two cats", "b"])
+    // Python leaves these as they are in strings.
+    #expect(
+      try texts("a.jsonl", "\"a\u{2028}b\"\n\"c\u{85}d\"\n") == ["a\u{2028}b", "c\u{85}d"])
+    #expect(try texts("a.json", "\u{FEFF}[\"x\"]") == ["x"])
   }
 
   @Test("PartiPrompts' table is read, with quoted fields")

@@ -42,7 +42,7 @@ import Testing
       an owl,8.png,7.png,0,1
 
       """
-    let validation = "prompt,image_0,image_1,preferred,user_id\nshared,3.png,8.png,1,1\n"
+    let validation = "prompt,image_0,image_1,preferred,user_id\n Shared,3.png,8.png,1,1\n"
     try AtomicFile.replace("\(folder)/train.csv", with: Array(train.utf8))
     try AtomicFile.replace("\(folder)/validation.csv", with: Array(validation.utf8))
     return ["train.csv", "validation.csv"].map { "\(folder)/\($0)" }

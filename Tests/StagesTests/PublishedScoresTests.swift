@@ -138,4 +138,31 @@ import Testing
       #expect((distance ?? 255) <= 1)
     }
   }
+
+  @Test("scorers, summaries and negative LoRAs that cannot be used are refused before any work")
+  func refusedAtOnce() throws {
+    try withTemporaryFolder { folder in
+      try MiniatureRun(in: folder).makeSources()
+      try FileManager.default.copyItem(atPath: Self.clip, toPath: "\(folder)/clip")
+      let config = "\(folder)/clip/config.json"
+      let text = try String(contentsOfFile: config, encoding: .utf8)
+      try AtomicFile.replace(
+        config,
+        with: Array(
+          text.replacingOccurrences(of: "\"hidden_size\": ", with: "\"hidden_size\": 1").utf8))
+      try AtomicFile.replace("\(folder)/other.json", with: Array("{}".utf8))
+      let refused = [
+        ("report.scorers={\"clip\": \"\(folder)/clip\"}", "\(folder)/clip"),
+        ("spo.held_out_scorers={\"clip\": \"\(folder)/clip\"}", "\(folder)/clip"),
+        ("report.beside=[\"\(folder)/other.json\"]", "report.beside"),
+        ("report.negative_lora=\(folder)/none.safetensors=0.5", "report.negative_lora"),
+      ]
+      for (override, part) in refused {
+        let run = MiniatureRun(in: folder, overrides: [override])
+        let message = failure { try run.run() } ?? "accepted"
+        #expect(message.contains(part), "\(override): \(message)")
+        #expect(!FileManager.default.fileExists(atPath: "\(run.workspace)/catalog.sqlite"))
+      }
+    }
+  }
 }

@@ -193,6 +193,23 @@ import Testing
     #expect(message.contains("stages.\(stage).\(expected)"), "\(message)")
   }
 
+  @Test("an override replaces all that a setting has, and one of a member that member")
+  func overriddenObjects() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/p.json5"
+      try
+        "{ workspace: 'w', stages: { report: { model: 'm', prompts: 'p', scorers: { clip: 'a', hpsv2: 'b' } } } }"
+        .write(toFile: path, atomically: false, encoding: .utf8)
+      func scorers(_ overrides: String...) throws -> JSON? {
+        try Pipeline(path: path, stages: stageTypes, overrides: overrides)
+          .stages[0].settings["scorers"]
+      }
+      #expect(try scorers("report.scorers={}") == .object(JSON.Object()))
+      #expect(try scorers("report.scorers={pickscore: 'c'}") == ["pickscore": "c"])
+      #expect(try scorers("report.scorers.clip=c") == ["clip": "c", "hpsv2": "b"])
+    }
+  }
+
   @Test("words are corrected")
   func suggestions() throws {
     #expect(

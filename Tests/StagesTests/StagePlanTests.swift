@@ -29,7 +29,7 @@ import Testing
     if name == "quickstart-dpo" {
       overrides += [
         "dpo.batch=2", "dpo.micro_batch=1", "dpo.gradient_limit=null", "dpo.pictures=1",
-        "dpo.sampling_steps=2",
+        "dpo.sampling_steps=2", "spo.divert_step=0", "spo.inner_steps=2", "spo.window=4",
       ]
     }
     if name == "quickstart-latent" {
@@ -54,7 +54,8 @@ import Testing
     "operations that are planned are those that are computed, and the pool takes what was planned",
     arguments: [
       ("quickstart", "encode"), ("quickstart", "preference"), ("quickstart", "spo"),
-      ("quickstart", "report"), ("quickstart-dpo", "dpo"), ("quickstart-dpo", "report"),
+      ("quickstart", "report"), ("quickstart-dpo", "dpo"), ("quickstart-dpo", "spo"),
+      ("quickstart-dpo", "report"),
       ("quickstart-latent", "preference"), ("quickstart-latent", "spo"),
     ])
   func planned(pipeline: String, stage: String) throws {

@@ -19,16 +19,24 @@ struct PromptAudit {
     findings = Dictionary(uniqueKeysWithValues: AuditKind.allCases.map { ($0, AuditFinding($0)) })
     splitsOfImages = Array(repeating: 0, count: data.images.count)
     var splits = splitsOfImages
-    try data.forEachPrompt { _, _, pairs in
+    var splitsOfPrompts: [String: UInt8] = [:]
+    try data.forEachPrompt { _, text, pairs in
       for pair in pairs {
         for image in pair.images { splits[image] |= Self.bit(pair.split) }
+        splitsOfPrompts[Self.normalized(text), default: 0] |= Self.bit(pair.split)
       }
     }
     splitsOfImages = splits
     try data.forEachPrompt { _, text, pairs in
       add(text, pairs, isNear)
-      addLeaks(text, pairs, twins)
+      addLeaks(
+        text, pairs, splitsOfPrompt: splitsOfPrompts[Self.normalized(text)] ?? 0, twins)
     }
+  }
+
+  /// What a tokenizer makes the same: it ignores case, and how much white space there is.
+  private static func normalized(_ prompt: String) -> String {
+    prompt.lowercased().split(whereSeparator: \.isWhitespace).joined(separator: " ")
   }
 
   private static func bit(_ split: String) -> UInt8 { split == "train" ? 1 : 2 }
@@ -114,9 +122,8 @@ struct PromptAudit {
 
   /// Rows of train whose prompt or images are held out elsewhere.
   private mutating func addLeaks(
-    _ text: String, _ pairs: [AuditedPair], _ twins: (Int) -> [Int]
+    _ text: String, _ pairs: [AuditedPair], splitsOfPrompt splits: UInt8, _ twins: (Int) -> [Int]
   ) {
-    let splits = pairs.reduce(UInt8(0)) { $0 | Self.bit($1.split) }
     for pair in pairs where pair.split == "train" {
       if splits == 3 { note(.sharedPrompts, pair, text) }
       if let image = pair.images.first(where: { image in

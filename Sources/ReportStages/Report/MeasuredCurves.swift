@@ -58,7 +58,8 @@ package struct MeasuredCurves {
         "loss", "Loss", y: "loss", rules: [chanceLoss],
         note: "At ln 2, the better and the worse candidate are equally likely."),
       Curve(
-        "final_score", "Mean score of finished samples", y: "score of the preference model",
+        "final_score", "Mean score after the last compared step",
+        y: "score of the preference model",
         note: "On the training prompts. A rise shows that tuning works, not that images are "
           + "better; see the held-out prompts for that."),
       Curve(

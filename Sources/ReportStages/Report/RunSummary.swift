@@ -37,6 +37,16 @@ struct RunSummary {
       })
   }
 
+  /// Refuses a file that is no summary of a run.
+  static func requireReadable(_ path: String) throws {
+    do {
+      _ = try JSONReader(contentsOf: path)["seconds"].object()
+    } catch let error as JSONError {
+      throw PipelineError.badSetting(
+        path: "report.beside", reason: "names what is not the summary.json of a run (\(error))")
+    }
+  }
+
   /// Accuracies and training curves laid over one another, and a table of the rest.
   static func blocks(_ runs: [RunSummary], _ stages: [TuningStage]) throws -> [ReportBlock] {
     let curves = try stages.flatMap { stage in
@@ -70,6 +80,7 @@ struct RunSummary {
     func basis(_ run: RunSummary) throws -> [JSON?] {
       var sampling = try run.json.optional("sampling")?.object()
       sampling?["models"] = nil
+      sampling?["negative_lora"] = nil
       return [try run.json.optional("prompts")?.value, sampling.map { .object($0) }]
     }
     let mine = try basis(self)

@@ -9,11 +9,6 @@ import StageSupport
 extension WriteReport: ModelFitting {
   func checkFit() throws {
     try settings.base.require(steps: settings.samplingSteps, of: "report.sampling_steps")
-    if let path = settings.negativeLora.map({ NegativeLoRA($0).path }), Folders.exists(path) {
-      let file = try LoRAFile(path: path)
-      try file.requireUNetAlone()
-      _ = try file.weights(for: settings.base.unetLayers())
-    }
     // Those of a split are not there yet.
     let prompts = settings.split == nil ? try? prompts() : nil
     try settings.oracle.requireFit(
@@ -24,5 +19,14 @@ extension WriteReport: ModelFitting {
 extension WriteReport: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
     _ = try DDIMScheduler(checked.configuration(settings.base).scheduler)
+    for path in settings.beside where Folders.exists(path) {
+      try RunSummary.requireReadable(path)
+    }
+    if let lora = settings.negativeLora.map({ NegativeLoRA($0) }) {
+      let file = try LoRAFile(path: lora.path)
+      try file.requireUNetAlone()
+      _ = try file.weights(for: settings.base.unetLayers())
+    }
+    try NamedScorers(settings.scorers).checkWeights(of: settings.base)
   }
 }

@@ -99,8 +99,13 @@ package final class WriteReport: Stage {
         settings.split.map { StageInput(name: "prompts", path: "report.prompts", identity: $0) }
           ?? context.digests.input(file: settings.prompts, as: "prompts")
       ]
-      + (settings.negativeLora.map {
-        [try context.digests.input(file: NegativeLoRA($0).path, as: "negative_lora")]
+      + (try settings.negativeLora.map {
+        let path = NegativeLoRA($0).path
+        guard Folders.exists(path) else {
+          throw PipelineError.badSetting(
+            path: "report.negative_lora", reason: "names \(path), which does not exist")
+        }
+        return [try context.digests.input(file: path, as: "negative_lora")]
       } ?? [])
       + NamedScorers(settings.scorers).inputs(context.digests)
       + settings.beside.filter { Folders.exists($0) }.map {

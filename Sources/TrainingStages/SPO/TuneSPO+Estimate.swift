@@ -52,7 +52,9 @@ extension TuneSPO: Estimating {
       let times =
         1 + Int(counts.batches) / heldOut.interval
         + (Int(counts.batches).isMultiple(of: heldOut.interval) ? 0 : 1)
-      try plan.run(times: Double(times * heldOut.prompts.count)) {
+      // Each of these has a comparison or more.
+      let scored = min(settings.heldOutPrompts, max(1, scale.volume.heldOutRows))
+      try plan.run(times: Double(times * scored)) {
         let latents = try heldOut.latents(of: 0, tuner)
         _ = try heldOut.score(of: latents, 0, tuner, scorer)
         if heldOut.hasOthers { _ = try tuner.autoencoder.pictures(of: latents) }
@@ -62,7 +64,7 @@ extension TuneSPO: Estimating {
         let scorer = try plan.build {
           try Scorer(kind, path: path, tokenizer: try settings.base.tokenizer())
         }
-        try plan.run(times: Double(times * heldOut.prompts.count)) {
+        try plan.run(times: Double(times * scored)) {
           try scorer([image], prompt: "")
         }
       }
@@ -91,9 +93,17 @@ extension TuneSPO: Estimating {
     let learned = max(1, min(settings.pairBatch, 2 * settings.microBatch))
     if !pairs.isEmpty {
       let kept = self.settings.keptShare * Double(pairs.count) * counts.batches * groups
-      let some = (0..<learned).map { pairs[$0 % pairs.count] }
+      // From all steps: those of candidates that continue alone take more.
+      let some = (0..<learned).map { pairs[($0 * pairs.count / learned) % pairs.count] }
       try plan.run(times: kept / Double(learned)) {
         try tuner.train(on: some, prompts.conditioning, iteration: 0)
+      }
+      let apart = pairs.filter { !$0.sharesLatent }
+      if !apart.isEmpty {
+        try plan.run(times: 0) {
+          try tuner.train(
+            on: (0..<learned).map { apart[$0 % apart.count] }, prompts.conditioning, iteration: 0)
+        }
       }
     }
     withExtendedLifetime(others) {}

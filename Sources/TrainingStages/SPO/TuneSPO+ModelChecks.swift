@@ -32,6 +32,7 @@ extension TuneSPO: ModelFitting {
 extension TuneSPO: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
     _ = try DDIMScheduler(checked.configuration(settings.base).scheduler)
+    try NamedScorers(settings.heldOutScorers).checkWeights(of: settings.base)
     if let start = settings.start {
       try StartingLoRA(path: start, of: settings.base, stage: Self.name).requireFit(
         rank: settings.rank, of: settings.base)

@@ -207,7 +207,7 @@ package final class TuneSPO: RankedStage {
         let prompt = try tuning.shards.prompt($0)
         return JudgedPrompt(text: prompt.text, ids: prompt.inputIDs)
       }, iteration: iteration)
-    var figures = Self.figures(sampled, trained)
+    var figures = figures(sampled, trained)
     before?.add(to: &figures, beforeTraining: true)
     var measured: HeldOutScores.Measurement?
     if let heldOut, heldOut.areDue(after: iteration + 1, of: try intervals().stepCount) {
@@ -221,19 +221,21 @@ package final class TuneSPO: RankedStage {
         "warning: batch \(iteration + 1): \(try TuningFindings([figures]).noPair)")
     }
     context.progress.advance(
-      note: "\(sampled.pairs.count) pairs, loss \(shortened(trained.loss)), "
-        + "score \(shortened(sampled.meanFinalScore))"
+      note: "\(sampled.pairs.count) pairs, loss \(shortened(trained.loss))"
+        + (settings.window == nil ? ", score \(shortened(sampled.meanFinalScore))" : "")
         + (measured.map { ", held-out score \(shortened($0.score))" } ?? ""))
     self.tuning = tuning
   }
 
-  private static func figures(_ sampled: SampledPairs, _ trained: StepwiseTuner.Trained)
+  private func figures(_ sampled: SampledPairs, _ trained: StepwiseTuner.Trained)
     -> JSON.Object
   {
     var figures = JSON.Object.figures([
       ("loss", trained.loss), ("gradient_norm", trained.gradientNorm),
-      ("clipped_share", trained.clippedShare), ("final_score", sampled.meanFinalScore),
+      ("clipped_share", trained.clippedShare),
     ])
+    // Scores at the end of a window, which is elsewhere in every batch, do not compare.
+    if settings.window == nil { figures["final_score"] = .number(Double(sampled.meanFinalScore)) }
     if let mean = trained.divergences.mean {
       figures["kl"] = .number(mean)
       figures["kl_by_timestep"] = .object(
