@@ -50,7 +50,6 @@ METHODS = [
     ("SPO, pixel, no threshold", PIXEL, {"spo.threshold": 0}, False),
     ("SPO, pixel, threshold 0.2", PIXEL, {"spo.threshold": 0.2}, False),
     ("SPO, pixel, threshold 0.3", PIXEL, {"spo.threshold": 0.3}, False),
-    ("SPO, pixel, threshold 0.4", PIXEL, {"spo.threshold": 0.4}, False),
     ("SPO, pixel, threshold 0.3, 16 batches", PIXEL, {"spo.threshold": 0.3, "spo.iterations": 16}, False),
     ("SPO, pixel, beta 2", PIXEL, {"spo.beta": 2}, False),
     ("SPO, pixel, beta 50", PIXEL, {"spo.beta": 50}, False),
