@@ -65,16 +65,22 @@ extension WriteReport: Estimating {
           of: try painter.pipeline.conditioning(of: [""]), guidance: guidance)
       }
     }
-    guard let judging, settings.split == nil, count > 0 else { return }
+    guard let judging, count > 0 else { return }
     let some = 0..<min(CandidateJudging.batch, count)
-    let all = try candidateBatches().reduce(0) { $0 + $1.prompts.count }
-    let prompts = try prompts()
-    try plan.run(times: Double(all) / Double(some.count)) { try judging(prompts, some, draw: 0) }
+    // Those of a split are not there yet; any that the oracle knows stands for them.
+    let prompts =
+      settings.split == nil
+      ? try prompts()
+      : [String](repeating: "a red circle on the left, dark background", count: some.count)
+    try plan.run(times: Double(settings.candidateDraws * count) / Double(some.count)) {
+      try judging(prompts, some, draw: 0)
+    }
   }
 
   private func promptCount(_ scale: PipelineScale) throws -> Int {
-    // A prompt of a unique split has one comparison.
-    try settings.split.map { scale.volume.rows(ofSplit: $0) } ?? prompts().count
+    // Most prompts of a unique split have one comparison.
+    try settings.split.map { min(scale.volume.rows(ofSplit: $0), scale.volume.prompts) }
+      ?? prompts().count
   }
 
   /// All pictures.
