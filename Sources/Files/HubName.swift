@@ -7,15 +7,25 @@ public enum HubName {
     "runs", "weights",
   ]
 
+  /// Ends of file names; names of repositories may contain a dot, too, as in `stable-diffusion-v1.5`.
+  private static let endings: Set = [
+    "arrow", "bin", "ckpt", "csv", "gz", "jpeg", "jpg", "json", "json5", "jsonl", "md", "ndjson",
+    "parquet", "png",
+    "pt", "pth", "safetensors", "tar", "tsv", "txt", "webp", "xlsx", "zip", "zst",
+  ]
+
   /// What to do where `path` does not exist: said where people expect a download.
-  public static func remedy(_ path: String) -> String? {
+  ///
+  /// - Parameter isDataset: whether it stands where a data set is expected, not a model
+  public static func remedy(_ path: String, isDataset: Bool = false) -> String? {
     let parts = path.split(separator: "/", omittingEmptySubsequences: false)
     guard parts.count == 2, parts.allSatisfy(isName), !folders.contains(parts[0].lowercased()),
+      !endings.contains(parts[1].split(separator: ".").last?.lowercased() ?? ""),
       PathKind(of: String(parts[0])) == nil
     else { return nil }
     return
-      "nothing is downloaded: get it with `hf download \(path) --local-dir models/\(parts[1])` and "
-      + "give that folder"
+      "nothing is downloaded: get it with `hf download \(isDataset ? "--repo-type dataset " : "")\(path) "
+      + "--local-dir \(isDataset ? "data" : "models")/\(parts[1])` and give that folder"
   }
 
   private static func isName(_ part: Substring) -> Bool {

@@ -58,7 +58,15 @@ public struct MistakenFile: Equatable, Sendable {
   public func problem(expected: String, ending: String? = nil) -> String {
     let isCalledText = ["csv", "tsv", "txt", "json", "jsonl", "json5", "md"].contains(
       ending?.lowercased() ?? "")
-    let remedy = isCalledText && name.hasPrefix("text") ? "is it the right file?" : remedy
+    let remedy =
+      switch name {
+      case _ where isCalledText && name.hasPrefix("text"): "is it the right file?"
+      case "a parquet file" where isCalledText:
+        "if it is the right file, let its name end in .parquet"
+      case _ where name.hasPrefix("text") && expected == "a parquet file":
+        "did the download fail? if it is the right file, let its name end in .csv, .json or .jsonl"
+      default: remedy
+      }
     return switch name {
     case "empty": "is empty, not \(expected): \(remedy)"
     case "a Git LFS pointer": "is a Git LFS pointer, not the file itself: git lfs pull"

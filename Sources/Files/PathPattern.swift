@@ -43,6 +43,28 @@ public struct PathPattern {
     return found.sorted()
   }
 
+  /// Whether it would match this path, were that there.
+  public func matches(path: String) -> Bool {
+    func components(_ text: String) -> [Substring] {
+      text.split(separator: "/").filter { $0 != "." }
+    }
+    guard text.hasPrefix("/") == path.hasPrefix("/") else { return false }
+    return Self.matches(components(text)[...], components(path)[...])
+  }
+
+  private static func matches(
+    _ pattern: ArraySlice<Substring>, _ path: ArraySlice<Substring>
+  ) -> Bool {
+    guard let first = pattern.first else { return path.isEmpty }
+    if first == "**" {
+      return matches(pattern.dropFirst(), path)
+        || path.first.map { !$0.hasPrefix(".") && matches(pattern, path.dropFirst()) } ?? false
+    }
+    guard let name = path.first, first.hasPrefix(".") || !name.hasPrefix(".") else { return false }
+    return NamePattern(String(first)).matches(String(name))
+      && matches(pattern.dropFirst(), path.dropFirst())
+  }
+
   /// Whether its last component matches the name of a file.
   public func matches(fileName: String) -> Bool {
     let last = text.split(separator: "/", omittingEmptySubsequences: false).last.map(String.init)

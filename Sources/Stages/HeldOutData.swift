@@ -71,8 +71,14 @@ struct HeldOutData {
       throw PipelineError.badSetting(
         path: "ingest.source",
         reason: "training needs rows of split train and of split validation or validation_unique, "
-          + "but the data has \(splits.joined(separator: " and ")); add files, or use only one split, of "
-          + "which shard.validation_fraction is held out")
+          + "but the data has \(splits.joined(separator: " and ")); "
+          + (splits.contains("train")
+            ? "list only the files of split train in ingest.source, of which shard.validation_fraction is "
+              + "held out, or add files of split validation"
+              + (splits.contains { $0.hasPrefix("test") }
+                ? ": files and folders named test are read as split test, so rename them if their rows are "
+                  + "to choose the model" : "")
+            : "add files, or use only one split, of which shard.validation_fraction is held out"))
     }
     return ("train", heldOut)
   }

@@ -1,3 +1,4 @@
+import Files
 import PipelineCore
 
 /// Shows a run: one line that moves on a terminal, otherwise a line every ten seconds.
@@ -30,13 +31,9 @@ final class RunConsole {
       line("\(stage): \(resumed ? "resuming" : "starting") (\(shown)\(more))")
       lastProgress = nil
     case .finished(let stage, let units, let unit, let rejects, let seconds, let peakMemory):
-      let rejected = rejects.values.reduce(0, +)
-      let codes = rejects.sorted { $0.key < $1.key }.map { "\($0.key) \(Spelled.count($0.value))" }
-      let loss =
-        rejected == 0
-        ? "" : ", \(Spelled.count(rejected)) rejected (\(codes.joined(separator: ", ")))"
+      let loss = RejectSummary(rejects).detailedPhrases.map { ", \($0)" }.joined()
       let what = units == 0 ? "done" : Spelled.count(units, of: unit)
-      let memory = "peak memory \(Spelled.bytes(peakMemory))"
+      let memory = "peak memory \(ByteCount.text(peakMemory))"
       line("\(stage): \(what) in \(Spelled.duration(seconds))\(loss), \(memory)")
     case .partDone(let stage, let part, let items, let total, let path):
       line(

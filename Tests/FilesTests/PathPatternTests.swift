@@ -56,6 +56,12 @@ import Testing
       }
       let found = try PathPattern("\(folder)/\(pattern)").paths()
       #expect(found.map { String($0.dropFirst(folder.count + 1)) } == expected)
+      // The same is known of paths without looking.
+      for path in expected { #expect(PathPattern(pattern).matches(path: path), "\(path)") }
+      guard !pattern.hasSuffix("/"), !pattern.contains("//") else { return }
+      for file in Self.files where !expected.contains(where: { $0.hasSuffix(file) }) {
+        #expect(!PathPattern(pattern).matches(path: file), "\(file)")
+      }
     }
   }
 
@@ -72,6 +78,15 @@ import Testing
           "\(folder)/a/b/x.csv", "\(folder)/link/x.csv",
         ])
     }
+  }
+
+  @Test("paths that do not exist are matched from the root, or from the current folder")
+  func absolute() {
+    #expect(PathPattern("/x/**/*.csv").matches(path: "/x/y/z.csv"))
+    #expect(!PathPattern("/x/*.csv").matches(path: "x/z.csv"))
+    #expect(!PathPattern("x/*.csv").matches(path: "/x/z.csv"))
+    #expect(!PathPattern("/x/*.csv").matches(path: "/x"))
+    #expect(!PathPattern("").matches(path: "x"))
   }
 
   @Test("many stars take no time")

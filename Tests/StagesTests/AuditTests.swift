@@ -48,6 +48,33 @@ import Testing
     return ["train.csv", "validation.csv"].map { "\(folder)/\($0)" }
   }
 
+  @Test(
+    "the majority of contradicting rows may be part of a cycle; a prompt's spelling does not matter"
+  )
+  func judgedTogether() throws {
+    try withTemporaryFolder { folder in
+      for number in 1..<4 {
+        try AtomicFile.replace("\(folder)/\(number).png", with: try picture(number))
+      }
+      func rows(_ text: String) throws -> [String: Int] {
+        try AtomicFile.replace(
+          "\(folder)/train.csv",
+          with: Array("prompt,image_0,image_1,preferred\n\(text)".utf8))
+        let audit = try Audit(.files(["\(folder)/train.csv"], overrides: []))
+        let findings = try #require(audit.json(folder: nil)["findings"]?.array)
+        return Dictionary(
+          uniqueKeysWithValues: findings.map { ($0["kind"]?.string ?? "", $0["count"]?.int ?? -1) })
+      }
+      let cycle = "a hen,2.png,3.png,0\na hen,3.png,1.png,0\na hen,1.png,2.png,0\n"
+      let minority = try rows(cycle + "a hen,1.png,2.png,0\na hen,2.png,1.png,0\n")
+      #expect(minority["contradictions"] == 3 && minority["cycles"] == 4, "\(minority)")
+      let even = try rows(cycle + "a hen,2.png,1.png,0\n")
+      #expect(even["contradictions"] == 2 && even["cycles"] == 0, "\(even)")
+      let spelled = try rows("a fox,1.png,2.png,0\nA  Fox,2.png,1.png,0\na fox ,1.png,2.png,0\n")
+      #expect(spelled["contradictions"] == 3 && spelled["repeated_pairs"] == 1, "\(spelled)")
+    }
+  }
+
   private static let expected: [String: (count: Int, rows: [Int])] = [
     "ties": (1, []),
     "contradictions": (2, [0, 1]),

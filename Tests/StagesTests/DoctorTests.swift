@@ -204,6 +204,19 @@ import Testing
     let problems = try doctor(overrides: Self.paths + ["model=\(name)"]).problems.map(\.description)
     #expect(
       problems.last?.contains("hf download \(name) --local-dir models/") == true, "\(problems)")
+    for (name, remedy) in [
+      (
+        "yuvalkirstain/pickapic_v2",
+        "hf download --repo-type dataset yuvalkirstain/pickapic_v2 --local-dir data/"
+      ),
+      ("mine/train.csv", "put it there"),
+    ] {
+      let problems = try doctor(overrides: Self.paths + ["ingest.source=\(name)"]).problems.map(
+        \.description)
+      #expect(problems.contains { $0.contains(remedy) }, "\(problems)")
+      #expect(
+        problems.contains { $0.contains("hf download") } == remedy.contains("hf"), "\(problems)")
+    }
   }
 
   @Test("data that a pipeline's training could not use is refused before it is read")

@@ -173,7 +173,7 @@ import Testing
       try pipeline.run(through: "ingest")
       let path = "\(pipeline.folder)/pictures/image-0-2-b"
       try AtomicFile.replace(path, with: try picture(5))
-      #expect(failure { try pipeline.run() }?.contains("records.jsonl") == true)
+      #expect(failure { try pipeline.run() }?.contains("pictures/image-0-2-b") == true)
     }
   }
 }

@@ -72,26 +72,33 @@ import TrainingStages
     }
   }
 
-  @Test("a score that ends below where it began is warned of, unless that was asked for")
+  @Test(
+    "scores that end lower by more than chance explains are warned of, unless that was asked for")
   func falling() throws {
-    func warnings(_ scores: [Double], inverted: Bool = false) throws -> [String] {
+    func warnings(_ scores: [[Double]], inverted: Bool = false) throws -> [String] {
       let lines = scores.dropFirst().map { score -> JSON.Object in
         var line: JSON.Object = .figures([
           ("loss", 0.5), ("gradient_norm", 1), ("clipped_share", 0), ("updates", 1), ("pairs", 2),
         ])
         (line["updates"], line["pairs"]) = (.integer(1), .integer(2))
         line["steps"] = .array([])
-        line["held_out_score"] = .number(score)
+        line["held_out_scores"] = ["preference": .array(score.map { .number($0) })]
         return line
       }
       var first = lines[0]
-      first["held_out_score_before"] = .number(scores[0])
+      first["held_out_scores_before"] = ["preference": .array(scores[0].map { .number($0) })]
       return try TuningFindings([first] + lines.dropFirst(), inverted: inverted).warnings()
     }
-    #expect(try warnings([1, 3, 2]).isEmpty)
-    #expect(try warnings([2, 3, 1], inverted: true).isEmpty)
-    let found = try warnings([2, 3, 1])
-    #expect(found.count == 1 && found[0].contains("lower than before tuning (1, was 2)"))
+    let (low, middle, high) = ([1, 1.2, 0.8], [2, 2.1, 1.9], [3, 3.2, 2.9])
+    #expect(try warnings([low, high, middle]).isEmpty)
+    #expect(try warnings([middle, high, low], inverted: true).isEmpty)
+    // No more than chance.
+    #expect(try warnings([middle, high, [2.5, 1, 1.9]]).isEmpty)
+    let found = try warnings([middle, high, low])
+    #expect(
+      found.count == 1
+        && found[0].contains("score of held-out images fell from 2 to 1 (standard error"),
+      "\(found)")
   }
 
   @Test("they are the preference model's scores of the images that are shown")

@@ -96,9 +96,59 @@ import Testing
     }
   }
 
-  @Test("an audit of prompts alone is refused")
+  @Test(
+    "a file under another format's name is told to be renamed",
+    arguments: [
+      ("a.csv", "PAR1xxxxPAR1", "let its name end in .parquet"),
+      ("a.parquet", "prompt,image_0,image_1,preferred\na,b,c,0\n", "let its name end in .csv"),
+      ("a.csv", "{\"prompt\": \"a\"}\n", "a name that ends in .json or .jsonl"),
+    ])
+  func misnamed(name: String, text: String, remedy: String) throws {
+    try withTemporaryFolder { folder in
+      try AtomicFile.replace("\(folder)/\(name)", with: Array(text.utf8))
+      let found = try preview("\(folder)/\(name)")
+      let message = failure { try found.requireUsable() } ?? "accepted"
+      #expect(message.contains(remedy), "\(message)")
+    }
+  }
+
+  @Test("answers in words are not taken for the paths of images")
+  func texts() throws {
+    for text in ["It is four.", "four\nfive", "I see Mt. Everest", "no idea"] {
+      let json =
+        "{\"prompt\": \"2 + 2?\", \"chosen\": \(JSON.string(text).text()), \"rejected\": \"five six\"}\n"
+      try withTemporaryFolder { folder in
+        try AtomicFile.replace("\(folder)/a.jsonl", with: Array(json.utf8))
+        let found = try preview("\(folder)/a.jsonl")
+        let message = failure { try found.requireUsable() } ?? "accepted"
+        #expect(message.contains("is no image but a text"), "\(message)")
+      }
+    }
+  }
+
+  @Test("images of formats that are not read are named, and one image is no ranking")
+  func rankedFolders() throws {
+    try withTemporaryFolder { folder in
+      for (name, bytes) in [
+        ("a/1.png", try picture(0)), ("a/2.gif", Array("GIF89a".utf8)), ("a/3.png", try picture(1)),
+        ("b/1.png", try picture(0)), ("c/1.png", try picture(2)), ("c/2.png", try picture(3)),
+      ] {
+        try Folders.make("\(folder)/data/\(name.prefix(1))")
+        try AtomicFile.replace("\(folder)/data/\(name)", with: bytes)
+      }
+      let text = try preview("\(folder)/data").lines.joined(separator: "\n")
+      #expect(text.contains("GIF") && text.contains("a ranking needs at least 2"), "\(text)")
+      #expect(text.contains("2 pairs in train"), "\(text)")
+    }
+  }
+
+  @Test("an audit of prompts alone is refused, and says how columns would be read")
   func promptsAlone() throws {
     try withTemporaryFolder { folder in
+      try AtomicFile.replace(
+        "\(folder)/pairs.csv", with: Array("text,win,lose\nx,a.png,b.png\n".utf8))
+      let hint = failure { _ = try Audit(.files(["\(folder)/pairs.csv"], overrides: [])) }
+      #expect(hint?.contains("columns: { chosen:") == true, "\(hint ?? "accepted")")
       try AtomicFile.replace("\(folder)/prompts.txt", with: Array("a cat\na dog\n".utf8))
       let message = failure { _ = try Audit(.files(["\(folder)/prompts.txt"], overrides: [])) }
       #expect(message?.contains("no pairs of images") == true, "\(message ?? "accepted")")

@@ -252,6 +252,33 @@ import Testing
     }
   }
 
+  @Test("an oracle that does not know the held-out prompts is refused as soon as they are known")
+  func foreignPrompts() throws {
+    try withTemporaryFolder { folder in
+      func run(_ oracle: String) -> MiniatureRun {
+        MiniatureRun(
+          in: folder,
+          overrides: [
+            "spo.held_out_every=1", "spo.held_out_oracle=\(oracle)", "report.oracle=none",
+            "ingest.source=\(folder)/train.csv", "shard.validation_fraction=0.5",
+          ])
+      }
+      var rows = "prompt,chosen,rejected\n"
+      for row in 0..<20 { rows += "an oil painting of fox \(row),\(row % 4).png,4.png\n" }
+      for image in 0..<5 {
+        try AtomicFile.replace("\(folder)/\(image).png", with: try picture(image))
+      }
+      try AtomicFile.replace("\(folder)/train.csv", with: Array(rows.utf8))
+      let refused = outcome(of: run("procedural-world"), through: "spo").failure
+      let message = refused.map { "\($0)" } ?? "accepted"
+      #expect(
+        message.contains("spo.held_out_oracle: understands only prompts of the embedded world"),
+        "\(message)")
+      #expect(!FileManager.default.fileExists(atPath: "\(folder)/workspace/encodings.json"))
+      #expect(outcome(of: run("none"), through: "shard").failure == nil)
+    }
+  }
+
   @Test(
     "one row, of which nothing could be held out, is refused before it is read",
     arguments: ["train-*", "*"])

@@ -1,6 +1,7 @@
 import DataStages
 import Files
 import Foundation
+import PipelineCore
 import Stages
 import TestSupport
 import Testing
@@ -113,6 +114,27 @@ import Testing
     #expect(try !preview("prompt\na fox\n").lines.joined().contains("taken for a prompt list"))
   }
 
+  @Test("a column that looks as if it divided the rows is said not to, in a run, too")
+  func splitColumn() throws {
+    try withTemporaryFolder { folder in
+      var rows = "prompt,image_0,image_1,preferred,split,seed\n"
+      for row in 0..<4 { rows += "fox \(row),a.png,b.png,0,train,1\n" }
+      for name in ["a", "b"] {
+        try AtomicFile.replace("\(folder)/\(name).png", with: try picture(name == "a" ? 0 : 1))
+      }
+      try AtomicFile.replace("\(folder)/rows.csv", with: Array(rows.utf8))
+      let sentence = "column split does not divide the rows"
+      let lines = try preview(["\(folder)/rows.csv"]).lines
+      #expect(lines.contains { $0.contains(sentence) }, "\(lines)")
+      let pipeline = try DataPipeline(in: folder, sources: ["rows.csv"])
+      let texts = try pipeline.run(through: "ingest").compactMap { event -> String? in
+        if case .said("ingest", let text) = event { text } else { nil }
+      }
+      #expect(texts.contains { $0.contains(sentence) }, "\(texts)")
+      #expect(texts.contains { $0.contains("columns not used: split, seed") }, "\(texts)")
+    }
+  }
+
   @Test(
     "0 and 1 are the first and the second image unless a name may be meant",
     arguments: [
@@ -210,7 +232,10 @@ import Testing
         "\(folder)/votes.csv", with: Array("words,votes_0\na,1\n".utf8))
       let preview = try preview(["\(folder)/votes.csv"])
       let problem = try #require(preview.json["problems"]?[0]?.string)
-      for word in ["no column caption, no column image_0, no column image_1", "votes_1: \"...\""] {
+      for word in [
+        "no column prompt, no column image_0, no column image_1",
+        "{ prompt: \"...\", image_0: \"...\", image_1: \"...\", ", "votes_1: \"...\"",
+      ] {
         #expect(problem.contains(word), "\(problem)")
       }
     }

@@ -152,6 +152,42 @@ import Testing
     }
   }
 
+  @Test("a path with dots is followed as far as it stays in its folder, or leads into image_root")
+  func dots() throws {
+    try withTemporaryFolder { folder in
+      for place in ["lists/images", "images", "other"] {
+        try FileManager.default.createDirectory(
+          atPath: "\(folder)/\(place)", withIntermediateDirectories: true)
+        try AtomicFile.replace("\(folder)/\(place)/0.png", with: try picture(1))
+        try AtomicFile.replace("\(folder)/\(place)/1.png", with: try picture(2))
+      }
+      let path = "\(folder)/lists/train.csv"
+      func pairs(_ images: String, root: JSON = .null) throws -> Int {
+        try AtomicFile.replace(
+          path, with: Array("prompt,chosen,rejected\na,\(images)/0.png,\(images)/1.png\n".utf8))
+        do {
+          return try ingest(path, ["image_root": root], in: folder).catalog.counts().pairs
+        } catch {
+          let text = "\(error)"
+          #expect(
+            text.contains(root == .null ? "set ingest.image_root" : "does not lead into"), "\(text)"
+          )
+          return 0
+        }
+      }
+      #expect(try pairs("images/../images") == 1)
+      #expect(try pairs("./images/x/..") == 1)
+      #expect(try pairs("../images") == 0)
+      #expect(try pairs("images/../../images") == 0)
+      let root = JSON.string("\(folder)/images")
+      #expect(try pairs("../images", root: root) == 1)
+      #expect(try pairs("\(folder)/other/../images", root: root) == 1)
+      #expect(try pairs("../other", root: root) == 0)
+      #expect(try pairs("\(folder)/images/../other", root: root) == 0)
+      #expect(try pairs("../../../../../../../../../../..", root: root) == 0)
+    }
+  }
+
   @Test("image_root says where paths start, for later stages too")
   func imageRoot() throws {
     try withTemporaryFolder { folder in

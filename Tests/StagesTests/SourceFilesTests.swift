@@ -55,6 +55,21 @@ import Testing
     }
   }
 
+  @Test("an absolute path into the current folder says what the relative one does")
+  func spellings() throws {
+    let current = FileManager.default.currentDirectoryPath
+    let folder = "test-\(UUID().uuidString)"
+    try Folders.make("\(folder)/data")
+    defer { try? FileManager.default.removeItem(atPath: folder) }
+    try AtomicFile.replace("\(folder)/data/rows.parquet", with: [])
+    for pattern in ["\(folder)/data/rows.parquet", "\(folder)/data", "\(folder)/*/*.parquet"] {
+      for spelling in [pattern, "\(current)/\(pattern)", "./\(pattern)"] {
+        let files = try SourceFiles(SourceList([spelling]), split: nil).files
+        #expect(files.map(\.split) == ["test"], "\(spelling)")
+      }
+    }
+  }
+
   /// Empty files under these paths.
   private func with(
     _ paths: [String], _ body: (String) throws -> Void

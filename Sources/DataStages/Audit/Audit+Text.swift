@@ -30,7 +30,9 @@ extension Audit {
       "\(counts.pairs) pairs (\(splits.joined(separator: ", "))), \(prompts.pairsPerPrompt.count) "
         + "prompts, \(data.images.count) distinct images"
     ]
-    lines += rejects.map { "\($0.count) rows rejected, \($0.code), such as \($0.example)" }
+    lines += rejects.map {
+      "\(Spelled.count($0.count, of: "rows")) rejected, \($0.code), such as \($0.example)"
+    }
     for (what, values) in distributions {
       guard let values else { continue }
       lines.append(

@@ -31,15 +31,18 @@ public struct Audit {
     _ subject: Subject, looksAtImages: Bool = true, observe: @escaping (String) -> Void = { _ in }
   ) throws {
     func check() throws { if let interruption = Interruption.pending { throw interruption } }
-    (catalog, problems, folder) = try Self.catalog(subject) { rows in
-      observe("\(rows) rows read")
+    let hint: String?
+    (catalog, problems, hint, folder) = try Self.catalog(subject) { rows in
+      observe("\(Spelled.count(rows, of: "rows")) read")
       try check()
     }
     counts = try catalog.counts()
     guard counts.pairs > 0 || problems.isEmpty else { throw Refusal(problems: problems) }
     rejects = try catalog.rejectExamples()
     guard counts.pairs > 0 || !rejects.isEmpty else {
-      throw Refusal(problems: ["audit: there are only prompts, and no pairs of images to examine"])
+      throw Refusal(
+        problems: ["audit: there are only prompts, and no pairs of images to examine"]
+          + [hint].compactMap { $0 })
     }
     data = try AuditedData(catalog)
     let total = data.images.count
@@ -71,7 +74,7 @@ public struct Audit {
 
   private static func catalog(
     _ subject: Subject, _ observe: (Int) throws -> Void
-  ) throws -> (CatalogDatabase, [String], TemporaryFolder?) {
+  ) throws -> (CatalogDatabase, problems: [String], hint: String?, TemporaryFolder?) {
     let settings: IngestSettings
     switch subject {
     case .pipeline(let pipeline):
@@ -80,7 +83,7 @@ public struct Audit {
       }
       let path = "\(pipeline.workspacePath)/\(CatalogDatabase.fileName)"
       if try pipeline.status().contains(where: { $0.name == Ingest.name && $0.state == .done }) {
-        return (try CatalogDatabase(path: path, access: .readOnly), [], nil)
+        return (try CatalogDatabase(path: path, access: .readOnly), [], nil, nil)
       }
       settings = stage.settings
     case .files(let files, let overrides):
@@ -92,7 +95,8 @@ public struct Audit {
       rows += count
       try observe(rows)
     }
-    return (draft.catalog, draft.problems, folder)
+    let hint = draft.sources.lazy.compactMap(\.file.promptsAloneLine).first
+    return (draft.catalog, draft.problems, hint, folder)
   }
 
   /// Why there is nothing to audit.
@@ -142,7 +146,8 @@ public struct Audit {
     try Folders.make(folder)
     var kept: [String?] = []
     for finding in findings where finding.kind.hasList {
-      let header = "# \(finding.kind.title): \(finding.count) rows for ingest.drop"
+      let header =
+        "# \(finding.kind.title): \(Spelled.count(finding.count, of: "rows")) for ingest.drop"
       let text = ([header] + finding.places).joined(separator: "\n") + "\n"
       kept.append(
         try EditableText(text, comment: .hash).write(to: Self.listPath(finding.kind, folder)))

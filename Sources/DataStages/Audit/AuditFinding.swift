@@ -39,7 +39,7 @@ enum AuditKind: String, CaseIterable {
       "For the same prompt, each of the two images is preferred to the other in some row."
     case .cycles:
       "A prompt's images are preferred in a cycle: each to the next and the last to the first, so "
-        + "that no ranking fits. Contradictions are not counted."
+        + "that no ranking fits. Where rows contradict each other the majority counts."
     case .repeated: "The same prompt, images and label occur in an earlier row."
     case .sameImage: "Both images have the same bytes, so no preference can be learned."
     case .nearlySameImage: "The two images are visually indistinguishable."

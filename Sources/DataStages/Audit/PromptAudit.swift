@@ -19,19 +19,29 @@ struct PromptAudit {
     findings = Dictionary(uniqueKeysWithValues: AuditKind.allCases.map { ($0, AuditFinding($0)) })
     splitsOfImages = Array(repeating: 0, count: data.images.count)
     var splits = splitsOfImages
-    var splitsOfPrompts: [String: UInt8] = [:]
+    var prompts: [String: (splits: UInt8, spellings: Int)] = [:]
     try data.forEachPrompt { _, text, pairs in
+      prompts[Self.normalized(text), default: (0, 0)].spellings += 1
       for pair in pairs {
         for image in pair.images { splits[image] |= Self.bit(pair.split) }
-        splitsOfPrompts[Self.normalized(text), default: 0] |= Self.bit(pair.split)
+        prompts[Self.normalized(text)]?.splits |= Self.bit(pair.split)
       }
     }
     splitsOfImages = splits
+    // Pairs of prompts that are spelled in several ways, which are judged together.
+    var together: [String: [(text: String, pair: AuditedPair)]] = [:]
     try data.forEachPrompt { _, text, pairs in
       add(text, pairs, isNear)
-      addLeaks(
-        text, pairs, splitsOfPrompt: splitsOfPrompts[Self.normalized(text)] ?? 0, twins)
+      let name = Self.normalized(text)
+      addLeaks(text, pairs, splitsOfPrompt: prompts[name]?.splits ?? 0, twins)
+      let judged = pairs.map { (text: text, pair: $0) }
+      if prompts[name]?.spellings ?? 1 > 1 {
+        together[name, default: []] += judged
+      } else {
+        addJudgements(judged)
+      }
     }
+    for name in together.keys.sorted() { addJudgements(together[name] ?? []) }
   }
 
   /// What a tokenizer makes the same: it ignores case, and how much white space there is.
@@ -66,33 +76,38 @@ struct PromptAudit {
         note(.differentSizes, pair, text, sizes.map(Self.text).joined(separator: " and "))
       }
     }
-    let contradicted = addDuels(text, pairs)
-    addCycles(text, pairs.filter { !contradicted.contains($0.key) })
   }
 
   private static func text(_ size: [Int?]) -> String {
     size.map { "\($0 ?? 0)" }.joined(separator: " x ")
   }
 
-  /// - Returns: the keys of contradicted comparisons
-  private mutating func addDuels(_ text: String, _ pairs: [AuditedPair]) -> Set<[Int]> {
-    var contradicted: Set<[Int]> = []
-    let duels = Dictionary(grouping: pairs, by: \.key)
+  /// What all pairs of a prompt say together.
+  private mutating func addJudgements(_ judged: [(text: String, pair: AuditedPair)]) {
+    let duels = Dictionary(grouping: judged, by: \.pair.key)
+    var majority: [(text: String, pair: AuditedPair)] = []
     for key in duels.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-      guard let duel = duels[key], duel.count > 1, key[0] != key[1] else { continue }
-      let winners = Set(duel.compactMap { $0.winner?.0 })
-      if winners.count > 1 {
-        contradicted.insert(key)
-        for pair in duel where pair.winner != nil { note(.contradictions, pair, text) }
+      guard let duel = duels[key], key[0] != key[1] else { continue }
+      let wins = duel.reduce(into: [Int: Int]()) { wins, judged in
+        if let winner = judged.pair.winner?.0 { wins[winner, default: 0] += 1 }
+      }
+      // Where as many say the opposite, there is no preference that could be part of a cycle.
+      if wins[key[0]] != wins[key[1]] {
+        let winner = wins[key[0], default: 0] > wins[key[1], default: 0] ? key[0] : key[1]
+        majority += duel.filter { $0.pair.winner?.0 == winner }
+      }
+      guard duel.count > 1 else { continue }
+      if wins.count > 1 {
+        for (text, pair) in duel where pair.winner != nil { note(.contradictions, pair, text) }
       }
       // The first of those with one label stays.
       var labels: Set<Int?> = []
-      for pair in duel where !labels.insert(pair.winner?.0).inserted {
+      for (text, pair) in duel where !labels.insert(pair.winner?.0).inserted {
         note(.repeated, pair, text)
       }
-      addAgreement(duel)
+      addAgreement(duel.map(\.pair))
     }
-    return contradicted
+    addCycles(majority.sorted { $0.pair.id < $1.pair.id })
   }
 
   private mutating func addAgreement(_ duel: [AuditedPair]) {
@@ -105,14 +120,14 @@ struct PromptAudit {
     }
   }
 
-  private mutating func addCycles(_ text: String, _ pairs: [AuditedPair]) {
+  private mutating func addCycles(_ judged: [(text: String, pair: AuditedPair)]) {
     var losers: [Int: [Int]] = [:]
-    for pair in pairs {
+    for (_, pair) in judged {
       guard let (winner, loser) = pair.winner, winner != loser else { continue }
       losers[winner, default: []].append(loser)
     }
     let groups = StronglyConnected.groups(of: losers)
-    for pair in pairs {
+    for (text, pair) in judged {
       guard let (winner, loser) = pair.winner, winner != loser,
         let group = groups[winner], group == groups[loser]
       else { continue }

@@ -13,7 +13,7 @@ import TensorCore
 /// - Writes:  `cache.sqlite`, by content; `encodings.json`, what to look for in it
 /// - Item:    some images, or some prompts; the same ones together whatever was done before, so
 ///   that a run that was interrupted computes what one in a piece computes
-/// - Rejects: `unreadable-image`, `non-finite-latent`
+/// - Rejects: `missing-image`, `unreadable-image`, `non-finite-latent`
 package final class Encode: DivisibleStage {
   static let name = "encode"
   static let version = 1
@@ -165,10 +165,17 @@ package final class Encode: DivisibleStage {
     let databases = try databases()
     var output = Output()
     let records = try ids.compactMap { try databases.catalog.image(id: $0) }
-    let files = try records.map { try databases.images.bytes(of: $0) }
+    var found: [(record: ImageRecord, bytes: [UInt8])] = []
+    for record in records {
+      do {
+        found.append((record, try databases.images.bytes(of: record)))
+      } catch let error as ImageFileError {
+        output.rejects.append(Reject(record, "missing-image", "\(error)"))
+      }
+    }
     var accepted: [ImageRecord] = []
     var pictures: [[Float]] = []
-    for (record, outcome) in zip(records, decode(files, encoder)) {
+    for (record, outcome) in zip(found.map(\.record), decode(found.map(\.bytes), encoder)) {
       switch outcome {
       case .success(let pixels):
         accepted.append(record)

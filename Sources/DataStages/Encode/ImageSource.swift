@@ -1,5 +1,6 @@
 import Catalog
 import Files
+import PipelineCore
 
 /// Finds the bytes of catalogued images in the files they were ingested from, or in their copies.
 ///
@@ -11,6 +12,8 @@ final class ImageSource {
   init(_ catalog: CatalogDatabase) { self.catalog = catalog }
 
   /// The bytes, which are those that were ingested.
+  ///
+  /// - Throws: ``ImageFileError`` where the image is a file of its own and cannot be read
   func bytes(of image: ImageRecord) throws -> [UInt8] {
     if let copy = try catalog.copiedBytes(ofImage: image.id) { return copy }
     let place = image.location
@@ -18,10 +21,14 @@ final class ImageSource {
     guard starts.indices.contains(place.rowGroup) else {
       throw SourceError.changed(path: place.sourcePath)
     }
-    let bytes = try file.imageBytes(
+    let encoded = try file.image(
       block: place.rowGroup, row: place.row - starts[place.rowGroup], column: place.column)
+    let bytes = try encoded.load()
     guard SHA256.hexDigest(of: bytes) == image.sha256 else {
-      throw SourceError.changed(path: place.sourcePath)
+      guard case .file(let path) = encoded else {
+        throw SourceError.changed(path: place.sourcePath)
+      }
+      throw SourceError.changedImage(path: path)
     }
     return bytes
   }
@@ -29,6 +36,7 @@ final class ImageSource {
   private func open(_ place: ImageLocation) throws -> (any RecordFile, [Int]) {
     let path = place.sourcePath
     if let openFile, openFile.path == path { return (openFile.file, openFile.starts) }
+    guard Folders.exists(path) else { throw SourceError.gone(path: path) }
     // A location says how the column is called in its file.
     let options = ReadingOptions(imageRoot: place.imageRoot)
     let file = try SourceFile(path: path, split: "").openRows(options)

@@ -105,8 +105,9 @@ struct CatalogDraft {
     try selection.sampleIfNeeded(limited) { caption in
       for source in files { try source.file.forEachCaption(caption) }
     }
-    let inspector = ImageInspector(
-      check: settings.checkImages, pixelLimit: settings.imagePixelLimit, keepsCopies: false)
+    var settings = settings
+    settings.copyImages = false
+    let inspector = ImageInspector(settings)
     for source in files {
       let file = source.file
       let limit = selection.take(from: file)

@@ -55,6 +55,11 @@ struct ColumnPlan: Sendable {
 
   func name(of field: RecordField) -> String { names[field] ?? field.rawValue }
 
+  /// What `ingest.columns` calls a field: by the published names only where the data is in the published form.
+  func key(of field: RecordField) -> String {
+    form == .pickapic ? field.rawValue : field.plainName ?? field.rawValue
+  }
+
   /// The fields that are read.
   var fields: [RecordField] {
     RecordField.allCases.filter { names[$0] != nil }
@@ -88,9 +93,7 @@ extension ColumnPlan {
           options.columns[$0].map(present.contains) ?? (present.spelling($0.rawValue) != nil)
         }
     }
-    let caption =
-      options.columns[.caption]
-      ?? commonest(DataLayout.captions) ?? DataLayout.captions[0]
+    let knownCaption = options.columns[.caption] ?? commonest(DataLayout.captions)
     let layouts = DataLayout.all.filter { options.format == .auto || $0.form == options.format }
     // One record with a member of another form does not decide.
     func fillingCount(_ layout: DataLayout) -> Int { names(layout).values.map(records).min() ?? 0 }
@@ -102,18 +105,20 @@ extension ColumnPlan {
     let isPrompts =
       options.format == .prompts
       || options.format == .auto && whole == nil && !hasAny
-        && mayBePrompts && present.contains(caption)
+        && mayBePrompts && knownCaption.map(present.contains) ?? false
+    let plainCaption = knownCaption ?? "prompt"
     guard !isPrompts,
       let nearest = whole
         ?? Self.best(layouts, { (count($0), names($0).values.count { !present.contains($0) }) })
     else {
       self.init(
         form: options.format == .auto ? .prompts : options.format, required: [.caption],
-        names: [.caption: caption])
+        names: [.caption: plainCaption])
       return
     }
     var all = names(nearest)
-    all[.caption] = caption
+    all[.caption] =
+      knownCaption ?? (nearest.form == .pickapic ? RecordField.caption.rawValue : plainCaption)
     func add(_ field: RecordField, _ candidates: [String]) {
       all[field] = options.columns[field] ?? candidates.lazy.compactMap(present.spelling).first
     }

@@ -33,13 +33,54 @@ enum EncodedImage {
   }
 }
 
+extension EncodedImage {
+  /// No image file is larger than the largest picture is when it is not compressed.
+  private static let fileByteLimit = 1 << 30
+
+  /// The bytes, read from the file if they are in one.
+  func load() throws(ImageFileError) -> [UInt8] {
+    switch self {
+    case .bytes(let bytes): return bytes
+    case .file(let path):
+      do {
+        let file = try RegularFile(path: path)
+        guard file.size <= Self.fileByteLimit else {
+          throw ImageFileError.unreadable("\(path): \(file.size) bytes, too large for an image")
+        }
+        return try file.readAll()
+      } catch let error as ImageFileError {
+        throw error
+      } catch FileError.system(_, _, ENOENT) {
+        throw .missing(path: path)
+      } catch {
+        throw .unreadable("\(error)")
+      }
+    }
+  }
+}
+
+/// Why the file of an image cannot be read.
+enum ImageFileError: ClassifiedError, CustomStringConvertible {
+  case missing(path: String)
+  case unreadable(String)
+
+  var kind: FailureKind { .input }
+
+  var description: String {
+    switch self {
+    case .missing(let path): "there is no file \(path)"
+    case .unreadable(let reason): reason
+    }
+  }
+}
+
 /// Where the paths of images lead that a source names.
 ///
 /// A source may come from anywhere: what it names must lie in its own folder, or where the user says.
 struct ImagePaths {
   /// The folder of the source, where relative paths start.
   let folder: String
-  /// Where they start instead, and where absolute ones must lead: setting `ingest.image_root`.
+  /// Where they start instead, and where all others must lead: setting `ingest.image_root`.
   let root: String?
   /// The components of the root's absolute path, as it is written and with links followed.
   private let rootParts: [[Substring]]
@@ -49,24 +90,55 @@ struct ImagePaths {
     folder = OutputPath.folder(of: path)
     self.root = root
     rootParts =
-      root.map { root in
-        let absolute =
-          root.hasPrefix("/") ? root : "\(FileManager.default.currentDirectoryPath)/\(root)"
-        return [absolute, Folders.canonical(root)].map(Self.parts)
-      } ?? []
+      root.map { [Self.absolute($0), Folders.canonical($0)].map(Self.parts) } ?? []
   }
 
   func path(_ name: String) throws(ImagePathError) -> String {
     guard !name.isEmpty, !name.utf8.contains(0) else { throw .nothing }
     if let scheme = name.range(of: "://") { throw .address(String(name[..<scheme.lowerBound])) }
-    let parts = Self.parts(name)
-    guard !parts.contains("..") else { throw .leadsOut(name) }
+    guard !Self.isSentence(name) else { throw .isText(name) }
     if name.contains("\\"), !Folders.exists("\(root ?? folder)/\(name)") {
       throw .hasBackslash(name)
     }
-    guard name.hasPrefix("/") else { return "\(root ?? folder)/\(name)" }
-    guard rootParts.contains(where: { parts.starts(with: $0) }) else { throw .isAbsolute(name) }
-    return name
+    guard Self.parts(name).contains("..") || name.hasPrefix("/") else {
+      return "\(root ?? folder)/\(name)"
+    }
+    // By names alone: a link on the way does not change what `..` leads to.
+    if !name.hasPrefix("/"), let inside = Self.resolved(Self.parts(name)) {
+      return "\(root ?? folder)/\(inside.joined(separator: "/"))"
+    }
+    let absolute = name.hasPrefix("/") ? name : Self.absolute("\(folder)/\(name)")
+    guard let parts = Self.resolved(Self.parts(absolute)),
+      rootParts.contains(where: { parts.starts(with: $0) })
+    else {
+      throw .leadsOut(name, root: root)
+    }
+    return "/" + parts.joined(separator: "/")
+  }
+
+  /// Whether a text is words rather than a path: lines, or several words that do not end as a file's name does.
+  private static func isSentence(_ text: String) -> Bool {
+    if text.contains(where: \.isNewline) { return true }
+    guard text.contains(" "), !text.contains("/") else { return false }
+    let ending = text.split(separator: ".", omittingEmptySubsequences: false).dropFirst().last
+    return ending.map { $0.isEmpty || $0.count > 5 || $0.contains(" ") } ?? true
+  }
+
+  /// Without `..` and what it takes back; nil where it leads out of where the path starts.
+  private static func resolved(_ parts: [Substring]) -> [Substring]? {
+    var resolved: [Substring] = []
+    for part in parts {
+      guard part == ".." else {
+        resolved.append(part)
+        continue
+      }
+      guard resolved.popLast() != nil else { return nil }
+    }
+    return resolved
+  }
+
+  private static func absolute(_ path: String) -> String {
+    path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
   }
 
   private static func parts(_ path: String) -> [Substring] {
@@ -78,17 +150,17 @@ struct ImagePaths {
 enum ImagePathError: ClassifiedError, CustomStringConvertible {
   case nothing
   case address(String)
-  case leadsOut(String)
-  case isAbsolute(String)
+  case leadsOut(String, root: String?)
   case hasBackslash(String)
+  case isText(String)
 
   var kind: FailureKind { .input }
 
   /// A stable word, to count by.
   var code: String {
     switch self {
-    case .nothing: "unreadable-image"
-    case .address, .leadsOut, .isAbsolute: "unsafe-path"
+    case .nothing, .isText: "unreadable-image"
+    case .address, .leadsOut: "unsafe-path"
     case .hasBackslash: "missing-image"
     }
   }
@@ -99,15 +171,17 @@ enum ImagePathError: ClassifiedError, CustomStringConvertible {
     case .address(let scheme):
       "a URL (\(scheme.prefix(20)):), and nothing is downloaded; download or mount the images and "
         + "give their file paths"
-    case .leadsOut(let name):
-      "the path \"\(name.prefix(200))\" contains \"..\"; set ingest.image_root to the folder "
-        + "that holds the images, and name them relative to it"
+    case .leadsOut(let name, let root?):
+      "the path \"\(name.prefix(200))\" does not lead into ingest.image_root, which is \(root); set it to a "
+        + "folder that contains all images"
+    case .leadsOut(let name, nil):
+      "the path \"\(name.prefix(200))\" \(name.hasPrefix("/") ? "is absolute" : "leads out of the source's folder")"
+        + "; set ingest.image_root to the folder that contains the images"
+    case .isText(let text):
+      "\"\(text.prefix(60).description.printable)\" is no image but a text; data that compares texts is not for image models"
     case .hasBackslash(let name):
       "there is no file \"\(name.prefix(200))\": its name contains a backslash (\\); write / between "
         + "folders"
-    case .isAbsolute(let name):
-      "the path \"\(name.prefix(200))\" is absolute; set ingest.image_root to the folder "
-        + "that holds the images"
     }
   }
 }

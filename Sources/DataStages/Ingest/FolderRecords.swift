@@ -56,13 +56,13 @@ final class FolderRecords: RecordFile {
     }
   }
 
-  func imageBytes(block: Int, row: Int, column: String) throws -> [UInt8] {
+  func image(block: Int, row: Int, column: String) throws -> EncodedImage {
     let index = block * Self.blockRowCount + row
     guard groups.indices.contains(index), column.hasPrefix("images["),
       let image = Int(column.dropFirst("images[".count).dropLast()),
       groups[index].images.indices.contains(image)
     else { throw SourceError.changed(path: path) }
-    return try RegularFile(path: "\(groups[index].folder)/\(groups[index].images[image])").readAll()
+    return .file(path: "\(groups[index].folder)/\(groups[index].images[image])")
   }
 
   /// What identifies the content: every file that is read, by its name and digest.
@@ -109,10 +109,15 @@ final class FolderRecords: RecordFile {
     return folders.sorted()
   }
 
+  /// By the end of its name; one of a format that is not read is rejected by its name.
   private static func isImage(_ name: String) -> Bool {
-    ["png", "jpg", "jpeg", "webp"].contains(name.split(separator: ".").last?.lowercased() ?? "")
+    imageEndings.contains(name.split(separator: ".").last?.lowercased() ?? "")
       && name.contains(".")
   }
+
+  private static let imageEndings: Set = [
+    "png", "jpg", "jpeg", "webp", "gif", "bmp", "tif", "tiff", "avif", "heic", "heif", "jxl",
+  ]
 
   private static func prompt(_ folder: String) throws -> String {
     let file = try RegularFile(path: "\(folder)/\(promptFile)")

@@ -12,7 +12,7 @@ struct Funnel {
     let outcomes = counts.pairs + counts.listedPrompts + counts.rejects
     var lines = [
       "\(Self.count(rows, "row")) read"
-        + (outcomes == rows ? "" : ", giving \(outcomes) pairs of images")
+        + (outcomes == rows ? "" : ", giving \(Self.count(outcomes, "pair")) of images")
     ]
     lines += try Self.rejectLines(catalog)
     for (split, count) in try catalog.pairCounts() {
@@ -31,24 +31,26 @@ struct Funnel {
     )
     let shared = try catalog.sharedPromptCount()
     if shared > 0 {
-      lines.append("note: \(shared) prompts of split train also occur in other splits")
+      lines.append("note: \(Self.count(shared, "prompt")) of split train also in other splits")
     }
     lines += notes.map { "note: \($0)" }
     self.lines = lines.map(\.printable)
   }
 
   private static func count(_ number: Int, _ thing: String) -> String {
-    "\(number) \(thing)\(number == 1 ? "" : "s")"
+    "\(Spelled.count(number)) \(thing)\(number == 1 ? "" : "s")"
   }
 
   /// Each reason with its number of rows, and the first of them.
   static func rejectLines(_ catalog: CatalogDatabase) throws -> [String] {
-    try catalog.rejectExamples().map { "- \($0.count) \($0.code), such as \($0.example)".printable }
+    try catalog.rejectExamples().map {
+      "- \(Spelled.count($0.count)) \($0.code), such as \($0.example)".printable
+    }
   }
 
   /// The first row rejected for the most frequent reason, what filters left out aside.
   static func commonestFault(in catalog: CatalogDatabase) throws -> String? {
-    try catalog.rejectExamples().filter { !$0.code.hasPrefix(RowFault.filterPrefix) }
+    try catalog.rejectExamples().filter { !RejectCode.isFiltered($0.code) }
       .max { $0.count < $1.count }?.example
   }
 }

@@ -13,15 +13,17 @@ final class ImageInspector: Sendable {
   private let check: IngestSettings.ImageCheck
   private let limits: ImageLimits
   private let keepsCopies: Bool
+  private let imageRoot: String?
   /// Digests of images that were found good, so that a repeated one is read through once.
   private let known = Mutex<[String: Size]>([:])
   private static let knownLimit = 200_000
 
-  init(check: IngestSettings.ImageCheck, pixelLimit: Int, keepsCopies: Bool) {
-    self.check = check
-    self.keepsCopies = keepsCopies
+  init(_ settings: IngestSettings) {
+    check = settings.checkImages
+    keepsCopies = settings.copyImages
+    imageRoot = settings.imageRoot
     var limits = ImageLimits()
-    limits.pixelCount = pixelLimit
+    limits.pixelCount = settings.imagePixelLimit
     self.limits = limits
   }
 
@@ -47,20 +49,17 @@ final class ImageInspector: Sendable {
 
   private func inspect(_ task: Task) -> Outcome {
     let bytes: [UInt8]
-    switch task.image {
-    case .bytes(let held): bytes = held
-    case .file(let path):
-      do {
-        bytes = try Self.read(path)
-      } catch FileError.system(_, _, ENOENT) {
-        return .failure(
-          RowFault(
-            task.field, "missing-image",
-            "there is no file \(path); set ingest.image_root to the folder that the paths are relative to"
-          ))
-      } catch {
-        return .failure(RowFault(task.field, "missing-image", "\(error)"))
-      }
+    do {
+      bytes = try task.image.load()
+    } catch .missing(let path) {
+      return .failure(
+        RowFault(
+          task.field, "missing-image",
+          "there is no file \(path); "
+            + (imageRoot.map { "its path starts at ingest.image_root, which is \($0)" }
+              ?? "set ingest.image_root to the folder that the paths are relative to")))
+    } catch {
+      return .failure(RowFault(task.field, "missing-image", "\(error)"))
     }
     let digest = SHA256.hexDigest(of: bytes)
     do throws(ImageError) {
@@ -95,17 +94,6 @@ final class ImageInspector: Sendable {
     }
   }
 
-  /// No image file is larger than the largest picture is when it is not compressed.
-  private static let fileByteLimit = 1 << 30
-
-  private static func read(_ path: String) throws -> [UInt8] {
-    let file = try RegularFile(path: path)
-    guard file.size <= fileByteLimit else {
-      throw SourceError.malformed(
-        path: path, reason: "\(file.size) bytes, too large for an image")
-    }
-    return try file.readAll()
-  }
 }
 
 /// An inspection that continues while its caller does something else.

@@ -9,14 +9,17 @@ extension Ingest: Estimating {
   private static let catalogSecondsPerRow = 1e-4
 
   package var sources: [NamedSource] {
-    settings.source.patterns.map {
+    settings.source.patterns.filter { !isStoodFor($0) }.map {
       NamedSource(
         setting: "ingest.source", path: $0,
         what: $0.hasSuffix(".json") ? "a list of prompts" : "the comparisons")
     }
   }
 
-  package func volume() throws -> DataVolume { try DataVolume(settings, catalog: catalogPath) }
+  package func volume() throws -> DataVolume {
+    try goneSources().isEmpty
+      ? DataVolume(settings, catalog: catalogPath) : DataVolume(catalog: finishedCatalogPath)
+  }
 
   package func plan(_ scale: PipelineScale, on backend: any Backend) -> StagePlan {
     var plan = StagePlan(on: backend)

@@ -54,14 +54,12 @@ package final class Ingest: DivisibleStage {
     self.settings = settings
     self.context = context
     options = try ReadingOptions(settings)
-    inspector = ImageInspector(
-      check: settings.checkImages, pixelLimit: settings.imagePixelLimit,
-      keepsCopies: settings.copyImages)
+    inspector = ImageInspector(settings)
   }
 
   var catalogPath: String { context.database(CatalogDatabase.fileName) }
   /// Of the last finished run, also while another one is made.
-  private var finishedCatalogPath: String { context.workspace.path(CatalogDatabase.fileName) }
+  var finishedCatalogPath: String { context.workspace.path(CatalogDatabase.fileName) }
 
   func catalog() throws -> CatalogDatabase {
     if let catalogConnection { return catalogConnection }
@@ -71,10 +69,10 @@ package final class Ingest: DivisibleStage {
   }
 
   package func inputs() throws -> [StageInput] {
-    // With copies of the images in the catalog, files may go: what they held stays as it was.
-    let copied = settings.copyImages ? try catalogedSources() : []
-    let gone = copied.filter { !Folders.exists($0.path) }
-    let files = try SourceFile.all(settings, mayBeGone: !gone.isEmpty)
+    let gone = try goneSources()
+    let files = try SourceFile.all(settings) { pattern in
+      gone.contains { SourceFiles.names(pattern, $0.path) }
+    }
     let sources =
       try files.map { (path: $0.path, identity: try identity(of: $0)) }
       + gone.map { (path: $0.path, identity: $0.identity) }
@@ -113,7 +111,7 @@ package final class Ingest: DivisibleStage {
       path: finishedCatalogPath, access: context.isPart ? .immutable : .readOnly)
   }
 
-  private func catalogedSources() throws -> [SourceRecord] {
+  func catalogedSources() throws -> [SourceRecord] {
     guard Folders.exists(finishedCatalogPath) else { return [] }
     return try finishedCatalog().sources()
   }
@@ -130,7 +128,7 @@ package final class Ingest: DivisibleStage {
     try catalog.database.checkIntegrity(withIndices: true)
     try catalog.makeIndices()
     // By which files are put in order: of what they hold, no longer of their time.
-    for source in try SourceFile.all(settings, mayBeGone: true) {
+    for source in try SourceFile.all(settings, mayBeGone: { _ in true }) {
       try catalog.setIdentity(try identity(of: source), ofSource: source.path)
     }
     try catalog.recordDigests()
@@ -208,7 +206,7 @@ package final class Ingest: DivisibleStage {
   }
 
   package func commit(_ contents: RowGroupContents, of item: Item) throws {
-    let bad = contents.rejects.filter { !$0.code.hasPrefix(RowFault.filterPrefix) }
+    let bad = contents.rejects.filter { !RejectCode.isFiltered($0.code) }
     // Several pairs of one row are one bad row; what the catalog rejects beyond counts, too.
     let added = try catalog().record(contents, of: try sourceRecord(item.source))
     badRowCount += added - contents.rejects.count + Set(bad.map(\.row)).count
@@ -228,7 +226,7 @@ package final class Ingest: DivisibleStage {
     try catalog.recordDigests()
     let contentDigest = try catalog.contentDigest()
     try keepLaterRejects(in: catalog, contentDigest)
-    let sources = try SourceFiles(settings, mayBeGone: true)
+    let sources = try SourceFiles(settings, mayBeGone: { _ in true })
     let lost = try LostSplits(catalog, settings)
     let notes = sources.notes + selection.notes + lost.splits.map(lost.sentence)
     for line in try Funnel(catalog, notes: notes).lines {

@@ -45,7 +45,7 @@ public struct IngestPreview {
       let count = sources.reduce(0) { $0 + $1.file.blockRowCounts.reduce(0, +) }
       let more = sources.count > 1 ? " and \(sources.count - 1) more like it" : ""
       lines.append(
-        "\(file.path)\(more): \(count) row\(count == 1 ? "" : "s") of split \(sources[0].split)")
+        "\(file.path)\(more): \(Spelled.count(count, of: "rows")) of split \(sources[0].split)")
       let plan = file.plan
       lines.append(
         plan.isRecognized
@@ -56,7 +56,7 @@ public struct IngestPreview {
       }
       let unread = file.unreadColumns.map { $0.isEmpty ? "(a column without a name)" : $0 }
       if !unread.isEmpty { lines.append("  not used  \(unread.joined(separator: ", "))") }
-      if let line = file.promptsAloneLine { lines.append("  \(line)") }
+      lines += [file.promptsAloneLine, file.unreadSplitLine].compactMap { $0.map { "  \($0)" } }
     }
     let rows = Self.firstRows(draft)
     if !rows.isEmpty { lines += ["", "first rows, counted from 0"] + rows.map { "  \($0.text)" } }
@@ -64,8 +64,8 @@ public struct IngestPreview {
       rowsRead == draft.rowCount
       ? ""
       : rowsRead == 0
-        ? " (none of \(draft.rowCount) rows read)"
-        : " (first \(rowsRead) of \(draft.rowCount) rows)"
+        ? " (none of \(Spelled.count(draft.rowCount, of: "rows")) read)"
+        : " (first \(Spelled.count(rowsRead)) of \(Spelled.count(draft.rowCount, of: "rows")))"
     if hasSources { lines += ["", "row counts\(part)"] + funnel.map { "  \($0)" } }
     if problems.count > 1 {
       lines += ["", "other problems"] + problems.dropFirst().map { "  \($0)" }

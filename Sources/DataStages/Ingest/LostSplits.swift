@@ -12,7 +12,7 @@ package struct LostSplits {
 
   package init(_ catalog: CatalogDatabase, _ settings: IngestSettings) throws {
     self.settings = settings
-    let sources = try SourceFiles(settings, mayBeGone: true).files
+    let sources = try SourceFiles(settings, mayBeGone: { _ in true }).files
     let kept = try catalog.splits()
     for source in sources where !kept.contains(source.split) { counts[source.split] = [:] }
     let splits = Dictionary(sources.map { ($0.path, $0.split) }) { first, _ in first }
@@ -63,7 +63,7 @@ package struct LostSplits {
   private static func filter(
     _ code: String, _ settings: IngestSettings
   ) -> (key: String, value: String, remedy: String)? {
-    switch code.hasPrefix(RowFault.filterPrefix) ? code.dropFirst(RowFault.filterPrefix.count) : ""
+    switch RejectCode.isFiltered(code) ? code.dropFirst(RejectCode.filterPrefix.count) : ""
     {
     case "tie":
       ("ingest.ties", settings.ties.rawValue, "add rows in which an image is preferred")

@@ -1,4 +1,5 @@
 import Catalog
+import Files
 
 /// The filters that look at several rows together, applied when all rows are in.
 struct PairFilters {
@@ -20,8 +21,8 @@ struct PairFilters {
         if let limit = settings.maxPerPrompt {
           rejects += kept.dropFirst(limit).map {
             .init(
-              pair: $0.id, code: RowFault.filterPrefix + "many-per-prompt",
-              reason: "the prompt already has \(limit) rows")
+              pair: $0.id, code: RejectCode.filterPrefix + "many-per-prompt",
+              reason: "the prompt already has \(Spelled.count(limit, of: "rows"))")
           }
           kept = kept.prefix(limit)
         }
@@ -38,7 +39,7 @@ struct PairFilters {
             case .dropped(let reason):
               rejects.append(
                 .init(
-                  pair: pair.id, code: RowFault.filterPrefix + "not-best", reason: reason))
+                  pair: pair.id, code: RejectCode.filterPrefix + "not-best", reason: reason))
             }
           }
         }

@@ -129,32 +129,26 @@ final class ParquetRecords: RecordFile {
     }
   }
 
-  func imageBytes(block: Int, row: Int, column: String) throws -> [UInt8] {
-    if column.hasSuffix("]") { return try elementBytes(block, row, column) }
+  func image(block: Int, row: Int, column: String) throws -> EncodedImage {
+    if column.hasSuffix("]") { return try element(block, row, column) }
     for leaf in [column, "\(column).bytes"] {
       guard let found = file.column(named: leaf) else { continue }
       let cursor = try imageCursor(found)
       try checkPlace(block, row)
       try cursor.move(toRowGroup: block, row: row)
-      switch try ParquetRow.image(cursor, paths: paths) {
-      case .bytes(let bytes)?: return bytes
-      case .file(let path)?: return try RegularFile(path: path).readAll()
-      case nil: break
-      }
+      if let image = try ParquetRow.image(cursor, paths: paths) { return image }
     }
     if let leaf = file.column(named: "\(column).path") {
       let cursor = try imageCursor(leaf)
       try checkPlace(block, row)
       try cursor.move(toRowGroup: block, row: row)
-      if let name = try cursor.text() {
-        return try RegularFile(path: try paths.path(name)).readAll()
-      }
+      if let name = try cursor.text() { return .file(path: try paths.path(name)) }
     }
     throw SourceError.changed(path: path)
   }
 
-  /// The bytes of an image in a list: `images[2]`.
-  private func elementBytes(_ block: Int, _ row: Int, _ column: String) throws -> [UInt8] {
+  /// An image in a list: `images[2]`.
+  private func element(_ block: Int, _ row: Int, _ column: String) throws -> EncodedImage {
     guard let bracket = column.lastIndex(of: "["),
       let index = Int(column[column.index(after: bracket)...].dropLast()),
       let leaf = ParquetLists.leaf(of: file, String(column[..<bracket])),
@@ -167,10 +161,7 @@ final class ParquetRecords: RecordFile {
     guard let images = try lists?.images(ofRow: row), images.indices.contains(index),
       let image = try? images[index].get()
     else { throw SourceError.changed(path: path) }
-    switch image {
-    case .bytes(let bytes): return bytes
-    case .file(let path): return try RegularFile(path: path).readAll()
-    }
+    return image
   }
 
   private func checkPlace(_ block: Int, _ row: Int) throws(SourceError) {

@@ -53,8 +53,8 @@ final class RankedImageRecords: RecordFile {
   func hasColumn(_ field: RecordField) -> Bool { file.hasColumn(field) }
   func columnProblems() -> [any Error] { file.columnProblems() }
 
-  func imageBytes(block: Int, row: Int, column: String) throws -> [UInt8] {
-    try file.imageBytes(block: block, row: row, column: column)
+  func image(block: Int, row: Int, column: String) throws -> EncodedImage {
+    try file.image(block: block, row: row, column: column)
   }
 
   func forEachRow(

@@ -78,9 +78,16 @@ extension Record {
       try select(caption, [])
       let ranks = try Self.ranks(values)
       guard let found = try values.images(.images) else { throw RowFault.missing(.images) }
-      guard found.count == ranks.count, found.count >= 2 else {
+      guard found.count == ranks.count else {
         throw RowFault(
-          .images, "bad-ranking", "\(found.count) images, but \(ranks.count) ranks")
+          .images, "bad-ranking",
+          "\(Spelled.count(found.count, of: "images")), but \(Spelled.count(ranks.count, of: "ranks"))"
+        )
+      }
+      guard found.count >= 2 else {
+        throw RowFault(
+          .images, "bad-ranking",
+          "\(Spelled.count(found.count, of: "images")), and a ranking needs at least 2")
       }
       guard found.count <= Self.imageLimit else {
         throw RowFault(

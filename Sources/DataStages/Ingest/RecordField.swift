@@ -46,9 +46,10 @@ enum RecordField: String, CaseIterable {
     }
   }
 
-  /// What an image of the published form is called in files of one's own.
+  /// What a field of the published form is called in files of one's own.
   var plainName: String? {
     switch self {
+    case .caption: "prompt"
     case .image0: "image_0"
     case .image1: "image_1"
     default: nil

@@ -20,8 +20,8 @@ protocol RecordFile: AnyObject {
     inBlock block: Int, only field: RecordField?,
     _ body: (Int, Result<any RowValues, RowFault>) throws -> Void) throws
 
-  /// The bytes of an image that a row of a block holds or names.
-  func imageBytes(block: Int, row: Int, column: String) throws -> [UInt8]
+  /// An image that a row of a block holds or names.
+  func image(block: Int, row: Int, column: String) throws -> EncodedImage
 }
 
 extension RecordFile {
@@ -68,7 +68,7 @@ extension RecordFile {
       let names = images.map(plan.name)
       if Set(names).count < names.count {
         return [
-          SourceError.sharedColumn(path: path, column: names[0], fields: images.map(\.rawValue))
+          SourceError.sharedColumn(path: path, column: names[0], fields: images.map(plan.key))
         ]
       }
       // A source may leave out both images, but not one; and both identities, if it has the images.
@@ -82,7 +82,7 @@ extension RecordFile {
     }
     let problem = SourceError.missingColumns(
       path: path, form: plan.form,
-      columns: missing.map { .init(name: plan.name(of: $0), field: $0.rawValue) },
+      columns: missing.map { .init(name: plan.name(of: $0), field: plan.key(of: $0)) },
       present: columnNames)
     // Where there are no rows, a writer may not have known the columns' types.
     let hasRows = blockRowCounts.contains { $0 > 0 }

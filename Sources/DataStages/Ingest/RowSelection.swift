@@ -45,7 +45,7 @@ struct RowSelection {
     rowLimits = rowLimits ?? [:]
     rowLimits?[file.path] = taken
     unreadRows += count - taken
-    notes = unreadRows > 0 ? ["ingest.limit excludes \(unreadRows) rows"] : []
+    notes = unreadRows > 0 ? ["ingest.limit excludes \(Spelled.count(unreadRows, of: "rows"))"] : []
     return taken
   }
 

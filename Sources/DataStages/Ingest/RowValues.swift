@@ -1,3 +1,5 @@
+import Catalog
+
 /// The values of one row; a field that the source does not have is nil everywhere.
 protocol RowValues {
   /// Each throws a ``RowFault`` for a value that is not of the kind.
@@ -30,19 +32,17 @@ struct RowFault: Error {
     self.reason = reason
   }
 
-  /// Codes of rows that a filter leaves out on purpose begin so.
-  static let filterPrefix = "filtered-"
   /// What setting `ingest.drop` leaves out.
   static let dropped = "dropped"
-  static let droppedCode = filterPrefix + dropped
+  static let droppedCode = RejectCode.filterPrefix + dropped
 
   static func filtered(_ field: RecordField?, _ what: String, _ reason: String) -> RowFault {
-    RowFault(field, filterPrefix + what, reason)
+    RowFault(field, RejectCode.filterPrefix + what, reason)
   }
 
   static func missing(_ field: RecordField) -> RowFault {
     RowFault(field, "missing-value", "no value")
   }
 
-  var isFiltered: Bool { code.hasPrefix(Self.filterPrefix) }
+  var isFiltered: Bool { RejectCode.isFiltered(code) }
 }

@@ -13,6 +13,8 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
   case unrecognized(path: String, present: [String])
   case malformed(path: String, reason: String)
   case changed(path: String)
+  case changedImage(path: String)
+  case gone(path: String)
   case nothingUsable(rows: Int, example: String)
 
   /// A column by its name in the source, and the key of `ingest.columns` that may give it another one.
@@ -31,8 +33,8 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
           ", and brackets match one of several characters: for a file name with brackets write \"\($0)\""
         } ?? "")
     case .noFolder(let source, let folder):
-      "ingest.source: no file matches \"\(source)\": there is no folder \(folder); relative "
-        + "paths start at the current folder"
+      "ingest.source: no file matches \"\(source)\": there is no folder \(folder); "
+        + (HubName.remedy(source, isDataset: true) ?? "relative paths start at the current folder")
     case .emptyFolder(let source):
       "ingest.source: the folder \"\(source)\" contains no files that end in "
         + "\(SourceFormat.endings), and no image folders"
@@ -48,16 +50,25 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
         + " } }; if it has another format, set ingest.format"
         + (present.contains { $0.lowercased().contains("url") }
           ? "; URLs are not followed: download the images and give their file paths" : "")
+        + (present.contains { $0.hasSuffix(".role") || $0.hasSuffix(".content") }
+          ? "; messages of a chat are compared here, not images" : "")
     case .sharedColumn(let path, let column, let fields):
       "\(path): column \(column) is named for both images, as \(fields.joined(separator: " and "))"
     case .unrecognized(let path, let present):
       "\(path): none of its columns (\(present.isEmpty ? "it has none" : present.joined(separator: ", "))) "
         + "is known to hold a preference; name them in the pipeline file, for example ingest: { columns: { "
-        + "prompt: \"...\", image_0: \"...\", image_1: \"...\", preferred: \"...\" } }, or, if it is a "
-        + "list of prompts, set ingest.format=prompts"
+        + "prompt: \"...\", image_0: \"...\", image_1: \"...\", preferred: \"...\" } }, or { prompt: \"...\", "
+        + "chosen: \"...\", rejected: \"...\" }, or, if it is a list of prompts, set ingest.format=prompts"
+        + (present.first.map { "{[".contains($0.first ?? " ") } ?? false
+          ? "; it looks like JSON, which needs a name that ends in .json or .jsonl" : "")
     case .malformed(let path, let reason): "\(path): \(reason)"
     case .changed(let path):
       "\(path): its images differ from those that were ingested; run again with --force ingest"
+    case .changedImage(let path):
+      "\(path): the image differs from the one that was ingested; restore it, or run again with --force ingest"
+    case .gone(let path):
+      "\(path): the images in it are needed, but it does not exist any more; restore it "
+        + "(with ingest.copy_images=true the catalog would have them)"
     case .nothingUsable(let rows, let example):
       "ingest: none of the \(rows) rows can be used; the first reason: \(example.printable)"
     }

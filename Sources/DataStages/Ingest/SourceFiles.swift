@@ -1,4 +1,5 @@
 import Files
+import Foundation
 import PipelineCore
 
 /// One file, folder or pattern, or a list of them, as a pipeline file says it.
@@ -76,7 +77,7 @@ package struct SourceFile: Equatable {
 extension SourceFile {
   /// The files that the settings name, each once, ordered by path.
   static func all(
-    _ settings: IngestSettings, mayBeGone: Bool = false
+    _ settings: IngestSettings, mayBeGone: (String) -> Bool = { _ in false }
   ) throws -> [SourceFile] {
     try SourceFiles(settings, mayBeGone: mayBeGone).files
   }
@@ -98,20 +99,22 @@ package struct SourceFiles {
   /// - Parameters:
   ///   - split: overrides what the paths say
   ///   - format: `folders` keeps folders of images from being looked through for files of records
-  ///   - mayBeGone: a pattern that matches nothing is no error
+  ///   - mayBeGone: whether it is no error that a pattern matches nothing
   package init(
-    _ sources: SourceList, split: String?, mayBeGone: Bool = false
+    _ sources: SourceList, split: String?, mayBeGone: (String) -> Bool = { _ in false }
   ) throws {
     try self.init(sources, split: split, format: .auto, mayBeGone: mayBeGone)
   }
 
-  package init(_ settings: IngestSettings, mayBeGone: Bool = false) throws {
+  package init(
+    _ settings: IngestSettings, mayBeGone: (String) -> Bool = { _ in false }
+  ) throws {
     try self.init(
       settings.source, split: settings.split, format: settings.format, mayBeGone: mayBeGone)
   }
 
   private init(
-    _ sources: SourceList, split: String?, format: DataForm, mayBeGone: Bool
+    _ sources: SourceList, split: String?, format: DataForm, mayBeGone: (String) -> Bool
   ) throws {
     guard !sources.patterns.isEmpty, !sources.patterns.contains("") else {
       throw PipelineError.badSetting(
@@ -123,19 +126,20 @@ package struct SourceFiles {
     var bases: [String] = []
     for pattern in sources.patterns {
       let matches = try SourceMatches(pattern, format)
-      if matches.files.isEmpty, !mayBeGone { throw matches.emptiness }
+      if matches.files.isEmpty, !mayBeGone(pattern) { throw matches.emptiness }
       paths += Set(matches.files)
       unread.formUnion(matches.unread)
-      if let base = matches.base { bases.append(base) }
+      if let base = matches.base { bases.append(Self.place(base)) }
     }
-    // The folders above data that lies elsewhere do not say what it is.
+    // The folders above data that lies elsewhere do not say what it is; how a path is spelled says nothing.
     let root = Self.commonFolder(bases.filter { $0.hasPrefix("/") })
     let above = Self.commonFolder(bases.filter { $0.hasPrefix("..") })
     var silent: [String] = []
     var named: [SourceFile] = []
     for path in paths.sorted() {
-      let base = path.hasPrefix("/") ? root : path.hasPrefix("..") ? above : ""
-      let name = split ?? SplitName.named(in: path, below: base)
+      let place = Self.place(path)
+      let base = place.hasPrefix("/") ? root : place.hasPrefix("..") ? above : ""
+      let name = split ?? SplitName.named(in: place, below: base)
       if name == nil, silent.last != path { silent.append(path) }
       named.append(SourceFile(path: path, split: name ?? "train"))
     }
@@ -151,6 +155,11 @@ package struct SourceFiles {
       let count = unread.subtracting(paths).count
       notes.append("ignored next to the record files: \(first)\(Self.more(count))")
     }
+  }
+
+  /// Whether nothing is there that a pattern names.
+  static func areGone(_ pattern: String, _ settings: IngestSettings) throws -> Bool {
+    try SourceMatches(pattern, settings.format).files.isEmpty
   }
 
   /// Each file once, by the first of its names: spelled in several ways, or by links to it.
@@ -186,6 +195,15 @@ package struct SourceFiles {
       notes.append("read once: \(path)\(more(repeated.count)), though listed several times")
     }
     return (distinct, notes)
+  }
+
+  /// Relative, where an absolute path leads into the current folder.
+  private static func place(_ path: String) -> String {
+    let current = FileManager.default.currentDirectoryPath
+    for folder in [current, Folders.canonical(current)] where path.hasPrefix(folder + "/") {
+      return String(path.dropFirst(folder.utf8.count + 1))
+    }
+    return path
   }
 
   private static func more(_ count: Int) -> String { count > 1 ? " and \(count - 1) more" : "" }

@@ -5,18 +5,26 @@ struct SourceReadings {
   private var kinds: [(meaning: String, columns: String, first: String, count: Int)] = []
   /// What lists of prompts hold beside the prompts.
   private var leftOut: [String] = []
+  /// The first file whose rows have a split of their own.
+  private var unreadSplit: String?
 
   mutating func add(_ file: any RecordFile) {
-    let columns = file.usedColumns.map(\.column).joined(separator: ", ")
+    let unread = file.unreadColumns
+    let columns =
+      file.usedColumns.map(\.column).joined(separator: ", ")
+      + (unread.isEmpty || file.isPromptList
+        ? "" : "; columns not used: \(unread.prefix(12).joined(separator: ", "))")
+      + (unread.count > 12 && !file.isPromptList ? " and \(unread.count - 12) more" : "")
     let meaning = "\(file.plan.form.rawValue): \(file.plan.form.meaning)"
     if let line = file.promptsAloneLine, leftOut.isEmpty { leftOut.append(line) }
+    if unreadSplit == nil { unreadSplit = file.unreadSplitLine }
     let index = kinds.firstIndex { $0.meaning == meaning && $0.columns == columns }
     guard let index else { return kinds.append((meaning, columns, file.path, 1)) }
     kinds[index].count += 1
   }
 
   var lines: [String] {
-    leftOut
+    leftOut + (unreadSplit.map { [$0.printable] } ?? [])
       + kinds.map { kind in
         let more = kind.count > 1 ? " and \(kind.count - 1) more" : ""
         return "\(kind.first)\(more): read as \(kind.meaning); columns \(kind.columns)".printable
@@ -36,6 +44,16 @@ extension RecordFile {
     return columnNames.filter { name in
       !used.contains(name) && !used.contains { name.hasPrefix($0 + ".") }
     }
+  }
+
+  /// What is to be said of a column that looks as if it divided the rows.
+  var unreadSplitLine: String? {
+    guard let column = unreadColumns.first(where: { $0.lowercased() == "split" }) else {
+      return nil
+    }
+    return
+      "note: \(path): column \(column) does not divide the rows: a file is of one split, which its name or "
+      + "ingest.split gives; write a file for each split"
   }
 
   /// What is to be said of a list of prompts that holds more, which may be meant as comparisons.

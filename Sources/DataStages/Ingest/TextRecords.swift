@@ -98,16 +98,13 @@ final class TextRecords: RecordFile {
     }
   }
 
-  func imageBytes(block: Int, row: Int, column: String) throws -> [UInt8] {
+  func image(block: Int, row: Int, column: String) throws -> EncodedImage {
     guard blockRowCounts.indices.contains(block) else { throw SourceError.changed(path: path) }
     let rows = try rows(ofBlock: block)
     guard rows.indices.contains(row), case .success(let record) = rows[row],
       let image = try record.image(column: column)
     else { throw SourceError.changed(path: path) }
-    switch image {
-    case .bytes(let bytes): return bytes
-    case .file(let path): return try RegularFile(path: path).readAll()
-    }
+    return image
   }
 
   // MARK: - Parsing

@@ -128,6 +128,7 @@ public struct Doctor {
     if let disk { problems.append(disk) }
     try HeldOutData.require(for: work, of: pipeline)
     try ReportedSplit.require(for: work, of: pipeline)
+    try OraclePrompts.require(for: work, of: pipeline)
   }
 
   /// To open, to make durable and to close: measured.
@@ -171,7 +172,8 @@ extension NamedSource {
     let name = path.isEmpty ? "no path is given" : "\(path) does not exist"
     return Doctor.Problem(
       what: "\(setting): \(name): \(what)",
-      remedy: (HubName.remedy(path) ?? "put it there, or give its path")
+      remedy: (HubName.remedy(path, isDataset: setting == "ingest.source")
+        ?? "put it there, or give its path")
         + ": --set \(override ?? "\(setting)=PATH")",
       kind: .input)
   }

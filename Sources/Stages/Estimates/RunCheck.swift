@@ -36,6 +36,7 @@ public final class RunCheck {
     let pipeline = try makePipeline(overrides)
     try HeldOutData.require(for: work, of: pipeline)
     try ReportedSplit.require(for: work, of: pipeline)
+    try OraclePrompts.require(for: work, of: pipeline)
     // What is missing or damaged is for the stages themselves to say.
     let limits = limits()
     guard !work.isEmpty, limits.freeDisk != nil,

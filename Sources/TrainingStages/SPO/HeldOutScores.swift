@@ -25,10 +25,13 @@ struct HeldOutScores {
 
   /// Of all images, after the same batch.
   struct Measurement {
-    /// The preference model's mean score.
-    var score: Float = 0
+    /// The preference model's score of each image.
+    var scores: [Double] = []
     /// What others say, image by image.
     var others: [(scorer: String, scores: [Double])] = []
+
+    /// The mean of the preference model's.
+    var score: Double { scores.reduce(0, +) / Double(max(1, scores.count)) }
   }
 
   /// - Returns: nil where none are asked for
@@ -76,7 +79,7 @@ struct HeldOutScores {
     for prompt in prompts {
       try checkInterruption()
       let latents = try latents(of: prompt, tuner)
-      measurement.score += try score(of: latents, prompt, tuner, scorer) / Float(prompts.count)
+      measurement.scores.append(Double(try score(of: latents, prompt, tuner, scorer)))
       if hasOthers { images.append(try image(of: latents, tuner)) }
     }
     measurement.others = try otherScores(of: images, checkInterruption)
@@ -133,18 +136,22 @@ struct HeldOutScores {
 }
 
 extension HeldOutScores.Measurement {
-  /// Adds the scores to a line of `metrics.jsonl`: the means, and of other scorers also the scores of all images.
+  /// The name of the preference model among the scorers.
+  static let preference = "preference"
+
+  /// Adds the scores to a line of `metrics.jsonl`: the means, and the scores of all images.
   ///
   /// - Parameter beforeTraining: whether they are of the model before the first batch
   func add(to figures: inout JSON.Object, beforeTraining: Bool = false) {
     let suffix = beforeTraining ? "_before" : ""
-    figures["held_out_score\(suffix)"] = .number(Double(score))
-    guard !others.isEmpty else { return }
-    for (scorer, scores) in others {
-      figures["held_out_\(scorer)\(suffix)"] =
-        .number(scores.reduce(0, +) / Double(max(1, scores.count)))
+    func mean(_ scores: [Double]) -> JSON {
+      .number(scores.reduce(0, +) / Double(max(1, scores.count)))
     }
+    figures["held_out_score\(suffix)"] = .number(score)
+    for (scorer, scores) in others { figures["held_out_\(scorer)\(suffix)"] = mean(scores) }
     figures["held_out_scores\(suffix)"] = .object(
-      others.reduce(into: JSON.Object()) { $0[$1.scorer] = .array($1.scores.map { .number($0) }) })
+      ([(scorer: Self.preference, scores: scores)] + others).reduce(into: JSON.Object()) {
+        $0[$1.scorer] = .array($1.scores.map { .number($0) })
+      })
   }
 }

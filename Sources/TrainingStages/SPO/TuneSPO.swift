@@ -223,7 +223,7 @@ package final class TuneSPO: RankedStage {
     context.progress.advance(
       note: "\(sampled.pairs.count) pairs, loss \(shortened(trained.loss))"
         + (settings.window == nil ? ", score \(shortened(sampled.meanFinalScore))" : "")
-        + (measured.map { ", held-out score \(shortened($0.score))" } ?? ""))
+        + (measured.map { ", held-out score \(shortened(Float($0.score)))" } ?? ""))
     self.tuning = tuning
   }
 

@@ -17,10 +17,8 @@ package struct TuningFindings {
   /// Of each batch that had pairs.
   private var clippedShares: [Double] = []
   private var gradientNorms: [Double] = []
-  /// Before the first batch, then as they were measured.
-  private var heldOutScores: [Double] = []
-  /// What other scorers say of the same images, by scorer: before the first batch, then as they were measured.
-  private var otherScores: [(scorer: String, scores: [[Double]])] = []
+  /// The scores of the same held-out images, by scorer: before the first batch, then as they were measured.
+  private var heldOutScores: [(scorer: String, scores: [[Double]])] = []
   private let isInverted: Bool
 
   /// - Parameters:
@@ -33,11 +31,8 @@ package struct TuningFindings {
       let reader = JSONReader(.object(line), path: "metrics.jsonl")
       let count = try reader.int("pairs")
       batches += 1
-      for key in ["held_out_score_before", "held_out_score"] {
-        if let score = try reader.optional(key) { heldOutScores.append(try score.double()) }
-      }
       for key in ["held_out_scores_before", "held_out_scores"] {
-        try addOtherScores(reader.optional(key))
+        try addHeldOutScores(reader.optional(key))
       }
       pairs += count
       updates += try reader.int("updates")
@@ -63,29 +58,37 @@ package struct TuningFindings {
     meanGap = gapSum / Double(max(1, compared))
   }
 
-  private mutating func addOtherScores(_ line: JSONReader?) throws {
+  private mutating func addHeldOutScores(_ line: JSONReader?) throws {
     for (scorer, scores) in try line?.members() ?? [] {
       let numbers = try scores.elements().map { try $0.double() }
-      if let place = otherScores.firstIndex(where: { $0.scorer == scorer }) {
-        otherScores[place].scores.append(numbers)
+      if let place = heldOutScores.firstIndex(where: { $0.scorer == scorer }) {
+        heldOutScores[place].scores.append(numbers)
       } else {
-        otherScores.append((scorer, [numbers]))
+        heldOutScores.append((scorer, [numbers]))
       }
     }
   }
 
-  /// Scorers that were not learned from and like the tuned model's images less, by more than chance explains.
-  private func overOptimizationWarnings() -> [String] {
+  /// Scorers that like the tuned model's images less, by more than chance explains.
+  private func heldOutWarnings() -> [String] {
     guard !isInverted else { return [] }
-    return otherScores.compactMap { scorer, scores in
+    return heldOutScores.compactMap { scorer, scores -> String? in
       guard scores.count > 1, let before = scores.first, let after = scores.last,
         before.count == after.count, before.count > 1
       else { return nil }
       let change = PairedComparison(before: before, after: after, groupSize: 1)
       guard change.change < -2 * change.standardError else { return nil }
-      return "spo: \(scorer) of held-out images fell from \(Self.text(change.before)) to "
-        + "\(Self.text(change.after)) (standard error \(Self.text(change.standardError))): the preference "
-        + "model may be over-optimized; train for fewer batches, or raise spo.threshold"
+      let figures =
+        "\(Self.text(change.before)) to \(Self.text(change.after)) (standard error "
+        + "\(Self.text(change.standardError)))"
+      guard scorer == HeldOutScores.Measurement.preference else {
+        return
+          "spo: \(scorer) of held-out images fell from \(figures): the preference model may be "
+          + "over-optimized; train for fewer batches, or raise spo.threshold"
+      }
+      return
+        "spo: the preference model's score of held-out images fell from \(figures): what was learned "
+        + "does not carry over; train on more prompts, for fewer batches, or lower spo.learning_rate"
     }
   }
 
@@ -128,14 +131,7 @@ package struct TuningFindings {
           + "last quarter of the batches, so little more was learned; lower "
           + "spo.learning_rate or raise spo.clip")
     }
-    if let before = heldOutScores.first, let after = heldOutScores.last, !isInverted, after < before
-    {
-      warnings.append(
-        "spo: the preference model scores images of held-out prompts lower than before tuning "
-          + "(\(Self.text(after)), was \(Self.text(before))), so what was learned does not carry over; train "
-          + "on more prompts, for fewer batches, or lower spo.learning_rate")
-    }
-    return warnings + overOptimizationWarnings()
+    return warnings + heldOutWarnings()
   }
 
   private var thresholdText: String {

@@ -81,10 +81,10 @@ extension Doctor {
       [("stage", "memory", "disk", "time")]
       + forecasts.map {
         (
-          $0.stage, Spelled.bytes($0.memory.byteCount), Spelled.bytes($0.diskByteCount),
+          $0.stage, ByteCount.text($0.memory.byteCount), ByteCount.text($0.diskByteCount),
           $0.seconds.map(Spelled.about) ?? "?"
         )
-      } + [("together", "", Spelled.bytes(diskByteCount), seconds.map(Spelled.about) ?? "?")]
+      } + [("together", "", ByteCount.text(diskByteCount), seconds.map(Spelled.about) ?? "?")]
     func padded(_ text: String, _ width: Int) -> String {
       text + String(repeating: " ", count: max(0, width - text.count))
     }
@@ -100,7 +100,7 @@ extension Doctor {
       [["stage", "bytes", "memory", "time", "merge", "useful parts"]]
       + parts.map {
         [
-          $0.stage, Spelled.bytes($0.byteCount), Spelled.bytes($0.memory),
+          $0.stage, ByteCount.text($0.byteCount), ByteCount.text($0.memory),
           $0.seconds.map(Spelled.about) ?? "?", Spelled.about($0.mergeSeconds),
           $0.worthwhileCount.map { "at most \(Spelled.count($0))" } ?? "?",
         ]

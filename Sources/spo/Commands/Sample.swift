@@ -140,7 +140,7 @@ enum Sample: Command {
         try Console.print(paths[index])
       }
     }
-    Console.note("peak memory \(Spelled.bytes(memory.byteCount))")
+    Console.note("peak memory \(ByteCount.text(memory.byteCount))")
   }
 
   /// Says what of the prompts will not be read as it may be meant.

@@ -52,10 +52,9 @@ enum Status: Command {
         parts.append(
           "\(Spelled.count(stage.unitsDone)) of \(Spelled.count(stage.unitsTotal)) \(stage.unit)")
       }
-      let rejected = stage.rejects.values.reduce(0, +)
-      if rejected > 0 { parts.append("\(Spelled.count(rejected)) rejected") }
+      parts += RejectSummary(stage.rejects).phrases
       if stage.seconds > 0 { parts.append("took \(Spelled.duration(stage.seconds))") }
-      if stage.peakMemory > 0 { parts.append("peak memory \(Spelled.bytes(stage.peakMemory))") }
+      if stage.peakMemory > 0 { parts.append("peak memory \(ByteCount.text(stage.peakMemory))") }
       if let left = stage.secondsLeft, left > 0 {
         parts.append("about \(Spelled.duration(left)) left")
       }

@@ -48,7 +48,7 @@ enum Verify: Command {
       return ["\(name)  no finished result"] + stage.problems.map { "    \($0)" }
     }
     let size =
-      "\(Spelled.count(files)) file\(files == 1 ? "" : "s"), \(Spelled.bytes(stage.byteCount))"
+      "\(Spelled.count(files)) file\(files == 1 ? "" : "s"), \(ByteCount.text(stage.byteCount))"
     let problems = stage.problems.count
     return [
       "\(name)  \(problems == 0 ? "intact" : "\(problems) problem\(problems == 1 ? "" : "s")"), \(size)"

@@ -46,15 +46,18 @@ enum DatabaseInspector: FileInspector {
     let rows: [(String, Int)] = [
       ("sources", sources.count), ("prompts", counts.prompts), ("images", counts.images),
       ("pairs", counts.pairs), ("listed prompts", counts.listedPrompts),
-      ("rejected rows", counts.rejects),
+      ("rejected or filtered rows", counts.rejects),
     ]
     var lines = ["\(catalog.database.path.printable): catalog"]
     lines += rows.map { "  \($0.0): \(Spelled.count($0.1))" }
     lines += splits.map { "  pairs in \($0.split.printable): \(Spelled.count($0.count))" }
-    lines += rejects.map { "  rejected, \($0.code.printable): \(Spelled.count($0.count))" }
+    lines += rejects.map {
+      "  \(RejectCode.isFiltered($0.code) ? "" : "rejected, ")\($0.code.printable): "
+        + Spelled.count($0.count)
+    }
     var report = JSON.Object()
     report["kind"] = "catalog"
-    let keys = ["listed prompts": "listed_prompts", "rejected rows": "rejects"]
+    let keys = ["listed prompts": "listed_prompts", "rejected or filtered rows": "rejects"]
     for (name, count) in rows { report[keys[name] ?? name] = .integer(count) }
     report["pairs_by_split"] = object(splits.map { ($0.split, $0.count) })
     report["rejects_by_code"] = object(rejects.map { ($0.code, $0.count) })
