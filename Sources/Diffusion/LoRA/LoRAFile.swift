@@ -153,7 +153,7 @@ public struct LoRAFile {
     return alpha / (isStabilised ? Float(rank).squareRoot() : Float(rank))
   }
 
-  private func alpha(of module: Module, named name: String, prefix: String) throws -> Float? {
+  func alpha(of module: Module, named name: String, prefix: String) throws -> Float? {
     if let key = module.alphaKey {
       guard try checkpoint.entry(key).elementCount == 1 else {
         throw LoRAError.unsupportedShape(

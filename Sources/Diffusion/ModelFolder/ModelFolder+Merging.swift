@@ -58,7 +58,7 @@ extension ModelFolder {
 
   static let indexName = "model_index.json"
   /// Parts without which pipelines load, if the index says that they are not there.
-  private static let optionalParts = ["safety_checker", "feature_extractor", "image_encoder"]
+  static let optionalParts = ["safety_checker", "feature_extractor", "image_encoder"]
 
   /// The parts of the index whose folders are there, and the index without the optional ones whose
   /// folders are not.
@@ -67,12 +67,7 @@ extension ModelFolder {
     let reader = try JSONReader(contentsOf: path)
     var index = try reader.object()
     var present: [String] = []
-    for (name, value) in index {
-      guard let names = value.array, names.count == 2, names.allSatisfy({ $0.string != nil })
-      else { continue }
-      guard name.utf8.allSatisfy({ $0.isLetterOrDigit || $0 == UInt8(ascii: "_") }) else {
-        throw ModelFolderError.unusablePart(path: path, part: name)
-      }
+    for name in try Self.parts(in: index, path) {
       if hasPart(name) {
         present.append(name)
       } else if Self.optionalParts.contains(name) {
@@ -89,6 +84,20 @@ extension ModelFolder {
       index["vae"] = ["diffusers", "AutoencoderKL"]
     }
     return (present, Array((JSON.object(index).text(.pretty) + "\n").utf8))
+  }
+
+  /// The parts that an index names.
+  static func parts(in index: JSON.Object, _ path: String) throws(ModelFolderError) -> [String] {
+    var parts: [String] = []
+    for (name, value) in index {
+      guard let names = value.array, names.count == 2, names.allSatisfy({ $0.string != nil })
+      else { continue }
+      guard name.utf8.allSatisfy({ $0.isLetterOrDigit || $0 == UInt8(ascii: "_") }) else {
+        throw .unusablePart(path: path, part: name)
+      }
+      parts.append(name)
+    }
+    return parts
   }
 
   func copyPart(
