@@ -7,6 +7,15 @@ struct LoRAKey: Equatable {
     case unet
     case textEncoder = "text_encoder"
     case secondTextEncoder = "text_encoder_2"
+
+    /// For people.
+    var text: String {
+      switch self {
+      case .unet: "U-Net"
+      case .textEncoder: "text encoder"
+      case .secondTextEncoder: "second text encoder"
+      }
+    }
   }
 
   enum Role: Hashable {
