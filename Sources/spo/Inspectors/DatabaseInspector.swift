@@ -67,8 +67,8 @@ enum DatabaseInspector: FileInspector {
     let usage = try cache.usage()
     let lines = usage.map { use in
       "  \(use.encoder.kind.rawValue) by \(String(use.encoder.fingerprint.prefix(12)).printable), "
-        + "\(use.encoder.geometry.printable): \(Spelled.count(use.entryCount)) entries, "
-        + "\(Spelled.count(use.byteCount)) bytes"
+        + "\(use.encoder.geometry.printable): \(Spelled.count(use.entryCount, of: "entries")), "
+        + "\(Spelled.count(use.byteCount, of: "bytes"))"
     }
     let encoders = usage.map { use -> JSON in
       [

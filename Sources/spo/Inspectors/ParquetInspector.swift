@@ -28,7 +28,7 @@ enum ParquetInspector: FileInspector {
         case .values(let sha256):
           entry["nonnull"] = .integer(digest.nonNullCount)
           entry["values_sha256"] = .string(sha256)
-          line += ", \(Spelled.count(digest.nonNullCount)) values, sha256 \(sha256)"
+          line += ", \(Spelled.count(digest.nonNullCount, of: "values")), sha256 \(sha256)"
         case .unsupported(let reason):
           entry["unsupported"] = .string(reason)
           line += ", cannot be read: \(reason.printable)"
