@@ -21,7 +21,8 @@ enum HelpTopic: String, CaseIterable {
     "checkpoint": ["models"], "config": ["pipelines"], "cuda": ["devices"], "dataset": ["data"],
     "gpu": ["devices"], "hpsv2": ["scorers"], "json5": ["pipelines"], "lora": ["models"],
     "mpi": ["cluster"], "opencl": ["devices"], "parquet": ["data"], "partition": ["cluster"],
-    "pickscore": ["scorers"], "prompts": ["data"], "slurm": ["cluster"], "stages": ["pipelines"],
+    "pickscore": ["scorers"], "prompt": ["data"], "prompts": ["data"], "slurm": ["cluster"],
+    "stages": ["pipelines"],
   ]
 
   var summary: String {

@@ -103,6 +103,31 @@ import Testing
     }
   }
 
+  @Test("a model in one file is known by its layout, and its weights are checked")
+  func singleFile() throws {
+    try withTemporaryFolder { folder in
+      let path = "\(folder)/model.safetensors"
+      let broken = "model.diffusion_model.out.2.bias"
+      let shapes = try JSONReader(contentsOf: fixturePath("original/tiny.json"))["tensors"]
+      var tensors: [String: TensorData] = [:]
+      for (name, shape) in try shapes.members() {
+        let shape = try shape.ints()
+        tensors[name] = TensorData(
+          shape: shape, values: [Float](repeating: 0.1, count: shape.reduce(1, *)))
+      }
+      try TensorData.write(tensors, to: path)
+      let outcome = try spo("inspect", path)
+      expectSuccess(outcome)
+      #expect(outcome.output.contains("in the original layout: Stable Diffusion 1"))
+      tensors[broken]?.values[0] = .nan
+      try TensorData.write(tensors, to: path)
+      expect(try spo("inspect", path), failsAs: .notFinite, naming: path, broken)
+      tensors[broken] = nil
+      try TensorData.write(tensors, to: path)
+      expect(try spo("inspect", path), failsAs: .input, naming: path, "conv_out.bias")
+    }
+  }
+
   @Test(
     "adapters that are not read are called what they are",
     arguments: [
