@@ -70,7 +70,7 @@ let package = Package(
       name: "Evaluation",
       dependencies: [
         "Scorers", "Reporting", "Diffusion", "NN", "Autograd", "TensorCore", "Imaging",
-        "PipelineCore", "Files",
+        "PipelineCore", "Parquet", "Files",
       ]),
     .target(
       name: "StageSupport",
@@ -167,7 +167,7 @@ let package = Package(
       name: "EvaluationTests",
       dependencies: [
         "Evaluation", "Scorers", "Reporting", "Diffusion", "Autograd", "TensorCore", "Imaging",
-        "PipelineCore", "Checkpoints", "Files", "TestSupport",
+        "PipelineCore", "Parquet", "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "ProceduralWorldTests",

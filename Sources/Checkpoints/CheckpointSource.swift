@@ -107,7 +107,7 @@ extension CheckpointSource {
   }
 
   /// Reads a tensor of whole-byte elements; `body` gets the bytes and the first element's position.
-  private func readPieces(
+  func readPieces(
     _ entry: TensorEntry, _ body: (UnsafeRawBufferPointer, Int) throws -> Void
   ) throws {
     let elementSize = entry.type.bitCount / 8

@@ -35,6 +35,31 @@ extension CheckpointSource {
     return numbers
   }
 
+  /// Reads all numbers of a tensor, a piece at a time; a tensor of integers has nothing to find.
+  ///
+  /// - Throws: `NonFiniteTensorError` if one is NaN or infinite
+  public func requireFinite(_ name: String) throws {
+    let entry = try entry(name)
+    guard let widen = entry.type.widening else { return }
+    var numbers: [Float] = []
+    try readPieces(entry) { piece, start in
+      let count = piece.count * 8 / entry.type.bitCount
+      if numbers.count < count { numbers = [Float](repeating: 0, count: count) }
+      numbers.withUnsafeMutableBufferPointer { widen(piece, $0, 0) }
+      if let position = numbers[..<count].firstIndex(where: { !$0.isFinite }) {
+        throw nonFinite(name, start + position, isNaN: numbers[position].isNaN)
+      }
+    }
+  }
+
+  /// What of the tensors is not finite, or cannot be read: an error for each.
+  package func nonFinite() -> [any Error] {
+    entries.compactMap { entry in
+      do { try requireFinite(entry.name) } catch { return error }
+      return nil
+    }
+  }
+
   /// The error that names the tensor as it is called in the file.
   package func nonFinite(
     _ name: String, _ position: Int, isNaN: Bool

@@ -103,8 +103,8 @@ public struct CommandSyntax: Sendable {
   private func option(_ name: String) throws(UsageError) -> Option {
     if let option = options.first(where: { $0.name == name }) { return option }
     let hint =
-      if let near = nearest(to: name, in: options.map(\.name)) {
-        "did you mean --\(near)?"
+      if let meant = meant(by: name)?.text {
+        "did you mean --\(meant)?"
       } else if options.isEmpty {
         "this command has no options"
       } else {

@@ -7,7 +7,10 @@ public import Files
 /// | `.json` | a list of strings, or of objects with `prompt`, `caption` or `text`, in any case (HPDv2's benchmark) |
 /// | `.jsonl`, `.ndjson` | one such object or string a line (GenEval's metadata) |
 /// | `.tsv`, `.csv` | a header with one of these names, and rows (PartiPrompts) |
+/// | any | a parquet file with such a column, told by its content |
 /// | others | one prompt a line |
+///
+/// What holds no prompt, but a blank line, an empty field or null, is left out.
 public struct PromptList: Equatable, Sendable {
   public struct Entry: Equatable, Sendable {
     public let text: String
@@ -26,6 +29,11 @@ public struct PromptList: Equatable, Sendable {
   public init(path: String) throws {
     self.path = path
     let file = try RegularFile(path: path)
+    guard try file.read(at: 0, count: min(file.size, 4)) != Array("PAR1".utf8) else {
+      entries = try Self.rows(file, path).filter(\.hasPrompt)
+      guard !entries.isEmpty else { throw PromptListError.empty(path: path) }
+      return
+    }
     guard file.size <= Self.byteLimit else {
       throw PromptListError.tooLarge(path: path, size: file.size, limit: Self.byteLimit)
     }
@@ -36,7 +44,7 @@ public struct PromptList: Equatable, Sendable {
     // A byte order mark is none of the text.
     let plain = text.hasPrefix("\u{FEFF}") ? String(text.dropFirst()) : text
     let ending = path.split(separator: ".").last?.lowercased()
-    entries =
+    let all =
       switch ending {
       case "json": try Self.objects(JSON(parsing: Array(plain.utf8), source: path), path)
       case "jsonl", "ndjson": try Self.jsonLines(plain, path)
@@ -44,6 +52,7 @@ public struct PromptList: Equatable, Sendable {
       case "tsv": try Self.table(plain, "\t", path)
       default: Self.lines(plain).map { Entry($0.text) }
       }
+    entries = all.filter(\.hasPrompt)
     guard !entries.isEmpty else { throw PromptListError.empty(path: path) }
   }
 
@@ -76,16 +85,17 @@ public struct PromptList: Equatable, Sendable {
   }
 
   private static func entry(_ reader: JSONReader) throws -> Entry {
+    if reader.value == .null { return Entry("") }
     if let text = reader.value.string { return Entry(text) }
     let object = try reader.object()
     guard let column = Self.column(among: object.keys) else {
       throw PromptListError.noPrompt(path: reader.path, present: object.keys)
     }
-    return Entry(text: try reader.string(column), metadata: object)
+    return Entry(text: try reader.optional(column)?.string() ?? "", metadata: object)
   }
 
   /// The name that the prompts' column has, in whatever case.
-  private static func column(among names: [String]) -> String? {
+  static func column(among names: [String]) -> String? {
     columns.lazy.compactMap { column in
       names.first { $0 == column } ?? names.first { $0.lowercased() == column }
     }.first
@@ -117,6 +127,8 @@ public struct PromptList: Equatable, Sendable {
 }
 
 extension PromptList.Entry {
+  fileprivate var hasPrompt: Bool { !text.allSatisfy(\.isWhitespace) }
+
   fileprivate init(_ text: String) {
     var metadata = JSON.Object()
     metadata["prompt"] = .string(text)

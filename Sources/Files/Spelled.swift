@@ -2,9 +2,9 @@
 package enum Spelled {
   /// A number of things that are named in the plural, such as `1 batch` or `12,345 rows`.
   package static func count(_ number: Int, of things: String) -> String {
-    let ending = things.hasSuffix("ches") ? 2 : things.hasSuffix("s") ? 1 : 0
-    let isOne = number == 1 && !things.contains(" ")
-    return "\(count(number)) \(isOne ? String(things.dropLast(ending)) : things)"
+    guard number == 1, !things.contains(" ") else { return "\(count(number)) \(things)" }
+    if things.hasSuffix("ies") { return "1 \(things.dropLast(3))y" }
+    return "1 \(things.dropLast(things.hasSuffix("ches") ? 2 : things.hasSuffix("s") ? 1 : 0))"
   }
 
   /// An integer with commas, such as `12,345`.

@@ -40,7 +40,9 @@ public enum AdapterError: ClassifiedError, Equatable, CustomStringConvertible {
       Self.start(file) + "the adapter of \(layer) has shapes \(down) and \(up), but the layer maps "
         + "\(inputs) to \(outputs)" + Self.cause(file)
     case .unmatched(let file, let layers):
-      Self.start(file) + "\(layers.count) adapters match no layer of the model: "
+      Self.start(file)
+        + (layers.count == 1 ? "1 adapter matches" : "\(layers.count) adapters match")
+        + " no layer of the model: "
         + layers.prefix(5).joined(separator: ", ") + (layers.count > 5 ? ", ..." : "")
         + Self.cause(file)
     case .notTrainable(let layer):

@@ -42,7 +42,8 @@ public enum WeightError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(Self.prefix(path))tensor \(name) has shape \(found), but the configuration requires "
         + "\(expected)"
     case .unused(let path, let names):
-      "\(Self.prefix(path))\(names.count) tensors belong to no layer of this configuration: "
+      Self.prefix(path) + (names.count == 1 ? "1 tensor belongs" : "\(names.count) tensors belong")
+        + " to no layer of this configuration: "
         + names.prefix(5).joined(separator: ", ") + (names.count > 5 ? ", ..." : "")
     }
   }

@@ -2,11 +2,32 @@
 ///
 /// Close means at most a third of its letters away, counting insertions, deletions, substitutions
 /// and swaps of neighbours (restricted Damerau-Levenshtein distance).
-public func nearest(to word: String, in candidates: [String]) -> String? {
+///
+/// - Parameter distance: at most as far away
+public func nearest(
+  to word: String, in candidates: [String], within distance: Int = .max
+) -> String? {
   let scored = candidates.map { (candidate: $0, distance: editDistance(word, $0)) }
   guard let best = scored.min(by: { $0.distance < $1.distance }) else { return nil }
   let limit = max(1, max(word.count, best.candidate.count) / 3)
-  return best.distance <= limit ? best.candidate : nil
+  return best.distance <= min(limit, distance) ? best.candidate : nil
+}
+
+/// The candidate that `name` most likely stands for, or nil: one that others call so, one that begins so, one
+/// that is spelt much like it, or one that it begins with, to the end of a word.
+///
+/// - Parameter otherNames: what others call the candidates; the first that is there is meant
+public func likeliest(
+  _ name: String, in candidates: [String], otherNames: [String: [String]] = [:]
+) -> String? {
+  let plain = name.lowercased().replacing("_", with: "-")
+  if let same = candidates.first(where: { $0 == plain }) { return same }
+  if let other = otherNames[plain]?.first(where: candidates.contains) { return other }
+  let longer = candidates.filter { plain.count > 2 && $0.hasPrefix(plain) }
+  if longer.count == 1 { return longer[0] }
+  return nearest(to: plain, in: candidates, within: 2)
+    ?? candidates.filter { plain.hasPrefix("\($0)-") }.max { $0.count < $1.count }
+    ?? nearest(to: plain, in: candidates)
 }
 
 private func editDistance(_ first: String, _ second: String) -> Int {

@@ -84,7 +84,7 @@ struct CLIPFiles {
       })
   }
 
-  private func configuration() throws -> PreferenceConfiguration {
+  func configuration() throws -> PreferenceConfiguration {
     guard !isOpenCLIP else {
       let path = "\(folder)/\(OpenCLIPConfiguration.fileName)"
       return try OpenCLIPConfiguration(

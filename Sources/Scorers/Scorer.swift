@@ -55,6 +55,20 @@ public struct Scorer {
     return tokenizer
   }
 
+  /// What speaks against weights being those of a score, for people; nil where there is nothing.
+  ///
+  /// No file says which score it belongs to, so all that can tell is the shape of the published model.
+  public static func doubt(about path: String, of kind: ScorerKind) throws -> String? {
+    guard kind.isHuge else { return nil }
+    let vision = try CLIPFiles(path: path, published: kind.publishedFile).configuration()
+    let found = (vision.vision.width, vision.vision.layers, vision.patchSize)
+    guard found != (1280, 32, 14) else { return nil }
+    return
+      "\(path): \(kind.rawValue) is published as a ViT-H/14 (width 1280, 32 layers, patches of 14), but "
+      + "this CLIP has width \(found.0), \(found.1) layers and patches of \(found.2); its scores are not those "
+      + "of \(kind.rawValue)"
+  }
+
   /// The files that a scorer is read from, in a fixed order.
   public static func files(path: String, kind: ScorerKind) throws -> [String] {
     let files = try CLIPFiles(path: path, published: kind.publishedFile)

@@ -35,6 +35,9 @@ public enum ScorerKind: String, CaseIterable, Sendable {
     }
   }
 
+  /// Whether its CLIP is a ViT-H/14.
+  var isHuge: Bool { [.pickScore, .hpsV2, .hpsV21].contains(self) }
+
   var headVersion: AestheticHead.Version? {
     switch self {
     case .aesthetic1: .linear

@@ -16,6 +16,15 @@ enum HelpTopic: String, CaseIterable {
   case devices
   case cluster
 
+  /// What else they may be looked for under.
+  static let otherNames: [String: [String]] = [
+    "checkpoint": ["models"], "config": ["pipelines"], "cuda": ["devices"], "dataset": ["data"],
+    "gpu": ["devices"], "hpsv2": ["scorers"], "json5": ["pipelines"], "lora": ["models"],
+    "mpi": ["cluster"], "opencl": ["devices"], "parquet": ["data"], "partition": ["cluster"],
+    "pickscore": ["scorers"], "prompt": ["data"], "prompts": ["data"], "slurm": ["cluster"],
+    "stages": ["pipelines"],
+  ]
+
   var summary: String {
     switch self {
     case .data: "what stage ingest reads"

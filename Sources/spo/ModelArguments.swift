@@ -6,12 +6,19 @@ import Files
 extension Arguments {
   /// The model that an option names, with the tokenizer and the VAE that go with it.
   ///
-  /// - Throws: ``MissingModel``
+  /// - Throws: ``MissingInput``
   func modelFolder(_ option: String = "model") throws -> ModelFolder {
     let folder = ModelFolder(
       path: try required(option), tokenizer: optionalValue("tokenizer"), vae: optionalValue("vae"))
     guard PathKind(of: folder.path) != nil else {
-      throw MissingModel(option: option, path: folder.path)
+      throw MissingInput(
+        option: option, path: folder.path,
+        remedy: HubName.remedy(folder.path)
+          ?? "give a diffusers folder or a checkpoint file; relative paths start at the current "
+          + "folder, and nothing is downloaded (docs/recipes.md lists sources of models)")
+    }
+    for option in ["tokenizer", "vae"] {
+      _ = try optionalValue(option).map { try present($0, option) }
     }
     try requireModel(folder, option)
     if let assumption = folder.assumption { Console.note("note: \(assumption)") }
@@ -52,22 +59,6 @@ struct MistakenModel: ClassifiedError, CustomStringConvertible {
 
   var kind: FailureKind { .input }
   var description: String { "--\(option): \(problem)" }
-}
-
-/// There is no model where an option says.
-struct MissingModel: ClassifiedError, CustomStringConvertible {
-  let option: String
-  let path: String
-
-  var kind: FailureKind { .input }
-
-  var description: String {
-    let remedy =
-      HubName.remedy(path)
-      ?? "give a diffusers folder or a checkpoint file; relative paths start at the current "
-      + "folder, and nothing is downloaded (docs/recipes.md lists sources of models)"
-    return "--\(option): \(path.isEmpty ? "\"\"" : path) does not exist; \(remedy)"
-  }
 }
 
 extension Console {

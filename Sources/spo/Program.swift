@@ -87,10 +87,13 @@ enum Program {
       return reference.only(name).lines.joined(separator: "\n")
     }
     guard let command = commands.first(where: { $0.syntax.name == name }) else {
+      if let setting = reference.setting(named: name) {
+        return setting.lines.joined(separator: "\n")
+      }
       let topics = HelpTopic.allCases.map(\.rawValue)
       let names = commands.map { $0.syntax.name } + topics + reference.stageNames
       let hint =
-        nearest(to: name, in: names).map { "did you mean \($0)?" }
+        likeliest(name, in: names, otherNames: HelpTopic.otherNames).map { "did you mean \($0)?" }
         ?? "name a command, a stage, or one of: \(topics.joined(separator: ", "))"
       throw UsageError(command: nil, "no help on \"\(name)\"; \(hint)")
     }
@@ -107,10 +110,17 @@ enum Program {
     let names =
       name.hasPrefix("-") ? ["--version", "--help"] : commands.map { $0.syntax.name }
     let hint =
-      nearest(to: name, in: names).map { "did you mean \($0)?" }
+      likeliest(name, in: names, otherNames: otherNames).map { "did you mean \($0)?" }
       ?? "available: \(names.joined(separator: ", "))"
     throw UsageError(command: nil, "unknown command \"\(name)\"; \(hint)")
   }
+
+  /// What other programs call a command.
+  private static let otherNames: [String: [String]] = [
+    "check": ["doctor"], "clean": ["gc"], "compare": ["evaluate"], "convert": ["export"],
+    "generate": ["sample"], "info": ["inspect"], "merge": ["export"], "score": ["evaluate"],
+    "show": ["inspect"], "train": ["run"], "txt2img": ["sample"], "validate": ["verify"],
+  ]
 
   private static var exitCodes: [(String, String)] {
     [("0", "done")] + FailureKind.allCases.map { ("\($0.rawValue)", $0.meaning) }

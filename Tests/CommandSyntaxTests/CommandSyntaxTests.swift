@@ -74,7 +74,7 @@ struct CommandSyntaxTests {
   @Test(
     "a wrong call is told what is wrong",
     arguments: [
-      (["m", "--sise", "1x1"], "unknown option --sise; did you mean --size?"),
+      (["m", "--sise", "1x1"], "unknown option --sise; did you mean --size WxH?"),
       (["m", "-s"], "unknown option -s; options start with --"),
       (["m", "--size"], "--size needs a value: WxH"),
       (["m", "--quiet=1"], "--quiet takes no value"),
@@ -84,6 +84,31 @@ struct CommandSyntaxTests {
     ])
   func wrongCalls(words: [String], problem: String) {
     #expect(throws: UsageError(command: "draw", problem)) { try syntax.parse(words) }
+  }
+
+  @Test(
+    "an option under the name that other programs give it, cut short or with a word too many, is told",
+    arguments: [
+      ("negative-prompt", "negative STR"), ("negative_prompt", "negative STR"),
+      ("num-inference-steps", "steps N"), ("num_inference_steps", "steps N"),
+      ("guidance-scale", "guidance X"), ("cfg_scale", "guidance X"), ("width", "size WxH"),
+      ("output", "out FILE"), ("lora_scale", "lora-scale X"), ("lora-weight", "lora-scale X"),
+      ("lora-scales", "lora-scale X"), ("negative-lora-scale", "negative-lora FILE[=W]"),
+      ("negative-text", "negative STR"), ("sed", "seed N"), ("guid", "guidance X"),
+      ("Steps", "steps N"),
+    ])
+  func otherNames(name: String, meant: String) {
+    let syntax = CommandSyntax(
+      name: "draw", summary: "",
+      options: [
+        .value("lora", "FILE", ""), .value("lora-scale", "X", ""),
+        .value("negative-lora", "FILE[=W]", ""), .value("negative", "STR", ""),
+        .value("seed", "N", ""), .value("steps", "N", ""), .value("guidance", "X", ""),
+        .value("size", "WxH", ""), .value("out", "FILE", ""),
+      ], examples: [])
+    #expect(
+      throws: UsageError(command: "draw", "unknown option --\(name); did you mean --\(meant)?")
+    ) { try syntax.parse(["--\(name)", "1"]) }
   }
 
   @Test("a value of the wrong form is told the right one")

@@ -62,6 +62,46 @@ import Testing
     }
   }
 
+  @Test("any number of files are merged at their scales, which the header names")
+  func several() throws {
+    try withTemporaryFolder { folder in
+      let (one, two) = ("\(folder)/one.safetensors", "\(folder)/two.safetensors")
+      try writeLoRA(to: one, up: 0.1)
+      try writeLoRA(to: two, up: 0.05)
+      func merge(_ name: String, _ loras: String...) throws -> [String: TensorData] {
+        let output = "\(folder)/\(name)"
+        expectSuccess(
+          try Program(
+            ["export", "--model", "data/tiny-sd", "--to", "merged", "--out", output] + loras
+          ).outcome())
+        return try TensorData.all(of: "\(output)/unet/diffusion_pytorch_model.safetensors")
+      }
+      // 0.5 of the one and 1 of the other are as much as one of them.
+      let both = try merge(
+        "both", "--lora", one, "--lora", two, "--lora-scale", "0.5", "--lora-scale", "1")
+      let single = try merge("single", "--lora", one)
+      let name = try #require(single.keys.sorted().first { $0.hasSuffix(".to_q.weight") })
+      let (a, b) = (try #require(both[name]).values, try #require(single[name]).values)
+      #expect(zip(a, b).allSatisfy { abs($0 - $1) < 1e-6 })
+      let header = try SafetensorsFile(
+        path: "\(folder)/both/unet/diffusion_pytorch_model.safetensors"
+      ).metadata
+      #expect(header["spo_lora_scale"] == "0.5, 1.0")
+      #expect(header["spo_lora_sha256"]?.count == 2 * 64 + 2)
+      let output = "\(folder)/new.safetensors"
+      expect(
+        try export(one, to: output, "--to", "lora", "--lora", two), failsAs: .usage,
+        naming: "--to merged")
+      expect(
+        try export(one, to: output, "--to", "webui", "--lora-scale", "0.5"), failsAs: .usage,
+        naming: "--lora-scale", "--to merged")
+      expect(
+        try export(
+          one, to: "\(folder)/x", "--to", "merged", "--lora-scale", "1", "--lora-scale", "2"),
+        failsAs: .usage, naming: "--lora-scale: 2 given for 1 --lora")
+    }
+  }
+
   @Test("stage export never leaves less than there was")
   func stage() throws {
     try withTemporaryFolder { folder in

@@ -144,7 +144,13 @@ import Testing
     for (words, hint) in [
       (export + ["kohya"], "did you mean webui?"), (export + ["a1111"], "did you mean webui?"),
       (["--verison"], "did you mean --version?"), (["settings", "spo.rnak"], "did you mean rank?"),
-      (["help", "sampel"], "did you mean sample?"), (["help", "xyzzy"], "one of: data, columns"),
+      (["help", "sampel"], "did you mean sample?"), (["help", "lora"], "did you mean models?"),
+      (["help", "GPU"], "did you mean devices?"), (["help", "clustr"], "did you mean cluster?"),
+      (["eval"], "did you mean evaluate?"), (["generate"], "did you mean sample?"),
+      (["settings", "spo.lr"], "did you mean learning_rate?"),
+      (["settings", "learning_rate"], ".learning_rate?"),
+      (["settings", "sppo"], "did you mean \"spo\"?"),
+      (["help", "xyzzy"], "one of: data, columns"),
       (["report"], "--through report"), (["encode"], "--through encode"),
       (
         [
@@ -155,6 +161,7 @@ import Testing
     ] {
       expect(try Program(words).outcome(), failsAs: .usage, naming: hint)
     }
+    #expect(try spo("help", "spo.rank").output == spo("settings", "spo.rank").output)
     for command in ["run", "status"] {
       expect(
         try spo(command, "pipelines"), failsAs: .settings, naming: "name the pipeline file")

@@ -184,7 +184,7 @@ import Testing
         expectSuccess(try Program(half + ["--partition", "1/2"]).outcome())
         expect(
           try Program(half + ["--merge"]).outcome(), failsAs: .other,
-          naming: "1 of 3 prompts are missing: 1, counted from 0")
+          naming: "1 of 3 prompts is missing: 1, counted from 0")
         #expect(!FileManager.default.fileExists(atPath: "\(folder)/\(name)/index.html"))
         #expect(
           try files("\(folder)/half-\(name)").count == (name == "samples" ? 5 : 4))

@@ -86,6 +86,34 @@ import Testing
     }
   }
 
+  @Test(
+    "a scheduler that does not exist here, or has settings that do not, is refused with the option to do without",
+    arguments: [
+      ["_class_name": "EulerAncestralDiscreteScheduler"],
+      ["_class_name": "UniPCMultistepScheduler"],
+      [
+        "_class_name": "DPMSolverMultistepScheduler", "use_karras_sigmas": true,
+        "algorithm_type": "sde-dpmsolver++",
+      ],
+    ] as [[String: JSON]])
+  func schedulers(settings: [String: JSON]) throws {
+    try withTemporaryFolder { folder in
+      let model = try ModelVariant(in: folder)
+      try model.configure("scheduler/scheduler_config.json", settings)
+      func sample(_ words: String...) throws -> Outcome {
+        try Program(
+          [
+            "sample", "--model", model.path, "--prompt", "x", "--steps", "2", "--out",
+            "\(folder)/x.png",
+          ] + words
+        ).outcome()
+      }
+      expect(
+        try sample(), failsAs: .input, naming: "scheduler_config.json", "--scheduler ddim")
+      expectSuccess(try sample("--scheduler", "ddim"))
+    }
+  }
+
   @Test("a distilled model's scheduler and U-Net are refused by name, with those that there are")
   func consistencyModels() throws {
     try withTemporaryFolder { folder in
@@ -99,7 +127,7 @@ import Testing
       }
       expect(
         try outcome(), failsAs: .input, naming: "scheduler_config.json", "LCMScheduler",
-        "DDIMScheduler", "EulerDiscreteScheduler")
+        "DDIMScheduler", "EulerDiscreteScheduler", "--scheduler ddim")
       try model.configure(
         "scheduler/scheduler_config.json", ["_class_name": "DDIMScheduler"])
       try model.configure("unet/config.json", ["time_cond_proj_dim": 256])

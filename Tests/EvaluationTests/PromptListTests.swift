@@ -1,6 +1,7 @@
 import Evaluation
 import Files
 import Foundation
+import Parquet
 import TestSupport
 import Testing
 
@@ -48,6 +49,61 @@ import Testing
     #expect(parti.entries.map(\.text) == ["bond", "a \"sign\"\tthat\nreads"])
     #expect(parti.entries[0].metadata["Category"] == "Abstract")
     #expect(try texts("a.csv", "id,prompt\n1,\"a, b\"\n2,c \"d\" e\n") == ["a, b", "c \"d\" e"])
+  }
+
+  @Test(
+    "a parquet file has a prompt a row",
+    arguments: [
+      "prompts-duckdb.parquet", "pickapic-datasets.parquet", "imagerewarddb-pandas.parquet",
+    ])
+  func published(name: String) throws {
+    let path = fixturePath("data/\(name)")
+    let list = try PromptList(path: path)
+    #expect(list.entries.count == (try ParquetFile(path: path)).rowCount)
+    #expect(list.entries.allSatisfy { !$0.text.isEmpty })
+  }
+
+  @Test(
+    "texts and numbers beside a parquet file's prompt are kept; what is no prompt is refused by its place"
+  )
+  func parquet() throws {
+    try withTemporaryFolder { folder in
+      // Its content tells, not its name.
+      let path = "\(folder)/list.data"
+      func write(_ name: String, _ texts: [[UInt8]?]) throws {
+        let writer = try ParquetWriter(
+          path: path, fields: [.init(name, .bytes), .init("count", .int64)])
+        try writer.append([.bytes(texts), .int64s(texts.map { _ in 3 })])
+        try writer.commit()
+      }
+      try write("Caption", [Array("a cat".utf8), nil, Array("a dog".utf8)])
+      let list = try PromptList(path: path)
+      #expect(list.entries.map(\.text) == ["a cat", "a dog"])
+      #expect(list.entries[0].metadata["count"] == 3)
+      try write("words", [Array("a cat".utf8)])
+      #expect {
+        try PromptList(path: path)
+      } throws: {
+        "\($0)".contains("\(path): no key or column") && "\($0)".contains("words, count")
+      }
+      try write("prompt", [Array("a cat".utf8), [0xFF]])
+      #expect {
+        try PromptList(path: path)
+      } throws: {
+        "\($0)".contains("\(path): row group 0, column prompt, row 1: ")
+      }
+    }
+  }
+
+  @Test("what is blank is no prompt, in any format")
+  func blank() throws {
+    for (name, content) in [
+      ("a.txt", "x\n \ny\n"), ("a.csv", "prompt,n\nx,1\n,2\n\" \",3\ny,4\n"),
+      ("a.tsv", "n\tprompt\n1\tx\n2\t\n3\ty\n"), ("a.json", #"["x", "", " ", null, "y"]"#),
+      ("a.json", #"[{"prompt": "x"}, {"prompt": ""}, {"prompt": null}, {"prompt": "y"}]"#),
+      ("a.jsonl", "{\"prompt\": \"x\"}\n{\"prompt\": \"\"}\n\"y\"\n"),
+    ] { #expect(try texts(name, content) == ["x", "y"], "\(name): \(content)") }
+    #expect(throws: PromptListError.self) { try texts("a.csv", "prompt,n\n,2\n") }
   }
 
   @Test(

@@ -50,9 +50,9 @@ struct LoRAKindsTests {
   @Test("a merged model predicts the same", arguments: names)
   func merged(name: String) throws {
     try withModel { model, folder in
-      let (lora, changes) = try LoRAFile(path: path(name)).mergeable(into: model)
-      #expect(!changes.isEmpty)
-      try model.writeMerged(lora, changes: changes, precision: .f32, to: "\(folder)/merged")
+      var changes = ModelChanges()
+      try changes.add(try LoRAFile(path: path(name)), to: model)
+      try model.writeMerged(changes, precision: .f32, to: "\(folder)/merged")
       let found = try output(ModelFolder(path: "\(folder)/merged"))
       #expect(relativeError(found, try expected(name)) < 1e-5)
     }
@@ -111,13 +111,15 @@ struct LoRAKindsTests {
       }
       try withModel { model, _ in
         #expect(throws: Never.self) {
-          try write([2, 4, 3, 3], magnitude: [4, 1, 1, 1]).mergeable(into: model)
+          var changes = ModelChanges()
+          try changes.add(try write([2, 4, 3, 3], magnitude: [4, 1, 1, 1]), to: model)
         }
         for (down, magnitude) in [
           ([2, 4, 3, 3], [1, 3]), ([2, 4, 5, 5], [4]), ([2, 5, 3, 3], [4]),
         ] {
           #expect(throws: LoRAError.self) {
-            try write(down, magnitude: magnitude).mergeable(into: model)
+            var changes = ModelChanges()
+            try changes.add(try write(down, magnitude: magnitude), to: model)
           }
         }
       }

@@ -82,6 +82,60 @@ import Testing
     #expect(message(.pickScore, "\(clip)-absent", nil).contains("no such file"))
   }
 
+  @Test("what is not finite in any of the weights is found as they are read")
+  func notFinite() throws {
+    let names = try SafetensorsFile(path: "\(clip)/model.safetensors").entries
+    for broken in names where broken.type == .f32 {
+      try withTemporaryFolder { folder in
+        try copy(
+          to: folder, { $0.name == broken.name ? nil : $0.name },
+          adding: [
+            OutgoingTensor(
+              broken.name, shape: broken.shape,
+              floats: { [Float](repeating: 1, count: broken.elementCount - 1) + [.nan] })
+          ])
+        #expect(throws: NonFiniteTensorError.self, "\(broken.name)") {
+          _ = try Scorer(.clipScore, path: folder, tokenizer: try tokenizer())
+        }
+      }
+    }
+    try withTemporaryFolder { folder in
+      try copy(to: folder, \.name)
+      let head = "\(folder)/sa_0_4_vit_l_14_linear.pth"
+      let width = try openCheckpoint(head).entry("weight").shape
+      try FileManager.default.removeItem(atPath: head)
+      try writeSafetensors(
+        [
+          OutgoingTensor("bias", shape: [1], floats: { [.infinity] }),
+          OutgoingTensor(
+            "weight", shape: width, floats: { [Float](repeating: 1, count: width.reduce(1, *)) }),
+        ], to: head)
+      #expect(throws: NonFiniteTensorError.self) {
+        _ = try Scorer(.aesthetic1, path: folder, tokenizer: nil)
+      }
+    }
+  }
+
+  @Test("weights of another shape than the published ones are doubted, where there is one")
+  func doubt() throws {
+    for kind in [ScorerKind.pickScore, .hpsV2, .hpsV21] {
+      let doubt = try #require(try Scorer.doubt(about: clip, of: kind))
+      #expect(doubt.contains(clip) && doubt.contains("ViT-H/14"))
+    }
+    #expect(try Scorer.doubt(about: clip, of: .clipScore) == nil)
+    try withTemporaryFolder { folder in
+      try copy(to: folder, \.name)
+      try JSON.edit("\(folder)/config.json", below: "vision_config") {
+        $0["hidden_size"] = 1280
+        $0["num_hidden_layers"] = 32
+        $0["num_attention_heads"] = 16
+        $0["patch_size"] = 14
+        $0["image_size"] = 224
+      }
+      #expect(try Scorer.doubt(about: folder, of: .hpsV2) == nil)
+    }
+  }
+
   @Test("a file under its published name is found in its folder")
   func folder() throws {
     #expect(message(.hpsV21, fixturePath("scorers/clip-open"), try tokenizer()) == "")
@@ -104,5 +158,18 @@ import Testing
         toFile: "\(folder)/open_clip_config.json", atomically: true, encoding: .utf8)
       #expect(message(.hpsV21, "\(folder)/\(name)", try tokenizer()).contains("ls_init_value"))
     }
+  }
+}
+
+extension JSON {
+  /// Changes an object in a file.
+  fileprivate static func edit(
+    _ path: String, below key: String, _ change: (inout JSON.Object) -> Void
+  ) throws {
+    var root = try JSONReader(contentsOf: path).object()
+    var object = try #require(root[key]?.object)
+    change(&object)
+    root[key] = .object(object)
+    try AtomicFile.replace(path, with: Array(JSON.object(root).text().utf8))
   }
 }

@@ -16,25 +16,30 @@ public struct LinearLayers: Sendable {
   /// All weights of two dimensions and more, those of convolutions among them.
   private let weights: [String: TensorEntry]
 
-  init(_ layers: [LinearLayer], weights: [TensorEntry] = []) {
+  init(_ layers: [LinearLayer]) {
     byModule = Dictionary(layers.map { (LoRAKey.normalized($0.path), $0) }) { first, _ in first }
-    self.weights = Dictionary(
-      weights.map { (LoRAKey.normalized(String($0.name.dropLast(Self.suffix.count))), $0) }
-    ) { first, _ in first }
+    weights = [:]
   }
 
-  /// What a checkpoint holds as `PATH.weight` in the shape of a matrix.
-  init(in checkpoint: any CheckpointSource) {
-    self.init(
-      checkpoint.entries.compactMap { entry in
-        guard entry.name.hasSuffix(Self.suffix), entry.shape.count >= 2,
-          entry.shape.dropFirst(2).allSatisfy({ $0 == 1 })
-        else { return nil }
-        return LinearLayer(
-          path: String(entry.name.dropLast(Self.suffix.count)), inputs: entry.shape[1],
-          outputs: entry.shape[0])
-      },
-      weights: checkpoint.entries.filter { $0.name.hasSuffix(Self.suffix) && $0.shape.count >= 2 })
+  /// What a checkpoint holds as `PATH.weight`, in the shape of a matrix or of another kernel.
+  ///
+  /// - Parameter rename: from a name in the checkpoint to the one that LoRA files go by, nil for what is no
+  ///   weight
+  init(
+    in checkpoint: any CheckpointSource, rename: (String) -> String? = { $0 }
+  ) {
+    var (layers, weights) = ([String: LinearLayer](), [String: TensorEntry]())
+    for entry in checkpoint.entries where entry.name.hasSuffix(Self.suffix) {
+      guard entry.shape.count >= 2, let name = rename(entry.name) else { continue }
+      let module = LoRAKey.normalized(String(name.dropLast(Self.suffix.count)))
+      weights[module] = entry
+      guard entry.shape.dropFirst(2).allSatisfy({ $0 == 1 }) else { continue }
+      layers[module] = LinearLayer(
+        path: String(entry.name.dropLast(Self.suffix.count)), inputs: entry.shape[1],
+        outputs: entry.shape[0])
+    }
+    byModule = layers
+    self.weights = weights
   }
 
   /// The layer whose path is `module` once `.` is written as `_`.

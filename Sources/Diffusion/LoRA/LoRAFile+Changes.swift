@@ -1,5 +1,5 @@
 import Checkpoints
-public import NN
+import NN
 
 /// Modules that change a whole weight: LoCon and DoRA.
 extension LoRAFile {
@@ -11,39 +11,6 @@ extension LoRAFile {
 
   /// In words.
   func kind(of module: Module) -> String { module.magnitudeKey == nil ? "LoCon" : "DoRA" }
-
-  /// All that the file changes about the U-Net, for merging: plain terms, and changes of whole weights by
-  /// the names of the weights.
-  ///
-  /// - Throws: `LoRAError` if a module fits no layer, if the file adapts text encoders too, if it changes
-  ///   nothing, or if a number is not finite
-  public func mergeable(
-    into model: ModelFolder
-  ) throws -> (lora: LoRAWeights, changes: [String: WeightChange]) {
-    let unet = modules[.unet] ?? [:]
-    guard Set(modules.keys).isSubset(of: [.unet]) else {
-      throw LoRAError.textEncoders(path: path)
-    }
-    guard try !changesNothing() else { throw LoRAError.changesNothing(path: path) }
-    let layers = try model.unetLayers()
-    let special = try unet.filter { try !isPlain($0.value) }
-    let unknown = special.keys.filter { layers.weight($0) == nil }.sorted()
-    guard unknown.isEmpty else { throw LoRAError.noSuchLayers(path: path, modules: unknown) }
-    var changes: [String: WeightChange] = [:]
-    for (name, module) in special.sorted(by: { $0.key < $1.key }) {
-      guard let weight = layers.weight(name) else { continue }
-      let change = try change(by: module, named: name, .unet, strength: 1)
-      let columns = weight.shape.dropFirst().reduce(1, *)
-      guard change.outputs == weight.shape[0], change.columns == columns else {
-        throw LoRAError.weightMismatch(
-          path: path, module: name, outputs: change.outputs, columns: change.columns,
-          shape: weight.shape)
-      }
-      changes[weight.name] = change
-    }
-    let plain = try unet.filter { try isPlain($0.value) }
-    return (try weights(of: plain, for: layers), changes)
-  }
 
   /// - Parameter strength: multiplies what the module adds
   func change(

@@ -1,20 +1,67 @@
-import Checkpoints
+import Backends
+public import Checkpoints
+import NN
 
 extension LoRAFile {
-  /// What the file adapts, in words, such as `rank 8 in 128 layers of unet`.
-  public var summary: String {
-    let shapes = Dictionary(checkpoint.entries.map { ($0.name, $0.shape) }) { first, _ in first }
-    return modules.sorted { $0.key.rawValue < $1.key.rawValue }.map { component, modules in
-      let ranks = Set(modules.values.compactMap { shapes[$0.downKey]?.first }).sorted()
-      let text =
-        ranks.count > 3
-        ? "\(ranks[0]) to \(ranks[ranks.count - 1])"
-        : ranks.map(String.init)
-          .joined(separator: ", ")
-      let layers = modules.count == 1 ? "layer" : "layers"
-      let isDoRA = modules.values.contains { $0.magnitudeKey != nil }
-      return "\(isDoRA ? "DoRA, " : "")rank \(text) in \(modules.count) \(layers) of "
-        + component.rawValue
-    }.joined(separator: "; ")
+  /// What the file adapts, a sentence for each part of the model, such as
+  /// `rank 8 in 128 layers of unet, alpha 4 (scale 0.5), F16`.
+  ///
+  /// - Throws: `LoRAError` if the file cannot be added to any model
+  public func summaries() throws -> [String] {
+    // Checks what the modules' shapes have to do with each other, and reads none of the plain ones.
+    try withBackend(PlanningBackend()) { try add(to: ModelAdapters()) }
+    return try modules.sorted { $0.key.rawValue < $1.key.rawValue }.map { component, modules in
+      try summary(of: modules, in: component)
+    }
+  }
+
+  private func summary(
+    of modules: [String: Module], in component: LoRAKey.Component
+  ) throws -> String {
+    var (ranks, scales, alphas) = (Set<Int>(), Set<Float>(), Set<Float>())
+    for (name, module) in modules {
+      // Of a Tucker decomposition, as of any other, alpha is divided by the extent on this side.
+      let rank = try checkpoint.entry(module.downKey).shape.first ?? 0
+      let scale = try scale(of: module, named: name, component, rank: rank)
+      ranks.insert(rank)
+      scales.insert(scale)
+      alphas.insert(try alpha(of: module, named: name, prefix: component.rawValue) ?? Float(rank))
+    }
+    let types = try Set(modules.values.map { try checkpoint.entry($0.downKey).type }).sorted()
+    let kinds = try Set(modules.values.map { try isPlain($0) ? "LoRA" : kind(of: $0) })
+    let prefix = kinds == ["LoRA"] ? "" : kinds.sorted().joined(separator: " and ") + ", "
+    return "\(prefix)rank \(Self.text(ranks.sorted())) in \(modules.count) "
+      + "\(modules.count == 1 ? "layer" : "layers") of \(component.rawValue), "
+      + "alpha \(Self.text(alphas.sorted())) (scale \(Self.text(scales.sorted()))), "
+      + types.map(\.rawValue).joined(separator: " and ")
+  }
+
+  /// Few numbers, or the range of many.
+  private static func text<Number: CustomStringConvertible>(_ numbers: [Number]) -> String {
+    let texts = numbers.map { number in
+      let text = "\(number)"
+      return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+    }
+    return texts.count > 3
+      ? "\(texts[0]) to \(texts[texts.count - 1])" : texts.joined(separator: ", ")
+  }
+
+  /// What a file is known to hold that is no LoRA, with the name of a tensor that says so.
+  public static func foreignKind(
+    in file: any CheckpointSource
+  ) -> (key: String, kind: String)? {
+    file.entries.lazy.compactMap { entry in
+      LoRAKey.foreignKind(of: entry.name).map { (entry.name, $0) }
+    }.first
+  }
+}
+
+extension LoRAError {
+  /// Whether the file is not damaged, but of another kind.
+  public var isOfOtherContents: Bool {
+    switch self {
+    case .unknownKey, .isModel, .foreignKind: true
+    default: false
+    }
   }
 }

@@ -14,17 +14,21 @@ extension LoRAFile {
     for (name, module) in unet.sorted(by: { $0.key < $1.key }) where try !isPlain(module) {
       throw LoRAError.notPlain(path: path, module: name, kind(of: module))
     }
-    return try weights(of: unet, for: layers)
+    return try weights(of: unet, .unet, for: layers)
   }
 
   /// Plain modules as arrays.
-  func weights(of unet: [String: Module], for layers: LinearLayers) throws -> LoRAWeights {
-    let unet = unet.sorted { $0.key < $1.key }
-    let unknown = unet.map(\.key).filter { layers[$0] == nil }
-    guard unknown.isEmpty else { throw LoRAError.noSuchLayers(path: path, modules: unknown) }
+  func weights(
+    of modules: [String: Module], _ component: LoRAKey.Component, for layers: LinearLayers
+  ) throws -> LoRAWeights {
+    let modules = modules.sorted { $0.key < $1.key }
+    let unknown = modules.map(\.key).filter { layers[$0] == nil }
+    guard unknown.isEmpty else {
+      throw LoRAError.noSuchLayers(path: path, modules: unknown, component.text)
+    }
     return LoRAWeights(
-      modules: try unet.compactMap { name, module in
-        try layers[name].map { try weights(of: module, named: name, layer: $0) }
+      modules: try modules.compactMap { name, module in
+        try layers[name].map { try weights(of: module, named: name, component, layer: $0) }
       })
   }
 
@@ -51,7 +55,7 @@ extension LoRAFile {
   }
 
   private func weights(
-    of module: Module, named name: String, layer: LinearLayer
+    of module: Module, named name: String, _ component: LoRAKey.Component, layer: LinearLayer
   ) throws -> LoRAWeights.Module {
     let (down, up) = (try matrixShape(module.downKey), try matrixShape(module.upKey))
     guard down[0] == up[1] else {
@@ -61,7 +65,7 @@ extension LoRAFile {
       throw LoRAError.layerMismatch(path: path, down: down, up: up, layer: layer)
     }
     let rank = down[0]
-    let scale = try scale(of: module, named: name, .unet, rank: rank)
+    let scale = try scale(of: module, named: name, component, rank: rank)
     if let key = module.alphaKey, !scale.isFinite {
       throw LoRAError.notFinite(path: path, key: key, value: scale)
     }

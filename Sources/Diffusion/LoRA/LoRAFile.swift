@@ -153,7 +153,7 @@ public struct LoRAFile {
     return alpha / (isStabilised ? Float(rank).squareRoot() : Float(rank))
   }
 
-  private func alpha(of module: Module, named name: String, prefix: String) throws -> Float? {
+  func alpha(of module: Module, named name: String, prefix: String) throws -> Float? {
     if let key = module.alphaKey {
       guard try checkpoint.entry(key).elementCount == 1 else {
         throw LoRAError.unsupportedShape(
@@ -228,7 +228,9 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   case otherMagnitude(path: String, key: String, shape: [Int], outputs: Int)
   case weightMismatch(path: String, module: String, outputs: Int, columns: Int, shape: [Int])
   case ambiguous(path: String, String, String)
-  case noSuchLayers(path: String, modules: [String])
+  case noSuchLayers(path: String, modules: [String], String)
+  /// The model lacks the part that is adapted.
+  case noPart(path: String, String)
   case layerMismatch(path: String, down: [Int], up: [Int], layer: LinearLayer)
   case textEncoders(path: String)
   case negativeTextEncoders(path: String)
@@ -281,19 +283,20 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
         + "\(shape)" + Self.otherModel
     case .ambiguous(let path, let one, let other):
       "\(path): \(one) and \(other) are two names of one tensor"
-    case .noSuchLayers(let path, let modules):
+    case .noPart(let path, let part):
+      "\(path): adapts a \(part), but the model has none" + Self.otherModel
+    case .noSuchLayers(let path, let modules, let part):
       "\(path): "
-        + (modules.count == 1
-          ? "1 module matches no linear layer of the model's U-Net: "
-          : "\(modules.count) modules match no linear layer of the model's U-Net: ")
+        + (modules.count == 1 ? "1 module matches " : "\(modules.count) modules match ")
+        + "no linear layer of the model's \(part): "
         + modules.prefix(5).joined(separator: ", ") + (modules.count > 5 ? ", ..." : "")
         + Self.otherModel
     case .layerMismatch(let path, let down, let up, let layer):
       "\(path): \(layer.path): shapes \(down) and \(up), but the model's layer maps "
         + "\(layer.inputs) to \(layer.outputs)" + Self.otherModel
     case .textEncoders(let path):
-      "\(path): adapts text encoders too; only LoRA files that adapt just the U-Net can be exported "
-        + "or trained further"
+      "\(path): adapts text encoders too; only LoRA files that adapt just the U-Net can be rewritten "
+        + "as a LoRA or trained further (spo export --to merged takes both)"
     case .negativeTextEncoders(let path):
       "\(path): adapts text encoders too; a negative LoRA can only adapt the U-Net"
     case .originalNames(let layersPerBlock):

@@ -7,6 +7,15 @@ struct LoRAKey: Equatable {
     case unet
     case textEncoder = "text_encoder"
     case secondTextEncoder = "text_encoder_2"
+
+    /// For people.
+    var text: String {
+      switch self {
+      case .unet: "U-Net"
+      case .textEncoder: "text encoder"
+      case .secondTextEncoder: "second text encoder"
+      }
+    }
   }
 
   enum Role: Hashable {
@@ -48,13 +57,19 @@ struct LoRAKey: Equatable {
 
   /// What a key that is of none of these spellings is known to belong to.
   static func foreignKind(of key: String) -> String? {
+    // Of SDXL; diffusers name the tensor after the word that it teaches.
+    if ["clip_l", "clip_g"].contains(key) || key.hasPrefix("<") && key.hasSuffix(">") {
+      return "a textual inversion"
+    }
+    // Elsewhere than at the end it would be found in `model.diffusion_model`.
+    if key.hasSuffix(".diff") { return "a full difference of weights" }
     let marks: [(String, String)] = [
       (".hada_", "LoHa"), (".lokr_", "LoKr"), (".boft_", "BOFT"), (".oft_", "OFT"),
       (".glora_", "GLoRA"), (".a1.weight", "GLoRA"), (".a2.weight", "GLoRA"),
       (".b1.weight", "GLoRA"), (".b2.weight", "GLoRA"), (".on_input", "(IA)^3"),
       (".w_norm", "a change of normalization layers"),
       (".b_norm", "a change of normalization layers"), (".diff_b", "a full difference of biases"),
-      (".diff", "a full difference of weights"), (".set_weight", "a replaced weight"),
+      (".set_weight", "a replaced weight"),
       (".bias_indices", "a sparse bias"), (".bias_values", "a sparse bias"),
       (".bias_size", "a sparse bias"), ("bundle_emb.", "a textual inversion"),
       ("string_to_param", "a textual inversion"), ("emb_params", "a textual inversion"),

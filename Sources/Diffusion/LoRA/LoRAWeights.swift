@@ -13,24 +13,6 @@ public struct LoRAWeights: Equatable, Sendable {
     public let down: [Float]
     /// Shape `[outputs, rank]`.
     public let up: [Float]
-
-    /// Adds `up down` to a layer's weight `[outputs, inputs]`.
-    func add(to weight: inout [Float]) {
-      precondition(weight.count == layer.outputs * layer.inputs, "\(layer.path): \(weight.count)")
-      down.withUnsafeBufferPointer { down in
-        up.withUnsafeBufferPointer { up in
-          weight.withUnsafeMutableBufferPointer { weight in
-            guard let down = down.baseAddress, let up = up.baseAddress,
-              let weight = weight.baseAddress
-            else { return }
-            multiplyMatrices(
-              MatrixPointer(up, stride: rank), RightFactor(down, stride: layer.inputs),
-              into: weight, outputStride: layer.inputs, rows: layer.outputs,
-              columns: layer.inputs, inner: rank, keep: 1)
-          }
-        }
-      }
-    }
   }
 
   /// In ascending order of their layers' paths.

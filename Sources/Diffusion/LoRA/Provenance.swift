@@ -37,11 +37,16 @@ public struct Provenance: Equatable, Sendable {
   /// Whether a key of a header is told by ``sentences``.
   public static func tells(_ key: String) -> Bool { key.hasPrefix(prefix) }
 
-  /// What is known of a LoRA file that is exported: what its own header tells.
-  public init(of lora: LoRAFile) throws {
-    values = Provenance(header: lora.header)?.values ?? [:]
-    values["lora" + Self.digestEnding] =
-      try SHA256.digest(of: RegularFile(path: lora.path)).hexadecimal
+  /// What is known of LoRA files that are exported together: what the header of a single one tells.
+  ///
+  /// - Parameter scales: of each file
+  public init(of loras: [LoRAFile], scales: [Float]) throws {
+    values = loras.count == 1 ? Provenance(header: loras[0].header)?.values ?? [:] : [:]
+    values["lora" + Self.digestEnding] = try loras.map {
+      try SHA256.digest(of: RegularFile(path: $0.path)).hexadecimal
+    }.joined(separator: ", ")
+    guard scales.contains(where: { $0 != 1 }) else { return }
+    values["lora_scale"] = scales.map { "\($0)" }.joined(separator: ", ")
   }
 
   /// SHA-256 of all of it.
@@ -88,6 +93,7 @@ public struct Provenance: Equatable, Sendable {
       guard let digest = values[name + Self.digestEnding] else { continue }
       sentences.append("SHA-256 of \(subject): \(digest).")
     }
+    if let scale = values["lora_scale"] { sentences.append("The LoRA scale was \(scale).") }
     if let settings = values["settings"] { sentences.append("The settings were \(settings).") }
     return sentences
   }

@@ -14,6 +14,15 @@ package struct LDMCheckpoint {
     case stableDiffusionXL
   }
 
+  /// For people.
+  package var name: String {
+    switch family {
+    case .stableDiffusion1: "Stable Diffusion 1"
+    case .stableDiffusion2: "Stable Diffusion 2"
+    case .stableDiffusionXL: "Stable Diffusion XL"
+    }
+  }
+
   let source: any CheckpointSource
   let family: Family
   /// What the file says of itself.

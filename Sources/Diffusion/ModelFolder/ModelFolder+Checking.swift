@@ -20,6 +20,54 @@ extension ModelFolder {
     return configuration
   }
 
+  /// All that is wrong with a model: parts that its index names and that are not there, configurations and
+  /// weights that do not load, and numbers that are not finite.
+  ///
+  /// Reads all weights. A single file has no tokenizer to be checked.
+  package func problems() -> [any Error] {
+    var problems: [any Error] = []
+    func attempt(_ check: () throws -> Void) {
+      do { try check() } catch  where !problems.contains(where: { "\($0)" == "\(error)" }) {
+        problems.append(error)
+      } catch {}
+    }
+    attempt { problems += try missingParts() }
+    // Without an autoencoder it is no diffusion model, or what is wrong is known.
+    if !isFile, hasPart("vae"), problems.isEmpty {
+      attempt { try requireMarks(try ModelConfiguration(self)) }
+    }
+    let parts = ["unet", "vae", "text_encoder", "text_encoder_2"]
+    for part in parts where hasPart(part) {
+      attempt {
+        let weights = try checkpoint(
+          part, stem: part.hasPrefix("text_encoder") ? "model" : "diffusion_pytorch_model")
+        try withBackend(PlanningBackend()) { try requireShapes(part) }
+        problems += weights.nonFinite()
+      }
+    }
+    return problems
+  }
+
+  /// Builds a part, of whose weights the names and shapes are read.
+  private func requireShapes(_ part: String) throws {
+    switch part {
+    // Of a latent preference model only the way down is used.
+    case "unet" where !hasPart("vae"): _ = try unetEncoder()
+    case "unet": _ = try unet()
+    case "vae": _ = try autoencoder()
+    default: _ = try textEncoder(part)
+    }
+  }
+
+  /// Parts that pipelines need and that are not there.
+  private func missingParts() throws -> [ModelFolderError] {
+    guard hasPart(Self.indexName) else { return [] }
+    let index = try JSONReader(contentsOf: "\(path)/\(Self.indexName)")
+    return try Self.parts(in: index.object(), index.path)
+      .filter { !hasPart($0) && !Self.optionalParts.contains($0) }
+      .map { .noPart(path: path, part: $0) }
+  }
+
   /// Checks that the U-Net's file does not say that it predicts something else than the scheduler is told.
   private func requireMarks(_ configuration: ModelConfiguration) throws {
     let checkpoint = try checkpoint("unet", stem: "diffusion_pytorch_model")

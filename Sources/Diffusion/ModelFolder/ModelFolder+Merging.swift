@@ -1,7 +1,7 @@
 import Checkpoints
 import Files
 import Foundation
-public import NN
+import NN
 
 #if canImport(Glibc)
 import Glibc
@@ -10,7 +10,16 @@ import Darwin
 #endif
 
 extension ModelFolder {
-  /// Writes the whole model, with a LoRA added to the weights of its U-Net, as a folder of its own.
+  /// Writes the whole model, with a LoRA added to the weights of its U-Net, as ``writeMerged(_:precision:provenance:to:)`` does.
+  public func writeMerged(
+    _ lora: LoRAWeights, precision: WeightPrecision, provenance: Provenance? = nil,
+    to destination: String
+  ) throws {
+    try writeMerged(
+      ModelChanges(lora), precision: precision, provenance: provenance, to: destination)
+  }
+
+  /// Writes the whole model, with what LoRA files change about its weights, as a folder of its own.
   ///
   /// Holds every part that `model_index.json` names, each with its small files and its weights in one
   /// file, all floats of `precision`. Weights in other formats and hidden files stay behind. Of a
@@ -18,16 +27,14 @@ extension ModelFolder {
   /// under its name complete and durable, or not at all.
   ///
   /// - Parameters:
-  ///   - changes: of whole weights, by their names
   ///   - provenance: where the LoRA came from, for the header of the U-Net's weights
   ///   - destination: a path where nothing is yet
   /// - Throws: `ModelFolderError`; `LoRAError.imprecise` if `precision` cannot hold the numbers
   public func writeMerged(
-    _ lora: LoRAWeights, changes: [String: WeightChange] = [:], precision: WeightPrecision,
-    provenance: Provenance? = nil, to destination: String
+    _ changes: ModelChanges, precision: WeightPrecision, provenance: Provenance? = nil,
+    to destination: String
   ) throws {
-    let addition = Addition(
-      lora: lora, changes: changes, header: try provenance?.pairs() ?? [:])
+    let addition = Addition(changes: changes, header: try provenance?.pairs() ?? [:])
     if let original = try original() {
       return try writeMerged(original, addition, precision, to: destination)
     }
@@ -39,7 +46,7 @@ extension ModelFolder {
       }
       for part in parts.present {
         try writePart(part, in: folder) { target in
-          try copyPart(part, adding: part == "unet" ? addition : nil, precision, to: target)
+          try copyPart(part, adding: addition, precision, to: target)
         }
       }
       try AtomicFile.replace("\(folder)/\(Self.indexName)", with: parts.index)
@@ -58,7 +65,7 @@ extension ModelFolder {
 
   static let indexName = "model_index.json"
   /// Parts without which pipelines load, if the index says that they are not there.
-  private static let optionalParts = ["safety_checker", "feature_extractor", "image_encoder"]
+  static let optionalParts = ["safety_checker", "feature_extractor", "image_encoder"]
 
   /// The parts of the index whose folders are there, and the index without the optional ones whose
   /// folders are not.
@@ -67,12 +74,7 @@ extension ModelFolder {
     let reader = try JSONReader(contentsOf: path)
     var index = try reader.object()
     var present: [String] = []
-    for (name, value) in index {
-      guard let names = value.array, names.count == 2, names.allSatisfy({ $0.string != nil })
-      else { continue }
-      guard name.utf8.allSatisfy({ $0.isLetterOrDigit || $0 == UInt8(ascii: "_") }) else {
-        throw ModelFolderError.unusablePart(path: path, part: name)
-      }
+    for name in try Self.parts(in: index, path) {
       if hasPart(name) {
         present.append(name)
       } else if Self.optionalParts.contains(name) {
@@ -91,11 +93,25 @@ extension ModelFolder {
     return (present, Array((JSON.object(index).text(.pretty) + "\n").utf8))
   }
 
+  /// The parts that an index names.
+  static func parts(in index: JSON.Object, _ path: String) throws(ModelFolderError) -> [String] {
+    var parts: [String] = []
+    for (name, value) in index {
+      guard let names = value.array, names.count == 2, names.allSatisfy({ $0.string != nil })
+      else { continue }
+      guard name.utf8.allSatisfy({ $0.isLetterOrDigit || $0 == UInt8(ascii: "_") }) else {
+        throw .unusablePart(path: path, part: name)
+      }
+      parts.append(name)
+    }
+    return parts
+  }
+
   func copyPart(
-    _ part: String, adding addition: Addition?, _ precision: WeightPrecision, to target: String
+    _ part: String, adding addition: Addition, _ precision: WeightPrecision, to target: String
   ) throws {
     if part == "vae", let givenAutoencoder, givenAutoencoder.folder == nil {
-      return try writeAutoencoderFile(precision, to: target)
+      return try writeAutoencoderFile(addition, precision, to: target)
     }
     let given = part == "vae" ? givenAutoencoder?.folder : nil
     let source = try FolderReader(given ?? "\(path)/\(part)", of: given ?? path)
@@ -109,14 +125,17 @@ extension ModelFolder {
     let isDiffusers = weights.contains { $0.hasPrefix("diffusion_pytorch_model") }
     let stem = isDiffusers ? "diffusion_pytorch_model" : "model"
     let checkpoint = try checkpoint(part, stem: stem)
-    let merged = MergedWeights(checkpoint, addition, precision)
+    let merged = MergedWeights(checkpoint, part, addition, precision)
     try merged.write(to: "\(target)/\(stem).safetensors")
   }
 
   /// Writes an autoencoder that is given as a single file as a part of a folder.
-  func writeAutoencoderFile(_ precision: WeightPrecision, to target: String) throws {
+  func writeAutoencoderFile(
+    _ addition: Addition, _ precision: WeightPrecision, to target: String
+  ) throws {
     try writeText(try configuration("vae").value, to: "\(target)/config.json")
-    try MergedWeights(try checkpoint("vae", stem: "diffusion_pytorch_model"), nil, precision)
+    let checkpoint = try checkpoint("vae", stem: "diffusion_pytorch_model")
+    try MergedWeights(checkpoint, "vae", addition, precision)
       .write(to: "\(target)/diffusion_pytorch_model.safetensors")
   }
 
@@ -142,33 +161,28 @@ extension ModelFolder {
 extension ModelFolder {
   /// What a merged model has that the model did not have.
   struct Addition {
-    let lora: LoRAWeights
-    let changes: [String: WeightChange]
+    let changes: ModelChanges
     /// Of the U-Net's file.
     let header: [String: String]
   }
 }
 
-/// The weights of a part with what a LoRA adds.
+/// The weights of a part with what LoRA files add.
 struct MergedWeights {
   let checkpoint: any CheckpointSource
   let precision: WeightPrecision
-  /// By the name of the weight that each is added to.
-  let modules: [String: LoRAWeights.Module]
-  private let changes: [String: WeightChange]
+  /// By the name of the weight.
+  private let changes: [String: [WeightChange]]
   private let header: [String: String]
 
   init(
-    _ checkpoint: any CheckpointSource, _ addition: ModelFolder.Addition?,
+    _ checkpoint: any CheckpointSource, _ part: String, _ addition: ModelFolder.Addition,
     _ precision: WeightPrecision
   ) {
     self.checkpoint = checkpoint
     self.precision = precision
-    changes = addition?.changes ?? [:]
-    header = ["format": "pt"].merging(addition?.header ?? [:]) { $1 }
-    modules = Dictionary(
-      (addition?.lora.modules ?? []).map { ($0.layer.path + LinearLayers.suffix, $0) }
-    ) { first, _ in first }
+    changes = addition.changes[part]
+    header = ["format": "pt"].merging(part == "unet" ? addition.header : [:]) { $1 }
   }
 
   /// Writes the file, one tensor in memory at a time, and reads it back before it gets its name.
@@ -204,12 +218,9 @@ struct MergedWeights {
   }
 
   private func values(_ name: String) throws -> [Float] {
-    var values = try checkpoint.floats(name)
-    modules[name]?.add(to: &values)
-    if let change = changes[name] {
-      let own = values
-      change.add(to: &values, changing: own)
-    }
+    let own = try checkpoint.floats(name)
+    var values = own
+    for change in changes[name] ?? [] { change.add(to: &values, changing: own) }
     return values
   }
 
@@ -222,7 +233,7 @@ struct MergedWeights {
     }
     throw LoRAError.overflow(
       path: checkpoint.path,
-      array: modules[name] == nil && changes[name] == nil ? name : "\(name) with the LoRA added",
+      array: changes[name] == nil ? name : "\(name) with the LoRA added",
       value: value, precision: precision)
   }
 }

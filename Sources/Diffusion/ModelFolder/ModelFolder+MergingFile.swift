@@ -16,7 +16,7 @@ extension ModelFolder {
       for part in original.parts {
         if part == "vae", autoencoderPath != nil {
           try writePart(part, in: folder) { target in
-            try copyPart(part, adding: nil, precision, to: target)
+            try copyPart(part, adding: addition, precision, to: target)
           }
           continue
         }
@@ -24,7 +24,7 @@ extension ModelFolder {
         let stem = part.hasPrefix("text_encoder") ? "model" : "diffusion_pytorch_model"
         try writePart(part, in: folder) { target in
           try writeText(try original.configuration(part).value, to: "\(target)/config.json")
-          try MergedWeights(weights, part == "unet" ? addition : nil, precision)
+          try MergedWeights(weights, part, addition, precision)
             .write(to: "\(target)/\(stem).safetensors")
         }
       }

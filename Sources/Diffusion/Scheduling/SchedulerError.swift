@@ -22,7 +22,8 @@ public enum SchedulerError: ClassifiedError, Equatable, CustomStringConvertible 
     switch self {
     case .unsupported(let path, let key, let found, let supported):
       "\(path): \(key) is \(found); supported is \(supported)"
-    case .stepCount(let count, let path, let problem): "\(path): \(count) steps: \(problem)"
+    case .stepCount(let count, let path, let problem):
+      "\(path): \(count) \(count == 1 ? "step" : "steps"): \(problem)"
     case .eta(let eta): "eta is \(eta), but must be between 0 and 1"
     case .noDensity(let timestep):
       "the step at timestep \(timestep) adds no noise, so its result has no density; "

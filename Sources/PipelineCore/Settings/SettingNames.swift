@@ -22,7 +22,7 @@ private let otherNames: [String: [String]] = [
 
 /// The setting that an unknown name most likely stands for: one that other programs call so, one that is spelt
 /// much like it, or the one that shares most words with it (`lora_rank`: `rank`); nil if there is none.
-func nearestSetting(to name: String, in known: [String]) -> String? {
+package func nearestSetting(to name: String, in known: [String]) -> String? {
   let plain = name.lowercased().map { $0 == "-" ? "_" : $0 }
   if let meant = otherNames[String(plain)]?.first(where: known.contains) { return meant }
   if let spelt = nearest(to: String(plain), in: known) { return spelt }

@@ -35,6 +35,18 @@ public struct SettingsReference {
     return copy
   }
 
+  /// The stages that have a setting of a name.
+  public func stages(with setting: String) -> [String] {
+    sections.filter { $0.settings.contains { $0.name == setting } }.map(\.name)
+  }
+
+  /// The one setting that `STAGE.SETTING` names; nil where there is none.
+  public func setting(named name: String) -> SettingsReference? {
+    let parts = name.split(separator: ".", maxSplits: 1).map(String.init)
+    guard parts.count == 2, stages(with: parts[1]).contains(parts[0]) else { return nil }
+    return only(parts[0], setting: parts[1])
+  }
+
   public var json: JSON {
     [
       "pipeline": .array(pipeline.map(\.json)),

@@ -29,9 +29,10 @@ enum CollectGarbage: Command {
     let isDry = arguments.has("dry-run")
     let found = try pipeline.collectGarbage(isDry: isDry)
     for garbage in found {
-      try Console.print("\(Spelled.count(garbage.byteCount)) bytes  \(garbage.what)")
+      try Console.print("\(Spelled.count(garbage.byteCount, of: "bytes"))  \(garbage.what)")
     }
     let total = found.reduce(0) { $0 + $1.byteCount }
-    try Console.print("\(Spelled.count(total)) bytes \(isDry ? "could be removed" : "removed")")
+    try Console.print(
+      "\(Spelled.count(total, of: "bytes")) \(isDry ? "could be removed" : "removed")")
   }
 }

@@ -24,7 +24,10 @@ enum Evaluate: Command {
           "a negative LoRA file, which guidance steers away from, and its weight (1)"),
         .value("against", "DIR", "another model, or \"base\": the same without its LoRA files"),
         .value("against-lora", "FILE", isRepeatable: true, "a LoRA file for the other model"),
-        .value("prompts", "FILE", "a prompt list: text, .json, .jsonl, .csv or .tsv"),
+        .value(
+          "against-lora-scale", "X", isRepeatable: true,
+          "the same for the other model: one for all, or one per --against-lora (1)"),
+        .value("prompts", "FILE", "a prompt list: text, .json, .jsonl, .csv, .tsv or parquet"),
         .value(
           "scorer", "NAME=DIR", isRepeatable: true,
           "\(ScorerKind.allCases.map(\.rawValue).joined(separator: ", ")), and its weights"),
@@ -71,6 +74,11 @@ enum Evaluate: Command {
     }
     try Console.warn(
       ofPrompts: request.prompts.entries.map(\.text), request.model.folder.tokenizer())
+    for (kind, path) in request.scorers {
+      if let doubt = try Scorer.doubt(about: path, of: kind) {
+        Console.complain("warning: \(doubt.printable)")
+      }
+    }
     let computing = try ComputingDevice(arguments)
     Interruption.handleSignals()
     let console = ProgressLine()
@@ -83,7 +91,7 @@ enum Evaluate: Command {
       let count = try perform { try evaluation.run(partition) }
       return Console.note(
         "part \(partition) is complete: \(Spelled.count(count)) of "
-          + "\(Spelled.count(request.prompts.entries.count)) prompts; when all parts are complete, run with --merge"
+          + "\(Spelled.count(request.prompts.entries.count, of: "prompts")); when all parts are complete, run with --merge"
       )
     }
     let result = try perform { try evaluation.run(merges: merges) }
@@ -98,11 +106,11 @@ enum Evaluate: Command {
     guard !output.isEmpty else { throw arguments.error("--out is empty") }
     var request = EvaluationRequest(
       model: EvaluatedModel(
-        folder, loraPaths: arguments.values("lora"),
-        loraScales: try arguments.loraScales(),
-        negativeLoRAs: arguments.values("negative-lora").map { NegativeLoRA($0) }),
+        folder, loraPaths: try arguments.loraPaths(), loraScales: try arguments.loraScales(),
+        negativeLoRAs: try arguments.negativeLoRAs()),
       against: try against(folder, arguments),
-      prompts: try PromptList(path: try arguments.required("prompts")),
+      prompts: try PromptList(
+        path: try arguments.present(try arguments.required("prompts"), "prompts")),
       scorers: try scorers(arguments), folder: output)
     request.imagesPerPrompt =
       try arguments.int("count", in: 1...EvaluationRequest.largestCount) ?? 1
@@ -118,7 +126,9 @@ enum Evaluate: Command {
   private static func against(
     _ folder: ModelFolder, _ arguments: Arguments
   ) throws -> EvaluatedModel? {
-    let loras = arguments.values("against-lora")
+    let (loras, scales) = (
+      try arguments.loraPaths("against-lora"), try arguments.loraScales("against-lora")
+    )
     guard let path = arguments.value("against") else {
       guard loras.isEmpty else { throw arguments.error("--against-lora needs --against") }
       return nil
@@ -127,7 +137,7 @@ enum Evaluate: Command {
       try path == "base"
         ? folder
         : arguments.modelFolder("against"),
-      loraPaths: loras, loraScales: try arguments.loraScales("against-lora"))
+      loraPaths: loras, loraScales: scales)
   }
 
   private static func guidance(_ arguments: Arguments) throws -> [Float] {
@@ -156,7 +166,7 @@ enum Evaluate: Command {
         throw arguments.error(
           "unknown scorer \"\(parts[0])\"; available: \(names.joined(separator: ", "))")
       }
-      return (kind, String(parts[1]))
+      return (kind, try arguments.present(String(parts[1]), "scorer"))
     }
     guard !scorers.isEmpty else { throw arguments.error("--scorer is missing") }
     guard Set(scorers.map(\.0)).count == scorers.count else {

@@ -13,7 +13,12 @@ enum Export: Command {
         .value("model", "DIR", "the LoRA's model: a diffusers folder or a checkpoint file"),
         .value("tokenizer", "DIR", "for merged: a tokenizer folder, for a checkpoint file"),
         .value("vae", "PATH", "a VAE to use instead of the model's: a folder or a file"),
-        .value("lora", "FILE", "a LoRA file with diffusers, PEFT or kohya keys"),
+        .value(
+          "lora", "FILE", isRepeatable: true,
+          "a LoRA file with diffusers, PEFT or kohya keys; for merged, several add up"),
+        .value(
+          "lora-scale", "X", isRepeatable: true,
+          "for merged: LoRA scale: one for all LoRA files, or one per --lora (1)"),
         .value("to", "FORM", "lora (for diffusers), webui, or merged (a model folder)"),
         .value("dtype", "NAME", "f32, f16 or bf16 (f32)"),
         .value(
@@ -25,20 +30,30 @@ enum Export: Command {
         (
           "spo export --model data/tiny-sd --lora pytorch_lora_weights.safetensors --to webui"
             + " --out spo.safetensors", "for the webui and ComfyUI"
-        )
+        ),
+        (
+          "spo export --model models/sd15 --lora style.safetensors --lora detail.safetensors"
+            + " --lora-scale 0.8 --lora-scale 0.4 --to merged --out models/mine",
+          "a model with two LoRA files in it"
+        ),
       ])
   }
 
   static func run(_ arguments: Arguments) throws {
     let folder = try arguments.modelFolder()
-    let loraPath = try arguments.required("lora")
+    _ = try arguments.required("lora")
+    let loraPaths = arguments.values("lora")
     let output = try arguments.required("out")
     guard let form: Form = try arguments.choice("to") else {
       throw arguments.error("--to is missing")
     }
-    if form != .merged, arguments.has("vae") {
-      throw arguments.error("--vae applies only to --to merged")
+    for option in ["vae", "lora-scale"] where form != .merged && arguments.has(option) {
+      throw arguments.error("--\(option) applies only to --to merged")
     }
+    guard form == .merged || loraPaths.count == 1 else {
+      throw arguments.error("several --lora can only be merged into their model: --to merged")
+    }
+    let scales = try arguments.loraScales()
     switch form {
     case .merged:
       if let ending = [".safetensors", ".ckpt", ".bin", ".pt", ".pth"].first(
@@ -48,16 +63,18 @@ enum Export: Command {
           "--to merged writes a folder in diffusers' layout, not a single file; name a folder, such as "
             + "--out \(output.dropLast(ending.count))")
       }
-      try OutputPlace.require(output, besides: [loraPath], models: arguments.modelPaths)
+      try OutputPlace.require(output, besides: loraPaths, models: arguments.modelPaths)
       try OutputPath.requireAbsent(output)
     case .lora, .webui:
       try OutputPlace.requireFile(
-        output, ending: "safetensors", besides: [loraPath], models: arguments.modelPaths)
+        output, ending: "safetensors", besides: loraPaths, models: arguments.modelPaths)
     }
     let precision: WeightPrecision = try arguments.choice("dtype") ?? .f32
-    let file = try LoRAFile(path: loraPath)
-    func lora() throws -> LoRAWeights { try file.effectiveWeights(for: try folder.unetLayers()) }
-    let provenance = try Provenance(of: file)
+    let files = try arguments.loraPaths().map { try LoRAFile(path: $0) }
+    func lora() throws -> LoRAWeights {
+      try files[0].effectiveWeights(for: try folder.unetLayers())
+    }
+    let provenance = try Provenance(of: files, scales: scales)
     switch form {
     case .lora:
       let keys: DiffusersKeys = try arguments.choice("lora-keys") ?? .diffusers
@@ -74,9 +91,11 @@ enum Export: Command {
       guard !arguments.has("lora-keys") else {
         throw arguments.error("--lora-keys does not apply to --to merged")
       }
-      let (lora, changes) = try file.mergeable(into: folder)
-      try folder.writeMerged(
-        lora, changes: changes, precision: precision, provenance: provenance, to: output)
+      var changes = ModelChanges()
+      for (file, scale) in zip(files, scales) {
+        try changes.add(file, strength: scale, to: folder)
+      }
+      try folder.writeMerged(changes, precision: precision, provenance: provenance, to: output)
     }
     try Console.print(output)
   }

@@ -14,6 +14,7 @@ enum Inspect: Command {
       operands: [CommandSyntax.Operand("FILE|FOLDER")],
       options: [
         .flag("json", "print one JSON object"),
+        .flag("tensors", "list all tensors of a checkpoint"),
         .flag("digest", "add digests of the contents, where available"),
         .flag("rejected", "for a catalog: only the rejected rows, as CSV"),
       ],
@@ -44,7 +45,7 @@ enum Inspect: Command {
       throw InspectionError.unknownKind(path: path, size: file.size, kinds: kinds)
     }
     try show(
-      try inspector.inspect(path: path, withDigests: arguments.has("digest")), arguments)
+      try inspector.inspect(path: path, arguments), arguments)
   }
 
   /// The path, or, of a result that is not complete, of what is to become it.
@@ -63,7 +64,16 @@ enum Inspect: Command {
 
   private static func show(_ report: InspectionReport, _ arguments: Arguments) throws {
     try Console.print(arguments.has("json") ? report.json.text(.pretty) : report.text)
+    guard let first = report.problems.first else { return }
+    for problem in report.problems.dropFirst().prefix(shownProblems - 1) {
+      Console.complain("error: \(problem)".printable)
+    }
+    let rest = report.problems.count - shownProblems
+    if rest > 0 { Console.complain("error: \(Spelled.count(rest)) more; --json lists all") }
+    throw first
   }
+
+  private static let shownProblems = 10
 }
 
 /// Knows one kind of file.
@@ -73,13 +83,24 @@ protocol FileInspector {
   /// Judges by the first bytes, at most 64.
   static func recognizes(head: [UInt8]) -> Bool
   /// - Throws: the file's own error if it is damaged.
-  static func inspect(path: String, withDigests: Bool) throws -> InspectionReport
+  static func inspect(path: String, _ arguments: Arguments) throws -> InspectionReport
 }
 
 /// What was found, for programs and for people.
 struct InspectionReport {
-  var json: JSON
-  var text: String
+  private(set) var json: JSON
+  let text: String
+  /// What is wrong with it: as many errors, the first of which says how the command ends.
+  let problems: [any Error]
+
+  init(json: JSON, text: String, problems: [any Error] = []) {
+    self.json = json
+    self.text = text
+    self.problems = problems
+    guard !problems.isEmpty, var object = json.object else { return }
+    object["problems"] = .array(problems.map { .string("\($0)") })
+    self.json = .object(object)
+  }
 }
 
 enum InspectionError: ClassifiedError, CustomStringConvertible {

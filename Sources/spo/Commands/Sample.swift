@@ -100,13 +100,14 @@ enum Sample: Command {
       }
       request.size = (height: size.second, width: size.first)
     }
+    try requireScheduler(request, folder)
     let model = try evaluatedModel(folder, arguments)
     try arguments.requireGuidance([request.guidance])
     let inputs = model.loraPaths + model.negativeLoRAs.map(\.path)
     if let list {
       try OutputPlace.require(output, besides: inputs + [list], models: arguments.modelPaths)
       Interruption.handleSignals()
-      let prompts = try PromptList(path: list)
+      let prompts = try PromptList(path: try arguments.present(list, "prompts"))
       try warn(of: prompts.entries.map(\.text), request, folder)
       let partition = try arguments.partition()
       let outcome = try PromptFolders(
@@ -165,8 +166,8 @@ enum Sample: Command {
     _ folder: ModelFolder, _ arguments: Arguments
   ) throws -> EvaluatedModel {
     EvaluatedModel(
-      folder, loraPaths: arguments.values("lora"), loraScales: try arguments.loraScales(),
-      negativeLoRAs: arguments.values("negative-lora").map { NegativeLoRA($0) })
+      folder, loraPaths: try arguments.loraPaths(), loraScales: try arguments.loraScales(),
+      negativeLoRAs: try arguments.negativeLoRAs())
   }
 
   private static func scheduler(_ arguments: Arguments) throws -> SchedulerKind? {
@@ -183,6 +184,29 @@ enum Sample: Command {
           + (meant.map { "; did you mean \($0)?" } ?? ""))
     }
     return kind
+  }
+
+  /// Refuses a scheduler of the model's that does not exist here; the error names the option that does without.
+  private static func requireScheduler(
+    _ request: TextToImage.Request, _ folder: ModelFolder
+  ) throws {
+    let config = try folder.pipelineSchedulerConfig()
+    func plan(_ kind: SchedulerKind?) throws -> SamplingPlan {
+      try SamplingPlan(config, kind: kind, stepCount: request.steps, eta: request.eta)
+    }
+    do {
+      _ = try plan(request.scheduler)
+    } catch let error as SchedulerError where request.scheduler == nil {
+      guard case .unsupported = error, (try? plan(.ddim)) != nil else { throw error }
+      throw RefusedScheduler(error: error)
+    }
+  }
+
+  /// A scheduler that the user can do without.
+  private struct RefusedScheduler: ClassifiedError, CustomStringConvertible {
+    let error: SchedulerError
+    var kind: FailureKind { error.kind }
+    var description: String { "\(error); --scheduler ddim samples with DDIM instead" }
   }
 
   private static func source(_ arguments: Arguments) throws -> (UInt64) -> AnyNormalSource {
@@ -232,47 +256,6 @@ extension PromptFolders.Outcome {
     guard let partition else { return "\(images) of \(whole): \(origin)" }
     return
       "part \(partition) is complete: \(images) of \(Spelled.count(promptCount)) of \(whole), \(origin)"
-  }
-}
-
-extension Arguments {
-  /// The strength of each file that `--lora` names.
-  func loraScales(_ option: String = "lora") throws -> [Float] {
-    let count = values(option).count
-    guard count > 0 else {
-      let isOfOther = optionalValue("against") != nil && has("against-lora")
-      guard !has("lora-scale") || option != "lora" || isOfOther else {
-        throw error("--lora-scale needs --lora")
-      }
-      return []
-    }
-    let scales = try values("lora-scale").map { text in
-      guard let scale = Float(text), scale.isFinite else {
-        throw error("--lora-scale must be a number, but is \"\(text)\"")
-      }
-      return scale
-    }
-    guard scales.count > 1 else {
-      return [Float](repeating: scales.first ?? 1, count: count)
-    }
-    guard scales.count == count else {
-      throw error(
-        "--lora-scale: \(scales.count) given for \(count) --\(option); give one, or one per file")
-    }
-    return scales
-  }
-}
-
-extension Arguments {
-  /// Refuses a negative LoRA where guidance does not use what it changes.
-  ///
-  /// - Parameter scales: of all images
-  func requireGuidance(_ scales: [Float]) throws {
-    guard scales.allSatisfy({ $0 >= 0 }) else {
-      throw error("--guidance must be 0 or more")
-    }
-    guard has("negative-lora"), let scale = scales.first(where: { $0 <= 1 }) else { return }
-    throw error("--negative-lora has no effect at --guidance \(scale); guidance must be above 1")
   }
 }
 

@@ -25,7 +25,11 @@ enum SettingsCommand: Command {
       let parts = operand.split(separator: ".", maxSplits: 1).map(String.init)
       let stage = parts.first ?? operand
       guard reference.stageNames.contains(stage) else {
-        let hint = nearest(to: stage, in: reference.stageNames).map { "did you mean \"\($0)\"?" }
+        // A setting without its stage.
+        let owners = parts.count == 1 ? reference.stages(with: stage) : []
+        let hint =
+          owners.first.map { "did you mean \($0).\(stage)?" }
+          ?? likeliest(stage, in: reference.stageNames).map { "did you mean \"\($0)\"?" }
         throw arguments.error(
           "unknown stage \"\(stage)\"; "
             + (hint ?? "available: \(reference.stageNames.joined(separator: ", "))"))
@@ -34,7 +38,7 @@ enum SettingsCommand: Command {
       if parts.count > 1 {
         let names = reference.settingNames
         guard names.contains(parts[1]) else {
-          let hint = nearest(to: parts[1], in: names).map { "; did you mean \($0)?" } ?? ""
+          let hint = nearestSetting(to: parts[1], in: names).map { "; did you mean \($0)?" } ?? ""
           throw arguments.error("stage \(stage) has no setting \"\(parts[1])\"\(hint)")
         }
         reference = reference.only(stage, setting: parts[1])

@@ -1,4 +1,5 @@
 import Checkpoints
+import CommandSyntax
 import Diffusion
 import Files
 
@@ -11,16 +12,17 @@ enum CheckpointInspector: FileInspector {
     TorchCheckpoint.begins(head) || head.count > 8 && head[8] == UInt8(ascii: "{")
   }
 
-  static func inspect(path: String, withDigests: Bool) throws -> InspectionReport {
+  static func inspect(path: String, _ arguments: Arguments) throws -> InspectionReport {
     let file = try openCheckpoint(path)
     let kind = file is TorchCheckpoint ? "torch" : "safetensors"
     let elements = file.entries.reduce(0) { $0 + $1.elementCount }
+    let types = Set(file.entries.map(\.type)).sorted().map(\.rawValue).joined(separator: ", ")
     var lines = [
-      "\(path.printable): \(kind), \(Spelled.count(file.entries.count)) tensors, "
-        + "\(Spelled.count(elements)) elements"
+      "\(path.printable): \(kind), \(Spelled.count(file.entries.count, of: "tensors")), "
+        + "\(Spelled.count(elements, of: "elements"))" + (types.isEmpty ? "" : " (\(types))")
     ]
-    let isLoRA = file.entries.contains { LoRAFile.isKey($0.name) }
-    if isLoRA, let lora = try? LoRAFile(path: path) { lines.append("  LoRA: \(lora.summary)") }
+    let contents = Contents(file)
+    lines += contents.lines.map { "  \($0.printable)" }
     var metadata = JSON.Object()
     let header = (file as? SafetensorsFile)?.metadata ?? [:]
     lines += Provenance(header: header)?.sentences.map { "  \($0.printable)" } ?? []
@@ -29,6 +31,7 @@ enum CheckpointInspector: FileInspector {
       guard !Provenance.tells(key) else { continue }
       lines.append("  \(key.printable) = \(String(value.prefix(80)).printable)")
     }
+    let withDigests = arguments.has("digest")
     var tensors: [JSON] = []
     for entry in file.entries {
       var tensor = JSON.Object()
@@ -42,11 +45,47 @@ enum CheckpointInspector: FileInspector {
         line += ", sha256 \(digest)"
       }
       tensors.append(.object(tensor))
-      lines.append(line)
+      if withDigests || arguments.has("tensors") { lines.append(line) }
     }
     let json: JSON = [
-      "kind": .string(kind), "metadata": .object(metadata), "tensors": .array(tensors),
+      "kind": .string(kind), "contents": .array(contents.lines.map { .string($0) }),
+      "metadata": .object(metadata), "tensors": .array(tensors),
     ]
-    return InspectionReport(json: json, text: lines.joined(separator: "\n"))
+    return InspectionReport(
+      json: json, text: lines.joined(separator: "\n"), problems: contents.problems)
+  }
+
+  /// What the tensors are, by their names.
+  struct Contents {
+    private(set) var lines: [String] = []
+    var problems: [any Error] = []
+    private(set) var isLoRA = false
+
+    init() {}
+
+    init(_ file: any CheckpointSource) {
+      if let model = try? LDMCheckpoint(file) {
+        lines = ["a model in the original layout: \(model.name)"]
+        problems = ModelFolder(path: file.path).problems()
+        return
+      }
+      problems = file.nonFinite()
+      if let (key, kind) = LoRAFile.foreignKind(in: file) {
+        lines = ["\(kind) (tensor \(key)), which spo does not read; LoRA, LoCon and DoRA it does"]
+      } else if file.entries.contains(where: { LoRAFile.isKey($0.name) }) {
+        do {
+          let lora = try LoRAFile(path: file.path)
+          lines = try lora.summaries().map { "LoRA: \($0)" }
+          isLoRA = true
+          if problems.isEmpty, try lora.changesNothing() {
+            lines.append("\(LoRAError.changesNothing(path: file.path))")
+          }
+        } catch let error as LoRAError where error.isOfOtherContents {
+          lines = ["not read as a LoRA: \(error)"]
+        } catch  where problems.isEmpty || FailureKind(error) != .notFinite {
+          problems.append(error)
+        } catch {}
+      }
+    }
   }
 }

@@ -1,4 +1,5 @@
 import Catalog
+import CommandSyntax
 import Files
 
 /// `catalog.sqlite` and `cache.sqlite`.
@@ -9,7 +10,7 @@ enum DatabaseInspector: FileInspector {
     head.starts(with: Array("SQLite format 3\0".utf8))
   }
 
-  static func inspect(path: String, withDigests: Bool) throws -> InspectionReport {
+  static func inspect(path: String, _ arguments: Arguments) throws -> InspectionReport {
     do {
       return try inspect(try CatalogDatabase(path: path, access: .readOnly))
     } catch CatalogError.wrongKind {
@@ -69,8 +70,8 @@ enum DatabaseInspector: FileInspector {
     let usage = try cache.usage()
     let lines = usage.map { use in
       "  \(use.encoder.kind.rawValue) by \(String(use.encoder.fingerprint.prefix(12)).printable), "
-        + "\(use.encoder.geometry.printable): \(Spelled.count(use.entryCount)) entries, "
-        + "\(Spelled.count(use.byteCount)) bytes"
+        + "\(use.encoder.geometry.printable): \(Spelled.count(use.entryCount, of: "entries")), "
+        + "\(Spelled.count(use.byteCount, of: "bytes"))"
     }
     let encoders = usage.map { use -> JSON in
       [

@@ -1,3 +1,4 @@
+import Checkpoints
 import Diffusion
 import Files
 import PipelineCore
@@ -6,6 +7,7 @@ import PipelineCore
 enum FolderInspector {
   static func inspect(path: String) throws -> InspectionReport {
     if let report = try model(path) { return report }
+    if let report = try adapter(path) { return report }
     if Workspace(path: path).isOurs { return try workspace(path) }
     if let report = try ResultInspector.shards(path) { return report }
     if let workspace = enclosingWorkspace(of: path) {
@@ -45,10 +47,11 @@ enum FolderInspector {
     var json: JSON.Object = .init()
     json["kind"] = "model"
     json["parts"] = .array(parts.map { .string($0) })
-    // A latent preference model has a U-Net and no autoencoder.
-    if parts.contains("vae") {
-      let configuration = try ModelConfiguration(folder)
-      let prediction = try configuration.scheduler.predictionType().rawValue
+    // A latent preference model has a U-Net and no autoencoder. A configuration that cannot be read is among
+    // the problems.
+    if parts.contains("vae"), let configuration = try? ModelConfiguration(folder),
+      let prediction = try? configuration.scheduler.predictionType().rawValue
+    {
       lines += [
         "  images of \(configuration.imageSide) x \(configuration.imageSide) pixels",
         "  U-Net: channels \(configuration.unet.channels), text width \(configuration.prompts.width)",
@@ -57,7 +60,8 @@ enum FolderInspector {
       json["image_size"] = .integer(configuration.imageSide)
       json["prediction_type"] = .string(prediction)
     }
-    return InspectionReport(json: .object(json), text: lines.joined(separator: "\n"))
+    return InspectionReport(
+      json: .object(json), text: lines.joined(separator: "\n"), problems: folder.problems())
   }
 
   /// A CLIP model or a preference model of pixels; nil for other folders.
@@ -69,17 +73,60 @@ enum FolderInspector {
     if let name = try configuration.optional("_class_name")?.string() {
       return InspectionReport(
         json: ["kind": "model", "model_type": .string(name)],
-        text: "\(path.printable): \(name.printable) in diffusers' layout")
+        text: "\(path.printable): \(name.printable) in diffusers' layout",
+        problems: problems {
+          try ModelFolder(path: path).checkpoint("", stem: "diffusion_pytorch_model")
+        })
     }
     guard let type = try configuration.optional("model_type")?.string() else { return nil }
     let hasWeights = try Folders.names(in: path).contains {
-      $0.hasSuffix(".safetensors") || $0.hasSuffix(".bin")
+      $0.hasSuffix(".safetensors") || $0.hasSuffix(".bin") || $0.hasSuffix(".index.json")
+    }
+    var problems = problems { try ModelFolder(path: path).checkpoint("", stem: "model") }
+    // A preference model may begin as a configuration alone; weights under another name are those of OpenCLIP.
+    if type == "clip" {
+      problems.removeAll { if case ModelFolderError.noWeights = $0 { true } else { false } }
     }
     return InspectionReport(
       json: ["kind": "model", "model_type": .string(type), "has_weights": .bool(hasWeights)],
       text:
         "\(path.printable): a \((type == "clip" ? "CLIP" : type).printable) model in transformers' layout"
-        + (hasWeights ? "" : ", the configuration without weights"))
+        + (hasWeights ? "" : ", the configuration without weights"),
+      problems: problems)
+  }
+
+  /// What is wrong with the weights of a folder.
+  private static func problems(_ open: () throws -> any CheckpointSource) -> [any Error] {
+    do { return try open().nonFinite() } catch { return [error] }
+  }
+
+  /// A folder as peft saves one; nil for other folders.
+  private static func adapter(_ path: String) throws -> InspectionReport? {
+    let file = "\(path)/adapter_config.json"
+    guard PathKind(of: file) == .file else { return nil }
+    let configuration = try JSONReader(contentsOf: file)
+    let type = try configuration.optional("peft_type")?.string() ?? "of unknown type"
+    let base = try configuration.optional("base_model_name_or_path")
+    let model = base?.value.string.map { ", for \($0)" } ?? ""
+    var lines = ["\(path.printable): a PEFT adapter, \(type.printable)\(model.printable)"]
+    let names = ["adapter_model.safetensors", "adapter_model.bin"]
+    guard let name = names.first(where: { PathKind(of: "\(path)/\($0)") == .file }) else {
+      return InspectionReport(
+        json: ["kind": "adapter", "peft_type": .string(type)], text: lines[0],
+        problems: [ModelFolderError.noWeights(folder: path, tried: names)])
+    }
+    let weights = "\(path)/\(name)"
+    var contents = CheckpointInspector.Contents()
+    do {
+      contents = CheckpointInspector.Contents(try openCheckpoint(weights))
+    } catch { contents.problems.append(error) }
+    lines += contents.lines.map { "  \($0.printable)" }
+    if contents.isLoRA { lines.append("  its file, for --lora: \(weights.printable)") }
+    return InspectionReport(
+      json: [
+        "kind": "adapter", "peft_type": .string(type), "weights": .string(weights),
+        "contents": .array(contents.lines.map { .string($0) }),
+      ], text: lines.joined(separator: "\n"), problems: contents.problems)
   }
 
   private static func workspace(_ path: String) throws -> InspectionReport {

@@ -1,3 +1,4 @@
+import CommandSyntax
 import Files
 import Parquet
 
@@ -7,7 +8,7 @@ enum ParquetInspector: FileInspector {
 
   static func recognizes(head: [UInt8]) -> Bool { head.starts(with: Array("PAR1".utf8)) }
 
-  static func inspect(path: String, withDigests: Bool) throws -> InspectionReport {
+  static func inspect(path: String, _ arguments: Arguments) throws -> InspectionReport {
     let file = try ParquetFile(path: path)
     var lines = [
       "\(path.printable): parquet, \(Spelled.count(file.rowCount)) row\(file.rowCount == 1 ? "" : "s") in "
@@ -21,13 +22,13 @@ enum ParquetInspector: FileInspector {
       var line = "  \(column.name.printable): \(column.physicalType)"
       if column.logicalType != nil { line += " (\(column.typeName))" }
       if column.isOptional { line += ", optional" }
-      if withDigests {
+      if arguments.has("digest") {
         let digest = try file.digest(of: column)
         switch digest.outcome {
         case .values(let sha256):
           entry["nonnull"] = .integer(digest.nonNullCount)
           entry["values_sha256"] = .string(sha256)
-          line += ", \(Spelled.count(digest.nonNullCount)) values, sha256 \(sha256)"
+          line += ", \(Spelled.count(digest.nonNullCount, of: "values")), sha256 \(sha256)"
         case .unsupported(let reason):
           entry["unsupported"] = .string(reason)
           line += ", cannot be read: \(reason.printable)"
@@ -42,7 +43,7 @@ enum ParquetInspector: FileInspector {
     json["row_groups"] = .integer(file.rowGroups.count)
     json["columns"] = .array(columns)
     // Digests are asked for by those who compare files, not by those who want to train on them.
-    if !withDigests, let records = try? TextInspector.records([path]) {
+    if !arguments.has("digest"), let records = try? TextInspector.records([path]) {
       json["records"] = records.json
       lines += ["", records.text]
     }

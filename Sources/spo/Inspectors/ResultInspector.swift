@@ -64,7 +64,7 @@ enum ResultInspector {
     }
     let text =
       [
-        "\(path.printable): training metrics, \(Spelled.count(lines.count)) lines up to step "
+        "\(path.printable): training metrics, \(Spelled.count(lines.count, of: "lines")) up to step "
           + "\(last["step"]?.int ?? 0)"
       ]
       + rows.map { row in
