@@ -257,7 +257,7 @@ public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible
     case .damagedRecord(let path, let problem, let folder):
       "\(path): \(problem); the record of how the images were made is lost: remove \(folder), or name another folder"
     case .incomplete(let path, let missing, let total, let others):
-      "\(path): \(missing.count) of \(counted(total, "prompt")) \(missing.count == 1 ? "is" : "are") missing: \(missing.asArray), counted from 0; run "
+      "\(path): \(missing.count) of \(Spelled.count(total, of: "prompts")) \(missing.count == 1 ? "is" : "are") missing: \(missing.asArray), counted from 0; run "
         + "their parts again (prompt P is in part P modulo N, plus 1, of N), or run without --merge to "
         + "compute them here"
         + (others == 0

@@ -27,9 +27,9 @@ struct EvaluationPage {
       title: "Evaluation", subtitle: "\(request.model.text)\(side)",
       // No date: the same evaluation leaves the same page.
       facts: [
-        "\(counted(request.prompts.entries.count, "prompt")) of \(request.prompts.path)",
-        "\(counted(request.imagesPerPrompt, "image")) each",
-        "\(counted(request.steps, "step")) of DDIM",
+        "\(Spelled.count(request.prompts.entries.count, of: "prompts")) of \(request.prompts.path)",
+        "\(Spelled.count(request.imagesPerPrompt, of: "images")) each",
+        "\(Spelled.count(request.steps, of: "steps")) of DDIM",
         "eta \(request.eta)", "seed \(request.seed)", "spo \(ProgramVersion.current)",
       ], sections: sections)
   }
@@ -40,7 +40,7 @@ struct EvaluationPage {
     let sides = Array(zip(result.sets[guidance], ["model", "against"]).reversed())
     let count = request.prompts.entries.count * request.imagesPerPrompt * sides.count
     return PictureList(
-      caption: "\(counted(count, "image")), guidance \(request.guidance[guidance])",
+      caption: "\(Spelled.count(count, of: "images")), guidance \(request.guidance[guidance])",
       rows: request.prompts.entries.enumerated().map { prompt, entry in
         PictureList.Row(
           prompt: entry.text,
@@ -113,9 +113,4 @@ struct EvaluationPage {
       width: max(1, image.width * Self.side / longer),
       height: max(1, image.height * Self.side / longer))
   }
-}
-
-/// A number of things, such as `1 image` or `20 images`.
-func counted(_ number: Int, _ thing: String) -> String {
-  "\(number) \(thing)\(number == 1 ? "" : "s")"
 }

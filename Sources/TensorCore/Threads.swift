@@ -1,23 +1,30 @@
 import COpenBLAS
 import Dispatch
-import Synchronization
 
 /// How many threads the kernels use.
 ///
 /// Work is split into parts by its size and this count alone, so results repeat for a given count.
 /// OpenBLAS runs on the thread that calls it: its own threads would compete with these.
 public enum Threads {
-  private static let setting = Atomic<Int>(initialCount())
-
-  /// The number of threads, at least 1; at first the number of processors.
-  public static var count: Int {
-    get { setting.load(ordering: .relaxed) }
-    set { setting.store(max(1, newValue), ordering: .relaxed) }
-  }
-
-  private static func initialCount() -> Int {
+  /// Those that the process may run on.
+  private static let processorCount: Int = {
     openblas_set_num_threads(1)
     return max(1, Int(openblas_get_num_procs()))
+  }()
+
+  /// The number of threads, at least 1: of the processors, unless ``with(count:_:)`` says otherwise.
+  @TaskLocal public static var count = processorCount
+
+  /// Runs `body` with another number of threads.
+  public static func with<Result>(count: Int, _ body: () throws -> Result) rethrows -> Result {
+    try $count.withValue(max(1, count), operation: body)
+  }
+
+  /// A body that may run on threads that are part of no task, and know nothing of another number.
+  fileprivate static func keepingCount(_ body: @escaping (Int) -> Void) -> (Int) -> Void {
+    let count = count
+    guard count != processorCount else { return body }
+    return { index in with(count: count) { body(index) } }
   }
 }
 
@@ -42,11 +49,11 @@ public func parallelItems(_ count: Int, _ body: (Int) -> Void) {
     for index in 0..<count { body(index) }
     return
   }
-  withoutActuallyEscaping(body) { body in
+  withoutActuallyEscaping(body) { escaping in
+    // Kernels capture raw pointers, which are not Sendable; the callers keep the writes apart.
+    nonisolated(unsafe) let body = Threads.keepingCount(escaping)
     if ThreadTeam.shared.run(count, threads: min(count, Threads.count), body) { return }
     // The team is busy with a loop of another thread, or with the one that this is part of.
-    // Kernels capture raw pointers, which are not Sendable; the callers keep the writes apart.
-    nonisolated(unsafe) let body = body
     DispatchQueue.concurrentPerform(iterations: count) { body($0) }
   }
 }

@@ -37,14 +37,15 @@ struct RankedProgram {
   ) throws {
     guard !ranks.isAlone else { return try lead() }
     Interruption.handleSignals()
-    // Those that may run on the same processors share them.
-    Threads.count /= launched.sharing
     do {
-      if ranks.isFirst {
-        if !isQuiet { introduce() }
-        try lead()
-      } else {
-        try self.follow(follow)
+      // Those that may run on the same processors share them.
+      try Threads.with(count: Threads.count / launched.sharing) {
+        if ranks.isFirst {
+          if !isQuiet { introduce() }
+          try lead()
+        } else {
+          try self.follow(follow)
+        }
       }
     } catch let end as End {
       throw end

@@ -62,16 +62,15 @@ struct AttentionTests {
 
   @Test("the number of threads does not change a bit", arguments: shapes)
   func threads(_ shape: AttentionShape) {
-    let count = Threads.count
-    defer { Threads.count = count }
     let problem = Problem(shape)
     let results = [1, 2, 5].map { threads in
-      Threads.count = threads
-      let gradients = problem.gradients()
-      return [
-        shape.outputTokens(problem.attend().output), shape.queryTokens(gradients.query),
-        shape.keyTokens(gradients.key), shape.valueTokens(gradients.value),
-      ]
+      Threads.with(count: threads) {
+        let gradients = problem.gradients()
+        return [
+          shape.outputTokens(problem.attend().output), shape.queryTokens(gradients.query),
+          shape.keyTokens(gradients.key), shape.valueTokens(gradients.value),
+        ]
+      }
     }
     #expect(results[0] == results[1])
     #expect(results[0] == results[2])

@@ -103,12 +103,11 @@ struct ConvolutionTests {
 
   @Test("the number of threads does not change a bit", arguments: shapes)
   func threads(_ shape: ConvolutionShape) {
-    let count = Threads.count
-    defer { Threads.count = count }
     let problem = Problem(shape)
     let results = [1, 2, 5].map { threads in
-      Threads.count = threads
-      return [problem.output(bias: nil), problem.inputGradient(), problem.weightGradient()]
+      Threads.with(count: threads) {
+        [problem.output(bias: nil), problem.inputGradient(), problem.weightGradient()]
+      }
     }
     #expect(results[0] == results[1])
     #expect(results[0] == results[2])
@@ -139,8 +138,6 @@ struct ConvolutionTests {
   @Test(
     "an enlarged image gives the plain sums, on any number of threads", arguments: enlargedShapes)
   func enlarged(_ shape: ConvolutionShape) {
-    let count = Threads.count
-    defer { Threads.count = count }
     let problem = Problem(shape)
     let small = Array(problem.input[..<(shape.inputCount / 4)])
     let large = filled(shape.inputCount) {
@@ -153,9 +150,10 @@ struct ConvolutionTests {
       .forward(large, problem.weights, bias: bias)
     let stored = makeStorage(bias)
     let results = [1, 2, 5].map { threads in
-      Threads.count = threads
-      return filled(shape.outputCount) {
-        convolveEnlarged(small, problem.layer, bias: stored.pointer, into: $0, shape)
+      Threads.with(count: threads) {
+        filled(shape.outputCount) {
+          convolveEnlarged(small, problem.layer, bias: stored.pointer, into: $0, shape)
+        }
       }
     }
     #expect(largestError(results[0], expected) <= Self.tolerance)

@@ -11,11 +11,8 @@ struct GroupNormalizationTests {
   func threads(_ extents: (batch: Int, positions: Int, channels: Int), appliesSiLU: Bool) {
     let shape = GroupShape(
       batch: extents.batch, positions: extents.positions, channels: extents.channels, groups: 2)
-    let before = Threads.count
-    defer { Threads.count = before }
     let results = [1, 2, 4].map { count in
-      Threads.count = count
-      return Self.results(shape, appliesSiLU: appliesSiLU)
+      Threads.with(count: count) { Self.results(shape, appliesSiLU: appliesSiLU) }
     }
     #expect(results[1] == results[0])
     #expect(results[2] == results[0])

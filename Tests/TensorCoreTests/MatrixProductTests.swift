@@ -26,8 +26,6 @@ struct MatrixProductTests {
     "every layout gives the plain sums, on one thread and on several", arguments: sizes,
     [false, true])
   func layouts(_ sizes: Sizes, isPadded: Bool) {
-    let threads = Threads.count
-    defer { Threads.count = threads }
     let (rows, columns, inner) = (sizes.rows, sizes.columns, sizes.inner)
     let gap = isPadded ? 3 : 0
     for (transposesA, transposesB) in [(false, false), (false, true), (true, false), (true, true)] {
@@ -67,7 +65,6 @@ struct MatrixProductTests {
           }
         }
         for (count, isHalf) in [(1, false), (3, false), (1, true), (3, true)] {
-          Threads.count = count
           var result = before
           a.withUnsafeBufferPointer { a in
             b.withUnsafeBufferPointer { b in
@@ -76,13 +73,16 @@ struct MatrixProductTests {
                   guard let a = a.baseAddress, let b = b.baseAddress,
                     let result = result.baseAddress
                   else { return }
-                  multiplyMatrices(
-                    MatrixPointer(a, stride: strideA, isTransposed: transposesA),
-                    isHalf
-                      ? RightFactor(halfStorage, stride: strideB, isTransposed: transposesB)
-                      : RightFactor(b, stride: strideB, isTransposed: transposesB),
-                    into: result, outputStride: columns + gap, rows: rows, columns: columns,
-                    inner: inner, scale: scale, keep: keep, bias: hasBias ? bias.baseAddress : nil)
+                  Threads.with(count: count) {
+                    multiplyMatrices(
+                      MatrixPointer(a, stride: strideA, isTransposed: transposesA),
+                      isHalf
+                        ? RightFactor(halfStorage, stride: strideB, isTransposed: transposesB)
+                        : RightFactor(b, stride: strideB, isTransposed: transposesB),
+                      into: result, outputStride: columns + gap, rows: rows, columns: columns,
+                      inner: inner, scale: scale, keep: keep,
+                      bias: hasBias ? bias.baseAddress : nil)
+                  }
                 }
               }
             }
@@ -95,8 +95,6 @@ struct MatrixProductTests {
 
   @Test("products in panels do not depend on the number of threads")
   func threads() {
-    let threads = Threads.count
-    defer { Threads.count = threads }
     let (rows, columns, inner) = (4100, 72, 500)
     let a = HostMemory(count: rows * inner)
     let b = HostMemory(count: columns * inner)
@@ -106,12 +104,13 @@ struct MatrixProductTests {
       }
     }
     let results = [1, 2, 5].map { count in
-      Threads.count = count
       let result = HostMemory(count: rows * columns)
-      multiplyMatrices(
-        MatrixPointer(a.pointer, stride: inner),
-        RightFactor(b.pointer, stride: inner, isTransposed: true), into: result.pointer,
-        outputStride: columns, rows: rows, columns: columns, inner: inner)
+      Threads.with(count: count) {
+        multiplyMatrices(
+          MatrixPointer(a.pointer, stride: inner),
+          RightFactor(b.pointer, stride: inner, isTransposed: true), into: result.pointer,
+          outputStride: columns, rows: rows, columns: columns, inner: inner)
+      }
       return Array(UnsafeBufferPointer(start: result.pointer, count: rows * columns))
     }
     #expect(results[0] == results[1] && results[0] == results[2])
@@ -126,8 +125,6 @@ struct MatrixProductTests {
 
   @Test("the right factor may have an update of low rank", arguments: updatedSizes)
   func updates(_ sizes: Sizes, rank: Int) {
-    let threads = Threads.count
-    defer { Threads.count = threads }
     let (rows, columns, inner) = (sizes.rows, sizes.columns, sizes.inner)
     func storage(_ values: [Float]) -> HostMemory {
       let storage = HostMemory(count: values.count)
@@ -159,16 +156,17 @@ struct MatrixProductTests {
       let halfStorage = HalfMemory(count: half.count, format: .binary16)
       for (index, value) in half.enumerated() { halfStorage.pointer[index] = value.bitPattern }
       for (count, isHalf) in [(1, false), (3, false), (1, true), (3, true)] {
-        Threads.count = count
         var factor =
           isHalf
           ? RightFactor(halfStorage, stride: stride, isTransposed: isTransposed)
           : RightFactor(full.pointer, stride: stride, isTransposed: isTransposed)
         factor.update = update
         let result = HostMemory(count: rows * columns)
-        multiplyMatrices(
-          MatrixPointer(rowsOfA.pointer, stride: inner), factor, into: result.pointer,
-          outputStride: columns, rows: rows, columns: columns, inner: inner)
+        Threads.with(count: count) {
+          multiplyMatrices(
+            MatrixPointer(rowsOfA.pointer, stride: inner), factor, into: result.pointer,
+            outputStride: columns, rows: rows, columns: columns, inner: inner)
+        }
         let values = Array(UnsafeBufferPointer(start: result.pointer, count: rows * columns))
         #expect(largestError(values, expected) <= 1e-5)
       }

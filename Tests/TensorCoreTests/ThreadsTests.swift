@@ -23,16 +23,22 @@ struct ThreadsTests {
     var areOnce: Bool { values.allSatisfy { $0 == 1 } }
   }
 
-  private func withThreads(_ count: Int, _ body: () -> Void) {
+  @Test("another number holds for what is called, on whatever thread, and nowhere else")
+  func scope() {
     let before = Threads.count
-    Threads.count = count
-    defer { Threads.count = before }
-    body()
+    Threads.with(count: 3) {
+      #expect(Threads.count == 3)
+      let counts = Slots(64)
+      parallelItems(64) { counts.values[$0] = Threads.count }
+      #expect(counts.values.allSatisfy { $0 == 3 })
+      Threads.with(count: 0) { #expect(Threads.count == 1) }
+    }
+    #expect(Threads.count == before)
   }
 
   @Test("every index of a loop is visited once, in loops right after each other and after a rest")
   func visits() {
-    withThreads(3) {
+    Threads.with(count: 3) {
       for round in 0..<2_000 {
         let visits = Slots(round % 7)
         parallelItems(round % 7) { visits.add($0) }
@@ -45,7 +51,7 @@ struct ThreadsTests {
   @Test("fewer threads after more, and more after fewer")
   func changes() {
     for threads in [1, 4, 2, 5, 1, 3] {
-      withThreads(threads) {
+      Threads.with(count: threads) {
         for _ in 0..<100 {
           let visits = Slots(50)
           parallelItems(50) { visits.add($0) }
@@ -57,7 +63,7 @@ struct ThreadsTests {
 
   @Test("loops inside loops and loops of several threads at once")
   func nesting() {
-    withThreads(2) {
+    Threads.with(count: 2) {
       let visits = Slots(4 * 100 * 6)
       let group = DispatchGroup()
       for caller in 0..<4 {
@@ -76,7 +82,7 @@ struct ThreadsTests {
 
   @Test("ranges cover all items in order and hold at least the grain, but for a single one")
   func ranges() {
-    withThreads(4) {
+    Threads.with(count: 4) {
       for (count, grain) in [(1, 1), (10, 3), (10, 100), (97, 8), (1_000, 1)] {
         let ends = Slots(count)
         parallelRanges(count, grain: grain) { ends.values[$0.lowerBound] = $0.upperBound }

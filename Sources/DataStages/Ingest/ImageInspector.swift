@@ -102,8 +102,9 @@ final class Inspection: Sendable {
   private let end = DispatchSemaphore(value: 0)
 
   init(of tasks: [ImageInspector.Task], by inspector: ImageInspector) {
+    let threads = Threads.count
     let inspect = { @Sendable [self] in
-      let outcomes = inspector.inspect(tasks)
+      let outcomes = Threads.with(count: threads) { inspector.inspect(tasks) }
       found.withLock { $0 = outcomes }
       end.signal()
     }

@@ -287,8 +287,10 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): adapts a \(part), but the model has none" + Self.otherModel
     case .noSuchLayers(let path, let modules, let part):
       "\(path): "
-        + (modules.count == 1 ? "1 module matches " : "\(modules.count) modules match ")
-        + "no linear layer of the model's \(part): "
+        + (modules.count == 1
+          ? "1 module matches no linear layer of the model's "
+          : "\(modules.count) modules match no linear layer of the model's ")
+        + "\(part): "
         + modules.prefix(5).joined(separator: ", ") + (modules.count > 5 ? ", ..." : "")
         + Self.otherModel
     case .layerMismatch(let path, let down, let up, let layer):

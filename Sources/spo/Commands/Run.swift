@@ -67,10 +67,11 @@ enum Run: Command {
   ) throws {
     let pipeline = try makePipeline(arguments, arguments.values("set"))
     let computing = try ComputingDevice(pipeline.device, localRank: launched.localRank)
-    if let threads = pipeline.threads { Threads.count = threads }
     let runner = Runner(pipeline, ranks: launched.ranks) { _ in }
-    try computing.perform {
-      try runner.follow(stage: stage, settings: settings, isBuilding: isBuilding)
+    try Threads.with(count: pipeline.threads ?? Threads.count) {
+      try computing.perform {
+        try runner.follow(stage: stage, settings: settings, isBuilding: isBuilding)
+      }
     }
   }
 
@@ -83,7 +84,6 @@ enum Run: Command {
     pipeline.sayNotes()
     try pipeline.checkFit()
     let computing = try ComputingDevice(pipeline.device, localRank: launched.localRank)
-    if let threads = pipeline.threads { Threads.count = threads }
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))
     defer { console.closeLine() }
@@ -102,13 +102,15 @@ enum Run: Command {
       }
       console.show(event)
     }
-    try computing.perform {
-      guard let part else {
-        return try runner.run(
-          through: arguments.value("through"), forced: Set(arguments.values("force")),
-          merge: merge)
+    try Threads.with(count: pipeline.threads ?? Threads.count) {
+      try computing.perform {
+        guard let part else {
+          return try runner.run(
+            through: arguments.value("through"), forced: Set(arguments.values("force")),
+            merge: merge)
+        }
+        try runner.runPart(part.partition, of: part.stage, environment: environment)
       }
-      try runner.runPart(part.partition, of: part.stage, environment: environment)
     }
     try console.finish()
   }

@@ -61,12 +61,14 @@ enum Bench: Command {
       throw arguments.error("--save records the warm-up run, which --cold skips")
     }
     let options = try BenchOptions(arguments)
-    if let threads = try arguments.int("threads", in: 1...1024) { Threads.count = threads }
-    try PublishedModel.$standIns.withValue(options.standIns) {
-      guard !arguments.has("plan") else {
-        return try Console.print(try plan(name, subject, options).text())
+    let threads = try arguments.int("threads", in: 1...1024) ?? Threads.count
+    try Threads.with(count: threads) {
+      try PublishedModel.$standIns.withValue(options.standIns) {
+        guard !arguments.has("plan") else {
+          return try Console.print(try plan(name, subject, options).text())
+        }
+        try measure(name, subject, options, arguments)
       }
-      try measure(name, subject, options, arguments)
     }
   }
 
