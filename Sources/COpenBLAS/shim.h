@@ -27,6 +27,14 @@ static inline int spo_has_wide_registers(void) {
 #endif
 }
 
+// The same address, of which the compiler does not know how it came about.
+//
+// It would otherwise keep the address of every row that a loop reads, and run out of registers for them.
+static inline const float *spo_opaque(const float *address) {
+  __asm__("" : "+r"(address));
+  return address;
+}
+
 // What the kernels were built to use, in the names of /proc/cpuinfo.
 static inline const char *spo_instruction_sets(void) {
   return ""
