@@ -35,6 +35,15 @@ static inline const float *spo_opaque(const float *address) {
   return address;
 }
 
+// Tells the processor that a loop waits for another thread.
+static inline void spo_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
 // What the kernels were built to use, in the names of /proc/cpuinfo.
 static inline const char *spo_instruction_sets(void) {
   return ""
