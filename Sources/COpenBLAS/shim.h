@@ -1,4 +1,5 @@
 #include <cblas.h>
+#include <stdint.h>
 #ifdef __linux__
 #include <malloc.h>
 #include <sys/mman.h>
@@ -12,9 +13,24 @@ static inline void spo_return_freed_memory(void) {
 }
 
 // Asks the system to back a block by huge pages, where it has them and leaves the choice to programs.
+//
+// A block that begins or ends within one shares it with its neighbours.
 static inline void spo_prefer_huge_pages(void *address, size_t count) {
 #ifdef MADV_HUGEPAGE
-  madvise(address, count, MADV_HUGEPAGE);
+  const uintptr_t size = 2 << 20;
+  const uintptr_t first = (uintptr_t)address & ~(size - 1);
+  const uintptr_t end = ((uintptr_t)address + count + size - 1) & ~(size - 1);
+  madvise((void *)first, end - first, MADV_HUGEPAGE);
+#endif
+}
+
+// Makes blocks of fewer than so many bytes neighbours, whose memory is asked for much at a time, so that they can
+// share huge pages.
+static inline void spo_keep_blocks_together(size_t count) {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, (int)count);
+  mallopt(M_TOP_PAD, 16 << 20);
+  mallopt(M_TRIM_THRESHOLD, 64 << 20);
 #endif
 }
 
@@ -24,6 +40,23 @@ static inline int spo_has_wide_registers(void) {
   return 1;
 #else
   return 0;
+#endif
+}
+
+// The same address, of which the compiler does not know how it came about.
+//
+// It would otherwise keep the address of every row that a loop reads, and run out of registers for them.
+static inline const float *spo_opaque(const float *address) {
+  __asm__("" : "+r"(address));
+  return address;
+}
+
+// Tells the processor that a loop waits for another thread.
+static inline void spo_pause(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
 #endif
 }
 

@@ -28,16 +28,26 @@ public final class HostMemory {
 /// The size of a huge page of x86-64, and of arm64 with pages of 4 KB.
 private let hugePageSize = 2 << 20
 
-/// Memory for numbers, aligned to 64 bytes at least: of huge pages if it is large.
+/// Blocks of so many bytes begin with a huge page; smaller ones share them.
+private let largeBlockSize = 2 * hugePageSize
+
+/// Set when the first block is allocated.
+private let areBlocksTogether: Bool = {
+  spo_keep_blocks_together(largeBlockSize)
+  return true
+}()
+
+/// Memory for numbers, aligned to 64 bytes at least: of huge pages unless it is small.
 ///
 /// Kernels read many rows that lie far apart, each from a page of its own, and look them up faster if
-/// these are few. Where the system refuses, blocks that wait to be used again go back to it first; then
-/// the process ends, see `exitForLackOfMemory`. To be freed with `free`.
+/// these are few; so do small models, whose tensors are many. Where the system refuses, blocks that wait to be used
+/// again go back to it first; then the process ends, see `exitForLackOfMemory`. To be freed with `free`.
 func allocateTensorMemory(byteCount: Int) -> UnsafeMutableRawPointer {
-  let isLarge = byteCount >= 2 * hugePageSize
+  _ = areBlocksTogether
+  let alignment = byteCount >= largeBlockSize ? hugePageSize : 64
   func allocated() -> UnsafeMutableRawPointer? {
     var memory: UnsafeMutableRawPointer?
-    return posix_memalign(&memory, isLarge ? hugePageSize : 64, byteCount) == 0 ? memory : nil
+    return posix_memalign(&memory, alignment, byteCount) == 0 ? memory : nil
   }
   var memory = allocated()
   if memory == nil {
@@ -45,7 +55,7 @@ func allocateTensorMemory(byteCount: Int) -> UnsafeMutableRawPointer {
     memory = allocated()
   }
   guard let memory else { exitForLackOfMemory(byteCount, for: "a tensor") }
-  if isLarge { spo_prefer_huge_pages(memory, byteCount) }
+  if byteCount >= hugePageSize / 32 { spo_prefer_huge_pages(memory, byteCount) }
   return memory
 }
 

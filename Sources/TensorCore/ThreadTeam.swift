@@ -1,3 +1,4 @@
+import COpenBLAS
 import Dispatch
 import Foundation
 import Synchronization
@@ -52,12 +53,19 @@ final class ThreadTeam: Sendable {
 
     takeItems(fromBack: false)
     // Shuts the gate when the last helper has left.
+    var tries = 0
     while !gate.weakCompareExchange(expected: 1, desired: 0, ordering: .acquiring).exchanged {
-      sched_yield()
+      tries = Self.wait(tries)
     }
     work.value = Work()
     isTaken.store(false, ordering: .releasing)
     return true
+  }
+
+  /// Waits a moment: the first times without the system, which takes longer than many loops.
+  private static func wait(_ tries: Int) -> Int {
+    if tries < 200 { spo_pause() } else { sched_yield() }
+    return tries + 1
   }
 
   private func takeItems(fromBack: Bool) {
@@ -82,11 +90,12 @@ final class ThreadTeam: Sendable {
   }
 
   private func waitForLoop(after last: Int) -> Int {
+    var tries = 0
     while true {
       for _ in 0..<Self.patience {
         let current = loop.load(ordering: .acquiring)
         if current != last { return current }
-        sched_yield()
+        tries = Self.wait(tries)
       }
       sleeperCount.wrappingAdd(1, ordering: .sequentiallyConsistent)
       if loop.load(ordering: .sequentiallyConsistent) != last, retractSleep() { continue }

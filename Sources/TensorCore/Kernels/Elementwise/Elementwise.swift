@@ -56,10 +56,13 @@ private func combine(
     }
   } else {
     parallelRanges(broadcast.outer * repeats, grain: elementGrain / inner) { range in
+      // Rows may be as short as a division takes.
+      var (index, repeated) = range.lowerBound.quotientAndRemainder(dividingBy: repeats)
       for row in range {
         mapVectors(
-          a + row * inner, b + row / repeats * inner, into: output + row * inner, count: inner,
-          operation)
+          a + row * inner, b + index * inner, into: output + row * inner, count: inner, operation)
+        repeated += 1
+        if repeated == repeats { (index, repeated) = (index + 1, 0) }
       }
     }
   }

@@ -47,7 +47,12 @@ public func activationGradient(
 func sigmoid(_ x: Vector) -> Vector { 1 / (1 + powerOfTwo(-binaryLogarithmOfE * x)) }
 
 @inline(__always)
-func silu(_ x: Vector) -> Vector { x / (1 + powerOfTwo(-binaryLogarithmOfE * x)) }
+func silu<Lanes: FloatVector>(_ x: Lanes) -> Lanes {
+  x / (all(1) + limitedPowerOfTwo(all(-binaryLogarithmOfE) * x))
+}
+
+@inline(__always)
+private func all<Lanes: FloatVector>(_ value: Float) -> Lanes { Lanes(repeating: value) }
 
 // d/dx x s(x) = s (1 + x (1 - s))
 @inline(__always)
@@ -68,9 +73,9 @@ func quickGELUSlope(_ x: Vector) -> Vector {
 
 // x Phi(x) = max(x, 0) - |x| (1 - Phi(|x|))
 @inline(__always)
-func gelu(_ x: Vector) -> Vector {
-  let magnitude = magnitude(x)
-  return 0.5 * (x + magnitude - magnitude * tailOfBothSides(magnitude, bell(x)))
+func gelu<Lanes: FloatVector>(_ x: Lanes) -> Lanes {
+  let magnitude = x.magnitudes
+  return all(0.5) * (x + magnitude - magnitude * tailOfBothSides(magnitude, bell(x)))
 }
 
 // d/dx x Phi(x) = Phi(x) + x phi(x)
@@ -80,34 +85,39 @@ func geluSlope(_ x: Vector) -> Vector {
   return normalDistribution(x, height) + x * height * 0.398_942_28
 }
 
-@inline(__always)
-private func magnitude(_ x: Vector) -> Vector {
-  unsafeBitCast(unsafeBitCast(x, to: SIMD8<UInt32>.self) & 0x7FFF_FFFF, to: Vector.self)
-}
-
 /// exp(-x^2 / 2), but never less than 1e-38.
 @inline(__always)
-private func bell(_ x: Vector) -> Vector { powerOfTwoUpToZero(-0.5 * binaryLogarithmOfE * x * x) }
+private func bell<Lanes: FloatVector>(_ x: Lanes) -> Lanes {
+  powerOfTwoUpToZero(all(-0.5 * binaryLogarithmOfE) * x * x)
+}
 
 /// Phi(x), given `bell` = exp(-x^2 / 2); absolute error under 2e-7.
 @inline(__always)
-private func normalDistribution(_ x: Vector, _ bell: Vector) -> Vector {
-  let upperTail = 0.5 * tailOfBothSides(magnitude(x), bell)
-  return (1 - upperTail).replacing(with: upperTail, where: x .< 0)
+private func normalDistribution<Lanes: FloatVector>(_ x: Lanes, _ bell: Lanes) -> Lanes {
+  let upperTail = all(0.5) * tailOfBothSides(x.magnitudes, bell)
+  return (all(1) - upperTail).replacing(with: upperTail, whereNegative: x)
 }
 
 /// 2 (1 - Phi(x)) of x >= 0, given `bell` = exp(-x^2 / 2).
 ///
 /// Source: Abramowitz and Stegun, formula 7.1.26, at x / sqrt 2.
 @inline(__always)
-private func tailOfBothSides(_ x: Vector, _ bell: Vector) -> Vector {
-  let t = 1 / Vector(repeating: 1).addingProduct(Vector(repeating: 0.231_641_888), x)
-  var polynomial = Vector(repeating: 1.061_405_43)
-  polynomial = Vector(repeating: -1.453_152_03).addingProduct(polynomial, t)
-  polynomial = Vector(repeating: 1.421_413_74).addingProduct(polynomial, t)
-  polynomial = Vector(repeating: -0.284_496_736).addingProduct(polynomial, t)
-  polynomial = Vector(repeating: 0.254_829_592).addingProduct(polynomial, t)
+private func tailOfBothSides<Lanes: FloatVector>(_ x: Lanes, _ bell: Lanes) -> Lanes {
+  func all(_ value: Float) -> Lanes { Lanes(repeating: value) }
+  let t = all(1) / all(1).addingProduct(all(0.231_641_888), x)
+  var polynomial = all(1.061_405_43)
+  polynomial = all(-1.453_152_03).addingProduct(polynomial, t)
+  polynomial = all(1.421_413_74).addingProduct(polynomial, t)
+  polynomial = all(-0.284_496_736).addingProduct(polynomial, t)
+  polynomial = all(0.254_829_592).addingProduct(polynomial, t)
   return polynomial * t * bell
+}
+
+private enum GatedGELU: BinaryMap {
+  @inline(__always)
+  static func result<Lanes: FloatVector>(_ value: Lanes, _ gate: Lanes) -> Lanes {
+    value * gelu(gate)
+  }
 }
 
 /// GEGLU: `output = value * gelu(gate)`, where each input row holds `width` values, then `width`
@@ -120,7 +130,8 @@ public func gatedGELU(
   parallelRanges(rows, grain: elementGrain / 4 / width) { range in
     for row in range {
       let value = input + row * 2 * width
-      mapVectors(value, value + width, into: output + row * width, count: width) { $0 * gelu($1) }
+      mapVectors(
+        GatedGELU.self, value, value + width, into: output + row * width, count: width)
     }
   }
 }
@@ -138,7 +149,14 @@ public func gatedGELUGradient(
       let valueGradient = inputGradient + row * 2 * width
       let gateGradient = valueGradient + width
       let whole = width / 8 * 8
-      for column in stride(from: 0, to: whole, by: 8) {
+      let wide = TileForm.native == .wide ? width / 16 * 16 : 0
+      for column in stride(from: 0, to: wide, by: 16) {
+        let (dv, dg): (SIMD16<Float>, SIMD16<Float>) = gatedGELUGradient(
+          load(value + column), load(gate + column), load(dy + column))
+        store(dv, to: valueGradient + column)
+        store(dg, to: gateGradient + column)
+      }
+      for column in stride(from: wide, to: whole, by: 8) {
         let (dv, dg) = gatedGELUGradient(
           loadVector(value + column), loadVector(gate + column), loadVector(dy + column))
         storeVector(dv, to: valueGradient + column)
@@ -157,12 +175,12 @@ public func gatedGELUGradient(
 
 /// The gradients of `value * gelu(gate)`, which share the distribution function.
 @inline(__always)
-private func gatedGELUGradient(
-  _ value: Vector, _ gate: Vector, _ dy: Vector
-) -> (value: Vector, gate: Vector) {
+private func gatedGELUGradient<Lanes: FloatVector>(
+  _ value: Lanes, _ gate: Lanes, _ dy: Lanes
+) -> (value: Lanes, gate: Lanes) {
   let height = bell(gate)
   let probability = normalDistribution(gate, height)
-  let slope = probability + gate * height * 0.398_942_28
+  let slope = probability + gate * height * all(0.398_942_28)
   return (dy * gate * probability, dy * value * slope)
 }
 

@@ -4,8 +4,10 @@ extension WinogradTiles {
   /// second-level cache.
   private static let ownTiles = 24
   /// Transformed input floats when the threads share them: many, for every time they change the
-  /// kernel is made again.
-  private static let sharedCount = 9 << 20
+  /// kernel is made again, but with fast tiles no more than stay in a third-level cache.
+  private static func sharedCount(_ form: TileForm) -> Int {
+    form == .narrow ? 9 << 20 : 5 << 20
+  }
 
   /// Tiles that a thread takes through all steps at once.
   func ownSize(_ form: TileForm) -> Int {
@@ -14,8 +16,8 @@ extension WinogradTiles {
   }
 
   /// Tiles that threads share at once.
-  var sharedSize: Int {
-    let most = max(96, Self.sharedCount / (form.inputPlanes * inputChannels))
+  func sharedSize(_ tileForm: TileForm) -> Int {
+    let most = max(96, Self.sharedCount(tileForm) / (form.inputPlanes * inputChannels))
     let passes = (count + most - 1) / most
     return (count + passes - 1) / max(1, passes)
   }
@@ -25,7 +27,8 @@ extension WinogradTiles {
   /// Few tiles read it again so soon that it should stay in a second-level cache. With many, neighbouring
   /// panels read a transformed tile together, and products are added to less often.
   func partOfKernel(_ form: TileForm) -> (channels: Int, panels: Int) {
-    count < 96 ? (128, 32 / form.columns) : (320, 64 / form.columns)
+    if count < 96 { return (128, 32 / form.columns) }
+    return (320, form == .narrow ? 4 : 1)
   }
 
   /// So many neighbouring panels that the threads get shares of one size.
@@ -58,7 +61,7 @@ extension WinogradTiles {
             ])
         ])
     }
-    let size = sharedSize
+    let size = sharedSize(tileForm)
     let panelCount = (paddedChannels + columns - 1) / columns
     let panels = panelsAtOnce(tileForm, of: panelCount)
     let channels = min(partOfKernel(tileForm).channels, inputChannels)

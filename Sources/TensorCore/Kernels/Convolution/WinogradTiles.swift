@@ -99,6 +99,15 @@ struct WinogradTiles {
     var (image, firstY, firstX) = position(tile)
     if form == .enlarging { (firstY, firstX) = (firstY / 2, firstX / 2) }
     let size = form.inputSize
+    let (y, x) = (firstY - top, firstX - left)
+    if y >= 0, y + size <= inputHeight, x >= 0, x + size <= inputWidth {
+      var line = input + ((image * inputHeight + y) * inputWidth + x) * inputChannels
+      for row in 0..<size {
+        for column in 0..<size { pixels[row * size + column] = line + column * inputChannels }
+        line += inputWidth * inputChannels
+      }
+      return
+    }
     for row in 0..<size {
       let y = firstY + row - top
       let line = input + (image * inputHeight + y) * inputWidth * inputChannels
@@ -118,13 +127,24 @@ struct WinogradTiles {
     into pixels: UnsafeMutablePointer<UnsafePointer<Float>>
   ) {
     let (image, firstY, firstX) = position(tile)
-    for row in 0..<Winograd.outputSize {
+    let size = Winograd.outputSize
+    if firstY + size <= outputHeight, firstX + size <= outputWidth {
+      var line = output + ((image * outputHeight + firstY) * outputWidth + firstX) * paddedChannels
+      for row in 0..<size {
+        for column in 0..<size {
+          pixels[row * size + column] = UnsafePointer(line + column * paddedChannels)
+        }
+        line += outputWidth * paddedChannels
+      }
+      return
+    }
+    for row in 0..<size {
       let y = firstY + row
       let line = output + (image * outputHeight + y) * outputWidth * paddedChannels
-      for column in 0..<Winograd.outputSize {
+      for column in 0..<size {
         let x = firstX + column
         let isInside = y < outputHeight && x < outputWidth
-        pixels[row * Winograd.outputSize + column] =
+        pixels[row * size + column] =
           isInside ? line + x * paddedChannels : outside
       }
     }

@@ -107,8 +107,9 @@ struct PanelProduct {
     let panels = (panelCount + fitting - 1) / fitting
     // Less than 30,000 multiplications are not handed over.
     let most = max(1, rows * inner * columns / 30_000)
-    if panelCount < threads || rows >= 2048 * threads {
-      // Copying panels for each thread costs little beside so many rows.
+    if panelCount < threads || rows >= (panelCount <= 16 ? 256 : 2048) * threads {
+      // Copying panels for each thread costs little beside so many rows. Where these are short, threads that wrote
+      // parts of them would take them from each other's caches.
       return (panels, min(threads, most, max(1, units / 8)))
     }
     return (min(panelCount, most, (panels + threads - 1) / threads * threads), 1)

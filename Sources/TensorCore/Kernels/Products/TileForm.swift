@@ -129,13 +129,11 @@ extension TileProduct {
 
   @inline(never)
   fileprivate func multiply8x48(_ column: TileColumn) {
-    multiply(
-      column, halves: Rows4<Beside<Sixteen, Beside<Sixteen, Sixteen>>>.self, isUnrolled: true)
+    multiply(column, halves: Rows4<Beside<Sixteen, Beside<Sixteen, Sixteen>>>.self)
   }
 
   @inline(never)
   fileprivate func multiply4x48(_ column: TileColumn) {
-    multiply(
-      column, halves: Rows2<Beside<Sixteen, Beside<Sixteen, Sixteen>>>.self, isUnrolled: true)
+    multiply(column, halves: Rows2<Beside<Sixteen, Beside<Sixteen, Sixteen>>>.self)
   }
 }

@@ -47,8 +47,12 @@ let binaryLogarithmOfE: Float = 1.442_695_04
 /// Half the work of `exponential`, for softmaxes and activations: with `n = round(x)` and `f = x - n`,
 /// `2^x = 2^n 2^f`, the second by the minimax polynomial of degree 5 that is 1 at 0.
 @inline(__always)
-package func powerOfTwo(_ x: Vector) -> Vector {
-  powerOfTwoUpToZero(x.replacing(with: 126, where: x .> 126))
+package func powerOfTwo(_ x: Vector) -> Vector { limitedPowerOfTwo(x) }
+
+/// The same for vectors of any length.
+@inline(__always)
+func limitedPowerOfTwo<Lanes: FloatVector>(_ x: Lanes) -> Lanes {
+  powerOfTwoUpToZero(x.orSmaller(Lanes(repeating: 126)))
 }
 
 /// The same where nothing is above 126.

@@ -10,9 +10,16 @@ protocol FloatVector: SIMD where Scalar == Float {
   static func + (a: Self, b: Self) -> Self
   static func - (a: Self, b: Self) -> Self
   static func * (a: Self, b: Self) -> Self
+  static func / (a: Self, b: Self) -> Self
   func addingProduct(_ a: Self, _ b: Self) -> Self
   /// The larger number in each lane; of one that is none and another, `self`.
   func orLarger(_ other: Self) -> Self
+  /// The smaller number in each lane; of one that is none and another, `self`.
+  func orSmaller(_ other: Self) -> Self
+  /// Each number without its sign.
+  var magnitudes: Self { get }
+  /// `other` in the lanes where `sign` is less than 0.
+  func replacing(with other: Self, whereNegative sign: Self) -> Self
   /// `self * 2^n`, where the low bits of `shifted` hold `n`.
   func timesPowerOfTwo(inBitsOf shifted: Self) -> Self
 }
@@ -20,6 +27,19 @@ protocol FloatVector: SIMD where Scalar == Float {
 extension SIMD8: FloatVector where Scalar == Float {
   @inlinable @inline(__always)
   func orLarger(_ other: Self) -> Self { replacing(with: other, where: other .> self) }
+
+  @inlinable @inline(__always)
+  func orSmaller(_ other: Self) -> Self { replacing(with: other, where: other .< self) }
+
+  @inlinable @inline(__always)
+  var magnitudes: Self {
+    unsafeBitCast(unsafeBitCast(self, to: SIMD8<UInt32>.self) & 0x7FFF_FFFF, to: Self.self)
+  }
+
+  @inlinable @inline(__always)
+  func replacing(with other: Self, whereNegative sign: Self) -> Self {
+    replacing(with: other, where: sign .< 0)
+  }
 
   @inlinable @inline(__always)
   func timesPowerOfTwo(inBitsOf shifted: Self) -> Self {
@@ -31,6 +51,19 @@ extension SIMD8: FloatVector where Scalar == Float {
 extension SIMD16: FloatVector where Scalar == Float {
   @inlinable @inline(__always)
   func orLarger(_ other: Self) -> Self { replacing(with: other, where: other .> self) }
+
+  @inlinable @inline(__always)
+  func orSmaller(_ other: Self) -> Self { replacing(with: other, where: other .< self) }
+
+  @inlinable @inline(__always)
+  var magnitudes: Self {
+    unsafeBitCast(unsafeBitCast(self, to: SIMD16<UInt32>.self) & 0x7FFF_FFFF, to: Self.self)
+  }
+
+  @inlinable @inline(__always)
+  func replacing(with other: Self, whereNegative sign: Self) -> Self {
+    replacing(with: other, where: sign .< 0)
+  }
 
   @inlinable @inline(__always)
   func timesPowerOfTwo(inBitsOf shifted: Self) -> Self {
@@ -70,6 +103,25 @@ func loadPartialVector(_ pointer: UnsafePointer<Float>, _ count: Int) -> Vector 
 @inline(__always)
 func storePartialVector(_ vector: Vector, to pointer: UnsafeMutablePointer<Float>, _ count: Int) {
   for lane in 0..<count { pointer[lane] = vector[lane] }
+}
+
+/// A function of two numbers, for vectors of any length.
+protocol BinaryMap {
+  static func result<Lanes: FloatVector>(_ a: Lanes, _ b: Lanes) -> Lanes
+}
+
+/// `output[i] = Map.result(a[i], b[i])` on the calling thread, in the widest registers.
+@inline(__always)
+func mapVectors<Map: BinaryMap>(
+  _: Map.Type, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
+  into output: UnsafeMutablePointer<Float>, count: Int
+) {
+  let wide = TileForm.native == .wide ? count / 16 * 16 : 0
+  for index in stride(from: 0, to: wide, by: 16) {
+    let (x, y): (SIMD16<Float>, SIMD16<Float>) = (load(a + index), load(b + index))
+    store(Map.result(x, y), to: output + index)
+  }
+  mapVectors(a + wide, b + wide, into: output + wide, count: count - wide) { Map.result($0, $1) }
 }
 
 /// Elements below which a loop is not worth a second thread.

@@ -56,7 +56,7 @@ struct WinogradConvolution {
   /// The threads share the transformed tiles; each takes some output channels through all steps.
   private func runSharedTiles(_ source: PanelSource) {
     let form = source.form
-    let size = tiles.sharedSize
+    let size = tiles.sharedSize(form)
     let planes = WinogradPlanes(
       tiles.form.inputPlanes, tiles: size, channels: tiles.inputChannels)
     let panelsAtOnce = tiles.panelsAtOnce(form, of: source.panelCount)

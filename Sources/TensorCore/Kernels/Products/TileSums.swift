@@ -67,6 +67,15 @@ protocol TileSums {
   func store(to output: UnsafeMutablePointer<Float>, stride: Int, isAdding: Bool)
 }
 
+/// Sums of rows in two parts, each of which finds its rows with one address.
+protocol TileHalf: TileSums {
+  /// The rows of the first part.
+  static var upperRowCount: Int { get }
+  /// The same, with the addresses of the first rows of both parts.
+  mutating func add(
+    _ upper: UnsafePointer<Float>, _ lower: UnsafePointer<Float>, stride: Int, _ right: Columns)
+}
+
 /// The sums of one row.
 struct RowSums<Columns: TileColumns>: TileSums {
   private var sums: Columns
@@ -88,13 +97,14 @@ struct RowSums<Columns: TileColumns>: TileSums {
 }
 
 /// Rows above others.
-struct Above<First: TileSums, Second: TileSums>: TileSums
+struct Above<First: TileSums, Second: TileSums>: TileHalf
 where First.Columns == Second.Columns {
   typealias Columns = First.Columns
   private var first: First
   private var second: Second
 
   static var rowCount: Int { @inline(__always) get { First.rowCount + Second.rowCount } }
+  static var upperRowCount: Int { @inline(__always) get { First.rowCount } }
 
   @inline(__always)
   init(_ initial: Columns) {
@@ -104,8 +114,15 @@ where First.Columns == Second.Columns {
 
   @inline(__always)
   mutating func add(_ left: UnsafePointer<Float>, stride: Int, _ right: Columns) {
-    first.add(left, stride: stride, right)
-    second.add(left + First.rowCount * stride, stride: stride, right)
+    add(left, left + First.rowCount * stride, stride: stride, right)
+  }
+
+  @inline(__always)
+  mutating func add(
+    _ upper: UnsafePointer<Float>, _ lower: UnsafePointer<Float>, stride: Int, _ right: Columns
+  ) {
+    first.add(upper, stride: stride, right)
+    second.add(lower, stride: stride, right)
   }
 
   @inline(__always)

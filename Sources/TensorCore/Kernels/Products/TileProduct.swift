@@ -1,3 +1,5 @@
+import COpenBLAS
+
 /// Sums of products that are computed for one tile of a matrix at a time, in registers.
 ///
 ///     output[i][j] = initial[j] + sum over runs r and steps k of left[i][r, k] right[r, k][j]
@@ -43,27 +45,23 @@ extension TileProduct {
   /// To be called from functions that are not inlined and do nothing else: among other code the compiler
   /// does not keep the sums in registers. All tiles of a column are computed at once, as a call takes the
   /// time of a few steps.
-  ///
-  /// - Parameter isUnrolled: whether the compiler may take two steps at once, which is faster where it leaves enough
-  ///   registers; in a tile of 12 x 32 it takes a third of the speed
   @inline(__always)
-  func multiply<Half: TileSums>(
-    _ column: TileColumn, halves: Half.Type, isUnrolled: Bool = false
-  ) {
+  func multiply<Half: TileHalf>(_ column: TileColumn, halves: Half.Type) {
     var (left, output) = (column.left, column.output)
     for _ in 0..<column.count {
       let initial = Half.Columns(column.initial)
       var (upper, lower) = (Half(initial), Half(initial))
       for run in 0..<runCount {
-        var p = left.pointer + run * leftRunStride
-        var q = p + left.half
-        var r = column.right + run * rightRunStride
-        if isUnrolled {
-          for _ in 0..<runLength { step(&p, &q, &r, left.stride, &upper, &lower) }
-        } else {
-          // The compiler unrolls no loop whose count it does not know.
-          let end = r + runLength * rightStep
-          while r != end { step(&p, &q, &r, left.stride, &upper, &lower) }
+        var rows = TileQuarters<Half>(left, offset: run * leftRunStride)
+        var right = column.right + run * rightRunStride
+        // The compiler unrolls no loop whose count it does not know: two steps at once take too many registers.
+        let end = right + runLength * rightStep
+        while right != end {
+          let columns = Half.Columns(right)
+          upper.add(rows.first, rows.second, stride: left.stride, columns)
+          lower.add(rows.third, rows.fourth, stride: left.stride, columns)
+          rows.advance(by: leftStep)
+          right += rightStep
         }
       }
       upper.store(to: output, stride: column.outputStride, isAdding: column.isAdding)
@@ -74,18 +72,30 @@ extension TileProduct {
       output += 2 * Half.rowCount * column.outputStride
     }
   }
+}
 
-  /// Adds the products of one step, and goes on to the next.
+/// Where each half of a half of a tile reads.
+///
+/// Three rows at most are one address and twice its stride away, which a processor adds as it reads.
+private struct TileQuarters<Half: TileHalf> {
+  var first: UnsafePointer<Float>
+  var second: UnsafePointer<Float>
+  var third: UnsafePointer<Float>
+  var fourth: UnsafePointer<Float>
+
   @inline(__always)
-  private func step<Half: TileSums>(
-    _ p: inout UnsafePointer<Float>, _ q: inout UnsafePointer<Float>,
-    _ r: inout UnsafePointer<Float>, _ stride: Int, _ upper: inout Half, _ lower: inout Half
-  ) {
-    let right = Half.Columns(r)
-    upper.add(p, stride: stride, right)
-    lower.add(q, stride: stride, right)
-    p += leftStep
-    q += leftStep
-    r += rightStep
+  init(_ rows: TileRows, offset: Int) {
+    first = rows.pointer + offset
+    second = first + Half.upperRowCount * rows.stride
+    third = first + rows.half
+    fourth = third + Half.upperRowCount * rows.stride
+  }
+
+  @inline(__always)
+  mutating func advance(by step: Int) {
+    first = spo_opaque(first + step)
+    second = spo_opaque(second + step)
+    third = spo_opaque(third + step)
+    fourth = spo_opaque(fourth + step)
   }
 }

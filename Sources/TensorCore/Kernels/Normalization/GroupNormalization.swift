@@ -43,7 +43,7 @@ public func normalizeGroups(
   let scales = scratch.pointer
   let shifts = scratch.pointer + shape.batch * channels
   shape.inTwoPasses { block in
-    sums.sum(block, input, input) { x, _ in (x, x * x) }
+    sums.sum(block, input, input)
   } between: { image in
     let totals = sums.total(image)
     for group in 0..<shape.groups {
@@ -73,6 +73,21 @@ public func normalizeGroups(
   }
 }
 
+/// What follows a normalisation, for vectors of any length.
+private protocol UnaryMap {
+  static func result<Lanes: FloatVector>(_ x: Lanes) -> Lanes
+}
+
+private enum Unchanged: UnaryMap {
+  @inline(__always)
+  static func result<Lanes: FloatVector>(_ x: Lanes) -> Lanes { x }
+}
+
+private enum SiLU: UnaryMap {
+  @inline(__always)
+  static func result<Lanes: FloatVector>(_ x: Lanes) -> Lanes { silu(x) }
+}
+
 /// `output[row] = input[row] * scale + shift`, with SiLU after it if asked.
 @inline(never)
 private func scaleRows(
@@ -80,16 +95,38 @@ private func scaleRows(
   into output: UnsafeMutablePointer<Float>, rows: Int, width: Int, appliesSiLU: Bool
 ) {
   if appliesSiLU {
-    for row in 0..<rows {
-      mapVectors(input + row * width, scale, shift, into: output + row * width, count: width) {
-        silu($2.addingProduct($0, $1))
-      }
-    }
+    scaleRows(SiLU.self, input, scale, shift, into: output, rows: rows, width: width)
   } else {
-    for row in 0..<rows {
-      mapVectors(input + row * width, scale, shift, into: output + row * width, count: width) {
-        $2.addingProduct($0, $1)
-      }
+    scaleRows(Unchanged.self, input, scale, shift, into: output, rows: rows, width: width)
+  }
+}
+
+@inline(__always)
+private func scaleRows<Map: UnaryMap>(
+  _: Map.Type, _ input: UnsafePointer<Float>, _ scale: UnsafePointer<Float>,
+  _ shift: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, rows: Int, width: Int
+) {
+  let isWide = TileForm.native == .wide
+  // Two rows of eight numbers fill a vector of 16.
+  let pairs = isWide && width == 8 ? rows / 2 * 2 : 0
+  if pairs > 0 {
+    let scales = SIMD16(lowHalf: loadVector(scale), highHalf: loadVector(scale))
+    let shifts = SIMD16(lowHalf: loadVector(shift), highHalf: loadVector(shift))
+    for index in stride(from: 0, to: pairs * 8, by: 16) {
+      store(Map.result(shifts.addingProduct(load(input + index), scales)), to: output + index)
+    }
+  }
+  let wide = isWide ? width / 16 * 16 : 0
+  for row in pairs..<rows {
+    let (x, target) = (input + row * width, output + row * width)
+    for index in stride(from: 0, to: wide, by: 16) {
+      let (scales, shifts): (SIMD16<Float>, SIMD16<Float>) = (
+        load(scale + index), load(shift + index)
+      )
+      store(Map.result(shifts.addingProduct(load(x + index), scales)), to: target + index)
+    }
+    mapVectors(x + wide, scale + wide, shift + wide, into: target + wide, count: width - wide) {
+      Map.result($2.addingProduct($0, $1))
     }
   }
 }
@@ -123,7 +160,7 @@ public func normalizeGroupsGradient(
         block, input, outputGradient, gamma: gamma, beta: beta, statistics: statistics,
         into: inputGradient, shape)
     }
-    sums.sum(block, gradient, input) { dy, x in (dy, dy * x) }
+    sums.sum(block, gradient, input)
   } between: { image in
     let totals = sums.total(image)
     for group in 0..<shape.groups {
@@ -256,33 +293,54 @@ private final class ChannelSums {
 
   deinit { totals.deallocate() }
 
-  @inline(__always)
-  func sum(
-    _ block: Int, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
-    terms: (Vector, Vector) -> (Vector, Vector)
-  ) {
+  /// Sums `a` and `a b`.
+  func sum(_ block: Int, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>) {
     let channels = shape.channels
     let (image, positions) = shape.positions(ofBlock: block)
+    let start = (image * shape.positions + positions.lowerBound) * channels
     let sums = partial.pointer + block * channels * 2
-    var channel = 0
-    while channel < channels {
-      let width = min(8, channels - channel)
-      var first = Vector.zero
-      var second = Vector.zero
-      for position in positions {
-        let index = (image * shape.positions + position) * channels + channel
-        let (one, two) =
-          width == 8
-          ? terms(loadVector(a + index), loadVector(b + index))
-          : terms(loadPartialVector(a + index, width), loadPartialVector(b + index, width))
-        first += one
-        second += two
-      }
-      for lane in 0..<width {
-        sums[(channel + lane) * 2] = first[lane]
-        sums[(channel + lane) * 2 + 1] = second[lane]
-      }
-      channel += 8
+    let wide = TileForm.native == .wide ? channels / 16 * 16 : 0
+    for channel in stride(from: 0, to: wide, by: 16) {
+      sum(
+        SIMD16.self, a + start + channel, b + start + channel, positions.count,
+        into: sums + channel * 2)
+    }
+    let whole = channels / 8 * 8
+    for channel in stride(from: wide, to: whole, by: 8) {
+      sum(
+        SIMD8.self, a + start + channel, b + start + channel, positions.count,
+        into: sums + channel * 2)
+    }
+    guard whole < channels else { return }
+    let rest = channels - whole
+    var (first, second) = (Vector.zero, Vector.zero)
+    for index in stride(from: start + whole, to: start + positions.count * channels, by: channels) {
+      let value = loadPartialVector(a + index, rest)
+      first += value
+      second += value * loadPartialVector(b + index, rest)
+    }
+    for lane in 0..<rest {
+      sums[(whole + lane) * 2] = first[lane]
+      sums[(whole + lane) * 2 + 1] = second[lane]
+    }
+  }
+
+  @inline(__always)
+  private func sum<Lanes: FloatVector>(
+    _: Lanes.Type, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, _ count: Int,
+    into sums: UnsafeMutablePointer<Float>
+  ) {
+    var (first, second) = (Lanes.zero, Lanes.zero)
+    var index = 0
+    for _ in 0..<count {
+      let value: Lanes = load(a + index)
+      first = first + value
+      second = second + value * load(b + index)
+      index += shape.channels
+    }
+    for lane in 0..<Lanes.scalarCount {
+      sums[lane * 2] = first[lane]
+      sums[lane * 2 + 1] = second[lane]
     }
   }
 
