@@ -2,7 +2,7 @@ import Foundation
 import TensorCore
 import Testing
 
-@Suite("Attention", .serialized)
+@Suite("Attention")
 struct AttentionTests {
   static let shapes: [AttentionShape] = [
     .init(batch: 1, heads: 1, queryCount: 1, keyCount: 1, headWidth: 1),

@@ -1,7 +1,7 @@
 import TensorCore
 import Testing
 
-@Suite("Convolution", .serialized)
+@Suite("Convolution")
 struct ConvolutionTests {
   static let shapes: [ConvolutionShape] = [
     // 3x3, as almost everywhere in a U-Net; small and odd images, one or many channels.

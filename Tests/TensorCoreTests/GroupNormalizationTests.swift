@@ -2,7 +2,7 @@ import TensorCore
 import TestSupport
 import Testing
 
-@Suite("Group normalization", .serialized)
+@Suite("Group normalization")
 struct GroupNormalizationTests {
   /// Fewer images than threads share positions out; more keep each image on one thread.
   @Test(

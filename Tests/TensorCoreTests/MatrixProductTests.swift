@@ -1,7 +1,7 @@
 import TensorCore
 import Testing
 
-@Suite("Matrix product", .serialized)
+@Suite("Matrix product")
 struct MatrixProductTests {
   struct Sizes: Sendable {
     let rows: Int

@@ -2,7 +2,7 @@ import Foundation
 import TensorCore
 import Testing
 
-@Suite("Threads", .serialized)
+@Suite("Threads")
 struct ThreadsTests {
   /// A number for each index of a loop, 0 at first.
   ///

@@ -2,7 +2,7 @@ import TensorCore
 import Testing
 
 /// Both forms run on every processor: where registers are narrow, a vector of 16 floats takes two.
-@Suite("Tile forms", .serialized)
+@Suite("Tile forms")
 struct TileFormTests {
   @Test(
     "products have the same bits", arguments: [1, 5, 6, 7, 11, 12, 13, 17, 23, 24, 29, 100],
