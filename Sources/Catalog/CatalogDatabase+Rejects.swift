@@ -88,10 +88,13 @@ extension CatalogDatabase {
   public func takeOverRejects(
     from earlier: CatalogDatabase, exceptOf stage: String
   ) throws {
-    // Files keep their order, not their paths or ids.
-    let ids = try sources().map(\.id)
+    // Files keep their order by content, not their paths or ids.
+    func inOrder(_ catalog: CatalogDatabase) throws -> [SourceRecord] {
+      try catalog.sources().sorted { ($0.identity, $0.path) < ($1.identity, $1.path) }
+    }
+    let ids = try inOrder(self).map(\.id)
     let places = Dictionary(
-      uniqueKeysWithValues: try earlier.sources().enumerated().map { ($0.element.id, $0.offset) })
+      uniqueKeysWithValues: try inOrder(earlier).enumerated().map { ($0.element.id, $0.offset) })
     let rejects = try earlier.database.rows(
       "SELECT source_id, row, column_name, stage, code, reason, part FROM reject WHERE stage <> ?",
       stage
@@ -257,6 +260,16 @@ extension CatalogDatabase {
       SELECT count(*) FROM prompt
       WHERE EXISTS (SELECT 1 FROM pair WHERE prompt_id = prompt.id AND split = 'train')
         AND EXISTS (SELECT 1 FROM pair WHERE prompt_id = prompt.id AND split <> 'train')
+      """)
+  }
+
+  /// The number of pairs that compare an image with itself, by its bytes.
+  public func selfComparisonCount() throws -> Int {
+    try database.integer(
+      """
+      SELECT count(*) FROM pair
+      JOIN image AS first ON first.id = image_0_id JOIN image AS second ON second.id = image_1_id
+      WHERE first.id = second.id OR first.sha256 = second.sha256
       """)
   }
 }

@@ -42,6 +42,14 @@ public struct Pipeline {
       throw PipelineError.badSetting(
         path: path, reason: "is a folder; name the pipeline file (.json5)")
     }
+    let ending = path.split(separator: ".").last?.lowercased() ?? ""
+    guard !["csv", "tsv", "parquet", "jsonl", "ndjson", "txt"].contains(ending) else {
+      throw PipelineError.badSetting(
+        path: path,
+        reason:
+          "is data, not a pipeline; look at it with spo ingest --dry-run, and let the ingest.source of a "
+          + "pipeline name it")
+    }
     let file = try Self.asSettings {
       try JSON(contentsOf: path, dialect: .json5, maximumSize: 1 << 20)
     }
@@ -170,8 +178,11 @@ public struct Pipeline {
     if keys.count > 1 {
       let names = stages.map { $0.name }
       guard names.contains(keys[0]) else {
+        let owner = try stages.first { try Self.defaults(of: $0)[keys[0]] != nil }
         throw PipelineError.unknownStage(
-          name: keys[0], nearest: nearest(to: keys[0], in: names), known: names)
+          name: keys[0],
+          nearest: owner.map { ([$0.name] + keys).joined(separator: ".") }
+            ?? nearest(to: keys[0], in: names), known: names)
       }
       guard root["stages"]?[keys[0]] != nil else {
         throw PipelineError.badSetting(

@@ -68,7 +68,7 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
     case .tooManyRejects(let stage, let rejected, let total, let limit, let example):
       "\(stage): \(rejected) of \(total) were rejected, more than the fraction of \(limit) that "
         + "\(stage).max_reject_fraction allows\(example.map { ", such as \($0.printable)" } ?? ""); "
-        + "fix the data or raise the limit"
+        + (rejected == total ? "fix the data" : "fix the data or raise the limit")
     case .damaged(let path, let reason): "\(path): damaged: \(reason)"
     case .unusableInput(let path, let reason): "\(path): \(reason)"
     case .noSpace(let path, let what, let byteCount, let free):

@@ -72,6 +72,13 @@ import Testing
       #expect(even["contradictions"] == 2 && even["cycles"] == 0, "\(even)")
       let spelled = try rows("a fox,1.png,2.png,0\nA  Fox,2.png,1.png,0\na fox ,1.png,2.png,0\n")
       #expect(spelled["contradictions"] == 3 && spelled["repeated_pairs"] == 1, "\(spelled)")
+      // Of equal rows the first stays, however it is spelled.
+      _ = try rows("A fox,1.png,2.png,0\na  fox,2.png,3.png,0\nA fox,2.png,3.png,0\n")
+      let audit = try Audit(.files(["\(folder)/train.csv"], overrides: []))
+      try audit.write(to: "\(folder)/audit")
+      let list = try String(
+        contentsOfFile: "\(folder)/audit/drop-repeated_pairs.txt", encoding: .utf8)
+      #expect(list.contains("train.csv:2") && !list.contains("train.csv:1"), "\(list)")
     }
   }
 

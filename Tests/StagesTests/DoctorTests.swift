@@ -219,6 +219,28 @@ import Testing
     }
   }
 
+  @Test("data of which no row can be used, and prompts that cannot be read, are found before a run")
+  func unusableRows() throws {
+    try withTemporaryFolder { folder in
+      let data = "\(folder)/pairs.csv"
+      for (rows, part) in [
+        ("prompt,chosen,rejected\na fox,x.png,y.png\n", "there is no file"),
+        ("prompt,chosen,rejected\na.png,a red fox,a blue hen\n", "are the columns swapped"),
+      ] {
+        try AtomicFile.replace(data, with: Array(rows.utf8))
+        let message = failure { _ = try doctor(overrides: Self.paths + ["ingest.source=\(data)"]) }
+        #expect(message?.contains(part) == true, "\(message ?? "accepted")")
+      }
+      try AtomicFile.replace("\(folder)/list.csv", with: Array("words\na fox\n".utf8))
+      let message = failure {
+        _ = try doctor(overrides: Self.paths + ["report.prompts=\(folder)/list.csv"])
+      }
+      #expect(
+        message?.contains("list.csv: no key or column named prompt") == true,
+        "\(message ?? "accepted")")
+    }
+  }
+
   @Test("data that a pipeline's training could not use is refused before it is read")
   func unusableSources() throws {
     try withTemporaryFolder { folder in

@@ -3,6 +3,7 @@ import DataStages
 import Files
 import Foundation
 import PipelineCore
+import Shards
 import Stages
 import TestSupport
 import Testing
@@ -79,40 +80,160 @@ import Testing
         message.contains("\(DataPipeline.train): the images in it are needed"), "\(message)")
       pipeline.encode["size"] = 16
       pipeline.ingest["ties"] = "drop"
-      #expect(failure { try pipeline.run() }?.contains("no file matches") == true)
+      #expect(failure { try pipeline.run() }?.contains("ingest must read") == true)
     }
   }
 
-  /// Eight rows of image files, each in a file of its own.
+  /// Image files and rows that name them, eight in each of two CSV files.
   private func imageFiles(in folder: String) throws -> DataPipeline {
-    var csv = "prompt,chosen,rejected\n"
-    for row in 0..<8 {
-      for side in ["a", "b"] {
-        try AtomicFile.replace(
-          "\(folder)/\(row)\(side).png", with: try picture(2 * row + (side == "a" ? 0 : 1)))
+    for (file, name) in ["a", "b"].enumerated() {
+      var csv = "prompt,chosen,rejected\n"
+      for row in 8 * file..<8 * file + 8 {
+        for side in 0...1 {
+          try AtomicFile.replace("\(folder)/\(row)-\(side).png", with: try picture(2 * row + side))
+        }
+        csv += "a fox \(row),\(row)-0.png,\(row)-1.png\n"
       }
-      csv += "a fox \(row),\(row)a.png,\(row)b.png\n"
+      try AtomicFile.replace("\(folder)/\(name).csv", with: Array(csv.utf8))
     }
-    try AtomicFile.replace("\(folder)/train.csv", with: Array(csv.utf8))
-    return try DataPipeline(in: folder, sources: ["train.csv"])
+    return try DataPipeline(in: folder, sources: ["*.csv"])
   }
 
-  @Test("an image file that is gone costs its pair, as far as max_reject_fraction allows")
+  @Test(
+    "a source of which only the images' copies are left is never read into a new catalog without a word"
+  )
+  func copiesAlone() throws {
+    try withTemporaryFolder { folder in
+      var pipeline = try imageFiles(in: folder)
+      pipeline.ingest["copy_images"] = true
+      pipeline.ingest["source"] = .string("\(folder)/*.csv")
+      try pipeline.run()
+      let shards = try pipeline.shardBytes()
+      try Folders.remove("\(folder)/a.csv")
+      #expect(try pipeline.run().contains(.upToDate(stage: "ingest")))
+      var changed = pipeline
+      changed.ingest["ties"] = "drop"
+      let message = failure { try changed.run() } ?? "accepted"
+      #expect(message.contains("ingest must read \(folder)/a.csv again"), "\(message)")
+      let check = RunCheck(overrides: [], limits: MachineLimits(memory: 1 << 40, freeDisk: nil)) {
+        _ in try pipeline.pipeline()
+      }
+      let forced = failure {
+        try Runner(try pipeline.pipeline(), check: check.require) { _ in }.run(forced: ["ingest"])
+      }
+      #expect(forced?.contains("must read") == true, "\(forced ?? "accepted")")
+      // Nothing is lost, and the remedy is one.
+      #expect(try pipeline.run().contains(.upToDate(stage: "ingest")))
+      #expect(try pipeline.catalog().counts().pairs == 16)
+      #expect(try pipeline.shardBytes() == shards)
+      changed.ingest["source"] = .string("\(folder)/b.csv")
+      try changed.run()
+      #expect(try changed.catalog().counts().pairs == 8)
+    }
+  }
+
+  @Test("a rebuild that was interrupted does not go on without a source that is gone")
+  func interruptedRebuild() throws {
+    try withTemporaryFolder { folder in
+      var pipeline = try imageFiles(in: folder)
+      pipeline.ingest["copy_images"] = true
+      try pipeline.run(through: "ingest")
+      pipeline.ingest["check_images"] = "header"
+      // Ended while the new catalog is made: a broken image in the second file is one reject too many.
+      let good = try RegularFile(path: "\(folder)/9-0.png").readAll()
+      try AtomicFile.replace("\(folder)/9-0.png", with: [])
+      try AtomicFile.replace("\(folder)/10-0.png", with: [])
+      #expect(throws: (any Error).self) { try pipeline.run(through: "ingest") }
+      try AtomicFile.replace("\(folder)/9-0.png", with: good)
+      try Folders.remove("\(folder)/a.csv")
+      let message = failure { try pipeline.run(through: "ingest") } ?? "accepted"
+      #expect(message.contains("ingest must read \(folder)/a.csv again"), "\(message)")
+    }
+  }
+
+  @Test("files that were passed over beside the records do not take their place")
+  func passedOver() throws {
+    try withTemporaryFolder { folder in
+      try Folders.make("\(folder)/data")
+      _ = try imageFiles(in: "\(folder)/data")
+      try AtomicFile.replace("\(folder)/data/prompts.txt", with: Array("a cat\n".utf8))
+      var whole = try DataPipeline(in: folder, sources: ["data"])
+      try whole.run()
+      for name in ["a", "b"] { try Folders.remove("\(folder)/data/\(name).csv") }
+      let message = failure { try whole.run() } ?? "accepted"
+      #expect(message.contains("only \(folder)/data/prompts.txt is left"), "\(message)")
+      whole.ingest["source"] = .array(
+        ["a", "b"].map { .string("\(folder)/data/\($0).csv") })
+      #expect(try whole.run().contains(.upToDate(stage: "ingest")))
+    }
+  }
+
+  @Test("a name with brackets does not become a pattern when its file is gone")
+  func brackets() throws {
+    try withTemporaryFolder { folder in
+      var pipeline = try imageFiles(in: folder)
+      let manager = FileManager.default
+      try manager.moveItem(atPath: "\(folder)/a.csv", toPath: "\(folder)/c[1].csv")
+      pipeline.ingest["source"] = .string("\(folder)/c[1].csv")
+      try pipeline.run()
+      try manager.moveItem(atPath: "\(folder)/b.csv", toPath: "\(folder)/c1.csv")
+      try Folders.remove("\(folder)/c[1].csv")
+      #expect(try pipeline.run().contains(.upToDate(stage: "ingest")))
+    }
+  }
+
+  @Test("parts of a source that is gone are not left out of a merge")
+  func parts() throws {
+    try withTemporaryFolder { folder in
+      let pipeline = try imageFiles(in: folder)
+      for index in 1...2 {
+        try Runner(try pipeline.pipeline()) { _ in }.runPart(
+          Partition(index: index, of: 2), of: "ingest")
+      }
+      try Folders.remove("\(folder)/a.csv")
+      let message = failure {
+        try Runner(try pipeline.pipeline()) { _ in }
+          .run(through: "ingest", merge: Runner.Merge(scratch: nil))
+      }
+      #expect(
+        message?.contains("hold 1 item of sources that were removed") == true,
+        "\(message ?? "accepted")")
+    }
+  }
+
+  @Test("an image file that is gone is named with what to do, which --force ingest then does")
   func missingImage() throws {
     try withTemporaryFolder { folder in
       var pipeline = try imageFiles(in: folder)
       try pipeline.run(through: "ingest")
-      try Folders.remove("\(folder)/3a.png")
-      try Folders.remove("\(folder)/5b.png")
+      let bytes = try RegularFile(path: "\(folder)/3-0.png").readAll()
+      try Folders.remove("\(folder)/3-0.png")
       let message = failure { try pipeline.run(through: "encode") } ?? "accepted"
       #expect(
-        message.contains("there is no file \(folder)/") && message.contains("max_reject_fraction"),
+        message.contains("\(folder)/3-0.png: the image was ingested, but does not exist any more"),
         "\(message)")
-      pipeline.encode["max_reject_fraction"] = 0.5
-      try pipeline.run(through: "encode")
+      pipeline.ingest["max_reject_fraction"] = 0.1
+      try pipeline.run(forced: ["ingest"])
+      #expect(try pipeline.catalog().counts().pairs == 15)
+      try AtomicFile.replace("\(folder)/3-0.png", with: bytes)
+      try pipeline.run(forced: ["ingest"])
+      #expect(try pipeline.catalog().counts().pairs == 16)
       #expect(
-        try pipeline.catalog().rejectCountsByCode(stage: "encode") == ["missing-image": 2])
-      #expect(try pipeline.catalog().counts().pairs == 6)
+        try pipeline.shards("train").pairCount + pipeline.shards("validation").pairCount == 16)
+    }
+  }
+
+  @Test("an image file that is gone is not needed to repair the encodings of others")
+  func repair() throws {
+    try withTemporaryFolder { folder in
+      let pipeline = try imageFiles(in: folder)
+      try pipeline.run(through: "encode")
+      // Whole blocks are repaired; what they have already needs no file.
+      let cache = try Database(path: "\(pipeline.workspacePath)/cache.sqlite")
+      try cache.run("DELETE FROM entry WHERE rowid = (SELECT max(rowid) FROM entry)")
+      try Folders.remove("\(folder)/1-1.png")
+      try pipeline.run(through: "encode", forced: ["encode"])
+      #expect(try pipeline.catalog().counts().pairs == 16)
     }
   }
 
@@ -121,11 +242,32 @@ import Testing
     try withTemporaryFolder { folder in
       let pipeline = try imageFiles(in: folder)
       try pipeline.run(through: "ingest")
-      try AtomicFile.replace("\(folder)/3a.png", with: try picture(20))
+      try AtomicFile.replace("\(folder)/3-0.png", with: try picture(50))
       let message = failure { try pipeline.run(through: "encode") } ?? "accepted"
       #expect(
-        message.contains("\(folder)/3a.png: the image differs from the one that was ingested"),
+        message.contains("\(folder)/3-0.png: the image differs from the one that was ingested"),
         "\(message)")
+    }
+  }
+
+  @Test("what encode has rejected stays with its rows when a source gets another name")
+  func renamed() throws {
+    try withTemporaryFolder { folder in
+      var pipeline = try imageFiles(in: folder)
+      pipeline.ingest["check_images"] = "header"
+      pipeline.ingest["source"] = .string("\(folder)/*.csv")
+      pipeline.encode["max_reject_fraction"] = 1
+      let good = try RegularFile(path: "\(folder)/12-0.png").readAll()
+      try AtomicFile.replace("\(folder)/12-0.png", with: Array(good.prefix(good.count - 30)))
+      try pipeline.run()
+      func rejects() throws -> [String] {
+        try pipeline.catalog().database.rows("SELECT file || ':' || row FROM reject") { try $0[0] }
+      }
+      #expect(try rejects() == ["\(folder)/b.csv:4"])
+      // Now the last one by its path.
+      try FileManager.default.moveItem(atPath: "\(folder)/a.csv", toPath: "\(folder)/z.csv")
+      try pipeline.run()
+      #expect(try rejects() == ["\(folder)/b.csv:4"])
     }
   }
 }

@@ -126,6 +126,33 @@ import Testing
     }
   }
 
+  @Test("a folder of all preferred images and one of all others are not taken for prompts")
+  func outcomeFolders() throws {
+    try withTemporaryFolder { folder in
+      for name in ["chosen", "rejected"] {
+        try Folders.make("\(folder)/data/\(name)")
+        for image in 1...3 {
+          try AtomicFile.replace("\(folder)/data/\(name)/000\(image).png", with: try picture(image))
+        }
+      }
+      let found = try preview("\(folder)/data")
+      let message = failure { try found.requireUsable() } ?? "accepted"
+      #expect(message.contains("named after outcomes (chosen, rejected)"), "\(message)")
+    }
+  }
+
+  @Test("a folder that datasets has saved is told how to be converted")
+  func savedDataset() throws {
+    try withTemporaryFolder { folder in
+      for name in ["data-00000-of-00001.arrow", "dataset_info.json", "state.json"] {
+        try AtomicFile.replace("\(folder)/\(name)", with: Array("{}".utf8))
+      }
+      let found = try preview(folder)
+      let message = failure { try found.requireUsable() } ?? "accepted"
+      #expect(message.contains("to_parquet"), "\(message)")
+    }
+  }
+
   @Test("images of formats that are not read are named, and one image is no ranking")
   func rankedFolders() throws {
     try withTemporaryFolder { folder in

@@ -114,6 +114,44 @@ import Testing
     #expect(try !preview("prompt\na fox\n").lines.joined().contains("taken for a prompt list"))
   }
 
+  @Test("scores are the other way round than ranks, and the message says so")
+  func scores() throws {
+    func problem(_ name: String) throws -> (String?, [String]) {
+      try withTemporaryFolder { folder in
+        for image in ["a", "b"] {
+          try AtomicFile.replace("\(folder)/\(image).png", with: try picture(image == "a" ? 0 : 1))
+        }
+        let row =
+          "{\"prompt\": \"fox\", \"images\": [\"a.png\", \"b.png\"], \"\(name)\": [1.5, 9.0]}\n"
+        try AtomicFile.replace("\(folder)/x.jsonl", with: Array(row.utf8))
+        let found = try preview(["\(folder)/x.jsonl"])
+        return (failure { try found.requireUsable() }, found.lines)
+      }
+    }
+    let (message, _) = try problem("quality")
+    #expect(
+      message?.contains("scores, of which the highest is best, are preferences") == true,
+      "\(message ?? "accepted")")
+    let (none, lines) = try problem("scores")
+    #expect(none == nil)
+    #expect(
+      lines.contains { $0.contains("images[1] (20 x 18) preferred to images[0]") }, "\(lines)")
+  }
+
+  @Test("a prompt comes before a caption, but in the published form")
+  func promptAndCaption() throws {
+    let lines = try preview(
+      "caption,prompt,image_0,image_1,preferred\nfox in snow,a fox,a.png,b.png,0\n"
+    ).lines
+    #expect(lines.contains { $0.contains("column    prompt: the prompt") }, "\(lines)")
+    #expect(lines.contains { $0.contains("not used  caption") }, "\(lines)")
+    let published = try preview(
+      "caption,prompt,image_0_uid,image_1_uid,label_0,label_1\na,b,x,y,1,0\n"
+    )
+    .lines
+    #expect(published.contains { $0.contains("column    caption: the prompt") }, "\(published)")
+  }
+
   @Test("a column that looks as if it divided the rows is said not to, in a run, too")
   func splitColumn() throws {
     try withTemporaryFolder { folder in

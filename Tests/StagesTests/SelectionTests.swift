@@ -185,6 +185,25 @@ import Testing
       #expect(try pairs("../other", root: root) == 0)
       #expect(try pairs("\(folder)/images/../other", root: root) == 0)
       #expect(try pairs("../../../../../../../../../../..", root: root) == 0)
+      // Into its own folder, whatever the way.
+      #expect(try pairs("../lists/images") == 1)
+      #expect(try pairs("\(folder)/lists/images") == 1)
+      // A root by a link, and with a way back in it.
+      try FileManager.default.createSymbolicLink(
+        atPath: "\(folder)/link", withDestinationPath: "images")
+      for root in ["\(folder)/link", "\(folder)/other/../link"] {
+        #expect(try pairs("\(folder)/link", root: .string(root)) == 1, "\(root)")
+        #expect(try pairs("\(folder)/images", root: .string(root)) == 1, "\(root)")
+      }
+      // The system tells names apart by their bytes, and `/` with a mark above it is still `/`.
+      for name in ["\u{301}q", "e\u{301}", "\u{e9}"] {
+        try Folders.make("\(folder)/\(name)")
+        for file in ["0.png", "1.png"] {
+          try AtomicFile.replace("\(folder)/\(name)/\(file)", with: try picture(1))
+        }
+      }
+      #expect(try pairs("../\u{301}q") == 0)
+      #expect(try pairs("../e\u{301}", root: .string("\(folder)/\u{e9}")) == 0)
     }
   }
 

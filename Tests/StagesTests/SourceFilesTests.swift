@@ -22,9 +22,12 @@ import Testing
       ("eval.jsonl", "test"), ("pairs.evaluation.csv", "test"), ("training_1.parquet", "train"),
       ("test1.parquet", "test"), ("val2017.parquet", "validation"),
       ("test_unique_0000.parquet", "test_unique"), ("train_test.parquet", "test"),
-      // Words only: not parts of them, nor in capitals.
+      // Words only: not parts of them.
       ("latest.parquet", nil), ("contest_5.parquet", nil), ("evaluate.parquet", nil),
-      ("devices.parquet", nil), ("TEST.parquet", nil), ("0000.parquet", nil),
+      ("devices.parquet", nil), ("0000.parquet", nil),
+      // In whatever case, also in brackets.
+      ("TEST.parquet", "test"), ("Validation/x.csv", "validation"), ("pairs (Test).csv", "test"),
+      ("data/Train-00000-of-00001.parquet", "train"),
       // Folders, the nearest first, where the file's name says nothing.
       ("hub/default/validation/0000.parquet", "validation"), ("test/train/0.parquet", "train"),
       ("default/partial-train/0000.parquet", "train"), ("eval_set/part/0.parquet", "test"),
@@ -108,7 +111,11 @@ import Testing
       let files = try SourceFiles(SourceList(["\(folder)/hub"]), split: nil)
       #expect(files.files.map(\.split) == ["test", "train", "train"])
       #expect(
-        files.notes == ["ignored next to the record files: \(folder)/hub/README.md and 1 more"])
+        files.notes.map { $0.replacing(folder, with: "") } == [
+          "ignored next to the record files: /hub/README.md",
+          "not read: /hub/dataset_info.json: JSON and text are read where there are no other records, or if "
+            + "ingest.source names them",
+        ])
     }
   }
 

@@ -84,6 +84,7 @@ struct PromptAudit {
 
   /// What all pairs of a prompt say together.
   private mutating func addJudgements(_ judged: [(text: String, pair: AuditedPair)]) {
+    let judged = judged.sorted { $0.pair.id < $1.pair.id }
     let duels = Dictionary(grouping: judged, by: \.pair.key)
     var majority: [(text: String, pair: AuditedPair)] = []
     for key in duels.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {

@@ -13,7 +13,7 @@ import TensorCore
 /// - Writes:  `cache.sqlite`, by content; `encodings.json`, what to look for in it
 /// - Item:    some images, or some prompts; the same ones together whatever was done before, so
 ///   that a run that was interrupted computes what one in a piece computes
-/// - Rejects: `missing-image`, `unreadable-image`, `non-finite-latent`
+/// - Rejects: `unreadable-image`, `non-finite-latent`
 package final class Encode: DivisibleStage {
   static let name = "encode"
   static let version = 1
@@ -165,13 +165,8 @@ package final class Encode: DivisibleStage {
     let databases = try databases()
     var output = Output()
     let records = try ids.compactMap { try databases.catalog.image(id: $0) }
-    var found: [(record: ImageRecord, bytes: [UInt8])] = []
-    for record in records {
-      do {
-        found.append((record, try databases.images.bytes(of: record)))
-      } catch let error as ImageFileError {
-        output.rejects.append(Reject(record, "missing-image", "\(error)"))
-      }
+    let found = try records.compactMap { record in
+      try bytes(of: record, databases).map { (record: record, bytes: $0) }
     }
     var accepted: [ImageRecord] = []
     var pictures: [[Float]] = []
@@ -198,6 +193,18 @@ package final class Encode: DivisibleStage {
       }
     }
     return output
+  }
+
+  /// The bytes of an image; nil where it is gone and, of a block that is repaired, needs no encoding.
+  private func bytes(of record: ImageRecord, _ databases: Connections) throws -> [UInt8]? {
+    do {
+      return try databases.images.bytes(of: record)
+    } catch ImageFileError.missing(let path) {
+      let isEncoded = try databases.cache.contains(
+        record.sha256, from: currentEncodings().image)
+      guard isEncoded else { throw SourceError.missingImage(path: path) }
+      return nil
+    }
   }
 
   private func decode(

@@ -117,8 +117,11 @@ extension ColumnPlan {
       return
     }
     var all = names(nearest)
+    let published =
+      nearest.form == .pickapic ? present.spelling(RecordField.caption.rawValue) : nil
     all[.caption] =
-      knownCaption ?? (nearest.form == .pickapic ? RecordField.caption.rawValue : plainCaption)
+      options.columns[.caption] ?? published ?? knownCaption
+      ?? (nearest.form == .pickapic ? RecordField.caption.rawValue : plainCaption)
     func add(_ field: RecordField, _ candidates: [String]) {
       all[field] = options.columns[field] ?? candidates.lazy.compactMap(present.spelling).first
     }

@@ -48,7 +48,9 @@ struct DataLayout {
   var models: [String] = ["model_0", "model_1"]
 
   /// The names that a prompt's column has, in whatever case, the first that is present counting.
-  static let captions = ["caption", "prompt", "text"]
+  ///
+  /// A caption beside a prompt describes the image; Pick-a-Pic calls the prompt a caption.
+  static let captions = ["prompt", "caption", "text"]
   /// The names that an annotator's column has.
   static let annotators = ["user_id", "user_hash", "annotator", "annotator_id", "worker_id"]
 
@@ -86,7 +88,7 @@ struct DataLayout {
       ["ranks", "rank", "ranking"].map {
         DataLayout(form: .ranking, columns: [.images: images, .ranks: $0])
       }
-        + ["preferences", "human_preference"].map {
+        + ["preferences", "human_preference", "scores"].map {
           DataLayout(form: .ranking, columns: [.images: images, .preferences: $0])
         }
     } + twoImages(.pairs) { _, _ in [.preferred: "preferred"] }

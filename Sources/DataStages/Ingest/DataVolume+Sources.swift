@@ -31,12 +31,13 @@ extension DataVolume {
         prompts += count
         continue
       }
-      if sample.rows == 0 { try sample.read(file) }
+      if sample.rows == 0 { try sample.read(file, settings) }
       // Rankings are as many rows as they have pairs.
       let pairCount = Int((Double(count) * sample.pairsPerRow).rounded())
       rows += pairCount
       rowsBySplit[source.split, default: 0] += pairCount
     }
+    try sample.requireUsable()
     secondsPerRow = sample.secondsPerRow
     secondsPerImage = sample.secondsPerImage
     guard !Folders.exists(path) else {
@@ -55,6 +56,14 @@ extension DataVolume {
 
 /// The first rows of a source against the clock.
 private struct SourceSample {
+  /// Refuses a row whose images are files that are not there.
+  private func requireImages(_ record: Record) throws(RowFault) {
+    for image in record.images {
+      guard case .file(let path)? = image.image, !Folders.exists(path) else { continue }
+      throw RowFault(image.field, "missing-image", "there is no file \(path)")
+    }
+  }
+
   private(set) var rows = 0
   private var pairs = 0
   private var images: Set<String> = []
@@ -62,6 +71,9 @@ private struct SourceSample {
   private var readingSeconds = 0.0
   private var decodingSeconds = 0.0
   private var decoded = 0
+  /// Rows that cannot be used, and why the first cannot.
+  private var faults = 0
+  private var firstFault: String?
 
   var secondsPerRow: Double { readingSeconds / Double(max(1, rows)) }
   var pairsPerRow: Double { rows == 0 ? 1 : Double(pairs) / Double(rows) }
@@ -76,16 +88,32 @@ private struct SourceSample {
 
   private struct Enough: Error {}
 
-  mutating func read(_ file: any RecordFile) throws {
+  /// Refuses sources of which not one row that was looked at can be used.
+  func requireUsable() throws(SourceError) {
+    guard rows == 0, let firstFault else { return }
+    throw .nothingUsable(rows: faults, example: firstFault)
+  }
+
+  mutating func read(_ file: any RecordFile, _ settings: IngestSettings) throws {
     let clock = ContinuousClock()
     let start = clock.now
     do {
       guard !file.blockRowCounts.isEmpty else { return }
       try file.forEachRow(inBlock: 0) { row, values in
-        // What is wrong with a row is for ingest to say.
-        guard let values = try? values.get(),
-          let record = try? Record(values, file, select: { _, _ in }, filter: { _ in })
-        else { return }
+        let record: Record
+        do {
+          record = try Record(try values.get(), file, select: { _, _ in }, filter: { _ in })
+          try requireImages(record)
+        } catch let fault as RowFault {
+          // Which rows are wrong is for ingest to say, unless all are.
+          faults += 1
+          if firstFault == nil {
+            let column = fault.field.map { ", column \(file.plan.name(of: $0))" } ?? ""
+            firstFault = "\(file.path): row \(row)\(column): \(fault.reason)"
+          }
+          if (clock.now - start) / .seconds(1) > Self.secondsAtMost { throw Enough() }
+          return
+        }
         prompts.insert(record.caption)
         pairs += record.comparisons.count
         for (index, image) in record.images.enumerated() {

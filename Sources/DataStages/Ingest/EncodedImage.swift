@@ -82,15 +82,23 @@ struct ImagePaths {
   let folder: String
   /// Where they start instead, and where all others must lead: setting `ingest.image_root`.
   let root: String?
-  /// The components of the root's absolute path, as it is written and with links followed.
-  private let rootParts: [[Substring]]
+  /// The components of the absolute path of the folder where paths may lead, as it is written and with links
+  /// followed.
+  private let rootParts: [[Component]]
+
+  /// Compared by its bytes, as the system does, not as text, where `é` may be spelled in two ways.
+  private typealias Component = ArraySlice<UInt8>
 
   /// Links in these folders are followed: whoever made the folder chose them, not the rows.
   init(source path: String, root: String?) {
     folder = OutputPath.folder(of: path)
     self.root = root
-    rootParts =
-      root.map { [Self.absolute($0), Folders.canonical($0)].map(Self.parts) } ?? []
+    let start = root ?? folder
+    let canonical = Folders.canonical(start)
+    let written = Self.resolved(Self.parts(Self.absolute(start))).map(Self.path) ?? canonical
+    // Where a link stands before `..`, the path as it is written may be that of another folder.
+    rootParts = Set([canonical, Folders.canonical(written) == canonical ? written : canonical])
+      .map(Self.parts)
   }
 
   func path(_ name: String) throws(ImagePathError) -> String {
@@ -100,20 +108,17 @@ struct ImagePaths {
     if name.contains("\\"), !Folders.exists("\(root ?? folder)/\(name)") {
       throw .hasBackslash(name)
     }
-    guard Self.parts(name).contains("..") || name.hasPrefix("/") else {
-      return "\(root ?? folder)/\(name)"
-    }
     // By names alone: a link on the way does not change what `..` leads to.
-    if !name.hasPrefix("/"), let inside = Self.resolved(Self.parts(name)) {
-      return "\(root ?? folder)/\(inside.joined(separator: "/"))"
+    let isAbsolute = name.utf8.first == UInt8(ascii: "/")
+    if !isAbsolute, let inside = Self.resolved(Self.parts(name)) {
+      return inside.count == Self.parts(name).count
+        ? "\(root ?? folder)/\(name)" : "\(root ?? folder)\(Self.path(inside))"
     }
-    let absolute = name.hasPrefix("/") ? name : Self.absolute("\(folder)/\(name)")
+    let absolute = isAbsolute ? name : Self.absolute("\(folder)/\(name)")
     guard let parts = Self.resolved(Self.parts(absolute)),
       rootParts.contains(where: { parts.starts(with: $0) })
-    else {
-      throw .leadsOut(name, root: root)
-    }
-    return "/" + parts.joined(separator: "/")
+    else { throw .leadsOut(name, root: root) }
+    return Self.path(parts)
   }
 
   /// Whether a text is words rather than a path: lines, or several words that do not end as a file's name does.
@@ -125,10 +130,10 @@ struct ImagePaths {
   }
 
   /// Without `..` and what it takes back; nil where it leads out of where the path starts.
-  private static func resolved(_ parts: [Substring]) -> [Substring]? {
-    var resolved: [Substring] = []
+  private static func resolved(_ parts: [Component]) -> [Component]? {
+    var resolved: [Component] = []
     for part in parts {
-      guard part == ".." else {
+      guard part.elementsEqual("..".utf8) else {
         resolved.append(part)
         continue
       }
@@ -138,11 +143,17 @@ struct ImagePaths {
   }
 
   private static func absolute(_ path: String) -> String {
-    path.hasPrefix("/") ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
+    path.utf8.first == UInt8(ascii: "/")
+      ? path : "\(FileManager.default.currentDirectoryPath)/\(path)"
   }
 
-  private static func parts(_ path: String) -> [Substring] {
-    path.split(separator: "/").filter { $0 != "." }
+  private static func parts(_ path: String) -> [Component] {
+    Array(path.utf8).split(separator: UInt8(ascii: "/")).filter { !$0.elementsEqual(".".utf8) }
+  }
+
+  /// The absolute path of these components.
+  private static func path(_ parts: [Component]) -> String {
+    parts.map { "/" + String(decoding: $0, as: UTF8.self) }.joined()
   }
 }
 
@@ -178,7 +189,7 @@ enum ImagePathError: ClassifiedError, CustomStringConvertible {
       "the path \"\(name.prefix(200))\" \(name.hasPrefix("/") ? "is absolute" : "leads out of the source's folder")"
         + "; set ingest.image_root to the folder that contains the images"
     case .isText(let text):
-      "\"\(text.prefix(60).description.printable)\" is no image but a text; data that compares texts is not for image models"
+      "\"\(text.prefix(60).description.printable)\" is no image but a text; are the columns swapped? Data that compares texts is not for image models"
     case .hasBackslash(let name):
       "there is no file \"\(name.prefix(200))\": its name contains a backslash (\\); write / between "
         + "folders"

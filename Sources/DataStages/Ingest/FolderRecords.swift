@@ -41,7 +41,25 @@ final class FolderRecords: RecordFile {
         folder: folder, prompt: names.contains(Self.promptFile) ? try Self.prompt(folder) : nil,
         images: names.filter(Self.isImage).sorted())
     }
+    let names = groups.map { ($0.folder.split(separator: "/").last ?? "").lowercased() }
+    guard names.count < 2 || !names.allSatisfy(Self.outcomes.contains) else {
+      throw SourceError.malformed(
+        path: path,
+        reason:
+          "its folders are named after outcomes (\(names.joined(separator: ", "))), but a folder holds the "
+          + "images of one prompt, named by their ranks: PROMPT/chosen.png and PROMPT/rejected.png; or list the "
+          + "pairs in a CSV file with columns prompt, chosen and rejected")
+    }
   }
+
+  /// What people call the folders of all preferred images and of all others.
+  private static let outcomes: Set = [
+    "bad", "best", "better", "chosen", "disliked", "good", "liked", "lose", "loser", "losers",
+    "losing", "lost",
+    "negative", "positive", "preferred", "rejected", "unpreferred", "win", "winner", "winners",
+    "winning", "won",
+    "worse", "worst",
+  ]
 
   func hasColumn(_ field: RecordField) -> Bool { [.caption, .images, .ranks].contains(field) }
   func columnProblems() -> [any Error] { [] }
@@ -110,7 +128,7 @@ final class FolderRecords: RecordFile {
   }
 
   /// By the end of its name; one of a format that is not read is rejected by its name.
-  private static func isImage(_ name: String) -> Bool {
+  static func isImage(_ name: String) -> Bool {
     imageEndings.contains(name.split(separator: ".").last?.lowercased() ?? "")
       && name.contains(".")
   }
@@ -136,7 +154,10 @@ final class FolderRecords: RecordFile {
 
     func text(_ field: RecordField) throws -> String? {
       guard field == .caption else { return nil }
-      return group.prompt ?? group.folder.split(separator: "/").last.map(String.init)
+      guard let prompt = group.prompt else {
+        return group.folder.split(separator: "/").last.map(String.init)
+      }
+      return prompt.isEmpty ? nil : prompt
     }
 
     func images(_ field: RecordField) throws -> [Result<EncodedImage, RowFault>]? {

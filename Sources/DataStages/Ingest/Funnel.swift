@@ -33,6 +33,11 @@ struct Funnel {
     if shared > 0 {
       lines.append("note: \(Self.count(shared, "prompt")) of split train also in other splits")
     }
+    let alike = try catalog.selfComparisonCount()
+    if alike > 0 {
+      lines.append(
+        "note: \(Self.count(alike, "pair")) with the same image twice, which teach no preference")
+    }
     lines += notes.map { "note: \($0)" }
     self.lines = lines.map(\.printable)
   }

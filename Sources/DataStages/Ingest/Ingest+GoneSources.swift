@@ -1,6 +1,6 @@
 import Catalog
 import Files
-import PipelineCore
+package import PipelineCore
 
 /// Sources that are read to the end may be deleted: the finished catalog stands for them.
 extension Ingest {
@@ -8,15 +8,45 @@ extension Ingest {
   ///
   /// With copies of the images in the catalog some of a pattern's files may go; without them fewer files
   /// than before are other data, and only where all are gone does the catalog stand for them.
+  ///
+  /// - Throws: `SourceError.left` where other files are there that were passed over beside those that are gone
   func goneSources() throws -> [SourceRecord] {
-    let patterns =
-      settings.copyImages
-      ? settings.source.patterns
-      : try settings.source.patterns.filter { try SourceFiles.areGone($0, settings) }
-    guard !patterns.isEmpty else { return [] }
-    return try catalogedSources().filter { source in
-      !Folders.exists(source.path) && patterns.contains { SourceFiles.names($0, source.path) }
+    // The catalog is opened only where something may be gone; what is wrong with it shows where it is read.
+    lazy var recorded = (try? catalogedSources()) ?? []
+    var gone: [SourceRecord] = []
+    for pattern in settings.source.patterns where PathKind(of: pattern) != .file {
+      let left = try SourceFiles.matches(pattern, settings)
+      guard
+        settings.copyImages || left.allSatisfy(SourceFormat.isDoubtful) || pattern.contains("[")
+      else { continue }
+      let named = recorded.filter { SourceFiles.names(pattern, $0.path) }
+      let lost = named.filter { !Folders.exists($0.path) }
+      guard let first = lost.first, settings.copyImages || lost.count == named.count else {
+        continue
+      }
+      // A name with brackets in it does not become a pattern when its file goes.
+      let isPath = named.contains { $0.path == SourceFiles.plain(pattern) }
+      let others = isPath ? [] : left.filter { path in !named.contains { $0.path == path } }
+      if lost.count == named.count, let other = others.first {
+        // Descriptions and the like count where there is nothing else: nobody said that they do now.
+        guard others.allSatisfy(SourceFormat.isDoubtful), !SourceFormat.isDoubtful(first.path)
+        else { continue }
+        throw SourceError.left(path: other, source: pattern, gone: first.path)
+      }
+      gone += lost.filter { source in !gone.contains { $0.path == source.path } }
     }
+    return gone
+  }
+
+  /// The settings without the files that are named one by one and are gone.
+  ///
+  /// - Parameter gone: what the finished catalog stands for
+  func settings(without gone: [SourceRecord]) -> IngestSettings {
+    var left = settings
+    left.source.patterns.removeAll { pattern in
+      gone.contains { $0.path == SourceFiles.plain(pattern) }
+    }
+    return left
   }
 
   /// Whether a pattern's files are gone and the finished catalog stands for them.
@@ -36,6 +66,20 @@ extension SourceFiles {
       parts.indices.contains { last in
         PathPattern(pattern).matches(path: root + parts[...last].joined(separator: "/"))
       }
+    }
+  }
+}
+
+/// Refuses to read again what only the finished catalog stands for, before anything is begun.
+package enum GoneSources {
+  /// - Parameter work: the stages that have something to do
+  /// - Throws: `SourceError`
+  package static func require(for work: [PlannedWork]) throws {
+    for item in work {
+      guard let ingest = item.stage as? Ingest, let gone = try ingest.goneSources().first else {
+        continue
+      }
+      throw SourceError.goneSource(path: gone.path)
     }
   }
 }

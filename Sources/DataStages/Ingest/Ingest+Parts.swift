@@ -2,6 +2,9 @@ package import Catalog
 package import PipelineCore
 
 extension Ingest {
+  /// A part whose source is gone is not left out silently.
+  package static var needsAllParts: Bool { true }
+
   /// Only the files that an item lies in are read, and keys say what they hold; but which prompts are in a sample
   /// depends on all files.
   package func partInputs() throws -> [StageInput] {

@@ -70,9 +70,13 @@ package final class Ingest: DivisibleStage {
 
   package func inputs() throws -> [StageInput] {
     let gone = try goneSources()
-    let files = try SourceFile.all(settings) { pattern in
-      gone.contains { SourceFiles.names(pattern, $0.path) }
-    }
+    let left = settings(without: gone)
+    let files =
+      left.source.patterns.isEmpty && !gone.isEmpty
+      ? []
+      : try SourceFile.all(left) { pattern in
+        gone.contains { SourceFiles.names(pattern, $0.path) }
+      }
     let sources =
       try files.map { (path: $0.path, identity: try identity(of: $0)) }
       + gone.map { (path: $0.path, identity: $0.identity) }
@@ -140,6 +144,8 @@ package final class Ingest: DivisibleStage {
     let known =
       context.isPart
       ? [:] : Dictionary(uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
+    // What the finished catalog stands for cannot be read into another one.
+    if let gone = try goneSources().first { throw SourceError.goneSource(path: gone.path) }
     let sources = try SourceFile.all(settings)
     var items: [Item] = []
     var position = 0

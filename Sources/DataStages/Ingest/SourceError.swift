@@ -14,7 +14,10 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
   case malformed(path: String, reason: String)
   case changed(path: String)
   case changedImage(path: String)
+  case missingImage(path: String)
   case gone(path: String)
+  case goneSource(path: String)
+  case left(path: String, source: String, gone: String)
   case nothingUsable(rows: Int, example: String)
 
   /// A column by its name in the source, and the key of `ingest.columns` that may give it another one.
@@ -37,7 +40,7 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
         + (HubName.remedy(source, isDataset: true) ?? "relative paths start at the current folder")
     case .emptyFolder(let source):
       "ingest.source: the folder \"\(source)\" contains no files that end in "
-        + "\(SourceFormat.endings), and no image folders"
+        + "\(SourceFormat.endings), and no folders of images whose names begin with a rank, chosen or rejected"
     case .unknownFormat(let path):
       "\(path): the name of a source must end in \(SourceFormat.endings)"
         + (Self.conversion(of: path).map { "; \($0)" } ?? "")
@@ -47,7 +50,11 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
         + "(\(form.meaning)) needs more; if other columns contain it, "
         + "name them in the pipeline file: ingest: { columns: { "
         + columns.map { "\($0.field): \"...\"" }.joined(separator: ", ")
-        + " } }; if it has another format, set ingest.format"
+        + " } }; "
+        + (columns.contains { $0.field == RecordField.ranks.rawValue }
+          ? "ranks count from the best, 1; scores, of which the highest is best, are preferences: \"...\"; "
+          : "")
+        + "if it has another format, set ingest.format"
         + (present.contains { $0.lowercased().contains("url") }
           ? "; URLs are not followed: download the images and give their file paths" : "")
         + (present.contains { $0.hasSuffix(".role") || $0.hasSuffix(".content") }
@@ -66,6 +73,15 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): its images differ from those that were ingested; run again with --force ingest"
     case .changedImage(let path):
       "\(path): the image differs from the one that was ingested; restore it, or run again with --force ingest"
+    case .missingImage(let path):
+      "\(path): the image was ingested, but does not exist any more; restore it, or run again with --force "
+        + "ingest, which rejects its row"
+    case .goneSource(let path):
+      "ingest must read \(path) again, but it does not exist any more; restore it, or name the files that are "
+        + "left in ingest.source"
+    case .left(let path, let source, let gone):
+      "ingest.source: of what \"\(source)\" named only \(path) is left, which was not read before; set "
+        + "ingest.source=\(gone) to go on with what was read, or =\(path) to read this instead"
     case .gone(let path):
       "\(path): the images in it are needed, but it does not exist any more; restore it "
         + "(with ingest.copy_images=true the catalog would have them)"

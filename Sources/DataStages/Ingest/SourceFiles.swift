@@ -151,15 +151,29 @@ package struct SourceFiles {
       )
     }
     notes += repeated
-    if let first = unread.subtracting(paths).min() {
-      let count = unread.subtracting(paths).count
+    // Images are what records name.
+    let passedOver = unread.subtracting(paths).filter { !FolderRecords.isImage($0) }
+    let lists = passedOver.filter { SourceFormat(path: $0) != nil }
+    if let first = passedOver.subtracting(lists).min() {
+      let count = passedOver.count - lists.count
       notes.append("ignored next to the record files: \(first)\(Self.more(count))")
+    }
+    if let first = lists.min() {
+      notes.append(
+        "not read: \(first)\(Self.more(lists.count)): JSON and text are read where there are no other records, or if "
+          + "ingest.source names them")
     }
   }
 
-  /// Whether nothing is there that a pattern names.
-  static func areGone(_ pattern: String, _ settings: IngestSettings) throws -> Bool {
-    try SourceMatches(pattern, settings.format).files.isEmpty
+  /// One spelling for one path: `a//b` and `./a/b` are `a/b`.
+  static func plain(_ path: String) -> String {
+    let parts = path.split(separator: "/").filter { $0 != "." }
+    return (path.hasPrefix("/") ? "/" : "") + parts.joined(separator: "/")
+  }
+
+  /// What is there that a pattern names.
+  static func matches(_ pattern: String, _ settings: IngestSettings) throws -> [String] {
+    try SourceMatches(pattern, settings.format).files
   }
 
   /// Each file once, by the first of its names: spelled in several ways, or by links to it.
@@ -229,6 +243,8 @@ private struct SourceMatches {
   /// Where an absolute path begins to say what the data is; nil for a relative one, all of which the
   /// user wrote to that end.
   private(set) var base: String?
+  /// Of a folder that `datasets` has saved, which holds no other tables.
+  private var arrow: String?
 
   init(_ pattern: String, _ format: DataForm) throws {
     self.pattern = pattern
@@ -237,7 +253,7 @@ private struct SourceMatches {
     // A name with brackets in it stands for itself if it exists.
     switch kind {
     case .folder?: try addContents(of: [pattern])
-    case .file?, .special?: files = [Self.plain(pattern)]
+    case .file?, .special?: files = [SourceFiles.plain(pattern)]
     case nil: try addMatches()
     }
     guard pattern.hasPrefix("/") else { return }
@@ -254,8 +270,8 @@ private struct SourceMatches {
     if pattern.split(separator: "/").last?.allSatisfy({ $0 == "*" }) == true {
       return addRecords(among: found)
     }
-    files = found.filter { SourceFormat(path: $0) != nil }.map(Self.plain)
-    unread = found.filter { SourceFormat(path: $0) == nil }.map(Self.plain)
+    files = found.filter { SourceFormat(path: $0) != nil }.map(SourceFiles.plain)
+    unread = found.filter { SourceFormat(path: $0) == nil }.map(SourceFiles.plain)
     // A pattern that asks for such files by their end gets an error that says what can be read.
     if files.isEmpty { files = unread }
   }
@@ -280,9 +296,9 @@ private struct SourceMatches {
     guard isChosen || format == .auto && !hasRecords else { return false }
     for folder in folders {
       let splits = try Folders.names(in: folder).sorted().filter(SplitName.isSplit).map {
-        Self.plain("\(folder)/\($0)")
+        SourceFiles.plain("\(folder)/\($0)")
       }.filter { PathKind(of: $0) == .folder }
-      for candidate in splits.isEmpty ? [Self.plain(folder)] : splits {
+      for candidate in splits.isEmpty ? [SourceFiles.plain(folder)] : splits {
         // Ranked by their names, not merely named by a file of records.
         guard try FolderRecords.isThere(candidate, ofPromptsAlone: !isChosen) else { continue }
         files.append(candidate)
@@ -295,21 +311,19 @@ private struct SourceMatches {
   /// text only where there is no JSON.
   private mutating func addRecords(among found: [String]) {
     let records = found.filter { SourceFormat(path: $0) != nil }
+    arrow = found.first { $0.lowercased().hasSuffix(".arrow") }
     let certain = records.filter { !SourceFormat.isDoubtful($0) }
     let json = records.filter { $0.lowercased().hasSuffix(".json") }
     let others = certain.isEmpty ? json : certain
-    files = (others.isEmpty ? records : others).map(Self.plain)
-    unread = Set(found.map(Self.plain)).subtracting(files).sorted()
-  }
-
-  /// One spelling for one path: `a//b` and `./a/b` are `a/b`.
-  private static func plain(_ path: String) -> String {
-    let parts = path.split(separator: "/").filter { $0 != "." }
-    return (path.hasPrefix("/") ? "/" : "") + parts.joined(separator: "/")
+    // Beside tables that are not read, JSON describes them.
+    guard !certain.isEmpty || arrow == nil else { return }
+    files = (others.isEmpty ? records : others).map(SourceFiles.plain)
+    unread = Set(found.map(SourceFiles.plain)).subtracting(files).sorted()
   }
 
   /// Why there are no files.
   var emptiness: SourceError {
+    if let arrow { return .unknownFormat(path: arrow) }
     if PathKind(of: pattern.isEmpty ? "." : pattern) == .folder {
       return .emptyFolder(source: pattern)
     }

@@ -1,8 +1,8 @@
 import Files
 
-/// Which split a path says its rows are of, read as the Hub's `datasets` reads it.
+/// Which split a path says its rows are of, read as the Hub's `datasets` reads it, but in whatever case.
 ///
-/// A split's name counts where it stands as a word, between any of `-`, `.`, `_`, digits and a space,
+/// A split's name counts where it stands as a word, between any of `-`, `.`, `_`, brackets, digits and a space,
 /// in the file's name or else in the name of the nearest folder. `data/NAME-00000-of-00001.parquet`
 /// and a folder `split=NAME` name any split.
 package enum SplitName {
@@ -65,7 +65,9 @@ package enum SplitName {
 
   /// The split whose name, or another word for it, this is as a whole.
   private static func canonical(_ name: String) -> String? {
-    splitsByKeyword[name] ?? (["validation_unique", "test_unique"].contains(name) ? name : nil)
+    let name = name.lowercased()
+    return splitsByKeyword[name]
+      ?? (["validation_unique", "test_unique"].contains(name) ? name : nil)
   }
 
   /// The split whose name stands as a word in a longer name.
@@ -73,7 +75,7 @@ package enum SplitName {
   /// Where `train` and another one do, it is the other one: rows that are held out by mistake do no
   /// harm.
   private static func word(in name: String) -> String? {
-    let words = name.split { "-._ 0123456789".contains($0) }.map(String.init)
+    let words = name.lowercased().split { "-._ ()[]0123456789".contains($0) }.map(String.init)
     let splits = words.enumerated().compactMap { index, word -> String? in
       guard let split = splitsByKeyword[word] else { return nil }
       let isUnique = split != "train" && index + 1 < words.count && words[index + 1] == "unique"

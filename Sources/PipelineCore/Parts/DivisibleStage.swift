@@ -10,6 +10,10 @@ public protocol DivisibleStage: Stage {
   /// The databases in the workspace that `commit` and `finish` write to.
   static var databases: [String] { get }
 
+  /// Whether every output of a part belongs to an item as long as nothing is begun: false where an ordinary run
+  /// may have done some already.
+  static var needsAllParts: Bool { get }
+
   /// What outputs depend on of the files outside the workspace, beyond what items' keys say.
   func partInputs() throws -> [StageInput]
 
@@ -38,6 +42,7 @@ public protocol DivisibleStage: Stage {
 }
 
 extension DivisibleStage {
+  public static var needsAllParts: Bool { false }
   public func partInputs() throws -> [StageInput] { try inputs() }
   public func isDivided(_ item: Item) -> Bool { true }
 }

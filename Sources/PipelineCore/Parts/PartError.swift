@@ -15,13 +15,15 @@ public enum PartError: ClassifiedError, Equatable, CustomStringConvertible {
   case otherSettings(path: String, changes: [String])
   case conflict(path: String, other: String, position: Int)
   /// `again`: the parts to run, as job arrays take them; nil: there are no parts
+  /// Outputs of what the stage's inputs no longer have.
+  case unused(stage: String, count: Int, folder: String)
   case incomplete(stage: String, missing: Int, total: Int, again: String?, count: Int)
 
   public var kind: FailureKind {
     switch self {
     case .notDivisible: .usage
     case .notFile, .damaged, .badOutput: .input
-    case .notDone, .needsRun, .otherSettings, .conflict, .incomplete: .other
+    case .notDone, .needsRun, .otherSettings, .conflict, .unused, .incomplete: .other
     }
   }
 
@@ -48,6 +50,9 @@ public enum PartError: ClassifiedError, Equatable, CustomStringConvertible {
     case .conflict(let path, let other, let position):
       "\(path) and \(other) have different bytes for item \(position + 1); find out which machine computes "
         + "wrongly, remove its file and run that part again"
+    case .unused(let stage, let count, let folder):
+      "parts of stage \(stage) hold \(Spelled.count(count, of: "items")) of sources that were removed or changed "
+        + "since; restore them, or remove \(folder) and run the parts again"
     case .incomplete(_, let missing, let total, nil, _):
       "\(missing) of \(total) items are missing, as no part has run; run the parts with --partition I/N, "
         + "or run without --merge"

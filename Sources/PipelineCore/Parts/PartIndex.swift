@@ -73,6 +73,9 @@ struct PartIndex {
 
   var isEmpty: Bool { files.isEmpty }
 
+  /// How many items the parts have outputs of.
+  var itemCount: Int { places.count }
+
   func place(of key: String) -> Place? { places[PartKey(of: key)] }
 
   func path(of place: Place) -> String { files[place.file].path }
@@ -156,13 +159,22 @@ final class PartOutputs<Item, Output> {
   }
 
   /// Refuses items that are in no part, and says which parts to run again.
-  func requireAll(_ items: [Item], of stage: String) throws {
+  ///
+  /// - Parameter areAll: whether the parts may have no other items either
+  func requireAll(_ items: [Item], of stage: String, areAll: Bool = false) throws {
     if let other = index.others.first {
       throw PartError.otherSettings(path: other.path, changes: other.changes)
     }
     let divided = items.filter(isDivided)
     let missing = try divided.filter { try place(of: $0) == nil }
-    guard !missing.isEmpty else { return }
+    guard !missing.isEmpty else {
+      let known = Set(try divided.map(key)).count
+      guard !areAll || known == index.itemCount else {
+        throw PartError.unused(
+          stage: stage, count: index.itemCount - known, folder: index.folder)
+      }
+      return
+    }
     let count = index.partCount
     let again = count.map { count in Set(missing.map { position($0) % count + 1 }).sorted().asArray
     }

@@ -23,7 +23,8 @@ extension StageWork {
       configured, in: workspace, digests, isBuilding: true, observe: observe)
     context.isPart = true
     func require<D: DivisibleStage>(_ stage: D) throws {
-      try PartOutputs(stage, parts).requireAll(stage.pendingItems(), of: name)
+      try PartOutputs(stage, parts).requireAll(
+        stage.pendingItems(), of: name, areAll: D.needsAllParts)
       try stage.closeDatabases()
     }
     if let stage = try configured.make(context) as? any DivisibleStage { try require(stage) }

@@ -10,6 +10,8 @@ import TrainingStages
 struct ReportPage {
   let run: ReportedRun
   let prompts: [String]
+  /// Whether no prompt was trained on.
+  let areHeldOut: Bool
   let settings: ReportSettings
   /// Before tuning, then with each LoRA.
   let models: [ReportedModel]
@@ -77,7 +79,8 @@ struct ReportPage {
     sections.append(ReportSection("How it was made", try provenance()))
     return Report(
       title: try models.compactMap(\.stage).map(title).joined(separator: " and "),
-      subtitle: "\(prompts.count) held-out prompts, \(settings.picturesPerPrompt) images each, "
+      subtitle:
+        "\(Spelled.count(prompts.count, of: "prompts"))\(areHeldOut ? ", held out" : ""), \(settings.picturesPerPrompt) images each, "
         + "the same noise before and after",
       facts: run.facts, sections: sections, footer: Machine.description)
   }
@@ -127,7 +130,7 @@ struct ReportPage {
       ],
       rules: [.init(y: 0.5, label: "chance")],
       note:
-        "Candidates for the held-out prompts, sampled from the model before tuning. The bars are "
+        "Candidates for these prompts, sampled from the model before tuning. The bars are "
         + "standard errors over prompts.")
   }
 

@@ -9,8 +9,9 @@ import StageSupport
 extension WriteReport: ModelFitting {
   func checkFit() throws {
     try settings.base.require(steps: settings.samplingSteps, of: "report.sampling_steps")
-    // Those of a split are not there yet.
-    let prompts = settings.split == nil ? try? prompts() : nil
+    // Those of a split are not there yet; a list that is missing is asked for by its setting.
+    let prompts =
+      settings.split == nil && PathKind(of: settings.prompts) != nil ? try prompts() : nil
     try settings.oracle.requireFit(
       settings.base, setting: "report.oracle", prompts: prompts, from: settings.prompts)
   }

@@ -27,7 +27,8 @@ extension WriteReport {
     let workspace = context.workspace
     return ReportPage(
       run: ReportedRun(workspace: workspace.path, model: settings.model), prompts: prompts,
-      settings: settings, models: models, warnings: warnings,
+      areHeldOut: try trainedPrompts().isEmpty, settings: settings, models: models,
+      warnings: warnings,
       variants: try RunSummary.all(
         summary: summary, folder: folder, workspace: workspace.path, beside: settings.beside),
       evaluation: evaluation, oracle: oracle, scored: scored, drifts: drifts,

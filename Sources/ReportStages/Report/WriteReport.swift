@@ -308,7 +308,8 @@ package final class WriteReport: Stage {
   private func warnings() throws -> [String] {
     try ((hasTrainedJudge() ? [TrainPreference.name] : []) + stages.map(\.rawValue)).flatMap {
       try TrainingWarnings.read(from: context.workspace.path($0))
-    } + ScoreIndependence(NamedScorers(settings.scorers).all, context).warnings()
+    } + trainedPromptWarnings()
+      + ScoreIndependence(NamedScorers(settings.scorers).all, context).warnings()
   }
 
   /// What a figure of a tuned model is called in the summary: the first one's has the plain name.

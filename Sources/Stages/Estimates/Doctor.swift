@@ -126,6 +126,7 @@ public struct Doctor {
     let work = try pipeline.plannedWork()
     let disk = try Self.diskProblem(work, scale, overrides, limits, makePipeline)
     if let disk { problems.append(disk) }
+    try GoneSources.require(for: work)
     try HeldOutData.require(for: work, of: pipeline)
     try ReportedSplit.require(for: work, of: pipeline)
     try OraclePrompts.require(for: work, of: pipeline)

@@ -34,6 +34,7 @@ public final class RunCheck {
       try requireMemory(item.stage)
     }
     let pipeline = try makePipeline(overrides)
+    try GoneSources.require(for: work)
     try HeldOutData.require(for: work, of: pipeline)
     try ReportedSplit.require(for: work, of: pipeline)
     try OraclePrompts.require(for: work, of: pipeline)

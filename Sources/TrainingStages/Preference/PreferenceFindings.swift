@@ -37,7 +37,7 @@ struct PreferenceFindings {
       if accuracy < 0.5 + 2 * standardError {
         warnings.append(
           "preference: the model agrees with \(percent(accuracy)) of \(comparisons) held-out "
-            + "comparisons, no better than chance (50 %, standard error "
+            + "comparisons, averaged over noise levels, no better than chance (50 %, standard error "
             + "\(percent(standardError))); train longer, on more comparisons, or at another "
             + "preference.learning_rate")
       }

@@ -17,7 +17,9 @@ enum FolderInspector {
     do {
       return try TextInspector.records([path])
     } catch let error as any ClassifiedError where error.kind == .input {
-      guard try !Folders.names(in: path).isEmpty else { throw error }
+      guard try !Folders.names(in: path).isEmpty else {
+        throw PipelineError.unusableInput(path: path, reason: "an empty folder")
+      }
       return try ResultInspector.folder(
         path, of: "a folder", notes: ["", "not a source for ingest: \(error)"])
     }
