@@ -76,6 +76,21 @@ struct CheckedDevicesTests {
     }
   }
 
+  @Test("every kernel is compared, products in all their forms")
+  func coverage() {
+    let device = SyntheticDevice()
+    _ = DeviceCheck(DeviceBackend(device))
+    let kernels = device.compiled.flatMap { compiled in
+      compiled.source.text.matches(of: /KERNEL (\w+)\(/).map { String($0.1) }
+    }
+    #expect(device.launched == Set(kernels) && kernels.contains("adamW"))
+    func forms(_ programs: [(KernelSource, [String])]) -> Set<[String]> {
+      Set(programs.map { [$0.name] + ($0.name == "attention" ? [] : $1) })
+    }
+    #expect(
+      forms(device.compiled.map { ($0, $1) }) == forms(CUDACompilation.variants))
+  }
+
   @Test("another driver, and a file that is damaged or of something else, count as none")
   func unknown() throws {
     try withTemporaryFolder { folder in

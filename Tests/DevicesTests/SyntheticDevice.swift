@@ -16,6 +16,7 @@ final class SyntheticDevice: Device {
     var names: [String] = []
     var handlesOfBroken: Set<UInt> = []
     var launched: Set<String> = []
+    var compiled: [(source: KernelSource, definitions: [String])] = []
   }
 
   /// - Parameters:
@@ -35,6 +36,9 @@ final class SyntheticDevice: Device {
 
   /// The kernels that were asked for.
   var launched: Set<String> { state.withLock { $0.launched } }
+
+  /// What was compiled, each once.
+  var compiled: [(source: KernelSource, definitions: [String])] { state.withLock { $0.compiled } }
 
   func allocate(byteCount: Int) throws(DeviceError) -> DeviceBuffer {
     if let other { return try other.allocate(byteCount: byteCount) }
@@ -72,7 +76,8 @@ final class SyntheticDevice: Device {
   func compile(
     _ source: KernelSource, definitions: [String]
   ) throws(DeviceError) -> DeviceProgram {
-    try other?.compile(source, definitions: definitions) ?? DeviceProgram(handle: 0)
+    state.withLock { $0.compiled.append((source, definitions)) }
+    return try other?.compile(source, definitions: definitions) ?? DeviceProgram(handle: 0)
   }
 
   func kernel(_ name: String, of program: DeviceProgram) throws(DeviceError) -> DeviceKernel {

@@ -20,7 +20,8 @@ public enum CUDACompilation {
     return variants.count
   }
 
-  private static var variants: [(KernelSource, [String])] {
+  /// Every source with the definitions it is compiled with.
+  package static var variants: [(KernelSource, [String])] {
     let plain = [
       KernelSource.elementwise, .movement, .rows, .normalization,
     ].map { ($0, [String]()) }

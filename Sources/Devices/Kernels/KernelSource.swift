@@ -20,7 +20,7 @@ package struct KernelSource: Sendable {
     self.body = body
   }
 
-  var text: String { Self.prelude + "\n" + body }
+  package var text: String { Self.prelude + "\n" + body }
 
   private static let all = [elementwise, movement, rows, normalization, product, attention]
 
