@@ -63,6 +63,13 @@ public struct DeviceDescription: Sendable, CustomStringConvertible {
     self.peakRate = peakRate
   }
 
+  /// The same with a compiler that is told from others of its version.
+  func compiled(by digest: String) -> DeviceDescription {
+    DeviceDescription(
+      product: product, driver: driver, compiler: "\(compiler), file \(digest)",
+      byteCount: byteCount, isProcessor: isProcessor, peakRate: peakRate)
+  }
+
   public var description: String {
     let peak =
       peakRate.map { String(format: ", %.1f TFLOP/s in single precision", $0 / 1e12) } ?? ""

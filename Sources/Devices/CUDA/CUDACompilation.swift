@@ -7,6 +7,9 @@ public enum CUDACompilation {
 
   public static var isHere: Bool { compiler != nil }
 
+  /// What tells the compiler from others of its version; nil where none is found.
+  public static func digest() throws -> String? { try compiler?.digest() }
+
   /// Compiles all kernels in all their forms.
   ///
   /// - Parameter target: such as `sm_90`
