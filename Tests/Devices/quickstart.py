@@ -16,13 +16,13 @@ import time
 HERE = pathlib.Path(__file__).resolve().parent
 # Every stage and every kind of layer, in minutes on PoCL, which computes on one thread.
 REDUCED = [
-    "ingest.limit=8", "ingest.limit_by=prompts",
-    "preference.clean_steps=3", "preference.steps=8", "preference.warm_up_steps=3",
+    "ingest.limit=6", "ingest.limit_by=prompts",
+    "preference.clean_steps=2", "preference.steps=6", "preference.warm_up_steps=2",
     "preference.batch=6", "preference.micro_batch=6", "preference.checkpoint_every=3",
     "preference.selection_limit=8", "preference.validation_pairs=8", "preference.estimates=1",
     "spo.iterations=2", "spo.batch=5", "spo.prompts_at_once=5", "spo.checkpoint_every=1", "spo.held_out_every=1",
-    "spo.held_out_prompts=1", "spo.threshold=0.08",
-    "report.pictures_per_prompt=1", "report.candidate_draws=1",
+    "spo.sampling_steps=5", "spo.divert_step=2", "spo.stop_step=4", "spo.pictures=1", "spo.held_out_prompts=1", "spo.threshold=0.08",
+    "report.pictures_per_prompt=1", "report.candidate_draws=1", "report.sampling_steps=5",
 ]
 
 
