@@ -12,6 +12,7 @@
 #   make fuzz         every reader of files under the address sanitizer; SHORT=1, FUZZ="--only jpeg"
 #   make sanitize     tests of the readers and of the thread team under the sanitizers
 #   make check-cuda   compile every kernel for NVIDIA's GPUs, without one; see docs/devices.md
+#   make check-opencl the quickstart, reduced, through PoCL: beside the CPU's, killed and resumed (15 minutes)
 #   make bench        measure speed here; BENCH=operators only some, MODEL=DIR a full-size model as well
 #   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
 #   make experiments  train the embedded model by each method and write a table (hours); FAST=1 (20 minutes)
@@ -41,7 +42,7 @@ SWIFT_OUTPUT = 2>&1 | cat
 PREFIX ?= /usr/local
 
 .PHONY: help deps build install prepare preference spo base docs test test-library torture fuzz fuzz-corpus sanitize \
-  experiments test-cluster check-cuda bench bench-peers lint format clean
+  experiments test-cluster check-cuda check-opencl bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -151,6 +152,12 @@ sanitize: deps
 check-cuda: deps .venv-cuda/ready
 	VIRTUAL_ENV=$(CURDIR)/.venv-cuda swift test $(SWIFT_FLAGS) --disable-testable-imports \
 	  --filter CUDACompilationTests
+
+# DEVICE=cuda checks a GPU instead of PoCL.
+check-opencl: build
+	rm -rf runs/check-opencl
+	POCL_DEVICES=basic python3 Tests/Devices/quickstart.py --device $(or $(DEVICE),opencl) \
+	  --folder runs/check-opencl
 
 .venv-cuda/ready:
 	python3 -m venv .venv-cuda

@@ -142,7 +142,7 @@ let package = Package(
     .testTarget(name: "BackendsTests", dependencies: ["Backends", "TensorCore", "TestSupport"]),
     .testTarget(
       name: "DevicesTests",
-      dependencies: ["Devices", "Autograd", "Backends", "TensorCore", "Files"]),
+      dependencies: ["Devices", "Autograd", "Backends", "TensorCore", "Files", "TestSupport"]),
     .testTarget(name: "AutogradTests", dependencies: ["Autograd", "TensorCore", "TestSupport"]),
     .testTarget(
       name: "NNTests", dependencies: ["NN", "Autograd", "TensorCore", "Checkpoints", "TestSupport"]),

@@ -5,7 +5,7 @@ import Foundation
 ///
 /// It has one queue: what is asked for is done in that order, so that memory may be used again by what is
 /// asked for later. Not safe to use from several threads at a time; ``DeviceBackend`` sees to that.
-protocol Device: AnyObject, Sendable {
+package protocol Device: AnyObject, Sendable {
   /// As the setting `device` names it, such as `opencl:0`.
   var name: String { get }
   var description: DeviceDescription { get }
@@ -51,6 +51,25 @@ public struct DeviceDescription: Sendable, CustomStringConvertible {
   /// Floating-point operations of single precision a second at most; nil if the driver does not tell.
   public let peakRate: Double?
 
+  package init(
+    product: String, driver: String, compiler: String, byteCount: Int, isProcessor: Bool,
+    peakRate: Double?
+  ) {
+    self.product = product
+    self.driver = driver
+    self.compiler = compiler
+    self.byteCount = byteCount
+    self.isProcessor = isProcessor
+    self.peakRate = peakRate
+  }
+
+  /// The same with a compiler that is told from others of its version.
+  func compiled(by digest: String) -> DeviceDescription {
+    DeviceDescription(
+      product: product, driver: driver, compiler: "\(compiler), file \(digest)",
+      byteCount: byteCount, isProcessor: isProcessor, peakRate: peakRate)
+  }
+
   public var description: String {
     let peak =
       peakRate.map { String(format: ", %.1f TFLOP/s in single precision", $0 / 1e12) } ?? ""
@@ -60,21 +79,30 @@ public struct DeviceDescription: Sendable, CustomStringConvertible {
 }
 
 /// Memory of a device, in the driver's terms.
-struct DeviceBuffer: Sendable {
-  let handle: UInt
-  let byteCount: Int
+package struct DeviceBuffer: Sendable {
+  package let handle: UInt
+  package let byteCount: Int
+
+  package init(handle: UInt, byteCount: Int) {
+    self.handle = handle
+    self.byteCount = byteCount
+  }
 }
 
-struct DeviceProgram: Sendable {
-  let handle: UInt
+package struct DeviceProgram: Sendable {
+  package let handle: UInt
+
+  package init(handle: UInt) { self.handle = handle }
 }
 
-struct DeviceKernel: Sendable {
-  let handle: UInt
+package struct DeviceKernel: Sendable {
+  package let handle: UInt
+
+  package init(handle: UInt) { self.handle = handle }
 }
 
 /// One argument of a kernel; memory takes two parameters, see ``KernelSource``.
-enum KernelArgument {
+package enum KernelArgument {
   /// `offset` counts elements.
   case memory(DeviceBuffer, offset: Int)
   case word(UInt32)

@@ -9,4 +9,9 @@ struct CUDACompilationTests {
   func compilation(_ target: String) throws {
     #expect(try CUDACompilation.compileAll(for: target) == 28)
   }
+
+  @Test("a compiler is told from others of its version", .enabled(if: CUDACompilation.isHere))
+  func digest() throws {
+    #expect(try CUDACompilation.digest()?.wholeMatch(of: /[0-9a-f]{8}/) != nil)
+  }
 }

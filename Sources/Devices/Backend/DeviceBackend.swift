@@ -7,14 +7,20 @@ import TensorCore
 ///
 /// Operations are queued, and waited for where their results are read. One thread at a time is let in. An
 /// operation that fails, for lack of memory or of the device, ends the process with one line, as nothing
-/// could continue without its result; see `exitImmediately`.
+/// could continue without its result; see `exitImmediately`. Only a check goes on, see ``noting(_:)``.
 public final class DeviceBackend: Backend {
-  let device: any Device
+  package let device: any Device
   let pool: DeviceMemoryPool
-  private let turn = Mutex(())
+  private let turn = Mutex(Turn())
   private let kernels = KernelCache()
 
-  init(_ device: any Device) {
+  /// What becomes of an error.
+  private struct Turn {
+    var notes = false
+    var noted: DeviceError?
+  }
+
+  package init(_ device: any Device) {
     self.device = device
     pool = DeviceMemoryPool(device)
   }
@@ -32,18 +38,28 @@ public final class DeviceBackend: Backend {
   public var peakBytes: Int { pool.peakBytes }
 
   public func allocate(count: Int, format: NumberFormat) -> AnyObject {
-    orExit { () throws(DeviceError) in
+    orExit { () throws(DeviceError) -> AnyObject in
       try DeviceMemory(byteCount: max(1, count) * format.byteCount, from: pool)
+    } noting: {
+      Refused()
     }
   }
 
   /// Returns memory that is not in use to the device.
   public func releaseFreeMemory() {
-    orExit { () throws(DeviceError) in try pool.releaseFreeBlocks() }
+    orExit { () throws(DeviceError) in
+      try pool.releaseFreeBlocks()
+    } noting: {
+    }
   }
 
   /// Waits until all operations are done.
-  public func finish() { orExit { () throws(DeviceError) in try device.finish() } }
+  public func finish() {
+    orExit { () throws(DeviceError) in
+      try device.finish()
+    } noting: {
+    }
+  }
 
   public func write<Failure: Error>(
     _ target: Operand, count: Int,
@@ -71,6 +87,7 @@ public final class DeviceBackend: Backend {
       try device.upload(
         source, byteCount: byteCount, to: buffer(target),
         at: target.offset * target.storage.format.byteCount)
+    } noting: {
     }
   }
 
@@ -83,16 +100,26 @@ public final class DeviceBackend: Backend {
       try device.download(
         buffer(source), at: source.offset * MemoryLayout<Float>.stride,
         byteCount: count * MemoryLayout<Float>.stride, to: staging.pointer)
+    } noting: {
+      staging.pointer.update(repeating: .nan, count: count)
     }
     return try body(UnsafeBufferPointer(start: staging.pointer, count: count))
   }
 
   public func firstNonFinite(_ source: Operand, count: Int) -> Int? {
-    orExit { () throws(DeviceError) in try findNonFinite(source, count: count) }
+    orExit { () throws(DeviceError) in
+      try findNonFinite(source, count: count)
+    } noting: {
+      nil
+    }
   }
 
   public func squareSum(_ source: Operand, count: Int) -> Double {
-    orExit { () throws(DeviceError) in try sumOfSquares(source, count: count) }
+    orExit { () throws(DeviceError) in
+      try sumOfSquares(source, count: count)
+    } noting: {
+      .nan
+    }
   }
 
   public func perform(_ operation: Operation) {
@@ -100,19 +127,46 @@ public final class DeviceBackend: Backend {
       orExit { () throws(DeviceError) in
         try run(operation)
         if OperationProfile.isRecording { try device.finish() }
+      } noting: {
       }
     }
   }
 
   /// Runs `body` when it is this thread's turn; an error ends the process.
-  private func orExit<Result>(_ body: () throws(DeviceError) -> Result) -> Result {
-    turn.withLock { _ in
+  ///
+  /// - Parameter substitute: what stands for the result where errors are noted instead; nothing is asked of
+  ///   the device after the first
+  private func orExit<Result>(
+    _ body: () throws(DeviceError) -> Result, noting substitute: () -> Result
+  ) -> Result {
+    turn.withLock { turn in
+      guard turn.noted == nil else { return substitute() }
       do throws(DeviceError) {
         return try body()
       } catch {
-        exitImmediately(error)
+        guard turn.notes else { exitImmediately(error) }
+        turn.noted = error
+        return substitute()
       }
     }
+  }
+
+  /// Memory that the device did not give.
+  private final class Refused {}
+
+  /// Runs `body`, whose results mean nothing if an operation failed.
+  ///
+  /// For a check of the device, while nothing else uses it.
+  ///
+  /// - Returns: the first error, too
+  func noting<Result>(_ body: () -> Result) -> (result: Result, error: DeviceError?) {
+    turn.withLock { $0 = Turn(notes: true) }
+    let result = body()
+    let error = turn.withLock { turn in
+      defer { turn = Turn() }
+      return turn.noted
+    }
+    return (result, error)
   }
 }
 

@@ -7,6 +7,9 @@ public enum CUDACompilation {
 
   public static var isHere: Bool { compiler != nil }
 
+  /// What tells the compiler from others of its version; nil where none is found.
+  public static func digest() throws -> String? { try compiler?.digest() }
+
   /// Compiles all kernels in all their forms.
   ///
   /// - Parameter target: such as `sm_90`
@@ -20,7 +23,8 @@ public enum CUDACompilation {
     return variants.count
   }
 
-  private static var variants: [(KernelSource, [String])] {
+  /// Every source with the definitions it is compiled with.
+  package static var variants: [(KernelSource, [String])] {
     let plain = [
       KernelSource.elementwise, .movement, .rows, .normalization,
     ].map { ($0, [String]()) }

@@ -1,3 +1,5 @@
+import Files
+
 /// A GPU of NVIDIA's, through the driver alone and the compiler that is found beside it.
 final class CUDADevice: Device {
   typealias Handle = CUDADriver.Handle
@@ -17,7 +19,12 @@ final class CUDADevice: Device {
     }
     self.driver = driver
     self.compiler = compiler
-    description = found.description
+    // An update of the compiler in the middle of a run is noticed, whatever it calls itself.
+    do {
+      description = found.description.compiled(by: try compiler.digest())
+    } catch {
+      throw .notFound("\(name): its compiler cannot be read: \(error)")
+    }
     target = found.target
     var context: Handle = 0
     let status = driver.retainContext(&context, found.device)

@@ -1,4 +1,5 @@
 import DynamicLibraries
+import Files
 
 #if canImport(Glibc)
 import Glibc
@@ -76,6 +77,13 @@ struct NVRTC: Sendable {
     self.logSize = logSize
     self.log = log
     self.destroy = destroy
+  }
+
+  /// What tells it from others of its version, whose code may differ: a digest of the library's file.
+  ///
+  /// - Throws: `FileError` if the file cannot be read
+  func digest() throws(FileError) -> String {
+    String(try SHA256.digest(of: RegularFile(path: path)).hexadecimal.prefix(8))
   }
 
   /// Machine code for a real target such as `sm_80`, so that no driver is too old for it.

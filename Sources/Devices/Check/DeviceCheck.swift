@@ -10,8 +10,10 @@ public struct DeviceCheck: Sendable {
     /// number is not finite or something beside the results was written.
     public let error: Float
     public let tolerance: Float
+    /// Why there are no results; nil if there are.
+    public let failure: DeviceError?
 
-    public var isRight: Bool { error <= tolerance }
+    public var isRight: Bool { failure == nil && error <= tolerance }
   }
 
   public let findings: [Finding]
@@ -20,11 +22,27 @@ public struct DeviceCheck: Sendable {
   public init(_ device: DeviceBackend, _ report: (Finding) -> Void = { _ in }) {
     var findings: [Finding] = []
     for operation in OperationCase.all {
-      let error = Self.error(of: operation, on: device)
-      findings.append(Finding(name: operation.name, error: error, tolerance: operation.tolerance))
+      let (error, failure) = device.noting { Self.error(of: operation, on: device) }
+      findings.append(
+        Finding(
+          name: operation.name, error: failure == nil ? error : .infinity,
+          tolerance: operation.tolerance, failure: failure))
       report(findings[findings.count - 1])
     }
     self.findings = findings
+    if findings.allSatisfy({ $0.failure == nil }) { device.releaseFreeMemory() }
+  }
+
+  /// What was found earlier, by operation.
+  ///
+  /// - Returns: nil if it is not about the operations of today
+  init?(errors: [(name: String, error: Float)]) {
+    let operations = OperationCase.all
+    guard errors.map(\.name) == operations.map(\.name) else { return nil }
+    findings = zip(operations, errors).map { operation, found in
+      Finding(
+        name: operation.name, error: found.error, tolerance: operation.tolerance, failure: nil)
+    }
   }
 
   private static func error(of operation: OperationCase, on device: DeviceBackend) -> Float {
@@ -59,13 +77,14 @@ public struct DeviceCheck: Sendable {
     public var kind: FailureKind { .other }
 
     public var description: String {
-      "\(device) gives wrong results in \(findings.count) operations, such as \(findings[0].name); update "
-        + "its driver, or use device \"cpu\""
+      "\(device) gives wrong results in \(findings.count) of its operations, such as \(findings[0].name); update "
+        + "its driver, or use device \"cpu\"; `spo doctor --device-check` repeats the comparison"
     }
   }
 
-  /// - Throws: ``Failure`` if an operation was wrong
-  public func requireRight(_ device: DeviceBackend) throws(Failure) {
+  /// - Throws: ``Failure`` if an operation was wrong, ``DeviceError`` if one could not be performed
+  public func requireRight(_ device: DeviceBackend) throws {
+    if let failure = findings.lazy.compactMap(\.failure).first { throw failure }
     let wrong = findings.filter { !$0.isRight }
     guard wrong.isEmpty else { throw Failure(device: device.name, findings: wrong) }
   }

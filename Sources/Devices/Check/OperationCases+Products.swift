@@ -28,6 +28,8 @@ extension OperationCase {
       Product(rows: 30, columns: 66, inner: 40, rank: 19),
       // In large tiles.
       Product(rows: 16_300, columns: 2, inner: 3, hasBias: true),
+      Product(rows: 16_300, columns: 2, inner: 3, format: .half(.binary16)),
+      Product(rows: 16_300, columns: 2, inner: 3, right: true, format: .half(.bfloat16)),
       Product(
         rows: 70, columns: 66, inner: 40, right: true, format: .half(.binary16), hasBias: true),
       Product(
@@ -83,6 +85,27 @@ extension OperationCase {
     ].map { shape in
       OperationCase("convolution \(shape.label)", tolerance: 2e-5) { convolve($0, shape, .single) }
     }
+    + [NumberFormat.single, .half(.binary16), .half(.bfloat16)].map { format in
+      OperationCase("convolution in large tiles, \(format.label)", tolerance: 2e-5) {
+        convolve(
+          $0,
+          ConvolutionShape(
+            batch: 1, height: 127, width: 129, inputChannels: 2, outputChannels: 1, kernel: (3, 3),
+            padding: 1), format)
+      }
+    }
+    + [
+      OperationCase("convolution's weights in large tiles") { work in
+        let shape = ConvolutionShape(
+          batch: 1, height: 2, width: 1, inputChannels: 1420, outputChannels: 140, kernel: (3, 3),
+          padding: 1)
+        let (x, dy) = (work.numbers(shape.inputCount), work.numbers(shape.outputCount))
+        let dw = work.blank(shape.weightCount)
+        work.backend.perform(
+          .convolveWeightGradient(ConvolutionWeightGradient(x, dy, into: dw, shape)))
+        return [Written(operand: dw, count: shape.weightCount)]
+      }
+    ]
     + [HalfFormat.binary16, .bfloat16].map { format in
       OperationCase("convolution, \(NumberFormat.half(format).label)", tolerance: 2e-5) {
         convolve(

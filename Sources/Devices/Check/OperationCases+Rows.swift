@@ -3,7 +3,30 @@ import TensorCore
 
 extension OperationCase {
   static let rows: [OperationCase] =
-    [1, 255, 4097, 9001].map { count in
+    [1, 255, 4097, 9001].flatMap { count in
+      [
+        OperationCase("sum of squares of \(count)") { work in
+          let (x, y) = (work.numbers(count), work.blank(1))
+          let sum = Float(work.backend.squareSum(x, count: count))
+          work.backend.write(y, count: 1) { $0[0] = sum }
+          return [Written(operand: y, count: 1)]
+        },
+        OperationCase("first of \(count) that is not finite", tolerance: 0) { work in
+          let (x, y) = (work.numbers(count), work.blank(3))
+          var places = [work.backend.firstNonFinite(x, count: count)]
+          for place in [count - 1, count / 2] {
+            work.backend.perform(
+              .fill(x + place, count: 1, value: place == count / 2 ? .nan : .infinity))
+            places.append(work.backend.firstNonFinite(x, count: count))
+          }
+          work.backend.write(y, count: 3) { buffer in
+            for (index, place) in places.enumerated() { buffer[index] = Float(place ?? -1) }
+          }
+          return [Written(operand: y, count: 3)]
+        },
+      ]
+    }
+    + [1, 255, 4097, 9001].map { count in
       OperationCase("sum of \(count)") { work in
         let (x, y) = (work.numbers(count, offset: 0.1), work.blank(1))
         work.backend.perform(.sum(x, count: count, into: y))

@@ -10,9 +10,9 @@ import Files
 /// - `int`, `uint` and `wide`; never `long`, whose size differs.
 /// - `half` is a keyword; numbers of half precision are `ushort` bits.
 /// - Helpers that take local memory say `LOCAL_POINTER`, and every work item of a group calls them.
-struct KernelSource: Sendable {
+package struct KernelSource: Sendable {
   /// For messages about what the compiler said.
-  let name: String
+  package let name: String
   private let body: String
 
   init(name: String, _ body: String) {
@@ -20,7 +20,7 @@ struct KernelSource: Sendable {
     self.body = body
   }
 
-  var text: String { Self.prelude + "\n" + body }
+  package var text: String { Self.prelude + "\n" + body }
 
   private static let all = [elementwise, movement, rows, normalization, product, attention]
 

@@ -3,6 +3,7 @@ import Devices
 import Files
 import Foundation
 import PipelineCore
+import StageSupport
 
 /// `spo doctor --device-check`: every operation on the devices of this machine, beside the host's results.
 struct DeviceCheckTable {
@@ -29,16 +30,19 @@ struct DeviceCheckTable {
     }
   }
 
-  /// - Throws: ``DeviceCheck/Failure`` if one computes something else
+  /// Keeps what it found: runs trust a device by it, or do not.
+  ///
+  /// - Throws: ``DeviceCheck/Failure`` if one computes something else, ``DeviceError`` if it cannot compute
   func run() throws {
     var results: [JSON] = []
-    var failures: [DeviceCheck.Failure] = []
+    var failures: [any Error] = []
     for name in devices {
       let device = try Devices.open(name)
       if !isJSON { try Console.print("\(device.name) \(device.description)") }
       let check = DeviceCheck(device) { finding in
         if !isJSON { try? Console.print("  \(Self.line(finding))") }
       }
+      CheckedDevices(folder: RateCache.userFolder).keep(check, of: device)
       results.append(Self.json(device, check))
       do { try check.requireRight(device) } catch { failures.append(error) }
     }
@@ -47,6 +51,7 @@ struct DeviceCheckTable {
   }
 
   private static func line(_ finding: DeviceCheck.Finding) -> String {
+    if let failure = finding.failure { return "FAILED  \(finding.name): \(failure)" }
     let error = String(format: "%.1e of %.0e", finding.error, finding.tolerance)
     return "\(finding.isRight ? "right" : "WRONG")  \(error)  \(finding.name)"
   }
@@ -61,6 +66,7 @@ struct DeviceCheckTable {
             // JSON has no infinity, which stands for what cannot be compared.
             "error": finding.error.isFinite ? .number(Double(finding.error)) : .null,
             "tolerance": .number(Double(finding.tolerance)),
+            "failure": finding.failure.map { .string($0.description) } ?? .null,
           ]
         }),
     ]

@@ -66,7 +66,8 @@ enum Run: Command {
     isBuilding: Bool
   ) throws {
     let pipeline = try makePipeline(arguments, arguments.values("set"))
-    let computing = try ComputingDevice(pipeline.device, localRank: launched.localRank)
+    let computing = try ComputingDevice(
+      pipeline.device, localRank: launched.localRank, isAlone: false)
     let runner = Runner(pipeline, ranks: launched.ranks) { _ in }
     try Threads.with(count: pipeline.threads ?? Threads.count) {
       try computing.perform {
@@ -83,7 +84,8 @@ enum Run: Command {
     let pipeline = try makePipeline(arguments, arguments.values("set"))
     pipeline.sayNotes()
     try pipeline.checkFit()
-    let computing = try ComputingDevice(pipeline.device, localRank: launched.localRank)
+    let computing = try ComputingDevice(
+      pipeline.device, localRank: launched.localRank, isAlone: launched.ranks.isAlone)
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))
     defer { console.closeLine() }

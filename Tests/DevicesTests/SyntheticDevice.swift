@@ -1,0 +1,105 @@
+import Devices
+import Foundation
+import Synchronization
+
+/// A device of the host's memory on which kernels do nothing, or what another device does except for one.
+final class SyntheticDevice: Device {
+  let name = "synthetic:0"
+  let description: DeviceDescription
+  private let other: (any Device)?
+  /// The kernel that is not run, or fails.
+  private let broken: String
+  private let failure: DeviceError?
+  private let state = Mutex(State())
+
+  private struct State {
+    var names: [String] = []
+    var handlesOfBroken: Set<UInt> = []
+    var launched: Set<String> = []
+    var compiled: [(source: KernelSource, definitions: [String])] = []
+  }
+
+  /// - Parameters:
+  ///   - other: what runs the other kernels; nil: nothing does
+  ///   - failure: what happens when the kernel is asked for; nil: nothing
+  init(
+    driver: String = "1", _ other: (any Device)? = nil, without broken: String = "",
+    failing failure: DeviceError? = nil
+  ) {
+    self.other = other
+    self.broken = broken
+    self.failure = failure
+    description = DeviceDescription(
+      product: "synthetic", driver: driver, compiler: "none", byteCount: 1 << 30, isProcessor: true,
+      peakRate: nil)
+  }
+
+  /// The kernels that were asked for.
+  var launched: Set<String> { state.withLock { $0.launched } }
+
+  /// What was compiled, each once.
+  var compiled: [(source: KernelSource, definitions: [String])] { state.withLock { $0.compiled } }
+
+  func allocate(byteCount: Int) throws(DeviceError) -> DeviceBuffer {
+    if let other { return try other.allocate(byteCount: byteCount) }
+    guard let memory = calloc(byteCount, 1) else {
+      throw .outOfMemory(byteCount: byteCount, device: name)
+    }
+    return DeviceBuffer(handle: UInt(bitPattern: memory), byteCount: byteCount)
+  }
+
+  func release(_ buffer: DeviceBuffer) {
+    if let other { return other.release(buffer) }
+    free(UnsafeMutableRawPointer(bitPattern: buffer.handle))
+  }
+
+  func upload(
+    _ source: UnsafeRawPointer, byteCount: Int, to target: DeviceBuffer, at byteOffset: Int
+  ) throws(DeviceError) {
+    if let other {
+      return try other.upload(source, byteCount: byteCount, to: target, at: byteOffset)
+    }
+    UnsafeMutableRawPointer(bitPattern: target.handle)?.advanced(by: byteOffset).copyMemory(
+      from: source, byteCount: byteCount)
+  }
+
+  func download(
+    _ source: DeviceBuffer, at byteOffset: Int, byteCount: Int, to target: UnsafeMutableRawPointer
+  ) throws(DeviceError) {
+    if let other {
+      return try other.download(source, at: byteOffset, byteCount: byteCount, to: target)
+    }
+    guard let memory = UnsafeRawPointer(bitPattern: source.handle) else { return }
+    target.copyMemory(from: memory + byteOffset, byteCount: byteCount)
+  }
+
+  func compile(
+    _ source: KernelSource, definitions: [String]
+  ) throws(DeviceError) -> DeviceProgram {
+    state.withLock { $0.compiled.append((source, definitions)) }
+    return try other?.compile(source, definitions: definitions) ?? DeviceProgram(handle: 0)
+  }
+
+  func kernel(_ name: String, of program: DeviceProgram) throws(DeviceError) -> DeviceKernel {
+    let found = try other?.kernel(name, of: program)
+    return state.withLock { state in
+      state.launched.insert(name)
+      state.names.append(name)
+      let kernel = found ?? DeviceKernel(handle: UInt(state.names.count))
+      if name == broken { state.handlesOfBroken.insert(kernel.handle) }
+      return kernel
+    }
+  }
+
+  func launch(
+    _ kernel: DeviceKernel, groups: (x: Int, y: Int), _ arguments: [KernelArgument]
+  ) throws(DeviceError) {
+    guard state.withLock({ $0.handlesOfBroken.contains(kernel.handle) }) else {
+      try other?.launch(kernel, groups: groups, arguments)
+      return
+    }
+    if let failure { throw failure }
+  }
+
+  func finish() throws(DeviceError) { try other?.finish() }
+}
