@@ -12,7 +12,7 @@
 #   make fuzz         every reader of files under the address sanitizer; SHORT=1, FUZZ="--only jpeg"
 #   make sanitize     tests of the readers and of the thread team under the sanitizers
 #   make check-cuda   compile every kernel for NVIDIA's GPUs, without one; see docs/devices.md
-#   make check-opencl the quickstart, reduced, through PoCL: beside the CPU's, killed and resumed (15 minutes)
+#   make check-opencl the quickstart, reduced, through PoCL: beside the CPU's, killed and resumed (10 minutes)
 #   make bench        measure speed here; BENCH=operators only some, MODEL=DIR a full-size model as well
 #   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
 #   make experiments  train the embedded model by each method and write a table (hours); FAST=1 (20 minutes)
