@@ -68,7 +68,7 @@ public struct Evaluation {
     of partition: Partition?, merges: Bool = false,
     _ body: (_ sets: [[ImageSet]], _ scores: [[[ScoreSet]]]) throws -> Result
   ) throws -> Result {
-    try ImageFolder.requireOwn(request.folder)
+    try ImageFolder.requireOwn(request.folder, record: "digests.json")
     let digestsPath = "\(request.folder)/state/digests.json"
     let digests = FileDigests(savedAt: digestsPath)
     let sets = try imageSets(digests)

@@ -22,7 +22,9 @@ struct ImageFolder {
   }
 
   /// Refuses a folder that holds what no such call wrote.
-  static func requireOwn(_ path: String) throws {
+  ///
+  /// - Parameter record: the file in `state` that calls of this kind write; of others there are other ones
+  static func requireOwn(_ path: String, record: String) throws {
     guard [nil, .folder].contains(PathKind(of: path)) else {
       throw EvaluationError.notFolder(path: path)
     }
@@ -32,7 +34,7 @@ struct ImageFolder {
     }
     // A workspace's has its stages' records.
     let stranger = try Folders.names(in: "\(path)/state").first {
-      !["images.json", "digests.json"].contains(TemporaryName.target(of: $0, earlier: true) ?? $0)
+      (TemporaryName.target(of: $0, earlier: true) ?? $0) != record
     }
     if let stranger {
       throw EvaluationError.foreignFolder(path: path, holds: "state/\(stranger)")

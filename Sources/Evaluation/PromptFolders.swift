@@ -52,7 +52,7 @@ public struct PromptFolders {
     _ use: (String) throws -> Void
   ) throws -> Outcome {
     let settings = try settings(request, model, seed, noise.name)
-    try ImageFolder.requireOwn(path)
+    try ImageFolder.requireOwn(path, record: "images.json")
     if merges { try requireComplete(settings) }
     return try ImageFolder(path, partition, writes: Self.writes).whileHeld {
       try claim(settings)

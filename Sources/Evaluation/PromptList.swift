@@ -151,7 +151,9 @@ public enum PromptListError: ClassifiedError, Equatable, CustomStringConvertible
     switch self {
     case .tooLarge(let path, let size, let limit):
       "\(path): \(size) bytes, more than the limit of \(limit) for a prompt list"
-    case .notText(let path): "\(path): not UTF-8 text, so not a prompt list"
+    case .notText(let path):
+      "\(path): not UTF-8 text, so not a prompt list; if it is text, convert it, for example: "
+        + "iconv -f LATIN1 -t UTF-8 IN > OUT"
     case .empty(let path): "\(path): contains no prompts"
     case .noPrompt(let path, let present):
       "\(path): no key or column named prompt, caption or text; found: "

@@ -29,6 +29,9 @@ struct CLIPFiles {
       isFolder.boolValue
       ? try Self.openWeights(inFolder: path, published) : try openCheckpoint(path)
     let weights = try stored.nested(below: "state_dict.")
+    guard !weights.entries.contains(where: { $0.name.hasPrefix("t_embedder.") }) else {
+      throw ScorerError.stepAware(path: path)
+    }
     isOpenCLIP = OpenCLIPCheckpoint.isOne(weights)
     checkpoint = isOpenCLIP ? try OpenCLIPCheckpoint.renamed(weights) : weights
   }

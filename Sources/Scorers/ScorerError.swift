@@ -3,6 +3,7 @@ public import Files
 /// Why images cannot be scored.
 public enum ScorerError: ClassifiedError, Equatable, CustomStringConvertible {
   case nothingThere(path: String)
+  case stepAware(path: String)
   case noTokenizer(path: String)
   case otherTokenizer(
     path: String, vocabularySize: Int, tokens: Int, foundSize: Int, foundTokens: Int)
@@ -13,6 +14,9 @@ public enum ScorerError: ClassifiedError, Equatable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .nothingThere(let path): "\(path): no such file or folder"
+    case .stepAware(let path):
+      "\(path): a step-aware preference model, which scores noisy images while stage spo learns, and no scorer of "
+        + "finished ones"
     case .noTokenizer(let path):
       "\(path): has no tokenizer; put vocab.json and merges.txt, or tokenizer.json, next to the weights"
     case .otherTokenizer(let path, let vocabularySize, let tokens, let foundSize, let foundTokens):

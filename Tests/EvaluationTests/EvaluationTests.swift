@@ -219,6 +219,14 @@ import Testing
       #expect(
         throws: EvaluationError.foreignFolder(path: "\(folder)/out", holds: "notes.txt")
       ) { try Evaluation(request).run() }
+      // Nor does it write among the images of spo sample.
+      try FileManager.default.removeItem(atPath: "\(folder)/out/notes.txt")
+      try FileManager.default.createDirectory(
+        atPath: "\(folder)/out/state", withIntermediateDirectories: true)
+      try "{}".write(toFile: "\(folder)/out/state/images.json", atomically: true, encoding: .utf8)
+      #expect(
+        throws: EvaluationError.foreignFolder(path: "\(folder)/out", holds: "state/images.json")
+      ) { try Evaluation(request).run() }
     }
     try withTemporaryFolder { folder in
       let request = try request(in: folder, lora: nil, against: nil)

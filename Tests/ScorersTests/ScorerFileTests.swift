@@ -50,9 +50,19 @@ import Testing
         to: folder, \.name,
         adding: [
           OutgoingTensor(
+            "left.over.weight", type: .f32, shape: [1], bytes: { [0, 0, 0, 0] })
+        ])
+      #expect(message(.pickScore, folder, try tokenizer()).contains("left.over.weight"))
+    }
+    try withTemporaryFolder { folder in
+      try copy(
+        to: folder, \.name,
+        adding: [
+          OutgoingTensor(
             "t_embedder.mlp.0.weight", type: .f32, shape: [1], bytes: { [0, 0, 0, 0] })
         ])
-      #expect(message(.pickScore, folder, try tokenizer()).contains("t_embedder.mlp.0.weight"))
+      #expect(
+        message(.pickScore, folder, try tokenizer()).contains("a step-aware preference model"))
     }
   }
 

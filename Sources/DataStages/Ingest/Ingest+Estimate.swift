@@ -1,4 +1,5 @@
 package import Backends
+import Files
 import PipelineCore
 package import StageSupport
 
@@ -17,7 +18,12 @@ extension Ingest: Estimating {
   }
 
   package func volume() throws -> DataVolume {
-    try goneSources().isEmpty
+    for (name, list) in [("keep", settings.keep), ("drop", settings.drop)] {
+      for path in list.patterns where PathKind(of: path) == nil {
+        throw PipelineError.missingInput(setting: "ingest.\(name)", path: path)
+      }
+    }
+    return try goneSources().isEmpty
       ? DataVolume(settings, catalog: catalogPath) : DataVolume(catalog: finishedCatalogPath)
   }
 

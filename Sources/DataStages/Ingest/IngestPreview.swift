@@ -90,14 +90,18 @@ public struct IngestPreview {
 
   // MARK: - Parts
 
+  private static func shortened(_ prompt: String) -> String {
+    prompt.count > 80 ? prompt.prefix(79) + "…" : prompt
+  }
+
   private static func firstRows(
     _ draft: CatalogDraft
   ) -> [(path: String, row: Int, text: String)] {
     draft.firstRows.flatMap { path, contents in
       let pairs = contents.pairs.map { pair in
-        (pair.row, "\"\(pair.prompt.prefix(80))\": " + text(of: pair))
+        (pair.row, "\"\(Self.shortened(pair.prompt))\": " + text(of: pair))
       }
-      let prompts = contents.prompts.map { ($0.row, "\"\($0.text.prefix(80))\", prompt only") }
+      let prompts = contents.prompts.map { ($0.row, "\"\(Self.shortened($0.text))\", prompt only") }
       let rejects = contents.rejects.map { reject in
         (
           reject.row,
