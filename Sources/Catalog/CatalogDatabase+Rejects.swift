@@ -272,4 +272,12 @@ extension CatalogDatabase {
       WHERE first.id = second.id OR first.sha256 = second.sha256
       """)
   }
+
+  /// Why rows were rejected by `stage` with a code, the first of them.
+  public func rejectReasons(stage: String, code: String, limit: Int) throws -> [String] {
+    try database.rows(
+      "SELECT reason FROM reject WHERE stage = ? AND code = ? ORDER BY rowid LIMIT ?", stage, code,
+      limit
+    ) { try $0[0] }
+  }
 }

@@ -77,7 +77,7 @@ struct StageWork {
   /// - Parameter merge: takes outputs from parts alone
   func callAsFunction(_ step: Planner.Step, _ merge: Runner.Merge?) throws -> [String: String] {
     let parts = try parts(of: step)
-    if merge != nil { try requireParts(step, parts) }
+    try requireParts(step, parts, isMerge: merge != nil)
     var (record, resumes) = try begin(step)
     if configured.type.usesDevice {
       try note(parts, merge == nil ? [device] : [], in: &record.run)

@@ -195,6 +195,8 @@ import Testing
         try Runner(try pipeline.pipeline()) { _ in }
           .run(through: "ingest", merge: Runner.Merge(scratch: nil))
       }
+      // Nor does an ordinary run remove them.
+      #expect(failure { try pipeline.run(through: "ingest") }?.contains("hold 1 item") == true)
       #expect(
         message?.contains("hold 1 item of sources that were removed") == true,
         "\(message ?? "accepted")")
@@ -268,6 +270,49 @@ import Testing
       try FileManager.default.moveItem(atPath: "\(folder)/a.csv", toPath: "\(folder)/z.csv")
       try pipeline.run()
       #expect(try rejects() == ["\(folder)/b.csv:4"])
+    }
+  }
+
+  @Test("images that were missing when a run failed are looked for again when they are back")
+  func imagesAreBack() throws {
+    try withTemporaryFolder { folder in
+      let pipeline = try imageFiles(in: folder)
+      let names = ["1-0", "1-1", "2-0"].map { "\(folder)/\($0).png" }
+      for name in names { try FileManager.default.moveItem(atPath: name, toPath: name + ".away") }
+      #expect(failure { try pipeline.run(through: "ingest") }?.contains("were rejected") == true)
+      for name in names { try FileManager.default.moveItem(atPath: name + ".away", toPath: name) }
+      try pipeline.run(through: "ingest")
+      #expect(try pipeline.catalog().counts().pairs == 16)
+      // A forced run that failed, too.
+      for name in names { try FileManager.default.moveItem(atPath: name, toPath: name + ".away") }
+      #expect(throws: (any Error).self) { try pipeline.run(through: "ingest", forced: ["ingest"]) }
+      for name in names { try FileManager.default.moveItem(atPath: name + ".away", toPath: name) }
+      try pipeline.run(through: "ingest", forced: ["ingest"])
+      #expect(try pipeline.catalog().counts().pairs == 16)
+    }
+  }
+
+  @Test("images that are left in the folder of records that are gone do not become data")
+  func imagesLeft() throws {
+    try withTemporaryFolder { folder in
+      try Folders.make("\(folder)/data/images")
+      var csv = "prompt,chosen,rejected\n"
+      for row in 0..<4 {
+        for side in 0...1 {
+          try AtomicFile.replace(
+            "\(folder)/data/images/\(row)\(side).png", with: try picture(2 * row + side))
+        }
+        csv += "fox \(row),images/\(row)0.png,images/\(row)1.png\n"
+      }
+      try AtomicFile.replace("\(folder)/data/train.csv", with: Array(csv.utf8))
+      var pipeline = try DataPipeline(in: folder, sources: ["data"])
+      pipeline.shard["validation_fraction"] = 0.5
+      try pipeline.run()
+      try Folders.remove("\(folder)/data/train.csv")
+      let message = failure { try pipeline.run() } ?? "accepted"
+      #expect(message.contains("ingest.source=\(folder)/data/train.csv;"), "\(message)")
+      pipeline.ingest["source"] = .string("\(folder)/data/train.csv")
+      #expect(try pipeline.run().contains(.upToDate(stage: "ingest")))
     }
   }
 }

@@ -53,11 +53,10 @@ final class ImageInspector: Sendable {
       bytes = try task.image.load()
     } catch .missing(let path) {
       return .failure(
-        RowFault(
-          task.field, "missing-image",
-          "there is no file \(path); "
-            + (imageRoot.map { "its path starts at ingest.image_root, which is \($0)" }
-              ?? "set ingest.image_root to the folder that the paths are relative to")))
+        .missingImage(
+          task.field, path: path,
+          remedy: imageRoot.map { "its path starts at ingest.image_root, which is \($0)" }
+            ?? "set ingest.image_root to the folder that the paths are relative to"))
     } catch {
       return .failure(RowFault(task.field, "missing-image", "\(error)"))
     }

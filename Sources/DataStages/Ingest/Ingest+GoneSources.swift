@@ -17,7 +17,7 @@ extension Ingest {
     for pattern in settings.source.patterns where PathKind(of: pattern) != .file {
       let left = try SourceFiles.matches(pattern, settings)
       guard
-        settings.copyImages || left.allSatisfy(SourceFormat.isDoubtful) || pattern.contains("[")
+        settings.copyImages || left.allSatisfy(Self.isDoubtful) || pattern.contains("[")
       else { continue }
       let named = recorded.filter { SourceFiles.names(pattern, $0.path) }
       let lost = named.filter { !Folders.exists($0.path) }
@@ -29,13 +29,18 @@ extension Ingest {
       let others = isPath ? [] : left.filter { path in !named.contains { $0.path == path } }
       if lost.count == named.count, let other = others.first {
         // Descriptions and the like count where there is nothing else: nobody said that they do now.
-        guard others.allSatisfy(SourceFormat.isDoubtful), !SourceFormat.isDoubtful(first.path)
+        guard others.allSatisfy(Self.isDoubtful), !Self.isDoubtful(first.path)
         else { continue }
-        throw SourceError.left(path: other, source: pattern, gone: first.path)
+        throw SourceError.left(path: other, source: pattern, gone: lost.map(\.path))
       }
       gone += lost.filter { source in !gone.contains { $0.path == source.path } }
     }
     return gone
+  }
+
+  /// Whether something counts as records only where there are no others: descriptions, and the images' folders.
+  private static func isDoubtful(_ path: String) -> Bool {
+    SourceFormat.isDoubtful(path) || PathKind(of: path) == .folder
   }
 
   /// The settings without the files that are named one by one and are gone.

@@ -140,6 +140,7 @@ package final class Ingest: DivisibleStage {
   }
 
   package func pendingItems() throws -> [Item] {
+    if !context.isPart { try startAnewIfImagesAreBack() }
     // What is recorded so far is for whoever merges.
     let known =
       context.isPart

@@ -17,7 +17,7 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
   case missingImage(path: String)
   case gone(path: String)
   case goneSource(path: String)
-  case left(path: String, source: String, gone: String)
+  case left(path: String, source: String, gone: [String])
   case nothingUsable(rows: Int, example: String)
 
   /// A column by its name in the source, and the key of `ingest.columns` that may give it another one.
@@ -80,8 +80,10 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
       "ingest must read \(path) again, but it does not exist any more; restore it, or name the files that are "
         + "left in ingest.source"
     case .left(let path, let source, let gone):
-      "ingest.source: of what \"\(source)\" named only \(path) is left, which was not read before; set "
-        + "ingest.source=\(gone) to go on with what was read, or =\(path) to read this instead"
+      "ingest.source: of what \"\(source)\" named only \(path) is left, which was not read before; to go on with "
+        + "what was read, name that: ingest.source="
+        + (gone.count == 1 ? gone[0] : JSON.array(gone.map { .string($0) }).text())
+        + "; to read this instead, ingest.source=\(path)"
     case .gone(let path):
       "\(path): the images in it are needed, but it does not exist any more; restore it "
         + "(with ingest.copy_images=true the catalog would have them)"

@@ -158,23 +158,23 @@ final class PartOutputs<Item, Output> {
     }
   }
 
-  /// Refuses items that are in no part, and says which parts to run again.
+  /// Refuses outputs that belong to no item.
   ///
-  /// - Parameter areAll: whether the parts may have no other items either
-  func requireAll(_ items: [Item], of stage: String, areAll: Bool = false) throws {
+  /// - Parameter items: all of the stage
+  func requireUsed(_ items: [Item], of stage: String) throws {
+    let known = Set(try items.filter(isDivided).filter { try place(of: $0) != nil }.map(key)).count
+    guard known < index.itemCount else { return }
+    throw PartError.unused(stage: stage, count: index.itemCount - known, folder: index.folder)
+  }
+
+  /// Refuses items that are in no part, and says which parts to run again.
+  func requireAll(_ items: [Item], of stage: String) throws {
     if let other = index.others.first {
       throw PartError.otherSettings(path: other.path, changes: other.changes)
     }
     let divided = items.filter(isDivided)
     let missing = try divided.filter { try place(of: $0) == nil }
-    guard !missing.isEmpty else {
-      let known = Set(try divided.map(key)).count
-      guard !areAll || known == index.itemCount else {
-        throw PartError.unused(
-          stage: stage, count: index.itemCount - known, folder: index.folder)
-      }
-      return
-    }
+    guard !missing.isEmpty else { return }
     let count = index.partCount
     let again = count.map { count in Set(missing.map { position($0) % count + 1 }).sorted().asArray
     }

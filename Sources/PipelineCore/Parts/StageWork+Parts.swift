@@ -8,12 +8,12 @@ extension StageWork {
     return (stage as? any DivisibleStage).flatMap { make($0) as? PartOutputs<S.Item, S.Output> }
   }
 
-  /// Refuses gaps before anything is written.
+  /// Refuses gaps, of a merge, and parts of what is gone, which would be removed, before anything is written.
   ///
   /// Nothing is begun yet, so the stage can be asked as a part asks it, which changes nothing. Of what is begun,
   /// the stage itself knows what is left.
-  func requireParts(_ step: Planner.Step, _ parts: PartIndex?) throws {
-    guard let parts, step.work == .build(resumes: false),
+  func requireParts(_ step: Planner.Step, _ parts: PartIndex?, isMerge: Bool) throws {
+    guard let parts, isMerge || !parts.isEmpty, step.work == .build(resumes: false),
       try attempts.run(of: step.basis) == nil,
       let type = configured.type as? any DivisibleStage.Type,
       // Parts do not read what was not written back.
@@ -23,8 +23,10 @@ extension StageWork {
       configured, in: workspace, digests, isBuilding: true, observe: observe)
     context.isPart = true
     func require<D: DivisibleStage>(_ stage: D) throws {
-      try PartOutputs(stage, parts).requireAll(
-        stage.pendingItems(), of: name, areAll: D.needsAllParts)
+      guard isMerge || D.needsAllParts else { return }
+      let (outputs, items) = (PartOutputs(stage, parts), try stage.pendingItems())
+      if isMerge { try outputs.requireAll(items, of: name) }
+      if D.needsAllParts { try outputs.requireUsed(items, of: name) }
       try stage.closeDatabases()
     }
     if let stage = try configured.make(context) as? any DivisibleStage { try require(stage) }

@@ -1,0 +1,40 @@
+import Catalog
+import Files
+import Foundation
+import PipelineCore
+
+/// Image files that were missing when an interrupted run looked for them.
+extension Ingest {
+  /// At most so many are looked for again.
+  private static let checkedCount = 1_000
+
+  /// Removes what an unfinished run has recorded, if image files that it rejected as missing are there now: the
+  /// rows that name them would stay out for good.
+  func startAnewIfImagesAreBack() throws {
+    guard catalogPath != finishedCatalogPath, Folders.exists(catalogPath) else { return }
+    let reasons = try catalog().rejectReasons(
+      stage: Self.name, code: RowFault.missingImageCode, limit: Self.checkedCount)
+    guard reasons.compactMap(RowFault.missingImage(in:)).contains(where: Folders.exists) else {
+      return
+    }
+    closeDatabases()
+    for ending in ["", "-wal", "-shm"] { try Folders.remove(catalogPath + ending) }
+  }
+}
+
+extension RowFault {
+  static let missingImageCode = "missing-image"
+  private static let missingImageStart = "there is no file "
+
+  /// A row that names a file which is not there.
+  static func missingImage(_ field: RecordField?, path: String, remedy: String) -> RowFault {
+    RowFault(field, missingImageCode, "\(missingImageStart)\(path); \(remedy)")
+  }
+
+  /// The file that such a reason is about; nil for other reasons.
+  static func missingImage(in reason: String) -> String? {
+    guard reason.hasPrefix(missingImageStart), let end = reason.range(of: "; ", options: .backwards)
+    else { return nil }
+    return String(reason[..<end.lowerBound].dropFirst(missingImageStart.count))
+  }
+}
