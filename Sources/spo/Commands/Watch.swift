@@ -65,8 +65,11 @@ enum Watch: Command {
       if isFirst { try Console.print("page: \(path)") }
       if isFirst || !goesOn { Console.note(page.headline) }
       isFirst = false
-      if let interruption = Interruption.pending { throw interruption }
-      guard goesOn, let interval else { return }
+      // An interruption that came while the page was written shows on the next one, which is the last.
+      guard goesOn, let interval else {
+        if let interruption = Interruption.pending { throw interruption }
+        return
+      }
       wait(for: workspace, seconds: interval)
     }
   }
