@@ -74,33 +74,36 @@ private struct Network {
   }
 }
 
-struct NetworkTests {
-  /// The loss, then the gradients of all leaves.
-  private func results(on backend: any Backend) -> [[Float]] {
-    withBackend(backend) {
-      let network = Network()
-      let loss = network.loss(
-        Network.values([2, 8, 6, 5], 20, scale: 1), Network.values([2, 8, 6, 5], 21, scale: 1))
-      let found = gradients(of: loss, for: network.leaves)
-      return [loss.values] + found.map { $0?.values ?? [] }
+extension DeviceTests {
+  @Suite
+  struct NetworkTests {
+    /// The loss, then the gradients of all leaves.
+    private func results(on backend: any Backend) -> [[Float]] {
+      withBackend(backend) {
+        let network = Network()
+        let loss = network.loss(
+          Network.values([2, 8, 6, 5], 20, scale: 1), Network.values([2, 8, 6, 5], 21, scale: 1))
+        let found = gradients(of: loss, for: network.leaves)
+        return [loss.values] + found.map { $0?.values ?? [] }
+      }
     }
-  }
 
-  @Test("gradients of a network are the host's", .enabled(if: TestDevice.isHere))
-  func gradientsOfNetwork() throws {
-    let expected = results(on: HostBackend.shared)
-    let found = results(on: try TestDevice.open())
-    for (index, (array, values)) in zip(found, expected).enumerated() {
-      #expect(array.count == values.count && !values.isEmpty)
-      let largest = values.reduce(0) { max($0, abs($1)) }
-      let error = zip(array, values).reduce(0) { max($0, abs($1.0 - $1.1)) }
-      #expect(largest > 0 && error <= 2e-5 * largest, "leaf \(index): \(error) of \(largest)")
+    @Test("gradients of a network are the host's", .enabled(if: TestDevice.isHere))
+    func gradientsOfNetwork() throws {
+      let expected = results(on: HostBackend.shared)
+      let found = results(on: try TestDevice.open())
+      for (index, (array, values)) in zip(found, expected).enumerated() {
+        #expect(array.count == values.count && !values.isEmpty)
+        let largest = values.reduce(0) { max($0, abs($1)) }
+        let error = zip(array, values).reduce(0) { max($0, abs($1.0 - $1.1)) }
+        #expect(largest > 0 && error <= 2e-5 * largest, "leaf \(index): \(error) of \(largest)")
+      }
     }
-  }
 
-  @Test("the same on the same device, bit for bit", .enabled(if: TestDevice.isHere))
-  func repeats() throws {
-    let device = try TestDevice.open()
-    #expect(results(on: device) == results(on: device))
+    @Test("the same on the same device, bit for bit", .enabled(if: TestDevice.isHere))
+    func repeats() throws {
+      let device = try TestDevice.open()
+      #expect(results(on: device) == results(on: device))
+    }
   }
 }

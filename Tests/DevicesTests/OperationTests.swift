@@ -1,14 +1,17 @@
 import Devices
 import Testing
 
-struct OperationTests {
-  @Test(
-    "every operation gives what the host gives, twice the same bits",
-    .enabled(if: TestDevice.isHere))
-  func operations() throws {
-    let device = try TestDevice.open()
-    for finding in DeviceCheck(device).findings {
-      #expect(finding.isRight, "\(finding.name): \(finding.error) > \(finding.tolerance)")
+extension DeviceTests {
+  @Suite
+  struct OperationTests {
+    @Test(
+      "every operation gives what the host gives, twice the same bits",
+      .enabled(if: TestDevice.isHere))
+    func operations() throws {
+      let device = try TestDevice.open()
+      for finding in DeviceCheck(device).findings {
+        #expect(finding.isRight, "\(finding.name): \(finding.error) > \(finding.tolerance)")
+      }
     }
   }
 }

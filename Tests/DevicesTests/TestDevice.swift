@@ -1,5 +1,6 @@
 import Devices
 import Glibc
+import Testing
 
 /// The device that these tests use: a processor's OpenCL.
 enum TestDevice {
@@ -19,3 +20,8 @@ enum TestDevice {
     return try Devices.open(name)
   }
 }
+
+/// All tests that use a device, one at a time: a processor's OpenCL (PoCL 3.1) ends the program when two
+/// threads release their kernels at once.
+@Suite(.serialized)
+enum DeviceTests {}
