@@ -9,6 +9,8 @@ package protocol Device: AnyObject, Sendable {
   /// As the setting `device` names it, such as `opencl:0`.
   var name: String { get }
   var description: DeviceDescription { get }
+  /// Whether it has instructions for products of TF32.
+  var hasTensorCores: Bool { get }
 
   /// - Throws: ``DeviceError/outOfMemory(byteCount:device:)``
   func allocate(byteCount: Int) throws(DeviceError) -> DeviceBuffer

@@ -49,19 +49,23 @@ public enum Devices {
 
   /// The backend of a device.
   ///
-  /// - Parameter name: such as `cuda:0`
+  /// - Parameters:
+  ///   - name: such as `cuda:0`
+  ///   - precision: nil: TF32 where the device has tensor cores for it
   /// - Throws: ``DeviceError/notFound(_:)`` if there is no such device, or it cannot be used
-  public static func open(_ name: String) throws(DeviceError) -> DeviceBackend {
+  public static func open(
+    _ name: String, precision: ProductPrecision? = nil
+  ) throws(DeviceError) -> DeviceBackend {
     if let driver = CUDADriver.shared,
       let found = CUDADeviceIdentity.all(driver).first(where: { "cuda:\($0.index)" == name })
     {
-      return DeviceBackend(try CUDADevice(found, driver))
+      return DeviceBackend(try CUDADevice(found, driver), precision: precision)
     }
     if let library = OpenCLLibrary.shared,
       let found = OpenCLDeviceIdentity.all(library).first(where: { "opencl:\($0.index)" == name })
     {
       if let flaw = found.flaw { throw .notFound("\(name): \(flaw)") }
-      return DeviceBackend(try OpenCLDevice(found, library))
+      return DeviceBackend(try OpenCLDevice(found, library), precision: precision)
     }
     throw absent(name)
   }

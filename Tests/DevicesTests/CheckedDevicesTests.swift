@@ -78,10 +78,11 @@ extension DeviceTests {
       }
     }
 
-    @Test("every kernel is compared, products in all their forms")
-    func coverage() {
+    @Test(
+      "every kernel is compared, products in all their forms", arguments: ProductPrecision.allCases)
+    func coverage(_ precision: ProductPrecision) {
       let device = SyntheticDevice()
-      _ = DeviceCheck(DeviceBackend(device))
+      _ = DeviceCheck(DeviceBackend(device, precision: precision))
       let kernels = device.compiled.flatMap { compiled in
         compiled.source.text.matches(of: /KERNEL (\w+)\(/).map { String($0.1) }
       }
@@ -90,7 +91,7 @@ extension DeviceTests {
         Set(programs.map { [$0.name] + ($0.name == "attention" ? [] : $1) })
       }
       #expect(
-        forms(device.compiled.map { ($0, $1) }) == forms(CUDACompilation.variants))
+        forms(device.compiled.map { ($0, $1) }) == forms(CUDACompilation.variants([precision])))
     }
 
     @Test("another driver, and a file that is damaged or of something else, count as none")

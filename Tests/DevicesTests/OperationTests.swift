@@ -6,9 +6,9 @@ extension DeviceTests {
   struct OperationTests {
     @Test(
       "every operation gives what the host gives, twice the same bits",
-      .enabled(if: TestDevice.isHere))
-    func operations() throws {
-      let device = try TestDevice.open()
+      .enabled(if: TestDevice.isHere), arguments: ProductPrecision.allCases)
+    func operations(_ precision: ProductPrecision) throws {
+      let device = try TestDevice.open(precision)
       for finding in DeviceCheck(device).findings {
         #expect(finding.isRight, "\(finding.name): \(finding.error) > \(finding.tolerance)")
       }

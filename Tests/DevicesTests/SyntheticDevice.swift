@@ -5,6 +5,7 @@ import Synchronization
 /// A device of the host's memory on which kernels do nothing, or what another device does except for one.
 final class SyntheticDevice: Device {
   let name = "synthetic:0"
+  let hasTensorCores = false
   let description: DeviceDescription
   private let other: (any Device)?
   /// The kernel that is not run, or fails.

@@ -15,9 +15,9 @@ enum TestDevice {
   /// Tests that need it are skipped where it is missing, as `apt-get install pocl-opencl-icd` was not done.
   static var isHere: Bool { name != nil }
 
-  static func open() throws -> DeviceBackend {
+  static func open(_ precision: ProductPrecision? = nil) throws -> DeviceBackend {
     guard let name else { throw DeviceError.notFound("no OpenCL: \(Devices.installation)") }
-    return try Devices.open(name)
+    return try Devices.open(name, precision: precision)
   }
 }
 

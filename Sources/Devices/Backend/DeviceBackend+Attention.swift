@@ -22,7 +22,7 @@ extension DeviceBackend {
     let count = shape.batch * shape.heads * shape.queryCount
     let products = try scratch(count)
     try launch(
-      "outputProducts", of: .attention, shape.definitions, counting: count,
+      "outputProducts", of: .attention, shape.definitions + precision.definitions, counting: count,
       groups: ((count + KernelSource.groupSize - 1) / KernelSource.groupSize, 1),
       [
         memory(gradients.output), memory(gradients.outputGradient), .memory(products),
@@ -47,7 +47,7 @@ extension DeviceBackend {
     _ kernel: String, tokens: Int, _ shape: AttentionShape, _ arguments: [KernelArgument]
   ) throws(DeviceError) {
     try launch(
-      kernel, of: .attention, shape.definitions,
+      kernel, of: .attention, shape.definitions + precision.definitions,
       counting: max(shape.queryCount, shape.keyCount),
       groups: ((tokens + tile - 1) / tile, shape.batch * shape.heads * shape.columnSplits),
       arguments)

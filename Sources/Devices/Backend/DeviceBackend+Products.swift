@@ -28,7 +28,9 @@ extension DeviceBackend {
         Factors(
           left: factors.left, right: memory(update.left), rows: rows, columns: update.rank,
           inner: inner),
-        ProductForm(.matrix, .single, rows: rows, columns: update.rank, inner: inner),
+        ProductForm(
+          .matrix, .single, isByElement: (!left.isTransposed, true), rows: rows,
+          columns: update.rank, inner: inner),
         into: .memory(sums),
         left.strides + [.extent(inner), .extent(1)])
       factors.update = (.memory(sums), memory(update.right), update.rank)
@@ -37,8 +39,9 @@ extension DeviceBackend {
     try multiply(
       factors,
       ProductForm(
-        .matrix, right.values.storage.format, rows: rows, columns: columns, inner: inner,
-        isSplit: left.isTransposed && factors.update == nil && product.bias == nil),
+        .matrix, right.values.storage.format,
+        isByElement: (!left.isTransposed, right.isTransposed), rows: rows, columns: columns,
+        inner: inner, isSplit: left.isTransposed && factors.update == nil && product.bias == nil),
       into: memory(product.output), left.strides + right.stridesByColumn)
     withExtendedLifetime(leftOfUpdate) {}
   }
@@ -96,7 +99,7 @@ extension DeviceBackend {
     let update = factors.update
     // Where there is no bias or update, the kernel reads nothing from the memory named for it.
     try launch(
-      "product", of: .product, form.definitions,
+      "product", of: .product, form.definitions + precision.definitions,
       counting: max(rows, columns, factors.inner),
       groups: form.groups(rows: rows, columns: columns),
       [

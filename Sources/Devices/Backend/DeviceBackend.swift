@@ -10,6 +10,8 @@ import TensorCore
 /// could continue without its result; see `exitImmediately`. Only a check goes on, see ``noting(_:)``.
 public final class DeviceBackend: Backend {
   package let device: any Device
+  /// How the factors of products are rounded.
+  public let precision: ProductPrecision
   let pool: DeviceMemoryPool
   private let turn = Mutex(Turn())
   private let kernels = KernelCache()
@@ -20,8 +22,10 @@ public final class DeviceBackend: Backend {
     var noted: DeviceError?
   }
 
-  package init(_ device: any Device) {
+  /// - Parameter precision: nil: TF32 where the device has tensor cores for it
+  package init(_ device: any Device, precision: ProductPrecision? = nil) {
     self.device = device
+    self.precision = precision ?? (device.hasTensorCores ? .tf32 : .single)
     pool = DeviceMemoryPool(device)
   }
 
@@ -31,7 +35,7 @@ public final class DeviceBackend: Backend {
   /// What the last bits of results depend on, as records name it.
   public var identity: String {
     "\(device.name.prefix { $0 != ":" }) \(description.product), \(description.driver), "
-      + "\(description.compiler), kernels \(KernelSource.digest.prefix(8))"
+      + "\(description.compiler), kernels \(KernelSource.digest.prefix(8)), products \(precision)"
   }
 
   /// The most bytes of the device that were in use at once.

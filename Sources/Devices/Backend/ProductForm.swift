@@ -4,8 +4,7 @@ import TensorCore
 /// How the kernel of products is compiled for one of them.
 ///
 /// Each sum is added up in the same order in every form of a factor, so that which form is taken, by the
-/// number of rows, changes no result. Products on tensor cores, whose factors are of half precision, would be
-/// another kernel that takes the same arguments: their place is here.
+/// number of rows, changes no result.
 struct ProductForm {
   /// What the left factor is.
   enum Left: Int {
@@ -20,6 +19,9 @@ struct ProductForm {
 
   let left: Left
   let right: NumberFormat
+  /// Whether elements of a row of the left factor, and of a column of the right one, are neighbours in memory,
+  /// as opposed to rows and columns.
+  let isByElement: (left: Bool, right: Bool)
   /// Rows and columns of sums that one work item computes; a group's tile has 16 times as many.
   let part: Int
   /// Elements of a sum that one group adds up, a multiple of its slices.
@@ -27,13 +29,17 @@ struct ProductForm {
   /// Groups that add up parts of the same sums.
   let splits: Int
 
-  /// - Parameter isSplit: whether sums may be added up in parts, so that few and long ones make work for
-  ///   many groups; for gradients of weights alone, as the parts depend on the sums' length
+  /// - Parameters:
+  ///   - isByElement: for a matrix; images say it themselves
+  ///   - isSplit: whether sums may be added up in parts, so that few and long ones make work for many groups;
+  ///     for gradients of weights alone, as the parts depend on the sums' length
   init(
-    _ left: Left, _ right: NumberFormat, rows: Int, columns: Int, inner: Int, isSplit: Bool = false
+    _ left: Left, _ right: NumberFormat, isByElement: (left: Bool, right: Bool) = (false, false),
+    rows: Int, columns: Int, inner: Int, isSplit: Bool = false
   ) {
     self.left = left
     self.right = right
+    self.isByElement = isByElement
     // Large tiles read less, but need enough of them to be worth it.
     part = Self.tiles(rows, columns, part: 8) >= 128 && columns % 128 != 64 ? 8 : 4
     let tiles = Self.tiles(rows, columns, part: part)
@@ -44,13 +50,42 @@ struct ProductForm {
   }
 
   var definitions: [String] {
+    Self.definitions(left, right, isByElement: isByElement, part: part)
+  }
+
+  private static func definitions(
+    _ left: Left, _ right: NumberFormat, isByElement: (left: Bool, right: Bool), part: Int
+  ) -> [String] {
     let format =
       switch right {
       case .single: 0
       case .half(.binary16): 1
       case .half(.bfloat16): 2
       }
-    return ["PART=\(part)", "LEFT=\(left.rawValue)", "FORMAT=\(format)"]
+    let orders =
+      left == .matrix
+      ? [
+        "LEFT_BY_ELEMENT=\(isByElement.left ? 1 : 0)",
+        "RIGHT_BY_ELEMENT=\(isByElement.right ? 1 : 0)",
+      ] : []
+    return ["PART=\(part)", "LEFT=\(left.rawValue)", "FORMAT=\(format)"] + orders
+  }
+
+  /// The definitions of every form that models use.
+  static var allDefinitions: [[String]] {
+    let formats = [NumberFormat.single, .half(.binary16), .half(.bfloat16)]
+    // Gradients of weights have no factor of half precision.
+    let forms: [(Left, (Bool, Bool), [NumberFormat])] = [
+      (.matrix, (true, true), formats), (.matrix, (true, false), formats),
+      (.matrix, (false, true), [.single]), (.matrix, (false, false), [.single]),
+      (.patches, (true, false), formats), (.gradientPatches, (true, true), formats),
+      (.patchColumns, (false, false), [.single]),
+    ]
+    return [4, 8].flatMap { part in
+      forms.flatMap { left, isByElement, formats in
+        formats.map { definitions(left, $0, isByElement: isByElement, part: part) }
+      }
+    }
   }
 
   func groups(rows: Int, columns: Int) -> (x: Int, y: Int) {

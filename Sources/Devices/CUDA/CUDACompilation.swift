@@ -16,6 +16,8 @@ public enum CUDACompilation {
   /// - Returns: how many programs there are
   public static func compileAll(for target: String) throws(DeviceError) -> Int {
     guard let compiler else { throw .notFound("no compiler, libnvrtc; \(NVRTC.installation)") }
+    let precisions = target == "sm_75" ? [ProductPrecision.single] : ProductPrecision.allCases
+    let variants = variants(precisions)
     for (source, definitions) in variants {
       _ = try compiler.machineCode(
         source, target: target, definitions: definitions, device: target)
@@ -24,22 +26,18 @@ public enum CUDACompilation {
   }
 
   /// Every source with the definitions it is compiled with.
-  package static var variants: [(KernelSource, [String])] {
+  package static func variants(_ precisions: [ProductPrecision]) -> [(KernelSource, [String])] {
     let plain = [
       KernelSource.elementwise, .movement, .rows, .normalization,
     ].map { ($0, [String]()) }
-    let products = [4, 8].flatMap { part in
-      (0..<4).flatMap { left in
-        // Gradients of weights have no factor of half precision.
-        (0..<(left == 3 ? 1 : 3)).map { format in
-          (KernelSource.product, ["PART=\(part)", "LEFT=\(left)", "FORMAT=\(format)"])
-        }
-      }
-    }
+    let products = ProductForm.allDefinitions.map { (KernelSource.product, $0) }
     // Heads of 40, 64, 80 and 160.
     let attention = [3, 4, 5, 10].map {
       (KernelSource.attention, ["PART=4", "COLUMN_PARTS=\($0)"])
     }
-    return plain + products + attention
+    return plain
+      + precisions.flatMap { precision in
+        (products + attention).map { ($0, $1 + precision.definitions) }
+      }
   }
 }

@@ -5,6 +5,7 @@ final class CUDADevice: Device {
   typealias Handle = CUDADriver.Handle
 
   let name: String
+  let hasTensorCores: Bool
   let description: DeviceDescription
   private let driver: CUDADriver
   private let compiler: NVRTC
@@ -26,6 +27,7 @@ final class CUDADevice: Device {
       throw .notFound("\(name): its compiler cannot be read: \(error)")
     }
     target = found.target
+    hasTensorCores = found.hasTensorCores
     var context: Handle = 0
     let status = driver.retainContext(&context, found.device)
     guard status == 0 else {

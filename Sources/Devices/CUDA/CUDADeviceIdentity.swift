@@ -8,6 +8,8 @@ struct CUDADeviceIdentity: Sendable {
   /// What code is compiled for, such as `sm_80`.
   let target: String
   let compiler: NVRTC?
+  /// Whether it has instructions for products of TF32: since compute capability 8.0.
+  let hasTensorCores: Bool
 
   static func all(_ driver: CUDADriver) -> [CUDADeviceIdentity] {
     var count: Int32 = 0
@@ -29,6 +31,7 @@ struct CUDADeviceIdentity: Sendable {
     let (major, minor) = (attribute(Self.majorCapability), attribute(Self.minorCapability))
     let target = "sm_\(major)\(minor)"
     self.target = target
+    hasTensorCores = major >= 8
     var bytes = [CChar](repeating: 0, count: 256)
     let hasName = driver.getName(&bytes, Int32(bytes.count), device) == 0
     let name = String(

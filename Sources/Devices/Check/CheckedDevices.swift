@@ -58,7 +58,7 @@ public struct CheckedDevices: Sendable {
       else { return nil }
       errors.append((name, error))
     }
-    return DeviceCheck(errors: errors)
+    return DeviceCheck(errors: errors, precision: device.precision)
   }
 
   private func path(_ device: DeviceBackend) -> String? {

@@ -26,7 +26,7 @@ public struct DeviceCheck: Sendable {
       findings.append(
         Finding(
           name: operation.name, error: failure == nil ? error : .infinity,
-          tolerance: operation.tolerance, failure: failure))
+          tolerance: operation.tolerance(device.precision), failure: failure))
       report(findings[findings.count - 1])
     }
     self.findings = findings
@@ -36,12 +36,13 @@ public struct DeviceCheck: Sendable {
   /// What was found earlier, by operation.
   ///
   /// - Returns: nil if it is not about the operations of today
-  init?(errors: [(name: String, error: Float)]) {
+  init?(errors: [(name: String, error: Float)], precision: ProductPrecision) {
     let operations = OperationCase.all
     guard errors.map(\.name) == operations.map(\.name) else { return nil }
     findings = zip(operations, errors).map { operation, found in
       Finding(
-        name: operation.name, error: found.error, tolerance: operation.tolerance, failure: nil)
+        name: operation.name, error: found.error, tolerance: operation.tolerance(precision),
+        failure: nil)
     }
   }
 

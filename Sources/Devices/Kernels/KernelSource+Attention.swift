@@ -12,45 +12,82 @@ extension KernelSource {
       // Smaller than any score, and not so small that differences overflow.
       #define NOTHING -1e30f
 
-      // sums[i, j] = left[y + 16 i] . right[x + 16 j], of rows of `depth` elements.
+      // Who has which sums of a result of TILE rows by WIDTH columns, at RESULT(i, j).
+      #if TENSOR
+      // A group is 4 x 2 warps.
+      #define RESULT_ROWS 2
+      #define RESULT_COLUMNS (2 * COLUMN_PARTS)
+      #define RESULT_ROW(i) (WARP / 2 * 16 + 8 * (i) + LANE / 4)
+      #define RESULT_COLUMN(j) (WARP % 2 * (WIDTH / 2) + 8 * ((j) / 2) + 2 * (LANE % 4) + (j) % 2)
+      #define RESULT(i, j) ((j) / 2 * 4 + 2 * (i) + (j) % 2)
+      // Four rows by eight columns lie in different banks, as WIDTH is a multiple of 16.
+      #define ROW_PITCH (WIDTH + 8)
+      #else
+      #define RESULT_ROWS PART
+      #define RESULT_COLUMNS COLUMN_PARTS
+      #define RESULT_ROW(i) OWN_ROW(i)
+      #define RESULT_COLUMN(j) OWN_COLUMN(j)
+      #define RESULT(i, j) ((i) * COLUMN_PARTS + (j))
+      #define ROW_PITCH WIDTH
+      #endif
+      #define RESULT_SIZE (PART * COLUMN_PARTS)
+
+      // sums = left[row] . right[column], of rows of `depth` elements.
       DEVICE void multiplyRows(
         float *sums, LOCAL_POINTER float *leftTile, LOCAL_POINTER float *rightTile,
-        GLOBAL const float *left, int leftFirst, int leftCount, uint leftStride,
+        LOCAL_POINTER uint *exchange, GLOBAL const float *left, int leftFirst, int leftCount, uint leftStride,
         GLOBAL const float *right, int rightFirst, int rightCount, uint rightStride, int depth
       ) {
+        float nextLeft[PART], nextRight[PART];
         UNROLL for (int i = 0; i < PART * PART; i++) sums[i] = 0;
         for (int start = 0; start < depth; start += DEPTH) {
-          loadSlice(leftTile, left, leftFirst, leftCount, start, depth, leftStride, 1);
-          loadSlice(rightTile, right, rightFirst, rightCount, start, depth, rightStride, 1);
+          fetchSlice(nextLeft, left, leftFirst, leftCount, start, depth, leftStride, 1, 1);
+          fetchSlice(nextRight, right, rightFirst, rightCount, start, depth, rightStride, 1, 1);
+          storeSlice(leftTile, nextLeft, 1);
+          storeSlice(rightTile, nextRight, 1);
           SYNC;
-          multiplySlice(sums, leftTile, rightTile);
+          multiplySlice(sums, leftTile, rightTile, exchange);
           SYNC;
         }
       }
 
-      // sums[i, j] += over k of weights[y + 16 i, k] rows[k, x + 16 j]: a tile of weights times columns from
-      // `firstColumn` of TILE rows. Neither the weights nor `rowTile` may be in use by others.
+      // Adds the sum over k of weights[row, k] rows[k, column]: a tile of weights times columns from `firstColumn` of
+      // TILE rows. Neither the weights nor `rowTile` may be in use by others.
       DEVICE void addWeightedRows(
-        float *sums, LOCAL_POINTER const float *weights,
-        LOCAL_POINTER float *rowTile, GLOBAL const float *rows, int first, int count, uint stride,
+        float *sums, LOCAL_POINTER const float *weights, LOCAL_POINTER float *rowTile,
+        LOCAL_POINTER uint *exchange, GLOBAL const float *rows, int first, int count, uint stride,
         int firstColumn, int columnCount
       ) {
         for (int start = 0; start < TILE; start += DEPTH) {
           for (int i = THREAD; i < DEPTH * WIDTH; i += GROUP_SIZE) {
             int row = first + start + i / WIDTH, column = firstColumn + i % WIDTH;
-            rowTile[i] = (row < count) & (column < columnCount) ? rows[(wide)row * stride + column] : 0;
+            int isInside = (row < count) & (column < columnCount);
+            rowTile[i / WIDTH * ROW_PITCH + i % WIDTH] = isInside ? FACTOR(rows[(wide)row * stride + column]) : 0;
           }
           SYNC;
-          for (int k = 0; k < DEPTH; k++) {
-            float a[PART];
-            UNROLL for (int i = 0; i < PART; i++)
-              a[i] = weights[(OWN_Y + 16 * i) * PITCH + start + k];
+      #if TENSOR
+          UNROLL for (int step = 0; step < DEPTH; step += 8) {
+            int k = step + LANE % 4;
+            uint a[4], b[2];
+            UNROLL for (int n = 0; n < 4; n++)
+              a[n] = bitsOfFloat(weights[PLACE(start + k + 4 * (n / 2), RESULT_ROW(n % 2))]);
             UNROLL for (int j = 0; j < COLUMN_PARTS; j++) {
-              float b = rowTile[k * WIDTH + OWN_X + 16 * j];
-              UNROLL for (int i = 0; i < PART; i++)
-                sums[i * COLUMN_PARTS + j] = multiplyAdd(a[i], b, sums[i * COLUMN_PARTS + j]);
+              UNROLL for (int n = 0; n < 2; n++)
+                b[n] = bitsOfFloat(rowTile[(k + 4 * n) * ROW_PITCH + WARP % 2 * (WIDTH / 2) + 8 * j + LANE / 4]);
+              multiplyTiles(sums + RESULT(0, 2 * j), a, b, exchange);
             }
           }
+      #else
+          for (int k = 0; k < DEPTH; k++) {
+            float a[PART];
+            UNROLL for (int i = 0; i < PART; i++) a[i] = weights[PLACE(start + k, OWN_ROW(i))];
+            UNROLL for (int j = 0; j < COLUMN_PARTS; j++) {
+              float b = rowTile[k * ROW_PITCH + OWN_COLUMN(j)];
+              UNROLL for (int i = 0; i < PART; i++)
+                sums[RESULT(i, j)] = multiplyAdd(a[i], b, sums[RESULT(i, j)]);
+            }
+          }
+      #endif
           SYNC;
         }
       }
@@ -59,11 +96,11 @@ extension KernelSource {
         const float *sums, GLOBAL float *rows, int first, int count, uint stride, int firstColumn,
         int columnCount
       ) {
-        UNROLL for (int i = 0; i < PART; i++)
-          UNROLL for (int j = 0; j < COLUMN_PARTS; j++) {
-            int row = first + OWN_Y + 16 * i, column = firstColumn + OWN_X + 16 * j;
+        UNROLL for (int i = 0; i < RESULT_ROWS; i++)
+          UNROLL for (int j = 0; j < RESULT_COLUMNS; j++) {
+            int row = first + RESULT_ROW(i), column = firstColumn + RESULT_COLUMN(j);
             if (row < count && column < columnCount)
-              rows[(wide)row * stride + column] = sums[i * COLUMN_PARTS + j];
+              rows[(wide)row * stride + column] = sums[RESULT(i, j)];
           }
       }
 
@@ -78,66 +115,77 @@ extension KernelSource {
         int queryCount, int keyCount, int headWidth, uint queryStride, uint keyStride, uint valueStride,
         uint outputStride, float scale, int isCausal, int keepsLogSumExp
       ) {
-        LOCAL float leftTile[DEPTH * PITCH];
-        LOCAL float rightTile[DEPTH * PITCH];
-        LOCAL float rowTile[DEPTH * WIDTH];
-        LOCAL float weights[TILE * PITCH];
+        LOCAL float leftTile[TILE_SIZE(DEPTH)];
+        LOCAL float rightTile[TILE_SIZE(DEPTH)];
+        LOCAL float rowTile[DEPTH * ROW_PITCH];
+        LOCAL float weights[TILE_SIZE(TILE)];
+        LOCAL uint exchange[EXCHANGE_SIZE];
         LOCAL float parts[TILE * 16];
+        LOCAL float factors[TILE];
         AT(query); AT(key); AT(value); AT(output); AT(logSumExp);
         FIND_HEAD
         int first = GROUP_X * TILE;
         query += HEAD_PLACE(queryCount, queryStride);
         key += HEAD_PLACE(keyCount, keyStride);
         value += HEAD_PLACE(keyCount, valueStride);
-        float sums[PART * COLUMN_PARTS], most[PART], total[PART];
-        UNROLL for (int i = 0; i < PART * COLUMN_PARTS; i++) sums[i] = 0;
+        float sums[RESULT_SIZE], most[PART], total[PART];
+        UNROLL for (int i = 0; i < RESULT_SIZE; i++) sums[i] = 0;
         UNROLL for (int i = 0; i < PART; i++) { most[i] = NOTHING; total[i] = 0; }
         int visible = isCausal && first + TILE < keyCount ? first + TILE : keyCount;
         for (int start = 0; start < visible; start += TILE) {
           float scores[PART * PART];
           multiplyRows(
-            scores, leftTile, rightTile, query, first, queryCount, queryStride, key, start, keyCount,
-            keyStride, headWidth);
+            scores, leftTile, rightTile, exchange, query, first, queryCount, queryStride, key, start,
+            keyCount, keyStride, headWidth);
           UNROLL for (int i = 0; i < PART; i++) {
             float own = NOTHING;
             UNROLL for (int j = 0; j < PART; j++) {
-              int k = start + OWN_X + 16 * j;
-              int isVisible = (k < keyCount) & (!isCausal | (k <= first + OWN_Y + 16 * i));
-              scores[i * PART + j] = isVisible ? scores[i * PART + j] * scale : NOTHING;
-              own = largest(own, scores[i * PART + j]);
+              int k = start + OWN_COLUMN(j);
+              int isVisible = (k < keyCount) & (!isCausal | (k <= first + OWN_ROW(i)));
+              scores[SUM(i, j)] = isVisible ? scores[SUM(i, j)] * scale : NOTHING;
+              own = largest(own, scores[SUM(i, j)]);
             }
-            parts[(OWN_Y + 16 * i) * 16 + OWN_X] = own;
+            parts[OWN_ROW(i) * 16 + OWN_SHARE] = own;
           }
           SYNC;
           UNROLL for (int i = 0; i < PART; i++) {
             float now = most[i];
-            for (int x = 0; x < 16; x++) now = largest(now, parts[(OWN_Y + 16 * i) * 16 + x]);
+            for (int x = 0; x < 16; x++) now = largest(now, parts[OWN_ROW(i) * 16 + x]);
             float correction = EXP(most[i] - now), own = 0;
             most[i] = now;
             UNROLL for (int j = 0; j < PART; j++) {
-              float score = scores[i * PART + j];
+              float score = scores[SUM(i, j)];
               // Where nothing is visible yet, the difference is 0 and not small.
               float weight = score > NOTHING ? EXP(score - now) : 0;
-              weights[(OWN_Y + 16 * i) * PITCH + OWN_X + 16 * j] = weight;
+              weights[PLACE(OWN_COLUMN(j), OWN_ROW(i))] = FACTOR(weight);
               own += weight;
             }
             total[i] = total[i] * correction + own;
-            UNROLL for (int j = 0; j < COLUMN_PARTS; j++) sums[i * COLUMN_PARTS + j] *= correction;
+            if (OWN_SHARE == 0) factors[OWN_ROW(i)] = correction;
           }
           SYNC;
+          UNROLL for (int i = 0; i < RESULT_ROWS; i++)
+            UNROLL for (int j = 0; j < RESULT_COLUMNS; j++)
+              sums[RESULT(i, j)] *= factors[RESULT_ROW(i)];
           addWeightedRows(
-            sums, weights, rowTile, value, start, keyCount, valueStride, firstColumn, headWidth);
+            sums, weights, rowTile, exchange, value, start, keyCount, valueStride, firstColumn, headWidth);
         }
-        UNROLL for (int i = 0; i < PART; i++) parts[(OWN_Y + 16 * i) * 16 + OWN_X] = total[i];
+        UNROLL for (int i = 0; i < PART; i++) parts[OWN_ROW(i) * 16 + OWN_SHARE] = total[i];
         SYNC;
         UNROLL for (int i = 0; i < PART; i++) {
           float sum = 0;
-          for (int x = 0; x < 16; x++) sum += parts[(OWN_Y + 16 * i) * 16 + x];
-          UNROLL for (int j = 0; j < COLUMN_PARTS; j++) sums[i * COLUMN_PARTS + j] /= sum;
-          int row = first + OWN_Y + 16 * i;
-          if (keepsLogSumExp && firstColumn == 0 && OWN_X == 0 && row < queryCount)
-            logSumExp[((wide)image * heads + head) * queryCount + row] = most[i] + LOG(sum);
+          for (int x = 0; x < 16; x++) sum += parts[OWN_ROW(i) * 16 + x];
+          int row = first + OWN_ROW(i);
+          if (OWN_SHARE == 0) {
+            factors[OWN_ROW(i)] = 1 / sum;
+            if (keepsLogSumExp && firstColumn == 0 && row < queryCount)
+              logSumExp[((wide)image * heads + head) * queryCount + row] = most[i] + LOG(sum);
+          }
         }
+        SYNC;
+        UNROLL for (int i = 0; i < RESULT_ROWS; i++)
+          UNROLL for (int j = 0; j < RESULT_COLUMNS; j++)
+            sums[RESULT(i, j)] *= factors[RESULT_ROW(i)];
         storeRows(
           sums, output + HEAD_PLACE(queryCount, outputStride), first, queryCount, outputStride, firstColumn,
           headWidth);
@@ -166,19 +214,19 @@ extension KernelSource {
         UNROLL for (int i = 0; i < PART; i++)
           UNROLL for (int j = 0; j < PART; j++) {
             // The tile is queries by keys, or keys by queries.
-            int line = OWN_Y + 16 * i, column = OWN_X + 16 * j;
+            int line = OWN_ROW(i), column = OWN_COLUMN(j);
             int q = firstQuery + (linesAreQueries ? line : column), k = firstKey + (linesAreQueries ? column : line);
             int isVisible = (q < queryCount) & (k < keyCount) & (!isCausal | (k <= q));
-            float p = isVisible ? EXP(scores[i * PART + j] * scale - logSumExp[q]) : 0;
-            gradients[i * PART + j] = isVisible ? scale * p * (gradients[i * PART + j] - products[q]) : 0;
-            scores[i * PART + j] = p;
+            float p = isVisible ? EXP(scores[SUM(i, j)] * scale - logSumExp[q]) : 0;
+            gradients[SUM(i, j)] = isVisible ? scale * p * (gradients[SUM(i, j)] - products[q]) : 0;
+            scores[SUM(i, j)] = p;
           }
       }
 
       DEVICE void storeTile(LOCAL_POINTER float *tile, const float *sums) {
         UNROLL for (int i = 0; i < PART; i++)
           UNROLL for (int j = 0; j < PART; j++)
-            tile[(OWN_Y + 16 * i) * PITCH + OWN_X + 16 * j] = sums[i * PART + j];
+            tile[PLACE(OWN_COLUMN(j), OWN_ROW(i))] = FACTOR(sums[SUM(i, j)]);
         SYNC;
       }
 
@@ -199,29 +247,30 @@ extension KernelSource {
 
       // dQ = dS K, for a tile of queries.
       KERNEL queryGradient(GRADIENT_PARAMETERS, OUTPUT(result), GRADIENT_SIZES) {
-        LOCAL float leftTile[DEPTH * PITCH];
-        LOCAL float rightTile[DEPTH * PITCH];
-        LOCAL float rowTile[DEPTH * WIDTH];
-        LOCAL float weights[TILE * PITCH];
+        LOCAL float leftTile[TILE_SIZE(DEPTH)];
+        LOCAL float rightTile[TILE_SIZE(DEPTH)];
+        LOCAL float rowTile[DEPTH * ROW_PITCH];
+        LOCAL float weights[TILE_SIZE(TILE)];
+        LOCAL uint exchange[EXCHANGE_SIZE];
         AT(result);
         FIND_OPERANDS
         int first = GROUP_X * TILE;
-        float sums[PART * COLUMN_PARTS];
-        UNROLL for (int i = 0; i < PART * COLUMN_PARTS; i++) sums[i] = 0;
+        float sums[RESULT_SIZE];
+        UNROLL for (int i = 0; i < RESULT_SIZE; i++) sums[i] = 0;
         int visible = isCausal && first + TILE < keyCount ? first + TILE : keyCount;
         for (int start = 0; start < visible; start += TILE) {
           float scores[PART * PART], gradients[PART * PART];
           multiplyRows(
-            scores, leftTile, rightTile, query, first, queryCount, queryStride, key, start, keyCount,
+            scores, leftTile, rightTile, exchange, query, first, queryCount, queryStride, key, start, keyCount,
             keyStride, headWidth);
           multiplyRows(
-            gradients, leftTile, rightTile, gradient, first, queryCount, outputStride, value, start,
+            gradients, leftTile, rightTile, exchange, gradient, first, queryCount, outputStride, value, start,
             keyCount, valueStride, headWidth);
           makeScoreGradients(
             scores, gradients, logSumExp, products, first, queryCount, 1, start, keyCount, scale, isCausal);
           storeTile(weights, gradients);
           addWeightedRows(
-            sums, weights, rowTile, key, start, keyCount, keyStride, firstColumn, headWidth);
+            sums, weights, rowTile, exchange, key, start, keyCount, keyStride, firstColumn, headWidth);
         }
         storeRows(
           sums, result + HEAD_PLACE(queryCount, queryStride), first, queryCount, queryStride, firstColumn,
@@ -232,33 +281,34 @@ extension KernelSource {
       KERNEL keyValueGradients(
         GRADIENT_PARAMETERS, OUTPUT(keyResult), OUTPUT(valueResult), GRADIENT_SIZES
       ) {
-        LOCAL float leftTile[DEPTH * PITCH];
-        LOCAL float rightTile[DEPTH * PITCH];
-        LOCAL float rowTile[DEPTH * WIDTH];
-        LOCAL float weights[TILE * PITCH];
+        LOCAL float leftTile[TILE_SIZE(DEPTH)];
+        LOCAL float rightTile[TILE_SIZE(DEPTH)];
+        LOCAL float rowTile[DEPTH * ROW_PITCH];
+        LOCAL float weights[TILE_SIZE(TILE)];
+        LOCAL uint exchange[EXCHANGE_SIZE];
         AT(keyResult); AT(valueResult);
         FIND_OPERANDS
         int first = GROUP_X * TILE;
-        float keySums[PART * COLUMN_PARTS], valueSums[PART * COLUMN_PARTS];
-        UNROLL for (int i = 0; i < PART * COLUMN_PARTS; i++) { keySums[i] = 0; valueSums[i] = 0; }
+        float keySums[RESULT_SIZE], valueSums[RESULT_SIZE];
+        UNROLL for (int i = 0; i < RESULT_SIZE; i++) { keySums[i] = 0; valueSums[i] = 0; }
         // Queries before the first of these keys do not see them.
         for (int start = isCausal ? first : 0; start < queryCount; start += TILE) {
           float scores[PART * PART], gradients[PART * PART];
           multiplyRows(
-            scores, leftTile, rightTile, key, first, keyCount, keyStride, query, start, queryCount,
+            scores, leftTile, rightTile, exchange, key, first, keyCount, keyStride, query, start, queryCount,
             queryStride, headWidth);
           multiplyRows(
-            gradients, leftTile, rightTile, value, first, keyCount, valueStride, gradient, start,
+            gradients, leftTile, rightTile, exchange, value, first, keyCount, valueStride, gradient, start,
             queryCount, outputStride, headWidth);
           makeScoreGradients(
             scores, gradients, logSumExp, products, start, queryCount, 0, first, keyCount, scale, isCausal);
           storeTile(weights, scores);
           addWeightedRows(
-            valueSums, weights, rowTile, gradient, start, queryCount, outputStride, firstColumn,
+            valueSums, weights, rowTile, exchange, gradient, start, queryCount, outputStride, firstColumn,
             headWidth);
           storeTile(weights, gradients);
           addWeightedRows(
-            keySums, weights, rowTile, query, start, queryCount, queryStride, firstColumn,
+            keySums, weights, rowTile, exchange, query, start, queryCount, queryStride, firstColumn,
             headWidth);
         }
         storeRows(

@@ -14,6 +14,18 @@ extension KernelSource {
       // Rows: kernel positions by input channels. Elements: pixels of the output.
       #define PATCH_COLUMNS 3
 
+      // Whether neighbours in memory are elements of a line, rather than lines; defined for matrices.
+      #if LEFT == PATCHES
+      #define LEFT_BY_ELEMENT 1
+      #define RIGHT_BY_ELEMENT 0
+      #elif LEFT == GRADIENT_PATCHES
+      #define LEFT_BY_ELEMENT 1
+      #define RIGHT_BY_ELEMENT 1
+      #elif LEFT == PATCH_COLUMNS
+      #define LEFT_BY_ELEMENT 0
+      #define RIGHT_BY_ELEMENT 0
+      #endif
+
       // As ProductForm.right.
       #if FORMAT == 0
       #define VALUE float
@@ -25,7 +37,15 @@ extension KernelSource {
       #define VALUE ushort
       #define NUMBER widenedBfloat16
       #endif
-      DEFINE_LOAD(loadRight, VALUE, NUMBER)
+      DEFINE_FETCH(fetchRight, VALUE, NUMBER)
+
+      // One slice is read while another is multiplied. Local memory for two of them is there on every device
+      // with tensor cores.
+      #if TENSOR
+      #define BUFFERS 2
+      #else
+      #define BUFFERS 1
+      #endif
 
       // Groups of the grid: tiles of rows by tiles of columns; the latter once for each split of the elements,
       // each with sums of its own.
@@ -40,8 +60,9 @@ extension KernelSource {
         int top, int leading, int enlarges
       #endif
       ) {
-        LOCAL float leftTile[DEPTH * PITCH];
-        LOCAL float rightTile[DEPTH * PITCH];
+        LOCAL float leftTile[BUFFERS * TILE_SIZE(DEPTH)];
+        LOCAL float rightTile[BUFFERS * TILE_SIZE(DEPTH)];
+        LOCAL uint exchange[EXCHANGE_SIZE];
         AT(left); AT(right); AT(bias); AT(updateLeft); AT(updateRight); AT(output);
         int columnTiles = (columns + TILE - 1) / TILE;
         int split = GROUP_Y / columnTiles;
@@ -53,7 +74,7 @@ extension KernelSource {
       #if LEFT == PATCHES || LEFT == GRADIENT_PATCHES
         int ys[PART], xs[PART], images[PART];
         UNROLL for (int i = 0; i < PART; i++) {
-          int row = rowStart + THREAD / DEPTH + GROUP_SIZE / DEPTH * i;
+          int row = rowStart + SLICE_LINE(i, 1);
       #if LEFT == PATCHES
           int pixels = outputHeight * outputWidth, lineLength = outputWidth;
       #else
@@ -72,76 +93,97 @@ extension KernelSource {
       #endif
         }
       #elif LEFT == PATCH_COLUMNS
-        int ownRow = rowStart + THREAD % TILE;
+        int ownRow = rowStart + SLICE_LINE(0, 0);
         int ownTap = ownRow / channels, ownChannel = ownRow - ownTap * channels;
         int ownY = ownTap / kernelWidth - top, ownX = ownTap % kernelWidth - leading;
       #endif
 
-        float sums[PART * PART];
+        float sums[PART * PART], nextLeft[PART], nextRight[PART];
         UNROLL for (int i = 0; i < PART * PART; i++) sums[i] = 0;
-        for (int start = first; start < end; start += DEPTH) {
+        int slices = (end - first + DEPTH - 1) / DEPTH;
+        int count = slices + (rank + DEPTH - 1) / DEPTH;
+        for (int slice = 0; slice <= count; slice++) {
+          int start = first + slice * DEPTH;
+          if (slice >= count) {
+            // Only the last one is to be multiplied.
+          } else if (slice >= slices) {
+            start = (slice - slices) * DEPTH;
+            fetchSlice(nextLeft, updateLeft, rowStart, rows, start, rank, rank, 1, 1);
+            fetchSlice(nextRight, updateRight, columnStart, columns, start, rank, 1, columns, 0);
+          } else {
       #if LEFT == MATRIX
-          loadSlice(leftTile, left, rowStart, rows, start, end, leftStride, leftElementStride);
-          loadRight(rightTile, right, columnStart, columns, start, end, rightStride, rightElementStride);
+            fetchSlice(
+              nextLeft, left, rowStart, rows, start, end, leftStride, leftElementStride, LEFT_BY_ELEMENT);
+            fetchRight(
+              nextRight, right, columnStart, columns, start, end, rightStride, rightElementStride,
+              RIGHT_BY_ELEMENT);
       #elif LEFT == PATCHES
-          int k = start + THREAD % DEPTH;
-          int tap = k / channels, channel = k - tap * channels;
-          int ky = tap / kernelWidth, kx = tap - ky * kernelWidth;
-          UNROLL for (int i = 0; i < PART; i++) {
-            int y = ys[i] + ky, x = xs[i] + kx;
-            int isInside = (k < end) & (y >= 0) & (y < height) & (x >= 0) & (x < width);
-            wide pixel = (wide)(images[i] * (height >> enlarges) + (y >> enlarges)) * (width >> enlarges)
-              + (x >> enlarges);
-            leftTile[THREAD % DEPTH * PITCH + THREAD / DEPTH + GROUP_SIZE / DEPTH * i] =
-              isInside ? left[pixel * channels + channel] : 0;
-          }
-          loadRight(rightTile, right, columnStart, columns, start, end, 1, columns);
+            int k = start + SLICE_ELEMENT(0, 1);
+            int tap = k / channels, channel = k - tap * channels;
+            int ky = tap / kernelWidth, kx = tap - ky * kernelWidth;
+            UNROLL for (int i = 0; i < PART; i++) {
+              int y = ys[i] + ky, x = xs[i] + kx;
+              int isInside = (k < end) & (y >= 0) & (y < height) & (x >= 0) & (x < width);
+              wide pixel = (wide)(images[i] * (height >> enlarges) + (y >> enlarges)) * (width >> enlarges)
+                + (x >> enlarges);
+              nextLeft[i] = isInside ? left[pixel * channels + channel] : 0;
+            }
+            fetchRight(nextRight, right, columnStart, columns, start, end, 1, columns, 0);
       #elif LEFT == GRADIENT_PATCHES
-          // `channels` are those of the output here, `columns` those of the input.
-          int k = start + THREAD % DEPTH;
-          int tap = k / channels, channel = k - tap * channels;
-          int ky = tap / kernelWidth, kx = tap - ky * kernelWidth;
-          UNROLL for (int i = 0; i < PART; i++) {
-            int line = THREAD / DEPTH + GROUP_SIZE / DEPTH * i;
-            int y = ys[i] - ky, x = xs[i] - kx;
-            int isInside = (k < end) & (y >= 0) & (x >= 0);
-            int outputY = isInside ? y / stride : 0, outputX = isInside ? x / stride : 0;
-            isInside &= (outputY * stride == y) & (outputX * stride == x) & (outputY < outputHeight)
-              & (outputX < outputWidth);
-            wide pixel = (wide)(images[i] * outputHeight + outputY) * outputWidth + outputX;
-            leftTile[THREAD % DEPTH * PITCH + line] = isInside ? left[pixel * channels + channel] : 0;
-            int column = columnStart + line;
-            rightTile[THREAD % DEPTH * PITCH + line] = (k < end) & (column < columns)
-              ? NUMBER(right[((wide)tap * columns + column) * channels + channel]) : 0;
-          }
+            // `channels` are those of the output here, `columns` those of the input.
+            int k = start + SLICE_ELEMENT(0, 1);
+            int tap = k / channels, channel = k - tap * channels;
+            int ky = tap / kernelWidth, kx = tap - ky * kernelWidth;
+            UNROLL for (int i = 0; i < PART; i++) {
+              int y = ys[i] - ky, x = xs[i] - kx;
+              int isInside = (k < end) & (y >= 0) & (x >= 0);
+              int outputY = isInside ? y / stride : 0, outputX = isInside ? x / stride : 0;
+              isInside &= (outputY * stride == y) & (outputX * stride == x) & (outputY < outputHeight)
+                & (outputX < outputWidth);
+              wide pixel = (wide)(images[i] * outputHeight + outputY) * outputWidth + outputX;
+              nextLeft[i] = isInside ? left[pixel * channels + channel] : 0;
+              int column = columnStart + SLICE_LINE(i, 1);
+              nextRight[i] = (k < end) & (column < columns)
+                ? NUMBER(right[((wide)tap * columns + column) * channels + channel]) : 0;
+            }
       #else
-          UNROLL for (int i = 0; i < PART; i++) {
-            int line = THREAD / TILE + GROUP_SIZE / TILE * i, k = start + line;
-            int image = k / (outputHeight * outputWidth), pixel = k - image * outputHeight * outputWidth;
-            int y = pixel / outputWidth * stride + ownY, x = pixel % outputWidth * stride + ownX;
-            int isInside = (ownRow < rows) & (k < end) & (y >= 0) & (y < height) & (x >= 0) & (x < width);
-            leftTile[line * PITCH + THREAD % TILE] =
-              isInside ? left[((wide)(image * height + y) * width + x) * channels + ownChannel] : 0;
-          }
-          loadRight(rightTile, right, columnStart, columns, start, end, 1, columns);
+            UNROLL for (int i = 0; i < PART; i++) {
+              int k = start + SLICE_ELEMENT(i, 0);
+              int image = k / (outputHeight * outputWidth), pixel = k - image * outputHeight * outputWidth;
+              int y = pixel / outputWidth * stride + ownY, x = pixel % outputWidth * stride + ownX;
+              int isInside = (ownRow < rows) & (k < end) & (y >= 0) & (y < height) & (x >= 0) & (x < width);
+              nextLeft[i] =
+                isInside ? left[((wide)(image * height + y) * width + x) * channels + ownChannel] : 0;
+            }
+            fetchRight(nextRight, right, columnStart, columns, start, end, 1, columns, 0);
       #endif
+          }
+          if (slice > 0) {
+            int place = (slice - 1) % BUFFERS * TILE_SIZE(DEPTH);
+            multiplySlice(sums, leftTile + place, rightTile + place, exchange);
+          }
+      #if BUFFERS == 1
           SYNC;
-          multiplySlice(sums, leftTile, rightTile);
-          SYNC;
-        }
-        for (int start = 0; start < rank; start += DEPTH) {
-          loadSlice(leftTile, updateLeft, rowStart, rows, start, rank, rank, 1);
-          loadSlice(rightTile, updateRight, columnStart, columns, start, rank, 1, columns);
-          SYNC;
-          multiplySlice(sums, leftTile, rightTile);
+      #endif
+          if (slice < count) {
+            int place = slice % BUFFERS * TILE_SIZE(DEPTH);
+            int isUpdate = slice >= slices;
+            if (isUpdate) {
+              storeSlice(leftTile + place, nextLeft, 1);
+              storeSlice(rightTile + place, nextRight, 0);
+            } else {
+              storeSlice(leftTile + place, nextLeft, LEFT_BY_ELEMENT);
+              storeSlice(rightTile + place, nextRight, RIGHT_BY_ELEMENT);
+            }
+          }
           SYNC;
         }
         GLOBAL float *target = output + (wide)split * rows * columns;
         UNROLL for (int i = 0; i < PART; i++)
           UNROLL for (int j = 0; j < PART; j++) {
-            int row = rowStart + OWN_Y + 16 * i, column = columnStart + OWN_X + 16 * j;
+            int row = rowStart + OWN_ROW(i), column = columnStart + OWN_COLUMN(j);
             if (row < rows && column < columns)
-              target[(wide)row * columns + column] = sums[i * PART + j] + (hasBias ? bias[column] : 0);
+              target[(wide)row * columns + column] = sums[SUM(i, j)] + (hasBias ? bias[column] : 0);
           }
       }
       """#)

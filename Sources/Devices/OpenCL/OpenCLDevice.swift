@@ -3,6 +3,7 @@ final class OpenCLDevice: Device {
   typealias Handle = OpenCLLibrary.Handle
 
   let name: String
+  let hasTensorCores = false
   let description: DeviceDescription
   private let library: OpenCLLibrary
   private let device: Handle
