@@ -33,7 +33,7 @@ public enum DeviceError: ClassifiedError, CustomStringConvertible, Equatable {
       "\(device): \(call) failed with code \(code); the device may have been lost: start the same command "
         + "again, or use device \"cpu\"; finished work is saved"
     case .tooLarge(let count, let device):
-      "\(device): \(count) values exceed what one device operation can index; use smaller batches "
+      "\(device): \(count) values exceed what one device operation can index; use smaller "
         + "batches or images, or device \"cpu\""
     }
   }

@@ -12,6 +12,8 @@ extension DeviceBackend {
     let rows: Int
     let columns: Int
     let inner: Int
+    /// Elements from the first to beyond the last that a tile and its slices read of either factor.
+    let reach: Int
   }
 
   func run(_ product: MatrixProduct) throws(DeviceError) {
@@ -19,7 +21,8 @@ extension DeviceBackend {
     let (rows, columns, inner) = (product.rows, product.columns, product.inner)
     var factors = Factors(
       left: memory(left.values), right: memory(right.values),
-      bias: product.bias.map { memory($0) }, rows: rows, columns: columns, inner: inner)
+      bias: product.bias.map { memory($0) }, rows: rows, columns: columns, inner: inner,
+      reach: ProductForm.largestTile * max(left.stride, right.stride))
     // Kept until the product is asked for.
     var leftOfUpdate: DeviceMemory?
     if let update = product.update, update.rank > 0 {
@@ -27,7 +30,7 @@ extension DeviceBackend {
       try multiply(
         Factors(
           left: factors.left, right: memory(update.left), rows: rows, columns: update.rank,
-          inner: inner),
+          inner: inner, reach: ProductForm.largestTile * max(left.stride, inner)),
         ProductForm(
           .matrix, .single, isByElement: (!left.isTransposed, true), rows: rows,
           columns: update.rank, inner: inner),
@@ -53,7 +56,7 @@ extension DeviceBackend {
       Factors(
         left: memory(convolution.input), right: memory(convolution.weights.values),
         bias: convolution.bias.map { memory($0) }, rows: rows, columns: shape.outputChannels,
-        inner: inner),
+        inner: inner, reach: shape.reach),
       ProductForm(
         .patches, convolution.weights.values.storage.format, rows: rows,
         columns: shape.outputChannels, inner: inner),
@@ -68,7 +71,7 @@ extension DeviceBackend {
     try multiply(
       Factors(
         left: memory(gradient.outputGradient), right: memory(gradient.weights.values), rows: rows,
-        columns: shape.inputChannels, inner: inner),
+        columns: shape.inputChannels, inner: inner, reach: shape.reach),
       ProductForm(
         .gradientPatches, gradient.weights.values.storage.format, rows: rows,
         columns: shape.inputChannels, inner: inner),
@@ -82,7 +85,7 @@ extension DeviceBackend {
     try multiply(
       Factors(
         left: memory(gradient.input), right: memory(gradient.outputGradient), rows: rows,
-        columns: shape.outputChannels, inner: inner),
+        columns: shape.outputChannels, inner: inner, reach: shape.reach),
       ProductForm(
         .patchColumns, .single, rows: rows, columns: shape.outputChannels, inner: inner,
         isSplit: true),
@@ -95,6 +98,10 @@ extension DeviceBackend {
     _ factors: Factors, _ form: ProductForm, into output: KernelArgument, _ place: [KernelArgument]
   ) throws(DeviceError) {
     let (rows, columns) = (factors.rows, factors.columns)
+    // Tiles count in 32 bits, from their first row or image on.
+    guard factors.reach <= Int(Int32.max) else {
+      throw .tooLarge(count: factors.reach, device: name)
+    }
     let sums = form.splits > 1 ? try scratch(form.splits * rows * columns) : nil
     let update = factors.update
     // Where there is no bias or update, the kernel reads nothing from the memory named for it.
@@ -131,6 +138,18 @@ extension MatrixOperand {
 extension ConvolutionShape {
   fileprivate var kernelPositions: Int { kernelHeight * kernelWidth }
   fileprivate var outputPixels: Int { batch * outputHeight * outputWidth }
+
+  /// Elements of the images that the rows of a tile can be in; too many where places do not fit in 16 bits.
+  fileprivate var reach: Int {
+    let sides = [height, width, outputHeight * stride, outputWidth * stride]
+    guard sides.allSatisfy({ $0 + kernelHeight + kernelWidth < Int(Int16.max) }) else {
+      return .max
+    }
+    let pixels = [height * width, outputHeight * outputWidth]
+    let images = min(batch, ProductForm.largestTile / (pixels.min() ?? 1) + 2)
+    return images * (pixels.max() ?? 1)
+      * max(inputChannels, outputChannels, ProductForm.largestTile)
+  }
 
   fileprivate func arguments(channels: Int, enlarges: Bool) -> [KernelArgument] {
     [

@@ -94,6 +94,8 @@ struct ProductForm {
   }
 
   private static let depth = 16
+  /// Rows and columns of a group's sums at most.
+  static let largestTile = 128
 
   private static func tiles(_ rows: Int, _ columns: Int, part: Int) -> Int {
     let tile = 16 * part

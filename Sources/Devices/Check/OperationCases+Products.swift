@@ -28,7 +28,12 @@ extension OperationCase {
       Product(rows: 30, columns: 66, inner: 40, rank: 19),
       // In large tiles.
       Product(rows: 16_300, columns: 2, inner: 3, hasBias: true),
+      Product(rows: 16_300, columns: 2, inner: 3, right: true),
+      Product(rows: 16_300, columns: 2, inner: 3, left: true),
+      Product(rows: 16_300, columns: 2, inner: 3, left: true, right: true),
       Product(rows: 16_300, columns: 2, inner: 3, format: .half(.binary16)),
+      Product(rows: 16_300, columns: 2, inner: 3, right: true, format: .half(.binary16)),
+      Product(rows: 16_300, columns: 2, inner: 3, format: .half(.bfloat16)),
       Product(rows: 16_300, columns: 2, inner: 3, right: true, format: .half(.bfloat16)),
       Product(
         rows: 70, columns: 66, inner: 40, right: true, format: .half(.binary16), hasBias: true),
@@ -36,6 +41,7 @@ extension OperationCase {
         rows: 70, columns: 66, inner: 40, right: true, format: .half(.bfloat16), rank: 4,
         hasBias: true),
       Product(rows: 66, columns: 40, inner: 70, format: .half(.binary16)),
+      Product(rows: 66, columns: 40, inner: 70, format: .half(.bfloat16)),
     ].map { product in
       // The update's middle is rounded.
       OperationCase("product \(product.label)", isRounded: product.rank > 0) {

@@ -40,9 +40,11 @@ extension KernelSource {
       ) {
         float nextLeft[PART], nextRight[PART];
         UNROLL for (int i = 0; i < PART * PART; i++) sums[i] = 0;
+        left += (wide)leftFirst * leftStride;
+        right += (wide)rightFirst * rightStride;
         for (int start = 0; start < depth; start += DEPTH) {
-          fetchSlice(nextLeft, left, leftFirst, leftCount, start, depth, leftStride, 1, 1);
-          fetchSlice(nextRight, right, rightFirst, rightCount, start, depth, rightStride, 1, 1);
+          fetchSlice(nextLeft, left + start, leftCount - leftFirst, depth - start, leftStride, 1, 1);
+          fetchSlice(nextRight, right + start, rightCount - rightFirst, depth - start, rightStride, 1, 1);
           storeSlice(leftTile, nextLeft, 1);
           storeSlice(rightTile, nextRight, 1);
           SYNC;

@@ -72,79 +72,86 @@ extension KernelSource {
 
         // Where this work item's lines of the left factor lie.
       #if LEFT == PATCHES || LEFT == GRADIENT_PATCHES
-        int ys[PART], xs[PART], images[PART];
-        UNROLL for (int i = 0; i < PART; i++) {
-          int row = rowStart + SLICE_LINE(i, 1);
       #if LEFT == PATCHES
-          int pixels = outputHeight * outputWidth, lineLength = outputWidth;
+        int pixels = outputHeight * outputWidth, lineLength = outputWidth;
+        int imageWidth = width >> enlarges, imagePixels = (height >> enlarges) * imageWidth;
       #else
-          int pixels = height * width, lineLength = width;
+        int pixels = height * width, lineLength = width;
+        int imageWidth = outputWidth, imagePixels = outputHeight * outputWidth;
       #endif
-          images[i] = row / pixels;
-          int pixel = row - images[i] * pixels;
+        int firstImage = rowStart / pixels;
+        left += (wide)firstImage * imagePixels * channels;
+        // The pixel of an image's first corner, and where the kernel begins: 16 bits each for y and x.
+        int corners[PART], places[PART];
+        UNROLL for (int i = 0; i < PART; i++) {
+          int row = rowStart + SLICE_LINE(i, 1), image = row / pixels, pixel = row - image * pixels;
           int y = pixel / lineLength, x = pixel - y * lineLength;
       #if LEFT == PATCHES
-          // No element of a row beyond the last is inside of the image.
-          ys[i] = row < rows ? y * stride - top : -(1 << 30);
-          xs[i] = x * stride - leading;
+          y = y * stride - top;
+          x = x * stride - leading;
       #else
-          ys[i] = row < rows ? y + top : -(1 << 30);
-          xs[i] = x + leading;
+          y += top;
+          x += leading;
       #endif
+          corners[i] = (image - firstImage) * imagePixels;
+          // No element of a row beyond the last is inside of the image.
+          places[i] = row < rows ? (int)((uint)y << 16 | ((uint)x & 0xFFFFu)) : (int)0x80008000u;
         }
+      #define PLACE_Y(i) (places[i] >> 16)
+      #define PLACE_X(i) ((int)((uint)places[i] << 16) >> 16)
       #elif LEFT == PATCH_COLUMNS
         int ownRow = rowStart + SLICE_LINE(0, 0);
         int ownTap = ownRow / channels, ownChannel = ownRow - ownTap * channels;
         int ownY = ownTap / kernelWidth - top, ownX = ownTap % kernelWidth - leading;
+      #else
+        left += (wide)rowStart * leftStride + (wide)first * leftElementStride;
+        right += (wide)columnStart * rightStride + (wide)first * rightElementStride;
+      #endif
+      #if LEFT == PATCHES || LEFT == PATCH_COLUMNS
+        right += (wide)first * columns + columnStart;
       #endif
 
         float sums[PART * PART], nextLeft[PART], nextRight[PART];
         UNROLL for (int i = 0; i < PART * PART; i++) sums[i] = 0;
-        int slices = (end - first + DEPTH - 1) / DEPTH;
-        int count = slices + (rank + DEPTH - 1) / DEPTH;
+        int count = (end - first + DEPTH - 1) / DEPTH;
         for (int slice = 0; slice <= count; slice++) {
           int start = first + slice * DEPTH;
-          if (slice >= count) {
-            // Only the last one is to be multiplied.
-          } else if (slice >= slices) {
-            start = (slice - slices) * DEPTH;
-            fetchSlice(nextLeft, updateLeft, rowStart, rows, start, rank, rank, 1, 1);
-            fetchSlice(nextRight, updateRight, columnStart, columns, start, rank, 1, columns, 0);
-          } else {
+          if (slice < count) {
       #if LEFT == MATRIX
             fetchSlice(
-              nextLeft, left, rowStart, rows, start, end, leftStride, leftElementStride, LEFT_BY_ELEMENT);
+              nextLeft, left, rows - rowStart, end - start, leftStride, leftElementStride, LEFT_BY_ELEMENT);
             fetchRight(
-              nextRight, right, columnStart, columns, start, end, rightStride, rightElementStride,
+              nextRight, right, columns - columnStart, end - start, rightStride, rightElementStride,
               RIGHT_BY_ELEMENT);
+            left += (wide)DEPTH * leftElementStride;
+            right += (wide)DEPTH * rightElementStride;
       #elif LEFT == PATCHES
             int k = start + SLICE_ELEMENT(0, 1);
             int tap = k / channels, channel = k - tap * channels;
             int ky = tap / kernelWidth, kx = tap - ky * kernelWidth;
             UNROLL for (int i = 0; i < PART; i++) {
-              int y = ys[i] + ky, x = xs[i] + kx;
+              int y = PLACE_Y(i) + ky, x = PLACE_X(i) + kx;
               int isInside = (k < end) & (y >= 0) & (y < height) & (x >= 0) & (x < width);
-              wide pixel = (wide)(images[i] * (height >> enlarges) + (y >> enlarges)) * (width >> enlarges)
-                + (x >> enlarges);
-              nextLeft[i] = isInside ? left[pixel * channels + channel] : 0;
+              int pixel = corners[i] + (y >> enlarges) * imageWidth + (x >> enlarges);
+              nextLeft[i] = isInside ? left[(uint)pixel * channels + channel] : 0;
             }
-            fetchRight(nextRight, right, columnStart, columns, start, end, 1, columns, 0);
       #elif LEFT == GRADIENT_PATCHES
             // `channels` are those of the output here, `columns` those of the input.
             int k = start + SLICE_ELEMENT(0, 1);
             int tap = k / channels, channel = k - tap * channels;
             int ky = tap / kernelWidth, kx = tap - ky * kernelWidth;
+            GLOBAL const VALUE *weights = right + ((wide)tap * columns + columnStart) * channels + channel;
             UNROLL for (int i = 0; i < PART; i++) {
-              int y = ys[i] - ky, x = xs[i] - kx;
+              int y = PLACE_Y(i) - ky, x = PLACE_X(i) - kx;
               int isInside = (k < end) & (y >= 0) & (x >= 0);
               int outputY = isInside ? y / stride : 0, outputX = isInside ? x / stride : 0;
               isInside &= (outputY * stride == y) & (outputX * stride == x) & (outputY < outputHeight)
                 & (outputX < outputWidth);
-              wide pixel = (wide)(images[i] * outputHeight + outputY) * outputWidth + outputX;
-              nextLeft[i] = isInside ? left[pixel * channels + channel] : 0;
-              int column = columnStart + SLICE_LINE(i, 1);
-              nextRight[i] = (k < end) & (column < columns)
-                ? NUMBER(right[((wide)tap * columns + column) * channels + channel]) : 0;
+              int pixel = corners[i] + outputY * imageWidth + outputX;
+              nextLeft[i] = isInside ? left[(uint)pixel * channels + channel] : 0;
+              int column = SLICE_LINE(i, 1);
+              nextRight[i] = (k < end) & (columnStart + column < columns)
+                ? NUMBER(weights[(uint)column * channels]) : 0;
             }
       #else
             UNROLL for (int i = 0; i < PART; i++) {
@@ -155,7 +162,10 @@ extension KernelSource {
               nextLeft[i] =
                 isInside ? left[((wide)(image * height + y) * width + x) * channels + ownChannel] : 0;
             }
-            fetchRight(nextRight, right, columnStart, columns, start, end, 1, columns, 0);
+      #endif
+      #if LEFT == PATCHES || LEFT == PATCH_COLUMNS
+            fetchRight(nextRight, right, columns - columnStart, end - start, 1, columns, 0);
+            right += (wide)DEPTH * columns;
       #endif
           }
           if (slice > 0) {
@@ -167,15 +177,21 @@ extension KernelSource {
       #endif
           if (slice < count) {
             int place = slice % BUFFERS * TILE_SIZE(DEPTH);
-            int isUpdate = slice >= slices;
-            if (isUpdate) {
-              storeSlice(leftTile + place, nextLeft, 1);
-              storeSlice(rightTile + place, nextRight, 0);
-            } else {
-              storeSlice(leftTile + place, nextLeft, LEFT_BY_ELEMENT);
-              storeSlice(rightTile + place, nextRight, RIGHT_BY_ELEMENT);
-            }
+            storeSlice(leftTile + place, nextLeft, LEFT_BY_ELEMENT);
+            storeSlice(rightTile + place, nextRight, RIGHT_BY_ELEMENT);
           }
+          SYNC;
+        }
+        updateLeft += (wide)rowStart * rank;
+        updateRight += columnStart;
+        for (int start = 0; start < rank; start += DEPTH) {
+          fetchSlice(nextLeft, updateLeft + start, rows - rowStart, rank - start, rank, 1, 1);
+          fetchSlice(
+            nextRight, updateRight + (wide)start * columns, columns - columnStart, rank - start, 1, columns, 0);
+          storeSlice(leftTile, nextLeft, 1);
+          storeSlice(rightTile, nextRight, 0);
+          SYNC;
+          multiplySlice(sums, leftTile, rightTile, exchange);
           SYNC;
         }
         GLOBAL float *target = output + (wide)split * rows * columns;

@@ -18,9 +18,10 @@ extension KernelSource {
       #define SUM(i, j) (4 * ((i) / 2 * (PART / 2) + (j) / 2) + 2 * ((i) % 2) + (j) % 2)
       // Which of the 16 work items that share a row's columns.
       #define OWN_SHARE (WARP % 4 * 4 + LANE % 4)
-      // Four neighbours along the depth by eight lines lie in different banks, and so do 16 by 2 and 1 by 32.
-      #define PLACE(k, line) ((k) * TILE + ((line) ^ (((k) & 3) << 3) ^ ((((k) >> 2) & 3) << 1)))
-      #define TILE_SIZE(depth) ((depth) * TILE)
+      // Four neighbours along the depth by eight lines lie in different banks.
+      #define PITCH (TILE + 8)
+      #define ELEMENT_IN_ORDER (LANE % 4 + 4 * (WARP % 4))
+      #define LINE_IN_ORDER (LANE / 4 + 8 * (WARP / 4))
       #define FACTOR(x) tensorNumber(x)
       #else
       // Neighbours read neighbouring words.
@@ -29,30 +30,32 @@ extension KernelSource {
       #define SUM(i, j) ((i) * PART + (j))
       #define OWN_SHARE (THREAD % 16)
       // One word more than there are lines, so that a line's words lie in different banks.
-      #define PLACE(k, line) ((k) * (TILE + 1) + (line))
-      #define TILE_SIZE(depth) ((depth) * (TILE + 1))
+      #define PITCH (TILE + 1)
+      #define ELEMENT_IN_ORDER (THREAD % DEPTH)
+      #define LINE_IN_ORDER (THREAD / DEPTH)
       #define FACTOR(x) (x)
       #endif
+      #define PLACE(k, line) ((k) * PITCH + (line))
+      #define TILE_SIZE(depth) ((depth) * PITCH)
 
-      // The element and the line of the i-th number of a slice that a work item brings to a tile. Neighbours bring
-      // neighbouring elements, or those of neighbouring lines: what is next to each other in memory.
+      // The element and the line of the i-th number of a slice that a work item brings to a tile: what is next to
+      // each other in memory goes to neighbours, which write to different banks.
       #define SLICE_ELEMENT(i, isByElement) \
-        ((isByElement) ? THREAD % DEPTH : (THREAD + GROUP_SIZE * (i)) / TILE)
+        ((isByElement) ? ELEMENT_IN_ORDER : (THREAD + GROUP_SIZE * (i)) / TILE)
       #define SLICE_LINE(i, isByElement) \
-        ((isByElement) ? THREAD / DEPTH + GROUP_SIZE / DEPTH * (i) : (THREAD + GROUP_SIZE * (i)) % TILE)
+        ((isByElement) ? LINE_IN_ORDER + GROUP_SIZE / DEPTH * (i) : (THREAD + GROUP_SIZE * (i)) % TILE)
 
-      // Reads a slice of a matrix of `count` lines: from line `first`, elements from `start` to before `end`, and
-      // zeros beyond.
+      // Reads a slice of a matrix that has so many lines from the first of the slice on, and so many elements;
+      // zeros beyond. Offsets in a slice take 32 bits, and fewer registers.
       #define DEFINE_FETCH(name, type, number) \
         DEVICE void name( \
-          float *slice, GLOBAL const type *values, int first, int count, int start, int end, \
-          uint lineStride, uint elementStride, int isByElement \
+          float *slice, GLOBAL const type *values, int lines, int elements, uint lineStride, \
+          uint elementStride, int isByElement \
         ) { \
           UNROLL for (int i = 0; i < PART; i++) { \
-            int k = start + SLICE_ELEMENT(i, isByElement), line = first + SLICE_LINE(i, isByElement); \
-            int isInside = (line < count) & (k < end); \
-            wide at = (wide)line * lineStride + (wide)k * elementStride; \
-            slice[i] = isInside ? number(values[at]) : 0; \
+            int k = SLICE_ELEMENT(i, isByElement), line = SLICE_LINE(i, isByElement); \
+            int isInside = (line < lines) & (k < elements); \
+            slice[i] = isInside ? number(values[(uint)line * lineStride + (uint)k * elementStride]) : 0; \
           } \
         }
       #define SAME(x) (x)
