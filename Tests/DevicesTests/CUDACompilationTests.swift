@@ -10,6 +10,17 @@ struct CUDACompilationTests {
     #expect(try CUDACompilation.compileAll(for: target) == 28)
   }
 
+  @Test(
+    "one compiler makes the same code of the same kernels", .enabled(if: CUDACompilation.isHere))
+  func sameCode() throws {
+    for (source, definitions) in CUDACompilation.variants.suffix(9) {
+      let codes = try (0..<2).map { _ in
+        try CUDACompilation.machineCode(source, definitions, for: "sm_90")
+      }
+      #expect(codes[0] == codes[1] && codes[0].count > 1_000, "\(source.name) \(definitions)")
+    }
+  }
+
   @Test("a compiler is told from others of its version", .enabled(if: CUDACompilation.isHere))
   func digest() throws {
     #expect(try CUDACompilation.digest()?.wholeMatch(of: /[0-9a-f]{8}/) != nil)

@@ -8,7 +8,10 @@ import Testing
   @Test("the others get what rank 0 calls for")
   func calls() throws {
     let calls: [RankCall] = [
-      .stage(name: "spo", settings: #"{"beta": "\u00e9"}"#, isBuilding: true), .end(exitCode: 143),
+      .stage(
+        RankCall.Stage(
+          name: "spo", settings: #"{"beta": "\u00e9"}"#, isBuilding: true, device: "cuda \u{e9}")),
+      .end(exitCode: 143),
     ]
     let all = try ThreadRanks.run(3) { ranks in
       try calls.map { call in
@@ -34,8 +37,8 @@ import Testing
         try runner.run()
         try RankCall.end(exitCode: 0).send(by: ranks)
       } else {
-        while case .stage(let name, let settings, let isBuilding) = try RankCall.next(from: ranks) {
-          try runner.follow(stage: name, settings: settings, isBuilding: isBuilding)
+        while case .stage(let stage) = try RankCall.next(from: ranks) {
+          try runner.follow(stage)
         }
       }
       #expect(!ranks.isBusy)

@@ -15,12 +15,16 @@ public enum CUDACompilation {
   /// - Parameter target: such as `sm_90`
   /// - Returns: how many programs there are
   public static func compileAll(for target: String) throws(DeviceError) -> Int {
-    guard let compiler else { throw .notFound("no compiler, libnvrtc; \(NVRTC.installation)") }
-    for (source, definitions) in variants {
-      _ = try compiler.machineCode(
-        source, target: target, definitions: definitions, device: target)
-    }
+    for (source, definitions) in variants { _ = try machineCode(source, definitions, for: target) }
     return variants.count
+  }
+
+  package static func machineCode(
+    _ source: KernelSource, _ definitions: [String], for target: String
+  ) throws(DeviceError) -> [UInt8] {
+    guard let compiler else { throw .notFound("no compiler, libnvrtc; \(NVRTC.installation)") }
+    return try compiler.machineCode(
+      source, target: target, definitions: definitions, device: target)
   }
 
   /// Every source with the definitions it is compiled with.

@@ -91,6 +91,9 @@ extension Runner {
         stage: S.name,
         reasons: ["part \(partition)" + (partition.variable.map { " from \($0)" } ?? "")],
         resumed: !done.isEmpty))
+    let device = try device.turn(
+      to: earlier.last?.header.device ?? anyDevice(of: basis.fingerprint, in: folder),
+      mayChange: pipeline.mayChangeDevice)
     if !left.isEmpty { try stage.prepare() }
     let header = PartHeader(
       stage: S.name, partition: partition, basis: basis, device: device, itemCount: pending.count)
@@ -140,6 +143,13 @@ extension Runner {
         $0.header.fingerprint == fingerprint && $0.header.index == partition.index
           && $0.header.count == partition.count
       }
+  }
+
+  /// What computed another part, whose outputs belong together with this one's.
+  private func anyDevice(of fingerprint: String, in folder: String) throws -> String? {
+    try Folders.names(in: folder).lazy.filter { $0.hasSuffix(PartName.ending) }
+      .compactMap { (try? PartFile(path: "\(folder)/\($0)"))?.header }
+      .first { $0.fingerprint == fingerprint }?.device
   }
 }
 
