@@ -45,6 +45,9 @@ package protocol CodeDevice: Device {
     _ source: KernelSource, definitions: [String]
   ) throws(DeviceError) -> [UInt8]
 
+  /// Whether code that was read from a file may be loaded: it is what it should be to its end.
+  func isWhole(_ code: [UInt8]) -> Bool
+
   func load(_ code: [UInt8], of source: KernelSource) throws(DeviceError) -> DeviceProgram
 }
 

@@ -55,6 +55,28 @@ extension DeviceTests {
       }
     }
 
+    @Test("kept code computes the same after an update", .enabled(if: TestDevice.isHere))
+    func sameBits() throws {
+      try withTemporaryFolder { folder throws in
+        let other = try TestDevice.open().device
+        // A compiler of another version, whose code computes something else.
+        func open(_ compiler: String) -> DeviceBackend {
+          DeviceBackend(
+            SyntheticDevice(compiler: compiler, other, without: "clampElements", by: "v2"))
+        }
+        let (first, second) = (open("v1"), open("v2"))
+        let kept = KeptCode(of: first.ownIdentity, in: "\(folder)/v1")
+        for device in [first, second] {
+          device.use(kept)
+          #expect(compute(device).value == 1)
+        }
+        second.use(KeptCode(of: second.ownIdentity, in: "\(folder)/v2"))
+        #expect(compute(second).value == 3)
+        second.use(kept)
+        #expect(compute(second).value == 1)
+      }
+    }
+
     @Test("who can continue what: the same product and kernels, and code that is there")
     func continued() throws {
       try withTemporaryFolder { folder throws in

@@ -93,6 +93,8 @@ final class SyntheticDevice: CodeDevice {
     return Array(([description.compiler, source.name] + definitions).joined(separator: "\n").utf8)
   }
 
+  func isWhole(_ code: [UInt8]) -> Bool { code.contains(UInt8(ascii: "\n")) }
+
   func load(_ code: [UInt8], of source: KernelSource) throws(DeviceError) -> DeviceProgram {
     let words = String(decoding: code, as: UTF8.self).split(separator: "\n").map(String.init)
     guard words.count >= 2, words[1] == source.name else {

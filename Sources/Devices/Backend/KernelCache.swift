@@ -52,7 +52,7 @@ final class KernelCache: Sendable {
     of source: KernelSource, _ definitions: [String], _ device: any CodeDevice, _ kept: KeptCode,
     _ identity: String
   ) throws(DeviceError) -> DeviceProgram {
-    if let code = kept.read(source, definitions) {
+    if let code = kept.read(source, definitions), device.isWhole(code) {
       do throws(DeviceError) {
         return try device.load(code, of: source)
       } catch .outOfMemory(let byteCount, let name) {

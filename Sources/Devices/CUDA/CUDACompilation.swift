@@ -19,6 +19,8 @@ public enum CUDACompilation {
     return variants.count
   }
 
+  package static func isWhole(_ code: [UInt8]) -> Bool { CUDABinary.isWhole(code) }
+
   package static func machineCode(
     _ source: KernelSource, _ definitions: [String], for target: String
   ) throws(DeviceError) -> [UInt8] {

@@ -70,6 +70,8 @@ final class CUDADevice: CodeDevice {
     try compiler.machineCode(source, target: target, definitions: definitions, device: name)
   }
 
+  func isWhole(_ code: [UInt8]) -> Bool { CUDABinary.isWhole(code) }
+
   func load(_ code: [UInt8], of source: KernelSource) throws(DeviceError) -> DeviceProgram {
     var module: Handle = 0
     try perform("cuModuleLoadData of \(source.name)", code.count) {
