@@ -76,9 +76,8 @@ struct ComputingDevice {
   private static func noteSharing(_ count: Int, _ launched: LaunchedRanks) {
     guard launched.ranks.isFirst, launched.localCount > count else { return }
     Console.note(
-      "note: \(launched.localCount) ranks on this machine see "
-        + "\(count == 1 ? "1 device" : "\(count) devices"): they share them, unless the launcher gave "
-        + "each its own")
+      "note: \(launched.localCount) ranks on this machine share \(Spelled.count(count, of: "devices")), unless "
+        + "the launcher gave each its own")
   }
 
   /// A device that computes what the host does, which is found out once.
