@@ -1,7 +1,8 @@
 import Files
 
 extension Runner {
-  /// Processes one part of a stage's items into a file below `parts/`, and changes nothing else.
+  /// Processes one part of a stage's items into a file below `parts/`, and changes nothing else but what
+  /// devices keep.
   ///
   /// Takes no lock: any number of parts may be made at a time, on any number of machines. What an earlier
   /// try of the same part has done is not done again.
