@@ -40,6 +40,27 @@ package protocol Device: AnyObject, Sendable {
   func finish() throws(DeviceError)
 }
 
+/// A device whose compiler makes machine code that is the same under any driver: kept, it computes the same bits
+/// whatever is installed later.
+package protocol CodeDevice: Device {
+  func machineCode(
+    _ source: KernelSource, definitions: [String]
+  ) throws(DeviceError) -> [UInt8]
+
+  /// Whether code that was read from a file may be loaded: it is what it should be to its end.
+  func isWhole(_ code: [UInt8]) -> Bool
+
+  func load(_ code: [UInt8], of source: KernelSource) throws(DeviceError) -> DeviceProgram
+}
+
+extension CodeDevice {
+  package func compile(
+    _ source: KernelSource, definitions: [String]
+  ) throws(DeviceError) -> DeviceProgram {
+    try load(machineCode(source, definitions: definitions), of: source)
+  }
+}
+
 /// What `spo doctor` says about a device.
 public struct DeviceDescription: Sendable, CustomStringConvertible {
   /// The product's name.

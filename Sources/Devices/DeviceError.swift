@@ -7,6 +7,10 @@ public enum DeviceError: ClassifiedError, CustomStringConvertible, Equatable {
   case outOfMemory(byteCount: Int, device: String)
   /// What the device's compiler said about kernels.
   case notCompiled(source: String, device: String, log: String)
+  /// Kernels that were not compiled while the compiler was here whose code the others are.
+  ///
+  /// `made`: what the kept code is of, as records name it; `now`: what compiles now
+  case notKept(source: String, device: String, made: String, now: String)
   /// A call of the driver failed.
   case failed(call: String, device: String, code: Int)
   /// An extent beyond what kernels count.
@@ -14,7 +18,7 @@ public enum DeviceError: ClassifiedError, CustomStringConvertible, Equatable {
 
   public var kind: FailureKind {
     switch self {
-    case .notFound: .settings
+    case .notFound, .notKept: .settings
     case .outOfMemory, .tooLarge: .space
     case .notCompiled, .failed: .other
     }
@@ -29,6 +33,10 @@ public enum DeviceError: ClassifiedError, CustomStringConvertible, Equatable {
     case .notCompiled(let source, let device, let log):
       "\(device): its compiler refused the \(source) kernels: \(Self.oneLine(log)); update the driver or "
         + "the compiler, or use device \"cpu\""
+    case .notKept(let source, let device, let made, let now):
+      "\(device): this stage was started on \(made), whose machine code of the \(source) kernels was not kept, and this is "
+        + "\(now); install the earlier compiler again, restart the stage with --force, or mix both with --set "
+        + "may_change_device=true; finished work is saved"
     case .failed(let call, let device, let code):
       "\(device): \(call) failed with code \(code); the device may have been lost: start the same command "
         + "again, or use device \"cpu\"; finished work is saved"

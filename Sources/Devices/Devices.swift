@@ -9,12 +9,24 @@ public enum Devices {
     public let description: DeviceDescription
     /// Why it cannot be used, with what to do about it; nil if it can.
     public let flaw: String?
+
+    package init(name: String, description: DeviceDescription, flaw: String?) {
+      self.name = name
+      self.description = description
+      self.flaw = flaw
+    }
   }
 
   /// All of them, those through CUDA first; none under `ulimit -v`, see ``automatic``.
   public static var all: [Found] {
     guard !MemoryLimit.isShellLimited else { return [] }
-    return (CUDADriver.shared.map { all($0) } ?? []) + (OpenCLLibrary.shared.map { all($0) } ?? [])
+    return ["cuda", "opencl"].flatMap { all(through: $0) }
+  }
+
+  /// Those that are driven through `cuda` or `opencl`.
+  private static func all(through kind: some StringProtocol) -> [Found] {
+    kind == "cuda"
+      ? CUDADriver.shared.map { all($0) } ?? [] : OpenCLLibrary.shared.map { all($0) } ?? []
   }
 
   private static func all(_ driver: CUDADriver) -> [Found] {
@@ -47,6 +59,23 @@ public enum Devices {
     "a GPU needs its driver; one of NVIDIA's \(NVRTC.installation), too; a processor's OpenCL, for tests, is "
     + "pocl-opencl-icd"
 
+  /// The name of one device, where the setting may leave it open which.
+  ///
+  /// - Parameter localRank: this process's number among those that share the devices
+  /// - Throws: ``DeviceError/notFound(_:)`` if there is none of this kind, or it cannot be used
+  public static func name(of device: String, for localRank: Int) throws(DeviceError) -> String {
+    guard !device.contains(":") else { return device }
+    let choice = DeviceSelection(all(through: device), for: localRank)
+    if let chosen = choice.usable.first { return chosen.name }
+    guard let found = choice.found.first, let flaw = found.flaw else { throw absent(device) }
+    throw .notFound("\(found.name): \(flaw)")
+  }
+
+  /// How many of a kind a process may get by ``name(of:for:)``.
+  public static func count(of kind: String) -> Int {
+    DeviceSelection(all(through: kind), for: 0).usable.count
+  }
+
   /// The backend of a device.
   ///
   /// - Parameters:
@@ -71,11 +100,10 @@ public enum Devices {
   }
 
   /// Refuses a device that ``open(_:)`` would, without opening it.
-  public static func require(_ name: String) throws(DeviceError) {
-    let candidates =
-      name.hasPrefix("cuda")
-      ? CUDADriver.shared.map { all($0) } : OpenCLLibrary.shared.map { all($0) }
-    guard let found = candidates?.first(where: { $0.name == name }) else { throw absent(name) }
+  public static func require(_ device: String) throws(DeviceError) {
+    let name = try name(of: device, for: 0)
+    let candidates = all(through: name.prefix { $0 != ":" })
+    guard let found = candidates.first(where: { $0.name == name }) else { throw absent(name) }
     if let flaw = found.flaw { throw .notFound("\(name): \(flaw)") }
   }
 

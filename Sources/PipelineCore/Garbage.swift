@@ -35,6 +35,7 @@ extension Pipeline {
       found += try spare(step, workspace, digests) + step.stage.garbage()
       found += try step.configured.partsGarbage(in: workspace)
     }
+    found += try workspace.kernelsGarbage()
     if !isDry { for garbage in found { try garbage() } }
     return found
   }

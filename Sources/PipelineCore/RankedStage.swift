@@ -69,11 +69,15 @@ extension StageContext {
   }
 
   /// Calls the other ranks to a stage that is about to run.
-  func call(_ configured: ConfiguredStage) throws {
+  ///
+  /// - Parameter device: what computes here
+  func call(_ configured: ConfiguredStage, on device: String?) throws {
     guard !ranks.isAlone, configured.type is any RankedStage.Type else { return }
     ranks.isBusy = true
     try RankCall.stage(
-      name: configured.name, settings: configured.settings.text(.compact), isBuilding: isBuilding
+      RankCall.Stage(
+        name: configured.name, settings: configured.settings.text(.compact),
+        isBuilding: isBuilding, device: device)
     ).send(by: ranks)
   }
 
@@ -90,9 +94,25 @@ extension StageContext {
 /// What rank 0 wants of the others.
 public enum RankCall: Equatable, Sendable {
   /// To take part in a stage.
-  case stage(name: String, settings: String, isBuilding: Bool)
+  case stage(Stage)
   /// To end, as rank 0 does.
   case end(exitCode: Int32)
+
+  public struct Stage: Equatable, Sendable {
+    let name: String
+    /// Those of rank 0.
+    let settings: String
+    let isBuilding: Bool
+    /// What computes on rank 0; nil: nothing does.
+    let device: String?
+
+    package init(name: String, settings: String, isBuilding: Bool, device: String? = nil) {
+      self.name = name
+      self.settings = settings
+      self.isBuilding = isBuilding
+      self.device = device
+    }
+  }
 
   public func send(by ranks: Communicator) throws { _ = try ranks.broadcast(bytes) }
 
@@ -116,8 +136,11 @@ public enum RankCall: Equatable, Sendable {
   private var bytes: [UInt8] {
     let json: JSON =
       switch self {
-      case .stage(let name, let settings, let isBuilding):
-        ["stage": .string(name), "settings": .string(settings), "building": .bool(isBuilding)]
+      case .stage(let stage):
+        [
+          "stage": .string(stage.name), "settings": .string(stage.settings),
+          "building": .bool(stage.isBuilding), "device": stage.device.map { .string($0) } ?? .null,
+        ]
       case .end(let exitCode): ["exit": .integer(Int(exitCode))]
       }
     return Array(json.text(.compact).utf8)
@@ -130,8 +153,10 @@ public enum RankCall: Equatable, Sendable {
       self = .end(exitCode: Int32(try exitCode.int()))
     } else {
       self = .stage(
-        name: try reader.string("stage"), settings: try reader.string("settings"),
-        isBuilding: try reader.bool("building"))
+        Stage(
+          name: try reader.string("stage"), settings: try reader.string("settings"),
+          isBuilding: try reader.bool("building"),
+          device: try reader.optional("device")?.string()))
     }
   }
 }
@@ -139,16 +164,17 @@ public enum RankCall: Equatable, Sendable {
 extension Runner {
   /// Takes part, on a rank other than 0, in a stage that rank 0 runs.
   ///
-  /// - Parameter settings: those of rank 0
-  /// - Throws: `RanksError.otherPipeline` if they are not those here
-  public func follow(stage name: String, settings: String, isBuilding: Bool) throws {
-    guard let configured = pipeline.stages.first(where: { $0.name == name }),
-      configured.settings.text(.compact) == settings
+  /// - Throws: `RanksError.otherPipeline` if its settings are not those here
+  public func follow(_ call: RankCall.Stage) throws {
+    guard let configured = pipeline.stages.first(where: { $0.name == call.name }),
+      configured.settings.text(.compact) == call.settings
     else {
-      throw RanksError.otherPipeline(rank: ranks.rank, host: SharedLock.host, stage: name)
+      throw RanksError.otherPipeline(rank: ranks.rank, host: SharedLock.host, stage: call.name)
     }
+    // By the same code as rank 0, if it can.
+    _ = try device.turn(to: call.device, mayChange: false)
     var context = StageContext(
-      configured, in: workspace, FileDigests(), isBuilding: isBuilding)
+      configured, in: workspace, FileDigests(), isBuilding: call.isBuilding)
     context.ranks = ranks
     ranks.isBusy = true
     defer { ranks.isBusy = false }

@@ -13,7 +13,7 @@ public struct Runner {
 
   let pipeline: Pipeline
   let workspace: Workspace
-  let device: String
+  let device: RunDevice
   let ranks: Communicator
   let check: ([PlannedWork]) throws -> Void
   let observe: (RunEvent) -> Void
@@ -21,11 +21,12 @@ public struct Runner {
   /// - Parameters:
   ///   - device: what computes, for the records: with what its last bits depend on
   ///   - ranks: those who work on stages together; on others than rank 0 only
-  ///     ``follow(stage:settings:isBuilding:)`` is called
+  ///     ``follow(_:)`` is called
   ///   - check: is asked about all stages that have something to do before the first one runs, and about
   ///     each again before its turn, when all that it reads is there
   public init(
-    _ pipeline: Pipeline, device: String = "cpu", ranks: Communicator = Communicator(),
+    _ pipeline: Pipeline, device: RunDevice = RunDevice("cpu"),
+    ranks: Communicator = Communicator(),
     check: @escaping ([PlannedWork]) throws -> Void = { _ in },
     observe: @escaping (RunEvent) -> Void
   ) {
@@ -87,6 +88,7 @@ public struct Runner {
     try Folders.removeLeftovers(in: workspace.path("state")) {
       records.contains(workspace.path("state/\($0)"))
     }
+    try workspace.removeLeftoversOfKernels()
     for configured in pipeline.stages {
       guard let record = try StageRecord.load(from: workspace.recordPath(configured.name)) else {
         continue

@@ -7,7 +7,7 @@ struct StageWork {
   let workspace: Workspace
   private let places: StagePlaces
   let digests: FileDigests
-  private let device: String
+  private let device: RunDevice
   private let ranks: Communicator
   private let mayChangeDevice: Bool
   let observe: (RunEvent) -> Void
@@ -17,7 +17,7 @@ struct StageWork {
   /// - Parameter device: what computes, for the record
   init(
     _ configured: ConfiguredStage, in workspace: Workspace, _ digests: FileDigests,
-    device: String, ranks: Communicator, mayChangeDevice: Bool,
+    device: RunDevice, ranks: Communicator, mayChangeDevice: Bool,
     _ observe: @escaping (RunEvent) -> Void
   ) {
     self.configured = configured
@@ -80,7 +80,8 @@ struct StageWork {
     try requireParts(step, parts, isMerge: merge != nil)
     var (record, resumes) = try begin(step)
     if configured.type.usesDevice {
-      try note(parts, merge == nil ? [device] : [], in: &record.run)
+      let begun = record.run.devices.last ?? parts?.files.first?.device
+      try note(parts, merge == nil ? [try turn(to: begun)] : [], in: &record.run)
       try save(record)
     }
     observe(.started(stage: name, reasons: step.reasons, resumed: resumes))
@@ -108,6 +109,10 @@ struct StageWork {
               + "inputs, such as ") + "\(other.path) (\(other.changes[0]))"))
     }
     return index
+  }
+
+  private func turn(to begun: String?) throws -> String {
+    try device.turn(to: begun, mayChange: mayChangeDevice)
   }
 
   /// Notes what has computed the parts and what will compute the rest.
@@ -173,7 +178,7 @@ struct StageWork {
     context.scratch = try scratch(merge, context)
     let stage = try configured.make(context)
     try places.makeFolders(isBuilding: isBuilding)
-    try context.call(configured)
+    try context.call(configured, on: record.run.devices.last)
     do {
       try work(stage, &record, context, parts, isMerge: merge != nil)
     } catch let interruption as Interruption {
@@ -298,7 +303,9 @@ extension StageWork {
         if taken == 0 {
           if !isPrepared {
             // A merge, too, computes what parts leave to it.
-            if configured.type.usesDevice { try note(nil, [device], in: &record.run) }
+            if configured.type.usesDevice {
+              try note(nil, [try turn(to: record.run.devices.last)], in: &record.run)
+            }
             try stage.prepare()
             isPrepared = true
           }

@@ -13,6 +13,7 @@ import Darwin
 ///     parts/STAGE/                 what parts of a stage have made, until it is merged
 ///     state/attempts/              records of results that were begun and left for others
 ///     state/kept/                  what was found in the place of results and is not this program's
+///     state/kernels/               machine code that devices run, a folder for each that a record names
 ///     state/digests.json           digests of input files, by size and time of change
 ///     lock                         held by the running process
 ///     lock.owner                   the same, where other machines see the workspace
@@ -78,6 +79,7 @@ public struct Workspace: Sendable {
   public static let watchName = "watch.html"
   static let attemptsFolder = "state/attempts"
   static let keptFolder = "state/kept"
+  static let kernelsFolder = "state/kernels"
 
   func partsPath(_ stage: String) -> String { path("parts/\(stage)") }
   func recordPath(_ stage: String) -> String { path("state/\(stage).json") }

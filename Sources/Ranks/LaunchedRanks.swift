@@ -3,8 +3,10 @@ import DynamicLibraries
 /// The processes that a launcher has started, after each has introduced itself to the others.
 public struct LaunchedRanks {
   public let ranks: Communicator
-  /// This process's number among those on its machine.
+  /// This process's number among those on its machine that see the same devices.
   public let localRank: Int
+  /// How many of them there are.
+  public let localCount: Int
   /// How many of the processes on its machine may run on the same processors.
   public let sharing: Int
   /// What has started them, by what they talk and on how many machines they are; nil: there is one process.
@@ -21,30 +23,40 @@ public struct LaunchedRanks {
     public var processor: String
     /// Equal for processes that may run on the same processors of a machine.
     public var affinity: String
+    /// Equal for processes that see the same devices of a machine.
+    public var devices: String
 
-    public init(host: String, program: String, processor: String, affinity: String) {
+    public init(
+      host: String, program: String, processor: String, affinity: String, devices: String
+    ) {
       self.host = host
       self.program = program
       self.processor = processor
       self.affinity = affinity
+      self.devices = devices
     }
 
     fileprivate var bytes: [UInt8] {
-      Array([host, program, processor, affinity].joined(separator: "\0").utf8)
+      Array([host, program, processor, affinity, devices].joined(separator: "\0").utf8)
     }
 
     fileprivate init(_ bytes: [UInt8]) {
       let parts = String(decoding: bytes, as: UTF8.self)
-        .split(separator: "\0", maxSplits: 3, omittingEmptySubsequences: false).map(String.init)
+        .split(separator: "\0", maxSplits: 4, omittingEmptySubsequences: false).map(String.init)
       func part(_ index: Int) -> String { index < parts.count ? parts[index] : "" }
-      self.init(host: part(0), program: part(1), processor: part(2), affinity: part(3))
+      self.init(
+        host: part(0), program: part(1), processor: part(2), affinity: part(3), devices: part(4))
     }
   }
 
   /// One process alone.
-  public init() {
+  ///
+  /// - Parameter environment: by which a launcher may have told it its number on its machine, where it was
+  ///   started with others that do something else
+  public init(aloneIn environment: [String: String] = [:]) {
     ranks = Communicator()
-    (localRank, sharing, summary, processors) = (0, 1, nil, [])
+    localRank = Launcher.localRank(environment: environment)
+    (localCount, sharing, summary, processors) = (1, 1, nil, [])
   }
 
   /// Finds the others, if the environment says that there are some.
@@ -86,7 +98,11 @@ public struct LaunchedRanks {
     }
     let own = all[ranks.rank]
     self.ranks = ranks
-    localRank = all[..<ranks.rank].filter { $0.host == own.host }.count
+    func seesTheSame(_ other: Introduction) -> Bool {
+      other.host == own.host && other.devices == own.devices
+    }
+    localRank = all[..<ranks.rank].filter(seesTheSame).count
+    localCount = all.filter(seesTheSame).count
     sharing = all.filter { $0.host == own.host && $0.affinity == own.affinity }.count
     let hosts = Set(all.map(\.host)).count
     summary =

@@ -44,6 +44,16 @@ public struct Launcher: Equatable, Sendable {
     self = found
   }
 
+  /// The number of this process among those on its machine; 0 where nothing tells.
+  ///
+  /// Slurm's comes last: it may be that of another launcher's helper.
+  static func localRank(environment: [String: String]) -> Int {
+    [
+      "OMPI_COMM_WORLD_LOCAL_RANK", "MPI_LOCALRANKID", "MV2_COMM_WORLD_LOCAL_RANK",
+      "PALS_LOCAL_RANKID", "SLURM_LOCALID",
+    ].lazy.compactMap { environment[$0].flatMap { Int($0) } }.first { $0 >= 0 } ?? 0
+  }
+
   private init(name: String, count: Int, libraries: [String]) {
     (self.name, self.count, self.libraries) = (name, count, libraries)
   }

@@ -1,7 +1,9 @@
 import Backends
 import CommandSyntax
 import Devices
+import Files
 import PipelineCore
+import Ranks
 import StageSupport
 
 /// What computes with tensors in a command, as the setting `device` or the option `--device` asks.
@@ -12,60 +14,70 @@ struct ComputingDevice {
   static let option = CommandSyntax.Option.value(
     "device", "NAME", "auto (a GPU if available), cpu, cuda[:N] or opencl[:N] (auto)")
 
-  /// - Throws: `UsageError`, or what ``init(_:localRank:isAlone:)`` throws
+  /// - Throws: `UsageError`, or what ``init(_:_:)`` throws
   init(_ arguments: Arguments) throws {
+    try self.init(Self.choice(arguments), LaunchedRanks())
+  }
+
+  private static func choice(_ arguments: Arguments) throws -> DeviceChoice {
     let text = arguments.value("device") ?? "auto"
     guard let choice = DeviceChoice(text) else {
       throw arguments.error("--device must be \(DeviceChoice.expectation), but is \"\(text)\"")
     }
-    try self.init(choice)
+    return choice
   }
 
-  /// - Parameters:
-  ///   - localRank: the number of this process among those on its machine that work together, each of which
-  ///     takes the next device, beginning with the one that is chosen
-  ///   - isAlone: whether no other process computes the same; if others do, on their devices, this one does
-  ///     not turn to the host
+  /// The device that other processes are to open, before any is opened; nil: the host.
+  ///
+  /// - Throws: `UsageError`, or ``DeviceError`` if there is no such device
+  static func name(_ arguments: Arguments) throws -> String? {
+    switch try choice(arguments) {
+    case .host: return nil
+    case .device(let device):
+      try Devices.require(device)
+      return try Devices.name(of: device, for: 0)
+    case .automatic: return DeviceSelection(automatic(), for: 0).usable.first?.name
+    }
+  }
+
+  private static func automatic() -> [Devices.Found] {
+    let gpus = Devices.automatic
+    // A GPU that cannot be used is worth a word: the host is a thousand times slower.
+    for found in gpus {
+      guard let flaw = found.flaw else { continue }
+      Console.note("note: \(found.name), \(found.description.product), is not used: \(flaw)")
+    }
+    return gpus
+  }
+
+  /// - Parameter launched: those that work together, each of which takes the next device of its machine
   /// - Throws: ``DeviceError`` if there is no such device, ``DeviceCheck/Failure`` if it computes wrongly
-  init(_ choice: DeviceChoice, localRank: Int = 0, isAlone: Bool = true) throws {
+  init(_ choice: DeviceChoice, _ launched: LaunchedRanks) throws {
     switch choice {
     case .host: backend = nil
-    case .device(let name):
-      backend = try Self.proven(Devices.open(Self.device(localRank, after: name)))
+    case .device(let device):
+      let name = try Devices.name(of: device, for: launched.localRank)
+      backend = try Self.proven(Devices.open(name))
+      if name != device { Self.noteSharing(Devices.count(of: device), launched) }
     case .automatic:
-      let gpus = Devices.automatic
-      // A GPU that cannot be used is worth a word: the host is a thousand times slower.
-      for found in gpus {
-        guard let flaw = found.flaw else { continue }
-        Console.note("note: \(found.name), \(found.description.product), is not used: \(flaw)")
+      let selection = DeviceSelection(Self.automatic(), for: launched.localRank)
+      backend = try selection.firstRight(isAlone: launched.ranks.isAlone) { candidate in
+        let device = try Self.proven(Devices.open(candidate.name))
+        Console.note("computing on \(candidate.name), \(candidate.description.product)")
+        return device
+      } passOver: { error, next in
+        Console.complain("note: computing on \(next?.name ?? "the CPU"), since \(error)")
       }
-      let usable = gpus.filter { $0.flaw == nil }
-      guard !usable.isEmpty else {
-        backend = nil
-        return
-      }
-      let first = localRank % usable.count
-      backend = try Self.firstProven(usable[first...] + usable[..<first], isAlone: isAlone)
+      if backend != nil { Self.noteSharing(selection.usable.count, launched) }
     }
   }
 
-  /// The first device that computes what the host does; nil, the host, if none does.
-  ///
-  /// - Throws: what is wrong with the first if this process is not alone
-  private static func firstProven(_ found: ArraySlice<Devices.Found>, isAlone: Bool) throws
-    -> DeviceBackend?
-  {
-    for (index, candidate) in zip(found.indices, found) {
-      do {
-        let device = try proven(Devices.open(candidate.name))
-        Console.note("computing on \(candidate.name), \(candidate.description.product)")
-        return device
-      } catch  where isAlone && !isForNow(error) {
-        let next = index + 1 < found.endIndex ? found[index + 1].name : "the CPU"
-        Console.complain("note: computing on \(next), since \(error)")
-      }
-    }
-    return nil
+  /// Says, on rank 0, that there are fewer devices than ranks.
+  private static func noteSharing(_ count: Int, _ launched: LaunchedRanks) {
+    guard launched.ranks.isFirst, launched.localCount > count else { return }
+    Console.note(
+      "note: \(launched.localCount) ranks on this machine share \(Spelled.count(count, of: "devices")), unless "
+        + "the launcher gave each its own")
   }
 
   /// A device that computes what the host does, which is found out once.
@@ -78,21 +90,6 @@ struct ComputingDevice {
     return device
   }
 
-  /// Whether a device may be of use once others have left it: it is not given up for the host, which is a
-  /// thousand times slower.
-  private static func isForNow(_ error: any Error) -> Bool {
-    if case DeviceError.outOfMemory = error { true } else { false }
-  }
-
-  /// The device so many places after another of its kind, from the last to the first.
-  private static func device(_ places: Int, after name: String) -> String {
-    guard places > 0 else { return name }
-    let kind = name.prefix { $0 != ":" }
-    let all = Devices.all.map(\.name).filter { $0.hasPrefix("\(kind):") }
-    guard let first = all.firstIndex(of: name) else { return name }
-    return all[(first + places) % all.count]
-  }
-
   /// Refuses a choice that a run would refuse, without taking the device.
   ///
   /// - Throws: ``DeviceError`` if there is no such device
@@ -100,8 +97,28 @@ struct ComputingDevice {
     if case .device(let name) = choice { try Devices.require(name) }
   }
 
-  /// What records call it.
-  var identity: String { backend?.identity ?? "cpu" }
+  /// The same for the stages of a run, whose machine code is kept.
+  ///
+  /// - Parameter isReadOnly: whether another process keeps it
+  func runDevice(in workspace: Workspace, isReadOnly: Bool = false) -> RunDevice {
+    guard let backend else { return RunDevice("cpu") }
+    func kept(_ identity: String) -> KeptCode {
+      KeptCode(
+        of: identity, in: workspace.kernelsPath(identity), isReadOnly: isReadOnly)
+    }
+    return RunDevice(backend.ownIdentity) {
+      backend.canContinue(kept($0))
+    } turn: { identity in
+      backend.use(kept(identity))
+      guard identity != backend.ownIdentity else { return }
+      if !isReadOnly {
+        Console.note(
+          "continuing by the machine code that was kept of \(identity.printable), though this is now "
+            + backend.ownIdentity)
+      }
+      _ = try Self.proven(backend)
+    }
+  }
 
   /// Runs `body` with new tensors on the device.
   func perform<Result>(_ body: () throws -> Result) rethrows -> Result {

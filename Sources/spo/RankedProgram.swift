@@ -1,3 +1,4 @@
+import Devices
 import Files
 import PipelineCore
 import Ranks
@@ -21,19 +22,22 @@ struct RankedProgram {
       LaunchedRanks.Introduction(
         host: SharedLock.host,
         program: try SHA256.digest(of: RegularFile(path: "/proc/self/exe")).hexadecimal,
-        processor: Machine.processor, affinity: Machine.allowedProcessors)
+        processor: Machine.processor, affinity: Machine.allowedProcessors,
+        devices: DeviceSelection.visible(in: environment))
     }
   }
 
   /// One process, whoever has started others beside it.
-  init() { launched = LaunchedRanks() }
+  init(aloneIn environment: [String: String]) {
+    launched = LaunchedRanks(aloneIn: environment)
+  }
 
   /// - Parameters:
   ///   - lead: what rank 0 does
   ///   - follow: what the others do for a stage that rank 0 calls for
   func run(
     isQuiet: Bool, lead: () throws -> Void,
-    follow: (_ stage: String, _ settings: String, _ isBuilding: Bool) throws -> Void
+    follow: (RankCall.Stage) throws -> Void
   ) throws {
     guard !ranks.isAlone else { return try lead() }
     Interruption.handleSignals()
@@ -76,11 +80,11 @@ struct RankedProgram {
   }
 
   private func follow(
-    _ body: (_ stage: String, _ settings: String, _ isBuilding: Bool) throws -> Void
+    _ body: (RankCall.Stage) throws -> Void
   ) throws {
     while true {
       switch try RankCall.next(from: ranks) {
-      case .stage(let name, let settings, let isBuilding): try body(name, settings, isBuilding)
+      case .stage(let stage): try body(stage)
       case .end(let exitCode):
         ranks.finish()
         throw End(exitCode: exitCode)

@@ -94,6 +94,12 @@ def main() -> int:
         if name.startswith("pairs"):
             print(f"  together {sum(values)} on the CPU, {sum(others)} on {options.device}")
 
+    kept = list((folder / "alone/state/kernels").glob("*/*"))
+    print(f"programs of machine code that were kept: {len(kept)}")
+    if bool(kept) != options.device.startswith("cuda"):
+        print("those of CUDA, and no others, should be")
+        isRight = False
+
     killed = subprocess.run([
         sys.executable, str(HERE.parent / "Judge/kill.py"), "--program", options.program, "--folder",
         str(folder), "--kills", str(options.kills), "--seed", str(options.seed), "--reference",

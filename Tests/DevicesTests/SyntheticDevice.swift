@@ -3,14 +3,18 @@ import Foundation
 import Synchronization
 
 /// A device of the host's memory on which kernels do nothing, or what another device does except for one.
-final class SyntheticDevice: Device {
-  let name = "synthetic:0"
+///
+/// Its machine code says what made it, and which kernels it is of.
+final class SyntheticDevice: CodeDevice {
+  let name: String
   let hasTensorCores = false
   let description: DeviceDescription
   private let other: (any Device)?
   /// The kernel that is not run, or fails.
   private let broken: String
   private let failure: DeviceError?
+  /// Of whose code the kernel is broken; nil: anybody's.
+  private let breaker: String?
   private let state = Mutex(State())
 
   private struct State {
@@ -18,21 +22,27 @@ final class SyntheticDevice: Device {
     var handlesOfBroken: Set<UInt> = []
     var launched: Set<String> = []
     var compiled: [(source: KernelSource, definitions: [String])] = []
+    var loaded: [String] = []
+    var makers: [UInt: String] = [:]
   }
 
   /// - Parameters:
   ///   - other: what runs the other kernels; nil: nothing does
+  ///   - breaker: whose code of the kernel does so; nil: anybody's
   ///   - failure: what happens when the kernel is asked for; nil: nothing
   init(
-    driver: String = "1", _ other: (any Device)? = nil, without broken: String = "",
+    named name: String = "synthetic:0", driver: String = "1", compiler: String = "none",
+    _ other: (any Device)? = nil, without broken: String = "", by breaker: String? = nil,
     failing failure: DeviceError? = nil
   ) {
+    self.name = name
     self.other = other
     self.broken = broken
+    self.breaker = breaker
     self.failure = failure
     description = DeviceDescription(
-      product: "synthetic", driver: driver, compiler: "none", byteCount: 1 << 30, isProcessor: true,
-      peakRate: nil)
+      product: "synthetic", driver: driver, compiler: compiler, byteCount: 1 << 30,
+      isProcessor: true, peakRate: nil)
   }
 
   /// The kernels that were asked for.
@@ -74,11 +84,30 @@ final class SyntheticDevice: Device {
     target.copyMemory(from: memory + byteOffset, byteCount: byteCount)
   }
 
-  func compile(
+  /// Whose code was loaded, in that order.
+  var loaded: [String] { state.withLock { $0.loaded } }
+
+  func machineCode(
     _ source: KernelSource, definitions: [String]
-  ) throws(DeviceError) -> DeviceProgram {
+  ) throws(DeviceError) -> [UInt8] {
     state.withLock { $0.compiled.append((source, definitions)) }
-    return try other?.compile(source, definitions: definitions) ?? DeviceProgram(handle: 0)
+    return Array(([description.compiler, source.name] + definitions).joined(separator: "\n").utf8)
+  }
+
+  func isWhole(_ code: [UInt8]) -> Bool { code.contains(UInt8(ascii: "\n")) }
+
+  func load(_ code: [UInt8], of source: KernelSource) throws(DeviceError) -> DeviceProgram {
+    let words = String(decoding: code, as: UTF8.self).split(separator: "\n").map(String.init)
+    guard words.count >= 2, words[1] == source.name else {
+      throw .failed(call: "load of \(source.name)", device: name, code: 200)
+    }
+    let program = try other?.compile(source, definitions: Array(words[2...]))
+    return state.withLock { state in
+      state.loaded.append(words[0])
+      let handle = program?.handle ?? UInt(state.loaded.count)
+      state.makers[handle] = words[0]
+      return DeviceProgram(handle: handle)
+    }
   }
 
   func kernel(_ name: String, of program: DeviceProgram) throws(DeviceError) -> DeviceKernel {
@@ -87,7 +116,9 @@ final class SyntheticDevice: Device {
       state.launched.insert(name)
       state.names.append(name)
       let kernel = found ?? DeviceKernel(handle: UInt(state.names.count))
-      if name == broken { state.handlesOfBroken.insert(kernel.handle) }
+      if name == broken, [nil, state.makers[program.handle]].contains(breaker) {
+        state.handlesOfBroken.insert(kernel.handle)
+      }
       return kernel
     }
   }

@@ -1,6 +1,7 @@
 import Files
 import PipelineCore
 import Ranks
+import Synchronization
 import TestSupport
 import Testing
 
@@ -8,7 +9,10 @@ import Testing
   @Test("the others get what rank 0 calls for")
   func calls() throws {
     let calls: [RankCall] = [
-      .stage(name: "spo", settings: #"{"beta": "\u00e9"}"#, isBuilding: true), .end(exitCode: 143),
+      .stage(
+        RankCall.Stage(
+          name: "spo", settings: #"{"beta": "\u00e9"}"#, isBuilding: true, device: "cuda \u{e9}")),
+      .end(exitCode: 143),
     ]
     let all = try ThreadRanks.run(3) { ranks in
       try calls.map { call in
@@ -20,22 +24,24 @@ import Testing
   }
 
   /// Runs the toy stage on three ranks; returns the steps of each.
-  private func run(in folder: String, _ overrides: @escaping @Sendable (Int) -> [String]) throws
-    -> [String]
-  {
+  private func run(
+    in folder: String,
+    on device: @escaping @Sendable (Int) -> RunDevice = { _ in RunDevice("cpu") },
+    _ overrides: @escaping @Sendable (Int) -> [String]
+  ) throws -> [String] {
     let path = "\(folder)/pipeline.json5"
     try AtomicFile.replace(
       path, with: Array("{ workspace: '\(folder)/run', stages: { stepping: {} } }".utf8))
     return try ThreadRanks.run(3) { ranks in
       let pipeline = try Pipeline(
         path: path, stages: [Stepping.self], overrides: overrides(ranks.rank))
-      let runner = Runner(pipeline, ranks: ranks) { _ in }
+      let runner = Runner(pipeline, device: device(ranks.rank), ranks: ranks) { _ in }
       if ranks.isFirst {
         try runner.run()
         try RankCall.end(exitCode: 0).send(by: ranks)
       } else {
-        while case .stage(let name, let settings, let isBuilding) = try RankCall.next(from: ranks) {
-          try runner.follow(stage: name, settings: settings, isBuilding: isBuilding)
+        while case .stage(let stage) = try RankCall.next(from: ranks) {
+          try runner.follow(stage)
         }
       }
       #expect(!ranks.isBusy)
@@ -49,6 +55,20 @@ import Testing
     try withTemporaryFolder { folder in
       let all = try run(in: folder) { _ in [] }
       #expect(all == [String](repeating: "0: 3, 1: 3, 2: 3", count: 3))
+    }
+  }
+
+  @Test("ranks compute as rank 0 does, as far as they can")
+  func devices() throws {
+    try withTemporaryFolder { folder throws in
+      let turns = Mutex<[Int: String]>([:])
+      @Sendable func device(_ rank: Int) -> RunDevice {
+        RunDevice(
+          rank == 0 ? "one" : "another", canContinue: { rank == 1 && $0 == "one" },
+          turn: { identity in turns.withLock { $0[rank] = identity } })
+      }
+      _ = try run(in: folder, on: device) { _ in [] }
+      #expect(turns.withLock { $0 } == [0: "one", 1: "one", 2: "another"])
     }
   }
 
@@ -78,6 +98,7 @@ private final class Stepping: RankedStage {
 
   static let name = "stepping"
   static let version = 1
+  static let usesDevice = true
   static let fileNames = ["stepping/steps"]
   let reads: Set<Artifact> = []
   let writes: [Artifact: [String]] = ["steps": ["stepping/steps"]]

@@ -242,7 +242,7 @@ final class ToyRun {
     let pipeline = try Pipeline(
       path: folder + "/pipeline.json5", stages: toyStages, overrides: overrides)
     var events: [RunEvent] = []
-    try Runner(pipeline, device: device) { event in
+    try Runner(pipeline, device: RunDevice(device)) { event in
       if case .advanced = event { return }
       events.append(event)
     }.runPart(try Partition(index: index, of: count), of: stage, environment: environment)

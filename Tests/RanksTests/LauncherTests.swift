@@ -56,21 +56,36 @@ import Testing
     }
   }
 
+  @Test("a process that works alone among others knows its number on its machine")
+  func localRank() {
+    #expect(LaunchedRanks(aloneIn: [:]).localRank == 0)
+    #expect(LaunchedRanks(aloneIn: ["SLURM_LOCALID": "3"]).localRank == 3)
+    #expect(LaunchedRanks(aloneIn: ["SLURM_LOCALID": "-1"]).localRank == 0)
+    #expect(
+      LaunchedRanks(aloneIn: ["SLURM_LOCALID": "0", "OMPI_COMM_WORLD_LOCAL_RANK": "2"]).localRank
+        == 2)
+  }
+
   private static func introduction(
     _ rank: Int, program: String = "a"
   ) -> LaunchedRanks.Introduction {
     LaunchedRanks.Introduction(
       host: rank < 2 ? "one" : "two", program: program, processor: rank < 3 ? "old" : "new",
-      affinity: rank == 0 ? "0" : "0-1")
+      affinity: rank == 0 ? "0" : "0-1", devices: rank == 4 ? "0,1" : "-")
   }
 
   @Test("each rank learns its number on its machine and who shares its processors")
   func introductions() throws {
     let all = try ThreadRanks.run(5) { ranks in
       let launched = try LaunchedRanks(ranks, Self.introduction(ranks.rank), by: "a test")
-      return (launched.localRank, launched.sharing, launched.summary, launched.processors)
+      return (
+        launched.localRank, launched.sharing, launched.summary, launched.processors,
+        launched.localCount
+      )
     }
-    #expect(all.map(\.0) == [0, 1, 0, 1, 2])
+    // The last one sees other devices than those beside it.
+    #expect(all.map(\.0) == [0, 1, 0, 1, 0])
+    #expect(all.map(\.4) == [2, 2, 2, 2, 1])
     #expect(all.map(\.1) == [1, 1, 3, 3, 3])
     #expect(all[0].2 == "5 ranks on 2 machines, by a test")
     #expect(all[4].3 == ["new", "old"])

@@ -146,8 +146,8 @@ struct MiniatureRun {
       try runner.run(through: last)
       return try RankCall.end(exitCode: 0).send(by: ranks)
     }
-    while case .stage(let name, let settings, let isBuilding) = try RankCall.next(from: ranks) {
-      try runner.follow(stage: name, settings: settings, isBuilding: isBuilding)
+    while case .stage(let stage) = try RankCall.next(from: ranks) {
+      try runner.follow(stage)
     }
   }
 

@@ -32,11 +32,30 @@ public final class DeviceBackend: Backend {
   public var name: String { device.name }
   public var description: DeviceDescription { device.description }
 
-  /// What the last bits of results depend on, as records name it.
-  public var identity: String {
-    "\(device.name.prefix { $0 != ":" }) \(description.product), \(description.driver), "
-      + "\(description.compiler), kernels \(KernelSource.digest.prefix(8)), products \(precision)"
+  /// What the last bits of results depend on, as records name it: of machine code that is kept, what made it.
+  public var identity: String { kernels.kept?.identity ?? ownIdentity }
+
+  /// The same for what is compiled now.
+  public var ownIdentity: String { "\(firstWords)\(description.compiler)\(lastWords)" }
+
+  // A driver runs machine code as it is; others translate once more.
+  private var firstWords: String {
+    "\(device.name.prefix { $0 != ":" }) \(description.product), "
+      + (device is any CodeDevice ? "" : "\(description.driver), ")
   }
+  private var lastWords: String {
+    ", kernels \(KernelSource.digest.prefix(8)), products \(precision)"
+  }
+
+  /// Whether it computes the same bits as what a record names: it is that, or has its machine code.
+  public func canContinue(_ kept: KeptCode) -> Bool {
+    kept.identity == ownIdentity
+      || device is any CodeDevice && kept.identity.hasPrefix(firstWords)
+        && kept.identity.hasSuffix(lastWords) && kept.isThere
+  }
+
+  /// Computes by machine code that is kept, and keeps what is compiled; nil: compiles all, and keeps nothing.
+  public func use(_ kept: KeptCode?) { kernels.kept = device is any CodeDevice ? kept : nil }
 
   /// The most bytes of the device that were in use at once.
   public var peakBytes: Int { pool.peakBytes }
@@ -163,7 +182,7 @@ public final class DeviceBackend: Backend {
   /// For a check of the device, while nothing else uses it.
   ///
   /// - Returns: the first error, too
-  func noting<Result>(_ body: () -> Result) -> (result: Result, error: DeviceError?) {
+  package func noting<Result>(_ body: () -> Result) -> (result: Result, error: DeviceError?) {
     turn.withLock { $0 = Turn(notes: true) }
     let result = body()
     let error = turn.withLock { turn in
@@ -198,7 +217,8 @@ extension DeviceBackend {
       throw .tooLarge(count: max(counted, groups.y), device: name)
     }
     try device.launch(
-      kernels.kernel(kernel, of: source, definitions, device), groups: groups, arguments)
+      kernels.kernel(kernel, of: source, definitions, device, ownIdentity), groups: groups,
+      arguments)
   }
 
   func scratch(_ count: Int) throws(DeviceError) -> DeviceMemory {

@@ -10,7 +10,8 @@ public enum CUDACompilation {
   /// What tells the compiler from others of its version; nil where none is found.
   public static func digest() throws -> String? { try compiler?.digest() }
 
-  /// Compiles all kernels in all their forms.
+  /// Compiles all kernels in all their forms; one that would keep its numbers in memory for lack of registers is
+  /// an error.
   ///
   /// - Parameter target: such as `sm_90`
   /// - Returns: how many programs there are
@@ -19,10 +20,25 @@ public enum CUDACompilation {
     let precisions = target == "sm_75" ? [ProductPrecision.single] : ProductPrecision.allCases
     let variants = variants(precisions)
     for (source, definitions) in variants {
-      _ = try compiler.machineCode(
-        source, target: target, definitions: definitions, device: target)
+      let spills = try compiler.spills(
+        of: source, target: target, definitions: definitions, device: target)
+      guard spills.isEmpty else {
+        throw .notCompiled(
+          source: "\(source.name) \(definitions.joined(separator: " "))", device: target,
+          log: "error: registers are spilled: \(spills.joined(separator: "; "))")
+      }
     }
     return variants.count
+  }
+
+  package static func isWhole(_ code: [UInt8]) -> Bool { CUDABinary.isWhole(code) }
+
+  package static func machineCode(
+    _ source: KernelSource, _ definitions: [String], for target: String
+  ) throws(DeviceError) -> [UInt8] {
+    guard let compiler else { throw .notFound("no compiler, libnvrtc; \(NVRTC.installation)") }
+    return try compiler.machineCode(
+      source, target: target, definitions: definitions, device: target)
   }
 
   /// Every source with the definitions it is compiled with.

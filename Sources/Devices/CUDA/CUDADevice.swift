@@ -1,7 +1,7 @@
 import Files
 
 /// A GPU of NVIDIA's, through the driver alone and the compiler that is found beside it.
-final class CUDADevice: Device {
+final class CUDADevice: CodeDevice {
   typealias Handle = CUDADriver.Handle
 
   let name: String
@@ -66,11 +66,15 @@ final class CUDADevice: Device {
     }
   }
 
-  func compile(
+  func machineCode(
     _ source: KernelSource, definitions: [String]
-  ) throws(DeviceError) -> DeviceProgram {
-    let code = try compiler.machineCode(
-      source, target: target, definitions: definitions, device: name)
+  ) throws(DeviceError) -> [UInt8] {
+    try compiler.machineCode(source, target: target, definitions: definitions, device: name)
+  }
+
+  func isWhole(_ code: [UInt8]) -> Bool { CUDABinary.isWhole(code) }
+
+  func load(_ code: [UInt8], of source: KernelSource) throws(DeviceError) -> DeviceProgram {
     var module: Handle = 0
     try perform("cuModuleLoadData of \(source.name)", code.count) {
       driver.loadModule(&module, code)

@@ -92,28 +92,48 @@ struct NVRTC: Sendable {
   func machineCode(
     _ source: KernelSource, target: String, definitions: [String], device: String
   ) throws(DeviceError) -> [UInt8] {
+    try compiled(source, target, definitions.map { "-D\($0)" }, device).code
+  }
+
+  /// What the assembler says of kernels that have not enough registers: a line for each, none if all have.
+  func spills(
+    of source: KernelSource, target: String, definitions: [String], device: String
+  ) throws(DeviceError) -> [String] {
+    let log = try compiled(
+      source, target, definitions.map { "-D\($0)" } + ["--ptxas-options=-v"], device
+    ).log
+    let lines = log.split(whereSeparator: \.isNewline).filter { $0.contains("spill stores") }
+    guard !lines.isEmpty else {
+      throw .notCompiled(
+        source: source.name, device: device, log: "error: the assembler names no registers")
+    }
+    return lines.filter { !$0.contains(" 0 bytes spill stores") }.map(String.init)
+  }
+
+  private func compiled(
+    _ source: KernelSource, _ target: String, _ options: [String], _ device: String
+  ) throws(DeviceError) -> (code: [UInt8], log: String) {
     var program: Handle = 0
     guard create(&program, source.text, "\(source.name).cu", 0, nil, nil) == 0 else {
       throw .notCompiled(source: source.name, device: device, log: "no memory")
     }
     defer { _ = destroy(&program) }
     // Not every helper is used in every file.
-    let options =
-      ["--gpu-architecture=\(target)", "--disable-warnings"] + definitions.map { "-D\($0)" }
+    let options = ["--gpu-architecture=\(target)", "--disable-warnings"] + options
     let copies = options.map { strdup($0) }
     defer { for copy in copies { free(copy) } }
     let pointers = copies.map { UnsafePointer<CChar>($0) }
-    guard compile(program, Int32(pointers.count), pointers) == 0 else {
-      let text = bytes(program, logSize, log) ?? []
-      throw .notCompiled(
-        source: source.name, device: device,
-        log: String(decoding: text.prefix { $0 != 0 }, as: UTF8.self))
+    let status = compile(program, Int32(pointers.count), pointers)
+    let text = bytes(program, logSize, log) ?? []
+    let log = String(decoding: text.prefix { $0 != 0 }, as: UTF8.self)
+    guard status == 0 else {
+      throw .notCompiled(source: source.name, device: device, log: log)
     }
     guard let code = bytes(program, codeSize, code), !code.isEmpty else {
       throw .notCompiled(
         source: source.name, device: device, log: "error: no machine code for \(target)")
     }
-    return code
+    return (code, log)
   }
 
   private func bytes(_ program: Handle, _ size: GetSize, _ get: GetBytes) -> [UInt8]? {

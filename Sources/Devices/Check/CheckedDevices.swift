@@ -4,7 +4,8 @@ import Foundation
 /// What was found when devices were compared with the host, in files of the user's cache folder, so that each
 /// is compared once.
 ///
-/// A file is about one device, driver, compiler, set of kernels and build of this program. One that is damaged,
+/// A file is about one device, driver, compiler (of kept machine code, the one that made it), set of kernels and
+/// build of this program. One that is damaged,
 /// about something else, or lacks an operation counts as none; one that cannot be written is done without: the
 /// device is then compared at every start. Whether a device is right is judged anew from the numbers. Several
 /// processes may compare the same device: each finds the same, and a file is replaced as a whole.
@@ -66,9 +67,9 @@ public struct CheckedDevices: Sendable {
     return folder.map { "\($0)/device-\(name).json" }
   }
 
-  /// What a comparison holds for: one card, though there may be several of a kind.
+  /// What a comparison holds for: one card, though there may be several of a kind, and the code that runs.
   private static func subject(_ device: DeviceBackend) -> String {
-    "\(device.name): \(device.identity), program \(program)"
+    "\(device.name): \(device.identity), driver \(device.description.driver), program \(program)"
   }
 
   /// What launches the kernels; their own digest says nothing about that.

@@ -14,6 +14,9 @@ public struct DeviceCheck: Sendable {
     public let failure: DeviceError?
 
     public var isRight: Bool { failure == nil && error <= tolerance }
+
+    /// Whether it cannot be performed, and is not wrong: kernels whose machine code was not kept.
+    var isRefused: Bool { if case .notKept = failure { true } else { false } }
   }
 
   public let findings: [Finding]
@@ -30,7 +33,7 @@ public struct DeviceCheck: Sendable {
       report(findings[findings.count - 1])
     }
     self.findings = findings
-    if findings.allSatisfy({ $0.failure == nil }) { device.releaseFreeMemory() }
+    if findings.allSatisfy({ $0.failure == nil || $0.isRefused }) { device.releaseFreeMemory() }
   }
 
   /// What was found earlier, by operation.
@@ -85,6 +88,8 @@ public struct DeviceCheck: Sendable {
 
   /// - Throws: ``Failure`` if an operation was wrong, ``DeviceError`` if one could not be performed
   public func requireRight(_ device: DeviceBackend) throws {
+    // What a stage cannot perform either, cannot be wrong in it.
+    let findings = findings.filter { !$0.isRefused }
     if let failure = findings.lazy.compactMap(\.failure).first { throw failure }
     let wrong = findings.filter { !$0.isRight }
     guard wrong.isEmpty else { throw Failure(device: device.name, findings: wrong) }

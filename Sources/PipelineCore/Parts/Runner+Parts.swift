@@ -1,7 +1,8 @@
 import Files
 
 extension Runner {
-  /// Processes one part of a stage's items into a file below `parts/`, and changes nothing else.
+  /// Processes one part of a stage's items into a file below `parts/`, and changes nothing else but what
+  /// devices keep.
   ///
   /// Takes no lock: any number of parts may be made at a time, on any number of machines. What an earlier
   /// try of the same part has done is not done again.
@@ -91,6 +92,9 @@ extension Runner {
         stage: S.name,
         reasons: ["part \(partition)" + (partition.variable.map { " from \($0)" } ?? "")],
         resumed: !done.isEmpty))
+    let device = try device.turn(
+      to: earlier.last?.header.device ?? anyDevice(of: basis.fingerprint, in: folder),
+      mayChange: pipeline.mayChangeDevice)
     if !left.isEmpty { try stage.prepare() }
     let header = PartHeader(
       stage: S.name, partition: partition, basis: basis, device: device, itemCount: pending.count)
@@ -140,6 +144,13 @@ extension Runner {
         $0.header.fingerprint == fingerprint && $0.header.index == partition.index
           && $0.header.count == partition.count
       }
+  }
+
+  /// What computed another part, whose outputs belong together with this one's.
+  private func anyDevice(of fingerprint: String, in folder: String) throws -> String? {
+    try Folders.names(in: folder).lazy.filter { $0.hasSuffix(PartName.ending) }
+      .compactMap { (try? PartFile(path: "\(folder)/\($0)"))?.header }
+      .first { $0.fingerprint == fingerprint }?.device
   }
 }
 

@@ -5,7 +5,8 @@ public enum DeviceChoice: Equatable, Sendable {
   /// A GPU if there is one, else the host; never a processor through OpenCL.
   case automatic
   case host
-  /// By what it is driven through, and its number: `cuda:0`.
+  /// By what it is driven through, `cuda`, of which processes that work together take one each; or one, by its
+  /// number, too: `cuda:0`.
   case device(name: String)
 
   public static let expectation =
@@ -16,7 +17,7 @@ public enum DeviceChoice: Equatable, Sendable {
     switch text {
     case "auto": self = .automatic
     case "cpu": self = .host
-    case "cuda", "opencl": self = .device(name: "\(text):0")
+    case "cuda", "opencl": self = .device(name: text)
     default:
       let parts = text.split(separator: ":", omittingEmptySubsequences: false)
       // Digits alone: no sign, as Int would take one.

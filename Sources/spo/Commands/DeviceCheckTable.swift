@@ -21,7 +21,7 @@ struct DeviceCheckTable {
         throw arguments.error(
           "--device must be cuda, opencl, or a device such as \"cuda:1\", but is \"\(name)\"")
       }
-      devices = [device]
+      devices = [try Devices.name(of: device, for: 0)]
     } else {
       devices = Devices.all.filter { $0.flaw == nil }.map(\.name)
       guard !devices.isEmpty else {

@@ -44,11 +44,13 @@ enum Run: Command {
   static func run(_ arguments: Arguments) throws {
     let part = try part(arguments)
     // A part is one process's, whoever has started others beside it.
-    let program = part == nil ? try RankedProgram(environment: environment) : RankedProgram()
+    let program =
+      part == nil
+      ? try RankedProgram(environment: environment) : RankedProgram(aloneIn: environment)
     try program.run(isQuiet: arguments.has("quiet")) {
       try run(arguments, part, program.launched)
-    } follow: { stage, settings, isBuilding in
-      try follow(arguments, program.launched, stage, settings, isBuilding: isBuilding)
+    } follow: { stage in
+      try follow(stage, arguments, program.launched)
     }
   }
 
@@ -62,17 +64,15 @@ enum Run: Command {
 
   /// What a rank other than 0 does for a stage.
   private static func follow(
-    _ arguments: Arguments, _ launched: LaunchedRanks, _ stage: String, _ settings: String,
-    isBuilding: Bool
+    _ stage: RankCall.Stage, _ arguments: Arguments, _ launched: LaunchedRanks
   ) throws {
     let pipeline = try makePipeline(arguments, arguments.values("set"))
-    let computing = try ComputingDevice(
-      pipeline.device, localRank: launched.localRank, isAlone: false)
-    let runner = Runner(pipeline, ranks: launched.ranks) { _ in }
+    let computing = try ComputingDevice(pipeline.device, launched)
+    let device = computing.runDevice(
+      in: Workspace(path: pipeline.workspacePath), isReadOnly: true)
+    let runner = Runner(pipeline, device: device, ranks: launched.ranks) { _ in }
     try Threads.with(count: pipeline.threads ?? Threads.count) {
-      try computing.perform {
-        try runner.follow(stage: stage, settings: settings, isBuilding: isBuilding)
-      }
+      try computing.perform { try runner.follow(stage) }
     }
   }
 
@@ -84,8 +84,7 @@ enum Run: Command {
     let pipeline = try makePipeline(arguments, arguments.values("set"))
     pipeline.sayNotes()
     try pipeline.checkFit()
-    let computing = try ComputingDevice(
-      pipeline.device, localRank: launched.localRank, isAlone: launched.ranks.isAlone)
+    let computing = try ComputingDevice(pipeline.device, launched)
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))
     defer { console.closeLine() }
@@ -95,7 +94,8 @@ enum Run: Command {
     let require =
       part != nil ? check.requirePart : merge != nil ? { (_: [PlannedWork]) in } : check.require
     let runner = Runner(
-      pipeline, device: computing.identity, ranks: launched.ranks, check: require
+      pipeline, device: computing.runDevice(in: Workspace(path: pipeline.workspacePath)),
+      ranks: launched.ranks, check: require
     ) { event in
       // What one stage leaves is of little use to the next.
       if case .started = event {

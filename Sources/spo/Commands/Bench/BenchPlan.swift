@@ -27,6 +27,8 @@ struct BenchPlan {
 
   private let arguments: Arguments
   private let options: BenchOptions
+  /// That rows are measured on; nil: the host.
+  private let device: String?
   /// What comes after `spo bench` for each row.
   private var calls: [[String]] = []
 
@@ -35,6 +37,7 @@ struct BenchPlan {
     self.arguments = arguments
     options = try BenchOptions(arguments)
     _ = try BenchSchedule(arguments)
+    device = try ComputingDevice.name(arguments)
     let names = arguments.operands.isEmpty ? ["all"] : arguments.operands
     let isAlone = names.count == 1 || BenchSubject.named(names[0])?.takesFiles ?? false
     if isAlone, !Self.groups.contains(names[0]) {
@@ -44,7 +47,7 @@ struct BenchPlan {
       for name in names { try add(name) }
     }
     // A device is compared with its own peak.
-    guard try ComputingDevice(arguments).backend == nil else {
+    guard device == nil else {
       calls.removeAll { $0[0] == "gemm" || $0.contains("--threads") }
       return
     }
@@ -92,11 +95,13 @@ struct BenchPlan {
     let read = Self.common.union(BenchSubject.named(name)?.options ?? [])
     let given = Bench.syntax.options.map(\.name).filter {
       read.contains($0) && arguments.has($0) && !chosen.contains("--\($0)")
+        && ($0 != "device" || device == nil)
     }
     let limit =
       arguments.has("repeat")
       ? [] : ["--repeat", "50"] + (arguments.has("seconds") ? [] : ["--seconds", "2"])
     return [name] + chosen
+      + (device.map { ["--device=\($0)"] } ?? [])
       + given.map { name in "--\(name)" + (arguments.value(name).map { "=\($0)" } ?? "") } + limit
   }
 
