@@ -1,5 +1,5 @@
-"""`spo bench` beside the same work in PyTorch (bench_torch.py) and, if it is there, of files
-(bench_files.py): one table of ours, theirs, ratio and goal.
+"""`spo bench` beside the same work in PyTorch (bench_torch.py), in OpenVINO where it is installed
+(bench_openvino.py) and of files (bench_files.py): one table of ours, theirs, ratio and goal.
 
 Usage: python Tests/Judge/bench_peers.py [--program .build/release/spo] [--only PREFIX]... [--rounds 3]
                                          [--threads T] [--model DIR] [--preference DIR] [--json FILE]
@@ -38,6 +38,7 @@ class Row:
     memory: float | None = None  # of ours / theirs
     runs: int = 50  # at most, in each round
     seconds: float = 1  # after which only a second run begins
+    peer: str = "PyTorch"
 
     @property
     def bench(self):
@@ -56,7 +57,8 @@ FULL = [
     Row("full unet", 2, 0.6, of_gemm=1 / 0.85, memory=0.7, runs=1),
     Row("full unet-lora", 2, 0.6, memory=0.7, runs=1), Row("full vae-decode", 1, 0.4, runs=1),
     Row("full vae-encode", 1, 0.4, runs=1), Row("full text-encoder", 4, 0.8, runs=3),
-    Row("full preference", 4, 0.8, runs=1)]
+    Row("full preference", 4, 0.8, runs=1),
+    Row("full unet beside OpenVINO", 2, 0.7, runs=1, peer="OpenVINO")]
 # Winograd does not pay there, and none is asked for.
 WITHOUT_GOAL = {("operator convolution", "1280>1280 at 8x8")}
 
@@ -153,14 +155,20 @@ class Peers:
         often = ["--batch", row.batch, "--repeat", row.runs, "--seconds", row.seconds]
         model = self.model(row)
         ours = [self.options.program, "bench", row.bench, *model, *often, *self.threads, "--json"]
-        theirs = [sys.executable, "Tests/Judge/bench_torch.py", row.bench, *model, *often,
-                  *self.threads]
+        theirs = [sys.executable, "Tests/Judge/bench_torch.py", row.bench, *model, *often]
+        if row.peer == "OpenVINO":
+            script, converted = "Tests/Judge/bench_openvino.py", self.folder / "openvino"
+            converted.mkdir()
+            convert = [sys.executable, script, "convert", *model, "--folder", converted]
+            theirs = [sys.executable, script, "time", "--folder", converted, *often[2:]]
         rounds = []
         for number in range(self.options.rounds):
             gemm = self.gemm()
             # The first round's writing is not measured, but counts in its peak of memory.
             first = measure([*ours, "--save", saved] if number == 0 else ours)
-            rounds.append((gemm, first, measure([*theirs, "--inputs", saved])))
+            if number == 0 and row.peer == "OpenVINO":
+                measure([*convert, "--inputs", saved])
+            rounds.append((gemm, first, measure([*theirs, *self.threads, "--inputs", saved])))
         saved.unlink()
         for number in range(len(cases(rounds[0][1]))):
             self.report(row, rounds, number)
@@ -172,9 +180,12 @@ class Peers:
         name = f"{row.name} {size}".strip()
         seconds, beside = (
             statistics.median(case["median_s"] for case in side) for side in (ours, theirs))
-        error = max((case["max_error"] for case in theirs if "max_error" in case), default=None)
-        if error is not None and not error <= LARGEST_ERROR:
-            sys.exit(f"{name}: outputs differ by {error:.1e} of the largest")
+        error, from_torch = (
+            max((case[kind] for case in theirs if kind in case), default=None)
+            for kind in ("max_error", "torch_error"))
+        for found in (error, from_torch):
+            if found is not None and not found <= LARGEST_ERROR:
+                sys.exit(f"{name}: outputs differ by {found:.1e} of the largest")
         flop = ours[0].get("flop")
         shares = [flop / case["median_s"] / result[0] for case, result in zip(ours, rounds) if flop]
         share = statistics.median(shares) if shares else None
@@ -192,7 +203,8 @@ class Peers:
             name, seconds, beside, None if (row.name, size) in WITHOUT_GOAL else row.goal,
             batch=row.batch, runs=sum(case["runs"] for case in ours),
             threads=self.options.threads, gflop_s=flop and flop / seconds / 1e9, of_gemm=share,
-            megabytes=megabytes, error=error, missed=missed)
+            megabytes=megabytes, error=error, missed=missed,
+            note="" if from_torch is None else f"{row.peer} beside PyTorch: {from_torch:.0e}")
 
 
 def add_files(table, options, folder):
@@ -225,6 +237,14 @@ def add_nothing_to_do(table, options):
               missed=[f"by {median / 2 - 1:.0%}"] if median > 2 else [])
 
 
+def has_openvino():
+    try:
+        import openvino
+    except ImportError:
+        return False
+    return True
+
+
 def processor():
     for line in Path("/proc/cpuinfo").read_text().splitlines():
         if line.startswith("model name"):
@@ -255,7 +275,10 @@ def main():
             options.preference or row.bench != "preference")]
         for row in TINY + OPERATORS + full:
             if wanted(row.name):
-                peers.compare(row)
+                if row.peer == "OpenVINO" and not has_openvino():
+                    print("OpenVINO: not installed", flush=True)
+                else:
+                    peers.compare(row)
         if wanted("files"):
             add_files(table, options, folder)
         if wanted("make spo"):

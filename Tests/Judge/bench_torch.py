@@ -15,8 +15,6 @@ Single precision throughout; nothing else should be running.
 import argparse
 import json
 import os
-import statistics
-import time
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -29,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import bench_torch_operators
 import reference as ref
+from bench_timing import forget_peak, measure, peak_megabytes
 from bench_torch_step import Iteration, add_lora
 
 # ---------------------------------------------------------------------------------------------
@@ -249,31 +248,6 @@ WORK = {
 }
 
 # ---------------------------------------------------------------------------------------------
-
-
-def forget_peak():
-    """The peak of resident memory is counted from here on, where the system allows it."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")
-    except OSError:
-        pass
-
-
-def peak_megabytes():
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
-
-
-def measure(work, options, compare):
-    """Median and least of the runs after one that is thrown away, and that one's error."""
-    error = compare(work())
-    seconds = []
-    while len(seconds) < options.repeat and (len(seconds) < 2 or sum(seconds) < options.seconds):
-        start = time.perf_counter()
-        work()
-        seconds.append(time.perf_counter() - start)
-    return {"median_s": statistics.median(seconds), "min_s": min(seconds), "runs": len(seconds)} | (
-        {} if error is None else {"max_error": error})
 
 
 def main():
