@@ -73,10 +73,12 @@ public struct DeviceDescription: Sendable, CustomStringConvertible {
   public let isProcessor: Bool
   /// Floating-point operations of single precision a second at most; nil if the driver does not tell.
   public let peakRate: Double?
+  /// The same of TF32 on tensor cores.
+  public let tensorPeakRate: Double?
 
   package init(
     product: String, driver: String, compiler: String, byteCount: Int, isProcessor: Bool,
-    peakRate: Double?
+    peakRate: Double?, tensorPeakRate: Double? = nil
   ) {
     self.product = product
     self.driver = driver
@@ -84,18 +86,21 @@ public struct DeviceDescription: Sendable, CustomStringConvertible {
     self.byteCount = byteCount
     self.isProcessor = isProcessor
     self.peakRate = peakRate
+    self.tensorPeakRate = tensorPeakRate
   }
 
   /// The same with a compiler that is told from others of its version.
   func compiled(by digest: String) -> DeviceDescription {
     DeviceDescription(
       product: product, driver: driver, compiler: "\(compiler), file \(digest)",
-      byteCount: byteCount, isProcessor: isProcessor, peakRate: peakRate)
+      byteCount: byteCount, isProcessor: isProcessor, peakRate: peakRate,
+      tensorPeakRate: tensorPeakRate)
   }
 
   public var description: String {
     let peak =
-      peakRate.map { String(format: ", %.1f TFLOP/s in single precision", $0 / 1e12) } ?? ""
+      (peakRate.map { String(format: ", %.1f TFLOP/s in single precision", $0 / 1e12) } ?? "")
+      + (tensorPeakRate.map { String(format: ", %.1f in TF32", $0 / 1e12) } ?? "")
     return "\(product), \(ByteCount.text(byteCount))\(peak), driver \(driver), compiler \(compiler)"
       + (isProcessor ? ", a CPU: used only if requested" : "")
   }

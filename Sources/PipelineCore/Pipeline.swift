@@ -19,6 +19,7 @@ public struct Pipeline {
   /// Nil: as many as there are processors.
   public let threads: Int?
   public let device: DeviceChoice
+  public let devicePrecision: DevicePrecision
   /// Whether a stage that was begun on another device may continue.
   let mayChangeDevice: Bool
   /// The stages that the file lists, in the order in which they run.
@@ -79,6 +80,7 @@ public struct Pipeline {
     workspacePath = own.workspace
     threads = own.threads
     device = own.device
+    devicePrecision = own.devicePrecision
     mayChangeDevice = own.mayChangeDevice
     self.path = path
     arguments =

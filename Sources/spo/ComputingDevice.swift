@@ -14,9 +14,23 @@ struct ComputingDevice {
   static let option = CommandSyntax.Option.value(
     "device", "NAME", "auto (a GPU if available), cpu, cuda[:N] or opencl[:N] (auto)")
 
+  static let precisionOption = CommandSyntax.Option.value(
+    "device-precision", "NAME",
+    "of products on a GPU: f32, tf32 for tensor cores, or auto: tf32 if it has them (auto)")
+
   /// - Throws: `UsageError`, or what ``init(_:_:)`` throws
   init(_ arguments: Arguments) throws {
-    try self.init(Self.choice(arguments), LaunchedRanks())
+    try self.init(Self.choice(arguments), Self.precision(arguments), LaunchedRanks())
+  }
+
+  /// - Throws: `UsageError`
+  static func precision(_ arguments: Arguments) throws -> DevicePrecision {
+    guard let text = arguments.value("device-precision") else { return .automatic }
+    guard let precision = DevicePrecision(rawValue: text) else {
+      let names = DevicePrecision.allCases.map(\.rawValue).joined(separator: ", ")
+      throw arguments.error("--device-precision must be one of \(names), but is \"\(text)\"")
+    }
+    return precision
   }
 
   private static func choice(_ arguments: Arguments) throws -> DeviceChoice {
@@ -52,17 +66,21 @@ struct ComputingDevice {
 
   /// - Parameter launched: those that work together, each of which takes the next device of its machine
   /// - Throws: ``DeviceError`` if there is no such device, ``DeviceCheck/Failure`` if it computes wrongly
-  init(_ choice: DeviceChoice, _ launched: LaunchedRanks) throws {
+  init(
+    _ choice: DeviceChoice, _ precision: DevicePrecision, _ launched: LaunchedRanks
+  ) throws {
+    let precision = precision.ofProducts
     switch choice {
     case .host: backend = nil
     case .device(let device):
       let name = try Devices.name(of: device, for: launched.localRank)
-      backend = try Self.proven(Devices.open(name))
+      backend = try Self.proven(Devices.open(name, precision: precision))
       if name != device { Self.noteSharing(Devices.count(of: device), launched) }
     case .automatic:
       let selection = DeviceSelection(Self.automatic(), for: launched.localRank)
       backend = try selection.firstRight(isAlone: launched.ranks.isAlone) { candidate in
-        let device = try Self.proven(Devices.open(candidate.name))
+        let device = try Self.proven(
+          Devices.open(candidate.name, precision: precision))
         Console.note("computing on \(candidate.name), \(candidate.description.product)")
         return device
       } passOver: { error, next in
@@ -123,5 +141,16 @@ struct ComputingDevice {
   /// Runs `body` with new tensors on the device.
   func perform<Result>(_ body: () throws -> Result) rethrows -> Result {
     try withBackend(backend ?? HostBackend.shared, body)
+  }
+}
+
+extension DevicePrecision {
+  /// Nil: as the device does best.
+  var ofProducts: ProductPrecision? {
+    switch self {
+    case .automatic: nil
+    case .single: .single
+    case .tf32: .tf32
+    }
   }
 }

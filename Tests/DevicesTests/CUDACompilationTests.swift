@@ -25,7 +25,9 @@ struct CUDACompilationTests {
     "machine code that points beyond its end is not loaded", .enabled(if: CUDACompilation.isHere),
     arguments: ["sm_75", "sm_90", "sm_120"])
   func whole(_ target: String) throws {
-    for (source, definitions) in [CUDACompilation.variants([.single])[0], CUDACompilation.variants([.single])[4]] {
+    for (source, definitions) in [
+      CUDACompilation.variants([.single])[0], CUDACompilation.variants([.single])[4],
+    ] {
       let code = try CUDACompilation.machineCode(source, definitions, for: target)
       #expect(CUDACompilation.isWhole(code))
       for count in [0, 5, 63, 64, 100, code.count / 2, code.count - 1] {

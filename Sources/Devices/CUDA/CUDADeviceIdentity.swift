@@ -38,14 +38,17 @@ struct CUDADeviceIdentity: Sendable {
       decoding: bytes.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
     var byteCount = 0
     _ = driver.getMemory(&byteCount, device)
+    // A second, in all multiprocessors.
+    let clocks =
+      Double(attribute(Self.multiprocessors)) * Double(attribute(Self.clockRate)) * 1e3
     description = DeviceDescription(
       product: hasName ? name.printable : "unknown",
       driver: "CUDA \(driver.version.major).\(driver.version.minor)",
       compiler: compiler.map { "NVRTC \($0.version.major).\($0.version.minor) for \(target)" }
         ?? "none: \(NVRTC.installation)",
       byteCount: byteCount, isProcessor: false,
-      peakRate: Double(attribute(Self.multiprocessors)) * Double(attribute(Self.clockRate)) * 1e3
-        * Self.operationsPerClock(major, minor))
+      peakRate: clocks * Self.operationsPerClock(major, minor),
+      tensorPeakRate: hasTensorCores ? clocks * Self.tensorOperationsPerClock(major, minor) : nil)
   }
 
   /// Of single precision in one multiprocessor, a multiplication and an addition counting as two.
@@ -53,6 +56,18 @@ struct CUDADeviceIdentity: Sendable {
   /// - Source: CUDA C++ programming guide, throughput of native arithmetic instructions
   private static func operationsPerClock(_ major: Int, _ minor: Int) -> Double {
     major < 8 || (major, minor) == (8, 0) ? 128 : 256
+  }
+
+  /// The same of TF32, without sparsity.
+  ///
+  /// - Source: NVIDIA's white papers on GA100, GA102, AD102, GH100 and Blackwell
+  private static func tensorOperationsPerClock(_ major: Int, _ minor: Int) -> Double {
+    switch (major, minor) {
+    case (8, 0): 1_024
+    case (9, _): 2_048
+    case (10, _): 4_096
+    default: 256
+    }
   }
 
   // Numbers of CUDA's header, `CU_DEVICE_ATTRIBUTE_...`; the clock in kHz.

@@ -30,6 +30,14 @@ public enum DeviceChoice: Equatable, Sendable {
   }
 }
 
+/// How a device rounds the factors of products, as the setting `device_precision` says it.
+public enum DevicePrecision: String, CaseIterable, Codable, Sendable {
+  /// TF32 where there are tensor cores for it.
+  case automatic = "auto"
+  case single = "f32"
+  case tf32
+}
+
 extension DeviceChoice: CustomStringConvertible {
   public var description: String {
     switch self {

@@ -10,6 +10,10 @@ public struct PipelineSettings: StageSettings {
     "Device to compute on: auto uses a GPU if available; opencl:1 is the second OpenCL device.")
   public var device = DeviceChoice.automatic
   @Setting(
+    "Factors of matrix products on a GPU: rounded to tf32, 10 bits of fraction, for tensor cores, or not (f32); auto: tf32 if it has such cores."
+  )
+  public var devicePrecision = DevicePrecision.automatic
+  @Setting(
     "Whether a stage started on another device may continue here; its result then mixes both."
   )
   public var mayChangeDevice = false
@@ -17,7 +21,9 @@ public struct PipelineSettings: StageSettings {
   public init() {}
 
   /// The keys of a pipeline file that no stage shares.
-  static let keys = ["workspace", "threads", "device", "may_change_device", "stages"]
+  static let keys = [
+    "workspace", "threads", "device", "device_precision", "may_change_device", "stages",
+  ]
 
   init(from root: JSON.Object, path: String) throws {
     guard root["workspace"] != nil else {

@@ -22,6 +22,7 @@ enum ApplyCommand: Command {
         .value("beta", "X", "strength of the preference loss (10)"),
         .value("clip", "X", "clamp of the likelihood ratio around 1 (0.1)"),
         ComputingDevice.option,
+        ComputingDevice.precisionOption,
         .flag(
           "gradient-checkpointing", "recompute the U-Net's blocks in the backward pass: less memory"
         ),

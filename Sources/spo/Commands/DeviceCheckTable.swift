@@ -8,11 +8,13 @@ import StageSupport
 /// `spo doctor --device-check`: every operation on the devices of this machine, beside the host's results.
 struct DeviceCheckTable {
   private let devices: [String]
+  private let precision: ProductPrecision?
   private let isJSON: Bool
 
   /// - Throws: ``DeviceError`` if there is nothing to check
   init(_ arguments: Arguments) throws {
     isJSON = arguments.has("json")
+    precision = try ComputingDevice.precision(arguments).ofProducts
     if let operand = arguments.operands.first {
       throw arguments.error("unexpected \"\(operand)\"; --device-check takes no pipeline")
     }
@@ -37,8 +39,10 @@ struct DeviceCheckTable {
     var results: [JSON] = []
     var failures: [any Error] = []
     for name in devices {
-      let device = try Devices.open(name)
-      if !isJSON { try Console.print("\(device.name) \(device.description)") }
+      let device = try Devices.open(name, precision: precision)
+      if !isJSON {
+        try Console.print("\(device.name) \(device.description), products in \(device.precision)")
+      }
       let check = DeviceCheck(device) { finding in
         if !isJSON { try? Console.print("  \(Self.line(finding))") }
       }
@@ -59,6 +63,7 @@ struct DeviceCheckTable {
   private static func json(_ device: DeviceBackend, _ check: DeviceCheck) -> JSON {
     [
       "device": .string(device.name), "product": .string(device.description.product),
+      "precision": .string(device.precision.rawValue),
       "operations": .array(
         check.findings.map { finding in
           [

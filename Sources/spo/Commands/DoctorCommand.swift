@@ -17,6 +17,7 @@ enum DoctorCommand: Command {
         .value("partitions", "N", "estimate each part, with stages divided into N"),
         .flag("device-check", "instead, compare every operation on the devices with the CPU"),
         .value("device", "NAME", "for --device-check: only this device, such as cuda:0"),
+        ComputingDevice.precisionOption,
         .flag("json", "print one JSON object"),
       ],
       examples: [
@@ -33,7 +34,9 @@ enum DoctorCommand: Command {
     if arguments.has("partitions"), arguments.operands.isEmpty {
       throw arguments.error("--partitions needs a PIPELINE")
     }
-    if arguments.has("device") { throw arguments.error("--device needs --device-check") }
+    for option in ["device", "device-precision"] where arguments.has(option) {
+      throw arguments.error("--\(option) needs --device-check")
+    }
     let machine = MachineReport()
     let doctor = try arguments.operands.first.map { try examined($0, arguments) }
     doctor?.pipeline.sayNotes()

@@ -42,6 +42,7 @@ enum Evaluate: Command {
           "process only part I of N of the prompts; auto/N: I from the job array"),
         .flag("merge", "merge the parts, all of which must be complete"),
         ComputingDevice.option,
+        ComputingDevice.precisionOption,
         .value("out", "DIR", "the folder for images, scores, evaluation.json and index.html"),
         .flag("json", "print one JSON object"),
       ],

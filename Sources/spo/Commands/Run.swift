@@ -67,7 +67,7 @@ enum Run: Command {
     _ stage: RankCall.Stage, _ arguments: Arguments, _ launched: LaunchedRanks
   ) throws {
     let pipeline = try makePipeline(arguments, arguments.values("set"))
-    let computing = try ComputingDevice(pipeline.device, launched)
+    let computing = try ComputingDevice(pipeline.device, pipeline.devicePrecision, launched)
     let device = computing.runDevice(
       in: Workspace(path: pipeline.workspacePath), isReadOnly: true)
     let runner = Runner(pipeline, device: device, ranks: launched.ranks) { _ in }
@@ -84,7 +84,7 @@ enum Run: Command {
     let pipeline = try makePipeline(arguments, arguments.values("set"))
     pipeline.sayNotes()
     try pipeline.checkFit()
-    let computing = try ComputingDevice(pipeline.device, launched)
+    let computing = try ComputingDevice(pipeline.device, pipeline.devicePrecision, launched)
     Interruption.handleSignals()
     let console = RunConsole(isQuiet: arguments.has("quiet"))
     defer { console.closeLine() }

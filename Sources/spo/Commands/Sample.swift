@@ -42,6 +42,7 @@ enum Sample: Command {
         .flag("vae-tiling", "decode tile by tile: less memory for large images"),
         .value("rng", "NAME", "torch-cpu, torch-cuda or native noise (torch-cpu)"),
         ComputingDevice.option,
+        ComputingDevice.precisionOption,
         .value(
           "out", "FILE",
           "the .png or .jpg to write (numbered -1, -2 ... if several); with --prompts, a folder"),

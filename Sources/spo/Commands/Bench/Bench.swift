@@ -37,6 +37,7 @@ enum Bench: Command {
         .flag("cold", "time the first run too, without a warm-up run"),
         .value("save", "FILE", "write inputs and outputs as safetensors, for others to compare"),
         ComputingDevice.option,
+        ComputingDevice.precisionOption,
         .value("threads", "T", "kernel threads (default: one per processor)"),
         .flag("profile", "also print the cost of each operation"),
         .flag("plan", "compute nothing; count the memory and operations of a run"),

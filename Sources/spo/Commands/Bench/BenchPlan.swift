@@ -23,7 +23,9 @@ struct BenchPlan {
   /// Measured on one thread, too.
   private static let threaded: Set = ["unet", "vae-decode", "text-encoder"]
   /// Options for every benchmark.
-  private static let common: Set = ["repeat", "seconds", "cold", "threads", "device"]
+  private static let common: Set = [
+    "repeat", "seconds", "cold", "threads", "device", "device-precision",
+  ]
 
   private let arguments: Arguments
   private let options: BenchOptions

@@ -113,7 +113,11 @@ struct BenchResult {
     if let device {
       fields["device"] = .string(device.name)
       fields["device_peak_mb"] = .number(Double(device.peakBytes) / 1_048_576)
-      fields["peak_flop_rate"] = device.description.peakRate.map { .number($0) }
+      let peak =
+        device.precision == .tf32
+        ? device.description.tensorPeakRate : device.description.peakRate
+      fields["peak_flop_rate"] = peak.map { .number($0) }
+      fields["device_precision"] = .string(device.precision.rawValue)
     }
     if cases.count != 1 {
       fields["cases"] = .array(
