@@ -46,6 +46,7 @@ public struct PromptList: Equatable, Sendable {
     let ending = path.split(separator: ".").last?.lowercased()
     let all =
       switch ending {
+      case "json5", "jsonc", "yaml", "yml", "toml": throw PromptListError.otherForm(path: path)
       case "json": try Self.objects(JSON(parsing: Array(plain.utf8), source: path), path)
       case "jsonl", "ndjson": try Self.jsonLines(plain, path)
       case "csv": try Self.table(plain, ",", path)
@@ -72,7 +73,8 @@ public struct PromptList: Equatable, Sendable {
   }
 
   private static func objects(_ json: JSON, _ path: String) throws -> [Entry] {
-    try JSONReader(json, path: path).elements().map(entry)
+    guard json.array != nil else { throw PromptListError.notList(path: path, found: json.kind) }
+    return try JSONReader(json, path: path).elements().map(entry)
   }
 
   private static func jsonLines(_ text: String, _ path: String) throws -> [Entry] {
@@ -141,11 +143,16 @@ public enum PromptListError: ClassifiedError, Equatable, CustomStringConvertible
   case tooLarge(path: String, size: Int, limit: Int)
   case notText(path: String)
   case empty(path: String)
+  case otherForm(path: String)
+  case notList(path: String, found: String)
   case noPrompt(path: String, present: [String])
   case openQuote(path: String, line: Int)
   case rowOfOtherWidth(path: String, line: Int, found: Int, expected: Int)
 
   public var kind: FailureKind { .input }
+
+  private static let forms =
+    "prompts are read from .json, .jsonl, .ndjson, .csv, .tsv, parquet, or text with one prompt per line"
 
   public var description: String {
     switch self {
@@ -154,6 +161,9 @@ public enum PromptListError: ClassifiedError, Equatable, CustomStringConvertible
     case .notText(let path):
       "\(path): not UTF-8 text, so not a prompt list; if it is text, convert it, for example: "
         + "iconv -f LATIN1 -t UTF-8 IN > OUT"
+    case .otherForm(let path): "\(path): not a form of prompt lists; \(Self.forms)"
+    case .notList(let path, let found):
+      "\(path): \(found), expected a list of prompts: [\"a red fox\"] or [{\"prompt\": \"a red fox\"}]; \(Self.forms)"
     case .empty(let path): "\(path): contains no prompts"
     case .noPrompt(let path, let present):
       "\(path): no key or column named prompt, caption or text; found: "

@@ -121,7 +121,8 @@ import Testing
       for (path, words) in [
         ("\(folder)/data", "not a diffusers model (no model_index.json, no unet/)"),
         ("data/tiny-preference", "not a diffusers model"),
-        (export, "use \(export)/merged, or --lora"), (lora, "this is a LoRA"),
+        (export, "use \(export)/merged, or --lora"),
+        (folder, "use \(export)/merged, or --lora"), (lora, "this is a LoRA"),
       ] {
         expect(try sample(path), failsAs: .input, naming: path, words)
       }
