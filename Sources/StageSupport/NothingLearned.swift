@@ -10,6 +10,14 @@ package struct NothingLearned: ClassifiedError, CustomStringConvertible {
 
   package var description: String { "nothing was learned: \(reason)" }
 
+  /// Every comparison is of an image with itself.
+  package static func sameImages(pairs: Int) -> NothingLearned {
+    NothingLearned(
+      reason:
+        "both images are the same in all \(pairs) comparisons, which teach no preference; name the columns "
+        + "of two different images in ingest.columns")
+  }
+
   /// No comparison prefers an image.
   package static func noneDecided(ties: Int, unlabelled: Int) -> NothingLearned {
     let total = ties + unlabelled

@@ -98,6 +98,10 @@ struct HeldOutData {
     } else {
       try requireDivisible(train, withPairs)
     }
+    if withPairs {
+      let (pairs, same) = (try catalog.counts().pairs, try catalog.selfComparisonCount())
+      if pairs > 0, same == pairs { throw NothingLearned.sameImages(pairs: pairs) }
+    }
     // A model labels ties, too.
     guard withPairs, settings.labels == .people else { return }
     let fraction = heldOut == nil ? settings.validationFraction : 0

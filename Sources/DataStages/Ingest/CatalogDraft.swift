@@ -108,6 +108,13 @@ struct CatalogDraft {
     var settings = settings
     settings.copyImages = false
     let inspector = ImageInspector(settings)
+    do {
+      var preferences = SignedPreferences()
+      for source in files { try preferences.add(source.file) }
+      try preferences.requireNone()
+    } catch let error as any ClassifiedError where error.kind == .input {
+      problems.append("\(error)".printable)
+    }
     for source in files {
       let file = source.file
       let limit = selection.take(from: file)

@@ -21,9 +21,11 @@ extension DataVolume {
     self.init()
     let options = try ReadingOptions(settings)
     var sample = SourceSample()
+    var preferences = SignedPreferences()
     for source in try SourceFile.all(settings) {
       let file = try source.open(options)
       try file.requireColumns(also: settings.filteredFields)
+      try preferences.add(file)
       let count = file.blockRowCounts.reduce(0, +)
       sourceByteCount += Folders.byteCount(of: source.path)
       if file.isPromptList {
@@ -37,7 +39,8 @@ extension DataVolume {
       rows += pairCount
       rowsBySplit[source.split, default: 0] += pairCount
     }
-    try sample.requireUsable()
+    try sample.requireUsable(of: rows)
+    try preferences.requireNone()
     secondsPerRow = sample.secondsPerRow
     secondsPerImage = sample.secondsPerImage
     guard !Folders.exists(path) else {
@@ -73,6 +76,9 @@ private struct SourceSample {
   private var decoded = 0
   /// Rows that cannot be used, and why the first cannot.
   private var faults = 0
+  /// Pairs of one image with itself, and the first of them.
+  private var samePairs = 0
+  private var firstSame: String?
   private var firstFault: String?
 
   var secondsPerRow: Double { readingSeconds / Double(max(1, rows)) }
@@ -89,10 +95,17 @@ private struct SourceSample {
   private struct Enough: Error {}
 
   /// Refuses sources of which not one row that was looked at can be used.
-  func requireUsable() throws(SourceError) {
-    guard rows == 0, let firstFault else { return }
-    throw .nothingUsable(rows: faults, example: firstFault)
+  ///
+  /// - Parameter pairCount: of all sources, about; a few pairs that are no comparisons say nothing of many others
+  func requireUsable(of pairCount: Int) throws(SourceError) {
+    if rows == 0, let firstFault { throw .nothingUsable(rows: faults, example: firstFault) }
+    guard samePairs == pairs, let firstSame, pairs >= min(pairCount, Self.tellingPairCount) else {
+      return
+    }
+    throw .sameImages(pairs: pairs, example: firstSame)
   }
+
+  private static let tellingPairCount = 20
 
   mutating func read(_ file: any RecordFile, _ settings: IngestSettings) throws {
     let clock = ContinuousClock()
@@ -116,6 +129,11 @@ private struct SourceSample {
         }
         prompts.insert(record.caption)
         pairs += record.comparisons.count
+        for pair in record.comparisons
+        where record.images[pair.first].isSame(as: record.images[pair.second]) {
+          samePairs += 1
+          if firstSame == nil { firstSame = "\(file.path): row \(row)" }
+        }
         for (index, image) in record.images.enumerated() {
           // Without identities every image counts as another one.
           guard images.insert(image.uid ?? "\(row) \(index)").inserted else { continue }
@@ -130,5 +148,17 @@ private struct SourceSample {
       }
     } catch is Enough {}
     readingSeconds = max(0, (clock.now - start) / .seconds(1) - decodingSeconds)
+  }
+}
+
+extension RecordImage {
+  /// Whether both say that they are one image: by identity, path or bytes.
+  fileprivate func isSame(as other: RecordImage) -> Bool {
+    if let uid, let otherUID = other.uid { return uid == otherUID }
+    switch (image, other.image) {
+    case (.file(let path)?, .file(let otherPath)?): return path == otherPath
+    case (.bytes(let bytes)?, .bytes(let otherBytes)?): return bytes == otherBytes
+    default: return false
+    }
   }
 }

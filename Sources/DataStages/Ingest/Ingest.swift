@@ -153,8 +153,10 @@ package final class Ingest: DivisibleStage {
     totalRowCount = 0
     selection = try RowSelection(settings, sources: sources)
     readings = SourceReadings()
+    var preferences = SignedPreferences()
     for source in sources {
       let file = try records(of: source.path, source)
+      try preferences.add(file)
       readings.add(file)
       let limit = selection.take(from: file)
       let done = try known[source.path].map { try catalog().recordedRowGroups(ofSource: $0.id) }
@@ -168,6 +170,7 @@ package final class Ingest: DivisibleStage {
         position += 1
       }
     }
+    try preferences.requireNone()
     return items
   }
 

@@ -16,12 +16,19 @@ struct RowList {
 
   private var rows: [String: Rows] = [:]
   private(set) var uids: Set<String> = []
+  /// The first line of each kind.
+  private var firstRow: String?
+  private var firstImage: String?
 
   private static let byteLimit = 1 << 30
 
   /// Whether it names rows, not images.
   var isOfRows: Bool { !rows.isEmpty }
-  var namesBoth: Bool { isOfRows && !uids.isEmpty }
+  /// The first line that names a row, and the first that names an image; nil where all are of one kind.
+  var mixture: (row: String, image: String)? {
+    guard let firstRow, let firstImage else { return nil }
+    return (firstRow, firstImage)
+  }
 
   /// - Parameter sources: the paths of the files that rows may be of
   init(paths: [String], sources: [String]) throws {
@@ -41,7 +48,12 @@ struct RowList {
       let entry = SpelledValue.trimmed(String(line))
       guard !entry.isEmpty, !entry.hasPrefix("#") else { continue }
       do throws(EntryError) {
-        try add(entry: entry, sources)
+        let place = "\(path): line \(index + 1)"
+        if try add(entry: entry, sources) {
+          firstRow = firstRow ?? place
+        } else {
+          firstImage = firstImage ?? place
+        }
       } catch {
         throw SourceError.malformed(
           path: path,
@@ -53,12 +65,13 @@ struct RowList {
 
   private struct EntryError: Error { let reason: String }
 
-  private mutating func add(entry: String, _ sources: [String]) throws(EntryError) {
+  /// - Returns: whether it names a row
+  private mutating func add(entry: String, _ sources: [String]) throws(EntryError) -> Bool {
     let colon = entry.lastIndex(of: ":")
     let number = colon.map { entry[entry.index(after: $0)...] } ?? entry[...]
     guard let (row, part) = Self.row(number) else {
       uids.insert(entry)
-      return
+      return false
     }
     let name = colon.map { String(entry[..<$0]) }
     let matches = name.map { name in sources.filter { Self.names(name, $0) } } ?? sources
@@ -75,6 +88,7 @@ struct RowList {
     } else {
       rows[source, default: Rows()].whole.insert(row)
     }
+    return true
   }
 
   /// A row's number, and a pair's behind a dot.
@@ -100,5 +114,7 @@ struct RowList {
     return part.map(parts.contains) ?? true
   }
 
-  func isWhole(_ row: Int, _ path: String) -> Bool { rows[path]?.whole.contains(row) ?? false }
+  func isWhole(_ row: Int, _ path: String) -> Bool {
+    rows[path]?.whole.contains(row) ?? false
+  }
 }

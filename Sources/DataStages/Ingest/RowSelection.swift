@@ -22,9 +22,10 @@ struct RowSelection {
     let paths = sources.map(\.path)
     if !settings.keep.patterns.isEmpty {
       let list = try RowList(paths: settings.keep.patterns, sources: paths)
-      guard !list.namesBoth else {
+      if let (row, image) = list.mixture {
         throw PipelineError.badSetting(
-          path: "ingest.keep", reason: "mixes rows and images; use lists of one kind")
+          path: "ingest.keep",
+          reason: "mixes rows (\(row)) and images (\(image)); use lists of one kind")
       }
       keep = list
     }
