@@ -70,7 +70,7 @@ struct CatalogDraft {
         problems.append("\(error)".printable)
       }
     }
-    found.sort { $0.path < $1.path }
+    found.sort { ExactText($0.path) < ExactText($1.path) }
     do {
       let distinct = try SourceFiles.distinct(found)
       found = distinct.files
@@ -101,7 +101,8 @@ struct CatalogDraft {
     let isCut = limited.limitBy == .rows ? rowLimit < (limited.limit ?? .max) : false
     if isCut { limited.limit = rowLimit }
     var selection = try RowSelection(limited, sources: readable)
-    let files = sources.filter { source in readable.contains { $0.path == source.file.path } }
+    let paths = Set(readable.map { ExactText($0.path) })
+    let files = sources.filter { paths.contains(ExactText($0.file.path)) }
     try selection.sampleIfNeeded(limited) { caption in
       for source in files { try source.file.forEachCaption(caption) }
     }
@@ -123,7 +124,11 @@ struct CatalogDraft {
         path: file.path, identity: file.path, rowCount: file.blockRowCounts.reduce(0, +),
         rowGroupCount: file.blockRowCounts.count, image0Column: columns?.0,
         image1Column: columns?.1, imageRoot: settings.imageRoot)
-      guard let record = try catalog.sources().first(where: { $0.path == file.path }) else {
+      guard
+        let record = try catalog.sources().first(where: {
+          ExactText($0.path) == ExactText(file.path)
+        })
+      else {
         continue
       }
       do {

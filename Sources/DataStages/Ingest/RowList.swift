@@ -14,7 +14,7 @@ struct RowList {
     var parts: [Int: Set<Int>] = [:]
   }
 
-  private var rows: [String: Rows] = [:]
+  private var rows: [ExactText: Rows] = [:]
   private(set) var uids: Set<String> = []
   /// The first line of each kind.
   private var firstRow: String?
@@ -74,7 +74,7 @@ struct RowList {
       return false
     }
     let name = colon.map { String(entry[..<$0]) }
-    let matches = name.map { name in sources.filter { Self.names(name, $0) } } ?? sources
+    let matches = name.map { Self.named($0, sources) } ?? sources
     guard let source = matches.first, matches.count == 1 else {
       throw EntryError(
         reason: name == nil
@@ -84,9 +84,9 @@ struct RowList {
             : "\(matches.count) sources have this name; write more of its path")
     }
     if let part {
-      rows[source, default: Rows()].parts[row, default: []].insert(part)
+      rows[ExactText(source), default: Rows()].parts[row, default: []].insert(part)
     } else {
-      rows[source, default: Rows()].whole.insert(row)
+      rows[ExactText(source), default: Rows()].whole.insert(row)
     }
     return true
   }
@@ -101,20 +101,23 @@ struct RowList {
     return (numbers[0], numbers.count == 2 ? numbers[1] : nil)
   }
 
-  /// Whether a path is this one or ends in it.
-  private static func names(_ name: String, _ path: String) -> Bool {
-    path == name || path.hasSuffix("/" + name)
+  /// The paths that are this one or end in it: of those that Unicode counts as the same, the one with its bytes.
+  private static func named(_ name: String, _ paths: [String]) -> [String] {
+    let named = paths.filter { $0 == name || $0.hasSuffix("/" + name) }
+    guard named.count > 1 else { return named }
+    let exact = named.filter { $0.utf8.reversed().starts(with: name.utf8.reversed()) }
+    return exact.isEmpty ? named : exact
   }
 
   /// - Parameter part: nil: any pair of the row
   func hasRow(_ row: Int, _ part: Int?, _ path: String) -> Bool {
-    guard let rows = rows[path] else { return false }
+    guard let rows = rows[ExactText(path)] else { return false }
     if rows.whole.contains(row) { return true }
     guard let parts = rows.parts[row] else { return false }
     return part.map(parts.contains) ?? true
   }
 
   func isWhole(_ row: Int, _ path: String) -> Bool {
-    rows[path]?.whole.contains(row) ?? false
+    rows[ExactText(path)]?.whole.contains(row) ?? false
   }
 }

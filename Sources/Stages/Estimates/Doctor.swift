@@ -127,6 +127,7 @@ public struct Doctor {
     let disk = try Self.diskProblem(work, scale, overrides, limits, makePipeline)
     if let disk { problems.append(disk) }
     try GoneSources.require(for: work)
+    notes += try GoneSources.notes(on: work)
     try HeldOutData.require(for: work, of: pipeline)
     try ReportedSplit.require(for: work, of: pipeline)
     try OraclePrompts.require(for: work, of: pipeline)
