@@ -10,12 +10,12 @@ package struct NothingLearned: ClassifiedError, CustomStringConvertible {
 
   package var description: String { "nothing was learned: \(reason)" }
 
-  /// Every comparison is of an image with itself.
-  package static func sameImages(pairs: Int) -> NothingLearned {
+  /// Every comparison that prefers an image is of an image with itself.
+  package static func allAlike(_ decided: Int) -> NothingLearned {
     NothingLearned(
-      reason:
-        "both images are the same in all \(pairs) comparisons, which teach no preference; name the columns "
-        + "of two different images in ingest.columns")
+      reason: "all \(decided) training comparisons that are not ties compare an image with "
+        + "itself, which teaches no preference; add comparisons with a preferred image to "
+        + "ingest.source")
   }
 
   /// No comparison prefers an image.

@@ -70,23 +70,6 @@ import Testing
     }
   }
 
-  @Test("doctor refuses comparisons of images with themselves, where all are")
-  func sameImages() throws {
-    let same = (0..<4).map { "fox \($0),\($0).png,\($0).png\n" }.joined()
-    let header = "prompt,chosen,rejected\n"
-    try with(["a.csv": header + same]) { folder, pipeline in
-      #expect(
-        failure { _ = try doctor(pipeline) }?.contains(
-          "both images are the same in all 4 comparisons that were looked at, such as \(folder)/a.csv: row 0"
-        )
-          == true)
-    }
-    try with(["a.csv": header + same + "fox 4,4.png,5.png\n"]) { _, pipeline in
-      let problems = try doctor(pipeline).problems
-      #expect(problems.isEmpty)
-    }
-  }
-
   @Test("a list that names rows and images says where it does which")
   func mixedLists() throws {
     let rows = "prompt,chosen,rejected\n" + (0..<4).map { "fox,\($0).png,\($0 + 1).png\n" }.joined()

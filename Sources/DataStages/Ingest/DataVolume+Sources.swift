@@ -33,13 +33,16 @@ extension DataVolume {
         prompts += count
         continue
       }
-      if sample.rows == 0 { try sample.read(file, settings) }
+      if sample.needsMore { try sample.read(file, settings) }
       // Rankings are as many rows as they have pairs.
       let pairCount = Int((Double(count) * sample.pairsPerRow).rounded())
       rows += pairCount
       rowsBySplit[source.split, default: 0] += pairCount
     }
-    try sample.requireUsable(of: rows)
+    try sample.requireUsable()
+    if let first = sample.firstAlike(of: rows) {
+      (alikePairs, alikeExample) = (sample.pairs, first)
+    }
     try preferences.requireNone()
     secondsPerRow = sample.secondsPerRow
     secondsPerImage = sample.secondsPerImage
@@ -68,7 +71,7 @@ private struct SourceSample {
   }
 
   private(set) var rows = 0
-  private var pairs = 0
+  private(set) var pairs = 0
   private var images: Set<String> = []
   private var prompts: Set<String> = []
   private var readingSeconds = 0.0
@@ -95,14 +98,19 @@ private struct SourceSample {
   private struct Enough: Error {}
 
   /// Refuses sources of which not one row that was looked at can be used.
+  func requireUsable() throws(SourceError) {
+    guard rows == 0, let firstFault else { return }
+    throw .nothingUsable(rows: faults, example: firstFault)
+  }
+
+  /// Whether nothing was read yet, or only images beside themselves, of too few pairs to tell.
+  var needsMore: Bool { samePairs == pairs && pairs < Self.tellingPairCount }
+
+  /// The first pair that was looked at, if all are of an image with itself.
   ///
-  /// - Parameter pairCount: of all sources, about; a few pairs that are no comparisons say nothing of many others
-  func requireUsable(of pairCount: Int) throws(SourceError) {
-    if rows == 0, let firstFault { throw .nothingUsable(rows: faults, example: firstFault) }
-    guard samePairs == pairs, let firstSame, pairs >= min(pairCount, Self.tellingPairCount) else {
-      return
-    }
-    throw .sameImages(pairs: pairs, example: firstSame)
+  /// - Parameter pairCount: of all sources, about; a few such pairs say nothing of many others
+  func firstAlike(of pairCount: Int) -> String? {
+    samePairs == pairs && pairs >= min(pairCount, Self.tellingPairCount) ? firstSame : nil
   }
 
   private static let tellingPairCount = 20
@@ -110,6 +118,7 @@ private struct SourceSample {
   mutating func read(_ file: any RecordFile, _ settings: IngestSettings) throws {
     let clock = ContinuousClock()
     let start = clock.now
+    let decodingBefore = decodingSeconds
     do {
       guard !file.blockRowCounts.isEmpty else { return }
       try file.forEachRow(inBlock: 0) { row, values in
@@ -147,14 +156,23 @@ private struct SourceSample {
         if (clock.now - start) / .seconds(1) > Self.secondsAtMost { throw Enough() }
       }
     } catch is Enough {}
-    readingSeconds = max(0, (clock.now - start) / .seconds(1) - decodingSeconds)
+    readingSeconds += max(
+      0, (clock.now - start) / .seconds(1) - (decodingSeconds - decodingBefore))
+  }
+}
+
+extension DataVolume {
+  /// Refuses comparisons of images with themselves, from which nothing could be learned.
+  package func requireDifferentImages() throws {
+    guard alikePairs > 0 else { return }
+    throw SourceError.sameImages(pairs: alikePairs, example: alikeExample)
   }
 }
 
 extension RecordImage {
   /// Whether both say that they are one image: by identity, path or bytes.
   fileprivate func isSame(as other: RecordImage) -> Bool {
-    if let uid, let otherUID = other.uid { return uid == otherUID }
+    if let uid, uid == other.uid { return true }
     switch (image, other.image) {
     case (.file(let path)?, .file(let otherPath)?): return path == otherPath
     case (.bytes(let bytes)?, .bytes(let otherBytes)?): return bytes == otherBytes

@@ -129,6 +129,11 @@ public struct Doctor {
     try GoneSources.require(for: work)
     notes += try GoneSources.notes(on: work)
     try HeldOutData.require(for: work, of: pipeline)
+    if work.contains(where: { $0.stage is Ingest }),
+      HeldOutData.learnsFromComparisons(try pipeline.madeStages())
+    {
+      try scale.volume.requireDifferentImages()
+    }
     try ReportedSplit.require(for: work, of: pipeline)
     try OraclePrompts.require(for: work, of: pipeline)
   }
