@@ -57,18 +57,19 @@ public struct PromptList: Equatable, Sendable {
     guard !entries.isEmpty else { throw PromptListError.empty(path: path) }
   }
 
-  /// Lines that are not blank, without white space at their ends, each with its number.
+  /// Lines that are not blank, without white space at their ends, each with its number and the scalars cut off
+  /// its beginning.
   ///
   /// - Parameter isEnd: what ends a line
   private static func lines(
     _ text: String, endingWith isEnd: (Character) -> Bool = \.isNewline
-  ) -> [(number: Int, text: String)] {
+  ) -> [(number: Int, indent: Int, text: String)] {
     text.split(omittingEmptySubsequences: false, whereSeparator: isEnd).enumerated()
       .compactMap { index, line in
         guard let first = line.firstIndex(where: { !$0.isWhitespace }),
           let last = line.lastIndex(where: { !$0.isWhitespace })
         else { return nil }
-        return (index + 1, String(line[first...last]))
+        return (index + 1, line[..<first].unicodeScalars.count, String(line[first...last]))
       }
   }
 
@@ -80,9 +81,14 @@ public struct PromptList: Equatable, Sendable {
   private static func jsonLines(_ text: String, _ path: String) throws -> [Entry] {
     // Other ends of lines may stand in strings.
     try lines(text, endingWith: { $0 == "\n" || $0 == "\r\n" }).map { line in
-      let source = "\(path): line \(line.number)"
-      return try entry(
-        JSONReader(try JSON(parsing: Array(line.text.utf8), source: source), path: source))
+      let json: JSON
+      do {
+        json = try JSON(parsing: Array(line.text.utf8), source: path)
+      } catch JSONError.syntax(_, _, let column, let problem) {
+        throw JSONError.syntax(
+          source: path, line: line.number, column: line.indent + column, problem: problem)
+      }
+      return try entry(JSONReader(json, path: "\(path): line \(line.number)"))
     }
   }
 

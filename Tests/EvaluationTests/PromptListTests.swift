@@ -114,7 +114,10 @@ import Testing
       ("a.json", #"[{"words": "x"}]"#, "found: words"),
       ("a.json", "[3]", "object"), ("a.json", "[]", "no prompt"), ("a.txt", "\n \n", "no prompt"),
       ("a.csv", "name\nx\n", "found: name"), ("a.csv", "prompt,b\nx\n", "line 2: 1 fields"),
-      ("a.csv", "prompt\n\"x\ny", "line 2: a field"), ("a.jsonl", "\n{\"prompt\": \n", "line 2"),
+      ("a.csv", "prompt\n\"x\ny", "line 2: a field"),
+      ("a.jsonl", "\n{\"prompt\": \n", "a.jsonl:2:"),
+      ("a.jsonl", "\"x\"\n  {\"prompt\": nope}\n", "a.jsonl:2:14: "),
+      ("a.jsonl", "\"x\"\n[3]\n", "line 2"),
     ])
   func refused(name: String, content: String, part: String) {
     #expect {
