@@ -242,13 +242,17 @@ extension CatalogDatabase {
     try database.rows(
       """
       SELECT sha256, sum(label_0 <> label_1), sum(label_0 = label_1 AND label_0 <> 0),
-        sum(label_0 = label_1 AND label_0 = 0)
+        sum(label_0 = label_1 AND label_0 = 0),
+        coalesce(sum(label_0 <> label_1 AND (image_0_id = image_1_id
+          OR (SELECT sha256 FROM image WHERE id = image_0_id)
+            = (SELECT sha256 FROM image WHERE id = image_1_id))), 0)
       FROM pair JOIN prompt ON prompt.id = prompt_id WHERE split = ?
       GROUP BY prompt.id ORDER BY sha256
       """, split
     ) { row in
       var counts = LabelCounts()
       (counts.decided, counts.ties, counts.unlabelled) = (try row[1], try row[2], try row[3])
+      counts.alike = try row[4]
       return (sha256: try row[0], counts: counts)
     }
   }

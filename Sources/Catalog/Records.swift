@@ -227,6 +227,8 @@ public struct LabelCounts: Equatable, Sendable {
   public var ties = 0
   /// Both labels are 0.
   public var unlabelled = 0
+  /// Of those decided, the ones between an image and itself; 0 where that was not looked at.
+  public var alike = 0
 
   public init() {}
 
@@ -238,6 +240,7 @@ public struct LabelCounts: Equatable, Sendable {
 
   public static func += (a: inout LabelCounts, b: LabelCounts) {
     a.decided += b.decided
+    a.alike += b.alike
     a.ties += b.ties
     a.unlabelled += b.unlabelled
   }

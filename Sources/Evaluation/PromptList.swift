@@ -46,6 +46,7 @@ public struct PromptList: Equatable, Sendable {
     let ending = path.split(separator: ".").last?.lowercased()
     let all =
       switch ending {
+      case "json5", "jsonc", "yaml", "yml", "toml": throw PromptListError.otherForm(path: path)
       case "json": try Self.objects(JSON(parsing: Array(plain.utf8), source: path), path)
       case "jsonl", "ndjson": try Self.jsonLines(plain, path)
       case "csv": try Self.table(plain, ",", path)
@@ -56,31 +57,38 @@ public struct PromptList: Equatable, Sendable {
     guard !entries.isEmpty else { throw PromptListError.empty(path: path) }
   }
 
-  /// Lines that are not blank, without white space at their ends, each with its number.
+  /// Lines that are not blank, without white space at their ends, each with its number and the scalars cut off
+  /// its beginning.
   ///
   /// - Parameter isEnd: what ends a line
   private static func lines(
     _ text: String, endingWith isEnd: (Character) -> Bool = \.isNewline
-  ) -> [(number: Int, text: String)] {
+  ) -> [(number: Int, indent: Int, text: String)] {
     text.split(omittingEmptySubsequences: false, whereSeparator: isEnd).enumerated()
       .compactMap { index, line in
         guard let first = line.firstIndex(where: { !$0.isWhitespace }),
           let last = line.lastIndex(where: { !$0.isWhitespace })
         else { return nil }
-        return (index + 1, String(line[first...last]))
+        return (index + 1, line[..<first].unicodeScalars.count, String(line[first...last]))
       }
   }
 
   private static func objects(_ json: JSON, _ path: String) throws -> [Entry] {
-    try JSONReader(json, path: path).elements().map(entry)
+    guard json.array != nil else { throw PromptListError.notList(path: path, found: json.kind) }
+    return try JSONReader(json, path: path).elements().map(entry)
   }
 
   private static func jsonLines(_ text: String, _ path: String) throws -> [Entry] {
     // Other ends of lines may stand in strings.
     try lines(text, endingWith: { $0 == "\n" || $0 == "\r\n" }).map { line in
-      let source = "\(path): line \(line.number)"
-      return try entry(
-        JSONReader(try JSON(parsing: Array(line.text.utf8), source: source), path: source))
+      let json: JSON
+      do {
+        json = try JSON(parsing: Array(line.text.utf8), source: path)
+      } catch JSONError.syntax(_, _, let column, let problem) {
+        throw JSONError.syntax(
+          source: path, line: line.number, column: line.indent + column, problem: problem)
+      }
+      return try entry(JSONReader(json, path: "\(path): line \(line.number)"))
     }
   }
 
@@ -141,11 +149,16 @@ public enum PromptListError: ClassifiedError, Equatable, CustomStringConvertible
   case tooLarge(path: String, size: Int, limit: Int)
   case notText(path: String)
   case empty(path: String)
+  case otherForm(path: String)
+  case notList(path: String, found: String)
   case noPrompt(path: String, present: [String])
   case openQuote(path: String, line: Int)
   case rowOfOtherWidth(path: String, line: Int, found: Int, expected: Int)
 
   public var kind: FailureKind { .input }
+
+  private static let forms =
+    "prompts are read from .json, .jsonl, .ndjson, .csv, .tsv, parquet, or text with one prompt per line"
 
   public var description: String {
     switch self {
@@ -154,6 +167,9 @@ public enum PromptListError: ClassifiedError, Equatable, CustomStringConvertible
     case .notText(let path):
       "\(path): not UTF-8 text, so not a prompt list; if it is text, convert it, for example: "
         + "iconv -f LATIN1 -t UTF-8 IN > OUT"
+    case .otherForm(let path): "\(path): not a form of prompt lists; \(Self.forms)"
+    case .notList(let path, let found):
+      "\(path): \(found), expected a list of prompts: [\"a red fox\"] or [{\"prompt\": \"a red fox\"}]; \(Self.forms)"
     case .empty(let path): "\(path): contains no prompts"
     case .noPrompt(let path, let present):
       "\(path): no key or column named prompt, caption or text; found: "

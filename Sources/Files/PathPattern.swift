@@ -33,14 +33,14 @@ public struct PathPattern {
   ///
   /// - Throws: for a folder that cannot be listed, whose files would otherwise be missing silently
   public func paths() throws(FileError) -> [String] {
-    var found: Set<String> = []
+    var found: Set<ExactText> = []
     let components = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
     if components.count > 1, components[0].isEmpty {
       try Self.match(components.dropFirst(), from: "/", &found)
     } else {
       try Self.match(components[...], from: "", &found)
     }
-    return found.sorted()
+    return found.sorted().map(\.text)
   }
 
   /// Whether it would match this path, were that there.
@@ -77,7 +77,7 @@ public struct PathPattern {
 
   /// - Parameter start: what stands before the components, empty or with a slash at its end
   private static func match(
-    _ components: ArraySlice<String>, from start: String, _ found: inout Set<String>
+    _ components: ArraySlice<String>, from start: String, _ found: inout Set<ExactText>
   ) throws(FileError) {
     guard let first = components.first else { return }
     let rest = components.dropFirst()
@@ -91,7 +91,7 @@ public struct PathPattern {
       let path = start + first
       if isLast {
         let exists = first.isEmpty ? PathKind(of: start) == .folder : PathKind(of: path) != nil
-        if exists { found.insert(path) }
+        if exists { found.insert(ExactText(path)) }
       } else {
         try match(rest, from: path + "/", &found)
       }
@@ -99,7 +99,7 @@ public struct PathPattern {
     }
     for name in try names(in: start, like: first) {
       if isLast {
-        found.insert(start + name)
+        found.insert(ExactText(start + name))
       } else if PathKind(of: start + name) == .folder {
         try match(rest, from: start + name + "/", &found)
       }
@@ -111,19 +111,19 @@ public struct PathPattern {
   /// - Parameter above: the folders on the way, so that links in a circle end
   private static func matchFolders(
     _ rest: ArraySlice<String>, from start: String, above: [FolderIdentity],
-    _ found: inout Set<String>
+    _ found: inout Set<ExactText>
   ) throws(FileError) {
     guard let identity = FolderIdentity(of: start.isEmpty ? "." : start),
       !above.contains(identity)
     else { return }
     if rest.isEmpty {
-      if !start.isEmpty, above.isEmpty { found.insert(start) }
+      if !start.isEmpty, above.isEmpty { found.insert(ExactText(start)) }
     } else {
       try match(rest, from: start, &found)
     }
     for name in try names(in: start, like: "*") {
       let isFolder = PathKind(of: start + name) == .folder
-      if rest.isEmpty { found.insert(start + name) }
+      if rest.isEmpty { found.insert(ExactText(start + name)) }
       if isFolder {
         try matchFolders(rest, from: start + name + "/", above: above + [identity], &found)
       }

@@ -16,7 +16,7 @@ public final class FileDigests {
     var digest: String
   }
 
-  private var entries: [String: Entry] = [:]
+  private var entries: [ExactText: Entry] = [:]
   private var isChanged = false
   /// Bytes that may still be read; files beyond are taken to be what they were.
   private var budget: Int
@@ -42,7 +42,7 @@ public final class FileDigests {
       guard let stamp = value["stamp"]?.string, let digest = value["sha256"]?.string else {
         continue
       }
-      entries[file] = Entry(stamp: stamp, digest: digest)
+      entries[ExactText(file)] = Entry(stamp: stamp, digest: digest)
     }
   }
 
@@ -81,7 +81,7 @@ public final class FileDigests {
     return try read(path, key, stamp)
   }
 
-  private func read(_ path: String, _ key: String, _ stamp: String) throws -> String {
+  private func read(_ path: String, _ key: ExactText, _ stamp: String) throws -> String {
     let digest = try SHA256.digest(of: try RegularFile(path: path)).hexadecimal
     note(Entry(stamp: stamp, digest: digest), key)
     return digest
@@ -93,29 +93,29 @@ public final class FileDigests {
     note(Entry(stamp: stamp, digest: digest), key)
   }
 
-  private func note(_ entry: Entry, _ key: String) {
+  private func note(_ entry: Entry, _ key: ExactText) {
     isChanged = isChanged || entries[key] != entry
     entries[key] = entry
   }
 
   private static func identify(
     _ path: String
-  ) throws -> (key: String, stamp: String, byteCount: Int) {
+  ) throws -> (key: ExactText, stamp: String, byteCount: Int) {
     var status = stat()
     guard stat(path, &status) == 0 else { throw PipelineError.lastSystemFailure("inspect", path) }
     let (modified, changed) = (status.st_mtim, status.st_ctim)
     let stamp =
       "\(status.st_size) \(modified.tv_sec).\(modified.tv_nsec) "
       + "\(changed.tv_sec).\(changed.tv_nsec) \(status.st_ino)"
-    return (Folders.canonical(path), stamp, Int(status.st_size))
+    return (ExactText(Folders.canonical(path)), stamp, Int(status.st_size))
   }
 
   /// Saves what is known of files that still exist.
   public func save(to path: String) throws {
     guard isChanged else { return }
     var files = JSON.Object()
-    for (file, entry) in entries.sorted(by: { $0.key < $1.key }) where Folders.exists(file) {
-      files[file] = ["stamp": .string(entry.stamp), "sha256": .string(entry.digest)]
+    for (file, entry) in entries.sorted(by: { $0.key < $1.key }) where Folders.exists(file.text) {
+      files[file.text] = ["stamp": .string(entry.stamp), "sha256": .string(entry.digest)]
     }
     let saved: JSON = [
       "files": .object(files), "sha256": .string(Self.checksum(.object(files))),

@@ -87,7 +87,7 @@ public enum Folders {
       }
       if name != ".", name != ".." { names.append(name) }
     }
-    return names.sorted()
+    return names.sortedExactly()
   }
 
   /// Removes a file, or a folder with all that is in it; does not follow links.

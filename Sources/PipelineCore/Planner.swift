@@ -1,3 +1,5 @@
+import Files
+
 /// What a pipeline's stages would do now, compared with what they did.
 ///
 /// Asked stage after stage: what a stage has to do depends on what those before it have made.
@@ -103,12 +105,12 @@ struct Planner {
     }
     let record = try StageRecord.load(from: workspace.recordPath(configured.name))
     let (inputs, lost) = try self.inputs(of: stage, configured, record)
-    var seen: Set<String> = []
+    var seen: Set<ExactText> = []
     let basis = StageBasis(
       version: configured.version, settings: configured.settings,
       settingsWithoutEffect: configured.settingsWithoutEffect,
       earlierSettings: try stage.earlierSettings(),
-      inputs: inputs.filter { seen.insert($0.name).inserted }, upstream: upstream)
+      inputs: inputs.filter { seen.insert(ExactText($0.name)).inserted }, upstream: upstream)
     let ready = Set(makers(for: stage).keys.filter { artifacts[$0]?.digest != nil })
     func step(_ state: StageState, _ reasons: [String], _ work: Work) -> Step {
       Step(
@@ -170,10 +172,14 @@ struct Planner {
     let progress =
       record.run.unitsTotal == 0
       ? "started" : "\(record.run.unitsDone) of \(record.run.unitsTotal) done so far"
-    if record.phase == .building, record.isForced, isCurrent(record.run) {
+    let stands = record.result.map { $0.isKnown && isCurrent($0.run) } ?? false
+    let gone = stands ? try stage.goneInputs() : []
+    let wasForced = record.phase == .building && record.isForced && isCurrent(record.run)
+    // What a forced rebuild cannot read any more does not take away the result that is there.
+    if wasForced, gone.isEmpty {
       return (.partial, [progress], .build(resumes: true))
     }
-    if let result = record.result, result.isKnown, isCurrent(result.run) {
+    if let result = record.result, stands {
       if forced.contains(configured.name) {
         return (.done, ["forced"], .build(resumes: false))
       }
@@ -194,7 +200,8 @@ struct Planner {
         )
       }
       let check = OutputCheck(places: configured.places(in: workspace), digests: digests)
-      return (.done, try check.unread(result).map { Self.describe($0, configured) }, .nothing)
+      let unread = try check.unread(result).map { Self.describe($0, configured) }
+      return (.done, Self.describe(gone: gone, wasForced) + unread, .nothing)
     }
     if record.phase == .building, isCurrent(record.run) {
       return (
@@ -212,6 +219,18 @@ struct Planner {
     return (
       .stale, basis.changes(since: earlier.basis, makers: makers), .build(resumes: false)
     )
+  }
+
+  private static func describe(gone: [String], _ wasForced: Bool) -> [String] {
+    guard let first = gone.first else { return [] }
+    let more = gone.count > 1 ? " and \(gone.count - 1) more" : ""
+    let lines = ["\(first)\(more): does not exist any more; the finished result is used instead"]
+    return lines
+      + (wasForced
+        ? [
+          "the forced rebuild cannot go on without it; to begin it again, restore it and run with --force"
+        ]
+        : [])
   }
 
   private static func describe(_ lost: LostFile, _ configured: ConfiguredStage) -> String {

@@ -71,6 +71,10 @@ public protocol Stage {
   /// content: when one changes, the stage is stale.
   func inputs() throws -> [StageInput]
 
+  /// The paths of what the finished result was made from and stands for, because it is gone: a new one cannot
+  /// be made.
+  func goneInputs() throws -> [String]
+
   /// What a finished run needs besides its own files and has lost, in words, or nil.
   func missingOutput() throws -> String?
 
@@ -172,6 +176,7 @@ extension Stage {
   public var readsIfMade: Set<Artifact> { [] }
   public func contentDigest(of artifact: Artifact) throws -> String? { nil }
   public func inputs() throws -> [StageInput] { [] }
+  public func goneInputs() throws -> [String] { [] }
   public func missingOutput() throws -> String? { nil }
   public func earlierSettings() throws -> [String: JSON] { [:] }
   public func takeOverEarlierResult() throws {}

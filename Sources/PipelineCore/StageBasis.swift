@@ -27,8 +27,8 @@ struct StageBasis: Equatable {
       changes.append("the stage's code changed: version \(earlier.version) -> \(version)")
     }
     changes += Self.differences("setting ", settings(of: earlier), effectiveSettings)
-    let before = Dictionary(earlier.inputs.map { ($0.name, $0) }) { first, _ in first }
-    let now = Dictionary(inputs.map { ($0.name, $0) }) { first, _ in first }
+    let before = Dictionary(earlier.inputs.map { (ExactText($0.name), $0) }) { first, _ in first }
+    let now = Dictionary(inputs.map { (ExactText($0.name), $0) }) { first, _ in first }
     for name in Set(before.keys).union(now.keys).sorted() {
       let (old, new) = (before[name], now[name])
       guard old?.identity != new?.identity else { continue }
@@ -39,7 +39,7 @@ struct StageBasis: Equatable {
         case (let old?, let new?):
           "differs from the one used before: \(old.identity.prefix(12)) -> \(new.identity.prefix(12))"
         }
-      changes.append("input \(new?.path ?? Folders.seenFromHere(name)) \(how)")
+      changes.append("input \(new?.path ?? Folders.seenFromHere(name.text)) \(how)")
     }
     let artifacts = Set(upstream.keys).union(earlier.upstream.keys).filter {
       upstream[$0] != earlier.upstream[$0]

@@ -212,8 +212,18 @@ extension StageBasis {
   func write(into json: inout JSON.Object) {
     json["version"] = .integer(version)
     json["settings"] = settings
-    json["inputs"] = JSON(Dictionary(inputs.map { ($0.name, $0.identity) }) { first, _ in first })
+    json["inputs"] = .object(Self.identities(of: inputs))
     json["upstream"] = JSON(upstream)
+  }
+
+  /// By name; of several inputs with one name the first.
+  private static func identities(of inputs: [StageInput]) -> JSON.Object {
+    let known = Dictionary(inputs.map { (ExactText($0.name), $0.identity) }) { first, _ in first }
+    var object = JSON.Object()
+    for (name, identity) in known.sorted(by: { $0.key < $1.key }) {
+      object[name.text] = .string(identity)
+    }
+    return object
   }
 
   /// SHA-256 of all that the result depends on.

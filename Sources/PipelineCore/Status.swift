@@ -83,8 +83,10 @@ extension Planner.Step {
   fileprivate func attempts(in workspace: Workspace) throws -> [String] {
     var runs = try Attempts(at: configured, in: workspace).all().map(\.run)
     if let record, record.phase == .building, state != .partial { runs.append(record.run) }
-    return runs.filter { $0.unitsDone > 0 }.map { run in
+    return runs.filter { $0.unitsDone > 0 }.compactMap { run in
       let changes = basis.changes(since: run.basis)
+      // A forced rebuild that ended: nothing resumes it.
+      guard state != .done || !changes.isEmpty else { return nil }
       return
         "started with different settings: \(run.unitsDone) of \(run.unitsTotal) \(configured.unit)"
         + (changes.isEmpty ? "" : " (\(changes.joined(separator: "; ")))")

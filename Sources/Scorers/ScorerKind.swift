@@ -11,6 +11,13 @@ public enum ScorerKind: String, CaseIterable, Sendable {
   case aesthetic1 = "aesthetic-v1"
   case aesthetic2 = "aesthetic-v2"
 
+  /// What is said of a name that is none of a scorer.
+  public static func hint(for name: String) -> String {
+    guard ["oracle", "procedural-world"].contains(name.lowercased()) else { return "" }
+    return "; the oracle of the built-in world scores images of a pipeline only: "
+      + "report.oracle=procedural-world, spo.held_out_oracle=procedural-world"
+  }
+
   /// Whether a score depends on the prompt.
   public var readsPrompts: Bool { headVersion == nil }
 

@@ -8,6 +8,10 @@ public struct DataVolume: Equatable, Sendable {
   package var prompts = 0
   /// Of lists of prompts.
   package var listedPrompts = 0
+  /// The comparisons that were looked at, where all are of an image with itself; otherwise 0.
+  package var alikePairs = 0
+  /// The first of them.
+  package var alikeExample = ""
   /// Bytes of all source files.
   package var sourceByteCount = 0
   /// Time to read a row, without its images.

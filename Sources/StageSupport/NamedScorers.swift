@@ -23,7 +23,7 @@ package struct NamedScorers {
         throw SettingConflict(
           setting,
           "must use scorers from \(ScorerKind.allCases.map(\.rawValue).joined(separator: ", ")), but is "
-            + "\"\(name)\"")
+            + "\"\(name)\"\(ScorerKind.hint(for: name))")
       }
       guard !path.isEmpty else {
         throw SettingConflict(

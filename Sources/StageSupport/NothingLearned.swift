@@ -10,6 +10,14 @@ package struct NothingLearned: ClassifiedError, CustomStringConvertible {
 
   package var description: String { "nothing was learned: \(reason)" }
 
+  /// Every comparison that prefers an image is of an image with itself.
+  package static func allAlike(_ decided: Int) -> NothingLearned {
+    NothingLearned(
+      reason: "all \(decided) training comparisons that are not ties compare an image with "
+        + "itself, which teaches no preference; add comparisons with a preferred image to "
+        + "ingest.source")
+  }
+
   /// No comparison prefers an image.
   package static func noneDecided(ties: Int, unlabelled: Int) -> NothingLearned {
     let total = ties + unlabelled

@@ -20,7 +20,7 @@ struct HeldOutData {
     let readers = work.filter { $0.stage.reads.contains(.catalog) }
     let stages = try pipeline.madeStages()
     let judges = stages.contains { $0 is TrainPreference }
-    let compares = judges || stages.contains { $0 is TuneDPO }
+    let compares = learnsFromComparisons(stages)
     guard !readers.isEmpty, compares || stages.contains(where: { $0 is TuneSPO }),
       let shard = stages.lazy.compactMap({ $0 as? Shard }).first
     else { return }
@@ -44,6 +44,10 @@ struct HeldOutData {
       catalog: catalog, settings: shard.settings,
       lost: try ingest.map { try LostSplits(catalog, $0.settings) } ?? LostSplits()
     ).require(withPairs: compares, holdsOutPairs: judges)
+  }
+
+  static func learnsFromComparisons(_ stages: [any Stage]) -> Bool {
+    stages.contains { $0 is TrainPreference || $0 is TuneDPO }
   }
 
   /// - Returns: the split to train on and the one held out; nil for the second: a part of the first is
@@ -153,6 +157,7 @@ struct HeldOutData {
 extension LabelCounts {
   /// - Throws: ``NothingLearned``, if no comparison to train on prefers an image
   func requireDecided() throws(NothingLearned) {
+    if decided > 0, alike == decided { throw .allAlike(decided) }
     guard decided == 0, total > 0 else { return }
     throw .noneDecided(ties: ties, unlabelled: unlabelled)
   }

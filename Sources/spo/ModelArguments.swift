@@ -2,6 +2,7 @@ import Checkpoints
 import CommandSyntax
 import Diffusion
 import Files
+import PipelineCore
 
 extension Arguments {
   /// The model that an option names, with the tokenizer and the VAE that go with it.
@@ -34,11 +35,19 @@ extension Arguments {
     case .folder?:
       let parts = ["model_index.json", "unet", "vae", "text_encoder", "tokenizer", "scheduler"]
       guard !parts.contains(where: { PathKind(of: "\(path)/\($0)") != nil }) else { return }
-      let isExport = PathKind(of: "\(path)/merged/model_index.json") != nil
+      // Of a pipeline's workspace, or of the folder that stage export wrote.
+      let merged = ["\(path)/merged", "\(path)/export/merged"].first {
+        PathKind(of: "\($0)/model_index.json") != nil
+      }
+      let isWorkspace = Workspace(path: path).isOurs
       throw MistakenModel(
         option: option,
         problem: "\(path): not a diffusers model (no model_index.json, no unet/)"
-          + (isExport ? "; use \(path)/merged, or --lora with a LoRA file of this folder" : ""))
+          + (merged.map { "; use \($0), or --lora with a LoRA file of this folder" }
+            ?? (isWorkspace
+              ? "; this is a workspace, so give the pipeline's model, and --lora with the LoRA that is in it"
+              : ""))
+      )
     case .file?:
       guard path.lowercased().hasSuffix(".safetensors"),
         let file = try? SafetensorsFile(path: path), !file.entries.isEmpty,

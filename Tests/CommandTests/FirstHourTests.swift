@@ -110,6 +110,10 @@ import Testing
         try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true)
       }
       try AtomicFile.replace("\(export)/merged/model_index.json", with: Array("{}".utf8))
+      let workspace = "\(folder)/workspace"
+      try FileManager.default.createDirectory(
+        atPath: "\(workspace)/state", withIntermediateDirectories: true)
+      try AtomicFile.replace("\(workspace)/lock", with: [])
       let table = "\(folder)/own.csv"
       try AtomicFile.replace(table, with: Array("prompt,image_0\nx,y.png\n".utf8))
       func sample(_ model: String, _ more: String...) throws -> Outcome {
@@ -121,7 +125,9 @@ import Testing
       for (path, words) in [
         ("\(folder)/data", "not a diffusers model (no model_index.json, no unet/)"),
         ("data/tiny-preference", "not a diffusers model"),
-        (export, "use \(export)/merged, or --lora"), (lora, "this is a LoRA"),
+        (export, "use \(export)/merged, or --lora"),
+        (folder, "use \(export)/merged, or --lora"), (workspace, "this is a workspace"),
+        (lora, "this is a LoRA"),
       ] {
         expect(try sample(path), failsAs: .input, naming: path, words)
       }

@@ -43,6 +43,15 @@ import Testing
     }
   }
 
+  @Test("the oracle is no scorer of evaluate, which says where it scores", arguments: ["", "=x"])
+  func oracle(value: String) throws {
+    for name in ["oracle", "procedural-world"] {
+      expect(
+        try Program(Self.evaluate + Self.prompts + ["--scorer", name + value]).outcome(),
+        failsAs: .usage, naming: "\(name)", "report.oracle=procedural-world")
+    }
+  }
+
   @Test("a scale in the name of a LoRA file leads to the option for it")
   func scaleInName() throws {
     try withTemporaryFolder { folder in

@@ -109,10 +109,15 @@ import Testing
   @Test(
     "what is no list is refused with its place",
     arguments: [
-      ("a.json", "{}", "array"), ("a.json", #"[{"words": "x"}]"#, "found: words"),
+      ("a.json", "{}", "an object, expected a list of prompts: ["),
+      ("a.json5", "[\"x\"]", "not a form of prompt lists; prompts are read from .json, "),
+      ("a.json", #"[{"words": "x"}]"#, "found: words"),
       ("a.json", "[3]", "object"), ("a.json", "[]", "no prompt"), ("a.txt", "\n \n", "no prompt"),
       ("a.csv", "name\nx\n", "found: name"), ("a.csv", "prompt,b\nx\n", "line 2: 1 fields"),
-      ("a.csv", "prompt\n\"x\ny", "line 2: a field"), ("a.jsonl", "\n{\"prompt\": \n", "line 2"),
+      ("a.csv", "prompt\n\"x\ny", "line 2: a field"),
+      ("a.jsonl", "\n{\"prompt\": \n", "a.jsonl:2:"),
+      ("a.jsonl", "\"x\"\n  {\"prompt\": nope}\n", "a.jsonl:2:14: "),
+      ("a.jsonl", "\"x\"\n[3]\n", "line 2"),
     ])
   func refused(name: String, content: String, part: String) {
     #expect {

@@ -107,7 +107,7 @@ struct MiniatureRun {
   func verify() throws -> [StageVerification] { try configured().verify() }
   func collectGarbage() throws -> [Garbage] { try configured().collectGarbage(isDry: false) }
 
-  private func configured(_ more: [String] = []) throws -> Pipeline {
+  func configured(_ more: [String] = []) throws -> Pipeline {
     let path = "\(Self.repository)/pipelines/\(pipeline).json5"
     return try Pipeline(
       path: path, stages: stageTypes,

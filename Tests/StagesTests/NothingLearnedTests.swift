@@ -1,6 +1,7 @@
 import Files
 import Foundation
 import PipelineCore
+import Stages
 import TestSupport
 import Testing
 
@@ -165,12 +166,21 @@ import Testing
         ? MiniatureRun(in: folder, pipeline: "sd15-dpo", overrides: ["encode.size=null"])
         : MiniatureRun(in: folder)
       try run.makeSources { first, _ in first }
+      let examined = StagesTests.failure {
+        _ = try Doctor(
+          limits: MachineLimits(memory: 1 << 40, freeDisk: nil), rates: .assumed
+        ) { _ in try run.configured() }
+      }
+      let words = "both images are the same in all "
+      #expect(examined?.contains(words) == true, "\(examined ?? "accepted")")
       let failure = try #require(outcome(of: run).failure)
       #expect(FailureKind(failure) == .nothingLearned)
       #expect(
         "\(failure)".contains(
           "all 8 training comparisons that are not ties compare an image with itself"),
         "\(failure)")
+      // Before anything is encoded.
+      #expect(!Folders.exists("\(run.workspace)/encodings.json"))
     }
   }
 

@@ -35,7 +35,9 @@ final class ImageSource {
 
   private func open(_ place: ImageLocation) throws -> (any RecordFile, [Int]) {
     let path = place.sourcePath
-    if let openFile, openFile.path == path { return (openFile.file, openFile.starts) }
+    if let openFile, ExactText(openFile.path) == ExactText(path) {
+      return (openFile.file, openFile.starts)
+    }
     guard Folders.exists(path) else { throw SourceError.gone(path: path) }
     // A location says how the column is called in its file.
     let options = ReadingOptions(imageRoot: place.imageRoot)

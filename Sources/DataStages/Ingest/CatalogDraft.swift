@@ -70,7 +70,7 @@ struct CatalogDraft {
         problems.append("\(error)".printable)
       }
     }
-    found.sort { $0.path < $1.path }
+    found.sort { ExactText($0.path) < ExactText($1.path) }
     do {
       let distinct = try SourceFiles.distinct(found)
       found = distinct.files
@@ -101,13 +101,21 @@ struct CatalogDraft {
     let isCut = limited.limitBy == .rows ? rowLimit < (limited.limit ?? .max) : false
     if isCut { limited.limit = rowLimit }
     var selection = try RowSelection(limited, sources: readable)
-    let files = sources.filter { source in readable.contains { $0.path == source.file.path } }
+    let paths = Set(readable.map { ExactText($0.path) })
+    let files = sources.filter { paths.contains(ExactText($0.file.path)) }
     try selection.sampleIfNeeded(limited) { caption in
       for source in files { try source.file.forEachCaption(caption) }
     }
     var settings = settings
     settings.copyImages = false
     let inspector = ImageInspector(settings)
+    do {
+      var preferences = SignedPreferences()
+      for source in files { try preferences.add(source.file) }
+      try preferences.requireNone()
+    } catch let error as any ClassifiedError where error.kind == .input {
+      problems.append("\(error)".printable)
+    }
     for source in files {
       let file = source.file
       let limit = selection.take(from: file)
@@ -116,7 +124,11 @@ struct CatalogDraft {
         path: file.path, identity: file.path, rowCount: file.blockRowCounts.reduce(0, +),
         rowGroupCount: file.blockRowCounts.count, image0Column: columns?.0,
         image1Column: columns?.1, imageRoot: settings.imageRoot)
-      guard let record = try catalog.sources().first(where: { $0.path == file.path }) else {
+      guard
+        let record = try catalog.sources().first(where: {
+          ExactText($0.path) == ExactText(file.path)
+        })
+      else {
         continue
       }
       do {

@@ -21,9 +21,11 @@ extension DataVolume {
     self.init()
     let options = try ReadingOptions(settings)
     var sample = SourceSample()
+    var preferences = SignedPreferences()
     for source in try SourceFile.all(settings) {
       let file = try source.open(options)
       try file.requireColumns(also: settings.filteredFields)
+      try preferences.add(file)
       let count = file.blockRowCounts.reduce(0, +)
       sourceByteCount += Folders.byteCount(of: source.path)
       if file.isPromptList {
@@ -31,13 +33,17 @@ extension DataVolume {
         prompts += count
         continue
       }
-      if sample.rows == 0 { try sample.read(file, settings) }
+      if sample.needsMore { try sample.read(file, settings) }
       // Rankings are as many rows as they have pairs.
       let pairCount = Int((Double(count) * sample.pairsPerRow).rounded())
       rows += pairCount
       rowsBySplit[source.split, default: 0] += pairCount
     }
     try sample.requireUsable()
+    if let first = sample.firstAlike(of: rows) {
+      (alikePairs, alikeExample) = (sample.pairs, first)
+    }
+    try preferences.requireNone()
     secondsPerRow = sample.secondsPerRow
     secondsPerImage = sample.secondsPerImage
     guard !Folders.exists(path) else {
@@ -65,7 +71,7 @@ private struct SourceSample {
   }
 
   private(set) var rows = 0
-  private var pairs = 0
+  private(set) var pairs = 0
   private var images: Set<String> = []
   private var prompts: Set<String> = []
   private var readingSeconds = 0.0
@@ -73,6 +79,9 @@ private struct SourceSample {
   private var decoded = 0
   /// Rows that cannot be used, and why the first cannot.
   private var faults = 0
+  /// Pairs of one image with itself, and the first of them.
+  private var samePairs = 0
+  private var firstSame: String?
   private var firstFault: String?
 
   var secondsPerRow: Double { readingSeconds / Double(max(1, rows)) }
@@ -94,9 +103,22 @@ private struct SourceSample {
     throw .nothingUsable(rows: faults, example: firstFault)
   }
 
+  /// Whether nothing was read yet, or only images beside themselves, of too few pairs to tell.
+  var needsMore: Bool { samePairs == pairs && pairs < Self.tellingPairCount }
+
+  /// The first pair that was looked at, if all are of an image with itself.
+  ///
+  /// - Parameter pairCount: of all sources, about; a few such pairs say nothing of many others
+  func firstAlike(of pairCount: Int) -> String? {
+    samePairs == pairs && pairs >= min(pairCount, Self.tellingPairCount) ? firstSame : nil
+  }
+
+  private static let tellingPairCount = 20
+
   mutating func read(_ file: any RecordFile, _ settings: IngestSettings) throws {
     let clock = ContinuousClock()
     let start = clock.now
+    let decodingBefore = decodingSeconds
     do {
       guard !file.blockRowCounts.isEmpty else { return }
       try file.forEachRow(inBlock: 0) { row, values in
@@ -116,6 +138,11 @@ private struct SourceSample {
         }
         prompts.insert(record.caption)
         pairs += record.comparisons.count
+        for pair in record.comparisons
+        where record.images[pair.first].isSame(as: record.images[pair.second]) {
+          samePairs += 1
+          if firstSame == nil { firstSame = "\(file.path): row \(row)" }
+        }
         for (index, image) in record.images.enumerated() {
           // Without identities every image counts as another one.
           guard images.insert(image.uid ?? "\(row) \(index)").inserted else { continue }
@@ -129,6 +156,27 @@ private struct SourceSample {
         if (clock.now - start) / .seconds(1) > Self.secondsAtMost { throw Enough() }
       }
     } catch is Enough {}
-    readingSeconds = max(0, (clock.now - start) / .seconds(1) - decodingSeconds)
+    readingSeconds += max(
+      0, (clock.now - start) / .seconds(1) - (decodingSeconds - decodingBefore))
+  }
+}
+
+extension DataVolume {
+  /// Refuses comparisons of images with themselves, from which nothing could be learned.
+  package func requireDifferentImages() throws {
+    guard alikePairs > 0 else { return }
+    throw SourceError.sameImages(pairs: alikePairs, example: alikeExample)
+  }
+}
+
+extension RecordImage {
+  /// Whether both say that they are one image: by identity, path or bytes.
+  fileprivate func isSame(as other: RecordImage) -> Bool {
+    if let uid, uid == other.uid { return true }
+    switch (image, other.image) {
+    case (.file(let path)?, .file(let otherPath)?): return path == otherPath
+    case (.bytes(let bytes)?, .bytes(let otherBytes)?): return bytes == otherBytes
+    default: return false
+    }
   }
 }

@@ -39,7 +39,7 @@ final class FolderRecords: RecordFile {
       let names = try Folders.names(in: folder).filter { !$0.hasPrefix(".") }
       return Group(
         folder: folder, prompt: names.contains(Self.promptFile) ? try Self.prompt(folder) : nil,
-        images: names.filter(Self.isImage).sorted())
+        images: names.filter(Self.isImage))
     }
     let names = groups.map { ($0.folder.split(separator: "/").last ?? "").lowercased() }
     guard names.count < 2 || !names.allSatisfy(Self.outcomes.contains) else {
@@ -87,7 +87,7 @@ final class FolderRecords: RecordFile {
   static func identity(of path: String, _ digests: FileDigests) throws -> String {
     var lines: [String] = []
     for folder in try promptFolders(in: path) {
-      for name in try Folders.names(in: folder).sorted()
+      for name in try Folders.names(in: folder)
       where name == promptFile || isImage(name) {
         let file = "\(folder)/\(name)"
         lines.append("\(try digests.digest(ofFile: file)) \(file.dropFirst(path.utf8.count))")
@@ -121,10 +121,10 @@ final class FolderRecords: RecordFile {
   private static func promptFolders(in path: String) throws -> [String] {
     let start = path.hasSuffix("/") ? String(path.dropLast()) : path
     let below = try PathPattern(PathPattern.escaped(start + "/") + "**").paths()
-    var folders: Set<String> = []
-    for file in below where isImage(file) { folders.insert(OutputPath.folder(of: file)) }
-    folders.remove(start)
-    return folders.sorted()
+    var folders: Set<ExactText> = []
+    for file in below where isImage(file) { folders.insert(ExactText(OutputPath.folder(of: file))) }
+    folders.remove(ExactText(start))
+    return folders.sorted().map(\.text)
   }
 
   /// By the end of its name; one of a format that is not read is rejected by its name.

@@ -25,17 +25,49 @@ extension Ingest {
         continue
       }
       // A name with brackets in it does not become a pattern when its file goes.
-      let isPath = named.contains { $0.path == SourceFiles.plain(pattern) }
-      let others = isPath ? [] : left.filter { path in !named.contains { $0.path == path } }
+      let names = Set(named.map { ExactText($0.path) })
+      let isPath = names.contains(ExactText(SourceFiles.plain(pattern)))
+      let others = isPath ? [] : left.filter { !names.contains(ExactText($0)) }
       if lost.count == named.count, let other = others.first {
         // Descriptions and the like count where there is nothing else: nobody said that they do now.
         guard others.allSatisfy(Self.isDoubtful), !Self.isDoubtful(first.path)
         else { continue }
         throw SourceError.left(path: other, source: pattern, gone: lost.map(\.path))
       }
-      gone += lost.filter { source in !gone.contains { $0.path == source.path } }
+      gone += lost.filter { source in !gone.contains { $0.id == source.id } }
     }
     return gone
+  }
+
+  package func goneInputs() throws -> [String] { try goneSources().map(\.path) }
+
+  /// The names by which the finished result has recorded what is gone: where a link led, it no longer says.
+  ///
+  /// - Parameter present: the names of what is there
+  func recordedNames(of gone: [SourceRecord], besides present: [String]) throws -> [String] {
+    guard !gone.isEmpty else { return [] }
+    let taken = Set(present.map(ExactText.init))
+    var recorded = try context.origin(of: Self.name)?.inputs ?? []
+    recorded.removeAll { taken.contains(ExactText($0.name)) }
+    return gone.map { source in
+      let place = recorded.firstIndex { $0.identity == source.identity }
+      return place.map { recorded.remove(at: $0).name } ?? Folders.canonical(source.path)
+    }
+  }
+
+  /// What is said before a new catalog is made without files that are gone and that a pattern still names.
+  func leftOutLines() throws -> [String] {
+    let stoodFor = Set(try goneSources().map(\.id))
+    let lost = ((try? catalogedSources()) ?? []).filter { source in
+      !stoodFor.contains(source.id) && !Folders.exists(source.path)
+        && settings.source.patterns.contains { SourceFiles.names($0, source.path) }
+    }
+    let hasCopies = try context.origin(of: Self.name)?.settings["copy_images"] == .bool(true)
+    return lost.map { source in
+      "\(source.path) does not exist any more: its \(Spelled.count(source.rowCount, of: "rows")) will not be in "
+        + "the new catalog; to keep them, restore it"
+        + (hasCopies ? ", or go on with ingest.copy_images=true" : "")
+    }
   }
 
   /// Whether something counts as records only where there are no others: descriptions, and the images' folders.
@@ -49,7 +81,7 @@ extension Ingest {
   func settings(without gone: [SourceRecord]) -> IngestSettings {
     var left = settings
     left.source.patterns.removeAll { pattern in
-      gone.contains { $0.path == SourceFiles.plain(pattern) }
+      gone.contains { ExactText($0.path) == ExactText(SourceFiles.plain(pattern)) }
     }
     return left
   }
@@ -75,8 +107,13 @@ extension SourceFiles {
   }
 }
 
-/// Refuses to read again what only the finished catalog stands for, before anything is begun.
+/// Says what a new catalog would lose, and refuses to read again what only the finished catalog stands for, before anything is begun.
 package enum GoneSources {
+  /// What the stages that have something to do leave out, each in a line.
+  package static func notes(on work: [PlannedWork]) throws -> [String] {
+    try work.compactMap { $0.stage as? Ingest }.flatMap { try $0.leftOutLines() }
+  }
+
   /// - Parameter work: the stages that have something to do
   /// - Throws: `SourceError`
   package static func require(for work: [PlannedWork]) throws {

@@ -35,14 +35,14 @@ package final class Ingest: DivisibleStage {
   package let writes: [Artifact: [String]] = [.catalog: [CatalogDatabase.fileName]]
 
   package let settings: IngestSettings
-  private let context: StageContext
+  let context: StageContext
   let options: ReadingOptions
   private var selection = RowSelection()
   /// What each source is taken for.
   private var readings = SourceReadings()
   private var catalogConnection: CatalogDatabase?
   private var openFile: (path: String, records: any RecordFile)?
-  private var sourceRecords: [String: SourceRecord] = [:]
+  private var sourceRecords: [ExactText: SourceRecord] = [:]
   private let inspector: ImageInspector
   /// Rows that cannot be used, without those that filters left out; and all rows there are.
   private var badRowCount = 0
@@ -77,15 +77,18 @@ package final class Ingest: DivisibleStage {
       : try SourceFile.all(left) { pattern in
         gone.contains { SourceFiles.names(pattern, $0.path) }
       }
+    let names = files.map { Folders.canonical($0.path) }
     let sources =
-      try files.map { (path: $0.path, identity: try identity(of: $0)) }
-      + gone.map { (path: $0.path, identity: $0.identity) }
+      try zip(names, files).map { (name: $0, path: $1.path, identity: try identity(of: $1)) }
+      + zip(try recordedNames(of: gone, besides: names), gone).map {
+        (name: $0, path: $1.path, identity: $1.identity)
+      }
     // A catalog of an earlier version may hold the same file by two names.
-    var counts: [String: Int] = [:]
+    var counts: [ExactText: Int] = [:]
     return sources.map { source in
-      let path = Folders.canonical(source.path)
-      counts[path, default: 0] += 1
-      let name = counts[path].map { $0 > 1 ? "\(path) (\($0))" : path } ?? path
+      let count = counts[ExactText(source.name), default: 0] + 1
+      counts[ExactText(source.name)] = count
+      let name = count > 1 ? "\(source.name) (\(count))" : source.name
       return StageInput(name: name, path: source.path, identity: source.identity)
     } + (try listInputs())
   }
@@ -143,8 +146,7 @@ package final class Ingest: DivisibleStage {
     if !context.isPart { try startAnewIfImagesAreBack() }
     // What is recorded so far is for whoever merges.
     let known =
-      context.isPart
-      ? [:] : Dictionary(uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
+      context.isPart ? [:] : try recordedSources()
     // What the finished catalog stands for cannot be read into another one.
     if let gone = try goneSources().first { throw SourceError.goneSource(path: gone.path) }
     let sources = try SourceFile.all(settings)
@@ -153,11 +155,15 @@ package final class Ingest: DivisibleStage {
     totalRowCount = 0
     selection = try RowSelection(settings, sources: sources)
     readings = SourceReadings()
+    var preferences = SignedPreferences()
     for source in sources {
       let file = try records(of: source.path, source)
+      try preferences.add(file)
       readings.add(file)
       let limit = selection.take(from: file)
-      let done = try known[source.path].map { try catalog().recordedRowGroups(ofSource: $0.id) }
+      let done = try known[ExactText(source.path)].map {
+        try catalog().recordedRowGroups(ofSource: $0.id)
+      }
       for (block, start) in file.blockStarts.dropLast().enumerated() where start < limit {
         let rowCount = file.blockRowCounts[block]
         totalRowCount += rowCount
@@ -168,6 +174,7 @@ package final class Ingest: DivisibleStage {
         position += 1
       }
     }
+    try preferences.requireNone()
     return items
   }
 
@@ -178,13 +185,13 @@ package final class Ingest: DivisibleStage {
   package func unitCount(of item: Item) -> Int { item.rowCount }
 
   package func beginCommits() throws {
-    sourceRecords = Dictionary(
-      uniqueKeysWithValues: try catalog().sources().map { ($0.path, $0) })
+    sourceRecords = try recordedSources()
     try catalog().removeDigests()
     try catalog().dropIndices()
     badRowCount = try catalog().badRowCount()
     try sampleIfNeeded()
     for line in readings.lines + selection.notes { context.progress.say(line) }
+    for line in try leftOutLines() { context.progress.say("warning: \(line)") }
     try checkRejects()
   }
 
@@ -295,23 +302,28 @@ package final class Ingest: DivisibleStage {
 
   /// The open file; one is kept, since items come file by file.
   private func records(of path: String, _ source: SourceFile) throws -> any RecordFile {
-    if let openFile, openFile.path == path { return openFile.records }
+    if let openFile, ExactText(openFile.path) == ExactText(path) { return openFile.records }
     let records = try source.open(options)
     try records.requireColumns(also: settings.filteredFields)
     openFile = (path, records)
     return records
   }
 
+  private func recordedSources() throws -> [ExactText: SourceRecord] {
+    Dictionary(
+      uniqueKeysWithValues: try catalog().sources().map { (ExactText($0.path), $0) })
+  }
+
   private func sourceRecord(_ source: SourceFile) throws -> SourceRecord {
-    if let record = sourceRecords[source.path] { return record }
+    if let record = sourceRecords[ExactText(source.path)] { return record }
     let file = try records(of: source.path, source)
     let columns = file.hasImages ? file.imageColumns : nil
     _ = try catalog().addSource(
       path: source.path, identity: try identity(of: source),
       rowCount: file.blockRowCounts.reduce(0, +), rowGroupCount: file.blockRowCounts.count,
       image0Column: columns?.0, image1Column: columns?.1, imageRoot: settings.imageRoot)
-    for record in try catalog().sources() { sourceRecords[record.path] = record }
-    guard let record = sourceRecords[source.path] else {
+    sourceRecords = try recordedSources()
+    guard let record = sourceRecords[ExactText(source.path)] else {
       throw SourceError.changed(path: source.path)
     }
     return record

@@ -1,4 +1,5 @@
 package import Catalog
+import Files
 package import PipelineCore
 
 /// The splits that the sources have and the catalog does not: every row of them was left out.
@@ -15,9 +16,9 @@ package struct LostSplits {
     let sources = try SourceFiles(settings, mayBeGone: { _ in true }).files
     let kept = try catalog.splits()
     for source in sources where !kept.contains(source.split) { counts[source.split] = [:] }
-    let splits = Dictionary(sources.map { ($0.path, $0.split) }) { first, _ in first }
+    let splits = Dictionary(sources.map { (ExactText($0.path), $0.split) }) { first, _ in first }
     for (path, code, count) in try catalog.rejectCountsBySource() {
-      guard let split = splits[path] else { continue }
+      guard let split = splits[ExactText(path)] else { continue }
       counts[split]?[code, default: 0] += count
     }
   }

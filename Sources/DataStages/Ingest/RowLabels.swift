@@ -66,10 +66,7 @@ struct RowLabels {
     }
     let names = (plan.name(of: .image0), plan.name(of: .image1))
     let ends = Self.ends(of: names)
-    // 1.0 is 1.
-    let word =
-      Double(text).flatMap(Int.init(exactly:)).map { "\($0)" }
-      ?? SpelledValue.truth(text).map { $0 ? "1" : "0" } ?? text.lowercased()
+    let word = Self.word(text)
     let first = [names.0.lowercased(), ends.0]
     let second = [names.1.lowercased(), ends.1]
     // Of names that the user chose, a 1 may be the end of the first or the number of the second.
@@ -93,6 +90,12 @@ struct RowLabels {
           + (word == "2"
             ? "; for labels 1 and 2, name the image columns image_1 and image_2" : ""))
     }
+  }
+
+  /// A value as it is compared: 1.0 and +1 are 1, and so is true.
+  static func word(_ text: String) -> String {
+    Double(text).flatMap(Int.init(exactly:)).map { "\($0)" }
+      ?? SpelledValue.truth(text).map { $0 ? "1" : "0" } ?? text.lowercased()
   }
 
   /// All that a value may be.

@@ -14,14 +14,21 @@ struct RowList {
     var parts: [Int: Set<Int>] = [:]
   }
 
-  private var rows: [String: Rows] = [:]
+  private var rows: [ExactText: Rows] = [:]
   private(set) var uids: Set<String> = []
+  /// The first line of each kind.
+  private var firstRow: String?
+  private var firstImage: String?
 
   private static let byteLimit = 1 << 30
 
   /// Whether it names rows, not images.
   var isOfRows: Bool { !rows.isEmpty }
-  var namesBoth: Bool { isOfRows && !uids.isEmpty }
+  /// The first line that names a row, and the first that names an image; nil where all are of one kind.
+  var mixture: (row: String, image: String)? {
+    guard let firstRow, let firstImage else { return nil }
+    return (firstRow, firstImage)
+  }
 
   /// - Parameter sources: the paths of the files that rows may be of
   init(paths: [String], sources: [String]) throws {
@@ -41,7 +48,12 @@ struct RowList {
       let entry = SpelledValue.trimmed(String(line))
       guard !entry.isEmpty, !entry.hasPrefix("#") else { continue }
       do throws(EntryError) {
-        try add(entry: entry, sources)
+        let place = "\(path): line \(index + 1)"
+        if try add(entry: entry, sources) {
+          firstRow = firstRow ?? place
+        } else {
+          firstImage = firstImage ?? place
+        }
       } catch {
         throw SourceError.malformed(
           path: path,
@@ -53,15 +65,16 @@ struct RowList {
 
   private struct EntryError: Error { let reason: String }
 
-  private mutating func add(entry: String, _ sources: [String]) throws(EntryError) {
+  /// - Returns: whether it names a row
+  private mutating func add(entry: String, _ sources: [String]) throws(EntryError) -> Bool {
     let colon = entry.lastIndex(of: ":")
     let number = colon.map { entry[entry.index(after: $0)...] } ?? entry[...]
     guard let (row, part) = Self.row(number) else {
       uids.insert(entry)
-      return
+      return false
     }
     let name = colon.map { String(entry[..<$0]) }
-    let matches = name.map { name in sources.filter { Self.names(name, $0) } } ?? sources
+    let matches = name.map { Self.named($0, sources) } ?? sources
     guard let source = matches.first, matches.count == 1 else {
       throw EntryError(
         reason: name == nil
@@ -71,10 +84,11 @@ struct RowList {
             : "\(matches.count) sources have this name; write more of its path")
     }
     if let part {
-      rows[source, default: Rows()].parts[row, default: []].insert(part)
+      rows[ExactText(source), default: Rows()].parts[row, default: []].insert(part)
     } else {
-      rows[source, default: Rows()].whole.insert(row)
+      rows[ExactText(source), default: Rows()].whole.insert(row)
     }
+    return true
   }
 
   /// A row's number, and a pair's behind a dot.
@@ -87,18 +101,23 @@ struct RowList {
     return (numbers[0], numbers.count == 2 ? numbers[1] : nil)
   }
 
-  /// Whether a path is this one or ends in it.
-  private static func names(_ name: String, _ path: String) -> Bool {
-    path == name || path.hasSuffix("/" + name)
+  /// The paths that are this one or end in it: of those that Unicode counts as the same, the one with its bytes.
+  private static func named(_ name: String, _ paths: [String]) -> [String] {
+    let named = paths.filter { $0 == name || $0.hasSuffix("/" + name) }
+    guard named.count > 1 else { return named }
+    let exact = named.filter { $0.utf8.reversed().starts(with: name.utf8.reversed()) }
+    return exact.isEmpty ? named : exact
   }
 
   /// - Parameter part: nil: any pair of the row
   func hasRow(_ row: Int, _ part: Int?, _ path: String) -> Bool {
-    guard let rows = rows[path] else { return false }
+    guard let rows = rows[ExactText(path)] else { return false }
     if rows.whole.contains(row) { return true }
     guard let parts = rows.parts[row] else { return false }
     return part.map(parts.contains) ?? true
   }
 
-  func isWhole(_ row: Int, _ path: String) -> Bool { rows[path]?.whole.contains(row) ?? false }
+  func isWhole(_ row: Int, _ path: String) -> Bool {
+    rows[ExactText(path)]?.whole.contains(row) ?? false
+  }
 }

@@ -4,7 +4,7 @@ import PipelineCore
 /// Which rows the settings `limit`, `keep` and `drop` ask for.
 struct RowSelection {
   /// The number of rows of each file that count; nil: all.
-  private var rowLimits: [String: Int]?
+  private var rowLimits: [ExactText: Int]?
   /// Digests of the prompts of a sample.
   private var prompts: Set<String>?
   private var keep: RowList?
@@ -22,9 +22,10 @@ struct RowSelection {
     let paths = sources.map(\.path)
     if !settings.keep.patterns.isEmpty {
       let list = try RowList(paths: settings.keep.patterns, sources: paths)
-      guard !list.namesBoth else {
+      if let (row, image) = list.mixture {
         throw PipelineError.badSetting(
-          path: "ingest.keep", reason: "mixes rows and images; use lists of one kind")
+          path: "ingest.keep",
+          reason: "mixes rows (\(row)) and images (\(image)); use lists of one kind")
       }
       keep = list
     }
@@ -43,7 +44,7 @@ struct RowSelection {
     let taken = min(left, count)
     rowsLeft = left - taken
     rowLimits = rowLimits ?? [:]
-    rowLimits?[file.path] = taken
+    rowLimits?[ExactText(file.path)] = taken
     unreadRows += count - taken
     notes = unreadRows > 0 ? ["ingest.limit excludes \(Spelled.count(unreadRows, of: "rows"))"] : []
     return taken
@@ -72,7 +73,7 @@ struct RowSelection {
     ]
   }
 
-  private func rowLimit(of path: String) -> Int? { rowLimits.map { $0[path] ?? 0 } }
+  private func rowLimit(of path: String) -> Int? { rowLimits.map { $0[ExactText(path)] ?? 0 } }
 
   func check(row: Int, of path: String) throws(RowFault) {
     if let limit = rowLimit(of: path), row >= limit {

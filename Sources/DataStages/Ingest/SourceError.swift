@@ -16,6 +16,8 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
   case changedImage(path: String)
   case missingImage(path: String)
   case gone(path: String)
+  case sameImages(pairs: Int, example: String)
+  case signedPreferences(path: String, column: String)
   case goneSource(path: String)
   case left(path: String, source: String, gone: [String])
   case nothingUsable(rows: Int, example: String)
@@ -87,6 +89,12 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
     case .gone(let path):
       "\(path): the images in it are needed, but it does not exist any more; restore it "
         + "(with ingest.copy_images=true the catalog would have them)"
+    case .sameImages(let pairs, let example):
+      "ingest.source: both images are the same in all \(pairs) comparisons that were looked at, such as "
+        + "\(example.printable); name the columns of two different images in ingest.columns"
+    case .signedPreferences(let path, let column):
+      "\(path): column \(column) has only 1 and -1, which may mean the first and the second image, or an image "
+        + "and a tie; write first and second, and tie where no image is preferred"
     case .nothingUsable(let rows, let example):
       "ingest: none of the \(rows) rows can be used; the first reason: \(example.printable)"
     }

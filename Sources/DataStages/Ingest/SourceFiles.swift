@@ -122,13 +122,13 @@ package struct SourceFiles {
     }
     // With repetitions, of which something is said.
     var paths: [String] = []
-    var unread: Set<String> = []
+    var unread: Set<ExactText> = []
     var bases: [String] = []
     for pattern in sources.patterns {
       let matches = try SourceMatches(pattern, format)
       if matches.files.isEmpty, !mayBeGone(pattern) { throw matches.emptiness }
-      paths += Set(matches.files)
-      unread.formUnion(matches.unread)
+      paths += Set(matches.files.map(ExactText.init)).map(\.text)
+      unread.formUnion(matches.unread.map(ExactText.init))
       if let base = matches.base { bases.append(Self.place(base)) }
     }
     // The folders above data that lies elsewhere do not say what it is; how a path is spelled says nothing.
@@ -136,11 +136,11 @@ package struct SourceFiles {
     let above = Self.commonFolder(bases.filter { $0.hasPrefix("..") })
     var silent: [String] = []
     var named: [SourceFile] = []
-    for path in paths.sorted() {
+    for path in paths.sortedExactly() {
       let place = Self.place(path)
       let base = place.hasPrefix("/") ? root : place.hasPrefix("..") ? above : ""
       let name = split ?? SplitName.named(in: place, below: base)
-      if name == nil, silent.last != path { silent.append(path) }
+      if name == nil, silent.last.map(ExactText.init) != ExactText(path) { silent.append(path) }
       named.append(SourceFile(path: path, split: name ?? "train"))
     }
     let (files, repeated) = try Self.distinct(named)
@@ -152,13 +152,14 @@ package struct SourceFiles {
     }
     notes += repeated
     // Images are what records name.
-    let passedOver = unread.subtracting(paths).filter { !FolderRecords.isImage($0) }
+    let passedOver = unread.subtracting(paths.map(ExactText.init)).sorted().map(\.text)
+      .filter { !FolderRecords.isImage($0) }
     let lists = passedOver.filter { SourceFormat(path: $0) != nil }
-    if let first = passedOver.subtracting(lists).min() {
+    if let first = passedOver.first(where: { SourceFormat(path: $0) == nil }) {
       let count = passedOver.count - lists.count
       notes.append("ignored next to the record files: \(first)\(Self.more(count))")
     }
-    if let first = lists.min() {
+    if let first = lists.first {
       notes.append(
         "not read: \(first)\(Self.more(lists.count)): JSON and text are read where there are no other records, or if "
           + "ingest.source names them")
@@ -181,12 +182,12 @@ package struct SourceFiles {
   /// - Returns: the files in their order, and a line for each name that is left out
   /// - Throws: `PipelineError.badSetting`, if the names of one file say different splits
   static func distinct(_ files: [SourceFile]) throws -> (files: [SourceFile], notes: [String]) {
-    var firsts: [String: SourceFile] = [:]
+    var firsts: [ExactText: SourceFile] = [:]
     var distinct: [SourceFile] = []
     var notes: [String] = []
-    var repeated: Set<String> = []
+    var repeated: Set<ExactText> = []
     for file in files {
-      let place = Folders.canonical(file.path)
+      let place = ExactText(Folders.canonical(file.path))
       guard let first = firsts[place] else {
         firsts[place] = file
         distinct.append(file)
@@ -199,13 +200,13 @@ package struct SourceFiles {
             "\(first.path) and \(file.path) are the same file, whose rows cannot be in both split "
             + "\(first.split) and split \(file.split); list it once, or set ingest.split")
       }
-      if first.path == file.path {
-        repeated.insert(file.path)
+      if ExactText(first.path) == ExactText(file.path) {
+        repeated.insert(ExactText(file.path))
       } else {
         notes.append("read once: \(file.path) is the same file as \(first.path)")
       }
     }
-    if let path = repeated.min() {
+    if let path = repeated.min()?.text {
       notes.append("read once: \(path)\(more(repeated.count)), though listed several times")
     }
     return (distinct, notes)
@@ -318,7 +319,8 @@ private struct SourceMatches {
     // Beside tables that are not read, JSON describes them.
     guard !certain.isEmpty || arrow == nil else { return }
     files = (others.isEmpty ? records : others).map(SourceFiles.plain)
-    unread = Set(found.map(SourceFiles.plain)).subtracting(files).sorted()
+    let read = Set(files.map(ExactText.init))
+    unread = found.map(SourceFiles.plain).filter { !read.contains(ExactText($0)) }
   }
 
   /// Why there are no files.

@@ -9,6 +9,8 @@ struct TextBlocks {
     var offset: Int
     var byteCount: Int
     var rowCount: Int
+    /// The number of ends of lines, outside quotes, before it.
+    var lineCount = 0
   }
 
   static let rowLimit = 500
@@ -22,16 +24,18 @@ struct TextBlocks {
     var block = Block(offset: begin, byteCount: 0, rowCount: 0)
     var splitter = RecordSplitter(hasQuotes: hasQuotes)
     var recordStart = begin
+    var lineCount = 0
     for start in stride(from: begin, to: file.size, by: 1 << 20) {
       let chunk = try file.read(at: start, count: min(1 << 20, file.size - start))
       splitter.feed(chunk) { end, isRecord in
         recordStart = start + end
+        lineCount += 1
         if isRecord { block.rowCount += 1 }
         let byteCount = recordStart - block.offset
         guard block.rowCount >= rowLimit || byteCount >= byteLimit else { return }
         block.byteCount = byteCount
         blocks.append(block)
-        block = Block(offset: recordStart, byteCount: 0, rowCount: 0)
+        block = Block(offset: recordStart, byteCount: 0, rowCount: 0, lineCount: lineCount)
       }
       guard start + chunk.count - recordStart <= recordByteLimit else {
         throw SourceError.malformed(

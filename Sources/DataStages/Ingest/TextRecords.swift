@@ -131,7 +131,13 @@ final class TextRecords: RecordFile {
     return records.map { record in
       if form == .lines { return line(record) }
       do {
-        return row(try JSON(parsing: Array(record), dialect: .python, source: "record"))
+        return row(try JSON(parsing: Array(record), dialect: .python, source: path))
+      } catch JSONError.syntax(_, _, let column, let problem) {
+        // Rows count from 0 and leave out what is blank; an editor counts lines.
+        let line =
+          block.lineCount + bytes[..<record.startIndex].count { $0 == UInt8(ascii: "\n") } + 1
+        return .failure(
+          RowFault(nil, "unreadable-record", "line \(line), column \(column): \(problem)"))
       } catch {
         return .failure(RowFault(nil, "unreadable-record", "\(error)"))
       }

@@ -58,14 +58,18 @@ extension SchedulerConfig {
         path: json.path, key: "steps_offset", found: "\(offset)", supported: "0 to \(count)")
     }
     let spacing = try choice("timestep_spacing", default: spacing)
-    let timesteps = spacing.timesteps(
-      stepCount: stepCount, of: count, offset: offset, extra: extra, last: last, isExact: isExact)
-    guard let first = timesteps.first, first <= Float(count - 1), timesteps.allSatisfy({ $0 >= 0 })
-    else {
-      throw SchedulerError.stepCount(
-        stepCount, path: json.path,
-        problem: "\(spacing) spacing with offset \(offset) goes beyond timestep \(count - 1)")
+    /// Nil where they do not lie in the schedule.
+    func timesteps(_ stepCount: Int) -> [Float]? {
+      let timesteps = spacing.timesteps(
+        stepCount: stepCount, of: count, offset: offset, extra: extra, last: last, isExact: isExact)
+      guard let first = timesteps.first, first <= Float(count - 1) else { return nil }
+      return timesteps.allSatisfy { $0 >= 0 } ? timesteps : nil
     }
-    return timesteps
+    if let timesteps = timesteps(stepCount) { return timesteps }
+    let most = (1..<stepCount).last { timesteps($0) != nil }
+    throw SchedulerError.stepCount(
+      stepCount, path: json.path,
+      problem: "\(spacing) spacing with offset \(offset) goes beyond timestep \(count - 1)"
+        + (most.map { "; the most that fit are \($0)" } ?? ""))
   }
 }

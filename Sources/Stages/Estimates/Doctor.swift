@@ -127,7 +127,13 @@ public struct Doctor {
     let disk = try Self.diskProblem(work, scale, overrides, limits, makePipeline)
     if let disk { problems.append(disk) }
     try GoneSources.require(for: work)
+    notes += try GoneSources.notes(on: work)
     try HeldOutData.require(for: work, of: pipeline)
+    if work.contains(where: { $0.stage is Ingest }),
+      HeldOutData.learnsFromComparisons(try pipeline.madeStages())
+    {
+      try scale.volume.requireDifferentImages()
+    }
     try ReportedSplit.require(for: work, of: pipeline)
     try OraclePrompts.require(for: work, of: pipeline)
   }

@@ -30,9 +30,6 @@ extension ComparisonData {
       }
     }
     guard decided > 0 else { throw NothingLearned.noneDecided(ties: ties, unlabelled: unlabelled) }
-    throw NothingLearned(
-      reason: "all \(decided) training comparisons that are not ties compare an image with "
-        + "itself, which teaches no preference; add comparisons with a preferred image to "
-        + "ingest.source")
+    throw NothingLearned.allAlike(decided)
   }
 }

@@ -161,11 +161,14 @@ enum Evaluate: Command {
     let scorers = try arguments.values("scorer").map { text in
       let parts = text.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       guard parts.count == 2, !parts[1].isEmpty else {
-        throw arguments.error("--scorer must be of the form NAME=DIR, but is \"\(text)\"")
+        throw arguments.error(
+          "--scorer must be of the form NAME=DIR, but is \"\(text)\""
+            + ScorerKind.hint(for: String(parts[0])))
       }
       guard let kind = ScorerKind(rawValue: String(parts[0])) else {
         throw arguments.error(
-          "unknown scorer \"\(parts[0])\"; available: \(names.joined(separator: ", "))")
+          "unknown scorer \"\(parts[0])\"; available: \(names.joined(separator: ", "))"
+            + ScorerKind.hint(for: String(parts[0])))
       }
       return (kind, try arguments.present(String(parts[1]), "scorer"))
     }

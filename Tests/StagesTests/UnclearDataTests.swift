@@ -1,0 +1,104 @@
+import Catalog
+import DataStages
+import Files
+import Foundation
+import PipelineCore
+import Stages
+import TestSupport
+import Testing
+
+/// Data that can be read, but not as what it seems to say.
+@Suite struct UnclearDataTests {
+  private func doctor(_ pipeline: DataPipeline) throws -> Doctor {
+    try Doctor(limits: MachineLimits(memory: 1 << 40, freeDisk: nil), rates: .assumed) { _ in
+      try pipeline.pipeline()
+    }
+  }
+
+  /// Text files beside six images, `0.png` to `5.png`.
+  private func with(
+    _ files: [String: String], _ body: (String, inout DataPipeline) throws -> Void
+  ) throws {
+    try withTemporaryFolder { folder in
+      for number in 0..<6 {
+        try AtomicFile.replace("\(folder)/\(number).png", with: try picture(number))
+      }
+      for (name, text) in files {
+        try AtomicFile.replace("\(folder)/\(name)", with: Array(text.utf8))
+      }
+      var pipeline = try DataPipeline(in: folder, sources: files.keys.sorted())
+      pipeline.ingest["max_reject_fraction"] = 0.9
+      try body(folder, &pipeline)
+    }
+  }
+
+  /// A row for each value, of different images.
+  private func preferences(_ values: [String]) -> String {
+    "prompt,image_0,image_1,preferred\n"
+      + values.enumerated().map { "fox \($0),0.png,\($0 % 5 + 1).png,\($1)\n" }.joined()
+  }
+
+  @Test("a column of 1 and -1 alone is refused: it is not clear which image, or a tie, is meant")
+  func signs() throws {
+    for values in [["1", "-1", "1"], ["+1", "-1.0"], ["-1", "1.0", ""]] {
+      try with(["a.csv": preferences(values)]) { folder, pipeline in
+        let words = "\(folder)/a.csv: column preferred has only 1 and -1, which may mean"
+        #expect(failure { try pipeline.run(through: "ingest") }?.contains(words) == true)
+        #expect(failure { _ = try doctor(pipeline) }?.contains(words) == true)
+        let preview = try IngestPreview(files: ["\(folder)/a.csv"], overrides: [], rowLimit: 10)
+        #expect(preview.problems.contains { $0.contains(words) }, "\(preview.problems)")
+      }
+    }
+  }
+
+  @Test("with any other value in any file, or without both, -1 is a tie as documented")
+  func plainSigns() throws {
+    for (files, labels) in [
+      (["a.csv": ["1", "-1", "0"]], ["0.0", "0.5", "1.0"]),
+      (["a.csv": ["1", "-1"], "b.csv": ["0"]], ["0.0", "0.5", "1.0"]),
+      (["a.csv": ["1", "-1", "tie"]], ["0.0", "0.5", "0.5"]),
+      (["a.csv": ["1", "1"]], ["0.0", "0.0"]),
+      (["a.csv": ["-1"]], ["0.5"]),
+    ] as [([String: [String]], [String])] {
+      try with(files.mapValues(preferences)) { _, pipeline in
+        try pipeline.run(through: "ingest")
+        let found = try pipeline.catalog().database.rows("SELECT label_0 FROM pair ORDER BY 1") {
+          "\(try $0[0] as Double)"
+        }
+        #expect(found == labels, "\(files)")
+      }
+    }
+  }
+
+  @Test("a list that names rows and images says where it does which")
+  func mixedLists() throws {
+    let rows = "prompt,chosen,rejected\n" + (0..<4).map { "fox,\($0).png,\($0 + 1).png\n" }.joined()
+    try with(["a.csv": rows]) { folder, pipeline in
+      let list = "\(folder)/keep.txt"
+      try AtomicFile.replace(list, with: Array("# good ones\na.csv:1\n\nabcdef\n2\n".utf8))
+      pipeline.ingest["keep"] = .string(list)
+      let message = failure { try pipeline.run(through: "ingest") } ?? "accepted"
+      #expect(
+        message.contains("mixes rows (\(list): line 2) and images (\(list): line 4)"), "\(message)")
+    }
+  }
+
+  @Test("a record of JSON lines that cannot be parsed is rejected with its line and column")
+  func place() throws {
+    let good = #"{"prompt": "a", "chosen": "0.png", "rejected": "1.png"}"#
+    // More than a block of records before the last one.
+    let lines =
+      ["", good, #"{"prompt": nope}"#] + [String](repeating: good, count: 600) + [
+        "", "[1 2]", good,
+      ]
+    try with(["a.jsonl": lines.joined(separator: "\n")]) { _, pipeline in
+      try pipeline.run(through: "ingest")
+      let reasons = try pipeline.catalog().database.rows(
+        "SELECT reason FROM reject ORDER BY row"
+      ) { try $0[0] as String }
+      #expect(reasons.count == 2)
+      #expect(reasons.first?.hasPrefix("line 3, column 12: ") == true, "\(reasons)")
+      #expect(reasons.last?.hasPrefix("line 605, column 4: ") == true, "\(reasons)")
+    }
+  }
+}
