@@ -32,7 +32,7 @@ extension KernelSource {
     typedef unsigned int uint;
     typedef unsigned short ushort;
     typedef unsigned long long wide;
-    #define KERNEL extern "C" __global__ void __launch_bounds__(GROUP_SIZE)
+    #define KERNEL extern "C" __global__ void __launch_bounds__(GROUP_SIZE, 1)
     #define DEVICE static __device__ __forceinline__
     #define GLOBAL
     #define LOCAL __shared__
