@@ -146,7 +146,7 @@ fuzz-corpus: build
 sanitize: deps
 	SPO_TARGETS="FilesTests ParquetTests ImagingTests CheckpointsTests CatalogTests TelemetryTests" \
 	  ASAN_OPTIONS=detect_leaks=0 swift test --sanitize=address --scratch-path .build-address --no-parallel
-	SPO_TARGETS=TensorCoreTests swift test --sanitize=thread --scratch-path .build-thread \
+	SPO_TARGETS=HostResourcesTests swift test --sanitize=thread --scratch-path .build-thread \
 	  --no-parallel --filter ThreadsTests
 
 check-cuda: deps .venv-cuda/ready

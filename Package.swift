@@ -10,7 +10,9 @@ let package = Package(
     .executable(name: "spo", targets: ["spo"]),
     .library(name: "Parquet", targets: ["Parquet"]),
     .library(name: "Checkpoints", targets: ["Checkpoints"]),
-    .library(name: "Diffusion", targets: ["Diffusion", "Autograd", "TensorCore"]),
+    .library(
+      name: "Diffusion",
+      targets: ["Diffusion", "Autograd", "TensorCore", "HostResources", "RandomStreams"]),
   ],
   // Lowest layer first: a target depends only on targets above it in this list.
   targets: [
@@ -37,52 +39,64 @@ let package = Package(
     .target(name: "PipelineCore", dependencies: ["Files", "Ranks"]),
     .target(name: "CommandSyntax", dependencies: ["PipelineCore", "Files"]),
 
+    .target(name: "RandomStreams"),
+    .target(name: "HostResources", dependencies: ["COpenBLAS", "Files"]),
     .target(
-      name: "TensorCore", dependencies: ["COpenBLAS", "Files"], swiftSettings: kernelSettings),
-    .target(name: "Backends", dependencies: ["TensorCore"]),
+      name: "TensorCore", dependencies: ["HostResources", "COpenBLAS"],
+      swiftSettings: kernelSettings),
+    .target(name: "Backends", dependencies: ["TensorCore", "HostResources"]),
     .target(
-      name: "Devices", dependencies: ["Backends", "TensorCore", "DynamicLibraries", "Files"]),
-    .target(name: "Autograd", dependencies: ["Backends", "TensorCore"]),
+      name: "Devices",
+      dependencies: ["Backends", "TensorCore", "HostResources", "DynamicLibraries", "Files"]),
+    .target(name: "Autograd", dependencies: ["Backends", "TensorCore", "HostResources"]),
     .target(
-      name: "NN", dependencies: ["Autograd", "Backends", "TensorCore", "Checkpoints", "Files"]),
-    .target(
-      name: "Diffusion",
-      dependencies: ["NN", "Autograd", "Backends", "TensorCore", "Checkpoints", "Files"]),
-    .target(
-      name: "PreferenceModels",
-      dependencies: ["Diffusion", "NN", "Autograd", "TensorCore", "Files"]),
-    .target(
-      name: "Scorers",
+      name: "NN",
       dependencies: [
-        "PreferenceModels", "Diffusion", "NN", "Autograd", "TensorCore", "Imaging", "Checkpoints",
+        "Autograd", "Backends", "TensorCore", "HostResources", "RandomStreams", "Checkpoints",
         "Files",
       ]),
     .target(
-      name: "StepwiseOptimization", dependencies: ["Diffusion", "NN", "Autograd", "TensorCore"]),
+      name: "Diffusion",
+      dependencies: [
+        "NN", "Autograd", "Backends", "TensorCore", "HostResources", "RandomStreams", "Checkpoints",
+        "Files",
+      ]),
+    .target(
+      name: "PreferenceModels",
+      dependencies: ["Diffusion", "NN", "Autograd", "TensorCore", "HostResources", "Files"]),
+    .target(
+      name: "Scorers",
+      dependencies: [
+        "PreferenceModels", "Diffusion", "NN", "Autograd", "Imaging", "Checkpoints", "Files",
+      ]),
+    .target(
+      name: "StepwiseOptimization",
+      dependencies: ["Diffusion", "NN", "Autograd", "TensorCore", "RandomStreams"]),
     .target(
       name: "Apply",
       dependencies: [
         "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN", "Autograd", "Checkpoints",
         "Files",
       ]),
-    .target(name: "ProceduralWorld", dependencies: ["TensorCore", "Files"]),
+    .target(name: "ProceduralWorld", dependencies: ["TensorCore", "RandomStreams", "Files"]),
     .target(
       name: "Evaluation",
       dependencies: [
-        "Scorers", "Reporting", "Diffusion", "NN", "Autograd", "TensorCore", "Imaging",
-        "PipelineCore", "Parquet", "Files",
+        "Scorers", "Reporting", "Diffusion", "NN", "Autograd", "TensorCore", "HostResources",
+        "RandomStreams", "Imaging", "PipelineCore", "Parquet", "Files",
       ]),
     .target(
       name: "StageSupport",
       dependencies: [
         "PipelineCore", "Imaging", "Shards", "Checkpoints", "Files", "PreferenceModels",
         "ProceduralWorld", "Scorers", "Diffusion", "NN", "Autograd", "Backends", "TensorCore",
+        "HostResources",
       ]),
     .target(
       name: "DataStages",
       dependencies: [
         "StageSupport", "PipelineCore", "Catalog", "Parquet", "Imaging", "Shards", "Reporting",
-        "Files", "PreferenceModels", "Diffusion", "NN", "Autograd", "Backends", "TensorCore",
+        "Files", "PreferenceModels", "Diffusion", "NN", "Autograd", "Backends", "HostResources",
       ]),
     // Reads shards, and neither catalogs nor sources.
     .target(
@@ -90,8 +104,7 @@ let package = Package(
       dependencies: [
         "StageSupport", "PipelineCore", "Shards", "Telemetry", "Imaging", "Checkpoints", "Files",
         "ProceduralWorld", "Scorers", "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN",
-        "Autograd", "Backends",
-        "TensorCore", "Ranks",
+        "Autograd", "Backends", "TensorCore", "RandomStreams", "Ranks",
       ]),
     .target(
       name: "ReportStages",
@@ -99,7 +112,7 @@ let package = Package(
         "TrainingStages", "DataStages", "StageSupport", "Evaluation", "Scorers", "PipelineCore",
         "Shards", "Telemetry", "Reporting", "ProceduralWorld", "Imaging", "Checkpoints", "Files",
         "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN", "Autograd", "Backends",
-        "TensorCore",
+        "RandomStreams",
       ]),
     // They make the embedded model and its comparisons.
     .target(
@@ -107,23 +120,23 @@ let package = Package(
       dependencies: [
         "ReportStages", "TrainingStages", "StageSupport", "PipelineCore", "Parquet", "Telemetry",
         "ProceduralWorld", "Imaging", "Checkpoints", "Files", "Diffusion", "NN", "Autograd",
-        "Backends", "TensorCore",
+        "Backends", "TensorCore", "HostResources", "RandomStreams",
       ]),
     .target(
       name: "Stages",
       dependencies: [
         "WorldStages", "ReportStages", "TrainingStages", "DataStages", "StageSupport", "Evaluation",
         "PipelineCore", "Catalog", "Parquet", "Imaging", "Shards", "Files", "PreferenceModels",
-        "Diffusion", "ProceduralWorld", "Devices", "Backends", "TensorCore", "Ranks",
+        "Diffusion", "ProceduralWorld", "Devices", "Backends", "HostResources", "Ranks",
       ]),
     .executableTarget(
       name: "spo",
       dependencies: [
         "Apply", "Stages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
-        "Evaluation", "Reporting", "Scorers", "CommandSyntax", "PipelineCore", "Catalog",
-        "Parquet", "Imaging", "Shards", "Telemetry",
-        "Checkpoints", "Files", "Diffusion", "PreferenceModels", "StepwiseOptimization", "NN",
-        "Autograd", "Devices", "Backends", "TensorCore", "COpenBLAS", "CProcessor", "Ranks",
+        "Evaluation", "Reporting", "Scorers", "CommandSyntax", "PipelineCore", "Catalog", "Parquet",
+        "Imaging", "Shards", "Telemetry", "Checkpoints", "Files", "Diffusion", "PreferenceModels",
+        "StepwiseOptimization", "NN", "Autograd", "Devices", "Backends", "TensorCore",
+        "HostResources", "RandomStreams", "COpenBLAS", "CProcessor", "Ranks",
       ]),
 
     .target(name: "TestSupport", dependencies: ["Files", "Ranks"], path: "Tests/TestSupport"),
@@ -138,51 +151,62 @@ let package = Package(
     .testTarget(
       name: "PipelineCoreTests", dependencies: ["PipelineCore", "Files", "Ranks", "TestSupport"]),
     .testTarget(name: "CommandSyntaxTests", dependencies: ["CommandSyntax"]),
-    .testTarget(name: "TensorCoreTests", dependencies: ["TensorCore", "TestSupport"]),
-    .testTarget(name: "BackendsTests", dependencies: ["Backends", "TensorCore", "TestSupport"]),
+    .testTarget(name: "RandomStreamsTests", dependencies: ["RandomStreams", "TestSupport"]),
+    .testTarget(name: "HostResourcesTests", dependencies: ["HostResources"]),
+    .testTarget(
+      name: "TensorCoreTests", dependencies: ["TensorCore", "HostResources", "TestSupport"]),
+    .testTarget(
+      name: "BackendsTests",
+      dependencies: ["Backends", "TensorCore", "HostResources", "TestSupport"]),
     .testTarget(
       name: "DevicesTests",
-      dependencies: ["Devices", "Autograd", "Backends", "TensorCore", "Files", "TestSupport"]),
-    .testTarget(name: "AutogradTests", dependencies: ["Autograd", "TensorCore", "TestSupport"]),
+      dependencies: [
+        "Devices", "Autograd", "Backends", "TensorCore", "HostResources", "RandomStreams", "Files",
+        "TestSupport",
+      ]),
     .testTarget(
-      name: "NNTests", dependencies: ["NN", "Autograd", "TensorCore", "Checkpoints", "TestSupport"]),
+      name: "AutogradTests",
+      dependencies: ["Autograd", "TensorCore", "RandomStreams", "TestSupport"]),
+    .testTarget(
+      name: "NNTests",
+      dependencies: ["NN", "Autograd", "RandomStreams", "Checkpoints", "TestSupport"]),
     .testTarget(
       name: "DiffusionTests",
       dependencies: [
-        "Diffusion", "NN", "Autograd", "TensorCore", "Checkpoints", "Files", "TestSupport",
+        "Diffusion", "NN", "Autograd", "RandomStreams", "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "MethodTests",
       dependencies: [
         "Apply", "PreferenceModels", "StepwiseOptimization", "Diffusion", "NN", "Autograd",
-        "Backends", "TensorCore", "Checkpoints", "Files", "TestSupport",
+        "Backends", "TensorCore", "RandomStreams", "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "ScorersTests",
       dependencies: [
-        "Scorers", "Diffusion", "Autograd", "TensorCore", "Imaging", "Checkpoints", "Files",
-        "TestSupport",
+        "Scorers", "Diffusion", "Autograd", "Imaging", "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "EvaluationTests",
       dependencies: [
-        "Evaluation", "Scorers", "Reporting", "Diffusion", "Autograd", "TensorCore", "Imaging",
+        "Evaluation", "Scorers", "Reporting", "Diffusion", "Autograd", "RandomStreams", "Imaging",
         "PipelineCore", "Parquet", "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "ProceduralWorldTests",
-      dependencies: ["ProceduralWorld", "Diffusion", "Imaging", "TensorCore", "TestSupport"]),
+      dependencies: ["ProceduralWorld", "Diffusion", "Imaging", "RandomStreams", "TestSupport"]),
     .testTarget(
       name: "StagesTests",
       dependencies: [
         "Stages", "WorldStages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
         "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
-        "Diffusion", "NN", "Autograd", "Backends", "TensorCore", "Parquet", "Imaging",
-        "Checkpoints", "Files", "Ranks", "Reporting", "Scorers", "ProceduralWorld", "TestSupport",
+        "Diffusion", "NN", "Autograd", "Backends", "TensorCore", "HostResources", "RandomStreams",
+        "Parquet", "Imaging", "Checkpoints", "Files", "Ranks", "Reporting", "Scorers",
+        "ProceduralWorld", "TestSupport",
       ]),
     .testTarget(
       name: "CommandTests",
-      dependencies: ["spo", "TensorCore", "Catalog", "Checkpoints", "Files", "TestSupport"]),
+      dependencies: ["spo", "HostResources", "Catalog", "Checkpoints", "Files", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

@@ -1,5 +1,5 @@
 public import Backends
-public import TensorCore
+public import HostResources
 
 /// A dense, row-major array of half precision: a weight that no gradient is wanted for.
 ///

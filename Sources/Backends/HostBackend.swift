@@ -1,3 +1,4 @@
+import HostResources
 import TensorCore
 
 /// The processor, with its kernels and the memory of the process.

@@ -1,3 +1,4 @@
+import HostResources
 import TensorCore
 
 /// How long operations take here: seconds for each unit of work of a class, measured when it is first

@@ -1,5 +1,6 @@
+public import HostResources
 import Synchronization
-public import TensorCore
+import TensorCore
 
 /// Computes nothing, and counts: what runs on it is what a plan of time and memory is made of.
 ///

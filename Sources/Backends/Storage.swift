@@ -1,4 +1,4 @@
-public import TensorCore
+public import HostResources
 
 /// How numbers lie in memory.
 public enum NumberFormat: Hashable, Sendable {

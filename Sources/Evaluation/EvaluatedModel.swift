@@ -4,6 +4,7 @@ public import Files
 import Imaging
 public import NN
 import PipelineCore
+import RandomStreams
 import TensorCore
 
 /// A model to generate images with: its folder or file, plus LoRA files.

@@ -1,10 +1,10 @@
 import Diffusion
 public import Files
+import HostResources
 import Imaging
 public import PipelineCore
 import Reporting
 import Scorers
-import TensorCore
 
 /// Generates images with one or two models from the same noise, scores them and compares the models.
 ///

@@ -1,7 +1,7 @@
 import Diffusion
 import Files
 import PipelineCore
-import TensorCore
+import RandomStreams
 
 /// The images of all prompts by one model at one guidance.
 ///

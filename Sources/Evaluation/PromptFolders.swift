@@ -2,7 +2,7 @@ public import Diffusion
 import Files
 import Imaging
 public import PipelineCore
-public import TensorCore
+public import RandomStreams
 
 /// Images of a list of prompts in the layout that GenEval's scripts read.
 ///

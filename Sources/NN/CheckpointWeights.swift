@@ -1,6 +1,7 @@
 public import Checkpoints
 public import Files
-public import TensorCore
+public import HostResources
+import TensorCore
 
 /// The weights of a checkpoint under the names that layers ask for.
 public struct CheckpointWeights: WeightSource {

@@ -1,6 +1,5 @@
 import Autograd
 public import Files
-import TensorCore
 
 /// A low-rank term added to a linear layer: `scale * (x down^T) up^T`.
 ///

@@ -1,6 +1,6 @@
 public import Autograd
 import Backends
-import TensorCore
+import HostResources
 
 /// How an array lies in memory, compared with the checkpoint.
 public enum WeightLayout: Sendable {

@@ -1,5 +1,5 @@
 public import Files
-public import TensorCore
+public import HostResources
 
 /// Named arrays of floats that layers are built from: a checkpoint, or fresh random numbers.
 public protocol WeightSource {

@@ -1,5 +1,6 @@
 import Autograd
-public import TensorCore
+public import HostResources
+import RandomStreams
 
 /// How fresh values of an array are drawn when a model starts from nothing.
 public enum Initializer: Sendable {

@@ -1,6 +1,6 @@
 import Checkpoints
+import HostResources
 import NN
-import TensorCore
 
 /// The projections and the scale of a published latent reward model: `state_dict.pt`, a file of torch whose
 /// scale is a tensor or a plain number.

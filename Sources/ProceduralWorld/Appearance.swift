@@ -1,4 +1,4 @@
-public import TensorCore
+public import RandomStreams
 
 /// Everything about a picture of a scene that its prompt leaves open.
 ///

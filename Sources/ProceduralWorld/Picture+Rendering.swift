@@ -1,4 +1,4 @@
-public import TensorCore
+public import RandomStreams
 
 #if canImport(Glibc)
 import Glibc

@@ -1,4 +1,4 @@
-import TensorCore
+import RandomStreams
 
 #if canImport(Glibc)
 import Glibc

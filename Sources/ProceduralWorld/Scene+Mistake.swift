@@ -1,4 +1,4 @@
-public import TensorCore
+public import RandomStreams
 
 extension Scene {
   /// A scene that gets this one wrong in one respect, as a poor model would.

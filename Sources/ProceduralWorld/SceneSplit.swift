@@ -1,4 +1,4 @@
-import TensorCore
+import RandomStreams
 
 /// Which scenes may be used for what.
 ///

@@ -1,8 +1,8 @@
 package import Backends
 package import Diffusion
+import HostResources
 package import PipelineCore
 package import Shards
-import TensorCore
 
 /// A stage that can tell what it will take before it runs.
 ///

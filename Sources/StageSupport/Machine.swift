@@ -1,6 +1,6 @@
 import Files
 import Foundation
-import TensorCore
+import HostResources
 
 /// What this machine is, for reports.
 package enum Machine {

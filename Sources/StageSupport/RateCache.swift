@@ -1,8 +1,8 @@
 package import Backends
 import Files
 import Foundation
+import HostResources
 import PipelineCore
-import TensorCore
 
 /// What was measured of this processor, in a file of the user's cache folder.
 ///

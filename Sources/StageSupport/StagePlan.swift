@@ -1,5 +1,4 @@
 package import Backends
-import TensorCore
 
 /// What a stage takes: its own code, run on a backend that computes nothing and counts.
 package struct StagePlan {

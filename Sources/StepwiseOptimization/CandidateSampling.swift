@@ -1,6 +1,6 @@
 public import Autograd
 public import Diffusion
-import TensorCore
+import RandomStreams
 
 /// How trajectories are drawn and compared.
 public struct CandidateSamplingSettings: Equatable, Sendable {

@@ -2,7 +2,7 @@ import Autograd
 import Diffusion
 import Foundation
 import NN
-import TensorCore
+import RandomStreams
 
 /// The sampling of some prompts of a batch; row `c * prompts + p` is candidate c of prompt p.
 struct SamplingRun {

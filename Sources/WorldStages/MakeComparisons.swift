@@ -6,9 +6,9 @@ import Foundation
 import Imaging
 public import PipelineCore
 import ProceduralWorld
+import RandomStreams
 import ReportStages
 import StageSupport
-import TensorCore
 import TrainingStages
 
 /// Makes the embedded sample of comparisons: pictures that the embedded model draws, compared by a noisy

@@ -2,9 +2,11 @@ import Autograd
 import Diffusion
 import Files
 import Foundation
+import HostResources
 import NN
 public import PipelineCore
 import ProceduralWorld
+import RandomStreams
 import StageSupport
 import TensorCore
 import TrainingStages

@@ -5,6 +5,7 @@ import Files
 import NN
 public import PipelineCore
 import ProceduralWorld
+import RandomStreams
 import StageSupport
 import TensorCore
 import TrainingStages

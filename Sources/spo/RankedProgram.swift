@@ -1,10 +1,10 @@
 import Devices
 import Files
+import HostResources
 import PipelineCore
 import Ranks
 import StageSupport
 import Stages
-import TensorCore
 
 /// A command that several processes run together: rank 0 does what it says, the others what rank 0 calls for.
 struct RankedProgram {

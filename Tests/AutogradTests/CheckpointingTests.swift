@@ -1,4 +1,5 @@
 import Autograd
+import RandomStreams
 import TensorCore
 import Testing
 

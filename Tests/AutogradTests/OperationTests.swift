@@ -1,5 +1,6 @@
 import Autograd
 import Foundation
+import RandomStreams
 import TensorCore
 import Testing
 

@@ -1,4 +1,5 @@
 import Backends
+import HostResources
 import TensorCore
 import Testing
 

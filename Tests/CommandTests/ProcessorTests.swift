@@ -1,5 +1,5 @@
 import Foundation
-import TensorCore
+import HostResources
 import Testing
 
 struct ProcessorTests {

@@ -2,7 +2,7 @@ import Autograd
 import Backends
 import Devices
 import Files
-import TensorCore
+import HostResources
 import Testing
 
 extension DeviceTests {

@@ -1,6 +1,7 @@
 import Autograd
 import Backends
 import Devices
+import RandomStreams
 import TensorCore
 import Testing
 

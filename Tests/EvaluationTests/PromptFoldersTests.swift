@@ -5,7 +5,7 @@ import Files
 import Foundation
 import Imaging
 import PipelineCore
-import TensorCore
+import RandomStreams
 import TestSupport
 import Testing
 

@@ -1,5 +1,6 @@
 import Autograd
 import Diffusion
+import RandomStreams
 import StepwiseOptimization
 import TensorCore
 import TestSupport

@@ -5,8 +5,8 @@ import Diffusion
 import Files
 import Foundation
 import NN
+import RandomStreams
 import StepwiseOptimization
-import TensorCore
 import TestSupport
 import Testing
 

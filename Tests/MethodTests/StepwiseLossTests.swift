@@ -3,8 +3,8 @@ import Autograd
 import Checkpoints
 import Diffusion
 import Foundation
+import RandomStreams
 import StepwiseOptimization
-import TensorCore
 import TestSupport
 import Testing
 

@@ -2,7 +2,7 @@ import Autograd
 import Checkpoints
 import Foundation
 import NN
-import TensorCore
+import RandomStreams
 import TestSupport
 import Testing
 

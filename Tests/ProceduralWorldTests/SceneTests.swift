@@ -1,5 +1,5 @@
 import ProceduralWorld
-import TensorCore
+import RandomStreams
 import Testing
 
 @Suite struct SceneTests {

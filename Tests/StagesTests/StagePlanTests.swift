@@ -1,9 +1,9 @@
 import Backends
 import Foundation
+import HostResources
 import PipelineCore
 import StageSupport
 import Stages
-import TensorCore
 import TestSupport
 import Testing
 

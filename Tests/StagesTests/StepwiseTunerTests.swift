@@ -3,9 +3,9 @@ import Checkpoints
 import Diffusion
 import NN
 import PreferenceModels
+import RandomStreams
 import Stages
 import StepwiseOptimization
-import TensorCore
 import TestSupport
 import Testing
 import TrainingStages

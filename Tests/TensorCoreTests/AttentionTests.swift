@@ -1,4 +1,5 @@
 import Foundation
+import HostResources
 import TensorCore
 import Testing
 

@@ -1,3 +1,4 @@
+import HostResources
 import TensorCore
 
 /// The sums that define a convolution and its gradients, in plain loops and doubles.

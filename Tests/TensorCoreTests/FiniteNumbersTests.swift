@@ -1,3 +1,4 @@
+import HostResources
 import TensorCore
 import Testing
 

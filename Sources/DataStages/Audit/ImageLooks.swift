@@ -1,8 +1,8 @@
 import Catalog
 import Files
+import HostResources
 import Imaging
 import PipelineCore
-import TensorCore
 
 /// What the images of a catalog look like: their formats, and which look like others.
 final class ImageLooks {

@@ -1,11 +1,11 @@
 import Catalog
 import Diffusion
 import Files
+import HostResources
 import Imaging
 import NN
 import PipelineCore
 import StageSupport
-import TensorCore
 
 /// Encodes each image that a pair uses to a latent, and each prompt to an embedding, once per model.
 ///

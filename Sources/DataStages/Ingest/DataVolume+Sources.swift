@@ -1,9 +1,9 @@
 import Catalog
 import Foundation
+import HostResources
 import Imaging
 import PipelineCore
 import StageSupport
-import TensorCore
 
 extension DataVolume {
   /// Counts what a complete catalog holds.

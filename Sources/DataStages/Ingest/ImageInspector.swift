@@ -2,9 +2,9 @@ import Catalog
 import Dispatch
 import Files
 import Foundation
+import HostResources
 import Imaging
 import Synchronization
-import TensorCore
 
 /// Hashes and checks images, many at a time.
 final class ImageInspector: Sendable {

@@ -6,7 +6,6 @@ import Imaging
 import PipelineCore
 import PreferenceModels
 import StageSupport
-import TensorCore
 
 /// Has a CLIP model such as PickScore say which picture of each comparison it prefers.
 ///

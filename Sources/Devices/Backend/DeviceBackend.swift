@@ -1,5 +1,6 @@
 public import Backends
 import Files
+import HostResources
 import Synchronization
 import TensorCore
 

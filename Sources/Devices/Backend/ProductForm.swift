@@ -1,5 +1,5 @@
 import Backends
-import TensorCore
+import HostResources
 
 /// How the kernel of products is compiled for one of them.
 ///

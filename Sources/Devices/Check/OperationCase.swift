@@ -1,4 +1,5 @@
 import Backends
+import HostResources
 import TensorCore
 
 /// One operation on small arrays whose extents are off every tile's border.

@@ -1,6 +1,5 @@
 public import Autograd
 public import NN
-import TensorCore
 
 /// The variational autoencoder between pictures and latents.
 ///

@@ -1,5 +1,4 @@
 public import NN
-import TensorCore
 
 /// A LoRA of a U-Net as arrays.
 ///

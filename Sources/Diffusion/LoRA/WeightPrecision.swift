@@ -1,5 +1,5 @@
 package import Checkpoints
-import TensorCore
+import HostResources
 
 /// How finely the numbers of a written model are stored.
 public enum WeightPrecision: String, CaseIterable, Codable, Sendable {

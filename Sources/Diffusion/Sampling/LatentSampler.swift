@@ -1,6 +1,6 @@
 public import Autograd
 import NN
-public import TensorCore
+public import RandomStreams
 
 /// Draws latents for many prompts at once by DDIM, each from a random stream of its own: what a prompt
 /// gets does not depend on its company but for the last bits.

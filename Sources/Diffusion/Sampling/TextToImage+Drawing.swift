@@ -1,7 +1,8 @@
 public import Autograd
 import Files
+import HostResources
 public import NN
-public import TensorCore
+public import RandomStreams
 
 extension TextToImage {
   /// Draws a picture from each source of noise, with one part of the model in memory at a time: first

@@ -1,6 +1,6 @@
 public import Autograd
 public import NN
-public import TensorCore
+public import RandomStreams
 
 /// The parts of a model folder that turn a prompt into a picture.
 ///

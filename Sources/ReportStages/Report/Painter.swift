@@ -3,8 +3,8 @@ import Diffusion
 import Evaluation
 import Imaging
 import NN
+import RandomStreams
 import StageSupport
-import TensorCore
 
 /// Draws prompts with and without what was learned, from the same noise.
 struct Painter {

@@ -5,7 +5,6 @@ import Diffusion
 public import Files
 public import PipelineCore
 public import StageSupport
-import TensorCore
 
 /// Says of a pipeline what it will take, and what stands in its way.
 public struct Doctor {

@@ -1,10 +1,10 @@
 import Catalog
 import Devices
 public import Files
+import HostResources
 import Imaging
 import Parquet
 import StageSupport
-import TensorCore
 
 /// What the program stands on here.
 public struct MachineReport: Sendable {

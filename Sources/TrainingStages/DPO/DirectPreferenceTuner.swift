@@ -6,7 +6,6 @@ package import Ranks
 package import Shards
 import StageSupport
 import StepwiseOptimization
-import TensorCore
 
 /// A model that learns from comparisons of given images: by how much better than the untuned model it removes
 /// the noise from the preferred ones, and from the others; or, as a baseline, by how well it removes that of the

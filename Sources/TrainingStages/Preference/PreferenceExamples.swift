@@ -2,8 +2,8 @@ package import Autograd
 import Diffusion
 import Foundation
 import PreferenceModels
+import RandomStreams
 import Shards
-import TensorCore
 
 /// The comparisons of one split, as tensors.
 package struct PreferenceExamples {

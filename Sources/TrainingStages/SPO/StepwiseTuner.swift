@@ -2,9 +2,9 @@ import Autograd
 package import Diffusion
 package import NN
 import PreferenceModels
+import RandomStreams
 package import Ranks
 package import StepwiseOptimization
-import TensorCore
 
 /// One model that learns from its own samples: draws candidates for a batch of prompts, has them judged, and
 /// trains its adapters on the pairs.

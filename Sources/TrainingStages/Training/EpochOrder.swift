@@ -1,4 +1,4 @@
-import TensorCore
+import RandomStreams
 
 /// The order in which a training run sees its items: a fresh permutation each epoch.
 ///

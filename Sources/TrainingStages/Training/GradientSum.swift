@@ -1,7 +1,6 @@
 package import Autograd
 package import NN
 package import Ranks
-import TensorCore
 
 /// The gradients of a batch that is computed in parts, or of several batches that make one update.
 package struct GradientSum {

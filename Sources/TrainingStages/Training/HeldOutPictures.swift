@@ -3,9 +3,9 @@ import Diffusion
 import Files
 import Imaging
 import PipelineCore
+import RandomStreams
 import Shards
 import StageSupport
-import TensorCore
 
 /// Draws held-out prompts as the model stands, always from the same noise, to be looked at while it learns.
 ///

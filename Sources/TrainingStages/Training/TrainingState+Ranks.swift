@@ -2,7 +2,6 @@ import Autograd
 import Files
 import NN
 import Ranks
-import TensorCore
 
 // Rank 0 makes the updates and keeps what they need; the others have the weights, which it gives them after each.
 // So processors that round differently cannot lead the ranks apart.

@@ -5,7 +5,6 @@ import Foundation
 package import NN
 import PipelineCore
 package import Ranks
-import TensorCore
 
 /// What a training run needs to continue where it was: parameters, optimiser and averages.
 ///

@@ -2,10 +2,10 @@ import CommandSyntax
 import Devices
 import Files
 import Foundation
+import HostResources
 import PipelineCore
 import Ranks
 import Stages
-import TensorCore
 
 /// `spo run`: brings a pipeline up to date.
 enum Run: Command {

@@ -6,9 +6,9 @@ import Files
 import Imaging
 import NN
 import PipelineCore
+import RandomStreams
 import StageSupport
 import Stages
-import TensorCore
 
 /// `spo sample`: pictures of a prompt.
 enum Sample: Command {

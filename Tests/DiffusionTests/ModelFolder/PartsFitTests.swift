@@ -3,7 +3,7 @@ import Diffusion
 import Files
 import Foundation
 import NN
-import TensorCore
+import RandomStreams
 import TestSupport
 import Testing
 

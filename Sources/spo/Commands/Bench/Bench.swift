@@ -2,9 +2,9 @@ import Backends
 import CommandSyntax
 import Diffusion
 import Files
+import HostResources
 import StageSupport
 import Stages
-import TensorCore
 
 /// `spo bench`: how long parts of the program take here.
 enum Bench: Command {

@@ -3,9 +3,9 @@ import Files
 import Foundation
 import Imaging
 import PipelineCore
+import RandomStreams
 import Shards
 import Stages
-import TensorCore
 
 /// Reading of files.
 enum FileBench {

@@ -2,7 +2,7 @@ import Autograd
 import Diffusion
 import NN
 import PreferenceModels
-import TensorCore
+import RandomStreams
 
 /// Forward and backward passes of the parts of a model, on random inputs.
 enum ModelBench {

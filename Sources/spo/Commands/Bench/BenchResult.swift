@@ -3,8 +3,8 @@ import Backends
 import Checkpoints
 import Devices
 import Files
+import HostResources
 import PipelineCore
-import TensorCore
 
 /// Work that can be repeated, and how much of it there is in one run.
 struct BenchWork {

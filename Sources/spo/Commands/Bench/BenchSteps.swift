@@ -5,7 +5,6 @@ import NN
 import PreferenceModels
 import Stages
 import StepwiseOptimization
-import TensorCore
 import TrainingStages
 
 extension ModelBench {

@@ -1,6 +1,6 @@
 import Autograd
 import COpenBLAS
-import TensorCore
+import HostResources
 
 /// What the processor can do: one large product of matrices by OpenBLAS.
 enum GEMMBench {

@@ -1,7 +1,7 @@
 import Checkpoints
 import Diffusion
 import Parquet
-import TensorCore
+import RandomStreams
 
 // Example TABLE.parquet MODEL: the captions of a table, the tensors of a U-Net, and a picture.
 let (table, model) = (CommandLine.arguments[1], CommandLine.arguments[2])

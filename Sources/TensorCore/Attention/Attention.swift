@@ -1,0 +1,90 @@
+import Foundation
+import HostResources
+
+/// The sizes of one attention and where its tokens lie: token `t` of image `b` and head `h` begins
+/// `(b * count + t) * stride + h * headWidth` floats after the pointer.
+public struct AttentionShape: Equatable, Sendable {
+  public var batch: Int
+  public var heads: Int
+  public var queryCount: Int
+  public var keyCount: Int
+  public var headWidth: Int
+  /// Floats from one token to the next: `heads * headWidth` when nothing else lies between.
+  public var queryStride: Int
+  public var keyStride: Int
+  public var valueStride: Int
+  public var outputStride: Int
+  public var scale: Float
+  /// Query `i` sees only the keys `0...i`.
+  public var isCausal: Bool
+
+  /// Strides left out are those of packed tokens; the scale left out is `1 / sqrt(headWidth)`.
+  public init(
+    batch: Int, heads: Int, queryCount: Int, keyCount: Int, headWidth: Int,
+    queryStride: Int? = nil, keyStride: Int? = nil, valueStride: Int? = nil,
+    outputStride: Int? = nil, scale: Float? = nil, isCausal: Bool = false
+  ) {
+    self.batch = batch
+    self.heads = heads
+    self.queryCount = queryCount
+    self.keyCount = keyCount
+    self.headWidth = headWidth
+    self.queryStride = queryStride ?? heads * headWidth
+    self.keyStride = keyStride ?? heads * headWidth
+    self.valueStride = valueStride ?? heads * headWidth
+    self.outputStride = outputStride ?? heads * headWidth
+    self.scale = scale ?? 1 / Float(max(1, headWidth)).squareRoot()
+    self.isCausal = isCausal
+  }
+
+  /// Multiplications of the forward pass, masked ones included.
+  public var multiplications: Int { 2 * batch * heads * queryCount * keyCount * headWidth }
+
+  /// The order in which blocks of queries meet the keys of their heads, of `count` blocks a head.
+  fileprivate func place(ofBlock item: Int, _ count: Int) -> (image: Int, head: Int, index: Int) {
+    let (image, rest) = item.quotientAndRemainder(dividingBy: heads * count)
+    if keyCount > 512 {
+      // One head's keys and values stay in a cache, not all heads'.
+      return (image, rest / count, rest % count)
+    }
+    // The heads of one query lie side by side: they are read together.
+    return (image, rest % heads, rest / heads)
+  }
+
+  /// Keys that at least one of the queries sees.
+  func visibleKeys(_ queries: Range<Int>) -> Int {
+    isCausal ? min(keyCount, queries.upperBound) : keyCount
+  }
+}
+
+/// `output = softmax(scale query key^T) value` for every image and head.
+///
+/// - Parameter logSumExp: `[batch, heads, queryCount]`, the logarithm of the softmax's denominator;
+///   ``attendGradients(query:key:value:output:outputGradient:logSumExp:queryGradient:keyGradient:valueGradient:_:)``
+///   needs it.
+public func attend(
+  query: UnsafePointer<Float>, key: UnsafePointer<Float>, value: UnsafePointer<Float>,
+  into output: UnsafeMutablePointer<Float>, logSumExp: UnsafeMutablePointer<Float>?,
+  _ shape: AttentionShape, form: TileForm = .native
+) {
+  let keys = HeadTokens(key, count: shape.keyCount, stride: shape.keyStride, shape)
+  let values = HeadTokens(value, count: shape.keyCount, stride: shape.valueStride, shape)
+  let size = min(AttentionBlock.queriesAtOnce, shape.queryCount)
+  let blocks = (shape.queryCount + size - 1) / max(1, size)
+  let work = 2 * size * shape.keyCount * (shape.headWidth + 16)
+  parallelBlocks(shape.batch * shape.heads * blocks, work: work) { items in
+    let block = AttentionBlock(shape, keys: keys, values: values, form)
+    for item in items {
+      let (image, head, index) = shape.place(ofBlock: item, blocks)
+      let queries = index * size..<min(shape.queryCount, (index + 1) * size)
+      let first = image * shape.queryCount + queries.lowerBound
+      let offset = head * shape.headWidth
+      block.attend(
+        image * shape.heads + head, queries, query + first * shape.queryStride + offset,
+        into: output + first * shape.outputStride + offset,
+        logSumExp: logSumExp.map {
+          $0 + (image * shape.heads + head) * shape.queryCount + queries.lowerBound
+        })
+    }
+  }
+}

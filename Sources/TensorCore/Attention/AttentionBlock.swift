@@ -1,0 +1,204 @@
+import Foundation
+import HostResources
+
+/// A few queries of one head against all keys, a stretch of keys at a time.
+///
+/// Queries are columns: the scores of a panel of queries and a stretch of keys stay in a cache, and
+/// what the softmax needs of each query is computed in a lane of its own. With the maximum of the scores seen so
+/// far, earlier sums are scaled down whenever it grows.
+final class AttentionBlock {
+  static let queriesAtOnce = TokenColumns.columnsTogether
+  /// The scores of 24 queries and so many keys fill three eighths of a first-level cache of 32 KB, those of 48
+  /// half of one of 48 KB.
+  private static let keysAtOnce = 128
+
+  private let shape: AttentionShape
+  private let keys: HeadTokens
+  private let values: HeadTokens
+  private let worker: TileWorker
+  /// Scaled so that the weights are powers of two.
+  private var queries: TokenColumns
+  /// Of one panel of queries, `[keysAtOnce, panel]`.
+  private let scores: HostMemory
+  /// The sums of values for each query, `[headWidth, panel]`.
+  private let sums: HostMemory
+  /// For each query the maximum of its scores and the sum of their powers.
+  private let maxima: HostMemory
+  private let totals: HostMemory
+
+  init(_ shape: AttentionShape, keys: HeadTokens, values: HeadTokens, _ form: TileForm) {
+    worker = TileWorker(form)
+    self.shape = shape
+    self.keys = keys
+    self.values = values
+    let capacity = min(Self.queriesAtOnce, shape.queryCount)
+    queries = TokenColumns(form, capacity: capacity, headWidth: shape.headWidth)
+    scores = HostMemory(count: Self.scoreCount(shape, form))
+    sums = HostMemory(count: TokenColumns.padded(capacity) * shape.headWidth)
+    maxima = HostMemory(count: TokenColumns.padded(capacity))
+    totals = HostMemory(count: TokenColumns.padded(capacity))
+  }
+
+  static func scoreCount(_ shape: AttentionShape, _ form: TileForm) -> Int {
+    min(keysAtOnce, shape.keyCount) * form.attentionColumns
+  }
+
+  /// - Parameters:
+  ///   - head: of all images' heads
+  ///   - range: the places of the queries among those of their image
+  ///   - query: the first of them; `output` and `logSumExp` are where its results go
+  func attend(
+    _ head: Int, _ range: Range<Int>, _ query: UnsafePointer<Float>,
+    into output: UnsafeMutablePointer<Float>, logSumExp: UnsafeMutablePointer<Float>?
+  ) {
+    queries.take(
+      query, stride: shape.queryStride, count: range.count,
+      scale: shape.scale * binaryLogarithmOfE)
+    // Unscaled, the weight of a single key might not be exactly 1, nor that of an invisible one vanish.
+    let isBounded =
+      shape.keyCount > 1 && !shape.isCausal && keys.boundsProducts(head, with: queries)
+    for storage in [sums, maxima, totals] {
+      storage.pointer.update(repeating: 0, count: storage.count)
+    }
+    let keyCount = shape.visibleKeys(range)
+    for start in stride(from: 0, to: keyCount, by: Self.keysAtOnce) {
+      let stretch = start..<min(keyCount, start + Self.keysAtOnce)
+      for panel in queries.panels {
+        add(head, stretch, panel, firstQuery: range.lowerBound, isBounded: isBounded)
+      }
+    }
+    for panel in queries.panels { finish(panel, into: output) }
+    if let logSumExp {
+      for row in 0..<range.count {
+        logSumExp[row] =
+          maxima.pointer[row] / binaryLogarithmOfE + log(totals.pointer[row])
+      }
+    }
+  }
+
+  /// Adds what some keys give to a panel of queries.
+  private func add(
+    _ head: Int, _ keys: Range<Int>, _ panel: Range<Int>, firstQuery: Int, isBounded: Bool
+  ) {
+    let (width, headWidth) = (panel.count, shape.headWidth)
+    let offset = keys.lowerBound * headWidth
+    worker.multiply(
+      self.keys.pointer(head) + offset, leftStride: headWidth, rows: keys.count, inner: headWidth,
+      queries.pointer(panel), panelStride: width, width: width, into: scores.pointer,
+      outputStride: width)
+    if shape.isCausal { hide(keys, firstQuery + panel.lowerBound, width: width) }
+    let wide = worker.form == .wide ? width / 16 * 16 : 0
+    for column in stride(from: 0, to: wide, by: 16) {
+      addPowers(SIMD16.self, keys, panel, column: column, isBounded: isBounded)
+    }
+    for column in stride(from: wide, to: width, by: 8) {
+      addPowers(SIMD8.self, keys, panel, column: column, isBounded: isBounded)
+    }
+    worker.multiply(
+      values.pointer(head) + offset, leftStride: 1, leftStep: headWidth, rows: headWidth,
+      inner: keys.count, scores.pointer, panelStride: width, width: width,
+      into: sums.pointer + panel.lowerBound * headWidth, outputStride: width, isAdding: true)
+  }
+
+  /// Turns the scores of a vector of queries into weights and adds those up.
+  @inline(__always)
+  private func addPowers<Lanes: FloatVector>(
+    _: Lanes.Type, _ keys: Range<Int>, _ panel: Range<Int>, column: Int, isBounded: Bool
+  ) {
+    let total = totals.pointer + panel.lowerBound + column
+    var shift = Lanes.zero
+    if !isBounded { shift = raiseMaxima(keys, panel, column: column) }
+    let added = raiseTwo(
+      scores.pointer + column, stride: panel.count, count: keys.count, shift: shift,
+      isBounded: isBounded)
+    store(load(total) + added, to: total)
+  }
+
+  /// Replaces the scores of keys that come after a query.
+  private func hide(_ keys: Range<Int>, _ firstQuery: Int, width: Int) {
+    for key in max(keys.lowerBound, firstQuery + 1)..<max(keys.upperBound, firstQuery + 1) {
+      let row = scores.pointer + (key - keys.lowerBound) * width
+      for column in 0..<min(width, key - firstQuery) { row[column] = -.infinity }
+    }
+  }
+
+  /// Takes the new scores of a vector of queries into account, scaling down earlier sums where the maximum
+  /// grows; returns the maxima.
+  @inline(__always)
+  private func raiseMaxima<Lanes: FloatVector>(
+    _ keys: Range<Int>, _ panel: Range<Int>, column: Int
+  ) -> Lanes {
+    let place = panel.lowerBound + column
+    var maximum: Lanes = largest(scores.pointer + column, stride: panel.count, count: keys.count)
+    if keys.lowerBound > 0 {
+      let earlier: Lanes = load(maxima.pointer + place)
+      maximum = earlier.orLarger(maximum)
+      let shrink = powerOfTwoUpToZero(earlier - maximum)
+      store(load(totals.pointer + place) * shrink, to: totals.pointer + place)
+      let sums = sums.pointer + panel.lowerBound * shape.headWidth + column
+      for row in 0..<shape.headWidth {
+        let sum = sums + row * panel.count
+        store(load(sum) * shrink, to: sum)
+      }
+    }
+    store(maximum, to: maxima.pointer + place)
+    return maximum
+  }
+
+  /// Divides a panel's sums by their totals and writes them as tokens.
+  private func finish(_ panel: Range<Int>, into output: UnsafeMutablePointer<Float>) {
+    let sums = sums.pointer + panel.lowerBound * shape.headWidth
+    for column in stride(from: 0, to: panel.count, by: 8) {
+      let factor = 1 / loadVector(totals.pointer + panel.lowerBound + column)
+      for row in 0..<shape.headWidth {
+        let sum = sums + row * panel.count + column
+        storeVector(loadVector(sum) * factor, to: sum)
+      }
+    }
+    transposeMatrix(
+      sums, stride: panel.count, rows: shape.headWidth,
+      columns: min(queries.count, panel.upperBound) - panel.lowerBound,
+      into: output + panel.lowerBound * shape.outputStride, targetStride: shape.outputStride)
+  }
+}
+
+/// Replaces a vector of columns of values by `2^(value - shift)` and returns the sums of the results.
+///
+/// - Parameter isBounded: whether the shift is 0 and no value beyond 126
+@inline(__always)
+private func raiseTwo<Lanes: FloatVector>(
+  _ columns: UnsafeMutablePointer<Float>, stride: Int, count: Int, shift: Lanes, isBounded: Bool
+) -> Lanes {
+  var total = Lanes.zero
+  var row = columns
+  if isBounded {
+    for _ in 0..<count {
+      let power: Lanes = powerOfTwoWithinRange(load(row))
+      store(power, to: row)
+      total = total + power
+      row += stride
+    }
+  } else {
+    for _ in 0..<count {
+      let power: Lanes = powerOfTwoUpToZero(load(row) - shift)
+      store(power, to: row)
+      total = total + power
+      row += stride
+    }
+  }
+  return total
+}
+
+/// The largest value of each of a vector of columns.
+@inline(__always)
+private func largest<Lanes: FloatVector>(
+  _ columns: UnsafePointer<Float>, stride: Int, count: Int
+) -> Lanes {
+  var result: Lanes = load(columns)
+  var row = columns
+  for _ in 1..<max(1, count) {
+    row += stride
+    result = result.orLarger(load(row))
+  }
+  return result
+}

@@ -1,0 +1,129 @@
+import HostResources
+
+/// A row-major matrix `[rows, columns]` cut into panels of 16 or 32 columns.
+///
+/// So a tile reads its right factor in one stretch. The last panel is as wide as its columns
+/// take, a multiple of 8, and filled up with zeros.
+struct MatrixPanels {
+  let source: PanelSource
+  let storage: HostMemory
+
+  init(_ source: PanelSource) {
+    self.source = source
+    storage = HostMemory(count: source.rows * source.paddedColumns)
+    let first = storage.pointer
+    parallelBlocks(source.panelCount, work: source.form.columns * source.rows) { panels in
+      for panel in panels {
+        source.copy(
+          source.columns(panel..<panel + 1), rows: 0..<source.rows,
+          into: first + panel * source.form.columns * source.rows)
+      }
+    }
+  }
+
+  func pointer(_ panel: Int) -> UnsafeMutablePointer<Float> {
+    storage.pointer + panel * source.form.columns * source.rows
+  }
+}
+
+/// Where the numbers that panels are made of lie, and in what precision.
+enum PanelValues {
+  case full(UnsafePointer<Float>)
+  case half(HalfMemory)
+}
+
+/// A matrix `[rows, columns]` somewhere in memory, from which panels are made.
+struct PanelSource {
+  let form: TileForm
+  let values: PanelValues
+  let rows: Int
+  let columns: Int
+  let columnStride: Int
+  /// Rows that lie one after another in memory if columns do not, so many at a time.
+  let neighbours: Int
+  /// Where a row's first column lies among the values; the others follow `columnStride` apart.
+  let row: (Int) -> Int
+
+  init(
+    _ form: TileForm, _ values: PanelValues, rows: Int, columns: Int, columnStride: Int,
+    neighbours: Int = 1, row: @escaping (Int) -> Int
+  ) {
+    self.form = form
+    self.values = values
+    self.rows = rows
+    self.columns = columns
+    self.columnStride = columnStride
+    self.neighbours = neighbours
+    self.row = row
+  }
+
+  var panelCount: Int { (columns + form.columns - 1) / form.columns }
+  var paddedColumns: Int { (columns + 7) / 8 * 8 }
+
+  func width(_ panel: Int) -> Int { columns(panel..<panel + 1).count }
+
+  /// The padded columns of neighbouring panels.
+  func columns(_ panels: Range<Int>) -> Range<Int> {
+    let end = min(paddedColumns, panels.upperBound * form.columns)
+    return panels.lowerBound * form.columns..<end
+  }
+
+  /// Writes some rows of some padded columns: `[rows, columns]`.
+  func copy(_ columns: Range<Int>, rows: Range<Int>, into target: UnsafeMutablePointer<Float>) {
+    let width = columns.count
+    let used = min(columns.upperBound, self.columns) - columns.lowerBound
+    if columnStride == 1 {
+      for (line, index) in rows.enumerated() {
+        copy(row(index) + columns.lowerBound, count: used, into: target + line * width)
+      }
+    } else {
+      transpose(columns.lowerBound..<columns.lowerBound + used, rows, into: target, width: width)
+    }
+    guard used < width else { return }
+    for line in 0..<rows.count {
+      (target + line * width + used).update(repeating: 0, count: width - used)
+    }
+  }
+
+  /// Widens neighbouring numbers.
+  @inline(__always)
+  private func copy(_ first: Int, count: Int, into target: UnsafeMutablePointer<Float>) {
+    switch values {
+    case .full(let values): target.update(from: values + first, count: count)
+    case .half(let storage):
+      let source = UnsafePointer(storage.pointer) + first
+      switch storage.format {
+      case .binary16: for i in 0..<count { target[i] = widenedBinary16(source[i]) }
+      case .bfloat16: for i in 0..<count { target[i] = widenedBfloat16(source[i]) }
+      }
+    }
+  }
+
+  /// The same where a column's numbers lie together.
+  private func transpose(
+    _ columns: Range<Int>, _ rows: Range<Int>, into target: UnsafeMutablePointer<Float>, width: Int
+  ) {
+    let run = min(neighbours, rows.count)
+    var wide: HostMemory?
+    if case .half = values { wide = HostMemory(count: columns.count * run) }
+    var index = rows.lowerBound
+    while index < rows.upperBound {
+      let count = min(neighbours - index % neighbours, rows.upperBound - index)
+      let first = row(index) + columns.lowerBound * columnStride
+      let target = target + (index - rows.lowerBound) * width
+      if let wide {
+        for column in 0..<columns.count {
+          copy(first + column * columnStride, count: count, into: wide.pointer + column * run)
+        }
+        transposeMatrix(
+          wide.pointer, stride: run, rows: columns.count, columns: count, into: target,
+          targetStride: width)
+      } else if case .full(let values) = values {
+        transposeMatrix(
+          values + first, stride: columnStride, rows: columns.count, columns: count, into: target,
+          targetStride: width)
+      }
+      index += count
+    }
+  }
+}

@@ -1,0 +1,47 @@
+public import HostResources
+
+extension RightFactor {
+  /// What ``multiplyMatrices(_:_:into:outputStride:rows:columns:inner:scale:keep:bias:form:)`` takes.
+  ///
+  /// - Parameters:
+  ///   - isTransposed: whether the right factor is
+  ///   - leftStride: nil unless the left factor is transposed
+  ///   - halfCount: of all numbers of a right factor of half precision; nil if it is of single precision
+  ///   - rank: of what is added to it; 0: nothing
+  public static func workingMemory(
+    rows: Int, columns: Int, inner: Int, isTransposed: Bool, leftStride: Int?, halfCount: Int?,
+    rank: Int
+  ) -> WorkingMemory {
+    guard rows > 0, columns > 0 else { return WorkingMemory() }
+    let suitsPanels = PanelProduct.suits(
+      rows: rows, columns: columns, inner: inner, isTransposed: isTransposed,
+      leftStride: leftStride)
+    let isMerged =
+      suitsPanels
+      && LowRankUpdate.isCheaperMerged(rows: rows, columns: columns, inner: inner)
+    if rank > 0, !isMerged {
+      func part(_ columns: Int, _ inner: Int, isTransposed: Bool, halfCount: Int?) -> WorkingMemory
+      {
+        workingMemory(
+          rows: rows, columns: columns, inner: inner, isTransposed: isTransposed,
+          leftStride: leftStride, halfCount: halfCount, rank: 0)
+      }
+      return WorkingMemory(
+        then: [
+          part(columns, inner, isTransposed: isTransposed, halfCount: halfCount),
+          WorkingMemory(
+            [rows * rank],
+            then: [
+              part(rank, inner, isTransposed: true, halfCount: nil),
+              part(columns, rank, isTransposed: false, halfCount: nil),
+            ]),
+        ])
+    }
+    guard suitsPanels else { return WorkingMemory(halfCount.map { [$0] } ?? []) }
+    let isInPlace = halfCount == nil && !isTransposed && rows < 64 && rank == 0
+    return isInPlace
+      ? WorkingMemory()
+      : PanelProduct.workingMemory(
+        rows: rows, columns: columns, inner: inner, isLeftTransposed: leftStride != nil)
+  }
+}

@@ -1,0 +1,183 @@
+import HostResources
+
+/// A product of matrices whose right factor is copied into panels, a few at a time.
+///
+/// Every thread copies, and widens, the panels it multiplies with, so they stay in its second-level
+/// cache while the left factor passes. Sums do not depend on the number of threads.
+struct PanelProduct {
+  let left: MatrixPointer
+  let right: PanelSource
+  /// Added to the right factor's panels.
+  let update: LowRankUpdate?
+  let output: UnsafeMutablePointer<Float>
+  let outputStride: Int
+  let rows: Int
+  let isAdding: Bool
+  let bias: UnsafePointer<Float>?
+
+  /// Steps after which sums leave the registers, so that a panel stays in the first-level cache.
+  private static let stepsAtOnce = 384
+  /// Rows that meet all panels before the next ones do.
+  private static func rowsAtOnce(_ form: TileForm) -> Int { 16 * form.rows }
+  /// Floats between the copies of two rows: more than there are steps, so that they do not all fall on the same
+  /// places of the first-level cache.
+  private static func copyStride(steps: Int) -> Int { steps + 16 }
+
+  /// Whether rows of the left factor are copied before so many panels meet them.
+  ///
+  /// A tile of 12 rows reads from as many places at a time. Where these lie a multiple of 4 KB apart, as with 1,024
+  /// columns, a cache of eight ways holds no more than eight of them. A copy takes the time of a tenth of a panel.
+  private static func copiesRows(
+    _ form: TileForm, panels: Int, isLeftTransposed: Bool
+  ) -> Bool {
+    form == .wide && panels >= 4 && !isLeftTransposed
+  }
+
+  /// Whether this is faster than OpenBLAS, which copies both factors.
+  ///
+  /// It needs enough rows to make up for transposing the right factor, and no long strides in the
+  /// left.
+  static func suits(
+    _ left: MatrixPointer, _ right: RightFactor, rows: Int, columns: Int, inner: Int
+  ) -> Bool {
+    suits(
+      rows: rows, columns: columns, inner: inner, isTransposed: right.isTransposed,
+      leftStride: left.isTransposed ? left.stride : nil)
+  }
+
+  /// The same of factors that are not there yet.
+  ///
+  /// - Parameter leftStride: nil unless the left factor is transposed
+  static func suits(
+    rows: Int, columns: Int, inner: Int, isTransposed: Bool, leftStride: Int?
+  ) -> Bool {
+    columns % 8 == 0 && inner > 0 && rows >= (isTransposed ? 16 : 6)
+      && leftStride ?? 0 <= 512
+  }
+
+  /// Copies of panels, for each thread.
+  static func workingMemory(
+    rows: Int, columns: Int, inner: Int, isLeftTransposed: Bool, form: TileForm = .native
+  ) -> WorkingMemory {
+    let steps = steps(inner: inner)
+    let panelCount = form.panelCount(columns)
+    let shares = shares(
+      panelCount, rows: rows, inner: inner, columns: columns, form, steps: steps)
+    let widest = (panelCount + shares.panels - 1) / shares.panels
+    return .ofThreads(
+      shares.panels * shares.rows,
+      [steps * min(columns, widest * form.columns + 8)]
+        + (copiesRows(form, panels: widest, isLeftTransposed: isLeftTransposed)
+          ? [rowsAtOnce(form) * copyStride(steps: steps)] : []))
+  }
+
+  /// How many rows of the right factor are copied at once.
+  private static func steps(inner: Int) -> Int {
+    let parts = (inner + stepsAtOnce - 1) / stepsAtOnce
+    // Whole squares of eight are faster to transpose.
+    return ((inner + parts - 1) / parts + 7) / 8 * 8
+  }
+
+  private var form: TileForm { right.form }
+
+  func run() {
+    let steps = Self.steps(inner: right.rows)
+    let panelCount = form.panelCount(right.columns)
+    let units = (rows + form.rows - 1) / form.rows
+    let shares = Self.shares(
+      panelCount, rows: rows, inner: right.rows, columns: right.columns, form, steps: steps)
+    let copiesRows = Self.copiesRows(
+      form, panels: (panelCount + shares.panels - 1) / shares.panels,
+      isLeftTransposed: left.isTransposed)
+    parallelItems(shares.panels * shares.rows) { item in
+      let (share, part) = item.quotientAndRemainder(dividingBy: shares.rows)
+      let first = units * part / shares.rows * form.rows
+      multiply(
+        panelCount * share / shares.panels..<panelCount * (share + 1) / shares.panels,
+        first..<min(rows, units * (part + 1) / shares.rows * form.rows), steps: steps,
+        copiesRows: copiesRows)
+    }
+  }
+
+  /// Into how many shares panels and tiles of rows are split.
+  private static func shares(
+    _ panelCount: Int, rows: Int, inner: Int, columns: Int, _ form: TileForm, steps: Int
+  ) -> (panels: Int, rows: Int) {
+    let units = (rows + form.rows - 1) / form.rows
+    let fitting = max(1, form.panelFloats / (steps * form.columns))
+    let threads = Threads.count
+    let panels = (panelCount + fitting - 1) / fitting
+    // Less than 30,000 multiplications are not handed over.
+    let most = max(1, rows * inner * columns / 30_000)
+    if panelCount < threads || rows >= (panelCount <= 16 ? 256 : 2048) * threads {
+      // Copying panels for each thread costs little beside so many rows. Where these are short, threads that wrote
+      // parts of them would take them from each other's caches.
+      return (panels, min(threads, most, max(1, units / 8)))
+    }
+    return (min(panelCount, most, (panels + threads - 1) / threads * threads), 1)
+  }
+
+  private func multiply(
+    _ panels: Range<Int>, _ rows: Range<Int>, steps: Int, copiesRows: Bool
+  ) {
+    let ranges = panels.map { form.panel($0, of: right.columns) }
+    guard let first = ranges.first?.lowerBound, let last = ranges.last?.upperBound else { return }
+    let worker = TileWorker(form)
+    let packed = inPlace == nil ? HostMemory(count: steps * (last - first)) : nil
+    let copied =
+      copiesRows && packed != nil
+      ? HostMemory(count: Self.rowsAtOnce(form) * Self.copyStride(steps: steps)) : nil
+    for start in stride(from: 0, to: right.rows, by: steps) {
+      let count = min(steps, right.rows - start)
+      if let packed {
+        for columns in ranges {
+          let panel = packed.pointer + (columns.lowerBound - first) * count
+          right.copy(columns, rows: start..<start + count, into: panel)
+          update?.add(
+            columns, of: right.columns, start..<start + count, of: right.rows, into: panel, worker)
+        }
+      }
+      for row in stride(from: rows.lowerBound, to: rows.upperBound, by: Self.rowsAtOnce(form)) {
+        let rowCount = min(Self.rowsAtOnce(form), rows.upperBound - row)
+        let left = factor(row..<row + rowCount, start..<start + count, copied, steps: steps)
+        for columns in ranges {
+          let panel =
+            packed.map { UnsafePointer($0.pointer) + (columns.lowerBound - first) * count }
+            ?? inPlace.map { $0 + right.row(start) + columns.lowerBound }
+          guard let panel else { continue }
+          worker.multiply(
+            left.pointer, leftStride: left.isTransposed ? 1 : left.stride,
+            leftStep: left.isTransposed ? left.stride : 1, rows: rowCount, inner: count, panel,
+            panelStride: packed == nil ? right.row(1) - right.row(0) : columns.count,
+            width: columns.count, into: output + row * outputStride + columns.lowerBound,
+            outputStride: outputStride, isAdding: isAdding || start > 0,
+            initial: start == 0 ? bias.map { $0 + columns.lowerBound } : nil)
+        }
+      }
+    }
+  }
+
+  /// Some rows and steps of the left factor: where they lie, or copied.
+  private func factor(
+    _ rows: Range<Int>, _ inner: Range<Int>, _ copied: HostMemory?, steps: Int
+  ) -> MatrixPointer {
+    let (rowStride, step) = left.isTransposed ? (1, left.stride) : (left.stride, 1)
+    let first = left.pointer + rows.lowerBound * rowStride + inner.lowerBound * step
+    guard let copied else {
+      return MatrixPointer(first, stride: left.stride, isTransposed: left.isTransposed)
+    }
+    let copyStride = Self.copyStride(steps: steps)
+    for row in 0..<rows.count {
+      (copied.pointer + row * copyStride).update(from: first + row * rowStride, count: inner.count)
+    }
+    return MatrixPointer(copied.pointer, stride: copyStride)
+  }
+
+  /// The right factor where few rows read it: from where it lies.
+  private var inPlace: UnsafePointer<Float>? {
+    guard case .full(let values) = right.values, right.columnStride == 1, rows < 64,
+      update == nil
+    else { return nil }
+    return values
+  }
+}
