@@ -28,10 +28,13 @@ public enum Threads {
   }
 }
 
+// Inlined into the kernels, which on one thread are then plain loops.
+
 /// Splits `0..<count` into contiguous ranges of at least `grain` and runs `body` on each, in parallel.
 ///
 /// There are at most `Threads.count` ranges; a single one runs on the caller's thread. The ranges must
 /// not write to the same memory.
+@inlinable
 public func parallelRanges(_ count: Int, grain: Int, _ body: (Range<Int>) -> Void) {
   guard count > 0 else { return }
   let parts = min(Threads.count, max(1, count / max(1, grain)))
@@ -44,11 +47,18 @@ public func parallelRanges(_ count: Int, grain: Int, _ body: (Range<Int>) -> Voi
 /// Runs `body` for every index of `0..<count`, in parallel, each thread taking the next index left.
 ///
 /// For items of uneven cost. The items must not write to the same memory.
+@inlinable
 public func parallelItems(_ count: Int, _ body: (Int) -> Void) {
   guard count > 1, Threads.count > 1 else {
     for index in 0..<count { body(index) }
     return
   }
+  shareItems(count, body)
+}
+
+/// Runs `body` for every index of `0..<count` on several threads.
+@usableFromInline
+func shareItems(_ count: Int, _ body: (Int) -> Void) {
   withoutActuallyEscaping(body) { escaping in
     // Kernels capture raw pointers, which are not Sendable; the callers keep the writes apart.
     nonisolated(unsafe) let body = Threads.keepingCount(escaping)
@@ -61,6 +71,7 @@ public func parallelItems(_ count: Int, _ body: (Int) -> Void) {
 /// Splits `0..<count` into ranges worth a thread's while and runs `body` on each, in parallel.
 ///
 /// - Parameter work: the multiplications of one index
+@inlinable
 package func parallelBlocks(_ count: Int, work: Int, _ body: (Range<Int>) -> Void) {
   let items = min(count, 8 * Threads.count, max(1, count * work / 30_000))
   parallelItems(items) { item in body(count * item / items..<count * (item + 1) / items) }
