@@ -5,7 +5,8 @@
 # others in lib/ beside itself. The machine brings glibc 2.34 or newer and libstdc++, which PyTorch needs, too.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-file=${1:-gpu-package.tar.xz}
+file=${1:-runs/gpu-package.tar.xz}
+mkdir -p "$(dirname "$file")"
 scratch=.build-package
 options=(-c release --product spo --static-swift-stdlib --scratch-path "$scratch")
 [ "$(uname -m)" = x86_64 ] && options+=(-Xcc -march=x86-64-v3)

@@ -1,7 +1,8 @@
-"""What gpu.py measures of the program, done by PyTorch: python torch_times.py ROWS.json RESULTS.jsonl
+"""What gpu.py measures of the program, done by PyTorch: python torch_times.py ROWS.json RESULTS.jsonl [--cpu]
 
 Each row names what is computed (`subject`), a model's folder, a batch, and perhaps the inputs and outputs that the
-program saved. Weights and activations in `dtype` (float16), channels-last; medians by CUDA events after warm-up runs;
+program saved. `peer` says in what: weights and activations in float16, float32, or float32 with TF32 (tf32), and
+whether diffusers' U-Net is measured. Channels-last; medians by CUDA events after warm-up runs;
 memory is the largest that tensors took at one time. A line of JSON for each row as soon as it is known: what cannot
 run says why, and the others go on.
 """
@@ -36,7 +37,8 @@ def load(kind, folder, dtype):
 class Row:
     def __init__(self, row):
         self.row = row
-        self.dtype = getattr(torch, row.get("dtype", "float16"))
+        self.dtype = torch.float16 if row["peer"].startswith("float16") else torch.float32
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = row["peer"] == "tf32"
         self.batch = row["batch"]
         self.model = pathlib.Path(row["model"])
         saved = row.get("saved")
@@ -155,7 +157,8 @@ class Row:
         return {"error": difference.item()}
 
     def measure(self):
-        work = getattr(self, self.row["subject"].replace("-", "_"))()
+        theirs = "_diffusers" if self.row["peer"].endswith(" diffusers") else ""
+        work = getattr(self, self.row["subject"].replace("-", "_") + theirs)()
         if DEVICE == "cuda":
             torch.cuda.reset_peak_memory_stats()
         result = self.error(work())
@@ -185,8 +188,9 @@ def timed(work):
 
 def main():
     torch.backends.cudnn.benchmark = True
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
-    rows, results = map(pathlib.Path, sys.argv[1:])
+    if DEVICE == "cpu" and "--cpu" not in sys.argv:
+        sys.exit("PyTorch finds no GPU")
+    rows, results = map(pathlib.Path, sys.argv[1:3])
     with results.open("a") as file:
         for row in json.loads(rows.read_text()):
             try:
@@ -196,8 +200,8 @@ def main():
             if DEVICE == "cuda":
                 torch.cuda.empty_cache()
             name = torch.cuda.get_device_name() if DEVICE == "cuda" else "CPU"
-            line = {"name": row["name"], "dtype": row.get("dtype", "float16")} | result | {
-                "peer": f"torch {torch.__version__}", "on": name}
+            line = {"name": row["name"], "peer": row["peer"]} | result | {
+                "version": torch.__version__, "on": name}
             print(json.dumps(line), file=file, flush=True)
             print(json.dumps(line), flush=True)
 

@@ -1,7 +1,8 @@
-"""Models of the published sizes with random weights, in float16: python torch_weights.py FOLDER [--only NAME]...
+"""Models of the published sizes with random weights, in float16: python torch_weights.py FOLDER NAME...
 
-Writes sd15, preference and sdxl-unet, folders as diffusers and transformers have them, with PyTorch alone. Zeros would
-not do: a GPU that multiplies zeros needs less power and is faster. A folder that is there is left as it is.
+Writes sd15, preference, sdxl-unet or tiny-preference, folders as diffusers and transformers have them, with PyTorch
+alone. Zeros would not do: a GPU that multiplies zeros needs less power and is faster. A folder that is there is left as
+it is.
 """
 
 import argparse
@@ -128,16 +129,25 @@ def write_preference(folder, device):
     (folder / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR))
 
 
-MODELS = {"sd15": write_sd15, "preference": write_preference, "sdxl-unet": write_sdxl_unet}
+def write_tiny_preference(folder, device):
+    """Of the embedded model's size."""
+    tiny = ROOT / "data/tiny-preference"
+    write_part(folder, Preference, json.loads((tiny / "config.json").read_text()), "model", device)
+    shutil.copy(tiny / "preprocessor_config.json", folder)
+
+
+MODELS = {
+    "sd15": write_sd15, "preference": write_preference, "sdxl-unet": write_sdxl_unet,
+    "tiny-preference": write_tiny_preference}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=pathlib.Path)
-    parser.add_argument("--only", action="append", choices=MODELS)
+    parser.add_argument("name", nargs="+", choices=MODELS)
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    for name in options.only or MODELS:
+    for name in options.name:
         folder, part = options.folder / name, options.folder / f"{name}.part"
         if not folder.exists():
             start = time.monotonic()
