@@ -22,8 +22,9 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-DOORS = ["unet", "unet-lora", "vae-decode", "vae-encode", "text-encoder", "preference"]
+DOORS = ["unet-lora", "vae-decode", "preference", "vae-encode", "text-encoder", "unet"]
 OPERATORS = ["convolution", "linear", "attention", "group-norm", "layer-norm", "geglu"]
+PARTS = ["check", "doors", "unet", "quickstart", "step", "parts", "sanitizer", "sdxl", "operators", "others"]
 # Of the largest value of an array.
 LARGEST_ERROR = {"f32": 1e-4, "tf32": 1e-2}
 
@@ -34,12 +35,13 @@ class Report:
     def __init__(self, options):
         self.options, self.folder = options, options.folder
         self.end = time.monotonic() + options.seconds
+        self.patience = 10 if options.processors else 1
         self.parts, self.rows = [], []
 
     def part(self, name, limit, command, judge=None):
         """Whether the command succeeded, and what it printed was right, if that can be told."""
         start = time.monotonic()
-        limit = min(limit * (10 if self.options.processors else 1), self.end - start)
+        limit = min(limit * self.patience, self.end - start)
         if limit < 2:
             return self.note(name, "no time left", 0)
         print(f"== {name}: {' '.join(map(str, command))}", flush=True)
@@ -141,9 +143,13 @@ def difference(expected, found, limit):
     return "" if worst <= limit else f"WRONG: {name} differs by {worst:.1e} of its largest, more than {limit:.0e}"
 
 
-def against_host(report, device, subjects, arguments, limit, tag=""):
-    """Every subject on the host once, and on the device in both precisions."""
+def against_host(report, device, subjects, arguments, limit, total, tag=""):
+    """Every subject on the host once, and on the device in both precisions; no further one after `total` seconds."""
+    end = time.monotonic() + report.patience * total
     for subject in subjects:
+        if time.monotonic() > end:
+            report.note(f"{tag}{subject}-{device.replace(':', '')}", f"no time left of {total} s")
+            continue
         for precision in (None, "f32", "tf32"):
             # NAME-host, NAME-f32, NAME-tf32
             name = f"{tag}{subject}-{device.replace(':', '')}-{precision or 'host'}"
@@ -163,7 +169,7 @@ def against_host(report, device, subjects, arguments, limit, tag=""):
 
 def check(report, device):
     for precision in ("f32", "tf32"):
-        report.part(f"check-{device.replace(':', '')}-{precision}", 75, [
+        report.part(f"check-{device.replace(':', '')}-{precision}", 150, [
             report.options.program, "doctor", "--device-check", "--device", device, "--device-precision", precision])
 
 
@@ -194,6 +200,7 @@ def speed_rows(options, models, group):
         "sdxl": [("SDXL U-Net, 2", "unet", 2, sdxl, "tf32", [half, diffusers])],
     }
     for name, subject, batch, model, precision, peers in groups[group]:
+        name = name.replace("SD v1.5", "tiny").replace("SDXL", "tiny") if options.small else name
         row = {"name": name, "subject": subject, "batch": batch, "model": model, "precision": precision}
         if subject in ("preference", "spo-step"):
             row["preference"] = preference
@@ -268,8 +275,7 @@ def main():
     parser.add_argument("--program", type=pathlib.Path, help="default: the package's, or .build/release/spo")
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("gpu-report"))
     parser.add_argument("--seconds", type=float, default=570, help="for everything")
-    parser.add_argument("--only", action="append", metavar="PART",
-                        help="check, doors, unet, quickstart, step, parts, sanitizer, sdxl, operators, others")
+    parser.add_argument("--only", action="append", choices=PARTS, metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--small", action="store_true", help="models of the embedded size: a test of this script")
     parser.add_argument("--processors", action="store_true", help="OpenCL on a CPU counts as a device, too")
     options = parser.parse_args()
@@ -293,7 +299,7 @@ def main():
 
     def weights(*names):
         if importlib.util.find_spec("torch"):
-            report.part(f"weights-{names[0]}", 60, [sys.executable, HERE / "torch_weights.py", models, *names])
+            report.part(f"weights-{names[0]}", 90, [sys.executable, HERE / "torch_weights.py", models, *names])
 
     def sanitize():
         if shutil.which("compute-sanitizer") is None:
@@ -313,13 +319,13 @@ def main():
     def others():
         for other in names[1:]:
             check(report, other)
-            against_host(report, other, ["unet-lora"], [], 20)
+            against_host(report, other, ["unet-lora"], [], 20, 40)
 
     try:
         if wanted("check"):
             check(report, device)
         if wanted("doors"):
-            against_host(report, device, DOORS, ["--batch", 1], 20)
+            against_host(report, device, DOORS, ["--batch", 1], 20, 90)
         if any(map(wanted, ("unet", "parts", "step"))):
             weights(*(["tiny-preference"] if options.small else ["sd15", "preference"]))
         if wanted("unet"):
@@ -337,7 +343,7 @@ def main():
                 weights("sdxl-unet")
             measure(report, device, models, "sdxl", 45)
         if wanted("operators"):
-            against_host(report, device, OPERATORS, ["--gradients"], 30, "sizes-")
+            against_host(report, device, OPERATORS, ["--gradients"], 30, 120, "sizes-")
         if wanted("others"):
             others()
     finally:
