@@ -2,7 +2,7 @@
 # Packs what a GPU machine without Swift needs, gpu.py and the program among it: Tests/Devices/package.sh [FILE.tar.xz]
 #
 # The program is linked statically with Swift's libraries, for any x86-64 processor of the last ten years, and finds the
-# others in lib/ beside itself. The machine brings glibc 2.34 or newer and libstdc++, which PyTorch needs, too.
+# others in lib/ beside itself. The machine brings glibc 2.35 and the libstdc++ of GCC 12, or newer ones: Ubuntu 22.04 does.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 file=${1:-runs/gpu-package.tar.xz}
