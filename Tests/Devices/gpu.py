@@ -346,11 +346,11 @@ def main():
         if any(map(wanted, ("unet", "parts", "step"))):
             weights(*(["tiny-preference"] if options.small else ["sd15", "preference"]))
         if wanted("unet"):
-            measure(report, device, models, "unet", 30)
+            measure(report, device, models, "unet", 45)
         if wanted("quickstart"):
             quickstart()
         if wanted("step"):
-            measure(report, device, models, "step", 75)
+            measure(report, device, models, "step", 120)
         if wanted("parts"):
             measure(report, device, models, "parts", 30)
         if wanted("sanitizer"):
