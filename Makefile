@@ -13,6 +13,7 @@
 #   make sanitize     tests of the readers and of the thread team under the sanitizers
 #   make check-cuda   compile every kernel for NVIDIA's GPUs, without one; see docs/devices.md
 #   make check-opencl the quickstart, reduced, through PoCL: beside the CPU's, killed and resumed (10 minutes)
+#   make gpu-package  what a GPU machine without Swift needs to check and measure it, as one file; see docs/devices.md
 #   make bench        measure speed here; BENCH=operators only some, MODEL=DIR a full-size model as well
 #   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
 #   make experiments  train the embedded model by each method and write a table (hours); FAST=1 (20 minutes)
@@ -42,7 +43,7 @@ SWIFT_OUTPUT = 2>&1 | cat
 PREFIX ?= /usr/local
 
 .PHONY: help deps build install prepare preference spo base docs test test-library torture fuzz fuzz-corpus sanitize \
-  experiments test-cluster check-cuda check-opencl bench bench-peers lint format clean
+  experiments test-cluster check-cuda check-opencl gpu-package bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -159,6 +160,9 @@ check-opencl: build
 	POCL_DEVICES=basic python3 Tests/Devices/quickstart.py --device $(or $(DEVICE),opencl) \
 	  --folder runs/check-opencl
 
+gpu-package: deps
+	Tests/Devices/package.sh
+
 .venv-cuda/ready:
 	python3 -m venv .venv-cuda
 	.venv-cuda/bin/pip install --quiet nvidia-cuda-nvrtc-cu12
@@ -190,4 +194,4 @@ format:
 
 clean:
 	swift package clean
-	rm -rf .build-fuzz .build-address .build-thread .build-library
+	rm -rf .build-fuzz .build-address .build-thread .build-library .build-package
