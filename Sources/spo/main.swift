@@ -1,4 +1,5 @@
 import CProcessor
+import Files
 import HostResources
 
 #if canImport(Glibc)
@@ -15,7 +16,8 @@ where CommandLine.unsafeArgv[index].flatMap({ String(validatingCString: $0) }) =
   Console.complain("error: argument \(index) is not UTF-8: \(argument); rename the file or folder")
   _exit(2)
 }
-keepSmallBlocksTogether()
+// Under `ulimit -v` there is nothing to be generous with.
+if !MemoryLimit.isShellLimited { keepSmallBlocksTogether() }
 // Not `exit`, which waits for a thread of OpenBLAS, which waits for ever where `ulimit -v` leaves it no
 // memory. All output is written by now.
 _exit(Program.run(Array(CommandLine.arguments.dropFirst())))
