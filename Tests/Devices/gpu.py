@@ -3,7 +3,7 @@
 
 Needs the program, data/tiny-sd, a driver and NVRTC, and for what is beside PyTorch, PyTorch; no Swift. package.sh puts
 all of it into one file. The parts come in the order of their importance, each with a limit; what no time is left for is
-said. FOLDER keeps what each part prints, report.json and table.txt. See docs/devices.md.
+said. FOLDER keeps what each part prints, results.json and table.txt. See docs/devices.md.
 """
 
 import argparse
@@ -84,7 +84,7 @@ class Report:
     def write(self):
         """After each part, so that a machine that goes away takes little along."""
         machine = [line for line in self.text("doctor").splitlines() if line.strip()]
-        (self.folder / "report.json").write_text(json.dumps(
+        (self.folder / "results.json").write_text(json.dumps(
             {"machine": machine, "parts": self.parts, "rows": self.rows}, indent=1) + "\n")
         (self.folder / "table.txt").write_text(table(machine, self.parts, self.rows))
 
