@@ -13,6 +13,8 @@
 #   make sanitize     tests of the readers and of the thread team under the sanitizers
 #   make check-cuda   compile every kernel for NVIDIA's GPUs, without one; see docs/devices.md
 #   make check-opencl the quickstart, reduced, through PoCL: beside the CPU's, killed and resumed (10 minutes)
+#   make check-full-size  parts of SD v1.5, SDXL and CLIP ViT-H through PoCL beside the CPU's (20 minutes, 20 GB
+#                     of disk); PYTHON or VENV as for bench-peers
 #   make gpu-package  what a GPU machine without Swift needs to check and measure it, as one file; see docs/devices.md
 #   make bench        measure speed here; BENCH=operators only some, MODEL=DIR a full-size model as well
 #   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
@@ -43,7 +45,7 @@ SWIFT_OUTPUT = 2>&1 | cat
 PREFIX ?= /usr/local
 
 .PHONY: help deps build install prepare preference spo base docs test test-library torture fuzz fuzz-corpus sanitize \
-  experiments test-cluster check-cuda check-opencl gpu-package bench bench-peers lint format clean
+  experiments test-cluster check-cuda check-opencl check-full-size gpu-package bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -162,6 +164,11 @@ check-opencl: build
 
 gpu-package: deps
 	Tests/Devices/package.sh
+
+# DEVICE=cuda on a GPU; DOORS="--only sdxl --precision tf32" and the like goes on to the script.
+check-full-size: build $(if $(VENV),.venv-bench/ready)
+	POCL_DEVICES=basic $(or $(PYTHON),$(if $(VENV),.venv-bench/bin/python,python3)) Tests/Devices/full_size.py \
+	  --device $(or $(DEVICE),opencl) --folder runs/full-size $(DOORS)
 
 .venv-cuda/ready:
 	python3 -m venv .venv-cuda

@@ -21,13 +21,16 @@ public struct OperationOptions {
 /// Outputs are in the layout of checkpoints, `[batch, channels, height, width]`.
 public struct Operation: Sendable {
   public let name: String
+  /// Whether its model is a preference model, and not one of diffusion.
+  public let isOfPreferenceModel: Bool
   private let apply: @Sendable (OperationOptions, InputTensors) throws -> [(String, Tensor)]
 
   init(
-    _ name: String,
+    _ name: String, isOfPreferenceModel: Bool = false,
     _ apply: @escaping @Sendable (OperationOptions, InputTensors) throws -> [(String, Tensor)]
   ) {
     self.name = name
+    self.isOfPreferenceModel = isOfPreferenceModel
     self.apply = apply
   }
 

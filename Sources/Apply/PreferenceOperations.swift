@@ -4,7 +4,7 @@ import NN
 import PreferenceModels
 
 extension Operation {
-  static let preference = Operation("preference") { options, inputs in
+  static let preference = Operation("preference", isOfPreferenceModel: true) { options, inputs in
     let model = try options.model.preferenceModel().model
     let image = try inputs.images("image", channels: 3)
     let (ids, timesteps) = try inputs.promptsAndSteps(of: model, batch: image.shape[0])
@@ -15,7 +15,7 @@ extension Operation {
     return [("score", score)]
   }
 
-  static let preferenceLoss = Operation("spm.loss") { options, inputs in
+  static let preferenceLoss = Operation("spm.loss", isOfPreferenceModel: true) { options, inputs in
     let (model, weights) = try options.model.preferenceModel(isTrainable: true)
     let first = try inputs.images("image_0", channels: 3)
     let batch = first.shape[0]

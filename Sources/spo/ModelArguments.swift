@@ -7,8 +7,11 @@ import PipelineCore
 extension Arguments {
   /// The model that an option names, with the tokenizer and the VAE that go with it.
   ///
+  /// - Parameter isOfDiffusion: whether what is plainly none is refused
   /// - Throws: ``MissingInput``
-  func modelFolder(_ option: String = "model") throws -> ModelFolder {
+  func modelFolder(
+    _ option: String = "model", isOfDiffusion: Bool = true
+  ) throws -> ModelFolder {
     let folder = ModelFolder(
       path: try required(option), tokenizer: optionalValue("tokenizer"), vae: optionalValue("vae"))
     guard PathKind(of: folder.path) != nil else {
@@ -21,6 +24,7 @@ extension Arguments {
     for option in ["tokenizer", "vae"] {
       _ = try optionalValue(option).map { try present($0, option) }
     }
+    guard isOfDiffusion else { return folder }
     try requireModel(folder, option)
     if let assumption = folder.assumption { Console.note("note: \(assumption)") }
     return folder

@@ -1,3 +1,4 @@
+import Checkpoints
 import Files
 import Foundation
 import TestSupport
@@ -109,6 +110,32 @@ import Testing
     ("scheduler/scheduler_config.json", "beta_start", -1),
     ("scheduler/scheduler_config.json", "beta_end", 2),
   ]
+
+  @Test("apply takes a preference model, which is no diffusers folder, and refuses it as a U-Net")
+  func preferenceModel() throws {
+    try withTemporaryFolder { folder in
+      let model = fixturePath("models/preference-gelu")
+      let golden = try SafetensorsFile(path: "\(model)/case-odd.safetensors")
+      let (inputs, outputs) = ("\(folder)/in.safetensors", "\(folder)/out.safetensors")
+      let prefix = "input."
+      try writeSafetensors(
+        golden.entries.filter { $0.name.hasPrefix(prefix) }.map { entry in
+          OutgoingTensor(
+            String(entry.name.dropFirst(prefix.count)), type: entry.type, shape: entry.shape,
+            bytes: { try golden.bytes(entry.name) })
+        }, to: inputs)
+      func apply(_ operation: String) throws -> Outcome {
+        try spo("apply", operation, "--model", model, "--inputs", inputs, "--outputs", outputs)
+      }
+      expect(try apply("unet"), failsAs: .input, naming: "--model", "not a diffusers model")
+      let outcome = try apply("preference")
+      try #require(outcome.exitCode == 0, "\(outcome)")
+      let scores = try SafetensorsFile(path: outputs).floats("score")
+      let expected = try golden.floats("output.score")
+      #expect(scores.count == expected.count)
+      for (score, right) in zip(scores, expected) { #expect(abs(score - right) < 1e-3) }
+    }
+  }
 
   @Test("a configuration with a number that no model has is refused", arguments: hostile.indices)
   func configurations(index: Int) throws {

@@ -41,7 +41,8 @@ enum ApplyCommand: Command {
       let names = Operation.all.map(\.name).joined(separator: ", ")
       throw arguments.error("unknown operation \"\(name)\"; available: \(names)")
     }
-    var options = OperationOptions(model: try arguments.modelFolder())
+    var options = OperationOptions(
+      model: try arguments.modelFolder(isOfDiffusion: !operation.isOfPreferenceModel))
     options.loraPath = arguments.value("lora")
     options.steps = try arguments.int("steps", in: 1...1000) ?? options.steps
     options.eta = try arguments.float("eta") ?? options.eta

@@ -35,7 +35,9 @@ enum Bench: Command {
         .value("repeat", "R", "timed runs, after one warm-up run (5)"),
         .value("seconds", "S", "start no further run after this time (at least two are made)"),
         .flag("cold", "time the first run too, without a warm-up run"),
-        .value("save", "FILE", "write inputs and outputs as safetensors, for others to compare"),
+        .value(
+          "save", "FILE",
+          "write inputs and the first run's outputs as safetensors, for others to compare"),
         ComputingDevice.option,
         ComputingDevice.precisionOption,
         .value("threads", "T", "kernel threads (default: one per processor)"),
@@ -58,9 +60,6 @@ enum Bench: Command {
       return try printTable(arguments)
     }
     let subject = try BenchSubject(checking: arguments)
-    if arguments.has("save"), arguments.has("cold") {
-      throw arguments.error("--save records the warm-up run, which --cold skips")
-    }
     let options = try BenchOptions(arguments)
     let threads = try arguments.int("threads", in: 1...1024) ?? Threads.count
     try Threads.with(count: threads) {

@@ -99,6 +99,33 @@ enum ModelBench {
     }
   }
 
+  /// Scores of latents by a latent preference model that starts from the diffusion model, with guidance as
+  /// published, and back to all of its weights.
+  static func latentPreference(_ options: BenchOptions) throws -> BenchWork {
+    var model = try options.model.startingLatentPreferenceModel(
+      textProjection: nil, guidance: 7.5, seed: 1)
+    model.usesGradientCheckpointing = options.usesGradientCheckpointing
+    let configuration = try UNetConfiguration(try options.model.configuration("unet"))
+    let side = configuration.sampleSize
+    let (width, height) = options.size ?? (side, side)
+    let batch = options.batch ?? 2
+    let latents = normal([batch, height, width, configuration.inputChannels], seed: 1)
+    let timesteps = spread(batch)
+    let texts = (0..<batch).map { "a picture of \($0) things" }
+    return BenchWork(
+      size: "\(width)x\(height)", batch: batch, items: batch,
+      inputs: ["x": latents, "timesteps": Tensor(timesteps, shape: [batch])]
+    ) {
+      let prompts = try model.prompts(texts)
+      let scores = model.scores(of: latents, timesteps: timesteps, for: prompts)
+      let found = gradients(of: scores.sum(), for: model.parameters.map(\.tensor))
+      return Dictionary(
+        zip(model.parameters, found).map { ("grad.\($0.name)", $1 ?? Tensor(0)) },
+        uniquingKeysWith: { $1 }
+      ).merging(["output": scores.detached]) { $1 }
+    }
+  }
+
   static func normal(_ shape: [Int], seed: UInt64) -> Tensor {
     var random = RandomStream(seed: seed, purpose: "bench")
     let values = random.normals(count: shape.reduce(1, *))

@@ -48,7 +48,7 @@ struct BenchResult {
   ///
   /// - Parameters:
   ///   - device: what computes, and is waited for; nil: the host
-  ///   - keepsOutputs: of the run that warms up
+  ///   - keepsOutputs: of the first run, which warms up unless the schedule is cold
   init(
     name: String, _ works: [BenchWork], on device: DeviceBackend?, schedule: BenchSchedule,
     profile: OperationProfile?, keepsOutputs: Bool
@@ -59,18 +59,19 @@ struct BenchResult {
     cases = try works.map { work in
       // A profile of its own takes the place of the one that was asked for.
       let counted = OperationProfile()
-      let outputs = schedule.isCold ? [:] : try Self.warmUp(work, counted)
+      var outputs = schedule.isCold ? nil : try Self.warmUp(work, counted)
       func measure() throws -> [Double] {
         try schedule.measure {
-          _ = try work.run()
+          let found = try work.run()
           device?.finish()
+          if keepsOutputs, outputs == nil { outputs = found }
         }
       }
       let seconds = try profile?.record(measure) ?? measure()
       try work.cleanUp()
       return Case(
         work: work, flop: work.flop ?? (counted.flop > 0 ? counted.flop : nil), seconds: seconds,
-        outputs: keepsOutputs ? outputs : [:])
+        outputs: keepsOutputs ? outputs ?? [:] : [:])
     }
   }
 

@@ -20,6 +20,9 @@ struct BenchSubject {
       "preference", ["model", "precision", "preference", "preference-precision", "batch"],
       ModelBench.preference),
     one(
+      "latent-preference", ["model", "precision", "batch", "size", "gradient-checkpointing"],
+      ModelBench.latentPreference),
+    one(
       "spo-step",
       [
         "model", "precision", "preference", "preference-precision", "batch", "size", "steps",
