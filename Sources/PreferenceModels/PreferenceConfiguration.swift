@@ -8,7 +8,7 @@ public struct PreferenceConfiguration: Equatable, Sendable {
   /// Where its configuration stands, for messages.
   private let textPath: String
   public var vision: CLIPTransformerConfiguration
-  /// Pixels of a side of the square pictures that the vision tower takes.
+  /// Pixels of a side of the square images that the vision tower takes.
   public var imageSize: Int
   public var patchSize: Int
   public var projectionWidth: Int

@@ -2,8 +2,8 @@ import Autograd
 import Diffusion
 import NN
 
-/// CLIP's vision tower, told the timestep of the noise that the picture was estimated from; or, for
-/// finished pictures, as published.
+/// CLIP's vision tower, told the timestep of the noise that the image was estimated from; or, for
+/// finished images, as published.
 ///
 ///     pooled = norm(class token),  result = pooled (1 + scale(t)) + shift(t)
 ///
@@ -63,7 +63,7 @@ public struct VisionTower {
 
   /// - Parameters:
   ///   - pixels: `[batch, side, side, 3]`, normalised
-  ///   - timesteps: one for each picture; nil for a tower that is told none
+  ///   - timesteps: one for each image; nil for a tower that is told none
   /// - Returns: `[batch, width]`
   func callAsFunction(_ pixels: Tensor, timesteps: [Float]?) -> Tensor {
     let batch = pixels.shape[0]

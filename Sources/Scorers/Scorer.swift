@@ -6,7 +6,7 @@ import PreferenceModels
 /// One of the published scores of images, with its weights.
 public struct Scorer {
   public let kind: ScorerKind
-  private let images: PictureScorer
+  private let images: ImageScorer
   private let rating: Rating
 
   /// How an image's embedding becomes a score.

@@ -81,7 +81,7 @@ public struct ShardLayout: Equatable, Sendable {
 
   public struct PooledText: Equatable, Sendable {
     public var width: Int
-    /// Of every picture: original height and width, top and left of the crop, target height and width.
+    /// Of every image: original height and width, top and left of the crop, target height and width.
     public var sizes: [Int]
 
     public init(width: Int, sizes: [Int]) {

@@ -167,14 +167,14 @@ import Testing
   @Test("every damaged row is a reject with file, row, column and reason; the others are pairs")
   func rejects() throws {
     try withTemporaryFolder { folder in
-      let good = try picture(0)
+      let good = try samplePNG(0)
       var rows = (0..<8).map { Row(first: ("a\($0)", good), second: ("b\($0)", good)) }
       rows[1].first.bytes = Array(good.prefix(good.count / 2))
       rows[2].second.bytes = nil
       rows[3].labels = (1, 1)
       rows[4].caption = nil
       rows[5].first.uid = "a0"
-      rows[5].first.bytes = try picture(1)
+      rows[5].first.bytes = try samplePNG(1)
       rows[6].second.bytes = Array("GIF89a".utf8)
       try write(rows, to: "\(folder)/train.parquet")
       var pipeline = try DataPipeline(in: folder, sources: ["train.parquet"])
@@ -204,7 +204,7 @@ import Testing
       let labels = [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (0.0, 0.0), (7.0, -6.0), (.nan, 1.0)]
       let rows = try labels.indices.map { index in
         var row = Row(
-          first: ("a\(index)", try picture(index)), second: ("b\(index)", try picture(index)))
+          first: ("a\(index)", try samplePNG(index)), second: ("b\(index)", try samplePNG(index)))
         row.labels = labels[index]
         row.hasLabel = false
         return row
@@ -247,7 +247,7 @@ import Testing
     _ winner: String, over loser: String, onTheRight: Bool = false, _ ranking: Int
   ) throws -> Row {
     func image(_ name: String) throws -> (uid: String, bytes: [UInt8]?) {
-      (name, try picture(Int(name.utf8.reduce(0) { $0 &* 31 &+ UInt16($1) } % 200)))
+      (name, try samplePNG(Int(name.utf8.reduce(0) { $0 &* 31 &+ UInt16($1) } % 200)))
     }
     var row = Row(
       first: try image(onTheRight ? loser : winner),

@@ -86,10 +86,10 @@ import Testing
   func rejects() throws {
     try withTemporaryFolder { folder throws in
       let rows = try (0..<6).map { number in
-        let first = try picture(number)
+        let first = try samplePNG(number)
         return Row(
           first: ("a\(number)", number == 3 ? Array(first.prefix(first.count / 2)) : first),
-          second: ("b\(number)", try picture(100 + number)))
+          second: ("b\(number)", try samplePNG(100 + number)))
       }
       try write(rows, to: "\(folder)/train-00000-of-00001-0f1e2d3c4b5a6978.parquet")
       var whole = try DataPipeline(in: folder, sources: ["*.parquet"])

@@ -86,8 +86,8 @@ import Testing
         let rows = try (0..<4).map { row in
           let name = "\(number)-\(row)"
           return Row(
-            first: ("a\(name)", try picture(8 * number + row)),
-            second: ("b\(name)", try picture(100 + 8 * number + row)))
+            first: ("a\(name)", try samplePNG(8 * number + row)),
+            second: ("b\(name)", try samplePNG(100 + 8 * number + row)))
         }
         try write(rows, to: "\(folder)/train-\(number).parquet")
       }
@@ -109,9 +109,9 @@ import Testing
   func laterRejects() throws {
     try withTemporaryFolder { folder in
       var rows = try (0..<4).map {
-        Row(first: ("a\($0)", try picture(2 * $0)), second: ("b\($0)", try picture(2 * $0 + 1)))
+        Row(first: ("a\($0)", try samplePNG(2 * $0)), second: ("b\($0)", try samplePNG(2 * $0 + 1)))
       }
-      rows[2].second.bytes = Array(try picture(0).dropLast(30))
+      rows[2].second.bytes = Array(try samplePNG(0).dropLast(30))
       try write(rows, to: "\(folder)/train.parquet")
       var pipeline = try DataPipeline(in: folder, sources: ["train.parquet"])
       pipeline.ingest["check_images"] = "header"

@@ -133,7 +133,7 @@ import Testing
       try FileManager.default.createDirectory(
         atPath: "\(folder)/data/images", withIntermediateDirectories: true)
       for file in ["secret.png", "data/images/a.png"] {
-        try AtomicFile.replace("\(folder)/\(file)", with: try picture(1))
+        try AtomicFile.replace("\(folder)/\(file)", with: try samplePNG(1))
       }
       let rows = [
         ["prompt": "a", "chosen": "images/a.png", "rejected": JSON.string(name)],
@@ -158,8 +158,8 @@ import Testing
       for place in ["lists/images", "images", "other"] {
         try FileManager.default.createDirectory(
           atPath: "\(folder)/\(place)", withIntermediateDirectories: true)
-        try AtomicFile.replace("\(folder)/\(place)/0.png", with: try picture(1))
-        try AtomicFile.replace("\(folder)/\(place)/1.png", with: try picture(2))
+        try AtomicFile.replace("\(folder)/\(place)/0.png", with: try samplePNG(1))
+        try AtomicFile.replace("\(folder)/\(place)/1.png", with: try samplePNG(2))
       }
       let path = "\(folder)/lists/train.csv"
       func pairs(_ images: String, root: JSON = .null) throws -> Int {
@@ -199,7 +199,7 @@ import Testing
       for name in ["\u{301}q", "e\u{301}", "\u{e9}"] {
         try Folders.make("\(folder)/\(name)")
         for file in ["0.png", "1.png"] {
-          try AtomicFile.replace("\(folder)/\(name)/\(file)", with: try picture(1))
+          try AtomicFile.replace("\(folder)/\(name)/\(file)", with: try samplePNG(1))
         }
       }
       #expect(try pairs("../\u{301}q") == 0)
@@ -226,7 +226,7 @@ import Testing
       try FileManager.default.createDirectory(
         atPath: "\(folder)/images", withIntermediateDirectories: true)
       for place in 0..<4 {
-        try AtomicFile.replace("\(folder)/images/\(place).png", with: try picture(place))
+        try AtomicFile.replace("\(folder)/images/\(place).png", with: try samplePNG(place))
       }
       try AtomicFile.replace("\(folder)/images/2.png", with: Array("GIF89a".utf8))
       let rankings: JSON = [

@@ -169,19 +169,19 @@ package final class Encode: DivisibleStage {
       try bytes(of: record, databases).map { (record: record, bytes: $0) }
     }
     var accepted: [ImageRecord] = []
-    var pictures: [[Float]] = []
+    var decoded: [[Float]] = []
     for (record, outcome) in zip(found.map(\.record), decode(found.map(\.bytes), encoder)) {
       switch outcome {
       case .success(let pixels):
         accepted.append(record)
-        pictures.append(pixels)
+        decoded.append(pixels)
       case .failure(let error):
         output.rejects.append(Reject(record, "unreadable-image", "\(error)"))
       }
     }
-    guard !pictures.isEmpty else { return output }
+    guard !decoded.isEmpty else { return output }
     let values = try naming(["images \(accepted.map(\.uid).joined(separator: ", ").prefix(120))"]) {
-      try encoder(pictures)
+      try encoder(decoded)
     }
     for (record, value) in zip(accepted, values) {
       if let value {

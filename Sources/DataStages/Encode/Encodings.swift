@@ -21,7 +21,7 @@ struct Encodings: Equatable {
   var tokenizerFingerprint: String
   var scalingFactor: Double
 
-  /// Height and width of the pictures.
+  /// Height and width of the images.
   var size: Int
   var hasLogVariance: Bool { image.shape.count == 4 }
   struct PromptLayout: Equatable {
@@ -67,7 +67,7 @@ struct Encodings: Equatable {
     model = folder
   }
 
-  /// Height and width of the pictures.
+  /// Height and width of the images.
   static func size(_ settings: EncodeSettings, _ model: ModelConfiguration) throws -> Int {
     let size = settings.size ?? model.imageSide
     let vae = model.autoencoder

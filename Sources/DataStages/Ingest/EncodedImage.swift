@@ -34,7 +34,7 @@ enum EncodedImage {
 }
 
 extension EncodedImage {
-  /// No image file is larger than the largest picture is when it is not compressed.
+  /// No image file is larger than the largest permitted image, uncompressed.
   private static let fileByteLimit = 1 << 30
 
   /// The bytes, read from the file if they are in one.

@@ -38,7 +38,7 @@ struct ShardSource {
       tokens: encodings.prompt.tokens, textWidth: encodings.prompt.width,
       hasLogVariance: encodings.hasLogVariance,
       pooledText: encodings.prompt.pooledWidth.map {
-        // Training sees every picture as one of its own size, from its corner.
+        // Training sees every image as one of its own size, from its corner.
         .init(
           width: $0, sizes: [encodings.size, encodings.size, 0, 0, encodings.size, encodings.size])
       })

@@ -46,7 +46,7 @@ public struct WebUIHeader: Equatable, Sendable {
   public var modelName: String
   public var base: BaseModel
   public var blockNames: BlockNames
-  /// The side of the model's pictures; nil where the folder has no autoencoder that would tell.
+  /// The side of the model's images; nil where the folder has no autoencoder that would tell.
   public var pixels: Int?
 
   /// - Parameter digest: SHA-256 of the file's bytes after the header, in hexadecimal digits

@@ -14,7 +14,7 @@ enum FeasibleSize {
     }
   }
 
-  /// The same for pictures of `side` x `side`.
+  /// The same for images of `side` x `side`.
   static func holds(_ autoencoder: AutoencoderConfiguration, side: Int, latentSide: Int) -> Bool {
     let channels = autoencoder.channels
     return channels.indices.allSatisfy { level in

@@ -80,7 +80,7 @@ public struct PromptEncoder {
 }
 
 extension Conditioning {
-  /// Tells of prompts and, where there is pooled text, of whole pictures of a size.
+  /// Tells of prompts and, where there is pooled text, of whole images of a size.
   public init(_ prompts: PromptEncoder.Output, height: Int, width: Int) {
     self.init(
       prompts.hiddenStates, pooledText: prompts.pooledText,

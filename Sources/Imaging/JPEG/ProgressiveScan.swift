@@ -1,4 +1,4 @@
-/// Decodes one scan of a progressive picture into the coefficients gathered so far.
+/// Decodes one scan of a progressive image into the coefficients gathered so far.
 ///
 /// Source: ITU-T T.81, section G.2.
 struct ProgressiveScan {
@@ -163,7 +163,7 @@ struct ProgressiveScan {
   private static func places(from index: Int) -> UInt64 { ~0 << UInt64(index) }
 }
 
-/// The coefficients of a component of a progressive picture, gathered scan by scan.
+/// The coefficients of a component of a progressive image, gathered scan by scan.
 struct ProgressiveBlocks {
   /// Blocks of 64 coefficients in natural order.
   private let coefficients: Plane<Int16>

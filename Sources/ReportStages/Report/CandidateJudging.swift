@@ -102,7 +102,7 @@ struct CandidateJudging {
   }
 }
 
-/// A scorer that lets the oracle judge the pictures of what it scores.
+/// A scorer that lets the oracle judge the images of what it scores.
 private final class OracleScorer: CandidateScorer {
   private let scorer: any CandidateScorer
   private let judging: CandidateJudging
@@ -136,10 +136,10 @@ private final class OracleScorer: CandidateScorer {
     let clean =
       try view == .estimated
       ? latents : judging.estimates(of: latents, at: timestep, conditioning.rows(at: prompts))
-    let pictures = try images(try judging.pipeline.autoencoder.pictures(of: clean))
-    let oracle = try zip(pictures, prompts).map { picture, prompt in
+    let images = try rgbImages(try judging.pipeline.autoencoder.images(of: clean))
+    let oracle = try zip(images, prompts).map { image, prompt in
       OracleScore(
-        of: try Picture(picture, name: "a candidate of prompt \(prompt)"), as: scenes[prompt])
+        of: try WorldImage(image, name: "a candidate of prompt \(prompt)"), as: scenes[prompt])
     }
     calls.append((prompts, scores, oracle))
     return scores

@@ -61,7 +61,7 @@ extension WriteReport: Estimating {
     }
     for guidance in settings.scales {
       try plan.run(times: Double(count)) {
-        try painter.decodedPictures(
+        try painter.decodedImages(
           of: try painter.pipeline.conditioning(of: [""]), guidance: guidance)
       }
     }
@@ -83,12 +83,12 @@ extension WriteReport: Estimating {
       ?? prompts().count
   }
 
-  /// All pictures.
+  /// All images.
   private func drawnCount(_ scale: PipelineScale) throws -> Int {
     try promptCount(scale) * settings.scales.count * models.count * settings.picturesPerPrompt
   }
 
-  /// Parts draw all pictures of a prompt at one guidance at a time.
+  /// Parts draw all images of a prompt at one guidance at a time.
   func itemCount(_ scale: PipelineScale) throws -> Int {
     try promptCount(scale) * settings.scales.count
   }

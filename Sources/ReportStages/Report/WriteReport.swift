@@ -20,7 +20,7 @@ import TrainingStages
 /// - Reads: the LoRA files of stages `spo` and `dpo`, or of the one that the pipeline has, and what was
 ///   measured on their way; `exports`; `evaluation` where a preference model was trained; `shards` where
 ///   the prompts are those of a split
-/// - Writes: `report`, the files `report/index.html` and `report/summary.json`, the pictures in
+/// - Writes: `report`, the files `report/index.html` and `report/summary.json`, the images in
 ///   `report/pictures`
 package final class WriteReport: Stage {
   static let name = "report"
@@ -50,16 +50,16 @@ package final class WriteReport: Stage {
   private var knownPrompts: [String]?
 
   enum Item {
-    /// All pictures of a prompt at one guidance, before and after.
-    case pictures(prompt: Int, scale: Int)
-    /// What one scorer says of a prompt's pictures.
+    /// All images of a prompt at one guidance, before and after.
+    case images(prompt: Int, scale: Int)
+    /// What one scorer says of a prompt's images.
     case scores(PublishedScores.Item)
     /// The candidates of a batch of prompts, drawn once.
     case candidates(CandidateBatch)
   }
 
   enum Output {
-    case pictures([[UInt8]])
+    case images([[UInt8]])
     case scores([PromptScores])
     case judgements(CandidateJudging.Batch?)
   }
@@ -114,13 +114,13 @@ package final class WriteReport: Stage {
   }
 
   private func isDrawn(_ prompt: Int, _ scale: Int) -> Bool {
-    (0..<settings.picturesPerPrompt).allSatisfy { picture in
-      models.allSatisfy { Folders.exists(files.picture(prompt, picture, $0, scale: scale)) }
+    (0..<settings.picturesPerPrompt).allSatisfy { image in
+      models.allSatisfy { Folders.exists(files.image(prompt, image, $0, scale: scale)) }
     }
   }
 
   /// Each prompt at each guidance.
-  private func pictureItems() throws -> [(prompt: Int, scale: Int)] {
+  private func imageItems() throws -> [(prompt: Int, scale: Int)] {
     let count = try prompts().count
     return settings.scales.indices.flatMap { scale in (0..<count).map { ($0, scale) } }
   }
@@ -147,15 +147,15 @@ package final class WriteReport: Stage {
   }
 
   func pendingItems() throws -> [Item] {
-    let pictures = try pictureItems().filter { !isDrawn($0.prompt, $0.scale) }
+    let images = try imageItems().filter { !isDrawn($0.prompt, $0.scale) }
     let scores = try scoring.items(prompts: prompts().count).filter { !scoring.isDone($0) }
     let batches = try candidateBatches().filter { !Folders.exists(candidatePath($0)) }
-    return pictures.map { .pictures(prompt: $0.prompt, scale: $0.scale) }
+    return images.map { .images(prompt: $0.prompt, scale: $0.scale) }
       + batches.map { .candidates($0) } + scores.map { .scores($0) }
   }
 
   func finishedUnitCount() throws -> Int {
-    try pictureItems().count { isDrawn($0.prompt, $0.scale) }
+    try imageItems().count { isDrawn($0.prompt, $0.scale) }
       + scoring.items(prompts: prompts().count).count(where: scoring.isDone)
       + candidateBatches().filter { Folders.exists(candidatePath($0)) }
       .reduce(0) { $0 + $1.prompts.count }
@@ -171,7 +171,7 @@ package final class WriteReport: Stage {
   }
 
   func prepare() throws {
-    if try pictureItems().contains(where: { !isDrawn($0.prompt, $0.scale) }) {
+    if try imageItems().contains(where: { !isDrawn($0.prompt, $0.scale) }) {
       try scoring.requireReadable()
     }
     let painter = try Painter(
@@ -222,16 +222,16 @@ package final class WriteReport: Stage {
     context.workspace.path("state/\(stage).json")
   }
 
-  // MARK: - Pictures
+  // MARK: - Images
 
   func process(_ item: Item) throws -> Output {
     let prompts = try prompts()
     switch item {
-    case .pictures(let prompt, let scale):
-      let pictures =
-        try painter?.pictures(
+    case .images(let prompt, let scale):
+      let images =
+        try painter?.images(
           of: prompts[prompt], number: prompt, guidance: settings.scales[scale]) ?? []
-      return .pictures(try pictures.map { try $0.encodedAsPNG() })
+      return .images(try images.map { try $0.encodedAsPNG() })
     case .scores(let item):
       // Scores come last, and may need the memory.
       painter = nil
@@ -245,11 +245,11 @@ package final class WriteReport: Stage {
   func commit(_ output: Output, of item: Item) throws {
     switch (output, item) {
     case (.scores(let scores), .scores(let item)): try scoring.write(scores, of: item)
-    case (.pictures(let pictures), .pictures(let prompt, let scale)):
+    case (.images(let images), .images(let prompt, let scale)):
       let count = settings.picturesPerPrompt
-      for (index, bytes) in pictures.enumerated() {
+      for (index, bytes) in images.enumerated() {
         try AtomicFile.replace(
-          files.picture(prompt, index % count, models[index / count], scale: scale), with: bytes)
+          files.image(prompt, index % count, models[index / count], scale: scale), with: bytes)
       }
     case (.judgements(let judged), .candidates(let batch)):
       if let judged { try writeJSON(judged.json, to: candidatePath(batch)) }
@@ -334,7 +334,7 @@ package final class WriteReport: Stage {
     let scores = try models.map { model in
       try OracleComparison.scores(of: prompts, settings.picturesPerPrompt) {
         try RGBImage(
-          decoding: try RegularFile(path: files.picture($0, $1, model, scale: 0)).readAll())
+          decoding: try RegularFile(path: files.image($0, $1, model, scale: 0)).readAll())
       }
     }
     let judged = try candidateBatches().map {

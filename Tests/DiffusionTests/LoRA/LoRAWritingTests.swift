@@ -126,7 +126,7 @@ private func difference(_ found: [String: [Float]], _ expected: [String: [Float]
       #expect(metadata["ss_output_name"] == "soft" && metadata["ss_v2"] == "False")
       #expect(metadata["ss_base_model_version"] == "sd_v1")
       #expect(metadata["modelspec.architecture"] == "stable-diffusion-v1/lora")
-      // The fixture has no autoencoder, so nobody knows the size of its pictures.
+      // The fixture has no autoencoder, so nobody knows the size of its images.
       #expect(metadata["modelspec.resolution"] == nil)
       let digest = try SHA256.digest(of: RegularFile(path: path), from: file.dataOffset)
       #expect(metadata["sshs_model_hash"] == digest.hexadecimal)
@@ -147,7 +147,7 @@ private func difference(_ found: [String: [Float]], _ expected: [String: [Float]
     }
   }
 
-  @Test("a model's family and picture size are in its header; sgm has no names for odd blocks")
+  @Test("a model's family and image size are in its header; sgm has no names for odd blocks")
   func headers() throws {
     let found = try ModelFolder(path: fixturePath("sample/model")).webUIHeader(name: "a")
     #expect(found.base == .stableDiffusion1 && found.blockNames == .diffusers)
