@@ -49,7 +49,7 @@ public final class TrainDenoiser: Stage {
   public static let usesDevice = true
   public static let settingsWithoutEffect: Set<String> = ["checkpoint_every"]
   public let reads: Set<Artifact> = ["autoencoder"]
-  public static let places = ["denoiser/", "model/"]
+  public static let ownPaths = ["denoiser/", "model/"]
   public static let spare = ["denoiser/checkpoints"]
   public static let repairsFiles = true
   public let writes: [Artifact: [String]] = ["model": ["model"]]

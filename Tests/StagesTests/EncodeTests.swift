@@ -133,7 +133,7 @@ import Testing
       pipeline.encode["max_reject_fraction"] = 1
       try pipeline.run(through: "encode")
       let catalog = try pipeline.catalog()
-      #expect(try catalog.rejectCountsByCode(stage: "encode") == ["unreadable-image": 1])
+      #expect(try catalog.rejectionCountsByCode(stage: "encode") == ["unreadable-image": 1])
       #expect(try catalog.counts().pairs == 3)
       let column = try catalog.database.firstRow("SELECT row, column_name FROM reject") {
         "\(try $0[0] as Int) \(try $0[1] as String)"
@@ -143,7 +143,7 @@ import Testing
       pipeline.model = try modelWithHugeLatents(in: folder)
       try pipeline.run(through: "encode")
       #expect(
-        try pipeline.catalog().rejectCountsByCode(stage: "encode") == [
+        try pipeline.catalog().rejectionCountsByCode(stage: "encode") == [
           "non-finite-latent": 3, "unreadable-image": 1,
         ])
       pipeline.model = fixturePath("sample/model")

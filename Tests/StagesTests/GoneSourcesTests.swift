@@ -263,14 +263,14 @@ import Testing
       let good = try RegularFile(path: "\(folder)/12-0.png").readAll()
       try AtomicFile.replace("\(folder)/12-0.png", with: Array(good.prefix(good.count - 30)))
       try pipeline.run()
-      func rejects() throws -> [String] {
+      func rejections() throws -> [String] {
         try pipeline.catalog().database.rows("SELECT file || ':' || row FROM reject") { try $0[0] }
       }
-      #expect(try rejects() == ["\(folder)/b.csv:4"])
+      #expect(try rejections() == ["\(folder)/b.csv:4"])
       // Now the last one by its path.
       try FileManager.default.moveItem(atPath: "\(folder)/a.csv", toPath: "\(folder)/z.csv")
       try pipeline.run()
-      #expect(try rejects() == ["\(folder)/b.csv:4"])
+      #expect(try rejections() == ["\(folder)/b.csv:4"])
     }
   }
 

@@ -144,7 +144,7 @@ import Testing
       let catalog = try pipeline.catalog()
       #expect(try catalog.prompts().map(\.text).sorted() == ["a pair", "another"])
       #expect(
-        try catalog.rejectCountsByCode(stage: "ingest")
+        try catalog.rejectionCountsByCode(stage: "ingest")
           == ["missing-value": 2, "unreadable-record": 1])
       #expect(try catalog.countsBySource().allSatisfy(\.isBalanced))
     }
@@ -185,7 +185,7 @@ import Testing
         pipeline.workspace = "workspace-\(name)"
         try pipeline.run(through: "ingest")
         #expect(try pipeline.catalog().counts().pairs == 2, "\(name)")
-        #expect(try pipeline.catalog().counts().rejects == 0, "\(name)")
+        #expect(try pipeline.catalog().counts().rejections == 0, "\(name)")
       }
       try AtomicFile.replace("\(folder)/e.txt", with: Array("\(mark)a fox\na cat\n".utf8))
       let list = try DataPipeline(in: folder, sources: ["e.txt"])

@@ -17,7 +17,7 @@ import Testing
       #expect(counts.pairs == 24 + 8)
       #expect(counts.prompts == 4)
       // Outside train, rows without a label are left out, as published.
-      #expect(try catalog.rejectCountsByCode(stage: "ingest") == ["filtered-unlabelled": 1])
+      #expect(try catalog.rejectionCountsByCode(stage: "ingest") == ["filtered-unlabelled": 1])
       #expect(try catalog.pairCounts().map(\.split) == ["train", "validation"])
       #expect(try catalog.pairCounts().map(\.count) == [24, 8])
       let first = try catalog.database.firstRow(
@@ -165,7 +165,7 @@ import Testing
   }
 
   @Test("every damaged row is a reject with file, row, column and reason; the others are pairs")
-  func rejects() throws {
+  func rejections() throws {
     try withTemporaryFolder { folder in
       let good = try samplePNG(0)
       var rows = (0..<8).map { Row(first: ("a\($0)", good), second: ("b\($0)", good)) }
@@ -227,7 +227,7 @@ import Testing
         filtered.ingest.merge(settings) { $1 }
         try filtered.run(through: "ingest")
         let catalog = try filtered.catalog()
-        let counts = try catalog.rejectCountsByCode(stage: "ingest")
+        let counts = try catalog.rejectionCountsByCode(stage: "ingest")
         #expect(try catalog.counts().pairs + counts.values.reduce(0, +) == 24)
         return counts
       }
@@ -293,7 +293,7 @@ import Testing
         try pairs("train") == ["0: d > a", "1: b < d", "2: d > c", "3: e < d", "5: b > f"])
       #expect(try pairs("validation_unique") == ["0: h > g", "1: i > h"])
       #expect(
-        try pipeline.catalog().rejectCountsByCode(stage: "ingest") == ["filtered-not-best": 5])
+        try pipeline.catalog().rejectionCountsByCode(stage: "ingest") == ["filtered-not-best": 5])
     }
   }
 
@@ -315,7 +315,7 @@ import Testing
       let catalog = try pipeline.catalog()
       #expect(
         try catalog.prompts().map(\.text).sorted() == ["one, \"two\"\nthree", "plain"])
-      #expect(try catalog.rejectCountsByCode(stage: "ingest") == ["unreadable-record": 2])
+      #expect(try catalog.rejectionCountsByCode(stage: "ingest") == ["unreadable-record": 2])
     }
   }
 

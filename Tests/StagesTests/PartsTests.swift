@@ -83,7 +83,7 @@ import Testing
   }
 
   @Test("an image that cannot be decoded is rejected once, also after other settings rejected it")
-  func rejects() throws {
+  func rejections() throws {
     try withTemporaryFolder { folder throws in
       let rows = try (0..<6).map { number in
         let first = try samplePNG(number)
@@ -98,7 +98,7 @@ import Testing
       var parts = whole
       parts.workspace = "parts"
       try whole.run()
-      #expect(try whole.catalog().rejectCounts().map(\.code) == ["unreadable-image"])
+      #expect(try whole.catalog().rejectionCounts().map(\.code) == ["unreadable-image"])
       var before = parts
       before.encode["size"] = 24
       try before.run()
@@ -106,7 +106,7 @@ import Testing
       try parts.merge("encode")
       try parts.run()
       #expect(try parts.shardBytes() == whole.shardBytes())
-      #expect(try parts.catalog().rejectCounts().map(\.count) == [1])
+      #expect(try parts.catalog().rejectionCounts().map(\.count) == [1])
     }
   }
 

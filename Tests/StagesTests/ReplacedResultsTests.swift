@@ -106,7 +106,7 @@ import Testing
   }
 
   @Test("what later stages rejected stays rejected when the catalog comes out the same")
-  func laterRejects() throws {
+  func laterRejections() throws {
     try withTemporaryFolder { folder in
       var rows = try (0..<4).map {
         Row(first: ("a\($0)", try samplePNG(2 * $0)), second: ("b\($0)", try samplePNG(2 * $0 + 1)))
@@ -120,7 +120,7 @@ import Testing
       pipeline.ingest["source"] = .string("\(folder)/train-2.parquet")
       #expect(upToDate(try pipeline.run(through: "encode")) == ["encode"])
       let catalog = try pipeline.catalog()
-      #expect(try catalog.rejectCountsByCode(stage: "encode") == ["unreadable-image": 1])
+      #expect(try catalog.rejectionCountsByCode(stage: "encode") == ["unreadable-image": 1])
       #expect(try catalog.counts().pairs == 3)
       #expect(try catalog.countsBySource().allSatisfy { $0.isBalanced })
       try catalog.checkDigests()

@@ -61,7 +61,7 @@ import Testing
         let (catalog, said) = try ingest(Self.csv, settings, in: folder)
         #expect(said.contains { $0.contains("selects 2 of 4 prompts, chosen by seed \(seed)") })
         #expect(try catalog.counts().pairs == 4)
-        #expect(try catalog.rejectCountsByCode(stage: "ingest") == ["filtered-limit": 4])
+        #expect(try catalog.rejectionCountsByCode(stage: "ingest") == ["filtered-limit": 4])
         return try catalog.prompts().map(\.text).sorted()
       }
       let twice = try [sample(1), sample(1)]
@@ -85,7 +85,7 @@ import Testing
       kept = try ingest(Self.rankings, ["drop": list("imagereward.json:0.1", "3")], in: folder)
       #expect(try rows(kept.catalog) == ["0.0", "0.2", "1.0", "1.1", "1.2", "2.0", "2.1", "2.2"])
       #expect(
-        try kept.catalog.rejectCountsByCode(stage: "ingest") == ["filtered-dropped": 2])
+        try kept.catalog.rejectionCountsByCode(stage: "ingest") == ["filtered-dropped": 2])
 
       let digest = SHA256.hexDigest(
         of: try RegularFile(path: fixturePath("data/images/0-0.png")).readAll())
@@ -148,7 +148,7 @@ import Testing
       try AtomicFile.replace(path, with: Array(JSON.array(rows).text().utf8))
       let (catalog, _) = try ingest(path, ["max_reject_fraction": 0.9], in: folder)
       #expect(try catalog.counts().pairs == 1)
-      #expect(try catalog.rejectCountsByCode(stage: "ingest") == ["unsafe-path": 2])
+      #expect(try catalog.rejectionCountsByCode(stage: "ingest") == ["unsafe-path": 2])
     }
   }
 
@@ -245,7 +245,7 @@ import Testing
         path, ["max_reject_fraction": 1, "ties": "drop"], in: folder)
       #expect(try rows(catalog) == ["0.0", "0.2", "0.4"])
       #expect(
-        try catalog.rejectCountsByCode(stage: "ingest")
+        try catalog.rejectionCountsByCode(stage: "ingest")
           == ["unreadable-image": 3, "bad-ranking": 2, "bad-value": 1, "filtered-tie": 1])
       #expect(said.contains("5 rows read, giving 10 pairs of images"))
       #expect(try catalog.countsBySource().allSatisfy(\.isBalanced))

@@ -207,7 +207,7 @@ import Testing
   }
 
   @Test("the limit of rejects holds for small files; one row alone ends no run")
-  func limitOfRejects() throws {
+  func limitOfRejections() throws {
     for (bad, total, limit, ends) in [
       (8, 24, 0.01, true), (2, 24, 0.01, true), (1, 24, 0.01, false), (1, 24, 0, true),
       (2, 24, 0.1, false), (3, 300, 0.01, false), (4, 300, 0.01, true),

@@ -13,7 +13,7 @@ extension Encode: Estimating {
   package func layout() throws -> ShardLayout {
     let configuration = try ModelConfiguration(model)
     return ShardLayout(
-      configuration, side: try Encodings.size(settings, configuration),
+      configuration, side: try EncoderIdentity.size(settings, configuration),
       hasLogVariance: settings.latents != .mean)
   }
 

@@ -12,9 +12,10 @@ struct LatentEncoder {
   private let size: Int
   private let hasLogVariance: Bool
 
-  init(_ encodings: Encodings) throws {
+  init(_ encoderIdentity: EncoderIdentity) throws {
     try self.init(
-      encodings.model, size: encodings.size, hasLogVariance: encodings.hasLogVariance)
+      encoderIdentity.model, size: encoderIdentity.size,
+      hasLogVariance: encoderIdentity.hasLogVariance)
   }
 
   /// - Parameter size: height and width of the images
@@ -67,8 +68,8 @@ struct LatentEncoder {
 struct EmbeddingEncoder {
   private let encoder: PromptEncoder
 
-  init(_ encodings: Encodings) throws {
-    encoder = try PromptEncoder(encodings.model)
+  init(_ encoderIdentity: EncoderIdentity) throws {
+    encoder = try PromptEncoder(encoderIdentity.model)
   }
 
   /// One value for each prompt, `[tokens, width]` and the pooled text where there is one, one after

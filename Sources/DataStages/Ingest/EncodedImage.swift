@@ -197,7 +197,7 @@ enum ImagePathError: ClassifiedError, CustomStringConvertible {
   }
 }
 
-extension RowFault {
+extension RowRejection {
   init(_ field: RecordField, _ error: ImagePathError) {
     self.init(field, error.code, "\(error)")
   }

@@ -21,7 +21,7 @@ package final class Label: DivisibleStage {
   static let unit = "embeddings"
   static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["scorer"]
-  static let places = [ScoredLabels.fileName]
+  static let ownPaths = [ScoredLabels.fileName]
   static let caches = [CacheDatabase.fileName]
   static let databases = [CacheDatabase.fileName]
 
@@ -146,16 +146,16 @@ package final class Label: DivisibleStage {
       path: context.workspace.path(CatalogDatabase.fileName),
       access: context.isPart ? .immutable : .readOnly)
     try catalog.checkDigests()
-    let encodings = try Encodings(context)
+    let encoderIdentity = try EncoderIdentity(context)
     let identities = try inputs().map(\.identity).joined(separator: "\n")
     let opened = Connections(
       catalog: catalog,
       cache: try .writable(context),
-      images: ImageSource(catalog), tokenizer: try encodings.model.tokenizer(),
+      images: ImageSource(catalog), tokenizer: try encoderIdentity.model.tokenizer(),
       labels: ScoredLabels(
         settings, width: try scorer.preferenceConfiguration().projectionWidth,
         fingerprint: SHA256.hexDigest(of: Array(identities.utf8)),
-        tokenizer: encodings.tokenizerFingerprint))
+        tokenizer: encoderIdentity.tokenizerFingerprint))
     connections = opened
     return opened
   }

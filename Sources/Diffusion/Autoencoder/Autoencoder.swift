@@ -39,7 +39,7 @@ public struct Autoencoder {
 
   /// Pixels that go through the network together, unless a single image has more: those of one
   /// image of 512 x 512 fill all processors, and several would only take memory.
-  public static let placesAtOnce = 512 * 512
+  public static let positionsAtOnce = 512 * 512
 
   /// A diagonal Gaussian over latents.
   public struct Posterior {
@@ -98,8 +98,8 @@ public struct Encoder {
 
   /// - Parameter image: `[batch, height, width, 3]` in -1...1
   public func callAsFunction(_ image: Tensor) -> Autoencoder.Posterior {
-    let places = image.shape[1] * image.shape[2]
-    let moments = inSlices(image, of: Autoencoder.placesAtOnce / max(1, places)) { slice in
+    let positions = image.shape[1] * image.shape[2]
+    let moments = inSlices(image, of: Autoencoder.positionsAtOnce / max(1, positions)) { slice in
       tiles?(slice, self.moments) ?? self.moments(slice)
     }
     let parts = moments.split(axis: 3, into: 2)
@@ -162,8 +162,8 @@ public struct Decoder {
   ///   scaling factor
   /// - Returns: images `[batch, 2^n height, 2^n width, 3]`, about -1...1
   public func callAsFunction(_ latents: Tensor) -> Tensor {
-    let places = latents.shape[1] * latents.shape[2] << (2 * (blocks.count - 1))
-    return inSlices(latents, of: Autoencoder.placesAtOnce / max(1, places)) { slice in
+    let positions = latents.shape[1] * latents.shape[2] << (2 * (blocks.count - 1))
+    return inSlices(latents, of: Autoencoder.positionsAtOnce / max(1, positions)) { slice in
       tiles?(slice, decoded) ?? decoded(slice)
     }
   }

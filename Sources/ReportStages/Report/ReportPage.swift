@@ -98,9 +98,10 @@ struct ReportPage {
     let times = ReportTable(
       columns: ["stage", "version", "units", "rejected", "seconds"],
       rows: try records.map { stage, record in
-        let rejects = try record["rejects"].members().reduce(0) { $0 + (try $1.value.int()) }
+        let rejections = try record["rejects"].members().reduce(0) { $0 + (try $1.value.int()) }
         return [
-          stage, "\(try record.int("version"))", "\(try record.int("units_total"))", "\(rejects)",
+          stage, "\(try record.int("version"))", "\(try record.int("units_total"))",
+          "\(rejections)",
           String(format: "%.1f", try record.double("seconds")),
         ]
       }, numberColumns: [1, 2, 3, 4])

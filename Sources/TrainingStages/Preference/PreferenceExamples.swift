@@ -54,8 +54,8 @@ package struct PreferenceExamples {
   /// - Returns: `[2 pairs, height, width, channels]`
   package func latents(of pairs: [Int], _ views: [PreferenceView]) throws -> Tensor {
     let layout = shards.layout
-    let places = try pairs.map { try shards.pair($0) }
-    let images = places.map(\.image0) + places.map(\.image1)
+    let positions = try pairs.map { try shards.pair($0) }
+    let images = positions.map(\.image0) + positions.map(\.image1)
     return try Tensor(rows: images.count, of: layout.latentShape) { row, latent in
       let image = images[row]
       try shards.readLatent(ofImage: image, into: latent)

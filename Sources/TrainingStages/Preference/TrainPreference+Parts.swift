@@ -12,7 +12,7 @@ extension TrainPreference: DivisibleStage {
   }
 
   func position(of item: Item) -> Int {
-    guard let place = places[block(of: item)] else {
+    guard let place = positions[block(of: item)] else {
       preconditionFailure("images that no step looks at")
     }
     return place

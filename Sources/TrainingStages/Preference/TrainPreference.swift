@@ -63,7 +63,7 @@ package final class TrainPreference: RankedStage {
   private var training: Training?
   private var estimation: Estimation?
   /// Where images stand among all that are made.
-  private(set) var places: [ImageStore.Block: Int] = [:]
+  private(set) var positions: [ImageStore.Block: Int] = [:]
 
   private struct Estimation {
     let images: EstimatedImages
@@ -151,7 +151,7 @@ package final class TrainPreference: RankedStage {
   }
 
   func pendingItems() throws -> [Item] {
-    places = Dictionary(
+    positions = Dictionary(
       try blocks().enumerated().map { ($0.element, $0.offset) },
       uniquingKeysWith: { first, _ in first })
     let steps = try intervals.pending().map { Item.steps($0) }
@@ -255,7 +255,7 @@ package final class TrainPreference: RankedStage {
     switch item {
     case .images(let block):
       context.progress.advance(by: 0, note: "estimating \(block.split) images, \(block.view.name)")
-      guard let place = places[block] else {
+      guard let place = positions[block] else {
         preconditionFailure("images that no step looks at")
       }
       var output: Output?

@@ -180,11 +180,11 @@ private func difference(_ found: [String: [Float]], _ expected: [String: [Float]
     ]
     let rest = "_transformer_blocks_0_attn1_to_q"
     for (diffusers, sgm) in table {
-      #expect(LDMBlockNames.original(diffusers + rest) == sgm + rest)
+      #expect(LDMBlockNames.ldm(diffusers + rest) == sgm + rest)
       #expect(LDMBlockNames.diffusers(sgm + rest) == diffusers + rest)
     }
     for other in ["", "_", "conv_in", "down_blocks_x_attentions_0_a", "input_blocks_0_1_a"] {
-      #expect(LDMBlockNames.original(other) == other)
+      #expect(LDMBlockNames.ldm(other) == other)
       #expect(LDMBlockNames.diffusers(other) == other)
     }
   }
