@@ -12,7 +12,7 @@ public struct OracleScore: Equatable, Sendable {
     self.agreement = agreement
   }
 
-  /// Judges an image as one of `scene`.
+  /// Scores an image as one of `scene`.
   public init(of image: WorldImage, as scene: Scene) {
     self.init(aesthetics: image.aesthetics, agreement: image.agreement(with: scene))
   }

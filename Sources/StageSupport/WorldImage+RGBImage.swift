@@ -3,7 +3,7 @@ import PipelineCore
 package import ProceduralWorld
 
 extension WorldImage {
-  /// An image that the oracle can judge.
+  /// An image that the oracle can score.
   ///
   /// - Parameter name: what the image is called in an error
   /// - Throws: `PipelineError.damaged` for an image of another size

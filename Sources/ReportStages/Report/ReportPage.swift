@@ -40,7 +40,7 @@ struct ReportPage {
     /// One for each tuned model.
     let comparisons: [OracleComparison]
     /// Of the candidates of stage `spo`; nil where there is none.
-    let judged: (orders: [CandidateOrder], time: CandidateJudging.StepTime)?
+    let judged: (orders: [CandidateOrder], time: CandidateScoring.StepTime)?
   }
 
   func report() throws -> Report {

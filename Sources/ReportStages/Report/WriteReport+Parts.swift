@@ -1,7 +1,7 @@
 import Imaging
 import PipelineCore
 
-/// Images take nearly all the time, so parts draw these; whoever merges has candidates and images judged.
+/// Images take nearly all the time, so parts draw these; whoever merges scores candidates and images.
 extension WriteReport: DivisibleStage {
   static let databases: [String] = []
 

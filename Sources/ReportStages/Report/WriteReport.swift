@@ -46,7 +46,7 @@ package final class WriteReport: Stage {
   let files: ReportFiles
   let scoring: PublishedScores
   private var painter: Painter?
-  private var judging: CandidateJudging?
+  private var candidateScoring: CandidateScoring?
   private var knownPrompts: [String]?
 
   enum Item {
@@ -61,7 +61,7 @@ package final class WriteReport: Stage {
   enum Output {
     case images([[UInt8]])
     case scores([PromptScores])
-    case judgements(CandidateJudging.Batch?)
+    case scoredCandidates(CandidateScoring.Batch?)
   }
 
   init(settings: ReportSettings, context: StageContext) throws {
@@ -138,7 +138,7 @@ package final class WriteReport: Stage {
   func candidateBatches() throws -> [CandidateBatch] {
     guard settings.oracle != .none, stages.contains(.spo) else { return [] }
     let count = try prompts().count
-    let size = CandidateJudging.batch
+    let size = CandidateScoring.batch
     return (0..<settings.candidateDraws).flatMap { draw in
       stride(from: 0, to: count, by: size).map {
         CandidateBatch(draw: draw, prompts: $0..<min($0 + size, count))
@@ -180,20 +180,20 @@ package final class WriteReport: Stage {
     guard !context.isPart, try !candidateBatches().isEmpty,
       let optimization = try stepwiseSettings()
     else { return }
-    judging = makeJudging(
+    candidateScoring = makeCandidateScoring(
       painter, optimization, try optimization.judge(in: context.workspace))
   }
 
   /// - Parameter optimization: what candidates were drawn with
-  func makeJudging(
+  func makeCandidateScoring(
     _ painter: Painter, _ optimization: SPOSettings, _ judge: PreferenceJudge
-  ) -> CandidateJudging {
-    CandidateJudging(
+  ) -> CandidateScoring {
+    CandidateScoring(
       sampler: CandidateSampler(
         unet: GuidedUNet(painter.pipeline.unet, guidance: optimization.guidance),
         scheduler: painter.scheduler,
         settings: optimization.sampling(
-          promptsAtOnce: CandidateJudging.batch, seed: settings.seed),
+          promptsAtOnce: CandidateScoring.batch, seed: settings.seed),
         latentShape: painter.latentShape),
       judge: judge, pipeline: painter.pipeline, negative: painter.negative)
   }
@@ -204,7 +204,7 @@ package final class WriteReport: Stage {
   }
 
   /// Whether the pipeline has trained the preference model: one that was given is not evaluated.
-  private func hasTrainedJudge() throws -> Bool {
+  private func hasTrainedPreferenceModel() throws -> Bool {
     try stepwiseSettings().map { $0.preference == nil } ?? context.plans(TrainPreference.name)
   }
 
@@ -235,10 +235,10 @@ package final class WriteReport: Stage {
     case .scores(let item):
       // Scores come last, and may need the memory.
       painter = nil
-      judging = nil
+      candidateScoring = nil
       return .scores(try scoring.scores(of: item, prompt: prompts[item.prompt]))
     case .candidates(let batch):
-      return .judgements(try judging?(prompts, batch.prompts, draw: batch.draw))
+      return .scoredCandidates(try candidateScoring?(prompts, batch.prompts, draw: batch.draw))
     }
   }
 
@@ -251,7 +251,7 @@ package final class WriteReport: Stage {
         try AtomicFile.replace(
           files.image(prompt, index % count, models[index / count], scale: scale), with: bytes)
       }
-    case (.judgements(let judged), .candidates(let batch)):
+    case (.scoredCandidates(let judged), .candidates(let batch)):
       if let judged { try writeJSON(judged.json, to: candidatePath(batch)) }
     default: preconditionFailure("an output of another item")
     }
@@ -264,7 +264,7 @@ package final class WriteReport: Stage {
     var summary = JSON.Object()
     let preferenceFolder = context.workspace.path(TrainPreference.name)
     let evaluation =
-      try hasTrainedJudge() ? PreferenceEvaluation.read(from: preferenceFolder) : nil
+      try hasTrainedPreferenceModel() ? PreferenceEvaluation.read(from: preferenceFolder) : nil
     if let evaluation {
       summary["preference"] = [
         "kind": .string(
@@ -306,9 +306,10 @@ package final class WriteReport: Stage {
 
   /// What the stages that trained say against their own results.
   private func warnings() throws -> [String] {
-    try ((hasTrainedJudge() ? [TrainPreference.name] : []) + stages.map(\.rawValue)).flatMap {
-      try TrainingWarnings.read(from: context.workspace.path($0))
-    } + trainedPromptWarnings()
+    try ((hasTrainedPreferenceModel() ? [TrainPreference.name] : []) + stages.map(\.rawValue))
+      .flatMap {
+        try TrainingWarnings.read(from: context.workspace.path($0))
+      } + trainedPromptWarnings()
       + ScoreIndependence(NamedScorers(settings.scorers).all, context).warnings()
   }
 
@@ -338,7 +339,7 @@ package final class WriteReport: Stage {
       }
     }
     let judged = try candidateBatches().map {
-      try CandidateJudging.Batch(try JSONReader(contentsOf: candidatePath($0)))
+      try CandidateScoring.Batch(try JSONReader(contentsOf: candidatePath($0)))
     }
     return ReportPage.OracleFindings(
       comparisons: zip(models, scores).dropFirst().map { model, after in
@@ -349,7 +350,7 @@ package final class WriteReport: Stage {
       judged: judged.isEmpty
         ? nil
         : (
-          CandidateOrder.all(judged.flatMap(\.judgements), Utility(scores: scores[0])),
+          CandidateOrder.all(judged.flatMap(\.scoredCandidates), Utility(scores: scores[0])),
           judged.reduce(.init()) { $0 + $1.time }
         ))
   }
