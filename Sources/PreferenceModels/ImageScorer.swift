@@ -13,7 +13,7 @@ public struct ImageScorer {
   private let visualProjection: Linear
   private let logitScale: Parameter
 
-  /// - Parameter isTimeConditioned: false for CLIP as published, which is told no timestep
+  /// - Parameter isTimeConditioned: false for CLIP as published, which is not conditioned on the timestep
   public init(
     _ weights: Weights, _ configuration: PreferenceConfiguration, isTimeConditioned: Bool = true
   ) throws {
@@ -38,7 +38,7 @@ public struct ImageScorer {
   ///
   /// - Parameters:
   ///   - pixels: `[batch, side, side, 3]` as `trainingPixels` or `scoringPixels` give them
-  ///   - timesteps: one for each image; nil for a tower that is told none
+  ///   - timesteps: one for each image; nil for a tower that is not conditioned on any
   public func embedding(of pixels: Tensor, timesteps: [Float]?) -> Tensor {
     visualProjection(visionTower(pixels, timesteps: timesteps)).normalizedRows()
   }

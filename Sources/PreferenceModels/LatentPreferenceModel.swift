@@ -70,7 +70,7 @@ public struct LatentPreferenceModel {
 
   /// What scores need of prompts.
   public struct Prompts {
-    /// What the U-Net is told, one row for each.
+    /// The U-Net's conditioning, one row for each.
     public let conditioning: Conditioning
     /// The same of the empty prompt, one row; nil without guidance.
     public let empty: Conditioning?

@@ -1,7 +1,7 @@
 public import Diffusion
 public import Files
 
-/// `config.json` of a CLIP model whose vision tower is told the timestep, with its
+/// `config.json` of a CLIP model whose vision tower is conditioned on the timestep, with its
 /// `preprocessor_config.json`.
 public struct PreferenceConfiguration: Equatable, Sendable {
   public var text: CLIPTextConfiguration

@@ -76,7 +76,7 @@ public struct ShardLayout: Equatable, Sendable {
   public var textWidth: Int
   /// Whether the latents' log-variances are stored beside their means.
   public var hasLogVariance: Bool
-  /// What SDXL is told besides a prompt's embedding; nil for other models.
+  /// What SDXL is conditioned on besides a prompt's embedding; nil for other models.
   public var pooledText: PooledText?
 
   public struct PooledText: Equatable, Sendable {

@@ -64,7 +64,7 @@ struct LatentEncoder {
   }
 }
 
-/// Turns prompts into what the U-Net is told of them, in half precision.
+/// Turns prompts into the U-Net's conditioning, in half precision.
 struct EmbeddingEncoder {
   private let encoder: PromptEncoder
 

@@ -61,7 +61,7 @@ public struct TextToImage {
     return (side, side)
   }
 
-  /// What the U-Net is told of prompts, one row for each.
+  /// The U-Net's conditioning on prompts, one row for each.
   ///
   /// - Parameter size: in pixels; the model's own if nil
   public func conditioning(

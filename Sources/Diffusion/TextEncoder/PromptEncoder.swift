@@ -1,7 +1,7 @@
 public import Autograd
 public import NN
 
-/// Turns prompts into what a model's U-Net is told of them.
+/// Turns prompts into the conditioning of a model's U-Net.
 ///
 /// One text encoder gives its last hidden states, after the final norm. Of two (SDXL) the hidden states
 /// before the last layer are joined, without a norm, and the second's pooled and projected output goes
@@ -62,7 +62,7 @@ public struct PromptEncoder {
     }
   }
 
-  /// What the U-Net is told, of what the text encoders made.
+  /// The U-Net's conditioning, from what the text encoders made.
   public func joined(_ outputs: [CLIPTextEncoder.Output]) -> Output {
     guard outputs.count > 1 else { return Output(hiddenStates: outputs[0].lastHiddenState) }
     return Output(

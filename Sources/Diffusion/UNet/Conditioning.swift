@@ -1,6 +1,6 @@
 public import Autograd
 
-/// What a U-Net is told about the images it draws, one row for each.
+/// What a U-Net is conditioned on, one row for each image.
 public struct Conditioning {
   /// Hidden states of the prompts, `[batch, tokens, width]`.
   public var hiddenStates: Tensor
@@ -25,7 +25,7 @@ public struct Conditioning {
     }
   }
 
-  /// All rows with the same sizes; those without pooled text are told of no size.
+  /// All rows with the same sizes; those without pooled text are conditioned on no size.
   public init(_ hiddenStates: Tensor, pooledText: Tensor?, sizes: [Float]) {
     let batch = hiddenStates.shape[0]
     self.init(

@@ -113,7 +113,7 @@ package struct PreferenceExamples {
     }
   }
 
-  /// What the U-Net is told of the prompts, once for the left images and once for the right ones.
+  /// The U-Net's conditioning on the prompts, once for the left images and once for the right ones.
   func conditioning(of pairs: [Int]) throws -> Conditioning {
     try shards.conditioning(ofPrompts: pairs.map { try shards.pair($0).prompt }).repeated(2)
   }

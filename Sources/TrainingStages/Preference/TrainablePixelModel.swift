@@ -17,7 +17,7 @@ struct TrainablePixelModel: TrainablePreferenceModel {
   let storesTraining: Bool
   /// The folder whose configuration files the model was built from.
   let start: String
-  /// Whether the model is told timesteps; otherwise 0 of all.
+  /// Whether the model is conditioned on timesteps; otherwise on 0 always.
   let isStepAware: Bool
 
   func scores(

@@ -9,7 +9,7 @@ struct PixelScorer: CandidateScorer {
   let autoencoder: Autoencoder
   /// Unit vectors of the batch's prompts, `[prompts, width]`.
   let texts: Tensor
-  /// Whether the model is told timestep 0 of all.
+  /// Whether the model is conditioned on timestep 0 always.
   let isBlind: Bool
   /// Images that are decoded at once.
   var batch = 40
@@ -32,9 +32,10 @@ struct PixelScorer: CandidateScorer {
 struct LatentScorer: CandidateScorer {
   let model: LatentPreferenceModel
   let prompts: LatentPreferenceModel.Prompts
-  /// The timestep that the model is told.
+  /// The timestep that the model is conditioned on.
   ///
-  /// It was trained on latents with the noise of the timestep it is told, so `drawn` is the one that fits.
+  /// It was trained on latents with the noise of the timestep it is conditioned on, so `drawn` is the one
+  /// that fits.
   /// LPO says `source`. Where steps are long, the model then looks for noise that is not there, and what
   /// learns from it draws noise.
   let told: SPOSettings.JudgedTimestep

@@ -9,7 +9,7 @@ package enum PreferenceJudge {
   case pixel(ImageScorer, prompts: () throws -> PromptEmbedder, isBlind: Bool)
   case latent(LatentPreferenceModel, told: SPOSettings.JudgedTimestep)
 
-  /// - Parameter told: the timestep that it is told of a candidate
+  /// - Parameter told: the timestep that it is conditioned on for a candidate
   package init(
     _ folder: ModelFolder, of base: ModelFolder, told: SPOSettings.JudgedTimestep
   ) throws {

@@ -68,7 +68,7 @@ package final class TuneSPO: RankedStage {
       + NamedScorers(settings.heldOutScorers).inputs(context.digests)
   }
 
-  /// The prompts that images are drawn of, by their numbers in the shards.
+  /// The prompts that images are generated for, by their numbers in the shards.
   private func prompts() throws -> [Int] {
     if let chosenPrompts { return chosenPrompts }
     let shards = try ShardSet(folder: shardFolder, split: "train", verifiesDigests: false)
@@ -98,7 +98,7 @@ package final class TuneSPO: RankedStage {
   package func earlierSettings() -> [String: JSON] {
     let judge = ModelFolder(
       path: settings.preference ?? context.workspace.path("\(TrainPreference.name)/model"))
-    // A judge of images is told no such timestep.
+    // A preference model of images is conditioned on no such timestep.
     let told = judge.isLatentPreferenceModel ? .drawn : settings.judgedTimestep
     return [
       "gradient_accumulation": 1, "judged_timestep": .string(told.rawValue), "labels": "step",
