@@ -2,7 +2,7 @@ import Catalog
 
 /// The values of one row; a field that the source does not have is nil everywhere.
 protocol RowValues {
-  /// Each throws a ``RowFault`` for a value that is not of the kind.
+  /// Each throws a ``RowRejection`` for a value that is not of the kind.
   func text(_ field: RecordField) throws -> String?
   func number(_ field: RecordField) throws -> Double?
   func truth(_ field: RecordField) throws -> Bool?
