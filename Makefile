@@ -1,6 +1,6 @@
 # Step-by-step preference optimization, from Pick-a-Pic parquet files to a better model.
 #
-#   make spo          all of it: data, preference model, LoRA, pictures and report
+#   make spo          all of it: data, preference model, LoRA, images and report
 #   make prepare      parquet -> catalog -> latents and text embeddings -> shards
 #   make preference   shards -> step-aware preference model
 #   make build        the program, .build/release/spo

@@ -50,7 +50,7 @@ extension Operation {
 }
 
 extension InputTensors {
-  /// What a U-Net is told of `batch` pictures: hidden states of prompts and, where the model is
+  /// A U-Net's conditioning for `batch` images: hidden states of prompts and, where the model is
   /// conditioned on them, `text_embeds` and `time_ids`.
   ///
   /// - Parameters:

@@ -23,10 +23,10 @@ extension Operation {
     try transition.requireDensity()
     let mean = transition.mean(sample, modelOutput: output)
     let previous = transition.sample(mean: mean, noise: noise)
-    let original = transition.predictedX0(sample, modelOutput: output)
+    let predictedX0 = transition.predictedX0(sample, modelOutput: output)
     return [
       ("prev_sample", previous.channelsFirst()),
-      ("pred_original_sample", original.channelsFirst()),
+      ("pred_original_sample", predictedX0.channelsFirst()),
       ("log_prob", transition.logDensity(previous, mean: mean)),
     ]
   }

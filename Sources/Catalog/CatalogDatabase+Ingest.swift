@@ -52,9 +52,9 @@ extension CatalogDatabase {
   public func record(_ contents: RowGroupContents, of source: SourceRecord) throws -> Int {
     let outcomeCount = contents.outcomeCount ?? contents.rowCount
     precondition(
-      contents.pairs.count + contents.prompts.count + contents.rejects.count == outcomeCount,
+      contents.pairs.count + contents.prompts.count + contents.rejections.count == outcomeCount,
       "\(outcomeCount) outcomes, but \(contents.pairs.count) pairs, \(contents.prompts.count) "
-        + "prompts and \(contents.rejects.count) rejects")
+        + "prompts and \(contents.rejections.count) rejects")
     if knownIDs == nil { knownIDs = try KnownIDs(database) }
     do {
       return try database.transaction { try insert(contents, of: source) }
@@ -73,18 +73,18 @@ extension CatalogDatabase {
       """, source.id, contents.ordinal, contents.rowCount,
       contents.outcomeCount ?? contents.rowCount)
     guard database.changedRowCount > 0 else { return 0 }
-    var rejects = contents.rejects
+    var rejections = contents.rejections
     for pair in contents.pairs {
-      let reject = try insert(pair, rowGroup: contents.ordinal, of: source)
-      if let reject { rejects.append(reject) }
+      let rejection = try insert(pair, rowGroup: contents.ordinal, of: source)
+      if let rejection { rejections.append(rejection) }
     }
     for prompt in contents.prompts {
       try database.run(
         "INSERT INTO listed_prompt (source_id, row, prompt_id, split) VALUES (?, ?, ?, ?)",
         source.id, prompt.row, try promptID(prompt.text), prompt.split)
     }
-    for reject in rejects { try insert(reject, stage: "ingest", of: source) }
-    return rejects.count
+    for rejection in rejections { try insert(rejection, stage: "ingest", of: source) }
+    return rejections.count
   }
 
   /// Moves every pair that uses an image to the rejects, as when its bytes cannot be decoded.
@@ -111,16 +111,16 @@ extension CatalogDatabase {
   /// Inserts a pair and what it uses, or returns why it cannot be used.
   private func insert(
     _ pair: RowGroupContents.Pair, rowGroup: Int, of source: SourceRecord
-  ) throws -> RowGroupContents.Reject? {
+  ) throws -> RowGroupContents.Rejection? {
     let place = Place(source: source.id, rowGroup: rowGroup, row: pair.row, part: pair.part)
     let first = IncomingImage(pair.image0)
     let second = IncomingImage(pair.image1)
     let knownFirst = knownIDs?.images[first.key]
-    if let reject = conflict(first, knownFirst?.content, place) { return reject }
+    if let rejection = conflict(first, knownFirst?.content, place) { return rejection }
     let isTwice = first.key == second.key
     let secondContent =
       isTwice ? knownFirst?.content ?? first.content : knownIDs?.images[second.key]?.content
-    if let reject = conflict(second, secondContent, place) { return reject }
+    if let rejection = conflict(second, secondContent, place) { return rejection }
 
     let firstID = try imageID(first, place)
     let secondID = try isTwice ? firstID : imageID(second, place)
@@ -141,14 +141,15 @@ extension CatalogDatabase {
   }
 
   private func insert(
-    _ reject: RowGroupContents.Reject, stage: String, of source: SourceRecord
+    _ rejection: RowGroupContents.Rejection, stage: String, of source: SourceRecord
   ) throws {
     try database.run(
       """
       INSERT INTO reject (source_id, file, row, part, column_name, stage, code, reason)
       VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-      """, source.id, source.path, reject.row, reject.part, reject.column, stage, reject.code,
-      reject.reason)
+      """, source.id, source.path, rejection.row, rejection.part, rejection.column, stage,
+      rejection.code,
+      rejection.reason)
   }
 
   private func promptID(_ text: String) throws -> Int {
@@ -184,9 +185,9 @@ extension CatalogDatabase {
 
   private func conflict(
     _ incoming: IncomingImage, _ known: KnownIDs.Key?, _ place: Place
-  ) -> RowGroupContents.Reject? {
+  ) -> RowGroupContents.Rejection? {
     guard let content = incoming.content, let known, known != content else { return nil }
-    return RowGroupContents.Reject(
+    return RowGroupContents.Rejection(
       row: place.row, part: place.part, column: incoming.image.content?.column,
       code: "conflicting-image",
       reason: "image \(incoming.image.uid) has different bytes in another row")

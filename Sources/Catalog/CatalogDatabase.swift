@@ -17,11 +17,11 @@ public final class CatalogDatabase {
       images: try database.integer("SELECT count(*) FROM image"),
       pairs: try database.integer("SELECT count(*) FROM pair"),
       listedPrompts: try database.integer("SELECT count(*) FROM listed_prompt"),
-      rejects: try database.integer("SELECT count(*) FROM reject"))
+      rejections: try database.integer("SELECT count(*) FROM reject"))
   }
 
   /// The number of rejected rows by code, of one stage or of all.
-  public func rejectCounts(stage: String? = nil) throws -> [(code: String, count: Int)] {
+  public func rejectionCounts(stage: String? = nil) throws -> [(code: String, count: Int)] {
     try database.rows(
       """
       SELECT code, count(*) FROM reject WHERE ?1 IS NULL OR stage = ?1 GROUP BY code ORDER BY code

@@ -85,14 +85,14 @@ public struct CatalogCounts: Equatable, Sendable {
   public var images: Int
   public var pairs: Int
   public var listedPrompts: Int
-  public var rejects: Int
+  public var rejections: Int
 
-  package init(prompts: Int, images: Int, pairs: Int, listedPrompts: Int, rejects: Int) {
+  package init(prompts: Int, images: Int, pairs: Int, listedPrompts: Int, rejections: Int) {
     self.prompts = prompts
     self.images = images
     self.pairs = pairs
     self.listedPrompts = listedPrompts
-    self.rejects = rejects
+    self.rejections = rejections
   }
 }
 
@@ -105,7 +105,7 @@ public struct RowGroupContents: Sendable {
   public var outcomeCount: Int?
   public var pairs: [Pair] = []
   public var prompts: [ListedPrompt] = []
-  public var rejects: [Reject] = []
+  public var rejections: [Rejection] = []
 
   public init(ordinal: Int, rowCount: Int) {
     self.ordinal = ordinal
@@ -202,7 +202,7 @@ public struct RowGroupContents: Sendable {
     }
   }
 
-  public struct Reject: Sendable {
+  public struct Rejection: Sendable {
     public var row: Int
     /// Which of the row's pairs it would have been, from 0.
     public var part: Int

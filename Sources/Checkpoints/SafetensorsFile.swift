@@ -17,7 +17,7 @@ public struct SafetensorsFile: CheckpointSource {
 
   private let file: RegularFile
   /// By name: the tensor and the offset of its first byte in the file.
-  private let places: [String: (entry: TensorEntry, offset: Int)]
+  private let positions: [String: (entry: TensorEntry, offset: Int)]
 
   /// Opens the file at `path` and reads its header.
   ///
@@ -34,23 +34,23 @@ public struct SafetensorsFile: CheckpointSource {
     metadata = header.metadata
     dataOffset = header.dataOffset
     entries = header.tensors.map(\.entry).sorted { $0.name < $1.name }
-    var places: [String: (entry: TensorEntry, offset: Int)] = [:]
+    var positions: [String: (entry: TensorEntry, offset: Int)] = [:]
     for tensor in header.tensors {
       let place = (tensor.entry, header.dataOffset + tensor.begin)
       // The header's keys differ, but two may be one string by Unicode's rules.
-      guard places.updateValue(place, forKey: tensor.entry.name) == nil else {
+      guard positions.updateValue(place, forKey: tensor.entry.name) == nil else {
         throw CheckpointError.malformedTensor(
           path: path, tensor: tensor.entry.name, problem: "duplicate name")
       }
     }
-    self.places = places
+    self.positions = positions
   }
 
-  public func find(_ name: String) -> TensorEntry? { places[name]?.entry }
+  public func find(_ name: String) -> TensorEntry? { positions[name]?.entry }
 
   /// Where the bytes of the tensor `name` lie in the file.
   public func byteRange(_ name: String) throws(CheckpointError) -> Range<Int> {
-    guard let place = places[name] else { throw .missingTensor(path: path, tensor: name) }
+    guard let place = positions[name] else { throw .missingTensor(path: path, tensor: name) }
     return place.offset..<place.offset + place.entry.byteCount
   }
 

@@ -11,8 +11,8 @@ import Scorers
 /// Images and scores that are there already are kept, so an interrupted evaluation continues where it
 /// was, and a whole one takes what parts have made. In `folder`:
 ///
-///     images/DIGEST/PROMPT/PICTURE.png     by one model at one guidance
-///     scores/DIGEST/PICTURES/PROMPT.json     by one scorer, of one such folder
+///     images/DIGEST/PROMPT/IMAGE.png     by one model at one guidance
+///     scores/DIGEST/IMAGES/PROMPT.json     by one scorer, of one such folder
 ///     evaluation.json  index.html            what came of it
 ///     state/digests.json                     of the files of models and scorers
 public struct Evaluation {

@@ -21,7 +21,7 @@ struct EvaluationPage {
       sections += try pairs(row)
     }
     sections.append(
-      ReportSection("All images", request.guidance.indices.map { .pictureList(list($0)) }))
+      ReportSection("All images", request.guidance.indices.map { .imageList(list($0)) }))
     let side = request.against.map { " against \($0.text)" } ?? ""
     return Report(
       title: "Evaluation", subtitle: "\(request.model.text)\(side)",
@@ -35,18 +35,18 @@ struct EvaluationPage {
   }
 
   /// Every image at one guidance; of two models those of the same noise stand together.
-  private func list(_ guidance: Int) -> PictureList {
+  private func list(_ guidance: Int) -> ImageList {
     let request = result.request
     let sides = Array(zip(result.sets[guidance], ["model", "against"]).reversed())
     let count = request.prompts.entries.count * request.imagesPerPrompt * sides.count
-    return PictureList(
+    return ImageList(
       caption: "\(Spelled.count(count, of: "images")), guidance \(request.guidance[guidance])",
       rows: request.prompts.entries.enumerated().map { prompt, entry in
-        PictureList.Row(
+        ImageList.Row(
           prompt: entry.text,
           sets: (0..<request.imagesPerPrompt).map { image in
             sides.map { set, name in
-              PictureList.Link("\(name) \(image + 1)", file: set.path(prompt: prompt, image: image))
+              ImageList.Link("\(name) \(image + 1)", file: set.path(prompt: prompt, image: image))
             }
           })
       })
@@ -75,27 +75,27 @@ struct EvaluationPage {
       ("Prompts with median change \(title)", median),
       ("Prompts that \(titles.worst) \(title)", worst),
     ].filter { !$0.1.isEmpty }.map { title, prompts in
-      ReportSection(title, [.pictures(try grid(prompts, guidance))])
+      ReportSection(title, [.images(try grid(prompts, guidance))])
     }
   }
 
-  private func grid(_ prompts: [Int], _ guidance: Int) throws -> PictureGrid {
+  private func grid(_ prompts: [Int], _ guidance: Int) throws -> ImageGrid {
     var isSmall = false
     let cards = try prompts.map { prompt in
-      PictureGrid.Card(
+      ImageGrid.Card(
         prompt: result.request.prompts.entries[prompt].text,
         shots: try [(1, "against"), (0, "model")].map { side, label in
           let set = result.sets[guidance][side]
           let path = set.fullPath(prompt: prompt, image: 0)
           let image = try RGBImage(decoding: try RegularFile(path: path).readAll())
           isSmall = max(image.width, image.height) < Self.side / 2
-          return PictureGrid.Shot(
+          return ImageGrid.Shot(
             label, png: try reduced(image).encodedAsPNG(),
             note: note(prompt: prompt, guidance: guidance, side: side),
             file: set.path(prompt: prompt, image: 0))
         })
     }
-    return PictureGrid(cards: cards, width: isSmall ? 128 : 256, isPixelated: isSmall)
+    return ImageGrid(cards: cards, width: isSmall ? 128 : 256, isPixelated: isSmall)
   }
 
   /// The scores of the first image, one a line.

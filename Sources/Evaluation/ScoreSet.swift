@@ -74,11 +74,11 @@ public struct PromptScores {
     _ paths: [String], contents: [[UInt8]], digests: [String], prompt: String, by scorer: Scorer
   ) throws -> PromptScores {
     let images = try zip(paths, contents).map { try RGBImage(generatedAt: $0, contents: $1) }
-    let judgement = try scorer(images, prompt: prompt)
+    let result = try scorer(images, prompt: prompt)
     return PromptScores(
-      images: digests, scores: judgement.scores,
+      images: digests, scores: result.scores,
       diversity: scorer.kind.measuresDiversity
-        ? judgement.diversity(of: images.indices) : nil)
+        ? result.diversity(of: images.indices) : nil)
   }
 }
 

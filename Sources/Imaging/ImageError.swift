@@ -1,14 +1,14 @@
 public import Files
 
-/// Why bytes did not become a picture.
+/// Why bytes did not become an image.
 public enum ImageError: ClassifiedError, Equatable, CustomStringConvertible {
   /// Neither JPEG nor PNG nor WebP; says what the bytes look like instead.
   case unrecognized(String)
   /// A legal file of a kind that is not read; the reason names it.
   case unsupported(ImageFormat, String)
-  /// The picture is larger than the limit allows.
+  /// The image is larger than the limit allows.
   case tooLarge(width: Int, height: Int, pixelLimit: Int)
-  /// The file ends before the picture does.
+  /// The file ends before the image does.
   case truncated(ImageFormat, String)
   /// The file contradicts its format.
   case damaged(ImageFormat, String)

@@ -33,7 +33,7 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
       return "\(name), which is not supported; convert it, for example: "
         + "magick 'IMAGE[0]' -auto-orient IMAGE.png"
     }
-    // Messages quote nothing of what is no picture: it may be a file that was not meant to be read.
+    // Messages quote nothing of what is no image: it may be a file that was not meant to be read.
     if let mistake = MistakenFile(head: bytes, expected: "an image", quotesText: false) {
       return "it \(mistake.problem(expected: "an image"))"
     }
@@ -41,7 +41,7 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
       ? "all of its bytes are 0" : "its first bytes match no known format"
   }
 
-  /// The name of a picture format that is not read.
+  /// The name of an image format that is not read.
   private static func otherFormat(_ bytes: UnsafeBufferPointer<UInt8>) -> String? {
     let beginnings: [(String, [UInt8])] = [
       ("GIF", Array("GIF8".utf8)), ("BMP", Array("BM".utf8)), ("TIFF", Array("II*\0".utf8)),
@@ -62,13 +62,13 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
   }
 }
 
-/// What a picture's file says of it, read without decoding the pixels.
+/// What an image's file says of it, read without decoding the pixels.
 public struct ImageHeader: Equatable, Sendable {
   public let format: ImageFormat
   /// Columns and rows as stored, before the EXIF orientation is applied.
   public let storedWidth: Int
   public let storedHeight: Int
-  /// How the stored picture is to be turned; `.up` where the file does not say.
+  /// How the stored image is to be turned; `.up` where the file does not say.
   public let orientation: Orientation
 
   /// Columns after the EXIF orientation is applied.

@@ -1,14 +1,14 @@
-/// Where the first stored row and column lie in the picture: the EXIF tag 0x0112.
+/// Where the first stored row and column lie in the image: the EXIF tag 0x0112.
 public enum Orientation: Int, Sendable {
   case up = 1
   case mirrored = 2
   case upsideDown = 3
   case mirroredUpsideDown = 4
   case transposed = 5
-  /// Turn by a quarter clockwise to see the picture upright.
+  /// Turn by a quarter clockwise to see the image upright.
   case turnClockwise = 6
   case transposedUpsideDown = 7
-  /// Turn by a quarter counter-clockwise to see the picture upright.
+  /// Turn by a quarter counter-clockwise to see the image upright.
   case turnCounterclockwise = 8
 
   /// Rows become columns.
@@ -54,7 +54,7 @@ public enum Orientation: Int, Sendable {
 }
 
 extension RGBImage {
-  /// The upright picture of one stored with this orientation.
+  /// The upright image of one stored with this orientation.
   public func applying(_ orientation: Orientation) -> RGBImage {
     // Output pixel (x, y) is the stored pixel origin + x * alongRow + y * alongColumn.
     let last = width * height - 1

@@ -1,9 +1,9 @@
-/// What a picture looks like, in few bytes: two pictures that differ by their size, by a little noise or by
+/// What an image looks like, in few bytes: two images that differ by their size, by a little noise or by
 /// how well they are compressed have nearly the same.
 public struct PerceptualHash: Equatable, Sendable {
   /// A bit for each pair of neighbours in a row of 9 x 8 grey values: whether the left one is brighter.
   public let bits: UInt64
-  /// `[8, 8, 3]`, the mean colours of the picture's parts.
+  /// `[8, 8, 3]`, the mean colours of the image's parts.
   public let colors: [UInt8]
 
   private static let side = 8

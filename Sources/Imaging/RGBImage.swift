@@ -1,4 +1,4 @@
-/// A picture of 8-bit red, green and blue samples.
+/// An image of 8-bit red, green and blue samples.
 public struct RGBImage: Equatable, Sendable {
   /// Columns, at least 1.
   public let width: Int
@@ -18,7 +18,7 @@ public struct RGBImage: Equatable, Sendable {
   }
 }
 
-/// What a picture may ask of memory and time.
+/// What an image may ask of memory and time.
 public struct ImageLimits: Sendable {
   /// Largest width times height; by default Pillow's figure.
   public var pixelCount = 89_478_485
@@ -43,7 +43,7 @@ extension RGBImage {
   /// libwebp's.
   /// Grey becomes three equal channels, Adobe CMYK and YCCK become RGB as Pillow converts them,
   /// transparency is laid over white, 16-bit samples keep their high byte. Damaged or truncated
-  /// data is an error: a picture is never filled up with samples that the file does not hold.
+  /// data is an error: an image is never filled up with samples that the file does not hold.
   ///
   /// - Parameter keepsOrientation: do not apply the EXIF orientation.
   public init(

@@ -1,22 +1,22 @@
 extension RGBImage {
-  /// The picture at another size, equal to `PIL.Image.resize((width, height), BICUBIC)`.
+  /// The image at another size, equal to `PIL.Image.resize((width, height), BICUBIC)`.
   ///
-  /// Cubic convolution with a = -0.5, widened by the scale where the picture shrinks (antialias).
+  /// Cubic convolution with a = -0.5, widened by the scale where the image shrinks (antialias).
   /// Rows are resampled first, then columns, each with weights of 22 fractional bits and a result
   /// of 8 bits; the other way round where the height shrinks by more than twice what the width
   /// does (the order of Pillow 13; before it rows always came first).
   public func resized(width newWidth: Int, height newHeight: Int) -> RGBImage {
-    precondition(newWidth > 0 && newHeight > 0, "a picture of \(newWidth) x \(newHeight) pixels")
+    precondition(newWidth > 0 && newHeight > 0, "an image of \(newWidth) x \(newHeight) pixels")
     if newHeight < height, height - newHeight > 2 * (width - newWidth) {
       return withResampledColumns(height: newHeight).withResampledRows(width: newWidth)
     }
     return withResampledRows(width: newWidth).withResampledColumns(height: newHeight)
   }
 
-  /// The picture with its shorter edge of `edge` pixels and its sides' ratio kept.
+  /// The image with its shorter edge of `edge` pixels and its sides' ratio kept.
   ///
   /// The longer edge is `edge * longer / shorter` without its fraction, as in torchvision. A
-  /// picture so narrow that this is more than the limit allows is refused.
+  /// image so narrow that this is more than the limit allows is refused.
   public func resized(
     shorterEdge edge: Int, limits: ImageLimits = ImageLimits()
   ) throws(ImageError) -> RGBImage {
@@ -26,9 +26,9 @@ extension RGBImage {
     return resized(width: newWidth, height: newHeight)
   }
 
-  /// The middle of the picture, placed as torchvision's `CenterCrop` places it.
+  /// The middle of the image, placed as torchvision's `CenterCrop` places it.
   ///
-  /// Half the difference is rounded to even. The picture must be at least as large.
+  /// Half the difference is rounded to even. The image must be at least as large.
   public func croppedToCenter(width newWidth: Int, height newHeight: Int) -> RGBImage {
     precondition(
       1...width ~= newWidth && 1...height ~= newHeight,

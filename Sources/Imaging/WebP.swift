@@ -1,7 +1,7 @@
 import DynamicLibraries
 import Files
 
-/// The library that decodes WebP, looked for when the first such picture comes.
+/// The library that decodes WebP, looked for when the first such image comes.
 public enum WebPLibrary {
   public static let fileName = "libwebp.so.7"
   /// What to install where it is missing, as Debian and Ubuntu call it.

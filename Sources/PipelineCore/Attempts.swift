@@ -8,13 +8,13 @@ import Files
 struct Attempts {
   private let stage: String
   private let workspace: Workspace
-  private let places: StagePlaces
+  private let ownPaths: StagePaths
   private let settingsWithoutEffect: Set<String>
 
-  init(at configured: ConfiguredStage, in workspace: Workspace, _ places: StagePlaces? = nil) {
+  init(at configured: ConfiguredStage, in workspace: Workspace, _ ownPaths: StagePaths? = nil) {
     stage = configured.name
     self.workspace = workspace
-    self.places = places ?? configured.places(in: workspace)
+    self.ownPaths = ownPaths ?? configured.ownPaths(in: workspace)
     settingsWithoutEffect = configured.settingsWithoutEffect
   }
 
@@ -24,9 +24,9 @@ struct Attempts {
 
   /// Puts away what `record` says is being made.
   func setAside(_ record: StageRecord) throws {
-    guard record.run.unitsDone > 0 else { return try places.discardBuilding() }
+    guard record.run.unitsDone > 0 else { return try ownPaths.discardBuilding() }
     // Moved already, by a process that was killed before it could say so.
-    guard try !places.builtFiles().isEmpty else { return }
+    guard try !ownPaths.builtFiles().isEmpty else { return }
     // Records do not say which settings are without effect.
     var basis = record.run.basis
     basis.settingsWithoutEffect = settingsWithoutEffect
@@ -35,7 +35,7 @@ struct Attempts {
     var kept = record
     (kept.result, kept.next) = (nil, nil)
     try kept.save(to: path(fingerprint))
-    try places.moveBuilding(aside: fingerprint)
+    try ownPaths.moveBuilding(aside: fingerprint)
   }
 
   /// What was done of a result, if it was set aside.
@@ -47,7 +47,7 @@ struct Attempts {
   func takeUp(_ basis: StageBasis) throws {
     let fingerprint = basis.fingerprint
     guard Folders.exists(path(fingerprint)) else { return }
-    try places.moveBuilding(back: fingerprint)
+    try ownPaths.moveBuilding(back: fingerprint)
     try Folders.remove(path(fingerprint))
   }
 
@@ -67,9 +67,9 @@ struct Attempts {
       Garbage(
         "stage \(stage): started with different settings or inputs, "
           + "\(run.unitsDone) of \(run.unitsTotal) \(unit)",
-        byteCount: try places.byteCount(aside: fingerprint)
+        byteCount: try ownPaths.byteCount(aside: fingerprint)
       ) {
-        try places.discard(aside: fingerprint)
+        try ownPaths.discard(aside: fingerprint)
         try Folders.remove(path(fingerprint))
       }
     }

@@ -47,12 +47,13 @@ struct EarlierResults {
     fingerprints[configured.name] = Self.fingerprint(earlier, configured)
     record.run.basis = try basis(earlier, stage, configured)
     try stage.takeOverEarlierResult()
-    let places = configured.places(in: workspace)
+    let ownPaths = configured.ownPaths(in: workspace)
     // What else lies there may be the user's.
     let own = Array(stage.writes.values.joined()) + configured.type.spare
     var result = try StageResult(
-      record.run, files: try places.finalFiles().filter { OutputCheck.covers(own, $0) }, of: stage,
-      digests, path: places.final)
+      record.run, files: try ownPaths.finalFiles().filter { OutputCheck.covers(own, $0) },
+      of: stage,
+      digests, path: ownPaths.final)
     result.isUnlisted = true
     record.result = result
     try record.save(to: path)

@@ -47,7 +47,7 @@ extension Pipeline {
     guard let record = step.record, record.phase == .done, let result = record.result else {
       return []
     }
-    let places = step.configured.places(in: workspace)
+    let ownPaths = step.configured.ownPaths(in: workspace)
     return step.configured.type.spare.compactMap { spare in
       let files = result.files.filter {
         OutputCheck.covers([spare], $0.key) && !$0.value.isRead
@@ -55,11 +55,11 @@ extension Pipeline {
       guard !files.isEmpty else { return nil }
       return Garbage(
         workspace.path(spare),
-        byteCount: files.keys.reduce(0) { $0 + Folders.byteCount(of: places.final($1)) }
+        byteCount: files.keys.reduce(0) { $0 + Folders.byteCount(of: ownPaths.final($1)) }
       ) {
         for (path, file) in files.sorted(by: { $0.key < $1.key }) {
-          try places.keepForeign(path, file, digests)
-          try places.remove(path)
+          try ownPaths.keepForeign(path, file, digests)
+          try ownPaths.remove(path)
         }
         guard var record = try StageRecord.load(from: workspace.recordPath(step.configured.name))
         else { return }

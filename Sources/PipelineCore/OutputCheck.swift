@@ -17,7 +17,7 @@ struct LostFile: Equatable, CustomStringConvertible {
 
 /// Compares a finished result with its record.
 struct OutputCheck {
-  let places: StagePlaces
+  let ownPaths: StagePaths
   let digests: FileDigests
 
   /// The files of a result that are missing or damaged.
@@ -33,7 +33,7 @@ struct OutputCheck {
     var current = result
     for (relative, file) in result.files.sorted(by: { $0.key < $1.key }) {
       guard file.isRead, let expected = file.sha256 else { continue }
-      let path = places.final(relative)
+      let path = ownPaths.final(relative)
       guard Folders.exists(path) else {
         lost.append(LostFile(relative: relative, path: path, damage: nil))
         continue
@@ -63,7 +63,7 @@ struct OutputCheck {
   func unread(_ result: StageResult, readsAll: Bool = false) throws -> [LostFile] {
     try result.files.filter { !$0.value.isRead }.sorted { $0.key < $1.key }.compactMap {
       relative, file in
-      let path = places.final(relative)
+      let path = ownPaths.final(relative)
       guard Folders.exists(path) else {
         return LostFile(relative: relative, path: path, damage: nil)
       }

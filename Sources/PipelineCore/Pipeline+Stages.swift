@@ -58,9 +58,9 @@ extension Stage {
 }
 
 extension ConfiguredStage {
-  func places(in workspace: Workspace) -> StagePlaces {
-    StagePlaces(
-      stage: name, workspace: workspace, places: type.places,
+  func ownPaths(in workspace: Workspace) -> StagePaths {
+    StagePaths(
+      stage: name, workspace: workspace, all: type.ownPaths,
       fileNames: type.fileNames.map { FileNamePattern($0) })
   }
 }
@@ -74,14 +74,14 @@ extension StageContext {
     self.init(
       workspace: workspace, digests: digests,
       progress: StageProgress(stage: stage.name, unit: stage.unit, observe: observe),
-      places: stage.places(in: workspace), isBuilding: isBuilding, planned: stage.planned)
+      ownPaths: stage.ownPaths(in: workspace), isBuilding: isBuilding, planned: stage.planned)
   }
 }
 
 extension Stage {
   /// What it writes to, as it is listed in a workspace.
   static var namesInWorkspace: [String] {
-    let names = places.map { String($0.prefix { $0 != "/" }) } + caches
+    let names = ownPaths.map { String($0.prefix { $0 != "/" }) } + caches
     return names.flatMap { name in
       ["", ".building"].flatMap { building in
         ["", "-wal", "-shm", "-journal"].map { name + building + $0 }

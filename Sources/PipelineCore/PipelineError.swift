@@ -16,7 +16,7 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
   case otherDevice(stage: String, begun: String, now: String)
   case workspaceInUse(path: String, holder: String)
   /// `example`: one of the reasons, where one is known.
-  case tooManyRejects(stage: String, rejected: Int, total: Int, limit: Double, example: String?)
+  case tooManyRejections(stage: String, rejected: Int, total: Int, limit: Double, example: String?)
   /// A record or checkpoint whose content is not what its writer left.
   case damaged(path: String, reason: String)
   /// Something that a stage reads and that is not what it should be.
@@ -36,7 +36,7 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
       .malformedFile, .otherDevice:
       .settings
     case .workspaceInUse: .busy
-    case .tooManyRejects, .damaged, .unusableInput, .missingInput: .input
+    case .tooManyRejections, .damaged, .unusableInput, .missingInput: .input
     case .noSpace: .space
     case .system(_, _, let code): FailureKind(systemError: code)
     }
@@ -65,7 +65,7 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
         + "restart it with --force \(stage), or mix both with --set may_change_device=true"
     case .workspaceInUse(let path, let holder):
       "\(path): in use by \(holder); wait until it ends or choose another workspace"
-    case .tooManyRejects(let stage, let rejected, let total, let limit, let example):
+    case .tooManyRejections(let stage, let rejected, let total, let limit, let example):
       "\(stage): \(rejected) of \(total) were rejected, more than the fraction of \(limit) that "
         + "\(stage).max_reject_fraction allows\(example.map { ", such as \($0.printable)" } ?? ""); "
         + (rejected == total ? "fix the data" : "fix the data or raise the limit")

@@ -21,7 +21,7 @@ public struct PlannedWork {
   }
 
   init(_ step: Planner.Step, in workspace: Workspace) throws {
-    let places = step.configured.places(in: workspace)
+    let ownPaths = step.configured.ownPaths(in: workspace)
     let files = step.record?.result?.files.values.reduce(0) { $0 + $1.byteCount } ?? 0
     // What is repaired stays where it is.
     let isRepair = if case .repair = step.work { true } else { false }
@@ -30,7 +30,9 @@ public struct PlannedWork {
       builtByteCount: isRepair
         ? files
         : step.work == .build(resumes: true)
-          ? try places.builtFiles().reduce(0) { $0 + Folders.byteCount(of: places.building($1)) }
+          ? try ownPaths.builtFiles().reduce(0) {
+            $0 + Folders.byteCount(of: ownPaths.building($1))
+          }
           : 0,
       replacedByteCount: isRepair ? 0 : files)
   }

@@ -199,7 +199,7 @@ struct Planner {
           Self.repair(lost, of: result, configured)
         )
       }
-      let check = OutputCheck(places: configured.places(in: workspace), digests: digests)
+      let check = OutputCheck(ownPaths: configured.ownPaths(in: workspace), digests: digests)
       let unread = try check.unread(result).map { Self.describe($0, configured) }
       return (.done, Self.describe(gone: gone, wasForced) + unread, .nothing)
     }
@@ -245,8 +245,8 @@ struct Planner {
   private func lostFiles(
     of result: StageResult, _ stage: any Stage, _ configured: ConfiguredStage
   ) throws -> [LostFile] {
-    let places = configured.places(in: workspace)
-    return try OutputCheck(places: places, digests: digests)(result, of: stage).lost
+    let ownPaths = configured.ownPaths(in: workspace)
+    return try OutputCheck(ownPaths: ownPaths, digests: digests)(result, of: stage).lost
   }
 
   private static func repair(

@@ -128,7 +128,7 @@ public struct Runner {
       .filter { $0.work != .nothing }
     for step in steps {
       if !pipeline.mayChangeDevice { try step.requireDevice(device) }
-      try step.requirePlaces(in: workspace, digests)
+      try step.requireOwnPaths(in: workspace, digests)
     }
     try check(try steps.map { try PlannedWork($0, in: workspace) })
   }
@@ -174,7 +174,7 @@ extension Runner {
         throw PartError.notDone(
           stage: configured.name, wantedBy: last ?? "", reasons: step.reasons)
       }
-      try step.requirePlaces(in: workspace, digests)
+      try step.requireOwnPaths(in: workspace, digests)
       try check([PlannedWork(step, in: workspace)])
       let artifacts: [String: String]
       do {
@@ -212,7 +212,7 @@ extension Runner {
           && !OutputCheck.covers(configured.type.secondary, file)
           && !configured.type.checkedByReaders.contains { file.hasSuffix($0) }
       }
-      let check = OutputCheck(places: configured.places(in: workspace), digests: digests)
+      let check = OutputCheck(ownPaths: configured.ownPaths(in: workspace), digests: digests)
       if let lost = try check(result, of: stage, readsAll: true).lost.first {
         return (maker, lost)
       }
@@ -228,7 +228,7 @@ extension Runner {
       let result = record.result
     else { return }
     let stage = try configured.make(StageContext(configured, in: workspace, digests))
-    let check = OutputCheck(places: configured.places(in: workspace), digests: digests)
+    let check = OutputCheck(ownPaths: configured.ownPaths(in: workspace), digests: digests)
     let current = try check(result, of: stage).result
     guard current != result else { return }
     record.result = current

@@ -32,8 +32,8 @@ public protocol Stage {
   static var usesDevice: Bool { get }
 
   /// The folders (`spo/`) and files (`catalog.sqlite`) in the workspace that are the stage's own.
-  static var places: [String] { get }
-  /// The paths of all files that it writes in these places, as ``FileNamePattern``s: what has another name
+  static var ownPaths: [String] { get }
+  /// The paths of all files that it writes there, as ``FileNamePattern``s: what has another name
   /// is not the stage's, and what has such a name and is not recorded is refused before any work.
   static var fileNames: [String] { get }
   /// Files in the workspace that stages share and that are found by content; never replaced.
@@ -58,7 +58,7 @@ public protocol Stage {
   var reads: Set<Artifact> { get }
   /// What it reads too where the pipeline has a stage that makes it.
   var readsIfMade: Set<Artifact> { get }
-  /// What it makes for later ones: files, and folders of them, in the stage's places.
+  /// What it makes for later ones: files, and folders of them, in the stage's paths.
   var writes: [Artifact: [String]] { get }
 
   /// The digest of what an artifact means, where its bytes may differ though it means the same; nil:
@@ -120,7 +120,7 @@ public protocol Stage {
   func finish() throws
 
   /// What was rejected so far, by code, as the stage has recorded it.
-  func rejectCounts() throws -> [String: Int]
+  func rejectionCounts() throws -> [String: Int]
 
   /// Lines for the end of a run, also of one that found nothing to do: figures, paths of outputs.
   func results() throws -> [String]
@@ -165,8 +165,8 @@ extension Stage {
   public static var unit: String { "items" }
   public static var settingsWithoutEffect: Set<String> { [] }
   public static var usesDevice: Bool { false }
-  public static var places: [String] { ["\(name)/"] }
-  public static var fileNames: [String] { places.filter { !$0.hasSuffix("/") } }
+  public static var ownPaths: [String] { ["\(name)/"] }
+  public static var fileNames: [String] { ownPaths.filter { !$0.hasSuffix("/") } }
   public static var caches: [String] { [] }
   public static var scratch: [String] { [] }
   public static var spare: [String] { [] }
@@ -187,7 +187,7 @@ extension Stage {
   public func unitCount(of item: Item) -> Int { 1 }
   public func reject(_ item: Item, because rejection: Rejection) throws { throw rejection }
   public func finish() throws {}
-  public func rejectCounts() throws -> [String: Int] { [:] }
+  public func rejectionCounts() throws -> [String: Int] { [:] }
   public func results() throws -> [String] { [] }
   public func findings() throws -> [String] { [] }
   public func spareFindings() throws -> [String] { [] }
@@ -243,11 +243,11 @@ public struct Rejection: ClassifiedError, Equatable, CustomStringConvertible {
 /// - Parameters:
 ///   - limit: the largest fraction that may be rejected.
 ///   - example: one of the reasons, asked for where there are too many
-public func checkRejects(
+public func checkRejections(
   stage: String, rejected: Int, of total: Int, limit: Double,
   example: @autoclosure () throws -> String? = nil
 ) throws {
   guard rejected > (limit > 0 ? 1 : 0), Double(rejected) > limit * Double(total) else { return }
-  throw PipelineError.tooManyRejects(
+  throw PipelineError.tooManyRejections(
     stage: stage, rejected: rejected, total: total, limit: limit, example: try example())
 }

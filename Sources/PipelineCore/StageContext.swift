@@ -7,7 +7,7 @@ public struct StageContext {
   /// Input files' digests, kept from run to run.
   public let digests: FileDigests
   public let progress: StageProgress
-  let places: StagePlaces
+  let ownPaths: StagePaths
   /// Whether the stage makes a new result, or is asked about the finished one.
   let isBuilding: Bool
   /// Whether this process makes one part, and may change nothing that others read.
@@ -25,7 +25,7 @@ public struct StageContext {
   ///
   /// - Parameter relative: its path in the workspace, such as `spo/checkpoints`
   public func output(_ relative: String) -> String {
-    isBuilding ? places.building(relative) : places.final(relative)
+    isBuilding ? ownPaths.building(relative) : ownPaths.final(relative)
   }
 
   /// All stages of the pipeline, by their names.
@@ -43,7 +43,7 @@ public struct StageContext {
 
   /// Where a database of the workspace lies, or is made.
   public func database(_ name: String) -> String {
-    let path = places.places.contains(name) ? output(name) : workspace.path(name)
+    let path = ownPaths.all.contains(name) ? output(name) : workspace.path(name)
     return scratch?[path] ?? path
   }
 
@@ -176,7 +176,7 @@ public enum RunEvent: Equatable, Sendable {
   case kept(stage: String, text: String)
   /// `peakMemory`: the most resident bytes while the stage ran, this time.
   case finished(
-    stage: String, units: Int, unit: String, rejects: [String: Int], seconds: Double,
+    stage: String, units: Int, unit: String, rejections: [String: Int], seconds: Double,
     peakMemory: Int)
   /// A part is complete: how many items of how many of the stage it has, and the file that holds them.
   case partDone(stage: String, part: Partition, items: Int, total: Int, path: String)

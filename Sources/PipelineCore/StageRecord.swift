@@ -5,7 +5,7 @@ struct StageRun: Equatable {
   var basis: StageBasis
   var unitsDone = 0
   var unitsTotal = 0
-  var rejects: [String: Int] = [:]
+  var rejections: [String: Int] = [:]
   /// Time worked, over all runs with this basis.
   var seconds = 0.0
   /// The most resident bytes in any of these runs; 0 where a record does not say.
@@ -54,13 +54,13 @@ struct StageRecord: Equatable {
   var phase: Phase
   /// The making that continues, or that made `result`.
   var run: StageRun
-  /// What is in the stage's places.
+  /// What is in the stage's paths.
   var result: StageResult?
   /// What is about to be there.
   var next: StageResult?
   /// Whether the making continues although `result` is as wanted: the user asked for another, or it was damaged.
   var isForced = false
-  /// What was in the stage's places before a repair and is not the stage's.
+  /// What was in the stage's paths before a repair and is not the stage's.
   var foreign: [String] = []
 
   /// Nil if the stage has never begun.
@@ -171,7 +171,7 @@ extension StageRun {
     basis = try StageBasis(reader)
     unitsDone = try reader.int("units_done")
     unitsTotal = try reader.int("units_total")
-    for (code, count) in try reader["rejects"].members() { rejects[code] = try count.int() }
+    for (code, count) in try reader["rejects"].members() { rejections[code] = try count.int() }
     seconds = try reader.double("seconds")
     peakMemory = try reader.optional("peak_memory")?.int() ?? 0
     for device in try reader.optional("devices")?.elements() ?? [] {
@@ -181,7 +181,9 @@ extension StageRun {
 
   fileprivate var json: JSON.Object {
     var counts = JSON.Object()
-    for (code, count) in rejects.sorted(by: { $0.key < $1.key }) { counts[code] = .integer(count) }
+    for (code, count) in rejections.sorted(by: { $0.key < $1.key }) {
+      counts[code] = .integer(count)
+    }
     var json = JSON.Object()
     json["units_done"] = .integer(unitsDone)
     json["units_total"] = .integer(unitsTotal)

@@ -5,14 +5,14 @@ import Ranks
 struct StageWork {
   let configured: ConfiguredStage
   let workspace: Workspace
-  private let places: StagePlaces
+  private let ownPaths: StagePaths
   let digests: FileDigests
   private let device: RunDevice
   private let ranks: Communicator
   private let mayChangeDevice: Bool
   let observe: (RunEvent) -> Void
   var name: String { configured.name }
-  var attempts: Attempts { Attempts(at: configured, in: workspace, places) }
+  var attempts: Attempts { Attempts(at: configured, in: workspace, ownPaths) }
 
   /// - Parameter device: what computes, for the record
   init(
@@ -27,13 +27,13 @@ struct StageWork {
     self.ranks = ranks
     self.mayChangeDevice = mayChangeDevice
     self.observe = observe
-    var places = configured.places(in: workspace)
+    var ownPaths = configured.ownPaths(in: workspace)
     let name = configured.name
-    places.onKeeping = { path, kept in
+    ownPaths.onKeeping = { path, kept in
       observe(
         .kept(stage: name, text: "\(path) was changed since it was written; it is kept as \(kept)"))
     }
-    self.places = places
+    self.ownPaths = ownPaths
   }
 
   private func save(_ record: StageRecord) throws {
@@ -42,7 +42,7 @@ struct StageWork {
 
   /// Takes up what an earlier run left, however it ended.
   func settle(_ record: StageRecord) throws {
-    try places.removeLeftovers(
+    try ownPaths.removeLeftovers(
       of: [record.result, record.next].flatMap { $0?.files.keys.sorted() ?? [] }
         + configured.type.spare + configured.type.secondary + configured.type.scratch,
       in: configured.type.scratch)
@@ -51,7 +51,7 @@ struct StageWork {
       try Folders.removeLeftovers(of: workspace.path(database))
     }
     guard record.phase == .replacing, let next = record.next else { return }
-    try places.replace(record.result, with: next, digests)
+    try ownPaths.replace(record.result, with: next, digests)
     try save(StageRecord(phase: .done, run: next.run, result: next))
   }
 
@@ -89,7 +89,7 @@ struct StageWork {
     observe(
       .finished(
         stage: name, units: record.run.unitsTotal, unit: configured.unit,
-        rejects: record.run.rejects, seconds: record.run.seconds,
+        rejections: record.run.rejections, seconds: record.run.seconds,
         peakMemory: record.run.peakMemory))
     return record.result?.artifacts ?? [:]
   }
@@ -130,15 +130,15 @@ struct StageWork {
   private func begin(_ step: Planner.Step) throws -> (record: StageRecord, resumes: Bool) {
     if case .repair(let lost) = step.work, var record = step.record, let result = record.result {
       // In this order: what is being made is known as the stage's only as long as the record says so.
-      if record.phase == .building { try places.discardBuilding() }
+      if record.phase == .building { try ownPaths.discardBuilding() }
       try keepAside(lost)
       if record.phase != .repairing {
         // Only now: files that belong to no artifact grow while others are made again.
         for (path, file) in result.files where !file.isRead {
-          try places.keepForeign(path, file, digests)
+          try ownPaths.keepForeign(path, file, digests)
         }
         record.phase = .repairing
-        record.foreign = try places.finalFiles().filter { result.files[$0] == nil }
+        record.foreign = try ownPaths.finalFiles().filter { result.files[$0] == nil }
       }
       record.run = result.run
       try save(record)
@@ -159,7 +159,7 @@ struct StageWork {
       phase: .building, run: kept ?? StageRun(basis: step.basis), result: step.record?.result,
       isForced: step.isForced)
     try save(record)
-    try places.discardBuilding()
+    try ownPaths.discardBuilding()
     if kept != nil { try attempts.takeUp(step.basis) }
     return (record, kept != nil)
   }
@@ -177,7 +177,7 @@ struct StageWork {
     context.partFolder = partFiles
     context.scratch = try scratch(merge, context)
     let stage = try configured.make(context)
-    try places.makeFolders(isBuilding: isBuilding)
+    try ownPaths.makeFolders(isBuilding: isBuilding)
     try context.call(configured, on: record.run.devices.last)
     do {
       try work(stage, &record, context, parts, isMerge: merge != nil)
@@ -188,14 +188,14 @@ struct StageWork {
     try (stage as? any DivisibleStage)?.closeDatabases()
     try context.scratch?.moveIntoPlace()
     for folder in configured.type.scratch {
-      try places.discard(folder, at: context.output(folder))
+      try ownPaths.discard(folder, at: context.output(folder))
     }
     let files =
       isBuilding
-      ? try places.builtFiles().filter(places.owns)
-      : try places.finalFiles().filter { !record.foreign.contains($0) && places.owns($0) }
+      ? try ownPaths.builtFiles().filter(ownPaths.owns)
+      : try ownPaths.finalFiles().filter { !record.foreign.contains($0) && ownPaths.owns($0) }
     let result = try StageResult(record.run, files: files, of: stage, digests) {
-      isBuilding ? places.building($0) : places.final($0)
+      isBuilding ? ownPaths.building($0) : ownPaths.final($0)
     }
     if isBuilding { try replace(record, with: result, step.stage) }
     record = StageRecord(phase: .done, run: result.run, result: result)
@@ -218,10 +218,10 @@ struct StageWork {
     for file in lost where file.damage != nil && !Folders.isFolder(file.path) {
       // What a link leads to stays where it is.
       guard Folders.byteCount(of: file.path) > 0, !Folders.isLink(file.path) else {
-        try places.remove(file.relative)
+        try ownPaths.remove(file.relative)
         continue
       }
-      try places.keepAside(file.relative)
+      try ownPaths.keepAside(file.relative)
     }
   }
 
@@ -236,14 +236,14 @@ struct StageWork {
     if record.result?.isUnlisted != true {
       let own = record.result?.files ?? [:]
       for path in next.files.keys.sorted() where own[path] == nil {
-        guard !Folders.isThere(places.final(path)) else {
-          throw WorkspaceError.occupied(path: places.final(path), stage: name)
+        guard !Folders.isThere(ownPaths.final(path)) else {
+          throw WorkspaceError.occupied(path: ownPaths.final(path), stage: name)
         }
       }
     }
     var record = record
     if let earlier = record.result {
-      let check = OutputCheck(places: places, digests: digests)
+      let check = OutputCheck(ownPaths: ownPaths, digests: digests)
       let (lost, current) = try check(earlier, of: finished)
       try keepAside(lost)
       // Databases, whose bytes may change without their content.
@@ -252,9 +252,9 @@ struct StageWork {
     record.phase = .replacing
     record.next = next
     try save(record)
-    try places.replace(record.result, with: next, digests)
+    try ownPaths.replace(record.result, with: next, digests)
     for (path, file) in next.files {
-      if let digest = file.sha256 { try digests.assign(digest, toFile: places.final(path)) }
+      if let digest = file.sha256 { try digests.assign(digest, toFile: ownPaths.final(path)) }
     }
   }
 }
@@ -328,7 +328,7 @@ extension StageWork {
       try context.dismiss()
       try stage.finish()
       update()
-      record.run.rejects = try stage.rejectCounts()
+      record.run.rejections = try stage.rejectionCounts()
     } catch {
       // What stopped the work matters more than whether its progress could be noted.
       update()

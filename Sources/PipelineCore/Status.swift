@@ -9,7 +9,7 @@ public struct StageStatus: Equatable, Sendable {
   public var unit: String
   public var unitsDone: Int
   public var unitsTotal: Int
-  public var rejects: [String: Int]
+  public var rejections: [String: Int]
   /// Time worked so far.
   public var seconds: Double
   /// The most memory it took so far, in bytes; 0 where that is not known.
@@ -28,7 +28,7 @@ public struct StageStatus: Equatable, Sendable {
       "stage": .string(name), "state": .string(state.rawValue),
       "why": .array(reasons.map { .string($0) }), "unit": .string(unit),
       "units_done": .integer(unitsDone), "units_total": .integer(unitsTotal),
-      "rejects": .integer(rejects.values.reduce(0, +)), "seconds": .number(seconds),
+      "rejects": .integer(rejections.values.reduce(0, +)), "seconds": .number(seconds),
       "peak_memory": .integer(peakMemory),
       "replaces": .array(replaced.map { .string($0) }),
       "unread": .array(unread.map { .string($0) }),
@@ -55,7 +55,7 @@ extension Pipeline {
         reasons: try step.reasons + step.obstacles(in: workspace, digests)
           + step.attempts(in: workspace),
         unit: step.configured.unit, unitsDone: step.state == .stale ? 0 : run?.unitsDone ?? 0,
-        unitsTotal: run?.unitsTotal ?? 0, rejects: run?.rejects ?? [:],
+        unitsTotal: run?.unitsTotal ?? 0, rejections: run?.rejections ?? [:],
         seconds: run?.seconds ?? 0, peakMemory: run?.peakMemory ?? 0, replaced: step.replaced,
         unread: step.unread, parts: try step.partsStatus(in: workspace),
         secondsLeft: Self.secondsLeft(step))
@@ -98,7 +98,7 @@ extension Planner.Step {
   fileprivate func obstacles(in workspace: Workspace, _ digests: FileDigests) throws -> [String] {
     guard work != .nothing else { return [] }
     do {
-      try requirePlaces(in: workspace, digests)
+      try requireOwnPaths(in: workspace, digests)
       return []
     } catch let error as WorkspaceError { return ["\(error)"] }
   }

@@ -103,7 +103,7 @@ extension Pipeline {
         result, ["made by an earlier version of this program, which kept no digests"], [run])
     }
     let stage = try configured.make(context)
-    let check = OutputCheck(places: configured.places(in: workspace), digests: digests)
+    let check = OutputCheck(ownPaths: configured.ownPaths(in: workspace), digests: digests)
     let lost = try check(result, of: stage, readsAll: true).lost
     guard lost.isEmpty else {
       let isWhole = lost.allSatisfy {

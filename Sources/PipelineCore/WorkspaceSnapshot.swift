@@ -45,7 +45,7 @@ public struct WorkspaceSnapshot: Sendable {
           unitsDone: run.unitsDone, unitsTotal: run.unitsTotal, seconds: run.seconds,
           settings: run.basis.settings, date: Self.date(of: path) ?? .distantPast,
           folder: workspace.path(
-            type.name + (isBuilding ? "/\(StagePlaces.folderName)" : "")))
+            type.name + (isBuilding ? "/\(StagePaths.folderName)" : "")))
       } catch {
         problems.append("\(error)")
         return nil

@@ -2,10 +2,10 @@ public import Autograd
 public import Diffusion
 import NN
 
-/// Pictures as the preference model is trained on them: what the diffusion model would make of a noised
+/// Images as the preference model is trained on them: what the diffusion model would make of a noised
 /// latent in one step.
 ///
-///     x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon,  picture = decode(estimate of x_0 from x_t)
+///     x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon,  image = decode(estimate of x_0 from x_t)
 ///
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2
 public struct CleanEstimator {
@@ -24,7 +24,7 @@ public struct CleanEstimator {
     self.prediction = prediction
   }
 
-  /// Pictures `[batch, height, width, 3]` in 0...1.
+  /// Images `[batch, height, width, 3]` in 0...1.
   ///
   /// - Throws: `NonFiniteError`
   /// - Parameters:
@@ -49,10 +49,10 @@ public struct CleanEstimator {
     }
   }
 
-  /// The pictures of scaled latents, in 0...1.
+  /// The images of scaled latents, in 0...1.
   public func decoded(_ latents: Tensor) throws -> Tensor {
     try withoutGradients {
-      try autoencoder.pictures(of: latents).scaled(by: 0.5, adding: 0.5).clamped(to: 0...1)
+      try autoencoder.images(of: latents).scaled(by: 0.5, adding: 0.5).clamped(to: 0...1)
     }
   }
 }

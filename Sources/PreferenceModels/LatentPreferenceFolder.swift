@@ -23,7 +23,7 @@ extension ModelFolder {
       heads: heads, encoder: try unetEncoder(isTrainable: isTrainable),
       promptEncoder: try PromptEncoder(
         hasPart("text_encoder") ? self : base, tokenizers: base, isTrainable: isTrainable),
-      pictureSide: try base.pictureSide(),
+      imageSide: try base.imageSide(),
       guidance: try latentPreferenceGuidance())
     try heads.requireAllUsed()
     return model
@@ -79,7 +79,7 @@ extension ModelFolder {
     let model = try LatentPreferenceModel(
       heads: heads, encoder: try unetEncoder(isTrainable: isTrainable),
       promptEncoder: try PromptEncoder(self, isTrainable: isTrainable),
-      pictureSide: try pictureSide(),
+      imageSide: try imageSide(),
       guidance: guidance)
     if let textProjection { try adoptTextProjection(of: textProjection, heads) }
     return model
@@ -100,8 +100,8 @@ extension ModelFolder {
     parameter.assign(try checkpoint.floats(name))
   }
 
-  /// Height and width in pixels of the pictures that the model was made for.
-  private func pictureSide() throws -> Int {
+  /// Height and width in pixels of the images that the model was made for.
+  private func imageSide() throws -> Int {
     try UNetConfiguration(try configuration("unet")).sampleSize
       * AutoencoderConfiguration(try configuration("vae")).reduction
   }

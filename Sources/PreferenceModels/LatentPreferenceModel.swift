@@ -3,7 +3,7 @@ public import Diffusion
 public import NN
 import TensorCore
 
-/// The latent reward model: how well people would like a picture, told from its noisy latent alone.
+/// The latent reward model: how well people would like an image, told from its noisy latent alone.
 ///
 ///     features = means over height and width of what each level of the U-Net's way down ends with,
 ///                and of its lowest level, the latter with guidance
@@ -26,20 +26,20 @@ public struct LatentPreferenceModel {
   /// Nil where the text encoder projects.
   private let textProjection: Linear?
   private let logitScale: Parameter
-  /// Height and width in pixels of the pictures that the U-Net was made for.
-  private let pictureSide: Int
+  /// Height and width in pixels of the images that the U-Net was made for.
+  private let imageSide: Int
 
   /// - Parameters:
   ///   - heads: the weights of the two projections and the scale
   ///   - encoder: with its weights
   init(
     heads: Weights, encoder: (model: UNetEncoder, weights: Weights), promptEncoder: PromptEncoder,
-    pictureSide: Int, guidance: Float
+    imageSide: Int, guidance: Float
   ) throws {
     self.encoder = encoder.model
     self.promptEncoder = promptEncoder
     self.guidance = guidance
-    self.pictureSide = pictureSide
+    self.imageSide = imageSide
     let channels = encoder.model.configuration.channels
     let text = promptEncoder.configuration.parts[promptEncoder.configuration.parts.count - 1]
       .configuration
@@ -70,7 +70,7 @@ public struct LatentPreferenceModel {
 
   /// What scores need of prompts.
   public struct Prompts {
-    /// What the U-Net is told, one row for each.
+    /// The U-Net's conditioning, one row for each.
     public let conditioning: Conditioning
     /// The same of the empty prompt, one row; nil without guidance.
     public let empty: Conditioning?
@@ -89,7 +89,7 @@ public struct LatentPreferenceModel {
     // The empty prompt goes along as one more.
     let hasGuidance = guidance != 1
     let outputs = try promptEncoder.outputs(hasGuidance ? texts + [""] : texts)
-    let all = Conditioning(promptEncoder.joined(outputs), height: pictureSide, width: pictureSide)
+    let all = Conditioning(promptEncoder.joined(outputs), height: imageSide, width: imageSide)
     let own = Array(texts.indices)
     let pooled = outputs[outputs.count - 1].pooled.rows(at: own)
     return Prompts(

@@ -1,14 +1,14 @@
 public import Diffusion
 public import Files
 
-/// `config.json` of a CLIP model whose vision tower is told the timestep, with its
+/// `config.json` of a CLIP model whose vision tower is conditioned on the timestep, with its
 /// `preprocessor_config.json`.
 public struct PreferenceConfiguration: Equatable, Sendable {
   public var text: CLIPTextConfiguration
   /// Where its configuration stands, for messages.
   private let textPath: String
   public var vision: CLIPTransformerConfiguration
-  /// Pixels of a side of the square pictures that the vision tower takes.
+  /// Pixels of a side of the square images that the vision tower takes.
   public var imageSize: Int
   public var patchSize: Int
   public var projectionWidth: Int

@@ -19,10 +19,10 @@ extension ModelFolder {
     return (model, weights)
   }
 
-  /// The half of a preference model that looks at pictures; the other half is not read.
-  public func pictureScorer() throws -> PictureScorer {
+  /// The half of a preference model that looks at images; the other half is not read.
+  public func imageScorer() throws -> ImageScorer {
     let weights = try preferenceWeights { !PromptEmbedder.owns($0) }
-    let scorer = try PictureScorer(weights, try preferenceConfiguration())
+    let scorer = try ImageScorer(weights, try preferenceConfiguration())
     try weights.requireAllUsed()
     return scorer
   }
@@ -35,7 +35,7 @@ extension ModelFolder {
     return embedder
   }
 
-  /// Opens the weights of a preference model of pictures.
+  /// Opens the weights of a preference model of images.
   package func preferenceCheckpoint() throws -> any CheckpointSource {
     isFile ? try weights(file: path) : try checkpoint("", stem: "model")
   }

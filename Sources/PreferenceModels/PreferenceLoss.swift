@@ -1,7 +1,7 @@
 public import Autograd
 import Foundation
 
-/// One comparison of two pictures, as people labelled it.
+/// One comparison of two images, as people labelled it.
 public struct PreferenceLabel: Equatable, Sendable {
   /// (1, 0): the first was preferred; (0, 1): the second; (0.5, 0.5): a tie.
   public var first: Float
@@ -29,7 +29,7 @@ public struct PreferenceLabel: Equatable, Sendable {
 /// A tie that is predicted perfectly costs 0.
 ///
 /// - Parameters:
-///   - scores: of the first and of the second pictures, `[batch]` each
+///   - scores: of the first and of the second images, `[batch]` each
 ///   - labels: one for each row
 /// - Returns: a scalar
 /// - Source: Kirstain et al. 2023, arXiv 2305.01569, section 3; Liang et al. 2024, section 4.2

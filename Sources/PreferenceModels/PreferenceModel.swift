@@ -1,6 +1,6 @@
 public import NN
 
-/// The step-aware preference model: how well people would like a picture, estimated at a timestep,
+/// The step-aware preference model: how well people would like an image, estimated at a timestep,
 /// for a prompt.
 ///
 ///     score = exp(logit_scale) cos(image embedding, text embedding)
@@ -10,12 +10,12 @@ public import NN
 public struct PreferenceModel {
   public let configuration: PreferenceConfiguration
   public private(set) var prompts: PromptEmbedder
-  public private(set) var pictures: PictureScorer
+  public private(set) var pictures: ImageScorer
 
   public init(_ weights: Weights, _ configuration: PreferenceConfiguration) throws {
     self.configuration = configuration
     prompts = try PromptEmbedder(weights, configuration)
-    pictures = try PictureScorer(weights, configuration)
+    pictures = try ImageScorer(weights, configuration)
   }
 
   /// Whether the layers of both towers are run again in the backward pass.

@@ -1,8 +1,8 @@
 public import RandomStreams
 
-/// Everything about a picture of a scene that its prompt leaves open.
+/// Everything about an image of a scene that its prompt leaves open.
 ///
-/// What makes a picture pleasant or not is drawn without a look at the scene: prompts say nothing about
+/// What makes an image pleasant or not is drawn without a look at the scene: prompts say nothing about
 /// aesthetics. It has five parts, each from pleasant, 0, to unpleasant, 1.
 public struct Appearance: Sendable {
   /// From clean, 0, to covered with coarse blocks of noise, 1.
@@ -49,8 +49,8 @@ public struct Appearance: Sendable {
     isPale: Bool, freshHue: Float, dingyHue: Float, objects: [ObjectAppearance], grain: [Float]
   ) {
     precondition(
-      grain.count == Picture.cellCount,
-      "there are \(Picture.cellCount) cells, but grain for \(grain.count)")
+      grain.count == WorldImage.cellCount,
+      "there are \(WorldImage.cellCount) cells, but grain for \(grain.count)")
     self.graininess = graininess
     self.dullness = dullness
     self.flatness = flatness
@@ -66,7 +66,7 @@ public struct Appearance: Sendable {
   /// Draws an appearance for a scene of `objectCount` objects.
   ///
   /// Each of the five parts is clip(1.3 ((u + u_j) / 2 - 0.5) + 0.5) with a shared u and a u_j of its own,
-  /// all uniform: some pictures are good in every respect, some bad, most are mixed. One picture in
+  /// all uniform: some images are good in every respect, some bad, most are mixed. One image in
   /// three errs towards pale, the others towards muddy.
   public init(objectCount: Int, using stream: inout RandomStream) {
     let shared = stream.uniform()
@@ -82,6 +82,6 @@ public struct Appearance: Sendable {
         ObjectAppearance(
           offset: [draw(-2...2), draw(-2...2)], radius: draw(10...12), hueOffset: draw(-6...6))
       },
-      grain: stream.normals(count: Picture.cellCount))
+      grain: stream.normals(count: WorldImage.cellCount))
   }
 }

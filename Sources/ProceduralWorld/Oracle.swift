@@ -1,4 +1,4 @@
-/// What the world itself knows of a picture: how pleasant it is, and how well it fits its prompt.
+/// What the world itself knows of an image: how pleasant it is, and how well it fits its prompt.
 ///
 /// Training never sees these scores, only labels made from them with noise (see ``Utility``).
 public struct OracleScore: Equatable, Sendable {
@@ -12,8 +12,8 @@ public struct OracleScore: Equatable, Sendable {
     self.agreement = agreement
   }
 
-  /// Judges a picture as one of `scene`.
-  public init(of picture: Picture, as scene: Scene) {
-    self.init(aesthetics: picture.aesthetics, agreement: picture.agreement(with: scene))
+  /// Scores an image as one of `scene`.
+  public init(of image: WorldImage, as scene: Scene) {
+    self.init(aesthetics: image.aesthetics, agreement: image.agreement(with: scene))
   }
 }

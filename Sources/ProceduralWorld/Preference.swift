@@ -6,7 +6,7 @@ import Glibc
 import Darwin
 #endif
 
-/// A generic preference: how much people of the world like a picture, all in all.
+/// A generic preference: how much people of the world like an image, all in all.
 ///
 ///     U = w_a a / sd(a) + w_g g / sd(g)
 ///
@@ -33,14 +33,14 @@ public struct Utility: Equatable, Sendable {
   }
 }
 
-/// Which of two pictures was preferred.
+/// Which of two images was preferred.
 public enum Preference: Equatable, Sendable {
   case first, second, tie
 }
 
 /// Labels of the Bradley-Terry model with ties.
 public struct PreferenceLabels: Sendable {
-  /// How strongly utility decides: the first picture wins with probability sigmoid(sharpness (U_0 - U_1)).
+  /// How strongly utility decides: the first image wins with probability sigmoid(sharpness (U_0 - U_1)).
   public var sharpness: Double
   /// The share of pairs, in 0..<1, that are ties: those whose noisy margin is smallest.
   public var tieShare: Double

@@ -23,11 +23,11 @@ extension SceneShape {
 
   /// How much of a pixel the shape covers, in 0...1, by the pixel's distance from the outline.
   func coverage(of pixel: SIMD2<Float>, radius: Float) -> Float {
-    unit(signedDistance(to: pixel, radius: radius) * Picture.pixelsPerUnit + 0.5)
+    unit(signedDistance(to: pixel, radius: radius) * WorldImage.pixelsPerUnit + 0.5)
   }
 
-  /// How much of each pixel the shape covers, for every pixel of a picture.
+  /// How much of each pixel the shape covers, for every pixel of an image.
   func coverage(centre: SIMD2<Float>, radius: Float) -> [Float] {
-    Picture.pixelCentres.map { coverage(of: $0 - centre, radius: radius) }
+    WorldImage.pixelCentres.map { coverage(of: $0 - centre, radius: radius) }
   }
 }

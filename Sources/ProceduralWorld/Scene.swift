@@ -20,7 +20,7 @@ public enum SceneShape: String, CaseIterable, Sendable {
 
 /// Where an object lies.
 ///
-/// Positions are in units, a 64th of a picture's side, from the top left corner, y down.
+/// Positions are in units, a 64th of an image's side, from the top left corner, y down.
 public enum ScenePlace: String, CaseIterable, Sendable {
   case left, right, top, bottom, middle
 

@@ -19,11 +19,11 @@ package struct AxisScale {
   /// - Parameter margin: the share of the axis that stays free at each end that is not given.
   package init(_ axis: Chart.Axis, values: [Double], margin: Double) {
     let isLogarithmic = axis.scale == .logarithmic
-    func places(_ values: [Double]) -> [Double] {
+    func positions(_ values: [Double]) -> [Double] {
       values.compactMap { Self.position(of: $0, isLogarithmic: isLogarithmic) }
     }
-    let given = places(axis.range.map { [$0.lowerBound, $0.upperBound] } ?? [])
-    let shown = places(values) + given
+    let given = positions(axis.range.map { [$0.lowerBound, $0.upperBound] } ?? [])
+    let shown = positions(values) + given
     var low = shown.min() ?? 0
     var high = shown.max() ?? 1
     if high - low <= 1e-9 * max(abs(low), abs(high)) {

@@ -72,10 +72,10 @@ struct ChartDrawing {
 
   /// Whether the points at the right end lie further from a height than those at the left end.
   private func isRightEndFreer(at height: Double) -> Bool {
-    let places = chart.series.flatMap(\.points).compactMap(position)
+    let positions = chart.series.flatMap(\.points).compactMap(position)
     let third = (Self.right - Self.left) / 3
     func distance(_ isNear: (Double) -> Bool) -> Double {
-      places.filter { isNear($0.x) }.map { abs($0.y - height) }.min() ?? .infinity
+      positions.filter { isNear($0.x) }.map { abs($0.y - height) }.min() ?? .infinity
     }
     return distance { $0 > Self.right - third } >= distance { $0 < Self.left + third }
   }
@@ -136,8 +136,8 @@ struct ChartDrawing {
   /// Bars of several series stand side by side.
   private func bars(_ series: Chart.Series, _ colour: Int, at index: Int) -> String {
     let groups = chart.series.indices.filter { chart.series[$0].style == .bars }
-    let places = Set(groups.flatMap { chart.series[$0].points.map(\.x) }).compactMap(horizontal)
-    let sorted = places.sorted()
+    let positions = Set(groups.flatMap { chart.series[$0].points.map(\.x) }).compactMap(horizontal)
+    let sorted = positions.sorted()
     let gap = zip(sorted, sorted.dropFirst()).map { $1 - $0 }.min() ?? 60
     let width = min(0.7 * gap / Double(groups.count), 28)
     let slot = Double(groups.firstIndex(of: index) ?? 0) - Double(groups.count - 1) / 2

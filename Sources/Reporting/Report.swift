@@ -3,12 +3,12 @@ import Files
 /// A report of a run: one HTML file that needs nothing else, no network, no fonts, no script but its own.
 ///
 ///     var report = Report(title: "SPO on the tiny model", subtitle: "aesthetics +9.6, agreement -0.4")
-///     report.sections.append(ReportSection("Result", [.comparison(comparison), .pictures(grid)]))
+///     report.sections.append(ReportSection("Result", [.comparison(comparison), .images(grid)]))
 ///     try report.write(to: "runs/tiny/report/index.html")
 ///
 /// It follows the reader's light or dark colour scheme, fits a phone and prints on paper. All texts are
-/// plain: they are escaped, so prompts may hold anything. Its own policy lets it load nothing but pictures
-/// beside it, and lets no script run but the one that compares pictures, without which everything is there, too.
+/// plain: they are escaped, so prompts may hold anything. Its own policy lets it load nothing but images
+/// beside it, and lets no script run but the one that compares images, without which everything is there, too.
 public struct Report: Sendable {
   public var title: String
   /// One line below the title: the result in a sentence.
@@ -34,7 +34,7 @@ public struct Report: Sendable {
 
   /// The whole page.
   public var html: String {
-    // Where scripts run, they do it, when the reader is not looking at a picture.
+    // Where scripts run, they do it, when the reader is not looking at an image.
     let again = refresh.map {
       "\n<noscript><meta http-equiv=\"refresh\" content=\"\($0)\"></noscript>"
     }
@@ -65,8 +65,8 @@ public struct Report: Sendable {
 
   /// Nothing where there is nothing to compare.
   private var script: String {
-    let hasPictures = sections.contains { $0.blocks.contains(where: \.hasPictures) }
-    return hasPictures || refresh != nil ? "<script>\(viewerScript)</script>\n" : ""
+    let hasImages = sections.contains { $0.blocks.contains(where: \.hasImages) }
+    return hasImages || refresh != nil ? "<script>\(viewerScript)</script>\n" : ""
   }
 
   /// Writes the page, complete or not at all.
@@ -111,8 +111,8 @@ public enum ReportBlock: Sendable {
   /// A bar for a share of 0 to 1, and what it is the share of.
   case progress(Double, String)
   case comparison(ComparisonTable)
-  case pictures(PictureGrid)
-  case pictureList(PictureList)
+  case images(ImageGrid)
+  case imageList(ImageList)
   case chart(Chart)
   case table(ReportTable)
 
@@ -121,16 +121,16 @@ public enum ReportBlock: Sendable {
     case .text(let text): element("p", escaped(text))
     case .progress(let share, let text): Self.bar(share, text)
     case .comparison(let table): table.html
-    case .pictures(let grid): grid.html
-    case .pictureList(let list): list.html
+    case .images(let grid): grid.html
+    case .imageList(let list): list.html
     case .chart(let chart): chart.html
     case .table(let table): table.html
     }
   }
 
-  fileprivate var hasPictures: Bool {
+  fileprivate var hasImages: Bool {
     switch self {
-    case .pictures, .pictureList: true
+    case .images, .imageList: true
     case .text, .progress, .comparison, .chart, .table: false
     }
   }
@@ -143,7 +143,7 @@ public enum ReportBlock: Sendable {
   }
 }
 
-/// What the page may load and run: its own style and script by their digests, and pictures that are in it or
+/// What the page may load and run: its own style and script by their digests, and images that are in it or
 /// beside it.
 private let pagePolicy = """
   default-src 'none'; img-src 'self' data: file:; style-src '\(policyDigest(stylesheet))'; \

@@ -1,4 +1,4 @@
-/// The script of pages with pictures: enlarges them, and lays one over another behind a slider.
+/// The script of pages with images: enlarges them, and lays one over another behind a slider.
 ///
 /// It reads what the page shows anyway and puts only texts into it, so that nothing in a prompt becomes
 /// markup. The page works without it.

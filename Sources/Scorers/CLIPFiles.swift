@@ -54,11 +54,11 @@ struct CLIPFiles {
   /// Both halves of the model.
   ///
   /// - Throws: `WeightError` naming weights that are missing, misshapen or left over
-  func model() throws -> (images: PictureScorer, prompts: PromptEmbedder) {
+  func model() throws -> (images: ImageScorer, prompts: PromptEmbedder) {
     let weights = try weights { _ in true }
     let configuration = try configuration()
     let model = (
-      images: try PictureScorer(weights, configuration, isTimeConditioned: false),
+      images: try ImageScorer(weights, configuration, isTimeConditioned: false),
       prompts: try PromptEmbedder(weights, configuration)
     )
     try weights.requireAllUsed()
@@ -68,11 +68,11 @@ struct CLIPFiles {
   /// The half that reads images; the weights of the other half are not looked at.
   ///
   /// - Throws: `WeightError` naming weights that are missing, misshapen or left over
-  func imageHalf() throws -> PictureScorer {
+  func imageHalf() throws -> ImageScorer {
     let weights = try weights {
       !$0.hasPrefix("text_model.") && !$0.hasPrefix("text_projection.")
     }
-    let images = try PictureScorer(weights, try configuration(), isTimeConditioned: false)
+    let images = try ImageScorer(weights, try configuration(), isTimeConditioned: false)
     try weights.requireAllUsed()
     return images
   }

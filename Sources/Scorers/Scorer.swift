@@ -6,7 +6,7 @@ import PreferenceModels
 /// One of the published scores of images, with its weights.
 public struct Scorer {
   public let kind: ScorerKind
-  private let images: PictureScorer
+  private let images: ImageScorer
   private let rating: Rating
 
   /// How an image's embedding becomes a score.
@@ -77,7 +77,7 @@ public struct Scorer {
   }
 
   /// What was found about the images of one prompt.
-  public struct Judgement {
+  public struct ImageScores {
     /// One for each image.
     public let scores: [Double]
     /// Unit vectors of the images, under this scorer's CLIP.
@@ -102,7 +102,7 @@ public struct Scorer {
   /// Scores images of a prompt.
   ///
   /// - Throws: `ScorerError.notFinite` if the model gives what is no number
-  public func callAsFunction(_ images: [RGBImage], prompt: String) throws -> Judgement {
+  public func callAsFunction(_ images: [RGBImage], prompt: String) throws -> ImageScores {
     try withoutGradients {
       let rate = try ratings(for: prompt)
       var scores: [Double] = []
@@ -116,7 +116,7 @@ public struct Scorer {
         embeddings += part.indices.map { vectors.rows(at: [$0 - start]).values }
       }
       guard let bad = scores.first(where: { !$0.isFinite }) else {
-        return Judgement(scores: scores, embeddings: embeddings)
+        return ImageScores(scores: scores, embeddings: embeddings)
       }
       throw ScorerError.notFinite(scorer: kind.rawValue, score: bad, prompt: prompt)
     }

@@ -76,12 +76,12 @@ public struct ShardLayout: Equatable, Sendable {
   public var textWidth: Int
   /// Whether the latents' log-variances are stored beside their means.
   public var hasLogVariance: Bool
-  /// What SDXL is told besides a prompt's embedding; nil for other models.
+  /// What SDXL is conditioned on besides a prompt's embedding; nil for other models.
   public var pooledText: PooledText?
 
   public struct PooledText: Equatable, Sendable {
     public var width: Int
-    /// Of every picture: original height and width, top and left of the crop, target height and width.
+    /// Of every image: original height and width, top and left of the crop, target height and width.
     public var sizes: [Int]
 
     public init(width: Int, sizes: [Int]) {

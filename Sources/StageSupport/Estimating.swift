@@ -119,7 +119,7 @@ public struct MemoryNeed: Sendable {
   mutating func addKernels() { add("packed matrices", bytes: 4_000_000 * Threads.count) }
 }
 
-/// How large a pipeline's pictures and data are.
+/// How large a pipeline's images and data are.
 public struct PipelineScale {
   private let stages: [any Estimating]
   /// What images and prompts are encoded to; nil where no stage encodes any.
@@ -150,7 +150,7 @@ public struct PipelineScale {
 extension ShardLayout {
   /// What images and prompts are encoded to.
   ///
-  /// - Parameter side: height and width of the pictures; the model's own if nil
+  /// - Parameter side: height and width of the images; the model's own if nil
   package init(_ model: ModelConfiguration, side: Int?, hasLogVariance: Bool) {
     let side = side ?? model.imageSide
     let latentSide = side / model.autoencoder.reduction

@@ -19,10 +19,10 @@ extension Oracle {
     _ model: ModelFolder, setting: String, prompts: [String]?, from source: String
   ) throws(PipelineError) {
     guard self != .none else { return }
-    if let side = try? ModelConfiguration(model).imageSide, side != Picture.side {
+    if let side = try? ModelConfiguration(model).imageSide, side != WorldImage.side {
       throw .badSetting(
         path: setting,
-        reason: "scores images of \(Picture.side) x \(Picture.side) pixels, but "
+        reason: "scores images of \(WorldImage.side) x \(WorldImage.side) pixels, but "
           + "\(model.path) generates \(side) x \(side)")
     }
     for prompt in prompts ?? [] {

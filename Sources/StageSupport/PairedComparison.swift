@@ -4,7 +4,7 @@ package import Files
 package struct PairedComparison {
   package let before: Double
   package let after: Double
-  /// Of the mean difference, over prompts: pictures of one prompt are not independent.
+  /// Of the mean difference, over prompts: images of one prompt are not independent.
   package let standardError: Double
   /// After less before, of each prompt.
   package let differences: [Double]
@@ -12,8 +12,8 @@ package struct PairedComparison {
   package var change: Double { after - before }
 
   /// - Parameters:
-  ///   - before, after: a score of each picture, those of a prompt one after another
-  ///   - groupSize: pictures of a prompt
+  ///   - before, after: a score of each image, those of a prompt one after another
+  ///   - groupSize: images of a prompt
   package init(before: [Double], after: [Double], groupSize: Int) {
     func means(_ values: [Double]) -> [Double] {
       stride(from: 0, to: values.count, by: groupSize).map { start in

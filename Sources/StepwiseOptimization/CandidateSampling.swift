@@ -204,7 +204,7 @@ public struct CandidateSampler {
   }
 
   /// - Parameters:
-  ///   - prompts: what to draw pictures of
+  ///   - prompts: what to generate images for
   ///   - negative: of the empty prompt, one row for all
   ///   - iteration: keys the random streams, so that every batch draws anew
   public func callAsFunction(

@@ -97,10 +97,10 @@ struct SamplingRun {
   private func scores(
     _ scorer: some CandidateScorer, _ latents: Tensor, _ timestep: Int, drawnFrom source: Int
   ) throws -> [Float] {
-    let places = (0..<latents.shape[0]).map { identifiers.startIndex + $0 % count }
+    let positions = (0..<latents.shape[0]).map { identifiers.startIndex + $0 % count }
     try latents.requiringFinite("scheduler, timestep \(timestep)")
     let scores = try scorer.scores(
-      of: latents, timestep: timestep, drawnFrom: source, prompts: places)
+      of: latents, timestep: timestep, drawnFrom: source, prompts: positions)
     if let score = scores.first(where: { !$0.isFinite }) {
       throw NonFiniteError("preference model, timestep \(timestep)", isNaN: score.isNaN)
     }

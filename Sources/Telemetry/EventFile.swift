@@ -6,9 +6,9 @@ import Glibc
 import Darwin
 #endif
 
-/// Curves and pictures for TensorBoard: one event file of a run.
+/// Curves and images for TensorBoard: one event file of a run.
 ///
-/// Scalars are written as `simple_value`, pictures as encoded images. A resumed run opens a new file
+/// Scalars are written as `simple_value`, images as encoded images. A resumed run opens a new file
 /// in the same folder: TensorBoard reads all files of a folder as one run, and an old file may
 /// end in a torn record. The new file begins by saying from which step on the older ones count no more,
 /// so that what a killed run measured after its last checkpoint stands there once.
@@ -42,7 +42,7 @@ public final class EventFile {
       field(1, bytes: tag.utf8) + key(2, .fixed32) + littleEndian(value.bitPattern), step: step)
   }
 
-  /// Appends a picture.
+  /// Appends an image.
   ///
   /// - Parameter encoded: a PNG or JPEG file of three 8-bit channels.
   public func appendImage(

@@ -15,8 +15,8 @@ struct ComparisonFile {
     let rowsOfPrompt: Int
   }
 
-  /// Encoded pictures.
-  let pictures: [[UInt8]]
+  /// Encoded images.
+  let images: [[UInt8]]
   let prompts: [String]
   let seed: UInt64
 
@@ -55,21 +55,21 @@ struct ComparisonFile {
     let model = [String?](repeating: "tiny-sd", count: rows.count)
     let noAddress = [String?](repeating: "", count: rows.count)
     return [
-      .booleans(sides.map { pictures[$0.0] != pictures[$0.1] }), .strings(best),
+      .booleans(sides.map { images[$0.0] != images[$0.1] }), .strings(best),
       .strings(rows.map { prompts[$0.prompt] }),
       .int64s(rows.map { 1_672_531_200_000_000 + Int64($0.second) * 1_000_000 }),
       .booleans(rows.map { _ in true }), .strings(sides.map { identifier($0.0) }),
       .strings(noAddress), .strings(sides.map { identifier($0.1) }), .strings(noAddress),
-      .bytes(sides.map { pictures[$0.0] }), .bytes(sides.map { pictures[$0.1] }),
+      .bytes(sides.map { images[$0.0] }), .bytes(sides.map { images[$0.1] }),
       .doubles(labels.map(\.0)), .doubles(labels.map(\.1)), .strings(model), .strings(model),
       .int64s(rows.map { Int64($0.prompt) }), .int64s(rows.map { _ in 0 }),
       .int64s(rows.map { Int64($0.rowsOfPrompt) }),
     ]
   }
 
-  /// A picture's name: a UUID of its content and place.
-  private func identifier(_ picture: Int) -> String {
-    let digest = SHA256.hexDigest(of: Array("\(seed) \(picture)".utf8))
+  /// An image's name: a UUID of its content and place.
+  private func identifier(_ image: Int) -> String {
+    let digest = SHA256.hexDigest(of: Array("\(seed) \(image)".utf8))
     let parts = [0..<8, 8..<12, 12..<16, 16..<20, 20..<32]
     return parts.map { range in
       String(digest.dropFirst(range.lowerBound).prefix(range.count))

@@ -66,7 +66,7 @@ struct Whitening {
 
 extension Whitening {
   /// Builds the map into an autoencoder's two 1 x 1 convolutions, so that its latents are whitened
-  /// and its pictures stay the same.
+  /// and its images stay the same.
   ///
   /// - Parameters:
   ///   - quant: weight `[2n, 2n, 1, 1]` and bias, the mean in the first n rows, the log-variance after

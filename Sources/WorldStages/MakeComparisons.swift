@@ -11,11 +11,11 @@ import ReportStages
 import StageSupport
 import TrainingStages
 
-/// Makes the embedded sample of comparisons: pictures that the embedded model draws, compared by a noisy
+/// Makes the embedded sample of comparisons: images that the embedded model draws, compared by a noisy
 /// blend of the oracle's two scores, in the published schema of Pick-a-Pic.
 ///
 /// Within a prompt the winner stays in its place and the loser is replaced, as people saw it there: five
-/// pictures make four comparisons.
+/// images make four comparisons.
 ///
 /// - Reads: `model`
 /// - Writes: `comparisons`, parquet files in `comparisons/data`
@@ -74,7 +74,7 @@ public final class MakeComparisons: Stage {
 
   private static let promptsPerItem = 8
   /// What is drawn before the stage can be interrupted.
-  private static let picturesAtOnce = 64
+  private static let imagesPerBatch = 64
   private let settings: Settings
   private let context: StageContext
   private var painter: Painter?
@@ -122,7 +122,7 @@ public final class MakeComparisons: Stage {
       negative: try pipeline.negativeConditioning())
   }
 
-  /// The encoded pictures of an item's prompts.
+  /// The encoded images of an item's prompts.
   public func process(_ item: Int) throws -> [[UInt8]] {
     guard let painter else { return [] }
     let scenes = prompts(item).map { SceneSplit.standard.training[$0] }
@@ -135,25 +135,25 @@ public final class MakeComparisons: Stage {
           seed: settings.seed, purpose: "comparisons.picture", item: UInt64(prompt), UInt64($0))
       }
     }
-    var pictures: [[UInt8]] = []
-    for start in stride(from: 0, to: rows.count, by: Self.picturesAtOnce) {
+    var images: [[UInt8]] = []
+    for start in stride(from: 0, to: rows.count, by: Self.imagesPerBatch) {
       try context.checkInterruption()
-      let part = start..<min(start + Self.picturesAtOnce, rows.count)
+      let part = start..<min(start + Self.imagesPerBatch, rows.count)
       let latents = try painter.sampler(
         conditioning: conditioning.rows(at: Array(rows[part])), negative: painter.negative,
         streams: Array(streams[part]),
         latentShape: [TinyModel.latentSide, TinyModel.latentSide, 4])
       let decoded = withoutGradients { painter.pipeline.autoencoder.decoder(latents) }
-      pictures += try images(decoded).map {
+      images += try rgbImages(decoded).map {
         try $0.encodedAsJPEG(quality: settings.jpegQuality)
       }
     }
-    return pictures
+    return images
   }
 
-  public func commit(_ pictures: [[UInt8]], of item: Int) throws {
+  public func commit(_ images: [[UInt8]], of item: Int) throws {
     try writeSafetensors(
-      pictures.enumerated().map { index, bytes in
+      images.enumerated().map { index, bytes in
         OutgoingTensor("\(index)", type: .u8, shape: [bytes.count], bytes: { bytes })
       }, to: path(item))
   }
@@ -170,15 +170,15 @@ public final class MakeComparisons: Stage {
 
   public func finish() throws {
     let scenes = SceneSplit.standard.training
-    var pictures: [[UInt8]] = []
+    var images: [[UInt8]] = []
     for item in 0..<(promptCount + Self.promptsPerItem - 1) / Self.promptsPerItem {
       let file = try SafetensorsFile(path: path(item))
-      for index in 0..<file.entries.count { pictures.append(try file.bytes("\(index)")) }
+      for index in 0..<file.entries.count { images.append(try file.bytes("\(index)")) }
     }
     let count = settings.picturesPerPrompt
-    let scores = try pictures.enumerated().map { index, bytes in
+    let scores = try images.enumerated().map { index, bytes in
       OracleScore(
-        of: try Picture(try RGBImage(decoding: bytes), name: "picture \(index) of \(folder)"),
+        of: try WorldImage(try RGBImage(decoding: bytes), name: "image \(index) of \(folder)"),
         as: scenes[index / count])
     }
     try report(scores)
@@ -192,7 +192,7 @@ public final class MakeComparisons: Stage {
     try writePrompts(SceneSplit.standard.validation, to: "\(folder)/validation-prompts.json")
     try writePrompts(SceneSplit.standard.tuning, to: "\(folder)/tuning-prompts.json")
     let table = ComparisonFile(
-      pictures: pictures, prompts: scenes.map(\.prompt), seed: settings.seed)
+      images: images, prompts: scenes.map(\.prompt), seed: settings.seed)
     let all = zip(rows, labels).map { row, label in
       ComparisonFile.Row(
         prompt: row.prompt, first: row.first, second: row.second, label: label,
@@ -207,7 +207,7 @@ public final class MakeComparisons: Stage {
   }
 
   /// The winner stays where it is (by the blend itself, so that rows and labels are drawn apart), the loser
-  /// is replaced by the next picture.
+  /// is replaced by the next image.
   private func compared(_ utilities: [Double]) -> [Row] {
     let count = settings.picturesPerPrompt
     return (0..<promptCount).flatMap { prompt in

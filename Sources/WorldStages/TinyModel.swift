@@ -6,8 +6,8 @@ import TrainingStages
 
 /// The configuration of the embedded model: a Stable Diffusion in miniature, in the layout of diffusers.
 enum TinyModel {
-  static let imageSide = Picture.side
-  static let latentSide = Picture.cellsPerSide
+  static let imageSide = WorldImage.side
+  static let latentSide = WorldImage.cellsPerSide
 
   static let autoencoder: JSON = [
     "_class_name": "AutoencoderKL", "act_fn": "silu", "block_out_channels": [8, 16, 32, 48],

@@ -15,7 +15,7 @@ import TrainingStages
 ///
 ///     loss = |e| + 2 e^2 + (|dx e| + |dy e|) / 2 + KL weight KL + anchor weight anchor
 ///
-/// with e the error of the decoded picture and dx, dy its differences between neighbours. The anchor
+/// with e the error of the decoded image and dx, dy its differences between neighbours. The anchor
 /// ties the first three latent channels to the whitened mean colour of their cell: without it
 /// the latent channels collapse onto one another. Afterwards the latents are whitened exactly.
 ///
@@ -67,8 +67,8 @@ public final class TrainAutoencoder: Stage {
     let model: Autoencoder
     var state: TrainingState
     let log: TrainingLog
-    /// `[pictures, side, side, 3]` in -1...1.
-    let pictures: Tensor
+    /// `[images, side, side, 3]` in -1...1.
+    let images: Tensor
     let colours: Whitening
   }
 
@@ -96,19 +96,19 @@ public final class TrainAutoencoder: Stage {
         peak: settings.learningRate, warmUpSteps: 50, decay: .cosine, steps: settings.steps,
         finalShare: 0.02))
     let log = try intervals.resume(&state)
-    let pictures = try renderedPictures(
+    let images = try renderedImages(
       scenes: SceneSplit.standard.training, count: settings.pictures, seed: settings.seed, context)
     training = Training(
-      model: model, state: state, log: log, pictures: pictures,
+      model: model, state: state, log: log, images: images,
       colours: Whitening(
-        of: Self.cellColours(of: pictures.slice(axis: 0, 0..<min(512, settings.pictures)))))
+        of: Self.cellColours(of: images.slice(axis: 0, 0..<min(512, settings.pictures)))))
   }
 
   public func process(_ item: Range<Int>) throws -> Int {
     guard var training else { return 0 }
     for step in item {
       try context.checkInterruption()
-      let batch = batch(step, from: training.pictures)
+      let batch = batch(step, from: training.images)
       let (loss, error) = try loss(training.model, batch, training.colours, step: step)
       let norm = try training.state.update(minimizing: loss)
       try training.log.append(
@@ -136,33 +136,33 @@ public final class TrainAutoencoder: Stage {
 
   // MARK: - One step
 
-  private func batch(_ step: Int, from pictures: Tensor) -> Tensor {
+  private func batch(_ step: Int, from images: Tensor) -> Tensor {
     var stream = RandomStream(seed: settings.seed, purpose: "autoencoder.batch", item: UInt64(step))
     let isWhole = step >= settings.steps * 4 / 5
     let count = isWhole ? settings.pictureBatch : settings.cropBatch
     let rows = (0..<count).map { _ in stream.integer(below: settings.pictures) }
-    guard !isWhole else { return pictures.rows(at: rows) }
+    guard !isWhole else { return images.rows(at: rows) }
     let side = TinyModel.imageSide / 2
     return concatenated(
       rows.map { row in
         // Crops keep to the grid of the cells that a latent stands for.
-        let top = Picture.cellSide * stream.integer(below: Picture.cellsPerSide / 2 + 1)
-        let left = Picture.cellSide * stream.integer(below: Picture.cellsPerSide / 2 + 1)
-        return pictures.slice(axis: 0, row..<row + 1).slice(axis: 1, top..<top + side)
+        let top = WorldImage.cellSide * stream.integer(below: WorldImage.cellsPerSide / 2 + 1)
+        let left = WorldImage.cellSide * stream.integer(below: WorldImage.cellsPerSide / 2 + 1)
+        return images.slice(axis: 0, row..<row + 1).slice(axis: 1, top..<top + side)
           .slice(axis: 2, left..<left + side)
       }, axis: 0)
   }
 
   private func loss(
-    _ model: Autoencoder, _ pictures: Tensor, _ colours: Whitening, step: Int
+    _ model: Autoencoder, _ images: Tensor, _ colours: Whitening, step: Int
   ) throws -> (Tensor, error: Float) {
-    let posterior = model.encoder(pictures)
+    let posterior = model.encoder(images)
     var stream = RandomStream(seed: settings.seed, purpose: "autoencoder.noise", item: UInt64(step))
     let noise = Tensor(shape: posterior.mean.shape) { stream.fillNormal($0) }
     let deviation = posterior.logVariance.scaled(by: 0.5).mapped(by: .exponential)
     let decoded = model.decoder(posterior.mean + deviation * noise)
 
-    let error = decoded - pictures
+    let error = decoded - images
     let absolute = error.mapped(by: .absolute).mean()
     let squared = error.mapped(by: .square).mean()
     let (height, width) = (error.shape[1], error.shape[2])
@@ -174,7 +174,7 @@ public final class TrainAutoencoder: Stage {
     let divergence =
       (posterior.mean.mapped(by: .square) + posterior.logVariance.mapped(by: .exponential)
       - posterior.logVariance).scaled(by: 0.5, adding: -0.5).mean()
-    let targets = Self.cellColours(of: pictures).flatMap { colours($0) }
+    let targets = Self.cellColours(of: images).flatMap { colours($0) }
     let anchored = posterior.mean.slice(axis: 3, 0..<3)
     let anchor = (anchored - Tensor(targets, shape: anchored.shape)).mapped(by: .square).mean()
     let loss =
@@ -184,10 +184,10 @@ public final class TrainAutoencoder: Stage {
   }
 
   /// The mean colour of each cell, three numbers each, in the order of latents.
-  private static func cellColours(of pictures: Tensor) -> [[Float]] {
-    let (count, side, cell) = (pictures.shape[0], pictures.shape[1], Picture.cellSide)
+  private static func cellColours(of images: Tensor) -> [[Float]] {
+    let (count, side, cell) = (images.shape[0], images.shape[1], WorldImage.cellSide)
     let cells = side / cell
-    let rows = pictures.reshaped(to: [count * cells, cell, cells, 3 * cell])
+    let rows = images.reshaped(to: [count * cells, cell, cells, 3 * cell])
     let sums = rows.sum(over: 1..<2).reshaped(to: [count * cells * cells, cell, 3])
     let means = sums.sum(over: 1..<2).scaled(by: 1 / Float(cell * cell)).values
     return stride(from: 0, to: means.count, by: 3).map { Array(means[$0..<$0 + 3]) }
@@ -202,7 +202,7 @@ public final class TrainAutoencoder: Stage {
       let count = min(512, settings.pictures)
       for start in stride(from: 0, to: count, by: 32) {
         let posterior = training.model.encoder(
-          training.pictures.slice(axis: 0, start..<min(start + 32, count)))
+          training.images.slice(axis: 0, start..<min(start + 32, count)))
         let means = posterior.mean.values
         samples += stride(from: 0, to: means.count, by: 4).map { Array(means[$0..<$0 + 4]) }
         let logs = posterior.logVariance.values
@@ -229,19 +229,19 @@ public final class TrainAutoencoder: Stage {
 }
 
 /// Renders of scenes, one after another, `[count, side, side, 3]` in -1...1.
-func renderedPictures(
+func renderedImages(
   scenes: [Scene], count: Int, seed: UInt64, _ context: StageContext
 ) throws -> Tensor {
-  let side = Picture.side
+  let side = WorldImage.side
   let size = side * side * 3
-  return try Tensor(shape: [count, side, side, 3]) { pictures in
+  return try Tensor(shape: [count, side, side, 3]) { images in
     for start in stride(from: 0, to: count, by: 64) {
       try context.checkInterruption()
       parallelItems(min(64, count - start)) { offset in
         let index = start + offset
-        let picture = Picture(of: scenes[index % scenes.count], seed: seed, item: UInt64(index))
-        for (place, value) in picture.values.enumerated() {
-          pictures[index * size + place] = 2 * value - 1
+        let image = WorldImage(of: scenes[index % scenes.count], seed: seed, item: UInt64(index))
+        for (place, value) in image.values.enumerated() {
+          images[index * size + place] = 2 * value - 1
         }
       }
     }

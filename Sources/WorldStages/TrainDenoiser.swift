@@ -49,7 +49,7 @@ public final class TrainDenoiser: Stage {
   public static let usesDevice = true
   public static let settingsWithoutEffect: Set<String> = ["checkpoint_every"]
   public let reads: Set<Artifact> = ["autoencoder"]
-  public static let places = ["denoiser/", "model/"]
+  public static let ownPaths = ["denoiser/", "model/"]
   public static let spare = ["denoiser/checkpoints"]
   public static let repairsFiles = true
   public let writes: [Artifact: [String]] = ["model": ["model"]]
@@ -65,9 +65,9 @@ public final class TrainDenoiser: Stage {
     let textEncoder: CLIPTextEncoder
     var state: TrainingState
     let log: TrainingLog
-    /// `[pictures, 16, 16, 4]`, scaled.
+    /// `[images, 16, 16, 4]`, scaled.
     let latents: Tensor
-    /// Token ids of the scenes; picture i shows scene i modulo their number.
+    /// Token ids of the scenes; image i shows scene i modulo their number.
     let ids: [[Int]]
     let emptyIDs: [Int]
     let schedule: NoiseSchedule
@@ -127,7 +127,7 @@ public final class TrainDenoiser: Stage {
 
   private func encodedRenders(of scenes: [Scene]) throws -> Tensor {
     let autoencoder = try autoencoderFolder.autoencoder().model
-    let pictures = try renderedPictures(
+    let images = try renderedImages(
       scenes: scenes, count: settings.pictures, seed: settings.seed &+ 1, context)
     context.progress.say("encoding \(settings.pictures) renders")
     return try withoutGradients {
@@ -135,7 +135,7 @@ public final class TrainDenoiser: Stage {
         try stride(from: 0, to: settings.pictures, by: 32).map { start in
           try context.checkInterruption()
           let end = min(start + 32, settings.pictures)
-          return autoencoder.encoder(pictures.slice(axis: 0, start..<end)).mean
+          return autoencoder.encoder(images.slice(axis: 0, start..<end)).mean
         }, axis: 0
       ).scaled(by: autoencoder.configuration.scalingFactor)
     }

@@ -30,8 +30,8 @@ final class RunConsole {
       let more = reasons.count > 5 ? "; and \(reasons.count - 5) more changes" : ""
       line("\(stage): \(resumed ? "resuming" : "starting") (\(shown)\(more))")
       lastProgress = nil
-    case .finished(let stage, let units, let unit, let rejects, let seconds, let peakMemory):
-      let loss = RejectSummary(rejects).detailedPhrases.map { ", \($0)" }.joined()
+    case .finished(let stage, let units, let unit, let rejections, let seconds, let peakMemory):
+      let loss = RejectionSummary(rejections).detailedPhrases.map { ", \($0)" }.joined()
       let what = units == 0 ? "done" : Spelled.count(units, of: unit)
       let memory = "peak memory \(ByteCount.text(peakMemory))"
       line("\(stage): \(what) in \(Spelled.duration(seconds))\(loss), \(memory)")

@@ -78,9 +78,9 @@ struct CacheDatabaseTests {
       }
       let bytes = try RegularFile(path: path).readAll()
       let content = Array(contents[2].utf8)
-      let places = bytes.indices.filter { bytes[$0...].starts(with: content) }
-      #expect(places.count == 2)
-      for place in places {
+      let positions = bytes.indices.filter { bytes[$0...].starts(with: content) }
+      #expect(positions.count == 2)
+      for place in positions {
         var damaged = bytes
         damaged[place + 9] ^= 1
         try AtomicFile.replace(path, with: damaged)

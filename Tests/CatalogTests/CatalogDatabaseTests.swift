@@ -64,14 +64,16 @@ struct CatalogDatabaseTests {
       let rejected = try catalog.record(
         group(0, [pair(0, "a fox", "x", "y"), changed, twice]), of: source)
       #expect(rejected == 2)
-      #expect(try catalog.counts() == counts(prompts: 1, images: 2, pairs: 1, rejects: 2))
-      let rejects = try catalog.database.rows(
+      #expect(try catalog.counts() == counts(prompts: 1, images: 2, pairs: 1, rejections: 2))
+      let rejections = try catalog.database.rows(
         "SELECT file, row, column_name, code FROM reject ORDER BY row"
       ) {
         "\(try $0[0] as String) \(try $0[1] as Int) \(try $0[2] as String) \(try $0[3] as String)"
       }
       #expect(
-        rejects == ["b.parquet 1 jpg_1 conflicting-image", "b.parquet 2 jpg_1 conflicting-image"])
+        rejections == [
+          "b.parquet 1 jpg_1 conflicting-image", "b.parquet 2 jpg_1 conflicting-image",
+        ])
     }
   }
 
@@ -166,12 +168,12 @@ struct CatalogDatabaseTests {
       let moved = try catalog.rejectPairs(
         usingImage: 1, stage: "encode", code: "unreadable-image", reason: "ends in mid-scan")
       #expect(moved == 2)
-      #expect(try catalog.counts() == counts(prompts: 1, images: 3, pairs: 1, rejects: 2))
+      #expect(try catalog.counts() == counts(prompts: 1, images: 3, pairs: 1, rejections: 2))
       let columns = try catalog.database.rows(
         "SELECT row, column_name FROM reject ORDER BY row"
       ) { "\(try $0[0] as Int) \(try $0[1] as String)" }
       #expect(columns == ["0 jpg_0", "1 jpg_1"])
-      #expect(try catalog.rejectCounts(stage: "encode").map(\.count) == [2])
+      #expect(try catalog.rejectionCounts(stage: "encode").map(\.count) == [2])
       var images: [String] = []
       try catalog.forEachImage { images.append($0.uid) }
       #expect(images == ["y", "z"])
@@ -190,14 +192,14 @@ struct CatalogDatabaseTests {
         RowGroupContents.ListedPrompt(row: 0, text: "a fox", split: "train"),
         RowGroupContents.ListedPrompt(row: 1, text: "a hen", split: "validation"),
       ]
-      contents.rejects = [
-        RowGroupContents.Reject(row: 2, column: "caption", code: "missing", reason: "no caption")
+      contents.rejections = [
+        RowGroupContents.Rejection(row: 2, column: "caption", code: "missing", reason: "no caption")
       ]
       try catalog.record(contents, of: source)
       #expect(try catalog.prompts(inSplit: "train").map(\.text) == ["a fox"])
       #expect(try catalog.prompts().count == 2)
       #expect(
-        try catalog.counts() == counts(prompts: 2, listedPrompts: 2, rejects: 1))
+        try catalog.counts() == counts(prompts: 2, listedPrompts: 2, rejections: 1))
     }
   }
 
@@ -250,8 +252,9 @@ private func pair(
 }
 
 private func counts(
-  prompts: Int = 0, images: Int = 0, pairs: Int = 0, listedPrompts: Int = 0, rejects: Int = 0
+  prompts: Int = 0, images: Int = 0, pairs: Int = 0, listedPrompts: Int = 0, rejections: Int = 0
 ) -> CatalogCounts {
   CatalogCounts(
-    prompts: prompts, images: images, pairs: pairs, listedPrompts: listedPrompts, rejects: rejects)
+    prompts: prompts, images: images, pairs: pairs, listedPrompts: listedPrompts,
+    rejections: rejections)
 }

@@ -18,7 +18,7 @@ struct CatalogDigestTests {
   }
 
   @Test("rejections of later stages leave the digests as ingest recorded them")
-  func laterRejects() throws {
+  func laterRejections() throws {
     try withFilledCatalog(["a.parquet", "b.parquet"]) { catalog in
       let digest = try catalog.contentDigest()
       let moved = try catalog.rejectPairs(
@@ -129,7 +129,7 @@ private func fill(_ path: String, _ files: [String], label: Double = 1) throws {
       pair(1, "\(name) fox", "\(name) 2", "shared", 0),
     ]
     contents.prompts = [.init(row: 2, text: "a fox", split: "train")]
-    contents.rejects = [.init(row: 3, column: "caption", code: "missing", reason: "no caption")]
+    contents.rejections = [.init(row: 3, column: "caption", code: "missing", reason: "no caption")]
     try catalog.record(contents, of: source)
   }
   try catalog.makeIndices()

@@ -155,7 +155,7 @@ struct OlderCatalogTests {
       try catalog.makeIndices()
       #expect(
         try catalog.counts()
-          == CatalogCounts(prompts: 2, images: 3, pairs: 4, listedPrompts: 0, rejects: 0))
+          == CatalogCounts(prompts: 2, images: 3, pairs: 4, listedPrompts: 0, rejections: 0))
       let bytes = try catalog.database.rows("SELECT uid, sha256 FROM image ORDER BY id") { row in
         "\(try row[0] as String): \(try row[1] as String)"
       }

@@ -136,7 +136,7 @@ import Testing
   }
 
   /// Where the file is, and the split that its path says.
-  static let places = [
+  static let positions = [
     ("hub/default/train/0000", "train"), ("hub/default/validation/0000", "validation"),
     ("hub/default/test/0000", "test"), ("hive/split=validation/part-0", "validation"),
     ("names/validation_0000", "validation"), ("names/data_test", "test"),
@@ -149,7 +149,7 @@ import Testing
 
   @Test(
     "a split is read from the file's name or else a folder's, as datasets reads it",
-    arguments: places)
+    arguments: positions)
   func splits(place: String, split: String) throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/\(place).parquet"
@@ -205,7 +205,7 @@ import Testing
   }
 
   @Test("rejected rows are shown with a count and an example; few rows have a limit, too")
-  func rejects() throws {
+  func rejections() throws {
     try withTemporaryFolder { folder in
       let path = "\(folder)/train.jsonl"
       let lines = (0..<24).map { row in

@@ -42,10 +42,10 @@ import Testing
       try FileManager.default.copyItem(
         atPath: fixturePath("imaging/baseline-420.jpg"), toPath: image)
       let own = command.map { $0 == "data/tiny-sd" ? model : $0.hasSuffix(".jpg") ? image : $0 }
-      var places = ["\(model)/unet/new", "\(folder)/link/new", "\(folder)/./model/../model/new"]
-      if command[0] == "decode" { places = [image, "\(folder)/./image.png"] }
-      if command[0] == "export" { places.append("\(folder)/lora.safetensors") }
-      for place in places {
+      var paths = ["\(model)/unet/new", "\(folder)/link/new", "\(folder)/./model/../model/new"]
+      if command[0] == "decode" { paths = [image, "\(folder)/./image.png"] }
+      if command[0] == "export" { paths.append("\(folder)/lora.safetensors") }
+      for place in paths {
         expect(
           try run(own, out: place, in: folder), failsAs: .settings, naming: place,
           "cannot write there")
@@ -92,7 +92,7 @@ import Testing
   }
 
   @Test("a folder, a place in no folder and an empty name are refused", arguments: commands)
-  func places(command: [String]) throws {
+  func paths(command: [String]) throws {
     try withTemporaryFolder { folder in
       for out in [folder, "\(folder)/none/x.png", ""] {
         let outcome = try run(command, out: out, in: folder)

@@ -244,7 +244,7 @@ import Testing
     }
   }
 
-  @Test("a preference model whose pictures parts have made is that of one process")
+  @Test("a preference model whose images parts have made is that of one process")
   func preference() throws {
     try withTemporaryFolder { folder in
       let (whole, parts) = (SmallRun(in: "\(folder)/whole"), SmallRun(in: "\(folder)/parts"))
@@ -270,7 +270,7 @@ import Testing
     }
   }
 
-  @Test("a report whose pictures parts have drawn is that of one process")
+  @Test("a report whose images parts have drawn is that of one process")
   func report() throws {
     try withTemporaryFolder { folder in
       func finished(_ name: String) throws -> SmallRun {
@@ -290,9 +290,9 @@ import Testing
       #expect(try parts.bytes("report/index.html") == before)
       expectSuccess(try report("--partition", "2/3"))
       expectSuccess(try report("--merge"))
-      let pictures = try files(whole.path("report/pictures"))
-      #expect(!pictures.isEmpty)
-      #expect(try files(parts.path("report/pictures")) == pictures)
+      let images = try files(whole.path("report/pictures"))
+      #expect(!images.isEmpty)
+      #expect(try files(parts.path("report/pictures")) == images)
       func oracle(_ run: SmallRun) throws -> JSON {
         try JSONReader(contentsOf: run.path("report/summary.json"))["oracle"].value
       }
@@ -332,7 +332,7 @@ import Testing
         #expect(try part.int("worthwhile") > 1)
       }
     }
-    // A latent preference model sees no pictures.
+    // A latent preference model sees no images.
     let latent = try spo(
       "doctor", "pipelines/quickstart-latent.json5", "--partitions", "4", "--json")
     let others = try JSONReader(JSON(parsing: latent.output), path: "doctor")["pipeline"]["parts"]

@@ -9,7 +9,7 @@ import Testing
     String(decoding: try RegularFile(path: path).readAll(), as: UTF8.self)
   }
 
-  @Test("a finished run: one page with stages, curves and pictures, which nothing writes again")
+  @Test("a finished run: one page with stages, curves and images, which nothing writes again")
   func finished() throws {
     try withTemporaryFolder { folder in
       let run = try SmallRun.finished(in: folder)

@@ -6,9 +6,9 @@ import Testing
 /// What belongs to the user is never touched, and a result is replaced, never deleted first.
 @Suite(.serialized) struct WorkspaceTests {
   /// Folders and files that stages write, by the stage that does.
-  static let places = ["shards", "preference", "spo", "export", "report"]
+  static let folders = ["shards", "preference", "spo", "export", "report"]
 
-  @Test("a user's file in a stage's folder is refused by name before any work", arguments: places)
+  @Test("a user's file in a stage's folder is refused by name before any work", arguments: folders)
   func foreignFile(place: String) throws {
     try withTemporaryFolder { folder in
       let run = SmallRun(in: folder)
@@ -23,7 +23,7 @@ import Testing
   }
 
   @Test(
-    "a user's file beside finished results survives that they are made again", arguments: places)
+    "a user's file beside finished results survives that they are made again", arguments: folders)
   func foreignFileBesideResults(place: String) throws {
     try withTemporaryFolder { folder in
       let run = try SmallRun.finished(in: folder)
@@ -34,7 +34,7 @@ import Testing
     }
   }
 
-  @Test("a plain file at a stage's place is refused and stays", arguments: places)
+  @Test("a plain file at a stage's place is refused and stays", arguments: folders)
   func fileInPlace(place: String) throws {
     try withTemporaryFolder { folder in
       let run = SmallRun(in: folder)

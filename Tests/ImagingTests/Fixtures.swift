@@ -7,19 +7,19 @@ func fixture(_ name: String) throws -> [UInt8] {
   try RegularFile(path: fixturePath("imaging/\(name)")).readAll()
 }
 
-/// The pixels that Pillow reads from the picture file `name`.
+/// The pixels that Pillow reads from the image file `name`.
 func pillowPixels(of name: String) throws -> [UInt8] {
   try fixture(name.replacing(".", with: "-") + ".rgb")
 }
 
-/// Largest difference of two pictures' samples; 256 where their counts differ.
+/// Largest difference of two images' samples; 256 where their counts differ.
 func largestDifference(_ first: [UInt8], _ second: [UInt8]) -> Int {
   guard first.count == second.count else { return 256 }
   return zip(first, second).reduce(0) { max($0, abs(Int($1.0) - Int($1.1))) }
 }
 
-/// The picture that `generate.py` resizes and encodes.
-func sourcePicture() throws -> RGBImage {
+/// The image that `generate.py` resizes and encodes.
+func sourceImage() throws -> RGBImage {
   RGBImage(width: 61, height: 43, pixels: try fixture("source.rgb"))
 }
 

@@ -2,7 +2,7 @@ import Imaging
 import Testing
 
 @Suite struct JPEGDecoderTests {
-  static let pictures: [String] =
+  static let images: [String] =
     ["444", "422", "420"].flatMap { ["baseline-\($0)", "progressive-\($0)"] }
     + ["440", "411", "410", "441", "31", "13", "mixed", "chroma", "21all"].map { "sampling-\($0)" }
     + ["1x1", "2x2", "3x5", "5x3", "8x8", "16x16", "17x33", "4x18"].flatMap {
@@ -17,13 +17,13 @@ import Testing
       "cmyk-no-adobe", "ycck", "fill-bytes", "trailing-junk", "thumbnail", "bad-exif",
     ]
 
-  @Test("pixels are exactly Pillow's (libjpeg-turbo's)", arguments: pictures)
+  @Test("pixels are exactly Pillow's (libjpeg-turbo's)", arguments: images)
   func pixels(name: String) throws {
     let image = try RGBImage(decoding: fixture(name + ".jpg"))
     #expect(largestDifference(image.pixels, try pillowPixels(of: name + ".jpg")) == 0)
   }
 
-  @Test("the header tells the decoded size", arguments: pictures)
+  @Test("the header tells the decoded size", arguments: images)
   func header(name: String) throws {
     let bytes = try fixture(name + ".jpg")
     let header = try ImageHeader(bytes)

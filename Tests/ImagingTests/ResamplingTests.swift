@@ -9,14 +9,14 @@ import Testing
       (59, 39),
     ])
   func resize(size: (width: Int, height: Int)) throws {
-    let resized = try sourcePicture().resized(width: size.width, height: size.height)
+    let resized = try sourceImage().resized(width: size.width, height: size.height)
     let expected = try fixture("resize-\(size.width)x\(size.height).rgb")
     #expect(largestDifference(resized.pixels, expected) == 0)
   }
 
   @Test("the longer edge loses its fraction, as in torchvision")
   func shorterEdge() throws {
-    let source = try sourcePicture()  // 61 x 43
+    let source = try sourceImage()  // 61 x 43
     let resized = try source.resized(shorterEdge: 17)
     #expect((resized.width, resized.height) == (24, 17))  // 17 * 61 / 43 = 24.1
     #expect(resized == source.resized(width: 24, height: 17))

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 struct WebPTests {
-  static let pictures = [
+  static let images = [
     "lossy", "lossy-odd", "lossless", "lossy-alpha", "lossless-alpha", "one-pixel", "turned",
   ]
 
@@ -13,7 +13,7 @@ struct WebPTests {
 
   @Test(
     "pixels are exactly Pillow's", .enabled(if: WebPLibrary.found != nil, isThere),
-    arguments: pictures)
+    arguments: images)
   func pixels(name: String) throws {
     let image = try RGBImage(decoding: fixture("\(name).webp"))
     #expect(try image.pixels == pillowPixels(of: "\(name).webp"))
@@ -21,7 +21,7 @@ struct WebPTests {
 
   @Test(
     "the header tells the decoded size", .enabled(if: WebPLibrary.found != nil, isThere),
-    arguments: pictures)
+    arguments: images)
   func header(name: String) throws {
     let bytes = try fixture("\(name).webp")
     let image = try RGBImage(decoding: bytes)
@@ -68,7 +68,7 @@ struct WebPTests {
 
   @Test(
     "changed bytes give an image or an error", .enabled(if: WebPLibrary.found != nil, isThere),
-    arguments: pictures)
+    arguments: images)
   func mutations(name: String) throws {
     let bytes = try fixture("\(name).webp")
     var random = SeededGenerator(seed: 7)

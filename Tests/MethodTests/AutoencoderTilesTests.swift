@@ -16,7 +16,7 @@ struct AutoencoderTilesTests {
     Tensor(try file.floats(name), shape: try file.entry(name).shape).channelsLast()
   }
 
-  @Test("larger pictures are decoded as diffusers decodes them with tiling")
+  @Test("larger images are decoded as diffusers decodes them with tiling")
   func decoding() throws {
     let golden = try SafetensorsFile(path: fixturePath("\(folder)/tiles-decode.safetensors"))
     let latents = try tensor(golden, "input.latents")
@@ -29,7 +29,7 @@ struct AutoencoderTilesTests {
     #expect(relativeError(whole.values, expected) > 1e-2)
   }
 
-  @Test("larger pictures are encoded as diffusers encodes them with tiling")
+  @Test("larger images are encoded as diffusers encodes them with tiling")
   func encoding() throws {
     let golden = try SafetensorsFile(path: fixturePath("\(folder)/tiles-encode.safetensors"))
     var autoencoder = try autoencoder()
@@ -41,7 +41,7 @@ struct AutoencoderTilesTests {
     }
   }
 
-  @Test("a picture of one tile is that of the whole")
+  @Test("an image of one tile is that of the whole")
   func oneTile() throws {
     var autoencoder = try autoencoder()
     let latents = Tensor((0..<48).map { Float($0 % 7) - 3 }, shape: [1, 4, 4, 3])

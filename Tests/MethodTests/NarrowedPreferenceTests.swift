@@ -47,15 +47,15 @@ struct NarrowedPreferenceTests {
   }
 
   private func scores(_ folder: ModelFolder) throws -> [Float] {
-    let scorer = try folder.pictureScorer()
+    let scorer = try folder.imageScorer()
     let count = 8
-    let pictures = Tensor(
+    let images = Tensor(
       (0..<count * 32 * 32 * 3).map { Float(($0 * $0 / 7) % 211) / 105 - 1 },
       shape: [count, 32, 32, 3])
-    let images = scorer.embedding(
-      of: scorer.scoringPixels(pictures), timesteps: (0..<count).map { Float(120 * $0) })
+    let embeddings = scorer.embedding(
+      of: scorer.scoringPixels(images), timesteps: (0..<count).map { Float(120 * $0) })
     let texts = try folder.promptEmbedder()((0..<count).map { [298, 3 * $0, 40, 299] })
-    return scorer.score(image: images, text: texts).values
+    return scorer.score(image: embeddings, text: texts).values
   }
 
   /// What the weights take.

@@ -72,7 +72,7 @@ import Testing
     #expect(try folder.promptEmbedder()([[1, 2]]).values == whole.prompts([[1, 2]]).values)
     let side = whole.configuration.imageSize
     let pixels = Tensor(repeating: 0.3, shape: [1, side, side, 3])
-    let scorer = try folder.pictureScorer()
+    let scorer = try folder.imageScorer()
     #expect(
       scorer.embedding(of: pixels, timesteps: [501]).values
         == whole.pictures.embedding(of: pixels, timesteps: [501]).values)

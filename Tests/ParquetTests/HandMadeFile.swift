@@ -106,10 +106,10 @@ struct HandMadeFile {
 
   var bytes: [UInt8] {
     var file = Array("PAR1".utf8)
-    var places: [(offset: Int, count: Int)] = []
+    var positions: [(offset: Int, count: Int)] = []
     for column in columns {
       let pages = column.pages.flatMap(\.bytes)
-      places.append((file.count, pages.count))
+      positions.append((file.count, pages.count))
       file += pages
     }
     var footer = ThriftWriter()
@@ -125,7 +125,7 @@ struct HandMadeFile {
       }
       writer.field(3, declaredRowCount ?? rowCount)
       writer.field(4, list: [0]) { (writer, _) in
-        writer.field(1, list: Array(zip(columns, places))) { writeChunk($1.0, $1.1, &$0) }
+        writer.field(1, list: Array(zip(columns, positions))) { writeChunk($1.0, $1.1, &$0) }
         writer.field(2, Int64(file.count))
         writer.field(3, rowCount)
       }

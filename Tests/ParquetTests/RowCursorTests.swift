@@ -39,7 +39,7 @@ import Testing
   }
 
   @Test(
-    "pictures in structs are reached by their dotted path",
+    "images in structs are reached by their dotted path",
     arguments: ["image-structs", "image-structs-snappy", "image-structs-v2"])
   func imageStructs(name: String) throws {
     let file = try open(name)

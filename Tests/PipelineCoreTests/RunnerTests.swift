@@ -95,12 +95,12 @@ struct RunnerTests {
   }
 
   @Test("a rejected item is recorded and counted, and the run continues")
-  func rejects() throws {
+  func rejections() throws {
     try withToy { toy throws in
       try toy.run("multiply.note=reject 1")
       #expect(try toy.text("text") == "0.0 rejected: odd 3.0 4.5")
       let status = try toy.pipeline("multiply.note=reject 1").status()
-      #expect(status[0].rejects == ["odd": 1] && status[0].state == .done)
+      #expect(status[0].rejections == ["odd": 1] && status[0].state == .done)
       #expect(status[0].json["rejects"] == 1)
     }
   }
@@ -191,15 +191,15 @@ struct RunnerTests {
 
   @Test("too many rejects end a run, one does only where none is allowed")
   func rejectLimit() throws {
-    try checkRejects(stage: "ingest", rejected: 1, of: 8, limit: 0.01)
+    try checkRejections(stage: "ingest", rejected: 1, of: 8, limit: 0.01)
     for (rejected, total, limit) in [(1, 8, 0), (2, 8, 0.01), (8, 24, 0.01)] {
       #expect(throws: PipelineError.self) {
-        try checkRejects(stage: "ingest", rejected: rejected, of: total, limit: limit)
+        try checkRejections(stage: "ingest", rejected: rejected, of: total, limit: limit)
       }
     }
-    try checkRejects(stage: "ingest", rejected: 110, of: 11_000, limit: 0.01)
+    try checkRejections(stage: "ingest", rejected: 110, of: 11_000, limit: 0.01)
     #expect(throws: PipelineError.self) {
-      try checkRejects(stage: "ingest", rejected: 111, of: 11_000, limit: 0.01)
+      try checkRejections(stage: "ingest", rejected: 111, of: 11_000, limit: 0.01)
     }
   }
 

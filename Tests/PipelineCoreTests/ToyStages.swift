@@ -105,7 +105,7 @@ final class Multiply: DivisibleStage {
     try write("rejected: \(rejection.code)", item)
   }
 
-  func rejectCounts() -> [String: Int] {
+  func rejectionCounts() -> [String: Int] {
     let rejected = (0..<settings.count).filter { (try? text($0)) == "rejected: odd" }
     return rejected.isEmpty ? [:] : ["odd": rejected.count]
   }
@@ -141,7 +141,7 @@ final class Join: Stage {
   static let name = "join"
   static let version = 1
 
-  static let places = ["text"]
+  static let ownPaths = ["text"]
 
   let reads: Set<Artifact> = ["products"]
   let writes: [Artifact: [String]] = ["text": ["text"]]

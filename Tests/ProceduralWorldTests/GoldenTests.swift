@@ -59,11 +59,11 @@ import Testing
   func renders() throws {
     for (expected, bytes) in cases {
       guard let look = expected.appearance else { continue }
-      let picture = Picture(of: try Scene(prompt: expected.prompt), appearance: look.appearance)
-      let worst = zip(picture.values, bytes).map { abs($0 * 255 - Float($1)) }.max() ?? 0
+      let image = WorldImage(of: try Scene(prompt: expected.prompt), appearance: look.appearance)
+      let worst = zip(image.values, bytes).map { abs($0 * 255 - Float($1)) }.max() ?? 0
       // Bytes are rounded: half a level, and a little for single precision.
       #expect(worst < 0.505, "\(expected.prompt)")
-      #expect(picture.bytes.count == bytes.count)
+      #expect(image.bytes.count == bytes.count)
     }
   }
 
@@ -71,7 +71,7 @@ import Testing
   func scores() throws {
     for (expected, bytes) in cases {
       let scene = try Scene(prompt: expected.prompt)
-      let score = OracleScore(of: try #require(Picture(bytes: bytes)), as: scene)
+      let score = OracleScore(of: try #require(WorldImage(bytes: bytes)), as: scene)
       #expect(abs(score.aesthetics - expected.aesthetics) < 0.01, "\(expected.prompt)")
       #expect(abs(score.agreement - expected.agreement) < 0.01, "\(expected.prompt)")
     }

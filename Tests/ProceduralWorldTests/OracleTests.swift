@@ -6,13 +6,13 @@ import Testing
   private let scenes = SceneSplit.standard.training.prefix(60)
 
   private func aesthetics(
-    _ change: (inout Appearance) -> Void = { _ in }, then treat: (Picture) -> Picture = { $0 }
+    _ change: (inout Appearance) -> Void = { _ in }, then treat: (WorldImage) -> WorldImage = { $0 }
   ) -> [Double] {
     scenes.enumerated().map { index, scene in
       var stream = RandomStream(seed: 5, purpose: "test", item: UInt64(index))
       var appearance = Appearance(objectCount: scene.objects.count, using: &stream)
       change(&appearance)
-      return treat(Picture(of: scene, appearance: appearance)).aesthetics
+      return treat(WorldImage(of: scene, appearance: appearance)).aesthetics
     }
   }
 
@@ -74,12 +74,12 @@ import Testing
   func treatments() {
     let before = mean(aesthetics())
     let faded = aesthetics { _ in
-    } then: { picture in
-      Picture(values: picture.values.map { 0.5 + 0.5 * ($0 - 0.5) })
+    } then: { image in
+      WorldImage(values: image.values.map { 0.5 + 0.5 * ($0 - 0.5) })
     }
     let dark = aesthetics { _ in
-    } then: { picture in
-      Picture(values: picture.values.map { 0.5 * $0 })
+    } then: { image in
+      WorldImage(values: image.values.map { 0.5 * $0 })
     }
     #expect(mean(faded) < before - 5)
     #expect(mean(dark) < before - 5)
@@ -89,8 +89,8 @@ import Testing
   }
 
   /// Means of 9 x 9 pixels, fewer at the border.
-  private func blurred(_ picture: Picture) -> Picture {
-    let side = Picture.side
+  private func blurred(_ image: WorldImage) -> WorldImage {
+    let side = WorldImage.side
     func averaged(_ values: [Float], stride: Int) -> [Float] {
       (0..<values.count).map { index in
         let position = index / stride % side
@@ -99,8 +99,8 @@ import Testing
         return sum / Float(near.count)
       }
     }
-    return Picture(
-      values: averaged(averaged(picture.values, stride: 3), stride: 3 * side))
+    return WorldImage(
+      values: averaged(averaged(image.values, stride: 3), stride: 3 * side))
   }
 
   @Test("vivid colours agree with their names at least as well as dull ones")
@@ -111,7 +111,7 @@ import Testing
           var stream = RandomStream(seed: 5, purpose: "test", item: UInt64(index))
           var appearance = Appearance(objectCount: scene.objects.count, using: &stream)
           appearance.dullness = dullness
-          return Picture(of: scene, appearance: appearance).agreement(with: scene)
+          return WorldImage(of: scene, appearance: appearance).agreement(with: scene)
         })
     }
     // Of 100; the most vivid and the middling ones are both recognized.
@@ -119,7 +119,7 @@ import Testing
     #expect(agreements[1] >= agreements[2], "\(agreements)")
   }
 
-  @Test("pictures of the world are spread widely over the aesthetic scale")
+  @Test("images of the world are spread widely over the aesthetic scale")
   func spread() {
     let scores = aesthetics()
     let average = mean(scores)
@@ -130,11 +130,11 @@ import Testing
 
   @Test("every render agrees with its own prompt, and few with another")
   func agreement() {
-    let pictures = scenes.enumerated().map { index, scene in
-      Picture(of: scene, seed: 5, item: UInt64(index))
+    let images = scenes.enumerated().map { index, scene in
+      WorldImage(of: scene, seed: 5, item: UInt64(index))
     }
-    let own = zip(pictures, scenes).map { $0.agreement(with: $1) }
-    let others = zip(pictures, scenes.dropFirst()).map { $0.agreement(with: $1) }
+    let own = zip(images, scenes).map { $0.agreement(with: $1) }
+    let others = zip(images, scenes.dropFirst()).map { $0.agreement(with: $1) }
     #expect((own.min() ?? 0) > 80)
     #expect(mean(others) < 35)
   }
@@ -144,27 +144,27 @@ import Testing
     for (index, scene) in scenes.enumerated() {
       var stream = RandomStream(seed: 6, purpose: "test", item: UInt64(index))
       let wrong = scene.withMistake(using: &stream)
-      let picture = Picture(of: wrong, using: &stream)
-      #expect(picture.agreement(with: scene) < picture.agreement(with: wrong) - 5)
+      let image = WorldImage(of: wrong, using: &stream)
+      #expect(image.agreement(with: scene) < image.agreement(with: wrong) - 5)
     }
   }
 
-  @Test("an empty picture has no aesthetics and hardly any agreement")
+  @Test("an empty image has no aesthetics and hardly any agreement")
   func blank() {
     for level in [0, 0.5, 1] as [Float] {
-      let values = [Float](repeating: level, count: 3 * Picture.side * Picture.side)
-      let score = OracleScore(of: Picture(values: values), as: scenes[0])
+      let values = [Float](repeating: level, count: 3 * WorldImage.side * WorldImage.side)
+      let score = OracleScore(of: WorldImage(values: values), as: scenes[0])
       #expect(score.aesthetics == 0)
       #expect(score.agreement <= 25)
     }
   }
 
-  @Test("a name gives the same picture again, another name another")
+  @Test("a name gives the same image again, another name another")
   func determinism() {
     let scene = scenes[0]
-    let picture = Picture(of: scene, seed: 1, item: 2)
-    #expect(picture == Picture(of: scene, seed: 1, item: 2))
-    #expect(picture != Picture(of: scene, seed: 1, item: 3))
-    #expect(picture != Picture(of: scene, seed: 2, item: 2))
+    let image = WorldImage(of: scene, seed: 1, item: 2)
+    #expect(image == WorldImage(of: scene, seed: 1, item: 2))
+    #expect(image != WorldImage(of: scene, seed: 1, item: 3))
+    #expect(image != WorldImage(of: scene, seed: 2, item: 2))
   }
 }

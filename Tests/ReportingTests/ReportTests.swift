@@ -60,13 +60,13 @@ import Testing
       series: [
         .init(nasty, style: .points, points: [.init(x: 1, y: 1)]), .init("b", points: []),
       ], rules: [.init(y: 1, label: nasty)], note: nasty)
-    let shot = PictureGrid.Shot(nasty, png: [], note: nasty)
+    let shot = ImageGrid.Shot(nasty, png: [], note: nasty)
     let blocks: [ReportBlock] = [
       .text(nasty), .progress(.nan, nasty), .chart(chart),
       .table(ReportTable(caption: nasty, columns: [nasty], rows: [[nasty]])),
-      .pictures(PictureGrid(cards: [.init(prompt: nasty, shots: [shot])])),
-      .pictureList(
-        PictureList(
+      .images(ImageGrid(cards: [.init(prompt: nasty, shots: [shot])])),
+      .imageList(
+        ImageList(
           caption: nasty, rows: [.init(prompt: nasty, sets: [[.init(nasty, file: nasty)]])])),
       .comparison(
         ComparisonTable(
@@ -77,19 +77,19 @@ import Testing
       footer: nasty
     ).html
     #expect(!page.contains("<b>"))
-    // Title twice, subtitle, fact, section, footer; text; progress; chart 8; table 3; picture 5; comparison 2; list 3.
+    // Title twice, subtitle, fact, section, footer; text; progress; chart 8; table 3; image 5; comparison 2; list 3.
     #expect(page.components(separatedBy: escaped).count - 1 == 29)
   }
 
   @Test(
-    "pictures are embedded in base 64",
+    "images are embedded in base 64",
     arguments: [
       ([], ""), ([0x4D], "TQ=="), ([0x4D, 0x61], "TWE="), ([0x4D, 0x61, 0x6E], "TWFu"),
       ([0xFF, 0xFE, 0xFD, 0xFC], "//79/A=="),
     ] as [([UInt8], String)])
   func base64(bytes: [UInt8], text: String) {
-    let grid = PictureGrid(cards: [.init(prompt: "p", shots: [.init("before", png: bytes)])])
-    #expect(html(.pictures(grid)).contains("src=\"data:image/png;base64,\(text)\""))
+    let grid = ImageGrid(cards: [.init(prompt: "p", shots: [.init("before", png: bytes)])])
+    #expect(html(.images(grid)).contains("src=\"data:image/png;base64,\(text)\""))
   }
 
   @Test("a change is shown with its 95 % interval, and a missing one with a dash")

@@ -9,7 +9,7 @@ enum SampleReport {
       subtitle: "Aesthetics rose by 9.6 points of 100; agreement with the prompt did not fall.",
       sections: [
         ReportSection("Result", [.comparison(comparison), .text(explanation)]),
-        ReportSection("Before and after", [.pictures(pictures)]),
+        ReportSection("Before and after", [.images(images)]),
         ReportSection("Preference model", [.chart(accuracy), .chart(candidates)]),
         ReportSection("Training", [.chart(loss), .chart(learningRate)]),
         ReportSection("Settings", [.table(settings), .table(folded)]),
@@ -26,9 +26,9 @@ enum SampleReport {
     rows: [
       .init("Aesthetics", before: 62.98, after: 72.56, standardError: 1.5),
       .init("Agreement", before: 39.81, after: 39.4, standardError: 0.99),
-    ], note: "Means over 256 pictures; intervals of the paired difference.")
+    ], note: "Means over 256 images; intervals of the paired difference.")
 
-  private static let pictures = PictureGrid(
+  private static let images = ImageGrid(
     cards: prompts.enumerated().map { index, prompt in
       .init(
         prompt: prompt,

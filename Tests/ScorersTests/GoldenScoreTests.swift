@@ -49,11 +49,11 @@ import Testing
   func diversity() throws {
     let expected = try JSONReader(contentsOf: "\(Self.folder)/expected.json")
     let wanted = try #require(try expected["diversity"].elements().first).double()
-    let judgement = try Self.scorer(.clipScore)(
+    let result = try Self.scorer(.clipScore)(
       try images(expected), prompt: try expected.strings("prompts")[0])
-    let found = try #require(judgement.diversity(of: 0..<4))
+    let found = try #require(result.diversity(of: 0..<4))
     #expect(abs(found - wanted) < 1e-5)
-    #expect(judgement.diversity(of: 0..<1) == nil)
+    #expect(result.diversity(of: 0..<1) == nil)
   }
 
   @Test("a prompt is cleaned as OpenCLIP's tokenizer cleans it")

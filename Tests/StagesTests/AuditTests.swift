@@ -10,13 +10,13 @@ import Testing
 
 /// `spo audit`.
 @Suite struct AuditTests {
-  /// Pairs with one fault of each kind; images are `picture(n)` under the name `n.png`.
+  /// Pairs with one fault of each kind; images are `samplePNG(n)` under the name `n.png`.
   private func write(in folder: String) throws -> [String] {
     for number in 0..<9 {
-      try AtomicFile.replace("\(folder)/\(number).png", with: try picture(number))
+      try AtomicFile.replace("\(folder)/\(number).png", with: try samplePNG(number))
     }
-    // Nearly picture 0, of other bytes.
-    var pixels = try RGBImage(decoding: try picture(0)).pixels
+    // Nearly image 0, of other bytes.
+    var pixels = try RGBImage(decoding: try samplePNG(0)).pixels
     for index in pixels.indices { pixels[index] ^= 1 }
     try AtomicFile.replace(
       "\(folder)/near.png",
@@ -54,7 +54,7 @@ import Testing
   func judgedTogether() throws {
     try withTemporaryFolder { folder in
       for number in 1..<4 {
-        try AtomicFile.replace("\(folder)/\(number).png", with: try picture(number))
+        try AtomicFile.replace("\(folder)/\(number).png", with: try samplePNG(number))
       }
       func rows(_ text: String) throws -> [String: Int] {
         try AtomicFile.replace(

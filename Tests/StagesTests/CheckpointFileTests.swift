@@ -101,12 +101,12 @@ import Testing
       try writeCheckpoint(plain, seed: 3)
       // What a file is, its content says: this one need not be torch's.
       try writeCheckpoint(ofTraining, seed: 3, prefix: "state_dict.")
-      let pictures = try [plain, ofTraining].map { path in
+      let images = try [plain, ofTraining].map { path in
         try ModelFolder(path: path).autoencoder().model.decoder(
           .init(repeating: 0.5, shape: [1, 2, 2, 4])
         ).values
       }
-      #expect(pictures[0] == pictures[1])
+      #expect(images[0] == images[1])
       #expect(ModelFolder(path: ofTraining).isFile)
     }
   }
@@ -134,10 +134,10 @@ import Testing
         try UNetConfiguration(merged.configuration("unet"))
           == UNetConfiguration(file.configuration("unet")))
       _ = try merged.unet()
-      let picture = try merged.autoencoder().model.decoder(
+      let image = try merged.autoencoder().model.decoder(
         .init(repeating: 0.5, shape: [1, 2, 2, 4]))
       #expect(
-        try picture.values
+        try image.values
           == file.autoencoder().model.decoder(.init(repeating: 0.5, shape: [1, 2, 2, 4])).values)
       let summary = try JSONReader(contentsOf: "\(run.workspace)/report/summary.json")
       #expect(try summary.optional("preference") == nil)

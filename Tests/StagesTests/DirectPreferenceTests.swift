@@ -105,10 +105,10 @@ import Testing
         try SafetensorsFile(path: "\(both.workspace)/export/dpo/webui/spo-dpo.safetensors")
           .metadata["ss_output_name"] == "spo-dpo")
       #expect(Folders.exists("\(both.workspace)/export/dpo/merged/unet/config.json"))
-      let pictures = try ["before", "spo", "dpo"].map {
+      let images = try ["before", "spo", "dpo"].map {
         try bytes("report/pictures/000-0-\($0).png")
       }
-      #expect(Set(pictures).count == 3)
+      #expect(Set(images).count == 3)
       let summary = try JSONReader(contentsOf: "\(both.workspace)/report/summary.json")
       for name in ["oracle", "oracle_dpo"] {
         let count = try summary[name].int("pictures")
@@ -159,7 +159,7 @@ import Testing
       ) throws -> [Float] {
         let run = run(
           in: folder, "workspace", ["dpo.loss=\(loss)", "dpo.steps=1", "dpo.batch=12"])
-        let constant = try other.map(picture)
+        let constant = try other.map(samplePNG)
         try run.makeSources(labels: [labels], second: { constant ?? $1 })
         try run.run(through: "dpo")
         return try ups(run)

@@ -122,9 +122,9 @@ import Testing
   @Test("an image that cannot be decoded costs its pairs; another model or setting gives them back")
   func rejectsImages() throws {
     try withTemporaryFolder { folder in
-      let good = try picture(0)
+      let good = try samplePNG(0)
       var rows = try (0..<4).map {
-        Row(first: ("a\($0)", try picture(2 * $0)), second: ("b\($0)", try picture(2 * $0 + 1)))
+        Row(first: ("a\($0)", try samplePNG(2 * $0)), second: ("b\($0)", try samplePNG(2 * $0 + 1)))
       }
       rows[2].second.bytes = Array(good.prefix(good.count - 30))
       try write(rows, to: "\(folder)/train.parquet")
@@ -133,7 +133,7 @@ import Testing
       pipeline.encode["max_reject_fraction"] = 1
       try pipeline.run(through: "encode")
       let catalog = try pipeline.catalog()
-      #expect(try catalog.rejectCountsByCode(stage: "encode") == ["unreadable-image": 1])
+      #expect(try catalog.rejectionCountsByCode(stage: "encode") == ["unreadable-image": 1])
       #expect(try catalog.counts().pairs == 3)
       let column = try catalog.database.firstRow("SELECT row, column_name FROM reject") {
         "\(try $0[0] as Int) \(try $0[1] as String)"
@@ -143,7 +143,7 @@ import Testing
       pipeline.model = try modelWithHugeLatents(in: folder)
       try pipeline.run(through: "encode")
       #expect(
-        try pipeline.catalog().rejectCountsByCode(stage: "encode") == [
+        try pipeline.catalog().rejectionCountsByCode(stage: "encode") == [
           "non-finite-latent": 3, "unreadable-image": 1,
         ])
       pipeline.model = fixturePath("sample/model")
@@ -172,7 +172,7 @@ import Testing
     try DataPipeline.with(["records.jsonl", "pictures"]) { pipeline in
       try pipeline.run(through: "ingest")
       let path = "\(pipeline.folder)/pictures/image-0-2-b"
-      try AtomicFile.replace(path, with: try picture(5))
+      try AtomicFile.replace(path, with: try samplePNG(5))
       #expect(failure { try pipeline.run() }?.contains("pictures/image-0-2-b") == true)
     }
   }

@@ -17,7 +17,7 @@ import Testing
       for row in 8 * file..<8 * file + 8 {
         for side in 0...1 {
           try AtomicFile.replace(
-            "\(folder)/data/\(row)-\(side).png", with: try picture(2 * row + side))
+            "\(folder)/data/\(row)-\(side).png", with: try samplePNG(2 * row + side))
         }
         csv += "a fox \(row),\(row)-0.png,\(row)-1.png\n"
       }

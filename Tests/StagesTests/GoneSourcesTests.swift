@@ -90,7 +90,8 @@ import Testing
       var csv = "prompt,chosen,rejected\n"
       for row in 8 * file..<8 * file + 8 {
         for side in 0...1 {
-          try AtomicFile.replace("\(folder)/\(row)-\(side).png", with: try picture(2 * row + side))
+          try AtomicFile.replace(
+            "\(folder)/\(row)-\(side).png", with: try samplePNG(2 * row + side))
         }
         csv += "a fox \(row),\(row)-0.png,\(row)-1.png\n"
       }
@@ -244,7 +245,7 @@ import Testing
     try withTemporaryFolder { folder in
       let pipeline = try imageFiles(in: folder)
       try pipeline.run(through: "ingest")
-      try AtomicFile.replace("\(folder)/3-0.png", with: try picture(50))
+      try AtomicFile.replace("\(folder)/3-0.png", with: try samplePNG(50))
       let message = failure { try pipeline.run(through: "encode") } ?? "accepted"
       #expect(
         message.contains("\(folder)/3-0.png: the image differs from the one that was ingested"),
@@ -262,14 +263,14 @@ import Testing
       let good = try RegularFile(path: "\(folder)/12-0.png").readAll()
       try AtomicFile.replace("\(folder)/12-0.png", with: Array(good.prefix(good.count - 30)))
       try pipeline.run()
-      func rejects() throws -> [String] {
+      func rejections() throws -> [String] {
         try pipeline.catalog().database.rows("SELECT file || ':' || row FROM reject") { try $0[0] }
       }
-      #expect(try rejects() == ["\(folder)/b.csv:4"])
+      #expect(try rejections() == ["\(folder)/b.csv:4"])
       // Now the last one by its path.
       try FileManager.default.moveItem(atPath: "\(folder)/a.csv", toPath: "\(folder)/z.csv")
       try pipeline.run()
-      #expect(try rejects() == ["\(folder)/b.csv:4"])
+      #expect(try rejections() == ["\(folder)/b.csv:4"])
     }
   }
 
@@ -300,7 +301,7 @@ import Testing
       for row in 0..<4 {
         for side in 0...1 {
           try AtomicFile.replace(
-            "\(folder)/data/images/\(row)\(side).png", with: try picture(2 * row + side))
+            "\(folder)/data/images/\(row)\(side).png", with: try samplePNG(2 * row + side))
         }
         csv += "fox \(row),images/\(row)0.png,images/\(row)1.png\n"
       }

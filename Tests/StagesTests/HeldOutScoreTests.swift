@@ -168,7 +168,7 @@ import TrainingStages
         for (number, image) in images.enumerated() {
           let prompt = try shards.prompt(number).text
           let score = OracleScore(
-            of: try Picture(image, name: "image"), as: try Scene(prompt: prompt))
+            of: try WorldImage(image, name: "image"), as: try Scene(prompt: prompt))
           expected["aesthetics"]?.append(score.aesthetics)
           expected["agreement"]?.append(score.agreement)
           expected["clip"]? += try scorer([image], prompt: prompt).scores

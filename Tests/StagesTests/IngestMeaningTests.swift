@@ -144,7 +144,7 @@ import Testing
       let catalog = try pipeline.catalog()
       #expect(try catalog.prompts().map(\.text).sorted() == ["a pair", "another"])
       #expect(
-        try catalog.rejectCountsByCode(stage: "ingest")
+        try catalog.rejectionCountsByCode(stage: "ingest")
           == ["missing-value": 2, "unreadable-record": 1])
       #expect(try catalog.countsBySource().allSatisfy(\.isBalanced))
     }
@@ -172,8 +172,8 @@ import Testing
   @Test("a byte order mark is none of the first record, in any form", arguments: ["", "\u{feff}"])
   func byteOrderMark(mark: String) throws {
     try withTemporaryFolder { folder in
-      try AtomicFile.replace("\(folder)/0.png", with: try picture(0))
-      try AtomicFile.replace("\(folder)/1.png", with: try picture(1))
+      try AtomicFile.replace("\(folder)/0.png", with: try samplePNG(0))
+      try AtomicFile.replace("\(folder)/1.png", with: try samplePNG(1))
       let record = #"{"prompt": "a", "chosen": "0.png", "rejected": "1.png"}"#
       for (name, text) in [
         ("a.jsonl", "\(record)\n\(record)\n"), ("b.json", "[\(record), \(record)]"),
@@ -185,7 +185,7 @@ import Testing
         pipeline.workspace = "workspace-\(name)"
         try pipeline.run(through: "ingest")
         #expect(try pipeline.catalog().counts().pairs == 2, "\(name)")
-        #expect(try pipeline.catalog().counts().rejects == 0, "\(name)")
+        #expect(try pipeline.catalog().counts().rejections == 0, "\(name)")
       }
       try AtomicFile.replace("\(folder)/e.txt", with: Array("\(mark)a fox\na cat\n".utf8))
       let list = try DataPipeline(in: folder, sources: ["e.txt"])
@@ -197,8 +197,8 @@ import Testing
   @Test("identities are read in all of 64 bits; what holds no records says so")
   func textValues() throws {
     try withTemporaryFolder { folder in
-      try AtomicFile.replace("\(folder)/0.png", with: try picture(0))
-      try AtomicFile.replace("\(folder)/1.png", with: try picture(1))
+      try AtomicFile.replace("\(folder)/0.png", with: try samplePNG(0))
+      try AtomicFile.replace("\(folder)/1.png", with: try samplePNG(1))
       let record = """
         {"caption": "a", "jpg_0": "0.png", "jpg_1": "1.png", "label_0": 1, "label_1": 0,
         "image_0_uid": 18446744073709551615, "image_1_uid": 9223372036854775808}

@@ -17,7 +17,7 @@ import Testing
       #expect(counts.pairs == 24 + 8)
       #expect(counts.prompts == 4)
       // Outside train, rows without a label are left out, as published.
-      #expect(try catalog.rejectCountsByCode(stage: "ingest") == ["filtered-unlabelled": 1])
+      #expect(try catalog.rejectionCountsByCode(stage: "ingest") == ["filtered-unlabelled": 1])
       #expect(try catalog.pairCounts().map(\.split) == ["train", "validation"])
       #expect(try catalog.pairCounts().map(\.count) == [24, 8])
       let first = try catalog.database.firstRow(
@@ -165,16 +165,16 @@ import Testing
   }
 
   @Test("every damaged row is a reject with file, row, column and reason; the others are pairs")
-  func rejects() throws {
+  func rejections() throws {
     try withTemporaryFolder { folder in
-      let good = try picture(0)
+      let good = try samplePNG(0)
       var rows = (0..<8).map { Row(first: ("a\($0)", good), second: ("b\($0)", good)) }
       rows[1].first.bytes = Array(good.prefix(good.count / 2))
       rows[2].second.bytes = nil
       rows[3].labels = (1, 1)
       rows[4].caption = nil
       rows[5].first.uid = "a0"
-      rows[5].first.bytes = try picture(1)
+      rows[5].first.bytes = try samplePNG(1)
       rows[6].second.bytes = Array("GIF89a".utf8)
       try write(rows, to: "\(folder)/train.parquet")
       var pipeline = try DataPipeline(in: folder, sources: ["train.parquet"])
@@ -204,7 +204,7 @@ import Testing
       let labels = [(1.0, 0.0), (0.0, 1.0), (0.5, 0.5), (0.0, 0.0), (7.0, -6.0), (.nan, 1.0)]
       let rows = try labels.indices.map { index in
         var row = Row(
-          first: ("a\(index)", try picture(index)), second: ("b\(index)", try picture(index)))
+          first: ("a\(index)", try samplePNG(index)), second: ("b\(index)", try samplePNG(index)))
         row.labels = labels[index]
         row.hasLabel = false
         return row
@@ -227,7 +227,7 @@ import Testing
         filtered.ingest.merge(settings) { $1 }
         try filtered.run(through: "ingest")
         let catalog = try filtered.catalog()
-        let counts = try catalog.rejectCountsByCode(stage: "ingest")
+        let counts = try catalog.rejectionCountsByCode(stage: "ingest")
         #expect(try catalog.counts().pairs + counts.values.reduce(0, +) == 24)
         return counts
       }
@@ -247,7 +247,7 @@ import Testing
     _ winner: String, over loser: String, onTheRight: Bool = false, _ ranking: Int
   ) throws -> Row {
     func image(_ name: String) throws -> (uid: String, bytes: [UInt8]?) {
-      (name, try picture(Int(name.utf8.reduce(0) { $0 &* 31 &+ UInt16($1) } % 200)))
+      (name, try samplePNG(Int(name.utf8.reduce(0) { $0 &* 31 &+ UInt16($1) } % 200)))
     }
     var row = Row(
       first: try image(onTheRight ? loser : winner),
@@ -293,7 +293,7 @@ import Testing
         try pairs("train") == ["0: d > a", "1: b < d", "2: d > c", "3: e < d", "5: b > f"])
       #expect(try pairs("validation_unique") == ["0: h > g", "1: i > h"])
       #expect(
-        try pipeline.catalog().rejectCountsByCode(stage: "ingest") == ["filtered-not-best": 5])
+        try pipeline.catalog().rejectionCountsByCode(stage: "ingest") == ["filtered-not-best": 5])
     }
   }
 
@@ -315,7 +315,7 @@ import Testing
       let catalog = try pipeline.catalog()
       #expect(
         try catalog.prompts().map(\.text).sorted() == ["one, \"two\"\nthree", "plain"])
-      #expect(try catalog.rejectCountsByCode(stage: "ingest") == ["unreadable-record": 2])
+      #expect(try catalog.rejectionCountsByCode(stage: "ingest") == ["unreadable-record": 2])
     }
   }
 

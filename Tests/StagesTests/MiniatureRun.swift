@@ -74,10 +74,10 @@ struct MiniatureRun {
     _ second: ([UInt8], [UInt8]) -> [UInt8]
   ) throws -> [Row] {
     try (0..<count).map { number in
-      let first = try picture(number)
+      let first = try samplePNG(number)
       var row = Row(
         first: ("\(count)-\(number)-a", first),
-        second: ("\(count)-\(number)-b", second(first, try picture(100 + number))))
+        second: ("\(count)-\(number)-b", second(first, try samplePNG(100 + number))))
       row.caption = captions[number % 2]
       row.labels = labels[number % labels.count]
       return row

@@ -18,7 +18,7 @@ import Testing
   ) throws {
     try withTemporaryFolder { folder in
       for (number, name) in ["a", "b"].enumerated() {
-        try AtomicFile.replace("\(folder)/\(name).png", with: try picture(number))
+        try AtomicFile.replace("\(folder)/\(name).png", with: try samplePNG(number))
       }
       let path = "\(folder)/pairs.csv"
       try AtomicFile.replace(path, with: Array(text.utf8))
@@ -33,12 +33,12 @@ import Testing
         let path = "\(folder)/data/\(place).png"
         try FileManager.default.createDirectory(
           atPath: OutputPath.folder(of: path), withIntermediateDirectories: true)
-        try AtomicFile.replace(path, with: try picture(number))
+        try AtomicFile.replace(path, with: try samplePNG(number))
       }
       try AtomicFile.replace("\(folder)/data/boats/prompt.txt", with: Array("two boats".utf8))
       try FileManager.default.createDirectory(
         atPath: "\(folder)/data/a cat", withIntermediateDirectories: true)
-      try AtomicFile.replace("\(folder)/data/a cat/cat.png", with: try picture(4))
+      try AtomicFile.replace("\(folder)/data/a cat/cat.png", with: try samplePNG(4))
       let found = try preview("\(folder)/data").json
       #expect(found["sources"]?[0]?["form"] == "folders")
       #expect(found["funnel"]?["pairs"] == 2)
@@ -132,7 +132,8 @@ import Testing
       for name in ["chosen", "rejected"] {
         try Folders.make("\(folder)/data/\(name)")
         for image in 1...3 {
-          try AtomicFile.replace("\(folder)/data/\(name)/000\(image).png", with: try picture(image))
+          try AtomicFile.replace(
+            "\(folder)/data/\(name)/000\(image).png", with: try samplePNG(image))
         }
       }
       let found = try preview("\(folder)/data")
@@ -157,8 +158,9 @@ import Testing
   func rankedFolders() throws {
     try withTemporaryFolder { folder in
       for (name, bytes) in [
-        ("a/1.png", try picture(0)), ("a/2.gif", Array("GIF89a".utf8)), ("a/3.png", try picture(1)),
-        ("b/1.png", try picture(0)), ("c/1.png", try picture(2)), ("c/2.png", try picture(3)),
+        ("a/1.png", try samplePNG(0)), ("a/2.gif", Array("GIF89a".utf8)),
+        ("a/3.png", try samplePNG(1)),
+        ("b/1.png", try samplePNG(0)), ("c/1.png", try samplePNG(2)), ("c/2.png", try samplePNG(3)),
       ] {
         try Folders.make("\(folder)/data/\(name.prefix(1))")
         try AtomicFile.replace("\(folder)/data/\(name)", with: bytes)

@@ -108,7 +108,7 @@ import Testing
       for name in ["config.json", "preprocessor_config.json"] {
         let path = "\(copy)/\(name)"
         let original = try JSON(contentsOf: path)
-        for place in original.numberPlaces {
+        for place in original.numberPaths {
           for value: JSON? in [
             -1, 0, 0.5, 1e30, .integer(1 << 31), .integer(.max), "x", [], nil,
           ] {

@@ -105,7 +105,7 @@ import Testing
       }
       #expect(said.contains { $0.contains("\(form.file): read as \(form.form): ") }, "\(said)")
       let catalog = try pipeline.catalog()
-      #expect(try catalog.counts().rejects == 0)
+      #expect(try catalog.counts().rejections == 0)
       #expect(try catalog.countsBySource().allSatisfy(\.isBalanced))
       let index = try ShardIndex(contentsOf: "\(pipeline.workspacePath)/shards/index.json")
       #expect(index.shards.reduce(0) { $0 + $1.promptCount } == 4)
@@ -125,10 +125,10 @@ import Testing
       try catalog.forEachPromptGroup(inSplit: split) { group in
         let prompt = try #require(Self.prompts.firstIndex(of: group.prompt.text))
         for pair in group.pairs {
-          let places = try [pair.image0, pair.image1].map { try place(of: $0, catalog, prompt) }
+          let positions = try [pair.image0, pair.image1].map { try place(of: $0, catalog, prompt) }
           let weight = (pair.weight * 1000).rounded() / 1000
           pairs.append(
-            "\(prompt): \(places[0]) \(places[1]) \(pair.label0) \(pair.label1) \(weight)")
+            "\(prompt): \(positions[0]) \(positions[1]) \(pair.label0) \(pair.label1) \(weight)")
         }
       }
     }

@@ -80,8 +80,8 @@ import Testing
     for (split, count) in [("train", 12), ("validation_unique", 6)] {
       let rows = try (0..<count).map { number in
         var row = Row(
-          first: ("\(split)-\(number)-a", try picture(number)),
-          second: ("\(split)-\(number)-b", try picture(100 + number)))
+          first: ("\(split)-\(number)-a", try samplePNG(number)),
+          second: ("\(split)-\(number)-b", try samplePNG(100 + number)))
         row.caption = "prompt \(number % 2)"
         change(split, number, &row)
         return row
@@ -276,7 +276,7 @@ import Testing
       var rows = "prompt,chosen,rejected\n"
       for row in 0..<20 { rows += "an oil painting of fox \(row),\(row % 4).png,4.png\n" }
       for image in 0..<5 {
-        try AtomicFile.replace("\(folder)/\(image).png", with: try picture(image))
+        try AtomicFile.replace("\(folder)/\(image).png", with: try samplePNG(image))
       }
       try AtomicFile.replace("\(folder)/train.csv", with: Array(rows.utf8))
       let refused = outcome(of: run("procedural-world"), through: "spo").failure

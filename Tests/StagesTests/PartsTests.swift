@@ -83,13 +83,13 @@ import Testing
   }
 
   @Test("an image that cannot be decoded is rejected once, also after other settings rejected it")
-  func rejects() throws {
+  func rejections() throws {
     try withTemporaryFolder { folder throws in
       let rows = try (0..<6).map { number in
-        let first = try picture(number)
+        let first = try samplePNG(number)
         return Row(
           first: ("a\(number)", number == 3 ? Array(first.prefix(first.count / 2)) : first),
-          second: ("b\(number)", try picture(100 + number)))
+          second: ("b\(number)", try samplePNG(100 + number)))
       }
       try write(rows, to: "\(folder)/train-00000-of-00001-0f1e2d3c4b5a6978.parquet")
       var whole = try DataPipeline(in: folder, sources: ["*.parquet"])
@@ -98,7 +98,7 @@ import Testing
       var parts = whole
       parts.workspace = "parts"
       try whole.run()
-      #expect(try whole.catalog().rejectCounts().map(\.code) == ["unreadable-image"])
+      #expect(try whole.catalog().rejectionCounts().map(\.code) == ["unreadable-image"])
       var before = parts
       before.encode["size"] = 24
       try before.run()
@@ -106,7 +106,7 @@ import Testing
       try parts.merge("encode")
       try parts.run()
       #expect(try parts.shardBytes() == whole.shardBytes())
-      #expect(try parts.catalog().rejectCounts().map(\.count) == [1])
+      #expect(try parts.catalog().rejectionCounts().map(\.count) == [1])
     }
   }
 

@@ -78,7 +78,7 @@ import Testing
   ) throws -> IngestPreview {
     try withTemporaryFolder { folder in
       for image in ["a.png", "b.png"] {
-        try AtomicFile.replace("\(folder)/\(image)", with: try picture(image == "a.png" ? 1 : 2))
+        try AtomicFile.replace("\(folder)/\(image)", with: try samplePNG(image == "a.png" ? 1 : 2))
       }
       try AtomicFile.replace("\(folder)/\(name)", with: Array(text.utf8))
       return try preview(["\(folder)/\(name)"], overrides)
@@ -119,7 +119,8 @@ import Testing
     func problem(_ name: String) throws -> (String?, [String]) {
       try withTemporaryFolder { folder in
         for image in ["a", "b"] {
-          try AtomicFile.replace("\(folder)/\(image).png", with: try picture(image == "a" ? 0 : 1))
+          try AtomicFile.replace(
+            "\(folder)/\(image).png", with: try samplePNG(image == "a" ? 0 : 1))
         }
         let row =
           "{\"prompt\": \"fox\", \"images\": [\"a.png\", \"b.png\"], \"\(name)\": [1.5, 9.0]}\n"
@@ -158,7 +159,7 @@ import Testing
       var rows = "prompt,image_0,image_1,preferred,split,seed\n"
       for row in 0..<4 { rows += "fox \(row),a.png,b.png,0,train,1\n" }
       for name in ["a", "b"] {
-        try AtomicFile.replace("\(folder)/\(name).png", with: try picture(name == "a" ? 0 : 1))
+        try AtomicFile.replace("\(folder)/\(name).png", with: try samplePNG(name == "a" ? 0 : 1))
       }
       try AtomicFile.replace("\(folder)/rows.csv", with: Array(rows.utf8))
       let sentence = "column split does not divide the rows"

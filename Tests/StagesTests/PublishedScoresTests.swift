@@ -6,7 +6,7 @@ import Stages
 import TestSupport
 import Testing
 
-/// A report whose pictures random CLIPs score, at two guidance scales, on the prompts of a split.
+/// A report whose images random CLIPs score, at two guidance scales, on the prompts of a split.
 @Suite struct PublishedScoresTests {
   private static let clip = fixturePath("scorers/clip-hf")
   private static let open = fixturePath("scorers/clip-open/HPS_v2.1_compressed.pt")

@@ -10,7 +10,7 @@ import Testing
   /// What a preview counts, as `pairs/rejects`, and what it says is wrong.
   private func funnel(
     _ content: String, as name: String, _ overrides: [String] = []
-  ) throws -> (pairs: Int?, form: JSON?, problems: [String], rejects: JSON?) {
+  ) throws -> (pairs: Int?, form: JSON?, problems: [String], rejections: JSON?) {
     try withTemporaryFolder { folder in
       let path = "\(folder)/\(name)"
       try AtomicFile.replace(path, with: Array(content.utf8))

@@ -86,8 +86,8 @@ import Testing
         let rows = try (0..<4).map { row in
           let name = "\(number)-\(row)"
           return Row(
-            first: ("a\(name)", try picture(8 * number + row)),
-            second: ("b\(name)", try picture(100 + 8 * number + row)))
+            first: ("a\(name)", try samplePNG(8 * number + row)),
+            second: ("b\(name)", try samplePNG(100 + 8 * number + row)))
         }
         try write(rows, to: "\(folder)/train-\(number).parquet")
       }
@@ -106,12 +106,12 @@ import Testing
   }
 
   @Test("what later stages rejected stays rejected when the catalog comes out the same")
-  func laterRejects() throws {
+  func laterRejections() throws {
     try withTemporaryFolder { folder in
       var rows = try (0..<4).map {
-        Row(first: ("a\($0)", try picture(2 * $0)), second: ("b\($0)", try picture(2 * $0 + 1)))
+        Row(first: ("a\($0)", try samplePNG(2 * $0)), second: ("b\($0)", try samplePNG(2 * $0 + 1)))
       }
-      rows[2].second.bytes = Array(try picture(0).dropLast(30))
+      rows[2].second.bytes = Array(try samplePNG(0).dropLast(30))
       try write(rows, to: "\(folder)/train.parquet")
       var pipeline = try DataPipeline(in: folder, sources: ["train.parquet"])
       pipeline.ingest["check_images"] = "header"
@@ -120,7 +120,7 @@ import Testing
       pipeline.ingest["source"] = .string("\(folder)/train-2.parquet")
       #expect(upToDate(try pipeline.run(through: "encode")) == ["encode"])
       let catalog = try pipeline.catalog()
-      #expect(try catalog.rejectCountsByCode(stage: "encode") == ["unreadable-image": 1])
+      #expect(try catalog.rejectionCountsByCode(stage: "encode") == ["unreadable-image": 1])
       #expect(try catalog.counts().pairs == 3)
       #expect(try catalog.countsBySource().allSatisfy { $0.isBalanced })
       try catalog.checkDigests()

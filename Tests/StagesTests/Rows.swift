@@ -42,12 +42,12 @@ func write(_ rows: [Row], to path: String, captionColumn: String = "caption") th
 func writeRows(to path: String, captionColumn: String) throws {
   try write(
     try (0..<3).map {
-      Row(first: ("a\($0)", try picture($0)), second: ("b\($0)", try picture(10 + $0)))
+      Row(first: ("a\($0)", try samplePNG($0)), second: ("b\($0)", try samplePNG(10 + $0)))
     }, to: path, captionColumn: captionColumn)
 }
 
 /// A PNG of 20 x 18 pixels, another one for each number.
-func picture(_ number: Int) throws -> [UInt8] {
+func samplePNG(_ number: Int) throws -> [UInt8] {
   try RGBImage(
     width: 20, height: 18,
     pixels: (0..<20 * 18 * 3).map { UInt8(truncatingIfNeeded: $0 * (number + 3) / 2) }

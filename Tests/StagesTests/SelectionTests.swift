@@ -61,7 +61,7 @@ import Testing
         let (catalog, said) = try ingest(Self.csv, settings, in: folder)
         #expect(said.contains { $0.contains("selects 2 of 4 prompts, chosen by seed \(seed)") })
         #expect(try catalog.counts().pairs == 4)
-        #expect(try catalog.rejectCountsByCode(stage: "ingest") == ["filtered-limit": 4])
+        #expect(try catalog.rejectionCountsByCode(stage: "ingest") == ["filtered-limit": 4])
         return try catalog.prompts().map(\.text).sorted()
       }
       let twice = try [sample(1), sample(1)]
@@ -85,7 +85,7 @@ import Testing
       kept = try ingest(Self.rankings, ["drop": list("imagereward.json:0.1", "3")], in: folder)
       #expect(try rows(kept.catalog) == ["0.0", "0.2", "1.0", "1.1", "1.2", "2.0", "2.1", "2.2"])
       #expect(
-        try kept.catalog.rejectCountsByCode(stage: "ingest") == ["filtered-dropped": 2])
+        try kept.catalog.rejectionCountsByCode(stage: "ingest") == ["filtered-dropped": 2])
 
       let digest = SHA256.hexDigest(
         of: try RegularFile(path: fixturePath("data/images/0-0.png")).readAll())
@@ -133,7 +133,7 @@ import Testing
       try FileManager.default.createDirectory(
         atPath: "\(folder)/data/images", withIntermediateDirectories: true)
       for file in ["secret.png", "data/images/a.png"] {
-        try AtomicFile.replace("\(folder)/\(file)", with: try picture(1))
+        try AtomicFile.replace("\(folder)/\(file)", with: try samplePNG(1))
       }
       let rows = [
         ["prompt": "a", "chosen": "images/a.png", "rejected": JSON.string(name)],
@@ -148,7 +148,7 @@ import Testing
       try AtomicFile.replace(path, with: Array(JSON.array(rows).text().utf8))
       let (catalog, _) = try ingest(path, ["max_reject_fraction": 0.9], in: folder)
       #expect(try catalog.counts().pairs == 1)
-      #expect(try catalog.rejectCountsByCode(stage: "ingest") == ["unsafe-path": 2])
+      #expect(try catalog.rejectionCountsByCode(stage: "ingest") == ["unsafe-path": 2])
     }
   }
 
@@ -158,8 +158,8 @@ import Testing
       for place in ["lists/images", "images", "other"] {
         try FileManager.default.createDirectory(
           atPath: "\(folder)/\(place)", withIntermediateDirectories: true)
-        try AtomicFile.replace("\(folder)/\(place)/0.png", with: try picture(1))
-        try AtomicFile.replace("\(folder)/\(place)/1.png", with: try picture(2))
+        try AtomicFile.replace("\(folder)/\(place)/0.png", with: try samplePNG(1))
+        try AtomicFile.replace("\(folder)/\(place)/1.png", with: try samplePNG(2))
       }
       let path = "\(folder)/lists/train.csv"
       func pairs(_ images: String, root: JSON = .null) throws -> Int {
@@ -199,7 +199,7 @@ import Testing
       for name in ["\u{301}q", "e\u{301}", "\u{e9}"] {
         try Folders.make("\(folder)/\(name)")
         for file in ["0.png", "1.png"] {
-          try AtomicFile.replace("\(folder)/\(name)/\(file)", with: try picture(1))
+          try AtomicFile.replace("\(folder)/\(name)/\(file)", with: try samplePNG(1))
         }
       }
       #expect(try pairs("../\u{301}q") == 0)
@@ -226,7 +226,7 @@ import Testing
       try FileManager.default.createDirectory(
         atPath: "\(folder)/images", withIntermediateDirectories: true)
       for place in 0..<4 {
-        try AtomicFile.replace("\(folder)/images/\(place).png", with: try picture(place))
+        try AtomicFile.replace("\(folder)/images/\(place).png", with: try samplePNG(place))
       }
       try AtomicFile.replace("\(folder)/images/2.png", with: Array("GIF89a".utf8))
       let rankings: JSON = [
@@ -245,7 +245,7 @@ import Testing
         path, ["max_reject_fraction": 1, "ties": "drop"], in: folder)
       #expect(try rows(catalog) == ["0.0", "0.2", "0.4"])
       #expect(
-        try catalog.rejectCountsByCode(stage: "ingest")
+        try catalog.rejectionCountsByCode(stage: "ingest")
           == ["unreadable-image": 3, "bad-ranking": 2, "bad-value": 1, "filtered-tie": 1])
       #expect(said.contains("5 rows read, giving 10 pairs of images"))
       #expect(try catalog.countsBySource().allSatisfy(\.isBalanced))

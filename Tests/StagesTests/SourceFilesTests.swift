@@ -185,7 +185,7 @@ import Testing
   @Test("the row counts of a run shows splits taken for granted, and every reason with an example")
   func funnel() throws {
     try withTemporaryFolder { folder throws in
-      let good = try picture(0)
+      let good = try samplePNG(0)
       var rows = (0..<10).map { Row(first: ("a\($0)", good), second: ("b\($0)", good)) }
       rows[4].labels = (1, 1)
       rows[5].labels = (0.3, 0.7)
@@ -207,13 +207,13 @@ import Testing
   }
 
   @Test("the limit of rejects holds for small files; one row alone ends no run")
-  func limitOfRejects() throws {
+  func limitOfRejections() throws {
     for (bad, total, limit, ends) in [
       (8, 24, 0.01, true), (2, 24, 0.01, true), (1, 24, 0.01, false), (1, 24, 0, true),
       (2, 24, 0.1, false), (3, 300, 0.01, false), (4, 300, 0.01, true),
     ] as [(Int, Int, Double, Bool)] {
       try withTemporaryFolder { folder throws in
-        let good = try picture(0)
+        let good = try samplePNG(0)
         var rows = (0..<total).map { Row(first: ("a\($0)", good), second: ("b\($0)", good)) }
         for index in 0..<bad { rows[2 * index].labels = (0.3, 0.7) }
         try write(rows, to: "\(folder)/train.parquet")

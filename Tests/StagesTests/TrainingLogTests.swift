@@ -20,7 +20,7 @@ import TrainingStages
     return figures
   }
 
-  @Test("event files hold what metrics do as soon as they do, pictures included")
+  @Test("event files hold what metrics do as soon as they do, images included")
   func flushed() throws {
     try withTemporaryFolder { folder in
       let log = try TrainingLog(folder: folder, resumingAfter: 0)

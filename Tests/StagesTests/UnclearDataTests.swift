@@ -21,7 +21,7 @@ import Testing
   ) throws {
     try withTemporaryFolder { folder in
       for number in 0..<6 {
-        try AtomicFile.replace("\(folder)/\(number).png", with: try picture(number))
+        try AtomicFile.replace("\(folder)/\(number).png", with: try samplePNG(number))
       }
       for (name, text) in files {
         try AtomicFile.replace("\(folder)/\(name)", with: Array(text.utf8))

@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 @Suite struct WholePipelineTests {
-  @Test("from parquet files to a LoRA, pictures and a report; a second run finds nothing to do")
+  @Test("from parquet files to a LoRA, images and a report; a second run finds nothing to do")
   func endToEnd() throws {
     try withTemporaryFolder { folder in
       let run = MiniatureRun(in: folder)
@@ -22,8 +22,8 @@ import Testing
       let summary = try JSONReader(contentsOf: "\(run.workspace)/report/summary.json")
       let accuracy = try summary["preference"]["accuracy"].members().map(\.key)
       #expect(accuracy == ["clean", "1", "501"])
-      let pictures = try summary["oracle"].int("pictures")
-      #expect(pictures == 2)
+      let images = try summary["oracle"].int("pictures")
+      #expect(images == 2)
       let steps = try summary["candidates"].elements().map { try $0.int("timestep") }
       #expect(steps == [251, 1])
       for (name, path) in try summary["outputs"].members() {
@@ -79,7 +79,7 @@ import Testing
       #expect(!FileManager.default.fileExists(atPath: "\(latent.workspace)/preference/pictures"))
       let page = try RegularFile(path: "\(latent.workspace)/report/index.html").readAll()
       let text = String(decoding: page, as: UTF8.self)
-      // Figures, curves and, of the same prompts from the same noise, pictures.
+      // Figures, curves and, of the same prompts from the same noise, images.
       for part in ["Side by side", "drift: norm of", "after, pixel"] {
         #expect(text.contains(part), "\(part)")
       }

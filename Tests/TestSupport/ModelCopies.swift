@@ -42,15 +42,15 @@ public enum JSONStep: Hashable, Sendable {
 
 extension JSON {
   /// The places of all numbers.
-  public var numberPlaces: [[JSONStep]] {
+  public var numberPaths: [[JSONStep]] {
     switch self {
     case .integer, .unsigned, .number: [[]]
     case .array(let elements):
       elements.enumerated().flatMap { index, element in
-        element.numberPlaces.map { [.index(index)] + $0 }
+        element.numberPaths.map { [.index(index)] + $0 }
       }
     case .object(let object):
-      object.flatMap { key, value in value.numberPlaces.map { [.key(key)] + $0 } }
+      object.flatMap { key, value in value.numberPaths.map { [.key(key)] + $0 } }
     default: []
     }
   }

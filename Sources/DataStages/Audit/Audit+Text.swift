@@ -30,7 +30,7 @@ extension Audit {
       "\(counts.pairs) pairs (\(splits.joined(separator: ", "))), \(prompts.pairsPerPrompt.count) "
         + "prompts, \(data.images.count) distinct images"
     ]
-    lines += rejects.map {
+    lines += rejections.map {
       "\(Spelled.count($0.count, of: "rows")) rejected, \($0.code), such as \($0.example)"
     }
     for (what, values) in distributions {
@@ -113,7 +113,7 @@ extension Audit {
       splits[split] = .integer(count)
     }
     var rejected = JSON.Object()
-    for reject in rejects { rejected[reject.code] = .integer(reject.count) }
+    for rejection in rejections { rejected[rejection.code] = .integer(rejection.count) }
     var formats = JSON.Object()
     for (format, count) in looks.formats.sorted(by: { $0.key < $1.key }) {
       formats[format] = .integer(count)

@@ -19,7 +19,7 @@ public struct Audit {
   let looks: ImageLooks
   let findings: [AuditFinding]
   let counts: CatalogCounts
-  let rejects: [CatalogDatabase.RejectExample]
+  let rejections: [CatalogDatabase.RejectionExample]
   let problems: [String]
   let catalog: CatalogDatabase
   private let folder: TemporaryFolder?
@@ -38,8 +38,8 @@ public struct Audit {
     }
     counts = try catalog.counts()
     guard counts.pairs > 0 || problems.isEmpty else { throw Refusal(problems: problems) }
-    rejects = try catalog.rejectExamples()
-    guard counts.pairs > 0 || !rejects.isEmpty else {
+    rejections = try catalog.rejectionExamples()
+    guard counts.pairs > 0 || !rejections.isEmpty else {
       throw Refusal(
         problems: ["audit: there are only prompts, and no pairs of images to examine"]
           + [hint].compactMap { $0 })
@@ -148,7 +148,7 @@ public struct Audit {
     for finding in findings where finding.kind.hasList {
       let header =
         "# \(finding.kind.title): \(Spelled.count(finding.count, of: "rows")) for ingest.drop"
-      let text = ([header] + finding.places).joined(separator: "\n") + "\n"
+      let text = ([header] + finding.locations).joined(separator: "\n") + "\n"
       kept.append(
         try EditableText(text, comment: .hash).write(to: Self.listPath(finding.kind, folder)))
     }

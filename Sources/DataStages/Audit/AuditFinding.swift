@@ -89,13 +89,13 @@ struct AuditFinding {
   private(set) var count = 0
   private(set) var examples: [Example] = []
   /// The rows that `ingest.drop` would leave out.
-  private(set) var places: [String] = []
+  private(set) var locations: [String] = []
 
   init(_ kind: AuditKind) { self.kind = kind }
 
   mutating func add(_ example: Example) {
     count += 1
     if examples.count < Self.exampleCount { examples.append(example) }
-    if kind.hasList { places.append(example.place) }
+    if kind.hasList { locations.append(example.place) }
   }
 }

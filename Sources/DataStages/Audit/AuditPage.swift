@@ -2,7 +2,7 @@ import Catalog
 import Imaging
 import Reporting
 
-/// The page of an audit: what was found, with pictures.
+/// The page of an audit: what was found, with images.
 struct AuditPage {
   let audit: Audit
   /// Where the lists of rows are.
@@ -38,7 +38,7 @@ struct AuditPage {
           finding.kind.title,
           [
             .text(finding.kind.explanation),
-            .pictures(PictureGrid(cards: cards, width: Self.side)),
+            .images(ImageGrid(cards: cards, width: Self.side)),
           ]))
     }
     return Report(
@@ -49,18 +49,18 @@ struct AuditPage {
 
   private func card(
     _ example: AuditFinding.Example, _ source: ImageSource
-  ) throws -> PictureGrid.Card {
-    let shots = try example.images.compactMap { number -> PictureGrid.Shot? in
+  ) throws -> ImageGrid.Card {
+    let shots = try example.images.compactMap { number -> ImageGrid.Shot? in
       guard let record = try audit.catalog.image(id: audit.data.images[number].id),
         let image = try? RGBImage(decoding: try source.bytes(of: record))
       else { return nil }
-      return PictureGrid.Shot(
+      return ImageGrid.Shot(
         "\(image.width) x \(image.height)", png: try reduced(image).encodedAsPNG(),
         note: record.uid)
     }
     let note = example.note.isEmpty ? "" : " (\(example.note))"
     let lines = [example.prompt, example.place + note].filter { !$0.isEmpty }
-    return PictureGrid.Card(prompt: lines.joined(separator: "\n"), shots: shots)
+    return ImageGrid.Card(prompt: lines.joined(separator: "\n"), shots: shots)
   }
 
   private func reduced(_ image: RGBImage) -> RGBImage {

@@ -26,18 +26,18 @@ final class ImageLooks {
     let numbers = Dictionary(
       uniqueKeysWithValues: data.images.enumerated().map { ($0.element.id, $0.offset) })
     let source = ImageSource(catalog)
-    var waiting: [(number: Int, bytes: [UInt8])] = []
+    var pending: [(number: Int, bytes: [UInt8])] = []
     var done = 0
     func finish() throws {
-      look(at: waiting)
-      done += waiting.count
-      waiting.removeAll(keepingCapacity: true)
+      look(at: pending)
+      done += pending.count
+      pending.removeAll(keepingCapacity: true)
       try observe(done)
     }
     try catalog.forEachImage { image in
       guard let number = numbers[image.id] else { return }
-      waiting.append((number, try source.bytes(of: image)))
-      if waiting.count == Self.batch { try finish() }
+      pending.append((number, try source.bytes(of: image)))
+      if pending.count == Self.batch { try finish() }
     }
     try finish()
     findNear()

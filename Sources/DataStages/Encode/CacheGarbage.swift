@@ -19,8 +19,8 @@ struct CacheGarbage {
     contents = try CatalogDatabase(
       path: workspace.path(CatalogDatabase.fileName), access: .readOnly
     ).contentDigests().union([SHA256.hexDigest(of: [])])
-    let encodings = try Encodings(context)
-    var encoders: Set<CacheDatabase.Encoder> = [encodings.image, encodings.text]
+    let encoderIdentity = try EncoderIdentity(context)
+    var encoders: Set<CacheDatabase.Encoder> = [encoderIdentity.image, encoderIdentity.text]
     let labels = workspace.path(ScoredLabels.fileName)
     if Folders.exists(labels) {
       let labels = try ScoredLabels(contentsOf: labels)

@@ -13,7 +13,7 @@ extension Encode: Estimating {
   package func layout() throws -> ShardLayout {
     let configuration = try ModelConfiguration(model)
     return ShardLayout(
-      configuration, side: try Encodings.size(settings, configuration),
+      configuration, side: try EncoderIdentity.size(settings, configuration),
       hasLogVariance: settings.latents != .mean)
   }
 
@@ -39,7 +39,7 @@ extension Encode: Estimating {
       try encoder([String](repeating: "", count: settings.batch))
     }
     // As they were decoded, and one after another.
-    plan.add("pictures", bytes: 2 * 4 * settings.batch * 3 * side * side)
+    plan.add("images", bytes: 2 * 4 * settings.batch * 3 * side * side)
     plan.add("database pages", bytes: min(131_072 * 1_024, diskByteCount(scale)))
     plan.add(seconds: images * scale.volume.secondsPerImage)
     return plan

@@ -22,6 +22,6 @@ extension Encode: ModelFitting {
 extension Encode: ModelReading {
   func checkModels(_ checked: CheckedModels) throws {
     let model = try checked.configuration(settings.base)
-    try model.requireFeasible(imageSide: try Encodings.size(settings, model))
+    try model.requireFeasible(imageSide: try EncoderIdentity.size(settings, model))
   }
 }

@@ -4,22 +4,22 @@ import PipelineCore
 extension Encode {
   func write(_ output: Output, of item: Item, to writer: inout OutputWriter) {
     writer.add(encodings: output.values)
-    writer.add(output.rejects) { writer, reject in
-      writer.add(reject.content)
-      writer.add(reject.uid)
-      writer.add(reject.code)
-      writer.add(reject.reason)
+    writer.add(output.rejections) { writer, rejection in
+      writer.add(rejection.content)
+      writer.add(rejection.uid)
+      writer.add(rejection.code)
+      writer.add(rejection.reason)
     }
   }
 
   func output(of item: Item, from reader: inout OutputReader) throws -> Output {
     var output = Output()
-    let encodings = try currentEncodings()
+    let encoderIdentity = try currentEncoderIdentity()
     output.values = try reader.encodings(
-      from: item.isImages ? encodings.image : encodings.text)
-    output.rejects = try reader.list { reader throws(BadOutput) in try Reject(&reader) }
+      from: item.isImages ? encoderIdentity.image : encoderIdentity.text)
+    output.rejections = try reader.list { reader throws(BadOutput) in try RejectedImage(&reader) }
     try item.requireContents(
-      output.values.map(\.content) + output.rejects.map(\.content), in: databases().catalog)
+      output.values.map(\.content) + output.rejections.map(\.content), in: databases().catalog)
     return output
   }
 
@@ -32,7 +32,7 @@ extension Encode {
   }
 }
 
-extension Encode.Reject {
+extension Encode.RejectedImage {
   fileprivate init(_ reader: inout OutputReader) throws(BadOutput) {
     content = try reader.text()
     uid = try reader.text()

@@ -22,7 +22,7 @@ package final class Encode: DivisibleStage {
   static let settingsWithoutEffect: Set<String> = [
     "max_reject_fraction", "model", "tokenizer", "vae",
   ]
-  static let places = [Encodings.fileName]
+  static let ownPaths = [EncoderIdentity.fileName]
   static let caches = [CacheDatabase.fileName]
   static let databases = [CatalogDatabase.fileName, CacheDatabase.fileName]
 
@@ -30,10 +30,10 @@ package final class Encode: DivisibleStage {
 
   struct Output {
     var values: [(content: String, bytes: [UInt8])] = []
-    var rejects: [Reject] = []
+    var rejections: [RejectedImage] = []
   }
 
-  struct Reject {
+  struct RejectedImage {
     /// Of the image.
     var content: String
     var uid: String
@@ -47,13 +47,13 @@ package final class Encode: DivisibleStage {
   }
 
   let reads: Set<Artifact> = [.catalog]
-  let writes: [Artifact: [String]] = [.encodings: [Encodings.fileName]]
+  let writes: [Artifact: [String]] = [.encodings: [EncoderIdentity.fileName]]
 
   package let settings: EncodeSettings
   private let context: StageContext
   private var limits = ImageLimits()
   private var connections: Connections?
-  private var encodings: Encodings?
+  private var encoderIdentity: EncoderIdentity?
   private var latentEncoder: LatentEncoder?
   private var embeddingEncoder: EmbeddingEncoder?
   private var plan = EncodePlan()
@@ -72,7 +72,7 @@ package final class Encode: DivisibleStage {
   }
 
   func inputs() throws -> [StageInput] {
-    try Encodings.inputs(
+    try EncoderIdentity.inputs(
       settings.base, context.digests)
   }
 
@@ -82,12 +82,13 @@ package final class Encode: DivisibleStage {
   }
 
   func pendingItems() throws -> [Item] {
-    let encodings = try currentEncodings()
+    let encoderIdentity = try currentEncoderIdentity()
     plan = try usingCache(context, of: .encodings) {
       let databases = try databases()
       return try EncodePlan(
-        databases.catalog, databases.cache, image: encodings.image, text: encodings.text,
-        size: encodings.size, batch: settings.batch, isRepair: context.isForced)
+        databases.catalog, databases.cache, image: encoderIdentity.image,
+        text: encoderIdentity.text,
+        size: encoderIdentity.size, batch: settings.batch, isRepair: context.isForced)
     }
     try databases().catalog.database.releaseMemory()
     return plan.items
@@ -114,32 +115,32 @@ package final class Encode: DivisibleStage {
 
   func commit(_ output: Output, of item: Item) throws {
     let databases = try databases()
-    let encodings = try currentEncodings()
+    let encoderIdentity = try currentEncoderIdentity()
     try usingCache(context, of: .encodings) {
       try databases.cache.store(
-        output.values, from: item.isImages ? encodings.image : encodings.text)
+        output.values, from: item.isImages ? encoderIdentity.image : encoderIdentity.text)
     }
-    for reject in output.rejects {
+    for rejection in output.rejections {
       rejectedImageCount += 1
-      for id in try databases.catalog.imageIDs(sha256: reject.content) {
+      for id in try databases.catalog.imageIDs(sha256: rejection.content) {
         try databases.catalog.rejectPairs(
-          usingImage: id, stage: Self.name, code: reject.code,
-          reason: "image \(reject.uid): \(reject.reason)")
+          usingImage: id, stage: Self.name, code: rejection.code,
+          reason: "image \(rejection.uid): \(rejection.reason)")
       }
     }
-    try checkRejects(
+    try checkRejections(
       stage: Self.name, rejected: rejectedImageCount, of: plan.imageCount,
       limit: settings.maxRejectFraction,
-      example: output.rejects.first.map { "image \($0.uid): \($0.reason)" })
+      example: output.rejections.first.map { "image \($0.uid): \($0.reason)" })
   }
 
   func finish() throws {
     try databases().catalog.database.writeLogBack()
-    try currentEncodings().save(to: context.output(Encodings.fileName))
+    try currentEncoderIdentity().save(to: context.output(EncoderIdentity.fileName))
   }
 
-  func rejectCounts() throws -> [String: Int] {
-    try databases().catalog.rejectCountsByCode(stage: Self.name)
+  func rejectionCounts() throws -> [String: Int] {
+    try databases().catalog.rejectionCountsByCode(stage: Self.name)
   }
 
   func findings() throws -> [String] {
@@ -169,26 +170,26 @@ package final class Encode: DivisibleStage {
       try bytes(of: record, databases).map { (record: record, bytes: $0) }
     }
     var accepted: [ImageRecord] = []
-    var pictures: [[Float]] = []
+    var decoded: [[Float]] = []
     for (record, outcome) in zip(found.map(\.record), decode(found.map(\.bytes), encoder)) {
       switch outcome {
       case .success(let pixels):
         accepted.append(record)
-        pictures.append(pixels)
+        decoded.append(pixels)
       case .failure(let error):
-        output.rejects.append(Reject(record, "unreadable-image", "\(error)"))
+        output.rejections.append(RejectedImage(record, "unreadable-image", "\(error)"))
       }
     }
-    guard !pictures.isEmpty else { return output }
+    guard !decoded.isEmpty else { return output }
     let values = try naming(["images \(accepted.map(\.uid).joined(separator: ", ").prefix(120))"]) {
-      try encoder(pictures)
+      try encoder(decoded)
     }
     for (record, value) in zip(accepted, values) {
       if let value {
         output.values.append((record.sha256, value))
       } else {
-        output.rejects.append(
-          Reject(
+        output.rejections.append(
+          RejectedImage(
             record, "non-finite-latent", "the VAE's latents are out of half-precision range"))
       }
     }
@@ -201,7 +202,7 @@ package final class Encode: DivisibleStage {
       return try databases.images.bytes(of: record)
     } catch ImageFileError.missing(let path) {
       let isEncoded = try databases.cache.contains(
-        record.sha256, from: currentEncodings().image)
+        record.sha256, from: currentEncoderIdentity().image)
       guard isEncoded else { throw SourceError.missingImage(path: path) }
       return nil
     }
@@ -258,23 +259,23 @@ package final class Encode: DivisibleStage {
     return opened
   }
 
-  func currentEncodings() throws -> Encodings {
-    if let encodings { return encodings }
-    let made = try Encodings(settings, digests: context.digests)
-    encodings = made
+  func currentEncoderIdentity() throws -> EncoderIdentity {
+    if let encoderIdentity { return encoderIdentity }
+    let made = try EncoderIdentity(settings, digests: context.digests)
+    encoderIdentity = made
     return made
   }
 
   private func currentLatentEncoder() throws -> LatentEncoder {
     if let latentEncoder { return latentEncoder }
-    let made = try LatentEncoder(try currentEncodings())
+    let made = try LatentEncoder(try currentEncoderIdentity())
     latentEncoder = made
     return made
   }
 
   private func currentEmbeddingEncoder() throws -> EmbeddingEncoder {
     if let embeddingEncoder { return embeddingEncoder }
-    let made = try EmbeddingEncoder(try currentEncodings())
+    let made = try EmbeddingEncoder(try currentEncoderIdentity())
     embeddingEncoder = made
     return made
   }

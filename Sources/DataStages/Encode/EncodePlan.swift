@@ -145,14 +145,14 @@ struct EncodePlan {
   private static func blocks<Element>(
     _ elements: [Element], of size: Int, id: (Element) -> Int
   ) -> [(number: Int, elements: [Element])] {
-    var places: [Int: Int] = [:]
+    var positions: [Int: Int] = [:]
     var blocks: [(number: Int, elements: [Element])] = []
     for element in elements {
       let key = id(element) / size
-      if let place = places[key] {
+      if let place = positions[key] {
         blocks[place].elements.append(element)
       } else {
-        places[key] = blocks.count
+        positions[key] = blocks.count
         blocks.append((key, [element]))
       }
     }

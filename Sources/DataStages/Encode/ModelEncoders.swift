@@ -5,19 +5,20 @@ import Foundation
 import Imaging
 import NN
 
-/// Turns pictures into scaled latents, in half precision.
+/// Turns images into scaled latents, in half precision.
 struct LatentEncoder {
   private let encoder: Encoder
   private let scale: Float
   private let size: Int
   private let hasLogVariance: Bool
 
-  init(_ encodings: Encodings) throws {
+  init(_ encoderIdentity: EncoderIdentity) throws {
     try self.init(
-      encodings.model, size: encodings.size, hasLogVariance: encodings.hasLogVariance)
+      encoderIdentity.model, size: encoderIdentity.size,
+      hasLogVariance: encoderIdentity.hasLogVariance)
   }
 
-  /// - Parameter size: height and width of the pictures
+  /// - Parameter size: height and width of the images
   init(_ model: ModelFolder, size: Int, hasLogVariance: Bool) throws {
     let autoencoder = try model.autoencoder().model
     encoder = autoencoder.encoder
@@ -26,30 +27,30 @@ struct LatentEncoder {
     self.hasLogVariance = hasLogVariance
   }
 
-  /// The part of a picture that is encoded, `[size, size, 3]` in -1...1.
+  /// The part of an image that is encoded, `[size, size, 3]` in -1...1.
   func pixels(of bytes: [UInt8], limits: ImageLimits) throws(ImageError) -> [Float] {
     try RGBImage(decoding: bytes, limits: limits).resized(shorterEdge: size, limits: limits)
       .croppedToCenter(width: size, height: size).normalizedPixels()
   }
 
-  /// One value for each picture: the mean, or mean and log-variance, of the latent times the scale,
+  /// One value for each image: the mean, or mean and log-variance, of the latent times the scale,
   /// `[channels, height, width]`; nil where a number is not finite in half precision.
   ///
   /// - Throws: `NonFiniteError` if one is not finite in single precision
-  func callAsFunction(_ pictures: [[Float]]) throws -> [[UInt8]?] {
-    let shape = [pictures.count, size, size, 3]
-    let arrays = try moments(of: Tensor(pictures.flatMap { $0 }, shape: shape)).map(\.values)
-    let count = arrays[0].count / pictures.count
-    return pictures.indices.map { index in
+  func callAsFunction(_ images: [[Float]]) throws -> [[UInt8]?] {
+    let shape = [images.count, size, size, 3]
+    let arrays = try moments(of: Tensor(images.flatMap { $0 }, shape: shape)).map(\.values)
+    let count = arrays[0].count / images.count
+    return images.indices.map { index in
       halfPrecision(arrays.flatMap { $0[index * count..<(index + 1) * count] })
     }
   }
 
   /// The means and perhaps the log-variances of the scaled latents of `[batch, size, size, 3]`,
   /// `[batch, channels, height, width]` each.
-  func moments(of pictures: Tensor) throws -> [Tensor] {
+  func moments(of images: Tensor) throws -> [Tensor] {
     try withoutGradients {
-      let posterior = encoder(pictures)
+      let posterior = encoder(images)
       for moment in [posterior.mean, posterior.logVariance] {
         try moment.requiringFinite("vae, encoding")
       }
@@ -63,12 +64,12 @@ struct LatentEncoder {
   }
 }
 
-/// Turns prompts into what the U-Net is told of them, in half precision.
+/// Turns prompts into the U-Net's conditioning, in half precision.
 struct EmbeddingEncoder {
   private let encoder: PromptEncoder
 
-  init(_ encodings: Encodings) throws {
-    encoder = try PromptEncoder(encodings.model)
+  init(_ encoderIdentity: EncoderIdentity) throws {
+    encoder = try PromptEncoder(encoderIdentity.model)
   }
 
   /// One value for each prompt, `[tokens, width]` and the pooled text where there is one, one after

@@ -8,17 +8,17 @@ struct BlockReader {
   static let batchByteCount = 8 << 20
   private static let batchRowCount = 256
 
-  private typealias Waiting = (row: Int, record: Record)
+  private typealias Pending = (row: Int, record: Record)
 
   private let settings: IngestSettings
   private let file: any RecordFile
   private let split: String
   private let selection: RowSelection
   private var contents: RowGroupContents
-  private var waiting: [Waiting] = []
-  private var waitingByteCount = 0
+  private var pending: [Pending] = []
+  private var pendingByteCount = 0
   /// The batch before, and what is found out about its images.
-  private var inspected: (rows: [Waiting], images: Inspection)?
+  private var inspected: (rows: [Pending], images: Inspection)?
 
   private init(
     _ file: any RecordFile, _ ordinal: Int, _ split: String, _ settings: IngestSettings,
@@ -43,21 +43,21 @@ struct BlockReader {
     try file.forEachRow(inBlock: ordinal) { row, values in
       do {
         try reader.add(try values.get(), row: row)
-      } catch let fault as RowFault {
-        reader.reject(row, fault)
+      } catch let rejection as RowRejection {
+        reader.reject(row, rejection)
       }
       guard reader.isFull else { return }
-      reader.inspectWaiting(inspector)
+      reader.inspectPending(inspector)
       try observe(max(0, row + 1 - observedRow))
       observedRow = row + 1
     }
-    reader.inspectWaiting(inspector)
+    reader.inspectPending(inspector)
     reader.finishInspected()
     return reader.finished()
   }
 
   private var isFull: Bool {
-    waiting.count >= Self.batchRowCount || waitingByteCount >= Self.batchByteCount
+    pending.count >= Self.batchRowCount || pendingByteCount >= Self.batchByteCount
   }
 
   private mutating func add(_ values: some RowValues, row: Int) throws {
@@ -74,33 +74,35 @@ struct BlockReader {
     } filter: {
       try settings.filter($0, split: split)
     }
-    waiting.append((row, record))
+    pending.append((row, record))
     for case .bytes(let bytes)? in record.images.map({ $0.image }) {
-      waitingByteCount += bytes.count
+      pendingByteCount += bytes.count
     }
   }
 
-  private mutating func reject(_ row: Int, _ fault: RowFault, part: Int = 0, column: String? = nil)
-  {
-    contents.rejects.append(
+  private mutating func reject(
+    _ row: Int, _ rejection: RowRejection, part: Int = 0, column: String? = nil
+  ) {
+    contents.rejections.append(
       .init(
-        row: row, part: part, column: column ?? fault.field.map(file.plan.name), code: fault.code,
-        reason: fault.reason))
+        row: row, part: part, column: column ?? rejection.field.map(file.plan.name),
+        code: rejection.code,
+        reason: rejection.reason))
   }
 
-  private mutating func inspectWaiting(_ inspector: ImageInspector) {
+  private mutating func inspectPending(_ inspector: ImageInspector) {
     finishInspected()
     var tasks: [ImageInspector.Task] = []
-    for (_, record) in waiting {
+    for (_, record) in pending {
       for image in record.images {
         guard let encoded = image.image else { continue }
         tasks.append(
           .init(image: encoded, field: image.field, column: image.column, place: image.place))
       }
     }
-    inspected = (waiting, Inspection(of: tasks, by: inspector))
-    waiting.removeAll()
-    waitingByteCount = 0
+    inspected = (pending, Inspection(of: tasks, by: inspector))
+    pending.removeAll()
+    pendingByteCount = 0
   }
 
   private mutating func finishInspected() {
@@ -109,7 +111,7 @@ struct BlockReader {
     var outcomes = images.outcomes()[...]
     for (row, record) in rows {
       let contents = record.images.map { image -> ImageInspector.Outcome? in
-        image.image == nil ? image.fault.map { .failure($0) } : outcomes.popFirst()
+        image.image == nil ? image.rejection.map { .failure($0) } : outcomes.popFirst()
       }
       for (part, comparison) in record.comparisons.enumerated() {
         addPair(row, part, record, comparison, contents)
@@ -124,14 +126,14 @@ struct BlockReader {
     var sides: [RowGroupContents.Image] = []
     for index in [comparison.first, comparison.second] {
       switch images[index] {
-      case .failure(let fault)?:
-        return reject(row, fault, part: part, column: record.images[index].column)
+      case .failure(let rejection)?:
+        return reject(row, rejection, part: part, column: record.images[index].column)
       case .success(let content)?:
         sides.append(.init(uid: record.images[index].uid ?? content.sha256, content: content))
       case nil: sides.append(.init(uid: record.images[index].uid ?? "", content: nil))
       }
     }
-    do throws(RowFault) {
+    do throws(RowRejection) {
       if file.plan.form.imageFields == nil {
         try settings.filter(RowLabels(comparison), split: split)
       }
@@ -150,10 +152,10 @@ struct BlockReader {
   }
 
   private mutating func finished() -> RowGroupContents {
-    contents.rejects.sort { ($0.row, $0.part) < ($1.row, $1.part) }
+    contents.rejections.sort { ($0.row, $0.part) < ($1.row, $1.part) }
     if file.plan.form.imageFields == nil, !file.isPromptList {
       // A row that holds a ranking is as many pairs and rejects as it has pairs of images.
-      contents.outcomeCount = contents.pairs.count + contents.rejects.count
+      contents.outcomeCount = contents.pairs.count + contents.rejections.count
     }
     return contents
   }

@@ -45,7 +45,7 @@ struct CatalogDraft {
       try catalog.makeIndices()
       try PairFilters(settings).apply(to: catalog)
       if !settings.drop.patterns.isEmpty, try catalog.readRowCount() == rowCount,
-        try catalog.rejectCountsByCode(stage: Ingest.name)[RowFault.droppedCode] == nil
+        try catalog.rejectionCountsByCode(stage: Ingest.name)[RowRejection.droppedCode] == nil
       {
         notes.append(Ingest.nothingDropped)
       }
@@ -162,11 +162,11 @@ struct CatalogDraft {
       guard counts.pairs + counts.listedPrompts > 0 || read == 0 && !problems.isEmpty else {
         throw SourceError.nothingUsable(
           rows: read,
-          example: try catalog.rejectExamples().first?.example ?? "there are no rows")
+          example: try catalog.rejectionExamples().first?.example ?? "there are no rows")
       }
-      try checkRejects(
+      try checkRejections(
         stage: Ingest.name, rejected: try catalog.badRowCount(), of: read,
-        limit: settings.maxRejectFraction, example: try Funnel.commonestFault(in: catalog))
+        limit: settings.maxRejectFraction, example: try Funnel.commonestRejection(in: catalog))
     } catch let error as any ClassifiedError {
       problems.append("\(error)".printable)
     }
@@ -179,19 +179,19 @@ extension RowGroupContents {
     guard limit < start + rowCount else { return }
     pairs.removeAll { $0.row >= limit }
     prompts.removeAll { $0.row >= limit }
-    rejects.removeAll { $0.row >= limit }
+    rejections.removeAll { $0.row >= limit }
     rowCount = limit - start
-    outcomeCount = pairs.count + prompts.count + rejects.count
+    outcomeCount = pairs.count + prompts.count + rejections.count
   }
 
   /// The first rows that became something.
   fileprivate func first(_ count: Int) -> RowGroupContents {
-    let rows = Set(pairs.map(\.row) + prompts.map(\.row) + rejects.map(\.row)).sorted().prefix(
+    let rows = Set(pairs.map(\.row) + prompts.map(\.row) + rejections.map(\.row)).sorted().prefix(
       count)
     var some = RowGroupContents(ordinal: ordinal, rowCount: rows.count)
     some.pairs = pairs.filter { rows.contains($0.row) }
     some.prompts = prompts.filter { rows.contains($0.row) }
-    some.rejects = rejects.filter { rows.contains($0.row) }
+    some.rejections = rejections.filter { rows.contains($0.row) }
     return some
   }
 }

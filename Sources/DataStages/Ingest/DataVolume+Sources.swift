@@ -63,10 +63,10 @@ extension DataVolume {
 /// The first rows of a source against the clock.
 private struct SourceSample {
   /// Refuses a row whose images are files that are not there.
-  private func requireImages(_ record: Record) throws(RowFault) {
+  private func requireImages(_ record: Record) throws(RowRejection) {
     for image in record.images {
       guard case .file(let path)? = image.image, !Folders.exists(path) else { continue }
-      throw RowFault(image.field, "missing-image", "there is no file \(path)")
+      throw RowRejection(image.field, "missing-image", "there is no file \(path)")
     }
   }
 
@@ -78,11 +78,11 @@ private struct SourceSample {
   private var decodingSeconds = 0.0
   private var decoded = 0
   /// Rows that cannot be used, and why the first cannot.
-  private var faults = 0
+  private var rejections = 0
   /// Pairs of one image with itself, and the first of them.
   private var samePairs = 0
   private var firstSame: String?
-  private var firstFault: String?
+  private var firstRejection: String?
 
   var secondsPerRow: Double { readingSeconds / Double(max(1, rows)) }
   var pairsPerRow: Double { rows == 0 ? 1 : Double(pairs) / Double(rows) }
@@ -99,8 +99,8 @@ private struct SourceSample {
 
   /// Refuses sources of which not one row that was looked at can be used.
   func requireUsable() throws(SourceError) {
-    guard rows == 0, let firstFault else { return }
-    throw .nothingUsable(rows: faults, example: firstFault)
+    guard rows == 0, let firstRejection else { return }
+    throw .nothingUsable(rows: rejections, example: firstRejection)
   }
 
   /// Whether nothing was read yet, or only images beside themselves, of too few pairs to tell.
@@ -126,12 +126,12 @@ private struct SourceSample {
         do {
           record = try Record(try values.get(), file, select: { _, _ in }, filter: { _ in })
           try requireImages(record)
-        } catch let fault as RowFault {
+        } catch let rejection as RowRejection {
           // Which rows are wrong is for ingest to say, unless all are.
-          faults += 1
-          if firstFault == nil {
-            let column = fault.field.map { ", column \(file.plan.name(of: $0))" } ?? ""
-            firstFault = "\(file.path): row \(row)\(column): \(fault.reason)"
+          rejections += 1
+          if firstRejection == nil {
+            let column = rejection.field.map { ", column \(file.plan.name(of: $0))" } ?? ""
+            firstRejection = "\(file.path): row \(row)\(column): \(rejection.reason)"
           }
           if (clock.now - start) / .seconds(1) > Self.secondsAtMost { throw Enough() }
           return

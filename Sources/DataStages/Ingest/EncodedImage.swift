@@ -34,7 +34,7 @@ enum EncodedImage {
 }
 
 extension EncodedImage {
-  /// No image file is larger than the largest picture is when it is not compressed.
+  /// No image file is larger than the largest permitted image, uncompressed.
   private static let fileByteLimit = 1 << 30
 
   /// The bytes, read from the file if they are in one.
@@ -197,7 +197,7 @@ enum ImagePathError: ClassifiedError, CustomStringConvertible {
   }
 }
 
-extension RowFault {
+extension RowRejection {
   init(_ field: RecordField, _ error: ImagePathError) {
     self.init(field, error.code, "\(error)")
   }

@@ -66,7 +66,7 @@ final class FolderRecords: RecordFile {
 
   func forEachRow(
     inBlock block: Int, only field: RecordField?,
-    _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
+    _ body: (Int, Result<any RowValues, RowRejection>) throws -> Void
   ) throws {
     let start = block * Self.blockRowCount
     for (index, group) in groups[start..<start + blockRowCounts[block]].enumerated() {
@@ -160,7 +160,7 @@ final class FolderRecords: RecordFile {
       return prompt.isEmpty ? nil : prompt
     }
 
-    func images(_ field: RecordField) throws -> [Result<EncodedImage, RowFault>]? {
+    func images(_ field: RecordField) throws -> [Result<EncodedImage, RowRejection>]? {
       group.images.map { .success(.file(path: "\(group.folder)/\($0)")) }
     }
 
@@ -168,7 +168,7 @@ final class FolderRecords: RecordFile {
       guard field == .ranks else { return nil }
       return try group.images.map { name in
         guard let rank = FolderRecords.rank(of: name) else {
-          throw RowFault(
+          throw RowRejection(
             .images, "bad-ranking",
             "\(group.folder)/\(name) starts neither with a rank nor with chosen or rejected")
         }

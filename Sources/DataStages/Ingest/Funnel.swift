@@ -9,7 +9,7 @@ struct Funnel {
   init(_ catalog: CatalogDatabase, notes: [String]) throws {
     let counts = try catalog.counts()
     let rows = try catalog.readRowCount()
-    let outcomes = counts.pairs + counts.listedPrompts + counts.rejects
+    let outcomes = counts.pairs + counts.listedPrompts + counts.rejections
     var lines = [
       "\(Self.count(rows, "row")) read"
         + (outcomes == rows ? "" : ", giving \(Self.count(outcomes, "pair")) of images")
@@ -48,14 +48,14 @@ struct Funnel {
 
   /// Each reason with its number of rows, and the first of them.
   static func rejectLines(_ catalog: CatalogDatabase) throws -> [String] {
-    try catalog.rejectExamples().map {
+    try catalog.rejectionExamples().map {
       "- \(Spelled.count($0.count)) \($0.code), such as \($0.example)".printable
     }
   }
 
   /// The first row rejected for the most frequent reason, what filters left out aside.
-  static func commonestFault(in catalog: CatalogDatabase) throws -> String? {
-    try catalog.rejectExamples().filter { !RejectCode.isFiltered($0.code) }
+  static func commonestRejection(in catalog: CatalogDatabase) throws -> String? {
+    try catalog.rejectionExamples().filter { !RejectionCode.isFiltered($0.code) }
       .max { $0.count < $1.count }?.example
   }
 }

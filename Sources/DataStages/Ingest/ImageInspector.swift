@@ -34,7 +34,7 @@ final class ImageInspector: Sendable {
     var place: (rowGroup: Int, row: Int)?
   }
 
-  typealias Outcome = Result<RowGroupContents.Image.Content, RowFault>
+  typealias Outcome = Result<RowGroupContents.Image.Content, RowRejection>
 
   /// What each image is, or why it cannot be used; on all threads.
   func inspect(_ tasks: [Task]) -> [Outcome] {
@@ -58,7 +58,7 @@ final class ImageInspector: Sendable {
           remedy: imageRoot.map { "its path starts at ingest.image_root, which is \($0)" }
             ?? "set ingest.image_root to the folder that the paths are relative to"))
     } catch {
-      return .failure(RowFault(task.field, "missing-image", "\(error)"))
+      return .failure(RowRejection(task.field, "missing-image", "\(error)"))
     }
     let digest = SHA256.hexDigest(of: bytes)
     do throws(ImageError) {
@@ -68,7 +68,7 @@ final class ImageInspector: Sendable {
           sha256: digest, byteCount: bytes.count, width: size.width, height: size.height,
           column: task.column, place: task.place, copy: keepsCopies ? bytes : nil))
     } catch {
-      return .failure(RowFault(task.field, "unreadable-image", "\(error)"))
+      return .failure(RowRejection(task.field, "unreadable-image", "\(error)"))
     }
   }
 

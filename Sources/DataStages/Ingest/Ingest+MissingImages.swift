@@ -13,8 +13,8 @@ extension Ingest {
   func startAnewIfImagesAreBack() throws {
     guard catalogPath != finishedCatalogPath, Folders.exists(catalogPath) else { return }
     let reasons = try catalog().rejectReasons(
-      stage: Self.name, code: RowFault.missingImageCode, limit: Self.checkedCount)
-    guard reasons.compactMap(RowFault.missingImage(in:)).contains(where: Folders.exists) else {
+      stage: Self.name, code: RowRejection.missingImageCode, limit: Self.checkedCount)
+    guard reasons.compactMap(RowRejection.missingImage(in:)).contains(where: Folders.exists) else {
       return
     }
     closeDatabases()
@@ -22,13 +22,13 @@ extension Ingest {
   }
 }
 
-extension RowFault {
+extension RowRejection {
   static let missingImageCode = "missing-image"
   private static let missingImageStart = "there is no file "
 
   /// A row that names a file which is not there.
-  static func missingImage(_ field: RecordField?, path: String, remedy: String) -> RowFault {
-    RowFault(field, missingImageCode, "\(missingImageStart)\(path); \(remedy)")
+  static func missingImage(_ field: RecordField?, path: String, remedy: String) -> RowRejection {
+    RowRejection(field, missingImageCode, "\(missingImageStart)\(path); \(remedy)")
   }
 
   /// The file that such a reason is about; nil for other reasons.

@@ -27,24 +27,25 @@ extension Ingest {
       writer.add(prompt.text)
       writer.add(prompt.split)
     }
-    writer.add(contents.rejects) { writer, reject in
-      writer.add(reject.row)
-      writer.add(reject.part)
-      writer.add(reject.column)
-      writer.add(reject.code)
-      writer.add(reject.reason)
+    writer.add(contents.rejections) { writer, rejection in
+      writer.add(rejection.row)
+      writer.add(rejection.part)
+      writer.add(rejection.column)
+      writer.add(rejection.code)
+      writer.add(rejection.reason)
     }
   }
 
   package func output(of item: Item, from reader: inout OutputReader) throws -> RowGroupContents {
     let contents = try RowGroupContents(&reader)
     // A row may become several pairs, each with a number of its own.
-    let places =
+    let positions =
       contents.pairs.map { [$0.row, $0.part] } + contents.prompts.map { [$0.row, 0] }
-      + contents.rejects.map { [$0.row, $0.part] }
+      + contents.rejections.map { [$0.row, $0.part] }
     guard contents.ordinal == item.block, contents.rowCount == item.rowCount,
-      places.count == contents.outcomeCount ?? contents.rowCount, Set(places).count == places.count,
-      places.joined().allSatisfy({ (0...Int(Int32.max)).contains($0) })
+      positions.count == contents.outcomeCount ?? contents.rowCount,
+      Set(positions).count == positions.count,
+      positions.joined().allSatisfy({ (0...Int(Int32.max)).contains($0) })
     else { throw BadOutput("it is not the result of \(item.rowCount) rows") }
     return contents
   }
@@ -102,8 +103,8 @@ extension RowGroupContents {
     prompts = try reader.list { reader throws(BadOutput) in
       ListedPrompt(row: try reader.int(), text: try reader.text(), split: try reader.text())
     }
-    rejects = try reader.list { reader throws(BadOutput) in
-      Reject(
+    rejections = try reader.list { reader throws(BadOutput) in
+      Rejection(
         row: try reader.int(), part: try reader.int(), column: try reader.text(orNone: ()),
         code: try reader.text(),
         reason: try reader.text())

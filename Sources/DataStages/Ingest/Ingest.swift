@@ -20,7 +20,7 @@ package final class Ingest: DivisibleStage {
   package static let settingsWithoutEffect: Set<String> = [
     "max_reject_fraction", "source", "keep", "drop",
   ]
-  package static let places = [CatalogDatabase.fileName]
+  package static let ownPaths = [CatalogDatabase.fileName]
   package static let databases = [CatalogDatabase.fileName]
 
   package struct Item {
@@ -48,7 +48,7 @@ package final class Ingest: DivisibleStage {
   private var badRowCount = 0
   private var totalRowCount = 0
   /// What is asked for when the catalog is complete and closed.
-  private var finished: (contentDigest: String, rejectCounts: [String: Int])?
+  private var finished: (contentDigest: String, rejectionCounts: [String: Int])?
 
   package init(settings: IngestSettings, context: StageContext) throws {
     self.settings = settings
@@ -192,7 +192,7 @@ package final class Ingest: DivisibleStage {
     try sampleIfNeeded()
     for line in readings.lines + selection.notes { context.progress.say(line) }
     for line in try leftOutLines() { context.progress.say("warning: \(line)") }
-    try checkRejects()
+    try checkRejections()
   }
 
   package func prepare() throws {
@@ -220,11 +220,11 @@ package final class Ingest: DivisibleStage {
   }
 
   package func commit(_ contents: RowGroupContents, of item: Item) throws {
-    let bad = contents.rejects.filter { !RejectCode.isFiltered($0.code) }
+    let bad = contents.rejections.filter { !RejectionCode.isFiltered($0.code) }
     // Several pairs of one row are one bad row; what the catalog rejects beyond counts, too.
     let added = try catalog().record(contents, of: try sourceRecord(item.source))
-    badRowCount += added - contents.rejects.count + Set(bad.map(\.row)).count
-    try checkRejects()
+    badRowCount += added - contents.rejections.count + Set(bad.map(\.row)).count
+    try checkRejections()
   }
 
   package func finish() throws {
@@ -235,22 +235,22 @@ package final class Ingest: DivisibleStage {
     guard counts.pairs + counts.listedPrompts > 0 else {
       throw SourceError.nothingUsable(
         rows: totalRowCount,
-        example: try catalog.rejectExamples().first?.example ?? "there are no rows")
+        example: try catalog.rejectionExamples().first?.example ?? "there are no rows")
     }
     try catalog.recordDigests()
     let contentDigest = try catalog.contentDigest()
-    try keepLaterRejects(in: catalog, contentDigest)
+    try keepLaterRejections(in: catalog, contentDigest)
     let sources = try SourceFiles(settings, mayBeGone: { _ in true })
     let lost = try LostSplits(catalog, settings)
     let notes = sources.notes + selection.notes + lost.splits.map(lost.sentence)
     for line in try Funnel(catalog, notes: notes).lines {
       context.progress.say(line)
     }
-    let rejectCounts = try catalog.rejectCountsByCode(stage: Self.name)
-    if !settings.drop.patterns.isEmpty, rejectCounts[RowFault.droppedCode] == nil {
+    let rejectionCounts = try catalog.rejectionCountsByCode(stage: Self.name)
+    if !settings.drop.patterns.isEmpty, rejectionCounts[RowRejection.droppedCode] == nil {
       context.progress.say("warning: \(Self.nothingDropped)")
     }
-    finished = (contentDigest, rejectCounts)
+    finished = (contentDigest, rejectionCounts)
     try context.movesDatabases
       ? catalog.database.leaveLog() : catalog.database.writeLogBack()
     catalogConnection = nil
@@ -263,19 +263,19 @@ package final class Ingest: DivisibleStage {
   package func closeDatabases() { catalogConnection = nil }
 
   /// Where the catalog came out the same, later stages do not run again: what they rejected stays so.
-  private func keepLaterRejects(in catalog: CatalogDatabase, _ contentDigest: String) throws {
+  private func keepLaterRejections(in catalog: CatalogDatabase, _ contentDigest: String) throws {
     guard Folders.exists(finishedCatalogPath) else { return }
     do {
       let earlier = try CatalogDatabase(path: finishedCatalogPath, access: .readOnly)
       guard try earlier.contentDigest() == contentDigest else { return }
-      try catalog.takeOverRejects(from: earlier, exceptOf: Self.name)
+      try catalog.takeOverRejections(from: earlier, exceptOf: Self.name)
     } catch let error as CatalogError {
       context.progress.say("rejections by later stages are not kept: \(error)")
     }
   }
 
-  package func rejectCounts() throws -> [String: Int] {
-    try finished?.rejectCounts ?? catalog().rejectCountsByCode(stage: Self.name)
+  package func rejectionCounts() throws -> [String: Int] {
+    try finished?.rejectionCounts ?? catalog().rejectionCountsByCode(stage: Self.name)
   }
 
   package func findings() throws -> [String] {
@@ -283,16 +283,16 @@ package final class Ingest: DivisibleStage {
     try catalog.checkDigests()
     return try catalog.countsBySource().filter { !$0.isBalanced }.map {
       "\($0.path): \($0.rows) rows were read, but the catalog has \($0.pairs) pairs, "
-        + "\($0.listedPrompts) prompts and \($0.rejects) rejects from them"
+        + "\($0.listedPrompts) prompts and \($0.rejections) rejects from them"
     }
   }
 
-  private func checkRejects() throws {
+  private func checkRejections() throws {
     do {
-      try PipelineCore.checkRejects(
+      try PipelineCore.checkRejections(
         stage: Self.name, rejected: badRowCount, of: totalRowCount,
         limit: settings.maxRejectFraction,
-        example: try Funnel.commonestFault(in: try catalog()))
+        example: try Funnel.commonestRejection(in: try catalog()))
     } catch let error as PipelineError {
       // The error gives the commonest reason; these lines, all of them.
       for line in try Funnel.rejectLines(try catalog()) { context.progress.say(line) }

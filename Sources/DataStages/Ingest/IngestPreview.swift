@@ -102,13 +102,13 @@ public struct IngestPreview {
         (pair.row, "\"\(Self.shortened(pair.prompt))\": " + text(of: pair))
       }
       let prompts = contents.prompts.map { ($0.row, "\"\(Self.shortened($0.text))\", prompt only") }
-      let rejects = contents.rejects.map { reject in
+      let rejections = contents.rejections.map { rejection in
         (
-          reject.row,
-          "rejected, \(reject.code)\(reject.column.map { ", column \($0)" } ?? ""): \(reject.reason)"
+          rejection.row,
+          "rejected, \(rejection.code)\(rejection.column.map { ", column \($0)" } ?? ""): \(rejection.reason)"
         )
       }
-      return (pairs + prompts + rejects).sorted { $0.0 < $1.0 }.map { row, text in
+      return (pairs + prompts + rejections).sorted { $0.0 < $1.0 }.map { row, text in
         (path, row, "\(path): row \(row): \(text)")
       }
     }
@@ -132,8 +132,8 @@ public struct IngestPreview {
     _ draft: CatalogDraft, _ rowsRead: Int, _ funnel: [String]
   ) throws -> JSON {
     let counts = try draft.catalog.counts()
-    var rejects = JSON.Object()
-    for (code, count) in try draft.catalog.rejectCounts() { rejects[code] = .integer(count) }
+    var rejections = JSON.Object()
+    for (code, count) in try draft.catalog.rejectionCounts() { rejections[code] = .integer(count) }
     var pairs = JSON.Object()
     for (split, count) in try draft.catalog.pairCounts() { pairs[split] = .integer(count) }
     return [
@@ -145,7 +145,7 @@ public struct IngestPreview {
       "funnel": [
         "rows": .integer(draft.rowCount), "rows_read": .integer(rowsRead),
         "pairs": .integer(counts.pairs), "pairs_by_split": .object(pairs),
-        "prompts_alone": .integer(counts.listedPrompts), "rejects": .object(rejects),
+        "prompts_alone": .integer(counts.listedPrompts), "rejects": .object(rejections),
         "lines": .array(funnel.map { .string($0) }),
       ],
       "problems": .array(draft.problems.map { .string($0) }),

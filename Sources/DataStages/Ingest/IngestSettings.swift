@@ -90,8 +90,8 @@ extension IngestSettings {
     (onlyDifferent ? [.areDifferent] : []) + (onlyWithLabel == .always ? [.hasLabel] : [])
   }
 
-  /// Throws the fault of a row that a filter leaves out.
-  func filter(_ labels: RowLabels, split: String) throws(RowFault) {
+  /// Throws the rejection of a row that a filter leaves out.
+  func filter(_ labels: RowLabels, split: String) throws(RowRejection) {
     let needsLabel =
       switch onlyWithLabel {
       case .never: false

@@ -17,7 +17,7 @@ package struct LostSplits {
     let kept = try catalog.splits()
     for source in sources where !kept.contains(source.split) { counts[source.split] = [:] }
     let splits = Dictionary(sources.map { (ExactText($0.path), $0.split) }) { first, _ in first }
-    for (path, code, count) in try catalog.rejectCountsBySource() {
+    for (path, code, count) in try catalog.rejectionCountsBySource() {
       guard let split = splits[ExactText(path)] else { continue }
       counts[split]?[code, default: 0] += count
     }
@@ -64,7 +64,7 @@ package struct LostSplits {
   private static func filter(
     _ code: String, _ settings: IngestSettings
   ) -> (key: String, value: String, remedy: String)? {
-    switch RejectCode.isFiltered(code) ? code.dropFirst(RejectCode.filterPrefix.count) : ""
+    switch RejectionCode.isFiltered(code) ? code.dropFirst(RejectionCode.filterPrefix.count) : ""
     {
     case "tie":
       ("ingest.ties", settings.ties.rawValue, "add rows in which an image is preferred")

@@ -13,15 +13,15 @@ struct PairFilters {
   /// As published, `max_per_prompt` counts first, and `only_on_best` is a matter of what is trained on.
   func apply(to catalog: CatalogDatabase) throws {
     guard settings.onlyOnBest || settings.maxPerPrompt != nil else { return }
-    var rejects: [CatalogDatabase.PairReject] = []
+    var rejections: [CatalogDatabase.PairRejection] = []
     var replacements: [CatalogDatabase.ImageReplacement] = []
     for (split, _) in try catalog.pairCounts() {
       try catalog.forEachPromptGroup(inSplit: split) { group in
         var kept = group.pairs[...]
         if let limit = settings.maxPerPrompt {
-          rejects += kept.dropFirst(limit).map {
+          rejections += kept.dropFirst(limit).map {
             .init(
-              pair: $0.id, code: RejectCode.filterPrefix + "many-per-prompt",
+              pair: $0.id, code: RejectionCode.filterPrefix + "many-per-prompt",
               reason: "the prompt already has \(Spelled.count(limit, of: "rows"))")
           }
           kept = kept.prefix(limit)
@@ -37,16 +37,16 @@ struct PairFilters {
             case .replaced(let side, let image):
               replacements.append(.init(pair: pair.id, side: side, image: image))
             case .dropped(let reason):
-              rejects.append(
+              rejections.append(
                 .init(
-                  pair: pair.id, code: RejectCode.filterPrefix + "not-best", reason: reason))
+                  pair: pair.id, code: RejectionCode.filterPrefix + "not-best", reason: reason))
             }
           }
         }
       }
     }
     try catalog.replaceImages(replacements)
-    try catalog.rejectPairs(rejects, stage: Ingest.name)
+    try catalog.rejectPairs(rejections, stage: Ingest.name)
   }
 }
 

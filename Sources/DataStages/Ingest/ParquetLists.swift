@@ -7,7 +7,7 @@ final class ParquetLists {
   private let rowGroup: Int
   private let paths: ImagePaths
   /// The images of the row before the next one, which are asked for one by one.
-  private var last: [Result<EncodedImage, RowFault>] = []
+  private var last: [Result<EncodedImage, RowRejection>] = []
 
   init(
     _ file: ParquetFile, _ leaves: [RecordField: LeafColumn], rowGroup: Int, paths: ImagePaths
@@ -28,9 +28,9 @@ final class ParquetLists {
 
   /// Puts the lists of the next row into `row`.
   ///
-  /// - Throws: `RowFault` for an element that is not of the list's kind
+  /// - Throws: `RowRejection` for an element that is not of the list's kind
   func advance(_ row: inout ParquetRow) throws {
-    var fault: RowFault?
+    var rejection: RowRejection?
     for (field, cursor) in cursors {
       if field.kind == .imageList {
         row.imageLists[field] = try images(field, cursor)
@@ -38,7 +38,7 @@ final class ParquetLists {
         var numbers: [Double] = []
         let isThere = try cursor.forEachInNextRow { element in
           guard let number = try element?.number() else {
-            fault = RowFault(field, "bad-value", "an element of the list is null")
+            rejection = RowRejection(field, "bad-value", "an element of the list is null")
             return
           }
           // Longer ones are refused by their length.
@@ -48,13 +48,13 @@ final class ParquetLists {
         row.numberLists[field] = numbers
       }
     }
-    if let fault { throw fault }
+    if let rejection { throw rejection }
   }
 
   private func images(
     _ field: RecordField, _ cursor: ListCursor
-  ) throws -> [Result<EncodedImage, RowFault>] {
-    var images: [Result<EncodedImage, RowFault>] = []
+  ) throws -> [Result<EncodedImage, RowRejection>] {
+    var images: [Result<EncodedImage, RowRejection>] = []
     let isThere = try cursor.forEachInNextRow { element in
       guard images.count <= Record.imageLimit else { return }
       do throws(ImagePathError) {
@@ -63,7 +63,7 @@ final class ParquetLists {
         }
         images.append(.success(image))
       } catch {
-        images.append(.failure(RowFault(field, error)))
+        images.append(.failure(RowRejection(field, error)))
       }
     }
     try require(isThere, cursor)
@@ -85,7 +85,7 @@ final class ParquetLists {
   }
 
   /// The images of a row that ``stands(before:ofRowGroup:_:)`` says can be reached.
-  func images(ofRow row: Int) throws -> [Result<EncodedImage, RowFault>] {
+  func images(ofRow row: Int) throws -> [Result<EncodedImage, RowRejection>] {
     guard let (field, cursor) = cursors.first else { return [] }
     while cursor.nextRow <= row { last = try images(field, cursor) }
     return last

@@ -102,7 +102,7 @@ final class ParquetRecords: RecordFile {
 
   func forEachRow(
     inBlock block: Int, only field: RecordField?,
-    _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
+    _ body: (Int, Result<any RowValues, RowRejection>) throws -> Void
   ) throws {
     let asked = leaves.filter { field == nil || $0.key == field }
     let fields = asked.filter { !$0.value.isRepeated }.keys.sorted { $0.rawValue < $1.rawValue }
@@ -122,8 +122,8 @@ final class ParquetRecords: RecordFile {
       do {
         try lists.advance(&row)
         try body(number, .success(row))
-      } catch let fault as RowFault {
-        try body(number, .failure(fault))
+      } catch let rejection as RowRejection {
+        try body(number, .failure(rejection))
       }
       number += 1
     }

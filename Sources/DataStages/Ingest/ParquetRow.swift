@@ -6,7 +6,7 @@ struct ParquetRow: RowValues {
   let cursors: [RecordField: ColumnCursor]
   let pathCursors: [RecordField: ColumnCursor]
   /// The row's lists.
-  var imageLists: [RecordField: [Result<EncodedImage, RowFault>]] = [:]
+  var imageLists: [RecordField: [Result<EncodedImage, RowRejection>]] = [:]
   var numberLists: [RecordField: [Double]] = [:]
 
   func text(_ field: RecordField) throws -> String? {
@@ -32,7 +32,7 @@ struct ParquetRow: RowValues {
       let number = try row(field) { () throws(ParquetError) in try cursor.number() }
       return try number.map { number in
         guard let truth = SpelledValue.truth(number) else {
-          throw RowFault(field, "bad-value", "\(number) is not true, false, 1 or 0")
+          throw RowRejection(field, "bad-value", "\(number) is not true, false, 1 or 0")
         }
         return truth
       }
@@ -46,13 +46,13 @@ struct ParquetRow: RowValues {
         return try Self.image(cursor, paths: paths)
       }
     } catch {
-      throw RowFault(field, error)
+      throw RowRejection(field, error)
     }
     guard let cursor = pathCursors[field],
       let name = try row(field, { () throws(ParquetError) in try cursor.text() })
     else { return nil }
     do throws(ImagePathError) { return .file(path: try paths.path(name)) } catch {
-      throw RowFault(field, error)
+      throw RowRejection(field, error)
     }
   }
 
@@ -75,7 +75,7 @@ struct ParquetRow: RowValues {
     return try number(field).map { number in Int(exactly: number).map { "\($0)" } ?? "\(number)" }
   }
 
-  func images(_ field: RecordField) throws -> [Result<EncodedImage, RowFault>]? {
+  func images(_ field: RecordField) throws -> [Result<EncodedImage, RowRejection>]? {
     imageLists[field]
   }
 
@@ -87,7 +87,7 @@ struct ParquetRow: RowValues {
     let text = try row(field) { () throws(ParquetError) in try cursor.text() }
     guard let text, !text.isEmpty else { return nil }
     guard let value = read(text) else {
-      throw RowFault(field, "bad-value", "\"\(text.prefix(60))\" is not \(expected)")
+      throw RowRejection(field, "bad-value", "\"\(text.prefix(60))\" is not \(expected)")
     }
     return value
   }
@@ -100,7 +100,7 @@ struct ParquetRow: RowValues {
       return try read()
     } catch {
       guard case .value(_, _, _, _, let reason) = error else { throw error }
-      throw RowFault(field, field.kind == .text ? "bad-text" : "bad-value", reason)
+      throw RowRejection(field, field.kind == .text ? "bad-text" : "bad-value", reason)
     }
   }
 }

@@ -46,7 +46,7 @@ final class RankedImageRecords: RecordFile {
     self.starts = Set(starts)
   }
 
-  private static func rankingID(_ values: Result<any RowValues, RowFault>) -> String? {
+  private static func rankingID(_ values: Result<any RowValues, RowRejection>) -> String? {
     try? values.get().choice(.promptID)
   }
 
@@ -59,7 +59,7 @@ final class RankedImageRecords: RecordFile {
 
   func forEachRow(
     inBlock block: Int, only field: RecordField?,
-    _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
+    _ body: (Int, Result<any RowValues, RowRejection>) throws -> Void
   ) throws {
     let first = blockStarts[block]
     let end = first + blockRowCounts[block]
@@ -84,9 +84,9 @@ final class RankedImageRecords: RecordFile {
             return
           }
           try ranking?.append(entry)
-        } catch let fault as RowFault {
+        } catch let rejection as RowRejection {
           // The others of its ranking are compared without it.
-          try body(row, .failure(fault))
+          try body(row, .failure(rejection))
         }
       }
     }
@@ -95,7 +95,7 @@ final class RankedImageRecords: RecordFile {
 
   /// The prompts alone, each as often as its ranking has rows.
   private func forEachCaption(
-    from first: Int, to end: Int, _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
+    from first: Int, to end: Int, _ body: (Int, Result<any RowValues, RowRejection>) throws -> Void
   ) throws {
     let fileStarts = file.blockStarts
     for fileBlock in file.blockRowCounts.indices
@@ -119,10 +119,10 @@ private struct Ranking: RowValues {
 
     init(_ values: some RowValues, _ place: (rowGroup: Int, row: Int)) throws {
       self.place = place
-      guard try values.choice(.promptID) != nil else { throw RowFault.missing(.promptID) }
+      guard try values.choice(.promptID) != nil else { throw RowRejection.missing(.promptID) }
       caption = try Record.caption(values)
-      guard let rank = try values.number(.rank) else { throw RowFault.missing(.rank) }
-      guard let image = try values.image(.image) else { throw RowFault.missing(.image) }
+      guard let rank = try values.number(.rank) else { throw RowRejection.missing(.rank) }
+      guard let image = try values.image(.image) else { throw RowRejection.missing(.image) }
       self.rank = rank
       self.image = image
       annotator = try values.choice(.userID)
@@ -135,12 +135,13 @@ private struct Ranking: RowValues {
 
   var row: Int { entries[0].place.row }
 
-  mutating func append(_ entry: Entry) throws(RowFault) {
+  mutating func append(_ entry: Entry) throws(RowRejection) {
     guard entry.caption == entries[0].caption else {
-      throw RowFault(.caption, "bad-ranking", "its prompt differs from that of row \(row)")
+      throw RowRejection(.caption, "bad-ranking", "its prompt differs from that of row \(row)")
     }
     guard entries.count < Record.imageLimit else {
-      throw RowFault(.image, "bad-ranking", "its ranking has more than \(Record.imageLimit) images")
+      throw RowRejection(
+        .image, "bad-ranking", "its ranking has more than \(Record.imageLimit) images")
     }
     entries.append(entry)
   }
@@ -153,7 +154,7 @@ private struct Ranking: RowValues {
     field == .userID ? entries[0].annotator : nil
   }
 
-  func images(_ field: RecordField) throws -> [Result<EncodedImage, RowFault>]? {
+  func images(_ field: RecordField) throws -> [Result<EncodedImage, RowRejection>]? {
     entries.map { .success($0.image) }
   }
 

@@ -26,7 +26,7 @@ struct RecordImage {
   /// Nil for a source without images.
   var image: EncodedImage?
   /// What is wrong with it.
-  var fault: RowFault?
+  var rejection: RowRejection?
   /// Where it lies if in another row.
   var place: (rowGroup: Int, row: Int)?
 }
@@ -47,8 +47,8 @@ extension Record {
   /// Reads a row, asks the filters, and only then takes the images' bytes.
   ///
   /// - Parameters:
-  ///   - select: throws the fault of a row that is not wanted, by its caption and its images' identities
-  ///   - filter: throws the fault of a pair that is not wanted
+  ///   - select: throws the rejection of a row that is not wanted, by its caption and its images' identities
+  ///   - filter: throws the rejection of a pair that is not wanted
   init(
     _ values: some RowValues, _ source: any RecordFile,
     select: (_ caption: String, _ uids: [String]) throws -> Void,
@@ -77,20 +77,20 @@ extension Record {
     } else {
       try select(caption, [])
       let ranks = try Self.ranks(values)
-      guard let found = try values.images(.images) else { throw RowFault.missing(.images) }
+      guard let found = try values.images(.images) else { throw RowRejection.missing(.images) }
       guard found.count == ranks.count else {
-        throw RowFault(
+        throw RowRejection(
           .images, "bad-ranking",
           "\(Spelled.count(found.count, of: "images")), but \(Spelled.count(ranks.count, of: "ranks"))"
         )
       }
       guard found.count >= 2 else {
-        throw RowFault(
+        throw RowRejection(
           .images, "bad-ranking",
           "\(Spelled.count(found.count, of: "images")), and a ranking needs at least 2")
       }
       guard found.count <= Self.imageLimit else {
-        throw RowFault(
+        throw RowRejection(
           .images, "bad-ranking", "\(found.count) images, more than \(Self.imageLimit)")
       }
       images = found.enumerated().map { index, image in
@@ -99,7 +99,9 @@ extension Record {
         let column = source.plan.name(of: field)
         var record = RecordImage(
           field: field, column: place == nil ? "\(column)[\(index)]" : column, place: place)
-        do throws(RowFault) { record.image = try image.get() } catch { record.fault = error }
+        do throws(RowRejection) { record.image = try image.get() } catch {
+          record.rejection = error
+        }
         return record
       }
       comparisons = Self.comparisons(of: ranks, weight: try Self.weight(values))
@@ -127,9 +129,9 @@ extension Record {
   }
 
   static func caption(_ values: some RowValues) throws -> String {
-    guard let caption = try values.text(.caption) else { throw RowFault.missing(.caption) }
+    guard let caption = try values.text(.caption) else { throw RowRejection.missing(.caption) }
     guard caption.utf8.count <= captionByteLimit else {
-      throw RowFault(
+      throw RowRejection(
         .caption, "long-caption", "\(caption.utf8.count) bytes, more than \(captionByteLimit)")
     }
     return caption
@@ -138,12 +140,12 @@ extension Record {
   private static func weight(_ values: some RowValues) throws -> Double {
     let examples = try values.number(.examplesPerPrompt) ?? 1
     guard examples >= 1, examples <= 1e9 else {
-      throw RowFault(
+      throw RowRejection(
         .examplesPerPrompt, "bad-count", "\(examples) rows per prompt, expected at least 1")
     }
     let weight = try values.number(.weight) ?? 1
     guard weight > 0, weight <= 1e9 else {
-      throw RowFault(.weight, "bad-weight", "\(weight), expected a number above 0")
+      throw RowRejection(.weight, "bad-weight", "\(weight), expected a number above 0")
     }
     return weight / examples
   }
@@ -151,9 +153,9 @@ extension Record {
   /// Ranks, 1 being the best; preferences, of which the highest is, count from the other end.
   private static func ranks(_ values: some RowValues) throws -> [Double] {
     let ranks = try values.numbers(.ranks) ?? values.numbers(.preferences)?.map { -$0 }
-    guard let ranks else { throw RowFault.missing(.ranks) }
+    guard let ranks else { throw RowRejection.missing(.ranks) }
     guard ranks.allSatisfy(\.isFinite) else {
-      throw RowFault(.ranks, "bad-ranking", "a rank is not a finite number")
+      throw RowRejection(.ranks, "bad-ranking", "a rank is not a finite number")
     }
     return ranks
   }
@@ -163,14 +165,14 @@ extension Record {
     _ values: some RowValues, _ field: RecordField, hasImages: Bool
   ) throws -> String? {
     if let uid = try values.text(field), !uid.isEmpty { return uid }
-    guard hasImages else { throw RowFault.missing(field) }
+    guard hasImages else { throw RowRejection.missing(field) }
     return nil
   }
 
   private static func image(
     _ values: some RowValues, _ field: RecordField
   ) throws -> EncodedImage {
-    guard let image = try values.image(field) else { throw RowFault.missing(field) }
+    guard let image = try values.image(field) else { throw RowRejection.missing(field) }
     return image
   }
 }
@@ -200,7 +202,7 @@ extension RowGroupContents.Provenance {
   private static func ifReadable<Value>(_ read: () throws -> Value?) throws -> Value? {
     do {
       return try read()
-    } catch is RowFault {
+    } catch is RowRejection {
       return nil
     }
   }

@@ -13,12 +13,12 @@ protocol RecordFile: AnyObject {
   func columnProblems() -> [any Error]
 
   /// Calls `body` with each row of a block, in order, and its number in the file; a record that cannot
-  /// be parsed is a fault.
+  /// be parsed is a rejection.
   ///
   /// - Parameter only: the field that is asked for, so that the others need not be read; nil: all
   func forEachRow(
     inBlock block: Int, only field: RecordField?,
-    _ body: (Int, Result<any RowValues, RowFault>) throws -> Void) throws
+    _ body: (Int, Result<any RowValues, RowRejection>) throws -> Void) throws
 
   /// An image that a row of a block holds or names.
   func image(block: Int, row: Int, column: String) throws -> EncodedImage
@@ -38,7 +38,7 @@ extension RecordFile {
   }
 
   func forEachRow(
-    inBlock block: Int, _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
+    inBlock block: Int, _ body: (Int, Result<any RowValues, RowRejection>) throws -> Void
   ) throws {
     try forEachRow(inBlock: block, only: nil, body)
   }
@@ -47,7 +47,7 @@ extension RecordFile {
   func forEachCaption(_ body: (String) -> Void) throws {
     for block in blockRowCounts.indices {
       try forEachRow(inBlock: block, only: .caption) { _, values in
-        do { body(try Record.caption(try values.get())) } catch is RowFault {}
+        do { body(try Record.caption(try values.get())) } catch is RowRejection {}
       }
     }
   }

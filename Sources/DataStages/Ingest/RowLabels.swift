@@ -36,9 +36,9 @@ struct RowLabels {
       return
     }
     guard hasLabel else { return }
-    guard let first else { throw RowFault.missing(.label0) }
-    guard let second else { throw RowFault.missing(.label1) }
-    throw RowFault(
+    guard let first else { throw RowRejection.missing(.label0) }
+    guard let second else { throw RowRejection.missing(.label1) }
+    throw RowRejection(
       .label0, "bad-label", "(\(first), \(second)) is not (1, 0), (0, 1) or (0.5, 0.5)")
   }
 
@@ -46,10 +46,10 @@ struct RowLabels {
   ///
   /// An even vote is a tie.
   private mutating func read(votes values: some RowValues) throws {
-    guard let first = try values.number(.votes0) else { throw RowFault.missing(.votes0) }
-    guard let second = try values.number(.votes1) else { throw RowFault.missing(.votes1) }
+    guard let first = try values.number(.votes0) else { throw RowRejection.missing(.votes0) }
+    guard let second = try values.number(.votes1) else { throw RowRejection.missing(.votes1) }
     guard first >= 0, second >= 0, (first + second).isFinite, first + second > 0 else {
-      throw RowFault(.votes0, "bad-votes", "(\(first), \(second)) are not valid vote counts")
+      throw RowRejection(.votes0, "bad-votes", "(\(first), \(second)) are not valid vote counts")
     }
     guard first != second else {
       (label0, label1) = (0.5, 0.5)
@@ -61,7 +61,7 @@ struct RowLabels {
 
   private mutating func read(preferred values: some RowValues, _ plan: ColumnPlan) throws {
     guard let text = try values.choice(.preferred), !text.isEmpty else {
-      guard !hasLabel else { throw RowFault.missing(.preferred) }
+      guard !hasLabel else { throw RowRejection.missing(.preferred) }
       return
     }
     let names = (plan.name(of: .image0), plan.name(of: .image1))
@@ -71,7 +71,7 @@ struct RowLabels {
     let second = [names.1.lowercased(), ends.1]
     // Of names that the user chose, a 1 may be the end of the first or the number of the second.
     if ["0", "1"].contains(word), Self.isAmbiguous(word, names) {
-      throw RowFault(
+      throw RowRejection(
         .preferred, "bad-label",
         "\"\(text.prefix(60))\" is ambiguous: a number from 0, or the end of \(names.0) or \(names.1); write "
           + Self.words(names, ends))
@@ -84,7 +84,7 @@ struct RowLabels {
     } else if ["tie", "both", "none", "equal", "0.5", "-1"].contains(word) {
       (label0, label1) = (0.5, 0.5)
     } else {
-      throw RowFault(
+      throw RowRejection(
         .preferred, "bad-label",
         "\"\(text.prefix(60))\" is not one of " + Self.words(names, ends)
           + (word == "2"

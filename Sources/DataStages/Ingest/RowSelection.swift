@@ -75,7 +75,7 @@ struct RowSelection {
 
   private func rowLimit(of path: String) -> Int? { rowLimits.map { $0[ExactText(path)] ?? 0 } }
 
-  func check(row: Int, of path: String) throws(RowFault) {
+  func check(row: Int, of path: String) throws(RowRejection) {
     if let limit = rowLimit(of: path), row >= limit {
       throw .filtered(nil, "limit", "beyond ingest.limit")
     }
@@ -83,32 +83,32 @@ struct RowSelection {
       throw .filtered(nil, "not-kept", "not listed in ingest.keep")
     }
     if let drop, drop.isWhole(row, path) {
-      throw .filtered(nil, RowFault.dropped, "listed in ingest.drop")
+      throw .filtered(nil, RowRejection.dropped, "listed in ingest.drop")
     }
   }
 
   /// The same for one of several pairs of a row.
-  func check(row: Int, part: Int, of path: String) throws(RowFault) {
+  func check(row: Int, part: Int, of path: String) throws(RowRejection) {
     if let keep, keep.isOfRows, !keep.hasRow(row, part, path) {
       throw .filtered(nil, "not-kept", "not listed in ingest.keep")
     }
     if let drop, drop.hasRow(row, part, path) {
-      throw .filtered(nil, RowFault.dropped, "listed in ingest.drop")
+      throw .filtered(nil, RowRejection.dropped, "listed in ingest.drop")
     }
   }
 
-  func check(caption: String) throws(RowFault) {
+  func check(caption: String) throws(RowRejection) {
     guard let prompts, !prompts.contains(SHA256.hexDigest(of: Array(caption.utf8))) else { return }
     throw .filtered(.caption, "limit", "its prompt is not in the sample of ingest.limit")
   }
 
   /// - Parameter uids: of both images
-  func check(uids: [String]) throws(RowFault) {
+  func check(uids: [String]) throws(RowRejection) {
     if let keep, !keep.isOfRows, !uids.allSatisfy(keep.uids.contains) {
       throw .filtered(nil, "not-kept", "an image is not listed in ingest.keep")
     }
     if let drop, uids.contains(where: drop.uids.contains) {
-      throw .filtered(nil, RowFault.dropped, "an image is listed in ingest.drop")
+      throw .filtered(nil, RowRejection.dropped, "an image is listed in ingest.drop")
     }
   }
 }

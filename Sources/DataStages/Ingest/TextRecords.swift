@@ -34,7 +34,7 @@ final class TextRecords: RecordFile {
   /// The header of a `csv` or `tsv` file, and whether its fields stand between spaces.
   private let header: [String]
   private let isSpaced: Bool
-  private var lastBlock: (index: Int, rows: [Result<TextRow, RowFault>])?
+  private var lastBlock: (index: Int, rows: [Result<TextRow, RowRejection>])?
 
   init(path: String, form: Form, options: ReadingOptions) throws {
     let file = try RegularFile(path: path)
@@ -90,7 +90,7 @@ final class TextRecords: RecordFile {
 
   func forEachRow(
     inBlock block: Int, only field: RecordField?,
-    _ body: (Int, Result<any RowValues, RowFault>) throws -> Void
+    _ body: (Int, Result<any RowValues, RowRejection>) throws -> Void
   ) throws {
     let start = blockStarts[block]
     for (index, row) in try rows(ofBlock: block).enumerated() {
@@ -109,14 +109,14 @@ final class TextRecords: RecordFile {
 
   // MARK: - Parsing
 
-  private func rows(ofBlock block: Int) throws -> [Result<TextRow, RowFault>] {
+  private func rows(ofBlock block: Int) throws -> [Result<TextRow, RowRejection>] {
     if let lastBlock, lastBlock.index == block { return lastBlock.rows }
     let rows = try parse(block)
     lastBlock = (block, rows)
     return rows
   }
 
-  private func parse(_ index: Int) throws -> [Result<TextRow, RowFault>] {
+  private func parse(_ index: Int) throws -> [Result<TextRow, RowRejection>] {
     if form == .json {
       let start = index * TextBlocks.rowLimit
       return elements[start..<start + blockRowCounts[index]].map(row)
@@ -137,17 +137,17 @@ final class TextRecords: RecordFile {
         let line =
           block.lineCount + bytes[..<record.startIndex].count { $0 == UInt8(ascii: "\n") } + 1
         return .failure(
-          RowFault(nil, "unreadable-record", "line \(line), column \(column): \(problem)"))
+          RowRejection(nil, "unreadable-record", "line \(line), column \(column): \(problem)"))
       } catch {
-        return .failure(RowFault(nil, "unreadable-record", "\(error)"))
+        return .failure(RowRejection(nil, "unreadable-record", "\(error)"))
       }
     }
   }
 
-  private func row(_ value: JSON) -> Result<TextRow, RowFault> {
+  private func row(_ value: JSON) -> Result<TextRow, RowRejection> {
     if let object = value.object { return .success(row(object)) }
     if let prompt = value.string { return .success(row(prompt: prompt)) }
-    return .failure(RowFault(nil, "unreadable-record", "\(value.kind), not an object"))
+    return .failure(RowRejection(nil, "unreadable-record", "\(value.kind), not an object"))
   }
 
   private func row(_ object: JSON.Object) -> TextRow {
@@ -160,23 +160,23 @@ final class TextRecords: RecordFile {
     return row(object)
   }
 
-  private func line(_ record: ArraySlice<UInt8>) -> Result<TextRow, RowFault> {
+  private func line(_ record: ArraySlice<UInt8>) -> Result<TextRow, RowRejection> {
     guard let text = String(validating: record, as: UTF8.self) else {
-      return .failure(RowFault(nil, "unreadable-record", "the line is not UTF-8"))
+      return .failure(RowRejection(nil, "unreadable-record", "the line is not UTF-8"))
     }
     return .success(row(prompt: SpelledValue.trimmed(text)))
   }
 
   private func fields(
     _ record: ArraySlice<UInt8>, _ separator: UInt8
-  ) -> Result<TextRow, RowFault> {
+  ) -> Result<TextRow, RowRejection> {
     guard var fields = delimitedFields(record, separator: separator) else {
-      return .failure(RowFault(nil, "unreadable-record", Self.fault(of: record)))
+      return .failure(RowRejection(nil, "unreadable-record", Self.rejection(of: record)))
     }
     if isSpaced { fields = fields.map(SpelledValue.trimmed) }
     guard fields.count == header.count else {
       return .failure(
-        RowFault(
+        RowRejection(
           nil, "unreadable-record", "\(fields.count) fields, but the header has \(header.count)"))
     }
     var object = JSON.Object()
@@ -206,7 +206,7 @@ final class TextRecords: RecordFile {
   }
 
   /// Why the fields of a record cannot be told apart.
-  private static func fault(of record: ArraySlice<UInt8>) -> String {
+  private static func rejection(of record: ArraySlice<UInt8>) -> String {
     String(validating: record, as: UTF8.self) == nil
       ? "not UTF-8; convert the file, for example: iconv -f LATIN1 -t UTF-8 IN > OUT"
       : "a quotation mark is not closed, or is inside a field"
@@ -241,7 +241,7 @@ final class TextRecords: RecordFile {
     }
     guard let header = delimitedFields(record, separator: separator) else {
       throw SourceError.malformed(
-        path: file.path, reason: "the header cannot be read: \(fault(of: record))")
+        path: file.path, reason: "the header cannot be read: \(rejection(of: record))")
     }
     return header
   }

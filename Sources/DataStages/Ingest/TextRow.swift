@@ -52,10 +52,10 @@ struct TextRow: RowValues {
 
   func image(_ field: RecordField) throws -> EncodedImage? {
     guard let value = value(field) else { return nil }
-    do throws(ImagePathError) { return try image(value) } catch { throw RowFault(field, error) }
+    do throws(ImagePathError) { return try image(value) } catch { throw RowRejection(field, error) }
   }
 
-  func images(_ field: RecordField) throws -> [Result<EncodedImage, RowFault>]? {
+  func images(_ field: RecordField) throws -> [Result<EncodedImage, RowRejection>]? {
     guard let value = value(field) else { return nil }
     guard let elements = value.array else { throw wrongKind(field, value, "a list of images") }
     return elements.map { element in
@@ -63,7 +63,7 @@ struct TextRow: RowValues {
         guard let image = try image(element) else { throw .nothing }
         return .success(image)
       } catch {
-        return .failure(RowFault(field, error))
+        return .failure(RowRejection(field, error))
       }
     }
   }
@@ -99,7 +99,7 @@ struct TextRow: RowValues {
     return .file(path: try paths.path(path))
   }
 
-  private func wrongKind(_ field: RecordField, _ value: JSON, _ expected: String) -> RowFault {
-    RowFault(field, "bad-value", "\(value.text().prefix(60)) is not \(expected)")
+  private func wrongKind(_ field: RecordField, _ value: JSON, _ expected: String) -> RowRejection {
+    RowRejection(field, "bad-value", "\(value.text().prefix(60)) is not \(expected)")
   }
 }

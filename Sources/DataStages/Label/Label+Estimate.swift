@@ -18,7 +18,7 @@ extension Label: Estimating {
     let (batch, side) = (settings.batch, model.configuration.imageSize)
     plan.run(times: Double(scale.volume.images) / Double(batch)) {
       Self.vectors(
-        ofPictures: Tensor(repeating: 0, shape: [batch, side, side, 3]), model.pictures)
+        ofImages: Tensor(repeating: 0, shape: [batch, side, side, 3]), model.pictures)
     }
     let ids = [[Int]](
       repeating: [Int](repeating: 0, count: model.configuration.text.tokens), count: batch)

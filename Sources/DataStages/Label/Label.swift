@@ -7,7 +7,7 @@ import PipelineCore
 import PreferenceModels
 import StageSupport
 
-/// Has a CLIP model such as PickScore say which picture of each comparison it prefers.
+/// Has a CLIP model such as PickScore say which image of each comparison it prefers.
 ///
 /// The labels are those that Stable Diffusion XL's preference model was published with; stage `shard`
 /// takes them where it is told to.
@@ -21,7 +21,7 @@ package final class Label: DivisibleStage {
   static let unit = "embeddings"
   static let usesDevice = true
   static let settingsWithoutEffect: Set<String> = ["scorer"]
-  static let places = [ScoredLabels.fileName]
+  static let ownPaths = [ScoredLabels.fileName]
   static let caches = [CacheDatabase.fileName]
   static let databases = [CacheDatabase.fileName]
 
@@ -86,7 +86,7 @@ package final class Label: DivisibleStage {
     case .images(let ids):
       let images = try ids.compactMap { try open.catalog.image(id: $0) }
       contents = images.map(\.sha256)
-      vectors = try pictures(images, open.images, model.pictures)
+      vectors = try imageVectors(images, open.images, model.pictures)
     case .prompts(let prompts):
       contents = prompts.map(\.sha256)
       let ids = try prompts.map { try open.tokenizer.encode($0.text) }
@@ -100,9 +100,9 @@ package final class Label: DivisibleStage {
     }
   }
 
-  /// Embeddings of clean pictures, as CLIP's own processor shows them.
-  private func pictures(
-    _ images: [ImageRecord], _ source: ImageSource, _ model: PictureScorer
+  /// Embeddings of clean images, as CLIP's own processor shows them.
+  private func imageVectors(
+    _ images: [ImageRecord], _ source: ImageSource, _ model: ImageScorer
   ) throws -> Tensor {
     let side = model.configuration.imageSize
     var limits = ImageLimits()
@@ -113,15 +113,15 @@ package final class Label: DivisibleStage {
         .croppedToCenter(width: side, height: side).normalizedPixels()
     }
     return Self.vectors(
-      ofPictures: Tensor(pixels.flatMap { $0 }, shape: [images.count, side, side, 3]), model)
+      ofImages: Tensor(pixels.flatMap { $0 }, shape: [images.count, side, side, 3]), model)
   }
 
   /// Of `[batch, side, side, 3]` in -1...1.
-  static func vectors(ofPictures pictures: Tensor, _ model: PictureScorer) -> Tensor {
+  static func vectors(ofImages images: Tensor, _ model: ImageScorer) -> Tensor {
     withoutGradients {
       model.embedding(
-        of: model.normalized(pictures.scaled(by: 0.5, adding: 0.5)),
-        timesteps: [Float](repeating: 0, count: pictures.shape[0]))
+        of: model.normalized(images.scaled(by: 0.5, adding: 0.5)),
+        timesteps: [Float](repeating: 0, count: images.shape[0]))
     }
   }
 
@@ -146,16 +146,16 @@ package final class Label: DivisibleStage {
       path: context.workspace.path(CatalogDatabase.fileName),
       access: context.isPart ? .immutable : .readOnly)
     try catalog.checkDigests()
-    let encodings = try Encodings(context)
+    let encoderIdentity = try EncoderIdentity(context)
     let identities = try inputs().map(\.identity).joined(separator: "\n")
     let opened = Connections(
       catalog: catalog,
       cache: try .writable(context),
-      images: ImageSource(catalog), tokenizer: try encodings.model.tokenizer(),
+      images: ImageSource(catalog), tokenizer: try encoderIdentity.model.tokenizer(),
       labels: ScoredLabels(
         settings, width: try scorer.preferenceConfiguration().projectionWidth,
         fingerprint: SHA256.hexDigest(of: Array(identities.utf8)),
-        tokenizer: encodings.tokenizerFingerprint))
+        tokenizer: encoderIdentity.tokenizerFingerprint))
     connections = opened
     return opened
   }

@@ -14,11 +14,11 @@ import StageSupport
 struct ScoredLabels {
   static let fileName = "labels.json"
 
-  /// Unit vectors of pictures.
+  /// Unit vectors of images.
   var image: CacheDatabase.Encoder
-  /// Unit vectors of prompts times the model's own scale: a score is the product with a picture's.
+  /// Unit vectors of prompts times the model's own scale: a score is the product with an image's.
   var text: CacheDatabase.Encoder
-  /// The difference of probabilities up to which two pictures tie.
+  /// The difference of probabilities up to which two images tie.
   var gap: Float
 
   init(_ settings: LabelSettings, width: Int, fingerprint: String, tokenizer: String) {
@@ -31,13 +31,13 @@ struct ScoredLabels {
     gap = settings.gap
   }
 
-  /// The labels of a comparison of two pictures for a prompt, each by the digest of its content.
+  /// The labels of a comparison of two images for a prompt, each by the digest of its content.
   func callAsFunction(
     _ first: String, _ second: String, prompt: String, _ cache: CacheDatabase
   ) throws -> (first: Float, second: Float) {
     let prompt = try vector(prompt, text, cache)
-    func score(_ picture: String) throws -> Float {
-      zip(try vector(picture, image, cache), prompt).reduce(0) { $0 + $1.0 * $1.1 }
+    func score(_ digest: String) throws -> Float {
+      zip(try vector(digest, image, cache), prompt).reduce(0) { $0 + $1.0 * $1.1 }
     }
     return Self.labels(try score(first), try score(second), gap: gap)
   }

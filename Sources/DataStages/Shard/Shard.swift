@@ -39,7 +39,7 @@ package final class Shard: DivisibleStage {
     reads = labels.union([.catalog, .encodings])
   }
 
-  static let places = ["shards/"]
+  static let ownPaths = ["shards/"]
   static let fileNames = ["shards/*-of-*.safetensors", "shards/\(ShardIndex.fileName)"]
   private var folder: String { context.output("shards") }
   private var indexPath: String { "\(folder)/\(ShardIndex.fileName)" }
@@ -57,7 +57,7 @@ package final class Shard: DivisibleStage {
     let cache = try CacheDatabase(
       path: context.workspace.path(CacheDatabase.fileName), access: access)
     let source = try ShardSource(
-      try Encodings(context), catalog, cache,
+      try EncoderIdentity(context), catalog, cache,
       labels: settings.labels == .model
         ? ScoredLabels(contentsOf: context.workspace.path(ScoredLabels.fileName)) : nil)
     plan = try ShardPlan(catalog, source, settings: settings)
@@ -100,7 +100,7 @@ package final class Shard: DivisibleStage {
   /// Reads back what was written, in this run or before, and notes it in the index.
   func finish() throws {
     guard let source else { preconditionFailure("finish comes after pendingItems") }
-    let encodings = source.encodings
+    let encoderIdentity = source.encoderIdentity
     let shards = try plan.shards.map { shard in
       let path = "\(folder)/\(shard.fileName)"
       let reader = try ShardReader(path: path, layout: source.layout)
@@ -110,13 +110,14 @@ package final class Shard: DivisibleStage {
         imageCount: reader.imageCount, pairCount: reader.pairCount)
     }
     let index = ShardIndex(
-      layout: source.layout, scalingFactor: encodings.scalingFactor,
+      layout: source.layout, scalingFactor: encoderIdentity.scalingFactor,
       fingerprints: [
-        "autoencoder": encodings.image.fingerprint, "text_encoder": encodings.text.fingerprint,
-        "tokenizer": encodings.tokenizerFingerprint,
+        "autoencoder": encoderIdentity.image.fingerprint,
+        "text_encoder": encoderIdentity.text.fingerprint,
+        "tokenizer": encoderIdentity.tokenizerFingerprint,
       ],
       settings: [
-        "size": .integer(encodings.size), "labels": .string(settings.labels.rawValue),
+        "size": .integer(encoderIdentity.size), "labels": .string(settings.labels.rawValue),
       ], shards: shards)
     try index.save(to: indexPath)
   }

@@ -6,7 +6,7 @@ import Shards
 
 /// Gathers what belongs into a shard from the catalog and the cache.
 struct ShardSource {
-  let encodings: Encodings
+  let encoderIdentity: EncoderIdentity
   let layout: ShardLayout
   private let catalog: CatalogDatabase
   private let cache: CacheDatabase
@@ -19,33 +19,37 @@ struct ShardSource {
   /// Three numbers of 8 bytes, three of 4.
   static let pairByteCount = 36
   /// An image's latent and its log-variance where there is one.
-  var latentByteCount: Int { encodings.image.byteCount }
+  var latentByteCount: Int { encoderIdentity.image.byteCount }
   /// Without the text.
-  var promptByteCount: Int { encodings.text.byteCount + 8 * layout.tokens + 9 }
+  var promptByteCount: Int { encoderIdentity.text.byteCount + 8 * layout.tokens + 9 }
 
   init(
-    _ encodings: Encodings, _ catalog: CatalogDatabase, _ cache: CacheDatabase,
+    _ encoderIdentity: EncoderIdentity, _ catalog: CatalogDatabase, _ cache: CacheDatabase,
     labels: ScoredLabels?
   ) throws {
     self.labels = labels
-    self.encodings = encodings
+    self.encoderIdentity = encoderIdentity
     self.catalog = catalog
     self.cache = cache
-    tokenizer = try encodings.model.tokenizer()
-    let latent = encodings.latentShape
+    tokenizer = try encoderIdentity.model.tokenizer()
+    let latent = encoderIdentity.latentShape
     layout = ShardLayout(
       latentChannels: latent[0], latentHeight: latent[1], latentWidth: latent[2],
-      tokens: encodings.prompt.tokens, textWidth: encodings.prompt.width,
-      hasLogVariance: encodings.hasLogVariance,
-      pooledText: encodings.prompt.pooledWidth.map {
-        // Training sees every picture as one of its own size, from its corner.
+      tokens: encoderIdentity.prompt.tokens, textWidth: encoderIdentity.prompt.width,
+      hasLogVariance: encoderIdentity.hasLogVariance,
+      pooledText: encoderIdentity.prompt.pooledWidth.map {
+        // Training sees every image as one of its own size, from its corner.
         .init(
-          width: $0, sizes: [encodings.size, encodings.size, 0, 0, encodings.size, encodings.size])
+          width: $0,
+          sizes: [
+            encoderIdentity.size, encoderIdentity.size, 0, 0, encoderIdentity.size,
+            encoderIdentity.size,
+          ])
       })
     emptyValue =
-      encodings.prompt.isEmptyPromptZero
-      ? [UInt8](repeating: 0, count: encodings.text.byteCount)
-      : try Self.value(of: SHA256.hexDigest(of: []), from: encodings.text, cache)
+      encoderIdentity.prompt.isEmptyPromptZero
+      ? [UInt8](repeating: 0, count: encoderIdentity.text.byteCount)
+      : try Self.value(of: SHA256.hexDigest(of: []), from: encoderIdentity.text, cache)
   }
 
   /// Whether the bytes of both images of a pair are known, so that both have latents.
@@ -53,7 +57,7 @@ struct ShardSource {
   /// - Throws: `CatalogError.damagedEntry` where stage `encode` has made one and it is gone
   func isComplete(_ pair: PairRecord) throws -> Bool {
     guard let first = pair.image0.sha256, let second = pair.image1.sha256 else { return false }
-    for digest in [first, second] where try !cache.contains(digest, from: encodings.image) {
+    for digest in [first, second] where try !cache.contains(digest, from: encoderIdentity.image) {
       throw CatalogError.damagedEntry(
         path: cache.database.path, content: digest, reason: "it is missing")
     }
@@ -69,7 +73,7 @@ struct ShardSource {
     let listed = try catalog.listedPromptIDs(inSplit: shard.sourceSplit)
     for id in shard.prompts {
       guard let prompt = try catalog.prompt(id: id) else { continue }
-      let value = try Self.value(of: prompt.sha256, from: encodings.text, cache)
+      let value = try Self.value(of: prompt.sha256, from: encoderIdentity.text, cache)
       contents.addPrompt(
         prompt.text, isListed: listed.contains(id), inputIDs: try tokenizer.encode(prompt.text),
         embedding: Array(value.prefix(embeddingSize)),
@@ -105,7 +109,7 @@ struct ShardSource {
   ) throws -> Int {
     let digest = image.sha256 ?? ""
     if let number = numbers[digest] { return number }
-    let value = try Self.value(of: digest, from: encodings.image, cache)
+    let value = try Self.value(of: digest, from: encoderIdentity.image, cache)
     let half = layout.latentCount * 2
     let number = contents.addImage(
       latent: Array(value.prefix(half)), logVariance: Array(value.dropFirst(half)))

@@ -1,7 +1,7 @@
 public import Autograd
 public import NN
 
-/// The variational autoencoder between pictures and latents.
+/// The variational autoencoder between images and latents.
 ///
 /// - Keys: as diffusers' `AutoencoderKL` names them
 /// - Source: Rombach et al. 2022, arXiv 2112.10752, section 3.1
@@ -19,7 +19,7 @@ public struct Autoencoder {
   /// Pixels of a tile's side at most: its part of the working memory stays below a gigabyte.
   static let largestTile = 512
 
-  /// Has larger pictures made tile by tile: less memory, and not quite the same pictures.
+  /// Has larger images made tile by tile: less memory, and not quite the same images.
   public mutating func useTiles() {
     let side = min(configuration.sampleSize, Self.largestTile)
     let latentSide = max(1, side / configuration.reduction)
@@ -27,19 +27,19 @@ public struct Autoencoder {
     decoder.tiles = Tiles(inputSide: latentSide, outputSide: side)
   }
 
-  /// The pictures of scaled latents, `[batch, height, width, 3]`, about -1...1.
+  /// The images of scaled latents, `[batch, height, width, 3]`, about -1...1.
   ///
   /// - Throws: `NonFiniteError`
-  public func pictures(of latents: Tensor) throws -> Tensor {
+  public func images(of latents: Tensor) throws -> Tensor {
     try withoutGradients {
       try decoder(latents.scaled(by: 1 / configuration.scalingFactor))
         .requiringFinite("vae, decoding")
     }
   }
 
-  /// Pixels that go through the network together, unless a single picture has more: those of one
-  /// picture of 512 x 512 fill all processors, and several would only take memory.
-  public static let placesAtOnce = 512 * 512
+  /// Pixels that go through the network together, unless a single image has more: those of one
+  /// image of 512 x 512 fill all processors, and several would only take memory.
+  public static let positionsAtOnce = 512 * 512
 
   /// A diagonal Gaussian over latents.
   public struct Posterior {
@@ -50,7 +50,7 @@ public struct Autoencoder {
   }
 }
 
-/// From pictures to the distribution of their latents.
+/// From images to the distribution of their latents.
 public struct Encoder {
   let inputConvolution: Conv2d
   let blocks: [(resnets: [ResnetBlock], downsampler: Downsampler?)]
@@ -98,8 +98,8 @@ public struct Encoder {
 
   /// - Parameter image: `[batch, height, width, 3]` in -1...1
   public func callAsFunction(_ image: Tensor) -> Autoencoder.Posterior {
-    let places = image.shape[1] * image.shape[2]
-    let moments = inSlices(image, of: Autoencoder.placesAtOnce / max(1, places)) { slice in
+    let positions = image.shape[1] * image.shape[2]
+    let moments = inSlices(image, of: Autoencoder.positionsAtOnce / max(1, positions)) { slice in
       tiles?(slice, self.moments) ?? self.moments(slice)
     }
     let parts = moments.split(axis: 3, into: 2)
@@ -118,7 +118,7 @@ public struct Encoder {
   }
 }
 
-/// From latents to pictures.
+/// From latents to images.
 public struct Decoder {
   let postQuantConvolution: Conv2d?
   let inputConvolution: Conv2d
@@ -160,10 +160,10 @@ public struct Decoder {
 
   /// - Parameter latents: `[batch, height, width, latentChannels]`, already divided by the
   ///   scaling factor
-  /// - Returns: pictures `[batch, 2^n height, 2^n width, 3]`, about -1...1
+  /// - Returns: images `[batch, 2^n height, 2^n width, 3]`, about -1...1
   public func callAsFunction(_ latents: Tensor) -> Tensor {
-    let places = latents.shape[1] * latents.shape[2] << (2 * (blocks.count - 1))
-    return inSlices(latents, of: Autoencoder.placesAtOnce / max(1, places)) { slice in
+    let positions = latents.shape[1] * latents.shape[2] << (2 * (blocks.count - 1))
+    return inSlices(latents, of: Autoencoder.positionsAtOnce / max(1, positions)) { slice in
       tiles?(slice, decoded) ?? decoded(slice)
     }
   }

@@ -11,7 +11,7 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
   public var hasMiddleAttention: Bool
   public var hasQuantConvolution: Bool
   public var hasPostQuantConvolution: Bool
-  /// Height and width of the pictures that it was made for.
+  /// Height and width of the images that it was made for.
   public var sampleSize: Int
   /// Latents are multiplied by this before they are noised.
   public var scalingFactor: Float
@@ -51,6 +51,6 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
     try json.requireMultiples("block_out_channels", channels, of: groups, "norm_num_groups")
   }
 
-  /// How many times smaller latents are than pictures, in height and in width.
+  /// How many times smaller latents are than images, in height and in width.
   public var reduction: Int { 1 << (channels.count - 1) }
 }

@@ -1,6 +1,6 @@
 import Autograd
 
-/// A network run on overlapping parts of a picture, one at a time, whose results are blended where they
+/// A network run on overlapping parts of an image, one at a time, whose results are blended where they
 /// overlap.
 ///
 /// Parts do not see each other, so the result differs a little from that of the whole; it is the one that

@@ -12,7 +12,7 @@ package enum LDMBlockNames {
   static let layersPerBlock = 2
   private static let stride = layersPerBlock + 1
 
-  package static func original(_ module: String) -> String {
+  package static func ldm(_ module: String) -> String {
     let words = module.split(separator: "_", omittingEmptySubsequences: false)
     switch (words.starting(at: 0, "down", "blocks"), words.starting(at: 0, "up", "blocks")) {
     case (true, _), (_, true):

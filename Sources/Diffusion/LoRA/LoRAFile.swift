@@ -234,7 +234,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   case layerMismatch(path: String, down: [Int], up: [Int], layer: LinearLayer)
   case textEncoders(path: String)
   case negativeTextEncoders(path: String)
-  case originalNames(layersPerBlock: [Int])
+  case ldmNames(layersPerBlock: [Int])
   /// An array of a given file holds a number that is NaN or infinite.
   case notFinite(path: String, key: String, value: Float)
   /// A number to be written is too large for the type it is to be stored as.
@@ -247,7 +247,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
     switch self {
     case .notFinite, .overflow: .notFinite
     case .imprecise: .other
-    case .originalNames: .usage
+    case .ldmNames: .usage
     case .changesNothing: .nothingLearned
     default: .input
     }
@@ -301,7 +301,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
         + "as a LoRA or trained further (spo export --to merged takes both)"
     case .negativeTextEncoders(let path):
       "\(path): adapts text encoders too; a negative LoRA can only adapt the U-Net"
-    case .originalNames(let layersPerBlock):
+    case .ldmNames(let layersPerBlock):
       "the names of sgm exist for \(LDMBlockNames.layersPerBlock) layers a block, but "
         + "unet/config.json has layers_per_block \(layersPerBlock); use --lora-keys diffusers"
     case .notFinite(let path, let key, let value):

@@ -63,7 +63,7 @@ extension LoRAWeights {
     case .webUI(let header):
       let name = LoRAKey.normalized(layer.path)
       let stem =
-        "lora_unet_\(header.blockNames == .sgm ? LDMBlockNames.original(name) : name)"
+        "lora_unet_\(header.blockNames == .sgm ? LDMBlockNames.ldm(name) : name)"
       let alpha = OutgoingTensor(
         "\(stem).alpha", type: type, shape: [], floats: { [Float(module.rank)] })
       return pair("\(stem).lora_down.weight", "\(stem).lora_up.weight") + [alpha]
@@ -118,7 +118,7 @@ extension LoRAWeights.Form {
       endings = [".lora_down.weight", ".lora_up.weight", ".alpha"]
       let names = paths.map(LoRAKey.normalized)
       stems = Set(
-        (header.blockNames == .sgm ? names.map(LDMBlockNames.original) : names)
+        (header.blockNames == .sgm ? names.map(LDMBlockNames.ldm) : names)
           .map { "lora_unet_\($0)" })
     }
     return { key in

@@ -46,7 +46,7 @@ public struct WebUIHeader: Equatable, Sendable {
   public var modelName: String
   public var base: BaseModel
   public var blockNames: BlockNames
-  /// The side of the model's pictures; nil where the folder has no autoencoder that would tell.
+  /// The side of the model's images; nil where the folder has no autoencoder that would tell.
   public var pixels: Int?
 
   /// - Parameter digest: SHA-256 of the file's bytes after the header, in hexadecimal digits
@@ -77,15 +77,15 @@ extension ModelFolder {
   /// The header of a LoRA of this model.
   ///
   /// - Parameter blockNames: nil: those that files of the model's family usually have
-  /// - Throws: `LoRAError.originalNames` if sgm has no names for blocks of this size
+  /// - Throws: `LoRAError.ldmNames` if sgm has no names for blocks of this size
   public func webUIHeader(
     name: String, blockNames: WebUIHeader.BlockNames? = nil
   ) throws -> WebUIHeader {
     let unet = try UNetConfiguration(try configuration("unet"))
-    let hasOriginalNames =
+    let hasLDMNames =
       unet.layersPerBlock.allSatisfy { $0 == LDMBlockNames.layersPerBlock }
-    guard hasOriginalNames || blockNames != .sgm else {
-      throw LoRAError.originalNames(layersPerBlock: unet.layersPerBlock)
+    guard hasLDMNames || blockNames != .sgm else {
+      throw LoRAError.ldmNames(layersPerBlock: unet.layersPerBlock)
     }
     let isXL = unet.textTime != nil
     // Conditioned on OpenCLIP's text encoder, which is wider than CLIP's.
@@ -98,7 +98,7 @@ extension ModelFolder {
       base: isXL
         ? .stableDiffusionXL
         : isVersion2 ? .stableDiffusion2(predictsVelocity: predictsVelocity) : .stableDiffusion1,
-      blockNames: blockNames ?? (isXL && hasOriginalNames ? .sgm : .diffusers),
+      blockNames: blockNames ?? (isXL && hasLDMNames ? .sgm : .diffusers),
       pixels: reduction.map { $0 * unet.sampleSize })
   }
 }

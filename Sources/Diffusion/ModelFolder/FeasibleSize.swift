@@ -14,7 +14,7 @@ enum FeasibleSize {
     }
   }
 
-  /// The same for pictures of `side` x `side`.
+  /// The same for images of `side` x `side`.
   static func holds(_ autoencoder: AutoencoderConfiguration, side: Int, latentSide: Int) -> Bool {
     let channels = autoencoder.channels
     return channels.indices.allSatisfy { level in
@@ -25,9 +25,9 @@ enum FeasibleSize {
   }
 
   private static func holds(side: Int, width: Int, layers: Int, attends: Bool) -> Bool {
-    let (places, width, layers) = (Double(side) * Double(side), Double(width), Double(layers))
+    let (positions, width, layers) = (Double(side) * Double(side), Double(width), Double(layers))
     // A convolution of 3 x 3 and eight linear layers; attention of all places to all.
-    let operations = layers * places * width * (36 * width + (attends ? 4 * places : 0))
-    return 64 * layers * places * width <= mostNumbers && operations <= mostOperations
+    let operations = layers * positions * width * (36 * width + (attends ? 4 * positions : 0))
+    return 64 * layers * positions * width <= mostNumbers && operations <= mostOperations
   }
 }

@@ -35,8 +35,8 @@ extension ModelFolder {
     to destination: String
   ) throws {
     let addition = Addition(changes: changes, header: try provenance?.pairs() ?? [:])
-    if let original = try original() {
-      return try writeMerged(original, addition, precision, to: destination)
+    if let ldm = try ldmCheckpoint() {
+      return try writeMerged(ldm, addition, precision, to: destination)
     }
     let parts = try modelParts()
     try writeFolder(destination) { folder in

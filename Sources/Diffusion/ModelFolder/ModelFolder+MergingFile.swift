@@ -5,25 +5,25 @@ import Foundation
 extension ModelFolder {
   /// Writes the model of a single file, with a LoRA added, as `writeMerged` does for a folder.
   func writeMerged(
-    _ original: LDMCheckpoint, _ addition: Addition, _ precision: WeightPrecision,
+    _ ldm: LDMCheckpoint, _ addition: Addition, _ precision: WeightPrecision,
     to destination: String
   ) throws {
-    let tokenizers = original.parts.filter { $0.hasPrefix("text_encoder") }.map {
+    let tokenizers = ldm.parts.filter { $0.hasPrefix("text_encoder") }.map {
       $0.replacingOccurrences(of: "text_encoder", with: "tokenizer")
     }
     let sources = try tokenizers.map { try tokenizerFolder($0) }
     try writeFolder(destination) { folder in
-      for part in original.parts {
+      for part in ldm.parts {
         if part == "vae", autoencoderPath != nil {
           try writePart(part, in: folder) { target in
             try copyPart(part, adding: addition, precision, to: target)
           }
           continue
         }
-        guard let weights = try original.part(part) else { continue }
+        guard let weights = try ldm.part(part) else { continue }
         let stem = part.hasPrefix("text_encoder") ? "model" : "diffusion_pytorch_model"
         try writePart(part, in: folder) { target in
-          try writeText(try original.configuration(part).value, to: "\(target)/config.json")
+          try writeText(try ldm.configuration(part).value, to: "\(target)/config.json")
           try MergedWeights(weights, part, addition, precision)
             .write(to: "\(target)/\(stem).safetensors")
         }
@@ -35,9 +35,9 @@ extension ModelFolder {
       }
       try writePart("scheduler", in: folder) { target in
         try writeText(
-          try original.configuration("scheduler").value, to: "\(target)/scheduler_config.json")
+          try ldm.configuration("scheduler").value, to: "\(target)/scheduler_config.json")
       }
-      try writeText(original.pipelineIndex, to: "\(folder)/\(Self.indexName)")
+      try writeText(ldm.pipelineIndex, to: "\(folder)/\(Self.indexName)")
     }
   }
 

@@ -68,9 +68,9 @@ public struct ModelFolder: Equatable, Sendable {
   private static let fileEndings = [".safetensors", ".ckpt", ".bin", ".pt", ".pth"]
 
   /// What is taken for granted of a single file that does not say it, for people; nil: nothing.
-  package var assumption: String? { (try? original())??.assumption }
+  package var assumption: String? { (try? ldmCheckpoint())??.assumption }
 
-  func original() throws -> LDMCheckpoint? {
+  func ldmCheckpoint() throws -> LDMCheckpoint? {
     guard isFile else { return nil }
     return try LDMCheckpoint(try openCheckpoint(path).nested(below: "state_dict."))
   }
@@ -89,14 +89,14 @@ public struct ModelFolder: Equatable, Sendable {
   /// The same without an autoencoder that is given.
   func ownConfiguration(_ part: String, _ file: String = "config.json") throws -> JSONReader {
     if let standIn { return try standIn.configuration(part, file) }
-    return try original()?.configuration(part)
+    return try ldmCheckpoint()?.configuration(part)
       ?? JSONReader(contentsOf: "\(path)/\(part)/\(file)")
   }
 
   public func hasPart(_ part: String) -> Bool {
     if part == "vae", autoencoderPath != nil { return true }
     if let standIn { return standIn.hasPart(part) }
-    guard !isFile else { return (try? original()?.parts.contains(part)) ?? false }
+    guard !isFile else { return (try? ldmCheckpoint()?.parts.contains(part)) ?? false }
     return FileManager.default.fileExists(atPath: "\(path)/\(part)")
   }
 
@@ -118,10 +118,10 @@ public struct ModelFolder: Equatable, Sendable {
     if standIn != nil {
       return SchedulerConfig(try configuration("scheduler", "scheduler_config.json"))
     }
-    guard let original = try original() else {
+    guard let ldm = try ldmCheckpoint() else {
       return try SchedulerConfig(folder: "\(path)/scheduler")
     }
-    return SchedulerConfig(try original.configuration("scheduler"))
+    return SchedulerConfig(try ldm.configuration("scheduler"))
   }
 
   /// The tokenizer of `tokenizer` or `tokenizer_2`.
@@ -143,7 +143,7 @@ public struct ModelFolder: Equatable, Sendable {
       return FileManager.default.fileExists(atPath: inside) ? inside : nil
     }
     // All of OpenCLIP's text encoders pad with "!".
-    let isOpenCLIP = (try? original())??.family == .stableDiffusion2
+    let isOpenCLIP = (try? ldmCheckpoint())??.family == .stableDiffusion2
     if let own = folder(part) { return (own, isOpenCLIP ? "!" : nil) }
     if isOpenCLIP { return (tokenizerPath, "!") }
     // The second tokenizer of SDXL is the first, but pads with "!".
@@ -158,8 +158,8 @@ public struct ModelFolder: Equatable, Sendable {
       return try givenAutoencoder.folder.map { try weights(in: $0, stem: stem) }
         ?? narrowed(try givenAutoencoder.weights())
     }
-    if let original = try original() {
-      guard let checkpoint = try original.part(part) else {
+    if let ldm = try ldmCheckpoint() {
+      guard let checkpoint = try ldm.part(part) else {
         throw LDMCheckpointError.noPart(path: path, part: part)
       }
       return narrowed(checkpoint)

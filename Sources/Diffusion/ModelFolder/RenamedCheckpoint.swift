@@ -26,31 +26,31 @@ struct RenamedCheckpoint: CheckpointSource {
 
   let entries: [TensorEntry]
   private let source: any CheckpointSource
-  private let places: [String: Place]
+  private let positions: [String: Place]
 
   /// - Parameter origins: by new name
   init(_ source: any CheckpointSource, _ origins: [String: Origin]) throws {
     self.source = source
-    places = try Dictionary(
+    positions = try Dictionary(
       uniqueKeysWithValues: origins.map { name, origin in
         (name, try Self.place(name, origin, in: source))
       })
-    entries = places.values.map(\.entry).sorted { $0.name < $1.name }
+    entries = positions.values.map(\.entry).sorted { $0.name < $1.name }
   }
 
   var path: String { source.path }
   var metadata: [String: String] { source.metadata }
 
   func nameInFile(of name: String) -> String {
-    places[name].map { source.nameInFile(of: $0.source.name) } ?? name
+    positions[name].map { source.nameInFile(of: $0.source.name) } ?? name
   }
 
-  func find(_ name: String) -> TensorEntry? { places[name]?.entry }
+  func find(_ name: String) -> TensorEntry? { positions[name]?.entry }
 
   func read(
     _ name: String, from offset: Int, into buffer: UnsafeMutableRawBufferPointer
   ) throws {
-    guard let place = places[name] else {
+    guard let place = positions[name] else {
       throw CheckpointError.missingTensor(path: path, tensor: name)
     }
     guard place.isTransposed else {

@@ -2,9 +2,9 @@ public import Autograd
 public import NN
 public import RandomStreams
 
-/// The parts of a model folder that turn a prompt into a picture.
+/// The parts of a model folder that turn a prompt into an image.
 ///
-/// The same picture as diffusers' `StableDiffusionPipeline` or, of a model with two text encoders,
+/// The same image as diffusers' `StableDiffusionPipeline` or, of a model with two text encoders,
 /// `StableDiffusionXLPipeline` gives, for the same noise.
 public struct TextToImage {
   public struct Request {
@@ -16,7 +16,7 @@ public struct TextToImage {
     public var eta: Float = 0
     /// Height and width in pixels; those of the model's own size if nil.
     public var size: (height: Int, width: Int)?
-    /// Whether the autoencoder makes large pictures tile by tile.
+    /// Whether the autoencoder makes large images tile by tile.
     public var usesTiles = false
     /// Overrides the folder's scheduler class.
     public var scheduler: SchedulerKind?
@@ -55,13 +55,13 @@ public struct TextToImage {
     schedulerConfig = try folder.pipelineSchedulerConfig()
   }
 
-  /// Height and width of the pictures that the model was made for.
+  /// Height and width of the images that the model was made for.
   public var ownSize: (height: Int, width: Int) {
     let side = unet.configuration.sampleSize * autoencoder.configuration.reduction
     return (side, side)
   }
 
-  /// What the U-Net is told of prompts, one row for each.
+  /// The U-Net's conditioning on prompts, one row for each.
   ///
   /// - Parameter size: in pixels; the model's own if nil
   public func conditioning(
@@ -82,7 +82,7 @@ public struct TextToImage {
     return Conditioning(try promptEncoder.empty(), height: height, width: width)
   }
 
-  /// A picture `[1, height, width, 3]` in -1...1.
+  /// An image `[1, height, width, 3]` in -1...1.
   ///
   /// - Parameter source: draws the first latent and, where eta is not 0, the noise of each step, each
   ///   in the order `[channels, height, width]`
@@ -93,18 +93,18 @@ public struct TextToImage {
       let latents = try sample(request, source: &source)
       var autoencoder = autoencoder
       if request.usesTiles { autoencoder.useTiles() }
-      return try Self.picture(of: latents, autoencoder, afterSteps: request.steps)
+      return try Self.image(of: latents, autoencoder, afterSteps: request.steps)
     }
   }
 
   /// - Parameter count: the steps that the latents come from
-  static func picture(
+  static func image(
     of latents: Tensor, _ autoencoder: Autoencoder, afterSteps count: Int
   ) throws -> Tensor {
     try naming(
       ["after step \(count) of \(count), from latents of up to \(latents.largestMagnitude)"]
     ) {
-      try autoencoder.pictures(of: latents)
+      try autoencoder.images(of: latents)
     }
   }
 

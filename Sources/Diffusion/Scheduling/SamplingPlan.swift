@@ -5,7 +5,7 @@ import Files
 ///     h = recorded(x, output), clipped
 ///     x = next(x, output) + history_0 h_0 + history_1 h_1 + ... + noise z
 public struct SamplingStep: Equatable, Sendable {
-  /// What the U-Net is told.
+  /// The timestep that the U-Net is conditioned on.
   public let timestep: Float
   /// What the sample is multiplied with before the U-Net sees it.
   public var inputScale: Float = 1

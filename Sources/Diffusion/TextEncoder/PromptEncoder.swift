@@ -1,7 +1,7 @@
 public import Autograd
 public import NN
 
-/// Turns prompts into what a model's U-Net is told of them.
+/// Turns prompts into the conditioning of a model's U-Net.
 ///
 /// One text encoder gives its last hidden states, after the final norm. Of two (SDXL) the hidden states
 /// before the last layer are joined, without a norm, and the second's pooled and projected output goes
@@ -62,7 +62,7 @@ public struct PromptEncoder {
     }
   }
 
-  /// What the U-Net is told, of what the text encoders made.
+  /// The U-Net's conditioning, from what the text encoders made.
   public func joined(_ outputs: [CLIPTextEncoder.Output]) -> Output {
     guard outputs.count > 1 else { return Output(hiddenStates: outputs[0].lastHiddenState) }
     return Output(
@@ -80,7 +80,7 @@ public struct PromptEncoder {
 }
 
 extension Conditioning {
-  /// Tells of prompts and, where there is pooled text, of whole pictures of a size.
+  /// Tells of prompts and, where there is pooled text, of whole images of a size.
   public init(_ prompts: PromptEncoder.Output, height: Int, width: Int) {
     self.init(
       prompts.hiddenStates, pooledText: prompts.pooledText,

@@ -1,6 +1,6 @@
 import Files
 
-/// How a model's folder turns prompts into what its U-Net is told of them.
+/// How a model's folder turns prompts into its U-Net's conditioning.
 ///
 /// - Source: diffusers' `StableDiffusionPipeline` and `StableDiffusionXLPipeline`
 public struct PromptEncoderConfiguration: Sendable {

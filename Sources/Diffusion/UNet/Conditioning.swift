@@ -1,6 +1,6 @@
 public import Autograd
 
-/// What a U-Net is told about the pictures it draws, one row for each.
+/// What a U-Net is conditioned on, one row for each image.
 public struct Conditioning {
   /// Hidden states of the prompts, `[batch, tokens, width]`.
   public var hiddenStates: Tensor
@@ -16,7 +16,7 @@ public struct Conditioning {
   public struct TextTime {
     /// Pooled output of the second text encoder, `[batch, width]`.
     public var pooledText: Tensor
-    /// For each picture original height and width, top and left of the crop, target height and width.
+    /// For each image original height and width, top and left of the crop, target height and width.
     public var sizes: [[Float]]
 
     public init(pooledText: Tensor, sizes: [[Float]]) {
@@ -25,7 +25,7 @@ public struct Conditioning {
     }
   }
 
-  /// All rows with the same sizes; those without pooled text are told of no size.
+  /// All rows with the same sizes; those without pooled text are conditioned on no size.
   public init(_ hiddenStates: Tensor, pooledText: Tensor?, sizes: [Float]) {
     let batch = hiddenStates.shape[0]
     self.init(
@@ -38,7 +38,7 @@ public struct Conditioning {
   /// How many numbers tell of sizes.
   public static let sizeCount = 6
 
-  /// The sizes of a picture that was neither enlarged nor cropped.
+  /// The sizes of an image that was neither enlarged nor cropped.
   public static func sizes(ofWholePicture height: Int, _ width: Int) -> [Float] {
     [Float(height), Float(width), 0, 0, Float(height), Float(width)]
   }

@@ -71,7 +71,7 @@ struct TransformerBlock {
     var x = input
     let normalized = norm1(x)
     x = x + selfAttention(normalized, context: normalized)
-    // Until here images have not been told of a prompt.
+    // Until here nothing depends on a prompt.
     x = x.spread(to: context.shape[0])
     x = x + crossAttention(norm2(x), context: context)
     return x + contract(gatedGELU(expand(norm3(x))))

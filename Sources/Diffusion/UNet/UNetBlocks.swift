@@ -16,7 +16,7 @@ struct DownPass {
     skips = [h]
   }
 
-  /// Repeats all rows where there are fewer: from here on they are told of different prompts.
+  /// Repeats all rows where there are fewer: from here on they are conditioned on different prompts.
   mutating func spread(to rows: Int) {
     h = h.spread(to: rows)
     time = time.spread(to: rows)

@@ -4,7 +4,7 @@
 /// multiplications", ICASSP 1989, with factors of 13 fractional bits. Columns first, with 2 bits
 /// kept, then rows. Eight columns (or rows) are the lanes of a vector.
 ///
-/// Between the passes 16 bits suffice for a picture's coefficients. A vector of them is widened to its
+/// Between the passes 16 bits suffice for an image's coefficients. A vector of them is widened to its
 /// even and its odd lanes, which shifts do; conversions of whole vectors would go lane by lane.
 enum InverseDCT {
   /// Every other lane of a row, widened.

@@ -13,7 +13,7 @@ struct JPEGDecoder {
     header = JPEGHeaderReader(bytes, limits: limits)
   }
 
-  /// The picture as stored, without its orientation.
+  /// The image as stored, without its orientation.
   mutating func decode() throws(ImageError) -> RGBImage {
     let frame = try readFrame()
     let planes = frame.components.map {

@@ -1,5 +1,5 @@
 extension RGBImage {
-  /// The picture as a baseline JPEG file with full colour resolution (4:4:4).
+  /// The image as a baseline JPEG file with full colour resolution (4:4:4).
   ///
   /// With the Independent JPEG Group's quantization tables, integer transform and colour factors
   /// and the standard Huffman tables, so the pixels that come back are those that Pillow's
@@ -89,7 +89,7 @@ private struct JPEGEncoder {
     bytes += [0xff, 0xd9]
   }
 
-  /// The Y, Cb and Cr samples of a block, less 128; the picture's last row and column continue.
+  /// The Y, Cb and Cr samples of a block, less 128; the image's last row and column continue.
   private static func blocks(of image: RGBImage, column: Int, row: Int) -> [[Int32]] {
     var blocks = [[Int32]](repeating: [Int32](repeating: 0, count: 64), count: 3)
     for index in 0..<64 {

@@ -23,11 +23,11 @@ struct JPEGComponent {
   let verticalFactor: Int
   /// Which quantization table holds its steps.
   let quantizer: Int
-  /// Samples that belong to the picture.
+  /// Samples that belong to the image.
   var width = 0
   var height = 0
 
-  /// Blocks that hold samples of the picture.
+  /// Blocks that hold samples of the image.
   var blocksPerRow: Int { width.dividedRoundingUp(by: 8) }
   var blockRows: Int { height.dividedRoundingUp(by: 8) }
 }

@@ -1,4 +1,4 @@
-/// Decodes one scan of a progressive picture into the coefficients gathered so far.
+/// Decodes one scan of a progressive image into the coefficients gathered so far.
 ///
 /// Source: ITU-T T.81, section G.2.
 struct ProgressiveScan {
@@ -11,7 +11,7 @@ struct ProgressiveScan {
 
   let scan: JPEGScan
   let members: [Member]
-  private let zigzag = Zigzag.places()
+  private let zigzag = Zigzag.positions()
 
   init(scan: JPEGScan, members: [Member]) {
     self.scan = scan
@@ -67,7 +67,7 @@ struct ProgressiveScan {
         return
       }
       let coefficients = blocks.coefficients(column, row)
-      var places = blocks.places(column, row).pointee
+      var positions = blocks.positions(column, row).pointee
       var index = band.lowerBound
       repeat {
         reader.refillIfNeeded()
@@ -85,11 +85,11 @@ struct ProgressiveScan {
             throw .valueOutOfRange
           }
           coefficients[zigzag.values[index]] = value
-          places |= 1 &<< UInt64(truncatingIfNeeded: index)
+          positions |= 1 &<< UInt64(truncatingIfNeeded: index)
         }
         index &+= 1
       } while index <= band.upperBound
-      blocks.places(column, row).pointee = places
+      blocks.positions(column, row).pointee = positions
     } end: { () throws(ScanFault) in
       guard emptyBlocks == 0 else { throw .bandRunTooLong }
     }
@@ -99,15 +99,15 @@ struct ProgressiveScan {
     guard let table = members[0].acTable else { return }
     let blocks = members[0].blocks
     let band =
-      Self.places(from: scan.band.lowerBound) & ~Self.places(from: scan.band.upperBound + 1)
+      Self.positions(from: scan.band.lowerBound) & ~Self.positions(from: scan.band.upperBound + 1)
     var emptyBlocks = 0
     try walk.decode(data) {
       emptyBlocks = 0
     } block: { (reader, _, column, row) throws(ScanFault) in
       let coefficients = blocks.coefficients(column, row)
-      let places = blocks.places(column, row)
+      let positions = blocks.positions(column, row)
       // What is still to be visited: coefficients that have bits already, and zeros.
-      var known = places.pointee & band
+      var known = positions.pointee & band
       var zeros = band & ~known
       while emptyBlocks == 0, known | zeros != 0 {
         reader.refillIfNeeded()
@@ -131,7 +131,7 @@ struct ProgressiveScan {
         if size == 1 {
           let magnitude = Int16(1) << Int16(scan.lowBit)
           coefficients[zigzag.values[index]] = isPositive ? magnitude : -magnitude
-          places.pointee |= 1 &<< UInt64(truncatingIfNeeded: index)
+          positions.pointee |= 1 &<< UInt64(truncatingIfNeeded: index)
         }
       }
       if emptyBlocks > 0 {
@@ -146,34 +146,34 @@ struct ProgressiveScan {
   /// Gives each coefficient at these places its next bit.
   @inline(__always)
   private func refine(
-    _ reader: inout BitReader, _ coefficients: UnsafeMutablePointer<Int16>, _ places: UInt64
+    _ reader: inout BitReader, _ coefficients: UnsafeMutablePointer<Int16>, _ positions: UInt64
   ) {
-    var places = places
-    while places != 0 {
+    var positions = positions
+    while positions != 0 {
       reader.refillIfNeeded()
-      let place = zigzag.values[places.trailingZeroBitCount]
+      let place = zigzag.values[positions.trailingZeroBitCount]
       let sign = coefficients[place] &>> 15  // 0 or -1
       let bit = Int16(truncatingIfNeeded: reader.bits(1) &<< scan.lowBit)
       coefficients[place] &+= (bit ^ sign) &- sign
-      places &= places &- 1
+      positions &= positions &- 1
     }
   }
 
   /// The places from `index`, at most 64, to the end of a block.
-  private static func places(from index: Int) -> UInt64 { ~0 << UInt64(index) }
+  private static func positions(from index: Int) -> UInt64 { ~0 << UInt64(index) }
 }
 
-/// The coefficients of a component of a progressive picture, gathered scan by scan.
+/// The coefficients of a component of a progressive image, gathered scan by scan.
 struct ProgressiveBlocks {
   /// Blocks of 64 coefficients in natural order.
   private let coefficients: Plane<Int16>
   /// By block: the places in zigzag order, a bit each, of its coefficients other than 0, the mean
   /// left out.
-  private let places: Plane<UInt64>
+  private let positions: Plane<UInt64>
 
   init(columns: Int, rows: Int) {
     coefficients = Plane(width: 64 * columns, height: rows)
-    places = Plane(width: columns, height: rows)
+    positions = Plane(width: columns, height: rows)
   }
 
   @inline(__always)
@@ -182,7 +182,7 @@ struct ProgressiveBlocks {
   }
 
   @inline(__always)
-  func places(_ column: Int, _ row: Int) -> UnsafeMutablePointer<UInt64> {
-    places.values + (row &* places.width &+ column)
+  func positions(_ column: Int, _ row: Int) -> UnsafeMutablePointer<UInt64> {
+    positions.values + (row &* positions.width &+ column)
   }
 }

@@ -16,7 +16,7 @@ struct SequentialScan {
   func decode(_ data: EntropyCodedData, walk: ScanWalk) throws(ImageError) {
     let block = Plane<Int16>(width: 64, height: 1)
     let predictors = Plane<Int>(width: 4, height: 1)
-    let zigzag = Zigzag.places()
+    let zigzag = Zigzag.positions()
 
     try walk.decode(data) {
       predictors.values.update(repeating: 0, count: 4)

@@ -1,10 +1,10 @@
-/// Brings a component's rows to the picture's width and height, as libjpeg's "fancy" upsampling.
+/// Brings a component's rows to the image's width and height, as libjpeg's "fancy" upsampling.
 ///
 /// A doubled direction is interpolated linearly (3/4 of the nearer sample, 1/4 of the farther) with
 /// libjpeg's alternating rounding; other ratios repeat samples.
 struct Upsampler {
   private let plane: Plane<UInt8>
-  /// Samples that belong to the picture.
+  /// Samples that belong to the image.
   private let width: Int
   private let height: Int
   private let horizontalRatio: Int
@@ -29,7 +29,7 @@ struct Upsampler {
     sums = Plane(width: component.width, height: 1)
   }
 
-  /// Row `y` of the picture; valid until the next call.
+  /// Row `y` of the image; valid until the next call.
   func row(_ y: Int) -> UnsafePointer<UInt8> {
     let index = y / verticalRatio
     let near = UnsafePointer(plane.values + index * plane.width)

@@ -8,9 +8,9 @@ enum Zigzag {
   ]
 
   /// ``naturalOrder`` in plain memory, for inner loops.
-  static func places() -> Plane<Int> {
-    let places = Plane<Int>(width: 64, height: 1)
-    for (index, place) in naturalOrder.enumerated() { places.values[index] = place }
-    return places
+  static func positions() -> Plane<Int> {
+    let positions = Plane<Int>(width: 64, height: 1)
+    for (index, place) in naturalOrder.enumerated() { positions.values[index] = place }
+    return positions
   }
 }

@@ -78,7 +78,7 @@ private func lookedUp(_ indices: [UInt8], in palette: [UInt8]) throws(ImageError
 }
 
 extension RGBImage {
-  /// The picture as a PNG file: 8-bit RGB, not interlaced.
+  /// The image as a PNG file: 8-bit RGB, not interlaced.
   public func encodedAsPNG() throws(ImageError) -> [UInt8] {
     guard let columns = UInt32(exactly: width), let rows = UInt32(exactly: height) else {
       throw .notEncoded(.png, "\(width) x \(height) pixels")

@@ -22,7 +22,7 @@ struct PartIndex {
   private(set) var others: [(path: String, changes: [String])] = []
   /// Files whose writers did not come to write a header.
   private var beginnings: [String] = []
-  private var places: [PartKey: Place] = [:]
+  private var positions: [PartKey: Place] = [:]
   private let open: OpenFiles
 
   /// Reads the heads of all parts in a folder.
@@ -55,8 +55,8 @@ struct PartIndex {
 
   private mutating func add(_ entry: PartEntry) throws {
     let place = Place(file: files.count - 1, entry: entry)
-    guard let other = places[entry.key] else {
-      places[entry.key] = place
+    guard let other = positions[entry.key] else {
+      positions[entry.key] = place
       return
     }
     // The digest is of the head too, whose position does not matter here.
@@ -74,9 +74,9 @@ struct PartIndex {
   var isEmpty: Bool { files.isEmpty }
 
   /// How many items the parts have outputs of.
-  var itemCount: Int { places.count }
+  var itemCount: Int { positions.count }
 
-  func place(of key: String) -> Place? { places[PartKey(of: key)] }
+  func place(of key: String) -> Place? { positions[PartKey(of: key)] }
 
   func path(of place: Place) -> String { files[place.file].path }
 

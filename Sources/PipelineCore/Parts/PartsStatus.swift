@@ -107,7 +107,7 @@ extension ConfiguredStage {
   /// What parts have left of the stage, which is done.
   func partsGarbage(in workspace: Workspace) throws -> [Garbage] {
     let folder = workspace.partsPath(name)
-    let files = try StagePlaces.leaves(folder).filter { isPartFile($0, in: folder) }
+    let files = try StagePaths.leaves(folder).filter { isPartFile($0, in: folder) }
     guard !files.isEmpty else { return [] }
     let paths = files.map { "\(folder)/\($0)" }
     return [
@@ -134,7 +134,7 @@ extension ConfiguredStage {
     guard names.count == 2, names[0].count == 16, names[0].allSatisfy(\.isHexDigit) else {
       return false
     }
-    return type.places.contains { place in
+    return type.ownPaths.contains { place in
       type.fileNames.contains { FileNamePattern($0).matches(place + names[1]) }
     }
   }

@@ -43,11 +43,13 @@ struct CandidateOrder {
   ///
   /// - Parameter utility: the oracle's two scores as one
   static func all(
-    _ judgements: [CandidateJudging.Judgement], _ utility: Utility
+    _ scoredCandidates: [CandidateScoring.ScoredCandidates], _ utility: Utility
   ) -> [CandidateOrder] {
-    Dictionary(grouping: judgements, by: \.timestep).sorted { $0.key > $1.key }
-      .map { timestep, judgements in
-        let byPrompt = Dictionary(grouping: judgements, by: \.prompt).sorted { $0.key < $1.key }
+    Dictionary(grouping: scoredCandidates, by: \.timestep).sorted { $0.key > $1.key }
+      .map { timestep, scoredCandidates in
+        let byPrompt = Dictionary(grouping: scoredCandidates, by: \.prompt).sorted {
+          $0.key < $1.key
+        }
         let prompts = byPrompt.map { _, draws in
           draws.map { count($0, utility) }
         }
@@ -64,10 +66,10 @@ struct CandidateOrder {
   }
 
   private static func count(
-    _ judgement: CandidateJudging.Judgement, _ utility: Utility
+    _ candidates: CandidateScoring.ScoredCandidates, _ utility: Utility
   ) -> (all: Count, recorded: Count) {
-    let scores = judgement.scores
-    let utilities = zip(judgement.aesthetics, judgement.agreement).map {
+    let scores = candidates.scores
+    let utilities = zip(candidates.aesthetics, candidates.agreement).map {
       utility(OracleScore(aesthetics: $0, agreement: $1))
     }
     func compared(_ a: Int, _ b: Int) -> Count {
@@ -83,7 +85,7 @@ struct CandidateOrder {
     }
     guard let best = scores.indices.max(by: { scores[$0] < scores[$1] }),
       let worst = scores.indices.min(by: { scores[$0] < scores[$1] }),
-      tanh((scores[best] - scores[worst]) / 2) > judgement.threshold
+      tanh((scores[best] - scores[worst]) / 2) > candidates.threshold
     else { return (all, (0, 0)) }
     return (all, compared(best, worst))
   }

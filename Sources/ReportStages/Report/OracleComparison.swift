@@ -3,18 +3,18 @@ import Imaging
 import ProceduralWorld
 import StageSupport
 
-/// The oracle's scores of all pictures before tuning and by one tuned model.
+/// The oracle's scores of all images before tuning and by one tuned model.
 struct OracleComparison {
   let model: ReportedModel
   let prompts: Int
-  let pictures: Int
+  let images: Int
   let aesthetics: PairedComparison
   let agreement: PairedComparison
-  /// By prompt and picture, one after another.
+  /// By prompt and image, one after another.
   let before: [OracleScore]
   let after: [OracleScore]
 
-  /// - Parameter groupSize: pictures of a prompt
+  /// - Parameter groupSize: images of a prompt
   init(
     of model: ReportedModel, before: [OracleScore], after: [OracleScore], prompts: Int,
     groupSize: Int
@@ -23,25 +23,25 @@ struct OracleComparison {
     self.before = before
     self.after = after
     self.prompts = prompts
-    pictures = before.count
+    images = before.count
     aesthetics = PairedComparison(
       before: before.map(\.aesthetics), after: after.map(\.aesthetics), groupSize: groupSize)
     agreement = PairedComparison(
       before: before.map(\.agreement), after: after.map(\.agreement), groupSize: groupSize)
   }
 
-  /// The scores of one model's pictures, by prompt and picture, one after another.
+  /// The scores of one model's images, by prompt and image, one after another.
   ///
-  /// - Parameter picture: of a prompt's number and a picture's number
+  /// - Parameter image: of a prompt's number and an image's number
   static func scores(
-    of prompts: [String], _ picturesPerPrompt: Int, picture: (Int, Int) throws -> RGBImage
+    of prompts: [String], _ imagesPerPrompt: Int, image: (Int, Int) throws -> RGBImage
   ) throws -> [OracleScore] {
     try prompts.enumerated().flatMap { index, prompt in
       let scene = try Scene(prompt: prompt)
-      return try (0..<picturesPerPrompt).map { number in
+      return try (0..<imagesPerPrompt).map { number in
         OracleScore(
-          of: try Picture(
-            try picture(index, number), name: "picture \(number) of \"\(prompt)\""),
+          of: try WorldImage(
+            try image(index, number), name: "image \(number) of \"\(prompt)\""),
           as: scene)
       }
     }
@@ -49,7 +49,7 @@ struct OracleComparison {
 
   var json: JSON {
     [
-      "prompts": .integer(prompts), "pictures": .integer(pictures),
+      "prompts": .integer(prompts), "pictures": .integer(images),
       "aesthetics": aesthetics.json, "agreement": agreement.json,
     ]
   }

@@ -58,24 +58,24 @@ struct Painter {
     self.settings = settings
   }
 
-  /// The pictures without a LoRA, then those with each.
+  /// The images without a LoRA, then those with each.
   ///
   /// - Parameters:
   ///   - number: the prompt's, which keys its noises
   ///   - guidance: the scale of classifier-free guidance
-  func pictures(of prompt: String, number: Int, guidance: Float) throws -> [RGBImage] {
+  func images(of prompt: String, number: Int, guidance: Float) throws -> [RGBImage] {
     let conditioning = try pipeline.conditioning(of: [prompt])
     return try models.flatMap {
-      try images(try pictures(by: $0, of: conditioning, number: number, guidance: guidance))
+      try rgbImages(try images(by: $0, of: conditioning, number: number, guidance: guidance))
     }
   }
 
-  /// Decoded pictures `[pictures, height, width, 3]` without a LoRA, and those with each.
-  func decodedPictures(of conditioning: Conditioning, guidance: Float) throws -> [Tensor] {
-    try models.map { try pictures(by: $0, of: conditioning, number: 0, guidance: guidance) }
+  /// Decoded images `[images, height, width, 3]` without a LoRA, and those with each.
+  func decodedImages(of conditioning: Conditioning, guidance: Float) throws -> [Tensor] {
+    try models.map { try images(by: $0, of: conditioning, number: 0, guidance: guidance) }
   }
 
-  private func pictures(
+  private func images(
     by model: Model, of conditioning: Conditioning, number: Int, guidance: Float
   ) throws -> Tensor {
     let count = settings.picturesPerPrompt
@@ -89,7 +89,7 @@ struct Painter {
         RandomStream(
           seed: settings.seed, purpose: "report.picture", item: UInt64(number), UInt64($0))
       }, latentShape: latentShape)
-    return try pipeline.autoencoder.pictures(of: latents)
+    return try pipeline.autoencoder.images(of: latents)
   }
 
   /// Height, width and channels of a latent of the model's own size.

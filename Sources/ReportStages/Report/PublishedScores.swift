@@ -5,9 +5,9 @@ import PipelineCore
 import Scorers
 import StageSupport
 
-/// Has published models score a report's pictures, and compares the tuned models with the untuned one.
+/// Has published models score a report's images, and compares the tuned models with the untuned one.
 ///
-/// - Item: one prompt under one scorer, all its pictures
+/// - Item: one prompt under one scorer, all its images
 final class PublishedScores {
   struct Item {
     /// The place of the scorer among those of the settings.
@@ -35,16 +35,16 @@ final class PublishedScores {
 
   private var scorers: [(kind: ScorerKind, path: String)] { NamedScorers(settings.scorers).all }
 
-  /// All pictures of a prompt, with the files that keep their scores: a group for each guidance and model.
+  /// All images of a prompt, with the files that keep their scores: a group for each guidance and model.
   private func groups(
     of item: Item
-  ) -> [(scores: String, pictures: [String])] {
+  ) -> [(scores: String, images: [String])] {
     settings.scales.indices.flatMap { scale in
       models.map { model in
         (
           files.scores(scorers[item.scorer].kind.rawValue, item.prompt, model, scale: scale),
           (0..<settings.picturesPerPrompt).map {
-            files.picture(item.prompt, $0, model, scale: scale)
+            files.image(item.prompt, $0, model, scale: scale)
           }
         )
       }
@@ -76,9 +76,9 @@ final class PublishedScores {
   func scores(of item: Item, prompt: String) throws -> [PromptScores] {
     let scorer = try scorer(item.scorer)
     return try groups(of: item).map { group in
-      let contents = try group.pictures.map { try RegularFile(path: $0).readAll() }
+      let contents = try group.images.map { try RegularFile(path: $0).readAll() }
       return try PromptScores.scored(
-        group.pictures, contents: contents, digests: contents.map { SHA256.hexDigest(of: $0) },
+        group.images, contents: contents, digests: contents.map { SHA256.hexDigest(of: $0) },
         prompt: prompt, by: scorer)
     }
   }
@@ -87,7 +87,7 @@ final class PublishedScores {
     for (group, scores) in zip(groups(of: item), scores) { try scores.write(to: group.scores) }
   }
 
-  /// - Throws: `PipelineError.damaged` if scores are not those of the pictures
+  /// - Throws: `PipelineError.damaged` if scores are not those of the images
   func comparisons(prompts: Int) throws -> [Comparison] {
     guard !scorers.isEmpty else { return [] }
     let sets = try scorers.indices.map { scorer in
@@ -95,7 +95,7 @@ final class PublishedScores {
         into: [ScoreSet](repeating: ScoreSet(), count: settings.scales.count * models.count)
       ) { sets, prompt in
         for (place, group) in groups(of: Item(scorer: scorer, prompt: prompt)).enumerated() {
-          let digests = try group.pictures.map {
+          let digests = try group.images.map {
             SHA256.hexDigest(of: try RegularFile(path: $0).readAll())
           }
           guard let scores = PromptScores(path: group.scores, of: digests) else {

@@ -1,6 +1,6 @@
 import Foundation
 
-/// Where a report keeps its pictures and what was found about them.
+/// Where a report keeps its images and what was found about them.
 struct ReportFiles {
   let folder: String
   /// Scales of classifier-free guidance; the first one is not spelled in names.
@@ -13,15 +13,15 @@ struct ReportFiles {
   private func digits(_ prompt: Int) -> String { String(format: "%03d", prompt) }
 
   /// - Parameter scale: the place of the guidance among `scales`
-  func picture(_ prompt: Int, _ picture: Int, _ model: ReportedModel, scale: Int) -> String {
-    "\(folder)/\(relativePicture(prompt, picture, model, scale: scale))"
+  func image(_ prompt: Int, _ image: Int, _ model: ReportedModel, scale: Int) -> String {
+    "\(folder)/\(relativePath(prompt, image, model, scale: scale))"
   }
 
   /// The same as the report's page sees it.
-  func relativePicture(
-    _ prompt: Int, _ picture: Int, _ model: ReportedModel, scale: Int
+  func relativePath(
+    _ prompt: Int, _ image: Int, _ model: ReportedModel, scale: Int
   ) -> String {
-    "pictures/\(digits(prompt))-\(picture)-\(name(model, scale)).png"
+    "pictures/\(digits(prompt))-\(image)-\(name(model, scale)).png"
   }
 
   func scores(_ scorer: String, _ prompt: Int, _ model: ReportedModel, scale: Int) -> String {

@@ -80,17 +80,17 @@ extension ReportPage {
       ReportSection(
         title.prefix(1).uppercased() + title.dropFirst(),
         [
-          .pictures(
-            PictureGrid(
+          .images(
+            ImageGrid(
               cards: try numbers.map { number in
-                PictureGrid.Card(
+                ImageGrid.Card(
                   prompt: prompts[number],
                   shots: try [
                     (models[0], row.promptMeans[number] - comparison.differences[number]),
                     (model, row.promptMeans[number]),
                   ].map { model, score in
-                    PictureGrid.Shot(
-                      model.name, png: try picture(number, 0, model, scale),
+                    ImageGrid.Shot(
+                      model.name, png: try image(number, 0, model, scale),
                       note: decimalText(score, decimals: row.scorer.decimals))
                   })
               }))

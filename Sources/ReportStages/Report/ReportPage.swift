@@ -6,7 +6,7 @@ import Reporting
 import StageSupport
 import TrainingStages
 
-/// The page that shows a run: pictures, scores and curves.
+/// The page that shows a run: images, scores and curves.
 struct ReportPage {
   let run: ReportedRun
   let prompts: [String]
@@ -28,19 +28,19 @@ struct ReportPage {
   let drifts: [LoRADrift]
   let metrics: (preference: [JSON.Object], tuning: [TuningStage: [JSON.Object]])
   /// What the tuning stages drew as they learned.
-  let trainingPictures: [TuningStage: TrainingPictures]
+  let trainingImages: [TuningStage: TrainingImages]
   /// The stages before this one, as the runner has recorded them.
   let records: [(stage: String, record: JSONReader)]
   let files: ReportFiles
-  /// The PNG of a prompt's number, a picture's number, a model, and the place of a guidance.
-  let picture: (Int, Int, ReportedModel, Int) throws -> [UInt8]
+  /// The PNG of a prompt's number, an image's number, a model, and the place of a guidance.
+  let image: (Int, Int, ReportedModel, Int) throws -> [UInt8]
 
   /// What the world itself says of the run.
   struct OracleFindings {
     /// One for each tuned model.
     let comparisons: [OracleComparison]
     /// Of the candidates of stage `spo`; nil where there is none.
-    let judged: (orders: [CandidateOrder], time: CandidateJudging.StepTime)?
+    let judged: (orders: [CandidateOrder], time: CandidateScoring.StepTime)?
   }
 
   func report() throws -> Report {
@@ -52,7 +52,7 @@ struct ReportPage {
       sections.append(ReportSection("Scores", [.comparison(scores(oracle.comparisons))]))
     }
     sections += try scoreSections()
-    sections += try pictureSections()
+    sections += try imageSections()
     if variants.count > 1 {
       sections.append(
         ReportSection("Side by side", try RunSummary.blocks(variants, models.compactMap(\.stage))))
@@ -74,7 +74,7 @@ struct ReportPage {
         + ($0 == .spo ? [keptChart(lines)] : [])
       return ReportSection(
         try title(of: $0),
-        trainingBlocks(trainingPictures[$0], stage: $0.rawValue) + charts.map { .chart($0) })
+        trainingBlocks(trainingImages[$0], stage: $0.rawValue) + charts.map { .chart($0) })
     }
     sections.append(ReportSection("How it was made", try provenance()))
     return Report(
@@ -98,9 +98,10 @@ struct ReportPage {
     let times = ReportTable(
       columns: ["stage", "version", "units", "rejected", "seconds"],
       rows: try records.map { stage, record in
-        let rejects = try record["rejects"].members().reduce(0) { $0 + (try $1.value.int()) }
+        let rejections = try record["rejects"].members().reduce(0) { $0 + (try $1.value.int()) }
         return [
-          stage, "\(try record.int("version"))", "\(try record.int("units_total"))", "\(rejects)",
+          stage, "\(try record.int("version"))", "\(try record.int("units_total"))",
+          "\(rejections)",
           String(format: "%.1f", try record.double("seconds")),
         ]
       }, numberColumns: [1, 2, 3, 4])
@@ -145,7 +146,7 @@ struct ReportPage {
               standardError: score.standardError)
           }
       },
-      note: "The oracle's scores, 0 to 100, over \(comparisons[0].pictures) images of "
+      note: "The oracle's scores, 0 to 100, over \(comparisons[0].images) images of "
         + "\(comparisons[0].prompts) prompts. "
         + "The standard error is that of the mean difference over prompts.")
   }

@@ -1,6 +1,6 @@
 import TrainingStages
 
-/// The model without a LoRA, or with one: what a picture in the report was drawn by.
+/// The model without a LoRA, or with one: what an image in the report was drawn by.
 struct ReportedModel: Equatable {
   /// The stage that made its LoRA; nil before tuning.
   let stage: TuningStage?

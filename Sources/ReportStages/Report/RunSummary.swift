@@ -73,9 +73,9 @@ struct RunSummary {
     ] + curves.map { .chart($0) }
   }
 
-  // MARK: - Pictures
+  // MARK: - Images
 
-  /// Whether the pictures are of the same prompts from the same noise.
+  /// Whether the images are of the same prompts from the same noise.
   func drewTheSame(as other: RunSummary) throws -> Bool {
     func basis(_ run: RunSummary) throws -> [JSON?] {
       var sampling = try run.json.optional("sampling")?.object()
@@ -87,15 +87,15 @@ struct RunSummary {
     return try !mine.contains(nil) && mine == basis(other)
   }
 
-  /// One picture of a prompt by each tuned model, as far as they are there.
-  func pictures(_ prompt: Int, _ picture: Int) throws -> [PictureGrid.Shot] {
+  /// One image of a prompt by each tuned model, as far as they are there.
+  func images(_ prompt: Int, _ image: Int) throws -> [ImageGrid.Shot] {
     let models = try json["sampling"]["models"].elements().map { try $0.string() }
     let digits = String(format: "%03d", prompt)
     return try models.dropFirst().compactMap { model in
       guard !model.contains("/") else { return nil }
-      let path = "\(folder)/pictures/\(digits)-\(picture)-\(model).png"
+      let path = "\(folder)/pictures/\(digits)-\(image)-\(model).png"
       guard Folders.exists(path) else { return nil }
-      return PictureGrid.Shot("\(model), \(name)", png: try RegularFile(path: path).readAll())
+      return ImageGrid.Shot("\(model), \(name)", png: try RegularFile(path: path).readAll())
     }
   }
 

@@ -22,7 +22,7 @@ struct ScoreIndependence {
     var warnings: [String] = []
     let labels = try labellingWeights()
     let start = try startingWeights()
-    let judge = try judgingWeights()
+    let judge = try preferenceWeights()
     for (kind, path) in scorers {
       let weights = try weights(kind, path)
       if !weights.isDisjoint(with: labels) {
@@ -81,7 +81,7 @@ struct ScoreIndependence {
   }
 
   /// Of a preference model that was given.
-  private func judgingWeights() throws -> Set<String> {
+  private func preferenceWeights() throws -> Set<String> {
     guard
       let given = try context.planned(SPOSettings.self, of: TuneSPO.name)?.preference
     else { return [] }

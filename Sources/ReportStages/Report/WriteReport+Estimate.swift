@@ -54,26 +54,26 @@ extension WriteReport: Estimating {
           return (fresh(), settings.negativeLora == nil ? nil : fresh())
         })
     }
-    let judging = try plan.build {
+    let candidateScoring = try plan.build {
       try (settings.oracle == .none || settings.candidateDraws == 0 ? nil : scale.tuning).map {
-        makeJudging(painter, $0, try $0.plannedJudge(scale))
+        makeCandidateScoring(painter, $0, try $0.plannedJudge(scale))
       }
     }
     for guidance in settings.scales {
       try plan.run(times: Double(count)) {
-        try painter.decodedPictures(
+        try painter.decodedImages(
           of: try painter.pipeline.conditioning(of: [""]), guidance: guidance)
       }
     }
-    guard let judging, count > 0 else { return }
-    let some = 0..<min(CandidateJudging.batch, count)
+    guard let candidateScoring, count > 0 else { return }
+    let some = 0..<min(CandidateScoring.batch, count)
     // Those of a split are not there yet; any that the oracle knows stands for them.
     let prompts =
       settings.split == nil
       ? try prompts()
       : [String](repeating: "a red circle on the left, dark background", count: some.count)
     try plan.run(times: Double(settings.candidateDraws * count) / Double(some.count)) {
-      try judging(prompts, some, draw: 0)
+      try candidateScoring(prompts, some, draw: 0)
     }
   }
 
@@ -83,12 +83,12 @@ extension WriteReport: Estimating {
       ?? prompts().count
   }
 
-  /// All pictures.
+  /// All images.
   private func drawnCount(_ scale: PipelineScale) throws -> Int {
     try promptCount(scale) * settings.scales.count * models.count * settings.picturesPerPrompt
   }
 
-  /// Parts draw all pictures of a prompt at one guidance at a time.
+  /// Parts draw all images of a prompt at one guidance at a time.
   func itemCount(_ scale: PipelineScale) throws -> Int {
     try promptCount(scale) * settings.scales.count
   }

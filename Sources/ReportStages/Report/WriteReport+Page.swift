@@ -7,7 +7,7 @@ import StageSupport
 import TrainingStages
 
 extension WriteReport {
-  /// What the pictures of other runs must have been drawn with to stand beside these.
+  /// What the images of other runs must have been drawn with to stand beside these.
   var sampling: JSON {
     let sampling: JSON = [
       "models": .array(models.map { .string($0.name) }),
@@ -37,12 +37,12 @@ extension WriteReport {
           ? [] : TrainingLog.lines(in: workspace.path(TrainPreference.name)),
         tuning: try byStage { try TrainingLog.lines(in: workspace.path($0.rawValue)) }
       ),
-      trainingPictures: try byStage {
-        try TrainingPictures(folder: workspace.path("\($0.rawValue)/pictures"))
+      trainingImages: try byStage {
+        try TrainingImages(folder: workspace.path("\($0.rawValue)/pictures"))
       },
       records: try records(), files: files,
-      picture: {
-        try RegularFile(path: self.files.picture($0, $1, $2, scale: $3)).readAll()
+      image: {
+        try RegularFile(path: self.files.image($0, $1, $2, scale: $3)).readAll()
       })
   }
 

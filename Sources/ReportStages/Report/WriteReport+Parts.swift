@@ -1,12 +1,12 @@
 import Imaging
 import PipelineCore
 
-/// Pictures take nearly all the time, so parts draw these; whoever merges has candidates and pictures judged.
+/// Images take nearly all the time, so parts draw these; whoever merges scores candidates and images.
 extension WriteReport: DivisibleStage {
   static let databases: [String] = []
 
   func isDivided(_ item: Item) -> Bool {
-    if case .pictures = item { true } else { false }
+    if case .images = item { true } else { false }
   }
 
   func position(of item: Item) -> Int { place(of: item).prompt }
@@ -17,25 +17,25 @@ extension WriteReport: DivisibleStage {
   }
 
   private func place(of item: Item) -> (prompt: Int, scale: Int) {
-    guard case .pictures(let prompt, let scale) = item else { preconditionFailure("not divided") }
+    guard case .images(let prompt, let scale) = item else { preconditionFailure("not divided") }
     return (prompt, scale)
   }
 
   func write(_ output: Output, of item: Item, to writer: inout OutputWriter) {
-    guard case .pictures(let pictures) = output else { return }
-    writer.add(pictures) { $0.add($1) }
+    guard case .images(let images) = output else { return }
+    writer.add(images) { $0.add($1) }
   }
 
   func output(of item: Item, from reader: inout OutputReader) throws -> Output {
-    let pictures = try reader.list { reader throws(BadOutput) in try reader.bytes() }
+    let images = try reader.list { reader throws(BadOutput) in try reader.bytes() }
     let expected = settings.picturesPerPrompt * models.count
-    guard pictures.count == expected else {
-      throw BadOutput("\(pictures.count) images instead of \(expected)")
+    guard images.count == expected else {
+      throw BadOutput("\(images.count) images instead of \(expected)")
     }
-    guard pictures.allSatisfy({ (try? RGBImage(decoding: $0)) != nil }) else {
+    guard images.allSatisfy({ (try? RGBImage(decoding: $0)) != nil }) else {
       throw BadOutput("an image cannot be decoded")
     }
-    return .pictures(pictures)
+    return .images(images)
   }
 
   func together(_ body: () throws -> Void) throws { try body() }

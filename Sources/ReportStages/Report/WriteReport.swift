@@ -20,7 +20,7 @@ import TrainingStages
 /// - Reads: the LoRA files of stages `spo` and `dpo`, or of the one that the pipeline has, and what was
 ///   measured on their way; `exports`; `evaluation` where a preference model was trained; `shards` where
 ///   the prompts are those of a split
-/// - Writes: `report`, the files `report/index.html` and `report/summary.json`, the pictures in
+/// - Writes: `report`, the files `report/index.html` and `report/summary.json`, the images in
 ///   `report/pictures`
 package final class WriteReport: Stage {
   static let name = "report"
@@ -46,22 +46,22 @@ package final class WriteReport: Stage {
   let files: ReportFiles
   let scoring: PublishedScores
   private var painter: Painter?
-  private var judging: CandidateJudging?
+  private var candidateScoring: CandidateScoring?
   private var knownPrompts: [String]?
 
   enum Item {
-    /// All pictures of a prompt at one guidance, before and after.
-    case pictures(prompt: Int, scale: Int)
-    /// What one scorer says of a prompt's pictures.
+    /// All images of a prompt at one guidance, before and after.
+    case images(prompt: Int, scale: Int)
+    /// What one scorer says of a prompt's images.
     case scores(PublishedScores.Item)
     /// The candidates of a batch of prompts, drawn once.
     case candidates(CandidateBatch)
   }
 
   enum Output {
-    case pictures([[UInt8]])
+    case images([[UInt8]])
     case scores([PromptScores])
-    case judgements(CandidateJudging.Batch?)
+    case scoredCandidates(CandidateScoring.Batch?)
   }
 
   init(settings: ReportSettings, context: StageContext) throws {
@@ -114,13 +114,13 @@ package final class WriteReport: Stage {
   }
 
   private func isDrawn(_ prompt: Int, _ scale: Int) -> Bool {
-    (0..<settings.picturesPerPrompt).allSatisfy { picture in
-      models.allSatisfy { Folders.exists(files.picture(prompt, picture, $0, scale: scale)) }
+    (0..<settings.picturesPerPrompt).allSatisfy { image in
+      models.allSatisfy { Folders.exists(files.image(prompt, image, $0, scale: scale)) }
     }
   }
 
   /// Each prompt at each guidance.
-  private func pictureItems() throws -> [(prompt: Int, scale: Int)] {
+  private func imageItems() throws -> [(prompt: Int, scale: Int)] {
     let count = try prompts().count
     return settings.scales.indices.flatMap { scale in (0..<count).map { ($0, scale) } }
   }
@@ -138,7 +138,7 @@ package final class WriteReport: Stage {
   func candidateBatches() throws -> [CandidateBatch] {
     guard settings.oracle != .none, stages.contains(.spo) else { return [] }
     let count = try prompts().count
-    let size = CandidateJudging.batch
+    let size = CandidateScoring.batch
     return (0..<settings.candidateDraws).flatMap { draw in
       stride(from: 0, to: count, by: size).map {
         CandidateBatch(draw: draw, prompts: $0..<min($0 + size, count))
@@ -147,15 +147,15 @@ package final class WriteReport: Stage {
   }
 
   func pendingItems() throws -> [Item] {
-    let pictures = try pictureItems().filter { !isDrawn($0.prompt, $0.scale) }
+    let images = try imageItems().filter { !isDrawn($0.prompt, $0.scale) }
     let scores = try scoring.items(prompts: prompts().count).filter { !scoring.isDone($0) }
     let batches = try candidateBatches().filter { !Folders.exists(candidatePath($0)) }
-    return pictures.map { .pictures(prompt: $0.prompt, scale: $0.scale) }
+    return images.map { .images(prompt: $0.prompt, scale: $0.scale) }
       + batches.map { .candidates($0) } + scores.map { .scores($0) }
   }
 
   func finishedUnitCount() throws -> Int {
-    try pictureItems().count { isDrawn($0.prompt, $0.scale) }
+    try imageItems().count { isDrawn($0.prompt, $0.scale) }
       + scoring.items(prompts: prompts().count).count(where: scoring.isDone)
       + candidateBatches().filter { Folders.exists(candidatePath($0)) }
       .reduce(0) { $0 + $1.prompts.count }
@@ -171,7 +171,7 @@ package final class WriteReport: Stage {
   }
 
   func prepare() throws {
-    if try pictureItems().contains(where: { !isDrawn($0.prompt, $0.scale) }) {
+    if try imageItems().contains(where: { !isDrawn($0.prompt, $0.scale) }) {
       try scoring.requireReadable()
     }
     let painter = try Painter(
@@ -180,20 +180,20 @@ package final class WriteReport: Stage {
     guard !context.isPart, try !candidateBatches().isEmpty,
       let optimization = try stepwiseSettings()
     else { return }
-    judging = makeJudging(
+    candidateScoring = makeCandidateScoring(
       painter, optimization, try optimization.judge(in: context.workspace))
   }
 
   /// - Parameter optimization: what candidates were drawn with
-  func makeJudging(
+  func makeCandidateScoring(
     _ painter: Painter, _ optimization: SPOSettings, _ judge: PreferenceJudge
-  ) -> CandidateJudging {
-    CandidateJudging(
+  ) -> CandidateScoring {
+    CandidateScoring(
       sampler: CandidateSampler(
         unet: GuidedUNet(painter.pipeline.unet, guidance: optimization.guidance),
         scheduler: painter.scheduler,
         settings: optimization.sampling(
-          promptsAtOnce: CandidateJudging.batch, seed: settings.seed),
+          promptsAtOnce: CandidateScoring.batch, seed: settings.seed),
         latentShape: painter.latentShape),
       judge: judge, pipeline: painter.pipeline, negative: painter.negative)
   }
@@ -204,7 +204,7 @@ package final class WriteReport: Stage {
   }
 
   /// Whether the pipeline has trained the preference model: one that was given is not evaluated.
-  private func hasTrainedJudge() throws -> Bool {
+  private func hasTrainedPreferenceModel() throws -> Bool {
     try stepwiseSettings().map { $0.preference == nil } ?? context.plans(TrainPreference.name)
   }
 
@@ -222,36 +222,36 @@ package final class WriteReport: Stage {
     context.workspace.path("state/\(stage).json")
   }
 
-  // MARK: - Pictures
+  // MARK: - Images
 
   func process(_ item: Item) throws -> Output {
     let prompts = try prompts()
     switch item {
-    case .pictures(let prompt, let scale):
-      let pictures =
-        try painter?.pictures(
+    case .images(let prompt, let scale):
+      let images =
+        try painter?.images(
           of: prompts[prompt], number: prompt, guidance: settings.scales[scale]) ?? []
-      return .pictures(try pictures.map { try $0.encodedAsPNG() })
+      return .images(try images.map { try $0.encodedAsPNG() })
     case .scores(let item):
       // Scores come last, and may need the memory.
       painter = nil
-      judging = nil
+      candidateScoring = nil
       return .scores(try scoring.scores(of: item, prompt: prompts[item.prompt]))
     case .candidates(let batch):
-      return .judgements(try judging?(prompts, batch.prompts, draw: batch.draw))
+      return .scoredCandidates(try candidateScoring?(prompts, batch.prompts, draw: batch.draw))
     }
   }
 
   func commit(_ output: Output, of item: Item) throws {
     switch (output, item) {
     case (.scores(let scores), .scores(let item)): try scoring.write(scores, of: item)
-    case (.pictures(let pictures), .pictures(let prompt, let scale)):
+    case (.images(let images), .images(let prompt, let scale)):
       let count = settings.picturesPerPrompt
-      for (index, bytes) in pictures.enumerated() {
+      for (index, bytes) in images.enumerated() {
         try AtomicFile.replace(
-          files.picture(prompt, index % count, models[index / count], scale: scale), with: bytes)
+          files.image(prompt, index % count, models[index / count], scale: scale), with: bytes)
       }
-    case (.judgements(let judged), .candidates(let batch)):
+    case (.scoredCandidates(let judged), .candidates(let batch)):
       if let judged { try writeJSON(judged.json, to: candidatePath(batch)) }
     default: preconditionFailure("an output of another item")
     }
@@ -264,7 +264,7 @@ package final class WriteReport: Stage {
     var summary = JSON.Object()
     let preferenceFolder = context.workspace.path(TrainPreference.name)
     let evaluation =
-      try hasTrainedJudge() ? PreferenceEvaluation.read(from: preferenceFolder) : nil
+      try hasTrainedPreferenceModel() ? PreferenceEvaluation.read(from: preferenceFolder) : nil
     if let evaluation {
       summary["preference"] = [
         "kind": .string(
@@ -306,9 +306,10 @@ package final class WriteReport: Stage {
 
   /// What the stages that trained say against their own results.
   private func warnings() throws -> [String] {
-    try ((hasTrainedJudge() ? [TrainPreference.name] : []) + stages.map(\.rawValue)).flatMap {
-      try TrainingWarnings.read(from: context.workspace.path($0))
-    } + trainedPromptWarnings()
+    try ((hasTrainedPreferenceModel() ? [TrainPreference.name] : []) + stages.map(\.rawValue))
+      .flatMap {
+        try TrainingWarnings.read(from: context.workspace.path($0))
+      } + trainedPromptWarnings()
       + ScoreIndependence(NamedScorers(settings.scorers).all, context).warnings()
   }
 
@@ -334,11 +335,11 @@ package final class WriteReport: Stage {
     let scores = try models.map { model in
       try OracleComparison.scores(of: prompts, settings.picturesPerPrompt) {
         try RGBImage(
-          decoding: try RegularFile(path: files.picture($0, $1, model, scale: 0)).readAll())
+          decoding: try RegularFile(path: files.image($0, $1, model, scale: 0)).readAll())
       }
     }
     let judged = try candidateBatches().map {
-      try CandidateJudging.Batch(try JSONReader(contentsOf: candidatePath($0)))
+      try CandidateScoring.Batch(try JSONReader(contentsOf: candidatePath($0)))
     }
     return ReportPage.OracleFindings(
       comparisons: zip(models, scores).dropFirst().map { model, after in
@@ -349,7 +350,7 @@ package final class WriteReport: Stage {
       judged: judged.isEmpty
         ? nil
         : (
-          CandidateOrder.all(judged.flatMap(\.judgements), Utility(scores: scores[0])),
+          CandidateOrder.all(judged.flatMap(\.scoredCandidates), Utility(scores: scores[0])),
           judged.reduce(.init()) { $0 + $1.time }
         ))
   }

@@ -3,7 +3,7 @@ public import Foundation
 public import PipelineCore
 public import Reporting
 
-/// The page that shows a run while it works: how far it is, its curves and its latest pictures.
+/// The page that shows a run while it works: how far it is, its curves and its latest images.
 public struct WatchPage {
   private let snapshot: WorkspaceSnapshot
   private let stages: [WatchedStage]
@@ -110,7 +110,7 @@ public struct WatchPage {
       }
     return ordered.compactMap { watched in
       let blocks =
-        (watched.pictures.map { [ReportBlock.pictures($0)] } ?? [])
+        (watched.images.map { [ReportBlock.images($0)] } ?? [])
         + watched.charts.map { .chart($0) }
       return blocks.isEmpty ? nil : ReportSection("Stage \(watched.stage.name)", blocks)
     }

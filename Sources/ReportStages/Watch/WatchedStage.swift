@@ -43,7 +43,7 @@ struct WatchedStage {
   ) -> Int? {
     guard !stage.isDone, let step = lines.last?["step"]?.int else { return nil }
     let settings = stage.settings.object
-    // It counts comparisons, and makes pictures of them before the first step.
+    // It counts comparisons, and makes images of them before the first step.
     guard stage.name == TrainPreference.name else { return step }
     guard let steps = settings?["steps"]?.int, let batch = settings?["batch"]?.int,
       (0...steps).contains(step)
@@ -65,10 +65,10 @@ struct WatchedStage {
   var charts: [Chart] { MeasuredCurves(stage: stage.name, lines: lines).charts }
 
   /// What the stage has drawn so far.
-  var pictures: PictureGrid? {
-    if stage.name == WriteReport.name { return DrawnPictures(folder: stage.folder).grid }
-    let pictures = try? TrainingPictures(folder: "\(stage.folder)/pictures")
-    return pictures?.grid(
+  var images: ImageGrid? {
+    if stage.name == WriteReport.name { return RecentImages(folder: stage.folder).grid }
+    let images = try? TrainingImages(folder: "\(stage.folder)/pictures")
+    return images?.grid(
       count: 6, address: nil, caption: "The first held-out prompts, always from the same noise")
   }
 }

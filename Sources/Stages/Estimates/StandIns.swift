@@ -69,7 +69,7 @@ extension DataVolume {
     var volume = DataVolume()
     volume.rowsBySplit = ["train": part(583_747), "validation_unique": 500]
     volume.rows = part(583_747) + 500
-    // Each comparison shows about one picture that no other shows.
+    // Each comparison shows about one image that no other shows.
     volume.images = volume.rows
     volume.prompts = part(34_500) + 500
     volume.sourceByteCount = part(193_000_000_000)

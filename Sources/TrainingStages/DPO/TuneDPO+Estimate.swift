@@ -24,10 +24,10 @@ extension TuneDPO: Estimating {
       let (decoder, negative) = try plan.build {
         (try settings.base.autoencoder().model, try data.emptyConditioning())
       }
-      let pictures = pictures(of: data, tuner)
+      let images = images(of: data, tuner)
       let unet = GuidedUNet(tuner.tuned, guidance: settings.guidance)
       try plan.run(times: Double((1 + checkpoints) * settings.pictures)) {
-        try pictures.picture(of: 0, unet, decoder, negative: negative)
+        try images.image(of: 0, unet, decoder, negative: negative)
       }
       try planSteps(&tuner, some, &plan)
       withExtendedLifetime(decoder) {}

@@ -37,7 +37,7 @@ package final class TuneDPO: RankedStage {
 
   private struct Tuning {
     var tuner: DirectPreferenceTuner
-    let pictures: HeldOutPictures
+    let images: HeldOutImages
     /// Decodes these; nil where none are drawn.
     let decoder: (autoencoder: Autoencoder, negative: Conditioning)?
     let log: TrainingLog
@@ -75,7 +75,7 @@ package final class TuneDPO: RankedStage {
       ranks: context.ranks, checkInterruption: context.checkInterruption)
     let log = try intervals.resume(&tuner.state)
     tuning = Tuning(
-      tuner: tuner, pictures: pictures(of: try ShardSet.heldOut(in: shardFolder), tuner),
+      tuner: tuner, images: images(of: try ShardSet.heldOut(in: shardFolder), tuner),
       decoder: settings.pictures > 0 && context.ranks.isFirst
         ? (try settings.base.autoencoder().model, try shards.emptyConditioning()) : nil,
       log: log)
@@ -83,21 +83,21 @@ package final class TuneDPO: RankedStage {
       "train", batch: settings.batch, "dpo.batch", settings.microBatch, "dpo.micro_batch")
   }
 
-  func pictures(
+  func images(
     of shards: any ComparisonData, _ tuner: DirectPreferenceTuner
-  ) -> HeldOutPictures {
-    HeldOutPictures(
+  ) -> HeldOutImages {
+    HeldOutImages(
       shards: shards, count: settings.pictures, scheduler: tuner.scheduler,
       steps: settings.samplingSteps, seed: settings.seed, unit: "step",
       folder: "\(folder)/pictures")
   }
 
   func process(_ item: Range<Int>) throws -> Int {
-    if item.lowerBound == 0 { try drawPictures(after: 0) }
+    if item.lowerBound == 0 { try generateImages(after: 0) }
     for step in item {
       try context.lead(step, save: { try commit(step + 1, of: item) }, body: { try train(step) })
     }
-    try drawPictures(after: item.upperBound)
+    try generateImages(after: item.upperBound)
     return item.upperBound
   }
 
@@ -127,9 +127,9 @@ package final class TuneDPO: RankedStage {
     self.tuning = tuning
   }
 
-  private func drawPictures(after step: Int) throws {
+  private func generateImages(after step: Int) throws {
     guard let tuning, let decoder = tuning.decoder else { return }
-    let row = try tuning.pictures.draw(
+    let row = try tuning.images.draw(
       GuidedUNet(tuning.tuner.tuned, guidance: settings.guidance), decoder.autoencoder,
       negative: decoder.negative, after: step)
     try tuning.log.append(step: step, "held-out prompts", row)

@@ -10,7 +10,7 @@ package struct PreferenceExamples {
   let shards: any ComparisonData
   let seed: UInt64
   let timesteps: DrawnTimesteps
-  /// Whether both pictures of a comparison get one noise, so that only what they show tells them apart.
+  /// Whether both images of a comparison get one noise, so that only what they show tells them apart.
   let sharesNoise: Bool
   /// What its random streams are named after, so that others draw their own.
   let purpose: String
@@ -54,8 +54,8 @@ package struct PreferenceExamples {
   /// - Returns: `[2 pairs, height, width, channels]`
   package func latents(of pairs: [Int], _ views: [PreferenceView]) throws -> Tensor {
     let layout = shards.layout
-    let places = try pairs.map { try shards.pair($0) }
-    let images = places.map(\.image0) + places.map(\.image1)
+    let positions = try pairs.map { try shards.pair($0) }
+    let images = positions.map(\.image0) + positions.map(\.image1)
     return try Tensor(rows: images.count, of: layout.latentShape) { row, latent in
       let image = images[row]
       try shards.readLatent(ofImage: image, into: latent)
@@ -74,7 +74,7 @@ package struct PreferenceExamples {
     }.channelsLast()
   }
 
-  /// Standard normal noise for the left pictures, then for the right ones.
+  /// Standard normal noise for the left images, then for the right ones.
   ///
   /// Keyed by comparison and view, not by step: whoever asks gets the same noise.
   ///
@@ -113,7 +113,7 @@ package struct PreferenceExamples {
     }
   }
 
-  /// What the U-Net is told of the prompts, once for the left pictures and once for the right ones.
+  /// The U-Net's conditioning on the prompts, once for the left images and once for the right ones.
   func conditioning(of pairs: [Int]) throws -> Conditioning {
     try shards.conditioning(ofPrompts: pairs.map { try shards.pair($0).prompt }).repeated(2)
   }

@@ -91,7 +91,7 @@ public struct PreferenceSettings: StageSettings {
   public var precision = WeightPrecision.f32
 
   public enum Kind: String, CaseIterable, Codable, Sendable {
-    /// Pictures, as the diffusion model estimates them from noise.
+    /// Images, as the diffusion model estimates them from noise.
     case pixel
     /// Noised latents.
     case latent

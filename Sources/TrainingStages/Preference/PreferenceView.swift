@@ -1,4 +1,4 @@
-/// How the two pictures of a comparison are shown to the preference model.
+/// How the two images of a comparison are shown to the preference model.
 package enum PreferenceView: Hashable {
   /// As they are, at timestep 0.
   case clean

@@ -35,14 +35,14 @@ extension TrainPreference: Estimating {
   func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
     var plan = StagePlan(on: backend)
     let layout = try scale.layout(of: base)
-    let (trainee, pictures) = try plan.build { try makeTrainee(PictureStore(folder: nil)) }
+    let (trainee, estimated) = try plan.build { try makeTrainee(ImageStore(folder: nil)) }
     var state = try plan.build {
       try makeState(trainee, moments: settings.optimizerOnDisk ? .plannedDisk : .memory)
     }
     let data = examples(PlannedComparisons(layout: layout, split: "train"))
     let heldOut = examples(PlannedComparisons(layout: layout, split: "validation"))
 
-    if let pictures { try add(pictures, of: data, scale, to: &plan) }
+    if let estimated { try add(estimated, of: data, scale, to: &plan) }
 
     let step = PreferenceStep(
       trainee: trainee, microBatch: settings.microBatch, checkInterruption: {})
@@ -72,44 +72,44 @@ extension TrainPreference: Estimating {
     return plan
   }
 
-  /// Adds the making of all pictures.
+  /// Adds the making of all images.
   private func add(
-    _ pictures: EstimatedPictures, of data: PreferenceExamples, _ scale: PipelineScale,
+    _ estimated: EstimatedImages, of data: PreferenceExamples, _ scale: PipelineScale,
     to plan: inout StagePlan
   ) throws {
     // A block is made some comparisons at a time; what was made of the others waits, twice when it is joined.
-    let block = PictureStore.blockSize
+    let block = ImageStore.blockSize
     let pairs = Array(0..<min(block, 2 * max(1, settings.estimateBatch)))
-    let others = plan.hold(4 * 4 * (block - pairs.count) * 3 * pictures.side * pictures.side)
-    let made = madePictures(scale)
+    let others = plan.hold(4 * 4 * (block - pairs.count) * 3 * estimated.side * estimated.side)
+    let made = estimatedPairs(scale)
     for (view, count) in [(PreferenceView.draw(0), made.noised), (.clean, made.clean)] {
       try plan.run(times: Double(count) / Double(pairs.count)) {
-        try pictures(data, of: pairs, pairs.map { _ in view })
+        try estimated(data, of: pairs, pairs.map { _ in view })
       }
     }
     withExtendedLifetime(others) {}
   }
 
-  /// Parts make pictures, and learn nothing.
+  /// Parts make images, and learn nothing.
   func planOfParts(_ scale: PipelineScale) throws -> (plan: StagePlan, byteCount: Int)? {
     var plan = StagePlan(on: PlanningBackend())
     let data = examples(
       PlannedComparisons(layout: try scale.layout(of: base), split: "train"))
     let side = try ModelFolder(path: settings.start).preferenceConfiguration().imageSize
-    try add(try plan.build { try estimatedPictures(side: side) }, of: data, scale, to: &plan)
+    try add(try plan.build { try estimatedImages(side: side) }, of: data, scale, to: &plan)
     return (plan, 2 * keptPairs(scale) * 3 * side * side)
   }
 
-  /// Files of pictures; none where the model sees latents.
+  /// Files of images; none where the model sees latents.
   func itemCount(_ scale: PipelineScale) throws -> Int {
     settings.kind == .pixel
-      ? (keptPairs(scale) + PictureStore.blockSize - 1) / PictureStore.blockSize : 0
+      ? (keptPairs(scale) + ImageStore.blockSize - 1) / ImageStore.blockSize : 0
   }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
     let (count, side) = try withBackend(PlanningBackend()) {
-      let (trainee, pictures) = try makeTrainee(PictureStore(folder: nil))
-      return (trainee.parameters.reduce(0) { $0 + $1.tensor.count }, pictures?.side ?? 0)
+      let (trainee, estimated) = try makeTrainee(ImageStore(folder: nil))
+      return (trainee.parameters.reduce(0) { $0 + $1.tensor.count }, estimated?.side ?? 0)
     }
     let written = (settings.steps + settings.checkpointEvery - 1) / max(1, settings.checkpointEvery)
     // Weights and two moments, the newest two and one being written; the best weights and those that take
@@ -121,7 +121,7 @@ extension TrainPreference: Estimating {
     return checkpoints + 2 * keptPairs(scale) * 3 * side * side
   }
 
-  /// Comparisons whose pictures are made once and kept, each as often as it is seen anew.
+  /// Comparisons whose images are made once and kept, each as often as it is seen anew.
   private func keptPairs(_ scale: PipelineScale) -> Int {
     let views = settings.estimates + (settings.cleanSteps > 0 ? 1 : 0)
     return (settings.estimates > 0 ? views : 0) * scale.volume.rows(ofSplit: "train")
@@ -143,8 +143,8 @@ extension TrainPreference: Estimating {
 
   private func validationPairs(_ rows: Int) -> Int { min(settings.validationPairs, rows) }
 
-  /// Comparisons whose pictures are made before they are looked at.
-  private func madePictures(_ scale: PipelineScale) -> (noised: Int, clean: Int) {
+  /// Comparisons whose images are made before they are looked at.
+  private func estimatedPairs(_ scale: PipelineScale) -> (noised: Int, clean: Int) {
     let held = heldOutViews(scale)
     // One view of each that is evaluated is clean.
     let clean = validationPairs(scale.volume.evaluatedRows)

@@ -3,17 +3,17 @@ import Diffusion
 import PipelineCore
 import PreferenceModels
 
-/// Parts make the pictures that the model looks at; whoever merges learns from them.
+/// Parts make the images that the model looks at; whoever merges learns from them.
 extension TrainPreference: DivisibleStage {
   static let databases: [String] = []
 
   func isDivided(_ item: Item) -> Bool {
-    if case .pictures = item { true } else { false }
+    if case .images = item { true } else { false }
   }
 
   func position(of item: Item) -> Int {
-    guard let place = places[block(of: item)] else {
-      preconditionFailure("pictures that are not looked at")
+    guard let place = positions[block(of: item)] else {
+      preconditionFailure("images that no step looks at")
     }
     return place
   }
@@ -24,15 +24,15 @@ extension TrainPreference: DivisibleStage {
       + "\(block.pairs.upperBound - 1)"
   }
 
-  private func block(of item: Item) -> PictureStore.Block {
-    guard case .pictures(let block) = item else { preconditionFailure("not divided") }
+  private func block(of item: Item) -> ImageStore.Block {
+    guard case .images(let block) = item else { preconditionFailure("not divided") }
     return block
   }
 
   func write(_ output: Output, of item: Item, to writer: inout OutputWriter) throws {
-    guard case .pictures(let pictures) = output else { return }
-    writer.add(pictures.shape) { $0.add($1) }
-    writer.add(try store.bytes(pictures, block(of: item)))
+    guard case .images(let images) = output else { return }
+    writer.add(images.shape) { $0.add($1) }
+    writer.add(try store.bytes(images, block(of: item)))
   }
 
   func output(of item: Item, from reader: inout OutputReader) throws -> Output {
@@ -41,9 +41,9 @@ extension TrainPreference: DivisibleStage {
     let side = try ModelFolder(path: settings.start).preferenceConfiguration().imageSize
     let expected = [2 * block(of: item).pairs.count, side, side, 3]
     guard shape == expected, bytes.count == expected.reduce(1, *) else {
-      throw BadOutput("pictures \(shape) of \(bytes.count) bytes in place of \(expected)")
+      throw BadOutput("images \(shape) of \(bytes.count) bytes in place of \(expected)")
     }
-    return .pictures(Tensor(bytes.map { Float($0) / 255 }, shape: shape))
+    return .images(Tensor(bytes.map { Float($0) / 255 }, shape: shape))
   }
 
   func together(_ body: () throws -> Void) throws { try body() }

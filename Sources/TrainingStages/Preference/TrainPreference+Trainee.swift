@@ -4,10 +4,10 @@ import PreferenceModels
 import Ranks
 
 extension TrainPreference {
-  /// The model to train, and what makes its pictures where it sees any.
+  /// The model to train, and what makes its images where it sees any.
   func makeTrainee(
-    _ store: PictureStore
-  ) throws -> (any TrainablePreferenceModel, EstimatedPictures?) {
+    _ store: ImageStore
+  ) throws -> (any TrainablePreferenceModel, EstimatedImages?) {
     try settings.kind == .pixel ? pixelTrainee(store) : (latentTrainee(), nil)
   }
 
@@ -25,31 +25,31 @@ extension TrainPreference {
   }
 
   private func pixelTrainee(
-    _ store: PictureStore
-  ) throws -> (any TrainablePreferenceModel, EstimatedPictures?) {
+    _ store: ImageStore
+  ) throws -> (any TrainablePreferenceModel, EstimatedImages?) {
     let start = ModelFolder(path: settings.start)
     var (model, weights) =
       settings.startsFresh
       ? try start.freshPreferenceModel(seed: settings.seed)
       : try start.preferenceModel(isTrainable: true, seed: settings.seed)
     model.usesGradientCheckpointing = settings.gradientCheckpointing
-    let pictures = try estimatedPictures(side: model.configuration.imageSize)
+    let estimated = try estimatedImages(side: model.configuration.imageSize)
     return (
       TrainablePixelModel(
-        model: model, parameters: weights.parameters, pictures: pictures, store: store,
+        model: model, parameters: weights.parameters, estimated: estimated, store: store,
         storesTraining: settings.estimates > 0, start: settings.start,
-        isStepAware: settings.stepAware), pictures
+        isStepAware: settings.stepAware), estimated
     )
   }
 
-  /// What makes the pictures that a model of pixels sees: all that a part needs.
-  func estimatedPictures(side: Int) throws -> EstimatedPictures {
+  /// What makes the images that a model of pixels sees: all that a part needs.
+  func estimatedImages(side: Int) throws -> EstimatedImages {
     let scheduler = try DDIMScheduler(base.pipelineSchedulerConfig())
     let estimator = CleanEstimator(
       unet: GuidedUNet(try base.unet().model, guidance: settings.guidance),
       autoencoder: try base.autoencoder().model, schedule: scheduler.schedule,
       prediction: scheduler.predictionType)
-    return EstimatedPictures(
+    return EstimatedImages(
       estimator: estimator, batch: max(1, settings.estimateBatch),
       side: side)
   }

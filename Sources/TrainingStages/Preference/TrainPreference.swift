@@ -13,7 +13,7 @@ import Telemetry
 
 /// Trains the step-aware preference model on comparisons of noised latents.
 ///
-/// Pictures that are looked at more than once are made first and kept; a latent preference model needs none.
+/// Images that are looked at more than once are made first and kept; a latent preference model needs none.
 ///
 /// - Reads: `shards`
 /// - Writes: `preference-model`, the folder `preference/model` with the last weights or the best; `evaluation`, how
@@ -21,14 +21,14 @@ import Telemetry
 ///   the way
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2; Zhang et al. 2025, arXiv 2502.01051, section 4.1
 package final class TrainPreference: RankedStage {
-  /// Pictures to make, or a stretch of steps.
+  /// Images to make, or a stretch of steps.
   enum Item {
-    case pictures(PictureStore.Block)
+    case images(ImageStore.Block)
     case steps(Range<Int>)
   }
 
   enum Output {
-    case pictures(Tensor)
+    case images(Tensor)
     case steps(upTo: Int)
   }
 
@@ -59,16 +59,16 @@ package final class TrainPreference: RankedStage {
   package let settings: PreferenceSettings
   private let context: StageContext
   private let intervals: CheckpointIntervals
-  let store: PictureStore
+  let store: ImageStore
   private var training: Training?
-  private var picturing: Picturing?
-  /// Where pictures stand among all that are made.
-  private(set) var places: [PictureStore.Block: Int] = [:]
+  private var estimation: Estimation?
+  /// Where images stand among all that are made.
+  private(set) var positions: [ImageStore.Block: Int] = [:]
 
-  private struct Picturing {
-    let pictures: EstimatedPictures
-    /// All pictures that are made.
-    let blocks: [PictureStore.Block]
+  private struct Estimation {
+    let images: EstimatedImages
+    /// All images that are made.
+    let blocks: [ImageStore.Block]
     /// To train on, to judge checkpoints by and to evaluate with.
     let examples: [PreferenceExamples]
   }
@@ -90,7 +90,7 @@ package final class TrainPreference: RankedStage {
     self.context = context
     intervals = try CheckpointIntervals(
       context, stage: Self.name, stepCount: settings.steps, interval: settings.checkpointEvery)
-    store = PictureStore(folder: context.output("\(Self.name)/pictures"))
+    store = ImageStore(folder: context.output("\(Self.name)/pictures"))
   }
 
   private var folder: String { context.output(Self.name) }
@@ -109,20 +109,20 @@ package final class TrainPreference: RankedStage {
 
   // MARK: - What is left
 
-  private func blocks() throws -> [PictureStore.Block] {
+  private func blocks() throws -> [ImageStore.Block] {
     try trainingBlocks() + validationBlocks()
   }
 
-  private func trainingBlocks() throws -> [PictureStore.Block] {
+  private func trainingBlocks() throws -> [ImageStore.Block] {
     guard settings.kind == .pixel, settings.estimates > 0 else { return [] }
     let count = try trainingExamples().count
     let cleanViews = settings.cleanSteps > 0 ? [PreferenceView.clean] : []
     return (cleanViews + (0..<settings.estimates).map { .draw($0) }).flatMap {
-      PictureStore.Block.all("train", $0, count: count)
+      ImageStore.Block.all("train", $0, count: count)
     }
   }
 
-  private func validationBlocks() throws -> [PictureStore.Block] {
+  private func validationBlocks() throws -> [ImageStore.Block] {
     guard settings.kind == .pixel else { return [] }
     let (validation, evaluation) = (try validationExamples(), try evaluationExamples())
     let isOneSplit = validation.shards.split == evaluation.shards.split
@@ -132,7 +132,7 @@ package final class TrainPreference: RankedStage {
       ]
     return heldOut.flatMap { examples, views in
       views.flatMap {
-        PictureStore.Block.all(examples.shards.split, $0, count: validationCount(examples))
+        ImageStore.Block.all(examples.shards.split, $0, count: validationCount(examples))
       }
     }
   }
@@ -151,13 +151,13 @@ package final class TrainPreference: RankedStage {
   }
 
   func pendingItems() throws -> [Item] {
-    places = Dictionary(
+    positions = Dictionary(
       try blocks().enumerated().map { ($0.element, $0.offset) },
       uniquingKeysWith: { first, _ in first })
     let steps = try intervals.pending().map { Item.steps($0) }
     // To evaluate, those of the validation split are needed when all is learned, too.
     let blocks = try steps.isEmpty ? validationBlocks() : blocks()
-    return blocks.filter { context.isPart || !store.holds($0) }.map { .pictures($0) } + steps
+    return blocks.filter { context.isPart || !store.holds($0) }.map { .images($0) } + steps
   }
 
   func finishedUnitCount() throws -> Int {
@@ -167,7 +167,7 @@ package final class TrainPreference: RankedStage {
 
   func unitCount(of item: Item) -> Int {
     switch item {
-    case .pictures(let block): block.pairs.count
+    case .images(let block): block.pairs.count
     case .steps(let range): range.count * settings.batch
     }
   }
@@ -201,11 +201,11 @@ package final class TrainPreference: RankedStage {
     let isFirst = context.ranks.isFirst
     try requireComparisons()
     guard !context.isPart else {
-      return try preparePictures(
-        estimatedPictures(
+      return try prepareEstimation(
+        estimatedImages(
           side: ModelFolder(path: settings.start).preferenceConfiguration().imageSize))
     }
-    let (trainee, pictures) = try makeTrainee(store)
+    let (trainee, images) = try makeTrainee(store)
     if settings.optimizerOnDisk, isFirst {
       let count = trainee.parameters.reduce(0) { $0 + $1.tensor.count }
       try DiskSpace.require(8 * count, at: folder, for: "the optimizer's moments")
@@ -224,17 +224,17 @@ package final class TrainPreference: RankedStage {
     context.noteIdleRanks(
       "train", batch: settings.batch, "preference.batch", settings.microBatch,
       "preference.micro_batch")
-    guard let pictures else { return }
-    try preparePictures(pictures)
+    guard let images else { return }
+    try prepareEstimation(images)
     guard isFirst else { return }
     let pairs = try blocks().filter { !store.holds($0) }.reduce(0) { $0 + $1.pairs.count }
     try DiskSpace.require(
-      pairs * 2 * pictures.side * pictures.side * 3, at: context.workspace.path, for: "pictures")
+      pairs * 2 * images.side * images.side * 3, at: context.workspace.path, for: "images")
   }
 
-  private func preparePictures(_ pictures: EstimatedPictures) throws {
-    picturing = Picturing(
-      pictures: pictures, blocks: try blocks(),
+  private func prepareEstimation(_ images: EstimatedImages) throws {
+    estimation = Estimation(
+      images: images, blocks: try blocks(),
       examples: [try trainingExamples(), try validationExamples(), try evaluationExamples()])
   }
 
@@ -253,15 +253,15 @@ package final class TrainPreference: RankedStage {
 
   func process(_ item: Item) throws -> Output {
     switch item {
-    case .pictures(let block):
+    case .images(let block):
       context.progress.advance(by: 0, note: "estimating \(block.split) images, \(block.view.name)")
-      guard let place = places[block] else {
-        preconditionFailure("pictures that are not looked at")
+      guard let place = positions[block] else {
+        preconditionFailure("images that no step looks at")
       }
       var output: Output?
       try context.lead(
         settings.steps + place, save: { try output.map { try commit($0, of: item) } },
-        body: { output = .pictures(try pictures(of: block)) })
+        body: { output = .images(try images(of: block)) })
       return output ?? .steps(upTo: 0)
     case .steps(let range):
       for step in range {
@@ -278,23 +278,23 @@ package final class TrainPreference: RankedStage {
       if step < settings.steps {
         try train(step)
       } else {
-        guard let blocks = picturing?.blocks else { preconditionFailure("not prepared") }
-        _ = try pictures(of: blocks[step - settings.steps])
+        guard let blocks = estimation?.blocks else { preconditionFailure("not prepared") }
+        _ = try images(of: blocks[step - settings.steps])
       }
     }
   }
 
-  private func pictures(of block: PictureStore.Block) throws -> Tensor {
-    guard let picturing,
-      let examples = picturing.examples.first(where: { $0.shards.split == block.split })
-    else { preconditionFailure("pictures that are not looked at") }
+  private func images(of block: ImageStore.Block) throws -> Tensor {
+    guard let estimation,
+      let examples = estimation.examples.first(where: { $0.shards.split == block.split })
+    else { preconditionFailure("images that no step looks at") }
     let pairs = Array(block.pairs)
-    return try picturing.pictures(examples, of: pairs, pairs.map { _ in block.view }, context.ranks)
+    return try estimation.images(examples, of: pairs, pairs.map { _ in block.view }, context.ranks)
   }
 
   func commit(_ output: Output, of item: Item) throws {
     switch (output, item) {
-    case (.pictures(let pictures), .pictures(let block)): try store.write(pictures, block)
+    case (.images(let images), .images(let block)): try store.write(images, block)
     case (.steps(let step), _): try writeCheckpoint(step)
     default: preconditionFailure("an output of another item")
     }

@@ -14,7 +14,7 @@ struct TrainableLatentModel: TrainablePreferenceModel {
   let schedule: NoiseSchedule
   /// The diffusion model that it started from.
   let base: ModelFolder
-  /// Whether the model is told timesteps; otherwise 0 of all.
+  /// Whether the model is conditioned on timesteps; otherwise on 0 always.
   let isStepAware: Bool
 
   var parameters: [Parameter] { model.parameters }

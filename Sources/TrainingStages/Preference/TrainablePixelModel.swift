@@ -10,14 +10,14 @@ import Shards
 struct TrainablePixelModel: TrainablePreferenceModel {
   let model: PreferenceModel
   let parameters: [Parameter]
-  let pictures: EstimatedPictures
-  /// The pictures of the validation split.
-  let store: PictureStore
+  let estimated: EstimatedImages
+  /// The images of the validation split.
+  let store: ImageStore
   /// Whether the store holds those of the training split as well; otherwise they are made each time.
   let storesTraining: Bool
   /// The folder whose configuration files the model was built from.
   let start: String
-  /// Whether the model is told timesteps; otherwise 0 of all.
+  /// Whether the model is conditioned on timesteps; otherwise on 0 always.
   let isStepAware: Bool
 
   func scores(
@@ -26,8 +26,8 @@ struct TrainablePixelModel: TrainablePreferenceModel {
     let split = examples.shards.split
     let shown =
       try storesTraining || split != "train"
-      ? store.pictures(split, of: pairs, views, side: pictures.side)
-      : pictures(examples, of: pairs, views)
+      ? store.images(split, of: pairs, views, side: estimated.side)
+      : estimated(examples, of: pairs, views)
     let timesteps = zip(pairs, views).map {
       isStepAware ? Float(examples.timestep(of: $0, $1)) : 0
     }

@@ -10,7 +10,7 @@ protocol TrainablePreferenceModel {
   /// Everything that is trained.
   var parameters: [Parameter] { get }
 
-  /// Scores of both pictures of comparisons.
+  /// Scores of both images of comparisons.
   ///
   /// - Parameter views: one for each comparison; clean ones and others do not mix
   func scores(

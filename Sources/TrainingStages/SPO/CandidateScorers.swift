@@ -3,15 +3,15 @@ import Diffusion
 import PreferenceModels
 import StepwiseOptimization
 
-/// Scores candidates by the pictures that they promise.
+/// Scores candidates by the images that they promise.
 struct PixelScorer: CandidateScorer {
-  let model: PictureScorer
+  let model: ImageScorer
   let autoencoder: Autoencoder
   /// Unit vectors of the batch's prompts, `[prompts, width]`.
   let texts: Tensor
-  /// Whether the model is told timestep 0 of all.
+  /// Whether the model is conditioned on timestep 0 always.
   let isBlind: Bool
-  /// Pictures that are decoded at once.
+  /// Images that are decoded at once.
   var batch = 40
 
   var view: CandidateView { .estimated }
@@ -21,9 +21,9 @@ struct PixelScorer: CandidateScorer {
   ) throws -> [Float] {
     try inParts(of: batch, latents, isBlind ? 0 : timestep, prompts) {
       latents, timesteps, prompts in
-      let pictures = try autoencoder.pictures(of: latents)
-      let images = model.embedding(of: model.scoringPixels(pictures), timesteps: timesteps)
-      return model.score(image: images, text: texts.rows(at: prompts))
+      let decoded = try autoencoder.images(of: latents)
+      let embeddings = model.embedding(of: model.scoringPixels(decoded), timesteps: timesteps)
+      return model.score(image: embeddings, text: texts.rows(at: prompts))
     }
   }
 }
@@ -32,9 +32,10 @@ struct PixelScorer: CandidateScorer {
 struct LatentScorer: CandidateScorer {
   let model: LatentPreferenceModel
   let prompts: LatentPreferenceModel.Prompts
-  /// The timestep that the model is told.
+  /// The timestep that the model is conditioned on.
   ///
-  /// It was trained on latents with the noise of the timestep it is told, so `drawn` is the one that fits.
+  /// It was trained on latents with the noise of the timestep it is conditioned on, so `drawn` is the one
+  /// that fits.
   /// LPO says `source`. Where steps are long, the model then looks for noise that is not there, and what
   /// learns from it draws noise.
   let told: SPOSettings.JudgedTimestep

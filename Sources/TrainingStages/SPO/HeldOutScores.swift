@@ -15,7 +15,7 @@ import StepwiseOptimization
 /// The preference model's own score falls where what was learned does not carry over to other prompts, but says nothing
 /// of what that model gets wrong: it still rises where tuning has gone too far. Scorers that are not learned from show that.
 struct HeldOutScores {
-  private let pictures: HeldOutPictures
+  private let heldOut: HeldOutImages
   let prompts: Range<Int>
   /// Sampling batches from one score to the next.
   let interval: Int
@@ -35,11 +35,11 @@ struct HeldOutScores {
   }
 
   /// - Returns: nil where none are asked for
-  init?(_ settings: SPOSettings, _ pictures: HeldOutPictures) {
+  init?(_ settings: SPOSettings, _ heldOut: HeldOutImages) {
     guard let interval = settings.heldOutEvery else { return nil }
-    self.pictures = pictures
+    self.heldOut = heldOut
     self.interval = interval
-    prompts = 0..<min(settings.heldOutPrompts, pictures.shards.promptCount)
+    prompts = 0..<min(settings.heldOutPrompts, heldOut.shards.promptCount)
     scorers = NamedScorers(settings.heldOutScorers)
     oracle = settings.heldOutOracle
     model = settings.base
@@ -62,7 +62,7 @@ struct HeldOutScores {
   }
 
   private func texts() throws -> [String] {
-    try prompts.map { try pictures.shards.prompt($0).text }
+    try prompts.map { try heldOut.shards.prompt($0).text }
   }
 
   /// - Parameter checkInterruption: called before each image; what it throws ends it
@@ -70,7 +70,7 @@ struct HeldOutScores {
     _ tuner: StepwiseTuner, checkInterruption: () throws -> Void
   ) throws -> Measurement {
     let judged = try prompts.map { number in
-      let prompt = try pictures.shards.prompt(number)
+      let prompt = try heldOut.shards.prompt(number)
       return JudgedPrompt(text: prompt.text, ids: prompt.inputIDs)
     }
     let scorer = try tuner.scorer(for: judged)
@@ -91,20 +91,20 @@ struct HeldOutScores {
 
   /// One at a time: memory must do for no more than training takes.
   func latents(of prompt: Int, _ tuner: StepwiseTuner) throws -> Tensor {
-    try pictures.latents(of: prompt, tuner.tuned, negative: tuner.negative)
+    try heldOut.latents(of: prompt, tuner.tuned, negative: tuner.negative)
   }
 
   /// The preference model's score.
   func score(
     of latents: Tensor, _ prompt: Int, _ tuner: StepwiseTuner, _ scorer: any CandidateScorer
   ) throws -> Float {
-    let last = try tuner.scheduler.timesteps(stepCount: pictures.steps).last ?? 0
+    let last = try tuner.scheduler.timesteps(stepCount: heldOut.steps).last ?? 0
     // As finished candidates are judged.
     return try scorer.scores(of: latents, timestep: 0, drawnFrom: last, prompts: [prompt])[0]
   }
 
   func image(of latents: Tensor, _ tuner: StepwiseTuner) throws -> RGBImage {
-    try RGBImage(decoded: try withoutGradients { try tuner.autoencoder.pictures(of: latents) })
+    try RGBImage(decoded: try withoutGradients { try tuner.autoencoder.images(of: latents) })
   }
 
   /// One published scorer is in memory at a time.
@@ -126,7 +126,7 @@ struct HeldOutScores {
     guard oracle == .proceduralWorld else { return others }
     let scores = try zip(images, texts()).map { image, text in
       OracleScore(
-        of: try Picture(image, name: "held-out image of \"\(text)\""),
+        of: try WorldImage(image, name: "held-out image of \"\(text)\""),
         as: try Scene(prompt: text))
     }
     return others + [

@@ -6,10 +6,10 @@ package import StepwiseOptimization
 /// A trained preference model of either kind.
 package enum PreferenceJudge {
   /// The half that reads prompts is large and needed seldom: it is read anew each time and let go of.
-  case pixel(PictureScorer, prompts: () throws -> PromptEmbedder, isBlind: Bool)
+  case pixel(ImageScorer, prompts: () throws -> PromptEmbedder, isBlind: Bool)
   case latent(LatentPreferenceModel, told: SPOSettings.JudgedTimestep)
 
-  /// - Parameter told: the timestep that it is told of a candidate
+  /// - Parameter told: the timestep that it is conditioned on for a candidate
   package init(
     _ folder: ModelFolder, of base: ModelFolder, told: SPOSettings.JudgedTimestep
   ) throws {
@@ -17,7 +17,7 @@ package enum PreferenceJudge {
       folder.isLatentPreferenceModel
       ? .latent(try folder.latentPreferenceModel(of: base), told: told)
       : .pixel(
-        try folder.pictureScorer(), prompts: folder.promptEmbedder, isBlind: told == .untold)
+        try folder.imageScorer(), prompts: folder.promptEmbedder, isBlind: told == .untold)
   }
 
   /// Keeps both halves of a model.

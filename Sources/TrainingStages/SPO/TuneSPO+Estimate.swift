@@ -38,16 +38,16 @@ extension TuneSPO: Estimating {
         settings, judge: try settings.plannedJudge(scale), negative: try data.emptyConditioning(),
         latentShape: data.layout.imageShape)
     }
-    let pictures = HeldOutPictures(
+    let heldOutImages = HeldOutImages(
       shards: data, count: settings.pictures, scheduler: tuner.scheduler,
       steps: settings.samplingSteps, seed: settings.seed, unit: "batch", folder: "")
     if settings.pictures > 0 {
-      try plan.run(times: counts.pictures) {
-        try pictures.picture(of: 0, tuner.tuned, tuner.autoencoder, negative: tuner.negative)
+      try plan.run(times: counts.images) {
+        try heldOutImages.image(of: 0, tuner.tuned, tuner.autoencoder, negative: tuner.negative)
       }
     }
 
-    if let heldOut = HeldOutScores(settings, pictures) {
+    if let heldOut = HeldOutScores(settings, heldOutImages) {
       let scorer = try tuner.scorer(for: [JudgedPrompt(text: "", ids: data.prompt(0).inputIDs)])
       let times =
         1 + Int(counts.batches) / heldOut.interval
@@ -57,7 +57,7 @@ extension TuneSPO: Estimating {
       try plan.run(times: Double(times * scored)) {
         let latents = try heldOut.latents(of: 0, tuner)
         _ = try heldOut.score(of: latents, 0, tuner, scorer)
-        if heldOut.hasOthers { _ = try tuner.autoencoder.pictures(of: latents) }
+        if heldOut.hasOthers { _ = try tuner.autoencoder.images(of: latents) }
       }
       let image = RGBImage(width: 1, height: 1, pixels: [0, 0, 0])
       for (kind, path) in NamedScorers(settings.heldOutScorers).all {
@@ -110,8 +110,8 @@ extension TuneSPO: Estimating {
     return plan
   }
 
-  /// Batches of prompts, and pictures of held-out ones.
-  private func counts(_ scale: PipelineScale) -> (batches: Double, pictures: Double) {
+  /// Batches of prompts, and images of held-out ones.
+  private func counts(_ scale: PipelineScale) -> (batches: Double, images: Double) {
     let prompts = min(
       settings.prompts, settings.onlyListed ? scale.volume.listedPrompts : scale.volume.prompts)
     let batchesPerEpoch = (prompts + settings.batch - 1) / max(1, settings.batch)
@@ -132,9 +132,10 @@ extension TuneSPO: Estimating {
       3 + (settings.gradientAccumulation > 1 ? 1 : 0) + (settings.averageDecay == nil ? 0 : 1)
     let layout = try scale.layout(of: settings.base)
     let pixels = try AutoencoderConfiguration(settings.base.configuration("vae")).reduction
-    let picture = layout.latentHeight * pixels * layout.latentWidth * pixels
+    let pixelCount = layout.latentHeight * pixels * layout.latentWidth * pixels
     // PNG takes about two bytes a pixel.
-    return 4 * adapters * (3 * kept + 1) + (2 + settings.epochs) * settings.pictures * 2 * picture
+    return 4 * adapters * (3 * kept + 1) + (2 + settings.epochs) * settings.pictures * 2
+      * pixelCount
   }
 
   package var savings: [String] {

@@ -43,7 +43,7 @@ package final class TuneSPO: RankedStage {
   private struct Tuning {
     var tuner: StepwiseTuner
     let shards: ShardSet
-    let pictures: HeldOutPictures
+    let images: HeldOutImages
     /// Nil where held-out images are not judged.
     let heldOut: HeldOutScores?
     let log: TrainingLog
@@ -68,7 +68,7 @@ package final class TuneSPO: RankedStage {
       + NamedScorers(settings.heldOutScorers).inputs(context.digests)
   }
 
-  /// The prompts that pictures are drawn of, by their numbers in the shards.
+  /// The prompts that images are generated for, by their numbers in the shards.
   private func prompts() throws -> [Int] {
     if let chosenPrompts { return chosenPrompts }
     let shards = try ShardSet(folder: shardFolder, split: "train", verifiesDigests: false)
@@ -98,7 +98,7 @@ package final class TuneSPO: RankedStage {
   package func earlierSettings() -> [String: JSON] {
     let judge = ModelFolder(
       path: settings.preference ?? context.workspace.path("\(TrainPreference.name)/model"))
-    // A judge of images is told no such timestep.
+    // A preference model of images is conditioned on no such timestep.
     let told = judge.isLatentPreferenceModel ? .drawn : settings.judgedTimestep
     return [
       "gradient_accumulation": 1, "judged_timestep": .string(told.rawValue), "labels": "step",
@@ -124,14 +124,14 @@ package final class TuneSPO: RankedStage {
       ranks: context.ranks, checkInterruption: context.checkInterruption)
     let log = try intervals().resume(&tuner.state)
     tuner.followAverage()
-    let pictures = HeldOutPictures(
+    let images = HeldOutImages(
       shards: try ShardSet.heldOut(in: shardFolder), count: settings.pictures,
       scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
       unit: "batch", folder: "\(folder)/pictures")
-    let heldOut = HeldOutScores(settings, pictures)
+    let heldOut = HeldOutScores(settings, images)
     if context.ranks.isFirst { try heldOut?.requireReadable() }
     tuning = Tuning(
-      tuner: tuner, shards: shards, pictures: pictures,
+      tuner: tuner, shards: shards, images: images,
       heldOut: heldOut, log: log,
       order: EpochOrder(count: try prompts().count, seed: settings.seed))
     context.noteIdleRanks(
@@ -154,10 +154,10 @@ package final class TuneSPO: RankedStage {
         iteration, save: { try commit(done, of: item) },
         body: {
           try named(iteration) {
-            if iteration == 0 { try drawPictures(afterBatch: 0) }
+            if iteration == 0 { try generateImages(afterBatch: 0) }
             try tune(iteration)
             if try done % batchesPerEpoch() == 0 || done == intervals.stepCount {
-              try drawPictures(afterBatch: done)
+              try generateImages(afterBatch: done)
             }
           }
         })
@@ -175,9 +175,9 @@ package final class TuneSPO: RankedStage {
       body)
   }
 
-  private func drawPictures(afterBatch batch: Int) throws {
+  private func generateImages(afterBatch batch: Int) throws {
     guard let tuning, settings.pictures > 0 else { return }
-    let row = try tuning.pictures.draw(
+    let row = try tuning.images.draw(
       tuning.tuner.tuned, tuning.tuner.autoencoder, negative: tuning.tuner.negative,
       after: batch)
     try tuning.log.append(step: batch, "held-out prompts", row)

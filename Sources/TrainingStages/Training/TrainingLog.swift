@@ -48,7 +48,7 @@ package final class TrainingLog {
     }
   }
 
-  /// Adds a picture for TensorBoard.
+  /// Adds an image for TensorBoard.
   package func append(step: Int, _ name: String, _ image: RGBImage) throws {
     guard metrics != nil else { return }
     try events().appendImage(

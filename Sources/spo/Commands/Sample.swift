@@ -10,7 +10,7 @@ import RandomStreams
 import StageSupport
 import Stages
 
-/// `spo sample`: pictures of a prompt.
+/// `spo sample`: images of a prompt.
 enum Sample: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(

@@ -52,7 +52,7 @@ enum Status: Command {
         parts.append(
           "\(Spelled.count(stage.unitsDone)) of \(Spelled.count(stage.unitsTotal)) \(stage.unit)")
       }
-      parts += RejectSummary(stage.rejects).phrases
+      parts += RejectionSummary(stage.rejections).phrases
       if stage.seconds > 0 { parts.append("took \(Spelled.duration(stage.seconds))") }
       if stage.peakMemory > 0 { parts.append("peak memory \(ByteCount.text(stage.peakMemory))") }
       if let left = stage.secondsLeft, left > 0 {

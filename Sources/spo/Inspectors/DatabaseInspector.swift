@@ -22,10 +22,10 @@ enum DatabaseInspector: FileInspector {
   static func rejectedRows(path: String) throws -> String {
     let catalog = try CatalogDatabase(path: path, access: .readOnly)
     var lines = ["file,row,column,stage,code,reason"]
-    try catalog.forEachReject { reject in
+    try catalog.forEachRejection { rejection in
       let fields = [
-        reject.file, "\(reject.row)", reject.column ?? "", reject.stage, reject.code,
-        reject.reason,
+        rejection.file, "\(rejection.row)", rejection.column ?? "", rejection.stage, rejection.code,
+        rejection.reason,
       ]
       lines.append(fields.map { csvField($0.printable) }.joined(separator: ","))
     }
@@ -42,18 +42,18 @@ enum DatabaseInspector: FileInspector {
     try catalog.database.checkIntegrity()
     let counts = try catalog.counts()
     let splits = try catalog.pairCounts()
-    let rejects = try catalog.rejectCounts()
+    let rejections = try catalog.rejectionCounts()
     let sources = try catalog.sources()
     let rows: [(String, Int)] = [
       ("sources", sources.count), ("prompts", counts.prompts), ("images", counts.images),
       ("pairs", counts.pairs), ("listed prompts", counts.listedPrompts),
-      ("rejected or filtered rows", counts.rejects),
+      ("rejected or filtered rows", counts.rejections),
     ]
     var lines = ["\(catalog.database.path.printable): catalog"]
     lines += rows.map { "  \($0.0): \(Spelled.count($0.1))" }
     lines += splits.map { "  pairs in \($0.split.printable): \(Spelled.count($0.count))" }
-    lines += rejects.map {
-      "  \(RejectCode.isFiltered($0.code) ? "" : "rejected, ")\($0.code.printable): "
+    lines += rejections.map {
+      "  \(RejectionCode.isFiltered($0.code) ? "" : "rejected, ")\($0.code.printable): "
         + Spelled.count($0.count)
     }
     var report = JSON.Object()
@@ -61,7 +61,7 @@ enum DatabaseInspector: FileInspector {
     let keys = ["listed prompts": "listed_prompts", "rejected or filtered rows": "rejects"]
     for (name, count) in rows { report[keys[name] ?? name] = .integer(count) }
     report["pairs_by_split"] = object(splits.map { ($0.split, $0.count) })
-    report["rejects_by_code"] = object(rejects.map { ($0.code, $0.count) })
+    report["rejects_by_code"] = object(rejections.map { ($0.code, $0.count) })
     return InspectionReport(json: .object(report), text: lines.joined(separator: "\n"))
   }
 

@@ -20,7 +20,7 @@ import Testing
       ("input_blocks_4_1_proj_in", "down_blocks_1_attentions_0_proj_in"),
       ("down_blocks_0_resnets_0_conv1", "down_blocks_0_resnets_0_conv1"),
     ])
-  func names(original: String, diffusers: String) {
-    #expect(LDMBlockNames.diffusers(original) == diffusers)
+  func names(ldm: String, diffusers: String) {
+    #expect(LDMBlockNames.diffusers(ldm) == diffusers)
   }
 }

@@ -126,7 +126,7 @@ private func difference(_ found: [String: [Float]], _ expected: [String: [Float]
       #expect(metadata["ss_output_name"] == "soft" && metadata["ss_v2"] == "False")
       #expect(metadata["ss_base_model_version"] == "sd_v1")
       #expect(metadata["modelspec.architecture"] == "stable-diffusion-v1/lora")
-      // The fixture has no autoencoder, so nobody knows the size of its pictures.
+      // The fixture has no autoencoder, so nobody knows the size of its images.
       #expect(metadata["modelspec.resolution"] == nil)
       let digest = try SHA256.digest(of: RegularFile(path: path), from: file.dataOffset)
       #expect(metadata["sshs_model_hash"] == digest.hexadecimal)
@@ -147,7 +147,7 @@ private func difference(_ found: [String: [Float]], _ expected: [String: [Float]
     }
   }
 
-  @Test("a model's family and picture size are in its header; sgm has no names for odd blocks")
+  @Test("a model's family and image size are in its header; sgm has no names for odd blocks")
   func headers() throws {
     let found = try ModelFolder(path: fixturePath("sample/model")).webUIHeader(name: "a")
     #expect(found.base == .stableDiffusion1 && found.blockNames == .diffusers)
@@ -180,11 +180,11 @@ private func difference(_ found: [String: [Float]], _ expected: [String: [Float]
     ]
     let rest = "_transformer_blocks_0_attn1_to_q"
     for (diffusers, sgm) in table {
-      #expect(LDMBlockNames.original(diffusers + rest) == sgm + rest)
+      #expect(LDMBlockNames.ldm(diffusers + rest) == sgm + rest)
       #expect(LDMBlockNames.diffusers(sgm + rest) == diffusers + rest)
     }
     for other in ["", "_", "conv_in", "down_blocks_x_attentions_0_a", "input_blocks_0_1_a"] {
-      #expect(LDMBlockNames.original(other) == other)
+      #expect(LDMBlockNames.ldm(other) == other)
       #expect(LDMBlockNames.diffusers(other) == other)
     }
   }

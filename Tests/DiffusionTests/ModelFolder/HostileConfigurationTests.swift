@@ -22,11 +22,11 @@ import Testing
   ]
 
   /// Every number of every configuration.
-  static func places() -> [Place] {
+  static func paths() -> [Place] {
     models.flatMap { model in
       files.flatMap { file -> [Place] in
         guard let json = try? JSON(contentsOf: "\(model)/\(file)") else { return [] }
-        return json.numberPlaces.map { Place(model: model, file: file, steps: $0) }
+        return json.numberPaths.map { Place(model: model, file: file, steps: $0) }
       }
     }
   }
@@ -41,7 +41,7 @@ import Testing
 
   @Test(
     "a number that is none, negative, huge or of another kind is refused in one line",
-    arguments: places())
+    arguments: paths())
   func refused(_ place: Place) throws {
     try withTemporaryFolder { folder in
       let copy = try linkedCopy(of: place.model, in: folder, as: "model")

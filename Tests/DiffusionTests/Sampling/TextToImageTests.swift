@@ -8,26 +8,26 @@ import RandomStreams
 import TestSupport
 import Testing
 
-/// Pictures of the fixtures' models, as diffusers' pipelines draw them.
+/// Images of the fixtures' models, as diffusers' pipelines draw them.
 @Suite struct TextToImageTests {
-  struct Picture: CustomTestStringConvertible, Sendable {
+  struct GoldenImage: CustomTestStringConvertible, Sendable {
     let folder: String
     let name: String
     var testDescription: String { "\(folder) \(name)" }
   }
 
-  static func pictures(_ folder: String) throws -> [Picture] {
+  static func goldenImages(_ folder: String) throws -> [GoldenImage] {
     try JSONReader(contentsOf: fixturePath("\(folder)/pictures.json")).members().map {
-      Picture(folder: folder, name: $0.0)
+      GoldenImage(folder: folder, name: $0.0)
     }
   }
 
   @Test(
-    "the picture of a seed is the one that diffusers draws",
-    arguments: try pictures("sample") + pictures("sample-xl"))
-  func picture(_ picture: Picture) throws {
-    let settings = try JSONReader(contentsOf: fixturePath("\(picture.folder)/pictures.json"))[
-      picture.name]
+    "the image of a seed is the one that diffusers draws",
+    arguments: try goldenImages("sample") + goldenImages("sample-xl"))
+  func image(_ golden: GoldenImage) throws {
+    let settings = try JSONReader(contentsOf: fixturePath("\(golden.folder)/pictures.json"))[
+      golden.name]
     var request = TextToImage.Request(prompt: try settings.string("prompt"))
     request.negativePrompt = try settings.optional("negative")?.string()
     request.steps = try settings.int("steps")
@@ -39,12 +39,12 @@ import Testing
     let schedulers: [String: SchedulerKind] = ["ddim": .ddim, "pndm": .pndm, "dpm++": .dpmSolver]
     request.scheduler = try settings.optional("scheduler").flatMap { schedulers[try $0.string()] }
 
-    let pipeline = try TextToImage(ModelFolder(path: fixturePath("\(picture.folder)/model")))
+    let pipeline = try TextToImage(ModelFolder(path: fixturePath("\(golden.folder)/model")))
     var source = TorchCPUGenerator(seed: UInt64(try settings.int("seed")))
     let drawn = try pipeline(request, source: &source)
-    let file = try SafetensorsFile(path: fixturePath("\(picture.folder)/pictures.safetensors"))
-    let expected = try file.floats(picture.name)
-    #expect(try drawn.shape == [1] + file.entry(picture.name).shape)
+    let file = try SafetensorsFile(path: fixturePath("\(golden.folder)/pictures.safetensors"))
+    let expected = try file.floats(golden.name)
+    #expect(try drawn.shape == [1] + file.entry(golden.name).shape)
     let difference = zip(drawn.values, expected).reduce(Float(0)) { sum, pair in
       sum + abs(min(max(pair.0 / 2 + 0.5, 0), 1) - pair.1)
     }

@@ -157,11 +157,11 @@ private func difference(_ values: [Float], _ expected: [Float]) -> Float {
       let step = try scheduler.step(
         from: item.int("timestep"), stepCount: item.int("steps"), eta: Float(item.double("eta")),
         finalStep: .timestepZero)
-      let original = step.predictedX0(sample: fixture.start, output: output)
+      let predictedX0 = step.predictedX0(sample: fixture.start, output: output)
       let mean = step.mean(sample: fixture.start, output: output)
       let after = step.previousSample(sample: fixture.start, output: output, z: fixture.noise[0])
       #expect(difference([step.sigma], [Float(try item.double("sigma"))]) < 1e-5)
-      #expect(difference(original, try floats(item["original"])) < 1e-5)
+      #expect(difference(predictedX0, try floats(item["original"])) < 1e-5)
       #expect(difference(after, try floats(item["after"])) < 1e-5)
       if let expected = try item.optional("log_prob")?.double() {
         #expect(

@@ -64,7 +64,7 @@ private func readCatalog(_ input: UnsafeRawBufferPointer) throws {
   for ending in ["-wal", "-shm", "-journal"] { unlink("\(Scratch.folder)/input\(ending)") }
   let catalog = try CatalogDatabase(path: Scratch.write(input))
   _ = try? catalog.counts()
-  _ = try? catalog.rejectCounts()
+  _ = try? catalog.rejectionCounts()
   _ = try? catalog.pairCounts()
   _ = try? catalog.sources()
   _ = try? catalog.contentDigests()

@@ -3,7 +3,7 @@ import Diffusion
 import Parquet
 import RandomStreams
 
-// Example TABLE.parquet MODEL: the captions of a table, the tensors of a U-Net, and a picture.
+// Example TABLE.parquet MODEL: the captions of a table, the tensors of a U-Net, and an image.
 let (table, model) = (CommandLine.arguments[1], CommandLine.arguments[2])
 
 let file = try ParquetFile(path: table)
@@ -22,5 +22,5 @@ var request = TextToImage.Request(prompt: prompt)
 request.steps = 10
 // The noise of torch.Generator("cpu").manual_seed(7).
 var noise = TorchCPUGenerator(seed: 7)
-let picture = try TextToImage(ModelFolder(path: model))(request, source: &noise)
-print("a picture of shape \(picture.shape), its first red \(picture.values[0])")
+let image = try TextToImage(ModelFolder(path: model))(request, source: &noise)
+print("an image of shape \(image.shape), its first red \(image.values[0])")

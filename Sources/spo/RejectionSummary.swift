@@ -2,7 +2,7 @@ import Catalog
 import Files
 
 /// How many rows gave no pair, and why: those with a fault apart from those that filters left out.
-struct RejectSummary {
+struct RejectionSummary {
   private let counts: [(code: String, count: Int)]
 
   init(_ counts: [String: Int]) {
@@ -21,7 +21,7 @@ struct RejectSummary {
 
   private func phrases(_ detail: ([(code: String, count: Int)]) -> String) -> [String] {
     [("rejected", false), ("filtered out", true)].compactMap { name, isFiltered in
-      let rows = counts.filter { RejectCode.isFiltered($0.code) == isFiltered && $0.count > 0 }
+      let rows = counts.filter { RejectionCode.isFiltered($0.code) == isFiltered && $0.count > 0 }
       guard !rows.isEmpty else { return nil }
       return "\(Spelled.count(rows.reduce(0) { $0 + $1.count })) \(name)\(detail(rows))"
     }

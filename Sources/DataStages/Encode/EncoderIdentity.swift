@@ -7,7 +7,7 @@ import StageSupport
 /// What encodes images and prompts, exactly enough to find their entries in the cache.
 ///
 /// `encode` leaves it as `WORKSPACE/encodings.json` for the stages after it.
-struct Encodings: Equatable {
+struct EncoderIdentity: Equatable {
   static let fileName = "encodings.json"
   /// Raised when the code changes what the same weights make of the same content.
   private static let codeVersion = 1
@@ -21,7 +21,7 @@ struct Encodings: Equatable {
   var tokenizerFingerprint: String
   var scalingFactor: Double
 
-  /// Height and width of the pictures.
+  /// Height and width of the images.
   var size: Int
   var hasLogVariance: Bool { image.shape.count == 4 }
   struct PromptLayout: Equatable {
@@ -67,7 +67,7 @@ struct Encodings: Equatable {
     model = folder
   }
 
-  /// Height and width of the pictures.
+  /// Height and width of the images.
   static func size(_ settings: EncodeSettings, _ model: ModelConfiguration) throws -> Int {
     let size = settings.size ?? model.imageSide
     let vae = model.autoencoder
@@ -107,7 +107,7 @@ struct Encodings: Equatable {
 
 // MARK: - File
 
-extension Encodings {
+extension EncoderIdentity {
   /// What stage `encode` has left for another one.
   init(_ context: StageContext) throws {
     let settings = try context.settings(EncodeSettings.self, of: Encode.name)
@@ -149,7 +149,7 @@ extension Encodings {
   }
 }
 
-extension Encodings.PromptLayout {
+extension EncoderIdentity.PromptLayout {
   /// - Parameter json: nil where hidden states of `shape` are all there is
   fileprivate init(_ json: JSONReader?, shape: [Int]) throws {
     guard let json else {

@@ -1,5 +1,5 @@
 /// Why a row gave no pair, as a stable word.
-public enum RejectCode {
+public enum RejectionCode {
   /// What the codes of rows begin with that are in order and that a setting left out.
   public static let filterPrefix = "filtered-"
 

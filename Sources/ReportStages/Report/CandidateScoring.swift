@@ -10,7 +10,7 @@ import TrainingStages
 
 /// Draws candidates as step-by-step preference optimization does, and asks the preference model and the
 /// oracle about the same candidates.
-struct CandidateJudging {
+struct CandidateScoring {
   let sampler: CandidateSampler
   let judge: PreferenceJudge
   let pipeline: TextToImage
@@ -20,7 +20,7 @@ struct CandidateJudging {
   static let batch = 8
 
   /// What both say of the candidates of one prompt at one step.
-  struct Judgement: Equatable {
+  struct ScoredCandidates: Equatable {
     var prompt: Int
     /// The one at which the candidates parted.
     var timestep: Int
@@ -33,7 +33,7 @@ struct CandidateJudging {
 
   /// What a batch of prompts gave.
   struct Batch: Equatable {
-    var judgements: [Judgement]
+    var scoredCandidates: [ScoredCandidates]
     var time: StepTime
   }
 
@@ -65,14 +65,14 @@ struct CandidateJudging {
       identifiers: range.map { UInt64($0) },
       conditioning: try pipeline.conditioning(of: range.map { prompts[$0] }))
     let scorer = OracleScorer(
-      scorer: try judge.scorer(for: judged, pipeline.autoencoder), judging: self,
+      scorer: try judge.scorer(for: judged, pipeline.autoencoder), candidateScoring: self,
       conditioning: batch.conditioning, scenes: try range.map { try Scene(prompt: prompts[$0]) })
     let drawn = try sampler(
       batch, negative: negative, iteration: UInt64(draw), scorer: scorer)
-    let judgements = zip(drawn.comparisons, scorer.calls).flatMap { comparison, call in
+    let scoredCandidates = zip(drawn.comparisons, scorer.calls).flatMap { comparison, call in
       range.map { prompt in
         let rows = call.prompts.indices.filter { call.prompts[$0] == prompt - range.lowerBound }
-        return Judgement(
+        return ScoredCandidates(
           prompt: prompt, timestep: comparison.timestep, threshold: comparison.threshold,
           scores: rows.map { Double(call.scores[$0]) },
           aesthetics: rows.map { call.oracle[$0].aesthetics },
@@ -80,7 +80,7 @@ struct CandidateJudging {
       }
     }
     return Batch(
-      judgements: judgements,
+      scoredCandidates: scoredCandidates,
       time: StepTime(
         seconds: scorer.duration / .seconds(1),
         steps: range.count * max(0, scorer.calls.count - 1)))
@@ -102,10 +102,10 @@ struct CandidateJudging {
   }
 }
 
-/// A scorer that lets the oracle judge the pictures of what it scores.
+/// A scorer that has the oracle score the same candidates as well.
 private final class OracleScorer: CandidateScorer {
   private let scorer: any CandidateScorer
-  private let judging: CandidateJudging
+  private let candidateScoring: CandidateScoring
   /// Of the prompts, one row for each.
   private let conditioning: Conditioning
   private let scenes: [Scene]
@@ -115,11 +115,11 @@ private final class OracleScorer: CandidateScorer {
   private var lastCall: ContinuousClock.Instant?
 
   init(
-    scorer: any CandidateScorer, judging: CandidateJudging, conditioning: Conditioning,
+    scorer: any CandidateScorer, candidateScoring: CandidateScoring, conditioning: Conditioning,
     scenes: [Scene]
   ) {
     self.scorer = scorer
-    self.judging = judging
+    self.candidateScoring = candidateScoring
     self.conditioning = conditioning
     self.scenes = scenes
   }
@@ -135,11 +135,12 @@ private final class OracleScorer: CandidateScorer {
     defer { lastCall = .now }
     let clean =
       try view == .estimated
-      ? latents : judging.estimates(of: latents, at: timestep, conditioning.rows(at: prompts))
-    let pictures = try images(try judging.pipeline.autoencoder.pictures(of: clean))
-    let oracle = try zip(pictures, prompts).map { picture, prompt in
+      ? latents
+      : candidateScoring.estimates(of: latents, at: timestep, conditioning.rows(at: prompts))
+    let images = try rgbImages(try candidateScoring.pipeline.autoencoder.images(of: clean))
+    let oracle = try zip(images, prompts).map { image, prompt in
       OracleScore(
-        of: try Picture(picture, name: "a candidate of prompt \(prompt)"), as: scenes[prompt])
+        of: try WorldImage(image, name: "a candidate of prompt \(prompt)"), as: scenes[prompt])
     }
     calls.append((prompts, scores, oracle))
     return scores
@@ -148,22 +149,24 @@ private final class OracleScorer: CandidateScorer {
 
 // MARK: - Files
 
-extension CandidateJudging.Batch {
+extension CandidateScoring.Batch {
   var json: JSON {
     [
       "seconds": .number(time.seconds), "steps": .integer(time.steps),
-      "judgements": .array(judgements.map(\.json)),
+      "judgements": .array(scoredCandidates.map(\.json)),
     ]
   }
 
   init(_ reader: JSONReader) throws {
-    time = CandidateJudging.StepTime(
+    time = CandidateScoring.StepTime(
       seconds: try reader.double("seconds"), steps: try reader.int("steps"))
-    judgements = try reader["judgements"].elements().map { try CandidateJudging.Judgement($0) }
+    scoredCandidates = try reader["judgements"].elements().map {
+      try CandidateScoring.ScoredCandidates($0)
+    }
   }
 }
 
-extension CandidateJudging.Judgement {
+extension CandidateScoring.ScoredCandidates {
   fileprivate var json: JSON {
     [
       "prompt": .integer(prompt), "timestep": .integer(timestep),

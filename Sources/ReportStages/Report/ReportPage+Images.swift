@@ -6,7 +6,7 @@ import StageSupport
 
 extension ReportPage {
   /// The first prompts, all others as links, and those that an oracle's scores single out.
-  func pictureSections() throws -> [ReportSection] {
+  func imageSections() throws -> [ReportSection] {
     var blocks: [ReportBlock] = []
     if oracle != nil { blocks.append(.text(Self.oracleExplanation)) }
     if let lora = settings.negativeLora {
@@ -16,9 +16,9 @@ extension ReportPage {
     if settings.shownPrompts > 0 {
       let shown = prompts.indices.prefix(settings.shownPrompts)
       blocks.append(
-        .pictures(try grid(Array(shown), pictures: min(2, settings.picturesPerPrompt), models)))
+        .images(try grid(Array(shown), images: min(2, settings.picturesPerPrompt), models)))
     }
-    blocks += settings.scales.indices.map { .pictureList(list($0)) }
+    blocks += settings.scales.indices.map { .imageList(list($0)) }
     let examples = try scored.isEmpty ? oracle?.comparisons.flatMap(oracleExamples) : nil
     return [ReportSection("Before and after", blocks)] + (examples ?? [])
   }
@@ -39,35 +39,35 @@ extension ReportPage {
     ].filter { !$0.1.isEmpty }.map { title, numbers in
       ReportSection(
         title.prefix(1).uppercased() + title.dropFirst(),
-        [.pictures(try grid(numbers, pictures: 1, [models[0], comparison.model]))])
+        [.images(try grid(numbers, images: 1, [models[0], comparison.model]))])
     }
   }
 
   /// - Parameters:
   ///   - numbers: of the prompts
-  ///   - pictures: of each prompt
+  ///   - images: of each prompt
   private func grid(
-    _ numbers: [Int], pictures: Int, _ models: [ReportedModel]
-  ) throws -> PictureGrid {
-    PictureGrid(
+    _ numbers: [Int], images: Int, _ models: [ReportedModel]
+  ) throws -> ImageGrid {
+    ImageGrid(
       cards: try numbers.map { number in
-        PictureGrid.Card(
+        ImageGrid.Card(
           prompt: prompts[number],
-          sets: try (0..<pictures).map { picture in
+          sets: try (0..<images).map { image in
             try models.map { model in
-              PictureGrid.Shot(
-                model.name, png: try self.picture(number, picture, model, 0),
-                note: note(number * settings.picturesPerPrompt + picture, model))
-            } + (try besidePictures(number, picture))
+              ImageGrid.Shot(
+                model.name, png: try self.image(number, image, model, 0),
+                note: note(number * settings.picturesPerPrompt + image, model))
+            } + (try imagesOfOtherRuns(number, image))
           })
       })
   }
 
   /// Those of other runs that drew the same prompts from the same noise.
-  private func besidePictures(_ prompt: Int, _ picture: Int) throws -> [PictureGrid.Shot] {
+  private func imagesOfOtherRuns(_ prompt: Int, _ image: Int) throws -> [ImageGrid.Shot] {
     guard let own = variants.first else { return [] }
     return try variants.dropFirst().filter { try $0.drewTheSame(as: own) }.flatMap {
-      try $0.pictures(prompt, picture)
+      try $0.images(prompt, image)
     }
   }
 
@@ -80,47 +80,47 @@ extension ReportPage {
       format: "aesthetics %.0f\nprompt %.0f", score.aesthetics, score.agreement)
   }
 
-  /// Every picture at one guidance.
-  private func list(_ scale: Int) -> PictureList {
+  /// Every image at one guidance.
+  private func list(_ scale: Int) -> ImageList {
     let count = prompts.count * settings.picturesPerPrompt * models.count
     let guidance = settings.scales.count > 1 ? ", guidance \(settings.scales[scale])" : ""
-    return PictureList(
+    return ImageList(
       caption: "All \(count) images\(guidance)",
       rows: prompts.enumerated().map { number, prompt in
-        PictureList.Row(
+        ImageList.Row(
           prompt: prompt,
-          sets: (0..<settings.picturesPerPrompt).map { picture in
+          sets: (0..<settings.picturesPerPrompt).map { image in
             models.map { model in
-              PictureList.Link(
-                "\(model.name) \(picture + 1)",
-                file: files.relativePicture(number, picture, model, scale: scale))
+              ImageList.Link(
+                "\(model.name) \(image + 1)",
+                file: files.relativePath(number, image, model, scale: scale))
             }
           })
       })
   }
 
   /// What a tuning stage drew as it learned.
-  func trainingBlocks(_ pictures: TrainingPictures?, stage: String) -> [ReportBlock] {
-    guard let pictures else { return [] }
+  func trainingBlocks(_ images: TrainingImages?, stage: String) -> [ReportBlock] {
+    guard let images else { return [] }
     let address = "../\(stage)/pictures"
-    let grid = pictures.grid(
+    let grid = images.grid(
       count: Self.shownRows, address: address,
       caption: "The first held-out prompts during training, always from the same noise")
     guard let grid else { return [] }
-    guard pictures.rows.count > Self.shownRows else { return [.pictures(grid)] }
+    guard images.rows.count > Self.shownRows else { return [.images(grid)] }
     return [
-      .pictures(grid),
-      .pictureList(
-        PictureList(
-          caption: "All \(pictures.rows.count) checkpoints",
+      .images(grid),
+      .imageList(
+        ImageList(
+          caption: "All \(images.rows.count) checkpoints",
           rows: [
             .init(
               prompt: "",
-              sets: [pictures.rows.map { .init($0.label, file: "\(address)/\($0.name)") }])
+              sets: [images.rows.map { .init($0.label, file: "\(address)/\($0.name)") }])
           ])),
     ]
   }
 
-  /// Of training pictures.
+  /// Of training images.
   private static let shownRows = 8
 }

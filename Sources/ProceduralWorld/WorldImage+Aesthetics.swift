@@ -4,7 +4,7 @@ import Glibc
 import Darwin
 #endif
 
-/// The parts of a picture's aesthetics, each 0...1.
+/// The parts of an image's aesthetics, each 0...1.
 package struct AestheticParts: Equatable, Sendable {
   /// Whether there is anything coloured at all.
   package var presence: Double
@@ -20,13 +20,13 @@ package struct AestheticParts: Equatable, Sendable {
   package var grounding: Double
 }
 
-extension Picture {
-  /// How pleasant the picture is, 0...100.
+extension WorldImage {
+  /// How pleasant the image is, 0...100.
   ///
   ///     aesthetics = 100 presence (0.25 cleanness + 0.30 richness + 0.15 roundness
   ///                                + 0.20 freshness + 0.10 grounding)
   ///
-  /// Every part is continuous, so a picture that becomes a little better scores a little more. There is
+  /// Every part is continuous, so an image that becomes a little better scores a little more. There is
   /// none for the sharpness of edges: the tiny model's decoder draws all of them alike.
   ///
   /// Blur raises nothing but cleanness, and fading that alone: it costs richness, roundness and freshness

@@ -3,20 +3,20 @@ import PreferenceModels
 import Ranks
 import Shards
 
-/// Comparisons as the preference model of pixels sees them: both pictures as the model that draws them
+/// Comparisons as the preference model of pixels sees them: both images as the model that draws them
 /// would estimate them from noise.
-struct EstimatedPictures {
+struct EstimatedImages {
   let estimator: CleanEstimator
-  /// Comparisons that are estimated at once: two pictures each, twice for guidance.
+  /// Comparisons that are estimated at once: two images each, twice for guidance.
   let batch: Int
   /// Height and width that the preference model sees.
   let side: Int
 
-  /// Pictures in 0...1, all left ones, then all right ones.
+  /// Images in 0...1, all left ones, then all right ones.
   ///
   /// - Parameters:
   ///   - views: one for each comparison; clean ones and others do not mix
-  ///   - ranks: those who share the work, and all get the pictures
+  ///   - ranks: those who share the work, and all get the images
   /// - Returns: `[2 pairs, side, side, 3]`
   func callAsFunction(
     _ examples: PreferenceExamples, of pairs: [Int], _ views: [PreferenceView],
@@ -27,14 +27,14 @@ struct EstimatedPictures {
         (pairs.count + batch - 1) / batch, write: \.message, read: Tensor.init(message:)
       ) {
         let range = $0 * batch..<min(($0 + 1) * batch, pairs.count)
-        let pictures = try pictures(examples, of: Array(pairs[range]), Array(views[range]))
+        let decoded = try decoded(examples, of: Array(pairs[range]), Array(views[range]))
         return withoutGradients {
-          resizedBicubic(pictures, height: side, width: side).clamped(to: 0...1)
+          resizedBicubic(decoded, height: side, width: side).clamped(to: 0...1)
         }
       })
   }
 
-  private func pictures(
+  private func decoded(
     _ examples: PreferenceExamples, of pairs: [Int], _ views: [PreferenceView]
   ) throws -> Tensor {
     let latents = try examples.latents(of: pairs, views)
@@ -47,7 +47,7 @@ struct EstimatedPictures {
   }
 }
 
-/// Joins batches that each hold their left pictures, then their right ones, into one that does.
+/// Joins batches that each hold their left images, then their right ones, into one that does.
 func concatenatedBySide(_ parts: [Tensor]) -> Tensor {
   guard parts.count > 1 else { return parts[0] }
   let halves = parts.map { $0.split(axis: 0, into: 2) }

@@ -1,7 +1,7 @@
 import Files
 
-/// What is in a stage's places and is not its own: moved to `state/kept/` where the stage needs the place.
-extension StagePlaces {
+/// What is in a stage's paths and is not its own: moved to `state/kept/` where the stage needs the place.
+extension StagePaths {
   /// Moves away what is in a file's place and was not made by the stage: it may be all that a user has of it.
   func keepAside(_ relative: String) throws { try keep(final(relative), as: relative) }
 

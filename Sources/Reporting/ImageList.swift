@@ -1,7 +1,7 @@
-/// All pictures of all prompts, as links to files beside the page.
+/// All images of all prompts, as links to files beside the page.
 ///
 /// The page itself would grow too large with them. Where scripts run, a click compares them on the page.
-public struct PictureList: Sendable {
+public struct ImageList: Sendable {
   public struct Link: Sendable {
     /// Such as "before".
     public var label: String
@@ -16,7 +16,7 @@ public struct PictureList: Sendable {
 
   public struct Row: Sendable {
     public var prompt: String
-    /// Pictures that are compared with one another.
+    /// Images that are compared with one another.
     public var sets: [[Link]]
 
     public init(prompt: String, sets: [[Link]]) {

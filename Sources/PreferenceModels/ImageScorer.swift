@@ -3,17 +3,17 @@ import Diffusion
 public import NN
 import TensorCore
 
-/// The half of a preference model that looks at pictures, and scores them for prompts that the other
+/// The half of a preference model that looks at images, and scores them for prompts that the other
 /// half has read.
 ///
 /// - Keys: those of `VisionTower`, `visual_projection`, `logit_scale`
-public struct PictureScorer {
+public struct ImageScorer {
   public let configuration: PreferenceConfiguration
   private var visionTower: VisionTower
   private let visualProjection: Linear
   private let logitScale: Parameter
 
-  /// - Parameter isTimeConditioned: false for CLIP as published, which is told no timestep
+  /// - Parameter isTimeConditioned: false for CLIP as published, which is not conditioned on the timestep
   public init(
     _ weights: Weights, _ configuration: PreferenceConfiguration, isTimeConditioned: Bool = true
   ) throws {
@@ -34,11 +34,11 @@ public struct PictureScorer {
     set { visionTower.encoder.usesGradientCheckpointing = newValue }
   }
 
-  /// Unit vectors of pictures, `[batch, projection width]`.
+  /// Unit vectors of images, `[batch, projection width]`.
   ///
   /// - Parameters:
   ///   - pixels: `[batch, side, side, 3]` as `trainingPixels` or `scoringPixels` give them
-  ///   - timesteps: one for each picture; nil for a tower that is told none
+  ///   - timesteps: one for each image; nil for a tower that is not conditioned on any
   public func embedding(of pixels: Tensor, timesteps: [Float]?) -> Tensor {
     visualProjection(visionTower(pixels, timesteps: timesteps)).normalizedRows()
   }
@@ -48,7 +48,7 @@ public struct PictureScorer {
     withoutGradients { logitScale.tensor.mapped(by: .exponential) }.values[0]
   }
 
-  /// The scores of pictures for prompts, row by row, `[batch]`.
+  /// The scores of images for prompts, row by row, `[batch]`.
   public func score(image: Tensor, text: Tensor) -> Tensor {
     let cosines = (image * text).sum(over: 1..<2)
     return cosines * logitScale.tensor.mapped(by: .exponential)
@@ -85,7 +85,7 @@ public struct PictureScorer {
     Int((Double(length - side) / 2).rounded(.toNearestOrEven))
   }
 
-  /// Pictures of the tower's size in 0...1, as the tower takes them.
+  /// Images of the tower's size in 0...1, as the tower takes them.
   public func normalized(_ image: Tensor) -> Tensor {
     let mean = Tensor(configuration.imageMean, shape: [3])
     let reciprocal = Tensor(configuration.imageDeviation.map { 1 / $0 }, shape: [3])

@@ -13,11 +13,11 @@ import Darwin
 /// `catalog.sqlite` as `catalog.sqlite.building`: in the same file system, also where the folder or the
 /// file is a symbolic link, which is followed and kept. What was begun and set aside has a dash and its
 /// fingerprint behind these names.
-struct StagePlaces {
+struct StagePaths {
   let stage: String
   let workspace: Workspace
   /// With a slash at the end for folders.
-  let places: [String]
+  let all: [String]
   /// The names that the stage gives its files: what has another in these folders is not its own.
   let fileNames: [FileNamePattern]
   /// Is told what was found in a file's place and is not the stage's, and where it is now.
@@ -28,8 +28,8 @@ struct StagePlaces {
   /// What a database keeps beside its file while it is open.
   static let companionEndings = ["-wal", "-shm", "-journal"]
 
-  var folders: [String] { places.filter { $0.hasSuffix("/") }.map { String($0.dropLast()) } }
-  var singleFiles: [String] { places.filter { !$0.hasSuffix("/") } }
+  var folders: [String] { all.filter { $0.hasSuffix("/") }.map { String($0.dropLast()) } }
+  var singleFiles: [String] { all.filter { !$0.hasSuffix("/") } }
 
   // MARK: - Paths
 
@@ -50,7 +50,7 @@ struct StagePlaces {
 
   // MARK: - What is there
 
-  /// All that is in the places and is no folder, without temporary files and what is being made.
+  /// All that is in the paths and is no folder, without temporary files and what is being made.
   func finalFiles() throws -> [String] {
     try folders.flatMap { folder in
       // A disk's own folder, which only the system may read.

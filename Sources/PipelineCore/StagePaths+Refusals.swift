@@ -4,15 +4,15 @@ extension Planner.Step {
   /// Refuses what is in the way of a stage that has something to do.
   ///
   /// - Throws: ``WorkspaceError``
-  func requirePlaces(in workspace: Workspace, _ digests: FileDigests) throws {
-    let places = configured.places(in: workspace)
-    try places.requireKinds(record?.result)
-    try places.requireOwnTargets(self, digests)
-    try places.requireNothingForeign(record)
+  func requireOwnPaths(in workspace: Workspace, _ digests: FileDigests) throws {
+    let ownPaths = configured.ownPaths(in: workspace)
+    try ownPaths.requireKinds(record?.result)
+    try ownPaths.requireOwnTargets(self, digests)
+    try ownPaths.requireNothingForeign(record)
   }
 }
 
-extension StagePlaces {
+extension StagePaths {
   /// - Parameter result: what is there, as recorded
   /// - Throws: ``WorkspaceError`` if a folder of the stage is a file, or a file a folder
   fileprivate func requireKinds(_ result: StageResult?) throws(WorkspaceError) {
@@ -62,7 +62,7 @@ extension StagePlaces {
       throw WorkspaceError.foreign([workspace.path(link)], stage: stage)
     }
     guard result.isKnown else { return }
-    let check = OutputCheck(places: self, digests: digests)
+    let check = OutputCheck(ownPaths: self, digests: digests)
     let lost = try check(result, of: step.stage).lost.map(\.relative)
     for link in links where lost.contains(link) || result.files[link] == nil {
       throw WorkspaceError.foreign([workspace.path(link)], stage: stage)

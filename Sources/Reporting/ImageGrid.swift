@@ -1,17 +1,17 @@
-/// Pictures side by side, a card for each prompt.
+/// Images side by side, a card for each prompt.
 ///
-/// Where scripts run, a click or a key enlarges a picture and lays it over the one that it is compared
+/// Where scripts run, a click or a key enlarges an image and lays it over the one that it is compared
 /// with; without them all are there to be looked at.
-public struct PictureGrid: Sendable {
-  /// One picture of a prompt.
+public struct ImageGrid: Sendable {
+  /// One image of a prompt.
   public struct Shot: Sendable {
     /// Such as "before".
     public var label: String
     /// A PNG file.
     public var png: [UInt8]
-    /// Below the picture, such as its scores.
+    /// Below the image, such as its scores.
     public var note: String
-    /// The file of a picture that is shown reduced, relative to the page; nil: what is shown is all.
+    /// The file of an image that is shown reduced, relative to the page; nil: what is shown is all.
     public var file: String?
 
     public init(_ label: String, png: [UInt8], note: String = "", file: String? = nil) {
@@ -24,7 +24,7 @@ public struct PictureGrid: Sendable {
 
   public struct Card: Sendable {
     public var prompt: String
-    /// Pictures that are compared with one another, in each set the one to compare with first.
+    /// Images that are compared with one another, in each set the one to compare with first.
     public var sets: [[Shot]]
 
     public init(prompt: String, sets: [[Shot]]) {
@@ -36,9 +36,9 @@ public struct PictureGrid: Sendable {
   }
 
   public var cards: [Card]
-  /// The width at which a picture shows, in CSS pixels; its height follows.
+  /// The width at which an image shows, in CSS pixels; its height follows.
   public var width: Int
-  /// Whether enlarged pixels stay squares, as very small pictures need it.
+  /// Whether enlarged pixels stay squares, as very small images need it.
   public var isPixelated: Bool
 
   public init(cards: [Card], width: Int = 128, isPixelated: Bool = false) {
@@ -63,11 +63,11 @@ public struct PictureGrid: Sendable {
       shot.file.map {
         "<a class=\"label\" href=\"\(relativeAddress($0))\">\(escaped(shot.label))</a>"
       } ?? element("span", class: "label", escaped(shot.label))
-    let picture = """
+    let image = """
       <img alt="\(escaped(shot.label)): \(escaped(prompt))" width="\(width)" \
       src="data:image/png;base64,\(base64(shot.png))">
       """
     let note = shot.note.isEmpty ? "" : element("span", class: "note", escaped(shot.note))
-    return element("div", class: "shot", label + picture + note)
+    return element("div", class: "shot", label + image + note)
   }
 }

@@ -10,7 +10,7 @@ import StageSupport
 /// Draws held-out prompts as the model stands, always from the same noise, to be looked at while it learns.
 ///
 /// No step adds noise of its own, as in the published validation, whatever candidates are drawn with.
-struct HeldOutPictures {
+struct HeldOutImages {
   let shards: any ComparisonData
   /// The prompts are the first so many.
   let count: Int
@@ -28,31 +28,31 @@ struct HeldOutPictures {
       + ".png"
   }
 
-  /// Writes one picture of each prompt, side by side.
+  /// Writes one image of each prompt, side by side.
   ///
-  /// - Returns: the file's picture
+  /// - Returns: the file's image
   func draw(
     _ unet: GuidedUNet, _ autoencoder: Autoencoder, negative: Conditioning, after number: Int
   ) throws -> RGBImage {
-    var pictures: [RGBImage] = []
+    var images: [RGBImage] = []
     // One at a time: memory must do for no more than training takes.
     for prompt in 0..<min(count, shards.promptCount) {
-      pictures += try images(try picture(of: prompt, unet, autoencoder, negative: negative))
+      images += try rgbImages(try image(of: prompt, unet, autoencoder, negative: negative))
     }
-    let row = RGBImage(sideBySide: pictures)
+    let row = RGBImage(sideBySide: images)
     try Folders.make(folder)
     try AtomicFile.replace(path(number), with: try row.encodedAsPNG())
     return row
   }
 
-  /// A decoded picture of one prompt, `[1, height, width, 3]`.
-  func picture(
+  /// A decoded image of one prompt, `[1, height, width, 3]`.
+  func image(
     of prompt: Int, _ unet: GuidedUNet, _ autoencoder: Autoencoder, negative: Conditioning
   ) throws -> Tensor {
-    try autoencoder.pictures(of: try latents(of: prompt, unet, negative: negative))
+    try autoencoder.images(of: try latents(of: prompt, unet, negative: negative))
   }
 
-  /// The scaled latents of that picture, `[1, height, width, channels]`.
+  /// The scaled latents of that image, `[1, height, width, channels]`.
   func latents(of prompt: Int, _ unet: GuidedUNet, negative: Conditioning) throws -> Tensor {
     let layout = shards.layout
     let sampler = LatentSampler(

@@ -1,9 +1,9 @@
 import TensorCore
 
-/// A picture of the procedural world: 128 x 128 pixels of red, green and blue, each in 0...1.
+/// An image of the procedural world: 128 x 128 pixels of red, green and blue, each in 0...1.
 ///
 /// Lengths and positions in the world are in units, a 64th of the side, from the top left corner, y down.
-public struct Picture: Equatable, Sendable {
+public struct WorldImage: Equatable, Sendable {
   /// Width and height in pixels.
   public static let side = 128
   /// Width and height in units.
@@ -19,16 +19,16 @@ public struct Picture: Equatable, Sendable {
   /// `[side, side, 3]`: rows from the top, pixels from the left, red, green, blue.
   public private(set) var values: [Float]
 
-  /// The picture of `values`, `[side, side, 3]`, which are brought into 0...1.
+  /// The image of `values`, `[side, side, 3]`, which are brought into 0...1.
   public init(values: [Float]) {
     precondition(
       values.count == 3 * Self.pixelCount,
-      "a picture has [\(Self.side), \(Self.side), 3] = \(3 * Self.pixelCount) values, "
+      "an image has [\(Self.side), \(Self.side), 3] = \(3 * Self.pixelCount) values, "
         + "not \(values.count)")
     self.values = values.map(unit)
   }
 
-  /// The picture of 8-bit values, `[side, side, 3]`; nil for another number of them.
+  /// The image of 8-bit values, `[side, side, 3]`; nil for another number of them.
   public init?(bytes: [UInt8]) {
     guard bytes.count == 3 * Self.pixelCount else { return nil }
     self.init(values: bytes.map { Float($0) / 255 })
@@ -38,7 +38,7 @@ public struct Picture: Equatable, Sendable {
   public var bytes: [UInt8] {
     values.withUnsafeBufferPointer {
       guard let bytes = quantized($0, rounding: .toNearestOrAwayFromZero) else {
-        preconditionFailure("a picture's values are in 0...1")
+        preconditionFailure("an image's values are in 0...1")
       }
       return bytes
     }

@@ -4,16 +4,16 @@ import NN
 import PipelineCore
 import TensorCore
 
-/// Pictures made once and looked at many times, with 8 bits a channel, in files of some comparisons
+/// Images made once and looked at many times, with 8 bits a channel, in files of some comparisons
 /// each.
-final class PictureStore {
+final class ImageStore {
   /// Comparisons in a file.
   static let blockSize = 64
 
   private let folder: String?
   private var openFiles: [String: SafetensorsFile] = [:]
 
-  /// - Parameter folder: nil: holds every picture, and all are black, for plans
+  /// - Parameter folder: nil: holds every image, and all are black, for plans
   init(folder: String?) { self.folder = folder }
 
   /// Some comparisons of a split in one view: one file.
@@ -38,20 +38,20 @@ final class PictureStore {
     Folders.exists(path(block.split, block.view, pair: block.pairs.lowerBound))
   }
 
-  /// - Parameter pictures: the left ones, then the right ones, `[2 pairs, side, side, 3]` in 0...1
-  func write(_ pictures: Tensor, _ block: Block) throws {
-    let bytes = try bytes(pictures, block)
+  /// - Parameter images: the left ones, then the right ones, `[2 pairs, side, side, 3]` in 0...1
+  func write(_ images: Tensor, _ block: Block) throws {
+    let bytes = try bytes(images, block)
     try writeSafetensors(
-      [OutgoingTensor("pictures", type: .u8, shape: pictures.shape, bytes: { bytes })],
+      [OutgoingTensor("pictures", type: .u8, shape: images.shape, bytes: { bytes })],
       to: path(block.split, block.view, pair: block.pairs.lowerBound))
   }
 
   /// With 8 bits a channel.
   ///
   /// - Throws: `NonFiniteError`
-  func bytes(_ pictures: Tensor, _ block: Block) throws -> [UInt8] {
+  func bytes(_ images: Tensor, _ block: Block) throws -> [UInt8] {
     guard
-      let bytes = pictures.withValues({ quantized($0, rounding: .toNearestOrAwayFromZero) })
+      let bytes = images.withValues({ quantized($0, rounding: .toNearestOrAwayFromZero) })
     else {
       throw NonFiniteError(
         "estimates of \(block.split) \(block.view.name), comparisons from "
@@ -60,17 +60,17 @@ final class PictureStore {
     return bytes
   }
 
-  /// The pictures of comparisons, all left ones, then all right ones.
+  /// The images of comparisons, all left ones, then all right ones.
   ///
   /// - Parameter views: one for each comparison
   /// - Returns: `[2 pairs, side, side, 3]` in 0...1
-  func pictures(
+  func images(
     _ split: String, of pairs: [Int], _ views: [PreferenceView], side: Int
   ) throws -> Tensor {
     let size = side * side * 3
     var bytes = [UInt8](repeating: 0, count: size)
-    return try Tensor(rows: 2 * pairs.count, of: [side, side, 3]) { row, picture in
-      guard folder != nil else { return picture.update(repeating: 0) }
+    return try Tensor(rows: 2 * pairs.count, of: [side, side, 3]) { row, image in
+      guard folder != nil else { return image.update(repeating: 0) }
       let (isRight, index) = row.quotientAndRemainder(dividingBy: pairs.count)
       let pair = pairs[index]
       let file = try file(path(split, views[index], pair: pair))
@@ -82,13 +82,13 @@ final class PictureStore {
         throw CheckpointError.malformedTensor(
           path: file.path, tensor: "pictures",
           problem: "\(entry.type.rawValue) \(entry.shape) has no comparison \(local) "
-            + "of pictures \(side) x \(side)")
+            + "of images \(side) x \(side)")
       }
       let stored = isRight * entry.shape[0] / 2 + local
       try bytes.withUnsafeMutableBytes {
         try file.read("pictures", from: stored * size, into: $0)
       }
-      for (offset, byte) in bytes.enumerated() { picture[offset] = Float(byte) / 255 }
+      for (offset, byte) in bytes.enumerated() { image[offset] = Float(byte) / 255 }
     }
   }
 

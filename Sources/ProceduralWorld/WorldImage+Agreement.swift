@@ -1,5 +1,5 @@
-extension Picture {
-  /// How well the picture shows `scene`, 0...100.
+extension WorldImage {
+  /// How well the image shows `scene`, 0...100.
   ///
   ///     agreement = 75 (mean over the objects of `match`) + 15 background + 10 emptiness
   ///
@@ -41,7 +41,7 @@ extension Picture {
   /// IoU = sum(min) / sum(max) of the coverage of the named shape (radius 11) and each pixel's
   /// membership in the named colour; the best of nine centres, place + {-2, 0, 2}^2. IoU' is the better
   /// one of the two other shapes: circles and squares overlap so much that IoU alone hardly tells them
-  /// apart. One of two objects is looked for only in its half of the picture.
+  /// apart. One of two objects is looked for only in its half of the image.
   package func match(of object: SceneObject, isAlone: Bool) -> Float {
     let members = (0..<Self.pixelCount).map { index in
       isAlone || object.place.holds(Self.pixelCentres[index])
@@ -88,9 +88,9 @@ extension Picture {
 }
 
 extension ScenePlace {
-  /// Whether a pixel lies in the place's half of the picture; the middle has all of it.
+  /// Whether a pixel lies in the place's half of the image; the middle has all of it.
   fileprivate func holds(_ pixel: SIMD2<Float>) -> Bool {
-    let middle = Picture.unitsPerSide / 2
+    let middle = WorldImage.unitsPerSide / 2
     switch self {
     case .left: return pixel.x < middle
     case .right: return pixel.x > middle

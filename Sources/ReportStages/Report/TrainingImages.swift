@@ -5,7 +5,7 @@ import PipelineCore
 import Reporting
 
 /// The rows of held-out prompts that a tuning stage draws as it learns, from `PATH/STAGE/pictures`.
-struct TrainingPictures {
+struct TrainingImages {
   struct Row {
     /// What training is counted in, and how far it was: "batch 400".
     let label: String
@@ -37,16 +37,16 @@ struct TrainingPictures {
   ///   - count: rows at most
   ///   - address: the folder as a page sees it; nil: it does not
   ///   - caption: below the rows
-  func grid(count: Int, address: String?, caption: String) -> PictureGrid? {
-    let shots = chosen(count).compactMap { row -> PictureGrid.Shot? in
+  func grid(count: Int, address: String?, caption: String) -> ImageGrid? {
+    let shots = chosen(count).compactMap { row -> ImageGrid.Shot? in
       // One that is being replaced or was lost is none to look at.
       guard let bytes = try? RegularFile(path: "\(folder)/\(row.name)").readAll(),
         let image = try? RGBImage(decoding: bytes), let png = try? Self.reduced(image, bytes)
       else { return nil }
-      return PictureGrid.Shot(row.label, png: png, file: address.map { "\($0)/\(row.name)" })
+      return ImageGrid.Shot(row.label, png: png, file: address.map { "\($0)/\(row.name)" })
     }
     guard !shots.isEmpty else { return nil }
-    return PictureGrid(
+    return ImageGrid(
       cards: [.init(prompt: caption, shots: shots)], width: 384, isPixelated: false)
   }
 

@@ -2,15 +2,15 @@ import Files
 import PipelineCore
 import Reporting
 
-/// The pictures that a report has drawn last, while it draws others.
-struct DrawnPictures {
+/// The images that a report has drawn last, while it draws others.
+struct RecentImages {
   /// The report's.
   let folder: String
 
   private static let shown = 4
 
-  /// The first picture of each of the last prompts, before and after; nil where there is none.
-  var grid: PictureGrid? {
+  /// The first image of each of the last prompts, before and after; nil where there is none.
+  var grid: ImageGrid? {
     let names = (try? Folders.names(in: "\(folder)/pictures")) ?? []
     var prompts: [String: [String]] = [:]
     for name in names {
@@ -18,18 +18,18 @@ struct DrawnPictures {
       prompts[String(match.1), default: []].append(String(match.2))
     }
     let last = prompts.keys.sorted { ($0.count, $0) < ($1.count, $1) }.suffix(Self.shown)
-    let cards = last.compactMap { number -> PictureGrid.Card? in
+    let cards = last.compactMap { number -> ImageGrid.Card? in
       // Before comes first, whatever the alphabet says.
       let models = (prompts[number] ?? []).sorted {
         ($0 == "before" ? 0 : 1, $0) < ($1 == "before" ? 0 : 1, $1)
       }
-      let shots = models.compactMap { model -> PictureGrid.Shot? in
+      let shots = models.compactMap { model -> ImageGrid.Shot? in
         let path = "\(folder)/pictures/\(number)-0-\(model).png"
         guard let png = try? RegularFile(path: path).readAll() else { return nil }
-        return PictureGrid.Shot(model, png: png)
+        return ImageGrid.Shot(model, png: png)
       }
-      return shots.isEmpty ? nil : PictureGrid.Card(prompt: "prompt \(number)", shots: shots)
+      return shots.isEmpty ? nil : ImageGrid.Card(prompt: "prompt \(number)", shots: shots)
     }
-    return cards.isEmpty ? nil : PictureGrid(cards: cards)
+    return cards.isEmpty ? nil : ImageGrid(cards: cards)
   }
 }

@@ -1,6 +1,6 @@
 extension CatalogDatabase {
   /// A pair that is to be moved to the rejects.
-  public struct PairReject: Sendable {
+  public struct PairRejection: Sendable {
     public var pair: Int
     public var code: String
     public var reason: String
@@ -13,16 +13,16 @@ extension CatalogDatabase {
   }
 
   /// Moves pairs to the rejects, all or none.
-  public func rejectPairs(_ rejects: [PairReject], stage: String) throws {
+  public func rejectPairs(_ rejections: [PairRejection], stage: String) throws {
     try database.transaction {
-      for reject in rejects {
+      for rejection in rejections {
         try database.run(
           """
           INSERT INTO reject (source_id, file, row, part, column_name, stage, code, reason)
           SELECT source.id, source.path, pair.row, pair.part, NULL, ?2, ?3, ?4
           FROM pair JOIN source ON source.id = pair.source_id WHERE pair.id = ?1
-          """, reject.pair, stage, reject.code, reject.reason)
-        try setAside("id = ?1", reject.pair)
+          """, rejection.pair, stage, rejection.code, rejection.reason)
+        try setAside("id = ?1", rejection.pair)
       }
     }
   }
@@ -85,7 +85,7 @@ extension CatalogDatabase {
   }
 
   /// Rejects the pairs that later stages have rejected in another catalog of the same content.
-  public func takeOverRejects(
+  public func takeOverRejections(
     from earlier: CatalogDatabase, exceptOf stage: String
   ) throws {
     // Files keep their order by content, not their paths or ids.
@@ -93,9 +93,9 @@ extension CatalogDatabase {
       try catalog.sources().sorted { ($0.identity, $0.path) < ($1.identity, $1.path) }
     }
     let ids = try inOrder(self).map(\.id)
-    let places = Dictionary(
+    let positions = Dictionary(
       uniqueKeysWithValues: try inOrder(earlier).enumerated().map { ($0.element.id, $0.offset) })
-    let rejects = try earlier.database.rows(
+    let rejections = try earlier.database.rows(
       "SELECT source_id, row, column_name, stage, code, reason, part FROM reject WHERE stage <> ?",
       stage
     ) { row in
@@ -106,14 +106,15 @@ extension CatalogDatabase {
       )
     }
     try database.transaction {
-      for reject in rejects {
-        guard let place = places[reject.source] else { continue }
+      for rejection in rejections {
+        guard let place = positions[rejection.source] else { continue }
         try database.run(
           """
           INSERT INTO reject (source_id, file, row, column_name, stage, code, reason, part)
           SELECT id, path, ?2, ?3, ?4, ?5, ?6, ?7 FROM source WHERE id = ?1
-          """, ids[place], reject.row, reject.column, reject.stage, reject.code, reject.reason,
-          reject.part)
+          """, ids[place], rejection.row, rejection.column, rejection.stage, rejection.code,
+          rejection.reason,
+          rejection.part)
       }
       let rejected =
         "(source_id, row, part) IN (SELECT source_id, row, part FROM reject WHERE stage <> ?1)"
@@ -129,12 +130,12 @@ extension CatalogDatabase {
   }
 
   /// The number of rows that `stage` rejected, by code.
-  public func rejectCountsByCode(stage: String) throws -> [String: Int] {
-    Dictionary(uniqueKeysWithValues: try rejectCounts(stage: stage).map { ($0.code, $0.count) })
+  public func rejectionCountsByCode(stage: String) throws -> [String: Int] {
+    Dictionary(uniqueKeysWithValues: try rejectionCounts(stage: stage).map { ($0.code, $0.count) })
   }
 
   /// The number of rows that were rejected, by file and code.
-  public func rejectCountsBySource() throws -> [(path: String, code: String, count: Int)] {
+  public func rejectionCountsBySource() throws -> [(path: String, code: String, count: Int)] {
     try database.rows(
       """
       SELECT path, code, count(*) FROM reject JOIN source ON source.id = source_id
@@ -164,7 +165,7 @@ extension CatalogDatabase {
   }
 
   /// All rejected rows, file by file.
-  public func forEachReject(_ body: (RejectedRow) throws -> Void) throws {
+  public func forEachRejection(_ body: (RejectedRow) throws -> Void) throws {
     try database.forEachRow(
       """
       SELECT file, row, column_name, stage, code, reason FROM reject ORDER BY file, row, id
@@ -178,14 +179,14 @@ extension CatalogDatabase {
   }
 
   /// The rejected rows of one code, and why the first of them was, with its file, row and column.
-  public struct RejectExample: Equatable, Sendable {
+  public struct RejectionExample: Equatable, Sendable {
     public var code: String
     public var count: Int
     public var example: String
   }
 
   /// Every code with its number of rows and its first row, by code.
-  public func rejectExamples() throws -> [RejectExample] {
+  public func rejectionExamples() throws -> [RejectionExample] {
     // Beside a minimum SQLite gives the other columns of the row that has it.
     try database.rows(
       """
@@ -193,7 +194,7 @@ extension CatalogDatabase {
         file || ': row ' || row || ifnull(', column ' || column_name, '') || ': ' || reason, min(id)
       FROM reject GROUP BY code ORDER BY code
       """
-    ) { RejectExample(code: try $0[0], count: try $0[1], example: try $0[2]) }
+    ) { RejectionExample(code: try $0[0], count: try $0[1], example: try $0[2]) }
   }
 
   /// What became of the rows of one file.
@@ -205,10 +206,10 @@ extension CatalogDatabase {
     public var outcomes: Int
     public var pairs: Int
     public var listedPrompts: Int
-    public var rejects: Int
+    public var rejections: Int
 
     /// Whether every row became the pairs, listed prompt or rejects that it holds.
-    public var isBalanced: Bool { outcomes == pairs + listedPrompts + rejects }
+    public var isBalanced: Bool { outcomes == pairs + listedPrompts + rejections }
   }
 
   /// What became of the rows of each file, by path.
@@ -226,7 +227,7 @@ extension CatalogDatabase {
     ) { row in
       SourceCounts(
         path: try row[0], rows: try row[1], outcomes: try row[2], pairs: try row[3],
-        listedPrompts: try row[4], rejects: try row[5])
+        listedPrompts: try row[4], rejections: try row[5])
     }
   }
 

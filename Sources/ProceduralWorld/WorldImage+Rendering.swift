@@ -6,20 +6,20 @@ import Glibc
 import Darwin
 #endif
 
-extension Picture {
-  /// The picture of `scene` that `seed` and `item` name: the same one in every run.
+extension WorldImage {
+  /// The image of `scene` that `seed` and `item` name: the same one in every run.
   public init(of scene: Scene, seed: UInt64, item: UInt64) {
     var stream = RandomStream(seed: seed, purpose: "world.render", item: item)
     self.init(of: scene, using: &stream)
   }
 
-  /// A picture of `scene` with an appearance drawn from `stream`.
+  /// An image of `scene` with an appearance drawn from `stream`.
   public init(of scene: Scene, using stream: inout RandomStream) {
     let appearance = Appearance(objectCount: scene.objects.count, using: &stream)
     self.init(of: scene, appearance: appearance)
   }
 
-  /// The picture of `scene` with a given appearance.
+  /// The image of `scene` with a given appearance.
   ///
   /// - Background: see ``Appearance/background(_:at:)``.
   /// - Shadows: each object's shape moved by (1.5, 4.5) units, its coverage m = clip(d / 7 + 0.5) of the
@@ -69,7 +69,7 @@ extension Appearance {
   fileprivate func background(
     _ background: SceneBackground, at point: SIMD2<Float>
   ) -> SIMD3<Float> {
-    let t = point.sum() / (2 * Picture.unitsPerSide)
+    let t = point.sum() / (2 * WorldImage.unitsPerSide)
     let isLight = background == .light
     let fresh =
       isLight
