@@ -1,3 +1,4 @@
+import COpenBLAS
 import HostResources
 
 /// A row-major matrix `[rows, columns]` cut into panels of 16 or 32 columns.
@@ -72,16 +73,52 @@ struct PanelSource {
   func copy(_ columns: Range<Int>, rows: Range<Int>, into target: UnsafeMutablePointer<Float>) {
     let width = columns.count
     let used = min(columns.upperBound, self.columns) - columns.lowerBound
-    if columnStride == 1 {
-      for (line, index) in rows.enumerated() {
-        copy(row(index) + columns.lowerBound, count: used, into: target + line * width)
-      }
-    } else {
+    if columnStride != 1 {
       transpose(columns.lowerBound..<columns.lowerBound + used, rows, into: target, width: width)
+    } else {
+      switch values {
+      case .full(let values):
+        copy(values + columns.lowerBound, rows, into: target, width: width) { row, line in
+          line.update(from: row, count: used)
+        }
+      case .half(let storage):
+        let values = UnsafePointer(storage.pointer) + columns.lowerBound
+        switch storage.format {
+        case .binary16:
+          copy(values, rows, into: target, width: width) { row, line in
+            for i in 0..<used { line[i] = widenedBinary16(row[i]) }
+          }
+        case .bfloat16:
+          copy(values, rows, into: target, width: width) { row, line in
+            for i in 0..<used { line[i] = widenedBfloat16(row[i]) }
+          }
+        }
+      }
     }
     guard used < width else { return }
     for line in 0..<rows.count {
       (target + line * width + used).update(repeating: 0, count: width - used)
+    }
+  }
+
+  /// Calls `body` with where each row's numbers lie and where they go.
+  ///
+  /// Rows lie far apart, where a processor does not look ahead by itself, so they are asked for before they are read.
+  @inline(__always)
+  private func copy<Number>(
+    _ values: UnsafePointer<Number>, _ rows: Range<Int>, into target: UnsafeMutablePointer<Float>,
+    width: Int, _ body: (UnsafePointer<Number>, UnsafeMutablePointer<Float>) -> Void
+  ) {
+    let rowsAhead = 32
+    let numbersOfLine = 64 / MemoryLayout<Number>.stride
+    for (line, index) in rows.enumerated() {
+      if line + rowsAhead < rows.count {
+        let ahead = values + row(index + rowsAhead)
+        for number in Swift.stride(from: 0, to: width, by: numbersOfLine) {
+          spo_prefetch(ahead + number)
+        }
+      }
+      body(values + row(index), target + line * width)
     }
   }
 
