@@ -122,17 +122,18 @@ struct PanelSource {
     }
   }
 
-  /// Widens neighbouring numbers.
+  /// Widens neighbouring numbers of half precision, and asks for others that lie `ahead`.
   @inline(__always)
-  private func copy(_ first: Int, count: Int, into target: UnsafeMutablePointer<Float>) {
-    switch values {
-    case .full(let values): target.update(from: values + first, count: count)
-    case .half(let storage):
-      let source = UnsafePointer(storage.pointer) + first
-      switch storage.format {
-      case .binary16: for i in 0..<count { target[i] = widenedBinary16(source[i]) }
-      case .bfloat16: for i in 0..<count { target[i] = widenedBfloat16(source[i]) }
-      }
+  private func copy(
+    _ first: Int, count: Int, into target: UnsafeMutablePointer<Float>, ahead: Int
+  ) {
+    guard case .half(let storage) = values else { return }
+    let source = UnsafePointer(storage.pointer) + first
+    let next = UnsafePointer(storage.pointer) + ahead
+    for number in stride(from: 0, to: count, by: 32) { spo_prefetch(next + number) }
+    switch storage.format {
+    case .binary16: for i in 0..<count { target[i] = widenedBinary16(source[i]) }
+    case .bfloat16: for i in 0..<count { target[i] = widenedBfloat16(source[i]) }
     }
   }
 
@@ -150,7 +151,10 @@ struct PanelSource {
       let target = target + (index - rows.lowerBound) * width
       if let wide {
         for column in 0..<columns.count {
-          copy(first + column * columnStride, count: count, into: wide.pointer + column * run)
+          let ahead = min(column + 6, columns.count - 1)
+          copy(
+            first + column * columnStride, count: count, into: wide.pointer + column * run,
+            ahead: first + ahead * columnStride)
         }
         transposeMatrix(
           wide.pointer, stride: run, rows: columns.count, columns: count, into: target,
