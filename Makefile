@@ -185,10 +185,10 @@ bench: build
 
 # PEERS="--only full --rounds 2 --json FILE" and the like goes on to the script.
 bench-peers: build $(if $(VENV),.venv-bench/ready)
-	$(or $(PYTHON),$(if $(VENV),.venv-bench/bin/python,python3)) Tests/Judge/bench_peers.py \
+	$(or $(PYTHON),$(if $(VENV),.venv-bench/bin/python,python3)) Tests/Reference/bench_peers.py \
 	  $(FULL_SIZE) $(PEERS)
 
-.venv-bench/ready: Tests/Judge/requirements.txt
+.venv-bench/ready: Tests/Reference/requirements.txt
 	python3 -m venv .venv-bench
 	.venv-bench/bin/pip install --quiet -r $<
 	touch $@

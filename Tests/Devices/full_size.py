@@ -3,7 +3,7 @@ at a small spatial size, and compares what came out.
 
     POCL_DEVICES=basic python3 Tests/Devices/full_size.py --device opencl --folder DIR [--precision tf32]
 
-Needs Python with what Tests/Judge/requirements.txt lists, whose full_size.py writes the models (11 GB in DIR,
+Needs Python with what Tests/Reference/requirements.txt lists, whose full_size.py writes the models (11 GB in DIR,
 used again if they are there). --doors lists what a run has, --only chooses. See docs/devices.md.
 """
 
@@ -14,7 +14,7 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "Tests/Judge"))
+sys.path.insert(0, str(ROOT / "Tests/Reference"))
 
 # Of the largest number, and of vectors: half precision's rounding.
 LARGEST, COSINE = 2e-2, 0.9999

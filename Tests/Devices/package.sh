@@ -17,7 +17,7 @@ swift build "${options[@]}" 2>&1 | cat
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 package=$work/spo-gpu
-mkdir -p "$package"/{lib,Tests/Judge}
+mkdir -p "$package"/{lib,Tests/Reference}
 strip -o "$package/spo" "$scratch/release/spo"
 # Name and path of each; those of glibc and of GCC belong to the system.
 ldd "$scratch/release/spo" | awk '$2 == "=>" { print $1, $3 }' | while read -r name path; do
@@ -30,7 +30,7 @@ ldd "$scratch/release/spo" | awk '$2 == "=>" { print $1, $3 }' | while read -r n
 done
 cp -r data pipelines "$package/"
 cp -r Tests/Devices "$package/Tests/"
-cp Tests/Judge/kill.py "$package/Tests/Judge/"
+cp Tests/Reference/kill.py "$package/Tests/Reference/"
 rm -rf "$package"/data/*.png "$package/Tests/Devices/__pycache__"
 tar -C "$work" -c spo-gpu | xz -T0 -6 > "$file"
 ls -l "$file"

@@ -101,7 +101,7 @@ def main() -> int:
         isRight = False
 
     killed = subprocess.run([
-        sys.executable, str(HERE.parent / "Judge/kill.py"), "--program", options.program, "--folder",
+        sys.executable, str(HERE.parent / "Reference/kill.py"), "--program", options.program, "--folder",
         str(folder), "--kills", str(options.kills), "--seed", str(options.seed), "--reference",
         str(folder / "alone"), "--seconds", str(seconds["alone"]), "--", *command(options.device),
     ])

@@ -36,9 +36,9 @@ private struct Network {
     }
   }
 
-  /// The loss for pictures `[2, 8, 6, 5]`.
-  func loss(_ pictures: Tensor, _ target: Tensor) -> Tensor {
-    let first = convolve(pictures, 0)
+  /// The loss for images `[2, 8, 6, 5]`.
+  func loss(_ images: Tensor, _ target: Tensor) -> Tensor {
+    let first = convolve(images, 0)
     let normalized = groupNormalized(
       first, gamma: gamma, beta: beta, groups: 4, epsilon: 1e-5, appliesSiLU: true)
     let small = convolve(normalized, 1, stride: 2)

@@ -11,12 +11,12 @@ import Stages
 enum FileBench {
   /// Pictures in memory to pixels, one after another.
   static func jpeg(_ options: BenchOptions) throws -> BenchWork {
-    let pictures = try options.files.map { path in
+    let images = try options.files.map { path in
       (path: path, bytes: try RegularFile(path: path).readAll())
     }
-    let bytes = pictures.reduce(0) { $0 + $1.bytes.count }
-    return BenchWork(bytes: bytes, items: pictures.count) {
-      for (path, bytes) in pictures {
+    let bytes = images.reduce(0) { $0 + $1.bytes.count }
+    return BenchWork(bytes: bytes, items: images.count) {
+      for (path, bytes) in images {
         do throws(ImageError) {
           _ = try RGBImage(decoding: bytes, keepsOrientation: true)
         } catch {

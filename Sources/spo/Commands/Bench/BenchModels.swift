@@ -78,7 +78,7 @@ enum ModelBench {
     }
   }
 
-  /// Scores of pictures for prompts.
+  /// Scores of images for prompts.
   static func preference(_ options: BenchOptions) throws -> BenchWork {
     let model = try preferenceModel(options, latentSide: try options.latentSide())
     let batch = options.batch ?? 4

@@ -43,7 +43,7 @@ enum OperatorBench {
     }
   }
 
-  /// Of 8 heads, among the places of a picture and from them to a prompt.
+  /// Of 8 heads, among the positions of an image and from them to a prompt.
   static func attention(_ options: BenchOptions) -> [BenchWork] {
     let places = [(4096, 40), (1024, 80), (256, 160)]
     let sizes = places.map { ($0, $0, $1) } + places.map { ($0, 77, $1) }

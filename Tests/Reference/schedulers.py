@@ -1,6 +1,6 @@
-"""Judges pictures of every scheduler with the settings that `scheduler_config.json` can have.
+"""Checks images of every scheduler with the settings that `scheduler_config.json` can have.
 
-Usage: python Tests/Judge/schedulers.py [--program .build/release/spo] [--only euler] [--keep DIR]
+Usage: python Tests/Reference/schedulers.py [--program .build/release/spo] [--only euler] [--keep DIR]
 
 One random model; its scheduler's file is written anew for each case, and diffusers' pipeline and `spo`
 draw from the same folder and seed. Mean absolute difference of each channel under 1 of 255.

@@ -1,6 +1,6 @@
 """Looks at pages in a browser: nothing leaves the machine, nothing is wider than a phone, keys work.
 
-    python Tests/Judge/pages.py [--browser PROGRAM] [--pictures DIR] PAGE...
+    python Tests/Reference/pages.py [--browser PROGRAM] [--pictures DIR] PAGE...
 
 PAGE is an `index.html` of stage `report`, `spo evaluate` or `spo audit`, or a page of `spo watch`. Each is opened
 from its file at 1280 and at 390 pixels and without scripts. Needs `playwright` and a Chromium: the one that

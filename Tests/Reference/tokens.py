@@ -1,6 +1,6 @@
-"""Judges the tokenizer with CLIP's own vocabulary on real prompts and on nasty ones.
+"""Checks the tokenizer with CLIP's own vocabulary on real prompts and on nasty ones.
 
-Usage: python Tests/Judge/tokens.py --vocabulary FILE --prompts FILE [--program .build/release/spo]
+Usage: python Tests/Reference/tokens.py --vocabulary FILE --prompts FILE [--program .build/release/spo]
 
 FILE of the vocabulary is `bpe_simple_vocab_16e6.txt.gz` of github.com/openai/CLIP, or a folder with
 vocab.json and merges.txt. Prompts are a JSON list of texts or of {"caption": text}, or lines of text;

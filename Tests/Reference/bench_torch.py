@@ -1,6 +1,6 @@
 """The same work as `spo bench NAME`, done by PyTorch with diffusers, transformers and peft.
 
-Usage: python Tests/Judge/bench_torch.py NAME [--model DIR|tiny|sd15] [--batch B] [--size WxH]
+Usage: python Tests/Reference/bench_torch.py NAME [--model DIR|tiny|sd15] [--batch B] [--size WxH]
                                          [--repeat R] [--seconds S] [--threads T]
                                          [--preference DIR] [--inputs FILE] [--flop]
 

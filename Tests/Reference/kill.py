@@ -1,6 +1,6 @@
 """Kills runs of a pipeline and asks whether anything was lost.
 
-    python Tests/Judge/kill.py --program .build/release/spo --kills 10 --folder /tmp/kill \
+    python Tests/Reference/kill.py --program .build/release/spo --kills 10 --folder /tmp/kill \
         -- run pipelines/quickstart.json5
 
 One run is left alone. Another of the same command, in a workspace of its own, gets SIGKILL at random

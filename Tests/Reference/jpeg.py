@@ -1,6 +1,6 @@
-"""Judges picture decoding: `spo decode` against Pillow (libjpeg-turbo) and against what was written.
+"""Checks image decoding: `spo decode` against Pillow (libjpeg-turbo) and against what was written.
 
-Usage: python Tests/Judge/jpeg.py [--program .build/release/spo] [--seed 0] [--mutations 200]
+Usage: python Tests/Reference/jpeg.py [--program .build/release/spo] [--seed 0] [--mutations 200]
                                   [--only PREFIX] [--keep DIR]
 
 JPEG: at most 2 of 255 from libjpeg-turbo in every channel of every pixel, 0.5 on average.
@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps, features
 
 import harness
-import pictures
+import jpeg_files
 from harness import Failure
 
 SIZES = [(1, 1), (7, 9), (8, 8), (16, 16), (17, 33), (31, 5), (64, 48), (133, 200), (256, 256)]
@@ -127,7 +127,7 @@ def check_orientation(judge, options):
             ("outside", b"Exif\0\0II*\0\xff\xff\xff\x7f"), ("cut", b"Exif\0\0MM"),
             ("of another kind", b"Exif\0\0XXXXXXXX")):
         content = saved(photo, quality=95)
-        marked = content[:2] + pictures.segment(0xE1, exif) + content[2:]
+        marked = content[:2] + jpeg_files.segment(0xE1, exif) + content[2:]
         if judge.wanted(f"jpeg exif {title}"):
             with judge.case(f"jpeg exif {title}") as measured:
                 found = decode(judge, f"exif {title}", marked, "jpg")
@@ -146,36 +146,36 @@ def check_written(judge, options):
     }
     for (title, sampling), (width, height) in itertools.product(
             samplings.items(), [(1, 1), (13, 11), (32, 32), (67, 45)]):
-        planes = pictures.ycc(*np.moveaxis(scenes.photo(width, height).astype(float), -1, 0))
-        check(judge, f"jpeg factors {title} {width}x{height}", pictures.jpeg(planes, sampling))
+        planes = jpeg_files.ycc(*np.moveaxis(scenes.photo(width, height).astype(float), -1, 0))
+        check(judge, f"jpeg factors {title} {width}x{height}", jpeg_files.jpeg(planes, sampling))
     photo = scenes.photo(50, 37).astype(float)
-    planes = pictures.ycc(*np.moveaxis(photo, -1, 0))
+    planes = jpeg_files.ycc(*np.moveaxis(photo, -1, 0))
     full, half = [(1, 1)] * 3, [(2, 2), (1, 1), (1, 1)]
-    check(judge, "jpeg restart interval 1", pictures.jpeg(planes, half, restart=1))
-    check(judge, "jpeg restart interval 11", pictures.jpeg(planes, full, restart=11))
-    check(judge, "jpeg extended sequential", pictures.jpeg(planes, half, frame=0xC1))
+    check(judge, "jpeg restart interval 1", jpeg_files.jpeg(planes, half, restart=1))
+    check(judge, "jpeg restart interval 11", jpeg_files.jpeg(planes, full, restart=11))
+    check(judge, "jpeg extended sequential", jpeg_files.jpeg(planes, half, frame=0xC1))
     coarse = np.full((8, 8), 300)
-    check(judge, "jpeg 16-bit quantization", pictures.jpeg(planes, full, coarse, frame=0xC1))
-    check(judge, "jpeg Adobe transform 1", pictures.jpeg(planes, half, adobe=1))
+    check(judge, "jpeg 16-bit quantization", jpeg_files.jpeg(planes, full, coarse, frame=0xC1))
+    check(judge, "jpeg Adobe transform 1", jpeg_files.jpeg(planes, half, adobe=1))
     colours = [photo[..., i] for i in range(3)]
-    check(judge, "jpeg Adobe transform 0 (RGB)", pictures.jpeg(colours, full, adobe=0))
-    check(judge, "jpeg components named R G B", pictures.jpeg(colours, full, ids=[82, 71, 66]))
-    check(judge, "jpeg components numbered from 0", pictures.jpeg(planes, half, ids=[0, 1, 2]))
+    check(judge, "jpeg Adobe transform 0 (RGB)", jpeg_files.jpeg(colours, full, adobe=0))
+    check(judge, "jpeg components named R G B", jpeg_files.jpeg(colours, full, ids=[82, 71, 66]))
+    check(judge, "jpeg components numbered from 0", jpeg_files.jpeg(planes, half, ids=[0, 1, 2]))
     check(judge, "jpeg grey with factors 2x2", grey_doubled(photo[..., 0]))
     inks = scenes.photo(30, 22, 4).astype(float)
     cmyk = [inks[..., i] for i in range(4)]
-    ycck = [*pictures.ycc(*cmyk[:3]), cmyk[3]]
-    check(judge, "jpeg Adobe transform 0 (CMYK)", pictures.jpeg(cmyk, [(1, 1)] * 4, adobe=0))
-    check(judge, "jpeg Adobe transform 2 (YCCK)", pictures.jpeg(ycck, [(1, 1)] * 4, adobe=2))
-    check(judge, "jpeg YCCK 4:2:0", pictures.jpeg(ycck, [(2, 2), (1, 1), (1, 1), (2, 2)], adobe=2))
-    whole = pictures.jpeg(planes, half)
+    ycck = [*jpeg_files.ycc(*cmyk[:3]), cmyk[3]]
+    check(judge, "jpeg Adobe transform 0 (CMYK)", jpeg_files.jpeg(cmyk, [(1, 1)] * 4, adobe=0))
+    check(judge, "jpeg Adobe transform 2 (YCCK)", jpeg_files.jpeg(ycck, [(1, 1)] * 4, adobe=2))
+    check(judge, "jpeg YCCK 4:2:0", jpeg_files.jpeg(ycck, [(2, 2), (1, 1), (1, 1), (2, 2)], adobe=2))
+    whole = jpeg_files.jpeg(planes, half)
     check(judge, "jpeg junk after the end", whole + b"junk" * 30)
     check(judge, "jpeg fill bytes before markers", whole[:2] + b"\xff" * 5 + whole[2:])
 
 
 def grey_doubled(plane):
     """A single component is never interleaved: its sampling factors mean nothing."""
-    content = bytearray(pictures.jpeg([plane], [(1, 1)]))
+    content = bytearray(jpeg_files.jpeg([plane], [(1, 1)]))
     frame = content.index(b"\xff\xc0")
     content[frame + 11] = 0x22
     return bytes(content)
@@ -237,7 +237,7 @@ def check_damage(judge, options):
     Image.fromarray(photo).save(buffer, "PNG")
     whole["png"] = buffer.getvalue()
     broken, result = judge.path("broken.jpg"), judge.path("broken.png")
-    huge = bytearray(pictures.jpeg([photo[..., 0].astype(float)], [(1, 1)]))
+    huge = bytearray(jpeg_files.jpeg([photo[..., 0].astype(float)], [(1, 1)]))
     frame = huge.index(b"\xff\xc0")
     huge[frame + 5:frame + 9] = b"\xff\xdc\xff\xdc"
     refused = {

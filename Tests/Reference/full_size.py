@@ -1,7 +1,7 @@
-"""Judges the program at the exact published sizes, with random weights: agreement with diffusers and
+"""Checks the program at the exact published sizes, with random weights: agreement with diffusers and
 transformers, and the largest resident memory of whole training steps.
 
-Usage: python Tests/Judge/full_size.py --folder DIR [--model sd15 --model sdxl --model preference]
+Usage: python Tests/Reference/full_size.py --folder DIR [--model sd15 --model sdxl --model preference]
                                        [--precision f32|f16] [--only "sd15 unet" --only "preference"]
                                        [--pictures PIXELS] [--program FILE]
 

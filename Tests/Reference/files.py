@@ -1,6 +1,6 @@
-"""Judges what the program makes of files as people have them, against diffusers and transformers.
+"""Checks what the program makes of files as people have them, against diffusers and transformers.
 
-Usage: python Tests/Judge/files.py [--program .build/release/spo] [--count 2] [--seed 0]
+Usage: python Tests/Reference/files.py [--program .build/release/spo] [--count 2] [--seed 0]
                                    [--only single] [--keep DIR]
 
 Whole models in one file of the original layout, weights of torch, variants, indices, LoRA files of every

@@ -1,6 +1,6 @@
 """Reading files beside what a user would otherwise run: one table of ours, theirs and ratio.
 
-Usage: python Tests/Judge/bench_files.py [--program .build/release/spo] [--folder DIR] [--rounds 5]
+Usage: python Tests/Reference/bench_files.py [--program .build/release/spo] [--folder DIR] [--rounds 5]
                                          [--only ROW]... [--growth]
 
 Rows: ingest (pyarrow, sqlite3, hashlib), jpeg (libjpeg-turbo through Pillow, one thread), shards

@@ -1,6 +1,6 @@
 """Holds the event files of a run against its metrics, as TensorBoard reads them.
 
-    python Tests/Judge/events.py WORKSPACE...
+    python Tests/Reference/events.py WORKSPACE...
 
 Each stage of a workspace that has `metrics.jsonl` must show TensorBoard every number of every step
 once, whether it was killed and resumed or not, and pictures that can be decoded. Also of a run that

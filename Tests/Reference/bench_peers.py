@@ -1,7 +1,7 @@
 """`spo bench` beside the same work in PyTorch (bench_torch.py), in OpenVINO where it is installed
 (bench_openvino.py) and of files (bench_files.py): one table of ours, theirs, ratio and goal.
 
-Usage: python Tests/Judge/bench_peers.py [--program .build/release/spo] [--only PREFIX]... [--rounds 3]
+Usage: python Tests/Reference/bench_peers.py [--program .build/release/spo] [--only PREFIX]... [--rounds 3]
                                          [--threads T] [--model DIR] [--preference DIR] [--json FILE]
 
 Rows: `tiny ...` on data/tiny-sd, `operator ...` at the sizes of Stable Diffusion v1's U-Net, files and
@@ -144,7 +144,7 @@ class Peers:
         """A random preference model that suits the embedded model."""
         folder = self.folder / "preference"
         if not folder.exists():
-            code = ("import sys; sys.path.insert(0, 'Tests/Judge'); import bench_torch as b; "
+            code = ("import sys; sys.path.insert(0, 'Tests/Reference'); import bench_torch as b; "
                     "b.ref.save_preference(b.Models('tiny', None).preference(), sys.argv[1])")
             subprocess.run([sys.executable, "-c", code, folder], cwd=ROOT, check=True,
                            capture_output=True)
@@ -155,9 +155,9 @@ class Peers:
         often = ["--batch", row.batch, "--repeat", row.runs, "--seconds", row.seconds]
         model = self.model(row)
         ours = [self.options.program, "bench", row.bench, *model, *often, *self.threads, "--json"]
-        theirs = [sys.executable, "Tests/Judge/bench_torch.py", row.bench, *model, *often]
+        theirs = [sys.executable, "Tests/Reference/bench_torch.py", row.bench, *model, *often]
         if row.peer == "OpenVINO":
-            script, converted = "Tests/Judge/bench_openvino.py", self.folder / "openvino"
+            script, converted = "Tests/Reference/bench_openvino.py", self.folder / "openvino"
             converted.mkdir()
             convert = [sys.executable, script, "convert", *model, "--folder", converted]
             theirs = [sys.executable, script, "time", "--folder", converted, *often[2:]]

@@ -1,6 +1,6 @@
-"""Judges the parquet reader: files written by pyarrow against `spo inspect FILE --json --digest`.
+"""Checks the parquet reader: files written by pyarrow against `spo inspect FILE --json --digest`.
 
-Usage: python Tests/Judge/parquet.py [--program .build/release/spo] [--seed 0] [--mutations 200]
+Usage: python Tests/Reference/parquet.py [--program .build/release/spo] [--seed 0] [--mutations 200]
                                      [--only PREFIX] [--keep DIR]
 
 Every column's values are digested here from the table that was written, and by the program from

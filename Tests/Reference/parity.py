@@ -1,6 +1,6 @@
-"""Judges the built program against diffusers, transformers and PyTorch on random models.
+"""Checks the built program against diffusers, transformers and PyTorch on random models.
 
-Usage: python Tests/Judge/parity.py [--program .build/release/spo] [--count 6] [--seed 0]
+Usage: python Tests/Reference/parity.py [--program .build/release/spo] [--count 6] [--seed 0]
                                     [--only unet --only spo.loss] [--keep DIR]
 
 Every case makes a model folder of a random shape with random weights, runs `spo`, and compares:

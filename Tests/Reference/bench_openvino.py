@@ -1,7 +1,7 @@
 """The same work as `spo bench unet`, done by OpenVINO in single precision.
 
-Usage: python Tests/Judge/bench_openvino.py convert --model DIR --inputs FILE --folder FOLDER
-       python Tests/Judge/bench_openvino.py time --inputs FILE --folder FOLDER [--repeat R]
+Usage: python Tests/Reference/bench_openvino.py convert --model DIR --inputs FILE --folder FOLDER
+       python Tests/Reference/bench_openvino.py time --inputs FILE --folder FOLDER [--repeat R]
                                             [--seconds S] [--threads T]
 
 FILE is what `spo bench unet --save FILE` wrote. `convert` turns diffusers' U-Net into a model of
