@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 import sys
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "Judge"))
+sys.path.insert(0, str(HERE.parents[1] / "Reference"))
 
 import reference as ref
 

@@ -281,7 +281,7 @@ def write_names(name, make):
 
 
 def write_models(folder, name, make, seed):
-    sys.path.insert(0, str(HERE.parents[1] / "Judge"))
+    sys.path.insert(0, str(HERE.parents[1] / "Reference"))
     import reference as ref
 
     models = {part: ref.randomize(model, seed + i) for i, (part, model) in enumerate(make().items())}

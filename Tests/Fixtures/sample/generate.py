@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "Judge"))
+sys.path.insert(0, str(HERE.parents[1] / "Reference"))
 
 import torch
 from PIL import Image
