@@ -27,10 +27,10 @@ struct PanelProduct {
   ///
   /// A tile of 12 rows reads from as many places at a time. Where these lie a multiple of 4 KB apart, as with 1,024
   /// columns, a cache of eight ways holds no more than eight of them. A copy takes the time of a tenth of a panel.
-  private static func copiesRows(
-    _ form: TileForm, panels: Int, isLeftTransposed: Bool
-  ) -> Bool {
-    form == .wide && panels >= 4 && !isLeftTransposed
+  ///
+  /// - Parameter stride: of the left factor; nil if it is transposed
+  private static func copiesRows(_ form: TileForm, panels: Int, stride: Int?) -> Bool {
+    form == .wide && panels >= 4 && stride.map { $0 % 1_024 == 0 } ?? false
   }
 
   /// Whether this is faster than OpenBLAS, which copies both factors.
@@ -67,7 +67,7 @@ struct PanelProduct {
     return .ofThreads(
       shares.panels * shares.rows,
       [steps * min(columns, widest * form.columns + 8)]
-        + (copiesRows(form, panels: widest, isLeftTransposed: isLeftTransposed)
+        + (copiesRows(form, panels: widest, stride: isLeftTransposed ? nil : inner)
           ? [rowsAtOnce(form) * copyStride(steps: steps)] : []))
   }
 
@@ -88,7 +88,7 @@ struct PanelProduct {
       panelCount, rows: rows, inner: right.rows, columns: right.columns, form, steps: steps)
     let copiesRows = Self.copiesRows(
       form, panels: (panelCount + shares.panels - 1) / shares.panels,
-      isLeftTransposed: left.isTransposed)
+      stride: left.isTransposed ? nil : left.stride)
     parallelItems(shares.panels * shares.rows) { item in
       let (share, part) = item.quotientAndRemainder(dividingBy: shares.rows)
       let first = units * part / shares.rows * form.rows
