@@ -157,7 +157,7 @@ private func accumulate(_ gradient: Tensor, into total: inout Tensor?) {
     return
   }
   // The first arrival may be shared with another node, so the first sum is a new tensor.
-  let sum = Tensor(uninitialized: current.shape, on: current.backend)
+  let sum = Tensor(uninitialized: current.shape, like: current)
   sum.backend.perform(
     .combine(
       .add, current.operand, gradient.operand, into: sum.operand,

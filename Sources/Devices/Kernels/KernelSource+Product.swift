@@ -26,18 +26,11 @@ extension KernelSource {
       #define RIGHT_BY_ELEMENT 0
       #endif
 
-      // As ProductForm.right.
-      #if FORMAT == 0
-      #define VALUE float
-      #define NUMBER SAME
-      #elif FORMAT == 1
-      #define VALUE ushort
-      #define NUMBER widenedBinary16
-      #else
-      #define VALUE ushort
-      #define NUMBER widenedBfloat16
-      #endif
-      DEFINE_FETCH(fetchRight, VALUE, NUMBER)
+      // The formats of the factors and of the result; bias and update are of single precision.
+      DEFINE_FETCH(fetchLeft, TYPE_OF(LEFT_FORMAT), WIDENED(LEFT_FORMAT))
+      DEFINE_FETCH(fetchRight, TYPE_OF(RIGHT_FORMAT), WIDENED(RIGHT_FORMAT))
+      #define LEFT_NUMBER(x) WIDENED(LEFT_FORMAT)(x)
+      #define RIGHT_NUMBER(x) WIDENED(RIGHT_FORMAT)(x)
 
       // One slice is read while another is multiplied. Local memory for two of them is there on every device
       // with tensor cores.
@@ -50,9 +43,10 @@ extension KernelSource {
       // Groups of the grid: tiles of rows by tiles of columns; the latter once for each split of the elements,
       // each with sums of its own.
       KERNEL product(
-        INPUT(left), GLOBAL const VALUE *right, wide rightOffset, INPUT(bias), INPUT(updateLeft),
-        INPUT(updateRight), OUTPUT(output), int rows, int columns, int inner, int rank, int hasBias,
-        int splitLength,
+        GLOBAL const TYPE_OF(LEFT_FORMAT) *left, wide leftOffset, GLOBAL const TYPE_OF(RIGHT_FORMAT) *right,
+        wide rightOffset, INPUT(bias), INPUT(updateLeft), INPUT(updateRight),
+        GLOBAL TYPE_OF(OUTPUT_FORMAT) *output, wide outputOffset, int rows, int columns, int inner, int rank,
+        int hasBias, int splitLength,
       #if LEFT == MATRIX
         uint leftStride, uint leftElementStride, uint rightStride, uint rightElementStride
       #else
@@ -118,7 +112,7 @@ extension KernelSource {
           int start = first + slice * DEPTH;
           if (slice < count) {
       #if LEFT == MATRIX
-            fetchSlice(
+            fetchLeft(
               nextLeft, left, rows - rowStart, end - start, leftStride, leftElementStride, LEFT_BY_ELEMENT);
             fetchRight(
               nextRight, right, columns - columnStart, end - start, rightStride, rightElementStride,
@@ -133,14 +127,15 @@ extension KernelSource {
               int y = PLACE_Y(i) + ky, x = PLACE_X(i) + kx;
               int isInside = (k < end) & (y >= 0) & (y < height) & (x >= 0) & (x < width);
               int pixel = corners[i] + (y >> enlarges) * imageWidth + (x >> enlarges);
-              nextLeft[i] = isInside ? left[(uint)pixel * channels + channel] : 0;
+              nextLeft[i] = isInside ? LEFT_NUMBER(left[(uint)pixel * channels + channel]) : 0;
             }
       #elif LEFT == GRADIENT_PATCHES
             // `channels` are those of the output here, `columns` those of the input.
             int k = start + SLICE_ELEMENT(0, 1);
             int tap = k / channels, channel = k - tap * channels;
             int ky = tap / kernelWidth, kx = tap - ky * kernelWidth;
-            GLOBAL const VALUE *weights = right + ((wide)tap * columns + columnStart) * channels + channel;
+            GLOBAL const TYPE_OF(RIGHT_FORMAT) *weights =
+              right + ((wide)tap * columns + columnStart) * channels + channel;
             UNROLL for (int i = 0; i < PART; i++) {
               int y = PLACE_Y(i) - ky, x = PLACE_X(i) - kx;
               int isInside = (k < end) & (y >= 0) & (x >= 0);
@@ -148,10 +143,10 @@ extension KernelSource {
               isInside &= (outputY * stride == y) & (outputX * stride == x) & (outputY < outputHeight)
                 & (outputX < outputWidth);
               int pixel = corners[i] + outputY * imageWidth + outputX;
-              nextLeft[i] = isInside ? left[(uint)pixel * channels + channel] : 0;
+              nextLeft[i] = isInside ? LEFT_NUMBER(left[(uint)pixel * channels + channel]) : 0;
               int column = SLICE_LINE(i, 1);
               nextRight[i] = (k < end) & (columnStart + column < columns)
-                ? NUMBER(weights[(uint)column * channels]) : 0;
+                ? RIGHT_NUMBER(weights[(uint)column * channels]) : 0;
             }
       #else
             UNROLL for (int i = 0; i < PART; i++) {
@@ -159,8 +154,8 @@ extension KernelSource {
               int image = k / (outputHeight * outputWidth), pixel = k - image * outputHeight * outputWidth;
               int y = pixel / outputWidth * stride + ownY, x = pixel % outputWidth * stride + ownX;
               int isInside = (ownRow < rows) & (k < end) & (y >= 0) & (y < height) & (x >= 0) & (x < width);
-              nextLeft[i] =
-                isInside ? left[((wide)(image * height + y) * width + x) * channels + ownChannel] : 0;
+              nextLeft[i] = isInside
+                ? LEFT_NUMBER(left[((wide)(image * height + y) * width + x) * channels + ownChannel]) : 0;
             }
       #endif
       #if LEFT == PATCHES || LEFT == PATCH_COLUMNS
@@ -194,12 +189,13 @@ extension KernelSource {
           multiplySlice(sums, leftTile, rightTile, exchange);
           SYNC;
         }
-        GLOBAL float *target = output + (wide)split * rows * columns;
+        GLOBAL TYPE_OF(OUTPUT_FORMAT) *target = output + (wide)split * rows * columns;
         UNROLL for (int i = 0; i < PART; i++)
           UNROLL for (int j = 0; j < PART; j++) {
             int row = rowStart + OWN_ROW(i), column = columnStart + OWN_COLUMN(j);
             if (row < rows && column < columns)
-              target[(wide)row * columns + column] = sums[SUM(i, j)] + (hasBias ? bias[column] : 0);
+              target[(wide)row * columns + column] =
+                ROUNDED(OUTPUT_FORMAT)(sums[SUM(i, j)] + (hasBias ? bias[column] : 0));
           }
       }
       """#)

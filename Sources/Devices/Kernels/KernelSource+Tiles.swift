@@ -58,8 +58,7 @@ extension KernelSource {
             slice[i] = isInside ? number(values[(uint)line * lineStride + (uint)k * elementStride]) : 0; \
           } \
         }
-      #define SAME(x) (x)
-      DEFINE_FETCH(fetchSlice, float, SAME)
+      DEFINE_FETCH(fetchSlice, float, WIDENED(0))
 
       DEVICE void storeSlice(LOCAL_POINTER float *tile, const float *slice, int isByElement) {
         UNROLL for (int i = 0; i < PART; i++)
