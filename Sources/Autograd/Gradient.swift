@@ -141,7 +141,9 @@ private func backpropagate(
   accumulate(outputGradient, into: &pending[ObjectIdentifier(root)])
   for node in nodesInOrder(from: root).reversed() where !node.isLeaf {
     guard let gradient = pending.removeValue(forKey: ObjectIdentifier(node)) else { continue }
-    for (input, inputGradient) in node.takeInputGradients(for: gradient) {
+    var found = Array(node.takeInputGradients(for: gradient).reversed())
+    // Each is let go of once it was added.
+    while let (input, inputGradient) = found.popLast() {
       let place = ObjectIdentifier(input)
       if terms[place]?.append(inputGradient) == nil {
         accumulate(inputGradient, into: &pending[place])

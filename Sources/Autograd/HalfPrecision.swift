@@ -122,11 +122,13 @@ private struct HalfPass {
     var (root, leaves) = (root, leaves)
     var scale = format == .half(.bfloat16) ? 1 : Self.scale(for: gradient)
     for attempt in 1... {
-      let found = Autograd.gradients(
+      var found = Autograd.gradients(
         of: root, for: leaves.map(\.node) + parameters, outputGradient: gradient.scaled(by: scale))
       guard attempt < Self.attempts, format != .half(.bfloat16), !areFinite(found) else {
-        return unscaled(found, by: scale)
+        unscale(&found, by: scale)
+        return found
       }
+      found = []
       scale /= Self.reduction
       leaves = self.leaves()
       let again = GradientRecording.$isOn.withValue(true) { packed(run(leaves)) }
@@ -145,16 +147,12 @@ private struct HalfPass {
     return Float(sign: .plus, exponent: exponent, significand: 1)
   }
 
-  private func unscaled(_ found: [Tensor?], by scale: Float) -> [Tensor?] {
-    var found = found
+  /// One after the other, so that memory holds each once.
+  private func unscale(_ found: inout [Tensor?], by scale: Float) {
     for index in found.indices {
-      // One after the other, so that memory holds each once.
-      found[index] = found[index].map { gradient in
-        let single = gradient.converted(to: outer)
-        return scale == 1 ? single : single.scaled(by: 1 / scale)
-      }
+      guard let gradient = found[index]?.converted(to: outer) else { continue }
+      found[index] = scale == 1 ? gradient : gradient.scaled(by: 1 / scale)
     }
-    return found
   }
 
   private func areFinite(_ found: [Tensor?]) -> Bool {

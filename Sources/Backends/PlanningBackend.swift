@@ -67,6 +67,8 @@ public final class PlanningBackend: Backend {
 
   public func perform(_ operation: Operation) {
     OperationProfile.count(operation)
+    // A device's kernels take little beside their operands.
+    guard activationFormat == .single else { return }
     switch operation {
     case .normalizeGroups(let operands): take(operands.shape.workingMemory)
     case .normalizeGroupsGradient(let operands): take(operands.shape.workingMemory)

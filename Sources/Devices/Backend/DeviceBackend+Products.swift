@@ -44,7 +44,11 @@ extension DeviceBackend {
       ProductForm(
         .matrix, ProductFormats(left.values, right.values, into: product.output),
         isByElement: (!left.isTransposed, right.isTransposed), rows: rows, columns: columns,
-        inner: inner, isSplit: left.isTransposed && factors.update == nil && product.bias == nil),
+        inner: inner,
+        hasPairs: usesTensorCores && !left.isTransposed && left.hasPairs
+          && (!right.isTransposed || right.hasPairs)
+          && inner % 2 == 0,
+        isSplit: left.isTransposed && factors.update == nil && product.bias == nil),
       into: numbers(product.output), left.strides + right.stridesByColumn)
     withExtendedLifetime(leftOfUpdate) {}
   }
@@ -61,7 +65,9 @@ extension DeviceBackend {
         .patches,
         ProductFormats(
           convolution.input, convolution.weights.values, into: convolution.output),
-        rows: rows, columns: shape.outputChannels, inner: inner),
+        rows: rows, columns: shape.outputChannels, inner: inner,
+        hasPairs: usesTensorCores && convolution.input.offset % 2 == 0
+          && shape.inputChannels % 2 == 0),
       into: numbers(convolution.output),
       shape.arguments(channels: shape.inputChannels, enlarges: convolution.enlarges))
   }
@@ -78,7 +84,9 @@ extension DeviceBackend {
         .gradientPatches,
         ProductFormats(
           gradient.outputGradient, gradient.weights.values, into: gradient.inputGradient),
-        rows: rows, columns: shape.inputChannels, inner: inner),
+        rows: rows, columns: shape.inputChannels, inner: inner,
+        hasPairs: usesTensorCores && gradient.outputGradient.offset % 2 == 0
+          && gradient.weights.values.offset % 2 == 0 && shape.outputChannels % 2 == 0),
       into: numbers(gradient.inputGradient),
       shape.arguments(channels: shape.outputChannels, enlarges: false))
   }
@@ -135,6 +143,9 @@ extension DeviceBackend {
 }
 
 extension MatrixOperand {
+  /// Whether each row begins at an even place of memory.
+  fileprivate var hasPairs: Bool { stride % 2 == 0 && values.offset % 2 == 0 }
+
   /// From one row, and from one element of a row, to the next.
   fileprivate var strides: [KernelArgument] {
     isTransposed ? [.extent(1), .extent(stride)] : [.extent(stride), .extent(1)]

@@ -67,7 +67,8 @@ public enum CUDACompilation {
       ? pairs { _ in own } : formats.map { activationDefinitions($0, other: .single) }
     let norms = own.map { ["ACTIVATION=\($0.code)"] }
     let tensor = DeviceBackend.tensorDefinitions(onTensorCores)
-    let products = ProductForm.allDefinitions(isHalf ? [.binary16, .bfloat16] : [])
+    let products = ProductForm.allDefinitions(
+      isHalf ? [.binary16, .bfloat16] : [], onTensorCores: onTensorCores)
     // Heads of 40, 64, 80 and 160.
     let attention = [3, 4, 5, 10].flatMap { columns in
       norms.map { ["PART=4", "COLUMN_PARTS=\(columns)"] + $0 }

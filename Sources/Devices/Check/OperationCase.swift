@@ -72,7 +72,7 @@ final class CaseWorkspace {
   let backend: any Backend
   let format: NumberFormat
   private var seed: UInt64 = 0x5EED
-  static let margin = 7
+  static let margin = 8
 
   init(_ backend: any Backend, _ format: NumberFormat) {
     self.backend = backend

@@ -46,6 +46,9 @@ extension OperationCase {
       Product(rows: 16_300, columns: 2, inner: 3, left: true),
       Product(rows: 16_300, columns: 2, inner: 3, left: true, right: true),
       Product(rows: 16_300, columns: 2, inner: 3, format: .half(.binary16)),
+      // In pairs.
+      Product(rows: 16_300, columns: 2, inner: 4, format: .half(.binary16)),
+      Product(rows: 16_300, columns: 2, inner: 4, right: true, format: .half(.binary16)),
       Product(rows: 16_300, columns: 2, inner: 3, right: true, format: .half(.binary16)),
       Product(rows: 16_300, columns: 2, inner: 3, format: .half(.bfloat16)),
       Product(rows: 16_300, columns: 2, inner: 3, right: true, format: .half(.bfloat16)),
@@ -56,6 +59,8 @@ extension OperationCase {
         hasBias: true),
       Product(rows: 70, columns: 66, inner: 40, right: true, format: .half(.bfloat16)),
       Product(rows: 66, columns: 40, inner: 70, format: .half(.binary16)),
+      Product(rows: 5, columns: 3, inner: 17, format: .half(.binary16)),
+      Product(rows: 5, columns: 3, inner: 17, right: true, format: .half(.binary16)),
       Product(rows: 66, columns: 40, inner: 70, format: .half(.bfloat16)),
     ]
     // With half precision, what else there is: gradients of low-rank factors, and what they are made of.
@@ -124,6 +129,16 @@ extension OperationCase {
         stride: 4),
     ].map { shape in
       OperationCase("convolution \(shape.label)", tolerance: 2e-5) { convolve($0, shape, .single) }
+    }
+    + [(3, 2), (3, 5)].map { inputs, outputs in
+      let sides = outputs == 2 ? (127, 129) : (7, 9)
+      return OperationCase("convolution of \(inputs) to \(outputs), binary16", tolerance: 2e-5) {
+        convolve(
+          $0,
+          ConvolutionShape(
+            batch: 1, height: sides.0, width: sides.1, inputChannels: inputs,
+            outputChannels: outputs, kernel: (3, 3), padding: 1), .half(.binary16))
+      }
     }
     + [NumberFormat.single, .half(.binary16), .half(.bfloat16)].map { format in
       OperationCase("convolution in large tiles, \(format.label)", tolerance: 2e-5) {

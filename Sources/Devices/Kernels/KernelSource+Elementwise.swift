@@ -40,7 +40,7 @@ extension KernelSource {
       AT(input); AT(gradient); AT(output);
       if (ITEM >= count) return;
       float x = LOAD(input, ITEM);
-      STORE(output, ITEM, (x >= lower) & (x <= upper) ? LOAD(gradient, ITEM) : 0);
+      STORE(output, ITEM, x >= lower && x <= upper ? LOAD(gradient, ITEM) : 0);
     }
 
     // The normal distribution function.
