@@ -26,7 +26,7 @@ public func attention(
     headWidth: width / heads, queryStride: width, keyStride: width, valueStride: width,
     outputStride: width, scale: 1 / Float(width / heads).squareRoot(), isCausal: isCausal)
   let backend = query.backend
-  let result = Tensor(uninitialized: query.shape, on: backend)
+  let result = Tensor(uninitialized: query.shape, like: query)
   let isRecorded = isRecording(query, key, value)
   let logSumExp =
     isRecorded
@@ -40,9 +40,9 @@ public func attention(
   let (q, k, v) = (query.detached, key.detached, value.detached)
   let output = result
   return result.recorded(from: [query, key, value]) { gradient in
-    let queryGradient = Tensor(uninitialized: q.shape, on: backend)
-    let keyGradient = Tensor(uninitialized: k.shape, on: backend)
-    let valueGradient = Tensor(uninitialized: v.shape, on: backend)
+    let queryGradient = Tensor(uninitialized: q.shape, like: q)
+    let keyGradient = Tensor(uninitialized: k.shape, like: k)
+    let valueGradient = Tensor(uninitialized: v.shape, like: v)
     backend.perform(
       .attendGradients(
         AttentionGradients(

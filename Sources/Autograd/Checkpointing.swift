@@ -25,9 +25,12 @@ public func checkpointed(
   let parameters = nodesInOrder(from: root).filter {
     $0.isLeaf && !own.contains(ObjectIdentifier($0))
   }
+  let format = ActivationFormat.current
   let node = GradientNode(inputs: inputs.map(\.node) + parameters) { gradient in
     let leaves = leaves()
-    let again = GradientRecording.$isOn.withValue(true) { body(leaves) }
+    let again = GradientRecording.$isOn.withValue(true) {
+      ActivationFormat.$current.withValue(format) { body(leaves) }
+    }
     guard let root = again.node else { return [] }
     return gradients(of: root, for: leaves.map(\.node) + parameters, outputGradient: gradient)
   }

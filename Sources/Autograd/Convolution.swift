@@ -24,7 +24,7 @@ public func convolution(
   let backend = x.backend
   let result = Tensor(
     uninitialized: [shape.batch, shape.outputHeight, shape.outputWidth, shape.outputChannels],
-    on: backend)
+    like: x)
   backend.perform(
     .convolve(
       Convolution(
@@ -42,7 +42,7 @@ public func convolution(
     if needsInput {
       let dx = Tensor(
         uninitialized: [shape.batch, shape.height, shape.width, shape.inputChannels],
-        on: backend)
+        like: gradient)
       backend.perform(
         .convolveInputGradient(
           ConvolutionInputGradient(gradient.operand, prepared, into: dx.operand, shape)))

@@ -141,7 +141,9 @@ private func backpropagate(
   accumulate(outputGradient, into: &pending[ObjectIdentifier(root)])
   for node in nodesInOrder(from: root).reversed() where !node.isLeaf {
     guard let gradient = pending.removeValue(forKey: ObjectIdentifier(node)) else { continue }
-    for (input, inputGradient) in node.takeInputGradients(for: gradient) {
+    var found = Array(node.takeInputGradients(for: gradient).reversed())
+    // Each is let go of once it was added.
+    while let (input, inputGradient) = found.popLast() {
       let place = ObjectIdentifier(input)
       if terms[place]?.append(inputGradient) == nil {
         accumulate(inputGradient, into: &pending[place])
@@ -157,7 +159,7 @@ private func accumulate(_ gradient: Tensor, into total: inout Tensor?) {
     return
   }
   // The first arrival may be shared with another node, so the first sum is a new tensor.
-  let sum = Tensor(uninitialized: current.shape, on: current.backend)
+  let sum = Tensor(uninitialized: current.shape, like: current)
   sum.backend.perform(
     .combine(
       .add, current.operand, gradient.operand, into: sum.operand,

@@ -31,11 +31,11 @@ public struct HalfTensor {
   /// The same numbers in single precision.
   public func widened() -> Tensor {
     let result = Tensor(uninitialized: shape, on: storage.backend)
-    storage.backend.perform(.widen(operand, into: result.operand, count: storage.count))
+    storage.backend.perform(.convert(operand, into: result.operand, count: storage.count))
     return result
   }
 
-  /// Rows of the first axis at `indices`, in that order, in single precision.
+  /// Rows of the first axis at `indices`, in that order, as activations.
   public func rows(at indices: [Int]) -> Tensor {
     gathered(operand, shape: shape, at: indices)
   }

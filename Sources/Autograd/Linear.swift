@@ -36,8 +36,7 @@ public func linear(
 ) -> Tensor {
   let (outputs, inputs) = (weight.shape[0], weight.shape[1])
   precondition(x.shape.last == inputs, "linear: input \(x.shape), weight \(weight.shape)")
-  let backend = x.backend
-  let result = Tensor(uninitialized: x.shape.dropLast() + [outputs], on: backend)
+  let result = Tensor(uninitialized: x.shape.dropLast() + [outputs], like: x)
   let update = terms.isEmpty ? nil : UpdateFactors(terms)
   multiply(x, by: weight, .transposed, update?.ofTranspose, into: result, bias: bias)
 
@@ -55,7 +54,7 @@ public func linear(
     LowRankTerm(down: $0.down.detached, up: $0.up.detached, scale: $0.scale)
   }
   return result.recorded(from: operands) { dy in
-    let dx = needsInput ? Tensor(uninitialized: shape, on: backend) : nil
+    let dx = needsInput ? Tensor(uninitialized: shape, like: dy) : nil
     if let dx { multiply(dy, by: frozen, .plain, update?.plain, into: dx) }
     var gradients: [Tensor?] = [dx]
     if let needsWeight {
@@ -99,7 +98,7 @@ private struct UpdateFactors {
   }
 }
 
-/// `scale * a factor`, `[rows, rank]`.
+/// `scale * a factor`, `[rows, rank]`, in single precision.
 private func inner(_ a: Tensor, _ factor: Tensor, _ side: Side, _ scale: Float) -> Tensor {
   let rank = factor.shape[side == .plain ? 1 : 0]
   let result = Tensor(uninitialized: [a.count / (a.shape.last ?? 1), rank], on: a.backend)
@@ -139,7 +138,7 @@ private func multiply(
         bias: bias?.operand)))
 }
 
-/// `a^T b`, with the leading axes of both as rows.
+/// `a^T b` in single precision, with the leading axes of both as rows.
 private func transposedProduct(_ a: Tensor, _ b: Tensor) -> Tensor {
   let (rows, columns) = (a.shape[a.shape.count - 1], b.shape[b.shape.count - 1])
   let result = Tensor(uninitialized: [rows, columns], on: a.backend)

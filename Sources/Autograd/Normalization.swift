@@ -18,7 +18,7 @@ public func groupNormalized(
     batch: x.shape[0], positions: x.count / x.shape[0] / channels, channels: channels,
     groups: groups)
   let backend = x.backend
-  let result = Tensor(uninitialized: x.shape, on: backend)
+  let result = Tensor(uninitialized: x.shape, like: x)
   let statistics = Tensor(uninitialized: [shape.batch, groups, 2], on: backend)
   backend.perform(
     .normalizeGroups(
@@ -29,7 +29,7 @@ public func groupNormalized(
   let (input, gammaValues, betaValues) = (x.detached, gamma.detached, beta.detached)
   let needsParameters = gamma.requiresGradient || beta.requiresGradient
   return result.recorded(from: [x, gamma, beta]) { gradient in
-    let dx = Tensor(uninitialized: input.shape, on: backend)
+    let dx = Tensor(uninitialized: input.shape, like: input)
     let gammaGradient = needsParameters ? Tensor(uninitialized: [channels], on: backend) : nil
     let betaGradient = needsParameters ? Tensor(uninitialized: [channels], on: backend) : nil
     backend.perform(
@@ -54,7 +54,7 @@ public func layerNormalized(
   precondition(x.shape.last == width, "layer normalisation: input \(x.shape), width \(width)")
   let rows = x.count / width
   let backend = x.backend
-  let result = Tensor(uninitialized: x.shape, on: backend)
+  let result = Tensor(uninitialized: x.shape, like: x)
   let statistics = Tensor(uninitialized: [rows, 2], on: backend)
   backend.perform(
     .normalizeRows(
@@ -65,7 +65,7 @@ public func layerNormalized(
   let (input, gammaValues) = (x.detached, gamma.detached)
   let needsParameters = gamma.requiresGradient || beta.requiresGradient
   return result.recorded(from: [x, gamma, beta]) { gradient in
-    let dx = Tensor(uninitialized: input.shape, on: backend)
+    let dx = Tensor(uninitialized: input.shape, like: input)
     let gammaGradient = needsParameters ? Tensor(uninitialized: [width], on: backend) : nil
     let betaGradient = needsParameters ? Tensor(uninitialized: [width], on: backend) : nil
     backend.perform(

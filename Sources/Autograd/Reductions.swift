@@ -7,16 +7,18 @@ extension Tensor {
     let result = Tensor(uninitialized: [], on: backend)
     backend.perform(.sum(operand, count: count, into: result.operand))
     guard isRecording(self) else { return result }
-    let shape = shape
+    let (shape, format) = (shape, format)
     return result.recorded(from: [self]) { gradient in
-      [gradient.repeated(Broadcast(outer: 1, repeats: shape.reduce(1, *), inner: 1), shape: shape)]
+      let broadcast = Broadcast(outer: 1, repeats: shape.reduce(1, *), inner: 1)
+      return [gradient.repeated(broadcast, shape: shape, format)]
     }
   }
 
   /// The mean of all elements, of shape `[]`.
   public func mean() -> Tensor { sum().scaled(by: 1 / Float(count)) }
 
-  /// The sum over the axes from `axes.lowerBound` to before `axes.upperBound`, which disappear.
+  /// The sum over the axes from `axes.lowerBound` to before `axes.upperBound`, which disappear; in single
+  /// precision.
   public func sum(over axes: Range<Int>) -> Tensor {
     let broadcast = Broadcast(
       outer: shape[..<axes.lowerBound].reduce(1, *), repeats: shape[axes].reduce(1, *),
@@ -29,13 +31,15 @@ extension Tensor {
       backend.perform(.sumRepeats(operand, into: result.operand, broadcast))
     }
     guard isRecording(self) else { return result }
-    let shape = shape
-    return result.recorded(from: [self]) { [$0.repeated(broadcast, shape: shape)] }
+    let (shape, format) = (shape, format)
+    return result.recorded(from: [self]) { [$0.repeated(broadcast, shape: shape, format)] }
   }
 
   /// The adjoint of a sum: every number as often as `broadcast` says.
-  private func repeated(_ broadcast: Broadcast, shape: [Int]) -> Tensor {
-    let result = Tensor(repeating: 0, shape: shape, on: backend)
+  private func repeated(
+    _ broadcast: Broadcast, shape: [Int], _ format: NumberFormat
+  ) -> Tensor {
+    let result = Tensor(zeros: shape, format: format, on: backend)
     backend.perform(.combine(.add, result.operand, operand, into: result.operand, broadcast))
     return result
   }
@@ -51,12 +55,12 @@ extension Tensor {
   public func normalizedRows() -> Tensor {
     let width = shape[shape.count - 1]
     let rows = count / width
-    let result = Tensor(uninitialized: shape, on: backend)
+    let result = Tensor(uninitialized: shape, like: self)
     backend.perform(.normalizeLengths(operand, into: result.operand, rows: rows, width: width))
     guard isRecording(self) else { return result }
     let (input, output) = (detached, result)
     return result.recorded(from: [self]) { gradient in
-      let inputGradient = Tensor(uninitialized: input.shape, on: input.backend)
+      let inputGradient = Tensor(uninitialized: input.shape, like: input)
       input.backend.perform(
         .normalizeLengthsGradient(
           NormalizedLengthsGradient(
@@ -72,12 +76,12 @@ extension Tensor {
   public func logSoftmax() -> Tensor {
     let width = shape[shape.count - 1]
     let rows = count / width
-    let result = Tensor(uninitialized: shape, on: backend)
+    let result = Tensor(uninitialized: shape, like: self)
     backend.perform(.logSoftmax(operand, into: result.operand, rows: rows, width: width))
     guard isRecording(self) else { return result }
     let output = result
     return result.recorded(from: [self]) { gradient in
-      let inputGradient = Tensor(uninitialized: output.shape, on: output.backend)
+      let inputGradient = Tensor(uninitialized: output.shape, like: output)
       output.backend.perform(
         .logSoftmaxGradient(
           output: output.operand, gradient.operand, into: inputGradient.operand, rows: rows,

@@ -16,12 +16,12 @@ private func resampled(_ x: Tensor, axis: Int, to newLength: Int) -> Tensor {
   var shape = x.shape
   shape[axis] = newLength
   let backend = x.backend
-  let result = Tensor(uninitialized: shape, on: backend)
+  let result = Tensor(uninitialized: shape, like: x)
   backend.perform(.resample(x.operand, into: result.operand, how))
   guard isRecording(x) else { return result }
   let inputShape = x.shape
   return result.recorded(from: [x]) { gradient in
-    let inputGradient = Tensor(uninitialized: inputShape, on: backend)
+    let inputGradient = Tensor(uninitialized: inputShape, like: gradient)
     backend.perform(.resampleGradient(gradient.operand, into: inputGradient.operand, how))
     return [inputGradient]
   }

@@ -28,7 +28,7 @@ extension Tensor {
     if outer == 1 {
       result = Tensor(shape: newShape, storage: storage, offset: offset + start)
     } else {
-      result = Tensor(uninitialized: newShape, on: backend)
+      result = Tensor(uninitialized: newShape, like: self)
       backend.perform(
         .copyRows(
           operand + start, stride: stride, into: result.operand, intoStride: width, rows: outer,
@@ -37,7 +37,7 @@ extension Tensor {
     guard isRecording(self) else { return result }
     let shape = shape
     return result.recorded(from: [self]) { gradient in
-      let inputGradient = Tensor(repeating: 0, shape: shape, on: gradient.backend)
+      let inputGradient = Tensor(zeros: shape, format: gradient.format, on: gradient.backend)
       gradient.backend.perform(
         .copyRows(
           gradient.operand, stride: width, into: inputGradient.operand + start,
@@ -58,9 +58,9 @@ extension Tensor {
   public func rows(at indices: [Int]) -> Tensor {
     let result = gathered(operand, shape: shape, at: indices)
     guard isRecording(self) else { return result }
-    let shape = shape
+    let (shape, format) = (shape, format)
     return result.recorded(from: [self]) { gradient in
-      let inputGradient = Tensor(repeating: 0, shape: shape, on: gradient.backend)
+      let inputGradient = Tensor(zeros: shape, format: format, on: gradient.backend)
       gradient.backend.perform(
         .scatterRows(
           gradient.operand, at: indices, to: inputGradient.operand,
@@ -77,7 +77,7 @@ extension Tensor {
   /// The first two axes exchanged: `[a, b, ...]` to `[b, a, ...]`.
   public func transposed() -> Tensor {
     let (rows, columns) = (shape[0], shape[1])
-    let result = Tensor(uninitialized: [columns, rows] + shape.dropFirst(2), on: backend)
+    let result = Tensor(uninitialized: [columns, rows] + shape.dropFirst(2), like: self)
     backend.perform(
       .transpose(
         operand, into: result.operand, batch: 1, rows: rows, columns: columns,
@@ -87,13 +87,15 @@ extension Tensor {
   }
 }
 
-/// Rows of an array of that shape, in any format, as `Tensor.rows(at:)` takes them.
+/// Rows of an array of that shape, in any format, as activations, as `Tensor.rows(at:)` takes them.
 func gathered(_ source: Operand, shape: [Int], at indices: [Int]) -> Tensor {
   for index in indices {
     precondition(index >= 0 && index < shape[0], "no row \(index) in \(shape)")
   }
   let backend = source.storage.backend
-  let result = Tensor(uninitialized: [indices.count] + shape.dropFirst(), on: backend)
+  let result = Tensor(
+    uninitialized: [indices.count] + shape.dropFirst(), format: ActivationFormat.current,
+    on: backend)
   backend.perform(
     .gatherRows(
       source, at: indices, into: result.operand, width: shape.dropFirst().reduce(1, *)))
@@ -109,7 +111,9 @@ public func concatenated(_ parts: [Tensor], axis: Int) -> Tensor {
   let widths = parts.map { $0.shape[axis] * inner }
   shape[axis] = parts.reduce(0) { $0 + $1.shape[axis] }
   let stride = shape[axis] * inner
-  let result = Tensor(uninitialized: shape, on: parts[0].backend)
+  // Beside activations, numbers of single precision become such.
+  let format = parts.lazy.map(\.format).first { $0 != .single } ?? .single
+  let result = Tensor(uninitialized: shape, format: format, on: parts[0].backend)
   var start = 0
   for (part, width) in zip(parts, widths) {
     precondition(
@@ -123,11 +127,14 @@ public func concatenated(_ parts: [Tensor], axis: Int) -> Tensor {
   guard isRecording(parts) else { return result }
   let needs = parts.map(\.requiresGradient)
   let extents = parts.map { $0.shape[axis] }
+  let formats = parts.map(\.format)
   return result.recorded(from: parts) { gradient in
     var start = 0
-    return zip(needs, extents).map { isNeeded, extent in
-      defer { start += extent }
-      return isNeeded ? gradient.slice(axis: axis, start..<start + extent) : nil
+    return needs.indices.map { part in
+      let range = start..<start + extents[part]
+      start = range.upperBound
+      return needs[part]
+        ? gradient.slice(axis: axis, range).converted(to: formats[part]) : nil
     }
   }
 }
@@ -138,7 +145,7 @@ public func upsampledNearest2x(_ x: Tensor) -> Tensor {
     batch: x.shape[0], height: x.shape[1], width: x.shape[2], channels: x.shape[3])
   let result = Tensor(
     uninitialized: [shape.batch, 2 * shape.height, 2 * shape.width, shape.channels],
-    on: x.backend)
+    like: x)
   x.backend.perform(.enlargeTwofold(x.operand, into: result.operand, shape))
   guard isRecording(x) else { return result }
   return result.recorded(from: [x]) { [enlargementGradient($0)] }
@@ -151,7 +158,7 @@ func enlargementGradient(_ gradient: Tensor) -> Tensor {
     batch: large[0], height: large[1] / 2, width: large[2] / 2, channels: large[3])
   let result = Tensor(
     uninitialized: [shape.batch, shape.height, shape.width, shape.channels],
-    on: gradient.backend)
+    like: gradient)
   gradient.backend.perform(
     .enlargeTwofoldGradient(gradient.operand, into: result.operand, shape))
   return result
@@ -173,7 +180,7 @@ extension Tensor {
 
   /// Every matrix `[rows, columns]` of the first axis transposed.
   private func eachTransposed(rows: Int, columns: Int) -> Tensor {
-    let result = Tensor(uninitialized: [shape[0], columns, rows], on: backend)
+    let result = Tensor(uninitialized: [shape[0], columns, rows], like: self)
     backend.perform(
       .transpose(
         operand, into: result.operand, batch: shape[0], rows: rows, columns: columns, width: 1))

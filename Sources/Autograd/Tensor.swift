@@ -1,8 +1,9 @@
 public import Backends
 
-/// A dense, row-major array of floats, and its place in the graph of a differentiable computation.
+/// A dense, row-major array of numbers, and its place in the graph of a differentiable computation.
 ///
-/// A value: operations return new tensors. Copies share memory; only an optimiser writes to a tensor
+/// Numbers are of single precision, except where a model computes in half precision, see `inHalfPrecision`: there
+/// activations are, and what an operation makes of one has its format. A value: operations return new tensors. Copies share memory; only an optimiser writes to a tensor
 /// after it was made. Images are channels-last inside the program, `[batch, height, width, channels]`.
 /// Shapes that do not fit are programmer errors and stop the program: input from outside is checked
 /// where it is read.
@@ -21,8 +22,16 @@ public struct Tensor {
   }
 
   /// A tensor for an operation to write, where the operation's operands lie.
-  init(uninitialized shape: [Int], on backend: any Backend) {
-    self.init(shape: shape, storage: Storage(count: shape.reduce(1, *), on: backend))
+  init(
+    uninitialized shape: [Int], format: NumberFormat = .single, on backend: any Backend
+  ) {
+    self.init(
+      shape: shape, storage: Storage(count: shape.reduce(1, *), format: format, on: backend))
+  }
+
+  /// The same for what is made of an activation: in its format.
+  init(uninitialized shape: [Int], like activation: Tensor) {
+    self.init(uninitialized: shape, format: activation.format, on: activation.backend)
   }
 
   /// A tensor of the numbers that `body` writes, all of them.
@@ -65,6 +74,12 @@ public struct Tensor {
     backend.perform(.fill(operand, count: count, value: value))
   }
 
+  /// Zeros of a format, for an operation to add to.
+  init(zeros shape: [Int], format: NumberFormat, on backend: any Backend) {
+    self.init(uninitialized: shape, format: format, on: backend)
+    backend.perform(.fill(operand, count: count, value: 0))
+  }
+
   /// A tensor of shape `[]`.
   public init(_ value: Float) { self.init(repeating: value, shape: []) }
 
@@ -83,9 +98,12 @@ public struct Tensor {
   /// Where the numbers lie, and what computes with them.
   public var backend: any Backend { storage.backend }
 
+  /// How the numbers lie there.
+  var format: NumberFormat { storage.format }
+
   var operand: Operand { Operand(storage, offset: offset) }
 
-  /// Shows `body` the numbers as they are now.
+  /// Shows `body` the numbers as they are now, in single precision.
   public func withValues<Result, Failure: Error>(
     _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
   ) throws(Failure) -> Result {

@@ -6,12 +6,15 @@ public protocol Backend: AnyObject, Sendable {
   /// As in the setting `device`.
   var name: String { get }
 
+  /// In which format activations lie while a model computes.
+  var activationFormat: NumberFormat { get }
+
   /// Memory whose contents are undefined.
   func allocate(count: Int, format: NumberFormat) -> AnyObject
 
   func perform(_ operation: Operation)
 
-  /// Has `body` write `count` numbers of single precision.
+  /// Has `body` write `count` numbers, in single precision; they are stored as the target stores them.
   ///
   /// A backend that computes nothing does not call it.
   func write<Failure: Error>(
@@ -25,7 +28,7 @@ public protocol Backend: AnyObject, Sendable {
     _ body: (UnsafeMutableBufferPointer<UInt16>) throws(Failure) -> Void
   ) throws(Failure)
 
-  /// Shows `body` what `count` numbers of single precision are now.
+  /// Shows `body` what `count` numbers are now, in single precision.
   func read<Result, Failure: Error>(
     _ source: Operand, count: Int,
     _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
@@ -34,8 +37,20 @@ public protocol Backend: AnyObject, Sendable {
   /// The first of `count` numbers that is infinite or not a number.
   func firstNonFinite(_ source: Operand, count: Int) -> Int?
 
+  /// Whether none of all these numbers is infinite or not a number.
+  func areFinite(_ arrays: [(values: Operand, count: Int)]) -> Bool
+
+  /// The largest magnitude of `count` numbers; those that are none do not count.
+  func largestMagnitude(_ source: Operand, count: Int) -> Float
+
   /// The sum of the squares of `count` numbers, added in double precision.
   func squareSum(_ source: Operand, count: Int) -> Double
+}
+
+extension Backend {
+  public func areFinite(_ arrays: [(values: Operand, count: Int)]) -> Bool {
+    arrays.allSatisfy { firstNonFinite($0.values, count: $0.count) == nil }
+  }
 }
 
 /// Where new tensors lie.

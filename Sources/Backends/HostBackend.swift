@@ -8,6 +8,7 @@ public final class HostBackend: Backend {
   private init() {}
 
   public var name: String { "cpu" }
+  public var activationFormat: NumberFormat { .single }
 
   public func allocate(count: Int, format: NumberFormat) -> AnyObject {
     switch format {
@@ -36,6 +37,10 @@ public final class HostBackend: Backend {
     _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     try body(UnsafeBufferPointer(start: source.floats, count: count))
+  }
+
+  public func largestMagnitude(_ source: Operand, count: Int) -> Float {
+    UnsafeBufferPointer(start: source.floats, count: count).reduce(0) { max($0, abs($1)) }
   }
 
   public func firstNonFinite(_ source: Operand, count: Int) -> Int? {
@@ -101,8 +106,11 @@ public final class HostBackend: Backend {
       case .normalizeGroups(let operands): perform(operands)
       case .normalizeGroupsGradient(let operands): perform(operands)
 
-      case .widen(let input, let output, let count):
-        input.half.widen(input.offset..<input.offset + count, into: output.floats)
+      case .convert(let input, let output, let count):
+        switch input.storage.format {
+        case .single: output.floats.update(from: input.floats, count: count)
+        case .half: input.half.widen(input.offset..<input.offset + count, into: output.floats)
+        }
       case .copyRows(let input, let inputStride, let output, let outputStride, let rows, let width):
         TensorCore.copyRows(
           input.floats, inputStride: inputStride, into: output.floats, outputStride: outputStride,

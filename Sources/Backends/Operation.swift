@@ -37,9 +37,10 @@ public enum Operation {
   case normalizeGroupsGradient(GroupNormalizationGradient)
 
   // Movement.
-  case widen(Operand, into: Operand, count: Int)
+  /// To another format.
+  case convert(Operand, into: Operand, count: Int)
+  /// The formats may differ, as those of ``gatherRows(_:at:into:width:)`` and ``scatterRows(_:at:to:width:)``.
   case copyRows(Operand, stride: Int, into: Operand, intoStride: Int, rows: Int, width: Int)
-  /// From single or half precision.
   case gatherRows(Operand, at: [Int], into: Operand, width: Int)
   case scatterRows(Operand, at: [Int], to: Operand, width: Int)
   /// `[batch, rows, columns, width]` to `[batch, columns, rows, width]`.

@@ -79,7 +79,7 @@ extension Operation {
         "group norm gradient", operands.shape.label, floats: 3 * operands.shape.count,
         .groupNormGradient)
 
-    case .widen(_, _, let count): OperationCost("widen", floats: count + count / 2, .widening)
+    case .convert(_, _, let count): OperationCost("convert", floats: count + count / 2, .widening)
     case .copyRows(_, _, _, _, let rows, let width): OperationCost("copy", floats: 2 * rows * width)
     case .gatherRows(_, let indices, _, let width):
       OperationCost("copy", floats: 2 * indices.count * width)

@@ -9,9 +9,15 @@ import TensorCore
 /// that weights of any size are there at once.
 public final class PlanningBackend: Backend {
   private let memory: PlannedMemory
+  public let activationFormat: NumberFormat
 
-  /// - Parameter freeByteLimit: of the pool that is planned
-  public init(freeByteLimit: Int = BufferPool.freeByteLimit) {
+  /// - Parameters:
+  ///   - freeByteLimit: of the pool that is planned
+  ///   - activationFormat: of the backend that is planned
+  public init(
+    freeByteLimit: Int = BufferPool.freeByteLimit, activationFormat: NumberFormat = .single
+  ) {
+    self.activationFormat = activationFormat
     memory = PlannedMemory(freeByteLimit: freeByteLimit)
   }
 
@@ -53,12 +59,16 @@ public final class PlanningBackend: Backend {
     return try body(UnsafeBufferPointer(zeros))
   }
 
+  public func largestMagnitude(_ source: Operand, count: Int) -> Float { 1 }
+
   public func firstNonFinite(_ source: Operand, count: Int) -> Int? { nil }
 
   public func squareSum(_ source: Operand, count: Int) -> Double { 0 }
 
   public func perform(_ operation: Operation) {
     OperationProfile.count(operation)
+    // A device's kernels take little beside their operands.
+    guard activationFormat == .single else { return }
     switch operation {
     case .normalizeGroups(let operands): take(operands.shape.workingMemory)
     case .normalizeGroupsGradient(let operands): take(operands.shape.workingMemory)

@@ -40,7 +40,8 @@ public struct ImageScorer {
   ///   - pixels: `[batch, side, side, 3]` as `trainingPixels` or `scoringPixels` give them
   ///   - timesteps: one for each image; nil for a tower that is not conditioned on any
   public func embedding(of pixels: Tensor, timesteps: [Float]?) -> Tensor {
-    visualProjection(visionTower(pixels, timesteps: timesteps)).normalizedRows()
+    let pooled = inHalfPrecision([pixels]) { visionTower($0[0], timesteps: timesteps) }
+    return visualProjection(pooled).normalizedRows()
   }
 
   /// What a cosine is multiplied with to become a score.

@@ -113,16 +113,21 @@ public struct LatentPreferenceModel {
   private func features(
     of latents: Tensor, timesteps: [Float], for prompts: Prompts
   ) -> Tensor {
-    func means(_ level: Tensor) -> Tensor { level.mean(over: 1..<3) }
     let batch = latents.shape[0]
-    guard let empty = prompts.empty else {
-      let output = encoder(latents, timesteps: timesteps, conditioning: prompts.conditioning)
-      return concatenated((output.levels + [output.lowest]).map(means), axis: 1)
-    }
     // Both halves in one call: larger matrix products, and what they share is computed once.
-    let output = encoder(
-      latents, timesteps: timesteps,
-      conditioning: concatenated([empty.repeated(batch), prompts.conditioning]))
+    let conditioning =
+      prompts.empty.map { concatenated([$0.repeated(batch), prompts.conditioning]) }
+      ?? prompts.conditioning
+    return inHalfPrecision([latents] + conditioning.tensors) { inputs in
+      let output = encoder(
+        inputs[0], timesteps: timesteps, conditioning: conditioning.with(inputs.dropFirst()))
+      return prompts.empty == nil
+        ? concatenated((output.levels + [output.lowest]).map(means), axis: 1)
+        : guidedFeatures(output, batch: batch)
+    }
+  }
+
+  private func guidedFeatures(_ output: UNetEncoder.Output, batch: Int) -> Tensor {
     let levels = output.levels.map { means($0.slice(axis: 0, batch..<2 * batch)) }
     let lowest = means(output.lowest)
     let unconditional = lowest.slice(axis: 0, 0..<batch)
@@ -130,4 +135,6 @@ public struct LatentPreferenceModel {
     let guided = unconditional + (conditional - unconditional).scaled(by: guidance)
     return concatenated(levels + [guided], axis: 1)
   }
+
+  private func means(_ level: Tensor) -> Tensor { level.mean(over: 1..<3) }
 }

@@ -42,8 +42,11 @@ extension Estimating {
   package var savings: [String] { [] }
   package var diskSavings: [String] { [] }
 
-  package func plan(_ scale: PipelineScale) throws -> StagePlan {
-    try plan(scale, on: PlanningBackend())
+  /// - Parameter activations: in which format they lie while models compute
+  package func plan(
+    _ scale: PipelineScale, activations: NumberFormat = .single
+  ) throws -> StagePlan {
+    try plan(scale, on: PlanningBackend(activationFormat: activations))
   }
 }
 

@@ -16,7 +16,8 @@ struct ComputingDevice {
 
   static let precisionOption = CommandSyntax.Option.value(
     "device-precision", "NAME",
-    "of products on a GPU: f32, tf32 for tensor cores, or auto: tf32 if it has them (auto)")
+    "on a GPU: f32, tf32 for tensor cores, f16 for half the memory, or auto: tf32 if it has such cores (auto)"
+  )
 
   /// - Throws: `UsageError`, or what ``init(_:_:)`` throws
   init(_ arguments: Arguments) throws {
@@ -151,6 +152,7 @@ extension DevicePrecision {
     case .automatic: nil
     case .single: .single
     case .tf32: .tf32
+    case .half: .half
     }
   }
 }

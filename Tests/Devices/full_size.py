@@ -142,7 +142,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", default=".build/release/spo")
     parser.add_argument("--device", default="opencl")
-    parser.add_argument("--precision", action="append", choices=["f32", "tf32"], help="of products (f32)")
+    parser.add_argument("--precision", action="append", choices=["f32", "tf32", "f16"], help="(f32)")
     parser.add_argument("--folder", type=Path, help="for the models and results")
     parser.add_argument("--only", action="append", metavar="PREFIX", help='such as "sdxl unet"')
     parser.add_argument("--doors", action="store_true", help="list what there is, and run nothing")

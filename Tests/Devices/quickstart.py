@@ -53,6 +53,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--program", default=".build/release/spo")
     parser.add_argument("--device", default="opencl")
+    parser.add_argument("--precision", default="auto", help="auto, f32, tf32 or f16")
     parser.add_argument("--folder", required=True, help="for the workspaces; must not exist")
     parser.add_argument("--kills", type=int, default=6)
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
@@ -67,7 +68,7 @@ def main() -> int:
     settings = [*REDUCED, f"report.prompts={prompts}"]
 
     def command(device: str) -> list[str]:
-        overrides = [word for text in [*settings, f"device={device}"] for word in ("--set", text)]
+        overrides = [word for text in [*settings, f"device={device}", f"device_precision={options.precision}"] for word in ("--set", text)]
         return ["run", "pipelines/quickstart.json5", "--quiet", *overrides]
 
     seconds = {}

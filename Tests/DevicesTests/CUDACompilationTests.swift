@@ -7,13 +7,13 @@ struct CUDACompilationTests {
     "every kernel compiles for CUDA", .enabled(if: CUDACompilation.isHere),
     arguments: ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"])
   func compilation(_ target: String) throws {
-    #expect(try CUDACompilation.compileAll(for: target) == (target == "sm_75" ? 38 : 72))
+    #expect(try CUDACompilation.compileAll(for: target) == (target == "sm_75" ? 114 : 154))
   }
 
   @Test(
     "one compiler makes the same code of the same kernels", .enabled(if: CUDACompilation.isHere))
   func sameCode() throws {
-    for (source, definitions) in CUDACompilation.variants([.tf32]).suffix(6) {
+    for (source, definitions) in CUDACompilation.variants(.half, onTensorCores: true).suffix(6) {
       let codes = try (0..<2).map { _ in
         try CUDACompilation.machineCode(source, definitions, for: "sm_90")
       }
@@ -25,8 +25,9 @@ struct CUDACompilationTests {
     "machine code that points beyond its end is not loaded", .enabled(if: CUDACompilation.isHere),
     arguments: ["sm_75", "sm_90", "sm_120"])
   func whole(_ target: String) throws {
+    let variants = CUDACompilation.variants(.half, onTensorCores: false)
     for (source, definitions) in [
-      CUDACompilation.variants([.single])[0], CUDACompilation.variants([.single])[4],
+      variants[0], try #require(variants.first { $0.0.name == "product" }),
     ] {
       let code = try CUDACompilation.machineCode(source, definitions, for: target)
       #expect(CUDACompilation.isWhole(code))

@@ -82,7 +82,9 @@ extension DeviceTests {
       "every kernel is compared, products in all their forms", arguments: ProductPrecision.allCases)
     func coverage(_ precision: ProductPrecision) {
       let device = SyntheticDevice()
-      _ = DeviceCheck(DeviceBackend(device, precision: precision))
+      let onTensorCores = precision != .single
+      _ = DeviceCheck(
+        DeviceBackend(device, precision: precision, emulatesTensorCores: onTensorCores))
       let kernels = device.compiled.flatMap { compiled in
         compiled.source.text.matches(of: /KERNEL (\w+)\(/).map { String($0.1) }
       }
@@ -91,7 +93,8 @@ extension DeviceTests {
         Set(programs.map { [$0.name] + ($0.name == "attention" ? [] : $1) })
       }
       #expect(
-        forms(device.compiled.map { ($0, $1) }) == forms(CUDACompilation.variants([precision])))
+        forms(device.compiled.map { ($0, $1) })
+          == forms(CUDACompilation.variants(precision, onTensorCores: onTensorCores)))
     }
 
     @Test("another driver, and a file that is damaged or of something else, count as none")

@@ -172,9 +172,9 @@ extension DeviceTests {
           let (device, backend) =
             index % 2 == 0 ? open("v2", in: folder, of: "v1") : open("v1", in: folder)
           if index % 2 == 1 {
-            let source = CUDACompilation.variants([.single])[0].0
-            let code = (try? device.machineCode(source, definitions: [])) ?? []
-            KeptCode(of: backend.identity, in: "\(folder)/v1").keep(code, of: source, [])
+            let (source, definitions) = CUDACompilation.variants(.single, onTensorCores: false)[0]
+            let code = (try? device.machineCode(source, definitions: definitions)) ?? []
+            KeptCode(of: backend.identity, in: "\(folder)/v1").keep(code, of: source, definitions)
           }
           #expect(compute(backend).error == nil && device.loaded == ["v1"])
         }

@@ -15,9 +15,14 @@ enum TestDevice {
   /// Tests that need it are skipped where it is missing, as `apt-get install pocl-opencl-icd` was not done.
   static var isHere: Bool { name != nil }
 
-  static func open(_ precision: ProductPrecision? = nil) throws -> DeviceBackend {
+  /// - Parameter emulatesTensorCores: in half precision as well
+  static func open(
+    _ precision: ProductPrecision? = nil, emulatesTensorCores: Bool = false
+  ) throws -> DeviceBackend {
     guard let name else { throw DeviceError.notFound("no OpenCL: \(Devices.installation)") }
-    return try Devices.open(name, precision: precision)
+    let device = try Devices.open(name, precision: precision)
+    return emulatesTensorCores
+      ? DeviceBackend(device.device, precision: precision, emulatesTensorCores: true) : device
   }
 }
 

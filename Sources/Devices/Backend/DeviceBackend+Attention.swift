@@ -11,6 +11,7 @@ extension DeviceBackend {
     let shape = attention.shape
     try launch(
       "attend", tokens: shape.queryCount, shape,
+      definitions(shape, attention.query, attention.key, attention.value, attention.output),
       [
         memory(attention.query), memory(attention.key), memory(attention.value),
         memory(attention.output), memory(attention.logSumExp ?? attention.output),
@@ -21,8 +22,12 @@ extension DeviceBackend {
     let shape = gradients.shape
     let count = shape.batch * shape.heads * shape.queryCount
     let products = try scratch(count)
+    let definitions = definitions(
+      shape, gradients.query, gradients.key, gradients.value, gradients.output,
+      gradients.outputGradient, gradients.queryGradient, gradients.keyGradient,
+      gradients.valueGradient)
     try launch(
-      "outputProducts", of: .attention, shape.definitions + precision.definitions, counting: count,
+      "outputProducts", of: .attention, definitions, counting: count,
       groups: ((count + KernelSource.groupSize - 1) / KernelSource.groupSize, 1),
       [
         memory(gradients.output), memory(gradients.outputGradient), .memory(products),
@@ -34,20 +39,25 @@ extension DeviceBackend {
       memory(gradients.outputGradient), memory(gradients.logSumExp), .memory(products),
     ]
     try launch(
-      "queryGradient", tokens: shape.queryCount, shape,
+      "queryGradient", tokens: shape.queryCount, shape, definitions,
       operands + [memory(gradients.queryGradient)] + shape.arguments)
     try launch(
-      "keyValueGradients", tokens: shape.keyCount, shape,
+      "keyValueGradients", tokens: shape.keyCount, shape, definitions,
       operands + [memory(gradients.keyGradient), memory(gradients.valueGradient)]
         + shape.arguments)
   }
 
+  private func definitions(_ shape: AttentionShape, _ activations: Operand...) -> [String] {
+    shape.definitions + activationDefinitions(of: activations) + tensorDefinitions
+  }
+
   /// A kernel with groups for tiles of some tokens by heads by parts of the result's columns.
   private func launch(
-    _ kernel: String, tokens: Int, _ shape: AttentionShape, _ arguments: [KernelArgument]
+    _ kernel: String, tokens: Int, _ shape: AttentionShape, _ definitions: [String],
+    _ arguments: [KernelArgument]
   ) throws(DeviceError) {
     try launch(
-      kernel, of: .attention, shape.definitions + precision.definitions,
+      kernel, of: .attention, definitions,
       counting: max(shape.queryCount, shape.keyCount),
       groups: ((tokens + tile - 1) / tile, shape.batch * shape.heads * shape.columnSplits),
       arguments)

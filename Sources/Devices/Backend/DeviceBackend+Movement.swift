@@ -3,20 +3,27 @@ import HostResources
 import TensorCore
 
 extension DeviceBackend {
+  /// Between any formats.
+  func copyRows(
+    _ input: Operand, stride: Int, into output: Operand, outputStride: Int, rows: Int, width: Int
+  ) throws(DeviceError) {
+    try launch(
+      "copyRows", of: .movement, activationDefinitions([input], other: output),
+      items: rows * width,
+      [
+        memory(input), memory(output), .extent(rows * width), .extent(width), .extent(stride),
+        .extent(outputStride),
+      ])
+  }
+
   func gatherRows(
     _ input: Operand, at indices: [Int], into output: Operand, width: Int
   ) throws(DeviceError) {
     let places = try uploaded(indices.map { Int32(clamping: $0) })
     let count = indices.count * width
-    let arguments: [KernelArgument] = [
-      memory(input), .memory(places), memory(output), .extent(count), .extent(width),
-    ]
-    switch input.storage.format {
-    case .single: try launch("gatherRows", of: .movement, items: count, arguments)
-    case .half(let format):
-      try launch(
-        "gatherHalfRows", of: .movement, items: count, arguments + [.flag(format == .bfloat16)])
-    }
+    try launch(
+      "gatherRows", of: .movement, activationDefinitions([input], other: output), items: count,
+      [memory(input), .memory(places), memory(output), .extent(count), .extent(width)])
   }
 
   /// Adds each row to the row at its index, in order: one work item walks along all that go to one row.
@@ -37,7 +44,8 @@ extension DeviceBackend {
     }
     let chains = try uploaded(targets + firstRows + nextRows)
     try launch(
-      "scatterRows", of: .movement, items: targets.count * width,
+      "scatterRows", of: .movement, activationDefinitions([input], other: output),
+      items: targets.count * width,
       [
         memory(input), .memory(chains), memory(output), .extent(targets.count * width),
         .extent(width), .extent(targets.count),
@@ -52,7 +60,7 @@ extension DeviceBackend {
     let places = how.taps.sources.count / 4
     let count = how.rows * places * how.width
     try launch(
-      "resample", of: .movement, items: count,
+      "resample", of: .movement, activationDefinitions([input, output]), items: count,
       [
         memory(input), .memory(sources), .memory(weights), memory(output), .extent(count),
         .extent(how.length), .extent(places), .extent(how.width),
@@ -72,7 +80,7 @@ extension DeviceBackend {
     let weights = try uploaded(how.taps.weights)
     let count = how.rows * how.length * how.width
     try launch(
-      "resampleGradient", of: .movement, items: count,
+      "resampleGradient", of: .movement, activationDefinitions([gradient, output]), items: count,
       [
         memory(gradient), .memory(firsts), .memory(taps), .memory(weights), memory(output),
         .extent(count), .extent(how.length), .extent(sources.count / 4), .extent(how.width),

@@ -7,7 +7,9 @@ private let rowsAtOnce = 32
 extension DeviceBackend {
   func run(_ normalization: RowNormalization) throws(DeviceError) {
     try launch(
-      "normalizeRows", of: .normalization, groups: (normalization.rows, 1),
+      "normalizeRows", of: .normalization,
+      activationDefinitions(of: [normalization.input, normalization.output]),
+      groups: (normalization.rows, 1),
       [
         memory(normalization.input), memory(normalization.gamma), memory(normalization.beta),
         memory(normalization.output), memory(normalization.statistics),
@@ -18,7 +20,9 @@ extension DeviceBackend {
   func run(_ gradient: RowNormalizationGradient) throws(DeviceError) {
     let (rows, width) = (gradient.rows, gradient.width)
     try launch(
-      "normalizeRowsGradient", of: .normalization, groups: (rows, 1),
+      "normalizeRowsGradient", of: .normalization,
+      activationDefinitions(of: [gradient.input, gradient.outputGradient, gradient.inputGradient]),
+      groups: (rows, 1),
       [
         memory(gradient.input), memory(gradient.outputGradient), memory(gradient.gamma),
         memory(gradient.statistics), memory(gradient.inputGradient), .extent(width),
@@ -27,7 +31,8 @@ extension DeviceBackend {
     let chunks = (rows + rowsAtOnce - 1) / rowsAtOnce
     let sums = try scratch(chunks * 2 * width)
     try launch(
-      "rowParameterSums", of: .normalization, items: chunks * width,
+      "rowParameterSums", of: .normalization,
+      activationDefinitions(of: [gradient.input, gradient.outputGradient]), items: chunks * width,
       [
         memory(gradient.input), memory(gradient.outputGradient), memory(gradient.statistics),
         .memory(sums), .extent(chunks * width), .extent(rows), .extent(width),
@@ -42,20 +47,23 @@ extension DeviceBackend {
     let moments = try scratch(shape.batch * chunks * 2 * shape.channels)
     let count = shape.batch * chunks * shape.channels
     try launch(
-      "channelMoments", of: .normalization, items: count,
+      "channelMoments", of: .normalization, activationDefinitions(of: [normalization.input]),
+      items: count,
       [
         memory(normalization.input), .memory(moments), .extent(count), .extent(shape.positions),
         .extent(shape.channels), .extent(rowsAtOnce), .extent(chunks),
       ])
     try launch(
-      "groupStatistics", of: .normalization, groups: (shape.batch * shape.groups, 1),
+      "groupStatistics", of: .normalization, activationDefinitions(of: [normalization.input]),
+      groups: (shape.batch * shape.groups, 1),
       [
         .memory(moments), memory(normalization.statistics), .extent(shape.positions),
         .extent(shape.channels), .extent(shape.groups), .extent(rowsAtOnce), .extent(chunks),
         .float(normalization.epsilon),
       ])
     try launch(
-      "normalizeGroups", of: .normalization, items: shape.count,
+      "normalizeGroups", of: .normalization,
+      activationDefinitions(of: [normalization.input, normalization.output]), items: shape.count,
       [
         memory(normalization.input), memory(normalization.gamma), memory(normalization.beta),
         memory(normalization.statistics), memory(normalization.output), .extent(shape.count),
@@ -74,24 +82,28 @@ extension DeviceBackend {
     let partSums = try scratch(shape.batch * chunks * 2 * shape.channels)
     let count = shape.batch * chunks * shape.channels
     try launch(
-      "channelParameterSums", of: .normalization, items: count,
+      "channelParameterSums", of: .normalization,
+      activationDefinitions(of: [gradient.input, gradient.outputGradient]), items: count,
       operands + [
         .memory(partSums), .extent(count), .extent(shape.positions), .extent(shape.channels),
         .extent(shape.groups), .extent(rowsAtOnce), .extent(chunks), .flag(gradient.appliesSiLU),
       ])
     let sums = try scratch(shape.batch * 2 * shape.channels)
     try sumRepeats(
-      .memory(partSums), into: .memory(sums),
+      .scratch(partSums), into: .scratch(sums),
       Broadcast(outer: shape.batch, repeats: chunks, inner: 2 * shape.channels))
     let averages = try scratch(shape.batch * shape.groups * 2)
     try launch(
-      "groupAverages", of: .normalization, groups: (shape.batch * shape.groups, 1),
+      "groupAverages", of: .normalization, activationDefinitions(of: [gradient.input]),
+      groups: (shape.batch * shape.groups, 1),
       [
         .memory(sums), memory(gradient.gamma), .memory(averages), .extent(shape.positions),
         .extent(shape.channels), .extent(shape.groups),
       ])
     try launch(
-      "normalizeGroupsGradient", of: .normalization, items: shape.count,
+      "normalizeGroupsGradient", of: .normalization,
+      activationDefinitions(of: [gradient.input, gradient.outputGradient, gradient.inputGradient]),
+      items: shape.count,
       operands + [
         .memory(averages), memory(gradient.inputGradient), .extent(shape.count),
         .extent(shape.positions), .extent(shape.channels), .extent(shape.groups),
@@ -108,11 +120,11 @@ extension DeviceBackend {
   ) throws(DeviceError) {
     let totals = try scratch(2 * channels)
     try sumRepeats(
-      .memory(sums), into: .memory(totals),
+      .scratch(sums), into: .scratch(totals),
       Broadcast(outer: 1, repeats: count, inner: 2 * channels))
     for (offset, target) in [(0, gradients.gamma), (channels, gradients.beta)] {
       try launch(
-        "copyRows", of: .movement, items: channels,
+        "copyRows", of: .movement, activationDefinitions(.single, other: .single), items: channels,
         [
           .memory(totals, offset: offset), memory(target), .extent(channels), .extent(channels),
           .extent(channels), .extent(channels),

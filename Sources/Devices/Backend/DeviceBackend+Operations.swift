@@ -6,82 +6,69 @@ extension DeviceBackend {
   func run(_ operation: Operation) throws(DeviceError) {
     switch operation {
     case .fill(let target, let count, let value):
-      try elements("fill", count, [memory(target)], [.float(value)])
+      try elements("fill", count, [target], then: [.float(value)])
     case .combine(let kind, let a, let b, let output, let broadcast):
       try launch(
-        "combine", of: .elementwise, items: broadcast.count,
+        "combine", of: .elementwise, activationDefinitions([a, output], other: b),
+        items: broadcast.count,
         [
           memory(a), memory(b), memory(output), kind.code, .extent(broadcast.count),
           .extent(broadcast.repeats), .extent(broadcast.inner),
         ])
     case .sumRepeats(let input, let output, let broadcast):
-      try sumRepeats(memory(input), into: memory(output), broadcast)
+      try sumRepeats(numbers(input), into: numbers(output), broadcast)
     case .sum(let input, let count, let output):
-      try sum(memory(input), count: count, into: memory(output))
+      try sum(numbers(input), count: count, into: numbers(output))
     case .scaleAndShift(let input, let output, let count, let scale, let offset):
       try elements(
-        "scaleAndShift", count, [memory(input), memory(output)], [.float(scale), .float(offset)])
+        "scaleAndShift", count, [input, output], then: [.float(scale), .float(offset)])
     case .addScaled(let input, let output, let count, let scale):
-      try elements("addScaled", count, [memory(input), memory(output)], [.float(scale)])
+      try elements("addScaled", count, [input, output], then: [.float(scale)])
     case .clamp(let input, let output, let count, let range):
       try elements(
-        "clampElements", count, [memory(input), memory(output)],
-        [.float(range.lowerBound), .float(range.upperBound)])
+        "clampElements", count, [input, output],
+        then: [.float(range.lowerBound), .float(range.upperBound)])
     case .clampGradient(let input, let gradient, let output, let count, let range):
       try elements(
-        "clampGradient", count, [memory(input), memory(gradient), memory(output)],
-        [.float(range.lowerBound), .float(range.upperBound)])
+        "clampGradient", count, [input, gradient, output],
+        then: [.float(range.lowerBound), .float(range.upperBound)])
     case .activate(let activation, let input, let output, let count):
-      try elements("activate", count, [memory(input), memory(output), activation.code])
+      try elements("activate", count, [input, output], activation.code)
     case .activationGradient(let activation, let input, let gradient, let output, let count):
-      try elements(
-        "activationGradient", count,
-        [memory(input), memory(gradient), memory(output), activation.code])
+      try elements("activationGradient", count, [input, gradient, output], activation.code)
     case .gatedGELU(let input, let output, let rows, let width):
-      try elements("gatedGELU", rows * width, [memory(input), memory(output)], [.extent(width)])
+      try elements("gatedGELU", rows * width, [input, output], then: [.extent(width)])
     case .gatedGELUGradient(let input, let gradient, let output, let rows, let width):
       try elements(
-        "gatedGELUGradient", rows * width, [memory(input), memory(gradient), memory(output)],
-        [.extent(width)])
+        "gatedGELUGradient", rows * width, [input, gradient, output], then: [.extent(width)])
     case .evaluate(let function, let input, let output, let count):
-      try elements("evaluate", count, [memory(input), memory(output), function.code])
+      try elements("evaluate", count, [input, output], function.code)
     case .evaluateGradient(let function, let input, let gradient, let output, let count):
-      try elements(
-        "evaluateGradient", count,
-        [memory(input), memory(gradient), memory(output), function.code])
+      try elements("evaluateGradient", count, [input, gradient, output], function.code)
     case .adamW(let step, let operands, let count): try run(step, operands, count: count)
 
     case .normalizeLengths(let input, let output, let rows, let width):
-      try eachRow("normalizeLengths", rows, [memory(input), memory(output)], width)
+      try eachRow("normalizeLengths", rows, [input, output], width)
     case .normalizeLengthsGradient(let gradient):
       try eachRow(
         "normalizeLengthsGradient", gradient.rows,
-        [
-          memory(gradient.input), memory(gradient.output), memory(gradient.outputGradient),
-          memory(gradient.inputGradient),
-        ], gradient.width)
+        [gradient.input, gradient.output, gradient.outputGradient, gradient.inputGradient],
+        gradient.width)
     case .logSoftmax(let input, let output, let rows, let width):
-      try eachRow("logSoftmax", rows, [memory(input), memory(output)], width)
+      try eachRow("logSoftmax", rows, [input, output], width)
     case .logSoftmaxGradient(let output, let gradient, let inputGradient, let rows, let width):
-      try eachRow(
-        "logSoftmaxGradient", rows, [memory(output), memory(gradient), memory(inputGradient)],
-        width)
+      try eachRow("logSoftmaxGradient", rows, [output, gradient, inputGradient], width)
     case .normalizeRows(let operands): try run(operands)
     case .normalizeRowsGradient(let operands): try run(operands)
     case .normalizeGroups(let operands): try run(operands)
     case .normalizeGroupsGradient(let operands): try run(operands)
 
-    case .widen(let input, let output, let count):
-      try elements(
-        "widenElements", count, [memory(input), memory(output)],
-        [.flag(input.storage.format == .half(.bfloat16))])
+    case .convert(let input, let output, let count):
+      try copyRows(
+        input, stride: count, into: output, outputStride: count, rows: 1, width: count)
     case .copyRows(let input, let stride, let output, let outputStride, let rows, let width):
-      try launch(
-        "copyRows", of: .movement, items: rows * width,
-        [
-          memory(input), memory(output), .extent(rows * width), .extent(width), .extent(stride),
-          .extent(outputStride),
-        ])
+      try copyRows(
+        input, stride: stride, into: output, outputStride: outputStride, rows: rows, width: width)
     case .gatherRows(let input, let indices, let output, let width):
       try gatherRows(input, at: indices, into: output, width: width)
     case .scatterRows(let input, let indices, let output, let width):
@@ -89,21 +76,23 @@ extension DeviceBackend {
     case .transpose(let input, let output, let batch, let rows, let columns, let width):
       let count = batch * rows * columns * width
       try launch(
-        "transpose", of: .movement, items: count,
+        "transpose", of: .movement, activationDefinitions([input, output]), items: count,
         [
           memory(input), memory(output), .extent(count), .extent(rows), .extent(columns),
           .extent(width),
         ])
     case .enlargeTwofold(let input, let output, let shape):
       try launch(
-        "enlargeTwofold", of: .movement, items: 4 * shape.count,
+        "enlargeTwofold", of: .movement, activationDefinitions([input, output]),
+        items: 4 * shape.count,
         [
           memory(input), memory(output), .extent(4 * shape.count), .extent(shape.width),
           .extent(shape.channels),
         ])
     case .enlargeTwofoldGradient(let input, let output, let shape):
       try launch(
-        "enlargeTwofoldGradient", of: .movement, items: shape.count,
+        "enlargeTwofoldGradient", of: .movement, activationDefinitions([input, output]),
+        items: shape.count,
         [
           memory(input), memory(output), .extent(shape.count), .extent(shape.width),
           .extent(shape.channels),
@@ -121,30 +110,31 @@ extension DeviceBackend {
     }
   }
 
-  /// A kernel whose parameters are some, the number of elements, and others.
+  /// A kernel whose parameters are operands of one format, perhaps a number, their elements, and others.
   private func elements(
-    _ kernel: String, _ count: Int, _ first: [KernelArgument], _ others: [KernelArgument] = []
+    _ kernel: String, _ count: Int, _ operands: [Operand], _ code: KernelArgument? = nil,
+    then others: [KernelArgument] = []
   ) throws(DeviceError) {
-    try launch(kernel, of: .elementwise, items: count, first + [.extent(count)] + others)
+    try launch(
+      kernel, of: .elementwise, activationDefinitions(operands), items: count,
+      operands.map { memory($0) } + (code.map { [$0] } ?? []) + [.extent(count)] + others)
   }
 
   /// A kernel with a group for each row.
   private func eachRow(
-    _ kernel: String, _ rows: Int, _ memory: [KernelArgument], _ width: Int
+    _ kernel: String, _ rows: Int, _ operands: [Operand], _ width: Int
   ) throws(DeviceError) {
-    try launch(kernel, of: .rows, groups: (rows, 1), memory + [.extent(width)])
+    try launch(
+      kernel, of: .rows, activationDefinitions(operands), groups: (rows, 1),
+      operands.map { memory($0) } + [.extent(width)])
   }
 
   private func run(
     _ step: AdamWStep, _ operands: AdamWOperands, count: Int
   ) throws(DeviceError) {
     try elements(
-      "adamW", count,
-      [
-        memory(operands.gradient), memory(operands.mean), memory(operands.square),
-        memory(operands.parameter),
-      ],
-      [
+      "adamW", count, [operands.gradient, operands.mean, operands.square, operands.parameter],
+      then: [
         .float(step.beta1), .float(step.beta2), .float(step.epsilon), .float(step.decay),
         .float(step.rate), .float(step.squareScale),
       ])

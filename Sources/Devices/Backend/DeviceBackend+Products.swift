@@ -32,9 +32,9 @@ extension DeviceBackend {
           left: factors.left, right: memory(update.left), rows: rows, columns: update.rank,
           inner: inner, reach: ProductForm.largestTile * max(left.stride, inner)),
         ProductForm(
-          .matrix, .single, isByElement: (!left.isTransposed, true), rows: rows,
-          columns: update.rank, inner: inner),
-        into: .memory(sums),
+          .matrix, ProductFormats(left.values.storage.format, .single, .single),
+          isByElement: (!left.isTransposed, true), rows: rows, columns: update.rank, inner: inner),
+        into: .scratch(sums),
         left.strides + [.extent(inner), .extent(1)])
       factors.update = (.memory(sums), memory(update.right), update.rank)
       leftOfUpdate = sums
@@ -42,10 +42,14 @@ extension DeviceBackend {
     try multiply(
       factors,
       ProductForm(
-        .matrix, right.values.storage.format,
+        .matrix, ProductFormats(left.values, right.values, into: product.output),
         isByElement: (!left.isTransposed, right.isTransposed), rows: rows, columns: columns,
-        inner: inner, isSplit: left.isTransposed && factors.update == nil && product.bias == nil),
-      into: memory(product.output), left.strides + right.stridesByColumn)
+        inner: inner,
+        hasPairs: usesTensorCores && !left.isTransposed && left.hasPairs
+          && (!right.isTransposed || right.hasPairs)
+          && inner % 2 == 0,
+        isSplit: left.isTransposed && factors.update == nil && product.bias == nil),
+      into: numbers(product.output), left.strides + right.stridesByColumn)
     withExtendedLifetime(leftOfUpdate) {}
   }
 
@@ -58,9 +62,13 @@ extension DeviceBackend {
         bias: convolution.bias.map { memory($0) }, rows: rows, columns: shape.outputChannels,
         inner: inner, reach: shape.reach),
       ProductForm(
-        .patches, convolution.weights.values.storage.format, rows: rows,
-        columns: shape.outputChannels, inner: inner),
-      into: memory(convolution.output),
+        .patches,
+        ProductFormats(
+          convolution.input, convolution.weights.values, into: convolution.output),
+        rows: rows, columns: shape.outputChannels, inner: inner,
+        hasPairs: usesTensorCores && convolution.input.offset % 2 == 0
+          && shape.inputChannels % 2 == 0),
+      into: numbers(convolution.output),
       shape.arguments(channels: shape.inputChannels, enlarges: convolution.enlarges))
   }
 
@@ -73,9 +81,13 @@ extension DeviceBackend {
         left: memory(gradient.outputGradient), right: memory(gradient.weights.values), rows: rows,
         columns: shape.inputChannels, inner: inner, reach: shape.reach),
       ProductForm(
-        .gradientPatches, gradient.weights.values.storage.format, rows: rows,
-        columns: shape.inputChannels, inner: inner),
-      into: memory(gradient.inputGradient),
+        .gradientPatches,
+        ProductFormats(
+          gradient.outputGradient, gradient.weights.values, into: gradient.inputGradient),
+        rows: rows, columns: shape.inputChannels, inner: inner,
+        hasPairs: usesTensorCores && gradient.outputGradient.offset % 2 == 0
+          && gradient.weights.values.offset % 2 == 0 && shape.outputChannels % 2 == 0),
+      into: numbers(gradient.inputGradient),
       shape.arguments(channels: shape.outputChannels, enlarges: false))
   }
 
@@ -87,15 +99,22 @@ extension DeviceBackend {
         left: memory(gradient.input), right: memory(gradient.outputGradient), rows: rows,
         columns: shape.outputChannels, inner: inner, reach: shape.reach),
       ProductForm(
-        .patchColumns, .single, rows: rows, columns: shape.outputChannels, inner: inner,
-        isSplit: true),
-      into: memory(gradient.weightGradient),
+        .patchColumns,
+        ProductFormats(gradient.input, gradient.outputGradient, into: gradient.weightGradient),
+        rows: rows, columns: shape.outputChannels, inner: inner, isSplit: true),
+      into: numbers(gradient.weightGradient),
       shape.arguments(channels: shape.inputChannels, enlarges: false))
+  }
+
+  var tensorDefinitions: [String] { Self.tensorDefinitions(usesTensorCores) }
+
+  static func tensorDefinitions(_ usesTensorCores: Bool) -> [String] {
+    ["TENSOR=\(usesTensorCores ? 1 : 0)"]
   }
 
   /// - Parameter place: the parameters of the kernel's form of a left factor
   private func multiply(
-    _ factors: Factors, _ form: ProductForm, into output: KernelArgument, _ place: [KernelArgument]
+    _ factors: Factors, _ form: ProductForm, into output: Numbers, _ place: [KernelArgument]
   ) throws(DeviceError) {
     let (rows, columns) = (factors.rows, factors.columns)
     // Tiles count in 32 bits, from their first row or image on.
@@ -106,24 +125,27 @@ extension DeviceBackend {
     let update = factors.update
     // Where there is no bias or update, the kernel reads nothing from the memory named for it.
     try launch(
-      "product", of: .product, form.definitions + precision.definitions,
+      "product", of: .product, form.definitions + tensorDefinitions,
       counting: max(rows, columns, factors.inner),
       groups: form.groups(rows: rows, columns: columns),
       [
         factors.left, factors.right, factors.bias ?? factors.left, update?.left ?? factors.left,
-        update?.right ?? factors.left, sums.map { .memory($0) } ?? output, .extent(rows),
+        update?.right ?? factors.left, sums.map { .memory($0) } ?? output.memory, .extent(rows),
         .extent(columns), .extent(factors.inner), .extent(update?.rank ?? 0),
         .flag(factors.bias != nil), .extent(form.splitLength),
       ] + place)
     if let sums {
       try sumRepeats(
-        .memory(sums), into: output,
+        .scratch(sums), into: output,
         Broadcast(outer: 1, repeats: form.splits, inner: rows * columns))
     }
   }
 }
 
 extension MatrixOperand {
+  /// Whether each row begins at an even place of memory.
+  fileprivate var hasPairs: Bool { stride % 2 == 0 && values.offset % 2 == 0 }
+
   /// From one row, and from one element of a row, to the next.
   fileprivate var strides: [KernelArgument] {
     isTransposed ? [.extent(1), .extent(stride)] : [.extent(stride), .extent(1)]

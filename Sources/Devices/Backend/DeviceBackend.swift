@@ -11,8 +11,10 @@ import TensorCore
 /// could continue without its result; see `exitImmediately`. Only a check goes on, see ``noting(_:)``.
 public final class DeviceBackend: Backend {
   package let device: any Device
-  /// How the factors of products are rounded.
+  /// How the factors of products are rounded, and activations.
   public let precision: ProductPrecision
+  /// Whether products go through tensor cores, or, for tests, through what stands for them.
+  let usesTensorCores: Bool
   let pool: DeviceMemoryPool
   private let turn = Mutex(Turn())
   private let kernels = KernelCache()
@@ -23,14 +25,25 @@ public final class DeviceBackend: Backend {
     var noted: DeviceError?
   }
 
-  /// - Parameter precision: nil: TF32 where the device has tensor cores for it
-  package init(_ device: any Device, precision: ProductPrecision? = nil) {
+  /// - Parameters:
+  ///   - precision: nil: TF32 where the device has tensor cores for it
+  ///   - emulatesTensorCores: in half precision, where the device has none; in TF32 always
+  package init(
+    _ device: any Device, precision: ProductPrecision? = nil, emulatesTensorCores: Bool = false
+  ) {
     self.device = device
     self.precision = precision ?? (device.hasTensorCores ? .tf32 : .single)
+    usesTensorCores =
+      switch self.precision {
+      case .single: false
+      case .tf32: true
+      case .half: device.hasTensorCores || emulatesTensorCores
+      }
     pool = DeviceMemoryPool(device)
   }
 
   public var name: String { device.name }
+  public var activationFormat: NumberFormat { precision.activationFormat }
   public var description: DeviceDescription { device.description }
 
   /// What the last bits of results depend on, as records name it: of machine code that is kept, what made it.
@@ -91,7 +104,11 @@ public final class DeviceBackend: Backend {
   ) throws(Failure) {
     let staging = HostMemory(count: count)
     try body(UnsafeMutableBufferPointer(start: staging.pointer, count: count))
-    upload(staging.pointer, byteCount: count * MemoryLayout<Float>.stride, to: target)
+    // Numbers are converted on the device.
+    let isSingle = target.storage.format == .single
+    let single = isSingle ? target : Operand(Storage(count: count, on: self))
+    upload(staging.pointer, byteCount: count * MemoryLayout<Float>.stride, to: single)
+    if !isSingle { perform(.convert(single, into: target, count: count)) }
   }
 
   public func writeHalf<Failure: Error>(
@@ -120,14 +137,40 @@ public final class DeviceBackend: Backend {
     _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
     let staging = HostMemory(count: count)
+    let single = singlePrecision(source, count: count)
     orExit { () throws(DeviceError) in
       try device.download(
-        buffer(source), at: source.offset * MemoryLayout<Float>.stride,
+        buffer(single), at: single.offset * MemoryLayout<Float>.stride,
         byteCount: count * MemoryLayout<Float>.stride, to: staging.pointer)
     } noting: {
       staging.pointer.update(repeating: .nan, count: count)
     }
+    withExtendedLifetime(single) {}
     return try body(UnsafeBufferPointer(start: staging.pointer, count: count))
+  }
+
+  /// The same numbers in single precision: a copy of others.
+  private func singlePrecision(_ source: Operand, count: Int) -> Operand {
+    guard source.storage.format != .single else { return source }
+    let copy = Operand(Storage(count: count, on: self))
+    perform(.convert(source, into: copy, count: count))
+    return copy
+  }
+
+  public func areFinite(_ arrays: [(values: Operand, count: Int)]) -> Bool {
+    orExit { () throws(DeviceError) in
+      try findAllFinite(arrays)
+    } noting: {
+      true
+    }
+  }
+
+  public func largestMagnitude(_ source: Operand, count: Int) -> Float {
+    orExit { () throws(DeviceError) in
+      try findLargestMagnitude(source, count: count)
+    } noting: {
+      .nan
+    }
   }
 
   public func firstNonFinite(_ source: Operand, count: Int) -> Int? {
@@ -198,18 +241,19 @@ public final class DeviceBackend: Backend {
 extension DeviceBackend {
   /// Asks for a kernel with one work item for each of `count` elements, none where there are none.
   func launch(
-    _ kernel: String, of source: KernelSource, items count: Int, _ arguments: [KernelArgument]
+    _ kernel: String, of source: KernelSource, _ definitions: [String], items count: Int,
+    _ arguments: [KernelArgument]
   ) throws(DeviceError) {
     let groups = (count + KernelSource.groupSize - 1) / KernelSource.groupSize
-    try launch(kernel, of: source, counting: count, groups: (groups, 1), arguments)
+    try launch(
+      kernel, of: source, definitions, counting: count, groups: (groups, 1), arguments)
   }
 
   /// Asks for a kernel with so many work groups, none where there are none.
   ///
   /// - Parameter count: the largest extent that it counts in 32 bits
   func launch(
-    _ kernel: String, of source: KernelSource, _ definitions: [String] = [],
-    counting count: Int = 0,
+    _ kernel: String, of source: KernelSource, _ definitions: [String], counting count: Int = 0,
     groups: (x: Int, y: Int), _ arguments: [KernelArgument]
   ) throws(DeviceError) {
     guard groups.x > 0, groups.y > 0 else { return }

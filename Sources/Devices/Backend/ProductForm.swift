@@ -1,6 +1,27 @@
 import Backends
 import HostResources
 
+/// The formats of a product's factors and result.
+struct ProductFormats {
+  let left: NumberFormat
+  let right: NumberFormat
+  let output: NumberFormat
+
+  init(_ left: NumberFormat, _ right: NumberFormat, _ output: NumberFormat) {
+    self.left = left
+    self.right = right
+    self.output = output
+  }
+
+  init(_ left: Operand, _ right: Operand, into output: Operand) {
+    self.init(left.storage.format, right.storage.format, output.storage.format)
+  }
+
+  fileprivate var definitions: [String] {
+    ["LEFT_FORMAT=\(left.code)", "RIGHT_FORMAT=\(right.code)", "OUTPUT_FORMAT=\(output.code)"]
+  }
+}
+
 /// How the kernel of products is compiled for one of them.
 ///
 /// Each sum is added up in the same order in every form of a factor, so that which form is taken, by the
@@ -18,10 +39,12 @@ struct ProductForm {
   }
 
   let left: Left
-  let right: NumberFormat
+  let formats: ProductFormats
   /// Whether elements of a row of the left factor, and of a column of the right one, are neighbours in memory,
   /// as opposed to rows and columns.
   let isByElement: (left: Bool, right: Bool)
+  /// Whether numbers are read and multiplied in pairs of binary16: on tensor cores, where they lie so.
+  let isPaired: Bool
   /// Rows and columns of sums that one work item computes; a group's tile has 16 times as many.
   let part: Int
   /// Elements of a sum that one group adds up, a multiple of its slices.
@@ -31,14 +54,17 @@ struct ProductForm {
 
   /// - Parameters:
   ///   - isByElement: for a matrix; images say it themselves
+  ///   - hasPairs: whether neighbours of the sums lie in pairs that begin at even places
   ///   - isSplit: whether sums may be added up in parts, so that few and long ones make work for many groups;
   ///     for gradients of weights alone, as the parts depend on the sums' length
   init(
-    _ left: Left, _ right: NumberFormat, isByElement: (left: Bool, right: Bool) = (false, false),
-    rows: Int, columns: Int, inner: Int, isSplit: Bool = false
+    _ left: Left, _ formats: ProductFormats,
+    isByElement: (left: Bool, right: Bool) = (false, false), rows: Int, columns: Int, inner: Int,
+    hasPairs: Bool = false, isSplit: Bool = false
   ) {
     self.left = left
-    self.right = right
+    isPaired =
+      hasPairs && formats.left == .half(.binary16) && formats.right == .half(.binary16)
     self.isByElement = isByElement
     // Large tiles read less, but need enough of them to be worth it.
     part = Self.tiles(rows, columns, part: 8) >= 128 && columns % 128 != 64 ? 8 : 4
@@ -47,43 +73,77 @@ struct ProductForm {
     let wanted = isSplit ? max(1, min(256 / max(1, tiles), slices / 16)) : 1
     splitLength = (slices + wanted - 1) / wanted * Self.depth
     splits = max(1, (inner + splitLength - 1) / splitLength)
+    // Parts of sums are of single precision until they are added.
+    self.formats =
+      splits > 1 ? ProductFormats(formats.left, formats.right, .single) : formats
   }
 
   var definitions: [String] {
-    Self.definitions(left, right, isByElement: isByElement, part: part)
+    Self.definitions(left, formats, isByElement: isByElement, isPaired: isPaired, part: part)
   }
 
   private static func definitions(
-    _ left: Left, _ right: NumberFormat, isByElement: (left: Bool, right: Bool), part: Int
+    _ left: Left, _ formats: ProductFormats, isByElement: (left: Bool, right: Bool),
+    isPaired: Bool, part: Int
   ) -> [String] {
-    let format =
-      switch right {
-      case .single: 0
-      case .half(.binary16): 1
-      case .half(.bfloat16): 2
-      }
     let orders =
       left == .matrix
       ? [
         "LEFT_BY_ELEMENT=\(isByElement.left ? 1 : 0)",
         "RIGHT_BY_ELEMENT=\(isByElement.right ? 1 : 0)",
       ] : []
-    return ["PART=\(part)", "LEFT=\(left.rawValue)", "FORMAT=\(format)"] + orders
+    return ["PART=\(part)", "LEFT=\(left.rawValue)", "PAIRS=\(isPaired ? 1 : 0)"]
+      + formats.definitions + orders
   }
 
   /// The definitions of every form that models use.
-  static var allDefinitions: [[String]] {
-    let formats = [NumberFormat.single, .half(.binary16), .half(.bfloat16)]
+  ///
+  /// - Parameters:
+  ///   - activations: the formats that activations lie in besides single precision
+  ///   - onTensorCores: whether there are pairs
+  static func allDefinitions(_ activations: [HalfFormat], onTensorCores: Bool) -> [[String]] {
+    let weights = [NumberFormat.single, .half(.binary16), .half(.bfloat16)]
+    func byWeights(_ activations: NumberFormat) -> [ProductFormats] {
+      weights.map { ProductFormats(activations, $0, activations) }
+    }
+    let single = [ProductFormats(.single, .single, .single)]
     // Gradients of weights have no factor of half precision.
-    let forms: [(Left, (Bool, Bool), [NumberFormat])] = [
-      (.matrix, (true, true), formats), (.matrix, (true, false), formats),
-      (.matrix, (false, true), [.single]), (.matrix, (false, false), [.single]),
-      (.patches, (true, false), formats), (.gradientPatches, (true, true), formats),
-      (.patchColumns, (false, false), [.single]),
+    var forms: [(Left, (Bool, Bool), [ProductFormats])] = [
+      (.matrix, (true, true), byWeights(.single)), (.matrix, (true, false), byWeights(.single)),
+      (.matrix, (false, true), single), (.matrix, (false, false), single),
+      (.patches, (true, false), byWeights(.single)),
+      (.gradientPatches, (true, true), byWeights(.single)),
+      (.patchColumns, (false, false), single),
     ]
+    for format in activations.map(NumberFormat.half) {
+      forms += [
+        (.matrix, (true, true), byWeights(format)), (.patches, (true, false), byWeights(format)),
+      ]
+      // What binary16 cannot hold is computed in bfloat16, and is not trained.
+      guard format == .half(.binary16) else { continue }
+      // The middle of a low-rank update, and gradients of weights.
+      let narrowed = [ProductFormats(format, .single, .single)]
+      let both = [ProductFormats(format, format, .single)]
+      forms += [
+        (.matrix, (true, false), byWeights(format) + narrowed),
+        (.gradientPatches, (true, true), byWeights(format)), (.matrix, (true, true), narrowed),
+        (
+          .matrix, (false, false),
+          both + narrowed + [ProductFormats(.single, format, .single)]
+        ),
+        (.patchColumns, (false, false), both),
+      ]
+    }
     return [4, 8].flatMap { part in
       forms.flatMap { left, isByElement, formats in
-        formats.map { definitions(left, $0, isByElement: isByElement, part: part) }
+        formats.flatMap { formats in
+          let canBePaired =
+            onTensorCores && isByElement.0 && formats.left == .half(.binary16)
+            && formats.right == .half(.binary16)
+          return (canBePaired ? [false, true] : [false]).map { isPaired in
+            definitions(left, formats, isByElement: isByElement, isPaired: isPaired, part: part)
+          }
+        }
       }
     }
   }

@@ -1,3 +1,6 @@
+import Backends
+import HostResources
+
 /// Every kernel compiled as for a GPU, where there need not be one.
 ///
 /// A compiler is found as for a GPU; what it makes is not run.
@@ -17,8 +20,11 @@ public enum CUDACompilation {
   /// - Returns: how many programs there are
   public static func compileAll(for target: String) throws(DeviceError) -> Int {
     guard let compiler else { throw .notFound("no compiler, libnvrtc; \(NVRTC.installation)") }
-    let precisions = target == "sm_75" ? [ProductPrecision.single] : ProductPrecision.allCases
-    let variants = variants(precisions)
+    // Half precision has all that TF32 has, and, without tensor cores, all that single precision has.
+    let variants =
+      target == "sm_75"
+      ? variants(.half, onTensorCores: false)
+      : variants(.single, onTensorCores: false) + variants(.half, onTensorCores: true)
     for (source, definitions) in variants {
       let spills = try compiler.spills(
         of: source, target: target, definitions: definitions, device: target)
@@ -42,18 +48,35 @@ public enum CUDACompilation {
   }
 
   /// Every source with the definitions it is compiled with.
-  package static func variants(_ precisions: [ProductPrecision]) -> [(KernelSource, [String])] {
-    let plain = [
-      KernelSource.elementwise, .movement, .rows, .normalization,
-    ].map { ($0, [String]()) }
-    let products = ProductForm.allDefinitions.map { (KernelSource.product, $0) }
-    // Heads of 40, 64, 80 and 160.
-    let attention = [3, 4, 5, 10].map {
-      (KernelSource.attention, ["PART=4", "COLUMN_PARTS=\($0)"])
+  package static func variants(
+    _ precision: ProductPrecision, onTensorCores: Bool
+  ) -> [(KernelSource, [String])] {
+    let isHalf = precision == .half
+    let formats = [NumberFormat.single, .half(.binary16), .half(.bfloat16)]
+    let own = isHalf ? formats : [.single]
+    func pairs(_ others: (NumberFormat) -> [NumberFormat]) -> [[String]] {
+      own.flatMap { format in others(format).map { activationDefinitions(format, other: $0) } }
     }
-    return plain
-      + precisions.flatMap { precision in
-        (products + attention).map { ($0, $1 + precision.definitions) }
-      }
+    // Of a sum or a difference the second is an activation or a parameter; sums are of single precision, or
+    // become activations.
+    let elements = pairs { $0 == .single ? [.single] : [$0, .single] }
+    let sums = pairs { $0 == .single ? own : [$0, .single] }
+    // Weights of half precision are widened wherever models compute; what is an activation is what a table has.
+    let copies =
+      isHalf
+      ? pairs { _ in own } : formats.map { activationDefinitions($0, other: .single) }
+    let norms = own.map { ["ACTIVATION=\($0.code)"] }
+    let tensor = DeviceBackend.tensorDefinitions(onTensorCores)
+    let products = ProductForm.allDefinitions(
+      isHalf ? [.binary16, .bfloat16] : [], onTensorCores: onTensorCores)
+    // Heads of 40, 64, 80 and 160.
+    let attention = [3, 4, 5, 10].flatMap { columns in
+      norms.map { ["PART=4", "COLUMN_PARTS=\(columns)"] + $0 }
+    }
+    let plain: [(KernelSource, [[String]])] = [
+      (.elementwise, elements), (.movement, copies), (.rows, sums), (.normalization, norms),
+      (.product, products.map { $0 + tensor }), (.attention, attention.map { $0 + tensor }),
+    ]
+    return plain.flatMap { source, definitions in definitions.map { (source, $0) } }
   }
 }

@@ -24,7 +24,7 @@ public struct DeviceCheck: Sendable {
   /// Performs every operation, twice on the device, which has to give the same bits.
   public init(_ device: DeviceBackend, _ report: (Finding) -> Void = { _ in }) {
     var findings: [Finding] = []
-    for operation in OperationCase.all {
+    for operation in OperationCase.all(device.precision) {
       let (error, failure) = device.noting { Self.error(of: operation, on: device) }
       findings.append(
         Finding(
@@ -40,7 +40,7 @@ public struct DeviceCheck: Sendable {
   ///
   /// - Returns: nil if it is not about the operations of today
   init?(errors: [(name: String, error: Float)], precision: ProductPrecision) {
-    let operations = OperationCase.all
+    let operations = OperationCase.all(precision)
     guard errors.map(\.name) == operations.map(\.name) else { return nil }
     findings = zip(operations, errors).map { operation, found in
       Finding(
@@ -51,7 +51,7 @@ public struct DeviceCheck: Sendable {
 
   private static func error(of operation: OperationCase, on device: DeviceBackend) -> Float {
     func values(_ backend: any Backend) -> [[Float]] {
-      let workspace = CaseWorkspace(backend)
+      let workspace = CaseWorkspace(backend, operation.format)
       return operation.run(workspace).map { workspace.values($0) }
     }
     let found = values(device)

@@ -4,29 +4,56 @@ import TensorCore
 
 /// One operation on small arrays whose extents are off every tile's border.
 struct OperationCase: Sendable {
-  let name: String
+  private(set) var name: String
   private let singleTolerance: Float
   /// Whether numbers are multiplied that TF32 rounds; those of a workspace are not.
   private let isRounded: Bool
+  /// How many roundings of activations the largest errors are.
+  private let roundings: Float
+  /// The half precision that its activations may lie in.
+  private let halfFormats: [HalfFormat]
+  private(set) var format = NumberFormat.single
   /// Performs it on a backend and returns what it wrote.
   let run: @Sendable (CaseWorkspace) -> [Written]
 
   init(
-    _ name: String, tolerance: Float = 1e-5, isRounded: Bool = false,
+    _ name: String, tolerance: Float = 1e-5, isRounded: Bool = false, roundings: Float = 1,
+    halfFormats: [HalfFormat] = [.binary16, .bfloat16],
     _ run: @escaping @Sendable (CaseWorkspace) -> [Written]
   ) {
     self.name = name
     singleTolerance = tolerance
     self.isRounded = isRounded
+    self.roundings = roundings
+    self.halfFormats = halfFormats
     self.run = run
+  }
+
+  /// The same with activations of half precision, as far as models use it.
+  private var inHalfPrecision: [OperationCase] {
+    halfFormats.map { format in
+      var other = self
+      other.name = "\(name), activations \(format)"
+      other.format = .half(format)
+      return other
+    }
   }
 
   /// How far from the host's any element may be, as a part of the host's largest.
   func tolerance(_ precision: ProductPrecision) -> Float {
-    precision == .tf32 && isRounded ? 1e-3 : singleTolerance
+    let single = precision != .single && isRounded ? 1e-3 : singleTolerance
+    return switch format {
+    case .single: single
+    case .half(.binary16): single + roundings * 0x1p-11
+    case .half(.bfloat16): single + roundings * 0x1p-8
+    }
   }
 
-  static let all =
+  static func all(_ precision: ProductPrecision) -> [OperationCase] {
+    precision == .half ? all + all.flatMap(\.inHalfPrecision) : all
+  }
+
+  private static let all =
     elementwise + rows + normalization + movement + products + convolutions + attention
 }
 
@@ -40,24 +67,53 @@ struct Written {
 ///
 /// Each array lies in the middle of a larger one whose ends nothing may change. Numbers have few enough digits
 /// that TF32 holds them: on tensor cores, too, their products are exact, and a wrong one does not pass for a
-/// rounded one.
+/// rounded one. Activations may lie in half precision on a device; the host then has the same numbers in single.
 final class CaseWorkspace {
   let backend: any Backend
+  let format: NumberFormat
   private var seed: UInt64 = 0x5EED
-  static let margin = 7
+  static let margin = 8
 
-  init(_ backend: any Backend) { self.backend = backend }
-
-  /// Numbers between `-scale` and `scale`.
-  func numbers(_ count: Int, scale: Float = 1, offset: Float = 0) -> Operand {
-    operand(count: count) { offset + scale * next() }
+  init(_ backend: any Backend, _ format: NumberFormat) {
+    self.backend = backend
+    self.format = format
   }
 
-  /// An array for results, full of a number that none of them is.
-  func blank(_ count: Int) -> Operand { operand(count: count) { -777 } }
+  /// Numbers between `-scale` and `scale`, in single precision.
+  func numbers(_ count: Int, scale: Float = 1, offset: Float = 0) -> Operand {
+    operand(count: count, .single) { offset + scale * next() }
+  }
 
-  private func operand(count: Int, _ value: () -> Float) -> Operand {
-    let storage = Storage(count: count + 2 * Self.margin, on: backend)
+  /// The same in the format of activations.
+  func activations(_ count: Int, scale: Float = 1, offset: Float = 0) -> Operand {
+    operand(count: count, format) { rounded(offset + scale * next()) }
+  }
+
+  /// An array for results, full of a number that none of them is, in single precision.
+  func blank(_ count: Int) -> Operand { operand(count: count, .single) { -777 } }
+
+  /// The same in the format of activations.
+  func blankActivations(_ count: Int) -> Operand {
+    operand(count: count, format) { rounded(-777) }
+  }
+
+  /// What the format of activations makes of a number.
+  private func rounded(_ value: Float) -> Float {
+    switch format {
+    case .single: value
+    case .half(.binary16): Float(Float16(value))
+    // Towards zero: any number that the format holds will do.
+    case .half(.bfloat16): Float(bitPattern: value.bitPattern & 0xFFFF_0000)
+    }
+  }
+
+  private func operand(
+    count: Int, _ format: NumberFormat, _ value: () -> Float
+  ) -> Operand {
+    // The host has no activations of half precision.
+    let storage = Storage(
+      count: count + 2 * Self.margin,
+      format: backend.activationFormat == .single ? .single : format, on: backend)
     let whole = Operand(storage)
     backend.write(whole, count: storage.count) { buffer in
       for index in buffer.indices { buffer[index] = value() }

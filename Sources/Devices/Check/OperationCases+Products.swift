@@ -11,15 +11,28 @@ extension OperationCase {
     var format = NumberFormat.single
     var rank = 0
     var hasBias = false
+    /// Of a product whose left factor is transposed, the gradient of a weight: whether each is an activation.
+    var activations = (left: true, right: true)
+    /// Whether the result is no activation: the middle of a low-rank update.
+    var isMiddle = false
+
+    /// As far as models use it; what binary16 cannot hold is not trained.
+    var halfFormats: [HalfFormat] {
+      if left && right { return [] }
+      return left || !right || rank > 0 || isMiddle ? [.binary16] : [.binary16, .bfloat16]
+    }
 
     var label: String {
       "\(rows) x \(inner)\(left ? "'" : "") x \(columns)\(right ? "'" : "")"
         + (format == .single ? "" : ", \(format.label)") + (rank > 0 ? ", rank \(rank)" : "")
+        + (isMiddle ? ", of an update" : "")
+        + (activations.left ? "" : ", left of single precision")
+        + (activations.right ? "" : ", right of single precision")
     }
   }
 
   static let products =
-    [
+    ([
       Product(rows: 1, columns: 1, inner: 1), Product(rows: 65, columns: 70, inner: 33),
       Product(rows: 65, columns: 3, inner: 70, right: true, hasBias: true),
       Product(rows: 5, columns: 130, inner: 17, left: true, right: true),
@@ -33,6 +46,9 @@ extension OperationCase {
       Product(rows: 16_300, columns: 2, inner: 3, left: true),
       Product(rows: 16_300, columns: 2, inner: 3, left: true, right: true),
       Product(rows: 16_300, columns: 2, inner: 3, format: .half(.binary16)),
+      // In pairs.
+      Product(rows: 16_300, columns: 2, inner: 4, format: .half(.binary16)),
+      Product(rows: 16_300, columns: 2, inner: 4, right: true, format: .half(.binary16)),
       Product(rows: 16_300, columns: 2, inner: 3, right: true, format: .half(.binary16)),
       Product(rows: 16_300, columns: 2, inner: 3, format: .half(.bfloat16)),
       Product(rows: 16_300, columns: 2, inner: 3, right: true, format: .half(.bfloat16)),
@@ -41,21 +57,38 @@ extension OperationCase {
       Product(
         rows: 70, columns: 66, inner: 40, right: true, format: .half(.bfloat16), rank: 4,
         hasBias: true),
+      Product(rows: 70, columns: 66, inner: 40, right: true, format: .half(.bfloat16)),
       Product(rows: 66, columns: 40, inner: 70, format: .half(.binary16)),
+      Product(rows: 5, columns: 3, inner: 17, format: .half(.binary16)),
+      Product(rows: 5, columns: 3, inner: 17, right: true, format: .half(.binary16)),
       Product(rows: 66, columns: 40, inner: 70, format: .half(.bfloat16)),
-    ].map { product in
+    ]
+    // With half precision, what else there is: gradients of low-rank factors, and what they are made of.
+    + [(33, 5, 1030), (16_300, 2, 3)].flatMap { rows, columns, inner in
+      [
+        Product(
+          rows: rows, columns: columns, inner: inner, left: true, activations: (true, false)),
+        Product(
+          rows: rows, columns: columns, inner: inner, left: true, activations: (false, true)),
+        Product(rows: rows, columns: columns, inner: inner, isMiddle: true),
+        Product(rows: rows, columns: columns, inner: inner, right: true, isMiddle: true),
+      ]
+    }).map { product in
       // The update's middle is rounded.
-      OperationCase("product \(product.label)", isRounded: product.rank > 0) {
-        multiply($0, product)
-      }
+      OperationCase(
+        "product \(product.label)", isRounded: product.rank > 0, halfFormats: product.halfFormats
+      ) { multiply($0, product) }
     }
 
   private static func multiply(_ work: CaseWorkspace, _ product: Product) -> [Written] {
     let (rows, columns, inner) = (product.rows, product.columns, product.inner)
     let left = MatrixOperand(
-      work.numbers(rows * inner), stride: product.left ? rows : inner, isTransposed: product.left)
+      product.activations.left ? work.activations(rows * inner) : work.numbers(rows * inner),
+      stride: product.left ? rows : inner, isTransposed: product.left)
     let values =
       switch product.format {
+      case .single where product.left && product.activations.right:
+        work.activations(inner * columns)
       case .single: work.numbers(inner * columns)
       case .half(let format): work.halves(inner * columns, format)
       }
@@ -66,7 +99,9 @@ extension OperationCase {
       ? LowRankOperand(
         left: work.numbers(product.rank * inner), right: work.numbers(product.rank * columns),
         rank: product.rank) : nil
-    let output = work.blank(rows * columns)
+    let output =
+      product.left || product.isMiddle
+      ? work.blank(rows * columns) : work.blankActivations(rows * columns)
     work.backend.perform(
       .multiply(
         MatrixProduct(
@@ -95,6 +130,16 @@ extension OperationCase {
     ].map { shape in
       OperationCase("convolution \(shape.label)", tolerance: 2e-5) { convolve($0, shape, .single) }
     }
+    + [(3, 2), (3, 5)].map { inputs, outputs in
+      let sides = outputs == 2 ? (127, 129) : (7, 9)
+      return OperationCase("convolution of \(inputs) to \(outputs), binary16", tolerance: 2e-5) {
+        convolve(
+          $0,
+          ConvolutionShape(
+            batch: 1, height: sides.0, width: sides.1, inputChannels: inputs,
+            outputChannels: outputs, kernel: (3, 3), padding: 1), .half(.binary16))
+      }
+    }
     + [NumberFormat.single, .half(.binary16), .half(.bfloat16)].map { format in
       OperationCase("convolution in large tiles, \(format.label)", tolerance: 2e-5) {
         convolve(
@@ -105,11 +150,11 @@ extension OperationCase {
       }
     }
     + [
-      OperationCase("convolution's weights in large tiles") { work in
+      OperationCase("convolution's weights in large tiles", halfFormats: [.binary16]) { work in
         let shape = ConvolutionShape(
           batch: 1, height: 2, width: 1, inputChannels: 1420, outputChannels: 140, kernel: (3, 3),
           padding: 1)
-        let (x, dy) = (work.numbers(shape.inputCount), work.numbers(shape.outputCount))
+        let (x, dy) = (work.activations(shape.inputCount), work.activations(shape.outputCount))
         let dw = work.blank(shape.weightCount)
         work.backend.perform(
           .convolveWeightGradient(ConvolutionWeightGradient(x, dy, into: dw, shape)))
@@ -130,11 +175,11 @@ extension OperationCase {
         let shape = ConvolutionShape(
           batch: 2, height: 10, width: 6, inputChannels: 19, outputChannels: 21, kernel: (3, 3),
           padding: 1)
-        let output = work.blank(shape.outputCount)
+        let output = work.blankActivations(shape.outputCount)
         work.backend.perform(
           .convolve(
             Convolution(
-              work.numbers(shape.inputCount / 4), work.weights(shape, .single),
+              work.activations(shape.inputCount / 4), work.weights(shape, .single),
               bias: work.numbers(shape.outputChannels), into: output, shape, enlarges: true)))
         return [Written(operand: output, count: shape.outputCount)]
       }
@@ -143,19 +188,22 @@ extension OperationCase {
   private static func convolve(
     _ work: CaseWorkspace, _ shape: ConvolutionShape, _ format: NumberFormat
   ) -> [Written] {
-    let (x, dy) = (work.numbers(shape.inputCount), work.numbers(shape.outputCount))
+    let (x, dy) = (work.activations(shape.inputCount), work.activations(shape.outputCount))
     let weights = work.weights(shape, format)
-    let (y, dx) = (work.blank(shape.outputCount), work.blank(shape.inputCount))
-    let dw = work.blank(shape.weightCount)
+    let y = work.blankActivations(shape.outputCount)
     work.backend.perform(
       .convolve(
         Convolution(
           x, weights, bias: work.numbers(shape.outputChannels), into: y, shape, enlarges: false)))
+    let output = Written(operand: y, count: shape.outputCount)
+    // What binary16 cannot hold is not trained.
+    guard work.format != .half(.bfloat16) else { return [output] }
+    let (dx, dw) = (work.blankActivations(shape.inputCount), work.blank(shape.weightCount))
     work.backend.perform(
       .convolveInputGradient(ConvolutionInputGradient(dy, weights, into: dx, shape)))
     work.backend.perform(.convolveWeightGradient(ConvolutionWeightGradient(x, dy, into: dw, shape)))
     return [
-      Written(operand: y, count: shape.outputCount), Written(operand: dx, count: shape.inputCount),
+      output, Written(operand: dx, count: shape.inputCount),
       Written(operand: dw, count: shape.weightCount),
     ]
   }
@@ -166,14 +214,17 @@ extension OperationCase {
     AttentionShape(batch: 1, heads: 1, queryCount: 130, keyCount: 5, headWidth: 80),
     AttentionShape(batch: 1, heads: 1, queryCount: 3, keyCount: 66, headWidth: 170),
   ].map { shape in
-    OperationCase("attention \(shape.label)", tolerance: 2e-5, isRounded: true) { work in
+    OperationCase(
+      "attention \(shape.label)", tolerance: 2e-5, isRounded: true, roundings: 4
+    ) { work in
       let queries = shape.batch * shape.queryCount * shape.queryStride
       let keys = shape.batch * shape.keyCount * shape.keyStride
       let rows = shape.batch * shape.heads * shape.queryCount
-      let (q, k, v) = (work.numbers(queries, scale: 3), work.numbers(keys), work.numbers(keys))
-      let (y, logSumExp) = (work.blank(queries), work.blank(rows))
-      let dy = work.numbers(queries)
-      let (dq, dk, dv) = (work.blank(queries), work.blank(keys), work.blank(keys))
+      let (q, k) = (work.activations(queries, scale: 3), work.activations(keys))
+      let (v, dy) = (work.activations(keys), work.activations(queries))
+      let (y, logSumExp) = (work.blankActivations(queries), work.blank(rows))
+      let (dq, dk) = (work.blankActivations(queries), work.blankActivations(keys))
+      let dv = work.blankActivations(keys)
       work.backend.perform(
         .attend(Attention(query: q, key: k, value: v, into: y, logSumExp: logSumExp, shape)))
       work.backend.perform(

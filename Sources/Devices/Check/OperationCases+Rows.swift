@@ -6,13 +6,13 @@ extension OperationCase {
     [1, 255, 4097, 9001].flatMap { count in
       [
         OperationCase("sum of squares of \(count)") { work in
-          let (x, y) = (work.numbers(count), work.blank(1))
+          let (x, y) = (work.activations(count), work.blank(1))
           let sum = Float(work.backend.squareSum(x, count: count))
           work.backend.write(y, count: 1) { $0[0] = sum }
           return [Written(operand: y, count: 1)]
         },
         OperationCase("first of \(count) that is not finite", tolerance: 0) { work in
-          let (x, y) = (work.numbers(count), work.blank(3))
+          let (x, y) = (work.activations(count), work.blank(3))
           var places = [work.backend.firstNonFinite(x, count: count)]
           for place in [count - 1, count / 2] {
             work.backend.perform(
@@ -26,9 +26,17 @@ extension OperationCase {
         },
       ]
     }
+    + [1, 4097].map { count in
+      OperationCase("largest magnitude of \(count)", tolerance: 0) { work in
+        let (x, y) = (work.activations(count), work.blank(1))
+        let largest = work.backend.largestMagnitude(x, count: count)
+        work.backend.write(y, count: 1) { $0[0] = largest }
+        return [Written(operand: y, count: 1)]
+      }
+    }
     + [1, 255, 4097, 9001].map { count in
       OperationCase("sum of \(count)") { work in
-        let (x, y) = (work.numbers(count, offset: 0.1), work.blank(1))
+        let (x, y) = (work.activations(count, offset: 0.1), work.blank(1))
         work.backend.perform(.sum(x, count: count, into: y))
         return [Written(operand: y, count: 1)]
       }
@@ -39,18 +47,20 @@ extension OperationCase {
       Broadcast(outer: 2, repeats: 1, inner: 3),
     ].map { broadcast in
       OperationCase("sum of repeats \(broadcast.label)") { work in
-        let x = work.numbers(broadcast.count, offset: 0.1)
-        let y = work.blank(broadcast.outer * broadcast.inner)
+        let x = work.activations(broadcast.count, offset: 0.1)
+        // The gradient of a parameter, or of an activation.
+        let count = broadcast.outer * broadcast.inner
+        let y = broadcast.outer == 1 ? work.blank(count) : work.blankActivations(count)
         work.backend.perform(.sumRepeats(x, into: y, broadcast))
         return [Written(operand: y, count: broadcast.outer * broadcast.inner)]
       }
     }
     + [(5, 3), (7, 300)].flatMap { rows, width in
       [
-        OperationCase("vector lengths \(rows) x \(width)") { work in
+        OperationCase("vector lengths \(rows) x \(width)", roundings: 3) { work in
           let count = rows * width
-          let (x, dy) = (work.numbers(count), work.numbers(count))
-          let (y, dx) = (work.blank(count), work.blank(count))
+          let (x, dy) = (work.activations(count), work.activations(count))
+          let (y, dx) = (work.blankActivations(count), work.blankActivations(count))
           work.backend.perform(.normalizeLengths(x, into: y, rows: rows, width: width))
           work.backend.perform(
             .normalizeLengthsGradient(
@@ -58,10 +68,10 @@ extension OperationCase {
                 input: x, output: y, outputGradient: dy, into: dx, rows: rows, width: width)))
           return [Written(operand: y, count: count), Written(operand: dx, count: count)]
         },
-        OperationCase("log softmax \(rows) x \(width)") { work in
+        OperationCase("log softmax \(rows) x \(width)", roundings: 3) { work in
           let count = rows * width
-          let (x, dy) = (work.numbers(count, scale: 20), work.numbers(count))
-          let (y, dx) = (work.blank(count), work.blank(count))
+          let (x, dy) = (work.activations(count, scale: 20), work.activations(count))
+          let (y, dx) = (work.blankActivations(count), work.blankActivations(count))
           work.backend.perform(.logSoftmax(x, into: y, rows: rows, width: width))
           work.backend.perform(
             .logSoftmaxGradient(output: y, dy, into: dx, rows: rows, width: width))
@@ -74,9 +84,10 @@ extension OperationCase {
     [(rows: 3, width: 40), (70, 300)].map { rows, width in
       OperationCase("layer norm \(rows) x \(width)", tolerance: 3e-5) { work in
         let count = rows * width
-        let (x, dy) = (work.numbers(count, offset: 5), work.numbers(count))
+        let (x, dy) = (work.activations(count, offset: 5), work.activations(count))
         let (gamma, beta) = (work.numbers(width), work.numbers(width))
-        let (y, dx, statistics) = (work.blank(count), work.blank(count), work.blank(2 * rows))
+        let (y, dx) = (work.blankActivations(count), work.blankActivations(count))
+        let statistics = work.blank(2 * rows)
         let (dGamma, dBeta) = (work.blank(width), work.blank(width))
         work.backend.perform(
           .normalizeRows(
@@ -112,10 +123,11 @@ extension OperationCase {
     _ work: CaseWorkspace, _ shape: GroupShape, appliesSiLU: Bool
   ) -> [Written] {
     let count = shape.batch * shape.positions * shape.channels
-    let (x, dy) = (work.numbers(count, offset: 3), work.numbers(count))
+    let (x, dy) = (work.activations(count, offset: 3), work.activations(count))
     let (gamma, beta) = (work.numbers(shape.channels), work.numbers(shape.channels))
     let statisticsCount = 2 * shape.batch * shape.groups
-    let (y, dx, statistics) = (work.blank(count), work.blank(count), work.blank(statisticsCount))
+    let (y, dx) = (work.blankActivations(count), work.blankActivations(count))
+    let statistics = work.blank(statisticsCount)
     let (dGamma, dBeta) = (work.blank(shape.channels), work.blank(shape.channels))
     work.backend.perform(
       .normalizeGroups(

@@ -32,19 +32,22 @@ extension KernelSource {
       #endif
       #define RESULT_SIZE (PART * COLUMN_PARTS)
 
+      DEFINE_FETCH(fetchActivations, TYPE_OF(ACTIVATION), WIDENED(ACTIVATION))
+
       // sums = left[row] . right[column], of rows of `depth` elements.
       DEVICE void multiplyRows(
         float *sums, LOCAL_POINTER float *leftTile, LOCAL_POINTER float *rightTile,
-        LOCAL_POINTER uint *exchange, GLOBAL const float *left, int leftFirst, int leftCount, uint leftStride,
-        GLOBAL const float *right, int rightFirst, int rightCount, uint rightStride, int depth
+        LOCAL_POINTER uint *exchange, GLOBAL const TYPE_OF(ACTIVATION) *left, int leftFirst, int leftCount,
+        uint leftStride, GLOBAL const TYPE_OF(ACTIVATION) *right, int rightFirst, int rightCount, uint rightStride,
+        int depth
       ) {
         float nextLeft[PART], nextRight[PART];
         UNROLL for (int i = 0; i < PART * PART; i++) sums[i] = 0;
         left += (wide)leftFirst * leftStride;
         right += (wide)rightFirst * rightStride;
         for (int start = 0; start < depth; start += DEPTH) {
-          fetchSlice(nextLeft, left + start, leftCount - leftFirst, depth - start, leftStride, 1, 1);
-          fetchSlice(nextRight, right + start, rightCount - rightFirst, depth - start, rightStride, 1, 1);
+          fetchActivations(nextLeft, left + start, leftCount - leftFirst, depth - start, leftStride, 1, 1);
+          fetchActivations(nextRight, right + start, rightCount - rightFirst, depth - start, rightStride, 1, 1);
           storeSlice(leftTile, nextLeft, 1);
           storeSlice(rightTile, nextRight, 1);
           SYNC;
@@ -57,14 +60,15 @@ extension KernelSource {
       // TILE rows. Neither the weights nor `rowTile` may be in use by others.
       DEVICE void addWeightedRows(
         float *sums, LOCAL_POINTER const float *weights, LOCAL_POINTER float *rowTile,
-        LOCAL_POINTER uint *exchange, GLOBAL const float *rows, int first, int count, uint stride,
+        LOCAL_POINTER uint *exchange, GLOBAL const TYPE_OF(ACTIVATION) *rows, int first, int count, uint stride,
         int firstColumn, int columnCount
       ) {
         for (int start = 0; start < TILE; start += DEPTH) {
           for (int i = THREAD; i < DEPTH * WIDTH; i += GROUP_SIZE) {
             int row = first + start + i / WIDTH, column = firstColumn + i % WIDTH;
             int isInside = (row < count) & (column < columnCount);
-            rowTile[i / WIDTH * ROW_PITCH + i % WIDTH] = isInside ? FACTOR(rows[(wide)row * stride + column]) : 0;
+            rowTile[i / WIDTH * ROW_PITCH + i % WIDTH] =
+              isInside ? FACTOR(LOAD(rows, (wide)row * stride + column)) : 0;
           }
           SYNC;
       #if TENSOR
@@ -95,14 +99,14 @@ extension KernelSource {
       }
 
       DEVICE void storeRows(
-        const float *sums, GLOBAL float *rows, int first, int count, uint stride, int firstColumn,
+        const float *sums, GLOBAL TYPE_OF(ACTIVATION) *rows, int first, int count, uint stride, int firstColumn,
         int columnCount
       ) {
         UNROLL for (int i = 0; i < RESULT_ROWS; i++)
           UNROLL for (int j = 0; j < RESULT_COLUMNS; j++) {
             int row = first + RESULT_ROW(i), column = firstColumn + RESULT_COLUMN(j);
             if (row < count && column < columnCount)
-              rows[(wide)row * stride + column] = sums[RESULT(i, j)];
+              STORE(rows, (wide)row * stride + column, sums[RESULT(i, j)]);
           }
       }
 
@@ -113,8 +117,8 @@ extension KernelSource {
         int image = rest % batch, firstColumn = rest / batch * WIDTH;
 
       KERNEL attend(
-        INPUT(query), INPUT(key), INPUT(value), OUTPUT(output), OUTPUT(logSumExp), int batch, int heads,
-        int queryCount, int keyCount, int headWidth, uint queryStride, uint keyStride, uint valueStride,
+        ACTIVATIONS(query), ACTIVATIONS(key), ACTIVATIONS(value), RESULTS(output), OUTPUT(logSumExp), int batch,
+        int heads, int queryCount, int keyCount, int headWidth, uint queryStride, uint keyStride, uint valueStride,
         uint outputStride, float scale, int isCausal, int keepsLogSumExp
       ) {
         LOCAL float leftTile[TILE_SIZE(DEPTH)];
@@ -195,7 +199,7 @@ extension KernelSource {
 
       // [batch, heads, queries]: the products of each query's output with its gradient.
       KERNEL outputProducts(
-        INPUT(output), INPUT(gradient), OUTPUT(products), uint count, uint heads, uint queryCount,
+        ACTIVATIONS(output), ACTIVATIONS(gradient), OUTPUT(products), uint count, uint heads, uint queryCount,
         uint headWidth, uint stride
       ) {
         AT(output); AT(gradient); AT(products);
@@ -203,7 +207,7 @@ extension KernelSource {
         uint row = ITEM % queryCount, rest = ITEM / queryCount;
         wide at = ((wide)(rest / heads) * queryCount + row) * stride + rest % heads * headWidth;
         float sum = 0;
-        for (uint i = 0; i < headWidth; i++) sum += output[at + i] * gradient[at + i];
+        for (uint i = 0; i < headWidth; i++) sum += LOAD(output, at + i) * LOAD(gradient, at + i);
         products[ITEM] = sum;
       }
 
@@ -233,7 +237,8 @@ extension KernelSource {
       }
 
       #define GRADIENT_PARAMETERS \
-        INPUT(query), INPUT(key), INPUT(value), INPUT(gradient), INPUT(logSumExp), INPUT(products)
+        ACTIVATIONS(query), ACTIVATIONS(key), ACTIVATIONS(value), ACTIVATIONS(gradient), INPUT(logSumExp), \
+        INPUT(products)
       #define GRADIENT_SIZES \
         int batch, int heads, int queryCount, int keyCount, int headWidth, uint queryStride, \
         uint keyStride, uint valueStride, uint outputStride, float scale, int isCausal
@@ -248,7 +253,7 @@ extension KernelSource {
         products += ((wide)image * heads + head) * queryCount;
 
       // dQ = dS K, for a tile of queries.
-      KERNEL queryGradient(GRADIENT_PARAMETERS, OUTPUT(result), GRADIENT_SIZES) {
+      KERNEL queryGradient(GRADIENT_PARAMETERS, RESULTS(result), GRADIENT_SIZES) {
         LOCAL float leftTile[TILE_SIZE(DEPTH)];
         LOCAL float rightTile[TILE_SIZE(DEPTH)];
         LOCAL float rowTile[DEPTH * ROW_PITCH];
@@ -281,7 +286,7 @@ extension KernelSource {
 
       // dV = P^T dO and dK = dS^T Q, for a tile of keys.
       KERNEL keyValueGradients(
-        GRADIENT_PARAMETERS, OUTPUT(keyResult), OUTPUT(valueResult), GRADIENT_SIZES
+        GRADIENT_PARAMETERS, RESULTS(keyResult), RESULTS(valueResult), GRADIENT_SIZES
       ) {
         LOCAL float leftTile[TILE_SIZE(DEPTH)];
         LOCAL float rightTile[TILE_SIZE(DEPTH)];

@@ -3,44 +3,44 @@ extension KernelSource {
   static let elementwise = KernelSource(
     name: "elementwise",
     #"""
-    KERNEL fill(OUTPUT(output), uint count, float value) {
+    KERNEL fill(RESULTS(output), uint count, float value) {
       AT(output);
-      if (ITEM < count) output[ITEM] = value;
+      if (ITEM < count) STORE(output, ITEM, value);
     }
 
     // a OP b, with a [outer, repeats, inner] and b [outer, inner].
     KERNEL combine(
-      INPUT(a), INPUT(b), OUTPUT(output), int operation, uint count, uint repeats, uint inner
+      ACTIVATIONS(a), OTHERS(b), RESULTS(output), int operation, uint count, uint repeats, uint inner
     ) {
       AT(a); AT(b); AT(output);
       if (ITEM >= count) return;
-      float x = a[ITEM];
-      float y = b[repeats == 1 ? ITEM : ITEM / (repeats * inner) * inner + ITEM % inner];
-      output[ITEM] = operation == 0 ? x + y : operation == 1 ? x - y : x * y;
+      float x = LOAD(a, ITEM);
+      float y = LOAD_OTHER(b, repeats == 1 ? ITEM : ITEM / (repeats * inner) * inner + ITEM % inner);
+      STORE(output, ITEM, operation == 0 ? x + y : operation == 1 ? x - y : x * y);
     }
 
-    KERNEL scaleAndShift(INPUT(input), OUTPUT(output), uint count, float scale, float offset) {
+    KERNEL scaleAndShift(ACTIVATIONS(input), RESULTS(output), uint count, float scale, float offset) {
       AT(input); AT(output);
-      if (ITEM < count) output[ITEM] = multiplyAdd(input[ITEM], scale, offset);
+      if (ITEM < count) STORE(output, ITEM, multiplyAdd(LOAD(input, ITEM), scale, offset));
     }
 
-    KERNEL addScaled(INPUT(input), OUTPUT(output), uint count, float scale) {
+    KERNEL addScaled(ACTIVATIONS(input), RESULTS(output), uint count, float scale) {
       AT(input); AT(output);
-      if (ITEM < count) output[ITEM] = multiplyAdd(input[ITEM], scale, output[ITEM]);
+      if (ITEM < count) STORE(output, ITEM, multiplyAdd(LOAD(input, ITEM), scale, LOAD(output, ITEM)));
     }
 
-    KERNEL clampElements(INPUT(input), OUTPUT(output), uint count, float lower, float upper) {
+    KERNEL clampElements(ACTIVATIONS(input), RESULTS(output), uint count, float lower, float upper) {
       AT(input); AT(output);
-      if (ITEM < count) output[ITEM] = smallest(largest(input[ITEM], lower), upper);
+      if (ITEM < count) STORE(output, ITEM, smallest(largest(LOAD(input, ITEM), lower), upper));
     }
 
     KERNEL clampGradient(
-      INPUT(input), INPUT(gradient), OUTPUT(output), uint count, float lower, float upper
+      ACTIVATIONS(input), ACTIVATIONS(gradient), RESULTS(output), uint count, float lower, float upper
     ) {
       AT(input); AT(gradient); AT(output);
       if (ITEM >= count) return;
-      float x = input[ITEM];
-      output[ITEM] = (x >= lower) & (x <= upper) ? gradient[ITEM] : 0;
+      float x = LOAD(input, ITEM);
+      STORE(output, ITEM, x >= lower && x <= upper ? LOAD(gradient, ITEM) : 0);
     }
 
     // The normal distribution function.
@@ -49,20 +49,20 @@ extension KernelSource {
       return normalDistribution(x) + x * EXP(-0.5f * x * x) * 0.39894228f;
     }
 
-    KERNEL activate(INPUT(input), OUTPUT(output), int activation, uint count) {
+    KERNEL activate(ACTIVATIONS(input), RESULTS(output), int activation, uint count) {
       AT(input); AT(output);
       if (ITEM >= count) return;
-      float x = input[ITEM];
-      output[ITEM] =
-        activation == 0 ? silu(x) : x * (activation == 1 ? normalDistribution(x) : sigmoid(1.702f * x));
+      float x = LOAD(input, ITEM);
+      float y = activation == 0 ? silu(x) : x * (activation == 1 ? normalDistribution(x) : sigmoid(1.702f * x));
+      STORE(output, ITEM, y);
     }
 
     KERNEL activationGradient(
-      INPUT(input), INPUT(gradient), OUTPUT(output), int activation, uint count
+      ACTIVATIONS(input), ACTIVATIONS(gradient), RESULTS(output), int activation, uint count
     ) {
       AT(input); AT(gradient); AT(output);
       if (ITEM >= count) return;
-      float x = input[ITEM], slope;
+      float x = LOAD(input, ITEM), slope;
       if (activation == 0) {
         slope = siluSlope(x);
       } else if (activation == 1) {
@@ -71,46 +71,46 @@ extension KernelSource {
         float s = sigmoid(1.702f * x);
         slope = s * (1 + 1.702f * x * (1 - s));
       }
-      output[ITEM] = gradient[ITEM] * slope;
+      STORE(output, ITEM, LOAD(gradient, ITEM) * slope);
     }
 
     // Rows of `width` values, then `width` gates.
-    KERNEL gatedGELU(INPUT(input), OUTPUT(output), uint count, uint width) {
+    KERNEL gatedGELU(ACTIVATIONS(input), RESULTS(output), uint count, uint width) {
       AT(input); AT(output);
       if (ITEM >= count) return;
       uint at = ITEM / width * 2 * width + ITEM % width;
-      float gate = input[at + width];
-      output[ITEM] = input[at] * gate * normalDistribution(gate);
+      float gate = LOAD(input, at + width);
+      STORE(output, ITEM, LOAD(input, at) * gate * normalDistribution(gate));
     }
 
-    KERNEL gatedGELUGradient(INPUT(input), INPUT(gradient), OUTPUT(output), uint count, uint width) {
+    KERNEL gatedGELUGradient(ACTIVATIONS(input), ACTIVATIONS(gradient), RESULTS(output), uint count, uint width) {
       AT(input); AT(gradient); AT(output);
       if (ITEM >= count) return;
       uint at = ITEM / width * 2 * width + ITEM % width;
-      float value = input[at], gate = input[at + width], dy = gradient[ITEM];
-      output[at] = dy * gate * normalDistribution(gate);
-      output[at + width] = dy * value * geluSlope(gate);
+      float value = LOAD(input, at), gate = LOAD(input, at + width), dy = LOAD(gradient, ITEM);
+      STORE(output, at, dy * gate * normalDistribution(gate));
+      STORE(output, at + width, dy * value * geluSlope(gate));
     }
 
     // Exponential, square, absolute, log sigmoid.
-    KERNEL evaluate(INPUT(input), OUTPUT(output), int function, uint count) {
+    KERNEL evaluate(ACTIVATIONS(input), RESULTS(output), int function, uint count) {
       AT(input); AT(output);
       if (ITEM >= count) return;
-      float x = input[ITEM];
-      output[ITEM] = function == 0 ? EXP(x)
+      float x = LOAD(input, ITEM);
+      STORE(output, ITEM, function == 0 ? EXP(x)
         : function == 1 ? x * x
         : function == 2 ? magnitude(x)
-        : smallest(x, 0) - LOG1P(EXP(-magnitude(x)));
+        : smallest(x, 0) - LOG1P(EXP(-magnitude(x))));
     }
 
-    KERNEL evaluateGradient(INPUT(input), INPUT(gradient), OUTPUT(output), int function, uint count) {
+    KERNEL evaluateGradient(ACTIVATIONS(input), ACTIVATIONS(gradient), RESULTS(output), int function, uint count) {
       AT(input); AT(gradient); AT(output);
       if (ITEM >= count) return;
-      float x = input[ITEM], dy = gradient[ITEM];
-      output[ITEM] = function == 0 ? dy * EXP(x)
+      float x = LOAD(input, ITEM), dy = LOAD(gradient, ITEM);
+      STORE(output, ITEM, function == 0 ? dy * EXP(x)
         : function == 1 ? 2 * x * dy
         : function == 2 ? (x < 0 ? -dy : x == 0 ? 0 : dy)
-        : dy / (1 + EXP(x));
+        : dy / (1 + EXP(x)));
     }
 
     KERNEL adamW(
@@ -125,13 +125,6 @@ extension KernelSource {
       mean[ITEM] = m;
       square[ITEM] = s;
       parameter[ITEM] = parameter[ITEM] * decay - rate * m / (SQRT(s) * squareScale + epsilon);
-    }
-
-    KERNEL widenElements(HALVES(input), OUTPUT(output), uint count, int isBfloat16) {
-      AT(input); AT(output);
-      if (ITEM >= count) return;
-      ushort bits = input[ITEM];
-      output[ITEM] = isBfloat16 ? widenedBfloat16(bits) : widenedBinary16(bits);
     }
     """#)
 }

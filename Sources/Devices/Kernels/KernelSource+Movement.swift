@@ -4,47 +4,38 @@ extension KernelSource {
     name: "movement",
     #"""
     KERNEL copyRows(
-      INPUT(input), OUTPUT(output), uint count, uint width, uint inputStride, uint outputStride
+      ACTIVATIONS(input), OTHER_RESULTS(output), uint count, uint width, uint inputStride, uint outputStride
     ) {
       AT(input); AT(output);
       if (ITEM >= count) return;
       uint row = ITEM / width, column = ITEM % width;
-      output[(wide)row * outputStride + column] = input[(wide)row * inputStride + column];
+      STORE_OTHER(output, (wide)row * outputStride + column, LOAD(input, (wide)row * inputStride + column));
     }
 
-    KERNEL gatherRows(INPUT(input), INDICES(indices), OUTPUT(output), uint count, uint width) {
+    KERNEL gatherRows(ACTIVATIONS(input), INDICES(indices), OTHER_RESULTS(output), uint count, uint width) {
       AT(input); AT(indices); AT(output);
       if (ITEM >= count) return;
-      output[ITEM] = input[(wide)indices[ITEM / width] * width + ITEM % width];
-    }
-
-    KERNEL gatherHalfRows(
-      HALVES(input), INDICES(indices), OUTPUT(output), uint count, uint width, int isBfloat16
-    ) {
-      AT(input); AT(indices); AT(output);
-      if (ITEM >= count) return;
-      ushort bits = input[(wide)indices[ITEM / width] * width + ITEM % width];
-      output[ITEM] = isBfloat16 ? widenedBfloat16(bits) : widenedBinary16(bits);
+      STORE_OTHER(output, ITEM, LOAD(input, (wide)indices[ITEM / width] * width + ITEM % width));
     }
 
     // Chains: for every target its row in the output, the first row of the input that is added to it,
     // and, after those, the next one of each row; -1 ends a chain.
     KERNEL scatterRows(
-      INPUT(input), INDICES(chains), OUTPUT(output), uint count, uint width, uint targets
+      ACTIVATIONS(input), INDICES(chains), OTHER_RESULTS(output), uint count, uint width, uint targets
     ) {
       AT(input); AT(chains); AT(output);
       if (ITEM >= count) return;
       uint target = ITEM / width, column = ITEM % width;
       wide at = (wide)chains[target] * width + column;
-      float sum = output[at];
+      float sum = LOAD_OTHER(output, at);
       for (int row = chains[targets + target]; row >= 0; row = chains[2 * targets + row])
-        sum += input[(wide)row * width + column];
-      output[at] = sum;
+        sum += LOAD(input, (wide)row * width + column);
+      STORE_OTHER(output, at, sum);
     }
 
     // [batch, rows, columns, width] to [batch, columns, rows, width].
     KERNEL transpose(
-      INPUT(input), OUTPUT(output), uint count, uint rows, uint columns, uint width
+      ACTIVATIONS(input), RESULTS(output), uint count, uint rows, uint columns, uint width
     ) {
       AT(input); AT(output);
       if (ITEM >= count) return;
@@ -52,22 +43,22 @@ extension KernelSource {
       uint row = rest % rows;
       rest /= rows;
       uint column = rest % columns, image = rest / columns;
-      output[ITEM] = input[((wide)(image * rows + row) * columns + column) * width + place];
+      STORE(output, ITEM, LOAD(input, ((wide)(image * rows + row) * columns + column) * width + place));
     }
 
     // Extents of the small image; `rowLength` is its width times channels.
     KERNEL enlargeTwofold(
-      INPUT(input), OUTPUT(output), uint count, uint width, uint channels
+      ACTIVATIONS(input), RESULTS(output), uint count, uint width, uint channels
     ) {
       AT(input); AT(output);
       if (ITEM >= count) return;
       uint channel = ITEM % channels, pixel = ITEM / channels;
       uint x = pixel % (2 * width), row = pixel / (2 * width);
-      output[ITEM] = input[((wide)(row / 2) * width + x / 2) * channels + channel];
+      STORE(output, ITEM, LOAD(input, ((wide)(row / 2) * width + x / 2) * channels + channel));
     }
 
     KERNEL enlargeTwofoldGradient(
-      INPUT(gradient), OUTPUT(output), uint count, uint width, uint channels
+      ACTIVATIONS(gradient), RESULTS(output), uint count, uint width, uint channels
     ) {
       AT(gradient); AT(output);
       if (ITEM >= count) return;
@@ -75,12 +66,13 @@ extension KernelSource {
       uint x = pixel % width, row = pixel / width;
       wide at = ((wide)(2 * row) * 2 * width + 2 * x) * channels + channel;
       wide below = at + 2 * (wide)width * channels;
-      output[ITEM] = gradient[at] + gradient[at + channels] + gradient[below] + gradient[below + channels];
+      float sum = LOAD(gradient, at) + LOAD(gradient, at + channels) + LOAD(gradient, below);
+      STORE(output, ITEM, sum + LOAD(gradient, below + channels));
     }
 
     // Each place of the result blends four of the source.
     KERNEL resample(
-      INPUT(input), INDICES(sources), INPUT(weights), OUTPUT(output), uint count, uint length,
+      ACTIVATIONS(input), INDICES(sources), INPUT(weights), RESULTS(output), uint count, uint length,
       uint places, uint width
     ) {
       AT(input); AT(sources); AT(weights); AT(output);
@@ -89,13 +81,13 @@ extension KernelSource {
       uint place = rest % places, row = rest / places;
       float sum = 0;
       for (uint tap = 4 * place; tap < 4 * place + 4; tap++)
-        sum += weights[tap] * input[((wide)row * length + sources[tap]) * width + column];
-      output[ITEM] = sum;
+        sum += weights[tap] * LOAD(input, ((wide)row * length + sources[tap]) * width + column);
+      STORE(output, ITEM, sum);
     }
 
     // The taps of each source: those from `starts[source]` to before `starts[source + 1]` of `order`.
     KERNEL resampleGradient(
-      INPUT(gradient), INDICES(starts), INDICES(order), INPUT(weights), OUTPUT(output), uint count,
+      ACTIVATIONS(gradient), INDICES(starts), INDICES(order), INPUT(weights), RESULTS(output), uint count,
       uint length, uint places, uint width
     ) {
       AT(gradient); AT(starts); AT(order); AT(weights); AT(output);
@@ -105,9 +97,9 @@ extension KernelSource {
       float sum = 0;
       for (int i = starts[source]; i < starts[source + 1]; i++) {
         int tap = order[i];
-        sum += weights[tap] * gradient[((wide)row * places + tap / 4) * width + column];
+        sum += weights[tap] * LOAD(gradient, ((wide)row * places + tap / 4) * width + column);
       }
-      output[ITEM] = sum;
+      STORE(output, ITEM, sum);
     }
     """#)
 }

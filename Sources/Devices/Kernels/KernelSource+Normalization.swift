@@ -6,21 +6,21 @@ extension KernelSource {
     name: "normalization",
     #"""
     KERNEL normalizeRows(
-      INPUT(input), INPUT(gamma), INPUT(beta), OUTPUT(output), OUTPUT(statistics), uint width,
+      ACTIVATIONS(input), INPUT(gamma), INPUT(beta), RESULTS(output), OUTPUT(statistics), uint width,
       float epsilon
     ) {
       LOCAL float scratch[GROUP_SIZE];
       AT(input); AT(gamma); AT(beta); AT(output); AT(statistics);
-      GLOBAL const float *x = input + (wide)GROUP_X * width;
-      GLOBAL float *y = output + (wide)GROUP_X * width;
+      GLOBAL const TYPE_OF(ACTIVATION) *x = input + (wide)GROUP_X * width;
+      GLOBAL TYPE_OF(ACTIVATION) *y = output + (wide)GROUP_X * width;
       float sum = 0;
-      for (uint i = THREAD; i < width; i += GROUP_SIZE) sum += x[i];
+      for (uint i = THREAD; i < width; i += GROUP_SIZE) sum += LOAD(x, i);
       float mean = groupSum(scratch, sum) / width;
       sum = 0;
-      for (uint i = THREAD; i < width; i += GROUP_SIZE) sum += (x[i] - mean) * (x[i] - mean);
+      for (uint i = THREAD; i < width; i += GROUP_SIZE) sum += (LOAD(x, i) - mean) * (LOAD(x, i) - mean);
       float scale = 1 / SQRT(groupSum(scratch, sum) / width + epsilon);
       for (uint i = THREAD; i < width; i += GROUP_SIZE)
-        y[i] = multiplyAdd((x[i] - mean) * scale, gamma[i], beta[i]);
+        STORE(y, i, multiplyAdd((LOAD(x, i) - mean) * scale, gamma[i], beta[i]));
       if (THREAD == 0) {
         statistics[2 * (wide)GROUP_X] = mean;
         statistics[2 * (wide)GROUP_X + 1] = scale;
@@ -29,29 +29,29 @@ extension KernelSource {
 
     // With g = dy gamma and h = (x - mean) r: dx = r (g - average(g) - h average(g h))
     KERNEL normalizeRowsGradient(
-      INPUT(input), INPUT(gradient), INPUT(gamma), INPUT(statistics), OUTPUT(inputGradient), uint width
+      ACTIVATIONS(input), ACTIVATIONS(gradient), INPUT(gamma), INPUT(statistics), RESULTS(inputGradient), uint width
     ) {
       LOCAL float scratch[GROUP_SIZE];
       AT(input); AT(gradient); AT(gamma); AT(statistics); AT(inputGradient);
       wide row = (wide)GROUP_X * width;
-      GLOBAL const float *x = input + row, *dy = gradient + row;
-      GLOBAL float *dx = inputGradient + row;
+      GLOBAL const TYPE_OF(ACTIVATION) *x = input + row, *dy = gradient + row;
+      GLOBAL TYPE_OF(ACTIVATION) *dx = inputGradient + row;
       float mean = statistics[2 * (wide)GROUP_X], scale = statistics[2 * (wide)GROUP_X + 1];
       float sum = 0, products = 0;
       for (uint i = THREAD; i < width; i += GROUP_SIZE) {
-        float g = dy[i] * gamma[i];
+        float g = LOAD(dy, i) * gamma[i];
         sum += g;
-        products += g * (x[i] - mean) * scale;
+        products += g * (LOAD(x, i) - mean) * scale;
       }
       float average = groupSum(scratch, sum) / width;
       float product = groupSum(scratch, products) / width;
       for (uint i = THREAD; i < width; i += GROUP_SIZE)
-        dx[i] = scale * (dy[i] * gamma[i] - average - (x[i] - mean) * scale * product);
+        STORE(dx, i, scale * (LOAD(dy, i) * gamma[i] - average - (LOAD(x, i) - mean) * scale * product));
     }
 
     // [chunks, 2, width]: sums of dy h, then of dy, over `chunk` rows each.
     KERNEL rowParameterSums(
-      INPUT(input), INPUT(gradient), INPUT(statistics), OUTPUT(sums), uint count, uint rows, uint width,
+      ACTIVATIONS(input), ACTIVATIONS(gradient), INPUT(statistics), OUTPUT(sums), uint count, uint rows, uint width,
       uint chunk
     ) {
       AT(input); AT(gradient); AT(statistics); AT(sums);
@@ -61,8 +61,8 @@ extension KernelSource {
       float products = 0, sum = 0;
       for (uint row = first; row < last; row++) {
         wide at = (wide)row * width + column;
-        float dy = gradient[at];
-        products += dy * (input[at] - statistics[2 * (wide)row]) * statistics[2 * (wide)row + 1];
+        float dy = LOAD(gradient, at);
+        products += dy * (LOAD(input, at) - statistics[2 * (wide)row]) * statistics[2 * (wide)row + 1];
         sum += dy;
       }
       sums[(wide)part * 2 * width + column] = products;
@@ -72,19 +72,19 @@ extension KernelSource {
     // [batch, chunks, 2, channels]: each channel's mean over `chunk` positions, and the sum of the squared
     // distances from it. Sums of squares would lose what a mean far from zero leaves.
     KERNEL channelMoments(
-      INPUT(input), OUTPUT(moments), uint count, uint positions, uint channels, uint chunk, uint chunks
+      ACTIVATIONS(input), OUTPUT(moments), uint count, uint positions, uint channels, uint chunk, uint chunks
     ) {
       AT(input); AT(moments);
       if (ITEM >= count) return;
       uint channel = ITEM % channels, rest = ITEM / channels;
       uint part = rest % chunks, image = rest / chunks;
       uint first = part * chunk, last = first + chunk < positions ? first + chunk : positions;
-      GLOBAL const float *x = input + (wide)image * positions * channels + channel;
+      GLOBAL const TYPE_OF(ACTIVATION) *x = input + (wide)image * positions * channels + channel;
       float sum = 0;
-      for (uint i = first; i < last; i++) sum += x[(wide)i * channels];
+      for (uint i = first; i < last; i++) sum += LOAD(x, (wide)i * channels);
       float mean = sum / (last - first), squares = 0;
       for (uint i = first; i < last; i++) {
-        float distance = x[(wide)i * channels] - mean;
+        float distance = LOAD(x, (wide)i * channels) - mean;
         squares += distance * distance;
       }
       moments[(wide)rest * 2 * channels + channel] = mean;
@@ -123,15 +123,15 @@ extension KernelSource {
     }
 
     KERNEL normalizeGroups(
-      INPUT(input), INPUT(gamma), INPUT(beta), INPUT(statistics), OUTPUT(output), uint count,
+      ACTIVATIONS(input), INPUT(gamma), INPUT(beta), INPUT(statistics), RESULTS(output), uint count,
       uint positions, uint channels, uint groups, int appliesSiLU
     ) {
       AT(input); AT(gamma); AT(beta); AT(statistics); AT(output);
       if (ITEM >= count) return;
       uint channel = ITEM % channels, image = ITEM / channels / positions;
       GLOBAL const float *own = statistics + 2 * (wide)(image * groups + channel / (channels / groups));
-      float y = multiplyAdd((input[ITEM] - own[0]) * own[1], gamma[channel], beta[channel]);
-      output[ITEM] = appliesSiLU ? silu(y) : y;
+      float y = multiplyAdd((LOAD(input, ITEM) - own[0]) * own[1], gamma[channel], beta[channel]);
+      STORE(output, ITEM, appliesSiLU ? silu(y) : y);
     }
 
     // The gradient before SiLU.
@@ -141,7 +141,7 @@ extension KernelSource {
 
     // [batch, chunks, 2, channels]: sums of dy h, then of dy, over `chunk` positions each.
     KERNEL channelParameterSums(
-      INPUT(input), INPUT(gradient), INPUT(gamma), INPUT(beta), INPUT(statistics), OUTPUT(sums),
+      ACTIVATIONS(input), ACTIVATIONS(gradient), INPUT(gamma), INPUT(beta), INPUT(statistics), OUTPUT(sums),
       uint count, uint positions, uint channels, uint groups, uint chunk, uint chunks, int appliesSiLU
     ) {
       AT(input); AT(gradient); AT(gamma); AT(beta); AT(statistics); AT(sums);
@@ -153,8 +153,8 @@ extension KernelSource {
       float mean = own[0], scale = own[1], products = 0, sum = 0;
       for (uint i = first; i < last; i++) {
         wide at = ((wide)image * positions + i) * channels + channel;
-        float h = (input[at] - mean) * scale;
-        float dy = gradientBefore(gradient[at], h, gamma[channel], beta[channel], appliesSiLU);
+        float h = (LOAD(input, at) - mean) * scale;
+        float dy = gradientBefore(LOAD(gradient, at), h, gamma[channel], beta[channel], appliesSiLU);
         products += dy * h;
         sum += dy;
       }
@@ -186,17 +186,17 @@ extension KernelSource {
     }
 
     KERNEL normalizeGroupsGradient(
-      INPUT(input), INPUT(gradient), INPUT(gamma), INPUT(beta), INPUT(statistics), INPUT(averages),
-      OUTPUT(inputGradient), uint count, uint positions, uint channels, uint groups, int appliesSiLU
+      ACTIVATIONS(input), ACTIVATIONS(gradient), INPUT(gamma), INPUT(beta), INPUT(statistics), INPUT(averages),
+      RESULTS(inputGradient), uint count, uint positions, uint channels, uint groups, int appliesSiLU
     ) {
       AT(input); AT(gradient); AT(gamma); AT(beta); AT(statistics); AT(averages); AT(inputGradient);
       if (ITEM >= count) return;
       uint channel = ITEM % channels, image = ITEM / channels / positions;
       wide own = 2 * (wide)(image * groups + channel / (channels / groups));
-      float scale = statistics[own + 1], h = (input[ITEM] - statistics[own]) * scale;
+      float scale = statistics[own + 1], h = (LOAD(input, ITEM) - statistics[own]) * scale;
       float g = gamma[channel]
-        * gradientBefore(gradient[ITEM], h, gamma[channel], beta[channel], appliesSiLU);
-      inputGradient[ITEM] = scale * (g - averages[own] - h * averages[own + 1]);
+        * gradientBefore(LOAD(gradient, ITEM), h, gamma[channel], beta[channel], appliesSiLU);
+      STORE(inputGradient, ITEM, scale * (g - averages[own] - h * averages[own + 1]));
     }
     """#)
 }

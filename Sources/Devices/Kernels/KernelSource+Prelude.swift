@@ -17,6 +17,11 @@ extension KernelSource {
     #define SYNC barrier(CLK_LOCAL_MEM_FENCE)
     typedef ulong wide;
     DEVICE float widenedBinary16(ushort bits) { return vload_half(0, (const __private half *)&bits); }
+    DEVICE ushort binary16(float x) {
+      ushort bits;
+      vstore_half_rte(x, 0, (__private half *)&bits);
+      return bits;
+    }
     DEVICE float floatOfBits(uint bits) { return as_float(bits); }
     DEVICE uint bitsOfFloat(float x) { return as_uint(x); }
     DEVICE float smallest(float a, float b) { return fmin(a, b); }
@@ -47,6 +52,11 @@ extension KernelSource {
       asm("cvt.f32.f16 %0, %1;" : "=f"(x) : "h"(bits));
       return x;
     }
+    DEVICE ushort binary16(float x) {
+      ushort bits;
+      asm("cvt.rn.f16.f32 %0, %1;" : "=h"(bits) : "f"(x));
+      return bits;
+    }
     DEVICE float floatOfBits(uint bits) { return __uint_as_float(bits); }
     DEVICE uint bitsOfFloat(float x) { return __float_as_uint(x); }
     DEVICE float smallest(float a, float b) { return fminf(a, b); }
@@ -62,7 +72,6 @@ extension KernelSource {
 
     #define INPUT(name) GLOBAL const float *name, wide name##Offset
     #define INDICES(name) GLOBAL const int *name, wide name##Offset
-    #define HALVES(name) GLOBAL const ushort *name, wide name##Offset
     #define OUTPUT(name) GLOBAL float *name, wide name##Offset
     #define AT(name) name += name##Offset
 
@@ -70,6 +79,39 @@ extension KernelSource {
     #define ITEM ((uint)GROUP_X * GROUP_SIZE + (uint)THREAD)
 
     DEVICE float widenedBfloat16(ushort bits) { return floatOfBits((uint)bits << 16); }
+    // To the nearest, ties to even; what is not a number stays so.
+    DEVICE ushort bfloat16(float x) {
+      uint bits = bitsOfFloat(x);
+      if ((bits & 0x7FFFFFFFu) > 0x7F800000u) return (ushort)(bits >> 16 | 0x40);
+      return (ushort)((bits + 0x7FFFu + (bits >> 16 & 1)) >> 16);
+    }
+
+    // Formats of numbers, as NumberFormat.code: 0 single precision, 1 binary16, 2 bfloat16.
+    #define TYPE_0 float
+    #define TYPE_1 ushort
+    #define TYPE_2 ushort
+    #define WIDENED_0(x) (x)
+    #define WIDENED_1(x) widenedBinary16(x)
+    #define WIDENED_2(x) widenedBfloat16(x)
+    #define ROUNDED_0(x) (x)
+    #define ROUNDED_1(x) binary16(x)
+    #define ROUNDED_2(x) bfloat16(x)
+    #define JOINED(a, b) a##b
+    #define JOIN(a, b) JOINED(a, b)
+    #define TYPE_OF(format) JOIN(TYPE_, format)
+    #define WIDENED(format) JOIN(WIDENED_, format)
+    #define ROUNDED(format) JOIN(ROUNDED_, format)
+
+    // Activations have the format ACTIVATION wherever they lie; arithmetic is in single precision. Where a kernel
+    // has operands of two formats, those of the other, OTHER, say so.
+    #define ACTIVATIONS(name) GLOBAL const TYPE_OF(ACTIVATION) *name, wide name##Offset
+    #define RESULTS(name) GLOBAL TYPE_OF(ACTIVATION) *name, wide name##Offset
+    #define LOAD(name, i) WIDENED(ACTIVATION)((name)[i])
+    #define STORE(name, i, x) (name)[i] = ROUNDED(ACTIVATION)(x)
+    #define OTHERS(name) GLOBAL const TYPE_OF(OTHER) *name, wide name##Offset
+    #define OTHER_RESULTS(name) GLOBAL TYPE_OF(OTHER) *name, wide name##Offset
+    #define LOAD_OTHER(name, i) WIDENED(OTHER)((name)[i])
+    #define STORE_OTHER(name, i, x) (name)[i] = ROUNDED(OTHER)(x)
 
     DEVICE float sigmoid(float x) { return 1 / (1 + EXP(-x)); }
     DEVICE float silu(float x) { return x / (1 + EXP(-x)); }

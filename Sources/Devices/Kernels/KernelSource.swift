@@ -8,7 +8,8 @@ import Files
 /// - Every pointer to global memory is followed by the number of elements before its first, as OpenCL has no
 ///   arithmetic on pointers outside of kernels: `INPUT(x)` declares both, `AT(x)` adds them.
 /// - `int`, `uint` and `wide`; never `long`, whose size differs.
-/// - `half` is a keyword; numbers of half precision are `ushort` bits.
+/// - `half` is a keyword; numbers of half precision are `ushort` bits. `ACTIVATIONS(x)` declares numbers of the format
+///   that the launch's activations have, read by `LOAD` and written by `STORE`; `INPUT` and `OUTPUT` are of single precision.
 /// - Helpers that take local memory say `LOCAL_POINTER`, and every work item of a group calls them.
 package struct KernelSource: Sendable {
   /// For messages about what the compiler said.

@@ -59,6 +59,7 @@ public struct Encoder {
   let outputConvolution: Conv2d
   let quantConvolution: Conv2d?
   let latentChannels: Int
+  let hasLargeValues: Bool
   fileprivate(set) var tiles: Tiles?
 
   init(_ weights: Weights, _ configuration: AutoencoderConfiguration) throws {
@@ -66,6 +67,7 @@ public struct Encoder {
     let encoder = weights["encoder"]
     let last = channels[channels.count - 1]
     latentChannels = configuration.latentChannels
+    hasLargeValues = configuration.hasLargeValues
     inputConvolution = try Conv2d(
       encoder["conv_in"], inputs: configuration.imageChannels, outputs: channels[0], kernel: 3)
     blocks = try channels.indices.map { level in
@@ -108,13 +110,15 @@ public struct Encoder {
 
   /// Means and logarithms of variances, `[batch, height, width, 2 latentChannels]`.
   private func moments(_ image: Tensor) -> Tensor {
-    var h = inputConvolution(image)
-    for block in blocks {
-      for resnet in block.resnets { h = resnet(h) }
-      if let downsampler = block.downsampler { h = downsampler(h) }
+    inHalfPrecision([image], hasLargeValues: hasLargeValues) { inputs in
+      var h = inputConvolution(inputs[0])
+      for block in blocks {
+        for resnet in block.resnets { h = resnet(h) }
+        if let downsampler = block.downsampler { h = downsampler(h) }
+      }
+      h = outputConvolution(outputNorm(middle(h), appliesSiLU: true))
+      return quantConvolution?(h) ?? h
     }
-    h = outputConvolution(outputNorm(middle(h), appliesSiLU: true))
-    return quantConvolution?(h) ?? h
   }
 }
 
@@ -126,9 +130,11 @@ public struct Decoder {
   let blocks: [(resnets: [ResnetBlock], upsampler: Upsampler?)]
   let outputNorm: GroupNorm
   let outputConvolution: Conv2d
+  let hasLargeValues: Bool
   fileprivate(set) var tiles: Tiles?
 
   init(_ weights: Weights, _ configuration: AutoencoderConfiguration) throws {
+    hasLargeValues = configuration.hasLargeValues
     let channels = Array(configuration.channels.reversed())
     let latents = configuration.latentChannels
     let decoder = weights["decoder"]
@@ -169,12 +175,14 @@ public struct Decoder {
   }
 
   private func decoded(_ latents: Tensor) -> Tensor {
-    var h = middle(inputConvolution(postQuantConvolution?(latents) ?? latents))
-    for block in blocks {
-      for resnet in block.resnets { h = resnet(h) }
-      if let upsampler = block.upsampler { h = upsampler(h) }
+    inHalfPrecision([latents], hasLargeValues: hasLargeValues) { inputs in
+      var h = middle(inputConvolution(postQuantConvolution?(inputs[0]) ?? inputs[0]))
+      for block in blocks {
+        for resnet in block.resnets { h = resnet(h) }
+        if let upsampler = block.upsampler { h = upsampler(h) }
+      }
+      return outputConvolution(outputNorm(h, appliesSiLU: true))
     }
-    return outputConvolution(outputNorm(h, appliesSiLU: true))
   }
 }
 

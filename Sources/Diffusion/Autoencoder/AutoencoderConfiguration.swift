@@ -15,6 +15,8 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
   public var sampleSize: Int
   /// Latents are multiplied by this before they are noised.
   public var scalingFactor: Float
+  /// Whether activations exceed what binary16 holds, as SDXL's do.
+  public var hasLargeValues: Bool
 
   public init(_ json: JSONReader) throws {
     try json.require("_class_name", oneOf: ["AutoencoderKL"])
@@ -31,6 +33,8 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
     sampleSize = try json.size("sample_size", default: 32, in: ConfigurationRange.side)
     scalingFactor = try json.number(
       "scaling_factor", default: 0.18215, in: ConfigurationRange.scalingFactor)
+    // Files of before the field are of models that fit.
+    hasLargeValues = try json.bool("force_upcast", default: false)
     for (field, plain) in [
       ("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D"),
     ] {

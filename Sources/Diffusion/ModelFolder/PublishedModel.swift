@@ -111,7 +111,7 @@ extension PublishedModel {
       "block_out_channels": [128, 256, 512, 512], "layers_per_block": 2,
       "down_block_types": [level, level, level, level],
       "up_block_types": [upLevel, upLevel, upLevel, upLevel], "sample_size": .integer(side),
-      "scaling_factor": .number(scale),
+      "scaling_factor": .number(scale), "force_upcast": .bool(scale == 0.13025),
     ]
   }
 

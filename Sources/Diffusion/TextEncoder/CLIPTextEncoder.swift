@@ -61,16 +61,19 @@ public struct CLIPTextEncoder {
     precondition(
       tokens <= configuration.tokens && ids.allSatisfy { $0.count == tokens },
       "prompts of \(ids.map(\.count)) tokens; the encoder expects \(configuration.tokens)")
-    let embedded =
-      tokenEmbedding(ids.flatMap { $0 }).reshaped(to: [batch, tokens, width])
-      + positionEmbedding(Array(0..<tokens))  // [batch, tokens, width]
-    let states = encoder.hiddenStates(embedded, isCausal: true)
-    let last = finalNorm(states[states.count - 1])
     let ends = ids.enumerated().map { $0.offset * tokens + endPosition(of: $0.element) }
-    let pooled = last.reshaped(to: [batch * tokens, width]).rows(at: ends)  // [batch, width]
+    let results: [Tensor] = inHalfPrecision([]) { _ in
+      let embedded =
+        tokenEmbedding(ids.flatMap { $0 }).reshaped(to: [batch, tokens, width])
+        + positionEmbedding(Array(0..<tokens))  // [batch, tokens, width]
+      let states = encoder.hiddenStates(embedded, isCausal: true)
+      let last = finalNorm(states[states.count - 1])
+      let pooled = last.reshaped(to: [batch * tokens, width]).rows(at: ends)  // [batch, width]
+      return [last, states[max(0, states.count - 2)], pooled]
+    }
     return Output(
-      lastHiddenState: last, penultimateHiddenState: states[max(0, states.count - 2)],
-      pooled: projection?(pooled) ?? pooled)
+      lastHiddenState: results[0], penultimateHiddenState: results[1],
+      pooled: projection?(results[2]) ?? results[2])
   }
 
   /// Where a prompt ends.

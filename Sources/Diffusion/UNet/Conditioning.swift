@@ -58,6 +58,19 @@ public struct Conditioning {
   public func repeated(_ times: Int) -> Conditioning {
     times == 1 ? self : concatenated([Conditioning](repeating: self, count: times))
   }
+
+  /// What models compute with.
+  package var tensors: [Tensor] { [hiddenStates] + (textTime.map { [$0.pooledText] } ?? []) }
+
+  /// The same with other values of ``tensors``.
+  package func with(_ tensors: ArraySlice<Tensor>) -> Conditioning {
+    precondition(tensors.count == self.tensors.count, "the tensors of another conditioning")
+    return Conditioning(
+      tensors[tensors.startIndex],
+      textTime: textTime.map {
+        TextTime(pooledText: tensors[tensors.startIndex + 1], sizes: $0.sizes)
+      })
+  }
 }
 
 /// The rows of several conditionings of one model, one after another.

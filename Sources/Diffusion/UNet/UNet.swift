@@ -55,6 +55,15 @@ public struct UNet {
   public func callAsFunction(
     _ sample: Tensor, timesteps: [Float], conditioning: Conditioning
   ) -> Tensor {
+    inHalfPrecision([sample] + conditioning.tensors) { inputs in
+      output(
+        inputs[0], timesteps: timesteps, conditioning: conditioning.with(inputs.dropFirst()))
+    }
+  }
+
+  private func output(
+    _ sample: Tensor, timesteps: [Float], conditioning: Conditioning
+  ) -> Tensor {
     let encoded = encoder(sample, timesteps: timesteps, conditioning: conditioning)
     var h = encoded.lowest
     var skips = encoded.skips

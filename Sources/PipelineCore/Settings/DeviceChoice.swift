@@ -30,12 +30,13 @@ public enum DeviceChoice: Equatable, Sendable {
   }
 }
 
-/// How a device rounds the factors of products, as the setting `device_precision` says it.
+/// How a device rounds the factors of products, and activations, as the setting `device_precision` says it.
 public enum DevicePrecision: String, CaseIterable, Codable, Sendable {
   /// TF32 where there are tensor cores for it.
   case automatic = "auto"
   case single = "f32"
   case tf32
+  case half = "f16"
 }
 
 extension DeviceChoice: CustomStringConvertible {

@@ -10,7 +10,7 @@ public struct PipelineSettings: StageSettings {
     "Device to compute on: auto uses a GPU if available; opencl:1 is the second OpenCL device.")
   public var device = DeviceChoice.automatic
   @Setting(
-    "Factors of matrix products on a GPU: rounded to tf32, 10 bits of fraction, for tensor cores, or not (f32); auto: tf32 if it has such cores."
+    "Precision on a GPU: f32; tf32, factors of products with 10 bits of fraction for tensor cores; f16, activations of models in half precision as well, in half the memory; auto: tf32 if it has such cores."
   )
   public var devicePrecision = DevicePrecision.automatic
   @Setting(

@@ -3,6 +3,7 @@ import Catalog
 import DataStages
 import Diffusion
 public import Files
+import HostResources
 public import PipelineCore
 public import StageSupport
 
@@ -103,7 +104,7 @@ public struct Doctor {
     let cache = rates.cache
     var known = cache?.read() ?? OperationRates(assuming: 1e-11)
     forecasts = try stages.map { stage in
-      let plan = try stage.plan(scale)
+      let plan = try stage.plan(scale, activations: pipeline.plannedActivations)
       return Forecast(
         stage: type(of: stage).name, memory: plan.memory,
         diskByteCount: try stage.diskByteCount(scale),
@@ -159,6 +160,13 @@ public struct Doctor {
   }
 }
 
+extension Pipeline {
+  /// In which format activations will lie, as far as the settings tell.
+  var plannedActivations: NumberFormat {
+    device != .host && devicePrecision == .half ? .half(.binary16) : .single
+  }
+}
+
 // MARK: - What is missing
 
 extension Doctor {
@@ -193,7 +201,8 @@ extension Doctor {
     _ stage: any Estimating, _ scale: PipelineScale, _ overrides: [String], _ limits: MachineLimits,
     _ makePipeline: ([String]) throws -> Pipeline
   ) throws -> Problem? {
-    let need = try stage.plan(scale).memory
+    let activations = try makePipeline(overrides).plannedActivations
+    let need = try stage.plan(scale, activations: activations).memory
     guard need.byteCount > limits.memory else { return nil }
     let name = type(of: stage).name
     // The settings one after the other, until it fits.
@@ -203,7 +212,7 @@ extension Doctor {
       changes.append(saving)
       let stages = try makePipeline(overrides + changes).estimatingStages()
       guard let thriftier = stages.first(where: { type(of: $0).name == name }) else { continue }
-      less = try thriftier.plan(scale).memory
+      less = try thriftier.plan(scale, activations: activations).memory
       guard less.byteCount <= limits.memory else { continue }
       return Problem(
         what: "\(name) needs about \(ByteCount.text(need.byteCount)), but the machine has only "

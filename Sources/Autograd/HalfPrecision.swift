@@ -1,0 +1,163 @@
+import Backends
+import HostResources
+
+/// The format of activations that are made of none, such as an embedding's rows.
+enum ActivationFormat {
+  @TaskLocal static var current = NumberFormat.single
+}
+
+extension Tensor {
+  /// The same numbers in another format.
+  func converted(to format: NumberFormat) -> Tensor {
+    guard format != self.format else { return self }
+    let result = Tensor(uninitialized: shape, format: format, on: backend)
+    backend.perform(.convert(operand, into: result.operand, count: count))
+    guard isRecording(self) else { return result }
+    let own = self.format
+    return result.recorded(from: [self]) { [$0.converted(to: own)] }
+  }
+}
+
+/// What `body` makes of the inputs, computed with activations of half precision where the backend has them so:
+/// the one door through which a model is entered.
+///
+///     body(inputs)
+///
+/// Inputs and results are of single precision, and so are parameters, their gradients, and statistics. Gradients of
+/// activations are of half precision, too: the one that arrives is multiplied by a power of two, which is taken out
+/// of those that leave, so that small ones do not vanish. If one of these is not finite, `body` is run again with a
+/// smaller factor, a few times; one that never fits is passed on as it is.
+///
+/// - Parameters:
+///   - inputs: every tensor computed elsewhere that `body` depends on
+///   - hasLargeValues: whether activations exceed what binary16 holds, 65504: they are bfloat16 then
+///   - body: may use trainable leaves besides its inputs; must give the same result every time
+/// - Source: Micikevicius et al. 2018, arXiv 1710.03740, section 3.2, on the factor
+public func inHalfPrecision(
+  _ inputs: [Tensor], hasLargeValues: Bool = false, _ body: @escaping ([Tensor]) -> [Tensor]
+) -> [Tensor] {
+  let backend = inputs.first?.backend ?? CurrentBackend.value
+  let outer = ActivationFormat.current
+  guard case .half = backend.activationFormat else { return body(inputs) }
+  let format = hasLargeValues ? .half(.bfloat16) : backend.activationFormat
+  guard format != outer else { return body(inputs) }
+  let pass = HalfPass(format: format, outer: outer, inputs, body)
+  guard GradientRecording.isOn else { return pass.run(pass.leaves()) }
+
+  let leaves = pass.leaves()
+  let results = pass.run(leaves)
+  let packed = pass.packed(results)
+  guard let root = packed.node else { return results }
+  let own = Set(leaves.compactMap { $0.node.map { ObjectIdentifier($0) } })
+  let parameters = nodesInOrder(from: root).filter {
+    $0.isLeaf && !own.contains(ObjectIdentifier($0))
+  }
+  let node = GradientNode(inputs: inputs.map(\.node) + parameters) { gradient in
+    pass.gradients(gradient, from: root, leaves, parameters)
+  }
+  return pass.unpacked(packed.detached.attached(to: node), like: results)
+}
+
+/// The same for one result.
+public func inHalfPrecision(
+  _ inputs: [Tensor], hasLargeValues: Bool = false, _ body: @escaping ([Tensor]) -> Tensor
+) -> Tensor {
+  inHalfPrecision(inputs, hasLargeValues: hasLargeValues) { [body($0)] }[0]
+}
+
+/// One call of a model in half precision.
+private struct HalfPass {
+  /// The largest magnitude of a gradient that enters: 2^5 of the 2^16 that binary16 holds leaves room for those
+  /// within to be larger, and 2^19 for them to be smaller before they lose digits.
+  private static let target: Float = 32
+  /// How much smaller the next attempt's is.
+  private static let reduction: Float = 256
+  private static let attempts = 4
+
+  let format: NumberFormat
+  let outer: NumberFormat
+  private let inputs: [(tensor: Tensor, needsGradient: Bool)]
+  private let body: ([Tensor]) -> [Tensor]
+
+  init(
+    format: NumberFormat, outer: NumberFormat, _ inputs: [Tensor],
+    _ body: @escaping ([Tensor]) -> [Tensor]
+  ) {
+    self.format = format
+    self.outer = outer
+    self.inputs = inputs.map { ($0.detached.converted(to: format), $0.requiresGradient) }
+    self.body = body
+  }
+
+  func leaves() -> [Tensor] {
+    inputs.map { $0.needsGradient ? $0.tensor.trainable() : $0.tensor }
+  }
+
+  func run(_ leaves: [Tensor]) -> [Tensor] {
+    ActivationFormat.$current.withValue(format) {
+      body(leaves).map { $0.converted(to: outer) }
+    }
+  }
+
+  /// All results as one, as a node has one.
+  func packed(_ results: [Tensor]) -> Tensor {
+    results.count == 1
+      ? results[0] : concatenated(results.map { $0.reshaped(to: [$0.count]) }, axis: 0)
+  }
+
+  func unpacked(_ packed: Tensor, like results: [Tensor]) -> [Tensor] {
+    guard results.count > 1 else { return [packed] }
+    var start = 0
+    return results.map { result in
+      defer { start += result.count }
+      guard result.requiresGradient else { return result }
+      return packed.slice(axis: 0, start..<start + result.count).reshaped(to: result.shape)
+    }
+  }
+
+  /// The gradients of the inputs, then of the parameters, from that of the packed results.
+  func gradients(
+    _ gradient: Tensor, from root: GradientNode, _ leaves: [Tensor], _ parameters: [GradientNode]
+  ) -> [Tensor?] {
+    var (root, leaves) = (root, leaves)
+    var scale = format == .half(.bfloat16) ? 1 : Self.scale(for: gradient)
+    for attempt in 1... {
+      var found = Autograd.gradients(
+        of: root, for: leaves.map(\.node) + parameters, outputGradient: gradient.scaled(by: scale))
+      guard attempt < Self.attempts, format != .half(.bfloat16), !areFinite(found) else {
+        unscale(&found, by: scale)
+        return found
+      }
+      found = []
+      scale /= Self.reduction
+      leaves = self.leaves()
+      let again = GradientRecording.$isOn.withValue(true) { packed(run(leaves)) }
+      guard let next = again.node else { break }
+      root = next
+    }
+    return []
+  }
+
+  /// A power of two, so that nothing is rounded by it, that depends on the gradient alone.
+  private static func scale(for gradient: Tensor) -> Float {
+    let largest = gradient.backend.largestMagnitude(gradient.operand, count: gradient.count)
+    guard largest.isNormal else { return 1 }
+    // Both the factor and what takes it out again are normal numbers.
+    let exponent = min(max(Int(target.exponent) - Int(largest.exponent), -100), 100)
+    return Float(sign: .plus, exponent: exponent, significand: 1)
+  }
+
+  /// One after the other, so that memory holds each once.
+  private func unscale(_ found: inout [Tensor?], by scale: Float) {
+    for index in found.indices {
+      guard let gradient = found[index]?.converted(to: outer) else { continue }
+      found[index] = scale == 1 ? gradient : gradient.scaled(by: 1 / scale)
+    }
+  }
+
+  private func areFinite(_ found: [Tensor?]) -> Bool {
+    let found = found.compactMap(\.self)
+    guard let first = found.first else { return true }
+    return first.backend.areFinite(found.map { ($0.operand, $0.count) })
+  }
+}
