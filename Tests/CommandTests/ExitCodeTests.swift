@@ -26,6 +26,7 @@ import Testing
       ["export", "--model", "data/tiny-sd"],
       ["export", "--model", "data/tiny-sd", "--lora", "x", "--out", "x", "--to", "x"],
       ["tokenize", "--text", "x"], ["apply"], ["apply", "unte"], ["bench", "unte"],
+      ["sample", "--model", "data/tiny-sd", "--prompt", "x", "--device-precision", "f8"],
       ["doctor", "a", "b"],
       ["help", "ru"],
     ])
@@ -54,6 +55,7 @@ import Testing
       ("{workspace: 'w', stages: {}}", "lists no stage"),
       ("{workspace: 'w', device: 'cuda:97', stages: {ingest: {source: 'x'}}}", "cuda:97"),
       ("{workspace: 'w', device: 'opencl:97', stages: {ingest: {source: 'x'}}}", "opencl:97"),
+      ("{workspace: 'w', device_precision: 'f8', stages: {ingest: {source: 'x'}}}", "f16"),
     ] {
       try withTemporaryFolder { folder in
         let path = "\(folder)/pipeline.json5"

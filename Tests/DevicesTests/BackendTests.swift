@@ -37,6 +37,13 @@ extension DeviceTests {
       }
     }
 
+    @Test("a device says in which precision it computes", arguments: ProductPrecision.allCases)
+    func precision(_ precision: ProductPrecision) throws {
+      let device = try TestDevice.open(precision)
+      #expect(device.identity.hasSuffix(", products \(precision)"))
+      #expect((device.activationFormat == .single) == (precision != .half))
+    }
+
     @Test("memory is used again")
     func memory() throws {
       let device = try TestDevice.open()

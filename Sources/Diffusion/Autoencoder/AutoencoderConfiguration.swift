@@ -18,6 +18,9 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
   /// Whether activations exceed what binary16 holds, as SDXL's do.
   public var hasLargeValues: Bool
 
+  /// Of the autoencoders of SD v1 and v2.
+  private static let firstScalingFactor = 0.18215
+
   public init(_ json: JSONReader) throws {
     try json.require("_class_name", oneOf: ["AutoencoderKL"])
     imageChannels = try json.size("in_channels", default: 3, in: ConfigurationRange.channels)
@@ -32,9 +35,12 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
     hasPostQuantConvolution = try json.bool("use_post_quant_conv", default: true)
     sampleSize = try json.size("sample_size", default: 32, in: ConfigurationRange.side)
     scalingFactor = try json.number(
-      "scaling_factor", default: 0.18215, in: ConfigurationRange.scalingFactor)
-    // Files of before the field are of models that fit.
-    hasLargeValues = try json.bool("force_upcast", default: false)
+      "scaling_factor", default: Self.firstScalingFactor, in: ConfigurationRange.scalingFactor)
+    // Files of before the field are of models that fit. diffusers writes it into all of those that it makes, those of
+    // SD v1 and v2, too, which are known by their scale.
+    hasLargeValues =
+      try json.bool("force_upcast", default: false)
+      && scalingFactor != Float(Self.firstScalingFactor)
     for (field, plain) in [
       ("down_block_types", "DownEncoderBlock2D"), ("up_block_types", "UpDecoderBlock2D"),
     ] {
