@@ -1,4 +1,4 @@
-import Backends
+package import Backends
 import Catalog
 import DataStages
 import Diffusion
@@ -163,8 +163,13 @@ public struct Doctor {
 extension Pipeline {
   /// In which format activations will lie, as far as the settings tell.
   var plannedActivations: NumberFormat {
-    device != .host && devicePrecision == .half ? .half(.binary16) : .single
+    device == .host ? .single : devicePrecision.plannedActivations
   }
+}
+
+extension DevicePrecision {
+  /// In which format activations lie where it is asked for.
+  package var plannedActivations: NumberFormat { self == .half ? .half(.binary16) : .single }
 }
 
 // MARK: - What is missing

@@ -3,6 +3,7 @@ import CommandSyntax
 import Diffusion
 import Files
 import HostResources
+import PipelineCore
 import StageSupport
 import Stages
 
@@ -65,7 +66,8 @@ enum Bench: Command {
     try Threads.with(count: threads) {
       try PublishedModel.$standIns.withValue(options.standIns) {
         guard !arguments.has("plan") else {
-          return try Console.print(try plan(name, subject, options).text())
+          let precision = try ComputingDevice.precision(arguments)
+          return try Console.print(try plan(name, subject, options, precision).text())
         }
         try measure(name, subject, options, arguments)
       }
@@ -74,9 +76,9 @@ enum Bench: Command {
 
   /// What a run of each piece of work takes, by its own code on a backend that counts.
   private static func plan(
-    _ name: String, _ subject: BenchSubject, _ options: BenchOptions
+    _ name: String, _ subject: BenchSubject, _ options: BenchOptions, _ precision: DevicePrecision
   ) throws -> JSON {
-    var plan = StagePlan(on: PlanningBackend())
+    var plan = StagePlan(on: PlanningBackend(activationFormat: precision.plannedActivations))
     let works = try plan.build { try subject.make(options) }
     for work in works { try plan.run(times: 1) { try work.run() } }
     return [
