@@ -1,12 +1,7 @@
 import COpenBLAS
 import Files
-import Synchronization
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
+import Synchronization
 
 /// Floats in memory that is recycled when the last reference goes.
 ///
