@@ -63,7 +63,9 @@ let package = Package(
       ]),
     .target(
       name: "PreferenceModels",
-      dependencies: ["Diffusion", "NN", "Autograd", "TensorCore", "HostResources", "Files"]),
+      dependencies: [
+        "Diffusion", "NN", "Autograd", "TensorCore", "HostResources", "Checkpoints", "Files",
+      ]),
     .target(
       name: "Scorers",
       dependencies: [
@@ -102,15 +104,16 @@ let package = Package(
     .target(
       name: "TrainingStages",
       dependencies: [
-        "StageSupport", "PipelineCore", "Shards", "Telemetry", "Imaging", "Checkpoints", "Files",
-        "ProceduralWorld", "Scorers", "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN",
-        "Autograd", "Backends", "TensorCore", "RandomStreams", "Ranks",
+        "StageSupport", "PipelineCore", "Shards", "Telemetry", "Reporting", "Imaging",
+        "Checkpoints", "Files", "ProceduralWorld", "Scorers", "StepwiseOptimization",
+        "PreferenceModels", "Diffusion", "NN", "Autograd", "Backends", "TensorCore",
+        "RandomStreams", "Ranks",
       ]),
     .target(
       name: "ReportStages",
       dependencies: [
         "TrainingStages", "DataStages", "StageSupport", "Evaluation", "Scorers", "PipelineCore",
-        "Shards", "Telemetry", "Reporting", "ProceduralWorld", "Imaging", "Checkpoints", "Files",
+        "Shards", "Telemetry", "Reporting", "ProceduralWorld", "Imaging", "Files",
         "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN", "Autograd", "Backends",
         "RandomStreams",
       ]),
@@ -118,16 +121,16 @@ let package = Package(
     .target(
       name: "WorldStages",
       dependencies: [
-        "ReportStages", "TrainingStages", "StageSupport", "PipelineCore", "Parquet", "Telemetry",
+        "ReportStages", "TrainingStages", "StageSupport", "PipelineCore", "Parquet",
         "ProceduralWorld", "Imaging", "Checkpoints", "Files", "Diffusion", "NN", "Autograd",
-        "Backends", "TensorCore", "HostResources", "RandomStreams",
+        "TensorCore", "HostResources", "RandomStreams",
       ]),
     .target(
       name: "Stages",
       dependencies: [
-        "WorldStages", "ReportStages", "TrainingStages", "DataStages", "StageSupport", "Evaluation",
-        "PipelineCore", "Catalog", "Parquet", "Imaging", "Shards", "Files", "PreferenceModels",
-        "Diffusion", "ProceduralWorld", "Devices", "Backends", "HostResources", "Ranks",
+        "WorldStages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
+        "PipelineCore", "Catalog", "Parquet", "Imaging", "Shards", "Checkpoints", "Files",
+        "Diffusion", "ProceduralWorld", "Devices", "Backends", "HostResources",
       ]),
     .executableTarget(
       name: "spo",
@@ -157,7 +160,7 @@ let package = Package(
       name: "TensorCoreTests", dependencies: ["TensorCore", "HostResources", "TestSupport"]),
     .testTarget(
       name: "BackendsTests",
-      dependencies: ["Backends", "TensorCore", "HostResources", "TestSupport"]),
+      dependencies: ["Backends", "TensorCore", "HostResources"]),
     .testTarget(
       name: "DevicesTests",
       dependencies: [
@@ -166,7 +169,7 @@ let package = Package(
       ]),
     .testTarget(
       name: "AutogradTests",
-      dependencies: ["Autograd", "TensorCore", "RandomStreams", "TestSupport"]),
+      dependencies: ["Autograd", "TensorCore", "RandomStreams"]),
     .testTarget(
       name: "NNTests",
       dependencies: ["NN", "Autograd", "RandomStreams", "Checkpoints", "TestSupport"]),
@@ -184,7 +187,7 @@ let package = Package(
     .testTarget(
       name: "ScorersTests",
       dependencies: [
-        "Scorers", "Diffusion", "Autograd", "Imaging", "Checkpoints", "Files", "TestSupport",
+        "Scorers", "Diffusion", "Imaging", "Checkpoints", "Files", "TestSupport",
       ]),
     .testTarget(
       name: "EvaluationTests",
@@ -198,8 +201,8 @@ let package = Package(
     .testTarget(
       name: "StagesTests",
       dependencies: [
-        "Stages", "WorldStages", "ReportStages", "TrainingStages", "DataStages", "StageSupport",
-        "Shards", "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
+        "Stages", "ReportStages", "TrainingStages", "DataStages", "StageSupport", "Shards",
+        "PipelineCore", "Catalog", "StepwiseOptimization", "PreferenceModels",
         "Diffusion", "NN", "Autograd", "Backends", "TensorCore", "HostResources", "RandomStreams",
         "Parquet", "Imaging", "Checkpoints", "Files", "Ranks", "Reporting", "Scorers",
         "ProceduralWorld", "TestSupport",
@@ -220,8 +223,7 @@ if let names = Context.environment["SPO_TARGETS"], !names.isEmpty {
       name: "Fuzz",
       dependencies: [
         "CFuzzer", "CZlib", "Catalog", "Checkpoints", "Diffusion", "Files", "Imaging", "NN",
-        "Parquet", "PipelineCore", "PreferenceModels", "Shards", "DataStages", "TrainingStages",
-        "Stages",
+        "Parquet", "PipelineCore", "PreferenceModels", "Shards", "DataStages", "Stages",
       ],
       path: "Tests/Fuzz/Sources"),
   ]

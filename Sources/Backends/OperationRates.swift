@@ -74,16 +74,14 @@ extension RateClass {
       }
       return operand
     }
-    let operation =
-      extents.count == 1
-      ? memoryProbe(floats: extents[0] / MemoryLayout<Float>.stride) { numbers($0) }
-      : productProbe(numbers)
-    return (operation, storages)
+    return (operation(numbers), storages)
   }
 
-  private func memoryProbe(floats: Int, _ numbers: (Int) -> Operand) -> Operation {
-    // Rows of 64 numbers, of operations that touch so many arrays.
+  private func operation(_ allocate: (Int, NumberFormat) -> Operand) -> Operation {
+    /// Of what memory limits: rows of 64 numbers, where so many arrays are touched.
     func rows(_ arrays: Int) -> Int { max(1, floats / arrays / 64) }
+    var floats: Int { extents[0] / MemoryLayout<Float>.stride }
+    func numbers(_ count: Int) -> Operand { allocate(count, .single) }
     switch kind {
     case .activation:
       let count = max(1, floats / 2)
@@ -140,70 +138,79 @@ extension RateClass {
       return .resample(
         numbers(rows * length * 64), into: numbers(rows * length * 64),
         Resampling(length: length, rows: rows, width: 64, taps: taps))
-    default:
+    case .widening:
+      let count = max(1, floats / 3 * 2)
+      return .convert(allocate(count, .half(.binary16)), into: numbers(count), count: count)
+    case .movement:
       let count = max(1, floats / 3)
       return .combine(
         .add, numbers(count), numbers(count), into: numbers(count),
         Broadcast(outer: count, repeats: 1, inner: 1))
+    case .attention, .attentionGradient: return attention(allocate)
+    case .convolution, .enlargingConvolution, .convolutionInputGradient, .convolutionWeightGradient:
+      return convolution(allocate)
+    case .product, .halfProduct, .leftTransposedProduct, .rightTransposedProduct,
+      .rightTransposedHalfProduct:
+      return product(allocate)
     }
   }
 
-  private func productProbe(_ numbers: (Int, NumberFormat) -> Operand) -> Operation {
-    let half = NumberFormat.half(.binary16)
-    switch kind {
-    case .attention, .attentionGradient:
-      let (heads, queries, keys, width) = (extents[0], extents[1], extents[2], extents[3])
-      let shape = AttentionShape(
-        batch: 1, heads: heads, queryCount: queries, keyCount: keys, headWidth: width)
-      func query() -> Operand { numbers(heads * queries * width, .single) }
-      func key() -> Operand { numbers(heads * keys * width, .single) }
-      let sums = numbers(heads * queries, .single)
-      return kind == .attention
-        ? .attend(
-          Attention(query: query(), key: key(), value: key(), into: query(), logSumExp: sums, shape)
-        )
-        : .attendGradients(
-          AttentionGradients(
-            query: query(), key: key(), value: key(), output: query(), outputGradient: query(),
-            logSumExp: sums, into: query(), key(), key(), shape))
-    case .convolution, .enlargingConvolution, .convolutionInputGradient, .convolutionWeightGradient:
-      let (inputs, outputs, kernel, stride) = (extents[2], extents[3], extents[4], extents[5])
-      let enlarges = kind == .enlargingConvolution
-      let side = enlarges ? max(2, extents[1] / 2 * 2) : max(kernel, extents[1] * stride)
-      let shape = ConvolutionShape(
-        batch: extents[0], height: side, width: side, inputChannels: inputs,
-        outputChannels: outputs, kernel: (kernel, kernel), stride: stride,
-        padding: stride == kernel ? 0 : kernel / 2)
-      let weights = ConvolutionOperand(
-        numbers(shape.weightCount, .single), kernelHeight: kernel, kernelWidth: kernel,
-        inputChannels: inputs, outputChannels: outputs)
-      let (input, output) = (
-        numbers(shape.inputCount, .single), numbers(shape.outputCount, .single)
+  private func attention(_ numbers: (Int, NumberFormat) -> Operand) -> Operation {
+    let (heads, queries, keys, width) = (extents[0], extents[1], extents[2], extents[3])
+    let shape = AttentionShape(
+      batch: 1, heads: heads, queryCount: queries, keyCount: keys, headWidth: width)
+    func query() -> Operand { numbers(heads * queries * width, .single) }
+    func key() -> Operand { numbers(heads * keys * width, .single) }
+    let sums = numbers(heads * queries, .single)
+    return kind == .attention
+      ? .attend(
+        Attention(query: query(), key: key(), value: key(), into: query(), logSumExp: sums, shape)
       )
-      switch kind {
-      case .convolutionInputGradient:
-        return .convolveInputGradient(
-          ConvolutionInputGradient(output, weights, into: input, shape))
-      case .convolutionWeightGradient:
-        return .convolveWeightGradient(
-          ConvolutionWeightGradient(input, output, into: weights.values, shape))
-      default:
-        return .convolve(
-          Convolution(input, weights, bias: nil, into: output, shape, enlarges: enlarges))
-      }
-    default:
-      let (rows, inner, columns) = (extents[0], extents[1], extents[2])
-      let isLeft = kind == .leftTransposedProduct
-      let isRight = [.rightTransposedProduct, .rightTransposedHalfProduct].contains(kind)
-      let isHalf = [.halfProduct, .rightTransposedHalfProduct].contains(kind)
-      return .multiply(
-        MatrixProduct(
-          MatrixOperand(
-            numbers(rows * inner, .single), stride: isLeft ? rows : inner, isTransposed: isLeft),
-          MatrixOperand(
-            numbers(inner * columns, isHalf ? half : .single), stride: isRight ? inner : columns,
-            isTransposed: isRight), into: numbers(rows * columns, .single), rows: rows,
-          columns: columns, inner: inner))
+      : .attendGradients(
+        AttentionGradients(
+          query: query(), key: key(), value: key(), output: query(), outputGradient: query(),
+          logSumExp: sums, into: query(), key(), key(), shape))
+  }
+
+  private func convolution(_ numbers: (Int, NumberFormat) -> Operand) -> Operation {
+    let (inputs, outputs, kernel, stride) = (extents[2], extents[3], extents[4], extents[5])
+    let enlarges = kind == .enlargingConvolution
+    let side = enlarges ? max(2, extents[1] / 2 * 2) : max(kernel, extents[1] * stride)
+    let shape = ConvolutionShape(
+      batch: extents[0], height: side, width: side, inputChannels: inputs,
+      outputChannels: outputs, kernel: (kernel, kernel), stride: stride,
+      padding: stride == kernel ? 0 : kernel / 2)
+    let weights = ConvolutionOperand(
+      numbers(shape.weightCount, .single), kernelHeight: kernel, kernelWidth: kernel,
+      inputChannels: inputs, outputChannels: outputs)
+    let (input, output) = (
+      numbers(shape.inputCount, .single), numbers(shape.outputCount, .single)
+    )
+    if kind == .convolutionInputGradient {
+      return .convolveInputGradient(
+        ConvolutionInputGradient(output, weights, into: input, shape))
     }
+    if kind == .convolutionWeightGradient {
+      return .convolveWeightGradient(
+        ConvolutionWeightGradient(input, output, into: weights.values, shape))
+    }
+    return .convolve(
+      Convolution(input, weights, bias: nil, into: output, shape, enlarges: enlarges))
+  }
+
+  private func product(_ numbers: (Int, NumberFormat) -> Operand) -> Operation {
+    let (rows, inner, columns) = (extents[0], extents[1], extents[2])
+    let isLeft = kind == .leftTransposedProduct
+    let isRight = [.rightTransposedProduct, .rightTransposedHalfProduct].contains(kind)
+    let isHalf = [.halfProduct, .rightTransposedHalfProduct].contains(kind)
+    return .multiply(
+      MatrixProduct(
+        MatrixOperand(
+          numbers(rows * inner, .single), stride: isLeft ? rows : inner, isTransposed: isLeft),
+        MatrixOperand(
+          numbers(inner * columns, isHalf ? .half(.binary16) : .single),
+          stride: isRight ? inner : columns,
+          isTransposed: isRight), into: numbers(rows * columns, .single), rows: rows,
+        columns: columns, inner: inner))
   }
 }

@@ -84,7 +84,13 @@ public final class PlanningBackend: Backend {
     case .convolveWeightGradient(let operands): take(operands.shape.weightGradientMemory)
     case .attend(let operands): take(operands.shape.workingMemory)
     case .attendGradients(let operands): take(operands.shape.gradientWorkingMemory)
-    default: break
+    case .fill, .combine, .sumRepeats, .sum, .scaleAndShift, .addScaled, .clamp, .clampGradient,
+      .activate, .activationGradient, .gatedGELU, .gatedGELUGradient, .evaluate, .evaluateGradient,
+      .adamW, .normalizeLengths, .normalizeLengthsGradient, .logSoftmax, .logSoftmaxGradient,
+      .normalizeRows, .normalizeRowsGradient, .convert, .copyRows, .gatherRows, .scatterRows,
+      .transpose, .enlargeTwofold, .enlargeTwofoldGradient, .resample, .resampleGradient:
+      // Their kernels take nothing from the pool.
+      break
     }
   }
 

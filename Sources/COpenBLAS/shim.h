@@ -1,37 +1,29 @@
 #include <cblas.h>
-#include <stdint.h>
-#ifdef __linux__
 #include <malloc.h>
+#include <stdint.h>
 #include <sys/mman.h>
-#endif
 
 // Gives memory that was freed back to the system, also what lies between blocks that are in use.
 static inline void spo_return_freed_memory(void) {
-#ifdef __GLIBC__
   malloc_trim(0);
-#endif
 }
 
 // Asks the system to back a block by huge pages, where it has them and leaves the choice to programs.
 //
 // A block that begins or ends within one shares it with its neighbours.
 static inline void spo_prefer_huge_pages(void *address, size_t count) {
-#ifdef MADV_HUGEPAGE
   const uintptr_t size = 2 << 20;
   const uintptr_t first = (uintptr_t)address & ~(size - 1);
   const uintptr_t end = ((uintptr_t)address + count + size - 1) & ~(size - 1);
   madvise((void *)first, end - first, MADV_HUGEPAGE);
-#endif
 }
 
 // Makes blocks of fewer than so many bytes neighbours, whose memory is asked for much at a time, so that they can
 // share huge pages.
 static inline void spo_keep_blocks_together(size_t count) {
-#ifdef __GLIBC__
   mallopt(M_MMAP_THRESHOLD, (int)count);
   mallopt(M_TOP_PAD, 16 << 20);
   mallopt(M_TRIM_THRESHOLD, 64 << 20);
-#endif
 }
 
 // Whether the kernels were built for 32 registers of 16 floats.

@@ -1,3 +1,4 @@
+import HostResources
 import Synchronization
 
 /// Memory of a device that is recycled when the last reference goes.
@@ -18,49 +19,30 @@ final class DeviceMemory {
 
 /// Recycles a device's blocks, so that a steady state allocates nothing.
 final class DeviceMemoryPool: Sendable {
-  private struct State {
-    var free: [Int: [DeviceBuffer]] = [:]
-    var usedBytes = 0
-    var peakBytes = 0
-
-    /// The smallest free block between two sizes.
-    mutating func takeFree(from size: Int, upTo limit: Int) -> DeviceBuffer? {
-      var size = size
-      while size <= limit {
-        if let block = free[size]?.popLast() { return block }
-        size = DeviceMemoryPool.blockSize(holding: size + 1)
-      }
-      return nil
-    }
-  }
-
   private let device: any Device
-  private let state = Mutex(State())
+  /// What is free goes back only where the device is short of memory.
+  private let blocks = Mutex(RecycledBlocks<DeviceBuffer>(freeByteLimit: .max))
 
   init(_ device: any Device) { self.device = device }
 
   /// The most bytes that were in use at once.
-  var peakBytes: Int { state.withLock { $0.peakBytes } }
+  var peakBytes: Int { blocks.withLock { $0.peakBytes } }
 
   func take(byteCount: Int) throws(DeviceError) -> DeviceBuffer {
-    let size = Self.blockSize(holding: byteCount)
-    let recycled = state.withLock { $0.takeFree(from: size, upTo: 2 * size) }
-    let block = if let recycled { recycled } else { try allocate(size) }
-    state.withLock { state in
-      state.usedBytes += block.byteCount
-      state.peakBytes = max(state.peakBytes, state.usedBytes)
+    let (recycled, size) = blocks.withLock { $0.take(byteCount) }
+    if let recycled { return recycled }
+    do {
+      return try allocate(size)
+    } catch {
+      blocks.withLock { $0.cancelTake(byteCount: size) }
+      throw error
     }
-    return block
   }
 
   /// Returns every free block to the device.
   func releaseFreeBlocks() throws(DeviceError) {
     try device.finish()
-    let blocks = state.withLock { state in
-      defer { state.free = [:] }
-      return state.free.values.flatMap { $0 }
-    }
-    for block in blocks { device.release(block) }
+    for block in blocks.withLock({ $0.removeFree() }) { device.release(block) }
   }
 
   /// From the device, whose free blocks go back to it where that is short of memory.
@@ -74,17 +56,7 @@ final class DeviceMemoryPool: Sendable {
   }
 
   func giveBack(_ block: DeviceBuffer) {
-    state.withLock { state in
-      state.usedBytes -= block.byteCount
-      state.free[block.byteCount, default: []].append(block)
-    }
-  }
-
-  /// The next of eight sizes between one power of two and the next: at most 1/8 is wasted.
-  private static func blockSize(holding byteCount: Int) -> Int {
-    guard byteCount > 256 else { return 256 }
-    let powerOfTwo = 1 << (Int.bitWidth - 1 - (byteCount - 1).leadingZeroBitCount)
-    let step = powerOfTwo / 8
-    return (byteCount + step - 1) / step * step
+    let isKept = blocks.withLock { $0.giveBack(block, byteCount: block.byteCount) }
+    if !isKept { device.release(block) }
   }
 }

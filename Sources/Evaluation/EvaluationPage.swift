@@ -90,7 +90,7 @@ struct EvaluationPage {
           let image = try RGBImage(decoding: try RegularFile(path: path).readAll())
           isSmall = max(image.width, image.height) < Self.side / 2
           return ImageGrid.Shot(
-            label, png: try reduced(image).encodedAsPNG(),
+            label, png: try image.reduced(toLongerEdge: Self.side).encodedAsPNG(),
             note: note(prompt: prompt, guidance: guidance, side: side),
             file: set.path(prompt: prompt, image: 0))
         })
@@ -104,13 +104,5 @@ struct EvaluationPage {
       let score = scores[guidance][side].scores[prompt][0]
       return "\(scorer.kind.rawValue) \(decimalText(score, decimals: scorer.kind.decimals))"
     }.joined(separator: "\n")
-  }
-
-  private func reduced(_ image: RGBImage) -> RGBImage {
-    let longer = max(image.width, image.height)
-    guard longer > Self.side else { return image }
-    return image.resized(
-      width: max(1, image.width * Self.side / longer),
-      height: max(1, image.height * Self.side / longer))
   }
 }

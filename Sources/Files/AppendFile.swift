@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// A log: a file that grows at its end, each `append` reaching the system before it returns.
 public final class AppendFile {

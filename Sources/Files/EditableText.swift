@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// A text that this program writes where a user may edit it, such as a list to be trimmed by hand.
 ///

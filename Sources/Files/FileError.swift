@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// What can go wrong between a path and its bytes.
 public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {

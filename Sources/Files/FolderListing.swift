@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// What stands at a path, links followed; nil if nothing does.
 public enum PathKind: Equatable, Sendable {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// How much memory the system lets this process have: what the machine has, or less where a control
 /// group or a limit of the shell (`ulimit`) says so.
@@ -71,12 +67,8 @@ public struct MemoryLimit: Equatable, Sendable {
 extension MemoryLimit {
   /// Nil if there is none.
   private static func shellLimit(_ source: Source) -> Int? {
-    #if canImport(Glibc)
     let resource = __rlimit_resource_t(
       source == .data ? RLIMIT_DATA.rawValue : RLIMIT_AS.rawValue)
-    #else
-    let resource = source == .data ? RLIMIT_DATA : RLIMIT_AS
-    #endif
     var limits = rlimit()
     // No limit is the largest number.
     guard getrlimit(resource, &limits) == 0, let byteCount = Int(exactly: limits.rlim_cur),

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// Ends the process for lack of memory, as ``exitImmediately(_:)`` does.
 ///

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// What may stand where a file or a folder is to be written.
 public enum OutputPath {

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// A regular file open for reading at any offset.
 ///
@@ -93,11 +89,7 @@ extension RegularFile {
   /// - Returns: how many files may be open now
   @discardableResult
   public static func allowOpen(_ count: Int) -> Int {
-    #if canImport(Glibc)
     let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
-    #else
-    let resource = RLIMIT_NOFILE
-    #endif
     var limits = rlimit()
     guard getrlimit(resource, &limits) == 0 else { return 0 }
     // Beside what else is open: databases, logs, the files of a model.

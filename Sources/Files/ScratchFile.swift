@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// Bytes that need not stay in memory: a file without a name, which is gone when the process ends.
 ///

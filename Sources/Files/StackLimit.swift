@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// What the system allows a process for its stack: with too little it ends by a signal, wherever it is.
 public enum StackLimit {
@@ -11,11 +7,7 @@ public enum StackLimit {
 
   /// - Throws: ``TooLow``
   public static func require() throws(TooLow) {
-    #if canImport(Glibc)
     let resource = __rlimit_resource_t(RLIMIT_STACK.rawValue)
-    #else
-    let resource = RLIMIT_STACK
-    #endif
     var limits = rlimit()
     // No limit is the largest number.
     guard getrlimit(resource, &limits) == 0, let byteCount = Int(exactly: limits.rlim_cur),

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// How a number of half precision is stored.
 public enum HalfFormat: Sendable {

@@ -1,12 +1,7 @@
 import COpenBLAS
 import Files
-import Synchronization
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
+import Synchronization
 
 /// Floats in memory that is recycled when the last reference goes.
 ///
@@ -85,7 +80,10 @@ public final class BufferPool: Sendable {
 
   /// Returns every free block to the system, and begins to count peaks anew.
   public func releaseFreeBlocks() {
-    let unused = blocks.withLock { $0.removeFree() }
+    let unused = blocks.withLock { blocks in
+      defer { blocks.resetPeaks() }
+      return blocks.removeFree()
+    }
     for address in unused { free(address.pointer) }
     spo_return_freed_memory()
   }

@@ -1,12 +1,7 @@
 import COpenBLAS
 import Files
-import Synchronization
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
+import Synchronization
 
 /// The memory that OpenBLAS copies parts of both factors into: a piece for each thread that is in a call.
 ///

@@ -1,5 +1,5 @@
-/// Which blocks of memory are used again, and how many bytes that takes: the policy of ``BufferPool``,
-/// whatever a block is.
+/// Which blocks of memory are used again, and how many bytes that takes: the policy of all pools, whatever a
+/// block is.
 ///
 /// One whose blocks are nothing counts what another would hold.
 public struct RecycledBlocks<Memory> {
@@ -53,15 +53,22 @@ public struct RecycledBlocks<Memory> {
     return true
   }
 
-  /// Forgets the free blocks, and returns them; peaks are counted anew.
+  /// Counts a block as not taken: it could not be made.
+  public mutating func cancelTake(byteCount: Int) { usedBytes -= byteCount }
+
+  /// Forgets the free blocks, and returns them.
   public mutating func removeFree() -> [Memory] {
     defer {
       free = [:]
       freeBytes = 0
-      peakBytes = usedBytes
-      heldPeakBytes = usedBytes
     }
     return free.values.flatMap { $0 }
+  }
+
+  /// Counts peaks anew.
+  public mutating func resetPeaks() {
+    peakBytes = usedBytes
+    heldPeakBytes = usedBytes + freeBytes
   }
 
   /// The next of eight sizes between one power of two and the next: at most 1/8 is wasted.

@@ -26,6 +26,13 @@ extension RGBImage {
     return resized(width: newWidth, height: newHeight)
   }
 
+  /// The image with its longer edge of at most `edge` pixels, its sides' ratio kept.
+  public func reduced(toLongerEdge edge: Int) -> RGBImage {
+    let longer = max(width, height)
+    guard longer > edge else { return self }
+    return resized(width: max(1, width * edge / longer), height: max(1, height * edge / longer))
+  }
+
   /// The middle of the image, placed as torchvision's `CenterCrop` places it.
   ///
   /// Half the difference is rounded to even. The image must be at least as large.

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// Byte arrays in memory, each behind its length in 4 bytes.
 final class PlainBytesDecoder: ValueDecoder {

@@ -1,11 +1,6 @@
 import CZlib
 import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// The bytes of one column chunk, read in order through a window of about a megabyte.
 ///

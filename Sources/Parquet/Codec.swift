@@ -43,7 +43,7 @@ public enum Codec: Sendable, Equatable, CustomStringConvertible {
     switch self {
     case .zstd: .zstd
     case .brotli: .brotli
-    default: nil
+    case .uncompressed, .snappy, .gzip, .lz4, .lz4Raw, .other: nil
     }
   }
 

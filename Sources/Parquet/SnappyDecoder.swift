@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// Unpacks one Snappy block whose unpacked size is known beforehand.
 ///

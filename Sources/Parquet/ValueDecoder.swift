@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// Where a decoder puts the values of one step, valid until the next one.
 final class ValueBatch {

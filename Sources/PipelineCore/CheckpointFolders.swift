@@ -1,10 +1,5 @@
 import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// The checkpoints of a training stage: `step-000400/` and so on, each complete or absent.
 ///

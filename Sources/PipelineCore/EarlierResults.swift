@@ -1,10 +1,5 @@
 import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// Takes over what the first version of the program has made.
 ///

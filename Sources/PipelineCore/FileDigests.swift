@@ -1,10 +1,5 @@
 import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// SHA-256 digests of files, computed again only where size, a time of change or the inode differ.
 ///

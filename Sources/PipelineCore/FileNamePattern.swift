@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// The paths of files that a stage may write: in `shards/*.safetensors`, `*` stands for any part of one name;
 /// a slash at the end, as in `model/`, for all that is below.

@@ -1,10 +1,5 @@
-import Synchronization
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
+import Synchronization
 
 /// The request to stop, by SIGINT, SIGTERM or SIGHUP, which comes where a terminal or a connection ends.
 ///

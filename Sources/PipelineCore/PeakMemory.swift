@@ -1,11 +1,6 @@
 @preconcurrency import Dispatch
-import Synchronization
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
+import Synchronization
 
 /// Watches how much memory the process takes while something runs.
 ///
@@ -39,7 +34,6 @@ public final class PeakMemory: Sendable {
     largest.withLock { $0 = max($0, now) }
   }
 
-  #if canImport(Glibc)
   /// The most resident bytes since the process began.
   public static var ofProcess: Int { status("VmHWM:") }
 
@@ -60,15 +54,4 @@ public final class PeakMemory: Sendable {
     guard let fields, fields.count > 1, let kilobytes = Int(fields[1]) else { return 0 }
     return kilobytes * 1024
   }
-  #else
-  /// The most resident bytes since the process began.
-  public static var ofProcess: Int {
-    var usage = rusage()
-    getrusage(RUSAGE_SELF, &usage)
-    return usage.ru_maxrss
-  }
-
-  /// Not looked up here: only what was reached for the first time counts.
-  private static var now: Int { 0 }
-  #endif
 }

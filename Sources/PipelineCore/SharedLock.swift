@@ -1,10 +1,5 @@
 import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// A lock that other machines see: a file that only one can create, with the name of the machine and the number
 /// of the process.

@@ -1,10 +1,5 @@
 import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// The folders and files of a workspace that belong to one stage, and where new ones are made until
 /// they take their place.

@@ -1,10 +1,5 @@
 import Foundation
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 extension Workspace {
   /// Whether a process works on the workspace now, of this machine or of another.

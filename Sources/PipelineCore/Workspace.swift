@@ -1,10 +1,5 @@
 public import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// The folder where everything that a pipeline makes goes.
 ///

@@ -1,10 +1,5 @@
-import RandomStreams
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
+import RandomStreams
 
 /// A generic preference: how much people of the world like an image, all in all.
 ///

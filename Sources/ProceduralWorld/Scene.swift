@@ -37,8 +37,6 @@ public enum ScenePlace: String, CaseIterable, Sendable {
 
 public enum SceneBackground: String, CaseIterable, Sendable {
   case light, dark
-
-  var opposite: SceneBackground { self == .light ? .dark : .light }
 }
 
 public struct SceneObject: Hashable, Sendable {
@@ -52,8 +50,8 @@ public struct SceneObject: Hashable, Sendable {
 /// One object lies anywhere. Two lie left and right, or top and bottom, in that order, and differ in
 /// colour. That makes 150 + 720 = 870 scenes.
 public struct Scene: Hashable, Sendable {
-  public internal(set) var objects: [SceneObject]
-  public internal(set) var background: SceneBackground
+  public let objects: [SceneObject]
+  public let background: SceneBackground
 
   /// Every scene, in a fixed order.
   public static let all: [Scene] = singles + pairs

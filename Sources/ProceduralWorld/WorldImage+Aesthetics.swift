@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// The parts of an image's aesthetics, each 0...1.
 package struct AestheticParts: Equatable, Sendable {

@@ -1,10 +1,5 @@
-public import RandomStreams
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
+public import RandomStreams
 
 extension WorldImage {
   /// The image of `scene` that `seed` and `item` name: the same one in every run.

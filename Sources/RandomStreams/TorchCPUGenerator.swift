@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// The random numbers of `torch.Generator("cpu").manual_seed(seed)`.
 ///

@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// The normal numbers of `torch.Generator("cuda").manual_seed(seed)`.
 ///

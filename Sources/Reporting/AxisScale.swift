@@ -1,8 +1,4 @@
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// How an axis takes values to places, and which values it names.
 package struct AxisScale {

@@ -1,10 +1,5 @@
 public import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// Curves and images for TensorBoard: one event file of a run.
 ///

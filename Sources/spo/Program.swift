@@ -1,13 +1,8 @@
 import CommandSyntax
 import Files
+import Glibc
 import PipelineCore
 import Stages
-
-#if canImport(Glibc)
-import Glibc
-#else
-import Darwin
-#endif
 
 /// One word after `spo`.
 protocol Command {

@@ -1,12 +1,7 @@
 import CProcessor
 import Files
-import HostResources
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
+import HostResources
 
 // Runs before all this; the call makes it a part of the program.
 spo_require_processor()

@@ -1,5 +1,4 @@
 import ProceduralWorld
-import RandomStreams
 import Testing
 
 @Suite struct SceneTests {
@@ -56,15 +55,5 @@ import Testing
     #expect(
       split.validation[0].prompt
         == "a red circle on the top and a purple square on the bottom, dark background")
-  }
-
-  @Test("a mistake gives another scene of the world")
-  func mistakes() throws {
-    for (index, scene) in Scene.all.enumerated() {
-      var stream = RandomStream(seed: 1, purpose: "test", item: UInt64(index))
-      let wrong = scene.withMistake(using: &stream)
-      #expect(wrong != scene)
-      #expect(try Scene(prompt: wrong.prompt) == wrong)
-    }
   }
 }

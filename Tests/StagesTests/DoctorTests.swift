@@ -55,6 +55,17 @@ import Testing
     #expect(doctor.diskByteCount == doctor.forecasts.reduce(0) { $0 + $1.diskByteCount })
   }
 
+  @Test(
+    "every stage of every pipeline is either forecast or said not to be",
+    arguments: ["quickstart", "quickstart-dpo", "quickstart-latent", "tiny-base"])
+  func noneIsMissing(name: String) throws {
+    let doctor = try doctor(name, overrides: name == "tiny-base" ? [] : Self.paths)
+    #expect(
+      Set(doctor.forecasts.map(\.stage) + doctor.notEstimated)
+        == Set(doctor.pipeline.stages.map(\.name)))
+    #expect(doctor.notEstimated.isEmpty == (name != "tiny-base"))
+  }
+
   @Test("a stage that memory cannot hold is refused with the settings that make it fit")
   func refusal() throws {
     let needs = try doctor().forecasts.first { $0.stage == "spo" }?.memory.byteCount ?? 0

@@ -55,19 +55,12 @@ struct AuditPage {
         let image = try? RGBImage(decoding: try source.bytes(of: record))
       else { return nil }
       return ImageGrid.Shot(
-        "\(image.width) x \(image.height)", png: try reduced(image).encodedAsPNG(),
+        "\(image.width) x \(image.height)",
+        png: try image.reduced(toLongerEdge: Self.side).encodedAsPNG(),
         note: record.uid)
     }
     let note = example.note.isEmpty ? "" : " (\(example.note))"
     let lines = [example.prompt, example.place + note].filter { !$0.isEmpty }
     return ImageGrid.Card(prompt: lines.joined(separator: "\n"), shots: shots)
-  }
-
-  private func reduced(_ image: RGBImage) -> RGBImage {
-    let longer = max(image.width, image.height)
-    guard longer > Self.side else { return image }
-    return image.resized(
-      width: max(1, image.width * Self.side / longer),
-      height: max(1, image.height * Self.side / longer))
   }
 }

@@ -1,11 +1,6 @@
 import DynamicLibraries
 import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// NVIDIA's compiler at run time.
 ///

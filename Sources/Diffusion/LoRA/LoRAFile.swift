@@ -71,8 +71,6 @@ public struct LoRAFile {
   /// What the header of a safetensors file tells beside its tensors.
   var header: [String: String] { (checkpoint as? SafetensorsFile)?.metadata ?? [:] }
 
-  public var hasUNetModules: Bool { modules[.unet]?.isEmpty == false }
-
   /// Adapters of the U-Net's layers, added to `set`.
   ///
   /// - Parameter strength: multiplies what they add

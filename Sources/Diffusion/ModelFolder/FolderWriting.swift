@@ -1,11 +1,6 @@
 import Files
 import Foundation
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// Makes a folder that appears under its name complete and durable, or not at all.
 ///

@@ -1,13 +1,8 @@
 import Checkpoints
 import Files
 import Foundation
-import NN
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
+import NN
 
 extension ModelFolder {
   /// Writes the whole model, with a LoRA added to the weights of its U-Net, as ``writeMerged(_:precision:provenance:to:)`` does.

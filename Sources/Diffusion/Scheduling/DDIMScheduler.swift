@@ -1,10 +1,5 @@
 import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// Denoising diffusion implicit models: the sampler of SPO, and of diffusers' `DDIMScheduler`.
 ///
@@ -86,7 +81,7 @@ public struct DDIMScheduler: Sendable {
   }
 }
 
-/// The coefficients of one DDIM step, and the step on arrays of any shape.
+/// The coefficients of one DDIM step.
 ///
 ///     x0 = predictedX0(x_t, output), clipped;  mean = predictedX0Scale x0 + noiseScale noise(x_t, output)
 public struct DDIMStep: Equatable, Sendable {
@@ -98,39 +93,4 @@ public struct DDIMStep: Equatable, Sendable {
   public let noiseScale: Float
   /// The standard deviation of x_prev around its mean; 0 where the step is deterministic.
   public let sigma: Float
-
-  /// The estimate of x0.
-  public func predictedX0(sample: [Float], output: [Float]) -> [Float] {
-    zip(sample, output).map { x, m in
-      let value = predictedX0.sample * x + predictedX0.output * m
-      return clipRange.map { min(max(value, -$0), $0) } ?? value
-    }
-  }
-
-  /// The mean of x_prev.
-  public func mean(sample: [Float], output: [Float]) -> [Float] {
-    let x0 = predictedX0(sample: sample, output: output)
-    return zip(x0, zip(sample, output)).map { x0, pair in
-      predictedX0Scale * x0 + noiseScale * (noise.sample * pair.0 + noise.output * pair.1)
-    }
-  }
-
-  /// x_prev for standard normal numbers `z`.
-  public func previousSample(sample: [Float], output: [Float], z: [Float]) -> [Float] {
-    zip(mean(sample: sample, output: output), z).map { $0 + sigma * $1 }
-  }
-
-  /// The mean over all elements of the logarithm of x_prev's density.
-  ///
-  ///     -(x - mean)^2 / (2 sigma^2) - ln sigma - ln sqrt(2 pi)
-  public func logProbability(of previousSample: [Float], mean: [Float]) throws(SchedulerError)
-    -> Float
-  {
-    guard sigma > 0 else { throw .noDensity(timestep: timestep) }
-    var squares = 0.0
-    for (x, mean) in zip(previousSample, mean) { squares += Double((x - mean) * (x - mean)) }
-    let sigma = Double(sigma)
-    let meanSquare = squares / Double(max(1, previousSample.count))
-    return Float(-meanSquare / (2 * sigma * sigma) - log(sigma) - 0.5 * log(2 * Double.pi))
-  }
 }

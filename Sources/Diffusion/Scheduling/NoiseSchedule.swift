@@ -1,10 +1,5 @@
 import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// How much of a sample is left at each timestep of the forward process.
 ///

@@ -1,10 +1,5 @@
 import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 extension SamplingPlan {
   /// DPM-Solver++ of first or second order, multistep: exponential integration of estimates of x0.

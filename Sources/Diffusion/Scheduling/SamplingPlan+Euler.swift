@@ -1,10 +1,5 @@
 import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 extension SamplingPlan {
   /// Euler's method on dx/dsigma = (x - x0) / sigma, where x = x0 + sigma noise.

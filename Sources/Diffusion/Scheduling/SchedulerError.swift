@@ -8,13 +8,11 @@ public enum SchedulerError: ClassifiedError, Equatable, CustomStringConvertible 
   case stepCount(Int, path: String, problem: String)
   /// `eta` is not in 0...1.
   case eta(Float)
-  /// A step is deterministic: its result has no density.
-  case noDensity(timestep: Int)
 
   public var kind: FailureKind {
     switch self {
     case .unsupported: .input
-    case .stepCount, .eta, .noDensity: .settings
+    case .stepCount, .eta: .settings
     }
   }
 
@@ -25,9 +23,6 @@ public enum SchedulerError: ClassifiedError, Equatable, CustomStringConvertible 
     case .stepCount(let count, let path, let problem):
       "\(path): \(count) \(count == 1 ? "step" : "steps"): \(problem)"
     case .eta(let eta): "eta is \(eta), but must be between 0 and 1"
-    case .noDensity(let timestep):
-      "the step at timestep \(timestep) adds no noise, so its result has no density; "
-        + "use eta above 0 and skip the last step"
     }
   }
 }

@@ -1,10 +1,5 @@
 import Files
-
-#if canImport(Glibc)
 import Glibc
-#else
-import Darwin
-#endif
 
 /// Writes a part's file.
 ///

@@ -57,10 +57,7 @@ struct TrainingImages {
 
   /// - Parameter bytes: the file of the image
   private static func reduced(_ image: RGBImage, _ bytes: [UInt8]) throws -> [UInt8] {
-    let longer = max(image.width, image.height)
-    guard longer > side else { return bytes }
-    return try image.resized(
-      width: max(1, image.width * side / longer), height: max(1, image.height * side / longer)
-    ).encodedAsPNG()
+    guard max(image.width, image.height) > side else { return bytes }
+    return try image.reduced(toLongerEdge: side).encodedAsPNG()
   }
 }

@@ -45,6 +45,8 @@ public struct Doctor {
 
   public let pipeline: Pipeline
   public private(set) var forecasts: [Forecast] = []
+  /// The stages of the pipeline that are not ``Estimating``.
+  public let notEstimated: [String]
   /// What was assumed.
   public private(set) var notes: [String] = []
   public private(set) var problems: [Problem] = []
@@ -69,6 +71,8 @@ public struct Doctor {
     self.overrides = overrides
     self.limits = limits
     try pipeline.checkOrder()
+    notEstimated = try pipeline.madeStages().filter { !($0 is any Estimating) }
+      .map { type(of: $0).name }
     let stages = try pipeline.estimatingStages()
     let missing = Self.missingSources(stages)
     problems += missing.map(\.problem)

@@ -37,21 +37,6 @@ public final class ConvolutionWeights {
     self.form = form
   }
 
-  /// Forgets all derived layouts; to be called after every change of the values.
-  public func weightsChanged() {
-    panels = nil
-    phases = [:]
-    forwardWinograd = [:]
-    gradientWinograd = nil
-  }
-
-  /// Bytes of the transformed kernel that is kept of weights `[outputs, inputs, height, width]`.
-  public static func keptByteCount(_ shape: [Int]) -> Int {
-    guard shape.count == 4, shape[2] == 3, shape[3] == 3 else { return 0 }
-    let count = Winograd.planes * shape[1] * ((shape[0] + 7) / 8 * 8)
-    return count <= WinogradPanels.largestKept ? 4 * count : 0
-  }
-
   func forwardPanels() -> MatrixPanels {
     if let panels { return panels }
     let made = MatrixPanels(forwardSource)

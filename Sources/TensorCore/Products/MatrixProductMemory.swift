@@ -38,7 +38,9 @@ extension RightFactor {
         ])
     }
     guard suitsPanels else { return WorkingMemory(halfCount.map { [$0] } ?? []) }
-    let isInPlace = halfCount == nil && !isTransposed && rows < 64 && rank == 0
+    let isInPlace =
+      halfCount == nil
+      && PanelProduct.readsInPlace(rows: rows, isTransposed: isTransposed, isUpdated: rank > 0)
     return isInPlace
       ? WorkingMemory()
       : PanelProduct.workingMemory(

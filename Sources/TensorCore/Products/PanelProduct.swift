@@ -188,11 +188,16 @@ struct PanelProduct {
     return MatrixPointer(copied.pointer, stride: copyStride)
   }
 
-  /// The right factor where few rows read it: from where it lies.
+  /// The right factor where it is read from where it lies.
   private var inPlace: UnsafePointer<Float>? {
-    guard case .full(let values) = right.values, right.columnStride == 1, rows < 64,
-      update == nil
+    guard case .full(let values) = right.values,
+      Self.readsInPlace(rows: rows, isTransposed: right.columnStride != 1, isUpdated: update != nil)
     else { return nil }
     return values
+  }
+
+  /// Whether so few rows read a right factor of single precision that it is not copied.
+  static func readsInPlace(rows: Int, isTransposed: Bool, isUpdated: Bool) -> Bool {
+    rows < 64 && !isTransposed && !isUpdated
   }
 }

@@ -79,15 +79,26 @@ enum DoctorCommand: Command {
 extension Doctor {
   /// A table: a row a stage.
   var lines: [String] {
-    guard !forecasts.isEmpty else { return [] }
-    let rows =
-      [("stage", "memory", "disk", "time")]
-      + forecasts.map {
+    guard !forecasts.isEmpty || !notEstimated.isEmpty else { return [] }
+    var rows = [("stage", "memory", "disk", "time")]
+    for stage in pipeline.stages.map(\.name) {
+      if let forecast = forecasts.first(where: { $0.stage == stage }) {
+        rows.append(
+          (
+            stage, ByteCount.text(forecast.memory.byteCount),
+            ByteCount.text(forecast.diskByteCount), forecast.seconds.map(Spelled.about) ?? "?"
+          ))
+      } else if notEstimated.contains(stage) {
+        rows.append((stage, "not estimated", "", ""))
+      }
+    }
+    if !forecasts.isEmpty {
+      rows.append(
         (
-          $0.stage, ByteCount.text($0.memory.byteCount), ByteCount.text($0.diskByteCount),
-          $0.seconds.map(Spelled.about) ?? "?"
-        )
-      } + [("together", "", ByteCount.text(diskByteCount), seconds.map(Spelled.about) ?? "?")]
+          notEstimated.isEmpty ? "together" : "subtotal", "", ByteCount.text(diskByteCount),
+          seconds.map(Spelled.about) ?? "?"
+        ))
+    }
     func padded(_ text: String, _ width: Int) -> String {
       text + String(repeating: " ", count: max(0, width - text.count))
     }
@@ -130,6 +141,7 @@ extension Doctor {
             "seconds": forecast.seconds.map { .number($0) } ?? .null,
           ]
         }),
+      "not_estimated": .array(notEstimated.map { .string($0) }),
     ]
   }
 }

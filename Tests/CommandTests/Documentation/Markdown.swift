@@ -11,6 +11,8 @@ struct Markdown {
   private(set) var codeSpans: [String] = []
   /// Targets of links and images.
   private(set) var links: [String] = []
+  /// The cells of the lines of tables, headings and rules included.
+  private(set) var tableRows: [[String]] = []
   /// What `#anchor` may name.
   private(set) var anchors: Set<String> = []
 
@@ -47,6 +49,7 @@ struct Markdown {
         isAfterText = !line.allSatisfy(\.isWhitespace)
         prose += line + "\n"
         if line.hasPrefix("#") { addAnchor(of: line) }
+        if line.hasPrefix("|") { tableRows.append(line.split(separator: "|").map(String.init)) }
       }
     }
     endBlock(&blocks)

@@ -1,3 +1,4 @@
+import Autograd
 import Diffusion
 import Files
 import Foundation
@@ -27,6 +28,11 @@ private func floats(_ json: JSONReader) throws -> [Float] {
 private func difference(_ values: [Float], _ expected: [Float]) -> Float {
   guard values.count == expected.count else { return .infinity }
   return zip(values, expected).map { abs($0 - $1) / max(1, abs($1)) }.max() ?? 0
+}
+
+/// A batch of one latent.
+private func latent(_ values: [Float]) -> Tensor {
+  Tensor(values, shape: [1, 1, 1, values.count])
 }
 
 @Suite struct NoiseScheduleTests {
@@ -152,24 +158,23 @@ private func difference(_ values: [Float], _ expected: [Float]) -> Float {
   func stepwise() throws {
     let fixture = try Fixture()
     let scheduler = try DDIMScheduler(SchedulerConfig(fixture.json["spo_settings"]))
-    let output = fixture.outputs[0]
+    let (start, output, noise) = (
+      latent(fixture.start), latent(fixture.outputs[0]), latent(fixture.noise[0])
+    )
     for item in try fixture.json["spo"].elements() {
-      let step = try scheduler.step(
-        from: item.int("timestep"), stepCount: item.int("steps"), eta: Float(item.double("eta")),
-        finalStep: .timestepZero)
-      let predictedX0 = step.predictedX0(sample: fixture.start, output: output)
-      let mean = step.mean(sample: fixture.start, output: output)
-      let after = step.previousSample(sample: fixture.start, output: output, z: fixture.noise[0])
-      #expect(difference([step.sigma], [Float(try item.double("sigma"))]) < 1e-5)
-      #expect(difference(predictedX0, try floats(item["original"])) < 1e-5)
-      #expect(difference(after, try floats(item["after"])) < 1e-5)
+      let transition = try scheduler.transition(
+        from: [item.int("timestep")], stepCount: item.int("steps"), eta: Float(item.double("eta")))
+      let predictedX0 = transition.predictedX0(start, modelOutput: output)
+      let mean = transition.mean(start, modelOutput: output)
+      let after = transition.sample(mean: mean, noise: noise)
+      #expect(difference(transition.rows.map(\.sigma), [Float(try item.double("sigma"))]) < 1e-5)
+      #expect(difference(predictedX0.values, try floats(item["original"])) < 1e-5)
+      #expect(difference(after.values, try floats(item["after"])) < 1e-5)
       if let expected = try item.optional("log_prob")?.double() {
         #expect(
-          difference([try step.logProbability(of: after, mean: mean)], [Float(expected)]) < 1e-4)
+          difference(transition.logDensity(after, mean: mean).values, [Float(expected)]) < 1e-4)
       } else {
-        #expect(throws: SchedulerError.noDensity(timestep: step.timestep)) {
-          try step.logProbability(of: after, mean: mean)
-        }
+        #expect(transition.rows[0].sigma == 0, "a deterministic step has no density")
       }
     }
   }
