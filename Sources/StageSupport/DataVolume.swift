@@ -6,6 +6,8 @@ public struct DataVolume: Equatable, Sendable {
   /// Different ones.
   package var images = 0
   package var prompts = 0
+  /// The same where every row was looked at; nil: judged by some of them.
+  package var countedPrompts: Int?
   /// Of lists of prompts.
   package var listedPrompts = 0
   /// The comparisons that were looked at, where all are of an image with itself; otherwise 0.
@@ -22,6 +24,13 @@ public struct DataVolume: Equatable, Sendable {
   package init() {}
 
   package func rows(ofSplit split: String) -> Int { rowsBySplit[split] ?? 0 }
+
+  /// As many of a batch as there can be at once.
+  ///
+  /// - Parameter count: how many there are of all; 0: not known
+  package static func together(_ batch: Int, of count: Int) -> Int {
+    count > 0 ? min(batch, count) : batch
+  }
 
   /// Those of the split that is held out.
   package var heldOutRows: Int {

@@ -27,7 +27,10 @@ package struct RateCache {
 
   /// What the numbers hold for.
   private var machine: String {
-    "\(Machine.processor), \(Threads.count) threads, \(KernelBuild.instructionSets.joined(separator: " "))"
+    [
+      Machine.processor, Machine.processorRevision, "\(Threads.count) threads",
+      KernelBuild.instructionSets.joined(separator: " "),
+    ].joined(separator: ", ")
   }
 
   private var path: String? {

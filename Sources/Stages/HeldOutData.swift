@@ -13,10 +13,14 @@ struct HeldOutData {
 
   /// Checks the catalog as soon as it is complete, and before that the names of the files.
   ///
-  /// - Parameter work: what a run has to do; nothing is asked where none of it reads the catalog
+  /// - Parameters:
+  ///   - work: what a run has to do; nothing is asked where none of it reads the catalog
+  ///   - volume: what the sources seem to hold; nil: not known
   /// - Throws: `PipelineError.badSetting`, if the pipeline trains and its data has no training or no
   ///   held-out prompts; ``NothingLearned``, if it learns from comparisons of which none prefers an image
-  static func require(for work: [PlannedWork], of pipeline: Pipeline) throws {
+  static func require(
+    for work: [PlannedWork], of pipeline: Pipeline, _ volume: DataVolume? = nil
+  ) throws {
     let readers = work.filter { $0.stage.reads.contains(.catalog) }
     let stages = try pipeline.madeStages()
     let judges = stages.contains { $0 is TrainPreference }
@@ -31,12 +35,17 @@ struct HeldOutData {
         let sources = try? SourceFiles(settings)
       else { return }
       if compares { try SourceContents(sources, settings)?.requireComparisons() }
-      let (_, heldOut) = try divided(Set(sources.files.map(\.split)).sorted(), lost: LostSplits())
-      // One row is of one split, whatever splits the files have.
-      guard settings.limit == 1, heldOut == nil || settings.limitBy == .rows else { return }
+      let splits = Set(sources.files.map(\.split)).sorted()
+      let (_, heldOut) = try divided(splits, lost: LostSplits())
+      guard let limit = settings.limit else { return }
+      // The first rows may be of one split, whatever splits the files have.
+      let isDivided =
+        heldOut.map { settings.limitBy == .prompts || volume?.rows(ofSplit: $0) ?? 0 > 0 } ?? false
+      guard !isDivided, limit == 1 || volume?.countedPrompts == 1 else { return }
       throw PipelineError.badSetting(
         path: "ingest.limit",
-        reason: "is 1, and training needs at least two prompts, one of them held out; raise it")
+        reason: "is \(limit), \(limit == 1 ? "" : "which leaves one prompt, ")"
+          + "and training needs at least two prompts, one of them held out; raise it")
     }
     let catalog = try CatalogDatabase(
       path: "\(pipeline.workspacePath)/\(CatalogDatabase.fileName)", access: .readOnly)

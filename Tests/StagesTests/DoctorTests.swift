@@ -315,6 +315,7 @@ import Testing
         try FileManager.default.contentsOfDirectory(atPath: "\(folder)/spo").first)
       let path = "\(folder)/spo/\(name)"
       let text = try String(contentsOfFile: path, encoding: .utf8)
+      #expect(text.contains(Machine.processorRevision))
       let other = text.replacingOccurrences(of: "threads", with: "other threads")
       for damaged in [String(text.dropLast(20)), "[]", other] {
         try damaged.write(toFile: path, atomically: true, encoding: .utf8)
@@ -330,6 +331,52 @@ import Testing
     #expect(try memory("spo", large) > 2 * memory("spo"))
     #expect(
       try memory("spo", large + ["spo.gradient_checkpointing=true"]) < memory("spo", large))
+  }
+
+  @Test("a batch larger than what there is of its items takes no more than all of them")
+  func largeBatches() throws {
+    // Ten prompts with five comparisons each.
+    func pairs(_ count: Int) throws -> Int {
+      try memory("spo", ["spo.pair_batch=\(count)", "spo.micro_batch=\(count)"])
+    }
+    #expect(try pairs(4_096) == pairs(50) && pairs(8) < pairs(50))
+    let few = ["ingest.limit=3"]
+    #expect(try memory("encode", few + ["encode.batch=256"]) == memory("encode", few))
+    #expect(try memory("encode") < memory("encode", ["encode.batch=256"]))
+    func held(_ batch: Int) throws -> Int {
+      try memory(
+        "preference",
+        few + ["preference.batch=\(batch)", "preference.micro_batch=1", "preference.estimates=0"])
+    }
+    #expect(try held(1_024) == held(512))
+  }
+
+  @Test("a run is not refused for a batch that its data cannot fill")
+  func largeBatchAccepted() throws {
+    let overrides = Self.paths + ["encode.batch=256", "ingest.limit=3"]
+    #expect(try refusal(of: "encode", "quickstart", memory: 200 << 20, overrides: overrides) == nil)
+    let all = Self.paths + ["encode.batch=256"]
+    #expect(try refusal(of: "encode", "quickstart", memory: 200 << 20, overrides: all) != nil)
+  }
+
+  @Test("the limit of rows or prompts is the limit of what is estimated")
+  func limitedData() throws {
+    func encode(_ overrides: [String]) throws -> Doctor.Forecast {
+      let forecasts = try doctor(overrides: Self.paths + overrides).forecasts
+      return try #require(forecasts.first { $0.stage == "encode" })
+    }
+    let all = try encode([])
+    for by in ["rows", "prompts"] {
+      let part = try encode(["ingest.limit=100", "ingest.limit_by=\(by)"])
+      #expect(part.diskByteCount < all.diskByteCount / 2, "\(by)")
+      #expect(part.seconds ?? .infinity < all.seconds ?? 0, "\(by)")
+    }
+    // The first three rows are of one prompt.
+    #expect {
+      try doctor(overrides: Self.paths + ["ingest.limit=3"])
+    } throws: {
+      "\($0)".contains("ingest.limit: is 3, which leaves one prompt, and training needs")
+    }
   }
 
   @Test("what thrift with the preference model saves is counted")

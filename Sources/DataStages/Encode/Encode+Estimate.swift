@@ -23,25 +23,27 @@ extension Encode: Estimating {
     var plan = StagePlan(on: backend)
     let reduction = try AutoencoderConfiguration(model.configuration("vae")).reduction
     let side = layout.latentHeight * reduction
-    let (images, prompts) = (Double(scale.volume.images), Double(scale.volume.prompts))
-    let batch = Double(settings.batch)
+    let (images, prompts) = (scale.volume.images, scale.volume.prompts)
+    let together = DataVolume.together(settings.batch, of: images)
     do {
       let encoder = try plan.build {
         try LatentEncoder(model, size: side, hasLogVariance: layout.hasLogVariance)
       }
-      try plan.run(times: images / batch) {
-        try encoder.moments(of: Tensor(repeating: 0, shape: [settings.batch, side, side, 3]))
+      try plan.run(times: Double(images) / Double(together)) {
+        try encoder.moments(of: Tensor(repeating: 0, shape: [together, side, side, 3]))
       }
     }
     // The autoencoder is gone when the text encoders come.
     let encoder = try plan.build { try PromptEncoder(model) }
-    try plan.run(times: prompts / batch) {
-      try encoder([String](repeating: "", count: settings.batch))
+    // The empty prompt is always needed.
+    let texts = DataVolume.together(settings.batch, of: prompts == 0 ? 0 : prompts + 1)
+    try plan.run(times: Double(prompts + 1) / Double(texts)) {
+      try encoder([String](repeating: "", count: texts))
     }
     // As they were decoded, and one after another.
-    plan.add("images", bytes: 2 * 4 * settings.batch * 3 * side * side)
+    plan.add("images", bytes: 2 * 4 * together * 3 * side * side)
     plan.add("database pages", bytes: min(131_072 * 1_024, diskByteCount(scale)))
-    plan.add(seconds: images * scale.volume.secondsPerImage)
+    plan.add(seconds: Double(images) * scale.volume.secondsPerImage)
     return plan
   }
 

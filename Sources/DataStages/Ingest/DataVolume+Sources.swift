@@ -22,18 +22,21 @@ extension DataVolume {
     let options = try ReadingOptions(settings)
     var sample = SourceSample()
     var preferences = SignedPreferences()
+    var rowsLeft = settings.limitBy == .rows ? settings.limit : nil
     for source in try SourceFile.all(settings) {
       let file = try source.open(options)
       try file.requireColumns(also: settings.filteredFields)
       try preferences.add(file)
-      let count = file.blockRowCounts.reduce(0, +)
-      sourceByteCount += Folders.byteCount(of: source.path)
+      let all = file.blockRowCounts.reduce(0, +)
+      let count = min(all, rowsLeft ?? all)
+      rowsLeft = rowsLeft.map { $0 - count }
+      sourceByteCount += Folders.byteCount(of: source.path) / max(1, all) * count
       if file.isPromptList {
         listedPrompts += count
         prompts += count
         continue
       }
-      if sample.needsMore { try sample.read(file, settings) }
+      if count > 0, sample.needsMore { try sample.read(file, settings, rowLimit: count) }
       // Rankings are as many rows as they have pairs.
       let pairCount = Int((Double(count) * sample.pairsPerRow).rounded())
       rows += pairCount
@@ -46,17 +49,33 @@ extension DataVolume {
     try preferences.requireNone()
     secondsPerRow = sample.secondsPerRow
     secondsPerImage = sample.secondsPerImage
-    guard !Folders.exists(path) else {
+    if Folders.exists(path) {
       let counts = try CatalogDatabase(path: path, access: .readOnly).counts()
-      images = counts.images
-      prompts = counts.prompts
+      // It may be of more rows than the settings now name.
+      let named = min(1, Double(rows) / Double(max(1, counts.pairs)))
+      images = Int((Double(counts.images) * named).rounded())
+      prompts = max(listedPrompts, Int((Double(counts.prompts) * named).rounded()))
       // Filters may have left some out.
-      let share = Double(counts.pairs) / Double(max(1, rows))
+      let share = min(1, Double(counts.pairs) / Double(max(1, rows)))
       rowsBySplit = rowsBySplit.mapValues { Int((Double($0) * share).rounded()) }
-      return
+    } else {
+      images = Int((Double(rows) * sample.imagesPerRow / sample.pairsPerRow).rounded())
+      let compared = Int((Double(rows) * sample.promptsPerRow / sample.pairsPerRow).rounded())
+      if listedPrompts == 0, sample.pairs == rows { countedPrompts = compared }
+      prompts += compared
     }
-    images = Int(Double(rows) * sample.imagesPerRow / sample.pairsPerRow)
-    prompts += Int(Double(rows) * sample.promptsPerRow / sample.pairsPerRow)
+    if settings.limitBy == .prompts, let limit = settings.limit { limitPrompts(to: limit) }
+  }
+
+  /// Leaves so many of the prompts, with their share of the rows.
+  private mutating func limitPrompts(to limit: Int) {
+    guard prompts > limit else { return }
+    let share = Double(limit) / Double(prompts)
+    func part(_ count: Int) -> Int { Int((Double(count) * share).rounded()) }
+    (rows, images, listedPrompts) = (part(rows), part(images), part(listedPrompts))
+    rowsBySplit = rowsBySplit.mapValues(part)
+    prompts = limit
+    countedPrompts = countedPrompts.map { min($0, limit) }
   }
 }
 
@@ -115,13 +134,17 @@ private struct SourceSample {
 
   private static let tellingPairCount = 20
 
-  mutating func read(_ file: any RecordFile, _ settings: IngestSettings) throws {
+  /// - Parameter rowLimit: of the file
+  mutating func read(
+    _ file: any RecordFile, _ settings: IngestSettings, rowLimit: Int
+  ) throws {
     let clock = ContinuousClock()
     let start = clock.now
     let decodingBefore = decodingSeconds
     do {
       guard !file.blockRowCounts.isEmpty else { return }
       try file.forEachRow(inBlock: 0) { row, values in
+        guard row < rowLimit else { throw Enough() }
         let record: Record
         do {
           record = try Record(try values.get(), file, select: { _, _ in }, filter: { _ in })

@@ -15,17 +15,19 @@ extension Label: Estimating {
     let model = try plan.build {
       try ModelFolder(path: settings.scorer).preferenceModel().model
     }
-    let (batch, side) = (settings.batch, model.configuration.imageSize)
-    plan.run(times: Double(scale.volume.images) / Double(batch)) {
+    let (volume, side) = (scale.volume, model.configuration.imageSize)
+    let images = DataVolume.together(settings.batch, of: volume.images)
+    plan.run(times: Double(volume.images) / Double(images)) {
       Self.vectors(
-        ofImages: Tensor(repeating: 0, shape: [batch, side, side, 3]), model.pictures)
+        ofImages: Tensor(repeating: 0, shape: [images, side, side, 3]), model.pictures)
     }
+    let prompts = DataVolume.together(settings.batch, of: volume.prompts)
     let ids = [[Int]](
-      repeating: [Int](repeating: 0, count: model.configuration.text.tokens), count: batch)
-    try plan.run(times: Double(scale.volume.prompts) / Double(batch)) {
+      repeating: [Int](repeating: 0, count: model.configuration.text.tokens), count: prompts)
+    try plan.run(times: Double(volume.prompts) / Double(prompts)) {
       try Self.vectors(ofPrompts: ids, model)
     }
-    plan.add(seconds: Double(scale.volume.images) * scale.volume.secondsPerImage)
+    plan.add(seconds: Double(volume.images) * volume.secondsPerImage)
     return plan
   }
 

@@ -106,7 +106,8 @@ public struct Doctor {
     _ makePipeline: ([String]) throws -> Pipeline
   ) throws {
     let cache = rates.cache
-    var known = cache?.read() ?? OperationRates(assuming: 1e-11)
+    var known =
+      rates == .measuredAnew ? OperationRates() : cache?.read() ?? OperationRates(assuming: 1e-11)
     forecasts = try stages.map { stage in
       let plan = try stage.plan(scale, activations: pipeline.plannedActivations)
       return Forecast(
@@ -132,7 +133,7 @@ public struct Doctor {
     if let disk { problems.append(disk) }
     try GoneSources.require(for: work)
     notes += try GoneSources.notes(on: work)
-    try HeldOutData.require(for: work, of: pipeline)
+    try HeldOutData.require(for: work, of: pipeline, scale.volume)
     if work.contains(where: { $0.stage is Ingest }),
       HeldOutData.learnsFromComparisons(try pipeline.madeStages())
     {
@@ -149,11 +150,13 @@ public struct Doctor {
   public enum Rates: Sendable {
     /// This one, as measured; kept in the user's cache folder.
     case measured
+    /// The same, without those that are kept, in whose place the new ones are.
+    case measuredAnew
     /// 100 GFLOP/s and as many GB/s, whatever there is.
     case assumed
 
     fileprivate var cache: RateCache? {
-      self == .measured ? RateCache(folder: RateCache.userFolder) : nil
+      self == .assumed ? nil : RateCache(folder: RateCache.userFolder)
     }
   }
 

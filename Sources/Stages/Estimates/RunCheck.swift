@@ -29,21 +29,20 @@ public final class RunCheck {
   ///
   /// - Throws: `Doctor.Refusal`; what is wrong with a model or with the data
   public func require(_ work: [PlannedWork]) throws {
+    let pipeline = try makePipeline(overrides)
+    // What is missing or damaged is for the stages themselves to say.
+    let volume = try? volume(of: work, pipeline.estimatingStages())
     for item in work where passed.insert(type(of: item.stage).name).inserted {
       try (item.stage as? any ModelReading)?.checkModels(checked)
-      try requireMemory(item.stage)
+      try requireMemory(item.stage, volume ?? DataVolume())
     }
-    let pipeline = try makePipeline(overrides)
     try GoneSources.require(for: work)
-    try HeldOutData.require(for: work, of: pipeline)
+    try HeldOutData.require(for: work, of: pipeline, volume)
     try ReportedSplit.require(for: work, of: pipeline)
     try OraclePrompts.require(for: work, of: pipeline)
-    // What is missing or damaged is for the stages themselves to say.
     let limits = limits()
-    guard !work.isEmpty, limits.freeDisk != nil,
-      let stages = try? makePipeline(overrides).estimatingStages(),
-      let volume = try? volume(of: work, stages),
-      let scale = try? PipelineScale(stages, volume: volume),
+    guard !work.isEmpty, limits.freeDisk != nil, let volume,
+      let scale = try? PipelineScale(pipeline.estimatingStages(), volume: volume),
       let problem = try? Doctor.diskProblem(work, scale, overrides, limits, makePipeline)
     else { return }
     throw Doctor.Refusal(problem: problem)
@@ -55,14 +54,14 @@ public final class RunCheck {
   public func requirePart(_ work: [PlannedWork]) throws {
     for item in work {
       try (item.stage as? any ModelReading)?.checkModels(checked)
-      try requireMemory(item.stage)
+      try requireMemory(item.stage, DataVolume())
     }
   }
 
-  private func requireMemory(_ stage: any Stage) throws {
+  private func requireMemory(_ stage: any Stage, _ volume: DataVolume) throws {
     guard let stage = stage as? any Estimating,
       let scale = try? PipelineScale(
-        try makePipeline(overrides).estimatingStages(), volume: DataVolume()),
+        try makePipeline(overrides).estimatingStages(), volume: volume),
       let problem = try? Doctor.memoryProblem(stage, scale, overrides, limits(), makePipeline)
     else { return }
     throw Doctor.Refusal(problem: problem)

@@ -61,7 +61,12 @@ extension TrainPreference: Estimating {
     sum = GradientSum(state.parameters)
 
     let held = heldOutViews(scale)
-    let judged = Array(0..<max(1, min(settings.judgedAtOnce, settings.validationPairs)))
+    let heldOutPairs = max(scale.volume.heldOutRows, scale.volume.evaluatedRows)
+    let judged = Array(
+      0..<max(
+        1,
+        DataVolume.together(
+          min(settings.judgedAtOnce, settings.validationPairs), of: heldOutPairs)))
     let checkpoints = settings.steps / max(1, settings.checkpointEvery)
     let checked = checkpoints * selectedTimesteps * validationPairs(scale.volume.heldOutRows)
     try plan.run(times: Double(checked + held.evaluated) / Double(judged.count)) {
@@ -78,7 +83,9 @@ extension TrainPreference: Estimating {
     to plan: inout StagePlan
   ) throws {
     // A block is made some comparisons at a time; what was made of the others waits, twice when it is joined.
-    let block = ImageStore.blockSize
+    let volume = scale.volume
+    let block = DataVolume.together(
+      ImageStore.blockSize, of: max(volume.rows(ofSplit: "train"), volume.evaluatedRows))
     let pairs = Array(0..<min(block, 2 * max(1, settings.estimateBatch)))
     let others = plan.hold(4 * 4 * (block - pairs.count) * 3 * estimated.side * estimated.side)
     let made = estimatedPairs(scale)

@@ -90,7 +90,8 @@ extension TuneSPO: Estimating {
     }
     // What the other prompts of the batch gave is there, too, while all are learned from.
     let others = plan.hold(Int(Double(plan.usedBytes - before) * (groups - 1)))
-    let learned = max(1, min(settings.pairBatch, 2 * settings.microBatch))
+    let all = max(1, Int((Double(pairs.count) * groups).rounded(.up)))
+    let learned = max(1, min(settings.pairBatch, 2 * settings.microBatch, all))
     if !pairs.isEmpty {
       let kept = self.settings.keptShare * Double(pairs.count) * counts.batches * groups
       // From all steps: those of candidates that continue alone take more.

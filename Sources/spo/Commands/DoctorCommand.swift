@@ -15,6 +15,9 @@ enum DoctorCommand: Command {
         .value("set", "STAGE.KEY=VALUE", isRepeatable: true, "override a setting of the pipeline"),
         .value("workspace", "DIR", "estimate for this workspace"),
         .value("partitions", "N", "estimate each part, with stages divided into N"),
+        .flag(
+          "measure",
+          "measure this processor again, instead of using the rates kept in ~/.cache/spo"),
         .flag("device-check", "instead, compare every operation on the devices with the CPU"),
         .value("device", "NAME", "for --device-check: only this device, such as cuda:0"),
         ComputingDevice.precisionOption,
@@ -33,6 +36,9 @@ enum DoctorCommand: Command {
     if arguments.has("device-check") { return try DeviceCheckTable(arguments).run() }
     if arguments.has("partitions"), arguments.operands.isEmpty {
       throw arguments.error("--partitions needs a PIPELINE")
+    }
+    if arguments.has("measure"), arguments.operands.isEmpty {
+      throw arguments.error("--measure needs a PIPELINE")
     }
     for option in ["device", "device-precision"] where arguments.has(option) {
       throw arguments.error("--\(option) needs --device-check")
@@ -71,7 +77,8 @@ enum DoctorCommand: Command {
     try ComputingDevice.require(asGiven.device)
     return try Doctor(
       overrides: overrides, limits: .here(asGiven.workspacePath),
-      rates: .measured, partCount: try arguments.int("partitions", in: 1...Int.max),
+      rates: arguments.has("measure") ? .measuredAnew : .measured,
+      partCount: try arguments.int("partitions", in: 1...Int.max),
       makePipeline: pipeline)
   }
 }
