@@ -23,7 +23,7 @@ struct ProcessorTests {
 
   #if arch(x86_64)
   private func names(_ sets: UInt64) -> [String] {
-    (0..<Int32(spo_instruction_set_count.rawValue)).filter { sets >> UInt64($0) & 1 == 1 }
+    (0..<Int32(spo_instruction_set_count)).filter { sets >> UInt64($0) & 1 == 1 }
       .map { String(cString: spo_instruction_set_name($0)) }
   }
 
@@ -33,14 +33,14 @@ struct ProcessorTests {
     names(spo_instruction_sets_missing(wanted, words, state))
   }
 
-  private var wordCount: Int { Int(spo_processor_word_count.rawValue) }
+  private var wordCount: Int { Int(spo_processor_word_count) }
 
   @Test("each instruction set that the compiler may use has a bit of its own, which is checked")
   func instructionSets() {
     let all = [UInt32](repeating: .max, count: wordCount)
     #expect(missing(words: all).isEmpty)
     let none = missing(words: [UInt32](repeating: 0, count: wordCount))
-    #expect(none.count == Int(spo_instruction_set_count.rawValue))
+    #expect(none.count == Int(spo_instruction_set_count))
     #expect(Set(none).count == none.count)
     // Where one bit is missing, one set is, or none.
     var found: [String] = []
