@@ -26,6 +26,7 @@ import Testing
       ["export", "--model", "data/tiny-sd"],
       ["export", "--model", "data/tiny-sd", "--lora", "x", "--out", "x", "--to", "x"],
       ["tokenize", "--text", "x"], ["apply"], ["apply", "unte"], ["bench", "unte"],
+      ["bench", "--plan"], ["bench", "models", "--plan"],
       ["doctor", "a", "b"],
       ["help", "ru"],
     ])
