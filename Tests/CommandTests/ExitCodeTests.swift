@@ -27,6 +27,7 @@ import Testing
       ["export", "--model", "data/tiny-sd", "--lora", "x", "--out", "x", "--to", "x"],
       ["tokenize", "--text", "x"], ["apply"], ["apply", "unte"], ["bench", "unte"],
       ["sample", "--model", "data/tiny-sd", "--prompt", "x", "--device-precision", "f8"],
+      ["bench", "--plan"], ["bench", "models", "--plan"],
       ["doctor", "a", "b"],
       ["help", "ru"],
     ])

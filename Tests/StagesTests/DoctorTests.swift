@@ -340,8 +340,10 @@ import Testing
       try memory("spo", ["spo.pair_batch=\(count)", "spo.micro_batch=\(count)"])
     }
     #expect(try pairs(4_096) == pairs(50) && pairs(8) < pairs(50))
-    let few = ["ingest.limit=3"]
-    #expect(try memory("encode", few + ["encode.batch=256"]) == memory("encode", few))
+    let few = ["ingest.limit=40"]
+    #expect(
+      try memory("encode", few + ["encode.batch=256"])
+        == memory("encode", few + ["encode.batch=128"]))
     #expect(try memory("encode") < memory("encode", ["encode.batch=256"]))
     func held(_ batch: Int) throws -> Int {
       try memory(
@@ -353,10 +355,13 @@ import Testing
 
   @Test("a run is not refused for a batch that its data cannot fill")
   func largeBatchAccepted() throws {
-    let overrides = Self.paths + ["encode.batch=256", "ingest.limit=3"]
-    #expect(try refusal(of: "encode", "quickstart", memory: 200 << 20, overrides: overrides) == nil)
-    let all = Self.paths + ["encode.batch=256"]
-    #expect(try refusal(of: "encode", "quickstart", memory: 200 << 20, overrides: all) != nil)
+    let (few, all) = (["encode.batch=256", "ingest.limit=40"], ["encode.batch=256"])
+    let enough = try memory("encode", few)
+    func refusal(_ overrides: [String]) throws -> Doctor.Problem? {
+      try self.refusal(
+        of: "encode", "quickstart", memory: enough, overrides: Self.paths + overrides)
+    }
+    #expect(try refusal(few) == nil && refusal(all) != nil)
   }
 
   @Test("the limit of rows or prompts is the limit of what is estimated")

@@ -29,6 +29,12 @@ extension Encode: Estimating {
       let encoder = try plan.build {
         try LatentEncoder(model, size: side, hasLogVariance: layout.hasLogVariance)
       }
+      // Ids begin with 1, so the first block lacks one image, and its memory suits none of the others.
+      if together > 1, images == 0 || images >= settings.batch {
+        try plan.run(times: 0) {
+          try encoder.moments(of: Tensor(repeating: 0, shape: [together - 1, side, side, 3]))
+        }
+      }
       try plan.run(times: Double(images) / Double(together)) {
         try encoder.moments(of: Tensor(repeating: 0, shape: [together, side, side, 3]))
       }

@@ -110,6 +110,9 @@ enum Bench: Command {
     if arguments.has("save") {
       throw arguments.error("--save requires exactly one NAME, and --json")
     }
+    if arguments.has("plan") {
+      throw arguments.error("--plan requires exactly one NAME, and none that stands for several")
+    }
     let rows = try BenchPlan(arguments).run()
     guard arguments.has("json") else { return try Console.print(BenchTable(rows).text) }
     try Console.print(BenchTable(rows).json.text())
