@@ -209,7 +209,9 @@ let package = Package(
       ]),
     .testTarget(
       name: "CommandTests",
-      dependencies: ["spo", "HostResources", "Catalog", "Checkpoints", "Files", "TestSupport"]),
+      dependencies: [
+        "spo", "HostResources", "Catalog", "Checkpoints", "CProcessor", "Files", "TestSupport",
+      ]),
   ],
   swiftLanguageModes: [.v6]
 )

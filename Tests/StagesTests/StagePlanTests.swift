@@ -61,7 +61,7 @@ import Testing
   func planned(pipeline: String, stage: String) throws {
     let all = try stages(pipeline)
     var volume = DataVolume()
-    volume.rowsBySplit["validation"] = 2
+    volume.rowsBySplit = ["train": 4_096, "validation": 2]
     let scale = try PipelineScale(all, volume: volume)
     let found = try #require(all.first { type(of: $0).name == stage })
     let backend = PlanningBackend()
