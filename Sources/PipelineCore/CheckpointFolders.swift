@@ -84,6 +84,11 @@ public struct CheckpointFolders {
       throw error
     }
     try Folders.sync(folder)
+    try removeSuperseded()
+  }
+
+  /// Removes all but the newest, also where a process was killed before it did.
+  package func removeSuperseded() throws {
     for old in try steps().dropLast(keptCount) { try remove(step: old) }
     try removeLeftovers()
   }

@@ -59,6 +59,7 @@ package struct CheckpointIntervals {
 
   private func open(_ state: inout TrainingState) throws -> TrainingLog {
     let newest = try checkpoints.newest()
+    try checkpoints.removeSuperseded()
     if let newest {
       try state.read(from: newest.path)
       let (log, copy) = ("\(folder)/\(Self.logName)", "\(newest.path)/\(Self.logName)")
