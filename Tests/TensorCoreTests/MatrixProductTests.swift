@@ -21,6 +21,7 @@ struct MatrixProductTests {
     .init(rows: 0, columns: 8, inner: 4), .init(rows: 96, columns: 192, inner: 1040),
     .init(rows: 7, columns: 328, inner: 600), .init(rows: 1, columns: 56, inner: 9),
     .init(rows: 16, columns: 24, inner: 385), .init(rows: 100, columns: 312, inner: 771),
+    .init(rows: 521, columns: 136, inner: 401),
   ]
 
   @Test(

@@ -55,7 +55,7 @@ public func multiplyMatrices(
   guard rows > 0, columns > 0 else { return }
   let suitsPanels =
     scale == 1 && (keep == 0 || keep == 1)
-    && PanelProduct.suits(a, b, rows: rows, columns: columns, inner: inner)
+    && PanelProduct.suits(a, b, rows: rows, columns: columns, inner: inner, form)
   if let update = b.update,
     !suitsPanels
       || !LowRankUpdate.isCheaperMerged(rows: rows, columns: columns, inner: inner)

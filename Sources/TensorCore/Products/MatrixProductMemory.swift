@@ -44,6 +44,6 @@ extension RightFactor {
     return isInPlace
       ? WorkingMemory()
       : PanelProduct.workingMemory(
-        rows: rows, columns: columns, inner: inner, isLeftTransposed: leftStride != nil)
+        rows: rows, columns: columns, inner: inner, leftStride: leftStride)
   }
 }

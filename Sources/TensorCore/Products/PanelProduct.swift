@@ -27,37 +27,46 @@ struct PanelProduct {
   ///
   /// A tile of 12 rows reads from as many places at a time. Where these lie a multiple of 4 KB apart, as with 1,024
   /// columns, a cache of eight ways holds no more than eight of them. A copy takes the time of a tenth of a panel.
+  /// In a transposed factor each step lies in another line, and with long strides in another page.
   ///
-  /// - Parameter stride: of the left factor; nil if it is transposed
-  private static func copiesRows(_ form: TileForm, panels: Int, stride: Int?) -> Bool {
-    form == .wide && panels >= 4 && stride.map { $0 % 1_024 == 0 } ?? false
+  /// - Parameter transposedStride: nil unless the left factor is transposed
+  private static func copiesRows(
+    _ form: TileForm, panels: Int, stride: Int, transposedStride: Int?
+  ) -> Bool {
+    guard form == .wide else { return false }
+    return transposedStride.map { $0 > longestStride } ?? (panels >= 4 && stride % 1_024 == 0)
   }
+
+  /// The longest stride of a transposed left factor that is read where it lies.
+  private static let longestStride = 512
 
   /// Whether this is faster than OpenBLAS, which copies both factors.
   ///
-  /// It needs enough rows to make up for transposing the right factor, and no long strides in the
-  /// left.
+  /// It needs enough rows to make up for transposing the right factor. With long strides in the left one, and
+  /// registers of eight floats, OpenBLAS is as fast.
   static func suits(
-    _ left: MatrixPointer, _ right: RightFactor, rows: Int, columns: Int, inner: Int
+    _ left: MatrixPointer, _ right: RightFactor, rows: Int, columns: Int, inner: Int,
+    _ form: TileForm
   ) -> Bool {
     suits(
       rows: rows, columns: columns, inner: inner, isTransposed: right.isTransposed,
-      leftStride: left.isTransposed ? left.stride : nil)
+      leftStride: left.isTransposed ? left.stride : nil, form)
   }
 
   /// The same of factors that are not there yet.
   ///
   /// - Parameter leftStride: nil unless the left factor is transposed
   static func suits(
-    rows: Int, columns: Int, inner: Int, isTransposed: Bool, leftStride: Int?
+    rows: Int, columns: Int, inner: Int, isTransposed: Bool, leftStride: Int?,
+    _ form: TileForm = .native
   ) -> Bool {
     columns % 8 == 0 && inner > 0 && rows >= (isTransposed ? 16 : 6)
-      && leftStride ?? 0 <= 512
+      && (form == .wide || leftStride ?? 0 <= longestStride)
   }
 
   /// Copies of panels, for each thread.
   static func workingMemory(
-    rows: Int, columns: Int, inner: Int, isLeftTransposed: Bool, form: TileForm = .native
+    rows: Int, columns: Int, inner: Int, leftStride: Int?, form: TileForm = .native
   ) -> WorkingMemory {
     let steps = steps(inner: inner)
     let panelCount = form.panelCount(columns)
@@ -67,7 +76,7 @@ struct PanelProduct {
     return .ofThreads(
       shares.panels * shares.rows,
       [steps * min(columns, widest * form.columns + 8)]
-        + (copiesRows(form, panels: widest, stride: isLeftTransposed ? nil : inner)
+        + (copiesRows(form, panels: widest, stride: inner, transposedStride: leftStride)
           ? [rowsAtOnce(form) * copyStride(steps: steps)] : []))
   }
 
@@ -88,7 +97,7 @@ struct PanelProduct {
       panelCount, rows: rows, inner: right.rows, columns: right.columns, form, steps: steps)
     let copiesRows = Self.copiesRows(
       form, panels: (panelCount + shares.panels - 1) / shares.panels,
-      stride: left.isTransposed ? nil : left.stride)
+      stride: left.stride, transposedStride: left.isTransposed ? left.stride : nil)
     parallelItems(shares.panels * shares.rows) { item in
       let (share, part) = item.quotientAndRemainder(dividingBy: shares.rows)
       let first = units * part / shares.rows * form.rows
@@ -167,6 +176,12 @@ struct PanelProduct {
       return MatrixPointer(first, stride: left.stride, isTransposed: left.isTransposed)
     }
     let copyStride = Self.copyStride(steps: steps)
+    if left.isTransposed {
+      transposeMatrix(
+        first, stride: step, rows: inner.count, columns: rows.count, into: copied.pointer,
+        targetStride: copyStride)
+      return MatrixPointer(copied.pointer, stride: copyStride)
+    }
     for row in 0..<rows.count {
       (copied.pointer + row * copyStride).update(from: first + row * rowStride, count: inner.count)
     }
