@@ -32,8 +32,8 @@ public final class PlanningBackend: Backend {
   /// The most bytes that were in use or waited to be used again at once.
   public var heldPeakBytes: Int { memory.state.withLock { $0.heldPeakBytes } }
 
-  /// The same of the pool alone, which numbers of half precision are not in.
-  public var poolHeldPeakBytes: Int { memory.state.withLock { $0.blocks.heldPeakBytes } }
+  /// The same without numbers of half precision, which no pool holds: what tests compare with a pool.
+  package var poolHeldPeakBytes: Int { memory.state.withLock { $0.blocks.heldPeakBytes } }
 
   public func allocate(count: Int, format: NumberFormat) -> AnyObject {
     PlannedBlock(memory, count: count, format: format)

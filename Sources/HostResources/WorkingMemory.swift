@@ -1,8 +1,8 @@
-/// What a kernel takes from the pool while it runs, by which its memory is planned.
+/// The memory that a kernel takes from the pool while it runs, from which plans are made.
 public struct WorkingMemory {
   /// The numbers of blocks that are held from beginning to end.
   public var held: [Int]
-  /// What is taken meanwhile, one after the other.
+  /// Further memory taken meanwhile, one after the other.
   public var then: [WorkingMemory]
 
   package init(_ held: [Int] = [], then: [WorkingMemory] = []) {

@@ -256,7 +256,7 @@ package final class Ingest: DivisibleStage {
     catalogConnection = nil
   }
 
-  /// What is said where the lists of `drop` name nothing that there is.
+  /// The message where the lists of `drop` match nothing.
   static let nothingDropped =
     "ingest.drop drops nothing: no source has any of the rows or images that it lists"
 

@@ -1,6 +1,6 @@
 import HostResources
 
-/// For each place of a resized axis, the four places of the original that it blends.
+/// For each position of a resized axis, the four positions of the original that it blends.
 ///
 /// Cubic convolution with a = -0.75, half-pixel centres, no antialiasing, edges repeated: what
 /// PyTorch's `interpolate(mode: "bicubic", align_corners: false)` does.
@@ -41,12 +41,12 @@ public func resample(
   _ input: UnsafePointer<Float>, length: Int, into output: UnsafeMutablePointer<Float>,
   rows: Int, width: Int, _ taps: CubicTaps
 ) {
-  let places = taps.sources.count / 4
-  parallelRanges(rows * places, grain: max(1, elementGrain / (4 * width))) { range in
+  let positions = taps.sources.count / 4
+  parallelRanges(rows * positions, grain: max(1, elementGrain / (4 * width))) { range in
     for index in range {
-      let source = input + index / places * length * width
+      let source = input + index / positions * length * width
       let target = output + index * width
-      let tap = index % places * 4
+      let tap = index % positions * 4
       target.update(repeating: 0, count: width)
       for offset in tap..<tap + 4 {
         let values = source + taps.sources[offset] * width
@@ -62,12 +62,12 @@ public func resampleGradient(
   _ outputGradient: UnsafePointer<Float>, length: Int,
   into inputGradient: UnsafeMutablePointer<Float>, rows: Int, width: Int, _ taps: CubicTaps
 ) {
-  let places = taps.sources.count / 4
+  let positions = taps.sources.count / 4
   inputGradient.update(repeating: 0, count: rows * length * width)
-  parallelRanges(rows, grain: max(1, elementGrain / (4 * places * width))) { range in
+  parallelRanges(rows, grain: max(1, elementGrain / (4 * positions * width))) { range in
     for row in range {
-      for tap in 0..<places * 4 {
-        let gradient = outputGradient + (row * places + tap / 4) * width
+      for tap in 0..<positions * 4 {
+        let gradient = outputGradient + (row * positions + tap / 4) * width
         let target = inputGradient + (row * length + taps.sources[tap]) * width
         let weight = taps.weights[tap]
         for column in 0..<width { target[column] += weight * gradient[column] }

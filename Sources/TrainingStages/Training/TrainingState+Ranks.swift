@@ -31,9 +31,9 @@ extension TrainingState {
   mutating func share() throws {
     try shareWeights()
     try shareAverage()
-    let waiting = try ranks.broadcast(carried?.batches ?? 0)
+    let carriedBatches = try ranks.broadcast(carried?.batches ?? 0)
     if !ranks.isFirst {
-      carried = waiting > 0 ? GradientSum(parameters, batches: waiting) : nil
+      carried = carriedBatches > 0 ? GradientSum(parameters, batches: carriedBatches) : nil
     }
   }
 
