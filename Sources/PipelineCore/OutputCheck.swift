@@ -117,7 +117,7 @@ extension StageResult {
   /// - Parameter path: where a file lies now
   init(
     _ run: StageRun, files paths: [String], of stage: any Stage, _ digests: FileDigests,
-    path: (String) -> String
+    knowing summary: WorkSummary = WorkSummary(), path: (String) -> String
   ) throws {
     self.init(run: run)
     let artifacts = stage.writes
@@ -130,7 +130,8 @@ extension StageResult {
     }
     for (artifact, paths) in artifacts {
       self.artifacts[artifact.name] =
-        try stage.contentDigest(of: artifact) ?? digest(ofFilesAt: paths)
+        try summary.contentDigests[artifact] ?? stage.contentDigest(of: artifact)
+        ?? digest(ofFilesAt: paths)
     }
   }
 

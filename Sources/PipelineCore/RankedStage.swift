@@ -24,17 +24,19 @@ extension StageContext {
   /// One process alone ends where the stage asks.
   ///
   /// - Parameters:
-  ///   - save: makes what is done so far durable
+  ///   - save: makes what is done so far durable, with what `body` has returned
   ///   - body: this rank's part
-  public func lead(_ step: Int, save: () throws -> Void, body: () throws -> Void) throws {
+  public func lead<Result>(
+    _ step: Int, save: (Result) throws -> Void, body: () throws -> Result
+  ) throws -> Result {
     guard !ranks.isAlone else {
       try checkInterruption()
       return try body()
     }
     _ = try ranks.broadcast(step)
-    try body()
-    guard let interruption = try agreedInterruption() else { return }
-    try save()
+    let result = try body()
+    guard let interruption = try agreedInterruption() else { return result }
+    try save(result)
     throw interruption
   }
 

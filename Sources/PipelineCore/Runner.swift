@@ -116,8 +116,8 @@ public struct Runner {
     }
   }
 
-  private func work(_ configured: ConfiguredStage, _ digests: FileDigests) -> StageWork {
-    StageWork(
+  private func work(_ configured: ConfiguredStage, _ digests: FileDigests) -> StageExecution {
+    StageExecution(
       configured, in: workspace, digests, device: device, ranks: ranks,
       mayChangeDevice: pipeline.mayChangeDevice, observe)
   }

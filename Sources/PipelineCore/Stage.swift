@@ -2,21 +2,23 @@ public import Files
 
 /// One restartable step of a pipeline.
 ///
-/// A stage answers three questions: what is left, what is the result for one item, and how a result
-/// is recorded. Order, resuming, progress, staleness, timing and locking belong to ``Runner``, once,
-/// for all. A training stage fits too: an item is the stretch to its next checkpoint.
+/// A stage says what its result depends on, what is left of it and, as a ``StageWork``, what the result for
+/// one item is and how it is recorded. Order, resuming, progress, staleness, timing and locking belong to
+/// ``Runner``, once, for all. A training stage fits too: an item is the stretch to its next checkpoint.
+///
+///     stage.workPlan() -> WorkPlan: items, their units
+///     plan.begin() -> StageWork: process, commit or reject each item, finish
 ///
 /// A stage says which places of the workspace are its own and writes where `StageContext.output` says.
 /// That is not where the finished result lies, which stays until ``Runner`` puts the new one in its
 /// place: a stage removes nothing.
 ///
 /// A stage is made often (`spo status` makes one to ask for its inputs), so making it must be cheap:
-/// models are loaded in `prepare`.
+/// models are loaded by its work.
 public protocol Stage {
   /// What a pipeline file can set: every property has a default and a doc comment.
   associatedtype Settings: StageSettings
-  associatedtype Item
-  associatedtype Output
+  associatedtype Work: StageWork
 
   /// The verb on the command line, the key in the pipeline file and the label in the log.
   static var name: String { get }
@@ -62,7 +64,7 @@ public protocol Stage {
   var writes: [Artifact: [String]] { get }
 
   /// The digest of what an artifact means, where its bytes may differ though it means the same; nil:
-  /// the digest of its files' bytes. Called after `finish`, and for a finished result.
+  /// the digest of its files' bytes. Asked of a result whose work is finished.
   ///
   /// - Throws: what is wrong with the files, if they are damaged
   func contentDigest(of artifact: Artifact) throws -> String?
@@ -88,39 +90,8 @@ public protocol Stage {
   /// Whether lost files of a finished result can be made again from what else is there.
   func remakesFilesAtOnce() throws -> Bool
 
-  /// Items not yet done, in a stable order. Asked again after a crash, it returns what is left.
-  func pendingItems() throws -> [Item]
-
-  /// Makes ready to commit and finish. Called once, after `pendingItems`, and only in a run that has
-  /// something to do.
-  func beginCommits() throws
-
-  /// Makes ready to process: loads models, opens files. Called once, after `pendingItems`, and only in a
-  /// run that has something to do; in one of a stage that parts can be made of, only if there is something
-  /// to process.
-  func prepare() throws
-
-  /// Units that are done already, to which those of the pending items are added.
-  func finishedUnitCount() throws -> Int
-
-  /// How many units an item counts for.
-  func unitCount(of item: Item) -> Int
-
-  /// Computes the result of one item. A thrown ``Rejection`` loses this item only.
-  func process(_ item: Item) throws -> Output
-
-  /// Records one result, all or nothing.
-  func commit(_ output: Output, of item: Item) throws
-
-  /// Records that an item was rejected, so that it is pending no more.
-  func reject(_ item: Item, because rejection: Rejection) throws
-
-  /// Writes what belongs to the whole stage, when no item is left, and closes what must not be open
-  /// when it is moved. Must be repeatable.
-  func finish() throws
-
-  /// What was rejected so far, by code, as the stage has recorded it.
-  func rejectionCounts() throws -> [String: Int]
+  /// Finds out what is left to do.
+  func workPlan() throws -> WorkPlan<Work>
 
   /// Lines for the end of a run, also of one that found nothing to do: figures, paths of outputs.
   func results() throws -> [String]
@@ -181,13 +152,6 @@ extension Stage {
   public func earlierSettings() throws -> [String: JSON] { [:] }
   public func takeOverEarlierResult() throws {}
   public func remakesFilesAtOnce() throws -> Bool { true }
-  public func beginCommits() throws {}
-  public func prepare() throws {}
-  public func finishedUnitCount() throws -> Int { 0 }
-  public func unitCount(of item: Item) -> Int { 1 }
-  public func reject(_ item: Item, because rejection: Rejection) throws { throw rejection }
-  public func finish() throws {}
-  public func rejectionCounts() throws -> [String: Int] { [:] }
   public func results() throws -> [String] { [] }
   public func findings() throws -> [String] { [] }
   public func spareFindings() throws -> [String] { [] }

@@ -12,6 +12,8 @@ public struct StageContext {
   let isBuilding: Bool
   /// Whether this process makes one part, and may change nothing that others read.
   public internal(set) var isPart = false
+  /// Whether parts have made some of what is to be done.
+  public internal(set) var hasParts = false
   /// Where parts put files that are too large to be copied; nil: the stage is asked, not run.
   public internal(set) var partFolder: String?
   /// Where databases are while a merge builds them elsewhere.

@@ -1,351 +1,93 @@
-import Files
-import Ranks
+/// What is left of a stage, found out before anything is done.
+public struct WorkPlan<Work: StageWork> {
+  /// Items not yet done, in a stable order: after a crash, those that are left.
+  public let items: [Work.Item]
+  /// Units that are done already, to which those of the items are added.
+  let finishedUnitCount: Int
+  let unitCount: (Work.Item) -> Int
+  /// How parts divide the items and hand on what they make; nil: they cannot.
+  let division: (any Division<Work.Item, Work.Output>)?
+  /// Makes ready to work.
+  let begin: () throws -> Work
 
-/// One stage at work: makes a result, puts it in its place and keeps the record.
-struct StageWork {
-  let configured: ConfiguredStage
-  let workspace: Workspace
-  private let ownPaths: StagePaths
-  let digests: FileDigests
-  private let device: RunDevice
-  private let ranks: Communicator
-  private let mayChangeDevice: Bool
-  let observe: (RunEvent) -> Void
-  var name: String { configured.name }
-  var attempts: Attempts { Attempts(at: configured, in: workspace, ownPaths) }
-
-  /// - Parameter device: what computes, for the record
-  init(
-    _ configured: ConfiguredStage, in workspace: Workspace, _ digests: FileDigests,
-    device: RunDevice, ranks: Communicator, mayChangeDevice: Bool,
-    _ observe: @escaping (RunEvent) -> Void
+  /// - Parameters:
+  ///   - unitCount: how many units an item counts for; one if not given
+  ///   - begin: makes ready to process, commit and finish, in a run that has something to do; a part, which only
+  ///     processes, writes nothing
+  public init(
+    _ items: [Work.Item], finishedUnitCount: Int = 0,
+    unitCount: @escaping (Work.Item) -> Int = { _ in 1 },
+    division: (any Division<Work.Item, Work.Output>)? = nil, begin: @escaping () throws -> Work
   ) {
-    self.configured = configured
-    self.workspace = workspace
-    self.digests = digests
-    self.device = device
-    self.ranks = ranks
-    self.mayChangeDevice = mayChangeDevice
-    self.observe = observe
-    var ownPaths = configured.ownPaths(in: workspace)
-    let name = configured.name
-    ownPaths.onKeeping = { path, kept in
-      observe(
-        .kept(stage: name, text: "\(path) was changed since it was written; it is kept as \(kept)"))
-    }
-    self.ownPaths = ownPaths
+    self.items = items
+    self.finishedUnitCount = finishedUnitCount
+    self.unitCount = unitCount
+    self.division = division
+    self.begin = begin
   }
 
-  private func save(_ record: StageRecord) throws {
-    try record.save(to: workspace.recordPath(name))
-  }
-
-  /// Takes up what an earlier run left, however it ended.
-  func settle(_ record: StageRecord) throws {
-    try ownPaths.removeLeftovers(
-      of: [record.result, record.next].flatMap { $0?.files.keys.sorted() ?? [] }
-        + configured.type.spare + configured.type.secondary + configured.type.scratch,
-      in: configured.type.scratch)
-    // Copies on their way from a scratch folder.
-    for database in (configured.type as? any DivisibleStage.Type)?.databases ?? [] {
-      try Folders.removeLeftovers(of: workspace.path(database))
-    }
-    guard record.phase == .replacing, let next = record.next else { return }
-    try ownPaths.replace(record.result, with: next, digests)
-    try save(StageRecord(phase: .done, run: next.run, result: next))
-  }
-
-  /// Leaves a finished result as it is; returns the digests of its artifacts.
-  func keep(_ step: Planner.Step) throws -> [String: String] {
-    guard var record = step.record, let result = record.result else { return [:] }
-    // What was being made with other settings is wanted no more.
-    let isAbandoned = record.phase == .building
-    if isAbandoned { try attempts.setAside(record) }
-    let settings = step.basis.settings
-    if isAbandoned || result.run.basis.settings != settings {
-      record = StageRecord(phase: .done, run: result.run, result: result)
-      // Settings without effect, such as where the inputs lie, are those that hold now.
-      record.run.basis.settings = settings
-      record.result?.run.basis.settings = settings
-      try save(record)
-    }
-    return result.artifacts
-  }
-
-  /// Runs the stage; returns the digests of its artifacts.
-  ///
-  /// - Parameter merge: takes outputs from parts alone
-  func callAsFunction(_ step: Planner.Step, _ merge: Runner.Merge?) throws -> [String: String] {
-    let parts = try parts(of: step)
-    try requireParts(step, parts, isMerge: merge != nil)
-    var (record, resumes) = try begin(step)
-    if configured.type.usesDevice {
-      let begun = record.run.devices.last ?? parts?.files.first?.device
-      try note(parts, merge == nil ? [try turn(to: begun)] : [], in: &record.run)
-      try save(record)
-    }
-    observe(.started(stage: name, reasons: step.reasons, resumed: resumes))
-    try make(&record, step, parts, merge)
-    observe(
-      .finished(
-        stage: name, units: record.run.unitsTotal, unit: configured.unit,
-        rejections: record.run.rejections, seconds: record.run.seconds,
-        peakMemory: record.run.peakMemory))
-    return record.result?.artifacts ?? [:]
-  }
-
-  /// What parts have made of the stage; nil where none can be.
-  func parts(of step: Planner.Step) throws -> PartIndex? {
-    guard configured.type is any DivisibleStage.Type, !step.isForced else { return nil }
-    let index = try PartIndex(
-      folder: workspace.partsPath(name), basis: try step.basis.forParts(of: step.stage))
-    if let other = index.others.first {
-      observe(
-        .said(
-          stage: name,
-          text: (index.others.count == 1
-            ? "a part file is ignored: it was made with different settings or inputs: "
-            : "\(index.others.count) part files are ignored: they were made with different settings or "
-              + "inputs, such as ") + "\(other.path) (\(other.changes[0]))"))
-    }
-    return index
-  }
-
-  private func turn(to begun: String?) throws -> String {
-    try device.turn(to: begun, mayChange: mayChangeDevice)
-  }
-
-  /// Notes what has computed the parts and what will compute the rest.
-  private func note(_ parts: PartIndex?, _ own: [String], in run: inout StageRun) throws {
-    let devices = Set(parts?.files.map(\.device) ?? []).sorted() + own
-    for device in devices {
-      if let last = run.devices.last, last != device, !mayChangeDevice {
-        throw PipelineError.otherDevice(stage: name, begun: last, now: device)
-      }
-      run.note(device)
-    }
-  }
-
-  /// Notes what is about to happen before it does.
-  private func begin(_ step: Planner.Step) throws -> (record: StageRecord, resumes: Bool) {
-    if case .repair(let lost) = step.work, var record = step.record, let result = record.result {
-      // In this order: what is being made is known as the stage's only as long as the record says so.
-      if record.phase == .building { try ownPaths.discardBuilding() }
-      try keepAside(lost)
-      if record.phase != .repairing {
-        // Only now: files that belong to no artifact grow while others are made again.
-        for (path, file) in result.files where !file.isRead {
-          try ownPaths.keepForeign(path, file, digests)
-        }
-        record.phase = .repairing
-        record.foreign = try ownPaths.finalFiles().filter { result.files[$0] == nil }
-      }
-      record.run = result.run
-      try save(record)
-      return (record, true)
-    }
-    if step.work == .build(resumes: true), let record = step.record {
-      try attempts.takeUp(step.basis)
-      return (record, true)
-    }
-    // In this order: until the record says otherwise, what is there belongs to an earlier making.
-    if let earlier = step.record, earlier.phase == .building,
-      !step.basis.changes(since: earlier.run.basis).isEmpty
-    {
-      try attempts.setAside(earlier)
-    }
-    let kept = step.isForced ? nil : try attempts.run(of: step.basis)
-    let record = StageRecord(
-      phase: .building, run: kept ?? StageRun(basis: step.basis), result: step.record?.result,
-      isForced: step.isForced)
-    try save(record)
-    try ownPaths.discardBuilding()
-    if kept != nil { try attempts.takeUp(step.basis) }
-    return (record, kept != nil)
-  }
-
-  /// Makes a result and puts it in its place.
-  private func make(
-    _ record: inout StageRecord, _ step: Planner.Step, _ parts: PartIndex?, _ merge: Runner.Merge?
-  ) throws {
-    let isBuilding = record.phase == .building
-    var context = StageContext(
-      configured, in: workspace, digests, isBuilding: isBuilding, observe: observe)
-    context.isForced = step.isForced || record.isForced
-    context.ranks = ranks
-    let partFiles = workspace.partFilesPath(name, try step.basis.forParts(of: step.stage))
-    context.partFolder = partFiles
-    context.scratch = try scratch(merge, context)
-    let stage = try configured.make(context)
-    try ownPaths.makeFolders(isBuilding: isBuilding)
-    try context.call(configured, on: record.run.devices.last)
-    do {
-      try work(stage, &record, context, parts, isMerge: merge != nil)
-    } catch let interruption as Interruption {
-      try context.dismiss()
-      throw interruption
-    }
-    try (stage as? any DivisibleStage)?.closeDatabases()
-    try context.scratch?.moveIntoPlace()
-    for folder in configured.type.scratch {
-      try ownPaths.discard(folder, at: context.output(folder))
-    }
-    let files =
-      isBuilding
-      ? try ownPaths.builtFiles().filter(ownPaths.owns)
-      : try ownPaths.finalFiles().filter { !record.foreign.contains($0) && ownPaths.owns($0) }
-    let result = try StageResult(record.run, files: files, of: stage, digests) {
-      isBuilding ? ownPaths.building($0) : ownPaths.final($0)
-    }
-    if isBuilding { try replace(record, with: result, step.stage) }
-    record = StageRecord(phase: .done, run: result.run, result: result)
-    try save(record)
-    try parts?.remove(partFiles)
-  }
-
-  /// Databases elsewhere, if a merge is to build them there.
-  private func scratch(
-    _ merge: Runner.Merge?, _ context: StageContext
-  ) throws -> ScratchDatabases? {
-    guard let folder = merge?.scratch, let type = configured.type as? any DivisibleStage.Type
-    else { return nil }
-    return try ScratchDatabases(in: folder, for: type.databases.map(context.database))
-  }
-
-  /// Moves away what was put in the place of files of a finished result.
-  private func keepAside(_ lost: [LostFile]) throws {
-    // A folder came while the stage worked: the file cannot take its place, which is said then.
-    for file in lost where file.damage != nil && !Folders.isFolder(file.path) {
-      // What a link leads to stays where it is.
-      guard Folders.byteCount(of: file.path) > 0, !Folders.isLink(file.path) else {
-        try ownPaths.remove(file.relative)
-        continue
-      }
-      try ownPaths.keepAside(file.relative)
-    }
-  }
-
-  /// Puts a complete result where it belongs.
-  ///
-  /// The record says so first, for another run to continue with.
-  ///
-  /// - Parameter finished: the stage as it is asked about its finished result
-  private func replace(
-    _ record: StageRecord, with next: StageResult, _ finished: any Stage
-  ) throws {
-    if record.result?.isUnlisted != true {
-      let own = record.result?.files ?? [:]
-      for path in next.files.keys.sorted() where own[path] == nil {
-        guard !Folders.isThere(ownPaths.final(path)) else {
-          throw WorkspaceError.occupied(path: ownPaths.final(path), stage: name)
-        }
-      }
-    }
-    var record = record
-    if let earlier = record.result {
-      let check = OutputCheck(ownPaths: ownPaths, digests: digests)
-      let (lost, current) = try check(earlier, of: finished)
-      try keepAside(lost)
-      // Databases, whose bytes may change without their content.
-      record.result = current
-    }
-    record.phase = .replacing
-    record.next = next
-    try save(record)
-    try ownPaths.replace(record.result, with: next, digests)
-    for (path, file) in next.files {
-      if let digest = file.sha256 { try digests.assign(digest, toFile: ownPaths.final(path)) }
-    }
+  func unitCount(of items: some Sequence<Work.Item>) -> Int {
+    items.reduce(0) { $0 + unitCount($1) }
   }
 }
 
-// MARK: - Items
+/// A stage at work: it has what it needs to process items, and owns what changes on the way.
+public protocol StageWork<Item, Output>: AnyObject {
+  associatedtype Item
+  associatedtype Output
+
+  /// Computes the result of one item. A thrown ``Rejection`` loses this item only.
+  func process(_ item: Item) throws -> Output
+
+  /// Records one result, all or nothing.
+  func commit(_ output: Output, of item: Item) throws
+
+  /// Records that an item was rejected, so that it is left no more.
+  func reject(_ item: Item, because rejection: Rejection) throws
+
+  /// Runs `body`, which commits, so that it costs less than its commits one by one.
+  func together(_ body: () throws -> Void) throws
+
+  /// Writes what belongs to the whole stage, when no item is left, and closes what must not be open when it is
+  /// moved. Must be repeatable, by another work.
+  func finish() throws -> WorkSummary
+}
 
 extension StageWork {
-  /// Processes what is left, or takes it from parts, and finishes the stage.
-  private func work<S: Stage>(
-    _ stage: S, _ record: inout StageRecord, _ context: StageContext, _ parts: PartIndex?,
-    isMerge: Bool
-  ) throws {
-    let progress = context.progress
-    let secondsBefore = ranks.seconds
-    let before = record.run
-    // Intermediate files of a stage that is done, or nearly, are gone, but their units belong to the result.
-    let unitsGone = before.unitsTotal
-    let memory = PeakMemory()
-    func update() {
-      record.run.peakMemory = max(before.peakMemory, memory.byteCount)
-      record.run.unitsTotal = max(progress.total, unitsGone)
-      record.run.unitsDone = record.run.unitsTotal - (progress.total - progress.recordedUnits)
-      record.run.seconds = before.seconds + progress.seconds
-    }
-    do {
-      let items = try stage.pendingItems()
-      let outputs = parts.flatMap { Self.outputs(of: stage, $0) }
-      if isMerge { try outputs?.requireAll(items, of: name) }
-      progress.begin(
-        unitsBefore: try stage.finishedUnitCount(),
-        unitsToDo: items.reduce(0) { $0 + stage.unitCount(of: $1) })
-      try stage.beginCommits()
-      // How much there is to do is known from now on, also to those who look on.
-      update()
-      try save(record)
-      var isPrepared = false
-      if outputs == nil || outputs?.index.isEmpty == true {
-        try stage.prepare()
-        isPrepared = true
-      }
-      var lastSave = ContinuousClock.now
-      var rest = items[...]
-      while let item = rest.first {
-        if let interruption = Interruption.pending { throw interruption }
-        let taken = try outputs.map { try take(rest, from: $0, stage, progress) } ?? 0
-        if taken == 0 {
-          if !isPrepared {
-            // A merge, too, computes what parts leave to it.
-            if configured.type.usesDevice {
-              try note(nil, [try turn(to: record.run.devices.last)], in: &record.run)
-            }
-            try stage.prepare()
-            isPrepared = true
-          }
-          try handle(item, stage)
-          progress.finishItem(units: stage.unitCount(of: item))
-        }
-        rest = rest.dropFirst(max(1, taken))
-        guard ContinuousClock.now - lastSave > .seconds(2) else { continue }
-        update()
-        try save(record)
-        lastSave = .now
-      }
-      if let interruption = Interruption.pending { throw interruption }
-      if ranks.isBusy {
-        progress.say(
-          "exchanges with \(ranks.count - 1) other rank\(ranks.count == 2 ? "" : "s"), including waits, "
-            + "took \(rounded(ranks.seconds - secondsBefore)) s of "
-            + "\(rounded(progress.seconds)) s")
-      }
-      try context.dismiss()
-      try stage.finish()
-      update()
-      record.run.rejections = try stage.rejectionCounts()
-    } catch {
-      // What stopped the work matters more than whether its progress could be noted.
-      update()
-      try? save(record)
-      throw error
-    }
+  public func reject(_ item: Item, because rejection: Rejection) throws { throw rejection }
+  public func together(_ body: () throws -> Void) throws { try body() }
+  public func finish() throws -> WorkSummary { WorkSummary() }
+}
+
+/// What is known of a result when the work is finished.
+public struct WorkSummary {
+  /// How many items, or parts of them, were rejected in all runs, by code.
+  let rejections: [String: Int]
+  /// What ``Stage/contentDigest(of:)`` would find, where the work knows it.
+  let contentDigests: [Artifact: String]
+
+  public init(rejections: [String: Int] = [:], contentDigests: [Artifact: String] = [:]) {
+    (self.rejections, self.contentDigests) = (rejections, contentDigests)
+  }
+}
+
+/// A value that is made when it is first asked for.
+public final class Deferred<Value> {
+  private let make: () throws -> Value
+  private var value: Value?
+
+  public init(_ make: @escaping () throws -> Value) { self.make = make }
+
+  public func callAsFunction() throws -> Value {
+    if let value { return value }
+    let made = try make()
+    value = made
+    return made
   }
 
-  private func rounded(_ seconds: Double) -> Double { (seconds * 10).rounded() / 10 }
+  /// The value, if it was asked for.
+  public var ifMade: Value? { value }
 
-  private func handle<S: Stage>(_ item: S.Item, _ stage: S) throws {
-    let output: S.Output
-    do {
-      output = try stage.process(item)
-    } catch let rejection as Rejection {
-      return try stage.reject(item, because: rejection)
-    }
-    try stage.commit(output, of: item)
-  }
+  /// Lets go of the value; it is made anew if it is asked for again.
+  public func release() { value = nil }
 }

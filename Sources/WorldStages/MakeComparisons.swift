@@ -19,7 +19,7 @@ import TrainingStages
 ///
 /// - Reads: `model`
 /// - Writes: `comparisons`, parquet files in `comparisons/data`
-public final class MakeComparisons: Stage {
+public struct MakeComparisons: Stage {
   public struct Settings: StageSettings {
     @Setting("Seed of all random streams.")
     public var seed: UInt64 = 42
@@ -74,88 +74,34 @@ public final class MakeComparisons: Stage {
 
   private static let promptsPerItem = 8
   /// What is drawn before the stage can be interrupted.
-  private static let imagesPerBatch = 64
-  private let settings: Settings
-  private let context: StageContext
-  private var painter: Painter?
-
-  private struct Painter {
-    let pipeline: TextToImage
-    let sampler: LatentSampler
-    let negative: Conditioning
-  }
+  fileprivate static let imagesPerBatch = 64
+  fileprivate let settings: Settings
+  fileprivate let context: StageContext
 
   public init(settings: Settings, context: StageContext) throws {
     self.settings = settings
     self.context = context
   }
 
-  private var folder: String { context.output(Self.name) }
+  fileprivate var folder: String { context.output(Self.name) }
   private var promptCount: Int { settings.trainPrompts + settings.validationPrompts }
-  private func path(_ item: Int) -> String { "\(folder)/pictures/\(item).safetensors" }
+  fileprivate func path(_ item: Int) -> String { "\(folder)/pictures/\(item).safetensors" }
 
-  private func prompts(_ item: Int) -> Range<Int> {
+  fileprivate func prompts(_ item: Int) -> Range<Int> {
     item * Self.promptsPerItem..<min((item + 1) * Self.promptsPerItem, promptCount)
   }
 
-  public func pendingItems() -> [Int] {
-    (0..<(promptCount + Self.promptsPerItem - 1) / Self.promptsPerItem)
+  private func promptCount(of item: Int) -> Int { prompts(item).count }
+
+  public func workPlan() throws -> WorkPlan<ComparisonsWork> {
+    let items = (0..<(promptCount + Self.promptsPerItem - 1) / Self.promptsPerItem)
       .filter { !Folders.exists(path($0)) }
-  }
-
-  public func finishedUnitCount() -> Int {
-    promptCount - pendingItems().reduce(0) { $0 + prompts($1).count }
-  }
-
-  public func unitCount(of item: Int) -> Int { prompts(item).count }
-
-  public func prepare() throws {
-    try Folders.make("\(folder)/pictures")
-    let pipeline = try TextToImage(ModelFolder(path: context.workspace.path("model")))
-    let scheduler = try DDIMScheduler(
-      SchedulerConfig(folder: context.workspace.path("model/scheduler")))
-    painter = Painter(
-      pipeline: pipeline,
-      sampler: LatentSampler(
-        unet: GuidedUNet(pipeline.unet, guidance: settings.guidance), scheduler: scheduler,
-        stepCount: settings.steps, eta: 1),
-      negative: try pipeline.negativeConditioning())
-  }
-
-  /// The encoded images of an item's prompts.
-  public func process(_ item: Int) throws -> [[UInt8]] {
-    guard let painter else { return [] }
-    let scenes = prompts(item).map { SceneSplit.standard.training[$0] }
-    let conditioning = try painter.pipeline.conditioning(of: scenes.map(\.prompt))
-    let count = settings.picturesPerPrompt
-    let rows = scenes.indices.flatMap { [Int](repeating: $0, count: count) }
-    let streams = prompts(item).flatMap { prompt in
-      (0..<count).map {
-        RandomStream(
-          seed: settings.seed, purpose: "comparisons.picture", item: UInt64(prompt), UInt64($0))
-      }
+    return WorkPlan(
+      items, finishedUnitCount: promptCount - items.reduce(0) { $0 + promptCount(of: $1) },
+      unitCount: promptCount(of:)
+    ) {
+      try ComparisonsWork(self)
     }
-    var images: [[UInt8]] = []
-    for start in stride(from: 0, to: rows.count, by: Self.imagesPerBatch) {
-      try context.checkInterruption()
-      let part = start..<min(start + Self.imagesPerBatch, rows.count)
-      let latents = try painter.sampler(
-        conditioning: conditioning.rows(at: Array(rows[part])), negative: painter.negative,
-        streams: Array(streams[part]),
-        latentShape: [TinyModel.latentSide, TinyModel.latentSide, 4])
-      let decoded = withoutGradients { painter.pipeline.autoencoder.decoder(latents) }
-      images += try rgbImages(decoded).map {
-        try $0.encodedAsJPEG(quality: settings.jpegQuality)
-      }
-    }
-    return images
-  }
-
-  public func commit(_ images: [[UInt8]], of item: Int) throws {
-    try writeSafetensors(
-      images.enumerated().map { index, bytes in
-        OutgoingTensor("\(index)", type: .u8, shape: [bytes.count], bytes: { bytes })
-      }, to: path(item))
   }
 
   // MARK: - Comparing
@@ -168,7 +114,8 @@ public final class MakeComparisons: Stage {
     let firstIsLeft: Bool
   }
 
-  public func finish() throws {
+  /// Compares the images that were drawn, and writes the data set.
+  fileprivate func writeComparisons() throws {
     let scenes = SceneSplit.standard.training
     var images: [[UInt8]] = []
     for item in 0..<(promptCount + Self.promptsPerItem - 1) / Self.promptsPerItem {
@@ -246,4 +193,65 @@ public final class MakeComparisons: Stage {
   }
 
   public func results() -> [String] { ["the comparisons are in \(folder)/data"] }
+}
+
+/// Draws the images of some prompts after the others.
+public final class ComparisonsWork: StageWork {
+  private let stage: MakeComparisons
+  private let pipeline: TextToImage
+  private let sampler: LatentSampler
+  private let negative: Conditioning
+
+  fileprivate init(_ stage: MakeComparisons) throws {
+    self.stage = stage
+    try Folders.make("\(stage.folder)/pictures")
+    pipeline = try TextToImage(ModelFolder(path: stage.context.workspace.path("model")))
+    let scheduler = try DDIMScheduler(
+      SchedulerConfig(folder: stage.context.workspace.path("model/scheduler")))
+    sampler = LatentSampler(
+      unet: GuidedUNet(pipeline.unet, guidance: stage.settings.guidance), scheduler: scheduler,
+      stepCount: stage.settings.steps, eta: 1)
+    negative = try pipeline.negativeConditioning()
+  }
+
+  /// The encoded images of an item's prompts.
+  public func process(_ item: Int) throws -> [[UInt8]] {
+    let scenes = stage.prompts(item).map { SceneSplit.standard.training[$0] }
+    let conditioning = try pipeline.conditioning(of: scenes.map(\.prompt))
+    let count = stage.settings.picturesPerPrompt
+    let rows = scenes.indices.flatMap { [Int](repeating: $0, count: count) }
+    let streams = stage.prompts(item).flatMap { prompt in
+      (0..<count).map {
+        RandomStream(
+          seed: stage.settings.seed, purpose: "comparisons.picture", item: UInt64(prompt),
+          UInt64($0))
+      }
+    }
+    var images: [[UInt8]] = []
+    for start in stride(from: 0, to: rows.count, by: MakeComparisons.imagesPerBatch) {
+      try stage.context.checkInterruption()
+      let part = start..<min(start + MakeComparisons.imagesPerBatch, rows.count)
+      let latents = try sampler(
+        conditioning: conditioning.rows(at: Array(rows[part])), negative: negative,
+        streams: Array(streams[part]),
+        latentShape: [TinyModel.latentSide, TinyModel.latentSide, 4])
+      let decoded = withoutGradients { pipeline.autoencoder.decoder(latents) }
+      images += try rgbImages(decoded).map {
+        try $0.encodedAsJPEG(quality: stage.settings.jpegQuality)
+      }
+    }
+    return images
+  }
+
+  public func commit(_ images: [[UInt8]], of item: Int) throws {
+    try writeSafetensors(
+      images.enumerated().map { index, bytes in
+        OutgoingTensor("\(index)", type: .u8, shape: [bytes.count], bytes: { bytes })
+      }, to: stage.path(item))
+  }
+
+  public func finish() throws -> WorkSummary {
+    try stage.writeComparisons()
+    return WorkSummary()
+  }
 }

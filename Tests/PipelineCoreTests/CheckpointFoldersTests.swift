@@ -44,6 +44,18 @@ struct CheckpointFoldersTests {
     }
   }
 
+  @Test("checkpoints that a killed process had yet to remove go when the stage continues")
+  func superseded() throws {
+    try withCheckpoints { checkpoints throws in
+      // As if the process had ended after it wrote the third.
+      let more = CheckpointFolders(in: checkpoints.folder, keeping: 3)
+      for step in [1, 2, 3] { try write(step, in: more) }
+      #expect(try checkpoints.steps() == [1, 2, 3])
+      try checkpoints.removeSuperseded()
+      #expect(try checkpoints.steps() == [2, 3])
+    }
+  }
+
   @Test("what others put into a checkpoint stays, and makes no checkpoint")
   func others() throws {
     try withCheckpoints { checkpoints throws in

@@ -90,7 +90,7 @@ import Testing
 }
 
 /// Adds what ranks give, step after step.
-private final class Stepping: RankedStage {
+private struct Stepping: RankedStage {
   struct Settings: StageSettings {
     @Setting("Steps to do.", in: 1...10) var steps = 3
     @Setting("The rank that has other weights than the rest.", in: -1...9) var apart = -1
@@ -102,19 +102,26 @@ private final class Stepping: RankedStage {
   static let fileNames = ["stepping/steps"]
   let reads: Set<Artifact> = []
   let writes: [Artifact: [String]] = ["steps": ["stepping/steps"]]
-  private let settings: Settings
+  let settings: Settings
+  let context: StageContext
+
+  func workPlan() throws -> WorkPlan<SteppingWork> {
+    WorkPlan([settings.steps]) { SteppingWork(self) }
+  }
+
+  func follow() throws { try SteppingWork(self).follow() }
+}
+
+private final class SteppingWork: StageWork {
   private let context: StageContext
+  private let apart: Int
   /// How many steps each rank has done.
   private var counts: [Int: Int] = [:]
 
-  init(settings: Settings, context: StageContext) throws {
-    (self.settings, self.context) = (settings, context)
-  }
-
-  func pendingItems() throws -> [Int] { counts.isEmpty ? [settings.steps] : [] }
+  init(_ stage: Stepping) { (context, apart) = (stage.context, stage.settings.apart) }
 
   func process(_ item: Int) throws -> Int {
-    for step in 0..<item { try context.lead(step, save: {}, body: { try work(step) }) }
+    for step in 0..<item { try context.lead(step, save: { _ in }, body: { try work(step) }) }
     return item
   }
 
@@ -126,14 +133,15 @@ private final class Stepping: RankedStage {
     for rank in all { counts[rank, default: 0] += 1 }
   }
 
-  private func digest() -> [UInt8] { [context.ranks.rank == settings.apart ? 1 : 0] }
+  private func digest() -> [UInt8] { [context.ranks.rank == apart ? 1 : 0] }
 
   func commit(_ output: Int, of item: Int) throws {
     try context.compareRanks(digest: digest)
   }
 
-  func finish() throws {
+  func finish() throws -> WorkSummary {
     let text = counts.sorted { $0.key < $1.key }.map { "\($0): \($1)" }.joined(separator: ", ")
     try AtomicFile.replace(context.output("stepping/steps"), with: Array(text.utf8))
+    return WorkSummary()
   }
 }

@@ -4,7 +4,7 @@ import PipelineCore
 import Testing
 
 /// Writes one file an item: the item's number times a factor.
-final class Multiply: DivisibleStage {
+struct Multiply: DivisibleStage {
   struct Settings: StageSettings {
     @Setting("Numbers to multiply.", in: 0...1_000) var count = 4
     @Setting("What they are multiplied with.", in: -1e6...1e6) var factor = 1.5
@@ -49,9 +49,9 @@ final class Multiply: DivisibleStage {
   var writes: [Artifact: [String]] {
     ["products": (0..<settings.count).map { "multiply/\($0)" }]
   }
-  private let settings: Settings
-  private let context: StageContext
-  private let folder: String
+  fileprivate let settings: Settings
+  fileprivate let context: StageContext
+  fileprivate let folder: String
 
   init(settings: Settings, context: StageContext) throws {
     self.settings = settings
@@ -65,15 +65,32 @@ final class Multiply: DivisibleStage {
 
   func earlierSettings() -> [String: JSON] { ["rate": 0.1] }
 
-  func pendingItems() -> [Int] { (0..<settings.count).filter { context.isPart || !exists($0) } }
-  func finishedUnitCount() -> Int {
-    settings.note == "forget" ? 0 : settings.count - pendingItems().count
+  func workPlan() -> WorkPlan<MultiplyWork> {
+    let left = (0..<settings.count).filter { !exists($0) }
+    return WorkPlan(
+      context.isPart ? Array(0..<settings.count) : left,
+      finishedUnitCount: settings.note == "forget" ? 0 : settings.count - left.count,
+      division: self
+    ) { MultiplyWork(stage: self) }
   }
 
-  static let databases: [String] = []
-  func isDivided(_ item: Int) -> Bool { settings.note != "keep \(item)" }
-  func position(of item: Int) -> Int { item }
-  func partKey(of item: Int) -> String { "number \(item)" }
+  func results() -> [String] { ["products are in \(folder)"] }
+
+  private func path(_ item: Int) -> String { "\(folder)/\(item)" }
+  private func exists(_ item: Int) -> Bool { Folders.exists(path(item)) }
+
+  fileprivate func text(_ item: Int) throws -> String {
+    String(decoding: try RegularFile(path: path(item)).readAll(), as: UTF8.self)
+  }
+
+  fileprivate func write(_ text: String, _ item: Int) throws {
+    try AtomicFile.replace(path(item), with: Array(text.utf8))
+  }
+}
+
+extension Multiply: Division {
+  func position(of item: Int) -> Int? { settings.note == "keep \(item)" ? nil : item }
+  func key(of item: Int) -> String { "number \(item)" }
 
   func write(_ output: String, of item: Int, to writer: inout OutputWriter) {
     writer.add(output)
@@ -82,57 +99,48 @@ final class Multiply: DivisibleStage {
   func output(of item: Int, from reader: inout OutputReader) throws -> String {
     try reader.text()
   }
+}
 
-  func together(_ body: () throws -> Void) throws { try body() }
-  func closeDatabases() {}
+final class MultiplyWork: StageWork {
+  private let stage: Multiply
+
+  fileprivate init(stage: Multiply) { self.stage = stage }
 
   func process(_ item: Int) throws -> String {
-    if settings.note == "stop at \(item)"
-      || Folders.exists(ToyRun.stopPath(context.workspace, item))
+    let note = stage.settings.note
+    if note == "stop at \(item)"
+      || Folders.exists(ToyRun.stopPath(stage.context.workspace, item))
     {
       throw Interruption(signal: 2)
     }
-    if settings.note == "fail at \(item)" {
+    if note == "fail at \(item)" {
       throw PipelineError.damaged(path: "item \(item)", reason: "as the test wants it")
     }
-    if settings.note == "reject \(item)" { throw Rejection("odd", "item \(item) is odd") }
-    return "\(settings.factor * Double(item))"
+    if note == "reject \(item)" { throw Rejection("odd", "item \(item) is odd") }
+    return "\(stage.settings.factor * Double(item))"
   }
 
-  func commit(_ output: String, of item: Int) throws { try write(output, item) }
+  func commit(_ output: String, of item: Int) throws { try stage.write(output, item) }
 
   func reject(_ item: Int, because rejection: Rejection) throws {
-    try write("rejected: \(rejection.code)", item)
+    try stage.write("rejected: \(rejection.code)", item)
   }
 
-  func rejectionCounts() -> [String: Int] {
-    let rejected = (0..<settings.count).filter { (try? text($0)) == "rejected: odd" }
-    return rejected.isEmpty ? [:] : ["odd": rejected.count]
-  }
-
-  func finish() throws {
-    guard settings.note == "spare" else { return }
-    try Folders.make("\(folder)/spare")
-    try AtomicFile.replace("\(folder)/spare/0", with: Array("spare".utf8))
-    try AtomicFile.replace("\(folder)/log", with: Array("what happened".utf8))
-  }
-
-  func results() -> [String] { ["products are in \(folder)"] }
-
-  private func path(_ item: Int) -> String { "\(folder)/\(item)" }
-  private func exists(_ item: Int) -> Bool { Folders.exists(path(item)) }
-
-  private func text(_ item: Int) throws -> String {
-    String(decoding: try RegularFile(path: path(item)).readAll(), as: UTF8.self)
-  }
-
-  private func write(_ text: String, _ item: Int) throws {
-    try AtomicFile.replace(path(item), with: Array(text.utf8))
+  func finish() throws -> WorkSummary {
+    if stage.settings.note == "spare" {
+      try Folders.make("\(stage.folder)/spare")
+      try AtomicFile.replace("\(stage.folder)/spare/0", with: Array("spare".utf8))
+      try AtomicFile.replace("\(stage.folder)/log", with: Array("what happened".utf8))
+    }
+    let rejected = (0..<stage.settings.count).count {
+      (try? stage.text($0)) == "rejected: odd"
+    }
+    return WorkSummary(rejections: rejected > 0 ? ["odd": rejected] : [:])
   }
 }
 
 /// Joins the products into one file, in its `finish`.
-final class Join: Stage {
+struct Join: Stage {
   struct Settings: StageSettings {
     @Setting("Between two products.") var separator = " "
     @Setting("Of the random streams.") var seed: UInt64 = 0
@@ -153,20 +161,31 @@ final class Join: Stage {
     self.context = context
   }
 
-  func pendingItems() -> [Int] { [] }
+  func workPlan() -> WorkPlan<JoinWork> {
+    WorkPlan([]) { JoinWork(settings.separator, context) }
+  }
+}
+
+final class JoinWork: StageWork {
+  private let separator: String
+  private let context: StageContext
+
+  fileprivate init(_ separator: String, _ context: StageContext) {
+    (self.separator, self.context) = (separator, context)
+  }
+
   func process(_ item: Int) -> Int { item }
   func commit(_ output: Int, of item: Int) {}
 
-  func finish() throws {
+  func finish() throws -> WorkSummary {
     let products = try (0..<4).map { number in
       String(
         decoding: try RegularFile(path: context.workspace.path("multiply/\(number)")).readAll(),
         as: UTF8.self)
     }
     try AtomicFile.replace(
-      context.output("text"),
-      with: Array(products.joined(separator: settings.separator).utf8)
-    )
+      context.output("text"), with: Array(products.joined(separator: separator).utf8))
+    return WorkSummary()
   }
 }
 

@@ -8,7 +8,7 @@ import TestSupport
 import Testing
 
 /// Stands for the training: puts a LoRA of the fixture's U-Net where `export` looks for it.
-private final class GivenLoRA: Stage {
+private struct GivenLoRA: Stage {
   struct Settings: StageSettings {
     var file = "diffusers"
     /// Changes nothing about the LoRA.
@@ -29,11 +29,21 @@ private final class GivenLoRA: Stage {
     self.context = context
   }
 
-  func pendingItems() -> [Int] { Folders.exists(path) ? [] : [0] }
+  func workPlan() -> WorkPlan<GivenLoRAWork> {
+    WorkPlan(Folders.exists(path) ? [] : [0]) { GivenLoRAWork(settings.file, path) }
+  }
+}
+
+private final class GivenLoRAWork: StageWork {
+  private let file: String
+  private let path: String
+
+  init(_ file: String, _ path: String) { (self.file, self.path) = (file, path) }
+
   func process(_ item: Int) {}
 
   func commit(_ output: Void, of item: Int) throws {
-    let bytes = try RegularFile(path: fixturePath("lora/\(settings.file).safetensors")).readAll()
+    let bytes = try RegularFile(path: fixturePath("lora/\(file).safetensors")).readAll()
     try AtomicFile.replace(path, with: bytes)
   }
 }

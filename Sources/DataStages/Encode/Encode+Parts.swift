@@ -1,8 +1,16 @@
 import Catalog
 import PipelineCore
 
-extension Encode {
-  func write(_ output: Output, of item: Item, to writer: inout OutputWriter) {
+struct EncodeDivision: Division {
+  let identity: EncoderIdentity
+  let databases: Deferred<EncodeDatabases>
+
+  func position(of item: EncodePlan.Block) -> Int? { item.position }
+  func key(of item: EncodePlan.Block) -> String { item.key }
+
+  func write(
+    _ output: EncodeWork.Output, of item: EncodePlan.Block, to writer: inout OutputWriter
+  ) {
     writer.add(encodings: output.values)
     writer.add(output.rejections) { writer, rejection in
       writer.add(rejection.content)
@@ -12,27 +20,21 @@ extension Encode {
     }
   }
 
-  func output(of item: Item, from reader: inout OutputReader) throws -> Output {
-    var output = Output()
-    let encoderIdentity = try currentEncoderIdentity()
-    output.values = try reader.encodings(
-      from: item.isImages ? encoderIdentity.image : encoderIdentity.text)
-    output.rejections = try reader.list { reader throws(BadOutput) in try RejectedImage(&reader) }
+  func output(
+    of item: EncodePlan.Block, from reader: inout OutputReader
+  ) throws -> EncodeWork.Output {
+    var output = EncodeWork.Output()
+    output.values = try reader.encodings(from: identity.encoder(of: item))
+    output.rejections = try reader.list { reader throws(BadOutput) in
+      try EncodeWork.RejectedImage(&reader)
+    }
     try item.requireContents(
       output.values.map(\.content) + output.rejections.map(\.content), in: databases().catalog)
     return output
   }
-
-  func together(_ body: () throws -> Void) throws {
-    let databases = try databases()
-    // The cache's is committed first: what is rejected shows again, what is encoded is not done again.
-    try databases.catalog.database.transaction {
-      try databases.cache.database.transaction(body)
-    }
-  }
 }
 
-extension Encode.RejectedImage {
+extension EncodeWork.RejectedImage {
   fileprivate init(_ reader: inout OutputReader) throws(BadOutput) {
     content = try reader.text()
     uid = try reader.text()
@@ -41,9 +43,11 @@ extension Encode.RejectedImage {
   }
 }
 
+/// What an encoder has made of what has a digest.
+typealias Encoding = (content: String, bytes: [UInt8])
+
 extension OutputWriter {
-  /// What an encoder has made, by content.
-  mutating func add(encodings: [(content: String, bytes: [UInt8])]) {
+  mutating func add(encodings: [Encoding]) {
     add(encodings) { writer, encoding in
       writer.add(encoding.content)
       writer.add(encoding.bytes)
@@ -54,7 +58,7 @@ extension OutputWriter {
 extension OutputReader {
   mutating func encodings(
     from encoder: CacheDatabase.Encoder
-  ) throws(BadOutput) -> [(content: String, bytes: [UInt8])] {
+  ) throws(BadOutput) -> [Encoding] {
     try list { reader throws(BadOutput) in
       let encoding = (content: try reader.text(), bytes: try reader.bytes())
       guard encoding.bytes.count == encoder.byteCount else {

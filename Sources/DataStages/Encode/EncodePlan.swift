@@ -48,8 +48,6 @@ struct EncodePlan {
   private var imageByteCount = 0
   private var promptByteCount = 0
 
-  init() {}
-
   /// - Parameters:
   ///   - size: height and width in pixels that images are encoded at
   ///   - batch: what is encoded together has ids in one block of so many, which does not depend on what is

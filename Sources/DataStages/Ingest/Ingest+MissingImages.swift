@@ -10,14 +10,14 @@ extension Ingest {
 
   /// Removes what an unfinished run has recorded, if image files that it rejected as missing are there now: the
   /// rows that name them would stay out for good.
-  func startAnewIfImagesAreBack() throws {
+  func startAnewIfImagesAreBack(_ catalog: Deferred<CatalogDatabase>) throws {
     guard catalogPath != finishedCatalogPath, Folders.exists(catalogPath) else { return }
     let reasons = try catalog().rejectReasons(
       stage: Self.name, code: RowRejection.missingImageCode, limit: Self.checkedCount)
     guard reasons.compactMap(RowRejection.missingImage(in:)).contains(where: Folders.exists) else {
       return
     }
-    closeDatabases()
+    catalog.release()
     for ending in ["", "-wal", "-shm"] { try Folders.remove(catalogPath + ending) }
   }
 }

@@ -11,9 +11,12 @@ extension Ingest {
     settings.limit == nil ? try listInputs() : try inputs()
   }
 
-  package func position(of item: Item) -> Int { item.position }
+}
 
-  package func partKey(of item: Item) throws -> String {
+extension Ingest: Division {
+  package func position(of item: Item) -> Int? { item.position }
+
+  package func key(of item: Item) throws -> String {
     "\(try identity(of: item.source)) \(item.block)"
   }
 
@@ -48,10 +51,6 @@ extension Ingest {
       positions.joined().allSatisfy({ (0...Int(Int32.max)).contains($0) })
     else { throw BadOutput("it is not the result of \(item.rowCount) rows") }
     return contents
-  }
-
-  package func together(_ body: () throws -> Void) throws {
-    try catalog().database.transaction(body)
   }
 }
 

@@ -1,4 +1,4 @@
-package import Catalog
+import Catalog
 import Files
 package import PipelineCore
 
@@ -12,7 +12,7 @@ package import PipelineCore
 ///   `unreadable-image`, `conflicting-image`; and what filters leave out: `filtered-tie`,
 ///   `filtered-unlabelled`, `filtered-same-images`, `filtered-many-per-prompt`, `filtered-not-best`,
 ///   `filtered-limit`, `filtered-not-kept`, `filtered-dropped`
-package final class Ingest: DivisibleStage {
+package struct Ingest: DivisibleStage {
   package static let name = "ingest"
   package static let version = 3
   package static let unit = "rows"
@@ -37,36 +37,16 @@ package final class Ingest: DivisibleStage {
   package let settings: IngestSettings
   let context: StageContext
   let options: ReadingOptions
-  private var selection = RowSelection()
-  /// What each source is taken for.
-  private var readings = SourceReadings()
-  private var catalogConnection: CatalogDatabase?
-  private var openFile: (path: String, records: any RecordFile)?
-  private var sourceRecords: [ExactText: SourceRecord] = [:]
-  private let inspector: ImageInspector
-  /// Rows that cannot be used, without those that filters left out; and all rows there are.
-  private var badRowCount = 0
-  private var totalRowCount = 0
-  /// What is asked for when the catalog is complete and closed.
-  private var finished: (contentDigest: String, rejectionCounts: [String: Int])?
 
   package init(settings: IngestSettings, context: StageContext) throws {
     self.settings = settings
     self.context = context
     options = try ReadingOptions(settings)
-    inspector = ImageInspector(settings)
   }
 
   var catalogPath: String { context.database(CatalogDatabase.fileName) }
   /// Of the last finished run, also while another one is made.
   var finishedCatalogPath: String { context.workspace.path(CatalogDatabase.fileName) }
-
-  func catalog() throws -> CatalogDatabase {
-    if let catalogConnection { return catalogConnection }
-    let catalog = try CatalogDatabase(path: catalogPath)
-    catalogConnection = catalog
-    return catalog
-  }
 
   package func inputs() throws -> [StageInput] {
     let gone = try goneSources()
@@ -124,7 +104,6 @@ package final class Ingest: DivisibleStage {
   }
 
   package func contentDigest(of artifact: Artifact) throws -> String? {
-    if let finished { return finished.contentDigest }
     let catalog = try finishedCatalog()
     try catalog.checkDigests()
     return try catalog.contentDigest()
@@ -142,22 +121,23 @@ package final class Ingest: DivisibleStage {
     try catalog.database.writeLogBack()
   }
 
-  package func pendingItems() throws -> [Item] {
-    if !context.isPart { try startAnewIfImagesAreBack() }
+  package func workPlan() throws -> WorkPlan<IngestWork> {
+    let catalog = Deferred { try CatalogDatabase(path: catalogPath) }
+    if !context.isPart { try startAnewIfImagesAreBack(catalog) }
     // What is recorded so far is for whoever merges.
-    let known =
-      context.isPart ? [:] : try recordedSources()
+    let known = try context.isPart ? [:] : catalog().sourcesByPath()
     // What the finished catalog stands for cannot be read into another one.
     if let gone = try goneSources().first { throw SourceError.goneSource(path: gone.path) }
     let sources = try SourceFile.all(settings)
+    let records = OpenRecords(settings, options)
     var items: [Item] = []
     var position = 0
-    totalRowCount = 0
-    selection = try RowSelection(settings, sources: sources)
-    readings = SourceReadings()
+    var rowCount = 0
+    var selection = try RowSelection(settings, sources: sources)
+    var readings = SourceReadings()
     var preferences = SignedPreferences()
     for source in sources {
-      let file = try records(of: source.path, source)
+      let file = try records(of: source)
       try preferences.add(file)
       readings.add(file)
       let limit = selection.take(from: file)
@@ -165,118 +145,28 @@ package final class Ingest: DivisibleStage {
         try catalog().recordedRowGroups(ofSource: $0.id)
       }
       for (block, start) in file.blockStarts.dropLast().enumerated() where start < limit {
-        let rowCount = file.blockRowCounts[block]
-        totalRowCount += rowCount
+        let rowsOfBlock = file.blockRowCounts[block]
+        rowCount += rowsOfBlock
         if done?.contains(block) != true {
           items.append(
-            Item(source: source, block: block, rowCount: rowCount, position: position))
+            Item(source: source, block: block, rowCount: rowsOfBlock, position: position))
         }
         position += 1
       }
     }
     try preferences.requireNone()
-    return items
-  }
-
-  package func finishedUnitCount() throws -> Int {
-    try catalog().database.integer("SELECT coalesce(sum(row_count), 0) FROM row_group")
-  }
-
-  package func unitCount(of item: Item) -> Int { item.rowCount }
-
-  package func beginCommits() throws {
-    sourceRecords = try recordedSources()
-    try catalog().removeDigests()
-    try catalog().dropIndices()
-    badRowCount = try catalog().badRowCount()
-    try sampleIfNeeded()
-    for line in readings.lines + selection.notes { context.progress.say(line) }
-    for line in try leftOutLines() { context.progress.say("warning: \(line)") }
-    try checkRejections()
-  }
-
-  package func prepare() throws {
-    try options.requireImageRoot()
-    try sampleIfNeeded()
-  }
-
-  private func sampleIfNeeded() throws {
-    try selection.sampleIfNeeded(settings) { caption in
-      for source in try SourceFile.all(settings) {
-        try records(of: source.path, source).forEachCaption(caption)
-        try context.checkInterruption()
-      }
+    return WorkPlan(
+      items, finishedUnitCount: try context.isPart ? 0 : catalog().readRowCount(),
+      unitCount: \.rowCount, division: self
+    ) {
+      try IngestWork(
+        self, catalog, records, selection, notes: readings.lines, totalRowCount: rowCount)
     }
-  }
-
-  package func process(_ item: Item) throws -> RowGroupContents {
-    try BlockReader.read(
-      try records(of: item.source.path, item.source), block: item.block, split: item.source.split,
-      settings: settings, selection: selection, inspector: inspector
-    ) { rows in
-      context.progress.advance(by: rows)
-      try context.checkInterruption()
-    }
-  }
-
-  package func commit(_ contents: RowGroupContents, of item: Item) throws {
-    let bad = contents.rejections.filter { !RejectionCode.isFiltered($0.code) }
-    // Several pairs of one row are one bad row; what the catalog rejects beyond counts, too.
-    let added = try catalog().record(contents, of: try sourceRecord(item.source))
-    badRowCount += added - contents.rejections.count + Set(bad.map(\.row)).count
-    try checkRejections()
-  }
-
-  package func finish() throws {
-    let catalog = try catalog()
-    try catalog.makeIndices()
-    try PairFilters(settings).apply(to: catalog)
-    let counts = try catalog.counts()
-    guard counts.pairs + counts.listedPrompts > 0 else {
-      throw SourceError.nothingUsable(
-        rows: totalRowCount,
-        example: try catalog.rejectionExamples().first?.example ?? "there are no rows")
-    }
-    try catalog.recordDigests()
-    let contentDigest = try catalog.contentDigest()
-    try keepLaterRejections(in: catalog, contentDigest)
-    let sources = try SourceFiles(settings, mayBeGone: { _ in true })
-    let lost = try LostSplits(catalog, settings)
-    let notes = sources.notes + selection.notes + lost.splits.map(lost.sentence)
-    for line in try Funnel(catalog, notes: notes).lines {
-      context.progress.say(line)
-    }
-    let rejectionCounts = try catalog.rejectionCountsByCode(stage: Self.name)
-    if !settings.drop.patterns.isEmpty, rejectionCounts[RowRejection.droppedCode] == nil {
-      context.progress.say("warning: \(Self.nothingDropped)")
-    }
-    finished = (contentDigest, rejectionCounts)
-    try context.movesDatabases
-      ? catalog.database.leaveLog() : catalog.database.writeLogBack()
-    catalogConnection = nil
   }
 
   /// The message where the lists of `drop` match nothing.
   static let nothingDropped =
     "ingest.drop drops nothing: no source has any of the rows or images that it lists"
-
-  package func closeDatabases() { catalogConnection = nil }
-
-  /// Where the catalog came out the same, later stages do not run again: what they rejected stays so.
-  private func keepLaterRejections(in catalog: CatalogDatabase, _ contentDigest: String) throws {
-    guard Folders.exists(finishedCatalogPath) else { return }
-    do {
-      let earlier = try CatalogDatabase(path: finishedCatalogPath, access: .readOnly)
-      guard try earlier.contentDigest() == contentDigest else { return }
-      try catalog.takeOverRejections(from: earlier, exceptOf: Self.name)
-    } catch let error as CatalogError {
-      context.progress.say("rejections by later stages are not kept: \(error)")
-    }
-  }
-
-  package func rejectionCounts() throws -> [String: Int] {
-    try finished?.rejectionCounts ?? catalog().rejectionCountsByCode(stage: Self.name)
-  }
 
   package func findings() throws -> [String] {
     let catalog = try CatalogDatabase(path: finishedCatalogPath, access: .readOnly)
@@ -285,48 +175,6 @@ package final class Ingest: DivisibleStage {
       "\($0.path): \($0.rows) rows were read, but the catalog has \($0.pairs) pairs, "
         + "\($0.listedPrompts) prompts and \($0.rejections) rejects from them"
     }
-  }
-
-  private func checkRejections() throws {
-    do {
-      try PipelineCore.checkRejections(
-        stage: Self.name, rejected: badRowCount, of: totalRowCount,
-        limit: settings.maxRejectFraction,
-        example: try Funnel.commonestRejection(in: try catalog()))
-    } catch let error as PipelineError {
-      // The error gives the commonest reason; these lines, all of them.
-      for line in try Funnel.rejectLines(try catalog()) { context.progress.say(line) }
-      throw error
-    }
-  }
-
-  /// The open file; one is kept, since items come file by file.
-  private func records(of path: String, _ source: SourceFile) throws -> any RecordFile {
-    if let openFile, ExactText(openFile.path) == ExactText(path) { return openFile.records }
-    let records = try source.open(options)
-    try records.requireColumns(also: settings.filteredFields)
-    openFile = (path, records)
-    return records
-  }
-
-  private func recordedSources() throws -> [ExactText: SourceRecord] {
-    Dictionary(
-      uniqueKeysWithValues: try catalog().sources().map { (ExactText($0.path), $0) })
-  }
-
-  private func sourceRecord(_ source: SourceFile) throws -> SourceRecord {
-    if let record = sourceRecords[ExactText(source.path)] { return record }
-    let file = try records(of: source.path, source)
-    let columns = file.hasImages ? file.imageColumns : nil
-    _ = try catalog().addSource(
-      path: source.path, identity: try identity(of: source),
-      rowCount: file.blockRowCounts.reduce(0, +), rowGroupCount: file.blockRowCounts.count,
-      image0Column: columns?.0, image1Column: columns?.1, imageRoot: settings.imageRoot)
-    sourceRecords = try recordedSources()
-    guard let record = sourceRecords[ExactText(source.path)] else {
-      throw SourceError.changed(path: source.path)
-    }
-    return record
   }
 }
 

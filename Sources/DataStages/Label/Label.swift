@@ -15,7 +15,7 @@ import StageSupport
 /// - Reads:   the catalog, and the images in the files it names
 /// - Writes:  embeddings to `cache.sqlite`, by content; `labels.json`, what to look for in it
 /// - Item:    some images, or some prompts, as in stage `encode`
-package final class Label: DivisibleStage {
+package struct Label: DivisibleStage {
   static let name = "label"
   static let version = 1
   static let unit = "embeddings"
@@ -30,17 +30,6 @@ package final class Label: DivisibleStage {
 
   package let settings: LabelSettings
   private let context: StageContext
-  private var connections: Connections?
-  private var model: PreferenceModel?
-  private var plan = EncodePlan()
-
-  private struct Connections {
-    let catalog: CatalogDatabase
-    let cache: CacheDatabase
-    let images: ImageSource
-    let tokenizer: Tokenizer
-    let labels: ScoredLabels
-  }
 
   init(settings: LabelSettings, context: StageContext) throws {
     self.settings = settings
@@ -53,33 +42,84 @@ package final class Label: DivisibleStage {
     try scorer.preferenceInputs(context.digests, as: "scorer")
   }
 
-  func pendingItems() throws -> [EncodePlan.Block] {
-    plan = try usingCache(context, of: .labels) {
-      let open = try opened()
+  func workPlan() throws -> WorkPlan<LabelWork> {
+    let open = Deferred(open)
+    let plan = try usingCache(context, of: .labels) {
+      let open = try open()
       return try EncodePlan(
         open.catalog, open.cache, image: open.labels.image, text: open.labels.text,
         batch: settings.batch, isRepair: context.isForced)
     }
-    return plan.items
+    return WorkPlan(
+      plan.items, finishedUnitCount: plan.reusedCount, unitCount: \.count,
+      division: LabelDivision(open: open)
+    ) {
+      if !context.isPart {
+        try DiskSpace.require(plan.newByteCount, at: context.workspace.path, for: "embeddings")
+      }
+      return LabelWork(settings, context, open, scorer)
+    }
   }
 
-  func finishedUnitCount() throws -> Int { plan.reusedCount }
-
-  func unitCount(of item: EncodePlan.Block) -> Int { item.count }
-  func position(of item: EncodePlan.Block) -> Int { item.position }
-  func partKey(of item: EncodePlan.Block) -> String { item.key }
-
-  func beginCommits() throws {
-    try DiskSpace.require(plan.newByteCount, at: context.workspace.path, for: "embeddings")
+  private func open() throws -> LabelSources {
+    let catalog = try CatalogDatabase(
+      path: context.workspace.path(CatalogDatabase.fileName),
+      access: context.isPart ? .immutable : .readOnly)
+    try catalog.checkDigests()
+    let encoderIdentity = try EncoderIdentity(context)
+    let identities = try inputs().map(\.identity).joined(separator: "\n")
+    return LabelSources(
+      catalog: catalog, cache: try .writable(context), images: ImageSource(catalog),
+      tokenizer: try encoderIdentity.model.tokenizer(),
+      labels: ScoredLabels(
+        settings, width: try scorer.preferenceConfiguration().projectionWidth,
+        fingerprint: SHA256.hexDigest(of: Array(identities.utf8)),
+        tokenizer: encoderIdentity.tokenizerFingerprint))
   }
 
-  func prepare() throws {
-    if !plan.items.isEmpty { model = try scorer.preferenceModel().model }
+  /// Of `[batch, side, side, 3]` in -1...1.
+  static func vectors(ofImages images: Tensor, _ model: ImageScorer) -> Tensor {
+    withoutGradients {
+      model.embedding(
+        of: model.normalized(images.scaled(by: 0.5, adding: 0.5)),
+        timesteps: [Float](repeating: 0, count: images.shape[0]))
+    }
   }
 
-  func process(_ item: EncodePlan.Block) throws -> [(content: String, bytes: [UInt8])] {
-    guard let model else { preconditionFailure("not prepared") }
-    let open = try opened()
+  static func vectors(ofPrompts ids: [[Int]], _ model: PreferenceModel) throws -> Tensor {
+    try withoutGradients { try model.prompts(ids).scaled(by: model.pictures.scale) }
+  }
+}
+
+/// What labels are made of, and where they go.
+struct LabelSources {
+  let catalog: CatalogDatabase
+  let cache: CacheDatabase
+  let images: ImageSource
+  let tokenizer: Tokenizer
+  let labels: ScoredLabels
+
+  func encoder(of item: EncodePlan.Block) -> CacheDatabase.Encoder {
+    item.isImages ? labels.image : labels.text
+  }
+}
+
+final class LabelWork: StageWork {
+  private let settings: LabelSettings
+  private let context: StageContext
+  private let open: Deferred<LabelSources>
+  private let model: Deferred<PreferenceModel>
+
+  init(
+    _ settings: LabelSettings, _ context: StageContext, _ open: Deferred<LabelSources>,
+    _ scorer: ModelFolder
+  ) {
+    (self.settings, self.context, self.open) = (settings, context, open)
+    model = Deferred { try scorer.preferenceModel().model }
+  }
+
+  func process(_ item: EncodePlan.Block) throws -> [Encoding] {
+    let (open, model) = (try open(), try model())
     let contents: [String]
     let vectors: Tensor
     switch item.contents {
@@ -90,7 +130,7 @@ package final class Label: DivisibleStage {
     case .prompts(let prompts):
       contents = prompts.map(\.sha256)
       let ids = try prompts.map { try open.tokenizer.encode($0.text) }
-      vectors = try Self.vectors(ofPrompts: ids, model)
+      vectors = try Label.vectors(ofPrompts: ids, model)
     }
     return try contents.enumerated().map { row, content in
       guard let bytes = halfPrecision(vectors.slice(axis: 0, row..<row + 1).values) else {
@@ -112,82 +152,47 @@ package final class Label: DivisibleStage {
         .resized(shorterEdge: side, limits: limits)
         .croppedToCenter(width: side, height: side).normalizedPixels()
     }
-    return Self.vectors(
+    return Label.vectors(
       ofImages: Tensor(pixels.flatMap { $0 }, shape: [images.count, side, side, 3]), model)
   }
 
-  /// Of `[batch, side, side, 3]` in -1...1.
-  static func vectors(ofImages images: Tensor, _ model: ImageScorer) -> Tensor {
-    withoutGradients {
-      model.embedding(
-        of: model.normalized(images.scaled(by: 0.5, adding: 0.5)),
-        timesteps: [Float](repeating: 0, count: images.shape[0]))
-    }
-  }
-
-  static func vectors(ofPrompts ids: [[Int]], _ model: PreferenceModel) throws -> Tensor {
-    try withoutGradients { try model.prompts(ids).scaled(by: model.pictures.scale) }
-  }
-
-  func commit(
-    _ output: [(content: String, bytes: [UInt8])], of item: EncodePlan.Block
-  ) throws {
-    let open = try opened()
+  func commit(_ output: [Encoding], of item: EncodePlan.Block) throws {
+    let open = try open()
     try usingCache(context, of: .labels) {
-      try open.cache.store(output, from: item.isImages ? open.labels.image : open.labels.text)
+      try open.cache.store(output, from: open.encoder(of: item))
     }
   }
 
-  func finish() throws { try opened().labels.save(to: context.output(ScoredLabels.fileName)) }
+  func together(_ body: () throws -> Void) throws {
+    try open().cache.database.transaction(body)
+  }
 
-  private func opened() throws -> Connections {
-    if let connections { return connections }
-    let catalog = try CatalogDatabase(
-      path: context.workspace.path(CatalogDatabase.fileName),
-      access: context.isPart ? .immutable : .readOnly)
-    try catalog.checkDigests()
-    let encoderIdentity = try EncoderIdentity(context)
-    let identities = try inputs().map(\.identity).joined(separator: "\n")
-    let opened = Connections(
-      catalog: catalog,
-      cache: try .writable(context),
-      images: ImageSource(catalog), tokenizer: try encoderIdentity.model.tokenizer(),
-      labels: ScoredLabels(
-        settings, width: try scorer.preferenceConfiguration().projectionWidth,
-        fingerprint: SHA256.hexDigest(of: Array(identities.utf8)),
-        tokenizer: encoderIdentity.tokenizerFingerprint))
-    connections = opened
-    return opened
+  func finish() throws -> WorkSummary {
+    let open = try open()
+    try open.labels.save(to: context.output(ScoredLabels.fileName))
+    if context.movesDatabases { try open.cache.database.leaveLog() }
+    self.open.release()
+    return WorkSummary()
   }
 }
 
 // MARK: - Parts
 
-extension Label {
-  func write(
-    _ output: [(content: String, bytes: [UInt8])], of item: EncodePlan.Block,
-    to writer: inout OutputWriter
-  ) {
+private struct LabelDivision: Division {
+  let open: Deferred<LabelSources>
+
+  func position(of item: EncodePlan.Block) -> Int? { item.position }
+  func key(of item: EncodePlan.Block) -> String { item.key }
+
+  func write(_ output: [Encoding], of item: EncodePlan.Block, to writer: inout OutputWriter) {
     writer.add(encodings: output)
   }
 
-  func output(
-    of item: EncodePlan.Block, from reader: inout OutputReader
-  ) throws -> [(content: String, bytes: [UInt8])] {
-    let open = try opened()
-    let values = try reader.encodings(
-      from: item.isImages ? open.labels.image : open.labels.text)
+  func output(of item: EncodePlan.Block, from reader: inout OutputReader) throws -> [Encoding] {
+    let open = try open()
+    let values = try reader.encodings(from: open.encoder(of: item))
     try item.requireContents(values.map(\.content), in: open.catalog)
     return values
-  }
-
-  func together(_ body: () throws -> Void) throws {
-    try opened().cache.database.transaction(body)
-  }
-
-  func closeDatabases() throws {
-    if context.movesDatabases { try connections?.cache.database.leaveLog() }
-    connections = nil
   }
 }
 

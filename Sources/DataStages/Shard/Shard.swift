@@ -9,28 +9,19 @@ import StageSupport
 /// - Reads:   the catalog and the cache, `labels.json` where a model labels
 /// - Writes:  `shards/SPLIT-00000-of-00003.safetensors`, then `shards/index.json`
 /// - Item:    one file
-package final class Shard: DivisibleStage {
+package struct Shard: DivisibleStage {
   static let name = "shard"
   static let version = 1
   static let unit = "shards"
   static let repairsFiles = true
   /// `ShardSet` compares them with the index.
   static let checkedByReaders: Set<String> = [".safetensors"]
-  static let databases: [String] = []
-
-  enum Output {
-    case contents(ShardContents)
-    /// What a part has written, with its digest.
-    case file(path: String, sha256: String)
-  }
 
   let reads: Set<Artifact>
   let writes: [Artifact: [String]] = [.shards: ["shards"]]
 
   package let settings: ShardSettings
   private let context: StageContext
-  private var source: ShardSource?
-  private var plan = ShardPlan()
 
   init(settings: ShardSettings, context: StageContext) throws {
     self.settings = settings
@@ -44,12 +35,19 @@ package final class Shard: DivisibleStage {
   private var folder: String { context.output("shards") }
   private var indexPath: String { "\(folder)/\(ShardIndex.fileName)" }
 
-  func pendingItems() throws -> [ShardPlan.Shard] {
-    try usingCache(context, of: .encodings) { try makePlan() }
-    return plan.shards.filter { context.isPart || !Folders.exists("\(folder)/\($0.fileName)") }
+  func workPlan() throws -> WorkPlan<ShardWork> {
+    let (plan, source) = try usingCache(context, of: .encodings, plannedShards)
+    let isWritten = plan.shards.map { Folders.exists("\(folder)/\($0.fileName)") }
+    return WorkPlan(
+      zip(plan.shards, isWritten).filter { context.isPart || !$1 }.map(\.0),
+      finishedUnitCount: isWritten.count { $0 }, division: ShardDivision(context, plan)
+    ) {
+      if !context.isPart { try check(plan) }
+      return ShardWork(settings, context, plan, source, folder: folder)
+    }
   }
 
-  private func makePlan() throws {
+  private func plannedShards() throws -> (ShardPlan, ShardSource) {
     let access: Database.Access = context.isPart ? .immutable : .readOnly
     let catalog = try CatalogDatabase(
       path: context.workspace.path(CatalogDatabase.fileName), access: access)
@@ -60,71 +58,24 @@ package final class Shard: DivisibleStage {
       try EncoderIdentity(context), catalog, cache,
       labels: settings.labels == .model
         ? ScoredLabels(contentsOf: context.workspace.path(ScoredLabels.fileName)) : nil)
-    plan = try ShardPlan(catalog, source, settings: settings)
-    self.source = source
+    return (try ShardPlan(catalog, source, settings: settings), source)
   }
 
-  func finishedUnitCount() throws -> Int {
-    plan.shards.count { Folders.exists("\(folder)/\($0.fileName)") }
-  }
-
-  func beginCommits() throws {
+  /// Refuses to begin what leads nowhere.
+  private func check(_ plan: ShardPlan) throws {
     guard !plan.shards.isEmpty else {
       throw ShardStageError.nothingToWrite(droppedPairs: plan.droppedPairCount)
     }
     if plan.droppedPairCount > 0 {
       context.progress.say("\(plan.droppedPairCount) pairs dropped: their images have no latents")
     }
-  }
-
-  func prepare() throws {
-    // A part writes only its share.
-    if !context.isPart { try DiskSpace.require(plan.byteCount, at: folder, for: "shards") }
-  }
-
-  func process(_ shard: ShardPlan.Shard) throws -> Output {
-    guard let source else { preconditionFailure("items come from pendingItems") }
-    return try usingCache(context, of: .encodings) { .contents(try source.contents(of: shard)) }
-  }
-
-  func commit(_ output: Output, of shard: ShardPlan.Shard) throws {
-    let path = "\(folder)/\(shard.fileName)"
-    switch output {
-    case .contents(let contents): try contents.write(to: path)
-    case .file(let part, let sha256):
-      try Folders.move(part, to: path)
-      try context.digests.assign(sha256, toFile: path)
-    }
-  }
-
-  /// Reads back what was written, in this run or before, and notes it in the index.
-  func finish() throws {
-    guard let source else { preconditionFailure("finish comes after pendingItems") }
-    let encoderIdentity = source.encoderIdentity
-    let shards = try plan.shards.map { shard in
-      let path = "\(folder)/\(shard.fileName)"
-      let reader = try ShardReader(path: path, layout: source.layout)
-      return ShardIndex.Shard(
-        file: shard.fileName, split: shard.split.text, byteCount: Folders.byteCount(of: path),
-        sha256: try context.digests.digest(ofFile: path), promptCount: reader.promptCount,
-        imageCount: reader.imageCount, pairCount: reader.pairCount)
-    }
-    let index = ShardIndex(
-      layout: source.layout, scalingFactor: encoderIdentity.scalingFactor,
-      fingerprints: [
-        "autoencoder": encoderIdentity.image.fingerprint,
-        "text_encoder": encoderIdentity.text.fingerprint,
-        "tokenizer": encoderIdentity.tokenizerFingerprint,
-      ],
-      settings: [
-        "size": .integer(encoderIdentity.size), "labels": .string(settings.labels.rawValue),
-      ], shards: shards)
-    try index.save(to: indexPath)
+    // What parts have written is moved.
+    if !context.hasParts { try DiskSpace.require(plan.byteCount, at: folder, for: "shards") }
   }
 
   /// Compares the shards with the index, and both with what the catalog would give now.
   func findings() throws -> [String] {
-    try usingCache(context, of: .encodings) { try makePlan() }
+    let (plan, _) = try usingCache(context, of: .encodings, plannedShards)
     let index = try ShardIndex(contentsOf: indexPath)
     for split in index.splits {
       // Opens every shard.
@@ -152,17 +103,88 @@ package final class Shard: DivisibleStage {
   }
 }
 
-// MARK: - Parts
-
-extension Shard {
-  func position(of shard: ShardPlan.Shard) -> Int {
-    plan.shards.firstIndex { $0.fileName == shard.fileName } ?? 0
+/// Writes one file after the other.
+final class ShardWork: StageWork {
+  enum Output {
+    case contents(ShardContents)
+    /// What a part has written, with its digest.
+    case file(path: String, sha256: String)
   }
 
-  func partKey(of shard: ShardPlan.Shard) -> String { shard.fileName }
+  private let settings: ShardSettings
+  private let context: StageContext
+  private let plan: ShardPlan
+  private let source: ShardSource
+  private let folder: String
 
-  /// Writes the shard's own file, which whoever merges moves to its place.
-  func write(_ output: Output, of shard: ShardPlan.Shard, to writer: inout OutputWriter) throws {
+  init(
+    _ settings: ShardSettings, _ context: StageContext, _ plan: ShardPlan, _ source: ShardSource,
+    folder: String
+  ) {
+    (self.settings, self.context, self.plan) = (settings, context, plan)
+    (self.source, self.folder) = (source, folder)
+  }
+
+  func process(_ shard: ShardPlan.Shard) throws -> Output {
+    try usingCache(context, of: .encodings) { .contents(try source.contents(of: shard)) }
+  }
+
+  func commit(_ output: Output, of shard: ShardPlan.Shard) throws {
+    let path = "\(folder)/\(shard.fileName)"
+    switch output {
+    case .contents(let contents): try contents.write(to: path)
+    case .file(let part, let sha256):
+      try Folders.move(part, to: path)
+      try context.digests.assign(sha256, toFile: path)
+    }
+  }
+
+  /// Reads back what was written, in this run or before, and notes it in the index.
+  func finish() throws -> WorkSummary {
+    let encoderIdentity = source.encoderIdentity
+    let shards = try plan.shards.map { shard in
+      let path = "\(folder)/\(shard.fileName)"
+      let reader = try ShardReader(path: path, layout: source.layout)
+      return ShardIndex.Shard(
+        file: shard.fileName, split: shard.split.text, byteCount: Folders.byteCount(of: path),
+        sha256: try context.digests.digest(ofFile: path), promptCount: reader.promptCount,
+        imageCount: reader.imageCount, pairCount: reader.pairCount)
+    }
+    let index = ShardIndex(
+      layout: source.layout, scalingFactor: encoderIdentity.scalingFactor,
+      fingerprints: [
+        "autoencoder": encoderIdentity.image.fingerprint,
+        "text_encoder": encoderIdentity.text.fingerprint,
+        "tokenizer": encoderIdentity.tokenizerFingerprint,
+      ],
+      settings: [
+        "size": .integer(encoderIdentity.size), "labels": .string(settings.labels.rawValue),
+      ], shards: shards)
+    try index.save(to: "\(folder)/\(ShardIndex.fileName)")
+    return WorkSummary()
+  }
+}
+
+// MARK: - Parts
+
+/// A part writes a shard's own file, which whoever merges moves to its place.
+private struct ShardDivision: Division {
+  private let context: StageContext
+  private let positions: [String: Int]
+
+  init(_ context: StageContext, _ plan: ShardPlan) {
+    self.context = context
+    positions = Dictionary(
+      plan.shards.enumerated().map { ($0.element.fileName, $0.offset) }
+    ) { first, _ in first }
+  }
+
+  func position(of shard: ShardPlan.Shard) -> Int? { positions[shard.fileName] }
+  func key(of shard: ShardPlan.Shard) -> String { shard.fileName }
+
+  func write(
+    _ output: ShardWork.Output, of shard: ShardPlan.Shard, to writer: inout OutputWriter
+  ) throws {
     guard case .contents(let contents) = output, let folder = context.partFolder else { return }
     try Folders.make(folder)
     let path = "\(folder)/\(shard.fileName)"
@@ -170,7 +192,9 @@ extension Shard {
     writer.add(try context.digests.digest(ofFile: path))
   }
 
-  func output(of shard: ShardPlan.Shard, from reader: inout OutputReader) throws -> Output {
+  func output(
+    of shard: ShardPlan.Shard, from reader: inout OutputReader
+  ) throws -> ShardWork.Output {
     let sha256 = try reader.text()
     let path = "\(context.partFolder ?? "")/\(shard.fileName)"
     guard Folders.exists(path) else { throw BadOutput("\(path) is missing") }
@@ -181,9 +205,6 @@ extension Shard {
     }
     return .file(path: path, sha256: sha256)
   }
-
-  func together(_ body: () throws -> Void) throws { try body() }
-  func closeDatabases() { source = nil }
 }
 
 enum ShardStageError: ClassifiedError, CustomStringConvertible {

@@ -25,8 +25,6 @@ struct ShardPlan {
   /// Pairs without the encodings of both images.
   private(set) var droppedPairCount = 0
 
-  init() {}
-
   init(
     _ catalog: CatalogDatabase, _ contents: ShardSource, settings: ShardSettings
   ) throws {

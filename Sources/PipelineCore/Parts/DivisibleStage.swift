@@ -5,9 +5,9 @@ import Files
 /// A part is a run that writes outputs instead of committing them; whoever merges commits them in the order of
 /// the items, as if it had processed them. So `process` must need nothing but its item and what earlier
 /// stages have made, and a part changes nothing that others read: databases are opened as
-/// `StageContext.isPart` asks.
+/// `StageContext.isPart` asks. Its plans have a ``Division``.
 public protocol DivisibleStage: Stage {
-  /// The databases in the workspace that `commit` and `finish` write to.
+  /// The databases in the workspace that its work writes to.
   static var databases: [String] { get }
 
   /// Whether every output of a part belongs to an item as long as nothing is begun: false where an ordinary run
@@ -16,15 +16,27 @@ public protocol DivisibleStage: Stage {
 
   /// What outputs depend on of the files outside the workspace, beyond what items' keys say.
   func partInputs() throws -> [StageInput]
+}
 
-  /// Whether parts process the item; others are left to whoever merges, and may need what parts have made.
-  func isDivided(_ item: Item) -> Bool
+extension DivisibleStage {
+  public static var databases: [String] { [] }
+  public static var needsAllParts: Bool { false }
+  public func partInputs() throws -> [StageInput] { try inputs() }
+}
+
+/// How the items of a plan are divided, and how outputs get from the process that computes them to the one that
+/// commits them.
+public protocol Division<Item, Output> {
+  associatedtype Item
+  associatedtype Output
 
   /// The item's place among all items of the stage, those included that are done: by it items are divided.
-  func position(of item: Item) -> Int
+  ///
+  /// Nil: parts leave it to whoever merges, and it may need what they have made.
+  func position(of item: Item) -> Int?
 
   /// What the item is, wherever its files lie: equal keys give equal outputs.
-  func partKey(of item: Item) throws -> String
+  func key(of item: Item) throws -> String
 
   /// Writes an output for another process.
   func write(_ output: Output, of item: Item, to writer: inout OutputWriter) throws
@@ -33,18 +45,6 @@ public protocol DivisibleStage: Stage {
   ///
   /// - Throws: ``BadOutput`` where it is not an output of the item
   func output(of item: Item, from reader: inout OutputReader) throws -> Output
-
-  /// Runs `body`, which commits, so that it costs less than its commits one by one.
-  func together(_ body: () throws -> Void) throws
-
-  /// Closes the databases, so that their files can be moved.
-  func closeDatabases() throws
-}
-
-extension DivisibleStage {
-  public static var needsAllParts: Bool { false }
-  public func partInputs() throws -> [StageInput] { try inputs() }
-  public func isDivided(_ item: Item) -> Bool { true }
 }
 
 /// Bytes that are not an output of their item.

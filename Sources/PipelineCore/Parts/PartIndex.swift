@@ -119,25 +119,20 @@ private final class OpenFiles {
 }
 
 /// A stage's outputs that parts have made, as the stage reads them.
-final class PartOutputs<Item, Output> {
+struct PartOutputs<Item, Output> {
   let index: PartIndex
-  private let isDivided: (Item) -> Bool
-  private let key: (Item) throws -> String
-  private let position: (Item) -> Int
-  private let read: (Item, inout OutputReader) throws -> Output
-  let together: (() throws -> Void) throws -> Void
+  private let division: any Division<Item, Output>
 
-  init<S: DivisibleStage>(_ stage: S, _ index: PartIndex) where S.Item == Item, S.Output == Output {
-    self.index = index
-    isDivided = stage.isDivided
-    key = stage.partKey
-    position = stage.position
-    read = stage.output
-    together = stage.together
+  /// - Returns: nil where a plan's items cannot be divided
+  init?<Work: StageWork<Item, Output>>(_ plan: WorkPlan<Work>, _ index: PartIndex) {
+    guard let division = plan.division else { return nil }
+    (self.index, self.division) = (index, division)
   }
 
+  private func isDivided(_ item: Item) -> Bool { division.position(of: item) != nil }
+
   func place(of item: Item) throws -> PartIndex.Place? {
-    isDivided(item) ? try index.place(of: key(item)) : nil
+    isDivided(item) ? try index.place(of: division.key(of: item)) : nil
   }
 
   /// - Throws: the item's `Rejection` if it was rejected; ``PartError`` if the bytes cannot be used
@@ -149,7 +144,7 @@ final class PartOutputs<Item, Output> {
         try reader.end()
         throw rejection
       }
-      let output = try read(item, &reader)
+      let output = try division.output(of: item, from: &reader)
       try reader.end()
       return output
     } catch let bad as BadOutput {
@@ -162,7 +157,9 @@ final class PartOutputs<Item, Output> {
   ///
   /// - Parameter items: all of the stage
   func requireUsed(_ items: [Item], of stage: String) throws {
-    let known = Set(try items.filter(isDivided).filter { try place(of: $0) != nil }.map(key)).count
+    let known = Set(
+      try items.filter { try place(of: $0) != nil }.map { try division.key(of: $0) }
+    ).count
     guard known < index.itemCount else { return }
     throw PartError.unused(stage: stage, count: index.itemCount - known, folder: index.folder)
   }
@@ -176,7 +173,8 @@ final class PartOutputs<Item, Output> {
     let missing = try divided.filter { try place(of: $0) == nil }
     guard !missing.isEmpty else { return }
     let count = index.partCount
-    let again = count.map { count in Set(missing.map { position($0) % count + 1 }).sorted().asArray
+    let again = count.map { count in
+      Set(missing.compactMap(division.position).map { $0 % count + 1 }).sorted().asArray
     }
     throw PartError.incomplete(
       stage: stage, missing: missing.count, total: divided.count, again: again, count: count ?? 0)

@@ -65,12 +65,14 @@ extension Runner {
   ) throws {
     let folder = workspace.partsPath(S.name)
     let earlier = try tries(of: partition, in: folder, basis.fingerprint)
-    let all = try stage.pendingItems()
-    let pending = all.filter(stage.isDivided)
-    guard all.isEmpty || !pending.isEmpty else {
+    let plan = try stage.workPlan()
+    let pending = plan.items.compactMap { item in
+      plan.division?.position(of: item).map { (item: item, position: $0) }
+    }
+    guard let division = plan.division, plan.items.isEmpty || !pending.isEmpty else {
       throw PartError.needsRun(stage: S.name, reasons: ["none with these settings"])
     }
-    let share = pending.filter { partition.contains(position: stage.position(of: $0)) }
+    let share = pending.filter { partition.contains(position: $0.position) }
     if let complete = earlier.first(where: \.isComplete) {
       try complete.verify()
       observe(
@@ -80,13 +82,11 @@ extension Runner {
       return
     }
     let done = Set(earlier.flatMap { $0.entries.map(\.key) })
-    let items = try share.map { (item: $0, key: try stage.partKey(of: $0)) }
-    let left = items.filter { !done.contains(PartKey(of: $0.key)) }
-    func units(_ items: some Sequence<S.Item>) -> Int {
-      items.reduce(0) { $0 + stage.unitCount(of: $1) }
-    }
-    let unitsLeft = units(left.map(\.item))
-    progress.begin(unitsBefore: units(share) - unitsLeft, unitsToDo: unitsLeft)
+    let left = try share.map { ($0.item, $0.position, key: try division.key(of: $0.item)) }
+      .filter { !done.contains(PartKey(of: $0.key)) }
+    let unitsLeft = plan.unitCount(of: left.map { $0.0 })
+    progress.begin(
+      unitsBefore: plan.unitCount(of: share.map(\.item)) - unitsLeft, unitsToDo: unitsLeft)
     observe(
       .started(
         stage: S.name,
@@ -95,15 +95,17 @@ extension Runner {
     let device = try device.turn(
       to: earlier.last?.header.device ?? anyDevice(of: basis.fingerprint, in: folder),
       mayChange: pipeline.mayChangeDevice)
-    if !left.isEmpty { try stage.prepare() }
+    let work = Deferred(plan.begin)
+    if !left.isEmpty { _ = try work() }
     let header = PartHeader(
       stage: S.name, partition: partition, basis: basis, device: device, itemCount: pending.count)
     let writer = try PartWriter(header, in: folder, attempt: PartName.attempt(in: environment))
     do {
-      for (item, key) in left {
+      for (item, position, key) in left {
         if let interruption = Interruption.pending { throw interruption }
-        try append(item, key, of: stage, to: writer)
-        progress.finishItem(units: stage.unitCount(of: item))
+        let (kind, output) = try output(of: item, work(), division)
+        try writer.append(kind, position: position, key: key, output: output)
+        progress.finishItem(units: plan.unitCount(item))
       }
       try writer.finish()
     } catch {
@@ -117,21 +119,19 @@ extension Runner {
     )
   }
 
-  private func append<S: DivisibleStage>(
-    _ item: S.Item, _ key: String, of stage: S, to writer: PartWriter
-  ) throws {
+  private func output<Work: StageWork>(
+    of item: Work.Item, _ work: Work, _ division: any Division<Work.Item, Work.Output>
+  ) throws -> (PartEntry.Kind, [UInt8]) {
     var output = OutputWriter()
-    var kind = PartEntry.Kind.output
     do {
-      try stage.write(try stage.process(item), of: item, to: &output)
+      try division.write(try work.process(item), of: item, to: &output)
+      return (.output, output.bytes)
     } catch let rejection as Rejection {
-      kind = .rejection
       output = OutputWriter()
       output.add(rejection.code)
       output.add(rejection.reason)
+      return (.rejection, output.bytes)
     }
-    try writer.append(
-      kind, position: stage.position(of: item), key: key, output: output.bytes)
   }
 
   /// What earlier tries of a part, or another process at it now, have written.

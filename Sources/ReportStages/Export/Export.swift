@@ -10,7 +10,7 @@ import TrainingStages
 /// - Writes: in the folder `export` `pytorch_lora_weights.safetensors` (diffusers),
 ///   `webui/NAME.safetensors` (webui, ComfyUI) and `merged` (a model folder); of a second LoRA the same in
 ///   a folder of its own, `export/dpo`, with `webui/NAME-dpo.safetensors`
-public final class Export: Stage {
+public struct Export: Stage {
   public struct Settings: StageSettings {
     @Setting(
       "The diffusion model that the LoRA was trained on: a diffusers folder or a checkpoint file.")
@@ -65,9 +65,8 @@ public final class Export: Stage {
     }
 
   package let settings: Settings
-  private let context: StageContext
+  fileprivate let context: StageContext
   private let stages: [TuningStage]
-  private var loras: [TuningStage: LoRAWeights] = [:]
 
   public init(settings: Settings, context: StageContext) throws {
     self.settings = settings
@@ -76,22 +75,22 @@ public final class Export: Stage {
     reads = Set(stages.map(\.lora))
   }
 
-  private var model: ModelFolder { settings.base }
-  private var folder: String { context.output(Self.name) }
+  fileprivate var model: ModelFolder { settings.base }
+  fileprivate var folder: String { context.output(Self.name) }
 
   private func folder(of stage: TuningStage, in folder: String) -> String {
     stage == stages[0] ? folder : "\(folder)/\(stage.rawValue)"
   }
 
   /// The name of a LoRA in the webui.
-  private func name(of stage: TuningStage) -> String {
+  fileprivate func name(of stage: TuningStage) -> String {
     stage == stages[0] ? settings.name : "\(settings.name)-\(stage.rawValue)"
   }
 
-  private func path(_ item: Item) -> String { path(item, in: folder) }
+  fileprivate func path(_ item: Item) -> String { path(item, in: folder) }
 
   /// - Parameter folder: of the stage: where its result is made, or where it will be
-  private func path(_ item: Item, in folder: String) -> String {
+  fileprivate func path(_ item: Item, in folder: String) -> String {
     let folder = self.folder(of: item.stage, in: folder)
     return switch item.form {
     case .lora: "\(folder)/pytorch_lora_weights.safetensors"
@@ -119,37 +118,61 @@ public final class Export: Stage {
   }
 
   /// Where the LoRA of a stage came from; nil before the stage has run.
-  private func provenance(of stage: TuningStage) throws -> Provenance? {
+  fileprivate func provenance(of stage: TuningStage) throws -> Provenance? {
     try context.origin(of: stage.rawValue).map { Provenance(of: stage, $0) }
   }
 
   /// A form whose path exists is complete: it got its name when it was.
-  public func pendingItems() throws -> [Item] { items.filter { !Folders.exists(path($0)) } }
-
-  public func finishedUnitCount() throws -> Int { items.count - (try pendingItems().count) }
-
-  public func prepare() throws {
-    for stage in stages {
-      try Folders.make("\(folder(of: stage, in: folder))/webui")
-      let file = context.workspace.path(stage.loraFile)
-      loras[stage] = try LoRAFile(path: file).effectiveWeights(for: try model.unetLayers())
-    }
-    let merged = try pendingItems().count { $0.form == .merged }
-    if merged > 0 {
-      try DiskSpace.require(
-        merged * mergedByteCount(), at: folder,
-        for: merged == 1 ? "merged model" : "merged models")
+  public func workPlan() throws -> WorkPlan<ExportWork> {
+    let pending = items.filter { !Folders.exists(path($0)) }
+    return WorkPlan(pending, finishedUnitCount: items.count - pending.count) {
+      var loras: [TuningStage: LoRAWeights] = [:]
+      for stage in stages {
+        try Folders.make("\(folder(of: stage, in: folder))/webui")
+        let file = context.workspace.path(stage.loraFile)
+        loras[stage] = try LoRAFile(path: file).effectiveWeights(for: try model.unetLayers())
+      }
+      let merged = pending.count { $0.form == .merged }
+      if merged > 0 {
+        try DiskSpace.require(
+          merged * mergedByteCount(), at: folder,
+          for: merged == 1 ? "merged model" : "merged models")
+      }
+      return ExportWork(self, loras)
     }
   }
 
-  public func process(_ item: Item) throws {}
+  public func results() -> [String] {
+    items.map { item in
+      let tuning = stages.count > 1 ? " of stage \(item.stage.rawValue)" : ""
+      return switch item.form {
+      case .lora: "the LoRA\(tuning) for diffusers is in \(path(item))"
+      case .webui: "the LoRA\(tuning) for the webui and ComfyUI is in \(path(item))"
+      case .merged: "the merged model\(tuning) is in \(path(item))"
+      }
+    }
+  }
+}
 
-  public func commit(_ output: Void, of item: Item) throws {
+/// Writes one form of one LoRA after the other.
+public final class ExportWork: StageWork {
+  private let export: Export
+  private let loras: [TuningStage: LoRAWeights]
+
+  fileprivate init(_ export: Export, _ loras: [TuningStage: LoRAWeights]) {
+    (self.export, self.loras) = (export, loras)
+  }
+
+  public func process(_ item: Export.Item) throws {}
+
+  public func commit(_ output: Void, of item: Export.Item) throws {
     do {
       try write(item)
     } catch {
       // Nothing is left where it was being made.
-      let (made, final) = (path(item), path(item, in: context.workspace.path(Self.name)))
+      let (made, final) = (
+        export.path(item), export.path(item, in: export.context.workspace.path(Export.name))
+      )
       guard made != final, "\(error)".contains(made) else { throw error }
       throw Failure(
         kind: FailureKind(error), description: "\(error)".replacing(made, with: final))
@@ -162,33 +185,29 @@ public final class Export: Stage {
     let description: String
   }
 
-  private func write(_ item: Item) throws {
-    guard let lora = loras[item.stage], let provenance = try provenance(of: item.stage) else {
+  private func write(_ item: Export.Item) throws {
+    guard let lora = loras[item.stage], let provenance = try export.provenance(of: item.stage)
+    else {
       return
     }
-    let precision = settings.dtype
+    let precision = export.settings.dtype
     switch item.form {
     case .lora:
-      try lora.write(to: path(item), as: .diffusers, precision: precision, provenance: provenance)
+      try lora.write(
+        to: export.path(item), as: .diffusers, precision: precision, provenance: provenance)
     case .webui:
       try lora.write(
-        to: path(item), as: .webUI(try model.webUIHeader(name: name(of: item.stage))),
+        to: export.path(item),
+        as: .webUI(try export.model.webUIHeader(name: export.name(of: item.stage))),
         precision: precision, provenance: provenance)
     case .merged:
-      try model.writeMerged(lora, precision: precision, provenance: provenance, to: path(item))
+      try export.model.writeMerged(
+        lora, precision: precision, provenance: provenance, to: export.path(item))
     }
   }
 
-  public func finish() throws { try Folders.sync(folder) }
-
-  public func results() -> [String] {
-    items.map { item in
-      let tuning = stages.count > 1 ? " of stage \(item.stage.rawValue)" : ""
-      return switch item.form {
-      case .lora: "the LoRA\(tuning) for diffusers is in \(path(item))"
-      case .webui: "the LoRA\(tuning) for the webui and ComfyUI is in \(path(item))"
-      case .merged: "the merged model\(tuning) is in \(path(item))"
-      }
-    }
+  public func finish() throws -> WorkSummary {
+    try Folders.sync(export.folder)
+    return WorkSummary()
   }
 }

@@ -2,31 +2,34 @@ import Imaging
 import PipelineCore
 
 /// Images take nearly all the time, so parts draw these; whoever merges scores candidates and images.
-extension WriteReport: DivisibleStage {
-  static let databases: [String] = []
+extension WriteReport: DivisibleStage {}
 
-  func isDivided(_ item: Item) -> Bool {
-    if case .images = item { true } else { false }
+extension WriteReport: Division {
+  func position(of item: ReportWork.Item) -> Int? {
+    if case .images(let prompt, _) = item { prompt } else { nil }
   }
 
-  func position(of item: Item) -> Int { place(of: item).prompt }
-
-  func partKey(of item: Item) -> String {
-    let place = place(of: item)
-    return "prompt \(place.prompt), guidance \(place.scale)"
+  func key(of item: ReportWork.Item) -> String {
+    switch item {
+    case .images(let prompt, let scale): "prompt \(prompt), guidance \(scale)"
+    case .candidates(let batch): "candidates \(batch.draw) of prompts \(batch.prompts)"
+    case .scores(let item): "\(item)"
+    }
   }
 
-  private func place(of item: Item) -> (prompt: Int, scale: Int) {
-    guard case .images(let prompt, let scale) = item else { preconditionFailure("not divided") }
-    return (prompt, scale)
-  }
-
-  func write(_ output: Output, of item: Item, to writer: inout OutputWriter) {
-    guard case .images(let images) = output else { return }
+  func write(
+    _ output: ReportWork.Output, of item: ReportWork.Item, to writer: inout OutputWriter
+  ) {
+    guard case .images(let images, _, _) = output else { return }
     writer.add(images) { $0.add($1) }
   }
 
-  func output(of item: Item, from reader: inout OutputReader) throws -> Output {
+  func output(
+    of item: ReportWork.Item, from reader: inout OutputReader
+  ) throws -> ReportWork.Output {
+    guard case .images(let prompt, let scale) = item else {
+      throw BadOutput("only images are divided")
+    }
     let images = try reader.list { reader throws(BadOutput) in try reader.bytes() }
     let expected = settings.picturesPerPrompt * models.count
     guard images.count == expected else {
@@ -35,9 +38,6 @@ extension WriteReport: DivisibleStage {
     guard images.allSatisfy({ (try? RGBImage(decoding: $0)) != nil }) else {
       throw BadOutput("an image cannot be decoded")
     }
-    return .images(images)
+    return .images(images, prompt: prompt, scale: scale)
   }
-
-  func together(_ body: () throws -> Void) throws { try body() }
-  func closeDatabases() {}
 }

@@ -22,7 +22,7 @@ import TrainingStages
 ///   the prompts are those of a split
 /// - Writes: `report`, the files `report/index.html` and `report/summary.json`, the images in
 ///   `report/pictures`
-package final class WriteReport: Stage {
+package struct WriteReport: Stage {
   static let name = "report"
   static let version = 4
   static let unit = "items"
@@ -45,24 +45,7 @@ package final class WriteReport: Stage {
   let models: [ReportedModel]
   let files: ReportFiles
   let scoring: PublishedScores
-  private var painter: Painter?
-  private var candidateScoring: CandidateScoring?
-  private var knownPrompts: [String]?
-
-  enum Item {
-    /// All images of a prompt at one guidance, before and after.
-    case images(prompt: Int, scale: Int)
-    /// What one scorer says of a prompt's images.
-    case scores(PublishedScores.Item)
-    /// The candidates of a batch of prompts, drawn once.
-    case candidates(CandidateBatch)
-  }
-
-  enum Output {
-    case images([[UInt8]])
-    case scores([PromptScores])
-    case scoredCandidates(CandidateScoring.Batch?)
-  }
+  private let knownPrompts: Deferred<[String]>
 
   init(settings: ReportSettings, context: StageContext) throws {
     self.settings = settings
@@ -74,22 +57,18 @@ package final class WriteReport: Stage {
         + (settings.split == nil ? [] : ["shards"]))
     files = ReportFiles(folder: context.output(Self.name), scales: settings.scales)
     scoring = PublishedScores(settings, models, files)
+    knownPrompts = Deferred {
+      guard let split = settings.split else {
+        return try PromptList(path: settings.prompts).entries.map(\.text)
+      }
+      let shards = try ShardSet(folder: context.workspace.path("shards"), split: split)
+      return try (0..<shards.promptCount).map { try shards.prompt($0).text }
+    }
   }
 
   var folder: String { context.output(Self.name) }
 
-  func prompts() throws -> [String] {
-    if let knownPrompts { return knownPrompts }
-    let prompts: [String]
-    if let split = settings.split {
-      let shards = try ShardSet(folder: context.workspace.path("shards"), split: split)
-      prompts = try (0..<shards.promptCount).map { try shards.prompt($0).text }
-    } else {
-      prompts = try PromptList(path: settings.prompts).entries.map(\.text)
-    }
-    knownPrompts = prompts
-    return prompts
-  }
+  func prompts() throws -> [String] { try knownPrompts() }
 
   func inputs() throws -> [StageInput] {
     let model = settings.base
@@ -130,7 +109,7 @@ package final class WriteReport: Stage {
     let prompts: Range<Int>
   }
 
-  private func candidatePath(_ batch: CandidateBatch) -> String {
+  func candidatePath(_ batch: CandidateBatch) -> String {
     "\(folder)/candidates/\(batch.draw)-\(batch.prompts.lowerBound).json"
   }
 
@@ -146,41 +125,43 @@ package final class WriteReport: Stage {
     }
   }
 
-  func pendingItems() throws -> [Item] {
-    let images = try imageItems().filter { !isDrawn($0.prompt, $0.scale) }
-    let scores = try scoring.items(prompts: prompts().count).filter { !scoring.isDone($0) }
-    let batches = try candidateBatches().filter { !Folders.exists(candidatePath($0)) }
-    return images.map { .images(prompt: $0.prompt, scale: $0.scale) }
-      + batches.map { .candidates($0) } + scores.map { .scores($0) }
-  }
-
-  func finishedUnitCount() throws -> Int {
-    try imageItems().count { isDrawn($0.prompt, $0.scale) }
-      + scoring.items(prompts: prompts().count).count(where: scoring.isDone)
-      + candidateBatches().filter { Folders.exists(candidatePath($0)) }
-      .reduce(0) { $0 + $1.prompts.count }
-  }
-
-  func unitCount(of item: Item) -> Int {
-    if case .candidates(let batch) = item { batch.prompts.count } else { 1 }
-  }
-
-  func beginCommits() throws {
-    try Folders.make("\(folder)/pictures")
-    try Folders.make("\(folder)/candidates")
-  }
-
-  func prepare() throws {
-    if try imageItems().contains(where: { !isDrawn($0.prompt, $0.scale) }) {
-      try scoring.requireReadable()
+  func workPlan() throws -> WorkPlan<ReportWork> {
+    let all = try imageItems()
+    let images = all.filter { !isDrawn($0.prompt, $0.scale) }
+    let allScores = try scoring.items(prompts: prompts().count)
+    let scores = allScores.filter { !scoring.isDone($0) }
+    let allBatches = try candidateBatches()
+    let batches = allBatches.filter { !Folders.exists(candidatePath($0)) }
+    func promptCount(_ batches: [CandidateBatch]) -> Int {
+      batches.reduce(0) { $0 + $1.prompts.count }
     }
-    let painter = try Painter(
-      settings, loraPaths: stages.map { context.workspace.path($0.loraFile) })
-    self.painter = painter
-    guard !context.isPart, try !candidateBatches().isEmpty,
-      let optimization = try stepwiseSettings()
-    else { return }
-    candidateScoring = makeCandidateScoring(
+    return WorkPlan(
+      images.map { .images(prompt: $0.prompt, scale: $0.scale) }
+        + batches.map { .candidates($0) } + scores.map { .scores($0) },
+      finishedUnitCount: all.count - images.count + allScores.count - scores.count
+        + promptCount(allBatches) - promptCount(batches),
+      unitCount: \.unitCount,
+      division: self
+    ) {
+      if !context.isPart {
+        try Folders.make("\(folder)/pictures")
+        try Folders.make("\(folder)/candidates")
+      }
+      // What is wrong with them shows before images are drawn for hours.
+      if !images.isEmpty { try scoring.requireReadable() }
+      return ReportWork(self, try prompts())
+    }
+  }
+
+  /// What draws images before and after.
+  func makePainter() throws -> Painter {
+    try Painter(settings, loraPaths: stages.map { context.workspace.path($0.loraFile) })
+  }
+
+  /// What draws candidates as stage `spo` has drawn them, and has them judged.
+  func makeCandidateScoring(_ painter: Painter) throws -> CandidateScoring {
+    let optimization = try context.settings(SPOSettings.self, of: TuneSPO.name)
+    return makeCandidateScoring(
       painter, optimization, try optimization.judge(in: context.workspace))
   }
 
@@ -222,44 +203,10 @@ package final class WriteReport: Stage {
     context.workspace.path("state/\(stage).json")
   }
 
-  // MARK: - Images
-
-  func process(_ item: Item) throws -> Output {
-    let prompts = try prompts()
-    switch item {
-    case .images(let prompt, let scale):
-      let images =
-        try painter?.images(
-          of: prompts[prompt], number: prompt, guidance: settings.scales[scale]) ?? []
-      return .images(try images.map { try $0.encodedAsPNG() })
-    case .scores(let item):
-      // Scores come last, and may need the memory.
-      painter = nil
-      candidateScoring = nil
-      return .scores(try scoring.scores(of: item, prompt: prompts[item.prompt]))
-    case .candidates(let batch):
-      return .scoredCandidates(try candidateScoring?(prompts, batch.prompts, draw: batch.draw))
-    }
-  }
-
-  func commit(_ output: Output, of item: Item) throws {
-    switch (output, item) {
-    case (.scores(let scores), .scores(let item)): try scoring.write(scores, of: item)
-    case (.images(let images), .images(let prompt, let scale)):
-      let count = settings.picturesPerPrompt
-      for (index, bytes) in images.enumerated() {
-        try AtomicFile.replace(
-          files.image(prompt, index % count, models[index / count], scale: scale), with: bytes)
-      }
-    case (.scoredCandidates(let judged), .candidates(let batch)):
-      if let judged { try writeJSON(judged.json, to: candidatePath(batch)) }
-    default: preconditionFailure("an output of another item")
-    }
-  }
-
   // MARK: - Report
 
-  func finish() throws {
+  /// Writes the page and the figures.
+  func write() throws {
     let prompts = try prompts()
     var summary = JSON.Object()
     let preferenceFolder = context.workspace.path(TrainPreference.name)

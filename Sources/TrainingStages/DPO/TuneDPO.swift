@@ -17,7 +17,7 @@ import Telemetry
 /// - Writes: `dpo-lora`, the file `dpo/pytorch_lora_weights.safetensors` with diffusers' keys;
 ///   `dpo-optimization`, what was measured on the way
 /// - Source: Wallace et al. 2023, arXiv 2311.12908
-package final class TuneDPO: RankedStage {
+package struct TuneDPO: RankedStage {
   static let name = "dpo"
   static let version = 1
   static let unit = "steps"
@@ -33,15 +33,6 @@ package final class TuneDPO: RankedStage {
   package let settings: DPOSettings
   private let context: StageContext
   private let intervals: CheckpointIntervals
-  private var tuning: Tuning?
-
-  private struct Tuning {
-    var tuner: DirectPreferenceTuner
-    let images: HeldOutImages
-    /// Decodes these; nil where none are drawn.
-    let decoder: (autoencoder: Autoencoder, negative: Conditioning)?
-    let log: TrainingLog
-  }
 
   init(settings: DPOSettings, context: StageContext) throws {
     self.settings = settings
@@ -63,24 +54,26 @@ package final class TuneDPO: RankedStage {
   }
 
   func remakesFilesAtOnce() throws -> Bool { try intervals.pending().isEmpty }
-  func pendingItems() throws -> [Range<Int>] { try intervals.pending() }
-  func finishedUnitCount() throws -> Int { try intervals.finishedSteps() }
-  func unitCount(of item: Range<Int>) -> Int { item.count }
+  func workPlan() throws -> WorkPlan<DirectTraining> {
+    try intervals.plan(begin: makeTraining)
+  }
 
-  func prepare() throws {
+  func follow() throws { try makeTraining().follow() }
+
+  private func makeTraining() throws -> DirectTraining {
     let shardFolder = context.workspace.path("shards")
     let shards = try ShardSet(folder: shardFolder, split: "train")
-    var tuner = try DirectPreferenceTuner(
+    let tuner = try DirectPreferenceTuner(
       settings, shards, decided: try DirectPreferenceTuner.decided(in: shards),
       ranks: context.ranks, checkInterruption: context.checkInterruption)
-    let log = try intervals.resume(&tuner.state)
-    tuning = Tuning(
-      tuner: tuner, images: images(of: try ShardSet.heldOut(in: shardFolder), tuner),
+    let training = try DirectTraining(
+      settings, context, intervals, tuner,
+      images(of: try ShardSet.heldOut(in: shardFolder), tuner),
       decoder: settings.pictures > 0 && context.ranks.isFirst
-        ? (try settings.base.autoencoder().model, try shards.emptyConditioning()) : nil,
-      log: log)
+        ? (try settings.base.autoencoder().model, try shards.emptyConditioning()) : nil)
     context.noteIdleRanks(
       "train", batch: settings.batch, "dpo.batch", settings.microBatch, "dpo.micro_batch")
+    return training
   }
 
   func images(
@@ -90,85 +83,6 @@ package final class TuneDPO: RankedStage {
       shards: shards, count: settings.pictures, scheduler: tuner.scheduler,
       steps: settings.samplingSteps, seed: settings.seed, unit: "step",
       folder: "\(folder)/pictures")
-  }
-
-  func process(_ item: Range<Int>) throws -> Int {
-    if item.lowerBound == 0 { try generateImages(after: 0) }
-    for step in item {
-      try context.lead(step, save: { try commit(step + 1, of: item) }, body: { try train(step) })
-    }
-    try generateImages(after: item.upperBound)
-    return item.upperBound
-  }
-
-  func follow() throws {
-    try prepare()
-    guard let state = tuning?.tuner.state else { return }
-    try context.follow(digest: state.weightsDigest, train)
-  }
-
-  private func train(_ step: Int) throws {
-    guard var tuning else { return }
-    let trained = try naming(
-      ["stage dpo, step \(step + 1)"],
-      remedy: step == 0
-        ? nil
-        : "the last checkpoint is kept: lower dpo.learning_rate and run again with --force dpo"
-    ) { try tuning.tuner.train(step: step) }
-    try tuning.log.append(
-      step: step + 1,
-      .figures(
-        [("loss", trained.loss)] + trained.figures.map { ($0.name, $0.mean) }
-          + [("gradient_norm", trained.gradientNorm)]))
-    let accuracy = trained.figures.first { $0.name == "implicit_accuracy" }
-    context.progress.advance(
-      note: "loss \(shortened(trained.loss))"
-        + (accuracy.map { ", accuracy \(shortened($0.mean))" } ?? ""))
-    self.tuning = tuning
-  }
-
-  private func generateImages(after step: Int) throws {
-    guard let tuning, let decoder = tuning.decoder else { return }
-    let row = try tuning.images.draw(
-      GuidedUNet(tuning.tuner.tuned, guidance: settings.guidance), decoder.autoencoder,
-      negative: decoder.negative, after: step)
-    try tuning.log.append(step: step, "held-out prompts", row)
-  }
-
-  func commit(_ step: Int, of item: Range<Int>) throws {
-    guard let tuning else { return }
-    try intervals.commit(tuning.tuner.state, step: step, log: tuning.log)
-  }
-
-  func finish() throws {
-    guard let tuning else { return }
-    let adapters = tuning.tuner.adapters
-    try adapters.requireFinite(stage: Self.name)
-    if let start = settings.start {
-      guard try !StartingLoRA(path: start, of: settings.base, stage: Self.name).equals(adapters)
-      else {
-        throw NothingLearned(
-          reason:
-            "after \(settings.steps) steps of stage dpo the LoRA still equals \(start), its "
-            + "start; \(remedy)")
-      }
-    } else if adapters.changesNothing {
-      throw NothingLearned(
-        reason:
-          "all up matrices of the LoRA of stage dpo are 0 after \(settings.steps) steps; \(remedy)")
-    }
-    // The log ends where the newest checkpoint does, so it counts the steps of other runs, too.
-    let findings = try DirectFindings(
-      try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), of: settings)
-    let lora = LoRAWeights(trained: adapters)
-    let warnings = try TrainingWarnings.ofChange(lora, of: settings.base, stage: Self.name)
-    try TrainingWarnings.write(findings.warnings() + warnings, to: folder)
-    try lora.write(to: loraPath, as: .diffusers, precision: .f32)
-  }
-
-  /// Where nothing was learned.
-  private var remedy: String {
-    "raise dpo.learning_rate" + (settings.loss == .dpo ? " or dpo.beta" : "")
   }
 
   /// Refuses to start from the file that the stage itself replaces: it would never be up to date.

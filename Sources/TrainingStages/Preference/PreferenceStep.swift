@@ -5,7 +5,7 @@ import Ranks
 
 /// One update of a preference model by a batch, whose gradients are computed in parts.
 struct PreferenceStep {
-  let trainee: any TrainablePreferenceModel
+  let model: any TrainablePreferenceModel
   /// Comparisons of a part.
   let microBatch: Int
   /// Called before each part, which at full size takes minutes; what it throws ends the step.
@@ -37,7 +37,7 @@ struct PreferenceStep {
     let gaps = try sum.add(parts: (pairs.count + size - 1) / size, ranks) {
       try checkInterruption()
       let part = $0 * size..<min(($0 + 1) * size, pairs.count)
-      let scores = try trainee.scores(examples, of: Array(pairs[part]), Array(views[part]))
+      let scores = try model.scores(examples, of: Array(pairs[part]), Array(views[part]))
       let gap = zip(scores.first.values, scores.second.values).reduce(0) { $0 + abs($1.0 - $1.1) }
       return GradientSum.Part(
         loss: preferenceLoss(scores: scores, labels: Array(labels[part])),

@@ -35,17 +35,18 @@ extension TrainPreference: Estimating {
   func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
     var plan = StagePlan(on: backend)
     let layout = try scale.layout(of: base)
-    let (trainee, estimated) = try plan.build { try makeTrainee(ImageStore(folder: nil)) }
+    let estimated = Deferred(estimatedImages)
+    let model = try plan.build { try makeModel(ImageStore(folder: nil), estimated) }
     var state = try plan.build {
-      try makeState(trainee, moments: settings.optimizerOnDisk ? .plannedDisk : .memory)
+      try makeState(model, moments: settings.optimizerOnDisk ? .plannedDisk : .memory)
     }
     let data = examples(PlannedComparisons(layout: layout, split: "train"))
     let heldOut = examples(PlannedComparisons(layout: layout, split: "validation"))
 
-    if let estimated { try add(estimated, of: data, scale, to: &plan) }
+    if let estimated = estimated.ifMade { try add(estimated, of: data, scale, to: &plan) }
 
     let step = PreferenceStep(
-      trainee: trainee, microBatch: settings.microBatch, checkInterruption: {})
+      model: model, microBatch: settings.microBatch, checkInterruption: {})
     let pairs = Array(0..<max(1, min(settings.batch, 2 * settings.microBatch)))
     let cleanSteps = min(settings.cleanSteps, settings.steps)
     var sum = GradientSum(state.parameters)
@@ -71,7 +72,7 @@ extension TrainPreference: Estimating {
     let checked = checkpoints * selectedTimesteps * validationPairs(scale.volume.heldOutRows)
     try plan.run(times: Double(checked + held.evaluated) / Double(judged.count)) {
       try withoutGradients {
-        try trainee.scores(heldOut, of: judged, judged.map { _ in .timestep(1) })
+        try model.scores(heldOut, of: judged, judged.map { _ in .timestep(1) })
       }
     }
     return plan
@@ -102,8 +103,8 @@ extension TrainPreference: Estimating {
     var plan = StagePlan(on: PlanningBackend())
     let data = examples(
       PlannedComparisons(layout: try scale.layout(of: base), split: "train"))
-    let side = try ModelFolder(path: settings.start).preferenceConfiguration().imageSize
-    try add(try plan.build { try estimatedImages(side: side) }, of: data, scale, to: &plan)
+    let side = try imageSide()
+    try add(try plan.build(estimatedImages), of: data, scale, to: &plan)
     return (plan, 2 * keptPairs(scale) * 3 * side * side)
   }
 
@@ -114,10 +115,10 @@ extension TrainPreference: Estimating {
   }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
-    let (count, side) = try withBackend(PlanningBackend()) {
-      let (trainee, estimated) = try makeTrainee(ImageStore(folder: nil))
-      return (trainee.parameters.reduce(0) { $0 + $1.tensor.count }, estimated?.side ?? 0)
+    let count = try withBackend(PlanningBackend()) {
+      try makeModel(store, Deferred(estimatedImages)).parameters.reduce(0) { $0 + $1.tensor.count }
     }
+    let side = try settings.kind == .pixel ? imageSide() : 0
     let written = (settings.steps + settings.checkpointEvery - 1) / max(1, settings.checkpointEvery)
     // Weights and two moments, the newest two and one being written; the best weights and those that take
     // their place, if they are kept; and the model.

@@ -45,6 +45,14 @@ package struct CheckpointIntervals {
     return start < stepCount ? zip(all, all.dropFirst()).map { $0..<$1 } : []
   }
 
+  /// The plan of a stage that does nothing but train.
+  package func plan<Work: StageWork>(
+    begin: @escaping () throws -> Work
+  ) throws -> WorkPlan<Work> where Work.Item == Range<Int> {
+    WorkPlan(
+      try pending(), finishedUnitCount: try finishedSteps(), unitCount: { $0.count }, begin: begin)
+  }
+
   /// Whether a run that nobody stops makes a checkpoint after so many steps.
   func isRegular(_ step: Int) -> Bool { step % interval == 0 || step == stepCount }
 

@@ -1,13 +1,6 @@
 import Files
 
-extension StageWork {
-  static func outputs<S: Stage>(
-    of stage: S, _ index: PartIndex
-  ) -> PartOutputs<S.Item, S.Output>? {
-    func make<D: DivisibleStage>(_ stage: D) -> AnyObject { PartOutputs(stage, index) }
-    return (stage as? any DivisibleStage).flatMap { make($0) as? PartOutputs<S.Item, S.Output> }
-  }
-
+extension StageExecution {
   /// Refuses gaps, of a merge, and parts of what is gone, which would be removed, before anything is written.
   ///
   /// Nothing is begun yet, so the stage can be asked as a part asks it, which changes nothing. Of what is begun,
@@ -24,10 +17,10 @@ extension StageWork {
     context.isPart = true
     func require<D: DivisibleStage>(_ stage: D) throws {
       guard isMerge || D.needsAllParts else { return }
-      let (outputs, items) = (PartOutputs(stage, parts), try stage.pendingItems())
-      if isMerge { try outputs.requireAll(items, of: name) }
-      if D.needsAllParts { try outputs.requireUsed(items, of: name) }
-      try stage.closeDatabases()
+      let plan = try stage.workPlan()
+      let outputs = PartOutputs(plan, parts)
+      if isMerge { try outputs?.requireAll(plan.items, of: name) }
+      if D.needsAllParts { try outputs?.requireUsed(plan.items, of: name) }
     }
     if let stage = try configured.make(context) as? any DivisibleStage { try require(stage) }
   }
@@ -45,23 +38,23 @@ extension StageWork {
   /// Commits the outputs of the first items, as far as parts have them; returns of how many.
   ///
   /// A transaction an item would cost more than anything else: they end after some bytes or some time.
-  func take<S: Stage>(
-    _ items: ArraySlice<S.Item>, from parts: PartOutputs<S.Item, S.Output>, _ stage: S,
-    _ progress: StageProgress
+  func take<Work: StageWork>(
+    _ items: ArraySlice<Work.Item>, from parts: PartOutputs<Work.Item, Work.Output>, _ work: Work,
+    _ plan: WorkPlan<Work>, _ progress: StageProgress
   ) throws -> Int {
     guard let first = items.first, try parts.place(of: first) != nil else { return 0 }
     let start = ContinuousClock.now
     var count = 0
     var byteCount = 0
-    try parts.together {
+    try work.together {
       for item in items {
         guard let place = try parts.place(of: item) else { break }
         do {
-          try stage.commit(try parts.output(of: item, at: place), of: item)
+          try work.commit(try parts.output(of: item, at: place), of: item)
         } catch let rejection as Rejection {
-          try stage.reject(item, because: rejection)
+          try work.reject(item, because: rejection)
         }
-        progress.finishItem(units: stage.unitCount(of: item))
+        progress.finishItem(units: plan.unitCount(item))
         count += 1
         byteCount += place.entry.byteCount
         if byteCount >= 64 << 20 || ContinuousClock.now - start > .seconds(2)

@@ -1,22 +1,40 @@
+import Autograd
 import Diffusion
+import Files
 import NN
+import PipelineCore
 import PreferenceModels
 import Ranks
+import StageSupport
 
 extension TrainPreference {
-  /// The model to train, and what makes its images where it sees any.
-  func makeTrainee(
-    _ store: ImageStore
-  ) throws -> (any TrainablePreferenceModel, EstimatedImages?) {
-    try settings.kind == .pixel ? pixelTrainee(store) : (latentTrainee(), nil)
+  /// The model to train.
+  ///
+  /// - Parameters:
+  ///   - store: has its images, where it sees any
+  ///   - estimated: makes them
+  func makeModel(
+    _ store: ImageStore, _ estimated: Deferred<EstimatedImages>
+  ) throws -> any TrainablePreferenceModel {
+    try settings.kind == .pixel ? pixelModel(store, estimated()) : latentModel()
+  }
+
+  /// Where the optimizer keeps its moments; on a disk they must fit.
+  func momentPlace(of model: any TrainablePreferenceModel) throws -> AdamW.MomentPlace {
+    guard settings.optimizerOnDisk else { return .memory }
+    if context.ranks.isFirst {
+      let count = model.parameters.reduce(0) { $0 + $1.tensor.count }
+      try DiskSpace.require(8 * count, at: folder, for: "the optimizer's moments")
+    }
+    return .disk(folder: folder)
   }
 
   func makeState(
-    _ trainee: any TrainablePreferenceModel, moments: AdamW.MomentPlace,
+    _ model: any TrainablePreferenceModel, moments: AdamW.MomentPlace,
     ranks: Communicator = Communicator()
   ) throws -> TrainingState {
     try TrainingState(
-      trainee.parameters,
+      model.parameters,
       optimizer: .init(beta2: settings.beta2, weightDecay: settings.weightDecay),
       schedule: .init(
         peak: settings.learningRate, warmUp: settings.warmUp, warmUpSteps: settings.warmUpSteps,
@@ -24,37 +42,33 @@ extension TrainPreference {
       gradientLimit: settings.gradientLimit, moments: moments, ranks: ranks)
   }
 
-  private func pixelTrainee(
-    _ store: ImageStore
-  ) throws -> (any TrainablePreferenceModel, EstimatedImages?) {
+  private func pixelModel(
+    _ store: ImageStore, _ estimated: EstimatedImages
+  ) throws -> TrainablePixelModel {
     let start = ModelFolder(path: settings.start)
     var (model, weights) =
       settings.startsFresh
       ? try start.freshPreferenceModel(seed: settings.seed)
       : try start.preferenceModel(isTrainable: true, seed: settings.seed)
     model.usesGradientCheckpointing = settings.gradientCheckpointing
-    let estimated = try estimatedImages(side: model.configuration.imageSize)
-    return (
-      TrainablePixelModel(
-        model: model, parameters: weights.parameters, estimated: estimated, store: store,
-        storesTraining: settings.estimates > 0, start: settings.start,
-        isStepAware: settings.stepAware), estimated
-    )
+    return TrainablePixelModel(
+      model: model, parameters: weights.parameters, estimated: estimated, store: store,
+      storesTraining: settings.estimates > 0, start: settings.start,
+      isStepAware: settings.stepAware)
   }
 
   /// What makes the images that a model of pixels sees: all that a part needs.
-  func estimatedImages(side: Int) throws -> EstimatedImages {
+  func estimatedImages() throws -> EstimatedImages {
     let scheduler = try DDIMScheduler(base.pipelineSchedulerConfig())
     let estimator = CleanEstimator(
       unet: GuidedUNet(try base.unet().model, guidance: settings.guidance),
       autoencoder: try base.autoencoder().model, schedule: scheduler.schedule,
       prediction: scheduler.predictionType)
     return EstimatedImages(
-      estimator: estimator, batch: max(1, settings.estimateBatch),
-      side: side)
+      estimator: estimator, batch: max(1, settings.estimateBatch), side: try imageSide())
   }
 
-  private func latentTrainee() throws -> any TrainablePreferenceModel {
+  private func latentModel() throws -> TrainableLatentModel {
     let start = ModelFolder(path: settings.start)
     var model =
       try !settings.start.isEmpty && start.isLatentPreferenceModel
