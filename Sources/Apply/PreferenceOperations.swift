@@ -8,9 +8,9 @@ extension Operation {
     let model = try options.model.preferenceModel().model
     let image = try inputs.images("image", channels: 3)
     let (ids, timesteps) = try inputs.promptsAndSteps(of: model, batch: image.shape[0])
-    let score = model.pictures.score(
-      image: model.pictures.embedding(
-        of: model.pictures.scoringPixels(image), timesteps: timesteps),
+    let score = model.imageScorer.score(
+      image: model.imageScorer.embedding(
+        of: model.imageScorer.scoringPixels(image), timesteps: timesteps),
       text: try model.prompts(ids))
     return [("score", score)]
   }
@@ -30,9 +30,9 @@ extension Operation {
     }
     let text = try model.prompts(ids)
     let scores = [first, second].map { image in
-      model.pictures.score(
-        image: model.pictures.embedding(
-          of: model.pictures.trainingPixels(image), timesteps: timesteps),
+      model.imageScorer.score(
+        image: model.imageScorer.embedding(
+          of: model.imageScorer.trainingPixels(image), timesteps: timesteps),
         text: text)
     }
     let loss = PreferenceModels.preferenceLoss(scores: (scores[0], scores[1]), labels: labels)

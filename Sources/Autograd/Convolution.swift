@@ -9,14 +9,14 @@ public import TensorCore
 ///     its forms from; nil if that is of half precision, and then no gradient is wanted for it
 ///   - bias: `[outputs]`
 ///   - shape: extents, stride and padding
-///   - enlarges: whether the image is first enlarged twofold by nearest neighbours; then `shape` tells of
-///     the enlarged one
+///   - upsamples: whether the image is first upsampled twofold (nearest neighbour); then `shape` tells of
+///     the upsampled one
 /// - Returns: `[batch, output height, output width, outputs]`
 public func convolution(
   _ x: Tensor, weight: Tensor?, prepared: ConvolutionOperand, bias: Tensor?,
-  _ shape: ConvolutionShape, enlarges: Bool = false
+  _ shape: ConvolutionShape, upsamples: Bool = false
 ) -> Tensor {
-  let factor = enlarges ? 2 : 1
+  let factor = upsamples ? 2 : 1
   precondition(
     [x.shape[0], factor * x.shape[1], factor * x.shape[2], x.shape[3]]
       == [shape.batch, shape.height, shape.width, shape.inputChannels],
@@ -29,7 +29,7 @@ public func convolution(
     .convolve(
       Convolution(
         x.operand, prepared, bias: bias?.operand, into: result.operand, shape,
-        enlarges: enlarges)))
+        upsamples: upsamples)))
   let operands = [x, weight, bias].compactMap { $0 }
   guard isRecording(operands) else { return result }
   let needsInput = x.requiresGradient
@@ -46,10 +46,10 @@ public func convolution(
       backend.perform(
         .convolveInputGradient(
           ConvolutionInputGradient(gradient.operand, prepared, into: dx.operand, shape)))
-      inputGradient = enlarges ? enlargementGradient(dx) : dx
+      inputGradient = upsamples ? upsamplingGradient(dx) : dx
     }
     let weightGradient = keptInput.map { input in
-      let input = enlarges ? upsampledNearest2x(input) : input
+      let input = upsamples ? upsampledNearest2x(input) : input
       let dw = Tensor(
         uninitialized: [
           shape.kernelHeight, shape.kernelWidth, shape.inputChannels, shape.outputChannels,

@@ -139,20 +139,20 @@ public func concatenated(_ parts: [Tensor], axis: Int) -> Tensor {
   }
 }
 
-/// Nearest-neighbour enlargement of `[batch, height, width, channels]` by two in height and width.
+/// Nearest-neighbour upsampling of `[batch, height, width, channels]` by two in height and width.
 public func upsampledNearest2x(_ x: Tensor) -> Tensor {
   let shape = ImageShape(
     batch: x.shape[0], height: x.shape[1], width: x.shape[2], channels: x.shape[3])
   let result = Tensor(
     uninitialized: [shape.batch, 2 * shape.height, 2 * shape.width, shape.channels],
     like: x)
-  x.backend.perform(.enlargeTwofold(x.operand, into: result.operand, shape))
+  x.backend.perform(.upsampleNearest(x.operand, into: result.operand, shape))
   guard isRecording(x) else { return result }
-  return result.recorded(from: [x]) { [enlargementGradient($0)] }
+  return result.recorded(from: [x]) { [upsamplingGradient($0)] }
 }
 
 /// The gradient of ``upsampledNearest2x(_:)``.
-func enlargementGradient(_ gradient: Tensor) -> Tensor {
+func upsamplingGradient(_ gradient: Tensor) -> Tensor {
   let large = gradient.shape
   let shape = ImageShape(
     batch: large[0], height: large[1] / 2, width: large[2] / 2, channels: large[3])
@@ -160,7 +160,7 @@ func enlargementGradient(_ gradient: Tensor) -> Tensor {
     uninitialized: [shape.batch, shape.height, shape.width, shape.channels],
     like: gradient)
   gradient.backend.perform(
-    .enlargeTwofoldGradient(gradient.operand, into: result.operand, shape))
+    .upsampleNearestGradient(gradient.operand, into: result.operand, shape))
   return result
 }
 

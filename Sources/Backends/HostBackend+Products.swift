@@ -25,8 +25,8 @@ extension HostBackend {
 
   func perform(_ convolution: Convolution) {
     let (weights, bias) = (convolution.weights.hostWeights, convolution.bias?.floats)
-    if convolution.enlarges {
-      convolveEnlarged(
+    if convolution.upsamples {
+      convolveUpsampled(
         convolution.input.floats, weights, bias: bias, into: convolution.output.floats,
         convolution.shape)
     } else {

@@ -123,12 +123,12 @@ public final class HostBackend: Backend {
         transposeRows(
           input.floats, into: output.floats, batch: batch, rows: rows, columns: columns,
           width: width)
-      case .enlargeTwofold(let input, let output, let shape):
-        TensorCore.enlargeTwofold(
+      case .upsampleNearest(let input, let output, let shape):
+        TensorCore.upsampleNearest(
           input.floats, into: output.floats, batch: shape.batch, height: shape.height,
           width: shape.width, channels: shape.channels)
-      case .enlargeTwofoldGradient(let input, let output, let shape):
-        TensorCore.enlargeTwofoldGradient(
+      case .upsampleNearestGradient(let input, let output, let shape):
+        TensorCore.upsampleNearestGradient(
           input.floats, into: output.floats, batch: shape.batch, height: shape.height,
           width: shape.width, channels: shape.channels)
       case .resample(let input, let output, let how):

@@ -45,9 +45,9 @@ public enum Operation {
   case scatterRows(Operand, at: [Int], to: Operand, width: Int)
   /// `[batch, rows, columns, width]` to `[batch, columns, rows, width]`.
   case transpose(Operand, into: Operand, batch: Int, rows: Int, columns: Int, width: Int)
-  case enlargeTwofold(Operand, into: Operand, ImageShape)
+  case upsampleNearest(Operand, into: Operand, ImageShape)
   /// The shape is that of the small image.
-  case enlargeTwofoldGradient(Operand, into: Operand, ImageShape)
+  case upsampleNearestGradient(Operand, into: Operand, ImageShape)
   case resample(Operand, into: Operand, Resampling)
   case resampleGradient(Operand, into: Operand, Resampling)
 

@@ -87,9 +87,9 @@ extension Operation {
       OperationCost("copy", floats: 3 * indices.count * width)
     case .transpose(_, _, let batch, let rows, let columns, let width):
       OperationCost("copy", floats: 2 * batch * rows * columns * width)
-    case .enlargeTwofold(_, _, let shape): OperationCost("enlarge", floats: 5 * shape.count)
-    case .enlargeTwofoldGradient(_, _, let shape):
-      OperationCost("enlarge gradient", floats: 5 * shape.count)
+    case .upsampleNearest(_, _, let shape): OperationCost("upsample", floats: 5 * shape.count)
+    case .upsampleNearestGradient(_, _, let shape):
+      OperationCost("upsample gradient", floats: 5 * shape.count)
     case .resample(_, _, let how): OperationCost("resample", floats: how.floatCount, .resampling)
     case .resampleGradient(_, _, let how):
       OperationCost("resample gradient", floats: how.floatCount, .resampling)
@@ -97,11 +97,11 @@ extension Operation {
     case .multiply(let product): product.cost
     case .convolve(let operands):
       OperationCost(
-        "convolution", operands.shape.label + (operands.enlarges ? ", enlarged" : ""),
+        "convolution", operands.shape.label + (operands.upsamples ? ", upsampled" : ""),
         flop: 2 * operands.shape.multiplications,
-        floats: operands.shape.inputCount / (operands.enlarges ? 4 : 1)
+        floats: operands.shape.inputCount / (operands.upsamples ? 4 : 1)
           + operands.shape.outputCount + operands.shape.weightCount,
-        RateClass(operands.enlarges ? .enlargingConvolution : .convolution, operands.shape))
+        RateClass(operands.upsamples ? .upsamplingConvolution : .convolution, operands.shape))
     case .convolveInputGradient(let operands):
       operands.shape.cost("convolution input gradient", .convolutionInputGradient)
     case .convolveWeightGradient(let operands):

@@ -147,7 +147,8 @@ extension RateClass {
         .add, numbers(count), numbers(count), into: numbers(count),
         Broadcast(outer: count, repeats: 1, inner: 1))
     case .attention, .attentionGradient: return attention(allocate)
-    case .convolution, .enlargingConvolution, .convolutionInputGradient, .convolutionWeightGradient:
+    case .convolution, .upsamplingConvolution, .convolutionInputGradient,
+      .convolutionWeightGradient:
       return convolution(allocate)
     case .product, .halfProduct, .leftTransposedProduct, .rightTransposedProduct,
       .rightTransposedHalfProduct:
@@ -174,8 +175,8 @@ extension RateClass {
 
   private func convolution(_ numbers: (Int, NumberFormat) -> Operand) -> Operation {
     let (inputs, outputs, kernel, stride) = (extents[2], extents[3], extents[4], extents[5])
-    let enlarges = kind == .enlargingConvolution
-    let side = enlarges ? max(2, extents[1] / 2 * 2) : max(kernel, extents[1] * stride)
+    let upsamples = kind == .upsamplingConvolution
+    let side = upsamples ? max(2, extents[1] / 2 * 2) : max(kernel, extents[1] * stride)
     let shape = ConvolutionShape(
       batch: extents[0], height: side, width: side, inputChannels: inputs,
       outputChannels: outputs, kernel: (kernel, kernel), stride: stride,
@@ -195,7 +196,7 @@ extension RateClass {
         ConvolutionWeightGradient(input, output, into: weights.values, shape))
     }
     return .convolve(
-      Convolution(input, weights, bias: nil, into: output, shape, enlarges: enlarges))
+      Convolution(input, weights, bias: nil, into: output, shape, upsamples: upsamples))
   }
 
   private func product(_ numbers: (Int, NumberFormat) -> Operand) -> Operation {

@@ -76,7 +76,7 @@ public final class PlanningBackend: Backend {
     case .convolve(let operands):
       take(
         operands.shape.memory(
-          enlarges: operands.enlarges, isHalf: operands.weights.values.isHalf), operands.weights)
+          upsamples: operands.upsamples, isHalf: operands.weights.values.isHalf), operands.weights)
     case .convolveInputGradient(let operands):
       take(
         operands.shape.inputGradientMemory(isHalf: operands.weights.values.isHalf),
@@ -88,7 +88,7 @@ public final class PlanningBackend: Backend {
       .activate, .activationGradient, .gatedGELU, .gatedGELUGradient, .evaluate, .evaluateGradient,
       .adamW, .normalizeLengths, .normalizeLengthsGradient, .logSoftmax, .logSoftmaxGradient,
       .normalizeRows, .normalizeRowsGradient, .convert, .copyRows, .gatherRows, .scatterRows,
-      .transpose, .enlargeTwofold, .enlargeTwofoldGradient, .resample, .resampleGradient:
+      .transpose, .upsampleNearest, .upsampleNearestGradient, .resample, .resampleGradient:
       // Their kernels take nothing from the pool.
       break
     }

@@ -81,26 +81,26 @@ public final class ConvolutionOperand {
   public func valuesChanged() { derived = nil }
 }
 
-/// A convolution of an image, or of its twofold enlargement by nearest neighbours.
+/// A convolution of an image, or of its twofold nearest-neighbour upsampling.
 public struct Convolution {
   public let input: Operand
   public let weights: ConvolutionOperand
   public let bias: Operand?
   public let output: Operand
-  /// If enlarged, of the large image.
+  /// If upsampled, of the large image.
   public let shape: ConvolutionShape
-  public let enlarges: Bool
+  public let upsamples: Bool
 
   public init(
     _ input: Operand, _ weights: ConvolutionOperand, bias: Operand?, into output: Operand,
-    _ shape: ConvolutionShape, enlarges: Bool
+    _ shape: ConvolutionShape, upsamples: Bool
   ) {
     self.input = input
     self.weights = weights
     self.bias = bias
     self.output = output
     self.shape = shape
-    self.enlarges = enlarges
+    self.upsamples = upsamples
   }
 }
 

@@ -24,7 +24,7 @@ public struct RateClass: Hashable, Sendable, CustomStringConvertible {
     case rightTransposedProduct = "right-transposed-product"
     case rightTransposedHalfProduct = "right-transposed-half-product"
     case convolution
-    case enlargingConvolution = "enlarging-convolution"
+    case upsamplingConvolution = "upsampling-convolution"
     case convolutionInputGradient = "convolution-input-gradient"
     case convolutionWeightGradient = "convolution-weight-gradient"
     case attention

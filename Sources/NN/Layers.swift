@@ -70,9 +70,9 @@ public struct Conv2d {
     self.padding = padding ?? Padding(kernel / 2)
   }
 
-  /// - Parameter enlarges: whether the image is first enlarged twofold by nearest neighbours
-  public func callAsFunction(_ x: Tensor, enlarges: Bool = false) -> Tensor {
-    let factor = enlarges ? 2 : 1
+  /// - Parameter upsamples: whether the image is first upsampled twofold (nearest neighbour)
+  public func callAsFunction(_ x: Tensor, upsamples: Bool = false) -> Tensor {
+    let factor = upsamples ? 2 : 1
     let shape = ConvolutionShape(
       batch: x.shape[0], height: factor * x.shape[1], width: factor * x.shape[2],
       inputChannels: x.shape[3],
@@ -83,7 +83,7 @@ public struct Conv2d {
     }
     return convolution(
       x, weight: weight.fullTensor, prepared: prepared, bias: bias?.tensor, shape,
-      enlarges: enlarges)
+      upsamples: upsamples)
   }
 }
 

@@ -10,19 +10,19 @@ public import NN
 public struct PreferenceModel {
   public let configuration: PreferenceConfiguration
   public private(set) var prompts: PromptEmbedder
-  public private(set) var pictures: ImageScorer
+  public private(set) var imageScorer: ImageScorer
 
   public init(_ weights: Weights, _ configuration: PreferenceConfiguration) throws {
     self.configuration = configuration
     prompts = try PromptEmbedder(weights, configuration)
-    pictures = try ImageScorer(weights, configuration)
+    imageScorer = try ImageScorer(weights, configuration)
   }
 
   /// Whether the layers of both towers are run again in the backward pass.
   public var usesGradientCheckpointing: Bool {
-    get { pictures.usesGradientCheckpointing }
+    get { imageScorer.usesGradientCheckpointing }
     set {
-      pictures.usesGradientCheckpointing = newValue
+      imageScorer.usesGradientCheckpointing = newValue
       prompts.usesGradientCheckpointing = newValue
     }
   }

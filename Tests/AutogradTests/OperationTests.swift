@@ -56,7 +56,7 @@ let operations: [OperationCase] = [
   .init("transpose", [[2, 3, 4]]) { $0[0].transposed() },
   .init("concatenate rows", [[2, 3], [4, 3]]) { concatenated($0, axis: 0) },
   .init("concatenate columns", [[2, 3], [2, 1], [2, 4]]) { concatenated($0, axis: 1) },
-  .init("enlarge", [[2, 3, 2, 5]]) { upsampledNearest2x($0[0]) },
+  .init("upsample", [[2, 3, 2, 5]]) { upsampledNearest2x($0[0]) },
   .init("resize up", [[1, 3, 4, 2]]) { resizedBicubic($0[0], height: 7, width: 5) },
   .init("resize down", [[2, 9, 7, 3]]) { resizedBicubic($0[0], height: 4, width: 3) },
   .init("linear", [[2, 3, 5], [4, 5], [4]]) { linear($0[0], weight: $0[1], bias: $0[2]) },
@@ -101,9 +101,9 @@ let operations: [OperationCase] = [
   .init("convolution of stride 2", [[2, 6, 5, 3], [3, 3, 3, 4], [4]]) {
     convolution($0[0], weight: $0[1], bias: $0[2], stride: 2, padding: (0, 0, 1, 1))
   },
-  .init("convolution of an enlarged image", [[2, 3, 2, 3], [3, 3, 3, 2], [2]]) {
+  .init("convolution of an upsampled image", [[2, 3, 2, 3], [3, 3, 3, 2], [2]]) {
     convolution(
-      $0[0], weight: $0[1], bias: $0[2], stride: 1, padding: (1, 1, 1, 1), enlarges: true)
+      $0[0], weight: $0[1], bias: $0[2], stride: 1, padding: (1, 1, 1, 1), upsamples: true)
   },
   .init("convolution of patches", [[1, 4, 6, 3], [2, 2, 3, 5], [5]]) {
     convolution($0[0], weight: $0[1], bias: $0[2], stride: 2, padding: (0, 0, 0, 0))
@@ -112,16 +112,16 @@ let operations: [OperationCase] = [
 
 private func convolution(
   _ x: Tensor, weight: Tensor, bias: Tensor, stride: Int,
-  padding: (top: Int, left: Int, bottom: Int, right: Int), enlarges: Bool = false
+  padding: (top: Int, left: Int, bottom: Int, right: Int), upsamples: Bool = false
 ) -> Tensor {
-  let factor = enlarges ? 2 : 1
+  let factor = upsamples ? 2 : 1
   return convolution(
     x, weight: weight, prepared: weight.convolutionOperand(), bias: bias,
     ConvolutionShape(
       batch: x.shape[0], height: factor * x.shape[1], width: factor * x.shape[2],
       inputChannels: x.shape[3], outputChannels: weight.shape[3],
       kernel: (weight.shape[0], weight.shape[1]), stride: stride, padding: padding),
-    enlarges: enlarges)
+    upsamples: upsamples)
 }
 
 @Suite("Gradients")

@@ -59,7 +59,7 @@ import Testing
     }
     for _ in 0..<2 {
       backend.perform(
-        .convolve(Convolution(input, weights, bias: nil, into: output, shape, enlarges: false)))
+        .convolve(Convolution(input, weights, bias: nil, into: output, shape, upsamples: false)))
       backend.perform(
         .convolveInputGradient(ConvolutionInputGradient(output, weights, into: input, shape)))
       let gradient = storage(shape.weightCount, on: backend)

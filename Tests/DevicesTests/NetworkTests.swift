@@ -59,28 +59,28 @@ struct Network {
     let attended = attention(query: q, key: rows, value: tokens, heads: 3) + tokens
     let expanded = linear(gatedGELU(linear(attended, weight: gates)), weight: out)
     let image = (expanded + attended).reshaped(to: small.shape)
-    let large = convolve(image, 2, enlarges: true)
+    let large = convolve(image, 2, upsamples: true)
     return convolve(concatenated([silu(large), first], axis: 3), 3)
   }
 
   private func convolve(
-    _ x: Tensor, _ index: Int, stride: Int = 1, enlarges: Bool = false
+    _ x: Tensor, _ index: Int, stride: Int = 1, upsamples: Bool = false
   ) -> Tensor {
     let weight = convolution[index]
-    let factor = enlarges ? 2 : 1
+    let factor = upsamples ? 2 : 1
     let shape = ConvolutionShape(
       batch: x.shape[0], height: factor * x.shape[1], width: factor * x.shape[2],
       inputChannels: weight.shape[2], outputChannels: weight.shape[3], kernel: (3, 3),
       stride: stride, padding: 1)
-    return convolution(x, weight, shape, enlarges)
+    return convolution(x, weight, shape, upsamples)
   }
 
   private func convolution(
-    _ x: Tensor, _ weight: Tensor, _ shape: ConvolutionShape, _ enlarges: Bool
+    _ x: Tensor, _ weight: Tensor, _ shape: ConvolutionShape, _ upsamples: Bool
   ) -> Tensor {
     Autograd.convolution(
       x, weight: weight, prepared: weight.convolutionOperand(), bias: nil, shape,
-      enlarges: enlarges)
+      upsamples: upsamples)
   }
 }
 

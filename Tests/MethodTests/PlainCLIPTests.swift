@@ -39,9 +39,9 @@ import Testing
       try copy(to: folder) { !Self.isOfTimestep($0) }
       let (model, weights) = try ModelFolder(path: folder).preferenceModel(isTrainable: true)
       let side = model.configuration.imageSize
-      let pixels = model.pictures.normalized(.init(repeating: 0.3, shape: [2, side, side, 3]))
-      let first = model.pictures.embedding(of: pixels, timesteps: [0, 0]).values
-      #expect(model.pictures.embedding(of: pixels, timesteps: [901, 33]).values == first)
+      let pixels = model.imageScorer.normalized(.init(repeating: 0.3, shape: [2, side, side, 3]))
+      let first = model.imageScorer.embedding(of: pixels, timesteps: [0, 0]).values
+      #expect(model.imageScorer.embedding(of: pixels, timesteps: [901, 33]).values == first)
       #expect(weights.parameters.contains { Self.isOfTimestep($0.name) })
     }
   }
@@ -75,8 +75,8 @@ import Testing
     let scorer = try folder.imageScorer()
     #expect(
       scorer.embedding(of: pixels, timesteps: [501]).values
-        == whole.pictures.embedding(of: pixels, timesteps: [501]).values)
-    #expect(scorer.scale == whole.pictures.scale)
+        == whole.imageScorer.embedding(of: pixels, timesteps: [501]).values)
+    #expect(scorer.scale == whole.imageScorer.scale)
   }
 
   @Test("layers that are run again give the same gradients, bit for bit")
@@ -85,11 +85,12 @@ import Testing
       var (model, weights) = try ModelFolder(path: source).preferenceModel(isTrainable: true)
       model.usesGradientCheckpointing = isCheckpointed
       let side = model.configuration.imageSize
-      let images = model.pictures.embedding(
+      let images = model.imageScorer.embedding(
         of: Tensor(
           (0..<2 * side * side * 3).map { Float($0 % 11) / 11 }, shape: [2, side, side, 3]),
         timesteps: [1, 501])
-      let score = model.pictures.score(image: images, text: try model.prompts([[1, 2], [3, 4]]))
+      let score = model.imageScorer.score(
+        image: images, text: try model.prompts([[1, 2], [3, 4]]))
       return Autograd.gradients(of: score.sum(), for: weights.parameters.map(\.tensor))
         .map { $0?.values }
     }

@@ -120,10 +120,10 @@ import TrainingStages
             pixels += row.pixels[start..<start + 3 * side].map { Float($0) / 127.5 - 1 }
           }
           let image = Tensor(pixels, shape: [1, side, side, 3])
-          let seen = model.pictures.embedding(
-            of: model.pictures.scoringPixels(image), timesteps: [0])
+          let seen = model.imageScorer.embedding(
+            of: model.imageScorer.scoringPixels(image), timesteps: [0])
           let text = try model.prompts([shards.prompt(number).inputIDs])
-          return model.pictures.score(image: seen, text: text).values[0]
+          return model.imageScorer.score(image: seen, text: text).values[0]
         }
         let scores = [try score(of: 0), try score(of: 1)]
         return Double(scores[0] + scores[1]) / 2

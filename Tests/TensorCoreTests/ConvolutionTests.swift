@@ -114,8 +114,8 @@ struct ConvolutionTests {
     #expect(results[0] == results[2])
   }
 
-  /// Of the enlarged image: with odd halves, one or many channels, and paddings that tiles cannot have.
-  static let enlargedShapes: [ConvolutionShape] = [
+  /// Of the upsampled image: with odd halves, one or many channels, and paddings that tiles cannot have.
+  static let upsampledShapes: [ConvolutionShape] = [
     .init(
       batch: 1, height: 2, width: 2, inputChannels: 1, outputChannels: 1, kernel: (3, 3), padding: 1
     ),
@@ -137,12 +137,12 @@ struct ConvolutionTests {
   ]
 
   @Test(
-    "an enlarged image gives the plain sums, on any number of threads", arguments: enlargedShapes)
-  func enlarged(_ shape: ConvolutionShape) {
+    "an upsampled image gives the plain sums, on any number of threads", arguments: upsampledShapes)
+  func upsampled(_ shape: ConvolutionShape) {
     let problem = Problem(shape)
     let small = Array(problem.input[..<(shape.inputCount / 4)])
     let large = filled(shape.inputCount) {
-      enlargeTwofold(
+      upsampleNearest(
         small, into: $0, batch: shape.batch, height: shape.height / 2, width: shape.width / 2,
         channels: shape.inputChannels)
     }
@@ -153,7 +153,7 @@ struct ConvolutionTests {
     let results = [1, 2, 5].map { threads in
       Threads.with(count: threads) {
         filled(shape.outputCount) {
-          convolveEnlarged(small, problem.layer, bias: stored.pointer, into: $0, shape)
+          convolveUpsampled(small, problem.layer, bias: stored.pointer, into: $0, shape)
         }
       }
     }

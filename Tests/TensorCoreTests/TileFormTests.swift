@@ -54,9 +54,10 @@ struct TileFormTests {
   }
 
   @Test(
-    "convolutions of enlarged images have the same bits", arguments: ConvolutionTests.enlargedShapes
+    "convolutions of upsampled images have the same bits",
+    arguments: ConvolutionTests.upsampledShapes
   )
-  func enlarged(_ shape: ConvolutionShape) {
+  func upsampled(_ shape: ConvolutionShape) {
     let input = noise(shape.inputCount / 4, seed: 1)
     let values = noise(shape.weightCount, seed: 2)
     expectSameBits { form in
@@ -65,7 +66,7 @@ struct TileFormTests {
         kernelWidth: shape.kernelWidth, inputChannels: shape.inputChannels,
         outputChannels: shape.outputChannels, form: form)
       return [
-        filled(shape.outputCount) { convolveEnlarged(input, weights, bias: nil, into: $0, shape) }
+        filled(shape.outputCount) { convolveUpsampled(input, weights, bias: nil, into: $0, shape) }
       ]
     }
   }

@@ -19,7 +19,7 @@ extension Label: Estimating {
     let images = DataVolume.together(settings.batch, of: volume.images)
     plan.run(times: Double(volume.images) / Double(images)) {
       Self.vectors(
-        ofImages: Tensor(repeating: 0, shape: [images, side, side, 3]), model.pictures)
+        ofImages: Tensor(repeating: 0, shape: [images, side, side, 3]), model.imageScorer)
     }
     let prompts = DataVolume.together(settings.batch, of: volume.prompts)
     let ids = [[Int]](

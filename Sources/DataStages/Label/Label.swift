@@ -87,7 +87,7 @@ package struct Label: DivisibleStage {
   }
 
   static func vectors(ofPrompts ids: [[Int]], _ model: PreferenceModel) throws -> Tensor {
-    try withoutGradients { try model.prompts(ids).scaled(by: model.pictures.scale) }
+    try withoutGradients { try model.prompts(ids).scaled(by: model.imageScorer.scale) }
   }
 }
 
@@ -126,7 +126,7 @@ final class LabelWork: StageWork {
     case .images(let ids):
       let images = try ids.compactMap { try open.catalog.image(id: $0) }
       contents = images.map(\.sha256)
-      vectors = try imageVectors(images, open.images, model.pictures)
+      vectors = try imageVectors(images, open.images, model.imageScorer)
     case .prompts(let prompts):
       contents = prompts.map(\.sha256)
       let ids = try prompts.map { try open.tokenizer.encode($0.text) }

@@ -81,17 +81,17 @@ extension DeviceBackend {
           memory(input), memory(output), .extent(count), .extent(rows), .extent(columns),
           .extent(width),
         ])
-    case .enlargeTwofold(let input, let output, let shape):
+    case .upsampleNearest(let input, let output, let shape):
       try launch(
-        "enlargeTwofold", of: .movement, activationDefinitions([input, output]),
+        "upsampleNearest", of: .movement, activationDefinitions([input, output]),
         items: 4 * shape.count,
         [
           memory(input), memory(output), .extent(4 * shape.count), .extent(shape.width),
           .extent(shape.channels),
         ])
-    case .enlargeTwofoldGradient(let input, let output, let shape):
+    case .upsampleNearestGradient(let input, let output, let shape):
       try launch(
-        "enlargeTwofoldGradient", of: .movement, activationDefinitions([input, output]),
+        "upsampleNearestGradient", of: .movement, activationDefinitions([input, output]),
         items: shape.count,
         [
           memory(input), memory(output), .extent(shape.count), .extent(shape.width),

@@ -69,7 +69,7 @@ extension DeviceBackend {
         hasPairs: usesTensorCores && convolution.input.offset % 2 == 0
           && shape.inputChannels % 2 == 0),
       into: numbers(convolution.output),
-      shape.arguments(channels: shape.inputChannels, enlarges: convolution.enlarges))
+      shape.arguments(channels: shape.inputChannels, upsamples: convolution.upsamples))
   }
 
   func run(_ gradient: ConvolutionInputGradient) throws(DeviceError) {
@@ -88,7 +88,7 @@ extension DeviceBackend {
         hasPairs: usesTensorCores && gradient.outputGradient.offset % 2 == 0
           && gradient.weights.values.offset % 2 == 0 && shape.outputChannels % 2 == 0),
       into: numbers(gradient.inputGradient),
-      shape.arguments(channels: shape.outputChannels, enlarges: false))
+      shape.arguments(channels: shape.outputChannels, upsamples: false))
   }
 
   func run(_ gradient: ConvolutionWeightGradient) throws(DeviceError) {
@@ -103,7 +103,7 @@ extension DeviceBackend {
         ProductFormats(gradient.input, gradient.outputGradient, into: gradient.weightGradient),
         rows: rows, columns: shape.outputChannels, inner: inner, isSplit: true),
       into: numbers(gradient.weightGradient),
-      shape.arguments(channels: shape.inputChannels, enlarges: false))
+      shape.arguments(channels: shape.inputChannels, upsamples: false))
   }
 
   var tensorDefinitions: [String] { Self.tensorDefinitions(usesTensorCores) }
@@ -173,11 +173,11 @@ extension ConvolutionShape {
       * max(inputChannels, outputChannels, ProductForm.largestTile)
   }
 
-  fileprivate func arguments(channels: Int, enlarges: Bool) -> [KernelArgument] {
+  fileprivate func arguments(channels: Int, upsamples: Bool) -> [KernelArgument] {
     [
       .extent(height), .extent(width), .extent(channels), .extent(outputHeight),
       .extent(outputWidth), .extent(kernelWidth), .extent(stride), .extent(paddingTop),
-      .extent(paddingLeft), .flag(enlarges),
+      .extent(paddingLeft), .flag(upsamples),
     ]
   }
 }

@@ -57,12 +57,12 @@ extension OperationCase {
           .transpose(x, into: y, batch: 2, rows: 11, columns: 7, width: 5))
         return [Written(operand: y, count: 2 * 11 * 7 * 5)]
       },
-      OperationCase("enlarge", tolerance: 1e-6) { work in
+      OperationCase("upsample", tolerance: 1e-6) { work in
         let shape = ImageShape(batch: 2, height: 3, width: 5, channels: 9)
         let (x, dy) = (work.activations(shape.count), work.activations(4 * shape.count))
         let (y, dx) = (work.blankActivations(4 * shape.count), work.blankActivations(shape.count))
-        work.backend.perform(.enlargeTwofold(x, into: y, shape))
-        work.backend.perform(.enlargeTwofoldGradient(dy, into: dx, shape))
+        work.backend.perform(.upsampleNearest(x, into: y, shape))
+        work.backend.perform(.upsampleNearestGradient(dy, into: dx, shape))
         return [
           Written(operand: y, count: 4 * shape.count), Written(operand: dx, count: shape.count),
         ]

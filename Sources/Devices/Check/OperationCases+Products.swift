@@ -171,7 +171,7 @@ extension OperationCase {
       }
     }
     + [
-      OperationCase("convolution of an enlarged image", tolerance: 2e-5) { work in
+      OperationCase("convolution of an upsampled image", tolerance: 2e-5) { work in
         let shape = ConvolutionShape(
           batch: 2, height: 10, width: 6, inputChannels: 19, outputChannels: 21, kernel: (3, 3),
           padding: 1)
@@ -180,7 +180,7 @@ extension OperationCase {
           .convolve(
             Convolution(
               work.activations(shape.inputCount / 4), work.weights(shape, .single),
-              bias: work.numbers(shape.outputChannels), into: output, shape, enlarges: true)))
+              bias: work.numbers(shape.outputChannels), into: output, shape, upsamples: true)))
         return [Written(operand: output, count: shape.outputCount)]
       }
     ]
@@ -194,7 +194,7 @@ extension OperationCase {
     work.backend.perform(
       .convolve(
         Convolution(
-          x, weights, bias: work.numbers(shape.outputChannels), into: y, shape, enlarges: false)))
+          x, weights, bias: work.numbers(shape.outputChannels), into: y, shape, upsamples: false)))
     let output = Written(operand: y, count: shape.outputCount)
     // What binary16 cannot hold is not trained.
     guard work.format != .half(.bfloat16) else { return [output] }

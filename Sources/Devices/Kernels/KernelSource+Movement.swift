@@ -47,7 +47,7 @@ extension KernelSource {
     }
 
     // Extents of the small image; `rowLength` is its width times channels.
-    KERNEL enlargeTwofold(
+    KERNEL upsampleNearest(
       ACTIVATIONS(input), RESULTS(output), uint count, uint width, uint channels
     ) {
       AT(input); AT(output);
@@ -57,7 +57,7 @@ extension KernelSource {
       STORE(output, ITEM, LOAD(input, ((wide)(row / 2) * width + x / 2) * channels + channel));
     }
 
-    KERNEL enlargeTwofoldGradient(
+    KERNEL upsampleNearestGradient(
       ACTIVATIONS(gradient), RESULTS(output), uint count, uint width, uint channels
     ) {
       AT(gradient); AT(output);

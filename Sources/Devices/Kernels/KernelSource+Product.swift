@@ -73,7 +73,7 @@ extension KernelSource {
         uint leftStride, uint leftElementStride, uint rightStride, uint rightElementStride
       #else
         int height, int width, int channels, int outputHeight, int outputWidth, int kernelWidth, int stride,
-        int top, int leading, int enlarges
+        int top, int leading, int upsamples
       #endif
       ) {
         LOCAL FETCHED leftTile[BUFFERS * TILE_WORDS];
@@ -90,7 +90,7 @@ extension KernelSource {
       #if LEFT == PATCHES || LEFT == GRADIENT_PATCHES
       #if LEFT == PATCHES
         int pixels = outputHeight * outputWidth, lineLength = outputWidth;
-        int imageWidth = width >> enlarges, imagePixels = (height >> enlarges) * imageWidth;
+        int imageWidth = width >> upsamples, imagePixels = (height >> upsamples) * imageWidth;
       #else
         int pixels = height * width, lineLength = width;
         int imageWidth = outputWidth, imagePixels = outputHeight * outputWidth;
@@ -149,7 +149,7 @@ extension KernelSource {
             UNROLL for (int i = 0; i < FETCHED_COUNT; i++) {
               int y = PLACE_Y(i) + ky, x = PLACE_X(i) + kx;
               int isInside = (k < end) & (y >= 0) & (y < height) & (x >= 0) & (x < width);
-              int pixel = corners[i] + (y >> enlarges) * imageWidth + (x >> enlarges);
+              int pixel = corners[i] + (y >> upsamples) * imageWidth + (x >> upsamples);
               nextLeft[i] = isInside ? READ_LEFT(left + (uint)pixel * channels + channel) : 0;
             }
       #elif LEFT == GRADIENT_PATCHES

@@ -74,7 +74,7 @@ struct Upsampler {
   ///   extents were before they were halved
   func callAsFunction(_ x: Tensor, size: (height: Int, width: Int)? = nil) -> Tensor {
     let (height, width) = size ?? (2 * x.shape[1], 2 * x.shape[2])
-    if height == 2 * x.shape[1], width == 2 * x.shape[2] { return conv(x, enlarges: true) }
+    if height == 2 * x.shape[1], width == 2 * x.shape[2] { return conv(x, upsamples: true) }
     return conv(
       upsampledNearest2x(x).slice(axis: 1, 0..<height).slice(axis: 2, 0..<width))
   }

@@ -80,25 +80,25 @@ public func convolve(
   }
 }
 
-/// The same of the input's twofold enlargement by nearest neighbours, which has the shape's height and
+/// The same of the input's twofold nearest-neighbour upsampling, which has the shape's height and
 /// width.
 ///
 /// - Parameter input: `[batch, height / 2, width / 2, inputChannels]`
-public func convolveEnlarged(
+public func convolveUpsampled(
   _ input: UnsafePointer<Float>, _ weights: ConvolutionWeights, bias: UnsafePointer<Float>?,
   into output: UnsafeMutablePointer<Float>, _ shape: ConvolutionShape
 ) {
-  let tiles = WinogradTiles(enlarged: shape)
-  guard WinogradTiles.suitEnlarged(shape), tiles.areFaster else {
-    let enlarged = HostMemory(count: shape.inputCount)
-    enlargeTwofold(
-      input, into: enlarged.pointer, batch: shape.batch, height: shape.height / 2,
+  let tiles = WinogradTiles(upsampled: shape)
+  guard WinogradTiles.suitUpsampled(shape), tiles.areFaster else {
+    let upsampled = HostMemory(count: shape.inputCount)
+    upsampleNearest(
+      input, into: upsampled.pointer, batch: shape.batch, height: shape.height / 2,
       width: shape.width / 2, channels: shape.inputChannels)
-    convolve(enlarged.pointer, weights, bias: bias, into: output, shape)
+    convolve(upsampled.pointer, weights, bias: bias, into: output, shape)
     return
   }
   guard shape.outputCount > 0 else { return }
-  convolveByWinograd(input, weights.forwardKernel(.enlarging), bias: bias, into: output, tiles)
+  convolveByWinograd(input, weights.forwardKernel(.upsampling), bias: bias, into: output, tiles)
 }
 
 /// The gradient with respect to the input of ``convolve(_:_:bias:into:_:)``; overwrites it.

@@ -8,17 +8,17 @@ public struct ConvolutionMemory {
 }
 
 extension ConvolutionShape {
-  /// Of ``convolve(_:_:bias:into:_:)`` or ``convolveEnlarged(_:_:bias:into:_:)``.
+  /// Of ``convolve(_:_:bias:into:_:)`` or ``convolveUpsampled(_:_:bias:into:_:)``.
   ///
   /// - Parameter isHalf: whether the weights are of half precision
-  public func memory(enlarges: Bool, isHalf: Bool) -> ConvolutionMemory {
-    let tiles = enlarges ? WinogradTiles(enlarged: self) : WinogradTiles(self)
-    let suits = enlarges ? WinogradTiles.suitEnlarged(self) : WinogradTiles.suit(self)
+  public func memory(upsamples: Bool, isHalf: Bool) -> ConvolutionMemory {
+    let tiles = upsamples ? WinogradTiles(upsampled: self) : WinogradTiles(self)
+    let suits = upsamples ? WinogradTiles.suitUpsampled(self) : WinogradTiles.suit(self)
     if suits, tiles.areFaster {
-      return tiles.memory(named: enlarges ? "enlarging" : "forward")
+      return tiles.memory(named: upsamples ? "upsampling" : "forward")
     }
-    if enlarges {
-      let plain = memory(enlarges: false, isHalf: isHalf)
+    if upsamples {
+      let plain = memory(upsamples: false, isHalf: isHalf)
       return ConvolutionMemory(
         kept: plain.kept, working: WorkingMemory([inputCount], then: [plain.working]))
     }

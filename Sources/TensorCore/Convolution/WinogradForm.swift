@@ -2,19 +2,19 @@
 enum WinogradForm {
   /// ``Winograd``, of the image as it is.
   case plain
-  /// ``WinogradEnlarging``, of the image twice as high and wide.
-  case enlarging
+  /// ``WinogradUpsampling``, of the image twice as high and wide.
+  case upsampling
 
   /// Rows and columns of a tile's input.
-  var inputSize: Int { self == .plain ? Winograd.inputSize : WinogradEnlarging.inputSize }
+  var inputSize: Int { self == .plain ? Winograd.inputSize : WinogradUpsampling.inputSize }
   /// Elements of the transformed input.
-  var inputPlanes: Int { self == .plain ? Winograd.planes : WinogradEnlarging.inputPlanes }
+  var inputPlanes: Int { self == .plain ? Winograd.planes : WinogradUpsampling.inputPlanes }
   /// Products, each a matrix of its own over all tiles.
-  var planes: Int { self == .plain ? Winograd.planes : WinogradEnlarging.planes }
+  var planes: Int { self == .plain ? Winograd.planes : WinogradUpsampling.planes }
 
   /// Which element of the input belongs to a product.
   func inputPlane(_ plane: Int) -> Int {
-    self == .plain ? plane : WinogradEnlarging.inputPlane(plane)
+    self == .plain ? plane : WinogradUpsampling.inputPlane(plane)
   }
 
   func transformInput(
@@ -30,11 +30,11 @@ enum WinogradForm {
       Winograd.transformInput(
         scratch.pixels, channels: wide..<channels, into: planes, planeStride: planeStride,
         scratch: scratch.vectors)
-    case .enlarging:
-      WinogradEnlarging.transformInput(
+    case .upsampling:
+      WinogradUpsampling.transformInput(
         scratch.pixels, channels: 0..<wide, into: planes, planeStride: planeStride,
         scratch: scratch.wideVectors)
-      WinogradEnlarging.transformInput(
+      WinogradUpsampling.transformInput(
         scratch.pixels, channels: wide..<channels, into: planes, planeStride: planeStride,
         scratch: scratch.vectors)
     }
@@ -53,11 +53,11 @@ enum WinogradForm {
       Winograd.transformProducts(
         planes, planeStride: planeStride, channels: wide..<channels, bias: bias,
         into: scratch.pixels, scratch: scratch.vectors)
-    case .enlarging:
-      WinogradEnlarging.transformProducts(
+    case .upsampling:
+      WinogradUpsampling.transformProducts(
         planes, planeStride: planeStride, channels: 0..<wide, bias: bias, into: scratch.pixels,
         scratch: scratch.wideVectors)
-      WinogradEnlarging.transformProducts(
+      WinogradUpsampling.transformProducts(
         planes, planeStride: planeStride, channels: wide..<channels, bias: bias,
         into: scratch.pixels, scratch: scratch.vectors)
     }
@@ -72,8 +72,8 @@ enum WinogradForm {
       Winograd.transformKernel(
         kernel, kernelStride: kernelStride, into: planes, planeStride: planeStride,
         scratch: scratch.vectors)
-    case .enlarging:
-      WinogradEnlarging.transformKernel(
+    case .upsampling:
+      WinogradUpsampling.transformKernel(
         kernel, kernelStride: kernelStride, into: planes, planeStride: planeStride,
         scratch: scratch.vectors)
     }

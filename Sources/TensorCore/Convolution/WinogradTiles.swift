@@ -31,9 +31,9 @@ struct WinogradTiles {
     left = shape.paddingLeft
   }
 
-  /// The convolution of an enlarged image of a shape; the input is as it was before.
-  init(enlarged shape: ConvolutionShape) {
-    form = .enlarging
+  /// The convolution of an upsampled image of a shape; the input is as it was before.
+  init(upsampled shape: ConvolutionShape) {
+    form = .upsampling
     batch = shape.batch
     inputHeight = shape.height / 2
     inputWidth = shape.width / 2
@@ -79,8 +79,8 @@ struct WinogradTiles {
       && max(shape.paddingTop, shape.paddingLeft) <= 2
   }
 
-  /// Whether the algorithm for enlarged images computes this convolution at all.
-  static func suitEnlarged(_ shape: ConvolutionShape) -> Bool {
+  /// Whether the algorithm for upsampled images computes this convolution at all.
+  static func suitUpsampled(_ shape: ConvolutionShape) -> Bool {
     suit(shape) && shape.height % 2 == 0 && shape.width % 2 == 0
       && [shape.paddingTop, shape.paddingLeft, shape.paddingBottom, shape.paddingRight]
         .allSatisfy { $0 == 1 }
@@ -99,7 +99,7 @@ struct WinogradTiles {
     into pixels: UnsafeMutablePointer<UnsafePointer<Float>>
   ) {
     var (image, firstY, firstX) = position(tile)
-    if form == .enlarging { (firstY, firstX) = (firstY / 2, firstX / 2) }
+    if form == .upsampling { (firstY, firstX) = (firstY / 2, firstX / 2) }
     let size = form.inputSize
     let (y, x) = (firstY - top, firstX - left)
     if y >= 0, y + size <= inputHeight, x >= 0, x + size <= inputWidth {

@@ -12,9 +12,9 @@ public func copyRows(
   }
 }
 
-/// Nearest-neighbour enlargement by two: `[batch, height, width, channels]` to
+/// Nearest-neighbour upsampling by two: `[batch, height, width, channels]` to
 /// `[batch, 2 height, 2 width, channels]`.
-public func enlargeTwofold(
+public func upsampleNearest(
   _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, batch: Int, height: Int,
   width: Int, channels: Int
 ) {
@@ -32,8 +32,8 @@ public func enlargeTwofold(
   }
 }
 
-/// The adjoint of `enlargeTwofold`: each pixel's gradient is the sum of its four copies'.
-public func enlargeTwofoldGradient(
+/// The adjoint of `upsampleNearest`: each pixel's gradient is the sum of its four copies'.
+public func upsampleNearestGradient(
   _ outputGradient: UnsafePointer<Float>, into inputGradient: UnsafeMutablePointer<Float>,
   batch: Int, height: Int, width: Int, channels: Int
 ) {

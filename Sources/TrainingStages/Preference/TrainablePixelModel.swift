@@ -31,13 +31,13 @@ struct TrainablePixelModel: TrainablePreferenceModel {
     let timesteps = zip(pairs, views).map {
       isStepAware ? Float(examples.timestep(of: $0, $1)) : 0
     }
-    let images = model.pictures.embedding(
-      of: model.pictures.normalized(shown), timesteps: timesteps + timesteps)
+    let images = model.imageScorer.embedding(
+      of: model.imageScorer.normalized(shown), timesteps: timesteps + timesteps)
     let texts = try model.prompts(try examples.ids(of: pairs))
     let halves = images.split(axis: 0, into: 2)
     return (
-      model.pictures.score(image: halves[0], text: texts),
-      model.pictures.score(image: halves[1], text: texts)
+      model.imageScorer.score(image: halves[0], text: texts),
+      model.imageScorer.score(image: halves[1], text: texts)
     )
   }
 

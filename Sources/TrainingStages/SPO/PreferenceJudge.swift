@@ -22,7 +22,7 @@ package enum PreferenceJudge {
 
   /// Keeps both halves of a model.
   package init(_ model: PreferenceModel, isBlind: Bool = false) {
-    self = .pixel(model.pictures, prompts: { model.prompts }, isBlind: isBlind)
+    self = .pixel(model.imageScorer, prompts: { model.prompts }, isBlind: isBlind)
   }
 
   /// Judges candidates of some prompts.

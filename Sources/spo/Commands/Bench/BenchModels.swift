@@ -91,8 +91,8 @@ enum ModelBench {
     ]
     return BenchWork(batch: batch, items: batch, inputs: inputs) {
       try withoutGradients {
-        let score = model.pictures.score(
-          image: model.pictures.embedding(of: pixels, timesteps: timesteps),
+        let score = model.imageScorer.score(
+          image: model.imageScorer.embedding(of: pixels, timesteps: timesteps),
           text: try model.prompts(ids))
         return ["output": score]
       }

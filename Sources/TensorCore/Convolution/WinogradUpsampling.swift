@@ -1,4 +1,4 @@
-/// The convolution of an image's twofold enlargement by nearest neighbours with a 3x3 kernel: 4x4 outputs
+/// The convolution of an image's twofold nearest-neighbour upsampling with a 3x3 kernel: 4x4 outputs
 /// of 4x4 inputs with 25 products.
 ///
 /// Along one axis, inputs s reach the outputs y as `s0 s1 s1 s2 s2 s3`, and five products do:
@@ -9,9 +9,9 @@
 ///     m3 = (s0 - s2) g0                    y3 = m0 - m2 + m4
 ///     m4 = (s3 - s1) g2
 ///
-/// Of the sixth of ``Winograd``'s for an interpolation point at -1, where the enlarged signal vanishes,
+/// Of the sixth of ``Winograd``'s for an interpolation point at -1, where the upsampled signal vanishes,
 /// nothing is left.
-enum WinogradEnlarging {
+enum WinogradUpsampling {
   static let inputSize = 4
   /// Elements of a transformed tile's input; some are multiplied twice.
   static let inputPlanes = 16
