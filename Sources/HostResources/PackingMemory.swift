@@ -9,11 +9,18 @@ import Synchronization
 /// prefetches searches the page tables in vain, and under virtualisation products of small factors take
 /// up to four times as long. One large product in each piece ends that.
 package enum PackingMemory {
+  /// The product that fills a piece: of `[rows, side]` and `[side, side]`.
+  private static let (rows, side) = (64, 1024)
+
+  /// What filling the pieces takes from the pool, and leaves there.
+  package static var workingMemory: WorkingMemory {
+    WorkingMemory([(rows + side) * side], then: [.ofThreads(Threads.count, [rows * side])])
+  }
+
   /// Reading this fills it, once.
   package static let isFilled: Bool = {
     let threads = Threads.count
     let arrived = Counter()
-    let (rows, side) = (64, 1024)
     let factors = HostMemory(count: (rows + side) * side)
     factors.pointer.update(repeating: 0, count: (rows + side) * side)
     parallelItems(threads) { _ in

@@ -3,6 +3,7 @@ import Diffusion
 import Evaluation
 import Files
 import Foundation
+import HostResources
 import Imaging
 import PipelineCore
 import PreferenceModels
@@ -234,12 +235,19 @@ package final class WriteReport: Stage {
       return .images(try images.map { try $0.encodedAsPNG() })
     case .scores(let item):
       // Scores come last, and may need the memory.
-      painter = nil
-      candidateScoring = nil
+      stopDrawing()
       return .scores(try scoring.scores(of: item, prompt: prompts[item.prompt]))
     case .candidates(let batch):
       return .scoredCandidates(try candidateScoring?(prompts, batch.prompts, draw: batch.draw))
     }
+  }
+
+  /// Gives the memory of the models that draw to what comes after them.
+  private func stopDrawing() {
+    guard painter != nil else { return }
+    painter = nil
+    candidateScoring = nil
+    BufferPool.shared.releaseFreeBlocks()
   }
 
   func commit(_ output: Output, of item: Item) throws {
@@ -260,6 +268,7 @@ package final class WriteReport: Stage {
   // MARK: - Report
 
   func finish() throws {
+    stopDrawing()
     let prompts = try prompts()
     var summary = JSON.Object()
     let preferenceFolder = context.workspace.path(TrainPreference.name)

@@ -37,7 +37,9 @@ extension RightFactor {
             ]),
         ])
     }
-    guard suitsPanels else { return WorkingMemory(halfCount.map { [$0] } ?? []) }
+    guard suitsPanels else {
+      return WorkingMemory(halfCount.map { [$0] } ?? [], then: [PackingMemory.workingMemory])
+    }
     let isInPlace =
       halfCount == nil
       && PanelProduct.readsInPlace(rows: rows, isTransposed: isTransposed, isUpdated: rank > 0)
