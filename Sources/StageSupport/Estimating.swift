@@ -165,4 +165,10 @@ extension ShardLayout {
 
   /// Height, width and channels of a latent.
   package var imageShape: [Int] { [latentHeight, latentWidth, latentChannels] }
+
+  /// Of an image as PNG, which takes about two bytes a pixel.
+  package func pngByteCount(of model: ModelFolder) throws -> Int {
+    let side = try AutoencoderConfiguration(model.configuration("vae")).reduction
+    return 2 * latentHeight * latentWidth * side * side
+  }
 }

@@ -49,6 +49,9 @@ package struct StagePlan {
     Storage(count: byteCount / MemoryLayout<Float>.stride, on: backend)
   }
 
+  /// What waits to be used again goes back to the system.
+  package func releaseFreeMemory() { counter?.releaseFreeBlocks() }
+
   /// Counts memory that is no tensor's.
   package mutating func add(_ what: String, bytes: Int) {
     beside.append(.init(what: what, byteCount: bytes))

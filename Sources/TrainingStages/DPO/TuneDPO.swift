@@ -32,7 +32,7 @@ package final class TuneDPO: RankedStage {
 
   package let settings: DPOSettings
   private let context: StageContext
-  private let intervals: CheckpointIntervals
+  let intervals: CheckpointIntervals
   private var tuning: Tuning?
 
   private struct Tuning {
@@ -76,11 +76,17 @@ package final class TuneDPO: RankedStage {
     let log = try intervals.resume(&tuner.state)
     tuning = Tuning(
       tuner: tuner, images: images(of: try ShardSet.heldOut(in: shardFolder), tuner),
-      decoder: settings.pictures > 0 && context.ranks.isFirst
-        ? (try settings.base.autoencoder().model, try shards.emptyConditioning()) : nil,
-      log: log)
+      decoder: context.ranks.isFirst ? try decoder(shards) : nil, log: log)
     context.noteIdleRanks(
       "train", batch: settings.batch, "dpo.batch", settings.microBatch, "dpo.micro_batch")
+  }
+
+  /// Nil where no images are drawn.
+  func decoder(
+    _ shards: any ComparisonData
+  ) throws -> (autoencoder: Autoencoder, negative: Conditioning)? {
+    settings.pictures > 0
+      ? (try settings.base.autoencoder().model, try shards.emptyConditioning()) : nil
   }
 
   func images(

@@ -58,7 +58,7 @@ package final class TrainPreference: RankedStage {
 
   package let settings: PreferenceSettings
   private let context: StageContext
-  private let intervals: CheckpointIntervals
+  let intervals: CheckpointIntervals
   let store: ImageStore
   private var training: Training?
   private var estimation: Estimation?
@@ -110,12 +110,12 @@ package final class TrainPreference: RankedStage {
   // MARK: - What is left
 
   private func blocks() throws -> [ImageStore.Block] {
-    try trainingBlocks() + validationBlocks()
+    try trainingBlocks(count: trainingExamples().count) + validationBlocks()
   }
 
-  private func trainingBlocks() throws -> [ImageStore.Block] {
+  /// The images of so many comparisons to learn from.
+  func trainingBlocks(count: Int) -> [ImageStore.Block] {
     guard settings.kind == .pixel, settings.estimates > 0 else { return [] }
-    let count = try trainingExamples().count
     let cleanViews = settings.cleanSteps > 0 ? [PreferenceView.clean] : []
     return (cleanViews + (0..<settings.estimates).map { .draw($0) }).flatMap {
       ImageStore.Block.all("train", $0, count: count)
@@ -125,20 +125,24 @@ package final class TrainPreference: RankedStage {
   private func validationBlocks() throws -> [ImageStore.Block] {
     guard settings.kind == .pixel else { return [] }
     let (validation, evaluation) = (try validationExamples(), try evaluationExamples())
-    let isOneSplit = validation.shards.split == evaluation.shards.split
-    let heldOut =
-      (isOneSplit ? [] : [(validation, settings.checkedViews)]) + [
-        (evaluation, settings.evaluatedViews)
-      ]
-    return heldOut.flatMap { examples, views in
-      views.flatMap {
-        ImageStore.Block.all(examples.shards.split, $0, count: validationCount(examples))
-      }
-    }
+    return heldOutBlocks(
+      (validation.shards.split, validation.count), (evaluation.shards.split, evaluation.count))
   }
 
-  private func validationCount(_ examples: PreferenceExamples) -> Int {
-    min(settings.validationPairs, examples.count)
+  /// The images of the splits that checkpoints are judged by and that the finished model is evaluated on.
+  func heldOutBlocks(
+    _ validation: (split: String, count: Int), _ evaluation: (split: String, count: Int)
+  ) -> [ImageStore.Block] {
+    guard settings.kind == .pixel else { return [] }
+    let isOneSplit = validation.split == evaluation.split
+    let heldOut =
+      (isOneSplit ? [] : [(validation, settings.checkedViews)])
+      + [(evaluation, settings.evaluatedViews)]
+    return heldOut.flatMap { data, views in
+      views.flatMap {
+        ImageStore.Block.all(data.split, $0, count: min(settings.validationPairs, data.count))
+      }
+    }
   }
 
   func earlierSettings() -> [String: JSON] {
@@ -326,7 +330,7 @@ package final class TrainPreference: RankedStage {
     _ training: Training, on examples: PreferenceExamples, _ view: PreferenceView
   ) throws -> (share: Double, count: Int) {
     try training.trainee.accuracy(
-      examples, count: validationCount(examples), view, batch: settings.judgedAtOnce)
+      examples, count: min(settings.validationPairs, examples.count), view, batch: settings.judgedAtOnce)
   }
 
   private func train(_ step: Int) throws {

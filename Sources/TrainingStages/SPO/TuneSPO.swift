@@ -83,16 +83,15 @@ package final class TuneSPO: RankedStage {
     return chosen
   }
 
-  private func batchesPerEpoch() throws -> Int {
-    (try prompts().count + settings.batch - 1) / settings.batch
+  private func schedule() throws -> SPOSettings.Schedule {
+    settings.schedule(promptCount: try prompts().count)
   }
 
-  private func intervals() throws -> CheckpointIntervals {
-    let batches = try batchesPerEpoch() * settings.epochs
-    return try CheckpointIntervals(
-      context, stage: Self.name,
-      stepCount: settings.iterations > 0 ? min(settings.iterations, batches) : batches,
-      interval: settings.checkpointEvery)
+  private func intervals() throws -> CheckpointIntervals { try intervals(schedule()) }
+
+  func intervals(_ schedule: SPOSettings.Schedule) throws -> CheckpointIntervals {
+    try CheckpointIntervals(
+      context, stage: Self.name, stepCount: schedule.batches, interval: settings.checkpointEvery)
   }
 
   package func earlierSettings() -> [String: JSON] {
@@ -147,7 +146,7 @@ package final class TuneSPO: RankedStage {
   }
 
   package func process(_ item: Range<Int>) throws -> Int {
-    let intervals = try intervals()
+    let schedule = try self.schedule()
     for iteration in item {
       let done = iteration + 1
       try context.lead(
@@ -156,9 +155,7 @@ package final class TuneSPO: RankedStage {
           try named(iteration) {
             if iteration == 0 { try generateImages(afterBatch: 0) }
             try tune(iteration)
-            if try done % batchesPerEpoch() == 0 || done == intervals.stepCount {
-              try generateImages(afterBatch: done)
-            }
+            if schedule.drawsImages(after: done) { try generateImages(afterBatch: done) }
           }
         })
     }
@@ -210,7 +207,7 @@ package final class TuneSPO: RankedStage {
     var figures = figures(sampled, trained)
     before?.add(to: &figures, beforeTraining: true)
     var measured: HeldOutScores.Measurement?
-    if let heldOut, heldOut.areDue(after: iteration + 1, of: try intervals().stepCount) {
+    if let heldOut, heldOut.areDue(after: iteration + 1, of: try schedule().batches) {
       measured = try heldOut.measure(
         tuning.tuner, checkInterruption: context.checkInterruption)
       measured?.add(to: &figures)
