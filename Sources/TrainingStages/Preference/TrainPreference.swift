@@ -330,7 +330,8 @@ package final class TrainPreference: RankedStage {
     _ training: Training, on examples: PreferenceExamples, _ view: PreferenceView
   ) throws -> (share: Double, count: Int) {
     try training.trainee.accuracy(
-      examples, count: min(settings.validationPairs, examples.count), view, batch: settings.judgedAtOnce)
+      examples, count: min(settings.validationPairs, examples.count), view,
+      batch: settings.judgedAtOnce)
   }
 
   private func train(_ step: Int) throws {

@@ -50,9 +50,11 @@ extension TuneSPO: Estimating {
 
     if let heldOut = HeldOutScores(settings, heldOutImages) {
       let scorer = try tuner.scorer(for: [JudgedPrompt(text: "", ids: data.prompt(0).inputIDs)])
-      let times = 1 + (1...max(1, schedule.batches)).count {
-        heldOut.areDue(after: $0, of: schedule.batches)
-      }
+      let times =
+        1
+        + (1...max(1, schedule.batches)).count {
+          heldOut.areDue(after: $0, of: schedule.batches)
+        }
       // Each of these has a comparison or more.
       let scored = min(settings.heldOutPrompts, max(1, scale.volume.heldOutRows))
       try plan.run(times: Double(times * scored)) {
@@ -89,20 +91,21 @@ extension TuneSPO: Estimating {
     }
     // What the other prompts of the batch gave is there, too, while all are learned from.
     let others = plan.hold(Int(Double(plan.usedBytes - before) * (groups - 1)))
-    let all = max(1, Int((Double(pairs.count) * groups).rounded(.up)))
-    let learned = max(1, min(settings.pairBatch, 2 * settings.microBatch, all))
-    if !pairs.isEmpty {
-      let kept = self.settings.keptShare * Double(pairs.count) * batches * groups
-      // From all steps: those of candidates that continue alone take more.
-      let some = (0..<learned).map { pairs[($0 * pairs.count / learned) % pairs.count] }
-      try plan.run(times: kept / Double(learned)) {
-        try tuner.train(on: some, prompts.conditioning, iteration: 0)
-      }
-      let apart = pairs.filter { !$0.sharesLatent }
-      if !apart.isEmpty {
-        try plan.run(times: 0) {
+    let kept = self.settings.keptShare * Double(pairs.count) * groups
+    let part = min(settings.pairBatch, 2 * settings.microBatch)
+    let learned = max(1, min(part, Int(kept.rounded(.up))))
+    // The last pairs of a batch are fewer, and so are all of a batch that gave few. Blocks of less, or of more
+    // than twice, what they need do not suit them.
+    let fewer = sequence(first: learned) { ($0 - 1) / 2 }.prefix { $0 > 0 }.dropFirst()
+    let sizes = (learned < part ? [learned / 3, learned * 2 / 3] : []) + [learned] + fewer
+    // From all steps: those of candidates that continue alone take more.
+    for some in [pairs, pairs.filter { !$0.sharesLatent }] where !some.isEmpty {
+      for size in sizes where size > 0 {
+        let isWhole = size == learned && some.count == pairs.count
+        try plan.run(times: isWhole ? batches * kept / Double(learned) : 0) {
           try tuner.train(
-            on: (0..<learned).map { apart[$0 % apart.count] }, prompts.conditioning, iteration: 0)
+            on: (0..<size).map { some[$0 * some.count / size] }, prompts.conditioning,
+            iteration: 0)
         }
       }
     }
