@@ -47,8 +47,7 @@ extension Encode: Estimating {
     try plan.run(times: Double(prompts + 1) / Double(texts)) {
       try encoder([String](repeating: "", count: texts))
     }
-    // As they were decoded, and one after another.
-    plan.add("images", bytes: 2 * 4 * together * 3 * side * side)
+    plan.addImages(together, side: side)
     plan.addPages(ofDatabase: scale.cacheByteCount)
     plan.add(seconds: Double(images) * scale.volume.secondsPerImage)
     return plan
@@ -81,6 +80,11 @@ extension PipelineScale {
 }
 
 extension StagePlan {
+  /// Counts images as they were decoded, and one after another.
+  mutating func addImages(_ count: Int, side: Int) {
+    add("images", bytes: 2 * 4 * count * 3 * side * side)
+  }
+
   /// Counts the pages of a database that stay in memory.
   mutating func addPages(ofDatabase byteCount: Int) {
     add("database pages", bytes: min(Database.cacheByteLimit, byteCount))

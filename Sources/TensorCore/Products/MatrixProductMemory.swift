@@ -37,9 +37,7 @@ extension RightFactor {
             ]),
         ])
     }
-    guard suitsPanels else {
-      return WorkingMemory(halfCount.map { [$0] } ?? [], then: [PackingMemory.workingMemory])
-    }
+    guard suitsPanels else { return WorkingMemory(halfCount.map { [$0] } ?? []) }
     let isInPlace =
       halfCount == nil
       && PanelProduct.readsInPlace(rows: rows, isTransposed: isTransposed, isUpdated: rank > 0)
