@@ -15,6 +15,7 @@
 #   make check-opencl the quickstart, reduced, through PoCL: beside the CPU's, killed and resumed (10 minutes)
 #   make check-full-size  parts of SD v1.5, SDXL and CLIP ViT-H through PoCL beside the CPU's (20 minutes, 20 GB
 #                     of disk); PYTHON or VENV as for bench-peers
+#   make check-plans  planned memory beside measured: stages of both quickstarts, benchmarks (20 minutes)
 #   make gpu-package  what a GPU machine without Swift needs to check and measure it, as one file; see docs/devices.md
 #   make bench        measure speed here; BENCH=operators only some, MODEL=DIR a full-size model as well
 #   make bench-peers  beside PyTorch, pyarrow and others; PYTHON=... has them, or VENV=yes installs them
@@ -45,7 +46,7 @@ SWIFT_OUTPUT = 2>&1 | cat
 PREFIX ?= /usr/local
 
 .PHONY: help deps build install prepare preference spo base docs test test-library torture fuzz fuzz-corpus sanitize \
-  experiments test-cluster check-cuda check-opencl check-full-size gpu-package bench bench-peers lint format clean
+  experiments test-cluster check-cuda check-opencl check-full-size check-plans gpu-package bench bench-peers lint format clean
 .DEFAULT_GOAL := help
 
 help:
@@ -161,6 +162,11 @@ check-opencl: build
 	rm -rf runs/check-opencl
 	POCL_DEVICES=basic python3 Tests/Devices/quickstart.py --device $(or $(DEVICE),opencl) \
 	  --folder runs/check-opencl
+
+# PLANS="--only benchmarks" and the like goes on to the script.
+check-plans: build
+	rm -rf runs/check-plans
+	python3 Tests/Plans/planned.py --folder runs/check-plans $(PLANS)
 
 gpu-package: deps
 	Tests/Devices/package.sh

@@ -115,7 +115,7 @@ let package = Package(
         "TrainingStages", "DataStages", "StageSupport", "Evaluation", "Scorers", "PipelineCore",
         "Shards", "Telemetry", "Reporting", "ProceduralWorld", "Imaging", "Files",
         "StepwiseOptimization", "PreferenceModels", "Diffusion", "NN", "Autograd", "Backends",
-        "RandomStreams",
+        "HostResources", "RandomStreams",
       ]),
     // They make the embedded model and its comparisons.
     .target(

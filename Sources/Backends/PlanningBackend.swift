@@ -35,6 +35,9 @@ public final class PlanningBackend: Backend {
   /// The same without numbers of half precision, which no pool holds: what tests compare with a pool.
   package var poolHeldPeakBytes: Int { memory.state.withLock { $0.blocks.heldPeakBytes } }
 
+  /// Forgets the blocks that wait to be used again; the peaks stay.
+  public func releaseFreeBlocks() { memory.state.withLock { _ = $0.blocks.removeFree() } }
+
   public func allocate(count: Int, format: NumberFormat) -> AnyObject {
     PlannedBlock(memory, count: count, format: format)
   }

@@ -14,10 +14,17 @@ package enum PackingMemory {
     let threads = Threads.count
     let arrived = Counter()
     let (rows, side) = (64, 1024)
-    let factors = HostMemory(count: (rows + side) * side)
-    factors.pointer.update(repeating: 0, count: (rows + side) * side)
+    // Of the system: the pool would keep it.
+    func allocated(_ count: Int) -> UnsafeMutablePointer<Float> {
+      allocateTensorMemory(byteCount: count * MemoryLayout<Float>.stride)
+        .bindMemory(to: Float.self, capacity: count)
+    }
+    let factors = allocated((rows + side) * side)
+    defer { free(factors) }
+    factors.update(repeating: 0, count: (rows + side) * side)
     parallelItems(threads) { _ in
-      let product = HostMemory(count: rows * side)
+      let product = allocated(rows * side)
+      defer { free(product) }
       arrived.value.add(1, ordering: .relaxed)
       // Only calls at the same time are in different pieces.
       let clock = ContinuousClock()
@@ -26,8 +33,7 @@ package enum PackingMemory {
       during {
         cblas_sgemm(
           CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(rows), blasint(side), blasint(side), 1,
-          factors.pointer, blasint(side), factors.pointer + rows * side, blasint(side), 0,
-          product.pointer, blasint(side))
+          factors, blasint(side), factors + rows * side, blasint(side), 0, product, blasint(side))
       }
     }
     return true

@@ -38,6 +38,15 @@ public struct ShardContents {
     self.emptyPooledText = emptyPooledText
   }
 
+  /// Takes the memory for so much at once: arrays that grow take up to three times as much.
+  public mutating func reserveCapacity(prompts: Int, images: Int) {
+    inputIDs.reserveCapacity(prompts * layout.tokens)
+    embeddings.reserveCapacity(2 * prompts * layout.embeddingCount)
+    pooledTexts.reserveCapacity(2 * prompts * layout.pooledWidth)
+    latents.reserveCapacity(2 * images * layout.latentCount)
+    if layout.hasLogVariance { logVariances.reserveCapacity(2 * images * layout.latentCount) }
+  }
+
   /// Adds a prompt, to which the pairs that follow belong.
   ///
   /// - Parameters:

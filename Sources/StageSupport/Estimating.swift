@@ -1,6 +1,5 @@
 package import Backends
 package import Diffusion
-import HostResources
 package import PipelineCore
 package import Shards
 
@@ -105,21 +104,19 @@ public struct MemoryNeed: Sendable {
   }
 
   public private(set) var parts: [Part] = []
+  private let programByteCount: Int
 
-  /// The program itself, its libraries, and what stages before leave: measured.
-  private static let programByteCount = 36_500_000
+  /// The program itself and the pages of its libraries that it has touched: measured.
+  ///
+  /// A run of a pipeline touches more of them than a benchmark.
+  init(isOfStage: Bool) { programByteCount = isOfStage ? 38_500_000 : 29_500_000 }
 
-  public var byteCount: Int {
-    parts.reduce(Self.programByteCount) { $0 + $1.byteCount }
-  }
+  public var byteCount: Int { parts.reduce(programByteCount) { $0 + $1.byteCount } }
 
   mutating func add(_ what: String, bytes: Int) {
     guard bytes > 0 else { return }
     parts.append(Part(what: what, byteCount: bytes))
   }
-
-  /// Adds what matrix products copy parts of their factors into.
-  mutating func addKernels() { add("packed matrices", bytes: 4_000_000 * Threads.count) }
 }
 
 /// How large a pipeline's images and data are.
@@ -168,4 +165,10 @@ extension ShardLayout {
 
   /// Height, width and channels of a latent.
   package var imageShape: [Int] { [latentHeight, latentWidth, latentChannels] }
+
+  /// Of an image as PNG, which takes about two bytes a pixel.
+  package func pngByteCount(of model: ModelFolder) throws -> Int {
+    let side = try AutoencoderConfiguration(model.configuration("vae")).reduction
+    return 2 * latentHeight * latentWidth * side * side
+  }
 }

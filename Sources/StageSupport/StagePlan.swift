@@ -11,7 +11,12 @@ package struct StagePlan {
   /// The time to read, decode and write.
   private(set) var secondsBeside = 0.0
 
-  package init(on backend: any Backend) { self.backend = backend }
+  private let isOfStage: Bool
+
+  /// - Parameter isOfStage: whether a stage of a pipeline is planned; false: work that runs by itself
+  package init(on backend: any Backend, isOfStage: Bool = true) {
+    (self.backend, self.isOfStage) = (backend, isOfStage)
+  }
 
   private var counter: PlanningBackend? { backend as? PlanningBackend }
 
@@ -44,6 +49,9 @@ package struct StagePlan {
     Storage(count: byteCount / MemoryLayout<Float>.stride, on: backend)
   }
 
+  /// What waits to be used again goes back to the system.
+  package func releaseFreeMemory() { counter?.releaseFreeBlocks() }
+
   /// Counts memory that is no tensor's.
   package mutating func add(_ what: String, bytes: Int) {
     beside.append(.init(what: what, byteCount: bytes))
@@ -53,13 +61,12 @@ package struct StagePlan {
   package mutating func add(seconds: Double) { secondsBeside += seconds }
 
   package var memory: MemoryNeed {
-    var need = MemoryNeed()
+    var need = MemoryNeed(isOfStage: isOfStage)
     need.add("weights", bytes: lastingBytes)
     if let counter {
       need.add("passes", bytes: counter.peakBytes - lastingBytes)
       need.add("memory kept for reuse", bytes: counter.heldPeakBytes - counter.peakBytes)
     }
-    if !units.isEmpty { need.addKernels() }
     for part in beside { need.add(part.what, bytes: part.byteCount) }
     return need
   }

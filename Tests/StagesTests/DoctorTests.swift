@@ -328,7 +328,8 @@ import Testing
   @Test("more rows at once take more memory, gradient checkpointing less")
   func proportions() throws {
     let large = ["spo.micro_batch=64", "spo.pair_batch=64"]
-    #expect(try memory("spo", large) > 2 * memory("spo"))
+    // No more at once than comparisons that give a pair.
+    #expect(try 2 * memory("spo", large) > 3 * memory("spo"))
     #expect(
       try memory("spo", large + ["spo.gradient_checkpointing=true"]) < memory("spo", large))
   }

@@ -1,4 +1,5 @@
 import Backends
+import Files
 import Foundation
 import HostResources
 import PipelineCore
@@ -13,7 +14,8 @@ import Testing
     .deletingLastPathComponent().deletingLastPathComponent().path
 
   /// Stages of a quickstart, made small.
-  private func stages(_ name: String) throws -> [any Estimating] {
+  private func stages(_ name: String, _ folder: String) throws -> [any Estimating] {
+    guard name != "label" else { return try labelling(in: folder) }
     let prompts = "\(Self.repository)/data/validation-prompts.json"
     // Gradients are not limited: whether they need it, numbers would have to tell.
     var overrides = [
@@ -46,6 +48,17 @@ import Testing
     ).estimatingStages()
   }
 
+  private func labelling(in folder: String) throws -> [any Estimating] {
+    try writeFreshPreferenceModel("\(folder)/judge")
+    let text = """
+      { workspace: "\(folder)/run", model: "\(Self.repository)/data/tiny-sd",
+        stages: { ingest: { source: "\(Self.repository)/data/pickapic-sample/data/*.parquet" }, encode: {},
+          label: { scorer: "\(folder)/judge" } } }
+      """
+    try AtomicFile.replace("\(folder)/pipeline.json5", with: Array(text.utf8))
+    return try Pipeline(path: "\(folder)/pipeline.json5", stages: stageTypes).estimatingStages()
+  }
+
   private func costs(_ plan: StagePlan) -> [[OperationProfile.Kind: [Int]]] {
     plan.units.map { $0.profile.costs.mapValues { [$0.calls, $0.flop, $0.byteCount] } }
   }
@@ -53,13 +66,17 @@ import Testing
   @Test(
     "operations that are planned are those that are computed, and the pool takes what was planned",
     arguments: [
-      ("quickstart", "encode"), ("quickstart", "preference"), ("quickstart", "spo"),
+      ("label", "label"), ("quickstart", "encode"), ("quickstart", "preference"),
+      ("quickstart", "spo"),
       ("quickstart", "report"), ("quickstart-dpo", "dpo"), ("quickstart-dpo", "spo"),
       ("quickstart-dpo", "report"),
       ("quickstart-latent", "preference"), ("quickstart-latent", "spo"),
     ])
   func planned(pipeline: String, stage: String) throws {
-    let all = try stages(pipeline)
+    try withTemporaryFolder { try compare(stages(pipeline, $0), stage) }
+  }
+
+  private func compare(_ all: [any Estimating], _ stage: String) throws {
     var volume = DataVolume()
     volume.rowsBySplit = ["train": 4_096, "validation": 2]
     let scale = try PipelineScale(all, volume: volume)

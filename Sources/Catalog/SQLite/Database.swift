@@ -66,9 +66,12 @@ public final class Database {
       try execute(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 20000")
     }
-    // Room for the indices of a million rows, whose keys arrive in random order.
-    try execute("PRAGMA foreign_keys = ON; PRAGMA cache_size = -131072")
+    try execute("PRAGMA foreign_keys = ON; PRAGMA cache_size = -\(Self.cacheByteLimit >> 10)")
   }
+
+  /// The most memory that pages of the file take: room for the indices of a million rows, whose keys arrive
+  /// in random order.
+  package static let cacheByteLimit = 128 << 20
 
   /// A log belongs to the file: without it, a reader sees what was.
   private static func requireNoLog(_ path: String) throws(CatalogError) {

@@ -1,5 +1,6 @@
 import Autograd
 import Backends
+import Catalog
 import Diffusion
 import PipelineCore
 package import Shards
@@ -46,16 +47,27 @@ extension Encode: Estimating {
     try plan.run(times: Double(prompts + 1) / Double(texts)) {
       try encoder([String](repeating: "", count: texts))
     }
-    // As they were decoded, and one after another.
-    plan.add("images", bytes: 2 * 4 * together * 3 * side * side)
-    plan.add("database pages", bytes: min(131_072 * 1_024, diskByteCount(scale)))
+    plan.addImages(together, side: side)
+    plan.addPages(ofDatabase: scale.cacheByteCount)
     plan.add(seconds: Double(images) * scale.volume.secondsPerImage)
     return plan
   }
 
-  func diskByteCount(_ scale: PipelineScale) -> Int {
-    scale.volume.images * Self.entryByteCount(scale.latentByteCount)
-      + (1 + scale.volume.prompts) * Self.entryByteCount(scale.promptByteCount)
+  func diskByteCount(_ scale: PipelineScale) -> Int { scale.cacheByteCount }
+
+  func itemCount(_ scale: PipelineScale) -> Int {
+    (scale.volume.images + settings.batch - 1) / settings.batch
+      + scale.volume.prompts / settings.batch + 1
+  }
+
+  var savings: [String] { settings.batch > 1 ? ["encode.batch=1"] : [] }
+}
+
+extension PipelineScale {
+  /// What all encodings take in the cache.
+  var cacheByteCount: Int {
+    volume.images * Self.entryByteCount(latentByteCount)
+      + (1 + volume.prompts) * Self.entryByteCount(promptByteCount)
   }
 
   /// What an encoding takes in the database: pages of its own where it is long, and the rest, with its keys,
@@ -65,11 +77,16 @@ extension Encode: Estimating {
     let rest = value % (page - 4) + keys
     return value / (page - 4) * page + page / max(1, inPage / rest) + indexed
   }
+}
 
-  func itemCount(_ scale: PipelineScale) -> Int {
-    (scale.volume.images + settings.batch - 1) / settings.batch
-      + scale.volume.prompts / settings.batch + 1
+extension StagePlan {
+  /// Counts images as they were decoded, and one after another.
+  mutating func addImages(_ count: Int, side: Int) {
+    add("images", bytes: 2 * 4 * count * 3 * side * side)
   }
 
-  var savings: [String] { settings.batch > 1 ? ["encode.batch=1"] : [] }
+  /// Counts the pages of a database that stay in memory.
+  mutating func addPages(ofDatabase byteCount: Int) {
+    add("database pages", bytes: min(Database.cacheByteLimit, byteCount))
+  }
 }

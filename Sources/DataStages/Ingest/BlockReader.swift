@@ -6,7 +6,7 @@ import Catalog
 /// together, while the next rows are read: a row group of gigabytes passes through in bounded memory.
 struct BlockReader {
   static let batchByteCount = 8 << 20
-  private static let batchRowCount = 256
+  static let batchRowCount = 256
 
   private typealias Pending = (row: Int, record: Record)
 

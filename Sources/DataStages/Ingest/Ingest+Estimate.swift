@@ -29,9 +29,13 @@ extension Ingest: Estimating {
 
   package func plan(_ scale: PipelineScale, on backend: any Backend) -> StagePlan {
     var plan = StagePlan(on: backend)
-    // Rows that wait for their images to be checked.
-    let batch = min(BlockReader.batchByteCount, scale.volume.sourceByteCount)
-    plan.add("rows and their images", bytes: batch)
+    let rowByteCount = scale.volume.sourceByteCount / max(1, scale.volume.rows)
+    // Rows that wait for their images to be checked, and those that are read meanwhile.
+    let batch = min(BlockReader.batchByteCount, BlockReader.batchRowCount * rowByteCount)
+    plan.add("rows and their images", bytes: 2 * min(batch, scale.volume.sourceByteCount))
+    // As they are read, and as they are unpacked.
+    plan.add("pages of the source", bytes: min(2 << 20, scale.volume.sourceByteCount))
+    plan.addPages(ofDatabase: scale.volume.rows * Self.catalogByteCountPerRow)
     let decoding =
       settings.checkImages == .decode
       ? Double(scale.volume.images) * scale.volume.secondsPerImage : 0

@@ -27,6 +27,9 @@ extension Label: Estimating {
     try plan.run(times: Double(volume.prompts) / Double(prompts)) {
       try Self.vectors(ofPrompts: ids, model)
     }
+    plan.addImages(images, side: side)
+    // New entries stand among the encodings.
+    plan.addPages(ofDatabase: try scale.cacheByteCount + diskByteCount(scale))
     plan.add(seconds: Double(volume.images) * volume.secondsPerImage)
     return plan
   }

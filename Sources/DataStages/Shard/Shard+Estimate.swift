@@ -13,10 +13,12 @@ extension Shard: Estimating {
 
   func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
     var plan = StagePlan(on: backend)
-    // Collected piece by piece, then as the file has them.
-    let shard = min(Int(settings.shardSizeMb * 1e6), byteCount(scale))
-    plan.add("one shard", bytes: 2 * shard)
-    plan.add("database pages", bytes: min(131_072 * 1_024, byteCount(scale)))
+    let rowCounts = scale.volume.rowsBySplit.values
+    let share = Double(rowCounts.max() ?? 1) / Double(max(1, rowCounts.reduce(0, +)))
+    // No shard has several splits.
+    let largest = Int(Double(byteCount(scale)) * share)
+    plan.add("one shard", bytes: min(Int(settings.shardSizeMb * 1e6), largest))
+    plan.addPages(ofDatabase: scale.cacheByteCount)
     // From the cache to a file, and once more to digest it, at what an ordinary disk bears.
     let rows = scale.volume.images + scale.volume.prompts + scale.volume.rows
     plan.add(seconds: Double(byteCount(scale)) / 100e6 + Double(rows) * Self.secondsPerRow)

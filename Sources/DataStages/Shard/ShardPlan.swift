@@ -16,6 +16,8 @@ struct ShardPlan {
     let count: Int
     /// Ids in the catalog.
     let prompts: [Int]
+    /// Images of the prompts, those that several share counted for each.
+    let imageCount: Int
 
     var fileName: String { ShardIndex.fileName(split: split, number: number, count: count) }
   }
@@ -41,6 +43,7 @@ struct ShardPlan {
 
   private struct Candidate {
     let id: Int
+    let imageCount: Int
     let byteCount: Int
     /// Where the prompt's digest stands among all digests, 0..<1.
     let position: Double
@@ -50,23 +53,27 @@ struct ShardPlan {
   private mutating func usablePrompts(
     _ catalog: CatalogDatabase, _ contents: ShardSource, _ split: String
   ) throws -> [Candidate] {
-    var sizes: [Int: Int] = [:]
+    var sizes: [Int: (images: Int, byteCount: Int)] = [:]
     var dropped = 0
     try catalog.forEachPromptGroup(inSplit: split) { group in
       let pairs = try group.pairs.filter(contents.isComplete)
       dropped += group.pairs.count - pairs.count
       guard !pairs.isEmpty else { return }
       let images = Set(pairs.flatMap { [$0.image0.sha256, $0.image1.sha256] })
-      sizes[group.prompt.id] =
+      sizes[group.prompt.id] = (
+        images.count,
         images.count * contents.latentByteCount + pairs.count * ShardSource.pairByteCount
+      )
     }
     droppedPairCount += dropped
     let listed = try catalog.listedPromptIDs(inSplit: split)
     return try catalog.prompts(inSplit: split).compactMap { prompt in
-      guard sizes[prompt.id] != nil || listed.contains(prompt.id) else { return nil }
+      guard let size = sizes[prompt.id] ?? (listed.contains(prompt.id) ? (0, 0) : nil) else {
+        return nil
+      }
       return Candidate(
-        id: prompt.id,
-        byteCount: (sizes[prompt.id] ?? 0) + contents.promptByteCount + prompt.text.utf8.count,
+        id: prompt.id, imageCount: size.images,
+        byteCount: size.byteCount + contents.promptByteCount + prompt.text.utf8.count,
         position: prompt.position)
     }
   }
@@ -76,21 +83,21 @@ struct ShardPlan {
   ) throws {
     guard let name = SafeName(split) else { throw ShardStageError.badSplit(split) }
     let limit = Int(settings.shardSizeMb * 1e6)
-    var groups: [[Int]] = []
+    var groups: [[Candidate]] = []
     var size = 0
     for prompt in prompts {
       if groups.isEmpty || size + prompt.byteCount > limit {
         groups.append([])
         size = 0
       }
-      groups[groups.count - 1].append(prompt.id)
+      groups[groups.count - 1].append(prompt)
       size += prompt.byteCount
       byteCount += prompt.byteCount
     }
     shards += groups.enumerated().map { number, prompts in
       Shard(
         split: name, sourceSplit: sourceSplit, number: number, count: groups.count,
-        prompts: prompts)
+        prompts: prompts.map(\.id), imageCount: prompts.reduce(0) { $0 + $1.imageCount })
     }
   }
 }

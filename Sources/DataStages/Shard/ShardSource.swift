@@ -69,6 +69,7 @@ struct ShardSource {
     var contents = ShardContents(
       layout: layout, emptyEmbedding: Array(emptyValue.prefix(embeddingSize)),
       emptyPooledText: Array(emptyValue.dropFirst(embeddingSize)))
+    contents.reserveCapacity(prompts: shard.prompts.count, images: shard.imageCount)
     var numbers: [String: Int] = [:]
     let listed = try catalog.listedPromptIDs(inSplit: shard.sourceSplit)
     for id in shard.prompts {

@@ -1,5 +1,6 @@
 import Evaluation
 import Files
+import HostResources
 import Imaging
 import PipelineCore
 import StageSupport
@@ -47,14 +48,17 @@ final class ReportWork: StageWork {
       return .candidates(try candidateScoring()(prompts, batch.prompts, draw: batch.draw), batch)
     case .scores(let item):
       // They come last, and may need the memory.
-      letGoOfModels()
+      stopDrawing()
       return .scores(try report.scoring.scores(of: item, prompt: prompts[item.prompt]), item)
     }
   }
 
-  private func letGoOfModels() {
+  /// Gives the memory of the models that draw to what comes after them.
+  private func stopDrawing() {
+    guard painter.ifMade != nil else { return }
     candidateScoring.release()
     painter.release()
+    BufferPool.shared.releaseFreeBlocks()
   }
 
   func commit(_ output: Output, of item: Item) throws {
@@ -73,7 +77,7 @@ final class ReportWork: StageWork {
   }
 
   func finish() throws -> WorkSummary {
-    letGoOfModels()
+    stopDrawing()
     try report.write()
     return WorkSummary()
   }

@@ -5,6 +5,7 @@ import Imaging
 import NN
 import PipelineCore
 import Scorers
+import Shards
 import StageSupport
 import TrainingStages
 
@@ -30,6 +31,7 @@ extension WriteReport: Estimating {
   func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
     var plan = StagePlan(on: backend)
     try planDrawing(scale, &plan)
+    plan.releaseFreeMemory()
     // One scorer at a time, when the model that draws is gone.
     let together = settings.picturesPerPrompt
     let count = Double(try drawnCount(scale)) / Double(together)
@@ -95,11 +97,8 @@ extension WriteReport: Estimating {
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
     let model = settings.base
-    let side =
-      try UNetConfiguration(model.configuration("unet")).sampleSize
-      * AutoencoderConfiguration(model.configuration("vae")).reduction
-    // PNG takes about two bytes a pixel.
-    return try drawnCount(scale) * 2 * side * side
+    let layout = ShardLayout(try ModelConfiguration(model), side: nil, hasLogVariance: false)
+    return try drawnCount(scale) * layout.pngByteCount(of: model)
   }
 
   var savings: [String] {

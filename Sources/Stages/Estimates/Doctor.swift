@@ -121,8 +121,10 @@ public struct Doctor {
       }
     }
     cache?.write(known)
-    for stage in stages {
-      if let problem = try Self.memoryProblem(stage, scale, overrides, limits, makePipeline) {
+    for (stage, forecast) in zip(stages, forecasts) {
+      if let problem = try Self.memoryProblem(
+        stage, forecast.memory, scale, overrides, limits, makePipeline)
+      {
         problems.append(problem)
       }
     }
@@ -210,11 +212,9 @@ extension NamedSource {
 extension Doctor {
   /// Refuses a stage that the machine's memory cannot hold, with the settings that would change it.
   static func memoryProblem(
-    _ stage: any Estimating, _ scale: PipelineScale, _ overrides: [String], _ limits: MachineLimits,
-    _ makePipeline: ([String]) throws -> Pipeline
+    _ stage: any Estimating, _ need: MemoryNeed, _ scale: PipelineScale, _ overrides: [String],
+    _ limits: MachineLimits, _ makePipeline: ([String]) throws -> Pipeline
   ) throws -> Problem? {
-    let activations = try makePipeline(overrides).plannedActivations
-    let need = try stage.plan(scale, activations: activations).memory
     guard need.byteCount > limits.memory else { return nil }
     let name = type(of: stage).name
     // The settings one after the other, until it fits.
@@ -224,7 +224,8 @@ extension Doctor {
       changes.append(saving)
       let stages = try makePipeline(overrides + changes).estimatingStages()
       guard let thriftier = stages.first(where: { type(of: $0).name == name }) else { continue }
-      less = try thriftier.plan(scale, activations: activations).memory
+      less = try thriftier.plan(scale, activations: makePipeline(overrides).plannedActivations)
+        .memory
       guard less.byteCount <= limits.memory else { continue }
       return Problem(
         what: "\(name) needs about \(ByteCount.text(need.byteCount)), but the machine has only "

@@ -59,10 +59,11 @@ public final class RunCheck {
   }
 
   private func requireMemory(_ stage: any Stage, _ volume: DataVolume) throws {
-    guard let stage = stage as? any Estimating,
-      let scale = try? PipelineScale(
-        try makePipeline(overrides).estimatingStages(), volume: volume),
-      let problem = try? Doctor.memoryProblem(stage, scale, overrides, limits(), makePipeline)
+    guard let stage = stage as? any Estimating, let pipeline = try? makePipeline(overrides),
+      let scale = try? PipelineScale(pipeline.estimatingStages(), volume: volume),
+      let need = try? stage.plan(scale, activations: pipeline.plannedActivations).memory,
+      let problem = try? Doctor.memoryProblem(
+        stage, need, scale, overrides, limits(), makePipeline)
     else { return }
     throw Doctor.Refusal(problem: problem)
   }

@@ -32,7 +32,7 @@ package struct TuneDPO: RankedStage {
 
   package let settings: DPOSettings
   private let context: StageContext
-  private let intervals: CheckpointIntervals
+  let intervals: CheckpointIntervals
 
   init(settings: DPOSettings, context: StageContext) throws {
     self.settings = settings
@@ -69,11 +69,18 @@ package struct TuneDPO: RankedStage {
     let training = try DirectTraining(
       settings, context, intervals, tuner,
       images(of: try ShardSet.heldOut(in: shardFolder), tuner),
-      decoder: settings.pictures > 0 && context.ranks.isFirst
-        ? (try settings.base.autoencoder().model, try shards.emptyConditioning()) : nil)
+      decoder: context.ranks.isFirst ? try decoder(shards) : nil)
     context.noteIdleRanks(
       "train", batch: settings.batch, "dpo.batch", settings.microBatch, "dpo.micro_batch")
     return training
+  }
+
+  /// Nil where no images are drawn.
+  func decoder(
+    _ shards: any ComparisonData
+  ) throws -> (autoencoder: Autoencoder, negative: Conditioning)? {
+    settings.pictures > 0
+      ? (try settings.base.autoencoder().model, try shards.emptyConditioning()) : nil
   }
 
   func images(

@@ -61,16 +61,16 @@ extension TrainPreference: Estimating {
     try plan.run(times: Double(settings.steps)) { try state.update(sum.gradients, loss: 0) }
     sum = GradientSum(state.parameters)
 
-    let held = heldOutViews(scale)
-    let heldOutPairs = max(scale.volume.heldOutRows, scale.volume.evaluatedRows)
+    let volume = scale.volume
     let judged = Array(
       0..<max(
         1,
         DataVolume.together(
-          min(settings.judgedAtOnce, settings.validationPairs), of: heldOutPairs)))
-    let checkpoints = settings.steps / max(1, settings.checkpointEvery)
-    let checked = checkpoints * selectedTimesteps * validationPairs(scale.volume.heldOutRows)
-    try plan.run(times: Double(checked + held.evaluated) / Double(judged.count)) {
+          min(settings.judgedAtOnce, settings.validationPairs),
+          of: max(volume.heldOutRows, volume.evaluatedRows))))
+    let checked = intervals.count * settings.checkedViews.count * judgedPairs(volume.heldOutRows)
+    let evaluated = settings.evaluatedViews.count * judgedPairs(volume.evaluatedRows)
+    try plan.run(times: Double(checked + evaluated) / Double(judged.count)) {
       try withoutGradients {
         try model.scores(heldOut, of: judged, judged.map { _ in .timestep(1) })
       }
@@ -84,14 +84,15 @@ extension TrainPreference: Estimating {
     to plan: inout StagePlan
   ) throws {
     // A block is made some comparisons at a time; what was made of the others waits, twice when it is joined.
-    let volume = scale.volume
-    let block = DataVolume.together(
-      ImageStore.blockSize, of: max(volume.rows(ofSplit: "train"), volume.evaluatedRows))
+    let blocks = self.blocks(scale)
+    let block = blocks.map(\.pairs.count).max() ?? ImageStore.blockSize
     let pairs = Array(0..<min(block, 2 * max(1, settings.estimateBatch)))
     let others = plan.hold(4 * 4 * (block - pairs.count) * 3 * estimated.side * estimated.side)
-    let made = estimatedPairs(scale)
-    for (view, count) in [(PreferenceView.draw(0), made.noised), (.clean, made.clean)] {
-      try plan.run(times: Double(count) / Double(pairs.count)) {
+    for (view, some) in [
+      (PreferenceView.draw(0), blocks.filter { $0.view != .clean }),
+      (.clean, blocks.filter { $0.view == .clean }),
+    ] {
+      try plan.run(times: Double(some.pairCount) / Double(pairs.count)) {
         try estimated(data, of: pairs, pairs.map { _ in view })
       }
     }
@@ -103,65 +104,34 @@ extension TrainPreference: Estimating {
     var plan = StagePlan(on: PlanningBackend())
     let data = examples(
       PlannedComparisons(layout: try scale.layout(of: base), split: "train"))
-    let side = try imageSide()
     try add(try plan.build(estimatedImages), of: data, scale, to: &plan)
-    return (plan, 2 * keptPairs(scale) * 3 * side * side)
+    return (plan, blocks(scale).byteCount(side: try imageSide()))
   }
 
   /// Files of images; none where the model sees latents.
-  func itemCount(_ scale: PipelineScale) throws -> Int {
-    settings.kind == .pixel
-      ? (keptPairs(scale) + ImageStore.blockSize - 1) / ImageStore.blockSize : 0
-  }
+  func itemCount(_ scale: PipelineScale) throws -> Int { blocks(scale).count }
 
   func diskByteCount(_ scale: PipelineScale) throws -> Int {
     let count = try withBackend(PlanningBackend()) {
-      try makeModel(store, Deferred(estimatedImages)).parameters.reduce(0) { $0 + $1.tensor.count }
+      try makeModel(store, Deferred(estimatedImages)).parameters.valueCount
     }
-    let side = try settings.kind == .pixel ? imageSide() : 0
-    let written = (settings.steps + settings.checkpointEvery - 1) / max(1, settings.checkpointEvery)
-    // Weights and two moments, the newest two and one being written; the best weights and those that take
-    // their place, if they are kept; and the model.
-    let best = settings.keep == .best ? min(2, written) : 0
-    let checkpoints =
-      4 * count * (3 * min(3, written) + best) + settings.precision.byteCount * count
-      + (settings.optimizerOnDisk ? 2 * 4 * count : 0)
-    return checkpoints + 2 * keptPairs(scale) * 3 * side * side
+    // The best weights and those that take their place, if they are kept; and the model.
+    let best = settings.keep == .best ? min(2, intervals.count) : 0
+    return CheckpointIntervals.byteCount(valueCount: count, count: intervals.count)
+      + count * (4 * best + settings.precision.byteCount + (settings.optimizerOnDisk ? 2 * 4 : 0))
+      + (try settings.kind == .pixel ? blocks(scale).byteCount(side: imageSide()) : 0)
   }
 
-  /// Comparisons whose images are made once and kept, each as often as it is seen anew.
-  private func keptPairs(_ scale: PipelineScale) -> Int {
-    let views = settings.estimates + (settings.cleanSteps > 0 ? 1 : 0)
-    return (settings.estimates > 0 ? views : 0) * scale.volume.rows(ofSplit: "train")
-      + heldOutViews(scale).checked + heldOutViews(scale).evaluated
-  }
-
-  /// Comparisons, each as often as it is seen anew, that checkpoints are judged by beside those that the
-  /// finished model is evaluated on.
-  private func heldOutViews(_ scale: PipelineScale) -> (checked: Int, evaluated: Int) {
+  /// All images that are made once and kept.
+  private func blocks(_ scale: PipelineScale) -> [ImageStore.Block] {
     let volume = scale.volume
-    let checked = volume.testRows > 0 ? selectedTimesteps * validationPairs(volume.heldOutRows) : 0
-    let views = 1 + settings.validationTimesteps.count
-    return (checked, views * validationPairs(volume.evaluatedRows))
+    return trainingBlocks(count: volume.rows(ofSplit: "train"))
+      + heldOutBlocks(
+        ("validation", volume.heldOutRows),
+        (volume.testRows > 0 ? "test" : "validation", volume.evaluatedRows))
   }
 
-  private var selectedTimesteps: Int {
-    settings.validationTimesteps.count { $0 < settings.selectionLimit }
-  }
-
-  private func validationPairs(_ rows: Int) -> Int { min(settings.validationPairs, rows) }
-
-  /// Comparisons whose images are made before they are looked at.
-  private func estimatedPairs(_ scale: PipelineScale) -> (noised: Int, clean: Int) {
-    let held = heldOutViews(scale)
-    // One view of each that is evaluated is clean.
-    let clean = validationPairs(scale.volume.evaluatedRows)
-    let train = settings.estimates > 0 ? scale.volume.rows(ofSplit: "train") : 0
-    return (
-      held.checked + held.evaluated - clean + train * settings.estimates,
-      clean + (settings.cleanSteps > 0 ? train : 0)
-    )
-  }
+  private func judgedPairs(_ rows: Int) -> Int { min(settings.validationPairs, rows) }
 
   var savings: [String] {
     var savings: [String] = []
@@ -173,4 +143,11 @@ extension TrainPreference: Estimating {
     if !settings.optimizerOnDisk { savings.append("preference.optimizer_on_disk=true") }
     return savings
   }
+}
+
+extension [ImageStore.Block] {
+  fileprivate var pairCount: Int { reduce(0) { $0 + $1.pairs.count } }
+
+  /// Of both images of each comparison.
+  fileprivate func byteCount(side: Int) -> Int { pairCount * 2 * side * side * 3 }
 }

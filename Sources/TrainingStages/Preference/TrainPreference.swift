@@ -47,7 +47,7 @@ package struct TrainPreference: RankedStage {
 
   package let settings: PreferenceSettings
   let context: StageContext
-  private let intervals: CheckpointIntervals
+  let intervals: CheckpointIntervals
   let store: ImageStore
 
   init(settings: PreferenceSettings, context: StageContext) throws {
@@ -76,29 +76,36 @@ package struct TrainPreference: RankedStage {
 
   /// All images that are made before they are looked at, in their order.
   private func blocks(of data: PreferenceData) -> [ImageStore.Block] {
-    guard settings.kind == .pixel else { return [] }
-    return trainingBlocks(data) + validationBlocks(data)
+    trainingBlocks(count: data.training.count) + heldOutBlocks(of: data)
   }
 
-  private func trainingBlocks(_ data: PreferenceData) -> [ImageStore.Block] {
-    guard settings.estimates > 0 else { return [] }
+  private func heldOutBlocks(of data: PreferenceData) -> [ImageStore.Block] {
+    heldOutBlocks(
+      (data.validation.shards.split, data.validation.count),
+      (data.evaluation.shards.split, data.evaluation.count))
+  }
+
+  /// The images of so many comparisons to learn from.
+  func trainingBlocks(count: Int) -> [ImageStore.Block] {
+    guard settings.kind == .pixel, settings.estimates > 0 else { return [] }
     let cleanViews = settings.cleanSteps > 0 ? [PreferenceView.clean] : []
     return (cleanViews + (0..<settings.estimates).map { .draw($0) }).flatMap {
-      ImageStore.Block.all("train", $0, count: data.training.count)
+      ImageStore.Block.all("train", $0, count: count)
     }
   }
 
-  private func validationBlocks(_ data: PreferenceData) -> [ImageStore.Block] {
-    let (validation, evaluation) = (data.validation, data.evaluation)
-    let isOneSplit = validation.shards.split == evaluation.shards.split
+  /// The images of the splits that checkpoints are judged by and that the finished model is evaluated on.
+  func heldOutBlocks(
+    _ validation: (split: String, count: Int), _ evaluation: (split: String, count: Int)
+  ) -> [ImageStore.Block] {
+    guard settings.kind == .pixel else { return [] }
+    let isOneSplit = validation.split == evaluation.split
     let heldOut =
-      (isOneSplit ? [] : [(validation, settings.checkedViews)]) + [
-        (evaluation, settings.evaluatedViews)
-      ]
-    return heldOut.flatMap { examples, views in
+      (isOneSplit ? [] : [(validation, settings.checkedViews)])
+      + [(evaluation, settings.evaluatedViews)]
+    return heldOut.flatMap { data, views in
       views.flatMap {
-        ImageStore.Block.all(
-          examples.shards.split, $0, count: min(settings.validationPairs, examples.count))
+        ImageStore.Block.all(data.split, $0, count: min(settings.validationPairs, data.count))
       }
     }
   }
@@ -117,7 +124,7 @@ package struct TrainPreference: RankedStage {
     let all = try settings.kind == .pixel ? blocks(of: data()) : []
     let steps = try intervals.pending()
     // To evaluate, those of the validation split are needed when all is learned, too.
-    let needed = Set(try steps.isEmpty && !all.isEmpty ? validationBlocks(data()) : all)
+    let needed = Set(try steps.isEmpty && !all.isEmpty ? heldOutBlocks(of: data()) : all)
     let held = all.filter(store.holds)
     let blocks = all.enumerated().filter {
       needed.contains($0.element) && (context.isPart || !store.holds($0.element))

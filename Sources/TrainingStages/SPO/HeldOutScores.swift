@@ -78,33 +78,27 @@ struct HeldOutScores {
     var images: [RGBImage] = []
     for prompt in prompts {
       try checkInterruption()
-      let latents = try latents(of: prompt, tuner)
-      measurement.scores.append(Double(try score(of: latents, prompt, tuner, scorer)))
-      if hasOthers { images.append(try image(of: latents, tuner)) }
+      let (score, image) = try measure(prompt, tuner, scorer)
+      measurement.scores.append(Double(score))
+      if let image { images.append(image) }
     }
     measurement.others = try otherScores(of: images, checkInterruption)
     return measurement
   }
 
-  /// Whether any scorer but the preference model is asked.
-  var hasOthers: Bool { !scorers.all.isEmpty || oracle != .none }
-
-  /// One at a time: memory must do for no more than training takes.
-  func latents(of prompt: Int, _ tuner: StepwiseTuner) throws -> Tensor {
-    try heldOut.latents(of: prompt, tuner.tuned, negative: tuner.negative)
-  }
-
-  /// The preference model's score.
-  func score(
-    of latents: Tensor, _ prompt: Int, _ tuner: StepwiseTuner, _ scorer: any CandidateScorer
-  ) throws -> Float {
+  /// Draws one prompt: memory must do for no more than training takes.
+  ///
+  /// - Returns: the preference model's score, and the image if others are asked, too
+  func measure(
+    _ prompt: Int, _ tuner: StepwiseTuner, _ scorer: any CandidateScorer
+  ) throws -> (score: Float, image: RGBImage?) {
+    let latents = try heldOut.latents(of: prompt, tuner.tuned, negative: tuner.negative)
     let last = try tuner.scheduler.timesteps(stepCount: heldOut.steps).last ?? 0
     // As finished candidates are judged.
-    return try scorer.scores(of: latents, timestep: 0, drawnFrom: last, prompts: [prompt])[0]
-  }
-
-  func image(of latents: Tensor, _ tuner: StepwiseTuner) throws -> RGBImage {
-    try RGBImage(decoded: try withoutGradients { try tuner.autoencoder.images(of: latents) })
+    let score = try scorer.scores(of: latents, timestep: 0, drawnFrom: last, prompts: [prompt])[0]
+    guard !scorers.all.isEmpty || oracle != .none else { return (score, nil) }
+    let decoded = try withoutGradients { try tuner.autoencoder.images(of: latents) }
+    return (score, try RGBImage(decoded: decoded))
   }
 
   /// One published scorer is in memory at a time.

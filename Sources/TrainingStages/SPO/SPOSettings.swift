@@ -253,6 +253,24 @@ public struct SPOSettings: StageSettings {
     return min(max(0, divertStep), end)..<end
   }
 
+  /// How many batches of prompts there are.
+  struct Schedule {
+    let batchesPerEpoch: Int
+    let batches: Int
+
+    /// Whether held-out prompts are drawn after so many batches.
+    func drawsImages(after batch: Int) -> Bool {
+      batch.isMultiple(of: batchesPerEpoch) || batch == batches
+    }
+  }
+
+  func schedule(promptCount: Int) -> Schedule {
+    let batchesPerEpoch = (promptCount + batch - 1) / batch
+    let all = batchesPerEpoch * epochs
+    return Schedule(
+      batchesPerEpoch: batchesPerEpoch, batches: iterations > 0 ? min(iterations, all) : all)
+  }
+
   /// How candidates are drawn and compared.
   package func sampling(promptsAtOnce: Int, seed: UInt64) -> CandidateSamplingSettings {
     CandidateSamplingSettings(

@@ -20,7 +20,7 @@ package final class StepwiseTraining: StageWork {
   /// Those that images are generated for, by their numbers in the shards, and their order.
   private let prompts: [Int]
   private var order: EpochOrder
-  private let batchesPerEpoch: Int
+  private let schedule: SPOSettings.Schedule
   private let images: HeldOutImages
   /// Nil where held-out images are not judged.
   private let heldOut: HeldOutScores?
@@ -31,11 +31,12 @@ package final class StepwiseTraining: StageWork {
   /// Continues from the newest checkpoint, if there is one.
   init(
     _ settings: SPOSettings, _ context: StageContext, _ intervals: CheckpointIntervals,
-    _ tuner: StepwiseTuner, _ shards: ShardSet, prompts: [Int], batchesPerEpoch: Int,
+    _ tuner: StepwiseTuner, _ shards: ShardSet, prompts: [Int],
     _ images: HeldOutImages
   ) throws {
     (self.settings, self.context, self.intervals) = (settings, context, intervals)
-    (self.shards, self.prompts, self.batchesPerEpoch) = (shards, prompts, batchesPerEpoch)
+    (self.shards, self.prompts) = (shards, prompts)
+    schedule = settings.schedule(promptCount: prompts.count)
     self.images = images
     var tuner = tuner
     log = try intervals.resume(&tuner.state)
@@ -61,9 +62,7 @@ package final class StepwiseTraining: StageWork {
           try named(iteration) {
             if iteration == 0 { try generateImages(afterBatch: 0) }
             try tune(iteration)
-            if done % batchesPerEpoch == 0 || done == intervals.stepCount {
-              try generateImages(afterBatch: done)
-            }
+            if schedule.drawsImages(after: done) { try generateImages(afterBatch: done) }
           }
         })
     }
@@ -112,7 +111,7 @@ package final class StepwiseTraining: StageWork {
     var figures = figures(sampled, trained)
     before?.add(to: &figures, beforeTraining: true)
     var measured: HeldOutScores.Measurement?
-    if let heldOut, heldOut.areDue(after: iteration + 1, of: intervals.stepCount) {
+    if let heldOut, heldOut.areDue(after: iteration + 1, of: schedule.batches) {
       measured = try heldOut.measure(
         tuner, checkInterruption: context.checkInterruption)
       measured?.add(to: &figures)

@@ -21,7 +21,8 @@ extension TuneSPO: Estimating {
 
   package func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
     var plan = StagePlan(on: backend)
-    let counts = counts(scale)
+    let schedule = self.schedule(scale)
+    let batches = Double(schedule.batches)
     var settings = settings
     // Every comparison gives a pair.
     (settings.threshold, settings.highestThreshold) = (-1, nil)
@@ -42,7 +43,7 @@ extension TuneSPO: Estimating {
       shards: data, count: settings.pictures, scheduler: tuner.scheduler,
       steps: settings.samplingSteps, seed: settings.seed, unit: "batch", folder: "")
     if settings.pictures > 0 {
-      try plan.run(times: counts.images) {
+      try plan.run(times: Double(imageCount(schedule))) {
         try heldOutImages.image(of: 0, tuner.tuned, tuner.autoencoder, negative: tuner.negative)
       }
     }
@@ -50,14 +51,14 @@ extension TuneSPO: Estimating {
     if let heldOut = HeldOutScores(settings, heldOutImages) {
       let scorer = try tuner.scorer(for: [JudgedPrompt(text: "", ids: data.prompt(0).inputIDs)])
       let times =
-        1 + Int(counts.batches) / heldOut.interval
-        + (Int(counts.batches).isMultiple(of: heldOut.interval) ? 0 : 1)
+        1
+        + (1...max(1, schedule.batches)).count {
+          heldOut.areDue(after: $0, of: schedule.batches)
+        }
       // Each of these has a comparison or more.
       let scored = min(settings.heldOutPrompts, max(1, scale.volume.heldOutRows))
       try plan.run(times: Double(times * scored)) {
-        let latents = try heldOut.latents(of: 0, tuner)
-        _ = try heldOut.score(of: latents, 0, tuner, scorer)
-        if heldOut.hasOthers { _ = try tuner.autoencoder.images(of: latents) }
+        try heldOut.measure(0, tuner, scorer)
       }
       let image = RGBImage(width: 1, height: 1, pixels: [0, 0, 0])
       for (kind, path) in NamedScorers(settings.heldOutScorers).all {
@@ -71,7 +72,7 @@ extension TuneSPO: Estimating {
     }
 
     let together = max(1, min(settings.promptsAtOnce, settings.batch))
-    let (prompts, scorer) = try plan.run(times: counts.batches) {
+    let (prompts, scorer) = try plan.run(times: batches) {
       let numbers = Array(0..<settings.batch)
       let judged = numbers.map { JudgedPrompt(text: "", ids: data.prompt($0).inputIDs) }
       return (
@@ -85,25 +86,26 @@ extension TuneSPO: Estimating {
     let some = PromptBatch(
       identifiers: Array(prompts.identifiers.prefix(together)), conditioning: prompts.conditioning)
     let groups = Double(settings.batch) / Double(together)
-    let pairs = try plan.run(times: counts.batches * groups) {
+    let pairs = try plan.run(times: batches * groups) {
       try tuner.sample(some, scorer: scorer, iteration: 0).pairs
     }
     // What the other prompts of the batch gave is there, too, while all are learned from.
     let others = plan.hold(Int(Double(plan.usedBytes - before) * (groups - 1)))
-    let all = max(1, Int((Double(pairs.count) * groups).rounded(.up)))
-    let learned = max(1, min(settings.pairBatch, 2 * settings.microBatch, all))
-    if !pairs.isEmpty {
-      let kept = self.settings.keptShare * Double(pairs.count) * counts.batches * groups
-      // From all steps: those of candidates that continue alone take more.
-      let some = (0..<learned).map { pairs[($0 * pairs.count / learned) % pairs.count] }
-      try plan.run(times: kept / Double(learned)) {
-        try tuner.train(on: some, prompts.conditioning, iteration: 0)
-      }
-      let apart = pairs.filter { !$0.sharesLatent }
-      if !apart.isEmpty {
-        try plan.run(times: 0) {
+    let kept = self.settings.keptShare * Double(pairs.count) * groups
+    let part = min(settings.pairBatch, 2 * settings.microBatch)
+    let learned = max(1, min(part, Int(kept.rounded(.up))))
+    // The last pairs of a batch are fewer, and so are all of a batch that gave few. Blocks of less, or of more
+    // than twice, what they need do not suit them.
+    let fewer = sequence(first: learned) { ($0 - 1) / 2 }.prefix { $0 > 0 }.dropFirst()
+    let sizes = (learned < part ? [learned / 3, learned * 2 / 3] : []) + [learned] + fewer
+    // From all steps: those of candidates that continue alone take more.
+    for some in [pairs, pairs.filter { !$0.sharesLatent }] where !some.isEmpty {
+      for size in sizes where size > 0 {
+        let isWhole = size == learned && some.count == pairs.count
+        try plan.run(times: isWhole ? batches * kept / Double(learned) : 0) {
           try tuner.train(
-            on: (0..<learned).map { apart[$0 % apart.count] }, prompts.conditioning, iteration: 0)
+            on: (0..<size).map { some[$0 * some.count / size] }, prompts.conditioning,
+            iteration: 0)
         }
       }
     }
@@ -111,32 +113,26 @@ extension TuneSPO: Estimating {
     return plan
   }
 
-  /// Batches of prompts, and images of held-out ones.
-  private func counts(_ scale: PipelineScale) -> (batches: Double, images: Double) {
-    let prompts = min(
-      settings.prompts, settings.onlyListed ? scale.volume.listedPrompts : scale.volume.prompts)
-    let batchesPerEpoch = (prompts + settings.batch - 1) / max(1, settings.batch)
-    let all = batchesPerEpoch * settings.epochs
-    let batches = settings.iterations > 0 ? min(settings.iterations, all) : all
-    let drawn = 2 + (batchesPerEpoch > 0 ? batches / batchesPerEpoch : 0)
-    return (Double(batches), Double(drawn * settings.pictures))
+  private func schedule(_ scale: PipelineScale) -> SPOSettings.Schedule {
+    let volume = scale.volume
+    return settings.schedule(
+      promptCount: min(
+        settings.prompts, settings.onlyListed ? volume.listedPrompts : volume.prompts))
+  }
+
+  /// Of held-out prompts.
+  private func imageCount(_ schedule: SPOSettings.Schedule) -> Int {
+    (0...schedule.batches).count { schedule.drawsImages(after: $0) } * settings.pictures
   }
 
   package func diskByteCount(_ scale: PipelineScale) throws -> Int {
-    let adapters = try withBackend(PlanningBackend()) {
-      let adapters = TunedUNet.freshAdapters(rank: settings.rank, seed: settings.seed)
-      _ = try settings.base.unet(adapters: adapters)
-      return adapters.parameters.reduce(0) { $0 + $1.storedShape.reduce(1, *) }
-    }
-    // Values, two moments, what is carried over and averages, the newest two and one being written; and the LoRA.
-    let kept =
-      3 + (settings.gradientAccumulation > 1 ? 1 : 0) + (settings.averageDecay == nil ? 0 : 1)
-    let layout = try scale.layout(of: settings.base)
-    let pixels = try AutoencoderConfiguration(settings.base.configuration("vae")).reduction
-    let pixelCount = layout.latentHeight * pixels * layout.latentWidth * pixels
-    // PNG takes about two bytes a pixel.
-    return 4 * adapters * (3 * kept + 1) + (2 + settings.epochs) * settings.pictures * 2
-      * pixelCount
+    let (model, schedule) = (settings.base, self.schedule(scale))
+    // What is carried over, and averages.
+    let others =
+      (settings.gradientAccumulation > 1 ? 1 : 0) + (settings.averageDecay == nil ? 0 : 1)
+    return try TunedUNet.byteCount(
+      model, rank: settings.rank, checkpoints: intervals(schedule).count, others: others)
+      + imageCount(schedule) * scale.layout(of: model).pngByteCount(of: model)
   }
 
   package var savings: [String] {

@@ -71,16 +71,15 @@ package struct TuneSPO: RankedStage {
     return Array(all.prefix(settings.prompts))
   }
 
-  private func batchesPerEpoch() throws -> Int {
-    (try chosenPrompts().count + settings.batch - 1) / settings.batch
+  private func schedule() throws -> SPOSettings.Schedule {
+    settings.schedule(promptCount: try chosenPrompts().count)
   }
 
-  private func intervals() throws -> CheckpointIntervals {
-    let batches = try batchesPerEpoch() * settings.epochs
-    return try CheckpointIntervals(
-      context, stage: Self.name,
-      stepCount: settings.iterations > 0 ? min(settings.iterations, batches) : batches,
-      interval: settings.checkpointEvery)
+  private func intervals() throws -> CheckpointIntervals { try intervals(schedule()) }
+
+  func intervals(_ schedule: SPOSettings.Schedule) throws -> CheckpointIntervals {
+    try CheckpointIntervals(
+      context, stage: Self.name, stepCount: schedule.batches, interval: settings.checkpointEvery)
   }
 
   package func earlierSettings() -> [String: JSON] {
@@ -118,7 +117,7 @@ package struct TuneSPO: RankedStage {
       unit: "batch", folder: "\(folder)/pictures")
     let training = try StepwiseTraining(
       settings, context, try intervals(), tuner, shards, prompts: try chosenPrompts(),
-      batchesPerEpoch: try batchesPerEpoch(), images)
+      images)
     context.noteIdleRanks(
       "sample", batch: settings.batch, "spo.batch", settings.promptsAtOnce, "spo.prompts_at_once")
     return training

@@ -20,6 +20,18 @@ package struct CheckpointIntervals {
     self.interval = max(1, interval)
   }
 
+  /// How many checkpoints a run that nobody stops makes.
+  var count: Int { (stepCount + interval - 1) / interval }
+
+  /// The most that checkpoints take on the disk: the newest two, and one that is being written.
+  ///
+  /// - Parameters:
+  ///   - valueCount: of the numbers that are trained
+  ///   - others: how often a checkpoint has as many beside them and their two moments
+  static func byteCount(valueCount: Int, count: Int, others: Int = 0) -> Int {
+    4 * valueCount * (3 + others) * min(3, count)
+  }
+
   /// The files that a stage has for it, see `Stage.fileNames`.
   package static func fileNames(_ stage: String) -> [String] {
     let checkpoint = ["*.safetensors", logName, CheckpointFolders.manifestName].map {

@@ -1,4 +1,5 @@
 import Autograd
+import Backends
 import Diffusion
 package import NN
 import PipelineCore
@@ -45,6 +46,23 @@ package struct TunedUNet {
       averaged = nil
     }
     try start?.copy(to: adapters)
+  }
+}
+
+extension TunedUNet {
+  /// The most that checkpoints and the finished LoRA take on the disk.
+  ///
+  /// - Parameter others: how often a checkpoint has as many numbers beside the adapters and their two moments
+  static func byteCount(
+    _ model: ModelFolder, rank: Int, checkpoints: Int, others: Int = 0
+  ) throws -> Int {
+    let count = try withBackend(PlanningBackend()) {
+      let adapters = freshAdapters(rank: rank, seed: 0)
+      _ = try model.unet(adapters: adapters)
+      return adapters.parameters.valueCount
+    }
+    return 4 * count
+      + CheckpointIntervals.byteCount(valueCount: count, count: checkpoints, others: others)
   }
 }
 

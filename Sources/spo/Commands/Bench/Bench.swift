@@ -78,7 +78,8 @@ enum Bench: Command {
   private static func plan(
     _ name: String, _ subject: BenchSubject, _ options: BenchOptions, _ precision: DevicePrecision
   ) throws -> JSON {
-    var plan = StagePlan(on: PlanningBackend(activationFormat: precision.plannedActivations))
+    var plan = StagePlan(
+      on: PlanningBackend(activationFormat: precision.plannedActivations), isOfStage: false)
     let works = try plan.build { try subject.make(options) }
     for work in works { try plan.run(times: 1) { try work.run() } }
     return [

@@ -59,7 +59,8 @@ struct BenchResult {
     cases = try works.map { work in
       // A profile of its own takes the place of the one that was asked for.
       let counted = OperationProfile()
-      var outputs = schedule.isCold ? nil : try Self.warmUp(work, counted)
+      var outputs =
+        schedule.isCold ? nil : try Self.warmUp(work, counted, keepsOutputs: keepsOutputs)
       func measure() throws -> [Double] {
         try schedule.measure {
           let found = try work.run()
@@ -71,20 +72,24 @@ struct BenchResult {
       try work.cleanUp()
       return Case(
         work: work, flop: work.flop ?? (counted.flop > 0 ? counted.flop : nil), seconds: seconds,
-        outputs: keepsOutputs ? outputs ?? [:] : [:])
+        outputs: outputs ?? [:])
     }
   }
 
-  /// Runs work until new threads have found processors of their own, and returns what it led to.
+  /// Runs work until new threads have found processors of their own.
   ///
   /// - Parameter profile: of the first run
+  /// - Returns: what the first run led to, if it is kept
   private static func warmUp(
-    _ work: BenchWork, _ profile: OperationProfile
-  ) throws -> [String: Tensor] {
+    _ work: BenchWork, _ profile: OperationProfile, keepsOutputs: Bool
+  ) throws -> [String: Tensor]? {
     let clock = ContinuousClock()
     let end = clock.now + .milliseconds(200)
-    var outputs = try profile.record { try work.run() }
-    while clock.now < end { outputs = try work.run() }
+    let outputs = try profile.record { () -> [String: Tensor]? in
+      let found = try work.run()
+      return keepsOutputs ? found : nil
+    }
+    while clock.now < end { _ = try work.run() }
     return outputs
   }
 

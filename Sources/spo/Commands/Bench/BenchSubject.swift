@@ -10,7 +10,7 @@ struct BenchSubject {
   let make: @Sendable (BenchOptions) throws -> [BenchWork]
 
   static let all = [
-    one("gemm", []) { _ in GEMMBench.square() },
+    BenchSubject(name: "gemm", options: []) { _ in [GEMMBench.square()] },
     one("unet", ["model", "precision", "batch", "size"], ModelBench.unet),
     one("unet-lora", ["model", "precision", "batch", "size", "rank"], ModelBench.unetLoRA),
     one("vae-decode", ["model", "precision", "batch", "size"], ModelBench.decode),
@@ -80,13 +80,13 @@ struct BenchSubject {
     _ name: String, _ options: Set<String>,
     _ make: @escaping @Sendable (BenchOptions) throws -> BenchWork
   ) -> BenchSubject {
-    BenchSubject(name: name, options: options) { [try make($0)] }
+    BenchSubject(name: name, options: options.union(["plan"])) { [try make($0)] }
   }
 
   private static func operation(
     _ name: String, _ make: @escaping @Sendable (BenchOptions) throws -> [BenchWork]
   ) -> BenchSubject {
-    BenchSubject(name: name, options: ["batch", "case", "gradients"]) { options in
+    BenchSubject(name: name, options: ["batch", "case", "gradients", "plan"]) { options in
       try make(options).filter { work in options.filter.map { work.size.contains($0) } ?? true }
     }
   }
