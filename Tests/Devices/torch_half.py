@@ -1,4 +1,4 @@
-"""Gradients of full-size models by PyTorch on the CPU, activations in float16, for full_size.py --torch.
+"""Gradients of full-size models by PyTorch on the CPU, activations in float16: what full_size.py compares with.
 
 What the program computes with `device_precision: f16`, as PyTorch does it: weights and activations in float16, what
 enters and leaves a model, its factors of a LoRA and its loss in float32. The gradient that enters is multiplied by a
@@ -24,14 +24,14 @@ class Scaled(torch.autograd.Function):
 
     @staticmethod
     def backward(context, gradient):
-        exponent = 5 - torch.frexp(gradient.abs().max())[1].item() + 1
-        # One for all: gradients of one model are added up.
-        scale = context.state.setdefault("scale", 2.0 ** exponent)
+        # The largest is a half to one times 2^exponent. One scale for all calls, as their gradients are added up.
+        _, exponent = torch.frexp(gradient.abs().max())
+        scale = context.state.setdefault("scale", 2.0 ** (6 - exponent.item()))
         return (gradient * scale).half(), None
 
 
 def unet_lora(folder, expected):
-    given = {key: value for key, value in load_file(expected).items() if key.startswith("0.")}
+    given = load_file(expected)
     with torch.device("meta"):
         unet = UNet(json.loads((folder / "unet/config.json").read_text()))
     weights = {}
@@ -68,7 +68,7 @@ def preference_loss(folder, given):
         module.position_ids.copy_(torch.arange(module.position_ids.numel())[None])
     missing = model.load_state_dict(read_safetensors(folder / "model.safetensors"), strict=False)
     assert not missing.unexpected_keys and all("position_ids" in key for key in missing.missing_keys), missing
-    # As the loss sees it, of single precision; each model call is scaled by itself in the program, and both here alike.
+    # In single precision for the loss.
     state, image, text = {}, model.image_embedding, model.text_embedding
     model.image_embedding = lambda pixels, timestep: Scaled.apply(image(pixels.half(), timestep), state)
     model.text_embedding = lambda ids: Scaled.apply(text(ids), state)
@@ -83,10 +83,13 @@ def preference_loss(folder, given):
     return outputs | found
 
 
+OPERATIONS = {"unet-lora": unet_lora, "spm.loss": preference_loss}
+
+
 def write(operation, folder, source, result):
+    """Arrays named as the program names its own.
+
+    source: what the program saved, with its inputs, for unet-lora; for spm.loss the inputs
     """
-    - source: for `unet-lora` what the program saved, with its inputs; else the inputs
-    """
-    compute = {"unet-lora": unet_lora, "spm.loss": preference_loss}[operation]
-    found = compute(folder, source)
+    found = OPERATIONS[operation](folder, source)
     save_file({name: value.detach().contiguous() for name, value in found.items()}, result)
