@@ -43,14 +43,18 @@ int nvrtcCompileProgram(struct program *program, int count, const char **options
   struct header header = {
     {0x7F, 'E', 'L', 'F', 2, 1}, .sections = 64, .sectionSize = 64, .sectionCount = 1, .type = 1, .offset = 128};
   fwrite(&header, sizeof header, 1, file);
-  if (COMPILER > 1) fprintf(file, "#define exp(x) (exp(x) * 1.000001f)\n");
   for (int i = 0; i < count; i++) {
     // -DNAME=VALUE
     const char *value = strchr(options[i], '=');
     if (strncmp(options[i], "-D", 2) == 0 && value)
       fprintf(file, "#define %.*s %s\n", (int)(value - options[i] - 2), options[i] + 2, value + 1);
   }
-  fprintf(file, "%s", program->text);
+  const char *line = "#define EXP(x) exp(x)";
+  const char *place = strstr(program->text, line);
+  if (!place) return 6;
+  fprintf(
+    file, "%.*s%s%s%s", (int)(place - program->text), program->text, line, COMPILER > 1 ? " * 1.000001f" : "",
+    place + strlen(line));
   fputc(0, file);
   fclose(file);
   ((struct header *)text)->size = length - sizeof header;
