@@ -5,30 +5,60 @@ import TensorCore
 final class GradientNode {
   /// The nodes of the operation's inputs; nil where an input needs no gradient.
   private(set) var inputs: [GradientNode?]
+  private var backward: Rule?
+
   /// From the gradient of the output to the gradients of the inputs, in the order of `inputs`.
-  private var backward: ((Tensor) -> [Tensor?])?
+  private enum Rule {
+    case allAtOnce((Tensor) -> [Tensor?])
+    case oneByOne((Tensor, _ handOn: (Int, Tensor) -> Void) -> Void)
+  }
 
   /// A leaf.
   init() { inputs = [] }
 
   init(inputs: [GradientNode?], backward: @escaping (Tensor) -> [Tensor?]) {
     self.inputs = inputs
-    self.backward = backward
+    self.backward = .allAtOnce(backward)
+  }
+
+  /// A rule that hands on the gradient of each input, by its place, as soon as it is known, so that memory need
+  /// not hold them all.
+  init(
+    inputs: [GradientNode?],
+    handingOn backward: @escaping (Tensor, _ handOn: (Int, Tensor) -> Void) -> Void
+  ) {
+    self.inputs = inputs
+    self.backward = .oneByOne(backward)
   }
 
   var isLeaf: Bool { inputs.isEmpty }
 
   /// Runs the rule and forgets it, with everything it had saved.
-  func takeInputGradients(for outputGradient: Tensor) -> [(GradientNode, Tensor)] {
-    guard let backward else { return [] }
-    let gradients = backward(outputGradient)
+  func takeInputGradients(
+    for outputGradient: Tensor, _ handOn: (GradientNode, Tensor) -> Void
+  ) {
     let targets = inputs
-    self.backward = nil
-    inputs = []
-    return zip(targets, gradients).compactMap { node, gradient in
-      guard let node, let gradient else { return nil }
-      return (node, gradient)
+    func handOnTo(_ index: Int, _ gradient: Tensor) {
+      if let target = targets[index] { handOn(target, gradient) }
     }
+    switch backward {
+    case .none: return
+    case .oneByOne(let rule):
+      rule(outputGradient, handOnTo)
+      forget()
+    case .allAtOnce(let rule):
+      var found = Array(rule(outputGradient).enumerated().reversed())
+      forget()
+      // Each is let go of once it was handed on.
+      while let (index, gradient) = found.popLast() {
+        if let gradient { handOnTo(index, gradient) }
+      }
+    }
+  }
+
+  private func forget() {
+    backward = nil
+    inputs = []
   }
 }
 
@@ -132,23 +162,56 @@ func gradients(
   return leaves.map { leaf in leaf.flatMap { pending[ObjectIdentifier($0)] } }
 }
 
+/// The same, each handed on by its leaf's place as soon as nothing more is added to it.
+func gradients(
+  of root: GradientNode, for leaves: [GradientNode?], outputGradient: Tensor,
+  handingOn handOn: (Int, Tensor) -> Void
+) {
+  var places: [ObjectIdentifier: Int] = [:]
+  for (place, leaf) in leaves.enumerated() {
+    if let leaf { places[ObjectIdentifier(leaf)] = place }
+  }
+  // The walk meets the first user of a leaf last.
+  var unused = places
+  var lastUses: [ObjectIdentifier: [ObjectIdentifier]] = [:]
+  for node in nodesInOrder(from: root) {
+    for case let input? in node.inputs {
+      let key = ObjectIdentifier(input)
+      if unused.removeValue(forKey: key) != nil {
+        lastUses[ObjectIdentifier(node), default: []].append(key)
+      }
+    }
+  }
+  var pending: [ObjectIdentifier: Tensor] = [:]
+  var apart: [ObjectIdentifier: [Tensor]] = [:]
+  backpropagate(from: root, outputGradient, &pending, keeping: &apart) { node, pending in
+    for key in lastUses[ObjectIdentifier(node)] ?? [] {
+      guard let place = places[key], let found = pending.removeValue(forKey: key) else { continue }
+      handOn(place, found)
+    }
+  }
+}
+
 /// Walks the graph from `root` back and leaves the gradients of the leaves, added to what there is of
 /// them, in `pending`; those of nodes in `terms` each for itself there.
+///
+/// - Parameter passed: called after each node
 private func backpropagate(
   from root: GradientNode, _ outputGradient: Tensor, _ pending: inout [ObjectIdentifier: Tensor],
-  keeping terms: inout [ObjectIdentifier: [Tensor]]
+  keeping terms: inout [ObjectIdentifier: [Tensor]],
+  passed: (GradientNode, inout [ObjectIdentifier: Tensor]) -> Void = { _, _ in }
 ) {
   accumulate(outputGradient, into: &pending[ObjectIdentifier(root)])
   for node in nodesInOrder(from: root).reversed() where !node.isLeaf {
-    guard let gradient = pending.removeValue(forKey: ObjectIdentifier(node)) else { continue }
-    var found = Array(node.takeInputGradients(for: gradient).reversed())
-    // Each is let go of once it was added.
-    while let (input, inputGradient) = found.popLast() {
-      let place = ObjectIdentifier(input)
-      if terms[place]?.append(inputGradient) == nil {
-        accumulate(inputGradient, into: &pending[place])
+    if let gradient = pending.removeValue(forKey: ObjectIdentifier(node)) {
+      node.takeInputGradients(for: gradient) { input, inputGradient in
+        let place = ObjectIdentifier(input)
+        if terms[place]?.append(inputGradient) == nil {
+          accumulate(inputGradient, into: &pending[place])
+        }
       }
     }
+    passed(node, &pending)
   }
 }
 

@@ -52,8 +52,8 @@ public func inHalfPrecision(
   let parameters = nodesInOrder(from: root).filter {
     $0.isLeaf && !own.contains(ObjectIdentifier($0))
   }
-  let node = GradientNode(inputs: inputs.map(\.node) + parameters) { gradient in
-    pass.gradients(gradient, from: root, leaves, parameters)
+  let node = GradientNode(inputs: inputs.map(\.node) + parameters) { gradient, handOn in
+    pass.gradients(gradient, from: root, leaves, parameters, handingOn: handOn)
   }
   return pass.unpacked(packed.detached.attached(to: node), like: results)
 }
@@ -115,27 +115,45 @@ private struct HalfPass {
     }
   }
 
-  /// The gradients of the inputs, then of the parameters, from that of the packed results.
+  /// The gradients of the inputs, then of the parameters, from that of the packed results: each handed on by its
+  /// place.
+  ///
+  /// Memory holds few of them, as a finite one is right whatever the others are: gradients enter every operation
+  /// as factors, and what is not finite stays so. Only those that were not handed on are wanted of the next attempt.
   func gradients(
-    _ gradient: Tensor, from root: GradientNode, _ leaves: [Tensor], _ parameters: [GradientNode]
-  ) -> [Tensor?] {
+    _ gradient: Tensor, from root: GradientNode, _ leaves: [Tensor], _ parameters: [GradientNode],
+    handingOn handOn: (Int, Tensor) -> Void
+  ) {
     var (root, leaves) = (root, leaves)
     var scale = format == .half(.bfloat16) ? 1 : Self.scale(for: gradient)
+    var wanted = Set(0..<leaves.count + parameters.count)
     for attempt in 1... {
-      var found = Autograd.gradients(
-        of: root, for: leaves.map(\.node) + parameters, outputGradient: gradient.scaled(by: scale))
-      guard attempt < Self.attempts, format != .half(.bfloat16), !areFinite(found) else {
-        unscale(&found, by: scale)
-        return found
+      let isLast = attempt == Self.attempts || format == .half(.bfloat16)
+      var batch = GradientBatch()
+      var fits = true
+      func handOnBatch() {
+        fits = fits && (isLast || batch.isFinite)
+        while fits, let (place, found) = batch.popLast() {
+          wanted.remove(place)
+          handOn(place, unscaled(found, by: scale))
+        }
+        batch = GradientBatch()
       }
-      found = []
+      Autograd.gradients(
+        of: root, for: leaves.map(\.node) + parameters, outputGradient: gradient.scaled(by: scale)
+      ) { place, found in
+        guard fits, wanted.contains(place) else { return }
+        batch.append(place, found)
+        if batch.isFull { handOnBatch() }
+      }
+      handOnBatch()
+      guard !fits else { return }
       scale /= Self.reduction
       leaves = self.leaves()
       let again = GradientRecording.$isOn.withValue(true) { packed(run(leaves)) }
-      guard let next = again.node else { break }
+      guard let next = again.node else { return }
       root = next
     }
-    return []
   }
 
   /// A power of two, so that nothing is rounded by it, that depends on the gradient alone.
@@ -147,17 +165,33 @@ private struct HalfPass {
     return Float(sign: .plus, exponent: exponent, significand: 1)
   }
 
-  /// One after the other, so that memory holds each once.
-  private func unscale(_ found: inout [Tensor?], by scale: Float) {
-    for index in found.indices {
-      guard let gradient = found[index]?.converted(to: outer) else { continue }
-      found[index] = scale == 1 ? gradient : gradient.scaled(by: 1 / scale)
-    }
+  private func unscaled(_ found: Tensor, by scale: Float) -> Tensor {
+    let gradient = found.converted(to: outer)
+    return scale == 1 ? gradient : gradient.scaled(by: 1 / scale)
+  }
+}
+
+/// Gradients that wait to be examined together, as each examination waits for the device.
+package struct GradientBatch {
+  /// Of one that is examined.
+  @TaskLocal package static var byteCount = 1 << 28
+
+  private var found: [(place: Int, gradient: Tensor)] = []
+  private var bytes = 0
+
+  fileprivate var isFull: Bool { bytes >= Self.byteCount }
+
+  fileprivate mutating func append(_ place: Int, _ gradient: Tensor) {
+    found.append((place, gradient))
+    bytes += gradient.count * gradient.format.byteCount
   }
 
-  private func areFinite(_ found: [Tensor?]) -> Bool {
-    let found = found.compactMap(\.self)
+  /// The last one, which memory then holds no more.
+  fileprivate mutating func popLast() -> (place: Int, gradient: Tensor)? { found.popLast() }
+
+  fileprivate var isFinite: Bool {
     guard let first = found.first else { return true }
-    return first.backend.areFinite(found.map { ($0.operand, $0.count) })
+    return first.gradient.backend.areFinite(
+      found.map { ($0.gradient.operand, $0.gradient.count) })
   }
 }

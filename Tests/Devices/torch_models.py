@@ -286,7 +286,8 @@ class LoRA(nn.Module):
         self.enabled = True
 
     def forward(self, x):
-        added = F.linear(F.linear(x, self.down), self.up) if self.enabled else 0
+        down, up = (factor.to(x.dtype) for factor in (self.down, self.up))
+        added = F.linear(F.linear(x, down), up) if self.enabled else 0
         return self.linear(x) + added
 
 

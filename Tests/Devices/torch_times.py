@@ -85,8 +85,9 @@ class Row:
             self.tensor("timesteps", spread).long(), self.tensor("hidden_states", hidden).to(self.dtype)]
         if config.get("addition_embed_type"):
             sizes = torch.tensor([[1024, 1024, 0, 0, 1024, 1024]] * self.batch, device=DEVICE)
-            pooled = config["projection_class_embeddings_input_dim"] - 6 * config["addition_time_embed_dim"]
-            inputs += [torch.randn(self.batch, pooled, device=DEVICE, dtype=self.dtype), sizes]
+            width = config["projection_class_embeddings_input_dim"] - 6 * config["addition_time_embed_dim"]
+            pooled = self.tensor("pooled_text", torch.randn(self.batch, width, device=DEVICE))
+            inputs += [pooled.to(self.dtype), self.tensor("sizes", sizes)]
         return inputs
 
     # Each returns work, which returns an output to compare, or none.

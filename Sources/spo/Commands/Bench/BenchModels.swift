@@ -191,11 +191,16 @@ private struct UNetInputs {
   private var batch: Int { sample.shape[0] }
 
   func benchWork(run: @escaping () throws -> [String: Tensor]) -> BenchWork {
-    BenchWork(
-      size: "\(width)x\(height)", batch: batch, items: batch,
-      inputs: [
-        "sample": sample, "timesteps": Tensor(timesteps, shape: [batch]),
-        "hidden_states": conditioning.hiddenStates,
-      ], run: run)
+    var inputs = [
+      "sample": sample, "timesteps": Tensor(timesteps, shape: [batch]),
+      "hidden_states": conditioning.hiddenStates,
+    ]
+    if let textTime = conditioning.textTime {
+      inputs["pooled_text"] = textTime.pooledText
+      inputs["sizes"] = Tensor(
+        textTime.sizes.flatMap { $0 }, shape: [batch, Conditioning.sizeCount])
+    }
+    return BenchWork(
+      size: "\(width)x\(height)", batch: batch, items: batch, inputs: inputs, run: run)
   }
 }
