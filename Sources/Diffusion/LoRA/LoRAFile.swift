@@ -233,11 +233,11 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   case textEncoders(path: String)
   case negativeTextEncoders(path: String)
   case ldmNames(layersPerBlock: [Int])
-  /// An array of a given file holds a number that is NaN or infinite.
+  /// An array of a given file contains a NaN or infinite number.
   case notFinite(path: String, key: String, value: Float)
-  /// A number to be written is too large for the type it is to be stored as.
+  /// A number is too large for the type it is to be stored as.
   case overflow(path: String, array: String, value: Float, precision: WeightPrecision)
-  /// What was read back is not what was to be written.
+  /// The data read back differs from what was written.
   case imprecise(path: String, module: String, error: Double, precision: WeightPrecision)
   case unlike(path: String, expected: Int, found: Int)
 
