@@ -28,7 +28,7 @@ public struct Appearance: Sendable {
   /// The grain is as coarse as a latent: finer noise would be lost in the autoencoder.
   public var grain: [Float]
 
-  /// How one object deviates from what its prompt says.
+  /// The deviation of one object from its description in the prompt.
   public struct ObjectAppearance: Sendable {
     /// From the place's centre, in units, each in -2...2.
     public var offset: SIMD2<Float>

@@ -151,7 +151,7 @@ struct MiniatureRun {
     }
   }
 
-  /// What a run is for, by name: the same bytes whatever happened on the way.
+  /// The essential results of a run, by name: the same bytes whatever happened on the way.
   func results(without lost: Set<String> = []) throws -> [String: [UInt8]] {
     var files: [String: [UInt8]] = [:]
     for name in [

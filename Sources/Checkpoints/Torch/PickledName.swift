@@ -1,4 +1,4 @@
-/// What a pickle refers to by a module and a name in it.
+/// A reference in a pickle to a name in a module.
 enum PickledName: CustomStringConvertible {
   case orderedDictionary
   case rebuildTensor
