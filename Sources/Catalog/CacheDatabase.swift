@@ -24,7 +24,7 @@ public final class CacheDatabase {
     public var kind: Kind
     /// Changes with the weights and with the code that runs them.
     public var fingerprint: String
-    /// How the content is fitted, such as `512x512 shorter-edge bicubic centre-crop`.
+    /// The fitting of the content, such as `512x512 shorter-edge bicubic centre-crop`.
     public var geometry: String
     /// The shape of every value.
     public var shape: [Int]

@@ -5,7 +5,7 @@
 struct Minifloat {
   /// The bit patterns that represent no finite number.
   enum NotFinite {
-    /// Those with the highest exponent, infinity and NaN, as in IEEE 754.
+    /// The patterns with the highest exponent, infinity and NaN, as in IEEE 754.
     case highestExponent
     /// The largest magnitude alone, which is NaN.
     case largest

@@ -11,7 +11,7 @@ struct HybridDecoder {
   private var repeatsLeft = 0
   private var repeated: UInt32 = 0
   private var packedLeft = 0
-  /// Where the next packed value begins, in bits from `start`.
+  /// The beginning of the next packed value, in bits from `start`.
   private var bit = 0
 
   init(_ start: UnsafeRawPointer, byteCount: Int, width: Int) throws(Fault) {

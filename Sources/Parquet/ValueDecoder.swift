@@ -27,7 +27,7 @@ final class ValueBatch {
     lengths.initialize(repeating: 0, count: Self.capacity)
   }
 
-  /// How many of `count` values of a width to build in one step.
+  /// Returns the number of values, at most `count`, of a width to build in one step.
   static func stepCount(_ count: Int, width: Int) -> Int {
     min(count, max(1, builtByteCount / max(width, 1)))
   }

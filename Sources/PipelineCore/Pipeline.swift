@@ -24,7 +24,7 @@ public struct Pipeline {
   let mayChangeDevice: Bool
   /// The stages listed in the file, in execution order.
   public let stages: [ConfiguredStage]
-  /// What any stage, even of another pipeline, writes to in a workspace.
+  /// The names that any stage, even of another pipeline, writes to in a workspace.
   let knownNames: Set<String>
   /// The arguments that select this pipeline again, with the same overrides and workspace.
   private let arguments: [String]

@@ -84,7 +84,7 @@ public struct StageContext {
   }
 }
 
-/// What a finished result was made from.
+/// The settings, inputs and outputs of a finished result.
 public struct StageOrigin: Equatable, Sendable {
   /// The effective settings, sorted by key.
   public let settings: JSON

@@ -5,7 +5,7 @@ public struct WorkPlan<Work: StageWork> {
   /// Units already done, to which those of the items are added.
   let finishedUnitCount: Int
   let unitCount: (Work.Item) -> Int
-  /// How items are divided into parts and outputs transferred; nil: they cannot be.
+  /// The division of items into parts and the transfer of outputs; nil: they cannot be divided.
   let division: (any Division<Work.Item, Work.Output>)?
   /// Prepares the work.
   let begin: () throws -> Work
@@ -63,7 +63,7 @@ extension StageWork {
 public struct WorkSummary {
   /// The number of items, or parts of them, rejected over all runs, by code.
   let rejections: [String: Int]
-  /// What ``Stage/contentDigest(of:)`` would return, if the work knows it.
+  /// Digests that ``Stage/contentDigest(of:)`` would return, if the work knows them.
   let contentDigests: [Artifact: String]
 
   public init(rejections: [String: Int] = [:], contentDigests: [Artifact: String] = [:]) {

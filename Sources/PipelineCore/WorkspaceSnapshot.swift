@@ -17,7 +17,7 @@ public struct WorkspaceSnapshot: Sendable {
     /// The working time until the record was written.
     public let seconds: Double
     public let settings: JSON
-    /// When the record was written.
+    /// The date when the record was written.
     public let date: Date
     /// The current location of the stage's files: its folder, or the one in which a new result is
     /// built.
@@ -27,7 +27,7 @@ public struct WorkspaceSnapshot: Sendable {
   public let workspace: Workspace
   /// The stages that have begun, in execution order.
   public let stages: [Stage]
-  /// What is currently unreadable, and why.
+  /// Descriptions of what is currently unreadable, and why.
   public let problems: [String]
 
   /// - Parameter types: all available stages
@@ -61,7 +61,7 @@ public struct WorkspaceSnapshot: Sendable {
     stages.filter { !$0.isDone }.max { $0.date < $1.date }
   }
 
-  /// When a file was last written; nil if it does not exist.
+  /// Returns the date when a file was last written; nil if it does not exist.
   public static func date(of path: String) -> Date? {
     let attributes = try? FileManager.default.attributesOfItem(atPath: path)
     return attributes?[.modificationDate] as? Date

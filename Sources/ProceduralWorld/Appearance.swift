@@ -2,8 +2,8 @@ public import RandomStreams
 
 /// Everything about an image of a scene that its prompt leaves open.
 ///
-/// What makes an image pleasant or not is drawn without a look at the scene: prompts say nothing about
-/// aesthetics. It has five parts, each from pleasant, 0, to unpleasant, 1.
+/// The qualities that make an image pleasant or not are sampled independently of the scene: prompts
+/// say nothing about aesthetics. There are five, each from pleasant, 0, to unpleasant, 1.
 public struct Appearance: Sendable {
   /// From clean, 0, to covered with coarse blocks of noise, 1.
   public var graininess: Float

@@ -61,7 +61,7 @@ extension CandidateSamplingSettings {
     return first..<first + window
   }
 
-  /// What is scored to label a step.
+  /// The samples that are scored to label a step.
   public enum Labels: String, CaseIterable, Codable, Sendable {
     /// The result of this step, after the inner steps.
     case step

@@ -97,7 +97,7 @@ struct MiniatureRun {
     "report.pictures_per_prompt=1", "report.sampling_steps=2",
   ]
 
-  /// Those of the stages that the pipeline has.
+  /// Returns the settings of the stages that the pipeline has.
   private static func settings(for path: String) throws -> [String] {
     let stages = try Pipeline(path: path, stages: stageTypes).stages.map(\.name)
     return settings.filter { setting in stages.contains { setting.hasPrefix("\($0).") } }

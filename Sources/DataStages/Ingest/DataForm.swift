@@ -1,4 +1,4 @@
-/// How a source expresses which images are preferred; setting `ingest.format`.
+/// The form in which a source expresses preferences between images; setting `ingest.format`.
 enum DataForm: String, Codable, CaseIterable, Sendable {
   /// Inferred from the columns.
   case auto

@@ -4,7 +4,7 @@ protocol RecordFile: AnyObject {
   /// The names of a record's columns, for messages.
   var columnNames: [String] { get }
   var blockRowCounts: [Int] { get }
-  /// How the source is interpreted.
+  /// The interpretation of the source.
   var plan: ColumnPlan { get }
 
   func hasColumn(_ field: RecordField) -> Bool

@@ -12,7 +12,7 @@ struct RowSelection {
   /// The number of rows that the limit still allows; nil: all.
   private var rowsLeft: Int?
   private var unreadRows = 0
-  /// What `limit` leaves out, in words.
+  /// Descriptions of what `limit` leaves out.
   private(set) var notes: [String] = []
 
   /// Selects all rows.

@@ -73,7 +73,7 @@ public struct Provenance: Equatable, Sendable {
 
   // MARK: - Words
 
-  /// What the digests are of, in display order.
+  /// The subjects of the digests, in display order.
   private static let subjects = [
     ("data", "the data that it was trained on"), ("model", "the model that it was trained on"),
     ("vae", "the VAE that replaced the model's"), ("preference", "the preference model"),

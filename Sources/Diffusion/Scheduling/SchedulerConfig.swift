@@ -78,7 +78,7 @@ public struct SchedulerConfig: Sendable {
   }
 }
 
-/// What a diffusion model predicts from a noised sample x = alpha x0 + sigma noise.
+/// The prediction target of a diffusion model, from a noised sample x = alpha x0 + sigma noise.
 public enum PredictionType: String, CaseIterable, Sendable {
   case noise = "epsilon"
   case x0 = "sample"

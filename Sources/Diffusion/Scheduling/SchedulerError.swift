@@ -2,7 +2,7 @@ public import Files
 
 /// A problem with a scheduler's settings or its use.
 public enum SchedulerError: ClassifiedError, Equatable, CustomStringConvertible {
-  /// An unsupported value of a setting; `supported` lists the others.
+  /// An unsupported value of a setting; `supported` lists the supported ones.
   case unsupported(path: String, key: String, found: String, supported: String)
   /// The number of steps does not suit the schedule.
   case stepCount(Int, path: String, problem: String)

@@ -12,7 +12,7 @@ struct WatchedStage {
   let unitsDone: Int
   /// Units per second over all runs; nil until known.
   let rate: Double?
-  /// What is currently unreadable, and why.
+  /// The reason why something is currently unreadable, if it is.
   let problem: String?
 
   init(_ stage: WorkspaceSnapshot.Stage) {

@@ -1,7 +1,7 @@
 import HostResources
 
-/// How a smaller operand repeats over a larger one: the larger is `[outer, repeats, inner]`, the
-/// smaller `[outer, inner]`.
+/// The repetition of a smaller operand over a larger one: the larger is `[outer, repeats, inner]`,
+/// the smaller `[outer, inner]`.
 public struct Broadcast: Equatable, Sendable {
   public let outer: Int
   public let repeats: Int

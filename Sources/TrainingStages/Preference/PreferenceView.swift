@@ -1,4 +1,4 @@
-/// How the preference model sees the two images of a comparison.
+/// The form in which the preference model sees the two images of a comparison.
 package enum PreferenceView: Hashable {
   /// Clean, at timestep 0.
   case clean

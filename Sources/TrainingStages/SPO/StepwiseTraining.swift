@@ -171,7 +171,7 @@ package final class StepwiseTraining: StageWork {
     return WorkSummary()
   }
 
-  /// Rejects a LoRA that has no effect, or that makes every output zero.
+  /// Rejects a LoRA that has no effect, or whose numbers are not finite.
   private func requireChange(_ adapters: AdapterSet, _ findings: TuningFindings) throws {
     try adapters.requireFinite(stage: TuneSPO.name)
     let isUnchanged =

@@ -245,7 +245,7 @@ enum Sample: Command {
 }
 
 extension PromptFolders.Outcome {
-  /// Describes the result.
+  /// Returns the outcome in words.
   fileprivate func text(of partition: Partition?, among total: Int) -> String {
     let images = Spelled.count(imageCount) + (imageCount == 1 ? " image" : " images")
     let origin =
