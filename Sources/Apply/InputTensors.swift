@@ -84,7 +84,7 @@ public final class InputTensors {
   }
 }
 
-/// What is wrong with the tensors of an input file.
+/// A problem with the tensors of an input file.
 public enum InputError: ClassifiedError, Equatable, CustomStringConvertible {
   case missing(name: String, present: [String])
   case unexpected(names: [String])

@@ -2,7 +2,7 @@ public import Autograd
 public import Diffusion
 import NN
 
-/// What an operation needs besides its tensors.
+/// The options of an operation besides its tensors.
 public struct OperationOptions {
   public var model: ModelFolder
   public var loraPath: String?

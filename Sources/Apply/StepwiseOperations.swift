@@ -146,7 +146,7 @@ extension DDIMTransition {
   }
 }
 
-/// What keeps an operation from running.
+/// Why an operation cannot run.
 public enum OperationError: ClassifiedError, Equatable, CustomStringConvertible {
   case loraRequired
   case noDensity(timestep: Int)

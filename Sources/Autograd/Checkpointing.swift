@@ -8,7 +8,7 @@
 /// - Parameters:
 ///   - inputs: every tensor computed elsewhere that `body` depends on and that may need a gradient
 ///   - isOn: whether to; if not, `body` runs as it stands
-///   - body: may use trainable leaves besides its inputs; must give the same result every time
+///   - body: may use trainable leaves besides its inputs; must be deterministic
 /// - Source: Chen et al. 2016, arXiv 1604.06174
 public func checkpointed(
   _ inputs: [Tensor], if isOn: Bool = true, _ body: @escaping ([Tensor]) -> Tensor
@@ -17,7 +17,7 @@ public func checkpointed(
   let kept = inputs.map { (tensor: $0.detached, needsGradient: $0.requiresGradient) }
   func leaves() -> [Tensor] { kept.map { $0.needsGradient ? $0.tensor.trainable() : $0.tensor } }
 
-  // The graph of this first run only tells which leaves take part; then it is dropped.
+  // The graph of this first run only shows which leaves take part; then it is dropped.
   let ownLeaves = leaves()
   let result = body(ownLeaves)
   guard let root = result.node else { return result }

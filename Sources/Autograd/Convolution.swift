@@ -9,8 +9,8 @@ public import TensorCore
 ///     its forms from; nil if that is of half precision, and then no gradient is wanted for it
 ///   - bias: `[outputs]`
 ///   - shape: extents, stride and padding
-///   - upsamples: whether the image is first upsampled twofold (nearest neighbour); then `shape` tells of
-///     the upsampled one
+///   - upsamples: whether the image is first upsampled 2x (nearest neighbour); then `shape` is that
+///     of the upsampled one
 /// - Returns: `[batch, output height, output width, outputs]`
 public func convolution(
   _ x: Tensor, weight: Tensor?, prepared: ConvolutionOperand, bias: Tensor?,

@@ -88,7 +88,7 @@ extension Tensor {
 }
 
 extension Broadcast {
-  /// How `small` repeats over `large`; nil if it cannot.
+  /// Returns how `small` broadcasts to `large`; nil if it cannot.
   ///
   /// Axes are aligned at the end; the extents of
   /// 1 that repeat must be neighbours.

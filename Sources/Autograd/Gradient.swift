@@ -135,8 +135,8 @@ public func addGradients(of output: Tensor, for leaves: [Tensor], to sums: inout
   sums = leaves.map { leaf in leaf.node.flatMap { pending[ObjectIdentifier($0)] } }
 }
 
-/// What ``addGradients(of:for:to:)`` would add to the sum of each leaf, one after the other; nothing for a leaf
-/// that does not take part.
+/// Returns what ``addGradients(of:for:to:)`` would add to the sum of each leaf, in order; empty for
+/// a leaf that does not take part.
 public func gradientTerms(of output: Tensor, for leaves: [Tensor]) -> [[Tensor]] {
   precondition(output.count == 1, "the gradients of \(output.count) numbers")
   guard let root = output.node else { return leaves.map { _ in [] } }

@@ -18,8 +18,8 @@ extension Tensor {
   }
 }
 
-/// What `body` makes of the inputs, computed with activations of half precision where the backend has them so:
-/// the one door through which a model is entered.
+/// Runs `body` with half-precision activations if the backend supports them: the only entry to a
+/// model.
 ///
 ///     body(inputs)
 ///
@@ -31,7 +31,7 @@ extension Tensor {
 /// - Parameters:
 ///   - inputs: every tensor computed elsewhere that `body` depends on
 ///   - hasLargeValues: whether activations exceed what binary16 holds, 65504: they are bfloat16 then
-///   - body: may use trainable leaves besides its inputs; must give the same result every time
+///   - body: may use trainable leaves besides its inputs; must be deterministic
 /// - Source: Micikevicius et al. 2018, arXiv 1710.03740, section 3.2, on the factor
 public func inHalfPrecision(
   _ inputs: [Tensor], hasLargeValues: Bool = false, _ body: @escaping ([Tensor]) -> [Tensor]
@@ -70,7 +70,7 @@ private struct HalfPass {
   /// The largest magnitude of a gradient that enters: 2^5 of the 2^16 that binary16 holds leaves room for those
   /// within to be larger, and 2^19 for them to be smaller before they lose digits.
   private static let target: Float = 32
-  /// How much smaller the next attempt's is.
+  /// The factor by which the next attempt's is smaller.
   private static let reduction: Float = 256
   private static let attempts = 4
 

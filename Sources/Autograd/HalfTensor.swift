@@ -3,7 +3,7 @@ public import HostResources
 
 /// A dense, row-major array of half precision: a weight that no gradient is wanted for.
 ///
-/// Takes half the memory of a `Tensor`; operations widen it where they use it.
+/// Takes half the memory of a `Tensor`; operations widen it on use.
 public struct HalfTensor {
   public let shape: [Int]
   let storage: Storage

@@ -1,7 +1,8 @@
 import Backends
 public import TensorCore
 
-// What training does to tensors that nothing was recorded of. Copies of a tensor see the change.
+// In-place updates of tensors without a recorded graph, for training. Copies of a tensor see the
+// change.
 extension Tensor {
   /// Replaces the values by those of a tensor of the same shape.
   public func assign(_ other: Tensor) {

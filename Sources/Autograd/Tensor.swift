@@ -2,16 +2,17 @@ public import Backends
 
 /// A dense, row-major array of numbers, and its place in the graph of a differentiable computation.
 ///
-/// Numbers are of single precision, except where a model computes in half precision, see `inHalfPrecision`: there
-/// activations are, and what an operation makes of one has its format. A value: operations return new tensors. Copies share memory; only an optimiser writes to a tensor
-/// after it was made. Images are channels-last inside the program, `[batch, height, width, channels]`.
-/// Shapes that do not fit are programmer errors and stop the program: input from outside is checked
-/// where it is read.
+/// Numbers are in single precision, except where a model computes in half precision, see
+/// `inHalfPrecision`: there activations are, and results of operations on them have their format. A
+/// value: operations return new tensors. Copies share memory; only an optimizer writes to an
+/// existing tensor. Images are channels-last inside the program, `[batch, height, width,
+/// channels]`. Mismatched shapes are programmer errors and stop the program: external input is
+/// checked where it is read.
 public struct Tensor {
   public let shape: [Int]
   let storage: Storage
   let offset: Int
-  /// Where gradients flow on from here; nil for what needs none.
+  /// The node from which gradients flow on; nil if none are needed.
   let node: GradientNode?
 
   init(shape: [Int], storage: Storage, offset: Int = 0, node: GradientNode? = nil) {
@@ -95,10 +96,10 @@ public struct Tensor {
 
   public var requiresGradient: Bool { node != nil }
 
-  /// Where the numbers lie, and what computes with them.
+  /// The location of the numbers, and the backend that computes with them.
   public var backend: any Backend { storage.backend }
 
-  /// How the numbers lie there.
+  /// The format of the numbers.
   var format: NumberFormat { storage.format }
 
   var operand: Operand { Operand(storage, offset: offset) }

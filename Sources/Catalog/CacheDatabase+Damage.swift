@@ -2,7 +2,8 @@ import Files
 import Foundation
 
 extension CacheDatabase {
-  /// Reads every value; the errors of those that are not what was stored, or not under its content.
+  /// Reads every value; returns an error for each that differs from what was stored or is filed
+  /// under other content.
   public func damagedEntries() throws -> [CatalogError] {
     try database.checkIntegrity()
     let damaged = try damagedRows().map(\.error)
@@ -10,9 +11,9 @@ extension CacheDatabase {
     return damaged
   }
 
-  /// Opens a cache without what is damaged in it: entries, or all of them where the file itself is.
+  /// Opens a cache without its damaged entries, or empty if the file itself is damaged.
   ///
-  /// - Parameter say: is told what was removed
+  /// - Parameter say: called with a description of what was removed
   public static func mended(path: String, _ say: (String) -> Void) throws -> CacheDatabase {
     do {
       let cache = try CacheDatabase(path: path)
@@ -26,7 +27,7 @@ extension CacheDatabase {
       if !damaged.isEmpty { say("\(path): \(damaged.count) damaged entries are being rebuilt") }
       return cache
     } catch let error as CatalogError where error.isDamageOfFile(path) {
-      // Nothing that cannot be read is known to be ours.
+      // If it cannot be read, it is not known to be ours.
       let manager = FileManager.default
       var (kept, number) = ("\(path).damaged", 1)
       while manager.fileExists(atPath: kept) {
@@ -42,7 +43,7 @@ extension CacheDatabase {
     }
   }
 
-  /// The index repeats what an entry is found by, and so tells where either was damaged.
+  /// The index duplicates an entry's key, and so reveals damage to either.
   private func damagedRows() throws -> [(id: Int, error: CatalogError)] {
     var damaged: [(id: Int, error: CatalogError)] = []
     try database.forEachRow(
@@ -77,13 +78,13 @@ extension CacheDatabase {
 }
 
 extension CatalogError {
-  /// Whether it tells of a file that SQLite can no longer read as a database.
+  /// Whether the error means that SQLite can no longer read the file as a database.
   fileprivate func isDamageOfFile(_ file: String) -> Bool {
     guard case .sqlite(file, let code, _, _) = self else { return false }
     return [11, 26].contains(code & 0xff)
   }
 
-  /// Whether it tells that a cache has lost something, which can be made again.
+  /// Whether the error means that a cache has lost something, which can be recomputed.
   package func isDamage(ofCache file: String) -> Bool {
     if case .damagedEntry = self { return true }
     return isDamageOfFile(file)

@@ -1,10 +1,9 @@
 import Files
 
-/// `cache.sqlite`: what encoders made of images and texts, in half precision.
+/// `cache.sqlite`: encodings of images and texts, in half precision.
 ///
-/// An entry is found by its content (the SHA-256 of an image's bytes or of a text) under the encoder
-/// that made it. Another encoder, size or crop fills entries of its own beside these, and nothing is
-/// encoded twice.
+/// An entry is found by its content (the SHA-256 of an image's bytes or of a text) and its encoder.
+/// Another encoder, size or crop has separate entries, and nothing is encoded twice.
 public final class CacheDatabase {
   public static let fileName = "cache.sqlite"
   public let database: Database
@@ -14,7 +13,7 @@ public final class CacheDatabase {
     try database.migrate(to: .cache)
   }
 
-  /// What makes values comparable: everything that decides what is computed from a content.
+  /// The identity of an encoder: everything that determines the value of a content.
   public struct Encoder: Hashable, Sendable {
     public enum Kind: String, Sendable {
       case latent
@@ -25,9 +24,9 @@ public final class CacheDatabase {
     public var kind: Kind
     /// Changes with the weights and with the code that runs them.
     public var fingerprint: String
-    /// How the content is fitted, such as `512x512 shorter-edge bicubic centre-crop`.
+    /// The fitting of the content, such as `512x512 shorter-edge bicubic centre-crop`.
     public var geometry: String
-    /// Of every value.
+    /// The shape of every value.
     public var shape: [Int]
 
     public init(kind: Kind, fingerprint: String, geometry: String, shape: [Int]) {
@@ -37,12 +36,12 @@ public final class CacheDatabase {
       self.shape = shape
     }
 
-    /// The size of every value: two bytes a number.
+    /// The size of every value: two bytes per number.
     public var byteCount: Int { shape.reduce(2, *) }
     var shapeText: String { shape.map(String.init).joined(separator: ",") }
   }
 
-  /// How much is stored for one encoder.
+  /// The amount stored for one encoder.
   public struct Usage: Equatable, Sendable {
     public var encoder: Encoder
     public var entryCount: Int
@@ -54,7 +53,7 @@ public final class CacheDatabase {
     }
   }
 
-  /// The contents that have no value from `encoder` yet, in the given order, each once.
+  /// Returns the contents without a value from `encoder`, in the given order, each once.
   public func missing(
     _ contents: some Sequence<String>, from encoder: Encoder
   ) throws -> [String] {
@@ -76,7 +75,7 @@ public final class CacheDatabase {
 
   /// Stores values, all or none.
   ///
-  /// A content that has one keeps it.
+  /// An existing value is kept.
   ///
   /// - Parameter values: little-endian half-precision numbers in row-major order, of
   ///   `encoder.byteCount` bytes each.
@@ -96,9 +95,9 @@ public final class CacheDatabase {
     }
   }
 
-  /// The value of a content, or nil if there is none.
+  /// Returns the value of a content, or nil if there is none.
   ///
-  /// - Throws: `CatalogError.damagedEntry` if its bytes are not those that were stored.
+  /// - Throws: `CatalogError.damagedEntry` if its bytes differ from those stored.
   public func value(of content: String, from encoder: Encoder) throws -> [UInt8]? {
     guard let id = try encoderID(encoder) else { return nil }
     let entry = try database.firstRow(
@@ -118,16 +117,16 @@ public final class CacheDatabase {
     return entry.bytes
   }
 
-  /// Removes an encoder that has no entries.
+  /// Removes an encoder without entries.
   public func remove(_ encoder: Encoder) throws {
     guard let id = try encoderID(encoder) else { return }
     try database.run("DELETE FROM encoder WHERE id = ?", id)
   }
 
-  /// Gives the space of removed entries back to the disk.
+  /// Returns the space of removed entries to the disk.
   public func compact() throws { try database.run("VACUUM") }
 
-  /// What is stored, by encoder.
+  /// Returns the amount stored, by encoder.
   public func usage() throws -> [Usage] {
     try database.rows(
       """
@@ -150,7 +149,7 @@ public final class CacheDatabase {
     }
   }
 
-  /// The contents of an encoder's entries that nothing asks for any more, in the digests' order.
+  /// Returns the contents of an encoder's entries that are no longer wanted, ordered by digest.
   public func orphans(from encoder: Encoder, wanted: Set<String>) throws -> [String] {
     guard let id = try encoderID(encoder) else { return [] }
     var orphans: [String] = []

@@ -1,16 +1,17 @@
 import Files
 
-/// Digests of the tables, by which damage is found and by which two catalogs are compared.
+/// Digests of the tables, to detect damage and to compare catalogs.
 ///
-/// Rows are hashed in an order that follows from what was read: files by path or by content, rows by
-/// number, prompts by digest. Rows refer to each other by content, not by id. So neither the order of
+/// Rows are hashed in an order determined by the data: files by path or by content, rows by number,
+/// prompts by digest. Rows refer to each other by content, not by id. So neither the order of
 /// insertion nor SQLite's pages matter, and rejections of later stages change nothing: a pair that
 /// was moved to the rejects counts as the pair that ingest recorded.
 extension CatalogDatabase {
-  /// The SHA-256 of all that later stages can see of the pairs and prompts, in hexadecimal.
+  /// Returns the SHA-256, in hexadecimal, of everything about pairs and prompts that is visible to
+  /// later stages.
   ///
-  /// Where the files and the images' bytes lie is not part of it, and files come in the order of their
-  /// content: the same data read from other paths gives the same digest.
+  /// The location of files and images is not part of it, and files are ordered by content: the same
+  /// data read from other paths gives the same digest.
   public func contentDigest() throws -> String {
     let files = try filesInOrder("identity, path")
     var hash = RowHash()
@@ -19,7 +20,7 @@ extension CatalogDatabase {
     return hash.finalize()
   }
 
-  /// Notes the digests of all tables, when ingest has recorded all rows.
+  /// Records the digests of all tables, once ingest has recorded all rows.
   public func recordDigests() throws {
     let files = try filesInOrder()
     try database.transaction {
@@ -31,14 +32,14 @@ extension CatalogDatabase {
     }
   }
 
-  /// Forgets the digests, before rows are added.
+  /// Discards the digests, before rows are added.
   public func removeDigests() throws { try database.run("DELETE FROM digest") }
 
-  /// Reads everything and compares it with what ingest recorded; a million rows take some seconds.
+  /// Reads everything and compares it with the recorded digests; a million rows take some seconds.
   ///
-  /// - Throws: `CatalogError.damagedTable` naming the table, or what SQLite finds wrong
+  /// - Throws: `CatalogError.damagedTable` naming the table, or the damage that SQLite finds
   public func checkDigests() throws {
-    // Also finds an index that does not lead to all rows of its table.
+    // Also finds an index that misses rows of its table.
     try database.checkIntegrity(withIndices: true)
     let files = try filesInOrder()
     for table in DigestedTable.allCases {
@@ -90,7 +91,7 @@ private enum DigestedTable: String, CaseIterable {
   case pair
   case listedPrompt = "listed_prompt"
   case reject
-  // Columns that came later, so that catalogs without their digests stay good.
+  // Columns added later, so that catalogs without their digests remain valid.
   case imageRoot = "source.image_root"
   case part = "pair.part"
 
@@ -105,7 +106,7 @@ private enum DigestedTable: String, CaseIterable {
     }
   }
 
-  /// The rows of the file whose id is given.
+  /// The rows of the file with the given id.
   var rowsOfFile: String? {
     switch self {
     case .prompt: nil
@@ -144,7 +145,7 @@ private enum DigestedTable: String, CaseIterable {
     }
   }
 
-  /// Those that are there, and those that later stages have moved to the rejects.
+  /// The present pairs, and those that later stages have moved to the rejects.
   private static var pairsOfFile: String {
     """
     \(pairs(from: "pair", where: "pair.source_id = ?1"))

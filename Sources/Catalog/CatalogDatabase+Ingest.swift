@@ -1,7 +1,7 @@
 import Files
 
 extension CatalogDatabase {
-  /// The files that rows were read from, by path.
+  /// Returns the files that rows were read from, by path.
   public func sources() throws -> [SourceRecord] {
     try database.rows(
       """
@@ -29,12 +29,12 @@ extension CatalogDatabase {
     return database.lastInsertedID
   }
 
-  /// Replaces what identifies a file's content, which is the same as before.
+  /// Replaces the identity of a file's unchanged content.
   public func setIdentity(_ identity: String, ofSource path: String) throws {
     try database.run("UPDATE source SET identity = ? WHERE path = ?", identity, path)
   }
 
-  /// The row groups of a file that are in already.
+  /// Returns the recorded row groups of a file.
   public func recordedRowGroups(ofSource id: Int) throws -> Set<Int> {
     Set(
       try database.rows("SELECT ordinal FROM row_group WHERE source_id = ?", id) {
@@ -44,10 +44,10 @@ extension CatalogDatabase {
 
   /// Records a row group, all or nothing.
   ///
-  /// One that is in already changes nothing. A pair whose image has an identity that was seen with
-  /// other bytes becomes a reject.
+  /// A row group that is already recorded changes nothing. A pair whose image has an identity that
+  /// was seen with other bytes becomes a reject.
   ///
-  /// - Returns: the number of rows that were rejected, those of `contents` included.
+  /// - Returns: the number of rejected rows, including those of `contents`.
   @discardableResult
   public func record(_ contents: RowGroupContents, of source: SourceRecord) throws -> Int {
     let outcomeCount = contents.outcomeCount ?? contents.rowCount
@@ -59,7 +59,7 @@ extension CatalogDatabase {
     do {
       return try database.transaction { try insert(contents, of: source) }
     } catch {
-      // They name rows that were not inserted after all.
+      // They refer to rows that were not inserted after all.
       knownIDs = nil
       throw error
     }
@@ -87,7 +87,8 @@ extension CatalogDatabase {
     return rejections.count
   }
 
-  /// Moves every pair that uses an image to the rejects, as when its bytes cannot be decoded.
+  /// Moves every pair that uses an image to the rejects, for example if its bytes cannot be
+  /// decoded.
   ///
   /// - Returns: the number of pairs moved.
   @discardableResult
@@ -173,7 +174,7 @@ extension CatalogDatabase {
   private struct IncomingImage {
     let image: RowGroupContents.Image
     let key: KnownIDs.Key
-    /// Of the digest of its bytes, if it comes with them.
+    /// The key of the digest of its bytes, if it comes with them.
     let content: KnownIDs.Key?
 
     init(_ image: RowGroupContents.Image) {
@@ -193,13 +194,14 @@ extension CatalogDatabase {
       reason: "image \(incoming.image.uid) has different bytes in another row")
   }
 
-  /// The id of an image, which is inserted if it is new; one without bytes gets them if it can.
+  /// Returns the id of an image, inserting it if it is new; one without bytes gets them if
+  /// possible.
   private func imageID(_ incoming: IncomingImage, _ place: Place) throws -> Int {
     let known = knownIDs?.images[incoming.key]
     let content = incoming.image.content
     if let known, known.content != nil || content == nil { return known.id }
     let location = content.map { $0.place ?? (place.rowGroup, place.row) }
-    // An image that came without bytes is found by its id and gets them.
+    // An image recorded without bytes is found by its id and gets them.
     try database.run(
       """
       INSERT INTO image

@@ -3,7 +3,7 @@ import Files
 extension CatalogDatabase {
   /// Calls `body` with each image that a pair uses and whose bytes are known, in file order.
   ///
-  /// Two identities with the same bytes come as two images with one digest.
+  /// Two identities with the same bytes appear as two images with one digest.
   public func forEachImage(_ body: (ImageRecord) throws -> Void) throws {
     try database.forEachRow(
       """
@@ -16,7 +16,7 @@ extension CatalogDatabase {
     ) { try body(Self.image($0)) }
   }
 
-  /// The image with this id, or nil if there is none or its bytes are unknown.
+  /// Returns the image with this id, or nil if there is none or its bytes are unknown.
   public func image(id: Int) throws -> ImageRecord? {
     try database.firstRow(
       """
@@ -25,7 +25,7 @@ extension CatalogDatabase {
       """, id, read: Self.image)
   }
 
-  /// The digests of all images and prompts: what a cache of encodings may be asked for.
+  /// Returns the digests of all images and prompts: the possible keys of an encoding cache.
   public func contentDigests() throws -> Set<String> {
     var digests: Set<String> = []
     try database.forEachRow(
@@ -34,12 +34,12 @@ extension CatalogDatabase {
     return digests
   }
 
-  /// The copied bytes of an image, or nil if they were left where they are.
+  /// Returns the copied bytes of an image, or nil if they were not copied.
   public func copiedBytes(ofImage id: Int) throws -> [UInt8]? {
     try database.firstRow("SELECT bytes FROM image_copy WHERE image_id = ?", id) { try $0[0] }
   }
 
-  /// The prompts that pairs or lists of a split use, or of all splits, ordered by their digest.
+  /// Returns the prompts that pairs or lists of a split use, or of all splits, ordered by digest.
   public func prompts(inSplit split: String? = nil) throws -> [PromptRecord] {
     try database.rows(
       """
@@ -54,9 +54,9 @@ extension CatalogDatabase {
 
   /// Calls `body` with each prompt of a split and all its pairs there.
   ///
-  /// Prompts are ordered by their digest and pairs by file and row, so that the order depends on
-  /// what was read and not on when. The prompts' order is as good as random, yet a new file moves
-  /// none of the others.
+  /// Prompts are ordered by digest and pairs by file and row, so that the order depends only on
+  /// what was read. The prompts' order is effectively random, yet a new file moves none of the
+  /// others.
   public func forEachPromptGroup(
     inSplit split: String, _ body: (PromptGroup) throws -> Void
   ) throws {
@@ -80,7 +80,8 @@ extension CatalogDatabase {
     if let group { try body(group) }
   }
 
-  /// The pairs of a prompt in a split, ordered by their file's content and row, wherever the files lie.
+  /// Returns the pairs of a prompt in a split, ordered by their file's content and row, wherever
+  /// the files lie.
   public func pairs(ofPrompt id: Int, inSplit split: String) throws -> [PairRecord] {
     try database.rows(
       """
@@ -91,19 +92,19 @@ extension CatalogDatabase {
     ) { try Self.pair($0, from: 0) }
   }
 
-  /// The prompt with this id, or nil if there is none.
+  /// Returns the prompt with this id, or nil if there is none.
   public func prompt(id: Int) throws -> PromptRecord? {
     try database.firstRow("SELECT id, text, sha256 FROM prompt WHERE id = ?", id, read: prompt)
   }
 
-  /// The splits that pairs or listed prompts have, in alphabetical order.
+  /// Returns the splits of pairs or listed prompts, in alphabetical order.
   public func splits() throws -> [String] {
     try database.rows("SELECT split FROM pair UNION SELECT split FROM listed_prompt ORDER BY 1") {
       try $0[0]
     }
   }
 
-  /// The prompts that lists give a split.
+  /// Returns the prompts that lists assign to a split.
   public func listedPromptIDs(inSplit split: String) throws -> Set<Int> {
     Set(
       try database.rows("SELECT prompt_id FROM listed_prompt WHERE split = ?", split) {
@@ -111,7 +112,7 @@ extension CatalogDatabase {
       })
   }
 
-  /// All images with these bytes.
+  /// Returns all images with these bytes.
   public func imageIDs(sha256: String) throws -> [Int] {
     try database.rows("SELECT id FROM image WHERE sha256 = ? ORDER BY id", sha256) { try $0[0] }
   }
@@ -142,7 +143,7 @@ extension CatalogDatabase {
         imageRoot: try row[10]))
   }
 
-  /// A prompt whose text is the one that was recorded.
+  /// Returns a prompt after verifying its text.
   private func prompt(_ row: Row) throws -> PromptRecord {
     let prompt = PromptRecord(id: try row[0], text: try row[1], sha256: try row[2])
     guard SHA256.hexDigest(of: Array(prompt.text.utf8)) == prompt.sha256 else {

@@ -1,5 +1,5 @@
 extension CatalogDatabase {
-  /// A pair that is to be moved to the rejects.
+  /// A pair to be moved to the rejects.
   public struct PairRejection: Sendable {
     public var pair: Int
     public var code: String
@@ -27,7 +27,7 @@ extension CatalogDatabase {
     }
   }
 
-  /// An image that takes a side of a pair.
+  /// An image that replaces one side of a pair.
   public struct ImageReplacement: Sendable {
     public var pair: Int
     /// 0 or 1.
@@ -41,7 +41,7 @@ extension CatalogDatabase {
     }
   }
 
-  /// Puts other images into pairs, all or none.
+  /// Replaces images in pairs, all or none.
   public func replaceImages(_ replacements: [ImageReplacement]) throws {
     try database.transaction {
       for replacement in replacements {
@@ -52,7 +52,7 @@ extension CatalogDatabase {
     }
   }
 
-  /// Takes back what a stage rejected: its pairs are pairs again.
+  /// Reverts a stage's rejections: its pairs are pairs again.
   public func restorePairs(rejectedBy stage: String) throws {
     try database.transaction {
       let rejected =
@@ -63,7 +63,7 @@ extension CatalogDatabase {
     }
   }
 
-  /// Lets queries see the pairs that a stage rejected as pairs, for a connection that changes nothing.
+  /// Makes queries treat pairs that a stage rejected as pairs, for a read-only connection.
   public func showPairs(rejectedBy stage: String) throws {
     guard
       try database.integer("SELECT EXISTS (SELECT 1 FROM main.reject WHERE stage = ?)", stage) == 1
@@ -76,7 +76,7 @@ extension CatalogDatabase {
     for column in ["prompt_id", "image_0_id", "image_1_id"] {
       try database.execute("CREATE INDEX temp.shown_by_\(column) ON shown_pair (\(column))")
     }
-    // A name without a database is first looked up among what is temporary.
+    // A name without a database is looked up among temporary tables first.
     try database.execute(
       """
       CREATE TEMP VIEW pair AS
@@ -123,18 +123,18 @@ extension CatalogDatabase {
     }
   }
 
-  /// Moves the pairs for which `condition` holds out of the table of pairs.
+  /// Moves the pairs that satisfy `condition` out of the table of pairs.
   func setAside(_ condition: String, _ value: Int) throws {
     try database.run("INSERT INTO rejected_pair SELECT * FROM pair WHERE \(condition)", value)
     try database.run("DELETE FROM pair WHERE \(condition)", value)
   }
 
-  /// The number of rows that `stage` rejected, by code.
+  /// Returns the number of rows that `stage` rejected, by code.
   public func rejectionCountsByCode(stage: String) throws -> [String: Int] {
     Dictionary(uniqueKeysWithValues: try rejectionCounts(stage: stage).map { ($0.code, $0.count) })
   }
 
-  /// The number of rows that were rejected, by file and code.
+  /// Returns the number of rejected rows, by file and code.
   public func rejectionCountsBySource() throws -> [(path: String, code: String, count: Int)] {
     try database.rows(
       """
@@ -144,7 +144,7 @@ extension CatalogDatabase {
     ) { (path: try $0[0], code: try $0[1], count: try $0[2]) }
   }
 
-  /// The number of rows of which something was rejected for what they hold, not by a filter.
+  /// Returns the number of rows rejected at least in part for their contents, not by a filter.
   public func badRowCount() throws -> Int {
     try database.integer(
       """
@@ -164,7 +164,7 @@ extension CatalogDatabase {
     public var reason: String
   }
 
-  /// All rejected rows, file by file.
+  /// Calls `body` with all rejected rows, file by file.
   public func forEachRejection(_ body: (RejectedRow) throws -> Void) throws {
     try database.forEachRow(
       """
@@ -178,16 +178,16 @@ extension CatalogDatabase {
     }
   }
 
-  /// The rejected rows of one code, and why the first of them was, with its file, row and column.
+  /// The rejected rows of one code, with the reason, file, row and column of the first.
   public struct RejectionExample: Equatable, Sendable {
     public var code: String
     public var count: Int
     public var example: String
   }
 
-  /// Every code with its number of rows and its first row, by code.
+  /// Returns every code with its number of rows and its first row, by code.
   public func rejectionExamples() throws -> [RejectionExample] {
-    // Beside a minimum SQLite gives the other columns of the row that has it.
+    // With a minimum, SQLite takes the other columns from the row that has it.
     try database.rows(
       """
       SELECT code, count(*),
@@ -197,22 +197,22 @@ extension CatalogDatabase {
     ) { RejectionExample(code: try $0[0], count: try $0[1], example: try $0[2]) }
   }
 
-  /// What became of the rows of one file.
+  /// The outcome of the rows of one file.
   public struct SourceCounts: Equatable, Sendable {
     public var path: String
-    /// Rows in the file's row groups that are recorded.
+    /// The number of rows in the file's recorded row groups.
     public var rows: Int
-    /// What they must have become: one each, except where rows hold rankings.
+    /// The number of outcomes expected: one per row, except in rankings.
     public var outcomes: Int
     public var pairs: Int
     public var listedPrompts: Int
     public var rejections: Int
 
-    /// Whether every row became the pairs, listed prompt or rejects that it holds.
+    /// Whether every row became the pairs, listed prompt or rejects that it contains.
     public var isBalanced: Bool { outcomes == pairs + listedPrompts + rejections }
   }
 
-  /// What became of the rows of each file, by path.
+  /// Returns the outcome of the rows of each file, by path.
   public func countsBySource() throws -> [SourceCounts] {
     try database.rows(
       """
@@ -231,12 +231,12 @@ extension CatalogDatabase {
     }
   }
 
-  /// The number of rows that are recorded.
+  /// Returns the number of recorded rows.
   public func readRowCount() throws -> Int {
     try database.integer("SELECT coalesce(sum(row_count), 0) FROM row_group")
   }
 
-  /// What the labels of a split say, prompt by prompt in the order of their digests.
+  /// Returns counts of the labels of a split, prompt by prompt in the order of their digests.
   public func labelCounts(
     inSplit split: String
   ) throws -> [(sha256: String, counts: LabelCounts)] {
@@ -258,7 +258,7 @@ extension CatalogDatabase {
     }
   }
 
-  /// The number of prompts that have pairs in `train` and in another split.
+  /// Returns the number of prompts that have pairs in `train` and in another split.
   public func sharedPromptCount() throws -> Int {
     try database.integer(
       """
@@ -268,7 +268,7 @@ extension CatalogDatabase {
       """)
   }
 
-  /// The number of pairs that compare an image with itself, by its bytes.
+  /// Returns the number of pairs that compare an image with itself, by its bytes.
   public func selfComparisonCount() throws -> Int {
     try database.integer(
       """
@@ -278,7 +278,7 @@ extension CatalogDatabase {
       """)
   }
 
-  /// Why rows were rejected by `stage` with a code, the first of them.
+  /// Returns the first reasons for which `stage` rejected rows with a code.
   public func rejectReasons(stage: String, code: String, limit: Int) throws -> [String] {
     try database.rows(
       "SELECT reason FROM reject WHERE stage = ? AND code = ? ORDER BY rowid LIMIT ?", stage, code,

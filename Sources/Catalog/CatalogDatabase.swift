@@ -1,9 +1,9 @@
-/// `catalog.sqlite`: prompts, images and comparisons, and what became of every row read.
+/// `catalog.sqlite`: prompts, images and comparisons, and the outcome of every row read.
 public final class CatalogDatabase {
   public static let fileName = "catalog.sqlite"
   public let database: Database
 
-  /// The prompts and images that new rows may share, read when the first is recorded.
+  /// The prompts and images that new rows may share, loaded when the first is recorded.
   var knownIDs: KnownIDs?
 
   public init(path: String, access: Database.Access = .readWrite) throws {
@@ -20,7 +20,7 @@ public final class CatalogDatabase {
       rejections: try database.integer("SELECT count(*) FROM reject"))
   }
 
-  /// The number of rejected rows by code, of one stage or of all.
+  /// Returns the number of rejected rows by code, of one stage or of all.
   public func rejectionCounts(stage: String? = nil) throws -> [(code: String, count: Int)] {
     try database.rows(
       """
@@ -29,14 +29,14 @@ public final class CatalogDatabase {
     ) { (code: try $0[0], count: try $0[1]) }
   }
 
-  /// The number of pairs of each split.
+  /// Returns the number of pairs of each split.
   public func pairCounts() throws -> [(split: String, count: Int)] {
     try database.rows("SELECT split, count(*) FROM pair GROUP BY split ORDER BY split") {
       (split: try $0[0], count: try $0[1])
     }
   }
 
-  /// What rows are found by besides their numbers, see ``Schema/catalog``.
+  /// Indices by keys other than row ids, see ``Schema/catalog``.
   private static let indices = [
     ("prompt_by_digest", "prompt (sha256)"),
     ("image_by_digest", "image (sha256)"),
@@ -47,7 +47,7 @@ public final class CatalogDatabase {
     ("listed_prompt_by_prompt", "listed_prompt (prompt_id, split)"),
   ]
 
-  /// Makes the indices that queries need, when all rows are in.
+  /// Creates the indices that queries need, once all rows are in.
   public func makeIndices() throws {
     try database.transaction {
       for (name, columns) in Self.indices {
@@ -56,18 +56,18 @@ public final class CatalogDatabase {
     }
   }
 
-  /// Removes what would have to be kept up with every row, before many are recorded.
+  /// Drops the indices before many rows are recorded, since each row would update them.
   public func dropIndices() throws {
     try database.transaction {
       for (name, _) in Self.indices { try database.execute("DROP INDEX IF EXISTS \(name)") }
     }
   }
 
-  /// Forgets everything that was read.
+  /// Deletes everything that was read.
   public func removeAll() throws {
     knownIDs = nil
     try database.transaction {
-      // Children first, so that no foreign key is ever left without its parent.
+      // Children first, so that no foreign key ever lacks its parent.
       for table in [
         "pair", "rejected_pair", "listed_prompt", "reject", "row_group", "image_copy", "image",
         "prompt", "source", "digest",

@@ -1,36 +1,36 @@
 public import Files
 
-/// What can go wrong in a database file.
+/// An error in a database file.
 public enum CatalogError: ClassifiedError, Equatable, CustomStringConvertible {
-  /// SQLite refused: its extended result code and text, and the statement that was running.
+  /// An SQLite error: its extended result code and text, and the statement that was running.
   case sqlite(path: String, code: Int, message: String, sql: String)
-  /// A column holds another type than the one that was asked for.
+  /// A column has another type than the requested one.
   case wrongType(path: String, sql: String, column: Int, expected: String, found: String)
-  /// The file has been changed by a version of the program that knows more than this one.
+  /// The file has been changed by a newer version of the program.
   case newerSchema(path: String, migration: String)
   /// The file was opened for reading but lacks tables that only writing can add.
   case olderSchema(path: String, migration: String)
-  /// A log beside a file that is to be read as nobody writes to it.
+  /// A log exists next to a file that is to be read as immutable.
   case openLog(path: String)
   /// The file belongs to another program or is another kind of database.
   case wrongKind(path: String, expected: String)
-  /// The process may not open another file.
+  /// The process cannot open another file.
   case tooManyFiles(path: String)
-  /// A cached value whose bytes are not the ones that were stored.
+  /// A cached value whose bytes differ from those stored.
   case damagedEntry(path: String, content: String, reason: String)
-  /// A table whose rows are not those that were recorded.
+  /// A table whose rows differ from those recorded.
   case damagedTable(path: String, table: String, reason: String)
-  /// A row whose content contradicts itself, by its id.
+  /// A row with contradictory content, by its id.
   case damagedRow(path: String, table: String, row: Int, reason: String)
 
   public var kind: FailureKind {
     switch self {
     case .sqlite(_, let code, _, _):
-      // The low byte is the code, the rest a detail of it; 3082: no memory for input or output.
+      // The low byte is the code, the rest a detail of it; 3082: out of memory during I/O.
       switch (code & 0xff, code) {
       case (5, _), (6, _): .busy
       case (7, _), (13, _), (_, 3082): .space
-      // An error of the disk, a damaged file, one that cannot be opened or is no database.
+      // A disk error, a damaged file, or one that cannot be opened or is not a database.
       case (10, _), (11, _), (14, _), (24, _), (26, _): .input
       default: .other
       }

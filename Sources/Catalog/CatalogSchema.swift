@@ -1,12 +1,12 @@
 extension Schema {
-  /// `catalog.sqlite`: what was read, from where, and what became of every row.
+  /// `catalog.sqlite`: the data read, its sources, and the outcome of every row.
   ///
-  /// An image's bytes stay where they are unless they were copied: `source_id`, `row_group`, `row`
-  /// and `column_name` say where. Digests are SHA-256 in lower-case hexadecimal.
+  /// An image's bytes stay in their source unless they were copied: `source_id`, `row_group`, `row`
+  /// and `column_name` locate them. Digests are SHA-256 in lower-case hexadecimal.
   ///
-  /// While rows come in, every key is one that grows with them. What else rows are found by comes in
-  /// random order: an index of it would change a page for every row and make each dearer than the
-  /// one before. ``CatalogDatabase/makeIndices()`` makes those when all rows are in.
+  /// While rows are inserted, every key grows monotonically. Other keys arrive in random order: an
+  /// index of them would change a page for every row and make each more expensive than the last.
+  /// ``CatalogDatabase/makeIndices()`` creates those once all rows are in.
   static let catalog = Schema(
     kind: "a catalog", applicationID: 0x5350_4f63,  // "SPOc"
     migrations: [
@@ -169,7 +169,7 @@ extension Schema {
           """),
     ])
 
-  /// `cache.sqlite`: encoded images and texts, found by what they were made from and by what.
+  /// `cache.sqlite`: encoded images and texts, found by content and encoder.
   static let cache = Schema(
     kind: "a cache of encodings", applicationID: 0x5350_4f65,  // "SPOe"
     migrations: [

@@ -1,13 +1,13 @@
 import Files
 
-/// The ids of the prompts and images that are in the catalog, by text and identity.
+/// The ids of the prompts and images in the catalog, by text and identity.
 ///
-/// An index of them in the file would change a page for every row, see ``Schema/catalog``. A million
+/// An index in the file would change a page for every row, see ``Schema/catalog``. A million
 /// prompts and images take about 100 MB here.
 struct KnownIDs {
   struct Image {
     var id: Int
-    /// Of the digest of its bytes, if it came with them.
+    /// The key of the digest of its bytes, if it came with them.
     var content: Key?
   }
 
@@ -25,7 +25,7 @@ struct KnownIDs {
     }
   }
 
-  /// The first half of a text's SHA-256: enough for no two texts to share it.
+  /// The first half of a text's SHA-256, enough to avoid collisions.
   struct Key: Hashable {
     private let high: UInt64
     private let low: UInt64

@@ -2,23 +2,23 @@
 public struct SourceRecord: Equatable, Sendable {
   public var id: Int
   public var path: String
-  /// Text that changes when the content does, such as size and digest of the footer.
+  /// A text that changes with the content, such as size and digest of the footer.
   public var identity: String
   public var rowCount: Int
   public var rowGroupCount: Int
-  /// The columns that hold the two images; nil for a list of prompts.
+  /// The columns of the two images; nil for a list of prompts.
   public var image0Column: String?
   public var image1Column: String?
 }
 
-/// Where the encoded bytes of an image lie.
+/// The location of an image's encoded bytes.
 public struct ImageLocation: Equatable, Sendable {
   public var sourcePath: String
   public var rowGroup: Int
   /// The row in the file, from 0.
   public var row: Int
   public var column: String
-  /// Where the file's paths of images start; nil: at its own folder.
+  /// The folder that image paths in the file are relative to; nil: its own folder.
   public var imageRoot: String?
 
   public init(
@@ -32,7 +32,7 @@ public struct ImageLocation: Equatable, Sendable {
   }
 }
 
-/// An image with bytes, as later stages see it.
+/// An image with bytes, as used by later stages.
 public struct ImageRecord: Equatable, Sendable {
   public var id: Int
   public var uid: String
@@ -49,7 +49,7 @@ public struct PromptRecord: Equatable, Sendable {
   public var sha256: String
 }
 
-/// One comparison of two images made for the same prompt.
+/// One comparison of two images generated for the same prompt.
 public struct PairRecord: Equatable, Sendable {
   public var id: Int
   public var image0: PairedImage
@@ -62,7 +62,7 @@ public struct PairRecord: Equatable, Sendable {
   public var rankingID: Int?
   public var sourcePath: String
   public var row: Int
-  /// Which of the row's pairs it is; 0 except in rankings.
+  /// The index among the row's pairs; 0 except in rankings.
   public var part: Int
 }
 
@@ -73,13 +73,13 @@ public struct PairedImage: Equatable, Sendable {
   public var sha256: String?
 }
 
-/// A prompt with all its comparisons of one split.
+/// A prompt with all its comparisons in one split.
 public struct PromptGroup: Equatable, Sendable {
   public var prompt: PromptRecord
   public var pairs: [PairRecord]
 }
 
-/// How many rows the tables hold.
+/// The numbers of rows in the tables.
 public struct CatalogCounts: Equatable, Sendable {
   public var prompts: Int
   public var images: Int
@@ -99,9 +99,10 @@ public struct CatalogCounts: Equatable, Sendable {
 /// The content of one row group, ready to be recorded.
 public struct RowGroupContents: Sendable {
   public var ordinal: Int
-  /// Rows in the group: each is in exactly one of the lists below, except where rows hold rankings.
+  /// The number of rows in the group: each is in exactly one of the lists below, except for
+  /// rankings.
   public var rowCount: Int
-  /// How many entries the lists below must have together; nil: one for each row.
+  /// The required total number of entries in the lists below; nil: one per row.
   public var outcomeCount: Int?
   public var pairs: [Pair] = []
   public var prompts: [ListedPrompt] = []
@@ -128,7 +129,7 @@ public struct RowGroupContents: Sendable {
       public var width: Int
       public var height: Int
       public var column: String
-      /// Where the bytes lie if not in the row of the pair.
+      /// The location of the bytes if not in the row of the pair.
       public var place: (rowGroup: Int, row: Int)?
       /// The bytes themselves, if they are to be copied into the catalog.
       public var copy: [UInt8]?
@@ -150,7 +151,7 @@ public struct RowGroupContents: Sendable {
 
   public struct Pair: Sendable {
     public var row: Int
-    /// Which of the row's pairs it is, from 0.
+    /// The index among the row's pairs, from 0.
     public var part = 0
     public var prompt: String
     public var image0: Image
@@ -204,7 +205,7 @@ public struct RowGroupContents: Sendable {
 
   public struct Rejection: Sendable {
     public var row: Int
-    /// Which of the row's pairs it would have been, from 0.
+    /// The index that it would have had among the row's pairs, from 0.
     public var part: Int
     public var column: String?
     public var code: String
@@ -220,14 +221,14 @@ public struct RowGroupContents: Sendable {
   }
 }
 
-/// What the labels of comparisons say.
+/// Counts of comparisons by label.
 public struct LabelCounts: Equatable, Sendable {
   /// One image is preferred.
   public var decided = 0
   public var ties = 0
   /// Both labels are 0.
   public var unlabelled = 0
-  /// Of those decided, the ones between an image and itself; 0 where that was not looked at.
+  /// The number of decided comparisons between an image and itself; 0 if that was not checked.
   public var alike = 0
 
   public init() {}

@@ -1,6 +1,6 @@
 public import Files
 
-/// What can be wrong with a checkpoint file, or with what is asked of it.
+/// A problem with a checkpoint file, or with a request to it.
 public enum CheckpointError: ClassifiedError, Equatable, CustomStringConvertible {
   /// The file breaks a rule of its format.
   case malformed(path: String, problem: String)

@@ -1,6 +1,6 @@
 import Files
 
-/// Named tensors that can be read one at a time: a file, or several that belong together.
+/// Named tensors that can be read individually: a file, or several that belong together.
 public protocol CheckpointSource: Sendable {
   /// The file's path, for messages.
   var path: String { get }
@@ -8,17 +8,17 @@ public protocol CheckpointSource: Sendable {
   /// All tensors, by name in ascending order.
   var entries: [TensorEntry] { get }
 
-  /// The tensor called `name`; nil where there is none.
+  /// Returns the tensor called `name`; nil if there is none.
   func find(_ name: String) -> TensorEntry?
 
   /// Fills `buffer` with the bytes of the tensor `name` from `offset` on, row-major, little-endian.
   func read(
     _ name: String, from offset: Int, into buffer: UnsafeMutableRawBufferPointer) throws
 
-  /// What the file itself calls the tensor `name`, for messages.
+  /// Returns the file's own name for the tensor `name`, for messages.
   func nameInFile(of name: String) -> String
 
-  /// The free text pairs beside the tensors; empty for kinds of files that have none.
+  /// The metadata, as pairs of text; empty for formats without any.
   var metadata: [String: String] { get }
 }
 

@@ -51,7 +51,7 @@ extension ElementType {
     }
   }
 
-  /// The magnitude from which a number of single precision is rounded to infinity; nil where none is.
+  /// The magnitude from which a single-precision number rounds to infinity; nil if none does.
   ///
   /// Half a step above the largest finite number.
   package var overflow: Float? {

@@ -1,4 +1,5 @@
-/// How a tensor's elements are stored, under the names of the safetensors format and in its order.
+/// The storage type of a tensor's elements, under the names of the safetensors format and in its
+/// order.
 public enum ElementType: String, CaseIterable, Sendable {
   case bool = "BOOL"
   case f4 = "F4"

@@ -4,7 +4,7 @@ public import Files
 public struct NonFiniteTensorError: ClassifiedError, Equatable, CustomStringConvertible {
   public let path: String
   public let tensor: String
-  /// Of the first such number, row-major.
+  /// The index of the first such number, row-major.
   public let position: Int
   public let isNaN: Bool
 
@@ -35,7 +35,7 @@ extension CheckpointSource {
     return numbers
   }
 
-  /// Reads all numbers of a tensor, a piece at a time; a tensor of integers has nothing to find.
+  /// Reads all numbers of a tensor in chunks; an integer tensor is skipped.
   ///
   /// - Throws: `NonFiniteTensorError` if one is NaN or infinite
   public func requireFinite(_ name: String) throws {
@@ -52,7 +52,7 @@ extension CheckpointSource {
     }
   }
 
-  /// What of the tensors is not finite, or cannot be read: an error for each.
+  /// Returns an error for each tensor that is not finite or cannot be read.
   package func nonFinite() -> [any Error] {
     entries.compactMap { entry in
       do { try requireFinite(entry.name) } catch { return error }

@@ -3,9 +3,9 @@
 /// - Source: Micikevicius et al. 2022 (arXiv 2209.05433) for E4M3 and E5M2; Noune et al. 2022
 ///   (arXiv 2206.02915) for the forms without a negative zero
 struct Minifloat {
-  /// Which bits stand for no finite number.
+  /// The bit patterns that represent no finite number.
   enum NotFinite {
-    /// Those of the highest exponent, infinity and NaN, as in IEEE 754.
+    /// The patterns with the highest exponent, infinity and NaN, as in IEEE 754.
     case highestExponent
     /// The largest magnitude alone, which is NaN.
     case largest
@@ -17,7 +17,7 @@ struct Minifloat {
   let bias: Int
   let notFinite: NotFinite
 
-  /// Of every pattern of bits.
+  /// The values of all bit patterns.
   var values: [Float] { (0...UInt8.max).map(value) }
 
   private func value(_ bits: UInt8) -> Float {

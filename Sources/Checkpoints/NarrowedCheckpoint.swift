@@ -1,7 +1,7 @@
 /// Another checkpoint, whose large tensors of single precision look as if they were stored in half.
 ///
-/// They are rounded while they are read, a megabyte at a time: no tensor is ever whole in single
-/// precision. All others are what they are.
+/// They are rounded while being read, a megabyte at a time: no tensor is ever whole in single
+/// precision. All others are unchanged.
 public struct NarrowedCheckpoint: CheckpointSource {
   public let entries: [TensorEntry]
   private let source: any CheckpointSource

@@ -12,7 +12,7 @@ public struct SafetensorsFile: CheckpointSource {
   public let entries: [TensorEntry]
   /// The free text pairs of the header (`__metadata__`).
   public let metadata: [String: String]
-  /// Where the tensors' bytes begin in the file.
+  /// The file offset of the tensors' bytes.
   public let dataOffset: Int
 
   private let file: RegularFile
@@ -48,7 +48,7 @@ public struct SafetensorsFile: CheckpointSource {
 
   public func find(_ name: String) -> TensorEntry? { positions[name]?.entry }
 
-  /// Where the bytes of the tensor `name` lie in the file.
+  /// Returns the range of the bytes of the tensor `name` in the file.
   public func byteRange(_ name: String) throws(CheckpointError) -> Range<Int> {
     guard let place = positions[name] else { throw .missingTensor(path: path, tensor: name) }
     return place.offset..<place.offset + place.entry.byteCount

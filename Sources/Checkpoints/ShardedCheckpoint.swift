@@ -54,7 +54,7 @@ public struct ShardedCheckpoint: CheckpointSource {
     try files[home].read(name, from: offset, into: buffer)
   }
 
-  /// A shard lies beside its index: its name leads nowhere else.
+  /// A shard is in the same folder as its index: its name never refers elsewhere.
   private static func fileName(_ value: JSONReader) throws(JSONError) -> String {
     let name = try value.string()
     guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(where: { $0 < 0x20 }),

@@ -1,7 +1,7 @@
 /// The options and operands of one call of a command.
 public struct Arguments: Sendable {
   private let syntax: CommandSyntax
-  /// What was given beside the options, in order.
+  /// The operands, in order.
   public let operands: [String]
   private let values: [String: [String]]
   /// `--help` was given: the rest is incomplete.
@@ -66,7 +66,7 @@ public struct Arguments: Sendable {
     return (first, second)
   }
 
-  /// What other programs call the same.
+  /// Other programs' names of the same option.
   private static let otherNames = [
     "fp32": "f32", "float32": "f32", "float": "f32", "fp16": "f16", "float16": "f16", "half": "f16",
     "bfloat16": "bf16", "kohya": "webui", "a1111": "webui", "automatic1111": "webui",

@@ -10,7 +10,7 @@ extension CommandSyntax {
     return words.joined(separator: " ")
   }
 
-  /// What `--help` prints.
+  /// The output of `--help`.
   public var help: String {
     var lines = [summary, "", "usage: \(usage)"]
     if !options.isEmpty {

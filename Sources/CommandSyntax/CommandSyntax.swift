@@ -1,14 +1,14 @@
 public import Files
 import PipelineCore
 
-/// What a command accepts: its options and what stands beside them.
+/// The syntax of a command: its options and operands.
 ///
 /// Options are written `--name value`, `--name=value` or, without a value, `--name`. A value is taken
 /// as it is, whatever it begins with. `--` ends the options. Every command knows `--help`.
 public struct CommandSyntax: Sendable {
   public struct Option: Sendable {
     public let name: String
-    /// What stands for the value in help, such as `FILE`; nil for an option without one.
+    /// The placeholder for the value in help, such as `FILE`; nil for an option without one.
     public let placeholder: String?
     public let isRepeatable: Bool
     public let help: String

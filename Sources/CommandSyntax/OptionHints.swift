@@ -7,7 +7,8 @@ extension CommandSyntax {
     return options.first { $0.name == meant }
   }
 
-  /// What other programs call an option, and what it may be called here; the first that a command has is meant.
+  /// Other programs' names of an option, with its possible names here; the first that a command has
+  /// is meant.
   private static let otherNames: [String: [String]] = [
     "batch-size": ["count", "batch"], "cfg": ["guidance"], "cfg-scale": ["guidance"],
     "checkpoint": ["model"], "ckpt": ["model"], "config": ["set"], "dataset": ["prompts"],

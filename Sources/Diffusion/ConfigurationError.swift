@@ -1,15 +1,15 @@
 public import Files
 
-/// What is wrong with a model's configuration, beyond the shape of its JSON.
+/// A problem in a model's configuration, beyond the structure of its JSON.
 public enum ConfigurationError: ClassifiedError, Equatable, CustomStringConvertible {
   case unsupported(path: String, field: String, value: String)
   case indivisible(path: String, field: String, value: Int, by: String, divisor: Int)
   case outOfRange(path: String, field: String, value: String, range: String)
   case wrongCount(path: String, field: String, expected: String, found: Int)
-  /// Parts of one model that do not go together, or numbers of one part.
+  /// Incompatible parts of one model, or incompatible numbers of one part.
   case misfit(path: String, reason: String)
 
-  /// Numbers in range that ask for more memory than any machine has.
+  /// Numbers in range that would need more memory than any machine has.
   case tooLarge(path: String, reason: String)
 
   public var kind: FailureKind { if case .tooLarge = self { .space } else { .input } }

@@ -1,40 +1,40 @@
 public import Files
 
-/// What the numbers of a model's configuration may be.
+/// The valid ranges of numbers in a model's configuration.
 ///
-/// Several times what any published model has, and little enough that no product of them overflows where
-/// memory and work are counted.
+/// Several times the values of any published model, yet small enough that no product of them
+/// overflows when memory and work are counted.
 public enum ConfigurationRange {
-  /// Of images and latents.
+  /// Channels of images and latents.
   public static let channels = 1...1_024
-  /// Of hidden states.
+  /// The width of hidden states.
   public static let width = 1...16_384
-  /// Within a feed-forward layer, or joined from several encoders.
+  /// The width within a feed-forward layer, or of several encoders' joined outputs.
   public static let innerWidth = 1...131_072
-  /// Resolutions that a network halves its way through.
+  /// The number of resolutions, each half of the previous one.
   public static let levels = 1...8
   public static let blockLayers = 1...32
   public static let transformerLayers = 1...64
   public static let encoderLayers = 0...256
   public static let heads = 1...1_024
-  /// Pixels of an image's side, or places of a latent's.
+  /// The side of an image in pixels, or of a latent.
   public static let side = 1...16_384
   public static let vocabulary = 1...4_194_304
   public static let tokens = 2...65_536
-  /// Added to variances before they divide.
+  /// The constant added to variances before division.
   public static let epsilon: ClosedRange<Float> = 1e-12...1
   public static let scalingFactor: ClosedRange<Float> = 1e-3...1e3
 }
 
 extension JSONReader {
-  /// An integer.
+  /// Reads an integer.
   public func size(
     _ key: String, default value: Int, in range: ClosedRange<Int>
   ) throws -> Int {
     try checked(key, try int(key, default: value), in: range)
   }
 
-  /// A list of integers, or one that stands for all `count`.
+  /// Reads a list of integers, or one that applies to all `count`.
   func sizes(
     _ key: String, default value: [Int], count: Int? = nil, in range: ClosedRange<Int>
   ) throws -> [Int] {
@@ -49,12 +49,12 @@ extension JSONReader {
     return try list.map { try checked(key, $0, in: range) }
   }
 
-  /// A number in single precision.
+  /// Reads a number in single precision.
   public func number(
     _ key: String, default value: Double, in range: ClosedRange<Float>
   ) throws -> Float {
     let number = Float(try double(key, default: value))
-    // False for NaN too.
+    // False for NaN, too.
     guard range.contains(number) else {
       throw ConfigurationError.outOfRange(
         path: path, field: key, value: try optional(key)?.value.text() ?? "\(value)",

@@ -1,11 +1,11 @@
 import Files
 
-/// Rows of fields in text, parted by commas or tabs (RFC 4180): a field in quotes may hold the separator
-/// and line ends, and a quote written twice.
+/// Rows of fields separated by commas or tabs (RFC 4180): a quoted field may contain the separator,
+/// line breaks and doubled quotes.
 ///
-/// A quote within a field that does not begin with one is a character like others.
+/// A quote within an unquoted field is an ordinary character.
 struct DelimitedText {
-  /// A row with the line, counted from 1, that it begins in.
+  /// A row with the number, from 1, of the line that it begins in.
   struct Row: Equatable {
     let line: Int
     let fields: [String]
@@ -13,14 +13,14 @@ struct DelimitedText {
 
   let rows: [Row]
 
-  /// - Parameter path: for messages
+  /// - Parameter path: the path in messages
   init(_ text: String, separator: Unicode.Scalar, path: String) throws(PromptListError) {
     var rows: [Row] = []
     var fields: [String] = []
     var field = String.UnicodeScalarView()
     var line = 1
     var rowLine = 1
-    // Where a field in quotes began; nil outside.
+    // The start of the current quoted field; nil outside.
     var quoteLine: Int?
     var wasQuoted = false
     func isEmpty() -> Bool { fields.isEmpty && field.isEmpty && !wasQuoted }
@@ -30,7 +30,7 @@ struct DelimitedText {
       wasQuoted = false
     }
     func endRow() {
-      // Empty lines are no rows.
+      // Empty lines are skipped.
       if !isEmpty() {
         endField()
         rows.append(Row(line: rowLine, fields: fields))

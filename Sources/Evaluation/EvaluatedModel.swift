@@ -11,12 +11,12 @@ import TensorCore
 public struct EvaluatedModel: Sendable {
   public var folder: ModelFolder
   public var loraPaths: [String]
-  /// Strength of each LoRA file.
+  /// The strength of each LoRA file.
   public var loraScales: [Float]
-  /// What the unconditional half of guidance adds to these.
+  /// LoRA files added only in the unconditional half of guidance.
   public var negativeLoRAs: [NegativeLoRA]
 
-  /// - Parameter loraScales: of each file; nil: 1
+  /// - Parameter loraScales: the scale of each file; nil: 1
   public init(
     _ folder: ModelFolder, loraPaths: [String] = [], loraScales: [Float]? = nil,
     negativeLoRAs: [NegativeLoRA] = []
@@ -27,7 +27,7 @@ public struct EvaluatedModel: Sendable {
     self.negativeLoRAs = negativeLoRAs
   }
 
-  /// What the layers of the model add; nil where it has no LoRA files.
+  /// Returns the adapters of the model; nil if it has no LoRA files.
   public func adapters() throws -> ModelAdapters? {
     guard !loraPaths.isEmpty else { return nil }
     let adapters = ModelAdapters()
@@ -37,7 +37,8 @@ public struct EvaluatedModel: Sendable {
     return adapters
   }
 
-  /// What the layers of the U-Net add in the unconditional half of guidance; nil: the same as in the other one.
+  /// Returns the U-Net's adapters for the unconditional half of guidance; nil: the same as for the
+  /// other half.
   public func negativeAdapters() throws -> AdapterSet? {
     guard !negativeLoRAs.isEmpty else { return nil }
     let set = AdapterSet()
@@ -52,21 +53,21 @@ public struct EvaluatedModel: Sendable {
     return set
   }
 
-  /// Reads all its parts, which stay in memory together.
+  /// Loads all its parts, which stay in memory together.
   public func open() throws -> ImageGenerator {
     ImageGenerator(
       pipeline: try TextToImage(
         folder, adapters: adapters(), negativeAdapters: negativeAdapters()))
   }
 
-  /// The names of its LoRA files beside its own, for people.
+  /// The model's and its LoRA files' names, for display.
   var text: String {
     let loras = zip(loraPaths, loraScales).map { $1 == 1 ? $0 : "\($0) at \($1)" }
     let negative = negativeLoRAs.map { "negative \($0.text)" }
     return ([folder.path] + loras + negative).joined(separator: " + ")
   }
 
-  /// A digest of everything that its images depend on.
+  /// Returns a digest of everything that its images depend on.
   func digest(_ digests: FileDigests) throws -> String {
     var files = folder.isFile ? [try digests.input(file: folder.path)] : []
     for suffix in ["", "_2"] where suffix.isEmpty || folder.hasPart("text_encoder\(suffix)") {
@@ -78,7 +79,7 @@ public struct EvaluatedModel: Sendable {
       }
     }
     if !folder.isFile {
-      // Of a VAE that is replaced, what a single file in its place does not say is still read.
+      // A replaced VAE's configuration is still read if its replacement is a single file.
       for part in ["unet", "vae", "scheduler"]
       where folder.autoencoderPath == nil || Folders.exists("\(folder.path)/\(part)") {
         files += try digests.inputs(folder: "\(folder.path)/\(part)", as: part)
@@ -90,7 +91,7 @@ public struct EvaluatedModel: Sendable {
         ?? [digests.input(file: vae)]
     }
     files += try loraPaths.map { try digests.input(file: $0) }
-    // Where the files lie makes no difference, their order does.
+    // The location of the files makes no difference, their order does.
     let strengths = Set(loraScales).count > 1 ? loraScales : [loraScales.first ?? 1]
     let negative = try negativeLoRAs.map {
       "negative \(try digests.input(file: $0.path).identity) \($0.weight)"
@@ -100,7 +101,7 @@ public struct EvaluatedModel: Sendable {
   }
 }
 
-/// A LoRA file for the unconditional half of guidance alone: one that was trained to prefer what people do not.
+/// A LoRA file only for the unconditional half of guidance, trained to prefer what people do not.
 ///
 /// - Source: Diffusion-NPO, Wang et al. 2025, arXiv 2505.11245
 public struct NegativeLoRA: Sendable, Equatable {
@@ -130,9 +131,9 @@ public struct NegativeLoRA: Sendable, Equatable {
 public struct ImageGenerator {
   let pipeline: TextToImage
 
-  /// The image that `spo sample` generates, as a PNG file.
+  /// Generates the image of `spo sample`, as a PNG file.
   ///
-  /// - Throws: `GenerationError.notFinite` if the model gives what is no number
+  /// - Throws: `GenerationError.notFinite` if the model's output is not finite
   func png(_ request: TextToImage.Request, from source: some NormalSource) throws -> [UInt8] {
     var source = source
     let image = try pipeline(request, source: &source)
@@ -147,7 +148,7 @@ public struct ImageGenerator {
   }
 }
 
-/// What is wrong with an image.
+/// A problem with an image.
 public enum GenerationError: ClassifiedError, Equatable, CustomStringConvertible {
   case notFinite(prompt: String)
 

@@ -6,17 +6,18 @@ public import PipelineCore
 import Reporting
 import Scorers
 
-/// Generates images with one or two models from the same noise, scores them and compares the models.
+/// Generates images with one or two models from the same noise, scores them and compares the
+/// models.
 ///
-/// Images and scores that are there already are kept, so an interrupted evaluation continues where it
-/// was, and a whole one takes what parts have made. In `folder`:
+/// Existing images and scores are kept, so an interrupted evaluation resumes, and a whole one uses
+/// the results of parts. In `folder`:
 ///
 ///     images/DIGEST/PROMPT/IMAGE.png     by one model at one guidance
 ///     scores/DIGEST/IMAGES/PROMPT.json     by one scorer, of one such folder
 ///     evaluation.json  index.html            what came of it
 ///     state/digests.json                     of the files of models and scorers
 public struct Evaluation {
-  /// How far a part of the work is.
+  /// The progress of a part of the work.
   public struct Progress {
     public let activity: String
     public let done: Int
@@ -29,8 +30,8 @@ public struct Evaluation {
   private let keep: (String) -> Void
 
   /// - Parameters:
-  ///   - report: is told of progress after every image or prompt
-  ///   - keep: is told where the page is now that someone has edited
+  ///   - report: called after every image or prompt
+  ///   - keep: called with the new path of a page that the user has edited
   public init(
     _ request: EvaluationRequest, report: @escaping (Progress) -> Void = { _ in },
     keep: @escaping (String) -> Void = { _ in }
@@ -40,8 +41,9 @@ public struct Evaluation {
     self.keep = keep
   }
 
-  /// - Parameter merges: takes what parts have made, and makes nothing itself
-  /// - Throws: `EvaluationError`; `Interruption` if a signal asks to stop, after what is at work
+  /// - Parameter merges: only merges the results of parts
+  /// - Throws: `EvaluationError`; `Interruption` if a signal asks to stop, after the current image
+  ///   or prompt
   public func run(merges: Bool = false) throws -> EvaluationResult {
     try withScores(of: nil, merges: merges) { sets, scores in
       let result = EvaluationResult(request, sets: sets, scores: scores)
@@ -56,14 +58,14 @@ public struct Evaluation {
 
   /// Generates and scores the images of one part's prompts, for ``run()`` to compare.
   ///
-  /// Any number of parts may be at work at a time, on any machines that see the folder.
+  /// Any number of parts may run simultaneously, on any machines that see the folder.
   ///
-  /// - Returns: how many prompts are the part's
+  /// - Returns: the number of the part's prompts
   public func run(_ partition: Partition) throws -> Int {
     try withScores(of: partition) { _, _ in request.prompts.indices(of: partition).count }
   }
 
-  /// Makes what is missing of all prompts, or of a part's.
+  /// Generates and scores what is missing for all prompts, or for a part's.
   private func withScores<Result>(
     of partition: Partition?, merges: Bool = false,
     _ body: (_ sets: [[ImageSet]], _ scores: [[[ScoreSet]]]) throws -> Result
@@ -86,13 +88,13 @@ public struct Evaluation {
     }
   }
 
-  /// Whether a path in the folder is one that an evaluation writes.
+  /// Whether an evaluation writes this path in the folder.
   static func writes(_ path: String) -> Bool {
     ["evaluation.json", "index.html", "state/digests.json"].contains(path)
       || path.wholeMatch(of: /images\/.+\/\d+\.png|scores\/.+\/\d+\.json/) != nil
   }
 
-  /// - Throws: `EvaluationError.incomplete`, where an image or its score is not there
+  /// - Throws: `EvaluationError.incomplete` if an image or its score is missing
   private func requireComplete(
     _ sets: [[ImageSet]], _ prompts: [Int], _ scorers: [String]
   ) throws {
@@ -115,8 +117,8 @@ public struct Evaluation {
     "\(request.folder)/scores/\(scorer.prefix(16))/\(set.name)/\(padded(prompt, 5)).json"
   }
 
-  /// Opens every model and scorer once, one at a time, if there is anything to generate: what is wrong with
-  /// the last of them must not come out after hours.
+  /// Opens every model and scorer once, one at a time, if there is anything to generate, so that an
+  /// error in the last does not surface hours later.
   private func requireReadable(_ sets: [[ImageSet]], _ prompts: [Int]) throws {
     let sides = request.sides.indices.filter { side in
       sets.contains { !$0[side].missing(of: prompts).isEmpty }
@@ -131,7 +133,7 @@ public struct Evaluation {
     try Scorer(kind, path: path, tokenizer: try request.model.folder.tokenizer())
   }
 
-  /// For each guidance those of the model, then those of what it is compared with.
+  /// Returns for each guidance the model's image set, then that of its counterpart.
   private func imageSets(_ digests: FileDigests) throws -> [[ImageSet]] {
     let modelDigests = try request.sides.map { try $0.digest(digests) }
     guard Set(modelDigests).count == modelDigests.count else {
@@ -144,7 +146,7 @@ public struct Evaluation {
     }
   }
 
-  /// Generates the missing images, one model after the other, so that one is in memory at a time.
+  /// Generates the missing images model by model, with one in memory at a time.
   private func generate(_ sets: [[ImageSet]], _ prompts: [Int]) throws {
     for side in request.sides.indices {
       let missing = sets.map { $0[side] }.flatMap { set in
@@ -166,7 +168,7 @@ public struct Evaluation {
     }
   }
 
-  /// What a scorer says of all sets; it is read when the first prompt without scores comes.
+  /// Returns a scorer's scores of all sets; it is loaded at the first prompt without scores.
   private func scores(
     of sets: [[ImageSet]], _ prompts: [Int],
     by named: (kind: ScorerKind, path: String, digest: String), merges: Bool
@@ -226,12 +228,12 @@ public enum EvaluationError: ClassifiedError, Equatable, CustomStringConvertible
   case notFolder(path: String)
   case sameModel(String)
   case damagedImage(path: String, problem: String)
-  /// Of other images than those beside it, or changed.
+  /// Scores of other images than the present ones, or modified.
   case damagedScores(path: String)
-  /// Of the record of what a folder's images were made with.
+  /// A damaged record of the settings that a folder's images were generated with.
   case damagedRecord(path: String, problem: String, folder: String)
   case otherImages(path: String, setting: String)
-  /// `missing`: prompts, counted from 0; `others`: folders of images that were made with other settings
+  /// `missing`: prompts, counted from 0; `others`: folders of images generated with other settings
   case incomplete(path: String, missing: [Int], total: Int, others: Int)
 
   public var kind: FailureKind {

@@ -3,12 +3,12 @@ import Imaging
 import Reporting
 import Scorers
 
-/// The page that shows an evaluation: the table, and the prompts that gained and lost most, and those in
-/// the middle, with their images.
+/// The page of an evaluation: the table, and the prompts with the largest gains and losses and
+/// median ones, with their images.
 struct EvaluationPage {
   let result: EvaluationResult
 
-  /// Pixels of an image's wider side on the page; the files beside it have all.
+  /// The wider side of an image on the page, in pixels; the files have full size.
   private static let side = 512
 
   func report() throws -> Report {
@@ -16,7 +16,7 @@ struct EvaluationPage {
     var sections = [
       ReportSection("Scores", [.table(result.table.report), .text(explanation)])
     ]
-    // By the first scorer: others would show other prompts, and the page grows with each.
+    // By the first scorer: others would select other prompts, and the page grows with each.
     for row in result.rows where row.scorer == result.rows.first?.scorer {
       sections += try pairs(row)
     }
@@ -25,7 +25,7 @@ struct EvaluationPage {
     let side = request.against.map { " against \($0.text)" } ?? ""
     return Report(
       title: "Evaluation", subtitle: "\(request.model.text)\(side)",
-      // No date: the same evaluation leaves the same page.
+      // No date: the same evaluation gives the same page.
       facts: [
         "\(Spelled.count(request.prompts.entries.count, of: "prompts")) of \(request.prompts.path)",
         "\(Spelled.count(request.imagesPerPrompt, of: "images")) each",
@@ -34,7 +34,7 @@ struct EvaluationPage {
       ], sections: sections)
   }
 
-  /// Every image at one guidance; of two models those of the same noise stand together.
+  /// Returns every image at one guidance; with two models those of the same noise side by side.
   private func list(_ guidance: Int) -> ImageList {
     let request = result.request
     let sides = Array(zip(result.sets[guidance], ["model", "against"]).reversed())
@@ -98,7 +98,7 @@ struct EvaluationPage {
     return ImageGrid(cards: cards, width: isSmall ? 128 : 256, isPixelated: isSmall)
   }
 
-  /// The scores of the first image, one a line.
+  /// Returns the scores of the first image, one per line.
   private func note(prompt: Int, guidance: Int, side: Int) -> String {
     zip(result.request.scorers, result.scores).map { scorer, scores in
       let score = scores[guidance][side].scores[prompt][0]

@@ -3,7 +3,7 @@ public import Files
 import Reporting
 import Scorers
 
-/// What an evaluation found.
+/// The result of an evaluation.
 public struct EvaluationResult {
   public let rows: [ScoreRow]
   let request: EvaluationRequest
@@ -32,7 +32,7 @@ extension EvaluationResult {
     ScoreTable(rows, against: request.against == nil ? nil : "against")
   }
 
-  /// The table for people.
+  /// The table as text.
   public var lines: [String] {
     let (prompts, images) = (request.prompts.entries.count, request.imagesPerPrompt)
     return [
@@ -44,7 +44,7 @@ extension EvaluationResult {
 // MARK: - Files
 
 extension EvaluationResult {
-  /// What `evaluation.json` holds and `--json` prints.
+  /// The contents of `evaluation.json` and the output of `--json`.
   public var json: JSON {
     var json: JSON.Object = .init()
     json["model"] = Self.json(request.model)
@@ -78,7 +78,7 @@ extension EvaluationResult {
     return .object(json)
   }
 
-  /// Every image with its seed and scores.
+  /// Returns every image with its seed and scores.
   private func images(_ guidance: Int) -> [JSON] {
     request.prompts.entries.indices.flatMap { prompt in
       (0..<request.imagesPerPrompt).map { image in

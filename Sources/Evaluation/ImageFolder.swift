@@ -1,15 +1,16 @@
 import Files
 import PipelineCore
 
-/// The right to write images of a list's prompts into a folder: one process's, or that of parts.
+/// Exclusive write access to a folder of images for a list's prompts: for one process, or for
+/// parts.
 ///
-/// Parts write different files, each complete or not at all, and remove none, so any number of them may be at work.
+/// Parts write different files, each atomically, and remove none, so any number of them may run.
 struct ImageFolder {
   private let lock: WorkspaceLock?
 
   /// - Parameters:
-  ///   - partition: one of parts; nil: the whole
-  ///   - writes: whether a path in the folder is one that such a call writes
+  ///   - partition: one of the parts; nil: the whole
+  ///   - writes: whether such a call writes this path in the folder
   init(_ path: String, _ partition: Partition?, writes: (String) -> Bool) throws {
     try Folders.make("\(path)/state")
     guard partition == nil else {
@@ -17,13 +18,13 @@ struct ImageFolder {
       return
     }
     lock = try WorkspaceLock(Workspace(path: path))
-    // What a part is writing now is no leftover: an image takes seconds to write.
+    // A file that a part is writing is no leftover: an image takes seconds to write.
     try Folders.removeLeftovers(in: path, unchangedFor: 3_600, of: writes)
   }
 
-  /// Refuses a folder that holds what no such call wrote.
+  /// Rejects a folder with contents that no such call wrote.
   ///
-  /// - Parameter record: the file in `state` that calls of this kind write; of others there are other ones
+  /// - Parameter record: the file in `state` that calls of this kind write; other kinds have others
   static func requireOwn(_ path: String, record: String) throws {
     guard [nil, .folder].contains(PathKind(of: path)) else {
       throw EvaluationError.notFolder(path: path)
@@ -32,7 +33,7 @@ struct ImageFolder {
     guard names.isEmpty || names.contains("state") else {
       throw EvaluationError.foreignFolder(path: path, holds: names[0])
     }
-    // A workspace's has its stages' records.
+    // A workspace has its stages' records there.
     let stranger = try Folders.names(in: "\(path)/state").first {
       (TemporaryName.target(of: $0, earlier: true) ?? $0) != record
     }
@@ -47,7 +48,7 @@ struct ImageFolder {
 }
 
 extension PromptList {
-  /// The prompts that are a part's, by their place in the list; nil: all.
+  /// Returns the indices of a part's prompts in the list; nil: all.
   func indices(of partition: Partition?) -> [Int] {
     entries.indices.filter { partition?.contains(position: $0) ?? true }
   }

@@ -5,9 +5,9 @@ import RandomStreams
 
 /// The images of all prompts by one model at one guidance.
 ///
-/// Their folder is named by a digest of everything they depend on: images of another model or other
-/// settings are never mistaken for them, and a base model's images are generated once for all models that
-/// are compared with it.
+/// Their folder is named after a digest of everything they depend on: images of another model or
+/// other settings are never mistaken for them, and a base model's images are generated once for all
+/// models that are compared with it.
 struct ImageSet {
   let model: EvaluatedModel
   let guidance: Float
@@ -28,10 +28,10 @@ struct ImageSet {
     digest = SHA256.hexDigest(of: Array(content.joined(separator: "\n").utf8))
   }
 
-  /// The digest's beginning, which names folders.
+  /// The beginning of the digest, used in folder names.
   var name: String { String(digest.prefix(16)) }
 
-  /// Relative to the evaluation's folder.
+  /// Returns a path relative to the evaluation's folder.
   func path(prompt: Int, image: Int) -> String {
     "images/\(name)/\(padded(prompt, 5))/\(padded(image, 4)).png"
   }
@@ -40,7 +40,7 @@ struct ImageSet {
     "\(request.folder)/\(path(prompt: prompt, image: image))"
   }
 
-  /// The images of some prompts that are not there yet.
+  /// Returns the missing images of some prompts.
   func missing(of prompts: [Int]) -> [(prompt: Int, image: Int)] {
     prompts.flatMap { prompt in
       (0..<request.imagesPerPrompt).map { (prompt, $0) }
@@ -61,7 +61,7 @@ struct ImageSet {
   }
 }
 
-/// A number with zeros before it, `width` digits at least.
+/// Pads a number with leading zeros to at least `width` digits.
 func padded(_ number: Int, _ width: Int) -> String {
   let digits = "\(number)"
   return String(repeating: "0", count: max(0, width - digits.count)) + digits

@@ -1,13 +1,13 @@
-/// Which prompts to look at where a score has changed.
+/// The selection of prompts to show if a score has changed.
 public enum PromptExamples {
-  /// Prompts from the one that gained most to the one that lost most.
+  /// Returns prompts from the largest gain to the largest loss.
   public static func order(of differences: [Double]) -> [Int] {
     differences.indices.sorted {
       differences[$0] == differences[$1] ? $0 < $1 : differences[$0] > differences[$1]
     }
   }
 
-  /// What to call the best and the worst: where all have gained, none has lost most.
+  /// Returns titles for the best and the worst: if all have gained, the worst is not a loss.
   public static func titles(of differences: [Double]) -> (best: String, worst: String) {
     (
       differences.contains { $0 > 0 } ? "gained most" : "lost least",
@@ -15,8 +15,8 @@ public enum PromptExamples {
     )
   }
 
-  /// Some prompts, none twice: those that gained most, the first one most; those in the middle, from gain to
-  /// loss; and those that lost most, the first one most.
+  /// Returns some prompts without repetitions: those with the largest gains, largest first; the
+  /// median ones, from gain to loss; and those with the largest losses, largest first.
   public static func of(
     _ differences: [Double]
   ) -> (best: [Int], median: [Int], worst: [Int]) {

@@ -2,7 +2,7 @@ import Files
 import Parquet
 
 extension PromptList {
-  /// The rows of a parquet file with a prompt, of which nothing but texts and numbers is read.
+  /// Reads the rows of a parquet file that have a prompt; only texts and numbers are read.
   static func rows(_ file: RegularFile, _ path: String) throws -> [Entry] {
     let file = try ParquetFile(file: file)
     let single = file.columns.filter { !$0.isRepeated }
@@ -31,14 +31,14 @@ extension PromptList {
 }
 
 extension LeafColumn {
-  /// Whether it holds texts, and not the bytes of images, or numbers.
+  /// Whether it contains text, rather than image bytes or numbers.
   fileprivate var isPlain: Bool {
     isText ? logicalType == .string || logicalType == .enumeration : holdsNumbers
   }
 }
 
 extension ColumnCursor {
-  /// Nil where JSON has no such value.
+  /// Nil if JSON has no such value.
   fileprivate func json() throws -> JSON? {
     if column.isText { return try text().map { .string($0) } }
     if column.logicalType == nil, column.isInteger {

@@ -10,11 +10,11 @@ public import Files
 /// | any | a parquet file with such a column, told by its content |
 /// | others | one prompt a line |
 ///
-/// What holds no prompt, but a blank line, an empty field or null, is left out.
+/// Entries without a prompt, such as a blank line, an empty field or null, are skipped.
 public struct PromptList: Equatable, Sendable {
   public struct Entry: Equatable, Sendable {
     public let text: String
-    /// All that the list says of the prompt.
+    /// Everything in the list about the prompt.
     public let metadata: JSON.Object
   }
 
@@ -22,7 +22,7 @@ public struct PromptList: Equatable, Sendable {
   /// In the list's order; at least one.
   public let entries: [Entry]
 
-  /// Larger files are no lists of prompts.
+  /// The maximum size of a list of prompts.
   private static let byteLimit = 256 << 20
   private static let columns = ["prompt", "caption", "text"]
 
@@ -41,7 +41,7 @@ public struct PromptList: Equatable, Sendable {
     guard let text = String(validating: bytes, as: UTF8.self) else {
       throw PromptListError.notText(path: path)
     }
-    // A byte order mark is none of the text.
+    // A byte order mark is not part of the text.
     let plain = text.hasPrefix("\u{FEFF}") ? String(text.dropFirst()) : text
     let ending = path.split(separator: ".").last?.lowercased()
     let all =
@@ -57,10 +57,10 @@ public struct PromptList: Equatable, Sendable {
     guard !entries.isEmpty else { throw PromptListError.empty(path: path) }
   }
 
-  /// Lines that are not blank, without white space at their ends, each with its number and the scalars cut off
-  /// its beginning.
+  /// Returns non-blank lines, trimmed, each with its number and the scalars trimmed from its
+  /// beginning.
   ///
-  /// - Parameter isEnd: what ends a line
+  /// - Parameter isEnd: whether a character ends a line
   private static func lines(
     _ text: String, endingWith isEnd: (Character) -> Bool = \.isNewline
   ) -> [(number: Int, indent: Int, text: String)] {
@@ -79,7 +79,7 @@ public struct PromptList: Equatable, Sendable {
   }
 
   private static func jsonLines(_ text: String, _ path: String) throws -> [Entry] {
-    // Other ends of lines may stand in strings.
+    // Other line separators may occur in strings.
     try lines(text, endingWith: { $0 == "\n" || $0 == "\r\n" }).map { line in
       let json: JSON
       do {
@@ -102,7 +102,7 @@ public struct PromptList: Equatable, Sendable {
     return Entry(text: try reader.optional(column)?.string() ?? "", metadata: object)
   }
 
-  /// The name that the prompts' column has, in whatever case.
+  /// Returns the name of the prompt column, in any case.
   static func column(among names: [String]) -> String? {
     columns.lazy.compactMap { column in
       names.first { $0 == column } ?? names.first { $0.lowercased() == column }
@@ -112,7 +112,7 @@ public struct PromptList: Equatable, Sendable {
   private static func table(
     _ text: String, _ separator: Unicode.Scalar, _ path: String
   ) throws(PromptListError) -> [Entry] {
-    // Spreadsheets write semicolons where the comma is the decimal sign.
+    // Spreadsheets write semicolons if the comma is the decimal sign.
     let header = text.prefix { !$0.isNewline }
     let isOther = !header.unicodeScalars.contains(separator) && header.contains(";")
     let rows = try DelimitedText(text, separator: isOther ? ";" : separator, path: path).rows
@@ -144,7 +144,7 @@ extension PromptList.Entry {
   }
 }
 
-/// What is wrong with a list of prompts.
+/// A problem with a list of prompts.
 public enum PromptListError: ClassifiedError, Equatable, CustomStringConvertible {
   case tooLarge(path: String, size: Int, limit: Int)
   case notText(path: String)

@@ -2,7 +2,7 @@ public import Files
 public import Reporting
 public import Scorers
 
-/// What one scorer says at one guidance of a model's images, by itself or beside those of another.
+/// One scorer's scores at one guidance of a model's images, alone or compared with another's.
 public struct ScoreRow {
   public let scorer: ScorerKind
   public let guidance: Float
@@ -10,28 +10,28 @@ public struct ScoreRow {
   /// The model's mean score of each prompt's images.
   public let promptMeans: [Double]
   public let diversity: Double?
-  /// Nil where the model was compared with none.
+  /// Nil if the model was not compared.
   public let comparison: Comparison?
 
-  /// The model beside the other, over the same prompts and noises.
+  /// The comparison of the model with the other, over the same prompts and noises.
   public struct Comparison {
     public let against: MeanEstimate
     public let againstDiversity: Double?
-    /// The model's score less the other's, of each prompt.
+    /// The model's score minus the other's, by prompt.
     public let differences: [Double]
     public let difference: MeanEstimate
     public let winRate: WinRate
 
-    /// Prompts from the one that gained most to the one that lost most.
+    /// Prompts from the largest gain to the largest loss.
     public var order: [Int] { PromptExamples.order(of: differences) }
 
-    /// Some prompts to look at, none twice.
+    /// Some prompts to show, without repetitions.
     public var examples: (best: [Int], median: [Int], worst: [Int]) {
       PromptExamples.of(differences)
     }
   }
 
-  /// Prompts that are named as the best, as the median, and as the worst, at most.
+  /// The maximum number of prompts listed as the best, the median and the worst.
   static let shown = 8
 
   public init(
@@ -57,7 +57,8 @@ public struct ScoreRow {
 // MARK: - Files
 
 extension ScoreRow {
-  /// The figures, and the prompts that gained most, lost most, and are in the middle.
+  /// Returns the figures, and the prompts with the largest gains, the largest losses, and the
+  /// median ones.
   ///
   /// - Parameter prompts: the texts of all prompts
   public func json(prompts: [String]) -> JSON {
@@ -90,7 +91,7 @@ extension ScoreRow {
     return .object(json)
   }
 
-  /// The same with both models' means of each prompt.
+  /// Returns the same with both models' means for each prompt.
   public func fullJSON(prompts: [String]) -> JSON {
     var json = json(prompts: prompts).object ?? JSON.Object()
     json["prompt_scores"] = .array(promptMeans.map { .number($0) })

@@ -3,11 +3,11 @@ import Imaging
 import PipelineCore
 public import Scorers
 
-/// What a scorer says of the images of a set, prompt by prompt.
+/// A scorer's scores of the images of a set, by prompt.
 public struct ScoreSet {
   /// `[prompt][image]`.
   public private(set) var scores: [[Double]] = []
-  /// Of each prompt; nil where it is not measured.
+  /// The diversity by prompt; nil if not measured.
   public private(set) var diversity: [Double?] = []
 
   public init() {}
@@ -20,7 +20,7 @@ public struct ScoreSet {
   /// The mean score of each prompt's images.
   var promptMeans: [Double] { scores.map { $0.reduce(0, +) / Double($0.count) } }
 
-  /// The mean diversity over prompts; nil where it is not measured.
+  /// The mean diversity over prompts; nil if not measured.
   var meanDiversity: Double? {
     let found = diversity.compactMap { $0 }
     guard !found.isEmpty, found.count == diversity.count else { return nil }
@@ -28,7 +28,7 @@ public struct ScoreSet {
   }
 }
 
-/// The scores of one prompt, kept in a file with the digests of the images that they belong to.
+/// The scores of one prompt, stored in a file with the digests of the images that they belong to.
 public struct PromptScores {
   let images: [String]
   public let scores: [Double]
@@ -40,12 +40,12 @@ public struct PromptScores {
     self.diversity = diversity
   }
 
-  /// Nil if there is none for these images; a file that cannot be read is none.
+  /// Nil if there are none for these images; an unreadable file counts as none.
   public init?(path: String, of images: [String]) {
     guard let json = try? JSON(contentsOf: path),
       json["images"]?.array?.map(\.string) == images,
       let scores = json["scores"]?.array?.compactMap(\.double), scores.count == images.count,
-      // Those of an earlier version have no check.
+      // Files of an earlier version have no checksum.
       let content = json.object,
       json["check"] == nil || json["check"]?.string == Self.checksum(content)
     else { return nil }
@@ -62,14 +62,14 @@ public struct PromptScores {
     try AtomicFile.replace(path, with: Array(JSON.object(json).text().utf8))
   }
 
-  /// Of everything else in the file.
+  /// Returns a checksum of everything else in the file.
   private static func checksum(_ json: JSON.Object) -> String {
     var json = json
     json["check"] = nil
     return SHA256.hexDigest(of: Array(JSON.object(json).text().utf8))
   }
 
-  /// Scores images that lie at `paths`.
+  /// Scores the images at `paths`.
   public static func scored(
     _ paths: [String], contents: [[UInt8]], digests: [String], prompt: String, by scorer: Scorer
   ) throws -> PromptScores {

@@ -1,16 +1,16 @@
 public import Reporting
 import Scorers
 
-/// Rows of scores as texts, for people.
+/// A table of scores as text.
 public struct ScoreTable {
   public let columns: [String]
   public let rows: [[String]]
-  /// The columns that hold words; all others hold numbers.
+  /// The number of text columns; all others are numeric.
   public static let wordColumns = 1
 
   /// - Parameters:
-  ///   - model: what the column of the model's scores is called
-  ///   - against: that of what it is compared with; nil if it is compared with none
+  ///   - model: the heading of the model's scores
+  ///   - against: the heading of the other model's scores; nil if there is none
   public init(_ rows: [ScoreRow], model: String = "model", against: String?) {
     let measuresDiversity = rows.contains { $0.diversity != nil }
     columns =

@@ -9,7 +9,7 @@ public final class AppendFile {
 
   /// Opens the file at `path`, or creates it.
   ///
-  /// - Parameter mustBeNew: refuse a file that is there already.
+  /// - Parameter mustBeNew: refuse an existing file.
   public init(path: String, mustBeNew: Bool = false) throws(FileError) {
     let flags = O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | (mustBeNew ? O_EXCL : 0)
     descriptor = open(path, flags, 0o644)
@@ -45,14 +45,14 @@ public final class AppendFile {
     }
   }
 
-  /// Cuts off what lies behind the first `size` bytes.
+  /// Truncates the file to its first `size` bytes.
   public func truncate(to size: Int) throws(FileError) {
     guard ftruncate(descriptor, off_t(size)) == 0 else { throw .systemFailure("cut", path) }
     self.size = size
     try sync()
   }
 
-  /// Makes everything so far durable.
+  /// Syncs everything so far to disk.
   public func sync() throws(FileError) {
     guard fsync(descriptor) == 0 else { throw .systemFailure("sync", path) }
   }

@@ -2,14 +2,14 @@ import Glibc
 
 /// A file being written that appears under its final name complete and durable, or not at all.
 ///
-/// Bytes go to a file of a ``TemporaryName`` in the same folder. `commit` writes them to the disk
-/// (`fsync`), renames the file and makes the rename durable (`fsync` of the folder). Without `commit`
-/// the temporary file is removed. Messages name the final path.
+/// Bytes go to a file with a ``TemporaryName`` in the same folder. `commit` syncs them to disk
+/// (`fsync`), renames the file and makes the rename durable (`fsync` of the folder). Without
+/// `commit` the temporary file is removed. Messages name the final path.
 public final class AtomicFile {
   public let path: String
   /// Bytes appended so far.
   public private(set) var byteCount = 0
-  /// Where ``path`` leads if it is a symbolic link.
+  /// The target of ``path`` if it is a symbolic link.
   private let destination: String
   private let temporaryPath: String
   private var descriptor: Int32
@@ -50,14 +50,14 @@ public final class AtomicFile {
     if let failure { throw failure }
   }
 
-  /// What was appended so far, to be checked before `commit`.
+  /// Opens what was appended so far, to be verified before `commit`.
   public func written() throws(FileError) -> RegularFile {
     try RegularFile(path: temporaryPath, named: path)
   }
 
   /// Makes the file durable under its final name.
   public func commit() throws(FileError) {
-    // A failed fsync is final: the kernel may have dropped the pages, so it is never tried again.
+    // A failed fsync is final: the kernel may have dropped the pages, so it is never retried.
     guard fsync(descriptor) == 0 else { throw .systemFailure("sync", path) }
     let closing = descriptor
     descriptor = -1
@@ -74,7 +74,7 @@ public final class AtomicFile {
     try syncFolder(containing: destination)
   }
 
-  /// Makes `bytes` the whole file at `path`.
+  /// Replaces the file at `path` by `bytes`.
   public static func replace(_ path: String, with bytes: [UInt8]) throws(FileError) {
     let file = try AtomicFile(path: path)
     try file.append(bytes)

@@ -1,6 +1,6 @@
-/// Sizes for people.
+/// Sizes formatted for display.
 public enum ByteCount {
-  /// In the unit that fits, such as `812 bytes`, `64.3 MB` or `7.5 GB`.
+  /// Returns a size in a suitable unit, such as `812 bytes`, `64.3 MB` or `7.5 GB`.
   public static func text(_ byteCount: Int) -> String {
     guard byteCount.magnitude >= 1_000 else { return "\(byteCount) bytes" }
     var value = Double(byteCount) / 1_000

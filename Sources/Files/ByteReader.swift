@@ -1,6 +1,6 @@
-/// Takes little-endian numbers and byte strings from memory, never from beyond its end.
+/// Reads little-endian numbers and byte strings from memory, never beyond its end.
 package struct ByteReader {
-  /// The bytes end before what is asked for.
+  /// The bytes end before the requested ones.
   package struct EndOfBytes: Error {}
 
   package let bytes: [UInt8]
@@ -24,7 +24,7 @@ package struct ByteReader {
     return part.withUnsafeBytes { Integer(littleEndian: $0.loadUnaligned(as: Integer.self)) }
   }
 
-  /// The bytes up to the next newline, which is taken too.
+  /// Reads the bytes up to and including the next newline, which is dropped.
   package mutating func takeLine() throws(EndOfBytes) -> ArraySlice<UInt8> {
     guard let newline = bytes[position...].firstIndex(of: UInt8(ascii: "\n")) else {
       throw EndOfBytes()

@@ -1,9 +1,9 @@
 import Glibc
 
-/// A text that this program writes where a user may edit it, such as a list to be trimmed by hand.
+/// A text that this program writes and a user may edit, such as a list to be trimmed by hand.
 ///
-/// Its last line, a comment, holds the SHA-256 of what stands above. A file without it, or with another,
-/// was edited or is not this program's: it is kept under another name when the text is written again.
+/// Its last line, a comment, holds the SHA-256 of the preceding text. A file without it, or with
+/// another, was edited or is foreign: it is kept under another name when the text is written again.
 public struct EditableText {
   public enum Comment {
     /// `# ...`
@@ -20,10 +20,9 @@ public struct EditableText {
     bytes = Array(text.hasSuffix("\n") ? text.utf8 : (text + "\n").utf8)
   }
 
-  /// Writes the text, complete or not at all.
+  /// Writes the text atomically.
   ///
-  /// - Returns: the path that what was there now has, if it was not as this program wrote it; nil if
-  ///   nothing had to be kept
+  /// - Returns: the new path of an existing file that was edited or foreign; nil if there was none
   @discardableResult
   public func write(to path: String) throws(FileError) -> String? {
     let whole = bytes + Self.seal(of: bytes[...], comment)
@@ -37,7 +36,7 @@ public struct EditableText {
     return kept
   }
 
-  /// Whether `name` is one that a kept file of `original` has.
+  /// Whether `name` belongs to a kept copy of `original`.
   public static func isKept(_ name: String, of original: String) -> Bool {
     guard name.hasPrefix(original + ".kept") else { return false }
     let rest = name.dropFirst(original.count + ".kept".count)

@@ -1,7 +1,7 @@
-/// A text that equals only what has the same bytes, in the order of bytes.
+/// A text that is compared and ordered bytewise.
 ///
-/// A `String` equals any that Unicode counts as the same: an "é" in one scalar and one in two. As names of files
-/// these are two, for all file systems that keep the bytes of a name.
+/// A `String` equals any that Unicode considers the same: an "é" of one scalar and of two. As file
+/// names these differ, on all file systems that preserve the bytes of a name.
 public struct ExactText: Hashable, Comparable, Sendable {
   public let text: String
 

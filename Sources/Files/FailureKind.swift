@@ -1,6 +1,6 @@
-/// What kind of failure an error is; its number is the exit code that scripts see.
+/// The kind of a failure; its number is the exit code.
 public enum FailureKind: Int32, CaseIterable, Sendable {
-  /// Anything that has no kind of its own.
+  /// A failure without a kind of its own.
   case other = 1
   /// The command line was not understood.
   case usage = 2
@@ -18,13 +18,13 @@ public enum FailureKind: Int32, CaseIterable, Sendable {
   case nothingLearned = 8
 }
 
-/// An error that knows what kind of failure it is.
+/// An error with a failure kind.
 public protocol ClassifiedError: Error {
   var kind: FailureKind { get }
 }
 
 extension FailureKind {
-  /// The kind of any error; ``other`` for those that do not say.
+  /// Creates the kind of any error; ``other`` for those without one.
   public init(_ error: any Error) {
     self = (error as? any ClassifiedError)?.kind ?? .other
   }

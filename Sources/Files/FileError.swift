@@ -1,18 +1,18 @@
 import Glibc
 
-/// What can go wrong between a path and its bytes.
+/// An error in reading or writing a file.
 public enum FileError: ClassifiedError, Equatable, CustomStringConvertible {
-  /// A system call failed; `code` is its error number.
+  /// A failed system call; `code` is its `errno`.
   case system(operation: String, path: String, code: Int32)
   /// The path names a folder.
   case isFolder(path: String)
   /// The path names a device or a pipe.
   case notRegular(path: String)
-  /// Something else is in the file's place, such as a Git LFS pointer.
+  /// Something else in the file's place, such as a Git LFS pointer.
   case mistaken(path: String, MistakenFile, expected: String)
   /// No file can be written under this path.
   case unusableOutput(path: String, reason: String)
-  /// The file ends before the bytes that were asked for, or shrank while it was read.
+  /// The file ends before the requested bytes, or shrank while it was read.
   case endOfFile(path: String, offset: Int, wanted: Int, size: Int)
 
   public var kind: FailureKind {
@@ -47,7 +47,7 @@ extension FileError {
 }
 
 extension FileError {
-  /// The same failure where its path, which begins with `temporary`, begins with `final`.
+  /// Returns the same failure with the path prefix `temporary` replaced by `final`.
   package func replacing(_ temporary: String, with final: String) -> FileError {
     func renamed(_ path: String) -> String {
       path.hasPrefix(temporary) ? final + path.dropFirst(temporary.count) : path
@@ -73,7 +73,7 @@ extension FailureKind {
     switch code {
     // EFBIG: the limit on the size of files (`ulimit -f`).
     case ENOSPC, EDQUOT, EFBIG, ENOMEM: self = .space
-    // What is to be read is not there, or the disk cannot give its bytes.
+    // The input does not exist, or the disk cannot read it.
     case ENOENT, ENOTDIR, ELOOP, ENAMETOOLONG, EISDIR, EIO: self = .input
     default: self = .other
     }

@@ -1,9 +1,9 @@
 import CFileSystem
 
-/// What holds a file: a disk of this machine, or one that other machines see too.
+/// The kind of a file's file system: on a local disk, or shared with other machines.
 ///
-/// Those of clusters promise less: memory that processes share through a file, as SQLite's log needs it, is
-/// shared on one machine at most, and so may be locks.
+/// Cluster file systems guarantee less: memory shared through a file, as SQLite's log needs it, is
+/// shared on one machine at most, and the same may hold for locks.
 public enum FileSystemKind: String, Sendable {
   case local
   case nfs = "NFS"
@@ -14,7 +14,7 @@ public enum FileSystemKind: String, Sendable {
   case beegfs = "BeeGFS"
   case smb = "SMB"
 
-  /// Of a path, or of the folder in which it would be made.
+  /// Determines the kind for a path, or for the folder in which it would be created.
   public init(at path: String) {
     var path = path
     while true {
@@ -42,6 +42,6 @@ public enum FileSystemKind: String, Sendable {
       }
   }
 
-  /// Whether other machines may see the same file.
+  /// Whether other machines may access the same file.
   public var isShared: Bool { self != .local }
 }

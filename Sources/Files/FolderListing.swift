@@ -1,6 +1,6 @@
 import Glibc
 
-/// What stands at a path, links followed; nil if nothing does.
+/// The kind of what exists at a path, links followed; nil if nothing does.
 public enum PathKind: Equatable, Sendable {
   case folder
   case file
@@ -18,7 +18,7 @@ public enum PathKind: Equatable, Sendable {
   }
 }
 
-/// Tells folders apart, whatever path leads to them.
+/// Identifies a folder independent of the path to it.
 struct FolderIdentity: Equatable {
   private let device: UInt64
   private let number: UInt64
@@ -32,7 +32,7 @@ struct FolderIdentity: Equatable {
 }
 
 enum FolderListing {
-  /// The names in a folder, in no order.
+  /// Returns the names in a folder, unordered.
   static func names(in path: String) throws(FileError) -> [String] {
     guard let folder = opendir(path) else { throw .systemFailure("list", path) }
     defer { closedir(folder) }

@@ -1,22 +1,22 @@
 /// Paths that look like the name of a repository on a model hub, such as `runwayml/stable-diffusion-v1-5`.
 public enum HubName {
-  /// Folders that people keep models and data in, which are not owners of repositories.
+  /// Common names of model and data folders, which are not owners of repositories.
   private static let folders: Set = [
     "checkpoints", "ckpt", "ckpts", "data", "datasets", "lora", "loras", "model", "models",
     "pipelines",
     "runs", "weights",
   ]
 
-  /// Ends of file names; names of repositories may contain a dot, too, as in `stable-diffusion-v1.5`.
+  /// File extensions; repository names may contain a dot, too, as in `stable-diffusion-v1.5`.
   private static let endings: Set = [
     "arrow", "bin", "ckpt", "csv", "gz", "jpeg", "jpg", "json", "json5", "jsonl", "md", "ndjson",
     "parquet", "png",
     "pt", "pth", "safetensors", "tar", "tsv", "txt", "webp", "xlsx", "zip", "zst",
   ]
 
-  /// What to do where `path` does not exist: said where people expect a download.
+  /// Returns advice if `path` does not exist, for users who expect a download.
   ///
-  /// - Parameter isDataset: whether it stands where a data set is expected, not a model
+  /// - Parameter isDataset: whether a data set is expected, not a model
   public static func remedy(_ path: String, isDataset: Bool = false) -> String? {
     let parts = path.split(separator: "/", omittingEmptySubsequences: false)
     guard parts.count == 2, parts.allSatisfy(isName), !folders.contains(parts[0].lowercased()),

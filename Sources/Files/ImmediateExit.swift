@@ -1,11 +1,11 @@
 import Glibc
 
-/// Ends the process with an error's line and its exit code.
+/// Exits the process with an error message and its exit code.
 ///
-/// For places that cannot throw: tensors are allocated inside of every operation, and an operation
-/// without memory has no result. What is on disk stays sound, as after a kill at the same moment: a file
-/// gets its name when it is complete, a row when its transaction is. The same command continues from
-/// there.
+/// For places that cannot throw: tensors are allocated inside every operation, and an operation
+/// without memory has no result. The state on disk stays consistent, as after a kill at the same
+/// moment: files are renamed when complete, rows committed in transactions. The same command
+/// resumes from there.
 public func exitImmediately(_ error: some ClassifiedError & CustomStringConvertible) -> Never {
   exitImmediately("\(error)", error.kind)
 }

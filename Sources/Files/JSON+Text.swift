@@ -2,11 +2,11 @@ extension JSON {
   public enum Style: Sendable {
     /// No spaces, one line.
     case compact
-    /// One member or element a line, indented by two spaces.
+    /// One member or element per line, indented by two spaces.
     case pretty
   }
 
-  /// The value as JSON text (RFC 8259): keys in their order, the same bytes every time.
+  /// Returns the value as JSON text (RFC 8259): keys in their order, the same bytes every time.
   ///
   /// A `number` is written with the fewest digits that read back as the same `Double` and always
   /// with a point or an exponent. JSON has no infinity and no NaN: they are written as `null`.

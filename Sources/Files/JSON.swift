@@ -13,24 +13,24 @@ public enum JSON: Equatable, Sendable {
   case array([JSON])
   case object(Object)
 
-  /// The integer `value`, as `integer` where it fits.
+  /// Creates the integer `value`, as `integer` if it fits.
   public init(_ value: UInt64) {
     self = Int(exactly: value).map { .integer($0) } ?? .unsigned(value)
   }
 
-  /// The member `key` of an object; nil where there is none.
+  /// The member `key` of an object; nil if there is none.
   public subscript(key: String) -> JSON? {
     guard case .object(let object) = self else { return nil }
     return object[key]
   }
 
-  /// The element at `index` of an array; nil where there is none.
+  /// The element at `index` of an array; nil if there is none.
   public subscript(index: Int) -> JSON? {
     guard case .array(let elements) = self, elements.indices.contains(index) else { return nil }
     return elements[index]
   }
 
-  /// The value as an integer; nil unless it is one that `Int` holds.
+  /// The value as an integer; nil if it is not one or exceeds `Int`.
   public var int: Int? {
     switch self {
     case .integer(let value): value
@@ -72,8 +72,8 @@ public enum JSON: Equatable, Sendable {
 extension JSON {
   /// The members of a JSON object in the order they were written, each key once.
   ///
-  /// Keys are compared byte by byte, not by Unicode's canonical equivalence as `String` compares:
-  /// vocabularies hold both spellings of a letter.
+  /// Keys are compared bytewise, not by Unicode's canonical equivalence as in `String`:
+  /// vocabularies contain both spellings of a letter.
   public struct Object: Sendable, Sequence {
     public private(set) var keys: [String] = []
     public private(set) var values: [JSON] = []
@@ -84,9 +84,9 @@ extension JSON {
     public var count: Int { keys.count }
     public var isEmpty: Bool { keys.isEmpty }
 
-    /// The member `key`; nil where there is none.
+    /// The member `key`; nil if there is none.
     ///
-    /// Setting a value keeps the member's place or appends it; setting nil removes it.
+    /// Setting a value keeps the member's position or appends it; setting nil removes it.
     public subscript(key: String) -> JSON? {
       get { position(of: key).map { values[$0] } }
       set {
@@ -103,7 +103,7 @@ extension JSON {
       zip(keys, values).makeIterator()
     }
 
-    /// Appends a member; false, and nothing done, if its key is there already.
+    /// Appends a member; returns false without any effect if its key exists.
     @discardableResult
     mutating func append(_ key: String, _ value: JSON) -> Bool {
       guard positions.insert(key, keys) else { return false }

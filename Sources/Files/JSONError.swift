@@ -1,12 +1,12 @@
-/// What can be wrong with a JSON text or with what it says.
+/// An error in the syntax or the contents of a JSON text.
 public enum JSONError: ClassifiedError, Equatable, CustomStringConvertible {
-  /// The text breaks the rules; lines and columns count from 1, columns in characters (scalars).
+  /// A syntax error; lines and columns count from 1, columns in characters (scalars).
   case syntax(source: String, line: Int, column: Int, problem: String)
   /// An object lacks a key; `present` are the keys that it has.
   case missing(path: String, present: [String])
-  /// The value at `path` is not what its reader needs.
+  /// The value at `path` is not of the expected kind.
   case unexpected(path: String, expected: String, found: String)
-  /// The file is larger than its reader allows.
+  /// The file exceeds its reader's limit.
   case tooLarge(source: String, size: Int, limit: Int)
 
   public var kind: FailureKind { .input }

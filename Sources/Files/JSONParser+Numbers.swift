@@ -52,9 +52,9 @@ extension JSONParser {
     return try wholeNumber(digits..<position, radix: 16, isNegative: isNegative, start: start)
   }
 
-  /// An integer, exactly: beyond 64 bits only what a `Double` holds without loss.
+  /// Parses an exact integer: beyond 64 bits only what a `Double` represents without loss.
   ///
-  /// Tokenizer settings write "no limit" as the whole digits of a large `Double`.
+  /// Tokenizer settings write "no limit" as all digits of a large `Double`.
   private func wholeNumber(
     _ digits: Range<Int>, radix: UInt64, isNegative: Bool, start: Int
   ) throws(Failure) -> JSON {
@@ -73,7 +73,7 @@ extension JSONParser {
     throw Failure(offset: start, problem: "the integer \(text) does not fit in 64 bits")
   }
 
-  /// The value of `digits`; nil where 64 bits do not hold it.
+  /// Returns the value of `digits`; nil if it exceeds 64 bits.
   private func magnitude(_ digits: Range<Int>, radix: UInt64) -> UInt64? {
     var value: UInt64 = 0
     for index in digits {

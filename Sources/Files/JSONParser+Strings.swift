@@ -66,12 +66,13 @@ extension JSONParser {
       position -= 1
       guard let scalar = scalar(at: position) else { throw unknownEscape(start) }
       position += scalar.utf8.count
-      // A line or paragraph separator continues the string too; all else stands for itself.
+      // A line or paragraph separator continues the string, too; any other character stands for
+      // itself.
       if scalar.value != 0x2028, scalar.value != 0x2029 { text += scalar.utf8 }
     }
   }
 
-  /// The character of `\uXXXX`, or of the two of them that make a surrogate pair.
+  /// Parses the character of `\uXXXX`, or of two that form a surrogate pair.
   private mutating func parseUnicodeEscape(start: Int) throws(Failure) -> Unicode.Scalar {
     let first = try parseHexadecimalDigits(count: 4, start: start)
     if let scalar = Unicode.Scalar(first) { return scalar }

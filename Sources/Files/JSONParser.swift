@@ -1,24 +1,24 @@
-/// Two ways of writing JSON values.
+/// Variants of JSON syntax.
 public enum JSONDialect: Sendable {
   /// RFC 8259.
   case json
-  /// JSON5 (json5.org): comments, trailing commas, single quotes, unquoted keys, hexadecimal numbers,
-  /// leading plus signs and points. Not understood: escapes in unquoted keys.
+  /// JSON5 (json5.org): comments, trailing commas, single quotes, unquoted keys, hexadecimal
+  /// numbers, leading plus signs and points. Not supported: escapes in unquoted keys.
   case json5
-  /// What Python's `json` writes: JSON with `NaN`, `Infinity` and integers of any size, which are
-  /// rounded to a `Double` where 64 bits do not hold them.
+  /// The output of Python's `json`: JSON with `NaN`, `Infinity` and integers of any size, which are
+  /// rounded to a `Double` if they exceed 64 bits.
   case python
 }
 
 extension JSON {
   /// Parses a whole text.
   ///
-  /// Beyond the grammar it refuses what readers disagree on: keys that occur twice, lone surrogates,
-  /// invalid UTF-8, a byte order mark (JSON only), `Infinity` and `NaN` and integers that would lose
-  /// digits (but for ``JSONDialect/python``), numbers too large for a `Double`, and more than
-  /// `maximumDepth` open brackets.
+  /// Beyond the grammar it rejects what parsers disagree on: duplicate keys, lone surrogates,
+  /// invalid UTF-8, a byte order mark (JSON only), `Infinity` and `NaN` and integers that would
+  /// lose digits (except in ``JSONDialect/python``), numbers too large for a `Double`, and nesting
+  /// deeper than `maximumDepth`.
   ///
-  /// - Parameter source: what errors call the text, usually its path.
+  /// - Parameter source: the text's name in errors, usually its path.
   public init(
     parsing bytes: [UInt8], dialect: JSONDialect = .json, source: String = "JSON",
     maximumDepth: Int = 64
@@ -38,9 +38,9 @@ extension JSON {
     try self.init(parsing: Array(text.utf8), dialect: dialect, source: source)
   }
 
-  /// Parses the file at `path`, whose size is checked before it is read.
+  /// Parses the file at `path`, whose size is checked before reading.
   ///
-  /// - Parameter mayHaveMark: a byte order mark before the text is passed over
+  /// - Parameter mayHaveMark: whether to skip a byte order mark
   public init(
     contentsOf path: String, dialect: JSONDialect = .json, maximumSize: Int = 256 << 20,
     mayHaveMark: Bool = false
@@ -177,7 +177,7 @@ struct JSONParser {
     return key
   }
 
-  /// Skips the comma after an element, or the closing bracket: then the result is true.
+  /// Skips the comma after an element, or the closing bracket and then returns true.
   private mutating func parseSeparator(closing: StaticString) throws(Failure) -> Bool {
     try skipSpace()
     if skip(closing) { return true }
@@ -201,7 +201,7 @@ extension JSONParser {
 
   func failure(_ problem: String) -> Failure { Failure(offset: position, problem: problem) }
 
-  /// What stands at `position`, for messages.
+  /// Describes what is at `position`, for messages.
   var found: String {
     guard let scalar = scalar(at: position) else { return "the end of the text" }
     guard scalar.properties.generalCategory != .control, scalar.value > 0x20 else {
@@ -210,7 +210,7 @@ extension JSONParser {
     return "'\(scalar)'"
   }
 
-  /// The character that begins at `offset`; the encoding of the text has been checked.
+  /// Returns the character at `offset`; the text's encoding has been checked.
   func scalar(at offset: Int) -> Unicode.Scalar? {
     guard offset < bytes.count else { return nil }
     var decoder = UTF8()
@@ -266,7 +266,7 @@ extension JSONParser {
     }
   }
 
-  /// An unquoted key; nil where none begins.
+  /// Parses an unquoted key; nil if none begins here.
   private mutating func parseIdentifier() throws(Failure) -> String? {
     let start = position
     while let scalar = scalar(at: position) {

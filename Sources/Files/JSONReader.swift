@@ -1,4 +1,4 @@
-/// A JSON value and the path that led to it, read key by key with errors that name both.
+/// A JSON value with its path, read key by key with errors that name both.
 ///
 ///     let config = try JSONReader(contentsOf: "unet/config.json")
 ///     let channels = try config.int("in_channels", default: 4)
@@ -8,16 +8,16 @@
 /// A key whose value is `null` counts as absent.
 public struct JSONReader: Sendable {
   public let value: JSON
-  /// Where the value stands, such as `unet/config.json: text_config.layers[2]`.
+  /// The location of the value, such as `unet/config.json: text_config.layers[2]`.
   public let path: String
   private let isRoot: Bool
 
-  /// - Parameter path: what errors call the value, usually a file's path.
+  /// - Parameter path: the value's name in errors, usually a file's path.
   public init(_ value: JSON, path: String) {
     self.init(value, path: path, isRoot: true)
   }
 
-  /// Reads the file at `path`, which holds an object.
+  /// Reads the file at `path`, which must contain an object.
   public init(contentsOf path: String, dialect: JSONDialect = .json) throws {
     self.init(try JSON(contentsOf: path, dialect: dialect), path: path)
     _ = try object()
@@ -31,7 +31,7 @@ public struct JSONReader: Sendable {
 
   // MARK: - Members
 
-  /// The member `key`, which must be there.
+  /// The required member `key`.
   public subscript(key: String) -> JSONReader {
     get throws(JSONError) {
       if let member = try optional(key) { return member }
@@ -39,7 +39,7 @@ public struct JSONReader: Sendable {
     }
   }
 
-  /// The member `key`; nil where it is absent or `null`.
+  /// The member `key`; nil if it is absent or `null`.
   public func optional(_ key: String) throws(JSONError) -> JSONReader? {
     guard let member = try object()[key], member != .null else { return nil }
     return JSONReader(member, path: pathOfMember(key), isRoot: false)
@@ -104,7 +104,7 @@ public struct JSONReader: Sendable {
     try elements().map { (element) throws(JSONError) in try element.string() }
   }
 
-  /// The error that the value is not what is needed; `expected` completes "must be …".
+  /// Returns an error that the value is unexpected; `expected` completes "must be …".
   public func unexpected(expected: String) -> JSONError {
     .unexpected(path: path, expected: expected, found: found)
   }

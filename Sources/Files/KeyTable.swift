@@ -1,7 +1,7 @@
-/// Where each of a list of keys stands: an open-addressing hash table beside the list.
+/// The positions of keys in a list: an open-addressing hash table next to the list.
 ///
-/// Unlike a `Dictionary` it compares keys byte by byte, keeps their hashes, so that growing costs no
-/// hashing, and holds no second reference to them. A few keys are searched one by one.
+/// Unlike a `Dictionary` it compares keys bytewise, keeps their hashes, so that growing needs no
+/// hashing, and holds no second reference to them. A short list is searched linearly.
 struct KeyTable: Sendable {
   /// The hash of each key, in the order of the list.
   private var hashes: [Int] = []
@@ -10,7 +10,7 @@ struct KeyTable: Sendable {
   private static let empty: Int32 = -1
   private static let searchedLinearly = 8
 
-  /// The position of `key` in `keys`, the list that the table belongs to.
+  /// Returns the position of `key` in `keys`, the list that the table belongs to.
   func find(_ key: String, _ keys: [String]) -> Int? {
     guard !slots.isEmpty else { return keys.firstIndex { Self.areEqual($0, key) } }
     let hash = Self.hash(of: key)
@@ -18,7 +18,7 @@ struct KeyTable: Sendable {
     return position == Self.empty ? nil : Int(position)
   }
 
-  /// Notes that `key` is about to be appended to `keys`; false if it is in it already.
+  /// Records that `key` is about to be appended to `keys`; false if it exists already.
   mutating func insert(_ key: String, _ keys: [String]) -> Bool {
     let hash = Self.hash(of: key)
     if slots.isEmpty {
@@ -33,7 +33,7 @@ struct KeyTable: Sendable {
     return true
   }
 
-  /// The slot that holds `key`, or the empty one where it belongs.
+  /// Returns the slot of `key`, or the empty one where it belongs.
   private func slot(of key: String, _ hash: Int, _ keys: [String]) -> Int {
     var slot = hash & (slots.count - 1)
     while slots[slot] != Self.empty {
@@ -57,7 +57,7 @@ struct KeyTable: Sendable {
     a.utf8.count == b.utf8.count && a.utf8.elementsEqual(b.utf8)
   }
 
-  /// Seeded anew in every process, so that no file can prepare collisions.
+  /// Seeded per process, so that no file can provoke collisions.
   private static func hash(of key: String) -> Int {
     var hasher = Hasher()
     var key = key

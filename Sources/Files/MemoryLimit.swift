@@ -1,7 +1,7 @@
 import Glibc
 
-/// How much memory the system lets this process have: what the machine has, or less where a control
-/// group or a limit of the shell (`ulimit`) says so.
+/// The memory available to this process: the machine's, or less if a control group or the shell
+/// (`ulimit`) limits it.
 public struct MemoryLimit: Equatable, Sendable {
   public enum Source: String, Sendable {
     case machine = "the machine's memory"
@@ -11,7 +11,7 @@ public struct MemoryLimit: Equatable, Sendable {
   }
 
   public let byteCount: Int
-  /// What sets it.
+  /// The source of the limit.
   public let source: Source
 
   package init(byteCount: Int, source: Source) {
@@ -19,8 +19,8 @@ public struct MemoryLimit: Equatable, Sendable {
     self.source = source
   }
 
-  /// For memory that is used; the limits of the shell also count what is only set aside, which is
-  /// taken off here.
+  /// The limit on memory in use; the shell's limits also count reserved memory, which is subtracted
+  /// here.
   public static var current: MemoryLimit {
     var limits = [MemoryLimit(byteCount: machine, source: .machine)]
     if let byteCount = controlGroup() {
@@ -34,7 +34,7 @@ public struct MemoryLimit: Equatable, Sendable {
       ?? MemoryLimit(byteCount: machine, source: .machine)
   }
 
-  /// Whether the shell limits what may be set aside, so that any request can be refused.
+  /// Whether the shell limits reserved memory, so that any allocation can fail.
   public static var isShellLimited: Bool {
     shellLimit(.addressSpace) != nil || shellLimit(.data) != nil
   }
@@ -44,17 +44,17 @@ public struct MemoryLimit: Equatable, Sendable {
     sysconf(Int32(_SC_PHYS_PAGES)) * sysconf(Int32(_SC_PAGESIZE))
   }
 
-  /// Such as `, limited by ulimit -v`; empty for the machine's own.
+  /// A suffix such as `, limited by ulimit -v`; empty for the machine's own.
   public var note: String { source == .machine ? "" : ", limited by \(source.rawValue)" }
 
-  /// What to do so that there are `byteCount` bytes, such as `raise the limit (ulimit -v 1200000 is
+  /// Returns advice for obtaining `byteCount` bytes, such as `raise the limit (ulimit -v 1200000 is
   /// enough)`.
   public func remedy(for byteCount: Int) -> String {
     switch source {
     case .machine: return "use a machine with more memory"
     case .controlGroup: return "raise the limit of the control group"
     case .addressSpace, .data:
-      // In KiB, as the shell counts. What a run maps while it works is not known before: a tenth more.
+      // In KiB, as in the shell. What a run will map is unknown in advance: a tenth more.
       let kibibytes = (byteCount + Self.setAside(source)) / 10 * 11 / 1024
       let enough = (kibibytes + 99_999) / 100_000 * 100_000
       return "raise the limit (\(source.rawValue) \(enough) is enough)"
@@ -70,15 +70,15 @@ extension MemoryLimit {
     let resource = __rlimit_resource_t(
       source == .data ? RLIMIT_DATA.rawValue : RLIMIT_AS.rawValue)
     var limits = rlimit()
-    // No limit is the largest number.
+    // The largest number means no limit.
     guard getrlimit(resource, &limits) == 0, let byteCount = Int(exactly: limits.rlim_cur),
       byteCount < Int.max
     else { return nil }
     return byteCount
   }
 
-  /// Bytes that count for a limit without being used: what is mapped by now, and for each processor
-  /// 128 MiB that OpenBLAS copies factors into, 64 MiB for malloc and 8 MiB for a stack.
+  /// Returns bytes that count towards a limit without being used: what is already mapped, and per
+  /// processor 128 MiB for OpenBLAS's copies of factors, 64 MiB for malloc and 8 MiB for a stack.
   private static func setAside(_ source: Source) -> Int {
     let fields = smallText("/proc/self/statm").split(separator: " ").compactMap { Int($0) }
     let mapped =
@@ -92,10 +92,10 @@ extension MemoryLimit {
 // MARK: - Control groups
 
 extension MemoryLimit {
-  /// The least of what the control groups of this process and those above them allow, of either
-  /// version; nil if none says.
+  /// Returns the lowest limit of this process's control groups and their parents, of either
+  /// version; nil if there is none.
   ///
-  /// - Parameter root: where `/proc` and `/sys` are, for tests
+  /// - Parameter root: the parent of `/proc` and `/sys`, for tests
   package static func controlGroup(root: String = "") -> Int? {
     var limits: [Int] = []
     for line in smallText("\(root)/proc/self/cgroup").split(separator: "\n") {
@@ -114,9 +114,9 @@ extension MemoryLimit {
     return limits.min()
   }
 
-  /// The numbers in a file of the folder `path` below a mount, and of those above it.
+  /// Returns the numbers in a file of the folder `path` below a mount, and of its parents.
   ///
-  /// A container may see the path of the host and find only the mount itself.
+  /// A container may see the host's path and find only the mount itself.
   private static func values(
     of file: String, below mount: String, _ path: Substring
   ) -> [Int] {
@@ -131,7 +131,7 @@ extension MemoryLimit {
     }
   }
 
-  /// What a file of the kernel says, whose size is not known before; empty if it is not there.
+  /// Reads a kernel file, whose size is unknown in advance; empty if it does not exist.
   private static func smallText(_ path: String) -> String {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return "" }

@@ -1,17 +1,18 @@
-/// Something else in the place of a file: a download that failed, or a file that is still packed.
+/// Something else in the place of a file: a failed download, or a file that is still packed.
 ///
-/// Readers look here once they have found that a file is not theirs, so that files in order cost
+/// Readers check for it only after finding that a file is invalid, so that valid files cost
 /// nothing.
 public struct MistakenFile: Equatable, Sendable {
-  /// In words, such as `a Git LFS pointer`.
+  /// Its name, such as `a Git LFS pointer`.
   public let name: String
   private let remedy: String
 
   /// - Parameters:
-  ///   - head: the file's beginning; 512 bytes show all kinds
-  ///   - expected: in words; such a file is no mistake
-  ///   - isText: whether texts are expected, so that any other text is no mistake either
-  ///   - quotesText: whether a text is named by its first line; not where data said which file to read
+  ///   - head: the file's beginning; 512 bytes suffice for all kinds
+  ///   - expected: the expected kind, in words; a file of that kind is no mistake
+  ///   - isText: whether text is expected, so that any other text is no mistake either
+  ///   - quotesText: whether to describe a text by its first line; not if data named the file to
+  ///     read
   /// - Returns: nil if the beginning shows nothing
   public init?(
     head: some Collection<UInt8>, expected: String, isText: Bool = false, quotesText: Bool = true
@@ -52,9 +53,9 @@ public struct MistakenFile: Equatable, Sendable {
     self.remedy = remedy
   }
 
-  /// What a message says after the file's path.
+  /// Returns the message after the file's path.
   ///
-  /// - Parameter ending: of its name: a file that is called a text is one, and no failed download
+  /// - Parameter ending: the extension: a file with that of a text is one, and no failed download
   public func problem(expected: String, ending: String? = nil) -> String {
     let isCalledText = ["csv", "tsv", "txt", "json", "jsonl", "json5", "md"].contains(
       ending?.lowercased() ?? "")
@@ -102,9 +103,9 @@ public struct MistakenFile: Equatable, Sendable {
     ]
   }()
 
-  /// The first line of a text, cut short; nil if the bytes are no printable text.
+  /// Returns the truncated first line of a text; nil if the bytes are not printable text.
   private static func printableLine(_ head: [UInt8]) -> String? {
-    // The last character may be cut in two.
+    // The last character may be truncated.
     let isWhole = head.count < headByteCount
     guard
       let text = (0..<(isWhole ? 1 : 4)).lazy.compactMap({
@@ -117,10 +118,10 @@ public struct MistakenFile: Equatable, Sendable {
 }
 
 extension RegularFile {
-  /// Throws `FileError.mistaken` if the file shows itself to be of another kind than `expected`, in
+  /// Throws `FileError.mistaken` if the file turns out to be of another kind than `expected`, in
   /// words such as `a parquet file`.
   ///
-  /// - Parameter isText: whether texts are expected
+  /// - Parameter isText: whether text is expected
   public func requireNoMistake(expected: String, isText: Bool = false) throws(FileError) {
     let head = try read(at: 0, count: min(size, MistakenFile.headByteCount))
     guard let mistake = MistakenFile(head: head, expected: expected, isText: isText) else { return }

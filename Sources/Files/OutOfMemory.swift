@@ -1,8 +1,8 @@
 import Glibc
 
-/// Ends the process for lack of memory, as ``exitImmediately(_:)`` does.
+/// Exits the process for lack of memory, like ``exitImmediately(_:)``.
 ///
-/// - Parameter purpose: such as `a tensor`
+/// - Parameter purpose: the purpose, such as `a tensor`
 public func exitForLackOfMemory(_ byteCount: Int, for purpose: String) -> Never {
   let limit = MemoryLimit.current
   exitImmediately(
@@ -12,12 +12,12 @@ public func exitForLackOfMemory(_ byteCount: Int, for purpose: String) -> Never 
       + "; finished work is saved", .space)
 }
 
-/// Throws if the system refuses `byteCount` more bytes.
+/// Throws if the system cannot provide `byteCount` more bytes.
 ///
-/// Swift's arrays end the program where they get no memory. Asking first costs a microsecond, as nothing
-/// is touched.
+/// Swift's arrays crash the program if an allocation fails. Checking first costs a microsecond,
+/// since nothing is touched.
 package func requireMemory(_ byteCount: Int, for path: String) throws(FileError) {
-  // Smaller requests than these are mostly met from what the process has already.
+  // Smaller allocations are mostly served from memory that the process already has.
   guard byteCount >= 1 << 20 else { return }
   guard let memory = malloc(byteCount) else {
     throw .system(

@@ -1,12 +1,12 @@
 import Glibc
 
-/// What may stand where a file or a folder is to be written.
+/// Checks of the paths of output files and folders.
 public enum OutputPath {
-  /// Where a file written as `path` goes: to `path` itself, or, if that is a symbolic link to a regular
-  /// file, to the file that it leads to.
+  /// Returns the destination of a file written as `path`: `path` itself, or, if that is a symbolic
+  /// link to a regular file, its target.
   ///
-  /// - Throws: `FileError.unusableOutput` if something else than a regular file is there, or if the
-  ///   folder does not exist
+  /// - Throws: `FileError.unusableOutput` if something other than a regular file exists there, or
+  ///   if the folder does not exist
   public static func resolved(_ path: String) throws(FileError) -> String {
     var status = stat()
     guard stat(path, &status) == 0 else {
@@ -24,9 +24,9 @@ public enum OutputPath {
     return String(cString: target)
   }
 
-  /// Refuses an output that would take the place of a file that it is made from.
+  /// Rejects an output that would overwrite one of its inputs.
   ///
-  /// - Throws: `FileError.unusableOutput`, if `path` is one of `inputs`, however each is spelled
+  /// - Throws: `FileError.unusableOutput` if `path` is one of `inputs`, however each is spelled
   public static func require(_ path: String, isNoneOf inputs: [String]) throws(FileError) {
     guard let output = real(path), inputs.contains(where: { real($0) == output }) else { return }
     throw .unusableOutput(path: path, reason: "it is the input file; choose another name")
@@ -62,7 +62,7 @@ public enum OutputPath {
     }
   }
 
-  /// The folder that holds `path`, without the slash at its end.
+  /// Returns the parent folder of `path`, without a trailing slash.
   public static func folder(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])

@@ -1,37 +1,37 @@
-/// A pattern of paths, as Python's `glob.glob(pattern, recursive=True)` takes it.
+/// A pattern of paths, as in Python's `glob.glob(pattern, recursive=True)`.
 ///
-/// In a component `*` stands for any characters, `?` for one, `[abc]`, `[a-z]` and `[!a-z]` for one
-/// of a choice; a component `**` stands for any number of folders, none included. Names that begin
-/// with a dot are matched only by components that do. A pattern that ends in a slash matches folders.
+/// Within a component `*` matches any characters, `?` one, `[abc]`, `[a-z]` and `[!a-z]` one of a
+/// set; a component `**` matches any number of folders, including none. Names that begin with a dot
+/// are matched only by components that do. A pattern that ends in a slash matches folders.
 public struct PathPattern {
   public let text: String
 
   public init(_ text: String) { self.text = text }
 
-  /// Whether anything in it is a choice.
+  /// Whether it contains a wildcard.
   public var hasWildcards: Bool { Self.hasWildcards(text) }
 
-  /// The pattern that matches this path alone.
+  /// Returns the pattern that matches only this path.
   public static func escaped(_ path: String) -> String {
     path.map { "*?[".contains($0) ? "[\($0)]" : String($0) }.joined()
   }
 
-  /// The pattern in which brackets stand for themselves, and stars and question marks still choose.
+  /// Returns the pattern with literal brackets, while stars and question marks remain wildcards.
   public static func withPlainBrackets(_ pattern: String) -> String {
-    // Those that are written so already stay as they are.
+    // Escaped ones stay as they are.
     pattern.replacing("[[]", with: "[").replacing("[", with: "[[]")
   }
 
-  /// The folders before the first component that leaves a choice, without a slash at the end.
+  /// The folders before the first component with a wildcard, without a trailing slash.
   public var literalFolder: String {
     let components = text.split(separator: "/", omittingEmptySubsequences: false)
     let literal = components.dropLast().prefix { !Self.hasWildcards($0) }
     return literal.joined(separator: "/")
   }
 
-  /// The paths that match, each once, sorted.
+  /// Returns the matching paths, each once, sorted.
   ///
-  /// - Throws: for a folder that cannot be listed, whose files would otherwise be missing silently
+  /// - Throws: for a folder that cannot be listed, whose files would otherwise be silently missing
   public func paths() throws(FileError) -> [String] {
     var found: Set<ExactText> = []
     let components = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)
@@ -43,7 +43,7 @@ public struct PathPattern {
     return found.sorted().map(\.text)
   }
 
-  /// Whether it would match this path, were that there.
+  /// Whether it would match this path if that existed.
   public func matches(path: String) -> Bool {
     func components(_ text: String) -> [Substring] {
       text.split(separator: "/").filter { $0 != "." }
@@ -65,7 +65,7 @@ public struct PathPattern {
       && matches(pattern.dropFirst(), path.dropFirst())
   }
 
-  /// Whether its last component matches the name of a file.
+  /// Whether its last component matches a file name.
   public func matches(fileName: String) -> Bool {
     let last = text.split(separator: "/", omittingEmptySubsequences: false).last.map(String.init)
     return last.map { NamePattern($0).matches(fileName) } ?? false
@@ -75,7 +75,7 @@ public struct PathPattern {
     text.contains { "*?[".contains($0) }
   }
 
-  /// - Parameter start: what stands before the components, empty or with a slash at its end
+  /// - Parameter start: the prefix of the components, empty or with a trailing slash
   private static func match(
     _ components: ArraySlice<String>, from start: String, _ found: inout Set<ExactText>
   ) throws(FileError) {
@@ -87,7 +87,7 @@ public struct PathPattern {
     }
     let isLast = rest.isEmpty
     guard hasWildcards(first) else {
-      // An empty component is a doubled slash, or at the end one that asks for a folder.
+      // An empty component comes from a doubled slash, or a trailing one that asks for a folder.
       let path = start + first
       if isLast {
         let exists = first.isEmpty ? PathKind(of: start) == .folder : PathKind(of: path) != nil
@@ -106,9 +106,9 @@ public struct PathPattern {
     }
   }
 
-  /// Matches in a folder and in all folders below it; at the end of a pattern all that is there.
+  /// Matches in a folder and in all folders below it; at the end of a pattern everything in them.
   ///
-  /// - Parameter above: the folders on the way, so that links in a circle end
+  /// - Parameter above: the parent folders, to stop at cyclic links
   private static func matchFolders(
     _ rest: ArraySlice<String>, from start: String, above: [FolderIdentity],
     _ found: inout Set<ExactText>
@@ -175,7 +175,7 @@ private struct NamePattern {
     self.parts = parts
   }
 
-  /// What stands between brackets, and the place behind it; nil without a closing bracket.
+  /// Returns the set between brackets, and the position after it; nil without a closing bracket.
   private static func choice(_ scalars: [Unicode.Scalar], from start: Int) -> (Part, Int)? {
     var index = start
     let isNegated = index < scalars.count && scalars[index] == "!"
@@ -184,7 +184,7 @@ private struct NamePattern {
     var ranges: [ClosedRange<Unicode.Scalar>] = []
     while index < scalars.count {
       let scalar = scalars[index]
-      // A closing bracket that comes first stands for itself.
+      // A leading closing bracket is literal.
       if scalar == "]", index > first {
         return (.choice(isNegated: isNegated, ranges: ranges), index + 1)
       }
@@ -199,7 +199,7 @@ private struct NamePattern {
     return nil
   }
 
-  /// Goes back to the last `*` alone, so that the time is bounded by the product of the lengths.
+  /// Backtracks only to the last `*`, so that the time is bounded by the product of the lengths.
   func matches(_ name: String) -> Bool {
     let scalars = Array(name.unicodeScalars)
     var position = 0

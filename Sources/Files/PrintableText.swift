@@ -1,6 +1,6 @@
 extension String {
-  /// The text as it may be shown in a terminal: what would move the cursor, change colours, hide or
-  /// reorder text is spelled as an escape such as `\u{1b}`.
+  /// The text made safe for a terminal: characters that would move the cursor, change colours, hide
+  /// or reorder text become escapes such as `\u{1b}`.
   public var printable: String {
     guard unicodeScalars.contains(where: \.isUnprintable) else { return self }
     var text = String.UnicodeScalarView()
@@ -19,7 +19,7 @@ extension String {
 }
 
 extension Unicode.Scalar {
-  /// Controls, line separators, and what sets the direction of text.
+  /// Whether it is a control character, a line separator or one that sets the direction of text.
   fileprivate var isUnprintable: Bool {
     switch value {
     case 0..<0x20, 0x7f..<0xa0, 0x2028...0x202e, 0x2066...0x2069, 0x200e, 0x200f, 0x61c, 0xfeff:

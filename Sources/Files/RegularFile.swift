@@ -2,8 +2,8 @@ import Glibc
 
 /// A regular file open for reading at any offset.
 ///
-/// Bytes are read with `pread`, never mapped: a file that shrinks while it is read ends in an
-/// error, not in a signal. Reads may come from any thread.
+/// Bytes are read with `pread`, never mapped: a file that shrinks while it is read causes an error,
+/// not a signal. Any thread may read.
 public final class RegularFile: Sendable {
   public let path: String
   /// The size in bytes when the file was opened.
@@ -12,7 +12,7 @@ public final class RegularFile: Sendable {
 
   public convenience init(path: String) throws(FileError) { try self.init(path: path, named: nil) }
 
-  /// - Parameter name: what messages call the file; nil: its path
+  /// - Parameter name: the file's name in messages; nil: its path
   init(path: String, named name: String?) throws(FileError) {
     let opened = path
     let path = name ?? path
@@ -82,17 +82,17 @@ public final class RegularFile: Sendable {
 }
 
 extension RegularFile {
-  /// Lets this many more files be open at the same time, as far as the system lets a process decide.
+  /// Raises the number of files that can be open simultaneously, as far as the system allows.
   ///
-  /// The usual limit is 1,024; what is allowed is far more.
+  /// The default limit is 1,024; the permitted one is much higher.
   ///
-  /// - Returns: how many files may be open now
+  /// - Returns: the resulting limit
   @discardableResult
   public static func allowOpen(_ count: Int) -> Int {
     let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
     var limits = rlimit()
     guard getrlimit(resource, &limits) == 0 else { return 0 }
-    // Beside what else is open: databases, logs, the files of a model.
+    // In addition to other open files: databases, logs, the files of a model.
     let wanted = rlim_t(count + 1024)
     if limits.rlim_cur < wanted {
       let before = limits.rlim_cur

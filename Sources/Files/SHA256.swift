@@ -1,8 +1,8 @@
 import CSHA256
 
-/// SHA-256 (FIPS 180-4) of bytes that arrive in pieces.
+/// SHA-256 (FIPS 180-4) of bytes that arrive in chunks.
 ///
-/// Uses the processor's SHA instructions where it has them.
+/// Uses the processor's SHA instructions if available.
 public struct SHA256: Sendable {
   /// The chaining value a, b, …, h.
   private var state = SHA256.initialState
@@ -30,7 +30,7 @@ public struct SHA256: Sendable {
 
   public mutating func update(_ bytes: [UInt8]) { bytes.withUnsafeBytes { update($0) } }
 
-  /// The digest, 32 bytes, of everything so far; the value then stands at the start again.
+  /// Returns the digest, 32 bytes, of everything so far, and resets the state.
   public mutating func finalize() -> [UInt8] {
     // A one bit, zeros up to 8 bytes before the end of a block, the number of bits.
     let paddedCount = pending.count + 9 <= Self.blockSize ? Self.blockSize : 2 * Self.blockSize
@@ -59,7 +59,7 @@ public struct SHA256: Sendable {
     return hash.finalize()
   }
 
-  /// The digest of the bytes of `file` from `offset` to its end.
+  /// Returns the digest of the bytes of `file` from `offset` to its end.
   public static func digest(of file: RegularFile, from offset: Int = 0) throws(FileError) -> [UInt8]
   {
     var hash = SHA256()
@@ -72,14 +72,14 @@ public struct SHA256: Sendable {
     return hash.finalize()
   }
 
-  /// The digest as 64 lower-case hexadecimal digits.
+  /// Returns the digest as 64 lower-case hexadecimal digits.
   public static func hexDigest(of bytes: [UInt8]) -> String { digest(of: bytes).hexadecimal }
 
   private static let blockSize = 64
 }
 
 extension Collection<UInt8> {
-  /// Two lower-case hexadecimal digits a byte.
+  /// Two lower-case hexadecimal digits per byte.
   public var hexadecimal: String {
     let digits = Array("0123456789abcdef".utf8)
     var text: [UInt8] = []
@@ -105,7 +105,7 @@ extension SHA256 {
       roundConstants)
   }
 
-  /// The same in plain arithmetic, for processors without the instructions.
+  /// Does the same in plain arithmetic, for processors without the instructions.
   package static func compressPortably(_ state: inout [UInt32], _ blocks: UnsafeRawBufferPointer) {
     withUnsafeTemporaryAllocation(of: UInt32.self, capacity: 64) { words in
       roundConstants.withUnsafeBufferPointer { constants in
@@ -119,7 +119,7 @@ extension SHA256 {
           var f = state[5]
           var g = state[6]
           var h = state[7]
-          // Eight rounds at a time: the roles of the variables rotate instead of their values.
+          // Eight rounds per iteration: the roles of the variables rotate instead of their values.
           for t in stride(from: 0, to: 64, by: 8) {
             round(a, b, c, &d, e, f, g, &h, words[t] &+ constants[t])
             round(h, a, b, &c, d, e, f, &g, words[t + 1] &+ constants[t + 1])

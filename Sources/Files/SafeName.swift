@@ -1,16 +1,16 @@
-/// A name from data or settings that may become part of a file's name.
+/// A name from data or settings that is safe as part of a file name.
 ///
-/// Letters, digits, `.`, `_` and `-` of ASCII, not beginning with a dot, at most 100 of them: such a
-/// name never leads to another folder, hides a file or is cut by a file system.
+/// At most 100 ASCII letters, digits, `.`, `_` and `-`, not beginning with a dot: such a name never
+/// refers to another folder, hides a file or is truncated by a file system.
 public struct SafeName: Hashable, Sendable, Comparable, CustomStringConvertible {
   public static let lengthLimit = 100
 
   public let text: String
   public var description: String { text }
 
-  /// Nil if the text is no such name.
+  /// Nil if the text is not such a name.
   ///
-  /// - Parameter limit: the most bytes; a name that others are made from leaves room for them
+  /// - Parameter limit: the maximum number of bytes; lower for a name that others are derived from
   public init?(_ text: String, limit: Int = lengthLimit) {
     let isSafe = text.utf8.allSatisfy { byte in
       switch byte {
@@ -27,7 +27,7 @@ public struct SafeName: Hashable, Sendable, Comparable, CustomStringConvertible 
     self.text = text
   }
 
-  /// What such a name may be, for messages.
+  /// The rule for such names, for messages.
   public static let rule =
     "1 to \(lengthLimit) letters, digits, dots, underscores and hyphens, not starting with a dot"
 

@@ -1,15 +1,15 @@
 import Glibc
 
-/// Bytes that need not stay in memory: a file without a name, which is gone when the process ends.
+/// Storage outside memory: an unnamed file that disappears when the process ends.
 ///
-/// Nothing is made durable.
+/// Nothing is synced.
 public final class ScratchFile {
   /// The size in bytes.
   public let size: Int
   private let path: String
   private let descriptor: Int32
 
-  /// A file of zeros on the disk of `folder`.
+  /// Creates a file of zeros on the disk of `folder`.
   public init(in folder: String, size: Int) throws(FileError) {
     let path = TemporaryName.beside("\(folder)/scratch")
     let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0o600)
@@ -34,7 +34,7 @@ public final class ScratchFile {
     }
   }
 
-  /// Puts `bytes` in the place of those from `offset` on.
+  /// Overwrites the bytes from `offset` on by `bytes`.
   public func write(_ bytes: UnsafeRawBufferPointer, at offset: Int) throws(FileError) {
     try transfer(at: offset, byteCount: bytes.count, "write") { done in
       pwrite(

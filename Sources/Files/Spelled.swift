@@ -1,4 +1,4 @@
-/// Numbers as people read them.
+/// Numbers formatted for display.
 package enum Spelled {
   /// A number of things that are named in the plural, such as `1 batch` or `12,345 rows`.
   package static func count(_ number: Int, of things: String) -> String {
@@ -31,7 +31,7 @@ package enum Spelled {
     return "\(whole / 86_400) d \(whole / 3_600 % 24) h"
   }
 
-  /// A time as one says it of what is only estimated: `40 minutes`, `5 days`, `3 years`.
+  /// Returns an estimated duration in one unit: `40 minutes`, `5 days`, `3 years`.
   package static func about(_ seconds: Double) -> String {
     guard seconds.isFinite, seconds < 1e12 else { return "forever" }
     let units = [
@@ -46,7 +46,7 @@ package enum Spelled {
     return "\(count(number)) \(unit.0)\(number == 1 ? "" : "s")"
   }
 
-  /// A rate with three digits or so, such as `0.04`, `3.1` or `120`.
+  /// Returns a rate with about three digits, such as `0.04`, `3.1` or `120`.
   package static func rate(_ perSecond: Double) -> String {
     if perSecond >= 10 { return count(Int(min(perSecond, 1e15).rounded())) }
     return perSecond >= 1 ? decimal(perSecond) : "\((perSecond * 100).rounded() / 100)"

@@ -1,15 +1,16 @@
 import Glibc
 
-/// What the system allows a process for its stack: with too little it ends by a signal, wherever it is.
+/// The system's limit on the stack: with too little the process is killed by a signal at some
+/// point.
 public enum StackLimit {
-  /// Enough for all that this program does: measured, with as much again.
+  /// Twice the measured need of the whole program.
   private static let least = 512 << 10
 
   /// - Throws: ``TooLow``
   public static func require() throws(TooLow) {
     let resource = __rlimit_resource_t(RLIMIT_STACK.rawValue)
     var limits = rlimit()
-    // No limit is the largest number.
+    // The largest number means no limit.
     guard getrlimit(resource, &limits) == 0, let byteCount = Int(exactly: limits.rlim_cur),
       byteCount < least
     else { return }

@@ -1,13 +1,13 @@
 /// Names of files and folders that are being written: `NAME.tmp.` and 16 random hexadecimal digits.
 ///
-/// Nobody can foresee such a name, and so put a link in its place.
+/// Nobody can predict such a name and create a link under it.
 public enum TemporaryName {
   private static let mark = Array(".tmp.".utf8)
   private static let digitCount = 16
-  /// The longest name that the usual file systems allow, in bytes.
+  /// The longest name that common file systems allow, in bytes.
   private static let maximumCount = 255
 
-  /// A new path in the folder of `path`.
+  /// Returns a new path in the folder of `path`.
   public static func beside(_ path: String) -> String {
     let start = path.lastIndex(of: "/").map(path.index(after:)) ?? path.startIndex
     var name = path[start...]
@@ -17,15 +17,15 @@ public enum TemporaryName {
     return "\(path[..<start])\(name).tmp.\(zeros)\(digits)"
   }
 
-  /// Whether a file or folder of this name is one that a killed process left.
+  /// Whether a killed process may have left a file or folder of this name.
   ///
-  /// Only whoever holds the lock of a folder can know that no other process still writes it.
+  /// Only the holder of a folder's lock can know that no other process is still writing it.
   public static func matches(_ name: String) -> Bool { target(of: name) != nil }
 
-  /// The name that a temporary file or folder would have got; nil if it is none.
+  /// Returns the final name of a temporary file or folder; nil if it is not one.
   ///
-  /// - Parameter earlier: takes also the names that earlier versions gave, `NAME.tmp.PROCESS`, which
-  ///   anybody may have given
+  /// - Parameter earlier: also accepts names of earlier versions, `NAME.tmp.PROCESS`, which may be
+  ///   the user's
   public static func target(of name: String, earlier: Bool = false) -> String? {
     let bytes = Array(name.utf8)
     guard let point = bytes.lastIndex(of: UInt8(ascii: ".")),

@@ -1,6 +1,6 @@
 import Glibc
 
-/// How a number of half precision is stored.
+/// The storage format of half-precision numbers.
 public enum HalfFormat: Sendable {
   /// IEEE 754's 16 bits: 5 of exponent, 10 of fraction.
   case binary16
@@ -8,7 +8,7 @@ public enum HalfFormat: Sendable {
   case bfloat16
 }
 
-/// Numbers of half precision in memory: weights that are only read, and widened where they are used.
+/// Half-precision numbers in memory: weights that are only read, and widened on use.
 ///
 /// The contents are undefined until written.
 public final class HalfMemory {

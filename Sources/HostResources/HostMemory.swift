@@ -26,7 +26,8 @@ private let hugePageSize = 2 << 20
 /// Blocks of so many bytes begin with a huge page; smaller ones may share one.
 private let largeBlockSize = 2 * hugePageSize
 
-/// Has the system asked for much memory at a time, so that small blocks are neighbours and share huge pages.
+/// Makes the allocator request large chunks, so that small blocks are adjacent and share huge
+/// pages.
 ///
 /// This changes `malloc` for the whole process, so it is the program's choice, made before it computes.
 public func keepSmallBlocksTogether() { spo_keep_blocks_together(largeBlockSize) }
@@ -69,16 +70,16 @@ public final class BufferPool: Sendable {
   public static let freeByteLimit = min(MemoryLimit.current.byteCount / 8, 4 << 30)
   private let blocks = Mutex(RecycledBlocks<Address>(freeByteLimit: freeByteLimit))
 
-  /// The most bytes that were in use at once since free blocks were last released.
+  /// The peak of bytes in use since free blocks were last released.
   public var peakBytes: Int { blocks.withLock { $0.peakBytes } }
 
-  /// The most bytes that were in use or waited to be used again at once.
+  /// The peak of bytes in use or cached for reuse.
   public var heldPeakBytes: Int { blocks.withLock { $0.heldPeakBytes } }
 
   /// The bytes that are in use.
   public var usedBytes: Int { blocks.withLock { $0.usedBytes } }
 
-  /// Returns every free block to the system, and begins to count peaks anew.
+  /// Returns every free block to the system, and resets the peaks.
   public func releaseFreeBlocks() {
     let unused = blocks.withLock { blocks in
       defer { blocks.resetPeaks() }

@@ -1,6 +1,6 @@
 import COpenBLAS
 
-/// What the kernels were built for and on.
+/// The build configuration of the kernels.
 public enum KernelBuild {
   /// Optional instruction sets that they use, in the names of `/proc/cpuinfo`; none where the
   /// architecture's usual ones are all.

@@ -47,9 +47,9 @@ package enum PackingMemory {
 
   /// Whether calls wait for each other, so that one piece is enough.
   ///
-  /// Where the system refuses it a piece, OpenBLAS asks for ever. So under a limit of the shell the system
-  /// is asked here, before the first call: for a piece for each thread, in the team and beside it, and
-  /// one for a thread of OpenBLAS's own, which takes what it can get.
+  /// If an allocation fails, OpenBLAS retries forever. So under a shell limit the system is asked
+  /// here, before the first call: for a block for each thread, in the team and outside it, and one
+  /// for OpenBLAS's own thread, which takes what it can get.
   private static let takesTurns: Bool = {
     guard MemoryLimit.isShellLimited else { return false }
     if canMap(2 * Threads.count + 1) { return false }
@@ -60,7 +60,7 @@ package enum PackingMemory {
   }()
 
   private static let turn = Mutex(())
-  /// What OpenBLAS 0.3 maps for one call on processors of 64 bits.
+  /// The memory that OpenBLAS 0.3 maps for one call on 64-bit processors.
   private static let pieceByteCount = 128 << 20
 
   private static func canMap(_ pieceCount: Int) -> Bool {

@@ -1,5 +1,4 @@
-/// Which blocks of memory are used again, and how many bytes that takes: the policy of all pools, whatever a
-/// block is.
+/// The reuse of memory blocks and its accounting: the policy of all pools, whatever a block is.
 ///
 /// One whose blocks are nothing counts what another would hold.
 public struct RecycledBlocks<Memory> {
@@ -9,9 +8,9 @@ public struct RecycledBlocks<Memory> {
   public private(set) var freeBytes = 0
   /// The bytes that are in use.
   public private(set) var usedBytes = 0
-  /// The most of them at once.
+  /// The peak of those.
   public private(set) var peakBytes = 0
-  /// The most bytes that were in use or kept at once.
+  /// The peak of bytes in use or cached.
   public private(set) var heldPeakBytes = 0
 
   public init(freeByteLimit: Int) { self.freeByteLimit = freeByteLimit }
@@ -65,7 +64,7 @@ public struct RecycledBlocks<Memory> {
     return free.values.flatMap { $0 }
   }
 
-  /// Counts peaks anew.
+  /// Resets the peaks.
   public mutating func resetPeaks() {
     peakBytes = usedBytes
     heldPeakBytes = usedBytes + freeBytes

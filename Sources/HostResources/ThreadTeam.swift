@@ -17,7 +17,7 @@ final class ThreadTeam: Sendable {
     var count = 0
   }
 
-  /// What members run: written while the gate is shut, read by those who came in.
+  /// The body that members run: written while the gate is shut, read by those who came in.
   private let work = UnsafeSendableBox(Work())
   /// Whether a thread is running a loop with this team.
   private let isTaken = Atomic(false)
@@ -32,8 +32,8 @@ final class ThreadTeam: Sendable {
   private let sleeperCount = Atomic(0)
   private let alarm = DispatchSemaphore(value: 0)
 
-  /// How often a helper looks for a new loop before it sleeps: about a millisecond, which is
-  /// longer than the stretches of small operations that one thread does alone.
+  /// The number of times a helper polls for a new loop before it sleeps: about a millisecond,
+  /// longer than the sequences of small operations that run on a single thread.
   private static let patience = 2_000
 
   /// Runs `body` for every index of `0..<count` on up to `threads` threads, the caller's included;

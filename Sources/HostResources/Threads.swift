@@ -1,12 +1,12 @@
 import COpenBLAS
 import Dispatch
 
-/// How many threads the kernels use.
+/// The number of threads that the kernels use.
 ///
 /// Work is split into parts by its size and this count alone, so results repeat for a given count.
 /// OpenBLAS runs on the thread that calls it: its own threads would compete with these.
 public enum Threads {
-  /// Those that the process may run on.
+  /// The processors that the process may run on.
   private static let processorCount: Int = {
     openblas_set_num_threads(1)
     return max(1, Int(openblas_get_num_procs()))

@@ -1,10 +1,10 @@
 public import Files
 
-/// Why bytes did not become an image.
+/// Why an image cannot be decoded or encoded.
 public enum ImageError: ClassifiedError, Equatable, CustomStringConvertible {
-  /// Neither JPEG nor PNG nor WebP; says what the bytes look like instead.
+  /// Neither JPEG nor PNG nor WebP; describes what the bytes look like instead.
   case unrecognized(String)
-  /// A legal file of a kind that is not read; the reason names it.
+  /// A valid file of an unsupported kind, which the reason names.
   case unsupported(ImageFormat, String)
   /// The image is larger than the limit allows.
   case tooLarge(width: Int, height: Int, pixelLimit: Int)

@@ -1,6 +1,6 @@
 import Files
 
-/// The file formats that are read.
+/// The supported file formats.
 public enum ImageFormat: String, Sendable, CustomStringConvertible {
   case jpeg = "JPEG"
   case png = "PNG"
@@ -8,7 +8,7 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
 
   public var description: String { rawValue }
 
-  /// Tells the format by its first bytes; another format is refused by its name.
+  /// Detects the format from the first bytes; another format is rejected by name.
   init(of bytes: UnsafeBufferPointer<UInt8>) throws(ImageError) {
     if bytes.starts(with: [0xff, 0xd8, 0xff]) {
       self = .jpeg
@@ -26,14 +26,14 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
       && bytes[8..<12].elementsEqual("WEBP".utf8)
   }
 
-  /// What the bytes look like, and how they become what is read.
+  /// Describes what the bytes look like, and how to convert them.
   private static func describe(_ bytes: UnsafeBufferPointer<UInt8>) -> String {
     if let name = otherFormat(bytes) {
-      // ImageMagick's name is the same for all; of several frames the first is taken.
+      // ImageMagick's command is the same for all; the first of several frames is used.
       return "\(name), which is not supported; convert it, for example: "
         + "magick 'IMAGE[0]' -auto-orient IMAGE.png"
     }
-    // Messages quote nothing of what is no image: it may be a file that was not meant to be read.
+    // Messages never quote data that is not an image: the file may not have been meant to be read.
     if let mistake = MistakenFile(head: bytes, expected: "an image", quotesText: false) {
       return "it \(mistake.problem(expected: "an image"))"
     }
@@ -41,7 +41,7 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
       ? "all of its bytes are 0" : "its first bytes match no known format"
   }
 
-  /// The name of an image format that is not read.
+  /// Returns the name of an unsupported image format.
   private static func otherFormat(_ bytes: UnsafeBufferPointer<UInt8>) -> String? {
     let beginnings: [(String, [UInt8])] = [
       ("GIF", Array("GIF8".utf8)), ("BMP", Array("BM".utf8)), ("TIFF", Array("II*\0".utf8)),
@@ -62,13 +62,13 @@ public enum ImageFormat: String, Sendable, CustomStringConvertible {
   }
 }
 
-/// What an image's file says of it, read without decoding the pixels.
+/// The properties of an image in its file's header, read without decoding the pixels.
 public struct ImageHeader: Equatable, Sendable {
   public let format: ImageFormat
   /// Columns and rows as stored, before the EXIF orientation is applied.
   public let storedWidth: Int
   public let storedHeight: Int
-  /// How the stored image is to be turned; `.up` where the file does not say.
+  /// The rotation to apply to the stored image; `.up` if unspecified.
   public let orientation: Orientation
 
   /// Columns after the EXIF orientation is applied.
@@ -76,7 +76,7 @@ public struct ImageHeader: Equatable, Sendable {
   /// Rows after the EXIF orientation is applied.
   public var height: Int { orientation.swapsAxes ? storedWidth : storedHeight }
 
-  /// Reads the header of a JPEG, PNG or WebP file held in memory, whatever the size it declares.
+  /// Reads the header of a JPEG, PNG or WebP file in memory, whatever size it declares.
   public init(_ bytes: [UInt8]) throws(ImageError) {
     self = try bytes.withUnsafeBufferPointer { (buffer) throws(ImageError) -> ImageHeader in
       let format = try ImageFormat(of: buffer)
@@ -103,10 +103,10 @@ public struct ImageHeader: Equatable, Sendable {
     }
   }
 
-  /// Reads a whole JPEG, PNG or WebP file and throws what decoding it to an `RGBImage` would throw.
+  /// Reads a whole JPEG, PNG or WebP file and throws the errors of decoding it to an `RGBImage`.
   ///
-  /// Of a JPEG no pixels are computed, which is most of the work: all that can be wrong shows when
-  /// its bits are read.
+  /// The pixels of a JPEG, which are most of the work, are not computed: every error shows when its
+  /// bits are read.
   public init(checking bytes: [UInt8], limits: ImageLimits) throws(ImageError) {
     self = try bytes.withUnsafeBufferPointer { (buffer) throws(ImageError) -> ImageHeader in
       let format = try ImageFormat(of: buffer)

@@ -1,14 +1,14 @@
-/// Where the first stored row and column lie in the image: the EXIF tag 0x0112.
+/// The position of the first stored row and column in the image: the EXIF tag 0x0112.
 public enum Orientation: Int, Sendable {
   case up = 1
   case mirrored = 2
   case upsideDown = 3
   case mirroredUpsideDown = 4
   case transposed = 5
-  /// Turn by a quarter clockwise to see the image upright.
+  /// Rotate by a quarter turn clockwise to see the image upright.
   case turnClockwise = 6
   case transposedUpsideDown = 7
-  /// Turn by a quarter counter-clockwise to see the image upright.
+  /// Rotate by a quarter turn counter-clockwise to see the image upright.
   case turnCounterclockwise = 8
 
   /// Rows become columns.
@@ -16,7 +16,7 @@ public enum Orientation: Int, Sendable {
 
   /// Reads the orientation of a TIFF structure, the body of an EXIF block.
   ///
-  /// Only the first directory is looked at. A structure that is damaged or silent gives `.up`:
+  /// Only the first directory is read. A damaged structure, or one without the tag, gives `.up`:
   /// metadata never costs the pixels.
   init(tiff bytes: Slice<UnsafeBufferPointer<UInt8>>) {
     self = Self.read(UnsafeBufferPointer(rebasing: bytes)) ?? .up
@@ -54,7 +54,7 @@ public enum Orientation: Int, Sendable {
 }
 
 extension RGBImage {
-  /// The upright image of one stored with this orientation.
+  /// Returns the upright image of one stored with this orientation.
   public func applying(_ orientation: Orientation) -> RGBImage {
     // Output pixel (x, y) is the stored pixel origin + x * alongRow + y * alongColumn.
     let last = width * height - 1

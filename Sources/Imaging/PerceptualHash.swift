@@ -1,15 +1,16 @@
-/// What an image looks like, in few bytes: two images that differ by their size, by a little noise or by
-/// how well they are compressed have nearly the same.
+/// A compact hash of an image's appearance: two images that differ by their size, slight noise or
+/// compression have nearly the same hash.
 public struct PerceptualHash: Equatable, Sendable {
-  /// A bit for each pair of neighbours in a row of 9 x 8 grey values: whether the left one is brighter.
+  /// One bit for each pair of neighbours in rows of 9 x 8 grey values: whether the left one is
+  /// brighter.
   public let bits: UInt64
   /// `[8, 8, 3]`, the mean colours of the image's parts.
   public let colors: [UInt8]
 
   private static let side = 8
-  /// Bits that may differ; with more, edges lie elsewhere.
+  /// The number of bits that may differ; with more, edges are elsewhere.
   public static let bitLimit = 4
-  /// Mean difference of the colours' samples that may be.
+  /// The mean difference of the colours' samples that is tolerated.
   private static let colorLimit = 6
 
   public init(_ image: RGBImage) {
@@ -34,9 +35,9 @@ public struct PerceptualHash: Equatable, Sendable {
     return difference <= Self.colorLimit * colors.count
   }
 
-  /// Of two hashes that are near at least one of these is equal.
+  /// Keys for finding near hashes, which share at least one of these.
   public var bands: [UInt64] {
-    // One band more than bits that may differ: 13, 13, 13, 13 and 12 bits, each with its number.
+    // One band more than the bits that may differ: 13, 13, 13, 13 and 12 bits, each with its index.
     (0..<UInt64(Self.bitLimit + 1)).map { band in
       band << 32 | (bits >> (13 * band)) & (1 << 13 - 1)
     }

@@ -18,7 +18,7 @@ public struct RGBImage: Equatable, Sendable {
   }
 }
 
-/// What an image may ask of memory and time.
+/// Limits on an image's memory and time.
 public struct ImageLimits: Sendable {
   /// Largest width times height; by default Pillow's figure.
   public var pixelCount = 89_478_485
@@ -27,7 +27,7 @@ public struct ImageLimits: Sendable {
 
   public init() {}
 
-  /// Refuses a size before anything is allocated for it.
+  /// Rejects a size before anything is allocated for it.
   func check(width: Int, height: Int) throws(ImageError) {
     let (pixels, overflow) = width.multipliedReportingOverflow(by: height)
     guard !overflow, pixels <= pixelCount else {
@@ -37,13 +37,12 @@ public struct ImageLimits: Sendable {
 }
 
 extension RGBImage {
-  /// Decodes a JPEG, PNG or WebP file held in memory.
+  /// Decodes a JPEG, PNG or WebP file in memory.
   ///
   /// The pixels are libjpeg-turbo's (accurate integer inverse DCT, fancy upsampling), libpng's and
-  /// libwebp's.
-  /// Grey becomes three equal channels, Adobe CMYK and YCCK become RGB as Pillow converts them,
-  /// transparency is laid over white, 16-bit samples keep their high byte. Damaged or truncated
-  /// data is an error: an image is never filled up with samples that the file does not hold.
+  /// libwebp's. Grey becomes three equal channels, Adobe CMYK and YCCK become RGB as in Pillow,
+  /// transparency is composited over white, 16-bit samples keep their high byte. Damaged or
+  /// truncated data is an error: missing samples are never made up.
   ///
   /// - Parameter keepsOrientation: do not apply the EXIF orientation.
   public init(
@@ -66,7 +65,7 @@ extension RGBImage {
   }
 }
 
-/// RGB of RGBA samples over white: `(alpha * sample + (255 - alpha) * 255) / 255`, rounded.
+/// Composites RGBA samples over white: `(alpha * sample + (255 - alpha) * 255) / 255`, rounded.
 func laidOverWhite(_ samples: [UInt8]) -> [UInt8] {
   [UInt8](unsafeUninitializedCapacity: samples.count / 4 * 3) { output, initializedCount in
     for pixel in 0..<samples.count / 4 {

@@ -1,10 +1,10 @@
 extension RGBImage {
-  /// The image at another size, equal to `PIL.Image.resize((width, height), BICUBIC)`.
+  /// Returns the image at another size, equal to `PIL.Image.resize((width, height), BICUBIC)`.
   ///
-  /// Cubic convolution with a = -0.5, widened by the scale where the image shrinks (antialias).
-  /// Rows are resampled first, then columns, each with weights of 22 fractional bits and a result
-  /// of 8 bits; the other way round where the height shrinks by more than twice what the width
-  /// does (the order of Pillow 13; before it rows always came first).
+  /// Cubic convolution with a = -0.5, widened by the scale when shrinking (antialiasing). Rows are
+  /// resampled first, then columns, each with weights of 22 fractional bits and a result of 8 bits;
+  /// in reverse order if the height shrinks by more than twice as much as the width (as in Pillow
+  /// 13; earlier versions always started with rows).
   public func resized(width newWidth: Int, height newHeight: Int) -> RGBImage {
     precondition(newWidth > 0 && newHeight > 0, "an image of \(newWidth) x \(newHeight) pixels")
     if newHeight < height, height - newHeight > 2 * (width - newWidth) {
@@ -13,10 +13,10 @@ extension RGBImage {
     return withResampledRows(width: newWidth).withResampledColumns(height: newHeight)
   }
 
-  /// The image with its shorter edge of `edge` pixels and its sides' ratio kept.
+  /// Returns the image with a shorter edge of `edge` pixels and its aspect ratio kept.
   ///
-  /// The longer edge is `edge * longer / shorter` without its fraction, as in torchvision. A
-  /// image so narrow that this is more than the limit allows is refused.
+  /// The longer edge is `edge * longer / shorter` rounded down, as in torchvision. An image so
+  /// narrow that this exceeds the limit is rejected.
   public func resized(
     shorterEdge edge: Int, limits: ImageLimits = ImageLimits()
   ) throws(ImageError) -> RGBImage {
@@ -26,14 +26,14 @@ extension RGBImage {
     return resized(width: newWidth, height: newHeight)
   }
 
-  /// The image with its longer edge of at most `edge` pixels, its sides' ratio kept.
+  /// Returns the image with a longer edge of at most `edge` pixels, its aspect ratio kept.
   public func reduced(toLongerEdge edge: Int) -> RGBImage {
     let longer = max(width, height)
     guard longer > edge else { return self }
     return resized(width: max(1, width * edge / longer), height: max(1, height * edge / longer))
   }
 
-  /// The middle of the image, placed as torchvision's `CenterCrop` places it.
+  /// Returns the centre of the image, positioned as in torchvision's `CenterCrop`.
   ///
   /// Half the difference is rounded to even. The image must be at least as large.
   public func croppedToCenter(width newWidth: Int, height newHeight: Int) -> RGBImage {
@@ -56,7 +56,7 @@ extension RGBImage {
     Int((Double(difference) / 2).rounded(.toNearestOrEven))
   }
 
-  /// The samples as floats in -1...1: `2 * sample / 255 - 1`, `[height, width, 3]`.
+  /// Returns the samples as floats in -1...1: `2 * sample / 255 - 1`, `[height, width, 3]`.
   public func normalizedPixels() -> [Float] {
     let levels = (0...255).map { 2 * (Float($0) / 255) - 1 }
     return pixels.map { levels[Int($0)] }
@@ -127,7 +127,7 @@ extension RGBImage {
   }
 }
 
-/// Which input samples make each output sample, and with what weights.
+/// The input samples of each output sample, with their weights.
 private struct ResamplingWindows {
   /// By output sample: the input samples within the filter's reach.
   private(set) var inputs: [Range<Int>] = []

@@ -1,12 +1,12 @@
 import DynamicLibraries
 import Files
 
-/// The library that decodes WebP, looked for when the first such image comes.
+/// The library that decodes WebP, loaded on the first such image.
 public enum WebPLibrary {
   public static let fileName = "libwebp.so.7"
-  /// What to install where it is missing, as Debian and Ubuntu call it.
+  /// The package to install if it is missing, as named in Debian and Ubuntu.
   public static let packageName = "libwebp7"
-  /// The library's version and where it was found; nil if it is missing.
+  /// The library's version and its location; nil if it is missing.
   public static var found: String? { WebP.shared.map { "\($0.version) (\($0.path))" } }
 }
 
@@ -56,7 +56,7 @@ struct WebP: Sendable {
   }
 }
 
-/// What a WebP file's container says, read without the library.
+/// The header of a WebP file's container, read without the library.
 ///
 /// A file is `RIFF`, its size, `WEBP`, then chunks, each a name of four letters, a size of four bytes
 /// and the content, padded to an even length. Source: Google's WebP Container Specification.
@@ -130,16 +130,17 @@ struct WebPHeader {
   }
 }
 
-/// Decodes a WebP file, lossy or lossless, with the system's libwebp; transparency is laid over white.
+/// Decodes a WebP file, lossy or lossless, with the system's libwebp; transparency is composited
+/// over white.
 ///
-/// Colour profiles are not applied, and animations are refused.
+/// Colour profiles are not applied, and animations are rejected.
 func decodeWebP(
   _ bytes: UnsafeBufferPointer<UInt8>, limits: ImageLimits
 ) throws(ImageError) -> RGBImage {
   let header = try WebPHeader(bytes)
   try limits.check(width: header.width, height: header.height)
   let library = try WebP.required()
-  // What the library would write must be what there is room for.
+  // The library's output size must match the buffer.
   var width: Int32 = 0
   var height: Int32 = 0
   guard library.getInfo(bytes.baseAddress, bytes.count, &width, &height) != 0 else {

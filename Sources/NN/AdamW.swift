@@ -33,12 +33,12 @@ public struct AdamW {
   private var means: ArrayStore
   private var squares: ArrayStore
 
-  /// Where the running means are kept.
+  /// The storage of the running means.
   public enum MomentPlace: Equatable, Sendable {
     case memory
     /// On the disk of a folder.
     case disk(folder: String)
-    /// As if on a disk, but nothing is kept: for plans.
+    /// Like a disk, but nothing is kept: for plans.
     case plannedDisk
   }
 
@@ -88,7 +88,7 @@ public struct AdamW {
     public let values: () throws -> [Float]
   }
 
-  /// Everything that goes from one update to the next, besides the parameters.
+  /// The state carried from one update to the next, besides the parameters.
   public var state: [StateArray] {
     [("mean", means), ("square", squares)].flatMap { kind, store in
       parameters.enumerated().map { index, parameter in

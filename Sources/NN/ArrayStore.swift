@@ -1,15 +1,15 @@
 import Autograd
 import Files
 
-/// Arrays that are looked at one after the other: in memory, or in a file.
+/// Arrays that are accessed sequentially, in memory or in a file.
 struct ArrayStore {
   private let shapes: [[Int]]
-  /// None where a file holds them.
+  /// Empty if a file holds them.
   private var tensors: [Tensor]
-  /// Nil where there is none.
+  /// Nil if there is none.
   private let file: ScratchFile?
   private let isPlanned: Bool
-  /// Where each begins in the file.
+  /// The file offset of each.
   private let offsets: [Int]
 
   /// Arrays of zeros.

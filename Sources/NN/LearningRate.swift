@@ -1,11 +1,11 @@
 import Foundation
 
-/// How the learning rate changes over a training run: a rise, then a way down.
+/// The learning rate schedule of a training run: warm-up, then decay.
 public struct LearningRateSchedule: Codable, Equatable, Sendable {
   public enum WarmUp: String, CaseIterable, Codable, Sendable {
-    /// By equal amounts from update to update.
+    /// Linear in the number of updates.
     case linear
-    /// By the logarithm of the update's number, as DeepSpeed's `WarmupDecayLR` rises unless told otherwise.
+    /// By the logarithm of the update's number, as DeepSpeed's `WarmupDecayLR` does by default.
     ///
     /// DeepSpeed sets a rate after each update, so the first one runs at the optimizer's own rate, which
     /// is the peak, the second at 0, and update i, counted from 0, at log(i) / log(warmUpSteps) of the

@@ -24,7 +24,7 @@ public struct LowRankAdapter {
   var term: LowRankTerm { LowRankTerm(down: down.tensor, up: up.tensor, scale: scale) }
 }
 
-/// What is wrong with an adapter for a layer.
+/// A mismatch between an adapter and a layer.
 public enum AdapterError: ClassifiedError, Equatable, CustomStringConvertible {
   case shapeMismatch(
     file: String?, layer: String, down: [Int], up: [Int], inputs: Int, outputs: Int)
@@ -136,7 +136,7 @@ public final class AdapterSet {
     return found
   }
 
-  /// What changes the whole weight of a layer.
+  /// A change to the whole weight of a layer.
   ///
   /// - Parameters:
   ///   - shape: of the weight in the checkpoint

@@ -3,12 +3,12 @@ public import Files
 
 /// A computation gave NaN or infinity.
 public struct NonFiniteError: ClassifiedError, Equatable, CustomStringConvertible {
-  /// The part of the model and, where there is one, the step.
+  /// The part of the model and, if there is one, the step.
   public let source: String
   public let isNaN: Bool
-  /// What else is known, such as the prompt and the LoRA files, each a phrase.
+  /// Further context, such as the prompt and the LoRA files, each a phrase.
   public private(set) var details: [String]
-  /// What to do.
+  /// The advice.
   public private(set) var remedy: String?
 
   public init(_ source: String, isNaN: Bool, details: [String] = [], remedy: String? = nil) {

@@ -2,7 +2,7 @@ public import Autograd
 import Backends
 import HostResources
 
-/// How an array lies in memory, compared with the checkpoint.
+/// The layout of an array in memory, relative to the checkpoint.
 public enum WeightLayout: Sendable {
   /// As in the checkpoint.
   case asStored
@@ -23,7 +23,7 @@ public final class Parameter {
   /// In the layout of memory.
   let values: WeightTensor
   let layout: WeightLayout
-  /// What convolutions derive from the values.
+  /// Layouts that convolutions derive from the values.
   let convolutionOperand: ConvolutionOperand?
 
   /// - Parameter read: writes all numbers in the checkpoint's layout

@@ -1,7 +1,7 @@
 import TensorCore
 
-/// What a module of a LoRA file changes about a whole weight, where it is no plain term of a linear layer:
-/// the low-rank kernel of a convolution (LoCon), or a weight whose rows get their lengths anew (DoRA).
+/// A LoRA module's change to a whole weight, if it is not a plain term of a linear layer: the
+/// low-rank kernel of a convolution (LoCon), or a weight with new row norms (DoRA).
 ///
 ///     LoCon   W + s up down
 ///     DoRA    m (W + s up down) / |W + s up down|, row by row

@@ -3,10 +3,11 @@ public import HostResources
 
 /// Named arrays of floats that layers are built from: a checkpoint, or fresh random numbers.
 public protocol WeightSource {
-  /// The file, for messages; nil where there is none.
+  /// The file, for messages; nil if there is none.
   var path: String? { get }
 
-  /// The extents of an array in the checkpoint's layout, or nil if there is none of that name.
+  /// Returns the extents of an array in the checkpoint's layout, or nil if there is none of that
+  /// name.
   func shape(of name: String) -> [Int]?
 
   /// Throws if the numbers of the array `name` are of a type that cannot be read as floats.
@@ -15,7 +16,7 @@ public protocol WeightSource {
   /// Writes the array `name`, in the checkpoint's layout, to `destination`.
   func read(_ name: String, into destination: UnsafeMutableBufferPointer<Float>) throws
 
-  /// How the numbers of the array `name` are stored; nil unless in half precision.
+  /// Returns the format of the numbers in the array `name`; nil unless in half precision.
   func halfFormat(of name: String) -> HalfFormat?
 
   /// Writes the array `name`, which is stored in half precision, as it is stored.
@@ -25,7 +26,7 @@ public protocol WeightSource {
   var names: [String] { get }
 }
 
-/// What is wrong between a model and the weights it was given.
+/// A mismatch between a model and its weights.
 public enum WeightError: ClassifiedError, Equatable, CustomStringConvertible {
   case missing(path: String?, name: String, expected: [Int])
   case shapeMismatch(path: String?, name: String, expected: [Int], found: [Int])

@@ -2,7 +2,7 @@ import Autograd
 public import HostResources
 import RandomStreams
 
-/// How fresh values of an array are drawn when a model starts from nothing.
+/// The initialization of an array when a model is trained from scratch.
 public enum Initializer: Sendable {
   case constant(Float)
   /// Equal parts of the array, each of one value.
@@ -102,7 +102,7 @@ public struct Weights {
   }
 }
 
-/// What all scopes of one set of weights share.
+/// The state shared by all scopes of one set of weights.
 final class WeightRoot {
   let source: (any WeightSource)?
   private let seed: UInt64

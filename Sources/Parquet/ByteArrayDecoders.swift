@@ -1,6 +1,6 @@
 import Glibc
 
-/// Byte arrays in memory, each behind its length in 4 bytes.
+/// Byte arrays in memory, each preceded by its length in 4 bytes.
 final class PlainBytesDecoder: ValueDecoder {
   private let start: UnsafeRawPointer
   private let byteCount: Int
@@ -62,7 +62,7 @@ final class StreamedBytesDecoder: ValueDecoder {
   }
 
   func finish() throws(Fault) {
-    // What is far too long is refused by its length alone.
+    // Excessive lengths are rejected before their bytes are read.
     let start = try input.peek(min(left, paddingLimit))
     try refuseRest(start, left)
   }
@@ -74,7 +74,7 @@ final class StreamedBytesDecoder: ValueDecoder {
   }
 }
 
-/// The length at `start`, unless it or its value goes past the bytes that are left.
+/// Returns the length at `start`, unless it or its value exceeds the remaining bytes.
 private func lengthInside(_ start: UnsafeRawPointer?, left: Int) -> Int? {
   guard let start, left >= 4 else { return nil }
   let length = Int(UInt32(littleEndian: start.loadUnaligned(as: UInt32.self)))
@@ -89,7 +89,7 @@ private func tooLong(_ start: UnsafeRawPointer, left: Int) -> Fault {
   return .malformed("a value of \(length) bytes, but only \(left - 4) are left in the page")
 }
 
-/// Byte arrays whose lengths stand together before them, as differences.
+/// Byte arrays whose lengths are stored first, as differences.
 final class DeltaLengthDecoder: ValueDecoder {
   private var lengths: DeltaDecoder
   private let start: UnsafeRawPointer
@@ -133,7 +133,7 @@ final class DeltaLengthDecoder: ValueDecoder {
   func finish() throws(Fault) { try refuseRest(start + position, end - position) }
 }
 
-/// Byte arrays as the number of bytes shared with the value before, and the rest.
+/// Byte arrays as the number of bytes shared with the previous value, and the rest.
 final class DeltaBytesDecoder: ValueDecoder {
   private var prefixes: DeltaDecoder
   private let suffixes: DeltaLengthDecoder

@@ -1,8 +1,8 @@
 import Glibc
 
-/// Raw memory that is used again from page to page.
+/// Raw memory that is reused from page to page.
 ///
-/// `slack` bytes behind the capacity may be read and written, so that loops over packed bits and
+/// `slack` bytes after the capacity may be read and written, so that loops over packed bits and
 /// short copies can work on whole words.
 final class ByteBuffer {
   static let slack = 64

@@ -4,14 +4,14 @@ import Glibc
 
 /// The bytes of one column chunk, read in order through a window of about a megabyte.
 ///
-/// Pointers that it hands out are valid until the next call that reads.
+/// The pointers that it returns are valid until the next read.
 final class ChunkInput {
   private static let smallestReadAhead = 1 << 14
   private static let largestReadAhead = 1 << 20
 
   private let file: RegularFile
   private let window = ByteBuffer()
-  /// Where the window's first byte lies in the file.
+  /// The file offset of the window's first byte.
   private var windowOffset = 0
   private var next = 0
   private var filled = 0
@@ -21,7 +21,7 @@ final class ChunkInput {
 
   init(_ file: RegularFile) { self.file = file }
 
-  /// Begins anew at another chunk; its range has been checked against the file.
+  /// Switches to another chunk; its range has been checked against the file.
   func open(_ range: Range<Int>) {
     windowOffset = range.lowerBound
     end = range.upperBound
@@ -52,7 +52,7 @@ final class ChunkInput {
     return pointer
   }
 
-  /// Moves on without reading what is not in the window; the target is inside the chunk.
+  /// Skips bytes without reading those outside the window; the target is inside the chunk.
   func skip(_ count: Int) {
     guard count > bufferedCount else {
       next += count
@@ -64,7 +64,7 @@ final class ChunkInput {
     readAhead = Self.smallestReadAhead
   }
 
-  /// Some of the next `count` bytes: all, or as many as the window holds, but at least 8.
+  /// Returns some of the next `count` bytes: all, or as many as the window holds, but at least 8.
   func piece(of count: Int) throws(Fault) -> UnsafeRawBufferPointer {
     let start = try peek(min(count, 8))
     return UnsafeRawBufferPointer(start: start, count: min(count, bufferedCount))

@@ -1,4 +1,4 @@
-/// How the pages of a column chunk are compressed.
+/// The compression of a column chunk's pages.
 public enum Codec: Sendable, Equatable, CustomStringConvertible {
   case uncompressed
   case snappy
@@ -8,7 +8,7 @@ public enum Codec: Sendable, Equatable, CustomStringConvertible {
   case lz4
   case zstd
   case lz4Raw
-  /// A codec that is not read here, by its number in the format's definition.
+  /// An unsupported codec, by its number in the format's definition.
   case other(Int32)
 
   init(_ number: Int32) {
@@ -38,7 +38,7 @@ public enum Codec: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
-  /// The library that unpacks it, where this program does not do it itself.
+  /// The library that decompresses it, if this program does not do it itself.
   private var library: CompressionLibrary? {
     switch self {
     case .zstd: .zstd
@@ -47,14 +47,14 @@ public enum Codec: Sendable, Equatable, CustomStringConvertible {
     }
   }
 
-  /// Why pages that are compressed so cannot be read here, and what to do; nil if they can.
+  /// Returns why such pages cannot be read here, and the remedy; nil if they can.
   ///
-  /// - Parameter path: of the file, for the command that writes it again
+  /// - Parameter path: the path of the file, for the command that rewrites it
   func obstacle(path: String) -> String? {
     obstacle(path: path, isFound: library?.found != nil)
   }
 
-  /// - Parameter isFound: whether the library that it needs is there
+  /// - Parameter isFound: whether the library that it needs is installed
   package func obstacle(path: String, isFound: Bool) -> String? {
     let remedy =
       "write the file again with snappy, for example: duckdb -c \"COPY (FROM '\(path)') TO "

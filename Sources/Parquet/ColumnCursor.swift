@@ -1,23 +1,24 @@
-/// Walks down the rows of one column that has at most one value a row; ``ListCursor`` those of lists.
+/// Iterates over the rows of a column that has at most one value per row; ``ListCursor`` iterates
+/// over lists.
 ///
-/// `bytes` are valid until the cursor moves. One cursor serves one thread; used for several row
-/// groups or files of one shape, it keeps its memory.
+/// `bytes` are valid until the cursor moves. One cursor serves one thread; if reused for several
+/// row groups or files with the same schema, it keeps its memory.
 public final class ColumnCursor {
   public var column: LeafColumn { reader.column }
   public var rowGroup: Int { reader.rowGroup }
   var path: String { reader.file.path }
   /// The row in the row group, -1 before the first.
   public private(set) var row = -1
-  /// Whether the row has no value, be it absent itself or part of a group that is.
+  /// Whether the row has no value, because it or a group that contains it is absent.
   public private(set) var isNull = true
-  /// Whether the value is another one of the row before, in a column of lists.
+  /// Whether the value belongs to the same row as the previous one, in a column of lists.
   private(set) var continuesRow = false
 
   private let reader: ColumnReader
   private let isVariable: Bool
   private let width: Int
   private var entry = 0
-  /// The place of the next value in the reader's batch, and how many it holds.
+  /// The index of the next value in the reader's batch, and the batch's size.
   private var next = 0
   private var batchCount = 0
 
@@ -31,7 +32,7 @@ public final class ColumnCursor {
     try self.init(file, entriesOf: column, rowGroup: rowGroup)
   }
 
-  /// Walks down the values of a column, several of which may belong to one row.
+  /// Iterates over the values of a column, several of which may belong to one row.
   init(
     _ file: ParquetFile, entriesOf column: LeafColumn, rowGroup: Int
   ) throws(ParquetError) {
@@ -41,7 +42,7 @@ public final class ColumnCursor {
     try open(rowGroup: rowGroup)
   }
 
-  /// Stands before the first row of a row group.
+  /// Moves before the first row of a row group.
   public func open(rowGroup: Int) throws(ParquetError) {
     row = -1
     isNull = true
@@ -50,7 +51,7 @@ public final class ColumnCursor {
     try reader.open(rowGroup: rowGroup)
   }
 
-  /// Moves to the next row; false behind the last.
+  /// Moves to the next row; false after the last.
   public func advance() throws(ParquetError) -> Bool {
     if entry == reader.entryCount {
       guard !reader.file.rowGroups.isEmpty, try reader.nextEntries() > 0 else {
@@ -74,7 +75,7 @@ public final class ColumnCursor {
     return true
   }
 
-  /// Moves to a row of a row group; forwards without unpacking the pages between.
+  /// Moves to a row of a row group; forwards without decompressing the pages between.
   public func move(toRowGroup rowGroup: Int, row target: Int) throws(ParquetError) {
     if rowGroup != self.rowGroup || target < row { try open(rowGroup: rowGroup) }
     precondition(
@@ -83,7 +84,7 @@ public final class ColumnCursor {
     if row < target { _ = try advance() }
   }
 
-  /// Passes over rows.
+  /// Skips rows.
   private func pass(_ count: Int) throws(ParquetError) {
     guard count > 0 else { return }
     let inStep = min(count, reader.entryCount - entry)
@@ -118,13 +119,13 @@ public final class ColumnCursor {
   }
 }
 
-/// Walks down the rows of a row group with several columns in step.
+/// Iterates over the rows of a row group with several columns in step.
 public final class RowCursor {
-  /// One cursor a column, all at the same row.
+  /// One cursor per column, all at the same row.
   public let columns: [ColumnCursor]
   private let file: ParquetFile
 
-  /// Columns whose number of values is not the row group's number of rows are refused.
+  /// Rejects columns whose number of values is not the row group's number of rows.
   public init(
     _ file: ParquetFile, columns: [LeafColumn], rowGroup: Int = 0
   ) throws(ParquetError) {
@@ -138,12 +139,12 @@ public final class RowCursor {
 
   public subscript(index: Int) -> ColumnCursor { columns[index] }
 
-  /// Stands before the first row of a row group.
+  /// Moves before the first row of a row group.
   public func open(rowGroup: Int) throws(ParquetError) {
     for column in columns { try column.open(rowGroup: rowGroup) }
   }
 
-  /// Moves to the next row; false behind the last.
+  /// Moves to the next row; false after the last.
   public func advance() throws(ParquetError) -> Bool {
     var moved = 0
     for column in columns where try column.advance() { moved += 1 }

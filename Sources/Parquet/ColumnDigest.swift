@@ -1,11 +1,11 @@
 import Files
 
-/// What one leaf column holds, as one hash: a way to compare with other readers.
+/// The contents of one leaf column as one hash, for comparison with other readers.
 public struct ColumnDigest: Sendable {
   public enum Outcome: Sendable, Equatable {
     /// SHA-256 of the values that are not null, in order, in hexadecimal.
     case values(sha256: String)
-    /// Why the column cannot be read although the file is in order.
+    /// Why the column cannot be read although the file is valid.
     case unsupported(String)
   }
 
@@ -17,8 +17,8 @@ public struct ColumnDigest: Sendable {
 extension ParquetFile {
   /// Reads one column of the whole file and hashes its values.
   ///
-  /// Numbers are hashed as they lie in the file, little-endian; booleans as one byte; byte
-  /// arrays, of fixed length too, behind their length in 4 bytes. INT96 is not hashed.
+  /// Numbers are hashed as stored, little-endian; booleans as one byte; byte arrays, including
+  /// those of fixed length, after their length in 4 bytes. INT96 is not hashed.
   public func digest(of column: LeafColumn) throws(ParquetError) -> ColumnDigest {
     let reader = ColumnReader(self, column)
     var hash = ValueHash()
@@ -46,7 +46,7 @@ extension ParquetFile {
   }
 }
 
-/// Gathers short values, so that the hash is fed in large pieces.
+/// Collects short values, to feed the hash in large chunks.
 private struct ValueHash {
   private static let stagedByteCount = 1 << 16
 

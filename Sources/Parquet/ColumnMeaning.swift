@@ -1,7 +1,7 @@
-/// What the values of a column are, by their physical and logical type together.
+/// The meaning of a column's values, from their physical and logical type together.
 ///
-/// Everything that reads numbers or texts decides here, so that no value is ever read without what
-/// its logical type adds to it.
+/// Everything that reads numbers or texts decides here, so that no value is ever read without its
+/// logical type.
 enum ColumnMeaning: Equatable {
   case truth
   case integer(isSigned: Bool)
@@ -14,7 +14,7 @@ enum ColumnMeaning: Equatable {
   case uuid
   /// Every value is absent.
   case nothing
-  /// Dates, times and whatever else is neither a number nor a text.
+  /// Dates, times and anything else that is neither a number nor a text.
   case other
 
   init(_ physical: PhysicalType, length: Int, _ logical: LogicalType?) {
@@ -31,7 +31,7 @@ enum ColumnMeaning: Equatable {
     case (.uuid, .fixedLengthByteArray): self = length == 16 ? .uuid : .other
     case (.string, .byteArray), (.enumeration, .byteArray), (.json, .byteArray): self = .text
     case (nil, _), (.unknown, _):
-      // A type that is not known says nothing: its values are read as they lie in the file.
+      // An unknown type is ignored: its values are read as stored.
       switch physical {
       case .boolean: self = .truth
       case .int32, .int64: self = .integer(isSigned: true)
@@ -48,7 +48,7 @@ enum ColumnMeaning: Equatable {
 extension LeafColumn {
   var meaning: ColumnMeaning { ColumnMeaning(physicalType, length: typeLength, logicalType) }
 
-  /// Whether ``ColumnCursor/integer()`` gives the values, whatever they stand for.
+  /// Whether ``ColumnCursor/integer()`` gives the values, whatever they represent.
   public var isInteger: Bool { physicalType == .int32 || physicalType == .int64 }
 
   /// Whether the values are texts, which may spell numbers.
@@ -70,7 +70,7 @@ extension LeafColumn {
     }
   }
 
-  /// The type as the format's definition names it: the logical one where there is one.
+  /// The type's name in the format's definition: that of the logical type if there is one.
   public var typeName: String {
     switch (logicalType, physicalType) {
     case (nil, .fixedLengthByteArray): "\(physicalType)(\(typeLength))"

@@ -1,5 +1,5 @@
 extension ColumnReader {
-  /// Reads the page at hand, whose header has been read and checked, and sets up its decoders.
+  /// Reads the current page, whose header has been read and checked, and sets up its decoders.
   func loadPage() throws(Fault) {
     try verifyChecksum()
     var page = PageBytes(input, count: header.byteCount)
@@ -61,21 +61,21 @@ extension ColumnReader {
     return String(repeating: "0", count: 8 - digits.count) + digits
   }
 
-  /// The next bytes of the input, unpacked unless the chunk is not compressed.
+  /// Returns the next bytes of the input, decompressed if the chunk is compressed.
   private func unpacked(_ packedCount: Int, to count: Int) throws(Fault) -> PageBytes {
     if chunk.codec == .uncompressed { return PageBytes(input, count: packedCount) }
     try input.unpack(packedCount, codec: chunk.codec, to: pageBytes, count: count)
     return PageBytes(pageBytes.base, count: count)
   }
 
-  /// Of a page that is not compressed the size is said twice: that of its bytes decides.
+  /// The size of an uncompressed page is given twice: the number of its bytes decides.
   private var unpackedByteCount: Int {
     chunk.codec == .uncompressed ? header.byteCount : header.unpackedByteCount
   }
 
   // MARK: - Levels
 
-  /// Levels of a page of version 1, which say themselves how long they are.
+  /// Reads levels of a version 1 page, which begin with their length.
   private func levels(
     _ page: inout PageBytes, _ encoding: Int32, _ maximum: Int, _ buffer: ByteBuffer
   ) throws(Fault) -> LevelDecoder {
@@ -128,7 +128,7 @@ extension ColumnReader {
     let count = page.remaining
     let bytes = try page.take(count)
     let limit = header.valueCount
-    // Where all is null, some writers leave out even the heads of the encodings.
+    // If all values are null, some writers omit even the encodings' headers.
     if count == 0 { return PlainBytesDecoder(bytes, byteCount: 0) }
     switch (encoding, type) {
     case (.plain, .boolean): return PlainBooleanDecoder(bytes, byteCount: count)
@@ -156,7 +156,7 @@ extension ColumnReader {
   }
 }
 
-/// The bytes of a page, in memory or still to come from the input.
+/// The bytes of a page, in memory or still to be read from the input.
 struct PageBytes {
   private let input: ChunkInput?
   private var next: UnsafeRawPointer?

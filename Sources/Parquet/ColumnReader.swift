@@ -1,7 +1,7 @@
-/// Reads one column chunk after another, page by page, in steps of at most a thousand values.
+/// Reads column chunks, page by page, in steps of at most a thousand values.
 ///
-/// A step decodes the levels of some entries (`nextEntries`), then, in one or more turns, the
-/// values of those that are not null (`nextValues`). Memory: a window of the file, one unpacked
+/// A step decodes the levels of some entries (`nextEntries`), then, in one or more calls, the
+/// values of those that are not null (`nextValues`). Memory: a window of the file, one decompressed
 /// page, the chunk's dictionary. Byte arrays of uncompressed pages are never held as a page.
 final class ColumnReader {
   let file: ParquetFile
@@ -9,7 +9,7 @@ final class ColumnReader {
   private(set) var rowGroup = 0
   /// Entries of the step, nulls included.
   private(set) var entryCount = 0
-  /// One level an entry; an entry has a value where it is the column's maximum.
+  /// One level per entry; an entry has a value if it equals the column's maximum.
   let definitionLevels: UnsafeMutablePointer<UInt8>
   let repetitionLevels: UnsafeMutablePointer<UInt8>
   /// Values of the step that are not yet decoded.
@@ -22,7 +22,7 @@ final class ColumnReader {
   let definitionBytes = ByteBuffer()
   let repetitionBytes = ByteBuffer()
   var dictionary: ValueDictionary?
-  /// The page at hand, its number in the chunk, and where it begins and ends in the file.
+  /// The current page, its number in the chunk, and its beginning and end in the file.
   var header = PageHeader()
   var pageIndex = -1
   var pageOffset = 0
@@ -113,14 +113,14 @@ final class ColumnReader {
     }
   }
 
-  /// Passes over pending values.
+  /// Skips pending values.
   func skipPending(_ count: Int) throws(ParquetError) {
     do throws(Fault) { try skipValues(count) } catch { throw located(error) }
   }
 
-  /// Passes over entries that no step has reached, whole pages by their headers alone.
+  /// Skips entries that no step has reached, whole pages by their headers alone.
   ///
-  /// The column does not repeat, so that entries are rows.
+  /// The column does not repeat, so entries are rows.
   func skipEntries(_ count: Int) throws(ParquetError) {
     var left = count
     while left > 0 {
@@ -149,7 +149,7 @@ final class ColumnReader {
     try loadPage()
   }
 
-  /// Passes over data pages that lie wholly within the next `entries`; returns their entries.
+  /// Skips data pages that lie entirely within the next `entries`; returns their number of entries.
   private func skipPages(entries: Int) throws(Fault) -> Int {
     var skipped = 0
     while entriesLeftInChunk > 0 {
@@ -167,7 +167,7 @@ final class ColumnReader {
     return skipped
   }
 
-  /// Whether the page at hand holds entries; a page that does not is read or passed over.
+  /// Whether the current page contains entries; any other page is read or skipped.
   private func isDataPage() throws(Fault) -> Bool {
     switch header.kind {
     case .data, .dataV2:

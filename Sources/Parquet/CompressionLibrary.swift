@@ -1,6 +1,6 @@
 import DynamicLibraries
 
-/// A codec that a library of the system unpacks, if it is there.
+/// A codec that a system library decompresses, if installed.
 public enum CompressionLibrary: CaseIterable, Sendable {
   case zstd
   case brotli
@@ -13,7 +13,7 @@ public enum CompressionLibrary: CaseIterable, Sendable {
     }
   }
 
-  /// The file it is looked for as.
+  /// The file name of the library.
   public var fileName: String {
     switch self {
     case .zstd: "libzstd.so.1"
@@ -21,7 +21,7 @@ public enum CompressionLibrary: CaseIterable, Sendable {
     }
   }
 
-  /// What to install where it is missing, as Debian and Ubuntu call it.
+  /// The package to install if it is missing, as named in Debian and Ubuntu.
   public var packageName: String {
     switch self {
     case .zstd: "libzstd1"
@@ -29,7 +29,7 @@ public enum CompressionLibrary: CaseIterable, Sendable {
     }
   }
 
-  /// The library's version and where it was found; nil if it is missing.
+  /// The library's version and its location; nil if it is missing.
   public var found: String? {
     switch self {
     case .zstd: Zstd.shared.map { "\($0.version) (\($0.path))" }
@@ -66,7 +66,7 @@ struct Zstd: Sendable {
     path = library.path(ofFunction: "ZSTD_decompress")
   }
 
-  /// The size of what was unpacked; nil if the bytes are damaged or do not fit.
+  /// Returns the decompressed size; nil if the bytes are damaged or do not fit.
   func unpack(
     _ bytes: UnsafeRawPointer, _ byteCount: Int, into output: UnsafeMutableRawPointer,
     _ capacity: Int
@@ -101,7 +101,7 @@ struct Brotli: Sendable {
     path = library.path(ofFunction: "BrotliDecoderDecompress")
   }
 
-  /// The size of what was unpacked; nil if the bytes are damaged or do not fit.
+  /// Returns the decompressed size; nil if the bytes are damaged or do not fit.
   func unpack(
     _ bytes: UnsafeRawPointer, _ byteCount: Int, into output: UnsafeMutableRawPointer,
     _ capacity: Int

@@ -1,11 +1,11 @@
-/// A number as an integer and how many of its digits stand behind the point.
+/// A number as an integer and its count of decimal places.
 struct DecimalValue: Equatable {
   private let isNegative: Bool
   /// Without leading zeros; `0` alone for zero.
   private let digits: String
   private let scale: Int
 
-  /// More bytes than any writer's widest decimal, 76 digits, takes.
+  /// More bytes than any writer's widest decimal, 76 digits, needs.
   static let byteLimit = 64
 
   init(_ unscaled: Int64, scale: Int) {
@@ -21,7 +21,7 @@ struct DecimalValue: Equatable {
     var magnitude = [UInt8](bytes)
     if isNegative {
       for index in magnitude.indices { magnitude[index] = ~magnitude[index] }
-      // Add one; the carry runs on through bytes of ones.
+      // Add one; the carry propagates through bytes of ones.
       for index in magnitude.indices.reversed() {
         magnitude[index] &+= 1
         if magnitude[index] != 0 { break }
@@ -31,7 +31,7 @@ struct DecimalValue: Equatable {
     self.scale = scale
   }
 
-  /// Divides by ten again and again, keeping the remainders.
+  /// Divides by ten repeatedly, collecting the remainders.
   private static func decimalDigits(of magnitude: [UInt8]) -> String {
     var rest = Array(magnitude.drop { $0 == 0 })
     var digits: [UInt8] = []

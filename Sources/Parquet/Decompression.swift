@@ -1,9 +1,9 @@
 import CZlib
 
 extension ChunkInput {
-  /// Unpacks the next `packedCount` bytes to exactly `count` bytes in `output`.
+  /// Decompresses the next `packedCount` bytes to exactly `count` bytes in `output`.
   ///
-  /// The sizes are compared with what the codec can do before memory is asked for.
+  /// The sizes are checked against the codec's maximum ratio before memory is allocated.
   func unpack(
     _ packedCount: Int, codec: Codec, to output: ByteBuffer, count: Int
   ) throws(Fault) {
@@ -46,9 +46,10 @@ extension ChunkInput {
     }
   }
 
-  /// Unpacks with a library's function, which gives the unpacked size, or nil for damaged bytes.
+  /// Decompresses with a library's function, which returns the decompressed size, or nil for
+  /// damaged bytes.
   ///
-  /// - Parameter expansion: to how many bytes one can unpack
+  /// - Parameter expansion: the maximum number of bytes that one can expand to
   private func unpack(
     _ packedCount: Int, _ name: String, expansion: Int, to output: ByteBuffer, _ count: Int,
     _ unpack: (UnsafeRawPointer, UnsafeMutableRawPointer) -> Int?
@@ -69,7 +70,7 @@ extension ChunkInput {
   private func unpackSnappy(
     _ packedCount: Int, to output: ByteBuffer, count: Int
   ) throws(Fault) {
-    // Writers pack an empty page to nothing at all.
+    // Writers compress an empty page to nothing at all.
     if packedCount == 0, count == 0 { return }
     guard SnappyDecoder.canUnpack(packedCount, to: count) else {
       throw .malformed("snappy: \(packedCount) bytes cannot unpack to \(count)")
@@ -89,7 +90,7 @@ extension ChunkInput {
     try decoder.finish()
   }
 
-  /// Unpacks one or more gzip members in a row; zlib's own header is accepted as well.
+  /// Decompresses one or more consecutive gzip members; zlib's own header is accepted, too.
   private func unpackGzip(
     _ packedCount: Int, to output: ByteBuffer, count: Int
   ) throws(Fault) {
@@ -106,7 +107,7 @@ extension ChunkInput {
         &stream, detectHeader, ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size)) == Z_OK
     else { throw .malformed("gzip: zlib could not be started") }
     defer { inflateEnd(&stream) }
-    // One byte of the slack shows whether there is more than the page says.
+    // One byte of the slack reveals whether there is more than the page declares.
     stream.next_out = output.base.assumingMemoryBound(to: UInt8.self)
     stream.avail_out = uInt(count + 1)
     var left = packedCount

@@ -11,7 +11,7 @@ struct DeltaDecoder {
   private let maximumWidth: Int
   private let miniblocksPerBlock: Int
   private let valuesPerMiniblock: Int
-  /// Where the next block begins, and, once all values are read, where the stream ends.
+  /// The beginning of the next block, and, once all values are read, the end of the stream.
   private(set) var position: Int
   private var value: Int64
   private var isFirst = true
@@ -23,7 +23,7 @@ struct DeltaDecoder {
   private var bit = 0
 
   /// - Parameters:
-  ///   - limit: how many values the page says to have, nulls included.
+  ///   - limit: the page's number of values, including nulls.
   ///   - maximumWidth: 32 or 64, the bits of the column's type.
   init(
     _ start: UnsafeRawPointer, byteCount: Int, limit: Int, maximumWidth: Int
@@ -74,7 +74,7 @@ struct DeltaDecoder {
     }
   }
 
-  /// Reads `count` lengths; a negative one is refused.
+  /// Reads `count` lengths; rejects negative ones.
   mutating func readLengths(
     _ count: Int, into output: UnsafeMutablePointer<Int32>
   ) throws(Fault) {
@@ -84,7 +84,7 @@ struct DeltaDecoder {
     }
   }
 
-  /// Reads all the lengths that are left; returns their sum and where the stream ends.
+  /// Reads all remaining lengths; returns their sum and the end of the stream.
   ///
   /// `scratch` has room for ``ValueBatch/capacity`` lengths.
   func end(scratch: UnsafeMutablePointer<Int32>) throws(Fault) -> (sum: Int, position: Int) {

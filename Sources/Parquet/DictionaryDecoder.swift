@@ -3,7 +3,7 @@ struct ValueDictionary {
   let count: Int
   private let bytes: UnsafeRawPointer
   private let width: Int
-  /// For byte arrays: where each value's length stands.
+  /// For byte arrays: the offset of each value's length.
   private let offsets: [UInt32]
 
   /// Reads a dictionary page; its bytes must stay where they are.
@@ -87,7 +87,7 @@ final class DictionaryDecoder: ValueDecoder {
   private let byteCount: Int
   private let width: Int
   private var indices: HybridDecoder?
-  /// An index out of bounds that the values before it still precede.
+  /// An out-of-bounds index that valid values still precede.
   private var fault: Fault?
 
   /// - Parameter width: bytes a value, or 0 for byte arrays.
@@ -132,7 +132,7 @@ final class DictionaryDecoder: ValueDecoder {
     }
   }
 
-  /// How many indices, from the first on, lie within the dictionary.
+  /// Returns the number of leading indices within the dictionary.
   private func countValid(
     _ indices: UnsafePointer<UInt32>, _ count: Int
   ) throws(Fault) -> Int {

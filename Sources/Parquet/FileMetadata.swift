@@ -1,17 +1,18 @@
 /// The values of one column in one row group.
 public struct ColumnChunk: Sendable {
   public let codec: Codec
-  /// Values including nulls; more than the row group has rows where the column repeats.
+  /// The number of values including nulls, which exceeds the row group's rows if the column
+  /// repeats.
   public let valueCount: Int
-  /// Where the chunk's first page begins in the file.
+  /// The file offset of the chunk's first page.
   public let offset: Int
-  /// Bytes of all pages with their headers, as they lie in the file.
+  /// The size of all pages with their headers, as stored.
   public let byteCount: Int
   /// The same before compression, as the writer counted it.
   public let uncompressedByteCount: Int
-  /// Why the chunk cannot be read although the file is in order.
+  /// Why the chunk cannot be read although the file is valid.
   let obstacle: String?
-  /// Bytes behind the chunk that may belong to it.
+  /// Bytes after the chunk that may belong to it.
   var slack = 0
 }
 
@@ -32,7 +33,7 @@ public struct KeyValue: Sendable, Equatable {
   }
 }
 
-/// What the footer says.
+/// The contents of the footer.
 struct FileMetadata {
   var rowCount = 0
   var leaves: [LeafColumn] = []
@@ -40,7 +41,7 @@ struct FileMetadata {
   var keyValues: [KeyValue] = []
   var createdBy = ""
 
-  /// Parses the footer's bytes; `dataEnd` is where the footer begins, and so where pages end.
+  /// Parses the footer's bytes; `dataEnd` is the beginning of the footer, where pages end.
   init(_ footer: UnsafeRawBufferPointer, dataEnd: Int) throws(Fault) {
     var reader = ThriftReader(footer)
     var elements: [SchemaElement] = []
@@ -81,9 +82,9 @@ struct FileMetadata {
     try refuseOverlaps()
   }
 
-  /// Bytes that the chunks of a writer may have beyond those that it says.
+  /// Returns the bytes by which a writer's chunks may exceed their declared size.
   ///
-  /// parquet-mr before 1.2.9 leaves out the header of the dictionary's page.
+  /// parquet-mr before 1.2.9 omits the header of the dictionary's page.
   ///
   /// - Source: PARQUET-816, IMPALA-694
   private static func slack(createdBy: String) -> Int {
@@ -102,7 +103,8 @@ struct FileMetadata {
       guard !overflow else { throw .malformed("the row groups' numbers of rows overflow") }
       sum = next
     }
-    // Some writers never count: parquet-rs 0.3 says 0. Any other number means that row groups are lost.
+    // Some writers do not count: parquet-rs 0.3 writes 0. Any other number means that row groups
+    // are lost.
     guard sum == declared || declared == 0 else {
       throw .malformed("the footer says \(declared) rows, its row groups have \(sum)")
     }
@@ -132,7 +134,7 @@ extension KeyValue {
     var value = ""
     try reader.readStruct { (reader, field) throws(Fault) in
       switch field.id {
-      // What is no text is nothing that anyone asks for.
+      // Keys that are not text are never requested.
       case 1 where field.type == .binary: key = try reader.readText(field)
       case 2 where field.type == .binary: value = try reader.readText(field)
       default: try reader.skip(field)
@@ -142,7 +144,7 @@ extension KeyValue {
   }
 }
 
-/// A row group as it stands in the footer, before its numbers are checked.
+/// A row group as stored in the footer, before its numbers are checked.
 private struct RowGroupDraft {
   var rowCount: Int64 = -1
   var chunks: [ColumnChunkDraft] = []
@@ -185,7 +187,7 @@ private struct RowGroupDraft {
   }
 }
 
-/// A column chunk as it stands in the footer, before its numbers are checked.
+/// A column chunk as stored in the footer, before its numbers are checked.
 private struct ColumnChunkDraft {
   var hasMetadata = false
   var isEncrypted = false

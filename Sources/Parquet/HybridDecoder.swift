@@ -11,7 +11,7 @@ struct HybridDecoder {
   private var repeatsLeft = 0
   private var repeated: UInt32 = 0
   private var packedLeft = 0
-  /// Where the next packed value begins, in bits from `start`.
+  /// The beginning of the next packed value, in bits from `start`.
   private var bit = 0
 
   init(_ start: UnsafeRawPointer, byteCount: Int, width: Int) throws(Fault) {
@@ -87,7 +87,7 @@ struct HybridDecoder {
       }
     } else {
       let groups = Int(header >> 1)
-      // The last group may be cut short, where its values are not needed.
+      // The last group may be truncated if its values are not needed.
       let bytes = min(groups * width, byteCount - position)
       packedLeft = width == 0 ? groups * 8 : min(groups * 8, bytes * 8 / width)
       bit = position * 8
@@ -130,7 +130,7 @@ struct HybridDecoder {
   }
 }
 
-/// The levels of a page: which of a column's values are there, and where lists begin.
+/// The levels of a page: which of a column's values are present, and where lists begin.
 enum LevelDecoder {
   /// Every level is the same and nothing is stored: the column's maximum is 0.
   case none
@@ -164,7 +164,7 @@ enum LevelDecoder {
     }
   }
 
-  /// The bits that the levels 0...maximum need.
+  /// Returns the bits needed for the levels 0...maximum.
   static func width(of maximum: Int) -> Int {
     Int.bitWidth - maximum.leadingZeroBitCount
   }

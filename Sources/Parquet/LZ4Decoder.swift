@@ -1,6 +1,6 @@
 import Glibc
 
-/// Unpacks LZ4 blocks whose unpacked size is known beforehand.
+/// Decompresses LZ4 blocks whose decompressed size is known in advance.
 ///
 /// A block is a list of sequences: a token with two lengths of 4 bits, which bytes of 255 prolong;
 /// that many literal bytes; then, except in the last sequence, an offset of 2 bytes back to where 4 or
@@ -15,7 +15,7 @@ enum LZ4Decoder {
   static func unpack(
     _ block: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(Fault) {
-    // A block of nothing is one token, which some writers leave out.
+    // An empty block is one token, which some writers omit.
     if output.isEmpty, block.isEmpty || block.elementsEqual([0]) { return }
     var reader = Reader(block)
     var written = 0
@@ -50,8 +50,8 @@ enum LZ4Decoder {
     }
   }
 
-  /// Unpacks what the deprecated codec LZ4 holds: blocks, each behind its unpacked and its packed size
-  /// in 4 bytes, as Hadoop writes them; or else one block alone.
+  /// Decompresses the deprecated codec LZ4: blocks, each preceded by its decompressed and its
+  /// compressed size in 4 bytes, as written by Hadoop; or else a single block.
   static func unpackFramed(
     _ bytes: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(Fault) {

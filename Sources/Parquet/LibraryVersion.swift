@@ -1,6 +1,6 @@
 import CZlib
 
-/// The zlib that the program runs on, such as `1.3`.
+/// The version of zlib at run time, such as `1.3`.
 public var zlibVersionText: String {
   guard let text = zlibVersion() else { return "unknown" }
   return String(cString: text)

@@ -1,16 +1,16 @@
-/// Walks down the rows of a column that holds a list of values a row, such as `images.list.element`.
+/// Iterates over the rows of a column with a list of values per row, such as `images.list.element`.
 ///
 /// One cursor serves one thread.
 public final class ListCursor {
   public let column: LeafColumn
-  /// The row that comes next, in the row group.
+  /// The index of the next row in the row group.
   public private(set) var nextRow = 0
   private let cursor: ColumnCursor
   private var isStarted = false
-  /// Whether the cursor stands on the first value of the next row.
+  /// Whether the cursor is at the first value of the next row.
   private var hasEntry = false
 
-  /// - Throws: `ParquetError.typeMismatch` for a column that holds no lists, or lists of lists
+  /// - Throws: `ParquetError.typeMismatch` for a column without lists, or with lists of lists
   public init(
     _ file: ParquetFile, column: LeafColumn, rowGroup: Int
   ) throws(ParquetError) {
@@ -23,17 +23,17 @@ public final class ListCursor {
     cursor = try ColumnCursor(file, entriesOf: column, rowGroup: rowGroup)
   }
 
-  /// Moves over the next row; false behind the last.
+  /// Advances over the next row; false after the last.
   ///
-  /// - Parameter body: is given a cursor at each element in turn, nil for one that is null; it is valid
-  ///   until `body` returns. A list that is null and one whose only element is have no elements.
+  /// - Parameter body: called with a cursor at each element, nil for a null one; it is valid until
+  ///   `body` returns. A null list, and one whose only element is null, have no elements.
   public func forEachInNextRow(_ body: (ColumnCursor?) throws -> Void) throws -> Bool {
     if !isStarted {
       isStarted = true
       hasEntry = try cursor.advance()
     }
     guard hasEntry else { return false }
-    // An empty list is one absent value, too; what follows tells.
+    // An empty list is also one absent value; what follows distinguishes them.
     var hasLeadingNull = cursor.isNull
     if !hasLeadingNull { try body(cursor) }
     hasEntry = try cursor.advance()

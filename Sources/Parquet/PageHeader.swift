@@ -1,22 +1,22 @@
-/// What stands before each page.
+/// The header of a page.
 struct PageHeader {
   enum Kind {
     case dictionary
     case data
     case dataV2
-    /// An index page or a kind of a later format: nothing that holds values.
+    /// An index page or a kind from a later format, without values.
     case other
   }
 
   static let maximumByteCount = 1 << 30
-  /// Headers hold statistics, and so values; a larger one is damaged.
+  /// The limit on a header, which contains statistics, and so values; a larger one is damaged.
   static let maximumHeaderByteCount = 1 << 24
 
   private(set) var kind = Kind.other
-  /// Bytes of the page behind the header, as they lie in the file.
+  /// The size of the page after the header, as stored.
   private(set) var byteCount = 0
   private(set) var unpackedByteCount = 0
-  /// The CRC-32 of those bytes, where the writer gave it.
+  /// The CRC-32 of those bytes, if the writer recorded it.
   private(set) var checksum: UInt32?
   /// Values, nulls included.
   private(set) var valueCount = 0
@@ -24,12 +24,12 @@ struct PageHeader {
   // Version 1 only.
   private(set) var definitionEncoding: Int32 = -1
   private(set) var repetitionEncoding: Int32 = -1
-  // Version 2 only. How many nulls and rows there are is said as well: the levels decide.
+  // Version 2 only. The numbers of nulls and rows are stored as well, but the levels decide.
   private(set) var definitionByteCount = 0
   private(set) var repetitionByteCount = 0
   private(set) var isCompressed = true
 
-  /// Reads the header at the input's position and moves behind it.
+  /// Reads the header at the input's position and moves past it.
   static func read(from input: ChunkInput) throws(Fault) -> PageHeader {
     var wanted = min(input.remaining, 64)
     while true {
@@ -142,7 +142,7 @@ struct PageHeader {
   }
 }
 
-/// How values are laid out in a page.
+/// The encoding of values in a page.
 enum Encoding: Int32 {
   case plain = 0
   case plainDictionary = 2

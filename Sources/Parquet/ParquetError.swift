@@ -1,9 +1,9 @@
 public import Files
 
-/// What is wrong with a parquet file, and where.
+/// An error in a parquet file, with its location.
 ///
-/// Row groups, rows and pages are counted from 0. The dictionary page of a column chunk is page 0
-/// where there is one.
+/// Row groups, rows and pages are counted from 0. The dictionary page of a column chunk, if there
+/// is one, is page 0.
 public enum ParquetError: ClassifiedError, CustomStringConvertible {
   /// The bytes could not be read.
   case file(FileError)
@@ -11,16 +11,16 @@ public enum ParquetError: ClassifiedError, CustomStringConvertible {
   case metadata(path: String, reason: String)
   /// A column chunk cannot be read as its metadata describes it.
   case chunk(path: String, rowGroup: Int, column: String, reason: String)
-  /// A page is damaged; `offset` is where its header begins in the file.
+  /// A page is damaged; `offset` is the file offset of its header.
   case page(
     path: String, rowGroup: Int, column: String, page: Int, offset: Int, reason: String)
-  /// The file is in order, but uses a codec, an encoding or a cipher that is not read here.
+  /// The file is valid, but uses an unsupported codec, encoding or cipher.
   case unsupported(path: String, rowGroup: Int, column: String, reason: String)
-  /// One value is not what its column's type promises, such as text that is not UTF-8.
+  /// A value that does not match its column's type, such as text that is not UTF-8.
   case value(path: String, rowGroup: Int, column: String, row: Int, reason: String)
-  /// A column was asked for that the file does not have.
+  /// A requested column that the file does not have.
   case missingColumn(path: String, name: String, available: [String])
-  /// A column was asked for as a type that it does not hold.
+  /// A column was requested as a type that it does not have.
   case typeMismatch(path: String, column: String, expected: String, found: String)
 
   public var kind: FailureKind {

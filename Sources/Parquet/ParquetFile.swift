@@ -12,7 +12,7 @@ public final class ParquetFile: Sendable {
   public let rowGroups: [RowGroup]
   /// The file's own metadata, such as `huggingface` or `ARROW:schema`.
   public let keyValues: [KeyValue]
-  /// The program that wrote the file, as it calls itself.
+  /// The program that wrote the file, as it identifies itself.
   public let createdBy: String
   let file: RegularFile
 
@@ -58,7 +58,7 @@ public final class ParquetFile: Sendable {
     return column
   }
 
-  /// Refuses a column whose chunks cannot be unpacked here, or are encrypted.
+  /// Rejects a column whose chunks are encrypted or cannot be decompressed here.
   public func requireReadable(_ column: LeafColumn) throws(ParquetError) {
     for (index, group) in rowGroups.enumerated() {
       let chunk = group.chunks[column.index]
@@ -130,7 +130,7 @@ extension RegularFile {
 }
 
 extension RegularFile {
-  /// Throws if the file shows what else it is.
+  /// Throws if the file is recognizably of another kind.
   fileprivate func requireParquet() throws(Fault) {
     do throws(FileError) { try requireNoMistake(expected: "a parquet file") } catch {
       throw .file(error)

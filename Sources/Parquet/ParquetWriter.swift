@@ -5,7 +5,7 @@ import Files
 /// Pages are of version 1, PLAIN, uncompressed or snappy, with a CRC each. The file appears under
 /// its name when `commit` returns.
 public final class ParquetWriter {
-  /// What a column holds.
+  /// The type of a column's values.
   public enum ColumnType: Sendable, Equatable {
     case boolean
     case int32
@@ -71,7 +71,7 @@ public final class ParquetWriter {
     }
   }
 
-  /// Appends a row group: one column a field, in the fields' order, all of one length.
+  /// Appends a row group: one column per field, in the fields' order, all of the same length.
   public func append(_ columns: [Column]) throws(ParquetError) {
     precondition(columns.count == fields.count, "\(columns.count) columns, \(fields.count) fields")
     let rowCount = columns.first?.count ?? 0
@@ -151,7 +151,7 @@ public final class ParquetWriter {
     chunk.uncompressedByteCount += header.bytes.count + page.count
   }
 
-  /// One bit a row: runs of equal bits, behind the length of the whole in 4 bytes.
+  /// Returns one bit per row: runs of equal bits, preceded by the length of the whole in 4 bytes.
   private func definitionLevels(of column: Column, _ rows: Range<Int>) -> [UInt8] {
     var runs: [UInt8] = []
     var start = rows.lowerBound
@@ -312,7 +312,7 @@ extension ParquetWriter.Column {
   }
 }
 
-/// The values of a page as PLAIN lays them out, nulls left out.
+/// The values of a page in the PLAIN encoding, without nulls.
 private struct PlainValues {
   private var bytes: [UInt8] = []
   private var truths: [Bool] = []

@@ -1,4 +1,4 @@
-/// How values lie in the file.
+/// The storage type of values.
 public enum PhysicalType: Int32, Sendable, CustomStringConvertible {
   case boolean = 0
   case int32 = 1
@@ -39,7 +39,7 @@ public enum TimeUnit: Sendable, CustomStringConvertible {
   }
 }
 
-/// What the values of a column mean; how they lie in the file is for ``PhysicalType`` to say.
+/// The meaning of a column's values; ``PhysicalType`` describes their storage.
 public enum LogicalType: Sendable, Equatable {
   case string
   case enumeration
@@ -54,13 +54,13 @@ public enum LogicalType: Sendable, Equatable {
   case timestamp(TimeUnit, isUTC: Bool)
   case decimal(precision: Int, scale: Int)
   case integer(bits: Int, isSigned: Bool)
-  /// A type that this reader has no name for, by its number in the format's definition.
+  /// An unknown type, by its number in the format's definition.
   case unknown(Int)
 }
 
-/// A column that holds values: a leaf of the schema's tree.
+/// A column with values: a leaf of the schema's tree.
 public struct LeafColumn: Sendable {
-  /// The place among the leaves, and in every row group.
+  /// The index among the leaves, and in every row group.
   public let index: Int
   /// The path from the root, joined by dots: `jpg_0.bytes`.
   public let name: String
@@ -68,15 +68,15 @@ public struct LeafColumn: Sendable {
   /// Bytes a value, for `fixedLengthByteArray`; 0 otherwise.
   public let typeLength: Int
   public let logicalType: LogicalType?
-  /// How many of the fields on the path may be absent; 0 means that every row has a value.
+  /// The number of optional fields on the path; 0 means that every row has a value.
   public let maximumDefinitionLevel: Int
-  /// How many of the fields on the path repeat; 0 means at most one value a row.
+  /// The number of repeated fields on the path; 0 means at most one value per row.
   public let maximumRepetitionLevel: Int
 
   public var isOptional: Bool { maximumDefinitionLevel > 0 }
   public var isRepeated: Bool { maximumRepetitionLevel > 0 }
 
-  /// Bytes a value takes, 0 where that varies.
+  /// The size of a value in bytes, 0 if it varies.
   var valueWidth: Int {
     switch physicalType {
     case .boolean: 1
@@ -89,7 +89,7 @@ public struct LeafColumn: Sendable {
   }
 }
 
-/// One node of the schema as the footer lists them, parents before children.
+/// One node of the schema as listed in the footer, parents before children.
 struct SchemaElement {
   enum Repetition: Int32 {
     case required = 0
@@ -117,7 +117,7 @@ struct SchemaWalk {
 
   static func leaves(of elements: [SchemaElement]) throws(Fault) -> [LeafColumn] {
     guard let root = elements.first else { throw .malformed("the schema is empty") }
-    // A lone root that claims to be a column stands for a file without columns.
+    // A lone root that claims to be a column represents a file without columns.
     if root.physicalType != nil, elements.count == 1 { return [] }
     var walk = SchemaWalk(elements)
     try walk.visitChildren(of: root, path: [], definition: 0, repetition: 0)

@@ -41,7 +41,7 @@ extension SchemaElement {
 }
 
 extension LogicalType {
-  /// Reads the union that newer writers put in.
+  /// Reads the union that newer writers use.
   fileprivate init?(_ reader: inout ThriftReader, _ field: ThriftReader.Field) throws(Fault) {
     var result: LogicalType?
     try reader.readStruct(field) { (reader, field) throws(Fault) in
@@ -79,7 +79,7 @@ extension LogicalType {
     }
   }
 
-  /// The older way to say the same.
+  /// Reads the older equivalent.
   fileprivate init?(convertedType: Int32, precision: Int, scale: Int) {
     switch convertedType {
     case 0: self = .string

@@ -2,7 +2,7 @@ import Glibc
 
 /// Whole Snappy blocks in memory.
 package enum Snappy {
-  /// Unpacks a block that must have `count` bytes unpacked.
+  /// Decompresses a block that must give `count` bytes.
   package static func unpacked(_ block: [UInt8], count: Int) throws -> [UInt8] {
     let output = ByteBuffer()
     guard SnappyDecoder.canUnpack(block.count, to: count) else {
@@ -18,10 +18,10 @@ package enum Snappy {
     return [UInt8](UnsafeRawBufferPointer(start: output.base, count: count))
   }
 
-  /// Packs bytes into a block.
+  /// Compresses bytes into a block.
   ///
-  /// Fragments of 64 KiB are searched for repetitions of four bytes or more through a table of
-  /// where a hash was last seen; the longer nothing is found, the larger the steps.
+  /// Fragments of 64 KiB are searched for repetitions of at least four bytes through a table of the
+  /// last position of each hash; steps grow while nothing is found.
   package static func packed(_ bytes: UnsafeRawBufferPointer) -> [UInt8] {
     var packer = SnappyPacker(reserving: bytes.count + bytes.count / 6 + 32)
     packer.append(size: bytes.count)

@@ -1,12 +1,12 @@
 import Glibc
 
-/// Unpacks one Snappy block whose unpacked size is known beforehand.
+/// Decompresses one Snappy block whose decompressed size is known in advance.
 ///
 /// The block begins with its unpacked size as a varint; then come elements, each with a tag byte
 /// whose low two bits tell a literal (0) from copies with offsets of 1 (1), 2 (2) and 4 bytes (3).
 /// The input may arrive in pieces. Source: format_description.txt of google/snappy.
 struct SnappyDecoder {
-  /// Three bytes are the least that give 64: no block can expand more.
+  /// Three bytes are the minimum that gives 64: no block can expand more.
   static func canUnpack(_ packedCount: Int, to count: Int) -> Bool {
     count <= packedCount / 3 * 64 + 192
   }
@@ -22,9 +22,9 @@ struct SnappyDecoder {
     self.count = count
   }
 
-  /// Reads the size that the block begins with and compares it with the expected one.
+  /// Reads the size at the beginning of the block and compares it with the expected one.
   ///
-  /// Returns how many bytes the size takes.
+  /// Returns the number of bytes that the size occupies.
   func checkSize(_ bytes: UnsafeRawBufferPointer) throws(Fault) -> Int {
     var size: UInt64 = 0
     for index in 0..<min(5, bytes.count) {
@@ -39,9 +39,9 @@ struct SnappyDecoder {
     throw .malformed("snappy: the block's size has no end")
   }
 
-  /// Unpacks elements from a piece of the block; returns how many bytes were used.
+  /// Decompresses elements from a chunk of the block; returns the number of bytes consumed.
   ///
-  /// A few bytes stay unused where a tag is cut by the end of a piece that is not the last.
+  /// A few bytes remain if a tag is cut by the end of a chunk that is not the last.
   mutating func feed(_ piece: UnsafeRawBufferPointer, isLast: Bool) throws(Fault) -> Int {
     guard let start = piece.baseAddress?.assumingMemoryBound(to: UInt8.self) else { return 0 }
     var position = 0

@@ -1,7 +1,7 @@
 /// Reads Thrift's compact protocol from bytes that may be damaged.
 ///
-/// Counts and lengths are checked against the bytes that are left before anything is allocated;
-/// nesting is limited to 64. Source: the Thrift compact protocol specification.
+/// Counts and lengths are checked against the remaining bytes before anything is allocated; nesting
+/// is limited to 64. Source: the Thrift compact protocol specification.
 struct ThriftReader {
   enum WireType: UInt8 {
     case boolTrue = 1
@@ -28,7 +28,7 @@ struct ThriftReader {
 
   private let bytes: UnsafeRawBufferPointer
   private(set) var position = 0
-  /// Whether the last fault was that the bytes end too early.
+  /// Whether the last fault was a premature end of the bytes.
   private(set) var endedEarly = false
   private var depth = 0
 
@@ -109,7 +109,7 @@ struct ThriftReader {
     return try readText()
   }
 
-  /// Text that is not UTF-8 is repaired: names and metadata are only shown and compared.
+  /// Invalid UTF-8 is repaired: names and metadata are only displayed and compared.
   mutating func readText() throws(Fault) -> String {
     let range = try readBinaryRange()
     return String(decoding: bytes[range], as: UTF8.self)
@@ -126,7 +126,7 @@ struct ThriftReader {
 
   private mutating func skipElement(_ type: WireType) throws(Fault) {
     switch type {
-    // In a list a boolean takes a byte; in a structure it lies in the field's header.
+    // In a list a boolean takes a byte; in a structure it is in the field's header.
     case .boolTrue, .boolFalse, .int8: _ = try readByte()
     case .int16, .int32, .int64: _ = try readUnsigned()
     case .double: try advance(8)
@@ -230,7 +230,7 @@ struct ThriftReader {
     return position..<position + count
   }
 
-  /// A count of things that take at least `bytesEach` bytes each.
+  /// Reads a count of elements that take at least `bytesEach` bytes each.
   private mutating func readCount(bytesEach: Int) throws(Fault) -> Int {
     let count = try readUnsigned()
     guard count <= UInt64(remaining / bytesEach) else {

@@ -1,4 +1,4 @@
-/// Writes Thrift's compact protocol: just what footers and page headers need.
+/// Writes the part of Thrift's compact protocol that footers and page headers need.
 package struct ThriftWriter {
   package private(set) var bytes: [UInt8] = []
   private var lastField = 0

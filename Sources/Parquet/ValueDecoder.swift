@@ -1,20 +1,20 @@
 import Glibc
 
-/// Where a decoder puts the values of one step, valid until the next one.
+/// The output of a decoder for one step, valid until the next one.
 final class ValueBatch {
   /// The most values of one step.
   static let capacity = 1024
 
-  /// Values that are built anew take no more than this at once, or one value.
+  /// The limit on values built in one step, unless a single one is larger.
   static let builtByteCount = 1 << 20
 
-  /// Values of a fixed width lie here one after another, in no particular alignment.
+  /// Values of a fixed width, consecutive and unaligned.
   var fixed: UnsafeRawPointer
   /// Byte arrays of any length.
   let views: UnsafeMutablePointer<UnsafeRawBufferPointer>
   let indices: UnsafeMutablePointer<UInt32>
   let lengths: UnsafeMutablePointer<Int32>
-  /// For values that do not lie in the page as they are.
+  /// Memory for values that are not stored contiguously in the page.
   let scratch = ByteBuffer()
 
   init() {
@@ -27,7 +27,7 @@ final class ValueBatch {
     lengths.initialize(repeating: 0, count: Self.capacity)
   }
 
-  /// How many of `count` values of a width to build in one step.
+  /// Returns the number of values, at most `count`, of a width to build in one step.
   static func stepCount(_ count: Int, width: Int) -> Int {
     min(count, max(1, builtByteCount / max(width, 1)))
   }
@@ -43,7 +43,7 @@ final class ValueBatch {
 protocol ValueDecoder: AnyObject {
   /// Decodes at least one and at most `count` values; `count` is 1 to `ValueBatch.capacity`.
   ///
-  /// Where a value is damaged, those before it are returned, and the next call throws.
+  /// If a value is damaged, those before it are returned, and the next call throws.
   func next(_ count: Int, into batch: ValueBatch) throws(Fault) -> Int
 
   func skip(_ count: Int, using batch: ValueBatch) throws(Fault)
@@ -87,7 +87,7 @@ final class PlainFixedDecoder: ValueDecoder {
   func finish() throws(Fault) { try refuseRest(start + position, byteCount - position) }
 }
 
-/// Truth values of one bit, the lowest bit first.
+/// Booleans of one bit, the lowest bit first.
 final class PlainBooleanDecoder: ValueDecoder {
   private let start: UnsafeRawPointer
   private let bitCount: Int
@@ -117,7 +117,7 @@ final class PlainBooleanDecoder: ValueDecoder {
   func finish() {}
 }
 
-/// Truth values as runs and packed bits, behind the length of the whole.
+/// Booleans as runs and packed bits, preceded by the length of the whole.
 final class RunLengthBooleanDecoder: ValueDecoder {
   private var values: HybridDecoder
 
@@ -170,7 +170,7 @@ final class DeltaIntegerDecoder: ValueDecoder {
   }
 }
 
-/// Values of a fixed width cut into bytes: all first bytes, then all second bytes, and so on.
+/// Values of a fixed width split into bytes: all first bytes, then all second bytes, and so on.
 final class ByteStreamSplitDecoder: ValueDecoder {
   private let start: UnsafeRawPointer
   private let width: Int
@@ -214,10 +214,10 @@ final class ByteStreamSplitDecoder: ValueDecoder {
   }
 }
 
-/// The most zero bytes that a writer may leave behind the last value; fastparquet leaves 8.
+/// The most zero bytes that a writer may leave after the last value; fastparquet leaves 8.
 let paddingLimit = 64
 
-/// Refuses bytes behind a page's last value, except for some zeros.
+/// Rejects bytes after a page's last value, except for some zeros.
 func refuseRest(_ start: UnsafeRawPointer, _ byteCount: Int) throws(Fault) {
   let rest = UnsafeRawBufferPointer(start: start, count: byteCount)
   guard byteCount <= paddingLimit, rest.allSatisfy({ $0 == 0 }) else {

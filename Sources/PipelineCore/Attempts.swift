@@ -1,10 +1,11 @@
 import Files
 
-/// What was begun of a stage's result and left for another, with other settings or inputs: kept until it is wanted
-/// again, or `spo gc` removes it.
+/// Unfinished results set aside for another with different settings or inputs, kept until needed
+/// again or removed by `spo gc`.
 ///
-/// An attempt is known by the fingerprint of all that its result depends on. Its record is written before its
-/// files move, and read until they are all back, so that a killed process leaves it in one place or the other.
+/// An attempt is identified by the fingerprint of everything its result depends on. Its record is
+/// written before its files move and read until all are back, so a killed process leaves it in one
+/// place or the other.
 struct Attempts {
   private let stage: String
   private let workspace: Workspace
@@ -22,12 +23,12 @@ struct Attempts {
     workspace.path("\(Workspace.attemptsFolder)/\(stage)-\(fingerprint).json")
   }
 
-  /// Puts away what `record` says is being made.
+  /// Sets aside the result that `record` says is being built.
   func setAside(_ record: StageRecord) throws {
     guard record.run.unitsDone > 0 else { return try ownPaths.discardBuilding() }
-    // Moved already, by a process that was killed before it could say so.
+    // Already moved by a process that was killed before it could record that.
     guard try !ownPaths.builtFiles().isEmpty else { return }
-    // Records do not say which settings are without effect.
+    // Records do not say which settings have no effect.
     var basis = record.run.basis
     basis.settingsWithoutEffect = settingsWithoutEffect
     let fingerprint = basis.fingerprint
@@ -38,12 +39,12 @@ struct Attempts {
     try ownPaths.moveBuilding(aside: fingerprint)
   }
 
-  /// What was done of a result, if it was set aside.
+  /// Returns the run of a result, if it was set aside.
   func run(of basis: StageBasis) throws -> StageRun? {
     try StageRecord.load(from: path(basis.fingerprint))?.run
   }
 
-  /// Goes on with what was set aside, if it was: the record must say already that it is being made.
+  /// Resumes what was set aside, if anything; the record must already say that it is being built.
   func takeUp(_ basis: StageBasis) throws {
     let fingerprint = basis.fingerprint
     guard Folders.exists(path(fingerprint)) else { return }
@@ -51,7 +52,7 @@ struct Attempts {
     try Folders.remove(path(fingerprint))
   }
 
-  /// All that are kept, by fingerprint.
+  /// Returns all attempts, by fingerprint.
   func all() throws -> [(fingerprint: String, run: StageRun)] {
     try Folders.names(in: workspace.path(Workspace.attemptsFolder)).compactMap { name in
       guard name.hasPrefix("\(stage)-"), name.hasSuffix(".json") else { return nil }
@@ -61,7 +62,7 @@ struct Attempts {
     }
   }
 
-  /// What `spo gc` removes.
+  /// Returns the attempts that `spo gc` removes.
   func garbage(_ unit: String) throws -> [Garbage] {
     try all().map { fingerprint, run in
       Garbage(

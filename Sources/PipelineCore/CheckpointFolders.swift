@@ -3,24 +3,24 @@ import Glibc
 
 /// The checkpoints of a training stage: `step-000400/` and so on, each complete or absent.
 ///
-/// A checkpoint is written under a ``TemporaryName``, its files are made durable and listed with size
-/// and digest in `manifest.json`, and only then the folder gets its name.
+/// A checkpoint is written under a ``TemporaryName``; its files are synced and listed with size and
+/// digest in `manifest.json`, and only then is the folder renamed.
 public struct CheckpointFolders {
   public let folder: String
   private let keptCount: Int
   package static let manifestName = "manifest.json"
   private static let replacedEnding = ".replaced"
 
-  /// - Parameter keeping: how many of the newest stay when another is written.
+  /// - Parameter keeping: the number of newest checkpoints kept when another is written.
   public init(in folder: String, keeping keptCount: Int = 2) {
     precondition(keptCount >= 1, "\(keptCount) checkpoints kept")
     self.folder = folder
     self.keptCount = keptCount
   }
 
-  /// The steps of the checkpoints that are complete, oldest first.
+  /// The steps of the complete checkpoints, oldest first.
   ///
-  /// A folder without a manifest is none, since a checkpoint gets its name only when it has one.
+  /// A folder without a manifest does not count: a checkpoint is renamed only once it has one.
   public func steps() throws -> [Int] {
     try Folders.names(in: folder).compactMap(step).filter { isCheckpoint(path(step: $0)) }.sorted()
   }
@@ -29,16 +29,16 @@ public struct CheckpointFolders {
     Folders.exists("\(path)/\(Self.manifestName)")
   }
 
-  /// Where the checkpoint of a step is or will be.
+  /// The path of a step's checkpoint, present or future.
   public func path(step: Int) -> String {
     let digits = String(step)
     let zeros = String(repeating: "0", count: max(0, 6 - digits.count))
     return "\(folder)/step-\(zeros)\(digits)"
   }
 
-  /// The newest complete checkpoint, after comparing its files with their digests.
+  /// Returns the newest complete checkpoint after verifying its files against their digests.
   ///
-  /// - Throws: `PipelineError.damaged` if a file is not the one that was written.
+  /// - Throws: `PipelineError.damaged` if a file differs from what was written.
   public func newest() throws -> (step: Int, path: String)? {
     guard let step = try steps().last else { return nil }
     let path = path(step: step)
@@ -46,7 +46,7 @@ public struct CheckpointFolders {
     return (step, path)
   }
 
-  /// What is wrong with the checkpoints, each in a line.
+  /// Describes what is wrong with the checkpoints, one line per finding.
   public func findings() throws -> [String] {
     try steps().compactMap { step in
       do {
@@ -60,7 +60,7 @@ public struct CheckpointFolders {
 
   /// Writes a checkpoint and removes the oldest.
   ///
-  /// - Parameter body: writes the files into the folder whose path it gets.
+  /// - Parameter body: writes the files into the folder at the given path.
   public func write(step: Int, _ body: (String) throws -> Void) throws {
     let final = path(step: step)
     let temporary = TemporaryName.beside(final)
@@ -71,7 +71,7 @@ public struct CheckpointFolders {
       try Self.writeManifest(temporary)
       try Folders.sync(temporary)
       if Folders.exists(final), !isCheckpoint(final) { try moveContents(of: final, to: temporary) }
-      // A checkpoint of this step can only be a repetition, made after a fault.
+      // A checkpoint of this step can only be a repeat, written after a fault.
       let replaced = TemporaryName.beside("\(final)\(Self.replacedEnding)")
       guard rename(final, replaced) == 0 || errno == ENOENT else {
         throw PipelineError.lastSystemFailure("rename to \(replaced)", final)
@@ -87,7 +87,7 @@ public struct CheckpointFolders {
     try removeSuperseded()
   }
 
-  /// Removes all but the newest, also where a process was killed before it did.
+  /// Removes all but the newest, even if a killed process failed to.
   package func removeSuperseded() throws {
     for old in try steps().dropLast(keptCount) { try remove(step: old) }
     try removeLeftovers()
@@ -103,7 +103,7 @@ public struct CheckpointFolders {
     }
   }
 
-  /// Removes a checkpoint, which is complete until it is gone; files that others have put there stay.
+  /// Removes a checkpoint, which stays complete until it is gone; foreign files are kept.
   package func remove(step: Int) throws {
     let path = path(step: step)
     let manifest = "\(path)/\(Self.manifestName)"
@@ -117,7 +117,7 @@ public struct CheckpointFolders {
     for name in own { try Folders.removeFile("\(path)/\(name)") }
   }
 
-  /// Moves what others have put where a checkpoint is to be, and removes the folder.
+  /// Moves foreign files out of a checkpoint's place and removes the folder.
   private func moveContents(of folder: String, to other: String) throws {
     for name in try Folders.names(in: folder) {
       let (path, target) = ("\(folder)/\(name)", "\(other)/\(name)")
@@ -152,7 +152,7 @@ public struct CheckpointFolders {
       "\(folder)/\(manifestName)", with: Array((JSON.object(files).text(.pretty) + "\n").utf8))
   }
 
-  /// Compares the files of a checkpoint with their digests.
+  /// Verifies the files of a checkpoint against their digests.
   static func verify(_ folder: String) throws {
     for (name, entry) in try JSONReader(contentsOf: "\(folder)/\(manifestName)").members() {
       let path = "\(folder)/\(name)"

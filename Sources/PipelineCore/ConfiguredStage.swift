@@ -1,24 +1,24 @@
 public import Files
 import Foundation
 
-/// A stage with its settings, not yet made.
+/// A stage with its settings, not yet instantiated.
 public struct ConfiguredStage {
   let type: any Stage.Type
   public let name: String
   public let version: Int
   public let unit: String
-  /// All settings, defaults included, as they are recorded.
+  /// All settings as recorded, defaults included.
   public let settings: JSON
   let settingsWithoutEffect: Set<String>
   let make: (StageContext) throws -> any Stage
-  /// All stages of the pipeline, by their names.
+  /// All stages of the pipeline, by name.
   var planned: [String: ConfiguredStage] = [:]
 
-  /// Reads and checks a stage's settings: the one place where that is done.
+  /// Reads and checks a stage's settings: the only place that does.
   ///
   /// - Parameters:
-  ///   - path: what errors call the block
-  ///   - paths: what they call settings that are shared
+  ///   - path: the block's name in errors
+  ///   - paths: the names of shared settings in errors
   init<S: Stage>(
     _ type: S.Type, settings json: JSON, path: String, paths: [String: String] = [:]
   ) throws {
@@ -34,15 +34,15 @@ public struct ConfiguredStage {
     name = S.name
     version = S.version
     unit = S.unit
-    // Once more through the type, so that 1e2 and 100 are recorded as the same number.
+    // Round-trip through the type, so that 1e2 and 100 are recorded as the same number.
     self.settings = try SettingsEncoder.json(settings)
     settingsWithoutEffect = S.settingsWithoutEffect
     make = { try S(settings: settings, context: $0) }
   }
 
-  /// What the stage reads from outside the workspace.
+  /// Returns what the stage reads from outside the workspace.
   ///
-  /// - Throws: `PipelineError.missingInput`, where a setting names what is not there
+  /// - Throws: `PipelineError.missingInput` if a setting names a file that does not exist
   func inputs(of stage: any Stage) throws -> [StageInput] {
     do {
       return try stage.inputs()

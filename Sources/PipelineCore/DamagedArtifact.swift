@@ -1,8 +1,8 @@
 public import Files
 
-/// What an earlier stage has made is damaged where its files do not show it, as in a cache.
+/// Damage to an earlier stage's artifact that its files do not show, as in a cache.
 ///
-/// ``Runner`` has the stage that makes the artifact mend it, once, and continues.
+/// ``Runner`` has the stage that makes the artifact repair it, once, and continues.
 public struct DamagedArtifact: ClassifiedError, CustomStringConvertible {
   public let artifact: Artifact
   public let reason: String

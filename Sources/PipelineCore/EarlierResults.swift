@@ -1,17 +1,17 @@
 import Files
 import Glibc
 
-/// Takes over what the first version of the program has made.
+/// Migrates results of the program's first version.
 ///
-/// It recorded no files and no digests of results, named inputs by their paths, and compared stages by
-/// fingerprints of their records. Said in today's terms, such a record shows what has changed since, if
-/// anything has, and a finished training is not done again.
+/// That version recorded no files and no digests of results, named inputs by their paths, and
+/// compared stages by fingerprints of their records. Converted to the current format, such a record
+/// shows what has changed since, if anything, and a finished training is not repeated.
 struct EarlierResults {
   private let workspace: Workspace
   private let digests: FileDigests
-  /// By stage; of records as the first version wrote them.
+  /// Fingerprints of the first version's records, by stage.
   private var fingerprints: [String: String] = [:]
-  /// What earlier stages made, and its digest now.
+  /// The artifacts of earlier stages, with their current digests.
   private var artifacts: [Artifact: (maker: String, digest: String)] = [:]
 
   init(_ workspace: Workspace, _ digests: FileDigests) {
@@ -19,18 +19,18 @@ struct EarlierResults {
     self.digests = digests
   }
 
-  /// Rewrites the record of a stage if it is one of the first version and its result is there.
+  /// Converts a stage's record if the first version wrote it and its result exists.
   ///
-  /// Asked stage after stage, with the workspace locked.
+  /// Called stage by stage, with the workspace locked.
   ///
-  /// - Returns: whether it was rewritten
+  /// - Returns: whether the record was converted
   mutating func takeOver(_ configured: ConfiguredStage) throws -> Bool {
     let path = workspace.recordPath(configured.name)
     guard var record = try StageRecord.load(from: path) else { return false }
     let stage = try configured.make(StageContext(configured, in: workspace, digests))
     let isEarlier = record.phase == .done && record.result?.isKnown == false
     guard isEarlier, try JSONReader(contentsOf: path).bool("done"),
-      // What it did not write yet only tells how the result came about.
+      // What the first version did not write yet only documents how the result came about.
       stage.writes.values.joined().allSatisfy({
         OutputCheck.covers(configured.type.secondary, $0) || Folders.isThere(workspace.path($0))
       })
@@ -43,7 +43,7 @@ struct EarlierResults {
     record.run.basis = try basis(earlier, stage, configured)
     try stage.takeOverEarlierResult()
     let ownPaths = configured.ownPaths(in: workspace)
-    // What else lies there may be the user's.
+    // Anything else there may be the user's.
     let own = Array(stage.writes.values.joined()) + configured.type.spare
     var result = try StageResult(
       record.run, files: try ownPaths.finalFiles().filter { OutputCheck.covers(own, $0) },
@@ -64,7 +64,7 @@ struct EarlierResults {
     }
   }
 
-  // MARK: - A basis in today's terms
+  // MARK: - Conversion of the basis
 
   private func basis(
     _ earlier: StageBasis, _ stage: any Stage, _ configured: ConfiguredStage
@@ -76,7 +76,7 @@ struct EarlierResults {
     var upstream: [String: String] = [:]
     for artifact in stage.reads.union(stage.readsIfMade) {
       guard let (maker, digest) = artifacts[artifact] else { continue }
-      // Made anew by its stage since it was read.
+      // Rebuilt by its stage since it was read.
       guard earlier.upstream[maker] == nil || earlier.upstream[maker] == fingerprints[maker] else {
         continue
       }
@@ -87,14 +87,14 @@ struct EarlierResults {
       inputs: try inputs(earlier.inputs, now: stage.inputs()), upstream: upstream)
   }
 
-  /// The inputs by the names that they have now.
+  /// Returns the inputs under their current names.
   private func inputs(_ earlier: [StageInput], now: [StageInput]) throws -> [StageInput] {
     let identities = Dictionary(earlier.map { ($0.name, $0.identity) }) { first, _ in first }
     let contents = Set(identities.values)
     return now.compactMap { input in
       let found =
         identities[input.path] ?? identities[Folders.canonical(input.path)]
-        // The same content from elsewhere.
+        // The same content from another path.
         ?? (contents.contains(input.identity) ? input.identity : nil)
       return found.map {
         StageInput(
@@ -104,7 +104,7 @@ struct EarlierResults {
     }
   }
 
-  /// Whether a file has the size and the time of modification that end an identity of large files.
+  /// Whether a file still has the size and modification time that end the identity of a large file.
   private static func isUnchanged(_ path: String, since identity: String) -> Bool {
     var status = stat()
     guard stat(path, &status) == 0 else { return false }
@@ -115,10 +115,10 @@ struct EarlierResults {
 
   // MARK: - Fingerprints
 
-  /// What stages that read this one's result recorded of it.
+  /// Returns what stages that read this result recorded about it.
   private static func fingerprint(_ basis: StageBasis, _ configured: ConfiguredStage) -> String {
     var settings = basis.settings.object ?? JSON.Object()
-    // Those that had no effect then.
+    // Settings that had no effect then.
     for key in ["max_reject_fraction", "checkpoint_every"]
     where configured.settingsWithoutEffect.contains(key) {
       settings[key] = nil

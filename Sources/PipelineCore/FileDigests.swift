@@ -1,10 +1,10 @@
 import Files
 import Glibc
 
-/// SHA-256 digests of files, computed again only where size, a time of change or the inode differ.
+/// SHA-256 digests of files, recomputed only if size, change time or inode differ.
 ///
-/// Files are known by their real path, so that another spelling or a link is the same file. The time at
-/// which the system last changed a file counts too: unlike the time of modification it cannot be set.
+/// Files are identified by their real path, so another spelling or a link is the same file. The
+/// change time (ctime) counts because, unlike the modification time, it cannot be set.
 public final class FileDigests {
   private struct Entry: Equatable {
     var stamp: String
@@ -13,22 +13,22 @@ public final class FileDigests {
 
   private var entries: [ExactText: Entry] = [:]
   private var isChanged = false
-  /// Bytes that may still be read; files beyond are taken to be what they were.
+  /// The bytes that may still be read; files beyond are assumed unchanged.
   private var budget: Int
-  /// Whether files of which nothing is known are read all the same.
+  /// Whether files without a known digest are read regardless of the budget.
   private let readsUnknown: Bool
-  /// Files that were changed but not read, for want of budget.
+  /// Files that were touched but not read because the budget ran out.
   private(set) var unread: [String] = []
-  /// Is told of large files before they are read.
+  /// Called with large files before they are read.
   var observe: (_ path: String, _ byteCount: Int) -> Void = { _, _ in }
 
   private static let large = 1 << 30
 
-  /// Starts with what an earlier run saved; a file that is not as it was saved counts as empty.
+  /// Starts from the digests that an earlier run saved; a damaged file counts as empty.
   ///
   /// - Parameters:
-  ///   - budget: how many bytes may be read in all
-  ///   - readsUnknown: read files of which nothing is known in any case
+  ///   - budget: the total number of bytes that may be read
+  ///   - readsUnknown: read files without a known digest regardless of the budget
   public init(savedAt path: String? = nil, budget: Int = .max, readsUnknown: Bool = false) {
     self.budget = budget
     self.readsUnknown = readsUnknown
@@ -41,7 +41,7 @@ public final class FileDigests {
     }
   }
 
-  /// What was saved; nil if the file is not as it was saved.
+  /// Returns the saved digests; nil if the file is damaged.
   private static func files(savedAt path: String) -> JSON? {
     guard let saved = try? JSON(contentsOf: path).object, let files = saved["files"],
       files.object != nil, saved["sha256"]?.string == checksum(files)
@@ -49,12 +49,13 @@ public final class FileDigests {
     return files
   }
 
-  /// Whether a file holds saved digests, undamaged.
+  /// Whether a file holds intact saved digests.
   static func isSaved(at path: String) -> Bool { files(savedAt: path) != nil }
 
-  /// The digest of a file's content, 64 hexadecimal digits.
+  /// Returns the digest of a file's content, 64 hexadecimal digits.
   ///
-  /// - Parameter assumed: what it is taken to be if nothing is known of it and the budget does not allow to read it
+  /// - Parameter assumed: the digest to return if none is known and the budget does not allow
+  ///   reading
   /// - Throws: ``Interruption`` if the user asked to stop
   public func digest(ofFile path: String, assumed: String? = nil) throws -> String {
     let (key, stamp, byteCount) = try Self.identify(path)
@@ -70,7 +71,7 @@ public final class FileDigests {
     return try read(path, key, stamp)
   }
 
-  /// Reads a file whatever is known of it.
+  /// Reads a file even if its digest is known.
   func read(_ path: String) throws -> String {
     let (key, stamp, _) = try Self.identify(path)
     return try read(path, key, stamp)
@@ -82,7 +83,7 @@ public final class FileDigests {
     return digest
   }
 
-  /// Notes the digest of a file that was only moved since it was read.
+  /// Records the digest of a file that was only moved since it was read.
   public func assign(_ digest: String, toFile path: String) throws {
     let (key, stamp, _) = try Self.identify(path)
     note(Entry(stamp: stamp, digest: digest), key)
@@ -105,7 +106,7 @@ public final class FileDigests {
     return (ExactText(Folders.canonical(path)), stamp, Int(status.st_size))
   }
 
-  /// Saves what is known of files that still exist.
+  /// Saves the digests of files that still exist.
   public func save(to path: String) throws {
     guard isChanged else { return }
     var files = JSON.Object()
@@ -118,7 +119,7 @@ public final class FileDigests {
     do {
       try AtomicFile.replace(path, with: Array((saved.text(.pretty) + "\n").utf8))
     } catch {
-      // Without them files are only read again.
+      // Without them files are merely read again.
       guard case .system(_, _, EROFS) = error else { throw error }
     }
     isChanged = false
@@ -134,24 +135,25 @@ public final class FileDigests {
 extension FileDigests {
   /// A file as a stage's input, identified by its content.
   ///
-  /// - Parameter name: what the file is to the stage, such as `prompts`; wherever it lies, it is the
-  ///   same input. Nil: its real path.
+  /// - Parameter name: the file's role in the stage, such as `prompts`; the same input wherever it
+  ///   lies. Nil: its real path.
   public func input(file path: String, as name: String? = nil) throws -> StageInput {
     StageInput(
       name: name ?? Folders.canonical(path), path: path, identity: try digest(ofFile: path))
   }
 
-  /// All regular files below a folder as inputs, by path; hidden ones are left out.
+  /// Returns all regular files below a folder as inputs, by path, without hidden ones.
   ///
-  /// Symbolic links are followed, except to folders that hold what links to them: such a folder has no end.
+  /// Symbolic links are followed, except to folders that contain the link: following those would
+  /// never end.
   ///
-  /// - Parameter name: what the folder is to the stage, such as `model`
+  /// - Parameter name: the folder's role in the stage, such as `model`
   /// - Throws: `PipelineError.unusableInput` for such a link
   public func inputs(folder path: String, as name: String) throws -> [StageInput] {
     try inputs(folder: path, as: name, visiting: FolderIdentity.allAbove(path))
   }
 
-  /// - Parameter visiting: the folders that are being listed, this one included, and those that hold them
+  /// - Parameter visiting: the folders being listed: this one and its parents
   private func inputs(
     folder path: String, as name: String, visiting: Set<FolderIdentity>
   ) throws -> [StageInput] {
@@ -176,14 +178,14 @@ extension FileDigests {
   }
 }
 
-/// A folder, however its path is spelled.
+/// A folder's identity, independent of how its path is spelled.
 private struct FolderIdentity: Hashable {
   private let device: dev_t
   private let number: ino_t
 
   init(_ status: stat) { (device, number) = (status.st_dev, status.st_ino) }
 
-  /// Those of a folder and of all that hold it.
+  /// Returns the identities of a folder and of all its parents.
   static func allAbove(_ path: String) -> Set<FolderIdentity> {
     var identities: Set<FolderIdentity> = []
     var folder = Folders.canonical(path)

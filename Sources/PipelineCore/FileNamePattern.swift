@@ -1,13 +1,13 @@
 import Glibc
 
-/// The paths of files that a stage may write: in `shards/*.safetensors`, `*` stands for any part of one name;
-/// a slash at the end, as in `model/`, for all that is below.
+/// The paths of files that a stage may write: in `shards/*.safetensors`, `*` stands for any part of
+/// one name; a trailing slash, as in `model/`, includes everything below.
 package struct FileNamePattern {
   private let pattern: String
 
   package init(_ pattern: String) { self.pattern = pattern }
 
-  /// Names with a dot in front, such as `.nfs01`, match only what has one too.
+  /// Dotfiles, such as `.nfs01`, match only patterns that have the dot, too.
   package func matches(_ path: String) -> Bool {
     let flags = FNM_PATHNAME | FNM_PERIOD
     guard pattern.hasSuffix("/") else { return fnmatch(pattern, path, flags) == 0 }
@@ -20,7 +20,7 @@ package struct FileNamePattern {
     return fnmatch(String(pattern.dropLast()), folder, flags) == 0
   }
 
-  /// The folder in which all of them are; nil for a file in the workspace itself.
+  /// The folder that contains all of them; nil for a file in the workspace itself.
   var folder: String? {
     let names = pattern.split(separator: "/", omittingEmptySubsequences: false).dropLast()
       .prefix { !$0.contains("*") }

@@ -1,9 +1,9 @@
 import Files
 import Glibc
 
-/// What is done to whole folders.
+/// Operations on whole folders.
 public enum Folders {
-  /// Makes a folder and those above it.
+  /// Creates a folder and its parents.
   public static func make(_ path: String) throws(PipelineError) {
     var status = stat()
     if stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR { return }
@@ -17,7 +17,7 @@ public enum Folders {
 
   public static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 
-  /// Whether anything has this name, a link to nothing included.
+  /// Whether anything has this name, including a broken link.
   static func isThere(_ path: String) -> Bool { mode(path, followsLinks: false) != nil }
   static func isFolder(_ path: String) -> Bool { mode(path) == S_IFDIR }
   static func isRegular(_ path: String) -> Bool { mode(path) == S_IFREG }
@@ -29,19 +29,20 @@ public enum Folders {
     return status.st_mode & S_IFMT
   }
 
-  /// The folder that holds `path`: `.` for a name alone.
+  /// Returns the parent folder of `path`: `.` for a bare name.
   static func parent(of path: String) -> String {
     guard let slash = path.lastIndex(of: "/") else { return "." }
     return slash == path.startIndex ? "/" : String(path[..<slash])
   }
 
-  /// A path below the current folder as it is seen from there; others as they are.
+  /// Returns a path relative to the current folder if it is below it, other paths unchanged.
   static func seenFromHere(_ path: String) -> String {
     let here = canonical(".") + "/"
     return path.hasPrefix(here) ? String(path.dropFirst(here.count)) : path
   }
 
-  /// The one path of a file however it is spelled, links followed; also of one that does not exist.
+  /// Returns the unique path of a file however it is spelled, links resolved, even if it does not
+  /// exist.
   public static func canonical(_ path: String) -> String {
     if let real = realpath(path, nil) {
       defer { free(real) }
@@ -54,7 +55,7 @@ public enum Folders {
     return folder == "/" ? "/\(name)" : "\(folder)/\(name)"
   }
 
-  /// The size of a file; 0 if it cannot be told.
+  /// The size of a file; 0 if it is unknown.
   public static func byteCount(of path: String) -> Int {
     var status = stat()
     return stat(path, &status) == 0 ? Int(status.st_size) : 0
@@ -68,7 +69,7 @@ public enum Folders {
     return sum
   }
 
-  /// The names in a folder, sorted; none if the folder does not exist.
+  /// The names in a folder, sorted; empty if the folder does not exist.
   public static func names(in path: String) throws(PipelineError) -> [String] {
     guard let folder = opendir(path) else {
       if errno == ENOENT { return [] }
@@ -85,7 +86,7 @@ public enum Folders {
     return names.sortedExactly()
   }
 
-  /// Removes a file, or a folder with all that is in it; does not follow links.
+  /// Removes a file, or a folder with its contents; does not follow links.
   public static func remove(_ path: String) throws(PipelineError) {
     var status = stat()
     guard lstat(path, &status) == 0 else {
@@ -101,7 +102,7 @@ public enum Folders {
     }
   }
 
-  /// Removes a file or a link; a folder of this name is somebody else's and stays.
+  /// Removes a file or a link; a folder of this name is foreign and stays.
   static func removeFile(_ path: String) throws(PipelineError) {
     if isThere(path), isFolder(path), !isLink(path) { return }
     try remove(path)
@@ -114,7 +115,7 @@ public enum Folders {
     }
   }
 
-  /// Moves a file, also to another file system.
+  /// Moves a file, even to another file system.
   static func moveFile(_ source: String, to target: String) throws {
     if rename(source, target) == 0 { return }
     guard errno == EXDEV else {
@@ -137,14 +138,14 @@ public enum Folders {
     try copy.commit()
   }
 
-  /// Removes a folder that is there and holds nothing.
+  /// Removes a folder if it exists and is empty.
   static func removeIfEmpty(_ path: String) throws(PipelineError) {
     guard rmdir(path) == 0 || [ENOENT, ENOTEMPTY, EEXIST].contains(errno) else {
       throw .lastSystemFailure("remove", path)
     }
   }
 
-  /// Removes a folder so that it is whole under its name or not there at all: it is renamed first.
+  /// Removes a folder atomically, by renaming it first: under its name it is complete or absent.
   public static func discard(_ path: String) throws(PipelineError) {
     guard isThere(path) else { return }
     let away = TemporaryName.beside(path)
@@ -152,13 +153,14 @@ public enum Folders {
     try remove(away)
   }
 
-  /// Removes the temporary files and folders that killed processes left in a folder and below.
+  /// Removes temporary files and folders that killed processes left anywhere below a folder.
   ///
   /// Only the process that may write there can know that no other still needs them.
   ///
-  /// - Parameter isOwn: whether this program writes a file or folder of this path in `path`; what is named
-  ///   after any other is the user's and stays
-  ///   - age: seconds for which nothing was written to what is removed, where others may be at work
+  /// - Parameter isOwn: whether this program writes a file or folder with this path in `path`;
+  ///   anything else is the user's and stays
+  ///   - age: seconds since the last write before something is removed, for folders where others
+  ///     may be working
   public static func removeLeftovers(
     in path: String, unchangedFor age: Int = 0, of isOwn: (_ target: String) -> Bool
   ) throws(PipelineError) {
@@ -180,7 +182,7 @@ public enum Folders {
     }
   }
 
-  /// Removes what writers of one file have left beside it.
+  /// Removes what writers of one file have left next to it.
   static func removeLeftovers(of file: String) throws(PipelineError) {
     let folder = parent(of: file)
     for name in try names(in: folder) {
@@ -191,7 +193,7 @@ public enum Folders {
     }
   }
 
-  /// Makes a file's bytes or a folder's entries durable.
+  /// Syncs a file's bytes or a folder's entries to disk.
   public static func sync(_ path: String) throws(PipelineError) {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { throw .lastSystemFailure("open", path) }

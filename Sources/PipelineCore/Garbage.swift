@@ -14,12 +14,12 @@ public struct Garbage {
 }
 
 extension Pipeline {
-  /// Removes what no result of the workspace needs: what finished stages keep only to make lost files
-  /// again, and what they no longer use in shared caches.
+  /// Removes what no result of the workspace needs: files that finished stages keep only to restore
+  /// lost ones, and entries of shared caches that they no longer use.
   ///
-  /// Never anything that is not recorded.
+  /// Never removes anything that is not recorded.
   ///
-  /// - Parameter isDry: looks only
+  /// - Parameter isDry: only report
   /// - Returns: what was found
   public func collectGarbage(isDry: Bool) throws -> [Garbage] {
     let workspace = try existingWorkspace()
@@ -40,7 +40,7 @@ extension Pipeline {
     return found
   }
 
-  /// The files of a finished result that only help to make others again.
+  /// Returns the files of a finished result that serve only to rebuild others.
   private func spare(
     _ step: Planner.Step, _ workspace: Workspace, _ digests: FileDigests
   ) throws -> [Garbage] {

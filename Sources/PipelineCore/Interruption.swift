@@ -1,34 +1,34 @@
 import Glibc
 import Synchronization
 
-/// The request to stop, by SIGINT, SIGTERM or SIGHUP, which comes where a terminal or a connection ends.
+/// A request to stop, by SIGINT, SIGTERM or SIGHUP (which ends a terminal or a connection).
 ///
-/// The first signal asks: the run ends after its item, or earlier where a stage asks
-/// `StageContext.checkInterruption()`. The second ends the process at once, which is safe too, since
-/// results appear complete or not at all.
+/// The first signal requests: the run ends after its item, or earlier if a stage calls
+/// `StageContext.checkInterruption()`. The second ends the process immediately, which is safe too,
+/// since results appear complete or not at all.
 public struct Interruption: Error, Equatable, CustomStringConvertible {
   public let signal: Int32
 
   package init(signal: Int32) { self.signal = signal }
 
-  /// 130, 143 or 129, as shells have it.
+  /// 130, 143 or 129, by shell convention.
   public var exitCode: Int32 { 128 + signal }
   public var description: String {
     "interrupted; finished work is saved; run the same command to continue"
   }
 
-  // A handler can reach nothing but globals.
+  // A signal handler can access only globals.
   private static let requested = Atomic<Int32>(0)
 
-  /// The signal that has asked to stop, if any.
+  /// The signal that has requested to stop, if any.
   public static var pending: Interruption? {
     let signal = requested.load(ordering: .relaxed)
     return signal == 0 ? nil : Interruption(signal: signal)
   }
 
-  /// Makes the signals requests to stop; SIGHUP not where it is ignored, as `nohup` asks.
+  /// Turns the signals into requests to stop, except SIGHUP if it is ignored, as `nohup` asks.
   public static func handleSignals() {
-    // Also makes sure that the handler does not find the global before its first use.
+    // Also ensures that the global is initialized before the handler can run.
     requested.store(0, ordering: .relaxed)
     var action = sigaction()
     action.__sigaction_handler.sa_handler = { signal in
@@ -45,7 +45,7 @@ public struct Interruption: Error, Equatable, CustomStringConvertible {
     if unsafeBitCast(hangup.__sigaction_handler.sa_handler, to: Int.self) != ignored {
       sigaction(SIGHUP, &action, nil)
     }
-    // Whoever started this process may have blocked them, as threads of a pool do.
+    // The parent may have blocked them, as threads of a pool do.
     var signals = sigset_t()
     sigemptyset(&signals)
     sigaddset(&signals, SIGINT)

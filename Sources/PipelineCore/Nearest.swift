@@ -1,9 +1,9 @@
-/// The candidate that `word` is most likely a misspelling of, or nil if none is close.
+/// Returns the candidate that `word` most likely misspells, or nil if none is close.
 ///
-/// Close means at most a third of its letters away, counting insertions, deletions, substitutions
-/// and swaps of neighbours (restricted Damerau-Levenshtein distance).
+/// Close means that at most a third of its letters differ, counting insertions, deletions,
+/// substitutions and swaps of neighbours (restricted Damerau-Levenshtein distance).
 ///
-/// - Parameter distance: at most as far away
+/// - Parameter distance: the maximum distance
 public func nearest(
   to word: String, in candidates: [String], within distance: Int = .max
 ) -> String? {
@@ -13,10 +13,11 @@ public func nearest(
   return best.distance <= min(limit, distance) ? best.candidate : nil
 }
 
-/// The candidate that `name` most likely stands for, or nil: one that others call so, one that begins so, one
-/// that is spelt much like it, or one that it begins with, to the end of a word.
+/// Returns the candidate that `name` most likely stands for, or nil: one with that other name, one
+/// with that prefix, one with a similar spelling, or one that is a prefix of it up to the end of a
+/// word.
 ///
-/// - Parameter otherNames: what others call the candidates; the first that is there is meant
+/// - Parameter otherNames: other names of the candidates; the first candidate that exists is meant
 public func likeliest(
   _ name: String, in candidates: [String], otherNames: [String: [String]] = [:]
 ) -> String? {

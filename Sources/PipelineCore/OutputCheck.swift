@@ -1,31 +1,31 @@
 import Files
 
-/// A file of a finished result that is not as it was made.
+/// A file of a finished result that is missing or differs from what was written.
 struct LostFile: Equatable, CustomStringConvertible {
-  /// In the workspace.
+  /// The path in the workspace.
   let relative: String
   let path: String
-  /// Nil: it is missing.
+  /// Nil: the file is missing.
   let damage: String?
 
   var description: String {
     guard let damage else { return "missing: \(path)" }
-    // What was found when the file was opened begins with its path, too.
+    // An error from opening the file begins with its path, too.
     return "damaged: " + (damage.hasPrefix("\(path): ") ? damage : "\(path): \(damage)")
   }
 }
 
-/// Compares a finished result with its record.
+/// A comparison of a finished result with its record.
 struct OutputCheck {
   let ownPaths: StagePaths
   let digests: FileDigests
 
-  /// The files of a result that are missing or damaged.
+  /// Returns the files of a result that are missing or damaged.
   ///
-  /// Files are read where size or times are not those at which they were last read.
+  /// Reads files whose size or times differ from when they were last read.
   ///
-  /// - Parameter readsAll: read also what seems unchanged
-  /// - Returns: and the result with the digests that its files have now, where they mean the same
+  /// - Parameter readsAll: also read files that seem unchanged
+  /// - Returns: also the result with its files' current digests, if they mean the same
   func callAsFunction(
     _ result: StageResult, of stage: any Stage, readsAll: Bool = false
   ) throws -> (lost: [LostFile], result: StageResult) {
@@ -57,9 +57,9 @@ struct OutputCheck {
     return (lost, current)
   }
 
-  /// The files of a result that belong to no artifact and are missing or damaged.
+  /// Returns the files of a result that belong to no artifact and are missing or damaged.
   ///
-  /// - Parameter readsAll: compares also the bytes of files that have their size
+  /// - Parameter readsAll: also compare the bytes of files whose size matches
   func unread(_ result: StageResult, readsAll: Bool = false) throws -> [LostFile] {
     try result.files.filter { !$0.value.isRead }.sorted { $0.key < $1.key }.compactMap {
       relative, file in
@@ -86,7 +86,7 @@ struct OutputCheck {
     "its SHA-256 is \(found.prefix(12))…, but \(expected.prefix(12))… was written"
   }
 
-  /// What is wrong with a file whose bytes have changed; nil if it means what it did.
+  /// Describes the damage to a file whose bytes have changed; nil if its meaning is the same.
   private static func damage(
     of relative: String, in result: StageResult, _ stage: any Stage
   ) throws -> String? {
@@ -103,7 +103,7 @@ struct OutputCheck {
     }
   }
 
-  /// Whether a file is one of these paths, or lies below one.
+  /// Whether a file is one of these paths, or below one.
   static func covers(_ paths: [String], _ file: String) -> Bool {
     paths.contains { file == $0 || file.hasPrefix("\($0)/") }
   }
@@ -112,9 +112,9 @@ struct OutputCheck {
 // MARK: - A new result
 
 extension StageResult {
-  /// Lists what a stage has made.
+  /// Lists the files that a stage has made.
   ///
-  /// - Parameter path: where a file lies now
+  /// - Parameter path: the current location of a file
   init(
     _ run: StageRun, files paths: [String], of stage: any Stage, _ digests: FileDigests,
     knowing summary: WorkSummary = WorkSummary(), path: (String) -> String

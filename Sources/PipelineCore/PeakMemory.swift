@@ -2,16 +2,16 @@
 import Glibc
 import Synchronization
 
-/// Watches how much memory the process takes while something runs.
+/// Measures the peak memory of the process while something runs.
 ///
-/// The system knows the most since the process began, which is exact where it was reached meanwhile;
-/// otherwise what a look every few milliseconds finds counts.
+/// The kernel records the peak since the process began, which is exact if it was reached in the
+/// meantime; otherwise the process is sampled every few milliseconds.
 public final class PeakMemory: Sendable {
   private let timer: any DispatchSourceTimer
   private let largest = Mutex(0)
   private let peakBefore: Int
 
-  /// Begins to watch.
+  /// Starts measuring.
   public init() {
     peakBefore = Self.ofProcess
     timer = DispatchSource.makeTimerSource()
@@ -22,7 +22,7 @@ public final class PeakMemory: Sendable {
 
   deinit { timer.cancel() }
 
-  /// The most resident bytes since the watch began.
+  /// The peak resident bytes since measuring began.
   public var byteCount: Int {
     look()
     let peak = Self.ofProcess
@@ -34,15 +34,15 @@ public final class PeakMemory: Sendable {
     largest.withLock { $0 = max($0, now) }
   }
 
-  /// The most resident bytes since the process began.
+  /// The peak resident bytes since the process began.
   public static var ofProcess: Int { status("VmHWM:") }
 
-  /// Resident bytes at this moment.
+  /// The current resident bytes.
   private static var now: Int { status("VmRSS:") }
 
-  /// A size that the kernel keeps of the process; 0 if it does not tell.
+  /// Returns a size that the kernel keeps for the process; 0 if unavailable.
   ///
-  /// `getrusage` would count what the parent had before it became this program.
+  /// `getrusage` would include what the parent had before it exec'ed this program.
   private static func status(_ name: String) -> Int {
     let descriptor = open("/proc/self/status", O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return 0 }

@@ -1,14 +1,14 @@
 import Files
 
 extension Pipeline {
-  /// The stages, made to be asked and not to be run.
+  /// Returns the stages, instantiated for queries and not for a run.
   public func madeStages() throws -> [any Stage] {
     let workspace = Workspace(path: workspacePath)
     let digests = FileDigests(savedAt: workspace.digestsPath)
     return try stages.map { try $0.make(StageContext($0, in: workspace, digests)) }
   }
 
-  /// Refuses stages that read what none before them makes, or that make the same.
+  /// Rejects stages that read what no earlier stage makes, or that make the same artifact.
   public func checkOrder() throws {
     var makers: [Artifact: String] = [:]
     for stage in try madeStages() {
@@ -21,7 +21,7 @@ extension Pipeline {
 // MARK: - The workspace
 
 extension Pipeline {
-  /// The workspace, whether it is there or not.
+  /// Returns the workspace, whether or not it exists.
   ///
   /// - Throws: ``WorkspaceError`` if something else is there, so that no stage could run
   @discardableResult
@@ -31,7 +31,7 @@ extension Pipeline {
     return workspace
   }
 
-  /// The workspace, in which something was run.
+  /// Returns the workspace if something was run in it.
   ///
   /// - Throws: ``WorkspaceError``
   func existingWorkspace() throws -> Workspace {
@@ -43,7 +43,7 @@ extension Pipeline {
 }
 
 extension Stage {
-  /// Refuses to follow stages that do not make what it reads, or that make what it writes.
+  /// Rejects preceding stages that do not make what it reads, or that make what it writes.
   ///
   /// - Parameter makers: the names of the stages that make artifacts before it
   func requireFollowing(_ makers: [Artifact: String]) throws {
@@ -66,7 +66,7 @@ extension ConfiguredStage {
 }
 
 extension StageContext {
-  /// For a stage that is asked, or runs if someone observes it.
+  /// Creates a context for queries, or for a run if there is an observer.
   init(
     _ stage: ConfiguredStage, in workspace: Workspace, _ digests: FileDigests,
     isBuilding: Bool = false, observe: @escaping (RunEvent) -> Void = { _ in }
@@ -79,7 +79,7 @@ extension StageContext {
 }
 
 extension Stage {
-  /// What it writes to, as it is listed in a workspace.
+  /// The names under which its files appear in a workspace.
   static var namesInWorkspace: [String] {
     let names = ownPaths.map { String($0.prefix { $0 != "/" }) } + caches
     return names.flatMap { name in

@@ -1,6 +1,6 @@
 public import Files
 
-/// What a pipeline file says: which stages, with which settings, in which folder.
+/// The contents of a pipeline file: the stages, their settings and the workspace.
 ///
 ///     {
 ///       workspace: "runs/quickstart",   // where everything goes
@@ -10,32 +10,32 @@ public import Files
 ///       stages: { ingest: { source: "data/sample/*.parquet" }, encode: {} },
 ///     }
 ///
-/// A stage's settings are its defaults, then what is shared, then its own block. Keys are spelled
-/// `like_this`. The order of the stages is that of the program's list, not that of the file. Relative
-/// paths start at the current folder.
+/// A stage's settings are its defaults, overridden by shared ones, then by its own block. Keys are
+/// spelled `like_this`. The order of the stages is that of the program's list, not the file's.
+/// Relative paths are relative to the current folder.
 public struct Pipeline {
   public let path: String
   public let workspacePath: String
-  /// Nil: as many as there are processors.
+  /// The number of threads; nil: one per processor.
   public let threads: Int?
   public let device: DeviceChoice
   public let devicePrecision: DevicePrecision
   /// Whether a stage that was begun on another device may continue.
   let mayChangeDevice: Bool
-  /// The stages that the file lists, in the order in which they run.
+  /// The stages listed in the file, in execution order.
   public let stages: [ConfiguredStage]
-  /// What any stage, also of another pipeline, writes to in a workspace.
+  /// The names that any stage, even of another pipeline, writes to in a workspace.
   let knownNames: Set<String>
-  /// What names this pipeline again to a command, with the same overrides and the same workspace.
+  /// The arguments that select this pipeline again, with the same overrides and workspace.
   private let arguments: [String]
-  /// What is worth a line before anything else, such as an override that not every stage follows.
+  /// Lines to print first, such as an override that not every stage follows.
   public let notes: [String]
 
   /// - Parameters:
-  ///   - stages: all stages there are, in the order in which they run.
-  ///   - overrides: `stage.key=value` or `key=value`, laid over the file; the value is JSON5, or
-  ///     else a string.
-  ///   - workspace: replaces the file's.
+  ///   - stages: all available stages, in execution order.
+  ///   - overrides: `stage.key=value` or `key=value`, taking precedence over the file; the value is
+  ///     JSON5, or else a string.
+  ///   - workspace: overrides the file's.
   public init(
     path: String, stages: [any Stage.Type], overrides: [String] = [], workspace: String? = nil
   ) throws {
@@ -62,8 +62,8 @@ public struct Pipeline {
   }
 
   /// - Parameters:
-  ///   - path: what messages call the pipeline
-  ///   - root: what its file would say
+  ///   - path: the pipeline's name in messages
+  ///   - root: the parsed contents of its file
   public init(
     path: String, root: JSON.Object, stages: [any Stage.Type], overrides: [String] = [],
     workspace: String? = nil
@@ -92,10 +92,10 @@ public struct Pipeline {
 
   var runCommand: String { command("run") }
 
-  /// The line that gives this pipeline to a command.
+  /// Returns the command line that runs a command on this pipeline.
   func command(_ name: String) -> String { Self.shellLine(["spo", name] + arguments) }
 
-  /// Words as a shell reads them.
+  /// Quotes words for a shell.
   private static func shellLine(_ words: [String]) -> String {
     words.map { word in
       let isPlain = word.allSatisfy {
@@ -106,7 +106,7 @@ public struct Pipeline {
     }.joined(separator: " ")
   }
 
-  /// What cannot be read in a pipeline file is a bad setting, not bad data.
+  /// Reports what cannot be read in a pipeline file as a bad setting, not bad data.
   private static func asSettings<Value>(_ read: () throws -> Value) throws -> Value {
     do { return try read() } catch let error as JSONError {
       throw PipelineError.malformedFile(error)
@@ -195,7 +195,7 @@ public struct Pipeline {
     root = replacing(path[...], in: .object(root), with: value).object ?? root
   }
 
-  /// Sets the value under some keys; what else is there stays.
+  /// Returns a copy with the value under some keys; everything else stays.
   private static func replacing(
     _ path: ArraySlice<String>, in base: JSON?, with value: JSON
   ) -> JSON {
@@ -205,7 +205,7 @@ public struct Pipeline {
     return .object(members)
   }
 
-  /// Lays `value` over `base` key by key; anything but two objects replaces.
+  /// Merges `value` into `base` key by key; anything but two objects replaces.
   private static func overlay(_ value: JSON, on base: JSON?) -> JSON {
     guard let additions = value.object, var merged = base?.object else { return value }
     for (key, addition) in additions { merged[key] = overlay(addition, on: merged[key]) }

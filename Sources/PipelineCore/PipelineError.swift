@@ -1,10 +1,10 @@
 public import Files
 
-/// What stops a pipeline before or between its items.
+/// An error that stops a pipeline before or between its items.
 public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
   /// A key of the pipeline file that nothing reads.
   case unknownSetting(path: String, nearest: String?, known: [String])
-  /// A setting whose value cannot be used.
+  /// A setting with an unusable value.
   case badSetting(path: String, reason: String)
   /// A `--set` without a key or value.
   case badOverride(String)
@@ -12,22 +12,22 @@ public enum PipelineError: ClassifiedError, Equatable, CustomStringConvertible {
   /// A stage reads what no earlier stage of the pipeline writes.
   case noProducer(stage: String, artifact: String)
   case twoProducers(artifact: String, stages: [String])
-  /// A stage was begun on one device and is to continue on another.
+  /// A stage was begun on one device and would continue on another.
   case otherDevice(stage: String, begun: String, now: String)
   case workspaceInUse(path: String, holder: String)
-  /// `example`: one of the reasons, where one is known.
+  /// `example`: one of the reasons, if known.
   case tooManyRejections(stage: String, rejected: Int, total: Int, limit: Double, example: String?)
-  /// A record or checkpoint whose content is not what its writer left.
+  /// A record or checkpoint whose content differs from what was written.
   case damaged(path: String, reason: String)
-  /// Something that a stage reads and that is not what it should be.
+  /// An input of a stage that is not what it should be.
   case unusableInput(path: String, reason: String)
-  /// A path that a setting names and that leads nowhere.
+  /// A path in a setting that does not exist.
   case missingInput(setting: String, path: String)
-  /// The disk has too little room for what is to be written to `path`.
+  /// The disk has too little space for what is to be written to `path`.
   case noSpace(path: String, what: String, byteCount: Int, free: Int)
-  /// The pipeline file is no JSON5, or its own keys are missing or of another type.
+  /// The pipeline file is not JSON5, or its own keys are missing or of another type.
   case malformedFile(JSONError)
-  /// A system call failed; `code` is its error number.
+  /// A failed system call; `code` is its `errno`.
   case system(operation: String, path: String, code: Int32)
 
   public var kind: FailureKind {

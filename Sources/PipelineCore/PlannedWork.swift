@@ -3,9 +3,9 @@ import Files
 /// A stage that has something to do.
 public struct PlannedWork {
   public let stage: any Stage
-  /// What it reads and is there already.
+  /// The stage's inputs that already exist.
   public let ready: Set<Artifact>
-  /// Bytes that an earlier run has made of the new result.
+  /// Bytes of the new result that an earlier run has already written.
   public let builtByteCount: Int
   /// Bytes of the finished result, which stays until the new one is complete.
   public let replacedByteCount: Int
@@ -23,7 +23,7 @@ public struct PlannedWork {
   init(_ step: Planner.Step, in workspace: Workspace) throws {
     let ownPaths = step.configured.ownPaths(in: workspace)
     let files = step.record?.result?.files.values.reduce(0) { $0 + $1.byteCount } ?? 0
-    // What is repaired stays where it is.
+    // A repair happens in place.
     let isRepair = if case .repair = step.work { true } else { false }
     self.init(
       stage: step.stage, ready: step.ready,
@@ -39,9 +39,9 @@ public struct PlannedWork {
 }
 
 extension Pipeline {
-  /// The stages that would have something to do, or may have, in their order.
+  /// Returns the stages that have something to do, or may have, in order.
   ///
-  /// Inputs that were touched are taken to be what they were, so that nothing large is read.
+  /// Touched inputs are assumed unchanged, so that nothing large is read.
   public func plannedWork() throws -> [PlannedWork] {
     let workspace = Workspace(path: workspacePath)
     guard Folders.exists(workspacePath) else {

@@ -1,17 +1,17 @@
 import Files
 
-/// What a pipeline's stages would do now, compared with what they did.
+/// A plan of what a pipeline's stages would do now, compared with what they did.
 ///
-/// Asked stage after stage: what a stage has to do depends on what those before it have made.
+/// Queried stage by stage: the work of a stage depends on what those before it have made.
 struct Planner {
-  /// What a stage has to do.
+  /// The work that a stage has to do.
   enum Work: Equatable {
     case nothing
-    /// A result beside the one that is there, from what was already made of it or from nothing.
+    /// A new result next to the present one, resumed or from scratch.
     case build(resumes: Bool)
-    /// What is missing of the result that is there.
+    /// The missing files of the present result.
     case repair([LostFile])
-    /// It shows when the stages before it have run.
+    /// Known only after the stages before it have run.
     case unknown
   }
 
@@ -24,11 +24,11 @@ struct Planner {
     /// Why the stage is not done.
     let reasons: [String]
     let work: Work
-    /// What the stage reads and is there already.
+    /// The stage's inputs that already exist.
     let ready: Set<Artifact>
-    /// Whether the user asked for the stage to run, or another has found what it made to be damaged.
+    /// Whether the user asked for the stage to run, or another stage has found its output damaged.
     let isForced: Bool
-    /// Inputs and outputs that were not read though they were touched, see ``FileDigests``.
+    /// Inputs and outputs that were touched but not read, see ``FileDigests``.
     let unread: [String]
 
     /// The files of a finished result that stay until the new one is complete.
@@ -40,13 +40,13 @@ struct Planner {
 
   private let workspace: Workspace
   private let digests: FileDigests
-  /// Whether stages are asked by a part, which opens databases so that nothing beside them changes.
+  /// Whether stages are queried by a part, which opens databases without changing anything.
   private let isPart: Bool
   var forced: Set<String>
-  /// Whether inputs that cannot be read are taken for what they were when the result was made: for who only
-  /// looks at results.
+  /// Whether unreadable inputs are assumed unchanged since the result was made: for commands that
+  /// only look at results.
   private let trustsLostInputs: Bool
-  /// Who makes what, and its digest; nil as long as a stage has to run before that is known.
+  /// The maker and digest of each artifact; a nil digest is known only after a stage has run.
   private var artifacts: [Artifact: (maker: String, digest: String?)] = [:]
 
   init(
@@ -60,7 +60,7 @@ struct Planner {
     self.forced = forced
   }
 
-  /// The stages of a pipeline as they stand before any runs.
+  /// Returns the steps of a pipeline's stages before any runs.
   static func steps(
     of pipeline: Pipeline, through last: String? = nil, forced: Set<String> = [],
     isPart: Bool = false, trustsLostInputs: Bool = false, _ digests: FileDigests
@@ -77,17 +77,17 @@ struct Planner {
     return steps
   }
 
-  /// The stages whose artifacts a stage reads, by artifact.
+  /// Returns the stages whose artifacts a stage reads, by artifact.
   func makers(for stage: any Stage) -> [Artifact: String] {
     artifacts.filter { stage.reads.union(stage.readsIfMade).contains($0.key) }.mapValues(\.maker)
   }
 
-  /// The stage that makes what another reads, or makes itself.
+  /// Returns the stage that makes an artifact that another reads, or makes itself.
   func maker(of artifact: Artifact, for step: Step) -> String? {
     step.stage.writes[artifact] == nil ? artifacts[artifact]?.maker : step.configured.name
   }
 
-  /// What a stage has to do, after those before it have been passed.
+  /// Returns the step of a stage, once those before it have been passed.
   func step(_ configured: ConfiguredStage) throws -> Step {
     let unreadBefore = digests.unread.count
     var context = StageContext(configured, in: workspace, digests)
@@ -138,7 +138,7 @@ struct Planner {
     return step(state, reasons, work)
   }
 
-  /// What has changed of a stage that waits for others, apart from what it reads of these.
+  /// Returns what has changed for a stage that waits for others, apart from what it reads of these.
   private func ownChanges(_ basis: StageBasis, _ record: StageRecord) -> [String] {
     let earlier = (record.result?.run ?? record.run).basis
     var own = basis
@@ -146,7 +146,7 @@ struct Planner {
     return own.changes(since: earlier)
   }
 
-  /// - Returns: what the stage reads from outside, and what of it cannot be read, in words
+  /// - Returns: the stage's external inputs, and messages about those that cannot be read
   private func inputs(
     of stage: any Stage, _ configured: ConfiguredStage, _ record: StageRecord?
   ) throws -> (inputs: [StageInput], lost: [String]) {
@@ -175,7 +175,7 @@ struct Planner {
     let stands = record.result.map { $0.isKnown && isCurrent($0.run) } ?? false
     let gone = stands ? try stage.goneInputs() : []
     let wasForced = record.phase == .building && record.isForced && isCurrent(record.run)
-    // What a forced rebuild cannot read any more does not take away the result that is there.
+    // Inputs that a forced rebuild can no longer read do not invalidate the present result.
     if wasForced, gone.isEmpty {
       return (.partial, [progress], .build(resumes: true))
     }
@@ -258,9 +258,9 @@ struct Planner {
       ? .repair(lost) : .build(resumes: false)
   }
 
-  /// Notes what a stage makes.
+  /// Records what a stage makes.
   ///
-  /// - Parameter digests: of its artifacts; nil if it has to run first
+  /// - Parameter digests: the digests of its artifacts; nil if it has to run first
   mutating func pass(_ step: Step, digests: [String: String]?) {
     for artifact in step.stage.writes.keys {
       artifacts[artifact] = (step.configured.name, digests?[artifact.name])
@@ -269,7 +269,7 @@ struct Planner {
 }
 
 extension Pipeline {
-  /// The stages up to one, or all.
+  /// Returns the stages up to one, or all.
   func stages(through last: String?) -> [ConfiguredStage] {
     guard let last, let end = stages.firstIndex(where: { $0.name == last }) else { return stages }
     return Array(stages[...end])
@@ -277,21 +277,21 @@ extension Pipeline {
 }
 
 extension [LostFile] {
-  /// What they make of their stage; nil if nothing is lost.
+  /// The state of the stage that these files imply; nil if nothing is lost.
   fileprivate var state: StageState? {
     isEmpty ? nil : contains { $0.damage != nil } ? .damaged : .missing
   }
 }
 
-/// How a stage stands.
+/// The state of a stage.
 public enum StageState: String, Sendable {
   case done
-  /// What is there was made with other settings or inputs, or by another version.
+  /// Made with other settings or inputs, or by another version.
   case stale
-  /// Begun, and can continue.
+  /// Begun and resumable.
   case partial
   /// Never begun, or its output is gone.
   case missing
-  /// Its output is not what it wrote.
+  /// Its output differs from what it wrote.
   case damaged
 }

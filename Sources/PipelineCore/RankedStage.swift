@@ -3,28 +3,28 @@ public import Ranks
 
 /// A stage that all ranks of a run work on.
 ///
-/// Rank 0 runs it as one process does, and writes; the steps that ``StageContext/lead(_:save:body:)`` is given
-/// are done by all. Other stages run on rank 0 alone, while the others wait.
+/// Rank 0 runs it like a single process, and writes; all ranks perform the steps passed to
+/// ``StageContext/lead(_:save:body:)``. Other stages run on rank 0 alone, while the others wait.
 public protocol RankedStage: Stage {
   /// Takes part in the steps of rank 0, by ``StageContext/follow(digest:_:)``, and writes nothing.
   func follow() throws
 }
 
-// MARK: - Step after step
+// MARK: - Steps
 
 extension StageContext {
-  /// What rank 0 says instead of the number of a step.
+  /// A message from rank 0 instead of a step number.
   private enum Call {
     static let end = -1
     static let compare = -2
   }
 
-  /// Has all ranks do a step, and ends the run after it if one of them was asked to.
+  /// Performs a step on all ranks, and ends the run after it if one of them was asked to stop.
   ///
-  /// One process alone ends where the stage asks.
+  /// A single process ends where the stage checks.
   ///
   /// - Parameters:
-  ///   - save: makes what is done so far durable, with what `body` has returned
+  ///   - save: makes the progress so far durable, with what `body` has returned
   ///   - body: this rank's part
   public func lead<Result>(
     _ step: Int, save: (Result) throws -> Void, body: () throws -> Result
@@ -40,9 +40,9 @@ extension StageContext {
     throw interruption
   }
 
-  /// Does the steps of rank 0, on another rank, until there are no more.
+  /// Performs the steps of rank 0, on another rank, until there are no more.
   ///
-  /// - Parameter digest: of what must be the same on all ranks
+  /// - Parameter digest: the digest of what must be the same on all ranks
   public func follow(digest: () throws -> [UInt8], _ body: (Int) throws -> Void) throws {
     while true {
       switch try ranks.broadcast(0) {
@@ -55,7 +55,7 @@ extension StageContext {
     }
   }
 
-  /// Makes sure, on rank 0, that the others have what it has.
+  /// Verifies, on rank 0, that the others have the same state.
   ///
   /// - Throws: `RanksError.apart`
   public func compareRanks(digest: () throws -> [UInt8]) throws {
@@ -72,7 +72,7 @@ extension StageContext {
 
   /// Calls the other ranks to a stage that is about to run.
   ///
-  /// - Parameter device: what computes here
+  /// - Parameter device: the device that computes here
   func call(_ configured: ConfiguredStage, on device: String?) throws {
     guard !ranks.isAlone, configured.type is any RankedStage.Type else { return }
     ranks.isBusy = true
@@ -83,7 +83,7 @@ extension StageContext {
     ).send(by: ranks)
   }
 
-  /// Tells them that there are no more steps.
+  /// Tells the other ranks that there are no more steps.
   func dismiss() throws {
     guard ranks.isBusy else { return }
     _ = try ranks.broadcast(Call.end)
@@ -91,21 +91,21 @@ extension StageContext {
   }
 }
 
-// MARK: - Stage after stage
+// MARK: - Stages
 
-/// What rank 0 wants of the others.
+/// A request from rank 0 to the others.
 public enum RankCall: Equatable, Sendable {
-  /// To take part in a stage.
+  /// Take part in a stage.
   case stage(Stage)
-  /// To end, as rank 0 does.
+  /// Exit, as rank 0 does.
   case end(exitCode: Int32)
 
   public struct Stage: Equatable, Sendable {
     let name: String
-    /// Those of rank 0.
+    /// The settings on rank 0.
     let settings: String
     let isBuilding: Bool
-    /// What computes on rank 0; nil: nothing does.
+    /// The device on rank 0; nil: the stage uses none.
     let device: String?
 
     package init(name: String, settings: String, isBuilding: Bool, device: String? = nil) {
@@ -118,9 +118,9 @@ public enum RankCall: Equatable, Sendable {
 
   public func send(by ranks: Communicator) throws { _ = try ranks.broadcast(bytes) }
 
-  /// Waits for rank 0 to call, which may take hours.
+  /// Waits for a call from rank 0, which may take hours.
   ///
-  /// - Parameter grace: how long rank 0, most likely asked to stop, too, has to save what is done
+  /// - Parameter grace: how long rank 0, most likely asked to stop, too, has to save its progress
   /// - Throws: ``Interruption`` if this process was asked to stop, and rank 0 continues
   public static func next(
     from ranks: Communicator, grace: Duration = .seconds(10)
@@ -166,14 +166,14 @@ public enum RankCall: Equatable, Sendable {
 extension Runner {
   /// Takes part, on a rank other than 0, in a stage that rank 0 runs.
   ///
-  /// - Throws: `RanksError.otherPipeline` if its settings are not those here
+  /// - Throws: `RanksError.otherPipeline` if its settings differ from those here
   public func follow(_ call: RankCall.Stage) throws {
     guard let configured = pipeline.stages.first(where: { $0.name == call.name }),
       configured.settings.text(.compact) == call.settings
     else {
       throw RanksError.otherPipeline(rank: ranks.rank, host: SharedLock.host, stage: call.name)
     }
-    // By the same code as rank 0, if it can.
+    // With the same code as rank 0, if possible.
     _ = try device.turn(to: call.device, mayChange: false)
     var context = StageContext(
       configured, in: workspace, FileDigests(), isBuilding: call.isBuilding)

@@ -1,9 +1,9 @@
 import Files
 public import Ranks
 
-/// Brings a pipeline's stages up to date, in order, and continues where an earlier run ended.
+/// Brings a pipeline's stages up to date, in order, and resumes where an earlier run ended.
 public struct Runner {
-  /// A run that takes what parts have made.
+  /// Options of a run that merges parts.
   public struct Merge: Sendable {
     /// A folder on a local disk where databases are built; nil: in the workspace.
     public let scratch: String?
@@ -19,11 +19,11 @@ public struct Runner {
   let observe: (RunEvent) -> Void
 
   /// - Parameters:
-  ///   - device: what computes, for the records: with what its last bits depend on
-  ///   - ranks: those who work on stages together; on others than rank 0 only
-  ///     ``follow(_:)`` is called
-  ///   - check: is asked about all stages that have something to do before the first one runs, and about
-  ///     each again before its turn, when all that it reads is there
+  ///   - device: the device, for the records: the last bits of results depend on it
+  ///   - ranks: the processes that share the stages; on ranks other than 0 only ``follow(_:)`` is
+  ///     called
+  ///   - check: called for all stages that have something to do before the first one runs, and
+  ///     again for each one before its turn, when all of its inputs exist
   public init(
     _ pipeline: Pipeline, device: RunDevice = RunDevice("cpu"),
     ranks: Communicator = Communicator(),
@@ -41,10 +41,10 @@ public struct Runner {
   /// Runs what is not up to date.
   ///
   /// - Parameters:
-  ///   - last: ends after this stage; nil: after the last one.
-  ///   - forced: stages to run from their beginning even if they are up to date.
-  ///   - merge: takes the last stage's outputs from its parts alone, which must have all; nil: takes
-  ///     what parts have and computes the rest.
+  ///   - last: the stage to end after; nil: the last one.
+  ///   - forced: stages to run from the beginning even if they are up to date.
+  ///   - merge: takes the last stage's outputs only from its parts, which must be complete; nil:
+  ///     takes what parts have and computes the rest.
   /// - Throws: ``Interruption`` if the user asked to stop.
   public func run(
     through last: String? = nil, forced: Set<String> = [], merge: Merge? = nil
@@ -62,7 +62,7 @@ public struct Runner {
         .said(stage: "inputs", text: "reading \(path) (\(gigabytes) GB) to check for changes"))
     }
     try workspace.requireUsable(knowing: pipeline.knownNames)
-    // What stops a run must not leave an empty workspace behind.
+    // An error must not leave an empty workspace behind.
     if !workspace.isOurs { try requireReady(last, forced, digests) }
     let lock = try WorkspaceLock(workspace)
     defer { withExtendedLifetime(lock) {} }
@@ -80,8 +80,8 @@ public struct Runner {
     }
   }
 
-  /// Completes what a killed run has begun to put in place, removes its temporary files, and takes over
-  /// what an earlier version has made.
+  /// Completes what a killed run has begun to put in place, removes its temporary files, and
+  /// migrates an earlier version's results.
   private func tidy(_ digests: FileDigests) throws {
     let records = Set(
       pipeline.stages.map { workspace.recordPath($0.name) } + [workspace.digestsPath])
@@ -122,7 +122,7 @@ public struct Runner {
       mayChangeDevice: pipeline.mayChangeDevice, observe)
   }
 
-  /// Asks about every stage that may have something to do.
+  /// Checks every stage that may have something to do.
   private func requireReady(_ last: String?, _ forced: Set<String>, _ digests: FileDigests) throws {
     let steps = try Planner.steps(of: pipeline, through: last, forced: forced, digests)
       .filter { $0.work != .nothing }
@@ -134,7 +134,7 @@ public struct Runner {
   }
 }
 
-// MARK: - Stage after stage
+// MARK: - Stages
 
 extension Runner {
   private func bringUpToDate(
@@ -160,7 +160,7 @@ extension Runner {
         continue
       }
       if let (maker, lost) = try damagedInput(of: step, planner, digests) {
-        // What reads it has found it; what made it makes it again.
+        // Its reader found the damage; its maker makes it again.
         guard mended.insert(maker).inserted,
           let place = stages.firstIndex(where: { $0.name == maker })
         else {
@@ -197,7 +197,7 @@ extension Runner {
     }
   }
 
-  /// Reads what a stage is going to read; the first file that is damaged, and which stage made it.
+  /// Reads a stage's inputs and returns the first damaged file, with the stage that made it.
   private func damagedInput(
     of step: Planner.Step, _ planner: Planner, _ digests: FileDigests
   ) throws -> (maker: String, file: LostFile)? {
@@ -220,7 +220,7 @@ extension Runner {
     return nil
   }
 
-  /// Notes anew what another stage has changed in a result without changing what it means.
+  /// Records changes that another stage made to a result without changing its meaning.
   private func refresh(_ maker: String, _ digests: FileDigests) throws {
     let path = workspace.recordPath(maker)
     guard let configured = pipeline.stages.first(where: { $0.name == maker }),

@@ -1,17 +1,17 @@
 import Files
 import Glibc
 
-/// A lock that other machines see: a file that only one can create, with the name of the machine and the number
-/// of the process.
+/// A lock visible to other machines: a file that only one process can create, which holds its
+/// machine's name and its process number.
 ///
-/// On file systems of clusters a lock of the kernel may hold on one machine alone; that nobody creates what
-/// is there, all of them promise. What is left when a machine dies has to be removed by hand.
+/// On cluster file systems a kernel lock may hold on one machine only; exclusive creation is
+/// guaranteed by all of them. If a machine crashes, its file has to be removed by hand.
 package final class SharedLock {
   static let fileName = "lock.owner"
   private let path: String
 
-  /// - Parameter hasLocalLock: whether this process has the kernel's lock, so that a file of this machine
-  ///   is of a process that is gone
+  /// - Parameter hasLocalLock: whether this process has the kernel's lock, so that a file of this
+  ///   machine belongs to a dead process
   package init(_ workspace: Workspace, hasLocalLock: Bool) throws(PipelineError) {
     path = workspace.path(Self.fileName)
     if try create() { return }
@@ -30,7 +30,7 @@ package final class SharedLock {
 
   deinit { unlink(path) }
 
-  /// False if the file is there.
+  /// Creates the file; false if it exists.
   private func create() throws(PipelineError) -> Bool {
     let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o644)
     guard descriptor >= 0 else {
@@ -56,7 +56,7 @@ package final class SharedLock {
     return (String(words[0]).printable, process)
   }
 
-  /// Whether a process of another machine holds it, or left it there when the machine died.
+  /// Whether a process of another machine holds it, or left it there when the machine crashed.
   static func isHeldElsewhere(in workspace: Workspace) -> Bool {
     read(workspace.path(fileName)).map { $0.host != host } ?? false
   }

@@ -2,108 +2,110 @@ public import Files
 
 /// One restartable step of a pipeline.
 ///
-/// A stage says what its result depends on, what is left of it and, as a ``StageWork``, what the result for
-/// one item is and how it is recorded. Order, resuming, progress, staleness, timing and locking belong to
-/// ``Runner``, once, for all. A training stage fits too: an item is the stretch to its next checkpoint.
+/// A stage declares what its result depends on, what work remains and, as a ``StageWork``, how the
+/// result for one item is computed and recorded. Order, resuming, progress, staleness, timing and
+/// locking belong to ``Runner``, once, for all. A training stage fits too: an item is the interval
+/// to its next checkpoint.
 ///
 ///     stage.workPlan() -> WorkPlan: items, their units
 ///     plan.begin() -> StageWork: process, commit or reject each item, finish
 ///
-/// A stage says which places of the workspace are its own and writes where `StageContext.output` says.
-/// That is not where the finished result lies, which stays until ``Runner`` puts the new one in its
-/// place: a stage removes nothing.
+/// A stage declares which paths of the workspace are its own and writes where `StageContext.output`
+/// says. That is not the location of the finished result, which stays until ``Runner`` replaces it:
+/// a stage removes nothing.
 ///
-/// A stage is made often (`spo status` makes one to ask for its inputs), so making it must be cheap:
-/// models are loaded by its work.
+/// A stage is instantiated often (`spo status` does so to ask for its inputs), so this must be
+/// cheap: models are loaded by its work.
 public protocol Stage {
-  /// What a pipeline file can set: every property has a default and a doc comment.
+  /// The settings in a pipeline file: every property has a default and a doc comment.
   associatedtype Settings: StageSettings
   associatedtype Work: StageWork
 
   /// The verb on the command line, the key in the pipeline file and the label in the log.
   static var name: String { get }
-  /// Raised when the code changes what the same settings and inputs give.
+  /// Incremented when the code changes what the same settings and inputs produce.
   static var version: Int { get }
-  /// What progress counts, in the plural, such as `images`.
+  /// The unit of progress, in the plural, such as `images`.
   static var unit: String { get }
-  /// Settings (as spelled in files) that do not change what comes out: how long the work takes, or
+  /// Settings (as spelled in files) that do not change the result: how long the work takes, or
   /// where files lie that are among the inputs.
   static var settingsWithoutEffect: Set<String> { get }
 
-  /// Whether it computes with models, so that the last bits of its result are those of one device.
+  /// Whether it computes with models, so that the last bits of its result depend on the device.
   static var usesDevice: Bool { get }
 
   /// The folders (`spo/`) and files (`catalog.sqlite`) in the workspace that are the stage's own.
   static var ownPaths: [String] { get }
-  /// The paths of all files that it writes there, as ``FileNamePattern``s: what has another name
-  /// is not the stage's, and what has such a name and is not recorded is refused before any work.
+  /// The paths of all files that it writes there, as ``FileNamePattern``s: a file with another name
+  /// is not the stage's, and an unrecorded file with such a name is rejected before any work.
   static var fileNames: [String] { get }
-  /// Files in the workspace that stages share and that are found by content; never replaced.
+  /// Workspace files that stages share and whose entries are found by content; never replaced.
   static var caches: [String] { get }
-  /// Folders that are used only while a result is made; removed when it is finished.
+  /// Folders used only while a result is built; removed when it is finished.
   static var scratch: [String] { get }
-  /// What a finished result keeps only so that lost files can be made again without all the work:
-  /// checkpoints. `spo gc` removes it.
+  /// Files of a finished result kept only so that lost files can be rebuilt without all the work:
+  /// checkpoints. `spo gc` removes them.
   static var spare: [String] { get }
-  /// Whether lost or damaged files of a finished result can be made again beside the others, since
-  /// the stage asks of each whether it is there; otherwise the whole result is made anew.
+  /// Whether lost or damaged files of a finished result can be rebuilt individually, since the
+  /// stage checks whether each exists; otherwise the whole result is rebuilt.
   static var repairsFiles: Bool { get }
-  /// Files that tell how a finished result came about, which is whole without them: where to make them
-  /// again would take all the work, they stay lost.
+  /// Files that document how a finished result came about, which is complete without them: if
+  /// rebuilding them would take all the work, they stay lost.
   static var secondary: [String] { get }
-  /// Endings of files whose digests are compared by whoever reads them.
+  /// Extensions of files whose readers verify the digests.
   static var checkedByReaders: Set<String> { get }
 
   init(settings: Settings, context: StageContext) throws
 
-  /// What the stage needs from earlier stages.
+  /// The artifacts that the stage needs from earlier stages.
   var reads: Set<Artifact> { get }
-  /// What it reads too where the pipeline has a stage that makes it.
+  /// Additional artifacts that it reads if the pipeline has a stage that makes them.
   var readsIfMade: Set<Artifact> { get }
-  /// What it makes for later ones: files, and folders of them, in the stage's paths.
+  /// The artifacts it makes for later stages: files, and folders of them, in the stage's paths.
   var writes: [Artifact: [String]] { get }
 
-  /// The digest of what an artifact means, where its bytes may differ though it means the same; nil:
-  /// the digest of its files' bytes. Asked of a result whose work is finished.
+  /// Returns the digest of an artifact's meaning, if its bytes may differ without changing it; nil:
+  /// the digest of its files' bytes. Called once the result's work is finished.
   ///
-  /// - Throws: what is wrong with the files, if they are damaged
+  /// - Throws: a description of the damage, if the files are damaged
   func contentDigest(of artifact: Artifact) throws -> String?
 
-  /// The files outside the workspace that the result depends on, each with what identifies its
-  /// content: when one changes, the stage is stale.
+  /// Returns the files outside the workspace that the result depends on, each with a content
+  /// identity: when one changes, the stage is stale.
   func inputs() throws -> [StageInput]
 
-  /// The paths of what the finished result was made from and stands for, because it is gone: a new one cannot
-  /// be made.
+  /// Returns the paths of inputs that the finished result replaced, because they are gone: a new
+  /// one cannot be made.
   func goneInputs() throws -> [String]
 
-  /// What a finished run needs besides its own files and has lost, in words, or nil.
+  /// Describes what a finished run needs besides its own files and has lost, or returns nil.
   func missingOutput() throws -> String?
 
-  /// Settings that an earlier version of the program did not have, with the values that stand for what it
-  /// did: its results stay up to date.
+  /// Returns settings that an earlier version of the program lacked, with the values equivalent to
+  /// its behaviour, so that its results stay up to date.
   func earlierSettings() throws -> [String: JSON]
 
-  /// Brings files of a result of the first version into today's form, where what they mean stays.
+  /// Migrates files of a first-version result to the current format if their meaning is unchanged.
   func takeOverEarlierResult() throws
 
-  /// Whether lost files of a finished result can be made again from what else is there.
+  /// Whether lost files of a finished result can be rebuilt from those that remain.
   func remakesFilesAtOnce() throws -> Bool
 
-  /// Finds out what is left to do.
+  /// Determines the work that remains.
   func workPlan() throws -> WorkPlan<Work>
 
-  /// Lines for the end of a run, also of one that found nothing to do: figures, paths of outputs.
+  /// Returns lines for the end of a run, even one that found nothing to do: figures, output paths.
   func results() throws -> [String]
 
-  /// What is wrong with a finished result beyond its files' digests, each in a line: counts,
-  /// references, contents.
+  /// Describes what is wrong with a finished result beyond its files' digests, one line each:
+  /// counts, references, contents.
   func findings() throws -> [String]
 
-  /// What is wrong with what a finished result keeps only in ``spare``, each in a line.
+  /// Describes what is wrong with the files in ``spare`` of a finished result, one line each.
   func spareFindings() throws -> [String]
 
-  /// What a finished stage has left in the shared caches and no finished result needs.
+  /// Returns entries of the shared caches that a finished stage has left and no finished result
+  /// needs.
   func garbage() throws -> [Garbage]
 }
 
@@ -111,7 +113,7 @@ public protocol Stage {
 public protocol StageSettings: Codable, Sendable {
   init()
 
-  /// Refuses settings that are in range but do not fit each other.
+  /// Rejects settings that are in range but incompatible.
   func check() throws(SettingConflict)
 }
 
@@ -119,9 +121,9 @@ extension StageSettings {
   public func check() throws(SettingConflict) {}
 }
 
-/// A setting that does not fit the others.
+/// A setting that is incompatible with the others.
 public struct SettingConflict: Error {
-  /// As it is spelled in a pipeline file.
+  /// Its spelling in a pipeline file.
   let name: String
   let reason: String
 
@@ -168,14 +170,14 @@ public struct Artifact: Hashable, Sendable, ExpressibleByStringLiteral, CustomSt
 
 /// A file that a stage reads from outside the workspace.
 public struct StageInput: Equatable, Sendable {
-  /// What the file is to the stage, such as `model/vae/config.json`.
+  /// The file's role in the stage, such as `model/vae/config.json`.
   public let name: String
-  /// Where it lies, as it is spelled in the settings.
+  /// Its path, as spelled in the settings.
   public let path: String
-  /// Changes when the content does, such as a digest.
+  /// An identity that changes with the content, such as a digest.
   public let identity: String
 
-  /// - Parameter path: nil where it is the name
+  /// - Parameter path: nil if it equals the name
   public init(name: String, path: String? = nil, identity: String) {
     self.name = name
     self.path = path ?? name
@@ -199,14 +201,14 @@ public struct Rejection: ClassifiedError, Equatable, CustomStringConvertible {
   public var description: String { "\(code): \(reason)" }
 }
 
-/// Ends a run in which too large a part of the data is unusable: a wrong column looks like that.
+/// Ends a run in which too large a fraction of the data is unusable, which suggests a wrong column.
 ///
-/// One rejected item ends no run, however few there are, unless the limit is 0: a single damaged
-/// image says nothing about the others.
+/// A single rejected item never ends a run, unless the limit is 0: one damaged image says nothing
+/// about the others.
 ///
 /// - Parameters:
 ///   - limit: the largest fraction that may be rejected.
-///   - example: one of the reasons, asked for where there are too many
+///   - example: one of the reasons, evaluated if there are too many
 public func checkRejections(
   stage: String, rejected: Int, of total: Int, limit: Double,
   example: @autoclosure () throws -> String? = nil

@@ -1,15 +1,15 @@
 import Files
 
-/// What a stage's result depends on: equal bases give equal results.
+/// The inputs that determine a stage's result: equal bases give equal results.
 struct StageBasis: Equatable {
   var version: Int
-  /// All settings; those without effect are left out of the comparison.
+  /// All settings; those without effect are ignored in comparisons.
   var settings: JSON
   var settingsWithoutEffect: Set<String> = []
-  /// What stood for settings that an earlier version of the program did not have.
+  /// Equivalent values for settings that an earlier version of the program lacked.
   var earlierSettings: [String: JSON] = [:]
   var inputs: [StageInput]
-  /// The digests of what it reads of earlier stages, by the names of the artifacts.
+  /// The digests of the artifacts that it reads, by name.
   var upstream: [String: String]
 
   var effectiveSettings: JSON {
@@ -18,7 +18,7 @@ struct StageBasis: Equatable {
     return .object(object)
   }
 
-  /// What is different now from `earlier`, in words.
+  /// Describes the differences from `earlier`.
   ///
   /// - Parameter makers: the stages that make the artifacts
   func changes(since earlier: StageBasis, makers: [String: String] = [:]) -> [String] {
@@ -50,7 +50,7 @@ struct StageBasis: Equatable {
     return changes
   }
 
-  /// Another one's effective settings in today's terms.
+  /// Returns another basis's effective settings in the current format.
   private func settings(of earlier: StageBasis) -> JSON {
     var copy = earlier
     copy.settingsWithoutEffect = settingsWithoutEffect
@@ -73,7 +73,7 @@ struct StageBasis: Equatable {
 }
 
 extension JSON {
-  /// The same value with the keys of all objects in alphabetical order.
+  /// The same value with all object keys sorted.
   var sorted: JSON {
     switch self {
     case .array(let elements): return .array(elements.map(\.sorted))

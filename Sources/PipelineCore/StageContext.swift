@@ -1,58 +1,58 @@
 public import Files
 public import Ranks
 
-/// What a stage is given beside its settings.
+/// The environment of a stage, apart from its settings.
 public struct StageContext {
   public let workspace: Workspace
-  /// Input files' digests, kept from run to run.
+  /// The input files' digests, kept between runs.
   public let digests: FileDigests
   public let progress: StageProgress
   let ownPaths: StagePaths
-  /// Whether the stage makes a new result, or is asked about the finished one.
+  /// Whether the stage builds a new result, or is queried about the finished one.
   let isBuilding: Bool
-  /// Whether this process makes one part, and may change nothing that others read.
+  /// Whether this process computes one part, and must not change anything that others read.
   public internal(set) var isPart = false
-  /// Whether parts have made some of what is to be done.
+  /// Whether parts have done some of the work.
   public internal(set) var hasParts = false
-  /// Where parts put files that are too large to be copied; nil: the stage is asked, not run.
+  /// The folder for parts' files too large to be copied; nil: the stage is queried, not run.
   public internal(set) var partFolder: String?
-  /// Where databases are while a merge builds them elsewhere.
+  /// The databases' location while a merge builds them elsewhere.
   var scratch: ScratchDatabases?
-  /// Those who work on it, as this process sees them.
+  /// The processes that work on it, seen from this one.
   public internal(set) var ranks = Communicator()
-  /// Whether a run is to do again what seems to be done: what shared caches hold is checked then.
+  /// Whether the run was told to redo finished work: entries of shared caches are then verified.
   public internal(set) var isForced = false
 
-  /// Where the stage's own file or folder lies, or, while it makes a new result, is made.
+  /// Returns the location of the stage's file or folder, or, while building, of its new version.
   ///
   /// - Parameter relative: its path in the workspace, such as `spo/checkpoints`
   public func output(_ relative: String) -> String {
     isBuilding ? ownPaths.building(relative) : ownPaths.final(relative)
   }
 
-  /// All stages of the pipeline, by their names.
+  /// All stages of the pipeline, by name.
   let planned: [String: ConfiguredStage]
 
   /// Whether the pipeline has a stage.
   public func plans(_ stage: String) -> Bool { planned[stage] != nil }
 
-  /// The settings that another stage has in this pipeline; nil if the pipeline does not have it.
+  /// Returns another stage's settings in this pipeline; nil if it does not have the stage.
   public func planned<Settings: StageSettings>(
     _ type: Settings.Type, of stage: String
   ) throws -> Settings? {
     try planned[stage].map { try SettingsDecoder.settings(type, from: $0.settings, path: stage) }
   }
 
-  /// Where a database of the workspace lies, or is made.
+  /// Returns the location of a workspace database, present or future.
   public func database(_ name: String) -> String {
     let path = ownPaths.all.contains(name) ? output(name) : workspace.path(name)
     return scratch?[path] ?? path
   }
 
-  /// Whether the databases are built elsewhere, to be moved as single files.
+  /// Whether the databases are built elsewhere and then moved as single files.
   public var movesDatabases: Bool { scratch != nil }
 
-  /// The settings with which another stage has run.
+  /// Returns the settings with which another stage has run.
   public func settings<Settings: StageSettings>(
     _ type: Settings.Type, of stage: String
   ) throws -> Settings {
@@ -63,7 +63,7 @@ public struct StageContext {
     return try SettingsDecoder.settings(type, from: record.run.basis.settings, path: path)
   }
 
-  /// What another stage has made its result from; nil where it has no result yet.
+  /// Returns the origin of another stage's result; nil if there is no result yet.
   public func origin(of stage: String) throws -> StageOrigin? {
     let record = try StageRecord.load(from: workspace.recordPath(stage))
     guard let result = record?.result else { return nil }
@@ -76,26 +76,26 @@ public struct StageContext {
 
   /// Throws ``Interruption`` if the user asked to stop.
   ///
-  /// For stages whose items take long. The item is done again in the next run. Does nothing while all ranks
-  /// are at a step, which they end together.
+  /// For stages with long items. The item is repeated in the next run. Does nothing while all ranks
+  /// are in a step, which they end together.
   public func checkInterruption() throws {
     if ranks.isBusy { return }
     if let interruption = Interruption.pending { throw interruption }
   }
 }
 
-/// What a finished result was made from.
+/// The settings, inputs and outputs of a finished result.
 public struct StageOrigin: Equatable, Sendable {
-  /// Those that have an effect, in alphabetical order.
+  /// The effective settings, sorted by key.
   public let settings: JSON
   public let inputs: [StageInput]
-  /// The digests of what the stage has read of earlier ones, by the names of the artifacts.
+  /// The digests of the artifacts that the stage has read, by name.
   public let upstream: [String: String]
-  /// The digests of the files that the stage has made, by their paths in the workspace.
+  /// The digests of the files that the stage has written, by their paths in the workspace.
   public let outputs: [String: String]
 }
 
-/// How far a stage is, counted in its units; a stage may advance it inside a long item.
+/// A stage's progress in its units; a stage may advance it inside a long item.
 public final class StageProgress {
   public struct Snapshot: Equatable, Sendable {
     public var stage: String
@@ -106,10 +106,10 @@ public final class StageProgress {
     public var unitsThisRun: Int
     /// Seconds of work in this run.
     public var seconds: Double
-    /// What the stage said last, such as a loss.
+    /// The stage's latest note, such as a loss.
     public var note: String
 
-    /// Nil until the rate is known.
+    /// The estimated time left; nil until the rate is known.
     public var secondsLeft: Double? {
       guard unitsThisRun > 0 else { return nil }
       return seconds / Double(unitsThisRun) * Double(unitsTotal - unitsDone)
@@ -122,7 +122,7 @@ public final class StageProgress {
   private let start = ContinuousClock.now
   private var unitsBefore = 0
   private var unitsTotal = 0
-  /// Units of the items done in this run, and of the item at hand.
+  /// Units of the items done in this run, and of the current item.
   private var unitsOfItems = 0
   private var unitsInItem = 0
   private var note = ""
@@ -133,14 +133,14 @@ public final class StageProgress {
     self.observe = observe
   }
 
-  /// Counts units inside the item at hand; at its end the rest of its units are counted.
+  /// Counts units inside the current item; its remaining units are counted when it ends.
   public func advance(by units: Int = 1, note: String = "") {
     unitsInItem += units
     self.note = note
     observe(.advanced(snapshot))
   }
 
-  /// Says something worth a line of its own.
+  /// Reports something worth a line of its own.
   public func say(_ text: String) { observe(.said(stage: stage, text: text)) }
 
   func begin(unitsBefore: Int, unitsToDo: Int) {
@@ -161,27 +161,27 @@ public final class StageProgress {
       unitsTotal: unitsTotal, unitsThisRun: thisRun, seconds: seconds, note: note)
   }
 
-  /// Units whose results are recorded.
+  /// The units with recorded results.
   var recordedUnits: Int { unitsBefore + unitsOfItems }
   var total: Int { unitsTotal }
   var seconds: Double { (ContinuousClock.now - start) / .seconds(1) }
 }
 
-/// What happens during a run, for whoever shows it.
+/// An event during a run, for whatever displays it.
 public enum RunEvent: Equatable, Sendable {
   case upToDate(stage: String)
-  /// A stage begins or continues; `reasons` say why it is not up to date.
+  /// A stage starts or resumes; `reasons` say why it is not up to date.
   case started(stage: String, reasons: [String], resumed: Bool)
   case advanced(StageProgress.Snapshot)
   case said(stage: String, text: String)
-  /// Something that is not this program's was moved, not deleted.
+  /// A foreign file was moved, not deleted.
   case kept(stage: String, text: String)
-  /// `peakMemory`: the most resident bytes while the stage ran, this time.
+  /// `peakMemory`: the peak resident bytes during this run of the stage.
   case finished(
     stage: String, units: Int, unit: String, rejections: [String: Int], seconds: Double,
     peakMemory: Int)
-  /// A part is complete: how many items of how many of the stage it has, and the file that holds them.
+  /// A part is complete: its number of the stage's items, and the file that holds them.
   case partDone(stage: String, part: Partition, items: Int, total: Int, path: String)
-  /// A line for the end, from a stage that is done.
+  /// A closing line from a finished stage.
   case result(stage: String, text: String)
 }

@@ -1,19 +1,19 @@
-// The last bits of what models compute are those of one device: a result is made on one, unless the user
-// wants otherwise.
+// The last bits of what models compute depend on the device: a result is computed on one, unless
+// the user wants otherwise.
 
-/// What computes in a run, as records name it.
+/// The device of a run, as records name it.
 ///
-/// It may be able to compute as it did before an update, by what was kept of that time: what was begun then is
-/// continued so, and what is new is computed as of today.
+/// It may be able to compute as it did before an update, with code cached at that time: results
+/// begun then are continued that way, and new ones use the current code.
 public struct RunDevice {
-  /// What computes something new.
+  /// The identity for new results.
   let identity: String
   private let canContinue: (_ begun: String) -> Bool
   private let turn: (_ identity: String) throws -> Void
 
   /// - Parameters:
-  ///   - canContinue: whether it can compute the same bits as what a record names
-  ///   - turn: makes it compute as what it is given: its own identity, or one that it can continue
+  ///   - canContinue: whether it can reproduce the bits of a recorded device
+  ///   - turn: switches to the given identity: its own, or one that it can continue
   public init(
     _ identity: String, canContinue: @escaping (_ begun: String) -> Bool = { _ in false },
     turn: @escaping (_ identity: String) throws -> Void = { _ in }
@@ -25,10 +25,11 @@ public struct RunDevice {
 
   func isAble(toContinue begun: String) -> Bool { begun == identity || canContinue(begun) }
 
-  /// Makes it compute like what began, if there is such and it can, else as of today.
+  /// Switches to the identity with which a result was begun, if there is one and it can, else to
+  /// the current one.
   ///
-  /// - Parameter mayChange: whether it is as of today in any case
-  /// - Returns: as what it computes
+  /// - Parameter mayChange: whether to use the current identity in any case
+  /// - Returns: the identity now in use
   func turn(to begun: String?, mayChange: Bool) throws -> String {
     let chosen = begun.flatMap { !mayChange && canContinue($0) ? $0 : nil } ?? identity
     try turn(chosen)
@@ -37,14 +38,14 @@ public struct RunDevice {
 }
 
 extension StageRun {
-  /// Notes what computes from here on.
+  /// Records the device that computes from here on.
   mutating func note(_ device: String) {
     if devices.last != device { devices.append(device) }
   }
 }
 
 extension Planner.Step {
-  /// Refuses to continue on another device with what was begun.
+  /// Refuses to continue a result that was begun on another device.
   ///
   /// - Throws: `PipelineError.otherDevice`
   func requireDevice(_ device: RunDevice) throws(PipelineError) {

@@ -1,7 +1,7 @@
 import Files
 import Ranks
 
-/// Makes the result of one stage, puts it in its place and keeps the record.
+/// Builds the result of one stage, puts it in place and keeps the record.
 struct StageExecution {
   let configured: ConfiguredStage
   let workspace: Workspace
@@ -14,7 +14,7 @@ struct StageExecution {
   var name: String { configured.name }
   var attempts: Attempts { Attempts(at: configured, in: workspace, ownPaths) }
 
-  /// - Parameter device: what computes, for the record
+  /// - Parameter device: the device, for the record
   init(
     _ configured: ConfiguredStage, in workspace: Workspace, _ digests: FileDigests,
     device: RunDevice, ranks: Communicator, mayChangeDevice: Bool,
@@ -40,13 +40,13 @@ struct StageExecution {
     try record.save(to: workspace.recordPath(name))
   }
 
-  /// Takes up what an earlier run left, however it ended.
+  /// Cleans up after an earlier run, however it ended.
   func settle(_ record: StageRecord) throws {
     try ownPaths.removeLeftovers(
       of: [record.result, record.next].flatMap { $0?.files.keys.sorted() ?? [] }
         + configured.type.spare + configured.type.secondary + configured.type.scratch,
       in: configured.type.scratch)
-    // Copies on their way from a scratch folder.
+    // Copies in transit from a scratch folder.
     for database in (configured.type as? any DivisibleStage.Type)?.databases ?? [] {
       try Folders.removeLeftovers(of: workspace.path(database))
     }
@@ -55,16 +55,16 @@ struct StageExecution {
     try save(StageRecord(phase: .done, run: next.run, result: next))
   }
 
-  /// Leaves a finished result as it is; returns the digests of its artifacts.
+  /// Keeps a finished result; returns the digests of its artifacts.
   func keep(_ step: Planner.Step) throws -> [String: String] {
     guard var record = step.record, let result = record.result else { return [:] }
-    // What was being made with other settings is wanted no more.
+    // A result begun with other settings is no longer wanted.
     let isAbandoned = record.phase == .building
     if isAbandoned { try attempts.setAside(record) }
     let settings = step.basis.settings
     if isAbandoned || result.run.basis.settings != settings {
       record = StageRecord(phase: .done, run: result.run, result: result)
-      // Settings without effect, such as where the inputs lie, are those that hold now.
+      // Settings without effect, such as the location of inputs, take their current values.
       record.run.basis.settings = settings
       record.result?.run.basis.settings = settings
       try save(record)
@@ -74,7 +74,7 @@ struct StageExecution {
 
   /// Runs the stage; returns the digests of its artifacts.
   ///
-  /// - Parameter merge: takes outputs from parts alone
+  /// - Parameter merge: takes outputs only from parts
   func callAsFunction(_ step: Planner.Step, _ merge: Runner.Merge?) throws -> [String: String] {
     let parts = try parts(of: step)
     try requireParts(step, parts, isMerge: merge != nil)
@@ -94,7 +94,7 @@ struct StageExecution {
     return record.result?.artifacts ?? [:]
   }
 
-  /// What parts have made of the stage; nil where none can be.
+  /// Returns the stage's parts; nil if it cannot have any.
   func parts(of step: Planner.Step) throws -> PartIndex? {
     guard configured.type is any DivisibleStage.Type, !step.isForced else { return nil }
     let index = try PartIndex(
@@ -115,7 +115,7 @@ struct StageExecution {
     try device.turn(to: begun, mayChange: mayChangeDevice)
   }
 
-  /// Notes what has computed the parts and what will compute the rest.
+  /// Records the devices that computed the parts and will compute the rest.
   private func note(_ parts: PartIndex?, _ own: [String], in run: inout StageRun) throws {
     let devices = Set(parts?.files.map(\.device) ?? []).sorted() + own
     for device in devices {
@@ -126,14 +126,15 @@ struct StageExecution {
     }
   }
 
-  /// Notes what is about to happen before it does.
+  /// Records what is about to happen before it does.
   private func begin(_ step: Planner.Step) throws -> (record: StageRecord, resumes: Bool) {
     if case .repair(let lost) = step.work, var record = step.record, let result = record.result {
-      // In this order: what is being made is known as the stage's only as long as the record says so.
+      // In this order: what is being built is known to be the stage's only while the record says
+      // so.
       if record.phase == .building { try ownPaths.discardBuilding() }
       try keepAside(lost)
       if record.phase != .repairing {
-        // Only now: files that belong to no artifact grow while others are made again.
+        // Only now: files that belong to no artifact grow while others are rebuilt.
         for (path, file) in result.files where !file.isRead {
           try ownPaths.keepForeign(path, file, digests)
         }
@@ -148,7 +149,7 @@ struct StageExecution {
       try attempts.takeUp(step.basis)
       return (record, true)
     }
-    // In this order: until the record says otherwise, what is there belongs to an earlier making.
+    // In this order: until the record says otherwise, these files belong to an earlier build.
     if let earlier = step.record, earlier.phase == .building,
       !step.basis.changes(since: earlier.run.basis).isEmpty
     {
@@ -164,7 +165,7 @@ struct StageExecution {
     return (record, kept != nil)
   }
 
-  /// Makes a result and puts it in its place.
+  /// Builds a result and puts it in place.
   private func make(
     _ record: inout StageRecord, _ step: Planner.Step, _ parts: PartIndex?, _ merge: Runner.Merge?
   ) throws {
@@ -206,7 +207,7 @@ struct StageExecution {
     try parts?.remove(partFiles)
   }
 
-  /// Databases elsewhere, if a merge is to build them there.
+  /// Returns databases elsewhere, if a merge is to build them there.
   private func scratch(
     _ merge: Runner.Merge?, _ context: StageContext
   ) throws -> ScratchDatabases? {
@@ -215,11 +216,11 @@ struct StageExecution {
     return try ScratchDatabases(in: folder, for: type.databases.map(context.database))
   }
 
-  /// Moves away what was put in the place of files of a finished result.
+  /// Moves away foreign files in the place of a finished result's files.
   private func keepAside(_ lost: [LostFile]) throws {
-    // A folder came while the stage worked: the file cannot take its place, which is said then.
+    // A folder appeared while the stage worked: the file cannot replace it, which is reported then.
     for file in lost where file.damage != nil && !Folders.isFolder(file.path) {
-      // What a link leads to stays where it is.
+      // The target of a link stays where it is.
       guard Folders.byteCount(of: file.path) > 0, !Folders.isLink(file.path) else {
         try ownPaths.remove(file.relative)
         continue
@@ -228,11 +229,11 @@ struct StageExecution {
     }
   }
 
-  /// Puts a complete result where it belongs.
+  /// Puts a complete result in place.
   ///
-  /// The record says so first, for another run to continue with.
+  /// The record says so first, so that another run can continue.
   ///
-  /// - Parameter finished: the stage as it is asked about its finished result
+  /// - Parameter finished: the stage, for queries about its finished result
   private func replace(
     _ record: StageRecord, with next: StageResult, _ finished: any Stage
   ) throws {
@@ -265,7 +266,7 @@ struct StageExecution {
 // MARK: - Items
 
 extension StageExecution {
-  /// Processes what is left, or takes it from parts, and finishes the stage.
+  /// Processes the remaining items, or takes them from parts, and finishes the stage.
   private func work<S: Stage>(
     _ stage: S, _ record: inout StageRecord, _ context: StageContext, _ parts: PartIndex?,
     isMerge: Bool
@@ -273,7 +274,8 @@ extension StageExecution {
     let progress = context.progress
     let secondsBefore = ranks.seconds
     let before = record.run
-    // Intermediate files of a stage that is done, or nearly, are gone, but their units belong to the result.
+    // Intermediate files of a (nearly) finished stage are gone, but their units belong to the
+    // result.
     let unitsGone = before.unitsTotal
     let memory = PeakMemory()
     func update() {
@@ -288,11 +290,11 @@ extension StageExecution {
       if isMerge { try outputs?.requireAll(plan.items, of: name) }
       progress.begin(
         unitsBefore: plan.finishedUnitCount, unitsToDo: plan.unitCount(of: plan.items))
-      // How much there is to do is known from now on, also to those who look on.
+      // From here on the amount of work is known, to observers as well.
       update()
       try save(record)
       let work = try plan.begin()
-      // A merge, too, computes what parts leave to it.
+      // A merge also computes what parts leave to it.
       var mustTurn = context.hasParts && configured.type.usesDevice
       var lastSave = ContinuousClock.now
       var rest = plan.items[...]
@@ -326,7 +328,7 @@ extension StageExecution {
       record.run.rejections = summary.rejections
       return summary
     } catch {
-      // What stopped the work matters more than whether its progress could be noted.
+      // The error that stopped the work matters more than whether its progress was recorded.
       update()
       try? save(record)
       throw error

@@ -1,8 +1,9 @@
 import Files
 
-/// What is in a stage's paths and is not its own: moved to `state/kept/` where the stage needs the place.
+/// Foreign files in a stage's paths, which are moved to `state/kept/` if the stage needs their
+/// place.
 extension StagePaths {
-  /// Moves away what is in a file's place and was not made by the stage: it may be all that a user has of it.
+  /// Moves away a foreign file in the place of one of the stage's: it may be the user's only copy.
   func keepAside(_ relative: String) throws { try keep(final(relative), as: relative) }
 
   private func keep(_ found: String, as relative: String) throws {
@@ -17,12 +18,12 @@ extension StagePaths {
     onKeeping(found, kept)
   }
 
-  /// Moves away a file that is not as it was recorded.
+  /// Moves away a file that differs from its record.
   ///
-  /// - Parameter file: nil: nothing is recorded of this path
+  /// - Parameter file: nil: nothing is recorded for this path
   func keepForeign(_ relative: String, _ file: OutputFile?, _ digests: FileDigests) throws {
     let path = final(relative)
-    // A folder in a file's place is refused by whoever wants to write there.
+    // A folder in a file's place is rejected when the file is written.
     guard Folders.isThere(path), !Folders.isFolder(path) else { return }
     if let file {
       guard Folders.exists(path) else { return }
@@ -34,18 +35,18 @@ extension StagePaths {
     try keepAside(relative)
   }
 
-  /// Moves away what others have put where the stage makes its files.
+  /// Moves away foreign files where the stage writes its own.
   ///
-  /// - Parameter name: of a folder in each of the stage's folders
+  /// - Parameter name: the name of a folder in each of the stage's folders
   func keepForeign(inEach name: String) throws {
     for folder in folders { try keepForeign(at: workspace.path("\(folder)/\(name)"), as: folder) }
   }
 
-  /// Removes a folder of the stage with all that the stage has written there.
+  /// Removes a folder of the stage with everything that the stage has written there.
   ///
   /// - Parameters:
-  ///   - relative: where it lies when it is finished
-  ///   - path: where it lies
+  ///   - relative: its final path
+  ///   - path: its current path
   func discard(_ relative: String, at path: String) throws {
     try keepForeign(at: path, as: relative)
     try Folders.discard(path)
@@ -63,6 +64,6 @@ extension StagePaths {
     }
   }
 
-  /// Whether the stage gives its files such names.
+  /// Whether the stage's files may have this name.
   func owns(_ relative: String) -> Bool { fileNames.contains { $0.matches(relative) } }
 }

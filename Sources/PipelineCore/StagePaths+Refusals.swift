@@ -1,7 +1,7 @@
 import Files
 
 extension Planner.Step {
-  /// Refuses what is in the way of a stage that has something to do.
+  /// Rejects obstacles in the paths of a stage that has something to do.
   ///
   /// - Throws: ``WorkspaceError``
   func requireOwnPaths(in workspace: Workspace, _ digests: FileDigests) throws {
@@ -13,7 +13,7 @@ extension Planner.Step {
 }
 
 extension StagePaths {
-  /// - Parameter result: what is there, as recorded
+  /// - Parameter result: the present result, as recorded
   /// - Throws: ``WorkspaceError`` if a folder of the stage is a file, or a file a folder
   fileprivate func requireKinds(_ result: StageResult?) throws(WorkspaceError) {
     let files = result?.files.keys.sorted() ?? []
@@ -35,7 +35,7 @@ extension StagePaths {
     }
   }
 
-  /// The stage's folders and those in them, as far as they are known.
+  /// Returns the known folders of the stage, including inner ones.
   private func innerFolders(_ files: [String]) throws(WorkspaceError) -> [String] {
     var found = Set(folders.flatMap { [$0, "\($0)/\(Self.folderName)"] })
     for path in files + fileNames.compactMap(\.folder).map({ "\($0)/" }) {
@@ -47,8 +47,8 @@ extension StagePaths {
     return found.sorted()
   }
 
-  /// Refuses a link in a file's place that leads to a file which this stage has not made: what is behind
-  /// a link is replaced with it.
+  /// Rejects a link in a file's place whose target was not written by this stage: replacing the
+  /// file would replace the target.
   ///
   /// - Throws: ``WorkspaceError``
   fileprivate func requireOwnTargets(_ step: Planner.Step, _ digests: FileDigests) throws {
@@ -57,7 +57,7 @@ extension StagePaths {
     }
     guard !links.isEmpty, let record = step.record else { return }
     guard let result = record.result else {
-      // Nothing has been put in its place so far.
+      // Nothing has been put in place so far.
       guard record.phase == .building, let link = links.first else { return }
       throw WorkspaceError.foreign([workspace.path(link)], stage: stage)
     }
@@ -69,12 +69,12 @@ extension StagePaths {
     }
   }
 
-  /// Refuses what lies where the stage would write and is not recorded: anything, if it has never run.
+  /// Rejects unrecorded files where the stage would write: any at all, if it has never run.
   ///
   /// - Throws: ``WorkspaceError``
   fileprivate func requireNothingForeign(_ record: StageRecord?) throws {
     var found = try foreignFiles(record).map(workspace.path)
-    // What is being made is the stage's own while its record says so.
+    // What is being built is the stage's own while its record says so.
     if ![.building, .replacing].contains(record?.phase) {
       found += try builtFiles().filter { record == nil || !Self.isHidden($0) }.map(building)
       found += singleFiles.flatMap { file in
@@ -84,17 +84,17 @@ extension StagePaths {
     guard found.isEmpty else { throw WorkspaceError.foreign(found, stage: stage) }
   }
 
-  /// What is not the stage's, though it may write a file of this name.
+  /// Returns foreign files with names that the stage may write.
   private func foreignFiles(_ record: StageRecord?) throws -> [String] {
     let files = try finalFiles()
     guard let record else { return files }
-    // What is already in its place is not listed where it is repaired, or where an earlier version made it.
+    // Files already in place are not listed during a repair, or if an earlier version wrote them.
     guard record.phase == .building || record.phase == .done, record.result?.isUnlisted != true
     else { return [] }
     return files.filter { record.result?.files[$0] == nil && owns($0) }
   }
 
-  /// Such as `.DS_Store`, which systems leave everywhere.
+  /// Hidden files such as `.DS_Store`, which operating systems leave everywhere.
   private static func isHidden(_ path: String) -> Bool {
     path.split(separator: "/").last?.hasPrefix(".") == true
   }

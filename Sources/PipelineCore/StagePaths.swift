@@ -1,26 +1,26 @@
 import Files
 import Glibc
 
-/// The folders and files of a workspace that belong to one stage, and where new ones are made until
-/// they take their place.
+/// The folders and files of a workspace that belong to one stage, and where new ones are built
+/// before they replace the old.
 ///
-/// Paths are relative to the workspace. A new `spo/x` is made as `spo/.building/x`, and a new
-/// `catalog.sqlite` as `catalog.sqlite.building`: in the same file system, also where the folder or the
-/// file is a symbolic link, which is followed and kept. What was begun and set aside has a dash and its
-/// fingerprint behind these names.
+/// Paths are relative to the workspace. A new `spo/x` is built as `spo/.building/x`, and a new
+/// `catalog.sqlite` as `catalog.sqlite.building`: in the same file system, even if the folder or
+/// the file is a symbolic link, which is followed and kept. Unfinished results that were set aside
+/// have a dash and their fingerprint appended to these names.
 struct StagePaths {
   let stage: String
   let workspace: Workspace
-  /// With a slash at the end for folders.
+  /// All paths, folders with a trailing slash.
   let all: [String]
-  /// The names that the stage gives its files: what has another in these folders is not its own.
+  /// The names of the stage's files: any other file in these folders is foreign.
   let fileNames: [FileNamePattern]
-  /// Is told what was found in a file's place and is not the stage's, and where it is now.
+  /// Called with the path of a foreign file and where it was moved.
   var onKeeping: (_ path: String, _ kept: String) -> Void = { _, _ in }
 
   static let folderName = ".building"
   private static let fileEnding = ".building"
-  /// What a database keeps beside its file while it is open.
+  /// The suffixes of files that SQLite keeps next to an open database.
   static let companionEndings = ["-wal", "-shm", "-journal"]
 
   var folders: [String] { all.filter { $0.hasSuffix("/") }.map { String($0.dropLast()) } }
@@ -28,13 +28,13 @@ struct StagePaths {
 
   // MARK: - Paths
 
-  /// Where a finished file or folder lies.
+  /// Returns the path of a finished file or folder.
   func final(_ relative: String) -> String {
     let path = workspace.path(relative)
     return singleFiles.contains(relative) ? Folders.canonical(path) : path
   }
 
-  /// Where it is made.
+  /// Returns the path where it is built.
   func building(_ relative: String) -> String {
     for folder in folders where relative == folder || relative.hasPrefix("\(folder)/") {
       return workspace.path("\(folder)/\(Self.folderName)\(relative.dropFirst(folder.count))")
@@ -43,12 +43,12 @@ struct StagePaths {
     return final(relative) + Self.fileEnding
   }
 
-  // MARK: - What is there
+  // MARK: - Listing
 
-  /// All that is in the paths and is no folder, without temporary files and what is being made.
+  /// Returns all finished files in the paths, without temporary files and what is being built.
   func finalFiles() throws -> [String] {
     try folders.flatMap { folder in
-      // A disk's own folder, which only the system may read.
+      // A disk's own folder, such as lost+found, which only the system may read.
       try Self.leaves(workspace.path(folder)) {
         $0 == "lost+found" || $0 == Self.folderName || $0.hasPrefix(Self.folderName + "-")
       }.map { "\(folder)/\($0)" }
@@ -56,7 +56,7 @@ struct StagePaths {
       + singleFiles.filter { Folders.isThere(workspace.path($0)) }
   }
 
-  /// What has been made, by its final path.
+  /// Returns the files built so far, by their final paths.
   func builtFiles() throws -> [String] {
     try folders.flatMap { folder in
       try Self.leaves(workspace.path("\(folder)/\(Self.folderName)")).map { "\(folder)/\($0)" }
@@ -64,7 +64,7 @@ struct StagePaths {
       + singleFiles.filter { Folders.isThere(building($0)) }
   }
 
-  /// The paths below a folder that are no folders; links are not followed.
+  /// Returns the paths of non-folders below a folder; links are not followed.
   static func leaves(
     _ folder: String, excluding isExcluded: (String) -> Bool = { _ in false }
   ) throws -> [String] {
@@ -79,7 +79,7 @@ struct StagePaths {
 
   // MARK: - Changes
 
-  /// Removes what was being made.
+  /// Removes what was being built.
   func discardBuilding() throws {
     try keepForeign(inEach: Self.folderName)
     for folder in folders {
@@ -92,7 +92,7 @@ struct StagePaths {
 
   private static func ending(_ fingerprint: String) -> String { "-" + fingerprint.prefix(16) }
 
-  /// Where what is being made lies, and where it lies when it is set aside.
+  /// Returns the paths of what is being built, and of the same when set aside.
   private func asides(_ fingerprint: String) -> [(building: String, aside: String)] {
     let ending = Self.ending(fingerprint)
     return folders.map {
@@ -106,13 +106,13 @@ struct StagePaths {
       }
   }
 
-  /// Sets aside what was being made.
+  /// Sets aside what was being built.
   func moveBuilding(aside fingerprint: String) throws {
     try keepForeign(inEach: Self.folderName)
     try Self.move(asides(fingerprint).map { ($0.building, $0.aside) })
   }
 
-  /// Goes on with what was set aside, or with what is still to come back of it.
+  /// Moves back what was set aside, or the rest of it.
   func moveBuilding(back fingerprint: String) throws {
     try Self.move(asides(fingerprint).map { ($0.aside, $0.building) })
   }
@@ -135,16 +135,16 @@ struct StagePaths {
     for (_, path) in asides(fingerprint) { try Folders.discard(path) }
   }
 
-  /// Makes the stage's folders, so that it finds them.
+  /// Creates the stage's folders before it runs.
   func makeFolders(isBuilding: Bool) throws {
     for folder in folders { try Folders.make(isBuilding ? building(folder) : final(folder)) }
   }
 
-  /// Removes the temporary files that a killed process left beside files of the stage.
+  /// Removes the temporary files that a killed process left next to files of the stage.
   ///
   /// - Parameters:
   ///   - files: files and folders that the stage has written or may have begun
-  ///   - scratch: folders in which nothing else is
+  ///   - scratch: folders that contain nothing else
   func removeLeftovers(of files: some Sequence<String>, in scratch: [String]) throws {
     var own: Set<String> = []
     for file in files {
@@ -166,10 +166,10 @@ struct StagePaths {
     }
   }
 
-  /// Moves what was made to its final paths and removes what `old` lists besides; does what is left of
-  /// it where it was begun before.
+  /// Moves new files to their final paths and removes other files listed in `old`; resumes if
+  /// interrupted.
   ///
-  /// What is in these paths and is not as `old` says came from elsewhere, and is kept.
+  /// Files in these paths that do not match `old` are foreign and kept.
   func replace(_ old: StageResult?, with new: StageResult, _ digests: FileDigests) throws {
     var changed: Set<String> = []
     for path in new.files.keys.sorted() {
@@ -177,7 +177,7 @@ struct StagePaths {
       guard Folders.exists(source) else { continue }
       if old?.isUnlisted != true { try keepForeign(path, old?.files[path], digests) }
       if singleFiles.contains(path) {
-        // A log that belongs to the old database would be applied to the new one.
+        // The old database's log would be applied to the new one.
         for ending in Self.companionEndings { try Folders.remove(target + ending) }
       }
       let parent = Folders.parent(of: target)
@@ -196,17 +196,17 @@ struct StagePaths {
     try discardBuilding()
   }
 
-  /// Removes a file of the stage, and folders that are empty without it.
+  /// Removes a file of the stage, and folders that become empty.
   func remove(_ relative: String) throws {
     try Folders.removeFile(final(relative))
-    // The stage's own folder stays: it may be a link, or another disk.
+    // The stage's own folder stays: it may be a link, or a mount point.
     var folder = Folders.parent(of: relative)
     while folder.contains("/"), rmdir(workspace.path(folder)) == 0 {
       folder = Folders.parent(of: folder)
     }
   }
 
-  /// The checkpoints that an earlier version left: resuming must not find them.
+  /// Removes checkpoints that an earlier version left: resuming must not find them.
   private func removeUnlistedCheckpoints(keeping new: StageResult) throws {
     for folder in folders {
       let checkpoints = CheckpointFolders(in: workspace.path("\(folder)/checkpoints"))

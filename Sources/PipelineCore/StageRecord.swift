@@ -1,72 +1,73 @@
 import Files
 
-/// One making of a stage's result: from what, how far, at what cost.
+/// One build of a stage's result: its inputs, progress and cost.
 struct StageRun: Equatable {
   var basis: StageBasis
   var unitsDone = 0
   var unitsTotal = 0
   var rejections: [String: Int] = [:]
-  /// Time worked, over all runs with this basis.
+  /// The working time, over all runs with this basis.
   var seconds = 0.0
-  /// The most resident bytes in any of these runs; 0 where a record does not say.
+  /// The peak resident bytes over these runs; 0 if not recorded.
   var peakMemory = 0
-  /// What computed it, one after the other; empty for stages that use no device.
+  /// The devices that computed it, in order; empty for stages that use none.
   var devices: [String] = []
 }
 
-/// A file that a stage has made.
+/// A file that a stage has written.
 struct OutputFile: Equatable {
   var byteCount: Int
-  /// Nil where an earlier version left it out.
+  /// Nil if an earlier version left it out.
   var sha256: String?
-  /// Whether it is of an artifact.
+  /// Whether it belongs to an artifact.
   ///
-  /// What is not, such as logs, is not made again where it is lost.
+  /// Other files, such as logs, are not rebuilt if lost.
   var isRead = true
 }
 
-/// A complete result: what made it and its files, by their paths in the workspace.
+/// A complete result: its run and its files, by their paths in the workspace.
 struct StageResult: Equatable {
   var run: StageRun
   var files: [String: OutputFile] = [:]
-  /// What later stages compare, by the names of the artifacts.
+  /// The digests that later stages compare, by artifact name.
   var artifacts: [String: String] = [:]
-  /// Recorded by a version of this program that did not list the files; what is listed was found later,
-  /// and there may be more.
+  /// Recorded by a version of this program that did not list the files; the list was made later and
+  /// may be incomplete.
   var isUnlisted = false
 
   /// Whether its files and artifacts can be compared.
   var isKnown: Bool { !isUnlisted || !artifacts.isEmpty }
 }
 
-/// How far a stage got, kept in `state/STAGE.json`.
+/// The progress of a stage, kept in `state/STAGE.json`.
 struct StageRecord: Equatable {
   enum Phase: String {
-    /// A new result is being made, out of the way of the one that `result` is.
+    /// A new result is being built, apart from the present `result`.
     case building
-    /// `next` is complete and takes the place of `result`: file by file, so this may be half done.
+    /// `next` is complete and is replacing `result` file by file, perhaps halfway.
     case replacing
-    /// What is missing of `result` is being made again where it was.
+    /// Missing files of `result` are being rebuilt in place.
     case repairing
     case done
   }
 
   var phase: Phase
-  /// The making that continues, or that made `result`.
+  /// The run in progress, or the one that made `result`.
   var run: StageRun
-  /// What is in the stage's paths.
+  /// The result in the stage's paths.
   var result: StageResult?
-  /// What is about to be there.
+  /// The result about to be put in place.
   var next: StageResult?
-  /// Whether the making continues although `result` is as wanted: the user asked for another, or it was damaged.
+  /// Whether the build continues although `result` is up to date: the user asked for another, or it
+  /// was damaged.
   var isForced = false
-  /// What was in the stage's paths before a repair and is not the stage's.
+  /// Foreign files in the stage's paths before a repair.
   var foreign: [String] = []
 
-  /// Nil if the stage has never begun.
+  /// Loads a record; nil if the stage has never begun.
   ///
-  /// - Throws: `PipelineError.damaged`: records are only ever replaced as a whole, so one that
-  ///   is not as it was written was changed by something else.
+  /// - Throws: `PipelineError.damaged`: records are always replaced as a whole, so an invalid one
+  ///   was changed by something else.
   static func load(from path: String) throws -> StageRecord? {
     guard Folders.exists(path) else { return nil }
     do {
@@ -96,7 +97,7 @@ extension StageRecord {
   init(_ reader: JSONReader) throws(JSONError) {
     run = try StageRun(reader)
     guard let phaseName = try reader.optional("phase")?.string() else {
-      // An earlier version: what is there is not listed, and compared by other rules.
+      // An earlier version: the files are not listed, and are compared by other rules.
       phase = .done
       result = StageResult(run: run, isUnlisted: true)
       return
@@ -134,7 +135,7 @@ extension StageRecord {
 }
 
 extension StageResult {
-  /// - Parameter run: that of the record where it is the same
+  /// - Parameter run: the record's run, if it is the same
   fileprivate init(_ reader: JSONReader, run: StageRun?) throws(JSONError) {
     if let run { self.run = run } else { self.run = try StageRun(reader) }
     isUnlisted = try reader.optional("unlisted")?.bool() ?? false
@@ -218,7 +219,7 @@ extension StageBasis {
     json["upstream"] = JSON(upstream)
   }
 
-  /// By name; of several inputs with one name the first.
+  /// Returns the identities by name; if several inputs share a name, the first.
   private static func identities(of inputs: [StageInput]) -> JSON.Object {
     let known = Dictionary(inputs.map { (ExactText($0.name), $0.identity) }) { first, _ in first }
     var object = JSON.Object()
@@ -228,7 +229,7 @@ extension StageBasis {
     return object
   }
 
-  /// SHA-256 of all that the result depends on.
+  /// SHA-256 of everything that the result depends on.
   var fingerprint: String {
     var json = JSON.Object()
     write(into: &json)
@@ -238,7 +239,7 @@ extension StageBasis {
 }
 
 extension JSON {
-  /// An object of texts, by key.
+  /// Creates an object of strings, by key.
   fileprivate init(_ texts: [String: String]) {
     var object = Object()
     for (key, value) in texts.sorted(by: { $0.key < $1.key }) { object[key] = .string(value) }

@@ -1,19 +1,19 @@
-/// What is left of a stage, found out before anything is done.
+/// The work that remains for a stage, determined before anything is done.
 public struct WorkPlan<Work: StageWork> {
-  /// Items not yet done, in a stable order: after a crash, those that are left.
+  /// The remaining items, in a stable order: after a crash, those that are left.
   public let items: [Work.Item]
-  /// Units that are done already, to which those of the items are added.
+  /// Units already done, to which those of the items are added.
   let finishedUnitCount: Int
   let unitCount: (Work.Item) -> Int
-  /// How parts divide the items and hand on what they make; nil: they cannot.
+  /// The division of items into parts and the transfer of outputs; nil: they cannot be divided.
   let division: (any Division<Work.Item, Work.Output>)?
-  /// Makes ready to work.
+  /// Prepares the work.
   let begin: () throws -> Work
 
   /// - Parameters:
-  ///   - unitCount: how many units an item counts for; one if not given
-  ///   - begin: makes ready to process, commit and finish, in a run that has something to do; a part, which only
-  ///     processes, writes nothing
+  ///   - unitCount: the number of units per item; one by default
+  ///   - begin: prepares to process, commit and finish, in a run that has something to do; a part,
+  ///     which only processes, writes nothing
   public init(
     _ items: [Work.Item], finishedUnitCount: Int = 0,
     unitCount: @escaping (Work.Item) -> Int = { _ in 1 },
@@ -31,7 +31,7 @@ public struct WorkPlan<Work: StageWork> {
   }
 }
 
-/// A stage at work: it has what it needs to process items, and owns what changes on the way.
+/// A stage at work: it holds what processing needs, and owns the state that changes.
 public protocol StageWork<Item, Output>: AnyObject {
   associatedtype Item
   associatedtype Output
@@ -42,14 +42,14 @@ public protocol StageWork<Item, Output>: AnyObject {
   /// Records one result, all or nothing.
   func commit(_ output: Output, of item: Item) throws
 
-  /// Records that an item was rejected, so that it is left no more.
+  /// Records that an item was rejected, so that it no longer remains.
   func reject(_ item: Item, because rejection: Rejection) throws
 
-  /// Runs `body`, which commits, so that it costs less than its commits one by one.
+  /// Runs `body`, which commits several times, at a lower cost than individual commits.
   func together(_ body: () throws -> Void) throws
 
-  /// Writes what belongs to the whole stage, when no item is left, and closes what must not be open when it is
-  /// moved. Must be repeatable, by another work.
+  /// Writes what belongs to the whole stage, once no items remain, and closes files before they are
+  /// moved. Must be repeatable by another work.
   func finish() throws -> WorkSummary
 }
 
@@ -59,11 +59,11 @@ extension StageWork {
   public func finish() throws -> WorkSummary { WorkSummary() }
 }
 
-/// What is known of a result when the work is finished.
+/// Facts about a result that are known when its work is finished.
 public struct WorkSummary {
-  /// How many items, or parts of them, were rejected in all runs, by code.
+  /// The number of items, or parts of them, rejected over all runs, by code.
   let rejections: [String: Int]
-  /// What ``Stage/contentDigest(of:)`` would find, where the work knows it.
+  /// Digests that ``Stage/contentDigest(of:)`` would return, if the work knows them.
   let contentDigests: [Artifact: String]
 
   public init(rejections: [String: Int] = [:], contentDigests: [Artifact: String] = [:]) {
@@ -71,7 +71,7 @@ public struct WorkSummary {
   }
 }
 
-/// A value that is made when it is first asked for.
+/// A lazily created value.
 public final class Deferred<Value> {
   private let make: () throws -> Value
   private var value: Value?
@@ -85,9 +85,9 @@ public final class Deferred<Value> {
     return made
   }
 
-  /// The value, if it was asked for.
+  /// The value, if it has been created.
   public var ifMade: Value? { value }
 
-  /// Lets go of the value; it is made anew if it is asked for again.
+  /// Releases the value; it is created again on the next access.
   public func release() { value = nil }
 }

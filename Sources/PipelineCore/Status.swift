@@ -1,6 +1,6 @@
 public import Files
 
-/// How one stage of a pipeline stands.
+/// The status of one stage of a pipeline.
 public struct StageStatus: Equatable, Sendable {
   public var name: String
   public var state: StageState
@@ -10,17 +10,17 @@ public struct StageStatus: Equatable, Sendable {
   public var unitsDone: Int
   public var unitsTotal: Int
   public var rejections: [String: Int]
-  /// Time worked so far.
+  /// The working time so far.
   public var seconds: Double
-  /// The most memory it took so far, in bytes; 0 where that is not known.
+  /// The peak memory so far, in bytes; 0 if unknown.
   public var peakMemory: Int
   /// The files of a finished result that stay until a new one is complete.
   public var replaced: [String]
   /// Inputs that were touched and are too large to be compared now; the next run compares them.
   public var unread: [String]
-  /// What parts have made; nil if there are none.
+  /// The status of the parts; nil if there are none.
   public var parts: PartsStatus?
-  /// Judged by the pace so far, or by the last run; nil if there was none.
+  /// Estimated from the rate so far, or from the last run; nil if there was none.
   public var secondsLeft: Double?
 
   public var json: JSON {
@@ -39,16 +39,16 @@ public struct StageStatus: Equatable, Sendable {
 }
 
 extension Pipeline {
-  /// How each stage stands.
+  /// Returns the status of each stage.
   ///
-  /// Changes nothing, so it may be asked while the pipeline runs.
+  /// Changes nothing, so it may be called while the pipeline runs.
   ///
   /// - Throws: ``WorkspaceError`` for a folder in which a run would refuse to work
   public func status() throws -> [StageStatus] {
     let workspace = try usableWorkspace()
     let digests = FileDigests(savedAt: workspace.digestsPath, budget: Self.statusBudget)
     return try Planner.steps(of: self, trustsLostInputs: true, digests).map { step in
-      // Of what is there, not of another attempt.
+      // The run of the present result, not of another attempt.
       let run = step.state == .done ? step.record?.result?.run : step.record?.run
       return StageStatus(
         name: step.configured.name, state: step.state,
@@ -62,13 +62,13 @@ extension Pipeline {
     }
   }
 
-  /// Bytes that are read to see whether files that were touched have changed: a few seconds.
+  /// The bytes that may be read to see whether touched files have changed: a few seconds.
   private static let statusBudget = 4 << 30
 
   private static func secondsLeft(_ step: Planner.Step) -> Double? {
     guard step.state != .done else { return 0 }
     guard let run = step.record?.run, run.unitsDone > 0 else { return nil }
-    // Other settings may give other units, or units of another size.
+    // Other settings may change the units, or their size.
     guard run.basis.effectiveSettings.sorted == step.basis.effectiveSettings.sorted else {
       return nil
     }
@@ -79,13 +79,13 @@ extension Pipeline {
 }
 
 extension Planner.Step {
-  /// What was begun with other settings or inputs, and is kept.
+  /// Returns attempts with other settings or inputs that are kept.
   fileprivate func attempts(in workspace: Workspace) throws -> [String] {
     var runs = try Attempts(at: configured, in: workspace).all().map(\.run)
     if let record, record.phase == .building, state != .partial { runs.append(record.run) }
     return runs.filter { $0.unitsDone > 0 }.compactMap { run in
       let changes = basis.changes(since: run.basis)
-      // A forced rebuild that ended: nothing resumes it.
+      // A finished forced rebuild: nothing resumes it.
       guard state != .done || !changes.isEmpty else { return nil }
       return
         "started with different settings: \(run.unitsDone) of \(run.unitsTotal) \(configured.unit)"
@@ -94,7 +94,7 @@ extension Planner.Step {
     }
   }
 
-  /// What a run would refuse to write over.
+  /// Returns the files that a run would refuse to overwrite.
   fileprivate func obstacles(in workspace: Workspace, _ digests: FileDigests) throws -> [String] {
     guard work != .nothing else { return [] }
     do {

@@ -1,14 +1,14 @@
 public import Files
 
-/// What reading everything of a stage's finished result has found.
+/// The outcome of reading everything in a stage's finished result.
 public struct StageVerification: Sendable {
   public let stage: String
-  /// Nil: there is no finished result.
+  /// The number of files; nil: there is no finished result.
   public let files: Int?
   public let byteCount: Int
-  /// What is wrong, each in a line.
+  /// The problems, one line each.
   public let problems: [String]
-  /// What mends it, one after the other.
+  /// The remedies, in order.
   let remedies: [String]
 
   public var remedy: String? { remedies.isEmpty ? nil : remedies.joined(separator: ", then ") }
@@ -22,7 +22,7 @@ public struct StageVerification: Sendable {
   }
 }
 
-/// A workspace of which something is damaged.
+/// A workspace with damage.
 public struct VerificationFailure: ClassifiedError, Equatable, CustomStringConvertible {
   public let workspace: String
   public let problemCount: Int
@@ -44,9 +44,9 @@ public struct VerificationFailure: ClassifiedError, Equatable, CustomStringConve
 }
 
 extension Pipeline {
-  /// Reads everything that the stages have finished: digests, and what else each stage can compare.
+  /// Reads every finished result: digests, and whatever else each stage can compare.
   ///
-  /// - Parameter observe: is told before a stage's files are read
+  /// - Parameter observe: called with a stage's name before its files are read
   /// - Throws: `PipelineError.workspaceInUse` while something runs there
   public func verify(observe: (String) -> Void = { _ in }) throws -> [StageVerification] {
     let workspace = try existingWorkspace()
@@ -63,8 +63,8 @@ extension Pipeline {
     }
   }
 
-  /// The stages whose results are of other settings or inputs, so that only their own digests can be
-  /// compared.
+  /// Returns the stages whose results have other settings or inputs, so that only their own digests
+  /// can be compared.
   private func staleStages(_ digests: FileDigests, isReadOnly: Bool) throws -> Set<String> {
     do {
       let steps = try Planner.steps(
@@ -73,7 +73,7 @@ extension Pipeline {
     } catch let interruption as Interruption {
       throw interruption
     } catch {
-      // It is found again, and reported, at its stage.
+      // The error recurs and is reported at its stage.
       return []
     }
   }
@@ -109,7 +109,7 @@ extension Pipeline {
       let isWhole = lost.allSatisfy {
         OutputCheck.covers(configured.type.secondary, $0.relative)
       }
-      // A plain run leaves what it cannot make again without training.
+      // A plain run does not rebuild what would take training.
       let trains = try isWhole && !stage.remakesFilesAtOnce()
       return report(
         result, lost.map(\.description),
@@ -119,7 +119,7 @@ extension Pipeline {
       _ = try configured.inputs(of: stage)
     } catch let error as PipelineError {
       guard case .missingInput = error else { throw error }
-      // What is there may be whole; without its inputs that cannot be seen.
+      // The files may be intact; without the stage's inputs that cannot be determined.
       return report(result, ["\(error)"], ["put that file back"])
     }
     let again = ["\(run) --force \(configured.name)"]
@@ -138,7 +138,7 @@ extension Pipeline {
     return report(result, problems, remedies)
   }
 
-  /// What is wrong with the files of a whole result that no stage reads, and what to do about them.
+  /// Describes damage to files of an otherwise intact result that no stage reads, and the remedy.
   private func besideArtifacts(
     _ result: StageResult, of stage: any Stage, _ configured: ConfiguredStage, _ check: OutputCheck
   ) throws -> (problems: [String], remedies: [String]) {
@@ -156,14 +156,14 @@ extension Pipeline {
     return (lost.map(\.description) + found, remedies)
   }
 
-  /// For files that a whole result does not depend on.
+  /// The remedy for files that an intact result does not depend on.
   private func trainingAgain(_ configured: ConfiguredStage) -> String {
     "\(runCommand) --force \(configured.name), which retrains, or leave it: the result is intact"
   }
 }
 
 extension Pipeline {
-  /// The stage that makes an artifact.
+  /// Returns the stage that makes an artifact.
   private func maker(of artifact: Artifact) -> String? {
     let workspace = Workspace(path: workspacePath)
     return stages.first { configured in

@@ -1,9 +1,9 @@
 import Files
 
-// Machine code of kernels: `state/kernels/0123456789abcdef/PROGRAM`, a folder for each device that a record
-// names, and a file for each program, named by 64 digits.
+// Machine code of kernels: `state/kernels/0123456789abcdef/PROGRAM`, a folder for each device that
+// a record names, and a file for each program, named by 64 digits.
 extension Workspace {
-  /// Where the machine code of a device is kept that records call so.
+  /// Returns the folder for the machine code of a device, given its name in records.
   public func kernelsPath(_ device: String) -> String {
     path("\(Self.kernelsFolder)/\(Self.folderName(device))")
   }
@@ -20,7 +20,7 @@ extension Workspace {
       }
   }
 
-  /// Removes what killed processes have left; others, of parts, may be writing now.
+  /// Removes what killed processes have left; others, running parts, may be writing now.
   func removeLeftoversOfKernels() throws {
     try Folders.removeLeftovers(in: path(Self.kernelsFolder), unchangedFor: 3_600) { target in
       let names = target.split(separator: "/")
@@ -28,11 +28,11 @@ extension Workspace {
     }
   }
 
-  /// Machine code by which nothing was computed that a stage may have to continue or to make again.
+  /// Returns machine code that no stage may need to continue or rebuild a result.
   func kernelsGarbage() throws -> [Garbage] {
     let folder = path(Self.kernelsFolder)
     let kept = try Folders.names(in: folder).filter { Self.isName($0[...], of: 16) }
-    // Where a record cannot be read, nobody knows.
+    // If a record is unreadable, its device is unknown.
     guard !kept.isEmpty, let devices = try? recordedDevices() else { return [] }
     let used = Set(devices.map(Self.folderName))
     return try kept.filter { !used.contains($0) }.compactMap { name in
@@ -50,7 +50,7 @@ extension Workspace {
     }
   }
 
-  /// The devices that records and parts of any stage name.
+  /// The devices named by records and parts of any stage.
   private func recordedDevices() throws -> [String] {
     var devices: [String] = []
     for folder in [path("state"), path(Self.attemptsFolder)] {

@@ -2,13 +2,13 @@ import Foundation
 import Glibc
 
 extension Workspace {
-  /// Whether a process works on the workspace now, of this machine or of another.
+  /// Whether a process, on this machine or another, is working on the workspace.
   public var isAtWork: Bool { worker != nil || SharedLock.isHeldElsewhere(in: self) }
 
-  /// The process of this machine that works on the workspace now; nil where none does, or the system has no list
-  /// of locks.
+  /// The process of this machine that is working on the workspace; nil if there is none, or the
+  /// system does not list locks.
   ///
-  /// To try the lock would keep out a run that begins at that moment.
+  /// Trying the lock would block a run that starts at that moment.
   public var worker: Int? {
     var status = stat()
     guard lstat(path(WorkspaceLock.fileName), &status) == 0,

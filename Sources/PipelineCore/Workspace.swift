@@ -1,7 +1,7 @@
 public import Files
 import Glibc
 
-/// The folder where everything that a pipeline makes goes.
+/// The folder that holds everything a pipeline makes.
 ///
 ///     catalog.sqlite  shards/  …   the stages' own; `.building` is what takes their place when complete
 ///     state/STAGE.json             settings, inputs, progress and time of each stage
@@ -18,10 +18,10 @@ public struct Workspace: Sendable {
 
   public init(path: String) { self.path = path }
 
-  /// The path of something inside.
+  /// Returns the path of something inside.
   public func path(_ relative: String) -> String { "\(path)/\(relative)" }
 
-  /// Makes a folder inside, and those above it; returns its path.
+  /// Creates a folder inside, with its parents, and returns its path.
   @discardableResult
   public func makeFolder(_ relative: String) throws(PipelineError) -> String {
     let folder = self.path(relative)
@@ -35,13 +35,13 @@ public struct Workspace: Sendable {
       && (Folders.isThere(path("lock")) || FileDigests.isSaved(at: digestsPath))
   }
 
-  /// Refuses a folder that holds something of which this program knows nothing.
+  /// Rejects a folder that contains something unknown to this program.
   ///
-  /// - Parameter names: what stages write to
+  /// - Parameter names: the paths that stages write
   func requireUsable(knowing names: Set<String>) throws {
     guard Folders.isThere(path) else { return }
     guard Folders.isFolder(path) else { throw WorkspaceError.notFolder(path: path) }
-    // A damaged file of ours is written anew, but nothing behind a link.
+    // A damaged file of ours is rewritten, but nothing behind a link.
     if Folders.isThere(digestsPath),
       !isOurs || !Folders.isRegular(digestsPath)
         || Folders.isLink(digestsPath), !FileDigests.isSaved(at: digestsPath)
@@ -58,8 +58,8 @@ public struct Workspace: Sendable {
     if let stranger { throw WorkspaceError.notOurs(path: path, example: stranger) }
   }
 
-  /// Whether something with a name of ours may be ours, in a folder where this program has not worked: a
-  /// lock, or a cache that was brought along.
+  /// Whether a file with one of our names may be ours in a folder where this program has not
+  /// worked: a lock, or a cache that was copied there.
   private func mayBeOurs(_ name: String) throws -> Bool {
     let path = path(name)
     if name == WorkspaceLock.fileName { return try WorkspaceLock.isLock(path) }
@@ -81,19 +81,19 @@ public struct Workspace: Sendable {
   var digestsPath: String { path("state/digests.json") }
 }
 
-/// The right to write to a workspace: one process at a time.
+/// Exclusive write access to a workspace.
 ///
-/// The kernel frees it when its holder ends, however it ends.
+/// The kernel releases it when the process ends, for whatever reason.
 public final class WorkspaceLock {
   static let fileName = "lock"
 
   private let descriptor: Int32
-  /// Whether the file system is, so that there is nothing to keep others from.
+  /// Whether the file system is read-only, so that there is nothing to protect.
   let isReadOnly: Bool
-  /// Nil where only this machine sees the workspace.
+  /// Nil if only this machine sees the workspace.
   private let shared: SharedLock?
 
-  /// - Parameter fileSystem: what holds the workspace; nil: what the system says
+  /// - Parameter fileSystem: the kind of the workspace's file system; nil: the system's answer
   /// - Throws: `PipelineError.workspaceInUse`, naming the process that has it.
   public init(
     _ workspace: Workspace, fileSystem: FileSystemKind? = nil
@@ -103,7 +103,7 @@ public final class WorkspaceLock {
     let path = workspace.path(Self.fileName)
     var descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0o644)
     let isReadOnly = descriptor < 0 && errno == EROFS
-    // An archive or a snapshot can be looked at.
+    // An archive or a snapshot can still be read.
     if isReadOnly { descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK) }
     guard descriptor >= 0 else { throw .lastSystemFailure("open", path) }
     guard Self.isLock(descriptor) else {
@@ -113,7 +113,7 @@ public final class WorkspaceLock {
         reason: "it does not belong to this program; move it away or choose another workspace")
     }
     let hasLocalLock = flock(descriptor, LOCK_EX | LOCK_NB) == 0
-    // Some of the others have no such locks at all.
+    // Some shared file systems have no such locks at all.
     guard hasLocalLock || isShared && [ENOSYS, ENOLCK, EOPNOTSUPP].contains(errno) else {
       let failure =
         errno == EWOULDBLOCK
@@ -139,7 +139,7 @@ public final class WorkspaceLock {
 
   deinit { close(descriptor) }
 
-  /// Whether a file is a lock, held or not: a number in a line, or nothing.
+  /// Whether a file is a lock, held or not: a number on a line, or empty.
   static func isLock(_ path: String) throws(PipelineError) -> Bool {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
     guard descriptor >= 0 else {

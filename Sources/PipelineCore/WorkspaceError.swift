@@ -1,19 +1,19 @@
 public import Files
 
-/// Why a workspace, or a stage's place in it, is not used: what is there is not this program's.
+/// Why a workspace, or a stage's path in it, is not used: its contents are foreign.
 public enum WorkspaceError: ClassifiedError, Equatable, CustomStringConvertible {
   case notFolder(path: String)
-  /// There is nothing; `run` makes it.
+  /// It does not exist; `run` makes it.
   case absent(path: String, run: String)
-  /// Nothing has run there, so that there is nothing to look at.
+  /// Nothing has run there, so there is nothing to show.
   case noWorkspace(path: String)
   /// A folder that holds something else.
   case notOurs(path: String, example: String)
-  /// Something lies where a stage would write.
+  /// Foreign files where a stage would write.
   case foreign(_ paths: [String], stage: String)
-  /// Something lies where a file of a finished result belongs.
+  /// A foreign file where a file of a finished result belongs.
   case occupied(path: String, stage: String)
-  /// A file where a folder belongs, or the other way round.
+  /// A file instead of a folder, or the reverse.
   case wrongKind(path: String, stage: String, isFolder: Bool, isLink: Bool)
 
   public var kind: FailureKind {

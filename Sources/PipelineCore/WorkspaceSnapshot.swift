@@ -1,9 +1,10 @@
 public import Files
 public import Foundation
 
-/// How far the stages of a workspace are, as their records say, for whoever looks on while a run works.
+/// The progress of a workspace's stages according to their records, for watching a run.
 ///
-/// Reads without the lock and writes nothing. Records are replaced as a whole, so none is half there.
+/// Reads without the lock and writes nothing. Records are replaced atomically, so none is
+/// incomplete.
 public struct WorkspaceSnapshot: Sendable {
   public struct Stage: Sendable {
     public let name: String
@@ -11,24 +12,25 @@ public struct WorkspaceSnapshot: Sendable {
     /// Whether the result is complete.
     public let isDone: Bool
     public let unitsDone: Int
-    /// 0 where that is not known yet.
+    /// 0 until known.
     public let unitsTotal: Int
-    /// Time worked until the record was written.
+    /// The working time until the record was written.
     public let seconds: Double
     public let settings: JSON
-    /// When the record was written.
+    /// The date when the record was written.
     public let date: Date
-    /// Where the stage's files are now: its folder, or the one in which a new result is made.
+    /// The current location of the stage's files: its folder, or the one in which a new result is
+    /// built.
     public let folder: String
   }
 
   public let workspace: Workspace
-  /// Those that have begun, in the order in which stages run.
+  /// The stages that have begun, in execution order.
   public let stages: [Stage]
-  /// What cannot be read now, and why.
+  /// Descriptions of what is currently unreadable, and why.
   public let problems: [String]
 
-  /// - Parameter types: all stages there are
+  /// - Parameter types: all available stages
   /// - Throws: ``WorkspaceError`` for a folder in which this program has not worked
   public init(_ workspace: Workspace, of types: [any PipelineCore.Stage.Type]) throws {
     guard workspace.isOurs else { throw WorkspaceError.noWorkspace(path: workspace.path) }
@@ -54,12 +56,12 @@ public struct WorkspaceSnapshot: Sendable {
     self.problems = problems
   }
 
-  /// The one that is being made, or was when the last run ended; nil where all are done.
+  /// The stage in progress, or at the end of the last run; nil if all are done.
   public var current: Stage? {
     stages.filter { !$0.isDone }.max { $0.date < $1.date }
   }
 
-  /// When a file was written last; nil if it is not there.
+  /// Returns the date when a file was last written; nil if it does not exist.
   public static func date(of path: String) -> Date? {
     let attributes = try? FileManager.default.attributesOfItem(atPath: path)
     return attributes?[.modificationDate] as? Date

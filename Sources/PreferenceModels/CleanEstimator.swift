@@ -2,8 +2,8 @@ public import Autograd
 public import Diffusion
 import NN
 
-/// Images as the preference model is trained on them: what the diffusion model would make of a noised
-/// latent in one step.
+/// Images for training the preference model: the diffusion model's one-step x0 prediction from a
+/// noised latent, decoded.
 ///
 ///     x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon,  image = decode(estimate of x_0 from x_t)
 ///
@@ -24,15 +24,15 @@ public struct CleanEstimator {
     self.prediction = prediction
   }
 
-  /// Images `[batch, height, width, 3]` in 0...1.
+  /// Returns images `[batch, height, width, 3]` in 0...1.
   ///
   /// - Throws: `NonFiniteError`
   /// - Parameters:
-  ///   - latents: clean and scaled, `[batch, height, width, channels]`
+  ///   - latents: clean, scaled latents, `[batch, height, width, channels]`
   ///   - noise: standard normal numbers of the same shape
-  ///   - timesteps: one for each row
-  ///   - conditioning: of the prompts, one row for each
-  ///   - negative: of the empty prompt, one row for all
+  ///   - timesteps: one per row
+  ///   - conditioning: the conditioning on the prompts, one row each
+  ///   - negative: the conditioning on the empty prompt, one row for all
   public func callAsFunction(
     _ latents: Tensor, noise: Tensor, timesteps: [Int], conditioning: Conditioning,
     negative: Conditioning
@@ -49,7 +49,7 @@ public struct CleanEstimator {
     }
   }
 
-  /// The images of scaled latents, in 0...1.
+  /// Decodes scaled latents to images in 0...1.
   public func decoded(_ latents: Tensor) throws -> Tensor {
     try withoutGradients {
       try autoencoder.images(of: latents).scaled(by: 0.5, adding: 0.5).clamped(to: 0...1)

@@ -3,8 +3,8 @@ import Diffusion
 public import NN
 import TensorCore
 
-/// The half of a preference model that looks at images, and scores them for prompts that the other
-/// half has read.
+/// The image half of a preference model, which scores images for prompts embedded by the other
+/// half.
 ///
 /// - Keys: those of `VisionTower`, `visual_projection`, `logit_scale`
 public struct ImageScorer {
@@ -13,7 +13,8 @@ public struct ImageScorer {
   private let visualProjection: Linear
   private let logitScale: Parameter
 
-  /// - Parameter isTimeConditioned: false for CLIP as published, which is not conditioned on the timestep
+  /// - Parameter isTimeConditioned: false for CLIP as published, which is not conditioned on the
+  ///   timestep
   public init(
     _ weights: Weights, _ configuration: PreferenceConfiguration, isTimeConditioned: Bool = true
   ) throws {
@@ -24,38 +25,39 @@ public struct ImageScorer {
     visualProjection = try Linear(
       weights["visual_projection"], inputs: width, outputs: configuration.projectionWidth,
       hasBias: false, initial: .normal(deviation: 1 / Float(width).squareRoot()))
-    // ln(1 / 0.07), CLIP's own start.
+    // ln(1 / 0.07), CLIP's initial value.
     logitScale = try weights.parameter("logit_scale", shape: [], initial: .constant(2.6592))
   }
 
-  /// Whether the vision tower's layers are run again in the backward pass.
+  /// Whether the vision tower's layers are recomputed in the backward pass.
   var usesGradientCheckpointing: Bool {
     get { visionTower.encoder.usesGradientCheckpointing }
     set { visionTower.encoder.usesGradientCheckpointing = newValue }
   }
 
-  /// Unit vectors of images, `[batch, projection width]`.
+  /// Returns unit vectors of images, `[batch, projection width]`.
   ///
   /// - Parameters:
-  ///   - pixels: `[batch, side, side, 3]` as `trainingPixels` or `scoringPixels` give them
-  ///   - timesteps: one for each image; nil for a tower that is not conditioned on any
+  ///   - pixels: `[batch, side, side, 3]` from `trainingPixels` or `scoringPixels`
+  ///   - timesteps: one per image; nil for a tower without time conditioning
   public func embedding(of pixels: Tensor, timesteps: [Float]?) -> Tensor {
     let pooled = inHalfPrecision([pixels]) { visionTower($0[0], timesteps: timesteps) }
     return visualProjection(pooled).normalizedRows()
   }
 
-  /// What a cosine is multiplied with to become a score.
+  /// The factor between a cosine and a score.
   public var scale: Float {
     withoutGradients { logitScale.tensor.mapped(by: .exponential) }.values[0]
   }
 
-  /// The scores of images for prompts, row by row, `[batch]`.
+  /// Returns the scores of images for prompts, row by row, `[batch]`.
   public func score(image: Tensor, text: Tensor) -> Tensor {
     let cosines = (image * text).sum(over: 1..<2)
     return cosines * logitScale.tensor.mapped(by: .exponential)
   }
 
-  /// What the vision tower is shown in training: resized to its square, limited to 0...1, normalised.
+  /// Returns the vision tower's input in training: resized to its square, clamped to 0...1,
+  /// normalised.
   ///
   /// - Parameter image: `[batch, height, width, 3]` in 0...1
   public func trainingPixels(_ image: Tensor) -> Tensor {
@@ -63,10 +65,10 @@ public struct ImageScorer {
     return normalized(resizedBicubic(image, height: side, width: side))
   }
 
-  /// What the vision tower is shown when candidates are scored: the shorter edge resized, the
-  /// centre cut out, limited to 0...1, normalised.
+  /// Returns the vision tower's input for scoring candidates: the shorter edge resized,
+  /// centre-cropped, clamped to 0...1, normalised.
   ///
-  /// - Parameter image: `[batch, height, width, 3]` in -1...1, as the autoencoder decodes it
+  /// - Parameter image: `[batch, height, width, 3]` in -1...1, as decoded by the autoencoder
   public func scoringPixels(_ image: Tensor) -> Tensor {
     let side = configuration.imageSize
     let (height, width) = (image.shape[1], image.shape[2])
@@ -81,12 +83,12 @@ public struct ImageScorer {
       resized.slice(axis: 1, top..<top + side).slice(axis: 2, left..<left + side))
   }
 
-  /// Half the margin, a half rounded to even, as torchvision's centre crop has it.
+  /// Returns half the margin, a half rounded to even, as in torchvision's centre crop.
   private func centredOffset(of side: Int, in length: Int) -> Int {
     Int((Double(length - side) / 2).rounded(.toNearestOrEven))
   }
 
-  /// Images of the tower's size in 0...1, as the tower takes them.
+  /// Normalises images of the tower's size in 0...1.
   public func normalized(_ image: Tensor) -> Tensor {
     let mean = Tensor(configuration.imageMean, shape: [3])
     let reciprocal = Tensor(configuration.imageDeviation.map { 1 / $0 }, shape: [3])

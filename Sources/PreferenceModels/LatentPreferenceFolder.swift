@@ -4,16 +4,17 @@ import Files
 import NN
 
 extension ModelFolder {
-  /// Whether the folder holds a latent preference model, which has a U-Net, and not one of pixels.
+  /// Whether the folder contains a latent preference model, which has a U-Net, rather than a pixel
+  /// model.
   public var isLatentPreferenceModel: Bool { hasPart("unet") }
 
-  /// The latent preference model of a folder.
+  /// Opens the latent preference model of a folder.
   ///
-  /// The U-Net and the text encoders lie in the layout of diffusers, the heads in `model.safetensors` or,
-  /// as published, in `state_dict.pt`.
+  /// The U-Net and the text encoders are in the layout of diffusers, the heads in
+  /// `model.safetensors` or, as published, in `state_dict.pt`.
   ///
-  /// - Parameter base: the diffusion model whose latents are judged; gives the tokenizers, and text encoders
-  ///   that were not trained
+  /// - Parameter base: the diffusion model whose latents are scored; provides the tokenizers, and
+  ///   text encoders that were not trained
   public func latentPreferenceModel(
     of base: ModelFolder, isTrainable: Bool = false
   ) throws -> LatentPreferenceModel {
@@ -29,7 +30,7 @@ extension ModelFolder {
     return model
   }
 
-  /// Checks that the configurations are of a model that judges the latents and prompts of `base`.
+  /// Checks that the configurations belong to a model for the latents and prompts of `base`.
   private func requireFit(_ base: ModelFolder) throws {
     let file = try configuration("unet")
     let unet = try UNetConfiguration(file)
@@ -59,7 +60,7 @@ extension ModelFolder {
         try CheckpointWeights(try checkpoint("", stem: "model")), isTrainable: isTrainable)
   }
 
-  /// The guidance of a latent preference model's lowest features.
+  /// The guidance scale of a latent preference model's middle-block features.
   public func latentPreferenceGuidance() throws -> Float {
     guard !hasPart(PublishedHeads.fileName) else { return PublishedHeads.guidance }
     let json = try JSONReader(contentsOf: "\(path)/config.json")
@@ -67,11 +68,11 @@ extension ModelFolder {
     return try json.number(LatentPreferenceModel.guidanceField, default: 1, in: -1e4...1e4)
   }
 
-  /// A latent preference model that starts from a diffusion model, with fresh projections.
+  /// Creates a latent preference model initialized from a diffusion model, with new projections.
   ///
   /// - Parameters:
-  ///   - textProjection: a CLIP model whose text projection to start from; a fresh one if nil
-  ///   - guidance: of the lowest level's features
+  ///   - textProjection: a CLIP model whose text projection to start from; nil: a random one
+  ///   - guidance: the guidance scale of the middle block's features
   public func startingLatentPreferenceModel(
     textProjection: ModelFolder?, guidance: Float, seed: UInt64, isTrainable: Bool = true
   ) throws -> LatentPreferenceModel {
@@ -100,7 +101,7 @@ extension ModelFolder {
     parameter.assign(try checkpoint.floats(name))
   }
 
-  /// Height and width in pixels of the images that the model was made for.
+  /// The height and width in pixels of the images that the model was trained for.
   private func imageSide() throws -> Int {
     try UNetConfiguration(try configuration("unet")).sampleSize
       * AutoencoderConfiguration(try configuration("vae")).reduction

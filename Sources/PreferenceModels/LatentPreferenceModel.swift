@@ -3,35 +3,36 @@ public import Diffusion
 public import NN
 import TensorCore
 
-/// The latent reward model: how well people would like an image, told from its noisy latent alone.
+/// The latent reward model: predicts how well people would like an image from its noisy latent
+/// alone.
 ///
 ///     features = means over height and width of what each level of the U-Net's way down ends with,
 ///                and of its lowest level, the latter with guidance
 ///     score = exp(logit_scale) cos(visual_projection(features), text)
 ///
-/// The text is the pooled output of the text encoder, projected: by a layer of its own, or by the
-/// second encoder of SDXL.
+/// The text embedding is the text encoder's pooled output, projected by a separate layer or by
+/// SDXL's second encoder.
 ///
-/// - Keys: `unet.*` and `text_encoder.*` as diffusers and transformers name them,
-///   `visual_projection`, `text_projection`, `logit_scale`
+/// - Keys: `unet.*` and `text_encoder.*` as in diffusers and transformers, `visual_projection`,
+///   `text_projection`, `logit_scale`
 /// - Source: Zhang et al. 2025, arXiv 2502.01051, section 4.1
 public struct LatentPreferenceModel {
-  /// How far the lowest level's features lead away from those of the empty prompt; 1: not at all.
+  /// The guidance scale of the middle block's features; 1: no guidance.
   public let guidance: Float
   /// All weights.
   public let parameters: [Parameter]
   private var encoder: UNetEncoder
   private let promptEncoder: PromptEncoder
   private let visualProjection: Linear
-  /// Nil where the text encoder projects.
+  /// Nil if the text encoder projects.
   private let textProjection: Linear?
   private let logitScale: Parameter
-  /// Height and width in pixels of the images that the U-Net was made for.
+  /// The height and width in pixels of the images that the U-Net was trained for.
   private let imageSide: Int
 
   /// - Parameters:
   ///   - heads: the weights of the two projections and the scale
-  ///   - encoder: with its weights
+  ///   - encoder: the down path with its weights
   init(
     heads: Weights, encoder: (model: UNetEncoder, weights: Weights), promptEncoder: PromptEncoder,
     imageSide: Int, guidance: Float
@@ -53,31 +54,31 @@ public struct LatentPreferenceModel {
       ? try Linear(
         heads["text_projection"], inputs: width, outputs: width, hasBias: false,
         initial: .normal(deviation: 1 / Float(width).squareRoot())) : nil
-    // ln(1 / 0.07), CLIP's own start.
+    // ln(1 / 0.07), CLIP's initial value.
     logitScale = try heads.parameter("logit_scale", shape: [], initial: .constant(2.6592))
     parameters =
       encoder.weights.parameters + promptEncoder.parameters + heads.parameters
   }
 
-  /// Of `config.json`.
+  /// The contents of `config.json`.
   public static let guidanceField = "feature_guidance"
 
-  /// Whether the U-Net's blocks are run again in the backward pass.
+  /// Whether the U-Net's blocks are recomputed in the backward pass.
   public var usesGradientCheckpointing: Bool {
     get { encoder.usesGradientCheckpointing }
     set { encoder.usesGradientCheckpointing = newValue }
   }
 
-  /// What scores need of prompts.
+  /// The encoded prompts that scores need.
   public struct Prompts {
-    /// The U-Net's conditioning, one row for each.
+    /// The U-Net's conditioning, one row per prompt.
     public let conditioning: Conditioning
-    /// The same of the empty prompt, one row; nil without guidance.
+    /// The conditioning on the empty prompt, one row; nil without guidance.
     public let empty: Conditioning?
     /// Unit vectors, `[prompts, width]`.
     public let embedding: Tensor
 
-    /// The prompts at `indices`, in that order.
+    /// Returns the prompts at `indices`, in that order.
     public func rows(at indices: [Int]) -> Prompts {
       Prompts(
         conditioning: conditioning.rows(at: indices), empty: empty,
@@ -86,7 +87,7 @@ public struct LatentPreferenceModel {
   }
 
   public func prompts(_ texts: [String]) throws -> Prompts {
-    // The empty prompt goes along as one more.
+    // The empty prompt is encoded along with the others.
     let hasGuidance = guidance != 1
     let outputs = try promptEncoder.outputs(hasGuidance ? texts + [""] : texts)
     let all = Conditioning(promptEncoder.joined(outputs), height: imageSide, width: imageSide)
@@ -97,24 +98,24 @@ public struct LatentPreferenceModel {
       embedding: (textProjection?(pooled) ?? pooled).normalizedRows())
   }
 
-  /// The scores of noisy latents, `[batch]`.
+  /// Returns the scores of noisy latents, `[batch]`.
   ///
   /// - Parameters:
-  ///   - latents: scaled and noised, `[batch, height, width, channels]`
-  ///   - timesteps: one for each
-  ///   - prompts: one for each
+  ///   - latents: scaled, noised latents, `[batch, height, width, channels]`
+  ///   - timesteps: one per latent
+  ///   - prompts: one per latent
   public func scores(of latents: Tensor, timesteps: [Float], for prompts: Prompts) -> Tensor {
     let visual = visualProjection(features(of: latents, timesteps: timesteps, for: prompts))
     let cosines = (visual.normalizedRows() * prompts.embedding).sum(over: 1..<2)
     return cosines * logitScale.tensor.mapped(by: .exponential)
   }
 
-  /// `[batch, width]`, the levels in the order of the way down, then the lowest.
+  /// Returns features `[batch, width]`, the levels in down path order, then the middle block.
   private func features(
     of latents: Tensor, timesteps: [Float], for prompts: Prompts
   ) -> Tensor {
     let batch = latents.shape[0]
-    // Both halves in one call: larger matrix products, and what they share is computed once.
+    // Both halves in one call: larger matrix products, and shared work is done once.
     let conditioning =
       prompts.empty.map { concatenated([$0.repeated(batch), prompts.conditioning]) }
       ?? prompts.conditioning

@@ -5,10 +5,10 @@ public import Files
 /// `preprocessor_config.json`.
 public struct PreferenceConfiguration: Equatable, Sendable {
   public var text: CLIPTextConfiguration
-  /// Where its configuration stands, for messages.
+  /// The configuration's path, for messages.
   private let textPath: String
   public var vision: CLIPTransformerConfiguration
-  /// Pixels of a side of the square images that the vision tower takes.
+  /// The side in pixels of the vision tower's square input.
   public var imageSize: Int
   public var patchSize: Int
   public var projectionWidth: Int
@@ -27,7 +27,7 @@ public struct PreferenceConfiguration: Equatable, Sendable {
     imageSize = try tower.size("image_size", default: 224, in: Self.sides)
     patchSize = try tower.size("patch_size", default: 32, in: Self.sides)
     projectionWidth = try model.size("projection_dim", default: 512, in: ConfigurationRange.width)
-    // The towers' own configurations may say otherwise; in a model of two it does not count.
+    // The towers' own configurations may differ; in a model of two they are ignored.
     text.projectionWidth = projectionWidth
     imageMean = try preprocessor.channels(
       "image_mean", default: [0.481_454_66, 0.457_827_5, 0.408_210_73], in: -10...10)
@@ -51,12 +51,12 @@ public struct PreferenceConfiguration: Equatable, Sendable {
   }
 
   private static let sides = 1...4_096
-  /// Of a side.
+  /// The number of patches per side.
   private static let mostPatches = 256
 
-  /// Checks that the model reads prompts that a tokenizer makes: it must be that of the diffusion model.
+  /// Checks that the model can read a tokenizer's prompts: it must be that of the diffusion model.
   ///
-  /// - Parameter name: of the tokenizer, for messages
+  /// - Parameter name: the name of the tokenizer, for messages
   public func requireFit(_ tokenizer: Tokenizer, _ name: String) throws {
     try text.requireFit(tokenizer, name, path: textPath, readsEnd: true)
   }
@@ -71,7 +71,7 @@ public struct PreferenceConfiguration: Equatable, Sendable {
     }
   }
 
-  /// A number, or an object that holds it; for `size` transformers' default where the file says nothing.
+  /// Reads a number, or an object that contains it; an absent `size` takes transformers' default.
   private static func size(_ preprocessor: JSONReader, _ field: String) throws -> Int? {
     guard let size = try preprocessor.optional(field) else { return field == "size" ? 224 : nil }
     guard let members = size.value.object else { return try size.int() }
@@ -80,12 +80,13 @@ public struct PreferenceConfiguration: Equatable, Sendable {
   }
 }
 
-/// What is wrong between a preference model and its preprocessor.
+/// A mismatch between a preference model and its preprocessor or tokenizer.
 public enum PreferenceConfigurationError: ClassifiedError, Equatable, CustomStringConvertible {
   case sizeMismatch(path: String, found: Int, expected: Int)
   /// Prompts were made with a tokenizer of another model.
   case unknownTokens(length: Int, highest: Int, tokens: Int, vocabularySize: Int)
-  /// The model was made for another tokenizer than that of the diffusion model, which is at `tokenizer`.
+  /// The model requires another tokenizer than that of the diffusion model, which is at
+  /// `tokenizer`.
   case otherTokenizer(path: String, reason: String, tokenizer: String)
 
   public var kind: FailureKind { .input }

@@ -3,13 +3,14 @@ public import Diffusion
 public import NN
 
 extension ModelFolder {
-  /// The preference model of a folder with `config.json`, weights and `preprocessor_config.json`.
+  /// Opens the preference model of a folder with `config.json`, weights and
+  /// `preprocessor_config.json`.
   ///
-  /// Published files prefix every key with `model.`. The weights of a CLIP model that was never told a
-  /// timestep will do too: what they lack is drawn, such that the model equals that CLIP at every
-  /// timestep.
+  /// Published files prefix every key with `model.`. The weights of a CLIP model without time
+  /// conditioning are accepted, too: missing weights are initialized such that the model equals
+  /// that CLIP at every timestep.
   ///
-  /// The path may also be that of a file of weights, in such a folder and under any name.
+  /// The path may also be that of a weights file of any name in such a folder.
   public func preferenceModel(
     isTrainable: Bool = false, seed: UInt64 = 0
   ) throws -> (model: PreferenceModel, weights: Weights) {
@@ -19,7 +20,7 @@ extension ModelFolder {
     return (model, weights)
   }
 
-  /// The half of a preference model that looks at images; the other half is not read.
+  /// Opens only the image half of a preference model.
   public func imageScorer() throws -> ImageScorer {
     let weights = try preferenceWeights { !PromptEmbedder.owns($0) }
     let scorer = try ImageScorer(weights, try preferenceConfiguration())
@@ -27,7 +28,7 @@ extension ModelFolder {
     return scorer
   }
 
-  /// The half of a preference model that reads prompts; the other half is not read.
+  /// Opens only the text half of a preference model.
   public func promptEmbedder() throws -> PromptEmbedder {
     let weights = try preferenceWeights(where: PromptEmbedder.owns)
     let embedder = try PromptEmbedder(weights, try preferenceConfiguration())
@@ -35,7 +36,7 @@ extension ModelFolder {
     return embedder
   }
 
-  /// Opens the weights of a preference model of images.
+  /// Opens the weights of a pixel preference model.
   package func preferenceCheckpoint() throws -> any CheckpointSource {
     isFile ? try weights(file: path) : try checkpoint("", stem: "model")
   }
@@ -55,12 +56,12 @@ extension ModelFolder {
       isFresh: { !isStepAware && Self.isOfTimestep($0) })
   }
 
-  /// Whether an array is of those that CLIP does not have.
+  /// Whether an array is one that CLIP does not have.
   private static func isOfTimestep(_ name: String) -> Bool {
     name.hasPrefix("t_embedder.") || name.contains("adaLN_modulation.")
   }
 
-  /// The files that a preference model is made of: the configurations and the weights.
+  /// Returns the files of a preference model: configurations and weights.
   public func preferenceFiles() -> (folder: String, weights: String?) {
     guard isFile else { return (path, nil) }
     let slash = path.lastIndex(of: "/")
@@ -69,7 +70,7 @@ extension ModelFolder {
 }
 
 extension ModelFolder {
-  /// A trainable preference model of the folder's configuration, with fresh weights.
+  /// Creates a trainable preference model with the folder's configuration and new weights.
   public func freshPreferenceModel(
     seed: UInt64
   ) throws -> (model: PreferenceModel, weights: Weights) {
@@ -77,7 +78,7 @@ extension ModelFolder {
     return (try PreferenceModel(weights, try preferenceConfiguration()), weights)
   }
 
-  /// What the configuration files of a preference model say.
+  /// The contents of a preference model's configuration files.
   public func preferenceConfiguration() throws -> PreferenceConfiguration {
     let folder = ModelFolder(path: preferenceFiles().folder)
     return try PreferenceConfiguration(

@@ -1,18 +1,18 @@
 public import Autograd
 import Foundation
 
-/// One comparison of two images, as people labelled it.
+/// One labelled comparison of two images.
 public struct PreferenceLabel: Equatable, Sendable {
   /// (1, 0): the first was preferred; (0, 1): the second; (0.5, 0.5): a tie.
   public var first: Float
   public var second: Float
-  /// How many comparisons share the prompt.
+  /// The number of comparisons that share the prompt.
   public var examplesPerPrompt: Float
 
-  /// Every prompt counts the same, however many comparisons it has.
+  /// Every prompt has the same weight, however many comparisons it has.
   public var weight: Float { 1 / examplesPerPrompt }
 
-  /// Two labels of 0 are none: such a row costs nothing.
+  /// Two labels of 0 mean no label: such a row has no loss.
   var isTie: Bool { first == 0.5 && second == 0.5 }
 
   public init(first: Float, second: Float, examplesPerPrompt: Float) {
@@ -22,15 +22,15 @@ public struct PreferenceLabel: Equatable, Sendable {
   }
 }
 
-/// The weighted cross-entropy of the two scores' softmax against the labels.
+/// Returns the weighted cross-entropy of the two scores' softmax against the labels.
 ///
 ///     loss = sum w (-y0 log p0 - y1 log p1 - ln 2 [tie]),  w = (1/n) / sum (1/n)
 ///
-/// A tie that is predicted perfectly costs 0.
+/// A perfectly predicted tie has zero loss.
 ///
 /// - Parameters:
-///   - scores: of the first and of the second images, `[batch]` each
-///   - labels: one for each row
+///   - scores: the scores of the first and of the second images, `[batch]` each
+///   - labels: one per row
 /// - Returns: a scalar
 /// - Source: Kirstain et al. 2023, arXiv 2305.01569, section 3; Liang et al. 2024, section 4.2
 public func preferenceLoss(

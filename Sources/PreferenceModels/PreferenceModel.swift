@@ -1,7 +1,7 @@
 public import NN
 
-/// The step-aware preference model: how well people would like an image, estimated at a timestep,
-/// for a prompt.
+/// The step-aware preference model: predicts how well people would like an image for a prompt,
+/// estimated at a timestep.
 ///
 ///     score = exp(logit_scale) cos(image embedding, text embedding)
 ///
@@ -18,7 +18,7 @@ public struct PreferenceModel {
     imageScorer = try ImageScorer(weights, configuration)
   }
 
-  /// Whether the layers of both towers are run again in the backward pass.
+  /// Whether the layers of both towers are recomputed in the backward pass.
   public var usesGradientCheckpointing: Bool {
     get { imageScorer.usesGradientCheckpointing }
     set {

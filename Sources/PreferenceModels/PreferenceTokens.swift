@@ -3,11 +3,11 @@ import Files
 import Foundation
 
 extension ModelFolder {
-  /// Refuses a preference model of pixels that was not made for the ids of a tokenizer.
+  /// Rejects a pixel preference model that was not trained on a tokenizer's ids.
   ///
-  /// Prompts are cut into tokens once, by the diffusion model's tokenizer; to a model of another vocabulary the
-  /// same ids are other words. Tokens that were added to the tokenizer are let pass: a prompt that names one is
-  /// refused when it is read.
+  /// Prompts are tokenized once, by the diffusion model's tokenizer; in another vocabulary the same
+  /// ids are other words. Tokens that were added to the tokenizer are ignored: a prompt that
+  /// contains one is rejected when it is read.
   ///
   /// - Parameter base: the diffusion model
   /// - Throws: `PreferenceConfigurationError.otherTokenizer`
@@ -33,7 +33,7 @@ extension ModelFolder {
         "text_config.max_position_embeddings is \(text.tokens), but the diffusion model's tokenizer "
           + "pads to \(tokenizer.length) tokens")
     }
-    // Many come with a tokenizer of their own.
+    // Many come with their own tokenizer.
     for own in [folder, "\(folder)/tokenizer"] where Self.holdsTokenizer(own) {
       guard try Tokenizer(folder: own).hasSameVocabulary(as: tokenizer) else {
         throw refuse(own, "its tokenizer gives different ids from the diffusion model's")
@@ -47,8 +47,8 @@ extension ModelFolder {
     }
   }
 
-  /// Refuses a latent preference model whose text encoders cannot take the ids of a diffusion model's
-  /// tokenizers.
+  /// Rejects a latent preference model whose text encoders do not support the ids of a diffusion
+  /// model's tokenizers.
   public func requireLatentPreferenceTokens(of base: ModelFolder) throws {
     _ = try PromptEncoderConfiguration(hasPart("text_encoder") ? self : base, tokenizers: base)
     let path = "\(self.path)/tokenizer"

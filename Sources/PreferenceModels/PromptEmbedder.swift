@@ -2,7 +2,7 @@ public import Autograd
 import Diffusion
 public import NN
 
-/// The half of a preference model that reads prompts.
+/// The text half of a preference model.
 ///
 /// - Keys: `text_model`, `text_projection` of an HF `CLIPModel`
 public struct PromptEmbedder {
@@ -19,13 +19,13 @@ public struct PromptEmbedder {
     name.hasPrefix("text_model.") || name.hasPrefix("text_projection.")
   }
 
-  /// Whether layers are run again in the backward pass.
+  /// Whether layers are recomputed in the backward pass.
   var usesGradientCheckpointing: Bool {
     get { encoder.usesGradientCheckpointing }
     set { encoder.usesGradientCheckpointing = newValue }
   }
 
-  /// Unit vectors of prompts, `[batch, projection width]`.
+  /// Returns unit vectors of prompts, `[batch, projection width]`.
   ///
   /// - Throws: `PreferenceConfigurationError.unknownTokens` if the model has no such tokens
   public func callAsFunction(_ ids: [[Int]]) throws -> Tensor {

@@ -2,18 +2,18 @@ import Checkpoints
 import HostResources
 import NN
 
-/// The projections and the scale of a published latent reward model: `state_dict.pt`, a file of torch whose
-/// scale is a tensor or a plain number.
+/// The projections and the scale of a published latent reward model: `state_dict.pt`, a torch file
+/// whose scale is a tensor or a plain number.
 ///
 /// - Source: github.com/Kwai-Kolors/LPO, `sd15_preference_model.py`
 struct PublishedHeads: WeightSource {
   static let fileName = "state_dict.pt"
-  /// What the published code looks from the empty prompt away with; its files do not say.
+  /// The guidance scale in the published code; its files do not contain it.
   static let guidance: Float = 7.5
 
   private static let scaleName = "logit_scale"
   private let tensors: CheckpointWeights
-  /// Nil where it is a tensor.
+  /// Nil if it is a tensor.
   private let scale: Float?
 
   init(path: String) throws {

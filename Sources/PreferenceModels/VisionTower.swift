@@ -2,8 +2,8 @@ import Autograd
 import Diffusion
 import NN
 
-/// CLIP's vision tower, conditioned on the timestep of the noise that the image was estimated from; or, for
-/// finished images, as published.
+/// CLIP's vision tower, conditioned on the timestep of the noise that the image was predicted from;
+/// or, for finished images, as published.
 ///
 ///     pooled = norm(class token),  result = pooled (1 + scale(t)) + shift(t)
 ///
@@ -12,7 +12,7 @@ import NN
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2; Peebles and Xie 2023,
 ///   arXiv 2212.09748, for the modulation
 public struct VisionTower {
-  /// These and `outputModulation` are nil in a tower that is not conditioned on the timestep.
+  /// These and `outputModulation` are nil in a tower without time conditioning.
   let timeFirst: Linear?
   let timeSecond: Linear?
   let classEmbedding: Parameter
@@ -63,7 +63,7 @@ public struct VisionTower {
 
   /// - Parameters:
   ///   - pixels: `[batch, side, side, 3]`, normalised
-  ///   - timesteps: one for each image; nil for a tower that is not conditioned on any
+  ///   - timesteps: one per image; nil for a tower without time conditioning
   /// - Returns: `[batch, width]`
   func callAsFunction(_ pixels: Tensor, timesteps: [Float]?) -> Tensor {
     let batch = pixels.shape[0]
@@ -82,7 +82,7 @@ public struct VisionTower {
     return pooled * parts[1].scaled(by: 1, adding: 1) + parts[0]
   }
 
-  /// `[batch, width]`; nil in a tower that is not conditioned on the timestep.
+  /// `[batch, width]`; nil in a tower without time conditioning.
   private func timeVectors(of timesteps: [Float]) -> Tensor? {
     guard let timeFirst, let timeSecond else { return nil }
     let features = sinusoidalFeatures(

@@ -2,8 +2,8 @@ public import RandomStreams
 
 /// Everything about an image of a scene that its prompt leaves open.
 ///
-/// What makes an image pleasant or not is drawn without a look at the scene: prompts say nothing about
-/// aesthetics. It has five parts, each from pleasant, 0, to unpleasant, 1.
+/// The qualities that make an image pleasant or not are sampled independently of the scene: prompts
+/// say nothing about aesthetics. There are five, each from pleasant, 0, to unpleasant, 1.
 public struct Appearance: Sendable {
   /// From clean, 0, to covered with coarse blocks of noise, 1.
   public var graininess: Float
@@ -28,7 +28,7 @@ public struct Appearance: Sendable {
   /// The grain is as coarse as a latent: finer noise would be lost in the autoencoder.
   public var grain: [Float]
 
-  /// How one object deviates from what its prompt says.
+  /// The deviation of one object from its description in the prompt.
   public struct ObjectAppearance: Sendable {
     /// From the place's centre, in units, each in -2...2.
     public var offset: SIMD2<Float>

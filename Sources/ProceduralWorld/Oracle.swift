@@ -1,4 +1,4 @@
-/// What the world itself knows of an image: how pleasant it is, and how well it fits its prompt.
+/// The ground truth about an image: how pleasant it is, and how well it matches its prompt.
 ///
 /// Training never sees these scores, only labels made from them with noise (see ``Utility``).
 public struct OracleScore: Equatable, Sendable {

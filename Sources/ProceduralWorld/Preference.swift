@@ -28,14 +28,14 @@ public struct Utility: Equatable, Sendable {
   }
 }
 
-/// Which of two images was preferred.
+/// The preferred one of two images.
 public enum Preference: Equatable, Sendable {
   case first, second, tie
 }
 
 /// Labels of the Bradley-Terry model with ties.
 public struct PreferenceLabels: Sendable {
-  /// How strongly utility decides: the first image wins with probability sigmoid(sharpness (U_0 - U_1)).
+  /// The weight of utility: the first image wins with probability sigmoid(sharpness (U_0 - U_1)).
   public var sharpness: Double
   /// The share of pairs, in 0..<1, that are ties: those whose noisy margin is smallest.
   public var tieShare: Double

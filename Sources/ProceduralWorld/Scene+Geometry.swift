@@ -21,12 +21,13 @@ extension SceneShape {
     }
   }
 
-  /// How much of a pixel the shape covers, in 0...1, by the pixel's distance from the outline.
+  /// Returns the coverage of a pixel by the shape, in 0...1, from the pixel's distance to the
+  /// outline.
   func coverage(of pixel: SIMD2<Float>, radius: Float) -> Float {
     unit(signedDistance(to: pixel, radius: radius) * WorldImage.pixelsPerUnit + 0.5)
   }
 
-  /// How much of each pixel the shape covers, for every pixel of an image.
+  /// Returns the coverage of every pixel of an image by the shape.
   func coverage(centre: SIMD2<Float>, radius: Float) -> [Float] {
     WorldImage.pixelCentres.map { coverage(of: $0 - centre, radius: radius) }
   }

@@ -18,7 +18,7 @@ public enum SceneShape: String, CaseIterable, Sendable {
   case circle, square, triangle
 }
 
-/// Where an object lies.
+/// The position of an object.
 ///
 /// Positions are in units, a 64th of an image's side, from the top left corner, y down.
 public enum ScenePlace: String, CaseIterable, Sendable {
@@ -45,7 +45,7 @@ public struct SceneObject: Hashable, Sendable {
   public var place: ScenePlace
 }
 
-/// What a prompt of the procedural world asks for: one or two objects on a plain background.
+/// The contents of a procedural-world prompt: one or two objects on a plain background.
 ///
 /// One object lies anywhere. Two lie left and right, or top and bottom, in that order, and differ in
 /// colour. That makes 150 + 720 = 870 scenes.

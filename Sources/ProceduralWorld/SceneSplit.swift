@@ -1,10 +1,10 @@
 import RandomStreams
 
-/// Which scenes may be used for what.
+/// The permitted uses of scenes.
 ///
 /// The three sets are disjoint, and the same in every run.
 public struct SceneSplit: Sendable {
-  /// For the last measurement alone: neither trained on nor looked at while a setting is chosen.
+  /// For the final measurement only: neither trained on nor inspected while settings are chosen.
   public let validation: [Scene]
   /// For choosing settings; never trained on.
   public let tuning: [Scene]

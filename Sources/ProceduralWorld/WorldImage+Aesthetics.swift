@@ -17,7 +17,7 @@ package struct AestheticParts: Equatable, Sendable {
 }
 
 extension WorldImage {
-  /// How pleasant the image is, 0...100.
+  /// Returns the pleasantness of the image, 0...100.
   ///
   ///     aesthetics = 100 presence (0.25 cleanness + 0.30 richness + 0.15 roundness
   ///                                + 0.20 freshness + 0.10 grounding)

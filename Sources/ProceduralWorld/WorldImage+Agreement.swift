@@ -1,5 +1,5 @@
 extension WorldImage {
-  /// How well the image shows `scene`, 0...100.
+  /// Returns how well the image shows `scene`, 0...100.
   ///
   ///     agreement = 75 (mean over the objects of `match`) + 15 background + 10 emptiness
   ///
@@ -34,7 +34,7 @@ extension WorldImage {
     return Double(75 * objects + 15 * background + 10 * unit(1 - strays / 0.1))
   }
 
-  /// How well an object shows where it should, 0...1.
+  /// Returns how well an object appears at its position, 0...1.
   ///
   ///     match = clip((IoU - 0.25) / 0.55) (1 - 0.3 clip((IoU' - IoU) / 0.06))
   ///
@@ -77,7 +77,7 @@ extension WorldImage {
     return intersection / (total + area - intersection)
   }
 
-  /// How much a pixel is of a named colour, 0...1.
+  /// Returns a pixel's membership in a named colour, 0...1.
   ///
   ///     membership = clip((42 - |hue - named hue|) / 16) clip((chroma - 0.16) / 0.12)
   private func membership(of pixel: SIMD3<Float>, in colour: SceneColour) -> Float {

@@ -13,7 +13,7 @@ public struct RandomStream: RandomNumberGenerator, Sendable {
   /// The index of the next block that has not been computed.
   var nextBlock: UInt64 = 0
   private var words: Philox.Block = (0, 0, 0, 0)
-  /// How many words of the current block have been used.
+  /// The number of words of the current block already used.
   private var usedWords = 4
 
   /// The stream of `item`, which may take several indices: `item: epoch, batch`.

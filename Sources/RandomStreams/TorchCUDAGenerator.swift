@@ -9,7 +9,7 @@ import Glibc
 /// `curand_normal4`.
 public struct TorchCUDAGenerator: NormalSource, Sendable {
   private let seed: UInt64
-  /// How many tensors have been drawn.
+  /// The number of tensors generated so far.
   private var offset: UInt64 = 0
 
   public init(seed: UInt64) { self.seed = seed }

@@ -1,10 +1,11 @@
-/// The ranks of a run, as one of them sees it: what they give each other.
+/// Collective communication of a run's ranks, as seen from one of them.
 ///
-/// Every function is called by all ranks in the same order, and returns on each when its own part is done.
-/// With one rank alone nothing is sent.
+/// Every function is called by all ranks in the same order, and returns on each when its own part
+/// is done. A single rank sends nothing.
 ///
-/// Long arrays go from neighbour to neighbour in pieces, so that each rank sends and receives them once, however
-/// many there are; and sums are added in the order of the ranks, whatever carries the messages.
+/// Long arrays are passed from neighbour to neighbour in chunks, so that each rank sends and
+/// receives them once, however many there are; and sums are added in rank order, whatever transport
+/// is used.
 public final class Communicator {
   /// Bytes sent at a time.
   public static let pieceSize = 1 << 22
@@ -12,13 +13,13 @@ public final class Communicator {
   private let messages: (any MessagePassing)?
   public let rank: Int
   public let count: Int
-  /// Whether all ranks are at work on something together, so that one that fails must not leave the others
+  /// Whether all ranks are working together, so that one that fails must not leave the others
   /// waiting.
   public var isBusy = false
-  /// Seconds of this process in exchanges, waiting for the others included.
+  /// The seconds that this process has spent in exchanges, including waiting.
   public private(set) var seconds = 0.0
 
-  /// One rank alone.
+  /// Creates a single rank.
   public init() {
     messages = nil
     (rank, count) = (0, 1)
@@ -33,10 +34,10 @@ public final class Communicator {
   /// Whether this is rank 0, which alone writes.
   public var isFirst: Bool { rank == 0 }
 
-  /// Takes leave of the others.
+  /// Ends communication with the others.
   public func finish() { messages?.finish() }
 
-  /// Ends all processes.
+  /// Terminates all processes.
   public func abort(exitCode: Int32) { messages?.abort(exitCode: exitCode) }
 
   private func exchange<Result>(
@@ -52,7 +53,7 @@ public final class Communicator {
 // MARK: - From one to another
 
 extension Communicator {
-  /// Sends as many bytes as the other one expects.
+  /// Sends exactly as many bytes as the other rank expects.
   public func send(_ bytes: UnsafeRawBufferPointer, to other: Int) throws {
     _ = try exchange { messages in
       for piece in Self.pieces(bytes.count) {
@@ -72,7 +73,7 @@ extension Communicator {
     }
   }
 
-  /// Sends an array whose length the other one need not know.
+  /// Sends an array whose length the receiver need not know.
   public func send(_ values: [Float], to other: Int) throws {
     try withUnsafeBytes(of: Int64(values.count)) { try send($0, to: other) }
     try values.withUnsafeBytes { try send($0, to: other) }
@@ -94,10 +95,10 @@ extension Communicator {
   }
 }
 
-// MARK: - All together
+// MARK: - Collectives
 
 extension Communicator {
-  /// Gives all ranks what rank 0 has.
+  /// Broadcasts rank 0's bytes to all ranks.
   ///
   /// - Parameter check: called while waiting
   public func broadcast(
@@ -112,14 +113,14 @@ extension Communicator {
     }
   }
 
-  /// The number that rank 0 has.
+  /// Returns rank 0's number.
   public func broadcast(_ number: Int, check: () throws -> Void = {}) throws -> Int {
     var number = Int64(number)
     try withUnsafeMutableBytes(of: &number) { try broadcast($0, check: check) }
     return Int(number)
   }
 
-  /// The bytes that rank 0 has, however many.
+  /// Returns rank 0's bytes, of any length.
   public func broadcast(_ bytes: [UInt8], check: () throws -> Void = {}) throws -> [UInt8] {
     let size = try broadcast(bytes.count, check: check)
     var result = isFirst ? bytes : [UInt8](repeating: 0, count: size)
@@ -127,7 +128,7 @@ extension Communicator {
     return result
   }
 
-  /// Adds the numbers of all ranks; rank 0 gets the sum, the others' arrays are used up.
+  /// Adds the numbers of all ranks; rank 0 gets the sum, the others' arrays are overwritten.
   public func sum(_ values: UnsafeMutableBufferPointer<Float>) throws {
     let bytes = UnsafeMutableRawBufferPointer(values)
     var buffer = [Float](
@@ -151,7 +152,7 @@ extension Communicator {
     }
   }
 
-  /// What each rank gives, by rank; all get all.
+  /// Returns the contributions of all ranks, by rank, on all ranks.
   public func gather(_ own: [UInt8]) throws -> [[UInt8]] {
     guard !isAlone else { return [own] }
     var all = [own]
@@ -171,15 +172,15 @@ extension Communicator {
     return try all.map { try broadcast($0) }
   }
 
-  /// The largest of the ranks' numbers.
+  /// Returns the largest of the ranks' numbers.
   public func maximum(_ number: Int) throws -> Int {
     let all = try gather(withUnsafeBytes(of: Int64(number)) { Array($0) })
     return Int(
       all.map { $0.withUnsafeBytes { $0.loadUnaligned(as: Int64.self) } }.max() ?? Int64(number))
   }
 
-  /// The results of items that depend on none of the others, in their order, on all ranks: item i is computed by
-  /// rank i mod n, so that what comes out does not depend on n.
+  /// Returns the results of independent items, in order, on all ranks: item i is computed by rank i
+  /// mod n, so that the result does not depend on n.
   ///
   /// - Parameters:
   ///   - write: the bytes of a result
@@ -191,7 +192,7 @@ extension Communicator {
     guard !isAlone else { return try (0..<itemCount).map(compute) }
     let own = try stride(from: rank, to: itemCount, by: count).map(compute)
     var results: [Result?] = [Result?](repeating: nil, count: itemCount)
-    // One round after another, so that no more than one result of each rank is there twice.
+    // Round by round, so that no more than one result per rank is duplicated.
     for round in 0..<(itemCount + count - 1) / count {
       let bytes = try gather(round < own.count ? try write(own[round]) : [])
       for other in 0..<count where round * count + other < itemCount {

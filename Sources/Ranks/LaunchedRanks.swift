@@ -1,20 +1,20 @@
 import DynamicLibraries
 
-/// The processes that a launcher has started, after each has introduced itself to the others.
+/// The processes started by a launcher, after each has introduced itself to the others.
 public struct LaunchedRanks {
   public let ranks: Communicator
-  /// This process's number among those on its machine that see the same devices.
+  /// This process's index among those on its machine that see the same devices.
   public let localRank: Int
-  /// How many of them there are.
+  /// The number of those processes.
   public let localCount: Int
-  /// How many of the processes on its machine may run on the same processors.
+  /// The number of processes on its machine that may run on the same processors.
   public let sharing: Int
-  /// What has started them, by what they talk and on how many machines they are; nil: there is one process.
+  /// The launcher, the transport and the number of machines; nil: there is a single process.
   public let summary: String?
-  /// The different processors, where there are several kinds: last bits may depend on which does what.
+  /// The processor models, if there are several: last bits may depend on the assignment.
   public let processors: [String]
 
-  /// What a process is, as the others need to know it.
+  /// A process's description for the others.
   public struct Introduction: Equatable, Sendable {
     public var host: String
     /// Equal for equal programs.
@@ -49,21 +49,21 @@ public struct LaunchedRanks {
     }
   }
 
-  /// One process alone.
+  /// Creates a single process.
   ///
-  /// - Parameter environment: by which a launcher may have told it its number on its machine, where it was
-  ///   started with others that do something else
+  /// - Parameter environment: may contain its index on its machine, if a launcher started it with
+  ///   others that do something else
   public init(aloneIn environment: [String: String] = [:]) {
     ranks = Communicator()
     localRank = Launcher.localRank(environment: environment)
     (localCount, sharing, summary, processors) = (1, 1, nil, [])
   }
 
-  /// Finds the others, if the environment says that there are some.
+  /// Connects to the other processes, if the environment indicates any.
   ///
-  /// Nothing is loaded where there are none.
+  /// Otherwise no library is loaded.
   ///
-  /// - Throws: ``RanksError`` where they cannot work together
+  /// - Throws: ``RanksError`` if they cannot work together
   public init(
     environment: [String: String], introduction: () throws -> Introduction
   ) throws {
@@ -88,7 +88,7 @@ public struct LaunchedRanks {
       by: "\(launcher.name), \(library.version)")
   }
 
-  /// - Parameter launcher: for people
+  /// - Parameter launcher: the launcher's name, for display
   public init(
     _ ranks: Communicator, _ introduction: Introduction, by launcher: String
   ) throws {

@@ -1,10 +1,10 @@
-/// What has started this process and others beside it, as far as the environment tells.
+/// The launcher of this process and others, as far as the environment reveals it.
 public struct Launcher: Equatable, Sendable {
-  /// For people.
+  /// The name for display.
   public let name: String
-  /// How many processes it has started.
+  /// The number of processes that it has started.
   public let count: Int
-  /// The libraries that may be its own, by name, the likeliest first.
+  /// The MPI libraries that may be its own, by name, the most likely first.
   let libraries: [String]
 
   /// Names the library to load instead.
@@ -15,9 +15,9 @@ public struct Launcher: Equatable, Sendable {
   private static let mpich = ["libmpi.so.12", "libmpich.so.12"]
   private static let standard = ["libmpi_abi.so.1", "libmpi_abi.so.0"]
 
-  /// Nil where there are no others: no launcher, or one that has started one process.
+  /// Nil if there are no other processes: no launcher, or one that has started a single process.
   ///
-  /// `SLURM_NTASKS` is no sign: a batch script that runs as one process has it, too.
+  /// `SLURM_NTASKS` is no indication: a batch script that runs as one process has it, too.
   public init?(environment: [String: String]) throws(RanksError) {
     func launcher(_ name: String, _ variable: String, _ libraries: [String]) throws(RanksError)
       -> Launcher?
@@ -35,7 +35,7 @@ public struct Launcher: Equatable, Sendable {
     let hydra = try launcher(
       "mpirun of MPICH or a derivative", "PMI_SIZE", Self.mpich + Self.standard + Self.openMPI)
     if let open, let hydra { throw .nested(inner: hydra.name, outer: open.name) }
-    // The step's, whose tasks may themselves be launchers' helpers: those launchers come first.
+    // Slurm's step, whose tasks may themselves be launchers' helpers: those launchers come first.
     let slurm = try launcher(
       Self.slurmName, "SLURM_STEP_NUM_TASKS",
       environment["PMIX_RANK"] == nil
@@ -44,7 +44,7 @@ public struct Launcher: Equatable, Sendable {
     self = found
   }
 
-  /// The number of this process among those on its machine; 0 where nothing tells.
+  /// Returns this process's index on its machine; 0 if unknown.
   ///
   /// Slurm's comes last: it may be that of another launcher's helper.
   static func localRank(environment: [String: String]) -> Int {

@@ -1,18 +1,18 @@
 import DynamicLibraries
 import Glibc
 
-/// An MPI library, found when the program runs: no header, no linking.
+/// An MPI library loaded at run time: no headers, no linking.
 ///
-/// Three binary interfaces are known: that of Open MPI 4 and 5, that of MPICH 4 and 5, which Intel's and Cray's
-/// libraries share, and the standard's own from MPI 5 on. All handles are passed as words: those of MPICH are
-/// numbers, those of Open MPI addresses.
+/// Three binary interfaces are supported: that of Open MPI 4 and 5, that of MPICH 4 and 5, which
+/// Intel's and Cray's libraries share, and the standard's own from MPI 5 on. All handles are passed
+/// as words: those of MPICH are numbers, those of Open MPI addresses.
 struct MPILibrary {
-  /// What the interfaces write differently.
+  /// Constants that differ between the interfaces.
   private struct Values {
     let world: UInt
     let byte: UInt
     let errorsReturn: UInt
-    /// Other threads compute, and one talks.
+    /// Other threads compute, but only one communicates.
     let threadFunneled: CInt
   }
 
@@ -24,7 +24,7 @@ struct MPILibrary {
   private static let standardName = "libmpi_abi.so"
 
   let name: String
-  /// The launcher's process on this machine, or a script between.
+  /// The launcher's process on this machine, or an intermediate script.
   private let parent = getppid()
   private let values: Values
   private let isend: Transfer
@@ -85,7 +85,7 @@ struct MPILibrary {
     abort = try function("MPI_Abort", (@convention(c) (UInt, CInt) -> CInt).self)
   }
 
-  /// The first line or the first words of what the library says about itself, such as `Open MPI v4.1.4`.
+  /// The first line or words of the library's version string, such as `Open MPI v4.1.4`.
   var version: String {
     let text = Self.text { buffer, length in _ = libraryVersion(buffer, length) }
     let words = text.prefix { !$0.isNewline && $0 != "," }
@@ -93,7 +93,7 @@ struct MPILibrary {
   }
 
   private static func text(_ body: (UnsafeMutablePointer<CChar>, Number) -> Void) -> String {
-    // The longest that any of the interfaces allows.
+    // The longest that any of the interfaces permits.
     var buffer = [CChar](repeating: 0, count: 8192)
     var length: CInt = 0
     body(&buffer, &length)
@@ -111,11 +111,11 @@ struct MPILibrary {
 // MARK: - Calls
 
 extension MPILibrary {
-  /// Joins the processes that the launcher has started.
+  /// Joins the processes started by the launcher.
   func start() throws(RanksError) -> (rank: Int, size: Int) {
     var (provided, rank, size): (CInt, CInt, CInt) = (0, 0, 0)
     try check(initThread(0, 0, values.threadFunneled, &provided), "MPI_Init_thread")
-    // What fails is told, and does not end the process.
+    // Errors are reported and do not terminate the process.
     try check(setHandler(values.world, values.errorsReturn), "MPI_Comm_set_errhandler")
     try check(commRank(values.world, &rank), "MPI_Comm_rank")
     try check(commSize(values.world, &size), "MPI_Comm_size")
@@ -133,8 +133,8 @@ extension MPILibrary {
     try transfer(irecv, "MPI_Irecv", start, bytes.count, rank, check: check)
   }
 
-  /// Starts a transfer and waits for its end: at first attentively, then asleep most of the time, since another
-  /// process may need the processor to get done what this one waits for.
+  /// Starts a transfer and waits for its end: at first by polling, then mostly sleeping, since
+  /// another process may need the processor to finish what this one waits for.
   private func transfer(
     _ function: Transfer, _ name: String, _ start: UInt, _ byteCount: Int, _ rank: Int,
     check interrupt: () throws -> Void
@@ -152,16 +152,16 @@ extension MPILibrary {
       guard isDone == 0 else { return }
       try interrupt()
       attempts += 1
-      // Who waits for more than a second may wait for hours.
+      // A wait of more than a second may last hours.
       if attempts < 100 { sched_yield() } else { usleep(attempts < 10_000 ? 100 : 1_000) }
-      // Others may be dead, and none is left to tell.
+      // The others may be dead, with nobody left to report it.
       if attempts > 10_000, attempts % 1_000 == 0, getppid() != parent {
         throw RanksError.launcherDied
       }
     }
   }
 
-  // Without a launcher to talk to, a library may wait for ever in both: SIGALRM then ends the process.
+  // Without a launcher, a library may hang in both: SIGALRM then ends the process.
 
   func finish() {
     alarm(120)

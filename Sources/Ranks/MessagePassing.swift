@@ -1,23 +1,23 @@
-/// Messages between the processes of one run, which are numbered from 0: their ranks.
+/// Messages between the processes of one run, numbered from 0: their ranks.
 ///
-/// All else that ranks do together is made of these in ``Communicator``, so that it is the same whatever
-/// carries the messages.
+/// All collectives are built on these in ``Communicator``, so that they are the same for every
+/// transport.
 public protocol MessagePassing {
   var rank: Int { get }
   var count: Int { get }
 
-  /// Returns when the bytes may be changed again. No more than ``Communicator/pieceSize`` at a time.
+  /// Returns when the bytes may be changed again. At most ``Communicator/pieceSize`` per call.
   func send(_ bytes: UnsafeRawBufferPointer, to rank: Int) throws
 
-  /// Waits for a message of exactly so many bytes; messages of one sender arrive in their order.
+  /// Waits for a message of exactly this many bytes; messages from one sender arrive in order.
   ///
-  /// - Parameter check: called while waiting; what it throws ends the wait, and with it the run
+  /// - Parameter check: called while waiting; an error ends the wait, and with it the run
   func receive(
     into bytes: UnsafeMutableRawBufferPointer, from rank: Int, check: () throws -> Void) throws
 
-  /// Takes leave of the others: no message may be under way.
+  /// Ends communication; no message may be in flight.
   func finish()
 
-  /// Ends the processes of all ranks, this one included, with an exit code.
+  /// Terminates the processes of all ranks, including this one, with an exit code.
   func abort(exitCode: Int32) -> Never
 }

@@ -4,7 +4,7 @@ public enum RanksError: Error, Equatable, CustomStringConvertible {
   case nested(inner: String, outer: String)
   case noLibrary(launcher: String, tried: [String])
   case notMPI(library: String, missing: String)
-  /// `found`: what the library calls itself
+  /// `found`: the library's own name
   case otherLibrary(launcher: String, count: Int, library: String, found: String, size: Int)
   case failed(function: String, reason: String)
   case otherProgram(rank: Int, host: String)

@@ -1,9 +1,9 @@
 import Glibc
 
-/// How an axis takes values to places, and which values it names.
+/// The mapping of an axis from values to positions, and its ticks.
 package struct AxisScale {
   package let ticks: [Double]
-  /// How far apart the ticks of a linear axis are; nil if the axis is logarithmic.
+  /// The distance between the ticks of a linear axis; nil if the axis is logarithmic.
   private let step: Double?
   private let isLogarithmic: Bool
   /// The values, or their logarithms, at the ends of the axis.
@@ -42,10 +42,10 @@ package struct AxisScale {
     Self.position(of: value, isLogarithmic: isLogarithmic).map { ($0 - low) / (high - low) }
   }
 
-  /// The text beside a tick: as few digits as tell it from its neighbours.
+  /// Returns the label of a tick, with as few digits as distinguish it from its neighbours.
   func text(ofTick tick: Double) -> String { tickText(tick, step: step ?? tick) }
 
-  /// The value or its logarithm; nil where it has none, or is too large to reckon with.
+  /// Returns the value or its logarithm; nil if it has none, or is too large.
   private static func position(of value: Double, isLogarithmic: Bool) -> Double? {
     guard abs(value) < 1e300 else { return nil }  // not a number neither
     if isLogarithmic { return value > 0 ? log10(value) : nil }

@@ -98,7 +98,7 @@ public struct Chart: Sendable {
       element("figcaption", escaped(title)) + legend + ChartDrawing(of: self).svg + caption)
   }
 
-  /// The names of the series, where there are several to tell apart.
+  /// The names of the series, if there are several.
   private var legend: String {
     guard series.count > 1 else { return "" }
     let entries = series.enumerated().map { index, series in
@@ -138,7 +138,7 @@ extension Chart.Series {
     if name.isEmpty { raw.name = "measured" }
     let count = points.count { $0.x.isFinite && $0.y.isFinite }
     guard count >= Self.leastSmoothed else {
-      // A line of one point is none, and of few it hides where they are.
+      // A line needs several points; with a few, markers show where they are.
       if count < Self.leastSmoothed / 3, style == .line { raw.style = .points }
       return [raw]
     }

@@ -153,7 +153,7 @@ struct ChartDrawing {
     return rectangles.joined() + errors
   }
 
-  /// What a browser shows while the pointer rests on a point.
+  /// The tooltip of a point.
   private func hint(_ series: Chart.Series, _ point: Chart.Point) -> String {
     let error = point.error > 0 ? " \u{B1} \(decimalText(point.error, decimals: 3))" : ""
     let place = decimalText(point.x, decimals: point.x == point.x.rounded() ? 0 : 3)

@@ -1,7 +1,7 @@
 /// Images side by side, a card for each prompt.
 ///
-/// Where scripts run, a click or a key enlarges an image and lays it over the one that it is compared
-/// with; without them all are there to be looked at.
+/// With scripts enabled, a click or a key enlarges an image and overlays it on the one that it is
+/// compared with; without them all images are still visible.
 public struct ImageGrid: Sendable {
   /// One image of a prompt.
   public struct Shot: Sendable {

@@ -1,4 +1,4 @@
-/// All images of all prompts, as links to files beside the page.
+/// All images of all prompts, as links to files next to the page.
 ///
 /// The page itself would grow too large with them. Where scripts run, a click compares them on the page.
 public struct ImageList: Sendable {

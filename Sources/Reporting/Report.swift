@@ -6,14 +6,14 @@ import Files
 ///     report.sections.append(ReportSection("Result", [.comparison(comparison), .images(grid)]))
 ///     try report.write(to: "runs/tiny/report/index.html")
 ///
-/// It follows the reader's light or dark colour scheme, fits a phone and prints on paper. All texts are
-/// plain: they are escaped, so prompts may hold anything. Its own policy lets it load nothing but images
-/// beside it, and lets no script run but the one that compares images, without which everything is there, too.
+/// It follows the reader's light or dark colour scheme, fits a phone and prints on paper. All texts
+/// are escaped, so prompts may contain anything. Its content security policy permits only images
+/// next to it and the script that compares images; without the script everything is visible, too.
 public struct Report: Sendable {
   public var title: String
   /// One line below the title: the result in a sentence.
   public var subtitle: String
-  /// What was reported on and when: each a few words.
+  /// The subject and the date of the report, in a few words each.
   public var facts: [String]
   public var sections: [ReportSection]
   /// After how many seconds a browser reads the page again; nil for one that stays as it is.
@@ -85,7 +85,7 @@ public struct ReportSection: Sendable {
     self.blocks = blocks
   }
 
-  /// Charts that follow one another stand side by side where there is room.
+  /// Consecutive charts are placed side by side if there is room.
   var html: String {
     var content = ""
     var charts = ""
@@ -143,8 +143,8 @@ public enum ReportBlock: Sendable {
   }
 }
 
-/// What the page may load and run: its own style and script by their digests, and images that are in it or
-/// beside it.
+/// The page's content security policy: its own style and script by their digests, and images in it
+/// or next to it.
 private let pagePolicy = """
   default-src 'none'; img-src 'self' data: file:; style-src '\(policyDigest(stylesheet))'; \
   script-src '\(policyDigest(viewerScript))'; base-uri 'none'; form-action 'none'

@@ -34,7 +34,7 @@ struct AestheticHead {
     switch version {
     case .linear: layers = [try Linear(weights, inputs: width, outputs: 1)]
     case .improved:
-      // What a layer is as wide as, the file says; the first and the last are known.
+      // The file gives the width of a layer; the first and the last are known.
       var inputs = width
       layers = try [0, 2, 4, 6, 7].map { place in
         let name = "layers.\(place).weight"

@@ -5,7 +5,7 @@ import Foundation
 import NN
 import PreferenceModels
 
-/// Where a CLIP model lies: a folder, or a file of weights with its configuration beside it.
+/// The location of a CLIP model: a folder, or a weights file next to its configuration.
 ///
 /// Two layouts are read, told apart by their keys: that of transformers (`config.json`,
 /// `preprocessor_config.json`) and that of OpenCLIP (`open_clip_config.json`; a file of weights without
@@ -97,7 +97,7 @@ struct CLIPFiles {
     }
     let model = try JSONReader(contentsOf: "\(folder)/config.json")
     let preprocessor = "\(folder)/preprocessor_config.json"
-    // What a folder does not say of images is CLIP's own, at the size of the tower.
+    // Missing image settings are CLIP's own, at the size of the tower.
     let side = try model["vision_config"].int("image_size", default: 224)
     return try PreferenceConfiguration(
       model,
@@ -122,7 +122,7 @@ struct CLIPFiles {
     return names.map { "\(folder)/\($0)" } + (folder == path ? [] : [path])
   }
 
-  /// The tokenizer that lies in the folder; nil where there is none.
+  /// The folder's tokenizer; nil if there is none.
   func tokenizer() throws -> Tokenizer? {
     guard Self.has(folder, "vocab.json") || Self.has(folder, "tokenizer.json") else { return nil }
     return try Tokenizer(folder: folder)

@@ -2,7 +2,7 @@ public import Autograd
 public import Imaging
 public import PreferenceModels
 
-/// How an image becomes what a vision tower is shown: the square of its size, normalised.
+/// The preprocessing of an image for a vision tower: a square of its size, normalised.
 public enum ImagePreprocessing: Sendable {
   /// Pillow's bicubic filter on bytes, the shorter edge resized, the centre cut out.
   ///

@@ -10,8 +10,8 @@ extension ScorerKind {
   }
 }
 
-/// What OpenCLIP makes of a caption: entities resolved, quotation marks straight, ligatures and wide
-/// letters plain, control characters gone.
+/// Returns a caption as normalized by OpenCLIP: entities resolved, straight quotation marks,
+/// ligatures and wide letters replaced, control characters removed.
 ///
 /// Left out: ftfy's repair of text that was decoded wrongly, and entities by name beyond the few below.
 package func openCLIPCaption(_ caption: String) -> String {

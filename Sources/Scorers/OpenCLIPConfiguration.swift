@@ -2,7 +2,7 @@ import Diffusion
 import Files
 import PreferenceModels
 
-/// `open_clip_config.json`, or the published ViT-H/14 where there is none.
+/// `open_clip_config.json`, or the published ViT-H/14 if there is none.
 ///
 /// - Source: `open_clip/model_configs/ViT-H-14.json`
 struct OpenCLIPConfiguration {

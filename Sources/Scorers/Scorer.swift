@@ -9,11 +9,11 @@ public struct Scorer {
   private let images: ImageScorer
   private let rating: Rating
 
-  /// How an image's embedding becomes a score.
+  /// The mapping from an image's embedding to a score.
   private enum Rating {
-    /// By its cosine with the prompt's embedding.
+    /// The cosine with the prompt's embedding.
     case prompt(PromptEmbedder, Tokenizer)
-    /// By itself.
+    /// A head on the image's embedding alone.
     case image(AestheticHead)
   }
 
@@ -21,7 +21,7 @@ public struct Scorer {
   private static let batch = 8
 
   /// - Parameters:
-  ///   - path: a folder, or a file of weights with its configuration beside it
+  ///   - path: a folder, or a weights file next to its configuration
   ///   - fallback: the tokenizer where the path has none
   /// - Throws: `ScorerError`, and what reading files throws
   public init(_ kind: ScorerKind, path: String, tokenizer fallback: Tokenizer?) throws {
@@ -55,7 +55,7 @@ public struct Scorer {
     return tokenizer
   }
 
-  /// What speaks against weights being those of a score, for people; nil where there is nothing.
+  /// Returns a reason why weights cannot be those of a score, for display; nil if there is none.
   ///
   /// No file says which score it belongs to, so all that can tell is the shape of the published model.
   public static func doubt(about path: String, of kind: ScorerKind) throws -> String? {
@@ -76,7 +76,7 @@ public struct Scorer {
     return Set(try files.all() + (head.map { [$0] } ?? [])).sorted()
   }
 
-  /// What was found about the images of one prompt.
+  /// The scores of one prompt's images.
   public struct ImageScores {
     /// One for each image.
     public let scores: [Double]

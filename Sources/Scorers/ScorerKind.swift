@@ -11,7 +11,7 @@ public enum ScorerKind: String, CaseIterable, Sendable {
   case aesthetic1 = "aesthetic-v1"
   case aesthetic2 = "aesthetic-v2"
 
-  /// What is said of a name that is none of a scorer.
+  /// Returns the message for a name that is not a scorer's.
   public static func hint(for name: String) -> String {
     guard ["oracle", "procedural-world"].contains(name.lowercased()) else { return "" }
     return "; the oracle of the built-in world scores images of a pipeline only: "
@@ -21,7 +21,7 @@ public enum ScorerKind: String, CaseIterable, Sendable {
   /// Whether a score depends on the prompt.
   public var readsPrompts: Bool { headVersion == nil }
 
-  /// Whether its vectors of images are CLIP's own, by which the diversity of images is told.
+  /// Whether its image vectors are CLIP's own, from which the diversity of images is computed.
   public var measuresDiversity: Bool { self == .clipScore }
 
   /// Decimals at which models differ.
@@ -33,7 +33,7 @@ public enum ScorerKind: String, CaseIterable, Sendable {
     }
   }
 
-  /// What the weights are called where they are published as one file.
+  /// The name of the weights if published as a single file.
   var publishedFile: String? {
     switch self {
     case .hpsV2: "HPS_v2_compressed.pt"
@@ -62,7 +62,7 @@ public enum ScorerKind: String, CaseIterable, Sendable {
     }
   }
 
-  /// What a cosine is multiplied by.
+  /// The factor of a cosine.
   ///
   /// - Parameter scale: `exp(logit_scale)` of the model
   func factor(scale: Float) -> Float {

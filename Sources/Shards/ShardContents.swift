@@ -1,9 +1,9 @@
 import Checkpoints
 
-/// What goes into one shard: prompts with everything that belongs to them.
+/// The contents of one shard: prompts with everything that belongs to them.
 ///
-/// The tensors of the file, and what they mean, are described in `README.md` beside this file.
-/// Values from encoders are little-endian half-precision numbers, ready to be written.
+/// `README.md` in this folder describes the tensors of the file. Values from encoders are
+/// little-endian half-precision numbers, ready to be written.
 public struct ShardContents {
   public let layout: ShardLayout
   public let emptyEmbedding: [UInt8]
@@ -38,7 +38,7 @@ public struct ShardContents {
     self.emptyPooledText = emptyPooledText
   }
 
-  /// Takes the memory for so much at once: arrays that grow take up to three times as much.
+  /// Reserves memory up front: arrays that grow need up to three times as much.
   public mutating func reserveCapacity(prompts: Int, images: Int) {
     inputIDs.reserveCapacity(prompts * layout.tokens)
     embeddings.reserveCapacity(2 * prompts * layout.embeddingCount)
@@ -47,7 +47,7 @@ public struct ShardContents {
     if layout.hasLogVariance { logVariances.reserveCapacity(2 * images * layout.latentCount) }
   }
 
-  /// Adds a prompt, to which the pairs that follow belong.
+  /// Adds a prompt, to which the following pairs belong.
   ///
   /// - Parameters:
   ///   - isListed: whether the prompt comes from a list of prompts
@@ -71,7 +71,7 @@ public struct ShardContents {
     promptCount += 1
   }
 
-  /// Adds an image; returns its number in the shard.
+  /// Adds an image; returns its index in the shard.
   ///
   /// - Parameters:
   ///   - latent: `[channels, height, width]`, scaled
@@ -100,7 +100,7 @@ public struct ShardContents {
     pairCount += 1
   }
 
-  /// Writes the shard, whole and durable or not at all; equal contents give equal bytes.
+  /// Writes the shard atomically; equal contents give equal bytes.
   public func write(to path: String) throws {
     let latentShape = [imageCount] + layout.latentShape
     var tensors = [

@@ -1,10 +1,10 @@
 public import Files
 
-/// What can be wrong with a folder of shards.
+/// An error in a folder of shards.
 public enum ShardError: ClassifiedError, Equatable, CustomStringConvertible {
   /// The index or a shard breaks a rule of the format.
   case malformed(path: String, reason: String)
-  /// The bytes of a shard are not those that were written.
+  /// The bytes of a shard differ from what was written.
   case damaged(path: String, expected: String, found: String)
   case newerVersion(path: String, version: Int)
   case unknownSplit(path: String, split: String, known: [String])

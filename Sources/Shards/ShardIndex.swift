@@ -1,8 +1,8 @@
 public import Files
 
-/// `index.json`: what a folder of shards holds.
+/// `index.json`: the contents of a folder of shards.
 ///
-/// Written when all shards are there, so a folder with an index is complete.
+/// Written when all shards exist, so a folder with an index is complete.
 public struct ShardIndex: Equatable, Sendable {
   public static let fileName = "index.json"
   static let format = "spo-shards"
@@ -34,11 +34,11 @@ public struct ShardIndex: Equatable, Sendable {
   }
 
   public var layout: ShardLayout
-  /// Latents have been multiplied by this.
+  /// The factor by which latents have been multiplied.
   public var scalingFactor: Double
-  /// What made the values, by model part: `autoencoder`, `text_encoder`, `tokenizer`.
+  /// The encoders' fingerprints, by model part: `autoencoder`, `text_encoder`, `tokenizer`.
   public var fingerprints: [String: String]
-  /// The settings that chose and ordered the pairs, for people.
+  /// The settings that chose and ordered the pairs, for information.
   public var settings: JSON
   public var shards: [Shard]
 
@@ -53,10 +53,10 @@ public struct ShardIndex: Equatable, Sendable {
     self.shards = shards
   }
 
-  /// The splits that there are, in alphabetical order.
+  /// The splits in alphabetical order.
   public var splits: [String] { Set(shards.map(\.split)).sorted() }
 
-  /// The name of a shard, such as `train-00000-of-00003.safetensors`.
+  /// Returns the name of a shard, such as `train-00000-of-00003.safetensors`.
   public static func fileName(split: SafeName, number: Int, count: Int) -> String {
     func digits(_ number: Int) -> String {
       String(repeating: "0", count: max(0, 5 - "\(number)".count)) + "\(number)"
@@ -70,18 +70,19 @@ public struct ShardLayout: Equatable, Sendable {
   public var latentChannels: Int
   public var latentHeight: Int
   public var latentWidth: Int
-  /// Tokens of a prompt, padding included.
+  /// The number of tokens of a prompt, including padding.
   public var tokens: Int
   /// The width of a prompt's embedding.
   public var textWidth: Int
-  /// Whether the latents' log-variances are stored beside their means.
+  /// Whether the latents' log-variances are stored in addition to their means.
   public var hasLogVariance: Bool
-  /// What SDXL is conditioned on besides a prompt's embedding; nil for other models.
+  /// SDXL's additional conditioning; nil for other models.
   public var pooledText: PooledText?
 
   public struct PooledText: Equatable, Sendable {
     public var width: Int
-    /// Of every image: original height and width, top and left of the crop, target height and width.
+    /// For every image: original height and width, top and left of the crop, target height and
+    /// width.
     public var sizes: [Int]
 
     public init(width: Int, sizes: [Int]) {
@@ -109,14 +110,14 @@ public struct ShardLayout: Equatable, Sendable {
   public var embeddingShape: [Int] { [tokens, textWidth] }
   public var latentCount: Int { latentChannels * latentHeight * latentWidth }
   public var embeddingCount: Int { tokens * textWidth }
-  /// The width of a prompt's pooled text; 0 where there is none.
+  /// The width of a prompt's pooled text embedding; 0 if there is none.
   public var pooledWidth: Int { pooledText?.width ?? 0 }
 }
 
 // MARK: - File
 
 extension ShardIndex {
-  /// Whether a file says that it is an index of shards.
+  /// Whether a file looks like an index of shards.
   public static func isIndex(_ path: String) -> Bool {
     (try? JSONReader(contentsOf: path).string("format")) == format
   }
@@ -198,7 +199,7 @@ extension ShardIndex.Shard {
   fileprivate init(_ reader: JSONReader, indexPath: String) throws {
     file = try reader.string("file")
     split = try reader.string("split")
-    // Shards lie beside their index: a name is never a path.
+    // Shards are in the same folder as their index: a name is never a path.
     for (member, name) in [("file", file), ("split", split)]
     where SafeName(name, limit: 2 * SafeName.lengthLimit) == nil {
       throw ShardError.malformed(

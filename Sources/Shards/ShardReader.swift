@@ -3,8 +3,8 @@ import Files
 
 /// One shard open for reading.
 ///
-/// What is small (pairs, labels) is read when the shard is opened; latents, embeddings and texts are
-/// read where they lie, one `pread` each. May be used from several threads.
+/// Small data (pairs, labels) is read when the shard is opened; latents, embeddings and texts are
+/// read on demand, one `pread` each. May be used from several threads.
 public final class ShardReader: Sendable {
   public var path: String { file.path }
   public let layout: ShardLayout
@@ -12,7 +12,7 @@ public final class ShardReader: Sendable {
   public let imageCount: Int
   public var pairCount: Int { pairs.count }
   public let pairs: [ShardPair]
-  /// The pairs of each prompt: those of one prompt stand together.
+  /// The pairs of each prompt, which are consecutive.
   let pairRanges: [Range<Int>]
   private let textOffsets: [Int]
   private let isListed: [UInt8]
@@ -22,7 +22,7 @@ public final class ShardReader: Sendable {
   private let embeddings: Rows
   private let pooledTexts: Rows?
 
-  /// A half-precision tensor as rows, found without looking its name up again.
+  /// A half-precision tensor as rows, located once by name.
   private struct Rows {
     let offset: Int
     let count: Int
@@ -36,7 +36,7 @@ public final class ShardReader: Sendable {
     }
   }
 
-  /// Opens a shard and checks what its tensors say against each other.
+  /// Opens a shard and checks that its tensors are consistent.
   public init(path: String, layout: ShardLayout) throws {
     let file = try SafetensorsFile(path: path)
     let prompts = try file.entry("input_ids").shape.first ?? 0
@@ -130,7 +130,7 @@ public final class ShardReader: Sendable {
   }
 }
 
-/// A comparison of two images made for one prompt, all given by their numbers.
+/// A comparison of two images generated for one prompt, all given by index.
 public struct ShardPair: Equatable, Sendable {
   public var prompt: Int
   public var image0: Int
@@ -138,10 +138,10 @@ public struct ShardPair: Equatable, Sendable {
   /// (1, 0) if the first is preferred, (0, 1) if the second, (0.5, 0.5) for a tie.
   public var label0: Float
   public var label1: Float
-  /// How many comparisons of the source share the prompt: a pair's weight is the inverse.
+  /// The number of comparisons in the source that share the prompt: a pair's weight is the inverse.
   public var examplesPerPrompt: Float
 
-  /// A row without a label has (0, 0), which is no tie.
+  /// A row without a label has (0, 0), which is not a tie.
   public var isTie: Bool { label0 == 0.5 && label1 == 0.5 }
 
   public init(
@@ -156,14 +156,14 @@ public struct ShardPair: Equatable, Sendable {
   }
 }
 
-/// A prompt and what was made of it by the tokenizer.
+/// A prompt and its token ids.
 public struct ShardPrompt: Equatable, Sendable {
   public var text: String
   /// As many as the tokenizer's length.
   public var inputIDs: [Int]
   /// Whether it comes from a list of prompts.
   public var isListed: Bool
-  /// The numbers of its pairs.
+  /// The indices of its pairs.
   public var pairs: Range<Int>
 
   public init(text: String, inputIDs: [Int], isListed: Bool, pairs: Range<Int>) {

@@ -8,9 +8,9 @@ import Synchronization
 ///     let latent = try shards.latent(ofImage: pair.image0)  // [4, height, width], scaled
 ///     let embedding = try shards.embedding(ofPrompt: pair.prompt)  // [tokens, width]
 ///
-/// Numbers count through all shards, in their order. A shard is opened, and its digest compared with
-/// the index, when something of it is asked for the first time; after that every access costs the
-/// same, wherever it lies. May be used from several threads.
+/// Indices run through all shards, in order. A shard is opened, and its digest verified against the
+/// index, on first access; after that every access costs the same, wherever it is. May be used from
+/// several threads.
 public final class ShardSet: Sendable {
   public let folder: String
   public let split: String
@@ -21,14 +21,14 @@ public final class ShardSet: Sendable {
   public var imageCount: Int { imageStarts.last ?? 0 }
 
   private let shards: [ShardIndex.Shard]
-  /// The number of the first pair of each shard, and that behind the last shard.
+  /// The index of the first pair of each shard, and the end of the last shard.
   private let pairStarts: [Int]
   private let promptStarts: [Int]
   private let imageStarts: [Int]
   private let verifiesDigests: Bool
   private let readers: Mutex<[ShardReader?]>
 
-  /// - Parameter verifiesDigests: read each shard as a whole once, to compare its digest
+  /// - Parameter verifiesDigests: read each shard completely once, to verify its digest
   /// - Throws: `ShardError.unknownSplit` if there are no shards of the split
   public init(folder: String, split: String, verifiesDigests: Bool = true) throws {
     let path = "\(folder)/\(ShardIndex.fileName)"
@@ -48,15 +48,15 @@ public final class ShardSet: Sendable {
     RegularFile.allowOpen(shards.count)
   }
 
-  /// The held-out split of a folder: `validation_unique` as published, else `validation`.
+  /// Returns the held-out split of a folder: `validation_unique` as published, else `validation`.
   public static func heldOut(in folder: String) throws -> ShardSet {
     let splits = try ShardIndex(contentsOf: "\(folder)/\(ShardIndex.fileName)").splits
     let split = splits.contains("validation_unique") ? "validation_unique" : "validation"
     return try ShardSet(folder: folder, split: split)
   }
 
-  /// The split that a finished preference model is evaluated on: `test_unique` or `test` where there are
-  /// comparisons in it, so that they have chosen nothing; else the held-out one.
+  /// Returns the split for evaluating a finished preference model: `test_unique` or `test` if it
+  /// has comparisons, which have not been used for selection; else the held-out one.
   public static func evaluated(in folder: String) throws -> ShardSet {
     let shards = try ShardIndex(contentsOf: "\(folder)/\(ShardIndex.fileName)").shards
     let split = ["test_unique", "test"].first { name in
@@ -65,7 +65,7 @@ public final class ShardSet: Sendable {
     return try split.map { try ShardSet(folder: folder, split: $0) } ?? heldOut(in: folder)
   }
 
-  /// Pair `number`, with the numbers of its prompt and images among all of the split.
+  /// Returns pair `number`, with the indices of its prompt and images within the split.
   public func pair(_ number: Int) throws -> ShardPair {
     let (shard, local) = place(number, pairStarts)
     var pair = try reader(shard).pairs[local]
@@ -83,19 +83,19 @@ public final class ShardSet: Sendable {
     return prompt
   }
 
-  /// The numbers of the prompts that come from a list of prompts; opens every shard.
+  /// Returns the indices of the prompts that come from a list of prompts; opens every shard.
   public func listedPrompts() throws -> [Int] {
     try shards.indices.flatMap { shard in
       try reader(shard).listedPrompts.map { $0 + promptStarts[shard] }
     }
   }
 
-  /// The scaled latent of an image, `[channels, height, width]`: the posterior's mean.
+  /// Returns the scaled latent of an image, `[channels, height, width]`: the posterior's mean.
   public func latent(ofImage number: Int) throws -> [Float] {
     try floats(layout.latentCount) { try readLatent(ofImage: number, into: $0) }
   }
 
-  /// Fills `destination`, of `layout.latentCount` places, with the scaled latent of an image.
+  /// Fills `destination`, of `layout.latentCount` elements, with the scaled latent of an image.
   public func readLatent(
     ofImage number: Int, into destination: UnsafeMutableBufferPointer<Float>
   ) throws {
@@ -103,7 +103,8 @@ public final class ShardSet: Sendable {
     try reader(shard).readLatent(local, into: destination)
   }
 
-  /// The log-variance of the scaled latent, the same shape; nil if only means were stored.
+  /// Returns the log-variance of the scaled latent, in the same shape; nil if only means were
+  /// stored.
   public func logVariance(ofImage number: Int) throws -> [Float]? {
     guard layout.hasLogVariance else { return nil }
     let (shard, local) = place(number, imageStarts)
@@ -115,7 +116,7 @@ public final class ShardSet: Sendable {
     try floats(layout.embeddingCount) { try readEmbedding(ofPrompt: number, into: $0) }
   }
 
-  /// Fills `destination`, of `layout.embeddingCount` places, with the embedding of a prompt.
+  /// Fills `destination`, of `layout.embeddingCount` elements, with the embedding of a prompt.
   public func readEmbedding(
     ofPrompt number: Int, into destination: UnsafeMutableBufferPointer<Float>
   ) throws {
@@ -147,7 +148,7 @@ public final class ShardSet: Sendable {
     counts.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) }
   }
 
-  /// The shard that holds item `number`, and the item's number in it.
+  /// Returns the shard that contains item `number`, and the item's index in it.
   private func place(_ number: Int, _ starts: [Int]) -> (shard: Int, local: Int) {
     precondition(number >= 0 && number < starts[starts.count - 1], "no item \(number)")
     var low = 0

@@ -4,20 +4,21 @@ import PipelineCore
 import StageSupport
 import TrainingStages
 
-/// Refuses data that training could not use, from the catalog alone: before hours of encoding.
+/// Rejects data unusable for training, from the catalog alone, before hours of encoding.
 struct HeldOutData {
   private let catalog: CatalogDatabase
   private let settings: ShardSettings
-  /// What the sources have and the catalog has not.
+  /// The splits that are in the sources but not in the catalog.
   private let lost: LostSplits
 
-  /// Checks the catalog as soon as it is complete, and before that the names of the files.
+  /// Checks the catalog once it is complete, and before that the names of the files.
   ///
   /// - Parameters:
-  ///   - work: what a run has to do; nothing is asked where none of it reads the catalog
-  ///   - volume: what the sources seem to hold; nil: not known
-  /// - Throws: `PipelineError.badSetting`, if the pipeline trains and its data has no training or no
-  ///   held-out prompts; ``NothingLearned``, if it learns from comparisons of which none prefers an image
+  ///   - work: the work of a run; nothing is checked if none of it reads the catalog
+  ///   - volume: the estimated contents of the sources; nil: unknown
+  /// - Throws: `PipelineError.badSetting` if the pipeline trains and its data has no training or no
+  ///   held-out prompts; ``NothingLearned`` if it learns from comparisons of which none prefers an
+  ///   image
   static func require(
     for work: [PlannedWork], of pipeline: Pipeline, _ volume: DataVolume? = nil
   ) throws {
@@ -30,7 +31,7 @@ struct HeldOutData {
     else { return }
     let ingest = stages.lazy.compactMap { $0 as? Ingest }.first
     guard readers.contains(where: { $0.ready.contains(.catalog) }) else {
-      // What is wrong with the sources is for stage ingest to say.
+      // Stage ingest reports problems of the sources.
       guard let settings = ingest?.settings,
         let sources = try? SourceFiles(settings)
       else { return }
@@ -38,7 +39,7 @@ struct HeldOutData {
       let splits = Set(sources.files.map(\.split)).sorted()
       let (_, heldOut) = try divided(splits, lost: LostSplits())
       guard let limit = settings.limit else { return }
-      // The first rows may be of one split, whatever splits the files have.
+      // The first rows may all be in one split, whatever splits the files have.
       let isDivided =
         heldOut.map { settings.limitBy == .prompts || volume?.rows(ofSplit: $0) ?? 0 > 0 } ?? false
       guard !isDivided, limit == 1 || volume?.countedPrompts == 1 else { return }
@@ -59,7 +60,8 @@ struct HeldOutData {
     stages.contains { $0 is TrainPreference || $0 is TuneDPO }
   }
 
-  /// - Returns: the split to train on and the one held out; nil for the second: a part of the first is
+  /// - Returns: the split to train on and the one held out; nil for the second if it is a part of
+  ///   the first
   private static func divided(
     _ splits: [String], lost: LostSplits
   ) throws -> (train: String, heldOut: String?) {
@@ -97,8 +99,8 @@ struct HeldOutData {
   }
 
   /// - Parameters:
-  ///   - withPairs: prompts alone are nothing to train on
-  ///   - holdsOutPairs: prompts alone are nothing to hold out either
+  ///   - withPairs: whether prompts without pairs are unusable for training
+  ///   - holdsOutPairs: whether prompts without pairs are unusable for holding out
   private func require(withPairs: Bool, holdsOutPairs: Bool) throws {
     let (train, heldOut) = try Self.divided(try catalog.splits(), lost: lost)
     if let heldOut {
@@ -120,7 +122,7 @@ struct HeldOutData {
       .requireDecided()
   }
 
-  /// All rows are of one split, of which a part is held out.
+  /// Requires that a part of a single split can be held out.
   private func requireDivisible(_ split: String, _ withPairs: Bool) throws {
     let fraction = settings.validationFraction
     let positions = try positions(split, withPairs: withPairs)
@@ -133,7 +135,8 @@ struct HeldOutData {
           "training needs at least two prompts\(withPairs ? " with comparisons" : ""), one of "
           + "them held out, but the data has \(positions.count)")
     }
-    // The least number of three decimals that holds one prompt out, the greatest that leaves one.
+    // The smallest number with three decimals that holds out a prompt, or the largest that leaves
+    // one.
     let remedy =
       heldOut == 0
       ? ((least * 1_000).rounded(.down) + 1) / 1_000 : (most * 1_000).rounded(.down) / 1_000
@@ -152,7 +155,7 @@ struct HeldOutData {
     return "\(lost.remedy(gone)): \(lost.sentence(gone))"
   }
 
-  /// Where the prompts of a split stand, in ascending order.
+  /// Returns the positions of a split's prompts, in ascending order.
   private func positions(_ split: String, withPairs: Bool) throws -> [Double] {
     var compared: Set<Int> = []
     if withPairs {
@@ -164,7 +167,7 @@ struct HeldOutData {
 }
 
 extension LabelCounts {
-  /// - Throws: ``NothingLearned``, if no comparison to train on prefers an image
+  /// - Throws: ``NothingLearned`` if no comparison to train on prefers an image
   func requireDecided() throws(NothingLearned) {
     if decided > 0, alike == decided { throw .allAlike(decided) }
     guard decided == 0, total > 0 else { return }

@@ -4,18 +4,18 @@ import PipelineCore
 import ReportStages
 import TrainingStages
 
-/// The models that a pipeline's stages name, each for itself: what one stage makes with its model, others read
-/// with theirs.
+/// The models of a pipeline's stages, which must agree because stages read what others made with
+/// theirs.
 struct ModelAgreement {
   private struct Named {
     let setting: String
     let folder: ModelFolder
   }
 
-  /// Whose latents and embeddings the others read.
+  /// The model that makes the latents and embeddings for the others.
   private var encoding: Named?
   private var training: [Named] = []
-  /// Whose LoRA the others take.
+  /// The model whose LoRA the others use.
   private var tuned: Named?
   private var taking: [Named] = []
 
@@ -53,8 +53,8 @@ struct ModelAgreement {
       .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
   }
 
-  /// Refuses models that cannot read what was made with the others; what is missing or damaged is for others
-  /// to say.
+  /// Rejects models that cannot read what was made with the others; missing or damaged ones are
+  /// reported elsewhere.
   func check() throws {
     if let encoding {
       for other in training {

@@ -7,12 +7,13 @@ import StageSupport
 import TrainingStages
 
 extension Pipeline {
-  /// What is taken for granted of the models, a line each.
+  /// Assumptions about the models, one line each.
   public var modelNotes: [String] {
     (try? ModelAgreement(madeStages()))?.folders.compactMap(\.assumption) ?? []
   }
 
-  /// Refuses settings that do not suit the models they name, of every stage whether it has run or not.
+  /// Rejects settings that do not suit the models they name, for every stage whether it has run or
+  /// not.
   public func checkFit() throws {
     let stages = try madeStages()
     try ModelAgreement(stages).check()

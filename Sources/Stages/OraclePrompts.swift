@@ -7,16 +7,16 @@ import Shards
 import StageSupport
 import TrainingStages
 
-/// Refuses an oracle that will not understand the prompts of a split, before the model is trained whose images it
-/// is to score.
+/// Rejects an oracle that will not understand the prompts of a split, before training the model
+/// whose images it scores.
 struct OraclePrompts {
   private let work: [PlannedWork]
   private let workspace: Workspace
   private let shard: ShardSettings
 
-  /// Asks the shards, or the catalog where there are none yet.
+  /// Reads the shards, or the catalog if there are none yet.
   ///
-  /// - Parameter work: what a run has to do
+  /// - Parameter work: the work of a run
   /// - Throws: `PipelineError.badSetting`
   static func require(for work: [PlannedWork], of pipeline: Pipeline) throws {
     let stages = try pipeline.madeStages()
@@ -36,8 +36,8 @@ struct OraclePrompts {
   }
 
   /// - Parameters:
-  ///   - split: nil: the one that is held out
-  ///   - count: of the split's first prompts that are scored; nil: all
+  ///   - split: nil: the held-out split
+  ///   - count: the number of the split's first prompts that are scored; nil: all
   private func require(
     _ oracle: Oracle, _ setting: String, _ model: ModelFolder, split: String?, count: Int?
   ) throws {
@@ -47,7 +47,7 @@ struct OraclePrompts {
       from: "split \(split ?? "validation")")
   }
 
-  /// In the order of the shards; nil: nothing that is ready tells them.
+  /// Returns the prompts in the order of the shards; nil: unknown from what exists.
   private func prompts(of split: String?) throws -> [String]? {
     if work.contains(where: { $0.ready.contains("shards") }) {
       let folder = workspace.path("shards")

@@ -4,11 +4,11 @@ import PipelineCore
 import ReportStages
 import Shards
 
-/// Refuses a report on a split that the data has not, before what the report is on is trained.
+/// Rejects a report on a split that the data does not have, before training.
 struct ReportedSplit {
-  /// Asks the shards, or the catalog where there are none yet.
+  /// Reads the shards, or the catalog if there are none yet.
   ///
-  /// - Parameter work: what a run has to do
+  /// - Parameter work: the work of a run
   /// - Throws: `PipelineError.badSetting`
   static func require(for work: [PlannedWork], of pipeline: Pipeline) throws {
     let stages = try pipeline.madeStages()
@@ -24,7 +24,7 @@ struct ReportedSplit {
           ?? "name a list of prompts"))
   }
 
-  /// In alphabetical order; nil: nothing that is ready tells them.
+  /// Returns the splits in alphabetical order; nil: unknown from what exists.
   private static func splits(
     _ work: [PlannedWork], _ stages: [any Stage], _ pipeline: Pipeline
   ) throws -> [String]? {

@@ -4,7 +4,7 @@ import ReportStages
 import TrainingStages
 import WorldStages
 
-/// All stages there are, in the order in which they run.
+/// All available stages, in execution order.
 public var stageTypes: [any Stage.Type] {
   [
     TrainAutoencoder.self, TrainDenoiser.self, MakeComparisons.self,

@@ -1,23 +1,23 @@
 public import Autograd
 
-/// A preferred and a rejected draw at one timestep.
+/// A preferred and a rejected sample at one timestep.
 ///
-/// Where two candidates part, both come from one noisy latent; at the steps that each continues alone,
-/// each from its own.
+/// At the step where two candidates diverge, both come from one noisy latent; at the steps that
+/// each continues alone, each from its own.
 public struct CandidatePair {
   public var timestep: Int
   public var win: Draw
   public var lose: Draw
   /// Whether both come from the same latent.
   public var sharesLatent: Bool
-  /// Which prompt of the batch it belongs to.
+  /// The index of its prompt in the batch.
   public var prompt: Int
 
   /// One step of sampling, each tensor `[1, height, width, channels]`.
   public struct Draw {
     /// The noisy latent x_t.
     public var latent: Tensor
-    /// What was drawn from there, x_{t-1}.
+    /// The sample x_{t-1} from it.
     public var next: Tensor
 
     public init(latent: Tensor, next: Tensor) {
@@ -34,17 +34,17 @@ public struct CandidatePair {
     self.prompt = prompt
   }
 
-  /// The same with the rejected draw preferred.
+  /// Returns the same with the rejected sample preferred.
   public var inverted: CandidatePair {
     CandidatePair(
       timestep: timestep, win: lose, lose: win, sharesLatent: sharesLatent, prompt: prompt)
   }
 }
 
-/// Pairs as tensors: each noisy latent stands there once, so one call of the U-Net serves a winner and a
+/// Pairs as tensors, with each noisy latent once, so that one U-Net call serves a winner and a
 /// loser that share theirs.
 public struct PairBatch {
-  /// The different x_t, `[rows, height, width, channels]`.
+  /// The distinct x_t, `[rows, height, width, channels]`.
   public let latents: Tensor
   /// The timestep of each latent.
   public let timesteps: [Int]
@@ -54,7 +54,7 @@ public struct PairBatch {
   public let lose: Draws
 
   public struct Draws {
-    /// The latent that each pair's draw comes from.
+    /// The index of the latent of each sample.
     public let origins: [Int]
     /// The x_{t-1} of each pair, `[pairs, height, width, channels]`.
     public let next: Tensor
@@ -81,7 +81,7 @@ public struct PairBatch {
     lose = Draws(origins: origins.lose, next: concatenated(pairs.map(\.lose.next), axis: 0))
   }
 
-  /// Pairs that all share their latents, one row for each.
+  /// Creates pairs that all share their latents, one row per pair.
   public init(latents: Tensor, timesteps: [Int], win: Tensor, lose: Tensor) {
     self.latents = latents
     self.timesteps = timesteps

@@ -2,29 +2,31 @@ public import Autograd
 public import Diffusion
 import RandomStreams
 
-/// How trajectories are drawn and compared.
+/// The settings for sampling and comparing trajectories.
 public struct CandidateSamplingSettings: Equatable, Sendable {
   public var steps: Int
   public var eta: Float
   public var candidates: Int
-  /// The steps whose candidates are compared, counted from 0; before them, single samples.
+  /// The steps whose candidates are compared, counted from 0; earlier steps have single samples.
   public var comparedSteps: Range<Int>
-  /// How many of these are compared in one batch, consecutive and from a random one on; nil: all.
+  /// The number of these that are compared per batch, consecutive from a random start; nil: all.
   ///
-  /// - Source: MixGRPO, Li et al. 2025, arXiv 2507.21802, whose window slides; here every batch draws its own
+  /// - Source: MixGRPO, Li et al. 2025, arXiv 2507.21802, whose window slides; here it is random
+  ///   for every batch
   public var window: Int?
-  /// Steps that each candidate continues alone before it is judged.
+  /// The number of steps that each candidate continues alone before it is scored.
   public var innerSteps: Int
-  /// A pair is kept if the preference probability of its best candidate exceeds that of its worst by
-  /// more than this: the lower bound at the step that draws the least noise, the upper bound at the one
-  /// that draws the most, and between them in proportion to the noise.
+  /// A pair is kept if the preference probability of its best candidate exceeds that of its worst
+  /// by more than this: the lower bound at the step with the least noise, the upper bound at the
+  /// one with the most, and between them proportional to the noise.
   public var thresholds: ClosedRange<Double>
   public var labels: Labels
   public var continuation: Continuation
-  /// Prompts that are drawn together.
+  /// The number of prompts sampled together.
   ///
-  /// Each has random streams of its own, so what it gets does not depend on its company but for the last bits:
-  /// products and convolutions of few rows are summed in another order than those of many.
+  /// Each has its own random streams, so its samples depend on the rest of the batch only in the
+  /// last bits: products and convolutions of few rows are summed in another order than those of
+  /// many.
   public var promptsAtOnce: Int
   public var seed: UInt64
 
@@ -48,7 +50,7 @@ public struct CandidateSamplingSettings: Equatable, Sendable {
 }
 
 extension CandidateSamplingSettings {
-  /// The steps whose candidates are compared in one batch.
+  /// Returns the steps whose candidates are compared in one batch.
   ///
   /// - Parameter noisy: the steps that add noise
   func comparedSteps(inBatch iteration: UInt64, noisy: Range<Int>) -> Range<Int> {
@@ -59,18 +61,18 @@ extension CandidateSamplingSettings {
     return first..<first + window
   }
 
-  /// What is judged to label a step.
+  /// The samples that are scored to label a step.
   public enum Labels: String, CaseIterable, Codable, Sendable {
-    /// What came of this step, after the inner steps.
+    /// The result of this step, after the inner steps.
     case step
-    /// The finished sample: candidates part once, at the first compared step, continue alone to the end, and every
-    /// compared step on the way to the best and to the worst is labelled as these are.
+    /// The finished sample: candidates diverge once, at the first compared step, and continue alone
+    /// to the end; every compared step on the way to the best and to the worst gets their labels.
     ///
     /// - Source: Yang et al. 2023, arXiv 2311.13231 (D3PO), as the control of Liang et al. 2024
     case trajectory
   }
 
-  /// Which candidate sampling continues from once they have been judged.
+  /// The candidate from which sampling continues after scoring.
   public enum Continuation: String, CaseIterable, Codable, Sendable {
     case random
     case best
@@ -78,28 +80,28 @@ extension CandidateSamplingSettings {
   }
 }
 
-/// Judges candidates for the sampling loop.
+/// A scorer of candidates for the sampling loop.
 public protocol CandidateScorer {
   var view: CandidateView { get }
 
-  /// The score of each candidate.
+  /// Returns the score of each candidate.
   ///
   /// - Parameters:
-  ///   - latents: of the candidates as `view` says, `[batch, height, width, channels]`, scaled
-  ///   - timestep: as `view` says
-  ///   - source: the timestep that the candidates were drawn from
-  ///   - prompts: for each candidate, the place of its prompt in the batch
+  ///   - latents: the candidates according to `view`, scaled, `[batch, height, width, channels]`
+  ///   - timestep: the timestep according to `view`
+  ///   - source: the timestep that the candidates were sampled from
+  ///   - prompts: for each candidate, the index of its prompt in the batch
   func scores(
     of latents: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
   ) throws -> [Float]
 }
 
-/// How a scorer is shown candidates.
+/// The form in which a scorer sees candidates.
 public enum CandidateView: Equatable, Sendable {
-  /// As the clean latents that the model predicts from them, with the timestep of that prediction;
-  /// finished samples as they are, with timestep 0.
+  /// As the model's x0 predictions, with the timestep of that prediction; finished samples
+  /// unchanged, with timestep 0.
   case estimated
-  /// As they were drawn, with the timestep of the noise in them; 0 for finished samples.
+  /// As sampled, with the timestep of the noise in them; 0 for finished samples.
   case drawn
 }
 
@@ -107,7 +109,7 @@ public enum CandidateView: Equatable, Sendable {
 public struct PromptBatch {
   /// Stable numbers of the prompts, which key their random streams.
   public var identifiers: [UInt64]
-  /// One row for each.
+  /// One row per prompt.
   public var conditioning: Conditioning
 
   public init(identifiers: [UInt64], conditioning: Conditioning) {
@@ -116,10 +118,10 @@ public struct PromptBatch {
   }
 }
 
-/// What one sampling batch gave.
+/// The result of one sampling batch.
 public struct SampledPairs {
   public var pairs: [CandidatePair] = []
-  /// One for each timestep at which candidates part.
+  /// One per timestep at which candidates diverge.
   public var comparisons: [Comparison] = []
   /// The scores of all candidates at the last compared step.
   public var finalScores: [Float] = []
@@ -132,11 +134,12 @@ public struct SampledPairs {
     public var timestep: Int
     /// The gap above which pairs were kept.
     public var threshold: Double
-    /// Prompts whose candidates were compared.
+    /// The number of prompts whose candidates were compared.
     public var compared: Int
-    /// Those of which pairs were kept.
+    /// The number of those with kept pairs.
     public var kept: Int
-    /// The sum over prompts of how much the best candidate's preference probability exceeds the worst's.
+    /// The sum over prompts of the difference between the best and the worst candidate's preference
+    /// probability.
     public var gapSum: Double
 
     public init(timestep: Int, threshold: Double, compared: Int, kept: Int, gapSum: Double) {
@@ -152,14 +155,14 @@ public struct SampledPairs {
 
   public init() {}
 
-  /// What all groups of a batch gave, in their order.
+  /// Combines the results of all groups of a batch, in order.
   public init(joining groups: [SampledPairs]) {
     for group in groups { append(group) }
-    // The same order however many were drawn together: by timestep, then by prompt.
+    // The same order however many were sampled together: by timestep, then by prompt.
     pairs.sort { ($1.timestep, $0.prompt) < ($0.timestep, $1.prompt) }
   }
 
-  /// Adds what other prompts of the batch gave in the same steps.
+  /// Adds the results of other prompts of the batch in the same steps.
   mutating func append(_ other: SampledPairs) {
     pairs += other.pairs
     finalScores += other.finalScores
@@ -175,12 +178,14 @@ public struct SampledPairs {
   }
 }
 
-/// Draws candidates from shared noisy latents, step by step, and keeps the best and the worst of each.
+/// Samples candidates from shared noisy latents, step by step, and keeps the best and the worst of
+/// each.
 ///
-/// In the compared steps, several x_{t-1} are drawn from one x_t; each continues alone for the inner steps, if
-/// there are any; they are judged, as they are or by the clean latents that the model predicts from them, and
-/// sampling continues from one of them **chosen at random**: continuing from the best drifts away from what the model
-/// samples by itself. The settings also allow the controls that this was compared with.
+/// In the compared steps, several x_{t-1} are sampled from one x_t; each continues alone for the
+/// inner steps, if there are any; they are scored, directly or by the model's x0 predictions, and
+/// sampling continues from one of them **chosen at random**: continuing from the best drifts away
+/// from the model's own distribution. The settings also allow the controls of the original
+/// comparison.
 ///
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4 and algorithm 1
 public struct CandidateSampler {
@@ -189,7 +194,8 @@ public struct CandidateSampler {
   public let settings: CandidateSamplingSettings
   /// Height, width and channels of a latent.
   public let latentShape: [Int]
-  /// Called before each pass of the U-Net, which at full size takes minutes; what it throws ends the sampling.
+  /// Called before each pass of the U-Net, which at full size takes minutes; an error ends the
+  /// sampling.
   public let checkInterruption: () throws -> Void
 
   public init(
@@ -204,9 +210,9 @@ public struct CandidateSampler {
   }
 
   /// - Parameters:
-  ///   - prompts: what to generate images for
-  ///   - negative: of the empty prompt, one row for all
-  ///   - iteration: keys the random streams, so that every batch draws anew
+  ///   - prompts: the prompts to generate images for
+  ///   - negative: the conditioning on the empty prompt, one row for all
+  ///   - iteration: keys the random streams, so that every batch is sampled anew
   public func callAsFunction(
     _ prompts: PromptBatch, negative: Conditioning, iteration: UInt64, scorer: some CandidateScorer
   ) throws -> SampledPairs {
@@ -217,13 +223,13 @@ public struct CandidateSampler {
       })
   }
 
-  /// The prompts that are drawn together.
+  /// Returns the prompts that are sampled together.
   public func groups(of prompts: PromptBatch) -> [Range<Int>] {
     let (count, size) = (prompts.identifiers.count, max(1, settings.promptsAtOnce))
     return stride(from: 0, to: count, by: size).map { $0..<min($0 + size, count) }
   }
 
-  /// What one of the groups gives.
+  /// Returns the result of one of the groups.
   public func pairs(
     of group: Range<Int>, in prompts: PromptBatch, negative: Conditioning, iteration: UInt64,
     scorer: some CandidateScorer

@@ -1,29 +1,31 @@
 public import Autograd
 import TensorCore
 
-/// The loss of Diffusion-DPO over a batch of comparisons, both images noised alike.
+/// The Diffusion-DPO loss over a batch of comparisons, with the same noise for both images.
 ///
 ///     e(x) = mean over elements of (target - output(x_t))^2
 ///     margin = -beta / 2 ((e_win - e_win_ref) - (e_lose - e_lose_ref))
 ///     loss = mean over comparisons of -log sigmoid(margin)
 ///
-/// `beta` is that of the paper and of its code, T times the KL weight; diffusers' script for Stable Diffusion
-/// v1.5 leaves out the half, so that its `--beta_dpo 2500` is 5000 here.
+/// `beta` is that of the paper and of its code, T times the KL weight; diffusers' script for Stable
+/// Diffusion v1.5 omits the factor 1/2, so that its `--beta_dpo 2500` is 5000 here.
 ///
-/// With a safeguard mu, the value stays, but the gradient of each e_lose is scaled so that an update does not raise
-/// e_win, to first order, as far as the outputs' gradients g = grad e say what those of the weights are:
+/// With a safeguard mu, the value is unchanged, but the gradient of each e_lose is scaled so that
+/// an update does not raise e_win, to first order, as far as the outputs' gradients g = grad e
+/// represent those of the weights:
 ///
 ///     scale = min(1, (1 - mu) |g_win|^2 / (g_win . g_lose)) where g_win . g_lose > 0, else 1
 ///
-/// The authors' code has one scale for all comparisons of a device; here each comparison has its own, which is the
-/// same where each is computed by itself, and does not depend on how a batch is divided.
+/// The authors' code has one scale for all comparisons on a device; here each comparison has its
+/// own, which is the same if each is computed separately, and does not depend on how a batch is
+/// divided.
 ///
 /// - Source: Wallace et al. 2023, arXiv 2311.12908, equation 14; the safeguard is Diffusion-SDPO, Fu et al. 2025,
 ///   arXiv 2511.03317, whose published mu is 0.9
 public struct DirectPreferenceLoss {
   public var beta: Float
-  /// From 0, where the winner's error may just not rise, to 1, where the loser adds nothing to a gradient that
-  /// it shares; nil: no safeguard.
+  /// From 0, where the winner's error just does not rise, to 1, where the loser adds nothing to a
+  /// gradient that it shares; nil: no safeguard.
   public var safeguard: Float?
 
   public init(beta: Float, safeguard: Float? = nil) {
@@ -33,23 +35,24 @@ public struct DirectPreferenceLoss {
 
   public struct Result {
     public let loss: Tensor
-    /// Above 0 where the tuned model prefers the winner more than the reference does; one for each comparison.
+    /// Positive if the tuned model prefers the winner more than the reference does; one per
+    /// comparison.
     public let margins: [Float]
-    /// How much larger the tuned model's error is than the reference's.
+    /// By how much the tuned model's error exceeds the reference's.
     public let winErrorChanges: [Float]
     public let loseErrorChanges: [Float]
-    /// What the gradient of each loser's error is multiplied by: 1 without a safeguard.
+    /// The factor of the gradient of each loser's error: 1 without a safeguard.
     public let loserScales: [Float]
   }
 
   /// - Parameters:
-  ///   - target: what a perfect model would give, `[2 comparisons, height, width, channels]`: of all winners,
-  ///     then of all losers
+  ///   - target: the ideal model output, `[2 comparisons, height, width, channels]`: all winners,
+  ///     then all losers
   ///   - tuned: the tuned model's output, through which gradients flow
-  ///   - reference: the reference model's
+  ///   - reference: the reference model's output
   public func callAsFunction(target: Tensor, tuned: Tensor, reference: Tensor) -> Result {
-    // (tuned - target)^2 - (reference - target)^2: the difference of two errors of about 1 would be off in
-    // the digits that beta brings up.
+    // (tuned - target)^2 - (reference - target)^2: subtracting two errors of about 1 would lose the
+    // digits that beta amplifies.
     let changes = ((tuned - reference) * (tuned + reference - target.scaled(by: 2)))
       .mean(over: 1..<target.shape.count)
     let halves = changes.split(axis: 0, into: 2)
@@ -64,9 +67,9 @@ public struct DirectPreferenceLoss {
       loserScales: scales?.values ?? halves[1].values.map { _ in 1 })
   }
 
-  /// One scale for each comparison.
+  /// Returns one scale per comparison.
   private func loserScales(target: Tensor, tuned: Tensor, margin: Float) -> Tensor {
-    // Residuals, which the gradients are in proportion to.
+    // Residuals, to which the gradients are proportional.
     let halves = (tuned - target).split(axis: 0, into: 2)
     func products(_ a: Tensor, _ b: Tensor) -> [Float] {
       (a * b).sum(over: 1..<a.shape.count).values
@@ -80,14 +83,15 @@ public struct DirectPreferenceLoss {
 }
 
 extension DirectPreferenceLoss.Result {
-  /// 1 for each comparison that the tuned model orders as its label does, measured against the reference, 0 for
-  /// the others, and 0.5 where it does not tell the images apart.
+  /// Returns 1 for each comparison that the tuned model, relative to the reference, orders like its
+  /// label, 0 for the others, and 0.5 if it does not distinguish the images.
   public var agreements: [Float] { margins.map { $0 > 0 ? 1 : $0 == 0 ? 0.5 : 0 } }
 }
 
-/// The loss of a diffusion model's own training, the mean of `(target - output(x_t))^2` over images and elements.
+/// Returns the diffusion model's training loss, the mean of `(target - output(x_t))^2` over images
+/// and elements.
 ///
-/// - Parameter target: what a perfect model would give, of the shape of `output`
+/// - Parameter target: the ideal model output, in the shape of `output`
 /// - Source: Ho et al. 2020, arXiv 2006.11239, equation 14
 public func denoisingLoss(target: Tensor, output: Tensor) -> Tensor {
   (output - target).mapped(by: .square).mean()

@@ -3,7 +3,7 @@ public import Diffusion
 import Foundation
 import TensorCore
 
-/// The loss of GradSPO over a batch of pairs whose winner and loser are drawn from one latent.
+/// The GradSPO loss over a batch of pairs whose winner and loser are sampled from one latent.
 ///
 ///     d     = (x_win - x_lose) / (2 sigma_t)       half the difference of the noises that they were drawn with
 ///     l(y)  = -mean over elements of (eps - y)^2,  y_win = eps_avg - s sqrt(1 - abar_t) d,
@@ -11,9 +11,10 @@ import TensorCore
 ///     r     = clamp(exp(l(y) - l_ref(y)), 1 - c, 1 + c)
 ///     loss  = mean over pairs of -log sigmoid(beta (log r_win - log r_lose))
 ///
-/// `eps` is the noise that the tuned model predicts, `eps_avg` that of the model that candidates are sampled from. The
-/// winner's noise is seen as a noisy gradient of what the judge likes, which prediction is guided along, with the same
-/// weight at every timestep; that of the loser is subtracted to reduce the noise.
+/// `eps` is the noise that the tuned model predicts, `eps_avg` that of the model that candidates
+/// are sampled from. The winner's noise is treated as a noisy gradient of the preference, along
+/// which the prediction is guided, with the same weight at every timestep; the loser's is
+/// subtracted to reduce the noise.
 ///
 /// - Source: Tee et al., "A Gradient Guidance Perspective on Stepwise Preference Optimization for Diffusion Models",
 ///   NeurIPS 2025 (openreview d6lIOnvOX2), as the authors' code computes it: s = 0.5, beta = 10, c = 0.1
@@ -30,11 +31,11 @@ public struct GradientGuidanceLoss {
   }
 
   /// - Parameters:
-  ///   - transition: the DDIM steps from the batch's latents, one for each row
-  ///   - schedule: that these are steps of
+  ///   - transition: the DDIM steps from the batch's latents, one per row
+  ///   - schedule: the noise schedule of these steps
   ///   - tuned: the tuned model's guided output at these latents, through which gradients flow
-  ///   - reference: the reference model's
-  ///   - average: that of the model that candidates are sampled from
+  ///   - reference: the reference model's output
+  ///   - average: the output of the model that candidates are sampled from
   public func callAsFunction(
     _ pairs: PairBatch, _ transition: DDIMTransition, _ schedule: NoiseSchedule, tuned: Tensor,
     reference: Tensor, average: Tensor

@@ -4,7 +4,7 @@ import Foundation
 import NN
 import RandomStreams
 
-/// The sampling of some prompts of a batch; row `c * prompts + p` is candidate c of prompt p.
+/// The sampling of some of a batch's prompts; row `c * prompts + p` is candidate c of prompt p.
 struct SamplingRun {
   let sampler: CandidateSampler
   let identifiers: ArraySlice<UInt64>
@@ -13,7 +13,7 @@ struct SamplingRun {
   let iteration: UInt64
   private var comparedSteps: Range<Int>
   private(set) var result = SampledPairs()
-  /// The steps since the candidates parted; empty while there is one for each prompt.
+  /// The steps since the candidates diverged; empty while there is one per prompt.
   private var trail: [Step] = []
 
   private struct Step {
@@ -57,7 +57,7 @@ struct SamplingRun {
       let transition = try transition(from: timestep, rows: rows)
       let drawn = transition.sample(
         mean: transition.mean(latents, modelOutput: output), noise: noise(step: step, rows: rows))
-      // A step that draws nothing has no density to learn from.
+      // A deterministic step has no density to learn from.
       if partedAt != nil, sigmas[step] > 0, isLearned(step) {
         trail.append(Step(timestep: timestep, latents: latents, next: drawn))
       }
@@ -107,7 +107,7 @@ struct SamplingRun {
     return scores
   }
 
-  /// The gap above which pairs of candidates that parted at a step are kept.
+  /// Returns the gap above which pairs of candidates that diverged at a step are kept.
   private func threshold(_ sigmas: [Float], at step: Int) -> Double {
     let bounds = settings.thresholds
     guard let least = sigmas.min(), let most = sigmas.max(), most > least else {
@@ -131,17 +131,17 @@ struct SamplingRun {
     ).requiringFinite("unet, timestep \(timestep)")
   }
 
-  /// Whether candidates are judged so many steps after the one at which they parted.
+  /// Whether candidates are scored this many steps after they diverged.
   private func areJudged(after steps: Int) -> Bool {
     settings.labels == .step && steps == settings.innerSteps
   }
 
-  /// Whether a step of candidates that continue alone is learned from.
+  /// Whether a step of candidates that continue alone is trained on.
   private func isLearned(_ step: Int) -> Bool {
     settings.labels == .step || comparedSteps.contains(step)
   }
 
-  /// The rows of the candidates of one prompt.
+  /// Returns the rows of the candidates of one prompt.
   private func rows(of prompt: Int, _ scores: [Float]) -> StrideTo<Int> {
     stride(from: prompt, to: scores.count, by: count)
   }
@@ -154,7 +154,7 @@ struct SamplingRun {
     rows(of: prompt, scores).min { scores[$0] < scores[$1] }
   }
 
-  /// The rows of the candidate of each prompt that sampling continues from.
+  /// Returns the rows of each prompt's candidate from which sampling continues.
   private func chosenRows(_ scores: [Float], step: Int) -> [Int] {
     identifiers.enumerated().map { prompt, identifier in
       switch settings.continuation {
@@ -165,7 +165,7 @@ struct SamplingRun {
     }
   }
 
-  /// Drawn uniformly.
+  /// Chosen uniformly.
   private func randomCandidate(of identifier: UInt64, step: Int) -> Int {
     var stream = RandomStream(
       seed: settings.seed, purpose: "spo.continue", item: iteration, identifier, UInt64(step))
@@ -177,7 +177,7 @@ struct SamplingRun {
       (0..<rows / count).map { noise("spo.step", item: UInt64(step * 1024 + $0)) }, axis: 0)
   }
 
-  /// Standard normal noise, each prompt's from a stream of its own.
+  /// Returns standard normal noise, each prompt's from its own stream.
   private func noise(_ purpose: String, item: UInt64) -> Tensor {
     Tensor(rows: count, of: sampler.latentShape) { place, row in
       var stream = RandomStream(
@@ -187,7 +187,8 @@ struct SamplingRun {
     }
   }
 
-  /// Keeps the steps of the best and the worst candidate of each prompt where the scores tell them apart.
+  /// Keeps the steps of the best and the worst candidate of each prompt if their scores differ
+  /// enough.
   private mutating func record(_ scores: [Float], _ threshold: Double) {
     var comparison = SampledPairs.Comparison(
       timestep: trail[0].timestep, threshold: threshold, compared: count, kept: 0, gapSum: 0)

@@ -8,8 +8,8 @@ import TensorCore
 ///     r = clamp(exp(log p(x_{t-1}) - log p_ref(x_{t-1})), 1 - c, 1 + c)
 ///     loss = mean over pairs of -log sigmoid(beta (log r_win - log r_lose))
 ///
-/// `log p` is the mean over elements of the log-density under the Gaussian that a DDIM step of the
-/// tuned model draws from, `log p_ref` under that of the reference.
+/// `log p` is the mean over elements of the log-density under the Gaussian of the tuned model's
+/// DDIM step, `log p_ref` under that of the reference.
 ///
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.1
 public struct StepwiseLoss {
@@ -26,15 +26,15 @@ public struct StepwiseLoss {
     /// The clamped ratios of each pair.
     public let winRatios: [Float]
     public let loseRatios: [Float]
-    /// How far the tuned model's step from each latent is from the reference's: their Kullback-Leibler divergence, in
-    /// nats, as a mean over elements.
+    /// The divergence of the tuned model's step from the reference's at each latent:
+    /// Kullback-Leibler, in nats, as a mean over elements.
     public let divergences: [Float]
   }
 
   /// - Parameters:
-  ///   - transition: the DDIM steps from the batch's latents, one for each row
+  ///   - transition: the DDIM steps from the batch's latents, one per row
   ///   - tuned: the tuned model's guided output at these latents, through which gradients flow
-  ///   - reference: the reference model's
+  ///   - reference: the reference model's output
   public func callAsFunction(
     _ pairs: PairBatch, _ transition: DDIMTransition, tuned: Tensor, reference: Tensor
   ) -> Result {
@@ -62,7 +62,7 @@ public struct StepwiseLoss {
 }
 
 extension DDIMTransition {
-  /// How far the steps that one model output implies are from those of another, one number for each row.
+  /// Returns the divergence between the steps implied by two model outputs, one number per row.
   func divergences(_ latents: Tensor, _ output: Tensor, from other: Tensor) -> [Float] {
     withoutGradients {
       divergence(

@@ -18,7 +18,7 @@ public final class EventFile {
   ///
   /// - Parameters:
   ///   - firstStep: what older files have of this step and later ones is forgotten.
-  ///   - host: the part of the file's name that tells machines apart.
+  ///   - host: the part of the file's name that distinguishes machines.
   ///   - now: the wall time, in seconds since 1970.
   public init(
     folder: String, firstStep: Int = 0, host: String = hostName(),

@@ -1,6 +1,6 @@
 public import Files
 
-/// What a run measured, one JSON object a line (`metrics.jsonl`), each with its `step`.
+/// The measurements of a run, one JSON object per line (`metrics.jsonl`), each with its `step`.
 ///
 /// A line that a crash left unfinished at the end is cut off when the log is opened again. A resumed
 /// run also cuts what lies behind the step it resumes at, so that its log ends like that of

@@ -1,8 +1,8 @@
 import StageSupport
 
 extension PipelineScale {
-  /// How candidates are drawn.
+  /// The settings with which candidates are sampled.
   package var tuning: SPOSettings? { stage(TuneSPO.self)?.settings }
-  /// How the preference model comes about.
+  /// The training of the preference model.
   var training: TrainPreference? { stage(TrainPreference.self) }
 }

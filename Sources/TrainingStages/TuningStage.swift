@@ -1,11 +1,11 @@
 package import PipelineCore
 
-/// A stage that makes a LoRA.
+/// A stage that produces a LoRA.
 package enum TuningStage: String, CaseIterable {
   case spo
   case dpo
 
-  /// What the stage does, as a heading.
+  /// The stage's title.
   package var title: String {
     switch self {
     case .spo: "Step-by-step preference optimization"
@@ -13,10 +13,10 @@ package enum TuningStage: String, CaseIterable {
     }
   }
 
-  /// Where the LoRA lies in the workspace.
+  /// The path of the LoRA in the workspace.
   package var loraFile: String { "\(rawValue)/pytorch_lora_weights.safetensors" }
 
-  /// The artifact that the LoRA is.
+  /// The artifact of the LoRA.
   package var lora: Artifact {
     switch self {
     case .spo: "lora"
@@ -24,7 +24,7 @@ package enum TuningStage: String, CaseIterable {
     }
   }
 
-  /// The artifact of what was measured on the way.
+  /// The artifact of the training measurements.
   package var optimization: Artifact {
     switch self {
     case .spo: "optimization"
@@ -32,7 +32,7 @@ package enum TuningStage: String, CaseIterable {
     }
   }
 
-  /// The files of what was measured on the way.
+  /// The files of the training measurements.
   var measurements: [String] { ["\(rawValue)/metrics.jsonl", "\(rawValue)/warnings.json"] }
 
   var writes: [Artifact: [String]] { [lora: [loraFile], optimization: measurements] }
@@ -41,7 +41,7 @@ package enum TuningStage: String, CaseIterable {
     [loraFile] + CheckpointIntervals.fileNames(rawValue) + ["\(rawValue)/pictures/*.png"]
   }
 
-  /// Those of the pipeline, in the order in which they run; the first one where it has none.
+  /// Returns the pipeline's tuning stages in execution order; the first kind if it has none.
   package static func planned(in context: StageContext) -> [TuningStage] {
     let planned = allCases.filter { context.plans($0.rawValue) }
     return planned.isEmpty ? [.spo] : planned

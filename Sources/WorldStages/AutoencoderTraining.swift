@@ -10,7 +10,7 @@ import StageSupport
 import TensorCore
 import TrainingStages
 
-/// Stage `autoencoder` at work: step after step.
+/// The work of stage `autoencoder`: training steps.
 public final class AutoencoderTraining: StageWork {
   private let settings: TrainAutoencoder.Settings
   private let context: StageContext
@@ -23,7 +23,7 @@ public final class AutoencoderTraining: StageWork {
   private let images: Tensor
   private let colours: Whitening
 
-  /// Continues from the newest checkpoint, if there is one.
+  /// Resumes from the newest checkpoint, if there is one.
   init(
     _ settings: TrainAutoencoder.Settings, _ context: StageContext, _ intervals: CheckpointIntervals
   ) throws {
@@ -84,7 +84,7 @@ public final class AutoencoderTraining: StageWork {
     let side = TinyModel.imageSide / 2
     return concatenated(
       rows.map { row in
-        // Crops keep to the grid of the cells that a latent stands for.
+        // Crops are aligned to the grid of latent cells.
         let top = WorldImage.cellSide * stream.integer(below: WorldImage.cellsPerSide / 2 + 1)
         let left = WorldImage.cellSide * stream.integer(below: WorldImage.cellsPerSide / 2 + 1)
         return images.slice(axis: 0, row..<row + 1).slice(axis: 1, top..<top + side)
@@ -122,7 +122,7 @@ public final class AutoencoderTraining: StageWork {
     return (loss, absolute.scalar)
   }
 
-  /// The mean colour of each cell, three numbers each, in the order of latents.
+  /// Returns the mean colour of each cell, three numbers each, in the order of latents.
   private static func cellColours(of images: Tensor) -> [[Float]] {
     let (count, side, cell) = (images.shape[0], images.shape[1], WorldImage.cellSide)
     let cells = side / cell

@@ -3,14 +3,14 @@ import Foundation
 import Parquet
 import ProceduralWorld
 
-/// Writes comparisons as the parquet files that the Hub publishes for Pick-a-Pic.
+/// Writes comparisons as parquet files in the Hub's format for Pick-a-Pic.
 struct ComparisonFile {
   struct Row {
     let prompt: Int
     let first: Int
     let second: Int
     let label: Preference
-    /// Whether `second` stands on the left, as image 0.
+    /// Whether `second` is on the left, as image 0.
     let isSwapped: Bool
     let rowsOfPrompt: Int
   }
@@ -67,7 +67,7 @@ struct ComparisonFile {
     ]
   }
 
-  /// An image's name: a UUID of its content and place.
+  /// Returns an image's name: a UUID from its content and position.
   private func identifier(_ image: Int) -> String {
     let digest = SHA256.hexDigest(of: Array("\(seed) \(image)".utf8))
     let parts = [0..<8, 8..<12, 12..<16, 16..<20, 20..<32]

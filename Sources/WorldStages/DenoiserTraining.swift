@@ -10,7 +10,7 @@ import StageSupport
 import TensorCore
 import TrainingStages
 
-/// Stage `denoiser` at work: step after step.
+/// The work of stage `denoiser`: training steps.
 public final class DenoiserTraining: StageWork {
   private let settings: TrainDenoiser.Settings
   private let context: StageContext
@@ -28,14 +28,14 @@ public final class DenoiserTraining: StageWork {
   private let emptyIDs: [Int]
   private let schedule: NoiseSchedule
 
-  /// Continues from the newest checkpoint, if there is one.
+  /// Resumes from the newest checkpoint, if there is one.
   init(
     _ settings: TrainDenoiser.Settings, _ context: StageContext, _ intervals: CheckpointIntervals
   ) throws {
     (self.settings, self.context, self.intervals) = (settings, context, intervals)
     autoencoder = ModelFolder(path: context.workspace.path(TrainAutoencoder.name))
     outputFolder = context.output("model")
-    // The tokenizer first: the prompts are read with the files that the model will have.
+    // The tokenizer first: prompts are read with the files that the model will have.
     let tokenizerFiles = TinyTokenizer()
     try Folders.make("\(outputFolder)/tokenizer")
     for (name, contents) in tokenizerFiles.files {
@@ -129,7 +129,7 @@ public final class DenoiserTraining: StageWork {
     try writeJSON(TinyModel.unet, to: "\(outputFolder)/unet/config.json")
     try writeJSON(
       TinyModel.textEncoder(TinyTokenizer()), to: "\(outputFolder)/text_encoder/config.json")
-    // Transformers computes in the precision that it finds, diffusers in single precision.
+    // Transformers computes in the stored precision, diffusers in single precision.
     for (part, file, type) in [
       ("unet", "diffusion_pytorch_model", ElementType.f16), ("text_encoder", "model", .f32),
     ] {

@@ -1,14 +1,14 @@
 import Foundation
 import NN
 
-/// The affine map after which samples have mean 0 and covariance 1.
+/// The affine map that gives samples mean 0 and covariance 1.
 ///
 ///     y = W (x - mean),  W = L^-1,  covariance = L L^T
 struct Whitening {
   let mean: [Double]
-  /// Row by row.
+  /// Row-major.
   let matrix: [[Double]]
-  /// L, which undoes the map.
+  /// L, which inverts the map.
   let inverse: [[Double]]
 
   /// - Parameter samples: rows of one width; more rows than columns
@@ -36,7 +36,7 @@ struct Whitening {
     return matrix.map { row in Float(zip(row, centred).reduce(0) { $0 + $1.0 * $1.1 }) }
   }
 
-  /// The lower triangular L with L L^T = a, of which only the lower half is read.
+  /// Returns the lower triangular L with L L^T = a, of which only the lower half is read.
   private static func choleskyFactor(_ a: [[Double]]) -> [[Double]] {
     var factor = a.map { $0.map { _ in 0.0 } }
     for row in a.indices {
@@ -51,7 +51,7 @@ struct Whitening {
     return factor
   }
 
-  /// The inverse of a lower triangular matrix, by substitution.
+  /// Returns the inverse of a lower triangular matrix, by substitution.
   private static func inverted(_ factor: [[Double]]) -> [[Double]] {
     var result = factor.map { $0.map { _ in 0.0 } }
     for column in factor.indices {
@@ -65,8 +65,8 @@ struct Whitening {
 }
 
 extension Whitening {
-  /// Builds the map into an autoencoder's two 1 x 1 convolutions, so that its latents are whitened
-  /// and its images stay the same.
+  /// Folds the map into an autoencoder's two 1 x 1 convolutions, so that its latents are whitened
+  /// and its images unchanged.
   ///
   /// - Parameters:
   ///   - quant: weight `[2n, 2n, 1, 1]` and bias, the mean in the first n rows, the log-variance after

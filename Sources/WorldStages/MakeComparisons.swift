@@ -11,11 +11,11 @@ import ReportStages
 import StageSupport
 import TrainingStages
 
-/// Makes the embedded sample of comparisons: images that the embedded model draws, compared by a noisy
-/// blend of the oracle's two scores, in the published schema of Pick-a-Pic.
+/// Generates the embedded sample of comparisons: images from the embedded model, compared by a
+/// noisy blend of the oracle's two scores, in the published schema of Pick-a-Pic.
 ///
-/// Within a prompt the winner stays in its place and the loser is replaced, as people saw it there: five
-/// images make four comparisons.
+/// Within a prompt the winner stays in place and the loser is replaced, as in the original data
+/// collection: five images make four comparisons.
 ///
 /// - Reads: `model`
 /// - Writes: `comparisons`, parquet files in `comparisons/data`
@@ -73,7 +73,7 @@ public struct MakeComparisons: Stage {
   ]
 
   private static let promptsPerItem = 8
-  /// What is drawn before the stage can be interrupted.
+  /// The number of images generated before the stage can be interrupted.
   fileprivate static let imagesPerBatch = 64
   fileprivate let settings: Settings
   fileprivate let context: StageContext
@@ -106,7 +106,7 @@ public struct MakeComparisons: Stage {
 
   // MARK: - Comparing
 
-  /// One row of the data set, before its label is drawn.
+  /// One row of the data set, before its label is sampled.
   private struct Row {
     let prompt: Int
     let first: Int
@@ -114,7 +114,7 @@ public struct MakeComparisons: Stage {
     let firstIsLeft: Bool
   }
 
-  /// Compares the images that were drawn, and writes the data set.
+  /// Compares the generated images and writes the data set.
   fileprivate func writeComparisons() throws {
     let scenes = SceneSplit.standard.training
     var images: [[UInt8]] = []
@@ -153,8 +153,8 @@ public struct MakeComparisons: Stage {
       to: "\(folder)/data", rowsPerGroup: settings.rowsPerGroup)
   }
 
-  /// The winner stays where it is (by the blend itself, so that rows and labels are drawn apart), the loser
-  /// is replaced by the next image.
+  /// Returns the rows: the winner stays in place (by the blend itself, so that rows and labels are
+  /// sampled independently), the loser is replaced by the next image.
   private func compared(_ utilities: [Double]) -> [Row] {
     let count = settings.picturesPerPrompt
     return (0..<promptCount).flatMap { prompt in
@@ -176,7 +176,7 @@ public struct MakeComparisons: Stage {
     }
   }
 
-  /// A prompt list that `report` draws.
+  /// Writes a prompt list for `report`.
   private func writePrompts(_ scenes: [Scene], to path: String) throws {
     try writeJSON(.array(scenes.map { ["caption": .string($0.prompt)] }), to: path)
   }
@@ -195,7 +195,7 @@ public struct MakeComparisons: Stage {
   public func results() -> [String] { ["the comparisons are in \(folder)/data"] }
 }
 
-/// Draws the images of some prompts after the others.
+/// Generates the images of prompts, batch by batch.
 public final class ComparisonsWork: StageWork {
   private let stage: MakeComparisons
   private let pipeline: TextToImage
@@ -214,7 +214,7 @@ public final class ComparisonsWork: StageWork {
     negative = try pipeline.negativeConditioning()
   }
 
-  /// The encoded images of an item's prompts.
+  /// Returns the encoded images of an item's prompts.
   public func process(_ item: Int) throws -> [[UInt8]] {
     let scenes = stage.prompts(item).map { SceneSplit.standard.training[$0] }
     let conditioning = try pipeline.conditioning(of: scenes.map(\.prompt))

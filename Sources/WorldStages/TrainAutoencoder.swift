@@ -11,7 +11,7 @@ import StageSupport
 import TensorCore
 import TrainingStages
 
-/// Trains the autoencoder of the embedded model from nothing, on renders of the procedural world.
+/// Trains the autoencoder of the embedded model from scratch, on renders of the procedural world.
 ///
 ///     loss = |e| + 2 e^2 + (|dx e| + |dy e|) / 2 + KL weight KL + anchor weight anchor
 ///
@@ -73,7 +73,7 @@ public struct TrainAutoencoder: Stage {
   }
 }
 
-/// Renders of scenes, one after another, `[count, side, side, 3]` in -1...1.
+/// Returns renders of scenes, one after another, `[count, side, side, 3]` in -1...1.
 func renderedImages(
   scenes: [Scene], count: Int, seed: UInt64, _ context: StageContext
 ) throws -> Tensor {

@@ -10,12 +10,12 @@ import StageSupport
 import TensorCore
 import TrainingStages
 
-/// Trains the U-Net and the text encoder of the embedded model from nothing, on latents of renders, and
-/// writes the whole model.
+/// Trains the U-Net and the text encoder of the embedded model from scratch, on latents of renders,
+/// and writes the whole model.
 ///
 ///     loss = |epsilon - unet(sqrt(abar) x0 + sqrt(1 - abar) epsilon, t, prompt)|^2
 ///
-/// What is kept are exponential averages of the weights.
+/// The result is an exponential moving average of the weights.
 ///
 /// - Reads: `autoencoder`
 /// - Writes: `model`, the folder `model` in the layout of diffusers

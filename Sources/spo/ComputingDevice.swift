@@ -6,7 +6,7 @@ import PipelineCore
 import Ranks
 import StageSupport
 
-/// What computes with tensors in a command, as the setting `device` or the option `--device` asks.
+/// The device of a command, as selected by the setting `device` or the option `--device`.
 struct ComputingDevice {
   /// Nil: the host.
   let backend: DeviceBackend?
@@ -19,7 +19,7 @@ struct ComputingDevice {
     "on a GPU: f32, tf32 for tensor cores, f16 for half the memory, or auto: tf32 if it has such cores (auto)"
   )
 
-  /// - Throws: `UsageError`, or what ``init(_:_:)`` throws
+  /// - Throws: `UsageError`, and errors of ``init(_:_:)``
   init(_ arguments: Arguments) throws {
     try self.init(Self.choice(arguments), Self.precision(arguments), LaunchedRanks())
   }
@@ -42,7 +42,7 @@ struct ComputingDevice {
     return choice
   }
 
-  /// The device that other processes are to open, before any is opened; nil: the host.
+  /// Returns the device that other processes are to open, before any is opened; nil: the host.
   ///
   /// - Throws: `UsageError`, or ``DeviceError`` if there is no such device
   static func name(_ arguments: Arguments) throws -> String? {
@@ -57,7 +57,7 @@ struct ComputingDevice {
 
   private static func automatic() -> [Devices.Found] {
     let gpus = Devices.automatic
-    // A GPU that cannot be used is worth a word: the host is a thousand times slower.
+    // An unusable GPU deserves a note: the host is a thousand times slower.
     for found in gpus {
       guard let flaw = found.flaw else { continue }
       Console.note("note: \(found.name), \(found.description.product), is not used: \(flaw)")
@@ -65,8 +65,10 @@ struct ComputingDevice {
     return gpus
   }
 
-  /// - Parameter launched: those that work together, each of which takes the next device of its machine
-  /// - Throws: ``DeviceError`` if there is no such device, ``DeviceCheck/Failure`` if it computes wrongly
+  /// - Parameter launched: the cooperating processes, each of which takes the next device of its
+  ///   machine
+  /// - Throws: ``DeviceError`` if the device does not exist, ``DeviceCheck/Failure`` if it computes
+  ///   wrongly
   init(
     _ choice: DeviceChoice, _ precision: DevicePrecision, _ launched: LaunchedRanks
   ) throws {
@@ -91,7 +93,7 @@ struct ComputingDevice {
     }
   }
 
-  /// Says, on rank 0, that there are fewer devices than ranks.
+  /// Reports, on rank 0, that there are fewer devices than ranks.
   private static func noteSharing(_ count: Int, _ launched: LaunchedRanks) {
     guard launched.ranks.isFirst, launched.localCount > count else { return }
     Console.note(
@@ -99,7 +101,7 @@ struct ComputingDevice {
         + "the launcher gave each its own")
   }
 
-  /// A device that computes what the host does, which is found out once.
+  /// Returns a device verified, once, to compute the host's results.
   private static func proven(_ device: DeviceBackend) throws -> DeviceBackend {
     try CheckedDevices(folder: RateCache.userFolder).require(device) {
       Console.note(
@@ -109,16 +111,16 @@ struct ComputingDevice {
     return device
   }
 
-  /// Refuses a choice that a run would refuse, without taking the device.
+  /// Rejects a choice that a run would reject, without opening the device.
   ///
-  /// - Throws: ``DeviceError`` if there is no such device
+  /// - Throws: ``DeviceError`` if the device does not exist
   static func require(_ choice: DeviceChoice) throws {
     if case .device(let name) = choice { try Devices.require(name) }
   }
 
-  /// The same for the stages of a run, whose machine code is kept.
+  /// Returns the device for the stages of a run, whose machine code is cached.
   ///
-  /// - Parameter isReadOnly: whether another process keeps it
+  /// - Parameter isReadOnly: whether another process maintains the cache
   func runDevice(in workspace: Workspace, isReadOnly: Bool = false) -> RunDevice {
     guard let backend else { return RunDevice("cpu") }
     func kept(_ identity: String) -> KeptCode {
@@ -146,7 +148,7 @@ struct ComputingDevice {
 }
 
 extension DevicePrecision {
-  /// Nil: as the device does best.
+  /// Nil: the device's default.
   var ofProducts: ProductPrecision? {
     switch self {
     case .automatic: nil

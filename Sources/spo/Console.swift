@@ -1,19 +1,19 @@
 import Files
 import Glibc
 
-/// Text for people: results on standard output, the rest on standard error.
+/// Text output: results on standard output, the rest on standard error.
 enum Console {
   static var hasTerminal: Bool { isatty(STDERR_FILENO) == 1 }
 
-  /// Before anything is opened or written.
+  /// Must be called before anything is opened or written.
   static func prepare() {
-    // A stream that the caller closed would be the number of the next file that is opened, and what is
-    // printed would end in it. Here, writing to it fails instead.
+    // A closed stream's descriptor would be reused for the next file that is opened, and output
+    // would end in it. Here, writing to it fails instead.
     for descriptor in [STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO]
     where fcntl(descriptor, F_GETFD) < 0 {
       _ = open("/dev/null", descriptor == STDIN_FILENO ? O_WRONLY : O_RDONLY)
     }
-    // A file beyond the limit on sizes (`ulimit -f`) is an error, not the end by a signal.
+    // A file beyond the size limit (`ulimit -f`) becomes an error instead of a fatal signal.
     signal(SIGXFSZ, SIG_IGN)
   }
 
@@ -21,33 +21,33 @@ enum Console {
     guard send("\(text)\n", to: STDOUT_FILENO) else { throw OutputFailure(code: errno) }
   }
 
-  /// After the last text: some file systems tell only now that they had no room.
+  /// Flushes after the last text: some file systems report only now that they have no space.
   static func finish() throws(OutputFailure) {
     guard close(STDOUT_FILENO) == 0 || errno == EBADF else {
       throw OutputFailure(code: errno)
     }
   }
 
-  /// What cannot be written here has no other place to go.
+  /// Prints a note; if this fails, there is nowhere else to report it.
   static func note(_ text: String) { _ = send("\(text)\n", to: STDERR_FILENO) }
 
-  /// One line, whatever the text holds.
+  /// Prints an error as one line, whatever the text contains.
   static func complain(_ text: String) {
     note(text.split(separator: "\n").joined(separator: " "))
   }
 
-  /// Says where files are now that were edited since this program wrote them.
+  /// Reports the new locations of files that were edited since this program wrote them.
   static func noteKept(_ paths: [String]) {
     for path in paths {
       complain("note: an edited file is kept as \(path.printable)")
     }
   }
 
-  /// Text without a line's end, for the line that progress is shown on.
+  /// Prints text without a line break, for the progress line.
   static func noteInPlace(_ text: String) { _ = send(text, to: STDERR_FILENO) }
 
-  /// Straight to the descriptor, so that lines of both streams keep their order; false if the system
-  /// refuses, with the reason in `errno`.
+  /// Writes directly to the descriptor, so that lines of both streams stay in order; false on
+  /// failure, with the reason in `errno`.
   private static func send(_ text: String, to descriptor: Int32) -> Bool {
     var rest = Array(text.utf8)[...]
     while !rest.isEmpty {
@@ -64,11 +64,11 @@ enum Console {
 
 /// Standard output cannot be written.
 struct OutputFailure: ClassifiedError, CustomStringConvertible {
-  /// The system's error number.
+  /// The value of `errno`.
   let code: Int32
 
   var isClosedPipe: Bool { code == EPIPE }
-  /// Also where a disk is full: no result of a run is lost with what was to be printed.
+  /// Even if a disk is full: no result of a run is lost with the output.
   var kind: FailureKind { .other }
   var description: String { "standard output: cannot write: \(String(cString: strerror(code)))" }
 }

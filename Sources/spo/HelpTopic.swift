@@ -5,7 +5,7 @@ import PipelineCore
 import Scorers
 import Stages
 
-/// What `spo help TOPIC` explains apart from commands; the documents in `docs/` say more.
+/// The topics of `spo help TOPIC` other than commands; the documents in `docs/` have more detail.
 enum HelpTopic: String, CaseIterable {
   case data
   case columns
@@ -16,7 +16,7 @@ enum HelpTopic: String, CaseIterable {
   case devices
   case cluster
 
-  /// What else they may be looked for under.
+  /// Synonyms of the topics.
   static let otherNames: [String: [String]] = [
     "checkpoint": ["models"], "config": ["pipelines"], "cuda": ["devices"], "dataset": ["data"],
     "gpu": ["devices"], "hpsv2": ["scorers"], "json5": ["pipelines"], "lora": ["models"],
@@ -38,7 +38,7 @@ enum HelpTopic: String, CaseIterable {
     }
   }
 
-  /// The document that says more.
+  /// The document with more detail.
   private var document: String {
     switch self {
     case .data, .columns: "docs/data.md"

@@ -4,9 +4,9 @@ import Evaluation
 import Files
 
 extension Arguments {
-  /// A file or folder that an option names, which is there.
+  /// Returns an option's file or folder, which must exist.
   ///
-  /// - Parameter remedy: what to do where it is not; nil: what helps with any path
+  /// - Parameter remedy: advice if it does not exist; nil: the usual advice for paths
   /// - Throws: ``MissingInput``
   func present(_ path: String, _ option: String, remedy: String? = nil) throws -> String {
     guard PathKind(of: path) == nil else { return path }
@@ -15,7 +15,7 @@ extension Arguments {
       remedy: remedy ?? HubName.remedy(path) ?? "relative paths start at the current folder")
   }
 
-  /// The LoRA files that an option names, all of which are there.
+  /// Returns an option's LoRA files, which must exist.
   func loraPaths(_ option: String = "lora") throws -> [String] {
     try values(option).map { path in
       let mark = path.lastIndex(of: "=")
@@ -26,7 +26,7 @@ extension Arguments {
     }
   }
 
-  /// The strength of each file that such an option names.
+  /// Returns the strength of each file of such an option.
   func loraScales(_ option: String = "lora") throws -> [Float] {
     let count = values(option).count
     let scaleOption = "\(option)-scale"
@@ -52,7 +52,7 @@ extension Arguments {
     return scales
   }
 
-  /// The files of `--negative-lora` with their weights.
+  /// Returns the files of `--negative-lora` with their weights.
   func negativeLoRAs() throws -> [NegativeLoRA] {
     try values("negative-lora").map { text in
       let lora = NegativeLoRA(text)
@@ -61,9 +61,9 @@ extension Arguments {
     }
   }
 
-  /// Refuses a negative LoRA where guidance does not use what it changes.
+  /// Rejects a negative LoRA if guidance does not use what it changes.
   ///
-  /// - Parameter scales: of all images
+  /// - Parameter scales: the guidance scales of all images
   func requireGuidance(_ scales: [Float]) throws {
     guard scales.allSatisfy({ $0 >= 0 }) else {
       throw error("--guidance must be 0 or more")
@@ -73,7 +73,7 @@ extension Arguments {
   }
 }
 
-/// Nothing is where an option says.
+/// An option's path does not exist.
 struct MissingInput: ClassifiedError, CustomStringConvertible {
   let option: String
   let path: String

@@ -5,9 +5,9 @@ import Files
 import PipelineCore
 
 extension Arguments {
-  /// The model that an option names, with the tokenizer and the VAE that go with it.
+  /// Returns an option's model, with the accompanying tokenizer and VAE.
   ///
-  /// - Parameter isOfDiffusion: whether what is plainly none is refused
+  /// - Parameter isOfDiffusion: whether anything that is clearly not a diffusion model is rejected
   /// - Throws: ``MissingInput``
   func modelFolder(
     _ option: String = "model", isOfDiffusion: Bool = true
@@ -32,14 +32,14 @@ extension Arguments {
 }
 
 extension Arguments {
-  /// Refuses what is plainly something else than a model.
+  /// Rejects anything that is clearly not a model.
   private func requireModel(_ folder: ModelFolder, _ option: String) throws {
     let path = folder.path
     switch PathKind(of: path) {
     case .folder?:
       let parts = ["model_index.json", "unet", "vae", "text_encoder", "tokenizer", "scheduler"]
       guard !parts.contains(where: { PathKind(of: "\(path)/\($0)") != nil }) else { return }
-      // Of a pipeline's workspace, or of the folder that stage export wrote.
+      // The merged model of a pipeline's workspace, or of the folder that stage export wrote.
       let merged = ["\(path)/merged", "\(path)/export/merged"].first {
         PathKind(of: "\($0)/model_index.json") != nil
       }
@@ -65,7 +65,7 @@ extension Arguments {
   }
 }
 
-/// Something else than a model where an option names one.
+/// Something other than a model where an option expects one.
 struct MistakenModel: ClassifiedError, CustomStringConvertible {
   let option: String
   let problem: String

@@ -2,12 +2,12 @@ import CommandSyntax
 import Files
 import PipelineCore
 
-/// Where a command may write what `--out` names: nowhere that something else would be lost or spoiled.
+/// Checks of `--out` paths: nothing else may be lost or damaged.
 enum OutputPlace {
   /// - Parameters:
-  ///   - ending: of the format that is written; an ending of another format is refused. Nil: any
-  ///   - files: what is read
-  ///   - models: files or folders of models, in which nothing is to be written either
+  ///   - ending: the extension of the written format; that of another format is rejected. Nil: any
+  ///   - files: input files
+  ///   - models: files or folders of models, in which nothing may be written either
   /// - Throws: ``OutputRefusal``; `FileError.unusableOutput` if no file can be written there
   static func requireFile(
     _ path: String, ending: String? = nil, besides files: [String], models: [String] = []
@@ -23,7 +23,7 @@ enum OutputPlace {
       path: path, reason: "the output is a .\(ending) file, but its name ends in .\(other)")
   }
 
-  /// The same for a file or a folder, whatever stands there.
+  /// Checks the same for a file or a folder, whether or not it exists.
   static func require(_ path: String, besides files: [String], models: [String] = []) throws {
     guard !path.isEmpty else { return }
     let place = Folders.canonical(path)
@@ -48,7 +48,8 @@ enum OutputPlace {
     }
   }
 
-  /// The ending of a name, if it is one of another format than any model's version number.
+  /// Returns the extension of a name, if it is another format's and not part of a model's version
+  /// number.
   private static func otherFormat(_ path: String) -> String? {
     let name = path.split(separator: "/").last ?? ""
     guard let dot = name.lastIndex(of: "."), dot != name.startIndex else { return nil }
@@ -64,7 +65,7 @@ enum OutputPlace {
   ]
 }
 
-/// Why `--out` cannot be where it is.
+/// Why an `--out` path is rejected.
 struct OutputRefusal: ClassifiedError, CustomStringConvertible {
   let path: String
   let reason: String
@@ -75,7 +76,7 @@ struct OutputRefusal: ClassifiedError, CustomStringConvertible {
 }
 
 extension Arguments {
-  /// All files and folders that the options of a model name.
+  /// All files and folders in the options of a model.
   var modelPaths: [String] {
     ["model", "vae", "tokenizer"].compactMap(optionalValue)
   }

@@ -4,7 +4,8 @@ import PipelineCore
 import Ranks
 
 extension Arguments {
-  /// The part that `--partition` asks for; where the environment says which, this is told.
+  /// Returns the part requested by `--partition`, and reports the index if it comes from the
+  /// environment.
   func partition() throws(UsageError) -> Partition? {
     guard let text = value("partition") else { return nil }
     do {
@@ -16,7 +17,7 @@ extension Arguments {
     } catch { throw self.error("--partition \(text): \(error)") }
   }
 
-  /// Refuses several processes that a launcher has started to do the same.
+  /// Rejects several processes that a launcher has started to do the same work.
   func requireOneProcess() throws {
     guard !has("partition"),
       let launcher = try Launcher(environment: ProcessInfo.processInfo.environment)

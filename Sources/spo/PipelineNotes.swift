@@ -2,9 +2,10 @@ import PipelineCore
 import Stages
 
 extension Pipeline {
-  /// Says what a reader should know before the result.
+  /// Prints what the user should know before the result.
   ///
-  /// - Parameter looks: whether the workspace is only looked at, so that one that is not there is a surprise
+  /// - Parameter looks: whether the workspace is only inspected, so that a missing one is
+  ///   unexpected
   func sayNotes(looks: Bool = false) {
     var notes = notes + modelNotes
     if looks, !Folders.exists(workspacePath) {

@@ -4,16 +4,16 @@ import Glibc
 import PipelineCore
 import Stages
 
-/// One word after `spo`.
+/// A subcommand of `spo`.
 protocol Command {
   static var syntax: CommandSyntax { get }
-  /// Results go to standard output; whatever goes wrong is thrown.
+  /// Runs the command; results go to standard output, errors are thrown.
   static func run(_ arguments: Arguments) throws
 }
 
-/// From the words of a call to its exit code.
+/// Maps the arguments of a call to its exit code.
 enum Program {
-  /// In the order in which help shows them.
+  /// The commands in the order shown in help.
   static var commands: [any Command.Type] {
     [
       Run.self, Status.self, Watch.self, Verify.self, CollectGarbage.self, DoctorCommand.self,
@@ -23,7 +23,8 @@ enum Program {
     ]
   }
 
-  /// - Returns: 0 done; otherwise the number of a ``FailureKind``; 129, 130 or 143 interrupted, state saved.
+  /// - Returns: 0 for success; otherwise the number of a ``FailureKind``; 129, 130 or 143 if
+  ///   interrupted with the state saved.
   static func run(_ words: [String]) -> Int32 {
     Console.prepare()
     do {
@@ -34,9 +35,9 @@ enum Program {
     } catch { return report(error) }
   }
 
-  /// Tells what went wrong, and returns the exit code that says so.
+  /// Reports an error, and returns its exit code.
   ///
-  /// - Parameter process: which one of several it was, in front of the text
+  /// - Parameter process: a prefix that names one of several processes
   static func report(_ error: any Error, by process: String = "") -> Int32 {
     switch error {
     case let end as RankedProgram.End: return end.exitCode
@@ -47,7 +48,7 @@ enum Program {
       Console.complain("\(process)\(interruption)")
       return interruption.exitCode
     case let failure as OutputFailure where failure.isClosedPipe:
-      // Whoever read the output has seen enough, and says so in this way.
+      // The reader of the output has closed the pipe.
       return 128 + SIGPIPE
     default:
       Console.complain("error: \(process)\(error)")
@@ -74,7 +75,7 @@ enum Program {
     }
   }
 
-  /// Of a command, a stage or a topic.
+  /// Returns the help on a command, a stage or a topic.
   private static func help(on name: String) throws -> String {
     if let topic = HelpTopic(rawValue: name) { return topic.text }
     let reference = try SettingsReference(stageTypes)
@@ -110,7 +111,7 @@ enum Program {
     throw UsageError(command: nil, "unknown command \"\(name)\"; \(hint)")
   }
 
-  /// What other programs call a command.
+  /// Other programs' names of a command.
   private static let otherNames: [String: [String]] = [
     "check": ["doctor"], "clean": ["gc"], "compare": ["evaluate"], "convert": ["export"],
     "generate": ["sample"], "info": ["inspect"], "merge": ["export"], "score": ["evaluate"],
@@ -152,7 +153,7 @@ enum Program {
 }
 
 extension FailureKind {
-  /// For help.
+  /// The description in help.
   fileprivate var meaning: String {
     switch self {
     case .other: "any other failure"

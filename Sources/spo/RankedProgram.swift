@@ -6,12 +6,12 @@ import Ranks
 import StageSupport
 import Stages
 
-/// A command that several processes run together: rank 0 does what it says, the others what rank 0 calls for.
+/// A command that several processes run together: rank 0 leads, the others follow its calls.
 struct RankedProgram {
   let launched: LaunchedRanks
   private var ranks: Communicator { launched.ranks }
 
-  /// Ends a rank other than 0 without a word, as rank 0 ends.
+  /// Ends a rank other than 0 silently, as rank 0 ends.
   struct End: Error {
     let exitCode: Int32
   }
@@ -27,14 +27,14 @@ struct RankedProgram {
     }
   }
 
-  /// One process, whoever has started others beside it.
+  /// Creates a single process, even if a launcher has started others.
   init(aloneIn environment: [String: String]) {
     launched = LaunchedRanks(aloneIn: environment)
   }
 
   /// - Parameters:
-  ///   - lead: what rank 0 does
-  ///   - follow: what the others do for a stage that rank 0 calls for
+  ///   - lead: the work of rank 0
+  ///   - follow: the work of the others for a stage that rank 0 calls
   func run(
     isQuiet: Bool, lead: () throws -> Void,
     follow: (RankCall.Stage) throws -> Void
@@ -42,7 +42,7 @@ struct RankedProgram {
     guard !ranks.isAlone else { return try lead() }
     Interruption.handleSignals()
     do {
-      // Those that may run on the same processors share them.
+      // Ranks on the same processors share them.
       try Threads.with(count: Threads.count / launched.sharing) {
         if ranks.isFirst {
           if !isQuiet { introduce() }
@@ -54,9 +54,9 @@ struct RankedProgram {
     } catch let end as End {
       throw end
     } catch {
-      // Told before the others end, since a launcher may then end this process.
+      // Reported before the others end, since a launcher may then kill this process.
       let exitCode = Program.report(error, by: ranks.isFirst ? "" : "rank \(ranks.rank): ")
-      // Others than rank 0 that wait for it, or it for them, would wait for ever.
+      // Ranks waiting for this one would wait forever.
       if !ranks.isFirst || ranks.isBusy { ranks.abort(exitCode: exitCode) }
       try dismiss(exitCode: exitCode)
       throw End(exitCode: exitCode)

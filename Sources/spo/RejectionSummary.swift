@@ -1,7 +1,7 @@
 import Catalog
 import Files
 
-/// How many rows gave no pair, and why: those with a fault apart from those that filters left out.
+/// The number of rows without pairs, and the reasons: faulty rows apart from filtered ones.
 struct RejectionSummary {
   private let counts: [(code: String, count: Int)]
 
@@ -9,10 +9,10 @@ struct RejectionSummary {
     self.counts = counts.sorted { $0.key < $1.key }.map { ($0.key, $0.value) }
   }
 
-  /// Such as `3 rejected` and `20 filtered out`.
+  /// Phrases such as `3 rejected` and `20 filtered out`.
   var phrases: [String] { phrases { _ in "" } }
 
-  /// With the number of each reason.
+  /// The same with the number of each reason.
   var detailedPhrases: [String] {
     phrases { rows in
       " (" + rows.map { "\($0.code) \(Spelled.count($0.count))" }.joined(separator: ", ") + ")"

@@ -1,7 +1,7 @@
 import Files
 import PipelineCore
 
-/// Shows a run: one line that moves on a terminal, otherwise a line every ten seconds.
+/// Shows the progress of a run: one updated line on a terminal, otherwise a line every ten seconds.
 final class RunConsole {
   private let isQuiet: Bool
   private let hasTerminal = Console.hasTerminal
@@ -12,13 +12,13 @@ final class RunConsole {
   init(isQuiet: Bool) { self.isQuiet = isQuiet }
 
   func show(_ event: RunEvent) {
-    // Results are what the run was for; a quiet run prints them too.
+    // Results are the purpose of the run; a quiet run prints them, too.
     if case .result(_, let text) = event {
       closeLine()
       do throws(OutputFailure) { try Console.print(text) } catch { failure = error }
       return
     }
-    // Nor may what is the user's be moved without a word.
+    // Moving the user's files must be reported, too.
     if case .kept(let stage, let text) = event { return line("\(stage): \(text)") }
     guard !isQuiet else { return }
     switch event {
@@ -46,7 +46,7 @@ final class RunConsole {
   private func show(_ progress: StageProgress.Snapshot) {
     let interval: Duration = hasTerminal ? .milliseconds(200) : .seconds(10)
     let now = ContinuousClock.now
-    // The first event starts the clock: what is done at once needs no progress.
+    // The first event starts the clock: fast work needs no progress display.
     guard let last = lastProgress else {
       lastProgress = now
       return
@@ -64,7 +64,7 @@ final class RunConsole {
     if !progress.note.isEmpty { parts.append(progress.note) }
     let text = parts.joined(separator: ", ")
     guard hasTerminal else { return Console.note(text) }
-    // Return to the line's start and clear what the last text left.
+    // Return to the start of the line and clear the previous text.
     Console.noteInPlace("\r\(text)\u{1B}[K")
     hasOpenLine = true
   }
@@ -77,7 +77,7 @@ final class RunConsole {
   /// Throws if a result could not be printed.
   func finish() throws(OutputFailure) { if let failure { throw failure } }
 
-  /// Clears the moving line, so that the next text stands alone.
+  /// Clears the progress line, so that the next text stands alone.
   func closeLine() {
     if hasOpenLine { Console.noteInPlace("\r\u{1B}[K") }
     hasOpenLine = false

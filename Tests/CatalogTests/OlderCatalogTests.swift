@@ -97,7 +97,7 @@ struct OlderCatalogTests {
     CREATE TABLE rejected_pair AS SELECT * FROM pair WHERE 0;
     """
 
-  /// What a run of that version left that was ended within its rows.
+  /// Creates the state that an interrupted run of that version left.
   private static let rows = """
     INSERT INTO source VALUES (1, 'a.parquet', '1', 4, 2, 'jpg_0', 'jpg_1');
     INSERT INTO row_group VALUES (1, 0, 2);

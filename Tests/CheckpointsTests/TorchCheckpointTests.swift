@@ -75,7 +75,7 @@ import Testing
   func flippedStorage() throws {
     var bytes = try RegularFile(path: fixturePath("torch/mixed.bin")).readAll()
     let intact = try TorchCheckpoint(path: fixturePath("torch/mixed.bin"))
-    // One whose elements stand in the file one after the other.
+    // One whose elements are contiguous in the file.
     let found = try intact.entries.lazy.filter { $0.byteCount >= 16 }.compactMap { entry in
       let content = try intact.bytes(entry.name)
       return bytes.indices.first { bytes[$0...].starts(with: content) }.map { (entry.name, $0) }

@@ -135,7 +135,7 @@ import Testing
     }
   }
 
-  /// Where the file is, and the split that its path says.
+  /// The file's location, and the split that its path indicates.
   static let positions = [
     ("hub/default/train/0000", "train"), ("hub/default/validation/0000", "validation"),
     ("hub/default/test/0000", "test"), ("hive/split=validation/part-0", "validation"),

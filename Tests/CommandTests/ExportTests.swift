@@ -4,7 +4,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What `spo export` leaves at its place when it fails.
+/// The files that a failing `spo export` leaves.
 @Suite(.serialized) struct ExportTests {
   private func export(_ lora: String, to output: String, _ arguments: String...) throws -> Outcome {
     try Program(

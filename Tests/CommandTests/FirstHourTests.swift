@@ -5,7 +5,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What newcomers try that cannot work, or not as they think: one message says what to do.
+/// Typical mistakes of newcomers: one message says what to do.
 @Suite(.serialized) struct FirstHourTests {
   private func sample(_ folder: String, _ arguments: String...) throws -> Outcome {
     try Program(

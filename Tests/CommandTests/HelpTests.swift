@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Help as it is committed in `Tests/Fixtures/help`; `make docs` writes it anew.
+/// The help committed in `Tests/Fixtures/help`, which `make docs` regenerates.
 @Suite(.serialized) struct HelpTests {
   private static let folder = fixturePath("help")
 

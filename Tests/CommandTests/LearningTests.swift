@@ -52,7 +52,7 @@ import Testing
       expect(outcome, failsAs: .settings, naming: "shard.validation_fraction")
       #expect(FileManager.default.fileExists(atPath: run.path("catalog.sqlite")))
       #expect(!FileManager.default.fileExists(atPath: run.path("cache.sqlite")))
-      // With the catalog there, it is said at once.
+      // With the catalog there, it is reported immediately.
       let doctor = try spo(
         "doctor", SmallRun.pipeline, "--workspace", run.workspace, "--set",
         "ingest.source=\(source)"

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What the shell's `ulimit` allows: too little is an error that says how much is enough.
+/// Limits of the shell (`ulimit`): if too low, an error says how much is enough.
 @Suite(.serialized) struct LimitTests {
   @Test(
     "memory that the system refuses: 5, with what was wanted",

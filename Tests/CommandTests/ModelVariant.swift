@@ -64,7 +64,7 @@ struct ModelVariant {
     return model
   }
 
-  /// An autoencoder whose latents have this many channels, beside a U-Net of 4.
+  /// An autoencoder whose latents have this many channels, with a U-Net of 4.
   static func withLatentChannels(_ channels: Int, in folder: String) throws -> ModelVariant {
     let model = try ModelVariant(in: folder, named: "vae-\(channels)")
     func constant(_ shape: Int...) -> TensorData {

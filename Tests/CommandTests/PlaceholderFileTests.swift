@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Git LFS pointers, web pages and nothing at all in place of files: named as what they are.
+/// Git LFS pointers, web pages and empty files in the place of others are recognized.
 @Suite(.serialized) struct PlaceholderFileTests {
   static let pointer =
     "version https://git-lfs.github.com/spec/v1\noid sha256:\(String(repeating: "0", count: 64))\n"
@@ -11,7 +11,7 @@ import Testing
   static let page =
     "<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body></body></html>\n"
 
-  /// What stands in the file, and the word that must name it.
+  /// The contents of the file, and the word that must name it.
   static let contents = [(pointer, "Git LFS pointer"), (page, "HTML"), ("", "empty")]
 
   private func write(_ text: String, to path: String) throws {

@@ -7,7 +7,7 @@ import Testing
 let repository = URL(fileURLWithPath: fixturePath(""))
   .deletingLastPathComponent().deletingLastPathComponent().path
 
-/// What a run of the built program came to.
+/// The outcome of running the built program.
 struct Outcome: CustomStringConvertible {
   /// The exit code; nil if a signal ended the program.
   let exitCode: Int32?
@@ -30,14 +30,14 @@ final class Program {
   private let folder: String
   private let hasEnded = DispatchSemaphore(value: 0)
 
-  /// SwiftPM puts the program beside the bundle of tests.
+  /// SwiftPM puts the program next to the test bundle.
   static let path = URL(fileURLWithPath: Bundle.main.bundlePath).appendingPathComponent("spo").path
 
   /// - Parameters:
   ///   - folder: the current folder of the program
   ///   - limits: words for the shell's `ulimit` in front of the program, such as `-v 1000000`
   ///   - output: where standard output goes; nil: to a file, for ``Outcome/output``
-  ///   - environment: variables beside those of the tests
+  ///   - environment: variables in addition to those of the tests
   ///   - emulator: the path and the arguments of what runs the program; empty: the processor does
   init(
     _ arguments: [String], in folder: String = repository, limits: String? = nil,

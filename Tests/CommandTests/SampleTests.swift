@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What `spo sample` writes, and with which LoRA files.
+/// The output of `spo sample`, with and without LoRA files.
 @Suite(.serialized) struct SampleTests {
   private func sample(_ output: String, _ arguments: [String] = []) throws -> Outcome {
     try Program(

@@ -39,7 +39,7 @@ struct SmallRun {
       .outcome(sourceLocation: sourceLocation)
   }
 
-  /// The state of each stage by name, as `spo status --json` tells it.
+  /// The state of each stage by name, from `spo status --json`.
   func states(_ arguments: String...) throws -> [String: String] {
     let outcome = try Program(
       ["status", Self.pipeline, "--workspace", workspace, "--json"] + arguments

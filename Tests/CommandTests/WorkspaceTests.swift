@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What belongs to the user is never touched, and a result is replaced, never deleted first.
+/// The user's files are never touched, and a result is replaced, never deleted first.
 @Suite(.serialized) struct WorkspaceTests {
   /// Folders and files that stages write, by the stage that does.
   static let folders = ["shards", "preference", "spo", "export", "report"]

@@ -2,7 +2,7 @@ import Devices
 import Testing
 
 struct CUDACompilationTests {
-  /// Where NVIDIA's compiler is, as after `make check-cuda`; no GPU is needed.
+  /// Requires NVIDIA's compiler, as after `make check-cuda`, but no GPU.
   @Test(
     "every kernel compiles for CUDA", .enabled(if: CUDACompilation.isHere),
     arguments: ["sm_75", "sm_80", "sm_86", "sm_89", "sm_90", "sm_100", "sm_120"])

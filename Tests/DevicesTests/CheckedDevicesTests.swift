@@ -9,7 +9,7 @@ import Testing
 extension DeviceTests {
   @Suite
   struct CheckedDevicesTests {
-    /// What asking for a device came to: whether it was compared for that, and the error.
+    /// The outcome of requesting a device: whether it was checked for that, and the error.
     private func ask(
       _ device: DeviceBackend, _ folder: String
     ) -> (compares: Bool, error: (any Error)?) {

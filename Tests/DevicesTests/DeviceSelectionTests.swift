@@ -45,7 +45,7 @@ extension DeviceTests {
       var error: (any Error)?
     }
 
-    /// What a process comes to use of devices, some of which compute wrongly or have no memory.
+    /// The devices that a process uses, some of which compute wrongly or have no memory.
     private func choose(
       _ folder: String, localRank: Int = 0, isAlone: Bool = true, wrong: Set<String> = [],
       full: Set<String> = []

@@ -119,7 +119,7 @@ extension Network {
   }
 }
 
-/// As a part of the largest expected; infinite where there is none.
+/// The error as a fraction of the largest expected value; infinite if there is none.
 func largestDifference(_ found: [Float], _ expected: [Float]) -> Float {
   let largest = expected.reduce(0) { max($0, abs($1)) }
   guard found.count == expected.count, largest > 0 else { return .infinity }

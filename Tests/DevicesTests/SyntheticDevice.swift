@@ -13,7 +13,7 @@ final class SyntheticDevice: CodeDevice {
   /// The kernel that is not run, or fails.
   private let broken: String
   private let failure: DeviceError?
-  /// Of whose code the kernel is broken; nil: anybody's.
+  /// The program whose kernel is broken; nil: any.
   private let breaker: String?
   private let state = Mutex(State())
 
@@ -48,7 +48,7 @@ final class SyntheticDevice: CodeDevice {
   /// The kernels that were asked for.
   var launched: Set<String> { state.withLock { $0.launched } }
 
-  /// What was compiled, each once.
+  /// The compiled programs, each once.
   var compiled: [(source: KernelSource, definitions: [String])] { state.withLock { $0.compiled } }
 
   func allocate(byteCount: Int) throws(DeviceError) -> DeviceBuffer {

@@ -55,7 +55,7 @@ import Testing
         let levels = image.values.map { min(max($0 / 2 + 0.5, 0), 1) * 255 }
         #expect(zip(levels, second.pixels).allSatisfy { abs($0 - Float($1)) <= 0.51 })
       }
-      // What is there is kept.
+      // Existing images are kept.
       try FileManager.default.removeItem(atPath: "\(folder)/out/00001/samples/0000.png")
       #expect(try generate(folder, lines) == ["00001/samples/0000.png"])
     }

@@ -68,7 +68,7 @@ import Testing
   )
   func parquet() throws {
     try withTemporaryFolder { folder in
-      // Its content tells, not its name.
+      // Its content decides, not its name.
       let path = "\(folder)/list.data"
       func write(_ name: String, _ texts: [[UInt8]?]) throws {
         let writer = try ParquetWriter(

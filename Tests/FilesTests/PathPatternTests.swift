@@ -10,7 +10,7 @@ import Testing
     "other/a.parquet",
   ]
 
-  /// What Python's `glob.glob(pattern, recursive=True)` gives for these files, sorted.
+  /// The results of Python's `glob.glob(pattern, recursive=True)` for these files, sorted.
   @Test(
     "patterns mean what they mean in Python",
     arguments: [

@@ -2,7 +2,7 @@ import Files
 import Imaging
 import TestSupport
 
-/// A file of `Tests/Fixtures/imaging`; `generate.py` there tells what each is.
+/// A file of `Tests/Fixtures/imaging`, described by `generate.py` there.
 func fixture(_ name: String) throws -> [UInt8] {
   try RegularFile(path: fixturePath("imaging/\(name)")).readAll()
 }

@@ -208,7 +208,7 @@ import Testing
     }
   }
 
-  /// What was recorded was drawn from the model's Gaussian at the recorded latent.
+  /// Checks that recorded samples follow the model's Gaussian at the recorded latent.
   private func expectDraws(_ sampled: SampledPairs, _ setting: Setting) throws {
     let pairs = PairBatch(sampled.pairs)
     #expect(pairs.latents.shape[0] == 3 * 3 + 2 * 3 * 5)

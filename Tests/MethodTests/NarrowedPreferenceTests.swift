@@ -58,7 +58,7 @@ struct NarrowedPreferenceTests {
     return scorer.score(image: embeddings, text: texts).values
   }
 
-  /// What the weights take.
+  /// The memory of the weights.
   private func byteCount(of folder: ModelFolder) throws -> Int {
     let plan = PlanningBackend()
     return try withBackend(plan) {

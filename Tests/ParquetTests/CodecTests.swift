@@ -3,7 +3,7 @@ import Parquet
 import TestSupport
 import Testing
 
-/// Codecs beside snappy and gzip, on pages whose bytes or sizes lie.
+/// Codecs other than snappy and gzip, on pages with wrong bytes or sizes.
 @Suite struct CodecTests {
   /// Twelve bytes, the words 1, 2, 3, as each codec packs them.
   private static let packed: [(codec: Int32, bytes: [UInt8])] = [

@@ -95,7 +95,7 @@ struct HandMadeFile {
 
   var columns: [Column] = []
   var rowCount: Int64 = 3
-  /// What the footer says, where it is not what the row group says.
+  /// The footer's values that differ from the row group's.
   var declaredRowCount: Int64?
   var keyValues: [KeyValue] = []
   var createdBy: String?

@@ -3,8 +3,8 @@ import Parquet
 import TestSupport
 import Testing
 
-/// Values as they are meant, in files of pyarrow, DuckDB, polars and fastparquet;
-/// `generate_meanings.py` beside them says how they were written.
+/// Values by their logical types, in files of pyarrow, DuckDB, polars and fastparquet;
+/// `generate_meanings.py` in the fixtures' folder documents how they were written.
 @Suite struct MeaningTests {
   static let files: [(name: String, columns: JSONReader)] = {
     let path = fixturePath("parquet/meanings.json")

@@ -72,7 +72,7 @@ private struct Generator {
   }
 }
 
-/// The most memory this process ever held, from `/proc`; 0 where there is none.
+/// The peak memory of this process, from `/proc`; 0 if unavailable.
 private func peakResidentKilobytes() -> Int {
   guard let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else {
     return 0

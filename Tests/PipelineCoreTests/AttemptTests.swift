@@ -3,7 +3,7 @@ import PipelineCore
 import TestSupport
 import Testing
 
-/// What was begun with other settings, or by force, and interrupted: it is kept until it is wanted again.
+/// Interrupted results begun with other settings or by force are kept until needed again.
 @Suite struct AttemptTests {
   private func withToy(_ body: (ToyRun) throws -> Void) throws {
     try withTemporaryFolder { folder in
@@ -77,7 +77,7 @@ import Testing
       try toy.run(forced: again ? ["multiply"] : [])
       #expect(resumed(toy) == true)
       #expect(try toy.text("text") == "0.0 other 3.0 4.5")
-      // When it is complete, force begins anew.
+      // When it is complete, force starts over.
       try toy.run(forced: ["multiply"])
       #expect(resumed(toy) == false)
       #expect(try toy.text("text") == "0.0 1.5 3.0 4.5")

@@ -55,7 +55,7 @@ struct DeviceTests {
     try withTemporaryFolder { folder throws in
       let toy = try ToyRun(folder, "stages: { multiply: {} }")
       try run(toy, on: "one")
-      // What is done stays done.
+      // Finished results stay finished.
       try run(toy, on: "another")
       #expect(try devices(toy) == ["one"])
       try toy.write("stages: { multiply: { factor: 2 } }")

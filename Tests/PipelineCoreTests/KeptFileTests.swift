@@ -4,7 +4,7 @@ import PipelineCore
 import TestSupport
 import Testing
 
-/// What a user puts into a stage's folders is never lost, whatever the stage is doing.
+/// A user's files in a stage's folders are never lost, whatever the stage is doing.
 @Suite struct KeptFileTests {
   private let manager = FileManager.default
 

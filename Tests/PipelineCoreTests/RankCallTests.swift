@@ -115,7 +115,7 @@ private struct Stepping: RankedStage {
 private final class SteppingWork: StageWork {
   private let context: StageContext
   private let apart: Int
-  /// How many steps each rank has done.
+  /// The number of steps that each rank has done.
   private var counts: [Int: Int] = [:]
 
   init(_ stage: Stepping) { (context, apart) = (stage.context, stage.settings.apart) }

@@ -4,7 +4,7 @@ import PipelineCore
 import TestSupport
 import Testing
 
-/// What is in a workspace belongs to the user, or to a stage whose record says so.
+/// The contents of a workspace belong to the user, or to a stage whose record says so.
 struct ReplacementTests {
   private let manager = FileManager.default
 
@@ -74,7 +74,7 @@ struct ReplacementTests {
     try withToy { toy throws in
       try toy.run()
       try toy.put(name, "mine")
-      // Where nothing is to be done, nothing is in the way.
+      // If there is nothing to do, nothing is in the way.
       try toy.run()
       for overrides in [["multiply.count=5"], ["multiply.count=5", "multiply.factor=2"]] {
         let message = message {

@@ -29,7 +29,7 @@ struct StalenessTests {
         try toy.run("multiply.table=\(path)")
         #expect(toy.reasons("multiply") == nil, "\(path)")
       }
-      // Who only looks at results needs no inputs.
+      // Looking at results requires no inputs.
       try manager.moveItem(atPath: table, toPath: table + ".away")
       let status = try toy.pipeline("multiply.table=\(table)").status()
       #expect(status.map(\.state) == [.done, .done])

@@ -25,7 +25,7 @@ import Testing
   private static let badnesses: [any WritableKeyPath<Appearance, Float> & Sendable] = [
     \.graininess, \.dullness, \.flatness, \.dinginess, \.shadowLoss,
   ]
-  /// What each badness lowers, in the same order.
+  /// The scores that each flaw lowers, in the same order.
   private static let parts: [any KeyPath<AestheticParts, Double> & Sendable] = [
     \.cleanness, \.richness, \.roundness, \.freshness, \.grounding,
   ]

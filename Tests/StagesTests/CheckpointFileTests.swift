@@ -99,7 +99,7 @@ import Testing
       let plain = "\(folder)/model.safetensors"
       let ofTraining = "\(folder)/model.ckpt"
       try writeCheckpoint(plain, seed: 3)
-      // What a file is, its content says: this one need not be torch's.
+      // A file's content decides its kind: this one need not be torch's.
       try writeCheckpoint(ofTraining, seed: 3, prefix: "state_dict.")
       let images = try [plain, ofTraining].map { path in
         try ModelFolder(path: path).autoencoder().model.decoder(

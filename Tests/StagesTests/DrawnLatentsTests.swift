@@ -51,7 +51,7 @@ import TrainingStages
       #expect(try latents(.draw(0)) == found)
       #expect(try latents(.draw(1)) != found)
       #expect(try latents(.draw(0), seed: 8) != found)
-      // What a comparison gets does not depend on its company.
+      // A comparison's latents do not depend on the rest of the batch.
       let together = try examples().latents(of: [3, 1], [.draw(0), .draw(0)]).channelsFirst()
       #expect(try together.split(axis: 0, into: 4)[1].values == latents(.draw(0))[2])
     }

@@ -127,7 +127,7 @@ private final class GivenLoRAWork: StageWork {
     }
   }
 
-  /// What the headers of all that is exported tell under keys of this program.
+  /// The headers of all exported files under keys of this program.
   private func provenances(_ folder: String) throws -> [[String: String]] {
     try [
       "pytorch_lora_weights.safetensors", "webui/spo.safetensors",

@@ -7,9 +7,9 @@ import Stages
 import TestSupport
 import Testing
 
-/// What is said of sources that are gone, and what stays usable without them.
+/// Messages about sources that are gone, and what remains usable without them.
 @Suite struct GoneSourceRemarksTests {
-  /// Rows whose images lie beside them, in `data/NAME.csv` for each name.
+  /// Rows with images next to them, in `data/NAME.csv` for each name.
   private func rows(_ names: [String], in folder: String) throws -> DataPipeline {
     try Folders.make("\(folder)/data")
     for (file, name) in names.enumerated() {

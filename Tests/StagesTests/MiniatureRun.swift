@@ -97,7 +97,7 @@ struct MiniatureRun {
     "report.pictures_per_prompt=1", "report.sampling_steps=2",
   ]
 
-  /// Those of the stages that the pipeline has.
+  /// Returns the settings of the stages that the pipeline has.
   private static func settings(for path: String) throws -> [String] {
     let stages = try Pipeline(path: path, stages: stageTypes).stages.map(\.name)
     return settings.filter { setting in stages.contains { setting.hasPrefix("\($0).") } }
@@ -151,7 +151,7 @@ struct MiniatureRun {
     }
   }
 
-  /// What a run is for, by name: the same bytes whatever happened on the way.
+  /// The essential results of a run, by name: the same bytes whatever happened on the way.
   func results(without lost: Set<String> = []) throws -> [String: [UInt8]] {
     var files: [String: [UInt8]] = [:]
     for name in [

@@ -12,7 +12,7 @@ import Testing
     try IngestPreview(files: [path], overrides: overrides, rowLimit: 100)
   }
 
-  /// A CSV file beside images a.png and b.png.
+  /// A CSV file next to images a.png and b.png.
   private func csv(
     _ text: String, _ overrides: [String] = [], check: (IngestPreview) throws -> Void
   ) throws {

@@ -70,7 +70,7 @@ import Testing
     Form(file: "prompts-duckdb.parquet", form: "prompts", pairs: .none),
   ]
 
-  /// What is missing here of the libraries that a file needs.
+  /// The missing libraries that a file needs.
   private static func missing(_ form: Form) -> String? {
     form.needs.first { need in
       need == "WebP" ? WebPLibrary.found == nil : CompressionLibrary.zstd.found == nil
@@ -152,7 +152,8 @@ import Testing
     #expect(pairs.sorted() == expected.sorted())
   }
 
-  /// Which image of its prompt it is, by its pixels; JPEG has none of the fixtures' pixels exactly.
+  /// Identifies an image of its prompt by its pixels; JPEG has none of the fixtures' pixels
+  /// exactly.
   private func place(
     of image: PairedImage, _ catalog: CatalogDatabase, _ prompt: Int
   ) throws -> Int {

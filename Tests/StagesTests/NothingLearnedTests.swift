@@ -6,7 +6,7 @@ import TestSupport
 import Testing
 
 @Suite struct NothingLearnedTests {
-  /// What a run says and how it ends.
+  /// The output of a run and how it ends.
   private func outcome(
     of run: MiniatureRun, through last: String? = nil
   ) -> (said: [String], failure: (any Error)?) {

@@ -5,7 +5,7 @@ import PipelineCore
 import TestSupport
 import Testing
 
-/// What the published code does, as settings of whole runs.
+/// The published code's choices, as settings of whole runs.
 @Suite struct PublishedChoicesTests {
   /// A copy of the tiny model whose scheduler is of a time when settings were missing.
   private func oldModel(in folder: String) throws -> String {

@@ -94,7 +94,7 @@ import Testing
       }
       #expect(lines.contains { $0.hasPrefix("pickscore") && $0.contains("%") }, "\(lines)")
 
-      // What is lost is scored again; the same pipeline finds nothing to do.
+      // Lost scores are computed again; the same pipeline finds nothing to do.
       let kept = "\(report)/scores/clip/001-after-7.5.json"
       let bytes = try RegularFile(path: kept).readAll()
       try FileManager.default.removeItem(atPath: kept)

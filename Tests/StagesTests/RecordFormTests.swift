@@ -7,7 +7,7 @@ import Testing
 
 /// Text files whose records differ among themselves, or that lie otherwise than their names say.
 @Suite struct RecordFormTests {
-  /// What a preview counts, as `pairs/rejects`, and what it says is wrong.
+  /// The counts of a preview, as `pairs/rejects`, and its problems.
   private func funnel(
     _ content: String, as name: String, _ overrides: [String] = []
   ) throws -> (pairs: Int?, form: JSON?, problems: [String], rejections: JSON?) {

@@ -6,7 +6,7 @@ import Shards
 import TestSupport
 import Testing
 
-/// What a change of the sources, of files or of settings costs: no more than it must.
+/// The cost of changing sources, files or settings: no more than necessary.
 @Suite struct ReplacedResultsTests {
   private let manager = FileManager.default
 

@@ -54,7 +54,7 @@ func samplePNG(_ number: Int) throws -> [UInt8] {
   ).encodedAsPNG()
 }
 
-/// What an error says; nil if none is thrown.
+/// The text of an error; nil if none is thrown.
 func failure(_ body: () throws -> Void) -> String? {
   do {
     try body()

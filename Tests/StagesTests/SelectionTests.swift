@@ -195,7 +195,7 @@ import Testing
         #expect(try pairs("\(folder)/link", root: .string(root)) == 1, "\(root)")
         #expect(try pairs("\(folder)/images", root: .string(root)) == 1, "\(root)")
       }
-      // The system tells names apart by their bytes, and `/` with a mark above it is still `/`.
+      // The file system compares names bytewise, and `/` with a combining mark is still `/`.
       for name in ["\u{301}q", "e\u{301}", "\u{e9}"] {
         try Folders.make("\(folder)/\(name)")
         for file in ["0.png", "1.png"] {

@@ -22,7 +22,7 @@ import Testing
 
   static func cases() throws -> [Case] { try stageTypes.flatMap { try cases(of: $0) } }
 
-  /// What has no default.
+  /// The settings without a default.
   private static let required: [String: [String: JSON]] = [
     "ingest": ["source": "rows.parquet"], "encode": ["model": "m"], "label": ["scorer": "m"],
     "preference": ["model": "m", "start": "m"], "spo": ["model": "m"], "dpo": ["model": "m"],

@@ -8,7 +8,7 @@ import Stages
 import TestSupport
 import Testing
 
-/// What is planned against what is computed.
+/// Compares plans with the actual computation.
 @Suite("Plans of stages", .serialized) struct StagePlanTests {
   private static let repository = URL(fileURLWithPath: fixturePath(""))
     .deletingLastPathComponent().deletingLastPathComponent().path

@@ -15,7 +15,7 @@ import Testing
     }
   }
 
-  /// Text files beside six images, `0.png` to `5.png`.
+  /// Text files next to six images, `0.png` to `5.png`.
   private func with(
     _ files: [String: String], _ body: (String, inout DataPipeline) throws -> Void
   ) throws {

@@ -119,7 +119,7 @@ import Testing
     try withTemporaryFolder { folder in
       let whole = MiniatureRun(in: folder)
       try whole.makeSources()
-      // What a killed process leaves behind is what is on disk at that moment.
+      // A killed process leaves what is on disk at that moment.
       var moments: [MiniatureRun] = []
       var advances: [String: Int] = [:]
       try whole.run { event in
@@ -145,7 +145,7 @@ import Testing
 }
 
 extension MiniatureRun {
-  /// How often each stage has reported progress when it is killed.
+  /// The number of progress reports of each stage before it is killed.
   fileprivate static let killed = [
     "ingest": [1], "encode": [2, 4], "preference": [2, 9, 12, 14], "spo": [1, 3], "report": [2],
   ]

@@ -1,6 +1,6 @@
 import Foundation
 
-/// How many times as long `body` takes for the large input as for the small one.
+/// Returns the ratio of `body`'s times for the large and the small input.
 ///
 /// Only the time during which the processor runs the calling thread is counted, and of several attempts
 /// the shortest, so that what else the machine does matters little.

@@ -3,31 +3,31 @@ public import Files
 
 /// A connection to one SQLite file.
 ///
-/// What a transaction has committed survives a crash and a power loss (`journal_mode=WAL`,
-/// `synchronous=FULL`); where other machines see the file, which a log does not bear, by a rollback
-/// journal. There must be only one writing connection to a file, under the workspace's
-/// lock: SQLite 3.7.0 to 3.51.2 can damage a file whose log two connections reset at the same time.
-/// Reading connections may come and go; they never write the log back.
+/// Committed transactions survive a crash and a power loss (`journal_mode=WAL`, `synchronous=FULL`;
+/// if other machines see the file, which WAL does not support, a rollback journal). There must be
+/// only one writing connection to a file, under the workspace's lock: SQLite 3.7.0 to 3.51.2 can
+/// damage a file if two connections reset its log simultaneously. Reading connections may come and
+/// go; they never write the log back.
 ///
 /// Not `Sendable`: a connection and its statements belong to one thread.
 public final class Database {
   public enum Access: Sendable {
     case readOnly
     case readWrite
-    /// Of a file that nobody writes to: without locks, and nothing is made beside it.
+    /// For a file without writers: takes no locks and creates no other files.
     case immutable
   }
 
   public let path: String
   public let access: Access
   private let handle: OpaquePointer
-  /// Compiled statements that are not running now, the last used last: few are in use at a time, and
-  /// comparing a text with itself is quicker than hashing it.
+  /// Idle compiled statements, the most recently used last: few are in use, and comparing a text
+  /// with itself is faster than hashing it.
   private var idleStatements: [Statement] = []
 
   /// Opens the file; with write access creates it if it is missing.
   ///
-  /// - Parameter fileSystem: what holds it; nil: what the system says
+  /// - Parameter fileSystem: the file system's kind; nil: the system's answer
   public init(
     path: String, access: Access = .readWrite, fileSystem: FileSystemKind? = nil
   ) throws(CatalogError) {
@@ -54,7 +54,7 @@ public final class Database {
     sqlite3_busy_timeout(handle, 5_000)
     if access == .immutable { try execute("PRAGMA temp_store = MEMORY") }
     if access == .readWrite, (fileSystem ?? FileSystemKind(at: path)).isShared {
-      // Alone, so that a log of an earlier time is written back without memory that processes share.
+      // Exclusively, so that an old log is written back without shared memory.
       try execute(
         """
         PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = DELETE;
@@ -69,11 +69,11 @@ public final class Database {
     try execute("PRAGMA foreign_keys = ON; PRAGMA cache_size = -\(Self.cacheByteLimit >> 10)")
   }
 
-  /// The most memory that pages of the file take: room for the indices of a million rows, whose keys arrive
-  /// in random order.
+  /// The most memory that cached pages of the file take: enough for the indices of a million rows, whose
+  /// keys arrive in random order.
   package static let cacheByteLimit = 128 << 20
 
-  /// A log belongs to the file: without it, a reader sees what was.
+  /// Requires that there is no log, which is part of the file: without it, a reader sees old data.
   private static func requireNoLog(_ path: String) throws(CatalogError) {
     let log = path + "-wal"
     guard (try? RegularFile(path: log).size) ?? 0 > 0 else { return }
@@ -89,7 +89,7 @@ public final class Database {
       default: String(character)
       }
     }
-    // A path that begins with two slashes would name a machine.
+    // A path that begins with two slashes would name a host.
     return "file:\(path.hasPrefix("//") ? "//" : "")\(escaped.joined())?immutable=1"
   }
 
@@ -98,14 +98,14 @@ public final class Database {
     sqlite3_close_v2(handle)
   }
 
-  /// Runs statements that take no values, separated by semicolons.
+  /// Runs statements without parameters, separated by semicolons.
   public func execute(_ script: String) throws(CatalogError) {
     guard sqlite3_exec(handle, script, nil, nil, nil) == SQLITE_OK else {
       throw .lastFailure(of: handle, path: path, sql: script)
     }
   }
 
-  /// Runs one statement and ignores any rows; `?` stands for the values in order.
+  /// Runs one statement and ignores any rows; each `?` takes the next value.
   public func run(_ sql: String, _ values: any SQLConvertible...) throws(CatalogError) {
     let statement = try begin(sql, values)
     defer { end(statement) }
@@ -121,7 +121,7 @@ public final class Database {
     while try statement.step() { try body(Row(statement: statement)) }
   }
 
-  /// The rows of the result, each turned into a value.
+  /// Returns the rows of the result, each converted to a value.
   public func rows<Result>(
     _ sql: String, _ values: any SQLConvertible..., read: (Row) throws -> Result
   ) throws -> [Result] {
@@ -132,7 +132,7 @@ public final class Database {
     return results
   }
 
-  /// The first row of the result, or nil if there is none.
+  /// Returns the first row of the result, or nil if there is none.
   public func firstRow<Result>(
     _ sql: String, _ values: any SQLConvertible..., read: (Row) throws -> Result
   ) throws -> Result? {
@@ -141,21 +141,21 @@ public final class Database {
     return try statement.step() ? read(Row(statement: statement)) : nil
   }
 
-  /// The integer of a result that is one row of one column, such as a count.
+  /// Returns the integer of a one-row, one-column result, such as a count.
   public func integer(_ sql: String, _ values: any SQLConvertible...) throws -> Int {
     let statement = try begin(sql, values)
     defer { end(statement) }
     return try statement.step() ? Row(statement: statement)[0] : 0
   }
 
-  /// Reads the whole file and throws the first fault that SQLite finds.
+  /// Reads the whole file and throws the first error that SQLite finds.
   ///
-  /// - Parameter withIndices: compares the indices with their tables too, which takes longer
+  /// - Parameter withIndices: also compares the indices with their tables, which takes longer
   public func checkIntegrity(withIndices: Bool = false) throws {
     let sql = withIndices ? "PRAGMA integrity_check(1)" : "PRAGMA quick_check(1)"
     let finding = try firstRow(sql) { try $0[0] as String } ?? "no answer"
     guard finding == "ok" else {
-      // SQLITE_CORRUPT, as a read that met the fault would have given.
+      // SQLITE_CORRUPT, as for a read that hits the error.
       throw CatalogError.sqlite(path: path, code: 11, message: finding, sql: sql)
     }
   }
@@ -166,24 +166,23 @@ public final class Database {
   /// The number of rows that the last statement inserted, changed or deleted.
   public var changedRowCount: Int { Int(sqlite3_changes64(handle)) }
 
-  /// Writes the log back, so that the file alone holds everything when the connection is closed.
+  /// Writes the log back, so that the file alone is complete once the connection is closed.
   ///
-  /// Where another connection is reading, as much as it allows.
+  /// If another connection is reading, as far as that allows.
   public func writeLogBack() throws { try run("PRAGMA wal_checkpoint(TRUNCATE)") }
 
-  /// Gives back the memory of pages that were read: what was looked through once is not needed again.
+  /// Releases the memory of cached pages, after a scan that will not be repeated.
   public func releaseMemory() throws { try run("PRAGMA shrink_memory") }
 
-  /// Makes the file one that holds everything by itself, before it is moved: without a log, and not marked
-  /// as having one.
+  /// Makes the file self-contained before it is moved: without a log, and not marked as having one.
   public func leaveLog() throws {
     try writeLogBack()
     try run("PRAGMA journal_mode = DELETE")
   }
 
-  /// Runs `body` so that all its changes are committed together, or, if it throws, none.
+  /// Runs `body` in a transaction: all its changes are committed together, or, if it throws, none.
   ///
-  /// In another transaction they are committed when that one is.
+  /// Within another transaction they are committed with that one.
   public func transaction<Result>(_ body: () throws -> Result) throws -> Result {
     guard sqlite3_get_autocommit(handle) != 0 else { return try savepoint(body) }
     try run("BEGIN IMMEDIATE")

@@ -1,12 +1,12 @@
-/// One change of a database's tables, applied once and remembered in the file by its name.
+/// One change to a database's tables, applied once and recorded in the file by its name.
 ///
-/// Published migrations never change; a new need is a new migration at the end of the list.
+/// Published migrations never change; further changes are new migrations at the end of the list.
 struct Migration {
   let name: String
   let sql: String
 }
 
-/// A kind of database file: how to recognise it and how its tables came about.
+/// A kind of database file: its identification and its migrations.
 struct Schema {
   /// The kind in words, with an article, for messages.
   let kind: String
@@ -19,7 +19,7 @@ extension Database {
   /// Brings the file's tables up to date.
   ///
   /// - Throws: `CatalogError.wrongKind` if the file is another database, `.newerSchema` if it has
-  ///   changes that `schema` does not know, `.olderSchema` if it cannot be changed and lacks some.
+  ///   changes unknown to `schema`, `.olderSchema` if it is read-only and lacks some.
   func migrate(to schema: Schema) throws {
     let isNew = try integer("SELECT count(*) FROM sqlite_schema") == 0
     guard try isNew || integer("PRAGMA application_id") == schema.applicationID else {

@@ -1,14 +1,14 @@
 import CSQLite
 import Files
 
-/// The SHA-256 of the rows of queries, in the order in which they come.
+/// The SHA-256 of query results, in order.
 ///
-/// Each value goes in with its type and its length, so that no two lists of rows look alike.
+/// Each value is hashed with its type and length, so that different lists of rows differ.
 struct RowHash {
   private static let stagedByteCount = 1 << 16
 
   private var hash = SHA256()
-  /// Short values are gathered, so that the hash is fed in large pieces.
+  /// Short values are collected, to feed the hash in large chunks.
   private var staged: [UInt8] = []
 
   init() { staged.reserveCapacity(Self.stagedByteCount) }
@@ -61,7 +61,7 @@ extension Database {
 }
 
 extension Statement {
-  /// Appends the values of the row, which are not copied on their way.
+  /// Appends the values of the row without copying them.
   fileprivate func appendRow(to hash: inout RowHash) {
     for index in 0..<sqlite3_column_count(handle) {
       let type = sqlite3_column_type(handle, index)

@@ -17,7 +17,7 @@ public enum SQLValue: Equatable, Sendable {
   }
 }
 
-/// A Swift type that a column can hold.
+/// A Swift type that a column can store.
 public protocol SQLConvertible {
   static var expectedTypeName: String { get }
   var sqlValue: SQLValue { get }

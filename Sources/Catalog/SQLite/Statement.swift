@@ -45,7 +45,7 @@ final class Statement {
     }
   }
 
-  /// Moves to the next row; false at the end.
+  /// Advances to the next row; false at the end.
   func step() throws(CatalogError) -> Bool {
     switch sqlite3_step(handle) {
     case SQLITE_ROW: return true
@@ -54,9 +54,9 @@ final class Statement {
     }
   }
 
-  /// Forgets values and rows.
+  /// Clears values and rows.
   ///
-  /// Its result code repeats the last step's and says nothing new.
+  /// Its result code repeats the last step's and is ignored.
   func reset() {
     sqlite3_reset(handle)
     sqlite3_clear_bindings(handle)
@@ -97,15 +97,15 @@ extension CatalogError {
     {
       return .tooManyFiles(path: path)
     }
-    // A full disk shows as SQLITE_FULL where a write meets it, but as an error of input and output
-    // where syncing, truncating or creating a file does, or where a quota or a limit is reached.
+    // A full disk appears as SQLITE_FULL if a write hits it, but as an I/O error if syncing,
+    // truncating or creating a file does, or if a quota or a limit is reached.
     if [SQLITE_IOERR, SQLITE_CANTOPEN].contains(Int32(code & 0xff)),
       systemErrors(of: connection).contains(where: { FailureKind(systemError: $0) == .space })
     {
       code = Int(SQLITE_FULL)
     }
     var message = String(cString: sqlite3_errmsg(connection))
-    // What SQLite says stands if the file cannot be looked at.
+    // SQLite's message stands if the file cannot be inspected.
     if code == SQLITE_NOTADB, let file = try? RegularFile(path: path) {
       do throws(FileError) { try file.requireNoMistake(expected: "a SQLite database") } catch {
         message = "\(error)"
@@ -114,9 +114,9 @@ extension CatalogError {
     return .sqlite(path: path, code: code, message: message, sql: sql)
   }
 
-  /// The last errors of system calls that the connection, its file and its log remember.
+  /// Returns the most recent system errors of the connection, its file and its log.
   ///
-  /// The connection's is that of whatever call failed last, which may belong to the rollback.
+  /// The connection's comes from the last call that failed, which may belong to the rollback.
   private static func systemErrors(of connection: OpaquePointer?) -> [Int32] {
     guard let connection else { return [] }
     let files = [SQLITE_FCNTL_FILE_POINTER, SQLITE_FCNTL_JOURNAL_POINTER].compactMap { kind in
@@ -135,13 +135,13 @@ extension CatalogError {
   }
 }
 
-/// The row a statement stands on.
+/// The current row of a statement.
 ///
-/// Valid inside the closure that receives it.
+/// Valid only inside the closure that receives it.
 public struct Row {
   let statement: Statement
 
-  /// The value in a column, counted from 0, as the type that the context asks for.
+  /// The value in a column, counted from 0, as the type that the context requires.
   public subscript<Value: SQLConvertible>(column: Int) -> Value {
     get throws(CatalogError) {
       let found = statement.value(at: column)

@@ -1,4 +1,4 @@
-/// What a pickle refers to by a module and a name in it.
+/// A reference in a pickle to a name in a module.
 enum PickledName: CustomStringConvertible {
   case orderedDictionary
   case rebuildTensor
@@ -52,7 +52,7 @@ enum PickledName: CustomStringConvertible {
     }
   }
 
-  /// What a tensor would silently be missing for if it were passed over.
+  /// Whether a tensor would silently be missing if this name were skipped.
   private static func makesTensors(_ module: String, _ name: String) -> Bool {
     ["torch._utils", "torch._tensor"].contains(module)
       || module == "torch.storage" && name.hasPrefix("_")

@@ -5,8 +5,8 @@ import Synchronization
 /// storages, since torch 1.6 in a zip archive.
 ///
 /// The tensors of nested dictionaries and lists are named by their path: `state_dict.weight`,
-/// `layers.0`. Numbers beside them are kept; texts and objects of other classes are read over, and
-/// nothing is ever run.
+/// `layers.0`. Numbers among them are kept; texts and objects of other classes are skipped, and
+/// nothing is ever executed.
 public struct TorchCheckpoint: CheckpointSource {
   public let path: String
   public let entries: [TensorEntry]

@@ -1,12 +1,12 @@
 import Files
 
-/// What a file of torch holds: its unpickled values, and where the bytes of storages lie.
+/// The contents of a torch file: its unpickled values, and the location of the storages' bytes.
 struct TorchContents {
   let root: Unpickler.Value
   let unpickler: Unpickler
   /// By their keys.
   let storages: [String: StoredBytes]
-  /// What messages put before a storage's key.
+  /// The prefix of a storage's key in messages.
   let storageFolder: String
 }
 
@@ -66,7 +66,8 @@ enum UnarchivedTorchFile {
     0x8A, 0x0A, 0x6C, 0xFC, 0x9C, 0x46, 0xF9, 0x20, 0x6A, 0xA8, 0x50, 0x19,
   ]
   private static let version = 1001
-  /// Pickles are small beside the elements; what a first look does not hold is read in a second.
+  /// Pickles are small compared with the elements; what a first read does not cover is read in a
+  /// second.
   private static let pickleLimits = [1 << 20, 256 << 20]
 
   static func begins(_ head: [UInt8]) -> Bool {

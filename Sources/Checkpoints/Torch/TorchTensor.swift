@@ -12,7 +12,7 @@ struct TorchTensor: Equatable {
   /// The position of its first element in the storage.
   let offset: Int
   let shape: [Int]
-  /// For each dimension, how far apart neighbours lie in the storage.
+  /// The stride of each dimension in the storage.
   let strides: [Int]
 
   /// Nil unless every element lies in the storage and no element is there twice over: the tensor
@@ -37,7 +37,7 @@ struct TorchTensor: Equatable {
     guard last < storage.elementCount else { return nil }
   }
 
-  /// Whether the elements lie in the storage one after the other, in row-major order.
+  /// Whether the elements are contiguous in the storage, in row-major order.
   var isContiguous: Bool {
     guard !shape.contains(0) else { return true }
     var expected = 1

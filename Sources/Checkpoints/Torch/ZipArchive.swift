@@ -8,7 +8,7 @@ import Files
 /// Source: PKWARE's APPNOTE.TXT, sections 4.3 and 4.5.3
 struct ZipArchive {
   struct Entry {
-    /// Where the content begins in the file.
+    /// The file offset of the content.
     let offset: Int
     let size: Int
     let checksum: UInt32
@@ -59,7 +59,7 @@ struct ZipArchive {
 
   // MARK: - Directory
 
-  /// Where the directory lies, from the record at the end of the file.
+  /// Finds the directory, from the record at the end of the file.
   private static func findDirectory(_ file: RegularFile) throws -> Range<Int> {
     let tailCount = min(file.size, 22 + 0xFFFF)
     let tailOffset = file.size - tailCount
@@ -105,7 +105,7 @@ struct ZipArchive {
     return (size, try record.take(UInt64.self), place)
   }
 
-  /// What the directory says about an entry.
+  /// The directory's information about an entry.
   private struct Listing {
     let headerOffset: UInt64
     let size: UInt64
@@ -153,7 +153,7 @@ struct ZipArchive {
     return nil
   }
 
-  /// Finds an entry's content, behind a header of its own whose length only that header tells.
+  /// Finds an entry's content, after its own header, whose length only that header gives.
   private static func locate(
     _ listing: Listing, in file: RegularFile, before end: Int
   ) throws -> Entry {

@@ -2,9 +2,9 @@ import Catalog
 public import Files
 
 extension Audit {
-  /// Everything for people to read.
+  /// The findings in words.
   ///
-  /// - Parameter folder: where lists were written; nil: nowhere
+  /// - Parameter folder: where lists were written; nil: none were
   public func lines(folder: String?) -> [String] {
     var lines = problems.map { "problem: \($0)" } + summary
     for finding in findings {
@@ -106,7 +106,7 @@ extension Audit {
     return sizes.sorted { ($1.value, $0.key) < ($0.value, $1.key) }.map { ($0.key, $0.value) }
   }
 
-  /// - Parameter folder: where lists were written; nil: nowhere
+  /// - Parameter folder: where lists were written; nil: none were
   public func json(folder: String?) -> JSON {
     var splits = JSON.Object()
     for (split, count) in prompts.pairsBySplit.sorted(by: { $0.key < $1.key }) {

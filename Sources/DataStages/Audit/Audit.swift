@@ -3,14 +3,15 @@ import Files
 public import PipelineCore
 import Reporting
 
-/// What a careful person asks of preference data before training on it: `spo audit`.
+/// The checks of preference data that should precede training: `spo audit`.
 ///
-/// It reads the catalog of a pipeline whose stage ingest is done, or else the files, and changes nothing.
+/// It reads the catalog of a pipeline whose ingest stage is done, or else the files, and changes
+/// nothing.
 public struct Audit {
-  /// What is audited.
+  /// The data to audit.
   public enum Subject {
     case pipeline(Pipeline)
-    /// Files, with settings of stage ingest as ``IngestPreview`` takes them.
+    /// Files, with settings of stage ingest as in ``IngestPreview``.
     case files([String], overrides: [String])
   }
 
@@ -25,8 +26,8 @@ public struct Audit {
   private let folder: TemporaryFolder?
 
   /// - Parameters:
-  ///   - looksAtImages: whether images are decoded, which finds those that look alike
-  ///   - observe: is told what is going on
+  ///   - looksAtImages: whether images are decoded, to find similar ones
+  ///   - observe: called with progress messages
   public init(
     _ subject: Subject, looksAtImages: Bool = true, observe: @escaping (String) -> Void = { _ in }
   ) throws {
@@ -107,9 +108,9 @@ public struct Audit {
     var description: String { problems.joined(separator: "; ") }
   }
 
-  /// What drops a kind of finding.
+  /// Returns the setting that drops the rows of a finding.
   ///
-  /// - Parameter folder: where lists were written; nil: nowhere
+  /// - Parameter folder: where lists were written; nil: none were
   func remedy(_ finding: AuditFinding, folder: String?) -> String? {
     guard finding.count > 0 else { return nil }
     if let setting = finding.kind.setting { return setting }
@@ -124,7 +125,7 @@ public struct Audit {
 
   private static let pageName = "index.html"
 
-  /// Refuses a folder that holds what no audit wrote.
+  /// Rejects a folder with contents that no audit wrote.
   public static func requireOwnFolder(_ folder: String) throws {
     guard PathKind(of: folder) != nil else { return }
     let own = Set([pageName] + AuditKind.allCases.map { listPath($0, "").dropFirst().description })
@@ -137,9 +138,9 @@ public struct Audit {
       path: folder, reason: "it contains \(foreign), which no audit wrote; choose a new folder")
   }
 
-  /// Writes the page and a list of rows for each kind of finding that rows can be dropped for.
+  /// Writes the page, and a list of rows for each droppable kind of finding.
   ///
-  /// - Returns: where files are now that were edited since an audit wrote them
+  /// - Returns: the new paths of files that were edited since an audit wrote them
   @discardableResult
   public func write(to folder: String) throws -> [String] {
     try Self.requireOwnFolder(folder)

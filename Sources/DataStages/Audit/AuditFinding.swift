@@ -1,4 +1,4 @@
-/// What a careful person asks of preference data.
+/// The kinds of findings in preference data.
 enum AuditKind: String, CaseIterable {
   case ties
   case contradictions
@@ -56,15 +56,15 @@ enum AuditKind: String, CaseIterable {
     }
   }
 
-  /// Whether it is found in images rather than in pairs, which have a prompt.
+  /// Whether it concerns images rather than pairs, which have a prompt.
   var isOfImages: Bool { self == .sharedBytes || self == .nearDuplicates }
 
-  /// What it counts.
+  /// The unit that it counts.
   var unit: String { isOfImages ? "images" : "pairs" }
 
-  /// A setting that drops all of it.
+  /// A setting that drops all of its rows.
   var setting: String? { self == .ties ? "ingest.ties=drop" : nil }
-  /// Whether a list of rows for `ingest.drop` is made.
+  /// Whether a list of rows for `ingest.drop` is written.
   var hasList: Bool {
     switch self {
     case .ties, .sharedBytes, .nearDuplicates: false
@@ -73,12 +73,12 @@ enum AuditKind: String, CaseIterable {
   }
 }
 
-/// How often something was found, where, and the first examples of it.
+/// The count of a kind of finding, its locations and first examples.
 struct AuditFinding {
   struct Example {
     var place: String
     var prompt: String
-    /// The pair's images, by their numbers.
+    /// The indices of the pair's images.
     var images: [Int]
     var note: String
   }

@@ -2,13 +2,13 @@ import Catalog
 import Imaging
 import Reporting
 
-/// The page of an audit: what was found, with images.
+/// The page of an audit: its findings, with images.
 struct AuditPage {
   let audit: Audit
-  /// Where the lists of rows are.
+  /// The folder of the lists of rows.
   let folder: String
 
-  /// Pixels of an image's longer side on the page.
+  /// The longer side of an image on the page, in pixels.
   private static let side = 160
 
   func report() throws -> Report {

@@ -1,10 +1,10 @@
 import Catalog
 
-/// A pair as the audit sees it.
+/// A pair in the form that the audit needs.
 struct AuditedPair {
   var id: Int
   var prompt: Int
-  /// Images with the same bytes have the same number.
+  /// The indices of its images; images with the same bytes have the same index.
   var images: [Int]
   var labels: [Double]
   var weight: Double
@@ -12,7 +12,7 @@ struct AuditedPair {
   var source: Int
   var row: Int
   var part: Int
-  /// Who judged, where the source says it.
+  /// The annotator, if the source names one.
   var annotator: Int?
 
   var isTie: Bool { labels[0] == labels[1] }
@@ -21,11 +21,11 @@ struct AuditedPair {
     labels[0] > labels[1]
       ? (images[0], images[1]) : labels[0] < labels[1] ? (images[1], images[0]) : nil
   }
-  /// The same for the two images whichever side they are on.
+  /// A key that does not depend on the sides of the two images.
   var key: [Int] { images[0] <= images[1] ? images : [images[1], images[0]] }
 }
 
-/// An image as the audit sees it: whatever its identities, once for its bytes.
+/// An image in the form that the audit needs: one per distinct content, whatever its identities.
 struct AuditedImage {
   /// Its row in the catalog's table of images.
   var id: Int
@@ -34,18 +34,18 @@ struct AuditedImage {
   var byteCount: Int?
   var width: Int?
   var height: Int?
-  /// How many identities have these bytes.
+  /// The number of identities with these bytes.
   var identityCount = 1
 
-  /// For people: the identity, which is the digest where the data has none.
+  /// The identity for display, which is the digest if the data has none.
   var name: String { uid }
 }
 
-/// What a catalog holds, prompt by prompt.
+/// The contents of a catalog, by prompt.
 struct AuditedData {
   private(set) var images: [AuditedImage] = []
   private(set) var sourcePaths: [Int: String] = [:]
-  /// Sources that hold rankings, whose rows become several pairs.
+  /// Sources with rankings, whose rows become several pairs.
   private(set) var rankingSources: Set<Int> = []
   private let catalog: CatalogDatabase
   private var numbers: [Int: Int] = [:]
@@ -109,7 +109,7 @@ struct AuditedData {
     if let first = pairs.first { try body(first.prompt, text, pairs) }
   }
 
-  /// The row as lists of `ingest.drop` name it.
+  /// Returns the row as written in lists for `ingest.drop`.
   func place(of pair: AuditedPair) -> String {
     let path = sourcePaths[pair.source] ?? ""
     return "\(path):\(pair.row)" + (rankingSources.contains(pair.source) ? ".\(pair.part)" : "")

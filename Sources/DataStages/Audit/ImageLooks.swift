@@ -4,21 +4,22 @@ import HostResources
 import Imaging
 import PipelineCore
 
-/// What the images of a catalog look like: their formats, and which look like others.
+/// The appearance of a catalog's images: their formats, and which are near duplicates.
 final class ImageLooks {
-  /// By the images' numbers; nil where the bytes are not known or cannot be decoded.
+  /// The hashes by image index; nil if the bytes are unknown or cannot be decoded.
   private(set) var hashes: [PerceptualHash?]
   private(set) var formats: [String: Int] = [:]
-  /// Images that look like each image, by number.
+  /// The near duplicates of each image, by index.
   private var near: [Int: [Int]] = [:]
-  /// Images that were compared with a part of the others only.
+  /// Whether some images were compared with only a part of the others.
   private(set) var isPartial = false
 
   private static let batch = 64
-  /// Images of one band that each is compared with; more are as good as equal, such as blank ones.
+  /// The number of images in one band that each is compared with; larger bands hold nearly
+  /// identical images, such as blank ones.
   private static let bandLimit = 500
 
-  /// - Parameter observe: is told how many images are done; a throw ends the work
+  /// - Parameter observe: called with the number of finished images; a throw aborts
   init(
     _ data: AuditedData, _ catalog: CatalogDatabase, observe: (Int) throws -> Void
   ) throws {
@@ -43,7 +44,7 @@ final class ImageLooks {
     findNear()
   }
 
-  /// Nothing is known of how images look.
+  /// Creates an instance without any information.
   init(without data: AuditedData) { hashes = Array(repeating: nil, count: data.images.count) }
 
   private typealias Look = (hash: PerceptualHash, format: ImageFormat)
@@ -64,7 +65,7 @@ final class ImageLooks {
   }
 
   private static func look(_ bytes: [UInt8]) -> Look? {
-    // What cannot be decoded was rejected, unless the settings say that only headers are read.
+    // Undecodable images were rejected, unless the settings say to read only headers.
     guard let image = try? RGBImage(decoding: bytes), let header = try? ImageHeader(bytes) else {
       return nil
     }

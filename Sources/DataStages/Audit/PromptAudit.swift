@@ -1,4 +1,4 @@
-/// What the labels of pairs say against each other, prompt by prompt.
+/// Contradictions between the labels of pairs, by prompt.
 struct PromptAudit {
   private let data: AuditedData
   private(set) var findings: [AuditKind: AuditFinding]
@@ -7,10 +7,11 @@ struct PromptAudit {
   private(set) var weights: [Double] = []
   private(set) var pairsBySplit: [String: Int] = [:]
   private(set) var annotators: Set<Int> = []
-  /// Comparisons that several annotators made, two by two, and how many of these agree.
+  /// The number of pairs of judgements of one comparison by different annotators, and how many
+  /// agree.
   private(set) var judgedTwice = 0
   private(set) var judgedAlike = 0
-  /// The splits that each image occurs in, as bits: 1 train, 2 others.
+  /// The splits in which each image occurs, as bits: 1 train, 2 others.
   private(set) var splitsOfImages: [UInt8]
 
   /// - Parameter isNear: whether two images look the same
@@ -28,7 +29,7 @@ struct PromptAudit {
       }
     }
     splitsOfImages = splits
-    // Pairs of prompts that are spelled in several ways, which are judged together.
+    // Pairs of prompts that are spelled in several ways, grouped together.
     var together: [String: [(text: String, pair: AuditedPair)]] = [:]
     try data.forEachPrompt { _, text, pairs in
       add(text, pairs, isNear)
@@ -44,7 +45,7 @@ struct PromptAudit {
     for name in together.keys.sorted() { addJudgements(together[name] ?? []) }
   }
 
-  /// What a tokenizer makes the same: it ignores case, and how much white space there is.
+  /// Returns a prompt as a tokenizer sees it, which ignores case and the amount of white space.
   private static func normalized(_ prompt: String) -> String {
     prompt.lowercased().split(whereSeparator: \.isWhitespace).joined(separator: " ")
   }
@@ -82,7 +83,7 @@ struct PromptAudit {
     size.map { "\($0 ?? 0)" }.joined(separator: " x ")
   }
 
-  /// What all pairs of a prompt say together.
+  /// Adds the findings from all pairs of a prompt.
   private mutating func addJudgements(_ judged: [(text: String, pair: AuditedPair)]) {
     let judged = judged.sorted { $0.pair.id < $1.pair.id }
     let duels = Dictionary(grouping: judged, by: \.pair.key)
@@ -92,7 +93,7 @@ struct PromptAudit {
       let wins = duel.reduce(into: [Int: Int]()) { wins, judged in
         if let winner = judged.pair.winner?.0 { wins[winner, default: 0] += 1 }
       }
-      // Where as many say the opposite, there is no preference that could be part of a cycle.
+      // If as many judge the opposite, there is no preference that could be part of a cycle.
       if wins[key[0]] != wins[key[1]] {
         let winner = wins[key[0], default: 0] > wins[key[1], default: 0] ? key[0] : key[1]
         majority += duel.filter { $0.pair.winner?.0 == winner }
@@ -101,7 +102,7 @@ struct PromptAudit {
       if wins.count > 1 {
         for (text, pair) in duel where pair.winner != nil { note(.contradictions, pair, text) }
       }
-      // The first of those with one label stays.
+      // The first pair with each label stays.
       var labels: Set<Int?> = []
       for (text, pair) in duel where !labels.insert(pair.winner?.0).inserted {
         note(.repeated, pair, text)
@@ -136,7 +137,7 @@ struct PromptAudit {
     }
   }
 
-  /// Rows of train whose prompt or images are held out elsewhere.
+  /// Adds rows of train whose prompt or images are held out elsewhere.
   private mutating func addLeaks(
     _ text: String, _ pairs: [AuditedPair], splitsOfPrompt splits: UInt8, _ twins: (Int) -> [Int]
   ) {
@@ -160,19 +161,19 @@ struct PromptAudit {
   }
 }
 
-/// The groups of nodes each of which leads to all others of its group.
+/// Strongly connected components: groups of nodes that can all reach each other.
 ///
 /// - Source: Tarjan, Depth-First Search and Linear Graph Algorithms, 1972
 enum StronglyConnected {
-  /// - Parameter edges: from each node to others
-  /// - Returns: the number of the group of each node that is in one of several nodes
+  /// - Parameter edges: the successors of each node
+  /// - Returns: the component number of each node in a component of several nodes
   static func groups(of edges: [Int: [Int]]) -> [Int: Int] {
     var index: [Int: Int] = [:]
     var low: [Int: Int] = [:]
     var stack: [Int] = []
     var isOnStack: Set<Int> = []
     var groups: [Int: Int] = [:]
-    // Its own stack instead of recursion: a prompt may have any number of images.
+    // An explicit stack instead of recursion: a prompt may have any number of images.
     for start in edges.keys.sorted() where index[start] == nil {
       var work: [(node: Int, next: Int)] = [(start, 0)]
       while let (node, next) = work.last {
@@ -209,7 +210,7 @@ enum StronglyConnected {
   }
 }
 
-/// Words that ask for a look at a caption.
+/// Words that flag a caption for review.
 enum UnsafeWords {
   private static let words: Set<String> = [
     "nsfw", "nude", "nudes", "nudity", "naked", "topless", "porn", "porno", "pornographic", "sex",

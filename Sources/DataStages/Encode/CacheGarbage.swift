@@ -2,12 +2,12 @@ import Catalog
 import Files
 import PipelineCore
 
-/// Entries of the cache that no finished result of the workspace was made from and no encoder of the
-/// pipeline would look for.
+/// Cache entries that no finished result of the workspace was made from and no encoder of the
+/// pipeline would look up.
 struct CacheGarbage {
   private let path: String
   private let cache: CacheDatabase
-  /// Nil while the stage that labels has not finished: what it has made so far is not known here.
+  /// Nil while the label stage is unfinished: its entries so far are not known here.
   private let encoders: Set<CacheDatabase.Encoder>?
   private let contents: Set<String>
 

@@ -1,7 +1,8 @@
 import Catalog
 import PipelineCore
 
-/// Runs `body`; what it finds damaged in the cache is for the stage that makes `artifact` to make again.
+/// Runs `body`; turns damage that it finds in the cache into a request to the stage that makes
+/// `artifact`.
 ///
 /// - Throws: `DamagedArtifact`
 func usingCache<Result>(
@@ -15,9 +16,9 @@ func usingCache<Result>(
 }
 
 extension CacheDatabase {
-  /// The workspace's cache, to be written to; a forced stage gets it without what is damaged in it.
+  /// Opens the workspace's cache for writing, without its damaged entries if the stage is forced.
   ///
-  /// A part gets what is there to read.
+  /// A part opens it for reading.
   static func writable(_ context: StageContext) throws -> CacheDatabase {
     let path = context.database(fileName)
     if context.isPart {

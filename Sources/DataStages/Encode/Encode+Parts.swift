@@ -43,7 +43,7 @@ extension EncodeWork.RejectedImage {
   }
 }
 
-/// What an encoder has made of what has a digest.
+/// The encoding of the content with this digest.
 typealias Encoding = (content: String, bytes: [UInt8])
 
 extension OutputWriter {
@@ -71,7 +71,7 @@ extension OutputReader {
 }
 
 extension EncodePlan.Block {
-  /// Refuses contents that are not those of the block, each once.
+  /// Rejects contents other than those of the block, each once.
   func requireContents(_ found: [String], in catalog: CatalogDatabase) throws {
     let wanted: [String] =
       switch contents {

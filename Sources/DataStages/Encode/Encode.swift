@@ -74,7 +74,7 @@ package struct Encode: DivisibleStage {
       path: context.database(CatalogDatabase.fileName),
       access: context.isPart ? .immutable : .readWrite)
     try catalog.checkDigests()
-    // What cannot be encoded shows again: its pairs are as ingest has left them.
+    // Encoding failures will recur: the pairs are reset to the state that ingest left.
     if context.isPart {
       try catalog.showPairs(rejectedBy: Self.name)
     } else {
@@ -93,7 +93,7 @@ package struct Encode: DivisibleStage {
   func garbage() throws -> [Garbage] { try CacheGarbage(context).garbage() }
 }
 
-/// What no row is to blame for.
+/// An error that no single row causes.
 enum EncodeError: ClassifiedError, CustomStringConvertible {
   case nonFiniteEmbedding(prompt: String)
 

@@ -1,9 +1,9 @@
 import Catalog
 import Files
 
-/// What there is to encode, and what of it the cache has already.
+/// The contents to encode, without those already in the cache.
 struct EncodePlan {
-  /// What is encoded together.
+  /// A batch that is encoded together.
   struct Block {
     enum Contents {
       /// Ids in the catalog.
@@ -12,9 +12,9 @@ struct EncodePlan {
     }
 
     let contents: Contents
-    /// Among all blocks, those included that are done.
+    /// The index among all blocks, including finished ones.
     let position: Int
-    /// Of the contents, by their digests.
+    /// A key of the contents, from their digests.
     let key: String
 
     var count: Int {
@@ -34,26 +34,26 @@ struct EncodePlan {
   }
 
   private(set) var items: [Block] = []
-  /// Different images that pairs use.
+  /// The number of distinct images that pairs use.
   private(set) var imageCount = 0
   private(set) var promptCount = 0
   private var newImageCount = 0
   private var newPromptCount = 0
-  /// Blocks that images may be in.
+  /// The number of blocks that may contain images.
   private var imageBlockCount = 0
-  /// Images whose shorter side is below the size they are encoded at.
+  /// The number of images whose shorter side is below the encoding size.
   private var enlargedCount = 0
-  /// Height and width in pixels that images are encoded at.
+  /// The height and width, in pixels, at which images are encoded.
   private var size = 0
   private var imageByteCount = 0
   private var promptByteCount = 0
 
   /// - Parameters:
-  ///   - size: height and width in pixels that images are encoded at
-  ///   - batch: what is encoded together has ids in one block of so many, which does not depend on what is
-  ///     done already
-  ///   - isRepair: encode whole blocks where something is missing, so that it comes out as it was: the last
-  ///     bits depend on the company
+  ///   - size: the height and width, in pixels, at which images are encoded
+  ///   - batch: the block size: contents are batched by id into blocks of this size, independent of
+  ///     what is already done
+  ///   - isRepair: encode whole blocks if anything in them is missing, to reproduce the original:
+  ///     the last bits depend on the batch
   init(
     _ catalog: CatalogDatabase, _ cache: CacheDatabase, image: CacheDatabase.Encoder,
     text: CacheDatabase.Encoder, size: Int = 0, batch: Int, isRepair: Bool = false
@@ -69,7 +69,7 @@ struct EncodePlan {
 
   var newByteCount: Int { newImageCount * imageByteCount + newPromptCount * promptByteCount }
 
-  /// What will be done, in words.
+  /// A description of the work.
   var announcement: [String] {
     [
       "\(newImageCount) images to encode (\(imageCount - newImageCount) reused), "
@@ -131,7 +131,7 @@ struct EncodePlan {
     }
   }
 
-  /// All elements of the blocks that some of them belong to.
+  /// Returns all elements of the blocks that contain any of these.
   private static func companions<Element>(
     of some: [Element], among all: [Element], _ size: Int, id: (Element) -> Int
   ) -> [Element] {
@@ -139,7 +139,7 @@ struct EncodePlan {
     return all.filter { blocks.contains(id($0) / size) }
   }
 
-  /// The elements by `id / size`, in the order in which each block's first one comes.
+  /// Groups the elements by `id / size`, ordered by each block's first element.
   private static func blocks<Element>(
     _ elements: [Element], of size: Int, id: (Element) -> Int
   ) -> [(number: Int, elements: [Element])] {

@@ -21,7 +21,7 @@ final class EncodeWork: StageWork {
   }
 
   struct RejectedImage {
-    /// Of the image.
+    /// The digest of the image.
     var content: String
     var uid: String
     var code: String
@@ -39,7 +39,7 @@ final class EncodeWork: StageWork {
   private let databases: Deferred<EncodeDatabases>
   private let latentEncoder: Deferred<LatentEncoder>
   private let embeddingEncoder: Deferred<EmbeddingEncoder>
-  /// Different images that pairs use; and those of this run that cannot be encoded.
+  /// The number of distinct images that pairs use; and of those in this run that cannot be encoded.
   private let imageCount: Int
   private var rejectedImageCount = 0
 
@@ -95,7 +95,8 @@ final class EncodeWork: StageWork {
     return output
   }
 
-  /// The bytes of an image; nil where it is gone and, of a block that is repaired, needs no encoding.
+  /// Returns the bytes of an image; nil if it is gone and need not be encoded again in the block
+  /// under repair.
   private func bytes(of record: ImageRecord, _ databases: EncodeDatabases) throws -> [UInt8]? {
     do {
       return try databases.images.bytes(of: record)
@@ -126,7 +127,7 @@ final class EncodeWork: StageWork {
   }
 
   private func encodePrompts(_ prompts: [(sha256: String, text: String)]) throws -> Output {
-    // Images come first; their encoder is needed no more.
+    // Images come first, so their encoder is no longer needed.
     latentEncoder.release()
     let values = try embeddingEncoder()(prompts.map(\.text))
     var output = Output()
@@ -158,7 +159,7 @@ final class EncodeWork: StageWork {
 
   func together(_ body: () throws -> Void) throws {
     let databases = try databases()
-    // The cache's is committed first: what is rejected shows again, what is encoded is not done again.
+    // The cache is committed first: a rejection recurs, an encoding is not repeated.
     try databases.catalog.database.transaction {
       try databases.cache.database.transaction(body)
     }

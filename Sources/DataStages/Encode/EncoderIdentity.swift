@@ -4,32 +4,32 @@ import Files
 import PipelineCore
 import StageSupport
 
-/// What encodes images and prompts, exactly enough to find their entries in the cache.
+/// The identity of the image and prompt encoders, exact enough to find their entries in the cache.
 ///
-/// `encode` leaves it as `WORKSPACE/encodings.json` for the stages after it.
+/// `encode` writes it to `WORKSPACE/encodings.json` for later stages.
 struct EncoderIdentity: Equatable {
   static let fileName = "encodings.json"
-  /// Raised when the code changes what the same weights make of the same content.
+  /// Incremented when the code changes what the same weights produce for the same content.
   private static let codeVersion = 1
 
   var model: ModelFolder
   var image: CacheDatabase.Encoder
-  /// A prompt's hidden states, followed by its pooled text where there is one.
+  /// A prompt's hidden states, followed by the pooled text embedding if there is one.
   var text: CacheDatabase.Encoder
-  /// What is in a value of `text`.
+  /// The layout of a `text` value.
   var prompt: PromptLayout
   var tokenizerFingerprint: String
   var scalingFactor: Double
 
-  /// Height and width of the images.
+  /// The height and width of the images.
   var size: Int
   var hasLogVariance: Bool { image.shape.count == 4 }
   struct PromptLayout: Equatable {
     var tokens: Int
     var width: Int
-    /// Nil where one text encoder gives hidden states alone.
+    /// Nil for a single text encoder that gives only hidden states.
     var pooledWidth: Int?
-    /// Whether zeros stand for the empty prompt in guidance.
+    /// Whether the empty prompt is all zeros in guidance.
     var isEmptyPromptZero = false
 
     var embeddingCount: Int { tokens * width }
@@ -62,12 +62,12 @@ struct EncoderIdentity: Equatable {
         ? "last hidden state" : "penultimate hidden states joined, then pooled text",
       shape: prompt.valueShape)
     tokenizerFingerprint = try Self.fingerprint(folder, ["tokenizer"], digests)
-    // By way of the shortest text, so that 0.18215 stays 0.18215.
+    // Via the shortest text, so that 0.18215 stays 0.18215.
     scalingFactor = Double(vae.scalingFactor.description) ?? Double(vae.scalingFactor)
     model = folder
   }
 
-  /// Height and width of the images.
+  /// Returns the height and width of the images.
   static func size(_ settings: EncodeSettings, _ model: ModelConfiguration) throws -> Int {
     let size = settings.size ?? model.imageSide
     let vae = model.autoencoder
@@ -79,10 +79,10 @@ struct EncoderIdentity: Equatable {
     return size
   }
 
-  /// The files that the encodings depend on.
+  /// Returns the files that the encodings depend on.
   static func inputs(_ model: ModelFolder, _ digests: FileDigests) throws -> [StageInput] {
     let files = ["unet/config.json", "model_index.json"].filter {
-      // Only of two text encoders the index says what stands for the empty prompt.
+      // With two text encoders the model index says what represents the empty prompt.
       $0.hasPrefix("unet") || model.hasPart("text_encoder_2") && model.hasPart($0)
     }
     return try model.inputs(["vae"] + model.textParts, digests)
@@ -108,7 +108,7 @@ struct EncoderIdentity: Equatable {
 // MARK: - File
 
 extension EncoderIdentity {
-  /// What stage `encode` has left for another one.
+  /// Reads the identity that stage `encode` has left for another stage.
   init(_ context: StageContext) throws {
     let settings = try context.settings(EncodeSettings.self, of: Encode.name)
     try self.init(
@@ -116,7 +116,7 @@ extension EncoderIdentity {
       model: settings.base)
   }
 
-  /// - Parameter model: the file says what it is, not where it lies
+  /// - Parameter model: the model's location, which the file does not record
   private init(contentsOf path: String, model: ModelFolder) throws {
     let json = try JSONReader(contentsOf: path)
     self.model = model
@@ -150,7 +150,7 @@ extension EncoderIdentity {
 }
 
 extension EncoderIdentity.PromptLayout {
-  /// - Parameter json: nil where hidden states of `shape` are all there is
+  /// - Parameter json: nil if there are only hidden states of `shape`
   fileprivate init(_ json: JSONReader?, shape: [Int]) throws {
     guard let json else {
       self.init(tokens: shape.first ?? 0, width: shape.last ?? 0)
@@ -163,7 +163,7 @@ extension EncoderIdentity.PromptLayout {
       isEmptyPromptZero: try json.bool("is_empty_prompt_zero"))
   }
 
-  /// Of a prompt's value in the cache.
+  /// The shape of a prompt's value in the cache.
   fileprivate var valueShape: [Int] {
     pooledWidth.map { [embeddingCount + $0] } ?? [tokens, width]
   }

@@ -2,18 +2,19 @@ import Catalog
 import Files
 import PipelineCore
 
-/// Finds the bytes of catalogued images in the files they were ingested from, or in their copies.
+/// Reads the bytes of catalogued images from the files they were ingested from, or from their
+/// copies.
 ///
-/// Keeps the last file open: images that are asked for in file order cost one pass.
+/// Keeps the last file open: requesting images in file order takes a single pass.
 final class ImageSource {
   private let catalog: CatalogDatabase
   private var openFile: (path: String, file: any RecordFile, starts: [Int])?
 
   init(_ catalog: CatalogDatabase) { self.catalog = catalog }
 
-  /// The bytes, which are those that were ingested.
+  /// Returns the bytes, verified to be those ingested.
   ///
-  /// - Throws: ``ImageFileError`` where the image is a file of its own and cannot be read
+  /// - Throws: ``ImageFileError`` if the image is a separate file and cannot be read
   func bytes(of image: ImageRecord) throws -> [UInt8] {
     if let copy = try catalog.copiedBytes(ofImage: image.id) { return copy }
     let place = image.location
@@ -39,7 +40,7 @@ final class ImageSource {
       return (openFile.file, openFile.starts)
     }
     guard Folders.exists(path) else { throw SourceError.gone(path: path) }
-    // A location says how the column is called in its file.
+    // A location gives the column's name in its file.
     let options = ReadingOptions(imageRoot: place.imageRoot)
     let file = try SourceFile(path: path, split: "").openRows(options)
     let starts = file.blockStarts

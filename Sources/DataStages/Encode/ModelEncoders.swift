@@ -5,7 +5,7 @@ import Foundation
 import Imaging
 import NN
 
-/// Turns images into scaled latents, in half precision.
+/// Encodes images to scaled latents, in half precision.
 struct LatentEncoder {
   private let encoder: Encoder
   private let scale: Float
@@ -18,7 +18,7 @@ struct LatentEncoder {
       hasLogVariance: encoderIdentity.hasLogVariance)
   }
 
-  /// - Parameter size: height and width of the images
+  /// - Parameter size: the height and width of the images
   init(_ model: ModelFolder, size: Int, hasLogVariance: Bool) throws {
     let autoencoder = try model.autoencoder().model
     encoder = autoencoder.encoder
@@ -27,14 +27,14 @@ struct LatentEncoder {
     self.hasLogVariance = hasLogVariance
   }
 
-  /// The part of an image that is encoded, `[size, size, 3]` in -1...1.
+  /// Returns the part of an image that is encoded, `[size, size, 3]` in -1...1.
   func pixels(of bytes: [UInt8], limits: ImageLimits) throws(ImageError) -> [Float] {
     try RGBImage(decoding: bytes, limits: limits).resized(shorterEdge: size, limits: limits)
       .croppedToCenter(width: size, height: size).normalizedPixels()
   }
 
-  /// One value for each image: the mean, or mean and log-variance, of the latent times the scale,
-  /// `[channels, height, width]`; nil where a number is not finite in half precision.
+  /// Returns one value per image: the mean, or mean and log-variance, of the latent times the
+  /// scale, `[channels, height, width]`; nil if a number is not finite in half precision.
   ///
   /// - Throws: `NonFiniteError` if one is not finite in single precision
   func callAsFunction(_ images: [[Float]]) throws -> [[UInt8]?] {
@@ -46,8 +46,8 @@ struct LatentEncoder {
     }
   }
 
-  /// The means and perhaps the log-variances of the scaled latents of `[batch, size, size, 3]`,
-  /// `[batch, channels, height, width]` each.
+  /// Returns the means, and log-variances if requested, of the scaled latents of `[batch, size,
+  /// size, 3]`, `[batch, channels, height, width]` each.
   func moments(of images: Tensor) throws -> [Tensor] {
     try withoutGradients {
       let posterior = encoder(images)
@@ -64,7 +64,7 @@ struct LatentEncoder {
   }
 }
 
-/// Turns prompts into the U-Net's conditioning, in half precision.
+/// Encodes prompts to the U-Net's conditioning, in half precision.
 struct EmbeddingEncoder {
   private let encoder: PromptEncoder
 
@@ -72,8 +72,8 @@ struct EmbeddingEncoder {
     encoder = try PromptEncoder(encoderIdentity.model)
   }
 
-  /// One value for each prompt, `[tokens, width]` and the pooled text where there is one, one after
-  /// the other; nil where a number is not finite.
+  /// Returns one value per prompt, `[tokens, width]` followed by the pooled text embedding if there
+  /// is one; nil if a number is not finite.
   func callAsFunction(_ prompts: [String]) throws -> [[UInt8]?] {
     let output = try encoder(prompts)
     return prompts.indices.map { row in

@@ -1,9 +1,10 @@
 import Catalog
 
-/// Turns one block of a source into what the catalog records.
+/// Converts one block of a source to catalog records.
 ///
-/// Rows are collected until their images fill a few megabytes, then the images are hashed and checked
-/// together, while the next rows are read: a row group of gigabytes passes through in bounded memory.
+/// Rows are collected until their images fill a few megabytes, then the images are hashed and
+/// checked together while the next rows are read: a row group of gigabytes passes through in
+/// bounded memory.
 struct BlockReader {
   static let batchByteCount = 8 << 20
   static let batchRowCount = 256
@@ -17,7 +18,7 @@ struct BlockReader {
   private var contents: RowGroupContents
   private var pending: [Pending] = []
   private var pendingByteCount = 0
-  /// The batch before, and what is found out about its images.
+  /// The previous batch and the inspection of its images.
   private var inspected: (rows: [Pending], images: Inspection)?
 
   private init(
@@ -33,7 +34,7 @@ struct BlockReader {
 
   /// Reads block `ordinal` of `file`.
   ///
-  /// - Parameter observe: is told of every batch of rows that is done; a throw ends the work
+  /// - Parameter observe: called after each batch of rows; a throw aborts
   static func read(
     _ file: any RecordFile, block ordinal: Int, split: String, settings: IngestSettings,
     selection: RowSelection, inspector: ImageInspector, observe: (_ rows: Int) throws -> Void
@@ -154,7 +155,7 @@ struct BlockReader {
   private mutating func finished() -> RowGroupContents {
     contents.rejections.sort { ($0.row, $0.part) < ($1.row, $1.part) }
     if file.plan.form.imageFields == nil, !file.isPromptList {
-      // A row that holds a ranking is as many pairs and rejects as it has pairs of images.
+      // A row with a ranking counts as many pairs and rejects as it has pairs of images.
       contents.outcomeCount = contents.pairs.count + contents.rejections.count
     }
     return contents

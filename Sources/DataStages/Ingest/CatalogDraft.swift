@@ -2,11 +2,11 @@ import Catalog
 import Files
 import PipelineCore
 
-/// What sources become in a catalog of its own, outside of any pipeline's workspace.
+/// The contents of sources in a catalog of its own, outside any pipeline's workspace.
 ///
-/// Nothing stops at the first problem: every source that can be read is.
+/// Does not stop at the first problem: every readable source is read.
 struct CatalogDraft {
-  /// Sources that were read, and the rows of each that count.
+  /// A source that was read, and the number of its selected rows.
   struct Source {
     let file: any RecordFile
     let split: String
@@ -17,18 +17,18 @@ struct CatalogDraft {
   private(set) var sources: [Source] = []
   /// All rows of the sources, read or not.
   private(set) var rowCount = 0
-  /// What keeps the data from being ingested, each in a line.
+  /// Obstacles to ingesting the data, one line each.
   private(set) var problems: [String] = []
   private(set) var notes: [String] = []
-  /// What the first rows became.
+  /// The records made from the first rows.
   private(set) var firstRows: [(path: String, contents: RowGroupContents)] = []
 
   private static let shownRowCount = 3
 
   /// - Parameters:
-  ///   - path: of the catalog, which must not exist
-  ///   - rowLimit: rows that are read at most
-  ///   - observe: is told of rows that are done; a throw ends the work
+  ///   - path: the catalog's path, which must not exist
+  ///   - rowLimit: the maximum number of rows to read
+  ///   - observe: called with the number of finished rows; a throw aborts
   init(
     _ settings: IngestSettings, at path: String, rowLimit: Int = .max,
     observe: (_ rows: Int) throws -> Void = { _ in }
@@ -55,10 +55,10 @@ struct CatalogDraft {
     }
   }
 
-  /// Opens every source and notes all that is wrong with any of them.
+  /// Opens every source and collects all of their problems.
   private mutating func findSources(_ options: ReadingOptions) -> [SourceFile] {
     var found: [SourceFile] = []
-    // Pattern by pattern, so that one that matches nothing does not hide what is wrong with another.
+    // Pattern by pattern, so that one without matches does not hide problems of another.
     for pattern in settings.source.patterns {
       do {
         var one = settings
@@ -136,7 +136,7 @@ struct CatalogDraft {
           var contents = try BlockReader.read(
             file, block: block, split: source.split, settings: limited, selection: selection,
             inspector: inspector, observe: observe)
-          // Rows beyond the limit of this look were not looked at.
+          // Rows beyond the limit were not inspected.
           if isCut { contents.removeRows(from: limit, start: start) }
           show(contents, of: file.path)
           try catalog.record(contents, of: record)
@@ -154,7 +154,7 @@ struct CatalogDraft {
     firstRows.append((path, contents.first(Self.shownRowCount - shown)))
   }
 
-  /// Adds what a run would stop for.
+  /// Adds the problems that would stop a run.
   private mutating func judge() throws {
     let counts = try catalog.counts()
     let read = try catalog.readRowCount()
@@ -174,7 +174,7 @@ struct CatalogDraft {
 }
 
 extension RowGroupContents {
-  /// Takes away rows of a block from `limit` on.
+  /// Removes the rows of a block from `limit` on.
   fileprivate mutating func removeRows(from limit: Int, start: Int) {
     guard limit < start + rowCount else { return }
     pairs.removeAll { $0.row >= limit }
@@ -184,7 +184,7 @@ extension RowGroupContents {
     outcomeCount = pairs.count + prompts.count + rejections.count
   }
 
-  /// The first rows that became something.
+  /// Returns the records made from the first rows.
   fileprivate func first(_ count: Int) -> RowGroupContents {
     let rows = Set(pairs.map(\.row) + prompts.map(\.row) + rejections.map(\.row)).sorted().prefix(
       count)

@@ -1,7 +1,7 @@
-/// The columns of a source, in the order in which they first come.
+/// The columns of a source, in order of first appearance.
 struct ColumnCounts {
   let names: [String]
-  /// How many of the records that were looked at have each; nil: all of them.
+  /// The number of inspected records that have each column; nil: all of them.
   let counts: [String: Int]?
 
   init(names: [String], counts: [String: Int]) { (self.names, self.counts) = (names, counts) }

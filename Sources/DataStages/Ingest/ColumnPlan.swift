@@ -1,15 +1,15 @@
 import Files
 import PipelineCore
 
-/// How sources are to be read, as the pipeline file says it.
+/// Options for reading sources, from the pipeline file.
 struct ReadingOptions: Sendable {
   var format = DataForm.auto
-  /// Where a source's columns have names of their own.
+  /// Source-specific names of columns.
   var columns: [RecordField: String] = [:]
-  /// Where the paths of images start; nil: at the folder of the file that names them.
+  /// The folder that image paths are relative to; nil: the folder of the file that names them.
   var imageRoot: String?
 
-  /// What a prompt's column is called where prompts stand alone.
+  /// The name of the prompt column in a list of prompts.
   var promptName: String { columns[.caption] ?? RecordField.caption.rawValue }
 }
 
@@ -27,19 +27,19 @@ extension ReadingOptions {
     }
   }
 
-  /// Refuses a root that does not exist, before rows are read; once they are, it may go.
+  /// Rejects a root that does not exist before rows are read; afterwards it may be deleted.
   func requireImageRoot() throws(PipelineError) {
     guard let root = imageRoot, PathKind(of: root) != .folder else { return }
     throw .badSetting(path: "ingest.image_root", reason: "there is no folder \(root)")
   }
 }
 
-/// What one source is taken for, and under which names its columns stand.
+/// The form of one source and the names of its columns.
 struct ColumnPlan: Sendable {
   let form: DataForm
-  /// Fields that the form cannot do without.
+  /// Fields that the form requires.
   let required: [RecordField]
-  /// Whether any column shows the form, or the user says it.
+  /// Whether the form follows from a column or from the settings.
   let isRecognized: Bool
   private let names: [RecordField: String]
 
@@ -55,7 +55,8 @@ struct ColumnPlan: Sendable {
 
   func name(of field: RecordField) -> String { names[field] ?? field.rawValue }
 
-  /// What `ingest.columns` calls a field: by the published names only where the data is in the published form.
+  /// Returns the key of a field in `ingest.columns`: the published name only if the data is in the
+  /// published form.
   func key(of field: RecordField) -> String {
     form == .pickapic ? field.rawValue : field.plainName ?? field.rawValue
   }
@@ -68,16 +69,16 @@ struct ColumnPlan: Sendable {
 
 extension ColumnPlan {
   /// - Parameters:
-  ///   - columns: those of the source, members of structs by their dotted paths
-  ///   - counts: of the records that have each; nil where all records have all columns
-  ///   - options: what the pipeline file says
+  ///   - columns: the source's columns, members of structs by their dotted paths
+  ///   - counts: the number of records that have each; nil if all records have all columns
+  ///   - options: the pipeline file's options
   ///   - mayBePrompts: whether a source without any comparison may be a list of prompts
   init(
     columns: [String], counts: [String: Int]? = nil, options: ReadingOptions, mayBePrompts: Bool
   ) {
     let present = ColumnSet(columns)
     func records(_ name: String) -> Int { counts.map { $0[name] ?? 0 } ?? 1 }
-    /// The first of the names that most records have.
+    /// The first of the names present in the most records.
     func commonest(_ names: [String]) -> String? {
       names.compactMap(present.spelling).reduce(nil as String?) { found, name in
         found.map { records($0) >= records(name) ? $0 : name } ?? name
@@ -95,7 +96,7 @@ extension ColumnPlan {
     }
     let knownCaption = options.columns[.caption] ?? commonest(DataLayout.captions)
     let layouts = DataLayout.all.filter { options.format == .auto || $0.form == options.format }
-    // One record with a member of another form does not decide.
+    // A single record with a member of another form does not decide.
     func fillingCount(_ layout: DataLayout) -> Int { names(layout).values.map(records).min() ?? 0 }
     let whole = layouts.filter { names($0).values.allSatisfy(present.contains) }
       .reduce(nil as DataLayout?) { found, layout in
@@ -157,7 +158,8 @@ extension ColumnPlan {
     .hasLabel, .areDifferent, .examplesPerPrompt, .rankingID, .createdAt, .weight,
   ]
 
-  /// The layout of which most columns are present; of equals the one that lacks least, and the first.
+  /// Returns the layout with the most columns present; among equals the one with the fewest
+  /// missing, then the first.
   private static func best(
     _ layouts: [DataLayout], _ count: (DataLayout) -> (present: Int, missing: Int)
   ) -> DataLayout? {
@@ -173,7 +175,7 @@ extension ColumnPlan {
 /// The names of a source's columns; a struct's name stands for its members.
 private struct ColumnSet {
   private let names: Set<String>
-  /// By their small letters, where no other name has the same.
+  /// The names by their lower-case form, if unique.
   private let spellings: [String: String]
 
   init(_ columns: [String]) {
@@ -191,7 +193,8 @@ private struct ColumnSet {
     }
   }
 
-  /// The name as the source has it, in whatever case; nil if there is none, or several but not this one.
+  /// Returns the source's spelling of a name, in any case; nil if there is none, or several but no
+  /// exact match.
   func spelling(_ name: String) -> String? {
     names.contains(name) ? name : spellings[name.lowercased()]
   }

@@ -1,6 +1,6 @@
-/// How a source says which images are preferred; setting `ingest.format`.
+/// The form in which a source expresses preferences between images; setting `ingest.format`.
 enum DataForm: String, Codable, CaseIterable, Sendable {
-  /// Whatever its columns show.
+  /// Inferred from the columns.
   case auto
   case pickapic
   case chosenRejected = "chosen_rejected"
@@ -12,7 +12,7 @@ enum DataForm: String, Codable, CaseIterable, Sendable {
   case folders
   case prompts
 
-  /// What a row of it is, for the log.
+  /// The meaning of one row, for the log.
   var meaning: String {
     switch self {
     case .auto: "inferred from the columns"
@@ -28,7 +28,7 @@ enum DataForm: String, Codable, CaseIterable, Sendable {
     }
   }
 
-  /// The fields of the two images of a row; nil where a row has another number of them.
+  /// The fields of the two images of a row; nil if a row has another number of them.
   var imageFields: [RecordField]? {
     switch self {
     case .chosenRejected, .hpdv3: [.chosen, .rejected]
@@ -38,23 +38,23 @@ enum DataForm: String, Codable, CaseIterable, Sendable {
   }
 }
 
-/// The names under which data of one form is published.
+/// Published column names of one form.
 struct DataLayout {
   let form: DataForm
-  /// Fields that only this form has, by the names of their columns; all are needed.
+  /// Fields specific to this form, by column name; all are required.
   let columns: [RecordField: String]
-  /// Further columns by which the form is known when needed ones are missing.
+  /// Further columns that identify the form if required ones are missing.
   var hints: [RecordField] = []
   var models: [String] = ["model_0", "model_1"]
 
-  /// The names that a prompt's column has, in whatever case, the first that is present counting.
+  /// The names of the prompt column, in any case, in order of precedence.
   ///
-  /// A caption beside a prompt describes the image; Pick-a-Pic calls the prompt a caption.
+  /// A caption next to a prompt describes the image; Pick-a-Pic calls the prompt a caption.
   static let captions = ["prompt", "caption", "text"]
-  /// The names that an annotator's column has.
+  /// The names of the annotator column.
   static let annotators = ["user_id", "user_hash", "annotator", "annotator_id", "worker_id"]
 
-  /// In the order in which they are tried.
+  /// All layouts, in the order in which they are tried.
   ///
   /// - Source: the data sets' cards and their readers: Pick-a-Pic, open-image-preferences-v1-binarized
   ///   (and the columns of scripts for direct preference optimization), ImageRewardDB, HPDv2, HPDv3,
@@ -102,7 +102,7 @@ struct DataLayout {
       ("image", ("1", "2"), ["model1", "model2"]), ("image_", ("1", "2"), ["model_1", "model_2"]),
       ("image_", ("a", "b"), ["model_a", "model_b"]),
     ].map { stem, ends, models in
-      // Rapidata's counts are called after the whole name of the image's column.
+      // Rapidata names its counts after the full name of the image column.
       let named = stem == "image" ? ("image\(ends.0)", "image\(ends.1)") : ends
       let images: [RecordField: String] = [
         .image0: stem + ends.0, .image1: stem + ends.1,

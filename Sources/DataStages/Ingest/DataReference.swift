@@ -1,14 +1,14 @@
-/// What `ingest` reads, for help.
+/// Reference information about the inputs of `ingest`, for help.
 public enum DataReference {
-  /// How names of files end that are read.
+  /// The extensions of readable files.
   public static var endings: String { SourceFormat.endings }
 
-  /// The values of `ingest.format`, each with what it means.
+  /// The values of `ingest.format`, with their meanings.
   public static var formats: [(name: String, meaning: String)] {
     DataForm.allCases.map { ($0.rawValue, $0.meaning) }
   }
 
-  /// The keys of `ingest.columns`, each with what its column contains.
+  /// The keys of `ingest.columns`, with the contents of each column.
   public static var columns: [(name: String, meaning: String)] {
     RecordField.allCases.map { ($0.plainName ?? $0.rawValue, $0.meaning) }
   }

@@ -6,7 +6,7 @@ import PipelineCore
 import StageSupport
 
 extension DataVolume {
-  /// Counts what a complete catalog holds.
+  /// Counts the contents of a complete catalog.
   package init(catalog path: String) throws {
     self.init()
     let catalog = try CatalogDatabase(path: path, access: .readOnly)
@@ -16,7 +16,7 @@ extension DataVolume {
     for (split, count) in try catalog.pairCounts() { rowsBySplit[split] = count }
   }
 
-  /// Reads the beginning of the sources, and counts in the catalog if it is there.
+  /// Reads the beginning of the sources, and counts in the catalog if it exists.
   package init(_ settings: IngestSettings, catalog path: String) throws {
     self.init()
     let options = try ReadingOptions(settings)
@@ -37,7 +37,7 @@ extension DataVolume {
         continue
       }
       if count > 0, sample.needsMore { try sample.read(file, settings, rowLimit: count) }
-      // Rankings are as many rows as they have pairs.
+      // A ranking counts as one row per pair.
       let pairCount = Int((Double(count) * sample.pairsPerRow).rounded())
       rows += pairCount
       rowsBySplit[source.split, default: 0] += pairCount
@@ -51,7 +51,7 @@ extension DataVolume {
     secondsPerImage = sample.secondsPerImage
     if Folders.exists(path) {
       let counts = try CatalogDatabase(path: path, access: .readOnly).counts()
-      // It may be of more rows than the settings now name.
+      // The catalog may have more rows than the settings now select.
       let named = min(1, Double(rows) / Double(max(1, counts.pairs)))
       images = Int((Double(counts.images) * named).rounded())
       prompts = max(listedPrompts, Int((Double(counts.prompts) * named).rounded()))
@@ -67,7 +67,7 @@ extension DataVolume {
     if settings.limitBy == .prompts, let limit = settings.limit { limitPrompts(to: limit) }
   }
 
-  /// Leaves so many of the prompts, with their share of the rows.
+  /// Reduces the prompts to this number, with their share of the rows.
   private mutating func limitPrompts(to limit: Int) {
     guard prompts > limit else { return }
     let share = Double(limit) / Double(prompts)
@@ -79,9 +79,9 @@ extension DataVolume {
   }
 }
 
-/// The first rows of a source against the clock.
+/// A timed reading of a source's first rows.
 private struct SourceSample {
-  /// Refuses a row whose images are files that are not there.
+  /// Rejects a row whose image files do not exist.
   private func requireImages(_ record: Record) throws(RowRejection) {
     for image in record.images {
       guard case .file(let path)? = image.image, !Folders.exists(path) else { continue }
@@ -96,9 +96,9 @@ private struct SourceSample {
   private var readingSeconds = 0.0
   private var decodingSeconds = 0.0
   private var decoded = 0
-  /// Rows that cannot be used, and why the first cannot.
+  /// The number of unusable rows, and the reason for the first.
   private var rejections = 0
-  /// Pairs of one image with itself, and the first of them.
+  /// The number of pairs of an image with itself, and the first of them.
   private var samePairs = 0
   private var firstSame: String?
   private var firstRejection: String?
@@ -116,25 +116,26 @@ private struct SourceSample {
 
   private struct Enough: Error {}
 
-  /// Refuses sources of which not one row that was looked at can be used.
+  /// Rejects sources of which no inspected row is usable.
   func requireUsable() throws(SourceError) {
     guard rows == 0, let firstRejection else { return }
     throw .nothingUsable(rows: rejections, example: firstRejection)
   }
 
-  /// Whether nothing was read yet, or only images beside themselves, of too few pairs to tell.
+  /// Whether nothing was read yet, or only images paired with themselves, in too few pairs to tell.
   var needsMore: Bool { samePairs == pairs && pairs < Self.tellingPairCount }
 
-  /// The first pair that was looked at, if all are of an image with itself.
+  /// Returns the first inspected pair, if all pair an image with itself.
   ///
-  /// - Parameter pairCount: of all sources, about; a few such pairs say nothing of many others
+  /// - Parameter pairCount: the approximate number in all sources; a few such pairs say nothing
+  ///   about many others
   func firstAlike(of pairCount: Int) -> String? {
     samePairs == pairs && pairs >= min(pairCount, Self.tellingPairCount) ? firstSame : nil
   }
 
   private static let tellingPairCount = 20
 
-  /// - Parameter rowLimit: of the file
+  /// - Parameter rowLimit: the maximum number of rows of the file
   mutating func read(
     _ file: any RecordFile, _ settings: IngestSettings, rowLimit: Int
   ) throws {
@@ -150,7 +151,7 @@ private struct SourceSample {
           record = try Record(try values.get(), file, select: { _, _ in }, filter: { _ in })
           try requireImages(record)
         } catch let rejection as RowRejection {
-          // Which rows are wrong is for ingest to say, unless all are.
+          // Ingest reports the wrong rows, unless all are wrong.
           rejections += 1
           if firstRejection == nil {
             let column = rejection.field.map { ", column \(file.plan.name(of: $0))" } ?? ""
@@ -167,7 +168,7 @@ private struct SourceSample {
           if firstSame == nil { firstSame = "\(file.path): row \(row)" }
         }
         for (index, image) in record.images.enumerated() {
-          // Without identities every image counts as another one.
+          // Without identities every image counts as distinct.
           guard images.insert(image.uid ?? "\(row) \(index)").inserted else { continue }
           guard decoded < Self.decodedAtMost, case .bytes(let bytes)? = image.image else {
             continue
@@ -185,7 +186,7 @@ private struct SourceSample {
 }
 
 extension DataVolume {
-  /// Refuses comparisons of images with themselves, from which nothing could be learned.
+  /// Rejects comparisons of images with themselves, from which nothing could be learned.
   package func requireDifferentImages() throws {
     guard alikePairs > 0 else { return }
     throw SourceError.sameImages(pairs: alikePairs, example: alikeExample)
@@ -193,7 +194,7 @@ extension DataVolume {
 }
 
 extension RecordImage {
-  /// Whether both say that they are one image: by identity, path or bytes.
+  /// Whether both are known to be the same image: by identity, path or bytes.
   fileprivate func isSame(as other: RecordImage) -> Bool {
     if let uid, uid == other.uid { return true }
     switch (image, other.image) {

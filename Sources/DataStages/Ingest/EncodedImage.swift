@@ -2,16 +2,16 @@ import Files
 import Foundation
 import PipelineCore
 
-/// The bytes of an image file, or where they are.
+/// The bytes of an image file, or its path.
 enum EncodedImage {
   case bytes([UInt8])
   case file(path: String)
 
-  /// What a text stands for: base64, with or without `data:...,` before it, or the path of a file.
+  /// Interprets a text: base64, with or without a `data:...,` prefix, or the path of a file.
   ///
-  /// The beginnings of JPEG, PNG and WebP files in base64 tell them from paths.
+  /// The first bytes of JPEG, PNG and WebP files in base64 distinguish them from paths.
   ///
-  /// - Throws: ``ImagePathError`` for a text that is neither, or a path that is not followed
+  /// - Throws: ``ImagePathError`` for a text that is neither, or a path that must not be followed
   init(text: String, paths: ImagePaths) throws(ImagePathError) {
     if text.hasPrefix("data:") {
       guard let comma = text.firstIndex(of: ",") else { throw ImagePathError.nothing }
@@ -37,7 +37,7 @@ extension EncodedImage {
   /// No image file is larger than the largest permitted image, uncompressed.
   private static let fileByteLimit = 1 << 30
 
-  /// The bytes, read from the file if they are in one.
+  /// Returns the bytes, reading them from the file if necessary.
   func load() throws(ImageFileError) -> [UInt8] {
     switch self {
     case .bytes(let bytes): return bytes
@@ -74,29 +74,29 @@ enum ImageFileError: ClassifiedError, CustomStringConvertible {
   }
 }
 
-/// Where the paths of images lead that a source names.
+/// The resolution of image paths in a source.
 ///
-/// A source may come from anywhere: what it names must lie in its own folder, or where the user says.
+/// A source may come from anywhere: its paths must stay in its own folder, or in the user's root.
 struct ImagePaths {
-  /// The folder of the source, where relative paths start.
+  /// The folder of the source, which relative paths start from.
   let folder: String
-  /// Where they start instead, and where all others must lead: setting `ingest.image_root`.
+  /// The folder to use instead, which must contain all paths: setting `ingest.image_root`.
   let root: String?
-  /// The components of the absolute path of the folder where paths may lead, as it is written and with links
-  /// followed.
+  /// The components of the absolute path of the permitted folder, as written and with links
+  /// resolved.
   private let rootParts: [[Component]]
 
-  /// Compared by its bytes, as the system does, not as text, where `é` may be spelled in two ways.
+  /// Compared bytewise, as the file system does, because a text such as `é` has two spellings.
   private typealias Component = ArraySlice<UInt8>
 
-  /// Links in these folders are followed: whoever made the folder chose them, not the rows.
+  /// Links in these folders are followed: the owner of the folder chose them, not the rows.
   init(source path: String, root: String?) {
     folder = OutputPath.folder(of: path)
     self.root = root
     let start = root ?? folder
     let canonical = Folders.canonical(start)
     let written = Self.resolved(Self.parts(Self.absolute(start))).map(Self.path) ?? canonical
-    // Where a link stands before `..`, the path as it is written may be that of another folder.
+    // If a link precedes `..`, the path as written may be that of another folder.
     rootParts = Set([canonical, Folders.canonical(written) == canonical ? written : canonical])
       .map(Self.parts)
   }
@@ -108,7 +108,7 @@ struct ImagePaths {
     if name.contains("\\"), !Folders.exists("\(root ?? folder)/\(name)") {
       throw .hasBackslash(name)
     }
-    // By names alone: a link on the way does not change what `..` leads to.
+    // By names alone: a link on the way does not change what `..` refers to.
     let isAbsolute = name.utf8.first == UInt8(ascii: "/")
     if !isAbsolute, let inside = Self.resolved(Self.parts(name)) {
       return inside.count == Self.parts(name).count
@@ -121,7 +121,8 @@ struct ImagePaths {
     return Self.path(parts)
   }
 
-  /// Whether a text is words rather than a path: lines, or several words that do not end as a file's name does.
+  /// Whether a text is words rather than a path: several lines, or several words without a file
+  /// extension at the end.
   private static func isSentence(_ text: String) -> Bool {
     if text.contains(where: \.isNewline) { return true }
     guard text.contains(" "), !text.contains("/") else { return false }
@@ -129,7 +130,7 @@ struct ImagePaths {
     return ending.map { $0.isEmpty || $0.count > 5 || $0.contains(" ") } ?? true
   }
 
-  /// Without `..` and what it takes back; nil where it leads out of where the path starts.
+  /// Returns the components with each `..` resolved; nil if they leave the starting folder.
   private static func resolved(_ parts: [Component]) -> [Component]? {
     var resolved: [Component] = []
     for part in parts {
@@ -151,13 +152,13 @@ struct ImagePaths {
     Array(path.utf8).split(separator: UInt8(ascii: "/")).filter { !$0.elementsEqual(".".utf8) }
   }
 
-  /// The absolute path of these components.
+  /// Returns the absolute path of these components.
   private static func path(_ parts: [Component]) -> String {
     parts.map { "/" + String(decoding: $0, as: UTF8.self) }.joined()
   }
 }
 
-/// Why a text does not lead to an image.
+/// Why a text is not a path to an image.
 enum ImagePathError: ClassifiedError, CustomStringConvertible {
   case nothing
   case address(String)
@@ -167,7 +168,7 @@ enum ImagePathError: ClassifiedError, CustomStringConvertible {
 
   var kind: FailureKind { .input }
 
-  /// A stable word, to count by.
+  /// A stable code for counting.
   var code: String {
     switch self {
     case .nothing, .isText: "unreadable-image"

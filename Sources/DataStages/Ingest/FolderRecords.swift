@@ -1,7 +1,7 @@
 import Files
 import PipelineCore
 
-/// A folder of folders, each of which holds the images of one prompt, ranked by their names.
+/// A folder of folders, each with the images of one prompt, ranked by their names.
 ///
 ///     DIR/a red fox/prompt.txt     the prompt; without it the folder's name is
 ///     DIR/a red fox/1.png          the best image
@@ -52,7 +52,7 @@ final class FolderRecords: RecordFile {
     }
   }
 
-  /// What people call the folders of all preferred images and of all others.
+  /// Common names of folders of all preferred images and of all others.
   private static let outcomes: Set = [
     "bad", "best", "better", "chosen", "disliked", "good", "liked", "lose", "loser", "losers",
     "losing", "lost",
@@ -83,7 +83,7 @@ final class FolderRecords: RecordFile {
     return .file(path: "\(groups[index].folder)/\(groups[index].images[image])")
   }
 
-  /// What identifies the content: every file that is read, by its name and digest.
+  /// Returns the identity of the content: the name and digest of every file that is read.
   static func identity(of path: String, _ digests: FileDigests) throws -> String {
     var lines: [String] = []
     for folder in try promptFolders(in: path) {
@@ -96,10 +96,10 @@ final class FolderRecords: RecordFile {
     return SHA256.hexDigest(of: Array(lines.joined(separator: "\n").utf8))
   }
 
-  /// Whether a folder holds folders of images.
+  /// Whether a folder contains folders of images.
   ///
-  /// - Parameter ofPromptsAlone: and the names say how good the images are, in at least half of the folders;
-  ///   the others are rejected one by one
+  /// - Parameter ofPromptsAlone: require, in at least half of the folders, names that rank the
+  ///   images; the others are rejected one by one
   static func isThere(_ path: String, ofPromptsAlone: Bool) throws -> Bool {
     let folders = try promptFolders(in: path)
     guard ofPromptsAlone else { return !folders.isEmpty }
@@ -109,7 +109,7 @@ final class FolderRecords: RecordFile {
     return ranked > 0 && 2 * ranked >= folders.count
   }
 
-  /// What the name of an image says.
+  /// Returns the rank in an image's name.
   private static func rank(of name: String) -> Double? {
     let digits = name.prefix { $0.isASCII && $0.isNumber }
     if let rank = Double(digits) { return rank }
@@ -117,7 +117,8 @@ final class FolderRecords: RecordFile {
     return name.lowercased().hasPrefix("rejected") ? 2 : nil
   }
 
-  /// The folders that hold images themselves, in order, links to folders above not followed.
+  /// Returns the folders that contain images themselves, in order; links to parent folders are not
+  /// followed.
   private static func promptFolders(in path: String) throws -> [String] {
     let start = path.hasSuffix("/") ? String(path.dropLast()) : path
     let below = try PathPattern(PathPattern.escaped(start + "/") + "**").paths()
@@ -127,7 +128,7 @@ final class FolderRecords: RecordFile {
     return folders.sorted().map(\.text)
   }
 
-  /// By the end of its name; one of a format that is not read is rejected by its name.
+  /// Whether the extension is that of an image; unreadable formats are rejected by name.
   static func isImage(_ name: String) -> Bool {
     imageEndings.contains(name.split(separator: ".").last?.lowercased() ?? "")
       && name.contains(".")

@@ -1,11 +1,11 @@
 import Catalog
 import Files
 
-/// How many rows came in and what became of them, a line each.
+/// The number of rows read and what became of them, one line each.
 struct Funnel {
   let lines: [String]
 
-  /// - Parameter notes: what else is to be said about the sources
+  /// - Parameter notes: further remarks about the sources
   init(_ catalog: CatalogDatabase, notes: [String]) throws {
     let counts = try catalog.counts()
     let rows = try catalog.readRowCount()
@@ -46,14 +46,14 @@ struct Funnel {
     "\(Spelled.count(number)) \(thing)\(number == 1 ? "" : "s")"
   }
 
-  /// Each reason with its number of rows, and the first of them.
+  /// Returns each reason with its number of rows, and the first of them.
   static func rejectLines(_ catalog: CatalogDatabase) throws -> [String] {
     try catalog.rejectionExamples().map {
       "- \(Spelled.count($0.count)) \($0.code), such as \($0.example)".printable
     }
   }
 
-  /// The first row rejected for the most frequent reason, what filters left out aside.
+  /// Returns the first row rejected for the most frequent reason, apart from filters.
   static func commonestRejection(in catalog: CatalogDatabase) throws -> String? {
     try catalog.rejectionExamples().filter { !RejectionCode.isFiltered($0.code) }
       .max { $0.count < $1.count }?.example

@@ -6,7 +6,7 @@ import HostResources
 import Imaging
 import Synchronization
 
-/// Hashes and checks images, many at a time.
+/// Hashes and checks images in batches.
 final class ImageInspector: Sendable {
   private typealias Size = (width: Int, height: Int)
 
@@ -14,7 +14,7 @@ final class ImageInspector: Sendable {
   private let limits: ImageLimits
   private let keepsCopies: Bool
   private let imageRoot: String?
-  /// Digests of images that were found good, so that a repeated one is read through once.
+  /// Digests of valid images, so that a repeated one is checked only once.
   private let known = Mutex<[String: Size]>([:])
   private static let knownLimit = 200_000
 
@@ -36,7 +36,7 @@ final class ImageInspector: Sendable {
 
   typealias Outcome = Result<RowGroupContents.Image.Content, RowRejection>
 
-  /// What each image is, or why it cannot be used; on all threads.
+  /// Returns the properties of each image, or why it cannot be used, on all threads.
   func inspect(_ tasks: [Task]) -> [Outcome] {
     [Outcome](unsafeUninitializedCapacity: tasks.count) { buffer, initialized in
       let start = buffer.baseAddress
@@ -95,7 +95,7 @@ final class ImageInspector: Sendable {
 
 }
 
-/// An inspection that continues while its caller does something else.
+/// An inspection that continues while its caller does other work.
 final class Inspection: Sendable {
   private let found = Mutex<[ImageInspector.Outcome]>([])
   private let end = DispatchSemaphore(value: 0)

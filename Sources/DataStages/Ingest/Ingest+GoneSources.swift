@@ -2,16 +2,18 @@ import Catalog
 import Files
 package import PipelineCore
 
-/// Sources that are read to the end may be deleted: the finished catalog stands for them.
+/// Sources that were read completely may be deleted: the finished catalog replaces them.
 extension Ingest {
-  /// What was read of a pattern's files, where none of them is there any more.
+  /// Returns the recorded sources of a pattern whose files are all gone.
   ///
-  /// With copies of the images in the catalog some of a pattern's files may go; without them fewer files
-  /// than before are other data, and only where all are gone does the catalog stand for them.
+  /// With copies of the images in the catalog some of a pattern's files may go; without them fewer
+  /// files than before are different data, and the catalog replaces them only if all are gone.
   ///
-  /// - Throws: `SourceError.left` where other files are there that were passed over beside those that are gone
+  /// - Throws: `SourceError.left` if previously ignored files remain in place of those that are
+  ///   gone
   func goneSources() throws -> [SourceRecord] {
-    // The catalog is opened only where something may be gone; what is wrong with it shows where it is read.
+    // The catalog is opened only if something may be gone; damage to it is reported where it is
+    // read.
     lazy var recorded = (try? catalogedSources()) ?? []
     var gone: [SourceRecord] = []
     for pattern in settings.source.patterns where PathKind(of: pattern) != .file {
@@ -24,12 +26,13 @@ extension Ingest {
       guard let first = lost.first, settings.copyImages || lost.count == named.count else {
         continue
       }
-      // A name with brackets in it does not become a pattern when its file goes.
+      // A name with brackets does not become a pattern when its file is deleted.
       let names = Set(named.map { ExactText($0.path) })
       let isPath = names.contains(ExactText(SourceFiles.plain(pattern)))
       let others = isPath ? [] : left.filter { !names.contains(ExactText($0)) }
       if lost.count == named.count, let other = others.first {
-        // Descriptions and the like count where there is nothing else: nobody said that they do now.
+        // Doubtful files, such as descriptions, count only if there is nothing else: that they now
+        // do is not what the user asked for.
         guard others.allSatisfy(Self.isDoubtful), !Self.isDoubtful(first.path)
         else { continue }
         throw SourceError.left(path: other, source: pattern, gone: lost.map(\.path))
@@ -41,9 +44,9 @@ extension Ingest {
 
   package func goneInputs() throws -> [String] { try goneSources().map(\.path) }
 
-  /// The names by which the finished result has recorded what is gone: where a link led, it no longer says.
+  /// Returns the recorded names of gone sources: a deleted link no longer gives its target.
   ///
-  /// - Parameter present: the names of what is there
+  /// - Parameter present: the names of existing sources
   func recordedNames(of gone: [SourceRecord], besides present: [String]) throws -> [String] {
     guard !gone.isEmpty else { return [] }
     let taken = Set(present.map(ExactText.init))
@@ -55,7 +58,7 @@ extension Ingest {
     }
   }
 
-  /// What is said before a new catalog is made without files that are gone and that a pattern still names.
+  /// Returns warnings about gone files that a pattern still names and a new catalog would lack.
   func leftOutLines() throws -> [String] {
     let stoodFor = Set(try goneSources().map(\.id))
     let lost = ((try? catalogedSources()) ?? []).filter { source in
@@ -70,14 +73,15 @@ extension Ingest {
     }
   }
 
-  /// Whether something counts as records only where there are no others: descriptions, and the images' folders.
+  /// Whether a file counts as records only if there are no others: descriptions, and folders of
+  /// images.
   private static func isDoubtful(_ path: String) -> Bool {
     SourceFormat.isDoubtful(path) || PathKind(of: path) == .folder
   }
 
-  /// The settings without the files that are named one by one and are gone.
+  /// Returns the settings without individually named files that are gone.
   ///
-  /// - Parameter gone: what the finished catalog stands for
+  /// - Parameter gone: the sources that the finished catalog replaces
   func settings(without gone: [SourceRecord]) -> IngestSettings {
     var left = settings
     left.source.patterns.removeAll { pattern in
@@ -86,7 +90,7 @@ extension Ingest {
     return left
   }
 
-  /// Whether a pattern's files are gone and the finished catalog stands for them.
+  /// Whether a pattern's files are gone and the finished catalog replaces them.
   func isStoodFor(_ pattern: String) -> Bool {
     let gone = try? goneSources()
     return gone?.contains { SourceFiles.names(pattern, $0.path) } ?? false
@@ -94,11 +98,11 @@ extension Ingest {
 }
 
 extension SourceFiles {
-  /// Whether a pattern names a file, or a folder that it is in.
+  /// Whether a pattern names a file, or a folder that contains it.
   static func names(_ pattern: String, _ path: String) -> Bool {
     let root = path.hasPrefix("/") ? "/" : ""
     let parts = path.split(separator: "/")
-    // A name with brackets in it may have stood for itself.
+    // A name with brackets may have been literal.
     return [pattern, PathPattern.escaped(pattern)].contains { pattern in
       parts.indices.contains { last in
         PathPattern(pattern).matches(path: root + parts[...last].joined(separator: "/"))
@@ -107,9 +111,10 @@ extension SourceFiles {
   }
 }
 
-/// Says what a new catalog would lose, and refuses to read again what only the finished catalog stands for, before anything is begun.
+/// Warnings about what a new catalog would lose, and refusals to reread sources that exist only in
+/// the finished catalog, before anything begins.
 package enum GoneSources {
-  /// What the stages that have something to do leave out, each in a line.
+  /// Returns what the stages with work to do would leave out, one line each.
   package static func notes(on work: [PlannedWork]) throws -> [String] {
     try work.compactMap { $0.stage as? Ingest }.flatMap { try $0.leftOutLines() }
   }

@@ -5,11 +5,11 @@ import PipelineCore
 
 /// Image files that were missing when an interrupted run looked for them.
 extension Ingest {
-  /// At most so many are looked for again.
+  /// The maximum number that are looked for again.
   private static let checkedCount = 1_000
 
-  /// Removes what an unfinished run has recorded, if image files that it rejected as missing are there now: the
-  /// rows that name them would stay out for good.
+  /// Discards an unfinished run's records if image files that it rejected as missing exist now:
+  /// their rows would otherwise be excluded for good.
   func startAnewIfImagesAreBack(_ catalog: Deferred<CatalogDatabase>) throws {
     guard catalogPath != finishedCatalogPath, Folders.exists(catalogPath) else { return }
     let reasons = try catalog().rejectReasons(
@@ -26,12 +26,12 @@ extension RowRejection {
   static let missingImageCode = "missing-image"
   private static let missingImageStart = "there is no file "
 
-  /// A row that names a file which is not there.
+  /// Returns the rejection of a row that names a nonexistent file.
   static func missingImage(_ field: RecordField?, path: String, remedy: String) -> RowRejection {
     RowRejection(field, missingImageCode, "\(missingImageStart)\(path); \(remedy)")
   }
 
-  /// The file that such a reason is about; nil for other reasons.
+  /// Returns the file named in such a reason; nil for other reasons.
   static func missingImage(in reason: String) -> String? {
     guard reason.hasPrefix(missingImageStart), let end = reason.range(of: "; ", options: .backwards)
     else { return nil }

@@ -2,11 +2,11 @@ package import Catalog
 package import PipelineCore
 
 extension Ingest {
-  /// A part whose source is gone is not left out silently.
+  /// A part whose source is gone must not be left out silently.
   package static var needsAllParts: Bool { true }
 
-  /// Only the files that an item lies in are read, and keys say what they hold; but which prompts are in a sample
-  /// depends on all files.
+  /// Only the files that an item lies in are read, and keys identify their contents; but the
+  /// prompts of a sample depend on all files.
   package func partInputs() throws -> [StageInput] {
     settings.limit == nil ? try listInputs() : try inputs()
   }
@@ -41,7 +41,7 @@ extension Ingest: Division {
 
   package func output(of item: Item, from reader: inout OutputReader) throws -> RowGroupContents {
     let contents = try RowGroupContents(&reader)
-    // A row may become several pairs, each with a number of its own.
+    // A row may become several pairs, each with its own number.
     let positions =
       contents.pairs.map { [$0.row, $0.part] } + contents.prompts.map { [$0.row, 0] }
       + contents.rejections.map { [$0.row, $0.part] }
@@ -94,7 +94,7 @@ extension OutputWriter {
 }
 
 extension RowGroupContents {
-  /// What a part has written.
+  /// Reads the output of a part.
   init(_ reader: inout OutputReader) throws(BadOutput) {
     self.init(ordinal: try reader.int(), rowCount: try reader.int())
     outcomeCount = try reader.int(orNone: ())

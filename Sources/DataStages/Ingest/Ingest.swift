@@ -2,7 +2,7 @@ import Catalog
 import Files
 package import PipelineCore
 
-/// Reads comparisons, and lists of prompts, into the catalog.
+/// Ingests comparisons and lists of prompts into the catalog.
 ///
 /// - Reads:   the files of `source`; nothing of them is copied but text and numbers
 /// - Writes:  `catalog.sqlite`
@@ -16,7 +16,7 @@ package struct Ingest: DivisibleStage {
   package static let name = "ingest"
   package static let version = 3
   package static let unit = "rows"
-  /// What the sources hold is among the inputs.
+  /// The contents of the sources are among the inputs.
   package static let settingsWithoutEffect: Set<String> = [
     "max_reject_fraction", "source", "keep", "drop",
   ]
@@ -27,7 +27,7 @@ package struct Ingest: DivisibleStage {
     let source: SourceFile
     let block: Int
     let rowCount: Int
-    /// Among all items, those included that are done.
+    /// The index among all items, including finished ones.
     let position: Int
   }
 
@@ -45,7 +45,7 @@ package struct Ingest: DivisibleStage {
   }
 
   var catalogPath: String { context.database(CatalogDatabase.fileName) }
-  /// Of the last finished run, also while another one is made.
+  /// The catalog of the last finished run, even while another is being built.
   var finishedCatalogPath: String { context.workspace.path(CatalogDatabase.fileName) }
 
   package func inputs() throws -> [StageInput] {
@@ -63,7 +63,7 @@ package struct Ingest: DivisibleStage {
       + zip(try recordedNames(of: gone, besides: names), gone).map {
         (name: $0, path: $1.path, identity: $1.identity)
       }
-    // A catalog of an earlier version may hold the same file by two names.
+    // A catalog of an earlier version may list the same file under two names.
     var counts: [ExactText: Int] = [:]
     return sources.map { source in
       let count = counts[ExactText(source.name), default: 0] + 1
@@ -73,7 +73,7 @@ package struct Ingest: DivisibleStage {
     } + (try listInputs())
   }
 
-  /// The lists of rows to keep or to leave out.
+  /// Returns the lists of rows to keep or to leave out.
   func listInputs() throws -> [StageInput] {
     try [("keep", settings.keep), ("drop", settings.drop)].flatMap { name, list in
       try list.patterns.map { path in
@@ -84,7 +84,7 @@ package struct Ingest: DivisibleStage {
     }
   }
 
-  /// What a source holds and is taken for.
+  /// Returns the identity of a source's contents and form.
   func identity(of source: SourceFile) throws -> String {
     let digest =
       PathKind(of: source.path) == .folder
@@ -113,7 +113,7 @@ package struct Ingest: DivisibleStage {
     let catalog = try CatalogDatabase(path: finishedCatalogPath)
     try catalog.database.checkIntegrity(withIndices: true)
     try catalog.makeIndices()
-    // By which files are put in order: of what they hold, no longer of their time.
+    // Files are ordered by content, no longer by time.
     for source in try SourceFile.all(settings, mayBeGone: { _ in true }) {
       try catalog.setIdentity(try identity(of: source), ofSource: source.path)
     }
@@ -124,9 +124,9 @@ package struct Ingest: DivisibleStage {
   package func workPlan() throws -> WorkPlan<IngestWork> {
     let catalog = Deferred { try CatalogDatabase(path: catalogPath) }
     if !context.isPart { try startAnewIfImagesAreBack(catalog) }
-    // What is recorded so far is for whoever merges.
+    // The merge handles what is already recorded.
     let known = try context.isPart ? [:] : catalog().sourcesByPath()
-    // What the finished catalog stands for cannot be read into another one.
+    // Sources that exist only in the finished catalog cannot be read into a new one.
     if let gone = try goneSources().first { throw SourceError.goneSource(path: gone.path) }
     let sources = try SourceFile.all(settings)
     let records = OpenRecords(settings, options)
@@ -164,7 +164,7 @@ package struct Ingest: DivisibleStage {
     }
   }
 
-  /// The message where the lists of `drop` match nothing.
+  /// The message if the lists of `drop` match nothing.
   static let nothingDropped =
     "ingest.drop drops nothing: no source has any of the rows or images that it lists"
 

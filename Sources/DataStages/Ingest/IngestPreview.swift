@@ -3,16 +3,16 @@ public import Files
 import Foundation
 import PipelineCore
 
-/// What stage ingest would make of files, without a workspace: `spo ingest --dry-run`.
+/// A preview of ingesting files, without a workspace: `spo ingest --dry-run`.
 public struct IngestPreview {
   private let draft: CatalogDraft
   private let funnel: [String]
   private let rowsRead: Int
 
   /// - Parameters:
-  ///   - files: what `ingest.source` would name
+  ///   - files: the value of `ingest.source`
   ///   - overrides: other settings, `ingest.KEY=VALUE` or `KEY=VALUE`
-  ///   - rowLimit: rows whose values and images are looked at
+  ///   - rowLimit: the number of rows whose values and images are inspected
   public init(files: [String], overrides: [String], rowLimit: Int) throws {
     let settings = try IngestSettings(files: files, overrides: overrides)
     let folder = try TemporaryFolder()
@@ -27,16 +27,16 @@ public struct IngestPreview {
 
   public let json: JSON
 
-  /// What keeps the files from being ingested, each in a line.
+  /// Obstacles to ingesting the files, one line each.
   public var problems: [String] { draft.problems.map(\.printable) }
 
   /// Whether any file could be opened.
   public var hasSources: Bool { !draft.sources.isEmpty }
 
-  /// Everything for people to read but the first problem, which ``requireUsable()`` throws.
+  /// The full text apart from the first problem, which ``requireUsable()`` throws.
   public var lines: [String] {
     var lines: [String] = []
-    // Of files that are alike only the first is described.
+    // Of similar files only the first is described.
     let alike = Dictionary(grouping: draft.sources) { source in
       "\(source.file.plan.form) \(source.split) \(source.file.columnNames)"
     }
@@ -171,14 +171,14 @@ public struct IngestPreview {
 }
 
 extension IngestSettings {
-  /// The settings of a pipeline that consists of stage ingest.
+  /// The settings of a pipeline with only stage ingest.
   init(files: [String], overrides: [String]) throws {
     var ingest = JSON.Object()
     ingest["source"] = .array(files.map { .string($0) })
     var root = JSON.Object()
     root["workspace"] = "."
     root["stages"] = ["ingest": .object(ingest)]
-    // All settings are those of the one stage.
+    // All settings belong to the one stage.
     let full = overrides.map { text in
       text.prefix { $0 != "." && $0 != "=" } == Ingest.name ? text : "\(Ingest.name).\(text)"
     }
@@ -191,7 +191,7 @@ extension IngestSettings {
   }
 }
 
-/// A folder that is gone when nothing refers to it any more.
+/// A folder that is deleted with its last reference.
 final class TemporaryFolder {
   let path: String
 

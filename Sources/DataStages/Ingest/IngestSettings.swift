@@ -42,7 +42,7 @@ package struct IngestSettings: StageSettings {
     "Keep only the first rows per prompt and split, up to this many; null: all, as published.",
     in: 1...1_000_000_000)
   var maxPerPrompt: Int? = nil
-  /// Ties and circles are left out; other splits stay as they are.
+  /// Ties and cycles are left out; other splits are unchanged.
   @Setting(
     "In split train, compare each loser with the best image of its ranking; published: false.")
   var onlyOnBest = false
@@ -85,12 +85,12 @@ package struct IngestSettings: StageSettings {
 }
 
 extension IngestSettings {
-  /// The columns that the filters read beside the required ones.
+  /// The columns that filters need in addition to the required ones.
   var filteredFields: [RecordField] {
     (onlyDifferent ? [.areDifferent] : []) + (onlyWithLabel == .always ? [.hasLabel] : [])
   }
 
-  /// Throws the rejection of a row that a filter leaves out.
+  /// Throws a rejection if a filter leaves the row out.
   func filter(_ labels: RowLabels, split: String) throws(RowRejection) {
     let needsLabel =
       switch onlyWithLabel {

@@ -2,7 +2,7 @@ package import Catalog
 import Files
 package import PipelineCore
 
-/// Reads row groups into the catalog that is being made.
+/// Reads row groups into the catalog under construction.
 package final class IngestWork: StageWork {
   private let ingest: Ingest
   private let catalog: Deferred<CatalogDatabase>
@@ -10,14 +10,14 @@ package final class IngestWork: StageWork {
   private var selection: RowSelection
   private let inspector: ImageInspector
   private var sourceRecords: [ExactText: SourceRecord] = [:]
-  /// All rows there are; and those that cannot be used, without those that filters left out.
+  /// The total number of rows; and of unusable ones, apart from those that filters left out.
   private let totalRowCount: Int
   private var badRowCount = 0
 
   private var settings: IngestSettings { ingest.settings }
   private var context: StageContext { ingest.context }
 
-  /// - Parameter notes: what the sources are taken for
+  /// - Parameter notes: how the sources are interpreted
   init(
     _ ingest: Ingest, _ catalog: Deferred<CatalogDatabase>, _ records: OpenRecords,
     _ selection: RowSelection, notes: [String], totalRowCount: Int
@@ -63,7 +63,7 @@ package final class IngestWork: StageWork {
 
   package func commit(_ contents: RowGroupContents, of item: Ingest.Item) throws {
     let bad = contents.rejections.filter { !RejectionCode.isFiltered($0.code) }
-    // Several pairs of one row are one bad row; what the catalog rejects beyond counts, too.
+    // Several bad pairs of one row are one bad row; the catalog's own rejections count, too.
     let added = try catalog().record(contents, of: try sourceRecord(item.source))
     badRowCount += added - contents.rejections.count + Set(bad.map(\.row)).count
     try checkRejections()
@@ -102,7 +102,7 @@ package final class IngestWork: StageWork {
     return WorkSummary(rejections: rejections, contentDigests: [.catalog: contentDigest])
   }
 
-  /// Where the catalog came out the same, later stages do not run again: what they rejected stays so.
+  /// If the catalog came out the same, later stages do not run again, so their rejections are kept.
   private func keepLaterRejections(in catalog: CatalogDatabase, _ contentDigest: String) throws {
     guard Folders.exists(ingest.finishedCatalogPath) else { return }
     do {
@@ -121,7 +121,7 @@ package final class IngestWork: StageWork {
         limit: settings.maxRejectFraction,
         example: try Funnel.commonestRejection(in: try catalog()))
     } catch let error as PipelineError {
-      // The error gives the commonest reason; these lines, all of them.
+      // The error gives the most common reason; these lines give all of them.
       for line in try Funnel.rejectLines(try catalog()) { context.progress.say(line) }
       throw error
     }
@@ -143,7 +143,7 @@ package final class IngestWork: StageWork {
   }
 }
 
-/// The sources as they are read: one is kept open, since items come file by file.
+/// The open sources: only one is kept open, since items come file by file.
 final class OpenRecords {
   private let settings: IngestSettings
   private let options: ReadingOptions

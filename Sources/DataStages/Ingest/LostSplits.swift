@@ -2,13 +2,14 @@ package import Catalog
 import Files
 package import PipelineCore
 
-/// The splits that the sources have and the catalog does not: every row of them was left out.
+/// Splits that are in the sources but not in the catalog, because every row of them was left out.
 package struct LostSplits {
   private let settings: IngestSettings
-  /// The number of rows by why they were left out; none for a split that was not read at all.
+  /// The number of rows by the reason for leaving them out; empty for a split that was not read at
+  /// all.
   private var counts: [String: [String: Int]] = [:]
 
-  /// None, of sources that are not known.
+  /// Creates an empty instance, for unknown sources.
   package init() { settings = IngestSettings() }
 
   package init(_ catalog: CatalogDatabase, _ settings: IngestSettings) throws {
@@ -23,12 +24,12 @@ package struct LostSplits {
     }
   }
 
-  /// In alphabetical order.
+  /// The splits in alphabetical order.
   var splits: [String] { counts.keys.sorted() }
 
   package func contains(_ split: String) -> Bool { counts[split] != nil }
 
-  /// What became of the rows of a split, most of them first.
+  /// Returns what became of the rows of a split, most frequent first.
   package func sentence(_ split: String) -> String {
     let codes = codes(split)
     guard !codes.isEmpty else {
@@ -42,7 +43,7 @@ package struct LostSplits {
     return "all \(total) rows of split \(split) are excluded: \(reasons.joined(separator: ", "))"
   }
 
-  /// What would leave some in.
+  /// Returns a change that would keep some of the rows.
   package func remedy(_ split: String) -> String {
     guard let code = codes(split).first?.code else {
       return settings.limit == nil ? "add rows of this split" : "raise ingest.limit"
@@ -50,7 +51,7 @@ package struct LostSplits {
     return Self.filter(code, settings)?.remedy ?? "fix them"
   }
 
-  /// The refusal of a pipeline that cannot do without the split.
+  /// Returns the error of a pipeline that needs the split.
   package func error(_ split: String) -> PipelineError {
     .badSetting(path: "ingest.source", reason: "\(sentence(split)); \(remedy(split))")
   }
@@ -60,7 +61,7 @@ package struct LostSplits {
       .sorted { ($1.count, $0.code) < ($0.count, $1.code) }
   }
 
-  /// The setting that leaves rows out for this reason, and what to do about it.
+  /// Returns the setting that leaves rows out for this reason, and its remedy.
   private static func filter(
     _ code: String, _ settings: IngestSettings
   ) -> (key: String, value: String, remedy: String)? {

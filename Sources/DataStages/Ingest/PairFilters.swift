@@ -1,16 +1,17 @@
 import Catalog
 import Files
 
-/// The filters that look at several rows together, applied when all rows are in.
+/// The filters that consider several rows together, applied once all rows are in.
 struct PairFilters {
   private let settings: IngestSettings
 
   init(_ settings: IngestSettings) { self.settings = settings }
 
-  /// Moves the pairs that are left out to the rejects, and puts final winners in the place of others; a second
-  /// call changes nothing.
+  /// Moves filtered pairs to the rejects, and replaces winners by final ones; a second call changes
+  /// nothing.
   ///
-  /// As published, `max_per_prompt` counts first, and `only_on_best` is a matter of what is trained on.
+  /// As published, `max_per_prompt` counts first, and `only_on_best` affects only what is trained
+  /// on.
   func apply(to catalog: CatalogDatabase) throws {
     guard settings.onlyOnBest || settings.maxPerPrompt != nil else { return }
     var rejections: [CatalogDatabase.PairRejection] = []
@@ -50,26 +51,27 @@ struct PairFilters {
   }
 }
 
-/// Where each image's way from loser to winner ends, among the comparisons of one ranking.
+/// The end of each image's path from loser to winner, among the comparisons of one ranking.
 ///
 /// The winner stays in a ranking and the loser is replaced, so an image that won early may lose later.
 ///
 /// - Source: `only_on_best` of the published trainer, pick_a_pic_spm_dataset.py
 struct FinalWinners {
-  /// What becomes of a comparison.
+  /// The effect on a comparison.
   enum Verdict: Equatable {
     /// Its winner is the final one.
     case kept
-    /// An image takes the winner's side, 0 or 1.
+    /// An image replaces the one on this side, 0 or 1.
     case replaced(side: Int, image: Int)
     case dropped(String)
   }
 
-  /// From an image that lost to the one that it lost to, by their ids.
+  /// From the id of each losing image to the id of its winner.
   private var winners: [Int: Int] = [:]
 
   init(_ pairs: [PairRecord]) {
-    // Of several that an image lost to, the last one counts, and any on the left before those on the right.
+    // If an image lost to several, the last one counts, those on the left taking precedence over
+    // those on the right.
     for side in [1, 0] {
       for pair in pairs where Self.winningSide(of: pair) == side {
         let images = [pair.image0.id, pair.image1.id]
@@ -89,7 +91,7 @@ struct FinalWinners {
     return best == images[side] ? .kept : .replaced(side: side, image: best)
   }
 
-  /// The image at the end of the way; nil if it leads in a circle.
+  /// Returns the image at the end of the path; nil if it is a cycle.
   private func final(from loser: Int) -> Int? {
     var image = loser
     for _ in 0...winners.count {

@@ -1,12 +1,12 @@
 import Parquet
 
-/// The lists of a row group's rows, read in step with its other columns.
+/// The list columns of a row group, read in step with its other columns.
 final class ParquetLists {
   private let file: ParquetFile
   private let cursors: [(field: RecordField, cursor: ListCursor)]
   private let rowGroup: Int
   private let paths: ImagePaths
-  /// The images of the row before the next one, which are asked for one by one.
+  /// The images of the previous row, which are requested one by one.
   private var last: [Result<EncodedImage, RowRejection>] = []
 
   init(
@@ -20,15 +20,15 @@ final class ParquetLists {
     }
   }
 
-  /// The leaf that holds the elements of a list; of images in structs their bytes.
+  /// Returns the leaf with the elements of a list; for images in structs, the leaf of their bytes.
   static func leaf(of file: ParquetFile, _ name: String) -> LeafColumn? {
     let leaves = file.columns.filter { $0.name == name || $0.name.hasPrefix(name + ".") }
     return leaves.count == 1 ? leaves[0] : leaves.first { $0.name.hasSuffix(".bytes") }
   }
 
-  /// Puts the lists of the next row into `row`.
+  /// Sets the lists of `row` to those of the next row.
   ///
-  /// - Throws: `RowRejection` for an element that is not of the list's kind
+  /// - Throws: `RowRejection` for an element of the wrong type
   func advance(_ row: inout ParquetRow) throws {
     var rejection: RowRejection?
     for (field, cursor) in cursors {
@@ -41,7 +41,7 @@ final class ParquetLists {
             rejection = RowRejection(field, "bad-value", "an element of the list is null")
             return
           }
-          // Longer ones are refused by their length.
+          // Longer lists are rejected by their length.
           if numbers.count <= Record.imageLimit { numbers.append(number) }
         }
         try require(isThere, cursor)
@@ -84,7 +84,7 @@ final class ParquetLists {
       && row >= cursor.nextRow - 1
   }
 
-  /// The images of a row that ``stands(before:ofRowGroup:_:)`` says can be reached.
+  /// Returns the images of a row that ``stands(before:ofRowGroup:_:)`` says can be reached.
   func images(ofRow row: Int) throws -> [Result<EncodedImage, RowRejection>] {
     guard let (field, cursor) = cursors.first else { return [] }
     while cursor.nextRow <= row { last = try images(field, cursor) }

@@ -8,11 +8,11 @@ final class ParquetRecords: RecordFile {
   let plan: ColumnPlan
   private let file: ParquetFile
   private let paths: ImagePaths
-  /// The leaf of each field; of images that of the bytes.
+  /// The leaf of each field; for images, the leaf of their bytes.
   private let leaves: [RecordField: LeafColumn]
-  /// The leaf beside an image's bytes that names a file.
+  /// The leaf of a file name next to an image's bytes.
   private let pathLeaves: [RecordField: LeafColumn]
-  /// Kept for `imageBytes`, by the leaf's name.
+  /// Cursors for `imageBytes`, by leaf name.
   private var imageCursors: [String: ColumnCursor] = [:]
   /// The same for lists.
   private var lists: ParquetLists?
@@ -25,7 +25,7 @@ final class ParquetRecords: RecordFile {
     let file = try ParquetFile(path: path)
     let plan = ColumnPlan(
       columns: file.columns.map(\.name), options: options,
-      // Where there may be images, prompts alone would be a part of what there is.
+      // If there may be images, a list of prompts would be only part of the data.
       mayBePrompts: file.columns.allSatisfy {
         !$0.isRepeated && ($0.physicalType != .byteArray || $0.logicalType == .string)
       })
@@ -80,7 +80,7 @@ final class ParquetRecords: RecordFile {
     return problems
   }
 
-  /// What a column would have to be and is not; nil if it can be read.
+  /// Returns the requirement that a column fails; nil if it can be read.
   private static func obstacle(_ leaf: LeafColumn, _ field: RecordField) -> String? {
     let isList = field.kind == .imageList || field.kind == .numberList
     if leaf.isRepeated != isList { return isList ? "a list" : "one value per row, not a list" }

@@ -1,6 +1,6 @@
 import Parquet
 
-/// The row that a set of cursors stands on.
+/// The current row of a set of cursors.
 struct ParquetRow: RowValues {
   let paths: ImagePaths
   let cursors: [RecordField: ColumnCursor]
@@ -12,7 +12,7 @@ struct ParquetRow: RowValues {
   func text(_ field: RecordField) throws -> String? {
     guard let cursor = cursors[field] else { return nil }
     guard cursor.column.holdsTexts else {
-      // Times are kept as the numbers that they are.
+      // Times are kept as raw numbers.
       return try cursor.integer().map { String($0) }
     }
     return try row(field) { () throws(ParquetError) in try cursor.text() }
@@ -56,12 +56,12 @@ struct ParquetRow: RowValues {
     }
   }
 
-  /// The image that a column holds in its bytes or, where it is one of texts, names.
+  /// Returns the image that a column holds as bytes or, if it is text, names.
   static func image(
     _ cursor: ColumnCursor, paths: ImagePaths
   ) throws(ImagePathError) -> EncodedImage? {
     guard let bytes = cursor.bytes else { return nil }
-    // Some writers call binary columns texts; no image file is UTF-8.
+    // Some writers declare binary columns as strings; no image file is UTF-8.
     if cursor.column.logicalType == .string, let text = String(validating: bytes, as: UTF8.self) {
       return try EncodedImage(text: text, paths: paths)
     }
@@ -71,7 +71,7 @@ struct ParquetRow: RowValues {
   func choice(_ field: RecordField) throws -> String? {
     guard let cursor = cursors[field] else { return nil }
     guard !cursor.column.holdsTexts else { return try text(field) }
-    // Whole numbers become fractions where a column has gaps, as pandas keeps them.
+    // In a column with gaps, pandas stores integers as floats.
     return try number(field).map { number in Int(exactly: number).map { "\($0)" } ?? "\(number)" }
   }
 
@@ -92,7 +92,7 @@ struct ParquetRow: RowValues {
     return value
   }
 
-  /// A value that is not what its column promises costs its row; other faults stop the run.
+  /// Turns a value of the wrong type into a row rejection; other errors stop the run.
   private func row<Value>(
     _ field: RecordField, _ read: () throws(ParquetError) -> Value
   ) throws -> Value {

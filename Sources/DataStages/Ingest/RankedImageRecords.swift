@@ -1,10 +1,10 @@
 import Files
 
-/// Rankings whose images take a row each, as in ImageRewardDB: rows that stand together and have the same
-/// `prompt_id` are one ranking.
+/// Rankings with one image per row, as in ImageRewardDB: consecutive rows with the same `prompt_id`
+/// form one ranking.
 ///
-/// A block is one of the file's, without what belongs to the ranking before it and with the rows behind
-/// it that belong to its last ranking. A ranking has the number of its first row.
+/// A block is one of the file's blocks, minus leading rows of the previous ranking, plus the
+/// following rows of its last ranking. A ranking has the number of its first row.
 final class RankedImageRecords: RecordFile {
   private let file: any RecordFile
   /// The first row of each ranking.
@@ -15,7 +15,7 @@ final class RankedImageRecords: RecordFile {
   var columnNames: [String] { file.columnNames }
   var plan: ColumnPlan { file.plan }
 
-  /// - Parameter file: whose columns can be read
+  /// - Parameter file: must have readable columns
   init(_ file: any RecordFile) throws {
     self.file = file
     var starts: [Int] = []
@@ -23,7 +23,7 @@ final class RankedImageRecords: RecordFile {
     var last: String?
     for block in file.blockRowCounts.indices {
       try file.forEachRow(inBlock: block, only: .promptID) { row, values in
-        // A row that cannot be read, or says nothing, belongs to the ranking before it, as a reject.
+        // A row that is unreadable or empty belongs to the previous ranking, as a reject.
         let id = Self.rankingID(values)
         guard starts.isEmpty || id != nil && id != last else { return }
         starts.append(row)
@@ -85,7 +85,7 @@ final class RankedImageRecords: RecordFile {
           }
           try ranking?.append(entry)
         } catch let rejection as RowRejection {
-          // The others of its ranking are compared without it.
+          // The rest of its ranking is compared without it.
           try body(row, .failure(rejection))
         }
       }
@@ -93,7 +93,7 @@ final class RankedImageRecords: RecordFile {
     try finish()
   }
 
-  /// The prompts alone, each as often as its ranking has rows.
+  /// Calls `body` with the prompts, each repeated for every row of its ranking.
   private func forEachCaption(
     from first: Int, to end: Int, _ body: (Int, Result<any RowValues, RowRejection>) throws -> Void
   ) throws {
@@ -107,9 +107,9 @@ final class RankedImageRecords: RecordFile {
   }
 }
 
-/// The rows of a ranking as one.
+/// The rows of a ranking, combined into one.
 private struct Ranking: RowValues {
-  /// What one row says.
+  /// The contents of one row.
   struct Entry {
     let place: (rowGroup: Int, row: Int)
     let caption: String

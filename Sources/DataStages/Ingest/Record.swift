@@ -1,41 +1,41 @@
 import Catalog
 import Files
 
-/// What one row says: images made for a prompt, and which of them are preferred to which.
+/// The contents of one row: images generated for a prompt, and their comparisons.
 ///
-/// Checked, except for the images' bytes.
+/// Validated, except for the images' bytes.
 struct Record {
   var caption: String
   var images: [RecordImage]
   var comparisons: [Comparison]
   var provenance: RowGroupContents.Provenance
 
-  /// Captions of more bytes are refused, by the tokenizer too.
+  /// The maximum length of a caption in bytes, also enforced by the tokenizer.
   static let captionByteLimit = 64 << 10
-  /// Images of one ranking: more make too many pairs.
+  /// The maximum number of images in a ranking: more make too many pairs.
   static let imageLimit = 64
 }
 
-/// An image that a row holds or names.
+/// An image that a row contains or names.
 struct RecordImage {
   var field: RecordField
-  /// Its column, with its place in brackets where that is a list, as in `generations[2]`.
+  /// Its column, with the index in brackets for a list, as in `generations[2]`.
   var column: String
-  /// Nil where the digest of its bytes is its identity.
+  /// Nil if its identity is the digest of its bytes.
   var uid: String?
   /// Nil for a source without images.
   var image: EncodedImage?
-  /// What is wrong with it.
+  /// Why it cannot be used.
   var rejection: RowRejection?
-  /// Where it lies if in another row.
+  /// Its location if it is in another row.
   var place: (rowGroup: Int, row: Int)?
 }
 
-/// Two images of a row, by their places among its images.
+/// Two images of a row, by index.
 struct Comparison: Equatable {
   var first: Int
   var second: Int
-  /// (1, 0), (0, 1) or (0.5, 0.5); (0, 0) where a row without a label holds something else.
+  /// (1, 0), (0, 1) or (0.5, 0.5); (0, 0) if a row without a label has other values.
   var label0: Double
   var label1: Double
   var weight: Double
@@ -44,11 +44,11 @@ struct Comparison: Equatable {
 }
 
 extension Record {
-  /// Reads a row, asks the filters, and only then takes the images' bytes.
+  /// Reads a row, applies the filters, and only then extracts the images' bytes.
   ///
   /// - Parameters:
-  ///   - select: throws the rejection of a row that is not wanted, by its caption and its images' identities
-  ///   - filter: throws the rejection of a pair that is not wanted
+  ///   - select: throws a rejection of an unselected row, by its caption and its images' identities
+  ///   - filter: throws a rejection of a filtered pair
   init(
     _ values: some RowValues, _ source: any RecordFile,
     select: (_ caption: String, _ uids: [String]) throws -> Void,
@@ -109,7 +109,7 @@ extension Record {
     }
   }
 
-  /// Every two images of a ranking: the one with the lower rank is preferred, equal ranks tie.
+  /// Returns all pairs of images in a ranking: the lower rank is preferred, equal ranks tie.
   ///
   /// The pairs share the weight of the row, so that a long ranking counts no more than a short one.
   static func comparisons(of ranks: [Double], weight: Double) -> [Comparison] {
@@ -150,7 +150,8 @@ extension Record {
     return weight / examples
   }
 
-  /// Ranks, 1 being the best; preferences, of which the highest is, count from the other end.
+  /// Returns the ranks, 1 being the best; preferences, of which the highest is best, are ranked in
+  /// reverse.
   private static func ranks(_ values: some RowValues) throws -> [Double] {
     let ranks = try values.numbers(.ranks) ?? values.numbers(.preferences)?.map { -$0 }
     guard let ranks else { throw RowRejection.missing(.ranks) }
@@ -160,7 +161,7 @@ extension Record {
     return ranks
   }
 
-  /// Nil: the SHA-256 of the image's bytes is its identity.
+  /// Nil: the identity is the SHA-256 of the image's bytes.
   private static func uid(
     _ values: some RowValues, _ field: RecordField, hasImages: Bool
   ) throws -> String? {
@@ -190,7 +191,7 @@ extension RowGroupContents.Provenance {
     image1URL = try Self.ifReadable { try values.text(.image1URL) }
   }
 
-  /// The number that an annotator has, or else one from the digest of the name.
+  /// Returns an annotator's number, or else one derived from the digest of the name.
   private static func number(_ name: String) -> Int {
     Int(name)
       ?? SHA256.digest(of: Array(name.utf8)).hexadecimal.prefix(12).reduce(0) {
@@ -198,7 +199,7 @@ extension RowGroupContents.Provenance {
       }
   }
 
-  /// Nil for a value that is not what it should be, since no stage computes with it.
+  /// Returns nil for an invalid value, since no stage computes with it.
   private static func ifReadable<Value>(_ read: () throws -> Value?) throws -> Value? {
     do {
       return try read()

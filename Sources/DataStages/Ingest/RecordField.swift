@@ -1,4 +1,4 @@
-/// What a source can say of a comparison, under the names of the published data.
+/// The fields of a comparison in a source, named as in the published data.
 enum RecordField: String, CaseIterable {
   case caption
   case image0 = "jpg_0"
@@ -21,22 +21,22 @@ enum RecordField: String, CaseIterable {
   /// The preferred image and the other one.
   case chosen
   case rejected
-  /// Which of two images is preferred.
+  /// The preferred one of two images.
   case preferred
-  /// How many chose each of two images.
+  /// The number of votes for each of two images.
   case votes0 = "votes_0"
   case votes1 = "votes_1"
-  /// A list of images, and a list of their ranks (1 is best) or of what they are worth (more is better).
+  /// A list of images, and a list of their ranks (1 is best) or of their scores (higher is better).
   case images
   case ranks
   case preferences
-  /// One image of a ranking that takes several rows, its rank, and what the rows have in common.
+  /// One image of a ranking that spans several rows, its rank, and the ranking's id.
   case image
   case rank
   case promptID = "prompt_id"
   case weight
 
-  /// A key of `ingest.columns`: the published name, or a plainer one.
+  /// Parses a key of `ingest.columns`: the published name, or a plainer one.
   init?(key: String) {
     switch key {
     case "prompt": self = .caption
@@ -46,7 +46,7 @@ enum RecordField: String, CaseIterable {
     }
   }
 
-  /// What a field of the published form is called in files of one's own.
+  /// The plain name of a field of the published form.
   var plainName: String? {
     switch self {
     case .caption: "prompt"
@@ -59,9 +59,9 @@ enum RecordField: String, CaseIterable {
   /// All keys, for messages.
   static let keys = allCases.map(\.rawValue) + ["prompt", "image_0", "image_1"]
 
-  /// Without these, data in the published form holds no comparisons.
+  /// The minimum for comparisons in the published form.
   static let required: [RecordField] = [.caption, .label0, .label1]
-  /// Where a source has neither, the digest of an image's bytes is its identity.
+  /// If a source has neither, the digest of an image's bytes is its identity.
   static let uids: [RecordField] = [.image0UID, .image1UID]
 
   enum Kind { case text, number, truth, image, choice, imageList, numberList }
@@ -81,7 +81,7 @@ enum RecordField: String, CaseIterable {
     }
   }
 
-  /// Whether no stage computes with it: what cannot be read of it costs no row.
+  /// Whether no stage computes with it, so that unreadable values do not reject the row.
   var isProvenance: Bool {
     switch self {
     case .bestImageUID, .rankingID, .userID, .model0, .model1, .createdAt, .image0URL, .image1URL:
@@ -92,7 +92,7 @@ enum RecordField: String, CaseIterable {
 }
 
 extension RecordField {
-  /// What a column of it is taken for, in words.
+  /// The meaning of its column, in words.
   var meaning: String {
     switch self {
     case .caption: "the prompt"

@@ -1,34 +1,34 @@
 /// A source of records, read in blocks: row groups of a parquet file, some lines of a text file.
 protocol RecordFile: AnyObject {
   var path: String { get }
-  /// The names of what a record holds, for messages.
+  /// The names of a record's columns, for messages.
   var columnNames: [String] { get }
   var blockRowCounts: [Int] { get }
-  /// What the source is taken for.
+  /// The interpretation of the source.
   var plan: ColumnPlan { get }
 
   func hasColumn(_ field: RecordField) -> Bool
 
-  /// What keeps columns from being read as what they are needed for, all of it.
+  /// Returns all columns that cannot be read as needed.
   func columnProblems() -> [any Error]
 
-  /// Calls `body` with each row of a block, in order, and its number in the file; a record that cannot
-  /// be parsed is a rejection.
+  /// Calls `body` with each row of a block, in order, and its number in the file; a record that
+  /// cannot be parsed is a rejection.
   ///
-  /// - Parameter only: the field that is asked for, so that the others need not be read; nil: all
+  /// - Parameter only: the requested field, so that the others need not be read; nil: all
   func forEachRow(
     inBlock block: Int, only field: RecordField?,
     _ body: (Int, Result<any RowValues, RowRejection>) throws -> Void) throws
 
-  /// An image that a row of a block holds or names.
+  /// Returns an image that a row of a block contains or names.
   func image(block: Int, row: Int, column: String) throws -> EncodedImage
 }
 
 extension RecordFile {
-  /// Whether the records are prompts alone.
+  /// Whether the records are only prompts.
   var isPromptList: Bool { plan.form == .prompts }
 
-  /// Whether the records hold images, or only their identities.
+  /// Whether the records contain images, or only their identities.
   var hasImages: Bool { plan.form.imageFields?.allSatisfy(hasColumn) ?? !isPromptList }
 
   /// The columns of a row's first and second image.
@@ -43,7 +43,7 @@ extension RecordFile {
     try forEachRow(inBlock: block, only: nil, body)
   }
 
-  /// The prompts of all rows that have one.
+  /// Calls `body` with the prompts of all rows that have one.
   func forEachCaption(_ body: (String) -> Void) throws {
     for block in blockRowCounts.indices {
       try forEachRow(inBlock: block, only: .caption) { _, values in
@@ -52,13 +52,13 @@ extension RecordFile {
     }
   }
 
-  /// Whether the records hold the images' identities.
+  /// Whether the records contain the images' identities.
   var hasUIDs: Bool { plan.form.imageFields != nil && RecordField.uids.contains(where: hasColumn) }
 
   /// The number of rows before each block.
   var blockStarts: [Int] { blockRowCounts.reduce(into: [0]) { $0.append($0[$0.count - 1] + $1) } }
 
-  /// All that keeps the source from being read: columns that it lacks, columns of other types.
+  /// Returns all problems of reading the source: missing columns, columns of other types.
   func problems(also extra: [RecordField]) -> [any Error] {
     guard plan.isRecognized else {
       return [SourceError.unrecognized(path: path, present: columnNames)]
@@ -71,7 +71,7 @@ extension RecordFile {
           SourceError.sharedColumn(path: path, column: names[0], fields: images.map(plan.key))
         ]
       }
-      // A source may leave out both images, but not one; and both identities, if it has the images.
+      // A source may omit both images, but not one; and both identities, if it has the images.
       let hasAnyImage = images.contains(where: hasColumn)
       if hasAnyImage { fields += images }
       if hasUIDs || !hasAnyImage { fields += RecordField.uids }
@@ -84,12 +84,12 @@ extension RecordFile {
       path: path, form: plan.form,
       columns: missing.map { .init(name: plan.name(of: $0), field: plan.key(of: $0)) },
       present: columnNames)
-    // Where there are no rows, a writer may not have known the columns' types.
+    // Without rows, a writer may not have known the columns' types.
     let hasRows = blockRowCounts.contains { $0 > 0 }
     return (missing.isEmpty ? [] : [problem]) + (hasRows ? columnProblems() : [])
   }
 
-  /// Refuses a source that lacks columns, or whose columns cannot be read, naming them.
+  /// Rejects a source with missing or unreadable columns, naming them.
   func requireColumns(also extra: [RecordField]) throws {
     if let problem = problems(also: extra).first { throw problem }
   }

@@ -1,8 +1,8 @@
 import Files
 
-/// What the records of a JSON or JSONL file hold: the union of what each one does.
+/// The keys of a JSON or JSONL file's records: the union over all records.
 enum RecordKeys {
-  /// The members of all elements, in the order in which they first come.
+  /// Returns the members of all elements, in order of first appearance.
   static func union(
     of elements: [JSON], path: String, _ options: ReadingOptions
   ) throws -> ColumnCounts {
@@ -11,8 +11,8 @@ enum RecordKeys {
     return try keys.found(path: path)
   }
 
-  /// The same for lines, read until every field of the published form has come; a line that is no JSON,
-  /// or no record, adds nothing.
+  /// Returns the same for lines, read until every field of the published form has appeared; a line
+  /// that is not JSON, or not a record, adds nothing.
   static func union(
     of file: RegularFile, _ blocks: [TextBlocks.Block], _ options: ReadingOptions
   ) throws -> ColumnCounts {
@@ -32,12 +32,12 @@ enum RecordKeys {
 }
 
 private struct KeyUnion {
-  /// What a string alone is the value of.
+  /// The name of the value that a bare string gives.
   private let promptName: String
-  /// Fields of the published form that have not come yet.
+  /// Fields of the published form that have not appeared yet.
   private var missing: Set<String>
   private var keys: [String] = []
-  /// How many records have each.
+  /// The number of records that have each.
   private var counts: [String: Int] = [:]
   private var hasPrompts = false
   private var problem: String?
@@ -68,9 +68,9 @@ private struct KeyUnion {
 
   mutating func note(_ problem: String) { if self.problem == nil { self.problem = problem } }
 
-  /// Throws where there are records, but none that can be read.
+  /// Throws if there are records, but none that can be read.
   ///
-  /// Strings are prompts where all records are strings.
+  /// Strings are prompts if all records are strings.
   func found(path: String) throws -> ColumnCounts {
     if !keys.isEmpty { return ColumnCounts(names: keys, counts: counts) }
     if hasPrompts { return ColumnCounts([promptName]) }

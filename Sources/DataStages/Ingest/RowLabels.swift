@@ -1,11 +1,11 @@
-/// What a row says of which of its two images is better.
+/// The label of a row: which of its two images is better.
 struct RowLabels {
-  /// (1, 0), (0, 1) or (0.5, 0.5); (0, 0) where a row without a label holds something else.
+  /// (1, 0), (0, 1) or (0.5, 0.5); (0, 0) if a row without a label has other values.
   private(set) var label0: Double
   private(set) var label1: Double
   private(set) var hasLabel = true
   private(set) var areDifferent = true
-  /// By which the row's weight is multiplied.
+  /// A factor for the row's weight.
   private(set) var weight = 1.0
 
   var isTie: Bool { label0 == 0.5 && label1 == 0.5 }
@@ -22,7 +22,7 @@ struct RowLabels {
     }
   }
 
-  /// Of one comparison in a ranking.
+  /// Creates the labels of one comparison in a ranking.
   init(_ comparison: Comparison) {
     (label0, label1) = (comparison.label0, comparison.label1)
   }
@@ -31,7 +31,7 @@ struct RowLabels {
     let first = try values.number(.label0)
     let second = try values.number(.label1)
     if let first, let second, first + second == 1, [0, 0.5, 1].contains(first) {
-      // Also without a label: the published trainer uses what such rows hold.
+      // Even without a label: the published trainer uses the values of such rows.
       (label0, label1) = (first, second)
       return
     }
@@ -69,7 +69,8 @@ struct RowLabels {
     let word = Self.word(text)
     let first = [names.0.lowercased(), ends.0]
     let second = [names.1.lowercased(), ends.1]
-    // Of names that the user chose, a 1 may be the end of the first or the number of the second.
+    // With user-defined column names, a 1 may be the suffix of the first or the index of the
+    // second.
     if ["0", "1"].contains(word), Self.isAmbiguous(word, names) {
       throw RowRejection(
         .preferred, "bad-label",
@@ -92,13 +93,13 @@ struct RowLabels {
     }
   }
 
-  /// A value as it is compared: 1.0 and +1 are 1, and so is true.
+  /// Normalizes a value for comparison: 1.0, +1 and true become 1.
   static func word(_ text: String) -> String {
     Double(text).flatMap(Int.init(exactly:)).map { "\($0)" }
       ?? SpelledValue.truth(text).map { $0 ? "1" : "0" } ?? text.lowercased()
   }
 
-  /// All that a value may be.
+  /// Returns all valid values.
   private static func words(_ names: (String, String), _ ends: (String, String)) -> String {
     var numbers: [String] = []
     for word in [ends.0, ends.1] where !["a", "b"].contains(word) && !isAmbiguous(word, names) {
@@ -110,8 +111,8 @@ struct RowLabels {
     return words.dropLast().joined(separator: ", ") + " or " + (words.last ?? "")
   }
 
-  /// Whether a 0 or a 1 may count from 0, or else be the end of the other image's name; of names that
-  /// data is published under, the end is what counts.
+  /// Whether a 0 or a 1 may be an index from 0 or the suffix of the other image's column; for
+  /// published column names, the suffix counts.
   private static func isAmbiguous(_ word: String, _ names: (String, String)) -> Bool {
     guard ["0", "1"].contains(word) else { return false }
     let ends = (names.0.last.map(String.init) ?? "", names.1.last.map(String.init) ?? "")
@@ -124,7 +125,8 @@ struct RowLabels {
     return isPublished ? !digits.contains(word) : true
   }
 
-  /// What tells the two columns apart, such as 1 and 2 of `image1` and `image2`; else 0 and 1.
+  /// Returns the distinguishing suffixes of the two columns, such as 1 and 2 of `image1` and
+  /// `image2`; else 0 and 1.
   private static func ends(of names: (String, String)) -> (String, String) {
     guard names.0.dropLast() == names.1.dropLast(), names.0 != names.1,
       let first = names.0.last, let second = names.1.last

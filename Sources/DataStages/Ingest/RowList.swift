@@ -1,13 +1,13 @@
 import Files
 
-/// Rows or images that a file names, one per line; settings `ingest.keep` and `ingest.drop`.
+/// Rows or images listed in a file, one per line; settings `ingest.keep` and `ingest.drop`.
 ///
 ///     train.parquet:17      a row, counted from 0
 ///     rankings.json:3.2     one of the pairs that a row of rankings became, counted from 0
 ///     17                    a row, where there is only one source
 ///     0f3a...               the identity of an image: its uid, else the SHA-256 of its bytes
 ///
-/// Empty lines and those that begin with `#` do not count.
+/// Empty lines and those that begin with `#` are ignored.
 struct RowList {
   private struct Rows {
     var whole: Set<Int> = []
@@ -24,13 +24,14 @@ struct RowList {
 
   /// Whether it names rows, not images.
   var isOfRows: Bool { !rows.isEmpty }
-  /// The first line that names a row, and the first that names an image; nil where all are of one kind.
+  /// The first line that names a row, and the first that names an image; nil if all are of one
+  /// kind.
   var mixture: (row: String, image: String)? {
     guard let firstRow, let firstImage else { return nil }
     return (firstRow, firstImage)
   }
 
-  /// - Parameter sources: the paths of the files that rows may be of
+  /// - Parameter sources: the paths of the files whose rows may be listed
   init(paths: [String], sources: [String]) throws {
     for path in paths { try add(path, sources) }
   }
@@ -91,7 +92,7 @@ struct RowList {
     return true
   }
 
-  /// A row's number, and a pair's behind a dot.
+  /// Parses a row number, and a pair number after a dot.
   private static func row(_ text: Substring) -> (Int, Int?)? {
     let parts = text.split(separator: ".", omittingEmptySubsequences: false)
     let numbers = parts.compactMap { part -> Int? in
@@ -101,7 +102,8 @@ struct RowList {
     return (numbers[0], numbers.count == 2 ? numbers[1] : nil)
   }
 
-  /// The paths that are this one or end in it: of those that Unicode counts as the same, the one with its bytes.
+  /// Returns the paths equal to this one or ending in it: of those that Unicode considers equal,
+  /// the one with the same bytes.
   private static func named(_ name: String, _ paths: [String]) -> [String] {
     let named = paths.filter { $0 == name || $0.hasSuffix("/" + name) }
     guard named.count > 1 else { return named }

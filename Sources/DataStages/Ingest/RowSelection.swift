@@ -1,21 +1,21 @@
 import Files
 import PipelineCore
 
-/// Which rows the settings `limit`, `keep` and `drop` ask for.
+/// The rows selected by the settings `limit`, `keep` and `drop`.
 struct RowSelection {
-  /// The number of rows of each file that count; nil: all.
+  /// The number of rows of each file that are used; nil: all.
   private var rowLimits: [ExactText: Int]?
-  /// Digests of the prompts of a sample.
+  /// Digests of the prompts in a sample.
   private var prompts: Set<String>?
   private var keep: RowList?
   private var drop: RowList?
-  /// The rows that the limit still allows; nil: all.
+  /// The number of rows that the limit still allows; nil: all.
   private var rowsLeft: Int?
   private var unreadRows = 0
-  /// What `limit` leaves out, in words.
+  /// Descriptions of what `limit` leaves out.
   private(set) var notes: [String] = []
 
-  /// All rows.
+  /// Selects all rows.
   init() {}
 
   init(_ settings: IngestSettings, sources: [SourceFile]) throws {
@@ -37,7 +37,7 @@ struct RowSelection {
 
   /// Counts a file's rows against the limit; to be called file by file.
   ///
-  /// - Returns: the number of the file's rows that count
+  /// - Returns: the number of the file's rows that are used
   mutating func take(from file: any RecordFile) -> Int {
     let count = file.blockRowCounts.reduce(0, +)
     guard let left = rowsLeft else { return count }
@@ -50,11 +50,12 @@ struct RowSelection {
     return taken
   }
 
-  /// Chooses the sample of prompts, if there is to be one and it is not chosen yet.
+  /// Draws the sample of prompts, if one is required and not drawn yet.
   ///
-  /// It is those whose digests, mixed with the seed, come first: a prompt's place does not depend on others.
+  /// It consists of the prompts whose digests, mixed with the seed, sort first: a prompt's position
+  /// does not depend on others.
   ///
-  /// - Parameter read: calls what it is given with every prompt
+  /// - Parameter read: calls its argument with every prompt
   mutating func sampleIfNeeded(
     _ settings: IngestSettings, _ read: ((String) -> Void) throws -> Void
   ) throws {
@@ -87,7 +88,7 @@ struct RowSelection {
     }
   }
 
-  /// The same for one of several pairs of a row.
+  /// Checks one of several pairs of a row.
   func check(row: Int, part: Int, of path: String) throws(RowRejection) {
     if let keep, keep.isOfRows, !keep.hasRow(row, part, path) {
       throw .filtered(nil, "not-kept", "not listed in ingest.keep")
@@ -102,7 +103,7 @@ struct RowSelection {
     throw .filtered(.caption, "limit", "its prompt is not in the sample of ingest.limit")
   }
 
-  /// - Parameter uids: of both images
+  /// - Parameter uids: the identities of both images
   func check(uids: [String]) throws(RowRejection) {
     if let keep, !keep.isOfRows, !uids.allSatisfy(keep.uids.contains) {
       throw .filtered(nil, "not-kept", "an image is not listed in ingest.keep")

@@ -1,18 +1,18 @@
 import Catalog
 
-/// The values of one row; a field that the source does not have is nil everywhere.
+/// The values of one row; a field that the source does not have is always nil.
 protocol RowValues {
-  /// Each throws a ``RowRejection`` for a value that is not of the kind.
+  /// Each throws a ``RowRejection`` for a value of the wrong type.
   func text(_ field: RecordField) throws -> String?
   func number(_ field: RecordField) throws -> Double?
   func truth(_ field: RecordField) throws -> Bool?
   func image(_ field: RecordField) throws -> EncodedImage?
-  /// A text, or an integer as its digits.
+  /// Returns a text, or the digits of an integer.
   func choice(_ field: RecordField) throws -> String?
-  /// The elements of a list; an element that is no image is a rejection of its own.
+  /// Returns the elements of a list; an element that is not an image becomes its own rejection.
   func images(_ field: RecordField) throws -> [Result<EncodedImage, RowRejection>]?
   func numbers(_ field: RecordField) throws -> [Double]?
-  /// Where an image of the list lies if in a row of its own.
+  /// Returns the location of a list's image if it is in another row.
   func place(ofImage index: Int) -> (rowGroup: Int, row: Int)?
 }
 
@@ -20,7 +20,7 @@ extension RowValues {
   func place(ofImage index: Int) -> (rowGroup: Int, row: Int)? { nil }
 }
 
-/// Why one row cannot be used, or is not wanted.
+/// Why one row is unusable or not selected.
 struct RowRejection: Error {
   var field: RecordField?
   var code: String
@@ -32,7 +32,7 @@ struct RowRejection: Error {
     self.reason = reason
   }
 
-  /// What setting `ingest.drop` leaves out.
+  /// The code for rows that setting `ingest.drop` leaves out.
   static let dropped = "dropped"
   static let droppedCode = RejectionCode.filterPrefix + dropped
 

@@ -1,6 +1,6 @@
 package import PipelineCore
 
-/// What files of records hold in general, by their columns alone.
+/// A summary of the contents of record files, from their columns alone.
 package struct SourceContents {
   private let first: String
   private var count = 0
@@ -8,14 +8,14 @@ package struct SourceContents {
   private var hasComparisons = false
   private var hasImages = false
 
-  /// Nil where a file cannot be read; what is wrong with it is for stage ingest to say.
+  /// Nil if a file cannot be read; stage ingest reports why.
   package init?(_ sources: SourceFiles, _ settings: IngestSettings) {
     guard let options = try? ReadingOptions(settings), let first = sources.files.first else {
       return nil
     }
     self.first = first.path
     count = sources.files.count
-    // One file with images suffices: others may name them by their identities.
+    // One file with images suffices: others may refer to them by identity.
     for source in sources.files {
       guard let file = try? source.open(options),
         file.problems(also: settings.filteredFields).isEmpty
@@ -27,7 +27,7 @@ package struct SourceContents {
     }
   }
 
-  /// Refuses what training on comparisons could never use.
+  /// Rejects sources without comparisons, on which training would be impossible.
   ///
   /// - Throws: `PipelineError.badSetting`
   package func requireComparisons() throws(PipelineError) {

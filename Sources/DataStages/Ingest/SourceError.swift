@@ -1,9 +1,9 @@
 import Files
 import PipelineCore
 
-/// What a source cannot be read without.
+/// Why a source cannot be read.
 enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
-  /// `escaped` is the pattern with its brackets standing for themselves, if it has any.
+  /// `escaped` is the pattern with its brackets escaped, if it has any.
   case noFiles(source: String, escaped: String?)
   case noFolder(source: String, folder: String)
   case emptyFolder(source: String)
@@ -22,7 +22,7 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
   case left(path: String, source: String, gone: [String])
   case nothingUsable(rows: Int, example: String)
 
-  /// A column by its name in the source, and the key of `ingest.columns` that may give it another one.
+  /// A column by its name in the source, and the key of `ingest.columns` that can rename it.
   struct Column: Equatable {
     var name: String
     var field: String
@@ -99,7 +99,7 @@ enum SourceError: ClassifiedError, Equatable, CustomStringConvertible {
       "ingest: none of the \(rows) rows can be used; the first reason: \(example.printable)"
     }
   }
-  /// How a file of a format that is not read becomes one that is; nil: not known.
+  /// Returns how to convert an unsupported file format to a supported one; nil if unknown.
   private static func conversion(of path: String) -> String? {
     let packed = ["gz": "gunzip", "bz2": "bunzip2", "xz": "unxz", "zst": "unzstd", "zip": "unzip"]
     let ending = path.split(separator: ".").last.map { $0.lowercased() } ?? ""

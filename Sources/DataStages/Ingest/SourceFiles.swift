@@ -2,7 +2,7 @@ import Files
 import Foundation
 import PipelineCore
 
-/// One file, folder or pattern, or a list of them, as a pipeline file says it.
+/// One file, folder or pattern, or a list of them, as given in a pipeline file.
 package struct SourceList: Codable, Equatable, Sendable, NamedSettingKind {
   package static let settingKind = "a string or a list of strings"
 
@@ -25,7 +25,7 @@ package struct SourceList: Codable, Equatable, Sendable, NamedSettingKind {
   }
 }
 
-/// How the records lie in a file, by the end of its name.
+/// The format of a records file, from its extension.
 enum SourceFormat {
   case parquet
   case text(TextRecords.Form)
@@ -45,7 +45,7 @@ enum SourceFormat {
   /// For messages.
   static let endings = ".parquet, .jsonl, .ndjson, .json, .csv, .tsv or .txt"
 
-  /// Whether such files also hold descriptions, licenses and the like.
+  /// Whether such files often contain descriptions, licenses and the like.
   static func isDoubtful(_ path: String) -> Bool {
     let name = path.lowercased()
     return name.hasSuffix(".json") || name.hasSuffix(".txt")
@@ -63,7 +63,7 @@ package struct SourceFile: Equatable {
     return try RankedImageRecords(file)
   }
 
-  /// The file itself, in whose rows images are found.
+  /// Opens the file itself, whose rows contain the images.
   func openRows(_ options: ReadingOptions) throws -> any RecordFile {
     if PathKind(of: path) == .folder { return try FolderRecords(path: path) }
     switch SourceFormat(path: path) {
@@ -75,31 +75,31 @@ package struct SourceFile: Equatable {
 }
 
 extension SourceFile {
-  /// The files that the settings name, each once, ordered by path.
+  /// Returns the files that the settings name, each once, ordered by path.
   static func all(
     _ settings: IngestSettings, mayBeGone: (String) -> Bool = { _ in false }
   ) throws -> [SourceFile] {
     try SourceFiles(settings, mayBeGone: mayBeGone).files
   }
 
-  /// Whether a path is there, or a pattern matches something.
+  /// Whether a path exists, or a pattern matches something.
   package static func isThere(_ pattern: String) -> Bool {
     guard !pattern.isEmpty else { return false }
     return PathKind(of: pattern) != nil || (try? PathPattern(pattern).paths())?.isEmpty == false
   }
 }
 
-/// All files that `ingest.source` names, and what is to be said about them.
+/// All files that `ingest.source` names, with remarks.
 package struct SourceFiles {
-  /// Each once, ordered by path.
+  /// The files, each once, ordered by path.
   package private(set) var files: [SourceFile] = []
-  /// Lines for the row counts: what was taken for granted, what is not read.
+  /// Lines for the row counts: assumptions, and files that are not read.
   package private(set) var notes: [String] = []
 
   /// - Parameters:
   ///   - split: overrides what the paths say
-  ///   - format: `folders` keeps folders of images from being looked through for files of records
-  ///   - mayBeGone: whether it is no error that a pattern matches nothing
+  ///   - format: `folders` prevents folders of images from being searched for record files
+  ///   - mayBeGone: whether a pattern without matches is permitted
   package init(
     _ sources: SourceList, split: String?, mayBeGone: (String) -> Bool = { _ in false }
   ) throws {
@@ -120,7 +120,7 @@ package struct SourceFiles {
       throw PipelineError.badSetting(
         path: "ingest.source", reason: "is missing: name a file, a folder, a pattern or a list")
     }
-    // With repetitions, of which something is said.
+    // With repetitions, which are reported.
     var paths: [String] = []
     var unread: Set<ExactText> = []
     var bases: [String] = []
@@ -131,7 +131,7 @@ package struct SourceFiles {
       unread.formUnion(matches.unread.map(ExactText.init))
       if let base = matches.base { bases.append(Self.place(base)) }
     }
-    // The folders above data that lies elsewhere do not say what it is; how a path is spelled says nothing.
+    // The folders above data elsewhere do not describe it; how a path is spelled says nothing.
     let root = Self.commonFolder(bases.filter { $0.hasPrefix("/") })
     let above = Self.commonFolder(bases.filter { $0.hasPrefix("..") })
     var silent: [String] = []
@@ -151,7 +151,7 @@ package struct SourceFiles {
       )
     }
     notes += repeated
-    // Images are what records name.
+    // Records refer to images.
     let passedOver = unread.subtracting(paths.map(ExactText.init)).sorted().map(\.text)
       .filter { !FolderRecords.isImage($0) }
     let lists = passedOver.filter { SourceFormat(path: $0) != nil }
@@ -166,21 +166,21 @@ package struct SourceFiles {
     }
   }
 
-  /// One spelling for one path: `a//b` and `./a/b` are `a/b`.
+  /// Normalizes a path: `a//b` and `./a/b` are `a/b`.
   static func plain(_ path: String) -> String {
     let parts = path.split(separator: "/").filter { $0 != "." }
     return (path.hasPrefix("/") ? "/" : "") + parts.joined(separator: "/")
   }
 
-  /// What is there that a pattern names.
+  /// Returns the existing matches of a pattern.
   static func matches(_ pattern: String, _ settings: IngestSettings) throws -> [String] {
     try SourceMatches(pattern, settings.format).files
   }
 
-  /// Each file once, by the first of its names: spelled in several ways, or by links to it.
+  /// Removes duplicates, keeping the first name of each file: other spellings, or links to it.
   ///
-  /// - Returns: the files in their order, and a line for each name that is left out
-  /// - Throws: `PipelineError.badSetting`, if the names of one file say different splits
+  /// - Returns: the files in their order, and a line for each omitted name
+  /// - Throws: `PipelineError.badSetting` if the names of one file indicate different splits
   static func distinct(_ files: [SourceFile]) throws -> (files: [SourceFile], notes: [String]) {
     var firsts: [ExactText: SourceFile] = [:]
     var distinct: [SourceFile] = []
@@ -212,7 +212,7 @@ package struct SourceFiles {
     return (distinct, notes)
   }
 
-  /// Relative, where an absolute path leads into the current folder.
+  /// Returns a relative path if an absolute one is inside the current folder.
   private static func place(_ path: String) -> String {
     let current = FileManager.default.currentDirectoryPath
     for folder in [current, Folders.canonical(current)] where path.hasPrefix(folder + "/") {
@@ -223,7 +223,7 @@ package struct SourceFiles {
 
   private static func more(_ count: Int) -> String { count > 1 ? " and \(count - 1) more" : "" }
 
-  /// The folder that all of these lie in.
+  /// Returns the common parent folder.
   private static func commonFolder(_ folders: [String]) -> String {
     let parts = folders.map { $0.split(separator: "/") }
     guard var common = parts.first else { return "" }
@@ -234,24 +234,24 @@ package struct SourceFiles {
   }
 }
 
-/// What one entry of `ingest.source` stands for.
+/// The matches of one entry of `ingest.source`.
 private struct SourceMatches {
   let pattern: String
   private let format: DataForm
   private(set) var files: [String] = []
-  /// What matches, too, but is of no format that is read, or does not look like records.
+  /// Matches in an unsupported format, or that do not look like records.
   private(set) var unread: [String] = []
-  /// Where an absolute path begins to say what the data is; nil for a relative one, all of which the
-  /// user wrote to that end.
+  /// The part of an absolute path after which names describe the data; nil for a relative one, of
+  /// which the user wrote every part for that purpose.
   private(set) var base: String?
-  /// Of a folder that `datasets` has saved, which holds no other tables.
+  /// An Arrow file in a folder that `datasets` has saved, which contains no other tables.
   private var arrow: String?
 
   init(_ pattern: String, _ format: DataForm) throws {
     self.pattern = pattern
     self.format = format
     let kind = PathKind(of: pattern.isEmpty ? "." : pattern)
-    // A name with brackets in it stands for itself if it exists.
+    // A name with brackets is literal if it exists.
     switch kind {
     case .folder?: try addContents(of: [pattern])
     case .file?, .special?: files = [SourceFiles.plain(pattern)]
@@ -265,19 +265,21 @@ private struct SourceMatches {
     guard PathPattern(pattern).hasWildcards else { return }
     let matches = try PathPattern(pattern).paths()
     let found = matches.filter { PathKind(of: $0) == .file }
-    // Folders count where nothing but folders matches, as for `hub/*`.
+    // Folders count only if nothing else matches, as for `hub/*`.
     guard !found.isEmpty else { return try addContents(of: matches) }
-    // Stars alone choose nothing: what such a pattern matches is a folder's contents.
+    // A pattern of only stars selects nothing: it matches a folder's contents.
     if pattern.split(separator: "/").last?.allSatisfy({ $0 == "*" }) == true {
       return addRecords(among: found)
     }
     files = found.filter { SourceFormat(path: $0) != nil }.map(SourceFiles.plain)
     unread = found.filter { SourceFormat(path: $0) == nil }.map(SourceFiles.plain)
-    // A pattern that asks for such files by their end gets an error that says what can be read.
+    // A pattern that asks for such files by extension gets an error that lists the readable
+    // formats.
     if files.isEmpty { files = unread }
   }
 
-  /// Adds all files below folders, except hidden ones; or the folders, where they hold folders of images.
+  /// Adds all files below folders, except hidden ones; or the folders, if they contain folders of
+  /// images.
   private mutating func addContents(of folders: [String]) throws {
     let found = try folders.flatMap { folder in
       let start = folder.hasSuffix("/") ? folder : folder + "/"
@@ -287,7 +289,8 @@ private struct SourceMatches {
     addRecords(among: found)
   }
 
-  /// Adds folders that hold a folder per prompt, a split's own folder each; false where they do not.
+  /// Adds folders that contain a folder per prompt, a split's own folder each; false if they do
+  /// not.
   private mutating func addFolders(of folders: [String], _ found: [String]) throws -> Bool {
     let isChosen = format == .folders
     let hasRecords = found.contains {
@@ -300,7 +303,7 @@ private struct SourceMatches {
         SourceFiles.plain("\(folder)/\($0)")
       }.filter { PathKind(of: $0) == .folder }
       for candidate in splits.isEmpty ? [SourceFiles.plain(folder)] : splits {
-        // Ranked by their names, not merely named by a file of records.
+        // Ranked by their names, not merely referenced by a records file.
         guard try FolderRecords.isThere(candidate, ofPromptsAlone: !isChosen) else { continue }
         files.append(candidate)
       }
@@ -308,22 +311,22 @@ private struct SourceMatches {
     return !files.isEmpty
   }
 
-  /// JSON and text are what descriptions are written in, too: they count where there is nothing else, and
-  /// text only where there is no JSON.
+  /// JSON and text are also used for descriptions: they count only if there is nothing else, and
+  /// text only if there is no JSON.
   private mutating func addRecords(among found: [String]) {
     let records = found.filter { SourceFormat(path: $0) != nil }
     arrow = found.first { $0.lowercased().hasSuffix(".arrow") }
     let certain = records.filter { !SourceFormat.isDoubtful($0) }
     let json = records.filter { $0.lowercased().hasSuffix(".json") }
     let others = certain.isEmpty ? json : certain
-    // Beside tables that are not read, JSON describes them.
+    // Next to tables in an unsupported format, JSON describes them.
     guard !certain.isEmpty || arrow == nil else { return }
     files = (others.isEmpty ? records : others).map(SourceFiles.plain)
     let read = Set(files.map(ExactText.init))
     unread = found.map(SourceFiles.plain).filter { !read.contains(ExactText($0)) }
   }
 
-  /// Why there are no files.
+  /// The error that explains why there are no files.
   var emptiness: SourceError {
     if let arrow { return .unknownFormat(path: arrow) }
     if PathKind(of: pattern.isEmpty ? "." : pattern) == .folder {
@@ -334,7 +337,7 @@ private struct SourceMatches {
     return .noFiles(source: pattern, escaped: escaped == pattern ? nil : escaped)
   }
 
-  /// The first folder on the pattern's way that does not exist; nil from where it leaves the choice.
+  /// The first nonexistent folder in the pattern's path; nil if it comes after a wildcard.
   private var missingFolder: String? {
     for place in pattern.indices.dropFirst() where pattern[place] == "/" {
       let folder = String(pattern[..<place])

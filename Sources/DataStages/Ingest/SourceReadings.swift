@@ -1,11 +1,11 @@
 import Files
 
-/// What sources are taken for, a line for each kind of source.
+/// The interpretation of the sources, one line per kind of source.
 struct SourceReadings {
   private var kinds: [(meaning: String, columns: String, first: String, count: Int)] = []
-  /// What lists of prompts hold beside the prompts.
+  /// Columns besides the prompt in lists of prompts.
   private var leftOut: [String] = []
-  /// The first file whose rows have a split of their own.
+  /// The first file whose rows have their own split.
   private var unreadSplit: String?
 
   mutating func add(_ file: any RecordFile) {
@@ -33,7 +33,7 @@ struct SourceReadings {
 }
 
 extension RecordFile {
-  /// The columns that are read, with what each is taken for.
+  /// The columns that are read, each with its field.
   var usedColumns: [(column: String, field: RecordField)] {
     plan.fields.filter(hasColumn).map { (plan.name(of: $0), $0) }
   }
@@ -46,7 +46,7 @@ extension RecordFile {
     }
   }
 
-  /// What is to be said of a column that looks as if it divided the rows.
+  /// A remark about a column that looks like a split.
   var unreadSplitLine: String? {
     guard let column = unreadColumns.first(where: { $0.lowercased() == "split" }) else {
       return nil
@@ -56,7 +56,7 @@ extension RecordFile {
       + "ingest.split gives; write a file for each split"
   }
 
-  /// What is to be said of a list of prompts that holds more, which may be meant as comparisons.
+  /// A remark about a list of prompts with further columns, which may be meant as comparisons.
   var promptsAloneLine: String? {
     guard isPromptList, !unreadColumns.isEmpty else { return nil }
     let columns = unreadColumns.prefix(12).joined(separator: ", ")

@@ -1,4 +1,4 @@
-/// Numbers and booleans that a source holds as texts.
+/// Numbers and booleans spelled as text.
 enum SpelledValue {
   /// `1`, `0.5`, `true` and the like; nil for other texts.
   static func number(_ text: String) -> Double? {
@@ -12,7 +12,7 @@ enum SpelledValue {
     return truthWord(text) ?? Double(text).flatMap(truth)
   }
 
-  /// A number means a boolean only if it is 0 or 1.
+  /// Interprets a number as a boolean only if it is 0 or 1.
   static func truth(_ number: Double) -> Bool? {
     number == 1 ? true : number == 0 ? false : nil
   }

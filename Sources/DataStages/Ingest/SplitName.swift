@@ -1,10 +1,10 @@
 import Files
 
-/// Which split a path says its rows are of, read as the Hub's `datasets` reads it, but in whatever case.
+/// The split that a path indicates, inferred as by the Hub's `datasets`, but ignoring case.
 ///
-/// A split's name counts where it stands as a word, between any of `-`, `.`, `_`, brackets, digits and a space,
-/// in the file's name or else in the name of the nearest folder. `data/NAME-00000-of-00001.parquet`
-/// and a folder `split=NAME` name any split.
+/// A split's name counts as a separate word, between any of `-`, `.`, `_`, brackets, digits and a
+/// space, in the file's name or else in the name of the nearest folder.
+/// `data/NAME-00000-of-00001.parquet` and a folder `split=NAME` indicate any split.
 package enum SplitName {
   private static let keywords = [
     "train": ["train", "training"],
@@ -15,11 +15,11 @@ package enum SplitName {
   private static let splitsByKeyword = Dictionary(
     uniqueKeysWithValues: keywords.flatMap { split, words in words.map { ($0, split) } })
 
-  /// The split that a path names; nil if it names none.
+  /// Returns the split that a path indicates; nil if none.
   ///
-  /// - Parameter base: where words in the names of folders begin to count. Of the folders above, whose
-  ///   names say where the data lies and not what it is, only the file's own counts, and only if
-  ///   its whole name is a split's.
+  /// - Parameter base: the folder below which words in folder names count. Of the folders above,
+  ///   whose names say where the data lies and not what it is, only the file's own counts, and only
+  ///   if its whole name is a split's.
   package static func named(in path: String, below base: String) -> String? {
     let components = path.split(separator: "/").map(String.init)
     guard let file = components.last else { return nil }
@@ -60,20 +60,19 @@ package enum SplitName {
     return canonical(name) ?? SafeName(name)?.text
   }
 
-  /// Whether this is a split's name, or another word for it.
+  /// Whether this is a split's name or a synonym.
   static func isSplit(_ name: String) -> Bool { canonical(name) != nil }
 
-  /// The split whose name, or another word for it, this is as a whole.
+  /// Returns the split whose name or synonym this is as a whole.
   private static func canonical(_ name: String) -> String? {
     let name = name.lowercased()
     return splitsByKeyword[name]
       ?? (["validation_unique", "test_unique"].contains(name) ? name : nil)
   }
 
-  /// The split whose name stands as a word in a longer name.
+  /// Returns the split whose name is a word in a longer name.
   ///
-  /// Where `train` and another one do, it is the other one: rows that are held out by mistake do no
-  /// harm.
+  /// If `train` and another split occur, the other one wins: rows held out by mistake do no harm.
   private static func word(in name: String) -> String? {
     let words = name.lowercased().split { "-._ ()[]0123456789".contains($0) }.map(String.init)
     let splits = words.enumerated().compactMap { index, word -> String? in

@@ -1,15 +1,15 @@
 import Files
 
-/// Where the records of a text file begin and end.
+/// The boundaries of records in a text file.
 ///
-/// A record is a line, or in CSV what may hold line ends between quotes. Lines of white space alone
-/// are no records.
+/// A record is a line; in CSV it may contain line breaks between quotes. Lines of only white space
+/// are not records.
 struct TextBlocks {
   struct Block: Equatable {
     var offset: Int
     var byteCount: Int
     var rowCount: Int
-    /// The number of ends of lines, outside quotes, before it.
+    /// The number of line breaks, outside quotes, before it.
     var lineCount = 0
   }
 
@@ -17,7 +17,7 @@ struct TextBlocks {
   static let byteLimit = 32 << 20
   static let recordByteLimit = 256 << 20
 
-  /// Cuts a file into blocks of at most 500 records, fewer where they are long.
+  /// Divides a file into blocks of at most 500 records, fewer if they are long.
   static func blocks(of file: RegularFile, hasQuotes: Bool) throws -> [Block] {
     var blocks: [Block] = []
     let begin = try file.startBehindMark()
@@ -50,7 +50,7 @@ struct TextBlocks {
     return blocks
   }
 
-  /// The records of a block's bytes.
+  /// Returns the records of a block's bytes.
   static func records(in bytes: [UInt8], hasQuotes: Bool) -> [ArraySlice<UInt8>] {
     var records: [ArraySlice<UInt8>] = []
     var splitter = RecordSplitter(hasQuotes: hasQuotes)
@@ -65,9 +65,9 @@ struct TextBlocks {
 }
 
 extension RegularFile {
-  /// Where the text begins: behind a byte order mark, if there is one.
+  /// Returns the start of the text, after a byte order mark if there is one.
   ///
-  /// - Throws: `SourceError.malformed` for the mark of UTF-16, in which no records are read
+  /// - Throws: `SourceError.malformed` for the mark of UTF-16, which is not supported
   fileprivate func startBehindMark() throws -> Int {
     let head = try read(at: 0, count: min(size, 3))
     guard !head.starts(with: [0xff, 0xfe]), !head.starts(with: [0xfe, 0xff]) else {
@@ -80,16 +80,17 @@ extension RegularFile {
   }
 }
 
-/// Finds the ends of records in bytes that arrive in pieces.
+/// Finds record boundaries in bytes that arrive in chunks.
 private struct RecordSplitter {
   let hasQuotes: Bool
   private var isQuoted = false
-  /// Whether anything but white space has come since the last end.
+  /// Whether anything but white space has come since the last boundary.
   private(set) var isInRecord = false
 
   init(hasQuotes: Bool) { self.hasQuotes = hasQuotes }
 
-  /// Calls `body` with the place behind each line end outside quotes, and whether a record ends there.
+  /// Calls `body` with the offset after each line break outside quotes, and whether a record ends
+  /// there.
   mutating func feed(_ bytes: [UInt8], _ body: (_ end: Int, _ isRecord: Bool) -> Void) {
     for (index, byte) in bytes.enumerated() {
       switch byte {
@@ -106,7 +107,8 @@ private struct RecordSplitter {
   }
 }
 
-/// Cuts one record of fields between commas (RFC 4180) or tabs; nil if a quotation mark is not closed.
+/// Splits one record into fields at commas (RFC 4180) or tabs; nil if a quotation mark is not
+/// closed.
 func delimitedFields(_ record: ArraySlice<UInt8>, separator: UInt8) -> [String]? {
   let quote = UInt8(ascii: "\"")
   var line = record

@@ -1,15 +1,15 @@
 import Files
 
-/// Records in a text file: one JSON object a line, a JSON array of them, fields between commas or tabs
-/// below a header, or one prompt a line.
+/// Records in a text file: one JSON object per line, a JSON array of them, fields separated by
+/// commas or tabs below a header, or one prompt per line.
 ///
-/// Images are paths of files, relative to the text file's folder, or base64, with or without
-/// `data:...,` before it; in JSON also `{bytes, path}`. In JSON a prompt may stand alone, as a string.
+/// Images are file paths relative to the text file's folder, or base64 with or without a
+/// `data:...,` prefix; in JSON also `{bytes, path}`. In JSON a prompt may be a bare string.
 final class TextRecords: RecordFile {
   enum Form {
     case jsonLines, json, csv, tsv, lines
 
-    /// What parts the fields of a line; nil where a line is one value.
+    /// The field separator; nil if a line is one value.
     var separator: UInt8? {
       switch self {
       case .csv: UInt8(ascii: ",")
@@ -25,13 +25,13 @@ final class TextRecords: RecordFile {
   let plan: ColumnPlan
   private let paths: ImagePaths
   private let form: Form
-  /// What parts the fields of a line; nil where a line is one value.
+  /// The field separator; nil if a line is one value.
   private let separator: UInt8?
   private let file: RegularFile
   private let blocks: [TextBlocks.Block]
   /// All records of a `json` file, which is parsed as a whole.
   private let elements: [JSON]
-  /// The header of a `csv` or `tsv` file, and whether its fields stand between spaces.
+  /// The header of a `csv` or `tsv` file, and whether its fields are padded with spaces.
   private let header: [String]
   private let isSpaced: Bool
   private var lastBlock: (index: Int, rows: [Result<TextRow, RowRejection>])?
@@ -85,7 +85,7 @@ final class TextRecords: RecordFile {
 
   func hasColumn(_ field: RecordField) -> Bool { columnNames.contains(plan.name(of: field)) }
 
-  /// What a record holds is for each record to say.
+  /// Each record has its own keys.
   func columnProblems() -> [any Error] { [] }
 
   func forEachRow(
@@ -133,7 +133,7 @@ final class TextRecords: RecordFile {
       do {
         return row(try JSON(parsing: Array(record), dialect: .python, source: path))
       } catch JSONError.syntax(_, _, let column, let problem) {
-        // Rows count from 0 and leave out what is blank; an editor counts lines.
+        // Row numbers start at 0 and skip blank lines; an editor counts lines.
         let line =
           block.lineCount + bytes[..<record.startIndex].count { $0 == UInt8(ascii: "\n") } + 1
         return .failure(
@@ -180,7 +180,7 @@ final class TextRecords: RecordFile {
           nil, "unreadable-record", "\(fields.count) fields, but the header has \(header.count)"))
     }
     var object = JSON.Object()
-    // Such files cannot tell an empty text from none.
+    // Such files cannot distinguish an empty text from a missing one.
     for (name, field) in zip(header, fields) where !field.isEmpty { object[name] = .string(field) }
     return .success(row(object))
   }
@@ -196,7 +196,7 @@ final class TextRecords: RecordFile {
     return elements
   }
 
-  /// Whether a file holds records line by line, as many tools write them under the ending of JSON.
+  /// Whether a file contains one record per line, as many tools write with the extension of JSON.
   private static func holdsLines(_ file: RegularFile) throws -> Bool {
     let blocks = try TextBlocks.blocks(of: file, hasQuotes: false)
     guard let block = blocks.first, block.rowCount > 1 || blocks.count > 1 else { return false }
@@ -205,15 +205,15 @@ final class TextRecords: RecordFile {
     return (try? JSON(parsing: Array(first), dialect: .python, source: file.path))?.object != nil
   }
 
-  /// Why the fields of a record cannot be told apart.
+  /// Returns why the fields of a record cannot be separated.
   private static func rejection(of record: ArraySlice<UInt8>) -> String {
     String(validating: record, as: UTF8.self) == nil
       ? "not UTF-8; convert the file, for example: iconv -f LATIN1 -t UTF-8 IN > OUT"
       : "a quotation mark is not closed, or is inside a field"
   }
 
-  /// What parts the fields: the usual character, unless the header has none of it but semicolons or tabs, as
-  /// spreadsheets write them where the comma is the decimal sign.
+  /// Returns the field separator: the usual character, unless the header has none of it but
+  /// semicolons or tabs, as spreadsheets write if the comma is the decimal sign.
   private static func separator(
     of file: RegularFile, _ blocks: [TextBlocks.Block], usual: UInt8
   ) throws -> UInt8 {

@@ -45,7 +45,7 @@ struct TextRow: RowValues {
     guard let value = value(field) else { return nil }
     if let number = value.int { return "\(number)" }
     if case .number(let number) = value { return "\(number)" }
-    // As a column of booleans in a parquet file is read.
+    // As for a column of booleans in a parquet file.
     if let truth = value.bool { return truth ? "1" : "0" }
     return try text(field)
   }
@@ -79,7 +79,8 @@ struct TextRow: RowValues {
     }
   }
 
-  /// The image of a column, or with a place in brackets behind its name, of an element of its list.
+  /// Returns the image of a column, or of an element of its list if the name has an index in
+  /// brackets.
   func image(column: String) throws(ImagePathError) -> EncodedImage? {
     if let value = object[column] { return try image(value) }
     guard column.hasSuffix("]"), let bracket = column.lastIndex(of: "["),

@@ -13,7 +13,7 @@ extension Label: ModelReading {
 }
 
 extension LabelSettings {
-  /// - Parameter encode: whose tokenizer cuts the prompts
+  /// - Parameter encode: the stage whose tokenizer truncates the prompts
   /// - Throws: `PreferenceConfigurationError.otherTokenizer`
   package func checkTokenizer(of encode: EncodeSettings) throws {
     try passingOtherTokenizers {

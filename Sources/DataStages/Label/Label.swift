@@ -7,10 +7,10 @@ import PipelineCore
 import PreferenceModels
 import StageSupport
 
-/// Has a CLIP model such as PickScore say which image of each comparison it prefers.
+/// Labels each comparison with the image that a CLIP model such as PickScore prefers.
 ///
-/// The labels are those that Stable Diffusion XL's preference model was published with; stage `shard`
-/// takes them where it is told to.
+/// Stable Diffusion XL's preference model was published with such labels; stage `shard` uses them
+/// if configured.
 ///
 /// - Reads:   the catalog, and the images in the files it names
 /// - Writes:  embeddings to `cache.sqlite`, by content; `labels.json`, what to look for in it
@@ -77,7 +77,7 @@ package struct Label: DivisibleStage {
         tokenizer: encoderIdentity.tokenizerFingerprint))
   }
 
-  /// Of `[batch, side, side, 3]` in -1...1.
+  /// Returns the vectors of images `[batch, side, side, 3]` in -1...1.
   static func vectors(ofImages images: Tensor, _ model: ImageScorer) -> Tensor {
     withoutGradients {
       model.embedding(
@@ -91,7 +91,7 @@ package struct Label: DivisibleStage {
   }
 }
 
-/// What labels are made of, and where they go.
+/// The inputs and outputs of labelling.
 struct LabelSources {
   let catalog: CatalogDatabase
   let cache: CacheDatabase
@@ -140,7 +140,7 @@ final class LabelWork: StageWork {
     }
   }
 
-  /// Embeddings of clean images, as CLIP's own processor shows them.
+  /// Embeds clean images, preprocessed as by CLIP's own processor.
   private func imageVectors(
     _ images: [ImageRecord], _ source: ImageSource, _ model: ImageScorer
   ) throws -> Tensor {
@@ -196,7 +196,7 @@ private struct LabelDivision: Division {
   }
 }
 
-/// What no row is to blame for.
+/// An error that no single row causes.
 enum LabelError: ClassifiedError, CustomStringConvertible {
   case nonFinite(content: String)
 

@@ -4,11 +4,11 @@ import Foundation
 import PipelineCore
 import StageSupport
 
-/// Labels of comparisons by the scores of a CLIP model, from what the cache holds of its embeddings.
+/// Labels of comparisons by the scores of a CLIP model, from its embeddings in the cache.
 ///
 ///     p = softmax(score_0, score_1),  p_0 - p_1 = tanh((score_0 - score_1) / 2)
 ///
-/// `label` leaves it as `WORKSPACE/labels.json` for stage `shard`.
+/// `label` writes it to `WORKSPACE/labels.json` for stage `shard`.
 ///
 /// - Source: Liang et al. 2024, arXiv 2406.04314, for Stable Diffusion XL
 struct ScoredLabels {
@@ -16,9 +16,9 @@ struct ScoredLabels {
 
   /// Unit vectors of images.
   var image: CacheDatabase.Encoder
-  /// Unit vectors of prompts times the model's own scale: a score is the product with an image's.
+  /// Unit vectors of prompts times the model's logit scale: a score is the product with an image's.
   var text: CacheDatabase.Encoder
-  /// The difference of probabilities up to which two images tie.
+  /// The largest difference of probabilities that counts as a tie.
   var gap: Float
 
   init(_ settings: LabelSettings, width: Int, fingerprint: String, tokenizer: String) {
@@ -31,7 +31,8 @@ struct ScoredLabels {
     gap = settings.gap
   }
 
-  /// The labels of a comparison of two images for a prompt, each by the digest of its content.
+  /// Returns the labels of a comparison of two images for a prompt, each given by its content's
+  /// digest.
   func callAsFunction(
     _ first: String, _ second: String, prompt: String, _ cache: CacheDatabase
   ) throws -> (first: Float, second: Float) {
@@ -45,7 +46,7 @@ struct ScoredLabels {
   static func labels(
     _ first: Float, _ second: Float, gap: Float
   ) -> (first: Float, second: Float) {
-    // 1 / (1 + exp(-d)) less 1 / (1 + exp(d))
+    // 1 / (1 + exp(-d)) - 1 / (1 + exp(d))
     let difference = 2 / (1 + exp(second - first)) - 1
     if difference > gap { return (1, 0) }
     return difference < -gap ? (0, 1) : (0.5, 0.5)
@@ -81,7 +82,7 @@ extension ScoredLabels {
     try writeJSON(
       [
         "picture": image.json, "text": text.json,
-        // By way of the shortest text, so that 0.1 stays 0.1.
+        // Via the shortest text, so that 0.1 stays 0.1.
         "gap": .number(Double(gap.description) ?? Double(gap)),
       ], to: path)
   }

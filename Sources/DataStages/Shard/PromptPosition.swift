@@ -1,7 +1,7 @@
 import Catalog
 
 extension PromptRecord {
-  /// Where its text's digest stands among all digests, 0..<1.
+  /// The position of its text's digest among all digests, 0..<1.
   package var position: Double { Self.position(sha256: sha256) }
 
   package static func position(sha256: String) -> Double {

@@ -4,7 +4,7 @@ import PipelineCore
 import Shards
 import StageSupport
 
-/// Writes what training reads: self-contained files of prompts with their latents and labels.
+/// Writes the training data: self-contained files of prompts with their latents and labels.
 ///
 /// - Reads:   the catalog and the cache, `labels.json` where a model labels
 /// - Writes:  `shards/SPLIT-00000-of-00003.safetensors`, then `shards/index.json`
@@ -14,7 +14,7 @@ package struct Shard: DivisibleStage {
   static let version = 1
   static let unit = "shards"
   static let repairsFiles = true
-  /// `ShardSet` compares them with the index.
+  /// `ShardSet` verifies them against the index.
   static let checkedByReaders: Set<String> = [".safetensors"]
 
   let reads: Set<Artifact>
@@ -61,7 +61,7 @@ package struct Shard: DivisibleStage {
     return (try ShardPlan(catalog, source, settings: settings), source)
   }
 
-  /// Refuses to begin what leads nowhere.
+  /// Refuses to start if the result would be useless.
   private func check(_ plan: ShardPlan) throws {
     guard !plan.shards.isEmpty else {
       throw ShardStageError.nothingToWrite(droppedPairs: plan.droppedPairCount)
@@ -103,11 +103,11 @@ package struct Shard: DivisibleStage {
   }
 }
 
-/// Writes one file after the other.
+/// Writes the files in sequence.
 final class ShardWork: StageWork {
   enum Output {
     case contents(ShardContents)
-    /// What a part has written, with its digest.
+    /// A file written by a part, with its digest.
     case file(path: String, sha256: String)
   }
 
@@ -139,7 +139,7 @@ final class ShardWork: StageWork {
     }
   }
 
-  /// Reads back what was written, in this run or before, and notes it in the index.
+  /// Reads back what was written, in this run or before, and records it in the index.
   func finish() throws -> WorkSummary {
     let encoderIdentity = source.encoderIdentity
     let shards = try plan.shards.map { shard in
@@ -167,7 +167,7 @@ final class ShardWork: StageWork {
 
 // MARK: - Parts
 
-/// A part writes a shard's own file, which whoever merges moves to its place.
+/// A part writes a shard's own file, which the merge moves into place.
 private struct ShardDivision: Division {
   private let context: StageContext
   private let positions: [String: Int]

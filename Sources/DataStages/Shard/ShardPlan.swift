@@ -2,15 +2,15 @@ import Catalog
 import Files
 import Shards
 
-/// Which prompts go into which shard.
+/// The assignment of prompts to shards.
 ///
-/// Prompts stand in the order of their text's digest, as good as random and the same everywhere; a
-/// shard is filled up to its size, then the next one begins. So the same catalog always gives the same
+/// Prompts are ordered by their text's digest, effectively random and the same everywhere; a shard
+/// is filled up to its size, then the next one begins. So the same catalog always gives the same
 /// shards, and none depends on what was written before.
 struct ShardPlan {
   struct Shard {
     let split: SafeName
-    /// The split that the prompts' pairs have in the catalog.
+    /// The split of the prompts' pairs in the catalog.
     let sourceSplit: String
     let number: Int
     let count: Int
@@ -24,7 +24,7 @@ struct ShardPlan {
 
   private(set) var shards: [Shard] = []
   private(set) var byteCount = 0
-  /// Pairs without the encodings of both images.
+  /// The number of pairs without the encodings of both images.
   private(set) var droppedPairCount = 0
 
   init(
@@ -45,11 +45,11 @@ struct ShardPlan {
     let id: Int
     let imageCount: Int
     let byteCount: Int
-    /// Where the prompt's digest stands among all digests, 0..<1.
+    /// The position of the prompt's digest among all digests, 0..<1.
     let position: Double
   }
 
-  /// The prompts of a split that are listed or have a pair with all its encodings.
+  /// Returns the prompts of a split that are listed or have a pair with all its encodings.
   private mutating func usablePrompts(
     _ catalog: CatalogDatabase, _ contents: ShardSource, _ split: String
   ) throws -> [Candidate] {

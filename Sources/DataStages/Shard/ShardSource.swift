@@ -4,13 +4,13 @@ import Files
 import PipelineCore
 import Shards
 
-/// Gathers what belongs into a shard from the catalog and the cache.
+/// Collects the contents of a shard from the catalog and the cache.
 struct ShardSource {
   let encoderIdentity: EncoderIdentity
   let layout: ShardLayout
   private let catalog: CatalogDatabase
   private let cache: CacheDatabase
-  /// Nil: those of people.
+  /// Nil: human labels.
   private let labels: ScoredLabels?
   private let tokenizer: Tokenizer
   /// The value of the empty prompt.
@@ -18,9 +18,9 @@ struct ShardSource {
 
   /// Three numbers of 8 bytes, three of 4.
   static let pairByteCount = 36
-  /// An image's latent and its log-variance where there is one.
+  /// An image's latent, with its log-variance if there is one.
   var latentByteCount: Int { encoderIdentity.image.byteCount }
-  /// Without the text.
+  /// A prompt's size without the text.
   var promptByteCount: Int { encoderIdentity.text.byteCount + 8 * layout.tokens + 9 }
 
   init(
@@ -38,7 +38,7 @@ struct ShardSource {
       tokens: encoderIdentity.prompt.tokens, textWidth: encoderIdentity.prompt.width,
       hasLogVariance: encoderIdentity.hasLogVariance,
       pooledText: encoderIdentity.prompt.pooledWidth.map {
-        // Training sees every image as one of its own size, from its corner.
+        // In training every image counts as uncropped, at its own size.
         .init(
           width: $0,
           sizes: [
@@ -54,7 +54,7 @@ struct ShardSource {
 
   /// Whether the bytes of both images of a pair are known, so that both have latents.
   ///
-  /// - Throws: `CatalogError.damagedEntry` where stage `encode` has made one and it is gone
+  /// - Throws: `CatalogError.damagedEntry` if stage `encode` has made one and it is gone
   func isComplete(_ pair: PairRecord) throws -> Bool {
     guard let first = pair.image0.sha256, let second = pair.image1.sha256 else { return false }
     for digest in [first, second] where try !cache.contains(digest, from: encoderIdentity.image) {
@@ -104,7 +104,7 @@ struct ShardSource {
     }
   }
 
-  /// The number of an image in the shard, to which it is added if it is new.
+  /// Returns the index of an image in the shard, adding it if new.
   private func number(
     of image: PairedImage, _ contents: inout ShardContents, _ numbers: inout [String: Int]
   ) throws -> Int {

@@ -1,9 +1,9 @@
 public import Autograd
 public import NN
 
-/// The variational autoencoder between images and latents.
+/// The variational autoencoder that maps between images and latents.
 ///
-/// - Keys: as diffusers' `AutoencoderKL` names them
+/// - Keys: as in diffusers' `AutoencoderKL`
 /// - Source: Rombach et al. 2022, arXiv 2112.10752, section 3.1
 public struct Autoencoder {
   public let configuration: AutoencoderConfiguration
@@ -16,10 +16,10 @@ public struct Autoencoder {
     decoder = try Decoder(weights, configuration)
   }
 
-  /// Pixels of a tile's side at most: its part of the working memory stays below a gigabyte.
+  /// The largest side of a tile, in pixels: its share of the working memory stays below a gigabyte.
   static let largestTile = 512
 
-  /// Has larger images made tile by tile: less memory, and not quite the same images.
+  /// Makes the decoder tile larger images: less memory, and slightly different images.
   public mutating func useTiles() {
     let side = min(configuration.sampleSize, Self.largestTile)
     let latentSide = max(1, side / configuration.reduction)
@@ -27,7 +27,7 @@ public struct Autoencoder {
     decoder.tiles = Tiles(inputSide: latentSide, outputSide: side)
   }
 
-  /// The images of scaled latents, `[batch, height, width, 3]`, about -1...1.
+  /// Decodes scaled latents to images, `[batch, height, width, 3]`, about -1...1.
   ///
   /// - Throws: `NonFiniteError`
   public func images(of latents: Tensor) throws -> Tensor {
@@ -37,8 +37,8 @@ public struct Autoencoder {
     }
   }
 
-  /// Pixels that go through the network together, unless a single image has more: those of one
-  /// image of 512 x 512 fill all processors, and several would only take memory.
+  /// The pixels that go through the network together, unless a single image has more: one image of
+  /// 512 x 512 saturates all processors, and several would only need more memory.
   public static let positionsAtOnce = 512 * 512
 
   /// A diagonal Gaussian over latents.
@@ -50,7 +50,7 @@ public struct Autoencoder {
   }
 }
 
-/// From images to the distribution of their latents.
+/// The network from images to the distribution of their latents.
 public struct Encoder {
   let inputConvolution: Conv2d
   let blocks: [(resnets: [ResnetBlock], downsampler: Downsampler?)]
@@ -77,7 +77,7 @@ public struct Encoder {
           scope["resnets"][index], inputs: channels[index == 0 ? max(0, level - 1) : level],
           outputs: channels[level], configuration)
       }
-      // Autoencoders pad at the end only, so that the grid of latents starts at the first pixel.
+      // Autoencoders pad only at the end, so that the grid of latents starts at the first pixel.
       let downsampler =
         level == channels.count - 1
         ? nil
@@ -108,7 +108,7 @@ public struct Encoder {
     return Autoencoder.Posterior(mean: parts[0], logVariance: parts[1].clamped(to: -30...20))
   }
 
-  /// Means and logarithms of variances, `[batch, height, width, 2 latentChannels]`.
+  /// The means and log-variances, `[batch, height, width, 2 latentChannels]`.
   private func moments(_ image: Tensor) -> Tensor {
     inHalfPrecision([image], hasLargeValues: hasLargeValues) { inputs in
       var h = inputConvolution(inputs[0])
@@ -122,7 +122,7 @@ public struct Encoder {
   }
 }
 
-/// From latents to images.
+/// The network from latents to images.
 public struct Decoder {
   let postQuantConvolution: Conv2d?
   let inputConvolution: Conv2d
@@ -186,7 +186,7 @@ public struct Decoder {
   }
 }
 
-/// `body` of the batch, run on at most `size` rows at a time.
+/// Applies `body` to the batch, at most `size` rows at a time.
 private func inSlices(_ batch: Tensor, of size: Int, _ body: (Tensor) -> Tensor) -> Tensor {
   let size = max(1, size)
   let count = batch.shape[0]
@@ -197,7 +197,7 @@ private func inSlices(_ batch: Tensor, of size: Int, _ body: (Tensor) -> Tensor)
   return concatenated(slices, axis: 0)
 }
 
-/// A residual block, attention with one head over all places, and another residual block.
+/// A residual block, attention with one head over all positions, and another residual block.
 ///
 /// - Keys: `resnets.0`, `attentions.0.{group_norm, to_q, to_k, to_v, to_out.0}`, `resnets.1`
 struct AutoencoderMiddleBlock {

@@ -1,6 +1,6 @@
 public import Files
 
-/// `vae/config.json` of an `AutoencoderKL`; fields that a file lacks take diffusers' defaults.
+/// `vae/config.json` of an `AutoencoderKL`; missing fields take diffusers' defaults.
 public struct AutoencoderConfiguration: Equatable, Sendable {
   public var imageChannels: Int
   public var outputChannels: Int
@@ -11,14 +11,14 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
   public var hasMiddleAttention: Bool
   public var hasQuantConvolution: Bool
   public var hasPostQuantConvolution: Bool
-  /// Height and width of the images that it was made for.
+  /// The height and width of the training images.
   public var sampleSize: Int
-  /// Latents are multiplied by this before they are noised.
+  /// The factor by which latents are multiplied before noising.
   public var scalingFactor: Float
-  /// Whether activations exceed what binary16 holds, as SDXL's do.
+  /// Whether activations exceed the range of binary16, as SDXL's do.
   public var hasLargeValues: Bool
 
-  /// Of the autoencoders of SD v1 and v2.
+  /// The scaling factor of the autoencoders of SD v1 and v2.
   private static let firstScalingFactor = 0.18215
 
   public init(_ json: JSONReader) throws {
@@ -36,8 +36,8 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
     sampleSize = try json.size("sample_size", default: 32, in: ConfigurationRange.side)
     scalingFactor = try json.number(
       "scaling_factor", default: Self.firstScalingFactor, in: ConfigurationRange.scalingFactor)
-    // Files of before the field are of models that fit. diffusers writes it into all of those that it makes, those of
-    // SD v1 and v2, too, which are known by their scale.
+    // Files without the field predate it and describe models that fit. diffusers writes it into all
+    // that it saves, including those of SD v1 and v2, which are recognized by their scale.
     hasLargeValues =
       try json.bool("force_upcast", default: false)
       && scalingFactor != Float(Self.firstScalingFactor)
@@ -54,13 +54,13 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
       }
     }
     try json.require("act_fn", oneOf: ["silu"])
-    // Some latents are shifted as well, or scaled channel by channel.
+    // Some latents are also shifted, or scaled per channel.
     try json.require("latents_mean", oneOf: [])
     try json.require("latents_std", oneOf: [])
     try json.require("shift_factor", oneOf: [.integer(0), .number(0)])
     try json.requireMultiples("block_out_channels", channels, of: groups, "norm_num_groups")
   }
 
-  /// How many times smaller latents are than images, in height and in width.
+  /// The factor by which latents are smaller than images, in height and in width.
   public var reduction: Int { 1 << (channels.count - 1) }
 }

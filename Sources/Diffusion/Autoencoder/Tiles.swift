@@ -1,14 +1,14 @@
 import Autograd
 
-/// A network run on overlapping parts of an image, one at a time, whose results are blended where they
-/// overlap.
+/// Tiled execution of a network: overlapping parts of an image are processed one at a time and the
+/// results blended where they overlap.
 ///
-/// Parts do not see each other, so the result differs a little from that of the whole; it is the one that
-/// diffusers gives with `enable_tiling`.
+/// Tiles do not see each other, so the result differs slightly from that of the whole image; it
+/// equals that of diffusers with `enable_tiling`.
 ///
 /// - Source: `AutoencoderKL.tiled_decode` of diffusers
 struct Tiles {
-  /// Height and width of a part, at the network's input and at its output.
+  /// The height and width of a tile, at the network's input and output.
   let inputSide: Int
   let outputSide: Int
 
@@ -16,7 +16,7 @@ struct Tiles {
   func callAsFunction(_ x: Tensor, _ body: (Tensor) -> Tensor) -> Tensor {
     let (height, width) = (x.shape[1], x.shape[2])
     guard max(height, width) > inputSide else { return body(x) }
-    // A quarter of each part is blended with the one before.
+    // A quarter of each tile is blended with the previous one.
     let distance = max(1, inputSide * 3 / 4)
     let overlap = outputSide / 4
     let kept = outputSide - overlap
@@ -41,7 +41,7 @@ struct Tiles {
     return concatenated(bands, axis: 1)
   }
 
-  /// `second`, whose beginning the end of `first` leads over to.
+  /// Returns `second` with its beginning blended with the end of `first`.
   private func blended(_ first: Tensor, into second: Tensor, axis: Int, over extent: Int) -> Tensor
   {
     let (length, ownLength) = (first.shape[axis], second.shape[axis])

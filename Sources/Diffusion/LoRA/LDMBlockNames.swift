@@ -1,13 +1,13 @@
-/// The two names of a U-Net's attention blocks: diffusers' and those of Stability's own code (sgm),
-/// which LoRA files of SDXL use.
+/// The two naming schemes for a U-Net's attention blocks: diffusers' and that of Stability's own
+/// code (sgm), which LoRA files for SDXL use.
 ///
 ///     down_blocks_I_attentions_J   input_blocks_{1 + 3 I + J}_1
 ///     mid_block_attentions_0       middle_block_1
 ///     up_blocks_I_attentions_J     output_blocks_{3 I + J}_1
 ///
-/// Modules are written with `_` for `.`. Holds for two layers a block, as all published models have.
-/// Other modules than those of attention blocks, which LoCon files have, are read by both names and written
-/// by diffusers' alone.
+/// Module names have `_` for `.`. Assumes two layers per block, as in all published models. Modules
+/// outside attention blocks, as in LoCon files, are read under both names and written only under
+/// diffusers'.
 package enum LDMBlockNames {
   static let layersPerBlock = 2
   private static let stride = layersPerBlock + 1
@@ -50,7 +50,8 @@ package enum LDMBlockNames {
     }
   }
 
-  /// Of residual blocks, their halvings and doublings, and what lies outside of blocks.
+  /// Returns diffusers' names of residual blocks, downsamplers and upsamplers, and of modules
+  /// outside of blocks.
   private static func diffusersOfOthers(_ words: [Substring]) -> String? {
     let module = words.joined(separator: "_")
     if let name = ends[module] { return name }
@@ -70,7 +71,7 @@ package enum LDMBlockNames {
       return resnetParts[rest].map { "down_blocks_\(block)_resnets_\(layer)_\($0)" }
     case "output":
       let (block, layer) = index.quotientAndRemainder(dividingBy: stride)
-      // After the residual block, or after the attention where there is one.
+      // After the residual block, or after the attention if there is one.
       if rest == "conv", member > 0 { return "up_blocks_\(block)_upsamplers_0_conv" }
       guard member == 0 else { return nil }
       return resnetParts[rest].map { "up_blocks_\(block)_resnets_\(layer)_\($0)" }

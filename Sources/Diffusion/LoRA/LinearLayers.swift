@@ -1,8 +1,8 @@
 import Checkpoints
 
-/// A linear layer of a model, or a convolution of 1 x 1.
+/// A linear layer of a model, or a 1 x 1 convolution.
 public struct LinearLayer: Equatable, Sendable {
-  /// Such as `down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q`.
+  /// The path, such as `down_blocks.0.attentions.0.transformer_blocks.0.attn1.to_q`.
   public let path: String
   public let inputs: Int
   public let outputs: Int
@@ -10,10 +10,10 @@ public struct LinearLayer: Equatable, Sendable {
 
 /// The linear layers of one part of a model.
 ///
-/// kohya's files do not tell `.` from `_`; only the model knows where the dots of a path were.
+/// kohya's files replace `.` by `_`; only the model knows where the dots of a path were.
 public struct LinearLayers: Sendable {
   private let byModule: [String: LinearLayer]
-  /// All weights of two dimensions and more, those of convolutions among them.
+  /// All weights with at least two dimensions, including those of convolutions.
   private let weights: [String: TensorEntry]
 
   init(_ layers: [LinearLayer]) {
@@ -21,9 +21,9 @@ public struct LinearLayers: Sendable {
     weights = [:]
   }
 
-  /// What a checkpoint holds as `PATH.weight`, in the shape of a matrix or of another kernel.
+  /// Collects a checkpoint's `PATH.weight` tensors, in the shape of a matrix or of another kernel.
   ///
-  /// - Parameter rename: from a name in the checkpoint to the one that LoRA files go by, nil for what is no
+  /// - Parameter rename: maps a name in the checkpoint to the one in LoRA files, nil if it is not a
   ///   weight
   init(
     in checkpoint: any CheckpointSource, rename: (String) -> String? = { $0 }
@@ -42,17 +42,17 @@ public struct LinearLayers: Sendable {
     self.weights = weights
   }
 
-  /// The layer whose path is `module` once `.` is written as `_`.
+  /// The layer whose path becomes `module` when `.` is replaced by `_`.
   subscript(module: String) -> LinearLayer? { byModule[module] }
 
-  /// The weight of any layer whose path is `module` once `.` is written as `_`.
+  /// Returns the weight of any layer whose path becomes `module` when `.` is replaced by `_`.
   func weight(_ module: String) -> TensorEntry? { weights[module] }
 
   static let suffix = ".weight"
 }
 
 extension ModelFolder {
-  /// The linear layers of the U-Net.
+  /// Returns the linear layers of the U-Net.
   public func unetLayers() throws -> LinearLayers {
     LinearLayers(in: try checkpoint("unet", stem: "diffusion_pytorch_model"))
   }

@@ -1,18 +1,18 @@
 import Checkpoints
 import NN
 
-/// Modules that change a whole weight: LoCon and DoRA.
+/// Modules that change a weight as a whole: LoCon and DoRA.
 extension LoRAFile {
-  /// Whether a module is a low-rank term of a linear layer, or of a convolution of 1 x 1.
+  /// Whether a module is a low-rank term of a linear layer, or of a 1 x 1 convolution.
   func isPlain(_ module: Module) throws -> Bool {
     guard module.midKey == nil, module.magnitudeKey == nil else { return false }
     return try checkpoint.entry(module.downKey).shape.dropFirst(2).allSatisfy { $0 == 1 }
   }
 
-  /// In words.
+  /// Returns the kind of a module in words.
   func kind(of module: Module) -> String { module.magnitudeKey == nil ? "LoCon" : "DoRA" }
 
-  /// - Parameter strength: multiplies what the module adds
+  /// - Parameter strength: multiplies the module's contribution
   func change(
     by module: Module, named name: String, _ component: LoRAKey.Component, strength: Float
   ) throws -> WeightChange {
@@ -27,9 +27,10 @@ extension LoRAFile {
       magnitude: try module.magnitudeKey.map { try magnitude($0, outputs: up[0]) })
   }
 
-  /// The down matrix `[rank, inputs * kernel]`, with what lies between it and the up matrix.
+  /// Returns the down matrix `[rank, inputs * kernel]`, including anything between it and the up
+  /// matrix.
   ///
-  /// - Returns: and the rank that alpha is divided by
+  /// - Returns: also the rank that divides alpha
   private func kernel(
     of module: Module, named name: String, _ up: [Int]
   ) throws -> (rank: Int, down: [Float]) {
@@ -65,8 +66,8 @@ extension LoRAFile {
     return (inner, kernel)
   }
 
-  /// The lengths of rows: `[outputs]`, with extents of 1 after it, or, as peft keeps them of convolutions,
-  /// around it.
+  /// Returns the row norms: `[outputs]`, stored with trailing extents of 1, or, as peft does for
+  /// convolutions, with 1s on both sides.
   private func magnitude(_ key: String, outputs: Int) throws -> [Float] {
     let shape = try checkpoint.entry(key).shape
     let isOfRows = shape.first == outputs || shape.count == 4 && shape[1] == outputs

@@ -3,12 +3,12 @@ public import Checkpoints
 import NN
 
 extension LoRAFile {
-  /// What the file adapts, a sentence for each part of the model, such as
-  /// `rank 8 in 128 layers of unet, alpha 4 (scale 0.5), F16`.
+  /// Describes what the file adapts, one sentence per part of the model, such as `rank 8 in 128
+  /// layers of unet, alpha 4 (scale 0.5), F16`.
   ///
   /// - Throws: `LoRAError` if the file cannot be added to any model
   public func summaries() throws -> [String] {
-    // Checks what the modules' shapes have to do with each other, and reads none of the plain ones.
+    // Checks that the modules' shapes are consistent, without reading plain ones.
     try withBackend(PlanningBackend()) { try add(to: ModelAdapters()) }
     return try modules.sorted { $0.key.rawValue < $1.key.rawValue }.map { component, modules in
       try summary(of: modules, in: component)
@@ -20,7 +20,7 @@ extension LoRAFile {
   ) throws -> String {
     var (ranks, scales, alphas) = (Set<Int>(), Set<Float>(), Set<Float>())
     for (name, module) in modules {
-      // Of a Tucker decomposition, as of any other, alpha is divided by the extent on this side.
+      // In a Tucker decomposition, too, the extent on this side divides alpha.
       let rank = try checkpoint.entry(module.downKey).shape.first ?? 0
       let scale = try scale(of: module, named: name, component, rank: rank)
       ranks.insert(rank)
@@ -36,7 +36,7 @@ extension LoRAFile {
       + types.map(\.rawValue).joined(separator: " and ")
   }
 
-  /// Few numbers, or the range of many.
+  /// Formats a few numbers individually, many as a range.
   private static func text<Number: CustomStringConvertible>(_ numbers: [Number]) -> String {
     let texts = numbers.map { number in
       let text = "\(number)"
@@ -46,7 +46,7 @@ extension LoRAFile {
       ? "\(texts[0]) to \(texts[texts.count - 1])" : texts.joined(separator: ", ")
   }
 
-  /// What a file is known to hold that is no LoRA, with the name of a tensor that says so.
+  /// Returns a known kind of other contents, with the name of a tensor that indicates it.
   public static func foreignKind(
     in file: any CheckpointSource
   ) -> (key: String, kind: String)? {
@@ -57,7 +57,7 @@ extension LoRAFile {
 }
 
 extension LoRAError {
-  /// Whether the file is not damaged, but of another kind.
+  /// Whether the file is intact but of another kind.
   public var isOfOtherContents: Bool {
     switch self {
     case .unknownKey, .isModel, .foreignKind: true

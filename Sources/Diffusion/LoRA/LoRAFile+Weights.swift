@@ -1,9 +1,9 @@
 import Checkpoints
 
 extension LoRAFile {
-  /// The adapters of the U-Net as arrays.
+  /// Returns the adapters of the U-Net as arrays.
   ///
-  /// - Parameter layers: of the U-Net that the file belongs to
+  /// - Parameter layers: the layers of the U-Net that the file belongs to
   /// - Throws: `LoRAError` if a module fits no layer, if the file adapts text encoders too, or if a
   ///   number is not finite
   public func weights(for layers: LinearLayers) throws -> LoRAWeights {
@@ -17,7 +17,7 @@ extension LoRAFile {
     return try weights(of: unet, .unet, for: layers)
   }
 
-  /// Plain modules as arrays.
+  /// Returns plain modules as arrays.
   func weights(
     of modules: [String: Module], _ component: LoRAKey.Component, for layers: LinearLayers
   ) throws -> LoRAWeights {
@@ -32,16 +32,16 @@ extension LoRAFile {
       })
   }
 
-  /// The same for others to use: a file that changes nothing is refused.
+  /// Returns the same for further use: a file without any effect is rejected.
   ///
-  /// - Throws: `LoRAError.changesNothing`, and what ``weights(for:)`` throws
+  /// - Throws: `LoRAError.changesNothing`, and errors of ``weights(for:)``
   public func effectiveWeights(for layers: LinearLayers) throws -> LoRAWeights {
     let weights = try weights(for: layers)
     guard try !changesNothing() else { throw LoRAError.changesNothing(path: path) }
     return weights
   }
 
-  /// Whether whatever it is added to stays as it is.
+  /// Whether adding it to any model has no effect.
   public func changesNothing() throws -> Bool {
     try modules.values.joined().allSatisfy { _, module in
       try module.magnitudeKey == nil && checkpoint.floats(module.upKey).allSatisfy { $0 == 0 }

@@ -3,12 +3,12 @@ public import Files
 import Foundation
 public import NN
 
-/// A LoRA file, of safetensors or of torch, in any of the spellings that diffusers, PEFT and kohya's
-/// scripts write.
+/// A LoRA file, in safetensors or torch format, with the key names of diffusers, PEFT or kohya's
+/// scripts.
 public struct LoRAFile {
   /// One adapted module.
   struct Module {
-    /// By role; down and up are always there once a file is open.
+    /// The keys by role; down and up are always present once a file is open.
     var keys: [LoRAKey.Role: String] = [:]
 
     var downKey: String { keys[.down] ?? "" }
@@ -28,7 +28,7 @@ public struct LoRAFile {
     try self.init(openCheckpoint(path))
   }
 
-  /// - Parameter file: a checkpoint of safetensors or of torch
+  /// - Parameter file: a checkpoint in safetensors or torch format
   init(_ file: any CheckpointSource) throws {
     path = file.path
     checkpoint = file
@@ -57,23 +57,23 @@ public struct LoRAFile {
     metadata = try Self.adapterMetadata(of: file)
   }
 
-  /// Whether an array is one of those with which the U-Net or the checkpoint of a whole model begins.
+  /// Whether a name is one of the first in a U-Net or a checkpoint of a whole model.
   private static func isOfModel(_ name: String) -> Bool {
     ["conv_in.weight", "model.diffusion_model.input_blocks.0.0.weight", "encoder.conv_in.weight"]
       .contains(name)
   }
 
-  /// Whether an array of a checkpoint has a name that those of LoRA files have.
+  /// Whether a checkpoint's array name is typical of LoRA files.
   public static func isKey(_ name: String) -> Bool {
     LoRAKey(name) != nil || LoRAKey.foreignKind(of: name) != nil
   }
 
-  /// What the header of a safetensors file tells beside its tensors.
+  /// The metadata in the header of a safetensors file.
   var header: [String: String] { (checkpoint as? SafetensorsFile)?.metadata ?? [:] }
 
-  /// Adapters of the U-Net's layers, added to `set`.
+  /// Adds the adapters of the U-Net's layers to `set`.
   ///
-  /// - Parameter strength: multiplies what they add
+  /// - Parameter strength: multiplies their contribution
   /// - Returns: the arrays, named as in the file, in ascending order
   @discardableResult
   public func addUNetAdapters(
@@ -82,9 +82,9 @@ public struct LoRAFile {
     try add(.unet, to: set, strength: strength, isTrainable: isTrainable)
   }
 
-  /// All adapters of the file, added to those of a model's parts.
+  /// Adds all adapters of the file to those of a model's parts.
   ///
-  /// - Parameter strength: multiplies what they add
+  /// - Parameter strength: multiplies their contribution
   public func add(to adapters: ModelAdapters, strength: Float = 1) throws {
     for component in modules.keys.sorted(by: { $0.rawValue < $1.rawValue }) {
       try add(
@@ -92,7 +92,7 @@ public struct LoRAFile {
     }
   }
 
-  /// Refuses a file that would change more than the U-Net's unconditional half.
+  /// Rejects a file that would change more than the U-Net's unconditional half.
   ///
   /// - Throws: `LoRAError.negativeTextEncoders`
   public func requireUNetAlone() throws(LoRAError) {
@@ -131,7 +131,7 @@ public struct LoRAFile {
     try weights.parameter(key, shape: try matrixShape(key), initial: .constant(0))
   }
 
-  /// The shape of a matrix; convolutions of 1 x 1 are kept as `[rank, inputs, 1, 1]` by some writers.
+  /// Returns the shape of a matrix; some writers keep 1 x 1 convolutions as `[rank, inputs, 1, 1]`.
   func matrixShape(_ key: String) throws -> [Int] {
     let shape = try checkpoint.entry(key).shape
     guard shape.count >= 2, shape.dropFirst(2).allSatisfy({ $0 == 1 }), shape[0] > 0, shape[1] > 0
@@ -139,8 +139,8 @@ public struct LoRAFile {
     return shape
   }
 
-  /// What `up down` is multiplied with: alpha / rank, or alpha / sqrt(rank) where the file says that
-  /// scales are stabilised by rank (Kalajdzievski 2023, arXiv 2312.03732).
+  /// Returns the factor of `up down`: alpha / rank, or alpha / sqrt(rank) if the file says that
+  /// scales are rank-stabilized (Kalajdzievski 2023, arXiv 2312.03732).
   func scale(
     of module: Module, named name: String, _ component: LoRAKey.Component, rank: Int
   ) throws -> Float {
@@ -172,8 +172,8 @@ public struct LoRAFile {
       .map { Float($0) }
   }
 
-  /// What the writer recorded about the adapters: in the header (diffusers), or in a file beside it
-  /// (PEFT).
+  /// Returns the writer's metadata about the adapters, from the header (diffusers) or from a
+  /// separate file (PEFT).
   private static func adapterMetadata(of file: any CheckpointSource) throws -> JSON? {
     if let text = (file as? SafetensorsFile)?.metadata["lora_adapter_metadata"] {
       return try JSON(parsing: Array(text.utf8), source: "\(file.path): lora_adapter_metadata")
@@ -188,13 +188,13 @@ public struct LoRAFile {
   }
 }
 
-/// What LoRA files add to the linear layers of a model, part by part.
+/// The adapters that LoRA files add to the linear layers of a model, by part.
 public final class ModelAdapters {
   private var parts: [String: AdapterSet] = [:]
 
   public init() {}
 
-  /// Of `unet`, `text_encoder` or `text_encoder_2`.
+  /// The adapters of `unet`, `text_encoder` or `text_encoder_2`.
   public subscript(part: String) -> AdapterSet {
     if let set = parts[part] { return set }
     let set = AdapterSet()
@@ -208,18 +208,18 @@ public final class ModelAdapters {
   }
 }
 
-/// What is wrong with a LoRA file.
+/// A problem with a LoRA file.
 public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   case folder(path: String)
   /// A file without adapters.
   case empty(path: String)
-  /// All that it would add is 0.
+  /// Its whole contribution would be 0.
   case changesNothing(path: String)
   case unknownKey(path: String, key: String)
   case isModel(path: String)
   case incomplete(path: String, module: String)
   case foreignKind(path: String, key: String, kind: String)
-  /// A LoCon or DoRA module where only those of LoRA will do.
+  /// A LoCon or DoRA module where only plain LoRA is supported.
   case notPlain(path: String, module: String, String)
   case rankMismatch(path: String, module: String, down: [Int], up: [Int])
   case unsupportedShape(path: String, key: String, shape: [Int])
@@ -227,17 +227,17 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   case weightMismatch(path: String, module: String, outputs: Int, columns: Int, shape: [Int])
   case ambiguous(path: String, String, String)
   case noSuchLayers(path: String, modules: [String], String)
-  /// The model lacks the part that is adapted.
+  /// The model lacks the adapted part.
   case noPart(path: String, String)
   case layerMismatch(path: String, down: [Int], up: [Int], layer: LinearLayer)
   case textEncoders(path: String)
   case negativeTextEncoders(path: String)
   case ldmNames(layersPerBlock: [Int])
-  /// An array of a given file holds a number that is NaN or infinite.
+  /// An array of a given file contains a NaN or infinite number.
   case notFinite(path: String, key: String, value: Float)
-  /// A number to be written is too large for the type it is to be stored as.
+  /// A number is too large for the type it is to be stored as.
   case overflow(path: String, array: String, value: Float, precision: WeightPrecision)
-  /// What was read back is not what was to be written.
+  /// The data read back differs from what was written.
   case imprecise(path: String, module: String, error: Double, precision: WeightPrecision)
   case unlike(path: String, expected: Int, found: Int)
 

@@ -1,6 +1,6 @@
 import Foundation
 
-/// A key of a LoRA file, taken apart; all spellings in use lead to the same parts.
+/// The components of a LoRA file's key; all naming schemes in use give the same components.
 struct LoRAKey: Equatable {
   /// The part of the model that a module belongs to, by the name of its folder.
   enum Component: String {
@@ -8,7 +8,7 @@ struct LoRAKey: Equatable {
     case textEncoder = "text_encoder"
     case secondTextEncoder = "text_encoder_2"
 
-    /// For people.
+    /// The name for display.
     var text: String {
       switch self {
       case .unet: "U-Net"
@@ -24,17 +24,17 @@ struct LoRAKey: Equatable {
     case alpha
     /// Between down and up of a convolution (LoCon with a Tucker decomposition).
     case mid
-    /// The lengths of the weight's rows (DoRA).
+    /// The row norms of the weight (DoRA).
     case magnitude
   }
 
   var component: Component
-  /// The module's path in diffusers' names with `.` written as `_`: kohya's files do not tell the two
-  /// apart.
+  /// The module's path in diffusers' names with `.` replaced by `_`: kohya's files do not
+  /// distinguish the two.
   var module: String
   var role: Role
 
-  /// - Returns: nil for a key of no known spelling
+  /// - Returns: nil for a key of no known naming scheme
   init?(_ key: String) {
     guard let (component, rest) = Self.component(of: key),
       let (module, role) = Self.role(of: rest)
@@ -44,24 +44,24 @@ struct LoRAKey: Equatable {
     switch component {
     case .unet: self.module = LDMBlockNames.diffusers(name)
     case .textEncoder, .secondTextEncoder:
-      // Newer versions of transformers leave the first word out.
+      // Newer versions of transformers omit the first word.
       self.module = name.hasPrefix("encoder_") ? "text_model_\(name)" : name
     }
     self.role = role
   }
 
-  /// A module's path as files of every spelling can be compared with it.
+  /// Returns a module's path in a form comparable across naming schemes.
   static func normalized(_ path: String) -> String {
     path.replacingOccurrences(of: ".", with: "_")
   }
 
-  /// What a key that is of none of these spellings is known to belong to.
+  /// Returns the known owner of a key that fits none of these schemes.
   static func foreignKind(of key: String) -> String? {
-    // Of SDXL; diffusers name the tensor after the word that it teaches.
+    // SDXL's; diffusers names the tensor after the word that it teaches.
     if ["clip_l", "clip_g"].contains(key) || key.hasPrefix("<") && key.hasSuffix(">") {
       return "a textual inversion"
     }
-    // Elsewhere than at the end it would be found in `model.diffusion_model`.
+    // Anywhere but at the end it would match `model.diffusion_model`.
     if key.hasSuffix(".diff") { return "a full difference of weights" }
     let marks: [(String, String)] = [
       (".hada_", "LoHa"), (".lokr_", "LoKr"), (".boft_", "BOFT"), (".oft_", "OFT"),

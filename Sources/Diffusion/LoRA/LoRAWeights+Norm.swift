@@ -1,14 +1,15 @@
 public import Checkpoints
 
 extension LoRAWeights {
-  /// The Euclidean norm of all that the LoRA adds to weights, `sqrt(sum |up down|^2)`: how far it has drifted.
+  /// The Euclidean norm of the LoRA's whole contribution to weights, `sqrt(sum |up down|^2)`: how
+  /// far the model has drifted.
   public var norm: Double {
     modules.reduce(0) { $0 + $1.squaredNorm }.squareRoot()
   }
 
-  /// The norm of the weights that it is added to.
+  /// Returns the norm of the base weights that it modifies.
   ///
-  /// - Parameter checkpoint: of the part of the model that the LoRA belongs to
+  /// - Parameter checkpoint: the part of the model that the LoRA belongs to
   public func baseNorm(in checkpoint: any CheckpointSource) throws -> Double {
     try modules.reduce(0.0) { sum, module in
       try checkpoint.floats(module.layer.path + LinearLayers.suffix).reduce(sum) {
@@ -19,7 +20,7 @@ extension LoRAWeights {
 }
 
 extension LoRAWeights.Module {
-  /// `|up down|^2 = sum over i, j of (up' up)_ij (down down')_ij`, without the product of both.
+  /// `|up down|^2 = sum over i, j of (up' up)_ij (down down')_ij`, without forming the product.
   fileprivate var squaredNorm: Double {
     var sum = 0.0
     for i in 0..<rank {

@@ -1,7 +1,7 @@
 import Checkpoints
 
 extension LoRAWeights {
-  /// The spellings that files are written in; one a file, as readers decide by the first key.
+  /// The naming schemes for written files; one per file, since readers decide by the first key.
   public enum Form: Sendable {
     /// `unet.PATH.lora.down.weight`
     case diffusers
@@ -11,13 +11,13 @@ extension LoRAWeights {
     case webUI(WebUIHeader)
   }
 
-  /// Writes a safetensors file and compares, before it gets its name: the count of arrays, every key by
-  /// the rule of those who read this form, every module, and what each adds, within the rounding of
-  /// `precision`.
+  /// Writes a safetensors file and verifies it before renaming it into place: the number of arrays,
+  /// every key against the readers' rule for this form, every module, and each contribution, within
+  /// the rounding of `precision`.
   ///
-  /// - Parameter provenance: where the LoRA came from, for the header
-  /// - Throws: `LoRAError.overflow` or `.imprecise` if `precision` cannot hold the numbers,
-  ///   `CheckpointError`, `FileError`; what was at `path` is still there then
+  /// - Parameter provenance: the LoRA's origin, for the header
+  /// - Throws: `LoRAError.overflow` or `.imprecise` if `precision` cannot represent the numbers,
+  ///   `CheckpointError`, `FileError`; an existing file at `path` is then unchanged
   public func write(
     to path: String, as form: Form, precision: WeightPrecision, provenance: Provenance? = nil
   ) throws {
@@ -99,11 +99,11 @@ extension LoRAWeights {
 }
 
 extension LoRAWeights.Form {
-  /// Whether a key is found by those who read this form, for layers of these paths.
+  /// Returns whether readers of this form find a key, for layers with these paths.
   ///
-  /// diffusers and PEFT cut off the model's prefix and the ending and look for a layer of what is left.
-  /// The webui and ComfyUI cut at the first dot and look for a module under its name in either
-  /// scheme, with `_` for `.`.
+  /// diffusers and PEFT strip the model's prefix and the suffix and look up a layer with the
+  /// remaining name. The webui and ComfyUI cut at the first dot and look up a module under its name
+  /// in either scheme, with `_` for `.`.
   fileprivate func readersRule(for paths: [String]) -> (String) -> Bool {
     let endings: [String]
     let stems: Set<String>

@@ -2,8 +2,8 @@ public import NN
 
 /// A LoRA of a U-Net as arrays.
 ///
-/// Scaled so that `alpha = rank`: what a layer gains is `up down`, with no further factor. Programs
-/// differ in what they take for alpha where a file says nothing; with this none has a choice.
+/// Scaled so that `alpha = rank`: a layer's weight gains `up down`, with no further factor.
+/// Programs assume different alphas if a file does not state it; this way they all agree.
 public struct LoRAWeights: Equatable, Sendable {
   public struct Module: Equatable, Sendable {
     public let layer: LinearLayer
@@ -14,12 +14,12 @@ public struct LoRAWeights: Equatable, Sendable {
     public let up: [Float]
   }
 
-  /// In ascending order of their layers' paths.
+  /// Sorted by the paths of their layers.
   public let modules: [Module]
 
   init(modules: [Module]) { self.modules = modules.sorted { $0.layer.path < $1.layer.path } }
 
-  /// What was trained from `AdapterSet.fresh`, whose arrays are named after their layers.
+  /// Creates weights trained from `AdapterSet.fresh`, whose arrays are named after their layers.
   public init(trained adapters: AdapterSet) {
     self.init(
       modules: adapters.all.map { adapter in

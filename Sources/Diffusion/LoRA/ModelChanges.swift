@@ -1,26 +1,27 @@
 import Checkpoints
 import NN
 
-/// What LoRA files change about a model's weights, to be merged into them.
+/// Changes from LoRA files to be merged into a model's weights.
 public struct ModelChanges: Sendable {
-  /// By the name of the part's folder, then by the name of the weight in its checkpoint.
+  /// The changes by the name of the part's folder, then by the name of the weight in its
+  /// checkpoint.
   private var parts: [String: [String: [WeightChange]]] = [:]
 
   public init() {}
 
-  /// - Parameter lora: of the U-Net
+  /// - Parameter lora: a LoRA of the U-Net
   public init(_ lora: LoRAWeights) {
     for module in lora.modules {
       parts["unet", default: [:]][module.layer.path + LinearLayers.suffix] = [module.change(1)]
     }
   }
 
-  /// By the name of the weight; several changes of one weight add up.
+  /// The changes by the name of the weight; several changes of one weight add up.
   subscript(part: String) -> [String: [WeightChange]] { parts[part] ?? [:] }
 
-  /// Adds all that a file changes: plain terms, and weights as a whole.
+  /// Adds everything that a file changes: low-rank terms, and whole weights.
   ///
-  /// - Parameter strength: multiplies what it adds
+  /// - Parameter strength: multiplies its contribution
   /// - Throws: `LoRAError` if a module fits no layer, if the file changes nothing, or if a number is not
   ///   finite
   public mutating func add(_ file: LoRAFile, strength: Float = 1, to model: ModelFolder) throws {
@@ -42,7 +43,7 @@ extension LoRAWeights.Module {
 }
 
 extension LoRAFile {
-  /// What the file changes about a part of a model, by the names of the weights.
+  /// Returns the file's changes to a part of a model, by weight name.
   fileprivate func changes(
     of component: LoRAKey.Component, _ layers: LinearLayers, strength: Float
   ) throws -> [String: WeightChange] {
@@ -74,7 +75,7 @@ extension LoRAFile {
 }
 
 extension ModelFolder {
-  /// The layers of a part that a file adapts.
+  /// Returns the layers of a part that a file adapts.
   fileprivate func layers(
     of component: LoRAKey.Component, for file: LoRAFile
   ) throws -> LinearLayers {

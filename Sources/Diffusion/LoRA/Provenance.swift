@@ -1,31 +1,31 @@
 import Files
 import Foundation
 
-/// Where a LoRA or a merged model came from, as the header of its file tells.
+/// The origin of a LoRA or a merged model, as recorded in its file's header.
 ///
-/// The keys begin with `spo_`: programs that load LoRA files go by the names of tensors and by keys of their
-/// own (`ss_*`, `sshs_*`, `modelspec.*`, `lora_adapter_metadata`) and leave these alone. Nothing in it changes
-/// from run to run, so equal results are equal files.
+/// The keys begin with `spo_`: programs that load LoRA files look at the names of tensors and at
+/// keys of their own (`ss_*`, `sshs_*`, `modelspec.*`, `lora_adapter_metadata`) and ignore these.
+/// Nothing in it varies from run to run, so equal results are equal files.
 public struct Provenance: Equatable, Sendable {
-  /// By key, without ``prefix``.
+  /// The values by key, without ``prefix``.
   private var values: [String: String]
 
   static let prefix = "spo_"
   private static let digestEnding = "_sha256"
 
-  /// Of a LoRA that is exported.
+  /// Creates the provenance of an exported LoRA.
   ///
   /// - Parameters:
-  ///   - stage: that has trained it
-  ///   - digests: SHA-256 of what it was made from, by what it was: `data`, `model` and so on
-  ///   - settings: of the stage, as a JSON object
+  ///   - stage: the stage that trained it
+  ///   - digests: SHA-256 digests of its inputs, by role: `data`, `model` and so on
+  ///   - settings: the settings of the stage, as a JSON object
   public init(stage: String, digests: [String: String], settings: String) {
     values = ["stage": stage, "settings": settings]
     for (name, digest) in digests { values[name + Self.digestEnding] = digest }
     values["settings" + Self.digestEnding] = SHA256.hexDigest(of: Array(settings.utf8))
   }
 
-  /// What the header of a file tells; nil if it tells nothing.
+  /// Reads the provenance in a file's header; nil if there is none.
   public init?(header: [String: String]) {
     values = [:]
     for (key, value) in header where key.hasPrefix(Self.prefix) {
@@ -34,12 +34,13 @@ public struct Provenance: Equatable, Sendable {
     if values.isEmpty { return nil }
   }
 
-  /// Whether a key of a header is told by ``sentences``.
+  /// Whether a header key is covered by ``sentences``.
   public static func tells(_ key: String) -> Bool { key.hasPrefix(prefix) }
 
-  /// What is known of LoRA files that are exported together: what the header of a single one tells.
+  /// Combines the provenance of LoRA files that are exported together: that of a single one is its
+  /// header's.
   ///
-  /// - Parameter scales: of each file
+  /// - Parameter scales: the scale of each file
   public init(of loras: [LoRAFile], scales: [Float]) throws {
     values = loras.count == 1 ? Provenance(header: loras[0].header)?.values ?? [:] : [:]
     values["lora" + Self.digestEnding] = try loras.map {
@@ -49,13 +50,13 @@ public struct Provenance: Equatable, Sendable {
     values["lora_scale"] = scales.map { "\($0)" }.joined(separator: ", ")
   }
 
-  /// SHA-256 of all of it.
+  /// SHA-256 of everything in it.
   public var digest: String {
     let lines = values.sorted { $0.key < $1.key }.map { "\($0.key) \($0.value)" }
     return SHA256.hexDigest(of: Array(lines.joined(separator: "\n").utf8))
   }
 
-  /// The keys and values of the header of a file that is written now.
+  /// Returns the header keys and values of a file written now.
   ///
   /// - Throws: ``SourceDate/Failure``
   func pairs() throws -> [String: String] {
@@ -65,14 +66,14 @@ public struct Provenance: Equatable, Sendable {
     return Dictionary(uniqueKeysWithValues: values.map { (Self.prefix + $0.key, $0.value) })
   }
 
-  /// Refuses a date that no header could hold, before there is anything to write.
+  /// Rejects a date that no header could hold, before there is anything to write.
   ///
   /// - Throws: ``SourceDate/Failure``
   public static func checkDate() throws { _ = try SourceDate.current() }
 
   // MARK: - Words
 
-  /// What the digests are of, in the order in which they are told.
+  /// The subjects of the digests, in display order.
   private static let subjects = [
     ("data", "the data that it was trained on"), ("model", "the model that it was trained on"),
     ("vae", "the VAE that replaced the model's"), ("preference", "the preference model"),
@@ -81,7 +82,7 @@ public struct Provenance: Equatable, Sendable {
     ("settings", "the settings"),
   ]
 
-  /// All of it, each fact in a sentence.
+  /// Everything in it, one fact per sentence.
   public var sentences: [String] {
     var sentences: [String] = []
     if let version = values["version"] {
@@ -99,7 +100,7 @@ public struct Provenance: Equatable, Sendable {
   }
 }
 
-/// The date that goes into files: the one that the user names, since the clock would make equal results differ.
+/// The date written into files: the user's choice, since the clock would make equal results differ.
 ///
 /// - Source: `SOURCE_DATE_EPOCH` as reproducible-builds.org specifies it
 enum SourceDate {
@@ -113,7 +114,7 @@ enum SourceDate {
     }
   }
 
-  /// In UTC by ISO 8601; nil where the variable is not set.
+  /// Returns the date in UTC by ISO 8601; nil if the variable is not set.
   static func current(
     _ environment: [String: String] = ProcessInfo.processInfo.environment
   ) throws(Failure) -> String? {

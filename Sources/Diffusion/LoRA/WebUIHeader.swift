@@ -1,15 +1,16 @@
 import Foundation
 
-/// What the webui shows of a LoRA file, and by what it lists the file under the right base model.
+/// The metadata that the webui shows for a LoRA file, including the base model that it lists the
+/// file under.
 ///
-/// Nothing in it changes from run to run: equal LoRAs give equal files.
+/// Nothing in it varies from run to run: equal LoRAs give equal files.
 public struct WebUIHeader: Equatable, Sendable {
   public enum BaseModel: Equatable, Sendable {
     case stableDiffusion1
     case stableDiffusion2(predictsVelocity: Bool)
     case stableDiffusionXL
 
-    /// As kohya's scripts call it.
+    /// The version in kohya's terms.
     fileprivate var version: String {
       switch self {
       case .stableDiffusion1: "sd_v1"
@@ -18,7 +19,7 @@ public struct WebUIHeader: Equatable, Sendable {
       }
     }
 
-    /// As Stability's `modelspec` calls it.
+    /// The architecture in Stability's `modelspec` terms.
     fileprivate var architecture: String {
       switch self {
       case .stableDiffusion1: "stable-diffusion-v1"
@@ -33,10 +34,10 @@ public struct WebUIHeader: Equatable, Sendable {
     }
   }
 
-  /// How the blocks of the U-Net are called.
+  /// The naming scheme for the blocks of the U-Net.
   public enum BlockNames: String, CaseIterable, Sendable {
     case diffusers
-    /// As in Stability's own code, which kohya's scripts train SDXL with.
+    /// As in Stability's own code, with which kohya's scripts train SDXL.
     case sgm
   }
 
@@ -46,7 +47,7 @@ public struct WebUIHeader: Equatable, Sendable {
   public var modelName: String
   public var base: BaseModel
   public var blockNames: BlockNames
-  /// The side of the model's images; nil where the folder has no autoencoder that would tell.
+  /// The side of the model's images; nil if the folder has no autoencoder to infer it from.
   public var pixels: Int?
 
   /// - Parameter digest: SHA-256 of the file's bytes after the header, in hexadecimal digits
@@ -74,9 +75,9 @@ public struct WebUIHeader: Equatable, Sendable {
 }
 
 extension ModelFolder {
-  /// The header of a LoRA of this model.
+  /// Returns the header of a LoRA for this model.
   ///
-  /// - Parameter blockNames: nil: those that files of the model's family usually have
+  /// - Parameter blockNames: nil: the usual ones for the model's family
   /// - Throws: `LoRAError.ldmNames` if sgm has no names for blocks of this size
   public func webUIHeader(
     name: String, blockNames: WebUIHeader.BlockNames? = nil

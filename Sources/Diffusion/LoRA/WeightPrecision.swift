@@ -1,7 +1,7 @@
 package import Checkpoints
 import HostResources
 
-/// How finely the numbers of a written model are stored.
+/// The precision in which a model's weights are written.
 public enum WeightPrecision: String, CaseIterable, Codable, Sendable {
   case f32
   case f16
@@ -24,10 +24,10 @@ public enum WeightPrecision: String, CaseIterable, Codable, Sendable {
     }
   }
 
-  /// Bytes of a number.
+  /// The bytes per number.
   package var byteCount: Int { elementType.bitCount / 8 }
 
-  /// What `config.json` of transformers calls it.
+  /// The name in transformers' `config.json`.
   var torchName: String {
     switch self {
     case .f32: "float32"
@@ -36,7 +36,7 @@ public enum WeightPrecision: String, CaseIterable, Codable, Sendable {
     }
   }
 
-  /// What to do if a number is too large or too small.
+  /// Advice for numbers that are too large or too small.
   var advice: String {
     switch self {
     case .f16: "use bf16 or f32"
@@ -45,15 +45,15 @@ public enum WeightPrecision: String, CaseIterable, Codable, Sendable {
     }
   }
 
-  /// The first number that would be stored as infinity.
+  /// Returns the first number that would be stored as infinity.
   func firstOverflow(in values: [Float]) -> Float? {
     let limit = elementType.overflow ?? .infinity
     // Not `>=`, which is false for NaN.
     return values.first { !($0.magnitude < limit) }
   }
 
-  /// The largest relative error of an array that rounding explains.
+  /// The largest relative error of an array that rounding can cause.
   ///
-  /// Numbers below 6e-5, where f16 has fewer digits, are the reason why it is not smaller.
+  /// It is no smaller because of numbers below 6e-5, where f16 has fewer digits.
   var tolerance: Double { self == .f32 ? 1e-6 : 1e-2 }
 }

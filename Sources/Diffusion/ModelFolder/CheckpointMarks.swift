@@ -1,15 +1,15 @@
 import Checkpoints
 public import Files
 
-/// What a file of weights says about how its model was trained, beside the weights: tensors that are there
-/// for their names, and entries of its header.
+/// Marks in a weights file that tell how its model was trained: tensors that exist only for their
+/// names, and entries of its header.
 ///
-/// Marks that are known are obeyed; those of another process than the discrete one that is sampled and
-/// trained here are refused by name.
+/// Known marks are obeyed; those of a process other than the discrete one supported here are
+/// rejected by name.
 ///
 /// - Source: ComfyUI's `supported_models.py`; Stability's `modelspec` (sai_model_spec 1.0.1)
 struct CheckpointMarks: Equatable {
-  /// Nil: nothing is said.
+  /// Nil: unspecified.
   let prediction: PredictionType?
   /// Whether the schedule is rescaled so that its last timestep is pure noise.
   let endsInPureNoise: Bool
@@ -53,7 +53,7 @@ struct CheckpointMarks: Equatable {
     ["edm_mean", "edm_std"].contains(name) || name.hasPrefix("edm_vpred.")
   }
 
-  /// ComfyUI's scaled files have `scaled_fp8` and a scale beside each weight.
+  /// ComfyUI's scaled files have `scaled_fp8` and a scale next to each weight.
   private static func isScale(_ name: String) -> Bool {
     name.hasSuffix("scaled_fp8")
       || [".scale_weight", ".weight_scale", ".scale_input"].contains(where: name.hasSuffix)
@@ -65,7 +65,7 @@ struct CheckpointMarks: Equatable {
   ]
 }
 
-/// Why a file's marks keep it from serving as a model.
+/// Why a file's marks rule it out as a model.
 public enum CheckpointMarkError: ClassifiedError, Equatable, CustomStringConvertible {
   case unsupported(path: String, mark: String, meaning: String)
   case contradictory(path: String, String, String)

@@ -1,10 +1,10 @@
-/// Bounds within which the memory and the work of a pass can be counted in integers, whatever a
-/// pipeline multiplies them with: both far beyond any machine.
+/// Bounds that keep a pass's memory and operation counts within integers, whatever a pipeline
+/// multiplies them by: both far beyond any machine.
 enum FeasibleSize {
   private static let mostNumbers = 0x1p44
   private static let mostOperations = 0x1p60
 
-  /// Whether a pass over a latent of `side` x `side` stays within the bounds, by far.
+  /// Whether a pass over a latent of `side` x `side` stays well within the bounds.
   static func holds(_ unet: UNetConfiguration, side: Int) -> Bool {
     (0..<unet.channels.count).allSatisfy { level in
       let layers = 3 * (1 + unet.layersPerBlock[level]) * (1 + unet.transformerLayers[level])
@@ -26,7 +26,7 @@ enum FeasibleSize {
 
   private static func holds(side: Int, width: Int, layers: Int, attends: Bool) -> Bool {
     let (positions, width, layers) = (Double(side) * Double(side), Double(width), Double(layers))
-    // A convolution of 3 x 3 and eight linear layers; attention of all places to all.
+    // A 3 x 3 convolution and eight linear layers; attention between all positions.
     let operations = layers * positions * width * (36 * width + (attends ? 4 * positions : 0))
     return 64 * layers * positions * width <= mostNumbers && operations <= mostOperations
   }

@@ -1,16 +1,16 @@
 import Files
 import Foundation
 
-/// The files of one folder of a model.
+/// A reader of the files in one folder of a model.
 ///
-/// Symbolic links are followed as far as the model's own folder, or into the store of a download
-/// cache of the Hub, where `snapshots/REVISION/...` links to `blobs/`. A part may itself be a link to a
-/// folder elsewhere, as people share a VAE among models: of such a folder nothing is taken but files that
-/// models consist of. Files of weights may be links wherever they lead to, since nothing but tensors is read
-/// of them; other files may not, for what is copied may be published.
+/// Symbolic links are followed within the model's own folder, or into the blob store of a Hub
+/// download cache, where `snapshots/REVISION/...` links to `blobs/`. A part may itself be a link to
+/// a folder elsewhere, since people share a VAE among models: only files that models consist of are
+/// read from such a folder. Files of weights may link anywhere, since only tensors are read from
+/// them; other files may not, because what is copied may be published.
 struct FolderReader {
   let path: String
-  /// All that are not hidden, sorted.
+  /// All names that are not hidden, sorted.
   let names: [String]
   private let roots: [String]
 
@@ -25,7 +25,7 @@ struct FolderReader {
     let target = URL(fileURLWithPath: path).resolvingSymlinksInPath()
     let isInside = own.contains { target.path == $0 || target.path.hasPrefix($0 + "/") }
     roots = isInside ? own : [target.path] + (Self.blobs(of: target).map { [$0] } ?? [])
-    // A folder without weights is no part that has been read: its config.json may be anyone's.
+    // A folder without weights is not a known part: its config.json may be anyone's.
     let isPart = names.contains(where: Self.isWeights)
     self.names = names.filter { name in
       guard !name.hasPrefix(".") else { return false }
@@ -34,7 +34,7 @@ struct FolderReader {
     }.sorted()
   }
 
-  /// What the parts of a model consist of beside weights.
+  /// The files of a model's parts other than weights.
   private static let partFiles: Set<String> = [
     "config.json", "scheduler_config.json", "preprocessor_config.json", "tokenizer_config.json",
     "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "tokenizer.json",
@@ -44,15 +44,15 @@ struct FolderReader {
     name.hasSuffix(".safetensors") || name.hasSuffix(".bin")
   }
 
-  /// The store of the download cache that a folder lies in: the folder is a snapshot there, or a part
-  /// of one.
+  /// Returns the blob store of the download cache that contains the folder: it is a snapshot there,
+  /// or a part of one.
   private static func blobs(of root: URL) -> String? {
     let parents = [root, root.deletingLastPathComponent()].map { $0.deletingLastPathComponent() }
     return parents.first { $0.lastPathComponent == "snapshots" }?
       .deletingLastPathComponent().appendingPathComponent("blobs").path
   }
 
-  /// Throws if the file lies elsewhere.
+  /// Throws if the file lies outside the model.
   func requireInside(_ name: String) throws {
     let file = "\(path)/\(name)"
     let target = URL(fileURLWithPath: file).resolvingSymlinksInPath().path
@@ -61,7 +61,7 @@ struct FolderReader {
     }
   }
 
-  /// Copies a small file, changed by `edit`.
+  /// Copies a small file, modified by `edit`.
   func copy(
     _ name: String, to folder: String, edit: ([UInt8]) throws -> [UInt8] = { $0 }
   ) throws {

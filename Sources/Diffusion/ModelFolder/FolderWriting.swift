@@ -2,13 +2,13 @@ import Files
 import Foundation
 import Glibc
 
-/// Makes a folder that appears under its name complete and durable, or not at all.
+/// Creates a folder that appears under its name complete and durable, or not at all.
 ///
-/// Messages about files name them in the folder of the final name.
+/// Error messages use the folder's final name.
 ///
 /// - Parameters:
-///   - destination: a path where nothing is yet
-///   - body: writes durable files into the folder whose path it gets
+///   - destination: a path that does not exist yet
+///   - body: writes durable files into the folder at the given path
 func writeFolder(_ destination: String, _ body: (String) throws -> Void) throws {
   var destination = destination
   while destination.count > 1, destination.hasSuffix("/") { destination.removeLast() }

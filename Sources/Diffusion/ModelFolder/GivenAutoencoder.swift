@@ -2,11 +2,11 @@ import Checkpoints
 import Files
 import Foundation
 
-/// An autoencoder that takes the place of a model's own: what the webui calls a VAE.
+/// An autoencoder that replaces a model's own: the webui's VAE setting.
 ///
-/// A folder of diffusers (or of a model, whose autoencoder is meant), or a single file with the names of
-/// diffusers or of Stability's own code. A file has no configuration: it is that of the autoencoder that is
-/// replaced, with the extents that the shapes tell.
+/// A diffusers folder (or that of a model, whose autoencoder is used), or a single file with
+/// diffusers' or Stability's names. A file has no configuration: it takes that of the autoencoder
+/// it replaces, with extents inferred from the shapes.
 struct GivenAutoencoder {
   let path: String
 
@@ -18,7 +18,7 @@ struct GivenAutoencoder {
     return !own && FileManager.default.fileExists(atPath: inside) ? inside : path
   }
 
-  /// - Parameter replaced: the configuration of the autoencoder that is replaced
+  /// - Parameter replaced: the configuration of the replaced autoencoder
   func configuration(replacing replaced: () throws -> JSON) throws -> JSONReader {
     guard !path.isEmpty else { throw ModelFolderError.unreadable(folder: "the VAE \"\"") }
     if let folder { return try JSONReader(contentsOf: "\(folder)/config.json") }
@@ -26,7 +26,7 @@ struct GivenAutoencoder {
     return JSONReader(try replaced().adding(extents), path: path)
   }
 
-  /// The weights of a single file, under the names of diffusers.
+  /// Returns the weights of a single file, under diffusers' names.
   ///
   /// - Throws: ``LDMCheckpointError/noAutoencoder(path:)``
   func weights() throws -> any CheckpointSource {
@@ -40,7 +40,7 @@ struct GivenAutoencoder {
   }
 }
 
-/// What the shapes of an autoencoder in diffusers' names tell of its configuration.
+/// The extents in an autoencoder's configuration, inferred from shapes under diffusers' names.
 struct AutoencoderExtents {
   let json: JSON
 

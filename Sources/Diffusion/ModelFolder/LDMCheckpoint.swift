@@ -2,11 +2,11 @@ package import Checkpoints
 public import Files
 import NN
 
-/// A whole model in one file, in the layout of Stability's own code: what the webui calls a checkpoint.
+/// A whole model in one file, in the layout of Stability's own code: the webui's checkpoint format.
 ///
-/// Its parts are given under the names, shapes and configurations of diffusers. The file has no
-/// configuration: it is the published one of its family, with the extents that the shapes tell.
-/// Stable Diffusion 1, 2 and XL are known.
+/// Its parts are presented under diffusers' names, shapes and configurations. The file has no
+/// configuration: the published one of its family is used, with extents inferred from the shapes.
+/// Stable Diffusion 1, 2 and XL are supported.
 package struct LDMCheckpoint {
   enum Family {
     case stableDiffusion1
@@ -14,7 +14,7 @@ package struct LDMCheckpoint {
     case stableDiffusionXL
   }
 
-  /// For people.
+  /// The name for display.
   package var name: String {
     switch family {
     case .stableDiffusion1: "Stable Diffusion 1"
@@ -25,14 +25,13 @@ package struct LDMCheckpoint {
 
   let source: any CheckpointSource
   let family: Family
-  /// What the file says of itself.
+  /// The file's training marks.
   let marks: CheckpointMarks
 
   static let unetPrefix = "model.diffusion_model."
   static let autoencoderPrefix = "first_stage_model."
 
-  /// - Throws: `LDMCheckpointError` if the file is of another layout or family; what reading it
-  ///   throws
+  /// - Throws: `LDMCheckpointError` if the file is of another layout or family, and reading errors
   package init(_ source: any CheckpointSource) throws {
     self.source = source
     func has(_ prefix: String) -> Bool { source.entries.contains { $0.name.hasPrefix(prefix) } }
@@ -51,13 +50,14 @@ package struct LDMCheckpoint {
     marks = try CheckpointMarks(source)
   }
 
-  /// The weights of `unet`, `vae`, `text_encoder` or `text_encoder_2`; nil for any other part.
+  /// Returns the weights of `unet`, `vae`, `text_encoder` or `text_encoder_2`; nil for any other
+  /// part.
   package func part(_ name: String) throws -> (any CheckpointSource)? {
     guard let origins = try origins(of: name) else { return nil }
     return try RenamedCheckpoint(source, origins)
   }
 
-  /// The parts that the file has the weights of.
+  /// The parts with weights in the file.
   var parts: [String] {
     ["unet", "vae", "text_encoder"] + (family == .stableDiffusionXL ? ["text_encoder_2"] : [])
   }
@@ -71,7 +71,7 @@ package struct LDMCheckpoint {
     case "vae":
       return try LDMNames.autoencoderOrigins(in: source, prefix: Self.autoencoderPrefix)
     case "text_encoder" where family == .stableDiffusion2:
-      // Without what lies above the states that the U-Net is conditioned on.
+      // Without the layers above the states that condition the U-Net.
       let above = "transformer.resblocks.\(Self.largestLayerCount)."
       return try origins(openCLIPPrefix) { name, entry in
         name.hasPrefix(above) || name == "text_projection"
@@ -102,16 +102,16 @@ package struct LDMCheckpoint {
 
   // MARK: - Shapes
 
-  /// Of OpenCLIP's text encoder, in its own names.
+  /// The prefix of OpenCLIP's text encoder, in its own names.
   var openCLIPPrefix: String {
     family == .stableDiffusion2 ? "cond_stage_model.model." : "conditioner.embedders.1.model."
   }
 
-  /// Stable Diffusion 2 is conditioned on what the last but one of 24 layers gives: diffusers' folder has
-  /// 23, and so have files that were made from one.
+  /// The layers of Stable Diffusion 2's text encoder that are used, since it conditions on the
+  /// penultimate of 24: diffusers' folder has 23, and so have files made from one.
   static let largestLayerCount = 23
 
-  /// Of CLIP's own text encoder, in transformers' names.
+  /// The prefix of CLIP's own text encoder, in transformers' names.
   var textPrefix: String {
     switch family {
     case .stableDiffusion1, .stableDiffusion2: "cond_stage_model.transformer."
@@ -119,13 +119,13 @@ package struct LDMCheckpoint {
     }
   }
 
-  /// The first of its names under which CLIP's own text encoder has a weight.
+  /// Returns the first of the names under which CLIP's own text encoder has a weight.
   func textName(_ name: String) -> String {
     let long = "\(textPrefix)text_model.\(name)"
     return source.find(long) == nil ? textPrefix + name : long
   }
 
-  /// The extent of an axis of a tensor, which must be there.
+  /// Returns the extent of an axis of a required tensor.
   func extent(_ name: String, _ axis: Int) throws -> Int {
     let shape = try source.entry(name).shape
     guard shape.indices.contains(axis), shape[axis] > 0 else {
@@ -135,7 +135,7 @@ package struct LDMCheckpoint {
     return shape[axis]
   }
 
-  /// How many tensors of numbered names there are, from number `first` on.
+  /// Returns the number of tensors with consecutive numbers, from `first` on.
   func count(from first: Int = 0, _ name: (Int) -> String) -> Int {
     var number = first
     while source.find(name(number)) != nil { number += 1 }

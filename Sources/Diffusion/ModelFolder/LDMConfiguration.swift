@@ -2,8 +2,8 @@ import Checkpoints
 package import Files
 
 extension LDMCheckpoint {
-  /// The configuration that diffusers or transformers would save for a part, complete enough for them
-  /// to load it.
+  /// Returns the configuration that diffusers or transformers would save for a part, complete
+  /// enough for them to load it.
   ///
   /// - Source: the model folders `stable-diffusion-v1-5`, `stable-diffusion-2-1` and
   ///   `stable-diffusion-xl-base-1.0`
@@ -60,18 +60,18 @@ extension LDMCheckpoint {
         "use_linear_projection": true,
         "addition_embed_type": "text_time",
         "projection_class_embeddings_input_dim": .integer(inputWidth),
-        // Of each of six numbers beside the pooled text.
+        // For each of the six numbers besides the pooled text.
         "addition_time_embed_dim": .integer((inputWidth - pooledWidth) / 6),
       ])
     }
   }
 
-  /// Heads are 64 wide.
+  /// Returns the head counts; heads are 64 wide.
   private func headCounts(_ extents: UNetExtents) -> JSON {
     .integers(extents.channels.map { max(1, $0 / 64) })
   }
 
-  /// What is taken for granted; nil: the file says it.
+  /// An assumption about the model; nil: the file is explicit.
   package var assumption: String? {
     guard family == .stableDiffusion2, marks.prediction == nil else { return nil }
     return
@@ -80,15 +80,15 @@ extension LDMCheckpoint {
       + "write modelspec.prediction_type = epsilon into the header of a .safetensors file"
   }
 
-  /// What the model predicts.
+  /// The prediction type.
   ///
-  /// A file of Stable Diffusion 2 that says nothing is taken for one of 768 pixels,
-  /// as diffusers takes it: its names are those of the ones of 512 pixels, which predict the noise.
+  /// A file of Stable Diffusion 2 without marks is assumed to be the 768-pixel model, as in
+  /// diffusers: it has the same names as the 512-pixel ones, which predict the noise.
   private var prediction: PredictionType {
     marks.prediction ?? (family == .stableDiffusion2 ? .velocity : .noise)
   }
 
-  /// Height and width in pixels.
+  /// The height and width in pixels.
   private var imageSide: Int {
     switch family {
     case .stableDiffusion1: 512
@@ -182,9 +182,9 @@ extension LDMCheckpoint {
   }
 }
 
-/// What the shapes of a U-Net tell of its configuration.
+/// The extents of a U-Net's configuration, inferred from its shapes.
 struct UNetExtents {
-  /// Of each level, from the top.
+  /// The channels of each level, from the top.
   let channels: [Int]
   let layersPerBlock: Int
   let hasAttention: [Bool]
@@ -194,7 +194,7 @@ struct UNetExtents {
     let prefix = LDMCheckpoint.unetPrefix
     func block(_ number: Int) -> String { "\(prefix)input_blocks.\(number)" }
     func resnet(_ number: Int) -> String { "\(block(number)).0.in_layers.2.weight" }
-    // A level ends with a halving; the last one does not.
+    // Every level but the last ends with a downsampler.
     let layers = checkpoint.count(from: 1, resnet)
     guard layers > 0 else {
       throw CheckpointError.missingTensor(path: checkpoint.source.path, tensor: resnet(1))
@@ -209,7 +209,7 @@ struct UNetExtents {
       try checkpoint.extent(resnet(1 + (layers + 1) * $0), 0)
     }
     hasAttention = depths.map { $0 > 0 }
-    // The middle has as many layers as its configuration gives to the last level.
+    // The configuration gives the middle block as many layers as the last level.
     let middle = transformers("\(prefix)middle_block.1")
     transformerLayers = depths.enumerated().map { level, depth in
       depth > 0 ? depth : level == levels - 1 ? max(1, middle) : 1
@@ -220,7 +220,7 @@ struct UNetExtents {
 extension JSON {
   fileprivate static func integers(_ values: [Int]) -> JSON { .array(values.map(JSON.integer)) }
 
-  /// An object with the members of another.
+  /// Returns the object with the members of another added.
   func adding(_ other: JSON) -> JSON {
     var members = object ?? .init()
     for (key, value) in other.object ?? .init() { members[key] = value }

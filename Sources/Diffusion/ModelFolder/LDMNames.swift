@@ -1,11 +1,11 @@
 import Checkpoints
 
-/// From the names of weights in Stability's own code to those in diffusers.
+/// Translations of weight names from Stability's own code to diffusers.
 ///
-/// Each function takes a name without the prefix of its part and gives nil for what is no weight of
-/// the part. Source: diffusers' `scripts/convert_original_stable_diffusion_to_diffusers.py`.
+/// Each function takes a name without the prefix of its part and returns nil if it is not a weight
+/// of the part. Source: diffusers' `scripts/convert_original_stable_diffusion_to_diffusers.py`.
 enum LDMNames {
-  /// Of the U-Net (`model.diffusion_model.`).
+  /// Translates names of the U-Net (`model.diffusion_model.`).
   ///
   ///     input_blocks.{1 + (L + 1) i + j}.0    down_blocks.i.resnets.j        of L layers a block
   ///     input_blocks.{1 + (L + 1) i + j}.1    down_blocks.i.attentions.j
@@ -30,7 +30,7 @@ enum LDMNames {
       return unetMember("down_blocks.\(level)", layer, member, rest)
     case "output_blocks":
       let (level, layer) = block.quotientAndRemainder(dividingBy: stride)
-      // After the residual block, or after the attention where there is one.
+      // After the residual block, or after the attention if there is one.
       if rest.hasPrefix("conv.") { return "up_blocks.\(level).upsamplers.0.\(rest)" }
       return unetMember("up_blocks.\(level)", layer, member, rest)
     default: return nil
@@ -68,7 +68,8 @@ enum LDMNames {
       resnetParts.map { ("middle_block.\(old).\($0)", "mid_block.resnets.\(new).\($1)") }
     }
 
-  /// Of the autoencoder (`first_stage_model.`), whose way up is numbered from the top.
+  /// Translates names of the autoencoder (`first_stage_model.`), whose up path is numbered from the
+  /// top.
   static func autoencoder(_ name: String, levels: Int) -> String? {
     if name.hasPrefix("quant_conv.") || name.hasPrefix("post_quant_conv.") { return name }
     let words = name.split(separator: ".", omittingEmptySubsequences: false).map(String.init)
@@ -107,9 +108,9 @@ enum LDMNames {
     "norm": "group_norm", "q": "to_q", "k": "to_k", "v": "to_v", "proj_out": "to_out.0",
   ]
 
-  /// Where the weights of an autoencoder in diffusers' names come from.
+  /// Returns the origins of an autoencoder's weights, by diffusers' names.
   ///
-  /// Attention is made of convolutions there, of linear layers here.
+  /// The original attention consists of convolutions, diffusers' of linear layers.
   static func autoencoderOrigins(
     in source: any CheckpointSource, prefix: String
   ) throws -> [String: RenamedCheckpoint.Origin] {
@@ -121,15 +122,15 @@ enum LDMNames {
     }
   }
 
-  /// Whether an original name of the autoencoder is a weight of its attention's linear layers.
+  /// Whether an original name of the autoencoder is a linear weight of its attention.
   private static func isAutoencoderProjection(_ name: String) -> Bool {
     name.contains(".attn_1.") && name.hasSuffix(".weight") && !name.hasSuffix(".norm.weight")
   }
 
-  /// Of a text encoder of OpenCLIP (`conditioner.embedders.1.model.`).
+  /// Translates names of an OpenCLIP text encoder (`conditioner.embedders.1.model.`).
   ///
-  /// `in_proj_weight` and `in_proj_bias` hold query, key and value one after another;
-  /// `text_projection` is transposed.
+  /// `in_proj_weight` and `in_proj_bias` stack query, key and value; `text_projection` is
+  /// transposed.
   ///
   /// - Parameter rows: the first extent of the tensor
   static func openCLIP(_ name: String, rows: Int) -> [String: RenamedCheckpoint.Origin] {

@@ -1,10 +1,10 @@
 import Files
 
-/// The configurations of all parts of a diffusion model, which go together.
+/// The configurations of all parts of a diffusion model, checked against each other.
 ///
-/// Each number is within its range; no weights are read.
-/// Whatever opens a whole model comes by here first, so that parts of different models, and models that
-/// are made for something else, are refused by file and key before any work.
+/// Each number is within its range; no weights are read. Opening a whole model always begins here,
+/// so that parts of different models, and models for other purposes, are rejected by file and key
+/// before any work.
 public struct ModelConfiguration: Sendable {
   public let unet: UNetConfiguration
   public let autoencoder: AutoencoderConfiguration
@@ -12,7 +12,8 @@ public struct ModelConfiguration: Sendable {
   public let scheduler: SchedulerConfig
   let unetPath: String
 
-  /// - Throws: `ConfigurationError`, `SchedulerError`, `TokenizerError`; what reading the files throws
+  /// - Throws: `ConfigurationError`, `SchedulerError`, `TokenizerError`, and errors from reading
+  ///   the files
   public init(_ folder: ModelFolder) throws {
     let unetFile = try folder.configuration("unet")
     let autoencoderFile = try folder.configuration("vae")
@@ -28,10 +29,10 @@ public struct ModelConfiguration: Sendable {
     try requireFeasible(imageSide: imageSide)
   }
 
-  /// Height and width in pixels of the images that the model was made for.
+  /// The height and width in pixels of the images that the model was trained for.
   public var imageSide: Int { unet.sampleSize * autoencoder.reduction }
 
-  /// Images have three channels; latents have as many as the U-Net takes and gives.
+  /// Requires images with three channels, and latents with as many as the U-Net's input and output.
   private func requireChannels(autoencoderPath: String) throws {
     for (field, channels) in [
       ("in_channels", autoencoder.imageChannels), ("out_channels", autoencoder.outputChannels),
@@ -41,7 +42,7 @@ public struct ModelConfiguration: Sendable {
     }
     let latents = autoencoder.latentChannels
     guard unet.inputChannels != latents || unet.outputChannels != latents else { return }
-    // A U-Net that gives what it takes is sound in itself.
+    // A U-Net with equal input and output channels is consistent in itself.
     guard unet.inputChannels != unet.outputChannels else {
       throw ConfigurationError.misfit(
         path: autoencoderPath,
@@ -59,7 +60,8 @@ public struct ModelConfiguration: Sendable {
           ? "inpainting and editing models cannot be tuned" : "are they parts of one model?"))
   }
 
-  /// Latents of an autoencoder that is given mean what those of the model's own did: the U-Net knows no others.
+  /// Requires a replacement autoencoder whose latents mean the same as the original's: the U-Net
+  /// knows no others.
   private func requireReplaceable(_ folder: ModelFolder, _ path: String) throws {
     guard folder.autoencoderPath != nil, folder.hasOwnAutoencoder else { return }
     let file = try folder.ownConfiguration("vae")
@@ -76,9 +78,9 @@ public struct ModelConfiguration: Sendable {
     }
   }
 
-  /// Checks that what a pass over images takes can be counted.
+  /// Checks that the cost of a pass over images can be counted.
   ///
-  /// - Parameter side: height and width of the images in pixels
+  /// - Parameter side: the height and width of the images in pixels
   public func requireFeasible(imageSide side: Int) throws {
     let latentSide = side / autoencoder.reduction
     guard ConfigurationRange.side.contains(side), latentSide > 0,

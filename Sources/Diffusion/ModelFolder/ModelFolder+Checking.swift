@@ -5,9 +5,10 @@ import Files
 extension ModelFolder {
   /// Checks a whole diffusion model before any work.
   ///
-  /// Its configurations, that they go together, and the names and shapes of all weights, which are not read.
+  /// Covers its configurations, their compatibility, and the names and shapes of all weights, which
+  /// are not read.
   ///
-  /// - Throws: what opening the model would throw, but for numbers that are not finite
+  /// - Throws: the errors of opening the model, except for non-finite numbers
   @discardableResult
   public func check() throws -> ModelConfiguration {
     let configuration = try ModelConfiguration(self)
@@ -20,10 +21,10 @@ extension ModelFolder {
     return configuration
   }
 
-  /// All that is wrong with a model: parts that its index names and that are not there, configurations and
-  /// weights that do not load, and numbers that are not finite.
+  /// Returns all problems of a model: missing parts that its index names, configurations and
+  /// weights that do not load, and non-finite numbers.
   ///
-  /// Reads all weights. A single file has no tokenizer to be checked.
+  /// Reads all weights. A single file has no tokenizer to check.
   package func problems() -> [any Error] {
     var problems: [any Error] = []
     func attempt(_ check: () throws -> Void) {
@@ -32,7 +33,7 @@ extension ModelFolder {
       } catch {}
     }
     attempt { problems += try missingParts() }
-    // Without an autoencoder it is no diffusion model, or what is wrong is known.
+    // Without an autoencoder it is not a diffusion model, or the problem is known.
     if !isFile, hasPart("vae"), problems.isEmpty {
       attempt { try requireMarks(try ModelConfiguration(self)) }
     }
@@ -48,10 +49,10 @@ extension ModelFolder {
     return problems
   }
 
-  /// Builds a part, of whose weights the names and shapes are read.
+  /// Builds a part from the names and shapes of its weights.
   private func requireShapes(_ part: String) throws {
     switch part {
-    // Of a latent preference model only the way down is used.
+    // A latent preference model uses only the down path.
     case "unet" where !hasPart("vae"): _ = try unetEncoder()
     case "unet": _ = try unet()
     case "vae": _ = try autoencoder()
@@ -59,7 +60,7 @@ extension ModelFolder {
     }
   }
 
-  /// Parts that pipelines need and that are not there.
+  /// Returns errors for missing parts that pipelines need.
   private func missingParts() throws -> [ModelFolderError] {
     guard hasPart(Self.indexName) else { return [] }
     let index = try JSONReader(contentsOf: "\(path)/\(Self.indexName)")
@@ -68,7 +69,7 @@ extension ModelFolder {
       .map { .noPart(path: path, part: $0) }
   }
 
-  /// Checks that the U-Net's file does not say that it predicts something else than the scheduler is told.
+  /// Checks that the U-Net's file does not contradict the scheduler's prediction type.
   private func requireMarks(_ configuration: ModelConfiguration) throws {
     let checkpoint = try checkpoint("unet", stem: "diffusion_pytorch_model")
     guard let marked = try CheckpointMarks(checkpoint).prediction else { return }

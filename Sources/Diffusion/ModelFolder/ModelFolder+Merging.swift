@@ -5,7 +5,8 @@ import Glibc
 import NN
 
 extension ModelFolder {
-  /// Writes the whole model, with a LoRA added to the weights of its U-Net, as ``writeMerged(_:precision:provenance:to:)`` does.
+  /// Writes the whole model with a LoRA added to the weights of its U-Net, like
+  /// ``writeMerged(_:precision:provenance:to:)``.
   public func writeMerged(
     _ lora: LoRAWeights, precision: WeightPrecision, provenance: Provenance? = nil,
     to destination: String
@@ -14,17 +15,18 @@ extension ModelFolder {
       ModelChanges(lora), precision: precision, provenance: provenance, to: destination)
   }
 
-  /// Writes the whole model, with what LoRA files change about its weights, as a folder of its own.
+  /// Writes the whole model, with the changes of LoRA files merged into its weights, as a folder.
   ///
-  /// Holds every part that `model_index.json` names, each with its small files and its weights in one
-  /// file, all floats of `precision`. Weights in other formats and hidden files stay behind. Of a
+  /// Contains every part in `model_index.json`, each with its small files and its weights in one
+  /// file, all floats of `precision`. Weights in other formats and hidden files are left out. For a
   /// single file the small files are those of its family, the tokenizers copies. The folder appears
   /// under its name complete and durable, or not at all.
   ///
   /// - Parameters:
-  ///   - provenance: where the LoRA came from, for the header of the U-Net's weights
-  ///   - destination: a path where nothing is yet
-  /// - Throws: `ModelFolderError`; `LoRAError.imprecise` if `precision` cannot hold the numbers
+  ///   - provenance: the LoRA's origin, for the header of the U-Net's weights
+  ///   - destination: a path that does not exist yet
+  /// - Throws: `ModelFolderError`; `LoRAError.imprecise` if `precision` cannot represent the
+  ///   numbers
   public func writeMerged(
     _ changes: ModelChanges, precision: WeightPrecision, provenance: Provenance? = nil,
     to destination: String
@@ -48,7 +50,7 @@ extension ModelFolder {
     }
   }
 
-  /// Makes the folder of a part, which `body` fills with durable files.
+  /// Creates the folder of a part, which `body` fills with durable files.
   func writePart(_ part: String, in folder: String, _ body: (String) throws -> Void) throws {
     let target = "\(folder)/\(part)"
     guard mkdir(target, 0o755) == 0 else {
@@ -59,11 +61,11 @@ extension ModelFolder {
   }
 
   static let indexName = "model_index.json"
-  /// Parts without which pipelines load, if the index says that they are not there.
+  /// Parts that pipelines load without, if the index says that they are absent.
   static let optionalParts = ["safety_checker", "feature_extractor", "image_encoder"]
 
-  /// The parts of the index whose folders are there, and the index without the optional ones whose
-  /// folders are not.
+  /// Returns the parts of the index with existing folders, and the index without optional parts
+  /// that have none.
   private func modelParts() throws -> (present: [String], index: [UInt8]) {
     let path = "\(path)/\(Self.indexName)"
     let reader = try JSONReader(contentsOf: path)
@@ -88,7 +90,7 @@ extension ModelFolder {
     return (present, Array((JSON.object(index).text(.pretty) + "\n").utf8))
   }
 
-  /// The parts that an index names.
+  /// Returns the parts that an index names.
   static func parts(in index: JSON.Object, _ path: String) throws(ModelFolderError) -> [String] {
     var parts: [String] = []
     for (name, value) in index {
@@ -124,7 +126,7 @@ extension ModelFolder {
     try merged.write(to: "\(target)/\(stem).safetensors")
   }
 
-  /// Writes an autoencoder that is given as a single file as a part of a folder.
+  /// Writes a replacement autoencoder from a single file as a part of a folder.
   func writeAutoencoderFile(
     _ addition: Addition, _ precision: WeightPrecision, to target: String
   ) throws {
@@ -138,8 +140,8 @@ extension ModelFolder {
     try AtomicFile.replace(path, with: Array((json.text(.pretty) + "\n").utf8))
   }
 
-  /// A configuration that says which precision its weights have, if it said so before: transformers
-  /// load what it says.
+  /// Returns a configuration that states the precision of its weights, if it did so before:
+  /// transformers load in that precision.
   private static func naming(
     _ precision: WeightPrecision, _ contents: [UInt8], _ path: String
   ) throws -> [UInt8] {
@@ -154,19 +156,19 @@ extension ModelFolder {
 }
 
 extension ModelFolder {
-  /// What a merged model has that the model did not have.
+  /// Additions to a merged model.
   struct Addition {
     let changes: ModelChanges
-    /// Of the U-Net's file.
+    /// The header of the U-Net's file.
     let header: [String: String]
   }
 }
 
-/// The weights of a part with what LoRA files add.
+/// The weights of a part with the changes of LoRA files.
 struct MergedWeights {
   let checkpoint: any CheckpointSource
   let precision: WeightPrecision
-  /// By the name of the weight.
+  /// The changes by the name of the weight.
   private let changes: [String: [WeightChange]]
   private let header: [String: String]
 
@@ -180,7 +182,8 @@ struct MergedWeights {
     header = ["format": "pt"].merging(part == "unet" ? addition.header : [:]) { $1 }
   }
 
-  /// Writes the file, one tensor in memory at a time, and reads it back before it gets its name.
+  /// Writes the file, one tensor in memory at a time, and reads it back before renaming it into
+  /// place.
   func write(to path: String) throws {
     let tensors = checkpoint.entries.map { entry in
       guard entry.type.isFloat else {
@@ -196,7 +199,7 @@ struct MergedWeights {
   }
 
   private func verify(_ written: SafetensorsFile) throws {
-    // What is written has a temporary name still.
+    // The file still has a temporary name.
     let path = checkpoint.path
     guard written.entries.map(\.name) == checkpoint.entries.map(\.name) else {
       throw LoRAError.unlike(
@@ -219,7 +222,8 @@ struct MergedWeights {
     return values
   }
 
-  /// Numbers that are not finite are refused, by the name of the file that they come from.
+  /// Returns a weight's values; rejects non-finite numbers, by the name of the file that they come
+  /// from.
   private func storableValues(_ name: String) throws -> [Float] {
     let values = try values(name)
     guard let value = precision.firstOverflow(in: values) else { return values }
@@ -234,7 +238,7 @@ struct MergedWeights {
 }
 
 extension String {
-  /// Whether the file says something about a model or its licence.
+  /// Whether the file documents a model or its licence.
   fileprivate var isModelFile: Bool {
     let ending = URL(fileURLWithPath: self).pathExtension
     return ["json", "txt", "md"].contains(ending) && !contains(".index.") || self == "LICENSE"

@@ -3,7 +3,7 @@ import Files
 import Foundation
 
 extension ModelFolder {
-  /// Writes the model of a single file, with a LoRA added, as `writeMerged` does for a folder.
+  /// Writes the model of a single file, with a LoRA added, like `writeMerged` for a folder.
   func writeMerged(
     _ ldm: LDMCheckpoint, _ addition: Addition, _ precision: WeightPrecision,
     to destination: String
@@ -41,7 +41,8 @@ extension ModelFolder {
     }
   }
 
-  /// Copies a tokenizer's files; its configuration says all that libraries would else have to guess.
+  /// Copies a tokenizer's files; its configuration states everything that libraries would otherwise
+  /// have to guess.
   private func copyTokenizer(_ source: String, padding: String?, to target: String) throws {
     let files = try FolderReader(source, of: tokenizerPath ?? source)
     let configurationName = "tokenizer_config.json"

@@ -3,18 +3,18 @@ public import Files
 import Foundation
 public import NN
 
-/// A model in the layout of diffusers: one folder for each part, with its configuration and weights.
+/// A model in the layout of diffusers: one folder per part, with its configuration and weights.
 ///
-/// Or a single file in the original layout, safetensors or torch, which looks like such a folder.
+/// Or a single file in the original layout, safetensors or torch, presented as such a folder.
 public struct ModelFolder: Equatable, Sendable {
   public let path: String
-  /// A folder with a tokenizer, or with parts `tokenizer` and `tokenizer_2`, for a single file.
+  /// For a single file, a folder with a tokenizer, or with parts `tokenizer` and `tokenizer_2`.
   public let tokenizerPath: String?
-  /// An autoencoder in place of the model's own: a folder or a file.
+  /// A replacement for the model's own autoencoder: a folder or a file.
   public let autoencoderPath: String?
-  /// What large weights of single precision are rounded to as they are read; nil: nothing.
+  /// The precision to which large single-precision weights are rounded when read; nil: not rounded.
   private var narrowing: WeightPrecision?
-  /// What large weights are stored in, where none are read; nil: the files say.
+  /// The precision of large weights in plans that read none; nil: that of the files.
   private var plannedPrecision: WeightPrecision?
 
   public init(path: String, tokenizer: String? = nil, vae: String? = nil) {
@@ -23,31 +23,31 @@ public struct ModelFolder: Equatable, Sendable {
     autoencoderPath = vae
   }
 
-  /// The folder of an autoencoder that is given; nil: none is, or a single file.
+  /// The folder of the replacement autoencoder; nil: there is none, or it is a single file.
   package var autoencoderFolder: String? { givenAutoencoder?.folder }
 
   var givenAutoencoder: GivenAutoencoder? { autoencoderPath.map { GivenAutoencoder(path: $0) } }
 
-  /// The same model, whose large weights of single precision are rounded as they are read.
+  /// Returns the same model, with large single-precision weights rounded when read.
   ///
-  /// - Parameter precision: nil or `f32`: as they are stored
+  /// - Parameter precision: nil or `f32`: as stored
   public func narrowed(to precision: WeightPrecision?) -> ModelFolder {
     var folder = self
     folder.narrowing = precision
     return folder
   }
 
-  /// The same model with weights that are taken to be of a precision, and not read: for plans.
+  /// Returns the same model with weights of an assumed precision, which are not read: for plans.
   package func planned(as precision: WeightPrecision) -> ModelFolder {
     var folder = self
     folder.plannedPrecision = precision
     return folder
   }
 
-  /// What stands in for the model where it is not there.
+  /// A stand-in for a model that does not exist.
   private var standIn: PublishedModel? { PublishedModel.standIns[path] }
 
-  /// Weights that are not read; nil if they are.
+  /// Returns placeholder weights; nil if weights are to be read.
   package func plannedWeights(isTrainable: Bool) -> Weights? {
     let precision = plannedPrecision ?? (standIn == nil ? nil : narrowing ?? .f32)
     return precision.map { Weights(planned: $0.halfFormat, isTrainable: isTrainable) }
@@ -55,19 +55,19 @@ public struct ModelFolder: Equatable, Sendable {
 
   package var isThere: Bool { FileManager.default.fileExists(atPath: path) }
 
-  /// Whether the model is a single file: what kind of file, its content tells, not its name.
+  /// Whether the model is a single file, of whatever format: its content decides, not its name.
   public var isFile: Bool {
     switch PathKind(of: path) {
     case .file?, .special?: true
     case .folder?: false
-    // Where there is nothing, the name says what is missing.
+    // If it does not exist, the name tells what is missing.
     case nil: Self.fileEndings.contains { path.hasSuffix($0) }
     }
   }
 
   private static let fileEndings = [".safetensors", ".ckpt", ".bin", ".pt", ".pth"]
 
-  /// What is taken for granted of a single file that does not say it, for people; nil: nothing.
+  /// An assumption about a single file that lacks explicit metadata, in words; nil: none.
   package var assumption: String? { (try? ldmCheckpoint())??.assumption }
 
   func ldmCheckpoint() throws -> LDMCheckpoint? {
@@ -75,7 +75,7 @@ public struct ModelFolder: Equatable, Sendable {
     return try LDMCheckpoint(try openCheckpoint(path).nested(below: "state_dict."))
   }
 
-  /// A configuration file, such as `configuration("unet")` or `configuration("scheduler",
+  /// Reads a configuration file, such as `configuration("unet")` or `configuration("scheduler",
   /// "scheduler_config.json")`.
   public func configuration(
     _ part: String, _ file: String = "config.json"
@@ -86,7 +86,7 @@ public struct ModelFolder: Equatable, Sendable {
     return try ownConfiguration(part, file)
   }
 
-  /// The same without an autoencoder that is given.
+  /// Reads the same, ignoring a replacement autoencoder.
   func ownConfiguration(_ part: String, _ file: String = "config.json") throws -> JSONReader {
     if let standIn { return try standIn.configuration(part, file) }
     return try ldmCheckpoint()?.configuration(part)
@@ -100,20 +100,20 @@ public struct ModelFolder: Equatable, Sendable {
     return FileManager.default.fileExists(atPath: "\(path)/\(part)")
   }
 
-  /// Whether the model itself has an autoencoder, whatever is given in its place.
+  /// Whether the model itself has an autoencoder, replaced or not.
   var hasOwnAutoencoder: Bool { ModelFolder(path: path).hasPart("vae") }
 
-  /// The settings of the model's scheduler as diffusers' pipeline of the model takes them.
+  /// Returns the settings of the model's scheduler as its diffusers pipeline uses them.
   ///
-  /// `StableDiffusionPipeline` changes those of old folders when it is made; `StableDiffusionXLPipeline`, which
-  /// models with two text encoders are for, takes them as they are. Whatever draws or learns from samples
-  /// of a model must go by these.
+  /// `StableDiffusionPipeline` modifies those of old folders when constructed;
+  /// `StableDiffusionXLPipeline`, for models with two text encoders, leaves them unchanged.
+  /// Everything that generates samples or learns from them must use these.
   public func pipelineSchedulerConfig() throws -> SchedulerConfig {
     let config = try schedulerConfig()
     return hasPart("text_encoder_2") ? config : try config.asInStableDiffusionPipeline()
   }
 
-  /// The settings of the model's scheduler, as they are written.
+  /// Returns the settings of the model's scheduler as written.
   public func schedulerConfig() throws -> SchedulerConfig {
     if standIn != nil {
       return SchedulerConfig(try configuration("scheduler", "scheduler_config.json"))
@@ -124,15 +124,15 @@ public struct ModelFolder: Equatable, Sendable {
     return SchedulerConfig(try ldm.configuration("scheduler"))
   }
 
-  /// The tokenizer of `tokenizer` or `tokenizer_2`.
+  /// Opens the tokenizer of `tokenizer` or `tokenizer_2`.
   public func tokenizer(_ part: String = "tokenizer") throws -> Tokenizer {
     if standIn != nil { return .standIn }
     let (folder, padding) = try tokenizerFolder(part)
     return try Tokenizer(folder: folder, padding: padding)
   }
 
-  /// Where the files of `tokenizer` or `tokenizer_2` are, and the padding token where they do not name
-  /// it.
+  /// Returns the location of the files of `tokenizer` or `tokenizer_2`, and the padding token if
+  /// they do not name it.
   ///
   /// - Throws: `LDMCheckpointError.noTokenizer` for a single file without such a folder
   public func tokenizerFolder(_ part: String) throws -> (path: String, padding: String?) {
@@ -142,17 +142,17 @@ public struct ModelFolder: Equatable, Sendable {
       let inside = "\(tokenizerPath)/\(name)"
       return FileManager.default.fileExists(atPath: inside) ? inside : nil
     }
-    // All of OpenCLIP's text encoders pad with "!".
+    // All OpenCLIP text encoders pad with "!".
     let isOpenCLIP = (try? ldmCheckpoint())??.family == .stableDiffusion2
     if let own = folder(part) { return (own, isOpenCLIP ? "!" : nil) }
     if isOpenCLIP { return (tokenizerPath, "!") }
-    // The second tokenizer of SDXL is the first, but pads with "!".
+    // The second tokenizer of SDXL equals the first, but pads with "!".
     return (folder("tokenizer") ?? tokenizerPath, part == "tokenizer_2" ? "!" : nil)
   }
 
-  /// Opens the weights of a part: one file, several with an index, or a file of torch.
+  /// Opens the weights of a part: one file, several with an index, or a torch file.
   ///
-  /// - Parameter stem: the name that libraries give the file: `diffusion_pytorch_model` or `model`
+  /// - Parameter stem: the library's name for the file: `diffusion_pytorch_model` or `model`
   public func checkpoint(_ part: String, stem: String) throws -> any CheckpointSource {
     if part == "vae", let givenAutoencoder {
       return try givenAutoencoder.folder.map { try weights(in: $0, stem: stem) }
@@ -175,7 +175,7 @@ public struct ModelFolder: Equatable, Sendable {
     throw ModelFolderError.noWeights(folder: folder, tried: candidates)
   }
 
-  /// Opens weights, by the path of their file.
+  /// Opens weights, given the path of their file.
   package func weights(file path: String) throws -> any CheckpointSource {
     narrowed(try openCheckpoint(path))
   }
@@ -186,7 +186,7 @@ public struct ModelFolder: Equatable, Sendable {
       checkpoint, to: narrowing.elementType, from: Weights.smallestHalf)
   }
 
-  /// The way down of the U-Net and its lowest level; its weights' names begin with `unet.`.
+  /// Builds the down path and middle block of the U-Net; its weights' names begin with `unet.`.
   public func unetEncoder(
     isTrainable: Bool = false
   ) throws -> (model: UNetEncoder, weights: Weights) {
@@ -198,22 +198,22 @@ public struct ModelFolder: Equatable, Sendable {
     return (model, weights)
   }
 
-  /// The names that weights are found under, the best first.
+  /// Returns the possible names of a weights file, in order of preference.
   private static func weightFiles(stem: String) -> [String] {
     let torchStem = stem == "model" ? "pytorch_model" : stem
     return [(stem, "safetensors"), (torchStem, "bin")].flatMap { stem, ending in
       ["\(stem).\(ending)", "\(stem).\(ending).index.json"]
         + [
           "\(stem).fp16.\(ending)", "\(stem).\(ending).index.fp16.json",
-          // As diffusers and transformers called them at first.
+          // The older names in diffusers and transformers.
           "\(stem).\(ending).fp16.index.json", "\(stem).fp16.\(ending).index.json",
         ]
     }
   }
 
-  /// The U-Net and the weights it was built from.
+  /// Builds the U-Net and returns it with its weights.
   ///
-  /// - Parameter adapters: what its linear layers add
+  /// - Parameter adapters: adapters of its linear layers
   public func unet(
     adapters: AdapterSet? = nil, isTrainable: Bool = false
   ) throws -> (model: UNet, weights: Weights) {
@@ -235,12 +235,12 @@ public struct ModelFolder: Equatable, Sendable {
     return (model, weights)
   }
 
-  /// A text encoder.
+  /// Builds a text encoder.
   ///
   /// - Parameters:
   ///   - part: `text_encoder` or `text_encoder_2`; the second has a projection
-  ///   - adapters: what its linear layers add
-  ///   - scope: what the weights' names begin with; nothing if nil
+  ///   - adapters: adapters of its linear layers
+  ///   - scope: a prefix of the weights' names; none if nil
   public func textEncoder(
     _ part: String = "text_encoder", adapters: AdapterSet? = nil, isTrainable: Bool = false,
     namedBelow scope: String? = nil
@@ -272,7 +272,7 @@ public struct ModelFolder: Equatable, Sendable {
     return scope.map { weights[$0] } ?? weights
   }
 
-  /// Autoencoders of before 2023 spell their attention otherwise.
+  /// Renames the attention of autoencoders from before 2023.
   static func currentAutoencoderKey(_ key: String) -> String {
     guard key.contains(".attentions.") else { return key }
     return [
@@ -281,7 +281,8 @@ public struct ModelFolder: Equatable, Sendable {
     ].reduce(key) { $0.replacingOccurrences(of: $1.0, with: $1.1) }
   }
 
-  /// Text encoders come with and without the prefix `text_model.`, some with integer positions.
+  /// Normalizes a text encoder's key, with or without the prefix `text_model.`; nil for stored
+  /// positions.
   static func currentTextKey(_ key: String) -> String? {
     if key.hasSuffix("position_ids") { return nil }
     return key.hasPrefix("text_model.") || key.hasPrefix("text_projection.")
@@ -289,10 +290,10 @@ public struct ModelFolder: Equatable, Sendable {
   }
 }
 
-/// What is missing in a model folder.
+/// Something missing in a model folder.
 public enum ModelFolderError: ClassifiedError, Equatable, CustomStringConvertible {
   case noWeights(folder: String, tried: [String])
-  /// `model_index.json` names a part that is not there.
+  /// `model_index.json` names a part that does not exist.
   case noPart(path: String, part: String)
   case unusablePart(path: String, part: String)
   case unreadable(folder: String)

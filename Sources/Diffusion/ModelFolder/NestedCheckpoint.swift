@@ -1,8 +1,8 @@
 package import Checkpoints
 
 extension CheckpointSource {
-  /// The tensors below `prefix`, without it, where a file of torch keeps its weights beside other things
-  /// of its training; the checkpoint itself where it has none.
+  /// Returns the tensors below `prefix`, without it, for torch files that store weights among other
+  /// training state; the checkpoint itself if there are none.
   package func nested(below prefix: String) throws -> any CheckpointSource {
     let weights = entries.map(\.name).filter { $0.hasPrefix(prefix) }
     guard !weights.isEmpty else { return self }

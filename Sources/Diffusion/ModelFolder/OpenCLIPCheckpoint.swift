@@ -1,17 +1,17 @@
 package import Checkpoints
 
-/// A whole CLIP model of OpenCLIP, given under transformers' names.
+/// A whole OpenCLIP model, presented under transformers' names.
 ///
-/// What has no such name keeps its own, so that whoever reads the model sees it and can refuse it.
+/// Tensors without such a name keep their own, so that the model's reader can see and reject them.
 ///
 /// - Source: `open_clip/model.py`; transformers' `convert_clip_original_pytorch_to_hf.py`
 package enum OpenCLIPCheckpoint {
-  /// Whether a checkpoint names its weights as OpenCLIP does.
+  /// Whether a checkpoint uses OpenCLIP's names.
   package static func isOne(_ checkpoint: any CheckpointSource) -> Bool {
     checkpoint.find("visual.conv1.weight") != nil
   }
 
-  /// - Throws: `CheckpointError` if a tensor does not have the form that its name asks for
+  /// - Throws: `CheckpointError` if a tensor does not have the shape that its name implies
   package static func renamed(
     _ checkpoint: any CheckpointSource
   ) throws -> any CheckpointSource {

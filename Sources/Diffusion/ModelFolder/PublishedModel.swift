@@ -1,13 +1,13 @@
 package import Files
 
-/// A model whose configurations are known without its files, to plan with before they are there.
+/// A model with known configurations, for planning before its files exist.
 package struct PublishedModel: Sendable {
-  /// As its authors call it.
+  /// Its authors' name for it.
   package let name: String
-  /// By part and file, such as `unet/config.json`.
+  /// The files by part and name, such as `unet/config.json`.
   private let files: [String: JSON]
 
-  /// What stands in for the model folders that are not there, by their paths.
+  /// Stand-ins for nonexistent model folders, by path.
   @TaskLocal package static var standIns: [String: PublishedModel] = [:]
 
   package func configuration(_ part: String, _ file: String = "config.json") throws -> JSONReader {
@@ -17,9 +17,9 @@ package struct PublishedModel: Sendable {
 
   func hasPart(_ part: String) -> Bool { files.keys.contains { $0.hasPrefix("\(part)/") } }
 
-  /// The one that a path seems to name; nil if it names none.
+  /// Returns the model that a path seems to name; nil if none.
   ///
-  /// - Parameter isCLIP: whether a CLIP model is wanted, or else a diffusion model
+  /// - Parameter isCLIP: whether a CLIP model is wanted, rather than a diffusion model
   package static func named(by path: String, isCLIP: Bool) -> PublishedModel? {
     let name = (path.split(separator: "/").last.map(String.init) ?? "").lowercased()
     func says(_ words: [String]) -> Bool { words.contains { name.contains($0) } }
@@ -71,7 +71,7 @@ extension PublishedModel {
       "scheduler/scheduler_config.json": scheduler,
     ])
 
-  /// CLIP ViT-H/14, of which PickScore is made.
+  /// CLIP ViT-H/14, the base of PickScore.
   package static let clipHuge = PublishedModel(
     name: "CLIP ViT-H/14",
     files: [

@@ -1,25 +1,25 @@
 import Checkpoints
 import NN
 
-/// The tensors of another checkpoint under other names; some are parts of a tensor there, or its
-/// transpose.
+/// The tensors of another checkpoint under other names; some are slices or transposes of its
+/// tensors.
 ///
 /// Nothing is copied: a tensor is looked up when it is read.
 struct RenamedCheckpoint: CheckpointSource {
-  /// Where a tensor's numbers come from.
+  /// The origin of a tensor's numbers.
   struct Origin {
     var name: String
     /// Rows of the first dimension; all if nil.
     var rows: Range<Int>?
     var isTransposed = false
-    /// A convolution of 1 x 1 that becomes a matrix.
+    /// Whether a 1 x 1 convolution becomes a matrix.
     var isFlattened = false
   }
 
   private struct Place {
     let entry: TensorEntry
     let source: TensorEntry
-    /// Bytes of the source before the first one of this tensor.
+    /// The offset of this tensor in the source, in bytes.
     let offset: Int
     let isTransposed: Bool
   }
@@ -28,7 +28,7 @@ struct RenamedCheckpoint: CheckpointSource {
   private let source: any CheckpointSource
   private let positions: [String: Place]
 
-  /// - Parameter origins: by new name
+  /// - Parameter origins: the origins by new name
   init(_ source: any CheckpointSource, _ origins: [String: Origin]) throws {
     self.source = source
     positions = try Dictionary(
@@ -60,9 +60,9 @@ struct RenamedCheckpoint: CheckpointSource {
     buffer.copyBytes(from: transposed[offset..<offset + buffer.count])
   }
 
-  /// What becomes of all tensors whose names begin with `prefix`, by new name.
+  /// Returns the origins of all tensors whose names begin with `prefix`, by new name.
   ///
-  /// - Parameter translate: gets the rest of the name; what it gives is of this tensor
+  /// - Parameter translate: maps the rest of the name to the origins taken from this tensor
   static func origins(
     in source: any CheckpointSource, prefix: String,
     _ translate: (String, TensorEntry) -> [String: Origin]

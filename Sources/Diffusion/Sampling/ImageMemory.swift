@@ -1,6 +1,6 @@
 public import Files
 
-/// An image that the memory cannot hold while it is generated.
+/// An image that would exceed the memory while it is generated.
 public struct ImageMemoryError: ClassifiedError, Equatable, CustomStringConvertible {
   let path: String
   let height: Int
@@ -20,7 +20,7 @@ public struct ImageMemoryError: ClassifiedError, Equatable, CustomStringConverti
 }
 
 extension ModelConfiguration {
-  /// - Parameter size: in pixels
+  /// - Parameter size: the size in pixels
   func requireMemory(
     of request: TextToImage.Request, _ size: (height: Int, width: Int)
   ) throws(ImageMemoryError) {
@@ -29,10 +29,11 @@ extension ModelConfiguration {
       usesTiles: request.usesTiles)
   }
 
-  /// Refuses an image whose passes through the networks take more than there is, before any is allocated.
+  /// Rejects an image whose passes through the networks need more memory than there is, before
+  /// anything is allocated.
   ///
   /// - Parameters:
-  ///   - height, width: in pixels
+  ///   - height, width: the size in pixels
   ///   - rows: latents that go through the U-Net together
   ///   - usesTiles: whether the autoencoder works tile by tile
   /// - Throws: ``ImageMemoryError``
@@ -56,8 +57,8 @@ extension ModelConfiguration {
         autoencoder, side: max(decoded.height, decoded.width) * autoencoder.reduction,
         latentSide: max(decoded.height, decoded.width))
     else { throw refusal(nil) }
-    // Less than what the largest layers hold at once: a transformer's gated layer, and a residual block of
-    // the decoder at full size.
+    // A lower bound on what the largest layers hold simultaneously: a transformer's gated layer,
+    // and a residual block of the decoder at full size.
     let passing = 16 * rows * latent.height * latent.width * unet.channels[0]
     let reduction = autoencoder.reduction
     let decoding =

@@ -2,8 +2,8 @@ public import Autograd
 import NN
 public import RandomStreams
 
-/// Draws latents for many prompts at once by DDIM, each from a random stream of its own: what a prompt
-/// gets does not depend on its company but for the last bits.
+/// Samples latents for a batch of prompts by DDIM, each from its own random stream: a prompt's
+/// latent depends on the rest of the batch only in its last bits.
 public struct LatentSampler {
   public let unet: GuidedUNet
   public let scheduler: DDIMScheduler
@@ -17,12 +17,12 @@ public struct LatentSampler {
     self.eta = eta
   }
 
-  /// Scaled latents, `[batch, height, width, channels]`.
+  /// Returns scaled latents, `[batch, height, width, channels]`.
   ///
   /// - Parameters:
-  ///   - conditioning: of the prompts, one row for each
-  ///   - negative: of the negative prompt, one row for all
-  ///   - streams: one for each row
+  ///   - conditioning: the conditioning on the prompts, one row each
+  ///   - negative: the conditioning on the negative prompt, one row for all
+  ///   - streams: one per row
   ///   - latentShape: height, width, channels
   public func callAsFunction(
     conditioning: Conditioning, negative: Conditioning, streams: [RandomStream], latentShape: [Int]

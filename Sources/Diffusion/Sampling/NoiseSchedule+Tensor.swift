@@ -1,7 +1,7 @@
 public import Autograd
 
 extension NoiseSchedule {
-  /// Latents with noise mixed in, each row at its own timestep.
+  /// Returns noised latents, each row at its own timestep.
   ///
   ///     x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) epsilon
   ///
@@ -13,7 +13,7 @@ extension NoiseSchedule {
     return latents * column { $0.squareRoot() } + noise * column { (1 - $0).squareRoot() }
   }
 
-  /// What a model is trained to give for noised latents, each row at its own timestep.
+  /// Returns the model's training target for noised latents, each row at its own timestep.
   ///
   /// - Source: Salimans and Ho 2022, arXiv 2202.00512, for v
   public func target(
@@ -29,7 +29,7 @@ extension NoiseSchedule {
     }
   }
 
-  /// The clean latents that a model output implies, each row at its own timestep.
+  /// Returns the x0 predictions implied by model outputs, each row at its own timestep.
   public func denoised(
     _ latents: Tensor, modelOutput: Tensor, timesteps: [Int], prediction: PredictionType
   ) -> Tensor {

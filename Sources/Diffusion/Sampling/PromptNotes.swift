@@ -1,6 +1,7 @@
-/// What of prompts a text encoder does not read as their author may have meant it.
+/// Warnings about prompts that a text encoder reads differently from what their author may have
+/// meant.
 public struct PromptNotes {
-  /// One warning for each kind, with the number of prompts.
+  /// One warning per kind, with the number of prompts.
   public let warnings: [String]
 
   /// - Throws: `TokenizerError` for a text that is too long to be a prompt
@@ -34,8 +35,9 @@ public struct PromptNotes {
     self.warnings = warnings
   }
 
-  /// The first piece of a prompt that AUTOMATIC1111's webui would not give to the text encoder: weights such as
-  /// `(word:1.2)`, `((word))`, files such as `<lora:name:1>`, `BREAK`, and steps such as `[a:b:0.5]`.
+  /// Returns the first piece of a prompt that AUTOMATIC1111's webui would not pass to the text
+  /// encoder: weights such as `(word:1.2)`, `((word))`, files such as `<lora:name:1>`, `BREAK`, and
+  /// steps such as `[a:b:0.5]`.
   static func foreignSyntax(in prompt: String) -> String? {
     for pattern in [
       /<(lora|lyco|hypernet):[^<>]*>/, /(\()[^()]*:\s*[0-9.]+\s*\)/, /(\()\([^()]*\)\)/,

@@ -5,13 +5,14 @@ public import NN
 public import RandomStreams
 
 extension TextToImage {
-  /// Draws an image from each source of noise, with one part of the model in memory at a time: first
-  /// its text encoders, then its U-Net, then its autoencoder.
+  /// Generates an image from each source of noise, with one part of the model in memory at a time:
+  /// first its text encoders, then its U-Net, then its autoencoder.
   ///
   /// - Parameters:
-  ///   - adapters: what the layers of the text encoders and of the U-Net add
-  ///   - negativeAdapters: what those of the U-Net add where it predicts the unconditional half of guidance; nil: the same
-  ///   - use: is given the place of the source and its image `[1, height, width, 3]` in -1...1
+  ///   - adapters: adapters of the text encoders and of the U-Net
+  ///   - negativeAdapters: adapters of the U-Net for the unconditional half of guidance; nil: the
+  ///     same
+  ///   - use: called with the index of the source and its image `[1, height, width, 3]` in -1...1
   public static func draw(
     _ request: Request, of folder: ModelFolder, adapters: ModelAdapters? = nil,
     negativeAdapters: AdapterSet? = nil, from sources: [some NormalSource],

@@ -2,21 +2,21 @@ public import Autograd
 public import NN
 public import RandomStreams
 
-/// The parts of a model folder that turn a prompt into an image.
+/// The parts of a model folder that generate an image from a prompt.
 ///
-/// The same image as diffusers' `StableDiffusionPipeline` or, of a model with two text encoders,
-/// `StableDiffusionXLPipeline` gives, for the same noise.
+/// For the same noise, the image equals that of diffusers' `StableDiffusionPipeline` or, for a
+/// model with two text encoders, `StableDiffusionXLPipeline`.
 public struct TextToImage {
   public struct Request {
     public var prompt: String
-    /// Nil: the empty one, or zeros where the model's folder says so.
+    /// Nil: the empty prompt, or zeros if the model's folder says so.
     public var negativePrompt: String?
     public var steps = 20
     public var guidance: Float = 7.5
     public var eta: Float = 0
-    /// Height and width in pixels; those of the model's own size if nil.
+    /// The height and width in pixels; nil: the model's own size.
     public var size: (height: Int, width: Int)?
-    /// Whether the autoencoder makes large images tile by tile.
+    /// Whether the autoencoder decodes large images tile by tile.
     public var usesTiles = false
     /// Overrides the folder's scheduler class.
     public var scheduler: SchedulerKind?
@@ -26,23 +26,23 @@ public struct TextToImage {
 
   public let promptEncoder: PromptEncoder
   public let unet: UNet
-  /// What predicts the unconditional half of guidance; nil: the same U-Net.
+  /// The network for the unconditional half of guidance; nil: the same U-Net.
   let negativeUNet: UNet?
   public let autoencoder: Autoencoder
   let schedulerConfig: SchedulerConfig
   private let configuration: ModelConfiguration
 
   /// - Parameters:
-  ///   - unet: one built with adapters; the folder's own if nil
-  ///   - adapters: what the layers of the text encoders add, and those of the U-Net if none is given
-  ///   - negativeAdapters: what the layers of the U-Net add where it predicts the unconditional half of guidance; nil:
-  ///     the same
+  ///   - unet: a U-Net built with adapters; nil: the folder's own
+  ///   - adapters: adapters of the text encoders, and of the U-Net if none is given
+  ///   - negativeAdapters: adapters of the U-Net for the unconditional half of guidance; nil: the
+  ///     same
   /// - Throws: `AdapterError` if an adapter belongs to no layer
   public init(
     _ folder: ModelFolder, unet: UNet? = nil, adapters: ModelAdapters? = nil,
     negativeAdapters: AdapterSet? = nil
   ) throws {
-    // Refuses parts that do not fit each other before any weights are read.
+    // Rejects incompatible parts before any weights are read.
     configuration = try ModelConfiguration(folder)
     promptEncoder = try PromptEncoder(folder, adapters: adapters)
     if let unet {
@@ -55,15 +55,15 @@ public struct TextToImage {
     schedulerConfig = try folder.pipelineSchedulerConfig()
   }
 
-  /// Height and width of the images that the model was made for.
+  /// The height and width of the images that the model was trained for.
   public var ownSize: (height: Int, width: Int) {
     let side = unet.configuration.sampleSize * autoencoder.configuration.reduction
     return (side, side)
   }
 
-  /// The U-Net's conditioning on prompts, one row for each.
+  /// Returns the U-Net's conditioning on prompts, one row each.
   ///
-  /// - Parameter size: in pixels; the model's own if nil
+  /// - Parameter size: the size in pixels; nil: the model's own
   public func conditioning(
     of prompts: [String], size: (height: Int, width: Int)? = nil
   ) throws -> Conditioning {
@@ -71,9 +71,10 @@ public struct TextToImage {
     return Conditioning(try promptEncoder(prompts), height: height, width: width)
   }
 
-  /// What guidance leads away from: one row.
+  /// Returns the negative conditioning for guidance: one row.
   ///
-  /// - Parameter prompt: the empty one, or zeros where the model's folder says so, if nil
+  /// - Parameter prompt: the negative prompt; nil: the empty one, or zeros if the model's folder
+  ///   says so
   public func negativeConditioning(
     _ prompt: String? = nil, size: (height: Int, width: Int)? = nil
   ) throws -> Conditioning {
@@ -82,10 +83,10 @@ public struct TextToImage {
     return Conditioning(try promptEncoder.empty(), height: height, width: width)
   }
 
-  /// An image `[1, height, width, 3]` in -1...1.
+  /// Generates an image `[1, height, width, 3]` in -1...1.
   ///
-  /// - Parameter source: draws the first latent and, where eta is not 0, the noise of each step, each
-  ///   in the order `[channels, height, width]`
+  /// - Parameter source: generates the initial latent and, if eta is not 0, the noise of each step,
+  ///   each in the order `[channels, height, width]`
   public func callAsFunction(
     _ request: Request, source: inout some NormalSource
   ) throws -> Tensor {
@@ -97,7 +98,7 @@ public struct TextToImage {
     }
   }
 
-  /// - Parameter count: the steps that the latents come from
+  /// - Parameter count: the number of steps that produced the latents
   static func image(
     of latents: Tensor, _ autoencoder: Autoencoder, afterSteps count: Int
   ) throws -> Tensor {
@@ -121,8 +122,8 @@ public struct TextToImage {
   }
 
   /// - Parameters:
-  ///   - positive, negative: one row each
-  ///   - height, width: of the latents
+  ///   - positive, negative: the conditioning, one row each
+  ///   - height, width: the size of the latents
   static func latents(
     _ request: Request, _ guided: GuidedUNet, positive: Conditioning, negative: Conditioning,
     height: Int, width: Int, _ schedulerConfig: SchedulerConfig, source: inout some NormalSource
@@ -147,7 +148,7 @@ public struct TextToImage {
         return "\(part), step \(number) of \(plan.steps.count) (timestep \(timestep))"
       }
       let input = latents.scaled(by: step.inputScale)
-      // Without guidance diffusers runs the prompt alone.
+      // Without guidance diffusers evaluates the prompt alone.
       let output =
         request.guidance > 1
         ? guided(
@@ -161,7 +162,7 @@ public struct TextToImage {
     return latents
   }
 
-  /// The latents after the sampler's next step.
+  /// Returns the latents after the sampler's next step.
   private static func advanced(
     _ latents: Tensor, by sampler: inout Sampler, output: Tensor, noise: Tensor?
   ) -> Tensor {
@@ -179,7 +180,7 @@ public struct TextToImage {
 }
 
 extension ModelFolder {
-  /// The U-Net, and the same with other adapters, if any, which shares its weights.
+  /// Returns the U-Net, and the same with other adapters, if any, which shares its weights.
   func unets(
     _ adapters: AdapterSet?, negative: AdapterSet?
   ) throws -> (positive: UNet, negative: UNet?) {

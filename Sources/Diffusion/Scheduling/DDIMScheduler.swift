@@ -1,16 +1,17 @@
 import Files
 import Glibc
 
-/// Denoising diffusion implicit models: the sampler of SPO, and of diffusers' `DDIMScheduler`.
+/// Denoising diffusion implicit models (DDIM): the sampler of SPO, and of diffusers'
+/// `DDIMScheduler`.
 ///
 ///     x_prev = sqrt(aBar_prev) x0 + sqrt(1 - aBar_prev - sigma^2) noise + sigma z
 ///     sigma^2 = eta^2 (1 - aBar_prev) / (1 - aBar_t) (1 - aBar_t / aBar_prev)
 ///
-/// Left out: dynamic thresholding (refused by name), which is not meant for latents.
+/// Not supported: dynamic thresholding (rejected by name), which is not meant for latents.
 ///
 /// Source: Song et al. 2021, arXiv 2010.02502, equations 12 and 16.
 public struct DDIMScheduler: Sendable {
-  /// What a step below timestep 0 ends in.
+  /// The end of a step below timestep 0.
   public enum FinalStep: Sendable {
     /// diffusers: alphaBar 1 if `set_alpha_to_one`, else that of timestep 0.
     case asConfigured
@@ -20,7 +21,7 @@ public struct DDIMScheduler: Sendable {
 
   public let schedule: NoiseSchedule
   public let predictionType: PredictionType
-  /// Estimates of x0 are clipped to this much on either side of 0.
+  /// The bound to which x0 predictions are clipped on either side of 0.
   public let clipRange: Float?
   private let finalAlphaBar: Float
   private let config: SchedulerConfig
@@ -36,11 +37,11 @@ public struct DDIMScheduler: Sendable {
     self.config = config
   }
 
-  /// The timesteps of `stepCount` steps, in falling order.
+  /// Returns the timesteps of `stepCount` steps, in descending order.
   public func timesteps(stepCount: Int) throws -> [Int] {
     let timesteps = try config.timesteps(stepCount: stepCount, of: schedule, spacing: .leading)
       .map { Int($0) }
-    // Pure noise holds no trace of x0 that could be told from the noise in it.
+    // In pure noise, x0 cannot be recovered from a noise prediction.
     guard predictionType != .noise || schedule.alphaBar[timesteps[0]] > 0 else {
       throw SchedulerError.unsupported(
         path: config.json.path, key: "prediction_type", found: "epsilon",
@@ -49,8 +50,8 @@ public struct DDIMScheduler: Sendable {
     return timesteps
   }
 
-  /// The step from `timestep`, one of 0..<schedule.count, to the one that is
-  /// schedule.count / stepCount lower.
+  /// Returns the step from `timestep`, one of 0..<schedule.count, to the one that is schedule.count
+  /// / stepCount lower.
   public func step(
     from timestep: Int, stepCount: Int, eta: Float, finalStep: FinalStep = .asConfigured
   ) throws(SchedulerError) -> DDIMStep {
@@ -91,6 +92,6 @@ public struct DDIMStep: Equatable, Sendable {
   public let clipRange: Float?
   public let predictedX0Scale: Float
   public let noiseScale: Float
-  /// The standard deviation of x_prev around its mean; 0 where the step is deterministic.
+  /// The standard deviation of x_prev around its mean; 0 for a deterministic step.
   public let sigma: Float
 }

@@ -1,11 +1,11 @@
 import Files
 import Glibc
 
-/// How much of a sample is left at each timestep of the forward process.
+/// The fraction of signal left at each timestep of the forward process.
 ///
 ///     x_t = sqrt(alphaBar_t) x_0 + sqrt(1 - alphaBar_t) noise,  alphaBar_t = prod (1 - beta_s), s <= t
 ///
-/// Computed in single precision in the order in which torch does, so that steps agree with diffusers'.
+/// Computed in single precision in the same order as torch, so that steps agree with diffusers'.
 ///
 /// Source: Ho et al. 2020, arXiv 2006.11239, equation 4; `rescale_betas_zero_snr`: Lin et al. 2023,
 /// arXiv 2305.08891, algorithm 1.
@@ -24,7 +24,7 @@ public struct NoiseSchedule: Sendable {
   /// The number of timesteps the model was trained with.
   public var count: Int { alphaBar.count }
 
-  /// - Parameter isRescalable: whether the sampler knows `rescale_betas_zero_snr`.
+  /// - Parameter isRescalable: whether the sampler supports `rescale_betas_zero_snr`.
   public init(_ config: SchedulerConfig, isRescalable: Bool = true) throws {
     let json = config.json
     var betas: [Float]
@@ -60,7 +60,7 @@ public struct NoiseSchedule: Sendable {
     alphaBar = Self.cumulativeProducts(betas)
   }
 
-  /// Products of 1 - beta, multiplied in double precision and rounded each.
+  /// Returns products of 1 - beta, multiplied in double precision and rounded individually.
   private static func cumulativeProducts(_ betas: [Float]) -> [Float] {
     var product = 1.0
     return betas.map {
@@ -69,7 +69,7 @@ public struct NoiseSchedule: Sendable {
     }
   }
 
-  /// From both ends towards the middle, as `torch.linspace` does it.
+  /// Interpolates from both ends towards the middle, like `torch.linspace`.
   private static func evenlySpaced(from start: Float, to end: Float, count: Int) -> [Float] {
     let step = (end - start) / Float(max(1, count - 1))
     return (0..<count).map {
@@ -89,7 +89,7 @@ public struct NoiseSchedule: Sendable {
     }
   }
 
-  /// The betas whose last alphaBar is 0 and whose first is as before.
+  /// Returns the betas rescaled so that the last alphaBar is 0 and the first is unchanged.
   private static func rescaledToZeroSignal(_ betas: [Float]) -> [Float] {
     let roots = cumulativeProducts(betas).map { $0.squareRoot() }
     guard let first = roots.first, let last = roots.last, first > last else { return betas }

@@ -2,10 +2,10 @@ import Files
 import Glibc
 
 extension SamplingPlan {
-  /// DPM-Solver++ of first or second order, multistep: exponential integration of estimates of x0.
+  /// DPM-Solver++ of first or second order, multistep: exponential integration of x0 predictions.
   ///
-  /// Left out, refused by name: other algorithms and orders, other spacings of levels than the
-  /// schedule's and Karras', learned variances, dynamic thresholding.
+  /// Not supported, rejected by name: other algorithms and orders, other spacings of levels than
+  /// the schedule's and Karras', learned variances, dynamic thresholding.
   ///
   /// Source: Lu et al. 2022, arXiv 2211.01095, algorithm 2; diffusers' `DPMSolverMultistepScheduler`.
   static func dpmSolver(_ config: SchedulerConfig, stepCount: Int) throws -> SamplingPlan {

@@ -4,8 +4,8 @@ import Glibc
 extension SamplingPlan {
   /// Euler's method on dx/dsigma = (x - x0) / sigma, where x = x0 + sigma noise.
   ///
-  /// Left out, refused by name: log-linear interpolation, exponential and beta sigmas, continuous
-  /// timesteps.
+  /// Not supported, rejected by name: log-linear interpolation, exponential and beta sigmas,
+  /// continuous timesteps.
   ///
   /// Source: Karras et al. 2022, arXiv 2206.00364, algorithm 2 without churn; diffusers'
   /// `EulerDiscreteScheduler`.
@@ -21,7 +21,7 @@ extension SamplingPlan {
     let steps = track.timesteps.indices.map { index in
       let sigma = track.sigmas[index]
       let scale = 1 / (sigma * sigma + 1).squareRoot()
-      // x and sigma here are those of the variance-preserving process over alpha.
+      // x and sigma here are those of the variance-preserving process divided by alpha.
       let x0 = prediction.predictedX0(alpha: scale, sigma: sigma * scale)
       let slope = (track.sigmas[index + 1] - sigma) / sigma
       return SamplingStep(
@@ -53,10 +53,10 @@ struct NoiseLevels {
     sigmas = schedule.alphaBar.map { ((1 - $0) / $0).squareRoot() }
   }
 
-  /// The levels of the timesteps, then the one where the last step ends.
+  /// Returns the levels of the timesteps, then the one at which the last step ends.
   ///
-  /// Karras' spacing of levels, where it is on, replaces the timesteps. Solvers of whole timesteps,
-  /// which `isRounded` makes them, spread it over the whole schedule, the others over their timesteps.
+  /// Karras' spacing of levels, if enabled, replaces the timesteps. Solvers with integer timesteps
+  /// (`isRounded`) spread it over the whole schedule, the others over their timesteps.
   func track(
     _ timesteps: [Float], _ config: SchedulerConfig, isRounded: Bool = false
   ) throws -> (timesteps: [Float], sigmas: [Float]) {
@@ -87,7 +87,7 @@ struct NoiseLevels {
     case lowest = "sigma_min"
   }
 
-  /// The level at a timestep between two of the schedule, linearly.
+  /// Returns the level at a fractional timestep, by linear interpolation.
   private func level(_ timestep: Float) -> Double {
     let below = min(Int(timestep), sigmas.count - 1)
     let above = min(below + 1, sigmas.count - 1)
@@ -95,7 +95,7 @@ struct NoiseLevels {
     return Double(sigmas[below]) + fraction * (Double(sigmas[above]) - Double(sigmas[below]))
   }
 
-  /// Levels whose seventh roots are evenly spaced.
+  /// Returns levels whose seventh roots are evenly spaced.
   ///
   /// Source: Karras et al. 2022, equation 5.
   private static func karras(from highest: Double, to lowest: Double, count: Int) -> [Double] {
@@ -107,7 +107,7 @@ struct NoiseLevels {
     }
   }
 
-  /// The timestep of a level, its logarithm interpolated.
+  /// Returns the timestep of a level, interpolated in its logarithm.
   private static func timestep(of level: Double, in logarithms: [Double]) -> Double {
     guard logarithms.count > 1 else { return 0 }
     let logarithm = log(max(level, 1e-10))

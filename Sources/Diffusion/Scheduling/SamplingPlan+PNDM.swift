@@ -1,10 +1,10 @@
 import Files
 
 extension SamplingPlan {
-  /// Pseudo linear multistep: combinations of up to four outputs take the place of one.
+  /// Pseudo linear multistep: each step combines up to four model outputs.
   ///
-  /// The second step repeats the first with the mean of two outputs. Left out: the Runge-Kutta start
-  /// (`skip_prk_steps` false), refused by name.
+  /// The second step repeats the first with the mean of two outputs. Not supported: the Runge-Kutta
+  /// start (`skip_prk_steps` false), rejected by name.
   ///
   /// Source: Liu et al. 2022, arXiv 2202.09778, equations 9 and 12; diffusers' `PNDMScheduler`.
   static func pndm(_ config: SchedulerConfig, stepCount: Int) throws -> SamplingPlan {
@@ -25,7 +25,7 @@ extension SamplingPlan {
       .map { Int($0) }
     let interval = schedule.count / stepCount
 
-    /// The step whose output is `recent` of the newest outputs in all, and `fresh` of its own.
+    /// Returns a step that weights all newest outputs by `recent` and its own by `fresh`.
     func step(
       told: Int, from: Int, to: Int, fresh: Float = 0, recent: [Float], isCorrection: Bool = false
     ) -> SamplingStep {

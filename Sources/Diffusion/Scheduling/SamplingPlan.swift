@@ -7,28 +7,28 @@ import Files
 public struct SamplingStep: Equatable, Sendable {
   /// The timestep that the U-Net is conditioned on.
   public let timestep: Float
-  /// What the sample is multiplied with before the U-Net sees it.
+  /// The factor of the sample at the U-Net's input.
   public var inputScale: Float = 1
-  /// The estimate that this step puts at the front of the history; nil where it puts none.
+  /// The estimate that this step prepends to the history; nil if none.
   public var recorded: LinearCombination?
   public var clipRange: Float?
   public let next: LinearCombination
   public let history: [Float]
-  /// The standard deviation of fresh noise; nil where the step draws none.
+  /// The standard deviation of fresh noise; nil if the step is deterministic.
   public var noise: Float?
-  /// Whether the step starts where the one before it started, to correct it.
+  /// Whether the step starts from the same sample as the previous one, to correct it.
   public var isCorrection = false
 }
 
-/// A sampler for a given number of steps: a table of coefficients that one loop executes.
+/// A sampler for a given number of steps: a table of coefficients executed by one loop.
 public struct SamplingPlan: Equatable, Sendable {
   public let steps: [SamplingStep]
-  /// What standard normal numbers are multiplied with to become the first sample.
+  /// The factor of standard normal noise in the initial sample.
   public let initialNoiseScale: Float
 
-  /// The plan of the class that the settings name, or of `kind`.
+  /// Creates the plan of the class that the settings name, or of `kind`.
   ///
-  /// - Parameter eta: of DDIM alone; the other samplers draw no noise.
+  /// - Parameter eta: used only by DDIM; the other samplers are deterministic.
   public init(
     _ config: SchedulerConfig, kind: SchedulerKind? = nil, stepCount: Int, eta: Float = 0
   ) throws {
@@ -75,14 +75,14 @@ public struct Sampler: Sendable {
 
   public init(_ plan: SamplingPlan) { self.plan = plan }
 
-  /// The step to do next; nil when all are done.
+  /// The next step; nil when all are done.
   public var nextStep: SamplingStep? {
     index < plan.steps.count ? plan.steps[index] : nil
   }
 
   /// Replaces `sample` by the next one.
   ///
-  /// The buffers have one size; `noise` holds standard normal numbers where the step draws them.
+  /// The buffers have the same size; `noise` holds standard normal numbers if the step needs them.
   public mutating func advance(
     output: UnsafeBufferPointer<Float>, noise: UnsafeBufferPointer<Float>? = nil,
     sample: UnsafeMutableBufferPointer<Float>

@@ -1,13 +1,15 @@
 import Files
 
 extension SchedulerConfig {
-  /// Checks that the model was trained on the process that all samplers here follow, discrete and
-  /// variance-preserving, and that the numbers of its schedule are within their ranges.
+  /// Checks that the model was trained on the discrete, variance-preserving process of all samplers
+  /// here, and that the numbers of its schedule are within their ranges.
   ///
-  /// Training takes the process from a folder whose sampler it does not know; models of another one, such as
-  /// the continuous noise levels of EDM or rectified flow, would be trained on noise they never saw.
+  /// Training uses the process of a folder even if its sampler is unsupported; models of another
+  /// process, such as the continuous noise levels of EDM or rectified flow, would be trained on
+  /// noise they never saw.
   ///
-  /// - Throws: `SchedulerError.unsupported`, `ConfigurationError`, or that the JSON is of another shape
+  /// - Throws: `SchedulerError.unsupported`, `ConfigurationError`, or an error about the JSON's
+  ///   structure
   public func requireKnownProcess() throws {
     if let name = try json.optional("_class_name")?.string(),
       !Self.discreteClasses.contains(name)
@@ -39,7 +41,7 @@ extension SchedulerConfig {
     }
   }
 
-  /// The classes of diffusers whose models learn the process of `DDPMScheduler`.
+  /// The diffusers classes whose models learn the process of `DDPMScheduler`.
   private static let discreteClasses = [
     "DDIMScheduler", "DDIMParallelScheduler", "DDIMInverseScheduler", "DDPMScheduler",
     "DDPMParallelScheduler", "DEISMultistepScheduler", "DPMSolverMultistepScheduler",

@@ -1,6 +1,6 @@
 public import Files
 
-/// The sampling methods that are understood.
+/// The supported sampling methods.
 public enum SchedulerKind: String, CaseIterable, Sendable {
   case ddim = "DDIMScheduler"
   case pndm = "PNDMScheduler"
@@ -8,7 +8,7 @@ public enum SchedulerKind: String, CaseIterable, Sendable {
   case dpmSolver = "DPMSolverMultistepScheduler"
 }
 
-/// The settings in a `scheduler_config.json`, each absent one with diffusers' default.
+/// The settings in a `scheduler_config.json`, with diffusers' defaults for absent ones.
 public struct SchedulerConfig: Sendable {
   package let json: JSONReader
 
@@ -29,9 +29,9 @@ public struct SchedulerConfig: Sendable {
     json = JSONReader(try JSON(parsing: text, source: path), path: path)
   }
 
-  /// The settings as diffusers' `StableDiffusionPipeline` changes those of a scheduler that it is given.
+  /// Returns the settings as modified by diffusers' `StableDiffusionPipeline`.
   ///
-  /// `steps_offset` becomes 1 and `clip_sample` false, whatever they are or where they are missing.
+  /// `steps_offset` becomes 1 and `clip_sample` false, whether or not they are present.
   public func asInStableDiffusionPipeline() throws -> SchedulerConfig {
     var object = try json.object()
     object["steps_offset"] = 1
@@ -39,17 +39,17 @@ public struct SchedulerConfig: Sendable {
     return SchedulerConfig(JSONReader(.object(object), path: json.path))
   }
 
-  /// The class that the folder names.
+  /// Returns the class that the folder names.
   public func kind() throws -> SchedulerKind {
     try choice("_class_name", default: nil, SchedulerKind.self)
   }
 
-  /// What the model's output stands for.
+  /// Returns the meaning of the model's output.
   public func predictionType() throws -> PredictionType {
     try choice("prediction_type", default: .noise, PredictionType.self)
   }
 
-  /// The setting `key` as one of the cases of `Choice`.
+  /// Returns the setting `key` as one of the cases of `Choice`.
   func choice<Choice: RawRepresentable & CaseIterable>(
     _ key: String, default fallback: Choice?, _ type: Choice.Type = Choice.self
   ) throws -> Choice where Choice.RawValue == String {
@@ -62,7 +62,7 @@ public struct SchedulerConfig: Sendable {
     return choice
   }
 
-  /// Refuses any value of a setting but the default.
+  /// Rejects any value of a setting but the default.
   func require(_ key: String, _ value: String) throws {
     let found = try json.string(key, default: value)
     guard found == value else {
@@ -70,7 +70,7 @@ public struct SchedulerConfig: Sendable {
     }
   }
 
-  /// Refuses each setting that is switched on.
+  /// Rejects each setting that is switched on.
   func requireOff(_ keys: String...) throws {
     for key in keys where try json.bool(key, default: false) {
       throw SchedulerError.unsupported(path: json.path, key: key, found: "true", supported: "false")
@@ -78,7 +78,7 @@ public struct SchedulerConfig: Sendable {
   }
 }
 
-/// What a diffusion model predicts from a noised sample x = alpha x0 + sigma noise.
+/// The prediction target of a diffusion model, from a noised sample x = alpha x0 + sigma noise.
 public enum PredictionType: String, CaseIterable, Sendable {
   case noise = "epsilon"
   case x0 = "sample"
@@ -93,7 +93,7 @@ public struct LinearCombination: Equatable, Sendable {
 }
 
 extension PredictionType {
-  /// How the estimate of x0 follows from the noised sample and the model's output.
+  /// Returns the x0 prediction as a combination of the noised sample and the model's output.
   func predictedX0(alpha: Float, sigma: Float) -> LinearCombination {
     switch self {
     case .noise: LinearCombination(sample: 1 / alpha, output: -sigma / alpha)
@@ -102,7 +102,7 @@ extension PredictionType {
     }
   }
 
-  /// How the estimate of the noise follows from the noised sample and the model's output.
+  /// Returns the noise prediction as a combination of the noised sample and the model's output.
   func noise(alpha: Float, sigma: Float) -> LinearCombination {
     switch self {
     case .noise: LinearCombination(sample: 0, output: 1)

@@ -1,10 +1,10 @@
 public import Files
 
-/// What can be wrong with a scheduler's settings or with how it is used.
+/// A problem with a scheduler's settings or its use.
 public enum SchedulerError: ClassifiedError, Equatable, CustomStringConvertible {
-  /// A setting has a value that is not understood; `supported` says which are.
+  /// An unsupported value of a setting; `supported` lists the supported ones.
   case unsupported(path: String, key: String, found: String, supported: String)
-  /// The steps do not fit the schedule.
+  /// The number of steps does not suit the schedule.
   case stepCount(Int, path: String, problem: String)
   /// `eta` is not in 0...1.
   case eta(Float)

@@ -1,6 +1,6 @@
 import Files
 
-/// Which timesteps a sampler visits.
+/// The selection of timesteps that a sampler visits.
 ///
 /// Source: Lin et al. 2023, arXiv 2305.08891, table 2.
 enum TimestepSpacing: String, CaseIterable {
@@ -8,8 +8,8 @@ enum TimestepSpacing: String, CaseIterable {
   case linspace
   case trailing
 
-  /// The timesteps in falling order, as diffusers rounds them: whole, or for `exact` only where
-  /// the spacing makes them so.
+  /// Returns the timesteps in descending order, rounded as in diffusers: integers, or for `exact`
+  /// only if the spacing makes them so.
   ///
   /// `extra` more steps are laid out and the lowest dropped, as multistep solvers do.
   func timesteps(
@@ -25,13 +25,13 @@ enum TimestepSpacing: String, CaseIterable {
       let intervals = stepCount + extra - 1
       let step = Double(last - 1) / Double(max(1, intervals))
       return (extra..<stepCount + extra).reversed().map {
-        // The last point is exact whatever the rounding of the step; a single point is the first.
+        // The last point is exact despite the rounding of the step; a single point is the first.
         let point = $0 == intervals && intervals > 0 ? Double(last - 1) : Double($0) * step
         return Float(isExact ? point : point.rounded(.toNearestOrEven))
       }
     case .trailing:
       let ratio = Double(count) / Double(stepCount)
-      // As many points as lie above 0, which rounding may make one more than asked for.
+      // The points above 0, which rounding may make one more than requested.
       let pointCount = Int((Double(last) / ratio).rounded(.up))
       let step = (Double(last) - ratio) - Double(last)
       return (0..<pointCount).map {
@@ -42,7 +42,7 @@ enum TimestepSpacing: String, CaseIterable {
 }
 
 extension SchedulerConfig {
-  /// The timesteps for `stepCount` steps, each checked to lie in the schedule.
+  /// Returns the timesteps for `stepCount` steps, checked to lie in the schedule.
   func timesteps(
     stepCount: Int, of schedule: NoiseSchedule, spacing: TimestepSpacing, extra: Int = 0,
     last: Int? = nil, isExact: Bool = false
@@ -58,7 +58,7 @@ extension SchedulerConfig {
         path: json.path, key: "steps_offset", found: "\(offset)", supported: "0 to \(count)")
     }
     let spacing = try choice("timestep_spacing", default: spacing)
-    /// Nil where they do not lie in the schedule.
+    /// Returns the timesteps; nil if they do not lie in the schedule.
     func timesteps(_ stepCount: Int) -> [Float]? {
       let timesteps = spacing.timesteps(
         stepCount: stepCount, of: count, offset: offset, extra: extra, last: last, isExact: isExact)

@@ -10,7 +10,7 @@ public struct CLIPTransformerConfiguration: Equatable, Sendable {
   public var activation: Activation
   public var epsilon: Float
 
-  /// Reads the fields that both towers share; what a file lacks takes transformers' defaults.
+  /// Reads the fields that both towers share; missing ones take transformers' defaults.
   public init(
     _ json: JSONReader, defaultWidth: Int, defaultFeedForwardWidth: Int, defaultHeads: Int
   ) throws {
@@ -35,13 +35,13 @@ public struct CLIPTransformerConfiguration: Equatable, Sendable {
 public struct CLIPTextConfiguration: Equatable, Sendable {
   public var transformer: CLIPTransformerConfiguration
   public var vocabularySize: Int
-  /// Tokens of a prompt, padding included.
+  /// The number of tokens of a prompt, including padding.
   public var tokens: Int
   public var endToken: Int
   public var projectionWidth: Int
 
-  /// Configurations written before transformers knew the end token say this; for them the end is the first
-  /// place of the largest id.
+  /// A placeholder in configurations that predate transformers' end token; for them the end is the
+  /// first position of the largest id.
   static let legacyEndToken = 2
 
   public init(_ json: JSONReader) throws {

@@ -1,14 +1,15 @@
 public import Autograd
 public import NN
 
-/// The transformer of both CLIP towers: layers of attention and feed-forward, each after a layer norm.
+/// The transformer of both CLIP towers: layers of attention and feed-forward, each preceded by a
+/// layer norm.
 ///
 /// - Input, output: `[batch, tokens, width]`
 /// - Keys: `layers.N.{self_attn.{q,k,v,out}_proj, layer_norm1, layer_norm2, mlp.{fc1,fc2}}`
 /// - Source: Radford et al. 2021, arXiv 2103.00020
 public struct CLIPEncoder {
   let layers: [CLIPEncoderLayer]
-  /// Whether layers are run again in the backward pass.
+  /// Whether layers are recomputed in the backward pass.
   public var usesGradientCheckpointing = false
 
   /// - Parameter isTimeConditioned: whether each layer is modulated by a timestep
@@ -21,10 +22,10 @@ public struct CLIPEncoder {
     }
   }
 
-  /// The hidden states before the first layer and after each layer.
+  /// Returns the hidden states before the first layer and after each layer.
   ///
   /// - Parameters:
-  ///   - isCausal: whether a token sees only those up to its own place
+  ///   - isCausal: whether a token attends only to itself and earlier ones
   ///   - time: `[batch, width]`, after SiLU, for a time-conditioned encoder
   public func hiddenStates(_ x: Tensor, isCausal: Bool, time: Tensor? = nil) -> [Tensor] {
     layers.reduce(into: [x]) { states, layer in
@@ -52,7 +53,8 @@ struct CLIPEncoderLayer {
   let norm2: LayerNorm
   let expand: Linear
   let contract: Linear
-  /// From the time vector to shift, scale and gate of the attention, then of the feed-forward.
+  /// The projection from the time vector to shift, scale and gate of the attention, then of the
+  /// feed-forward.
   let modulation: Linear?
   let configuration: CLIPTransformerConfiguration
 

@@ -37,23 +37,23 @@ public struct CLIPTextEncoder {
       : nil
   }
 
-  /// Whether layers are run again in the backward pass.
+  /// Whether layers are recomputed in the backward pass.
   public var usesGradientCheckpointing: Bool {
     get { encoder.usesGradientCheckpointing }
     set { encoder.usesGradientCheckpointing = newValue }
   }
 
   public struct Output {
-    /// After the final norm, `[batch, tokens, width]`.
+    /// The hidden state after the final norm, `[batch, tokens, width]`.
     public let lastHiddenState: Tensor
-    /// Before the last layer, without the final norm, `[batch, tokens, width]`.
+    /// The hidden state before the last layer, without the final norm, `[batch, tokens, width]`.
     public let penultimateHiddenState: Tensor
-    /// The last hidden state at the end token, projected where there is a projection,
-    /// `[batch, width]` or `[batch, projection width]`.
+    /// The last hidden state at the end token, projected if there is a projection, `[batch, width]`
+    /// or `[batch, projection width]`.
     public let pooled: Tensor
   }
 
-  /// - Parameter ids: one array of token ids for each prompt, all of one length
+  /// - Parameter ids: one array of token ids per prompt, all of the same length
   public func callAsFunction(_ ids: [[Int]]) -> Output {
     let batch = ids.count
     let tokens = ids[0].count
@@ -76,7 +76,7 @@ public struct CLIPTextEncoder {
       pooled: projection?(results[2]) ?? results[2])
   }
 
-  /// Where a prompt ends.
+  /// Returns the position of a prompt's end token.
   private func endPosition(of ids: [Int]) -> Int {
     if configuration.endToken == CLIPTextConfiguration.legacyEndToken {
       return ids.firstIndex(of: ids.max() ?? 0) ?? 0

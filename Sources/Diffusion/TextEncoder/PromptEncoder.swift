@@ -1,36 +1,36 @@
 public import Autograd
 public import NN
 
-/// Turns prompts into the conditioning of a model's U-Net.
+/// Encodes prompts to the conditioning of a model's U-Net.
 ///
-/// One text encoder gives its last hidden states, after the final norm. Of two (SDXL) the hidden states
-/// before the last layer are joined, without a norm, and the second's pooled and projected output goes
-/// along.
+/// A single text encoder gives its last hidden states, after the final norm. With two (SDXL) the
+/// hidden states before the last layer are concatenated, without a norm, and the second's pooled
+/// and projected output is added to the conditioning.
 ///
 /// - Source: Podell et al. 2023, arXiv 2307.01952, section 2.1
 public struct PromptEncoder {
   public let configuration: PromptEncoderConfiguration
-  /// Of all text encoders, under the names of their folders.
+  /// The parameters of all text encoders, prefixed by the names of their folders.
   public let parameters: [Parameter]
   private let encoders: [CLIPTextEncoder]
 
   public struct Output {
-    /// One row for each prompt, `[prompts, tokens, width]`.
+    /// The hidden states, one row per prompt, `[prompts, tokens, width]`.
     public var hiddenStates: Tensor
-    /// The same, `[prompts, pooled width]`; nil where there is one text encoder.
+    /// The pooled text embeddings, `[prompts, pooled width]`; nil for a single text encoder.
     public var pooledText: Tensor?
   }
 
   /// - Parameters:
-  ///   - tokenizers: whose tokenizers to use; the folder's own if nil
-  ///   - adapters: what the text encoders' layers add
-  ///   - isTrainable: whether gradients of the text encoders' weights are wanted
+  ///   - tokenizers: the folder of the tokenizers; nil: the model's own
+  ///   - adapters: adapters of the text encoders' layers
+  ///   - isTrainable: whether gradients of the text encoders' weights are needed
   public init(
     _ folder: ModelFolder, tokenizers: ModelFolder? = nil, adapters: ModelAdapters? = nil,
     isTrainable: Bool = false
   ) throws {
     configuration = try PromptEncoderConfiguration(folder, tokenizers: tokenizers)
-    // Weights that are named below a scope would not match adapters.
+    // Weights named below a scope would not match adapters.
     let built = try configuration.parts.map {
       try folder.textEncoder(
         $0.encoderFolder, adapters: adapters?[$0.encoderFolder], isTrainable: isTrainable,
@@ -44,7 +44,7 @@ public struct PromptEncoder {
     try withoutGradients { joined(try outputs(prompts)) }
   }
 
-  /// What each text encoder makes of prompts.
+  /// Returns each text encoder's output for prompts.
   ///
   /// - Throws: `NonFiniteError`; `TokenizerError` for a prompt that is too long
   public func outputs(_ prompts: [String]) throws -> [CLIPTextEncoder.Output] {
@@ -62,7 +62,7 @@ public struct PromptEncoder {
     }
   }
 
-  /// The U-Net's conditioning, from what the text encoders made.
+  /// Combines the text encoders' outputs to the U-Net's conditioning.
   public func joined(_ outputs: [CLIPTextEncoder.Output]) -> Output {
     guard outputs.count > 1 else { return Output(hiddenStates: outputs[0].lastHiddenState) }
     return Output(
@@ -70,7 +70,7 @@ public struct PromptEncoder {
       pooledText: outputs[1].pooled)
   }
 
-  /// What guidance leads away from where no negative prompt is given: one row.
+  /// Returns the conditioning of an absent negative prompt: one row.
   public func empty() throws -> Output {
     guard configuration.isEmptyPromptZero else { return try self([""]) }
     return Output(
@@ -80,7 +80,7 @@ public struct PromptEncoder {
 }
 
 extension Conditioning {
-  /// Tells of prompts and, where there is pooled text, of whole images of a size.
+  /// Creates the conditioning on prompts and, with pooled text, on the size of uncropped images.
   public init(_ prompts: PromptEncoder.Output, height: Int, width: Int) {
     self.init(
       prompts.hiddenStates, pooledText: prompts.pooledText,

@@ -1,18 +1,18 @@
 import Files
 
-/// How a model's folder turns prompts into its U-Net's conditioning.
+/// The configuration of the text encoders that condition a model's U-Net.
 ///
 /// - Source: diffusers' `StableDiffusionPipeline` and `StableDiffusionXLPipeline`
 public struct PromptEncoderConfiguration: Sendable {
   /// The text encoders, in order, each with its tokenizer: one, or two in SDXL.
   public let parts: [Part]
-  /// Tokens of a prompt, padding included.
+  /// The number of tokens of a prompt, including padding.
   public let tokens: Int
-  /// The width of a prompt's hidden states: that of all text encoders together.
+  /// The width of a prompt's hidden states: the sum over all text encoders.
   public let width: Int
-  /// The width of the pooled text, which only SDXL has.
+  /// The width of the pooled text embedding, which only SDXL has.
   public let pooledWidth: Int?
-  /// Whether guidance leads away from zeros where no negative prompt is given.
+  /// Whether an absent negative prompt is all zeros.
   public let isEmptyPromptZero: Bool
 
   public struct Part: Sendable {
@@ -23,7 +23,7 @@ public struct PromptEncoderConfiguration: Sendable {
     public let configuration: CLIPTextConfiguration
   }
 
-  /// - Parameter tokenizers: whose tokenizers to use; the folder's own if nil
+  /// - Parameter tokenizers: the folder of the tokenizers; nil: the model's own
   public init(_ folder: ModelFolder, tokenizers: ModelFolder? = nil) throws {
     parts = try ["", "_2"].filter { $0.isEmpty || folder.hasPart("text_encoder\($0)") }.map {
       try Part(folder, tokenizers: tokenizers ?? folder, suffix: $0)
@@ -47,9 +47,9 @@ public struct PromptEncoderConfiguration: Sendable {
       .bool("force_zeros_for_empty_prompt", default: true)
   }
 
-  /// Checks that a U-Net can be conditioned on what the text encoders give.
+  /// Checks that the text encoders' outputs match a U-Net's conditioning.
   ///
-  /// - Parameter path: of the U-Net's configuration
+  /// - Parameter path: the path of the U-Net's configuration
   public func requireFit(_ unet: UNetConfiguration, path: String) throws {
     func misfit(_ reason: String) -> ConfigurationError {
       .misfit(path: path, reason: "\(reason); are the parts of one model?")
@@ -85,7 +85,7 @@ extension PromptEncoderConfiguration.Part {
     tokenizer = try tokenizers.tokenizer(tokenizerFolder)
     let file = try folder.configuration(encoderFolder)
     configuration = try CLIPTextConfiguration(file)
-    // Where there are two, the second's output at the end token is read.
+    // Of two encoders, the second's output at the end token is used.
     try configuration.requireFit(
       tokenizer, "\(tokenizers.path)/\(tokenizerFolder)", path: file.path,
       readsEnd: !suffix.isEmpty)
@@ -93,12 +93,13 @@ extension PromptEncoderConfiguration.Part {
 }
 
 extension CLIPTextConfiguration {
-  /// Checks that every id of a tokenizer has an embedding, every position too, and that the end is found.
+  /// Checks that every id of a tokenizer and every position has an embedding, and that the end is
+  /// found.
   ///
   /// - Parameters:
-  ///   - name: of the tokenizer, for messages
-  ///   - path: of this configuration
-  ///   - readsEnd: whether the output at the end token is made use of
+  ///   - name: the name of the tokenizer, for messages
+  ///   - path: the path of this configuration
+  ///   - readsEnd: whether the output at the end token is used
   public func requireFit(
     _ tokenizer: Tokenizer, _ name: String, path: String, readsEnd: Bool
   ) throws {

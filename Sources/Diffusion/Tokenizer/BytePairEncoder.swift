@@ -1,6 +1,7 @@
-/// Byte-pair encoding over token ids: the merge of lowest rank first, the leftmost of equals.
+/// Byte-pair encoding over token ids: the merge with the lowest rank first, the leftmost among
+/// equals.
 ///
-/// A word of n bytes takes O(n log n) steps, however it is made.
+/// A word of n bytes takes O(n log n) steps in the worst case.
 ///
 /// Source: Sennrich et al. 2016, arXiv 1508.07909; over bytes as in GPT-2.
 struct BytePairEncoder: Equatable, Sendable {
@@ -26,7 +27,7 @@ struct BytePairEncoder: Equatable, Sendable {
     symbols.append(finalBytes[Int(last)])
     guard symbols.count > 1 else { return tokens.append(symbols[0]) }
 
-    // A list linked through indices: a merged symbol stays at the place of its left half.
+    // A linked list of indices: a merged symbol stays at the position of its left half.
     var next = Array(1...symbols.count)
     var previous = Array(-1..<symbols.count - 1)
     var candidates = CandidateHeap()
@@ -56,7 +57,7 @@ struct BytePairEncoder: Equatable, Sendable {
     tokens.append(contentsOf: symbols.lazy.filter { $0 != Self.merged })
   }
 
-  /// Marks a place whose symbol went into its left neighbour.
+  /// Marks a position whose symbol was merged into its left neighbour.
   private static let merged: Int32 = -1
 }
 
@@ -70,7 +71,7 @@ private struct Candidate: Comparable {
   static func < (a: Candidate, b: Candidate) -> Bool { (a.rank, a.left) < (b.rank, b.left) }
 }
 
-/// A binary heap with the candidate to merge next at its root.
+/// A binary heap with the next merge at its root.
 private struct CandidateHeap {
   private var elements: [Candidate] = []
 

@@ -1,9 +1,9 @@
 import Foundation
 
-/// A caption as CLIP's vocabulary was trained on: Unicode normalization form C, each scalar in lower
-/// case by itself (so no final sigma).
+/// Normalizes a caption as for the training of CLIP's vocabulary: Unicode normalization form C,
+/// each scalar lower-cased individually (so no final sigma).
 ///
-/// White space keeps its places; how much of it there is makes no difference to the words.
+/// White space stays in place; its amount does not affect the words.
 package func normalizedCaption(_ text: String) -> [Unicode.Scalar] {
   var scalars: [Unicode.Scalar] = []
   scalars.reserveCapacity(text.utf8.count)
@@ -24,15 +24,16 @@ private func appendLowercase(_ scalar: Unicode.Scalar, to scalars: inout [Unicod
   }
 }
 
-/// Unicode normalization form C.
+/// Returns Unicode normalization form C.
 ///
-/// Foundation does the work. Around it: long runs of combining marks are put in order first, since it
-/// takes quadratic time to do so; and Hangul's final consonants get what it leaves out.
+/// Foundation does the work. Two additions: long runs of combining marks are ordered first, since
+/// Foundation takes quadratic time to do so; and Hangul's final consonants, which it leaves out,
+/// are composed.
 package func composed(_ scalars: [Unicode.Scalar]) -> [Unicode.Scalar] {
   let ordered = inCanonicalOrder(scalars)
   var result: [Unicode.Scalar] = []
   result.reserveCapacity(ordered.count)
-  // These two frame the final consonants; nothing composes with them, but Foundation thinks so.
+  // These two bracket the final consonants; nothing composes with them, but Foundation assumes so.
   let parts = ordered.split(omittingEmptySubsequences: false) {
     $0 == Hangul.beforeFinals || $0 == Hangul.afterFinals
   }
@@ -50,7 +51,7 @@ package func composed(_ scalars: [Unicode.Scalar]) -> [Unicode.Scalar] {
   return result
 }
 
-/// The scalars with every long run of combining marks sorted by combining class.
+/// Returns the scalars with every long run of combining marks sorted by combining class.
 private func inCanonicalOrder(_ scalars: [Unicode.Scalar]) -> [Unicode.Scalar] {
   let longestKeptRun = 32
   var ordered = scalars
@@ -59,7 +60,7 @@ private func inCanonicalOrder(_ scalars: [Unicode.Scalar]) -> [Unicode.Scalar] {
     var end = start
     while end < ordered.count, combiningClass(ordered[end]) != 0 { end += 1 }
     if end - start > longestKeptRun {
-      // By class, then by place: marks of one class keep their order.
+      // By class, then by position: marks of one class keep their order.
       let order = (start..<end).map { (combiningClass(scalars[$0]), $0) }.sorted { $0 < $1 }
       for (place, (_, source)) in zip(start..<end, order) { ordered[place] = scalars[source] }
     }
@@ -73,12 +74,12 @@ private func combiningClass(_ scalar: Unicode.Scalar) -> UInt8 {
   scalar.value < 0x300 ? 0 : scalar.properties.canonicalCombiningClass.rawValue
 }
 
-/// Hangul's arithmetic of syllables (The Unicode Standard, section 3.12).
+/// The arithmetic of Hangul syllables (The Unicode Standard, section 3.12).
 private enum Hangul {
   static let beforeFinals: Unicode.Scalar = "\u{11A7}"
   static let afterFinals: Unicode.Scalar = "\u{11C3}"
 
-  /// The syllable that ends in `final`, if `syllable` is one without a final consonant.
+  /// Returns the syllable that ends in `final`, if `syllable` has no final consonant.
   static func syllable(_ syllable: Unicode.Scalar, final: Unicode.Scalar) -> Unicode.Scalar? {
     guard beforeFinals < final, final < afterFinals, (0xAC00...0xD7A3).contains(syllable.value),
       (syllable.value - 0xAC00) % 28 == 0

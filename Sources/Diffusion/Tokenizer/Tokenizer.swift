@@ -1,35 +1,36 @@
-/// CLIP's byte-level byte-pair tokenizer, as a model folder describes it.
+/// CLIP's byte-level byte-pair tokenizer, as described by a model folder.
 ///
-/// A caption becomes: its special tokens, spelt exactly so; what lies between them in Unicode form C,
-/// lower case, cut into words at white space and changes of letters, digits and signs; each word's
-/// UTF-8 bytes merged into tokens. Equal to transformers' fast `CLIPTokenizer` (and to version 5's).
+/// A caption becomes: its special tokens, spelt exactly so; the text between them in Unicode form
+/// C, lower case, split into words at white space and changes of letters, digits and signs; each
+/// word's UTF-8 bytes merged into tokens. Equal to transformers' fast `CLIPTokenizer` (and to
+/// version 5's).
 ///
-/// Left out: ftfy, HTML entities, and special tokens spelt in upper case (which `transformers` finds or
-/// not, depending on the file that lists the token).
+/// Not supported: ftfy, HTML entities, and special tokens spelt in upper case (which `transformers`
+/// finds or not, depending on the file that lists the token).
 ///
 /// Source: Radford et al. 2021, arXiv 2103.00020, section 2.4.
 public struct Tokenizer: Sendable {
-  /// Captions of more bytes are refused.
+  /// The largest accepted caption, in bytes.
   public static let captionByteLimit = 64 << 10
 
   /// The number of ids that `encode` returns, `model_max_length`.
   public let length: Int
   public let vocabularySize: Int
-  /// The same without tokens that were added to the vocabulary, for textual inversion as a rule.
+  /// The same without tokens added to the vocabulary, typically by textual inversion.
   public let ownVocabularySize: Int
   public let startToken: Int
   public let endToken: Int
   public let paddingToken: Int
   private let encoder: BytePairEncoder
-  /// Tokens that a caption's text can name, longest first.
+  /// Tokens that can occur in a caption's text, longest first.
   private let addedTokens: [AddedToken]
 
-  /// Reads `vocab.json` and `merges.txt`, or `tokenizer.json`, and what of `tokenizer_config.json`,
-  /// `special_tokens_map.json` and `added_tokens.json` there is.
+  /// Reads `vocab.json` and `merges.txt`, or `tokenizer.json`, and `tokenizer_config.json`,
+  /// `special_tokens_map.json` and `added_tokens.json` if present.
   ///
   /// Throws `TokenizerError`, `JSONError` or `FileError`.
   ///
-  /// - Parameter padding: the padding token, in place of the one that the files name
+  /// - Parameter padding: a padding token that overrides the one in the files
   public init(folder: String, padding: String? = nil) throws {
     let files = try TokenizerFiles(folder: folder, padding: padding)
     length = files.length
@@ -42,7 +43,7 @@ public struct Tokenizer: Sendable {
     addedTokens = try files.addedTokens().sorted { $0.text.count > $1.text.count }
   }
 
-  /// One like CLIP's whose ids mean nothing: for plans of models that are not there.
+  /// A CLIP-like tokenizer with meaningless ids, for plans of models that do not exist.
   static let standIn = Tokenizer()
 
   private init() {
@@ -53,19 +54,20 @@ public struct Tokenizer: Sendable {
     addedTokens = []
   }
 
-  /// The ids that the text encoder reads: start, at most `length - 2` tokens, end, padding.
+  /// Returns the ids for the text encoder: start, at most `length - 2` tokens, end, padding.
   public func encode(_ caption: String) throws(TokenizerError) -> [Int] {
     let kept = try tokens(of: caption).prefix(length - 2)
     let padding = repeatElement(paddingToken, count: length - 2 - kept.count)
     return [startToken] + kept + [endToken] + padding
   }
 
-  /// Whether another tokenizer makes the same ids of the same words; padding and added tokens may differ.
+  /// Whether another tokenizer gives the same ids for the same words; padding and added tokens may
+  /// differ.
   public func hasSameVocabulary(as other: Tokenizer) -> Bool {
     startToken == other.startToken && endToken == other.endToken && encoder == other.encoder
   }
 
-  /// All tokens of the caption, without start and end.
+  /// Returns all tokens of the caption, without start and end.
   public func tokens(of caption: String) throws(TokenizerError) -> [Int] {
     let text = Array(caption.utf8)
     guard text.count <= Self.captionByteLimit else {
@@ -101,7 +103,7 @@ public struct Tokenizer: Sendable {
   }
 }
 
-/// A token that is found in a caption by its exact bytes.
+/// A token that is matched in a caption by its exact bytes.
 struct AddedToken: Sendable {
   let text: [UInt8]
   let token: Int32

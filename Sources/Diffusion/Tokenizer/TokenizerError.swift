@@ -1,8 +1,8 @@
 public import Files
 
-/// What can be wrong with a tokenizer's folder, or with a caption.
+/// A problem with a tokenizer's folder, or with a caption.
 public enum TokenizerError: ClassifiedError, Equatable, CustomStringConvertible {
-  /// The folder holds neither `vocab.json` and `merges.txt` nor `tokenizer.json`.
+  /// The folder contains neither `vocab.json` and `merges.txt` nor `tokenizer.json`.
   case noVocabulary(folder: String)
   /// The tokenizer is of another kind.
   case unsupportedKind(path: String, key: String, found: String)
@@ -10,11 +10,11 @@ public enum TokenizerError: ClassifiedError, Equatable, CustomStringConvertible 
   case duplicateID(path: String, id: Int, tokens: [String])
   /// Two lists of the folder disagree.
   case twoIDs(path: String, token: String, id: Int, addedID: Int)
-  /// The ids are not 0..<count: `id` is left out, or is negative or beyond `count`.
+  /// The ids are not 0..<count: `id` is missing, or is negative or beyond `count`.
   case idOutOfSequence(path: String, id: Int, count: Int)
-  /// A line of the merges is not two tokens with a space between them.
+  /// A line of the merges is not two tokens separated by a space.
   case malformedMerge(path: String, line: Int, found: String)
-  /// A merge names or makes a token that the vocabulary lacks.
+  /// A merge uses or makes a token that the vocabulary lacks.
   case mergeOfAbsentToken(path: String, line: Int, token: String)
   /// A token with a role (start, end, padding, unknown) is not in the vocabulary.
   case absentSpecialToken(folder: String, role: String, token: String)

@@ -1,7 +1,7 @@
 import Files
 import Glibc
 
-/// What the files of a tokenizer's folder say.
+/// The contents of a tokenizer folder's files.
 struct TokenizerFiles {
   /// A token with a role, under its key in `tokenizer_config.json` and `special_tokens_map.json`.
   enum Role: String, CaseIterable {
@@ -10,18 +10,18 @@ struct TokenizerFiles {
     case padding = "pad_token"
     case unknown = "unk_token"
 
-    /// What `transformers` takes where no file names a token.
+    /// The token that `transformers` assumes if no file names one.
     var defaultToken: String { self == .start ? "<|startoftext|>" : "<|endoftext|>" }
   }
 
   private static let defaultLength = 77
-  /// `transformers` writes 10^30 where it knows no limit.
+  /// `transformers` writes 10^30 for an unknown limit.
   private static let largestLength = 1 << 20
 
   let folder: String
   let length: Int
   private let vocabulary: Vocabulary
-  /// Tokens of the vocabulary or beside it that a caption's text can name.
+  /// Tokens, in the vocabulary or added to it, that can occur in a caption's text.
   private var added: [(text: String, id: Int)] = []
   private var roles: [Role: String] = [:]
 
@@ -41,7 +41,8 @@ struct TokenizerFiles {
       serialized = whole
     }
 
-    // Files saved by newer versions say everything in the config; before, the map had the last word.
+    // Files saved by newer versions have everything in the config; earlier, the map took
+    // precedence.
     let decoder = try config?.optional("added_tokens_decoder")
     let map = decoder == nil ? try Self.readIfPresent("\(folder)/special_tokens_map.json") : nil
     for role in Role.allCases {
@@ -61,7 +62,7 @@ struct TokenizerFiles {
     try vocabulary.checkIDs(with: added)
   }
 
-  /// The number of ids, those of added tokens included.
+  /// The number of ids, including those of added tokens.
   var idCount: Int { vocabulary.idCount(with: added) }
 
   /// The same without added tokens that have no role.
@@ -93,7 +94,7 @@ struct TokenizerFiles {
     try vocabulary.makeEncoder(unknown: token(for: .unknown))
   }
 
-  /// Notes a token that a caption can name; several files may list it.
+  /// Records a token that can occur in a caption; several files may list it.
   private mutating func add(_ text: String, _ id: Int, from path: String) throws(TokenizerError) {
     let listed = added.first { $0.text.utf8.elementsEqual(text.utf8) }
     if let listed, listed.id != id {
@@ -127,7 +128,7 @@ struct TokenizerFiles {
     return length
   }
 
-  /// The token's text, which stands alone or in an object with settings.
+  /// Returns the token's text, which may be bare or in an object with settings.
   private static func text(_ reader: JSONReader?, _ role: Role) throws -> String? {
     guard let token = try reader?.optional(role.rawValue) else { return nil }
     if token.value.object != nil { return try token.string("content") }

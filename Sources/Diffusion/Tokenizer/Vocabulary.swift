@@ -8,7 +8,7 @@ struct Vocabulary {
 
   private let path: String
   private let mergesPath: String
-  /// The JSON object itself: it finds keys by their bytes.
+  /// The JSON object itself, whose keys are compared bytewise.
   private let ids: JSON.Object
   private let merges: [(left: Substring, right: Substring)]
 
@@ -34,7 +34,7 @@ struct Vocabulary {
     }
   }
 
-  /// Takes the model of a `tokenizer.json`.
+  /// Reads the model of a `tokenizer.json`.
   init(serialized: JSONReader) throws {
     path = serialized.path
     mergesPath = serialized.path
@@ -61,7 +61,7 @@ struct Vocabulary {
     ids.count + added.count { ids[$0.text] == nil }
   }
 
-  /// Checks that the ids of the vocabulary and of the tokens beside it are 0..<count, each once.
+  /// Checks that the ids of the vocabulary and of the added tokens are 0..<count, each once.
   func checkIDs(with added: [(text: String, id: Int)]) throws {
     let count = idCount(with: added)
     var owners = [String?](repeating: nil, count: count)
@@ -91,7 +91,7 @@ struct Vocabulary {
     }
   }
 
-  /// The encoder; bytes that are no token of their own become `unknown`.
+  /// Returns the encoder; bytes without a token of their own become `unknown`.
   func makeEncoder(unknown: Int32) throws(TokenizerError) -> BytePairEncoder {
     var ranked: [BytePairEncoder.Pair: BytePairEncoder.Merge] = [:]
     ranked.reserveCapacity(merges.count)
@@ -123,9 +123,10 @@ struct Vocabulary {
   }
 }
 
-/// GPT-2's way of writing bytes as characters that are visible.
+/// GPT-2's representation of bytes as visible characters.
 private enum ByteAlphabet {
-  /// The character of each byte: itself where Latin-1 has a visible one, else the next from U+0100 on.
+  /// The character of each byte: its visible Latin-1 character if there is one, else the next from
+  /// U+0100 on.
   static let symbols: [String] = {
     var next: UInt32 = 0x100
     return (UInt32(0)..<256).map { byte in

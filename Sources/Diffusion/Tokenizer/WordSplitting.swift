@@ -1,11 +1,12 @@
-/// Cuts a normalized caption into the words that byte-pair encoding sees.
+/// Splits a normalized caption into the words for byte-pair encoding.
 ///
-/// As CLIP's expression does:
+/// Equivalent to CLIP's expression:
 ///
 ///     <\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+
 ///
-/// The two markers come out in their three parts `<|`, `startoftext`, `|>`: a caption's own text never
-/// makes a special token, only the exact spelling does, and that is found before normalization.
+/// The two markers are split into three parts `<|`, `startoftext`, `|>`: a caption's normalized
+/// text never makes a special token, only the exact spelling does, and that is matched before
+/// normalization.
 package func forEachWord(
   of scalars: [Unicode.Scalar], _ body: (ArraySlice<Unicode.Scalar>) -> Void
 ) {
@@ -35,7 +36,7 @@ package func forEachWord(
   }
 }
 
-/// Where the parts of the contraction or marker end with which `rest` starts, if it does.
+/// Returns the ends of the parts of a contraction or marker that `rest` begins with, if any.
 private func endsOfSpecialWords(_ rest: ArraySlice<Unicode.Scalar>) -> [Int]? {
   switch rest.first {
   case "'":

@@ -1,10 +1,10 @@
 public import Autograd
 
-/// What a U-Net is conditioned on, one row for each image.
+/// The conditioning of a U-Net, one row per image.
 public struct Conditioning {
   /// Hidden states of the prompts, `[batch, tokens, width]`.
   public var hiddenStates: Tensor
-  /// For models that are conditioned on it; nil for others.
+  /// The additional conditioning of SDXL; nil for other models.
   public var textTime: TextTime?
 
   public init(_ hiddenStates: Tensor, textTime: TextTime? = nil) {
@@ -14,9 +14,10 @@ public struct Conditioning {
 
   /// SDXL's conditioning besides the hidden states of the prompt.
   public struct TextTime {
-    /// Pooled output of the second text encoder, `[batch, width]`.
+    /// The pooled output of the second text encoder, `[batch, width]`.
     public var pooledText: Tensor
-    /// For each image original height and width, top and left of the crop, target height and width.
+    /// For each image its original height and width, top and left of the crop, target height and
+    /// width.
     public var sizes: [[Float]]
 
     public init(pooledText: Tensor, sizes: [[Float]]) {
@@ -25,7 +26,8 @@ public struct Conditioning {
     }
   }
 
-  /// All rows with the same sizes; those without pooled text are conditioned on no size.
+  /// Creates a conditioning with the same sizes for all rows; without pooled text there are no
+  /// sizes.
   public init(_ hiddenStates: Tensor, pooledText: Tensor?, sizes: [Float]) {
     let batch = hiddenStates.shape[0]
     self.init(
@@ -35,7 +37,7 @@ public struct Conditioning {
       })
   }
 
-  /// How many numbers tell of sizes.
+  /// The number of size values per image.
   public static let sizeCount = 6
 
   /// The sizes of an image that was neither enlarged nor cropped.
@@ -43,7 +45,7 @@ public struct Conditioning {
     [Float(height), Float(width), 0, 0, Float(height), Float(width)]
   }
 
-  /// The rows at `indices`, in that order; a row may be taken more than once.
+  /// Returns the rows at `indices`, in that order, possibly with repetitions.
   public func rows(at indices: [Int]) -> Conditioning {
     Conditioning(
       hiddenStates.rows(at: indices),
@@ -54,15 +56,15 @@ public struct Conditioning {
       })
   }
 
-  /// All rows `times` times over.
+  /// Returns all rows repeated `times` times.
   public func repeated(_ times: Int) -> Conditioning {
     times == 1 ? self : concatenated([Conditioning](repeating: self, count: times))
   }
 
-  /// What models compute with.
+  /// The tensors that models compute with.
   package var tensors: [Tensor] { [hiddenStates] + (textTime.map { [$0.pooledText] } ?? []) }
 
-  /// The same with other values of ``tensors``.
+  /// Returns the same with other values of ``tensors``.
   package func with(_ tensors: ArraySlice<Tensor>) -> Conditioning {
     precondition(tensors.count == self.tensors.count, "the tensors of another conditioning")
     return Conditioning(
@@ -73,7 +75,7 @@ public struct Conditioning {
   }
 }
 
-/// The rows of several conditionings of one model, one after another.
+/// Concatenates the rows of several conditionings of one model.
 public func concatenated(_ parts: [Conditioning]) -> Conditioning {
   let textTimes = parts.compactMap(\.textTime)
   precondition(

@@ -4,11 +4,11 @@ public import Autograd
 ///
 ///     output = unconditional + guidance (conditional - unconditional)
 ///
-/// - Source: Ho and Salimans 2022, arXiv 2207.12598; a U-Net of its own for the unconditional half is Diffusion-NPO, Wang
-///   et al. 2025, arXiv 2505.11245
+/// - Source: Ho and Salimans 2022, arXiv 2207.12598; a separate U-Net for the unconditional half is
+///   Diffusion-NPO, Wang et al. 2025, arXiv 2505.11245
 public struct GuidedUNet {
   public let unet: UNet
-  /// What predicts the unconditional half: a model that prefers what people do not; nil: the same.
+  /// The network for the unconditional half, trained to prefer what people do not; nil: the same.
   public let negativeUNet: UNet?
   public let guidance: Float
 
@@ -20,10 +20,10 @@ public struct GuidedUNet {
 
   /// - Parameters:
   ///   - sample: `[batch, height, width, channels]`
-  ///   - timesteps: one for each row
-  ///   - conditioning: of the prompts, one row for each
-  ///   - negative: of the negative prompt, one row for all
-  /// - Returns: the guided model output, the shape of `sample`
+  ///   - timesteps: one per row
+  ///   - conditioning: the conditioning on the prompts, one row each
+  ///   - negative: the conditioning on the negative prompt, one row for all
+  /// - Returns: the guided model output, in the shape of `sample`
   public func callAsFunction(
     _ sample: Tensor, timesteps: [Float], conditioning: Conditioning, negative: Conditioning
   ) -> Tensor {
@@ -34,7 +34,7 @@ public struct GuidedUNet {
       let conditional = unet(sample, timesteps: timesteps, conditioning: conditioning)
       return unconditional + (conditional - unconditional).scaled(by: guidance)
     }
-    // Both halves in one call: larger matrix products, and what they share is computed once.
+    // Both halves in one call: larger matrix products, and shared work is done once.
     let output = unet(
       sample, timesteps: timesteps,
       conditioning: concatenated([negative.repeated(batch), conditioning]))

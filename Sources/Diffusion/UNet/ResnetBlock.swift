@@ -1,14 +1,15 @@
 import Autograd
 import NN
 
-/// Two convolutions around a residual connection, told the timestep in between.
+/// Two convolutions inside a residual connection, conditioned on the timestep in between.
 ///
 ///     h = conv1(silu(norm1(x))) + time_emb_proj(time)
 ///     y = shortcut(x) + conv2(silu(norm2(h)))
 ///
 /// - Input: `[batch, height, width, inputs]`, time `[batch, timeWidth]` after SiLU
 /// - Output: `[batch, height, width, outputs]`
-/// - Keys: `norm1`, `conv1`, `time_emb_proj`, `norm2`, `conv2`, `conv_shortcut` where widths differ
+/// - Keys: `norm1`, `conv1`, `time_emb_proj`, `norm2`, `conv2`, and `conv_shortcut` if widths
+///   differ
 /// - Source: diffusers' `ResnetBlock2D`
 struct ResnetBlock {
   let norm1: GroupNorm
@@ -44,13 +45,13 @@ struct ResnetBlock {
   }
 }
 
-/// Halves height and width by a convolution of stride 2.
+/// Halves height and width by a convolution with stride 2.
 ///
 /// - Keys: `conv`
 struct Downsampler {
   let conv: Conv2d
 
-  /// - Parameter padding: 1 on all sides in U-Nets; in autoencoders one row and column at the end
+  /// - Parameter padding: 1 on all sides in U-Nets; one row and column at the end in autoencoders
   init(_ weights: Weights, channels: Int, padding: Conv2d.Padding) throws {
     conv = try Conv2d(
       weights["conv"], inputs: channels, outputs: channels, kernel: 3, stride: 2,
@@ -60,7 +61,7 @@ struct Downsampler {
   func callAsFunction(_ x: Tensor) -> Tensor { conv(x) }
 }
 
-/// Doubles height and width by nearest neighbours, then convolves.
+/// Upsamples 2x by nearest neighbours, then convolves.
 ///
 /// - Keys: `conv`
 struct Upsampler {
@@ -70,8 +71,8 @@ struct Upsampler {
     conv = try Conv2d(weights["conv"], inputs: channels, outputs: channels, kernel: 3)
   }
 
-  /// - Parameter size: height and width of the result, each the doubled one or 1 less: what odd
-  ///   extents were before they were halved
+  /// - Parameter size: the height and width of the result, each twice the input's or 1 less, to
+  ///   restore odd extents from before downsampling
   func callAsFunction(_ x: Tensor, size: (height: Int, width: Int)? = nil) -> Tensor {
     let (height, width) = size ?? (2 * x.shape[1], 2 * x.shape[2])
     if height == 2 * x.shape[1], width == 2 * x.shape[2] { return conv(x, upsamples: true) }

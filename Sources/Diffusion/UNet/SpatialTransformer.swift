@@ -1,10 +1,10 @@
 import Autograd
 import NN
 
-/// Attention among the places of an image and from them to the prompt.
+/// Self-attention over the positions of an image and cross-attention to the prompt.
 ///
-/// - Input: `[batch, height, width, channels]`, context `[rows, tokens, contextWidth]`: one row for each
-///   image; or several for each, first one for all images, then the next
+/// - Input: `[batch, height, width, channels]`, context `[rows, tokens, contextWidth]`: one row per
+///   image; or several per image, the first for all images, then the next
 /// - Output: `[rows, height, width, channels]`
 /// - Keys: `norm`, `proj_in`, `transformer_blocks.N`, `proj_out`
 /// - Source: Rombach et al. 2022, arXiv 2112.10752, appendix E.2.1; diffusers' `Transformer2DModel`
@@ -18,7 +18,8 @@ struct SpatialTransformer {
     _ weights: Weights, channels: Int, heads: Int, layers: Int, contextWidth: Int, groups: Int
   ) throws {
     norm = try GroupNorm(weights["norm"], channels: channels, groups: groups, epsilon: 1e-6)
-    // A 1 x 1 convolution in older checkpoints, which is a linear layer over channels-last images.
+    // A 1 x 1 convolution in older checkpoints, equivalent to a linear layer over channels-last
+    // images.
     inputProjection = try Linear(weights["proj_in"], inputs: channels, outputs: channels)
     blocks = try (0..<layers).map { index in
       try TransformerBlock(
@@ -28,7 +29,7 @@ struct SpatialTransformer {
     outputProjection = try Linear(weights["proj_out"], inputs: channels, outputs: channels)
   }
 
-  /// - Parameter isCheckpointed: whether each block is run again in the backward pass
+  /// - Parameter isCheckpointed: whether each block is recomputed in the backward pass
   func callAsFunction(_ x: Tensor, context: Tensor, isCheckpointed: Bool) -> Tensor {
     let tokens = [x.shape[0], x.shape[1] * x.shape[2], x.shape[3]]
     var h = inputProjection(norm(x)).reshaped(to: tokens)  // [batch, height * width, channels]
@@ -40,7 +41,8 @@ struct SpatialTransformer {
   }
 }
 
-/// Self-attention, attention to the prompt and a gated feed-forward layer, each with a residual.
+/// Self-attention, cross-attention to the prompt and a gated feed-forward layer, each with a
+/// residual.
 ///
 /// - Keys: `norm1`, `attn1`, `norm2`, `attn2`, `norm3`, `ff.net.0.proj`, `ff.net.2`
 /// - Source: diffusers' `BasicTransformerBlock`
@@ -71,7 +73,7 @@ struct TransformerBlock {
     var x = input
     let normalized = norm1(x)
     x = x + selfAttention(normalized, context: normalized)
-    // Until here nothing depends on a prompt.
+    // Up to here nothing depends on a prompt.
     x = x.spread(to: context.shape[0])
     x = x + crossAttention(norm2(x), context: context)
     return x + contract(gatedGELU(expand(norm3(x))))
@@ -79,7 +81,7 @@ struct TransformerBlock {
 }
 
 extension Tensor {
-  /// All rows of the first axis again and again, until there are `count`.
+  /// Repeats the rows of the first axis until there are `count`.
   func spread(to count: Int) -> Tensor {
     count == shape[0] ? self : repeated(count / shape[0])
   }

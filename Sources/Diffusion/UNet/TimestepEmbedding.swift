@@ -2,12 +2,12 @@ public import Autograd
 import Foundation
 public import NN
 
-/// Sinusoidal features of timesteps.
+/// Returns sinusoidal features of timesteps.
 ///
 ///     angle[i] = t exp(-ln(10000) i / (width / 2 - shift))
 ///
 /// - Parameters:
-///   - cosinesFirst: cosines, then sines (diffusers' `flip_sin_to_cos`), or the other way round
+///   - cosinesFirst: cosines, then sines (diffusers' `flip_sin_to_cos`), or the reverse
 ///   - shift: diffusers' `freq_shift`
 /// - Returns: `[timesteps, width]`; an odd last column is 0
 /// - Source: Ho et al. 2020, arXiv 2006.11239, appendix B; diffusers' `get_timestep_embedding`
@@ -26,7 +26,7 @@ public func sinusoidalFeatures(
   return Tensor(values, shape: [timesteps.count, width])
 }
 
-/// Turns sinusoidal features into the vector that every block adds to its own features.
+/// Maps sinusoidal features to the vector that every block adds to its own features.
 ///
 ///     embedding = second(silu(first(features)))
 ///

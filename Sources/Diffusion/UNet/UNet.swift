@@ -3,7 +3,7 @@ public import NN
 
 /// The network that predicts the noise in a latent at a timestep, given a prompt.
 ///
-/// - Keys: as diffusers' `UNet2DConditionModel` names them
+/// - Keys: as in diffusers' `UNet2DConditionModel`
 /// - Source: Rombach et al. 2022, arXiv 2112.10752; Podell et al. 2023, arXiv 2307.01952
 public struct UNet {
   private(set) var encoder: UNetEncoder
@@ -13,7 +13,7 @@ public struct UNet {
 
   public var configuration: UNetConfiguration { encoder.configuration }
 
-  /// Whether residual and transformer blocks are run again in the backward pass, which then needs
+  /// Whether residual and transformer blocks are recomputed in the backward pass, which then needs
   /// little memory and a third more time.
   public var usesGradientCheckpointing: Bool {
     get { encoder.usesGradientCheckpointing }
@@ -23,7 +23,7 @@ public struct UNet {
   public init(_ weights: Weights, _ configuration: UNetConfiguration) throws {
     encoder = try UNetEncoder(weights, configuration)
     let channels = configuration.channels
-    // What the way up takes over from the way down, last in first out.
+    // The skip connections from the down path to the up path, last in first out.
     var skipWidths = [channels[0]] + encoder.downBlocks.flatMap(\.skipWidths)
     var width = channels[channels.count - 1]
     upBlocks = try channels.indices.map { index in
@@ -44,12 +44,12 @@ public struct UNet {
       weights["conv_out"], inputs: channels[0], outputs: configuration.outputChannels, kernel: 3)
   }
 
-  /// The predicted noise (or velocity, as the model was trained).
+  /// Returns the predicted noise (or velocity, as the model was trained).
   ///
   /// - Parameters:
   ///   - sample: noisy latents `[batch, height, width, 4]`
-  ///   - timesteps: one for each latent
-  ///   - conditioning: one row for each latent; or several for each, first one for all latents, then
+  ///   - timesteps: one per latent
+  ///   - conditioning: one row per latent; or several per latent, the first for all latents, then
   ///     the next
   /// - Returns: `[rows of the conditioning, height, width, 4]`
   public func callAsFunction(

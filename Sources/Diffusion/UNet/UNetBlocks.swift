@@ -1,13 +1,13 @@
 import Autograd
 import NN
 
-/// What comes down the levels.
+/// The state of the down path.
 struct DownPass {
-  /// `[rows, height, width, channels]`.
+  /// The features, `[rows, height, width, channels]`.
   var h: Tensor
-  /// Of the timestep, `[rows, width]`.
+  /// The time vectors, `[rows, width]`.
   var time: Tensor
-  /// What is handed over to the way up, the first first.
+  /// The skip connections to the up path, in order of creation.
   var skips: [Tensor]
 
   init(h: Tensor, time: Tensor) {
@@ -16,7 +16,7 @@ struct DownPass {
     skips = [h]
   }
 
-  /// Repeats all rows where there are fewer: from here on they are conditioned on different prompts.
+  /// Repeats all rows if there are fewer: from here on they are conditioned on different prompts.
   mutating func spread(to rows: Int) {
     h = h.spread(to: rows)
     time = time.spread(to: rows)
@@ -24,15 +24,15 @@ struct DownPass {
   }
 }
 
-/// One level on the way down: residual blocks, each followed by attention where the level has it, then
-/// a halving of height and width, except at the last level.
+/// One level of the down path: residual blocks, each followed by attention if the level has it,
+/// then a downsampler, except at the last level.
 ///
 /// - Keys: `resnets.N`, `attentions.N`, `downsamplers.0`
 struct DownBlock {
   let resnets: [ResnetBlock]
   let transformers: [SpatialTransformer]
   let downsampler: Downsampler?
-  /// The channels of everything this level hands over to the way up.
+  /// The channels of this level's skip connections.
   let skipWidths: [Int]
 
   init(
@@ -78,7 +78,7 @@ struct DownBlock {
   }
 }
 
-/// The lowest level: a residual block, attention and another residual block.
+/// The middle block: a residual block, attention and another residual block.
 ///
 /// - Keys: `resnets.0`, `attentions.0`, `resnets.1`
 struct MiddleBlock {
@@ -105,8 +105,8 @@ struct MiddleBlock {
   }
 }
 
-/// One level on the way up: residual blocks that each take a tensor of the way down beside their input,
-/// attention where the level has it, then a doubling of height and width, except at the top.
+/// One level of the up path: residual blocks that each concatenate a skip connection to their
+/// input, attention if the level has it, then an upsampler, except at the top.
 ///
 /// - Keys: `resnets.N`, `attentions.N`, `upsamplers.0`
 struct UpBlock {
@@ -115,9 +115,9 @@ struct UpBlock {
   let upsampler: Upsampler?
 
   /// - Parameters:
-  ///   - skipWidths: channels of the tensors taken over, in the order they are taken
-  ///   - level: the level on the way down that this one mirrors
-  ///   - kind: its place on the way up
+  ///   - skipWidths: channels of the skip connections, in the order of use
+  ///   - level: the level of the down path that this one mirrors
+  ///   - kind: its position on the up path
   init(
     _ weights: Weights, inputs: Int, skipWidths: [Int], level: Int, kind: Int,
     _ configuration: UNetConfiguration

@@ -2,9 +2,9 @@ public import Files
 
 /// `unet/config.json` of a `UNet2DConditionModel` of the Stable Diffusion v1 and XL families.
 ///
-/// Fields that a file lacks take diffusers' defaults. What is read but not built is refused by name.
+/// Missing fields take diffusers' defaults. Unsupported values are rejected by name.
 public struct UNetConfiguration: Equatable, Sendable {
-  /// The kinds of blocks on the way down, and in mirrored order on the way up.
+  /// The kinds of blocks on the down path, and in mirrored order on the up path.
   public enum BlockKind: Equatable, Sendable {
     case plain
     case crossAttention
@@ -12,12 +12,12 @@ public struct UNetConfiguration: Equatable, Sendable {
 
   /// The extra conditioning of SDXL: pooled text and six numbers on size and crop.
   public struct TextTimeConditioning: Equatable, Sendable {
-    /// Sinusoidal features of each of the six numbers.
+    /// The width of the sinusoidal features of each of the six numbers.
     public var featureWidth: Int
     /// The pooled text's width plus six times `featureWidth`.
     public var inputWidth: Int
 
-    /// Of the pooled text.
+    /// The width of the pooled text embedding.
     public var pooledWidth: Int { inputWidth - Conditioning.sizeCount * featureWidth }
 
     fileprivate init(_ json: JSONReader) throws {
@@ -70,7 +70,7 @@ public struct UNetConfiguration: Equatable, Sendable {
     upBlocks = try json.blockKinds(
       "up_block_types", [("UpBlock2D", .plain), ("CrossAttnUpBlock2D", .crossAttention)],
       count: count, default: [.plain, .crossAttention, .crossAttention, .crossAttention])
-    // Absent means the usual block, null none.
+    // Absent means the usual block, null means no block.
     hasMiddleBlock = json.value["mid_block_type"] != .null
     layersPerBlock = try json.sizes(
       "layers_per_block", default: [2], count: count, in: ConfigurationRange.blockLayers)
@@ -101,8 +101,8 @@ public struct UNetConfiguration: Equatable, Sendable {
     }
   }
 
-  /// Checks that sinusoidal features of a width have frequencies, the first of which is not shifted to
-  /// infinity.
+  /// Checks that sinusoidal features of a width have frequencies, the first of which is not shifted
+  /// to infinity.
   private func requireFeatures(_ field: String, _ width: Int, _ json: JSONReader) throws {
     guard Float(width / 2) > frequencyShift else {
       throw ConfigurationError.misfit(
@@ -111,7 +111,7 @@ public struct UNetConfiguration: Equatable, Sendable {
     }
   }
 
-  /// Fields whose other values would need layers that are not built.
+  /// Fields whose other values would need layers that are not implemented.
   private static let fixedFields: [(String, [JSON])] = [
     ("_class_name", [.string("UNet2DConditionModel")]),
     ("act_fn", [.string("silu"), .string("swish")]),

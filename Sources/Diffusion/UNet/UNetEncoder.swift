@@ -1,14 +1,13 @@
 public import Autograd
 public import NN
 
-/// The way down of a U-Net and its lowest level: what the network makes of a noisy latent before it
-/// draws.
+/// The down path and middle block of a U-Net: its features of a noisy latent before upsampling.
 ///
 /// - Keys: `time_embedding`, `add_embedding`, `conv_in`, `down_blocks`, `mid_block` of diffusers'
 ///   `UNet2DConditionModel`
 public struct UNetEncoder {
   public let configuration: UNetConfiguration
-  /// Whether blocks are run again in the backward pass.
+  /// Whether blocks are recomputed in the backward pass.
   public var usesGradientCheckpointing = false
   let timeEmbedding: TimestepEmbedding
   let textTimeEmbedding: TimestepEmbedding?
@@ -36,37 +35,37 @@ public struct UNetEncoder {
       configuration.hasMiddleBlock ? try MiddleBlock(weights["mid_block"], configuration) : nil
   }
 
-  /// Whether a key of the U-Net belongs to the way up, which is not built here.
+  /// Whether a key of the U-Net belongs to the up path, which is not built here.
   public static func isUpPath(_ key: String) -> Bool {
     ["up_blocks.", "conv_norm_out.", "conv_out."].contains { key.hasPrefix($0) }
   }
 
-  /// What the way up continues from.
+  /// The inputs of the up path.
   public struct Output {
-    /// Of the lowest level, `[batch, height, width, channels]`.
+    /// The middle block's output, `[batch, height, width, channels]`.
     public let lowest: Tensor
-    /// Handed over to the way up, the first first.
+    /// The skip connections to the up path, in order of creation.
     let skips: [Tensor]
-    /// Of the timestep, `[batch, width]`.
+    /// The time vectors, `[batch, width]`.
     let time: Tensor
-    /// The places among the skips of what each level ends with, before its downsampler.
+    /// The indices among the skips of each level's output, before its downsampler.
     fileprivate let levelEnds: [Int]
 
-    /// What each level ends with, before its downsampler, `[batch, height, width, channels]` each.
+    /// Each level's output, before its downsampler, `[batch, height, width, channels]` each.
     public var levels: [Tensor] { levelEnds.map { skips[$0] } }
   }
 
   /// - Parameters:
   ///   - sample: noisy latents `[batch, height, width, channels]`
-  ///   - timesteps: one for each latent
-  ///   - conditioning: one row for each latent; or several for each, first one for all latents, then
+  ///   - timesteps: one per latent
+  ///   - conditioning: one row per latent; or several per latent, the first for all latents, then
   ///     the next: what does not depend on it is computed once
   public func callAsFunction(
     _ sample: Tensor, timesteps: [Float], conditioning: Conditioning
   ) -> Output {
     let context = conditioning.hiddenStates
     let times = context.shape[0] / sample.shape[0]
-    // SDXL's time vector tells of the prompt, so there is nothing to share.
+    // SDXL's time vector depends on the prompt, so nothing can be shared.
     let isShared = times > 1 && conditioning.textTime == nil
     let rowTimesteps =
       isShared ? timesteps : (0..<times).flatMap { _ in timesteps }

@@ -1,7 +1,7 @@
 /// Reads bits of entropy-coded data, the highest of each byte first.
 ///
-/// Reading past the end yields the zeros (or the next interval) that lie there, within
-/// ``EntropyCodedData``'s padding; ``position`` tells afterwards.
+/// Reading past the end yields ``EntropyCodedData``'s padding (or the next interval); ``position``
+/// reveals it afterwards.
 struct BitReader {
   /// The next bits, from the highest bit down; below the `available` ones lie bits that will be
   /// read again.
@@ -62,7 +62,7 @@ struct BitReader {
     return bits(size) &+ offset
   }
 
-  /// The symbol of the next code, which must have been made available.
+  /// Decodes the next symbol, whose code must be available.
   @inline(__always)
   mutating func symbol(_ table: HuffmanTable) throws(ScanFault) -> Int {
     var entry = table.lookup[
@@ -76,7 +76,7 @@ struct BitReader {
   }
 }
 
-/// What can be wrong with entropy-coded data.
+/// An error in entropy-coded data.
 enum ScanFault: Error {
   case unknownCode
   case coefficientOutsideBlock

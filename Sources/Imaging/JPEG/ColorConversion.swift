@@ -1,4 +1,4 @@
-/// What a JPEG's components mean.
+/// The colour space of a JPEG's components.
 enum JPEGColors {
   case grey
   case rgb
@@ -8,7 +8,7 @@ enum JPEGColors {
 }
 
 extension RGBImage {
-  /// Joins a decoded JPEG's components to pixels.
+  /// Combines a decoded JPEG's components to pixels.
   ///
   /// YCbCr is converted with libjpeg's factors of 16 fractional bits. CMYK is taken as inverted
   /// (Adobe's habit) and converted as Pillow does.
@@ -44,7 +44,7 @@ private func convert(
     multiply(output, by: rows[3], width: width)
   case .ycck:
     convertYCC(rows[0], rows[1], rows[2], width: width, into: output)
-    // libjpeg takes YCC for RGB, the complement of CMY.
+    // libjpeg treats YCC as RGB, the complement of CMY.
     for index in 0..<3 * width { output[index] = 255 &- output[index] }
     multiply(output, by: rows[3], width: width)
   }

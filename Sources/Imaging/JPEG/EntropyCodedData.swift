@@ -1,17 +1,17 @@
 import Glibc
 
-/// The entropy-coded bytes of one scan, without stuffed zeros, cut at the restart markers.
+/// The entropy-coded bytes of one scan, without stuffed zeros, split at the restart markers.
 struct EntropyCodedData {
-  /// More than the longest MCU can ask for (10 blocks of 64 codes of at most 31 bits), so that a
-  /// reader may check once an MCU that it has not run past the end.
+  /// More than the longest MCU can need (10 blocks of 64 codes of at most 31 bits), so that a
+  /// reader may check only once per MCU that it has not passed the end.
   private static let padding = 4096
 
   /// All intervals one after another, then ``padding`` zeros.
   private(set) var bytes: [UInt8] = []
-  /// Where each restart interval lies in ``bytes``.
+  /// The range of each restart interval in ``bytes``.
   private(set) var intervals: [Range<Int>] = []
 
-  /// Takes the data that begins at `offset` and moves `offset` to the marker that ends it.
+  /// Reads the data that begins at `offset` and advances `offset` to the marker that ends it.
   init(_ file: UnsafeBufferPointer<UInt8>, offset: inout Int) throws(ImageError) {
     bytes.reserveCapacity(file.count - offset + Self.padding)
     var intervalStart = 0

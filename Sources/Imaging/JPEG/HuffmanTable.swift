@@ -17,7 +17,7 @@ final class HuffmanTable {
   private let symbolOffsets: UnsafeMutablePointer<Int>
   private let symbols: UnsafeMutablePointer<UInt8>
 
-  /// nil where the counts describe more codes than fit, or a DC table has a size above 15.
+  /// Nil if the counts describe more codes than fit, or a DC table has a size above 15.
   ///
   /// - Parameters:
   ///   - codeCounts: how many codes have 1, 2, ... 16 bits

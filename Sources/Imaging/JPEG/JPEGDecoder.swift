@@ -1,8 +1,8 @@
 /// Decodes baseline, extended sequential and progressive JPEG files with Huffman coding and 8 bits
-/// a sample, to the pixels that libjpeg-turbo and Pillow give.
+/// per sample, to the same pixels as libjpeg-turbo and Pillow.
 ///
-/// Stricter than those: whatever they warn of and patch over is an error here. Not read, and
-/// refused by name: 12 bits, lossless, hierarchical and arithmetic coding, heights given by DNL.
+/// Stricter than those: whatever they warn about and conceal is an error here. Not supported, and
+/// rejected by name: 12 bits, lossless, hierarchical and arithmetic coding, heights given by DNL.
 ///
 /// Source: ITU-T T.81; JFIF 1.02; Adobe technical note 5116.
 struct JPEGDecoder {
@@ -25,7 +25,7 @@ struct JPEGDecoder {
     return try RGBImage(frame: frame, planes: planes, colors: colors(of: frame))
   }
 
-  /// Reads all that ``decode()`` reads, with the same errors, but computes no samples.
+  /// Reads everything that ``decode()`` reads, with the same errors, but computes no samples.
   mutating func check() throws(ImageError) -> JPEGFrame {
     let frame = try readFrame()
     try readScans(of: frame, into: nil)
@@ -43,7 +43,7 @@ struct JPEGDecoder {
     return frame
   }
 
-  /// - Parameter planes: by component, where its samples go; nil if none are wanted
+  /// - Parameter planes: the destination of samples by component; nil if not needed
   private mutating func readScans(
     of frame: JPEGFrame, into planes: [Plane<UInt8>]?
   ) throws(ImageError) {
@@ -97,7 +97,7 @@ struct JPEGDecoder {
       try progress.record(scan)
       var members: [ProgressiveScan.Member] = []
       for member in scan.members {
-        // The steps are those in force at the component's first scan.
+        // The steps in force at the component's first scan.
         if steps[member.component] == nil {
           steps[member.component] = try quantizer(frame.components[member.component])
         }
@@ -161,7 +161,7 @@ struct JPEGDecoder {
     return plane
   }
 
-  /// What the components mean, by the rules of libjpeg: the file does not always say.
+  /// Infers the colour space by libjpeg's rules: the file does not always state it.
   private func colors(of frame: JPEGFrame) -> JPEGColors {
     switch frame.components.count {
     case 1: return .grey
@@ -174,16 +174,16 @@ struct JPEGDecoder {
   }
 }
 
-/// Which bits of which coefficients have arrived.
+/// The progress of a progressive image: which bits of which coefficients have arrived.
 private struct ProgressiveProgress {
-  /// By component and zigzag place: the lowest bit sent, nil where nothing was.
+  /// By component and zigzag position: the lowest bit sent, nil if none.
   private var lowestBit: [[Int?]]
 
   init(componentCount: Int) {
     lowestBit = Array(repeating: Array(repeating: nil, count: 64), count: componentCount)
   }
 
-  /// Refuses a scan that repeats or skips bits.
+  /// Rejects a scan that repeats or skips bits.
   mutating func record(_ scan: JPEGScan) throws(ImageError) {
     for member in scan.members {
       if scan.band.lowerBound > 0, lowestBit[member.component][0] == nil {

@@ -2,8 +2,8 @@ extension RGBImage {
   /// The image as a baseline JPEG file with full colour resolution (4:4:4).
   ///
   /// With the Independent JPEG Group's quantization tables, integer transform and colour factors
-  /// and the standard Huffman tables, so the pixels that come back are those that Pillow's
-  /// `save(quality: quality, subsampling: 0)` gives.
+  /// and the standard Huffman tables, so that decoding gives the same pixels as for Pillow's
+  /// `save(quality: quality, subsampling: 0)`.
   ///
   /// - Parameter quality: 1...100
   public func encodedAsJPEG(quality: Int) throws(ImageError) -> [UInt8] {
@@ -22,7 +22,7 @@ extension RGBImage {
 
 /// Writes one JPEG file; see ``RGBImage/encodedAsJPEG(quality:)``.
 private struct JPEGEncoder {
-  /// How a component is coded.
+  /// The coding of a component.
   private struct Component {
     let steps: [Int]
     let dcCode: HuffmanCode
@@ -32,7 +32,7 @@ private struct JPEGEncoder {
   private(set) var bytes: [UInt8] = [0xff, 0xd8]
   private let luma: Component
   private let chroma: Component
-  /// Bits not yet written, the last at the lowest place.
+  /// Bits not yet written, the last at the lowest position.
   private var pending: UInt64 = 0
   private var pendingCount = 0
 
@@ -84,7 +84,7 @@ private struct JPEGEncoder {
         }
       }
     }
-    // The last byte is filled up with ones.
+    // The last byte is padded with ones.
     write(0x7f, count: 7)
     bytes += [0xff, 0xd9]
   }
@@ -157,7 +157,7 @@ private struct JPEGEncoder {
       pendingCount -= 8
       let byte = UInt8(truncatingIfNeeded: pending >> UInt64(pendingCount))
       bytes.append(byte)
-      // A zero after 0xff tells data from a marker.
+      // A zero after 0xff distinguishes data from a marker.
       if byte == 0xff { bytes.append(0) }
     }
   }

@@ -1,4 +1,4 @@
-/// What a JPEG's frame header declares.
+/// The contents of a JPEG's frame header.
 struct JPEGFrame {
   var width = 0
   var height = 0
@@ -11,7 +11,7 @@ struct JPEGFrame {
   /// MCUs of an interleaved scan.
   var mcusPerRow: Int { width.dividedRoundingUp(by: 8 * horizontalFactor) }
   var mcuRows: Int { height.dividedRoundingUp(by: 8 * verticalFactor) }
-  /// Blocks of all components, without those that only fill up the last MCUs.
+  /// Blocks of all components, without those that only pad the last MCUs.
   var blockCount: Int { components.reduce(0) { $0 + $1.blocksPerRow * $1.blockRows } }
 }
 
@@ -21,7 +21,7 @@ struct JPEGComponent {
   /// Sampling factors, 1...4: blocks of this component in an MCU.
   let horizontalFactor: Int
   let verticalFactor: Int
-  /// Which quantization table holds its steps.
+  /// The index of the quantization table.
   let quantizer: Int
   /// Samples that belong to the image.
   var width = 0
@@ -36,9 +36,9 @@ extension Int {
   func dividedRoundingUp(by divisor: Int) -> Int { (self + divisor - 1) / divisor }
 }
 
-/// What a scan header declares.
+/// The contents of a scan header.
 struct JPEGScan {
-  /// A component of the scan, by its place in the frame, and its Huffman tables.
+  /// A component of the scan, by its index in the frame, and its Huffman tables.
   struct Member {
     let component: Int
     let dcTable: Int

@@ -4,7 +4,7 @@
 struct JPEGHeaderReader {
   let bytes: UnsafeBufferPointer<UInt8>
   let limits: ImageLimits
-  /// Whether Huffman tables are wanted.
+  /// Whether Huffman tables are needed.
   private let buildsTables: Bool
   /// Offset of the next byte to read.
   var offset = 2

@@ -1,6 +1,6 @@
-/// The order in which a scan's blocks are sent, and where its restart intervals end.
+/// The order of a scan's blocks, and the ends of its restart intervals.
 struct ScanWalk {
-  /// A component of the scan: how many blocks of it lie in one MCU.
+  /// A component of the scan, with its number of blocks per MCU.
   struct Member {
     let columns: Int
     let rows: Int
@@ -30,7 +30,7 @@ struct ScanWalk {
     }
   }
 
-  /// Visits each block of the scan with a reader that stands at its first bit.
+  /// Visits each block of the scan with a reader positioned at its first bit.
   ///
   /// - Parameters:
   ///   - begin: called at the start of each restart interval

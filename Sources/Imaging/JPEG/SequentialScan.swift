@@ -2,7 +2,7 @@
 ///
 /// Source: ITU-T T.81, section F.2.
 struct SequentialScan {
-  /// A component of the scan: its tables and where its samples go, if they are wanted.
+  /// A component of the scan: its tables and the destination of its samples, if needed.
   struct Member {
     let dcTable: HuffmanTable
     let acTable: HuffmanTable

@@ -56,10 +56,10 @@ enum StandardTables {
 
 /// A Huffman code for writing.
 struct HuffmanCode: Sendable {
-  /// How many codes have each length of 1 to 16 bits, and their symbols in order.
+  /// The number of codes of each length from 1 to 16 bits, and their symbols in order.
   let counts: [UInt8]
   let symbols: [UInt8]
-  /// By symbol: the code and its length, 0 where there is none.
+  /// By symbol: the code and its length, 0 if there is none.
   let codes: [UInt16]
   let lengths: [UInt8]
 

@@ -1,4 +1,4 @@
-/// Brings a component's rows to the image's width and height, as libjpeg's "fancy" upsampling.
+/// Upsamples a component's rows to the image's width and height, like libjpeg's "fancy" upsampling.
 ///
 /// A doubled direction is interpolated linearly (3/4 of the nearer sample, 1/4 of the farther) with
 /// libjpeg's alternating rounding; other ratios repeat samples.

@@ -1,6 +1,6 @@
 import CPNG
 
-/// The libpng that the program runs on, such as `1.6.43`.
+/// The version of libpng at run time, such as `1.6.43`.
 public var libpngVersion: String {
   guard let text = png_get_libpng_ver(nil) else { return "unknown" }
   return String(cString: text)

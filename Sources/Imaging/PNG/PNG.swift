@@ -3,14 +3,14 @@ import Glibc
 
 /// Decodes a PNG file with libpng's row interface.
 ///
-/// All colour types and bit depths, interlaced or not. Palettes and grey become RGB, transparency is
-/// laid over white. Gamma and colour profiles are not applied.
+/// All colour types and bit depths, interlaced or not. Palettes and grey become RGB, transparency
+/// is composited over white. Gamma and colour profiles are not applied.
 func decodePNG(
   _ bytes: UnsafeBufferPointer<UInt8>, limits: ImageLimits
 ) throws(ImageError) -> RGBImage {
   let header = try PNGHeader(bytes)
   try limits.check(width: header.width, height: header.height)
-  // Deflate packs at most 1,032 bytes into one.
+  // Deflate compresses at most 1,032 bytes to one.
   guard header.rowByteCount <= 1_032 * bytes.count / header.height else {
     throw .truncated(
       .png, "\(bytes.count) bytes cannot hold \(header.width) x \(header.height) pixels")
@@ -39,7 +39,7 @@ func decodePNG(
   var isComplete = false
   let samples = [UInt8](unsafeUninitializedCapacity: rowByteCount * header.height) {
     buffer, initializedCount in
-    // Interlaced rows are combined with what is there, so it must be defined.
+    // Interlaced rows are combined with the buffer's contents, so it must be initialized.
     buffer.initialize(repeating: 0)
     isComplete =
       spo_png_read(reader, passes, buffer.baseAddress, rowByteCount, header.height) == 1

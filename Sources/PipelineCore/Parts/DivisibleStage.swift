@@ -2,19 +2,19 @@ import Files
 
 /// A stage whose items can be processed in any number of processes that share nothing.
 ///
-/// A part is a run that writes outputs instead of committing them; whoever merges commits them in the order of
-/// the items, as if it had processed them. So `process` must need nothing but its item and what earlier
-/// stages have made, and a part changes nothing that others read: databases are opened as
-/// `StageContext.isPart` asks. Its plans have a ``Division``.
+/// A part is a run that writes outputs instead of committing them; the merge commits them in the
+/// order of the items, as if it had processed them. So `process` must need nothing but its item and
+/// earlier stages' results, and a part changes nothing that others read: databases are opened as
+/// `StageContext.isPart` requires. Its plans have a ``Division``.
 public protocol DivisibleStage: Stage {
-  /// The databases in the workspace that its work writes to.
+  /// The workspace databases that its work writes.
   static var databases: [String] { get }
 
-  /// Whether every output of a part belongs to an item as long as nothing is begun: false where an ordinary run
-  /// may have done some already.
+  /// Whether a part's outputs must all belong to items as long as nothing has begun: false if an
+  /// ordinary run may already have done some.
   static var needsAllParts: Bool { get }
 
-  /// What outputs depend on of the files outside the workspace, beyond what items' keys say.
+  /// Returns the files outside the workspace that outputs depend on, beyond what item keys cover.
   func partInputs() throws -> [StageInput]
 }
 
@@ -24,26 +24,27 @@ extension DivisibleStage {
   public func partInputs() throws -> [StageInput] { try inputs() }
 }
 
-/// How the items of a plan are divided, and how outputs get from the process that computes them to the one that
-/// commits them.
+/// The division of a plan's items, and the transfer of outputs from the process that computes them
+/// to the one that commits them.
 public protocol Division<Item, Output> {
   associatedtype Item
   associatedtype Output
 
-  /// The item's place among all items of the stage, those included that are done: by it items are divided.
+  /// Returns the item's position among all items of the stage, including finished ones, which
+  /// decides its part.
   ///
-  /// Nil: parts leave it to whoever merges, and it may need what they have made.
+  /// Nil: left to the merge, which may need the parts' results.
   func position(of item: Item) -> Int?
 
-  /// What the item is, wherever its files lie: equal keys give equal outputs.
+  /// Returns the item's identity, wherever its files lie: equal keys give equal outputs.
   func key(of item: Item) throws -> String
 
   /// Writes an output for another process.
   func write(_ output: Output, of item: Item, to writer: inout OutputWriter) throws
 
-  /// Reads what `write` has written, which may be any bytes.
+  /// Reads back an output; the bytes may be arbitrary.
   ///
-  /// - Throws: ``BadOutput`` where it is not an output of the item
+  /// - Throws: ``BadOutput`` if they are not an output of the item
   func output(of item: Item, from reader: inout OutputReader) throws -> Output
 }
 
@@ -54,7 +55,7 @@ public struct BadOutput: Error {
   public init(_ reason: String) { self.reason = reason }
 }
 
-/// Writes the fields of an output one after the other, as ``OutputReader`` reads them.
+/// Writes the fields of an output in sequence, for ``OutputReader``.
 public struct OutputWriter {
   package private(set) var bytes: [UInt8] = []
 
@@ -70,7 +71,7 @@ public struct OutputWriter {
 
   public mutating func add(_ text: String) { add(Array(text.utf8)) }
 
-  /// Whether there is a value, and the value.
+  /// Appends whether there is a value, then the value.
   public mutating func add<Value>(
     _ value: Value?, _ write: (inout OutputWriter, Value) throws -> Void
   ) rethrows {
@@ -82,7 +83,7 @@ public struct OutputWriter {
   public mutating func add(_ text: String?) { add(text) { $0.add($1) } }
   public mutating func add(_ content: [UInt8]?) { add(content) { $0.add($1) } }
 
-  /// How many there are, and each.
+  /// Appends the count, then each value.
   public mutating func add<Value>(
     _ values: [Value], _ write: (inout OutputWriter, Value) throws -> Void
   ) rethrows {
@@ -130,7 +131,7 @@ public struct OutputReader {
     return isThere == 1 ? try read(&self) : nil
   }
 
-  /// Values, whatever their number: each takes bytes of its own.
+  /// Reads any number of values: each occupies bytes of its own.
   public mutating func list<Value>(
     _ read: (inout OutputReader) throws(BadOutput) -> Value
   ) throws(BadOutput) -> [Value] {
@@ -141,7 +142,7 @@ public struct OutputReader {
     return values
   }
 
-  /// Refuses bytes that nothing has read.
+  /// Rejects leftover bytes.
   func end() throws(BadOutput) {
     let rest = reader.bytes.count - reader.position
     guard rest == 0 else { throw BadOutput("\(rest) extra bytes") }

@@ -1,11 +1,11 @@
 public import Files
 
-/// What stands in the way of a part, or of taking what parts have made.
+/// An obstacle to running a part or merging parts.
 public enum PartError: ClassifiedError, Equatable, CustomStringConvertible {
   case notDivisible(stage: String, known: [String])
-  /// `reasons`: why not
+  /// `reasons`: why the stage is not done
   case notDone(stage: String, wantedBy: String, reasons: [String])
-  /// A result that only an ordinary run can bring in order.
+  /// A result that only an ordinary run can bring up to date.
   case needsRun(stage: String, reasons: [String])
   /// Something else under a part's name.
   case notFile(path: String)
@@ -14,8 +14,8 @@ public enum PartError: ClassifiedError, Equatable, CustomStringConvertible {
   case badOutput(path: String, offset: Int, reason: String)
   case otherSettings(path: String, changes: [String])
   case conflict(path: String, other: String, position: Int)
-  /// `again`: the parts to run, as job arrays take them; nil: there are no parts
-  /// Outputs of what the stage's inputs no longer have.
+  /// Outputs that match none of the stage's inputs any more. `again`: the parts to run, in job
+  /// array notation; nil: there are no parts
   case unused(stage: String, count: Int, folder: String)
   case incomplete(stage: String, missing: Int, total: Int, again: String?, count: Int)
 
@@ -69,7 +69,7 @@ public enum PartError: ClassifiedError, Equatable, CustomStringConvertible {
 }
 
 extension [Int] {
-  /// Numbers in ascending order as job arrays take them: `3,7-9`.
+  /// Numbers in ascending order in job array notation: `3,7-9`.
   package var asArray: String {
     var ranges: [ClosedRange<Int>] = []
     for number in self {

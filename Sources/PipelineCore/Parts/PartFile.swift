@@ -1,17 +1,17 @@
 import Files
 
-/// A part's file as it is read: every byte of it may be anything.
+/// A part's file, read without trusting any byte of it.
 package struct PartFile {
   package let path: String
   package let header: PartHeader
-  /// The records that are whole, in the order in which they were written.
+  /// The complete records, in the order in which they were written.
   package let entries: [PartEntry]
-  /// Whether the part has done all its items.
+  /// Whether the part has finished all its items.
   package let isComplete: Bool
 
   /// Nil if its writer was killed before the header was written.
   ///
-  /// What a writer that was killed has begun at the end of the file is no record.
+  /// A partial record that a killed writer left at the end of the file is ignored.
   ///
   /// - Throws: ``PartError/damaged(path:offset:reason:)``, ``PartError/notFile(path:)``
   package init?(path: String) throws {
@@ -25,7 +25,7 @@ package struct PartFile {
     entries = try hasEnd ? Self.index(of: file, from: start) : Self.scan(file, from: start)
   }
 
-  /// Whether it begins as a part does, however little was written of it.
+  /// Whether it begins like a part's file, however short it is.
   static func isPart(_ path: String) -> Bool {
     guard let file = try? RegularFile(path: path),
       let start = try? file.read(at: 0, count: min(file.size, PartFormat.magic.count))
@@ -39,7 +39,7 @@ package struct PartFile {
     return try file.read(at: file.size - count, count: count) == PartFormat.end
   }
 
-  /// The header, and the offset of the first record.
+  /// Returns the header and the offset of the first record.
   private static func header(
     of file: RegularFile, isComplete: Bool
   ) throws -> (header: PartHeader, start: Int)? {
@@ -48,7 +48,7 @@ package struct PartFile {
     }
     let fixed = PartFormat.magic.count + 4
     guard file.size >= fixed else {
-      // Nothing but the beginning of one.
+      // Only the beginning of a header.
       let start = try file.readAll()
       guard start.prefix(8).elementsEqual(PartFormat.magic.prefix(start.count)) else {
         throw damaged("not a part file")
@@ -78,7 +78,7 @@ package struct PartFile {
     } catch { throw damaged("\(error)") }
   }
 
-  /// The records of a complete part, from its index.
+  /// Returns the records of a complete part, from its index.
   private static func index(of file: RegularFile, from start: Int) throws -> [PartEntry] {
     let trailer = file.size - PartFormat.trailerSize
     func damaged(_ offset: Int, _ reason: String) -> PartError {
@@ -107,7 +107,7 @@ package struct PartFile {
     return entries
   }
 
-  /// The whole records of a part that is not complete.
+  /// Scans the complete records of an unfinished part.
   private static func scan(_ file: RegularFile, from start: Int) throws -> [PartEntry] {
     var entries: [PartEntry] = []
     var offset = start
@@ -116,7 +116,7 @@ package struct PartFile {
     }
     while offset <= file.size - PartFormat.headSize {
       guard let entry = try entry(of: file, at: offset) else {
-        // Bytes that a file system has made room for and never got.
+        // Zeros that a file system allocated and never filled.
         if try file.read(at: offset, count: 4).allSatisfy({ $0 == 0 }) { break }
         throw damaged("no record starts here")
       }
@@ -139,7 +139,7 @@ package struct PartFile {
 
   /// Reads every record.
   ///
-  /// - Throws: `PartError.damaged` for one that is not as it was written
+  /// - Throws: `PartError.damaged` if one differs from what was written
   func verify() throws {
     let file = try RegularFile(path: path)
     for entry in entries where try !Self.hasItsDigest(entry, in: file) {
@@ -167,7 +167,7 @@ package struct PartFile {
       == file.read(at: entry.offset + digestedHeadSize, count: PartFormat.digestSize)
   }
 
-  /// The output of a record, or nil if the record is not what `entry` says.
+  /// Returns the output of a record, or nil if the record does not match `entry`.
   fileprivate static func verifiedOutput(
     of entry: PartEntry, in file: RegularFile
   ) throws -> [UInt8]? {
@@ -181,7 +181,7 @@ package struct PartFile {
       ? output : nil
   }
 
-  /// The output of a record in an open file.
+  /// Returns the output of a record in an open file.
   ///
   /// - Throws: ``PartError/damaged(path:offset:reason:)``
   static func output(of entry: PartEntry, in file: RegularFile) throws -> [UInt8] {

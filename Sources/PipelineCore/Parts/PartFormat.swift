@@ -1,6 +1,6 @@
 import Files
 
-/// How a part's file is laid out; all numbers are little-endian.
+/// The layout of a part's file; all numbers are little-endian.
 ///
 ///     "SPOPART1"   header's byte count (4)   header, JSON   SHA-256 of all so far (32)
 ///     record       for every item that is done
@@ -25,7 +25,7 @@ enum PartFormat {
   }
 }
 
-/// What identifies an item or an output: the first half of a SHA-256.
+/// The key of an item or an output: the first half of a SHA-256.
 package struct PartKey: Hashable {
   private let high: UInt64
   private let low: UInt64
@@ -35,7 +35,7 @@ package struct PartKey: Hashable {
     low = digest.dropFirst(8).prefix(8).reduce(0) { $0 << 8 | UInt64($1) }
   }
 
-  /// - Parameter text: what a stage calls the item
+  /// - Parameter text: the stage's name for the item
   init(of text: String) { self.init(digest: SHA256.digest(of: Array(text.utf8))) }
 }
 
@@ -48,20 +48,20 @@ package struct PartEntry: Equatable {
   }
 
   var kind: Kind
-  /// Of the item among all items of the stage.
+  /// The position of the item among all items of the stage.
   package var position: Int
   var key: PartKey
-  /// Of the record in the file.
+  /// The offset of the record in the file.
   package var offset: Int
-  /// Of the output.
+  /// The size of the output.
   var byteCount: Int
-  /// Of the head and the output.
+  /// The digest of the head and the output.
   var digest: PartKey
 
   /// The offset at which the next record begins.
   var end: Int { offset + PartFormat.headSize + byteCount }
 
-  /// Nil unless `head` is one, with numbers that fit.
+  /// Nil unless `head` is a valid head with numbers in range.
   init?(head: [UInt8], at offset: Int) {
     var reader = ByteReader(head)
     guard let name = try? reader.take(4),
@@ -80,17 +80,18 @@ package struct PartEntry: Equatable {
   }
 }
 
-/// What a part's file says of itself.
+/// The header of a part's file.
 package struct PartHeader {
   var stage: String
   var index: Int
   package var count: Int
-  /// Of what the outputs depend on; parts of one fingerprint belong together.
+  /// The fingerprint of what the outputs depend on; parts with the same fingerprint belong
+  /// together.
   var fingerprint: String
   var basis: StageBasis
-  /// What computes.
+  /// The device that computes.
   var device: String
-  /// Items of the stage that were not done when the part began, in all parts.
+  /// The number of the stage's items, over all parts, that were not done when the part began.
   var itemCount: Int
 
   var json: JSON {

@@ -1,8 +1,8 @@
 import Files
 
-/// What the parts of a stage have made: which file holds an item's output.
+/// An index of the parts of a stage: which file holds each item's output.
 struct PartIndex {
-  /// Where an output lies.
+  /// The location of an output.
   struct Place {
     let file: Int
     let entry: PartEntry
@@ -16,11 +16,11 @@ struct PartIndex {
   }
 
   let folder: String
-  /// Of the same settings and inputs.
+  /// Files with the same settings and inputs.
   private(set) var files: [File] = []
-  /// Of others: what is different.
+  /// Files with other settings or inputs, and the differences.
   private(set) var others: [(path: String, changes: [String])] = []
-  /// Files whose writers did not come to write a header.
+  /// Files whose writers were killed before they wrote a header.
   private var beginnings: [String] = []
   private var positions: [PartKey: Place] = [:]
   private let open: OpenFiles
@@ -28,7 +28,7 @@ struct PartIndex {
   /// Reads the heads of all parts in a folder.
   ///
   /// - Parameter basis: what the stage's outputs depend on now
-  /// - Throws: ``PartError`` where a file is damaged, or two have different outputs of an item
+  /// - Throws: ``PartError`` if a file is damaged or two have different outputs for an item
   init(folder: String, basis: StageBasis) throws {
     self.folder = folder
     open = OpenFiles()
@@ -59,7 +59,7 @@ struct PartIndex {
       positions[entry.key] = place
       return
     }
-    // The digest is of the head too, whose position does not matter here.
+    // The digest also covers the head, whose position does not matter here.
     guard try other.entry.digest == entry.digest || haveEqualOutputs(other, place) else {
       throw PartError.conflict(
         path: files[other.file].path, other: files[place.file].path, position: entry.position)
@@ -73,7 +73,7 @@ struct PartIndex {
 
   var isEmpty: Bool { files.isEmpty }
 
-  /// How many items the parts have outputs of.
+  /// The number of items with outputs in the parts.
   var itemCount: Int { positions.count }
 
   func place(of key: String) -> Place? { positions[PartKey(of: key)] }
@@ -85,15 +85,15 @@ struct PartIndex {
     return try PartFile.output(of: place.entry, in: try open.file(place.file, path))
   }
 
-  /// How many parts there are, in the division that most files are of.
+  /// The number of parts in the division that most files use.
   var partCount: Int? {
     let files = Dictionary(grouping: files, by: \.count)
     return files.max { ($0.value.count, $0.key) < ($1.value.count, $1.key) }?.key
   }
 
-  /// Removes what has been merged, when the result is in its place.
+  /// Removes the merged parts once the result is in place.
   ///
-  /// - Parameter filesFolder: where the parts put files that are too large to be copied
+  /// - Parameter filesFolder: the folder of files too large to be copied
   func remove(_ filesFolder: String) throws {
     try Folders.remove(filesFolder)
     for path in files.map(\.path) + beginnings { try Folders.remove(path) }
@@ -102,7 +102,7 @@ struct PartIndex {
   }
 }
 
-/// Files that are read from in turn: as many are open as the system allows.
+/// Files read in turn, of which as many are open as the system allows.
 private final class OpenFiles {
   private var files: [Int: RegularFile] = [:]
   private var limit = 256
@@ -118,12 +118,12 @@ private final class OpenFiles {
   }
 }
 
-/// A stage's outputs that parts have made, as the stage reads them.
+/// The outputs of a stage's parts, as the stage reads them.
 struct PartOutputs<Item, Output> {
   let index: PartIndex
   private let division: any Division<Item, Output>
 
-  /// - Returns: nil where a plan's items cannot be divided
+  /// - Returns: nil if the plan's items cannot be divided
   init?<Work: StageWork<Item, Output>>(_ plan: WorkPlan<Work>, _ index: PartIndex) {
     guard let division = plan.division else { return nil }
     (self.index, self.division) = (index, division)
@@ -135,7 +135,7 @@ struct PartOutputs<Item, Output> {
     isDivided(item) ? try index.place(of: division.key(of: item)) : nil
   }
 
-  /// - Throws: the item's `Rejection` if it was rejected; ``PartError`` if the bytes cannot be used
+  /// - Throws: the item's `Rejection` if it was rejected; ``PartError`` if the bytes are unusable
   func output(of item: Item, at place: PartIndex.Place) throws -> Output {
     var reader = OutputReader(try index.output(at: place))
     do {
@@ -153,9 +153,9 @@ struct PartOutputs<Item, Output> {
     }
   }
 
-  /// Refuses outputs that belong to no item.
+  /// Rejects outputs that belong to no item.
   ///
-  /// - Parameter items: all of the stage
+  /// - Parameter items: all items of the stage
   func requireUsed(_ items: [Item], of stage: String) throws {
     let known = Set(
       try items.filter { try place(of: $0) != nil }.map { try division.key(of: $0) }
@@ -164,7 +164,7 @@ struct PartOutputs<Item, Output> {
     throw PartError.unused(stage: stage, count: index.itemCount - known, folder: index.folder)
   }
 
-  /// Refuses items that are in no part, and says which parts to run again.
+  /// Rejects items that are in no part, and says which parts to rerun.
   func requireAll(_ items: [Item], of stage: String) throws {
     if let other = index.others.first {
       throw PartError.otherSettings(path: other.path, changes: other.changes)

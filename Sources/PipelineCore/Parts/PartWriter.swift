@@ -1,17 +1,18 @@
 import Files
 import Glibc
 
-/// Writes a part's file.
+/// A writer of a part's file.
 ///
-/// A file has one writer and only grows; each try of a part begins one of its own. So nothing is asked of the
-/// file system but that two processes cannot create the same name, which network file systems keep, too.
+/// A file has one writer and only grows; each attempt at a part begins its own. So all that is
+/// required of the file system is that two processes cannot create the same name, which network
+/// file systems guarantee, too.
 package final class PartWriter {
   package var path: String { file.path }
   private let file: AppendFile
   private var index: [UInt8] = []
   private var lastSync = ContinuousClock.now
 
-  /// Creates the next file of a part: `7-of-64.part`, then `7-of-64.2.part`.
+  /// Creates a part's next file: `7-of-64.part`, then `7-of-64.2.part`.
   ///
   /// - Parameter attempt: the first number to try, from 1
   package init(_ header: PartHeader, in folder: String, attempt: Int = 1) throws {
@@ -35,17 +36,17 @@ package final class PartWriter {
     }
   }
 
-  /// Appends an item's output, or why it was rejected.
+  /// Appends an item's output, or the reason for its rejection.
   package func append(_ kind: PartEntry.Kind, position: Int, key: String, output: [UInt8]) throws {
     index += PartFormat.littleEndian(UInt64(file.size))
     index += try append(kind, position, SHA256.digest(of: Array(key.utf8)), output)
-    // A machine that dies takes a few seconds of work with it, not more.
+    // If the machine crashes, at most a few seconds of work are lost.
     guard ContinuousClock.now - lastSync > .seconds(3) else { return }
     try file.sync()
     lastSync = .now
   }
 
-  /// Appends a record; returns its head.
+  /// Appends a record and returns its head.
   private func append(
     _ kind: PartEntry.Kind, _ position: Int, _ key: [UInt8], _ output: [UInt8]
   ) throws -> [UInt8] {
@@ -61,10 +62,10 @@ package final class PartWriter {
     return head
   }
 
-  /// Makes what was appended durable.
+  /// Syncs the appended records to disk.
   func sync() throws { try file.sync() }
 
-  /// Says that the part is complete.
+  /// Marks the part as complete.
   package func finish() throws {
     let offset = file.size
     _ = try append(.index, 0, [UInt8](repeating: 0, count: PartFormat.digestSize), index)
@@ -73,7 +74,7 @@ package final class PartWriter {
   }
 }
 
-/// `7-of-64.part`, or `7-of-64.2.part` for the second try.
+/// `7-of-64.part`, or `7-of-64.2.part` for the second attempt.
 struct PartName: Equatable, CustomStringConvertible {
   static let ending = ".part"
 
@@ -89,14 +90,14 @@ struct PartName: Equatable, CustomStringConvertible {
     "\(index)-of-\(count)\(attempt > 1 ? ".\(attempt)" : "")\(Self.ending)"
   }
 
-  /// Whether a file's name is that of a try of the part.
+  /// Whether a file name belongs to an attempt at the part.
   static func matches(_ name: String, _ partition: Partition) -> Bool {
     name.hasPrefix("\(partition.index)-of-\(partition.count).") && name.hasSuffix(ending)
   }
 
-  /// Which try of its job this process is, from 1, as far as the engine says.
+  /// Returns the number of this attempt at the job, from 1, if the engine reports it.
   static func attempt(in environment: [String: String]) -> Int {
-    // What was started again, counted from 0; what is tried, from 1.
+    // Restarts count from 0, attempts from 1.
     if let restarts = environment["SLURM_RESTART_COUNT"].flatMap({ Int($0) }) {
       return max(0, min(restarts, 1 << 20)) + 1
     }

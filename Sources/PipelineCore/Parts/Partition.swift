@@ -2,8 +2,8 @@ public import Files
 
 /// One of `count` parts into which the items of a stage are divided; `index` from 1.
 ///
-/// How many parts there are is said in the command: neither the smallest nor the largest index of a job
-/// array tells it, since an array may be submitted for a few of its parts alone.
+/// The command states the number of parts, since neither the smallest nor the largest index of a
+/// job array gives it: an array may be submitted for only a few of its parts.
 public struct Partition: Equatable, Sendable, CustomStringConvertible {
   public let index: Int
   public let count: Int
@@ -21,7 +21,7 @@ public struct Partition: Equatable, Sendable, CustomStringConvertible {
     (self.index, self.count, self.variable) = (index, count, variable)
   }
 
-  /// Reads `7/64`, or `auto/64`, whose index the program's environment gives.
+  /// Parses `7/64`, or `auto/64`, whose index comes from the environment.
   public init(_ text: String, environment: [String: String]) throws(PartitionError) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
     guard parts.count == 2, let count = Self.number(parts[1]), count >= 1 else {
@@ -44,7 +44,7 @@ public struct Partition: Equatable, Sendable, CustomStringConvertible {
 
   public var description: String { "\(index)/\(count)" }
 
-  /// Whether the item at this place among all items of the stage belongs to the part.
+  /// Whether the item at this position among all items of the stage belongs to the part.
   package func contains(position: Int) -> Bool { position % count == index - 1 }
 
   /// ASCII digits alone.
@@ -54,30 +54,30 @@ public struct Partition: Equatable, Sendable, CustomStringConvertible {
   }
 }
 
-// MARK: - What engines say
+// MARK: - Job engines
 
 extension Partition {
-  /// A variable in which an engine says which of its jobs this is.
+  /// A variable in which an engine gives a job's index.
   private struct Variable {
     let name: String
     /// The index of the first job.
     let first: Int
-    /// Zero says that the job is one of no array.
+    /// Whether zero means that the job belongs to no array.
     var isUnsetAtZero = false
     let giver: Giver
 
     enum Giver {
-      /// The user, or one that numbers jobs here and processes there.
+      /// The user, or an engine that numbers jobs in one setup and processes in another.
       case other
-      /// Gives all processes of a job the same.
+      /// The same value for all processes of a job.
       case jobs
-      /// Gives each process of a job its own.
+      /// A separate value for each process of a job.
       case launcher
     }
 
     var isOfJobs: Bool { giver == .jobs }
 
-    /// Whether this is another process than the first of a job.
+    /// Whether this is not the first process of its job.
     func saysAnother(in environment: [String: String]) -> Bool {
       guard giver == .launcher, let value = environment[name] else { return false }
       return (Partition.number(value) ?? 0) > 0
@@ -100,8 +100,8 @@ extension Partition {
     }
   }
 
-  /// The first that is set counts: the user's own, then job arrays, then ranks, since the jobs of an array
-  /// may have ranks, too.
+  /// The first variable that is set counts: the user's own, then job arrays, then ranks, since the
+  /// jobs of an array may have ranks, too.
   private static let variables = [
     Variable(name: "SPO_PARTITION", first: 1, giver: .other),
     Variable(name: "SLURM_ARRAY_TASK_ID", first: 1, giver: .jobs),
@@ -118,13 +118,13 @@ extension Partition {
   ]
 }
 
-/// A `--partition` that names no part.
+/// A `--partition` that selects no part.
 public enum PartitionError: ClassifiedError, Equatable, CustomStringConvertible {
   case malformed(isAutomatic: Bool)
   case outOfRange(index: Int, count: Int)
   case noVariable(known: [String])
   case badVariable(name: String, value: String)
-  /// Several processes of one job of an array, each of which would make the job's part.
+  /// Several processes of one array job, each of which would compute the job's part.
   case repeated(variable: String, rank: String, value: String)
   /// `first`: the smallest value of the variable
   case variableOutOfRange(name: String, value: Int, first: Int, count: Int)

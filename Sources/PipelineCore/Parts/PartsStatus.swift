@@ -1,25 +1,25 @@
 public import Files
 
-/// What the parts of a stage have made so far, and which are to be run.
+/// The progress of a stage's parts, and which are still to be run.
 public struct PartsStatus: Equatable, Sendable {
-  /// How many parts there are, in the division that most files are of.
+  /// The number of parts in the division that most files use.
   public var count = 0
   public var complete: [Int] = []
-  /// At work, or stopped.
+  /// Parts that are running or stopped.
   public var unfinished: [Int] = []
   public var missing: [Int] = []
-  /// Different items that any file has.
+  /// The number of distinct items in the files.
   public var itemsDone = 0
   public var itemsTotal = 0
-  /// Files of other settings or inputs, by their paths: a merge that meets one is refused.
+  /// The paths of files with other settings or inputs: a merge that meets one is refused.
   public var otherFiles: [String] = []
-  /// What is wrong with files, each in a line.
+  /// Damage to files, one line each.
   public var damage: [String] = []
 
-  /// Whether a merge finds all items.
+  /// Whether a merge would find all items.
   public var isComplete: Bool { itemsDone >= itemsTotal && damage.isEmpty }
 
-  /// The parts to run, or to wait for, as job arrays take them.
+  /// The parts to run, or to wait for, in job array notation.
   public var again: String { isComplete ? "" : (unfinished + missing).sorted().asArray }
 
   public var json: JSON {
@@ -32,7 +32,7 @@ public struct PartsStatus: Equatable, Sendable {
     ]
   }
 
-  /// For people, each in a line.
+  /// The status in words, one line each.
   public var lines: [String] {
     var lines = damage
     if let other = otherFiles.first {
@@ -55,9 +55,10 @@ public struct PartsStatus: Equatable, Sendable {
     return lines + [text]
   }
 
-  /// Looks through a folder; nil if there are no parts in it.
+  /// Scans a folder; nil if there are no parts in it.
   ///
-  /// - Parameter fingerprint: of what the outputs depend on now; nil: not known yet
+  /// - Parameter fingerprint: the fingerprint of what the outputs depend on now; nil if not known
+  ///   yet
   init?(folder: String, fingerprint: String?) throws {
     var keys: Set<PartKey> = []
     var states: [Int: [Int: Bool]] = [:]
@@ -83,7 +84,7 @@ public struct PartsStatus: Equatable, Sendable {
       self.count = count
       complete = parts.filter(\.value).keys.sorted()
       unfinished = parts.filter { !$0.value }.keys.sorted()
-      // A header may name any number of parts; nobody runs more than there are items.
+      // A header may name any number of parts; nobody runs more parts than items.
       missing = (0..<min(count, 1 << 20)).lazy.map { $0 + 1 }.filter { parts[$0] == nil }
     }
     guard most != nil || !otherFiles.isEmpty || !damage.isEmpty else { return nil }
@@ -91,7 +92,7 @@ public struct PartsStatus: Equatable, Sendable {
 }
 
 extension Planner.Step {
-  /// What parts of the stage have made; nil if there are none, or if they are not needed any more.
+  /// Returns the status of the stage's parts; nil if there are none or they are no longer needed.
   func partsStatus(in workspace: Workspace) throws -> PartsStatus? {
     let folder = workspace.partsPath(configured.name)
     guard work != .nothing, configured.type is any DivisibleStage.Type, Folders.exists(folder)
@@ -104,7 +105,7 @@ extension Planner.Step {
 }
 
 extension ConfiguredStage {
-  /// What parts have left of the stage, which is done.
+  /// Returns the files that parts of a finished stage have left.
   func partsGarbage(in workspace: Workspace) throws -> [Garbage] {
     let folder = workspace.partsPath(name)
     let files = try StagePaths.leaves(folder).filter { isPartFile($0, in: folder) }
@@ -125,7 +126,7 @@ extension ConfiguredStage {
     ]
   }
 
-  /// Whether it is a part, or one of the files that parts put beside: `0123456789abcdef/NAME`.
+  /// Whether the file is a part, or belongs to one: `0123456789abcdef/NAME`.
   private func isPartFile(_ file: String, in folder: String) -> Bool {
     let names = file.split(separator: "/")
     if names.count == 1 {

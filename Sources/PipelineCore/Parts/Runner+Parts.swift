@@ -1,21 +1,21 @@
 import Files
 
 extension Runner {
-  /// Processes one part of a stage's items into a file below `parts/`, and changes nothing else but what
-  /// devices keep.
+  /// Processes one part of a stage's items into a file below `parts/`, and changes nothing else
+  /// except devices' caches.
   ///
-  /// Takes no lock: any number of parts may be made at a time, on any number of machines. What an earlier
-  /// try of the same part has done is not done again.
+  /// Takes no lock: any number of parts may run simultaneously, on any number of machines. What an
+  /// earlier attempt at the same part finished is not repeated.
   ///
-  /// - Parameter environment: tells which try this is
+  /// - Parameter environment: gives the number of the attempt
   /// - Throws: ``Interruption`` if the user asked to stop
   public func runPart(
     _ partition: Partition, of stage: String, environment: [String: String] = [:]
   ) throws {
     let configured = try divisible(stage)
     try workspace.requireUsable(knowing: pipeline.knownNames)
-    // What is known of files counts: no part reads what only the merge has to compare. In a copy of the workspace
-    // nothing is known: what stages have made is taken for what it was, and what they read is read.
+    // Known digests count: no part reads what only the merge has to compare. In a copy of the
+    // workspace none are known: stages' outputs are assumed unchanged, and their inputs are read.
     let known = FileDigests(savedAt: workspace.digestsPath, budget: 0, readsUnknown: true)
     var planner = Planner(workspace, known, isPart: true)
     for earlier in pipeline.stages(through: stage).dropLast() {
@@ -27,7 +27,7 @@ extension Runner {
     }
     let step = try planner.step(configured)
     switch step.work {
-    // What was touched and not read may be something else.
+    // Files that were touched and not read may have changed.
     case .nothing where step.unread.isEmpty: return observe(.upToDate(stage: stage))
     case .nothing, .build: break
     case .repair, .unknown: throw PartError.needsRun(stage: stage, reasons: step.reasons)
@@ -37,14 +37,14 @@ extension Runner {
     var context = StageContext(
       configured, in: workspace, digests, isBuilding: true, observe: observe)
     context.isPart = true
-    // The part's inputs decide where its files go, and are asked of a stage that is made.
+    // The part's inputs decide where its files go; only an instantiated stage knows them.
     let basis = try step.basis.forParts(of: configured.make(context))
     context.partFolder = workspace.partFilesPath(stage, basis)
     guard let made = try configured.make(context) as? any DivisibleStage else { return }
     try run(partition, of: made, basis, context.progress, environment)
   }
 
-  /// - Throws: if there is no such stage, or if it runs whole
+  /// - Throws: if the stage does not exist or cannot be divided
   func divisible(_ name: String) throws -> ConfiguredStage {
     let names = pipeline.stages.map(\.name)
     guard let configured = pipeline.stages.first(where: { $0.name == name }) else {
@@ -109,7 +109,7 @@ extension Runner {
       }
       try writer.finish()
     } catch {
-      // What stopped the work matters more than whether its last seconds are durable.
+      // The error that stopped the work matters more than whether its last seconds are durable.
       try? writer.sync()
       throw error
     }
@@ -134,7 +134,7 @@ extension Runner {
     }
   }
 
-  /// What earlier tries of a part, or another process at it now, have written.
+  /// Returns the files of this part's other attempts, earlier or concurrent.
   private func tries(
     of partition: Partition, in folder: String, _ fingerprint: String
   ) throws -> [PartFile] {
@@ -146,7 +146,7 @@ extension Runner {
       }
   }
 
-  /// What computed another part, whose outputs belong together with this one's.
+  /// Returns the device of another part whose outputs belong with this one's.
   private func anyDevice(of fingerprint: String, in folder: String) throws -> String? {
     try Folders.names(in: folder).lazy.filter { $0.hasSuffix(PartName.ending) }
       .compactMap { (try? PartFile(path: "\(folder)/\($0)"))?.header }
@@ -155,7 +155,7 @@ extension Runner {
 }
 
 extension StageBasis {
-  /// What the outputs of a stage's items depend on beyond the items.
+  /// Returns what the outputs of a stage's items depend on beyond the items.
   func forParts(of stage: any Stage) throws -> StageBasis {
     guard let stage = stage as? any DivisibleStage else { return self }
     var basis = self
@@ -166,7 +166,7 @@ extension StageBasis {
 }
 
 extension Workspace {
-  /// Where parts of one basis put files that are too large to be copied.
+  /// Returns the folder where parts of one basis put files too large to be copied.
   func partFilesPath(_ stage: String, _ basis: StageBasis) -> String {
     "\(partsPath(stage))/\(basis.fingerprint.prefix(16))"
   }

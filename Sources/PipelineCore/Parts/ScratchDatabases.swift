@@ -1,17 +1,17 @@
 import Files
 
-/// Databases that are built on a local disk and moved whole: SQLite wants more of a file system than those of
-/// clusters promise.
+/// Databases that are built on a local disk and moved whole, because SQLite needs more from a file
+/// system than those of clusters guarantee.
 ///
-/// Until they are moved, those in the workspace stay as they were; a merge that was killed begins again.
+/// Until they are moved, those in the workspace are unchanged; a killed merge starts over.
 final class ScratchDatabases {
   private let folder: String
-  /// From the path in the workspace to the one here.
+  /// The paths in the workspace and of the local copies.
   private var copies: [(original: String, copy: String)] = []
 
   /// - Parameters:
   ///   - parent: a folder on a local disk
-  ///   - paths: of the databases, which need not be there yet
+  ///   - paths: the databases' paths; they need not exist yet
   init(in parent: String, for paths: [String]) throws {
     folder = Self.folder(in: parent, for: paths)
     try Folders.remove(folder)
@@ -33,7 +33,7 @@ final class ScratchDatabases {
     return "\(parent)/spo-\(name)"
   }
 
-  /// Removes what a merge that was killed has left.
+  /// Removes what a killed merge left behind.
   static func removeLeftovers(in parent: String, for paths: [String]) throws {
     try Folders.remove(folder(in: parent, for: paths))
   }
@@ -42,7 +42,7 @@ final class ScratchDatabases {
 
   subscript(path: String) -> String? { copies.first { $0.original == path }?.copy }
 
-  /// Puts the databases, which are closed, in their places.
+  /// Moves the closed databases into place.
   func moveIntoPlace() throws {
     for (original, copy) in copies where Folders.exists(copy) {
       guard !Folders.exists(copy + "-wal") else {

@@ -1,15 +1,16 @@
 import Files
 
 extension StageExecution {
-  /// Refuses gaps, of a merge, and parts of what is gone, which would be removed, before anything is written.
+  /// Rejects a merge with gaps, and parts whose inputs are gone (which would be deleted), before
+  /// anything is written.
   ///
-  /// Nothing is begun yet, so the stage can be asked as a part asks it, which changes nothing. Of what is begun,
-  /// the stage itself knows what is left.
+  /// While nothing has begun, the stage can be instantiated as for a part, which changes nothing.
+  /// Once it has begun, the stage itself knows what remains.
   func requireParts(_ step: Planner.Step, _ parts: PartIndex?, isMerge: Bool) throws {
     guard let parts, isMerge || !parts.isEmpty, step.work == .build(resumes: false),
       try attempts.run(of: step.basis) == nil,
       let type = configured.type as? any DivisibleStage.Type,
-      // Parts do not read what was not written back.
+      // Parts do not read the write-ahead log.
       type.databases.allSatisfy({ Folders.byteCount(of: workspace.path($0) + "-wal") == 0 })
     else { return }
     var context = StageContext(
@@ -25,7 +26,7 @@ extension StageExecution {
     if let stage = try configured.make(context) as? any DivisibleStage { try require(stage) }
   }
 
-  /// Removes the parts of a stage that is done, and what else a merge leaves that was killed when it was.
+  /// Removes the parts of a finished stage, and what a merge left if it was killed at that point.
   func discardMerged(_ step: Planner.Step, _ merge: Runner.Merge) throws {
     guard let type = configured.type as? any DivisibleStage.Type else { return }
     let partFiles = workspace.partFilesPath(name, try step.basis.forParts(of: step.stage))
@@ -35,9 +36,10 @@ extension StageExecution {
     try ScratchDatabases.removeLeftovers(in: scratch, for: type.databases.map(context.database))
   }
 
-  /// Commits the outputs of the first items, as far as parts have them; returns of how many.
+  /// Commits the outputs of the leading items that parts have; returns their number.
   ///
-  /// A transaction an item would cost more than anything else: they end after some bytes or some time.
+  /// A transaction per item would dominate the cost: transactions end after some bytes or some
+  /// time.
   func take<Work: StageWork>(
     _ items: ArraySlice<Work.Item>, from parts: PartOutputs<Work.Item, Work.Output>, _ work: Work,
     _ plan: WorkPlan<Work>, _ progress: StageProgress

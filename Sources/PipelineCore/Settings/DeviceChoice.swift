@@ -1,12 +1,12 @@
 import Files
 
-/// What computes, as the setting `device` says it.
+/// The device that computes, as the setting `device` selects it.
 public enum DeviceChoice: Equatable, Sendable {
-  /// A GPU if there is one, else the host; never a processor through OpenCL.
+  /// A GPU if there is one, else the host; never a CPU through OpenCL.
   case automatic
   case host
-  /// By what it is driven through, `cuda`, of which processes that work together take one each; or one, by its
-  /// number, too: `cuda:0`.
+  /// A driver, `cuda`, whose devices are divided among cooperating processes; or one device by
+  /// number: `cuda:0`.
   case device(name: String)
 
   public static let expectation =
@@ -20,7 +20,7 @@ public enum DeviceChoice: Equatable, Sendable {
     case "cuda", "opencl": self = .device(name: text)
     default:
       let parts = text.split(separator: ":", omittingEmptySubsequences: false)
-      // Digits alone: no sign, as Int would take one.
+      // Digits alone: no sign, which Int would accept.
       guard parts.count == 2, ["cuda", "opencl"].contains(parts[0]),
         parts[1].utf8.allSatisfy((UInt8(ascii: "0")...UInt8(ascii: "9")).contains),
         let number = Int(parts[1])
@@ -30,9 +30,10 @@ public enum DeviceChoice: Equatable, Sendable {
   }
 }
 
-/// How a device rounds the factors of products, and activations, as the setting `device_precision` says it.
+/// The precision of a device's products and activations, as the setting `device_precision` selects
+/// it.
 public enum DevicePrecision: String, CaseIterable, Codable, Sendable {
-  /// TF32 where there are tensor cores for it.
+  /// TF32 on tensor cores that support it.
   case automatic = "auto"
   case single = "f32"
   case tf32
@@ -60,7 +61,7 @@ extension DeviceChoice: SettingPrimitive {
   var setting: JSON { .string(description) }
 }
 
-// Settings are read and written as above.
+// Settings are encoded as above.
 extension DeviceChoice: Codable {
   public init(from decoder: any Decoder) throws {
     let container = try decoder.singleValueContainer()

@@ -1,6 +1,6 @@
 import Files
 
-/// What a pipeline file says beside the settings of its stages.
+/// The pipeline file's settings other than those of its stages.
 public struct PipelineSettings: StageSettings {
   @Setting("Folder for everything that the pipeline writes.", .notEmpty)
   public var workspace = ""

@@ -1,15 +1,15 @@
 import Files
 
-/// A setting as it is declared: its default, one sentence about it, and what it may be.
+/// The declaration of a setting: its default, a one-sentence description and its valid values.
 ///
 ///     @Setting("Passes over the prompts.", in: 1...1_000) var epochs = 10
 ///
-/// Every number has a range with both ends: a value that nothing bounds overflows or fills the memory.
-/// Ranges hold for each element of a list; null needs an optional type.
+/// Every number has a range with both ends, because an unbounded value overflows or fills the
+/// memory. Ranges apply to each element of a list; null needs an optional type.
 @propertyWrapper
 public struct Setting<Value: Codable & Sendable>: Codable, Sendable {
   public var wrappedValue: Value
-  // Of no use in a value that was decoded: the defaults of a type are asked what may be set.
+  // Unused in a decoded value: only a type's defaults are queried for valid values.
   let sentence: String
   let limits: SettingLimits
 
@@ -22,7 +22,7 @@ public struct Setting<Value: Codable & Sendable>: Codable, Sendable {
     self.init(wrappedValue, sentence, .range(.init(range)))
   }
 
-  /// A number within a range without its upper end.
+  /// A number within a half-open range.
   public init(wrappedValue: Value, _ sentence: String, in range: Range<Double>) {
     self.init(wrappedValue, sentence, .range(.init(range)))
   }

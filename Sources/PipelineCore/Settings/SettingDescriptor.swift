@@ -1,17 +1,17 @@
 public import Files
 
-/// What there is to know about a setting: the program's help, its documentation and its checks say this.
+/// The description of a setting that the program's help, its documentation and its checks share.
 public struct SettingDescriptor: Equatable, Sendable {
-  /// As it is spelled in a pipeline file.
+  /// Its spelling in a pipeline file.
   public let name: String
-  /// What values it takes, in words, without the range.
+  /// The kind of values in words, without the range.
   public let type: String
-  /// The words that a setting of few values takes; otherwise empty.
+  /// The accepted words of an enumerated setting; otherwise empty.
   public let choices: [String]
   public let defaultValue: JSON
   public let limits: SettingLimits
   public let sentence: String
-  /// Whether a numeric value is possible, for which there must be a range.
+  /// Whether a numeric value is possible, which requires a range.
   public let isNumeric: Bool
 
   public var json: JSON {
@@ -31,7 +31,7 @@ public struct SettingDescriptor: Equatable, Sendable {
 }
 
 extension StageSettings {
-  /// The settings of the type that are declared with ``Setting``, in their order.
+  /// Returns the settings of the type declared with ``Setting``, in declaration order.
   public static func descriptors() throws -> [SettingDescriptor] {
     try Mirror(reflecting: Self()).children.compactMap { label, value in
       guard let label, label.hasPrefix("_"), let setting = value as? any AnySetting else {

@@ -1,13 +1,13 @@
-/// A type of settings that is neither a number nor a string, with what may be written for it.
+/// A type of settings, neither number nor string, that describes its valid values.
 public protocol NamedSettingKind {
-  /// In words, such as `a string or a list of strings`.
+  /// The kind in words, such as `a string or a list of strings`.
   static var settingKind: String { get }
 }
 
-/// What values a type of settings takes, in words.
+/// A description of the values that a type of settings takes.
 struct SettingKind {
   let text: String
-  /// The values of a type that has only a few.
+  /// The values of an enumerated type.
   var choices: [String] = []
 
   /// Nil for a type whose members are settings themselves.
@@ -31,7 +31,7 @@ struct SettingKind {
     }
   }
 
-  /// Whether values are numbers, optional ones and lists of them included.
+  /// Whether values are numbers, including optional ones and lists.
   static func isNumeric(_ type: Any.Type) -> Bool {
     switch type {
     case let optional as any OptionalType.Type: isNumeric(optional.wrapped)

@@ -1,6 +1,6 @@
 import Files
 
-/// Which values of a setting's type can be used.
+/// The valid values of a setting's type.
 public enum SettingLimits: Equatable, Sendable {
   case none
   case range(Bounds)
@@ -40,7 +40,7 @@ public enum SettingLimits: Equatable, Sendable {
     }
   }
 
-  /// What a string must look like.
+  /// The required form of a string.
   public enum TextForm: Sendable {
     case notEmpty
     /// The name of a file, without a folder.
@@ -54,7 +54,7 @@ public enum SettingLimits: Equatable, Sendable {
     }
   }
 
-  /// In words: what comes after "must be"; nil where there is no limit.
+  /// The phrase after "must be"; nil if there is no limit.
   public var text: String? {
     switch self {
     case .none: nil
@@ -65,10 +65,10 @@ public enum SettingLimits: Equatable, Sendable {
     }
   }
 
-  /// Refuses a value, or an element of it, that is outside.
+  /// Rejects a value, or an element of it, that is outside the limits.
   ///
   /// - Parameters:
-  ///   - given: as the file says it, for the message
+  ///   - given: the value as spelled in the file, for the message
   func check(_ value: JSON, given: JSON, path: String) throws(PipelineError) {
     switch value {
     case .null, .bool, .object: return

@@ -1,4 +1,5 @@
-/// What other programs call a setting, and what it may be called here; the first that a stage has is meant.
+/// Other programs' names of a setting, with its possible names here; the first that a stage has is
+/// meant.
 private let otherNames: [String: [String]] = [
   "accumulation_steps": ["gradient_accumulation"], "batchsize": ["batch"], "bs": ["batch"],
   "caption_column": ["columns"], "cfg": ["guidance"], "cfg_scale": ["guidance"],
@@ -20,8 +21,9 @@ private let otherNames: [String: [String]] = [
   "wd": ["weight_decay"],
 ]
 
-/// The setting that an unknown name most likely stands for: one that other programs call so, one that is spelt
-/// much like it, or the one that shares most words with it (`lora_rank`: `rank`); nil if there is none.
+/// Returns the setting that an unknown name most likely stands for: one with that name in other
+/// programs, one with a similar spelling, or the one that shares the most words with it
+/// (`lora_rank`: `rank`); nil if there is none.
 package func nearestSetting(to name: String, in known: [String]) -> String? {
   let plain = name.lowercased().map { $0 == "-" ? "_" : $0 }
   if let meant = otherNames[String(plain)]?.first(where: known.contains) { return meant }

@@ -1,8 +1,9 @@
 import Files
 
-/// A setting that the command line lays over the file.
+/// A setting on the command line that overrides the file.
 enum SettingOverride {
-  /// The keys and the value of `stage.key=value` or `key=value`; the value is JSON5, or else a string.
+  /// Parses the keys and the value of `stage.key=value` or `key=value`; the value is JSON5, or else
+  /// a string.
   static func parts(of text: String) throws(PipelineError) -> (keys: [String], value: JSON) {
     guard let equals = text.firstIndex(of: "="), equals > text.startIndex else {
       throw .badOverride(text)
@@ -10,20 +11,20 @@ enum SettingOverride {
     var keys = text[..<equals].split(separator: ".", omittingEmptySubsequences: false)
       .map(String.init)
     guard !keys.contains("") else { throw .badOverride(text) }
-    // As a pipeline file, and messages about it, spell the path.
+    // The spelling of the path in pipeline files and in messages about them.
     if keys.count > 2, keys[0] == "stages" { keys.removeFirst() }
     let source = String(text[text.index(after: equals)...])
     return (keys, (try? JSON(parsing: source, dialect: .json5)) ?? .string(source))
   }
 }
 
-/// Which stages follow the overrides of shared settings: one that has a value of its own does not.
+/// The stages that follow the overrides of shared settings: one with a value of its own does not.
 struct OverrideReach {
   private let overrides: [(text: String, key: String, value: JSON)]
   private let stages: [ConfiguredStage]
   private let blocks: JSON
 
-  /// - Parameter root: the pipeline file with all overrides laid over it
+  /// - Parameter root: the pipeline file after all overrides
   init(
     of texts: [String], _ stages: [ConfiguredStage], _ root: JSON.Object
   ) throws(PipelineError) {
@@ -39,7 +40,7 @@ struct OverrideReach {
     blocks = root["stages"] ?? .null
   }
 
-  /// A line for each stage that keeps its own value.
+  /// Returns a line for each stage that keeps its own value.
   ///
   /// - Throws: `PipelineError.badSetting` for an override that no stage follows
   func notes() throws(PipelineError) -> [String] {

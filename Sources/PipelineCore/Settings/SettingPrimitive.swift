@@ -1,8 +1,8 @@
 import Files
 
-/// A setting that is one JSON value and not made of others.
+/// A setting that is a single JSON value.
 protocol SettingPrimitive {
-  /// What a value must be, in words for messages.
+  /// The required kind of value, in words for messages.
   static var settingKind: String { get }
   init?(setting: JSON)
   var setting: JSON { get }
@@ -41,7 +41,7 @@ extension Float: SettingPrimitive {
     guard let value = setting.double else { return nil }
     self = Float(value)
   }
-  // By way of the shortest text, so that 0.1 stays 0.1.
+  // Via the shortest text, so that 0.1 stays 0.1.
   var setting: JSON { .number(Double(description) ?? Double(self)) }
 }
 
@@ -72,11 +72,12 @@ extension UInt16: SettingPrimitive {}
 extension UInt32: SettingPrimitive {}
 extension UInt64: SettingPrimitive {}
 
-/// A map whose keys are free, such as column names: they are used as they are written.
+/// A map with free keys, such as column names, which are used verbatim.
 protocol FreeMap {}
 extension Dictionary: FreeMap {}
 
-/// The spelling of a property in a pipeline file: `maxRejectFraction` is `max_reject_fraction`.
+/// Returns the spelling of a property in a pipeline file: `maxRejectFraction` is
+/// `max_reject_fraction`.
 func settingKey(_ property: String) -> String {
   let characters = Array(property)
   var key = ""

@@ -1,10 +1,10 @@
 import Files
 
-/// Reads settings from JSON; refuses keys that nothing asked for and values outside their range.
+/// Decodes settings from JSON; rejects unused keys and values outside their range.
 struct SettingsDecoder {
   /// - Parameters:
-  ///   - path: what errors call the value, such as `stages.encode`
-  ///   - paths: what they call some of its settings instead
+  ///   - path: the value's name in errors, such as `stages.encode`
+  ///   - paths: names of some of its settings in errors
   static func settings<Settings: StageSettings>(
     _ type: Settings.Type, from json: JSON, path: String, paths: [String: String] = [:]
   ) throws -> Settings {
@@ -20,7 +20,7 @@ struct SettingsDecoder {
     return value
   }
 
-  /// Refuses a NUL in any string: the system's calls would read only what stands before it.
+  /// Rejects a NUL in any string: system calls would read only what precedes it.
   private static func requireText(_ value: JSON, path: String) throws(PipelineError) {
     switch value {
     case .string(let text):
@@ -41,7 +41,7 @@ struct SettingsDecoder {
   }
 }
 
-/// Which keys of which objects have been asked for.
+/// A record of which keys of which objects have been requested.
 private final class KeyLog {
   private var present: [String: [String]] = [:]
   private var asked: [String: [String]] = [:]
@@ -70,13 +70,13 @@ private struct DecodingNode: Decoder {
   let codingPath: [any CodingKey]
   let log: KeyLog
   var keepsKeys = false
-  /// What values are taken here, once a type has said so.
+  /// The kind of values accepted here, once a type has declared it.
   var kind: SettingKind?
-  /// Of the value here, or of its elements.
+  /// Limits of the value here, or of its elements.
   var ownLimits = SettingLimits.none
-  /// Of the members.
+  /// Limits of the members.
   var limits: [String: SettingLimits] = [:]
-  /// What errors call members that come from elsewhere.
+  /// Names in errors of members that come from elsewhere.
   var paths: [String: String] = [:]
   var userInfo: [CodingUserInfoKey: Any] { [:] }
 
@@ -93,7 +93,7 @@ private struct DecodingNode: Decoder {
     do {
       return try Value(from: node)
     } catch DecodingError.dataCorrupted(let context) {
-      // An enum made from text does not name its cases; a type's own refusal says why.
+      // An enum decoded from text does not list its cases; a type's own error says why.
       if node.kind?.choices.isEmpty == false { throw node.wrongKind("") }
       throw PipelineError.badSetting(path: path, reason: context.debugDescription)
     }
@@ -113,7 +113,7 @@ private struct DecodingNode: Decoder {
     return node
   }
 
-  /// - Parameter expected: said where the type of the setting says nothing
+  /// - Parameter expected: used if the type of the setting does not describe itself
   func wrongKind(_ expected: String) -> PipelineError {
     let meant = json.string.flatMap { nearest(to: $0, in: kind?.choices ?? []) }
     let hint = meant.map { "; did you mean \"\($0)\"?" } ?? ""
@@ -149,7 +149,7 @@ private struct KeyedDecoding<Key: CodingKey>: KeyedDecodingContainerProtocol {
     let child = try child(key)
     let value = try child.decode(type)
     if let setting = value as? any AnySetting {
-      // The value that will be used: a number that a Float cannot hold has become infinite.
+      // The value as it will be used: a number that overflows Float has become infinite.
       try child.ownLimits.check(setting.json(), given: child.json, path: child.path)
     }
     return value

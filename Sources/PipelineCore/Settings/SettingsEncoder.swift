@@ -1,6 +1,6 @@
 import Files
 
-/// Turns settings into JSON, with nil as an explicit null so that every key is there.
+/// Encodes settings as JSON, with nil as an explicit null so that every key is there.
 struct SettingsEncoder {
   static func json(_ value: some Encodable) throws -> JSON {
     try EncodingNode.encoding(value, path: []).json
@@ -41,7 +41,7 @@ private final class EncodingNode: Encoder {
     case .array(let nodes): return .array(nodes.map(\.json))
     case .object(let members):
       var object = JSON.Object()
-      // A dictionary's own order changes from run to run.
+      // A dictionary's own order varies from run to run.
       let ordered = keepsKeys ? members.sorted { $0.key < $1.key } : members
       for (key, node) in ordered { object[key] = node.json }
       return .object(object)
@@ -85,7 +85,7 @@ private struct KeyedEncoding<Key: CodingKey>: KeyedEncodingContainerProtocol {
     node.add(encoded, key: key)
   }
 
-  // Without these, which synthesized code calls, an optional that is nil would leave no key.
+  // Without these, which synthesized code calls, a nil optional would leave no key.
   func encodeIfPresent(_ value: Bool?, forKey key: Key) throws { try encodeOrNull(value, key) }
   func encodeIfPresent(_ value: Int?, forKey key: Key) throws { try encodeOrNull(value, key) }
   func encodeIfPresent(_ value: UInt64?, forKey key: Key) throws { try encodeOrNull(value, key) }

@@ -1,6 +1,6 @@
 public import Files
 
-/// Everything that can be set: for `spo settings` and for the documentation.
+/// A reference of all settings, for `spo settings` and the documentation.
 public struct SettingsReference {
   private struct Section {
     let name: String
@@ -10,7 +10,7 @@ public struct SettingsReference {
   private let pipeline: [SettingDescriptor]
   private var sections: [Section] = []
 
-  /// - Parameter stages: in the order in which they run
+  /// - Parameter stages: all stages in execution order
   public init(_ stages: [any Stage.Type]) throws {
     func section<S: Stage>(_ type: S.Type) throws -> Section {
       Section(name: S.name, settings: try S.Settings.descriptors())
@@ -21,10 +21,10 @@ public struct SettingsReference {
 
   public var stageNames: [String] { sections.map(\.name) }
 
-  /// The names of all settings of stages.
+  /// The names of all stage settings.
   public var settingNames: [String] { sections.flatMap { $0.settings.map(\.name) } }
 
-  /// Only the settings of one stage, or one of these.
+  /// Returns only the settings of one stage, or one of them.
   public func only(_ stage: String, setting: String? = nil) -> SettingsReference {
     var copy = self
     copy.sections = sections.filter { $0.name == stage }.map { section in
@@ -35,12 +35,12 @@ public struct SettingsReference {
     return copy
   }
 
-  /// The stages that have a setting of a name.
+  /// Returns the stages that have a setting of this name.
   public func stages(with setting: String) -> [String] {
     sections.filter { $0.settings.contains { $0.name == setting } }.map(\.name)
   }
 
-  /// The one setting that `STAGE.SETTING` names; nil where there is none.
+  /// Returns the one setting that `STAGE.SETTING` names; nil if there is none.
   public func setting(named name: String) -> SettingsReference? {
     let parts = name.split(separator: ".", maxSplits: 1).map(String.init)
     guard parts.count == 2, stages(with: parts[1]).contains(parts[0]) else { return nil }
@@ -55,7 +55,7 @@ public struct SettingsReference {
     ]
   }
 
-  /// For a terminal: two lines per setting.
+  /// The reference for a terminal: two lines per setting.
   public var lines: [String] {
     sections.flatMap { section in
       [section.name]
@@ -107,7 +107,7 @@ extension SettingDescriptor {
     return type
   }
 
-  /// Type and range in a few words.
+  /// The type and range in a few words.
   fileprivate var values: String {
     [typeWithoutArticle, limits.text].compactMap { $0 }.joined(separator: ", ")
   }

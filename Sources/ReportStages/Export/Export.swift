@@ -4,12 +4,13 @@ public import PipelineCore
 import StageSupport
 import TrainingStages
 
-/// Writes the trained LoRA in the forms that other programs load, and the model with it merged in.
+/// Writes the trained LoRA in the formats that other programs load, and the model with it merged
+/// in.
 ///
-/// - Reads:  the LoRA files of stages `spo` and `dpo`, or of the one that the pipeline has
+/// - Reads: the LoRA files of stages `spo` and `dpo`, or of whichever the pipeline has
 /// - Writes: in the folder `export` `pytorch_lora_weights.safetensors` (diffusers),
-///   `webui/NAME.safetensors` (webui, ComfyUI) and `merged` (a model folder); of a second LoRA the same in
-///   a folder of its own, `export/dpo`, with `webui/NAME-dpo.safetensors`
+///   `webui/NAME.safetensors` (webui, ComfyUI) and `merged` (a model folder); for a second LoRA the
+///   same in a subfolder, `export/dpo`, with `webui/NAME-dpo.safetensors`
 public struct Export: Stage {
   public struct Settings: StageSettings {
     @Setting(
@@ -45,7 +46,7 @@ public struct Export: Stage {
     case merged
   }
 
-  /// One form of one LoRA.
+  /// One format of one LoRA.
   public struct Item {
     let stage: TuningStage
     let form: Form
@@ -82,14 +83,14 @@ public struct Export: Stage {
     stage == stages[0] ? folder : "\(folder)/\(stage.rawValue)"
   }
 
-  /// The name of a LoRA in the webui.
+  /// Returns the name of a LoRA in the webui.
   fileprivate func name(of stage: TuningStage) -> String {
     stage == stages[0] ? settings.name : "\(settings.name)-\(stage.rawValue)"
   }
 
   fileprivate func path(_ item: Item) -> String { path(item, in: folder) }
 
-  /// - Parameter folder: of the stage: where its result is made, or where it will be
+  /// - Parameter folder: the stage's folder, under construction or final
   fileprivate func path(_ item: Item, in folder: String) -> String {
     let folder = self.folder(of: item.stage, in: folder)
     return switch item.form {
@@ -117,12 +118,12 @@ public struct Export: Stage {
     return try model.inputs(isMerged ? model.textParts : [], context.digests) + vae
   }
 
-  /// Where the LoRA of a stage came from; nil before the stage has run.
+  /// Returns the origin of a stage's LoRA; nil before the stage has run.
   fileprivate func provenance(of stage: TuningStage) throws -> Provenance? {
     try context.origin(of: stage.rawValue).map { Provenance(of: stage, $0) }
   }
 
-  /// A form whose path exists is complete: it got its name when it was.
+  /// An existing path is a complete export: it is renamed only then.
   public func workPlan() throws -> WorkPlan<ExportWork> {
     let pending = items.filter { !Folders.exists(path($0)) }
     return WorkPlan(pending, finishedUnitCount: items.count - pending.count) {
@@ -154,7 +155,7 @@ public struct Export: Stage {
   }
 }
 
-/// Writes one form of one LoRA after the other.
+/// Writes each LoRA in each format.
 public final class ExportWork: StageWork {
   private let export: Export
   private let loras: [TuningStage: LoRAWeights]
@@ -169,7 +170,7 @@ public final class ExportWork: StageWork {
     do {
       try write(item)
     } catch {
-      // Nothing is left where it was being made.
+      // Nothing remains in the temporary location.
       let (made, final) = (
         export.path(item), export.path(item, in: export.context.workspace.path(Export.name))
       )
@@ -179,7 +180,7 @@ public final class ExportWork: StageWork {
     }
   }
 
-  /// What kept a form from being written, with its final path.
+  /// The error that prevented an export, with its final path.
   private struct Failure: ClassifiedError, CustomStringConvertible {
     let kind: FailureKind
     let description: String

@@ -4,14 +4,14 @@ import PipelineCore
 import TrainingStages
 
 extension Provenance {
-  /// Where the LoRA of a stage came from.
+  /// Creates the provenance of a stage's LoRA.
   ///
-  /// - Parameter origin: what the stage has made it from
+  /// - Parameter origin: what the stage made it from
   init(of stage: TuningStage, _ origin: StageOrigin) {
-    // As it was recorded: the file may be lost, to be made again.
+    // From the record: the file may be lost, to be rebuilt.
     var digests: [String: String] = [:]
     digests["lora"] = origin.outputs[stage.loraFile]
-    // Such as `model/unet/config.json`: the file of a model, by its path there.
+    // Such as `model/unet/config.json`: a model's file, by its path there.
     let inputs = Dictionary(grouping: origin.inputs) { $0.name.split(separator: "/")[0] }
     for (role, files) in inputs { digests[String(role)] = Self.digest(of: files) }
     digests["data"] = origin.upstream["shards"]
@@ -19,7 +19,7 @@ extension Provenance {
     self.init(stage: stage.rawValue, digests: digests, settings: origin.settings.text())
   }
 
-  /// Of a single file its own; of several that of what `sha256sum` prints of them, by path.
+  /// Returns a single file's own digest; for several, that of their `sha256sum` output, by path.
   private static func digest(of files: [StageInput]) -> String {
     if files.count == 1 { return files[0].identity }
     let lines = files.map { file in
@@ -28,7 +28,7 @@ extension Provenance {
     return SHA256.hexDigest(of: Array(lines.map { "\($1)  \($0)\n" }.joined().utf8))
   }
 
-  /// As an input of stage `export`: when it changes, so do the headers that it writes.
+  /// Returns it as an input of stage `export`: when it changes, so do the headers.
   func input(of stage: TuningStage) -> StageInput {
     StageInput(
       name: "provenance/\(stage.rawValue)",

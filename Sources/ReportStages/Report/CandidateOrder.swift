@@ -2,27 +2,29 @@ import Files
 import Foundation
 import ProceduralWorld
 
-/// How often the preference model orders candidates of one noisy latent as the oracle does, at one step.
+/// The agreement of the preference model with the oracle on the order of candidates from one noisy
+/// latent, at one step.
 struct CandidateOrder {
   let timestep: Int
-  /// All pairs of candidates that the oracle tells apart.
+  /// All pairs of candidates that the oracle distinguishes.
   let all: Share
-  /// The best and the worst by score, where the step would have recorded them.
+  /// The best and the worst by score, if the step would have recorded them.
   let recorded: Share
 
-  /// A share of pairs, with its standard error over prompts: pairs of one prompt are not independent.
+  /// A fraction of pairs, with its standard error over prompts: pairs of one prompt are not
+  /// independent.
   struct Share {
     var pairs = 0
     var value = 0.0
     var standardError = 0.0
 
-    /// - Parameter prompts: of each prompt, how many pairs there are and how many agree
+    /// - Parameter prompts: for each prompt the number of pairs and of agreements
     init(_ prompts: [(pairs: Int, agreeing: Int)]) {
       let present = prompts.filter { $0.pairs > 0 }
       pairs = present.reduce(0) { $0 + $1.pairs }
       guard pairs > 0 else { return }
       value = Double(present.reduce(0) { $0 + $1.agreeing }) / Double(pairs)
-      // The ratio estimator's variance over clusters.
+      // The variance of a ratio estimator over clusters.
       let square = present.reduce(0.0) { sum, prompt in
         let residual = Double(prompt.agreeing) - value * Double(prompt.pairs)
         return sum + residual * residual
@@ -39,9 +41,9 @@ struct CandidateOrder {
     }
   }
 
-  /// The orders at all steps, the first step first.
+  /// Returns the agreement at all steps, the first step first.
   ///
-  /// - Parameter utility: the oracle's two scores as one
+  /// - Parameter utility: combines the oracle's two scores into one
   static func all(
     _ scoredCandidates: [CandidateScoring.ScoredCandidates], _ utility: Utility
   ) -> [CandidateOrder] {

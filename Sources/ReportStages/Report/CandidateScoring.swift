@@ -8,21 +8,21 @@ import StageSupport
 import StepwiseOptimization
 import TrainingStages
 
-/// Draws candidates as step-by-step preference optimization does, and asks the preference model and the
-/// oracle about the same candidates.
+/// Samples candidates as in step-by-step preference optimization, and scores them by both the
+/// preference model and the oracle.
 struct CandidateScoring {
   let sampler: CandidateSampler
   let judge: PreferenceJudge
   let pipeline: TextToImage
   let negative: Conditioning
 
-  /// Prompts that are drawn together.
+  /// The number of prompts sampled together.
   static let batch = 8
 
-  /// What both say of the candidates of one prompt at one step.
+  /// Both scores of one prompt's candidates at one step.
   struct ScoredCandidates: Equatable {
     var prompt: Int
-    /// The one at which the candidates parted.
+    /// The timestep at which the candidates diverged.
     var timestep: Int
     /// The probability gap above which a pair would be recorded.
     var threshold: Double
@@ -31,16 +31,17 @@ struct CandidateScoring {
     var agreement: [Double]
   }
 
-  /// What a batch of prompts gave.
+  /// The results of a batch of prompts.
   struct Batch: Equatable {
     var scoredCandidates: [ScoredCandidates]
     var time: StepTime
   }
 
-  /// What it took to draw and score candidates, from one comparison to the next, without the oracle's part.
+  /// The time to sample and score candidates, from one comparison to the next, without the oracle's
+  /// share.
   struct StepTime: Equatable {
     var seconds = 0.0
-    /// One for each prompt and comparison.
+    /// One per prompt and comparison.
     var steps = 0
 
     static func + (a: StepTime, b: StepTime) -> StepTime {
@@ -52,8 +53,8 @@ struct CandidateScoring {
 
   /// - Parameters:
   ///   - prompts: all prompts of the report
-  ///   - range: those to draw
-  ///   - draw: tells apart several draws of a prompt
+  ///   - range: those to sample
+  ///   - draw: distinguishes several samplings of a prompt
   func callAsFunction(
     _ prompts: [String], _ range: Range<Int>, draw: Int
   ) throws -> Batch {
@@ -86,7 +87,7 @@ struct CandidateScoring {
         steps: range.count * max(0, scorer.calls.count - 1)))
   }
 
-  /// The clean latents that the model predicts at a timestep; finished samples are clean.
+  /// Returns the x0 predictions at a timestep; finished samples are clean.
   fileprivate func estimates(
     of drawn: Tensor, at timestep: Int, _ conditioning: Conditioning
   ) throws -> Tensor {
@@ -102,15 +103,15 @@ struct CandidateScoring {
   }
 }
 
-/// A scorer that has the oracle score the same candidates as well.
+/// A scorer that also has the oracle score the same candidates.
 private final class OracleScorer: CandidateScorer {
   private let scorer: any CandidateScorer
   private let candidateScoring: CandidateScoring
-  /// Of the prompts, one row for each.
+  /// The conditioning on the prompts, one row each.
   private let conditioning: Conditioning
   private let scenes: [Scene]
   private(set) var calls: [(prompts: [Int], scores: [Float], oracle: [OracleScore])] = []
-  /// From one call to the next, without the oracle's part.
+  /// The time between calls, without the oracle's share.
   private(set) var duration = Duration.zero
   private var lastCall: ContinuousClock.Instant?
 

@@ -1,6 +1,6 @@
 public import PipelineCore
 
-/// One scale of classifier-free guidance or several, as a pipeline file says it.
+/// One or several scales of classifier-free guidance, as given in a pipeline file.
 public struct GuidanceScales: Codable, Equatable, Sendable, NamedSettingKind {
   public static let settingKind = "a number or a list of numbers"
 
@@ -17,7 +17,7 @@ public struct GuidanceScales: Codable, Equatable, Sendable, NamedSettingKind {
     }
   }
 
-  /// A single scale is a number, as it always was: what was made with it stays.
+  /// Encodes a single scale as a number, as before, so that existing results stay valid.
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
     if values.count == 1 {

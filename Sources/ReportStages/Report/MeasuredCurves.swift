@@ -2,18 +2,18 @@ package import Files
 import Foundation
 package import Reporting
 
-/// What training stages measure over their steps, as charts that explain themselves.
+/// Training measurements over steps, as self-explanatory charts.
 package struct MeasuredCurves {
-  /// Of one stage: from one chart to several measurements, each by its name in the metrics.
+  /// A chart of one stage, with one or more measurements by their names in the metrics.
   private struct Curve {
     let title: String
     let y: String
     let series: [(key: String, name: String)]
     var rules: [Chart.Rule] = []
     let note: String
-    /// The name of what was measured before the first step, in the line of any.
+    /// The name of the value before the first step, in any line.
     var before: String?
-    /// The name of the same measurement at each timestep, of which the outermost two are charted.
+    /// The name of the same measurement at each timestep; the extreme timesteps are charted.
     var byTimestep: String?
 
     init(
@@ -38,7 +38,7 @@ package struct MeasuredCurves {
     }
   }
 
-  /// Measurements of other names are charted by these.
+  /// The charts for known measurement names.
   private static let known: [String: [Curve]] = [
     "preference": [
       Curve(
@@ -102,9 +102,9 @@ package struct MeasuredCurves {
 
   private static let chanceLoss = Chart.Rule(y: 0.693_147, label: "ln 2: chance")
   private static let gradientNorm = Curve("gradient_norm", "Gradient norm", y: "norm")
-  /// Measured on the pairs of a batch.
+  /// Measurements on the pairs of a batch.
   private static let ofPairs: Set<String> = ["loss", "gradient_norm", "clipped_share"]
-  /// They count, and make no curves.
+  /// Counters, which are not charted.
   private static let counters: Set<String> = ["step", "updates"]
 
   package let stage: String
@@ -118,7 +118,7 @@ package struct MeasuredCurves {
 
   private var x: String { stage == "spo" ? "sampling batch" : "step" }
 
-  /// A chart of each measurement that there is, those of unknown names last.
+  /// A chart for each measurement, unknown names last.
   package var charts: [Chart] {
     let curves = curves
     return curves.map { curve in
@@ -131,9 +131,9 @@ package struct MeasuredCurves {
     }
   }
 
-  /// The same measurements of several runs of this stage, a series each.
+  /// Returns charts of the same measurements of several runs of this stage, one series each.
   ///
-  /// - Parameter runs: this one's first
+  /// - Parameter runs: the current run first
   static func charts(comparing runs: [(name: String, curves: MeasuredCurves)]) -> [Chart] {
     guard runs.count > 1, let first = runs.first?.curves else { return [] }
     return first.curves.filter { $0.series.count == 1 }.compactMap { curve in
@@ -156,7 +156,8 @@ package struct MeasuredCurves {
     return known.filter { $0.series.contains { keys.contains($0.key) } } + others
   }
 
-  /// Of a scorer that was not learned from; nil for what it said before the first batch, where that curve begins.
+  /// Returns the curve of a scorer that was not trained on; nil for its value before the first
+  /// batch, where that curve begins.
   private func heldOutCurve(_ key: String) -> Curve? {
     let before = "_before"
     guard !key.hasSuffix(before) else { return nil }
@@ -168,7 +169,7 @@ package struct MeasuredCurves {
       before: key + before)
   }
 
-  /// The names of the numbers in the metrics, in the order in which they come.
+  /// The names of the numbers in the metrics, in order of appearance.
   private var measured: [String] {
     var seen: Set<String> = Self.counters
     return lines.flatMap { line in
@@ -187,13 +188,13 @@ package struct MeasuredCurves {
       points: (first.map { [Chart.Point(x: 0, y: $0)] } ?? [])
         + lines.compactMap { line in
           guard let step = line["step"]?.double, let value = line[key]?.double else { return nil }
-          // Of a batch without pairs there is no loss; the zero that stands for it would be one.
+          // A batch without pairs has no loss; a zero in its place would look like one.
           let isMissing = line["pairs"]?.int == 0 && Self.ofPairs.contains(key)
           return Chart.Point(x: step, y: isMissing ? .nan : value)
         })
   }
 
-  /// What was measured at the largest and at the smallest timestep.
+  /// Returns the measurements at the largest and at the smallest timestep.
   private func outermost(_ key: String) -> [Chart.Series] {
     let timesteps = lines.flatMap { ($0[key]?.object?.keys ?? []).compactMap { Int($0) } }
     guard let last = timesteps.max(), let first = timesteps.min(), first < last else { return [] }

@@ -10,11 +10,11 @@ struct OracleComparison {
   let images: Int
   let aesthetics: PairedComparison
   let agreement: PairedComparison
-  /// By prompt and image, one after another.
+  /// The scores in order of prompt, then image.
   let before: [OracleScore]
   let after: [OracleScore]
 
-  /// - Parameter groupSize: images of a prompt
+  /// - Parameter groupSize: the number of images per prompt
   init(
     of model: ReportedModel, before: [OracleScore], after: [OracleScore], prompts: Int,
     groupSize: Int
@@ -30,9 +30,9 @@ struct OracleComparison {
       before: before.map(\.agreement), after: after.map(\.agreement), groupSize: groupSize)
   }
 
-  /// The scores of one model's images, by prompt and image, one after another.
+  /// Returns the scores of one model's images, in order of prompt, then image.
   ///
-  /// - Parameter image: of a prompt's number and an image's number
+  /// - Parameter image: returns an image by the indices of its prompt and image
   static func scores(
     of prompts: [String], _ imagesPerPrompt: Int, image: (Int, Int) throws -> RGBImage
   ) throws -> [OracleScore] {

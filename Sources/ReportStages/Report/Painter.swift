@@ -6,22 +6,23 @@ import NN
 import RandomStreams
 import StageSupport
 
-/// Draws prompts with and without what was learned, from the same noise.
+/// Generates images of prompts with and without the LoRAs, from the same noise.
 struct Painter {
   let pipeline: TextToImage
   let scheduler: DDIMScheduler
   let negative: Conditioning
-  /// Without a LoRA, then with each.
+  /// The model without a LoRA, then with each.
   private let models: [Model]
   private let settings: ReportSettings
 
   private struct Model {
     let unet: UNet
-    /// For the unconditional half of guidance; nil: the same.
+    /// The network for the unconditional half of guidance; nil: the same.
     let negative: UNet?
   }
 
-  /// What the layers of a tuned model add, and what they add in the unconditional half of guidance; nil: the same.
+  /// The adapters of a tuned model, and those for the unconditional half of guidance; nil: the
+  /// same.
   typealias Adapters = (own: AdapterSet, negative: AdapterSet?)
 
   init(_ settings: ReportSettings, loraPaths: [String]) throws {
@@ -37,10 +38,10 @@ struct Painter {
       })
   }
 
-  /// - Parameter adapters: of each LoRA
+  /// - Parameter adapters: the adapters of each LoRA
   init(_ settings: ReportSettings, _ adapters: [Adapters]) throws {
     let model = settings.base
-    // All are built on the same arrays; the tuned ones add their adapters.
+    // All share the same arrays; the tuned ones add their adapters.
     let (unet, weights) = try model.unet()
     func tuned(by adapters: AdapterSet) throws -> UNet {
       let tuned = try UNet(weights.adapted(by: adapters), unet.configuration)
@@ -58,10 +59,10 @@ struct Painter {
     self.settings = settings
   }
 
-  /// The images without a LoRA, then those with each.
+  /// Returns the images without a LoRA, then those with each.
   ///
   /// - Parameters:
-  ///   - number: the prompt's, which keys its noises
+  ///   - number: the prompt's index, which keys its noises
   ///   - guidance: the scale of classifier-free guidance
   func images(of prompt: String, number: Int, guidance: Float) throws -> [RGBImage] {
     let conditioning = try pipeline.conditioning(of: [prompt])
@@ -70,7 +71,7 @@ struct Painter {
     }
   }
 
-  /// Decoded images `[images, height, width, 3]` without a LoRA, and those with each.
+  /// Returns decoded images `[images, height, width, 3]` without a LoRA, and those with each.
   func decodedImages(of conditioning: Conditioning, guidance: Float) throws -> [Tensor] {
     try models.map { try images(by: $0, of: conditioning, number: 0, guidance: guidance) }
   }
@@ -92,7 +93,7 @@ struct Painter {
     return try pipeline.autoencoder.images(of: latents)
   }
 
-  /// Height, width and channels of a latent of the model's own size.
+  /// The height, width and channels of a latent at the model's own size.
   var latentShape: [Int] {
     let configuration = pipeline.unet.configuration
     return [configuration.sampleSize, configuration.sampleSize, configuration.inputChannels]

@@ -5,17 +5,18 @@ import PipelineCore
 import Scorers
 import StageSupport
 
-/// Has published models score a report's images, and compares the tuned models with the untuned one.
+/// Scores a report's images by published models, and compares the tuned models with the untuned
+/// one.
 ///
-/// - Item: one prompt under one scorer, all its images
+/// - Item: all images of one prompt, by one scorer
 final class PublishedScores {
   struct Item {
-    /// The place of the scorer among those of the settings.
+    /// The index of the scorer among those of the settings.
     let scorer: Int
     let prompt: Int
   }
 
-  /// A tuned model beside the untuned one: a row for each guidance and scorer.
+  /// A tuned model compared with the untuned one: one row per guidance and scorer.
   struct Comparison {
     let model: ReportedModel
     let rows: [ScoreRow]
@@ -24,7 +25,7 @@ final class PublishedScores {
   private let settings: ReportSettings
   private let models: [ReportedModel]
   private let files: ReportFiles
-  /// The one at work; one is in memory at a time.
+  /// The current scorer; only one is in memory.
   private var open: (place: Int, scorer: Scorer)?
 
   init(_ settings: ReportSettings, _ models: [ReportedModel], _ files: ReportFiles) {
@@ -35,7 +36,8 @@ final class PublishedScores {
 
   private var scorers: [(kind: ScorerKind, path: String)] { NamedScorers(settings.scorers).all }
 
-  /// All images of a prompt, with the files that keep their scores: a group for each guidance and model.
+  /// Returns all images of a prompt, with the files of their scores: a group for each guidance and
+  /// model.
   private func groups(
     of item: Item
   ) -> [(scores: String, images: [String])] {
@@ -51,14 +53,14 @@ final class PublishedScores {
     }
   }
 
-  /// Scorer after scorer.
+  /// Returns the items, scorer by scorer.
   func items(prompts: Int) -> [Item] {
     scorers.indices.flatMap { scorer in (0..<prompts).map { Item(scorer: scorer, prompt: $0) } }
   }
 
   func isDone(_ item: Item) -> Bool { groups(of: item).allSatisfy { Folders.exists($0.scores) } }
 
-  /// Opens every scorer once: what is wrong with the last of them must not come out after hours.
+  /// Opens every scorer once, so that an error in the last does not surface hours later.
   func requireReadable() throws {
     for place in scorers.indices { _ = try scorer(place) }
     open = nil
@@ -87,7 +89,7 @@ final class PublishedScores {
     for (group, scores) in zip(groups(of: item), scores) { try scores.write(to: group.scores) }
   }
 
-  /// - Throws: `PipelineError.damaged` if scores are not those of the images
+  /// - Throws: `PipelineError.damaged` if scores do not belong to the images
   func comparisons(prompts: Int) throws -> [Comparison] {
     guard !scorers.isEmpty else { return [] }
     let sets = try scorers.indices.map { scorer in

@@ -1,9 +1,9 @@
 import Foundation
 
-/// Where a report keeps its images and what was found about them.
+/// The paths of a report's images and findings.
 struct ReportFiles {
   let folder: String
-  /// Scales of classifier-free guidance; the first one is not spelled in names.
+  /// Scales of classifier-free guidance; the first one is omitted from names.
   let scales: [Float]
 
   private func name(_ model: ReportedModel, _ scale: Int) -> String {
@@ -12,12 +12,12 @@ struct ReportFiles {
 
   private func digits(_ prompt: Int) -> String { String(format: "%03d", prompt) }
 
-  /// - Parameter scale: the place of the guidance among `scales`
+  /// - Parameter scale: the index of the guidance in `scales`
   func image(_ prompt: Int, _ image: Int, _ model: ReportedModel, scale: Int) -> String {
     "\(folder)/\(relativePath(prompt, image, model, scale: scale))"
   }
 
-  /// The same as the report's page sees it.
+  /// Returns the same relative to the report's page.
   func relativePath(
     _ prompt: Int, _ image: Int, _ model: ReportedModel, scale: Int
   ) -> String {

@@ -5,7 +5,7 @@ import Reporting
 import StageSupport
 
 extension ReportPage {
-  /// The first prompts, all others as links, and those that an oracle's scores single out.
+  /// Returns the first prompts, all others as links, and those that an oracle's scores single out.
   func imageSections() throws -> [ReportSection] {
     var blocks: [ReportBlock] = []
     if oracle != nil { blocks.append(.text(Self.oracleExplanation)) }
@@ -27,7 +27,8 @@ extension ReportPage {
     "Below each image are the scores of the built-in world's oracle, 0 to 100: how well the image follows "
     + "the world's rules, and how well it matches the prompt."
 
-  /// The prompts that gained most, those in the middle and those that lost most by the oracle.
+  /// Returns the prompts with the largest gains, the median ones and those with the largest losses
+  /// by the oracle.
   private func oracleExamples(_ comparison: OracleComparison) throws -> [ReportSection] {
     let of = models.count > 2 ? "\(comparison.model.name): " : ""
     let (best, median, worst) = PromptExamples.of(comparison.aesthetics.differences)
@@ -44,8 +45,8 @@ extension ReportPage {
   }
 
   /// - Parameters:
-  ///   - numbers: of the prompts
-  ///   - images: of each prompt
+  ///   - numbers: the indices of the prompts
+  ///   - images: the number of images per prompt
   private func grid(
     _ numbers: [Int], images: Int, _ models: [ReportedModel]
   ) throws -> ImageGrid {
@@ -63,7 +64,7 @@ extension ReportPage {
       })
   }
 
-  /// Those of other runs that drew the same prompts from the same noise.
+  /// Returns the images of other runs from the same prompts and noise.
   private func imagesOfOtherRuns(_ prompt: Int, _ image: Int) throws -> [ImageGrid.Shot] {
     guard let own = variants.first else { return [] }
     return try variants.dropFirst().filter { try $0.drewTheSame(as: own) }.flatMap {
@@ -71,7 +72,7 @@ extension ReportPage {
     }
   }
 
-  /// One score a line.
+  /// Returns one score per line.
   private func note(_ index: Int, _ model: ReportedModel) -> String {
     guard let oracle else { return "" }
     let own = oracle.comparisons.first { $0.model == model }
@@ -80,7 +81,7 @@ extension ReportPage {
       format: "aesthetics %.0f\nprompt %.0f", score.aesthetics, score.agreement)
   }
 
-  /// Every image at one guidance.
+  /// Returns every image at one guidance.
   private func list(_ scale: Int) -> ImageList {
     let count = prompts.count * settings.picturesPerPrompt * models.count
     let guidance = settings.scales.count > 1 ? ", guidance \(settings.scales[scale])" : ""
@@ -99,7 +100,7 @@ extension ReportPage {
       })
   }
 
-  /// What a tuning stage drew as it learned.
+  /// Returns images that a tuning stage generated during training.
   func trainingBlocks(_ images: TrainingImages?, stage: String) -> [ReportBlock] {
     guard let images else { return [] }
     let address = "../\(stage)/pictures"
@@ -121,6 +122,6 @@ extension ReportPage {
     ]
   }
 
-  /// Of training images.
+  /// The number of rows of training images.
   private static let shownRows = 8
 }

@@ -4,8 +4,8 @@ import Reporting
 import Scorers
 
 extension ReportPage {
-  /// What published scores say, how far the LoRAs have drifted, and the prompts that gained and lost most
-  /// and those in the middle.
+  /// Returns the published scores, the drift of the LoRAs, and the prompts with the largest gains
+  /// and losses and median ones.
   func scoreSections() throws -> [ReportSection] {
     var blocks: [ReportBlock] = []
     for comparison in scored {
@@ -18,7 +18,7 @@ extension ReportPage {
       comparison.rows.map { .table(promptTable($0, comparison.model)) }
     }
     var sections = [ReportSection(scored.isEmpty ? "Drift" : "Published scores", blocks)]
-    // By the first scorer: others would show other prompts, and the page grows with each.
+    // By the first scorer: others would select other prompts, and the page grows with each.
     for comparison in scored {
       for (scale, guidance) in settings.scales.enumerated() {
         guard let row = comparison.rows.first(where: { $0.guidance == guidance }) else { continue }
@@ -48,7 +48,7 @@ extension ReportPage {
       }, numberColumns: [1, 2])
   }
 
-  /// The scores of every prompt.
+  /// Returns the scores of every prompt.
   private func promptTable(_ row: ScoreRow, _ model: ReportedModel) -> ReportTable {
     let decimals = row.scorer.decimals
     let differences = row.comparison?.differences ?? []

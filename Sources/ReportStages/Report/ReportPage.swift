@@ -6,40 +6,41 @@ import Reporting
 import StageSupport
 import TrainingStages
 
-/// The page that shows a run: images, scores and curves.
+/// The page of a run: images, scores and curves.
 struct ReportPage {
   let run: ReportedRun
   let prompts: [String]
   /// Whether no prompt was trained on.
   let areHeldOut: Bool
   let settings: ReportSettings
-  /// Before tuning, then with each LoRA.
+  /// The model before tuning, then with each LoRA.
   let models: [ReportedModel]
-  /// Why the figures may mean less than they seem to.
+  /// Reasons to doubt the figures.
   let warnings: [String]
   /// This run, then those that it is compared with.
   let variants: [RunSummary]
-  /// Of the preference model; nil where one was given that is not evaluated.
+  /// The evaluation of the preference model; nil for a given one, which is not evaluated.
   let evaluation: JSONReader?
   let oracle: OracleFindings?
-  /// By published scores, one for each tuned model; none where no scorer is named.
+  /// Comparisons by published scores, one per tuned model; empty if no scorer is named.
   let scored: [PublishedScores.Comparison]
-  /// One for each LoRA.
+  /// One per LoRA.
   let drifts: [LoRADrift]
   let metrics: (preference: [JSON.Object], tuning: [TuningStage: [JSON.Object]])
-  /// What the tuning stages drew as they learned.
+  /// Images that the tuning stages generated during training.
   let trainingImages: [TuningStage: TrainingImages]
-  /// The stages before this one, as the runner has recorded them.
+  /// The records of the stages before this one.
   let records: [(stage: String, record: JSONReader)]
   let files: ReportFiles
-  /// The PNG of a prompt's number, an image's number, a model, and the place of a guidance.
+  /// Returns the PNG for the index of a prompt, that of an image, a model, and the index of a
+  /// guidance.
   let image: (Int, Int, ReportedModel, Int) throws -> [UInt8]
 
-  /// What the world itself says of the run.
+  /// The oracle's findings about the run.
   struct OracleFindings {
-    /// One for each tuned model.
+    /// One per tuned model.
     let comparisons: [OracleComparison]
-    /// Of the candidates of stage `spo`; nil where there is none.
+    /// Findings about the candidates of stage `spo`; nil if there are none.
     let judged: (orders: [CandidateOrder], time: CandidateScoring.StepTime)?
   }
 
@@ -85,7 +86,7 @@ struct ReportPage {
       facts: run.facts, sections: sections, footer: Machine.description)
   }
 
-  /// What a stage does, as a heading.
+  /// Returns a stage's title.
   private func title(of stage: TuningStage) throws -> String {
     let record = records.first { $0.stage == stage.rawValue }?.record
     let loss = stage == .dpo ? try record?["settings"].string("loss") : nil
@@ -93,7 +94,7 @@ struct ReportPage {
       ? "Supervised tuning on preferred images" : stage.title
   }
 
-  /// Time and settings of each stage.
+  /// Returns the time and settings of each stage.
   private func provenance() throws -> [ReportBlock] {
     let times = ReportTable(
       columns: ["stage", "version", "units", "rejected", "seconds"],
@@ -170,7 +171,7 @@ struct ReportPage {
           ? " The same comparisons chose the checkpoint, so this is optimistic." : ""))
   }
 
-  /// For each compared timestep, the share of prompts whose pair passed the threshold.
+  /// Returns a chart of the fraction of prompts whose pair passed the threshold, by timestep.
   private func keptChart(_ lines: [JSON.Object]) -> Chart {
     var compared: [Int: Double] = [:]
     var kept: [Int: Double] = [:]

@@ -73,7 +73,7 @@ public struct ReportSettings: StageSettings {
   /// All scales of guidance; the report shows images of the first one.
   var scales: [Float] { guidance.values }
 
-  /// The split of the shards that the prompts are those of; nil: they are in a file.
+  /// The split that the prompts are taken from; nil: they are in a file.
   package var split: String? {
     ["validation", "validation_unique", "test", "test_unique"].contains(prompts) ? prompts : nil
   }

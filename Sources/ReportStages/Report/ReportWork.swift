@@ -5,14 +5,15 @@ import Imaging
 import PipelineCore
 import StageSupport
 
-/// Stage `report` at work: draws images and candidates, has them scored, and writes the page.
+/// The work of stage `report`: generates images and candidates, has them scored, and writes the
+/// page.
 final class ReportWork: StageWork {
   enum Item {
     /// All images of a prompt at one guidance, before and after.
     case images(prompt: Int, scale: Int)
-    /// What one scorer says of a prompt's images.
+    /// One scorer's scores of a prompt's images.
     case scores(PublishedScores.Item)
-    /// The candidates of a batch of prompts, drawn once.
+    /// The candidates of a batch of prompts, sampled once.
     case candidates(WriteReport.CandidateBatch)
 
     var unitCount: Int {

@@ -2,11 +2,11 @@ import Files
 import Foundation
 import PipelineCore
 
-/// What a page says of the run that it shows.
+/// Information about the run that a page shows.
 struct ReportedRun {
   /// The name of the workspace's folder.
   let name: String
-  /// The diffusion model as the settings name it.
+  /// The diffusion model as named in the settings.
   let model: String
   let date: Date
 
@@ -20,7 +20,7 @@ struct ReportedRun {
     ["run \(name)", "model \(model)", Self.text(date), "spo \(ProgramVersion.current)"]
   }
 
-  /// Day and minute, the same everywhere: `2026-11-22 09:05 UTC`.
+  /// Formats day and minute in UTC: `2026-11-22 09:05 UTC`.
   static func text(_ date: Date) -> String {
     let text = date.formatted(.iso8601)
     return "\(text.prefix(10)) \(text.dropFirst(11).prefix(5)) UTC"

@@ -5,12 +5,12 @@ import PipelineCore
 import Reporting
 import TrainingStages
 
-/// The figures of a finished run, as its `summary.json` has them, to be compared with those of others.
+/// The figures of a finished run, from its `summary.json`, for comparison with other runs.
 struct RunSummary {
-  /// The folder of the run.
+  /// The name of the run's folder.
   let name: String
   private let workspace: String
-  /// The report's.
+  /// The folder of the report.
   private let folder: String
   private let json: JSONReader
 
@@ -21,7 +21,7 @@ struct RunSummary {
     self.json = json
   }
 
-  /// This run, then those of `paths` that are there.
+  /// Returns this run, then those of `paths` that exist.
   ///
   /// - Parameter folder: the report of this run
   static func all(
@@ -37,7 +37,7 @@ struct RunSummary {
       })
   }
 
-  /// Refuses a file that is no summary of a run.
+  /// Rejects a file that is not the summary of a run.
   static func requireReadable(_ path: String) throws {
     do {
       _ = try JSONReader(contentsOf: path)["seconds"].object()
@@ -47,7 +47,7 @@ struct RunSummary {
     }
   }
 
-  /// Accuracies and training curves laid over one another, and a table of the rest.
+  /// Returns accuracies and training curves overlaid, and a table of the rest.
   static func blocks(_ runs: [RunSummary], _ stages: [TuningStage]) throws -> [ReportBlock] {
     let curves = try stages.flatMap { stage in
       MeasuredCurves.charts(
@@ -75,7 +75,7 @@ struct RunSummary {
 
   // MARK: - Images
 
-  /// Whether the images are of the same prompts from the same noise.
+  /// Whether the images have the same prompts and noise.
   func drewTheSame(as other: RunSummary) throws -> Bool {
     func basis(_ run: RunSummary) throws -> [JSON?] {
       var sampling = try run.json.optional("sampling")?.object()
@@ -87,7 +87,7 @@ struct RunSummary {
     return try !mine.contains(nil) && mine == basis(other)
   }
 
-  /// One image of a prompt by each tuned model, as far as they are there.
+  /// Returns one image of a prompt by each tuned model, if it exists.
   func images(_ prompt: Int, _ image: Int) throws -> [ImageGrid.Shot] {
     let models = try json["sampling"]["models"].elements().map { try $0.string() }
     let digits = String(format: "%03d", prompt)
@@ -129,7 +129,7 @@ struct RunSummary {
     }
   }
 
-  /// Scorers and guidances, in the order in which runs name them.
+  /// Returns scorers and guidances in order of appearance in the runs.
   private static func scoreNames(_ runs: [RunSummary]) throws -> [String] {
     var names: [String] = []
     for run in runs {
@@ -170,7 +170,7 @@ struct RunSummary {
   }
 
   private func accuracies() throws -> [Chart.Point] {
-    // A preference model that was given is not evaluated.
+    // A given preference model is not evaluated.
     guard let preference = try json.optional("preference") else { return [] }
     let count = Double(max(1, try preference.int("pairs")))
     return try preference["accuracy"].members().compactMap { key, value in

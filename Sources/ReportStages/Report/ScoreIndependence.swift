@@ -7,7 +7,8 @@ import Scorers
 import StageSupport
 import TrainingStages
 
-/// Which of a report's scores are no independent evidence, since what was tuned on came from them.
+/// Finds a report's scores that are not independent evidence, because the training data came from
+/// them.
 struct ScoreIndependence {
   private let context: StageContext
   private let scorers: [(kind: ScorerKind, path: String)]
@@ -17,7 +18,7 @@ struct ScoreIndependence {
     self.context = context
   }
 
-  /// One sentence for each such score.
+  /// Returns one sentence per such score.
   func warnings() throws -> [String] {
     var warnings: [String] = []
     let labels = try labellingWeights()
@@ -46,7 +47,7 @@ struct ScoreIndependence {
     [".safetensors", ".bin", ".pt"].contains { path.hasSuffix($0) }
   }
 
-  /// Digests of the files that hold a scorer's weights.
+  /// Returns the digests of the files with a scorer's weights.
   private func weights(_ kind: ScorerKind, _ path: String) throws -> Set<String> {
     Set(
       try Scorer.files(path: path, kind: kind).filter(Self.areWeights).map {
@@ -62,7 +63,7 @@ struct ScoreIndependence {
       }.map(\.identity))
   }
 
-  /// Of the model that labelled the comparisons, where labels are a model's.
+  /// Returns those of the model that labelled the comparisons, if one did.
   private func labellingWeights() throws -> Set<String> {
     guard
       try context.planned(ShardSettings.self, of: Shard.name)?.labels == .model,
@@ -71,7 +72,7 @@ struct ScoreIndependence {
     return try weights(ofPreference: label.scorer)
   }
 
-  /// Of the model that the preference model started from.
+  /// Returns those of the model that the preference model started from.
   private func startingWeights() throws -> Set<String> {
     guard
       let preference = try context.planned(PreferenceSettings.self, of: TrainPreference.name),
@@ -80,7 +81,7 @@ struct ScoreIndependence {
     return try weights(ofPreference: preference.start)
   }
 
-  /// Of a preference model that was given.
+  /// Returns those of a given preference model.
   private func preferenceWeights() throws -> Set<String> {
     guard
       let given = try context.planned(SPOSettings.self, of: TuneSPO.name)?.preference

@@ -4,21 +4,22 @@ import Imaging
 import PipelineCore
 import Reporting
 
-/// The rows of held-out prompts that a tuning stage draws as it learns, from `PATH/STAGE/pictures`.
+/// Rows of held-out images that a tuning stage generated during training, from
+/// `PATH/STAGE/pictures`.
 struct TrainingImages {
   struct Row {
-    /// What training is counted in, and how far it was: "batch 400".
+    /// The training progress with its unit: "batch 400".
     let label: String
     let number: Int
-    /// In the folder.
+    /// The name in the folder.
     let name: String
   }
 
   let folder: String
-  /// From before training to its end.
+  /// The rows from before training to its end.
   let rows: [Row]
 
-  /// Pixels of a row's longer side on a page; the file has all.
+  /// The longer side of a row on a page, in pixels; the file has full size.
   private static let side = 1_024
 
   init(folder: String) throws {
@@ -31,15 +32,15 @@ struct TrainingImages {
     }.sorted { $0.number < $1.number }
   }
 
-  /// The first row, the last one and some in between: none where there is no file that can be read.
+  /// Returns the first row, the last one and some in between; nil if no file can be read.
   ///
   /// - Parameters:
-  ///   - count: rows at most
-  ///   - address: the folder as a page sees it; nil: it does not
-  ///   - caption: below the rows
+  ///   - count: the maximum number of rows
+  ///   - address: the folder as seen from a page; nil: not accessible
+  ///   - caption: the caption below the rows
   func grid(count: Int, address: String?, caption: String) -> ImageGrid? {
     let shots = chosen(count).compactMap { row -> ImageGrid.Shot? in
-      // One that is being replaced or was lost is none to look at.
+      // A file that is being replaced or was lost is skipped.
       guard let bytes = try? RegularFile(path: "\(folder)/\(row.name)").readAll(),
         let image = try? RGBImage(decoding: bytes), let png = try? Self.reduced(image, bytes)
       else { return nil }

@@ -9,7 +9,7 @@ import StageSupport
 extension WriteReport: ModelFitting {
   func checkFit() throws {
     try settings.base.require(steps: settings.samplingSteps, of: "report.sampling_steps")
-    // Those of a split are not there yet; a list that is missing is asked for by its setting.
+    // Those of a split do not exist yet; a missing list is reported for its setting.
     let prompts =
       settings.split == nil && PathKind(of: settings.prompts) != nil ? try prompts() : nil
     try settings.oracle.requireFit(

@@ -7,7 +7,7 @@ import StageSupport
 import TrainingStages
 
 extension WriteReport {
-  /// What the images of other runs must have been drawn with to stand beside these.
+  /// The sampling settings that the images of other runs must share to be comparable.
   var sampling: JSON {
     let sampling: JSON = [
       "models": .array(models.map { .string($0.name) }),

@@ -1,7 +1,8 @@
 import Imaging
 import PipelineCore
 
-/// Images take nearly all the time, so parts draw these; whoever merges scores candidates and images.
+/// Images take nearly all the time, so parts generate these; the merge scores candidates and
+/// images.
 extension WriteReport: DivisibleStage {}
 
 extension WriteReport: Division {

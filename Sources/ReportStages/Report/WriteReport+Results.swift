@@ -4,7 +4,7 @@ import Foundation
 import PipelineCore
 
 extension WriteReport {
-  /// The figures of the summary, for the terminal.
+  /// Returns the figures of the summary, for the terminal.
   func results() throws -> [String] {
     let summary = try JSONReader(contentsOf: "\(folder)/summary.json")
     var lines: [String] = []

@@ -1,7 +1,7 @@
 import PipelineCore
 import Shards
 
-/// Prompts that are no evidence, as the model was trained on them.
+/// Prompts that are not evidence, since the model was trained on them.
 extension WriteReport {
   func trainedPromptWarnings() throws -> [String] {
     let (all, trained) = (Set(try prompts()).count, try trainedPrompts().count)
@@ -12,7 +12,7 @@ extension WriteReport {
     ]
   }
 
-  /// The prompts of the report that were trained on: in whatever case, with whatever spaces.
+  /// Returns the prompts of the report that were trained on, ignoring case and spaces.
   func trainedPrompts() throws -> Set<String> {
     let folder = context.workspace.path("shards")
     let index = "\(folder)/\(ShardIndex.fileName)"

@@ -15,11 +15,11 @@ import StepwiseOptimization
 import Telemetry
 import TrainingStages
 
-/// Draws held-out prompts before and after tuning and writes what came of it.
+/// Generates images of held-out prompts before and after tuning and writes the findings.
 ///
-/// - Reads: the LoRA files of stages `spo` and `dpo`, or of the one that the pipeline has, and what was
-///   measured on their way; `exports`; `evaluation` where a preference model was trained; `shards` where
-///   the prompts are those of a split
+/// - Reads: the LoRA files of stages `spo` and `dpo`, or of whichever the pipeline has, and their
+///   training measurements; `exports`; `evaluation` if a preference model was trained; `shards` if
+///   the prompts come from a split
 /// - Writes: `report`, the files `report/index.html` and `report/summary.json`, the images in
 ///   `report/pictures`
 package struct WriteReport: Stage {
@@ -40,7 +40,7 @@ package struct WriteReport: Stage {
 
   package let settings: ReportSettings
   let context: StageContext
-  /// Those that made LoRAs.
+  /// The stages that produced LoRAs.
   let stages: [TuningStage]
   let models: [ReportedModel]
   let files: ReportFiles
@@ -98,7 +98,7 @@ package struct WriteReport: Stage {
     }
   }
 
-  /// Each prompt at each guidance.
+  /// Returns each prompt at each guidance.
   private func imageItems() throws -> [(prompt: Int, scale: Int)] {
     let count = try prompts().count
     return settings.scales.indices.flatMap { scale in (0..<count).map { ($0, scale) } }
@@ -113,7 +113,8 @@ package struct WriteReport: Stage {
     "\(folder)/candidates/\(batch.draw)-\(batch.prompts.lowerBound).json"
   }
 
-  /// The batches of prompts whose candidates are judged: none without an oracle, or without candidates.
+  /// Returns the batches of prompts whose candidates are scored: none without an oracle, or without
+  /// candidates.
   func candidateBatches() throws -> [CandidateBatch] {
     guard settings.oracle != .none, stages.contains(.spo) else { return [] }
     let count = try prompts().count
@@ -147,25 +148,25 @@ package struct WriteReport: Stage {
         try Folders.make("\(folder)/pictures")
         try Folders.make("\(folder)/candidates")
       }
-      // What is wrong with them shows before images are drawn for hours.
+      // Errors in them surface before images are generated for hours.
       if !images.isEmpty { try scoring.requireReadable() }
       return ReportWork(self, try prompts())
     }
   }
 
-  /// What draws images before and after.
+  /// Creates the generator of images before and after.
   func makePainter() throws -> Painter {
     try Painter(settings, loraPaths: stages.map { context.workspace.path($0.loraFile) })
   }
 
-  /// What draws candidates as stage `spo` has drawn them, and has them judged.
+  /// Creates the sampler that reproduces and scores candidates as in stage `spo`.
   func makeCandidateScoring(_ painter: Painter) throws -> CandidateScoring {
     let optimization = try context.settings(SPOSettings.self, of: TuneSPO.name)
     return makeCandidateScoring(
       painter, optimization, try optimization.judge(in: context.workspace))
   }
 
-  /// - Parameter optimization: what candidates were drawn with
+  /// - Parameter optimization: the settings with which candidates were sampled
   func makeCandidateScoring(
     _ painter: Painter, _ optimization: SPOSettings, _ judge: PreferenceJudge
   ) -> CandidateScoring {
@@ -179,17 +180,17 @@ package struct WriteReport: Stage {
       judge: judge, pipeline: painter.pipeline, negative: painter.negative)
   }
 
-  /// What candidates were drawn with; nil where there were none.
+  /// Returns the settings with which candidates were sampled; nil if there are none.
   private func stepwiseSettings() throws -> SPOSettings? {
     stages.contains(.spo) ? try context.settings(SPOSettings.self, of: TuneSPO.name) : nil
   }
 
-  /// Whether the pipeline has trained the preference model: one that was given is not evaluated.
+  /// Whether the pipeline has trained the preference model: a given one is not evaluated.
   private func hasTrainedPreferenceModel() throws -> Bool {
     try stepwiseSettings().map { $0.preference == nil } ?? context.plans(TrainPreference.name)
   }
 
-  /// The ranks of the LoRAs.
+  /// Returns the ranks of the LoRAs.
   func loraRanks() throws -> [Int] {
     try stages.map { stage in
       switch stage {
@@ -251,7 +252,7 @@ package struct WriteReport: Stage {
     ).report().write(to: "\(folder)/index.html")
   }
 
-  /// What the stages that trained say against their own results.
+  /// Returns the training stages' warnings about their own results.
   private func warnings() throws -> [String] {
     try ((hasTrainedPreferenceModel() ? [TrainPreference.name] : []) + stages.map(\.rawValue))
       .flatMap {
@@ -260,7 +261,7 @@ package struct WriteReport: Stage {
       + ScoreIndependence(NamedScorers(settings.scorers).all, context).warnings()
   }
 
-  /// What a figure of a tuned model is called in the summary: the first one's has the plain name.
+  /// Returns the key of a tuned model's figure in the summary: the first one's is the plain name.
   func key(_ figure: String, _ model: ReportedModel) -> String {
     model == models[1] ? figure : "\(figure)_\(model.name)"
   }
@@ -302,7 +303,7 @@ package struct WriteReport: Stage {
         ))
   }
 
-  /// The stages before this one, as the runner has recorded them.
+  /// Returns the records of the stages before this one.
   func records() throws -> [(stage: String, record: JSONReader)] {
     try [
       Ingest.name, Encode.name, Label.name, Shard.name, TrainPreference.name, TuneSPO.name,
@@ -317,7 +318,7 @@ package struct WriteReport: Stage {
     }
   }
 
-  /// What a run made and where it lies, relative to the workspace.
+  /// Returns a run's outputs and their paths, relative to the workspace.
   private func outputs() throws -> JSON.Object {
     var outputs: JSON.Object = .init()
     outputs["report"] = "report/index.html"

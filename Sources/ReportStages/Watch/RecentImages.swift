@@ -2,14 +2,14 @@ import Files
 import PipelineCore
 import Reporting
 
-/// The images that a report has drawn last, while it draws others.
+/// The most recent images of a report in progress.
 struct RecentImages {
-  /// The report's.
+  /// The folder of the report.
   let folder: String
 
   private static let shown = 4
 
-  /// The first image of each of the last prompts, before and after; nil where there is none.
+  /// The first image of each of the latest prompts, before and after; nil if there are none.
   var grid: ImageGrid? {
     let names = (try? Folders.names(in: "\(folder)/pictures")) ?? []
     var prompts: [String: [String]] = [:]
@@ -19,7 +19,7 @@ struct RecentImages {
     }
     let last = prompts.keys.sorted { ($0.count, $0) < ($1.count, $1) }.suffix(Self.shown)
     let cards = last.compactMap { number -> ImageGrid.Card? in
-      // Before comes first, whatever the alphabet says.
+      // "Before" comes first, despite the alphabet.
       let models = (prompts[number] ?? []).sorted {
         ($0 == "before" ? 0 : 1, $0) < ($1 == "before" ? 0 : 1, $1)
       }

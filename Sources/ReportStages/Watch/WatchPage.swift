@@ -3,7 +3,7 @@ public import Foundation
 public import PipelineCore
 public import Reporting
 
-/// The page that shows a run while it works: how far it is, its curves and its latest images.
+/// The page of a run in progress: its progress, curves and latest images.
 public struct WatchPage {
   private let snapshot: WorkspaceSnapshot
   private let stages: [WatchedStage]
@@ -12,7 +12,7 @@ public struct WatchPage {
   private let date: Date
   private let spell: (_ seconds: Double) -> String
 
-  /// - Parameter spell: writes a time for people
+  /// - Parameter spell: formats a time
   public init(
     _ snapshot: WorkspaceSnapshot, isAtWork: Bool, date: Date = Date(),
     spell: @escaping (_ seconds: Double) -> String
@@ -24,12 +24,12 @@ public struct WatchPage {
     stages = snapshot.stages.map(WatchedStage.init)
   }
 
-  /// The stage at work; without a process, the one that was.
+  /// The stage in progress; without a process, the last one.
   private var current: WatchedStage? {
     snapshot.current.flatMap { current in stages.first { $0.stage.name == current.name } }
   }
 
-  /// - Parameter interval: seconds after which the page is written again; nil: it is not
+  /// - Parameter interval: the seconds between updates of the page; nil: none
   public func report(interval: Int?) -> Report {
     let run = ReportedRun(workspace: snapshot.workspace.path, model: "", date: date)
     var report = Report(
@@ -44,7 +44,7 @@ public struct WatchPage {
     return report
   }
 
-  /// The run in a sentence, for the terminal too.
+  /// A one-sentence summary of the run, also for the terminal.
   public var headline: String {
     guard let current else {
       return isAtWork ? "between stages" : "all started stages are done"
@@ -100,7 +100,7 @@ public struct WatchPage {
     rate >= 100 ? String(format: "%.0f", rate) : String(format: "%.2g", rate)
   }
 
-  /// The latest first.
+  /// The sections of the stages, the latest first.
   private var stageSections: [ReportSection] {
     let sorted = stages.sorted { $0.stage.date > $1.stage.date }
     let ordered =

@@ -4,15 +4,15 @@ import PipelineCore
 import Reporting
 import TrainingStages
 
-/// How far a stage is, by its record and by the metrics that it has written since.
+/// The progress of a stage, from its record and the metrics written since.
 struct WatchedStage {
   let stage: WorkspaceSnapshot.Stage
-  /// Of its metrics; none where it trains nothing.
+  /// The lines of its metrics; empty if it trains nothing.
   let lines: [JSON.Object]
   let unitsDone: Int
-  /// Units a second over all runs; nil until it is known.
+  /// Units per second over all runs; nil until known.
   let rate: Double?
-  /// What cannot be read now, and why.
+  /// The reason why something is currently unreadable, if it is.
   let problem: String?
 
   init(_ stage: WorkspaceSnapshot.Stage) {
@@ -22,7 +22,7 @@ struct WatchedStage {
     do {
       lines = try TrainingLog.lines(in: stage.folder)
     } catch {
-      // A log that is being moved or cut is whole again the next time.
+      // A log that is being moved or truncated will be complete next time.
       lines = []
       problem = "\(error)"
     }
@@ -37,13 +37,13 @@ struct WatchedStage {
     rate = unitsDone > 0 && seconds > 0 ? Double(unitsDone) / seconds : nil
   }
 
-  /// Units that the metrics speak of; nil where there are none.
+  /// Returns the units that the metrics cover; nil if there are none.
   private static func units(
     _ stage: WorkspaceSnapshot.Stage, _ lines: [JSON.Object]
   ) -> Int? {
     guard !stage.isDone, let step = lines.last?["step"]?.int else { return nil }
     let settings = stage.settings.object
-    // It counts comparisons, and makes images of them before the first step.
+    // It counts comparisons, and generates their images before the first step.
     guard stage.name == TrainPreference.name else { return step }
     guard let steps = settings?["steps"]?.int, let batch = settings?["batch"]?.int,
       (0...steps).contains(step)
@@ -52,7 +52,7 @@ struct WatchedStage {
     return left.overflow ? nil : stage.unitsTotal - left.partialValue
   }
 
-  /// Of 0 to 1; nil where the total is not known.
+  /// The fraction done, in 0...1; nil if the total is unknown.
   var share: Double? {
     stage.unitsTotal > 0 ? Double(unitsDone) / Double(stage.unitsTotal) : nil
   }
@@ -64,7 +64,7 @@ struct WatchedStage {
 
   var charts: [Chart] { MeasuredCurves(stage: stage.name, lines: lines).charts }
 
-  /// What the stage has drawn so far.
+  /// The images that the stage has generated so far.
   var images: ImageGrid? {
     if stage.name == WriteReport.name { return RecentImages(folder: stage.folder).grid }
     let images = try? TrainingImages(folder: "\(stage.folder)/pictures")

@@ -1,4 +1,4 @@
-/// How often one side's image has the higher score than the other's from the same noise.
+/// The rate at which one side's image scores higher than the other's from the same noise.
 ///
 /// A prompt's share of won pairs is one value, a tie half a win; the rate is the mean over prompts. The
 /// interval is Wilson's score interval, which stays within 0...1 and keeps a width where a side wins

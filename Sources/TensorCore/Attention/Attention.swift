@@ -1,24 +1,24 @@
 import Foundation
 import HostResources
 
-/// The sizes of one attention and where its tokens lie: token `t` of image `b` and head `h` begins
-/// `(b * count + t) * stride + h * headWidth` floats after the pointer.
+/// The sizes of one attention and the layout of its tokens: token `t` of image `b` and head `h`
+/// begins `(b * count + t) * stride + h * headWidth` floats after the pointer.
 public struct AttentionShape: Equatable, Sendable {
   public var batch: Int
   public var heads: Int
   public var queryCount: Int
   public var keyCount: Int
   public var headWidth: Int
-  /// Floats from one token to the next: `heads * headWidth` when nothing else lies between.
+  /// Floats from one token to the next: `heads * headWidth` for packed tokens.
   public var queryStride: Int
   public var keyStride: Int
   public var valueStride: Int
   public var outputStride: Int
   public var scale: Float
-  /// Query `i` sees only the keys `0...i`.
+  /// Whether query `i` attends only to the keys `0...i`.
   public var isCausal: Bool
 
-  /// Strides left out are those of packed tokens; the scale left out is `1 / sqrt(headWidth)`.
+  /// Omitted strides are those of packed tokens; the default scale is `1 / sqrt(headWidth)`.
   public init(
     batch: Int, heads: Int, queryCount: Int, keyCount: Int, headWidth: Int,
     queryStride: Int? = nil, keyStride: Int? = nil, valueStride: Int? = nil,
@@ -40,18 +40,18 @@ public struct AttentionShape: Equatable, Sendable {
   /// Multiplications of the forward pass, masked ones included.
   public var multiplications: Int { 2 * batch * heads * queryCount * keyCount * headWidth }
 
-  /// The order in which blocks of queries meet the keys of their heads, of `count` blocks a head.
+  /// The order in which blocks of queries are processed, `count` blocks per head.
   fileprivate func place(ofBlock item: Int, _ count: Int) -> (image: Int, head: Int, index: Int) {
     let (image, rest) = item.quotientAndRemainder(dividingBy: heads * count)
     if keyCount > 512 {
-      // One head's keys and values stay in a cache, not all heads'.
+      // One head's keys and values stay in cache, rather than all heads'.
       return (image, rest / count, rest % count)
     }
-    // The heads of one query lie side by side: they are read together.
+    // The heads of one query are adjacent in memory: they are read together.
     return (image, rest % heads, rest / heads)
   }
 
-  /// Keys that at least one of the queries sees.
+  /// Returns the keys to which at least one of the queries attends.
   func visibleKeys(_ queries: Range<Int>) -> Int {
     isCausal ? min(keyCount, queries.upperBound) : keyCount
   }

@@ -1,15 +1,15 @@
 import Foundation
 import HostResources
 
-/// A few queries of one head against all keys, a stretch of keys at a time.
+/// A few queries of one head against all keys, processed in blocks of keys.
 ///
-/// Queries are columns: the scores of a panel of queries and a stretch of keys stay in a cache, and
-/// what the softmax needs of each query is computed in a lane of its own. With the maximum of the scores seen so
-/// far, earlier sums are scaled down whenever it grows.
+/// Queries are columns: the scores of a panel of queries and a block of keys stay in cache, and
+/// each query's softmax is computed in its own lane. With the running maximum of the scores,
+/// earlier sums are scaled down whenever it grows.
 final class AttentionBlock {
   static let queriesAtOnce = TokenColumns.columnsTogether
-  /// The scores of 24 queries and so many keys fill three eighths of a first-level cache of 32 KB, those of 48
-  /// half of one of 48 KB.
+  /// The scores of 24 queries and this many keys fill three eighths of a 32 KB first-level cache,
+  /// those of 48 half of a 48 KB one.
   private static let keysAtOnce = 128
 
   private let shape: AttentionShape
@@ -18,7 +18,7 @@ final class AttentionBlock {
   private let worker: TileWorker
   /// Scaled so that the weights are powers of two.
   private var queries: TokenColumns
-  /// Of one panel of queries, `[keysAtOnce, panel]`.
+  /// The scores of one panel of queries, `[keysAtOnce, panel]`.
   private let scores: HostMemory
   /// The sums of values for each query, `[headWidth, panel]`.
   private let sums: HostMemory
@@ -44,9 +44,9 @@ final class AttentionBlock {
   }
 
   /// - Parameters:
-  ///   - head: of all images' heads
-  ///   - range: the places of the queries among those of their image
-  ///   - query: the first of them; `output` and `logSumExp` are where its results go
+  ///   - head: the index among all images' heads
+  ///   - range: the positions of the queries within their image
+  ///   - query: the first of them; `output` and `logSumExp` receive its results
   func attend(
     _ head: Int, _ range: Range<Int>, _ query: UnsafePointer<Float>,
     into output: UnsafeMutablePointer<Float>, logSumExp: UnsafeMutablePointer<Float>?
@@ -54,7 +54,7 @@ final class AttentionBlock {
     queries.take(
       query, stride: shape.queryStride, count: range.count,
       scale: shape.scale * binaryLogarithmOfE)
-    // Unscaled, the weight of a single key might not be exactly 1, nor that of an invisible one vanish.
+    // Unscaled, the weight of a single key might not be exactly 1, nor that of a masked one vanish.
     let isBounded =
       shape.keyCount > 1 && !shape.isCausal && keys.boundsProducts(head, with: queries)
     for storage in [sums, maxima, totals] {
@@ -76,7 +76,7 @@ final class AttentionBlock {
     }
   }
 
-  /// Adds what some keys give to a panel of queries.
+  /// Adds the contribution of some keys to a panel of queries.
   private func add(
     _ head: Int, _ keys: Range<Int>, _ panel: Range<Int>, firstQuery: Int, isBounded: Bool
   ) {
@@ -100,7 +100,7 @@ final class AttentionBlock {
       into: sums.pointer + panel.lowerBound * headWidth, outputStride: width, isAdding: true)
   }
 
-  /// Turns the scores of a vector of queries into weights and adds those up.
+  /// Turns the scores of a vector of queries into weights and sums those.
   @inline(__always)
   private func addPowers<Lanes: FloatVector>(
     _: Lanes.Type, _ keys: Range<Int>, _ panel: Range<Int>, column: Int, isBounded: Bool
@@ -114,7 +114,7 @@ final class AttentionBlock {
     store(load(total) + added, to: total)
   }
 
-  /// Replaces the scores of keys that come after a query.
+  /// Masks the scores of keys that come after a query.
   private func hide(_ keys: Range<Int>, _ firstQuery: Int, width: Int) {
     for key in max(keys.lowerBound, firstQuery + 1)..<max(keys.upperBound, firstQuery + 1) {
       let row = scores.pointer + (key - keys.lowerBound) * width
@@ -122,8 +122,8 @@ final class AttentionBlock {
     }
   }
 
-  /// Takes the new scores of a vector of queries into account, scaling down earlier sums where the maximum
-  /// grows; returns the maxima.
+  /// Updates the running maxima of a vector of queries with the new scores, scaling down earlier
+  /// sums if they grow; returns the maxima.
   @inline(__always)
   private func raiseMaxima<Lanes: FloatVector>(
     _ keys: Range<Int>, _ panel: Range<Int>, column: Int
@@ -164,7 +164,7 @@ final class AttentionBlock {
 
 /// Replaces a vector of columns of values by `2^(value - shift)` and returns the sums of the results.
 ///
-/// - Parameter isBounded: whether the shift is 0 and no value beyond 126
+/// - Parameter isBounded: whether the shift is 0 and no value exceeds 126
 @inline(__always)
 private func raiseTwo<Lanes: FloatVector>(
   _ columns: UnsafeMutablePointer<Float>, stride: Int, count: Int, shift: Lanes, isBounded: Bool
@@ -189,7 +189,7 @@ private func raiseTwo<Lanes: FloatVector>(
   return total
 }
 
-/// The largest value of each of a vector of columns.
+/// Returns the largest value of each of a vector of columns.
 @inline(__always)
 private func largest<Lanes: FloatVector>(
   _ columns: UnsafePointer<Float>, stride: Int, count: Int

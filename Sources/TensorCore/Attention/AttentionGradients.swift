@@ -2,8 +2,8 @@ import HostResources
 
 /// The gradients of ``attend(query:key:value:into:logSumExp:_:)`` with respect to query, key and value.
 ///
-/// They have the strides of query, key and value, and are overwritten. The probabilities
-/// `P = exp(scale Q K^T - logSumExp)` are computed again, a block at a time:
+/// They have the strides of query, key and value, and are overwritten. The probabilities `P =
+/// exp(scale Q K^T - logSumExp)` are recomputed block by block:
 ///
 ///     dV = P^T dO,  dS = scale P (dO V^T - rowsum(dO O)),  dQ = dS K,  dK = dS^T Q
 public func attendGradients(
@@ -27,7 +27,7 @@ public func attendGradients(
   }
 }
 
-/// What the backward pass reads.
+/// The inputs of the backward pass.
 struct AttentionOperands {
   let query: UnsafePointer<Float>
   let output: UnsafePointer<Float>
@@ -37,11 +37,11 @@ struct AttentionOperands {
   let values: HeadTokens
 }
 
-/// The backward pass of one head at a time, in one thread's working memory.
+/// The backward pass, head by head, in one thread's working memory.
 struct HeadGradients {
   private static let keysAtOnce = 128
-  /// The keys that all queries meet before the next ones do: with values and gradients, they stay in a
-  /// second-level cache.
+  /// The keys that all queries meet before the next block: with values and gradients, they stay in
+  /// a second-level cache.
   private static let keysInCache = 512
 
   private let shape: AttentionShape
@@ -50,11 +50,11 @@ struct HeadGradients {
   /// Scaled so that the probabilities are powers of two.
   private var queryColumns: TokenColumns
   private var queryRows: TokenRows
-  /// Scaled as the scores are.
+  /// Scaled like the scores.
   private var outputGradientColumns: TokenColumns
   private var outputGradientRows: TokenRows
-  /// What the sums of each query's scores and of their gradients begin with: the logarithm of the
-  /// softmax's denominator, and the mean gradient of the probabilities, both negative.
+  /// The initial values of the sums for each query's scores and their gradients: the log-sum-exp,
+  /// and the mean gradient of the probabilities, both negated.
   private let firstScores: HostMemory
   private let firstGradients: HostMemory
   /// `[keysAtOnce, blockStride]`: scores, then probabilities; and the gradients of the scores.
@@ -143,7 +143,7 @@ struct HeadGradients {
     return first..<min(shape.queryCount, end)
   }
 
-  /// Adds what some queries and some keys have to do with each other.
+  /// Adds the mutual contributions of some queries and some keys.
   private func add(_ head: Int, _ panels: ArraySlice<Range<Int>>, _ keys: Range<Int>) {
     let width = shape.headWidth
     let queries = queries(in: panels)
@@ -184,7 +184,7 @@ struct HeadGradients {
       into: keyGradient.pointer + keys.lowerBound * queryRows.columns, worker)
   }
 
-  /// Replaces the scores of keys that come after a query.
+  /// Masks the scores of keys that come after a query.
   private func hide(_ keys: Range<Int>, _ panel: Range<Int>, at place: Int) {
     for key in keys where key > panel.lowerBound {
       let row = probabilities.pointer + (key - keys.lowerBound) * blockStride + place
@@ -210,7 +210,7 @@ struct HeadGradients {
     }
   }
 
-  /// Writes the gradients of a head where they belong.
+  /// Copies the gradients of a head to their destination.
   func copy(
     _ head: Int, query: UnsafeMutablePointer<Float>, key: UnsafeMutablePointer<Float>,
     value: UnsafeMutablePointer<Float>

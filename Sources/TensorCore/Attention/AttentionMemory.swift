@@ -1,7 +1,7 @@
 public import HostResources
 
 extension AttentionShape {
-  /// What ``attend(query:key:value:into:logSumExp:_:form:)`` takes.
+  /// The memory needed by ``attend(query:key:value:into:logSumExp:_:form:)``.
   public var workingMemory: WorkingMemory {
     let size = min(AttentionBlock.queriesAtOnce, queryCount)
     let blocks = (queryCount + size - 1) / max(1, size)
@@ -18,7 +18,7 @@ extension AttentionShape {
       ])
   }
 
-  /// What the gradients take.
+  /// The memory needed by the gradients.
   public var gradientWorkingMemory: WorkingMemory {
     let (columns, width) = (TokenColumns.padded(queryCount), TokenColumns.padded(headWidth))
     let block = HeadGradients.blockCount(self)
@@ -34,7 +34,7 @@ extension AttentionShape {
       ])
   }
 
-  /// Copies of keys and values.
+  /// The sizes of the copies of keys and values.
   private var tokensOfHeads: [Int] {
     let count = batch * heads * keyCount * headWidth
     return [count, count]

@@ -1,6 +1,6 @@
 import HostResources
 
-/// The tokens of every head, without what lies between them: `[batch, heads, count, headWidth]`.
+/// The tokens of every head, packed: `[batch, heads, count, headWidth]`.
 struct HeadTokens {
   private let storage: HostMemory
   private let longestSquares: HostMemory
@@ -36,17 +36,17 @@ struct HeadTokens {
     UnsafePointer(storage.pointer + head * headCount)
   }
 
-  /// Whether the products of a head's tokens with others are all within -43...43: as they are, their
-  /// powers of two can be summed.
+  /// Whether the products of a head's tokens with others are all within -43...43, so that their
+  /// powers of two can be summed without scaling.
   ///
   ///     |q k| <= |q| |k|
   func boundsProducts(_ head: Int, with columns: TokenColumns) -> Bool {
-    // Not NaN either.
+    // False for NaN, too.
     longestSquares.pointer[head] * columns.longestSquare <= 43 * 43
   }
 }
 
-/// The larger of two numbers, or what is none.
+/// Returns the larger of two numbers, or a NaN among them.
 private func larger(_ a: Float, _ b: Float) -> Float { a >= b || a.isNaN ? a : b }
 
 private func squaredLength(_ token: UnsafePointer<Float>, count: Int) -> Float {
@@ -61,11 +61,12 @@ private func squaredLength(_ token: UnsafePointer<Float>, count: Int) -> Float {
   return sum
 }
 
-/// Some tokens of one head as columns: panels `[headWidth, 24 or 48]` to multiply other tokens with.
+/// Some tokens of one head as columns: panels `[headWidth, 24 or 48]`, the right factor of products
+/// with other tokens.
 ///
-/// Columns without a token, up to whole vectors, are zeros.
+/// Padding columns, up to whole vectors, are zeros.
 struct TokenColumns {
-  /// Panels never reach across a multiple of so many columns.
+  /// Panels never cross a multiple of this many columns.
   static let columnsTogether = 96
 
   private let form: TileForm
@@ -81,7 +82,7 @@ struct TokenColumns {
     storage = HostMemory(count: Self.padded(capacity) * headWidth)
   }
 
-  /// So many columns take whole vectors.
+  /// Rounds up to whole vectors.
   static func padded(_ count: Int) -> Int { (count + 7) / 8 * 8 }
 
   private func makePanels(_ columns: Int) -> [Range<Int>] {
@@ -95,7 +96,7 @@ struct TokenColumns {
     return panels
   }
 
-  /// Replaces what is there by `scale` times `count` tokens, `stride` floats apart.
+  /// Replaces the contents by `scale` times `count` tokens, `stride` floats apart.
   mutating func take(
     _ tokens: UnsafePointer<Float>, stride: Int, count: Int, scale: Float = 1
   ) {
@@ -138,7 +139,8 @@ struct TokenColumns {
   }
 }
 
-/// The tokens of one head as rows `[count, headWidth]` to multiply others' weights with, in panels.
+/// The tokens of one head as rows `[count, headWidth]`, the right factor of products with weights,
+/// in panels.
 struct TokenRows {
   private let form: TileForm
   private let headWidth: Int
@@ -151,10 +153,10 @@ struct TokenRows {
     storage = HostMemory(count: capacity * TokenColumns.padded(headWidth))
   }
 
-  /// The columns of the products: the width of a head, filled up to whole vectors.
+  /// The columns of the products: the head width, padded to whole vectors.
   var columns: Int { TokenColumns.padded(headWidth) }
 
-  /// Replaces what is there by `count` tokens, `stride` floats apart.
+  /// Replaces the contents by `count` tokens, `stride` floats apart.
   mutating func take(_ tokens: UnsafePointer<Float>, stride: Int, count: Int) {
     self.count = count
     let source = PanelSource(

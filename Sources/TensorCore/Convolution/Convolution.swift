@@ -80,7 +80,7 @@ public func convolve(
   }
 }
 
-/// The same of the input's twofold nearest-neighbour upsampling, which has the shape's height and
+/// The same for the input's 2x nearest-neighbour upsampling, which has the shape's height and
 /// width.
 ///
 /// - Parameter input: `[batch, height / 2, width / 2, inputChannels]`

@@ -1,6 +1,6 @@
 import HostResources
 
-/// Pixels of an image in memory: where the first lies, and how many floats to the next one.
+/// The pixels of an image in memory: a pointer to the first and the strides between them.
 struct ImagePointer {
   var pointer: UnsafeMutablePointer<Float>
   var imageStride: Int
@@ -66,9 +66,10 @@ struct PaddedImage {
   }
 }
 
-/// A convolution without padding, in tiles of some pixels and channels straight from the image.
+/// A convolution without padding, in tiles of some pixels and channels read directly from the
+/// image.
 ///
-/// In channels-last memory a row of the kernel meets one contiguous stretch of the image.
+/// In channels-last memory a row of the kernel meets one contiguous range of the image.
 struct DirectConvolution {
   let input: ImagePointer
   let output: ImagePointer
@@ -77,7 +78,7 @@ struct DirectConvolution {
   let height: Int
   let width: Int
   let kernelHeight: Int
-  /// Floats in one row of the kernel, and floats between the image rows that two of them meet.
+  /// Floats in one row of the kernel, and the distance in floats between consecutive image rows.
   let kernelRowCount: Int
   let kernelRowStride: Int
 
@@ -101,14 +102,14 @@ struct DirectConvolution {
     }
   }
 
-  /// Neighbouring pixels of one row of the output, and where they begin in the input and the output.
+  /// Adjacent pixels of one output row, and where they begin in the input and the output.
   private struct Stretch {
     let input: UnsafePointer<Float>
     let output: UnsafeMutablePointer<Float>
     let count: Int
   }
 
-  /// Cuts a range of all pixels where rows end.
+  /// Splits a range of all pixels at row ends.
   private func stretches(of pixels: Range<Int>) -> [Stretch] {
     var stretches: [Stretch] = []
     var pixel = pixels.lowerBound
@@ -166,7 +167,7 @@ func convolveDirectly(
   convolution.run(weights.forwardPanels(), initial: initial.pointer)
 }
 
-/// An ordinary convolution of the output's gradient for every phase of the stride.
+/// Computes an ordinary convolution of the output's gradient for every phase of the stride.
 ///
 /// In one dimension, the input pixel `a + s u` of phase `a` takes part in output `u - j` through kernel element `a + s j`.
 func convolveInputGradientDirectly(
@@ -216,7 +217,7 @@ struct ImageBorder {
 }
 
 extension ConvolutionShape {
-  /// What any phase of the input's gradient reads before the first and after the last output.
+  /// The border that any phase of the input's gradient reads around the output.
   var inputGradientBorder: ImageBorder {
     ImageBorder(
       top: (kernelHeight - 1) / stride, left: (kernelWidth - 1) / stride,
@@ -225,7 +226,7 @@ extension ConvolutionShape {
   }
 }
 
-/// The bias, or zeros, filled up to whole vectors.
+/// Returns the bias, or zeros, padded to whole vectors.
 func paddedBias(_ bias: UnsafePointer<Float>?, channels: Int) -> HostMemory {
   let storage = HostMemory(count: (channels + 7) / 8 * 8)
   storage.pointer.update(repeating: 0, count: storage.count)

@@ -1,16 +1,17 @@
 public import HostResources
 
-/// What a convolution takes from the pool.
+/// The memory that a convolution takes from the pool.
 public struct ConvolutionMemory {
-  /// Layouts that are kept of the weights until these change, by name, with their numbers.
+  /// Layouts of the weights cached until these change, by name, with their sizes.
   public let kept: [String: Int]
   public let working: WorkingMemory
 }
 
 extension ConvolutionShape {
-  /// Of ``convolve(_:_:bias:into:_:)`` or ``convolveUpsampled(_:_:bias:into:_:)``.
+  /// Returns the memory of ``convolve(_:_:bias:into:_:)`` or
+  /// ``convolveUpsampled(_:_:bias:into:_:)``.
   ///
-  /// - Parameter isHalf: whether the weights are of half precision
+  /// - Parameter isHalf: whether the weights are in half precision
   public func memory(upsamples: Bool, isHalf: Bool) -> ConvolutionMemory {
     let tiles = upsamples ? WinogradTiles(upsampled: self) : WinogradTiles(self)
     let suits = upsamples ? WinogradTiles.suitUpsampled(self) : WinogradTiles.suit(self)
@@ -32,7 +33,7 @@ extension ConvolutionShape {
       isHalf: isHalf)
   }
 
-  /// Of ``convolveInputGradient(_:_:into:_:)``.
+  /// Returns the memory of ``convolveInputGradient(_:_:into:_:)``.
   public func inputGradientMemory(isHalf: Bool) -> ConvolutionMemory {
     let tiles = WinogradTiles(inputGradientOf: self)
     if WinogradTiles.suit(self), tiles.areFaster { return tiles.memory(named: "gradient") }
@@ -55,7 +56,7 @@ extension ConvolutionShape {
     return directMemory(padded, panels, isHalf: isHalf)
   }
 
-  /// Of ``convolveWeightGradient(_:_:into:_:form:)``.
+  /// The memory of ``convolveWeightGradient(_:_:into:_:form:)``.
   public var weightGradientMemory: WorkingMemory {
     guard !WinogradWeightGradient.isFaster(self) else {
       return WinogradWeightGradient.workingMemory(self)
@@ -98,6 +99,6 @@ extension WinogradTiles {
 }
 
 extension Int {
-  /// Filled up to whole vectors.
+  /// The number rounded up to whole vectors.
   fileprivate var inWholeVectors: Int { (self + 7) / 8 * 8 }
 }

@@ -21,7 +21,7 @@ func convolveWeightGradientDirectly(
       channels: channels, result: weightGradient
     ).run()
   }
-  // Fill the channels up to whole vectors, and cut the result.
+  // Pad the channels to whole vectors, and truncate the result.
   let gradient = HostMemory(count: shape.outputCount / shape.outputChannels * channels)
   copyRows(
     outputGradient, width: shape.outputChannels, into: gradient.pointer, width: channels,
@@ -38,7 +38,7 @@ func convolveWeightGradientDirectly(
     count: rowCount)
 }
 
-/// Copies rows of another width, cut or filled up with zeros.
+/// Copies rows between different widths, truncated or padded with zeros.
 private func copyRows(
   _ source: UnsafePointer<Float>, width: Int, into target: UnsafeMutablePointer<Float>,
   width targetWidth: Int, count: Int
@@ -54,7 +54,7 @@ private func copyRows(
 private struct WeightGradient {
   let form: TileForm
   let shape: ConvolutionShape
-  /// Padded.
+  /// The padded input.
   let input: ImagePointer
   let outputGradient: UnsafePointer<Float>
   /// Output channels, a multiple of 8.
@@ -89,7 +89,8 @@ private struct WeightGradient {
     }
   }
 
-  /// Adds what some rows of one image give to some elements of a kernel row from `element` on.
+  /// Adds the contribution of some rows of one image to the elements of a kernel row from `element`
+  /// on.
   private func add(
     _ index: Int, _ rows: Range<Int>, _ kernelRow: Int, _ element: Int, column: Int,
     kernelRowCount: Int, _ worker: TileWorker

@@ -2,12 +2,12 @@ public import HostResources
 
 /// The weights of one convolution and the layouts that the kernels derive from them.
 ///
-/// Each layout is made when it is first wanted, and kept. From weights of half precision it is made,
+/// Each layout is created on first use and cached. From half-precision weights it is recreated,
 /// widened, for every convolution, unless it is small.
 ///
-/// Not safe to share between threads that convolve at the same time.
+/// Not safe to share between threads that convolve concurrently.
 public final class ConvolutionWeights {
-  /// Where weights `[kernelHeight, kernelWidth, inputChannels, outputChannels]` lie.
+  /// The location of weights `[kernelHeight, kernelWidth, inputChannels, outputChannels]`.
   public enum Values {
     case full(HostMemory)
     case half(HalfMemory)
@@ -51,7 +51,7 @@ public final class ConvolutionWeights {
     return made
   }
 
-  /// Panels take twice the memory of weights in half precision.
+  /// Panels take twice the memory of half-precision weights.
   private var keepsPanels: Bool {
     switch values {
     case .full: true
@@ -59,7 +59,7 @@ public final class ConvolutionWeights {
     }
   }
 
-  /// For a convolution by ``WinogradConvolution``.
+  /// Returns the kernel for ``WinogradConvolution``.
   func forwardKernel(_ form: WinogradForm) -> WinogradKernel {
     let source = forwardSource
     guard WinogradPanels.isSmall(source) else { return .made(from: source) }
@@ -68,7 +68,7 @@ public final class ConvolutionWeights {
     return .kept(panels)
   }
 
-  /// The same for the gradient of its input.
+  /// Returns the same for the gradient of its input.
   func gradientKernel() -> WinogradKernel {
     let source = gradientSource(ConvolutionPhase(stride: 1, y: 0, x: 0))
     guard WinogradPanels.isSmall(source) else { return .made(from: source) }
@@ -110,7 +110,7 @@ public final class ConvolutionWeights {
   }
 }
 
-/// The padded input pixels whose coordinates leave the remainders `(y, x)` when divided by the stride.
+/// The padded input pixels whose coordinates have the remainders `(y, x)` modulo the stride.
 ///
 /// Kernel elements with other remainders never touch them, so a strided convolution's input gradient is
 /// an ordinary convolution for each phase.
@@ -119,7 +119,7 @@ struct ConvolutionPhase: Hashable {
   let y: Int
   let x: Int
 
-  /// How many kernel rows and columns reach the phase.
+  /// Returns the number of kernel rows and columns that reach the phase.
   func taps(_ kernelHeight: Int, _ kernelWidth: Int) -> (height: Int, width: Int) {
     (
       max(0, (kernelHeight - y + stride - 1) / stride),

@@ -1,11 +1,11 @@
 import HostResources
 
-/// Where the transformed kernel of a convolution comes from.
+/// The source of a convolution's transformed kernel.
 enum WinogradKernel {
-  /// Kept between calls: for few channels, where it stays in a cache.
+  /// Cached between calls: for few channels, where it stays in a CPU cache.
   case kept(WinogradPanels)
-  /// Made again for every panel and thrown away: next to the products of many channels that costs
-  /// little, and it saves four times the memory of the weights.
+  /// Recomputed for every panel: next to the products of many channels that costs little, and it
+  /// saves four times the memory of the weights.
   case made(from: PanelSource)
 }
 
@@ -15,7 +15,7 @@ struct WinogradConvolution {
   let input: UnsafePointer<Float>
   /// Pixels of `paddedChannels`.
   let output: UnsafeMutablePointer<Float>
-  /// A bias for each output channel, filled up to whole vectors.
+  /// The bias of each output channel, padded to whole vectors.
   let bias: UnsafePointer<Float>
 
   func run(_ kernel: WinogradKernel) {
@@ -25,7 +25,7 @@ struct WinogradConvolution {
     }
   }
 
-  /// Every thread takes some tiles through all steps.
+  /// Each thread takes some tiles through all steps.
   private func runOwnTiles(_ panels: WinogradPanels) {
     let form = panels.source.form
     let size = tiles.ownSize(form)
@@ -123,7 +123,7 @@ struct WinogradConvolution {
 
   /// Multiplies one plane of some tiles with the part of the kernel that belongs to `channels`.
   ///
-  /// The first channels set the products, later ones add to them.
+  /// The first channels initialize the products, later ones are added.
   private func multiply(
     _ plane: Int, _ planes: WinogradPlanes, _ channels: Range<Int>,
     _ kernel: UnsafePointer<Float>, width: Int, into products: WinogradPlanes, count: Int,
@@ -158,7 +158,7 @@ struct WinogradPlanes {
 
   init(_ planes: Int, tiles: Int, channels: Int) {
     // Planes a power of two apart would share a few lines of the first-level cache: 16 more floats
-    // move each on by one line.
+    // shift each by one line.
     stride = tiles * channels + 16
     storage = HostMemory(count: Self.count(planes, tiles: tiles, channels: channels))
   }
@@ -192,10 +192,10 @@ struct WinogradPanels {
     storage.pointer + panel * panelCount
   }
 
-  /// Numbers of the largest transformed kernel that is kept: 4.7 MB, of 128 and 256 channels.
+  /// The size of the largest transformed kernel that is cached: 4.7 MB, for 128 and 256 channels.
   static let largestKept = Winograd.planes << 15
 
-  /// Whether the transformed kernel is kept.
+  /// Whether the transformed kernel is cached.
   static func isSmall(_ source: PanelSource) -> Bool {
     isSmall(rows: source.rows / 9, paddedColumns: source.paddedColumns)
   }

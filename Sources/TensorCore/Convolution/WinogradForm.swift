@@ -1,18 +1,18 @@
-/// Which of two algorithms makes 4x4 outputs of a tile.
+/// The two algorithms for 4x4 outputs of a tile.
 enum WinogradForm {
-  /// ``Winograd``, of the image as it is.
+  /// ``Winograd``, for the image itself.
   case plain
-  /// ``WinogradUpsampling``, of the image twice as high and wide.
+  /// ``WinogradUpsampling``, for the image upsampled 2x.
   case upsampling
 
   /// Rows and columns of a tile's input.
   var inputSize: Int { self == .plain ? Winograd.inputSize : WinogradUpsampling.inputSize }
   /// Elements of the transformed input.
   var inputPlanes: Int { self == .plain ? Winograd.planes : WinogradUpsampling.inputPlanes }
-  /// Products, each a matrix of its own over all tiles.
+  /// The number of products, each a separate matrix over all tiles.
   var planes: Int { self == .plain ? Winograd.planes : WinogradUpsampling.planes }
 
-  /// Which element of the input belongs to a product.
+  /// Returns the element of the input that belongs to a product.
   func inputPlane(_ plane: Int) -> Int {
     self == .plain ? plane : WinogradUpsampling.inputPlane(plane)
   }

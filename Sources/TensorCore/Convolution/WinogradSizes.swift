@@ -1,39 +1,40 @@
 import HostResources
 
-/// How tiles are shared out.
+/// The division of tiles among threads.
 extension WinogradTiles {
-  /// Tiles at once when every thread has its own: transformed, those of 64 channels fill half of a
+  /// Tiles per block when each thread has its own: transformed, those of 64 channels fill half of a
   /// second-level cache.
   private static let ownTiles = 24
-  /// Transformed input floats when the threads share them: many, for every time they change the
-  /// kernel is made again, but with fast tiles no more than stay in a third-level cache.
+  /// Transformed input floats when the threads share them: many, since the kernel is recomputed for
+  /// each block, but with fast tiles no more than stay in a third-level cache.
   private static func sharedCount(_ form: TileForm) -> Int {
     form == .narrow ? 9 << 20 : 5 << 20
   }
 
-  /// Tiles that a thread takes through all steps at once.
+  /// Returns the tiles that a thread takes through all steps together.
   func ownSize(_ form: TileForm) -> Int {
     let share = (count + Threads.count - 1) / Threads.count
     return min(Self.ownTiles, (share + form.rows - 1) / form.rows * form.rows)
   }
 
-  /// Tiles that threads share at once.
+  /// Returns the tiles that threads share per block.
   func sharedSize(_ tileForm: TileForm) -> Int {
     let most = max(96, Self.sharedCount(tileForm) / (form.inputPlanes * inputChannels))
     let passes = (count + most - 1) / most
     return (count + passes - 1) / max(1, passes)
   }
 
-  /// What is made at once of a kernel that is made anew: input channels, and panels of the output's.
+  /// Returns the part of a recomputed kernel that is made at a time: input channels, and panels of
+  /// the output's.
   ///
-  /// Few tiles read it again so soon that it should stay in a second-level cache. With many, neighbouring
-  /// panels read a transformed tile together, and products are added to less often.
+  /// Few tiles reread it so soon that it should stay in a second-level cache. With many, adjacent
+  /// panels read a transformed tile together, and products are accumulated less often.
   func partOfKernel(_ form: TileForm) -> (channels: Int, panels: Int) {
     if count < 96 { return (128, 32 / form.columns) }
     return (320, form == .narrow ? 4 : 1)
   }
 
-  /// So many neighbouring panels that the threads get shares of one size.
+  /// Returns a number of adjacent panels that gives the threads equal shares.
   func panelsAtOnce(_ form: TileForm, of panelCount: Int) -> Int {
     let fitting = (1...partOfKernel(form).panels).last { size in
       let groups = (panelCount + size - 1) / size
@@ -42,7 +43,7 @@ extension WinogradTiles {
     return fitting ?? 1
   }
 
-  /// What ``convolveByWinograd(_:_:bias:into:_:)`` takes, beside a kernel that is kept.
+  /// Returns the memory of ``convolveByWinograd(_:_:bias:into:_:)``, apart from a cached kernel.
   func workingMemory(keepsKernel: Bool, _ tileForm: TileForm = .native) -> WorkingMemory {
     let padded =
       paddedChannels > outputChannels ? [batch * outputHeight * outputWidth * paddedChannels] : []
@@ -79,7 +80,7 @@ extension WinogradTiles {
 }
 
 extension WinogradWeightGradient {
-  /// What ``run(into:)`` takes.
+  /// Returns the memory of ``run(into:)``.
   static func workingMemory(_ shape: ConvolutionShape) -> WorkingMemory {
     let tiles = WinogradTiles(shape)
     let size = tilesAtOnce(tiles)

@@ -1,6 +1,6 @@
 import HostResources
 
-/// How an image is cut into tiles of 4x4 output pixels, in the order of memory.
+/// The division of an image into tiles of 4x4 output pixels, in memory order.
 struct WinogradTiles {
   let form: WinogradForm
   let batch: Int
@@ -31,7 +31,7 @@ struct WinogradTiles {
     left = shape.paddingLeft
   }
 
-  /// The convolution of an upsampled image of a shape; the input is as it was before.
+  /// Creates the tiles for convolving an upsampled image of a shape; the input is the original.
   init(upsampled shape: ConvolutionShape) {
     form = .upsampling
     batch = shape.batch
@@ -45,7 +45,7 @@ struct WinogradTiles {
     left = 1
   }
 
-  /// The convolution that turns an output's gradient into the input's.
+  /// Creates the tiles for the convolution that maps an output's gradient to the input's.
   init(inputGradientOf shape: ConvolutionShape) {
     form = .plain
     batch = shape.batch
@@ -59,10 +59,10 @@ struct WinogradTiles {
     left = Winograd.kernelSize - 1 - shape.paddingLeft
   }
 
-  /// Output channels filled up to whole vectors.
+  /// Output channels padded to whole vectors.
   var paddedChannels: Int { (outputChannels + 7) / 8 * 8 }
 
-  /// Whether tiles need less time than ``DirectConvolution``, by a rule that was measured.
+  /// Whether tiles are faster than ``DirectConvolution``, by a measured rule.
   ///
   /// In units of one multiplication of a matrix product, a tile's transforms cost about 250 for each
   /// channel, and a kernel's 400 for each pair of channels.
@@ -73,13 +73,13 @@ struct WinogradTiles {
     return inputChannels % 8 == 0 && count * tile + 400 * pairs < direct
   }
 
-  /// Whether the algorithm computes this convolution at all.
+  /// Whether the algorithm supports this convolution.
   static func suit(_ shape: ConvolutionShape) -> Bool {
     shape.kernelHeight == 3 && shape.kernelWidth == 3 && shape.stride == 1
       && max(shape.paddingTop, shape.paddingLeft) <= 2
   }
 
-  /// Whether the algorithm for upsampled images computes this convolution at all.
+  /// Whether the algorithm for upsampled images supports this convolution.
   static func suitUpsampled(_ shape: ConvolutionShape) -> Bool {
     suit(shape) && shape.height % 2 == 0 && shape.width % 2 == 0
       && [shape.paddingTop, shape.paddingLeft, shape.paddingBottom, shape.paddingRight]
@@ -158,7 +158,7 @@ final class WinogradScratch {
   let pixels: UnsafeMutablePointer<UnsafePointer<Float>>
   let vectors: UnsafeMutablePointer<Vector>
   let wideVectors: UnsafeMutablePointer<SIMD16<Float>>
-  /// Stands for pixels outside the image: read as zeros, and written to where nobody reads.
+  /// A stand-in for pixels outside the image: reads give zeros, writes are ignored.
   let zeros: HostMemory
   let unused: HostMemory
   let worker: TileWorker
@@ -180,7 +180,7 @@ final class WinogradScratch {
     wideVectors.deallocate()
   }
 
-  /// How many of the channels are transformed 16 at a time.
+  /// Returns the number of channels that are transformed 16 at a time.
   func channelsOfWideVectors(_ channels: Int) -> Int {
     form == .wide ? channels / 16 * 16 : 0
   }

@@ -1,4 +1,4 @@
-/// Winograd's convolution F(4x4, 3x3), which makes 4x4 outputs of 6x6 inputs with 36 products.
+/// Winograd's convolution F(4x4, 3x3), which computes 4x4 outputs from 6x6 inputs with 36 products.
 ///
 ///     output = A^T ((G g G^T) * (B^T d B)) A
 ///
@@ -12,13 +12,13 @@ enum Winograd {
   static let outputSize = 4
   static let inputSize = 6
   static let kernelSize = 3
-  /// Elements of a transformed tile; the products of each are a matrix of their own.
+  /// Elements of a transformed tile; the products of each form a separate matrix.
   static let planes = 36
 
   /// Vectors that a transform needs between its two halves.
   static let scratchCount = 36
 
-  // √2 and what the matrices hold of it.
+  // √2 and the constants of the matrices derived from it.
   private static let root: Float = 1.414_213_56
   private static let half: Float = 0.707_106_78
   private static let quarter: Float = 0.353_553_39

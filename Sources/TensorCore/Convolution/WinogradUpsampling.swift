@@ -1,7 +1,7 @@
-/// The convolution of an image's twofold nearest-neighbour upsampling with a 3x3 kernel: 4x4 outputs
-/// of 4x4 inputs with 25 products.
+/// The convolution of an image's 2x nearest-neighbour upsampling with a 3x3 kernel: 4x4 outputs
+/// from 4x4 inputs with 25 products.
 ///
-/// Along one axis, inputs s reach the outputs y as `s0 s1 s1 s2 s2 s3`, and five products do:
+/// Along one axis, inputs s reach the outputs y as `s0 s1 s1 s2 s2 s3`, and five products suffice:
 ///
 ///     m0 = (s1 + s2) (g0 + g1 + g2) / 2    y0 = m0 - m1 + m3
 ///     m1 = (s2 - s1) (g2 - g0 + g1) / 2    y1 = m0 + m2
@@ -9,8 +9,8 @@
 ///     m3 = (s0 - s2) g0                    y3 = m0 - m2 + m4
 ///     m4 = (s3 - s1) g2
 ///
-/// Of the sixth of ``Winograd``'s for an interpolation point at -1, where the upsampled signal vanishes,
-/// nothing is left.
+/// The sixth product of ``Winograd`` vanishes for an interpolation point at -1, as does the
+/// upsampled signal.
 enum WinogradUpsampling {
   static let inputSize = 4
   /// Elements of a transformed tile's input; some are multiplied twice.
@@ -21,7 +21,7 @@ enum WinogradUpsampling {
   private typealias Four<Lanes> = (Lanes, Lanes, Lanes, Lanes)
   private typealias Five<Lanes> = (Lanes, Lanes, Lanes, Lanes, Lanes)
 
-  /// Which element of the input belongs to a product.
+  /// Returns the element of the input that belongs to a product.
   static func inputPlane(_ plane: Int) -> Int {
     func factor(_ product: Int) -> Int { product > 1 ? product - 1 : product }
     return 4 * factor(plane / 5) + factor(plane % 5)

@@ -12,7 +12,7 @@ struct WinogradWeightGradient {
   private let input: UnsafePointer<Float>
   private let outputGradient: UnsafePointer<Float>
 
-  /// Transformed floats of input and output that are kept at once.
+  /// Transformed floats of input and output held at a time.
   private static let transformedCount = 1 << 18
 
   static func tilesAtOnce(_ tiles: WinogradTiles) -> Int {
@@ -20,7 +20,7 @@ struct WinogradWeightGradient {
     return min(tiles.count, max(96, transformedCount / (Winograd.planes * channels)))
   }
 
-  /// The same rule as for the convolution, while the 36 sums take at most 16 MB.
+  /// The same rule as for the convolution, as long as the 36 sums take at most 16 MB.
   static func isFaster(_ shape: ConvolutionShape) -> Bool {
     WinogradTiles.suit(shape) && WinogradTiles(shape).areFaster && shape.outputChannels % 8 == 0
       && Winograd.planes * shape.inputChannels * shape.outputChannels <= 1 << 22

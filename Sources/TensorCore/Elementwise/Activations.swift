@@ -1,7 +1,7 @@
 import Foundation
 import HostResources
 
-/// The activation functions that checkpoints of this family name.
+/// The activation functions used by checkpoints of this family.
 public enum Activation: String, Sendable {
   /// `x sigmoid(x)`; also called swish.
   case silu
@@ -185,7 +185,7 @@ private func gatedGELUGradient<Lanes: FloatVector>(
   return (dy * gate * probability, dy * value * slope)
 }
 
-/// The smooth scalar functions of losses.
+/// Smooth scalar functions for losses.
 public enum ScalarFunction: Sendable {
   case exponential
   case square

@@ -10,8 +10,8 @@ public struct AdamWStep: Sendable {
   package let squareScale: Float
 
   /// - Parameters:
-  ///   - decay: what a parameter keeps of itself, `1 - rate * weight decay`
-  ///   - rate: the learning rate over the bias correction of the mean
+  ///   - decay: the factor of the parameter, `1 - rate * weight decay`
+  ///   - rate: the learning rate divided by the bias correction of the mean
   ///   - squareScale: the reciprocal root of the bias correction of the squares
   public init(
     beta1: Float, beta2: Float, epsilon: Float, decay: Float, rate: Float, squareScale: Float

@@ -1,7 +1,7 @@
 import HostResources
 
-/// How a smaller operand repeats over a larger one: the larger is `[outer, repeats, inner]`, the
-/// smaller `[outer, inner]`.
+/// The repetition of a smaller operand over a larger one: the larger is `[outer, repeats, inner]`,
+/// the smaller `[outer, inner]`.
 public struct Broadcast: Equatable, Sendable {
   public let outer: Int
   public let repeats: Int
@@ -23,7 +23,7 @@ public enum BinaryOperation: Sendable {
   case multiply
 }
 
-/// `output = a OP b`, with `b` repeated as `broadcast` says.
+/// `output = a OP b`, with `b` repeated according to `broadcast`.
 public func combine(
   _ operation: BinaryOperation, _ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>,
   into output: UnsafeMutablePointer<Float>, _ broadcast: Broadcast
@@ -179,7 +179,7 @@ public func dotProduct(_ a: UnsafePointer<Float>, _ b: UnsafePointer<Float>, cou
   sumVectors(a, b, count: count) { $0 * $1 }
 }
 
-/// Each element limited to `range`.
+/// Clamps each element to `range`.
 public func clamp(
   _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, count: Int,
   to range: ClosedRange<Float>

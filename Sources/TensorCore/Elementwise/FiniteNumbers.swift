@@ -1,11 +1,11 @@
 public import HostResources
 
-/// The position of the first number that is NaN or infinite; nil if all are finite.
+/// Returns the position of the first number that is NaN or infinite; nil if all are finite.
 public func firstNonFinite(_ values: UnsafePointer<Float>, count: Int) -> Int? {
   firstAtLeast(0x7F80_0000, count: count) { values[$0].bitPattern & 0x7FFF_FFFF }
 }
 
-/// The same for numbers of half precision as they are stored.
+/// Returns the same for stored half-precision numbers.
 public func firstNonFinite(
   _ values: UnsafePointer<UInt16>, count: Int, format: HalfFormat
 ) -> Int? {
@@ -14,9 +14,9 @@ public func firstNonFinite(
   return firstAtLeast(infinity, count: count) { values[$0] & 0x7FFF }
 }
 
-/// The first index whose magnitude's bits are at least `limit`.
+/// Returns the first index whose magnitude's bits are at least `limit`.
 ///
-/// Looks at the largest of each piece, on all threads, before it looks for where it is.
+/// First finds the maximum of each block, on all threads, then the position.
 @inline(__always)
 private func firstAtLeast<Bits: FixedWidthInteger & Sendable>(
   _ limit: Bits, count: Int, _ bits: (Int) -> Bits
@@ -40,9 +40,9 @@ private func firstAtLeast<Bits: FixedWidthInteger & Sendable>(
   return (found * piece..<min(count, (found + 1) * piece)).first { bits($0) >= limit }
 }
 
-/// Numbers in 0...1 as bytes of 0...255; those outside are limited to it.
+/// Quantizes numbers in 0...1 to bytes of 0...255, clamping those outside.
 ///
-/// - Parameter rounding: what becomes of numbers between two bytes
+/// - Parameter rounding: how numbers between two bytes are rounded
 /// - Returns: nil if a number is NaN or infinite
 public func quantized(
   _ values: UnsafeBufferPointer<Float>, scale: Float = 1, shift: Float = 0,

@@ -1,4 +1,4 @@
-/// `exp` of eight floats at once, with a relative error of at most 2e-7.
+/// `exp` of eight floats, with a relative error of at most 2e-7.
 ///
 /// Results below the normal range become 0, those above the largest float infinity; NaN stays NaN.
 @inlinable @inline(__always)
@@ -10,7 +10,7 @@ public func exponential(_ x: SIMD8<Float>) -> SIMD8<Float> {
   return result
 }
 
-/// The same for eight floats in -87.336...88.722, of others anything.
+/// The same for floats in -87.336...88.722, undefined for others.
 ///
 ///     exp(x) = 2^n exp(r),  n = round(x / ln 2),  r = x - n ln 2,  |r| <= ln 2 / 2
 @inlinable @inline(__always)
@@ -25,7 +25,7 @@ func exponentialWithinRange(_ x: SIMD8<Float>) -> SIMD8<Float> {
   rest = rest.addingProduct(exponent, Vector(repeating: -1.428_606_8e-6))
 
   // The minimax polynomial of degree 6 whose first two coefficients are 1; its own error is 3e-9.
-  // In pairs and squares rather than Horner's way: what limits it is the chain of latencies.
+  // In pairs and squares rather than by Horner's rule, since the chain of latencies is the limit.
   let square = rest * rest
   let low = Vector(repeating: 0.499_999_94).addingProduct(Vector(repeating: 0.166_665_21), rest)
   var high = Vector(repeating: 0.041_668_389).addingProduct(
@@ -42,7 +42,7 @@ func exponentialWithinRange(_ x: SIMD8<Float>) -> SIMD8<Float> {
 /// `log2 e`, which turns the argument of `exp` into that of ``powerOfTwo(_:)``.
 let binaryLogarithmOfE: Float = 1.442_695_04
 
-/// `2^x` of eight floats with a relative error of at most 3e-7; x is limited to -126...126.
+/// `2^x` of eight floats with a relative error of at most 3e-7; x is clamped to -126...126.
 ///
 /// Half the work of `exponential`, for softmaxes and activations: with `n = round(x)` and `f = x - n`,
 /// `2^x = 2^n 2^f`, the second by the minimax polynomial of degree 5 that is 1 at 0.
@@ -55,13 +55,13 @@ func limitedPowerOfTwo<Lanes: FloatVector>(_ x: Lanes) -> Lanes {
   powerOfTwoUpToZero(x.orSmaller(Lanes(repeating: 126)))
 }
 
-/// The same where nothing is above 126.
+/// The same if nothing exceeds 126.
 @inline(__always)
 func powerOfTwoUpToZero<Lanes: FloatVector>(_ x: Lanes) -> Lanes {
   powerOfTwoWithinRange(x.orLarger(Lanes(repeating: -126)))
 }
 
-/// The same for floats in -126...126, of others anything.
+/// The same for floats in -126...126, undefined for others.
 @inline(__always)
 func powerOfTwoWithinRange<Lanes: FloatVector>(_ x: Lanes) -> Lanes {
   func all(_ value: Float) -> Lanes { Lanes(repeating: value) }

@@ -1,10 +1,10 @@
-/// Eight neighbouring floats: one AVX register, two of NEON.
+/// Eight adjacent floats: one AVX register, two of NEON.
 public typealias Vector = SIMD8<Float>
 
-/// Floats in a register, for kernels that are the same for registers of eight and of 16.
+/// The floats in a register, for kernels that work with registers of eight and of 16.
 ///
-/// What is required here is what they use: members that a generic function finds in `SIMD` itself work
-/// lane by lane.
+/// Requirements are those that kernels use: members that a generic function finds in `SIMD` itself
+/// work lane by lane.
 @usableFromInline
 protocol FloatVector: SIMD where Scalar == Float {
   static func + (a: Self, b: Self) -> Self
@@ -12,9 +12,9 @@ protocol FloatVector: SIMD where Scalar == Float {
   static func * (a: Self, b: Self) -> Self
   static func / (a: Self, b: Self) -> Self
   func addingProduct(_ a: Self, _ b: Self) -> Self
-  /// The larger number in each lane; of one that is none and another, `self`.
+  /// The larger number in each lane; `self` if either is NaN.
   func orLarger(_ other: Self) -> Self
-  /// The smaller number in each lane; of one that is none and another, `self`.
+  /// The smaller number in each lane; `self` if either is NaN.
   func orSmaller(_ other: Self) -> Self
   /// Each number without its sign.
   var magnitudes: Self { get }
@@ -124,10 +124,10 @@ func mapVectors<Map: BinaryMap>(
   mapVectors(a + wide, b + wide, into: output + wide, count: count - wide) { Map.result($0, $1) }
 }
 
-/// Elements below which a loop is not worth a second thread.
+/// The number of elements below which a loop is not worth a second thread.
 let elementGrain = 4_096
 
-/// `output[i] = transform(input[i])` on the calling thread; the two may be the same memory.
+/// `output[i] = transform(input[i])` on the calling thread; the two may alias.
 @inline(__always)
 func mapVectors(
   _ input: UnsafePointer<Float>, into output: UnsafeMutablePointer<Float>, count: Int,
@@ -193,7 +193,7 @@ func sumVectors(
   var start = 0
   while start < count {
     let end = min(count, start + 4096)
-    // One sum alone would wait for itself.
+    // A single accumulator would be limited by its latency.
     var (sum, second) = (Vector.zero, Vector.zero)
     var index = start
     while index + 16 <= end {

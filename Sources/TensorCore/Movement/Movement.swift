@@ -1,6 +1,6 @@
 import HostResources
 
-/// Copies `rows` rows of `width` floats between two strided places.
+/// Copies `rows` rows of `width` floats between two strided locations.
 public func copyRows(
   _ input: UnsafePointer<Float>, inputStride: Int, into output: UnsafeMutablePointer<Float>,
   outputStride: Int, rows: Int, width: Int

@@ -2,10 +2,10 @@ import HostResources
 
 /// For each position of a resized axis, the four positions of the original that it blends.
 ///
-/// Cubic convolution with a = -0.75, half-pixel centres, no antialiasing, edges repeated: what
-/// PyTorch's `interpolate(mode: "bicubic", align_corners: false)` does.
+/// Cubic convolution with a = -0.75, half-pixel centres, no antialiasing, edges repeated, like
+/// PyTorch's `interpolate(mode: "bicubic", align_corners: false)`.
 public struct CubicTaps: Sendable {
-  /// Four for each place of the result.
+  /// Four per position of the result.
   public let sources: [Int]
   public let weights: [Float]
 
@@ -35,8 +35,8 @@ public struct CubicTaps: Sendable {
   }
 }
 
-/// `output[row, place] = sum over taps of weight * input[row, source]`, with `width` floats at each
-/// place; `input` is `[rows, length, width]`.
+/// `output[row, place] = sum over taps of weight * input[row, source]`, with `width` floats per
+/// position; `input` is `[rows, length, width]`.
 public func resample(
   _ input: UnsafePointer<Float>, length: Int, into output: UnsafeMutablePointer<Float>,
   rows: Int, width: Int, _ taps: CubicTaps

@@ -24,8 +24,8 @@ private func transposeSquare(
   _ source: UnsafePointer<Float>, _ stride: Int, into target: UnsafeMutablePointer<Float>,
   _ targetStride: Int
 ) {
-  // Each round puts one bit of the row's number into that of the column, and takes another out: after
-  // three rounds they have changed places.
+  // Each round exchanges one bit of the row's index with one of the column's: after three rounds
+  // they are swapped.
   func row(_ index: Int) -> Vector { loadVector(source + index * stride) }
   let (a0, a1) = separated(row(0), row(1))
   let (a2, a3) = separated(row(2), row(3))
@@ -49,7 +49,7 @@ private func transposeSquare(
   storeVector(c7, to: target + 7 * targetStride)
 }
 
-/// The floats at even and at odd places of two vectors in a row.
+/// Returns the floats at even and at odd positions of two consecutive vectors.
 @inline(__always)
 private func separated(_ first: Vector, _ second: Vector) -> (Vector, Vector) {
   let both = SIMD16(lowHalf: first, highHalf: second)

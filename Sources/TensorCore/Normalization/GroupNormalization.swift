@@ -16,18 +16,18 @@ public struct GroupShape: Equatable, Sendable {
 
   var channelsPerGroup: Int { channels / groups }
   var elementsPerGroup: Double { Double(positions * channelsPerGroup) }
-  /// Positions that one thread sums before it takes the next; fixed, so that sums do not depend on
-  /// the number of threads.
+  /// Positions that one thread sums per block; fixed, so that sums do not depend on the number of
+  /// threads.
   var positionsPerBlock: Int { max(16, 8_192 / channels) }
   var blocks: Int { (positions + positionsPerBlock - 1) / positionsPerBlock }
 
-  /// What normalising takes, and its gradient.
+  /// The memory of the normalisation and of its gradient.
   public var workingMemory: WorkingMemory {
     WorkingMemory([2 * batch * blocks * channels, 3 * batch * channels])
   }
 }
 
-/// Group normalisation, with SiLU after it if asked.
+/// Group normalisation, optionally followed by SiLU.
 ///
 ///     y = (x - mean) / sqrt(variance + epsilon) * gamma + beta
 ///
@@ -75,7 +75,7 @@ public func normalizeGroups(
   }
 }
 
-/// What follows a normalisation, for vectors of any length.
+/// A function applied after normalisation, for vectors of any length.
 private protocol UnaryMap {
   static func result<Lanes: FloatVector>(_ x: Lanes) -> Lanes
 }
@@ -90,7 +90,7 @@ private enum SiLU: UnaryMap {
   static func result<Lanes: FloatVector>(_ x: Lanes) -> Lanes { silu(x) }
 }
 
-/// `output[row] = input[row] * scale + shift`, with SiLU after it if asked.
+/// `output[row] = input[row] * scale + shift`, optionally followed by SiLU.
 @inline(never)
 private func scaleRows(
   _ input: UnsafePointer<Float>, _ scale: UnsafePointer<Float>, _ shift: UnsafePointer<Float>,
@@ -139,7 +139,7 @@ private func scaleRows<Map: UnaryMap>(
 ///
 ///     dx = r (g - average(g) - h average(g h)),  dgamma = sum dy h,  dbeta = sum dy
 ///
-/// - Parameter parameterGradients: `dgamma` and `dbeta`, `[channels]` each; nil if not wanted.
+/// - Parameter parameterGradients: `dgamma` and `dbeta`, `[channels]` each; nil if not needed.
 public func normalizeGroupsGradient(
   _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
   gamma: UnsafePointer<Float>, beta: UnsafePointer<Float>, statistics: UnsafePointer<Float>,
@@ -149,7 +149,7 @@ public func normalizeGroupsGradient(
 ) {
   let channels = shape.channels
   let sums = ChannelSums(shape)
-  // After SiLU its gradient goes where the result will go.
+  // After SiLU its gradient is stored in the result's place.
   let gradient = appliesSiLU ? UnsafePointer(inputGradient) : outputGradient
   // dx = dy * a + x * b + c, with a per channel, b and c per group
   let scratch = HostMemory(count: 3 * shape.batch * channels)
@@ -216,7 +216,7 @@ public func normalizeGroupsGradient(
   }
 }
 
-/// The gradient with respect to what SiLU was applied to, for one block of positions.
+/// Computes the gradient with respect to SiLU's input, for one block of positions.
 private func differentiateSiLU(
   _ block: Int, _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
   gamma: UnsafePointer<Float>, beta: UnsafePointer<Float>, statistics: UnsafePointer<Float>,
@@ -242,7 +242,7 @@ private func differentiateSiLU(
 }
 
 extension GroupShape {
-  /// The image that a block of positions belongs to, and which these are.
+  /// Returns the image of a block of positions, and its range.
   fileprivate func positions(ofBlock block: Int) -> (image: Int, positions: Range<Int>) {
     let (image, index) = block.quotientAndRemainder(dividingBy: blocks)
     let start = index * positionsPerBlock
@@ -251,8 +251,8 @@ extension GroupShape {
 
   /// Runs `first` for every block of positions, then `middle` and `last` for every image.
   ///
-  /// With as many images as threads, each image passes through all of it on one thread and stays in that
-  /// one's cache; otherwise its positions are shared out.
+  /// With at least as many images as threads, each image is processed on one thread and stays in
+  /// its cache; otherwise its positions are divided.
   @inline(__always)
   fileprivate func inTwoPasses(
     _ first: (Int) -> Void, between middle: (Int) -> Void,
@@ -346,7 +346,7 @@ private final class ChannelSums {
     }
   }
 
-  /// Adds up the blocks of an image, and returns its part of the totals.
+  /// Sums the blocks of an image, and returns its part of the totals.
   func total(_ image: Int) -> UnsafePointer<Double> {
     let count = shape.channels * 2
     let result = totals + image * count

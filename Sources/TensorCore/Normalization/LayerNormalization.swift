@@ -17,7 +17,7 @@ public func normalizeRows(
       let x = input + row * width
       let mean = sumVectors(x, x, count: width) { value, _ in value } / Double(width)
       let center = Vector(repeating: Float(mean))
-      // Lanes beyond the row would add their distance from the mean: the tail is summed apart.
+      // Padding lanes would add their distance from the mean: the tail is summed separately.
       let whole = width / 8 * 8
       var squares = sumVectors(x, x, count: whole) { value, _ in
         (value - center) * (value - center)
@@ -42,7 +42,7 @@ public func normalizeRows(
 ///
 ///     dx = r (g - average(g) - h average(g h)),  dgamma = sum dy h,  dbeta = sum dy
 ///
-/// - Parameter parameterGradients: `dgamma` and `dbeta`, `[width]` each; nil if not wanted.
+/// - Parameter parameterGradients: `dgamma` and `dbeta`, `[width]` each; nil if not needed.
 public func normalizeRowsGradient(
   _ input: UnsafePointer<Float>, _ outputGradient: UnsafePointer<Float>,
   gamma: UnsafePointer<Float>, statistics: UnsafePointer<Float>,
@@ -58,7 +58,7 @@ public func normalizeRowsGradient(
       let center = Vector(repeating: statistics[row * 2])
       let scale = Vector(repeating: statistics[row * 2 + 1])
       mapVectors(dy, gamma, into: dx, count: width) { $0 * $1 }
-      // Beyond the row g is 0, so padded lanes add nothing.
+      // In the padding g is 0, so padded lanes add nothing.
       let average = sumVectors(dx, x, count: width) { g, _ in g } / Double(width)
       let product = sumVectors(dx, x, count: width) { $0 * ($1 - center) * scale } / Double(width)
       let averages = Vector(repeating: Float(average))

@@ -1,8 +1,8 @@
 import HostResources
 
-/// A matrix of low rank that is added to another: `left^T right`.
+/// A low-rank matrix added to another: `left^T right`.
 public struct LowRankUpdate {
-  /// The left factor, `[rank, inner]`: its rows are as long as the other matrix has rows.
+  /// The left factor, `[rank, inner]`, with inner the number of rows of the other matrix.
   public let left: UnsafePointer<Float>
   /// The right factor, `[rank, columns]`.
   public let right: UnsafePointer<Float>
@@ -14,7 +14,7 @@ public struct LowRankUpdate {
     self.rank = rank
   }
 
-  /// Whether adding it to a factor is less work than multiplying with it on its own.
+  /// Whether merging it into a factor is less work than a separate product.
   static func isCheaperMerged(rows: Int, columns: Int, inner: Int) -> Bool {
     inner * columns < rows * (inner + columns)
   }
@@ -35,7 +35,7 @@ public struct LowRankUpdate {
       form: form)
   }
 
-  /// Adds it to some rows of some columns, `[rows, columns]`, a multiple of 8.
+  /// Adds it to a block of rows and columns, `[rows, columns]`, a multiple of 8.
   func add(
     _ columns: Range<Int>, of columnCount: Int, _ rows: Range<Int>, of rowCount: Int,
     into panel: UnsafeMutablePointer<Float>, _ worker: TileWorker

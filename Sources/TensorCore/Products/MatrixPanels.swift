@@ -1,10 +1,10 @@
 import COpenBLAS
 import HostResources
 
-/// A row-major matrix `[rows, columns]` cut into panels of 16 or 32 columns.
+/// A row-major matrix `[rows, columns]` split into panels of 16 or 32 columns.
 ///
-/// So a tile reads its right factor in one stretch. The last panel is as wide as its columns
-/// take, a multiple of 8, and filled up with zeros.
+/// Thus a tile reads its right factor contiguously. The last panel is as narrow as its columns
+/// allow, a multiple of 8, and zero-padded.
 struct MatrixPanels {
   let source: PanelSource
   let storage: HostMemory
@@ -27,22 +27,22 @@ struct MatrixPanels {
   }
 }
 
-/// Where the numbers that panels are made of lie, and in what precision.
+/// The location of a panel's source numbers, and their precision.
 enum PanelValues {
   case full(UnsafePointer<Float>)
   case half(HalfMemory)
 }
 
-/// A matrix `[rows, columns]` somewhere in memory, from which panels are made.
+/// A matrix `[rows, columns]` in memory, from which panels are made.
 struct PanelSource {
   let form: TileForm
   let values: PanelValues
   let rows: Int
   let columns: Int
   let columnStride: Int
-  /// Rows that lie one after another in memory if columns do not, so many at a time.
+  /// The number of rows that are adjacent in memory if columns are not.
   let neighbours: Int
-  /// Where a row's first column lies among the values; the others follow `columnStride` apart.
+  /// Returns the offset of a row's first column; the others follow `columnStride` apart.
   let row: (Int) -> Int
 
   init(
@@ -101,9 +101,9 @@ struct PanelSource {
     }
   }
 
-  /// Calls `body` with where each row's numbers lie and where they go.
+  /// Calls `body` with the source and destination of each row.
   ///
-  /// Rows lie far apart, where a processor does not look ahead by itself, so they are asked for before they are read.
+  /// Rows are too far apart for the hardware prefetcher, so they are prefetched explicitly.
   @inline(__always)
   private func copy<Number>(
     _ values: UnsafePointer<Number>, _ rows: Range<Int>, into target: UnsafeMutablePointer<Float>,
@@ -122,7 +122,7 @@ struct PanelSource {
     }
   }
 
-  /// Widens neighbouring numbers of half precision, and asks for others that lie `ahead`.
+  /// Widens adjacent half-precision numbers, and prefetches others that lie `ahead`.
   @inline(__always)
   private func copy(
     _ first: Int, count: Int, into target: UnsafeMutablePointer<Float>, ahead: Int
@@ -137,7 +137,7 @@ struct PanelSource {
     }
   }
 
-  /// The same where a column's numbers lie together.
+  /// The same for numbers that are adjacent within a column.
   private func transpose(
     _ columns: Range<Int>, _ rows: Range<Int>, into target: UnsafeMutablePointer<Float>, width: Int
   ) {

@@ -5,7 +5,7 @@ public import HostResources
 public struct MatrixPointer {
   public let pointer: UnsafePointer<Float>
   public let stride: Int
-  /// Whether the product uses the transpose of what lies in memory.
+  /// Whether the product uses the transpose of the stored matrix.
   public let isTransposed: Bool
 
   public init(_ pointer: UnsafePointer<Float>, stride: Int, isTransposed: Bool = false) {
@@ -15,13 +15,13 @@ public struct MatrixPointer {
   }
 }
 
-/// The right factor of a product, in the precision it is kept in; rows start `stride` elements apart.
+/// The right factor of a product, in its stored precision; rows start `stride` elements apart.
 public struct RightFactor {
   let values: PanelValues
   let stride: Int
-  /// Whether the product uses the transpose of what lies in memory.
+  /// Whether the product uses the transpose of the stored matrix.
   let isTransposed: Bool
-  /// What is added to it.
+  /// A low-rank term added to it.
   public var update: LowRankUpdate?
 
   public init(_ pointer: UnsafePointer<Float>, stride: Int, isTransposed: Bool = false) {
@@ -30,7 +30,7 @@ public struct RightFactor {
     self.isTransposed = isTransposed
   }
 
-  /// Numbers of half precision are widened where they are used.
+  /// Half-precision numbers are widened on use.
   public init(_ storage: HalfMemory, stride: Int, isTransposed: Bool = false) {
     values = .half(storage)
     self.stride = stride
@@ -46,7 +46,7 @@ public struct RightFactor {
 }
 
 /// `output = scale * a b + keep * output + bias`, with `a` [rows, inner], `b` [inner, columns] and
-/// `bias` [columns] or none, on all threads.
+/// an optional `bias` [columns], on all threads.
 public func multiplyMatrices(
   _ a: MatrixPointer, _ b: RightFactor, into output: UnsafeMutablePointer<Float>,
   outputStride: Int, rows: Int, columns: Int, inner: Int, scale: Float = 1, keep: Float = 0,
@@ -91,7 +91,7 @@ public func multiplyMatrices(
   }
 }
 
-/// A product that OpenBLAS computes, with a share for each thread.
+/// A product computed by OpenBLAS, with a share for each thread.
 private struct LibraryProduct {
   let output: UnsafeMutablePointer<Float>
   let outputStride: Int
@@ -105,8 +105,7 @@ private struct LibraryProduct {
   /// The longer side of the output is split among the threads.
   func run(_ a: MatrixPointer, _ b: MatrixPointer) {
     _ = PackingMemory.isFilled
-    // The units of OpenBLAS's own tiles stay together, and less than 30,000 multiplications are not
-    // handed over.
+    // OpenBLAS's tiles are not split, and fewer than 30,000 multiplications stay on one thread.
     let unit = 16
     let side = max(rows, columns)
     let workPerUnit = max(1, min(rows, columns) * inner * unit)

@@ -1,13 +1,15 @@
 public import HostResources
 
 extension RightFactor {
-  /// What ``multiplyMatrices(_:_:into:outputStride:rows:columns:inner:scale:keep:bias:form:)`` takes.
+  /// Returns the memory of
+  /// ``multiplyMatrices(_:_:into:outputStride:rows:columns:inner:scale:keep:bias:form:)``.
   ///
   /// - Parameters:
-  ///   - isTransposed: whether the right factor is
+  ///   - isTransposed: whether the right factor is transposed
   ///   - leftStride: nil unless the left factor is transposed
-  ///   - halfCount: of all numbers of a right factor of half precision; nil if it is of single precision
-  ///   - rank: of what is added to it; 0: nothing
+  ///   - halfCount: the count of numbers in a half-precision right factor; nil if it is in single
+  ///     precision
+  ///   - rank: the rank of its low-rank term; 0: none
   public static func workingMemory(
     rows: Int, columns: Int, inner: Int, isTransposed: Bool, leftStride: Int?, halfCount: Int?,
     rank: Int

@@ -1,9 +1,9 @@
 import HostResources
 
-/// A product of matrices whose right factor is copied into panels, a few at a time.
+/// A matrix product whose right factor is copied into panels, a few at a time.
 ///
-/// Every thread copies, and widens, the panels it multiplies with, so they stay in its second-level
-/// cache while the left factor passes. Sums do not depend on the number of threads.
+/// Each thread copies, and widens, the panels it multiplies by, so they stay in its second-level
+/// cache while the left factor streams through. Sums do not depend on the number of threads.
 struct PanelProduct {
   let left: MatrixPointer
   let right: PanelSource
@@ -15,19 +15,21 @@ struct PanelProduct {
   let isAdding: Bool
   let bias: UnsafePointer<Float>?
 
-  /// Steps after which sums leave the registers, so that a panel stays in the first-level cache.
+  /// The steps after which sums leave the registers, so that a panel stays in the first-level
+  /// cache.
   private static let stepsAtOnce = 384
-  /// Rows that meet all panels before the next ones do.
+  /// The rows that meet all panels before the next ones.
   private static func rowsAtOnce(_ form: TileForm) -> Int { 16 * form.rows }
-  /// Floats between the copies of two rows: more than there are steps, so that they do not all fall on the same
-  /// places of the first-level cache.
+  /// The distance between the copies of two rows, in floats: more than the steps, so that rows do
+  /// not map to the same sets of the first-level cache.
   private static func copyStride(steps: Int) -> Int { steps + 16 }
 
-  /// Whether rows of the left factor are copied before so many panels meet them.
+  /// Whether rows of the left factor are copied first when this many panels use them.
   ///
-  /// A tile of 12 rows reads from as many places at a time. Where these lie a multiple of 4 KB apart, as with 1,024
-  /// columns, a cache of eight ways holds no more than eight of them. A copy takes the time of a tenth of a panel.
-  /// In a transposed factor each step lies in another line, and with long strides in another page.
+  /// A tile of 12 rows reads from as many locations. If these are a multiple of 4 KB apart, as with
+  /// 1,024 columns, an eight-way cache holds at most eight of them. A copy takes a tenth of a
+  /// panel's time. In a transposed factor each step is in another line, and with long strides in
+  /// another page.
   ///
   /// - Parameter transposedStride: nil unless the left factor is transposed
   private static func copiesRows(
@@ -37,13 +39,13 @@ struct PanelProduct {
     return transposedStride.map { $0 > longestStride } ?? (panels >= 4 && stride % 1_024 == 0)
   }
 
-  /// The longest stride of a transposed left factor that is read where it lies.
+  /// The longest stride of a transposed left factor that is read in place.
   private static let longestStride = 512
 
   /// Whether this is faster than OpenBLAS, which copies both factors.
   ///
-  /// It needs enough rows to make up for transposing the right factor. With long strides in the left one, and
-  /// registers of eight floats, OpenBLAS is as fast.
+  /// It needs enough rows to amortize transposing the right factor. With long strides in the left
+  /// one, and registers of eight floats, OpenBLAS is as fast.
   static func suits(
     _ left: MatrixPointer, _ right: RightFactor, rows: Int, columns: Int, inner: Int,
     _ form: TileForm
@@ -53,7 +55,7 @@ struct PanelProduct {
       leftStride: left.isTransposed ? left.stride : nil, form)
   }
 
-  /// The same of factors that are not there yet.
+  /// Decides the same for factors that do not exist yet.
   ///
   /// - Parameter leftStride: nil unless the left factor is transposed
   static func suits(
@@ -64,7 +66,7 @@ struct PanelProduct {
       && (form == .wide || leftStride ?? 0 <= longestStride)
   }
 
-  /// Copies of panels, for each thread.
+  /// Returns the memory of each thread's copies of panels.
   static func workingMemory(
     rows: Int, columns: Int, inner: Int, leftStride: Int?, form: TileForm = .native
   ) -> WorkingMemory {
@@ -80,10 +82,10 @@ struct PanelProduct {
           ? [rowsAtOnce(form) * copyStride(steps: steps)] : []))
   }
 
-  /// How many rows of the right factor are copied at once.
+  /// Returns the number of rows of the right factor that are copied together.
   private static func steps(inner: Int) -> Int {
     let parts = (inner + stepsAtOnce - 1) / stepsAtOnce
-    // Whole squares of eight are faster to transpose.
+    // Whole 8 x 8 blocks are faster to transpose.
     return ((inner + parts - 1) / parts + 7) / 8 * 8
   }
 
@@ -108,7 +110,7 @@ struct PanelProduct {
     }
   }
 
-  /// Into how many shares panels and tiles of rows are split.
+  /// Returns the numbers of shares into which panels and tiles of rows are split.
   private static func shares(
     _ panelCount: Int, rows: Int, inner: Int, columns: Int, _ form: TileForm, steps: Int
   ) -> (panels: Int, rows: Int) {
@@ -116,11 +118,11 @@ struct PanelProduct {
     let fitting = max(1, form.panelFloats / (steps * form.columns))
     let threads = Threads.count
     let panels = (panelCount + fitting - 1) / fitting
-    // Less than 30,000 multiplications are not handed over.
+    // Fewer than 30,000 multiplications stay on one thread.
     let most = max(1, rows * inner * columns / 30_000)
     if panelCount < threads || rows >= (panelCount <= 16 ? 256 : 2048) * threads {
-      // Copying panels for each thread costs little beside so many rows. Where these are short, threads that wrote
-      // parts of them would take them from each other's caches.
+      // With so many rows, copying panels for each thread costs little. If rows are short, threads
+      // that write parts of them would compete for cache lines.
       return (panels, min(threads, most, max(1, units / 8)))
     }
     return (min(panelCount, most, (panels + threads - 1) / threads * threads), 1)
@@ -166,7 +168,7 @@ struct PanelProduct {
     }
   }
 
-  /// Some rows and steps of the left factor: where they lie, or copied.
+  /// Returns some rows and steps of the left factor, in place or copied.
   private func factor(
     _ rows: Range<Int>, _ inner: Range<Int>, _ copied: HostMemory?, steps: Int
   ) -> MatrixPointer {
@@ -188,7 +190,7 @@ struct PanelProduct {
     return MatrixPointer(copied.pointer, stride: copyStride)
   }
 
-  /// The right factor where it is read from where it lies.
+  /// The right factor if it is read in place.
   private var inPlace: UnsafePointer<Float>? {
     guard case .full(let values) = right.values,
       Self.readsInPlace(rows: rows, isTransposed: right.columnStride != 1, isUpdated: update != nil)
@@ -196,7 +198,7 @@ struct PanelProduct {
     return values
   }
 
-  /// Whether so few rows read a right factor of single precision that it is not copied.
+  /// Whether a single-precision right factor has so few rows to multiply that it is not copied.
   static func readsInPlace(rows: Int, isTransposed: Bool, isUpdated: Bool) -> Bool {
     rows < 64 && !isTransposed && !isUpdated
   }

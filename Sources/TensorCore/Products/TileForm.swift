@@ -1,8 +1,8 @@
 import COpenBLAS
 
-/// The sizes of tiles, which follow from the registers that hold their sums.
+/// The sizes of tiles, determined by the registers that hold their sums.
 ///
-/// Either form computes on every processor, and gives the same bits: each sum adds the same products in
+/// Both forms run on every processor, and give the same bits: each sum adds the same products in
 /// the same order.
 public enum TileForm: CaseIterable, Sendable {
   /// For 16 registers of eight floats.
@@ -20,7 +20,8 @@ public enum TileForm: CaseIterable, Sendable {
   /// The columns of scores that attention computes at once.
   var attentionColumns: Int { self == .narrow ? 24 : 48 }
 
-  /// The floats of the panels that stay in the second-level cache: a megabyte or more where registers are wide.
+  /// The floats of the panels that stay in the second-level cache, which is a megabyte or more on
+  /// processors with wide registers.
   var panelFloats: Int { self == .narrow ? 1 << 16 : 1 << 17 }
 
   /// The rows of the tallest tiles of a panel of 8, 16, 24 and more columns.
@@ -39,9 +40,10 @@ public enum TileForm: CaseIterable, Sendable {
 
   // MARK: Panels
 
-  /// The panels into which columns, a multiple of 8, are cut; the last one is wider rather than one of 8.
+  /// The number of panels into which columns, a multiple of 8, are split; the last one is widened
+  /// rather than leaving one of 8.
   ///
-  /// A tile of 8 columns takes most of the time of one with 16.
+  /// A tile of 8 columns takes almost as long as one of 16.
   func panelCount(_ count: Int) -> Int {
     let whole = count / columns
     return whole > 0 && count - whole * columns <= 8 ? whole : (count + columns - 1) / columns
@@ -55,7 +57,7 @@ public enum TileForm: CaseIterable, Sendable {
 }
 
 extension TileForm {
-  /// Computes tiles of the tallest or the lowest kind, the latter of four rows.
+  /// Computes tiles of the tallest kind, or the lowest, of four rows.
   func multiply(_ product: TileProduct, _ column: TileColumn, columns: Int, isTall: Bool) {
     switch (columns, isTall) {
     case (8, true): product.multiply8x8(column)

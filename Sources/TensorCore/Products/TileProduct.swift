@@ -1,10 +1,10 @@
 import COpenBLAS
 
-/// Sums of products that are computed for one tile of a matrix at a time, in registers.
+/// Sums of products for one tile of a matrix, computed in registers.
 ///
 ///     output[i][j] = initial[j] + sum over runs r and steps k of left[i][r, k] right[r, k][j]
 ///
-/// A convolution has one run for each row of its kernel; a plain product of matrices has one run.
+/// A convolution has one run per row of its kernel; a plain matrix product has one run.
 struct TileProduct {
   var runCount: Int
   var runLength: Int
@@ -16,25 +16,25 @@ struct TileProduct {
   var rightRunStride: Int
 }
 
-/// Where the rows of a tile begin in the left factor.
+/// The locations of a tile's rows in the left factor.
 struct TileRows {
   var pointer: UnsafePointer<Float>
   /// Floats from one row to the next, in each half of a tile.
   var stride: Int
   /// Floats from the first half's first row to the second's.
   ///
-  /// Few pointers stay in registers: a tile has two, from which its other rows are strides away.
+  /// Few pointers fit in registers: a tile has two, from which its other rows are strides away.
   var half: Int
 }
 
-/// Tiles that lie below one another: what they are made of and where their sums go.
+/// Vertically adjacent tiles: their operands and the destination of their sums.
 struct TileColumn {
   let left: TileRows
   let right: UnsafePointer<Float>
   let count: Int
   let output: UnsafeMutablePointer<Float>
   let outputStride: Int
-  /// The sums of every row start with these numbers.
+  /// The initial values of every row's sums.
   let initial: UnsafePointer<Float>
   let isAdding: Bool
 }
@@ -42,9 +42,9 @@ struct TileColumn {
 extension TileProduct {
   /// Computes tiles of twice the rows of `Half`, and stores them or adds them to the output.
   ///
-  /// To be called from functions that are not inlined and do nothing else: among other code the compiler
-  /// does not keep the sums in registers. All tiles of a column are computed at once, as a call takes the
-  /// time of a few steps.
+  /// Must be called from functions that are not inlined and do nothing else: within other code the
+  /// compiler does not keep the sums in registers. All tiles of a column are computed in one call,
+  /// which costs as much as a few steps.
   @inline(__always)
   func multiply<Half: TileHalf>(_ column: TileColumn, halves: Half.Type) {
     var (left, output) = (column.left, column.output)
@@ -54,7 +54,8 @@ extension TileProduct {
       for run in 0..<runCount {
         var rows = TileQuarters<Half>(left, offset: run * leftRunStride)
         var right = column.right + run * rightRunStride
-        // The compiler unrolls no loop whose count it does not know: two steps at once take too many registers.
+        // The compiler does not unroll loops with unknown counts; unrolling by two takes too many
+        // registers.
         let end = right + runLength * rightStep
         while right != end {
           let columns = Half.Columns(right)
@@ -74,9 +75,9 @@ extension TileProduct {
   }
 }
 
-/// Where each half of a half of a tile reads.
+/// The addresses of each quarter of a tile.
 ///
-/// Three rows at most are one address and twice its stride away, which a processor adds as it reads.
+/// At most three rows are one address plus up to twice its stride, which addressing modes provide.
 private struct TileQuarters<Half: TileHalf> {
   var first: UnsafePointer<Float>
   var second: UnsafePointer<Float>

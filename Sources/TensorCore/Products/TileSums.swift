@@ -1,7 +1,7 @@
-// The shape of a tile is a type, put together from these parts, so that one source serves all shapes and
-// the compiler keeps every sum in a register of its own. (It does not for arrays, even of fixed size.)
+// The shape of a tile is a type composed of these parts, so that one source serves all shapes and
+// the compiler keeps every sum in its own register. (It does not for arrays, even of fixed size.)
 
-/// Neighbouring numbers of one row, in as many vectors as it takes.
+/// Adjacent numbers of one row, in one or more vectors.
 protocol TileColumns {
   static var count: Int { get }
   init(_ pointer: UnsafePointer<Float>)
@@ -30,7 +30,7 @@ struct VectorColumns<Lanes: FloatVector>: TileColumns {
   }
 }
 
-/// Columns beside others.
+/// Columns followed by others.
 struct Beside<First: TileColumns, Second: TileColumns>: TileColumns {
   private var first: First
   private var second: Second
@@ -56,22 +56,22 @@ struct Beside<First: TileColumns, Second: TileColumns>: TileColumns {
   }
 }
 
-/// Sums of some rows, below one another.
+/// Sums of several rows.
 protocol TileSums {
   associatedtype Columns: TileColumns
   static var rowCount: Int { get }
-  /// All rows start with the same numbers.
+  /// Initializes all rows with the same numbers.
   init(_ initial: Columns)
   /// Adds the products of one number of each row, `stride` floats apart, with `right`.
   mutating func add(_ left: UnsafePointer<Float>, stride: Int, _ right: Columns)
   func store(to output: UnsafeMutablePointer<Float>, stride: Int, isAdding: Bool)
 }
 
-/// Sums of rows in two parts, each of which finds its rows with one address.
+/// Sums of rows in two parts, each of which addresses its rows from one pointer.
 protocol TileHalf: TileSums {
   /// The rows of the first part.
   static var upperRowCount: Int { get }
-  /// The same, with the addresses of the first rows of both parts.
+  /// Adds products, given the addresses of the first rows of both parts.
   mutating func add(
     _ upper: UnsafePointer<Float>, _ lower: UnsafePointer<Float>, stride: Int, _ right: Columns)
 }

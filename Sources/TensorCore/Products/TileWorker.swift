@@ -1,7 +1,7 @@
-/// One thread's means to multiply a matrix with a panel of another, tile by tile.
+/// Multiplies a matrix by a panel of another tile by tile, on one thread.
 final class TileWorker {
   let form: TileForm
-  /// Takes tiles that reach beyond the output.
+  /// Receives tiles that extend beyond the output.
   private let overhang: UnsafeMutablePointer<Float>
   private let zeros: UnsafeMutablePointer<Float>
 
@@ -17,11 +17,11 @@ final class TileWorker {
     zeros.deallocate()
   }
 
-  /// The sums of `product` for `rows` rows and a panel of 8, 16, 24 and more columns, of which the first
-  /// `columns` are wanted.
+  /// Computes the sums of `product` for `rows` rows and a panel of 8, 16, 24 or more columns, of
+  /// which the first `columns` are used.
   ///
-  /// The rows of the left factor begin `leftStride` apart. The sums start with the numbers at
-  /// `initial`, or with zeros.
+  /// The rows of the left factor are `leftStride` apart. The sums start from the numbers at
+  /// `initial`, or from zeros.
   func multiply(
     _ product: TileProduct, _ left: UnsafePointer<Float>, leftStride: Int, rows: Int,
     _ panel: UnsafePointer<Float>, width: Int, columns: Int? = nil,
@@ -40,9 +40,10 @@ final class TileWorker {
       into: target + tall * outputStride)
   }
 
-  /// `output[rows, width] (+)= left[rows, inner] panel[inner, width]`, with 8, 16, 24 and more columns.
+  /// `output[rows, width] (+)= left[rows, inner] panel[inner, width]`, with 8, 16, 24 or more
+  /// columns.
   ///
-  /// The columns of the left factor lie `leftStep` apart.
+  /// The columns of the left factor are `leftStep` apart.
   func multiply(
     _ left: UnsafePointer<Float>, leftStride: Int, leftStep: Int = 1, rows: Int, inner: Int,
     _ panel: UnsafePointer<Float>, panelStride: Int, width: Int,
@@ -57,7 +58,7 @@ final class TileWorker {
       outputStride: outputStride, isAdding: isAdding, initial: initial)
   }
 
-  /// What all tiles that lie below one another have in common.
+  /// The common properties of vertically adjacent tiles.
   private struct Stripe {
     let product: TileProduct
     let panel: UnsafePointer<Float>
@@ -69,7 +70,8 @@ final class TileWorker {
     let isAdding: Bool
   }
 
-  /// The rows for the tallest tiles: those that tiles of four rows compute with less work are left to them.
+  /// Returns the rows for the tallest tiles, without those for which tiles of four rows are less
+  /// work.
   private func tallTileRows(_ rows: Int, height: Int) -> Int {
     let rest = rows % height
     // Two tiles of four rows are less work than one of six and another for one or two.
@@ -91,7 +93,7 @@ final class TileWorker {
     }
     var row = whole
     while row < rows {
-      // Fewer rows than half a tile has are taken one by one.
+      // Fewer rows than half a tile are processed one by one.
       let count = rows - row < height / 2 ? 1 : min(height, rows - row)
       multiplyPart(
         stripe, left + row * stripe.leftStride, height: height, rows: count,
@@ -102,7 +104,7 @@ final class TileWorker {
 
   /// Computes a whole tile, of which only some rows and columns are in the output.
   ///
-  /// Where rows are missing in the left factor, others are read twice: the tile's second half begins
+  /// If rows are missing in the left factor, others are read twice: the tile's second half begins
   /// earlier.
   private func multiplyPart(
     _ stripe: Stripe, _ left: UnsafePointer<Float>, height: Int, rows: Int,

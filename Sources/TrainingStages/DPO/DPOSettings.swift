@@ -10,7 +10,7 @@ public struct DPOSettings: StageSettings {
   public var tokenizer: String? = nil
   @Setting("A VAE to use instead of the model's: a folder or a file; null: the model's own.")
   public var vae: String? = nil
-  /// The reference of the loss is still the model without a LoRA.
+  /// The reference of the loss remains the model without a LoRA.
   @Setting(
     "A LoRA file to continue training, of the same rank and modules; null: a new LoRA.")
   public var start: String? = nil
@@ -33,7 +33,8 @@ public struct DPOSettings: StageSettings {
   public var gradientCheckpointing = false
   @Setting("Rank of the LoRA; alpha is the rank.", in: 1...4_096)
   public var rank = 8
-  /// diffusers' script for Stable Diffusion v1.5 leaves out the half: its `--beta_dpo 2500` is 5000 here.
+  /// diffusers' script for Stable Diffusion v1.5 omits the factor 1/2: its `--beta_dpo 2500` is
+  /// 5000 here.
   @Setting(
     "Scale of the error differences in the loss, which uses beta / 2.", above: 0,
     upTo: 1_000_000)
@@ -63,7 +64,7 @@ public struct DPOSettings: StageSettings {
   @Setting("Steps between checkpoints.", in: 1...1_000_000)
   public var checkpointEvery = 500
 
-  /// What is minimized.
+  /// The loss to minimize.
   public enum Loss: String, CaseIterable, Codable, Sendable {
     case dpo
     /// The denoising error on preferred images, as in the model's own training: the baseline.

@@ -2,17 +2,17 @@ import Files
 import Foundation
 import Reporting
 
-/// What a run of stage `dpo` came to, from the metrics of all its steps.
+/// The outcome of a `dpo` run, from the metrics of all its steps.
 struct DirectFindings {
-  /// Against the reference; of supervised tuning, which has none, nothing is measured.
+  /// Accuracies against the reference; empty for supervised tuning, which has none.
   private let accuracies: [Double]
   private let winErrorChanges: [Double]
   private let gradientNorms: [Double]
 
-  /// Which images are preferred, in words.
+  /// A description of the preferred images.
   private let preferred: String
 
-  /// - Parameter lines: of the stage's `metrics.jsonl`
+  /// - Parameter lines: the lines of the stage's `metrics.jsonl`
   init(_ lines: [JSON.Object], of settings: DPOSettings) throws {
     preferred = settings.inverted ? "rejected" : "preferred"
     func values(_ key: String) throws -> [Double] {
@@ -27,11 +27,11 @@ struct DirectFindings {
     winErrorChanges = try values("win_error_change")
   }
 
-  /// One sentence for each thing that makes the result doubtful.
+  /// Returns one sentence per reason to doubt the result.
   func warnings() -> [String] {
     var warnings: [String] = []
     warnings += TrainingWarnings.ofGradients(gradientNorms, of: "dpo")
-    // What is learned shows once the rate has risen; few steps say nothing.
+    // Learning shows only after the learning rate has risen; a few steps say nothing.
     guard accuracies.count >= 20 else { return warnings }
     let accuracy = MeanEstimate(Array(lastQuarter(accuracies))).mean
     if accuracy <= 0.5 {

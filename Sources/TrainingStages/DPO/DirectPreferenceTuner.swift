@@ -7,9 +7,9 @@ package import Shards
 import StageSupport
 import StepwiseOptimization
 
-/// A model that learns from comparisons of given images: by how much better than the untuned model it removes
-/// the noise from the preferred ones, and from the others; or, as a baseline, by how well it removes that of the
-/// preferred ones alone.
+/// A model trained on comparisons of given images: by how much more it improves the denoising of
+/// preferred images over the untuned model than that of the others; or, as a baseline, by how well
+/// it denoises the preferred ones alone.
 ///
 /// - Source: Wallace et al. 2023, arXiv 2311.12908; the baseline is their "SFT"
 package struct DirectPreferenceTuner {
@@ -17,7 +17,7 @@ package struct DirectPreferenceTuner {
   private let unets: TunedUNet
   let scheduler: DDIMScheduler
   private let examples: PreferenceExamples
-  /// The comparisons that are no ties.
+  /// The indices of comparisons that are not ties.
   private let decided: [Int]
   private var order: EpochOrder
   private let checkInterruption: () throws -> Void
@@ -26,9 +26,9 @@ package struct DirectPreferenceTuner {
   var tuned: UNet { unets.tuned }
   package var adapters: AdapterSet { unets.adapters }
 
-  /// The comparisons of a split that are no ties.
+  /// Returns the comparisons of a split that are not ties.
   ///
-  /// - Throws: ``NothingLearned`` if there is none
+  /// - Throws: ``NothingLearned`` if there are none
   package static func decided(in shards: ShardSet) throws -> [Int] {
     guard shards.pairCount > 0 else {
       throw NothingLearned(
@@ -38,10 +38,10 @@ package struct DirectPreferenceTuner {
   }
 
   /// - Parameters:
-  ///   - shards: of the training split
+  ///   - shards: the training split
   ///   - decided: the comparisons to learn from
-  ///   - ranks: those who do it together, each of which has one of these
-  ///   - checkInterruption: called before each part of a batch; what it throws ends the step
+  ///   - ranks: the processes that share the work, each with its own instance
+  ///   - checkInterruption: called before each part of a batch; an error ends the step
   package init(
     _ settings: DPOSettings, _ shards: any ComparisonData, decided: [Int],
     ranks: Communicator = Communicator(), checkInterruption: @escaping () throws -> Void = {}
@@ -68,17 +68,17 @@ package struct DirectPreferenceTuner {
   }
 
   package struct Trained {
-    /// The mean over the comparisons of one batch.
+    /// The mean loss over the comparisons of one batch.
     package var loss: Float = 0
-    /// Other means over them, in the order in which they are logged; see ``figureNames``.
+    /// Other means over them, in logging order; see ``figureNames``.
     var figures: [(name: String, mean: Float)] = []
     var gradientNorm: Float = 0
   }
 
-  /// What is measured of each comparison.
+  /// The names of the quantities measured for each comparison.
   private var figureNames: [String] {
     switch settings.loss {
-    // How much larger the tuned model's errors are than the reference's.
+    // By how much the tuned model's errors exceed the reference's.
     case .dpo:
       ["implicit_accuracy", "margin", "win_error_change", "lose_error_change"]
         + (settings.safeguard == nil ? [] : ["loser_scale"])
@@ -86,9 +86,9 @@ package struct DirectPreferenceTuner {
     }
   }
 
-  /// One update.
+  /// Performs one update.
   ///
-  /// - Parameter step: counted from 0; says which comparisons and which noises
+  /// - Parameter step: counted from 0; selects the comparisons and the noises
   package mutating func train(step: Int) throws -> Trained {
     let items = order.items(step: step, batch: settings.batch)
     var sum = GradientSum(state.parameters)
@@ -113,7 +113,7 @@ package struct DirectPreferenceTuner {
     return trained
   }
 
-  /// - Returns: the loss, and for each comparison what ``figureNames`` says
+  /// - Returns: the loss, and for each comparison the ``figureNames`` quantities
   private func loss(
     of pairs: [Int], _ views: [PreferenceView]
   ) throws -> (loss: Tensor, figures: [[Float]]) {

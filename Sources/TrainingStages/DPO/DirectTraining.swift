@@ -6,20 +6,20 @@ import Ranks
 import StageSupport
 import Telemetry
 
-/// Stage `dpo` at work: step after step, with images of held-out prompts at its checkpoints.
+/// The work of stage `dpo`: training steps, with images of held-out prompts at checkpoints.
 final class DirectTraining: StageWork {
   private let settings: DPOSettings
   private let context: StageContext
   private let intervals: CheckpointIntervals
   private var tuner: DirectPreferenceTuner
   private let images: HeldOutImages
-  /// Decodes these; nil where none are drawn.
+  /// The decoder of these images; nil if none are generated.
   private let decoder: (autoencoder: Autoencoder, negative: Conditioning)?
   private let log: TrainingLog
 
   private var folder: String { context.output(TuneDPO.name) }
 
-  /// Continues from the newest checkpoint, if there is one.
+  /// Resumes from the newest checkpoint, if there is one.
   init(
     _ settings: DPOSettings, _ context: StageContext, _ intervals: CheckpointIntervals,
     _ tuner: DirectPreferenceTuner, _ images: HeldOutImages,
@@ -92,7 +92,7 @@ final class DirectTraining: StageWork {
         reason:
           "all up matrices of the LoRA of stage dpo are 0 after \(settings.steps) steps; \(remedy)")
     }
-    // The log ends where the newest checkpoint does, so it counts the steps of other runs, too.
+    // The log ends at the newest checkpoint, so it includes the steps of earlier runs.
     let findings = try DirectFindings(
       try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), of: settings)
     let lora = LoRAWeights(trained: adapters)
@@ -103,7 +103,7 @@ final class DirectTraining: StageWork {
     return WorkSummary()
   }
 
-  /// Where nothing was learned.
+  /// Advice if nothing was learned.
   private var remedy: String {
     "raise dpo.learning_rate" + (settings.loss == .dpo ? " or dpo.beta" : "")
   }

@@ -10,12 +10,12 @@ import Telemetry
 /// Tunes the U-Net by direct preference optimization on the comparisons themselves, or by supervised tuning on
 /// their preferred images; no preference model is needed.
 ///
-/// One item is a stretch of steps. What is tuned are low-rank adapters of all attention projections, as in
-/// stage `spo`.
+/// One item is an interval of steps. As in stage `spo`, low-rank adapters of all attention
+/// projections are trained.
 ///
 /// - Reads: `shards`
 /// - Writes: `dpo-lora`, the file `dpo/pytorch_lora_weights.safetensors` with diffusers' keys;
-///   `dpo-optimization`, what was measured on the way
+///   `dpo-optimization`, the training measurements
 /// - Source: Wallace et al. 2023, arXiv 2311.12908
 package struct TuneDPO: RankedStage {
   static let name = "dpo"

@@ -3,10 +3,10 @@ import Files
 import NN
 import PipelineCore
 
-/// The weights that ordered validation comparisons best so far, in a file of their own.
+/// The weights with the best validation accuracy so far, in a file of their own.
 ///
-/// They are written before the checkpoint of their step. A run that is killed in between does that step
-/// again, and finds the same weights no better than themselves.
+/// They are written before their step's checkpoint. If a run is killed in between, the step is
+/// repeated, and the same weights are no improvement over themselves.
 struct BestWeights {
   let accuracy: Double
   let step: Int
@@ -14,7 +14,7 @@ struct BestWeights {
 
   static func path(in folder: String) -> String { "\(folder)/best.safetensors" }
 
-  /// Keeps the parameters as they are now.
+  /// Captures the current parameters.
   init(_ parameters: [Parameter], accuracy: Double, step: Int, in folder: String) throws {
     self.accuracy = accuracy
     self.step = step
@@ -30,7 +30,7 @@ struct BestWeights {
       ], to: path)
   }
 
-  /// SHA-256 over what was measured, then names and numbers in the names' order.
+  /// SHA-256 over the measurement, then names and numbers, sorted by name.
   private static func digest<Weight>(
     accuracy: Double, step: Int, _ weights: [String: Weight], _ values: (Weight) throws -> [Float]
   ) throws -> String {
@@ -43,9 +43,9 @@ struct BestWeights {
     return hash.finalize().hexadecimal
   }
 
-  /// Those that are kept in a folder; nil if there are none.
+  /// Reads the weights saved in a folder; nil if there are none.
   ///
-  /// - Throws: `PipelineError.damaged` if they are not those that were kept
+  /// - Throws: `PipelineError.damaged` if they differ from those saved
   init?(in folder: String) throws {
     path = Self.path(in: folder)
     guard Folders.exists(path) else { return nil }
@@ -67,14 +67,14 @@ struct BestWeights {
     self.step = step
   }
 
-  /// What a finished training lacks without them.
+  /// The error of a finished training without them.
   static func loss(in folder: String) -> PipelineError {
     .damaged(
       path: path(in: folder),
       reason: "it is missing; run again with --force \(TrainPreference.name), which trains again")
   }
 
-  /// Puts the weights in the parameters' place.
+  /// Copies the weights to the parameters.
   func adopt(_ parameters: [Parameter]) throws {
     let file = try SafetensorsFile(path: path)
     for parameter in parameters { parameter.assign(try file.floats(parameter.name)) }

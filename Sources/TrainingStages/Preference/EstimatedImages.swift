@@ -3,20 +3,20 @@ import PreferenceModels
 import Ranks
 import Shards
 
-/// Comparisons as the preference model of pixels sees them: both images as the model that draws them
-/// would estimate them from noise.
+/// The inputs of the pixel preference model: both images of a comparison as the diffusion model
+/// would predict them from noise.
 struct EstimatedImages {
   let estimator: CleanEstimator
-  /// Comparisons that are estimated at once: two images each, twice for guidance.
+  /// The number of comparisons per batch: two images each, doubled for guidance.
   let batch: Int
-  /// Height and width that the preference model sees.
+  /// The height and width of the preference model's input.
   let side: Int
 
-  /// Images in 0...1, all left ones, then all right ones.
+  /// Returns images in 0...1, all left ones, then all right ones.
   ///
   /// - Parameters:
-  ///   - views: one for each comparison; clean ones and others do not mix
-  ///   - ranks: those who share the work, and all get the images
+  ///   - views: one per comparison; clean and noised ones do not mix
+  ///   - ranks: the processes that share the work and all receive the images
   /// - Returns: `[2 pairs, side, side, 3]`
   func callAsFunction(
     _ examples: PreferenceExamples, of pairs: [Int], _ views: [PreferenceView],
@@ -47,7 +47,7 @@ struct EstimatedImages {
   }
 }
 
-/// Joins batches that each hold their left images, then their right ones, into one that does.
+/// Concatenates batches of left, then right images into one such batch.
 func concatenatedBySide(_ parts: [Tensor]) -> Tensor {
   guard parts.count > 1 else { return parts[0] }
   let halves = parts.map { $0.split(axis: 0, into: 2) }

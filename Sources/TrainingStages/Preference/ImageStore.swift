@@ -4,25 +4,25 @@ import NN
 import PipelineCore
 import TensorCore
 
-/// Images made once and looked at many times, with 8 bits a channel, in files of some comparisons
-/// each.
+/// A store of images that are generated once and read many times, with 8 bits per channel, several
+/// comparisons per file.
 final class ImageStore {
-  /// Comparisons in a file.
+  /// The number of comparisons per file.
   static let blockSize = 64
 
   private let folder: String?
   private var openFiles: [String: SafetensorsFile] = [:]
 
-  /// - Parameter folder: nil: holds every image, and all are black, for plans
+  /// - Parameter folder: nil: simulates a complete store of black images, for plans
   init(folder: String?) { self.folder = folder }
 
-  /// Some comparisons of a split in one view: one file.
+  /// Some comparisons of a split in one view, stored in one file.
   struct Block: Hashable {
     let split: String
     let view: PreferenceView
     let pairs: Range<Int>
 
-    /// All of a split's comparisons below `count`.
+    /// Returns the blocks of all of a split's comparisons below `count`.
     static func all(_ split: String, _ view: PreferenceView, count: Int) -> [Block] {
       stride(from: 0, to: count, by: blockSize).map {
         Block(split: split, view: view, pairs: $0..<min($0 + blockSize, count))
@@ -46,7 +46,7 @@ final class ImageStore {
       to: path(block.split, block.view, pair: block.pairs.lowerBound))
   }
 
-  /// With 8 bits a channel.
+  /// Encodes images with 8 bits per channel.
   ///
   /// - Throws: `NonFiniteError`
   func bytes(_ images: Tensor, _ block: Block) throws -> [UInt8] {
@@ -60,9 +60,9 @@ final class ImageStore {
     return bytes
   }
 
-  /// The images of comparisons, all left ones, then all right ones.
+  /// Returns the images of comparisons, all left ones, then all right ones.
   ///
-  /// - Parameter views: one for each comparison
+  /// - Parameter views: one per comparison
   /// - Returns: `[2 pairs, side, side, 3]` in 0...1
   func images(
     _ split: String, of pairs: [Int], _ views: [PreferenceView], side: Int
@@ -92,7 +92,7 @@ final class ImageStore {
     }
   }
 
-  /// A header is read once; a few files stay open.
+  /// Opens a file; a header is read once and a few files stay open.
   private func file(_ path: String) throws -> SafetensorsFile {
     if let file = openFiles[path] { return file }
     if openFiles.count >= 256 { openFiles.removeAll() }

@@ -5,20 +5,20 @@ import StageSupport
 
 /// `evaluation.json` of a trained preference model.
 package enum PreferenceEvaluation {
-  /// Nil where it was lost, or never made.
+  /// Reads the evaluation; nil if it was lost or never made.
   package static func read(from folder: String) throws -> JSONReader? {
     let path = "\(folder)/evaluation.json"
     guard Folders.exists(path) else { return nil }
     let reader = try JSONReader(contentsOf: path)
     guard try reader.optional("split") == nil else { return reader }
-    // As it was written at first: measured on the held-out comparisons, which had chosen the checkpoint.
+    // The original format, measured on the held-out comparisons that had selected the checkpoint.
     var evaluation = try reader.object()
     evaluation["split"] = "the held-out split"
     evaluation["chose_checkpoint"] = true
     return JSONReader(.object(evaluation), path: path)
   }
 
-  /// - Parameter step: after which the model was kept
+  /// - Parameter step: the step of the weights that were kept
   static func write(
     _ accuracies: [(view: PreferenceView, share: Double)], comparisons: Int, of split: String,
     choseCheckpoint: Bool, step: Int, to folder: String
@@ -35,7 +35,7 @@ package enum PreferenceEvaluation {
       ], to: "\(folder)/evaluation.json")
   }
 
-  /// What it says, in a line for people; nil where there is none.
+  /// Returns a one-line summary; nil if there is none.
   static func line(from folder: String) throws -> String? {
     guard let evaluation = try read(from: folder) else { return nil }
     let pairs = try evaluation.int("pairs")

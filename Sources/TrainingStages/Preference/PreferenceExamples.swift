@@ -10,16 +10,17 @@ package struct PreferenceExamples {
   let shards: any ComparisonData
   let seed: UInt64
   let timesteps: DrawnTimesteps
-  /// Whether both images of a comparison get one noise, so that only what they show tells them apart.
+  /// Whether both images of a comparison get the same noise, so that only their content
+  /// distinguishes them.
   let sharesNoise: Bool
-  /// What its random streams are named after, so that others draw their own.
+  /// The name of its random streams, which keeps them apart from others.
   let purpose: String
 
-  /// Which timesteps are drawn.
+  /// The distribution of timesteps.
   package struct DrawnTimesteps: Equatable {
-    /// All below this.
+    /// The exclusive upper bound.
     let limit: Int
-    /// Only 1 and every so many more.
+    /// The distance between timesteps, starting at 1.
     let spacing: Int?
 
     package init(limit: Int, spacing: Int?) {
@@ -46,10 +47,10 @@ package struct PreferenceExamples {
 
   var count: Int { shards.pairCount }
 
-  /// The clean and scaled latents of comparisons, all left ones, then all right ones.
+  /// Returns the clean, scaled latents of comparisons, all left ones, then all right ones.
   ///
-  /// Drawn from their distributions where those were kept: once for each comparison and view. Clean views
-  /// show the means.
+  /// Sampled from their distributions if those were stored, once per comparison and view. Clean
+  /// views use the means.
   ///
   /// - Returns: `[2 pairs, height, width, channels]`
   package func latents(of pairs: [Int], _ views: [PreferenceView]) throws -> Tensor {
@@ -74,9 +75,9 @@ package struct PreferenceExamples {
     }.channelsLast()
   }
 
-  /// Standard normal noise for the left images, then for the right ones.
+  /// Returns standard normal noise for the left images, then for the right ones.
   ///
-  /// Keyed by comparison and view, not by step: whoever asks gets the same noise.
+  /// Keyed by comparison and view, not by step: every caller gets the same noise.
   ///
   /// - Returns: `[2 pairs, height, width, channels]`
   func noise(for pairs: [Int], _ views: [PreferenceView]) -> Tensor {
@@ -100,7 +101,7 @@ package struct PreferenceExamples {
     }
   }
 
-  /// The timestep at which a view shows a comparison.
+  /// Returns the timestep of a comparison in a view.
   func timestep(of pair: Int, _ view: PreferenceView) -> Int {
     switch view {
     case .clean: return 0
@@ -113,7 +114,8 @@ package struct PreferenceExamples {
     }
   }
 
-  /// The U-Net's conditioning on the prompts, once for the left images and once for the right ones.
+  /// Returns the U-Net's conditioning on the prompts, once for the left images and once for the
+  /// right ones.
   func conditioning(of pairs: [Int]) throws -> Conditioning {
     try shards.conditioning(ofPrompts: pairs.map { try shards.pair($0).prompt }).repeated(2)
   }

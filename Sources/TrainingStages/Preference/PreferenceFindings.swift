@@ -1,21 +1,21 @@
 import Files
 import Foundation
 
-/// What should make one doubt a trained preference model.
+/// Reasons to doubt a trained preference model.
 struct PreferenceFindings {
-  /// Mean agreement with labels at the timesteps that choose the best checkpoint.
+  /// The mean accuracy at the timesteps that select the best checkpoint.
   let accuracy: Double
-  /// Held-out comparisons that are no ties.
+  /// The number of held-out comparisons that are not ties.
   let comparisons: Int
-  /// The loss at each step that saw noised images, or latents.
+  /// The loss at each step on noised images or latents.
   private let losses: [Double]
   private let gradientNorms: [Double]
-  /// Mean differences between the scores of two images; none where an earlier version has trained.
+  /// Mean score differences between the two images; empty if an earlier version trained the model.
   private let scoreGaps: [Double]
 
   /// - Parameters:
-  ///   - lines: of the stage's `metrics.jsonl`
-  ///   - cleanSteps: at the beginning, whose loss does not compare with that of later ones
+  ///   - lines: the lines of the stage's `metrics.jsonl`
+  ///   - cleanSteps: the number of initial steps whose loss is not comparable to later ones
   init(_ lines: [JSON.Object], cleanSteps: Int, accuracy: Double, comparisons: Int) {
     self.accuracy = accuracy
     self.comparisons = comparisons
@@ -25,14 +25,14 @@ struct PreferenceFindings {
     scoreGaps = lines.compactMap { $0["score_gap"]?.double }
   }
 
-  /// One sentence for each thing that makes the model doubtful.
+  /// Returns one sentence per reason to doubt the model.
   func warnings() -> [String] {
     var warnings: [String] = []
     if comparisons == 0 {
       warnings.append(
         "preference: all held-out comparisons are ties, so the model's accuracy is unknown")
     } else {
-      // Of a model that guesses.
+      // The standard error of a model that guesses.
       let standardError = (0.25 / Double(comparisons)).squareRoot()
       if accuracy < 0.5 + 2 * standardError {
         warnings.append(

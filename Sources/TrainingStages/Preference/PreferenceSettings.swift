@@ -15,8 +15,8 @@ public struct PreferenceSettings: StageSettings {
   public var vae: String? = nil
   @Setting("Seed of all random streams.")
   public var seed: UInt64 = 42
-  /// A latent one starts from `model` and takes only the text projection from here, a fresh one if this
-  /// is empty; or, with its guidance, from a latent preference model here.
+  /// A latent preference model starts from `model` and takes only the text projection from here, or
+  /// a random one if this is empty; or, with its guidance, from a latent preference model here.
   @Setting("Folder of the CLIP model, or preference model, to start from.")
   public var start = ""
   @Setting("Initialize the weights randomly; only the configuration files of start are used.")
@@ -33,7 +33,7 @@ public struct PreferenceSettings: StageSettings {
   public var gradientCheckpointing = false
   @Setting("Keep the optimizer's moments in a file, which halves the memory for weights.")
   public var optimizerOnDisk = false
-  /// The part that a fine-tuned CLIP plays at full size.
+  /// Takes the place of a fine-tuned CLIP at full size.
   @Setting("Initial steps on clean images, at timestep 0.", in: 0...1_000_000)
   public var cleanSteps = 0
   @Setting("Upper limit (exclusive) of the sampled timesteps.", in: 2...1_000)
@@ -60,8 +60,8 @@ public struct PreferenceSettings: StageSettings {
   public var estimateBatch = 2
   @Setting("Peak learning rate of AdamW.", in: 1e-9...0.1)
   public var learningRate: Float = 3e-6
-  /// By `log`, the first update runs at the peak, the second at 0, and update i, counted from 0, at
-  /// log(i) / log(`warm_up_steps`) of it, as DeepSpeed's scheduler does by default.
+  /// With `log`, the first update runs at the peak, the second at 0, and update i, counted from 0,
+  /// at log(i) / log(`warm_up_steps`) of it, as DeepSpeed's scheduler does by default.
   @Setting("Shape of the warm-up, before the rate decays linearly to 0; published: log.")
   public var warmUp = LearningRateSchedule.WarmUp.log
   @Setting("Steps of the warm-up.", in: 0...1_000_000)
@@ -91,7 +91,7 @@ public struct PreferenceSettings: StageSettings {
   public var precision = WeightPrecision.f32
 
   public enum Kind: String, CaseIterable, Codable, Sendable {
-    /// Images, as the diffusion model estimates them from noise.
+    /// Images, as the diffusion model predicts them from noise.
     case pixel
     /// Noised latents.
     case latent

@@ -3,17 +3,17 @@ import NN
 import PreferenceModels
 import Ranks
 
-/// One update of a preference model by a batch, whose gradients are computed in parts.
+/// One update of a preference model on a batch, whose gradients are accumulated over parts.
 struct PreferenceStep {
   let model: any TrainablePreferenceModel
-  /// Comparisons of a part.
+  /// The number of comparisons per part.
   let microBatch: Int
-  /// Called before each part, which at full size takes minutes; what it throws ends the step.
+  /// Called before each part, which at full size takes minutes; an error ends the step.
   let checkInterruption: () throws -> Void
 
-  /// - Parameter views: one for each comparison; clean ones and others do not mix
-  /// - Returns: the batch's loss, the norm of its gradients, and by how much the scores of the two images
-  ///   of a comparison differ on average
+  /// - Parameter views: one per comparison; clean and noised ones do not mix
+  /// - Returns: the batch's loss, the norm of its gradients, and the mean score difference between
+  ///   the two images of a comparison
   func callAsFunction(
     _ state: inout TrainingState, _ examples: PreferenceExamples, of pairs: [Int],
     _ views: [PreferenceView]
@@ -25,7 +25,7 @@ struct PreferenceStep {
     )
   }
 
-  /// - Returns: on rank 0 the gradients, and the sum of the differences between the scores of two images
+  /// - Returns: on rank 0 the gradients, and the sum of the score differences
   func gradients(
     for parameters: [Parameter], _ examples: PreferenceExamples, of pairs: [Int],
     _ views: [PreferenceView], _ ranks: Communicator = Communicator()

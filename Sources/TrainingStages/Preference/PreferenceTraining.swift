@@ -6,11 +6,11 @@ import Ranks
 import StageSupport
 import Telemetry
 
-/// What is learned from, and what the weights are judged by.
+/// The data for training and validation.
 struct PreferenceData {
   let training: PreferenceExamples
   let validation: PreferenceExamples
-  /// What the finished model is evaluated on; may be the same.
+  /// The data for the final evaluation; may be the same.
   let evaluation: PreferenceExamples
 
   func examples(of block: ImageStore.Block) -> PreferenceExamples {
@@ -22,7 +22,7 @@ struct PreferenceData {
   }
 }
 
-/// A preference model in training.
+/// The training of a preference model.
 final class PreferenceTraining {
   private let settings: PreferenceSettings
   private let context: StageContext
@@ -36,7 +36,7 @@ final class PreferenceTraining {
 
   private var folder: String { context.output(TrainPreference.name) }
 
-  /// Continues from the newest checkpoint, if there is one.
+  /// Resumes from the newest checkpoint, if there is one.
   init(
     _ settings: PreferenceSettings, _ context: StageContext, _ intervals: CheckpointIntervals,
     _ data: PreferenceData, _ model: any TrainablePreferenceModel, _ state: TrainingState
@@ -52,12 +52,12 @@ final class PreferenceTraining {
   }
 
   func writeCheckpoint(_ step: Int) throws {
-    // What is kept must not depend on where ranks were stopped.
+    // The kept weights must not depend on where ranks were stopped.
     if intervals.isRegular(step) { try judge(step) }
     try intervals.commit(state, step: step, log: log)
   }
 
-  /// Measures the weights on comparisons that are held out, and keeps the best.
+  /// Validates the weights on held-out comparisons, and keeps the best.
   private func judge(_ step: Int) throws {
     let shares = try settings.checkedViews.map {
       try accuracy(on: data.validation, $0).share
@@ -114,7 +114,7 @@ final class PreferenceTraining {
       (view: $0, found: try accuracy(on: data.evaluation, $0))
     }
     let count = accuracies.last?.found.count ?? 0
-    // At the timesteps that checkpoints are judged by.
+    // At the timesteps used to select checkpoints.
     let shares = accuracies.filter { settings.checkedViews.contains($0.view) }.map(\.found.share)
     let split = data.evaluation.shards.split
     let findings = PreferenceFindings(

@@ -1,13 +1,13 @@
-/// How the two images of a comparison are shown to the preference model.
+/// The form in which the preference model sees the two images of a comparison.
 package enum PreferenceView: Hashable {
-  /// As they are, at timestep 0.
+  /// Clean, at timestep 0.
   case clean
-  /// Noised at a timestep of the comparison's own, drawn anew for each number.
+  /// Noised at a random timestep of the comparison, sampled anew for each number.
   case draw(Int)
   /// Noised at this timestep.
   case timestep(Int)
 
-  /// For file names and messages.
+  /// The name in file names and messages.
   var name: String {
     switch self {
     case .clean: "clean"
@@ -16,7 +16,7 @@ package enum PreferenceView: Hashable {
     }
   }
 
-  /// Tells apart the noises of one comparison.
+  /// A key that distinguishes the noises of one comparison.
   var noiseKey: UInt64 {
     switch self {
     case .clean: 0
@@ -26,14 +26,14 @@ package enum PreferenceView: Hashable {
 }
 
 extension PreferenceSettings {
-  /// Comparisons that are judged at once without being learned from: those of a batch, as far as they take
-  /// about the memory that learning takes.
+  /// The number of comparisons evaluated together: a batch, limited to about the memory of
+  /// training.
   var judgedAtOnce: Int { max(1, min(batch, 4 * max(1, microBatch))) }
 
-  /// How the finished model is shown comparisons.
+  /// The views in which the finished model is evaluated.
   var evaluatedViews: [PreferenceView] { [.clean] + validationTimesteps.map { .timestep($0) } }
 
-  /// How checkpoints are shown comparisons.
+  /// The views in which checkpoints are validated.
   var checkedViews: [PreferenceView] {
     validationTimesteps.filter { $0 < selectionLimit }.map { .timestep($0) }
   }

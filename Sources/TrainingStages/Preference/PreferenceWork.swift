@@ -3,10 +3,10 @@ import NN
 import PipelineCore
 import PreferenceModels
 
-/// Stage `preference` at work: makes images, then learns from them.
+/// The work of stage `preference`: generates images, then trains on them.
 final class PreferenceWork: StageWork {
   enum Item {
-    /// Images to make, and where they stand among all that are made.
+    /// Images to generate, and their position among all that are generated.
     case images(ImageStore.Block, position: Int)
     case steps(Range<Int>)
   }
@@ -24,7 +24,7 @@ final class PreferenceWork: StageWork {
   private let estimated: Deferred<EstimatedImages>
   private let training: Deferred<PreferenceTraining>
 
-  /// - Parameter blocks: all images that are made
+  /// - Parameter blocks: all images that are generated
   init(
     _ stage: TrainPreference, _ context: StageContext, _ intervals: CheckpointIntervals,
     _ data: PreferenceData, blocks: [ImageStore.Block]
@@ -41,7 +41,7 @@ final class PreferenceWork: StageWork {
     }
   }
 
-  /// Loads what learns.
+  /// Loads the model to train.
   func load() throws { _ = try training() }
 
   func process(_ item: Item) throws -> Output {

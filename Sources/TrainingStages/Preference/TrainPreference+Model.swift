@@ -8,18 +8,18 @@ import Ranks
 import StageSupport
 
 extension TrainPreference {
-  /// The model to train.
+  /// Returns the model to train.
   ///
   /// - Parameters:
-  ///   - store: has its images, where it sees any
-  ///   - estimated: makes them
+  ///   - store: the store of its images, if it uses any
+  ///   - estimated: generates them
   func makeModel(
     _ store: ImageStore, _ estimated: Deferred<EstimatedImages>
   ) throws -> any TrainablePreferenceModel {
     try settings.kind == .pixel ? pixelModel(store, estimated()) : latentModel()
   }
 
-  /// Where the optimizer keeps its moments; on a disk they must fit.
+  /// Returns where the optimizer keeps its moments; on a disk they must fit.
   func momentPlace(of model: any TrainablePreferenceModel) throws -> AdamW.MomentPlace {
     guard settings.optimizerOnDisk else { return .memory }
     if context.ranks.isFirst {
@@ -57,7 +57,7 @@ extension TrainPreference {
       isStepAware: settings.stepAware)
   }
 
-  /// What makes the images that a model of pixels sees: all that a part needs.
+  /// Returns the generator of a pixel model's images: everything that a part needs.
   func estimatedImages() throws -> EstimatedImages {
     let scheduler = try DDIMScheduler(base.pipelineSchedulerConfig())
     let estimator = CleanEstimator(

@@ -45,7 +45,7 @@ extension PreferenceSettings {
       switch kind {
       case .pixel: try start.requirePreferenceTokens(of: base)
       case .latent:
-        // Of a CLIP model only the projection is taken.
+        // Only the projection of a CLIP model is used.
         guard !self.start.isEmpty, start.isLatentPreferenceModel else { return }
         try start.requireLatentPreferenceTokens(of: base)
       }

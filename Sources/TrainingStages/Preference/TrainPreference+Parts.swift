@@ -3,7 +3,7 @@ import Diffusion
 import PipelineCore
 import PreferenceModels
 
-/// Parts make the images that the model looks at; whoever merges learns from them.
+/// Parts generate the model's images; the merge trains on them.
 extension TrainPreference: DivisibleStage {}
 
 extension TrainPreference: Division {

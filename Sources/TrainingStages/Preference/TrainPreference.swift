@@ -13,12 +13,13 @@ import Telemetry
 
 /// Trains the step-aware preference model on comparisons of noised latents.
 ///
-/// Images that are looked at more than once are made first and kept; a latent preference model needs none.
+/// Images that are used more than once are generated first and stored; a latent preference model
+/// needs none.
 ///
 /// - Reads: `shards`
-/// - Writes: `preference-model`, the folder `preference/model` with the last weights or the best; `evaluation`, how
-///   often it orders comparisons that it has not learned from as their labels do and what was measured on
-///   the way
+/// - Writes: `preference-model`, the folder `preference/model` with the last weights or the best;
+///   `evaluation`, its agreement with the labels of held-out comparisons and the training
+///   measurements
 /// - Source: Liang et al. 2024, arXiv 2406.04314, section 4.2; Zhang et al. 2025, arXiv 2502.01051, section 4.1
 package struct TrainPreference: RankedStage {
   static let name = "preference"
@@ -72,9 +73,9 @@ package struct TrainPreference: RankedStage {
       + (settings.start.isEmpty ? [] : start.preferenceInputs(context.digests, as: "start"))
   }
 
-  // MARK: - What is left
+  // MARK: - Remaining work
 
-  /// All images that are made before they are looked at, in their order.
+  /// Returns all images that are generated before use, in order.
   private func blocks(of data: PreferenceData) -> [ImageStore.Block] {
     trainingBlocks(count: data.training.count) + heldOutBlocks(of: data)
   }
@@ -123,7 +124,7 @@ package struct TrainPreference: RankedStage {
     let data = Deferred(data)
     let all = try settings.kind == .pixel ? blocks(of: data()) : []
     let steps = try intervals.pending()
-    // To evaluate, those of the validation split are needed when all is learned, too.
+    // The final evaluation needs the validation split's images even when training is done.
     let needed = Set(try steps.isEmpty && !all.isEmpty ? heldOutBlocks(of: data()) : all)
     let held = all.filter(store.holds)
     let blocks = all.enumerated().filter {
@@ -168,7 +169,7 @@ package struct TrainPreference: RankedStage {
     context.noteIdleRanks(
       "train", batch: settings.batch, "preference.batch", settings.microBatch,
       "preference.micro_batch")
-    // What parts have made can be taken without it; other work fails now if it cannot be had.
+    // Merging parts' results does not need the model; other work fails now if it cannot be loaded.
     if !context.hasParts { try work.load() }
   }
 
@@ -186,7 +187,7 @@ package struct TrainPreference: RankedStage {
       evaluation: examples(try ShardSet.evaluated(in: shardFolder)))
   }
 
-  /// Refuses data that teaches no preference.
+  /// Rejects data that teaches no preference.
   private func requireComparisons(_ data: PreferenceData) throws {
     guard data.training.count > 0, data.validation.count > 0 else {
       throw PipelineError.badSetting(
@@ -197,7 +198,7 @@ package struct TrainPreference: RankedStage {
     try data.training.shards.requireDecidedPairs()
   }
 
-  /// Height and width of the images that a model of pixels sees.
+  /// Returns the height and width of a pixel model's images.
   func imageSide() throws -> Int {
     try ModelFolder(path: settings.start).preferenceConfiguration().imageSize
   }

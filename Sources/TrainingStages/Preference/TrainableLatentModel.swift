@@ -8,13 +8,13 @@ import PreferenceModels
 import Shards
 import StageSupport
 
-/// The latent preference model in training: sees the noised latents themselves.
+/// The latent preference model in training, which sees the noised latents themselves.
 struct TrainableLatentModel: TrainablePreferenceModel {
   let model: LatentPreferenceModel
   let schedule: NoiseSchedule
   /// The diffusion model that it started from.
   let base: ModelFolder
-  /// Whether the model is conditioned on timesteps; otherwise on 0 always.
+  /// Whether the model is conditioned on timesteps rather than always on 0.
   let isStepAware: Bool
 
   var parameters: [Parameter] { model.parameters }
@@ -37,7 +37,8 @@ struct TrainableLatentModel: TrainablePreferenceModel {
     return (halves[0], halves[1])
   }
 
-  /// The U-Net and the text encoders in the layout of diffusers, the heads in `model.safetensors`.
+  /// Writes the U-Net and the text encoders in the layout of diffusers, the heads in
+  /// `model.safetensors`.
   func write(to folder: String, precision: WeightPrecision, metadata: [String: String]) throws {
     let parts = Dictionary(grouping: parameters) { parameter in
       ["unet", "text_encoder", "text_encoder_2"].first { parameter.name.hasPrefix($0 + ".") }

@@ -6,18 +6,20 @@ import NN
 import PreferenceModels
 import Shards
 
-/// The step-aware preference model in training: sees what the diffusion model makes of noised latents.
+/// The step-aware preference model in training, which sees the diffusion model's x0 predictions
+/// from noised latents.
 struct TrainablePixelModel: TrainablePreferenceModel {
   let model: PreferenceModel
   let parameters: [Parameter]
   let estimated: EstimatedImages
   /// The images of the validation split.
   let store: ImageStore
-  /// Whether the store holds those of the training split as well; otherwise they are made each time.
+  /// Whether the store also has those of the training split; otherwise they are generated each
+  /// time.
   let storesTraining: Bool
-  /// The folder whose configuration files the model was built from.
+  /// The folder with the configuration files that the model was built from.
   let start: String
-  /// Whether the model is conditioned on timesteps; otherwise on 0 always.
+  /// Whether the model is conditioned on timesteps rather than always on 0.
   let isStepAware: Bool
 
   func scores(

@@ -5,28 +5,28 @@ import NN
 import PreferenceModels
 import Shards
 
-/// A preference model in training, with what it is shown of comparisons.
+/// A preference model in training, with its view of comparisons.
 protocol TrainablePreferenceModel {
-  /// Everything that is trained.
+  /// All trainable parameters.
   var parameters: [Parameter] { get }
 
-  /// Scores of both images of comparisons.
+  /// Returns the scores of both images of comparisons.
   ///
-  /// - Parameter views: one for each comparison; clean ones and others do not mix
+  /// - Parameter views: one per comparison; clean and noised ones do not mix
   func scores(
     _ examples: PreferenceExamples, of pairs: [Int], _ views: [PreferenceView]
   ) throws -> (first: Tensor, second: Tensor)
 
-  /// Writes the model as a folder that others read.
+  /// Writes the model as a folder.
   ///
-  /// - Parameter precision: of matrices and kernels
+  /// - Parameter precision: the precision of matrices and kernels
   func write(to folder: String, precision: WeightPrecision, metadata: [String: String]) throws
 }
 
 extension OutgoingTensor {
-  /// A parameter of a finished model.
+  /// Creates an entry for a parameter of a finished model.
   ///
-  /// Vectors and single numbers take little room and are left as they are.
+  /// Vectors and scalars need little space and keep their precision.
   init(_ name: String, finished parameter: Parameter, precision: WeightPrecision) {
     self.init(
       name, type: parameter.storedShape.count > 1 ? precision.elementType : .f32,
@@ -35,7 +35,7 @@ extension OutgoingTensor {
 }
 
 extension TrainablePreferenceModel {
-  /// How often the scores order comparisons as their labels do; ties are left out.
+  /// Returns how often the scores agree with the labels; ties are left out.
   func accuracy(
     _ examples: PreferenceExamples, count: Int, _ view: PreferenceView, batch: Int
   ) throws -> (share: Double, count: Int) {

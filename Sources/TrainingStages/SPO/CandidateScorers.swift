@@ -3,15 +3,15 @@ import Diffusion
 import PreferenceModels
 import StepwiseOptimization
 
-/// Scores candidates by the images that they promise.
+/// Scores candidates by their decoded x0 predictions.
 struct PixelScorer: CandidateScorer {
   let model: ImageScorer
   let autoencoder: Autoencoder
   /// Unit vectors of the batch's prompts, `[prompts, width]`.
   let texts: Tensor
-  /// Whether the model is conditioned on timestep 0 always.
+  /// Whether the model is always conditioned on timestep 0.
   let isBlind: Bool
-  /// Images that are decoded at once.
+  /// The number of images decoded together.
   var batch = 40
 
   var view: CandidateView { .estimated }
@@ -34,12 +34,11 @@ struct LatentScorer: CandidateScorer {
   let prompts: LatentPreferenceModel.Prompts
   /// The timestep that the model is conditioned on.
   ///
-  /// It was trained on latents with the noise of the timestep it is conditioned on, so `drawn` is the one
-  /// that fits.
-  /// LPO says `source`. Where steps are long, the model then looks for noise that is not there, and what
-  /// learns from it draws noise.
+  /// It was trained on latents with the noise of the timestep it is conditioned on, so `drawn` is
+  /// the one that fits. LPO uses `source`. With long steps, the model then expects noise that is
+  /// not there, and models tuned on its scores generate noise.
   let told: SPOSettings.JudgedTimestep
-  /// Latents that are scored at once.
+  /// The number of latents scored together.
   var batch = 40
 
   var view: CandidateView { .drawn }
@@ -59,7 +58,7 @@ struct LatentScorer: CandidateScorer {
   }
 }
 
-/// The scores that `score` gives some rows at a time.
+/// Calls `score` on batches of rows and returns all scores.
 private func inParts(
   of size: Int, _ latents: Tensor, _ timestep: Int, _ prompts: [Int],
   _ score: (Tensor, [Float], [Int]) throws -> Tensor

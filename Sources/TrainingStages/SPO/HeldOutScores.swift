@@ -9,32 +9,33 @@ import Shards
 import StageSupport
 import StepwiseOptimization
 
-/// How images of held-out prompts are scored while the model learns to please the preference model, always from the same
-/// noise.
+/// The scoring of held-out images while the model is tuned to please the preference model, always
+/// from the same noise.
 ///
-/// The preference model's own score falls where what was learned does not carry over to other prompts, but says nothing
-/// of what that model gets wrong: it still rises where tuning has gone too far. Scorers that are not learned from show that.
+/// The preference model's own score falls if the tuning does not generalize to other prompts, but
+/// does not reveal what that model gets wrong: it keeps rising when tuning has gone too far.
+/// Scorers that are not used for training reveal that.
 struct HeldOutScores {
   private let heldOut: HeldOutImages
   let prompts: Range<Int>
-  /// Sampling batches from one score to the next.
+  /// The number of sampling batches between scores.
   let interval: Int
   private let scorers: NamedScorers
   private let oracle: Oracle
   private let model: ModelFolder
 
-  /// Of all images, after the same batch.
+  /// The scores of all images after the same batch.
   struct Measurement {
     /// The preference model's score of each image.
     var scores: [Double] = []
-    /// What others say, image by image.
+    /// The scores of other scorers, by image.
     var others: [(scorer: String, scores: [Double])] = []
 
-    /// The mean of the preference model's.
+    /// The mean score of the preference model.
     var score: Double { scores.reduce(0, +) / Double(max(1, scores.count)) }
   }
 
-  /// - Returns: nil where none are asked for
+  /// - Returns: nil if no scores are requested
   init?(_ settings: SPOSettings, _ heldOut: HeldOutImages) {
     guard let interval = settings.heldOutEvery else { return nil }
     self.heldOut = heldOut
@@ -45,12 +46,12 @@ struct HeldOutScores {
     model = settings.base
   }
 
-  /// Whether images are scored after so many batches.
+  /// Whether images are scored after this batch.
   func areDue(after batch: Int, of count: Int) -> Bool {
     batch.isMultiple(of: interval) || batch == count
   }
 
-  /// Opens every scorer once: what is wrong with the last of them must not come out after hours.
+  /// Opens every scorer once, so that an error in the last does not surface hours later.
   func requireReadable() throws {
     for (kind, path) in scorers.all { _ = try scorer(kind, path) }
     try oracle.requireFit(
@@ -65,7 +66,7 @@ struct HeldOutScores {
     try prompts.map { try heldOut.shards.prompt($0).text }
   }
 
-  /// - Parameter checkInterruption: called before each image; what it throws ends it
+  /// - Parameter checkInterruption: called before each image; an error ends the measurement
   func measure(
     _ tuner: StepwiseTuner, checkInterruption: () throws -> Void
   ) throws -> Measurement {
@@ -86,22 +87,22 @@ struct HeldOutScores {
     return measurement
   }
 
-  /// Draws one prompt: memory must do for no more than training takes.
+  /// Samples one prompt at a time, to need no more memory than training.
   ///
-  /// - Returns: the preference model's score, and the image if others are asked, too
+  /// - Returns: the preference model's score, and the image if other scorers need it
   func measure(
     _ prompt: Int, _ tuner: StepwiseTuner, _ scorer: any CandidateScorer
   ) throws -> (score: Float, image: RGBImage?) {
     let latents = try heldOut.latents(of: prompt, tuner.tuned, negative: tuner.negative)
     let last = try tuner.scheduler.timesteps(stepCount: heldOut.steps).last ?? 0
-    // As finished candidates are judged.
+    // As for finished candidates.
     let score = try scorer.scores(of: latents, timestep: 0, drawnFrom: last, prompts: [prompt])[0]
     guard !scorers.all.isEmpty || oracle != .none else { return (score, nil) }
     let decoded = try withoutGradients { try tuner.autoencoder.images(of: latents) }
     return (score, try RGBImage(decoded: decoded))
   }
 
-  /// One published scorer is in memory at a time.
+  /// Returns the other scores, with one published scorer in memory at a time.
   private func otherScores(
     of images: [RGBImage], _ checkInterruption: () throws -> Void
   ) throws -> [(scorer: String, scores: [Double])] {
@@ -135,7 +136,7 @@ extension HeldOutScores.Measurement {
 
   /// Adds the scores to a line of `metrics.jsonl`: the means, and the scores of all images.
   ///
-  /// - Parameter beforeTraining: whether they are of the model before the first batch
+  /// - Parameter beforeTraining: whether they precede the first batch
   func add(to figures: inout JSON.Object, beforeTraining: Bool = false) {
     let suffix = beforeTraining ? "_before" : ""
     func mean(_ scores: [Double]) -> JSON {

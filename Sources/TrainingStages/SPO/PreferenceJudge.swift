@@ -5,11 +5,11 @@ package import StepwiseOptimization
 
 /// A trained preference model of either kind.
 package enum PreferenceJudge {
-  /// The half that reads prompts is large and needed seldom: it is read anew each time and let go of.
+  /// The text half is large and rarely needed: it is loaded each time and released.
   case pixel(ImageScorer, prompts: () throws -> PromptEmbedder, isBlind: Bool)
   case latent(LatentPreferenceModel, told: SPOSettings.JudgedTimestep)
 
-  /// - Parameter told: the timestep that it is conditioned on for a candidate
+  /// - Parameter told: the timestep used as conditioning for a candidate
   package init(
     _ folder: ModelFolder, of base: ModelFolder, told: SPOSettings.JudgedTimestep
   ) throws {
@@ -20,14 +20,14 @@ package enum PreferenceJudge {
         try folder.imageScorer(), prompts: folder.promptEmbedder, isBlind: told == .untold)
   }
 
-  /// Keeps both halves of a model.
+  /// Keeps both halves of a model in memory.
   package init(_ model: PreferenceModel, isBlind: Bool = false) {
     self = .pixel(model.imageScorer, prompts: { model.prompts }, isBlind: isBlind)
   }
 
-  /// Judges candidates of some prompts.
+  /// Returns a scorer of candidates for some prompts.
   ///
-  /// - Parameter autoencoder: decodes what a model of pixels is shown
+  /// - Parameter autoencoder: decodes the input of a pixel model
   package func scorer(
     for prompts: [JudgedPrompt], _ autoencoder: Autoencoder
   ) throws -> any CandidateScorer {
@@ -44,10 +44,11 @@ package enum PreferenceJudge {
   }
 }
 
-/// A prompt as preference models read it.
+/// A prompt as input of preference models.
 package struct JudgedPrompt {
   package var text: String
-  /// Of the tokenizer that both kinds share with the diffusion model's first text encoder.
+  /// The ids from the tokenizer that both kinds share with the diffusion model's first text
+  /// encoder.
   package var ids: [Int]
 
   package init(text: String, ids: [Int]) {

@@ -11,11 +11,11 @@ public struct SPOSettings: StageSettings {
   public var tokenizer: String? = nil
   @Setting("A VAE to use instead of the model's: a folder or a file; null: the model's own.")
   public var vae: String? = nil
-  /// A folder, or a file of weights with its configuration beside it.
+  /// A folder, or a weights file with its configuration next to it.
   @Setting(
     "A trained preference model, step-aware or latent; null: the one that stage preference trains.")
   public var preference: String? = nil
-  /// The reference of the loss is still the model without a LoRA.
+  /// The reference of the loss remains the model without a LoRA.
   @Setting(
     "A LoRA file to continue training, of the same rank and modules; null: a new LoRA.")
   public var start: String? = nil
@@ -69,7 +69,7 @@ public struct SPOSettings: StageSettings {
     "Least difference in preference probability between a pair's best and worst candidate.",
     in: 0..<1)
   public var threshold = 0.3
-  /// Between the two, thresholds are in proportion to the noise.
+  /// Between the two, thresholds are proportional to the noise level.
   @Setting(
     "Threshold at the noisiest step; threshold is then for the least noisy; null: the same.",
     in: 0..<1)
@@ -87,7 +87,7 @@ public struct SPOSettings: StageSettings {
   public var inverted = false
   @Setting("Pairs per training batch.", in: 1...4_096)
   public var pairBatch = 10
-  /// What is left at the end of a sampling batch is carried over to the next.
+  /// The remainder of a sampling batch is carried over to the next.
   @Setting("Training batches per optimizer update; SDXL as published: 2.", in: 1...4_096)
   public var gradientAccumulation = 1
   @Setting(
@@ -110,9 +110,9 @@ public struct SPOSettings: StageSettings {
     "Gradients are clipped to this global norm; null: no clipping, as published.",
     in: 1e-3...1e6)
   public var gradientLimit: Float? = nil
-  /// An ablation tells any judge none.
+  /// An ablation gives no timestep to any preference model.
   ///
-  /// A judge of images is otherwise told the timestep of its estimate.
+  /// Otherwise a pixel model gets the timestep of its estimate.
   @Setting(
     "Timestep that conditions a latent preference model: drawn, source (published) or none (0)."
   )
@@ -140,20 +140,20 @@ public struct SPOSettings: StageSettings {
     case f16
     case bf16
 
-    /// Nil: the file's own.
+    /// Nil: the file's own precision.
     var narrowing: WeightPrecision? { WeightPrecision(rawValue: rawValue) }
   }
 
   public enum JudgedTimestep: String, CaseIterable, Codable, Sendable {
-    /// That of the noise in a candidate.
+    /// The timestep of the noise in a candidate.
     case drawn
-    /// The one that it was drawn from.
+    /// The timestep that it was sampled from.
     case source
-    /// None: 0, as of a clean image.
+    /// Timestep 0, as for a clean image.
     case untold = "none"
   }
 
-  /// What is minimized.
+  /// The loss to minimize.
   public enum Loss: String, CaseIterable, Codable, Sendable {
     case spo
     case gradspo
@@ -253,12 +253,12 @@ public struct SPOSettings: StageSettings {
     return min(max(0, divertStep), end)..<end
   }
 
-  /// How many batches of prompts there are.
+  /// The number of batches of prompts.
   struct Schedule {
     let batchesPerEpoch: Int
     let batches: Int
 
-    /// Whether held-out prompts are drawn after so many batches.
+    /// Whether held-out prompts are sampled after a number of batches.
     func drawsImages(after batch: Int) -> Bool {
       batch.isMultiple(of: batchesPerEpoch) || batch == batches
     }
@@ -271,7 +271,7 @@ public struct SPOSettings: StageSettings {
       batchesPerEpoch: batchesPerEpoch, batches: iterations > 0 ? min(iterations, all) : all)
   }
 
-  /// How candidates are drawn and compared.
+  /// Returns the settings for sampling and comparing candidates.
   package func sampling(promptsAtOnce: Int, seed: UInt64) -> CandidateSamplingSettings {
     CandidateSamplingSettings(
       steps: samplingSteps, eta: eta, candidates: candidates, comparedSteps: comparedSteps,

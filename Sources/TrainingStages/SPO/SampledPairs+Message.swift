@@ -1,7 +1,7 @@
 import PipelineCore
 import StepwiseOptimization
 
-// What a rank has sampled, for the others.
+// A rank's samples, serialized for the others.
 extension SampledPairs {
   var message: [UInt8] {
     var writer = OutputWriter()

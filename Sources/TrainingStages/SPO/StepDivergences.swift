@@ -1,6 +1,6 @@
-/// How far the tuned model's steps are from the reference's, by timestep.
+/// The divergences of the tuned model's steps from the reference's, by timestep.
 ///
-/// Measured at the latents that are trained on, each before the update that it takes part in.
+/// Measured at the training latents, each before the update that it takes part in.
 package struct StepDivergences: Equatable {
   private var sums: [Int: Sum] = [:]
 
@@ -9,7 +9,7 @@ package struct StepDivergences: Equatable {
     var count = 0
   }
 
-  /// - Parameter divergence: of one latent, see `StepwiseLoss.Result.divergences`
+  /// - Parameter divergence: the divergence of one latent, see `StepwiseLoss.Result.divergences`
   mutating func add(_ divergence: Float, at timestep: Int) {
     sums[timestep, default: Sum()].total += Double(divergence)
     sums[timestep, default: Sum()].count += 1
@@ -22,11 +22,11 @@ package struct StepDivergences: Equatable {
     }
   }
 
-  /// Over all latents; nil if there were none.
+  /// The mean over all latents; nil if there are none.
   package var mean: Double? {
     let count = sums.values.reduce(0) { $0 + $1.count }
     guard count > 0 else { return nil }
-    // In an order of its own: sums of floating-point numbers depend on it.
+    // In a fixed order, since floating-point sums depend on it.
     return sums.sorted { $0.key < $1.key }.reduce(0) { $0 + $1.value.total } / Double(count)
   }
 

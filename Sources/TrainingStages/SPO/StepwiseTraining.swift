@@ -10,25 +10,25 @@ import StageSupport
 import StepwiseOptimization
 import Telemetry
 
-/// Stage `spo` at work: batch after batch, with images and scores of held-out prompts.
+/// The work of stage `spo`: sampling batches, with images and scores of held-out prompts.
 package final class StepwiseTraining: StageWork {
   private let settings: SPOSettings
   private let context: StageContext
   private let intervals: CheckpointIntervals
   private var tuner: StepwiseTuner
   private let shards: ShardSet
-  /// Those that images are generated for, by their numbers in the shards, and their order.
+  /// The prompts that images are generated for, by index in the shards, and their order.
   private let prompts: [Int]
   private var order: EpochOrder
   private let schedule: SPOSettings.Schedule
   private let images: HeldOutImages
-  /// Nil where held-out images are not judged.
+  /// Nil if held-out images are not scored.
   private let heldOut: HeldOutScores?
   private let log: TrainingLog
 
   private var folder: String { context.output(TuneSPO.name) }
 
-  /// Continues from the newest checkpoint, if there is one.
+  /// Resumes from the newest checkpoint, if there is one.
   init(
     _ settings: SPOSettings, _ context: StageContext, _ intervals: CheckpointIntervals,
     _ tuner: StepwiseTuner, _ shards: ShardSet, prompts: [Int],
@@ -69,7 +69,7 @@ package final class StepwiseTraining: StageWork {
     return item.upperBound
   }
 
-  /// Has numbers that are not finite name the batch.
+  /// Adds the batch to errors about non-finite numbers.
   private func named(_ iteration: Int, _ body: () throws -> Void) throws {
     try naming(
       ["stage spo, batch \(iteration + 1)"],
@@ -92,7 +92,7 @@ package final class StepwiseTraining: StageWork {
   }
 
   private func tune(_ iteration: Int) throws {
-    // Rank 0 alone: it takes little, and the others have nothing else to do.
+    // Rank 0 alone: it takes little time, and the others have nothing else to do.
     let heldOut = context.ranks.isFirst ? heldOut : nil
     let before =
       iteration == 0
@@ -134,7 +134,7 @@ package final class StepwiseTraining: StageWork {
       ("loss", trained.loss), ("gradient_norm", trained.gradientNorm),
       ("clipped_share", trained.clippedShare),
     ])
-    // Scores at the end of a window, which is elsewhere in every batch, do not compare.
+    // Scores at the end of a window, which varies between batches, are not comparable.
     if settings.window == nil { figures["final_score"] = .number(Double(sampled.meanFinalScore)) }
     if let mean = trained.divergences.mean {
       figures["kl"] = .number(mean)
@@ -157,7 +157,7 @@ package final class StepwiseTraining: StageWork {
   }
 
   package func finish() throws -> WorkSummary {
-    // The log ends where the newest checkpoint does, so it counts what other runs have sampled, too.
+    // The log ends at the newest checkpoint, so it includes the samples of earlier runs.
     let findings = try TuningFindings(
       try MetricsLog.lines(of: "\(folder)/metrics.jsonl"), inverted: settings.inverted)
     try findings.requirePairs()
@@ -170,7 +170,7 @@ package final class StepwiseTraining: StageWork {
     return WorkSummary()
   }
 
-  /// Refuses a LoRA that changes nothing, or that turns everything into nothing.
+  /// Rejects a LoRA that has no effect, or whose numbers are not finite.
   private func requireChange(_ adapters: AdapterSet, _ findings: TuningFindings) throws {
     try adapters.requireFinite(stage: TuneSPO.name)
     let isUnchanged =

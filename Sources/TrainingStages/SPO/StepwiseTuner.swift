@@ -6,15 +6,16 @@ import RandomStreams
 package import Ranks
 package import StepwiseOptimization
 
-/// One model that learns from its own samples: draws candidates for a batch of prompts, has them judged, and
-/// trains its adapters on the pairs.
+/// A model that learns from its own samples: samples candidates for a batch of prompts, has them
+/// scored, and trains its adapters on the pairs.
 ///
 /// - Source: Liang et al. 2024, arXiv 2406.04314, algorithm 1
 package struct StepwiseTuner {
   let settings: SPOSettings
   let tuned: GuidedUNet
   private let reference: GuidedUNet
-  /// What candidates are sampled from, if not from the tuned model: one whose adapters are running means of its own.
+  /// The model to sample candidates from, if not the tuned model: its adapters are running
+  /// averages.
   private let averaged: (unet: GuidedUNet, adapters: AdapterSet)?
   let autoencoder: Autoencoder
   package let adapters: AdapterSet
@@ -26,10 +27,10 @@ package struct StepwiseTuner {
   var state: TrainingState
 
   /// - Parameters:
-  ///   - negative: of the empty prompt, one row
+  ///   - negative: the conditioning on the empty prompt, one row
   ///   - latentShape: height, width and channels
-  ///   - ranks: those who do it together, each of which has one of these
-  ///   - checkInterruption: called before each pass; what it throws ends the batch
+  ///   - ranks: the processes that share the work, each with its own instance
+  ///   - checkInterruption: called before each pass; an error ends the batch
   package init(
     _ settings: SPOSettings, judge: PreferenceJudge, negative: Conditioning, latentShape: [Int],
     ranks: Communicator = Communicator(), checkInterruption: @escaping () throws -> Void = {}
@@ -59,15 +60,15 @@ package struct StepwiseTuner {
       keepsAverage: settings.averageDecay != nil, ranks: ranks)
   }
 
-  /// Has candidates sampled from the averages as they are now.
+  /// Updates the sampling model to the current averages.
   func followAverage() {
     if let averaged { state.copyAverage(to: averaged.adapters.parameters) }
   }
 
-  /// Samples a batch of prompts and trains on what it gave.
+  /// Samples a batch of prompts and trains on the pairs.
   ///
   /// - Parameters:
-  ///   - judged: the same prompts, as the preference model reads them
+  ///   - judged: the same prompts, as input of the preference model
   ///   - iteration: keys the random streams
   package mutating func iterate(
     _ prompts: PromptBatch, judged: [JudgedPrompt], iteration: Int
@@ -78,12 +79,12 @@ package struct StepwiseTuner {
     )
   }
 
-  /// What judges candidates of some prompts.
+  /// Returns the scorer of candidates for some prompts.
   func scorer(for prompts: [JudgedPrompt]) throws -> any CandidateScorer {
     try judge.scorer(for: prompts, autoencoder)
   }
 
-  /// Draws candidates for a batch of prompts and has them judged.
+  /// Samples candidates for a batch of prompts and has them scored.
   func sample(
     _ prompts: PromptBatch, scorer: any CandidateScorer, iteration: Int
   ) throws -> SampledPairs {
@@ -102,7 +103,8 @@ package struct StepwiseTuner {
       })
   }
 
-  /// Means over the training batches of one sampling batch; the gradients' norm over its updates.
+  /// Means over the training batches of one sampling batch; the gradient norm is averaged over its
+  /// updates.
   package struct Trained {
     package var loss: Float = 0
     package var clippedShare: Float = 0
@@ -137,8 +139,8 @@ package struct StepwiseTuner {
       divergences: result.divergences)
   }
 
-  /// Adds the gradients of a batch of pairs, computed in parts, to those that wait; once they are of enough
-  /// batches, they make one update of the adapters.
+  /// Accumulates the gradients of a batch of pairs, computed in parts; after enough batches, they
+  /// make one update of the adapters.
   private mutating func train(
     onBatch pairs: [CandidatePair], _ prompts: Conditioning
   ) throws -> Trained {
@@ -212,7 +214,7 @@ package struct StepwiseTuner {
 }
 
 extension StepwiseLoss.Result {
-  /// The share of likelihood ratios that reached a limit.
+  /// Returns the fraction of likelihood ratios that reached a limit.
   fileprivate func clippedShare(limit: Float) -> Float {
     let ratios = winRatios + loseRatios
     let clipped = ratios.filter { abs($0 - 1) >= limit * 0.999 }

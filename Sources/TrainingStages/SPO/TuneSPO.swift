@@ -13,12 +13,12 @@ import Telemetry
 
 /// Tunes the U-Net by step-by-step preference optimization.
 ///
-/// One item samples a batch of prompts, keeps the best and the worst candidate of each step, and trains
-/// on those pairs. What is tuned are low-rank adapters of all attention projections.
+/// One item samples a batch of prompts, keeps the best and the worst candidate of each step, and
+/// trains on those pairs. Low-rank adapters of all attention projections are trained.
 ///
 /// - Reads: `shards`, and `preference-model` unless a setting names another
 /// - Writes: `lora`, the file `spo/pytorch_lora_weights.safetensors` with diffusers' keys;
-///   `optimization`, what was measured on the way
+///   `optimization`, the training measurements
 /// - Source: Liang et al. 2024, arXiv 2406.04314, algorithm 1
 package struct TuneSPO: RankedStage {
   package static let name = "spo"
@@ -59,7 +59,7 @@ package struct TuneSPO: RankedStage {
       + NamedScorers(settings.heldOutScorers).inputs(context.digests)
   }
 
-  /// The prompts that images are generated for, by their numbers in the shards.
+  /// Returns the prompts that images are generated for, by index in the shards.
   private static func prompts(_ settings: SPOSettings, in shardFolder: String) throws -> [Int] {
     let shards = try ShardSet(folder: shardFolder, split: "train", verifiesDigests: false)
     let all = settings.onlyListed ? try shards.listedPrompts() : Array(0..<shards.promptCount)
@@ -85,7 +85,7 @@ package struct TuneSPO: RankedStage {
   package func earlierSettings() -> [String: JSON] {
     let judge = ModelFolder(
       path: settings.preference ?? context.workspace.path("\(TrainPreference.name)/model"))
-    // A preference model of images is conditioned on no such timestep.
+    // A pixel preference model is not conditioned on such a timestep.
     let told = judge.isLatentPreferenceModel ? .drawn : settings.judgedTimestep
     return [
       "gradient_accumulation": 1, "judged_timestep": .string(told.rawValue), "labels": "step",
@@ -141,7 +141,7 @@ package struct TuneSPO: RankedStage {
 }
 
 extension SPOSettings {
-  /// The preference model that is given, or else the one that was trained.
+  /// Returns the configured preference model, or else the trained one.
   package func judge(in workspace: Workspace) throws -> PreferenceJudge {
     let path = preference ?? workspace.path("\(TrainPreference.name)/model")
     return try PreferenceJudge(

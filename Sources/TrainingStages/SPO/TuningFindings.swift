@@ -2,28 +2,28 @@ package import Files
 import Foundation
 import StageSupport
 
-/// What a run of stage `spo` came to, from the metrics of all its batches.
+/// The outcome of an `spo` run, from the metrics of all its batches.
 package struct TuningFindings {
   private(set) var batches = 0
   private(set) var batchesWithoutPair = 0
   private(set) var pairs = 0
   private(set) var updates = 0
-  /// Prompts times steps whose candidates were compared.
+  /// The number of prompts times steps whose candidates were compared.
   private(set) var compared = 0
   /// The mean difference between the preference probabilities of the best and the worst candidate.
   private(set) var meanGap = 0.0
-  /// Of all comparisons; nil if there was none.
+  /// The range of thresholds over all comparisons; nil if there were none.
   private(set) var thresholds: ClosedRange<Double>?
-  /// Of each batch that had pairs.
+  /// The clipped shares of batches with pairs.
   private var clippedShares: [Double] = []
   private var gradientNorms: [Double] = []
-  /// The scores of the same held-out images, by scorer: before the first batch, then as they were measured.
+  /// The scores of the same held-out images, by scorer: before the first batch, then as measured.
   private var heldOutScores: [(scorer: String, scores: [[Double]])] = []
   private let isInverted: Bool
 
   /// - Parameters:
-  ///   - lines: of the stage's `metrics.jsonl`
-  ///   - inverted: whether it learned to displease the preference model
+  ///   - lines: the lines of the stage's `metrics.jsonl`
+  ///   - inverted: whether it was trained against the preference model
   package init(_ lines: [JSON.Object], inverted: Bool = false) throws {
     isInverted = inverted
     var gapSum = 0.0
@@ -50,7 +50,7 @@ package struct TuningFindings {
         continue
       }
       clippedShares.append(try reader.double("clipped_share"))
-      // Of batches whose gradients wait for more there is none.
+      // A batch whose gradients wait for more has none.
       if try reader.int("updates") > 0 {
         gradientNorms.append(try reader.double("gradient_norm"))
       }
@@ -69,7 +69,8 @@ package struct TuningFindings {
     }
   }
 
-  /// Scorers that like the tuned model's images less, by more than chance explains.
+  /// Returns warnings about scorers that rate the tuned model's images lower, by more than chance
+  /// explains.
   private func heldOutWarnings() -> [String] {
     guard !isInverted else { return [] }
     return heldOutScores.compactMap { scorer, scores -> String? in
@@ -101,7 +102,7 @@ package struct TuningFindings {
         + "apart")
   }
 
-  /// Of a batch that gave nothing.
+  /// The reason why a batch gave no pairs.
   var noPair: String { "no pair was kept: \(gapAndThreshold)" }
 
   private var gapAndThreshold: String {
@@ -109,7 +110,7 @@ package struct TuningFindings {
       + "\(Self.text(meanGap)) on average (mean gap), and spo.threshold is \(thresholdText)"
   }
 
-  /// One sentence for each thing that makes the result doubtful.
+  /// Returns one sentence per reason to doubt the result.
   package func warnings() -> [String] {
     var warnings: [String] = []
     if batchesWithoutPair > 0 {
@@ -141,6 +142,6 @@ package struct TuningFindings {
       ? least : "\(least) to \(Self.text(thresholds.upperBound))"
   }
 
-  /// Three significant digits.
+  /// Formats a number with three significant digits.
   static func text(_ number: Double) -> String { String(format: "%.3g", number) }
 }

@@ -3,7 +3,7 @@ import Diffusion
 import PipelineCore
 
 extension ModelFolder {
-  /// Refuses a rank above what the layers have.
+  /// Rejects a rank above that of the layers.
   func require(rank: Int, of setting: String) throws {
     guard let width = leastAttentionWidth, rank > width else { return }
     throw PipelineError.badSetting(
@@ -13,11 +13,11 @@ extension ModelFolder {
         + "is \(rank)")
   }
 
-  /// The least width of the layers that a LoRA is added to; nil where neither the weights nor a configuration
-  /// can be read.
+  /// The smallest width of the layers that get a LoRA; nil if neither the weights nor a
+  /// configuration can be read.
   private var leastAttentionWidth: Int? { storedAttentionWidth ?? configuredAttentionWidth }
 
-  /// Of a model that is not there, but known.
+  /// The same for a model that does not exist but is known.
   private var configuredAttentionWidth: Int? {
     guard let unet = try? UNetConfiguration(try configuration("unet")) else { return nil }
     let down = zip(unet.downBlocks, unet.channels)

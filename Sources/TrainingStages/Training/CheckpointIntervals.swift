@@ -3,7 +3,7 @@ import Foundation
 package import PipelineCore
 import Ranks
 
-/// The checkpoints and the log of a training stage, whose items are the intervals of steps between
+/// The checkpoints and the log of a training stage, whose items are the intervals between
 /// checkpoints.
 package struct CheckpointIntervals {
   let checkpoints: CheckpointFolders
@@ -20,19 +20,19 @@ package struct CheckpointIntervals {
     self.interval = max(1, interval)
   }
 
-  /// How many checkpoints a run that nobody stops makes.
+  /// The number of checkpoints that an uninterrupted run makes.
   var count: Int { (stepCount + interval - 1) / interval }
 
-  /// The most that checkpoints take on the disk: the newest two, and one that is being written.
+  /// Returns the most bytes that checkpoints take on disk: the newest two, and one being written.
   ///
   /// - Parameters:
-  ///   - valueCount: of the numbers that are trained
-  ///   - others: how often a checkpoint has as many beside them and their two moments
+  ///   - valueCount: the number of trained values
+  ///   - others: the arrays of that size in a checkpoint besides the values and their two moments
   static func byteCount(valueCount: Int, count: Int, others: Int = 0) -> Int {
     4 * valueCount * (3 + others) * min(3, count)
   }
 
-  /// The files that a stage has for it, see `Stage.fileNames`.
+  /// Returns the names of a stage's files, see `Stage.fileNames`.
   package static func fileNames(_ stage: String) -> [String] {
     let checkpoint = ["*.safetensors", logName, CheckpointFolders.manifestName].map {
       "checkpoints/step-*/\($0)"
@@ -42,14 +42,14 @@ package struct CheckpointIntervals {
     }
   }
 
-  /// The step of the newest complete checkpoint, 0 if there is none.
+  /// Returns the step of the newest complete checkpoint, 0 if there is none.
   package func finishedSteps() throws -> Int { try checkpoints.steps().last ?? 0 }
 
-  /// What is wrong with the checkpoints that a finished run keeps.
+  /// Describes what is wrong with the checkpoints that a finished run keeps.
   func findings() throws -> [String] { try checkpoints.findings() }
 
-  /// Those that end at multiples of the interval, and at the end: where ranks were stopped in between, they go
-  /// on to the next of these.
+  /// Returns the remaining intervals, which end at multiples of the checkpoint interval and at the
+  /// last step: ranks stopped in between continue to the next of these.
   package func pending() throws -> [Range<Int>] {
     let start = try finishedSteps()
     let bounds = stride(from: start / interval * interval + interval, to: stepCount, by: interval)
@@ -57,7 +57,7 @@ package struct CheckpointIntervals {
     return start < stepCount ? zip(all, all.dropFirst()).map { $0..<$1 } : []
   }
 
-  /// The plan of a stage that does nothing but train.
+  /// Returns the plan of a stage that does nothing but train.
   package func plan<Work: StageWork>(
     begin: @escaping () throws -> Work
   ) throws -> WorkPlan<Work> where Work.Item == Range<Int> {
@@ -65,12 +65,12 @@ package struct CheckpointIntervals {
       try pending(), finishedUnitCount: try finishedSteps(), unitCount: { $0.count }, begin: begin)
   }
 
-  /// Whether a run that nobody stops makes a checkpoint after so many steps.
+  /// Whether an uninterrupted run writes a checkpoint after this step.
   func isRegular(_ step: Int) -> Bool { step % interval == 0 || step == stepCount }
 
-  /// Takes up the newest checkpoint, if there is one, and opens the log behind it.
+  /// Loads the newest checkpoint, if there is one, and opens the log after it.
   ///
-  /// Ranks other than 0 are given what it holds, and log nothing.
+  /// Ranks other than 0 receive its contents, and log nothing.
   package func resume(_ state: inout TrainingState) throws -> TrainingLog {
     let log = context.ranks.isFirst ? try open(&state) : TrainingLog()
     try state.share()
@@ -92,7 +92,7 @@ package struct CheckpointIntervals {
 
   private static let logName = "metrics.jsonl"
 
-  /// Makes the log durable, then the checkpoint that says how much of it counts and keeps a copy.
+  /// Syncs the log, then writes the checkpoint, which records the log's length and keeps a copy.
   package func commit(_ state: TrainingState, step: Int, log: TrainingLog) throws {
     try context.compareRanks(digest: state.weightsDigest)
     try log.sync()
@@ -106,11 +106,11 @@ package struct CheckpointIntervals {
 }
 
 extension JSON.Object {
-  /// Named measurements, in their order.
+  /// Returns named measurements, in order.
   package static func figures(_ values: [(String, Float)]) -> JSON.Object {
     values.reduce(into: JSON.Object()) { $0[$1.0] = .number(Double($1.1)) }
   }
 }
 
-/// A measurement with four significant digits, for people.
+/// Formats a measurement with four significant digits.
 package func shortened(_ value: Float) -> String { String(format: "%.4g", Double(value)) }

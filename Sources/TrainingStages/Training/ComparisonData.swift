@@ -1,6 +1,6 @@
 package import Shards
 
-/// One split of comparisons with what training needs of them: shards, or what stands in for them in a plan.
+/// One split of comparisons with the data needed for training: shards, or their stand-in in a plan.
 package protocol ComparisonData: Sendable {
   var layout: ShardLayout { get }
   var split: String { get }
@@ -21,7 +21,7 @@ package protocol ComparisonData: Sendable {
 
 extension ShardSet: ComparisonData {}
 
-/// Comparisons that are not there yet: the first image of each is preferred, and all numbers are 0.
+/// Comparisons that do not exist yet: the first image of each is preferred, and all numbers are 0.
 struct PlannedComparisons: ComparisonData {
   let layout: ShardLayout
   let split: String

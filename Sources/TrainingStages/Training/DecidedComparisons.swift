@@ -2,7 +2,7 @@ import Shards
 import StageSupport
 
 extension ComparisonData {
-  /// The comparisons that are no ties.
+  /// Returns the comparisons that are not ties.
   ///
   /// - Throws: ``NothingLearned`` if none teaches a preference
   func decidedPairs() throws -> [Int] {
@@ -13,9 +13,9 @@ extension ComparisonData {
     }
   }
 
-  /// Looks no further than to the first comparison that teaches a preference.
+  /// Requires a comparison that teaches a preference; stops at the first.
   ///
-  /// - Throws: ``NothingLearned`` if none does
+  /// - Throws: ``NothingLearned`` if there is none
   func requireDecidedPairs() throws {
     var (decided, ties, unlabelled) = (0, 0, 0)
     for number in 0..<pairCount {

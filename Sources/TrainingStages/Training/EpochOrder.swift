@@ -1,12 +1,12 @@
 import RandomStreams
 
-/// The order in which a training run sees its items: a fresh permutation each epoch.
+/// The order of items in a training run: a fresh permutation each epoch.
 ///
-/// A function of seed and position alone, so a resumed run continues at once where it was.
+/// A function of seed and position alone, so a resumed run continues in the same order.
 package struct EpochOrder {
   private let count: Int
   private let seed: UInt64
-  /// The permutation of the epoch that was seen last.
+  /// The permutation of the most recent epoch.
   private var current: (epoch: Int, items: [Int]) = (-1, [])
 
   package init(count: Int, seed: UInt64) {
@@ -14,7 +14,7 @@ package struct EpochOrder {
     self.seed = seed
   }
 
-  /// The items of a step's batch, each with the epoch that it is seen in.
+  /// Returns the items of a step's batch, each with its epoch.
   package mutating func items(step: Int, batch: Int) -> [(item: Int, epoch: Int)] {
     (step * batch..<(step + 1) * batch).map { position in
       let epoch = position / count

@@ -2,20 +2,21 @@ package import Autograd
 package import NN
 package import Ranks
 
-/// The gradients of a batch that is computed in parts, or of several batches that make one update.
+/// The accumulated gradients of a batch computed in parts, or of several batches that make one
+/// update.
 package struct GradientSum {
   private let parameters: [Parameter]
   package private(set) var gradients: [Tensor?]
   /// The sum of the parts' losses.
   package private(set) var loss: Float
-  /// The batches that are in it as a whole.
+  /// The number of complete batches in it.
   var batches: Int
 
   /// A part of a batch.
   package struct Part {
     let loss: Tensor
     let weight: Float
-    /// What else is to be known of it.
+    /// Other measurements of the part.
     let figures: [Float]
 
     package init(loss: Tensor, weight: Float = 1, figures: [Float] = []) {
@@ -39,15 +40,15 @@ package struct GradientSum {
     addGradients(of: scaled, for: parameters.map(\.tensor), to: &gradients)
   }
 
-  /// Adds parts that ranks share, part i computed by rank i mod n; rank 0 gets the sum.
+  /// Adds parts divided among ranks, part i computed by rank i mod n; rank 0 gets the sum.
   ///
-  /// Gradients that can be sent one by one are added in the order of the parts, so that the sum does not depend on
-  /// n. Large ones are added up on each rank first, so that its last bits do.
+  /// Gradients small enough to be sent individually are added in the order of the parts, so that
+  /// the sum does not depend on n. Large ones are first summed on each rank, so its last bits do.
   ///
   /// - Parameters:
-  ///   - large: numbers from which gradients are added up on each rank
-  ///   - part: computes one of them
-  /// - Returns: the figures of all parts, in their order; on ranks other than 0 nothing that is complete
+  ///   - large: the size from which gradients are summed on each rank
+  ///   - part: computes one part
+  /// - Returns: the measurements of all parts, in order; incomplete on ranks other than 0
   package mutating func add(
     parts count: Int, _ ranks: Communicator, large: Int = [Parameter].floatsAtOnce,
     _ part: (Int) throws -> Part
@@ -74,7 +75,7 @@ package struct GradientSum {
   }
 }
 
-// MARK: - One by one
+// MARK: - Individual parts
 
 extension GradientSum {
   private mutating func gather(
@@ -97,7 +98,8 @@ extension GradientSum {
     return figures
   }
 
-  /// A part as another rank adds it: figures, loss, and the terms of each gradient.
+  /// Returns a part serialized for another rank: measurements, loss, and the terms of each
+  /// gradient.
   private func message(_ part: Part) -> [Float] {
     let scaled = part.loss.scaled(by: part.weight)
     let loss = scaled.scalar
@@ -108,7 +110,7 @@ extension GradientSum {
     return message
   }
 
-  /// - Returns: the part's figures
+  /// - Returns: the part's measurements
   private mutating func add(_ message: [Float]) -> [Float] {
     var rest = message[...]
     func take(_ count: Int) -> ArraySlice<Float> {
@@ -128,13 +130,13 @@ extension GradientSum {
   }
 }
 
-// MARK: - Rank by rank
+// MARK: - Sums per rank
 
 extension GradientSum {
-  /// Adds the gradients of all ranks' shares, which are used up.
+  /// Adds the gradients of all ranks' shares, which are consumed.
   private mutating func addShares(_ share: inout GradientSum, _ ranks: Communicator) throws {
     for range in parameters.rangesAtOnce {
-      // Whether there is a gradient, in front of all.
+      // A flag for whether there is a gradient precedes each.
       var numbers: [Float] = range.map { share.gradients[$0] == nil ? 0 : 1 }
       for index in range {
         let count = parameters[index].tensor.count
@@ -155,7 +157,7 @@ extension GradientSum {
     }
   }
 
-  /// Adds the losses of all parts in their order.
+  /// Adds the losses of all parts in order.
   private mutating func addLosses(
     _ own: [Float], _ count: Int, _ ranks: Communicator
   ) throws -> [[Float]] {
@@ -174,12 +176,12 @@ extension GradientSum {
 }
 
 extension [Parameter] {
-  /// Numbers of arrays that are sent at once: 64 MB.
+  /// The count of numbers sent together: 64 MB.
   package static var floatsAtOnce: Int { 16 << 20 }
 
   var valueCount: Int { reduce(0) { $0 + $1.tensor.count } }
 
-  /// The parameters in stretches that are sent at once; a larger one stands alone.
+  /// Ranges of parameters that are sent together; a larger one is sent alone.
   var rangesAtOnce: [Range<Int>] {
     var ranges: [Range<Int>] = []
     var count = 0

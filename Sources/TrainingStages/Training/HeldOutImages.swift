@@ -7,18 +7,18 @@ import RandomStreams
 import Shards
 import StageSupport
 
-/// Draws held-out prompts as the model stands, always from the same noise, to be looked at while it learns.
+/// Generates images of held-out prompts during training, always from the same noise.
 ///
-/// No step adds noise of its own, as in the published validation, whatever candidates are drawn with.
+/// Sampling is deterministic, as in the published validation, whatever candidates are sampled with.
 struct HeldOutImages {
   let shards: any ComparisonData
-  /// The prompts are the first so many.
+  /// The number of prompts, starting with the first.
   let count: Int
   let scheduler: DDIMScheduler
-  /// DDIM sampling steps.
+  /// The number of DDIM sampling steps.
   let steps: Int
   let seed: UInt64
-  /// What training is counted in, for the files' names.
+  /// The unit of training progress, for file names.
   let unit: String
   let folder: String
 
@@ -28,14 +28,14 @@ struct HeldOutImages {
       + ".png"
   }
 
-  /// Writes one image of each prompt, side by side.
+  /// Writes one image per prompt, side by side.
   ///
   /// - Returns: the file's image
   func draw(
     _ unet: GuidedUNet, _ autoencoder: Autoencoder, negative: Conditioning, after number: Int
   ) throws -> RGBImage {
     var images: [RGBImage] = []
-    // One at a time: memory must do for no more than training takes.
+    // One at a time, to need no more memory than training.
     for prompt in 0..<min(count, shards.promptCount) {
       images += try rgbImages(try image(of: prompt, unet, autoencoder, negative: negative))
     }
@@ -45,14 +45,14 @@ struct HeldOutImages {
     return row
   }
 
-  /// A decoded image of one prompt, `[1, height, width, 3]`.
+  /// Returns a decoded image of one prompt, `[1, height, width, 3]`.
   func image(
     of prompt: Int, _ unet: GuidedUNet, _ autoencoder: Autoencoder, negative: Conditioning
   ) throws -> Tensor {
     try autoencoder.images(of: try latents(of: prompt, unet, negative: negative))
   }
 
-  /// The scaled latents of that image, `[1, height, width, channels]`.
+  /// Returns the scaled latents of that image, `[1, height, width, channels]`.
   func latents(of prompt: Int, _ unet: GuidedUNet, negative: Conditioning) throws -> Tensor {
     let layout = shards.layout
     let sampler = LatentSampler(

@@ -2,12 +2,12 @@ import PipelineCore
 import Ranks
 
 extension StageContext {
-  /// Says if there are more ranks than can work at a time.
+  /// Reports if there are more ranks than can work simultaneously.
   ///
   /// - Parameters:
-  ///   - activity: what they do, such as `sample`
-  ///   - batch: what is divided among them, and the setting that says how much it is
-  ///   - share: the least that one of them does at a time, likewise
+  ///   - activity: their activity, such as `sample`
+  ///   - batch: the amount divided among them, and its setting
+  ///   - share: the smallest share of one rank, and its setting
   func noteIdleRanks(
     _ activity: String, batch: Int, _ batchSetting: String, _ share: Int, _ shareSetting: String
   ) {

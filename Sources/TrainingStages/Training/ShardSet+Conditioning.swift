@@ -3,7 +3,7 @@ import Diffusion
 import Shards
 
 extension ComparisonData {
-  /// The U-Net's conditioning on prompts, one row for each.
+  /// Returns the U-Net's conditioning on prompts, one row each.
   func conditioning(ofPrompts prompts: [Int]) throws -> Conditioning {
     let states = try Tensor(rows: prompts.count, of: layout.embeddingShape) { row, target in
       try readEmbedding(ofPrompt: prompts[row], into: target)
@@ -12,7 +12,7 @@ extension ComparisonData {
       states, pooledText: try prompts.flatMap { try pooledText(ofPrompt: $0) ?? [] })
   }
 
-  /// The U-Net's conditioning on the empty prompt, for guidance: one row.
+  /// Returns the U-Net's conditioning on the empty prompt, for guidance: one row.
   func emptyConditioning() throws -> Conditioning {
     conditioning(
       Tensor(try emptyEmbedding(), shape: [1] + layout.embeddingShape),

@@ -4,23 +4,24 @@ import Files
 import NN
 import PipelineCore
 
-/// A LoRA whose training continues, in any layout that is read.
+/// A LoRA whose training continues, in any supported layout.
 ///
-/// A factor alpha / rank other than 1 goes into the up matrices: what the LoRA adds stays the same.
+/// A factor alpha / rank other than 1 is folded into the up matrices, which leaves the LoRA's
+/// effect unchanged.
 struct StartingLoRA {
   let path: String
   private let weights: LoRAWeights
-  /// That trains it, for messages.
+  /// The stage that trains it, for messages.
   private let stage: String
 
-  /// - Throws: `LoRAError` if the file is not one of the U-Net alone, or does not fit its layers
+  /// - Throws: `LoRAError` if the file adapts more than the U-Net, or does not match its layers
   init(path: String, of model: ModelFolder, stage: String) throws {
     self.path = path
     self.stage = stage
     weights = try LoRAFile(path: path).weights(for: model.unetLayers())
   }
 
-  /// Puts the values into adapters of the same modules and rank.
+  /// Copies the values to adapters of the same modules and rank.
   ///
   /// - Throws: ``StartingLoRAError``
   func copy(to adapters: AdapterSet) throws(StartingLoRAError) {
@@ -36,7 +37,7 @@ struct StartingLoRA {
   /// Whether training has changed nothing.
   func equals(_ adapters: AdapterSet) throws -> Bool { LoRAWeights(trained: adapters) == weights }
 
-  /// The same before anything is loaded.
+  /// Checks the same before anything is loaded.
   func requireFit(rank: Int, of model: ModelFolder) throws {
     try withBackend(PlanningBackend()) {
       let adapters = TunedUNet.freshAdapters(rank: rank, seed: 0)
@@ -45,7 +46,7 @@ struct StartingLoRA {
     }
   }
 
-  /// Refuses the file that the stage itself replaces.
+  /// Rejects the file that the stage itself replaces.
   static func require(_ start: String?, isNot output: String, stage: String) throws {
     guard let start, Folders.canonical(start) == Folders.canonical(output) else { return }
     throw PipelineError.badSetting(
@@ -54,7 +55,7 @@ struct StartingLoRA {
     )
   }
 
-  /// - Throws: ``StartingLoRAError`` where modules or ranks differ from those that are trained
+  /// - Throws: ``StartingLoRAError`` if modules or ranks differ from those being trained
   func requireFit(_ adapters: AdapterSet) throws(StartingLoRAError) {
     let found = Set(weights.modules.map(\.layer.path))
     let wanted = Set(adapters.all.map(\.modulePath))
@@ -76,7 +77,7 @@ struct StartingLoRA {
 }
 
 extension LowRankAdapter {
-  /// Of a fresh one, whose arrays are named after their layer.
+  /// The module path of a fresh adapter, whose arrays are named after their layer.
   fileprivate var modulePath: String { String(down.name.dropLast(".down".count)) }
 }
 

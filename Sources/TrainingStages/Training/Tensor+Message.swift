@@ -1,7 +1,7 @@
 import Autograd
 import PipelineCore
 
-// Tensors on the way to another rank.
+// Tensors serialized for another rank.
 extension Tensor {
   var message: [UInt8] {
     var writer = OutputWriter()

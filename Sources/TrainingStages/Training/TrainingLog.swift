@@ -3,14 +3,14 @@ package import Imaging
 import PipelineCore
 import Telemetry
 
-/// What a training run measures: `metrics.jsonl`, and event files for TensorBoard beside it.
+/// The measurements of a training run: `metrics.jsonl`, and event files for TensorBoard.
 ///
-/// Both are written line by line, for whoever looks on.
+/// Both are written line by line, so that they can be watched.
 package final class TrainingLog {
   private let folder: String
-  /// The step that a checkpoint holds; 0: there is none.
+  /// The step of the checkpoint; 0 if there is none.
   private let lastStep: Int
-  /// Nil where nothing is written.
+  /// Nil if nothing is written.
   private let metrics: MetricsLog?
   private var openEvents: EventFile?
 
@@ -20,14 +20,14 @@ package final class TrainingLog {
     metrics = try MetricsLog(path: "\(folder)/metrics.jsonl", resumingAfter: step)
   }
 
-  /// The log of a rank that writes nothing.
+  /// Creates the log of a rank that writes nothing.
   init() {
     folder = ""
     lastStep = 0
     metrics = nil
   }
 
-  /// What a finished run has measured; nothing where that was lost.
+  /// Returns the measurements of a finished run; empty if they were lost.
   package static func lines(in folder: String) throws -> [JSON.Object] {
     let path = "\(folder)/metrics.jsonl"
     return Folders.exists(path) ? try MetricsLog.lines(of: path) : []
@@ -40,7 +40,8 @@ package final class TrainingLog {
     for (name, value) in values { try append(value, name, step: step, to: events) }
   }
 
-  /// Numbers, and those in an object, which TensorBoard shows together; it has no use for the rest.
+  /// Appends numbers, and those in an object, which TensorBoard shows together; other values are
+  /// ignored.
   private func append(_ value: JSON, _ name: String, step: Int, to events: EventFile) throws {
     if let number = value.double { try events.append(name, Float(number), step: step) }
     for (key, member) in value.object ?? JSON.Object() {
@@ -48,7 +49,7 @@ package final class TrainingLog {
     }
   }
 
-  /// Adds an image for TensorBoard.
+  /// Appends an image for TensorBoard.
   package func append(step: Int, _ name: String, _ image: RGBImage) throws {
     guard metrics != nil else { return }
     try events().appendImage(
@@ -56,16 +57,16 @@ package final class TrainingLog {
       step: step)
   }
 
-  /// Makes everything so far durable.
+  /// Syncs everything so far to disk.
   package func sync() throws {
     try metrics?.sync()
     try openEvents?.sync()
   }
 
-  /// Opened for its first event.
+  /// Returns the event file, opened for its first event.
   private func events() throws -> EventFile {
     if let openEvents { return openEvents }
-    // Without a checkpoint everything comes again, also what is noted of step 0.
+    // Without a checkpoint everything is repeated, including the entries of step 0.
     let file = try EventFile(folder: folder, firstStep: lastStep == 0 ? 0 : lastStep + 1)
     openEvents = file
     return file

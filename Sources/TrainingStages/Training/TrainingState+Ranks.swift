@@ -3,10 +3,10 @@ import Files
 import NN
 import Ranks
 
-// Rank 0 makes the updates and keeps what they need; the others have the weights, which it gives them after each.
-// So processors that round differently cannot lead the ranks apart.
+// Rank 0 performs the updates and keeps the optimizer state; it sends the weights to the others
+// after each. So processors that round differently cannot make the ranks diverge.
 extension TrainingState {
-  /// Gives all ranks the weights of rank 0.
+  /// Sends the weights of rank 0 to all ranks.
   func shareWeights() throws {
     guard !ranks.isAlone else { return }
     for range in parameters.rangesAtOnce {
@@ -27,7 +27,7 @@ extension TrainingState {
     }
   }
 
-  /// Gives all ranks what rank 0 starts from.
+  /// Sends the initial state of rank 0 to all ranks.
   mutating func share() throws {
     try shareWeights()
     try shareAverage()
@@ -37,7 +37,7 @@ extension TrainingState {
     }
   }
 
-  /// Gives all ranks the averages of rank 0, which each then keeps up by itself.
+  /// Sends the averages of rank 0 to all ranks, each of which then maintains its own.
   private func shareAverage() throws {
     guard !ranks.isAlone, let average else { return }
     for mean in average {

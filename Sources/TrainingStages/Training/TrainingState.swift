@@ -6,24 +6,25 @@ package import NN
 import PipelineCore
 package import Ranks
 
-/// What a training run needs to continue where it was: parameters, optimiser and averages.
+/// The state that a training run needs to resume: parameters, optimizer and averages.
 ///
-/// A checkpoint holds `weights.safetensors` (in the layout of model files), `optimizer.safetensors`,
-/// `average.safetensors` where averages are kept, and `gradients.safetensors` where gradients wait for more.
+/// A checkpoint contains `weights.safetensors` (in the layout of model files),
+/// `optimizer.safetensors`, `average.safetensors` if averages are kept, and `gradients.safetensors`
+/// if gradients wait for more.
 package struct TrainingState {
   package let parameters: [Parameter]
   var optimizer: AdamW
-  /// Exponential averages of the parameters; kept only if asked for.
+  /// Exponential moving averages of the parameters, if requested.
   private(set) var average: [Tensor]?
   let schedule: LearningRateSchedule
-  /// Gradients are scaled down to this joint norm; nil: they are left as they are.
+  /// The joint norm to which gradients are clipped; nil: they are not.
   let gradientLimit: Float?
-  /// Those who train together, see ``share()``.
+  /// The processes that train together, see ``share()``.
   let ranks: Communicator
   /// The gradients of batches that make an update only together with the next ones.
   var carried: GradientSum?
 
-  /// - Parameter place: where the optimiser's running means are kept
+  /// - Parameter place: where the optimizer's running means are kept
   package init(
     _ parameters: [Parameter], optimizer: AdamW.Settings, schedule: LearningRateSchedule,
     gradientLimit: Float? = 1, keepsAverage: Bool = false,
@@ -40,19 +41,20 @@ package struct TrainingState {
       keepsAverage ? parameters.map { Tensor($0.tensor.values, shape: $0.tensor.shape) } : nil
   }
 
-  /// Updates made so far.
+  /// The number of updates so far.
   var step: Int { optimizer.stepCount }
 
-  /// One update against the gradients of `loss`.
+  /// Performs one update with the gradients of `loss`.
   ///
-  /// - Returns: the norm that the gradients had
+  /// - Returns: the norm of the gradients
   /// - Throws: `TrainingError.notFinite` before anything is changed
   package mutating func update(minimizing loss: Tensor) throws -> Float {
     let found = gradients(of: loss, for: parameters.map(\.tensor))
     return try update(found, loss: loss.scalar)
   }
 
-  /// One update by gradients that were collected elsewhere, on rank 0, whose weights all then have.
+  /// Performs one update with gradients accumulated elsewhere, on rank 0, and sends the weights to
+  /// all ranks.
   mutating func update(_ gradients: [Tensor?], loss: Float) throws -> Float {
     guard ranks.isFirst else {
       try shareWeights()
@@ -75,10 +77,10 @@ package struct TrainingState {
     }
   }
 
-  /// Puts the averages in the parameters' place, for good.
+  /// Replaces the parameters by the averages, permanently.
   package func adoptAverage() { copyAverage(to: parameters) }
 
-  /// Puts the averages in the place of other parameters, of the same shapes.
+  /// Copies the averages to other parameters, of the same shapes.
   func copyAverage(to parameters: [Parameter]) {
     guard let average else { return }
     for (mean, parameter) in zip(average, parameters) {
@@ -106,7 +108,7 @@ package struct TrainingState {
     "\(folder)/gradients.safetensors"
   }
 
-  /// In memory's order, as the optimizer's means.
+  /// In memory order, like the optimizer's means.
   private func write(_ sum: GradientSum, to path: String) throws {
     try writeSafetensors(
       zip(parameters, sum.gradients).compactMap { parameter, gradient in
@@ -152,14 +154,14 @@ package struct TrainingState {
 }
 
 extension OutgoingTensor {
-  /// A parameter under a name, in the layout of model files.
+  /// Creates an entry for a parameter under a name, in the layout of model files.
   package init(_ name: String, type: ElementType = .f32, storing parameter: Parameter) {
     self.init(
       name, type: type, shape: parameter.storedShape, floats: { parameter.storedValues })
   }
 }
 
-/// What ends a training run.
+/// An error that ends a training run.
 enum TrainingError: ClassifiedError, Equatable, CustomStringConvertible {
   case notFinite(step: Int, loss: Float, gradientNorm: Float)
   case weightsNotFinite(stage: String)

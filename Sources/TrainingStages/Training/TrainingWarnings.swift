@@ -4,10 +4,10 @@ import NN
 import PipelineCore
 import StageSupport
 
-/// What should make one doubt the result of a training stage: `warnings.json` beside its metrics.
+/// Reasons to doubt the result of a training stage: `warnings.json`, next to its metrics.
 ///
-/// Warnings are drawn from what the stage has recorded, so that those of a run that was interrupted are those
-/// of one that was not.
+/// Warnings are derived from the stage's records, so that an interrupted run gives the same ones as
+/// an uninterrupted run.
 package struct TrainingWarnings {
   private static let fileName = "warnings.json"
 
@@ -16,9 +16,10 @@ package struct TrainingWarnings {
       ["warnings": .array(warnings.map { .string($0) })], to: "\(folder)/\(fileName)")
   }
 
-  /// - Parameter norms: of the gradients of all updates
+  /// - Parameter norms: the gradient norms of all updates
   static func ofGradients(_ norms: [Double], of stage: String) -> [String] {
-    // Of what does not depend on the weights, rounding leaves 1e-6 and less; of what does, 0.01 and more.
+    // If the loss does not depend on the weights, rounding leaves 1e-6 and less; otherwise 0.01 and
+    // more.
     guard let largest = norms.max(), largest < 1e-5 else { return [] }
     return [
       "\(stage): the gradients vanish (their norm is \(TuningFindings.text(largest)) at most), so "
@@ -26,9 +27,9 @@ package struct TrainingWarnings {
     ]
   }
 
-  /// Of a LoRA that changes next to nothing: none of its images would differ.
+  /// Returns warnings about a LoRA with almost no effect: none of its images would differ.
   ///
-  /// - Parameter model: whose U-Net it is added to
+  /// - Parameter model: the model whose U-Net it is added to
   static func ofChange(
     _ lora: LoRAWeights, of model: ModelFolder, stage: String
   ) throws -> [String] {
@@ -41,7 +42,7 @@ package struct TrainingWarnings {
     ]
   }
 
-  /// Of learning rates that together move no weight by more than is lost in it.
+  /// Returns warnings about learning rates that together move weights by less than their rounding.
   static func ofRates(_ schedule: LearningRateSchedule, steps: Int, stage: String) -> [String] {
     let reach = (0..<steps).reduce(0.0) { $0 + Double(schedule.rate(at: $1)) }
     guard reach < 1e-6 else { return [] }
@@ -51,7 +52,7 @@ package struct TrainingWarnings {
     ]
   }
 
-  /// None where the stage has not ended.
+  /// Reads the warnings; empty if the stage has not finished.
   package static func read(from folder: String) throws -> [String] {
     let path = "\(folder)/\(fileName)"
     guard Folders.exists(path) else { return [] }

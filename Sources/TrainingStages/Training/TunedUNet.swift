@@ -4,20 +4,21 @@ import Diffusion
 package import NN
 import PipelineCore
 
-/// A U-Net with low-rank adapters of all attention projections, and the same without them: the reference.
+/// A U-Net with low-rank adapters of all attention projections, and the same without them: the
+/// reference.
 ///
-/// Both are built on the same arrays.
+/// Both share the same arrays.
 package struct TunedUNet {
   let reference: UNet
   let tuned: UNet
   let adapters: AdapterSet
-  /// The same with adapters that follow these; nil: not asked for.
+  /// The same with averaged adapters; nil: not requested.
   let averaged: (unet: UNet, adapters: AdapterSet)?
 
-  /// The ends of the paths of the layers that are tuned: all projections of every attention.
+  /// The suffixes of the tuned layers' paths: all projections of every attention.
   static let targets = [".to_q", ".to_k", ".to_v", ".to_out.0"]
 
-  /// Adapters that change nothing yet, made as a U-Net is built on them.
+  /// Returns adapters without effect, created as a U-Net is built on them.
   package static func freshAdapters(rank: Int, seed: UInt64) -> AdapterSet {
     AdapterSet.fresh(rank: rank, seed: seed) { path in
       targets.contains { path.hasSuffix($0) }
@@ -25,9 +26,9 @@ package struct TunedUNet {
   }
 
   /// - Parameters:
-  ///   - seed: of the down matrices; the up matrices start at 0
-  ///   - start: whose values the adapters get instead
-  ///   - averages: whether there is one more U-Net, with averaged adapters
+  ///   - seed: the seed of the down matrices; the up matrices start at 0
+  ///   - start: initial values for the adapters instead
+  ///   - averages: whether there is another U-Net, with averaged adapters
   init(
     _ model: ModelFolder, rank: Int, seed: UInt64, start: StartingLoRA? = nil,
     averages: Bool = false, usesGradientCheckpointing: Bool
@@ -67,7 +68,7 @@ extension TunedUNet {
 }
 
 extension AdapterSet {
-  /// Whether the LoRA turns nothing into anything else.
+  /// Whether the LoRA has no effect at all.
   var changesNothing: Bool { all.allSatisfy { $0.up.storedValues.allSatisfy { $0 == 0 } } }
 
   /// - Throws: `TrainingError.weightsNotFinite`

@@ -5,7 +5,7 @@ import CommandSyntax
 import Diffusion
 import Files
 
-/// `spo apply`: one part of a model, run on tensors from a file.
+/// `spo apply`: runs one part of a model on tensors from a file.
 enum ApplyCommand: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
@@ -70,7 +70,7 @@ enum ApplyCommand: Command {
 }
 
 extension Arguments {
-  /// A number that single precision holds.
+  /// Parses a number that fits single precision.
   func float(_ option: String) throws -> Float? {
     guard let number = try double(option).map({ Float($0) }) else { return nil }
     guard number.isFinite else { throw error("--\(option) must be a finite number") }

@@ -4,7 +4,7 @@ import Files
 import PipelineCore
 import Stages
 
-/// `spo audit`: what is wrong with preference data before it is trained on.
+/// `spo audit`: checks preference data before training on it.
 enum AuditCommand: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
@@ -47,7 +47,7 @@ enum AuditCommand: Command {
     if let folder { Console.note("page: \(folder)/index.html") }
   }
 
-  /// A file that ends in `.json5` is a pipeline.
+  /// Returns the subject; a file that ends in `.json5` is a pipeline.
   private static func subject(_ arguments: Arguments) throws -> Audit.Subject {
     let operands = arguments.operands
     guard operands.contains(where: { $0.hasSuffix(".json5") }) else {

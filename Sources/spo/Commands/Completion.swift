@@ -1,6 +1,6 @@
 import CommandSyntax
 
-/// `spo completion`: what a shell loads to complete this program's commands.
+/// `spo completion`: prints a script with which a shell completes this program's commands.
 enum Completion: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(

@@ -31,7 +31,7 @@ enum Decode: Command {
   }
 }
 
-/// An image that cannot be decoded, and where it lies.
+/// An image that cannot be decoded, and its location.
 struct UnreadableImage: ClassifiedError, CustomStringConvertible {
   let path: String
   let reason: ImageError

@@ -5,7 +5,8 @@ import Foundation
 import PipelineCore
 import StageSupport
 
-/// `spo doctor --device-check`: every operation on the devices of this machine, beside the host's results.
+/// `spo doctor --device-check`: compares every operation on this machine's devices with the host's
+/// results.
 struct DeviceCheckTable {
   private let devices: [String]
   private let precision: ProductPrecision?
@@ -32,9 +33,10 @@ struct DeviceCheckTable {
     }
   }
 
-  /// Keeps what it found: runs trust a device by it, or do not.
+  /// Runs the checks and saves the findings, which decide whether runs trust a device.
   ///
-  /// - Throws: ``DeviceCheck/Failure`` if one computes something else, ``DeviceError`` if it cannot compute
+  /// - Throws: ``DeviceCheck/Failure`` if results differ, ``DeviceError`` if the device cannot
+  ///   compute
   func run() throws {
     var results: [JSON] = []
     var failures: [any Error] = []
@@ -68,7 +70,7 @@ struct DeviceCheckTable {
         check.findings.map { finding in
           [
             "name": .string(finding.name), "is_right": .bool(finding.isRight),
-            // JSON has no infinity, which stands for what cannot be compared.
+            // JSON has no infinity, which stands for incomparable results.
             "error": finding.error.isFinite ? .number(Double(finding.error)) : .null,
             "tolerance": .number(Double(finding.tolerance)),
             "failure": finding.failure.map { .string($0.description) } ?? .null,

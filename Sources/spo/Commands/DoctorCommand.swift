@@ -4,7 +4,7 @@ import PipelineCore
 import StageSupport
 import Stages
 
-/// `spo doctor`: whether this machine can do it, and what a pipeline will take.
+/// `spo doctor`: checks this machine and estimates what a pipeline needs.
 enum DoctorCommand: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
@@ -84,7 +84,7 @@ enum DoctorCommand: Command {
 }
 
 extension Doctor {
-  /// A table: a row a stage.
+  /// A table with one row per stage.
   var lines: [String] {
     guard !forecasts.isEmpty || !notEstimated.isEmpty else { return [] }
     var rows = [("stage", "memory", "disk", "time")]
@@ -114,7 +114,7 @@ extension Doctor {
       + partLines(padded)
   }
 
-  /// A row a stage that can be divided.
+  /// Returns one row per divisible stage.
   private func partLines(_ padded: (String, Int) -> String) -> [String] {
     guard let partCount else { return [] }
     let rows =

@@ -5,7 +5,7 @@ import Files
 import PipelineCore
 import Scorers
 
-/// `spo evaluate`: whether a model is better than another, by published scores.
+/// `spo evaluate`: compares a model with another by published scores.
 enum Evaluate: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
@@ -180,7 +180,7 @@ enum Evaluate: Command {
   }
 }
 
-/// Shows how far an evaluation is, every ten seconds, or on a terminal on one line that moves.
+/// Shows the progress of an evaluation every ten seconds, or on a terminal in one updated line.
 private final class ProgressLine {
   private let hasTerminal = Console.hasTerminal
   private var last = ContinuousClock.now

@@ -3,7 +3,7 @@ import Diffusion
 import Files
 import Foundation
 
-/// `spo export`: a LoRA for other programs, or a model that holds it.
+/// `spo export`: writes a LoRA for other programs, or a model with it merged in.
 enum Export: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(

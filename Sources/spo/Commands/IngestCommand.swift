@@ -4,7 +4,7 @@ import Files
 import PipelineCore
 import Stages
 
-/// `spo ingest --dry-run`: what would be read.
+/// `spo ingest --dry-run`: shows what would be read.
 enum IngestCommand: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(

@@ -1,9 +1,9 @@
 import CommandSyntax
 import Files
 
-/// `spo inspect`: what a file is, what is in it, what is wrong with it.
+/// `spo inspect`: shows a file's kind, its contents and its problems.
 enum Inspect: Command {
-  /// The kinds of file that are known by their first bytes, asked in this order.
+  /// The kinds of files recognized by their first bytes, in order of precedence.
   static var inspectors: [any FileInspector.Type] {
     [DatabaseInspector.self, ParquetInspector.self, CheckpointInspector.self]
   }
@@ -48,7 +48,7 @@ enum Inspect: Command {
       try inspector.inspect(path: path, arguments), arguments)
   }
 
-  /// The path, or, of a result that is not complete, of what is to become it.
+  /// Returns the path, or, for an incomplete result, that of its unfinished version.
   private static func present(_ path: String) -> String {
     let building = path + ".building"
     guard PathKind(of: path) == nil, PathKind(of: building) != nil else { return path }
@@ -56,7 +56,7 @@ enum Inspect: Command {
     return building
   }
 
-  /// What is told apart by its name, or is a folder; nil: the first bytes say what it is.
+  /// Inspects a folder, or a file of a kind recognized by name; nil: the first bytes decide.
   private static func named(_ path: String) throws -> InspectionReport? {
     if PathKind(of: path) == .folder { return try FolderInspector.inspect(path: path) }
     return try TextInspector.inspect(path: path)
@@ -76,21 +76,21 @@ enum Inspect: Command {
   private static let shownProblems = 10
 }
 
-/// Knows one kind of file.
+/// An inspector of one kind of file.
 protocol FileInspector {
-  /// In words, for the list of what is known.
+  /// The supported kinds, in words.
   static var kinds: String { get }
-  /// Judges by the first bytes, at most 64.
+  /// Whether the first bytes, at most 64, are those of this kind.
   static func recognizes(head: [UInt8]) -> Bool
   /// - Throws: the file's own error if it is damaged.
   static func inspect(path: String, _ arguments: Arguments) throws -> InspectionReport
 }
 
-/// What was found, for programs and for people.
+/// The findings, for programs and for display.
 struct InspectionReport {
   private(set) var json: JSON
   let text: String
-  /// What is wrong with it: as many errors, the first of which says how the command ends.
+  /// The problems as errors, the first of which decides the exit code.
   let problems: [any Error]
 
   init(json: JSON, text: String, problems: [any Error] = []) {

@@ -43,7 +43,7 @@ enum Run: Command {
 
   static func run(_ arguments: Arguments) throws {
     let part = try part(arguments)
-    // A part is one process's, whoever has started others beside it.
+    // A part belongs to a single process, whoever started others with it.
     let program =
       part == nil
       ? try RankedProgram(environment: environment) : RankedProgram(aloneIn: environment)
@@ -62,7 +62,7 @@ enum Run: Command {
       workspace: arguments.value("workspace"))
   }
 
-  /// What a rank other than 0 does for a stage.
+  /// Does the work of a rank other than 0 for a stage.
   private static func follow(
     _ stage: RankCall.Stage, _ arguments: Arguments, _ launched: LaunchedRanks
   ) throws {
@@ -97,7 +97,7 @@ enum Run: Command {
       pipeline, device: computing.runDevice(in: Workspace(path: pipeline.workspacePath)),
       ranks: launched.ranks, check: require
     ) { event in
-      // What one stage leaves is of little use to the next.
+      // Memory freed by one stage is of little use to the next.
       if case .started = event {
         BufferPool.shared.releaseFreeBlocks()
         computing.backend?.releaseFreeMemory()
@@ -119,7 +119,7 @@ enum Run: Command {
 
   private static var environment: [String: String] { ProcessInfo.processInfo.environment }
 
-  /// The part that is asked for, and of which stage.
+  /// Returns the requested part, and its stage.
   private static func part(
     _ arguments: Arguments
   ) throws(UsageError) -> (partition: Partition, stage: String)? {

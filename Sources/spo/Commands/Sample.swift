@@ -10,7 +10,7 @@ import RandomStreams
 import StageSupport
 import Stages
 
-/// `spo sample`: images of a prompt.
+/// `spo sample`: generates images from a prompt.
 enum Sample: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
@@ -145,7 +145,7 @@ enum Sample: Command {
     Console.note("peak memory \(ByteCount.text(memory.byteCount))")
   }
 
-  /// Says what of the prompts will not be read as it may be meant.
+  /// Warns of prompts that will not be read as intended.
   private static func warn(
     of prompts: [String], _ request: TextToImage.Request, _ folder: ModelFolder
   ) throws {
@@ -187,7 +187,7 @@ enum Sample: Command {
     return kind
   }
 
-  /// Refuses a scheduler of the model's that does not exist here; the error names the option that does without.
+  /// Rejects an unsupported scheduler of the model; the error names the option that avoids it.
   private static func requireScheduler(
     _ request: TextToImage.Request, _ folder: ModelFolder
   ) throws {
@@ -203,7 +203,7 @@ enum Sample: Command {
     }
   }
 
-  /// A scheduler that the user can do without.
+  /// An unsupported scheduler that the user can avoid.
   private struct RefusedScheduler: ClassifiedError, CustomStringConvertible {
     let error: SchedulerError
     var kind: FailureKind { error.kind }
@@ -220,7 +220,7 @@ enum Sample: Command {
     }
   }
 
-  /// What the ending of the path asks for; PNG where it has none.
+  /// Returns the encoder for the path's extension; PNG if it has none.
   private static func encoder(
     _ path: String, _ arguments: Arguments
   ) throws -> (RGBImage) throws -> [UInt8] {
@@ -245,7 +245,7 @@ enum Sample: Command {
 }
 
 extension PromptFolders.Outcome {
-  /// For people.
+  /// Returns the outcome in words.
   fileprivate func text(of partition: Partition?, among total: Int) -> String {
     let images = Spelled.count(imageCount) + (imageCount == 1 ? " image" : " images")
     let origin =
@@ -260,7 +260,7 @@ extension PromptFolders.Outcome {
   }
 }
 
-/// Any of the sources of noise.
+/// A type-erased source of noise.
 private struct AnyNormalSource: NormalSource {
   private var source: any NormalSource
   init(_ source: some NormalSource) { self.source = source }

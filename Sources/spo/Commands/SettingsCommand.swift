@@ -3,7 +3,7 @@ import Files
 import PipelineCore
 import Stages
 
-/// `spo settings`: everything that a pipeline file can set.
+/// `spo settings`: lists everything that a pipeline file can set.
 enum SettingsCommand: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(

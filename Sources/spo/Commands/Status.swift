@@ -3,7 +3,7 @@ import Files
 import PipelineCore
 import Stages
 
-/// `spo status`: how a pipeline's stages stand, and why.
+/// `spo status`: shows the state of a pipeline's stages, with reasons.
 enum Status: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(

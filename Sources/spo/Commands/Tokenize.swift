@@ -2,7 +2,7 @@ import CommandSyntax
 import Diffusion
 import Files
 
-/// `spo tokenize`: the token ids of texts.
+/// `spo tokenize`: prints the token ids of texts.
 enum Tokenize: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(

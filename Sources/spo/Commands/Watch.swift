@@ -36,7 +36,7 @@ enum Watch: Command {
     guard !arguments.has("once") || !arguments.has("every") else {
       throw arguments.error("--every cannot be combined with --once")
     }
-    // Before any place is made, in this or in another folder.
+    // Before any folder is created, here or elsewhere.
     _ = try WorkspaceSnapshot(workspace, of: stageTypes)
     let path: String
     if let given = arguments.value("out") {
@@ -50,7 +50,7 @@ enum Watch: Command {
     try watch(workspace, path, every: arguments.has("once") ? nil : interval)
   }
 
-  /// Writes the page until the run ends; once where there is no interval or nothing runs.
+  /// Writes the page until the run ends; once if there is no interval or nothing runs.
   private static func watch(_ workspace: Workspace, _ path: String, every interval: Int?) throws {
     var isFirst = true
     while true {
@@ -65,7 +65,7 @@ enum Watch: Command {
       if isFirst { try Console.print("page: \(path)") }
       if isFirst || !goesOn { Console.note(page.headline) }
       isFirst = false
-      // An interruption that came while the page was written shows on the next one, which is the last.
+      // An interruption while the page was written appears on the next one, which is the last.
       guard goesOn, let interval else {
         if let interruption = Interruption.pending { throw interruption }
         return
@@ -74,7 +74,7 @@ enum Watch: Command {
     }
   }
 
-  /// Until the next page is due, the run has ended, or the user asks to stop.
+  /// Waits until the next page is due, the run has ended, or the user asks to stop.
   private static func wait(for workspace: Workspace, seconds: Int) {
     let end = ContinuousClock.now + .seconds(seconds)
     while ContinuousClock.now < end, workspace.isAtWork, Interruption.pending == nil {

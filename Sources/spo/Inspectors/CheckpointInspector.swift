@@ -3,11 +3,11 @@ import CommandSyntax
 import Diffusion
 import Files
 
-/// Files of safetensors and of torch: models, LoRAs, shards, checkpoints of training.
+/// Inspects safetensors and torch files: models, LoRAs, shards, training checkpoints.
 enum CheckpointInspector: FileInspector {
   static var kinds: String { "safetensors and torch files" }
 
-  /// A file of torch, or a header's length in 8 bytes, then its JSON.
+  /// A torch file, or a header's length in 8 bytes, then its JSON.
   static func recognizes(head: [UInt8]) -> Bool {
     TorchCheckpoint.begins(head) || head.count > 8 && head[8] == UInt8(ascii: "{")
   }
@@ -55,7 +55,7 @@ enum CheckpointInspector: FileInspector {
       json: json, text: lines.joined(separator: "\n"), problems: contents.problems)
   }
 
-  /// What the tensors are, by their names.
+  /// The kind of the tensors, from their names.
   struct Contents {
     private(set) var lines: [String] = []
     var problems: [any Error] = []

@@ -18,7 +18,7 @@ enum DatabaseInspector: FileInspector {
     }
   }
 
-  /// All rejected rows of a catalog as CSV, in the order in which they were found.
+  /// Returns all rejected rows of a catalog as CSV, in the order in which they were found.
   static func rejectedRows(path: String) throws -> String {
     let catalog = try CatalogDatabase(path: path, access: .readOnly)
     var lines = ["file,row,column,stage,code,reason"]
@@ -32,7 +32,7 @@ enum DatabaseInspector: FileInspector {
     return lines.joined(separator: "\n")
   }
 
-  /// As RFC 4180 has it.
+  /// Quotes a field by RFC 4180.
   private static func csvField(_ text: String) -> String {
     guard text.contains(where: { ",\"\n\r".contains($0) }) else { return text }
     return "\"\(text.replacing("\"", with: "\"\""))\""

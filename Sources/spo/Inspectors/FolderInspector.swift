@@ -3,7 +3,7 @@ import Diffusion
 import Files
 import PipelineCore
 
-/// Folders: models, workspaces, data.
+/// Inspects folders: models, workspaces, data.
 enum FolderInspector {
   static func inspect(path: String) throws -> InspectionReport {
     if let report = try model(path) { return report }
@@ -25,7 +25,7 @@ enum FolderInspector {
     }
   }
 
-  /// The workspace that a folder belongs to; nil where it is in none.
+  /// Returns the workspace that a folder belongs to; nil if none.
   private static func enclosingWorkspace(of path: String) -> String? {
     var folder = Folders.canonical(path)
     while let slash = folder.lastIndex(of: "/"), slash != folder.startIndex {
@@ -35,7 +35,7 @@ enum FolderInspector {
     return nil
   }
 
-  /// Nil where the folder has no part of a model.
+  /// Nil if the folder has no part of a model.
   private static func model(_ path: String) throws -> InspectionReport? {
     let folder = ModelFolder(path: path)
     let parts = [
@@ -49,8 +49,8 @@ enum FolderInspector {
     var json: JSON.Object = .init()
     json["kind"] = "model"
     json["parts"] = .array(parts.map { .string($0) })
-    // A latent preference model has a U-Net and no autoencoder. A configuration that cannot be read is among
-    // the problems.
+    // A latent preference model has a U-Net and no autoencoder. An unreadable configuration is
+    // reported as a problem.
     if parts.contains("vae"), let configuration = try? ModelConfiguration(folder),
       let prediction = try? configuration.scheduler.predictionType().rawValue
     {
@@ -66,7 +66,7 @@ enum FolderInspector {
       json: .object(json), text: lines.joined(separator: "\n"), problems: folder.problems())
   }
 
-  /// A CLIP model or a preference model of pixels; nil for other folders.
+  /// Inspects a CLIP model or a pixel preference model; nil for other folders.
   private static func clip(_ path: String) throws -> InspectionReport? {
     let file = "\(path)/config.json"
     guard PathKind(of: file) == .file else { return nil }
@@ -85,7 +85,8 @@ enum FolderInspector {
       $0.hasSuffix(".safetensors") || $0.hasSuffix(".bin") || $0.hasSuffix(".index.json")
     }
     var problems = problems { try ModelFolder(path: path).checkpoint("", stem: "model") }
-    // A preference model may begin as a configuration alone; weights under another name are those of OpenCLIP.
+    // A preference model may start as a configuration alone; weights under another name are
+    // OpenCLIP's.
     if type == "clip" {
       problems.removeAll { if case ModelFolderError.noWeights = $0 { true } else { false } }
     }
@@ -97,12 +98,12 @@ enum FolderInspector {
       problems: problems)
   }
 
-  /// What is wrong with the weights of a folder.
+  /// Returns the problems of a folder's weights.
   private static func problems(_ open: () throws -> any CheckpointSource) -> [any Error] {
     do { return try open().nonFinite() } catch { return [error] }
   }
 
-  /// A folder as peft saves one; nil for other folders.
+  /// Inspects a folder as saved by peft; nil for other folders.
   private static func adapter(_ path: String) throws -> InspectionReport? {
     let file = "\(path)/adapter_config.json"
     guard PathKind(of: file) == .file else { return nil }

@@ -2,7 +2,8 @@ import CommandSyntax
 import Files
 import Parquet
 
-/// Parquet files: rows, row groups and leaf columns, with a digest of each column's values if asked.
+/// Inspects parquet files: rows, row groups and leaf columns, with a digest of each column's values
+/// if requested.
 enum ParquetInspector: FileInspector {
   static var kinds: String { "parquet files" }
 
@@ -42,7 +43,7 @@ enum ParquetInspector: FileInspector {
     json["rows"] = .integer(file.rowCount)
     json["row_groups"] = .integer(file.rowGroups.count)
     json["columns"] = .array(columns)
-    // Digests are asked for by those who compare files, not by those who want to train on them.
+    // Digests are for comparing files, not for training on them.
     if !arguments.has("digest"), let records = try? TextInspector.records([path]) {
       json["records"] = records.json
       lines += ["", records.text]

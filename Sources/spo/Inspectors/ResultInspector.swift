@@ -3,9 +3,9 @@ import PipelineCore
 import Shards
 import Telemetry
 
-/// What stages write: shards, metrics, and folders of other files.
+/// Inspects results of stages: shards, metrics, and folders of other files.
 enum ResultInspector {
-  /// Nil where the folder has no shards.
+  /// Nil if the folder has no shards.
   static func shards(_ path: String) throws -> InspectionReport? {
     let file = "\(path)/\(ShardIndex.fileName)"
     guard PathKind(of: file) == .file, ShardIndex.isIndex(file) else { return nil }
@@ -45,7 +45,7 @@ enum ResultInspector {
       ], text: lines.joined(separator: "\n"))
   }
 
-  /// What was measured in training: each number at the first step and at the last; nil for another file.
+  /// Summarizes training metrics: each number at the first and the last step; nil for another file.
   static func metrics(_ path: String) throws -> InspectionReport? {
     guard path.split(separator: "/").last == "metrics.jsonl",
       let lines = try? MetricsLog.lines(of: path), let last = lines.last
@@ -86,9 +86,9 @@ enum ResultInspector {
 
   private static let shownLimit = 40
 
-  /// The names and sizes in a folder.
+  /// Lists the names and sizes in a folder.
   ///
-  /// - Parameter notes: lines after them
+  /// - Parameter notes: lines to append
   static func folder(_ path: String, of kind: String, notes: [String] = []) throws
     -> InspectionReport
   {

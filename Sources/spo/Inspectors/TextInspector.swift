@@ -3,14 +3,14 @@ import Files
 import PipelineCore
 import Stages
 
-/// Texts, which their names tell apart: pipelines, and records of comparisons or prompts.
+/// Inspects text files, recognized by name: pipelines, and records of comparisons or prompts.
 enum TextInspector {
   static let kinds = [
     "pipelines (.json5)", "records and other JSON (.csv, .tsv, .jsonl, .ndjson, .json, .txt)",
     "folders",
   ]
 
-  /// Nil for a name that does not say that the file is such a text.
+  /// Nil for a name that does not indicate such a text.
   static func inspect(path: String) throws -> InspectionReport? {
     let name = path.lowercased()
     if name.hasSuffix(".json5") { return try pipeline(path) }
@@ -40,7 +40,7 @@ enum TextInspector {
     return InspectionReport(json: json, text: lines.joined(separator: "\n"))
   }
 
-  /// Nil for a list, or for objects line by line, which are records.
+  /// Nil for a list, or for one object per line, which are records.
   private static func object(_ path: String) throws -> InspectionReport? {
     let file = try RegularFile(path: path)
     try file.requireNoMistake(expected: "a JSON file", isText: true)
@@ -57,7 +57,7 @@ enum TextInspector {
 
   private static let rowLimit = 1_000
 
-  /// What `spo ingest --dry-run` shows.
+  /// Returns the output of `spo ingest --dry-run`.
   ///
   /// - Throws: the first problem, if no file can be read
   static func records(_ paths: [String]) throws -> InspectionReport {

@@ -3,7 +3,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What a command accepts, from its committed help.
+/// The syntax of a command, from its committed help.
 struct CommandHelp {
   /// The options; true: it takes a value.
   private(set) var options: [String: Bool] = [:]
@@ -44,7 +44,7 @@ struct KnownSettings {
     }
   }
 
-  /// Whether something beside `stages` in a pipeline file has this name.
+  /// Whether a key of a pipeline file outside `stages` has this name.
   func isShared(_ name: String) -> Bool {
     pipeline.contains(name) || byStage.values.contains { $0.contains(name) }
   }

@@ -3,9 +3,9 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What the documentation shows is there, and what it says to type works.
+/// Checks that what the documentation shows exists, and that its commands work.
 @Suite(.serialized) struct DocumentationTests {
-  /// What is wrong in a page, each with what is meant.
+  /// The errors in a page, each with the correct form.
   private func problems(in page: Markdown, _ makefile: Makefile) throws -> [String] {
     let commands =
       page.blockLines.compactMap { DocumentedCommand($0, isComplete: true) }
@@ -76,7 +76,7 @@ import Testing
     #expect(problems.count == 1, "\(problems)")
   }
 
-  /// Of these, those with nothing but files of the repository are run: they are quick and write nothing but
+  /// Commands that use only files of the repository are run: they are quick and write nothing but
   /// to standard output.
   private static let quick = ["completion", "doctor", "inspect", "settings", "status", "tokenize"]
 

@@ -54,7 +54,7 @@ struct DocumentedCommand {
 
   var hasPlaceholders: Bool { words.contains(where: Self.isPlaceholder) }
 
-  /// What is wrong with it; empty if nothing is.
+  /// The problems with it; empty if there are none.
   func problems(makefile: Makefile) throws -> [String] {
     try words[0] == "make" ? makefile.problems(Array(words.dropFirst())) : programProblems()
   }

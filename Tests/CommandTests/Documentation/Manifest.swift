@@ -1,7 +1,7 @@
 import Files
 import Foundation
 
-/// What Package.swift says of the targets, as far as tests need it.
+/// The targets in Package.swift, as far as tests need them.
 struct Manifest {
   struct Target {
     enum Kind: String {

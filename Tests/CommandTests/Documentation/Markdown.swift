@@ -1,19 +1,19 @@
 import Files
 import Foundation
 
-/// A page of the documentation, taken apart as far as tests need it.
+/// A page of the documentation, parsed as far as tests need it.
 struct Markdown {
   /// Relative to the repository.
   let path: String
   /// Indented and fenced blocks, without their indentation.
   private(set) var blocks: [String] = []
-  /// What stands between backticks, line breaks as spaces.
+  /// The text between backticks, line breaks as spaces.
   private(set) var codeSpans: [String] = []
   /// Targets of links and images.
   private(set) var links: [String] = []
   /// The cells of the lines of tables, headings and rules included.
   private(set) var tableRows: [[String]] = []
-  /// What `#anchor` may name.
+  /// The targets that `#anchor` may name.
   private(set) var anchors: Set<String> = []
 
   init(path: String) throws {

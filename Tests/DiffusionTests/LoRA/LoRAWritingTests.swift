@@ -15,7 +15,7 @@ private func weights(_ file: String) throws -> LoRAWeights {
   try LoRAFile(path: fixturePath("lora/\(file)")).weights(for: try model.unetLayers())
 }
 
-/// What an adapter adds, in plain loops: `scale up down`.
+/// Returns an adapter's contribution, in plain loops: `scale up down`.
 private func delta(_ down: [Float], _ up: [Float], rank: Int, scale: Float = 1) -> [Float] {
   let (inputs, outputs) = (down.count / rank, up.count / rank)
   return (0..<outputs * inputs).map { place in

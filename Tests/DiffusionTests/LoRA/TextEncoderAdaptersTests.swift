@@ -12,7 +12,7 @@ struct TextEncoderAdaptersTests {
   private let model = ModelFolder(path: fixturePath("sample/model"))
   private let layer = "text_model.encoder.layers.0.self_attn.q_proj"
 
-  /// What a file with one adapted layer makes of a prompt; down and up are of rank 2.
+  /// Returns the embedding of a prompt with a file that adapts one layer; down and up have rank 2.
   private func states(
     _ down: String, _ up: String, metadata: [String: String] = [:]
   ) throws -> [Float] {

@@ -22,7 +22,7 @@ import Testing
     ) { _, _ in }
   }
 
-  /// Writes a safetensors file anew with one number of one tensor replaced.
+  /// Rewrites a safetensors file with one number of one tensor replaced.
   private func poison(
     _ path: String, _ tensor: String, at position: Int, with value: Float, type: ElementType
   ) throws {

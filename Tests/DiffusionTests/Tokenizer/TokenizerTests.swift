@@ -75,7 +75,7 @@ private struct Case: Decodable {
     let factor = try growth(from: caption(limit / 16), to: caption(limit)) {
       _ = try tokenizer.encode($0)
     }
-    // What is quadratic would take 256 times as long.
+    // A quadratic algorithm would take 256 times as long.
     #expect(factor < 64)
   }
 

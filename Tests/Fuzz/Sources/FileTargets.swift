@@ -30,7 +30,7 @@ private func readParquet(_ input: UnsafeRawBufferPointer) throws {
   }
 }
 
-/// What the check of headers accepts is not yet an image, but an image has a good header.
+/// A file whose header is accepted need not be an image, but every image has a valid header.
 private func decode(_ bytes: [UInt8]) {
   var limits = ImageLimits()
   limits.pixelCount = 1 << 20

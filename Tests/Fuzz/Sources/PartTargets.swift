@@ -4,7 +4,7 @@ import Files
 @testable import DataStages
 @testable import PipelineCore
 
-/// What parts of a stage leave for a merge.
+/// The files that parts of a stage leave for a merge.
 let partTargets: [FuzzTarget] = [
   FuzzTarget("part") { try readPart(Scratch.write(withDigests([UInt8]($0)), to: "1-of-1.part")) },
   FuzzTarget("part-output") {

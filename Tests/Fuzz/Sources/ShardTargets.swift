@@ -1,7 +1,7 @@
 import Foundation
 import Shards
 
-/// What the trainer reads.
+/// The files that training reads.
 let shardTargets: [FuzzTarget] = [
   FuzzTarget(
     "shard",

@@ -7,7 +7,7 @@ import PipelineCore
 import StageSupport
 import Stages
 
-/// `spo bench`: how long parts of the program take here.
+/// `spo bench`: measures how long parts of the program take on this machine.
 enum Bench: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
@@ -74,7 +74,7 @@ enum Bench: Command {
     }
   }
 
-  /// What a run of each piece of work takes, by its own code on a backend that counts.
+  /// Returns the cost of a run of each piece of work, from its own code on a counting backend.
   private static func plan(
     _ name: String, _ subject: BenchSubject, _ options: BenchOptions, _ precision: DevicePrecision
   ) throws -> JSON {

@@ -7,9 +7,9 @@ import RandomStreams
 import Shards
 import Stages
 
-/// Reading of files.
+/// Benchmarks of reading files.
 enum FileBench {
-  /// Pictures in memory to pixels, one after another.
+  /// Decodes images in memory to pixels, one after another.
   static func jpeg(_ options: BenchOptions) throws -> BenchWork {
     let images = try options.files.map { path in
       (path: path, bytes: try RegularFile(path: path).readAll())
@@ -27,8 +27,8 @@ enum FileBench {
     }
   }
 
-  /// Rows to a new catalog, as stage `ingest` with `check_images: "header"`: every image is hashed and
-  /// its size read.
+  /// Reads rows into a new catalog, like stage `ingest` with `check_images: "header"`: every image
+  /// is hashed and its size read.
   static func parquet(_ options: BenchOptions) throws -> BenchWork {
     let folder = FileManager.default.temporaryDirectory.path + "/spo-bench-\(getpid())"
     try Folders.make(folder)
@@ -56,7 +56,7 @@ enum FileBench {
       })
   }
 
-  /// Every training pair once, in random order: both latents and the prompt's embedding.
+  /// Reads every training pair once, in random order: both latents and the prompt's embedding.
   static func shard(_ options: BenchOptions) throws -> BenchWork {
     let sets = try options.files.map { try ShardSet(folder: $0, split: "train") }
     var random = RandomStream(seed: 1, purpose: "bench")

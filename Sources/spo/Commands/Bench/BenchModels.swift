@@ -14,7 +14,7 @@ enum ModelBench {
     }
   }
 
-  /// Forward, and backward to every matrix of a LoRA on the attention projections.
+  /// A forward pass, and a backward pass to every matrix of a LoRA on the attention projections.
   static func unetLoRA(_ options: BenchOptions) throws -> BenchWork {
     let rank = options.rank ?? 4
     let adapters = AdapterSet.fresh(rank: rank, seed: 1) { path in
@@ -22,7 +22,7 @@ enum ModelBench {
     }
     let (unet, _) = try options.model.unet(adapters: adapters)
     let inputs = try UNetInputs(unet.configuration, options)
-    // Fresh ones are 0, and so would be half of the gradients.
+    // Fresh up matrices are 0, and so would be half of the gradients.
     for (number, adapter) in adapters.all.enumerated() {
       let values = normal(adapter.up.storedShape, seed: UInt64(100 + number))
       adapter.up.assign(withoutGradients { values.scaled(by: 0.02) }.values)
@@ -78,7 +78,7 @@ enum ModelBench {
     }
   }
 
-  /// Scores of images for prompts.
+  /// Scores images for prompts.
   static func preference(_ options: BenchOptions) throws -> BenchWork {
     let model = try preferenceModel(options, latentSide: try options.latentSide())
     let batch = options.batch ?? 4
@@ -99,8 +99,8 @@ enum ModelBench {
     }
   }
 
-  /// Scores of latents by a latent preference model that starts from the diffusion model, with guidance as
-  /// published, and back to all of its weights.
+  /// Scores latents by a latent preference model initialized from the diffusion model, with
+  /// guidance as published, and backpropagates to all of its weights.
   static func latentPreference(_ options: BenchOptions) throws -> BenchWork {
     var model = try options.model.startingLatentPreferenceModel(
       textProjection: nil, guidance: 7.5, seed: 1)
@@ -136,7 +136,7 @@ enum ModelBench {
     Tensor(ids.flatMap { $0.map(Float.init) }, shape: [ids.count, ids[0].count])
   }
 
-  /// Timesteps from 1 to 951.
+  /// Returns timesteps from 1 to 951.
   fileprivate static func spread(_ batch: Int) -> [Float] {
     (0..<batch).map { Float(1 + 950 * $0 / max(1, batch - 1)) }
   }
@@ -153,13 +153,13 @@ enum ModelBench {
 }
 
 extension BenchOptions {
-  /// The side of the latents that the model's U-Net was trained on.
+  /// Returns the side of the latents that the model's U-Net was trained on.
   func latentSide() throws -> Int {
     try UNetConfiguration(try model.configuration("unet")).sampleSize
   }
 }
 
-/// Random latents and hidden states of prompts, as a U-Net takes them.
+/// Random latents and prompt hidden states as inputs of a U-Net.
 private struct UNetInputs {
   let sample: Tensor
   let timesteps: [Float]

@@ -1,9 +1,10 @@
 import Autograd
 import TensorCore
 
-/// One kernel at a time, at the sizes of Stable Diffusion v1's U-Net over latents of 64 x 64.
+/// Benchmarks of single kernels, at the sizes of Stable Diffusion v1's U-Net over latents of 64 x
+/// 64.
 enum OperatorBench {
-  /// Of 3 x 3.
+  /// 3 x 3 convolutions.
   static func convolution(_ options: BenchOptions) -> [BenchWork] {
     let sizes = [(320, 320, 64), (640, 320, 64), (640, 640, 32), (1280, 1280, 16), (1280, 1280, 8)]
     return sizes.map { inputs, outputs, side in
@@ -43,7 +44,7 @@ enum OperatorBench {
     }
   }
 
-  /// Of 8 heads, among the positions of an image and from them to a prompt.
+  /// Attention with 8 heads, among the positions of an image and from them to a prompt.
   static func attention(_ options: BenchOptions) -> [BenchWork] {
     let places = [(4096, 40), (1024, 80), (256, 160)]
     let sizes = places.map { ($0, $0, $1) } + places.map { ($0, 77, $1) }
@@ -61,7 +62,7 @@ enum OperatorBench {
     }
   }
 
-  /// With SiLU after it.
+  /// Group normalization followed by SiLU.
   static func groupNorm(_ options: BenchOptions) -> [BenchWork] {
     [(320, 64), (640, 32), (1280, 16)].map { channels, side in
       let x = ModelBench.normal([options.rows, side, side, channels], seed: 1)
@@ -103,11 +104,11 @@ enum OperatorBench {
   }
 
   /// - Parameters:
-  ///   - inputs: those that gradients are asked for
-  ///   - constants: what else the operation reads
-  ///   - flop: of the operation, nil where memory is what limits
-  ///   - backward: of the gradients of its inputs
-  ///   - bytes: of what comes in and goes out
+  ///   - inputs: the inputs that need gradients
+  ///   - constants: other inputs of the operation
+  ///   - flop: the operation's, nil if it is memory-bound
+  ///   - backward: those of the gradients of its inputs
+  ///   - bytes: the size of inputs and outputs
   private static func work(
     _ size: String, _ options: BenchOptions, _ inputs: [Tensor],
     constants: [String: Tensor] = [:], flop: Int? = nil, backward: Int = 0, bytes: Int? = nil,
@@ -134,7 +135,7 @@ enum OperatorBench {
     }
   }
 
-  /// So that the output is about as large as the input.
+  /// Random weights, scaled so that the output is about as large as the input.
   private static func weights(_ shape: [Int], fanIn: Int) -> Tensor {
     withoutGradients {
       ModelBench.normal(shape, seed: 2).scaled(by: 1 / Float(fanIn).squareRoot())
@@ -143,6 +144,6 @@ enum OperatorBench {
 }
 
 extension BenchOptions {
-  /// The batch of an operator.
+  /// The batch size of an operator.
   fileprivate var rows: Int { batch ?? 2 }
 }

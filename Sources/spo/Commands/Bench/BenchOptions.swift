@@ -1,7 +1,7 @@
 import CommandSyntax
 import Diffusion
 
-/// What a benchmark was asked for.
+/// The options of a benchmark.
 struct BenchOptions {
   let model: ModelFolder
   let preference: ModelFolder?
@@ -11,12 +11,12 @@ struct BenchOptions {
   let rank: Int?
   let microBatch: Int?
   let usesGradientCheckpointing: Bool
-  /// What the name of an operator's size must contain.
+  /// A substring that the name of an operator's size must contain.
   let filter: String?
   let wantsGradients: Bool
   let files: [String]
 
-  /// What stands in for a model that is not there.
+  /// Stand-ins for models that do not exist.
   var standIns: [String: PublishedModel] {
     guard !model.isThere, let known = PublishedModel.named(by: model.path, isCLIP: false) else {
       return [:]
@@ -46,10 +46,10 @@ struct BenchOptions {
   }
 }
 
-/// How often work is measured.
+/// The number of measurements.
 struct BenchSchedule {
   let runs: Int
-  /// Seconds of measured runs after which only a second one begins.
+  /// Seconds of measured runs beyond which only a second one is started.
   let limit: Double
   /// Whether the first run is measured, too.
   let isCold: Bool
@@ -60,7 +60,7 @@ struct BenchSchedule {
     isCold = arguments.has("cold")
   }
 
-  /// Seconds of each run, ascending.
+  /// Returns the seconds of each run, ascending.
   func measure(_ run: () throws -> Void) throws -> [Double] {
     let clock = ContinuousClock()
     var seconds: [Double] = []

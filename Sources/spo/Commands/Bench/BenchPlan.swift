@@ -3,9 +3,9 @@ import Files
 import Foundation
 import HostResources
 
-/// Which rows a table has, and the call of this program that measures each.
+/// The rows of a table, and the program call that measures each.
 ///
-/// Every row comes from a process of its own, so its peak of memory is its own.
+/// Every row comes from its own process, so its peak memory is its own.
 struct BenchPlan {
   /// Names that stand for several benchmarks.
   static let groups = ["all", "models", "sizes", "operators"]
@@ -16,12 +16,12 @@ struct BenchPlan {
   private static let operators = [
     "convolution", "linear", "attention", "group-norm", "layer-norm", "geglu",
   ]
-  /// Of models no larger than the embedded one, which is trained with them.
+  /// Batch sizes for models no larger than the embedded one, as in its training.
   private static let smallBatches = [
     "unet": "8", "unet-lora": "8", "vae-decode": "8", "vae-encode": "8", "text-encoder": "4",
     "preference": "4", "spo-step": "4",
   ]
-  /// Measured on one thread, too.
+  /// Benchmarks that are also measured on one thread.
   private static let threaded: Set = ["unet", "vae-decode", "text-encoder"]
   /// Options for every benchmark.
   private static let common: Set = [
@@ -30,12 +30,12 @@ struct BenchPlan {
 
   private let arguments: Arguments
   private let options: BenchOptions
-  /// That rows are measured on; nil: the host.
+  /// The device to measure on; nil: the host.
   private let device: String?
-  /// What comes after `spo bench` for each row.
+  /// The arguments after `spo bench` for each row.
   private var calls: [[String]] = []
 
-  /// - Throws: `UsageError` for a name that is not known, or that does not read the options
+  /// - Throws: `UsageError` for an unknown name, or one that does not read the options
   init(_ arguments: Arguments) throws {
     self.arguments = arguments
     options = try BenchOptions(arguments)
@@ -54,7 +54,7 @@ struct BenchPlan {
       calls.removeAll { $0[0] == "gemm" || $0.contains("--threads") }
       return
     }
-    // What all others are compared with.
+    // The baseline of all others.
     let isSingle = calls.contains { $0.contains("--threads") }
     calls.removeAll { $0[0] == "gemm" }
     calls = (isSingle ? [call("gemm", ["--threads", "1"])] : []) + [call("gemm")] + calls
@@ -93,7 +93,7 @@ struct BenchPlan {
   /// Whether the model is no larger than the embedded one.
   private func isSmall() throws -> Bool { try options.latentSide() < 64 }
 
-  /// Options that were asked for are passed on to the benchmarks that read them.
+  /// Returns a call; requested options are passed on to the benchmarks that read them.
   private func call(_ name: String, _ chosen: [String] = []) -> [String] {
     let read = Self.common.union(BenchSubject.named(name)?.options ?? [])
     let given = Bench.syntax.options.map(\.name).filter {
@@ -117,8 +117,8 @@ struct BenchPlan {
     return rows
   }
 
-  /// On processors that are newer than itself OpenBLAS chooses kernels for AVX2, and what the others are compared
-  /// with would be half of what the processor can do.
+  /// On processors newer than itself OpenBLAS chooses kernels for AVX2, and the baseline would be
+  /// half of what the processor can do.
   private static var environmentOfGEMM: [String: String] {
     let all = ProcessInfo.processInfo.environment
     guard KernelBuild.instructionSets.contains("avx512f") else { return all }
@@ -143,7 +143,7 @@ struct BenchPlan {
   }
 }
 
-/// A row that could not be measured; why was said on standard error.
+/// A row that could not be measured; the reason was printed to standard error.
 struct BenchFailure: Error, CustomStringConvertible {
   let call: [String]
   let status: Int32

@@ -2,22 +2,22 @@ import Backends
 import Files
 import Foundation
 
-/// What each operation cost in a run, the most expensive first.
+/// The cost of each operation in a run, the most expensive first.
 struct BenchProfile {
   struct Row {
     let operation: String
     let size: String
-    /// Per run, as is all that follows.
+    /// Calls per run; all that follows is per run, too.
     let calls: Double
     let milliseconds: Double
     let gigaflopRate: Double?
-    /// Of the time of a run.
+    /// The fraction of a run's time.
     let share: Double
   }
 
   let rows: [Row]
 
-  /// - Parameter seconds: of each run; what the operations leave of it is a row of its own
+  /// - Parameter seconds: the time of each run; the time outside operations becomes its own row
   init(_ profile: OperationProfile, seconds: [Double]) {
     let runs = Double(seconds.count)
     let total = seconds.reduce(0, +)

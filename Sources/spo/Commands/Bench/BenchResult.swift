@@ -6,34 +6,33 @@ import Files
 import HostResources
 import PipelineCore
 
-/// Work that can be repeated, and how much of it there is in one run.
+/// Repeatable work, and its amount per run.
 struct BenchWork {
-  /// Tells it from the other sizes of a benchmark.
+  /// The size that distinguishes it from others of the benchmark.
   var size = ""
   var batch: Int?
-  /// Floating-point operations, a multiplication and an addition counting as two; nil: what its
-  /// operations come to.
+  /// Floating-point operations, counting a multiply-add as two; nil: the sum over its operations.
   var flop: Int?
-  /// Bytes read; of operators, read and written.
+  /// Bytes read; for operators, read and written.
   var bytes: Int?
   var items: Int?
-  /// What others need to do the same, images channels-last.
+  /// The inputs that other programs need for the same work, images channels-last.
   var inputs: [String: Tensor] = [:]
-  /// Removes what the runs left.
+  /// Cleans up after the runs.
   var cleanUp: () throws -> Void = {}
-  /// Returns what the inputs led to, where it can be compared.
+  /// Runs the work and returns the outputs, if they can be compared.
   var run: () throws -> [String: Tensor]
 }
 
-/// What a benchmark measured.
+/// The result of a benchmark.
 struct BenchResult {
   struct Case {
     let work: BenchWork
-    /// Of one run; nil if nothing was counted.
+    /// The operations per run; nil if not counted.
     let flop: Int?
-    /// Of each run, ascending.
+    /// The seconds of each run, ascending.
     let seconds: [Double]
-    /// Of the first run.
+    /// The outputs of the first run.
     let outputs: [String: Tensor]
   }
 
@@ -41,14 +40,14 @@ struct BenchResult {
   let cases: [Case]
   /// Nil: the host.
   private let device: DeviceBackend?
-  /// Of all runs together.
+  /// The profile of all runs together.
   let profile: OperationProfile?
 
-  /// Runs each piece of work to warm up, unless the schedule is cold, then against the clock.
+  /// Warms up each piece of work, unless the schedule is cold, then measures it.
   ///
   /// - Parameters:
-  ///   - device: what computes, and is waited for; nil: the host
-  ///   - keepsOutputs: of the first run, which warms up unless the schedule is cold
+  ///   - device: the device to compute on and wait for; nil: the host
+  ///   - keepsOutputs: keeps those of the first run, which warms up unless the schedule is cold
   init(
     name: String, _ works: [BenchWork], on device: DeviceBackend?, schedule: BenchSchedule,
     profile: OperationProfile?, keepsOutputs: Bool
@@ -57,7 +56,7 @@ struct BenchResult {
     self.device = device
     self.profile = profile
     cases = try works.map { work in
-      // A profile of its own takes the place of the one that was asked for.
+      // A separate profile replaces the requested one.
       let counted = OperationProfile()
       var outputs =
         schedule.isCold ? nil : try Self.warmUp(work, counted, keepsOutputs: keepsOutputs)
@@ -76,10 +75,10 @@ struct BenchResult {
     }
   }
 
-  /// Runs work until new threads have found processors of their own.
+  /// Runs work until new threads are spread over processors.
   ///
-  /// - Parameter profile: of the first run
-  /// - Returns: what the first run led to, if it is kept
+  /// - Parameter profile: records the first run
+  /// - Returns: the outputs of the first run, if they are kept
   private static func warmUp(
     _ work: BenchWork, _ profile: OperationProfile, keepsOutputs: Bool
   ) throws -> [String: Tensor]? {
@@ -103,7 +102,7 @@ struct BenchResult {
     try writeSafetensors(tensors, to: path)
   }
 
-  /// One object; of several sizes the sums, and an object for each.
+  /// One object; for several sizes their sums, and an object for each.
   var json: JSON {
     var fields = JSON.Object()
     fields["name"] = .string(name)
@@ -119,7 +118,7 @@ struct BenchResult {
     if let device {
       fields["device"] = .string(device.name)
       fields["device_peak_mb"] = .number(Double(device.peakBytes) / 1_048_576)
-      // Of binary16 tensor cores do twice as much as of TF32.
+      // Tensor cores are twice as fast with binary16 as with TF32.
       let (single, tensor) = (device.description.peakRate, device.description.tensorPeakRate)
       let peak: Double? =
         switch device.precision {

@@ -8,8 +8,8 @@ import StepwiseOptimization
 import TrainingStages
 
 extension ModelBench {
-  /// One iteration of step-by-step preference optimization: draws candidates for a batch of prompts, judges
-  /// them and trains on every pair.
+  /// One iteration of step-by-step preference optimization: samples candidates for a batch of
+  /// prompts, scores them and trains on every pair.
   static func stepwise(_ options: BenchOptions) throws -> BenchWork {
     var settings = options.tuning
     settings.promptsAtOnce = settings.batch
@@ -32,12 +32,12 @@ extension ModelBench {
     }
   }
 
-  /// Training on random pairs, whose winner and loser each come from a latent of their own, as after
+  /// Trains on random pairs, whose winner and loser each start from their own latent, as after
   /// inner steps.
   static func training(_ options: BenchOptions) throws -> BenchWork {
     var settings = options.tuning
     settings.pairBatch = settings.batch
-    // It is not asked for anything.
+    // It is not called.
     let setting = try Tuning(
       settings, options, PreferenceJudge(try preferenceModel(options, latentSide: 1)))
     let timestep = try DDIMScheduler(options.model.pipelineSchedulerConfig())
@@ -78,7 +78,7 @@ extension ModelBench {
     }
   }
 
-  /// The model of the folder that was given, or a random one whose size suits the diffusion model.
+  /// Returns the model in the given folder, or a random one whose size suits the diffusion model.
   static func preferenceModel(
     _ options: BenchOptions, latentSide: Int
   ) throws -> PreferenceModel {
@@ -90,7 +90,7 @@ extension ModelBench {
     return try PreferenceModel(Weights(randomSeed: 1), configuration)
   }
 
-  /// That of the quickstart.
+  /// The quickstart's configuration.
   private static func tiny() -> JSONReader {
     JSONReader(tinyShape, path: "the benchmark's preference model")
   }
@@ -109,7 +109,7 @@ extension ModelBench {
 }
 
 extension PreferenceJudge {
-  /// Some prompts' tokens, for a model that reads tokens.
+  /// Returns tokens of some prompts, for a model that reads tokens.
   fileprivate func tokenIDs(batch: Int) -> [[Int]] {
     switch self {
     case .pixel(let model, _, _): ModelBench.tokenIDs(for: model.configuration.text, batch: batch)
@@ -119,7 +119,7 @@ extension PreferenceJudge {
 }
 
 extension BenchOptions {
-  /// The published settings with what was asked for.
+  /// The published settings with the requested changes.
   fileprivate var tuning: SPOSettings {
     var settings = SPOSettings()
     settings.model = model.path

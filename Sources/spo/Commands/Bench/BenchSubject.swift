@@ -1,12 +1,12 @@
 import CommandSyntax
 
-/// Something that can be measured.
+/// A benchmark.
 struct BenchSubject {
   let name: String
-  /// Options that it reads, beside those that all read.
+  /// Options that it reads in addition to the common ones.
   let options: Set<String>
   var takesFiles = false
-  /// One piece of work, or one for each size.
+  /// Creates one piece of work, or one per size.
   let make: @Sendable (BenchOptions) throws -> [BenchWork]
 
   static let all = [
@@ -46,7 +46,7 @@ struct BenchSubject {
 
   static func named(_ name: String) -> BenchSubject? { all.first { $0.name == name } }
 
-  /// The one that the first operand names, if the other arguments are for it.
+  /// Finds the benchmark named by the first operand, if it reads the other arguments.
   init(checking arguments: Arguments) throws {
     let name = arguments.operands[0]
     guard let subject = Self.named(name) else {

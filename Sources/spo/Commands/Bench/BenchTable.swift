@@ -1,7 +1,7 @@
 import Files
 import Foundation
 
-/// One line of the table of `spo bench`.
+/// One row of the table of `spo bench`.
 struct BenchRow {
   let name: String
   let size: String
@@ -10,15 +10,15 @@ struct BenchRow {
   let least: Double
   let runs: Int
   let threads: Int
-  /// Of the process that measured this row alone.
+  /// The peak memory of the process that measured this row alone.
   let peakMegabytes: Double?
   let flop: Int?
   let bytes: Int?
   let items: Int?
-  /// Of the device that computed: operations a second at most, if it tells.
+  /// The device's peak operations per second, if known.
   let peakRate: Double?
 
-  /// The rows of what one process measured: one, or one for each size.
+  /// Returns the rows measured by one process: one, or one per size.
   static func rows(of json: JSON) throws(JSONError) -> [BenchRow] {
     let result = JSONReader(json, path: "the result of a benchmark")
     guard let cases = try result.optional("cases")?.elements() else {
@@ -64,7 +64,7 @@ struct BenchRow {
   var flopRate: Double? { flop.map { Double($0) / median } }
 }
 
-/// What was measured, one row under the other.
+/// A table of measurements.
 struct BenchTable {
   let rows: [BenchRow]
 
@@ -91,7 +91,8 @@ struct BenchTable {
     ]
   }
 
-  /// Of the device's peak, or of the rate of the large product of matrices on as many threads.
+  /// Returns the fraction of the device's peak, or of the rate of the large matrix product on as
+  /// many threads.
   private func share(_ row: BenchRow) -> Double? {
     if let peak = row.peakRate { return row.flopRate.map { $0 / peak } }
     let gemm = rows.first { $0.name == "gemm" && $0.threads == row.threads }
@@ -101,7 +102,7 @@ struct BenchTable {
     return row.flopRate.map { $0 / peak }
   }
 
-  /// How many times faster than the same work on one thread, if that is a row too.
+  /// Returns the speedup over the same work on one thread, if there is such a row.
   private func speedup(_ row: BenchRow) -> Double? {
     guard row.threads > 1 else { return nil }
     let single = rows.first {
@@ -139,7 +140,7 @@ struct BenchTable {
     ]
   }
 
-  /// Cells in columns, numbers to the right.
+  /// Aligns cells in columns, numbers to the right.
   static func aligned(_ lines: [[String]], textColumns: Set<Int>) -> String {
     let widths = (lines.first ?? []).indices.map { column in
       lines.reduce(0) { max($0, $1[column].count) }

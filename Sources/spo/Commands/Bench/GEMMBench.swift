@@ -2,9 +2,9 @@ import Autograd
 import COpenBLAS
 import HostResources
 
-/// What the processor can do: one large product of matrices by OpenBLAS.
+/// The processor's peak: one large matrix product by OpenBLAS.
 enum GEMMBench {
-  /// Each thread computes rows of its own.
+  /// Each thread computes its own rows.
   static func square() -> BenchWork {
     let side = 2048
     let a = ModelBench.normal([side, side], seed: 1)
