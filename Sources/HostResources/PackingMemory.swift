@@ -14,17 +14,15 @@ package enum PackingMemory {
     let threads = Threads.count
     let arrived = Counter()
     let (rows, side) = (64, 1024)
-    // Of the system: the pool would keep it.
-    func allocated(_ count: Int) -> UnsafeMutablePointer<Float> {
-      allocateTensorMemory(byteCount: count * MemoryLayout<Float>.stride)
-        .bindMemory(to: Float.self, capacity: count)
+    // Zeros of the system that are only read take no memory.
+    let count = (rows + side) * side
+    guard let zeros = calloc(count, MemoryLayout<Float>.stride) else {
+      exitForLackOfMemory(count * MemoryLayout<Float>.stride, for: "matrix products")
     }
-    let factors = allocated((rows + side) * side)
-    defer { free(factors) }
-    factors.update(repeating: 0, count: (rows + side) * side)
+    defer { free(zeros) }
+    let factors = zeros.bindMemory(to: Float.self, capacity: count)
     parallelItems(threads) { _ in
-      let product = allocated(rows * side)
-      defer { free(product) }
+      let product = HostMemory(count: rows * side)
       arrived.value.add(1, ordering: .relaxed)
       // Only calls at the same time are in different pieces.
       let clock = ContinuousClock()
@@ -33,7 +31,8 @@ package enum PackingMemory {
       during {
         cblas_sgemm(
           CblasRowMajor, CblasNoTrans, CblasNoTrans, blasint(rows), blasint(side), blasint(side), 1,
-          factors, blasint(side), factors + rows * side, blasint(side), 0, product, blasint(side))
+          factors, blasint(side), factors + rows * side, blasint(side), 0, product.pointer,
+          blasint(side))
       }
     }
     return true

@@ -55,12 +55,14 @@ extension Encode: Estimating {
 
   func diskByteCount(_ scale: PipelineScale) -> Int { scale.cacheByteCount }
 
-  func itemCount(_ scale: PipelineScale) -> Int {
-    (scale.volume.images + settings.batch - 1) / settings.batch
-      + scale.volume.prompts / settings.batch + 1
-  }
+  func itemCount(_ scale: PipelineScale) -> Int { scale.volume.blockCount(of: settings.batch) }
 
   var savings: [String] { settings.batch > 1 ? ["encode.batch=1"] : [] }
+}
+
+extension DataVolume {
+  /// The blocks of images and of prompts that are encoded at once.
+  func blockCount(of batch: Int) -> Int { (images + batch - 1) / batch + prompts / batch + 1 }
 }
 
 extension PipelineScale {

@@ -40,10 +40,7 @@ extension Label: Estimating {
       * (try ModelFolder(path: settings.scorer).preferenceConfiguration().projectionWidth)
   }
 
-  func itemCount(_ scale: PipelineScale) -> Int {
-    (scale.volume.images + settings.batch - 1) / settings.batch
-      + scale.volume.prompts / settings.batch + 1
-  }
+  func itemCount(_ scale: PipelineScale) -> Int { scale.volume.blockCount(of: settings.batch) }
 
   var savings: [String] { settings.batch > 1 ? ["label.batch=1"] : [] }
 }

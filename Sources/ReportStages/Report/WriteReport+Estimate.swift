@@ -1,10 +1,8 @@
 import Backends
 import Diffusion
 import Evaluation
-import Imaging
 import NN
 import PipelineCore
-import Scorers
 import Shards
 import StageSupport
 import TrainingStages
@@ -32,17 +30,11 @@ extension WriteReport: Estimating {
     var plan = StagePlan(on: backend)
     try planDrawing(scale, &plan)
     plan.releaseFreeMemory()
-    // One scorer at a time, when the model that draws is gone.
+    // When the model that draws is gone.
     let together = settings.picturesPerPrompt
-    let count = Double(try drawnCount(scale)) / Double(together)
-    let images = [RGBImage](
-      repeating: RGBImage(width: 1, height: 1, pixels: [0, 0, 0]), count: together)
-    for (kind, path) in NamedScorers(settings.scorers).all {
-      let scorer = try plan.build {
-        try Scorer(kind, path: path, tokenizer: try settings.base.tokenizer())
-      }
-      try plan.run(times: count) { try scorer(images, prompt: "") }
-    }
+    try plan.run(
+      NamedScorers(settings.scorers), of: settings.base, images: together,
+      times: Double(drawnCount(scale)) / Double(together))
     return plan
   }
 

@@ -1,5 +1,5 @@
 package import Backends
-import Diffusion
+package import Diffusion
 import Imaging
 import NN
 import PipelineCore
@@ -60,15 +60,9 @@ extension TuneSPO: Estimating {
       try plan.run(times: Double(times * scored)) {
         try heldOut.measure(0, tuner, scorer)
       }
-      let image = RGBImage(width: 1, height: 1, pixels: [0, 0, 0])
-      for (kind, path) in NamedScorers(settings.heldOutScorers).all {
-        let scorer = try plan.build {
-          try Scorer(kind, path: path, tokenizer: try settings.base.tokenizer())
-        }
-        try plan.run(times: Double(times * scored)) {
-          try scorer([image], prompt: "")
-        }
-      }
+      try plan.run(
+        NamedScorers(settings.heldOutScorers), of: settings.base, images: 1,
+        times: Double(times * scored))
     }
 
     let together = max(1, min(settings.promptsAtOnce, settings.batch))
@@ -164,5 +158,19 @@ extension SPOSettings {
     let stored = training.settings.precision
     return try training.plannedJudge(
       as: stored == .f32 ? narrowing ?? stored : stored, told: judgedTimestep)
+  }
+}
+
+extension StagePlan {
+  /// Runs published scorers, one in memory at a time, on so many images of a prompt at once.
+  package mutating func run(
+    _ scorers: NamedScorers, of model: ModelFolder, images count: Int, times: Double
+  ) throws {
+    let images = [RGBImage](
+      repeating: RGBImage(width: 1, height: 1, pixels: [0, 0, 0]), count: count)
+    for (kind, path) in scorers.all {
+      let scorer = try build { try Scorer(kind, path: path, tokenizer: try model.tokenizer()) }
+      try run(times: times) { try scorer(images, prompt: "") }
+    }
   }
 }
