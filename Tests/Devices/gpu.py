@@ -301,6 +301,9 @@ def main():
         print(f"{places[-1]} is not there, or no program", file=sys.stderr)
         return 4
     options.folder.mkdir(parents=True, exist_ok=True)
+    if options.processors:
+        # The one device of PoCL that computes right.
+        os.environ.setdefault("POCL_DEVICES", "basic")
     find_compiler()
     report, models = Report(options), options.folder / "models"
     wanted = lambda part: not options.only or part in options.only

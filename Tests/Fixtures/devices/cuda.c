@@ -4,8 +4,9 @@
 //   cc -shared -fPIC cuda.c -ldl -o libcuda.so.1
 //   cc -shared -fPIC -DCOMPILER=1 cuda.c -o libnvrtc.so.12
 //
-// "Machine code" is an ELF file whose only section is the text that it was compiled from. Compilers from the second on
-// compute exponentials that are larger in the last bits. With SPO_WRONG_GPU in the environment, the device does not
+// "Machine code" is an ELF file whose only section has the options and the text that it was compiled from, those of the
+// first compiler as OpenCL devices are given them: what PoCL keeps serves both. Later compilers compute exponentials that
+// are larger in the last bits. With SPO_WRONG_GPU in the environment, the device does not
 // run the kernel of that name.
 #define _GNU_SOURCE
 #include <stdint.h>
@@ -43,12 +44,10 @@ int nvrtcCompileProgram(struct program *program, int count, const char **options
   struct header header = {
     {0x7F, 'E', 'L', 'F', 2, 1}, .sections = 64, .sectionSize = 64, .sectionCount = 1, .type = 1, .offset = 128};
   fwrite(&header, sizeof header, 1, file);
-  for (int i = 0; i < count; i++) {
-    // -DNAME=VALUE
-    const char *value = strchr(options[i], '=');
-    if (strncmp(options[i], "-D", 2) == 0 && value)
-      fprintf(file, "#define %.*s %s\n", (int)(value - options[i] - 2), options[i] + 2, value + 1);
-  }
+  fprintf(file, "-cl-std=CL1.2");
+  for (int i = 0; i < count; i++)
+    if (strncmp(options[i], "-D", 2) == 0) fprintf(file, " %s", options[i]);
+  fputc(0, file);
   const char *line = "#define EXP(x) exp(x)";
   const char *place = strstr(program->text, line);
   if (!place) return 6;
@@ -90,7 +89,6 @@ static int (*releaseBuffer)(handle);
 static handle (*createProgram)(handle, uint32_t, const char **, const size_t *, int *);
 static int (*buildProgram)(handle, uint32_t, const handle *, const char *, void *, void *);
 static handle (*createKernel)(handle, const char *, int *);
-static int (*getArgument)(handle, uint32_t, uint32_t, size_t, void *, size_t *);
 static int (*setArgument)(handle, uint32_t, size_t, const void *);
 static int (*launchKernel)(
   handle, handle, uint32_t, const size_t *, const size_t *, const size_t *, uint32_t, const void *, void *);
@@ -122,7 +120,6 @@ int cuInit(unsigned flags) {
   BIND(createProgram, "clCreateProgramWithSource")
   BIND(buildProgram, "clBuildProgram")
   BIND(createKernel, "clCreateKernel")
-  BIND(getArgument, "clGetKernelArgInfo")
   BIND(setArgument, "clSetKernelArg")
   BIND(launchKernel, "clEnqueueNDRangeKernel")
   BIND(readBuffer, "clEnqueueReadBuffer")
@@ -181,10 +178,10 @@ int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t size) {
 }
 
 int cuModuleLoadData(handle *module, const void *code) {
-  const char *text = (const char *)code + sizeof(struct header);
+  const char *options = (const char *)code + sizeof(struct header), *text = options + strlen(options) + 1;
   int status;
   *module = createProgram(context, 1, &text, NULL, &status);
-  return status ? status : buildProgram(*module, 1, &device, "-cl-std=CL1.2 -cl-kernel-arg-info", NULL, NULL);
+  return status ? status : buildProgram(*module, 1, &device, options, NULL, NULL);
 }
 
 // Of each parameter the bytes; 0: an address.
@@ -197,14 +194,12 @@ int cuModuleGetFunction(struct kernel **made, handle module, const char *name) {
   if (status) return 500;
   const char *skipped = getenv("SPO_WRONG_GPU");
   kernel->isSkipped = skipped && strcmp(name, skipped) == 0;
-  for (;; kernel->count++) {
-    uint32_t space;
-    char type[64];
-    // The address space, global memory being 0x119B, and the type's name.
-    if (getArgument(kernel->kernel, kernel->count, 0x1196, sizeof space, &space, NULL)) break;
-    if (getArgument(kernel->kernel, kernel->count, 0x1198, sizeof type, type, NULL)) return 500;
-    int isWide = strcmp(type, "wide") == 0 || strcmp(type, "ulong") == 0;
-    kernel->sizes[kernel->count] = space == 0x119B ? 0 : isWide ? 8 : 4;
+  // What does not take 4 bytes is an address, which the number of elements before the first follows.
+  static const uint32_t zero;
+  while ((status = setArgument(kernel->kernel, kernel->count, sizeof zero, &zero)) != -49) {
+    if (status) kernel->sizes[kernel->count++] = 0;
+    kernel->sizes[kernel->count++] = status ? 8 : 4;
+    if (kernel->count > 62) return 500;
   }
   *made = kernel;
   return kernel->count ? 0 : 500;
