@@ -299,32 +299,6 @@ import Testing
     #expect(small.forecasts.contains { $0.stage == "spo" })
   }
 
-  @Test("rates are kept; files that are damaged or of another machine count as none")
-  func rates() throws {
-    try withTemporaryFolder { folder in
-      let cache = RateCache(folder: "\(folder)/spo")
-      var rates = cache.read()
-      let profile = OperationProfile()
-      profile.record {
-        withBackend(PlanningBackend()) { _ = Tensor(repeating: 0, shape: [1000]) }
-      }
-      _ = rates.seconds(of: profile)
-      cache.write(rates)
-      #expect(cache.read().secondsPerUnit == rates.secondsPerUnit)
-      let name = try #require(
-        try FileManager.default.contentsOfDirectory(atPath: "\(folder)/spo").first)
-      let path = "\(folder)/spo/\(name)"
-      let text = try String(contentsOfFile: path, encoding: .utf8)
-      #expect(text.contains(Machine.processorRevision))
-      let other = text.replacingOccurrences(of: "threads", with: "other threads")
-      for damaged in [String(text.dropLast(20)), "[]", other] {
-        try damaged.write(toFile: path, atomically: true, encoding: .utf8)
-        #expect(cache.read().secondsPerUnit.isEmpty)
-      }
-      RateCache(folder: path).write(rates)
-    }
-  }
-
   @Test("more rows at once take more memory, gradient checkpointing less")
   func proportions() throws {
     let large = ["spo.micro_batch=64", "spo.pair_batch=64"]
