@@ -138,7 +138,7 @@ package struct TrainPreference: RankedStage {
       unitCount: comparisonCount, division: self
     ) {
       let work = makeWork(try data(), blocks: all)
-      try begin(work, try data(), missing: all.filter { !store.holds($0) })
+      try begin(work, try data(), missing: blocks.map(\.element))
       return work
     }
   }
