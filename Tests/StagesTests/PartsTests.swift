@@ -130,6 +130,37 @@ import Testing
     }
   }
 
+  @Test("sources with the same bytes in other folders, or twice, are different items")
+  func twins() throws {
+    try withTemporaryFolder { folder throws in
+      let lines = (0..<4).map {
+        #"{"caption": "prompt \#($0)", "jpg_0": "\#($0).png", "jpg_1": "\#($0 + 1).png","#
+          + #" "label_0": 1, "label_1": 0}"#
+      }
+      for (number, name) in ["first", "second"].enumerated() {
+        try Folders.make("\(folder)/\(name)")
+        for image in 0..<5 {
+          try AtomicFile.replace(
+            "\(folder)/\(name)/\(image).png", with: try samplePNG(10 * number + image))
+        }
+        try AtomicFile.replace(
+          "\(folder)/\(name)/list.jsonl", with: Array(lines.joined(separator: "\n").utf8))
+      }
+      for limit in [JSON.null, 6] as [JSON] {
+        var whole = try DataPipeline(
+          in: folder, sources: ["first/list.jsonl", "second/list.jsonl"])
+        (whole.workspace, whole.ingest["limit"]) = ("whole-\(limit.text())", limit)
+        var parts = whole
+        parts.workspace = "parts-\(limit.text())"
+        try whole.run(through: "ingest")
+        for index in 1...2 { try parts.expectPart(index, of: 2, "ingest") }
+        try parts.merge("ingest")
+        #expect(try parts.dump("catalog") == whole.dump("catalog"))
+        #expect(try whole.catalog().counts().pairs == (limit == 6 ? 6 : 8))
+      }
+    }
+  }
+
   @Test("an output that is not of its item is refused")
   func foreignOutputs() throws {
     try withWorkspaces { _, parts throws in
@@ -246,7 +277,7 @@ extension DataPipeline {
   }
 
   /// All rows of all tables of a database.
-  private func dump(_ name: String) throws -> [String] {
+  fileprivate func dump(_ name: String) throws -> [String] {
     let database = try Database(path: "\(workspacePath)/\(name).sqlite", access: .readOnly)
     let tables = try database.rows(
       "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"

@@ -2,6 +2,7 @@ import Autograd
 import Diffusion
 import Files
 import NN
+import PipelineCore
 import PreferenceModels
 import Ranks
 import Stages
@@ -72,6 +73,11 @@ import TrainingStages
       let (alone, shared) = (run("alone"), run("shared"))
       try alone.makeSources()
       try alone.run(through: "dpo")
+      // Ranks make what a part has left.
+      try shared.run(through: "shard")
+      try Runner(try shared.configured()) { _ in }
+        .runPart(Partition(index: 1, of: 2), of: "preference")
+      #expect(try !Folders.names(in: shared.workspace + "/parts/preference").isEmpty)
       _ = try ThreadRanks.run(count) { try shared.run(over: $0, through: "dpo") }
       let files = ["preference/model/model.safetensors", "preference/metrics.jsonl"]
       for name in files

@@ -1,4 +1,5 @@
 package import Catalog
+import Files
 package import PipelineCore
 
 extension Ingest {
@@ -11,13 +12,31 @@ extension Ingest {
     settings.limit == nil ? try listInputs() : try inputs()
   }
 
+  /// Returns the names that keys contain besides the content: none, unless another source may have the same.
+  ///
+  /// Outputs depend on a source's folder and on its place among the others, too. Of a path the last
+  /// two names count: what comes before differs between machines.
+  static func partNames(of sources: [SourceFile]) -> [String] {
+    // Parts do not read all sources, so equal sizes must do.
+    let sizes = sources.map {
+      PathKind(of: $0.path) == .folder ? -1 : Folders.byteCount(of: $0.path)
+    }
+    let counts = Dictionary(sizes.map { ($0, 1) }, uniquingKeysWith: +)
+    var numbers: [String: Int] = [:]
+    return zip(sources, sizes).map { source, size in
+      guard counts[size, default: 0] > 1 else { return "" }
+      let name = source.path.split(separator: "/").suffix(2).joined(separator: "/")
+      numbers[name, default: 0] += 1
+      return " \(name) \(numbers[name, default: 0])"
+    }
+  }
 }
 
 extension Ingest: Division {
   package func position(of item: Item) -> Int? { item.position }
 
   package func key(of item: Item) throws -> String {
-    "\(try identity(of: item.source)) \(item.block)"
+    "\(try identity(of: item.source)) \(item.block)\(item.partName)"
   }
 
   package func write(_ contents: RowGroupContents, of item: Item, to writer: inout OutputWriter) {

@@ -29,6 +29,8 @@ package struct Ingest: DivisibleStage {
     let rowCount: Int
     /// The index among all items, including finished ones.
     let position: Int
+    /// What tells its source from others that may have the same content.
+    let partName: String
   }
 
   package let reads: Set<Artifact> = []
@@ -136,7 +138,7 @@ package struct Ingest: DivisibleStage {
     var selection = try RowSelection(settings, sources: sources)
     var readings = SourceReadings()
     var preferences = SignedPreferences()
-    for source in sources {
+    for (source, partName) in zip(sources, Self.partNames(of: sources)) {
       let file = try records(of: source)
       try preferences.add(file)
       readings.add(file)
@@ -149,7 +151,9 @@ package struct Ingest: DivisibleStage {
         rowCount += rowsOfBlock
         if done?.contains(block) != true {
           items.append(
-            Item(source: source, block: block, rowCount: rowsOfBlock, position: position))
+            Item(
+              source: source, block: block, rowCount: rowsOfBlock, position: position,
+              partName: partName))
         }
         position += 1
       }

@@ -36,9 +36,13 @@ final class DirectTraining: StageWork {
     if item.lowerBound == 0 { try generateImages(after: 0) }
     for step in item {
       try context.lead(
-        step, save: { _ in try commit(step + 1, of: item) }, body: { try train(step) })
+        step, save: { _ in try commit(step + 1, of: item) },
+        body: {
+          try train(step)
+          // Before ranks are stopped and the checkpoint counts: the next run continues after it.
+          if step + 1 == item.upperBound { try generateImages(after: step + 1) }
+        })
     }
-    try generateImages(after: item.upperBound)
     return item.upperBound
   }
 

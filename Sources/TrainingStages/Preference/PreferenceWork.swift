@@ -41,12 +41,11 @@ final class PreferenceWork: StageWork {
     }
   }
 
-  /// Loads the model to train.
-  func load() throws { _ = try training() }
-
   func process(_ item: Item) throws -> Output {
     switch item {
     case .images(let block, let position):
+      // All ranks load the model first, and what keeps it from training shows before hours of images.
+      if !context.isPart { _ = try training() }
       context.progress.advance(by: 0, note: "estimating \(block.split) images, \(block.view.name)")
       return try context.lead(
         settings.steps + position, save: { try commit($0, of: item) },

@@ -137,9 +137,8 @@ package struct TrainPreference: RankedStage {
       },
       unitCount: comparisonCount, division: self
     ) {
-      let work = makeWork(try data(), blocks: all)
-      try begin(work, try data(), missing: blocks.map(\.element))
-      return work
+      try begin(try data(), missing: blocks.map(\.element))
+      return makeWork(try data(), blocks: all)
     }
   }
 
@@ -154,9 +153,7 @@ package struct TrainPreference: RankedStage {
     PreferenceWork(self, context, intervals, data, blocks: blocks)
   }
 
-  private func begin(
-    _ work: PreferenceWork, _ data: PreferenceData, missing: [ImageStore.Block]
-  ) throws {
+  private func begin(_ data: PreferenceData, missing: [ImageStore.Block]) throws {
     try requireComparisons(data)
     guard !context.isPart else { return }
     try Folders.make("\(folder)/pictures")
@@ -169,8 +166,6 @@ package struct TrainPreference: RankedStage {
     context.noteIdleRanks(
       "train", batch: settings.batch, "preference.batch", settings.microBatch,
       "preference.micro_batch")
-    // Merging parts' results does not need the model; other work fails now if it cannot be loaded.
-    if !context.hasParts { try work.load() }
   }
 
   func follow() throws {
