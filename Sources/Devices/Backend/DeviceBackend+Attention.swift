@@ -1,21 +1,41 @@
 import Backends
+import HostResources
 import TensorCore
 
 /// Queries or keys of one group.
 private let tile = 64
+/// Queries of one group in half precision on tensor cores.
+private let halfTile = 128
 /// Columns of a result that one group's registers hold.
 private let mostColumns = 160
 
 extension DeviceBackend {
   func run(_ attention: Attention) throws(DeviceError) {
     let shape = attention.shape
-    try launch(
-      "attend", tokens: shape.queryCount, shape,
-      definitions(shape, attention.query, attention.key, attention.value, attention.output),
+    let definitions = definitions(
+      shape, attention.query, attention.key, attention.value, attention.output)
+    let arguments =
       [
         memory(attention.query), memory(attention.key), memory(attention.value),
         memory(attention.output), memory(attention.logSumExp ?? attention.output),
-      ] + shape.arguments + [.flag(attention.logSumExp != nil)])
+      ] + shape.arguments + [.flag(attention.logSumExp != nil)]
+    guard hasHalfAttention(attention) else {
+      return try launch("attend", tokens: shape.queryCount, shape, definitions, arguments)
+    }
+    try launch(
+      "halfAttend", of: .halfAttention, definitions,
+      counting: max(shape.queryCount, shape.keyCount),
+      groups: ((shape.queryCount + halfTile - 1) / halfTile, shape.batch * shape.heads), arguments)
+  }
+
+  private func hasHalfAttention(_ attention: Attention) -> Bool {
+    let (shape, operands) = (
+      attention.shape, [attention.query, attention.key, attention.value, attention.output]
+    )
+    return shape.headWidth <= mostColumns
+      && operands.allSatisfy { $0.storage.format == .half(.binary16) }
+      && hasEights(operands.map(\.offset) + [shape.headWidth, shape.queryStride])
+      && hasEights([shape.keyStride, shape.valueStride, shape.outputStride])
   }
 
   func run(_ gradients: AttentionGradients) throws(DeviceError) {

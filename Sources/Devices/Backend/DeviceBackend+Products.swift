@@ -45,9 +45,7 @@ extension DeviceBackend {
         .matrix, ProductFormats(left.values, right.values, into: product.output),
         isByElement: (!left.isTransposed, right.isTransposed), rows: rows, columns: columns,
         inner: inner,
-        hasPairs: usesTensorCores && !left.isTransposed && left.hasPairs
-          && (!right.isTransposed || right.hasPairs)
-          && inner % 2 == 0,
+        suitsHalfProduct: hasHalfProduct(product),
         isSplit: left.isTransposed && factors.update == nil && product.bias == nil),
       into: numbers(product.output), left.strides + right.stridesByColumn)
     withExtendedLifetime(leftOfUpdate) {}
@@ -66,8 +64,8 @@ extension DeviceBackend {
         ProductFormats(
           convolution.input, convolution.weights.values, into: convolution.output),
         rows: rows, columns: shape.outputChannels, inner: inner,
-        hasPairs: usesTensorCores && convolution.input.offset % 2 == 0
-          && shape.inputChannels % 2 == 0),
+        suitsHalfProduct: hasHalfProduct(
+          convolution.input, convolution.weights.values, convolution.output, shape)),
       into: numbers(convolution.output),
       shape.arguments(channels: shape.inputChannels, upsamples: convolution.upsamples))
   }
@@ -85,8 +83,8 @@ extension DeviceBackend {
         ProductFormats(
           gradient.outputGradient, gradient.weights.values, into: gradient.inputGradient),
         rows: rows, columns: shape.inputChannels, inner: inner,
-        hasPairs: usesTensorCores && gradient.outputGradient.offset % 2 == 0
-          && gradient.weights.values.offset % 2 == 0 && shape.outputChannels % 2 == 0),
+        suitsHalfProduct: hasHalfProduct(
+          gradient.outputGradient, gradient.weights.values, gradient.inputGradient, shape)),
       into: numbers(gradient.inputGradient),
       shape.arguments(channels: shape.outputChannels, upsamples: false))
   }
@@ -101,9 +99,34 @@ extension DeviceBackend {
       ProductForm(
         .patchColumns,
         ProductFormats(gradient.input, gradient.outputGradient, into: gradient.weightGradient),
-        rows: rows, columns: shape.outputChannels, inner: inner, isSplit: true),
+        rows: rows, columns: shape.outputChannels, inner: inner,
+        suitsHalfProduct: hasHalfProduct(
+          gradient.input, gradient.outputGradient, gradient.weightGradient, shape),
+        isSplit: true),
       into: numbers(gradient.weightGradient),
       shape.arguments(channels: shape.inputChannels, upsamples: false))
+  }
+
+  /// Whether what lies next to each other of a product comes in eights, as tensor cores copy them.
+  private func hasHalfProduct(_ product: MatrixProduct) -> Bool {
+    let (left, right) = (product.left, product.right)
+    let (leftRow, rightRow) = (
+      left.isTransposed ? product.rows : product.inner,
+      right.isTransposed ? product.inner : product.columns
+    )
+    return hasEights([product.columns, left.stride, right.stride, leftRow, rightRow])
+      && hasEights([left.values.offset, right.values.offset, product.output.offset])
+  }
+
+  private func hasHalfProduct(
+    _ left: Operand, _ right: Operand, _ output: Operand, _ shape: ConvolutionShape
+  ) -> Bool {
+    hasEights([shape.inputChannels, shape.outputChannels])
+      && hasEights([left.offset, right.offset, output.offset])
+  }
+
+  func hasEights(_ extents: [Int]) -> Bool {
+    usesTensorCores && extents.allSatisfy { $0 % KernelSource.chunk == 0 }
   }
 
   var tensorDefinitions: [String] { Self.tensorDefinitions(usesTensorCores) }
@@ -125,7 +148,7 @@ extension DeviceBackend {
     let update = factors.update
     // Where there is no bias or update, the kernel reads nothing from the memory named for it.
     try launch(
-      "product", of: .product, form.definitions + tensorDefinitions,
+      form.source.name, of: form.source, form.definitions + tensorDefinitions,
       counting: max(rows, columns, factors.inner),
       groups: form.groups(rows: rows, columns: columns),
       [
@@ -143,9 +166,6 @@ extension DeviceBackend {
 }
 
 extension MatrixOperand {
-  /// Whether each row begins at an even place of memory.
-  fileprivate var hasPairs: Bool { stride % 2 == 0 && values.offset % 2 == 0 }
-
   /// From one row, and from one element of a row, to the next.
   fileprivate var strides: [KernelArgument] {
     isTransposed ? [.extent(1), .extent(stride)] : [.extent(stride), .extent(1)]

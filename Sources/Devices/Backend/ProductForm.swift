@@ -43,8 +43,8 @@ struct ProductForm {
   /// Whether elements of a row of the left factor, and of a column of the right one, are neighbours in memory,
   /// as opposed to rows and columns.
   let isByElement: (left: Bool, right: Bool)
-  /// Whether numbers are read and multiplied in pairs of binary16: on tensor cores, where they lie so.
-  let isPaired: Bool
+  /// Whether the kernel is that for factors of binary16.
+  let isHalf: Bool
   /// Rows and columns of sums that one work item computes; a group's tile has 16 times as many.
   let part: Int
   /// Elements of a sum that one group adds up, a multiple of its slices.
@@ -54,17 +54,17 @@ struct ProductForm {
 
   /// - Parameters:
   ///   - isByElement: for a matrix; images say it themselves
-  ///   - hasPairs: whether neighbours of the sums lie in pairs that begin at even places
+  ///   - suitsHalfProduct: whether there are tensor cores, and neighbours in memory come in eights
   ///   - isSplit: whether sums may be added up in parts, so that few and long ones make work for many groups;
   ///     for gradients of weights alone, as the parts depend on the sums' length
   init(
     _ left: Left, _ formats: ProductFormats,
     isByElement: (left: Bool, right: Bool) = (false, false), rows: Int, columns: Int, inner: Int,
-    hasPairs: Bool = false, isSplit: Bool = false
+    suitsHalfProduct: Bool = false, isSplit: Bool = false
   ) {
     self.left = left
-    isPaired =
-      hasPairs && formats.left == .half(.binary16) && formats.right == .half(.binary16)
+    isHalf =
+      suitsHalfProduct && formats.left == .half(.binary16) && formats.right == .half(.binary16)
     self.isByElement = isByElement
     // Large tiles read less, but need enough of them to be worth it.
     part = Self.tiles(rows, columns, part: 8) >= 128 && columns % 128 != 64 ? 8 : 4
@@ -78,13 +78,15 @@ struct ProductForm {
       splits > 1 ? ProductFormats(formats.left, formats.right, .single) : formats
   }
 
+  var source: KernelSource { isHalf ? .halfProduct : .product }
+
   var definitions: [String] {
-    Self.definitions(left, formats, isByElement: isByElement, isPaired: isPaired, part: part)
+    Self.definitions(left, formats, isByElement: isByElement, isHalf: isHalf, part: part)
   }
 
   private static func definitions(
     _ left: Left, _ formats: ProductFormats, isByElement: (left: Bool, right: Bool),
-    isPaired: Bool, part: Int
+    isHalf: Bool, part: Int
   ) -> [String] {
     let orders =
       left == .matrix
@@ -92,16 +94,18 @@ struct ProductForm {
         "LEFT_BY_ELEMENT=\(isByElement.left ? 1 : 0)",
         "RIGHT_BY_ELEMENT=\(isByElement.right ? 1 : 0)",
       ] : []
-    return ["PART=\(part)", "LEFT=\(left.rawValue)", "PAIRS=\(isPaired ? 1 : 0)"]
-      + formats.definitions + orders
+    return ["PART=\(part)", "LEFT=\(left.rawValue)"]
+      + (isHalf ? [formats.definitions[2]] : formats.definitions) + orders
   }
 
   /// The definitions of every form that models use.
   ///
   /// - Parameters:
   ///   - activations: the formats that activations lie in besides single precision
-  ///   - onTensorCores: whether there are pairs
-  static func allDefinitions(_ activations: [HalfFormat], onTensorCores: Bool) -> [[String]] {
+  ///   - onTensorCores: whether there is a kernel for factors of binary16
+  static func all(
+    _ activations: [HalfFormat], onTensorCores: Bool
+  ) -> [(source: KernelSource, definitions: [String])] {
     let weights = [NumberFormat.single, .half(.binary16), .half(.bfloat16)]
     func byWeights(_ activations: NumberFormat) -> [ProductFormats] {
       weights.map { ProductFormats(activations, $0, activations) }
@@ -137,11 +141,13 @@ struct ProductForm {
     return [4, 8].flatMap { part in
       forms.flatMap { left, isByElement, formats in
         formats.flatMap { formats in
-          let canBePaired =
-            onTensorCores && isByElement.0 && formats.left == .half(.binary16)
-            && formats.right == .half(.binary16)
-          return (canBePaired ? [false, true] : [false]).map { isPaired in
-            definitions(left, formats, isByElement: isByElement, isPaired: isPaired, part: part)
+          let canBeHalf =
+            onTensorCores && formats.left == .half(.binary16) && formats.right == .half(.binary16)
+          return (canBeHalf ? [false, true] : [false]).map { isHalf in
+            (
+              isHalf ? KernelSource.halfProduct : .product,
+              definitions(left, formats, isByElement: isByElement, isHalf: isHalf, part: part)
+            )
           }
         }
       }

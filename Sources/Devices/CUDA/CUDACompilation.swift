@@ -67,16 +67,17 @@ public enum CUDACompilation {
       ? pairs { _ in own } : formats.map { activationDefinitions($0, other: .single) }
     let norms = own.map { ["ACTIVATION=\($0.code)"] }
     let tensor = DeviceBackend.tensorDefinitions(onTensorCores)
-    let products = ProductForm.allDefinitions(
+    let products = ProductForm.all(
       isHalf ? [.binary16, .bfloat16] : [], onTensorCores: onTensorCores)
     // Heads of 40, 64, 80 and 160.
-    let attention = [3, 4, 5, 10].flatMap { columns in
-      norms.map { ["PART=4", "COLUMN_PARTS=\(columns)"] + $0 }
-    }
+    let heads = [3, 4, 5, 10].map { ["PART=4", "COLUMN_PARTS=\($0)"] }
+    let attention = heads.flatMap { head in norms.map { head + $0 + tensor } }
+    let half = heads.map { $0 + ["ACTIVATION=\(NumberFormat.half(.binary16).code)"] + tensor }
     let plain: [(KernelSource, [[String]])] = [
       (.elementwise, elements), (.movement, copies), (.rows, sums), (.normalization, norms),
-      (.product, products.map { $0 + tensor }), (.attention, attention.map { $0 + tensor }),
+      (.attention, attention), (.halfAttention, isHalf && onTensorCores ? half : []),
     ]
     return plain.flatMap { source, definitions in definitions.map { (source, $0) } }
+      + products.map { ($0.source, $0.definitions + tensor) }
   }
 }

@@ -46,9 +46,11 @@ extension OperationCase {
       Product(rows: 16_300, columns: 2, inner: 3, left: true),
       Product(rows: 16_300, columns: 2, inner: 3, left: true, right: true),
       Product(rows: 16_300, columns: 2, inner: 3, format: .half(.binary16)),
-      // In pairs.
-      Product(rows: 16_300, columns: 2, inner: 4, format: .half(.binary16)),
-      Product(rows: 16_300, columns: 2, inner: 4, right: true, format: .half(.binary16)),
+      // Neighbours in eights.
+      Product(rows: 16_300, columns: 8, inner: 8, format: .half(.binary16)),
+      Product(rows: 16_300, columns: 8, inner: 8, right: true, format: .half(.binary16)),
+      Product(rows: 70, columns: 136, inner: 168, format: .half(.binary16), hasBias: true),
+      Product(rows: 70, columns: 72, inner: 168, right: true, format: .half(.binary16), rank: 5),
       Product(rows: 16_300, columns: 2, inner: 3, right: true, format: .half(.binary16)),
       Product(rows: 16_300, columns: 2, inner: 3, format: .half(.bfloat16)),
       Product(rows: 16_300, columns: 2, inner: 3, right: true, format: .half(.bfloat16)),
@@ -64,6 +66,10 @@ extension OperationCase {
       Product(rows: 66, columns: 40, inner: 70, format: .half(.bfloat16)),
     ]
     // With half precision, what else there is: gradients of low-rank factors, and what they are made of.
+    + [
+      Product(rows: 40, columns: 72, inner: 1030, left: true),
+      Product(rows: 16_304, columns: 8, inner: 37, left: true),
+    ]
     + [(33, 5, 1030), (16_300, 2, 3)].flatMap { rows, columns, inner in
       [
         Product(
@@ -116,6 +122,9 @@ extension OperationCase {
         batch: 2, height: 9, width: 7, inputChannels: 20, outputChannels: 36, kernel: (3, 3),
         padding: 1),
       ConvolutionShape(
+        batch: 2, height: 9, width: 7, inputChannels: 16, outputChannels: 72, kernel: (3, 3),
+        padding: 1),
+      ConvolutionShape(
         batch: 1, height: 11, width: 14, inputChannels: 18, outputChannels: 10, kernel: (3, 3),
         stride: 2, padding: 1),
       // As the autoencoder's encoder pads.
@@ -150,17 +159,36 @@ extension OperationCase {
       }
     }
     + [
-      OperationCase("convolution's weights in large tiles", halfFormats: [.binary16]) { work in
+      OperationCase("convolution of eights in large tiles, binary16", tolerance: 2e-5) {
+        convolve(
+          $0,
+          ConvolutionShape(
+            batch: 1, height: 127, width: 129, inputChannels: 8, outputChannels: 8, kernel: (3, 3),
+            padding: 1), .half(.binary16))
+      }
+    ]
+    + [(1420, 140), (1424, 144)].map { inputs, outputs in
+      let name = "weights of a convolution of \(inputs) to \(outputs) in large tiles"
+      return OperationCase(name, halfFormats: [.binary16]) { work in
         let shape = ConvolutionShape(
-          batch: 1, height: 2, width: 1, inputChannels: 1420, outputChannels: 140, kernel: (3, 3),
-          padding: 1)
+          batch: 1, height: 2, width: 1, inputChannels: inputs, outputChannels: outputs,
+          kernel: (3, 3), padding: 1)
         let (x, dy) = (work.activations(shape.inputCount), work.activations(shape.outputCount))
         let dw = work.blank(shape.weightCount)
         work.backend.perform(
           .convolveWeightGradient(ConvolutionWeightGradient(x, dy, into: dw, shape)))
         return [Written(operand: dw, count: shape.weightCount)]
       }
-    ]
+    }
+    + [1, 2].map { stride in
+      OperationCase("convolution of eights, binary16 / \(stride)", tolerance: 2e-5) {
+        convolve(
+          $0,
+          ConvolutionShape(
+            batch: 2, height: 9, width: 7, inputChannels: 24, outputChannels: 40, kernel: (3, 3),
+            stride: stride, padding: 1), .half(.binary16))
+      }
+    }
     + [HalfFormat.binary16, .bfloat16].map { format in
       OperationCase("convolution, \(NumberFormat.half(format).label)", tolerance: 2e-5) {
         convolve(
@@ -171,19 +199,28 @@ extension OperationCase {
       }
     }
     + [
-      OperationCase("convolution of an upsampled image", tolerance: 2e-5) { work in
-        let shape = ConvolutionShape(
-          batch: 2, height: 10, width: 6, inputChannels: 19, outputChannels: 21, kernel: (3, 3),
-          padding: 1)
-        let output = work.blankActivations(shape.outputCount)
-        work.backend.perform(
-          .convolve(
-            Convolution(
-              work.activations(shape.inputCount / 4), work.weights(shape, .single),
-              bias: work.numbers(shape.outputChannels), into: output, shape, upsamples: true)))
-        return [Written(operand: output, count: shape.outputCount)]
-      }
+      OperationCase("convolution of an upsampled image", tolerance: 2e-5) {
+        convolveUpsampled($0, channels: (19, 21), .single)
+      },
+      OperationCase("convolution of an upsampled image, binary16", tolerance: 2e-5) {
+        convolveUpsampled($0, channels: (24, 16), .half(.binary16))
+      },
     ]
+
+  private static func convolveUpsampled(
+    _ work: CaseWorkspace, channels: (Int, Int), _ format: NumberFormat
+  ) -> [Written] {
+    let shape = ConvolutionShape(
+      batch: 2, height: 10, width: 6, inputChannels: channels.0, outputChannels: channels.1,
+      kernel: (3, 3), padding: 1)
+    let output = work.blankActivations(shape.outputCount)
+    work.backend.perform(
+      .convolve(
+        Convolution(
+          work.activations(shape.inputCount / 4), work.weights(shape, format),
+          bias: work.numbers(shape.outputChannels), into: output, shape, upsamples: true)))
+    return [Written(operand: output, count: shape.outputCount)]
+  }
 
   private static func convolve(
     _ work: CaseWorkspace, _ shape: ConvolutionShape, _ format: NumberFormat
@@ -210,8 +247,10 @@ extension OperationCase {
 
   static let attention = [
     AttentionShape(batch: 2, heads: 2, queryCount: 70, keyCount: 77, headWidth: 40),
-    AttentionShape(batch: 1, heads: 3, queryCount: 77, keyCount: 77, headWidth: 8, isCausal: true),
+    AttentionShape(
+      batch: 1, heads: 3, queryCount: 150, keyCount: 150, headWidth: 8, isCausal: true),
     AttentionShape(batch: 1, heads: 1, queryCount: 130, keyCount: 5, headWidth: 80),
+    AttentionShape(batch: 1, heads: 1, queryCount: 5, keyCount: 130, headWidth: 160),
     AttentionShape(batch: 1, heads: 1, queryCount: 3, keyCount: 66, headWidth: 170),
   ].map { shape in
     OperationCase(

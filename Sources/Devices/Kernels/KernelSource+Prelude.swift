@@ -37,7 +37,9 @@ extension KernelSource {
     typedef unsigned int uint;
     typedef unsigned short ushort;
     typedef unsigned long long wide;
-    #define KERNEL extern "C" __global__ void __launch_bounds__(GROUP_SIZE, 1)
+    #define KERNEL extern "C" __global__ void __launch_bounds__(GROUP_SIZE, RESIDENT_GROUPS)
+    // Groups for which a multiprocessor shall have registers at the same time; a kernel may say otherwise.
+    #define RESIDENT_GROUPS 1
     #define DEVICE static __device__ __forceinline__
     #define GLOBAL
     #define LOCAL __shared__

@@ -98,54 +98,26 @@ extension KernelSource {
       #endif
       }
 
-      #if PAIRS
-      // The same where both factors are binary16: a tile's words are pairs of neighbours along the depth.
-      #define PAIR(i, isByElement) \
-        ((isByElement) ? LANE % 4 + 4 * (WARP % 2) : (THREAD + GROUP_SIZE * (i)) / TILE)
-      #define PAIR_LINE(i, isByElement) \
-        ((isByElement) ? LANE / 4 + 8 * (WARP / 2) + 32 * (i) : (THREAD + GROUP_SIZE * (i)) % TILE)
-      // Two numbers that lie next to each other, the first of them at an even place.
-      #define READ_PAIR(values) (*(GLOBAL const uint *)(values))
-
-      DEVICE void fetchPairs(
-        uint *slice, GLOBAL const ushort *values, int lines, int elements, uint lineStride, uint elementStride,
-        int isByElement
+      // Adds the product of two matrices of single precision, [rows, rank] and [rank, columns], to a tile of sums.
+      DEVICE void addUpdate(
+        float *sums, LOCAL_POINTER float *leftTile, LOCAL_POINTER float *rightTile, LOCAL_POINTER uint *exchange,
+        GLOBAL const float *left, GLOBAL const float *right, int firstRow, int rows, int firstColumn, int columns,
+        int rank
       ) {
-        UNROLL for (int i = 0; i < PART / 2; i++) {
-          int k = 2 * PAIR(i, isByElement), line = PAIR_LINE(i, isByElement);
-          uint at = (uint)line * lineStride + (uint)k * elementStride;
-          if (isByElement) {
-            // There are as many elements as pairs hold.
-            slice[i] = line < lines && k < elements ? READ_PAIR(values + at) : 0;
-          } else {
-            uint first = line < lines && k < elements ? values[at] : 0;
-            uint second = line < lines && k + 1 < elements ? values[at + elementStride] : 0;
-            slice[i] = first | second << 16;
-          }
+        left += (wide)firstRow * rank;
+        right += firstColumn;
+        for (int start = 0; start < rank; start += DEPTH) {
+          // One after the other, for want of registers.
+          float slice[PART];
+          fetchSlice(slice, left + start, rows - firstRow, rank - start, rank, 1, 1);
+          storeSlice(leftTile, slice, 1);
+          fetchSlice(slice, right + (wide)start * columns, columns - firstColumn, rank - start, 1, columns, 0);
+          storeSlice(rightTile, slice, 0);
+          SYNC;
+          multiplySlice(sums, leftTile, rightTile, exchange);
+          SYNC;
         }
       }
-
-      DEVICE void storePairs(LOCAL_POINTER uint *tile, const uint *slice, int isByElement) {
-        UNROLL for (int i = 0; i < PART / 2; i++)
-          tile[PLACE(PAIR(i, isByElement), PAIR_LINE(i, isByElement))] = slice[i];
-      }
-
-      DEVICE void multiplyPairSlice(
-        float *sums, LOCAL_POINTER const uint *left, LOCAL_POINTER const uint *right,
-        LOCAL_POINTER uint *exchange
-      ) {
-        uint a[PART / 2][4], b[PART / 2][2];
-        int k = LANE % 4;
-        UNROLL for (int i = 0; i < PART / 2; i++)
-          UNROLL for (int n = 0; n < 4; n++) a[i][n] = left[PLACE(k + 4 * (n / 2), OWN_ROW(2 * i + n % 2))];
-        UNROLL for (int j = 0; j < PART / 2; j++)
-          UNROLL for (int n = 0; n < 2; n++)
-            b[j][n] = right[PLACE(k + 4 * n, WARP % 4 * (TILE / 4) + 8 * j + LANE / 4)];
-        UNROLL for (int i = 0; i < PART / 2; i++)
-          UNROLL for (int j = 0; j < PART / 2; j++)
-            multiplyPairs(sums + SUM(2 * i, 2 * j), a[i], b[j], exchange);
-      }
-      #endif
       """#
 
   /// What the 32 work items of a warp do together on tensor cores, with `TENSOR`.
@@ -195,35 +167,6 @@ extension KernelSource {
     }
     #else
     #define EXCHANGE_SIZE 1
-    #endif
-
-    #if PAIRS && !defined(__OPENCL_VERSION__)
-    // d += a b of 16 x 16 and 16 x 8 of binary16, m16n8k16: laid out as above, each word two neighbours of k.
-    DEVICE void multiplyPairs(float *d, const uint *a, const uint *b, LOCAL_POINTER uint *exchange) {
-      asm volatile(
-        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%0, %1, %2, %3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
-    }
-    #elif PAIRS
-    DEVICE void multiplyPairs(float *d, const uint *a, const uint *b, LOCAL_POINTER uint *exchange) {
-      for (int n = 0; n < 4; n++) exchange[6 * THREAD + n] = a[n];
-      for (int n = 0; n < 2; n++) exchange[6 * THREAD + 4 + n] = b[n];
-      SYNC;
-      for (int n = 0; n < 4; n++) {
-        int row = LANE / 4 + 8 * (n / 2), column = 2 * (LANE % 4) + n % 2;
-        for (int k = 0; k < 8; k++) {
-          uint left = exchange[6 * (32 * WARP + row % 8 * 4 + k % 4) + row / 8 + 2 * (k / 4)];
-          uint right = exchange[6 * (32 * WARP + column * 4 + k % 4) + 4 + k / 4];
-          d[n] = multiplyAdd(
-            widenedBinary16((ushort)left), widenedBinary16((ushort)right), d[n]);
-          d[n] = multiplyAdd(
-            widenedBinary16((ushort)(left >> 16)), widenedBinary16((ushort)(right >> 16)), d[n]);
-        }
-      }
-      SYNC;
-    }
     #endif
     """#
 }

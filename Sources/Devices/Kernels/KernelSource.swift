@@ -23,11 +23,16 @@ package struct KernelSource: Sendable {
 
   package var text: String { Self.prelude + "\n" + body }
 
-  private static let all = [elementwise, movement, rows, normalization, product, attention]
+  private static let all = [
+    elementwise, movement, rows, normalization, product, halfProduct, attention, halfAttention,
+  ]
 
   /// Changes when the kernels do.
   static let digest = SHA256.hexDigest(of: Array(all.map(\.text).joined().utf8))
 
   /// Every work group has so many work items.
   static let groupSize = 256
+
+  /// Numbers of binary16 that are copied at once, from a place that is a multiple of as many.
+  static let chunk = 8
 }
