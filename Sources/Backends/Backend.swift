@@ -14,6 +14,9 @@ public protocol Backend: AnyObject, Sendable {
 
   func perform(_ operation: Operation)
 
+  /// Waits until all that was asked for is done.
+  func finish()
+
   /// Has `body` write `count` numbers, in single precision; they are stored as the target stores them.
   ///
   /// A backend that computes nothing does not call it.
@@ -48,6 +51,8 @@ public protocol Backend: AnyObject, Sendable {
 }
 
 extension Backend {
+  public func finish() {}
+
   public func areFinite(_ arrays: [(values: Operand, count: Int)]) -> Bool {
     arrays.allSatisfy { firstNonFinite($0.values, count: $0.count) == nil }
   }

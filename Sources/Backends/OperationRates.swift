@@ -1,7 +1,7 @@
 import HostResources
 import TensorCore
 
-/// How long operations take here: seconds for each unit of work of a class, measured when it is first
+/// How long operations take on a backend: seconds for each unit of work of a class, measured when it is first
 /// asked for.
 public struct OperationRates: Sendable {
   /// By the class's description.
@@ -10,13 +10,29 @@ public struct OperationRates: Sendable {
   public private(set) var hasChanged = false
   /// What takes the place of measuring.
   private let assumed: Double?
+  private let backend: any Backend
+  /// How many times as much of a large operation is measured.
+  private let scale: Int
 
   /// - Parameters:
-  ///   - secondsPerUnit: measured before
-  ///   - assumed: of classes that were not; nil: they are measured
-  public init(_ secondsPerUnit: [String: Double] = [:], assuming assumed: Double? = nil) {
-    self.secondsPerUnit = secondsPerUnit
+  ///   - assumed: of all classes; nil: they are measured
+  ///   - backend: what is measured
+  ///   - scale: how many times as much of a large operation is measured as on a processor, which it fills; classes do
+  ///     not tell large ones apart
+  public init(
+    assuming assumed: Double? = nil, on backend: any Backend = HostBackend.shared, scale: Int = 1
+  ) {
+    secondsPerUnit = [:]
     self.assumed = assumed
+    self.backend = backend
+    self.scale = scale
+  }
+
+  /// The same where some were measured before.
+  public func knowing(_ secondsPerUnit: [String: Double]) -> OperationRates {
+    var rates = self
+    rates.secondsPerUnit = secondsPerUnit
+    return rates
   }
 
   /// How long the operations of a profile would take.
@@ -29,9 +45,9 @@ public struct OperationRates: Sendable {
   private mutating func secondsPerUnit(of rate: RateClass) -> Double {
     if let known = secondsPerUnit[rate.description], known.isFinite, known >= 0 { return known }
     if let assumed { return assumed }
-    let (operation, storages) = rate.probe
+    let (operation, storages) = rate.probe(on: backend, scale: scale)
     let work = max(1, operation.cost.work)
-    let seconds = Self.seconds { HostBackend.shared.perform(operation) } / Double(work)
+    let seconds = secondsTaken(by: operation) / Double(work)
     withExtendedLifetime(storages) {}
     secondsPerUnit[rate.description] = seconds
     hasChanged = true
@@ -39,17 +55,24 @@ public struct OperationRates: Sendable {
   }
 
   /// The least of a few runs: others may use the machine, too.
-  private static func seconds(_ body: () -> Void) -> Double {
-    let clock = ContinuousClock()
-    // The first run faults memory in and makes derived forms of weights.
-    body()
+  private func secondsTaken(by operation: Operation) -> Double {
+    func seconds(_ times: Int) -> Double {
+      ContinuousClock().measure {
+        for _ in 0..<times { backend.perform(operation) }
+        backend.finish()
+      } / .seconds(1) / Double(times)
+    }
+    // The first run faults memory in, makes derived forms of weights, and compiles kernels.
+    _ = seconds(1)
+    // A device is asked for many at once: it takes longer to be waited for than for a small operation.
+    let times = backend is HostBackend ? 1 : max(1, min(100, Int(0.001 / max(1e-6, seconds(1)))))
     var (best, total, runs) = (Double.infinity, 0.0, 0)
     repeat {
-      let time = clock.measure(body) / .seconds(1)
+      let time = seconds(times)
       best = min(best, time)
-      total += time
+      total += time * Double(times)
       runs += 1
-    } while total < 0.008 || runs < 3
+    } while total < 0.008 || runs < 3 && total < 1
     return best
   }
 }
@@ -61,68 +84,80 @@ extension OperationCost {
 
 extension RateClass {
   /// An operation of the class on memory of its own.
-  fileprivate var probe: (operation: Operation, [Storage]) {
+  fileprivate func probe(
+    on backend: any Backend, scale: Int
+  ) -> (operation: Operation, [Storage]) {
     var storages: [Storage] = []
-    func numbers(_ count: Int, _ format: NumberFormat = .single) -> Operand {
-      let storage = Storage(count: max(1, count), format: format, on: HostBackend.shared)
+    func numbers(_ count: Int, _ format: NumberFormat) -> Operand {
+      let storage = Storage(count: max(1, count), format: format, on: backend)
       storages.append(storage)
       let operand = Operand(storage)
       if format == .single {
-        HostBackend.shared.perform(.fill(operand, count: storage.count, value: 0.01))
+        backend.perform(.fill(operand, count: storage.count, value: 0.01))
       } else {
-        HostBackend.shared.writeHalf(operand, count: storage.count) { $0.update(repeating: 0) }
+        backend.writeHalf(operand, count: storage.count) { $0.update(repeating: 0) }
       }
       return operand
     }
-    return (operation(numbers), storages)
+    let rate = standsForLarger ? times(scale) : self
+    return (rate.operation(numbers, activations: backend.activationFormat), storages)
   }
 
-  private func operation(_ allocate: (Int, NumberFormat) -> Operand) -> Operation {
+  /// - Parameter format: of activations
+  private func operation(
+    _ allocate: (Int, NumberFormat) -> Operand, activations format: NumberFormat
+  ) -> Operation {
     /// Of what memory limits: rows of 64 numbers, where so many arrays are touched.
     func rows(_ arrays: Int) -> Int { max(1, floats / arrays / 64) }
     var floats: Int { extents[0] / MemoryLayout<Float>.stride }
     func numbers(_ count: Int) -> Operand { allocate(count, .single) }
+    func activations(_ count: Int) -> Operand { allocate(count, format) }
     switch kind {
     case .activation:
       let count = max(1, floats / 2)
-      return .activate(.gelu, numbers(count), into: numbers(count), count: count)
+      return .activate(.gelu, activations(count), into: activations(count), count: count)
     case .activationGradient:
       let count = max(1, floats / 3)
       return .activationGradient(
-        .gelu, numbers(count), numbers(count), into: numbers(count), count: count)
+        .gelu, activations(count), activations(count), into: activations(count), count: count)
     case .gatedGELU:
       let rows = rows(3)
-      return .gatedGELU(numbers(128 * rows), into: numbers(64 * rows), rows: rows, width: 64)
+      return .gatedGELU(
+        activations(128 * rows), into: activations(64 * rows), rows: rows, width: 64)
     case .gatedGELUGradient:
       let rows = rows(5)
       return .gatedGELUGradient(
-        numbers(128 * rows), numbers(64 * rows), into: numbers(128 * rows), rows: rows, width: 64)
+        activations(128 * rows), activations(64 * rows), into: activations(128 * rows), rows: rows,
+        width: 64)
     case .layerNorm:
       let rows = rows(2)
       return .normalizeRows(
         RowNormalization(
-          numbers(64 * rows), gamma: numbers(64), beta: numbers(64), into: numbers(64 * rows),
+          activations(64 * rows), gamma: numbers(64), beta: numbers(64),
+          into: activations(64 * rows),
           statistics: numbers(2 * rows), epsilon: 1e-5, rows: rows, width: 64))
     case .layerNormGradient:
       let rows = rows(3)
       return .normalizeRowsGradient(
         RowNormalizationGradient(
-          numbers(64 * rows), numbers(64 * rows), gamma: numbers(64),
-          statistics: numbers(2 * rows), into: numbers(64 * rows), parameterGradients: nil,
+          activations(64 * rows), activations(64 * rows), gamma: numbers(64),
+          statistics: numbers(2 * rows), into: activations(64 * rows), parameterGradients: nil,
           rows: rows, width: 64))
     case .groupNorm:
       let shape = GroupShape(batch: 1, positions: rows(2), channels: 64, groups: 8)
       return .normalizeGroups(
         GroupNormalization(
-          numbers(64 * rows(2)), gamma: numbers(64), beta: numbers(64),
-          into: numbers(64 * rows(2)), statistics: numbers(16), epsilon: 1e-5, appliesSiLU: true,
+          activations(64 * rows(2)), gamma: numbers(64), beta: numbers(64),
+          into: activations(64 * rows(2)), statistics: numbers(16), epsilon: 1e-5,
+          appliesSiLU: true,
           shape))
     case .groupNormGradient:
       let shape = GroupShape(batch: 1, positions: rows(3), channels: 64, groups: 8)
       return .normalizeGroupsGradient(
         GroupNormalizationGradient(
-          numbers(64 * rows(3)), numbers(64 * rows(3)), gamma: numbers(64), beta: numbers(64),
-          statistics: numbers(16), into: numbers(64 * rows(3)), parameterGradients: nil,
+          activations(64 * rows(3)), activations(64 * rows(3)), gamma: numbers(64),
+          beta: numbers(64),
+          statistics: numbers(16), into: activations(64 * rows(3)), parameterGradients: nil,
           appliesSiLU: true, shape))
     case .adamW:
       let count = max(1, floats / 7)
@@ -136,7 +171,7 @@ extension RateClass {
       let taps = CubicTaps(from: length, to: length)
       let rows = max(1, floats / (2 * length * 64))
       return .resample(
-        numbers(rows * length * 64), into: numbers(rows * length * 64),
+        activations(rows * length * 64), into: activations(rows * length * 64),
         Resampling(length: length, rows: rows, width: 64, taps: taps))
     case .widening:
       let count = max(1, floats / 3 * 2)
@@ -144,24 +179,26 @@ extension RateClass {
     case .movement:
       let count = max(1, floats / 3)
       return .combine(
-        .add, numbers(count), numbers(count), into: numbers(count),
+        .add, activations(count), activations(count), into: activations(count),
         Broadcast(outer: count, repeats: 1, inner: 1))
-    case .attention, .attentionGradient: return attention(allocate)
+    case .attention, .attentionGradient: return attention(allocate, activations: format)
     case .convolution, .upsamplingConvolution, .convolutionInputGradient,
       .convolutionWeightGradient:
-      return convolution(allocate)
+      return convolution(allocate, activations: format)
     case .product, .halfProduct, .leftTransposedProduct, .rightTransposedProduct,
       .rightTransposedHalfProduct:
-      return product(allocate)
+      return product(allocate, activations: format)
     }
   }
 
-  private func attention(_ numbers: (Int, NumberFormat) -> Operand) -> Operation {
+  private func attention(
+    _ numbers: (Int, NumberFormat) -> Operand, activations format: NumberFormat
+  ) -> Operation {
     let (heads, queries, keys, width) = (extents[0], extents[1], extents[2], extents[3])
     let shape = AttentionShape(
       batch: 1, heads: heads, queryCount: queries, keyCount: keys, headWidth: width)
-    func query() -> Operand { numbers(heads * queries * width, .single) }
-    func key() -> Operand { numbers(heads * keys * width, .single) }
+    func query() -> Operand { numbers(heads * queries * width, format) }
+    func key() -> Operand { numbers(heads * keys * width, format) }
     let sums = numbers(heads * queries, .single)
     return kind == .attention
       ? .attend(
@@ -173,7 +210,9 @@ extension RateClass {
           logSumExp: sums, into: query(), key(), key(), shape))
   }
 
-  private func convolution(_ numbers: (Int, NumberFormat) -> Operand) -> Operation {
+  private func convolution(
+    _ numbers: (Int, NumberFormat) -> Operand, activations format: NumberFormat
+  ) -> Operation {
     let (inputs, outputs, kernel, stride) = (extents[2], extents[3], extents[4], extents[5])
     let upsamples = kind == .upsamplingConvolution
     let side = upsamples ? max(2, extents[1] / 2 * 2) : max(kernel, extents[1] * stride)
@@ -182,10 +221,10 @@ extension RateClass {
       outputChannels: outputs, kernel: (kernel, kernel), stride: stride,
       padding: stride == kernel ? 0 : kernel / 2)
     let weights = ConvolutionOperand(
-      numbers(shape.weightCount, .single), kernelHeight: kernel, kernelWidth: kernel,
-      inputChannels: inputs, outputChannels: outputs)
+      numbers(shape.weightCount, kind == .convolutionWeightGradient ? .single : format),
+      kernelHeight: kernel, kernelWidth: kernel, inputChannels: inputs, outputChannels: outputs)
     let (input, output) = (
-      numbers(shape.inputCount, .single), numbers(shape.outputCount, .single)
+      numbers(shape.inputCount, format), numbers(shape.outputCount, format)
     )
     if kind == .convolutionInputGradient {
       return .convolveInputGradient(
@@ -199,7 +238,9 @@ extension RateClass {
       Convolution(input, weights, bias: nil, into: output, shape, upsamples: upsamples))
   }
 
-  private func product(_ numbers: (Int, NumberFormat) -> Operand) -> Operation {
+  private func product(
+    _ numbers: (Int, NumberFormat) -> Operand, activations format: NumberFormat
+  ) -> Operation {
     let (rows, inner, columns) = (extents[0], extents[1], extents[2])
     let isLeft = kind == .leftTransposedProduct
     let isRight = [.rightTransposedProduct, .rightTransposedHalfProduct].contains(kind)
@@ -207,11 +248,12 @@ extension RateClass {
     return .multiply(
       MatrixProduct(
         MatrixOperand(
-          numbers(rows * inner, .single), stride: isLeft ? rows : inner, isTransposed: isLeft),
+          numbers(rows * inner, format), stride: isLeft ? rows : inner, isTransposed: isLeft),
         MatrixOperand(
-          numbers(inner * columns, isHalf ? .half(.binary16) : .single),
+          numbers(inner * columns, isLeft ? format : isHalf ? .half(.binary16) : .single),
           stride: isRight ? inner : columns,
-          isTransposed: isRight), into: numbers(rows * columns, .single), rows: rows,
+          isTransposed: isRight), into: numbers(rows * columns, isLeft ? .single : format),
+        rows: rows,
         columns: columns, inner: inner))
   }
 }

@@ -4,22 +4,37 @@ import TensorCore
 
 /// Computes nothing, and counts: what runs on it is what a plan of time and memory is made of.
 ///
-/// Memory comes out as the host's pool would have it, working memory of kernels included; operations are
-/// added to the profile that is recorded. What is read are zeros, and bodies that write are not called, so
+/// Memory comes out as the pool of what is planned for would have it; operations are added to the profile that is
+/// recorded. What is read are zeros, and bodies that write are not called, so
 /// that weights of any size are there at once.
 public final class PlanningBackend: Backend {
-  private let memory: PlannedMemory
-  public let activationFormat: NumberFormat
-
-  /// - Parameters:
-  ///   - freeByteLimit: of the pool that is planned
-  ///   - activationFormat: of the backend that is planned
-  public init(
-    freeByteLimit: Int = BufferPool.freeByteLimit, activationFormat: NumberFormat = .single
-  ) {
-    self.activationFormat = activationFormat
-    memory = PlannedMemory(freeByteLimit: freeByteLimit)
+  /// What is planned for.
+  public enum Target: Sendable, Equatable {
+    /// Working memory of kernels included; numbers of half precision are not in its pool.
+    case host
+    /// Whose kernels take little beside their operands, and whose pool keeps what is free as long as there is room.
+    case device(activations: NumberFormat)
   }
+
+  private let memory: PlannedMemory
+  public let target: Target
+
+  /// - Parameter freeByteLimit: of the host's pool
+  public init(for target: Target = .host, freeByteLimit: Int = BufferPool.freeByteLimit) {
+    self.target = target
+    memory = PlannedMemory(
+      freeByteLimit: target == .host ? freeByteLimit : .max, poolsHalves: target != .host)
+  }
+
+  public var activationFormat: NumberFormat {
+    switch target {
+    case .host: .single
+    case .device(let activations): activations
+    }
+  }
+
+  /// The most bytes that were written or read at once: what a device's numbers pass through.
+  public var largestTransferBytes: Int { memory.state.withLock { $0.largestTransferBytes } }
 
   public var name: String { "plan" }
 
@@ -45,17 +60,18 @@ public final class PlanningBackend: Backend {
   public func write<Failure: Error>(
     _ target: Operand, count: Int,
     _ body: (UnsafeMutableBufferPointer<Float>) throws(Failure) -> Void
-  ) throws(Failure) {}
+  ) throws(Failure) { memory.noteTransfer(count * MemoryLayout<Float>.stride) }
 
   public func writeHalf<Failure: Error>(
     _ target: Operand, count: Int,
     _ body: (UnsafeMutableBufferPointer<UInt16>) throws(Failure) -> Void
-  ) throws(Failure) {}
+  ) throws(Failure) { memory.noteTransfer(count * MemoryLayout<UInt16>.stride) }
 
   public func read<Result, Failure: Error>(
     _ source: Operand, count: Int,
     _ body: (UnsafeBufferPointer<Float>) throws(Failure) -> Result
   ) throws(Failure) -> Result {
+    memory.noteTransfer(count * MemoryLayout<Float>.stride)
     let zeros = UnsafeMutableBufferPointer<Float>.allocate(capacity: count)
     defer { zeros.deallocate() }
     zeros.initialize(repeating: 0)
@@ -70,8 +86,7 @@ public final class PlanningBackend: Backend {
 
   public func perform(_ operation: Operation) {
     OperationProfile.count(operation)
-    // A device's kernels take little beside their operands.
-    guard activationFormat == .single else { return }
+    guard target == .host else { return }
     switch operation {
     case .normalizeGroups(let operands): take(operands.shape.workingMemory)
     case .normalizeGroupsGradient(let operands): take(operands.shape.workingMemory)
@@ -142,6 +157,7 @@ private final class PlannedMemory: Sendable {
     var halfBytes = 0
     var peakBytes = 0
     var heldPeakBytes = 0
+    var largestTransferBytes = 0
 
     mutating func look() {
       let used = blocks.usedBytes + halfBytes
@@ -151,9 +167,16 @@ private final class PlannedMemory: Sendable {
   }
 
   let state: Mutex<State>
+  /// Whether numbers of half precision take blocks as others do.
+  let poolsHalves: Bool
 
-  init(freeByteLimit: Int) {
+  init(freeByteLimit: Int, poolsHalves: Bool) {
+    self.poolsHalves = poolsHalves
     state = Mutex(State(blocks: RecycledBlocks(freeByteLimit: freeByteLimit)))
+  }
+
+  func noteTransfer(_ byteCount: Int) {
+    state.withLock { $0.largestTransferBytes = max($0.largestTransferBytes, byteCount) }
   }
 }
 
@@ -161,11 +184,12 @@ private final class PlannedMemory: Sendable {
 private final class PlannedBlock {
   private let memory: PlannedMemory
   private let byteCount: Int
+  /// Whether it is beside the pool.
   private let isHalf: Bool
 
   init(_ memory: PlannedMemory, count: Int, format: NumberFormat) {
     self.memory = memory
-    isHalf = format != .single
+    isHalf = format != .single && !memory.poolsHalves
     let needed = max(1, count) * format.byteCount
     byteCount = memory.state.withLock { [isHalf] state in
       var taken = needed

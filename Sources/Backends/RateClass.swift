@@ -34,8 +34,41 @@ public struct RateClass: Hashable, Sendable, CustomStringConvertible {
   let kind: Kind
   let extents: [Int]
 
+  /// Floating-point operations of the largest classes; what does more is halved until it does not.
+  private static let (largestProduct, largestConvolution, largestAttention) = (5e8, 2e9, 1e9)
+
   public var description: String {
     ([kind.rawValue] + extents.map(String.init)).joined(separator: " ")
+  }
+
+  private init(_ kind: Kind, extents: [Int]) {
+    self.kind = kind
+    self.extents = extents
+  }
+
+  /// So many times as many rows, images or heads.
+  func times(_ count: Int) -> RateClass {
+    RateClass(kind, extents: [extents[0] * count] + extents.dropFirst())
+  }
+
+  /// Whether what does far more belongs to it, too.
+  var standsForLarger: Bool {
+    func flop(_ factors: [Int]) -> Double { factors.reduce(2) { $0 * Double($1) } }
+    switch kind {
+    case .product, .halfProduct, .leftTransposedProduct, .rightTransposedProduct,
+      .rightTransposedHalfProduct:
+      return flop(extents) > Self.largestProduct / 4
+    case .convolution, .upsamplingConvolution, .convolutionInputGradient,
+      .convolutionWeightGradient:
+      let (side, kernel) = (extents[1], extents[4])
+      return flop([extents[0], side, side, extents[2], extents[3], kernel, kernel])
+        > Self.largestConvolution / 8
+    case .attention, .attentionGradient:
+      return flop(extents + [2]) > Self.largestAttention / 4
+    case .movement, .activation, .activationGradient, .gatedGELU, .gatedGELUGradient, .layerNorm,
+      .layerNormGradient, .groupNorm, .groupNormGradient, .adamW, .widening, .resampling:
+      return false
+    }
   }
 
   /// Of what memory limits, by the bytes it touches.
@@ -59,7 +92,7 @@ public struct RateClass: Hashable, Sendable, CustomStringConvertible {
       }
     extents = Self.limited(
       [Self.roundedRows(product.rows), Self.rounded(product.inner), Self.rounded(product.columns)],
-      to: 5e8
+      to: Self.largestProduct
     ) { 2 * $0.reduce(1, *) }
   }
 
@@ -68,7 +101,9 @@ public struct RateClass: Hashable, Sendable, CustomStringConvertible {
     let side = Int(Double(shape.outputHeight * shape.outputWidth).squareRoot())
     let kernel = shape.kernelHeight
     let channels = [shape.inputChannels, shape.outputChannels].map { min(512, Self.rounded($0)) }
-    let limited = Self.limited([Self.roundedRows(shape.batch), Self.rounded(side)], to: 2e9) {
+    let limited = Self.limited(
+      [Self.roundedRows(shape.batch), Self.rounded(side)], to: Self.largestConvolution
+    ) {
       2 * $0[0] * $0[1] * $0[1] * Double(channels[0] * channels[1] * kernel * kernel)
     }
     extents = limited + channels + [kernel, shape.stride]
@@ -81,7 +116,9 @@ public struct RateClass: Hashable, Sendable, CustomStringConvertible {
       Self.roundedRows(shape.batch * shape.heads), Self.rounded(shape.queryCount)
     )
     // A few heads do for all: many queries share what is done for keys.
-    while 4 * heads * queries * keys * width > 1_000_000_000, heads > 4 || queries > 64 {
+    while Double(4 * heads * queries * keys * width) > Self.largestAttention,
+      heads > 4 || queries > 64
+    {
       if heads > 4 { heads /= 2 } else { queries /= 2 }
     }
     extents = [heads, queries, keys, width]

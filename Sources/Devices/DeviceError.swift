@@ -4,7 +4,8 @@ public import Files
 public enum DeviceError: ClassifiedError, CustomStringConvertible, Equatable {
   /// The setting `device` names one that is not here; with what to do about it.
   case notFound(String)
-  case outOfMemory(byteCount: Int, device: String)
+  /// Of a tensor, or of what a driver needs by itself.
+  case outOfMemory(byteCount: Int?, device: String)
   /// What the device's compiler said about kernels.
   case notCompiled(source: String, device: String, log: String)
   /// Kernels that were not compiled while the compiler was here whose code the others are.
@@ -28,8 +29,9 @@ public enum DeviceError: ClassifiedError, CustomStringConvertible, Equatable {
     switch self {
     case .notFound(let text): text
     case .outOfMemory(let byteCount, let device):
-      "no memory: \(device) refused \(ByteCount.text(byteCount)) for a tensor; use smaller "
-        + "batches or images, or device \"cpu\"; finished work is saved"
+      "no memory: \(device) "
+        + (byteCount.map { "refused \(ByteCount.text($0)) for a tensor" } ?? "has none left")
+        + "; use smaller batches or images, or device \"cpu\"; finished work is saved"
     case .notCompiled(let source, let device, let log):
       "\(device): its compiler refused the \(source) kernels: \(Self.oneLine(log)); update the driver or "
         + "the compiler, or use device \"cpu\""

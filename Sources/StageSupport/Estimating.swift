@@ -23,7 +23,9 @@ package protocol Estimating: Stage {
   func itemCount(_ scale: PipelineScale) throws -> Int
 
   /// What all parts of the stage do and write together, where that is not the whole stage; nil: it is.
-  func planOfParts(_ scale: PipelineScale) throws -> (plan: StagePlan, byteCount: Int)?
+  func planOfParts(
+    _ scale: PipelineScale, on backend: any Backend
+  ) throws -> (plan: StagePlan, byteCount: Int)?
 
   /// Settings that need less memory, as `--set` takes them, the cheapest first.
   var savings: [String] { get }
@@ -35,18 +37,11 @@ package protocol Estimating: Stage {
 extension Estimating {
   package var sources: [NamedSource] { [] }
   package func itemCount(_ scale: PipelineScale) throws -> Int { 1 }
-  package func planOfParts(_ scale: PipelineScale) throws -> (plan: StagePlan, byteCount: Int)? {
-    nil
-  }
+  package func planOfParts(
+    _ scale: PipelineScale, on backend: any Backend
+  ) throws -> (plan: StagePlan, byteCount: Int)? { nil }
   package var savings: [String] { [] }
   package var diskSavings: [String] { [] }
-
-  /// - Parameter activations: in which format they lie while models compute
-  package func plan(
-    _ scale: PipelineScale, activations: NumberFormat = .single
-  ) throws -> StagePlan {
-    try plan(scale, on: PlanningBackend(activationFormat: activations))
-  }
 }
 
 /// Something that a setting names.
@@ -103,7 +98,10 @@ public struct MemoryNeed: Sendable {
     public let byteCount: Int
   }
 
+  /// In the machine's memory, beside the program itself.
   public private(set) var parts: [Part] = []
+  /// In that of a device.
+  public private(set) var deviceParts: [Part] = []
   private let programByteCount: Int
 
   /// The program itself, the library pages it has touched, and the unused rest of huge pages: measured.
@@ -112,11 +110,16 @@ public struct MemoryNeed: Sendable {
   init(isOfStage: Bool) { programByteCount = isOfStage ? 40_500_000 : 31_000_000 }
 
   public var byteCount: Int { parts.reduce(programByteCount) { $0 + $1.byteCount } }
+  public var deviceByteCount: Int { deviceParts.reduce(0) { $0 + $1.byteCount } }
 
-  mutating func add(_ what: String, bytes: Int) {
+  mutating func add(_ what: String, bytes: Int, isOnDevice: Bool = false) {
     guard bytes > 0 else { return }
-    parts.append(Part(what: what, byteCount: bytes))
+    let part = Part(what: what, byteCount: bytes)
+    if isOnDevice { deviceParts.append(part) } else { parts.append(part) }
   }
+
+  /// The same where a device's memory is the machine's.
+  package mutating func takeDeviceParts() { parts += deviceParts }
 }
 
 /// How large a pipeline's images and data are.

@@ -4,15 +4,20 @@ import Foundation
 import HostResources
 import PipelineCore
 
-/// What was measured of this processor, in a file of the user's cache folder.
+/// What was measured of this processor, or of a device, in a file of the user's cache folder.
 ///
 /// A file that is damaged, or of another processor, build or number of threads, counts as none; one that
 /// cannot be written is done without.
 package struct RateCache {
   /// Nil: nothing is kept.
   private let folder: String?
+  /// Nil: this processor.
+  private let device: MeasuredDevice?
 
-  package init(folder: String?) { self.folder = folder }
+  package init(folder: String?, device: MeasuredDevice? = nil) {
+    self.folder = folder
+    self.device = device
+  }
 
   private static let format = 1
 
@@ -27,10 +32,11 @@ package struct RateCache {
 
   /// What the numbers hold for.
   private var machine: String {
-    [
-      Machine.processor, Machine.processorRevision, "\(Threads.count) threads",
-      KernelBuild.instructionSets.joined(separator: " "),
-    ].joined(separator: ", ")
+    device?.identity
+      ?? [
+        Machine.processor, Machine.processorRevision, "\(Threads.count) threads",
+        KernelBuild.instructionSets.joined(separator: " "),
+      ].joined(separator: ", ")
   }
 
   private var path: String? {
@@ -38,19 +44,21 @@ package struct RateCache {
     return folder.map { "\($0)/rates-\(name).json" }
   }
 
-  package func read() -> OperationRates {
-    guard let path, let json = try? JSONReader(contentsOf: path),
+  /// - Parameter isFresh: whether what was measured before does not count
+  package func read(isFresh: Bool = false) -> OperationRates {
+    let none = OperationRates(on: device?.backend ?? HostBackend.shared, scale: device?.scale ?? 1)
+    guard !isFresh, let path, let json = try? JSONReader(contentsOf: path),
       (try? json.int("format")) == Self.format, (try? json.string("machine")) == machine,
       let members = try? json["seconds_per_unit"].members()
-    else { return OperationRates() }
+    else { return none }
     var seconds: [String: Double] = [:]
     for (key, value) in members {
       guard let number = try? value.double(), number.isFinite, number > 0 else {
-        return OperationRates()
+        return none
       }
       seconds[key] = number
     }
-    return OperationRates(seconds)
+    return none.knowing(seconds)
   }
 
   package func write(_ rates: OperationRates) {

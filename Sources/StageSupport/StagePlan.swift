@@ -62,10 +62,15 @@ package struct StagePlan {
 
   package var memory: MemoryNeed {
     var need = MemoryNeed(isOfStage: isOfStage)
-    need.add("weights", bytes: lastingBytes)
+    let isOnDevice = counter.map { $0.target != .host } ?? false
+    need.add("weights", bytes: lastingBytes, isOnDevice: isOnDevice)
     if let counter {
-      need.add("passes", bytes: counter.peakBytes - lastingBytes)
-      need.add("memory kept for reuse", bytes: counter.heldPeakBytes - counter.peakBytes)
+      need.add("passes", bytes: counter.peakBytes - lastingBytes, isOnDevice: isOnDevice)
+      if isOnDevice {
+        need.add("what goes to and from the device", bytes: counter.largestTransferBytes)
+      } else {
+        need.add("memory kept for reuse", bytes: counter.heldPeakBytes - counter.peakBytes)
+      }
     }
     for part in beside { need.add(part.what, bytes: part.byteCount) }
     return need

@@ -2,6 +2,7 @@ import Backends
 import CommandSyntax
 import Devices
 import Files
+import HostResources
 import PipelineCore
 import Ranks
 import StageSupport
@@ -141,6 +142,16 @@ struct ComputingDevice {
     }
   }
 
+  /// The device as stages are planned for it; nil: the host.
+  var planned: PlannedDevice? {
+    backend.map {
+      PlannedDevice(
+        $0.name, byteCount: $0.description.byteCount, activations: $0.activationFormat,
+        backend: ($0, "\($0.ownIdentity), driver \($0.description.driver)"),
+        isProcessor: $0.description.isProcessor)
+    }
+  }
+
   /// Runs `body` with new tensors on the device.
   func perform<Result>(_ body: () throws -> Result) rethrows -> Result {
     try withBackend(backend ?? HostBackend.shared, body)
@@ -148,6 +159,9 @@ struct ComputingDevice {
 }
 
 extension DevicePrecision {
+  /// In which format activations lie on a device while a model computes.
+  var activations: NumberFormat { self == .half ? .half(.binary16) : .single }
+
   /// Nil: the device's default.
   var ofProducts: ProductPrecision? {
     switch self {

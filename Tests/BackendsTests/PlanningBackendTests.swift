@@ -95,7 +95,7 @@ import Testing
     var rates = OperationRates()
     let seconds = rates.seconds(of: profile)
     #expect(rates.hasChanged && seconds > 0 && seconds < 60)
-    var known = OperationRates(rates.secondsPerUnit)
+    var known = OperationRates().knowing(rates.secondsPerUnit)
     #expect(known.seconds(of: profile) == seconds && !known.hasChanged)
   }
 }

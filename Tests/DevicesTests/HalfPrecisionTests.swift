@@ -25,6 +25,29 @@ extension DeviceTests {
       }
     }
 
+    @Test("a plan for a device counts what its pool held", arguments: [false, true])
+    func planned(isHalf: Bool) throws {
+      let device = try TestDevice.open(isHalf ? .half : .single)
+      let plan = PlanningBackend(for: .device(activations: device.activationFormat))
+      func run(on backend: any Backend) { _ = Network().results(on: backend) }
+      run(on: device)
+      run(on: plan)
+      let share = Double(plan.peakBytes) / Double(device.peakBytes)
+      #expect(0.9...1.1 ~= share, "\(plan.peakBytes) and \(device.peakBytes)")
+    }
+
+    @Test("how fast a device is, is measured with its own operations", arguments: [false, true])
+    func rates(isHalf: Bool) throws {
+      let device = try TestDevice.open(isHalf ? .half : .single)
+      let profile = OperationProfile()
+      profile.record {
+        _ = Network().results(
+          on: PlanningBackend(for: .device(activations: device.activationFormat)))
+      }
+      var rates = OperationRates(on: device)
+      #expect(rates.seconds(of: profile) > 0 && rates.hasChanged)
+    }
+
     @Test("what is recomputed has the same bits")
     func recomputed() throws {
       let device = try TestDevice.open(.half)
@@ -113,7 +136,7 @@ struct HalfPlanTests {
   @Test("a plan in half precision counts activations as such")
   func bytes() {
     func peak(_ format: NumberFormat) -> Int {
-      let plan = PlanningBackend(activationFormat: format)
+      let plan = PlanningBackend(for: .device(activations: format))
       withBackend(plan) {
         let network = Network()
         let pictures = Tensor(repeating: 0, shape: [2, 256, 192, 5])
@@ -129,7 +152,7 @@ struct HalfPlanTests {
   func addedGradients() {
     func sets(_ format: NumberFormat) -> Double {
       let (width, layers) = (4096, 20)
-      let plan = PlanningBackend(activationFormat: format)
+      let plan = PlanningBackend(for: .device(activations: format))
       withBackend(plan) {
         let weights = (0..<layers).map { _ in
           Tensor(repeating: 0, shape: [width, width]).trainable()

@@ -12,7 +12,7 @@ import Testing
   private static let repository = URL(fileURLWithPath: fixturePath(""))
     .deletingLastPathComponent().deletingLastPathComponent().path
 
-  private static let paths = [
+  static let paths = [
     "ingest.source=\(repository)/data/pickapic-sample/data/*.parquet",
     "model=\(repository)/data/tiny-sd", "preference.start=\(repository)/data/tiny-preference",
     "report.prompts=\(repository)/data/validation-prompts.json",
@@ -28,13 +28,13 @@ import Testing
       workspace: "/tmp/no-such-workspace")
   }
 
-  private func doctor(
+  func doctor(
     _ name: String = "quickstart", memory: Int = 1 << 34, freeDisk: Int = 1 << 34,
-    overrides: [String] = paths
+    overrides: [String] = paths, device: PlannedDevice? = nil
   ) throws -> Doctor {
     try Doctor(
-      overrides: overrides, limits: MachineLimits(memory: memory, freeDisk: freeDisk),
-      rates: .assumed
+      overrides: overrides,
+      limits: MachineLimits(memory: memory, freeDisk: freeDisk, device: device), rates: .assumed
     ) { try Self.pipeline($0, name) }
   }
 
@@ -102,7 +102,7 @@ import Testing
   }
 
   /// The settings that a remedy names.
-  private func advice(_ problem: Doctor.Problem) -> [String] {
+  func advice(_ problem: Doctor.Problem) -> [String] {
     guard problem.remedy.hasPrefix("set "), let end = problem.remedy.range(of: ": then") else {
       return []
     }

@@ -29,10 +29,8 @@ final class CUDADevice: CodeDevice {
     target = found.target
     hasTensorCores = found.hasTensorCores
     var context: Handle = 0
-    let status = driver.retainContext(&context, found.device)
-    guard status == 0 else {
-      throw .failed(call: "cuDevicePrimaryCtxRetain", device: name, code: Int(status))
-    }
+    try Self.check(
+      driver.retainContext(&context, found.device), "cuDevicePrimaryCtxRetain", name)
     self.context = context
   }
 
@@ -76,7 +74,7 @@ final class CUDADevice: CodeDevice {
 
   func load(_ code: [UInt8], of source: KernelSource) throws(DeviceError) -> DeviceProgram {
     var module: Handle = 0
-    try perform("cuModuleLoadData of \(source.name)", code.count) {
+    try perform("cuModuleLoadData of \(source.name)") {
       driver.loadModule(&module, code)
     }
     return DeviceProgram(handle: module)
@@ -84,7 +82,7 @@ final class CUDADevice: CodeDevice {
 
   func kernel(_ name: String, of program: DeviceProgram) throws(DeviceError) -> DeviceKernel {
     var function: Handle = 0
-    try perform("cuModuleGetFunction of \(name)", 0) {
+    try perform("cuModuleGetFunction of \(name)") {
       driver.getFunction(&function, program.handle, name)
     }
     return DeviceKernel(handle: function)
@@ -104,7 +102,7 @@ final class CUDADevice: CodeDevice {
       case .float(let value): values.append(UInt64(value.bitPattern))
       }
     }
-    try perform("cuLaunchKernel", groups.x * groups.y) {
+    try perform("cuLaunchKernel") {
       values.withUnsafeMutableBytes { bytes in
         var pointers = stride(from: 0, to: bytes.count, by: 8).map { offset in
           bytes.baseAddress.map { $0 + offset }
@@ -116,15 +114,21 @@ final class CUDADevice: CodeDevice {
     }
   }
 
-  func finish() throws(DeviceError) { try perform("cuCtxSynchronize", 0) { driver.synchronize() } }
+  func finish() throws(DeviceError) { try perform("cuCtxSynchronize") { driver.synchronize() } }
 
   /// Calls the driver, whose current context is one of the thread's.
   private func perform(
-    _ call: String, _ byteCount: Int, _ body: () -> Int32
+    _ call: String, _ byteCount: Int? = nil, _ body: () -> Int32
   ) throws(DeviceError) {
     var status = driver.setContext(context)
     if status == 0 { status = body() }
-    if status == Self.outOfMemory { throw .outOfMemory(byteCount: byteCount, device: name) }
+    try Self.check(status, call, name, byteCount)
+  }
+
+  private static func check(
+    _ status: Int32, _ call: String, _ name: String, _ byteCount: Int? = nil
+  ) throws(DeviceError) {
+    if status == outOfMemory { throw .outOfMemory(byteCount: byteCount, device: name) }
     guard status == 0 else { throw .failed(call: call, device: name, code: Int(status)) }
   }
 

@@ -161,8 +161,8 @@ extension KernelSource {
             most[i] = now;
             UNROLL for (int j = 0; j < PART; j++) {
               float score = scores[SUM(i, j)];
-              // Where nothing is visible yet, the difference is 0 and not small.
-              float weight = score > NOTHING ? EXP(score - now) : 0;
+              // Where nothing is visible yet, the difference is 0 and not small. What is no number stays so.
+              float weight = score == NOTHING ? 0 : EXP(score - now);
               weights[PLACE(OWN_COLUMN(j), OWN_ROW(i))] = FACTOR(weight);
               own += weight;
             }

@@ -31,10 +31,7 @@ final class OpenCLDevice: Device {
     }
     var status: Int32 = 0
     let buffer = library.createBuffer(context, OpenCLCode.readWrite, byteCount, nil, &status)
-    if OpenCLCode.outOfMemory.contains(status) {
-      throw .outOfMemory(byteCount: byteCount, device: name)
-    }
-    try check(status, "clCreateBuffer")
+    try check(status, "clCreateBuffer", byteCount)
     return DeviceBuffer(handle: buffer, byteCount: byteCount)
   }
 
@@ -111,22 +108,22 @@ final class OpenCLDevice: Device {
     let local = [KernelSource.groupSize, 1]
     try check(
       library.enqueueKernel(queue, kernel.handle, 2, nil, global, local, 0, nil, nil),
-      "clEnqueueNDRangeKernel", groups.x * groups.y)
+      "clEnqueueNDRangeKernel")
   }
 
   func finish() throws(DeviceError) { try check(library.finish(queue), "clFinish") }
 
   /// - Parameter byteCount: what the device may have lacked the memory for
-  private func check(_ status: Int32, _ call: String, _ byteCount: Int = 0) throws(DeviceError) {
+  private func check(
+    _ status: Int32, _ call: String, _ byteCount: Int? = nil
+  ) throws(DeviceError) { try Self.check(status, call, name, byteCount) }
+
+  private static func check(
+    _ status: Int32, _ call: String, _ name: String, _ byteCount: Int? = nil
+  ) throws(DeviceError) {
     if OpenCLCode.outOfMemory.contains(status) {
       throw .outOfMemory(byteCount: byteCount, device: name)
     }
-    try Self.check(status, call, name)
-  }
-
-  private static func check(
-    _ status: Int32, _ call: String, _ name: String
-  ) throws(DeviceError) {
     guard status == 0 else { throw .failed(call: call, device: name, code: Int(status)) }
   }
 }

@@ -1,4 +1,4 @@
-package import Backends
+import Backends
 import Catalog
 import DataStages
 import Diffusion
@@ -15,7 +15,7 @@ public struct Doctor {
     public let memory: MemoryNeed
     /// Bytes that it adds to the workspace, at most at one time.
     public let diskByteCount: Int
-    /// Nil where the memory does not suffice to measure it.
+    /// Nil for a device that is not here.
     public let seconds: Double?
   }
 
@@ -56,10 +56,12 @@ public struct Doctor {
   public let partCount: Int?
   private let overrides: [String]
   private let limits: MachineLimits
+  /// Nil: the CPU.
+  public var device: PlannedDevice? { limits.device }
 
   /// - Parameters:
   ///   - overrides: as the pipeline was given them
-  ///   - rates: how fast this processor is
+  ///   - rates: how fast this processor is, or the device of the limits
   ///   - partCount: into how many parts stages would be divided; nil: not asked
   ///   - makePipeline: reads the pipeline again with other overrides
   public init(
@@ -105,22 +107,23 @@ public struct Doctor {
     _ stages: [any Estimating], _ scale: PipelineScale, _ rates: Rates, isComplete: Bool,
     _ makePipeline: ([String]) throws -> Pipeline
   ) throws {
-    let cache = rates.cache
-    var known =
-      rates == .measuredAnew ? OperationRates() : cache?.read() ?? OperationRates(assuming: 1e-11)
+    let device = limits.device
+    let cache = rates.cache(of: device?.measured)
+    var known = cache?.read(isFresh: rates == .measuredAnew) ?? OperationRates(assuming: 1e-11)
+    let isTimed = device == nil || device?.measured != nil
     forecasts = try stages.map { stage in
-      let plan = try stage.plan(scale, activations: pipeline.plannedActivations)
+      let plan = try stage.plan(scale, on: device.planningBackend)
       return Forecast(
-        stage: type(of: stage).name, memory: plan.memory,
+        stage: type(of: stage).name, memory: limits.need(of: plan),
         diskByteCount: try stage.diskByteCount(scale),
-        seconds: Self.secondsAtLeast + plan.seconds(at: &known))
+        seconds: isTimed ? Self.secondsAtLeast + plan.seconds(at: &known) : nil)
     }
     if let partCount {
       parts = try zip(stages, forecasts).compactMap { stage, forecast in
-        try PartForecast(stage, forecast, scale, count: partCount, &known)
+        try PartForecast(stage, forecast, scale, count: partCount, on: device, &known)
       }
     }
-    cache?.write(known)
+    if isTimed { cache?.write(known) }
     for (stage, forecast) in zip(stages, forecasts) {
       if let problem = try Self.memoryProblem(
         stage, forecast.memory, scale, overrides, limits, makePipeline)
@@ -148,17 +151,17 @@ public struct Doctor {
   /// To open, to make durable and to close: measured.
   private static let secondsAtLeast = 0.1
 
-  /// How fast a processor is.
+  /// How fast a processor or a device is.
   public enum Rates: Sendable {
-    /// This one, as measured; kept in the user's cache folder.
+    /// As measured; kept in the user's cache folder.
     case measured
     /// The same, without those that are kept, in whose place the new ones are.
     case measuredAnew
     /// 100 GFLOP/s and as many GB/s, whatever there is.
     case assumed
 
-    fileprivate var cache: RateCache? {
-      self == .assumed ? nil : RateCache(folder: RateCache.userFolder)
+    fileprivate func cache(of device: MeasuredDevice?) -> RateCache? {
+      self == .assumed ? nil : RateCache(folder: RateCache.userFolder, device: device)
     }
   }
 
@@ -167,18 +170,6 @@ public struct Doctor {
     let known = forecasts.compactMap(\.seconds)
     return known.count == forecasts.count ? known.reduce(0, +) : nil
   }
-}
-
-extension Pipeline {
-  /// In which format activations will lie, as far as the settings tell.
-  var plannedActivations: NumberFormat {
-    device == .host ? .single : devicePrecision.plannedActivations
-  }
-}
-
-extension DevicePrecision {
-  /// In which format activations lie where it is asked for.
-  package var plannedActivations: NumberFormat { self == .half ? .half(.binary16) : .single }
 }
 
 // MARK: - What is missing
@@ -207,116 +198,10 @@ extension NamedSource {
   }
 }
 
-// MARK: - What does not fit
-
-extension Doctor {
-  /// Refuses a stage that the machine's memory cannot hold, with the settings that would change it.
-  static func memoryProblem(
-    _ stage: any Estimating, _ need: MemoryNeed, _ scale: PipelineScale, _ overrides: [String],
-    _ limits: MachineLimits, _ makePipeline: ([String]) throws -> Pipeline
-  ) throws -> Problem? {
-    guard need.byteCount > limits.memory else { return nil }
-    let name = type(of: stage).name
-    // The settings one after the other, until it fits.
-    var changes: [String] = []
-    var less = need
-    for saving in stage.savings {
-      changes.append(saving)
-      let stages = try makePipeline(overrides + changes).estimatingStages()
-      guard let thriftier = stages.first(where: { type(of: $0).name == name }) else { continue }
-      less = try thriftier.plan(scale, activations: makePipeline(overrides).plannedActivations)
-        .memory
-      guard less.byteCount <= limits.memory else { continue }
-      return Problem(
-        what: "\(name) needs about \(ByteCount.text(need.byteCount)), but the machine has only "
-          + ByteCount.text(limits.memory) + limits.memoryLimit.note,
-        remedy: "set \(changes.joined(separator: ", ")): then it needs about "
-          + ByteCount.text(less.byteCount), kind: .space)
-    }
-    let least =
-      changes.isEmpty
-      ? ""
-      : " and, with \(changes.joined(separator: ", ")), still \(ByteCount.text(less.byteCount))"
-    let largest = less.parts.max { $0.byteCount < $1.byteCount }
-    return Problem(
-      what:
-        "\(name) needs about \(ByteCount.text(need.byteCount))\(least), but the machine has only "
-        + ByteCount.text(limits.memory) + limits.memoryLimit.note
-        + (largest.map { " (\(ByteCount.text($0.byteCount)) for \($0.what))" } ?? ""),
-      remedy: limits.memoryLimit.remedy(for: less.byteCount / 9 * 10)
-        + (stage.sources.contains { $0.setting == "model" }
-          ? ", or a smaller model or one whose weights are F16: --set model=PATH" : ""),
-      kind: .space)
-  }
-
-  /// Refuses work that the disk cannot hold, in the same way.
-  static func diskProblem(
-    _ work: [PlannedWork], _ scale: PipelineScale, _ overrides: [String], _ limits: MachineLimits,
-    _ makePipeline: ([String]) throws -> Pipeline
-  ) throws -> Problem? {
-    guard let free = limits.freeDisk else { return nil }
-    let pipeline = try makePipeline(overrides)
-    let cached = Folders.byteCount(of: "\(pipeline.workspacePath)/\(CacheDatabase.fileName)")
-    let plan = try DiskPlan(work, try pipeline.estimatingStages(), scale, cached: cached)
-    guard plan.byteCount > free else { return nil }
-    let what =
-      "\(pipeline.workspacePath): \(plan.description), but only \(ByteCount.text(free)) is free"
-    let elsewhere = "free some space or choose another place: --workspace DIR"
-    var changes: [String] = []
-    var less = plan.byteCount
-    for saving in try pipeline.estimatingStages().flatMap(\.diskSavings) {
-      changes.append(saving)
-      let stages = try makePipeline(overrides + changes).estimatingStages()
-      less = try DiskPlan(work, stages, scale, cached: cached).byteCount
-      guard less <= free else { continue }
-      return Problem(
-        what: what,
-        remedy: "set \(changes.joined(separator: ", ")): then it writes about "
-          + "\(ByteCount.text(less)); or \(elsewhere)", kind: .space)
-    }
-    guard less < plan.byteCount else {
-      return Problem(what: what, remedy: elsewhere, kind: .space)
-    }
-    return Problem(
-      what: what + ", and, with \(changes.joined(separator: ", ")), still \(ByteCount.text(less))",
-      remedy: elsewhere, kind: .space)
-  }
-}
-
 // MARK: - What estimates start from
 
 extension Pipeline {
   package func estimatingStages() throws -> [any Estimating] {
     try madeStages().compactMap { $0 as? any Estimating }
-  }
-}
-
-/// What a machine has.
-public struct MachineLimits: Sendable {
-  /// Bytes that a run may take.
-  public var memory: Int
-  /// What limits the memory.
-  public var memorySource: MemoryLimit.Source
-  /// Bytes that are free where the workspace is; nil if the system does not tell.
-  public var freeDisk: Int?
-
-  public init(
-    memory: Int, memorySource: MemoryLimit.Source = .machine, freeDisk: Int?
-  ) {
-    self.memory = memory
-    self.memorySource = memorySource
-    self.freeDisk = freeDisk
-  }
-
-  var memoryLimit: MemoryLimit { MemoryLimit(byteCount: memory, source: memorySource) }
-
-  /// This machine's and this process's; a tenth of the memory is left to the system.
-  ///
-  /// - Parameter path: of the workspace, which need not be there yet
-  public static func here(_ path: String) -> MachineLimits {
-    let limit = MemoryLimit.current
-    return MachineLimits(
-      memory: limit.byteCount / 10 * 9, memorySource: limit.source,
-      freeDisk: DiskSpace.free(at: path))
   }
 }

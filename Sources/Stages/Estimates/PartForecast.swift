@@ -34,13 +34,13 @@ public struct PartForecast: Sendable {
   /// Nil for a stage that runs whole.
   init?(
     _ stage: any Estimating, _ whole: Doctor.Forecast, _ scale: PipelineScale, count: Int,
-    _ rates: inout OperationRates
+    on device: PlannedDevice?, _ rates: inout OperationRates
   ) throws {
     let items = try stage.itemCount(scale)
     guard stage is any DivisibleStage, items > 0 else { return nil }
-    let own = try stage.planOfParts(scale)
+    let own = try stage.planOfParts(scale, on: device.planningBackend)
     let written = own?.byteCount ?? whole.diskByteCount
-    let work = own.map { $0.plan.seconds(at: &rates) } ?? whole.seconds
+    let work = whole.seconds.map { own?.plan.seconds(at: &rates) ?? $0 }
     // Of the part with the most items.
     let share = Double((items + count - 1) / count) / Double(items)
     self.stage = whole.stage

@@ -59,11 +59,12 @@ public final class RunCheck {
   }
 
   private func requireMemory(_ stage: any Stage, _ volume: DataVolume) throws {
+    let limits = limits()
     guard let stage = stage as? any Estimating, let pipeline = try? makePipeline(overrides),
       let scale = try? PipelineScale(pipeline.estimatingStages(), volume: volume),
-      let need = try? stage.plan(scale, activations: pipeline.plannedActivations).memory,
+      let plan = try? stage.plan(scale, on: limits.device.planningBackend),
       let problem = try? Doctor.memoryProblem(
-        stage, need, scale, overrides, limits(), makePipeline)
+        stage, limits.need(of: plan), scale, overrides, limits, makePipeline)
     else { return }
     throw Doctor.Refusal(problem: problem)
   }

@@ -100,8 +100,10 @@ extension TrainPreference: Estimating {
   }
 
   /// Parts make images, and learn nothing.
-  func planOfParts(_ scale: PipelineScale) throws -> (plan: StagePlan, byteCount: Int)? {
-    var plan = StagePlan(on: PlanningBackend())
+  func planOfParts(
+    _ scale: PipelineScale, on backend: any Backend
+  ) throws -> (plan: StagePlan, byteCount: Int)? {
+    var plan = StagePlan(on: backend)
     let data = examples(
       PlannedComparisons(layout: try scale.layout(of: base), split: "train"))
     try add(try plan.build(estimatedImages), of: data, scale, to: &plan)

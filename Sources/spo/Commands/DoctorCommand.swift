@@ -1,6 +1,7 @@
 import CommandSyntax
 import Files
 import PipelineCore
+import Ranks
 import StageSupport
 import Stages
 
@@ -17,7 +18,9 @@ enum DoctorCommand: Command {
         .value("partitions", "N", "estimate each part, with stages divided into N"),
         .flag(
           "measure",
-          "measure this processor again, instead of using the rates kept in ~/.cache/spo"),
+          "measure this processor or GPU again, instead of using the rates kept in ~/.cache/spo"),
+        .value(
+          "gpu-memory", "GB", "estimate for a GPU with so much memory, which need not be here"),
         .flag("device-check", "instead, compare every operation on the devices with the CPU"),
         .value("device", "NAME", "for --device-check: only this device, such as cuda:0"),
         ComputingDevice.precisionOption,
@@ -28,6 +31,10 @@ enum DoctorCommand: Command {
         (
           "spo doctor pipelines/sd15.json5", "what is missing, what does not fit, how long it takes"
         ),
+        (
+          "spo doctor pipelines/sd15.json5 --gpu-memory 24 --set device_precision=f16",
+          "whether a GPU of 24 GB would hold it in half precision"
+        ),
         ("spo doctor --device-check", "check the GPU's results against the CPU's"),
       ])
   }
@@ -37,8 +44,12 @@ enum DoctorCommand: Command {
     if arguments.has("partitions"), arguments.operands.isEmpty {
       throw arguments.error("--partitions needs a PIPELINE")
     }
-    if arguments.has("measure"), arguments.operands.isEmpty {
-      throw arguments.error("--measure needs a PIPELINE")
+    for option in ["measure", "gpu-memory"]
+    where arguments.has(option) && arguments.operands.isEmpty {
+      throw arguments.error("--\(option) needs a PIPELINE")
+    }
+    if arguments.has("measure"), arguments.has("gpu-memory") {
+      throw arguments.error("--measure cannot be combined with --gpu-memory")
     }
     for option in ["device", "device-precision"] where arguments.has(option) {
       throw arguments.error("--\(option) needs --device-check")
@@ -74,12 +85,30 @@ enum DoctorCommand: Command {
     let overrides = arguments.values("set")
     let asGiven = try pipeline(overrides)
     try asGiven.usableWorkspace()
-    try ComputingDevice.require(asGiven.device)
     return try Doctor(
-      overrides: overrides, limits: .here(asGiven.workspacePath),
+      overrides: overrides,
+      limits: .here(asGiven.workspacePath, device: try device(asGiven, arguments)),
       rates: arguments.has("measure") ? .measuredAnew : .measured,
       partCount: try arguments.int("partitions", in: 1...Int.max),
       makePipeline: pipeline)
+  }
+}
+
+extension DoctorCommand {
+  /// The device that would compute, or the one that is asked about.
+  private static func device(
+    _ pipeline: Pipeline, _ arguments: Arguments
+  ) throws -> PlannedDevice? {
+    guard let size = try arguments.double("gpu-memory") else {
+      return try ComputingDevice(pipeline.device, pipeline.devicePrecision, LaunchedRanks()).planned
+    }
+    guard size > 0, size < 1e6 else {
+      throw arguments.error("--gpu-memory must be a number of gigabytes, but is \(size)")
+    }
+    // As GPUs are sold: a gigabyte is 2^30 bytes.
+    return PlannedDevice(
+      "a GPU of \(arguments.value("gpu-memory") ?? "") GB", byteCount: Int(size * 0x1p30),
+      activations: pipeline.devicePrecision.activations)
   }
 }
 
@@ -87,30 +116,32 @@ extension Doctor {
   /// A table with one row per stage.
   var lines: [String] {
     guard !forecasts.isEmpty || !notEstimated.isEmpty else { return [] }
-    var rows = [("stage", "memory", "disk", "time")]
+    var rows = [["stage", "memory"] + (device == nil ? [] : ["device"]) + ["disk", "time"]]
     for stage in pipeline.stages.map(\.name) {
       if let forecast = forecasts.first(where: { $0.stage == stage }) {
         rows.append(
-          (
-            stage, ByteCount.text(forecast.memory.byteCount),
-            ByteCount.text(forecast.diskByteCount), forecast.seconds.map(Spelled.about) ?? "?"
-          ))
+          [stage, ByteCount.text(forecast.memory.byteCount)]
+            + (device == nil ? [] : [ByteCount.text(forecast.memory.deviceByteCount)])
+            + [ByteCount.text(forecast.diskByteCount), forecast.seconds.map(Spelled.about) ?? "?"])
       } else if notEstimated.contains(stage) {
-        rows.append((stage, "not estimated", "", ""))
+        rows.append([stage, "not estimated"])
       }
     }
     if !forecasts.isEmpty {
       rows.append(
-        (
-          notEstimated.isEmpty ? "together" : "subtotal", "", ByteCount.text(diskByteCount),
-          seconds.map(Spelled.about) ?? "?"
-        ))
+        [notEstimated.isEmpty ? "together" : "subtotal", ""] + (device == nil ? [] : [""])
+          + [ByteCount.text(diskByteCount), seconds.map(Spelled.about) ?? "?"])
     }
     func padded(_ text: String, _ width: Int) -> String {
       text + String(repeating: " ", count: max(0, width - text.count))
     }
-    return ["", "\(pipeline.path), estimated from the start:"]
-      + rows.map { "  \(padded($0.0, 12))\(padded($0.1, 10))\(padded($0.2, 10))\($0.3)" }
+    return [
+      "", "\(pipeline.path)\(device.map { " on \($0.name)" } ?? ""), estimated from the start:",
+    ]
+      + rows.map { row in
+        "  \(padded(row[0], 12))" + row.dropFirst().dropLast().map { padded($0, 10) }.joined()
+          + (row.last ?? "")
+      }
       + partLines(padded)
   }
 
@@ -142,6 +173,7 @@ extension Doctor {
         forecasts.map { forecast in
           [
             "stage": .string(forecast.stage), "peak_memory": .integer(forecast.memory.byteCount),
+            "device_memory": device == nil ? .null : .integer(forecast.memory.deviceByteCount),
             "memory": .array(
               forecast.memory.parts.map { [.string($0.what), .integer($0.byteCount)] }),
             "disk": .integer(forecast.diskByteCount),

@@ -67,7 +67,9 @@ enum Bench: Command {
       try PublishedModel.$standIns.withValue(options.standIns) {
         guard !arguments.has("plan") else {
           let precision = try ComputingDevice.precision(arguments)
-          return try Console.print(try plan(name, subject, options, precision).text())
+          let target: PlanningBackend.Target =
+            precision == .automatic ? .host : .device(activations: precision.activations)
+          return try Console.print(try plan(name, subject, options, for: target).text())
         }
         try measure(name, subject, options, arguments)
       }
@@ -76,17 +78,20 @@ enum Bench: Command {
 
   /// Returns the cost of a run of each piece of work, from its own code on a counting backend.
   private static func plan(
-    _ name: String, _ subject: BenchSubject, _ options: BenchOptions, _ precision: DevicePrecision
+    _ name: String, _ subject: BenchSubject, _ options: BenchOptions,
+    for target: PlanningBackend.Target
   ) throws -> JSON {
-    var plan = StagePlan(
-      on: PlanningBackend(activationFormat: precision.plannedActivations), isOfStage: false)
+    var plan = StagePlan(on: PlanningBackend(for: target), isOfStage: false)
     let works = try plan.build { try subject.make(options) }
     for work in works { try plan.run(times: 1) { try work.run() } }
     return [
       "name": .string(name),
       "planned_memory_mb": .number(Double(plan.memory.byteCount) / 1_048_576),
+      "planned_device_mb": target == .host
+        ? .null : .number(Double(plan.memory.deviceByteCount) / 1_048_576),
       "flop": .integer(plan.units.reduce(0) { $0 + $1.profile.flop }),
-      "planned_s": .number(plan.measuredSeconds()),
+      // How fast a device is, nobody knows that does not have it.
+      "planned_s": target == .host ? .number(plan.measuredSeconds()) : .null,
     ]
   }
 
