@@ -19,6 +19,7 @@ enum DoctorCommand: Command {
           "measure",
           "measure this processor again, instead of using the rates kept in ~/.cache/spo"),
         .flag("device-check", "instead, compare every operation on the devices with the CPU"),
+        .value("after", "NAME", "for --device-check: begin after this operation"),
         .value("device", "NAME", "for --device-check: only this device, such as cuda:0"),
         ComputingDevice.precisionOption,
         .flag("json", "print one JSON object"),
@@ -40,7 +41,7 @@ enum DoctorCommand: Command {
     if arguments.has("measure"), arguments.operands.isEmpty {
       throw arguments.error("--measure needs a PIPELINE")
     }
-    for option in ["device", "device-precision"] where arguments.has(option) {
+    for option in ["after", "device", "device-precision"] where arguments.has(option) {
       throw arguments.error("--\(option) needs --device-check")
     }
     let machine = MachineReport()
