@@ -20,17 +20,23 @@ struct ComputingDevice {
     "on a GPU: f32, tf32 for tensor cores, f16 for half the memory, or auto: tf32 if it has such cores (auto)"
   )
 
-  /// - Throws: `UsageError`, and errors of ``init(_:_:)``
-  init(_ arguments: Arguments) throws {
-    try self.init(Self.choice(arguments), Self.precision(arguments), LaunchedRanks())
+  /// - Parameter isUnproven: whether the device may compute wrongly
+  /// - Throws: `UsageError`, and errors of ``init(_:_:_:isUnproven:)``
+  init(_ arguments: Arguments, isUnproven: Bool = false) throws {
+    let precision = try Self.precision(arguments)
+    try self.init(
+      Self.choice(arguments), precision, LaunchedRanks(), isUnproven: isUnproven)
+    if backend == nil, precision != .automatic {
+      Console.note("note: --device-precision \(precision.rawValue) has no effect on the CPU")
+    }
   }
 
   /// - Throws: `UsageError`
   static func precision(_ arguments: Arguments) throws -> DevicePrecision {
-    guard let text = arguments.value("device-precision") else { return .automatic }
-    guard let precision = DevicePrecision(rawValue: text) else {
-      let names = DevicePrecision.allCases.map(\.rawValue).joined(separator: ", ")
-      throw arguments.error("--device-precision must be one of \(names), but is \"\(text)\"")
+    let precision: DevicePrecision = try arguments.choice("device-precision") ?? .automatic
+    if precision != .automatic, arguments.value("device") == "cpu" {
+      throw arguments.error(
+        "--device-precision \(precision.rawValue) has no effect with --device cpu")
     }
     return precision
   }
@@ -38,7 +44,9 @@ struct ComputingDevice {
   private static func choice(_ arguments: Arguments) throws -> DeviceChoice {
     let text = arguments.value("device") ?? "auto"
     guard let choice = DeviceChoice(text) else {
-      throw arguments.error("--device must be \(DeviceChoice.expectation), but is \"\(text)\"")
+      throw arguments.error(
+        "--device must be \(DeviceChoice.expectation), but is \"\(text)\""
+          + (DeviceChoice.meant(by: text).map { "; did you mean \"\($0)\"?" } ?? ""))
     }
     return choice
   }
@@ -71,20 +79,23 @@ struct ComputingDevice {
   /// - Throws: ``DeviceError`` if the device does not exist, ``DeviceCheck/Failure`` if it computes
   ///   wrongly
   init(
-    _ choice: DeviceChoice, _ precision: DevicePrecision, _ launched: LaunchedRanks
+    _ choice: DeviceChoice, _ precision: DevicePrecision, _ launched: LaunchedRanks,
+    isUnproven: Bool = false
   ) throws {
-    let precision = precision.ofProducts
+    func open(_ name: String) throws -> DeviceBackend {
+      let device = try Devices.open(name, precision: precision.ofProducts)
+      return isUnproven ? device : try Self.proven(device)
+    }
     switch choice {
     case .host: backend = nil
     case .device(let device):
       let name = try Devices.name(of: device, for: launched.localRank)
-      backend = try Self.proven(Devices.open(name, precision: precision))
+      backend = try open(name)
       if name != device { Self.noteSharing(Devices.count(of: device), launched) }
     case .automatic:
       let selection = DeviceSelection(Self.automatic(), for: launched.localRank)
       backend = try selection.firstRight(isAlone: launched.ranks.isAlone) { candidate in
-        let device = try Self.proven(
-          Devices.open(candidate.name, precision: precision))
+        let device = try open(candidate.name)
         Console.note("computing on \(candidate.name), \(candidate.description.product)")
         return device
       } passOver: { error, next in

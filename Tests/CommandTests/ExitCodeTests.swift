@@ -27,6 +27,9 @@ import Testing
       ["export", "--model", "data/tiny-sd", "--lora", "x", "--out", "x", "--to", "x"],
       ["tokenize", "--text", "x"], ["apply"], ["apply", "unte"], ["bench", "unte"],
       ["sample", "--model", "data/tiny-sd", "--prompt", "x", "--device-precision", "f8"],
+      ["sample", "--model", "data/tiny-sd", "--device", "cpu", "--device-precision", "f16"],
+      ["bench", "unet", "--plan", "--device", "cpu", "--device-precision", "tf32"],
+      ["doctor", "--after", "clamp"], ["doctor", "--device-check", "--after", "nothing"],
       ["bench", "--plan"], ["bench", "models", "--plan"],
       ["doctor", "a", "b"],
       ["help", "ru"],
@@ -35,6 +38,20 @@ import Testing
     let outcome = try Program(arguments).outcome()
     expect(outcome, failsAs: .usage, naming: "--help")
     #expect(outcome.output.isEmpty)
+  }
+
+  @Test(
+    "other programs' names of devices and precisions are understood, not accepted",
+    arguments: [
+      ("device", "gpu", #"did you mean "cuda"?"#), ("device", "CUDA:1", #"did you mean "cuda:1"?"#),
+      ("device-precision", "fp16", "did you mean f16?"),
+      ("device-precision", "float16", "did you mean f16?"),
+      ("device-precision", "half", "did you mean f16?"),
+    ])
+  func otherNames(option: String, name: String, hint: String) throws {
+    expect(
+      try spo("sample", "--model", "data/tiny-sd", "--\(option)", name), failsAs: .usage,
+      naming: hint)
   }
 
   @Test("a path that is not UTF-8 is not taken for another: 2")
@@ -56,6 +73,7 @@ import Testing
       ("{workspace: 'w', stages: {}}", "lists no stage"),
       ("{workspace: 'w', device: 'cuda:97', stages: {ingest: {source: 'x'}}}", "cuda:97"),
       ("{workspace: 'w', device: 'opencl:97', stages: {ingest: {source: 'x'}}}", "opencl:97"),
+      ("{workspace: 'w', device: 'NVIDIA', stages: {ingest: {source: 'x'}}}", #"mean "cuda"?"#),
       ("{workspace: 'w', device_precision: 'f8', stages: {ingest: {source: 'x'}}}", "f16"),
     ] {
       try withTemporaryFolder { folder in

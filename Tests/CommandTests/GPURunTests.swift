@@ -110,6 +110,59 @@ struct GPURunTests {
     }
   }
 
+  @Test("a GPU that computes wrongly is measured if that is asked for, and the result says so")
+  func unproven() throws {
+    func bench(_ arguments: String...) throws -> Outcome {
+      try Program(
+        ["bench", "text-encoder", "--device", "cuda", "--device-precision", "f32", "--repeat", "1"]
+          + arguments,
+        environment: TestGPU.environment(.first, wrong: "clampElements")
+      ).outcome(within: 900)
+    }
+    expect(try bench("--json"), failsAs: .other, naming: "cuda:0 gives wrong results in 1")
+    let json = try bench("--json", "--unproven")
+    expectSuccess(json)
+    #expect(json.output.contains(#""unproven":true"#), "\(json)")
+    let table = try bench("--unproven")
+    #expect(table.exitCode == 0 && table.output.contains("text-encoder, unproven"), "\(table)")
+  }
+
+  @Test("after a kernel that crashes nothing is compared, until the comparison goes on after it")
+  func lost() throws {
+    func check(_ arguments: String...) throws -> Outcome {
+      try Program(
+        ["doctor", "--device-check", "--device", "cuda", "--device-precision", "f32"] + arguments,
+        environment: TestGPU.environment(.first, lost: "clampElements")
+      ).outcome(within: 900)
+    }
+    func names(_ outcome: Outcome) -> [String] {
+      outcome.output.split(separator: "\n").compactMap { line in
+        line.firstMatch(of: /^ +(?:right|WRONG) .* of \S+  (.*)$|^ +FAILED  ([^:]*):/).map {
+          String($0.1 ?? $0.2 ?? "")
+        }
+      }
+    }
+    let first = try check()
+    let compared = names(first)
+    let count = try #require(
+      first.errors.firstMatch(of: /the device was lost in clamp; (\d+) operations/).map {
+        Int($0.1)
+      })
+    expect(first, failsAs: .other, naming: #"--after "clamp""#)
+    #expect(compared.last == "clamp")
+    #expect(first.output.ranges(of: "FAILED").count == 1, "\(first)")
+    let rest = try check("--after", "clamp")
+    expectSuccess(rest)
+    #expect(names(rest).count == count && !names(rest).contains("clamp"), "\(rest)")
+    // What is compared in part proves no device.
+    let bench = try Program(
+      ["bench", "text-encoder", "--device", "cuda", "--device-precision", "f32", "--json"],
+      environment: TestGPU.environment(.first, lost: "clampElements")
+    ).outcome(within: 900)
+    expect(bench, failsAs: .other, naming: "the device was lost in clamp")
+    expect(try check("--after", "clamps"), failsAs: .usage, naming: #"did you mean "clamp"?"#)
+  }
+
   @Test("a run in half precision is recorded as such, and continued in no other precision")
   func halfPrecision() throws {
     try withTemporaryFolder { folder in

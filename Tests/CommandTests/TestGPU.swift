@@ -45,11 +45,15 @@ enum TestGPU {
 
   /// What the program finds such a GPU by, and nothing that is known of other devices.
   ///
-  /// - Parameter wrong: a kernel that it does not run
-  static func environment(_ compiler: Compiler, wrong: String? = nil) -> [String: String] {
+  /// - Parameters:
+  ///   - wrong: a kernel that it does not run
+  ///   - lost: a kernel that crashes, after which every call fails
+  static func environment(
+    _ compiler: Compiler, wrong: String? = nil, lost: String? = nil
+  ) -> [String: String] {
     var found = [
       "LD_LIBRARY_PATH": folder(of: compiler),
-      "XDG_CACHE_HOME": "\(sharedFolder)/cache\(wrong ?? "")",
+      "XDG_CACHE_HOME": "\(sharedFolder)/cache\(wrong ?? "")\(lost ?? "")",
     ]
     // What PoCL compiled stays where it is for all tests.
     let inherited = ProcessInfo.processInfo.environment
@@ -57,6 +61,7 @@ enum TestGPU {
       found["POCL_CACHE_DIR"] = "\(inherited["XDG_CACHE_HOME"] ?? "\(home)/.cache")/pocl/kcache"
     }
     found["SPO_WRONG_GPU"] = wrong
+    found["SPO_LOST_GPU"] = lost
     return found
   }
 }

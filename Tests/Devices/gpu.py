@@ -2,12 +2,15 @@
 """Everything worth knowing about a GPU, in one go of under ten minutes: Tests/Devices/gpu.py [--folder gpu-report]
 
 Needs the program, data/tiny-sd, a driver and NVRTC, and for what is beside PyTorch, PyTorch; no Swift. package.sh puts
-all of it into one file. The parts come in the order of their importance, each with a limit; what no time is left for is
-said. FOLDER keeps what each part prints, results.json and table.txt. See docs/devices.md.
+all of it into one file. The parts come in the order of their importance, each with a limit; one that fails ends no
+other. FOLDER keeps what each part prints, results.json and table.txt; an earlier run's are removed first. An outcome is
+"right" where results were compared, and "ran" where they were not. See docs/devices.md.
+
+Exit code 0: all that was wanted was done, and is right; 1: something is wrong or failed; 5: nothing is, but something was
+not done; 3: there is no device; 4: the program or the folder cannot be used; 128 and more: interrupted.
 """
 
 import argparse
-import array
 import importlib.util
 import json
 import os
@@ -15,146 +18,26 @@ import pathlib
 import re
 import shutil
 import signal
-import struct
-import subprocess
 import sys
 import time
 
-try:
-    import numpy
-except ImportError:
-    # Minutes instead of seconds for `operators`.
-    numpy = None
+from gpu_report import Report, compared, is_good, judged
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 DOORS = ["unet-lora", "vae-decode", "preference", "vae-encode", "text-encoder", "unet"]
 OPERATORS = ["convolution", "linear", "attention", "group-norm", "layer-norm", "geglu"]
-PARTS = ["check", "doors", "unet", "quickstart", "step", "parts", "sanitizer", "sdxl", "operators", "others"]
+PARTS = ["check", "doors", "unet", "quickstart", "step", "parts", "sdxl", "operators", "sanitizer", "others"]
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+# Begun this often after kernels that crash, which take the device from all that follow in the process.
+CHECKS = 4
 # Of the largest value of an array.
 LARGEST_ERROR = {"f32": 1e-4, "tf32": 1e-2, "f16": 2e-2}
 
 
-class Report:
-    """Runs parts within the time that is left, and keeps what came of them."""
-
-    def __init__(self, options):
-        self.options, self.folder = options, options.folder
-        self.end = time.monotonic() + options.seconds
-        self.patience = 10 if options.processors else 1
-        self.parts, self.rows = [], []
-
-    def part(self, name, limit, command, judge=None):
-        """Whether the command succeeded, and what it printed was right, if that can be told."""
-        start = time.monotonic()
-        limit = min(limit * self.patience, self.end - start)
-        if limit < 2:
-            return self.note(name, "no time left", 0)
-        print(f"== {name}: {' '.join(map(str, command))}", flush=True)
-        output, log = (self.folder / f"{name}.{ending}" for ending in ("txt", "log"))
-        with output.open("w") as out, log.open("w") as err:
-            process = subprocess.Popen(
-                list(map(str, command)), stdout=out, stderr=err, cwd=ROOT, start_new_session=True)
-            try:
-                code = process.wait(timeout=limit)
-            except subprocess.TimeoutExpired:
-                code = None
-            finally:
-                if process.poll() is None:
-                    os.killpg(process.pid, signal.SIGKILL)
-                    process.wait()
-        outcome = {0: "right", None: f"limit of {limit:.0f} s"}.get(code, f"code {code}")
-        if code == 0 and judge:
-            outcome = judge() or "right"
-        elif code != 0:
-            said = [line for line in log.read_text(errors="replace").splitlines() if line.strip()]
-            outcome += f": {said[-1][:120]}" if said else ""
-        return self.note(name, outcome, time.monotonic() - start)
-
-    def note(self, name, outcome, seconds=0.0):
-        print(f"   {outcome}, {seconds:.0f} s", flush=True)
-        self.parts.append({"name": name, "outcome": outcome, "seconds": round(seconds, 1)})
-        self.write()
-        return outcome == "right"
-
-    def text(self, name):
-        path = self.folder / f"{name}.txt"
-        return path.read_text(errors="replace") if path.exists() else ""
-
-    def write(self):
-        """After each part, so that a machine that goes away takes little along."""
-        machine = [line for line in self.text("doctor").splitlines() if line.strip()]
-        (self.folder / "results.json").write_text(json.dumps(
-            {"machine": machine, "parts": self.parts, "rows": self.rows}, indent=1) + "\n")
-        (self.folder / "table.txt").write_text(table(machine, self.parts, self.rows))
-
-
-def table(machine, parts, rows):
-    lines = [line for line in machine if line.startswith(("processor", "devices"))] + [""]
-    lines += [f"{part['name']:34}{part['seconds']:7.0f} s  {part['outcome']}" for part in parts] + [""]
-    columns = [("ours ms", 10), ("torch ms", 10), ("ratio", 7), ("TFLOP/s", 9), ("of peak", 8), ("ours MB", 9),
-               ("torch MB", 9), ("error", 9)]
-    lines.append(f"{'':28}{'ours':6}{'torch':20}" + "".join(f"{name:>{width}}" for name, width in columns))
-    for row in rows:
-        ours, theirs = row.get("ours") or {}, row.get("theirs") or {}
-        seconds, beside = ours.get("median_s"), theirs.get("median_s")
-        rate = ours["flop"] / seconds if seconds and "flop" in ours else None
-        peak = ours.get("peak_flop_rate")
-        cells = [
-            seconds and f"{seconds * 1e3:.2f}", beside and f"{beside * 1e3:.2f}",
-            seconds and beside and f"{seconds / beside:.2f}", rate and f"{rate / 1e12:.2f}",
-            rate and peak and f"{rate / peak:.0%}", *(
-                part.get("device_peak_mb") and f"{part['device_peak_mb']:.0f}" for part in (ours, theirs)),
-            theirs.get("error") is not None and f"{theirs['error']:.0e}"]
-        why = "; ".join(part["failed"] for part in (ours, theirs) if "failed" in part)
-        kinds = f"{row['precision']:6}{row.get('peer', '-'):20}"
-        lines.append(f"{row['name']:28}{kinds}" + "".join(
-            f"{cell or '-':>{width}}" for cell, (_, width) in zip(cells, columns)) + (f"  {why}" if why else ""))
-    return "\n".join(lines) + "\n"
-
-
-# ---------------------------------------------------------------------------------------------
-# Results against the host's
-
-
-def saved(path):
-    """Arrays of single precision, by name."""
-    data = path.read_bytes()
-    size, = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8:8 + size])
-    return {
-        name: array.array("f", data[8 + size + entry["data_offsets"][0]:8 + size + entry["data_offsets"][1]])
-        for name, entry in header.items() if name != "__metadata__"}
-
-
-def relative_error(values, others):
-    """The largest difference as a share of the largest value; infinite with a NaN, which compares as neither."""
-    if numpy:
-        values, others = (numpy.frombuffer(part, dtype=numpy.float32) for part in (values, others))
-        largest, error = float(abs(values).max()), float(abs(values - others).max())
-    else:
-        errors = [abs(a - b) for a, b in zip(values, others)]
-        largest, error = max(map(abs, values)), max(errors) if all(e == e for e in errors) else float("nan")
-    return error / largest if error == error and largest > 0 else float("inf")
-
-
-def difference(expected, found, limit):
-    """What is wrong; nothing if all is right."""
-    expected, found = saved(expected), saved(found)
-    if expected.keys() != found.keys():
-        return f"other arrays: {sorted(expected.keys() ^ found.keys())[:3]}"
-    worst, name = 0.0, ""
-    for key, values in expected.items():
-        others = found[key]
-        if values == others:
-            continue
-        if len(values) != len(others):
-            return f"{key}: {len(others)} numbers instead of {len(values)}"
-        error = relative_error(values, others)
-        if error > worst:
-            worst, name = error, key
-    print(f"   largest difference {worst:.1e}, {name}")
-    return "" if worst <= limit else f"WRONG: {name} differs by {worst:.1e} of its largest, more than {limit:.0e}"
+def on(report, device, precision):
+    unproven = ["--unproven"] if (device, precision) in report.unproven else []
+    return ["--device", device, "--device-precision", precision, *unproven]
 
 
 def against_host(report, device, subjects, arguments, limit, total, tag=""):
@@ -162,29 +45,48 @@ def against_host(report, device, subjects, arguments, limit, total, tag=""):
     end = time.monotonic() + report.patience * total
     for subject in subjects:
         if time.monotonic() > end:
-            report.note(f"{tag}{subject}-{device.replace(':', '')}", f"no time left of {total} s")
+            report.note(f"{tag}{subject}-{device.replace(':', '')}", f"not done: no time left of {total} s")
             continue
         for precision in (None, *LARGEST_ERROR):
             # NAME-host, NAME-f32 and so on
             name = f"{tag}{subject}-{device.replace(':', '')}-{precision or 'host'}"
             file = report.folder / f"{name}.safetensors"
-            place = ["--device", device, "--device-precision", precision] if precision else ["--device", "cpu"]
-            judge = precision and (lambda: difference(host, file, LARGEST_ERROR[precision]))
-            done = report.part(
+            place = on(report, device, precision) if precision else ["--device", "cpu"]
+            judge = precision and (lambda part: compared(part, host, file, LARGEST_ERROR[precision]))
+            part = report.part(
                 name, limit, [report.options.program, "bench", subject, *arguments, *place, "--repeat", 1, "--save",
                               file, "--json"], judge)
             if not precision:
                 host = file
-                if not done:
+                if not is_good(part):
                     break
         for file in report.folder.glob(f"{tag}{subject}-*.safetensors"):
             file.unlink()
 
 
 def check(report, device):
+    limit = 150
     for precision in LARGEST_ERROR:
-        report.part(f"check-{device.replace(':', '')}-{precision}", 150, [
-            report.options.program, "doctor", "--device-check", "--device", device, "--device-precision", precision])
+        name, after, done = f"check-{device.replace(':', '')}-{precision}", [], []
+        for number in range(CHECKS):
+            part = report.part(name + (f"-{number + 1}" if number else ""), limit, [
+                report.options.program, "doctor", "--device-check", "--device", device, "--device-precision", precision,
+                *after], lambda part: "right")
+            done.append(part)
+            lines = map(str.strip, report.text(part["name"]).splitlines())
+            part["wrong"] = [line for line in lines if line.startswith(("WRONG", "FAILED"))]
+            lost = re.search(r"the device was lost in (.+); (\d+) operations", report.text(part["name"], "log"))
+            if not lost or lost[2] == "0":
+                break
+            # In a new process the device is there again.
+            after = ["--after", lost[1]]
+        else:
+            report.note(f"{name}-rest", f"not done: {lost[2]} operations after {lost[1]}")
+        if not all(map(is_good, done)):
+            report.unproven.add((device, precision))
+        if any(part["outcome"].startswith("limit") for part in done):
+            # It hangs: what is left of the time is for other parts.
+            limit = 60
 
 
 # ---------------------------------------------------------------------------------------------
@@ -198,10 +100,10 @@ def speed_rows(options, models, group):
     if options.small:
         sd15 = sdxl = str(ROOT / "data/tiny-sd")
         preference, steps = str(models / "tiny-preference"), 6
-    half, diffusers = "float16", "float16 diffusers"
+    half, diffusers = "float16", ["float16 diffusers"] if importlib.util.find_spec("diffusers") else []
     groups = {
         "unet": [
-            ("SD v1.5 U-Net, 8", "unet", 8, sd15, "f16", [half, diffusers]),
+            ("SD v1.5 U-Net, 8", "unet", 8, sd15, "f16", [half, *diffusers]),
             ("SD v1.5 U-Net, 8", "unet", 8, sd15, "tf32", ["tf32"]),
             ("SD v1.5 U-Net, 8", "unet", 8, sd15, "f32", ["float32"]),
             ("SD v1.5 U-Net, 2", "unet", 2, sd15, "f16", [half]),
@@ -212,10 +114,10 @@ def speed_rows(options, models, group):
             ("text encoder, 4", "text-encoder", 4, sd15, "f16", [half]),
             ("preference (ViT-H), 16", "preference", 16, sd15, "f16", [half])],
         "step": [("SPO iteration, 1", "spo-step", 1, sd15, "f16", [half])],
-        "sdxl": [("SDXL U-Net, 2", "unet", 2, sdxl, "f16", [half, diffusers])],
+        "sdxl": [("SDXL U-Net, 2", "unet", 2, sdxl, "f16", [half, *diffusers])],
     }
     for name, subject, batch, model, precision, peers in groups[group]:
-        name = name.replace("SD v1.5", "tiny").replace("SDXL", "tiny") if options.small else name
+        name = name.replace("SD v1.5", "tiny").replace("SDXL", "tiny XL") if options.small else name
         row = {"name": name, "subject": subject, "batch": batch, "model": model, "precision": precision}
         if subject in ("preference", "spo-step"):
             row["preference"] = preference
@@ -226,38 +128,56 @@ def speed_rows(options, models, group):
 
 def measure(report, device, models, group, limit):
     """Ours, each in a process of its own, then all of PyTorch's in one, which takes long to start."""
-    options, asked, alone = report.options, [], []
+    options, asked = report.options, []
     for row, peers in speed_rows(options, models, group):
         name = re.sub("[^a-z0-9]+", "-", f"{row['name']} {row['precision']}".lower())
         command = [options.program, "bench", row["subject"], "--model", row["model"], "--batch", row["batch"],
-                   "--device", device, "--device-precision", row["precision"], "--json"]
-        if "preference" in row:
+                   *on(report, device, row["precision"]), "--json"]
+        # Without PyTorch's there are the program's own random weights, which take a while to make.
+        are_there = all(map(os.path.isdir, filter(None, (row["model"], row.get("preference")))))
+        if "preference" in row and os.path.isdir(row["preference"]):
             command += ["--preference", row["preference"]]
         if row["subject"] == "spo-step":
-            command += ["--steps", row["steps"], "--repeat", 1, "--cold"]
+            command += ["--steps", row["steps"], "--repeat", 1]
         else:
             command += ["--repeat", 20, "--seconds", 3]
         if row["subject"] not in ("spo-step", "unet-lora"):
             row["saved"] = str(report.folder / f"{name}.safetensors")
             command += ["--save", row["saved"]]
-        done = report.part(name, limit, command)
-        row["ours"] = json.loads(report.text(name)) if done else {"failed": report.parts[-1]["outcome"]}
-        asked += [row | {"peer": peer} for peer in peers]
-        alone += [] if peers else [row]
+
+        def read(part):
+            row["ours"] = json.loads(report.text(name))
+            return "ran"
+
+        part = report.part(name, limit if are_there else limit + 40, command, read)
+        row.setdefault("ours", {"failed": part["outcome"]})
+        asked += [(row | {"peer": peer}, part) for peer in peers]
     given, results = report.folder / f"torch-{group}.json", report.folder / f"torch-{group}.jsonl"
-    given.write_text(json.dumps(asked))
-    results.unlink(missing_ok=True)
+    given.write_text(json.dumps([row for row, _ in asked]))
     if importlib.util.find_spec("torch") is None:
-        report.note(f"torch-{group}", "no PyTorch")
+        torch = report.note(f"torch-{group}", "not done: no PyTorch")
     else:
-        report.part(f"torch-{group}", 15 + limit * len(asked) / 2, [
-            sys.executable, HERE / "torch_times.py", given, results, *(["--cpu"] if options.processors else [])])
-    found = [json.loads(line) for line in results.read_text().splitlines()] if results.exists() else []
-    missing = [{"failed": f"PyTorch: {report.parts[-1]['outcome']}"}] * (len(asked) - len(found))
-    report.rows += [row | {"theirs": theirs} for row, theirs in zip(asked, found + missing)] + alone
-    for row in asked + alone:
+        torch = report.part(f"torch-{group}", 15 + limit * len(asked) / 2, [
+            sys.executable, HERE / "torch_times.py", given, results, "cpu" if options.processors else device])
+    found = {}
+    for line in results.read_text().splitlines() if results.exists() else []:
+        try:
+            entry = json.loads(line, parse_constant=str)
+        except ValueError:
+            # Of the moment it was killed.
+            continue
+        found[entry["name"], entry["peer"]] = entry
+    for row, part in asked:
+        row["theirs"] = found.get((row["name"], row["peer"]), {"failed": f"PyTorch: {torch['outcome']}"})
+        if "failed" in row["theirs"] and is_good(torch):
+            torch["outcome"] = f"failed: {row['theirs']['failed']}"
+        if "error" in row["theirs"]:
+            error, most = float(row["theirs"]["error"]), LARGEST_ERROR[row["precision"]]
+            part["outcome"] = judged(part, error, f"output beside {row['peer']}", most)
+            row["wrong"] = not error <= most
         if "saved" in row:
             pathlib.Path(row["saved"]).unlink(missing_ok=True)
+    report.rows += [row for row, _ in asked]
     report.write()
 
 
@@ -285,11 +205,33 @@ def devices(report):
     return sorted(found), line
 
 
+def prepare(folder):
+    """Makes the folder, without what an earlier run left in it, and without anything else: says what is wrong."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not any(folder.iterdir()):
+        return ""
+    try:
+        names = [part["name"] for part in json.loads((folder / "results.json").read_text())["parts"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return f"{folder} is not empty, and has no results.json of an earlier run"
+    for name in names:
+        for ending in ("txt", "log", "safetensors", "json", "jsonl"):
+            (folder / f"{name}.{ending}").unlink(missing_ok=True)
+    for name in ("models", "quickstart", "cache"):
+        shutil.rmtree(folder / name, ignore_errors=True)
+    return ""
+
+
+def interrupt(number, _):
+    sys.exit(128 + number)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", type=pathlib.Path, help="default: the package's, or .build/release/spo")
     parser.add_argument("--folder", type=pathlib.Path, default=pathlib.Path("gpu-report"))
     parser.add_argument("--seconds", type=float, default=570, help="for everything")
+    parser.add_argument("--device", metavar="NAME", help="such as cuda:1 (the first one)")
     parser.add_argument("--only", action="append", choices=PARTS, metavar="PART", help=", ".join(PARTS))
     parser.add_argument("--small", action="store_true", help="models of the embedded size: a test of this script")
     parser.add_argument("--processors", action="store_true", help="OpenCL on a CPU counts as a device, too")
@@ -297,85 +239,112 @@ def main():
     options.folder = options.folder.resolve()
     places = [options.program] if options.program else [ROOT / "spo", ROOT / ".build/release/spo"]
     options.program = next((place.resolve() for place in places if os.access(place, os.X_OK)), None)
-    if options.program is None:
-        print(f"{places[-1]} is not there, or no program", file=sys.stderr)
+    problem = prepare(options.folder) if options.program else f"{places[-1]} is not there, or no program"
+    if problem:
+        print(problem, file=sys.stderr)
         return 4
-    options.folder.mkdir(parents=True, exist_ok=True)
     if options.processors:
-        # The one device of PoCL that computes right.
+        # The one device of PoCL that computes right; what it compiled stays where it is.
         os.environ.setdefault("POCL_DEVICES", "basic")
+        cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+        os.environ.setdefault("POCL_CACHE_DIR", f"{cache}/pocl/kcache")
+    # The home folder may not be writable.
+    os.environ["XDG_CACHE_HOME"] = str(options.folder / "cache")
     find_compiler()
+    for number in SIGNALS:
+        # nohup ignores one.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, interrupt)
     report, models = Report(options), options.folder / "models"
-    wanted = lambda part: not options.only or part in options.only
+    try:
+        return perform(report, models)
+    finally:
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
+        # Gigabytes.
+        shutil.rmtree(models, ignore_errors=True)
+        for part in report.parts:
+            (options.folder / f"{part['name']}.safetensors").unlink(missing_ok=True)
+        report.write()
 
-    report.part("doctor", 30, [options.program, "doctor"])
-    names, line = devices(report)
-    if not names:
-        print(f"no device: {line or report.parts[-1]['outcome']}", file=sys.stderr)
-        return 3
-    device = names[0]
+
+def perform(report, models):
+    options = report.options
+    doctor = report.part("doctor", 30, [options.program, "doctor"])
     # It finds fault with a build that uses less of the processor than there is, too, as a package's does.
-    if report.parts[-1]["outcome"].startswith("code 1:"):
-        report.parts[-1]["outcome"] = f"right but for {report.parts[-1]['outcome'][8:]}"
+    if doctor["outcome"].startswith("code 1:"):
+        doctor["outcome"] = f"ran, but{doctor['outcome'][6:]}"
+    names, line = devices(report)
+    chosen = [name for name in names if options.device in (None, name, name.split(":")[0])]
+    if not chosen:
+        print(f"no device{f' {options.device}' if options.device else ''}: {line or doctor['outcome']}", file=sys.stderr)
+        return 3
+    device = chosen[0]
 
     def weights(*names):
         if importlib.util.find_spec("torch"):
             report.part(f"weights-{names[0]}", 90, [sys.executable, HERE / "torch_weights.py", models, *names])
+        else:
+            report.note(f"weights-{names[0]}", "not done: no PyTorch; the program makes random ones of its own")
 
-    def sanitize():
+    def quickstart():
+        # Stages compute on no device that is wrong.
+        right = [name for name in ("tf32", "f32", "f16") if (device, name) not in report.unproven]
+        precision = right[0] if report.unproven and right else "auto"
+        report.part("quickstart-killed-and-resumed", 150, [
+            sys.executable, HERE / "quickstart.py", "--program", options.program, "--device", device, "--folder",
+            options.folder / "quickstart", "--kills", 3, "--precision", precision], lambda part: "right")
+
+    def sdxl():
+        if not options.small:
+            weights("sdxl-unet")
+        measure(report, device, models, "sdxl", 45)
+
+    def sanitizer():
         if shutil.which("compute-sanitizer") is None:
-            return report.note("sanitizer", "no compute-sanitizer")
+            report.note("sanitizer", "not done: no compute-sanitizer")
+            return
         for tool in ("memcheck", "racecheck"):
             report.part(f"{tool}-{device.replace(':', '')}", 100, [
                 "compute-sanitizer", "--tool", tool, "--error-exitcode", 1, options.program, "doctor",
-                "--device-check", "--device", device])
-
-    def quickstart():
-        folder = options.folder / "quickstart"
-        shutil.rmtree(folder, ignore_errors=True)
-        report.part("quickstart-killed-and-resumed", 150, [
-            sys.executable, HERE / "quickstart.py", "--program", options.program, "--device", device, "--folder",
-            folder, "--kills", 3])
+                "--device-check", "--device", device], lambda part: "right")
 
     def others():
-        for other in names[1:]:
-            check(report, other)
-            against_host(report, other, ["unet-lora"], [], 20, 40)
+        for other in names:
+            if other != device:
+                check(report, other)
+                against_host(report, other, ["unet-lora"], [], 20, 40)
+        if len(names) == 1:
+            report.note("others", f"nothing to do: {device} is the only device")
 
-    try:
-        if wanted("check"):
-            check(report, device)
-        if wanted("doors"):
-            against_host(report, device, DOORS, ["--batch", 1], 20, 90)
-        if any(map(wanted, ("unet", "parts", "step"))):
-            weights(*(["tiny-preference"] if options.small else ["sd15", "preference"]))
-        if wanted("unet"):
-            measure(report, device, models, "unet", 45)
-        if wanted("quickstart"):
-            quickstart()
-        if wanted("step"):
-            measure(report, device, models, "step", 120)
-        if wanted("parts"):
-            measure(report, device, models, "parts", 30)
-        if wanted("sanitizer"):
-            sanitize()
-        if wanted("sdxl"):
-            if not options.small:
-                weights("sdxl-unet")
-            measure(report, device, models, "sdxl", 45)
-        if wanted("operators"):
-            against_host(report, device, OPERATORS, ["--gradients"], 30, 120, "sizes-")
-        if wanted("others"):
-            others()
-    finally:
-        # Gigabytes.
-        shutil.rmtree(models, ignore_errors=True)
-        report.write()
-        print((options.folder / "table.txt").read_text(), end="")
-    wrong = [part["name"] for part in report.parts if not part["outcome"].startswith(("right", "no "))]
-    if wrong:
-        print(f"{', '.join(wrong)}: see {options.folder}", file=sys.stderr)
-    return 1 if wrong else 0
+    report.stage("check", lambda: check(report, device))
+    report.stage("doors", lambda: against_host(report, device, DOORS, ["--batch", 1], 20, 90))
+    if not options.only or set(options.only) & {"unet", "parts", "step"}:
+        weights(*(["tiny-preference"] if options.small else ["sd15", "preference"]))
+    if importlib.util.find_spec("torch") and not importlib.util.find_spec("diffusers"):
+        report.note("diffusers", "not done: it is not installed")
+    report.stage("unet", lambda: measure(report, device, models, "unet", 45))
+    report.stage("quickstart", quickstart)
+    # Two iterations, and all kernels.
+    report.stage("step", lambda: measure(report, device, models, "step", 150))
+    report.stage("parts", lambda: measure(report, device, models, "parts", 30))
+    report.stage("sdxl", sdxl)
+    report.stage("operators", lambda: against_host(report, device, OPERATORS, ["--gradients"], 30, 120, "sizes-"))
+    report.stage("sanitizer", sanitizer)
+    report.stage("others", others)
+    return summary(report)
+
+
+def summary(report):
+    """What is to be looked at; the exit code."""
+    print((report.folder / "table.txt").read_text(), end="", flush=True)
+    bad = [part for part in report.parts if not is_good(part)]
+    undone = [part["name"] for part in bad if part["outcome"].startswith("not done")]
+    wrong = [part["name"] for part in bad if part["name"] not in undone]
+    for title, names in [("wrong or failed", wrong), ("not done", undone)]:
+        if names:
+            print(f"{title}: {', '.join(names)}; see {report.folder}", file=sys.stderr)
+    return 1 if wrong else 5 if undone else 0
 
 
 if __name__ == "__main__":

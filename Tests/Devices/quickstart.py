@@ -76,18 +76,19 @@ def main() -> int:
         seconds[name] = run([options.program, *command(device)], folder / name)
         print(f"{device}: {seconds[name]:.0f} s", flush=True)
     expected, found = learned(folder / "cpu"), learned(folder / "alone")
-    isRight = True
+    wrong = []
     for name, values in expected.items():
         others = found[name]
         if len(values) != len(others):
             print(f"{name}: {len(values)} numbers on the CPU, {len(others)} on {options.device}")
-            isRight = False
+            wrong.append(name)
             continue
         difference = max(abs(a - b) for a, b in zip(values, others))
         limit = options.tolerance * max(map(abs, values))
         # A pair whose candidates differ by just the threshold may be kept on one of them alone.
         limit = max(limit, 1) if name.startswith("pairs") else limit
-        isRight = isRight and difference <= limit
+        if not difference <= limit:
+            wrong.append(name)
         print(
             f"{name}: {len(values)} numbers, CPU {values[0]:.6g} to {values[-1]:.6g}, {options.device} "
             f"{others[0]:.6g} to {others[-1]:.6g}, largest difference {difference:.2g}"
@@ -99,15 +100,23 @@ def main() -> int:
     print(f"programs of machine code that were kept: {len(kept)}")
     if bool(kept) != options.device.startswith("cuda"):
         print("those of CUDA, and no others, should be")
-        isRight = False
+        wrong.append("machine code")
 
     killed = subprocess.run([
         sys.executable, str(HERE.parent / "Reference/kill.py"), "--program", options.program, "--folder",
         str(folder), "--kills", str(options.kills), "--seed", str(options.seed), "--reference",
         str(folder / "alone"), "--seconds", str(seconds["alone"]), "--", *command(options.device),
     ])
-    return 0 if isRight and killed.returncode == 0 else 1
+    if killed.returncode != 0:
+        wrong.append("the resumed run")
+    if wrong:
+        print(f"wrong: {', '.join(wrong)}", file=sys.stderr)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as error:
+        # The program said why.
+        sys.exit(error.returncode)

@@ -1,9 +1,9 @@
-"""What gpu.py measures of the program, done by PyTorch: python torch_times.py ROWS.json RESULTS.jsonl [--cpu]
+"""What gpu.py measures of the program, done by PyTorch: python torch_times.py ROWS.json RESULTS.jsonl cuda:N|cpu
 
 Each row names what is computed (`subject`), a model's folder, a batch, and perhaps the inputs and outputs that the
 program saved. `peer` says in what: weights and activations in float16, float32, or float32 with TF32 (tf32), and
 whether diffusers' U-Net is measured. Channels-last; medians by CUDA events after warm-up runs;
-memory is the largest that tensors took at one time. A line of JSON for each row as soon as it is known: what cannot
+memory is the largest that tensors took at one time in the timed runs. A line of JSON for each row as soon as it is known: what cannot
 run says why, and the others go on.
 """
 
@@ -160,14 +160,16 @@ class Row:
     def measure(self):
         theirs = "_diffusers" if self.row["peer"].endswith(" diffusers") else ""
         work = getattr(self, self.row["subject"].replace("-", "_") + theirs)()
-        if DEVICE == "cuda":
-            torch.cuda.reset_peak_memory_stats()
         result = self.error(work())
-        cold = self.row["subject"] == "spo-step"
-        for _ in range(0 if cold else WARM_UPS - 1):
+        is_long = self.row["subject"] == "spo-step"
+        for _ in range(0 if is_long else WARM_UPS - 1):
             work()
+        if DEVICE == "cuda":
+            # Warming up, cuDNN tries algorithms with more memory than the one it chooses.
+            torch.cuda.synchronize()
+            torch.cuda.reset_peak_memory_stats()
         seconds = []
-        while len(seconds) < (1 if cold else RUNS) and sum(seconds) < SECONDS:
+        while len(seconds) < (1 if is_long else RUNS) and sum(seconds) < SECONDS:
             seconds.append(timed(work))
         if DEVICE == "cuda":
             result["device_peak_mb"] = torch.cuda.max_memory_allocated() / 2**20
@@ -189,9 +191,13 @@ def timed(work):
 
 def main():
     torch.backends.cudnn.benchmark = True
-    if DEVICE == "cpu" and "--cpu" not in sys.argv:
-        sys.exit("PyTorch finds no GPU")
     rows, results = map(pathlib.Path, sys.argv[1:3])
+    device = sys.argv[3]
+    if DEVICE == "cpu" and device != "cpu":
+        sys.exit("PyTorch finds no GPU")
+    if device.startswith("cuda:"):
+        # What "cuda" stands for.
+        torch.cuda.set_device(device)
     with results.open("a") as file:
         for row in json.loads(rows.read_text()):
             try:

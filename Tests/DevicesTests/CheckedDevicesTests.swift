@@ -78,6 +78,34 @@ extension DeviceTests {
       }
     }
 
+    @Test("a device that was lost is asked nothing more", .enabled(if: TestDevice.isHere))
+    func lost() throws {
+      try withTemporaryFolder { folder in
+        let device = DeviceBackend(
+          SyntheticDevice(
+            try TestDevice.open().device, without: "transpose",
+            failing: .failed(call: "cuMemcpyDtoH", device: "synthetic:0", code: 700),
+            losesDevice: true))
+        var names: [String] = []
+        let check = DeviceCheck(device) { names.append($0.name) }
+        let all = DeviceCheck.operations(.single)
+        let loss = try #require(
+          #expect(throws: DeviceCheck.Loss.self) { try check.requireRight(device) })
+        #expect(names == check.findings.map(\.name) && names.last == loss.operation)
+        #expect(check.findings.dropLast().allSatisfy(\.isRight))
+        #expect(names.count + loss.notComparedCount == all.count && loss.notComparedCount > 0)
+
+        // Another process goes on.
+        let again = DeviceCheck(try TestDevice.open(), after: loss.operation)
+        #expect(again.findings.map(\.name) == Array(all[names.count...]))
+        #expect(again.notComparedCount == nil)
+        let kept = CheckedDevices(folder: folder)
+        kept.keep(check, of: device)
+        kept.keep(again, of: try TestDevice.open())
+        #expect(try FileManager.default.contentsOfDirectory(atPath: folder).isEmpty)
+      }
+    }
+
     @Test(
       "every kernel is compared, products in all their forms", arguments: ProductPrecision.allCases)
     func coverage(_ precision: ProductPrecision) {

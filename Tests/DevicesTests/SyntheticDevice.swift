@@ -13,6 +13,7 @@ final class SyntheticDevice: CodeDevice {
   /// The kernel that is not run, or fails.
   private let broken: String
   private let failure: DeviceError?
+  private let losesDevice: Bool
   /// The program whose kernel is broken; nil: any.
   private let breaker: String?
   private let state = Mutex(State())
@@ -20,6 +21,7 @@ final class SyntheticDevice: CodeDevice {
   private struct State {
     var names: [String] = []
     var handlesOfBroken: Set<UInt> = []
+    var isLost = false
     var launched: Set<String> = []
     var compiled: [(source: KernelSource, definitions: [String])] = []
     var loaded: [String] = []
@@ -30,16 +32,18 @@ final class SyntheticDevice: CodeDevice {
   ///   - other: what runs the other kernels; nil: nothing does
   ///   - breaker: whose code of the kernel does so; nil: anybody's
   ///   - failure: what happens when the kernel is asked for; nil: nothing
+  ///   - losesDevice: whether all that is asked for later fails as well
   init(
     named name: String = "synthetic:0", driver: String = "1", compiler: String = "none",
     _ other: (any Device)? = nil, without broken: String = "", by breaker: String? = nil,
-    failing failure: DeviceError? = nil
+    failing failure: DeviceError? = nil, losesDevice: Bool = false
   ) {
     self.name = name
     self.other = other
     self.broken = broken
     self.breaker = breaker
     self.failure = failure
+    self.losesDevice = losesDevice
     description = DeviceDescription(
       product: "synthetic", driver: driver, compiler: compiler, byteCount: 1 << 30,
       isProcessor: true, peakRate: nil)
@@ -51,7 +55,12 @@ final class SyntheticDevice: CodeDevice {
   /// The compiled programs, each once.
   var compiled: [(source: KernelSource, definitions: [String])] { state.withLock { $0.compiled } }
 
+  private func requirePresence() throws(DeviceError) {
+    if let failure, state.withLock({ $0.isLost }) { throw failure }
+  }
+
   func allocate(byteCount: Int) throws(DeviceError) -> DeviceBuffer {
+    try requirePresence()
     if let other { return try other.allocate(byteCount: byteCount) }
     guard let memory = calloc(byteCount, 1) else {
       throw .outOfMemory(byteCount: byteCount, device: name)
@@ -67,6 +76,7 @@ final class SyntheticDevice: CodeDevice {
   func upload(
     _ source: UnsafeRawPointer, byteCount: Int, to target: DeviceBuffer, at byteOffset: Int
   ) throws(DeviceError) {
+    try requirePresence()
     if let other {
       return try other.upload(source, byteCount: byteCount, to: target, at: byteOffset)
     }
@@ -77,6 +87,7 @@ final class SyntheticDevice: CodeDevice {
   func download(
     _ source: DeviceBuffer, at byteOffset: Int, byteCount: Int, to target: UnsafeMutableRawPointer
   ) throws(DeviceError) {
+    try requirePresence()
     if let other {
       return try other.download(source, at: byteOffset, byteCount: byteCount, to: target)
     }
@@ -126,12 +137,17 @@ final class SyntheticDevice: CodeDevice {
   func launch(
     _ kernel: DeviceKernel, groups: (x: Int, y: Int), _ arguments: [KernelArgument]
   ) throws(DeviceError) {
+    try requirePresence()
     guard state.withLock({ $0.handlesOfBroken.contains(kernel.handle) }) else {
       try other?.launch(kernel, groups: groups, arguments)
       return
     }
+    if losesDevice { state.withLock { $0.isLost = true } }
     if let failure { throw failure }
   }
 
-  func finish() throws(DeviceError) { try other?.finish() }
+  func finish() throws(DeviceError) {
+    try requirePresence()
+    try other?.finish()
+  }
 }

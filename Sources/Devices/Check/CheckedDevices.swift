@@ -20,7 +20,7 @@ public struct CheckedDevices: Sendable {
   /// Makes sure of a device, comparing it with the host if it was not compared as it is now.
   ///
   /// - Parameter beginning: called before a comparison, which takes seconds
-  /// - Throws: ``DeviceCheck/Failure`` if it computes something else, ``DeviceError`` if it cannot compute
+  /// - Throws: errors of ``DeviceCheck/requireRight(_:)``
   public func require(_ device: DeviceBackend, beginning: () -> Void = {}) throws {
     if let earlier = read(device) { return try earlier.requireRight(device) }
     beginning()
@@ -29,9 +29,10 @@ public struct CheckedDevices: Sendable {
     try check.requireRight(device)
   }
 
-  /// Keeps what was found, unless the device could not do what was asked: that may pass.
+  /// Keeps what was found of all operations, unless the device could not do what was asked: that may pass.
   public func keep(_ check: DeviceCheck, of device: DeviceBackend) {
-    guard let folder, let path = path(device), check.findings.allSatisfy({ $0.failure == nil })
+    guard let folder, let path = path(device), check.findings.allSatisfy({ $0.failure == nil }),
+      check.findings.map(\.name) == DeviceCheck.operations(device.precision)
     else { return }
     let json: JSON = [
       "format": .integer(Self.format), "device": .string(Self.subject(device)),

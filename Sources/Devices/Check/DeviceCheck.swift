@@ -20,19 +20,35 @@ public struct DeviceCheck: Sendable {
   }
 
   public let findings: [Finding]
+  /// How many operations were not compared, as the last one that was lost the device; nil: it did not.
+  public let notComparedCount: Int?
 
-  /// Performs every operation, twice on the device, which has to give the same bits.
-  public init(_ device: DeviceBackend, _ report: (Finding) -> Void = { _ in }) {
+  /// The names of all operations, in the order in which they are compared.
+  public static func operations(_ precision: ProductPrecision) -> [String] {
+    OperationCase.all(precision).map(\.name)
+  }
+
+  /// Performs every operation, twice on the device, which has to give the same bits, until one loses the device.
+  ///
+  /// - Parameter earlier: begins after the operation of this name
+  public init(
+    _ device: DeviceBackend, after earlier: String? = nil, _ report: (Finding) -> Void = { _ in }
+  ) {
+    var operations = OperationCase.all(device.precision)[...]
+    if let earlier { operations = operations.drop { $0.name != earlier }.dropFirst() }
     var findings: [Finding] = []
-    for operation in OperationCase.all(device.precision) {
+    var isLost = false
+    while !isLost, let operation = operations.popFirst() {
       let (error, failure) = device.noting { Self.error(of: operation, on: device) }
       findings.append(
         Finding(
           name: operation.name, error: failure == nil ? error : .infinity,
           tolerance: operation.tolerance(device.precision), failure: failure))
       report(findings[findings.count - 1])
+      isLost = failure != nil && Self.isLost(device)
     }
     self.findings = findings
+    notComparedCount = isLost ? operations.count : nil
     if findings.allSatisfy({ $0.failure == nil || $0.isRefused }) { device.releaseFreeMemory() }
   }
 
@@ -42,11 +58,21 @@ public struct DeviceCheck: Sendable {
   init?(errors: [(name: String, error: Float)], precision: ProductPrecision) {
     let operations = OperationCase.all(precision)
     guard errors.map(\.name) == operations.map(\.name) else { return nil }
+    notComparedCount = nil
     findings = zip(operations, errors).map { operation, found in
       Finding(
         name: operation.name, error: found.error, tolerance: operation.tolerance(precision),
         failure: nil)
     }
+  }
+
+  /// Whether a device does nothing any more: CUDA answers every call after a kernel that crashed with its error.
+  private static func isLost(_ device: DeviceBackend) -> Bool {
+    let (_, error) = device.noting {
+      let workspace = CaseWorkspace(device, .single)
+      return workspace.values(Written(operand: workspace.numbers(1), count: 1))
+    }
+    return if case .failed = error { true } else { false }
   }
 
   private static func error(of operation: OperationCase, on device: DeviceBackend) -> Float {
@@ -86,8 +112,27 @@ public struct DeviceCheck: Sendable {
     }
   }
 
-  /// - Throws: ``Failure`` if an operation was wrong, ``DeviceError`` if one could not be performed
+  /// The device computes nothing any more since one operation.
+  public struct Loss: ClassifiedError, CustomStringConvertible {
+    public let device: String
+    public let operation: String
+    public let notComparedCount: Int
+
+    public var kind: FailureKind { .other }
+
+    public var description: String {
+      "\(device): the device was lost in \(operation); \(notComparedCount) operations were not compared; update its "
+        + "driver, or use device \"cpu\"; `spo doctor --device-check --after \"\(operation)\"` compares the others"
+    }
+  }
+
+  /// - Throws: ``Failure`` if an operation was wrong, ``Loss`` if the device was lost in one, ``DeviceError`` if one
+  ///   could not be performed
   public func requireRight(_ device: DeviceBackend) throws {
+    if let notComparedCount, let last = findings.last {
+      throw Loss(
+        device: device.name, operation: last.name, notComparedCount: notComparedCount)
+    }
     // What a stage cannot perform either, cannot be wrong in it.
     let findings = findings.filter { !$0.isRefused }
     if let failure = findings.lazy.compactMap(\.failure).first { throw failure }

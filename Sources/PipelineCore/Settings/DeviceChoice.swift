@@ -28,6 +28,13 @@ public enum DeviceChoice: Equatable, Sendable {
       self = .device(name: "\(parts[0]):\(number)")
     }
   }
+
+  /// What a text that is no choice most likely stands for.
+  package static func meant(by text: String) -> String? {
+    let plain = text.lowercased()
+    if let choice = DeviceChoice(plain) { return choice.description }
+    return ["gpu": "cuda", "nvidia": "cuda", "host": "cpu", "processor": "cpu"][plain]
+  }
 }
 
 /// The precision of a device's products and activations, as the setting `device_precision` selects

@@ -6,6 +6,12 @@ protocol SettingPrimitive {
   static var settingKind: String { get }
   init?(setting: JSON)
   var setting: JSON { get }
+  /// What a text that is no such value most likely stands for.
+  static func meant(by text: String) -> String?
+}
+
+extension SettingPrimitive {
+  static func meant(by text: String) -> String? { nil }
 }
 
 extension Bool: SettingPrimitive {

@@ -85,7 +85,7 @@ private struct DecodingNode: Decoder {
     node.kind = kind ?? SettingKind(of: type, ownLimits)
     if let primitive = type as? any SettingPrimitive.Type {
       guard let value = primitive.init(setting: json) as? Value else {
-        throw node.wrongKind(primitive.settingKind)
+        throw node.wrongKind(primitive.settingKind, meant: primitive.meant)
       }
       return value
     }
@@ -113,9 +113,13 @@ private struct DecodingNode: Decoder {
     return node
   }
 
-  /// - Parameter expected: used if the type of the setting does not describe itself
-  func wrongKind(_ expected: String) -> PipelineError {
-    let meant = json.string.flatMap { nearest(to: $0, in: kind?.choices ?? []) }
+  /// - Parameters:
+  ///   - expected: used if the type of the setting does not describe itself
+  ///   - meant: what a text most likely stands for, if the type has no list of choices
+  func wrongKind(
+    _ expected: String, meant: (String) -> String? = { _ in nil }
+  ) -> PipelineError {
+    let meant = json.string.flatMap { nearest(to: $0, in: kind?.choices ?? []) ?? meant($0) }
     let hint = meant.map { "; did you mean \"\($0)\"?" } ?? ""
     return .badSetting(
       path: path, reason: "must be \(kind?.text ?? expected), but is \(json.shortText)\(hint)")

@@ -10,12 +10,22 @@ import StageSupport
 struct DeviceCheckTable {
   private let devices: [String]
   private let precision: ProductPrecision?
+  /// Only the operations after this one are compared.
+  private let earlier: String?
   private let isJSON: Bool
 
   /// - Throws: ``DeviceError`` if there is nothing to check
   init(_ arguments: Arguments) throws {
     isJSON = arguments.has("json")
     precision = try ComputingDevice.precision(arguments).ofProducts
+    earlier = arguments.value("after")
+    // Of TF32 they are those of single precision.
+    let known = DeviceCheck.operations(precision ?? .single)
+    if let earlier, !known.contains(earlier) {
+      throw arguments.error(
+        "--after must be an operation of the comparison, but is \"\(earlier)\""
+          + (nearest(to: earlier, in: known).map { "; did you mean \"\($0)\"?" } ?? ""))
+    }
     if let operand = arguments.operands.first {
       throw arguments.error("unexpected \"\(operand)\"; --device-check takes no pipeline")
     }
@@ -35,8 +45,7 @@ struct DeviceCheckTable {
 
   /// Runs the checks and saves the findings, which decide whether runs trust a device.
   ///
-  /// - Throws: ``DeviceCheck/Failure`` if results differ, ``DeviceError`` if the device cannot
-  ///   compute
+  /// - Throws: errors of ``DeviceCheck/requireRight(_:)``
   func run() throws {
     var results: [JSON] = []
     var failures: [any Error] = []
@@ -45,7 +54,7 @@ struct DeviceCheckTable {
       if !isJSON {
         try Console.print("\(device.name) \(device.description), products in \(device.precision)")
       }
-      let check = DeviceCheck(device) { finding in
+      let check = DeviceCheck(device, after: earlier) { finding in
         if !isJSON { try? Console.print("  \(Self.line(finding))") }
       }
       CheckedDevices(folder: RateCache.userFolder).keep(check, of: device)
@@ -76,6 +85,8 @@ struct DeviceCheckTable {
             "failure": finding.failure.map { .string($0.description) } ?? .null,
           ]
         }),
+      // Nil: the device was not lost.
+      "not_compared": check.notComparedCount.map { .integer($0) } ?? .null,
     ]
   }
 }

@@ -22,6 +22,7 @@ enum DoctorCommand: Command {
         .value(
           "gpu-memory", "GB", "estimate for a GPU with so much memory, which need not be here"),
         .flag("device-check", "instead, compare every operation on the devices with the CPU"),
+        .value("after", "NAME", "for --device-check: begin after this operation"),
         .value("device", "NAME", "for --device-check: only this device, such as cuda:0"),
         ComputingDevice.precisionOption,
         .flag("json", "print one JSON object"),
@@ -51,7 +52,7 @@ enum DoctorCommand: Command {
     if arguments.has("measure"), arguments.has("gpu-memory") {
       throw arguments.error("--measure cannot be combined with --gpu-memory")
     }
-    for option in ["device", "device-precision"] where arguments.has(option) {
+    for option in ["after", "device", "device-precision"] where arguments.has(option) {
       throw arguments.error("--\(option) needs --device-check")
     }
     let machine = MachineReport()

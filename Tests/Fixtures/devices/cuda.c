@@ -7,7 +7,7 @@
 // "Machine code" is an ELF file whose only section has the options and the text that it was compiled from, those of the
 // first compiler as OpenCL devices are given them: what PoCL keeps serves both. Later compilers compute exponentials that
 // are larger in the last bits. With SPO_WRONG_GPU in the environment, the device does not
-// run the kernel of that name.
+// run the kernel of that name; with SPO_LOST_GPU, that kernel crashes, and every call after it fails.
 #define _GNU_SOURCE
 #include <stdint.h>
 #include <stdio.h>
@@ -98,6 +98,9 @@ static int (*finishQueue)(handle);
 
 static handle device, context, queue;
 
+// CUDA_ERROR_ILLEGAL_ADDRESS after a kernel crashed.
+static int lost;
+
 // An address is the number of a buffer and a place in it.
 #define PLACES 36
 static handle *buffers;
@@ -148,9 +151,10 @@ int cuDeviceGetAttribute(int *value, int key, int index) {
 
 int cuDevicePrimaryCtxRetain(handle *made, int index) { *made = context; return 0; }
 int cuCtxSetCurrent(handle context) { return 0; }
-int cuCtxSynchronize(void) { return finishQueue(queue); }
+int cuCtxSynchronize(void) { return lost ? lost : finishQueue(queue); }
 
 int cuMemAlloc_v2(uint64_t *address, size_t size) {
+  if (lost) return lost;
   int status;
   handle buffer = createBuffer(context, 1, size, NULL, &status);
   if (status) return 2;
@@ -170,30 +174,32 @@ int cuMemFree_v2(uint64_t address) {
 }
 
 int cuMemcpyHtoD_v2(uint64_t to, const void *from, size_t size) {
-  return writeBuffer(queue, bufferAt(to), 1, placeOf(to), size, from, 0, NULL, NULL);
+  return lost ? lost : writeBuffer(queue, bufferAt(to), 1, placeOf(to), size, from, 0, NULL, NULL);
 }
 
 int cuMemcpyDtoH_v2(void *to, uint64_t from, size_t size) {
-  return readBuffer(queue, bufferAt(from), 1, placeOf(from), size, to, 0, NULL, NULL);
+  return lost ? lost : readBuffer(queue, bufferAt(from), 1, placeOf(from), size, to, 0, NULL, NULL);
 }
 
 int cuModuleLoadData(handle *module, const void *code) {
   const char *options = (const char *)code + sizeof(struct header), *text = options + strlen(options) + 1;
+  if (lost) return lost;
   int status;
   *module = createProgram(context, 1, &text, NULL, &status);
   return status ? status : buildProgram(*module, 1, &device, options, NULL, NULL);
 }
 
 // Of each parameter the bytes; 0: an address.
-struct kernel { handle kernel; int count, isSkipped; uint8_t sizes[64]; };
+struct kernel { handle kernel; int count, isSkipped, crashes; uint8_t sizes[64]; };
 
 int cuModuleGetFunction(struct kernel **made, handle module, const char *name) {
   int status;
   struct kernel *kernel = calloc(1, sizeof *kernel);
   kernel->kernel = createKernel(module, name, &status);
   if (status) return 500;
-  const char *skipped = getenv("SPO_WRONG_GPU");
+  const char *skipped = getenv("SPO_WRONG_GPU"), *crashing = getenv("SPO_LOST_GPU");
   kernel->isSkipped = skipped && strcmp(name, skipped) == 0;
+  kernel->crashes = crashing && strcmp(name, crashing) == 0;
   // What does not take 4 bytes is an address, which the number of elements before the first follows.
   static const uint32_t zero;
   while ((status = setArgument(kernel->kernel, kernel->count, sizeof zero, &zero)) != -49) {
@@ -209,7 +215,9 @@ int cuLaunchKernel(
   struct kernel *kernel, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned threadsY, unsigned threadsZ,
   unsigned local, handle stream, void **arguments, void **more
 ) {
-  if (kernel->isSkipped) return 0;
+  if (lost) return lost;
+  if (kernel->crashes) lost = 700;
+  if (kernel->isSkipped || kernel->crashes) return 0;
   for (int i = 0; i < kernel->count; i++) {
     handle buffer = kernel->sizes[i] ? NULL : bufferAt(*(uint64_t *)arguments[i]);
     int status = kernel->sizes[i] ? setArgument(kernel->kernel, i, kernel->sizes[i], arguments[i])

@@ -41,6 +41,7 @@ enum Bench: Command {
           "write inputs and the first run's outputs as safetensors, for others to compare"),
         ComputingDevice.option,
         ComputingDevice.precisionOption,
+        .flag("unproven", "measure a device even if its results were wrong or never compared"),
         .value("threads", "T", "kernel threads (default: one per processor)"),
         .flag("profile", "also print the cost of each operation"),
         .flag("plan", "compute nothing; count the memory and operations of a run"),
@@ -98,10 +99,11 @@ enum Bench: Command {
   private static func measure(
     _ name: String, _ subject: BenchSubject, _ options: BenchOptions, _ arguments: Arguments
   ) throws {
-    let computing = try ComputingDevice(arguments)
+    let isUnproven = arguments.has("unproven")
+    let computing = try ComputingDevice(arguments, isUnproven: isUnproven)
     let result = try computing.perform {
       try BenchResult(
-        name: name, try subject.make(options), on: computing.backend,
+        name: name, try subject.make(options), on: computing.backend, isUnproven: isUnproven,
         schedule: try BenchSchedule(arguments),
         profile: arguments.has("profile") ? OperationProfile() : nil,
         keepsOutputs: arguments.has("save"))

@@ -25,7 +25,7 @@ struct BenchPlan {
   private static let threaded: Set = ["unet", "vae-decode", "text-encoder"]
   /// Options for every benchmark.
   private static let common: Set = [
-    "repeat", "seconds", "cold", "threads", "device", "device-precision",
+    "repeat", "seconds", "cold", "threads", "device", "device-precision", "unproven",
   ]
 
   private let arguments: Arguments

@@ -40,6 +40,7 @@ struct BenchResult {
   let cases: [Case]
   /// Nil: the host.
   private let device: DeviceBackend?
+  private let isUnproven: Bool
   /// The profile of all runs together.
   let profile: OperationProfile?
 
@@ -47,13 +48,15 @@ struct BenchResult {
   ///
   /// - Parameters:
   ///   - device: the device to compute on and wait for; nil: the host
+  ///   - isUnproven: whether it may compute wrongly
   ///   - keepsOutputs: keeps those of the first run, which warms up unless the schedule is cold
   init(
-    name: String, _ works: [BenchWork], on device: DeviceBackend?, schedule: BenchSchedule,
-    profile: OperationProfile?, keepsOutputs: Bool
+    name: String, _ works: [BenchWork], on device: DeviceBackend?, isUnproven: Bool,
+    schedule: BenchSchedule, profile: OperationProfile?, keepsOutputs: Bool
   ) throws {
     self.name = name
     self.device = device
+    self.isUnproven = isUnproven
     self.profile = profile
     cases = try works.map { work in
       // A separate profile replaces the requested one.
@@ -117,6 +120,7 @@ struct BenchResult {
     fields["peak_rss_mb"] = .number(Double(PeakMemory.ofProcess) / 1_048_576)
     if let device {
       fields["device"] = .string(device.name)
+      if isUnproven { fields["unproven"] = true }
       fields["device_peak_mb"] = .number(Double(device.peakBytes) / 1_048_576)
       // Tensor cores are twice as fast with binary16 as with TF32.
       let (single, tensor) = (device.description.peakRate, device.description.tensorPeakRate)

@@ -17,6 +17,8 @@ struct BenchRow {
   let items: Int?
   /// The device's peak operations per second, if known.
   let peakRate: Double?
+  /// Whether the device may compute wrongly.
+  let isUnproven: Bool
 
   /// Returns the rows measured by one process: one, or one per size.
   static func rows(of json: JSON) throws(JSONError) -> [BenchRow] {
@@ -42,6 +44,7 @@ struct BenchRow {
     bytes = try part.optional("bytes")?.int()
     items = try part.optional("items")?.int()
     peakRate = try result.optional("peak_flop_rate")?.double()
+    isUnproven = try result.optional("unproven")?.bool() ?? false
   }
 
   fileprivate var fields: JSON.Object {
@@ -57,6 +60,7 @@ struct BenchRow {
     fields["flop"] = flop.map { .integer($0) }
     fields["bytes"] = bytes.map { .integer($0) }
     fields["items"] = items.map { .integer($0) }
+    if isUnproven { fields["unproven"] = true }
     return fields
   }
 
@@ -81,8 +85,9 @@ struct BenchTable {
   private func cells(_ row: BenchRow) -> [String] {
     let rate = Self.rate(row)
     return [
-      row.name, row.size, row.batch.map { "\($0)" } ?? "", Self.milliseconds(row.median),
-      Self.milliseconds(row.least), "\(row.runs)", "\(row.threads)",
+      row.isUnproven ? "\(row.name), unproven" : row.name, row.size,
+      row.batch.map { "\($0)" } ?? "", Self.milliseconds(row.median), Self.milliseconds(row.least),
+      "\(row.runs)", "\(row.threads)",
       row.peakMegabytes.map { String(format: "%.0f", $0) } ?? "",
       row.flop.map { String(format: $0 < 10_000_000_000 ? "%.2f" : "%.0f", Double($0) / 1e9) }
         ?? "",
