@@ -163,6 +163,15 @@ struct GPURunTests {
     expect(try check("--after", "clamps"), failsAs: .usage, naming: #"did you mean "clamp"?"#)
   }
 
+  @Test("a GPU that others have filled is not given up for the CPU", arguments: ["auto", "cuda"])
+  func full(device: String) throws {
+    try withTemporaryFolder { folder in
+      let (_, outcome) = try whole(
+        in: folder, device, device: device, wrong: "cuDevicePrimaryCtxRetain")
+      expect(outcome, failsAs: .space, naming: "no memory: cuda:0 has none left")
+    }
+  }
+
   @Test("a run in half precision is recorded as such, and continued in no other precision")
   func halfPrecision() throws {
     try withTemporaryFolder { folder in

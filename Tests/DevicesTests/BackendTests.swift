@@ -3,6 +3,7 @@ import Backends
 import Devices
 import Files
 import HostResources
+import TensorCore
 import Testing
 
 extension DeviceTests {
@@ -42,6 +43,33 @@ extension DeviceTests {
       let device = try TestDevice.open(precision)
       #expect(device.identity.hasSuffix(", products \(precision)"))
       #expect((device.activationFormat == .single) == (precision != .half))
+    }
+
+    @Test("attention to what is no number gives none", arguments: ProductPrecision.allCases)
+    func attentionToNone(_ precision: ProductPrecision) throws {
+      let device = try TestDevice.open(precision, emulatesTensorCores: true)
+      let shape = AttentionShape(batch: 1, heads: 2, queryCount: 3, keyCount: 70, headWidth: 8)
+      let values = withBackend(device) {
+        func activations(_ count: Int, none: Int? = nil) -> Operand {
+          let single = Operand(Storage(count: count, on: device))
+          device.write(single, count: count) { buffer in
+            for index in buffer.indices { buffer[index] = index == none ? .nan : 0.5 }
+          }
+          let values = Operand(Storage(count: count, format: device.activationFormat, on: device))
+          device.perform(.convert(single, into: values, count: count))
+          return values
+        }
+        // Of the first head.
+        let (query, value) = (activations(3 * 16), activations(70 * 16))
+        let (key, output) = (activations(70 * 16, none: 5 * 16), activations(3 * 16))
+        device.perform(
+          .attend(
+            Attention(query: query, key: key, value: value, into: output, logSumExp: nil, shape)))
+        return device.read(output, count: 3 * 16) { Array($0) }
+      }
+      for (index, value) in values.enumerated() {
+        #expect(value.isNaN == (index % 16 < 8), "\(index)")
+      }
     }
 
     @Test("memory is used again")

@@ -92,7 +92,7 @@ extension DeviceTests {
         let loss = try #require(
           #expect(throws: DeviceCheck.Loss.self) { try check.requireRight(device) })
         #expect(names == check.findings.map(\.name) && names.last == loss.operation)
-        #expect(check.findings.dropLast().allSatisfy(\.isRight))
+        #expect(check.findings.dropLast().allSatisfy { $0.isRight })
         #expect(names.count + loss.notComparedCount == all.count && loss.notComparedCount > 0)
 
         // Another process goes on.

@@ -20,7 +20,7 @@ extension DoctorTests {
         continue
       }
       let onDevice = other.memory.deviceByteCount
-      #expect(onDevice > 20_000_000 && onDevice < host.memory.byteCount, "\(host.stage)")
+      #expect(onDevice > 10_000_000 && onDevice < host.memory.byteCount, "\(host.stage)")
       #expect(other.memory.byteCount < host.memory.byteCount, "\(host.stage)")
     }
     let shared = try doctor(device: device(1 << 40, isProcessor: true)).forecasts

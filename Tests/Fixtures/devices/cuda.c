@@ -149,7 +149,12 @@ int cuDeviceGetAttribute(int *value, int key, int index) {
   return 0;
 }
 
-int cuDevicePrimaryCtxRetain(handle *made, int index) { *made = context; return 0; }
+// CUDA_ERROR_OUT_OF_MEMORY on a GPU that others have filled.
+int cuDevicePrimaryCtxRetain(handle *made, int index) {
+  *made = context;
+  const char *wrong = getenv("SPO_WRONG_GPU");
+  return wrong && strcmp(wrong, "cuDevicePrimaryCtxRetain") == 0 ? 2 : 0;
+}
 int cuCtxSetCurrent(handle context) { return 0; }
 int cuCtxSynchronize(void) { return lost ? lost : finishQueue(queue); }
 
