@@ -56,8 +56,16 @@ public enum Devices {
 
   /// What to install to have one, where none was found.
   public static let installation =
-    "a GPU needs its driver; one of NVIDIA's \(NVRTC.installation), too; a processor's OpenCL, for tests, is "
-    + "pocl-opencl-icd"
+    "a GPU needs its driver, and one of NVIDIA's \(NVRTC.installation); OpenCL on a CPU, for tests, needs the "
+    + "package pocl-opencl-icd"
+
+  /// What is wrong with a driver that is installed; nil where nothing is.
+  public static var brokenDriver: String? {
+    guard !MemoryLimit.isShellLimited, case .notWorking(let reason)? = CUDADriver.absence else {
+      return nil
+    }
+    return reason
+  }
 
   /// The name of one device, where the setting may leave it open which.
   ///
@@ -109,8 +117,15 @@ public enum Devices {
 
   private static func absent(_ name: String) -> DeviceError {
     let names = all.map(\.name)
+    let reason: String? =
+      if name.hasPrefix("cuda") {
+        CUDADriver.absence?.description
+      } else {
+        OpenCLLibrary.shared == nil ? "\(OpenCLLibrary.fileNames[0]) was not found" : nil
+      }
     return .notFound(
-      "there is no device \(name); "
-        + (names.isEmpty ? installation : "there are cpu, \(names.joined(separator: ", "))"))
+      "there is no device \(name)\(reason.map { ": \($0)" } ?? ""); "
+        + (names.isEmpty ? "" : "there are cpu, \(names.joined(separator: ", "))")
+        + (names.isEmpty || reason != nil ? (names.isEmpty ? "" : "; ") + installation : ""))
   }
 }

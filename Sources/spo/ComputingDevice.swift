@@ -84,7 +84,9 @@ struct ComputingDevice {
   ) throws {
     func open(_ name: String) throws -> DeviceBackend {
       let device = try Devices.open(name, precision: precision.ofProducts)
-      return isUnproven ? device : try Self.proven(device)
+      let proven = isUnproven ? device : try Self.proven(device)
+      Console.note("computing on \(name), \(device.description.product)")
+      return proven
     }
     switch choice {
     case .host: backend = nil
@@ -95,9 +97,7 @@ struct ComputingDevice {
     case .automatic:
       let selection = DeviceSelection(Self.automatic(), for: launched.localRank)
       backend = try selection.firstRight(isAlone: launched.ranks.isAlone) { candidate in
-        let device = try open(candidate.name)
-        Console.note("computing on \(candidate.name), \(candidate.description.product)")
-        return device
+        try open(candidate.name)
       } passOver: { error, next in
         Console.complain("note: computing on \(next?.name ?? "the CPU"), since \(error)")
       }

@@ -34,7 +34,36 @@ struct CUDADriver: Sendable {
     ) -> Int32
   typealias Synchronize = @convention(c) @Sendable () -> Int32
 
-  static let shared = CUDADriver()
+  private static let loaded = Result { () throws(Absence) in try CUDADriver() }
+  static var shared: CUDADriver? { try? loaded.get() }
+  /// Why there is none; nil if there is.
+  static var absence: Absence? {
+    if case .failure(let absence) = loaded { absence } else { nil }
+  }
+
+  /// Why no device can be reached.
+  enum Absence: Error, CustomStringConvertible {
+    case notInstalled
+    /// With what an installed driver says.
+    case notWorking(String)
+
+    var description: String {
+      switch self {
+      case .notInstalled: "libcuda.so.1, which comes with NVIDIA's driver, was not found"
+      case .notWorking(let reason): reason
+      }
+    }
+
+    fileprivate init(code: Int32) {
+      let reason =
+        switch code {
+        case 100: "NVIDIA's driver finds no GPU"
+        case 803: "NVIDIA's driver and libcuda.so.1 do not match: restart the machine or update them"
+        default: "NVIDIA's driver does not start"
+        }
+      self = .notWorking("\(reason) (cuInit: code \(code))")
+    }
+  }
 
   let getVersion: GetNumber
   let getDeviceCount: GetNumber
@@ -53,9 +82,8 @@ struct CUDADriver: Sendable {
   let launch: Launch
   let synchronize: Synchronize
 
-  /// Nil where there is no driver, or none that works.
-  private init?() {
-    guard let library = DynamicLibrary(anyOf: "libcuda.so.1") else { return nil }
+  private init() throws(Absence) {
+    guard let library = DynamicLibrary(anyOf: "libcuda.so.1") else { throw .notInstalled }
     func bind<Function>(_ name: String) -> Function? { library.function(name, as: Function.self) }
     guard let initialize: Initialize = bind("cuInit"),
       let getVersion: GetNumber = bind("cuDriverGetVersion"),
@@ -73,9 +101,10 @@ struct CUDADriver: Sendable {
       let upload: Upload = bind("cuMemcpyHtoD_v2"),
       let download: Download = bind("cuMemcpyDtoH_v2"),
       let launch: Launch = bind("cuLaunchKernel"),
-      let synchronize: Synchronize = bind("cuCtxSynchronize"),
-      initialize(0) == 0
-    else { return nil }
+      let synchronize: Synchronize = bind("cuCtxSynchronize")
+    else { throw .notWorking("libcuda.so.1 lacks functions; update NVIDIA's driver") }
+    let status = initialize(0)
+    guard status == 0 else { throw Absence(code: status) }
     self.getVersion = getVersion
     self.getDeviceCount = getDeviceCount
     self.getDevice = getDevice

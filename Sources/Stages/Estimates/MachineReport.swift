@@ -68,7 +68,9 @@ public struct MachineReport: Sendable {
       "\(device.name) \(device.description)"
         + (device.flaw.map { ", not usable: \($0)" } ?? "")
     }
-    return found.isEmpty ? "none; \(Devices.installation)" : found.joined(separator: "; ")
+    let broken = Devices.brokenDriver.map { ["cuda: not usable: \($0)"] } ?? []
+    return found.isEmpty && broken.isEmpty
+      ? "none; \(Devices.installation)" : (found + broken).joined(separator: "; ")
   }
 
   private static func entry(_ library: CompressionLibrary) -> Entry {

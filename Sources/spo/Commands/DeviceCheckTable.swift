@@ -36,9 +36,13 @@ struct DeviceCheckTable {
       }
       devices = [try Devices.name(of: device, for: 0)]
     } else {
-      devices = Devices.all.filter { $0.flaw == nil }.map(\.name)
+      let found = Devices.all
+      devices = found.filter { $0.flaw == nil }.map(\.name)
       guard !devices.isEmpty else {
-        throw DeviceError.notFound("no device to check; \(Devices.installation)")
+        let flaws = found.compactMap { device in device.flaw.map { "\(device.name): \($0)" } }
+        throw DeviceError.notFound(
+          "no device to check; "
+            + (flaws.isEmpty ? Devices.installation : flaws.joined(separator: "; ")))
       }
     }
   }
