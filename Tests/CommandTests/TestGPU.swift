@@ -53,7 +53,7 @@ enum TestGPU {
   ) -> [String: String] {
     var found = [
       "LD_LIBRARY_PATH": folder(of: compiler),
-      "XDG_CACHE_HOME": "\(sharedFolder)/cache\(wrong ?? "")\(lost.map { "-lost-\($0)" } ?? "")",
+      "XDG_CACHE_HOME": "\(sharedFolder)/cache\(wrong ?? "")-\(lost ?? "")",
     ]
     // What PoCL compiled stays where it is for all tests.
     let inherited = ProcessInfo.processInfo.environment

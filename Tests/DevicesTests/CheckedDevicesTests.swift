@@ -89,8 +89,8 @@ extension DeviceTests {
         var names: [String] = []
         let check = DeviceCheck(device) { names.append($0.name) }
         let all = DeviceCheck.operations(.single)
-        let loss = try #require(
-          #expect(throws: DeviceCheck.Loss.self) { try check.requireRight(device) })
+        let found = #expect(throws: DeviceCheck.Loss.self) { try check.requireRight(device) }
+        let loss = try #require(found)
         #expect(names == check.findings.map(\.name) && names.last == loss.operation)
         #expect(check.findings.dropLast().allSatisfy { $0.isRight })
         #expect(names.count + loss.notComparedCount == all.count && loss.notComparedCount > 0)

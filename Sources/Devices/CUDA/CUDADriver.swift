@@ -58,7 +58,7 @@ struct CUDADriver: Sendable {
       let reason =
         switch code {
         case 100: "NVIDIA's driver finds no GPU"
-        case 803: "NVIDIA's driver and libcuda.so.1 do not match: restart the machine or update them"
+        case 803: "NVIDIA's driver and libcuda.so.1 do not match: restart the machine"
         default: "NVIDIA's driver does not start"
         }
       self = .notWorking("\(reason) (cuInit: code \(code))")

@@ -17,7 +17,8 @@ extension Doctor {
     var savings = stage.savings
     if shortage.isOnDevice, limits.device?.activations == .single { savings.append(halfPrecision) }
     var less = need
-    let found = try Self.changes(savings, until: { shortage.byteCount(less) <= shortage.limit }) {
+    func isEnough() -> Bool { shortage.byteCount(less) <= shortage.limit }
+    let found = try Self.changes(savings, until: isEnough) {
       let stages = try makePipeline(overrides + $0).estimatingStages()
       guard let thriftier = stages.first(where: { type(of: $0).name == name }) else { return }
       var device = limits.device
@@ -60,7 +61,8 @@ extension Doctor {
     let elsewhere = "free some space or choose another place: --workspace DIR"
     var less = plan.byteCount
     let savings = try pipeline.estimatingStages().flatMap(\.diskSavings)
-    let found = try Self.changes(savings, until: { less <= free }) {
+    func isEnough() -> Bool { less <= free }
+    let found = try Self.changes(savings, until: isEnough) {
       let stages = try makePipeline(overrides + $0).estimatingStages()
       less = try DiskPlan(work, stages, scale, cached: cached).byteCount
     }

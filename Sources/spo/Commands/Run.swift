@@ -89,7 +89,8 @@ enum Run: Command {
     let console = RunConsole(isQuiet: arguments.has("quiet"))
     defer { console.closeLine() }
     let check = RunCheck(
-      overrides: arguments.values("set"), limits: .here(pipeline.workspacePath, device: computing.planned),
+      overrides: arguments.values("set"),
+      limits: .here(pipeline.workspacePath, device: computing.planned),
       makePipeline: { try makePipeline(arguments, $0) })
     let require =
       part != nil ? check.requirePart : merge != nil ? { (_: [PlannedWork]) in } : check.require
