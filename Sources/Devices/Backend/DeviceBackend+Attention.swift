@@ -4,8 +4,10 @@ import TensorCore
 
 /// Queries or keys of one group.
 private let tile = 64
-/// Queries of one group in half precision on tensor cores.
+/// The same in half precision on tensor cores.
 private let halfTile = 128
+/// Columns of a head whose gradients a group's registers hold there.
+private let mostHalfGradientColumns = 80
 /// Columns of a result that one group's registers hold.
 private let mostColumns = 160
 
@@ -19,21 +21,17 @@ extension DeviceBackend {
         memory(attention.query), memory(attention.key), memory(attention.value),
         memory(attention.output), memory(attention.logSumExp ?? attention.output),
       ] + shape.arguments + [.flag(attention.logSumExp != nil)]
-    guard hasHalfAttention(attention) else {
-      return try launch("attend", tokens: shape.queryCount, shape, definitions, arguments)
-    }
+    let isHalf =
+      shape.headWidth <= mostColumns
+      && hasHalfAttention(
+        shape, attention.query, attention.key, attention.value, attention.output)
     try launch(
-      "halfAttend", of: .halfAttention, definitions,
-      counting: max(shape.queryCount, shape.keyCount),
-      groups: ((shape.queryCount + halfTile - 1) / halfTile, shape.batch * shape.heads), arguments)
+      isHalf ? "halfAttend" : "attend", of: isHalf ? .halfAttention : .attention,
+      tokens: shape.queryCount, shape, definitions, arguments)
   }
 
-  private func hasHalfAttention(_ attention: Attention) -> Bool {
-    let (shape, operands) = (
-      attention.shape, [attention.query, attention.key, attention.value, attention.output]
-    )
-    return shape.headWidth <= mostColumns
-      && operands.allSatisfy { $0.storage.format == .half(.binary16) }
+  private func hasHalfAttention(_ shape: AttentionShape, _ operands: Operand...) -> Bool {
+    operands.allSatisfy { $0.storage.format == .half(.binary16) }
       && hasEights(operands.map(\.offset) + [shape.headWidth, shape.queryStride])
       && hasEights([shape.keyStride, shape.valueStride, shape.outputStride])
   }
@@ -58,11 +56,18 @@ extension DeviceBackend {
       memory(gradients.query), memory(gradients.key), memory(gradients.value),
       memory(gradients.outputGradient), memory(gradients.logSumExp), .memory(products),
     ]
+    let isHalf =
+      shape.headWidth <= mostHalfGradientColumns
+      && hasHalfAttention(
+        shape, gradients.query, gradients.key, gradients.value, gradients.outputGradient,
+        gradients.queryGradient, gradients.keyGradient, gradients.valueGradient)
+    let source = isHalf ? KernelSource.halfAttentionGradients : .attention
     try launch(
-      "queryGradient", tokens: shape.queryCount, shape, definitions,
-      operands + [memory(gradients.queryGradient)] + shape.arguments)
+      isHalf ? "halfQueryGradient" : "queryGradient", of: source, tokens: shape.queryCount, shape,
+      definitions, operands + [memory(gradients.queryGradient)] + shape.arguments)
     try launch(
-      "keyValueGradients", tokens: shape.keyCount, shape, definitions,
+      isHalf ? "halfKeyValueGradients" : "keyValueGradients", of: source, tokens: shape.keyCount,
+      shape, definitions,
       operands + [memory(gradients.keyGradient), memory(gradients.valueGradient)]
         + shape.arguments)
   }
@@ -73,11 +78,12 @@ extension DeviceBackend {
 
   /// A kernel with groups for tiles of some tokens by heads by parts of the result's columns.
   private func launch(
-    _ kernel: String, tokens: Int, _ shape: AttentionShape, _ definitions: [String],
-    _ arguments: [KernelArgument]
+    _ kernel: String, of source: KernelSource, tokens: Int, _ shape: AttentionShape,
+    _ definitions: [String], _ arguments: [KernelArgument]
   ) throws(DeviceError) {
+    let tile = source.name == KernelSource.attention.name ? tile : halfTile
     try launch(
-      kernel, of: .attention, definitions,
+      kernel, of: source, definitions,
       counting: max(shape.queryCount, shape.keyCount),
       groups: ((tokens + tile - 1) / tile, shape.batch * shape.heads * shape.columnSplits),
       arguments)

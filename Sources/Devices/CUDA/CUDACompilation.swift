@@ -76,6 +76,7 @@ public enum CUDACompilation {
     let plain: [(KernelSource, [[String]])] = [
       (.elementwise, elements), (.movement, copies), (.rows, sums), (.normalization, norms),
       (.attention, attention), (.halfAttention, isHalf && onTensorCores ? half : []),
+      (.halfAttentionGradients, isHalf && onTensorCores ? Array(half.dropLast()) : []),
     ]
     return plain.flatMap { source, definitions in definitions.map { (source, $0) } }
       + products.map { ($0.source, $0.definitions + tensor) }

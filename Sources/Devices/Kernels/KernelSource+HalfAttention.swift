@@ -5,30 +5,13 @@ extension KernelSource {
   /// become a factor without leaving them.
   static let halfAttention = KernelSource(
     name: "halfAttention",
-    tiles + halfTiles + #"""
+    tiles + halfTiles + halfRows + #"""
 
-      // Columns of a head, rounded up to those of a matrix product.
-      #define WIDTH (16 * COLUMN_PARTS)
-      // Eight rows begin in different banks.
-      #define ROW_PITCH (WIDTH + CHUNK)
       #define QUERIES (GROUP_SIZE / 2)
       // Fewer keys at a time where a head's columns take most registers.
       #define KEYS (COLUMN_PARTS > 8 ? 32 : 64)
       // Smaller than any score, and not so small that differences overflow.
       #define NOTHING -1e30f
-
-      DEVICE void copyRows(
-        LOCAL_POINTER ushort *target, int rowCount, GLOBAL const ushort *rows, int first, int count, uint stride,
-        int headWidth
-      ) {
-        for (int i = THREAD; i < rowCount * (WIDTH / CHUNK); i += GROUP_SIZE) {
-          int row = i / (WIDTH / CHUNK), column = i % (WIDTH / CHUNK) * CHUNK;
-          int isInside = (first + row < count) & (column < headWidth);
-          copyChunk(
-            target + row * ROW_PITCH + column, rows + (isInside ? (wide)(first + row) * stride + column : 0), isInside);
-        }
-        END_COPIES;
-      }
 
       KERNEL halfAttend(
         GLOBAL const ushort *query, wide queryOffset, GLOBAL const ushort *key, wide keyOffset,
@@ -51,9 +34,7 @@ extension KernelSource {
         AWAIT_COPIES(0);
         SYNC;
         uint queries[COLUMN_PARTS][4];
-        UNROLL for (int n = 0; n < COLUMN_PARTS; n++)
-          loadMatrices(
-            queries[n], keys, (16 * WARP + LANE % 16) * ROW_PITCH + 16 * n + LANE / 16 * 8, exchange);
+        loadOwnRows(queries[0], keys, exchange);
         SYNC;
 
         // Of rows g and g + 8: scores in powers of two.
@@ -71,14 +52,7 @@ extension KernelSource {
           float scores[KEYS / 8][4];
           UNROLL for (int n = 0; n < KEYS / 8; n++)
             UNROLL for (int i = 0; i < 4; i++) scores[n][i] = 0;
-          UNROLL for (int k = 0; k < COLUMN_PARTS; k++)
-            UNROLL for (int n = 0; n < KEYS / 16; n++) {
-              uint b[4];
-              loadMatrices(
-                b, keys, (16 * n + LANE / 16 * 8 + LANE % 8) * ROW_PITCH + 16 * k + LANE / 8 % 2 * 8, exchange);
-              multiplyHalves(scores[2 * n], queries[k], b, exchange);
-              multiplyHalves(scores[2 * n + 1], queries[k], b + 2, exchange);
-            }
+          addScores(scores[0], queries[0], keys, KEYS / 16, exchange);
           AWAIT_COPIES(0);
           SYNC;
           // While they are used no more.
@@ -118,12 +92,7 @@ extension KernelSource {
               pairOf(scores[2 * k][0], scores[2 * k][1]), pairOf(scores[2 * k][2], scores[2 * k][3]),
               pairOf(scores[2 * k + 1][0], scores[2 * k + 1][1]), pairOf(scores[2 * k + 1][2], scores[2 * k + 1][3])
             };
-            UNROLL for (int n = 0; n < COLUMN_PARTS; n++) {
-              uint b[4];
-              loadTransposed(b, values, (16 * k + LANE % 16) * ROW_PITCH + 16 * n + LANE / 16 * 8, exchange);
-              multiplyHalves(sums[2 * n], a, b, exchange);
-              multiplyHalves(sums[2 * n + 1], a, b + 2, exchange);
-            }
+            addWeighted(sums[0], a, values, 16 * k, exchange);
           }
         }
 

@@ -25,6 +25,7 @@ package struct KernelSource: Sendable {
 
   private static let all = [
     elementwise, movement, rows, normalization, product, halfProduct, attention, halfAttention,
+    halfAttentionGradients,
   ]
 
   /// Changes when the kernels do.
