@@ -30,7 +30,7 @@ OPERATORS = ["convolution", "linear", "attention", "group-norm", "layer-norm", "
 PARTS = ["check", "doors", "unet", "quickstart", "step", "parts", "sdxl", "operators", "sanitizer", "others"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 # Begun this often after kernels that crash, which take the device from all that follow in the process.
-CHECKS = 4
+CHECKS = 10
 # Of the largest value of an array.
 LARGEST_ERROR = {"f32": 1e-4, "tf32": 1e-2, "f16": 2e-2}
 
