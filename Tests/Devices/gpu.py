@@ -30,7 +30,7 @@ OPERATORS = ["convolution", "linear", "attention", "group-norm", "layer-norm", "
 PARTS = ["check", "doors", "unet", "quickstart", "step", "parts", "sdxl", "operators", "sanitizer", "others"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 # Begun this often after kernels that crash, which take the device from all that follow in the process.
-CHECKS = 4
+CHECKS = 10
 # Of the largest value of an array.
 LARGEST_ERROR = {"f32": 1e-4, "tf32": 1e-2, "f16": 2e-2}
 
@@ -75,7 +75,7 @@ def check(report, device):
             done.append(part)
             lines = map(str.strip, report.text(part["name"]).splitlines())
             part["wrong"] = [line for line in lines if line.startswith(("WRONG", "FAILED"))]
-            lost = re.search(r"the device was lost in (.+); (\d+) operations", report.text(part["name"], "log"))
+            lost = re.search(r"the device was lost in (.+); (\d+) operation", report.text(part["name"], "log"))
             if not lost or lost[2] == "0":
                 break
             # In a new process the device is there again.
@@ -206,10 +206,13 @@ def devices(report):
 
 
 def prepare(folder):
-    """Makes the folder, without what an earlier run left in it, and without anything else: says what is wrong."""
-    folder.mkdir(parents=True, exist_ok=True)
-    if not any(folder.iterdir()):
-        return ""
+    """Makes the folder and removes what an earlier run left there, nothing else; returns what is wrong."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not any(folder.iterdir()):
+            return ""
+    except OSError as error:
+        return str(error)
     try:
         names = [part["name"] for part in json.loads((folder / "results.json").read_text())["parts"]]
     except (OSError, ValueError, LookupError, TypeError):

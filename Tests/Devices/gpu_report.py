@@ -54,7 +54,8 @@ class Report:
         self.write()
         try:
             code = self.run(name, limit, command)
-            part["outcome"] = {0: "ran", None: f"limit of {limit:.0f} s, after"}.get(code, f"code {code}")
+            over = f"limit of {limit:.0f} s, after" if time.monotonic() < self.end else "not done: no time left, after"
+            part["outcome"] = {0: "ran", None: over}.get(code, f"code {code}")
             if code == 0 and judge:
                 part["outcome"] = judge(part)
             elif code != 0:

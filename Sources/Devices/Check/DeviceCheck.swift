@@ -121,7 +121,8 @@ public struct DeviceCheck: Sendable {
     public var kind: FailureKind { .other }
 
     public var description: String {
-      "\(device): the device was lost in \(operation); \(notComparedCount) operations were not compared; update its "
+      "\(device): the device was lost in \(operation); \(notComparedCount) operation"
+        + "\(notComparedCount == 1 ? " was" : "s were") not compared; update its "
         + "driver, or use device \"cpu\"; `spo doctor --device-check --after \"\(operation)\"` compares the others"
     }
   }
