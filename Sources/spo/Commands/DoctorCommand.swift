@@ -1,3 +1,4 @@
+import Backends
 import CommandSyntax
 import Files
 import PipelineCore
@@ -101,7 +102,16 @@ extension DoctorCommand {
     _ pipeline: Pipeline, _ arguments: Arguments
   ) throws -> PlannedDevice? {
     guard let size = try arguments.double("gpu-memory") else {
-      return try ComputingDevice(pipeline.device, pipeline.devicePrecision, LaunchedRanks()).planned
+      let device = try ComputingDevice(
+        pipeline.device, pipeline.devicePrecision, LaunchedRanks()
+      ).planned
+      if let device,
+        RateCache(folder: RateCache.userFolder, device: device.measured).read().secondsPerUnit
+          .isEmpty
+      {
+        Console.note("timing each kind of operation on \(device.name) once; this may take a minute")
+      }
+      return device
     }
     guard size > 0, size < 1e6 else {
       throw arguments.error("--gpu-memory must be a number of gigabytes, but is \(size)")
