@@ -31,7 +31,7 @@ public enum DeviceError: ClassifiedError, CustomStringConvertible, Equatable {
     case .outOfMemory(let byteCount, let device):
       "no memory: \(device) "
         + (byteCount.map { "refused \(ByteCount.text($0)) for a tensor" } ?? "has none left")
-        + "; use smaller batches or images, or device \"cpu\"; finished work is saved"
+        + "; close other programs that use it, use smaller batches or images, or device \"cpu\"; finished work is saved"
     case .notCompiled(let source, let device, let log):
       "\(device): its compiler refused the \(source) kernels: \(Self.oneLine(log)); update the driver or "
         + "the compiler, or use device \"cpu\""

@@ -123,9 +123,10 @@ public enum Devices {
       } else {
         OpenCLLibrary.shared == nil ? "\(OpenCLLibrary.fileNames[0]) was not found" : nil
       }
+    let others = names.isEmpty ? [] : ["there are cpu, \(names.joined(separator: ", "))"]
+    let advice = names.isEmpty || reason?.hasSuffix("was not found") ?? false ? [installation] : []
     return .notFound(
-      "there is no device \(name)\(reason.map { ": \($0)" } ?? ""); "
-        + (names.isEmpty ? "" : "there are cpu, \(names.joined(separator: ", "))")
-        + (names.isEmpty || reason != nil ? (names.isEmpty ? "" : "; ") + installation : ""))
+      (["there is no device \(name)\(reason.map { ": \($0)" } ?? "")"] + others + advice)
+        .joined(separator: "; "))
   }
 }

@@ -20,6 +20,8 @@ package struct RateCache {
   }
 
   private static let format = 1
+  /// More than any operation takes a number.
+  private static let slowest = 1.0
 
   /// The user's folder for what can be made again.
   package static var userFolder: String? {
@@ -53,7 +55,7 @@ package struct RateCache {
     else { return none }
     var seconds: [String: Double] = [:]
     for (key, value) in members {
-      guard let number = try? value.double(), number.isFinite, number > 0 else {
+      guard let number = try? value.double(), number > 0, number <= Self.slowest else {
         return none
       }
       seconds[key] = number

@@ -66,6 +66,7 @@ struct ComputingDevice {
 
   private static func automatic() -> [Devices.Found] {
     let gpus = Devices.automatic
+    if let reason = Devices.brokenDriver { Console.note("note: no GPU through CUDA: \(reason)") }
     // An unusable GPU deserves a note: the host is a thousand times slower.
     for found in gpus {
       guard let flaw = found.flaw else { continue }

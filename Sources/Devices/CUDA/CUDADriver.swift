@@ -44,20 +44,25 @@ struct CUDADriver: Sendable {
   /// Why no device can be reached.
   enum Absence: Error, CustomStringConvertible {
     case notInstalled
+    case noGPU
     /// With what an installed driver says.
     case notWorking(String)
 
     var description: String {
       switch self {
       case .notInstalled: "libcuda.so.1, which comes with NVIDIA's driver, was not found"
+      case .noGPU: "NVIDIA's driver finds no GPU"
       case .notWorking(let reason): reason
       }
     }
 
     fileprivate init(code: Int32) {
+      guard code != 100 else {
+        self = .noGPU
+        return
+      }
       let reason =
         switch code {
-        case 100: "NVIDIA's driver finds no GPU"
         case 803: "NVIDIA's driver and libcuda.so.1 do not match: restart the machine"
         default: "NVIDIA's driver does not start"
         }

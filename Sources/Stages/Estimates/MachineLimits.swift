@@ -71,6 +71,7 @@ public struct MachineLimits: Sendable {
       isOnDevice: true, place: " on \(device.name)",
       description: "it has only \(ByteCount.text(device.byteCount))", limit: device.byteCount,
       byteCount: \.deviceByteCount, parts: \.deviceParts,
-      remedy: { "use a device with \(ByteCount.text($0 / 9 * 10)) or more" })
+      // A hundredth more than a tenth, as the text is rounded.
+      remedy: { "use a device with \(ByteCount.text($0 / 89 * 100)) or more" })
   }
 }

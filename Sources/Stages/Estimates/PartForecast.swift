@@ -42,7 +42,7 @@ public struct PartForecast: Sendable {
     let written = own?.byteCount ?? whole.diskByteCount
     let work = whole.seconds.map { own?.plan.seconds(at: &rates) ?? $0 }
     // Of the part with the most items.
-    let share = Double((items + count - 1) / count) / Double(items)
+    let share = Double((items - 1) / count + 1) / Double(items)
     self.stage = whole.stage
     byteCount = Int(Double(written) * share)
     memory = (own?.plan.memory ?? whole.memory).byteCount
@@ -52,7 +52,7 @@ public struct PartForecast: Sendable {
       + Double(items) * Self.secondsPerItem
     mergeSeconds = merge
     worthwhileCount = work.map {
-      min(items, max(1, Int($0 / max(merge, Self.secondsToStart))))
+      max(1, Int(min(Double(items), $0 / max(merge, Self.secondsToStart))))
     }
   }
 }

@@ -54,7 +54,11 @@ struct DeviceCheckTable {
     var results: [JSON] = []
     var failures: [any Error] = []
     for name in devices {
-      let device = try Devices.open(name, precision: precision)
+      let device: DeviceBackend
+      do { device = try Devices.open(name, precision: precision) } catch {
+        failures.append(error)
+        continue
+      }
       if !isJSON {
         try Console.print("\(device.name) \(device.description), products in \(device.precision)")
       }

@@ -1,5 +1,6 @@
 import Backends
 import CommandSyntax
+import Devices
 import Files
 import PipelineCore
 import Ranks
@@ -102,9 +103,21 @@ extension DoctorCommand {
     _ pipeline: Pipeline, _ arguments: Arguments
   ) throws -> PlannedDevice? {
     guard let size = try arguments.double("gpu-memory") else {
-      let device = try ComputingDevice(
-        pipeline.device, pipeline.devicePrecision, LaunchedRanks()
-      ).planned
+      let device: PlannedDevice?
+      do {
+        device = try ComputingDevice(
+          pipeline.device, pipeline.devicePrecision, LaunchedRanks()
+        ).planned
+      } catch let error as DeviceError {
+        // What fills it now may be gone when the pipeline runs.
+        guard case .outOfMemory(_, let name) = error,
+          let found = Devices.all.first(where: { $0.name == name })
+        else { throw error }
+        Console.complain("note: \(error)")
+        return PlannedDevice(
+          name, byteCount: found.description.byteCount,
+          activations: pipeline.devicePrecision.activations)
+      }
       if let device,
         RateCache(folder: RateCache.userFolder, device: device.measured).read().secondsPerUnit
           .isEmpty

@@ -40,6 +40,7 @@ struct BenchPlan {
     self.arguments = arguments
     options = try BenchOptions(arguments)
     _ = try BenchSchedule(arguments)
+    _ = try ComputingDevice.precision(arguments)
     device = try ComputingDevice.name(arguments)
     let names = arguments.operands.isEmpty ? ["all"] : arguments.operands
     let isAlone = names.count == 1 || BenchSubject.named(names[0])?.takesFiles ?? false
