@@ -94,6 +94,15 @@ import Testing
     }
   }
 
+  @Test("more parts than anyone has are no more than there are items")
+  func manyParts() throws {
+    let doctor = try Doctor(
+      overrides: Self.paths, limits: MachineLimits(memory: 1 << 34, freeDisk: nil),
+      rates: .assumed, partCount: .max
+    ) { try Self.pipeline($0, "quickstart") }
+    #expect(!doctor.parts.isEmpty && doctor.parts.allSatisfy { $0.byteCount > 0 })
+  }
+
   @Test("what does not fit on the disk is refused")
   func disk() throws {
     let problem = try #require(try doctor(freeDisk: 1_000_000).problems.last)
