@@ -50,12 +50,12 @@ extension Operation {
     case .activate(_, _, _, let count), .evaluate(_, _, _, let count):
       OperationCost("activation", floats: 2 * count, .activation)
     case .activationGradient(_, _, _, _, let count), .evaluateGradient(_, _, _, _, let count):
-      OperationCost("activation gradient", floats: 3 * count, .activationGradient)
+      OperationCost("activation gradient", floats: 3 * count, .activation)
     case .gatedGELU(_, _, let rows, let width):
-      OperationCost("gated GELU", floats: 3 * rows * width, .gatedGELU)
+      OperationCost("gated GELU", floats: 3 * rows * width, .activation)
     case .gatedGELUGradient(_, _, _, let rows, let width):
-      OperationCost("gated GELU gradient", floats: 5 * rows * width, .gatedGELUGradient)
-    case .adamW(_, _, let count): OperationCost("AdamW", floats: 7 * count, .adamW)
+      OperationCost("gated GELU gradient", floats: 5 * rows * width, .activation)
+    case .adamW(_, _, let count): OperationCost("AdamW", floats: 7 * count)
 
     case .normalizeLengths(_, _, let rows, let width), .logSoftmax(_, _, let rows, let width):
       OperationCost("rows", floats: 2 * rows * width)
@@ -66,18 +66,18 @@ extension Operation {
     case .normalizeRows(let operands):
       OperationCost(
         "layer norm", "\(operands.rows) x \(operands.width)",
-        floats: 2 * operands.rows * operands.width, .layerNorm)
+        floats: 2 * operands.rows * operands.width, .normalization)
     case .normalizeRowsGradient(let operands):
       OperationCost(
         "layer norm gradient", "\(operands.rows) x \(operands.width)",
-        floats: 3 * operands.rows * operands.width, .layerNormGradient)
+        floats: 3 * operands.rows * operands.width, .normalization)
     case .normalizeGroups(let operands):
       OperationCost(
-        "group norm", operands.shape.label, floats: 2 * operands.shape.count, .groupNorm)
+        "group norm", operands.shape.label, floats: 2 * operands.shape.count, .normalization)
     case .normalizeGroupsGradient(let operands):
       OperationCost(
         "group norm gradient", operands.shape.label, floats: 3 * operands.shape.count,
-        .groupNormGradient)
+        .normalization)
 
     case .convert(_, _, let count): OperationCost("convert", floats: count + count / 2, .widening)
     case .copyRows(_, _, _, _, let rows, let width): OperationCost("copy", floats: 2 * rows * width)
@@ -90,9 +90,9 @@ extension Operation {
     case .upsampleNearest(_, _, let shape): OperationCost("upsample", floats: 5 * shape.count)
     case .upsampleNearestGradient(_, _, let shape):
       OperationCost("upsample gradient", floats: 5 * shape.count)
-    case .resample(_, _, let how): OperationCost("resample", floats: how.floatCount, .resampling)
+    case .resample(_, _, let how): OperationCost("resample", floats: how.floatCount)
     case .resampleGradient(_, _, let how):
-      OperationCost("resample gradient", floats: how.floatCount, .resampling)
+      OperationCost("resample gradient", floats: how.floatCount)
 
     case .multiply(let product): product.cost
     case .convolve(let operands):

@@ -3,48 +3,37 @@ import TensorCore
 
 /// How long operations take on a backend: seconds for each unit of work of a class, measured when it is first
 /// asked for.
-public struct OperationRates: Sendable {
+public final class OperationRates {
   /// By the class's description.
   public private(set) var secondsPerUnit: [String: Double]
   /// Whether some were measured since.
   public private(set) var hasChanged = false
-  /// What takes the place of measuring.
-  private let assumed: Double?
   private let backend: any Backend
-  /// How many times as much of a large operation is measured.
   private let scale: Int
 
   /// - Parameters:
-  ///   - assumed: of all classes; nil: they are measured
   ///   - backend: what is measured
-  ///   - scale: how many times as much of a large operation is measured as on a processor, which it fills; classes do
-  ///     not tell large ones apart
+  ///   - scale: how many times as much of a large operation is measured as fills a processor: a device with many
+  ///     takes more to be busy
+  ///   - secondsPerUnit: what was measured before
   public init(
-    assuming assumed: Double? = nil, on backend: any Backend = HostBackend.shared, scale: Int = 1
+    on backend: any Backend = HostBackend.shared, scale: Int = 1,
+    knowing secondsPerUnit: [String: Double] = [:]
   ) {
-    secondsPerUnit = [:]
-    self.assumed = assumed
+    self.secondsPerUnit = secondsPerUnit
     self.backend = backend
     self.scale = scale
   }
 
-  /// The same where some were measured before.
-  public func knowing(_ secondsPerUnit: [String: Double]) -> OperationRates {
-    var rates = self
-    rates.secondsPerUnit = secondsPerUnit
-    return rates
-  }
-
   /// How long the operations of a profile would take.
-  public mutating func seconds(of profile: OperationProfile) -> Double {
+  public func seconds(of profile: OperationProfile) -> Double {
     profile.work.reduce(0) { sum, entry in
       sum + Double(entry.value) * secondsPerUnit(of: entry.key)
     }
   }
 
-  private mutating func secondsPerUnit(of rate: RateClass) -> Double {
-    if let known = secondsPerUnit[rate.description], known.isFinite, known >= 0 { return known }
-    if let assumed { return assumed }
+  private func secondsPerUnit(of rate: RateClass) -> Double {
+    if let known = secondsPerUnit[rate.description] { return known }
     let (operation, storages) = rate.probe(on: backend, scale: scale)
     let work = max(1, operation.cost.work)
     let seconds = secondsTaken(by: operation) / Double(work)
@@ -99,7 +88,7 @@ extension RateClass {
       }
       return operand
     }
-    let rate = standsForLarger ? times(scale) : self
+    let rate = standsForLarger ? scaled(by: scale) : self
     return (rate.operation(numbers, activations: backend.activationFormat), storages)
   }
 
@@ -107,80 +96,29 @@ extension RateClass {
   private func operation(
     _ allocate: (Int, NumberFormat) -> Operand, activations format: NumberFormat
   ) -> Operation {
-    /// Of what memory limits: rows of 64 numbers, where so many arrays are touched.
-    func rows(_ arrays: Int) -> Int { max(1, floats / arrays / 64) }
-    var floats: Int { extents[0] / MemoryLayout<Float>.stride }
+    let floats = extents[0] / MemoryLayout<Float>.stride
     func numbers(_ count: Int) -> Operand { allocate(count, .single) }
     func activations(_ count: Int) -> Operand { allocate(count, format) }
     switch kind {
-    case .activation:
-      let count = max(1, floats / 2)
-      return .activate(.gelu, activations(count), into: activations(count), count: count)
-    case .activationGradient:
-      let count = max(1, floats / 3)
-      return .activationGradient(
-        .gelu, activations(count), activations(count), into: activations(count), count: count)
-    case .gatedGELU:
-      let rows = rows(3)
-      return .gatedGELU(
-        activations(128 * rows), into: activations(64 * rows), rows: rows, width: 64)
-    case .gatedGELUGradient:
-      let rows = rows(5)
-      return .gatedGELUGradient(
-        activations(128 * rows), activations(64 * rows), into: activations(128 * rows), rows: rows,
-        width: 64)
-    case .layerNorm:
-      let rows = rows(2)
-      return .normalizeRows(
-        RowNormalization(
-          activations(64 * rows), gamma: numbers(64), beta: numbers(64),
-          into: activations(64 * rows),
-          statistics: numbers(2 * rows), epsilon: 1e-5, rows: rows, width: 64))
-    case .layerNormGradient:
-      let rows = rows(3)
-      return .normalizeRowsGradient(
-        RowNormalizationGradient(
-          activations(64 * rows), activations(64 * rows), gamma: numbers(64),
-          statistics: numbers(2 * rows), into: activations(64 * rows), parameterGradients: nil,
-          rows: rows, width: 64))
-    case .groupNorm:
-      let shape = GroupShape(batch: 1, positions: rows(2), channels: 64, groups: 8)
-      return .normalizeGroups(
-        GroupNormalization(
-          activations(64 * rows(2)), gamma: numbers(64), beta: numbers(64),
-          into: activations(64 * rows(2)), statistics: numbers(16), epsilon: 1e-5,
-          appliesSiLU: true,
-          shape))
-    case .groupNormGradient:
-      let shape = GroupShape(batch: 1, positions: rows(3), channels: 64, groups: 8)
-      return .normalizeGroupsGradient(
-        GroupNormalizationGradient(
-          activations(64 * rows(3)), activations(64 * rows(3)), gamma: numbers(64),
-          beta: numbers(64),
-          statistics: numbers(16), into: activations(64 * rows(3)), parameterGradients: nil,
-          appliesSiLU: true, shape))
-    case .adamW:
-      let count = max(1, floats / 7)
-      return .adamW(
-        AdamWStep(beta1: 0.9, beta2: 0.999, epsilon: 1e-8, decay: 1, rate: 0, squareScale: 1),
-        AdamWOperands(
-          gradient: numbers(count), mean: numbers(count), square: numbers(count),
-          parameter: numbers(count)), count: count)
-    case .resampling:
-      let length = 32
-      let taps = CubicTaps(from: length, to: length)
-      let rows = max(1, floats / (2 * length * 64))
-      return .resample(
-        activations(rows * length * 64), into: activations(rows * length * 64),
-        Resampling(length: length, rows: rows, width: 64, taps: taps))
-    case .widening:
-      let count = max(1, floats / 3 * 2)
-      return .convert(allocate(count, .half(.binary16)), into: numbers(count), count: count)
     case .movement:
       let count = max(1, floats / 3)
       return .combine(
         .add, activations(count), activations(count), into: activations(count),
         Broadcast(outer: count, repeats: 1, inner: 1))
+    case .widening:
+      let count = max(1, floats / 3 * 2)
+      return .convert(allocate(count, .half(.binary16)), into: numbers(count), count: count)
+    case .activation:
+      let count = max(1, floats / 2)
+      return .activate(.gelu, activations(count), into: activations(count), count: count)
+    case .normalization:
+      let (positions, channels) = (max(1, floats / 2 / 64), 64)
+      let count = positions * channels
+      return .normalizeGroups(
+        GroupNormalization(
+          activations(count), gamma: numbers(channels), beta: numbers(channels),
+          into: activations(count), statistics: numbers(16), epsilon: 1e-5, appliesSiLU: true,
+          GroupShape(batch: 1, positions: positions, channels: channels, groups: 8)))
     case .attention, .attentionGradient: return attention(allocate, activations: format)
     case .convolution, .upsamplingConvolution, .convolutionInputGradient,
       .convolutionWeightGradient:

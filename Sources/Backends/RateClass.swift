@@ -6,17 +6,9 @@ public struct RateClass: Hashable, Sendable, CustomStringConvertible {
   enum Kind: String, CaseIterable, Sendable {
     // By bytes.
     case movement
-    case activation
-    case activationGradient = "activation-gradient"
-    case gatedGELU = "gated-gelu"
-    case gatedGELUGradient = "gated-gelu-gradient"
-    case layerNorm = "layer-norm"
-    case layerNormGradient = "layer-norm-gradient"
-    case groupNorm = "group-norm"
-    case groupNormGradient = "group-norm-gradient"
-    case adamW = "adamw"
     case widening
-    case resampling
+    case activation
+    case normalization
     // By floating-point operations.
     case product
     case halfProduct = "half-product"
@@ -33,6 +25,8 @@ public struct RateClass: Hashable, Sendable, CustomStringConvertible {
 
   let kind: Kind
   let extents: [Int]
+  /// Whether what does far more belongs to it, too.
+  let standsForLarger: Bool
 
   /// Floating-point operations of the largest classes; what does more is halved until it does not.
   private static let (largestProduct, largestConvolution, largestAttention) = (5e8, 2e9, 1e9)
@@ -41,48 +35,48 @@ public struct RateClass: Hashable, Sendable, CustomStringConvertible {
     ([kind.rawValue] + extents.map(String.init)).joined(separator: " ")
   }
 
-  private init(_ kind: Kind, extents: [Int]) {
+  /// So many times as many rows, images or heads.
+  func scaled(by count: Int) -> RateClass {
+    RateClass(
+      kind: kind, extents: [extents[0] * count] + extents.dropFirst(),
+      standsForLarger: standsForLarger)
+  }
+
+  private init(kind: Kind, extents: [Int], standsForLarger: Bool) {
     self.kind = kind
     self.extents = extents
+    self.standsForLarger = standsForLarger
   }
 
-  /// So many times as many rows, images or heads.
-  func times(_ count: Int) -> RateClass {
-    RateClass(kind, extents: [extents[0] * count] + extents.dropFirst())
-  }
-
-  /// Whether what does far more belongs to it, too.
-  var standsForLarger: Bool {
-    func flop(_ factors: [Int]) -> Double { factors.reduce(2) { $0 * Double($1) } }
-    switch kind {
-    case .product, .halfProduct, .leftTransposedProduct, .rightTransposedProduct,
-      .rightTransposedHalfProduct:
-      return flop(extents) > Self.largestProduct / 4
-    case .convolution, .upsamplingConvolution, .convolutionInputGradient,
-      .convolutionWeightGradient:
-      let (side, kernel) = (extents[1], extents[4])
-      return flop([extents[0], side, side, extents[2], extents[3], kernel, kernel])
-        > Self.largestConvolution / 8
-    case .attention, .attentionGradient:
-      return flop(extents + [2]) > Self.largestAttention / 4
-    case .movement, .activation, .activationGradient, .gatedGELU, .gatedGELUGradient, .layerNorm,
-      .layerNormGradient, .groupNorm, .groupNormGradient, .adamW, .widening, .resampling:
-      return false
+  /// Halves the largest of some extents until what `flop` says of them is at most `limit`.
+  ///
+  /// - Parameter fixed: further extents
+  private init(
+    _ kind: Kind, _ extents: [Int], fixed: [Int] = [], limit: Double,
+    _ flop: ([Double]) -> Double
+  ) {
+    var extents = extents
+    func work() -> Double { flop(extents.map(Double.init)) }
+    while work() > limit,
+      let largest = extents.indices.max(by: { extents[$0] < extents[$1] }), extents[largest] > 1
+    {
+      extents[largest] /= 2
     }
+    self.init(kind: kind, extents: extents + fixed, standsForLarger: work() > limit / 8)
   }
 
   /// Of what memory limits, by the bytes it touches.
   init(_ kind: Kind, byteCount: Int) {
-    self.kind = kind
     // Powers of four; larger ones than caches hold are alike.
     let bits = Int.bitWidth - max(1, byteCount).leadingZeroBitCount
-    extents = [1 << min(24, max(8, bits / 2 * 2))]
+    self.init(
+      kind: kind, extents: [1 << min(24, max(8, bits / 2 * 2))], standsForLarger: false)
   }
 
   /// Of a product `[rows, inner] [inner, columns]`.
   init(_ product: MatrixProduct) {
     let isHalf = product.right.values.storage.format != .single
-    kind =
+    let kind: Kind =
       if product.left.isTransposed {
         .leftTransposedProduct
       } else if product.right.isTransposed {
@@ -90,38 +84,38 @@ public struct RateClass: Hashable, Sendable, CustomStringConvertible {
       } else {
         isHalf ? .halfProduct : .product
       }
-    extents = Self.limited(
+    self.init(
+      kind,
       [Self.roundedRows(product.rows), Self.rounded(product.inner), Self.rounded(product.columns)],
-      to: Self.largestProduct
+      limit: Self.largestProduct
     ) { 2 * $0.reduce(1, *) }
   }
 
   init(_ kind: Kind, _ shape: ConvolutionShape) {
-    self.kind = kind
     let side = Int(Double(shape.outputHeight * shape.outputWidth).squareRoot())
     let kernel = shape.kernelHeight
     let channels = [shape.inputChannels, shape.outputChannels].map { min(512, Self.rounded($0)) }
-    let limited = Self.limited(
-      [Self.roundedRows(shape.batch), Self.rounded(side)], to: Self.largestConvolution
+    self.init(
+      kind, [Self.roundedRows(shape.batch), Self.rounded(side)],
+      fixed: channels + [kernel, shape.stride], limit: Self.largestConvolution
     ) {
       2 * $0[0] * $0[1] * $0[1] * Double(channels[0] * channels[1] * kernel * kernel)
     }
-    extents = limited + channels + [kernel, shape.stride]
   }
 
   init(_ kind: Kind, _ shape: AttentionShape) {
-    self.kind = kind
     let (keys, width) = (min(4_096, Self.rounded(shape.keyCount)), Self.rounded(shape.headWidth))
     var (heads, queries) = (
       Self.roundedRows(shape.batch * shape.heads), Self.rounded(shape.queryCount)
     )
-    // A few heads do for all: many queries share what is done for keys.
-    while Double(4 * heads * queries * keys * width) > Self.largestAttention,
-      heads > 4 || queries > 64
-    {
+    func flop() -> Double { Double(4 * heads * queries * keys * width) }
+    // Heads first: queries share what is done for the keys of their head.
+    while flop() > Self.largestAttention, heads > 4 || queries > 64 {
       if heads > 4 { heads /= 2 } else { queries /= 2 }
     }
-    extents = [heads, queries, keys, width]
+    self.init(
+      kind: kind, extents: [heads, queries, keys, width],
+      standsForLarger: flop() > Self.largestAttention / 8)
   }
 
   /// The nearest of 1, 2, 3, 4, 6, 8, 12, 16, ...
@@ -138,18 +132,5 @@ public struct RateClass: Hashable, Sendable, CustomStringConvertible {
     var power = 1
     while 2 * power < number { power *= 4 }
     return power
-  }
-
-  /// Halves the largest extent until what `work` says is at most `limit`.
-  private static func limited(
-    _ extents: [Int], to limit: Double, _ work: ([Double]) -> Double
-  ) -> [Int] {
-    var extents = extents
-    while work(extents.map(Double.init)) > limit,
-      let largest = extents.indices.max(by: { extents[$0] < extents[$1] }), extents[largest] > 1
-    {
-      extents[largest] = max(1, extents[largest] / 2)
-    }
-    return extents
   }
 }

@@ -28,6 +28,13 @@ public struct DynamicLibrary: Sendable {
     return nil
   }
 
+  /// What the system says of a library that is there and cannot be loaded; nil where it is not there, or loads.
+  public static func damage(of name: String) -> String? {
+    guard dlopen(name, RTLD_NOW | RTLD_LOCAL) == nil, let text = dlerror() else { return nil }
+    let reason = String(cString: text)
+    return reason.contains("No such file") && reason.hasPrefix("\(name):") ? nil : reason
+  }
+
   /// The address of what has this name, nil if the library has nothing.
   public func address(_ name: String) -> UInt? {
     dlsym(UnsafeMutableRawPointer(bitPattern: handle), name).map { UInt(bitPattern: $0) }

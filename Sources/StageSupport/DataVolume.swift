@@ -28,7 +28,7 @@ public struct DataVolume: Equatable, Sendable {
   /// As many of a batch as there can be at once.
   ///
   /// - Parameter count: how many there are of all; 0: not known
-  package static func together(_ batch: Int, of count: Int) -> Int {
+  package static func largestBatch(_ batch: Int, of count: Int) -> Int {
     count > 0 ? min(batch, count) : batch
   }
 

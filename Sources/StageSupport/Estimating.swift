@@ -8,6 +8,8 @@ package import Shards
 /// Its own code is run on a backend that counts, one unit of each kind of work. Numbers are for the whole
 /// stage, as if nothing of it were done.
 package protocol Estimating: Stage {
+  var settings: Settings { get }
+
   /// Files and folders that the settings name, from outside the workspace.
   var sources: [NamedSource] { get }
 
@@ -32,6 +34,10 @@ package protocol Estimating: Stage {
 
   /// Settings that write less, in the same way.
   var diskSavings: [String] { get }
+}
+
+extension Estimating where Settings: ModelSettings {
+  package var sources: [NamedSource] { settings.modelSources }
 }
 
 extension Estimating {
@@ -64,20 +70,6 @@ package struct NamedSource {
     (self.override, self.standIn) = (override, standIn)
   }
 
-  /// The model that is tuned, which all stages share.
-  package static func model(_ path: String) -> NamedSource {
-    NamedSource(
-      setting: "model", path: path, what: "the diffusion model to tune, a diffusers folder",
-      standIn: .named(by: path, isCLIP: false))
-  }
-
-  /// What is given in place of its VAE.
-  package static func vae(_ path: String?) -> [NamedSource] {
-    path.map {
-      [NamedSource(setting: "vae", path: $0, what: "the VAE to use instead of the model's")]
-    } ?? []
-  }
-
   /// A LoRA whose training continues.
   package static func start(_ path: String?, stage: String) -> [NamedSource] {
     path.map {
@@ -89,37 +81,6 @@ package struct NamedSource {
     NamedSource(
       setting: setting, path: path, what: what, standIn: .named(by: path, isCLIP: true))
   }
-}
-
-/// What a stage has in memory at once, by what takes it.
-public struct MemoryNeed: Sendable {
-  public struct Part: Equatable, Sendable {
-    public let what: String
-    public let byteCount: Int
-  }
-
-  /// In the machine's memory, beside the program itself.
-  public private(set) var parts: [Part] = []
-  /// In that of a device.
-  public private(set) var deviceParts: [Part] = []
-  private let programByteCount: Int
-
-  /// The program itself, the library pages it has touched, and the unused rest of huge pages: measured.
-  ///
-  /// A run of a pipeline touches more of them than a benchmark.
-  init(isOfStage: Bool) { programByteCount = isOfStage ? 40_500_000 : 31_000_000 }
-
-  public var byteCount: Int { parts.reduce(programByteCount) { $0 + $1.byteCount } }
-  public var deviceByteCount: Int { deviceParts.reduce(0) { $0 + $1.byteCount } }
-
-  mutating func add(_ what: String, bytes: Int, isOnDevice: Bool = false) {
-    guard bytes > 0 else { return }
-    let part = Part(what: what, byteCount: bytes)
-    if isOnDevice { deviceParts.append(part) } else { parts.append(part) }
-  }
-
-  /// The same where a device's memory is the machine's.
-  package mutating func takeDeviceParts() { parts += deviceParts }
 }
 
 /// How large a pipeline's images and data are.

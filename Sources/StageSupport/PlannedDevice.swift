@@ -4,29 +4,25 @@ public import Backends
 public struct PlannedDevice: Sendable {
   /// As messages name it, such as `cuda:0`.
   public let name: String
-  /// Bytes that a run may take there.
+  /// Bytes that a run may take there: a tenth is left to its driver and to others.
   public let byteCount: Int
   /// In which format activations lie while a model computes.
   public var activations: NumberFormat
   /// Whether its memory is the machine's, too.
   public let sharesMemory: Bool
-  /// What is measured; nil: a device that is not here, whose speed nobody knows.
-  package let measured: MeasuredDevice?
+  /// What computes there, and what its speed depends on; nil: it is not here, and nobody knows its speed.
+  public let measured: (backend: any Backend, identity: String)?
 
-  /// - Parameters:
-  ///   - byteCount: of its memory, of which a tenth is left to its driver and to others
-  ///   - backend: with what tells it from others, if it is here
+  /// - Parameter byteCount: of its memory
   public init(
     _ name: String, byteCount: Int, activations: NumberFormat,
-    backend: (any Backend, identity: String)? = nil, isProcessor: Bool = false
+    measured: (backend: any Backend, identity: String)? = nil, sharesMemory: Bool = false
   ) {
     self.name = name
     self.byteCount = byteCount / 10 * 9
     self.activations = activations
-    sharesMemory = isProcessor
-    measured = backend.map {
-      MeasuredDevice(backend: $0, identity: $1, scale: isProcessor ? 1 : 16)
-    }
+    self.sharesMemory = sharesMemory
+    self.measured = measured
   }
 }
 
@@ -35,13 +31,4 @@ extension PlannedDevice? {
   package var planningBackend: PlanningBackend {
     PlanningBackend(for: map { .device(activations: $0.activations) } ?? .host)
   }
-}
-
-/// A device whose speed is measured.
-package struct MeasuredDevice: Sendable {
-  package let backend: any Backend
-  /// What its speed depends on.
-  package let identity: String
-  /// As of ``OperationRates``.
-  package let scale: Int
 }

@@ -1,80 +1,60 @@
 package import Backends
 import Files
-import Foundation
 import HostResources
-import PipelineCore
 
 /// What was measured of this processor, or of a device, in a file of the user's cache folder.
-///
-/// A file that is damaged, or of another processor, build or number of threads, counts as none; one that
-/// cannot be written is done without.
 package struct RateCache {
-  /// Nil: nothing is kept.
-  private let folder: String?
-  /// Nil: this processor.
-  private let device: MeasuredDevice?
+  private let file: UserCacheFile
+  private let device: PlannedDevice?
+  private let isFresh: Bool
 
-  package init(folder: String?, device: MeasuredDevice? = nil) {
-    self.folder = folder
+  /// - Parameters:
+  ///   - device: one that is here; nil: this processor
+  ///   - isFresh: whether what was measured before does not count
+  package init(
+    of device: PlannedDevice? = nil, isFresh: Bool = false,
+    folder: String? = UserCacheFile.userFolder
+  ) {
+    file = UserCacheFile(
+      "rates", format: 2, about: device?.measured?.identity ?? Self.processor, in: folder)
     self.device = device
+    self.isFresh = isFresh
   }
 
-  private static let format = 1
   /// More than any operation takes a number.
   private static let slowest = 1.0
 
-  /// The user's folder for what can be made again.
-  package static var userFolder: String? {
-    let environment = ProcessInfo.processInfo.environment
-    // The specification has relative paths ignored.
-    if let folder = environment["XDG_CACHE_HOME"], folder.hasPrefix("/") { return "\(folder)/spo" }
-    guard let home = environment["HOME"], home.hasPrefix("/") else { return nil }
-    return "\(home)/.cache/spo"
+  /// What the speed of this processor depends on.
+  private static var processor: String {
+    [
+      Machine.processor, Machine.processorRevision, "\(Threads.count) threads",
+      KernelBuild.instructionSets.joined(separator: " "),
+    ].joined(separator: ", ")
   }
 
-  /// What the numbers hold for.
-  private var machine: String {
-    device?.identity
-      ?? [
-        Machine.processor, Machine.processorRevision, "\(Threads.count) threads",
-        KernelBuild.instructionSets.joined(separator: " "),
-      ].joined(separator: ", ")
+  /// What is known; what is not is measured when it is asked for.
+  package func read() -> OperationRates {
+    OperationRates(
+      on: device?.measured?.backend ?? HostBackend.shared,
+      scale: device?.sharesMemory ?? true ? 1 : 16, knowing: isFresh ? [:] : kept)
   }
 
-  private var path: String? {
-    let name = SHA256.hexDigest(of: Array(machine.utf8)).prefix(16)
-    return folder.map { "\($0)/rates-\(name).json" }
-  }
-
-  /// - Parameter isFresh: whether what was measured before does not count
-  package func read(isFresh: Bool = false) -> OperationRates {
-    let none = OperationRates(on: device?.backend ?? HostBackend.shared, scale: device?.scale ?? 1)
-    guard !isFresh, let path, let json = try? JSONReader(contentsOf: path),
-      (try? json.int("format")) == Self.format, (try? json.string("machine")) == machine,
-      let members = try? json["seconds_per_unit"].members()
-    else { return none }
-    var seconds: [String: Double] = [:]
+  private var kept: [String: Double] {
+    guard let members = try? file.content?.members() else { return [:] }
+    var rates: [String: Double] = [:]
     for (key, value) in members {
-      guard let number = try? value.double(), number > 0, number <= Self.slowest else {
-        return none
-      }
-      seconds[key] = number
+      guard let number = try? value.double(), number > 0, number <= Self.slowest else { return [:] }
+      rates[key] = number
     }
-    return none.knowing(seconds)
+    return rates
   }
 
   package func write(_ rates: OperationRates) {
-    guard let folder, let path, rates.hasChanged else { return }
+    guard rates.hasChanged else { return }
     var seconds = JSON.Object()
     for (key, value) in rates.secondsPerUnit.sorted(by: { $0.key < $1.key }) {
       seconds[key] = .number(value)
     }
-    try? FileManager.default.createDirectory(
-      atPath: folder, withIntermediateDirectories: true)
-    try? writeJSON(
-      [
-        "format": .integer(Self.format), "machine": .string(machine),
-        "seconds_per_unit": .object(seconds),
-      ], to: path)
+    file.keep(.object(seconds))
   }
 }

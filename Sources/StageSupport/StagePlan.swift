@@ -7,9 +7,10 @@ package struct StagePlan {
   package private(set) var units: [(profile: OperationProfile, count: Double)] = []
   /// The most bytes of what lasts.
   private var lastingBytes = 0
-  private var beside: [MemoryNeed.Part] = []
-  /// The time to read, decode and write.
-  private(set) var secondsBeside = 0.0
+  /// Memory that is no tensor's.
+  private var buffers: [(what: String, byteCount: Int)] = []
+  /// The time that no operation takes: to read, decode and write.
+  private var otherSeconds = 0.0
 
   private let isOfStage: Bool
 
@@ -54,38 +55,38 @@ package struct StagePlan {
 
   /// Counts memory that is no tensor's.
   package mutating func add(_ what: String, bytes: Int) {
-    beside.append(.init(what: what, byteCount: bytes))
+    buffers.append((what, bytes))
   }
 
   /// Counts time that no operation takes.
-  package mutating func add(seconds: Double) { secondsBeside += seconds }
+  package mutating func add(seconds: Double) { otherSeconds += seconds }
 
   package var memory: MemoryNeed {
     var need = MemoryNeed(isOfStage: isOfStage)
-    let isOnDevice = counter.map { $0.target != .host } ?? false
-    need.add("weights", bytes: lastingBytes, isOnDevice: isOnDevice)
+    let place: MemoryPlace = counter.map { $0.target == .host } ?? true ? .machine : .device
+    need.add("weights", bytes: lastingBytes, in: place)
     if let counter {
-      need.add("passes", bytes: counter.peakBytes - lastingBytes, isOnDevice: isOnDevice)
-      if isOnDevice {
+      need.add("passes", bytes: counter.peakBytes - lastingBytes, in: place)
+      if place == .device {
         need.add("what goes to and from the device", bytes: counter.largestTransferBytes)
       } else {
         need.add("memory kept for reuse", bytes: counter.heldPeakBytes - counter.peakBytes)
       }
     }
-    for part in beside { need.add(part.what, bytes: part.byteCount) }
+    for buffer in buffers { need.add(buffer.what, bytes: buffer.byteCount) }
     return need
   }
 
   /// At the rates of this processor, which are measured unless they are known.
   package func measuredSeconds() -> Double {
-    let cache = RateCache(folder: RateCache.userFolder)
-    var rates = cache.read()
+    let cache = RateCache()
+    let rates = cache.read()
     defer { cache.write(rates) }
-    return seconds(at: &rates)
+    return seconds(at: rates)
   }
 
-  package func seconds(at rates: inout OperationRates) -> Double {
-    units.reduce(secondsBeside) { sum, unit in
+  package func seconds(at rates: OperationRates) -> Double {
+    units.reduce(otherSeconds) { sum, unit in
       unit.count > 0 ? sum + unit.count * rates.seconds(of: unit.profile) : sum
     }
   }

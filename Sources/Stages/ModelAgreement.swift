@@ -1,8 +1,6 @@
-import DataStages
 import Diffusion
 import PipelineCore
-import ReportStages
-import TrainingStages
+import StageSupport
 
 /// The models of a pipeline's stages, which must agree because stages read what others made with
 /// theirs.
@@ -21,28 +19,18 @@ struct ModelAgreement {
 
   init(_ stages: [any Stage]) {
     for stage in stages {
-      func named(_ folder: ModelFolder) -> Named {
-        Named(setting: "\(type(of: stage).name).model", folder: folder)
+      guard let settings = (stage as? any Estimating)?.settings as? any ModelSettings else {
+        continue
       }
-      switch stage {
-      case let encode as Encode:
-        encoding = named(encode.settings.base)
-      case let train as TrainPreference:
-        training.append(named(train.settings.base))
-      case let tune as TuneSPO:
-        let model = named(tune.settings.base)
-        training.append(model)
-        tuned = model
-      case let tune as TuneDPO:
-        let model = named(tune.settings.base)
+      let model = Named(setting: "\(type(of: stage).name).model", folder: settings.base)
+      switch type(of: settings).modelUse {
+      case .encodes: encoding = model
+      case .trains: training.append(model)
+      case .tunes:
         training.append(model)
         // Two LoRAs go to the same stages.
         if tuned == nil { tuned = model } else { taking.append(model) }
-      case let export as Export:
-        taking.append(named(export.settings.base))
-      case let report as WriteReport:
-        taking.append(named(report.settings.base))
-      default: break
+      case .takesLoRA: taking.append(model)
       }
     }
   }

@@ -23,12 +23,8 @@ struct ComputingDevice {
   /// - Parameter isUnproven: whether the device may compute wrongly
   /// - Throws: `UsageError`, and errors of ``init(_:_:_:isUnproven:)``
   init(_ arguments: Arguments, isUnproven: Bool = false) throws {
-    let precision = try Self.precision(arguments)
     try self.init(
-      Self.choice(arguments), precision, LaunchedRanks(), isUnproven: isUnproven)
-    if backend == nil, precision != .automatic {
-      Console.note("note: --device-precision \(precision.rawValue) has no effect on the CPU")
-    }
+      Self.choice(arguments), Self.precision(arguments), LaunchedRanks(), isUnproven: isUnproven)
   }
 
   /// - Throws: `UsageError`
@@ -104,6 +100,9 @@ struct ComputingDevice {
       }
       if backend != nil { Self.noteSharing(selection.usable.count, launched) }
     }
+    if backend == nil, precision != .automatic, launched.ranks.isFirst {
+      Console.note("note: a device precision of \(precision.rawValue) has no effect on the CPU")
+    }
   }
 
   /// Reports, on rank 0, that there are fewer devices than ranks.
@@ -116,7 +115,7 @@ struct ComputingDevice {
 
   /// Returns a device verified, once, to compute the host's results.
   private static func proven(_ device: DeviceBackend) throws -> DeviceBackend {
-    try CheckedDevices(folder: RateCache.userFolder).require(device) {
+    try CheckedDevices(folder: UserCacheFile.userFolder).require(device) {
       Console.note(
         "\(device.name), \(device.description.product), is new here: comparing its results with the CPU's"
       )
@@ -159,8 +158,11 @@ struct ComputingDevice {
     backend.map {
       PlannedDevice(
         $0.name, byteCount: $0.description.byteCount, activations: $0.activationFormat,
-        backend: ($0, "\($0.ownIdentity), driver \($0.description.driver)"),
-        isProcessor: $0.description.isProcessor)
+        measured: (
+          $0,
+          "\($0.ownIdentity), \($0.description.byteCount) bytes, driver \($0.description.driver)"
+        ),
+        sharesMemory: $0.description.isProcessor)
     }
   }
 

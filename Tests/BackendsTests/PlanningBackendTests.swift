@@ -92,10 +92,10 @@ import Testing
       backend.perform(
         .multiply(MatrixProduct(factor, factor, into: numbers, rows: 64, columns: 64, inner: 64)))
     }
-    var rates = OperationRates()
+    let rates = OperationRates()
     let seconds = rates.seconds(of: profile)
     #expect(rates.hasChanged && seconds > 0 && seconds < 60)
-    var known = OperationRates().knowing(rates.secondsPerUnit)
+    let known = OperationRates(knowing: rates.secondsPerUnit)
     #expect(known.seconds(of: profile) == seconds && !known.hasChanged)
   }
 }

@@ -140,7 +140,7 @@ extension DeviceTests {
         for other in [
           "", String(text.prefix(text.utf8.count / 2)), "null", "[]",
           text.replacing("synthetic:0", with: "synthetic:1"),
-          text.replacing(#""format": 1"#, with: #""format": 0"#),
+          text.replacing(#""format": 2"#, with: #""format": 0"#),
           text.replacing("AdamW", with: "Adam"),
           text.replacing(/"AdamW",\s*[^\]\s]+/, with: #""AdamW", -1"#),
           text.replacing(/"AdamW",\s*[^\]\s]+/, with: #""AdamW", "0""#),

@@ -44,7 +44,7 @@ extension DeviceTests {
         _ = Network().results(
           on: PlanningBackend(for: .device(activations: device.activationFormat)))
       }
-      var rates = OperationRates(on: device)
+      let rates = OperationRates(on: device)
       #expect(rates.seconds(of: profile) > 0 && rates.hasChanged)
     }
 

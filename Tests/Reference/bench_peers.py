@@ -252,6 +252,20 @@ def processor():
     return platform.processor()
 
 
+def describe(program):
+    """The processor, and how wide the registers are for which either side computes."""
+    report = json.loads(subprocess.run([program, "doctor", "--json"], check=False,
+                                       stdout=subprocess.PIPE, text=True).stdout)
+    theirs = subprocess.run(
+        [sys.executable, "-c",
+         "import torch; print(torch.__version__, torch.backends.cpu.get_cpu_capability())"],
+        check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    built = report["machine"]["built_for"].split()
+    lanes = next((n for name, n in [("avx512f", 16), ("avx", 8), ("neon", 4)] if name in built), 4)
+    return {"processor": processor(), "ours": f"registers of {lanes} floats ({' '.join(built)})",
+            "theirs": f"PyTorch {theirs}"}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--program", type=Path, default=ROOT / ".build/release/spo")
@@ -267,6 +281,8 @@ def main():
     def wanted(name):
         return not options.only or any(name.startswith(prefix) for prefix in options.only)
 
+    machine = describe(options.program)
+    print("; ".join(f"{key}: {value}" for key, value in machine.items()), flush=True)
     table = Table()
     folder = Path(tempfile.mkdtemp(prefix="spo-bench-"))
     try:
@@ -287,7 +303,7 @@ def main():
         shutil.rmtree(folder)
     if options.json:
         Path(options.json).write_text(json.dumps({
-            "date": time.strftime("%Y-%m-%d"), "processor": processor(),
+            "date": time.strftime("%Y-%m-%d"), **machine,
             "threads": options.threads, "rows": table.rows}, indent=1) + "\n")
 
 

@@ -30,27 +30,29 @@ import Testing
 
   func doctor(
     _ name: String = "quickstart", memory: Int = 1 << 34, freeDisk: Int = 1 << 34,
-    overrides: [String] = paths, device: PlannedDevice? = nil
+    overrides: [String] = paths, device: PlannedDevice? = nil, rates: OperationRates? = nil
   ) throws -> Doctor {
     try Doctor(
       overrides: overrides,
-      limits: MachineLimits(memory: memory, freeDisk: freeDisk, device: device), rates: .assumed
+      limits: MachineLimits(memory: memory, freeDisk: freeDisk, device: device), rates: rates
     ) { try Self.pipeline($0, name) }
   }
 
   @Test("every stage of the quickstart is forecast, and nothing stands in its way")
   func forecasts() throws {
-    let doctor = try doctor()
+    let doctor = try doctor(rates: OperationRates())
     #expect(
       doctor.forecasts.map(\.stage) == [
         "ingest", "encode", "shard", "preference", "spo", "export", "report",
       ])
     #expect(doctor.problems.isEmpty)
     for forecast in doctor.forecasts {
-      #expect((20_000_000...600_000_000).contains(forecast.memory.byteCount), "\(forecast.stage)")
+      #expect(
+        (20_000_000...600_000_000).contains(forecast.memory.byteCount(in: .machine)),
+        "\(forecast.stage)")
       #expect(forecast.diskByteCount > 0 && forecast.seconds ?? 0 > 0, "\(forecast.stage)")
       let parts = forecast.memory.parts.reduce(0) { $0 + $1.byteCount }
-      #expect(parts < forecast.memory.byteCount)
+      #expect(parts < forecast.memory.byteCount(in: .machine))
     }
     #expect(doctor.diskByteCount == doctor.forecasts.reduce(0) { $0 + $1.diskByteCount })
   }
@@ -68,7 +70,8 @@ import Testing
 
   @Test("a stage that memory cannot hold is refused with the settings that make it fit")
   func refusal() throws {
-    let needs = try doctor().forecasts.first { $0.stage == "spo" }?.memory.byteCount ?? 0
+    let needs =
+      try doctor().forecasts.first { $0.stage == "spo" }?.memory.byteCount(in: .machine) ?? 0
     let problems = try doctor(memory: needs / 2).problems.map(\.description)
     let spo = try #require(problems.first { $0.hasPrefix("spo needs about") })
     #expect(spo.contains("set spo.micro_batch=1, spo.prompts_at_once=1: then it needs about"))
@@ -87,7 +90,7 @@ import Testing
       let check = RunCheck(
         overrides: Self.paths, limits: MachineLimits(memory: 1_000_000, freeDisk: nil),
         makePipeline: make)
-      #expect(throws: Doctor.Refusal.self) {
+      #expect(throws: Problem.self) {
         try Runner(try make(Self.paths), check: check.require) { _ in }.run()
       }
       #expect(!FileManager.default.fileExists(atPath: "\(folder)/workspace/catalog.sqlite"))
@@ -98,7 +101,7 @@ import Testing
   func manyParts() throws {
     let doctor = try Doctor(
       overrides: Self.paths, limits: MachineLimits(memory: 1 << 34, freeDisk: nil),
-      rates: .assumed, partCount: .max
+      rates: nil, partCount: .max
     ) { try Self.pipeline($0, "quickstart") }
     #expect(!doctor.parts.isEmpty && doctor.parts.allSatisfy { $0.byteCount > 0 })
   }
@@ -111,7 +114,7 @@ import Testing
   }
 
   /// The settings that a remedy names.
-  func advice(_ problem: Doctor.Problem) -> [String] {
+  func advice(_ problem: Problem) -> [String] {
     guard problem.remedy.hasPrefix("set "), let end = problem.remedy.range(of: ": then") else {
       return []
     }
@@ -120,14 +123,14 @@ import Testing
 
   private func refusal(
     of stage: String, _ name: String, memory: Int, overrides: [String]
-  ) throws -> Doctor.Problem? {
+  ) throws -> Problem? {
     let check = RunCheck(
       overrides: overrides, limits: MachineLimits(memory: memory, freeDisk: nil)
     ) { try Self.pipeline($0, name) }
     let stages = try Self.pipeline(overrides, name).madeStages()
     let found = try #require(stages.first { type(of: $0).name == stage })
-    do { try check.require([PlannedWork(stage: found)]) } catch let refusal as Doctor.Refusal {
-      return refusal.problem
+    do { try check.require([PlannedWork(stage: found)]) } catch let refusal as Problem {
+      return refusal
     }
     return nil
   }
@@ -140,7 +143,7 @@ import Testing
     for forecast in try doctor(name).forecasts {
       // A little less than it needs, and so much less that several settings must change.
       for percent in [95, 80, 60] {
-        let memory = forecast.memory.byteCount / 100 * percent
+        let memory = forecast.memory.byteCount(in: .machine) / 100 * percent
         let refused = try refusal(
           of: forecast.stage, name, memory: memory, overrides: Self.paths)
         guard let refused else { continue }
@@ -175,7 +178,7 @@ import Testing
     let bytes = Dictionary(
       uniqueKeysWithValues: forecasts.map { ($0.stage, $0.diskByteCount) })
     let stages = try Self.pipeline(Self.paths, "quickstart").madeStages()
-    func refusal(_ replaced: KeyValuePairs<String, Int>, free: Int) throws -> Doctor.Problem? {
+    func refusal(_ replaced: KeyValuePairs<String, Int>, free: Int) throws -> Problem? {
       let check = RunCheck(
         overrides: Self.paths, limits: MachineLimits(memory: 1 << 40, freeDisk: free)
       ) { try Self.pipeline($0, "quickstart") }
@@ -184,7 +187,7 @@ import Testing
           PlannedWork(stage: $0, replacedByteCount: byteCount)
         }
       }
-      do { try check.require(work) } catch let refusal as Doctor.Refusal { return refusal.problem }
+      do { try check.require(work) } catch let refusal as Problem { return refusal }
       return nil
     }
     for (name, byteCount) in bytes {
@@ -283,12 +286,13 @@ import Testing
   @Test("before any file is there, published shapes stand in, and what is assumed is said")
   func published() throws {
     let prompts = Self.paths.filter { $0.hasPrefix("report.") }
-    let doctor = try doctor("sd15", memory: 1 << 44, freeDisk: 1 << 44, overrides: prompts)
+    let doctor = try doctor(
+      "sd15", memory: 1 << 44, freeDisk: 1 << 44, overrides: prompts, rates: OperationRates())
     #expect(doctor.notes.contains { $0.contains("estimated as Stable Diffusion v1.5") })
     #expect(doctor.notes.contains { $0.contains("estimated as CLIP ViT-H/14") })
     let spo = try #require(doctor.forecasts.first { $0.stage == "spo" })
-    #expect((5_000_000_000...20_000_000_000).contains(spo.memory.byteCount))
-    #expect(try #require(doctor.seconds) > 30 * 86_400)
+    #expect((5_000_000_000...20_000_000_000).contains(spo.memory.byteCount(in: .machine)))
+    #expect(try #require(doctor.seconds) > 86_400)
     // One that nothing is known of is not guessed at.
     let unknown = try self.doctor("sd15", overrides: prompts + ["model=models/other"])
     #expect(unknown.forecasts.isEmpty && unknown.notes.isEmpty)
@@ -341,7 +345,7 @@ import Testing
   func largeBatchAccepted() throws {
     let (few, all) = (["encode.batch=256", "ingest.limit=40"], ["encode.batch=256"])
     let enough = try memory("encode", few)
-    func refusal(_ overrides: [String]) throws -> Doctor.Problem? {
+    func refusal(_ overrides: [String]) throws -> Problem? {
       try self.refusal(
         of: "encode", "quickstart", memory: enough, overrides: Self.paths + overrides)
     }
@@ -350,8 +354,9 @@ import Testing
 
   @Test("the limit of rows or prompts is the limit of what is estimated")
   func limitedData() throws {
+    let rates = OperationRates()
     func encode(_ overrides: [String]) throws -> Doctor.Forecast {
-      let forecasts = try doctor(overrides: Self.paths + overrides).forecasts
+      let forecasts = try doctor(overrides: Self.paths + overrides, rates: rates).forecasts
       return try #require(forecasts.first { $0.stage == "encode" })
     }
     let all = try encode([])

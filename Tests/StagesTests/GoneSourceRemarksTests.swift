@@ -84,7 +84,7 @@ import Testing
         "\(folder)/data/a.csv does not exist any more: its 8 rows will not be in the new catalog; to keep "
         + "them, restore it, or go on with ingest.copy_images=true"
       let doctor = try Doctor(
-        limits: MachineLimits(memory: 1 << 40, freeDisk: nil), rates: .assumed
+        limits: MachineLimits(memory: 1 << 40, freeDisk: nil), rates: nil
       ) { _ in try pipeline.pipeline() }
       #expect(doctor.notes.contains(line), "\(doctor.notes)")
       #expect(lines(try pipeline.run(through: "ingest")).contains("warning: \(line)"))

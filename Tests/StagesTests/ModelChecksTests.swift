@@ -30,7 +30,7 @@ import Testing
     let limits = MachineLimits(memory: 1 << 36, freeDisk: nil)
     let error = try #require(
       #expect(throws: (any Error).self) {
-        _ = try Doctor(limits: limits, rates: .assumed, makePipeline: make)
+        _ = try Doctor(limits: limits, rates: nil, makePipeline: make)
       })
     let check = RunCheck(overrides: [], limits: limits, makePipeline: make)
     let other = try #require(

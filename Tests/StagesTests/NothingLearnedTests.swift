@@ -168,7 +168,7 @@ import Testing
       try run.makeSources { first, _ in first }
       let examined = StagesTests.failure {
         _ = try Doctor(
-          limits: MachineLimits(memory: 1 << 40, freeDisk: nil), rates: .assumed
+          limits: MachineLimits(memory: 1 << 40, freeDisk: nil), rates: nil
         ) { _ in try run.configured() }
       }
       let words = "both images are the same in all "

@@ -10,7 +10,7 @@ import Testing
   func rates() throws {
     try withTemporaryFolder { folder in
       let cache = RateCache(folder: "\(folder)/spo")
-      var rates = cache.read()
+      let rates = cache.read()
       let profile = OperationProfile()
       profile.record {
         withBackend(PlanningBackend()) { _ = Tensor(repeating: 0, shape: [1000]) }

@@ -7,8 +7,6 @@ package import Shards
 import StageSupport
 
 extension Encode: Estimating {
-  var sources: [NamedSource] { [.model(settings.model)] + NamedSource.vae(settings.vae) }
-
   private var model: ModelFolder { settings.base }
 
   package func layout() throws -> ShardLayout {
@@ -25,7 +23,7 @@ extension Encode: Estimating {
     let reduction = try AutoencoderConfiguration(model.configuration("vae")).reduction
     let side = layout.latentHeight * reduction
     let (images, prompts) = (scale.volume.images, scale.volume.prompts)
-    let together = DataVolume.together(settings.batch, of: images)
+    let together = DataVolume.largestBatch(settings.batch, of: images)
     do {
       let encoder = try plan.build {
         try LatentEncoder(model, size: side, hasLogVariance: layout.hasLogVariance)
@@ -43,7 +41,7 @@ extension Encode: Estimating {
     // The autoencoder is gone when the text encoders come.
     let encoder = try plan.build { try PromptEncoder(model) }
     // The empty prompt is always needed.
-    let texts = DataVolume.together(settings.batch, of: prompts == 0 ? 0 : prompts + 1)
+    let texts = DataVolume.largestBatch(settings.batch, of: prompts == 0 ? 0 : prompts + 1)
     try plan.run(times: Double(prompts + 1) / Double(texts)) {
       try encoder([String](repeating: "", count: texts))
     }

@@ -1,9 +1,8 @@
-package import Diffusion
 package import PipelineCore
-import StageSupport
+package import StageSupport
 
 /// Settings of `encode`.
-package struct EncodeSettings: StageSettings {
+package struct EncodeSettings: ModelSettings {
   @Setting(
     "The diffusion model: a diffusers folder or a checkpoint file; usually set for all stages.")
   package var model = ""
@@ -30,7 +29,7 @@ package struct EncodeSettings: StageSettings {
     case meanAndLogVariance = "mean+logvar"
   }
 
-  package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
+  package static let modelUse = ModelUse.encodes
 
-  package func check() throws(SettingConflict) { try requireModel(model) }
+  package func check() throws(SettingConflict) { try requireModel() }
 }

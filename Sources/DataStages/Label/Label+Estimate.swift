@@ -16,12 +16,12 @@ extension Label: Estimating {
       try ModelFolder(path: settings.scorer).preferenceModel().model
     }
     let (volume, side) = (scale.volume, model.configuration.imageSize)
-    let images = DataVolume.together(settings.batch, of: volume.images)
+    let images = DataVolume.largestBatch(settings.batch, of: volume.images)
     plan.run(times: Double(volume.images) / Double(images)) {
       Self.vectors(
         ofImages: Tensor(repeating: 0, shape: [images, side, side, 3]), model.imageScorer)
     }
-    let prompts = DataVolume.together(settings.batch, of: volume.prompts)
+    let prompts = DataVolume.largestBatch(settings.batch, of: volume.prompts)
     let ids = [[Int]](
       repeating: [Int](repeating: 0, count: model.configuration.text.tokens), count: prompts)
     try plan.run(times: Double(volume.prompts) / Double(prompts)) {

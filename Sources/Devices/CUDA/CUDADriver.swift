@@ -88,7 +88,11 @@ struct CUDADriver: Sendable {
   let synchronize: Synchronize
 
   private init() throws(Absence) {
-    guard let library = DynamicLibrary(anyOf: "libcuda.so.1") else { throw .notInstalled }
+    let name = "libcuda.so.1"
+    guard let library = DynamicLibrary(anyOf: name) else {
+      throw DynamicLibrary.damage(of: name)
+        .map { .notWorking("\(name) cannot be loaded: \($0)") } ?? .notInstalled
+    }
     func bind<Function>(_ name: String) -> Function? { library.function(name, as: Function.self) }
     guard let initialize: Initialize = bind("cuInit"),
       let getVersion: GetNumber = bind("cuDriverGetVersion"),
@@ -107,7 +111,7 @@ struct CUDADriver: Sendable {
       let download: Download = bind("cuMemcpyDtoH_v2"),
       let launch: Launch = bind("cuLaunchKernel"),
       let synchronize: Synchronize = bind("cuCtxSynchronize")
-    else { throw .notWorking("libcuda.so.1 lacks functions; update NVIDIA's driver") }
+    else { throw .notWorking("\(name) lacks functions; update NVIDIA's driver") }
     let status = initialize(0)
     guard status == 0 else { throw Absence(code: status) }
     self.getVersion = getVersion

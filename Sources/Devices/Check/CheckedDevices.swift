@@ -1,21 +1,16 @@
 import Files
-import Foundation
 
 /// What was found when devices were compared with the host, in files of the user's cache folder, so that each
 /// is compared once.
 ///
 /// A file is about one device, driver, compiler (of kept machine code, the one that made it), set of kernels and
-/// build of this program. One that is damaged,
-/// about something else, or lacks an operation counts as none; one that cannot be written is done without: the
-/// device is then compared at every start. Whether a device is right is judged anew from the numbers. Several
-/// processes may compare the same device: each finds the same, and a file is replaced as a whole.
+/// build of this program. One that lacks an operation counts as none. Whether a device is right is judged anew
+/// from the numbers. Several processes may compare the same device: each finds the same.
 public struct CheckedDevices: Sendable {
   /// Nil: nothing is kept.
   private let folder: String?
 
   public init(folder: String?) { self.folder = folder }
-
-  private static let format = 1
 
   /// Makes sure of a device, comparing it with the host if it was not compared as it is now.
   ///
@@ -31,27 +26,19 @@ public struct CheckedDevices: Sendable {
 
   /// Keeps what was found of all operations, unless the device could not do what was asked: that may pass.
   public func keep(_ check: DeviceCheck, of device: DeviceBackend) {
-    guard let folder, let path = path(device), check.findings.allSatisfy({ $0.failure == nil }),
+    guard check.findings.allSatisfy({ $0.failure == nil }),
       check.findings.map(\.name) == DeviceCheck.operations(device.precision)
     else { return }
-    let json: JSON = [
-      "format": .integer(Self.format), "device": .string(Self.subject(device)),
-      "errors": .array(
+    file(device).keep(
+      .array(
         check.findings.map {
           // JSON has no infinity, which stands for what cannot be compared.
           [.string($0.name), $0.error.isFinite ? .number(Double($0.error)) : .null]
-        }),
-    ]
-    try? FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    try? AtomicFile.replace(path, with: Array((json.text(.pretty) + "\n").utf8))
+        }))
   }
 
   private func read(_ device: DeviceBackend) -> DeviceCheck? {
-    guard let path = path(device), let json = try? JSONReader(contentsOf: path),
-      (try? json.int("format")) == Self.format,
-      (try? json.string("device")) == Self.subject(device),
-      let entries = try? json["errors"].elements()
-    else { return nil }
+    guard let entries = try? file(device).content?.elements() else { return nil }
     var errors: [(name: String, error: Float)] = []
     for entry in entries {
       guard let pair = try? entry.elements(), pair.count == 2, let name = try? pair[0].string(),
@@ -63,9 +50,8 @@ public struct CheckedDevices: Sendable {
     return DeviceCheck(errors: errors, precision: device.precision)
   }
 
-  private func path(_ device: DeviceBackend) -> String? {
-    let name = SHA256.hexDigest(of: Array(Self.subject(device).utf8)).prefix(16)
-    return folder.map { "\($0)/device-\(name).json" }
+  private func file(_ device: DeviceBackend) -> UserCacheFile {
+    UserCacheFile("device", format: 2, about: Self.subject(device), in: folder)
   }
 
   /// What a comparison holds for: one card, though there may be several of a kind, and the code that runs.

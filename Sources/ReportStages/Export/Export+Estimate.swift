@@ -5,8 +5,6 @@ import PipelineCore
 package import StageSupport
 
 extension Export: Estimating {
-  package var sources: [NamedSource] { [.model(settings.model)] + NamedSource.vae(settings.vae) }
-
   /// The numbers in each array of the model.
   private func weights() throws -> [Int] {
     let model = settings.base

@@ -1,7 +1,7 @@
 public import Diffusion
 import Files
 public import PipelineCore
-import StageSupport
+public import StageSupport
 import TrainingStages
 
 /// Writes the trained LoRA in the formats that other programs load, and the model with it merged
@@ -12,7 +12,7 @@ import TrainingStages
 ///   `webui/NAME.safetensors` (webui, ComfyUI) and `merged` (a model folder); for a second LoRA the
 ///   same in a subfolder, `export/dpo`, with `webui/NAME-dpo.safetensors`
 public struct Export: Stage {
-  public struct Settings: StageSettings {
+  public struct Settings: ModelSettings {
     @Setting(
       "The diffusion model that the LoRA was trained on: a diffusers folder or a checkpoint file.")
     public var model = ""
@@ -30,10 +30,10 @@ public struct Export: Stage {
 
     public init() {}
 
-    package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
+    package static let modelUse = ModelUse.takesLoRA
 
     public func check() throws(SettingConflict) {
-      try requireModel(model)
+      try requireModel()
       guard !forms.isEmpty, Set(forms).count == forms.count else {
         throw SettingConflict("forms", "must list one or more of lora, webui and merged, each once")
       }

@@ -1,10 +1,9 @@
-package import Diffusion
 import Evaluation
 public import PipelineCore
 public import StageSupport
 
 /// Settings of stage `report`.
-public struct ReportSettings: StageSettings {
+public struct ReportSettings: ModelSettings {
   @Setting("The diffusion model before tuning: a diffusers folder or a checkpoint file.")
   public var model = ""
   @Setting("Tokenizer folder, for a checkpoint file; null: the model's own.")
@@ -48,7 +47,7 @@ public struct ReportSettings: StageSettings {
   public init() {}
 
   public func check() throws(SettingConflict) {
-    try requireModel(model)
+    try requireModel()
     guard !prompts.isEmpty else {
       throw SettingConflict(
         "prompts", "is missing: a prompt list to sample, or a held-out split")
@@ -68,7 +67,7 @@ public struct ReportSettings: StageSettings {
     try NamedScorers.check(scorers, "scorers")
   }
 
-  package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
+  package static let modelUse = ModelUse.takesLoRA
 
   /// All scales of guidance; the report shows images of the first one.
   var scales: [Float] { guidance.values }

@@ -9,7 +9,7 @@ import TrainingStages
 
 extension WriteReport: Estimating {
   var sources: [NamedSource] {
-    [.model(settings.model)] + NamedSource.vae(settings.vae)
+    settings.modelSources
       + (settings.split == nil
         ? [
           NamedSource(

@@ -32,46 +32,39 @@ public struct MachineLimits: Sendable {
       freeDisk: DiskSpace.free(at: path), device: device)
   }
 
-  private var memoryLimit: MemoryLimit { MemoryLimit(byteCount: memory, source: memorySource) }
-
   /// What a stage needs of these.
   func need(of plan: StagePlan) -> MemoryNeed {
     var need = plan.memory
-    if device?.sharesMemory ?? false { need.takeDeviceParts() }
+    need.sharesMemory = device?.sharesMemory ?? false
     return need
   }
 
-  /// A memory that is too small for a stage.
-  struct Shortage {
-    let isOnDevice: Bool
-    /// As in `spo needs about 8 GB on cuda:0`.
-    let place: String
-    /// As in `but the machine has only 4 GB`.
-    let description: String
-    /// Bytes that there are.
-    let limit: Int
-    let byteCount: (MemoryNeed) -> Int
-    let parts: (MemoryNeed) -> [MemoryNeed.Part]
-    /// Of what would help beside other settings.
-    let remedy: (_ needed: Int) -> String
+  func byteCount(in place: MemoryPlace) -> Int {
+    place == .machine ? memory : device?.byteCount ?? .max
   }
 
-  /// Nil if there is enough.
-  func shortage(for need: MemoryNeed) -> Shortage? {
-    if need.byteCount > memory {
-      return Shortage(
-        isOnDevice: false, place: "",
-        description: "the machine has only \(ByteCount.text(memory))\(memoryLimit.note)",
-        limit: memory,
-        byteCount: \.byteCount, parts: \.parts,
-        remedy: { memoryLimit.remedy(for: $0 / 9 * 10) })
-    }
-    guard let device, need.deviceByteCount > device.byteCount else { return nil }
-    return Shortage(
-      isOnDevice: true, place: " on \(device.name)",
-      description: "it has only \(ByteCount.text(device.byteCount))", limit: device.byteCount,
-      byteCount: \.deviceByteCount, parts: \.deviceParts,
-      // A hundredth more than a tenth, as the text is rounded.
-      remedy: { "use a device with \(ByteCount.text($0 / 89 * 100)) or more" })
+  /// Where there is less memory than a stage needs; nil: nowhere.
+  func shortage(for need: MemoryNeed) -> MemoryPlace? {
+    [.machine, .device].first { need.byteCount(in: $0) > byteCount(in: $0) }
   }
+
+  /// As in `spo needs about 8 GB on cuda:0, but it has only 7 GB`.
+  func refusal(of needed: Int, in place: MemoryPlace) -> (need: String, limit: String) {
+    let (needed, limit) = (ByteCount.text(needed), ByteCount.text(byteCount(in: place)))
+    return switch place {
+    case .machine: (needed, "the machine has only \(limit)\(memoryLimit.note)")
+    case .device: ("\(needed) on \(device?.name ?? "")", "it has only \(limit)")
+    }
+  }
+
+  /// What helps beside other settings.
+  func remedy(for needed: Int, in place: MemoryPlace) -> String {
+    switch place {
+    case .machine: memoryLimit.remedy(for: needed / 9 * 10)
+    // A hundredth more than a tenth, as the text is rounded.
+    case .device: "use a device with \(ByteCount.text(needed / 89 * 100)) or more"
+    }
+  }
+
+  private var memoryLimit: MemoryLimit { MemoryLimit(byteCount: memory, source: memorySource) }
 }

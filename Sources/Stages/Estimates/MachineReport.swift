@@ -14,7 +14,7 @@ public struct MachineReport: Sendable {
   }
 
   public let entries: [Entry]
-  public let problems: [Doctor.Problem]
+  public let problems: [Problem]
 
   public init() {
     let built = KernelBuild.instructionSets
@@ -48,10 +48,9 @@ public struct MachineReport: Sendable {
       unused.isEmpty
       ? []
       : [
-        Doctor.Problem(
-          what:
-            "this build does not use \(unused.joined(separator: ", ")), which this processor supports",
-          remedy: "build it here with `make build`", kind: .other)
+        Problem(
+          "this build does not use \(unused.joined(separator: ", ")), which this processor supports",
+          remedy: "build it here with `make build`", .other)
       ]
   }
 

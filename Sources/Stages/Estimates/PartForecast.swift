@@ -9,7 +9,7 @@ public struct PartForecast: Sendable {
   /// Bytes that a part writes.
   public let byteCount: Int
   public let memory: Int
-  /// Nil where the memory does not suffice to measure it.
+  /// Nil where no rates are given.
   public let seconds: Double?
   /// To take what all parts have made, on one machine.
   public let mergeSeconds: Double
@@ -34,38 +34,24 @@ public struct PartForecast: Sendable {
   /// Nil for a stage that runs whole.
   init?(
     _ stage: any Estimating, _ whole: Doctor.Forecast, _ scale: PipelineScale, count: Int,
-    on device: PlannedDevice?, _ rates: inout OperationRates
+    on device: PlannedDevice?, _ rates: OperationRates?
   ) throws {
     let items = try stage.itemCount(scale)
     guard stage is any DivisibleStage, items > 0 else { return nil }
     let own = try stage.planOfParts(scale, on: device.planningBackend)
     let written = own?.byteCount ?? whole.diskByteCount
-    let work = whole.seconds.map { own?.plan.seconds(at: &rates) ?? $0 }
+    let work = rates.flatMap { own?.plan.seconds(at: $0) ?? whole.seconds }
     // Of the part with the most items.
     let share = Double((items - 1) / count + 1) / Double(items)
+    let merge =
+      Double(written) / Self.mergedBytesPerSecond + Double(items) * Self.secondsPerItem
     self.stage = whole.stage
     byteCount = Int(Double(written) * share)
-    memory = (own?.plan.memory ?? whole.memory).byteCount
+    memory = (own?.plan.memory ?? whole.memory).byteCount(in: .machine)
     seconds = work.map { Self.secondsToStart + $0 * share }
-    let merge =
-      Double(written) / Self.mergedBytesPerSecond
-      + Double(items) * Self.secondsPerItem
     mergeSeconds = merge
     worthwhileCount = work.map {
       max(1, Int(min(Double(items), $0 / max(merge, Self.secondsToStart))))
     }
-  }
-}
-
-extension Doctor {
-  /// Where a workspace is on a file system that SQLite and locks cannot rely on.
-  static func fileSystemNotes(_ pipeline: Pipeline) -> [String] {
-    let kind = FileSystemKind(at: pipeline.workspacePath)
-    guard kind.isShared else { return [] }
-    return [
-      "\(pipeline.workspacePath) is on \(kind.rawValue), a shared file system: databases are written there "
-        + "without a log, which is slower, and lock.owner locks out other machines; "
-        + "--merge --scratch DIR builds databases on a local disk"
-    ]
   }
 }

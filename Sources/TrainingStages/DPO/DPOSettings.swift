@@ -1,9 +1,8 @@
-package import Diffusion
 public import PipelineCore
-import StageSupport
+public import StageSupport
 
 /// Settings of stage `dpo`; the defaults are those of diffusers' example for Stable Diffusion v1.5.
-public struct DPOSettings: StageSettings {
+public struct DPOSettings: ModelSettings {
   @Setting("The diffusion model to tune: a diffusers folder or a checkpoint file.")
   public var model = ""
   @Setting("Tokenizer folder, for a checkpoint file; null: the model's own.")
@@ -74,7 +73,7 @@ public struct DPOSettings: StageSettings {
   public init() {}
 
   public func check() throws(SettingConflict) {
-    try requireModel(model)
+    try requireModel()
     guard warmUpSteps < steps else {
       throw SettingConflict(
         "warm_up_steps", "must be below steps (\(steps)), but is \(warmUpSteps)")
@@ -94,5 +93,5 @@ public struct DPOSettings: StageSettings {
     }
   }
 
-  package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
+  package static let modelUse = ModelUse.tunes
 }

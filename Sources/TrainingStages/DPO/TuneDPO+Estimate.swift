@@ -7,7 +7,7 @@ import StageSupport
 
 extension TuneDPO: Estimating {
   var sources: [NamedSource] {
-    [.model(settings.model)] + NamedSource.vae(settings.vae)
+    settings.modelSources
       + NamedSource.start(settings.start, stage: Self.name)
   }
 

@@ -1,10 +1,10 @@
 public import Diffusion
 public import NN
 public import PipelineCore
-import StageSupport
+public import StageSupport
 
 /// Settings of stage `preference`; the defaults are those published for Stable Diffusion v1.5.
-public struct PreferenceSettings: StageSettings {
+public struct PreferenceSettings: ModelSettings {
   @Setting("Input of the preference model: estimated clean images, or noised latents.")
   public var kind = Kind.pixel
   @Setting("The diffusion model that estimates clean images: a diffusers folder or a file.")
@@ -104,10 +104,10 @@ public struct PreferenceSettings: StageSettings {
 
   public init() {}
 
-  package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
+  package static let modelUse = ModelUse.trains
 
   public func check() throws(SettingConflict) {
-    try requireModel(model)
+    try requireModel()
     guard kind == .latent || !start.isEmpty else {
       throw SettingConflict("start", "is missing: the folder of the CLIP model to start from")
     }

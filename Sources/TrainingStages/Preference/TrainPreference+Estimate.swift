@@ -12,7 +12,7 @@ extension TrainPreference: Estimating {
       "preference.start", settings.start,
       "the CLIP model to start from, such as PickScore v1")
     // A latent one starts from the model itself; a text projection is welcome.
-    return [.model(settings.model)] + NamedSource.vae(settings.vae)
+    return settings.modelSources
       + (settings.kind == .latent && settings.start.isEmpty ? [] : [start])
   }
 
@@ -65,7 +65,7 @@ extension TrainPreference: Estimating {
     let judged = Array(
       0..<max(
         1,
-        DataVolume.together(
+        DataVolume.largestBatch(
           min(settings.judgedAtOnce, settings.validationPairs),
           of: max(volume.heldOutRows, volume.evaluatedRows))))
     let checked = intervals.count * settings.checkedViews.count * judgedPairs(volume.heldOutRows)

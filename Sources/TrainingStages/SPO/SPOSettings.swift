@@ -1,10 +1,10 @@
-package import Diffusion
+import Diffusion
 public import PipelineCore
 public import StageSupport
 public import StepwiseOptimization
 
 /// Settings of stage `spo`; the defaults are those published for Stable Diffusion v1.5.
-public struct SPOSettings: StageSettings {
+public struct SPOSettings: ModelSettings {
   @Setting("The diffusion model to tune: a diffusers folder or a checkpoint file.")
   public var model = ""
   @Setting("Tokenizer folder, for a checkpoint file; null: the model's own.")
@@ -162,7 +162,7 @@ public struct SPOSettings: StageSettings {
   public init() {}
 
   public func check() throws(SettingConflict) {
-    try requireModel(model)
+    try requireModel()
     guard divertStep < samplingSteps else {
       throw SettingConflict(
         "divert_step",
@@ -245,7 +245,7 @@ public struct SPOSettings: StageSettings {
     }
   }
 
-  package var base: ModelFolder { ModelFolder(path: model, tokenizer: tokenizer, vae: vae) }
+  package static let modelUse = ModelUse.tunes
 
   /// The sampling steps whose candidates are compared.
   var comparedSteps: Range<Int> {

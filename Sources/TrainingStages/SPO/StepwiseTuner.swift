@@ -4,6 +4,7 @@ package import NN
 import PreferenceModels
 import RandomStreams
 package import Ranks
+import StageSupport
 package import StepwiseOptimization
 
 /// A model that learns from its own samples: samples candidates for a batch of prompts, has them

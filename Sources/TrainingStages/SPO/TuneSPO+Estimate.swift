@@ -11,7 +11,7 @@ import StepwiseOptimization
 
 extension TuneSPO: Estimating {
   package var sources: [NamedSource] {
-    [.model(settings.model)] + NamedSource.vae(settings.vae)
+    settings.modelSources
       + (settings.preference.map {
         [.clip("spo.preference", $0, "the trained preference model")]
       } ?? [])
@@ -83,16 +83,16 @@ extension TuneSPO: Estimating {
     let pairs = try plan.run(times: batches * groups) {
       try tuner.sample(some, scorer: scorer, iteration: 0).pairs
     }
-    // What the other prompts of the batch gave is there, too, while all are learned from.
+    // Training begins when all prompts of the batch are sampled: the pairs of the others are in memory, too.
     let others = plan.hold(Int(Double(plan.usedBytes - before) * (groups - 1)))
     let kept = self.settings.keptShare * Double(pairs.count) * groups
     let part = min(settings.pairBatch, 2 * settings.microBatch)
     let learned = max(1, min(part, Int(kept.rounded(.up))))
-    // The last pairs of a batch are fewer, and so are all of a batch that gave few. Blocks of less, or of more
-    // than twice, what they need do not suit them.
+    // The last part of a batch is smaller, and so is a batch that gave few pairs. Such parts cannot reuse blocks
+    // more than twice as large as they need, and get others.
     let fewer = sequence(first: learned) { ($0 - 1) / 2 }.prefix { $0 > 0 }.dropFirst()
     let sizes = (learned < part ? [learned / 3, learned * 2 / 3] : []) + [learned] + fewer
-    // From all steps: those of candidates that continue alone take more.
+    // Pairs of all steps, and of those whose candidates continued alone, which take more.
     for some in [pairs, pairs.filter { !$0.sharesLatent }] where !some.isEmpty {
       for size in sizes where size > 0 {
         let isWhole = size == learned && some.count == pairs.count

@@ -65,7 +65,7 @@ struct DeviceCheckTable {
       let check = DeviceCheck(device, after: earlier) { finding in
         if !isJSON { try? Console.print("  \(Self.line(finding))") }
       }
-      CheckedDevices(folder: RateCache.userFolder).keep(check, of: device)
+      CheckedDevices(folder: UserCacheFile.userFolder).keep(check, of: device)
       results.append(Self.json(device, check))
       do { try check.requireRight(device) } catch { failures.append(error) }
     }

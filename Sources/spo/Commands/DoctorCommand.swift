@@ -2,6 +2,7 @@ import Backends
 import CommandSyntax
 import Devices
 import Files
+import HostResources
 import PipelineCore
 import Ranks
 import StageSupport
@@ -76,7 +77,7 @@ enum DoctorCommand: Command {
     if !arguments.has("json") {
       for problem in problems.dropLast() { Console.complain("error: \(problem)") }
     }
-    throw Doctor.Refusal(problem: last)
+    throw last
   }
 
   private static func examined(_ path: String, _ arguments: Arguments) throws -> Doctor {
@@ -88,12 +89,22 @@ enum DoctorCommand: Command {
     let overrides = arguments.values("set")
     let asGiven = try pipeline(overrides)
     try asGiven.usableWorkspace()
-    return try Doctor(
-      overrides: overrides,
-      limits: .here(asGiven.workspacePath, device: try device(asGiven, arguments)),
-      rates: arguments.has("measure") ? .measuredAnew : .measured,
-      partCount: try arguments.int("partitions", in: 1...Int.max),
-      makePipeline: pipeline)
+    let device = try device(asGiven, arguments)
+    let partCount = try arguments.int("partitions", in: 1...Int.max)
+    return try Threads.with(count: asGiven.threads ?? Threads.count) {
+      let cache =
+        device == nil || device?.measured != nil
+        ? RateCache(of: device, isFresh: arguments.has("measure")) : nil
+      let rates = cache?.read()
+      if let device, let rates, rates.secondsPerUnit.isEmpty {
+        Console.note("timing each kind of operation on \(device.name) once; this may take a minute")
+      }
+      let doctor = try Doctor(
+        overrides: overrides, limits: .here(asGiven.workspacePath, device: device), rates: rates,
+        partCount: partCount, makePipeline: pipeline)
+      if let rates { cache?.write(rates) }
+      return doctor
+    }
   }
 }
 
@@ -103,9 +114,8 @@ extension DoctorCommand {
     _ pipeline: Pipeline, _ arguments: Arguments
   ) throws -> PlannedDevice? {
     guard let size = try arguments.double("gpu-memory") else {
-      let device: PlannedDevice?
       do {
-        device = try ComputingDevice(
+        return try ComputingDevice(
           pipeline.device, pipeline.devicePrecision, LaunchedRanks()
         ).planned
       } catch let error as DeviceError {
@@ -118,13 +128,6 @@ extension DoctorCommand {
           name, byteCount: found.description.byteCount,
           activations: pipeline.devicePrecision.activations)
       }
-      if let device,
-        RateCache(folder: RateCache.userFolder, device: device.measured).read().secondsPerUnit
-          .isEmpty
-      {
-        Console.note("timing each kind of operation on \(device.name) once; this may take a minute")
-      }
-      return device
     }
     guard size > 0, size < 1e6 else {
       throw arguments.error("--gpu-memory must be a number of gigabytes, but is \(size)")
@@ -144,8 +147,8 @@ extension Doctor {
     for stage in pipeline.stages.map(\.name) {
       if let forecast = forecasts.first(where: { $0.stage == stage }) {
         rows.append(
-          [stage, ByteCount.text(forecast.memory.byteCount)]
-            + (device == nil ? [] : [ByteCount.text(forecast.memory.deviceByteCount)])
+          [stage, ByteCount.text(forecast.memory.byteCount(in: .machine))]
+            + (device == nil ? [] : [ByteCount.text(forecast.memory.byteCount(in: .device))])
             + [ByteCount.text(forecast.diskByteCount), forecast.seconds.map(Spelled.about) ?? "?"])
       } else if notEstimated.contains(stage) {
         rows.append([stage, "not estimated"])
@@ -196,10 +199,14 @@ extension Doctor {
       "stages": .array(
         forecasts.map { forecast in
           [
-            "stage": .string(forecast.stage), "peak_memory": .integer(forecast.memory.byteCount),
-            "device_memory": device == nil ? .null : .integer(forecast.memory.deviceByteCount),
+            "stage": .string(forecast.stage),
+            "peak_memory": .integer(forecast.memory.byteCount(in: .machine)),
+            "device_memory": device == nil
+              ? .null : .integer(forecast.memory.byteCount(in: .device)),
             "memory": .array(
-              forecast.memory.parts.map { [.string($0.what), .integer($0.byteCount)] }),
+              forecast.memory.parts(in: .machine).map {
+                [.string($0.what), .integer($0.byteCount)]
+              }),
             "disk": .integer(forecast.diskByteCount),
             "seconds": forecast.seconds.map { .number($0) } ?? .null,
           ]

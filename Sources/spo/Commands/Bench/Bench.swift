@@ -87,9 +87,9 @@ enum Bench: Command {
     for work in works { try plan.run(times: 1) { try work.run() } }
     return [
       "name": .string(name),
-      "planned_memory_mb": .number(Double(plan.memory.byteCount) / 1_048_576),
+      "planned_memory_mb": .number(Double(plan.memory.byteCount(in: .machine)) / 1_048_576),
       "planned_device_mb": target == .host
-        ? .null : .number(Double(plan.memory.deviceByteCount) / 1_048_576),
+        ? .null : .number(Double(plan.memory.byteCount(in: .device)) / 1_048_576),
       "flop": .integer(plan.units.reduce(0) { $0 + $1.profile.flop }),
       // How fast a device is, nobody knows that does not have it.
       "planned_s": target == .host ? .number(plan.measuredSeconds()) : .null,
