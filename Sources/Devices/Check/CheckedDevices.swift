@@ -4,11 +4,11 @@ import Foundation
 /// What was found when devices were compared with the host, in files of the user's cache folder, so that each
 /// is compared once.
 ///
-/// A file is about one device, driver, compiler (of kept machine code, the one that made it), set of kernels and
-/// build of this program. One that is damaged,
-/// about something else, or lacks an operation counts as none; one that cannot be written is done without: the
-/// device is then compared at every start. Whether a device is right is judged anew from the numbers. Several
-/// processes may compare the same device: each finds the same, and a file is replaced as a whole.
+/// A file describes one combination of device, driver, compiler (for cached machine code, the one that made it), set of
+/// kernels and build of this program. A file that is damaged, describes another combination or lacks an operation is
+/// ignored. If it cannot be written, the device is compared at every start. It holds numbers only; whether they are
+/// close enough is decided each time it is read. Several processes may compare the same device: each gets the same
+/// result, and files are replaced atomically.
 public struct CheckedDevices: Sendable {
   /// Nil: nothing is kept.
   private let folder: String?
