@@ -3,7 +3,7 @@
 /// Operations are performed in the order in which they are asked for, each as if at once. All operands of
 /// one lie with the same backend; one that lies elsewhere is a programmer's error.
 public protocol Backend: AnyObject, Sendable {
-  /// As in the setting `device`.
+  /// For messages: the value of the setting `device` that chooses it, or `plan`, which none does.
   var name: String { get }
 
   /// In which format activations lie while a model computes.
@@ -43,7 +43,7 @@ public protocol Backend: AnyObject, Sendable {
   /// Whether none of all these numbers is infinite or not a number.
   func areFinite(_ arrays: [(values: Operand, count: Int)]) -> Bool
 
-  /// The largest magnitude of `count` numbers; those that are none do not count.
+  /// The largest magnitude of `count` numbers; NaN is ignored.
   func largestMagnitude(_ source: Operand, count: Int) -> Float
 
   /// The sum of the squares of `count` numbers, added in double precision.

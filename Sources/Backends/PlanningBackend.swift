@@ -5,8 +5,8 @@ import TensorCore
 /// Computes nothing, and counts: what runs on it is what a plan of time and memory is made of.
 ///
 /// Memory comes out as the pool of what is planned for would have it; operations are added to the profile that is
-/// recorded. What is read are zeros, and bodies that write are not called, so
-/// that weights of any size are there at once.
+/// being recorded. All numbers that are read are zeros, and closures that would write numbers are not called: weights
+/// of any size are ready immediately.
 public final class PlanningBackend: Backend {
   /// What is planned for.
   public enum Target: Sendable, Equatable {
@@ -89,7 +89,8 @@ public final class PlanningBackend: Backend {
     guard target == .host else { return }
     switch operation {
     case .normalizeGroups(let operands): take(operands.shape.workingMemory)
-    case .normalizeGroupsGradient(let operands): take(operands.shape.workingMemory)
+    case .normalizeGroupsGradient(let operands):
+      take(operands.shape.gradientWorkingMemory(appliesSiLU: operands.appliesSiLU))
     case .multiply(let product): take(product.workingMemory)
     case .convolve(let operands):
       take(
@@ -124,6 +125,7 @@ public final class PlanningBackend: Backend {
       let layouts = weights.derived as? PlannedLayouts ?? PlannedLayouts()
       for (name, count) in convolution.kept where layouts.blocks[name] == nil {
         layouts.blocks[name] = PlannedBlock(memory, count: count, format: .single)
+        take(convolution.making)
       }
       weights.derived = layouts
     }
@@ -134,8 +136,8 @@ public final class PlanningBackend: Backend {
 extension MatrixProduct {
   fileprivate var workingMemory: WorkingMemory {
     RightFactor.workingMemory(
-      rows: rows, columns: columns, inner: inner, isTransposed: right.isTransposed,
-      leftStride: left.isTransposed ? left.stride : nil,
+      rows: rows, columns: columns, inner: inner, left: (left.stride, left.isTransposed),
+      isTransposed: right.isTransposed,
       halfCount: right.values.isHalf ? right.values.storage.count : nil, rank: update?.rank ?? 0)
   }
 }

@@ -76,10 +76,7 @@ public final class BufferPool: Sendable {
   public static let freeByteLimit = min(MemoryLimit.current.byteCount / 8, 4 << 30)
   private let blocks = Mutex(RecycledBlocks<Block>(freeByteLimit: freeByteLimit))
 
-  /// The peak of bytes in use since free blocks were last released.
-  public var peakBytes: Int { blocks.withLock { $0.peakBytes } }
-
-  /// The peak of bytes in use or cached for reuse.
+  /// The peak of bytes in use or cached for reuse, since free blocks were last released.
   public var heldPeakBytes: Int { blocks.withLock { $0.heldPeakBytes } }
 
   /// The bytes that are in use.

@@ -15,7 +15,9 @@ public struct RecycledBlocks<Memory> {
 
   public init(freeByteLimit: Int) { self.freeByteLimit = freeByteLimit }
 
-  /// Takes a block for so many bytes: one that is free, or nil, and then one of `byteCount` is to be made.
+  /// Takes a block of at least `byteCount` bytes.
+  ///
+  /// - Returns: a free block's memory and size; without a suitable one nil, and the size of the block to allocate
   public mutating func take(_ byteCount: Int) -> (memory: Memory?, byteCount: Int) {
     let size = Self.blockSize(holding: byteCount)
     let found = takeFree(from: size, upTo: 2 * size)

@@ -38,8 +38,6 @@ public struct AdamW {
     case memory
     /// On the disk of a folder.
     case disk(folder: String)
-    /// Like a disk, but nothing is kept: for plans.
-    case plannedDisk
   }
 
   public init(

@@ -1,19 +1,21 @@
 import Autograd
+import Backends
 import Files
 
 /// Arrays that are accessed sequentially, in memory or in a file.
 struct ArrayStore {
+  private enum Storage {
+    case memory([Tensor])
+    /// Nil while planning, when no numbers are kept.
+    case disk(ScratchFile?)
+  }
+
   private let shapes: [[Int]]
-  /// Empty if a file holds them.
-  private var tensors: [Tensor]
-  /// Nil if there is none.
-  private let file: ScratchFile?
-  private let isPlanned: Bool
+  private var storage: Storage
   /// The file offset of each.
   private let offsets: [Int]
 
-  /// Arrays of zeros.
-  ///
+  /// Creates arrays of zeros; on a planning backend those on a disk take no file.
   init(zerosOf shapes: [[Int]], in place: AdamW.MomentPlace) throws(FileError) {
     self.shapes = shapes
     var end = 0
@@ -21,29 +23,37 @@ struct ArrayStore {
       defer { end += shape.reduce(MemoryLayout<Float>.stride, *) }
       return end
     }
-    isPlanned = place == .plannedDisk
-    file = if case .disk(let folder) = place { try ScratchFile(in: folder, size: end) } else { nil }
-    tensors = place == .memory ? shapes.map { Tensor(repeating: 0, shape: $0) } : []
+    switch place {
+    case .memory: storage = .memory(shapes.map { Tensor(repeating: 0, shape: $0) })
+    case .disk where CurrentBackend.value is PlanningBackend: storage = .disk(nil)
+    case .disk(let folder): storage = .disk(try ScratchFile(in: folder, size: end))
+    }
   }
 
   /// The array at `index`; to be handed to `store` if it is changed.
   func load(_ index: Int) throws(FileError) -> Tensor {
-    if isPlanned { return Tensor(shape: shapes[index]) { $0.update(repeating: 0) } }
-    guard let file else { return tensors[index] }
-    return try Tensor(shape: shapes[index]) { buffer throws(FileError) in
-      try file.read(at: offsets[index], into: UnsafeMutableRawBufferPointer(buffer))
+    switch storage {
+    case .memory(let tensors): return tensors[index]
+    case .disk(let file):
+      return try Tensor(shape: shapes[index]) { buffer throws(FileError) in
+        try file?.read(at: offsets[index], into: UnsafeMutableRawBufferPointer(buffer))
+      }
     }
   }
 
   mutating func store(_ tensor: Tensor, at index: Int) throws(FileError) {
-    guard !isPlanned else { return }
-    guard let file else {
+    switch storage {
+    case .memory(var tensors):
+      // Held once, or it would be copied.
+      storage = .memory([])
       tensors[index] = tensor
-      return
-    }
-    let offset = offsets[index]
-    try tensor.withValues { values throws(FileError) in
-      try file.write(UnsafeRawBufferPointer(values), at: offset)
+      storage = .memory(tensors)
+    case .disk(let file):
+      guard let file else { return }
+      let offset = offsets[index]
+      try tensor.withValues { values throws(FileError) in
+        try file.write(UnsafeRawBufferPointer(values), at: offset)
+      }
     }
   }
 }

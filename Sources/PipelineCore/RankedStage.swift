@@ -120,11 +120,10 @@ public enum RankCall: Equatable, Sendable {
 
   /// Waits for a call from rank 0, which may take hours.
   ///
-  /// - Parameter grace: how long rank 0, most likely asked to stop, too, has to save its progress
   /// - Throws: ``Interruption`` if this process was asked to stop, and rank 0 continues
-  public static func next(
-    from ranks: Communicator, grace: Duration = .seconds(10)
-  ) throws -> RankCall {
+  public static func next(from ranks: Communicator) throws -> RankCall {
+    // Rank 0, most likely asked to stop as well, needs time to save its progress.
+    let grace = Duration.seconds(10)
     var asked: ContinuousClock.Instant?
     let bytes = try ranks.broadcast([]) {
       guard let interruption = Interruption.pending else { return }

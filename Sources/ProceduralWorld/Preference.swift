@@ -3,24 +3,23 @@ import RandomStreams
 
 /// A generic preference: how much people of the world like an image, all in all.
 ///
-///     U = w_a a / sd(a) + w_g g / sd(g)
+///     U = (a / sd(a) + g / sd(g)) / 2
 ///
 /// with the oracle's aesthetics a and agreement g. No label says which of the two decided.
 public struct Utility: Equatable, Sendable {
-  /// The factor w_a / sd(a).
+  /// The factor 1 / (2 sd(a)).
   public var perAesthetics: Double
-  /// The factor w_g / sd(g).
+  /// The factor 1 / (2 sd(g)).
   public var perAgreement: Double
 
   /// The utility whose terms have the standard deviations that they have over `scores`.
   ///
   /// A score that is the same everywhere counts nothing.
-  public init(scores: [OracleScore], aestheticsWeight: Double = 0.5, agreementWeight: Double = 0.5)
-  {
+  public init(scores: [OracleScore]) {
     let aesthetics = standardDeviation(scores.map(\.aesthetics))
     let agreement = standardDeviation(scores.map(\.agreement))
-    perAesthetics = aesthetics > 0 ? aestheticsWeight / aesthetics : 0
-    perAgreement = agreement > 0 ? agreementWeight / agreement : 0
+    perAesthetics = aesthetics > 0 ? 0.5 / aesthetics : 0
+    perAgreement = agreement > 0 ? 0.5 / agreement : 0
   }
 
   public func callAsFunction(_ score: OracleScore) -> Double {

@@ -4,6 +4,25 @@ import Diffusion
 import Files
 import PipelineCore
 
+/// The options that choose a model with its LoRA files.
+enum ModelArguments {
+  /// - Parameter lora: what `--lora` means
+  static func options(lora: String) -> [CommandSyntax.Option] {
+    [
+      .value("model", "DIR", "a diffusers folder or a checkpoint file"),
+      .value("tokenizer", "DIR", "a tokenizer folder, for a checkpoint file"),
+      .value("vae", "PATH", "a VAE to use instead of the model's: a folder or a file"),
+      .value("lora", "FILE", isRepeatable: true, lora),
+      .value(
+        "lora-scale", "X", isRepeatable: true,
+        "LoRA scale: one for all LoRA files, or one per --lora (1)"),
+      .value(
+        "negative-lora", "FILE[=W]", isRepeatable: true,
+        "a negative LoRA file, which guidance steers away from, and its weight (1)"),
+    ]
+  }
+}
+
 extension Arguments {
   /// Returns an option's model, with the accompanying tokenizer and VAE.
   ///

@@ -82,9 +82,7 @@ extension KernelSource {
         LOCAL ALIGNED ushort rightSlices[STAGES * SLICE_SIZE];
         LOCAL uint exchange[EXCHANGE_SIZE];
         AT(left); AT(right); AT(bias); AT(updateLeft); AT(updateRight); AT(output);
-        int columnTiles = (columns + TILE - 1) / TILE;
-        int split = GROUP_Y / columnTiles;
-        int rowStart = GROUP_X * TILE, columnStart = GROUP_Y % columnTiles * TILE;
+      \#(tileOfGroup)
         float sums[PART * PART];
         UNROLL for (int i = 0; i < PART * PART; i++) sums[i] = 0;
         // While little else takes registers.
@@ -92,28 +90,7 @@ extension KernelSource {
           sums, (LOCAL_POINTER float *)leftSlices, (LOCAL_POINTER float *)rightSlices, exchange, updateLeft,
           updateRight, rowStart, rows, columnStart, columns, rank);
 
-        int first = split * splitLength;
-        int end = inner < first + splitLength ? inner : first + splitLength;
-
-      #if LEFT == MATRIX
-        left += (wide)rowStart * leftStride + (wide)first * leftElementStride;
-        right += (wide)columnStart * rightStride + (wide)first * rightElementStride;
-      #else
-        Images images = IMAGES;
-      #endif
-      #if LEFT == PATCHES || LEFT == GRADIENT_PATCHES
-        int firstImage = rowStart / ROW_PIXELS(images);
-        left += (wide)firstImage * READ_PIXELS(images) * channels;
-        Line lines[COPIES];
-        UNROLL for (int i = 0; i < COPIES; i++)
-          lines[i] = lineOf(rowStart + CHUNK_LINE(i, 1), rows, firstImage, images);
-      #elif LEFT == PATCH_COLUMNS
-        int ownRow = rowStart + CHUNK_LINE(0, 0);
-        int ownTap = ownRow / channels, ownChannel = ownRow - ownTap * channels;
-      #endif
-      #if LEFT == PATCHES || LEFT == PATCH_COLUMNS
-        right += (wide)first * columns + columnStart;
-      #endif
+      \#(factorsOfGroup(lineCount: "COPIES", line: "CHUNK_LINE"))
 
         int count = (end - first + HALF_DEPTH - 1) / HALF_DEPTH;
         // What is copied is that many slices ahead of what is multiplied.

@@ -111,4 +111,43 @@ extension KernelSource {
     }
     #endif
     """#
+
+  /// In a product's kernel, the tile of the output that a group computes, and its part of the elements.
+  static let tileOfGroup = #"""
+      int columnTiles = (columns + TILE - 1) / TILE;
+      int split = GROUP_Y / columnTiles;
+      int rowStart = GROUP_X * TILE, columnStart = GROUP_Y % columnTiles * TILE;
+    """#
+
+  /// After that, where those elements of both factors are, and this work item's lines of the left one.
+  ///
+  /// - Parameters:
+  ///   - lineCount: how many lines a work item reads
+  ///   - line: the macro that finds them
+  static func factorsOfGroup(lineCount: String, line: String) -> String {
+    #"""
+      int first = split * splitLength;
+      int end = inner < first + splitLength ? inner : first + splitLength;
+
+    #if LEFT == MATRIX
+      left += (wide)rowStart * leftStride + (wide)first * leftElementStride;
+      right += (wide)columnStart * rightStride + (wide)first * rightElementStride;
+    #else
+      Images images = IMAGES;
+    #endif
+    #if LEFT == PATCHES || LEFT == GRADIENT_PATCHES
+      int firstImage = rowStart / ROW_PIXELS(images);
+      left += (wide)firstImage * READ_PIXELS(images) * channels;
+      Line lines[\#(lineCount)];
+      UNROLL for (int i = 0; i < \#(lineCount); i++)
+        lines[i] = lineOf(rowStart + \#(line)(i, 1), rows, firstImage, images);
+    #elif LEFT == PATCH_COLUMNS
+      int ownRow = rowStart + \#(line)(0, 0);
+      int ownTap = ownRow / channels, ownChannel = ownRow - ownTap * channels;
+    #endif
+    #if LEFT == PATCHES || LEFT == PATCH_COLUMNS
+      right += (wide)first * columns + columnStart;
+    #endif
+    """#
+  }
 }

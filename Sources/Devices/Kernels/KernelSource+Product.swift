@@ -31,32 +31,8 @@ extension KernelSource {
         LOCAL float rightTile[BUFFERS * TILE_SIZE(DEPTH)];
         LOCAL uint exchange[EXCHANGE_SIZE];
         AT(left); AT(right); AT(bias); AT(updateLeft); AT(updateRight); AT(output);
-        int columnTiles = (columns + TILE - 1) / TILE;
-        int split = GROUP_Y / columnTiles;
-        int rowStart = GROUP_X * TILE, columnStart = GROUP_Y % columnTiles * TILE;
-        int first = split * splitLength;
-        int end = inner < first + splitLength ? inner : first + splitLength;
-
-        // Where this work item's lines of the left factor lie.
-      #if LEFT == MATRIX
-        left += (wide)rowStart * leftStride + (wide)first * leftElementStride;
-        right += (wide)columnStart * rightStride + (wide)first * rightElementStride;
-      #else
-        Images images = IMAGES;
-      #endif
-      #if LEFT == PATCHES || LEFT == GRADIENT_PATCHES
-        int firstImage = rowStart / ROW_PIXELS(images);
-        left += (wide)firstImage * READ_PIXELS(images) * channels;
-        Line lines[PART];
-        UNROLL for (int i = 0; i < PART; i++)
-          lines[i] = lineOf(rowStart + SLICE_LINE(i, 1), rows, firstImage, images);
-      #elif LEFT == PATCH_COLUMNS
-        int ownRow = rowStart + SLICE_LINE(0, 0);
-        int ownTap = ownRow / channels, ownChannel = ownRow - ownTap * channels;
-      #endif
-      #if LEFT == PATCHES || LEFT == PATCH_COLUMNS
-        right += (wide)first * columns + columnStart;
-      #endif
+      \#(tileOfGroup)
+      \#(factorsOfGroup(lineCount: "PART", line: "SLICE_LINE"))
 
         float sums[PART * PART];
         float nextLeft[PART], nextRight[PART];

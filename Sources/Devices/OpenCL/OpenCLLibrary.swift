@@ -85,7 +85,6 @@ struct OpenCLLibrary: Sendable {
 
   let getPlatformIDs: PlatformIDs
   let getDeviceIDs: DeviceIDs
-  let getPlatformInfo: Information
   let getDeviceInfo: Information
   let createContext: CreateContext
   let createCommandQueue: CreateQueue
@@ -108,7 +107,6 @@ struct OpenCLLibrary: Sendable {
     func bind<Function>(_ name: String) -> Function? { library.function(name, as: Function.self) }
     guard let getPlatformIDs: PlatformIDs = bind("clGetPlatformIDs"),
       let getDeviceIDs: DeviceIDs = bind("clGetDeviceIDs"),
-      let getPlatformInfo: Information = bind("clGetPlatformInfo"),
       let getDeviceInfo: Information = bind("clGetDeviceInfo"),
       let createContext: CreateContext = bind("clCreateContext"),
       let createCommandQueue: CreateQueue = bind("clCreateCommandQueue"),
@@ -126,7 +124,6 @@ struct OpenCLLibrary: Sendable {
     else { return nil }
     self.getPlatformIDs = getPlatformIDs
     self.getDeviceIDs = getDeviceIDs
-    self.getPlatformInfo = getPlatformInfo
     self.getDeviceInfo = getDeviceInfo
     self.createContext = createContext
     self.createCommandQueue = createCommandQueue

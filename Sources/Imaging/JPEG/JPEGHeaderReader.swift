@@ -61,7 +61,6 @@ struct JPEGHeaderReader {
   // MARK: - Markers and segments
 
   enum Marker {
-    static let startOfImage: UInt8 = 0xd8
     static let endOfImage: UInt8 = 0xd9
     static let startOfScan: UInt8 = 0xda
   }

@@ -40,8 +40,14 @@ public struct AttentionShape: Equatable, Sendable {
   /// Multiplications of the forward pass, masked ones included.
   public var multiplications: Int { 2 * batch * heads * queryCount * keyCount * headWidth }
 
-  /// The order in which blocks of queries are processed, `count` blocks per head.
-  fileprivate func place(ofBlock item: Int, _ count: Int) -> (image: Int, head: Int, index: Int) {
+  /// The queries of one block, except a head's last.
+  var queriesOfBlock: Int { min(AttentionBlock.queriesAtOnce, queryCount) }
+  /// The blocks of each head's queries.
+  var blockCount: Int { (queryCount + queriesOfBlock - 1) / max(1, queriesOfBlock) }
+
+  /// The order in which blocks of queries are processed.
+  fileprivate func place(ofBlock item: Int) -> (image: Int, head: Int, index: Int) {
+    let count = blockCount
     let (image, rest) = item.quotientAndRemainder(dividingBy: heads * count)
     if keyCount > 512 {
       // One head's keys and values stay in cache, rather than all heads'.
@@ -67,15 +73,14 @@ public func attend(
   into output: UnsafeMutablePointer<Float>, logSumExp: UnsafeMutablePointer<Float>?,
   _ shape: AttentionShape, form: TileForm = .native
 ) {
-  let keys = HeadTokens(key, count: shape.keyCount, stride: shape.keyStride, shape)
-  let values = HeadTokens(value, count: shape.keyCount, stride: shape.valueStride, shape)
-  let size = min(AttentionBlock.queriesAtOnce, shape.queryCount)
-  let blocks = (shape.queryCount + size - 1) / max(1, size)
+  let keys = HeadTokens(key, stride: shape.keyStride, shape)
+  let values = HeadTokens(value, stride: shape.valueStride, shape)
+  let size = shape.queriesOfBlock
   let work = 2 * size * shape.keyCount * (shape.headWidth + 16)
-  parallelBlocks(shape.batch * shape.heads * blocks, work: work) { items in
+  parallelBlocks(shape.batch * shape.heads * shape.blockCount, work: work) { items in
     let block = AttentionBlock(shape, keys: keys, values: values, form)
     for item in items {
-      let (image, head, index) = shape.place(ofBlock: item, blocks)
+      let (image, head, index) = shape.place(ofBlock: item)
       let queries = index * size..<min(shape.queryCount, (index + 1) * size)
       let first = image * shape.queryCount + queries.lowerBound
       let offset = head * shape.headWidth

@@ -10,7 +10,7 @@ final class AttentionBlock {
   static let queriesAtOnce = TokenColumns.columnsTogether
   /// The scores of 24 queries and this many keys fill three eighths of a 32 KB first-level cache,
   /// those of 48 half of a 48 KB one.
-  private static let keysAtOnce = 128
+  static let keysAtOnce = 128
 
   private let shape: AttentionShape
   private let keys: HeadTokens
@@ -31,16 +31,12 @@ final class AttentionBlock {
     self.shape = shape
     self.keys = keys
     self.values = values
-    let capacity = min(Self.queriesAtOnce, shape.queryCount)
-    queries = TokenColumns(form, capacity: capacity, headWidth: shape.headWidth)
-    scores = HostMemory(count: Self.scoreCount(shape, form))
-    sums = HostMemory(count: TokenColumns.padded(capacity) * shape.headWidth)
-    maxima = HostMemory(count: TokenColumns.padded(capacity))
-    totals = HostMemory(count: TokenColumns.padded(capacity))
-  }
-
-  static func scoreCount(_ shape: AttentionShape, _ form: TileForm) -> Int {
-    min(keysAtOnce, shape.keyCount) * form.attentionColumns
+    let memory = AttentionBlockMemory(shape, form)
+    queries = TokenColumns(form, count: memory.queries, headWidth: shape.headWidth)
+    scores = HostMemory(count: memory.scores)
+    sums = HostMemory(count: memory.queries)
+    maxima = HostMemory(count: memory.maxima)
+    totals = HostMemory(count: memory.maxima)
   }
 
   /// - Parameters:

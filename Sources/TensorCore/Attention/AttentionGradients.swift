@@ -15,8 +15,8 @@ public func attendGradients(
 ) {
   let operands = AttentionOperands(
     query: query, output: output, outputGradient: outputGradient, logSumExp: logSumExp,
-    keys: HeadTokens(key, count: shape.keyCount, stride: shape.keyStride, shape),
-    values: HeadTokens(value, count: shape.keyCount, stride: shape.valueStride, shape))
+    keys: HeadTokens(key, stride: shape.keyStride, shape),
+    values: HeadTokens(value, stride: shape.valueStride, shape))
   let work = 5 * shape.queryCount * shape.keyCount * (shape.headWidth + 16)
   parallelBlocks(shape.batch * shape.heads, work: work) { heads in
     var gradients = HeadGradients(shape, operands, form)
@@ -39,7 +39,7 @@ struct AttentionOperands {
 
 /// The backward pass, head by head, in one thread's working memory.
 struct HeadGradients {
-  private static let keysAtOnce = 128
+  static let keysAtOnce = 128
   /// The keys that all queries meet before the next block: with values and gradients, they stay in
   /// a second-level cache.
   private static let keysInCache = 512
@@ -73,26 +73,20 @@ struct HeadGradients {
     worker = TileWorker(form)
     self.shape = shape
     self.operands = operands
-    let (queries, width) = (shape.queryCount, shape.headWidth)
-    queryColumns = TokenColumns(form, capacity: queries, headWidth: width)
-    queryRows = TokenRows(form, capacity: queries, headWidth: width)
-    outputGradientColumns = TokenColumns(form, capacity: queries, headWidth: width)
-    outputGradientRows = TokenRows(form, capacity: queries, headWidth: width)
-    firstScores = HostMemory(count: TokenColumns.padded(queries))
-    firstGradients = HostMemory(count: TokenColumns.padded(queries))
-    blockStride = Self.blockStride(shape)
-    probabilities = HostMemory(count: Self.blockCount(shape))
-    scoreGradients = HostMemory(count: Self.blockCount(shape))
-    queryGradient = HostMemory(count: TokenColumns.padded(queries) * width)
-    keyGradient = HostMemory(count: shape.keyCount * queryRows.columns)
-    valueGradient = HostMemory(count: shape.keyCount * queryRows.columns)
+    let (memory, width) = (HeadGradientsMemory(shape), shape.headWidth)
+    queryColumns = TokenColumns(form, count: memory.columns, headWidth: width)
+    queryRows = TokenRows(form, count: memory.rows, headWidth: width)
+    outputGradientColumns = TokenColumns(form, count: memory.columns, headWidth: width)
+    outputGradientRows = TokenRows(form, count: memory.rows, headWidth: width)
+    firstScores = HostMemory(count: memory.firstScores)
+    firstGradients = HostMemory(count: memory.firstScores)
+    blockStride = memory.blockStride
+    probabilities = HostMemory(count: memory.scores)
+    scoreGradients = HostMemory(count: memory.scores)
+    queryGradient = HostMemory(count: memory.columns)
+    keyGradient = HostMemory(count: memory.keyRows)
+    valueGradient = HostMemory(count: memory.keyRows)
   }
-
-  private static func blockStride(_ shape: AttentionShape) -> Int {
-    min(TokenColumns.columnsTogether, TokenColumns.padded(shape.queryCount))
-  }
-
-  static func blockCount(_ shape: AttentionShape) -> Int { keysAtOnce * blockStride(shape) }
 
   mutating func compute(_ head: Int) {
     takeQueries(head)

@@ -6,12 +6,13 @@ struct HeadTokens {
   private let longestSquares: HostMemory
   private let headCount: Int
 
-  /// `count` tokens of each image, `stride` floats apart.
-  init(_ tokens: UnsafePointer<Float>, count: Int, stride: Int, _ shape: AttentionShape) {
-    let width = shape.headWidth
+  /// The keys or the values of each image, `stride` floats apart.
+  init(_ tokens: UnsafePointer<Float>, stride: Int, _ shape: AttentionShape) {
+    let (count, width) = (shape.keyCount, shape.headWidth)
     let headCount = count * width
-    let storage = HostMemory(count: shape.batch * shape.heads * headCount)
-    let squares = HostMemory(count: shape.batch * shape.heads)
+    let memory = HeadTokensMemory(shape)
+    let storage = HostMemory(count: memory.tokens)
+    let squares = HostMemory(count: memory.squares)
     parallelBlocks(shape.batch * shape.heads, work: 4 * headCount) { heads in
       for head in heads {
         let (image, index) = head.quotientAndRemainder(dividingBy: shape.heads)
@@ -76,10 +77,11 @@ struct TokenColumns {
   /// The columns of each panel: 24 or 48, in the last ones fewer, and two of 16 rather than 24 and 8.
   private(set) var panels: [Range<Int>] = []
 
-  init(_ form: TileForm, capacity: Int, headWidth: Int) {
+  /// - Parameter count: the floats of the padded tokens that it is to hold
+  init(_ form: TileForm, count: Int, headWidth: Int) {
     self.form = form
     self.headWidth = headWidth
-    storage = HostMemory(count: Self.padded(capacity) * headWidth)
+    storage = HostMemory(count: count)
   }
 
   /// Rounds up to whole vectors.
@@ -147,10 +149,11 @@ struct TokenRows {
   private let storage: HostMemory
   private var count = 0
 
-  init(_ form: TileForm, capacity: Int, headWidth: Int) {
+  /// - Parameter count: the floats of the padded tokens that it is to hold
+  init(_ form: TileForm, count: Int, headWidth: Int) {
     self.form = form
     self.headWidth = headWidth
-    storage = HostMemory(count: capacity * TokenColumns.padded(headWidth))
+    storage = HostMemory(count: count)
   }
 
   /// The columns of the products: the head width, padded to whole vectors.

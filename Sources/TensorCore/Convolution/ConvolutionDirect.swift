@@ -32,17 +32,19 @@ struct PaddedImage {
 
   init(
     _ source: UnsafePointer<Float>, batch: Int, height: Int, width: Int, channels: Int,
-    top: Int, left: Int, bottom: Int, right: Int
+    _ border: ImageBorder
   ) {
     let source = UnsafeMutablePointer(mutating: source)
-    guard top > 0 || left > 0 || bottom > 0 || right > 0 else {
+    let count = border.paddedCount(batch, height: height, width: width, channels: channels)
+    guard let count else {
       image = ImagePointer(source, height: height, width: width, channels: channels)
       storage = nil
       return
     }
-    let paddedHeight = top + height + bottom
+    let storage = HostMemory(count: count)
+    let (top, left, right) = (border.top, border.left, border.right)
+    let paddedHeight = top + height + border.bottom
     let paddedWidth = left + width + right
-    let storage = HostMemory(count: batch * paddedHeight * paddedWidth * channels)
     let rowCount = paddedWidth * channels
     let target = storage.pointer
     parallelRanges(batch * paddedHeight, grain: max(1, elementGrain / rowCount)) { range in
@@ -153,8 +155,7 @@ func convolveDirectly(
 ) {
   let padded = PaddedImage(
     input, batch: shape.batch, height: shape.height, width: shape.width,
-    channels: shape.inputChannels, top: shape.paddingTop, left: shape.paddingLeft,
-    bottom: shape.paddingBottom, right: shape.paddingRight)
+    channels: shape.inputChannels, shape.border)
   let initial = paddedBias(bias, channels: shape.outputChannels)
   let convolution = DirectConvolution(
     input: padded.image.every(shape.stride, y: 0, x: 0),
@@ -178,8 +179,7 @@ func convolveInputGradientDirectly(
   let border = shape.inputGradientBorder
   let padded = PaddedImage(
     outputGradient, batch: shape.batch, height: shape.outputHeight, width: shape.outputWidth,
-    channels: shape.outputChannels, top: border.top, left: border.left, bottom: border.bottom,
-    right: border.right)
+    channels: shape.outputChannels, border)
   let target = ImagePointer(
     inputGradient, height: shape.height, width: shape.width, channels: shape.inputChannels)
   let zeros = paddedBias(nil, channels: shape.inputChannels)
@@ -187,8 +187,7 @@ func convolveInputGradientDirectly(
   for y in 0..<min(step, shape.height) {
     for x in 0..<min(step, shape.width) {
       // The first pixels of this phase are (y, x) in the input.
-      let phase = ConvolutionPhase(
-        stride: step, y: (y + shape.paddingTop) % step, x: (x + shape.paddingLeft) % step)
+      let phase = shape.phase(y: y, x: x)
       let taps = phase.taps(shape.kernelHeight, shape.kernelWidth)
       let first = (
         y: (y + shape.paddingTop) / step - (taps.height - 1) + border.top,
@@ -213,10 +212,25 @@ struct ImageBorder {
   let bottom: Int
   let right: Int
 
-  var isEmpty: Bool { max(top, left, bottom, right) == 0 }
+  /// Returns the floats of images with it; nil: it is empty, and they are read in place.
+  func paddedCount(_ batch: Int, height: Int, width: Int, channels: Int) -> Int? {
+    guard max(top, left, bottom, right) > 0 else { return nil }
+    return batch * (top + height + bottom) * (left + width + right) * channels
+  }
 }
 
 extension ConvolutionShape {
+  /// The padding of the input.
+  var border: ImageBorder {
+    ImageBorder(
+      top: paddingTop, left: paddingLeft, bottom: paddingBottom, right: paddingRight)
+  }
+
+  /// Returns the phase of the input pixels at a distance of whole strides from one.
+  func phase(y: Int, x: Int) -> ConvolutionPhase {
+    ConvolutionPhase(stride: stride, y: (y + paddingTop) % stride, x: (x + paddingLeft) % stride)
+  }
+
   /// The border that any phase of the input's gradient reads around the output.
   var inputGradientBorder: ImageBorder {
     ImageBorder(
@@ -228,7 +242,7 @@ extension ConvolutionShape {
 
 /// Returns the bias, or zeros, padded to whole vectors.
 func paddedBias(_ bias: UnsafePointer<Float>?, channels: Int) -> HostMemory {
-  let storage = HostMemory(count: (channels + 7) / 8 * 8)
+  let storage = HostMemory(count: PanelSource.padded(channels))
   storage.pointer.update(repeating: 0, count: storage.count)
   if let bias { storage.pointer.update(from: bias, count: channels) }
   return storage

@@ -3,7 +3,9 @@ public import HostResources
 /// The memory that a convolution takes from the pool.
 public struct ConvolutionMemory {
   /// Layouts of the weights cached until these change, by name, with their sizes.
-  public let kept: [String: Int]
+  public let kept: [(name: String, count: Int)]
+  /// What is taken while those are made.
+  public let making: WorkingMemory
   public let working: WorkingMemory
 }
 
@@ -21,15 +23,14 @@ extension ConvolutionShape {
     if upsamples {
       let plain = memory(upsamples: false, isHalf: isHalf)
       return ConvolutionMemory(
-        kept: plain.kept, working: WorkingMemory([inputCount], then: [plain.working]))
+        kept: plain.kept, making: plain.making,
+        working: WorkingMemory([inputCount], then: [plain.working]))
     }
-    let padded =
-      isPadded
-      ? batch * (height + paddingTop + paddingBottom) * (width + paddingLeft + paddingRight)
-        * inputChannels : 0
+    let padded = border.paddedCount(
+      batch, height: height, width: width, channels: inputChannels)
     return directMemory(
-      padded,
-      ["panels": kernelHeight * kernelWidth * inputChannels * outputChannels.inWholeVectors],
+      padded, channels: outputChannels,
+      [("panels", MatrixPanels.count(rows: kernelRowCount, columns: outputChannels))],
       isHalf: isHalf)
   }
 
@@ -37,23 +38,20 @@ extension ConvolutionShape {
   public func inputGradientMemory(isHalf: Bool) -> ConvolutionMemory {
     let tiles = WinogradTiles(inputGradientOf: self)
     if WinogradTiles.suit(self), tiles.areFaster { return tiles.memory(named: "gradient") }
-    let border = inputGradientBorder
-    let padded =
-      border.isEmpty
-      ? 0
-      : batch * (outputHeight + border.top + border.bottom)
-        * (outputWidth + border.left + border.right) * outputChannels
-    var panels: [String: Int] = [:]
-    for y in 0..<min(stride, height) {
-      for x in 0..<min(stride, width) {
-        let phase = ConvolutionPhase(
-          stride: stride, y: (y + paddingTop) % stride, x: (x + paddingLeft) % stride)
+    let padded = inputGradientBorder.paddedCount(
+      batch, height: outputHeight, width: outputWidth, channels: outputChannels)
+    let panels = (0..<min(stride, height)).flatMap { y in
+      (0..<min(stride, width)).map { x in
+        let phase = phase(y: y, x: x)
         let taps = phase.taps(kernelHeight, kernelWidth)
-        panels["phase \(phase.y) \(phase.x)"] =
-          taps.height * taps.width * outputChannels * inputChannels.inWholeVectors
+        return (
+          name: "phase \(phase.y) \(phase.x)",
+          count: MatrixPanels.count(
+            rows: taps.height * taps.width * outputChannels, columns: inputChannels)
+        )
       }
     }
-    return directMemory(padded, panels, isHalf: isHalf)
+    return directMemory(padded, channels: inputChannels, panels, isHalf: isHalf)
   }
 
   /// The memory of ``convolveWeightGradient(_:_:into:_:form:)``.
@@ -61,44 +59,28 @@ extension ConvolutionShape {
     guard !WinogradWeightGradient.isFaster(self) else {
       return WinogradWeightGradient.workingMemory(self)
     }
-    let padded =
-      batch * (height + paddingTop + paddingBottom) * (width + paddingLeft + paddingRight)
-      * inputChannels
-    let channels = outputChannels.inWholeVectors
+    let padded = border.paddedCount(
+      batch, height: height, width: width, channels: inputChannels)
+    let channels = paddedOutputChannels
     return WorkingMemory(
-      (isPadded ? [padded] : [])
-        + (channels > outputChannels
-          ? [
-            outputCount / outputChannels * channels,
-            kernelHeight * kernelWidth * inputChannels * channels,
-          ] : []))
+      (padded.map { [$0] } ?? [])
+        + (channels > outputChannels ? [pixelCount * channels, kernelRowCount * channels] : []))
   }
 
-  private var isPadded: Bool {
-    max(paddingTop, paddingLeft, paddingBottom, paddingRight) > 0
-  }
+  var paddedOutputChannels: Int { PanelSource.padded(outputChannels) }
+  /// The pixels of the output.
+  var pixelCount: Int { batch * outputHeight * outputWidth }
+  /// The rows of the weights as a matrix.
+  var kernelRowCount: Int { kernelHeight * kernelWidth * inputChannels }
 
+  /// - Parameter channels: those of the result
   private func directMemory(
-    _ padded: Int, _ panels: [String: Int], isHalf: Bool
+    _ padded: Int?, channels: Int, _ panels: [(name: String, count: Int)], isHalf: Bool
   ) -> ConvolutionMemory {
     ConvolutionMemory(
-      kept: isHalf ? [:] : panels,
+      kept: isHalf ? [] : panels, making: WorkingMemory(),
       working: WorkingMemory(
-        padded > 0 ? [padded] : [],
-        then: isHalf ? panels.values.map { WorkingMemory([$0]) } : []))
+        (padded.map { [$0] } ?? []) + [PanelSource.padded(channels)],
+        then: isHalf ? panels.map { WorkingMemory([$0.count]) } : []))
   }
-}
-
-extension WinogradTiles {
-  fileprivate func memory(named name: String) -> ConvolutionMemory {
-    let keeps = WinogradPanels.isSmall(rows: inputChannels, paddedColumns: paddedChannels)
-    return ConvolutionMemory(
-      kept: keeps ? [name: form.planes * inputChannels * paddedChannels] : [:],
-      working: workingMemory(keepsKernel: keeps))
-  }
-}
-
-extension Int {
-  /// The number rounded up to whole vectors.
-  fileprivate var inWholeVectors: Int { (self + 7) / 8 * 8 }
 }

@@ -10,10 +10,8 @@ func convolveWeightGradientDirectly(
 ) {
   let padded = PaddedImage(
     input, batch: shape.batch, height: shape.height, width: shape.width,
-    channels: shape.inputChannels, top: shape.paddingTop, left: shape.paddingLeft,
-    bottom: shape.paddingBottom, right: shape.paddingRight)
-  let channels = (shape.outputChannels + 7) / 8 * 8
-  let rowCount = shape.kernelHeight * shape.kernelWidth * shape.inputChannels
+    channels: shape.inputChannels, shape.border)
+  let channels = shape.paddedOutputChannels
   guard channels > shape.outputChannels else {
     weightGradient.update(repeating: 0, count: shape.weightCount)
     return WeightGradient(
@@ -22,11 +20,11 @@ func convolveWeightGradientDirectly(
     ).run()
   }
   // Pad the channels to whole vectors, and truncate the result.
-  let gradient = HostMemory(count: shape.outputCount / shape.outputChannels * channels)
+  let gradient = HostMemory(count: shape.pixelCount * channels)
   copyRows(
     outputGradient, width: shape.outputChannels, into: gradient.pointer, width: channels,
-    count: shape.outputCount / shape.outputChannels)
-  let result = HostMemory(count: rowCount * channels)
+    count: shape.pixelCount)
+  let result = HostMemory(count: shape.kernelRowCount * channels)
   result.pointer.update(repeating: 0, count: result.count)
   WeightGradient(
     form: form, shape: shape, input: padded.image, outputGradient: gradient.pointer,
@@ -35,7 +33,7 @@ func convolveWeightGradientDirectly(
   ).run()
   copyRows(
     result.pointer, width: channels, into: weightGradient, width: shape.outputChannels,
-    count: rowCount)
+    count: shape.kernelRowCount)
 }
 
 /// Copies rows between different widths, truncated or padded with zeros.

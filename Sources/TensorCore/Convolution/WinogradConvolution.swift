@@ -29,15 +29,14 @@ struct WinogradConvolution {
   private func runOwnTiles(_ panels: WinogradPanels) {
     let form = panels.source.form
     let size = tiles.ownSize(form)
+    let memory = tiles.ownMemory(form)
     let blocks = (tiles.count + size - 1) / size
     let channels = 0..<tiles.inputChannels
     let work = size * tiles.form.planes * tiles.inputChannels * tiles.outputChannels
     parallelBlocks(blocks, work: work) { range in
-      let planes = WinogradPlanes(
-        tiles.form.inputPlanes, tiles: size, channels: tiles.inputChannels)
-      let products = WinogradPlanes(
-        tiles.form.planes, tiles: size, channels: form.columns)
-      let scratch = WinogradScratch(form, channels: max(tiles.inputChannels, form.columns))
+      let planes = WinogradPlanes(memory.inputs)
+      let products = WinogradPlanes(memory.products)
+      let scratch = WinogradScratch(form, channels: memory.scratchChannels)
       for block in range {
         let members = block * size..<min(tiles.count, (block + 1) * size)
         transformInput(members, first: members.lowerBound, into: planes, scratch)
@@ -59,8 +58,7 @@ struct WinogradConvolution {
   private func runSharedTiles(_ source: PanelSource) {
     let form = source.form
     let size = tiles.sharedSize(form)
-    let planes = WinogradPlanes(
-      tiles.form.inputPlanes, tiles: size, channels: tiles.inputChannels)
+    let planes = WinogradPlanes(tiles.sharedInputs(form))
     let panelsAtOnce = tiles.panelsAtOnce(form, of: source.panelCount)
     for start in stride(from: 0, to: tiles.count, by: size) {
       let members = start..<min(tiles.count, start + size)
@@ -81,12 +79,10 @@ struct WinogradConvolution {
     _ panels: Range<Int>, of source: PanelSource, _ members: Range<Int>, _ planes: WinogradPlanes
   ) {
     let form = source.form
-    let channelsAtOnce = min(tiles.partOfKernel(form).channels, tiles.inputChannels)
-    let kernel = WinogradPlanes(
-      tiles.form.planes, tiles: channelsAtOnce, channels: panels.count * form.columns)
-    let products = panels.map { _ in
-      WinogradPlanes(tiles.form.planes, tiles: members.count, channels: form.columns)
-    }
+    let channelsAtOnce = tiles.channelsAtOnce(form)
+    let memory = tiles.panelMemory(form, tileCount: members.count, panels: panels.count)
+    let kernel = WinogradPlanes(memory.kernel)
+    let products = panels.map { _ in WinogradPlanes(memory.products) }
     let scratch = WinogradScratch(form, channels: form.columns)
     for channel in stride(from: 0, to: tiles.inputChannels, by: channelsAtOnce) {
       let channels = channel..<min(channel + channelsAtOnce, tiles.inputChannels)
@@ -151,20 +147,27 @@ struct WinogradConvolution {
   }
 }
 
-/// Memory for some transformed tiles, `[planes, tiles, channels]` with gaps between the planes.
-struct WinogradPlanes {
-  let storage: HostMemory
+/// The size of some transformed tiles, `[planes, tiles, channels]` with gaps between the planes.
+struct WinogradPlanesSize {
   let stride: Int
+  let count: Int
 
   init(_ planes: Int, tiles: Int, channels: Int) {
     // Planes a power of two apart would share a few lines of the first-level cache: 16 more floats
     // shift each by one line.
     stride = tiles * channels + 16
-    storage = HostMemory(count: Self.count(planes, tiles: tiles, channels: channels))
+    count = planes * stride
   }
+}
 
-  static func count(_ planes: Int, tiles: Int, channels: Int) -> Int {
-    planes * (tiles * channels + 16)
+/// Memory for some transformed tiles.
+struct WinogradPlanes {
+  let storage: HostMemory
+  let stride: Int
+
+  init(_ size: WinogradPlanesSize) {
+    stride = size.stride
+    storage = HostMemory(count: size.count)
   }
 
   var pointer: UnsafeMutablePointer<Float> { storage.pointer }
@@ -180,12 +183,17 @@ struct WinogradPanels {
     self.source = source
     let rows = source.rows / 9
     panelCount = form.planes * rows * source.form.columns
-    storage = HostMemory(count: form.planes * rows * source.paddedColumns)
+    storage = HostMemory(count: Self.count(form, rows: rows, source.paddedColumns))
     for panel in 0..<source.panelCount {
       Self.fill(
         pointer(panel), planeStride: rows * source.width(panel), panel..<panel + 1, 0..<rows,
         of: source, form)
     }
+  }
+
+  /// The floats of all panels.
+  static func count(_ form: WinogradForm, rows: Int, _ paddedColumns: Int) -> Int {
+    form.planes * rows * paddedColumns
   }
 
   func pointer(_ panel: Int) -> UnsafeMutablePointer<Float> {
@@ -204,6 +212,13 @@ struct WinogradPanels {
     Winograd.planes * rows * paddedColumns <= largestKept
   }
 
+  /// The size of the part of a kernel from which panels are made.
+  static func weightsSize(channels: Int, width: Int) -> WinogradPlanesSize {
+    WinogradPlanesSize(9, tiles: channels, channels: width)
+  }
+
+  static let scratchChannels = 8
+
   /// Writes the part of some panels that belongs to some input channels.
   ///
   /// Each of the planes gets one panel `[channels, width]` after the other.
@@ -214,8 +229,8 @@ struct WinogradPanels {
     let rows = source.rows / 9
     let columns = source.columns(panels)
     let width = columns.count
-    let weightStride = channels.count * width + 16
-    let weights = HostMemory(count: 9 * weightStride)
+    let weights = WinogradPlanes(weightsSize(channels: channels.count, width: width))
+    let weightStride = weights.stride
     for element in 0..<9 {
       let first = element * rows
       source.copy(
@@ -223,7 +238,7 @@ struct WinogradPanels {
         into: weights.pointer + element * weightStride)
     }
     let panelColumns = source.form.columns
-    let scratch = WinogradScratch(source.form, channels: 8)
+    let scratch = WinogradScratch(source.form, channels: scratchChannels)
     for row in 0..<channels.count {
       for column in stride(from: 0, to: width, by: 8) {
         let slot = column / panelColumns
@@ -247,11 +262,10 @@ func convolveByWinograd(
     return WinogradConvolution(tiles: tiles, input: input, output: output, bias: bias.pointer)
       .run(kernel)
   }
-  let pixelCount = tiles.batch * tiles.outputHeight * tiles.outputWidth
-  let padded = HostMemory(count: pixelCount * tiles.paddedChannels)
+  let padded = HostMemory(count: tiles.pixelCount * tiles.paddedChannels)
   WinogradConvolution(tiles: tiles, input: input, output: padded.pointer, bias: bias.pointer)
     .run(kernel)
   copyRows(
     padded.pointer, inputStride: tiles.paddedChannels, into: output,
-    outputStride: tiles.outputChannels, rows: pixelCount, width: tiles.outputChannels)
+    outputStride: tiles.outputChannels, rows: tiles.pixelCount, width: tiles.outputChannels)
 }

@@ -43,51 +43,110 @@ extension WinogradTiles {
     return fitting ?? 1
   }
 
-  /// Returns the memory of ``convolveByWinograd(_:_:bias:into:_:)``, apart from a cached kernel.
-  func workingMemory(keepsKernel: Bool, _ tileForm: TileForm = .native) -> WorkingMemory {
-    let padded =
-      paddedChannels > outputChannels ? [batch * outputHeight * outputWidth * paddedChannels] : []
+  /// Returns the input channels of the part of a recomputed kernel that is made at a time.
+  func channelsAtOnce(_ form: TileForm) -> Int { min(partOfKernel(form).channels, inputChannels) }
+
+  /// Returns the memory of each thread that has tiles of its own.
+  func ownMemory(
+    _ tileForm: TileForm
+  ) -> (inputs: WinogradPlanesSize, products: WinogradPlanesSize, scratchChannels: Int) {
+    let (size, columns) = (ownSize(tileForm), tileForm.columns)
+    return (
+      WinogradPlanesSize(form.inputPlanes, tiles: size, channels: inputChannels),
+      WinogradPlanesSize(form.planes, tiles: size, channels: columns), max(inputChannels, columns)
+    )
+  }
+
+  /// Returns the size of the transformed tiles that threads share.
+  func sharedInputs(_ tileForm: TileForm) -> WinogradPlanesSize {
+    WinogradPlanesSize(form.inputPlanes, tiles: sharedSize(tileForm), channels: inputChannels)
+  }
+
+  /// Returns the memory of each thread that recomputes adjacent panels of the kernel, one block of products per
+  /// panel.
+  func panelMemory(
+    _ tileForm: TileForm, tileCount: Int, panels: Int
+  ) -> (kernel: WinogradPlanesSize, products: WinogradPlanesSize) {
     let columns = tileForm.columns
-    func planes(_ count: Int, _ tiles: Int, _ channels: Int) -> Int {
-      WinogradPlanes.count(count, tiles: tiles, channels: channels)
+    return (
+      WinogradPlanesSize(
+        form.planes, tiles: channelsAtOnce(tileForm), channels: panels * columns),
+      WinogradPlanesSize(form.planes, tiles: tileCount, channels: columns)
+    )
+  }
+
+  /// Returns the memory of ``convolveByWinograd(_:_:bias:into:_:)``.
+  ///
+  /// - Parameter name: the kernel's, if it is cached
+  func memory(named name: String) -> ConvolutionMemory {
+    let tileForm = TileForm.native
+    let held =
+      [paddedChannels]
+      + (paddedChannels > outputChannels ? [pixelCount * paddedChannels] : [])
+    func fillCounts(channels: Int, width: Int) -> [Int] {
+      [WinogradPanels.weightsSize(channels: channels, width: width).count]
+        + WinogradScratch.counts(channels: WinogradPanels.scratchChannels)
     }
-    if keepsKernel {
+    if WinogradPanels.isSmall(rows: inputChannels, paddedColumns: paddedChannels) {
       let size = ownSize(tileForm)
-      return WorkingMemory(
-        padded,
-        then: [
-          .ofThreads(
-            (count + size - 1) / max(1, size),
-            [
-              planes(form.inputPlanes, size, inputChannels), planes(form.planes, size, columns),
-              inputChannels,
-            ])
-        ])
+      let own = ownMemory(tileForm)
+      let threads = WorkingMemory.ofThreads(
+        (count + size - 1) / max(1, size),
+        [own.inputs.count, own.products.count]
+          + WinogradScratch.counts(channels: own.scratchChannels))
+      return ConvolutionMemory(
+        kept: [(name, WinogradPanels.count(form, rows: inputChannels, paddedChannels))],
+        making: WorkingMemory(
+          fillCounts(channels: inputChannels, width: min(tileForm.columns, paddedChannels))),
+        working: WorkingMemory(held, then: [threads]))
     }
-    let size = sharedSize(tileForm)
-    let panelCount = (paddedChannels + columns - 1) / columns
+    let panelCount = (paddedChannels + tileForm.columns - 1) / tileForm.columns
     let panels = panelsAtOnce(tileForm, of: panelCount)
-    let channels = min(partOfKernel(tileForm).channels, inputChannels)
-    return WorkingMemory(
-      padded + [planes(form.inputPlanes, size, inputChannels)],
+    let (kernel, products) = panelMemory(
+      tileForm, tileCount: sharedSize(tileForm), panels: panels)
+    let working = WorkingMemory(
+      held + [sharedInputs(tileForm).count],
       then: [
+        .ofThreads(count, WinogradScratch.counts(channels: inputChannels)),
         .ofThreads(
           (panelCount + panels - 1) / panels,
-          [planes(form.planes, channels, panels * columns), planes(9, channels, panels * columns)]
-            + [Int](repeating: planes(form.planes, size, columns), count: panels))
+          [kernel.count] + [Int](repeating: products.count, count: panels)
+            + WinogradScratch.counts(channels: tileForm.columns)
+            + fillCounts(
+              channels: channelsAtOnce(tileForm), width: panels * tileForm.columns)),
       ])
+    return ConvolutionMemory(kept: [], making: WorkingMemory(), working: working)
   }
 }
 
 extension WinogradWeightGradient {
+  /// The blocks of ``run(into:)``.
+  struct Memory {
+    let sums: Int
+    let inputs: WinogradPlanesSize
+    let gradients: WinogradPlanesSize
+    let scratchChannels: Int
+
+    init(_ tiles: WinogradTiles) {
+      let (inputChannels, outputChannels) = (tiles.inputChannels, tiles.outputChannels)
+      let size = tilesAtOnce(tiles)
+      sums = Winograd.planes * inputChannels * outputChannels
+      inputs = WinogradPlanesSize(Winograd.planes, tiles: size, channels: inputChannels)
+      gradients = WinogradPlanesSize(Winograd.planes, tiles: size, channels: outputChannels)
+      scratchChannels = max(inputChannels, outputChannels)
+    }
+  }
+
   /// Returns the memory of ``run(into:)``.
   static func workingMemory(_ shape: ConvolutionShape) -> WorkingMemory {
     let tiles = WinogradTiles(shape)
-    let size = tilesAtOnce(tiles)
-    return WorkingMemory([
-      Winograd.planes * tiles.inputChannels * tiles.outputChannels,
-      WinogradPlanes.count(Winograd.planes, tiles: size, channels: tiles.inputChannels),
-      WinogradPlanes.count(Winograd.planes, tiles: size, channels: tiles.outputChannels),
-    ])
+    let memory = Memory(tiles)
+    return WorkingMemory(
+      [memory.sums, memory.inputs.count, memory.gradients.count],
+      then: [
+        .ofThreads(tiles.count, WinogradScratch.counts(channels: memory.scratchChannels)),
+        .ofThreads(
+          tiles.inputChannels, WinogradScratch.counts(channels: WinogradPanels.scratchChannels)),
+      ])
   }
 }

@@ -60,7 +60,9 @@ struct WinogradTiles {
   }
 
   /// Output channels padded to whole vectors.
-  var paddedChannels: Int { (outputChannels + 7) / 8 * 8 }
+  var paddedChannels: Int { PanelSource.padded(outputChannels) }
+  /// The pixels of the output.
+  var pixelCount: Int { batch * outputHeight * outputWidth }
 
   /// Whether tiles are faster than ``DirectConvolution``, by a measured rule.
   ///
@@ -173,6 +175,9 @@ final class WinogradScratch {
     unused = HostMemory(count: channels)
     worker = TileWorker(form)
   }
+
+  /// The floats of its blocks.
+  static func counts(channels: Int) -> [Int] { [PanelSource.padded(channels), channels] }
 
   deinit {
     pixels.deallocate()

@@ -38,20 +38,20 @@ struct WinogradWeightGradient {
 
   func run(into weightGradient: UnsafeMutablePointer<Float>) {
     let pairs = tiles.inputChannels * tiles.outputChannels
-    let sums = HostMemory(count: Winograd.planes * pairs)
+    let memory = Memory(tiles)
+    let sums = HostMemory(count: memory.sums)
     sums.pointer.update(repeating: 0, count: sums.count)
 
     let size = Self.tilesAtOnce(tiles)
-    let inputs = WinogradPlanes(Winograd.planes, tiles: size, channels: tiles.inputChannels)
-    let gradients = WinogradPlanes(Winograd.planes, tiles: size, channels: tiles.outputChannels)
+    let (inputs, gradients) = (WinogradPlanes(memory.inputs), WinogradPlanes(memory.gradients))
     for start in stride(from: 0, to: tiles.count, by: size) {
       let members = start..<min(tiles.count, start + size)
-      transform(members, into: inputs, gradients)
+      transform(members, into: inputs, gradients, scratchChannels: memory.scratchChannels)
       addProducts(members.count, inputs, gradients, to: sums.pointer)
     }
 
     parallelBlocks(tiles.inputChannels, work: 150 * tiles.outputChannels) { rows in
-      let scratch = WinogradScratch(form, channels: 8)
+      let scratch = WinogradScratch(form, channels: WinogradPanels.scratchChannels)
       for offset in stride(
         from: rows.lowerBound * tiles.outputChannels,
         to: rows.upperBound * tiles.outputChannels, by: 8)
@@ -64,11 +64,12 @@ struct WinogradWeightGradient {
   }
 
   private func transform(
-    _ members: Range<Int>, into inputs: WinogradPlanes, _ gradients: WinogradPlanes
+    _ members: Range<Int>, into inputs: WinogradPlanes, _ gradients: WinogradPlanes,
+    scratchChannels: Int
   ) {
     let (inputChannels, outputChannels) = (tiles.inputChannels, tiles.outputChannels)
     parallelBlocks(members.count, work: 250 * (inputChannels + outputChannels)) { range in
-      let scratch = WinogradScratch(form, channels: max(inputChannels, outputChannels))
+      let scratch = WinogradScratch(form, channels: scratchChannels)
       for slot in range {
         tiles.locateInput(
           members.lowerBound + slot, in: input, outside: scratch.zeros.pointer,

@@ -21,9 +21,21 @@ public struct GroupShape: Equatable, Sendable {
   var positionsPerBlock: Int { max(16, 8_192 / channels) }
   var blocks: Int { (positions + positionsPerBlock - 1) / positionsPerBlock }
 
-  /// The memory of the normalisation and of its gradient.
-  public var workingMemory: WorkingMemory {
-    WorkingMemory([2 * batch * blocks * channels, 3 * batch * channels])
+  // The blocks of memory, in floats.
+
+  fileprivate var partialSums: Int { batch * blocks * channels * 2 }
+  fileprivate var coefficients: Int { 2 * batch * channels }
+  fileprivate var gradientCoefficients: Int { 3 * batch * channels }
+  /// Of each thread that differentiates SiLU.
+  fileprivate var scaleAndShift: Int { 2 * channels }
+
+  /// The memory of the normalisation.
+  public var workingMemory: WorkingMemory { WorkingMemory([partialSums, coefficients]) }
+
+  /// Returns the memory of its gradient.
+  public func gradientWorkingMemory(appliesSiLU: Bool) -> WorkingMemory {
+    let threads = appliesSiLU ? [WorkingMemory.ofThreads(batch * blocks, [scaleAndShift])] : []
+    return WorkingMemory([partialSums, gradientCoefficients], then: threads)
   }
 }
 
@@ -41,7 +53,7 @@ public func normalizeGroups(
 ) {
   let sums = ChannelSums(shape)
   let channels = shape.channels
-  let scratch = HostMemory(count: 2 * shape.batch * channels)
+  let scratch = HostMemory(count: shape.coefficients)
   let scales = scratch.pointer
   let shifts = scratch.pointer + shape.batch * channels
   shape.inTwoPasses { block in
@@ -152,7 +164,7 @@ public func normalizeGroupsGradient(
   // After SiLU its gradient is stored in the result's place.
   let gradient = appliesSiLU ? UnsafePointer(inputGradient) : outputGradient
   // dx = dy * a + x * b + c, with a per channel, b and c per group
-  let scratch = HostMemory(count: 3 * shape.batch * channels)
+  let scratch = HostMemory(count: shape.gradientCoefficients)
   let a = scratch.pointer
   let b = a + shape.batch * channels
   let c = b + shape.batch * channels
@@ -224,7 +236,7 @@ private func differentiateSiLU(
 ) {
   let channels = shape.channels
   let (image, positions) = shape.positions(ofBlock: block)
-  let row = HostMemory(count: 2 * channels)
+  let row = HostMemory(count: shape.scaleAndShift)
   for channel in 0..<channels {
     let group = image * shape.groups + channel / shape.channelsPerGroup
     let scale = gamma[channel] * statistics[group * 2 + 1]
@@ -289,7 +301,7 @@ private final class ChannelSums {
 
   init(_ shape: GroupShape) {
     self.shape = shape
-    partial = HostMemory(count: shape.batch * shape.blocks * shape.channels * 2)
+    partial = HostMemory(count: shape.partialSums)
     totals = .allocate(capacity: shape.batch * shape.channels * 2)
   }
 

@@ -19,12 +19,15 @@ public struct LowRankUpdate {
     inner * columns < rows * (inner + columns)
   }
 
+  /// The floats of the products with the left factor.
+  static func sumCount(rows: Int, rank: Int) -> Int { rows * rank }
+
   /// Adds `scale * a left^T right` to the output.
   func add(
     productWith a: MatrixPointer, into output: UnsafeMutablePointer<Float>, outputStride: Int,
     rows: Int, columns: Int, inner: Int, scale: Float, form: TileForm
   ) {
-    let sums = HostMemory(count: rows * rank)
+    let sums = HostMemory(count: Self.sumCount(rows: rows, rank: rank))
     multiplyMatrices(
       a, RightFactor(left, stride: inner, isTransposed: true), into: sums.pointer,
       outputStride: rank, rows: rows, columns: rank, inner: inner, scale: scale,

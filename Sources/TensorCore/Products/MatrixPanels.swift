@@ -11,7 +11,7 @@ struct MatrixPanels {
 
   init(_ source: PanelSource) {
     self.source = source
-    storage = HostMemory(count: source.rows * source.paddedColumns)
+    storage = HostMemory(count: Self.count(rows: source.rows, columns: source.columns))
     let first = storage.pointer
     parallelBlocks(source.panelCount, work: source.form.columns * source.rows) { panels in
       for panel in panels {
@@ -21,6 +21,9 @@ struct MatrixPanels {
       }
     }
   }
+
+  /// The floats of all panels.
+  static func count(rows: Int, columns: Int) -> Int { rows * PanelSource.padded(columns) }
 
   func pointer(_ panel: Int) -> UnsafeMutablePointer<Float> {
     storage.pointer + panel * source.form.columns * source.rows
@@ -59,7 +62,10 @@ struct PanelSource {
   }
 
   var panelCount: Int { (columns + form.columns - 1) / form.columns }
-  var paddedColumns: Int { (columns + 7) / 8 * 8 }
+  var paddedColumns: Int { Self.padded(columns) }
+
+  /// Rounds up to whole vectors.
+  static func padded(_ columns: Int) -> Int { (columns + 7) / 8 * 8 }
 
   func width(_ panel: Int) -> Int { columns(panel..<panel + 1).count }
 
@@ -137,13 +143,22 @@ struct PanelSource {
     }
   }
 
+  /// The floats into which half-precision numbers are widened before they are transposed.
+  static func widenedCount(columns: Int, rows: Int, neighbours: Int) -> Int {
+    columns * min(neighbours, rows)
+  }
+
   /// The same for numbers that are adjacent within a column.
   private func transpose(
     _ columns: Range<Int>, _ rows: Range<Int>, into target: UnsafeMutablePointer<Float>, width: Int
   ) {
     let run = min(neighbours, rows.count)
     var wide: HostMemory?
-    if case .half = values { wide = HostMemory(count: columns.count * run) }
+    if case .half = values {
+      wide = HostMemory(
+        count: Self.widenedCount(
+          columns: columns.count, rows: rows.count, neighbours: neighbours))
+    }
     var index = rows.lowerBound
     while index < rows.upperBound {
       let count = min(neighbours - index % neighbours, rows.upperBound - index)

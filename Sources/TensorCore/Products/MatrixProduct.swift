@@ -55,7 +55,9 @@ public func multiplyMatrices(
   guard rows > 0, columns > 0 else { return }
   let suitsPanels =
     scale == 1 && (keep == 0 || keep == 1)
-    && PanelProduct.suits(a, b, rows: rows, columns: columns, inner: inner, form)
+    && PanelProduct.suits(
+      rows: rows, columns: columns, inner: inner, left: (a.stride, a.isTransposed),
+      isTransposed: b.isTransposed, form)
   if let update = b.update,
     !suitsPanels
       || !LowRankUpdate.isCheaperMerged(rows: rows, columns: columns, inner: inner)

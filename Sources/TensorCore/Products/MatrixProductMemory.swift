@@ -6,36 +6,34 @@ extension RightFactor {
   ///
   /// - Parameters:
   ///   - isTransposed: whether the right factor is transposed
-  ///   - leftStride: nil unless the left factor is transposed
   ///   - halfCount: the count of numbers in a half-precision right factor; nil if it is in single
   ///     precision
   ///   - rank: the rank of its low-rank term; 0: none
   public static func workingMemory(
-    rows: Int, columns: Int, inner: Int, isTransposed: Bool, leftStride: Int?, halfCount: Int?,
-    rank: Int
+    rows: Int, columns: Int, inner: Int, left: (stride: Int, isTransposed: Bool),
+    isTransposed: Bool, halfCount: Int?, rank: Int
   ) -> WorkingMemory {
     guard rows > 0, columns > 0 else { return WorkingMemory() }
     let suitsPanels = PanelProduct.suits(
-      rows: rows, columns: columns, inner: inner, isTransposed: isTransposed,
-      leftStride: leftStride)
+      rows: rows, columns: columns, inner: inner, left: left, isTransposed: isTransposed, .native)
     let isMerged =
       suitsPanels
       && LowRankUpdate.isCheaperMerged(rows: rows, columns: columns, inner: inner)
     if rank > 0, !isMerged {
-      func part(_ columns: Int, _ inner: Int, isTransposed: Bool, halfCount: Int?) -> WorkingMemory
-      {
-        workingMemory(
-          rows: rows, columns: columns, inner: inner, isTransposed: isTransposed,
-          leftStride: leftStride, halfCount: halfCount, rank: 0)
-      }
       return WorkingMemory(
         then: [
-          part(columns, inner, isTransposed: isTransposed, halfCount: halfCount),
+          workingMemory(
+            rows: rows, columns: columns, inner: inner, left: left, isTransposed: isTransposed,
+            halfCount: halfCount, rank: 0),
           WorkingMemory(
-            [rows * rank],
+            [LowRankUpdate.sumCount(rows: rows, rank: rank)],
             then: [
-              part(rank, inner, isTransposed: true, halfCount: nil),
-              part(columns, rank, isTransposed: false, halfCount: nil),
+              workingMemory(
+                rows: rows, columns: rank, inner: inner, left: left, isTransposed: true,
+                halfCount: nil, rank: 0),
+              workingMemory(
+                rows: rows, columns: columns, inner: rank, left: (rank, false),
+                isTransposed: false, halfCount: nil, rank: 0),
             ]),
         ])
     }
@@ -46,6 +44,7 @@ extension RightFactor {
     return isInPlace
       ? WorkingMemory()
       : PanelProduct.workingMemory(
-        rows: rows, columns: columns, inner: inner, leftStride: leftStride)
+        rows: rows, columns: columns, inner: inner, left: left,
+        isWidened: isTransposed && halfCount != nil)
   }
 }

@@ -24,21 +24,6 @@ struct PanelProduct {
   /// not map to the same sets of the first-level cache.
   private static func copyStride(steps: Int) -> Int { steps + 16 }
 
-  /// Whether rows of the left factor are copied first when this many panels use them.
-  ///
-  /// A tile of 12 rows reads from as many locations. If these are a multiple of 4 KB apart, as with
-  /// 1,024 columns, an eight-way cache holds at most eight of them. A copy takes a tenth of a
-  /// panel's time. In a transposed factor each step is in another line, and with long strides in
-  /// another page.
-  ///
-  /// - Parameter transposedStride: nil unless the left factor is transposed
-  private static func copiesRows(
-    _ form: TileForm, panels: Int, stride: Int, transposedStride: Int?
-  ) -> Bool {
-    guard form == .wide else { return false }
-    return transposedStride.map { $0 > longestStride } ?? (panels >= 4 && stride % 1_024 == 0)
-  }
-
   /// The longest stride of a transposed left factor that is read in place.
   private static let longestStride = 512
 
@@ -46,98 +31,124 @@ struct PanelProduct {
   ///
   /// It needs enough rows to amortize transposing the right factor. With long strides in the left
   /// one, and registers of eight floats, OpenBLAS is as fast.
-  static func suits(
-    _ left: MatrixPointer, _ right: RightFactor, rows: Int, columns: Int, inner: Int,
-    _ form: TileForm
-  ) -> Bool {
-    suits(
-      rows: rows, columns: columns, inner: inner, isTransposed: right.isTransposed,
-      leftStride: left.isTransposed ? left.stride : nil, form)
-  }
-
-  /// Decides the same for factors that do not exist yet.
   ///
-  /// - Parameter leftStride: nil unless the left factor is transposed
+  /// - Parameter isTransposed: whether the right factor is
   static func suits(
-    rows: Int, columns: Int, inner: Int, isTransposed: Bool, leftStride: Int?,
-    _ form: TileForm = .native
+    rows: Int, columns: Int, inner: Int, left: (stride: Int, isTransposed: Bool),
+    isTransposed: Bool, _ form: TileForm
   ) -> Bool {
     columns % 8 == 0 && inner > 0 && rows >= (isTransposed ? 16 : 6)
-      && (form == .wide || leftStride ?? 0 <= longestStride)
+      && (form == .wide || !left.isTransposed || left.stride <= longestStride)
+  }
+
+  /// The division of a product among threads, and the memory that each takes.
+  private struct Division {
+    let form: TileForm
+    let rows: Int
+    let columns: Int
+    /// The rows of the right factor that are copied together.
+    let steps: Int
+    let panelCount: Int
+    /// The numbers of shares into which panels and tiles of rows are split.
+    let shares: (panels: Int, rows: Int)
+
+    init(_ form: TileForm, rows: Int, columns: Int, inner: Int) {
+      self.form = form
+      self.rows = rows
+      self.columns = columns
+      let parts = (inner + stepsAtOnce - 1) / stepsAtOnce
+      // Whole 8 x 8 blocks are faster to transpose.
+      steps = ((inner + parts - 1) / parts + 7) / 8 * 8
+      panelCount = form.panelCount(columns)
+      let fitting = max(1, form.panelFloats / (steps * form.columns))
+      let threads = Threads.count
+      let panels = (panelCount + fitting - 1) / fitting
+      // Fewer than 30,000 multiplications stay on one thread.
+      let most = max(1, rows * inner * columns / 30_000)
+      if panelCount < threads || rows >= (panelCount <= 16 ? 256 : 2048) * threads {
+        // With so many rows, copying panels for each thread costs little. If rows are short, threads
+        // that write parts of them would compete for cache lines.
+        let units = (rows + form.rows - 1) / form.rows
+        shares = (panels, min(threads, most, max(1, units / 8)))
+      } else {
+        shares = (min(panelCount, most, (panels + threads - 1) / threads * threads), 1)
+      }
+    }
+
+    var itemCount: Int { shares.panels * shares.rows }
+
+    /// Returns the columns of the panels of an item's share.
+    func panels(_ item: Int) -> [Range<Int>] {
+      let share = item / shares.rows
+      return (panelCount * share / shares.panels..<panelCount * (share + 1) / shares.panels)
+        .map { form.panel($0, of: columns) }
+    }
+
+    func rows(_ item: Int) -> Range<Int> {
+      let part = item % shares.rows
+      let units = (rows + form.rows - 1) / form.rows
+      let first = units * part / shares.rows * form.rows
+      return first..<min(rows, units * (part + 1) / shares.rows * form.rows)
+    }
+
+    /// The floats of some panels' copies.
+    func packedCount(_ panels: [Range<Int>]) -> Int {
+      steps * ((panels.last?.upperBound ?? 0) - (panels.first?.lowerBound ?? 0))
+    }
+
+    /// Returns the floats of the rows of the left factor that are copied; nil: they are read in place.
+    ///
+    /// A tile of 12 rows reads from as many locations. If these are a multiple of 4 KB apart, as
+    /// with 1,024 columns, an eight-way cache holds at most eight of them. A copy takes a tenth of a
+    /// panel's time. In a transposed factor each step is in another line, and with long strides in
+    /// another page.
+    func copiedCount(_ stride: Int, isTransposed: Bool) -> Int? {
+      guard form == .wide else { return nil }
+      let widest = (panelCount + shares.panels - 1) / shares.panels
+      let isFar = isTransposed ? stride > longestStride : widest >= 4 && stride % 1_024 == 0
+      return isFar ? rowsAtOnce(form) * copyStride(steps: steps) : nil
+    }
   }
 
   /// Returns the memory of each thread's copies of panels.
+  ///
+  /// - Parameter isWidened: whether the right factor is transposed and in half precision
   static func workingMemory(
-    rows: Int, columns: Int, inner: Int, leftStride: Int?, form: TileForm = .native
+    rows: Int, columns: Int, inner: Int, left: (stride: Int, isTransposed: Bool), isWidened: Bool
   ) -> WorkingMemory {
-    let steps = steps(inner: inner)
-    let panelCount = form.panelCount(columns)
-    let shares = shares(
-      panelCount, rows: rows, inner: inner, columns: columns, form, steps: steps)
-    let widest = (panelCount + shares.panels - 1) / shares.panels
-    return .ofThreads(
-      shares.panels * shares.rows,
-      [steps * min(columns, widest * form.columns + 8)]
-        + (copiesRows(form, panels: widest, stride: inner, transposedStride: leftStride)
-          ? [rowsAtOnce(form) * copyStride(steps: steps)] : []))
-  }
-
-  /// Returns the number of rows of the right factor that are copied together.
-  private static func steps(inner: Int) -> Int {
-    let parts = (inner + stepsAtOnce - 1) / stepsAtOnce
-    // Whole 8 x 8 blocks are faster to transpose.
-    return ((inner + parts - 1) / parts + 7) / 8 * 8
+    let division = Division(.native, rows: rows, columns: columns, inner: inner)
+    let shares = (0..<division.shares.panels).map { division.panels($0 * division.shares.rows) }
+    var counts = [shares.map(division.packedCount).max() ?? 0]
+    if let copied = division.copiedCount(left.stride, isTransposed: left.isTransposed) {
+      counts.append(copied)
+    }
+    if isWidened {
+      counts.append(
+        PanelSource.widenedCount(
+          columns: shares.joined().map(\.count).max() ?? 0, rows: division.steps,
+          neighbours: inner))
+    }
+    return .ofThreads(division.itemCount, counts)
   }
 
   private var form: TileForm { right.form }
 
   func run() {
-    let steps = Self.steps(inner: right.rows)
-    let panelCount = form.panelCount(right.columns)
-    let units = (rows + form.rows - 1) / form.rows
-    let shares = Self.shares(
-      panelCount, rows: rows, inner: right.rows, columns: right.columns, form, steps: steps)
-    let copiesRows = Self.copiesRows(
-      form, panels: (panelCount + shares.panels - 1) / shares.panels,
-      stride: left.stride, transposedStride: left.isTransposed ? left.stride : nil)
-    parallelItems(shares.panels * shares.rows) { item in
-      let (share, part) = item.quotientAndRemainder(dividingBy: shares.rows)
-      let first = units * part / shares.rows * form.rows
-      multiply(
-        panelCount * share / shares.panels..<panelCount * (share + 1) / shares.panels,
-        first..<min(rows, units * (part + 1) / shares.rows * form.rows), steps: steps,
-        copiesRows: copiesRows)
+    let division = Division(form, rows: rows, columns: right.columns, inner: right.rows)
+    parallelItems(division.itemCount) { item in
+      multiply(division.panels(item), division.rows(item), division)
     }
   }
 
-  /// Returns the numbers of shares into which panels and tiles of rows are split.
-  private static func shares(
-    _ panelCount: Int, rows: Int, inner: Int, columns: Int, _ form: TileForm, steps: Int
-  ) -> (panels: Int, rows: Int) {
-    let units = (rows + form.rows - 1) / form.rows
-    let fitting = max(1, form.panelFloats / (steps * form.columns))
-    let threads = Threads.count
-    let panels = (panelCount + fitting - 1) / fitting
-    // Fewer than 30,000 multiplications stay on one thread.
-    let most = max(1, rows * inner * columns / 30_000)
-    if panelCount < threads || rows >= (panelCount <= 16 ? 256 : 2048) * threads {
-      // With so many rows, copying panels for each thread costs little. If rows are short, threads
-      // that write parts of them would compete for cache lines.
-      return (panels, min(threads, most, max(1, units / 8)))
-    }
-    return (min(panelCount, most, (panels + threads - 1) / threads * threads), 1)
-  }
-
-  private func multiply(
-    _ panels: Range<Int>, _ rows: Range<Int>, steps: Int, copiesRows: Bool
-  ) {
-    let ranges = panels.map { form.panel($0, of: right.columns) }
-    guard let first = ranges.first?.lowerBound, let last = ranges.last?.upperBound else { return }
+  private func multiply(_ ranges: [Range<Int>], _ rows: Range<Int>, _ division: Division) {
+    guard let first = ranges.first?.lowerBound else { return }
+    let steps = division.steps
     let worker = TileWorker(form)
-    let packed = inPlace == nil ? HostMemory(count: steps * (last - first)) : nil
+    let packed = inPlace == nil ? HostMemory(count: division.packedCount(ranges)) : nil
     let copied =
-      copiesRows && packed != nil
-      ? HostMemory(count: Self.rowsAtOnce(form) * Self.copyStride(steps: steps)) : nil
+      packed == nil
+      ? nil
+      : division.copiedCount(left.stride, isTransposed: left.isTransposed).map(HostMemory.init)
     for start in stride(from: 0, to: right.rows, by: steps) {
       let count = min(steps, right.rows - start)
       if let packed {

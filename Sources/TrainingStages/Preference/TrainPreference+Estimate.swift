@@ -38,7 +38,7 @@ extension TrainPreference: Estimating {
     let estimated = Deferred(estimatedImages)
     let model = try plan.build { try makeModel(ImageStore(folder: nil), estimated) }
     var state = try plan.build {
-      try makeState(model, moments: settings.optimizerOnDisk ? .plannedDisk : .memory)
+      try makeState(model, moments: settings.optimizerOnDisk ? .disk(folder: folder) : .memory)
     }
     let data = examples(PlannedComparisons(layout: layout, split: "train"))
     let heldOut = examples(PlannedComparisons(layout: layout, split: "validation"))

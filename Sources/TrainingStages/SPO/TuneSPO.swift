@@ -111,16 +111,19 @@ package struct TuneSPO: RankedStage {
       negative: try shards.emptyConditioning(),
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels],
       ranks: context.ranks, checkInterruption: context.checkInterruption)
-    let images = HeldOutImages(
-      shards: try ShardSet.heldOut(in: shardFolder), count: settings.pictures,
-      scheduler: tuner.scheduler, steps: settings.samplingSteps, seed: settings.seed,
-      unit: "batch", folder: "\(folder)/pictures")
     let training = try StepwiseTraining(
       settings, context, try intervals(), tuner, shards, prompts: try chosenPrompts(),
-      images)
+      images(of: try ShardSet.heldOut(in: shardFolder), tuner))
     context.noteIdleRanks(
       "sample", batch: settings.batch, "spo.batch", settings.promptsAtOnce, "spo.prompts_at_once")
     return training
+  }
+
+  func images(of shards: any ComparisonData, _ tuner: StepwiseTuner) -> HeldOutImages {
+    HeldOutImages(
+      shards: shards, count: settings.pictures, scheduler: tuner.scheduler,
+      steps: settings.samplingSteps, seed: settings.seed, unit: "batch",
+      folder: "\(folder)/pictures")
   }
 
   package func spareFindings() throws -> [String] {

@@ -95,7 +95,7 @@ enum StartingLoRAError: ClassifiedError, Equatable, CustomStringConvertible {
         + (isMissing
           ? "lacks \(count) of the modules that stage \(stage) trains, such as \(module)"
           : "has \(count) modules that stage \(stage) does not train, such as \(module)")
-        + "; it trains to_q, to_k, to_v and to_out.0 of every attention layer of the U-Net"
+        + "; it trains \(TunedUNet.targetNames) of every attention layer of the U-Net"
     case .otherRank(let path, let stage, let module, let found, let expected):
       "\(path): \(module) has rank \(found), but \(stage).rank is \(expected); set "
         + "\(stage).rank to \(found)"

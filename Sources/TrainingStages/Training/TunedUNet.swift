@@ -18,6 +18,12 @@ package struct TunedUNet {
   /// The suffixes of the tuned layers' paths: all projections of every attention.
   static let targets = [".to_q", ".to_k", ".to_v", ".to_out.0"]
 
+  /// The tuned layers' names, for messages.
+  static var targetNames: String {
+    let names = targets.map { $0.dropFirst() }
+    return "\(names.dropLast().joined(separator: ", ")) and \(names[names.count - 1])"
+  }
+
   /// Returns adapters without effect, created as a U-Net is built on them.
   package static func freshAdapters(rank: Int, seed: UInt64) -> AdapterSet {
     AdapterSet.fresh(rank: rank, seed: seed) { path in

@@ -11,17 +11,7 @@ enum Evaluate: Command {
     CommandSyntax(
       name: "evaluate",
       summary: "Compare two models by scoring their images of the same prompts and noise.",
-      options: [
-        .value("model", "DIR", "a diffusers folder or a checkpoint file"),
-        .value("tokenizer", "DIR", "a tokenizer folder, for a checkpoint file"),
-        .value("vae", "PATH", "a VAE to use instead of the model's: a folder or a file"),
-        .value("lora", "FILE", isRepeatable: true, "a LoRA file for the model; several add up"),
-        .value(
-          "lora-scale", "X", isRepeatable: true,
-          "LoRA scale: one for all LoRA files, or one per --lora (1)"),
-        .value(
-          "negative-lora", "FILE[=W]", isRepeatable: true,
-          "a negative LoRA file, which guidance steers away from, and its weight (1)"),
+      options: ModelArguments.options(lora: "a LoRA file for the model; several add up") + [
         .value("against", "DIR", "another model, or \"base\": the same without its LoRA files"),
         .value("against-lora", "FILE", isRepeatable: true, "a LoRA file for the other model"),
         .value(

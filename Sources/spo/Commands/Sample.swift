@@ -15,17 +15,7 @@ enum Sample: Command {
   static var syntax: CommandSyntax {
     CommandSyntax(
       name: "sample", summary: "Generate images from a prompt.", operands: [],
-      options: [
-        .value("model", "DIR", "a diffusers folder or a checkpoint file"),
-        .value("tokenizer", "DIR", "a tokenizer folder, for a checkpoint file"),
-        .value("vae", "PATH", "a VAE to use instead of the model's: a folder or a file"),
-        .value("lora", "FILE", isRepeatable: true, "a LoRA file; several add up"),
-        .value(
-          "lora-scale", "X", isRepeatable: true,
-          "LoRA scale: one for all LoRA files, or one per --lora (1)"),
-        .value(
-          "negative-lora", "FILE[=W]", isRepeatable: true,
-          "a negative LoRA file, which guidance steers away from, and its weight (1)"),
+      options: ModelArguments.options(lora: "a LoRA file; several add up") + [
         .value("prompt", "STR", "the prompt"),
         .value("prompts", "FILE", "a prompt list instead of one prompt; --out is then a folder"),
         .value(

@@ -91,7 +91,7 @@ enum Bench: Command {
       "planned_device_mb": target == .host
         ? .null : .number(Double(plan.memory.byteCount(in: .device)) / 1_048_576),
       "flop": .integer(plan.units.reduce(0) { $0 + $1.profile.flop }),
-      // How fast a device is, nobody knows that does not have it.
+      // A device that is not here has no measured rates.
       "planned_s": target == .host ? .number(plan.measuredSeconds()) : .null,
     ]
   }

@@ -3,6 +3,7 @@ import Diffusion
 import NN
 import PreferenceModels
 import RandomStreams
+import TrainingStages
 
 /// Forward and backward passes of the parts of a model, on random inputs.
 enum ModelBench {
@@ -17,9 +18,7 @@ enum ModelBench {
   /// A forward pass, and a backward pass to every matrix of a LoRA on the attention projections.
   static func unetLoRA(_ options: BenchOptions) throws -> BenchWork {
     let rank = options.rank ?? 4
-    let adapters = AdapterSet.fresh(rank: rank, seed: 1) { path in
-      [".to_q", ".to_k", ".to_v", ".to_out.0"].contains { path.hasSuffix($0) }
-    }
+    let adapters = TunedUNet.freshAdapters(rank: rank, seed: 1)
     let (unet, _) = try options.model.unet(adapters: adapters)
     let inputs = try UNetInputs(unet.configuration, options)
     // Fresh up matrices are 0, and so would be half of the gradients.
