@@ -18,14 +18,6 @@ static inline void spo_prefer_huge_pages(void *address, size_t count) {
   madvise((void *)first, end - first, MADV_HUGEPAGE);
 }
 
-// Takes that back for the pages that lie within a block.
-static inline void spo_forgo_huge_pages(void *address, size_t count) {
-  const uintptr_t page = 4096;
-  const uintptr_t first = ((uintptr_t)address + page - 1) & ~(page - 1);
-  const uintptr_t end = ((uintptr_t)address + count) & ~(page - 1);
-  if (end > first) madvise((void *)first, end - first, MADV_NOHUGEPAGE);
-}
-
 // Makes blocks of fewer than so many bytes neighbours, whose memory is asked for much at a time, so that they can
 // share huge pages.
 static inline void spo_keep_blocks_together(size_t count) {

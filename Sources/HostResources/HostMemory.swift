@@ -53,15 +53,6 @@ func allocateTensorMemory(byteCount: Int) -> UnsafeMutableRawPointer {
   return memory
 }
 
-/// Frees memory of ``allocateTensorMemory(byteCount:)`` that nothing like it is likely to follow.
-///
-/// Where little of a huge page is in use, the system would sooner or later make it whole again, and the process would
-/// have more memory than it uses.
-private func releaseTensorMemory(_ memory: UnsafeMutableRawPointer, byteCount: Int) {
-  if byteCount < largeBlockSize { spo_forgo_huge_pages(memory, byteCount) }
-  free(memory)
-}
-
 /// Recycles blocks, so that a steady state allocates nothing and faults no pages.
 public final class BufferPool: Sendable {
   struct Block: @unchecked Sendable {
@@ -88,7 +79,7 @@ public final class BufferPool: Sendable {
       defer { blocks.resetPeaks() }
       return blocks.removeFree()
     }
-    for block in unused { releaseTensorMemory(block.address, byteCount: block.byteCount) }
+    for block in unused { free(block.address) }
     spo_return_freed_memory()
   }
 

@@ -71,6 +71,10 @@ package struct StagePlan {
         need.add("what goes to and from the device", bytes: counter.largestTransferBytes)
       } else {
         need.add("memory kept for reuse", bytes: counter.heldPeakBytes - counter.peakBytes)
+        // Measured: what other stages have left scattered, and the rest of huge pages.
+        if isOfStage {
+          need.add("gaps between blocks", bytes: min(counter.heldPeakBytes / 16, 10_000_000))
+        }
       }
     }
     for buffer in buffers { need.add(buffer.what, bytes: buffer.byteCount) }

@@ -20,7 +20,7 @@ extension Pipeline {
     for stage in stages { try (stage as? any ModelFitting)?.checkFit() }
     if let train = stages.lazy.compactMap({ $0 as? TrainPreference }).first,
       let tune = stages.lazy.compactMap({ $0 as? TuneSPO }).first, tune.settings.preference == nil,
-      !train.settings.stepAware, tune.settings.judgedTimestep != .untold
+      !train.settings.stepAware, tune.settings.judgedTimestep != .zero
     {
       throw PipelineError.badSetting(
         path: "spo.judged_timestep",

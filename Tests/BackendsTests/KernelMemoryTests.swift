@@ -53,7 +53,7 @@ import Testing
     }
   }
 
-  @Test("group normalisation and its gradient", arguments: [false, true])
+  @Test("group normalization and its gradient", arguments: [false, true])
   func groups(appliesSiLU: Bool) {
     let shape = GroupShape(batch: 2, positions: 300, channels: 64, groups: 8)
     compare { backend in

@@ -389,6 +389,6 @@ import Testing
 
   private func memory(_ stage: String, _ overrides: [String] = []) throws -> Int {
     try doctor(overrides: Self.paths + overrides).forecasts.first { $0.stage == stage }?.memory
-      .byteCount ?? 0
+      .byteCount(in: .machine) ?? 0
   }
 }

@@ -26,9 +26,11 @@ import TrainingStages
     settings.divertStep = 2
     settings.threshold = 0
     let pipeline = try TextToImage(ModelFolder(path: model))
-    let judge = try ModelFolder(path: fixturePath("models/preference-gelu")).preferenceModel().model
+    let preference = try ModelFolder(path: fixturePath("models/preference-gelu")).preferenceModel()
+      .model
     return try StepwiseTuner(
-      settings, judge: PreferenceJudge(judge), negative: try pipeline.negativeConditioning(),
+      settings, preference: PreferenceScorer(preference),
+      negative: try pipeline.negativeConditioning(),
       latentShape: [8, 8, 4], ranks: ranks)
   }
 
@@ -39,12 +41,12 @@ import TrainingStages
     let prompts = PromptBatch(
       identifiers: texts.indices.map { UInt64($0) },
       conditioning: try TextToImage(ModelFolder(path: model)).conditioning(of: texts))
-    let judged = texts.indices.map {
-      JudgedPrompt(text: texts[$0], ids: [$0 + 1, 2, 3].map { $0 % 20 })
+    let scored = texts.indices.map {
+      ScoredPrompt(text: texts[$0], ids: [$0 + 1, 2, 3].map { $0 % 20 })
     }
     var figures: [Float] = []
     for iteration in 0..<2 {
-      let (sampled, trained) = try tuner.iterate(prompts, judged: judged, iteration: iteration)
+      let (sampled, trained) = try tuner.iterate(prompts, scored: scored, iteration: iteration)
       figures += [Float(sampled.pairs.count), sampled.meanFinalScore]
       if ranks.isFirst { figures += [trained.loss, trained.clippedShare, trained.gradientNorm] }
     }

@@ -18,9 +18,11 @@ import TrainingStages
     settings.model = Self.model
     change(&settings)
     let pipeline = try TextToImage(ModelFolder(path: Self.model))
-    let judge = try ModelFolder(path: fixturePath("models/preference-gelu")).preferenceModel().model
+    let preference = try ModelFolder(path: fixturePath("models/preference-gelu")).preferenceModel()
+      .model
     return try StepwiseTuner(
-      settings, judge: PreferenceJudge(judge), negative: try pipeline.negativeConditioning(),
+      settings, preference: PreferenceScorer(preference),
+      negative: try pipeline.negativeConditioning(),
       latentShape: [8, 8, 4])
   }
 
@@ -145,7 +147,8 @@ import TrainingStages
     #expect(try trained(1e-7) != free)
   }
 
-  @Test("a latent judge is told the timestep of the noise, or the one that was drawn from")
+  @Test(
+    "a latent model is conditioned on the timestep of the noise, or the one that was drawn from")
   func judgedTimestep() throws {
     let base = ModelFolder(path: Self.model)
     let model = try ModelFolder(path: fixturePath("latent-preference/v1"))
@@ -153,9 +156,9 @@ import TrainingStages
     let autoencoder = try base.autoencoder().model
     let latents = Tensor(
       (0..<512).map { Float($0 % 7) / 3 - 1 }, shape: [2, 8, 8, 4])
-    func scores(_ told: SPOSettings.JudgedTimestep) throws -> [Float] {
-      try PreferenceJudge.latent(model, told: told)
-        .scorer(for: [JudgedPrompt(text: "red", ids: [])], autoencoder)
+    func scores(_ timestep: SPOSettings.ConditioningTimestep) throws -> [Float] {
+      try PreferenceScorer.latent(model, timestep: timestep)
+        .scorer(for: [ScoredPrompt(text: "red", ids: [])], autoencoder)
         .scores(of: latents, timestep: 601, drawnFrom: 701, prompts: [0, 0])
     }
     func expected(_ timestep: Float) throws -> [Float] {
@@ -168,12 +171,12 @@ import TrainingStages
     }
     #expect(try scores(.drawn) == expected(601))
     #expect(try scores(.source) == expected(701))
-    #expect(try scores(.untold) == expected(0))
+    #expect(try scores(.zero) == expected(0))
     #expect(try expected(601) != expected(701))
     #expect(try expected(601) != expected(0))
   }
 
-  @Test("a step-blind judge of images is told timestep 0, whatever was drawn")
+  @Test("a step-blind model of images is conditioned on timestep 0, whatever was drawn")
   func blindJudge() throws {
     let base = ModelFolder(path: Self.model)
     let folder = ModelFolder(path: fixturePath("models/preference-gelu"))
@@ -181,12 +184,13 @@ import TrainingStages
     let latents = Tensor((0..<512).map { Float($0 % 7) / 3 - 1 }, shape: [2, 8, 8, 4])
     let ids = try base.tokenizer().encode("red").prefix(
       try folder.preferenceConfiguration().text.tokens)
-    func scores(_ told: SPOSettings.JudgedTimestep, _ timestep: Int) throws -> [Float] {
-      try PreferenceJudge(folder, of: base, told: told)
-        .scorer(for: [JudgedPrompt(text: "red", ids: ids.map { $0 % 20 })], autoencoder)
+    func scores(_ conditioning: SPOSettings.ConditioningTimestep, _ timestep: Int) throws -> [Float]
+    {
+      try PreferenceScorer(folder, of: base, timestep: conditioning)
+        .scorer(for: [ScoredPrompt(text: "red", ids: ids.map { $0 % 20 })], autoencoder)
         .scores(of: latents, timestep: timestep, drawnFrom: 701, prompts: [0, 0])
     }
-    #expect(try scores(.untold, 601) == scores(.source, 0))
+    #expect(try scores(.zero, 601) == scores(.source, 0))
     #expect(try scores(.source, 601) != scores(.source, 0))
   }
 }

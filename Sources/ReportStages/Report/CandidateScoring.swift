@@ -12,7 +12,7 @@ import TrainingStages
 /// preference model and the oracle.
 struct CandidateScoring {
   let sampler: CandidateSampler
-  let judge: PreferenceJudge
+  let preference: PreferenceScorer
   let pipeline: TextToImage
   let negative: Conditioning
 
@@ -59,14 +59,14 @@ struct CandidateScoring {
     _ prompts: [String], _ range: Range<Int>, draw: Int
   ) throws -> Batch {
     let tokenizer = pipeline.promptEncoder.configuration.parts[0].tokenizer
-    let judged = try range.map {
-      JudgedPrompt(text: prompts[$0], ids: try tokenizer.encode(prompts[$0]))
+    let scored = try range.map {
+      ScoredPrompt(text: prompts[$0], ids: try tokenizer.encode(prompts[$0]))
     }
     let batch = PromptBatch(
       identifiers: range.map { UInt64($0) },
       conditioning: try pipeline.conditioning(of: range.map { prompts[$0] }))
     let scorer = OracleScorer(
-      scorer: try judge.scorer(for: judged, pipeline.autoencoder), candidateScoring: self,
+      scorer: try preference.scorer(for: scored, pipeline.autoencoder), candidateScoring: self,
       conditioning: batch.conditioning, scenes: try range.map { try Scene(prompt: prompts[$0]) })
     let drawn = try sampler(
       batch, negative: negative, iteration: UInt64(draw), scorer: scorer)

@@ -41,7 +41,7 @@ struct ReportPage {
     /// One per tuned model.
     let comparisons: [OracleComparison]
     /// Findings about the candidates of stage `spo`; nil if there are none.
-    let judged: (orders: [CandidateOrder], time: CandidateScoring.StepTime)?
+    let scored: (orders: [CandidateOrder], time: CandidateScoring.StepTime)?
   }
 
   func report() throws -> Report {
@@ -58,15 +58,15 @@ struct ReportPage {
       sections.append(
         ReportSection("Side by side", try RunSummary.blocks(variants, models.compactMap(\.stage))))
     }
-    let judged = oracle?.judged.map { [ReportBlock.chart(candidateChart($0.orders))] } ?? []
+    let scored = oracle?.scored.map { [ReportBlock.chart(candidateChart($0.orders))] } ?? []
     let trained = try evaluation.map { evaluation in
       [ReportBlock.chart(try accuracyChart(evaluation))]
         + MeasuredCurves(stage: TrainPreference.name, lines: metrics.preference).charts.map {
           .chart($0)
         }
     }
-    if !judged.isEmpty || trained != nil {
-      sections.append(ReportSection("Preference model", (trained ?? []) + judged))
+    if !scored.isEmpty || trained != nil {
+      sections.append(ReportSection("Preference model", (trained ?? []) + scored))
     }
     sections += try models.compactMap(\.stage).map {
       let lines = metrics.tuning[$0] ?? []

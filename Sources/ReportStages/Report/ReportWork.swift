@@ -71,8 +71,8 @@ final class ReportWork: StageWork {
           prompt, index % count, report.models[index / count], scale: scale)
         try AtomicFile.replace(path, with: bytes)
       }
-    case .candidates(let judged, let batch):
-      try writeJSON(judged.json, to: report.candidatePath(batch))
+    case .candidates(let scored, let batch):
+      try writeJSON(scored.json, to: report.candidatePath(batch))
     case .scores(let scores, let item): try report.scoring.write(scores, of: item)
     }
   }

@@ -23,7 +23,7 @@ struct ScoreIndependence {
     var warnings: [String] = []
     let labels = try labellingWeights()
     let start = try startingWeights()
-    let judge = try preferenceWeights()
+    let preference = try preferenceWeights()
     for (kind, path) in scorers {
       let weights = try weights(kind, path)
       if !weights.isDisjoint(with: labels) {
@@ -34,7 +34,7 @@ struct ScoreIndependence {
         warnings.append(
           "report: the preference model started from \(kind.rawValue), so the scores of \(kind.rawValue) are "
             + "no independent evidence; look at other scores and at the images")
-      } else if !weights.isDisjoint(with: judge) {
+      } else if !weights.isDisjoint(with: preference) {
         warnings.append(
           "report: \(kind.rawValue) was the preference model that the tuning followed, so its scores are "
             + "no independent evidence; look at other scores and at the images")

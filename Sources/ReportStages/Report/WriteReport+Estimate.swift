@@ -50,7 +50,7 @@ extension WriteReport: Estimating {
     }
     let candidateScoring = try plan.build {
       try (settings.oracle == .none || settings.candidateDraws == 0 ? nil : scale.tuning).map {
-        makeCandidateScoring(painter, $0, try $0.plannedJudge(scale))
+        makeCandidateScoring(painter, $0, try $0.plannedPreferenceScorer(scale))
       }
     }
     for guidance in settings.scales {

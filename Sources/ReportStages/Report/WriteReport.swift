@@ -163,12 +163,12 @@ package struct WriteReport: Stage {
   func makeCandidateScoring(_ painter: Painter) throws -> CandidateScoring {
     let optimization = try context.settings(SPOSettings.self, of: TuneSPO.name)
     return makeCandidateScoring(
-      painter, optimization, try optimization.judge(in: context.workspace))
+      painter, optimization, try optimization.preferenceScorer(in: context.workspace))
   }
 
   /// - Parameter optimization: the settings with which candidates were sampled
   func makeCandidateScoring(
-    _ painter: Painter, _ optimization: SPOSettings, _ judge: PreferenceJudge
+    _ painter: Painter, _ optimization: SPOSettings, _ preference: PreferenceScorer
   ) -> CandidateScoring {
     CandidateScoring(
       sampler: CandidateSampler(
@@ -177,7 +177,7 @@ package struct WriteReport: Stage {
         settings: optimization.sampling(
           promptsAtOnce: CandidateScoring.batch, seed: settings.seed),
         latentShape: painter.latentShape),
-      judge: judge, pipeline: painter.pipeline, negative: painter.negative)
+      preference: preference, pipeline: painter.pipeline, negative: painter.negative)
   }
 
   /// Returns the settings with which candidates were sampled; nil if there are none.
@@ -227,9 +227,9 @@ package struct WriteReport: Stage {
       for comparison in oracle.comparisons {
         summary[key("oracle", comparison.model)] = comparison.json
       }
-      if let judged = oracle.judged {
-        summary["candidates"] = .array(judged.orders.map(\.json))
-        summary["seconds_per_sampling_step"] = .number(judged.time.secondsPerStep)
+      if let scored = oracle.scored {
+        summary["candidates"] = .array(scored.orders.map(\.json))
+        summary["seconds_per_sampling_step"] = .number(scored.time.secondsPerStep)
       }
     }
     let scored = try scoring.comparisons(prompts: prompts.count)
@@ -286,7 +286,7 @@ package struct WriteReport: Stage {
           decoding: try RegularFile(path: files.image($0, $1, model, scale: 0)).readAll())
       }
     }
-    let judged = try candidateBatches().map {
+    let scored = try candidateBatches().map {
       try CandidateScoring.Batch(try JSONReader(contentsOf: candidatePath($0)))
     }
     return ReportPage.OracleFindings(
@@ -295,11 +295,11 @@ package struct WriteReport: Stage {
           of: model, before: scores[0], after: after, prompts: prompts.count,
           groupSize: settings.picturesPerPrompt)
       },
-      judged: judged.isEmpty
+      scored: scored.isEmpty
         ? nil
         : (
-          CandidateOrder.all(judged.flatMap(\.scoredCandidates), Utility(scores: scores[0])),
-          judged.reduce(.init()) { $0 + $1.time }
+          CandidateOrder.all(scored.flatMap(\.scoredCandidates), Utility(scores: scores[0])),
+          scored.reduce(.init()) { $0 + $1.time }
         ))
   }
 

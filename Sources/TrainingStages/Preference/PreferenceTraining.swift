@@ -53,12 +53,12 @@ final class PreferenceTraining {
 
   func writeCheckpoint(_ step: Int) throws {
     // The kept weights must not depend on where ranks were stopped.
-    if intervals.isRegular(step) { try judge(step) }
+    if intervals.isRegular(step) { try preference(step) }
     try intervals.commit(state, step: step, log: log)
   }
 
   /// Validates the weights on held-out comparisons, and keeps the best.
-  private func judge(_ step: Int) throws {
+  private func preference(_ step: Int) throws {
     let shares = try settings.checkedViews.map {
       try accuracy(on: data.validation, $0).share
     }

@@ -19,17 +19,17 @@ extension TrainPreference: Estimating {
   /// The model that will come out.
   ///
   /// - Parameter precision: of its weights
-  func plannedJudge(
-    as precision: WeightPrecision, told: SPOSettings.JudgedTimestep
-  ) throws -> PreferenceJudge {
+  func plannedPreferenceScorer(
+    as precision: WeightPrecision, timestep: SPOSettings.ConditioningTimestep
+  ) throws -> PreferenceScorer {
     let start = ModelFolder(path: settings.start).planned(as: precision)
     if settings.kind == .pixel || !settings.start.isEmpty && start.isLatentPreferenceModel {
-      return try PreferenceJudge(start, of: base, told: told)
+      return try PreferenceScorer(start, of: base, timestep: timestep)
     }
     return .latent(
       try base.planned(as: precision).startingLatentPreferenceModel(
         textProjection: nil, guidance: settings.featureGuidance, seed: settings.seed,
-        isTrainable: false), told: told)
+        isTrainable: false), timestep: timestep)
   }
 
   func plan(_ scale: PipelineScale, on backend: any Backend) throws -> StagePlan {
@@ -62,7 +62,7 @@ extension TrainPreference: Estimating {
     sum = GradientSum(state.parameters)
 
     let volume = scale.volume
-    let judged = Array(
+    let scored = Array(
       0..<max(
         1,
         DataVolume.largestBatch(
@@ -70,9 +70,9 @@ extension TrainPreference: Estimating {
           of: max(volume.heldOutRows, volume.evaluatedRows))))
     let checked = intervals.count * settings.checkedViews.count * judgedPairs(volume.heldOutRows)
     let evaluated = settings.evaluatedViews.count * judgedPairs(volume.evaluatedRows)
-    try plan.run(times: Double(checked + evaluated) / Double(judged.count)) {
+    try plan.run(times: Double(checked + evaluated) / Double(scored.count)) {
       try withoutGradients {
-        try model.scores(heldOut, of: judged, judged.map { _ in .timestep(1) })
+        try model.scores(heldOut, of: scored, scored.map { _ in .timestep(1) })
       }
     }
     return plan

@@ -37,7 +37,7 @@ struct LatentScorer: CandidateScorer {
   /// It was trained on latents with the noise of the timestep it is conditioned on, so `drawn` is
   /// the one that fits. LPO uses `source`. With long steps, the model then expects noise that is
   /// not there, and models tuned on its scores generate noise.
-  let told: SPOSettings.JudgedTimestep
+  let conditioning: SPOSettings.ConditioningTimestep
   /// The number of latents scored together.
   var batch = 40
 
@@ -46,13 +46,13 @@ struct LatentScorer: CandidateScorer {
   func scores(
     of latents: Tensor, timestep: Int, drawnFrom source: Int, prompts: [Int]
   ) -> [Float] {
-    let told =
-      switch told {
+    let timestep =
+      switch conditioning {
       case .drawn: timestep
       case .source: source
-      case .untold: 0
+      case .zero: 0
       }
-    return inParts(of: batch, latents, told, prompts) { latents, timesteps, prompts in
+    return inParts(of: batch, latents, timestep, prompts) { latents, timesteps, prompts in
       model.scores(of: latents, timesteps: timesteps, for: self.prompts.rows(at: prompts))
     }
   }

@@ -70,11 +70,11 @@ struct HeldOutScores {
   func measure(
     _ tuner: StepwiseTuner, checkInterruption: () throws -> Void
   ) throws -> Measurement {
-    let judged = try prompts.map { number in
+    let scored = try prompts.map { number in
       let prompt = try heldOut.shards.prompt(number)
-      return JudgedPrompt(text: prompt.text, ids: prompt.inputIDs)
+      return ScoredPrompt(text: prompt.text, ids: prompt.inputIDs)
     }
-    let scorer = try tuner.scorer(for: judged)
+    let scorer = try tuner.scorer(for: scored)
     var measurement = Measurement()
     var images: [RGBImage] = []
     for prompt in prompts {

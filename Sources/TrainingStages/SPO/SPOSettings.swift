@@ -116,7 +116,7 @@ public struct SPOSettings: ModelSettings {
   @Setting(
     "Timestep that conditions a latent preference model: drawn, source (published) or none (0)."
   )
-  public var judgedTimestep = JudgedTimestep.source
+  public var judgedTimestep = ConditioningTimestep.source
   @Setting(
     "Held-out prompts to sample before the first batch, after each epoch and at the end.",
     in: 0...256)
@@ -144,13 +144,13 @@ public struct SPOSettings: ModelSettings {
     var narrowing: WeightPrecision? { WeightPrecision(rawValue: rawValue) }
   }
 
-  public enum JudgedTimestep: String, CaseIterable, Codable, Sendable {
+  public enum ConditioningTimestep: String, CaseIterable, Codable, Sendable {
     /// The timestep of the noise in a candidate.
     case drawn
     /// The timestep that it was sampled from.
     case source
     /// Timestep 0, as for a clean image.
-    case untold = "none"
+    case zero = "none"
   }
 
   /// The loss to minimize.

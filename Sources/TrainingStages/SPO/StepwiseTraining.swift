@@ -104,9 +104,9 @@ package final class StepwiseTraining: StageWork {
       PromptBatch(
         identifiers: prompts.map { UInt64($0) },
         conditioning: try shards.conditioning(ofPrompts: prompts)),
-      judged: try prompts.map {
+      scored: try prompts.map {
         let prompt = try shards.prompt($0)
-        return JudgedPrompt(text: prompt.text, ids: prompt.inputIDs)
+        return ScoredPrompt(text: prompt.text, ids: prompt.inputIDs)
       }, iteration: iteration)
     var figures = figures(sampled, trained)
     before?.add(to: &figures, beforeTraining: true)

@@ -22,7 +22,7 @@ package struct StepwiseTuner {
   package let adapters: AdapterSet
   let scheduler: DDIMScheduler
   let negative: Conditioning
-  private let judge: PreferenceJudge
+  private let preference: PreferenceScorer
   private let latentShape: [Int]
   private let checkInterruption: () throws -> Void
   var state: TrainingState
@@ -33,12 +33,13 @@ package struct StepwiseTuner {
   ///   - ranks: the processes that share the work, each with its own instance
   ///   - checkInterruption: called before each pass; an error ends the batch
   package init(
-    _ settings: SPOSettings, judge: PreferenceJudge, negative: Conditioning, latentShape: [Int],
+    _ settings: SPOSettings, preference: PreferenceScorer, negative: Conditioning,
+    latentShape: [Int],
     ranks: Communicator = Communicator(), checkInterruption: @escaping () throws -> Void = {}
   ) throws {
     self.settings = settings
     self.checkInterruption = checkInterruption
-    self.judge = judge
+    self.preference = preference
     self.negative = negative
     self.latentShape = latentShape
     let model = settings.base
@@ -69,20 +70,20 @@ package struct StepwiseTuner {
   /// Samples a batch of prompts and trains on the pairs.
   ///
   /// - Parameters:
-  ///   - judged: the same prompts, as input of the preference model
+  ///   - scored: the same prompts, as input of the preference model
   ///   - iteration: keys the random streams
   package mutating func iterate(
-    _ prompts: PromptBatch, judged: [JudgedPrompt], iteration: Int
+    _ prompts: PromptBatch, scored: [ScoredPrompt], iteration: Int
   ) throws -> (sampled: SampledPairs, trained: Trained) {
-    let sampled = try sample(prompts, scorer: try scorer(for: judged), iteration: iteration)
+    let sampled = try sample(prompts, scorer: try scorer(for: scored), iteration: iteration)
     return (
       sampled, try train(on: sampled.pairs, prompts.conditioning, iteration: iteration)
     )
   }
 
   /// Returns the scorer of candidates for some prompts.
-  func scorer(for prompts: [JudgedPrompt]) throws -> any CandidateScorer {
-    try judge.scorer(for: prompts, autoencoder)
+  func scorer(for prompts: [ScoredPrompt]) throws -> any CandidateScorer {
+    try preference.scorer(for: prompts, autoencoder)
   }
 
   /// Samples candidates for a batch of prompts and has them scored.

@@ -36,12 +36,11 @@ extension TuneSPO: Estimating {
     let data = PlannedComparisons(layout: try scale.layout(of: settings.base), split: "train")
     var tuner = try plan.build {
       try StepwiseTuner(
-        settings, judge: try settings.plannedJudge(scale), negative: try data.emptyConditioning(),
+        settings, preference: try settings.plannedPreferenceScorer(scale),
+        negative: try data.emptyConditioning(),
         latentShape: data.layout.imageShape)
     }
-    let heldOutImages = HeldOutImages(
-      shards: data, count: settings.pictures, scheduler: tuner.scheduler,
-      steps: settings.samplingSteps, seed: settings.seed, unit: "batch", folder: "")
+    let heldOutImages = images(of: data, tuner)
     if settings.pictures > 0 {
       try plan.run(times: Double(imageCount(schedule))) {
         try heldOutImages.image(of: 0, tuner.tuned, tuner.autoencoder, negative: tuner.negative)
@@ -49,7 +48,7 @@ extension TuneSPO: Estimating {
     }
 
     if let heldOut = HeldOutScores(settings, heldOutImages) {
-      let scorer = try tuner.scorer(for: [JudgedPrompt(text: "", ids: data.prompt(0).inputIDs)])
+      let scorer = try tuner.scorer(for: [ScoredPrompt(text: "", ids: data.prompt(0).inputIDs)])
       let times =
         1
         + (1...max(1, schedule.batches)).count {
@@ -68,12 +67,12 @@ extension TuneSPO: Estimating {
     let together = max(1, min(settings.promptsAtOnce, settings.batch))
     let (prompts, scorer) = try plan.run(times: batches) {
       let numbers = Array(0..<settings.batch)
-      let judged = numbers.map { JudgedPrompt(text: "", ids: data.prompt($0).inputIDs) }
+      let scored = numbers.map { ScoredPrompt(text: "", ids: data.prompt($0).inputIDs) }
       return (
         PromptBatch(
           identifiers: numbers.map { UInt64($0) },
           conditioning: try data.conditioning(ofPrompts: numbers)),
-        try tuner.scorer(for: judged)
+        try tuner.scorer(for: scored)
       )
     }
     let before = plan.usedBytes
@@ -148,16 +147,16 @@ extension SPOSettings {
   }
 
   /// The preference model that is given, or as it will have been trained.
-  package func plannedJudge(_ scale: PipelineScale) throws -> PreferenceJudge {
+  package func plannedPreferenceScorer(_ scale: PipelineScale) throws -> PreferenceScorer {
     let narrowing = preferencePrecision.narrowing
     guard preference == nil, let training = scale.training else {
-      return try PreferenceJudge(
+      return try PreferenceScorer(
         ModelFolder(path: preference ?? "").narrowed(to: narrowing), of: base,
-        told: judgedTimestep)
+        timestep: judgedTimestep)
     }
     let stored = training.settings.precision
-    return try training.plannedJudge(
-      as: stored == .f32 ? narrowing ?? stored : stored, told: judgedTimestep)
+    return try training.plannedPreferenceScorer(
+      as: stored == .f32 ? narrowing ?? stored : stored, timestep: judgedTimestep)
   }
 }
 

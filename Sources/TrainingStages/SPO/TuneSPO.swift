@@ -83,12 +83,12 @@ package struct TuneSPO: RankedStage {
   }
 
   package func earlierSettings() -> [String: JSON] {
-    let judge = ModelFolder(
+    let preference = ModelFolder(
       path: settings.preference ?? context.workspace.path("\(TrainPreference.name)/model"))
     // A pixel preference model is not conditioned on such a timestep.
-    let told = judge.isLatentPreferenceModel ? .drawn : settings.judgedTimestep
+    let timestep = preference.isLatentPreferenceModel ? .drawn : settings.judgedTimestep
     return [
-      "gradient_accumulation": 1, "judged_timestep": .string(told.rawValue), "labels": "step",
+      "gradient_accumulation": 1, "judged_timestep": .string(timestep.rawValue), "labels": "step",
       "continue_from": "random", "held_out_every": .null, "held_out_prompts": 8,
       "inverted": false, "loss": "spo", "target_step": 0.5, "average_decay": .null,
       "window": .null, "held_out_scorers": .object(JSON.Object()), "held_out_oracle": "none",
@@ -107,7 +107,7 @@ package struct TuneSPO: RankedStage {
     let layout = shards.layout
     let tuner = try StepwiseTuner(
       settings,
-      judge: try settings.judge(in: context.workspace),
+      preference: try settings.preferenceScorer(in: context.workspace),
       negative: try shards.emptyConditioning(),
       latentShape: [layout.latentHeight, layout.latentWidth, layout.latentChannels],
       ranks: context.ranks, checkInterruption: context.checkInterruption)
@@ -145,10 +145,10 @@ package struct TuneSPO: RankedStage {
 
 extension SPOSettings {
   /// Returns the configured preference model, or else the trained one.
-  package func judge(in workspace: Workspace) throws -> PreferenceJudge {
+  package func preferenceScorer(in workspace: Workspace) throws -> PreferenceScorer {
     let path = preference ?? workspace.path("\(TrainPreference.name)/model")
-    return try PreferenceJudge(
+    return try PreferenceScorer(
       ModelFolder(path: path).narrowed(to: preferencePrecision.narrowing), of: base,
-      told: judgedTimestep)
+      timestep: judgedTimestep)
   }
 }

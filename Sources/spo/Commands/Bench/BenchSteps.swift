@@ -14,12 +14,12 @@ extension ModelBench {
     var settings = options.tuning
     settings.promptsAtOnce = settings.batch
     settings.threshold = -1
-    let judge =
-      try options.preference.map { try PreferenceJudge($0, of: options.model, told: .source) }
-      ?? PreferenceJudge(try preferenceModel(options, latentSide: try options.latentSide()))
-    let setting = try Tuning(settings, options, judge)
-    let judged = zip(setting.texts, judge.tokenIDs(batch: settings.batch)).map {
-      JudgedPrompt(text: $0, ids: $1)
+    let preference =
+      try options.preference.map { try PreferenceScorer($0, of: options.model, timestep: .source) }
+      ?? PreferenceScorer(try preferenceModel(options, latentSide: try options.latentSide()))
+    let setting = try Tuning(settings, options, preference)
+    let scored = zip(setting.texts, preference.tokenIDs(batch: settings.batch)).map {
+      ScoredPrompt(text: $0, ids: $1)
     }
     let prompts = PromptBatch(
       identifiers: (0..<settings.batch).map { UInt64($0) }, conditioning: setting.prompts)
@@ -27,7 +27,7 @@ extension ModelBench {
     return BenchWork(
       batch: settings.batch, items: settings.batch
     ) {
-      _ = try tuner.iterate(prompts, judged: judged, iteration: 0)
+      _ = try tuner.iterate(prompts, scored: scored, iteration: 0)
       return [:]
     }
   }
@@ -39,7 +39,7 @@ extension ModelBench {
     settings.pairBatch = settings.batch
     // It is not called.
     let setting = try Tuning(
-      settings, options, PreferenceJudge(try preferenceModel(options, latentSide: 1)))
+      settings, options, PreferenceScorer(try preferenceModel(options, latentSide: 1)))
     let timestep = try DDIMScheduler(options.model.pipelineSchedulerConfig())
       .timesteps(stepCount: settings.samplingSteps)[0]
     let pairs = (0..<settings.batch).map { prompt in
@@ -64,7 +64,7 @@ extension ModelBench {
     let prompts: Conditioning
     let latentShape: [Int]
 
-    init(_ settings: SPOSettings, _ options: BenchOptions, _ judge: PreferenceJudge) throws {
+    init(_ settings: SPOSettings, _ options: BenchOptions, _ preference: PreferenceScorer) throws {
       let unet = try UNetConfiguration(try options.model.configuration("unet"))
       let (width, height) = options.size ?? (unet.sampleSize, unet.sampleSize)
       let encoder = try PromptEncoder(options.model)
@@ -72,7 +72,7 @@ extension ModelBench {
       prompts = Conditioning(try encoder(texts), height: 8 * height, width: 8 * width)
       latentShape = [height, width, unet.inputChannels]
       tuner = try StepwiseTuner(
-        settings, judge: judge,
+        settings, preference: preference,
         negative: Conditioning(try encoder.empty(), height: 8 * height, width: 8 * width),
         latentShape: latentShape)
     }
@@ -108,7 +108,7 @@ extension ModelBench {
   ]
 }
 
-extension PreferenceJudge {
+extension PreferenceScorer {
   /// Returns tokens of some prompts, for a model that reads tokens.
   fileprivate func tokenIDs(batch: Int) -> [[Int]] {
     switch self {

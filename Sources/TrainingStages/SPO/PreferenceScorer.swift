@@ -4,20 +4,20 @@ package import PreferenceModels
 package import StepwiseOptimization
 
 /// A trained preference model of either kind.
-package enum PreferenceJudge {
+package enum PreferenceScorer {
   /// The text half is large and rarely needed: it is loaded each time and released.
   case pixel(ImageScorer, prompts: () throws -> PromptEmbedder, isBlind: Bool)
-  case latent(LatentPreferenceModel, told: SPOSettings.JudgedTimestep)
+  case latent(LatentPreferenceModel, timestep: SPOSettings.ConditioningTimestep)
 
-  /// - Parameter told: the timestep used as conditioning for a candidate
+  /// - Parameter timestep: what a latent model is conditioned on for a candidate
   package init(
-    _ folder: ModelFolder, of base: ModelFolder, told: SPOSettings.JudgedTimestep
+    _ folder: ModelFolder, of base: ModelFolder, timestep: SPOSettings.ConditioningTimestep
   ) throws {
     self =
       folder.isLatentPreferenceModel
-      ? .latent(try folder.latentPreferenceModel(of: base), told: told)
+      ? .latent(try folder.latentPreferenceModel(of: base), timestep: timestep)
       : .pixel(
-        try folder.imageScorer(), prompts: folder.promptEmbedder, isBlind: told == .untold)
+        try folder.imageScorer(), prompts: folder.promptEmbedder, isBlind: timestep == .zero)
   }
 
   /// Keeps both halves of a model in memory.
@@ -29,23 +29,23 @@ package enum PreferenceJudge {
   ///
   /// - Parameter autoencoder: decodes the input of a pixel model
   package func scorer(
-    for prompts: [JudgedPrompt], _ autoencoder: Autoencoder
+    for prompts: [ScoredPrompt], _ autoencoder: Autoencoder
   ) throws -> any CandidateScorer {
     switch self {
     case .pixel(let model, let embedder, let isBlind):
       PixelScorer(
         model: model, autoencoder: autoencoder,
         texts: try withoutGradients { try embedder()(prompts.map(\.ids)) }, isBlind: isBlind)
-    case .latent(let model, let told):
+    case .latent(let model, let timestep):
       LatentScorer(
         model: model, prompts: try withoutGradients { try model.prompts(prompts.map(\.text)) },
-        told: told)
+        conditioning: timestep)
     }
   }
 }
 
 /// A prompt as input of preference models.
-package struct JudgedPrompt {
+package struct ScoredPrompt {
   package var text: String
   /// The ids from the tokenizer that both kinds share with the diffusion model's first text
   /// encoder.
