@@ -53,7 +53,7 @@ extension Estimating {
 /// Something that a setting names.
 package struct NamedSource {
   /// As `--set` takes it, such as `preference.start`.
-  package let setting: String
+  package var setting: String
   package let path: String
   /// In words, such as `the folder of the model to tune`.
   package let what: String

@@ -46,28 +46,36 @@ struct ModelAgreement {
   func check() throws {
     if let encoding {
       for other in training {
-        try compare(other, encoding) { model in
-          [
-            ("text width", "\(model.prompts.width)"),
-            ("tokens per prompt", "\(model.prompts.tokens)"),
-            ("width of pooled text", "\(model.prompts.pooledWidth ?? 0)"),
-            ("latent_channels", "\(model.autoencoder.latentChannels)"),
-            ("pixels per latent", "\(model.autoencoder.reduction)"),
-          ]
-        }
+        try compare(other, encoding, Self.encodingTraits)
       }
     }
     guard let tuned else { return }
     for other in taking {
       try compare(other, tuned) { model in
-        [
+        Self.encodingTraits(model) + [
           ("cross_attention_dim", "\(model.unet.contextWidth)"),
           ("block_out_channels", "\(model.unet.channels)"),
           ("layers_per_block", "\(model.unet.layersPerBlock)"),
           ("transformer_layers_per_block", "\(model.unet.transformerLayers)"),
+          ("attention heads", "\(model.unet.heads)"),
+          ("prediction_type", (try? model.scheduler.predictionType()).map { "\($0)" } ?? "unknown"),
         ]
       }
     }
+  }
+
+  /// What latents and embeddings depend on.
+  private static func encodingTraits(
+    _ model: ModelConfiguration
+  ) -> [(name: String, value: String)] {
+    [
+      ("text width", "\(model.prompts.width)"),
+      ("tokens per prompt", "\(model.prompts.tokens)"),
+      ("width of pooled text", "\(model.prompts.pooledWidth ?? 0)"),
+      ("latent_channels", "\(model.autoencoder.latentChannels)"),
+      ("pixels per latent", "\(model.autoencoder.reduction)"),
+      ("scaling_factor", "\(model.autoencoder.scalingFactor)"),
+    ]
   }
 
   private func compare(

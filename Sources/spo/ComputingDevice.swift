@@ -37,7 +37,8 @@ struct ComputingDevice {
     return precision
   }
 
-  private static func choice(_ arguments: Arguments) throws -> DeviceChoice {
+  /// - Throws: `UsageError`
+  static func choice(_ arguments: Arguments) throws -> DeviceChoice {
     let text = arguments.value("device") ?? "auto"
     guard let choice = DeviceChoice(text) else {
       throw arguments.error(

@@ -67,7 +67,8 @@ import Testing
   func refusals() throws {
     try withTemporaryFolder { folder in
       expect(
-        try SmallRun(in: folder).run("--set", "vae="), failsAs: .input, naming: "the VAE \"\"")
+        try SmallRun(in: folder).run("--set", "vae="), failsAs: .input,
+        naming: "vae: no path is given")
       let missing = try spo("doctor", SmallRun.pipeline, "--set", "vae=\(folder)/none")
       #expect(missing.errors.contains("\(folder)/none"), "\(missing)")
       let other = try ModelVariant.withLatentChannels(16, in: folder)

@@ -119,9 +119,10 @@ import Testing
       return []
     }
     return problem.remedy[..<end.lowerBound].dropFirst(4).components(separatedBy: ", ")
+      .map { $0.replacing("'", with: "") }
   }
 
-  private func refusal(
+  func refusal(
     of stage: String, _ name: String, memory: Int, overrides: [String]
   ) throws -> Problem? {
     let check = RunCheck(

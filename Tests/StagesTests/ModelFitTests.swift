@@ -51,6 +51,26 @@ import Testing
       try self.message("preference.step_aware=false", "spo.judged_timestep=none") == nil)
   }
 
+  @Test(
+    "a LoRA is not exported for, nor drawn with, a model that computes otherwise than the tuned one",
+    arguments: [
+      ("scheduler/scheduler_config.json", "prediction_type", JSON.string("v_prediction")),
+      ("unet/config.json", "attention_head_dim", .integer(8)),
+      ("vae/config.json", "scaling_factor", .number(0.5)),
+    ])
+  func otherModel(file: String, key: String, value: JSON) throws {
+    try withTemporaryFolder { folder in
+      let other = try linkedCopy(of: repositoryPath("data/tiny-sd"), in: folder, as: "model")
+      #expect(try message("export.model=\(other)", "report.model=\(other)") == nil)
+      try editJSON("\(other)/\(file)", [key: value])
+      for stage in ["export", "report"] {
+        let message = try message("\(stage).model=\(other)") ?? "accepted"
+        #expect(
+          message.hasPrefix("\(stage).model: \(other) does not match spo.model"), "\(message)")
+      }
+    }
+  }
+
   @Test("what the model has is accepted")
   func accepted() throws {
     #expect(try message("spo.rank=32", "encode.size=64", "preference.timestep_limit=1000") == nil)

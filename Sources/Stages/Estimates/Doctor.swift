@@ -47,7 +47,7 @@ public struct Doctor {
     try pipeline.checkOrder()
     let (all, stages) = (try pipeline.madeStages(), try pipeline.estimatingStages())
     notEstimated = all.filter { !($0 is any Estimating) }.map { type(of: $0).name }
-    let missing = Self.missingSources(stages)
+    let missing = MissingSources(of: stages, in: stages).sources
     problems += missing.map(\.problem)
     if missing.isEmpty {
       // Models of different kinds are said to be that, before any is read further.
@@ -62,8 +62,10 @@ public struct Doctor {
       func forecast() throws {
         let scale = try PipelineScale(stages, standIns: standIns)
         try self.forecast(stages, scale, rates)
-        // What is missing cannot be planned with.
-        if missing.isEmpty { try checkWork(scale) }
+        // Where something is missing, nothing is known to be done.
+        let work = try missing.isEmpty ? pipeline.plannedWork() : all.map { PlannedWork(stage: $0) }
+        problems += try [check.diskProblem(work, scale)].compactMap { $0 }
+        if missing.isEmpty { try checkData(for: work, scale) }
       }
       guard !missing.isEmpty else { return try forecast() }
       // What is known of a model shows what does not suit it, too; what is missing is still said.
@@ -96,9 +98,7 @@ public struct Doctor {
     }
   }
 
-  private mutating func checkWork(_ scale: PipelineScale) throws {
-    let work = try pipeline.plannedWork()
-    problems += try [check.diskProblem(work, scale)].compactMap { $0 }
+  private mutating func checkData(for work: [PlannedWork], _ scale: PipelineScale) throws {
     try check.requireData(for: work, scale.volume)
     notes += try GoneSources.notes(on: work)
     if work.contains(where: { $0.stage is Ingest }),
@@ -117,14 +117,6 @@ public struct Doctor {
     return known.count == forecasts.count ? known.reduce(0, +) : nil
   }
 
-  /// What settings name and is not there, each once.
-  private static func missingSources(_ stages: [any Estimating]) -> [NamedSource] {
-    var seen: Set<String> = []
-    return stages.flatMap(\.sources).filter { source in
-      !SourceFile.isThere(source.path) && seen.insert(source.setting + source.path).inserted
-    }
-  }
-
   /// Where a workspace is on a file system that SQLite and locks cannot rely on.
   private static func fileSystemNotes(_ pipeline: Pipeline) -> [String] {
     let kind = FileSystemKind(at: pipeline.workspacePath)
@@ -134,17 +126,5 @@ public struct Doctor {
         + "without a log, which is slower, and lock.owner locks out other machines; "
         + "--merge --scratch DIR builds databases on a local disk"
     ]
-  }
-}
-
-extension NamedSource {
-  fileprivate var problem: Problem {
-    let name = path.isEmpty ? "no path is given" : "\(path) does not exist"
-    return Problem(
-      "\(setting): \(name): \(what)",
-      remedy: (HubName.remedy(path, isDataset: setting == "ingest.source")
-        ?? "put it there, or give its path")
-        + ": --set \(override ?? "\(setting)=PATH")",
-      .input)
   }
 }

@@ -52,8 +52,8 @@ public struct MachineLimits: Sendable {
   func refusal(of needed: Int, in place: MemoryPlace) -> (need: String, limit: String) {
     let (needed, limit) = (ByteCount.text(needed), ByteCount.text(byteCount(in: place)))
     return switch place {
-    case .machine: (needed, "the machine has only \(limit)\(memoryLimit.note)")
-    case .device: ("\(needed) on \(device?.name ?? "")", "it has only \(limit)")
+    case .machine: (needed, "but the machine has only \(limit)\(memoryLimit.note)")
+    case .device: ("\(needed) on \(device?.name ?? "")", "but it has only \(limit)")
     }
   }
 

@@ -31,29 +31,31 @@ struct PipelineCheck {
     if place == .device, limits.device?.activations == .single {
       savings.append(Self.halfPrecision)
     }
-    var (less, changes) = (need, [String]())
-    for saving in savings where less.byteCount(in: place) > limit {
-      changes.append(saving)
-      var thriftier = self
-      if saving == Self.halfPrecision { thriftier.limits.device?.activations = .half(.binary16) }
+    func changed(by changes: [String]) throws -> MemoryNeed {
       let stages = try makePipeline(overrides + changes).estimatingStages()
-      if let stage = stages.first(where: { type(of: $0).name == name }) {
-        less = try thriftier.need(of: stage, scale)
+      guard let stage = stages.first(where: { type(of: $0).name == name }) else { return need }
+      var thriftier = self
+      if changes.contains(Self.halfPrecision) {
+        thriftier.limits.device?.activations = .half(.binary16)
       }
+      return try thriftier.need(of: stage, scale)
     }
-    let set = changes.joined(separator: ", ")
+    let (changes, less) = try Self.changes(savings, from: need, to: limit, changed) {
+      $0.byteCount(in: place)
+    }
+    let set = Self.words(changes)
     let (needed, least) = (need.byteCount(in: place), less.byteCount(in: place))
     let refusal = limits.refusal(of: needed, in: place)
     guard least > limit else {
       return Problem(
-        "\(name) needs about \(refusal.need), but \(refusal.limit)",
+        "\(name) needs about \(refusal.need), \(refusal.limit)",
         remedy: "set \(set): then it needs about \(ByteCount.text(least))", .space)
     }
     let largest = less.parts(in: place).max { $0.byteCount < $1.byteCount }
     return Problem(
       "\(name) needs about \(refusal.need)"
         + (set.isEmpty ? "" : " and, with \(set), still \(ByteCount.text(least))")
-        + ", but \(refusal.limit)"
+        + ", \(refusal.limit)"
         + (largest.map { " (\(ByteCount.text($0.byteCount)) for \($0.what))" } ?? ""),
       remedy: limits.remedy(for: least, in: place)
         + (stage.sources.contains { $0.setting == "model" }
@@ -72,13 +74,10 @@ struct PipelineCheck {
     }
     let whole = try plan([])
     guard whole.byteCount > free else { return nil }
-    var (less, changes) = (whole.byteCount, [String]())
     let savings = try makePipeline(overrides).estimatingStages().flatMap(\.diskSavings)
-    for saving in savings where less > free {
-      changes.append(saving)
-      less = try plan(changes).byteCount
-    }
-    let set = changes.joined(separator: ", ")
+    func changed(by changes: [String]) throws -> Int { try plan(changes).byteCount }
+    let (changes, less) = try Self.changes(savings, from: whole.byteCount, to: free, changed) { $0 }
+    let set = Self.words(changes)
     let what = "\(workspace): \(whole.description), but only \(ByteCount.text(free)) is free"
     let elsewhere = "free some space or choose another place: --workspace DIR"
     guard less > free else {
@@ -89,6 +88,34 @@ struct PipelineCheck {
     return Problem(
       what + (less < whole.byteCount ? ", and, with \(set), still \(ByteCount.text(less))" : ""),
       remedy: elsewhere, .space)
+  }
+
+  /// The changes of settings that bring a need down to a limit, or as near as they can, and what is needed then.
+  ///
+  /// - Parameters:
+  ///   - savings: the cheapest first
+  ///   - change: what is needed with some of them
+  private static func changes<Need>(
+    _ savings: [String], from need: Need, to limit: Int, _ change: ([String]) throws -> Need,
+    byteCount: (Need) -> Int
+  ) rethrows -> (made: [String], need: Need) {
+    var (made, less) = ([String](), need)
+    for saving in savings where byteCount(less) > limit {
+      made.append(saving)
+      less = try change(made)
+    }
+    // What was tried before the one that helped may save nothing.
+    for saving in made.reversed() {
+      let fewer = made.filter { $0 != saving }
+      let needed = try change(fewer)
+      if byteCount(needed) <= max(limit, byteCount(less)) { (made, less) = (fewer, needed) }
+    }
+    return (made, less)
+  }
+
+  /// Settings as a shell takes them after `--set`.
+  private static func words(_ settings: [String]) -> String {
+    settings.map { $0.contains("\"") ? "'\($0)'" : $0 }.joined(separator: ", ")
   }
 
   /// Refuses data that the stages could not use.

@@ -55,9 +55,15 @@ public final class RunCheck {
   private func requireModelsAndMemory(
     _ stage: any Stage, _ pipeline: Pipeline, _ volume: DataVolume, _ check: PipelineCheck
   ) throws {
+    let stages = try pipeline.estimatingStages()
+    if let stage = stage as? any Estimating,
+      let missing = MissingSources(of: [stage], in: stages).sources.first
+    {
+      throw missing.problem
+    }
     try (stage as? any ModelReading)?.checkModels(models)
     if let stage = stage as? any Estimating,
-      let scale = try? PipelineScale(pipeline.estimatingStages(), volume: volume),
+      let scale = try? PipelineScale(stages, volume: volume),
       let need = try? check.need(of: stage, scale),
       let problem = try? check.memoryProblem(stage, needing: need, scale)
     {

@@ -194,6 +194,7 @@ extension Doctor {
     [
       "path": .string(pipeline.path), "workspace": .string(pipeline.workspacePath),
       "file_system": .string(FileSystemKind(at: pipeline.workspacePath).rawValue),
+      "device": device.map { .string($0.name) } ?? .null,
       "partitions": partCount.map { .integer($0) } ?? .null,
       "parts": .array(parts.map(\.json)),
       "stages": .array(
@@ -203,15 +204,18 @@ extension Doctor {
             "peak_memory": .integer(forecast.memory.byteCount(in: .machine)),
             "device_memory": device == nil
               ? .null : .integer(forecast.memory.byteCount(in: .device)),
-            "memory": .array(
-              forecast.memory.parts(in: .machine).map {
-                [.string($0.what), .integer($0.byteCount)]
-              }),
+            "memory": .array(forecast.memory.parts(in: .machine).map(Self.json)),
+            "memory_on_device": .array(forecast.memory.parts(in: .device).map(Self.json)),
             "disk": .integer(forecast.diskByteCount),
             "seconds": forecast.seconds.map { .number($0) } ?? .null,
           ]
         }),
       "not_estimated": .array(notEstimated.map { .string($0) }),
+      "notes": .array(notes.map { .string($0) }),
     ]
+  }
+
+  private static func json(_ part: MemoryNeed.Part) -> JSON {
+    [.string(part.what), .integer(part.byteCount)]
   }
 }

@@ -68,8 +68,12 @@ enum Bench: Command {
       try PublishedModel.$standIns.withValue(options.standIns) {
         guard !arguments.has("plan") else {
           let precision = try ComputingDevice.precision(arguments)
+          // A device need not be here to be planned for.
+          let choice = try ComputingDevice.choice(arguments)
+          let isOnDevice = if case .device = choice { true } else { false }
           let target: PlanningBackend.Target =
-            precision == .automatic ? .host : .device(activations: precision.activations)
+            isOnDevice || precision != .automatic
+            ? .device(activations: precision.activations) : .host
           return try Console.print(try plan(name, subject, options, for: target).text())
         }
         try measure(name, subject, options, arguments)
