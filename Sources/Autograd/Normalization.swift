@@ -1,7 +1,7 @@
 import Backends
 import TensorCore
 
-/// Group normalisation of `[batch, ..., channels]`, with SiLU after it if asked.
+/// Group normalization of `[batch, ..., channels]`, with SiLU after it if asked.
 ///
 /// - Parameters:
 ///   - gamma, beta: `[channels]`
@@ -13,7 +13,7 @@ public func groupNormalized(
   let channels = gamma.count
   precondition(
     x.shape.last == channels && channels % groups == 0,
-    "group normalisation: input \(x.shape), \(channels) channels in \(groups) groups")
+    "group normalization: input \(x.shape), \(channels) channels in \(groups) groups")
   let shape = GroupShape(
     batch: x.shape[0], positions: x.count / x.shape[0] / channels, channels: channels,
     groups: groups)
@@ -43,7 +43,7 @@ public func groupNormalized(
   }
 }
 
-/// Layer normalisation over the last axis.
+/// Layer normalization over the last axis.
 ///
 /// - Parameter gamma, beta: `[width]`
 /// - Source: Ba, Kiros and Hinton 2016, arXiv 1607.06450
@@ -51,7 +51,7 @@ public func layerNormalized(
   _ x: Tensor, gamma: Tensor, beta: Tensor, epsilon: Float
 ) -> Tensor {
   let width = gamma.count
-  precondition(x.shape.last == width, "layer normalisation: input \(x.shape), width \(width)")
+  precondition(x.shape.last == width, "layer normalization: input \(x.shape), width \(width)")
   let rows = x.count / width
   let backend = x.backend
   let result = Tensor(uninitialized: x.shape, like: x)

@@ -22,7 +22,7 @@ public struct NormalizedLengthsGradient {
   }
 }
 
-/// The gradients of a normalisation's factors and summands.
+/// The gradients of a normalization's factors and summands.
 public struct ParameterGradients {
   public let gamma: Operand
   public let beta: Operand
@@ -33,7 +33,7 @@ public struct ParameterGradients {
   }
 }
 
-/// Layer normalisation of `[rows, width]`.
+/// Layer normalization of `[rows, width]`.
 public struct RowNormalization {
   public let input: Operand
   public let gamma: Operand
@@ -85,7 +85,7 @@ public struct RowNormalizationGradient {
   }
 }
 
-/// Group normalisation, with SiLU after it if asked.
+/// Group normalization, with SiLU after it if asked.
 public struct GroupNormalization {
   public let input: Operand
   public let gamma: Operand

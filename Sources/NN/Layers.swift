@@ -87,7 +87,7 @@ public struct Conv2d {
   }
 }
 
-/// Group normalisation, with SiLU after it if asked.
+/// Group normalization, with SiLU after it if asked.
 ///
 /// - Input, output: `[batch, ..., channels]`
 /// - Keys: `weight`, `bias` `[channels]`
@@ -111,7 +111,7 @@ public struct GroupNorm {
   }
 }
 
-/// Layer normalisation over the last axis.
+/// Layer normalization over the last axis.
 ///
 /// - Input, output: `[..., width]`
 /// - Keys: `weight`, `bias` `[width]`

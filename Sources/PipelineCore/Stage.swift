@@ -81,6 +81,10 @@ public protocol Stage {
   /// Describes what a finished run needs besides its own files and has lost, or returns nil.
   func missingOutput() throws -> String?
 
+  /// Returns the files that a new result takes over from an earlier one where nothing has changed that they depend
+  /// on; the work finds them in place.
+  func lastingFiles() throws -> [LastingFiles]
+
   /// Returns settings that an earlier version of the program lacked, with the values equivalent to
   /// its behaviour, so that its results stay up to date.
   func earlierSettings() throws -> [String: JSON]
@@ -151,6 +155,7 @@ extension Stage {
   public func inputs() throws -> [StageInput] { [] }
   public func goneInputs() throws -> [String] { [] }
   public func missingOutput() throws -> String? { nil }
+  public func lastingFiles() throws -> [LastingFiles] { [] }
   public func earlierSettings() throws -> [String: JSON] { [:] }
   public func takeOverEarlierResult() throws {}
   public func remakesFilesAtOnce() throws -> Bool { true }

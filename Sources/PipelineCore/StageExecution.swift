@@ -5,11 +5,11 @@ import Ranks
 struct StageExecution {
   let configured: ConfiguredStage
   let workspace: Workspace
-  private let ownPaths: StagePaths
+  let ownPaths: StagePaths
   let digests: FileDigests
-  private let device: RunDevice
+  let device: RunDevice
   private let ranks: Communicator
-  private let mayChangeDevice: Bool
+  let mayChangeDevice: Bool
   let observe: (RunEvent) -> Void
   var name: String { configured.name }
   var attempts: Attempts { Attempts(at: configured, in: workspace, ownPaths) }
@@ -79,12 +79,17 @@ struct StageExecution {
     let parts = try parts(of: step)
     try requireParts(step, parts, isMerge: merge != nil)
     var (record, resumes) = try begin(step)
+    var begun = record.run.devices.last ?? parts?.files.first?.device
+    let takenOver = try takenOver(by: step, record, on: begun)
     if configured.type.usesDevice {
-      let begun = record.run.devices.last ?? parts?.files.first?.device
-      try note(parts, merge == nil ? [try turn(to: begun)] : [], in: &record.run)
+      begun = begun ?? takenOver.devices.last
+      try note(
+        parts, takenOver.devices + (merge == nil ? [try turn(to: begun)] : []), in: &record.run)
       try save(record)
     }
     observe(.started(stage: name, reasons: step.reasons, resumed: resumes))
+    if let text = takenOver.message { observe(.said(stage: name, text: text)) }
+    try takenOver.copy(to: ownPaths)
     try make(&record, step, parts, merge)
     observe(
       .finished(

@@ -130,6 +130,16 @@ struct StagePaths {
     try asides(fingerprint).reduce(0) { try $0 + Folders.totalByteCount(of: $1.aside) }
   }
 
+  /// Returns the places of files in folders that were set aside, by their paths in the workspace.
+  func files(aside fingerprint: String) throws -> [String: String] {
+    let name = Self.folderName + Self.ending(fingerprint)
+    return try folders.reduce(into: [:]) { files, folder in
+      let aside = workspace.path("\(folder)/\(name)")
+      guard Folders.isFolder(aside) else { return }
+      for leaf in try Self.leaves(aside) { files["\(folder)/\(leaf)"] = "\(aside)/\(leaf)" }
+    }
+  }
+
   func discard(aside fingerprint: String) throws {
     try keepForeign(inEach: Self.folderName + Self.ending(fingerprint))
     for (_, path) in asides(fingerprint) { try Folders.discard(path) }

@@ -35,6 +35,9 @@ extension ModelSettings {
         setting: "model", path: model, what: "the diffusion model to tune, a diffusers folder",
         standIn: .named(by: model, isCLIP: false))
     ]
+      + (tokenizer.map {
+        [NamedSource(setting: "tokenizer", path: $0, what: "the folder of the model's tokenizer")]
+      } ?? [])
       + (vae.map {
         [NamedSource(setting: "vae", path: $0, what: "the VAE to use instead of the model's")]
       } ?? [])

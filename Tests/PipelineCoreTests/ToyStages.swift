@@ -65,6 +65,10 @@ struct Multiply: DivisibleStage {
 
   func earlierSettings() -> [String: JSON] { ["rate": 0.1] }
 
+  func lastingFiles() -> [LastingFiles] {
+    [LastingFiles(["multiply/[0-9]*"], otherSettings: ["name"]) { _ in true }]
+  }
+
   func workPlan() -> WorkPlan<MultiplyWork> {
     let left = (0..<settings.count).filter { !exists($0) }
     return WorkPlan(

@@ -102,6 +102,24 @@ import Testing
       #expect(try RegularFile(path: kept).readAll() == bytes)
       #expect(try run(pipeline(folder, scored)).contains(.upToDate(stage: "report")))
 
+      // Other scorers and another page leave images and the other scores as they are.
+      let fewer = scored.replacingOccurrences(
+        of: ", \"hpsv2.1\": \"\(Self.open)\"", with: "")
+      let changed = try run(pipeline(folder, fewer + "shown_prompts: 1,"))
+      #expect(changed.contains { "\($0)".contains("they depend on: 32") }, "\(changed)")
+      func contents() throws -> [String: [UInt8]] {
+        try ["pictures", "scores/pickscore", "scores/clip"].reduce(into: [:]) { contents, part in
+          for name in try Folders.names(in: "\(report)/\(part)") {
+            contents["\(part)/\(name)"] = try RegularFile(path: "\(report)/\(part)/\(name)")
+              .readAll()
+          }
+        }
+      }
+      let takenOver = try contents()
+      try Runner(pipeline(folder, fewer)) { _ in }.run(forced: ["report"])
+      #expect(try contents() == takenOver && takenOver.count == 32)
+      #expect(try Folders.names(in: "\(report)/scores").sorted() == ["clip", "pickscore"])
+
       // A split that is not there is named.
       let other = scored.replacingOccurrences(of: "validation_unique", with: "test_unique")
       let message = failure { _ = try run(pipeline(folder, other)) } ?? "accepted"

@@ -1,5 +1,5 @@
 extension KernelSource {
-  /// Layer and group normalisation.
+  /// Layer and group normalization.
   ///
   /// Gradients of factors and summands are sums over rows: of blocks here, then by `sumColumns`.
   static let normalization = KernelSource(

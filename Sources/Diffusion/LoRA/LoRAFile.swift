@@ -259,7 +259,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): changes nothing, since all its up matrices are 0: the training that wrote it learned "
         + "nothing"
     case .isModel(let path):
-      "\(path): these are a model's own weights, not a LoRA; give a model as --model"
+      "\(path): these are a model's own weights, where a LoRA is expected"
     case .unknownKey(let path, let key):
       "\(path): key \(key) belongs to no known LoRA format"
     case .foreignKind(let path, let key, let kind):

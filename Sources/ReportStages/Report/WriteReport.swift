@@ -92,6 +92,23 @@ package struct WriteReport: Stage {
       }
   }
 
+  /// Images are drawn again only where that changes them; scores likewise.
+  func lastingFiles() -> [LastingFiles] {
+    let otherSettings: Set<String> = ["oracle", "candidate_draws", "shown_prompts", "beside"]
+    func isDrawnFrom(_ input: String) -> Bool {
+      ["model", "vae", "prompts", "negative_lora"].contains(input)
+        || input.hasPrefix("model/") || input.hasPrefix("vae/")
+    }
+    let images = LastingFiles(
+      ["\(Self.name)/pictures/*.png"], otherSettings: otherSettings, isInput: isDrawnFrom)
+    return [images]
+      + NamedScorers(settings.scorers).all.map(\.kind.rawValue).map { kind in
+        LastingFiles(["\(Self.name)/scores/\(kind)/*.json"], otherSettings: otherSettings) {
+          isDrawnFrom($0) || $0.hasPrefix("\(kind)/")
+        }
+      }
+  }
+
   private func isDrawn(_ prompt: Int, _ scale: Int) -> Bool {
     (0..<settings.picturesPerPrompt).allSatisfy { image in
       models.allSatisfy { Folders.exists(files.image(prompt, image, $0, scale: scale)) }

@@ -1,6 +1,6 @@
 public import HostResources
 
-/// The extents of a group normalisation over `[batch, positions, channels]`.
+/// The extents of a group normalization over `[batch, positions, channels]`.
 public struct GroupShape: Equatable, Sendable {
   public let batch: Int
   public let positions: Int
@@ -29,7 +29,7 @@ public struct GroupShape: Equatable, Sendable {
   /// Of each thread that differentiates SiLU.
   fileprivate var scaleAndShift: Int { 2 * channels }
 
-  /// The memory of the normalisation.
+  /// The memory of the normalization.
   public var workingMemory: WorkingMemory { WorkingMemory([partialSums, coefficients]) }
 
   /// Returns the memory of its gradient.
@@ -39,7 +39,7 @@ public struct GroupShape: Equatable, Sendable {
   }
 }
 
-/// Group normalisation, optionally followed by SiLU.
+/// Group normalization, optionally followed by SiLU.
 ///
 ///     y = (x - mean) / sqrt(variance + epsilon) * gamma + beta
 ///
@@ -87,7 +87,7 @@ public func normalizeGroups(
   }
 }
 
-/// A function applied after normalisation, for vectors of any length.
+/// A function applied after normalization, for vectors of any length.
 private protocol UnaryMap {
   static func result<Lanes: FloatVector>(_ x: Lanes) -> Lanes
 }

@@ -1,6 +1,6 @@
 import HostResources
 
-/// Layer normalisation of each row.
+/// Layer normalization of each row.
 ///
 ///     y = (x - mean) / sqrt(variance + epsilon) * gamma + beta
 ///

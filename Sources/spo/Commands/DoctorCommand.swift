@@ -184,7 +184,8 @@ extension Doctor {
           $0.worthwhileCount.map { "at most \(Spelled.count($0))" } ?? "?",
         ]
       }
-    return ["", "each of \(Spelled.count(partCount)) parts, estimated:"]
+    let which = partCount == 1 ? "the only part" : "each of \(Spelled.count(partCount)) parts"
+    return ["", "\(which), estimated:"]
       + rows.map { row in
         "  \(padded(row[0], 12))" + row[1...4].map { padded($0, 12) }.joined() + row[5]
       } + ["  (with more than are useful, starting and merging would take longer than the work)"]
