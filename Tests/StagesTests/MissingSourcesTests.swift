@@ -23,6 +23,12 @@ extension DoctorTests {
       all.map(\.what) == [
         "model: /nothere does not exist: the diffusion model to tune, a diffusers folder"
       ])
+    let parts = ["tokenizer=/nothere", "vae=/nowhere"]
+    #expect(
+      try doctor(overrides: Self.paths + parts).problems.map(\.what) == [
+        "tokenizer: /nothere does not exist: the folder of the model's tokenizer",
+        "vae: /nowhere does not exist: the VAE to use instead of the model's",
+      ])
   }
 
   @Test("what is missing does not hide a disk that is too small")
