@@ -44,7 +44,7 @@ public final class InputTensors {
         name: name, expected: "[batch, 1...\(tokens)]", found: entry.shape)
     }
     if let wrong = ids.first(where: { $0 < 0 || $0 >= vocabulary }) {
-      throw InputError.outOfRange(name: name, value: wrong, range: "0..<\(vocabulary)")
+      throw InputError.outOfRange(name: name, value: "\(wrong)", range: "0..<\(vocabulary)")
     }
     return (0..<entry.shape[0]).map { Array(ids[$0 * width..<($0 + 1) * width]) }
   }
@@ -53,9 +53,20 @@ public final class InputTensors {
   public func timesteps(batch: Int, limit: Int = 1000) throws -> [Int] {
     let steps = try integers("timestep", shape: [batch])
     if let wrong = steps.first(where: { $0 < 0 || $0 >= limit }) {
-      throw InputError.outOfRange(name: "timestep", value: wrong, range: "0..<\(limit)")
+      throw InputError.outOfRange(name: "timestep", value: "\(wrong)", range: "0..<\(limit)")
     }
     return steps
+  }
+
+  /// Numbers of a vector, one for each row, each within a range.
+  public func numbers(
+    _ name: String, batch: Int, in range: ClosedRange<Float>, _ text: String
+  ) throws -> [Float] {
+    let numbers = try floats(name, shape: [batch]).values
+    if let wrong = numbers.first(where: { !range.contains($0) }) {
+      throw InputError.outOfRange(name: name, value: "\(wrong)", range: text)
+    }
+    return numbers
   }
 
   /// Throws if the file holds tensors that were not taken.
@@ -89,7 +100,7 @@ public enum InputError: ClassifiedError, Equatable, CustomStringConvertible {
   case missing(name: String, present: [String])
   case unexpected(names: [String])
   case shapeMismatch(name: String, expected: String, found: [Int])
-  case outOfRange(name: String, value: Int, range: String)
+  case outOfRange(name: String, value: String, range: String)
 
   public var kind: FailureKind { .input }
 

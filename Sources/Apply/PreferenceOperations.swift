@@ -21,12 +21,13 @@ extension Operation {
     let batch = first.shape[0]
     let second = try inputs.images("image_1", channels: 3, batch: batch)
     let (ids, timesteps) = try inputs.promptsAndSteps(of: model, batch: batch)
-    let columns = try ["label_0", "label_1", "examples_per_prompt"].map {
-      try inputs.floats($0, shape: [batch]).values
-    }
+    let firsts = try inputs.numbers("label_0", batch: batch, in: 0...1, "0 to 1")
+    let seconds = try inputs.numbers("label_1", batch: batch, in: 0...1, "0 to 1")
+    let examples = try inputs.numbers(
+      "examples_per_prompt", batch: batch, in: .leastNonzeroMagnitude...(.greatestFiniteMagnitude),
+      "more than 0")
     let labels = (0..<batch).map {
-      PreferenceLabel(
-        first: columns[0][$0], second: columns[1][$0], examplesPerPrompt: columns[2][$0])
+      PreferenceLabel(first: firsts[$0], second: seconds[$0], examplesPerPrompt: examples[$0])
     }
     let text = try model.prompts(ids)
     let scores = [first, second].map { image in

@@ -45,6 +45,15 @@ public struct Arguments: Sendable {
     return number
   }
 
+  /// Parses a seed: any 64 bits, without a sign.
+  public func seed(_ option: String) throws(UsageError) -> UInt64? {
+    guard let text = value(option) else { return nil }
+    guard let seed = UInt64(text) else {
+      throw error("--\(option) must be an integer from 0 to \(UInt64.max), but is \"\(text)\"")
+    }
+    return seed
+  }
+
   public func double(_ option: String) throws(UsageError) -> Double? {
     guard let text = value(option) else { return nil }
     guard let number = Double(text), number.isFinite else {

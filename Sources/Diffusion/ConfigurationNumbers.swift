@@ -34,13 +34,26 @@ extension JSONReader {
     try checked(key, try int(key, default: value), in: range)
   }
 
+  /// Reads the number of groups of normalizations.
+  ///
+  /// - Throws: `ConfigurationError.unsupported` for null, which means no normalization
+  func groupCount() throws -> Int {
+    let key = "norm_num_groups"
+    guard value[key] != .null else {
+      throw ConfigurationError.unsupported(path: path, field: key, value: "null")
+    }
+    return try size(key, default: 32, in: ConfigurationRange.width)
+  }
+
   /// Reads a list of integers, or one that applies to all `count`.
   func sizes(
     _ key: String, default value: [Int], count: Int? = nil, in range: ClosedRange<Int>
   ) throws -> [Int] {
     let given = try optional(key)
     var list = try given.map { try $0.value.array == nil ? [$0.int()] : $0.ints() } ?? value
-    if list.count == 1, let count { list = [Int](repeating: list[0], count: count) }
+    if given?.value.array == nil, list.count == 1, let count {
+      list = [Int](repeating: list[0], count: count)
+    }
     let counts = count.map { $0...$0 } ?? ConfigurationRange.levels
     guard counts.contains(list.count) else {
       throw ConfigurationError.wrongCount(

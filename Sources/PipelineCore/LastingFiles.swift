@@ -2,18 +2,18 @@
 public struct LastingFiles {
   let names: [FileNamePattern]
   let otherSettings: Set<String>
-  let isInput: (String) -> Bool
+  let dependOn: (String) -> Bool
 
   /// - Parameters:
   ///   - names: as in `Stage.fileNames`
   ///   - otherSettings: settings, as spelled in files, that do not change them
-  ///   - isInput: whether they depend on an input, by its name
+  ///   - dependOn: whether they depend on an input or an artifact, by its name
   public init(
-    _ names: [String], otherSettings: Set<String>, isInput: @escaping (String) -> Bool
+    _ names: [String], otherSettings: Set<String>, dependOn: @escaping (String) -> Bool
   ) {
     self.names = names.map(FileNamePattern.init)
     self.otherSettings = otherSettings
-    self.isInput = isInput
+    self.dependOn = dependOn
   }
 }
 
@@ -23,7 +23,8 @@ extension StageBasis {
     func part(_ basis: StageBasis) -> StageBasis {
       var part = basis
       part.settingsWithoutEffect = settingsWithoutEffect.union(files.otherSettings)
-      part.inputs = basis.inputs.filter { files.isInput($0.name) }
+      part.inputs = basis.inputs.filter { files.dependOn($0.name) }
+      part.upstream = basis.upstream.filter { files.dependOn($0.key) }
       return part
     }
     return part(self).changes(since: part(earlier)).isEmpty

@@ -36,8 +36,7 @@ struct StageBasis: Equatable {
         switch (old, new) {
         case (nil, _): "is new"
         case (_, nil): "is no longer read"
-        case (let old?, let new?):
-          "differs from the one used before: \(old.identity.prefix(12)) -> \(new.identity.prefix(12))"
+        case (let old?, let new?): "differs from the one used before: \(Self.difference(old, new))"
         }
       changes.append("input \(new?.path ?? Folders.seenFromHere(name.text)) \(how)")
     }
@@ -48,6 +47,18 @@ struct StageBasis: Equatable {
       changes.append("the result of stage \(stage) changed")
     }
     return changes
+  }
+
+  /// Describes how two identities of an input differ: in a digest, or in what follows the same digest.
+  private static func difference(_ old: StageInput, _ new: StageInput) -> String {
+    let (before, now) = (
+      old.identity.split(separator: " ", maxSplits: 1),
+      new.identity.split(separator: " ", maxSplits: 1)
+    )
+    guard before.count == 2, now.count == 2, before[0] == now[0], now[0].count == 64 else {
+      return "\(old.identity.prefix(12)) -> \(new.identity.prefix(12))"
+    }
+    return "the same bytes, but now \(now[1]) instead of \(before[1])"
   }
 
   /// Returns another basis's effective settings in the current format.

@@ -68,7 +68,6 @@ struct OutputFailure: ClassifiedError, CustomStringConvertible {
   let code: Int32
 
   var isClosedPipe: Bool { code == EPIPE }
-  /// Even if a disk is full: no result of a run is lost with the output.
-  var kind: FailureKind { .other }
+  var kind: FailureKind { [ENOSPC, EDQUOT, EFBIG].contains(code) ? .space : .other }
   var description: String { "standard output: cannot write: \(String(cString: strerror(code)))" }
 }

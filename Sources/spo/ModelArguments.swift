@@ -56,7 +56,10 @@ extension Arguments {
     let path = folder.path
     switch PathKind(of: path) {
     case .folder?:
-      let parts = ["model_index.json", "unet", "vae", "text_encoder", "tokenizer", "scheduler"]
+      let parts = [
+        "model_index.json", "unet", "vae", "text_encoder", "text_encoder_2", "tokenizer",
+        "tokenizer_2", "scheduler",
+      ]
       guard !parts.contains(where: { PathKind(of: "\(path)/\($0)") != nil }) else { return }
       // The merged model of a pipeline's workspace, or of the folder that stage export wrote.
       let merged = ["\(path)/merged", "\(path)/export/merged"].first {

@@ -178,7 +178,7 @@ import Testing
   }
 
   @Test(
-    "results that cannot be written: 1",
+    "results that cannot be written to a full disk: 5",
     arguments: [
       ["--help"], ["inspect", "data/before-after.png"],
       ["inspect", "data/tiny-sd/unet/diffusion_pytorch_model.safetensors"],
@@ -190,6 +190,6 @@ import Testing
     let outcome = try Program(arguments, output: "/dev/full").outcome()
     // A file that is no known kind is an error of its own.
     guard arguments != ["inspect", "data/before-after.png"] else { return }
-    expect(outcome, failsAs: .other, naming: "standard output")
+    expect(outcome, failsAs: .space, naming: "standard output")
   }
 }

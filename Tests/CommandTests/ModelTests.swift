@@ -111,24 +111,47 @@ import Testing
     ("scheduler/scheduler_config.json", "beta_end", 2),
   ]
 
+  /// Applies an operation to the inputs of a golden case.
+  private func apply(
+    _ operation: String, _ model: String, _ golden: SafetensorsFile, _ outputs: String
+  ) throws -> Outcome {
+    let (inputs, prefix) = ("\(outputs).in", "input.")
+    try writeSafetensors(
+      golden.entries.filter { $0.name.hasPrefix(prefix) }.map { entry in
+        OutgoingTensor(
+          String(entry.name.dropFirst(prefix.count)), type: entry.type, shape: entry.shape,
+          bytes: { try golden.bytes(entry.name) })
+      }, to: inputs)
+    return try spo(
+      "apply", operation, "--model", model, "--inputs", inputs, "--outputs", outputs)
+  }
+
+  @Test("an operation needs no other part of a model than its own")
+  func partAlone() throws {
+    try withTemporaryFolder { folder in
+      let model = fixturePath("models/text-projected")
+      let golden = try SafetensorsFile(path: "\(model)/case.safetensors")
+      let outputs = "\(folder)/out.safetensors"
+      let outcome = try apply("text_encoder_2", model, golden, outputs)
+      #expect(outcome.exitCode == 0, "\(outcome)")
+      #expect(try !SafetensorsFile(path: outputs).entries.isEmpty)
+      let ids = try ["data/tiny-sd", "data/tiny-sd/tokenizer"].map {
+        try spo("tokenize", "--model", $0, "--text", "a red circle").output
+      }
+      #expect(ids[0] == ids[1] && ids[0].hasPrefix("["), "\(ids)")
+    }
+  }
+
   @Test("apply takes a preference model, which is no diffusers folder, and refuses it as a U-Net")
   func preferenceModel() throws {
     try withTemporaryFolder { folder in
       let model = fixturePath("models/preference-gelu")
       let golden = try SafetensorsFile(path: "\(model)/case-odd.safetensors")
-      let (inputs, outputs) = ("\(folder)/in.safetensors", "\(folder)/out.safetensors")
-      let prefix = "input."
-      try writeSafetensors(
-        golden.entries.filter { $0.name.hasPrefix(prefix) }.map { entry in
-          OutgoingTensor(
-            String(entry.name.dropFirst(prefix.count)), type: entry.type, shape: entry.shape,
-            bytes: { try golden.bytes(entry.name) })
-        }, to: inputs)
-      func apply(_ operation: String) throws -> Outcome {
-        try spo("apply", operation, "--model", model, "--inputs", inputs, "--outputs", outputs)
-      }
-      expect(try apply("unet"), failsAs: .input, naming: "--model", "not a diffusers model")
-      let outcome = try apply("preference")
+      let outputs = "\(folder)/out.safetensors"
+      expect(
+        try apply("unet", model, golden, outputs), failsAs: .input, naming: "--model",
+        "not a diffusers model")
+      let outcome = try apply("preference", model, golden, outputs)
       try #require(outcome.exitCode == 0, "\(outcome)")
       let scores = try SafetensorsFile(path: outputs).floats("score")
       let expected = try golden.floats("output.score")

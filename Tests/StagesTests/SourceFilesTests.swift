@@ -73,6 +73,28 @@ import Testing
     }
   }
 
+  @Test(
+    "the folders above data elsewhere do not count, however its path is spelled; a coincidence is said"
+  )
+  func elsewhere() throws {
+    try with(["test-project/data/a.parquet", "eval run/x/b.parquet"]) { folder throws in
+      let current = FileManager.default.currentDirectoryPath
+      let up = String(repeating: "../", count: current.split(separator: "/").count)
+      for start in ["", up.dropLast() + ""] {
+        let alone = try SourceFiles(
+          SourceList(["\(start)\(folder)/test-project/data/a.parquet"]), split: nil)
+        #expect(alone.files.map(\.split) == ["train"], "\(start)")
+        let all = try SourceFiles(SourceList(["\(start)\(folder)"]), split: nil)
+        #expect(all.files.map(\.split) == ["test", "test"], "\(start)")
+        for name in ["eval run", "test-project"] {
+          #expect(
+            all.notes.contains { $0.hasSuffix("split test, as the folder's name \(name) says") },
+            "\(all.notes)")
+        }
+      }
+    }
+  }
+
   /// Empty files under these paths.
   private func with(
     _ paths: [String], _ body: (String) throws -> Void

@@ -70,6 +70,66 @@ import Testing
     }
   }
 
+  @Test(
+    "a quotation mark within a field is a character; one that is not closed costs its row alone",
+    arguments: [("csv", ","), ("tsv", "\t")])
+  func quotes(ending: String, separator: String) throws {
+    func row(_ fields: String...) -> String { fields.joined(separator: separator) + "\n" }
+    func pair(_ prompt: String) -> String { row(prompt, "0.png", "1.png") }
+    let header = row("prompt", "chosen", "rejected")
+    var rows = (0..<1_200).map { pair($0 % 40 == 7 ? "a \($0)\" pizza" : "fox \($0)") }
+    rows[3] = pair("\"two\nlines, and \"\"more\"\"\"")
+    func ingest(_ rows: [String]) throws -> (prompts: [String], rejections: [String]) {
+      var found: ([String], [String]) = ([], [])
+      try with(["a.\(ending)": header + rows.joined()]) { _, pipeline in
+        try pipeline.run(through: "ingest")
+        let database = try pipeline.catalog().database
+        found.0 = try database.rows("SELECT text FROM prompt ORDER BY id") { try $0[0] as String }
+        found.1 = try database.rows("SELECT reason FROM reject ORDER BY row") {
+          try $0[0] as String
+        }
+      }
+      return found
+    }
+    let good = try ingest(rows)
+    #expect(good.prompts.count == 1_200 && good.rejections.isEmpty, "\(good.rejections)")
+    #expect(good.prompts[3] == "two\nlines, and \"more\"" && good.prompts[7] == "a 7\" pizza")
+    // The next quotation mark is far away, in a field that it cannot close; after the last there is none.
+    for bad in [5, 700, 1_199] { rows[bad] = pair("\"open \(bad)") }
+    let poor = try ingest(rows)
+    #expect(poor.prompts.count == 1_197)
+    #expect(
+      poor.rejections
+        == [String](
+          repeating: "a quotation mark is not closed, or is inside a field", count: 3))
+  }
+
+  @Test("a bad record of a JSON list is rejected with its line and column, as one of JSON lines is")
+  func badElements() throws {
+    let good = #"{"prompt": "a", "chosen": "0.png", "rejected": "1.png"}"#
+    let bad = [
+      #"{"prompt": "[, é]}\"", "weight": 1e999, "chosen": "0.png"}"#,
+      #"{"prompt": "b", "prompt": "c"}"#,
+    ]
+    try with(["a.json": "[\(good),\n\(good), \(bad[0]),\n \(bad[1]), \(good)]\n"]) { _, pipeline in
+      try pipeline.run(through: "ingest")
+      let database = try pipeline.catalog().database
+      let reasons = try database.rows("SELECT reason FROM reject ORDER BY row") {
+        try $0[0] as String
+      }
+      #expect(reasons.count == 2)
+      let column = good.count + 3 + (bad[0].split(separator: "1e999").first?.count ?? 0)
+      #expect(reasons.first?.hasPrefix("line 2, column \(column): ") == true, "\(reasons)")
+      #expect(reasons.last?.hasPrefix("line 3, column ") == true, "\(reasons)")
+    }
+    // One that is cut off is no list.
+    for text in ["[\(good), \(bad[0])", "[\(good)] x", "[\(bad[1])]", "{\"a\": [\(good)}"] {
+      try with(["a.json": text]) { _, pipeline in
+        #expect(failure { try pipeline.run(through: "ingest") }?.contains("a.json") == true)
+      }
+    }
+  }
+
   @Test("a list that names rows and images says where it does which")
   func mixedLists() throws {
     let rows = "prompt,chosen,rejected\n" + (0..<4).map { "fox,\($0).png,\($0 + 1).png\n" }.joined()

@@ -19,7 +19,7 @@ enum RecordKeys {
     var keys = KeyUnion(options)
     for block in blocks where !keys.isComplete {
       let bytes = try file.read(at: block.offset, count: block.byteCount)
-      for record in TextBlocks.records(in: bytes, hasQuotes: false) where !keys.isComplete {
+      for record in TextBlocks.records(in: bytes, separator: nil) where !keys.isComplete {
         do {
           keys.add(try JSON(parsing: Array(record), dialect: .python, source: "the first record"))
         } catch {

@@ -135,11 +135,18 @@ package struct SourceFiles {
     let root = Self.commonFolder(bases.filter { $0.hasPrefix("/") })
     let above = Self.commonFolder(bases.filter { $0.hasPrefix("..") })
     var silent: [String] = []
+    // Files by a folder's name and the split that it indicates in part, which may be a coincidence.
+    var partlyNamed: [String: [String]] = [:]
     var named: [SourceFile] = []
     for path in paths.sortedExactly() {
       let place = Self.place(path)
       let base = place.hasPrefix("/") ? root : place.hasPrefix("..") ? above : ""
-      let name = split ?? SplitName.named(in: place, below: base)
+      let found = split == nil ? SplitName.found(in: place, below: base) : nil
+      let name = split ?? found?.split
+      if let found, let folder = found.partOf {
+        partlyNamed["split \(found.split), as the folder's name \(folder) says", default: []]
+          .append(path)
+      }
       if name == nil, silent.last.map(ExactText.init) != ExactText(path) { silent.append(path) }
       named.append(SourceFile(path: path, split: name ?? "train"))
     }
@@ -149,6 +156,9 @@ package struct SourceFiles {
       notes.append(
         "\(first)\(Self.more(silent.count)) \(silent.count == 1 ? "names" : "name") no split; using train"
       )
+    }
+    notes += partlyNamed.sorted { $0.key < $1.key }.map { reason, paths in
+      "\(paths[0])\(Self.more(Set(paths).count)): \(reason)"
     }
     notes += repeated
     // Records refer to images.
@@ -241,8 +251,8 @@ private struct SourceMatches {
   private(set) var files: [String] = []
   /// Matches in an unsupported format, or that do not look like records.
   private(set) var unread: [String] = []
-  /// The part of an absolute path after which names describe the data; nil for a relative one, of
-  /// which the user wrote every part for that purpose.
+  /// The part of a path to data elsewhere after which names describe it; nil for one below the current
+  /// folder, of which the user wrote every part for that purpose.
   private(set) var base: String?
   /// An Arrow file in a folder that `datasets` has saved, which contains no other tables.
   private var arrow: String?
@@ -257,8 +267,8 @@ private struct SourceMatches {
     case .file?, .special?: files = [SourceFiles.plain(pattern)]
     case nil: try addMatches()
     }
-    guard pattern.hasPrefix("/") else { return }
-    base = kind == .folder ? pattern : PathPattern(pattern).literalFolder
+    guard pattern.hasPrefix("/") || SourceFiles.plain(pattern).hasPrefix("..") else { return }
+    base = SourceFiles.plain(kind == .folder ? pattern : PathPattern(pattern).literalFolder)
   }
 
   private mutating func addMatches() throws {
@@ -302,11 +312,14 @@ private struct SourceMatches {
       let splits = try Folders.names(in: folder).sorted().filter(SplitName.isSplit).map {
         SourceFiles.plain("\(folder)/\($0)")
       }.filter { PathKind(of: $0) == .folder }
-      for candidate in splits.isEmpty ? [SourceFiles.plain(folder)] : splits {
-        // Ranked by their names, not merely referenced by a records file.
-        guard try FolderRecords.isThere(candidate, ofPromptsAlone: !isChosen) else { continue }
-        files.append(candidate)
+      let candidates = splits.isEmpty ? [SourceFiles.plain(folder)] : splits
+      // Ranked by their names, not merely referenced by a records file: where that is so in one split, badly named
+      // images of the others are rejected one by one.
+      let isRanked = try candidates.contains {
+        try FolderRecords.isThere($0, ofPromptsAlone: !isChosen)
       }
+      guard isRanked else { continue }
+      files += try candidates.filter { try FolderRecords.isThere($0, ofPromptsAlone: false) }
     }
     return !files.isEmpty
   }

@@ -21,17 +21,23 @@ package enum SplitName {
   ///   whose names say where the data lies and not what it is, only the file's own counts, and only
   ///   if its whole name is a split's.
   package static func named(in path: String, below base: String) -> String? {
+    found(in: path, below: base)?.split
+  }
+
+  /// Returns also the folder of whose name a part indicates the split; nil: the whole name, or the file's.
+  static func found(in path: String, below base: String) -> (split: String, partOf: String?)? {
     let components = path.split(separator: "/").map(String.init)
     guard let file = components.last else { return nil }
     let folders = components.dropLast()
-    if let split = ofSharded(file, folder: folders.last) ?? word(in: file) { return split }
+    if let split = ofSharded(file, folder: folders.last) ?? word(in: file) { return (split, nil) }
     let above = base.split(separator: "/").count
     for (depth, folder) in folders.enumerated().reversed() {
-      if let split = hive(folder) { return split }
-      guard depth >= above else {
-        return depth == folders.count - 1 ? canonical(folder) : nil
+      if let split = hive(folder) ?? canonical(folder), depth >= above || depth == folders.count - 1
+      {
+        return (split, nil)
       }
-      if let split = word(in: folder) { return split }
+      guard depth >= above else { return nil }
+      if let split = word(in: folder) { return (split, folder) }
     }
     return nil
   }

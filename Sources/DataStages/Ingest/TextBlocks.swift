@@ -2,8 +2,8 @@ import Files
 
 /// The boundaries of records in a text file.
 ///
-/// A record is a line; in CSV it may contain line breaks between quotes. Lines of only white space
-/// are not records.
+/// A record is a line; one of separated fields may contain line breaks in quoted fields. Lines of only
+/// white space are not records.
 struct TextBlocks {
   struct Block: Equatable {
     var offset: Int
@@ -18,49 +18,127 @@ struct TextBlocks {
   static let recordByteLimit = 256 << 20
 
   /// Divides a file into blocks of at most 500 records, fewer if they are long.
-  static func blocks(of file: RegularFile, hasQuotes: Bool) throws -> [Block] {
-    var blocks: [Block] = []
-    let begin = try file.startBehindMark()
-    var block = Block(offset: begin, byteCount: 0, rowCount: 0)
-    var splitter = RecordSplitter(hasQuotes: hasQuotes)
-    var recordStart = begin
-    var lineCount = 0
-    for start in stride(from: begin, to: file.size, by: 1 << 20) {
-      let chunk = try file.read(at: start, count: min(1 << 20, file.size - start))
-      splitter.feed(chunk) { end, isRecord in
-        recordStart = start + end
-        lineCount += 1
-        if isRecord { block.rowCount += 1 }
-        let byteCount = recordStart - block.offset
-        guard block.rowCount >= rowLimit || byteCount >= byteLimit else { return }
-        block.byteCount = byteCount
-        blocks.append(block)
-        block = Block(offset: recordStart, byteCount: 0, rowCount: 0, lineCount: lineCount)
-      }
-      guard start + chunk.count - recordStart <= recordByteLimit else {
-        throw SourceError.malformed(
-          path: file.path,
-          reason: "the record at byte \(recordStart) has more than \(recordByteLimit) bytes"
-            + (hasQuotes ? "; is a quote missing?" : ""))
-      }
-    }
-    if splitter.isInRecord { block.rowCount += 1 }
-    block.byteCount = file.size - block.offset
-    if block.rowCount > 0 { blocks.append(block) }
-    return blocks
+  ///
+  /// A quoted field that is not closed properly ends with its line, and does not take other records
+  /// with it.
+  ///
+  /// - Parameter separator: between fields, which may be quoted; nil: a line is one value
+  static func blocks(of file: RegularFile, separator: UInt8?) throws -> [Block] {
+    var scan = BlockScan(file, separator: separator, begin: try file.startBehindMark())
+    while try !scan.readToEnd() { try scan.endOpenRecord() }
+    return scan.finish()
   }
 
   /// Returns the records of a block's bytes.
-  static func records(in bytes: [UInt8], hasQuotes: Bool) -> [ArraySlice<UInt8>] {
+  static func records(in bytes: [UInt8], separator: UInt8?) -> [ArraySlice<UInt8>] {
     var records: [ArraySlice<UInt8>] = []
-    var splitter = RecordSplitter(hasQuotes: hasQuotes)
+    var splitter = RecordSplitter(separator: separator)
     var start = 0
-    splitter.feed(bytes) { end, isRecord in
+    // One that is badly closed is the last of its block.
+    _ = splitter.feed(bytes[...]) { end, isRecord in
       if isRecord { records.append(bytes[start..<end]) }
       start = end
     }
     if splitter.isInRecord { records.append(bytes[start...]) }
     return records
+  }
+
+  /// Returns the first record of a file's first megabyte.
+  static func firstRecord(of file: RegularFile, separator: UInt8) throws -> ArraySlice<UInt8> {
+    let begin = try file.startBehindMark()
+    let bytes = try file.read(at: begin, count: min(1 << 20, file.size - begin))
+    return records(in: bytes, separator: separator).first ?? []
+  }
+}
+
+/// Collects blocks while a file is read from its beginning.
+private struct BlockScan {
+  private let file: RegularFile
+  private let separator: UInt8?
+  private var splitter: RecordSplitter
+  private var blocks: [TextBlocks.Block] = []
+  private var block: TextBlocks.Block
+  private var lineCount = 0
+  private var recordStart: Int
+  /// What was read last, and where it begins.
+  private var chunk: (start: Int, bytes: [UInt8]) = (0, [])
+
+  init(_ file: RegularFile, separator: UInt8?, begin: Int) {
+    self.file = file
+    self.separator = separator
+    splitter = RecordSplitter(separator: separator)
+    block = TextBlocks.Block(offset: begin, byteCount: 0, rowCount: 0)
+    recordStart = begin
+  }
+
+  /// Returns some of the bytes from an offset on.
+  private mutating func bytes(from offset: Int) throws -> ArraySlice<UInt8> {
+    if !(chunk.start..<chunk.start + chunk.bytes.count).contains(offset) {
+      chunk = (offset, try file.read(at: offset, count: min(1 << 20, file.size - offset)))
+    }
+    return chunk.bytes[(offset - chunk.start)...]
+  }
+
+  /// Reads records up to the end of the file; returns whether none is open there, or badly closed before it.
+  mutating func readToEnd() throws -> Bool {
+    var position = recordStart
+    while position < file.size {
+      let bytes = try bytes(from: position)
+      let start = position - bytes.startIndex
+      var splitter = splitter
+      let isRead = splitter.feed(bytes) { end, isRecord in endRecord(at: start + end, isRecord) }
+      self.splitter = splitter
+      guard isRead else { return false }
+      position += bytes.count
+      guard position - recordStart <= TextBlocks.recordByteLimit else {
+        if splitter.isQuoted { return false }
+        throw SourceError.malformed(
+          path: file.path,
+          reason: "the record at byte \(recordStart) has more than "
+            + "\(TextBlocks.recordByteLimit) bytes")
+      }
+    }
+    return !splitter.isQuoted
+  }
+
+  private mutating func endRecord(at end: Int, _ isRecord: Bool) {
+    recordStart = end
+    lineCount += 1
+    if isRecord { block.rowCount += 1 }
+    let byteCount = recordStart - block.offset
+    guard block.rowCount >= TextBlocks.rowLimit || byteCount >= TextBlocks.byteLimit else { return }
+    endBlock()
+  }
+
+  private mutating func endBlock() {
+    block.byteCount = recordStart - block.offset
+    blocks.append(block)
+    block = TextBlocks.Block(offset: recordStart, byteCount: 0, rowCount: 0, lineCount: lineCount)
+  }
+
+  /// Ends the present record with its first line, and its block with it.
+  mutating func endOpenRecord() throws {
+    var end = recordStart
+    while end < file.size {
+      let bytes = try bytes(from: end)
+      if let lineBreak = bytes.firstIndex(of: UInt8(ascii: "\n")) {
+        end += lineBreak + 1 - bytes.startIndex
+        break
+      }
+      end += bytes.count
+    }
+    block.rowCount += 1
+    lineCount += 1
+    recordStart = end
+    endBlock()
+    splitter = RecordSplitter(separator: separator)
+  }
+
+  mutating func finish() -> [TextBlocks.Block] {
+    if splitter.isInRecord { block.rowCount += 1 }
+    recordStart = file.size
+    if block.rowCount > 0 { endBlock() }
+    return blocks
   }
 }
 
@@ -82,28 +160,51 @@ extension RegularFile {
 
 /// Finds record boundaries in bytes that arrive in chunks.
 private struct RecordSplitter {
-  let hasQuotes: Bool
-  private var isQuoted = false
+  /// Between fields; nil: quotation marks mean nothing.
+  private let separator: UInt8?
+  private(set) var isQuoted = false
+  /// Whether the next byte begins a field: elsewhere a quotation mark is an ordinary character.
+  private var isAtField = true
+  /// Whether the last byte closed a quoted field, unless another quotation mark follows.
+  private var isAtClose = false
+  /// Whether the record has a line break so far, within quotes.
+  private var hasLineBreak = false
   /// Whether anything but white space has come since the last boundary.
   private(set) var isInRecord = false
 
-  init(hasQuotes: Bool) { self.hasQuotes = hasQuotes }
+  init(separator: UInt8?) { self.separator = separator }
 
-  /// Calls `body` with the offset after each line break outside quotes, and whether a record ends
+  /// Calls `body` with the index after each line break outside quotes, and whether a record ends
   /// there.
-  mutating func feed(_ bytes: [UInt8], _ body: (_ end: Int, _ isRecord: Bool) -> Void) {
-    for (index, byte) in bytes.enumerated() {
+  ///
+  /// - Returns: false at a quoted field of several lines that something other than a separator follows: its
+  ///   quotation mark does not belong to its beginning
+  mutating func feed(
+    _ bytes: ArraySlice<UInt8>, _ body: (_ end: Int, _ isRecord: Bool) -> Void
+  ) -> Bool {
+    for index in bytes.indices {
+      let byte = bytes[index]
+      let (mayOpen, wasAtClose) = (isAtField || isAtClose, isAtClose)
+      isAtClose = false
       switch byte {
       case UInt8(ascii: "\n") where !isQuoted:
         body(index + 1, isInRecord)
-        isInRecord = false
-      case UInt8(ascii: "\""):
-        if hasQuotes { isQuoted.toggle() }
+        (isInRecord, isAtField, hasLineBreak) = (false, true, false)
+        continue
+      case UInt8(ascii: "\"") where separator != nil && (isQuoted || mayOpen):
+        isAtClose = isQuoted
+        isQuoted.toggle()
         isInRecord = true
-      case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"), UInt8(ascii: "\n"): break
+      case UInt8(ascii: "\n"): hasLineBreak = true
+      case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"): break
       default: isInRecord = true
       }
+      if wasAtClose, hasLineBreak, !isQuoted, byte != separator, byte != UInt8(ascii: "\r") {
+        return false
+      }
+      isAtField = !isQuoted && byte == separator
     }
+    return true
   }
 }
 

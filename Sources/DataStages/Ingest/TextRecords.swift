@@ -30,7 +30,7 @@ final class TextRecords: RecordFile {
   private let file: RegularFile
   private let blocks: [TextBlocks.Block]
   /// All records of a `json` file, which is parsed as a whole.
-  private let elements: [JSON]
+  private let elements: [Result<JSON, RowRejection>]
   /// The header of a `csv` or `tsv` file, and whether its fields are padded with spaces.
   private let header: [String]
   private let isSpaced: Bool
@@ -40,13 +40,12 @@ final class TextRecords: RecordFile {
     let file = try RegularFile(path: path)
     try file.requireNoMistake(expected: "a file of records", isText: true)
     let form = try form == .json && Self.holdsLines(file) ? .jsonLines : form
-    let elements = form == .json ? try Self.elements(path) : []
-    let blocks =
-      form == .json ? [] : try TextBlocks.blocks(of: file, hasQuotes: form.separator != nil)
+    let elements = form == .json ? try JSONList.elements(path) : []
+    let separator = try form.separator.map { try Self.separator(of: file, usual: $0) }
+    let blocks = form == .json ? [] : try TextBlocks.blocks(of: file, separator: separator)
     guard !elements.isEmpty || !blocks.isEmpty else {
       throw SourceError.malformed(path: path, reason: "it contains no records")
     }
-    let separator = try form.separator.map { try Self.separator(of: file, blocks, usual: $0) }
     let names = try separator.map { try Self.header(of: file, blocks, $0) } ?? []
     self.separator = separator
     header = names.map(SpelledValue.trimmed)
@@ -61,7 +60,8 @@ final class TextRecords: RecordFile {
       // The first record is the header.
       blockRowCounts = blocks.enumerated().map { $1.rowCount - ($0 == 0 ? 1 : 0) }
     case .json:
-      columns = try RecordKeys.union(of: elements, path: path, options)
+      columns = try RecordKeys.union(
+        of: elements.compactMap { try? $0.get() }, path: path, options)
       blockRowCounts = stride(from: 0, to: elements.count, by: TextBlocks.rowLimit).map {
         min(TextBlocks.rowLimit, elements.count - $0)
       }
@@ -119,11 +119,11 @@ final class TextRecords: RecordFile {
   private func parse(_ index: Int) throws -> [Result<TextRow, RowRejection>] {
     if form == .json {
       let start = index * TextBlocks.rowLimit
-      return elements[start..<start + blockRowCounts[index]].map(row)
+      return elements[start..<start + blockRowCounts[index]].map { $0.flatMap(row) }
     }
     let block = blocks[index]
     let bytes = try file.read(at: block.offset, count: block.byteCount)
-    let records = TextBlocks.records(in: bytes, hasQuotes: form.separator != nil)
+    let records = TextBlocks.records(in: bytes, separator: separator)
     guard records.count == block.rowCount else { throw SourceError.changed(path: path) }
     if let separator {
       return records.dropFirst(index == 0 ? 1 : 0).map { fields($0, separator) }
@@ -185,23 +185,12 @@ final class TextRecords: RecordFile {
     return .success(row(object))
   }
 
-  private static func elements(_ path: String) throws -> [JSON] {
-    let json = try JSON(contentsOf: path, dialect: .python, mayHaveMark: true)
-    guard let elements = json.array else {
-      throw SourceError.malformed(
-        path: path,
-        reason: "\(json.kind), expected a list of records, [{...}, {...}], or one record "
-          + "per line; if it contains such a list: jq '.NAME' IN > OUT")
-    }
-    return elements
-  }
-
   /// Whether a file contains one record per line, as many tools write with the extension of JSON.
   private static func holdsLines(_ file: RegularFile) throws -> Bool {
-    let blocks = try TextBlocks.blocks(of: file, hasQuotes: false)
+    let blocks = try TextBlocks.blocks(of: file, separator: nil)
     guard let block = blocks.first, block.rowCount > 1 || blocks.count > 1 else { return false }
     let bytes = try file.read(at: block.offset, count: block.byteCount)
-    let first = TextBlocks.records(in: bytes, hasQuotes: false).first ?? []
+    let first = TextBlocks.records(in: bytes, separator: nil).first ?? []
     return (try? JSON(parsing: Array(first), dialect: .python, source: file.path))?.object != nil
   }
 
@@ -214,12 +203,8 @@ final class TextRecords: RecordFile {
 
   /// Returns the field separator: the usual character, unless the header has none of it but
   /// semicolons or tabs, as spreadsheets write if the comma is the decimal sign.
-  private static func separator(
-    of file: RegularFile, _ blocks: [TextBlocks.Block], usual: UInt8
-  ) throws -> UInt8 {
-    guard let block = blocks.first else { return usual }
-    let bytes = try file.read(at: block.offset, count: block.byteCount)
-    let header = TextBlocks.records(in: bytes, hasQuotes: true).first ?? []
+  private static func separator(of file: RegularFile, usual: UInt8) throws -> UInt8 {
+    let header = try TextBlocks.firstRecord(of: file, separator: usual)
     func fieldCount(_ separator: UInt8) -> Int {
       delimitedFields(header, separator: separator)?.count ?? 1
     }
@@ -232,7 +217,7 @@ final class TextRecords: RecordFile {
   ) throws -> [String] {
     guard let block = blocks.first else { return [] }
     let bytes = try file.read(at: block.offset, count: block.byteCount)
-    guard let record = TextBlocks.records(in: bytes, hasQuotes: true).first else { return [] }
+    guard let record = TextBlocks.records(in: bytes, separator: separator).first else { return [] }
     if record.dropLast(2).contains(UInt8(ascii: "\r")), !record.contains(UInt8(ascii: "\n")) {
       throw SourceError.malformed(
         path: file.path,

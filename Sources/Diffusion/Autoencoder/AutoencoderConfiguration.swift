@@ -29,7 +29,7 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
     channels = try json.sizes("block_out_channels", default: [64], in: ConfigurationRange.width)
     layersPerBlock = try json.size(
       "layers_per_block", default: 1, in: ConfigurationRange.blockLayers)
-    groups = try json.size("norm_num_groups", default: 32, in: ConfigurationRange.width)
+    groups = try json.groupCount()
     hasMiddleAttention = try json.bool("mid_block_add_attention", default: true)
     hasQuantConvolution = try json.bool("use_quant_conv", default: true)
     hasPostQuantConvolution = try json.bool("use_post_quant_conv", default: true)

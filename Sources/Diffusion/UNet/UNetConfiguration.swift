@@ -84,7 +84,7 @@ public struct UNetConfiguration: Equatable, Sendable {
       headsField, default: [8], count: count, in: ConfigurationRange.heads)
     contextWidth = try json.size(
       "cross_attention_dim", default: 1280, in: ConfigurationRange.width)
-    groups = try json.size("norm_num_groups", default: 32, in: ConfigurationRange.width)
+    groups = try json.groupCount()
     epsilon = try json.number("norm_eps", default: 1e-5, in: ConfigurationRange.epsilon)
     cosinesFirst = try json.bool("flip_sin_to_cos", default: true)
     frequencyShift = try json.number("freq_shift", default: 0, in: 0...1)

@@ -95,12 +95,12 @@ package struct WriteReport: Stage {
   /// Images are drawn again only where that changes them; scores likewise.
   func lastingFiles() -> [LastingFiles] {
     let otherSettings: Set<String> = ["oracle", "candidate_draws", "shown_prompts", "beside"]
-    func isDrawnFrom(_ input: String) -> Bool {
-      ["model", "vae", "prompts", "negative_lora"].contains(input)
-        || input.hasPrefix("model/") || input.hasPrefix("vae/")
+    let sources = ["model", "vae", "prompts", "negative_lora", "shards"] + stages.map(\.lora.name)
+    func isDrawnFrom(_ name: String) -> Bool {
+      sources.contains(name) || name.hasPrefix("model/") || name.hasPrefix("vae/")
     }
     let images = LastingFiles(
-      ["\(Self.name)/pictures/*.png"], otherSettings: otherSettings, isInput: isDrawnFrom)
+      ["\(Self.name)/pictures/*.png"], otherSettings: otherSettings, dependOn: isDrawnFrom)
     return [images]
       + NamedScorers(settings.scorers).all.map(\.kind.rawValue).map { kind in
         LastingFiles(["\(Self.name)/scores/\(kind)/*.json"], otherSettings: otherSettings) {
@@ -335,15 +335,23 @@ package struct WriteReport: Stage {
     }
   }
 
-  /// Returns a run's outputs and their paths, relative to the workspace.
+  /// Returns a run's outputs and their paths, relative to the workspace; names of a second LoRA's end in its stage.
   private func outputs() throws -> JSON.Object {
     var outputs: JSON.Object = .init()
     outputs["report"] = "report/index.html"
-    outputs["lora"] = "export/pytorch_lora_weights.safetensors"
-    if let webui = try Folders.names(in: context.workspace.path("export/webui")).first {
-      outputs["webui"] = .string("export/webui/\(webui)")
+    let name = try context.settings(Export.Settings.self, of: Export.name).name
+    for (number, stage) in stages.enumerated() {
+      let folder = number == 0 ? Export.name : "\(Export.name)/\(stage.rawValue)"
+      let ending = number == 0 ? "" : "_\(stage.rawValue)"
+      func add(_ name: String, _ path: String) {
+        guard Folders.exists(context.workspace.path("\(folder)/\(path)")) else { return }
+        outputs[name + ending] = .string("\(folder)/\(path)")
+      }
+      add("lora", "pytorch_lora_weights.safetensors")
+      let file = name + (number == 0 ? "" : "-\(stage.rawValue)")
+      add("webui", "webui/\(file).safetensors")
+      add("merged", "merged")
     }
-    outputs["merged"] = "export/merged"
     return outputs
   }
 }

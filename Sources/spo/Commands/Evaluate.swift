@@ -108,7 +108,7 @@ enum Evaluate: Command {
     request.steps = try arguments.int("steps", in: 1...1000) ?? 20
     request.eta = try arguments.float("eta") ?? 0
     guard (0...1).contains(request.eta) else { throw arguments.error("--eta must be from 0 to 1") }
-    request.seed = UInt64(try arguments.int("seed", in: 0...Int.max) ?? 42)
+    request.seed = try arguments.seed("seed") ?? 42
     request.guidance = try guidance(arguments)
     try arguments.requireGuidance(request.guidance)
     return request

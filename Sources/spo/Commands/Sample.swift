@@ -76,7 +76,7 @@ enum Sample: Command {
     request.scheduler = try scheduler(arguments)
     request.usesTiles = arguments.has("vae-tiling")
     let output = try arguments.required("out")
-    let seed = try arguments.int("seed", in: 0...Int.max) ?? 42
+    let seed = try arguments.seed("seed") ?? 42
     let count = try arguments.int("count", in: 1...100_000) ?? 1
     let makeSource = try source(arguments)
     if let size = try arguments.pair("size", separator: "x") {
@@ -104,7 +104,7 @@ enum Sample: Command {
       let outcome = try PromptFolders(
         path: output, prompts: prompts, count: count, partition: partition
       ).generate(
-        request, with: model, seed: UInt64(seed),
+        request, with: model, seed: seed,
         noise: (arguments.value("rng") ?? "torch-cpu", makeSource), merges: arguments.has("merge")
       ) { try Console.print($0) }
       return Console.note(outcome.text(of: partition, among: prompts.entries.count))
@@ -126,7 +126,7 @@ enum Sample: Command {
     ) {
       try TextToImage.draw(
         request, of: folder, adapters: adapters, negativeAdapters: negativeAdapters,
-        from: (0..<count).map { makeSource(UInt64(seed) &+ UInt64($0)) }
+        from: (0..<count).map { makeSource(seed &+ UInt64($0)) }
       ) { index, image in
         try AtomicFile.replace(paths[index], with: try encode(RGBImage(decoded: image)))
         try Console.print(paths[index])

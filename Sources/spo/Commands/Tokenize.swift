@@ -20,8 +20,9 @@ enum Tokenize: Command {
   }
 
   static func run(_ arguments: Arguments) throws {
-    let model = try arguments.modelFolder()
-    let folder = model.hasPart("tokenizer") ? "\(model.path)/tokenizer" : model.path
+    let model = try arguments.modelFolder(isOfDiffusion: false)
+    let part = ["tokenizer", "tokenizer_2"].first(where: model.hasPart)
+    let folder = part.map { "\(model.path)/\($0)" } ?? model.path
     let tokenizer = try Tokenizer(folder: folder)
     for text in try texts(arguments) {
       try Console.print(JSON.array(try tokenizer.encode(text).map { .integer($0) }).text())

@@ -84,6 +84,12 @@ import Testing
       file: "unet/config.json", changes: ["attention_head_dim": 5],
       mention: "block_out_channels 32 is not a multiple of attention_head_dim 5"),
     .init(
+      file: "unet/config.json", changes: ["norm_num_groups": .some(.null)],
+      mention: "norm_num_groups null is not supported"),
+    .init(
+      file: "unet/config.json", changes: ["attention_head_dim": [4]],
+      mention: "attention_head_dim has 1 entries, expected 2"),
+    .init(
       file: "unet/config.json", changes: ["layers_per_block": 1_000_000_000],
       mention: "layers_per_block is 1000000000, expected 1 to 32"),
     .init(

@@ -145,10 +145,11 @@ struct BenchPlan {
 }
 
 /// A row that could not be measured; the reason was printed to standard error.
-struct BenchFailure: Error, CustomStringConvertible {
+struct BenchFailure: ClassifiedError, CustomStringConvertible {
   let call: [String]
   let status: Int32
 
+  var kind: FailureKind { FailureKind(rawValue: status) ?? .other }
   var description: String {
     "spo bench \(call.joined(separator: " ")) exited with code \(status)"
   }
