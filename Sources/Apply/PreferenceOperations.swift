@@ -24,7 +24,7 @@ extension Operation {
     let firsts = try inputs.numbers("label_0", batch: batch, in: 0...1, "0 to 1")
     let seconds = try inputs.numbers("label_1", batch: batch, in: 0...1, "0 to 1")
     let examples = try inputs.numbers(
-      "examples_per_prompt", batch: batch, in: .leastNonzeroMagnitude...(.greatestFiniteMagnitude),
+      "examples_per_prompt", batch: batch, in: .leastNormalMagnitude...(.greatestFiniteMagnitude),
       "more than 0")
     let labels = (0..<batch).map {
       PreferenceLabel(first: firsts[$0], second: seconds[$0], examplesPerPrompt: examples[$0])

@@ -2,7 +2,7 @@ import HostResources
 import TensorCore
 
 /// How long operations take on a backend: seconds for each unit of work of a class, measured when it is first
-/// asked for.
+/// asked for if that is wanted.
 public final class OperationRates {
   /// By the class's description.
   public private(set) var secondsPerUnit: [String: Double]
@@ -10,30 +10,35 @@ public final class OperationRates {
   public private(set) var hasChanged = false
   private let backend: any Backend
   private let scale: Int
+  private let isMeasuring: Bool
 
   /// - Parameters:
   ///   - backend: what is measured
   ///   - scale: how many times as much of a large operation is measured as fills a processor: a device with many
   ///     takes more to be busy
+  ///   - isMeasuring: false: what is not known stays unknown
   ///   - secondsPerUnit: what was measured before
   public init(
-    on backend: any Backend = HostBackend.shared, scale: Int = 1,
+    on backend: any Backend = HostBackend.shared, scale: Int = 1, isMeasuring: Bool = true,
     knowing secondsPerUnit: [String: Double] = [:]
   ) {
+    self.isMeasuring = isMeasuring
     self.secondsPerUnit = secondsPerUnit
     self.backend = backend
     self.scale = scale
   }
 
-  /// How long the operations of a profile would take.
-  public func seconds(of profile: OperationProfile) -> Double {
-    profile.work.reduce(0) { sum, entry in
-      sum + Double(entry.value) * secondsPerUnit(of: entry.key)
+  /// How long the operations of a profile would take; nil: not known.
+  public func seconds(of profile: OperationProfile) -> Double? {
+    profile.work.reduce(0.0) { sum, entry in
+      guard let sum, let seconds = secondsPerUnit(of: entry.key) else { return nil }
+      return sum + Double(entry.value) * seconds
     }
   }
 
-  private func secondsPerUnit(of rate: RateClass) -> Double {
+  private func secondsPerUnit(of rate: RateClass) -> Double? {
     if let known = secondsPerUnit[rate.description] { return known }
+    guard isMeasuring else { return nil }
     let (operation, storages) = rate.probe(on: backend, scale: scale)
     let work = max(1, operation.cost.work)
     let seconds = secondsTaken(by: operation) / Double(work)

@@ -24,3 +24,15 @@ public enum JSONError: ClassifiedError, Equatable, CustomStringConvertible {
     }
   }
 }
+
+extension JSONError {
+  static let duplicateKey = "duplicate key "
+  static let isTooLarge = " is too large"
+
+  /// Whether one value is at fault, a number that is too large or a key that comes twice, and the syntax before it is
+  /// in order.
+  package var isOfOneValue: Bool {
+    guard case .syntax(_, _, _, let problem) = self else { return false }
+    return problem.hasPrefix(Self.duplicateKey) || problem.hasSuffix(Self.isTooLarge)
+  }
+}

@@ -32,7 +32,7 @@ extension JSONParser {
     }
     let text = String(decoding: bytes[digits..<position], as: UTF8.self)
     guard let magnitude = Double(text), magnitude.isFinite else {
-      throw Failure(offset: start, problem: "the number \(text) is too large")
+      throw Failure(offset: start, problem: "the number \(text)" + JSONError.isTooLarge)
     }
     return .number(isNegative ? -magnitude : magnitude)
   }

@@ -161,7 +161,7 @@ struct JSONParser {
       guard skip(":") else { throw failure("expected ':' after a key, found \(found)") }
       try skipSpace()
       guard object.append(key, try parseValue()) else {
-        throw Failure(offset: start, problem: "duplicate key \(JSON.string(key).text())")
+        throw Failure(offset: start, problem: JSONError.duplicateKey + JSON.string(key).text())
       }
       if try parseSeparator(closing: "}") { return .object(object) }
     }

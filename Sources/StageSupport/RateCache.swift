@@ -32,11 +32,13 @@ package struct RateCache {
     ].joined(separator: ", ")
   }
 
-  /// What is known; what is not is measured when it is asked for.
+  /// What is known; what is not is measured when it is asked for, unless `ulimit -v` limits memory.
   package func read() -> OperationRates {
     OperationRates(
       on: device?.measured?.backend ?? HostBackend.shared,
-      scale: device?.sharesMemory ?? true ? 1 : 16, knowing: isFresh ? [:] : kept)
+      scale: device?.sharesMemory ?? true ? 1 : 16,
+      // Where the shell limits memory, there may not be enough to measure.
+      isMeasuring: !MemoryLimit.isShellLimited, knowing: isFresh ? [:] : kept)
   }
 
   private var kept: [String: Double] {

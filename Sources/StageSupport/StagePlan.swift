@@ -82,16 +82,19 @@ package struct StagePlan {
   }
 
   /// At the rates of this processor, which are measured unless they are known.
-  package func measuredSeconds() -> Double {
+  package func measuredSeconds() -> Double? {
     let cache = RateCache()
     let rates = cache.read()
     defer { cache.write(rates) }
     return seconds(at: rates)
   }
 
-  package func seconds(at rates: OperationRates) -> Double {
+  /// Nil if a rate is not known.
+  package func seconds(at rates: OperationRates) -> Double? {
     units.reduce(otherSeconds) { sum, unit in
-      unit.count > 0 ? sum + unit.count * rates.seconds(of: unit.profile) : sum
+      guard unit.count > 0 else { return sum }
+      guard let sum, let seconds = rates.seconds(of: unit.profile) else { return nil }
+      return sum + unit.count * seconds
     }
   }
 }

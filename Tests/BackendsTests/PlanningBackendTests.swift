@@ -93,9 +93,12 @@ import Testing
         .multiply(MatrixProduct(factor, factor, into: numbers, rows: 64, columns: 64, inner: 64)))
     }
     let rates = OperationRates()
-    let seconds = rates.seconds(of: profile)
+    let seconds = rates.seconds(of: profile) ?? 0
     #expect(rates.hasChanged && seconds > 0 && seconds < 60)
     let known = OperationRates(knowing: rates.secondsPerUnit)
     #expect(known.seconds(of: profile) == seconds && !known.hasChanged)
+    let unmeasured = OperationRates(isMeasuring: false)
+    #expect(unmeasured.seconds(of: profile) == nil && !unmeasured.hasChanged)
+    #expect(unmeasured.seconds(of: OperationProfile()) == 0)
   }
 }

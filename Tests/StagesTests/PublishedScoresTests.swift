@@ -94,6 +94,13 @@ import Testing
       }
       #expect(lines.contains { $0.hasPrefix("pickscore") && $0.contains("%") }, "\(lines)")
 
+      // Images depend on all of the model.
+      let inputs = try JSONReader(contentsOf: "\(folder)/workspace/state/report.json")["inputs"]
+        .members().map(\.key)
+      for part in ["unet", "vae", "scheduler", "text_encoder", "tokenizer"] {
+        #expect(inputs.contains { $0.hasPrefix("model/\(part)/") }, "\(inputs)")
+      }
+
       // Lost scores are computed again; the same pipeline finds nothing to do.
       let kept = "\(report)/scores/clip/001-after-7.5.json"
       let bytes = try RegularFile(path: kept).readAll()

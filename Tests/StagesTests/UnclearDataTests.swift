@@ -70,6 +70,24 @@ import Testing
     }
   }
 
+  @Test("where semicolons separate fields, a comma may be that of a number")
+  func decimalCommas() throws {
+    let text =
+      "prompt;image_0;image_1;label_0;label_1\na, b;0.png;1.png;0,5;0,5\nc;1.png;2.png;1,0;0,0\n"
+    try with(["a.csv": text]) { _, pipeline in
+      try pipeline.run(through: "ingest")
+      let database = try pipeline.catalog().database
+      let labels = try database.rows("SELECT label_0, label_1 FROM pair ORDER BY 1") {
+        "\(try $0[0] as Double) \(try $0[1] as Double)"
+      }
+      #expect(labels == ["0.5 0.5", "1.0 0.0"], "\(labels)")
+      let prompts = try database.rows("SELECT text FROM prompt ORDER BY 1") {
+        try $0[0] as String
+      }
+      #expect(prompts == ["a, b", "c"])
+    }
+  }
+
   @Test(
     "a quotation mark within a field is a character; one that is not closed costs its row alone",
     arguments: [("csv", ","), ("tsv", "\t")])
@@ -95,13 +113,21 @@ import Testing
     #expect(good.prompts.count == 1_200 && good.rejections.isEmpty, "\(good.rejections)")
     #expect(good.prompts[3] == "two\nlines, and \"more\"" && good.prompts[7] == "a 7\" pizza")
     // The next quotation mark is far away, in a field that it cannot close; after the last there is none.
-    for bad in [5, 700, 1_199] { rows[bad] = pair("\"open \(bad)") }
+    let bad = [5, 1_199] + (700..<720)
+    for row in bad { rows[row] = pair("\"open \(row)") }
+    // What closes badly on its own line does not reach into others either.
+    rows[900] = row("\"a\" b", "\"0.png", "1.png")
+    rows[901] = pair("fox 901\"")
     let poor = try ingest(rows)
-    #expect(poor.prompts.count == 1_197)
+    #expect(poor.prompts.count == 1_177 && poor.prompts.contains("fox 901\""))
     #expect(
       poor.rejections
         == [String](
-          repeating: "a quotation mark is not closed, or is inside a field", count: 3))
+          repeating: "a quotation mark is not closed, or is inside a field", count: 23))
+    // Each of these could be open up to the end.
+    let open = [String](repeating: row("x\"", "\"y", "1.png"), count: 40_000)
+    let message = failure { _ = try ingest(open) } ?? "accepted"
+    #expect(message.contains("too many quotation marks are not closed"), "\(message)")
   }
 
   @Test("a bad record of a JSON list is rejected with its line and column, as one of JSON lines is")
@@ -122,8 +148,12 @@ import Testing
       #expect(reasons.first?.hasPrefix("line 2, column \(column): ") == true, "\(reasons)")
       #expect(reasons.last?.hasPrefix("line 3, column ") == true, "\(reasons)")
     }
-    // One that is cut off is no list.
-    for text in ["[\(good), \(bad[0])", "[\(good)] x", "[\(bad[1])]", "{\"a\": [\(good)}"] {
+    // One that is cut off is no list, and where an element is no JSON, the others cannot be told from it.
+    let broken = #"{"prompt": "a 5" screen"}"#
+    for text in [
+      "[\(good), \(broken), \(good), \(broken), \(good)]", "[\(good), \(bad[0])",
+      "[\(good)] x", "[\(bad[1])]", "{\"a\": [\(good)}",
+    ] {
       try with(["a.json": text]) { _, pipeline in
         #expect(failure { try pipeline.run(through: "ingest") }?.contains("a.json") == true)
       }

@@ -119,7 +119,7 @@ final class FolderRecords: RecordFile {
 
   /// Returns the folders that contain images themselves, in order; links to parent folders are not
   /// followed.
-  private static func promptFolders(in path: String) throws -> [String] {
+  static func promptFolders(in path: String) throws -> [String] {
     let start = path.hasSuffix("/") ? String(path.dropLast()) : path
     let below = try PathPattern(PathPattern.escaped(start + "/") + "**").paths()
     var folders: Set<ExactText> = []

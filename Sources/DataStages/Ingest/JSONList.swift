@@ -2,7 +2,8 @@ import Files
 
 /// The elements of a JSON list in a file.
 ///
-/// Where the list cannot be parsed as a whole, each is parsed by itself: a bad one costs no other.
+/// Where the list cannot be parsed as a whole, each is parsed by itself: one with a number that is too
+/// large, or with a key twice, costs no other. One that is no JSON costs all.
 enum JSONList {
   /// - Throws: what is wrong with the list, if it is cut off or no element can be parsed
   static func elements(_ path: String) throws -> [Result<JSON, RowRejection>] {
@@ -19,20 +20,33 @@ enum JSONList {
       guard case .syntax = error else { throw error }
       let bytes = try RegularFile(path: path).readAll()
       let elements = (slices(of: bytes) ?? []).map(element)
-      guard elements.contains(where: { (try? $0.get()) != nil }) else { throw error }
-      return elements
+      guard elements.contains(where: { $0.hasValue }), !elements.contains(where: { $0.isBroken })
+      else { throw error }
+      return elements.map(\.row)
     }
   }
 
-  private static func element(_ slice: Slice) -> Result<JSON, RowRejection> {
+  /// What the bytes of one element give.
+  private struct Element {
+    let row: Result<JSON, RowRejection>
+    /// Whether it is no JSON, so that brackets and quotation marks may not tell where it ends.
+    var isBroken = false
+
+    var hasValue: Bool { (try? row.get()) != nil }
+  }
+
+  private static func element(_ slice: Slice) -> Element {
     do {
-      return .success(try JSON(parsing: Array(slice.bytes), dialect: .python))
-    } catch JSONError.syntax(_, let line, let column, let problem) {
+      return Element(row: .success(try JSON(parsing: Array(slice.bytes), dialect: .python)))
+    } catch {
+      guard case .syntax(_, let line, let column, let problem) = error else {
+        return Element(row: .failure(RowRejection(nil, "unreadable-record", "\(error)")))
+      }
       let place =
         "line \(slice.line + line - 1), column \(line == 1 ? slice.column + column - 1 : column)"
-      return .failure(RowRejection(nil, "unreadable-record", "\(place): \(problem)"))
-    } catch {
-      return .failure(RowRejection(nil, "unreadable-record", "\(error)"))
+      return Element(
+        row: .failure(RowRejection(nil, "unreadable-record", "\(place): \(problem)")),
+        isBroken: !error.isOfOneValue)
     }
   }
 

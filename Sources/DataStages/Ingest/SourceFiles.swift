@@ -319,9 +319,21 @@ private struct SourceMatches {
         try FolderRecords.isThere($0, ofPromptsAlone: !isChosen)
       }
       guard isRanked else { continue }
+      if !splits.isEmpty { unread += try Self.others(in: folder, besides: splits) }
       files += try candidates.filter { try FolderRecords.isThere($0, ofPromptsAlone: false) }
     }
     return !files.isEmpty
+  }
+
+  /// Returns the subfolders with images that are not those of splits.
+  private static func others(in folder: String, besides splits: [String]) throws -> [String] {
+    let start = SourceFiles.plain(folder)
+    let names = try FolderRecords.promptFolders(in: start).compactMap {
+      $0.utf8.dropFirst(start.utf8.count + 1).split(separator: UInt8(ascii: "/")).first
+    }
+    return Set(names.map { ExactText("\(start)/" + String(decoding: $0, as: UTF8.self)) })
+      .subtracting(splits.map(ExactText.init))
+      .sorted().map(\.text)
   }
 
   /// JSON and text are also used for descriptions: they count only if there is nothing else, and

@@ -1,4 +1,5 @@
 import Files
+import PipelineCore
 
 /// The boundaries of records in a text file.
 ///
@@ -11,11 +12,15 @@ struct TextBlocks {
     var rowCount: Int
     /// The number of line breaks, outside quotes, before it.
     var lineCount = 0
+    /// Where records end whatever their quotation marks say, after the block's beginning.
+    var forcedEnds: [Int] = []
   }
 
   static let rowLimit = 500
   static let byteLimit = 32 << 20
   static let recordByteLimit = 256 << 20
+  /// What may be read in vain, for quoted fields that prove not to be closed, beyond the file's size.
+  static let vainByteLimit = 64 << 20
 
   /// Divides a file into blocks of at most 500 records, fewer if they are long.
   ///
@@ -25,21 +30,28 @@ struct TextBlocks {
   /// - Parameter separator: between fields, which may be quoted; nil: a line is one value
   static func blocks(of file: RegularFile, separator: UInt8?) throws -> [Block] {
     var scan = BlockScan(file, separator: separator, begin: try file.startBehindMark())
-    while try !scan.readToEnd() { try scan.endOpenRecord() }
+    while try !scan.readToEnd() {
+      if let interruption = Interruption.pending { throw interruption }
+      try scan.endOpenRecord()
+    }
     return scan.finish()
   }
 
   /// Returns the records of a block's bytes.
-  static func records(in bytes: [UInt8], separator: UInt8?) -> [ArraySlice<UInt8>] {
+  static func records(
+    in bytes: [UInt8], separator: UInt8?, forcedEnds: [Int] = []
+  ) -> [ArraySlice<UInt8>] {
     var records: [ArraySlice<UInt8>] = []
-    var splitter = RecordSplitter(separator: separator)
     var start = 0
-    // One that is badly closed is the last of its block.
-    _ = splitter.feed(bytes[...]) { end, isRecord in
-      if isRecord { records.append(bytes[start..<end]) }
-      start = end
+    for forcedEnd in forcedEnds + [bytes.count] {
+      var splitter = RecordSplitter(separator: separator)
+      _ = splitter.feed(bytes[start..<forcedEnd]) { end, isRecord in
+        if isRecord { records.append(bytes[start..<end]) }
+        start = end
+      }
+      if splitter.isInRecord { records.append(bytes[start..<forcedEnd]) }
+      start = forcedEnd
     }
-    if splitter.isInRecord { records.append(bytes[start...]) }
     return records
   }
 
@@ -62,6 +74,9 @@ private struct BlockScan {
   private var recordStart: Int
   /// What was read last, and where it begins.
   private var chunk: (start: Int, bytes: [UInt8]) = (0, [])
+  /// How far records were read, and how many bytes of that again.
+  private var furthest: Int
+  private var vainByteCount = 0
 
   init(_ file: RegularFile, separator: UInt8?, begin: Int) {
     self.file = file
@@ -69,6 +84,7 @@ private struct BlockScan {
     splitter = RecordSplitter(separator: separator)
     block = TextBlocks.Block(offset: begin, byteCount: 0, rowCount: 0)
     recordStart = begin
+    furthest = begin
   }
 
   /// Returns some of the bytes from an offset on.
@@ -86,10 +102,11 @@ private struct BlockScan {
       let bytes = try bytes(from: position)
       let start = position - bytes.startIndex
       var splitter = splitter
-      let isRead = splitter.feed(bytes) { end, isRecord in endRecord(at: start + end, isRecord) }
+      let stop = splitter.feed(bytes) { end, isRecord in endRecord(at: start + end, isRecord) }
       self.splitter = splitter
-      guard isRead else { return false }
       position += bytes.count
+      furthest = stop.map { start + $0 } ?? position
+      guard stop == nil else { return false }
       guard position - recordStart <= TextBlocks.recordByteLimit else {
         if splitter.isQuoted { return false }
         throw SourceError.malformed(
@@ -116,7 +133,7 @@ private struct BlockScan {
     block = TextBlocks.Block(offset: recordStart, byteCount: 0, rowCount: 0, lineCount: lineCount)
   }
 
-  /// Ends the present record with its first line, and its block with it.
+  /// Ends the present record with its first line.
   mutating func endOpenRecord() throws {
     var end = recordStart
     while end < file.size {
@@ -127,10 +144,15 @@ private struct BlockScan {
       }
       end += bytes.count
     }
-    block.rowCount += 1
-    lineCount += 1
-    recordStart = end
-    endBlock()
+    vainByteCount += furthest - end
+    guard vainByteCount <= file.size + TextBlocks.vainByteLimit else {
+      throw SourceError.malformed(
+        path: file.path,
+        reason: "too many quotation marks are not closed, the last one in the record at byte "
+          + "\(recordStart); are fields separated by something else?")
+    }
+    block.forcedEnds.append(end - block.offset)
+    endRecord(at: end, true)
     splitter = RecordSplitter(separator: separator)
   }
 
@@ -167,8 +189,9 @@ private struct RecordSplitter {
   private var isAtField = true
   /// Whether the last byte closed a quoted field, unless another quotation mark follows.
   private var isAtClose = false
-  /// Whether the record has a line break so far, within quotes.
-  private var hasLineBreak = false
+  /// Whether the record has a line break so far, within quotes, and a quoted field that something other
+  /// than a separator follows.
+  private var (hasLineBreak, isBadlyClosed) = (false, false)
   /// Whether anything but white space has come since the last boundary.
   private(set) var isInRecord = false
 
@@ -177,11 +200,11 @@ private struct RecordSplitter {
   /// Calls `body` with the index after each line break outside quotes, and whether a record ends
   /// there.
   ///
-  /// - Returns: false at a quoted field of several lines that something other than a separator follows: its
-  ///   quotation mark does not belong to its beginning
+  /// - Returns: the index at which a record of several lines proves to have a badly closed field: its
+  ///   quotation marks do not tell where it ends; nil: all is read
   mutating func feed(
     _ bytes: ArraySlice<UInt8>, _ body: (_ end: Int, _ isRecord: Bool) -> Void
-  ) -> Bool {
+  ) -> Int? {
     for index in bytes.indices {
       let byte = bytes[index]
       let (mayOpen, wasAtClose) = (isAtField || isAtClose, isAtClose)
@@ -189,7 +212,8 @@ private struct RecordSplitter {
       switch byte {
       case UInt8(ascii: "\n") where !isQuoted:
         body(index + 1, isInRecord)
-        (isInRecord, isAtField, hasLineBreak) = (false, true, false)
+        (isInRecord, isAtField) = (false, true)
+        (hasLineBreak, isBadlyClosed) = (false, false)
         continue
       case UInt8(ascii: "\"") where separator != nil && (isQuoted || mayOpen):
         isAtClose = isQuoted
@@ -199,12 +223,13 @@ private struct RecordSplitter {
       case UInt8(ascii: " "), UInt8(ascii: "\t"), UInt8(ascii: "\r"): break
       default: isInRecord = true
       }
-      if wasAtClose, hasLineBreak, !isQuoted, byte != separator, byte != UInt8(ascii: "\r") {
-        return false
+      if wasAtClose, !isQuoted, byte != separator, byte != UInt8(ascii: "\r") {
+        isBadlyClosed = true
       }
+      if hasLineBreak, isBadlyClosed { return index }
       isAtField = !isQuoted && byte == separator
     }
-    return true
+    return nil
   }
 }
 

@@ -123,7 +123,8 @@ final class TextRecords: RecordFile {
     }
     let block = blocks[index]
     let bytes = try file.read(at: block.offset, count: block.byteCount)
-    let records = TextBlocks.records(in: bytes, separator: separator)
+    let records = TextBlocks.records(
+      in: bytes, separator: separator, forcedEnds: block.forcedEnds)
     guard records.count == block.rowCount else { throw SourceError.changed(path: path) }
     if let separator {
       return records.dropFirst(index == 0 ? 1 : 0).map { fields($0, separator) }
@@ -151,7 +152,9 @@ final class TextRecords: RecordFile {
   }
 
   private func row(_ object: JSON.Object) -> TextRow {
-    TextRow(object: object, plan: plan, paths: paths)
+    TextRow(
+      object: object, plan: plan, paths: paths,
+      hasDecimalCommas: separator == UInt8(ascii: ";"))
   }
 
   private func row(prompt: String) -> TextRow {

@@ -5,6 +5,8 @@ struct TextRow: RowValues {
   let object: JSON.Object
   let plan: ColumnPlan
   let paths: ImagePaths
+  /// Whether `0,5` is a number.
+  let hasDecimalCommas: Bool
 
   private func value(_ field: RecordField) -> JSON? {
     let value = object[plan.name(of: field)]
@@ -26,9 +28,15 @@ struct TextRow: RowValues {
     if let text = value.string, text.isEmpty { return nil }
     guard
       let number = value.double ?? value.bool.map({ $0 ? 1 : 0 })
-        ?? value.string.flatMap(SpelledValue.number)
+        ?? value.string.flatMap({ SpelledValue.number(plainNumber($0)) })
     else { throw wrongKind(field, value, "a number") }
     return number
+  }
+
+  /// The text with a point where it may be a number with a comma.
+  private func plainNumber(_ text: String) -> String {
+    hasDecimalCommas && !text.contains(".") && text.count(where: { $0 == "," }) == 1
+      ? text.replacing(",", with: ".") : text
   }
 
   func truth(_ field: RecordField) throws -> Bool? {
@@ -47,7 +55,8 @@ struct TextRow: RowValues {
     if case .number(let number) = value { return "\(number)" }
     // As for a column of booleans in a parquet file.
     if let truth = value.bool { return truth ? "1" : "0" }
-    return try text(field)
+    guard let text = try text(field) else { return nil }
+    return Double(plainNumber(text)) == nil ? text : plainNumber(text)
   }
 
   func image(_ field: RecordField) throws -> EncodedImage? {

@@ -6,7 +6,10 @@ struct ReportFiles {
   /// Scales of classifier-free guidance; the first one is omitted from names.
   let scales: [Float]
 
-  private func name(_ model: ReportedModel, _ scale: Int) -> String {
+  /// What the names of a model's files end in.
+  ///
+  /// - Parameter scale: the index of the guidance in `scales`
+  func name(_ model: ReportedModel, _ scale: Int) -> String {
     scale == 0 ? model.name : "\(model.name)-\(scales[scale])"
   }
 

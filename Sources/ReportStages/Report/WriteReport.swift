@@ -72,8 +72,7 @@ package struct WriteReport: Stage {
 
   func inputs() throws -> [StageInput] {
     let model = settings.base
-    return try model.inputs(model.textParts, context.digests)
-      + model.autoencoderInputs(context.digests)
+    return try model.inputs(model.textParts + ["unet", "vae", "scheduler"], context.digests)
       + [
         settings.split.map { StageInput(name: "prompts", path: "report.prompts", identity: $0) }
           ?? context.digests.input(file: settings.prompts, as: "prompts")
@@ -99,11 +98,17 @@ package struct WriteReport: Stage {
     func isDrawnFrom(_ name: String) -> Bool {
       sources.contains(name) || name.hasPrefix("model/") || name.hasPrefix("vae/")
     }
+    let endings = settings.scales.indices.flatMap { scale in
+      models.map { files.name($0, scale) }
+    }
     let images = LastingFiles(
-      ["\(Self.name)/pictures/*.png"], otherSettings: otherSettings, dependOn: isDrawnFrom)
+      endings.map { "\(Self.name)/pictures/*-\($0).png" }, otherSettings: otherSettings,
+      dependOn: isDrawnFrom)
     return [images]
       + NamedScorers(settings.scorers).all.map(\.kind.rawValue).map { kind in
-        LastingFiles(["\(Self.name)/scores/\(kind)/*.json"], otherSettings: otherSettings) {
+        LastingFiles(
+          endings.map { "\(Self.name)/scores/\(kind)/*-\($0).json" }, otherSettings: otherSettings
+        ) {
           isDrawnFrom($0) || $0.hasPrefix("\(kind)/")
         }
       }

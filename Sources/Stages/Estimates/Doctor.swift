@@ -86,7 +86,7 @@ public struct Doctor {
       return Forecast(
         stage: type(of: stage).name, memory: check.limits.need(of: plan),
         diskByteCount: try stage.diskByteCount(scale),
-        seconds: rates.map { Self.secondsAtLeast + plan.seconds(at: $0) })
+        seconds: rates.flatMap { plan.seconds(at: $0) }.map { Self.secondsAtLeast + $0 })
     }
     if let partCount {
       parts = try zip(stages, forecasts).compactMap { stage, forecast in

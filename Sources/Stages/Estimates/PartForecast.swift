@@ -40,7 +40,7 @@ public struct PartForecast: Sendable {
     guard stage is any DivisibleStage, items > 0 else { return nil }
     let own = try stage.planOfParts(scale, on: device.planningBackend)
     let written = own?.byteCount ?? whole.diskByteCount
-    let work = rates.flatMap { own?.plan.seconds(at: $0) ?? whole.seconds }
+    let work = rates.flatMap { own == nil ? whole.seconds : own?.plan.seconds(at: $0) }
     // Of the part with the most items.
     let share = Double((items - 1) / count + 1) / Double(items)
     let merge =

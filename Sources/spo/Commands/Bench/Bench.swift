@@ -96,7 +96,7 @@ enum Bench: Command {
         ? .null : .number(Double(plan.memory.byteCount(in: .device)) / 1_048_576),
       "flop": .integer(plan.units.reduce(0) { $0 + $1.profile.flop }),
       // A device that is not here has no measured rates.
-      "planned_s": target == .host ? .number(plan.measuredSeconds()) : .null,
+      "planned_s": target == .host ? (plan.measuredSeconds().map { .number($0) } ?? .null) : .null,
     ]
   }
 
