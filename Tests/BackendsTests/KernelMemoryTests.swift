@@ -24,10 +24,7 @@ import Testing
       BufferPool.shared.releaseFreeBlocks()
       body(HostBackend.shared)
       let held = BufferPool.shared.heldPeakBytes - before
-      let planned = plan.poolHeldPeakBytes
-      // The last share of wide tiles may be too small to take a block of the others'.
-      let tolerance = KernelBuild.instructionSets.contains("avx512f") ? planned / 2 : 0
-      #expect(abs(held - planned) <= tolerance, sourceLocation: sourceLocation)
+      #expect(held == plan.poolHeldPeakBytes, sourceLocation: sourceLocation)
     }
   }
 
