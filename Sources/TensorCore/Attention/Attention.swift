@@ -57,6 +57,12 @@ public struct AttentionShape: Equatable, Sendable {
     return (image, rest % heads, rest / heads)
   }
 
+  /// Whether it pays to find out if all scores are so small that no maxima are needed.
+  ///
+  /// It does not for a single block of keys; and without maxima, the weight of a masked key would
+  /// not vanish.
+  var mayBeBounded: Bool { keyCount > AttentionBlock.keysAtOnce && !isCausal }
+
   /// Returns the keys to which at least one of the queries attends.
   func visibleKeys(_ queries: Range<Int>) -> Int {
     isCausal ? min(keyCount, queries.upperBound) : keyCount
@@ -74,11 +80,12 @@ public func attend(
   _ shape: AttentionShape, form: TileForm = .native
 ) {
   let keys = HeadTokens(key, stride: shape.keyStride, shape)
+  let keyLengths = shape.mayBeBounded ? KeyLengths(keys, shape) : nil
   let values = HeadTokens(value, stride: shape.valueStride, shape)
   let size = shape.queriesOfBlock
   let work = 2 * size * shape.keyCount * (shape.headWidth + 16)
   parallelBlocks(shape.batch * shape.heads * shape.blockCount, work: work) { items in
-    let block = AttentionBlock(shape, keys: keys, values: values, form)
+    let block = AttentionBlock(shape, keys: keys, keyLengths, values: values, form)
     for item in items {
       let (image, head, index) = shape.place(ofBlock: item)
       let queries = index * size..<min(shape.queryCount, (index + 1) * size)

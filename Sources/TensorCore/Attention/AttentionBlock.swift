@@ -14,6 +14,7 @@ final class AttentionBlock {
 
   private let shape: AttentionShape
   private let keys: HeadTokens
+  private let keyLengths: KeyLengths?
   private let values: HeadTokens
   private let worker: TileWorker
   /// Scaled so that the weights are powers of two.
@@ -26,10 +27,15 @@ final class AttentionBlock {
   private let maxima: HostMemory
   private let totals: HostMemory
 
-  init(_ shape: AttentionShape, keys: HeadTokens, values: HeadTokens, _ form: TileForm) {
+  /// - Parameter keyLengths: with which the scores may be shown to be small
+  init(
+    _ shape: AttentionShape, keys: HeadTokens, _ keyLengths: KeyLengths?, values: HeadTokens,
+    _ form: TileForm
+  ) {
     worker = TileWorker(form)
     self.shape = shape
     self.keys = keys
+    self.keyLengths = keyLengths
     self.values = values
     let memory = AttentionBlockMemory(shape, form)
     queries = TokenColumns(form, count: memory.queries, headWidth: shape.headWidth)
@@ -47,12 +53,14 @@ final class AttentionBlock {
     _ head: Int, _ range: Range<Int>, _ query: UnsafePointer<Float>,
     into output: UnsafeMutablePointer<Float>, logSumExp: UnsafeMutablePointer<Float>?
   ) {
-    queries.take(
-      query, stride: shape.queryStride, count: range.count,
-      scale: shape.scale * binaryLogarithmOfE)
-    // Unscaled, the weight of a single key might not be exactly 1, nor that of a masked one vanish.
+    let scale = shape.scale * binaryLogarithmOfE
+    queries.take(query, stride: shape.queryStride, count: range.count, scale: scale)
     let isBounded =
-      shape.keyCount > 1 && !shape.isCausal && keys.boundsProducts(head, with: queries)
+      keyLengths.map { lengths in
+        let longest = longestSquare(
+          query, stride: shape.queryStride, count: range.count, width: shape.headWidth)
+        return lengths.boundsProducts(head, withLongestSquare: scale * scale * longest)
+      } ?? false
     for storage in [sums, maxima, totals] {
       storage.pointer.update(repeating: 0, count: storage.count)
     }
@@ -77,10 +85,10 @@ final class AttentionBlock {
     _ head: Int, _ keys: Range<Int>, _ panel: Range<Int>, firstQuery: Int, isBounded: Bool
   ) {
     let (width, headWidth) = (panel.count, shape.headWidth)
-    let offset = keys.lowerBound * headWidth
     worker.multiply(
-      self.keys.pointer(head) + offset, leftStride: headWidth, rows: keys.count, inner: headWidth,
-      queries.pointer(panel), panelStride: width, width: width, into: scores.pointer,
+      self.keys.pointer(head, keys.lowerBound), leftStride: self.keys.stride, rows: keys.count,
+      inner: headWidth, queries.pointer(panel), panelStride: width, width: width,
+      into: scores.pointer,
       outputStride: width)
     if shape.isCausal { hide(keys, firstQuery + panel.lowerBound, width: width) }
     let wide = worker.form == .wide ? width / 16 * 16 : 0
@@ -91,8 +99,8 @@ final class AttentionBlock {
       addPowers(SIMD8.self, keys, panel, column: column, isBounded: isBounded)
     }
     worker.multiply(
-      values.pointer(head) + offset, leftStride: 1, leftStep: headWidth, rows: headWidth,
-      inner: keys.count, scores.pointer, panelStride: width, width: width,
+      values.pointer(head, keys.lowerBound), leftStride: 1, leftStep: values.stride,
+      rows: headWidth, inner: keys.count, scores.pointer, panelStride: width, width: width,
       into: sums.pointer + panel.lowerBound * headWidth, outputStride: width, isAdding: true)
   }
 

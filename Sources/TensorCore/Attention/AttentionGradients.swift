@@ -61,8 +61,6 @@ struct HeadGradients {
   private let probabilities: HostMemory
   private let scoreGradients: HostMemory
   private let blockStride: Int
-  /// Whether all scores are small.
-  private var isBounded = false
   /// `[headWidth, panel]`.
   private let queryGradient: HostMemory
   /// Rows of whole vectors.
@@ -127,8 +125,6 @@ struct HeadGradients {
         -binaryLogarithmOfE * operands.logSumExp[head * count + row]
       firstGradients.pointer[row] = -shape.scale * Float(mean)
     }
-    isBounded =
-      !shape.isCausal && operands.keys.boundsProducts(head, with: queryColumns)
   }
 
   /// The queries in some panels' columns.
@@ -141,21 +137,25 @@ struct HeadGradients {
   private func add(_ head: Int, _ panels: ArraySlice<Range<Int>>, _ keys: Range<Int>) {
     let width = shape.headWidth
     let queries = queries(in: panels)
-    let key = operands.keys.pointer(head) + keys.lowerBound * width
-    let value = operands.values.pointer(head) + keys.lowerBound * width
+    let key = operands.keys.pointer(head, keys.lowerBound)
+    let value = operands.values.pointer(head, keys.lowerBound)
     for panel in panels {
       let place = panel.lowerBound - queries.lowerBound
       func multiply(
-        _ left: UnsafePointer<Float>, _ right: TokenColumns, first: HostMemory,
-        into block: HostMemory
+        _ left: UnsafePointer<Float>, leftStride: Int, _ right: TokenColumns,
+        first: HostMemory, into block: HostMemory
       ) {
         worker.multiply(
-          left, leftStride: width, rows: keys.count, inner: width, right.pointer(panel),
+          left, leftStride: leftStride, rows: keys.count, inner: width, right.pointer(panel),
           panelStride: panel.count, width: panel.count, into: block.pointer + place,
           outputStride: blockStride, initial: first.pointer + panel.lowerBound)
       }
-      multiply(key, queryColumns, first: firstScores, into: probabilities)
-      multiply(value, outputGradientColumns, first: firstGradients, into: scoreGradients)
+      multiply(
+        key, leftStride: operands.keys.stride, queryColumns, first: firstScores,
+        into: probabilities)
+      multiply(
+        value, leftStride: operands.values.stride, outputGradientColumns, first: firstGradients,
+        into: scoreGradients)
       if shape.isCausal { hide(keys, panel, at: place) }
       let wide = worker.form == .wide ? panel.count / 16 * 16 : 0
       for column in stride(from: 0, to: wide, by: 16) {
@@ -165,7 +165,7 @@ struct HeadGradients {
         differentiateSoftmax(SIMD8.self, keys.count, at: place + column)
       }
       worker.multiply(
-        key, leftStride: 1, leftStep: width, rows: width, inner: keys.count,
+        key, leftStride: 1, leftStep: operands.keys.stride, rows: width, inner: keys.count,
         scoreGradients.pointer + place, panelStride: blockStride, width: panel.count,
         into: queryGradient.pointer + panel.lowerBound * width, outputStride: panel.count,
         isAdding: true)
@@ -195,8 +195,7 @@ struct HeadGradients {
     var dS = scoreGradients.pointer + place
     for _ in 0..<keyCount {
       let score: Lanes = load(p)
-      let probability =
-        isBounded ? powerOfTwoWithinRange(score) : powerOfTwoUpToZero(score)
+      let probability = powerOfTwoUpToZero(score)
       store(probability, to: p)
       store(probability * load(dS), to: dS)
       p += blockStride

@@ -1,14 +1,10 @@
 public import HostResources
 
-/// The blocks of ``HeadTokens``, in floats.
-struct HeadTokensMemory {
-  let tokens: Int
+/// The block of ``KeyLengths``, in floats.
+struct KeyLengthsMemory {
   let squares: Int
 
-  init(_ shape: AttentionShape) {
-    squares = shape.batch * shape.heads
-    tokens = squares * shape.keyCount * shape.headWidth
-  }
+  init(_ shape: AttentionShape) { squares = shape.batch * shape.heads }
 }
 
 /// The blocks of an ``AttentionBlock``, in floats.
@@ -55,27 +51,21 @@ extension AttentionShape {
   /// The memory needed by ``attend(query:key:value:into:logSumExp:_:form:)``.
   public var workingMemory: WorkingMemory {
     let block = AttentionBlockMemory(self, .native)
-    return withHeadTokens(
-      .ofThreads(
-        batch * heads * blockCount,
-        [block.queries, block.scores, block.queries, block.maxima, block.maxima]))
+    let threads = WorkingMemory.ofThreads(
+      batch * heads * blockCount,
+      [block.queries, block.scores, block.queries, block.maxima, block.maxima])
+    return mayBeBounded
+      ? WorkingMemory([KeyLengthsMemory(self).squares], then: [threads]) : threads
   }
 
   /// The memory needed by the gradients.
   public var gradientWorkingMemory: WorkingMemory {
     let head = HeadGradientsMemory(self)
-    return withHeadTokens(
-      .ofThreads(
-        batch * heads,
-        [
-          head.columns, head.rows, head.columns, head.rows, head.firstScores, head.firstScores,
-          head.scores, head.scores, head.columns, head.keyRows, head.keyRows,
-        ]))
-  }
-
-  /// Adds the copies of keys and values.
-  private func withHeadTokens(_ threads: WorkingMemory) -> WorkingMemory {
-    let head = HeadTokensMemory(self)
-    return WorkingMemory([head.tokens, head.squares, head.tokens, head.squares], then: [threads])
+    return .ofThreads(
+      batch * heads,
+      [
+        head.columns, head.rows, head.columns, head.rows, head.firstScores, head.firstScores,
+        head.scores, head.scores, head.columns, head.keyRows, head.keyRows,
+      ])
   }
 }

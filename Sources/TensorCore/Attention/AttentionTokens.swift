@@ -1,54 +1,64 @@
 import HostResources
 
-/// The tokens of every head, packed: `[batch, heads, count, headWidth]`.
+/// The keys or the values of every head, where the caller keeps them.
+///
+/// Copies, packed, would gain nothing: products read a few rows at a time, each of them adjacent.
 struct HeadTokens {
-  private let storage: HostMemory
-  private let longestSquares: HostMemory
-  private let headCount: Int
+  private let tokens: UnsafePointer<Float>
+  /// Floats from one token to the next.
+  let stride: Int
+  private let shape: AttentionShape
 
-  /// The keys or the values of each image, `stride` floats apart.
   init(_ tokens: UnsafePointer<Float>, stride: Int, _ shape: AttentionShape) {
-    let (count, width) = (shape.keyCount, shape.headWidth)
-    let headCount = count * width
-    let memory = HeadTokensMemory(shape)
-    let storage = HostMemory(count: memory.tokens)
-    let squares = HostMemory(count: memory.squares)
-    parallelBlocks(shape.batch * shape.heads, work: 4 * headCount) { heads in
-      for head in heads {
-        let (image, index) = head.quotientAndRemainder(dividingBy: shape.heads)
-        let first = tokens + image * count * stride + index * width
-        let target = storage.pointer + head * headCount
-        var longest: Float = 0
-        for token in 0..<count {
-          let row = target + token * width
-          row.update(from: first + token * stride, count: width)
-          longest = larger(longest, squaredLength(row, count: width))
-        }
-        squares.pointer[head] = longest
-      }
-    }
-    self.storage = storage
-    longestSquares = squares
-    self.headCount = headCount
+    self.tokens = tokens
+    self.stride = stride
+    self.shape = shape
   }
 
-  /// The first token of a head.
-  func pointer(_ head: Int) -> UnsafePointer<Float> {
-    UnsafePointer(storage.pointer + head * headCount)
-  }
-
-  /// Whether the products of a head's tokens with others are all within -43...43, so that their
-  /// powers of two can be summed without scaling.
-  ///
-  ///     |q k| <= |q| |k|
-  func boundsProducts(_ head: Int, with columns: TokenColumns) -> Bool {
-    // False for NaN, too.
-    longestSquares.pointer[head] * columns.longestSquare <= 43 * 43
+  /// A token of one of all images' heads.
+  func pointer(_ head: Int, _ token: Int) -> UnsafePointer<Float> {
+    let (image, index) = head.quotientAndRemainder(dividingBy: shape.heads)
+    return tokens + (image * shape.keyCount + token) * stride + index * shape.headWidth
   }
 }
 
-/// Returns the larger of two numbers, or a NaN among them.
-private func larger(_ a: Float, _ b: Float) -> Float { a >= b || a.isNaN ? a : b }
+/// The squared length of each head's longest key.
+struct KeyLengths {
+  private let squares: HostMemory
+
+  init(_ keys: HeadTokens, _ shape: AttentionShape) {
+    let squares = HostMemory(count: KeyLengthsMemory(shape).squares)
+    parallelBlocks(squares.count, work: 2 * shape.keyCount * shape.headWidth) { heads in
+      for head in heads {
+        squares.pointer[head] = longestSquare(
+          keys.pointer(head, 0), stride: keys.stride, count: shape.keyCount,
+          width: shape.headWidth)
+      }
+    }
+    self.squares = squares
+  }
+
+  /// Whether the products of a head's keys with queries are all within -43...43, so that their
+  /// powers of two can be summed without scaling.
+  ///
+  ///     |q k| <= |q| |k|
+  func boundsProducts(_ head: Int, withLongestSquare query: Float) -> Bool {
+    // False for NaN, too.
+    squares.pointer[head] * query <= 43 * 43
+  }
+}
+
+/// Returns the squared length of the longest of `count` tokens, or a NaN among them.
+func longestSquare(
+  _ tokens: UnsafePointer<Float>, stride: Int, count: Int, width: Int
+) -> Float {
+  var longest: Float = 0
+  for token in 0..<count {
+    let square = squaredLength(tokens + token * stride, count: width)
+    longest = longest >= square || longest.isNaN ? longest : square
+  }
+  return longest
+}
 
 private func squaredLength(_ token: UnsafePointer<Float>, count: Int) -> Float {
   var squares = Vector.zero
@@ -118,22 +128,6 @@ struct TokenColumns {
         into: target, targetStride: columns.count)
       mapVectors(target, into: target, count: headWidth * columns.count) { $0 * factor }
     }
-  }
-
-  /// The squared length of the longest token.
-  var longestSquare: Float {
-    var longest: Float = 0
-    for panel in panels {
-      for column in stride(from: 0, to: panel.count, by: 8) {
-        var squares = Vector.zero
-        for row in 0..<headWidth {
-          let values = loadVector(pointer(panel) + row * panel.count + column)
-          squares = squares.addingProduct(values, values)
-        }
-        for lane in 0..<8 { longest = larger(longest, squares[lane]) }
-      }
-    }
-    return longest
   }
 
   func pointer(_ panel: Range<Int>) -> UnsafeMutablePointer<Float> {

@@ -4,11 +4,20 @@ func transposeMatrix(
   into target: UnsafeMutablePointer<Float>, targetStride: Int
 ) {
   let (wholeRows, wholeColumns) = (rows / 8 * 8, columns / 8 * 8)
-  for row in Swift.stride(from: 0, to: wholeRows, by: 8) {
+  @inline(__always)
+  func transpose(_ row: Int, _ column: Int) {
+    transposeSquare(
+      source + row * stride + column, stride, into: target + column * targetStride + row,
+      targetStride)
+  }
+  // Along the rows that are further apart, of which a cache may hold few at a time.
+  if stride > targetStride {
+    for row in Swift.stride(from: 0, to: wholeRows, by: 8) {
+      for column in Swift.stride(from: 0, to: wholeColumns, by: 8) { transpose(row, column) }
+    }
+  } else {
     for column in Swift.stride(from: 0, to: wholeColumns, by: 8) {
-      transposeSquare(
-        source + row * stride + column, stride, into: target + column * targetStride + row,
-        targetStride)
+      for row in Swift.stride(from: 0, to: wholeRows, by: 8) { transpose(row, column) }
     }
   }
   for row in 0..<rows {
