@@ -6,7 +6,9 @@ extension OperationOptions {
   func adapters() throws -> AdapterSet? {
     try loraPath.map { path in
       let set = AdapterSet()
-      try LoRAFile(path: path).addUNetAdapters(to: set)
+      let file = try LoRAFile(path: path)
+      try file.requireUNet()
+      try file.addUNetAdapters(to: set)
       return set
     }
   }

@@ -34,6 +34,11 @@ extension JSONReader {
     try checked(key, try int(key, default: value), in: range)
   }
 
+  /// Reads a truth value; null is false, as in Python.
+  func flag(_ key: String, default value: Bool) throws -> Bool {
+    self.value[key] == .null ? false : try bool(key, default: value)
+  }
+
   /// Reads the number of groups of normalizations.
   ///
   /// - Throws: `ConfigurationError.unsupported` for null, which means no normalization

@@ -30,9 +30,9 @@ public struct AutoencoderConfiguration: Equatable, Sendable {
     layersPerBlock = try json.size(
       "layers_per_block", default: 1, in: ConfigurationRange.blockLayers)
     groups = try json.groupCount()
-    hasMiddleAttention = try json.bool("mid_block_add_attention", default: true)
-    hasQuantConvolution = try json.bool("use_quant_conv", default: true)
-    hasPostQuantConvolution = try json.bool("use_post_quant_conv", default: true)
+    hasMiddleAttention = try json.flag("mid_block_add_attention", default: true)
+    hasQuantConvolution = try json.flag("use_quant_conv", default: true)
+    hasPostQuantConvolution = try json.flag("use_post_quant_conv", default: true)
     sampleSize = try json.size("sample_size", default: 32, in: ConfigurationRange.side)
     scalingFactor = try json.number(
       "scaling_factor", default: Self.firstScalingFactor, in: ConfigurationRange.scalingFactor)

@@ -1,12 +1,12 @@
-/// The two naming schemes for a U-Net's attention blocks: diffusers' and that of Stability's own
-/// code (sgm), which LoRA files for SDXL use.
+/// The two naming schemes for a U-Net's modules: diffusers' and that of Stability's own code (sgm),
+/// which LoRA files for SDXL use.
 ///
-///     down_blocks_I_attentions_J   input_blocks_{1 + 3 I + J}_1
-///     mid_block_attentions_0       middle_block_1
-///     up_blocks_I_attentions_J     output_blocks_{3 I + J}_1
+///     down_blocks_I_attentions_J   input_blocks_{1 + 3 I + J}_1    resnets: ..._0
+///     mid_block_attentions_0       middle_block_1                  resnets: middle_block_0, _2
+///     up_blocks_I_attentions_J     output_blocks_{3 I + J}_1       resnets: ..._0
 ///
-/// Module names have `_` for `.`. Assumes two layers per block, as in all published models. Modules
-/// outside attention blocks, as in LoCon files, are read under both names and written only under
+/// Module names have `_` for `.`. Assumes two layers per block, as in all published models. The
+/// convolutions between blocks, as in LoCon files, are read under both names and written only under
 /// diffusers'.
 package enum LDMBlockNames {
   static let layersPerBlock = 2
@@ -14,6 +14,7 @@ package enum LDMBlockNames {
 
   package static func ldm(_ module: String) -> String {
     let words = module.split(separator: "_", omittingEmptySubsequences: false)
+    if let name = ldmOfOthers(words) { return name }
     switch (words.starting(at: 0, "down", "blocks"), words.starting(at: 0, "up", "blocks")) {
     case (true, _), (_, true):
       guard words.count > 5, words[3] == "attentions", let block = Int(words[2]),
@@ -47,6 +48,27 @@ package enum LDMBlockNames {
       let (block, layer) = index.quotientAndRemainder(dividingBy: stride)
       return joined("up_blocks_\(block)_attentions_\(layer)", words[4...])
     default: return module
+    }
+  }
+
+  /// Returns sgm's names of residual blocks, and of modules outside of blocks.
+  private static func ldmOfOthers(_ words: [Substring]) -> String? {
+    let module = words.joined(separator: "_")
+    if let end = ends.first(where: { $0.value == module }) { return end.key }
+    guard words.count > 5 || words.count > 4 && words[0] == "mid",
+      case let place = words[0] == "mid" ? 2 : 3, words[place] == "resnets",
+      let layer = Int(words[place + 1]), (0..<stride).contains(layer),
+      case let rest = words[(place + 2)...].joined(separator: "_"),
+      let part = resnetParts.first(where: { $0.value == rest })?.key
+    else { return nil }
+    if words.starting(at: 0, "mid", "block") { return "middle_block_\(2 * layer)_\(part)" }
+    guard words[1] == "blocks", let block = Int(words[2]), (0..<16).contains(block) else {
+      return nil
+    }
+    switch words[0] {
+    case "down": return "input_blocks_\(stride * block + layer + 1)_0_\(part)"
+    case "up": return "output_blocks_\(stride * block + layer)_0_\(part)"
+    default: return nil
     }
   }
 

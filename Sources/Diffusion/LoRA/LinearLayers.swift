@@ -6,6 +6,8 @@ public struct LinearLayer: Equatable, Sendable {
   public let path: String
   public let inputs: Int
   public let outputs: Int
+  /// Whether its weight, and so the matrices of a LoRA for it, have two more extents of 1.
+  public let isConvolution: Bool
 }
 
 /// The linear layers of one part of a model.
@@ -36,7 +38,7 @@ public struct LinearLayers: Sendable {
       guard entry.shape.dropFirst(2).allSatisfy({ $0 == 1 }) else { continue }
       layers[module] = LinearLayer(
         path: String(entry.name.dropLast(Self.suffix.count)), inputs: entry.shape[1],
-        outputs: entry.shape[0])
+        outputs: entry.shape[0], isConvolution: entry.shape.count > 2)
     }
     byModule = layers
     self.weights = weights

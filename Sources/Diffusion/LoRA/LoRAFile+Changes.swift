@@ -18,7 +18,7 @@ extension LoRAFile {
   ) throws -> WeightChange {
     let up = try matrixShape(module.upKey)
     let (rank, down) = try kernel(of: module, named: name, up)
-    let scale = try scale(of: module, named: name, component, rank: rank)
+    let scale = try scale(of: module, component, rank: rank)
     if let key = module.alphaKey, !scale.isFinite {
       throw LoRAError.notFinite(path: path, key: key, value: scale)
     }
@@ -66,11 +66,15 @@ extension LoRAFile {
     return (inner, kernel)
   }
 
-  /// Returns the row norms: `[outputs]`, stored with trailing extents of 1, or, as peft does for
-  /// convolutions, with 1s on both sides.
+  /// Returns the row norms `[outputs]`.
+  ///
+  /// They have trailing extents of 1, or, as peft writes those of convolutions, 1s on both sides. In
+  /// that shape LyCORIS writes the norms of columns, as `dora_scale`.
   private func magnitude(_ key: String, outputs: Int) throws -> [Float] {
     let shape = try checkpoint.entry(key).shape
-    let isOfRows = shape.first == outputs || shape.count == 4 && shape[1] == outputs
+    let isOfRows =
+      shape.first == outputs
+      || shape.count == 4 && shape[1] == outputs && !key.hasSuffix(".dora_scale")
     guard isOfRows, shape.reduce(1, *) == outputs else {
       throw LoRAError.otherMagnitude(path: path, key: key, shape: shape, outputs: outputs)
     }

@@ -19,13 +19,13 @@ extension LoRAFile {
     of modules: [String: Module], in component: LoRAKey.Component
   ) throws -> String {
     var (ranks, scales, alphas) = (Set<Int>(), Set<Float>(), Set<Float>())
-    for (name, module) in modules {
+    for module in modules.values {
       // In a Tucker decomposition, too, the extent on this side divides alpha.
       let rank = try checkpoint.entry(module.downKey).shape.first ?? 0
-      let scale = try scale(of: module, named: name, component, rank: rank)
+      let scale = try scale(of: module, component, rank: rank)
       ranks.insert(rank)
       scales.insert(scale)
-      alphas.insert(try alpha(of: module, named: name, prefix: component.rawValue) ?? Float(rank))
+      alphas.insert(try alpha(of: module, prefix: component.rawValue) ?? Float(rank))
     }
     let types = try Set(modules.values.map { try checkpoint.entry($0.downKey).type }).sorted()
     let kinds = try Set(modules.values.map { try isPlain($0) ? "LoRA" : kind(of: $0) })

@@ -65,7 +65,7 @@ extension LoRAFile {
       throw LoRAError.layerMismatch(path: path, down: down, up: up, layer: layer)
     }
     let rank = down[0]
-    let scale = try scale(of: module, named: name, component, rank: rank)
+    let scale = try scale(of: module, component, rank: rank)
     if let key = module.alphaKey, !scale.isFinite {
       throw LoRAError.notFinite(path: path, key: key, value: scale)
     }

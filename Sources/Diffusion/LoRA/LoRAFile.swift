@@ -8,6 +8,8 @@ public import NN
 public struct LoRAFile {
   /// One adapted module.
   struct Module {
+    /// The path as the file has it.
+    var path = ""
     /// The keys by role; down and up are always present once a file is open.
     var keys: [LoRAKey.Role: String] = [:]
 
@@ -22,6 +24,8 @@ public struct LoRAFile {
   let checkpoint: any CheckpointSource
   let modules: [LoRAKey.Component: [String: Module]]
   private let metadata: JSON?
+  /// The alphas of modules that patterns name, by the metadata's key.
+  private let alphaPatterns: [String: [(pattern: ModulePattern, alpha: JSON)]]
 
   public init(path: String) throws {
     if PathKind(of: path) == .folder { throw LoRAError.folder(path: path) }
@@ -45,8 +49,9 @@ public struct LoRAFile {
       if let other = modules[key.component]?[key.module]?.keys[key.role] {
         throw LoRAError.ambiguous(path: path, other, entry.name)
       }
-      modules[key.component, default: [:]][key.module, default: Module()].keys[key.role] =
-        entry.name
+      var module = modules[key.component]?[key.module] ?? Module(path: key.path)
+      module.keys[key.role] = entry.name
+      modules[key.component, default: [:]][key.module] = module
     }
     for (name, module) in modules.values.joined()
     where module.keys[.down] == nil || module.keys[.up] == nil {
@@ -54,7 +59,18 @@ public struct LoRAFile {
     }
     guard !modules.isEmpty else { throw LoRAError.empty(path: path) }
     self.modules = modules
-    metadata = try Self.adapterMetadata(of: file)
+    let metadata = try Self.adapterMetadata(of: file)
+    self.metadata = metadata
+    var patterns: [String: [(pattern: ModulePattern, alpha: JSON)]] = [:]
+    for (key, members) in metadata?.object ?? JSON.Object() where key.hasSuffix("alpha_pattern") {
+      for (text, alpha) in members.object ?? JSON.Object() {
+        guard let pattern = ModulePattern(text) else {
+          throw LoRAError.unsupportedPattern(path: path, key: key, pattern: text)
+        }
+        patterns[key, default: []].append((pattern, alpha))
+      }
+    }
+    alphaPatterns = patterns
   }
 
   /// Whether a name is one of the first in a U-Net or a checkpoint of a whole model.
@@ -92,6 +108,13 @@ public struct LoRAFile {
     }
   }
 
+  /// Rejects a file that would not change the U-Net.
+  ///
+  /// - Throws: `LoRAError.noUNet`
+  public func requireUNet() throws(LoRAError) {
+    guard modules[.unet] != nil else { throw .noUNet(path: path) }
+  }
+
   /// Rejects a file that would change more than the U-Net's unconditional half.
   ///
   /// - Throws: `LoRAError.negativeTextEncoders`
@@ -121,7 +144,7 @@ public struct LoRAFile {
         throw LoRAError.rankMismatch(
           path: path, module: name, down: down.storedShape, up: up.storedShape)
       }
-      let scale = try scale(of: module, named: name, component, rank: rank)
+      let scale = try scale(of: module, component, rank: rank)
       set.add(LowRankAdapter(down: down, up: up, scale: strength * scale, file: path), to: name)
     }
     return weights.parameters.sorted { $0.name < $1.name }
@@ -142,16 +165,16 @@ public struct LoRAFile {
   /// Returns the factor of `up down`: alpha / rank, or alpha / sqrt(rank) if the file says that
   /// scales are rank-stabilized (Kalajdzievski 2023, arXiv 2312.03732).
   func scale(
-    of module: Module, named name: String, _ component: LoRAKey.Component, rank: Int
+    of module: Module, _ component: LoRAKey.Component, rank: Int
   ) throws -> Float {
-    let alpha = try alpha(of: module, named: name, prefix: component.rawValue) ?? Float(rank)
+    let alpha = try alpha(of: module, prefix: component.rawValue) ?? Float(rank)
     let isStabilised = ["\(component.rawValue).use_rslora", "use_rslora"].contains {
       metadata?[$0]?.bool == true
     }
     return alpha / (isStabilised ? Float(rank).squareRoot() : Float(rank))
   }
 
-  func alpha(of module: Module, named name: String, prefix: String) throws -> Float? {
+  func alpha(of module: Module, prefix: String) throws -> Float? {
     if let key = module.alphaKey {
       guard try checkpoint.entry(key).elementCount == 1 else {
         throw LoRAError.unsupportedShape(
@@ -160,12 +183,9 @@ public struct LoRAFile {
       return try checkpoint.floats(key)[0]
     }
     guard let metadata else { return nil }
-    for pattern in [prefix + ".alpha_pattern", "alpha_pattern"] {
-      guard let members = metadata[pattern]?.object else { continue }
-      for (pattern, value) in members {
-        let path = LoRAKey.normalized(pattern)
-        guard name == path || name.hasSuffix("_\(path)") else { continue }
-        return value.double.map { Float($0) }
+    for key in [prefix + ".alpha_pattern", "alpha_pattern"] {
+      if let first = alphaPatterns[key]?.first(where: { $0.pattern.matches(module.path) }) {
+        return first.alpha.double.map { Float($0) }
       }
     }
     return (metadata[prefix + ".lora_alpha"] ?? metadata["lora_alpha"])?.double
@@ -223,6 +243,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   case notPlain(path: String, module: String, String)
   case rankMismatch(path: String, module: String, down: [Int], up: [Int])
   case unsupportedShape(path: String, key: String, shape: [Int])
+  case unsupportedPattern(path: String, key: String, pattern: String)
   case otherMagnitude(path: String, key: String, shape: [Int], outputs: Int)
   case weightMismatch(path: String, module: String, outputs: Int, columns: Int, shape: [Int])
   case ambiguous(path: String, String, String)
@@ -231,6 +252,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
   case noPart(path: String, String)
   case layerMismatch(path: String, down: [Int], up: [Int], layer: LinearLayer)
   case textEncoders(path: String)
+  case noUNet(path: String)
   case negativeTextEncoders(path: String)
   case ldmNames(layersPerBlock: [Int])
   /// An array of a given file contains a NaN or infinite number.
@@ -273,6 +295,9 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
       "\(path): module \(module): the ranks of down \(down) and up \(up) differ"
     case .unsupportedShape(let path, let key, let shape):
       "\(path): \(key) has shape \(shape), expected a matrix"
+    case .unsupportedPattern(let path, let key, let pattern):
+      "\(path): the metadata's \(key) has the regular expression \"\(pattern)\", which is not "
+        + "supported: only characters, ., \\d, \\w, *, +, ?, ^ in front and $ at the end are"
     case .otherMagnitude(let path, let key, let shape, let outputs):
       "\(path): \(key) has shape \(shape), expected the lengths of \(outputs) rows; magnitudes of "
         + "columns are not supported"
@@ -297,6 +322,7 @@ public enum LoRAError: ClassifiedError, Equatable, CustomStringConvertible {
     case .textEncoders(let path):
       "\(path): adapts text encoders too; only LoRA files that adapt just the U-Net can be rewritten "
         + "as a LoRA or trained further (spo export --to merged takes both)"
+    case .noUNet(let path): "\(path): adapts no layer of the U-Net, only text encoders"
     case .negativeTextEncoders(let path):
       "\(path): adapts text encoders too; a negative LoRA can only adapt the U-Net"
     case .ldmNames(let layersPerBlock):

@@ -32,6 +32,8 @@ struct LoRAKey: Equatable {
   /// The module's path in diffusers' names with `.` replaced by `_`: kohya's files do not
   /// distinguish the two.
   var module: String
+  /// The module's path as the file has it.
+  var path: String
   var role: Role
 
   /// - Returns: nil for a key of no known naming scheme
@@ -40,6 +42,7 @@ struct LoRAKey: Equatable {
       let (module, role) = Self.role(of: rest)
     else { return nil }
     self.component = component
+    path = module
     let name = Self.normalized(module)
     switch component {
     case .unet: self.module = LDMBlockNames.diffusers(name)

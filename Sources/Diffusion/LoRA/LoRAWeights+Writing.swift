@@ -45,12 +45,15 @@ extension LoRAWeights {
     of module: Module, _ form: Form, _ type: ElementType
   ) -> [OutgoingTensor] {
     let layer = module.layer
+    // diffusers, PEFT and the webui make a layer's adapters of its own kind.
+    let kernel = layer.isConvolution ? [1, 1] : []
     func pair(_ downKey: String, _ upKey: String) -> [OutgoingTensor] {
       [
         OutgoingTensor(
-          downKey, type: type, shape: [module.rank, layer.inputs], floats: { module.down }),
+          downKey, type: type, shape: [module.rank, layer.inputs] + kernel,
+          floats: { module.down }),
         OutgoingTensor(
-          upKey, type: type, shape: [layer.outputs, module.rank], floats: { module.up }),
+          upKey, type: type, shape: [layer.outputs, module.rank] + kernel, floats: { module.up }),
       ]
     }
     switch form {

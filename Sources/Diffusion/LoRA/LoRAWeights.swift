@@ -29,7 +29,7 @@ public struct LoRAWeights: Equatable, Sendable {
         return Module(
           layer: LinearLayer(
             path: String(down.name.dropLast(".down".count)), inputs: down.storedShape[1],
-            outputs: up.storedShape[0]),
+            outputs: up.storedShape[0], isConvolution: down.storedShape.count > 2),
           rank: down.storedShape[0], down: down.storedValues, up: up.storedValues)
       })
   }

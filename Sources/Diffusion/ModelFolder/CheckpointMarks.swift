@@ -36,7 +36,7 @@ struct CheckpointMarks: Equatable {
     }
     if source.find("v_pred") != nil { try note("tensor v_pred", .velocity) }
     for key in ["modelspec.prediction_type", "modelspec.predict_key"] {
-      guard let text = metadata[key] else { continue }
+      guard let text = metadata[key], !text.isEmpty else { continue }
       guard let prediction = Self.predictions[text.lowercased()] else {
         throw CheckpointMarkError.unsupported(
           path: source.path, mark: "\(key) \"\(text.prefix(40))\"",

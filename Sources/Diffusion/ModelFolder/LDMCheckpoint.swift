@@ -59,7 +59,13 @@ package struct LDMCheckpoint {
 
   /// The parts with weights in the file.
   var parts: [String] {
-    ["unet", "vae", "text_encoder"] + (family == .stableDiffusionXL ? ["text_encoder_2"] : [])
+    ["unet"] + (hasAutoencoder ? ["vae"] : []) + ["text_encoder"]
+      + (family == .stableDiffusionXL ? ["text_encoder_2"] : [])
+  }
+
+  /// Files that are made smaller may have none.
+  var hasAutoencoder: Bool {
+    source.find("\(Self.autoencoderPrefix)encoder.conv_in.weight") != nil
   }
 
   private func origins(of part: String) throws -> [String: RenamedCheckpoint.Origin]? {
@@ -150,6 +156,7 @@ public enum LDMCheckpointError: ClassifiedError, Equatable, CustomStringConverti
   case noPart(path: String, part: String)
   case noTokenizer(path: String)
   case noAutoencoder(path: String)
+  case lacksAutoencoder(path: String)
 
   public var kind: FailureKind { .input }
 
@@ -166,6 +173,9 @@ public enum LDMCheckpointError: ClassifiedError, Equatable, CustomStringConverti
     case .noAutoencoder(let path):
       "\(path): contains no VAE: there is no tensor encoder.conv_in.weight, with or without the prefix "
         + LDMCheckpoint.autoencoderPrefix
+    case .lacksAutoencoder(let path):
+      "\(path): the checkpoint has no VAE (no tensors \(LDMCheckpoint.autoencoderPrefix)...); name one "
+        + "with --vae or the setting vae next to model"
     case .noTokenizer(let path):
       "\(path): a checkpoint has no tokenizer; name a folder that has one, with --tokenizer or "
         + "the setting tokenizer next to model (the vocabulary is the same for all models of Stable "

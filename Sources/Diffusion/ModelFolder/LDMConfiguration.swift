@@ -11,7 +11,9 @@ extension LDMCheckpoint {
     let json: JSON
     switch part {
     case "unet": json = try unetConfiguration()
-    case "vae": json = try autoencoderConfiguration()
+    case "vae":
+      guard hasAutoencoder else { throw LDMCheckpointError.lacksAutoencoder(path: source.path) }
+      json = try autoencoderExtents().adding(autoencoderConfiguration)
     case "text_encoder" where family == .stableDiffusion2:
       json = try openCLIPConfiguration(
         "CLIPTextModel", layerLimit: Self.largestLayerCount)
@@ -97,13 +99,22 @@ extension LDMCheckpoint {
     }
   }
 
-  private func autoencoderConfiguration() throws -> JSON {
+  /// The autoencoder's configuration but for what the shapes of its weights say.
+  var autoencoderConfiguration: JSON {
+    [
+      "_class_name": "AutoencoderKL", "norm_num_groups": 32, "act_fn": "silu",
+      "sample_size": .integer(imageSide),
+      "scaling_factor": family == .stableDiffusionXL ? 0.13025 : 0.18215,
+      "force_upcast": .bool(family == .stableDiffusionXL),
+    ]
+  }
+
+  private func autoencoderExtents() throws -> JSON {
     let encoder = "\(Self.autoencoderPrefix)encoder."
     let decoder = "\(Self.autoencoderPrefix)decoder."
     func first(_ level: Int) -> String { "\(encoder)down.\(level).block.0.conv1.weight" }
     let levels = count(first)
     return [
-      "_class_name": "AutoencoderKL",
       "in_channels": .integer(try extent("\(encoder)conv_in.weight", 1)),
       "out_channels": .integer(try extent("\(decoder)conv_out.weight", 0)),
       "latent_channels": .integer(try extent("\(decoder)conv_in.weight", 1)),
@@ -111,10 +122,6 @@ extension LDMCheckpoint {
       "layers_per_block": .integer(count { "\(encoder)down.0.block.\($0).conv1.weight" }),
       "down_block_types": .array((0..<levels).map { _ in "DownEncoderBlock2D" }),
       "up_block_types": .array((0..<levels).map { _ in "UpDecoderBlock2D" }),
-      "norm_num_groups": 32, "act_fn": "silu",
-      "sample_size": .integer(imageSide),
-      "scaling_factor": family == .stableDiffusionXL ? 0.13025 : 0.18215,
-      "force_upcast": .bool(family == .stableDiffusionXL),
     ]
   }
 

@@ -81,7 +81,12 @@ public struct ModelFolder: Equatable, Sendable {
     _ part: String, _ file: String = "config.json"
   ) throws -> JSONReader {
     if part == "vae", let givenAutoencoder {
-      return try givenAutoencoder.configuration { try ownConfiguration(part, file).value }
+      return try givenAutoencoder.configuration {
+        if let ldm = try ldmCheckpoint(), !ldm.hasAutoencoder {
+          return ldm.autoencoderConfiguration
+        }
+        return try ownConfiguration(part, file).value
+      }
     }
     return try ownConfiguration(part, file)
   }

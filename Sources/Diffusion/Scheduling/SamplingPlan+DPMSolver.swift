@@ -17,16 +17,20 @@ extension SamplingPlan {
     if try json.string("beta_schedule", default: "linear") == "squaredcos_cap_v2" {
       try config.requireOff("use_karras_sigmas")  // timesteps would coincide
     }
-    if let variance = try json.optional("variance_type") {
+    // A learned one would double the model's outputs; the others are for steps that this method lacks.
+    if let variance = try json.optional("variance_type")?.string(), variance.hasPrefix("learned") {
       throw SchedulerError.unsupported(
-        path: json.path, key: "variance_type", found: try variance.string(), supported: "null")
+        path: json.path, key: "variance_type", found: variance, supported: "null, fixed_small, ...")
     }
     let order = try json.int("solver_order", default: 2)
     guard (1...2).contains(order) else {
       throw SchedulerError.unsupported(
         path: json.path, key: "solver_order", found: "\(order)", supported: "1, 2")
     }
-    let solver = try config.choice("solver_type", default: SolverType.midpoint)
+    // Other solvers' names count as the midpoint's in diffusers, too.
+    let isOfOthers = try ["bh1", "bh2", "logrho"].contains(json.string("solver_type", default: ""))
+    let solver =
+      try isOfOthers ? .midpoint : config.choice("solver_type", default: SolverType.midpoint)
     let prediction = try config.predictionType()
     let levels = try NoiseLevels(config)
     let lowestLambda = Float(try json.double("lambda_min_clipped", default: -.infinity))

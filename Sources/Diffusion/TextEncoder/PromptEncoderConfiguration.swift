@@ -40,11 +40,17 @@ public struct PromptEncoderConfiguration: Sendable {
     }
   }
 
+  /// Reads the settings of SDXL's pipeline.
   private static func forcesZeros(_ folder: ModelFolder) throws -> Bool {
     let name = "model_index.json"
     guard folder.hasPart(name) else { return true }
-    return try JSONReader(contentsOf: "\(folder.path)/\(name)")
-      .bool("force_zeros_for_empty_prompt", default: true)
+    let index = try JSONReader(contentsOf: "\(folder.path)/\(name)")
+    // The pooled embedding would be the first encoder's.
+    if index.value["text_encoder"]?.array?.last == "CLIPTextModelWithProjection" {
+      throw ConfigurationError.unsupported(
+        path: index.path, field: "text_encoder", value: "CLIPTextModelWithProjection")
+    }
+    return try index.flag("force_zeros_for_empty_prompt", default: true)
   }
 
   /// Checks that the text encoders' outputs match a U-Net's conditioning.
@@ -84,6 +90,11 @@ extension PromptEncoderConfiguration.Part {
     tokenizerFolder = "tokenizer\(suffix)"
     tokenizer = try tokenizers.tokenizer(tokenizerFolder)
     let file = try folder.configuration(encoderFolder)
+    // The pipeline of Stable Diffusion then masks the padding; SDXL's does not.
+    if !folder.hasPart("text_encoder_2"), try file.flag("use_attention_mask", default: false) {
+      throw ConfigurationError.unsupported(
+        path: file.path, field: "use_attention_mask", value: "true")
+    }
     configuration = try CLIPTextConfiguration(file)
     // Of two encoders, the second's output at the end token is used.
     try configuration.requireFit(

@@ -71,12 +71,21 @@ struct Upsampler {
     conv = try Conv2d(weights["conv"], inputs: channels, outputs: channels, kernel: 3)
   }
 
-  /// - Parameter size: the height and width of the result, each twice the input's or 1 less, to
-  ///   restore odd extents from before downsampling
+  /// - Parameter size: the height and width of the result, each twice the input's, 1 less or 1
+  ///   more, to restore odd extents from before downsampling
   func callAsFunction(_ x: Tensor, size: (height: Int, width: Int)? = nil) -> Tensor {
     let (height, width) = size ?? (2 * x.shape[1], 2 * x.shape[2])
     if height == 2 * x.shape[1], width == 2 * x.shape[2] { return conv(x, upsamples: true) }
-    return conv(
-      upsampledNearest2x(x).slice(axis: 1, 0..<height).slice(axis: 2, 0..<width))
+    let doubled = upsampledNearest2x(x)
+    return conv(Self.resized(Self.resized(doubled, axis: 1, to: height), axis: 2, to: width))
+  }
+
+  /// Returns what the nearest neighbours give for an extent that differs by 1 from twice the input's.
+  ///
+  /// `floor(i n / (2 n - 1))` repeats all but the last of `n` once, `floor(i n / (2 n + 1))` the first
+  /// twice.
+  private static func resized(_ doubled: Tensor, axis: Int, to extent: Int) -> Tensor {
+    guard extent > doubled.shape[axis] else { return doubled.slice(axis: axis, 0..<extent) }
+    return concatenated([doubled.slice(axis: axis, 0..<1), doubled], axis: axis)
   }
 }

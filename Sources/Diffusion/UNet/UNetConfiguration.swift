@@ -86,7 +86,7 @@ public struct UNetConfiguration: Equatable, Sendable {
       "cross_attention_dim", default: 1280, in: ConfigurationRange.width)
     groups = try json.groupCount()
     epsilon = try json.number("norm_eps", default: 1e-5, in: ConfigurationRange.epsilon)
-    cosinesFirst = try json.bool("flip_sin_to_cos", default: true)
+    cosinesFirst = try json.flag("flip_sin_to_cos", default: true)
     frequencyShift = try json.number("freq_shift", default: 0, in: 0...1)
     downsamplePadding = try json.size("downsample_padding", default: 1, in: 0...1)
     if try json.string("addition_embed_type", default: "") == "text_time" {
@@ -94,6 +94,7 @@ public struct UNetConfiguration: Equatable, Sendable {
       try requireFeatures("addition_time_embed_dim", textTime.featureWidth, json)
       self.textTime = textTime
     }
+    if textTime == nil, try json.isOfEarlyVersion() { sampleSize = max(64, sampleSize) }
     try requireFeatures("block_out_channels", channels[0], json)
     try json.requireMultiples("block_out_channels", channels, of: groups, "norm_num_groups")
     for (width, heads) in zip(channels, heads) {
@@ -144,6 +145,14 @@ public struct UNetConfiguration: Equatable, Sendable {
 }
 
 extension JSONReader {
+  /// Whether a version of diffusers wrote the configuration for which its pipeline of Stable Diffusion
+  /// takes a smaller `sample_size` than 64 for an oversight, and 64 instead.
+  fileprivate func isOfEarlyVersion() throws -> Bool {
+    let version = try string("_diffusers_version", default: "").split(separator: ".")
+    guard version.count > 1, version[0] == "0", let minor = Int(version[1]) else { return false }
+    return minor < 9
+  }
+
   fileprivate func blockKinds(
     _ key: String, _ kinds: [(String, UNetConfiguration.BlockKind)], count: Int,
     default value: [UNetConfiguration.BlockKind]

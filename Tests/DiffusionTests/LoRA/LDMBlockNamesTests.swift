@@ -23,4 +23,21 @@ import Testing
   func names(ldm: String, diffusers: String) {
     #expect(LDMBlockNames.diffusers(ldm) == diffusers)
   }
+
+  @Test(
+    "every linear layer has a name in Stability's own code, so that no file mixes the two",
+    arguments: [
+      "down_blocks_0_resnets_1_time_emb_proj", "down_blocks_1_resnets_0_conv_shortcut",
+      "mid_block_resnets_0_time_emb_proj", "mid_block_resnets_1_time_emb_proj",
+      "up_blocks_2_resnets_2_time_emb_proj", "up_blocks_0_resnets_0_conv_shortcut",
+      "time_embedding_linear_1", "time_embedding_linear_2", "add_embedding_linear_1",
+      "add_embedding_linear_2", "down_blocks_1_attentions_1_proj_in",
+      "mid_block_attentions_0_transformer_blocks_0_attn1_to_q",
+      "up_blocks_1_attentions_2_transformer_blocks_1_ff_net_0_proj",
+    ])
+  func written(diffusers: String) {
+    let ldm = LDMBlockNames.ldm(diffusers)
+    #expect(!["down", "mid", "up"].contains { ldm.hasPrefix("\($0)_block") })
+    #expect(ldm != diffusers && LDMBlockNames.diffusers(ldm) == diffusers)
+  }
 }

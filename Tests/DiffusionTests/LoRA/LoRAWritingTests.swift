@@ -89,6 +89,41 @@ private func difference(_ found: [String: [Float]], _ expected: [String: [Float]
     }
   }
 
+  @Test("a 1 x 1 convolution's matrices have its extents, as diffusers requires")
+  func convolutions() throws {
+    let module = "down_blocks.0.attentions.0.proj_in"
+    func tensor(_ name: String, _ shape: [Int]) -> OutgoingTensor {
+      let count = shape.reduce(1, *)
+      return OutgoingTensor(name, shape: shape, floats: { (0..<count).map { Float($0 + 1) } })
+    }
+    try withTemporaryFolder { folder in
+      try FileManager.default.createDirectory(
+        atPath: "\(folder)/unet", withIntermediateDirectories: true)
+      try writeSafetensors(
+        [tensor("\(module).weight", [6, 4, 1, 1])],
+        to: "\(folder)/unet/diffusion_pytorch_model.safetensors")
+      let layers = try ModelFolder(path: folder).unetLayers()
+      // Some writers leave the extents out.
+      for kernel in [[1, 1], []] {
+        let given = "\(folder)/given.safetensors"
+        try writeSafetensors(
+          [
+            tensor("unet.\(module).lora_A.weight", [2, 4] + kernel),
+            tensor("unet.\(module).lora_B.weight", [6, 2] + kernel),
+          ], to: given)
+        let lora = try LoRAFile(path: given).weights(for: layers)
+        for form in [LoRAWeights.Form.diffusers, .peft, .webUI(try header())] {
+          let path = "\(folder)/lora.safetensors"
+          try lora.write(to: path, as: form, precision: .f32)
+          let file = try SafetensorsFile(path: path)
+          let shapes = Set(file.entries.map(\.shape).filter { !$0.isEmpty })
+          #expect(shapes == [[2, 4, 1, 1], [6, 2, 1, 1]])
+          #expect(try LoRAFile(path: path).weights(for: layers) == lora)
+        }
+      }
+    }
+  }
+
   @Test("diffusers and PEFT keys have the model's dots, no alpha and only a format in the header")
   func diffusersKeys() throws {
     let lora = try weights("kohya-alpha-1.safetensors")
@@ -183,7 +218,7 @@ private func difference(_ found: [String: [Float]], _ expected: [String: [Float]
       #expect(LDMBlockNames.ldm(diffusers + rest) == sgm + rest)
       #expect(LDMBlockNames.diffusers(sgm + rest) == diffusers + rest)
     }
-    for other in ["", "_", "conv_in", "down_blocks_x_attentions_0_a", "input_blocks_0_1_a"] {
+    for other in ["", "_", "conv_x", "down_blocks_x_attentions_0_a", "input_blocks_0_1_a"] {
       #expect(LDMBlockNames.ldm(other) == other)
       #expect(LDMBlockNames.diffusers(other) == other)
     }

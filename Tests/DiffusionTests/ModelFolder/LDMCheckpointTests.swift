@@ -143,6 +143,11 @@ struct LDMCheckpointTests {
     let checkpoint = try LDMCheckpoint(
       try Shapes(tensors) { $0.hasSuffix("input_blocks.1.0.in_layers.2.weight") })
     #expect(throws: CheckpointError.self) { try checkpoint.configuration("unet") }
+    let pruned = try LDMCheckpoint(try Shapes(tensors) { $0.hasPrefix("first_stage_model.") })
+    #expect(try pruned.part("vae") == nil && pruned.part("unet") != nil)
+    #expect(throws: LDMCheckpointError.lacksAutoencoder(path: "model.safetensors")) {
+      try pruned.configuration("vae")
+    }
     let file = ModelFolder(path: fixturePath("safetensors/mixed.safetensors"))
     #expect(throws: LDMCheckpointError.otherLayout(path: file.path)) { try file.unet() }
     #expect(throws: LDMCheckpointError.noTokenizer(path: file.path)) {
@@ -170,7 +175,7 @@ struct LDMCheckpointTests {
       ("modelspec.prediction_type", "v", PredictionType.velocity),
       ("modelspec.prediction_type", "epsilon", .noise),
       ("modelspec.predict_key", "v_prediction", .velocity),
-      ("modelspec.prediction_type", "sample", .x0),
+      ("modelspec.prediction_type", "sample", .x0), ("modelspec.prediction_type", "", .noise),
     ] {
       #expect(try scheduler([], [key: text]).predictionType() == prediction)
     }

@@ -65,7 +65,45 @@ import Testing
     .init(
       model: "sample-xl/model", file: "text_encoder_2/config.json", changes: ["eos_token_id": 3],
       mention: "text_encoder_2/config.json: eos_token_id is 3, but"),
+    .init(
+      file: "text_encoder/config.json", changes: ["use_attention_mask": true],
+      mention: "text_encoder/config.json: use_attention_mask true is not supported"),
+    .init(
+      model: "sample-xl/model", file: "model_index.json",
+      changes: ["text_encoder": ["transformers", "CLIPTextModelWithProjection"]],
+      mention: "model_index.json: text_encoder CLIPTextModelWithProjection is not supported"),
   ]
+
+  @Test("what diffusers' pipeline makes of a small sample_size depends on its writer's version")
+  func sampleSize() throws {
+    for (model, version, isReplaced) in [
+      ("sample/model", "0.6.0" as JSON?, true), ("sample/model", "0.8.1.dev0", true),
+      ("sample/model", "0.9.0", false), ("sample/model", nil, false),
+      ("sample-xl/model", "0.6.0", false),
+    ] {
+      try withTemporaryFolder { folder in
+        let copy = try linkedCopy(of: fixturePath(model), in: folder, as: "model")
+        let path = "\(copy)/unet/config.json"
+        try editJSON(path, ["_diffusers_version": version])
+        let json = try JSONReader(contentsOf: path)
+        let size = try json.int("sample_size")
+        #expect(try UNetConfiguration(json).sampleSize == (isReplaced ? 64 : size))
+      }
+    }
+  }
+
+  @Test("null is false where Python takes it for a truth value")
+  func nulls() throws {
+    try withTemporaryFolder { folder in
+      let copy = try linkedCopy(of: fixturePath("sample-xl/model"), in: folder, as: "model")
+      #expect(try PromptEncoderConfiguration(ModelFolder(path: copy)).isEmptyPromptZero)
+      try editJSON("\(copy)/model_index.json", ["force_zeros_for_empty_prompt": .some(.null)])
+      #expect(try !PromptEncoderConfiguration(ModelFolder(path: copy)).isEmptyPromptZero)
+      try editJSON("\(copy)/unet/config.json", ["flip_sin_to_cos": .some(.null)])
+      let unet = try JSONReader(contentsOf: "\(copy)/unet/config.json")
+      #expect(try !UNetConfiguration(unet).cosinesFirst)
+    }
+  }
 
   @Test("what does not fit is said by file and key", arguments: misfits)
   func misfit(_ misfit: Misfit) throws {

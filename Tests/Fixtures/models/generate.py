@@ -73,6 +73,13 @@ UNETS = {
         config=unet_config(
             block_out_channels=(3, 6, 6), norm_num_groups=3, down_block_types=(DOWN, CROSS_DOWN, DOWN),
             up_block_types=(UP, CROSS_UP, UP), cross_attention_dim=5, attention_head_dim=1)),
+    # Without padding an odd size is halved downwards, and the up blocks restore 1 more than twice of it.
+    "unet-unpadded": dict(
+        seed=170, batch=2, size=(9, 11), length=2, gradients=True, half=True,
+        config=unet_config(
+            block_out_channels=(4, 6, 6), down_block_types=(DOWN, CROSS_DOWN, DOWN),
+            up_block_types=(UP, CROSS_UP, UP), cross_attention_dim=5, attention_head_dim=1,
+            downsample_padding=0)),
     # Heads by level, two layers in a block, the other order of sine and cosine.
     "unet-heads": dict(
         seed=180, batch=2, size=(6, 10), length=3, half=True,
