@@ -116,7 +116,9 @@ extension OperationOptions {
   fileprivate func unets() throws -> (reference: UNet, tuned: UNet, parameters: [Parameter]) {
     guard let loraPath else { throw OperationError.loraRequired }
     let adapters = AdapterSet()
-    let parameters = try LoRAFile(path: loraPath).addUNetAdapters(to: adapters, isTrainable: true)
+    let file = try LoRAFile(path: loraPath)
+    try file.requireUNet()
+    let parameters = try file.addUNetAdapters(to: adapters, isTrainable: true)
     let (reference, weights) = try model.unet()
     let configuration = reference.configuration
     guard configuration.outputChannels == configuration.inputChannels else {
