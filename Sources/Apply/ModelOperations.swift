@@ -1,5 +1,6 @@
 import Autograd
 import Diffusion
+import Files
 import NN
 
 extension Operation {
@@ -20,6 +21,7 @@ extension Operation {
   static let unet = Operation("unet") { options, inputs in
     let configuration = try UNetConfiguration(try options.model.configuration("unet"))
     let sample = try inputs.images("sample", channels: configuration.inputChannels)
+    try options.requireHalvable(sample, configuration)
     let batch = sample.shape[0]
     let timesteps = try inputs.timesteps(batch: batch).map(Float.init)
     let conditioning = try inputs.conditioning(
@@ -35,6 +37,15 @@ extension Operation {
   static let encode = Operation("vae.encode") { options, inputs in
     let autoencoder = try options.model.autoencoder().model
     let image = try inputs.images("image", channels: autoencoder.configuration.imageChannels)
+    let (height, width) = (image.shape[1], image.shape[2])
+    let reduction = autoencoder.configuration.reduction
+    guard min(height, width) >= reduction else {
+      throw ConfigurationError.misfit(
+        path: try options.model.configuration("vae").path,
+        reason:
+          "images of \(height) x \(width) are too small: latents have 1/\(reduction) of their "
+          + "height and width")
+    }
     let posterior = autoencoder.encoder(image)
     return [
       ("mean", posterior.mean.channelsFirst()),
@@ -46,6 +57,15 @@ extension Operation {
     let autoencoder = try options.model.autoencoder().model
     let latents = try inputs.images("latents", channels: autoencoder.configuration.latentChannels)
     return [("image", autoencoder.decoder(latents).channelsFirst())]
+  }
+}
+
+extension OperationOptions {
+  /// Checks that latents are large enough for the model's U-Net.
+  func requireHalvable(_ latents: Tensor, _ configuration: UNetConfiguration) throws {
+    try configuration.requireHalvable(
+      height: latents.shape[1], width: latents.shape[2],
+      path: try model.configuration("unet").path)
   }
 }
 

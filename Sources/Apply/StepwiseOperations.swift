@@ -36,6 +36,7 @@ extension Operation {
     let (reference, tuned, parameters) = try options.unets()
     let configuration = reference.configuration
     let latents = try inputs.images("latents", channels: configuration.inputChannels)
+    try options.requireHalvable(latents, configuration)
     let (batch, height, width) = (latents.shape[0], latents.shape[1], latents.shape[2])
     let channels = configuration.inputChannels
     let next = try inputs.floats("next_latents", shape: [batch, 2, channels, height, width])
@@ -72,6 +73,7 @@ extension Operation {
     let configuration = reference.configuration
     let channels = configuration.inputChannels
     let win = try inputs.images("win_latents", channels: channels)
+    try options.requireHalvable(win, configuration)
     let batch = win.shape[0]
     let others = try ["lose_latents", "noise"].map { name in
       let tensor = try inputs.images(name, channels: channels, batch: batch)

@@ -20,14 +20,15 @@ import Testing
   /// - Parameters:
   ///   - shapes: of tensors that differ from the fixture's
   ///   - metadata: of the header
+  ///   - dropped: names of tensors that it lacks
   private func writeCheckpoint(
     _ path: String, seed: UInt64, prefix: String = "", shapes: [String: [Int]] = [:],
-    metadata: [String: String] = [:]
+    metadata: [String: String] = [:], without dropped: (String) -> Bool = { _ in false }
   ) throws {
     let fixture = try JSONReader(contentsOf: fixturePath("original/tiny.json"))
     var random = Sequence(state: seed)
     var tensors: [OutgoingTensor] = []
-    for (name, value) in try fixture["tensors"].members() {
+    for (name, value) in try fixture["tensors"].members() where !dropped(name) {
       let shape = try shapes[name] ?? value.ints()
       let count = shape.reduce(1, *)
       let bound = 1 / Float(max(1, count / (shape.first ?? 1))).squareRoot()
@@ -38,6 +39,49 @@ import Testing
       tensors.append(OutgoingTensor(prefix + name, shape: shape, floats: { floats }))
     }
     try writeSafetensors(tensors, metadata: metadata, to: path)
+  }
+
+  @Test("a file without a VAE takes one that fits, and is whole with it; its damage is found")
+  func withoutAutoencoder() throws {
+    let tokenizer = "\(Self.repository)/data/tiny-sd/tokenizer"
+    func isOfAutoencoder(_ name: String) -> Bool { name.hasPrefix("first_stage_model.") }
+    try withTemporaryFolder { folder in
+      let (whole, path) = ("\(folder)/whole.safetensors", "\(folder)/pruned.safetensors")
+      try writeCheckpoint(whole, seed: 3)
+      try writeCheckpoint(path, seed: 3, without: isOfAutoencoder)
+      let pruned = ModelFolder(path: path, tokenizer: tokenizer)
+      let refusal = LDMCheckpointError.lacksAutoencoder(path: path)
+      #expect(throws: refusal) { try pruned.check() }
+      let lora = LoRAWeights(trained: AdapterSet())
+      #expect(throws: refusal) {
+        try pruned.writeMerged(lora, precision: .f32, to: "\(folder)/merged")
+      }
+
+      // The same model, from one file or from two.
+      let given = ModelFolder(path: path, tokenizer: tokenizer, vae: whole)
+      try given.check()
+      try given.writeMerged(lora, precision: .f32, to: "\(folder)/merged")
+      let merged = ModelFolder(path: "\(folder)/merged")
+      try merged.check()
+      let vae = "diffusion_pytorch_model.safetensors"
+      let found = try SafetensorsFile(path: "\(folder)/merged/vae/\(vae)")
+      let own = ModelFolder(path: whole, tokenizer: tokenizer)
+      for parameter in try own.autoencoder().weights.parameters {
+        #expect(try found.floats(parameter.name) == parameter.storedValues)
+      }
+
+      let config = "\(folder)/merged/vae/config.json"
+      try editJSON(config, ["scaling_factor": 0.13025])
+      let other = ModelFolder(path: path, tokenizer: tokenizer, vae: "\(folder)/merged")
+      let error = try #require(#expect(throws: ConfigurationError.self) { try other.check() })
+      #expect("\(error)".contains("scaling_factor is 0.13025, but 0.18215"), "\(error)")
+
+      #expect(pruned.problems().isEmpty)
+      try writeCheckpoint(path, seed: 3) {
+        isOfAutoencoder($0) || $0.contains("output_blocks.2.0.in_layers.2.weight")
+      }
+      #expect(pruned.problems().count == 1)
+    }
   }
 
   @Test("a file whose parts do not fit, or of another process, is refused by its shapes and marks")

@@ -172,6 +172,16 @@ struct ConvolutionTests {
     #expect(largestError(problem.output(bias: nil), expected) <= Self.tolerance)
   }
 
+  @Test("a kernel that is longer than the padded image has no place in it")
+  func noPositions() {
+    for (height, expected) in [(1, 0), (2, 1), (3, 1), (4, 2)] {
+      let shape = ConvolutionShape(
+        batch: 1, height: height, width: 8, inputChannels: 1, outputChannels: 1, kernel: (3, 3),
+        stride: 2, padding: (top: 0, left: 0, bottom: 1, right: 1))
+      #expect(shape.outputHeight == expected && shape.outputWidth == 4)
+    }
+  }
+
   /// One convolution with something in all its operands.
   struct Problem {
     let shape: ConvolutionShape

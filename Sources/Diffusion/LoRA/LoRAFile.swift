@@ -24,8 +24,8 @@ public struct LoRAFile {
   let checkpoint: any CheckpointSource
   let modules: [LoRAKey.Component: [String: Module]]
   private let metadata: JSON?
-  /// The alphas of modules that patterns name, by the metadata's key.
-  private let alphaPatterns: [String: [(pattern: ModulePattern, alpha: JSON)]]
+  /// The alphas of modules that patterns name, by the metadata's key; nil: not supported.
+  private let alphaPatterns: [String: [(text: String, pattern: ModulePattern?, alpha: JSON)]]
 
   public init(path: String) throws {
     if PathKind(of: path) == .folder { throw LoRAError.folder(path: path) }
@@ -61,13 +61,10 @@ public struct LoRAFile {
     self.modules = modules
     let metadata = try Self.adapterMetadata(of: file)
     self.metadata = metadata
-    var patterns: [String: [(pattern: ModulePattern, alpha: JSON)]] = [:]
+    var patterns: [String: [(text: String, pattern: ModulePattern?, alpha: JSON)]] = [:]
     for (key, members) in metadata?.object ?? JSON.Object() where key.hasSuffix("alpha_pattern") {
       for (text, alpha) in members.object ?? JSON.Object() {
-        guard let pattern = ModulePattern(text) else {
-          throw LoRAError.unsupportedPattern(path: path, key: key, pattern: text)
-        }
-        patterns[key, default: []].append((pattern, alpha))
+        patterns[key, default: []].append((text, ModulePattern(text), alpha))
       }
     }
     alphaPatterns = patterns
@@ -184,8 +181,11 @@ public struct LoRAFile {
     }
     guard let metadata else { return nil }
     for key in [prefix + ".alpha_pattern", "alpha_pattern"] {
-      if let first = alphaPatterns[key]?.first(where: { $0.pattern.matches(module.path) }) {
-        return first.alpha.double.map { Float($0) }
+      for (text, pattern, alpha) in alphaPatterns[key] ?? [] {
+        guard let pattern else {
+          throw LoRAError.unsupportedPattern(path: path, key: key, pattern: text)
+        }
+        if pattern.matches(module.path) { return alpha.double.map { Float($0) } }
       }
     }
     return (metadata[prefix + ".lora_alpha"] ?? metadata["lora_alpha"])?.double

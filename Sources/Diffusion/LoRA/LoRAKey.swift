@@ -87,7 +87,10 @@ struct LoRAKey: Equatable {
       ("lora_te2_", .secondTextEncoder), ("lora_te_", .textEncoder),
     ]
     for (prefix, component) in prefixes where key.hasPrefix(prefix) {
-      return (component, String(key.dropFirst(prefix.count)))
+      let rest = String(key.dropFirst(prefix.count))
+      // PEFT's folders do not name the part; the first modules of text encoders do.
+      let isOfText = ["text_model.", "encoder.layers."].contains(where: rest.hasPrefix)
+      return (component == .unet && isOfText ? .textEncoder : component, rest)
     }
     // Files of a U-Net alone may have no prefix.
     let blocks = ["down_blocks.", "mid_block.", "up_blocks."]

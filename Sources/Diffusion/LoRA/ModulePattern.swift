@@ -29,6 +29,10 @@ package struct ModulePattern {
     var element: Element
     var isOptional = false
     var mayRepeat = false
+    /// As few times as possible, which makes no difference to what matches.
+    var isLazy = false
+
+    var isQuantified: Bool { isOptional || mayRepeat }
   }
 
   private var items: [Item] = []
@@ -52,9 +56,14 @@ package struct ModulePattern {
         default: items += escaped.utf8.map { Item(element: .byte($0)) }
         }
       case "*", "+", "?":
-        guard var item = items.popLast(), !item.isOptional, !item.mayRepeat else { return nil }
-        item.isOptional = character != "+"
-        item.mayRepeat = character != "?"
+        guard var item = items.popLast() else { return nil }
+        if item.isQuantified {
+          guard character == "?", !item.isLazy else { return nil }
+          item.isLazy = true
+        } else {
+          item.isOptional = character != "+"
+          item.mayRepeat = character != "?"
+        }
         items.append(item)
       case "$" where rest.isEmpty: break
       case "^", "$", "(", ")", "[", "]", "{", "}", "|": return nil
@@ -69,7 +78,7 @@ package struct ModulePattern {
     func mayBegin(at place: Int) -> Bool {
       place == 0 || !isAnchored && path[place - 1] == UInt8(ascii: ".")
     }
-    guard items.contains(where: { $0.isOptional || $0.mayRepeat }) else {
+    guard items.contains(where: \.isQuantified) else {
       let start = path.count - items.count
       return start >= 0 && mayBegin(at: start)
         && zip(items, path[start...]).allSatisfy { $0.element.matches($1) }

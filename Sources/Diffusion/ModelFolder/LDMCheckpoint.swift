@@ -64,7 +64,7 @@ package struct LDMCheckpoint {
   }
 
   /// Files that are made smaller may have none.
-  var hasAutoencoder: Bool {
+  package var hasAutoencoder: Bool {
     source.find("\(Self.autoencoderPrefix)encoder.conv_in.weight") != nil
   }
 
@@ -174,8 +174,8 @@ public enum LDMCheckpointError: ClassifiedError, Equatable, CustomStringConverti
       "\(path): contains no VAE: there is no tensor encoder.conv_in.weight, with or without the prefix "
         + LDMCheckpoint.autoencoderPrefix
     case .lacksAutoencoder(let path):
-      "\(path): the checkpoint has no VAE (no tensors \(LDMCheckpoint.autoencoderPrefix)...); name one "
-        + "with --vae or the setting vae next to model"
+      "\(path): the checkpoint has no VAE (no \(LDMCheckpoint.autoencoderPrefix)encoder.conv_in.weight); "
+        + "name one with --vae or the setting vae next to model"
     case .noTokenizer(let path):
       "\(path): a checkpoint has no tokenizer; name a folder that has one, with --tokenizer or "
         + "the setting tokenizer next to model (the vocabulary is the same for all models of Stable "

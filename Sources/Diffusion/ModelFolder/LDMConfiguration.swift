@@ -13,7 +13,7 @@ extension LDMCheckpoint {
     case "unet": json = try unetConfiguration()
     case "vae":
       guard hasAutoencoder else { throw LDMCheckpointError.lacksAutoencoder(path: source.path) }
-      json = try autoencoderExtents().adding(autoencoderConfiguration)
+      json = try autoencoderConfiguration.adding(autoencoderExtents())
     case "text_encoder" where family == .stableDiffusion2:
       json = try openCLIPConfiguration(
         "CLIPTextModel", layerLimit: Self.largestLayerCount)
@@ -99,10 +99,14 @@ extension LDMCheckpoint {
     }
   }
 
-  /// The autoencoder's configuration but for what the shapes of its weights say.
+  /// The published autoencoder's configuration.
   var autoencoderConfiguration: JSON {
     [
       "_class_name": "AutoencoderKL", "norm_num_groups": 32, "act_fn": "silu",
+      "in_channels": 3, "out_channels": 3, "latent_channels": 4, "layers_per_block": 2,
+      "block_out_channels": [128, 256, 512, 512],
+      "down_block_types": .array((0..<4).map { _ in "DownEncoderBlock2D" }),
+      "up_block_types": .array((0..<4).map { _ in "UpDecoderBlock2D" }),
       "sample_size": .integer(imageSide),
       "scaling_factor": family == .stableDiffusionXL ? 0.13025 : 0.18215,
       "force_upcast": .bool(family == .stableDiffusionXL),

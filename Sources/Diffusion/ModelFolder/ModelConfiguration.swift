@@ -63,13 +63,18 @@ public struct ModelConfiguration: Sendable {
   /// Requires a replacement autoencoder whose latents mean the same as the original's: the U-Net
   /// knows no others.
   private func requireReplaceable(_ folder: ModelFolder, _ path: String) throws {
-    guard folder.autoencoderPath != nil, folder.hasOwnAutoencoder else { return }
-    let file = try folder.ownConfiguration("vae")
+    // A single file that lacks one is of a family whose factor is known.
+    guard folder.autoencoderPath != nil, folder.isFile || folder.hasOwnAutoencoder else { return }
+    let file = try folder.replacedAutoencoder()
     let own = try AutoencoderConfiguration(file)
-    for (field, given, replaced) in [
-      ("scaling_factor", "\(autoencoder.scalingFactor)", "\(own.scalingFactor)"),
-      ("block_out_channels", "of \(autoencoder.channels.count)", "of \(own.channels.count)"),
-    ] where given != replaced {
+    var fields = [
+      ("scaling_factor", "\(autoencoder.scalingFactor)", "\(own.scalingFactor)")
+    ]
+    if folder.hasOwnAutoencoder {
+      fields.append(
+        ("block_out_channels", "of \(autoencoder.channels.count)", "of \(own.channels.count)"))
+    }
+    for (field, given, replaced) in fields where given != replaced {
       throw ConfigurationError.misfit(
         path: path,
         reason:
@@ -83,6 +88,7 @@ public struct ModelConfiguration: Sendable {
   /// - Parameter side: the height and width of the images in pixels
   public func requireFeasible(imageSide side: Int) throws {
     let latentSide = side / autoencoder.reduction
+    try unet.requireHalvable(height: latentSide, width: latentSide, path: unetPath)
     guard ConfigurationRange.side.contains(side), latentSide > 0,
       FeasibleSize.holds(unet, side: latentSide),
       FeasibleSize.holds(autoencoder, side: side, latentSide: latentSide)

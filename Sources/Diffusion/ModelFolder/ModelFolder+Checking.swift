@@ -52,8 +52,8 @@ extension ModelFolder {
   /// Builds a part from the names and shapes of its weights.
   private func requireShapes(_ part: String) throws {
     switch part {
-    // A latent preference model uses only the down path.
-    case "unet" where !hasPart("vae"): _ = try unetEncoder()
+    // A latent preference model, which is a folder, uses only the down path.
+    case "unet" where !hasPart("vae") && !isFile: _ = try unetEncoder()
     case "unet": _ = try unet()
     case "vae": _ = try autoencoder()
     default: _ = try textEncoder(part)

@@ -12,8 +12,10 @@ extension ModelFolder {
       $0.replacingOccurrences(of: "text_encoder", with: "tokenizer")
     }
     let sources = try tokenizers.map { try tokenizerFolder($0) }
+    guard hasPart("vae") else { throw LDMCheckpointError.lacksAutoencoder(path: path) }
+    let parts = ldm.parts + (ldm.hasAutoencoder ? [] : ["vae"])
     try writeFolder(destination) { folder in
-      for part in ldm.parts {
+      for part in parts {
         if part == "vae", autoencoderPath != nil {
           try writePart(part, in: folder) { target in
             try copyPart(part, adding: addition, precision, to: target)

@@ -81,12 +81,7 @@ public struct ModelFolder: Equatable, Sendable {
     _ part: String, _ file: String = "config.json"
   ) throws -> JSONReader {
     if part == "vae", let givenAutoencoder {
-      return try givenAutoencoder.configuration {
-        if let ldm = try ldmCheckpoint(), !ldm.hasAutoencoder {
-          return ldm.autoencoderConfiguration
-        }
-        return try ownConfiguration(part, file).value
-      }
+      return try givenAutoencoder.configuration { try replacedAutoencoder().value }
     }
     return try ownConfiguration(part, file)
   }
@@ -96,6 +91,14 @@ public struct ModelFolder: Equatable, Sendable {
     if let standIn { return try standIn.configuration(part, file) }
     return try ldmCheckpoint()?.configuration(part)
       ?? JSONReader(contentsOf: "\(path)/\(part)/\(file)")
+  }
+
+  /// Reads the configuration of the autoencoder that the U-Net was made for.
+  func replacedAutoencoder() throws -> JSONReader {
+    guard let ldm = try ldmCheckpoint(), !ldm.hasAutoencoder else {
+      return try ownConfiguration("vae")
+    }
+    return JSONReader(ldm.autoencoderConfiguration, path: "\(path) (vae)")
   }
 
   public func hasPart(_ part: String) -> Bool {

@@ -20,10 +20,16 @@ public struct ImageMemoryError: ClassifiedError, Equatable, CustomStringConverti
 }
 
 extension ModelConfiguration {
+  /// Rejects an image of a size that the U-Net cannot halve, or that needs more memory than there is.
+  ///
   /// - Parameter size: the size in pixels
-  func requireMemory(
-    of request: TextToImage.Request, _ size: (height: Int, width: Int)
-  ) throws(ImageMemoryError) {
+  /// - Throws: ``ConfigurationError``, ``ImageMemoryError``
+  func requireFeasible(
+    _ request: TextToImage.Request, _ size: (height: Int, width: Int)
+  ) throws {
+    try unet.requireHalvable(
+      height: size.height / autoencoder.reduction, width: size.width / autoencoder.reduction,
+      path: unetPath)
     try requireMemory(
       height: size.height, width: size.width, rows: request.guidance > 1 ? 2 : 1,
       usesTiles: request.usesTiles)

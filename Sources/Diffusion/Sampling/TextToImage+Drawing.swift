@@ -22,7 +22,7 @@ extension TextToImage {
     let reduction = configuration.autoencoder.reduction
     let own = configuration.imageSide
     let size = request.size ?? (height: own, width: own)
-    try configuration.requireMemory(of: request, size)
+    try configuration.requireFeasible(request, size)
     let schedulerConfig = try folder.pipelineSchedulerConfig()
 
     let (positive, negative) = try conditionings(request, of: folder, adapters, size)

@@ -111,7 +111,7 @@ public struct TextToImage {
 
   private func sample(_ request: Request, source: inout some NormalSource) throws -> Tensor {
     let size = request.size ?? ownSize
-    try configuration.requireMemory(of: request, size)
+    try configuration.requireFeasible(request, size)
     let reduction = autoencoder.configuration.reduction
     return try Self.latents(
       request, GuidedUNet(unet, negative: negativeUNet, guidance: request.guidance),

@@ -10,7 +10,9 @@ extension SamplingPlan {
   static func pndm(_ config: SchedulerConfig, stepCount: Int) throws -> SamplingPlan {
     guard try config.json.bool("skip_prk_steps", default: false) else {
       throw SchedulerError.unsupported(
-        path: config.json.path, key: "skip_prk_steps", found: "false", supported: "true")
+        path: config.json.path, key: "skip_prk_steps",
+        found: try config.json.optional("skip_prk_steps") == nil ? "false (absent)" : "false",
+        supported: "true")
     }
     let prediction = try config.predictionType()
     guard prediction != .x0 else {

@@ -102,6 +102,19 @@ public struct UNetConfiguration: Equatable, Sendable {
     }
   }
 
+  /// Checks that latents of a size can be halved as often as the U-Net has levels: without padding,
+  /// nothing is left of an extent of 1.
+  ///
+  /// - Throws: `ConfigurationError.misfit`
+  public func requireHalvable(height: Int, width: Int, path: String) throws(ConfigurationError) {
+    let halvings = channels.count - 1
+    guard downsamplePadding == 0, min(height, width) >> halvings == 0 else { return }
+    throw .misfit(
+      path: path,
+      reason: "with downsample_padding 0, latents of \(height) x \(width) cannot be halved "
+        + (halvings == 1 ? "once" : "\(halvings) times"))
+  }
+
   /// Checks that sinusoidal features of a width have frequencies, the first of which is not shifted
   /// to infinity.
   private func requireFeatures(_ field: String, _ width: Int, _ json: JSONReader) throws {

@@ -50,11 +50,16 @@ public struct ConvolutionShape: Equatable, Sendable {
   }
 
   public var outputHeight: Int {
-    (height + paddingTop + paddingBottom - kernelHeight) / stride + 1
+    positions(height + paddingTop + paddingBottom, kernelHeight)
   }
 
   public var outputWidth: Int {
-    (width + paddingLeft + paddingRight - kernelWidth) / stride + 1
+    positions(width + paddingLeft + paddingRight, kernelWidth)
+  }
+
+  /// Returns the positions of a kernel within an extent: none where it is longer.
+  private func positions(_ extent: Int, _ kernel: Int) -> Int {
+    extent < kernel ? 0 : (extent - kernel) / stride + 1
   }
 
   public var inputCount: Int { batch * height * width * inputChannels }

@@ -65,7 +65,10 @@ enum CheckpointInspector: FileInspector {
 
     init(_ file: any CheckpointSource) {
       if let model = try? LDMCheckpoint(file) {
-        lines = ["a model in the original layout: \(model.name)"]
+        lines = [
+          "a model in the original layout: \(model.name)"
+            + (model.hasAutoencoder ? "" : ", without a VAE (name one with --vae)")
+        ]
         problems = ModelFolder(path: file.path).problems()
         return
       }

@@ -50,6 +50,7 @@ struct TextEncoderAdaptersTests {
         "text_encoder.\(layer.dropFirst(11)).lora_A.weight",
         "text_encoder.\(layer.dropFirst(11)).lora_B.weight"
       ),
+      ("base_model.model.\(layer).lora_A.weight", "base_model.model.\(layer).lora_B.weight"),
     ] {
       #expect(try states(down, up) == expected, "\(down)")
     }

@@ -92,6 +92,27 @@ import Testing
     }
   }
 
+  @Test("sizes that are halved to nothing are refused, by the size")
+  func halvings() throws {
+    try withTemporaryFolder { folder in
+      let copy = try linkedCopy(of: fixturePath("sample/model"), in: folder, as: "model")
+      let path = "\(copy)/unet/config.json"
+      try editJSON(path, ["downsample_padding": 0])
+      let unet = try UNetConfiguration(try JSONReader(contentsOf: path))
+      let halvings = unet.channels.count - 1
+      let least = 1 << halvings
+      try unet.requireHalvable(height: least, width: least + 1, path: path)
+      let error = try #require(
+        #expect(throws: ConfigurationError.self) {
+          try unet.requireHalvable(height: least, width: least - 1, path: path)
+        })
+      #expect("\(error)".contains("latents of \(least) x \(least - 1) cannot be halved"))
+      try editJSON(path, ["downsample_padding": 1])
+      try UNetConfiguration(try JSONReader(contentsOf: path))
+        .requireHalvable(height: 1, width: 1, path: path)
+    }
+  }
+
   @Test("null is false where Python takes it for a truth value")
   func nulls() throws {
     try withTemporaryFolder { folder in
